@@ -13,8 +13,11 @@
 #[macro_use]
 pub mod model;
 
+pub mod cli;
 pub mod clock;
 pub mod error;
 pub mod items;
+pub mod mcp;
 pub mod ops;
 pub mod store;
+pub mod work;

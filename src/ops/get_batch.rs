@@ -44,6 +44,13 @@ fn progress() -> View {
     View::Progress
 }
 
+impl GetBatch {
+    /// The progress of a batch.
+    pub fn progress_of(id: TaskId) -> Self {
+        GetBatch { id: Some(id), since: None, view: View::Progress, chunks_after: None }
+    }
+}
+
 /// Something that failed.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct FailureView {
@@ -91,7 +98,6 @@ impl Operation for GetBatch {
     const ABOUT: &'static str = "A batch's progress by chunk and category, or its failures. Poll with since.";
     const EFFECT: Effect = Effect::Read;
     const FIRST: &'static str = "id";
-    const LATER: &'static [&'static str] = &[];
     type Reply = GetBatchReply;
 
     fn run(self, docket: &Docket) -> Result<GetBatchReply> {

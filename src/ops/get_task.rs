@@ -141,6 +141,15 @@ pub(super) fn open_items(tx: &dyn Read, chunk: Row, after: u64, limit: usize) ->
     Ok((shown, None))
 }
 
+/// The next page of a chunk's items without an outcome, and where the one after begins.
+///
+/// # Errors
+/// Where there is no such task or the store cannot be read.
+pub fn open_items_page(docket: &Docket, chunk: &TaskId, after: u64) -> Result<(Vec<Map<String, Value>>, Option<u64>)> {
+    let chunk = chunk.clone();
+    docket.read(move |tx| open_items(tx, tx.task(&chunk)?.row, after, PAGE))
+}
+
 /// An item as a worker sees it: its key first, then its fields.
 pub(super) fn wire_item(item: StoredItem) -> Map<String, Value> {
     let mut map = Map::with_capacity(item.fields.len() + 1);

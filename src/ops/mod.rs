@@ -22,6 +22,7 @@ mod release_task;
 mod reset_stalled_tasks;
 mod schema;
 mod search_tasks;
+mod take_back;
 mod update_task;
 mod view;
 
@@ -35,7 +36,9 @@ pub use complete_task::CompleteTask;
 pub use create_batch::{CreateBatch, Plan, worker_prompt};
 pub use docket::Docket;
 pub use get_batch::{GetBatch, GetBatchReply};
+pub use get_task::open_items_page;
 pub use release_task::ReleaseTask;
+pub use take_back::{release_runner_claims, take_back};
 pub use update_task::UpdateTask;
 pub use view::TaskReply;
 

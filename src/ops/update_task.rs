@@ -114,8 +114,14 @@ impl Operation for UpdateTask {
 impl UpdateTask {
     /// A receipt for an item.
     pub fn item_receipt(id: TaskId, claim: Token, item: Line, outcome: Outcome, category: Option<Line>, body: Option<Body>) -> Self {
+        UpdateTask { item: Some(item), outcome: Some(outcome), category, body, ..UpdateTask::renewal(id, claim) }
+    }
+
+    /// A write that only renews the holder's lease.
+    pub fn renewal(id: TaskId, claim: Token) -> Self {
         UpdateTask {
             id,
+            claim: Some(claim),
             task_title: None,
             kind: None,
             status: None,
@@ -131,11 +137,10 @@ impl UpdateTask {
             context: None,
             assignee: None,
             complexity: None,
-            body,
-            claim: Some(claim),
-            item: Some(item),
-            outcome: Some(outcome),
-            category,
+            body: None,
+            item: None,
+            outcome: None,
+            category: None,
             request_key: None,
             force: false,
             replace_body: false,
