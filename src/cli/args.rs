@@ -35,8 +35,16 @@ fn command() -> Command {
                 .value_parser(clap::value_parser!(PathBuf))
                 .help("the store's file (else one in the user's data folder)"),
         )
-        .arg(Arg::new("json").long("json").global(true).action(ArgAction::SetTrue).help("the reply as the tool gives it"))
-        .subcommand(work::Run::augment_args(Command::new("run").about("Make a batch from items and work it here, with a progress bar")))
+        .arg(
+            Arg::new("json")
+                .long("json")
+                .global(true)
+                .action(ArgAction::SetTrue)
+                .help("the reply as the tool gives it"),
+        )
+        .subcommand(work::Run::augment_args(
+            Command::new("run").about("Make a batch from items and work it here, with a progress bar"),
+        ))
         .subcommand(work::Work::augment_args(Command::new("work").about("Work what others made")))
         .subcommand(
             Command::new("serve").about("The MCP server, on standard input and output").arg(
@@ -47,13 +55,23 @@ fn command() -> Command {
                     .help("`worker` offers only what a background worker needs"),
             ),
         )
-        .subcommand(init::Init::augment_args(Command::new("init").about("The configuration for an MCP client")))
-        .subcommand(Command::new("verify").about("Check every receipt against its hash chain, and the counts against the receipts"))
-        .subcommand(Command::new("manifest").about("The MCPB manifest, its tools listed from the operations"));
+        .subcommand(init::Init::augment_args(
+            Command::new("init").about("The configuration for an MCP client"),
+        ))
+        .subcommand(
+            Command::new("verify")
+                .about("Check every receipt against its hash chain, and the counts against the receipts"),
+        )
+        .subcommand(
+            Command::new("manifest").about("The MCPB manifest, its tools listed from the operations"),
+        );
     for entry in ops::ALL {
-        let command = (entry.command)(Command::new(hyphens(entry.name))).about(entry.title).long_about(entry.about);
+        let command =
+            (entry.command)(Command::new(hyphens(entry.name))).about(entry.title).long_about(entry.about);
         // Items are data: what begins with a hyphen is a value all the same.
-        root = root.subcommand(command.mut_args(|arg| if arg.get_action().takes_values() { arg.allow_hyphen_values(true) } else { arg }));
+        root = root.subcommand(command.mut_args(|arg| {
+            if arg.get_action().takes_values() { arg.allow_hyphen_values(true) } else { arg }
+        }));
     }
     root
 }
@@ -66,7 +84,9 @@ fn name_first(arguments: Vec<OsString>) -> Vec<OsString> {
     });
     let mut arguments = arguments;
     if let Some((at, entry)) = found
-        && arguments.get(at + 1).is_some_and(|next| !next.to_string_lossy().starts_with('-') && next != "help")
+        && arguments
+            .get(at + 1)
+            .is_some_and(|next| !next.to_string_lossy().starts_with('-') && next != "help")
     {
         arguments.insert(at + 1, format!("--{}", entry.first).into());
     }
@@ -137,7 +157,10 @@ fn run(matches: &ArgMatches, json: bool, out: &mut impl Write) -> Result<u8> {
             // Looked at first: verifying must not make a store that isn't there.
             let path = store_path(db)?;
             if !path.exists() {
-                return Err(Error::invalid(format!("store {}: there is none; --db or DOCKET_DB names one", path.display())));
+                return Err(Error::invalid(format!(
+                    "store {}: there is none; --db or DOCKET_DB names one",
+                    path.display()
+                )));
             }
             verify::verify(&open(db, Caller::Person)?, json, out)
         }
@@ -155,7 +178,13 @@ fn run(matches: &ArgMatches, json: bool, out: &mut impl Write) -> Result<u8> {
     }
 }
 
-fn operate(entry: &Entry, matches: &ArgMatches, json: bool, docket: &ops::Docket, out: &mut impl Write) -> Result<u8> {
+fn operate(
+    entry: &Entry,
+    matches: &ArgMatches,
+    json: bool,
+    docket: &ops::Docket,
+    out: &mut impl Write,
+) -> Result<u8> {
     let reply = (entry.call_matches)(docket, matches)?;
     show(&reply, json, out)?;
     Ok(u8::from(reply.get("success") == Some(&Value::Bool(false))))

@@ -45,12 +45,7 @@ impl Init {
         match (self.client, self.write) {
             (Some(client), true) => {
                 let here = Path::new("");
-                merge(
-                    client,
-                    &server,
-                    &client.file(here, codex_home().as_deref())?,
-                    out,
-                )
+                merge(client, &server, &client.file(here, codex_home().as_deref())?, out)
             }
             (None, true) => Err(Error::invalid(format!(
                 "--write needs the client whose file is to be changed: docket init CLIENT --write, with CLIENT one of {}.",
@@ -73,10 +68,7 @@ fn codex_home() -> Option<PathBuf> {
 fn print_all(server: &Server, out: &mut dyn Write) -> Result<()> {
     for (number, client) in Client::all().enumerate() {
         let gap = if number == 0 { "" } else { "\n" };
-        print(
-            out,
-            &format!("{gap}# {}: {}\n", client.title(), client.shown_file()),
-        )?;
+        print(out, &format!("{gap}# {}: {}\n", client.title(), client.shown_file()))?;
         print(out, &client.snippet(server)?)?;
     }
     Ok(())
@@ -86,11 +78,7 @@ fn merge(client: Client, server: &Server, path: &Path, out: &mut dyn Write) -> R
     match merged(client, server, path) {
         Ok(Outcome::Unchanged) => print(
             out,
-            &format!(
-                "{}: {SERVER_KEY} is already in {}, nothing to do.\n",
-                client.title(),
-                path.display()
-            ),
+            &format!("{}: {SERVER_KEY} is already in {}, nothing to do.\n", client.title(), path.display()),
         ),
         Ok(Outcome::Written { replaced, backup }) => {
             let verb = if replaced { "changed" } else { "added" };
@@ -98,14 +86,7 @@ fn merge(client: Client, server: &Server, path: &Path, out: &mut dyn Write) -> R
                 Some(backup) => format!(" (what was there is in {})", backup.display()),
                 None => " (a new file)".to_owned(),
             };
-            print(
-                out,
-                &format!(
-                    "{}: {verb} {SERVER_KEY} in {}{kept}.\n",
-                    client.title(),
-                    path.display()
-                ),
-            )
+            print(out, &format!("{}: {verb} {SERVER_KEY} in {}{kept}.\n", client.title(), path.display()))
         }
         Err(error) => {
             print(out, &format!("# to add to {} by hand:\n", path.display()))?;
@@ -118,10 +99,7 @@ fn merge(client: Client, server: &Server, path: &Path, out: &mut dyn Write) -> R
 /// What a merge did to the client's file.
 enum Outcome {
     Unchanged,
-    Written {
-        replaced: bool,
-        backup: Option<PathBuf>,
-    },
+    Written { replaced: bool, backup: Option<PathBuf> },
 }
 
 fn merged(client: Client, server: &Server, path: &Path) -> Result<Outcome> {
@@ -134,10 +112,7 @@ fn merged(client: Client, server: &Server, path: &Path) -> Result<Outcome> {
     let merged = merge.map_err(|reason| {
         Error::new(
             Code::Conflict,
-            format!(
-                "{} was left as it is: {reason}. Add the configuration above by hand.",
-                path.display()
-            ),
+            format!("{} was left as it is: {reason}. Add the configuration above by hand.", path.display()),
         )
     })?;
     match merged {
@@ -158,8 +133,7 @@ struct Merged {
 }
 
 fn print(out: &mut dyn Write, text: &str) -> Result<()> {
-    out.write_all(text.as_bytes())
-        .map_err(|error| Error::internal("cannot write the output", error))
+    out.write_all(text.as_bytes()).map_err(|error| Error::internal("cannot write the output", error))
 }
 
 #[cfg(test)]

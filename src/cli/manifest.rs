@@ -4,10 +4,8 @@ use serde_json::{Value, json};
 
 /// The manifest for these tools, each a name and a description.
 pub fn manifest(tools: &[(String, String)]) -> Value {
-    let tools: Vec<Value> = tools
-        .iter()
-        .map(|(name, description)| json!({ "name": name, "description": description }))
-        .collect();
+    let tools: Vec<Value> =
+        tools.iter().map(|(name, description)| json!({ "name": name, "description": description })).collect();
     json!({
         "manifest_version": "0.3",
         "name": env!("CARGO_PKG_NAME"),
@@ -47,10 +45,7 @@ mod tests {
 
     #[test]
     fn every_tool_is_listed_in_order() {
-        let tools = [
-            ("b".to_owned(), "second".to_owned()),
-            ("a".to_owned(), "first".to_owned()),
-        ];
+        let tools = [("b".to_owned(), "second".to_owned()), ("a".to_owned(), "first".to_owned())];
         let manifest = manifest(&tools);
         assert_eq!(manifest["tools"][0]["name"], "b");
         assert_eq!(manifest["tools"][1]["description"], "first");

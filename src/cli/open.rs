@@ -26,8 +26,12 @@ pub(super) fn store_path(given: Option<&Path>) -> Result<PathBuf> {
         Some(path) if path.is_dir() => Ok(path.join("docket.db")),
         Some(path) => Ok(path.to_owned()),
         None => {
-            let folders = etcetera::choose_base_strategy()
-                .map_err(|error| Error::invalid("db: there is no home folder to keep a store in; name one with --db or DOCKET_DB").caused_by(error))?;
+            let folders = etcetera::choose_base_strategy().map_err(|error| {
+                Error::invalid(
+                    "db: there is no home folder to keep a store in; name one with --db or DOCKET_DB",
+                )
+                .caused_by(error)
+            })?;
             Ok(folders.data_dir().join("docket").join("docket.db"))
         }
     }
@@ -36,7 +40,8 @@ pub(super) fn store_path(given: Option<&Path>) -> Result<PathBuf> {
 /// Opens the store.
 pub(super) fn open(db: Option<&Path>, caller: Caller) -> Result<Docket> {
     let path = store_path(db)?;
-    let here = std::env::current_dir().map_err(|error| Error::internal("the current folder cannot be read", error))?;
+    let here = std::env::current_dir()
+        .map_err(|error| Error::internal("the current folder cannot be read", error))?;
     let roots = match caller {
         // Relative paths count from the first root.
         Caller::Person => Roots::new([here, PathBuf::from("/")]),
@@ -44,7 +49,10 @@ pub(super) fn open(db: Option<&Path>, caller: Caller) -> Result<Docket> {
     };
     let scratchpad = std::env::var_os("SCRATCHPAD").filter(|value| !value.is_empty()).map(PathBuf::from);
     let name = match caller {
-        Caller::Person => std::env::var("USER").ok().filter(|name| name.parse::<crate::model::text::Line>().is_ok()).unwrap_or_else(|| "cli".into()),
+        Caller::Person => std::env::var("USER")
+            .ok()
+            .filter(|name| name.parse::<crate::model::text::Line>().is_ok())
+            .unwrap_or_else(|| "cli".into()),
         Caller::Agent => "agent".into(),
     };
     let store = SqliteStore::open(&path, Clock::system())?;

@@ -46,7 +46,14 @@ fn plain(reply: &Value) -> String {
     }
     for key in ["task", "batch", "claim"] {
         if let Some(fields) = reply[key].as_object() {
-            parts.push(fields.iter().filter(|(name, value)| *name != "body" && !is_empty(value)).map(|(name, value)| format!("{name:>14}  {}", cell(value))).collect::<Vec<_>>().join("\n"));
+            parts.push(
+                fields
+                    .iter()
+                    .filter(|(name, value)| *name != "body" && !is_empty(value))
+                    .map(|(name, value)| format!("{name:>14}  {}", cell(value)))
+                    .collect::<Vec<_>>()
+                    .join("\n"),
+            );
             if let Some(body) = fields.get("body").and_then(Value::as_str) {
                 parts.push(safe(body));
             }
@@ -75,7 +82,11 @@ fn cell(value: &Value) -> String {
         Value::Null => String::new(),
         Value::String(text) => safe(text).replace('\n', " "),
         Value::Array(values) => values.iter().map(cell).collect::<Vec<_>>().join(", "),
-        Value::Object(map) => map.iter().map(|(name, value)| format!("{} {}", safe(name), cell(value))).collect::<Vec<_>>().join(", "),
+        Value::Object(map) => map
+            .iter()
+            .map(|(name, value)| format!("{} {}", safe(name), cell(value)))
+            .collect::<Vec<_>>()
+            .join(", "),
         other => other.to_string(),
     }
 }

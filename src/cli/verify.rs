@@ -15,7 +15,8 @@ pub(super) fn verify(docket: &Docket, json: bool, out: &mut impl Write) -> Resul
         None => (format!("{receipts} receipts of {tasks} tasks are as they were written"), 0),
         Some(bad) => (bad, 1),
     };
-    let reply = serde_json::json!({ "success": code == 0, "message": message, "tasks": tasks, "receipts": receipts });
+    let reply =
+        serde_json::json!({ "success": code == 0, "message": message, "tasks": tasks, "receipts": receipts });
     let text = if json { reply.to_string() } else { message };
     writeln!(out, "{text}").map_err(|error| Error::internal("nothing can be printed", error))?;
     Ok(code)
@@ -39,14 +40,22 @@ fn walk(tx: &dyn Read) -> Result<(u64, u64, Option<String>)> {
                 for (receipt, hash) in chain {
                     number += 1;
                     if receipt.number != number || receipt.hash(task.id.as_str(), &before) != hash {
-                        return Ok((tasks, receipts, Some(format!("task {}: receipt {number} is not as it was written", task.id))));
+                        return Ok((
+                            tasks,
+                            receipts,
+                            Some(format!("task {}: receipt {number} is not as it was written", task.id)),
+                        ));
                     }
                     before = hash;
                     receipts += 1;
                 }
             }
             if number != task.receipts {
-                return Ok((tasks, receipts, Some(format!("task {}: {number} of {} receipts are there", task.id, task.receipts))));
+                return Ok((
+                    tasks,
+                    receipts,
+                    Some(format!("task {}: {number} of {} receipts are there", task.id, task.receipts)),
+                ));
             }
         }
     }

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use rmcp::model::{
-    CallToolRequestParams, CallToolResponse, CustomRequest, CustomResult, ErrorCode, ErrorData, Implementation,
-    InitializeResult, ListToolsResult, PaginatedRequestParams, ServerCapabilities, ServerConfig, Tool,
+    CallToolRequestParams, CallToolResponse, CustomRequest, CustomResult, ErrorCode, ErrorData,
+    Implementation, InitializeResult, ListToolsResult, PaginatedRequestParams, ServerCapabilities,
+    ServerConfig, Tool,
 };
 use rmcp::service::RequestContext;
 use rmcp::{RoleServer, ServerHandler, ServiceExt};
@@ -28,8 +29,18 @@ On claim_lost or nothing_to_claim: stop.";
 
 /// Requests whose parameters may be malformed; everything else unknown is no method at all.
 const KNOWN_METHODS: &[&str] = &[
-    "initialize", "ping", "server/discover", "tools/list", "tools/call", "completion/complete", "logging/setLevel",
-    "prompts/get", "prompts/list", "resources/list", "resources/read", "resources/templates/list",
+    "initialize",
+    "ping",
+    "server/discover",
+    "tools/list",
+    "tools/call",
+    "completion/complete",
+    "logging/setLevel",
+    "prompts/get",
+    "prompts/list",
+    "resources/list",
+    "resources/read",
+    "resources/templates/list",
 ];
 
 struct Server {
@@ -46,15 +57,26 @@ impl ServerHandler for Server {
             .with_instructions(instructions)
     }
 
-    async fn list_tools(&self, _: Option<PaginatedRequestParams>, _: RequestContext<RoleServer>) -> Result<ListToolsResult, ErrorData> {
+    async fn list_tools(
+        &self,
+        _: Option<PaginatedRequestParams>,
+        _: RequestContext<RoleServer>,
+    ) -> Result<ListToolsResult, ErrorData> {
         Ok(ListToolsResult::with_all_items(self.tools.as_ref().clone()))
     }
 
-    async fn call_tool(&self, request: CallToolRequestParams, context: RequestContext<RoleServer>) -> Result<CallToolResponse, ErrorData> {
+    async fn call_tool(
+        &self,
+        request: CallToolRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<CallToolResponse, ErrorData> {
         let Some(entry) = ops::named(&request.name).filter(|entry| self.toolset.offers(entry)) else {
             let offered: Vec<&str> = self.tools.iter().map(|tool| tool.name.as_ref()).collect();
             let name = crate::model::text::excerpt(&request.name);
-            return Err(ErrorData::invalid_params(format!("Unknown tool '{name}'; there are {}", offered.join(", ")), None));
+            return Err(ErrorData::invalid_params(
+                format!("Unknown tool '{name}'; there are {}", offered.join(", ")),
+                None,
+            ));
         };
         let docket = match context.client_info() {
             Some(client) => self.docket.called_by(client.name),
@@ -64,24 +86,37 @@ impl ServerHandler for Server {
         // The store blocks until what it wrote is on disk; the protocol goes on meanwhile.
         let outcome = tokio::task::spawn_blocking(move || (entry.call)(&docket, arguments))
             .await
-            .unwrap_or_else(|error| Err(Error::new(Code::Internal, "the request failed inside docket; nothing was changed").caused_by(error)));
+            .unwrap_or_else(|error| {
+                Err(Error::new(Code::Internal, "the request failed inside docket; nothing was changed")
+                    .caused_by(error))
+            });
         Ok(result(outcome, context.protocol_version().as_ref()).into())
     }
 
-    async fn on_custom_request(&self, request: CustomRequest, context: RequestContext<RoleServer>) -> Result<CustomResult, ErrorData> {
+    async fn on_custom_request(
+        &self,
+        request: CustomRequest,
+        context: RequestContext<RoleServer>,
+    ) -> Result<CustomResult, ErrorData> {
         let method = crate::model::text::excerpt(&request.method);
         let params = request.params.unwrap_or_default();
         if request.method == "tools/call"
-            && let (Some(tool), Some(arguments)) = (params.get("name").and_then(Value::as_str), params.get("arguments"))
+            && let (Some(tool), Some(arguments)) =
+                (params.get("name").and_then(Value::as_str), params.get("arguments"))
             && !arguments.is_object()
         {
             let given = crate::model::text::excerpt(&arguments.to_string());
             let error = Error::invalid(format!("arguments of {tool} must be an object, not {given}"));
             let answer = result(Err(error), context.protocol_version().as_ref());
-            return serde_json::to_value(answer).map(CustomResult::new).map_err(|error| ErrorData::internal_error(error.to_string(), None));
+            return serde_json::to_value(answer)
+                .map(CustomResult::new)
+                .map_err(|error| ErrorData::internal_error(error.to_string(), None));
         }
         if KNOWN_METHODS.contains(&request.method.as_str()) {
-            return Err(ErrorData::invalid_params(format!("{method}: its params are malformed; they must be an object of the protocol's shape"), None));
+            return Err(ErrorData::invalid_params(
+                format!("{method}: its params are malformed; they must be an object of the protocol's shape"),
+                None,
+            ));
         }
         Err(ErrorData::new(ErrorCode::METHOD_NOT_FOUND, format!("Method not found: {method}"), None))
     }

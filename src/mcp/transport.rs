@@ -6,7 +6,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use rmcp::RoleServer;
-use rmcp::model::{ClientJsonRpcMessage, ClientNotification, ErrorCode, ErrorData, RequestId, ServerJsonRpcMessage};
+use rmcp::model::{
+    ClientJsonRpcMessage, ClientNotification, ErrorCode, ErrorData, RequestId, ServerJsonRpcMessage,
+};
 use rmcp::transport::Transport;
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader};
@@ -56,7 +58,8 @@ pub(super) struct Lines<R> {
 impl<R: AsyncRead + Unpin + Send> Lines<R> {
     /// Starts the task that writes.
     pub(super) fn new(read: R, write: impl AsyncWrite + Unpin + Send + 'static) -> Self {
-        let in_flight = Arc::new(InFlight { slots: Semaphore::new(IN_FLIGHT as usize), ids: Mutex::default() });
+        let in_flight =
+            Arc::new(InFlight { slots: Semaphore::new(IN_FLIGHT as usize), ids: Mutex::default() });
         let (answers, queue) = mpsc::unbounded_channel();
         let writer = tokio::spawn(write_all(write, queue, in_flight.clone()));
         Lines {
@@ -96,7 +99,11 @@ impl<R: AsyncRead + Unpin + Send> Lines<R> {
                 continue;
             }
             if std::mem::take(&mut self.too_long) {
-                return Ok(Some(refused(None, ErrorCode::INVALID_REQUEST, format!("a line is longer than {LONGEST_LINE} bytes; send less at once"))));
+                return Ok(Some(refused(
+                    None,
+                    ErrorCode::INVALID_REQUEST,
+                    format!("a line is longer than {LONGEST_LINE} bytes; send less at once"),
+                )));
             }
             let line = read_line(&self.line);
             self.line.clear();
@@ -107,7 +114,12 @@ impl<R: AsyncRead + Unpin + Send> Lines<R> {
         }
     }
 
-    fn answer(&self, message: &ServerJsonRpcMessage, id: Option<RequestId>, frees_slot: bool) -> std::io::Result<()> {
+    fn answer(
+        &self,
+        message: &ServerJsonRpcMessage,
+        id: Option<RequestId>,
+        frees_slot: bool,
+    ) -> std::io::Result<()> {
         let mut line = serde_json::to_vec(message)?;
         line.push(b'\n');
         let gone = || std::io::Error::new(std::io::ErrorKind::BrokenPipe, "the client no longer reads");
@@ -123,7 +135,10 @@ impl<R: AsyncRead + Unpin + Send> Lines<R> {
 impl<R: AsyncRead + Unpin + Send + 'static> Transport<RoleServer> for Lines<R> {
     type Error = std::io::Error;
 
-    fn send(&mut self, item: ServerJsonRpcMessage) -> impl Future<Output = std::io::Result<()>> + Send + 'static {
+    fn send(
+        &mut self,
+        item: ServerJsonRpcMessage,
+    ) -> impl Future<Output = std::io::Result<()>> + Send + 'static {
         let id = match &item {
             ServerJsonRpcMessage::Response(response) => Some(response.id.clone()),
             ServerJsonRpcMessage::Error(error) => error.id.clone(),
@@ -169,13 +184,19 @@ impl<R: AsyncRead + Unpin + Send + 'static> Transport<RoleServer> for Lines<R> {
                             self.opened = true;
                             return Some(ClientJsonRpcMessage::Request(request));
                         }
-                        let text = format!("id {} belongs to a request that is not answered yet; use another", request.id);
+                        let text = format!(
+                            "id {} belongs to a request that is not answered yet; use another",
+                            request.id
+                        );
                         let error = ErrorData::invalid_request(text, None);
                         self.answer(&ServerJsonRpcMessage::error(error, None), None, true).ok()?;
                     }
                     // What was asked for is done in milliseconds and perhaps committed: it is answered, not cancelled.
                     ClientJsonRpcMessage::Notification(notification)
-                        if matches!(notification.notification, ClientNotification::CancelledNotification(_)) => {}
+                        if matches!(
+                            notification.notification,
+                            ClientNotification::CancelledNotification(_)
+                        ) => {}
                     // Before the first request there is nothing that they could belong to.
                     other if self.opened => return Some(other),
                     _ => {}
@@ -197,7 +218,11 @@ impl<R: AsyncRead + Unpin + Send + 'static> Transport<RoleServer> for Lines<R> {
 }
 
 /// Writes answers in turn and frees their slots; where the client no longer reads, ends the session.
-async fn write_all(mut write: impl AsyncWrite + Unpin, mut queue: mpsc::UnboundedReceiver<Answer>, in_flight: Arc<InFlight>) {
+async fn write_all(
+    mut write: impl AsyncWrite + Unpin,
+    mut queue: mpsc::UnboundedReceiver<Answer>,
+    in_flight: Arc<InFlight>,
+) {
     while let Some(answer) = queue.recv().await {
         // The id is free before the client can have seen the answer and use it again.
         if let Some(id) = &answer.id {

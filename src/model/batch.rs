@@ -186,7 +186,10 @@ mod tests {
     #[test]
     fn an_item_has_one_outcome() {
         let open = StoredItem { chunk: 1, position: 1, key: "k".into(), fields: Map::new(), settled: None };
-        let done = StoredItem { settled: Some(Settled { outcome: Outcome::Done, category: None, receipt: 4 }), ..open.clone() };
+        let done = StoredItem {
+            settled: Some(Settled { outcome: Outcome::Done, category: None, receipt: 4 }),
+            ..open.clone()
+        };
         assert_eq!(settle(&open, Outcome::Failed).ok(), Some(Settling::First));
         assert_eq!(settle(&done, Outcome::Done).ok(), Some(Settling::Duplicate(4)));
         assert_eq!(settle(&done, Outcome::Failed).map_err(|e| e.code), Err(Code::Conflict));

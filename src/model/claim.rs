@@ -25,7 +25,13 @@ pub struct Claim {
 impl Claim {
     /// A new claim under a lease.
     pub fn new(worker: impl Into<String>, token: Option<Token>, now: Moment, lease_seconds: i64) -> Self {
-        Claim { worker: worker.into(), token, since: now, expires_at: now.saturating_add_secs(lease_seconds), lease_seconds }
+        Claim {
+            worker: worker.into(),
+            token,
+            since: now,
+            expires_at: now.saturating_add_secs(lease_seconds),
+            lease_seconds,
+        }
     }
 
     /// Whether the lease holds. One that ends further ahead than the longest lease allowed was
@@ -65,12 +71,17 @@ pub fn may_claim(task: &Task, worker: &str, manner: Manner, now: Moment) -> Resu
         ));
     }
     if task.is_batch {
-        return Err(Error::new(Code::NotReady, format!("Task {} is a batch: claim its chunks, with claim_task(batch=\"{}\")", task.id, task.id)));
+        return Err(Error::new(
+            Code::NotReady,
+            format!("Task {} is a batch: claim its chunks, with claim_task(batch=\"{}\")", task.id, task.id),
+        ));
     }
     match task.status {
         // An expired claim leaves the task in progress until somebody takes it over.
         Status::Active | Status::InProgress => {}
-        Status::Cancelled => return Err(Error::new(Code::Cancelled, format!("Task {} was cancelled", task.id))),
+        Status::Cancelled => {
+            return Err(Error::new(Code::Cancelled, format!("Task {} was cancelled", task.id)));
+        }
         other => {
             return Err(Error::new(
                 Code::NotReady,
@@ -81,7 +92,10 @@ pub fn may_claim(task: &Task, worker: &str, manner: Manner, now: Moment) -> Resu
     if task.blockers > 0 {
         return Err(Error::new(
             Code::NotReady,
-            format!("Task {} waits for {} of its dependencies; get_task shows depends_on", task.id, task.blockers),
+            format!(
+                "Task {} waits for {} of its dependencies; get_task shows depends_on",
+                task.id, task.blockers
+            ),
         ));
     }
     if task.is_chunk && manner == Manner::Open {
@@ -127,7 +141,10 @@ pub fn lost(task: &Task, token: &Token, now: Moment) -> Error {
     };
     Error::new(
         Code::ClaimLost,
-        format!("Your claim on task {} is lost: {why}. Stop working on it; claim_task gives you new work.", task.id),
+        format!(
+            "Your claim on task {} is lost: {why}. Stop working on it; claim_task gives you new work.",
+            task.id
+        ),
     )
 }
 
@@ -200,7 +217,11 @@ mod tests {
     #[test]
     fn only_a_free_ready_task_is_won() {
         fn check(task: Task, now: Moment, expected: Result<(), Code>) {
-            assert_eq!(may_claim(&task, "polecat", Manner::Open, now).map_err(|e| e.code), expected, "{task:?}");
+            assert_eq!(
+                may_claim(&task, "polecat", Manner::Open, now).map_err(|e| e.code),
+                expected,
+                "{task:?}"
+            );
         }
         check(task(Status::Active, None), at(0), Ok(()));
         check(task(Status::InProgress, held(60)), at(59), Err(Code::AlreadyClaimed));

@@ -58,7 +58,10 @@ impl FromStr for TaskId {
         if fits {
             Ok(TaskId(text.to_owned()))
         } else {
-            Err(format!("'{}' is not a task id: at most 64 letters, digits, '.', '-' or '_'; list_tasks shows ids", excerpt(text)))
+            Err(format!(
+                "'{}' is not a task id: at most 64 letters, digits, '.', '-' or '_'; list_tasks shows ids",
+                excerpt(text)
+            ))
         }
     }
 }
@@ -92,7 +95,10 @@ impl FromStr for Token {
         if !text.is_empty() && text.len() <= 64 && text.bytes().all(|b| b.is_ascii_alphanumeric()) {
             Ok(Token(text.to_owned()))
         } else {
-            Err(format!("'{}' is not a claim token; claim_task's reply holds one in claim.token", excerpt(text)))
+            Err(format!(
+                "'{}' is not a claim token; claim_task's reply holds one in claim.token",
+                excerpt(text)
+            ))
         }
     }
 }

@@ -68,8 +68,6 @@ pub struct Task {
 impl Task {
     /// The claim that holds now, if any.
     pub fn live_claim(&self, now: Moment) -> Option<&Claim> {
-        self.claim
-            .as_ref()
-            .filter(|claim| self.status == Status::InProgress && claim.is_live(now))
+        self.claim.as_ref().filter(|claim| self.status == Status::InProgress && claim.is_live(now))
     }
 }

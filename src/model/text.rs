@@ -10,7 +10,9 @@ pub fn excerpt(value: &str) -> String {
     let mut short: String = value
         .chars()
         .take(80)
-        .flat_map(|c| if is_hidden(c) || c.is_control() { c.escape_unicode().collect::<Vec<_>>() } else { vec![c] })
+        .flat_map(|c| {
+            if is_hidden(c) || c.is_control() { c.escape_unicode().collect::<Vec<_>>() } else { vec![c] }
+        })
         .collect();
     if value.chars().nth(80).is_some() {
         short.push('…');
@@ -48,7 +50,11 @@ impl Rule {
             Some((at, c)) => Err(format!(
                 "character U+{:04X} at byte {at} is not allowed ({}); remove it",
                 c as u32,
-                if self.lines { "no control or bidirectional-override characters" } else { "one line, no control or bidirectional-override characters" }
+                if self.lines {
+                    "no control or bidirectional-override characters"
+                } else {
+                    "one line, no control or bidirectional-override characters"
+                }
             )),
         }
     }

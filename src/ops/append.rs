@@ -46,7 +46,10 @@ pub(super) fn append(tx: &dyn Write, task: &mut Task, incoming: &Incoming<'_>) -
         Some(key) => append_for_item(tx, task, incoming, key, standing, &author)?,
         None => {
             let text = incoming.text.unwrap_or_default();
-            let number = tx.append(task, &NewReceipt { author: &author, text, category: incoming.category, ..NewReceipt::default() })?;
+            let number = tx.append(
+                task,
+                &NewReceipt { author: &author, text, category: incoming.category, ..NewReceipt::default() },
+            )?;
             ReceiptView { number, duplicate: false, late: false }
         }
     };
@@ -74,19 +77,32 @@ fn append_for_item(
     author: &str,
 ) -> Result<ReceiptView> {
     let Some(chunk) = tx.chunk(task.row)? else {
-        return Err(Error::invalid(format!("item: task {} is not a chunk of a batch and has no items; leave `item` out", task.id)));
+        return Err(Error::invalid(format!(
+            "item: task {} is not a chunk of a batch and has no items; leave `item` out",
+            task.id
+        )));
     };
     if standing != Standing::Holder {
         return Err(Error::new(
             crate::error::Code::ClaimRequired,
-            format!("A receipt for an item needs the chunk's claim: claim_task(id=\"{}\") gives a token, bring it as `claim`", task.id),
+            format!(
+                "A receipt for an item needs the chunk's claim: claim_task(id=\"{}\") gives a token, bring it as `claim`",
+                task.id
+            ),
         ));
     }
     let Some(outcome) = incoming.outcome else {
-        return Err(Error::invalid(format!("outcome: item '{}' needs one of done, failed, skipped", excerpt(key))));
+        return Err(Error::invalid(format!(
+            "outcome: item '{}' needs one of done, failed, skipped",
+            excerpt(key)
+        )));
     };
     let item = tx.item(chunk.batch, key)?.filter(|item| item.chunk == chunk.row).ok_or_else(|| {
-        Error::not_found(format!("Chunk {} has no item '{}'; claim_task or get_task shows its items", task.id, excerpt(key)))
+        Error::not_found(format!(
+            "Chunk {} has no item '{}'; claim_task or get_task shows its items",
+            task.id,
+            excerpt(key)
+        ))
     })?;
     if let Settling::Duplicate(number) = settle(&item, outcome)? {
         return Ok(ReceiptView { number, duplicate: true, late: false });
@@ -99,7 +115,14 @@ fn append_for_item(
             &made
         }
     };
-    let receipt = NewReceipt { author, text, item: Some(key), outcome: Some(outcome), category: incoming.category, late: false };
+    let receipt = NewReceipt {
+        author,
+        text,
+        item: Some(key),
+        outcome: Some(outcome),
+        category: incoming.category,
+        late: false,
+    };
     let number = tx.append(task, &receipt)?;
     tx.settle_item(&chunk, &item, outcome, incoming.category, number)?;
     Ok(ReceiptView { number, duplicate: false, late: false })

@@ -14,7 +14,13 @@ pub fn parse<O: Operation>(arguments: Value) -> Result<O> {
     let mut arguments = match arguments {
         Value::Null => serde_json::Map::new(),
         Value::Object(map) => map,
-        other => return Err(Error::invalid(format!("{}: arguments must be an object, not {}", O::NAME, shown(&other)))),
+        other => {
+            return Err(Error::invalid(format!(
+                "{}: arguments must be an object, not {}",
+                O::NAME,
+                shown(&other)
+            )));
+        }
     };
     arguments.retain(|_, value| !value.is_null());
     if let Some(later) = O::LATER.iter().find(|name| arguments.contains_key(**name)) {
@@ -41,14 +47,23 @@ fn explain(tool: &str, arguments: &Value, path: &str, reason: &str) -> Error {
             .filter(|(nearness, _)| *nearness > 0.7)
             .max_by(|a, b| a.0.total_cmp(&b.0))
             .map_or(String::new(), |(_, candidate)| format!("; did you mean `{candidate}`?"));
-        return Error::invalid(format!("{tool} has no parameter `{}`{near} It takes {}", excerpt(name), allowed.join(", ")));
+        return Error::invalid(format!(
+            "{tool} has no parameter `{}`{near} It takes {}",
+            excerpt(name),
+            allowed.join(", ")
+        ));
     }
     let pointer = format!("/{}", path.replace(['.', '['], "/").replace(']', ""));
     let value = arguments.pointer(&pointer);
     let field = if path == "." { tool } else { path };
     let code = if reason.starts_with("too large") { Code::TooLarge } else { Code::InvalidArgument };
     match value {
-        Some(value) if !reason.contains(&shown(value)) && !value.is_object() && !value.is_array() && code == Code::InvalidArgument => {
+        Some(value)
+            if !reason.contains(&shown(value))
+                && !value.is_object()
+                && !value.is_array()
+                && code == Code::InvalidArgument =>
+        {
             Error::new(code, format!("{field}: {reason} (given: {})", shown(value)))
         }
         _ => Error::new(code, format!("{field}: {reason}")),

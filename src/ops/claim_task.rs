@@ -164,8 +164,12 @@ impl ClaimTask {
             return Ok(task);
         }
         let when = match (&batch, tx.next_expiry()?) {
-            (Some(batch), _) if batch.status.is_terminal() => format!("batch {} is {}; stop", batch.id, batch.status),
-            (_, Some(expiry)) => format!("the next lease runs out at {expiry}; ask again after {} s or stop", 60),
+            (Some(batch), _) if batch.status.is_terminal() => {
+                format!("batch {} is {}; stop", batch.id, batch.status)
+            }
+            (_, Some(expiry)) => {
+                format!("the next lease runs out at {expiry}; ask again after {} s or stop", 60)
+            }
             (_, None) => "nobody is at work; stop, or ask again when there are new tasks".to_owned(),
         };
         Err(Error::new(Code::NothingToClaim, format!("No ready task matches: {when}")))
@@ -196,7 +200,11 @@ impl ClaimTask {
             Some(chunk) => {
                 let instructions = tx.batch(chunk.batch)?.map(|batch| batch.instructions).unwrap_or_default();
                 let (items, next_items_after) = open_items(tx, task.row, 0, PAGE)?;
-                let more = if next_items_after.is_some() { " More items: get_task with items_after=next_items_after." } else { "" };
+                let more = if next_items_after.is_some() {
+                    " More items: get_task with items_after=next_items_after."
+                } else {
+                    ""
+                };
                 Ok(ClaimReply {
                     success: true,
                     message: format!("{message} ({})", task.title),

@@ -40,7 +40,8 @@ pub struct CompleteTask {
 impl Operation for CompleteTask {
     const NAME: &'static str = "complete_task";
     const TITLE: &'static str = "Complete a task";
-    const ABOUT: &'static str = "Mark a task done. Refused while its body holds `- [ ]` or items lack receipts.";
+    const ABOUT: &'static str =
+        "Mark a task done. Refused while its body holds `- [ ]` or items lack receipts.";
     const EFFECT: Effect = Effect::WriteOnce;
     const FIRST: &'static str = "id";
     const WORKER: bool = true;
@@ -50,9 +51,13 @@ impl Operation for CompleteTask {
         let author = docket.caller().to_owned();
         let (reply, chunk) = docket.write(move |tx| {
             let task = tx.task(&self.id)?;
-            let repeated = complete(tx, &task, self.claim.as_ref(), self.summary.as_ref(), self.force, &author)?;
+            let repeated =
+                complete(tx, &task, self.claim.as_ref(), self.summary.as_ref(), self.force, &author)?;
             let after = tx.task_at(task.row)?;
-            let mut reply = TaskReply::new(repeated.clone().unwrap_or_else(|| format!("Completed {}", task.id)), Some(TaskView::compact(tx, &after)?));
+            let mut reply = TaskReply::new(
+                repeated.clone().unwrap_or_else(|| format!("Completed {}", task.id)),
+                Some(TaskView::compact(tx, &after)?),
+            );
             reply.duplicate = repeated.map(|_| true);
             Ok((reply, after.is_chunk.then_some(after.id)))
         })?;
@@ -87,20 +92,26 @@ pub(super) fn complete(
         let refusal = lost(task, token, now);
         // What it tells of may have happened.
         return Err(match summary.and_then(Body::non_empty) {
-            Some(text) => {
-                refusal.with_receipt(tx.append(task, &NewReceipt { author, text, late: true, ..NewReceipt::default() })?)
-            }
+            Some(text) => refusal.with_receipt(
+                tx.append(task, &NewReceipt { author, text, late: true, ..NewReceipt::default() })?,
+            ),
             None => refusal,
         });
     }
     if task.status == Status::Cancelled {
-        return Err(Error::new(Code::Cancelled, format!("Task {} was cancelled; nothing is left to complete", task.id)));
+        return Err(Error::new(
+            Code::Cancelled,
+            format!("Task {} was cancelled; nothing is left to complete", task.id),
+        ));
     }
     may_change_state(task, token, now)?;
     if task.is_chunk && token.is_none() && !force {
         return Err(Error::new(
             Code::ClaimRequired,
-            format!("Task {0} is a chunk of a batch: claim it with claim_task(id=\"{0}\") and bring its token as `claim`", task.id),
+            format!(
+                "Task {0} is a chunk of a batch: claim it with claim_task(id=\"{0}\") and bring its token as `claim`",
+                task.id
+            ),
         ));
     }
     let left = remains(tx, task);
@@ -114,7 +125,10 @@ pub(super) fn complete(
         tx.append(task, &NewReceipt { author, text, ..NewReceipt::default() })?;
     }
     if let Some(left) = forced {
-        tx.append(task, &NewReceipt { author, text: &format!("Completed by force. {left}"), ..NewReceipt::default() })?;
+        tx.append(
+            task,
+            &NewReceipt { author, text: &format!("Completed by force. {left}"), ..NewReceipt::default() },
+        )?;
     }
     save(tx, task, &Task { status: Status::Done, ..task.clone() })?;
     Ok(None)

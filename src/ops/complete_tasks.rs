@@ -55,9 +55,14 @@ impl Operation for CompleteTasks {
         for id in self.ids {
             let author = docket.caller().to_owned();
             let (wanted, force) = (id.clone(), self.force);
-            let outcome = docket.write(move |tx| complete(tx, &tx.task(&wanted)?, None, None, force, &author));
+            let outcome =
+                docket.write(move |tx| complete(tx, &tx.task(&wanted)?, None, None, force, &author));
             if let Err(error) = outcome {
-                failures.push(Failure { id: id.to_string(), code: error.code.as_str().to_owned(), message: error.to_string() });
+                failures.push(Failure {
+                    id: id.to_string(),
+                    code: error.code.as_str().to_owned(),
+                    message: error.to_string(),
+                });
             }
         }
         let failure_count = failures.len() as u64;

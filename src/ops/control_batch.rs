@@ -71,7 +71,11 @@ impl Operation for ControlBatch {
 }
 
 /// Calls `visit` for every chunk of a batch.
-fn each_chunk(tx: &dyn Write, batch: &Task, mut visit: impl FnMut(crate::model::batch::Chunk, Task) -> Result<()>) -> Result<()> {
+fn each_chunk(
+    tx: &dyn Write,
+    batch: &Task,
+    mut visit: impl FnMut(crate::model::batch::Chunk, Task) -> Result<()>,
+) -> Result<()> {
     let mut after = 0;
     loop {
         let page = tx.chunks(batch.row, after, PAGE)?;
@@ -104,7 +108,10 @@ fn cancel(tx: &dyn Write, batch: &Task, reason: &str, author: &str) -> Result<St
 
 fn retry(tx: &dyn Write, batch: &Task, reason: &str, author: &str) -> Result<String> {
     if batch.status == Status::Cancelled {
-        return Err(Error::new(Code::Cancelled, format!("Batch {} was cancelled; make a new one of what is left", batch.id)));
+        return Err(Error::new(
+            Code::Cancelled,
+            format!("Batch {} was cancelled; make a new one of what is left", batch.id),
+        ));
     }
     let (mut chunks, mut items) = (0, 0);
     each_chunk(tx, batch, |chunk, task| {

@@ -176,7 +176,9 @@ impl Operation for CreateBatch {
             return Err(Error::invalid("title: it is empty; say in a few words what the batch is"));
         }
         if self.instructions.non_empty().is_none() {
-            return Err(Error::invalid("instructions: they are empty; write the one prompt that every worker gets"));
+            return Err(Error::invalid(
+                "instructions: they are empty; write the one prompt that every worker gets",
+            ));
         }
         let mut staging = docket.staging()?;
         self.collect(docket, staging.as_mut())?;
@@ -189,10 +191,16 @@ impl Operation for CreateBatch {
             return Ok(self.plan(None, &pieces, total));
         }
         docket.write(move |tx| {
-            once(tx, request_key.as_ref(), Self::NAME, |plan: &mut Plan| plan.duplicate = Some(true), |tx| {
-                let id = self.store(tx, staging.as_mut(), &pieces, total)?;
-                Ok(self.plan(Some(&id), &pieces, total))
-            })
+            once(
+                tx,
+                request_key.as_ref(),
+                Self::NAME,
+                |plan: &mut Plan| plan.duplicate = Some(true),
+                |tx| {
+                    let id = self.store(tx, staging.as_mut(), &pieces, total)?;
+                    Ok(self.plan(Some(&id), &pieces, total))
+                },
+            )
         })
     }
 }
@@ -216,7 +224,8 @@ impl CreateBatch {
         let mut bad_count = 0_u64;
         for item in items {
             let grouped = item.map_err(|bad| bad.to_string()).and_then(|item| {
-                let group = self.split.group(&item.fields).map_err(|reason| format!("{}: {reason}", item.place))?;
+                let group =
+                    self.split.group(&item.fields).map_err(|reason| format!("{}: {reason}", item.place))?;
                 Ok((item, group))
             });
             match grouped {
@@ -232,7 +241,10 @@ impl CreateBatch {
         if bad_count > 0 {
             let more = bad_count - bad.len() as u64;
             let more = if more > 0 { format!("; and {more} more") } else { String::new() };
-            return Err(Error::invalid(format!("items: nothing was created, {bad_count} cannot be read: {}{more}", bad.join("; "))));
+            return Err(Error::invalid(format!(
+                "items: nothing was created, {bad_count} cannot be read: {}{more}",
+                bad.join("; ")
+            )));
         }
         Ok(())
     }
@@ -259,7 +271,13 @@ impl CreateBatch {
         Ok(pieces)
     }
 
-    fn store(&self, tx: &dyn Write, staging: &mut dyn Staging, pieces: &[Piece], total: u64) -> Result<TaskId> {
+    fn store(
+        &self,
+        tx: &dyn Write,
+        staging: &mut dyn Staging,
+        pieces: &[Piece],
+        total: u64,
+    ) -> Result<TaskId> {
         let mut task = super::create_task::blank(tx.now(), self.title.as_str());
         task.kind = Kind::Epic;
         task.status = Status::InProgress;
@@ -307,7 +325,10 @@ impl CreateBatch {
             })?;
             rows.push(chunk_row);
         }
-        let mut homes = rows.into_iter().zip(pieces).flat_map(|(chunk, piece)| (1..=piece.items).map(move |position| (chunk, position)));
+        let mut homes = rows
+            .into_iter()
+            .zip(pieces)
+            .flat_map(|(chunk, piece)| (1..=piece.items).map(move |position| (chunk, position)));
         staging.each(&mut |key, fields| match homes.next() {
             Some((chunk, position)) => tx.insert_item(row, chunk, position, key, fields),
             None => Err(Error::new(crate::error::Code::Internal, "more items than chunks have room for")),

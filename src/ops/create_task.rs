@@ -104,7 +104,8 @@ impl Operation for CreateTask {
                 task.status = self.status;
                 task.priority = self.priority.get();
                 task.order = self.order.get();
-                task.project = text(&self.project).or_else(|| parent.as_ref().and_then(|parent| parent.project.clone()));
+                task.project =
+                    text(&self.project).or_else(|| parent.as_ref().and_then(|parent| parent.project.clone()));
                 task.parent_row = parent.as_ref().map(|parent| parent.row);
                 task.assignee = text(&self.assignee);
                 task.due = due;

@@ -19,7 +19,12 @@ pub struct Docket {
 
 impl Docket {
     /// A store for a caller; `roots` are the folders that item files may lie in.
-    pub fn new(store: Arc<dyn Store>, roots: Roots, scratchpad: Option<PathBuf>, caller: impl Into<String>) -> Self {
+    pub fn new(
+        store: Arc<dyn Store>,
+        roots: Roots,
+        scratchpad: Option<PathBuf>,
+        caller: impl Into<String>,
+    ) -> Self {
         Docket { store, roots: Arc::new(roots), scratchpad, caller: caller.into() }
     }
 
@@ -62,23 +67,33 @@ impl Docket {
     /// # Errors
     /// What `change` refused: then nothing was written, unless the refusal names the late
     /// receipt that was kept; or why there was no commit.
-    pub fn write<R: Send + 'static>(&self, change: impl FnOnce(&dyn Write) -> Result<R> + Send + 'static) -> Result<R> {
+    pub fn write<R: Send + 'static>(
+        &self,
+        change: impl FnOnce(&dyn Write) -> Result<R> + Send + 'static,
+    ) -> Result<R> {
         let (sender, receiver) = sync_channel(1);
         self.store.submit(Box::new(Change { change: Some(change), answer: None, sender }));
-        receiver.recv().unwrap_or_else(|_| Err(Error::new(Code::Internal, "the store's writer ended before it answered")))
+        receiver.recv().unwrap_or_else(|_| {
+            Err(Error::new(Code::Internal, "the store's writer ended before it answered"))
+        })
     }
 
     /// Runs `look` over one moment of the store.
     ///
     /// # Errors
     /// What `look` refused, or why the store could not be read.
-    pub fn read<R: Send + 'static>(&self, look: impl FnOnce(&dyn Read) -> Result<R> + Send + 'static) -> Result<R> {
+    pub fn read<R: Send + 'static>(
+        &self,
+        look: impl FnOnce(&dyn Read) -> Result<R> + Send + 'static,
+    ) -> Result<R> {
         let (sender, receiver) = sync_channel(1);
         self.store.look(Box::new(move |tx| {
             // Nobody waits for the answer where the caller has gone.
             sender.send(tx.and_then(look)).ok();
         }));
-        receiver.recv().unwrap_or_else(|_| Err(Error::new(Code::Internal, "the store's reader ended before it answered")))
+        receiver.recv().unwrap_or_else(|_| {
+            Err(Error::new(Code::Internal, "the store's reader ended before it answered"))
+        })
     }
 }
 
@@ -109,7 +124,9 @@ where
     fn finish(self: Box<Self>, committed: Result<()>) {
         let answer = match (committed, self.answer) {
             (Ok(()), Some(answer)) => answer,
-            (Ok(()), None) => Err(Error::new(Code::Internal, "the request failed inside docket; nothing was changed")),
+            (Ok(()), None) => {
+                Err(Error::new(Code::Internal, "the request failed inside docket; nothing was changed"))
+            }
             // A refusal that wrote nothing stands, whatever became of the commit.
             (Err(_), Some(Err(error))) if error.receipt.is_none() => Err(error),
             (Err(error), _) => Err(error),

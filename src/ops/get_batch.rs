@@ -136,7 +136,11 @@ impl Operation for GetBatch {
                 match since {
                     Some(since) => {
                         let filter = Filter { parent: Some(task.row), ..Filter::default() };
-                        let found = if since >= sequence { Vec::new() } else { tx.changed_since(&filter, since, PAGE)? };
+                        let found = if since >= sequence {
+                            Vec::new()
+                        } else {
+                            tx.changed_since(&filter, since, PAGE)?
+                        };
                         if found.len() == PAGE
                             && let Some(last) = found.last()
                         {
@@ -164,7 +168,8 @@ impl Operation for GetBatch {
                     }
                 }
                 reply.chunks = Some(chunks);
-                reply.message = format!("{} of {} items processed", batch.counts.processed(), batch.counts.total);
+                reply.message =
+                    format!("{} of {} items processed", batch.counts.processed(), batch.counts.total);
             }
             reply.needs_person = Some(needs_person(tx, &task)?);
             reply.batch = Some(batch_view(tx, &task, &batch)?);
@@ -185,7 +190,11 @@ fn needs_person(tx: &dyn Read, batch: &Task) -> Result<Vec<String>> {
 
 fn failures(tx: &dyn Read, batch: &Task) -> Result<Vec<FailureView>> {
     let mut failures = Vec::new();
-    let filter = Filter { parent: Some(batch.row), status: Some(crate::model::status::Status::Failed), ..Filter::default() };
+    let filter = Filter {
+        parent: Some(batch.row),
+        status: Some(crate::model::status::Status::Failed),
+        ..Filter::default()
+    };
     for chunk in tx.list(&filter, None, 20)? {
         let last = tx.receipt(chunk.row, chunk.receipts)?.map(|receipt| receipt.text).unwrap_or_default();
         failures.push(FailureView { chunk: chunk.id.to_string(), item: None, reason: cut(last) });

@@ -74,7 +74,8 @@ impl Operation for GetTask {
     fn run(self, docket: &Docket) -> Result<GetTaskReply> {
         docket.read(move |tx| {
             let task = tx.task(&self.id)?;
-            let limit = self.limit.map(|limit| limit.get() as usize).filter(|limit| *limit > 0).unwrap_or(PAGE);
+            let limit =
+                self.limit.map(|limit| limit.get() as usize).filter(|limit| *limit > 0).unwrap_or(PAGE);
             let after = self.receipts_after.map_or(0, |after| after.get() as u64);
             let (body, next_receipts_after) = body_page(tx, task.row, after, limit)?;
             let (items, items_left, next_items_after) = match tx.chunk(task.row)? {
@@ -124,7 +125,12 @@ fn body_page(tx: &dyn Read, row: Row, after: u64, limit: usize) -> Result<(Strin
 }
 
 /// A page of a chunk's items without an outcome, and where the next one begins.
-pub(super) fn open_items(tx: &dyn Read, chunk: Row, after: u64, limit: usize) -> Result<(Vec<Map<String, Value>>, Option<u64>)> {
+pub(super) fn open_items(
+    tx: &dyn Read,
+    chunk: Row,
+    after: u64,
+    limit: usize,
+) -> Result<(Vec<Map<String, Value>>, Option<u64>)> {
     let mut shown = Vec::new();
     let mut length = 0;
     let mut last = after;
@@ -145,7 +151,11 @@ pub(super) fn open_items(tx: &dyn Read, chunk: Row, after: u64, limit: usize) ->
 ///
 /// # Errors
 /// Where there is no such task or the store cannot be read.
-pub fn open_items_page(docket: &Docket, chunk: &TaskId, after: u64) -> Result<(Vec<Map<String, Value>>, Option<u64>)> {
+pub fn open_items_page(
+    docket: &Docket,
+    chunk: &TaskId,
+    after: u64,
+) -> Result<(Vec<Map<String, Value>>, Option<u64>)> {
     let chunk = chunk.clone();
     docket.read(move |tx| open_items(tx, tx.task(&chunk)?.row, after, PAGE))
 }

@@ -40,7 +40,8 @@ fn try_write(docket: &Docket, chunk: &TaskId) -> Result<()> {
     let chunk = chunk.clone();
     let Some(shown) = docket.read(move |tx| show(tx, &chunk))? else { return Ok(()) };
     let folder = folder(docket, &shown.batch);
-    fs::create_dir_all(&folder).map_err(|error| Error::internal(format!("{} cannot be made", folder.display()), error))?;
+    fs::create_dir_all(&folder)
+        .map_err(|error| Error::internal(format!("{} cannot be made", folder.display()), error))?;
     let summary = format!("{}\n", shown.summary);
     for (ending, text) in [("summary.json", &summary), ("details.md", &shown.details)] {
         let path = folder.join(format!("chunk-{}-{ending}", shown.name));
@@ -70,7 +71,10 @@ fn show(tx: &dyn crate::store::Read, id: &TaskId) -> Result<Option<Shown>> {
             let _ = match &item.settled {
                 None => writeln!(details, "- {key} | not processed"),
                 Some(settled) => {
-                    let text = tx.receipt(task.row, settled.receipt)?.map(|receipt| receipt.text).unwrap_or_default();
+                    let text = tx
+                        .receipt(task.row, settled.receipt)?
+                        .map(|receipt| receipt.text)
+                        .unwrap_or_default();
                     let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
                     let category = settled.category.as_deref().unwrap_or(settled.outcome.as_str());
                     writeln!(details, "- {key} | {} | {} | {}", settled.outcome, excerpt(category), line)

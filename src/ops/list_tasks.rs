@@ -92,7 +92,14 @@ impl Operation for ListTasks {
             }
             let parent = match self.batch.as_ref().or(self.parent.as_ref()) {
                 None => None,
-                Some(id) => Some(super::create_task::existing(tx, id, if self.batch.is_some() { "batch" } else { "parent" })?.row),
+                Some(id) => Some(
+                    super::create_task::existing(
+                        tx,
+                        id,
+                        if self.batch.is_some() { "batch" } else { "parent" },
+                    )?
+                    .row,
+                ),
             };
             let filter = Filter {
                 project: super::create_task::text(&self.project),
@@ -145,13 +152,24 @@ fn changes(tasks: Vec<TaskView>, since: u64, total: u64) -> ListTasksReply {
         _ if total > count => format!("{count} changed; ask again with since for more"),
         _ => format!("{count} changed"),
     };
-    ListTasksReply { success: true, message, tasks, count, total, next_cursor: None, since: since.to_string() }
+    ListTasksReply {
+        success: true,
+        message,
+        tasks,
+        count,
+        total,
+        next_cursor: None,
+        since: since.to_string(),
+    }
 }
 
 /// The number that a `since` stands for.
 pub(super) fn parse_since(since: &Line) -> Result<u64> {
     since.as_str().parse().map_err(|_| {
-        Error::invalid(format!("since: '{}' is not what a reply gave; pass `since` of an earlier reply as it is", excerpt(since.as_str())))
+        Error::invalid(format!(
+            "since: '{}' is not what a reply gave; pass `since` of an earlier reply as it is",
+            excerpt(since.as_str())
+        ))
     })
 }
 

@@ -2,8 +2,8 @@
 //!
 //! A new operation is a new file and a line in [`ALL`].
 
-pub mod args;
 mod append;
+pub mod args;
 mod batch_view;
 mod claim_task;
 mod complete_task;
@@ -122,14 +122,16 @@ const fn entry<O: Operation>() -> Entry {
         call: |docket, arguments| reply(args::parse::<O>(arguments)?.run(docket)?),
         command: O::augment_args,
         call_matches: |docket, matches| {
-            let request = O::from_arg_matches(matches).map_err(|error| crate::error::Error::invalid(error.to_string()))?;
+            let request = O::from_arg_matches(matches)
+                .map_err(|error| crate::error::Error::invalid(error.to_string()))?;
             reply(request.run(docket)?)
         },
     }
 }
 
 fn reply(reply: impl Serialize) -> Result<Value> {
-    serde_json::to_value(reply).map_err(|error| crate::error::Error::internal("the reply could not be written as JSON", error))
+    serde_json::to_value(reply)
+        .map_err(|error| crate::error::Error::internal("the reply could not be written as JSON", error))
 }
 
 /// Every operation, in the order of the contract.

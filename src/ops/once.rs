@@ -18,7 +18,8 @@ impl RequestKey {
     /// The key of a request, if it has one; the fingerprint is over all its fields.
     pub(super) fn of(key: Option<&str>, request: &impl Serialize) -> Result<Option<Self>> {
         let Some(key) = key else { return Ok(None) };
-        let text = serde_json::to_string(request).map_err(|error| Error::internal("the request could not be written as JSON", error))?;
+        let text = serde_json::to_string(request)
+            .map_err(|error| Error::internal("the request could not be written as JSON", error))?;
         Ok(Some(RequestKey { key: key.to_owned(), fingerprint: Sha256::digest(text.as_bytes()).to_vec() }))
     }
 }
@@ -36,15 +37,20 @@ pub(super) fn once<R: Serialize + DeserializeOwned>(
         if first != operation || fingerprint != key.fingerprint {
             return Err(Error::new(
                 Code::Conflict,
-                format!("request_key '{}' was used for another {first} request; use a new key for a new request", excerpt(&key.key)),
+                format!(
+                    "request_key '{}' was used for another {first} request; use a new key for a new request",
+                    excerpt(&key.key)
+                ),
             ));
         }
-        let mut reply = serde_json::from_str(&reply).map_err(|error| Error::internal("a kept reply could not be read", error))?;
+        let mut reply = serde_json::from_str(&reply)
+            .map_err(|error| Error::internal("a kept reply could not be read", error))?;
         repeated(&mut reply);
         return Ok(reply);
     }
     let reply = change(tx)?;
-    let text = serde_json::to_string(&reply).map_err(|error| Error::internal("the reply could not be written as JSON", error))?;
+    let text = serde_json::to_string(&reply)
+        .map_err(|error| Error::internal("the reply could not be written as JSON", error))?;
     tx.keep_answer(&key.key, operation, &key.fingerprint, &text)?;
     Ok(reply)
 }

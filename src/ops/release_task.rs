@@ -58,14 +58,21 @@ impl Operation for ReleaseTask {
             if task.status != Status::InProgress {
                 return Err(match &self.claim {
                     Some(token) => lost(&task, token, tx.now()),
-                    None => Error::new(Code::NotReady, format!("Task {} is {}, nobody holds it", task.id, task.status)),
+                    None => Error::new(
+                        Code::NotReady,
+                        format!("Task {} is {}, nobody holds it", task.id, task.status),
+                    ),
                 });
             }
             may_change_state(&task, self.claim.as_ref(), tx.now())?;
             if task.is_batch {
-                return Err(Error::new(Code::NotReady, format!("Task {} is a batch; control_batch ends it", task.id)));
+                return Err(Error::new(
+                    Code::NotReady,
+                    format!("Task {} is a batch; control_batch ends it", task.id),
+                ));
             }
-            let worker = task.claim.as_ref().map_or(author.as_str(), |claim| claim.worker.as_str()).to_owned();
+            let worker =
+                task.claim.as_ref().map_or(author.as_str(), |claim| claim.worker.as_str()).to_owned();
             let reason = self.reason.as_ref().and_then(Body::non_empty).unwrap_or("no reason given");
             let why = format!("Released by '{worker}' ({}): {reason}.", self.outcome);
             match self.outcome {
@@ -73,14 +80,18 @@ impl Operation for ReleaseTask {
                     give_back(tx, &task, &why, &worker)?;
                 }
                 Release::Failed | Release::Blocked => {
-                    let status = if self.outcome == Release::Failed { Status::Failed } else { Status::Blocked };
+                    let status =
+                        if self.outcome == Release::Failed { Status::Failed } else { Status::Blocked };
                     save(tx, &task, &Task { status, ..task.clone() })?;
                     tx.append(&task, &NewReceipt { author: &worker, text: &why, ..NewReceipt::default() })?;
                 }
             }
             let after = tx.task_at(task.row)?;
             let message = format!("Released {}: it is {} now", task.id, after.status);
-            Ok((TaskReply::new(message, Some(TaskView::compact(tx, &after)?)), after.is_chunk.then_some(after.id)))
+            Ok((
+                TaskReply::new(message, Some(TaskView::compact(tx, &after)?)),
+                after.is_chunk.then_some(after.id),
+            ))
         })?;
         if let Some(chunk) = chunk {
             intermediate::write_chunk(docket, &chunk);

@@ -72,14 +72,23 @@ impl Operation for ResetStalledTasks {
                 let found = self.stalled(tx)?;
                 for task in &found {
                     let worker = task.claim.as_ref().map_or("nobody", |claim| claim.worker.as_str());
-                    let why = format!("Reset by '{author}': claimed by '{worker}', last change at {}.", task.updated);
+                    let why = format!(
+                        "Reset by '{author}': claimed by '{worker}', last change at {}.",
+                        task.updated
+                    );
                     give_back(tx, task, &why, &author)?;
                 }
                 Ok(found.iter().map(stalled).collect::<Vec<_>>())
             })?
         };
         let would = if dry_run { "would be" } else { "were" };
-        Ok(ResetReply { success: true, message: format!("{} tasks {would} reset", tasks.len()), count: tasks.len() as u64, tasks, dry_run })
+        Ok(ResetReply {
+            success: true,
+            message: format!("{} tasks {would} reset", tasks.len()),
+            count: tasks.len() as u64,
+            tasks,
+            dry_run,
+        })
     }
 }
 
@@ -104,7 +113,8 @@ impl ResetStalledTasks {
                 found.push(task);
             }
         }
-        let (project, assignee) = (super::create_task::text(&self.project), super::create_task::text(&self.assignee));
+        let (project, assignee) =
+            (super::create_task::text(&self.project), super::create_task::text(&self.assignee));
         found.retain(|task| {
             !task.is_batch
                 && (project.is_none() || task.project == project)

@@ -59,7 +59,8 @@ fn slim(value: &mut Value) {
     match value {
         Value::Object(map) => {
             if let Some(Value::Array(choices)) = map.get("anyOf") {
-                let mut real: Vec<Value> = choices.iter().filter(|choice| choice["type"] != "null").cloned().collect();
+                let mut real: Vec<Value> =
+                    choices.iter().filter(|choice| choice["type"] != "null").cloned().collect();
                 if real.len() == 1
                     && let Some(Value::Object(only)) = real.pop()
                 {
@@ -78,7 +79,10 @@ fn slim(value: &mut Value) {
                 choices.retain(|choice| !choice.is_null());
             }
             map.remove("format");
-            if map.get("default").is_some_and(|default| default.is_null() || *default == json!(false) || *default == json!([])) {
+            if map
+                .get("default")
+                .is_some_and(|default| default.is_null() || *default == json!(false) || *default == json!([]))
+            {
                 map.remove("default");
             }
             for (_, inner) in map.iter_mut() {

@@ -59,11 +59,23 @@ impl Operation for SearchTasks {
             0 => PAGE,
             limit => limit as usize,
         };
-        let filter = Filter { project: super::create_task::text(&self.project), status: self.status, ..Filter::default() };
+        let filter = Filter {
+            project: super::create_task::text(&self.project),
+            status: self.status,
+            ..Filter::default()
+        };
         docket.read(move |tx| {
-            let tasks =
-                tx.search(&words, &filter, limit)?.iter().map(|task| TaskView::listed(tx, task)).collect::<Result<Vec<_>>>()?;
-            Ok(SearchReply { success: true, message: format!("{} found", tasks.len()), count: tasks.len() as u64, tasks })
+            let tasks = tx
+                .search(&words, &filter, limit)?
+                .iter()
+                .map(|task| TaskView::listed(tx, task))
+                .collect::<Result<Vec<_>>>()?;
+            Ok(SearchReply {
+                success: true,
+                message: format!("{} found", tasks.len()),
+                count: tasks.len() as u64,
+                tasks,
+            })
         })
     }
 }

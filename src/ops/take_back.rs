@@ -20,7 +20,10 @@ fn reopen(tx: &dyn Write, task: &Task, why: &str) -> Result<()> {
     }
     let worker = task.claim.as_ref().map_or("docket", |claim| claim.worker.as_str());
     save(tx, task, &Task { status: Status::Active, assignee: None, ..task.clone() })?;
-    tx.append(task, &NewReceipt { author: worker, text: &format!("Given back: {why}."), ..NewReceipt::default() })?;
+    tx.append(
+        task,
+        &NewReceipt { author: worker, text: &format!("Given back: {why}."), ..NewReceipt::default() },
+    )?;
     Ok(())
 }
 
@@ -32,7 +35,11 @@ pub fn take_back(docket: &Docket, id: &TaskId, token: &Token, why: &'static str)
     let (wanted, token) = (id.clone(), token.clone());
     docket.write(move |tx| {
         let task = tx.task(&wanted)?;
-        if standing(&task, Some(&token), tx.now()) == Standing::Holder { reopen(tx, &task, why) } else { Ok(()) }
+        if standing(&task, Some(&token), tx.now()) == Standing::Holder {
+            reopen(tx, &task, why)
+        } else {
+            Ok(())
+        }
     })?;
     intermediate::write_chunk(docket, id);
     Ok(())

@@ -84,7 +84,8 @@ pub struct UpdateTask {
 impl Operation for UpdateTask {
     const NAME: &'static str = "update_task";
     const TITLE: &'static str = "Update a task";
-    const ABOUT: &'static str = "Change fields (\"\" clears, lists replace), append a receipt (body), or claim (status=in_progress).";
+    const ABOUT: &'static str =
+        "Change fields (\"\" clears, lists replace), append a receipt (body), or claim (status=in_progress).";
     const EFFECT: Effect = Effect::Write;
     const FIRST: &'static str = "id";
     const WORKER: bool = true;
@@ -92,7 +93,9 @@ impl Operation for UpdateTask {
 
     fn run(self, docket: &Docket) -> Result<TaskReply> {
         if self.replace_body {
-            return Err(Error::invalid("replace_body: true is refused, the body is append-only; `body` appends a receipt"));
+            return Err(Error::invalid(
+                "replace_body: true is refused, the body is append-only; `body` appends a receipt",
+            ));
         }
         if self.item.is_none() && self.outcome.is_some() {
             return Err(Error::invalid("outcome: it needs `item`, the key of the item it tells of"));
@@ -100,7 +103,8 @@ impl Operation for UpdateTask {
         let key = RequestKey::of(self.request_key.as_ref().map(Line::as_str), &self)?;
         let author = text(&self.assignee).unwrap_or_else(|| docket.caller().to_owned());
         let (reply, chunk) = docket.write(move |tx| {
-            let reply = once(tx, key.as_ref(), Self::NAME, TaskReply::mark_repeated, |tx| self.change(tx, &author))?;
+            let reply =
+                once(tx, key.as_ref(), Self::NAME, TaskReply::mark_repeated, |tx| self.change(tx, &author))?;
             let task = tx.task(&self.id)?;
             Ok((reply, (task.is_chunk && task.status.is_terminal()).then_some(task.id)))
         })?;
@@ -113,8 +117,21 @@ impl Operation for UpdateTask {
 
 impl UpdateTask {
     /// A receipt for an item.
-    pub fn item_receipt(id: TaskId, claim: Token, item: Line, outcome: Outcome, category: Option<Line>, body: Option<Body>) -> Self {
-        UpdateTask { item: Some(item), outcome: Some(outcome), category, body, ..UpdateTask::renewal(id, claim) }
+    pub fn item_receipt(
+        id: TaskId,
+        claim: Token,
+        item: Line,
+        outcome: Outcome,
+        category: Option<Line>,
+        body: Option<Body>,
+    ) -> Self {
+        UpdateTask {
+            item: Some(item),
+            outcome: Some(outcome),
+            category,
+            body,
+            ..UpdateTask::renewal(id, claim)
+        }
     }
 
     /// A write that only renews the holder's lease.
@@ -150,7 +167,8 @@ impl UpdateTask {
     fn change(&self, tx: &dyn Write, author: &str) -> Result<TaskReply> {
         let mut task = tx.task(&self.id)?;
         let mut receipt = None;
-        let has_receipt = self.body.as_ref().is_some_and(|body| body.non_empty().is_some()) || self.item.is_some();
+        let has_receipt =
+            self.body.as_ref().is_some_and(|body| body.non_empty().is_some()) || self.item.is_some();
         let lost = standing(&task, self.claim.as_ref(), tx.now()) == Standing::Lost;
         if has_receipt || lost {
             let incoming = Incoming {
@@ -195,7 +213,8 @@ impl UpdateTask {
         let mut task = before.clone();
         let mut modified = Vec::new();
         if let Some(title) = &self.task_title {
-            task.title = text(&Some(title.clone())).ok_or_else(|| Error::invalid("task_title: a title cannot be cleared"))?;
+            task.title = text(&Some(title.clone()))
+                .ok_or_else(|| Error::invalid("task_title: a title cannot be cleared"))?;
             modified.push("task_title");
         }
         macro_rules! set {
@@ -236,12 +255,20 @@ impl UpdateTask {
         if !modified.is_empty() {
             tx.save_task(&task, before.generation)?;
         }
-        for (ids, soft, name) in [(&self.depends_on, false, "depends_on"), (&self.soft_depends_on, true, "soft_depends_on")] {
+        for (ids, soft, name) in
+            [(&self.depends_on, false, "depends_on"), (&self.soft_depends_on, true, "soft_depends_on")]
+        {
             if let Some(ids) = ids {
                 let needs = existing_all(tx, ids, name)?;
                 for (row, id) in needs.iter().zip(ids) {
                     if tx.depends_through(*row, before.row)? {
-                        return Err(Error::new(Code::Conflict, format!("{name}: {id} depends on {} already; a cycle would never be ready", before.id)));
+                        return Err(Error::new(
+                            Code::Conflict,
+                            format!(
+                                "{name}: {id} depends on {} already; a cycle would never be ready",
+                                before.id
+                            ),
+                        ));
                     }
                 }
                 tx.set_dependencies(before.row, &needs, soft)?;
@@ -259,7 +286,8 @@ impl UpdateTask {
         if parent.is_empty() {
             return Ok(None);
         }
-        let id: TaskId = parent.parse().map_err(|reason: String| Error::invalid(format!("parent: {reason}")))?;
+        let id: TaskId =
+            parent.parse().map_err(|reason: String| Error::invalid(format!("parent: {reason}")))?;
         let parent = existing(tx, &id, "parent")?;
         if tx.lies_beneath(parent.row, task.row)? {
             return Err(Error::new(Code::Conflict, format!("parent: {id} lies beneath {} itself", task.id)));
@@ -278,7 +306,10 @@ impl UpdateTask {
                 save(tx, task, &after)
             }
             Status::Done => complete(tx, task, self.claim.as_ref(), None, self.force, author).map(|_| ()),
-            _ if task.is_batch => Err(Error::invalid(format!("status: a batch's status follows its chunks; control_batch(id=\"{}\") cancels it", task.id))),
+            _ if task.is_batch => Err(Error::invalid(format!(
+                "status: a batch's status follows its chunks; control_batch(id=\"{}\") cancels it",
+                task.id
+            ))),
             _ if task.is_chunk => Err(Error::invalid(format!(
                 "status: chunk {} moves by claim_task, complete_task and release_task only",
                 task.id
@@ -287,7 +318,8 @@ impl UpdateTask {
                 let allowed = may_change_state(task, self.claim.as_ref(), now);
                 match (allowed, self.force) {
                     (Err(error), true) if error.code == Code::ClaimRequired => {
-                        let note = format!("'{author}' set the status to {status} by force while it was claimed.");
+                        let note =
+                            format!("'{author}' set the status to {status} by force while it was claimed.");
                         tx.append(task, &NewReceipt { author, text: &note, ..NewReceipt::default() })?;
                     }
                     (Err(error), _) => return Err(error),

@@ -154,7 +154,14 @@ impl TaskReply {
             task.cut_title();
             task
         });
-        TaskReply { success: true, message: message.into(), duplicate: None, task, modified_fields: None, receipt: None }
+        TaskReply {
+            success: true,
+            message: message.into(),
+            duplicate: None,
+            task,
+            modified_fields: None,
+            receipt: None,
+        }
     }
 
     /// Marks the reply as given before.

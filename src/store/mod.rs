@@ -161,7 +161,14 @@ pub trait Write: Read {
     /// Adds an item to a chunk.
     fn insert_item(&self, batch: Row, chunk: Row, position: u64, key: &str, fields: &str) -> Result<()>;
     /// Gives an item its outcome, in chunk, batch and categories alike.
-    fn settle_item(&self, chunk: &Chunk, item: &StoredItem, outcome: Outcome, category: Option<&str>, receipt: u64) -> Result<()>;
+    fn settle_item(
+        &self,
+        chunk: &Chunk,
+        item: &StoredItem,
+        outcome: Outcome,
+        category: Option<&str>,
+        receipt: u64,
+    ) -> Result<()>;
     /// Takes the outcome of a chunk's failed items back; gives how many there were.
     fn reopen_failed(&self, chunk: &Chunk) -> Result<u64>;
     /// Sets how often a chunk was claimed, and when its batch was first worked on.

@@ -74,9 +74,10 @@ pub(super) fn run(argv: &[String], about: &About<'_>, input: &str, stop: &Stop) 
     command.command_mut().stdout(out).stderr(err);
     // A group of its own: Ctrl-C in the terminal is ours to handle, and ending it ends its children.
     command.wrap(ProcessGroup::leader());
-    let mut child = command
-        .spawn()
-        .map_err(|error| Error::invalid(format!("command: '{program}' cannot be started; is it installed and executable?")).caused_by(error))?;
+    let mut child = command.spawn().map_err(|error| {
+        Error::invalid(format!("command: '{program}' cannot be started; is it installed and executable?"))
+            .caused_by(error)
+    })?;
     let mut pause = Duration::from_micros(200);
     let status = loop {
         match child.try_wait() {
@@ -128,8 +129,13 @@ fn judge(status: ExitStatus, stdout: &str, stderr: &str) -> Ran {
             };
             let end: Vec<&str> = stderr.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
             let end = end[end.len().saturating_sub(5)..].join(" | ");
-            let text = clean(&if end.is_empty() { format!("{why}. {text}") } else { format!("{why}: {end}") });
-            if code == Some(RETRY) { Ran::Retry(text) } else { Ran::Settled { outcome: Outcome::Failed, category, text } }
+            let text =
+                clean(&if end.is_empty() { format!("{why}. {text}") } else { format!("{why}: {end}") });
+            if code == Some(RETRY) {
+                Ran::Retry(text)
+            } else {
+                Ran::Settled { outcome: Outcome::Failed, category, text }
+            }
         }
     }
 }
@@ -143,13 +149,18 @@ fn receipt(line: &str) -> (String, Option<String>) {
         (Some(text), None) | (None, Some(text)) => text,
         (None, None) => String::new(),
     };
-    let category = field("category").map(|category| category.replace(['\n', '\t', '\r'], " ").chars().take(100).collect());
+    let category = field("category")
+        .map(|category| category.replace(['\n', '\t', '\r'], " ").chars().take(100).collect());
     (text, category)
 }
 
 /// What of an output may stand in a receipt.
 fn clean(text: &str) -> String {
-    let mut kept: String = text.chars().map(|c| if c.is_control() || is_hidden(c) { ' ' } else { c }).take(RECEIPT_CHARS).collect();
+    let mut kept: String = text
+        .chars()
+        .map(|c| if c.is_control() || is_hidden(c) { ' ' } else { c })
+        .take(RECEIPT_CHARS)
+        .collect();
     kept.truncate(kept.trim_end().len());
     kept
 }

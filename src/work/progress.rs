@@ -42,16 +42,24 @@ pub(super) struct Progress {
 }
 
 fn style(template: &str) -> ProgressStyle {
-    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("━╸ ")
+    ProgressStyle::with_template(template)
+        .unwrap_or_else(|_| ProgressStyle::default_bar())
+        .progress_chars("━╸ ")
 }
 
 impl Progress {
     /// Of a batch with so many items, some of them processed already.
     pub(super) fn new(manner: Manner, total: u64, processed: u64) -> Self {
-        let target = if manner == Manner::Bars { ProgressDrawTarget::stderr_with_hz(15) } else { ProgressDrawTarget::hidden() };
+        let target = if manner == Manner::Bars {
+            ProgressDrawTarget::stderr_with_hz(15)
+        } else {
+            ProgressDrawTarget::hidden()
+        };
         let bars = MultiProgress::with_draw_target(target);
         let whole = bars.add(ProgressBar::new(total).with_position(processed));
-        whole.set_style(style("{prefix:<28} {bar:32.green} {pos:>6}/{len:<6} {percent:>3} %  {per_sec}  {eta} left"));
+        whole.set_style(style(
+            "{prefix:<28} {bar:32.green} {pos:>6}/{len:<6} {percent:>3} %  {per_sec}  {eta} left",
+        ));
         whole.set_prefix("all");
         if manner == Manner::Bars {
             whole.enable_steady_tick(Duration::from_millis(500));
@@ -96,7 +104,11 @@ impl Progress {
     /// A chunk was completed, or given back.
     pub(super) fn chunk_ends(&self, id: &str, title: &str, status: &str) {
         self.event(&json!({ "event": "chunk_ended", "chunk": id, "title": title, "status": status }));
-        self.line(&format!("{id}  {title}: {status} ({} of {} items)", self.whole.position(), self.whole.length().unwrap_or(0)));
+        self.line(&format!(
+            "{id}  {title}: {status} ({} of {} items)",
+            self.whole.position(),
+            self.whole.length().unwrap_or(0)
+        ));
         if let Some(bar) = self.chunks.lock().unwrap_or_else(PoisonError::into_inner).remove(id) {
             bar.finish_and_clear();
             self.bars.remove(&bar);
@@ -106,7 +118,9 @@ impl Progress {
     /// Something a person should read.
     pub(super) fn say(&self, text: &str) {
         match self.manner {
-            Manner::Bars => self.bars.suspend(|| writeln!(std::io::stderr().lock(), "{text}").ok().unwrap_or(())),
+            Manner::Bars => {
+                self.bars.suspend(|| writeln!(std::io::stderr().lock(), "{text}").ok().unwrap_or(()))
+            }
             Manner::Lines => self.line(text),
             Manner::Json => self.event(&json!({ "event": "note", "message": text })),
             Manner::Quiet => {}

@@ -90,7 +90,11 @@ pub fn run(request: Run, docket: &Docket, json: bool) -> Result<u8> {
             (TaskId::stored(id), request.command.clone(), Some(plan))
         }
         Some(id) => {
-            let command = if request.command.is_empty() { recorded_command(docket, id)? } else { request.command.clone() };
+            let command = if request.command.is_empty() {
+                recorded_command(docket, id)?
+            } else {
+                request.command.clone()
+            };
             (id.clone(), command, None)
         }
     };
@@ -103,7 +107,12 @@ pub fn run(request: Run, docket: &Docket, json: bool) -> Result<u8> {
         Some(plan) => progress.event(&json!({ "event": "created", "batch": plan.batch, "mode": plan.mode })),
         None => progress.event(&json!({ "event": "resumed", "batch": batch, "processed": before.processed, "total": before.total })),
     }
-    progress.say(&format!("Batch {batch}: {} of {} items to do, {} workers", before.total - before.processed, before.total, request.workers));
+    progress.say(&format!(
+        "Batch {batch}: {} of {} items to do, {} workers",
+        before.total - before.processed,
+        before.total,
+        request.workers
+    ));
     let worker = format!("run-{}", std::process::id());
     let claim = ClaimTask { project: None, ..ClaimTask::of_batch(Line::known("run"), batch.clone()) };
     let worked = work_slots(docket, &command, &progress, &stop, &claim, &worker, request.workers)?;
@@ -157,7 +166,11 @@ fn create(request: &Run) -> CreateBatch {
     let source = request.items.clone();
     let name = source.as_ref().map_or("items", |source| source.path.as_str());
     CreateBatch {
-        title: request.title.clone().or_else(|| excerpt(&format!("Run over {name}")).parse().ok()).unwrap_or(Line::known("Run")),
+        title: request
+            .title
+            .clone()
+            .or_else(|| excerpt(&format!("Run over {name}")).parse().ok())
+            .unwrap_or(Line::known("Run")),
         instructions: Long::known("A command of the operator's works each item."),
         items: None,
         source,
@@ -177,10 +190,14 @@ fn recorded_command(docket: &Docket, batch: &TaskId) -> Result<Vec<String>> {
     let id = batch.clone();
     let recorded = docket.read(move |tx| {
         let task = tx.task(&id)?;
-        let batch = tx.batch(task.row)?.ok_or_else(|| Error::invalid(format!("resume: {id} is a task, not a batch")))?;
+        let batch = tx
+            .batch(task.row)?
+            .ok_or_else(|| Error::invalid(format!("resume: {id} is a task, not a batch")))?;
         Ok(batch.command)
     })?;
-    recorded.ok_or_else(|| Error::invalid(format!("resume: batch {batch} was not made by docket run; name the command after --")))
+    recorded.ok_or_else(|| {
+        Error::invalid(format!("resume: batch {batch} was not made by docket run; name the command after --"))
+    })
 }
 
 /// The lock that dies with this process.
@@ -196,9 +213,13 @@ fn only_runner(docket: &Docket, batch: &TaskId) -> Result<File> {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(Error::new(
             Code::AlreadyClaimed,
-            format!("Batch {batch} is being worked by another docket run; wait for it, or help with docket work --batch {batch}"),
+            format!(
+                "Batch {batch} is being worked by another docket run; wait for it, or help with docket work --batch {batch}"
+            ),
         )),
-        Err(TryLockError::Error(error)) => Err(Error::internal(format!("{} cannot be locked", path.display()), error)),
+        Err(TryLockError::Error(error)) => {
+            Err(Error::internal(format!("{} cannot be locked", path.display()), error))
+        }
     }
 }
 
@@ -213,7 +234,9 @@ fn status(docket: &Docket, batch: &TaskId) -> Result<Standing> {
     let id = batch.clone();
     docket.read(move |tx| {
         let task = tx.task(&id)?;
-        let batch = tx.batch(task.row)?.ok_or_else(|| Error::invalid(format!("resume: {id} is a task, not a batch")))?;
+        let batch = tx
+            .batch(task.row)?
+            .ok_or_else(|| Error::invalid(format!("resume: {id} is a task, not a batch")))?;
         Ok(Standing {
             total: batch.counts.total,
             processed: batch.counts.processed(),
@@ -273,7 +296,8 @@ fn work_slots(
 fn finish(docket: &Docket, batch: &TaskId, manner: Manner, begun: Instant, now_done: u64) -> Result<()> {
     if manner == Manner::Json {
         let reply = GetBatch::progress_of(batch.clone()).run(docket)?;
-        let mut event = serde_json::to_value(reply).map_err(|error| Error::internal("the reply could not be written as JSON", error))?;
+        let mut event = serde_json::to_value(reply)
+            .map_err(|error| Error::internal("the reply could not be written as JSON", error))?;
         if let Value::Object(map) = &mut event {
             map.insert("event".into(), "done".into());
         }

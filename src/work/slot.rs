@@ -14,7 +14,10 @@ use crate::model::id::{TaskId, Token};
 use crate::model::receipt::item_text;
 use crate::model::status::{Outcome, Release};
 use crate::model::text::{Body, Line};
-use crate::ops::{ClaimReply, ClaimTask, CompleteTask, Docket, Operation, ReleaseTask, UpdateTask, open_items_page, take_back};
+use crate::ops::{
+    ClaimReply, ClaimTask, CompleteTask, Docket, Operation, ReleaseTask, UpdateTask, open_items_page,
+    take_back,
+};
 
 /// How often an item may ask for a retry before it has failed.
 const TRIES: u32 = 3;
@@ -50,7 +53,9 @@ impl Shared<'_> {
         while !self.stop.is_asked() {
             let claim = match request.clone().run(self.docket) {
                 Ok(claim) => claim,
-                Err(error) if matches!(error.code, Code::NothingToClaim | Code::Cancelled | Code::Paused) => break,
+                Err(error) if matches!(error.code, Code::NothingToClaim | Code::Cancelled | Code::Paused) => {
+                    break;
+                }
                 Err(error) => return Err(error),
             };
             worked.claimed += 1;
@@ -123,10 +128,18 @@ impl Shared<'_> {
     }
 
     /// Settles an item; nothing where the person stopped it first.
-    fn work_item(&self, chunk: &TaskId, token: &Token, batch: &str, item: Map<String, Value>) -> Result<Option<Outcome>> {
+    fn work_item(
+        &self,
+        chunk: &TaskId,
+        token: &Token,
+        batch: &str,
+        item: Map<String, Value>,
+    ) -> Result<Option<Outcome>> {
         let key = item.get("key").and_then(Value::as_str).unwrap_or_default().to_owned();
         let about = About { task: chunk.as_str(), batch, item: &key };
-        let Some((outcome, category, text)) = self.run_until_settled(&about, &Value::Object(item))? else { return Ok(None) };
+        let Some((outcome, category, text)) = self.run_until_settled(&about, &Value::Object(item))? else {
+            return Ok(None);
+        };
         let text = if text.is_empty() { item_text(&key, outcome, category.as_deref()) } else { text };
         let request = UpdateTask::item_receipt(
             chunk.clone(),
@@ -141,7 +154,11 @@ impl Shared<'_> {
         Ok(Some(outcome))
     }
 
-    fn run_until_settled(&self, about: &About<'_>, input: &Value) -> Result<Option<(Outcome, Option<String>, String)>> {
+    fn run_until_settled(
+        &self,
+        about: &About<'_>,
+        input: &Value,
+    ) -> Result<Option<(Outcome, Option<String>, String)>> {
         let input = input.to_string();
         let mut tries = 1;
         loop {
@@ -150,7 +167,11 @@ impl Shared<'_> {
                 Ran::Stopped => return Ok(None),
                 Ran::Retry(_) if self.stop.is_asked() => return Ok(None),
                 Ran::Retry(text) if tries == TRIES => {
-                    return Ok(Some((Outcome::Failed, None, format!("asked for a retry {TRIES} times; {text}"))));
+                    return Ok(Some((
+                        Outcome::Failed,
+                        None,
+                        format!("asked for a retry {TRIES} times; {text}"),
+                    )));
                 }
                 Ran::Retry(_) => {
                     std::thread::sleep(Duration::from_millis(250) * tries);
@@ -163,7 +184,8 @@ impl Shared<'_> {
     /// An ordinary task: the command runs once, the task's JSON on its standard input.
     fn work_task(&self, claim: &ClaimReply, id: &TaskId, token: &Token) -> Result<u64> {
         self.progress.chunk_begins(id.as_str(), &claim.task.title, 1);
-        let mut input = serde_json::to_value(&claim.task).map_err(|error| Error::internal("a task could not be written as JSON", error))?;
+        let mut input = serde_json::to_value(&claim.task)
+            .map_err(|error| Error::internal("a task could not be written as JSON", error))?;
         input["instructions"] = claim.instructions.clone().into();
         let about = About { task: id.as_str(), batch: "", item: "" };
         let Some((outcome, _, text)) = self.run_until_settled(&about, &input)? else {
@@ -172,9 +194,21 @@ impl Shared<'_> {
         let failed = outcome == Outcome::Failed;
         let text = if text.is_empty() { format!("- {outcome}") } else { text };
         if failed {
-            ReleaseTask { id: id.clone(), claim: Some(token.clone()), reason: Some(body(&text)?), outcome: Release::Failed }.run(self.docket)?;
+            ReleaseTask {
+                id: id.clone(),
+                claim: Some(token.clone()),
+                reason: Some(body(&text)?),
+                outcome: Release::Failed,
+            }
+            .run(self.docket)?;
         } else {
-            CompleteTask { id: id.clone(), claim: Some(token.clone()), summary: Some(body(&text)?), force: false }.run(self.docket)?;
+            CompleteTask {
+                id: id.clone(),
+                claim: Some(token.clone()),
+                summary: Some(body(&text)?),
+                force: false,
+            }
+            .run(self.docket)?;
         }
         self.progress.chunk_ends(id.as_str(), &claim.task.title, outcome.as_str());
         Ok(u64::from(failed))
@@ -182,7 +216,9 @@ impl Shared<'_> {
 }
 
 fn complete(docket: &Docket, id: &TaskId, token: &Token) -> Result<()> {
-    CompleteTask { id: id.clone(), claim: Some(token.clone()), summary: None, force: false }.run(docket).map(|_| ())
+    CompleteTask { id: id.clone(), claim: Some(token.clone()), summary: None, force: false }
+        .run(docket)
+        .map(|_| ())
 }
 
 fn line(text: &str) -> Result<Line> {

@@ -70,8 +70,11 @@ fn sum_row(batch: &Batch, task: &Task, categories: Vec<(String, u64)>) -> Row {
 }
 
 fn named(categories: &[(String, u64)]) -> String {
-    let mut text: Vec<String> =
-        categories.iter().take(CATEGORIES).map(|(name, count)| format!("{} {count}", crate::cli::safe(name))).collect();
+    let mut text: Vec<String> = categories
+        .iter()
+        .take(CATEGORIES)
+        .map(|(name, count)| format!("{} {count}", crate::cli::safe(name)))
+        .collect();
     if categories.len() > CATEGORIES {
         text.push(format!("+{}", categories.len() - CATEGORIES));
     }

@@ -43,10 +43,7 @@ impl Client {
 
     pub(super) fn names() -> String {
         let names = Client::all().filter_map(|client| client.to_possible_value());
-        names
-            .map(|value| value.get_name().to_owned())
-            .collect::<Vec<_>>()
-            .join(", ")
+        names.map(|value| value.get_name().to_owned()).collect::<Vec<_>>().join(", ")
     }
 
     pub(super) fn title(self) -> &'static str {
@@ -61,18 +58,9 @@ impl Client {
 
     pub(super) fn format(self) -> Format {
         match self {
-            Client::ClaudeCode | Client::Cursor => Format::Json {
-                list: "mcpServers",
-                typed: true,
-            },
-            Client::Gemini => Format::Json {
-                list: "mcpServers",
-                typed: false,
-            },
-            Client::Vscode => Format::Json {
-                list: "servers",
-                typed: true,
-            },
+            Client::ClaudeCode | Client::Cursor => Format::Json { list: "mcpServers", typed: true },
+            Client::Gemini => Format::Json { list: "mcpServers", typed: false },
+            Client::Vscode => Format::Json { list: "servers", typed: true },
             Client::Codex => Format::Toml,
         }
     }
@@ -136,10 +124,7 @@ impl Server {
         if let Some(db) = db {
             args.extend(["--db".to_owned(), absolute(db)?]);
         }
-        Ok(Server {
-            command: absolute(exe)?,
-            args,
-        })
+        Ok(Server { command: absolute(exe)?, args })
     }
 
     /// The entry in a JSON file.
@@ -155,9 +140,8 @@ impl Server {
 }
 
 fn absolute(path: &Path) -> Result<String> {
-    let absolute = std::path::absolute(path).map_err(|error| {
-        Error::invalid(format!("{} is no path", path.display())).caused_by(error)
-    })?;
+    let absolute = std::path::absolute(path)
+        .map_err(|error| Error::invalid(format!("{} is no path", path.display())).caused_by(error))?;
     absolute.into_os_string().into_string().map_err(|path| {
         Error::invalid(format!(
             "The path {} is not UTF-8, which the configuration of {SERVER_KEY} cannot hold.",

@@ -29,11 +29,7 @@ pub(super) fn read(path: &Path) -> Result<Option<Found>> {
         Ok(kind) => kind,
     };
     if !kind.is_file() {
-        let what = if kind.is_symlink() {
-            "a symbolic link"
-        } else {
-            "not a regular file"
-        };
+        let what = if kind.is_symlink() { "a symbolic link" } else { "not a regular file" };
         return Err(Error::new(
             Code::Conflict,
             format!(
@@ -43,10 +39,7 @@ pub(super) fn read(path: &Path) -> Result<Option<Found>> {
         ));
     }
     let text = fs::read_to_string(path).map_err(|error| failed("read", path, error))?;
-    Ok(Some(Found {
-        text,
-        permissions: kind.permissions(),
-    }))
+    Ok(Some(Found { text, permissions: kind.permissions() }))
 }
 
 /// Replaces the file in one step, what was there kept in the backup whose path it answers.
@@ -54,15 +47,10 @@ pub(super) fn read(path: &Path) -> Result<Option<Found>> {
 /// # Errors
 /// A file or folder that can't be written; the client's file is then as it was.
 pub(super) fn write(path: &Path, before: Option<&Found>, text: &str) -> Result<Option<PathBuf>> {
-    let folder = path
-        .parent()
-        .filter(|folder| !folder.as_os_str().is_empty())
-        .unwrap_or(Path::new("."));
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     fs::create_dir_all(folder).map_err(|error| failed("make", folder, error))?;
     let staged = stage(folder, text, before).map_err(|error| failed("write", path, error))?;
-    let backup = before
-        .map(|before| back_up(path, folder, before))
-        .transpose()?;
+    let backup = before.map(|before| back_up(path, folder, before)).transpose()?;
     let placed = match before {
         Some(_) => staged.persist(path),
         None => staged.persist_noclobber(path),
@@ -79,15 +67,11 @@ fn stage(folder: &Path, text: &str, before: Option<&Found>) -> std::io::Result<N
     let mut staged = match before {
         Some(before) => {
             let staged = builder.tempfile_in(folder)?;
-            staged
-                .as_file()
-                .set_permissions(before.permissions.clone())?;
+            staged.as_file().set_permissions(before.permissions.clone())?;
             staged
         }
         None => {
-            let (file, path) = builder
-                .make_in(folder, |path| File::create_new(path))?
-                .into_parts();
+            let (file, path) = builder.make_in(folder, |path| File::create_new(path))?.into_parts();
             NamedTempFile::from_parts(file, path)
         }
     };
@@ -102,11 +86,7 @@ fn back_up(path: &Path, folder: &Path, before: &Found) -> Result<PathBuf> {
         stage(folder, &before.text, Some(before)).map_err(|error| failed("write", path, error))?;
     for number in 0..MAX_BACKUPS {
         let mut name = path.as_os_str().to_owned();
-        name.push(if number == 0 {
-            ".bak".to_owned()
-        } else {
-            format!(".bak.{number}")
-        });
+        name.push(if number == 0 { ".bak".to_owned() } else { format!(".bak.{number}") });
         let backup = PathBuf::from(name);
         match staged.persist_noclobber(&backup) {
             Ok(_) => return Ok(backup),
@@ -116,10 +96,7 @@ fn back_up(path: &Path, folder: &Path, before: &Found) -> Result<PathBuf> {
     }
     Err(Error::new(
         Code::TooLarge,
-        format!(
-            "{} has {MAX_BACKUPS} backups beside it already; remove some.",
-            path.display()
-        ),
+        format!("{} has {MAX_BACKUPS} backups beside it already; remove some.", path.display()),
     ))
 }
 

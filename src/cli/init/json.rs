@@ -11,11 +11,7 @@ use super::{Merged, SERVER_KEY};
 ///
 /// # Errors
 /// Why the text is not one that a server can be put into.
-pub(super) fn merge(
-    text: &str,
-    list: &str,
-    fields: &Map<String, Value>,
-) -> Result<Option<Merged>, String> {
+pub(super) fn merge(text: &str, list: &str, fields: &Map<String, Value>) -> Result<Option<Merged>, String> {
     if text.trim().is_empty() {
         let file = object([(list, object([(SERVER_KEY, Value::Object(fields.clone()))]))]);
         return added(format!("{}\n", pretty(&file, "  ", "")?));
@@ -23,8 +19,7 @@ pub(super) fn merge(
     serde_json::from_str::<IgnoredAny>(text)
         .map_err(|error| format!("it is not JSON without comments ({error})"))?;
     let style = Style::of(text);
-    let root =
-        Object::at(text, text.len() - text.trim_start().len()).ok_or("it is not a JSON object")?;
+    let root = Object::at(text, text.len() - text.trim_start().len()).ok_or("it is not a JSON object")?;
     let Some(servers) = root.value(list)? else {
         let value = object([(SERVER_KEY, Value::Object(fields.clone()))]);
         return added(root.with(text, list, &value, &style, 1)?);
@@ -34,10 +29,8 @@ pub(super) fn merge(
         let value = Value::Object(fields.clone());
         return added(servers.with(text, SERVER_KEY, &value, &style, 2)?);
     };
-    let old: Value = text
-        .get(entry.clone())
-        .and_then(|old| serde_json::from_str(old).ok())
-        .unwrap_or_default();
+    let old: Value =
+        text.get(entry.clone()).and_then(|old| serde_json::from_str(old).ok()).unwrap_or_default();
     let new = updated(&old, fields)?;
     if new == old {
         return Ok(None);
@@ -45,17 +38,11 @@ pub(super) fn merge(
     let value = style.render(&new, 2)?;
     let mut text = text.to_owned();
     text.replace_range(entry, &value);
-    Ok(Some(Merged {
-        text,
-        replaced: true,
-    }))
+    Ok(Some(Merged { text, replaced: true }))
 }
 
 fn added(text: String) -> Result<Option<Merged>, String> {
-    Ok(Some(Merged {
-        text,
-        replaced: false,
-    }))
+    Ok(Some(Merged { text, replaced: false }))
 }
 
 /// The entry with our fields, keeping what else its owner gave it (an environment, a timeout).
@@ -63,13 +50,8 @@ fn updated(old: &Value, fields: &Map<String, Value>) -> Result<Value, String> {
     let Value::Object(old) = old else {
         return Err(format!("its {SERVER_KEY} is not an object"));
     };
-    if let Some(url) = ["url", "httpUrl"]
-        .iter()
-        .find(|url| old.contains_key(**url))
-    {
-        return Err(format!(
-            "its {SERVER_KEY} is another server, reached by {url}"
-        ));
+    if let Some(url) = ["url", "httpUrl"].iter().find(|url| old.contains_key(**url)) {
+        return Err(format!("its {SERVER_KEY} is another server, reached by {url}"));
     }
     let mut new = old.clone();
     new.extend(fields.clone());
@@ -77,10 +59,5 @@ fn updated(old: &Value, fields: &Map<String, Value>) -> Result<Value, String> {
 }
 
 fn object<const N: usize>(members: [(&str, Value); N]) -> Value {
-    Value::Object(
-        members
-            .into_iter()
-            .map(|(key, value)| (key.to_owned(), value))
-            .collect(),
-    )
+    Value::Object(members.into_iter().map(|(key, value)| (key.to_owned(), value)).collect())
 }

@@ -19,20 +19,9 @@ impl Style {
         let newline = if text.contains("\r\n") { "\r\n" } else { "\n" };
         let inside = text.trim();
         let indent = inside.contains('\n').then(|| {
-            let second = inside
-                .lines()
-                .skip(1)
-                .find(|line| !line.trim().is_empty())
-                .unwrap_or_default();
-            let indent: String = second
-                .chars()
-                .take_while(|c| *c == ' ' || *c == '\t')
-                .collect();
-            if indent.is_empty() {
-                "  ".to_owned()
-            } else {
-                indent
-            }
+            let second = inside.lines().skip(1).find(|line| !line.trim().is_empty()).unwrap_or_default();
+            let indent: String = second.chars().take_while(|c| *c == ' ' || *c == '\t').collect();
+            if indent.is_empty() { "  ".to_owned() } else { indent }
         });
         Style { indent, newline }
     }
@@ -40,9 +29,7 @@ impl Style {
     pub(super) fn render(&self, value: &Value, depth: usize) -> Result<String, String> {
         match &self.indent {
             None => Ok(value.to_string()),
-            Some(indent) => {
-                Ok(pretty(value, indent, &indent.repeat(depth))?.replace('\n', self.newline))
-            }
+            Some(indent) => Ok(pretty(value, indent, &indent.repeat(depth))?.replace('\n', self.newline)),
         }
     }
 
@@ -66,11 +53,7 @@ pub(super) struct Object {
 impl Object {
     pub(super) fn at(text: &str, start: usize) -> Option<Object> {
         let mut at = start + text.get(start..)?.strip_prefix('{').map(|_| 1)?;
-        let mut object = Object {
-            members: Vec::new(),
-            end: at,
-            close: at,
-        };
+        let mut object = Object { members: Vec::new(), end: at, close: at };
         loop {
             at = skip(text, at, &[',']);
             if text.get(at..)?.starts_with('}') {
@@ -105,11 +88,7 @@ impl Object {
         depth: usize,
     ) -> Result<String, String> {
         let comma = if self.members.is_empty() { "" } else { "," };
-        let space = if style.indent.is_none() && !self.members.is_empty() {
-            " "
-        } else {
-            ""
-        };
+        let space = if style.indent.is_none() && !self.members.is_empty() { " " } else { "" };
         let member = format!(
             "{comma}{space}{}{}: {}",
             style.line(depth),
@@ -118,11 +97,7 @@ impl Object {
         );
         // An object that was closed on its last member's line, `{}` above all, opens up.
         let closing = text.get(self.end..self.close).unwrap_or_default();
-        let closing = if closing.contains('\n') {
-            closing.to_owned()
-        } else {
-            style.line(depth - 1)
-        };
+        let closing = if closing.contains('\n') { closing.to_owned() } else { style.line(depth - 1) };
         let mut text = text.to_owned();
         text.replace_range(self.end..self.close, &format!("{member}{closing}"));
         Ok(text)
@@ -132,10 +107,7 @@ impl Object {
 /// Skips white space, and the one separator that may stand in it.
 fn skip(text: &str, at: usize, separator: &[char]) -> usize {
     let rest = text.get(at..).unwrap_or_default();
-    text.len()
-        - rest
-            .trim_start_matches(|c: char| c.is_ascii_whitespace() || separator.contains(&c))
-            .len()
+    text.len() - rest.trim_start_matches(|c: char| c.is_ascii_whitespace() || separator.contains(&c)).len()
 }
 
 /// The value that begins here, and where it ends.
@@ -150,9 +122,7 @@ pub(super) fn pretty(value: &Value, indent: &str, margin: &str) -> Result<String
     let mut text = Vec::new();
     let mut serializer =
         Serializer::with_formatter(&mut text, PrettyFormatter::with_indent(indent.as_bytes()));
-    value
-        .serialize(&mut serializer)
-        .map_err(|error| error.to_string())?;
+    value.serialize(&mut serializer).map_err(|error| error.to_string())?;
     let text = String::from_utf8(text).map_err(|error| error.to_string())?;
     Ok(text.replace('\n', &format!("\n{margin}")))
 }

@@ -18,11 +18,7 @@ fn merged(client: Client, path: &Path, before: Option<&str>) -> (bool, String, O
     }
     let mut said = Vec::new();
     let done = merge(client, &server(), path, &mut said).is_ok();
-    (
-        done,
-        String::from_utf8(said).unwrap(),
-        fs::read_to_string(path).ok(),
-    )
+    (done, String::from_utf8(said).unwrap(), fs::read_to_string(path).ok())
 }
 
 fn check(client: Client, before: &str, after: &str) {
@@ -45,17 +41,9 @@ fn check_refused(client: Client, before: &str, reason: &str) {
     fs::create_dir_all(path.parent().unwrap()).unwrap();
     fs::write(&path, before).unwrap();
     let mut said = Vec::new();
-    let error = merge(client, &server(), &path, &mut said)
-        .unwrap_err()
-        .to_string();
-    assert!(
-        error.contains(reason) && error.contains("by hand"),
-        "{error}"
-    );
-    assert!(
-        String::from_utf8(said).unwrap().contains("/opt/docket"),
-        "the configuration is shown"
-    );
+    let error = merge(client, &server(), &path, &mut said).unwrap_err().to_string();
+    assert!(error.contains(reason) && error.contains("by hand"), "{error}");
+    assert!(String::from_utf8(said).unwrap().contains("/opt/docket"), "the configuration is shown");
     assert_eq!(fs::read_to_string(&path).unwrap(), before);
     assert!(!bak(&path, "").exists());
 }
@@ -78,17 +66,11 @@ const ENTRY: &str = r#""task_manager": {
 fn a_missing_file_is_made_with_its_folder() {
     for client in Client::all() {
         let folder = tempfile::tempdir().unwrap();
-        let path = client
-            .file(&folder.path().join("new"), Some(&folder.path().join("new")))
-            .unwrap();
+        let path = client.file(&folder.path().join("new"), Some(&folder.path().join("new"))).unwrap();
         let (done, said, text) = merged(client, &path, None);
         assert!(done && said.contains("a new file"), "{said}");
         assert_eq!(text, Some(client.snippet(&server()).unwrap()));
-        assert_eq!(
-            fs::read_dir(path.parent().unwrap()).unwrap().count(),
-            1,
-            "nothing else is left there"
-        );
+        assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1, "nothing else is left there");
     }
 }
 
@@ -98,16 +80,13 @@ fn everything_around_the_entry_stays_byte_for_byte() {
     check(
         Client::Vscode,
         &format!("{{\n  {rest},\n  \"servers\": {{\n    \"x\": {{\"a\":1}}\n  }}\n}}"),
-        &format!(
-            "{{\n  {rest},\n  \"servers\": {{\n    \"x\": {{\"a\":1}},\n    {ENTRY}\n  }}\n}}"
-        ),
+        &format!("{{\n  {rest},\n  \"servers\": {{\n    \"x\": {{\"a\":1}},\n    {ENTRY}\n  }}\n}}"),
     );
 }
 
 #[test]
 fn an_object_without_servers_gets_them() {
-    let after =
-        format!("{{\n  \"theme\": \"dark\",\n  \"mcpServers\": {{\n    {ENTRY}\n  }}\n}}\n");
+    let after = format!("{{\n  \"theme\": \"dark\",\n  \"mcpServers\": {{\n    {ENTRY}\n  }}\n}}\n");
     check(Client::Cursor, "{\n  \"theme\": \"dark\"\n}\n", &after);
 }
 
@@ -147,16 +126,13 @@ fn an_older_entry_is_changed_and_keeps_what_its_owner_added() {
 #[test]
 fn toml_keeps_comments_order_and_line_ends() {
     let entry = "[mcp_servers.task_manager]\ncommand = \"/opt/docket\"\nargs = [\"serve\", \"--db\", \"/data/tasks.db\"]\n";
-    let before = "# mine\nmodel = \"m\" # best\n\n[mcp_servers.z]\ncommand = \"z\"\n\n[tui] # last\na = 1.10\n";
+    let before =
+        "# mine\nmodel = \"m\" # best\n\n[mcp_servers.z]\ncommand = \"z\"\n\n[tui] # last\na = 1.10\n";
     let after = format!(
         "# mine\nmodel = \"m\" # best\n\n[mcp_servers.z]\ncommand = \"z\"\n\n{entry}\n[tui] # last\na = 1.10\n"
     );
     check(Client::Codex, before, &after);
-    check(
-        Client::Codex,
-        &before.replace('\n', "\r\n"),
-        &after.replace('\n', "\r\n"),
-    );
+    check(Client::Codex, &before.replace('\n', "\r\n"), &after.replace('\n', "\r\n"));
     check(Client::Codex, "a = 1\n", &format!("a = 1\n\n{entry}"));
     check(
         Client::Codex,
@@ -172,28 +148,12 @@ fn toml_keeps_comments_order_and_line_ends() {
 
 #[test]
 fn a_file_that_cannot_be_merged_into_is_left_alone() {
-    check_refused(
-        Client::Vscode,
-        "{ // comment\n}",
-        "not JSON without comments",
-    );
+    check_refused(Client::Vscode, "{ // comment\n}", "not JSON without comments");
     check_refused(Client::Vscode, "{\"a\": 1,}", "not JSON without comments");
     check_refused(Client::Vscode, "[1]", "not a JSON object");
-    check_refused(
-        Client::Vscode,
-        "{\"servers\": []}",
-        "servers is not an object",
-    );
-    check_refused(
-        Client::Vscode,
-        "{\"servers\": {}, \"servers\": {}}",
-        "twice",
-    );
-    check_refused(
-        Client::Vscode,
-        "{\"servers\": {\"task_manager\": {\"url\": \"u\"}}}",
-        "reached by url",
-    );
+    check_refused(Client::Vscode, "{\"servers\": []}", "servers is not an object");
+    check_refused(Client::Vscode, "{\"servers\": {}, \"servers\": {}}", "twice");
+    check_refused(Client::Vscode, "{\"servers\": {\"task_manager\": {\"url\": \"u\"}}}", "reached by url");
     check_refused(Client::Codex, "a = \n", "not TOML");
     check_refused(Client::Codex, "mcp_servers = 1\n", "not a table");
 }
@@ -222,10 +182,7 @@ fn a_folder_is_no_file() {
 fn a_link_is_left_alone_and_modes_are_kept() {
     use std::os::unix::fs::{PermissionsExt, symlink};
     let folder = tempfile::tempdir().unwrap();
-    let (path, link) = (
-        folder.path().join(".mcp.json"),
-        folder.path().join("link.json"),
-    );
+    let (path, link) = (folder.path().join(".mcp.json"), folder.path().join("link.json"));
     fs::write(&path, "{}").unwrap();
     fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
     symlink(&path, &link).unwrap();
@@ -234,9 +191,6 @@ fn a_link_is_left_alone_and_modes_are_kept() {
 
     assert!(merged(Client::ClaudeCode, &path, None).0);
     for file in [path.clone(), bak(&path, "")] {
-        assert_eq!(
-            fs::metadata(file).unwrap().permissions().mode() & 0o777,
-            0o600
-        );
+        assert_eq!(fs::metadata(file).unwrap().permissions().mode() & 0o777, 0o600);
     }
 }

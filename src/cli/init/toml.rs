@@ -21,9 +21,7 @@ pub(super) fn merge(text: &str, server: &Server) -> Result<Option<Merged>, Strin
     } else {
         Item::Table(Table::new())
     };
-    let servers = list
-        .as_table_like_mut()
-        .ok_or_else(|| format!("its {LIST} is not a table"))?;
+    let servers = list.as_table_like_mut().ok_or_else(|| format!("its {LIST} is not a table"))?;
     let replaced = servers.contains_key(SERVER_KEY);
     let entry = servers
         .entry(SERVER_KEY)
@@ -31,27 +29,17 @@ pub(super) fn merge(text: &str, server: &Server) -> Result<Option<Merged>, Strin
         .as_table_like_mut()
         .ok_or_else(|| format!("its {SERVER_KEY} is not a table"))?;
     if entry.contains_key("url") {
-        return Err(format!(
-            "its {SERVER_KEY} is another server, reached by url"
-        ));
+        return Err(format!("its {SERVER_KEY} is another server, reached by url"));
     }
     let commanded = set(entry, "command", Value::from(&server.command));
-    let argued = set(
-        entry,
-        "args",
-        Value::Array(server.args.iter().collect::<Array>()),
-    );
+    let argued = set(entry, "args", Value::Array(server.args.iter().collect::<Array>()));
     if !commanded && !argued {
         return Ok(None);
     }
     // The writer ends every line with LF; a file that ended them with CRLF gets them back.
     let crlf = text.contains("\r\n");
     let text = document.to_string();
-    let text = if crlf {
-        text.replace("\r\n", "\n").replace('\n', "\r\n")
-    } else {
-        text
-    };
+    let text = if crlf { text.replace("\r\n", "\n").replace('\n', "\r\n") } else { text };
     Ok(Some(Merged { text, replaced }))
 }
 
@@ -83,10 +71,7 @@ fn set(table: &mut dyn TableLike, key: &str, value: Value) -> bool {
 fn plain(value: &Value) -> Option<Vec<String>> {
     match value {
         Value::String(text) => Some(vec![text.value().clone()]),
-        Value::Array(list) => list
-            .iter()
-            .map(|item| item.as_str().map(str::to_owned))
-            .collect(),
+        Value::Array(list) => list.iter().map(|item| item.as_str().map(str::to_owned)).collect(),
         _ => None,
     }
 }

@@ -46,8 +46,11 @@ pub(super) fn open(path: &Path) -> Result<Connection> {
     }
     make_private(path)?;
     let version = refuse_foreign(path)?;
-    let mut connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)
-        .map_err(|error| sql_error("the store cannot be opened", error))?;
+    let mut connection = Connection::open_with_flags(
+        path,
+        OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
+    )
+    .map_err(|error| sql_error("the store cannot be opened", error))?;
     // Until the version is known, closing must not fold the log into the file.
     connection
         .set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)
@@ -69,11 +72,16 @@ pub(super) fn open(path: &Path) -> Result<Connection> {
 
 /// Opens a connection that only reads.
 pub(super) fn open_reader(path: &Path) -> Result<Connection> {
-    let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)
-        .map_err(|error| sql_error("the store cannot be opened for reading", error))?;
+    let connection =
+        Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)
+            .map_err(|error| sql_error("the store cannot be opened for reading", error))?;
     connection
         .busy_timeout(BUSY_WAIT)
-        .and_then(|()| connection.execute_batch("PRAGMA trusted_schema = OFF; PRAGMA mmap_size = 0; PRAGMA cache_size = -2000;"))
+        .and_then(|()| {
+            connection.execute_batch(
+                "PRAGMA trusted_schema = OFF; PRAGMA mmap_size = 0; PRAGMA cache_size = -2000;",
+            )
+        })
         .map_err(|error| sql_error("the store cannot be set up for reading", error))?;
     connection.set_prepared_statement_cache_capacity(64);
     Ok(connection)
@@ -86,7 +94,9 @@ fn set_up(connection: &Connection) -> Result<()> {
     if !mode.eq_ignore_ascii_case("wal") {
         return Err(Error::new(
             Code::Internal,
-            format!("the store's file system does not support a write-ahead log (journal mode '{mode}'); keep it on a local disk"),
+            format!(
+                "the store's file system does not support a write-ahead log (journal mode '{mode}'); keep it on a local disk"
+            ),
         ));
     }
     connection
@@ -133,7 +143,10 @@ fn make_private(path: &Path) -> Result<()> {
 fn refuse_foreign(path: &Path) -> Result<i64> {
     let metadata = fs::metadata(path).map_err(|error| cannot(path, "it cannot be read", error))?;
     if !metadata.is_file() {
-        return Err(Error::invalid(format!("store {}: not a regular file; --db or DOCKET_DB names one", path.display())));
+        return Err(Error::invalid(format!(
+            "store {}: not a regular file; --db or DOCKET_DB names one",
+            path.display()
+        )));
     }
     let mut header = [0_u8; 100];
     let mut file = File::open(path).map_err(|error| cannot(path, "it cannot be read", error))?;
@@ -154,7 +167,9 @@ fn refuse_foreign(path: &Path) -> Result<i64> {
             path.display()
         )));
     }
-    let number = |at: usize| i64::from(u32::from_be_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]]));
+    let number = |at: usize| {
+        i64::from(u32::from_be_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]]))
+    };
     // The header's version is as old as the last checkpoint; what the log adds is looked at once opened.
     let (version, application) = (number(60), number(68));
     if version > SCHEMA_VERSION {
@@ -169,7 +184,8 @@ fn refuse_foreign(path: &Path) -> Result<i64> {
 /// The same check over what SQLite sees, log and all.
 fn refuse_newer(connection: &Connection, path: &Path) -> Result<i64> {
     let read = |sql: &str| connection.query_row(sql, [], |row| row.get::<_, i64>(0));
-    let pragma: i64 = read("PRAGMA user_version").map_err(|error| sql_error("the store cannot be read", error))?;
+    let pragma: i64 =
+        read("PRAGMA user_version").map_err(|error| sql_error("the store cannot be read", error))?;
     let tables: i64 = read("SELECT count(*) FROM sqlite_schema WHERE name = 'refinery_schema_history'")
         .map_err(|error| sql_error("the store cannot be read", error))?;
     let history: i64 = if tables == 0 {

@@ -36,7 +36,11 @@ macro_rules! matching {
 macro_rules! lane_sql {
     ($by:literal) => {
         concat!(
-            "SELECT ", task_columns!(), " FROM task t WHERE ", $by, " t.lane = :lane
+            "SELECT ",
+            task_columns!(),
+            " FROM task t WHERE ",
+            $by,
+            " t.lane = :lane
              AND (t.priority, t.position, t.n) > (:after_priority, :after_position, :after_n) ",
             matching!(),
             " ORDER BY t.priority, t.position, t.n LIMIT :limit"
@@ -51,13 +55,18 @@ macro_rules! chunk_columns {
     };
 }
 
-const ITEM: &str = "SELECT chunk, position, key, fields, outcome, category, receipt FROM item WHERE batch = ?1 AND key = ?2";
+const ITEM: &str =
+    "SELECT chunk, position, key, fields, outcome, category, receipt FROM item WHERE batch = ?1 AND key = ?2";
 
 impl Filter {
     /// The lanes to look into: a status that is `active` has two, those that are ready come first.
     fn lanes(&self) -> Vec<&'static str> {
         if self.ready {
-            return if self.status.is_none_or(|status| status == Status::Active) { vec!["active"] } else { vec![] };
+            return if self.status.is_none_or(|status| status == Status::Active) {
+                vec!["active"]
+            } else {
+                vec![]
+            };
         }
         match self.status {
             Some(Status::Active) => vec!["active", "held"],
@@ -109,12 +118,19 @@ impl Read for Tx<'_> {
     }
 
     fn sequence(&self) -> Result<u64> {
-        Ok(self.first("SELECT max(changed) FROM task", [], |row| row.get::<_, Option<u64>>(0))?.flatten().unwrap_or(0))
+        Ok(self
+            .first("SELECT max(changed) FROM task", [], |row| row.get::<_, Option<u64>>(0))?
+            .flatten()
+            .unwrap_or(0))
     }
 
     fn task(&self, id: &TaskId) -> Result<Task> {
-        self.first(concat!("SELECT ", task_columns!(), " FROM task t WHERE t.id = ?1"), [id.as_str()], rows::task)?
-            .ok_or_else(|| Error::not_found(format!("No task '{id}'; list_tasks shows ids")))
+        self.first(
+            concat!("SELECT ", task_columns!(), " FROM task t WHERE t.id = ?1"),
+            [id.as_str()],
+            rows::task,
+        )?
+        .ok_or_else(|| Error::not_found(format!("No task '{id}'; list_tasks shows ids")))
     }
 
     fn task_at(&self, row: Row) -> Result<Task> {
@@ -170,7 +186,9 @@ impl Read for Tx<'_> {
         let lanes = serde_json::Value::from(filter.lanes()).to_string();
         self.all(
             concat!(
-                "SELECT ", task_columns!(), " FROM task t INDEXED BY task_by_change
+                "SELECT ",
+                task_columns!(),
+                " FROM task t INDEXED BY task_by_change
                   WHERE t.changed > :since AND t.lane IN (SELECT value FROM json_each(:lanes)) ",
                 matching!(),
                 " ORDER BY t.changed LIMIT :limit"
@@ -281,13 +299,19 @@ impl Read for Tx<'_> {
     }
 
     fn chunk(&self, row: Row) -> Result<Option<Chunk>> {
-        self.first(concat!("SELECT ", chunk_columns!(), " FROM chunk c WHERE c.task = ?1"), [row], |row| rows::chunk(row, 0))
+        self.first(concat!("SELECT ", chunk_columns!(), " FROM chunk c WHERE c.task = ?1"), [row], |row| {
+            rows::chunk(row, 0)
+        })
     }
 
     fn chunks(&self, batch: Row, after: u64, limit: usize) -> Result<Vec<(Chunk, Task)>> {
         self.all(
             concat!(
-                "SELECT ", task_columns!(), ", ", chunk_columns!(), " FROM chunk c JOIN task t ON t.n = c.task
+                "SELECT ",
+                task_columns!(),
+                ", ",
+                chunk_columns!(),
+                " FROM chunk c JOIN task t ON t.n = c.task
                   WHERE c.batch = ?1 AND c.number > ?2 ORDER BY c.number LIMIT ?3"
             ),
             params![batch, after, limit],
@@ -327,9 +351,11 @@ impl Read for Tx<'_> {
     }
 
     fn categories(&self, row: Row) -> Result<Vec<(String, u64)>> {
-        self.all("SELECT name, count FROM category WHERE task = ?1 AND count > 0 ORDER BY count DESC, name", [row], |row| {
-            Ok((row.get(0)?, row.get(1)?))
-        })
+        self.all(
+            "SELECT name, count FROM category WHERE task = ?1 AND count > 0 ORDER BY count DESC, name",
+            [row],
+            |row| Ok((row.get(0)?, row.get(1)?)),
+        )
     }
 
     fn answered(&self, key: &str) -> Result<Option<(String, Vec<u8>, String)>> {

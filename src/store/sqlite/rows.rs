@@ -24,10 +24,14 @@ pub(super) use task_columns;
 
 fn word<T: std::str::FromStr<Err = String>>(row: &SqlRow<'_>, column: usize) -> rusqlite::Result<T> {
     let text: String = row.get(column)?;
-    text.parse().map_err(|error: String| rusqlite::Error::FromSqlConversionFailure(column, Type::Text, error.into()))
+    text.parse()
+        .map_err(|error: String| rusqlite::Error::FromSqlConversionFailure(column, Type::Text, error.into()))
 }
 
-fn maybe_word<T: std::str::FromStr<Err = String>>(row: &SqlRow<'_>, column: usize) -> rusqlite::Result<Option<T>> {
+fn maybe_word<T: std::str::FromStr<Err = String>>(
+    row: &SqlRow<'_>,
+    column: usize,
+) -> rusqlite::Result<Option<T>> {
     match row.get_ref(column)? {
         rusqlite::types::ValueRef::Null => Ok(None),
         _ => word(row, column).map(Some),
@@ -152,7 +156,13 @@ pub(super) fn item(row: &SqlRow<'_>) -> rusqlite::Result<StoredItem> {
         None => None,
         Some(outcome) => Some(Settled { outcome, category: row.get(5)?, receipt: row.get(6)? }),
     };
-    Ok(StoredItem { chunk: row.get(0)?, position: row.get(1)?, key: row.get(2)?, fields: json(row, 3)?, settled })
+    Ok(StoredItem {
+        chunk: row.get(0)?,
+        position: row.get(1)?,
+        key: row.get(2)?,
+        fields: json(row, 3)?,
+        settled,
+    })
 }
 
 /// What a caller is told of an error of SQLite's.
@@ -165,7 +175,10 @@ pub(super) fn sql_error(what: &str, error: rusqlite::Error) -> Error {
         Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied | ErrorCode::CannotOpen) => {
             (Code::ReadOnly, format!("{what}: check the permissions of the store's file and folder"))
         }
-        Some(ErrorCode::DiskFull) => (Code::Internal, format!("{what}: the disk is full; nothing was changed. Free some space and try again")),
+        Some(ErrorCode::DiskFull) => (
+            Code::Internal,
+            format!("{what}: the disk is full; nothing was changed. Free some space and try again"),
+        ),
         Some(ErrorCode::NotADatabase) => (Code::InvalidArgument, format!("{what}: it is not a SQLite file")),
         _ => (Code::Internal, what.to_owned()),
     };

@@ -35,7 +35,9 @@ impl TemporaryTable {
     }
 
     fn first_place(&self, key: &str) -> Result<String> {
-        self.connection.query_row("SELECT place FROM item WHERE key = ?1", [key], |row| row.get(0)).map_err(failed)
+        self.connection
+            .query_row("SELECT place FROM item WHERE key = ?1", [key], |row| row.get(0))
+            .map_err(failed)
     }
 }
 
@@ -54,15 +56,19 @@ impl Staging for TemporaryTable {
         let inserted = self
             .connection
             .prepare_cached("INSERT INTO item (part, key, place, fields) VALUES (?1, ?2, ?3, ?4)")
-            .and_then(|mut statement| statement.execute(params![part, item.key, item.place.to_string(), fields]));
+            .and_then(|mut statement| {
+                statement.execute(params![part, item.key, item.place.to_string(), fields])
+            });
         match inserted {
             Ok(_) => Ok(()),
-            Err(error) if error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation) => Err(Error::invalid(format!(
-                "items: {}: key '{}' is already used by {}; every item needs a key of its own (key=… names another field)",
-                item.place,
-                excerpt(&item.key),
-                self.first_place(&item.key)?
-            ))),
+            Err(error) if error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation) => {
+                Err(Error::invalid(format!(
+                    "items: {}: key '{}' is already used by {}; every item needs a key of its own (key=… names another field)",
+                    item.place,
+                    excerpt(&item.key),
+                    self.first_place(&item.key)?
+                )))
+            }
             Err(error) => Err(failed(error)),
         }
     }
@@ -70,7 +76,9 @@ impl Staging for TemporaryTable {
     fn groups(&mut self) -> Result<Vec<(String, u64)>> {
         self.connection
             .prepare("SELECT label, count FROM part ORDER BY sort, n")
-            .and_then(|mut statement| statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect())
+            .and_then(|mut statement| {
+                statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
+            })
             .map_err(failed)
     }
 
@@ -85,7 +93,8 @@ impl Staging for TemporaryTable {
         let mut statement = self.connection.prepare(sql).map_err(failed)?;
         let mut rows = statement.query([]).map_err(failed)?;
         while let Some(row) = rows.next().map_err(failed)? {
-            let text = |column: usize| row.get_ref(column).and_then(|value| Ok(value.as_str()?)).map_err(failed);
+            let text =
+                |column: usize| row.get_ref(column).and_then(|value| Ok(value.as_str()?)).map_err(failed);
             visit(text(0)?, text(1)?)?;
         }
         Ok(())

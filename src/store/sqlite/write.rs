@@ -20,7 +20,10 @@ fn tags(task: &Task) -> String {
 
 impl Tx<'_> {
     fn index_title(&self, row: Row, title: &str, opening: &str) -> Result<()> {
-        self.execute("INSERT OR REPLACE INTO task_text (rowid, title, opening) VALUES (?1, ?2, ?3)", params![row, title, opening])?;
+        self.execute(
+            "INSERT OR REPLACE INTO task_text (rowid, title, opening) VALUES (?1, ?2, ?3)",
+            params![row, title, opening],
+        )?;
         Ok(())
     }
 
@@ -35,7 +38,8 @@ impl Tx<'_> {
     /// Adds to the counts of a chunk and its batch alike.
     fn add_counts(&self, chunk: &Chunk, outcome: Outcome, by: i64) -> Result<()> {
         let by_outcome = |wanted: Outcome| if outcome == wanted { by } else { 0 };
-        let (done, failed, skipped) = (by_outcome(Outcome::Done), by_outcome(Outcome::Failed), by_outcome(Outcome::Skipped));
+        let (done, failed, skipped) =
+            (by_outcome(Outcome::Done), by_outcome(Outcome::Failed), by_outcome(Outcome::Skipped));
         self.execute(
             "UPDATE chunk SET done = done + ?2, failed = failed + ?3, skipped = skipped + ?4 WHERE task = ?1",
             params![chunk.row, done, failed, skipped],
@@ -52,7 +56,13 @@ impl Write for Tx<'_> {
     fn insert_task(&self, new: &NewTask<'_>) -> Result<Row> {
         let task = new.task;
         let changed = self.sequence()? + 1;
-        let role = if task.is_batch { "batch" } else if task.is_chunk { "chunk" } else { "task" };
+        let role = if task.is_batch {
+            "batch"
+        } else if task.is_chunk {
+            "chunk"
+        } else {
+            "task"
+        };
         self.execute(
             "INSERT INTO task (id, title, type, status, priority, position, project, parent, assignee, due, tags, effort,
                                context, complexity, role, opening, boxes, created, updated, changed)
@@ -121,7 +131,10 @@ impl Write for Tx<'_> {
             ],
         )?;
         if saved != 1 {
-            return Err(Error::new(Code::Conflict, format!("Task {} was changed meanwhile; read it again", task.id)));
+            return Err(Error::new(
+                Code::Conflict,
+                format!("Task {} was changed meanwhile; read it again", task.id),
+            ));
         }
         if title_before.as_deref() != Some(&task.title) {
             self.index_title(task.row, &task.title, &self.opening(task.row)?)?;
@@ -237,7 +250,14 @@ impl Write for Tx<'_> {
         Ok(())
     }
 
-    fn settle_item(&self, chunk: &Chunk, item: &StoredItem, outcome: Outcome, category: Option<&str>, receipt: u64) -> Result<()> {
+    fn settle_item(
+        &self,
+        chunk: &Chunk,
+        item: &StoredItem,
+        outcome: Outcome,
+        category: Option<&str>,
+        receipt: u64,
+    ) -> Result<()> {
         let settled = self.execute(
             "UPDATE item SET outcome = ?3, category = ?4, receipt = ?5 WHERE chunk = ?1 AND position = ?2 AND outcome IS NULL",
             params![item.chunk, item.position, outcome.as_str(), category, receipt],
@@ -272,7 +292,10 @@ impl Write for Tx<'_> {
 
     fn set_attempts(&self, chunk: &Chunk, attempts: i64) -> Result<()> {
         self.execute("UPDATE chunk SET attempts = ?2 WHERE task = ?1", params![chunk.row, attempts])?;
-        self.execute("UPDATE batch SET started = ?2 WHERE task = ?1 AND started IS NULL", params![chunk.batch, self.now.millis()])?;
+        self.execute(
+            "UPDATE batch SET started = ?2 WHERE task = ?1 AND started IS NULL",
+            params![chunk.batch, self.now.millis()],
+        )?;
         Ok(())
     }
 
@@ -294,7 +317,10 @@ impl Write for Tx<'_> {
 
     fn index_receipts(&self) -> Result<()> {
         let indexed: i64 = self.first("SELECT receipt FROM indexed", [], |row| row.get(0))?.unwrap_or(0);
-        let added = self.execute("INSERT INTO receipt_text (rowid, text) SELECT n, text FROM receipt WHERE n > ?1", [indexed])?;
+        let added = self.execute(
+            "INSERT INTO receipt_text (rowid, text) SELECT n, text FROM receipt WHERE n > ?1",
+            [indexed],
+        )?;
         if added > 0 {
             self.execute("UPDATE indexed SET receipt = (SELECT max(n) FROM receipt)", [])?;
         }

@@ -31,7 +31,8 @@ impl Writer {
     /// Starts the thread over an open connection.
     pub(super) fn start(connection: Connection, path: &Path, clock: Clock) -> Result<Self> {
         let (jobs, queue) = channel();
-        let state = State { ticket: Ticket::open(path)?, connection: Some(connection), path: path.to_owned(), clock };
+        let state =
+            State { ticket: Ticket::open(path)?, connection: Some(connection), path: path.to_owned(), clock };
         let thread = std::thread::Builder::new()
             .name("write".into())
             .spawn(move || state.serve(&queue))
