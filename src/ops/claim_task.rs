@@ -101,7 +101,7 @@ impl Operation for ClaimTask {
     const ABOUT: &'static str = "Claim the best ready task that matches (or id): its instructions, items and claim.token for your writes.";
     const EFFECT: Effect = Effect::Write;
     const FIRST: &'static str = "id";
-    const WORKER: bool = true;
+    const WORKER: &'static [&'static str] = &["worker", "id", "project", "batch", "tags"];
     type Reply = ClaimReply;
 
     fn run(self, docket: &Docket) -> Result<ClaimReply> {

@@ -68,7 +68,7 @@ impl Operation for GetTask {
     const ABOUT: &'static str = "One task with its body; a chunk's open items.";
     const EFFECT: Effect = Effect::Read;
     const FIRST: &'static str = "id";
-    const WORKER: bool = true;
+    const WORKER: &'static [&'static str] = &["id", "receipts_after", "items_after"];
     type Reply = GetTaskReply;
 
     fn run(self, docket: &Docket) -> Result<GetTaskReply> {
