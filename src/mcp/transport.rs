@@ -38,7 +38,7 @@ struct Answer {
 /// What a line turned out to be.
 enum Line {
     Message(Box<ClientJsonRpcMessage>),
-    Refused(ServerJsonRpcMessage),
+    Refused(Box<ServerJsonRpcMessage>),
     Ignored,
 }
 
@@ -247,7 +247,7 @@ async fn write_all(
 }
 
 fn refused(id: Option<RequestId>, code: ErrorCode, message: String) -> Line {
-    Line::Refused(ServerJsonRpcMessage::error(ErrorData::new(code, message, None), id))
+    Line::Refused(Box::new(ServerJsonRpcMessage::error(ErrorData::new(code, message, None), id)))
 }
 
 fn read_line(line: &[u8]) -> Line {
