@@ -106,7 +106,6 @@ impl Operation for ClaimTask {
 
     fn run(self, docket: &Docket) -> Result<ClaimReply> {
         let worker = self.worker.as_ref().and_then(Line::non_empty).unwrap_or(docket.caller()).to_owned();
-        // Looking costs nobody a turn at writing: a poll that finds nothing writes nothing.
         docket.write(move |tx| {
             reap(tx)?;
             let before = match &self.id {
