@@ -106,7 +106,8 @@ pub fn main() -> ExitCode {
         }
     };
     let json = matches.get_flag("json");
-    let mut out = std::io::stdout().lock();
+    // Not locked: the server and the runner's threads print, too.
+    let mut out = std::io::stdout();
     match run(&matches, json, &mut out) {
         Ok(code) => ExitCode::from(code),
         Err(error) => {

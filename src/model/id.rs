@@ -92,11 +92,11 @@ impl FromStr for Token {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        if !text.is_empty() && text.len() <= 64 && text.bytes().all(|b| b.is_ascii_alphanumeric()) {
+        if !text.is_empty() && text.len() <= 64 && text.bytes().all(|b| b.is_ascii_graphic()) {
             Ok(Token(text.to_owned()))
         } else {
             Err(format!(
-                "'{}' is not a claim token; claim_task's reply holds one in claim.token",
+                "'{}' is no claim token, which is at most 64 printable ASCII characters; claim_task's reply holds one in claim.token",
                 excerpt(text)
             ))
         }

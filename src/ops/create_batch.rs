@@ -33,7 +33,7 @@ pub struct CreateBatch {
     pub instructions: Long,
     /// Objects, or strings that are their own keys
     #[arg(long, value_parser = inline, help = "a JSON array of objects or strings")]
-    #[schemars(with = "Option<Vec<Value>>")]
+    #[schemars(schema_with = "objects_or_strings")]
     pub items: Option<Inline>,
     /// {path}: JSONL, CSV or a folder
     #[arg(long)]
@@ -85,6 +85,10 @@ pub struct CreateBatch {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Inline(Vec<Value>);
+
+fn objects_or_strings(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+    schemars::json_schema!({ "type": "array", "items": { "anyOf": [{ "type": "object" }, { "type": "string" }] } })
+}
 
 fn inline(text: &str) -> Result<Inline, String> {
     serde_json::from_str(text).map_err(|error| format!("not a JSON array of objects or strings: {error}"))

@@ -104,11 +104,11 @@ impl Progress {
     /// A chunk was completed, or given back.
     pub(super) fn chunk_ends(&self, id: &str, title: &str, status: &str) {
         self.event(&json!({ "event": "chunk_ended", "chunk": id, "title": title, "status": status }));
-        self.line(&format!(
-            "{id}  {title}: {status} ({} of {} items)",
-            self.whole.position(),
-            self.whole.length().unwrap_or(0)
-        ));
+        let count = match self.whole.length() {
+            Some(total) if total > 0 => format!(" ({} of {total} items)", self.whole.position()),
+            _ => String::new(),
+        };
+        self.line(&format!("{id}  {title}: {status}{count}"));
         if let Some(bar) = self.chunks.lock().unwrap_or_else(PoisonError::into_inner).remove(id) {
             bar.finish_and_clear();
             self.bars.remove(&bar);
