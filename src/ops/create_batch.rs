@@ -33,6 +33,7 @@ pub struct CreateBatch {
     pub instructions: Long,
     /// Objects, or strings that are their own keys
     #[arg(long, value_parser = inline, help = "a JSON array of objects or strings")]
+    #[serde(default)]
     #[schemars(schema_with = "objects_or_strings")]
     pub items: Option<Inline>,
     /// {path}: JSONL, CSV or a folder
