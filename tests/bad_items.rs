@@ -1,0 +1,171 @@
+//! Bad items: a batch is made of all of them or not at all, and the reason says where.
+
+mod support;
+
+use serde_json::{Value, json};
+
+use support::store::Store;
+
+/// Asks for a batch and holds the refusal to what it names; not one task may come of it.
+#[track_caller]
+fn check(store: &Store, mut batch: Value, codes: &[&str], names: &[&str]) {
+    batch["title"] = json!("Mail");
+    batch["instructions"] = json!("Sort it.");
+    let mut server = store.serve();
+    let reply = server.call("create_batch", batch.clone());
+    assert!(reply.is_error && !reply.won(), "{batch}: taken: {}", reply.value);
+    assert!(codes.contains(&reply.code()), "{batch}: {}", reply.value);
+    for name in names {
+        assert!(reply.message().contains(name), "{batch}: no {name:?} in {:?}", reply.message());
+    }
+    let left = server.call("list_tasks", json!({"limit": 0})).ok();
+    assert_eq!(left.count("/total"), 0, "{batch}: {}", left.value);
+}
+
+const INVALID: &[&str] = &["invalid_argument"];
+
+#[test]
+fn a_bad_line_is_told_by_its_number_and_reason() {
+    for (line, reason) in [
+        (r#"{"key": "c""#, ""),
+        ("42", "object"),
+        (r#"["c"]"#, "object"),
+        (r#"{"name": "c"}"#, "key"),
+        (r#"{"key": null}"#, "key"),
+        (r#"{"key": ""}"#, "key"),
+        (r#"{"key": {"a": 1}}"#, "key"),
+        ("{\"key\": \"a\\u0000b\"}", "key"),
+    ] {
+        let store = Store::new();
+        store.write("items.jsonl", format!("{{\"key\": \"a\"}}\n{{\"key\": \"b\"}}\n{line}\n"));
+        check(&store, json!({"source": {"path": "items.jsonl"}}), INVALID, &["line 3", reason]);
+    }
+}
+
+#[test]
+fn a_line_that_is_no_utf8_or_too_deep_is_told_by_its_number() {
+    let store = Store::new();
+    store.write("items.jsonl", b"{\"key\": \"a\"}\n{\"key\": \"\xff\"}\n");
+    check(&store, json!({"source": {"path": "items.jsonl"}}), INVALID, &["line 2"]);
+    let deep = format!("{{\"key\": \"a\"}}\n{{\"key\": {}1{}}}\n", "[".repeat(100_000), "]".repeat(100_000));
+    store.write("items.jsonl", deep);
+    check(&store, json!({"source": {"path": "items.jsonl"}}), INVALID, &["line 2"]);
+}
+
+#[test]
+fn a_bad_row_of_a_table_is_told_by_its_number() {
+    let store = Store::new();
+    store.write("items.csv", "key,from\na,x\nb\n");
+    check(&store, json!({"source": {"path": "items.csv"}}), INVALID, &["3"]);
+    store.write("items.csv", "id,from\na,x\n");
+    check(&store, json!({"source": {"path": "items.csv"}}), INVALID, &["key"]);
+}
+
+#[test]
+fn a_key_that_comes_twice_is_named() {
+    let store = Store::new();
+    store.write("items.jsonl", "{\"key\": \"a\"}\n{\"key\": \"twin\"}\n{\"key\": \"twin\"}\n");
+    check(&store, json!({"source": {"path": "items.jsonl"}}), &["invalid_argument", "conflict"], &["twin", "3"]);
+    let items = json!([{"key": "a"}, {"key": "twin"}, {"key": "twin"}]);
+    check(&store, json!({"items": items}), &["invalid_argument", "conflict"], &["twin"]);
+}
+
+#[test]
+fn a_batch_needs_items_and_each_of_them_a_key() {
+    let store = Store::new();
+    check(&store, json!({}), INVALID, &["items"]);
+    check(&store, json!({"items": []}), INVALID, &["items"]);
+    check(&store, json!({"items": [{"name": "a"}]}), INVALID, &["key"]);
+    check(&store, json!({"items": ["a", 3]}), INVALID, &["items"]);
+    check(&store, json!({"items": [{"key": "a"}], "key": "nothing"}), INVALID, &["nothing"]);
+    store.write("empty.jsonl", "");
+    check(&store, json!({"source": {"path": "empty.jsonl"}}), INVALID, &["empty.jsonl"]);
+}
+
+#[test]
+fn a_split_that_cannot_be_done_is_refused_with_the_field() {
+    let store = Store::new();
+    let items = json!([{"key": "a", "date": "2025-11-02"}, {"key": "b", "date": "someday"}]);
+    let by_month = json!({"by": "time", "field": "date", "period": "month"});
+    check(&store, json!({"items": items, "split": by_month}), INVALID, &["date", "someday"]);
+    let missing = json!({"by": "time", "field": "when", "period": "month"});
+    check(&store, json!({"items": items, "split": missing}), INVALID, &["when"]);
+    check(&store, json!({"items": items, "split": {"by": "mood"}}), INVALID, &["split", "mood"]);
+    for bad in [json!(0), json!(-1), json!(9_223_372_036_854_775_808_u64)] {
+        check(&store, json!({"items": items, "max_chunk": bad}), INVALID, &["max_chunk"]);
+    }
+}
+
+#[test]
+fn a_source_that_is_not_there_is_named() {
+    let store = Store::new();
+    check(&store, json!({"source": {"path": "nowhere.jsonl"}}), &["invalid_argument", "not_found"], &["nowhere.jsonl"]);
+}
+
+#[test]
+fn a_fifo_is_refused_at_once() {
+    let store = Store::new();
+    let fifo = store.folder().join("items.jsonl");
+    let made = std::process::Command::new("mkfifo").arg(&fifo).status().expect("mkfifo runs");
+    assert!(made.success());
+    check(&store, json!({"source": {"path": "items.jsonl"}}), INVALID, &["items.jsonl", "regular file"]);
+    store.docket(["run", "--items", "items.jsonl", "--", "true"]).code(2);
+}
+
+#[test]
+fn a_folder_without_files_is_refused_and_so_is_one_as_the_items_of_a_run() {
+    let store = Store::new();
+    std::fs::create_dir(store.folder().join("mail")).unwrap();
+    check(&store, json!({"source": {"path": "mail"}}), INVALID, &["mail"]);
+}
+
+#[test]
+fn a_path_that_leaves_the_allowed_roots_is_refused() {
+    let outside = Store::new();
+    let secret = outside.write("secret.jsonl", "{\"key\": \"a\"}\n");
+    let store = Store::new();
+    std::os::unix::fs::symlink(&secret, store.folder().join("link.jsonl")).unwrap();
+    std::os::unix::fs::symlink(outside.folder(), store.folder().join("door")).unwrap();
+    let name = outside.folder().file_name().unwrap().to_str().unwrap();
+    for path in [
+        "link.jsonl",
+        "door/secret.jsonl",
+        secret.to_str().unwrap(),
+        &format!("../{name}/secret.jsonl"),
+        "/dev/zero",
+    ] {
+        check(&store, json!({"source": {"path": path}}), &["invalid_argument", "not_found"], &[path]);
+    }
+}
+
+#[test]
+fn a_run_of_bad_items_ends_with_code_2_and_the_reason() {
+    let store = Store::new();
+    store.write("items.jsonl", "{\"key\": \"a\"}\nnot json\n");
+    let ran = store.docket(["run", "--items", "items.jsonl", "--", "true"]).code(2);
+    assert!(ran.stderr.contains("line 2"), "{}", ran.stderr);
+    let ran = store.docket(["run", "--items", "missing.jsonl", "--", "true"]).code(2);
+    assert!(ran.stderr.contains("missing.jsonl"), "{}", ran.stderr);
+    store.write("items.jsonl", "{\"key\": \"a\"}\n{\"key\": \"a\"}\n");
+    let ran = store.docket(["run", "--items", "items.jsonl", "--", "true"]).code(2);
+    assert!(ran.stderr.contains('a'), "{}", ran.stderr);
+    let left = store.docket(["list-tasks", "--limit", "0", "--json"]).finish().json();
+    assert_eq!(left["total"], 0, "{left}");
+}
+
+#[test]
+fn what_comes_with_a_later_version_is_refused_by_its_name() {
+    let store = Store::new();
+    let items = json!([{"key": "a"}]);
+    for (field, value) in [
+        ("checkpoint", json!("chunk")),
+        ("on_conflict", json!("merge")),
+        ("worker", json!("claude")),
+        ("finish", json!({"title": "Push"})),
+        ("query", json!({"status": "active"})),
+    ] {
+        let mut batch = json!({"items": items});
+        batch[field] = value;
+        check(&store, batch, INVALID, &[field]);
+    }
+}

@@ -1,0 +1,255 @@
+//! The protocol: both eras, small lists, every request answered once, whatever comes in.
+
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+
+mod support;
+
+use std::collections::{BTreeSet, HashMap};
+use std::io::Write;
+
+use serde_json::{Value, json};
+
+use support::server::Server;
+use support::store::Store;
+
+const WORKER_TOOLS: [&str; 6] =
+    ["list_tasks", "get_task", "claim_task", "update_task", "complete_task", "release_task"];
+
+fn tools(server: &mut Server) -> Vec<Value> {
+    server.request("tools/list", json!({}))["result"]["tools"].as_array().expect("tools").clone()
+}
+
+fn size(value: &impl serde::Serialize) -> usize {
+    serde_json::to_string(value).unwrap().len()
+}
+
+/// A server that still does its work after what it was put through.
+#[track_caller]
+fn assert_alive(server: &mut Server) {
+    server.task("Still here");
+}
+
+#[test]
+fn every_legacy_version_gets_its_own_handshake_and_works() {
+    for version in ["2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25"] {
+        let store = Store::new();
+        let mut server = store.server(&[]);
+        server.listen();
+        let welcome = server.initialize(version);
+        assert_eq!(welcome["protocolVersion"], version);
+        assert!(welcome["serverInfo"]["name"].is_string(), "{welcome}");
+        assert!(welcome["instructions"].as_str().is_some_and(|text| !text.is_empty()), "{welcome}");
+        assert!(!tools(&mut server).is_empty());
+        assert_alive(&mut server);
+    }
+}
+
+#[test]
+fn an_unknown_legacy_version_is_offered_one_that_the_server_speaks() {
+    let store = Store::new();
+    let mut server = store.server(&[]);
+    server.listen();
+    let offered = server.initialize("1999-01-01")["protocolVersion"].clone();
+    assert!(offered.as_str().is_some_and(|version| version.starts_with("202")), "{offered}");
+}
+
+#[test]
+fn the_stateless_version_needs_no_handshake() {
+    let store = Store::new();
+    let mut server = store.server(&[]);
+    server.listen();
+    server.stateless();
+    let found = server.request("server/discover", json!({}))["result"].clone();
+    let versions = found["supportedVersions"].as_array().expect("versions");
+    assert!(versions.contains(&json!("2026-07-28")), "{found}");
+    assert!(found["capabilities"]["tools"].is_object(), "{found}");
+    assert!(!tools(&mut server).is_empty());
+    assert_alive(&mut server);
+
+    // And without asking first what the server can do.
+    let mut server = store.server(&[]);
+    server.listen();
+    server.stateless();
+    assert_alive(&mut server);
+}
+
+#[test]
+fn the_list_of_tools_is_small_and_always_in_the_same_order() {
+    let store = Store::new();
+    let mut server = store.serve();
+    let listed = tools(&mut server);
+    for _ in 0..5 {
+        assert_eq!(tools(&mut server), listed);
+        assert_eq!(tools(&mut store.serve()), listed);
+    }
+    let read_by_a_model: Vec<Value> = listed
+        .iter()
+        .map(|tool| json!([tool["name"], tool["description"], tool["inputSchema"]]))
+        .collect();
+    println!("tools/list: {} bytes, {} of them for the model", size(&listed), size(&read_by_a_model));
+    assert!(size(&listed) < 16_000, "{} bytes", size(&listed));
+    assert!(size(&read_by_a_model) < 10_000, "{} bytes", size(&read_by_a_model));
+}
+
+#[test]
+fn a_background_worker_is_offered_six_tools_in_five_kilobytes() {
+    let store = Store::new();
+    let mut server = store.serve_with(&["--toolset", "worker"]);
+    let listed = tools(&mut server);
+    let names: BTreeSet<&str> = listed.iter().filter_map(|tool| tool["name"].as_str()).collect();
+    assert_eq!(names, BTreeSet::from(WORKER_TOOLS));
+    println!("worker toolset: {} bytes", size(&listed));
+    assert!(size(&listed) < 5_000, "{} bytes", size(&listed));
+    let (id, line) = server.line("tools/call", json!({"name": "create_task", "arguments": {"title": "No"}}));
+    server.write_line(&line);
+    let answer = server.answer(id).unwrap();
+    assert_eq!(answer["error"]["code"], -32602, "a tool that isn't offered can't be called: {answer}");
+}
+
+#[test]
+fn every_tool_has_a_title_an_output_schema_and_annotations() {
+    let store = Store::new();
+    for tool in tools(&mut store.serve()) {
+        let name = tool["name"].as_str().expect("a name");
+        assert!(tool["title"].as_str().is_some_and(|title| !title.is_empty()), "{name}: title");
+        assert!(tool["description"].as_str().is_some_and(|text| !text.is_empty()), "{name}: description");
+        assert_eq!(tool["inputSchema"]["type"], "object", "{name}");
+        assert_eq!(tool["outputSchema"]["type"], "object", "{name}");
+        let hints = &tool["annotations"];
+        let read_only = hints["readOnlyHint"].as_bool();
+        assert_eq!(read_only, Some(matches!(name, "get_task" | "list_tasks" | "search_tasks" | "get_batch")), "{name}");
+        if read_only == Some(false) {
+            assert!(hints["destructiveHint"].is_boolean(), "{name}: {hints}");
+            assert!(hints["idempotentHint"].is_boolean(), "{name}: {hints}");
+        }
+    }
+}
+
+/// Writes bytes that are no request, and holds the server to one error that names no id.
+#[track_caller]
+fn assert_answered_without_an_id(bytes: &[u8], code: i64) {
+    let store = Store::new();
+    let mut server = store.serve();
+    server.write(bytes);
+    let answer = server.next_message().expect("an answer");
+    assert_eq!(answer["error"]["code"], code, "{answer}");
+    assert_eq!(answer.get("id"), Some(&Value::Null), "{answer}");
+    assert!(answer["error"]["message"].as_str().is_some_and(|text| !text.is_empty()), "{answer}");
+    assert!(size(&answer) < 1000, "an error does not give back what came in");
+    assert_alive(&mut server);
+}
+
+#[test]
+fn a_line_that_is_no_json_is_answered_with_a_parse_error() {
+    assert_answered_without_an_id(b"Content-Length: 52\n", -32700);
+    assert_answered_without_an_id(b"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\n", -32700);
+    assert_answered_without_an_id(b"\x00\x01\x02\n", -32700);
+}
+
+#[test]
+fn invalid_utf8_is_answered_with_a_parse_error() {
+    let line = b"{\"jsonrpc\":\"2.0\",\"id\":7,\"method\":\"tools/list\",\"params\":{\"x\":\"\xff\xfe\"}}\n";
+    assert_answered_without_an_id(line, -32700);
+}
+
+#[test]
+fn a_hundred_thousand_nesting_levels_are_answered_with_a_parse_error() {
+    const DEEP: usize = 100_000;
+    let nested = format!("{}{}", "[".repeat(DEEP), "]".repeat(DEEP));
+    let call = r#"{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{"name":"create_task","arguments":{"tags":"#;
+    assert_answered_without_an_id(format!("{nested}\n").as_bytes(), -32700);
+    assert_answered_without_an_id(format!("{}\n", "[".repeat(DEEP)).as_bytes(), -32700);
+    assert_answered_without_an_id(format!("{call}{nested}}}}}}}\n").as_bytes(), -32700);
+    assert_answered_without_an_id(format!("{}\n", r#"{"a":"#.repeat(DEEP)).as_bytes(), -32700);
+}
+
+#[test]
+fn a_line_over_sixteen_megabytes_is_refused_and_the_next_one_read() {
+    let line = format!("{{\"jsonrpc\":\"2.0\",\"id\":7,\"method\":\"{}\"}}\n", "x".repeat(17 << 20));
+    assert_answered_without_an_id(line.as_bytes(), -32600);
+}
+
+#[test]
+fn a_string_of_ten_megabytes_is_too_large_and_the_limit_is_told() {
+    let store = Store::new();
+    let mut server = store.serve();
+    let id = server.task("Log");
+    for (tool, arguments) in [
+        ("create_task", json!({"task_title": "x".repeat(10 << 20)})),
+        ("create_task", json!({"task_title": "Big", "body": "x".repeat(10 << 20)})),
+        ("update_task", json!({"id": id, "body": "x".repeat(10 << 20)})),
+    ] {
+        let reply = server.call(tool, arguments);
+        assert_eq!(reply.refusal(), "too_large", "{tool}");
+        assert!(reply.message().chars().any(|digit| digit.is_ascii_digit()), "{}", reply.message());
+        assert!(size(&reply.value) < 1000, "an error does not give back what came in");
+    }
+    assert_eq!(server.call("list_tasks", json!({"limit": 0})).ok().count("/total"), 1);
+}
+
+#[test]
+fn half_a_message_and_then_the_end_leaves_nothing_behind() {
+    let store = Store::new();
+    let mut server = store.serve();
+    server.task("Before");
+    server.write(br#"{"jsonrpc":"2.0","id":9,"method":"tools/call","params":{"name":"create_task","#);
+    assert!(server.close().success());
+    while let Some(message) = server.next_message() {
+        assert_eq!(message["error"]["code"], -32700, "{message}");
+    }
+    assert_eq!(store.serve().call("list_tasks", json!({"limit": 0})).ok().count("/total"), 1);
+}
+
+#[test]
+fn an_id_that_is_in_flight_already_is_refused_and_the_first_request_answered() {
+    let store = Store::new();
+    let mut server = store.serve();
+    let mut refused = 0;
+    for round in 0..20 {
+        let call = json!({"jsonrpc": "2.0", "id": format!("twin-{round}"), "method": "tools/call",
+                          "params": {"name": "create_task", "arguments": {"title": "Twin"}}});
+        server.write(format!("{call}\n{call}\n").as_bytes());
+        let mut answers = [server.next_message().unwrap(), server.next_message().unwrap()];
+        answers.sort_by_key(|answer| answer["id"].is_null());
+        assert!(answers[0]["result"].is_object(), "{answers:?}");
+        if answers[1]["id"].is_null() {
+            assert_eq!(answers[1]["error"]["code"], -32600, "{answers:?}");
+            refused += 1;
+        }
+    }
+    assert!(refused > 0, "two requests of one id were never in flight together");
+    let made = server.call("list_tasks", json!({"limit": 0})).ok().count("/total");
+    assert_eq!(made, 40 - refused, "a refused twin has done nothing");
+}
+
+#[test]
+fn two_thousand_pipelined_requests_are_each_answered_once() {
+    const REQUESTS: usize = 2000;
+    let store = Store::new();
+    let mut server = store.serve();
+    let mut lines = String::new();
+    for n in 0..REQUESTS {
+        let id = if n % 2 == 0 { json!(n) } else { json!(format!("s{n}")) };
+        let id = if n == 0 { json!("zero") } else { id };
+        let (method, params) = match n % 5 {
+            0 | 1 => ("tools/call", json!({"name": "create_task", "arguments": {"title": format!("T{n}")}})),
+            2 => ("tools/call", json!({"name": "list_tasks", "arguments": {}})),
+            3 => ("ping", json!({})),
+            _ => ("no/such/method", json!({})),
+        };
+        let request = json!({"jsonrpc": "2.0", "id": id, "method": method, "params": params});
+        lines += &format!("{request}\n");
+    }
+    // The handshake's own answer was read, so from here on everything belongs to these.
+    let mut stdin = server.take_stdin();
+    stdin.write_all(lines.as_bytes()).unwrap();
+    let mut answers: HashMap<String, usize> = HashMap::new();
+    for _ in 0..REQUESTS {
+        let answer = server.next_message().expect("an answer to each");
+        *answers.entry(answer["id"].to_string()).or_default() += 1;
+    }
+    assert_eq!(answers.len(), REQUESTS);
+    drop(stdin);
+    assert_eq!(server.next_message(), None, "and nothing else");
+    assert_eq!(store.serve().call("list_tasks", json!({})).ok().count("/total"), 800);
+}

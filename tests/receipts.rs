@@ -1,0 +1,206 @@
+//! A receipt that was acknowledged stays: kept, numbered without gaps, never changed.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod support;
+
+use rusqlite::{Connection, types::Value as SqlValue};
+use serde_json::{Value, json};
+
+use support::server::Server;
+use support::store::Store;
+use support::together;
+
+#[test]
+fn eight_processes_append_25_each_and_all_200_are_kept_numbered_without_gaps() {
+    let store = Store::new();
+    let mut supervisor = store.serve();
+    let id = supervisor.task("Archive");
+
+    let mut told: Vec<(u64, String)> = together(8, |worker| {
+        let mut server = store.serve();
+        let append = |n: usize| {
+            let text = format!("- Archived: worker {worker} | mail {n}");
+            let reply = server.call("update_task", json!({"id": id, "body": text})).ok();
+            (reply.count("/receipt/number"), text)
+        };
+        (0..25).map(append).collect::<Vec<_>>()
+    })
+    .into_iter()
+    .flatten()
+    .collect();
+
+    told.sort();
+    let numbers: Vec<u64> = told.iter().map(|(number, _)| *number).collect();
+    assert_eq!(numbers, (1..=200).collect::<Vec<u64>>());
+    let body = told.iter().map(|(_, text)| text.as_str()).collect::<Vec<_>>().join("\n\n");
+    assert_eq!(supervisor.body(&id), body, "the body is the receipts in their order");
+    assert_eq!(supervisor.look(&id).count("/task/receipts"), 200);
+}
+
+#[test]
+fn the_body_is_the_opening_then_the_receipts_with_a_blank_line_between() {
+    let store = Store::new();
+    let mut server = store.serve();
+    let made = server.call("create_task", json!({"title": "Log", "body": "Opening.\nSecond line."}));
+    let id = made.ok().text("/task/id");
+    server.call("update_task", json!({"id": id, "body": "- one"})).ok();
+    server.call("update_task", json!({"id": id, "body": "- two\n- three"})).ok();
+    let expected = "Opening.\nSecond line.\n\n- one\n\n- two\n- three";
+    assert_eq!(server.look(&id).text("/task/body"), expected);
+}
+
+#[test]
+fn replacing_the_body_is_refused_and_changes_nothing() {
+    let store = Store::new();
+    let mut server = store.serve();
+    let id = server.task("Log");
+    server.call("update_task", json!({"id": id, "body": "- kept"})).ok();
+    let reply = server.call("update_task", json!({"id": id, "body": "- new", "replace_body": true}));
+    assert_eq!(reply.refusal(), "invalid_argument");
+    assert!(reply.message().contains("append-only"), "{}", reply.message());
+    assert_eq!(server.look(&id).text("/task/body"), "- kept");
+}
+
+/// Every row of both tables, so that a change of any kind shows.
+fn snapshot(sql: &Connection) -> Vec<Vec<SqlValue>> {
+    let mut rows = Vec::new();
+    for table in ["receipt", "task"] {
+        let mut statement = sql.prepare(&format!("SELECT * FROM {table} ORDER BY rowid")).unwrap();
+        let columns = statement.column_count();
+        let read = |row: &rusqlite::Row<'_>| (0..columns).map(|column| row.get(column)).collect();
+        rows.extend(statement.query_map([], read).unwrap().map(Result::unwrap));
+    }
+    rows
+}
+
+fn columns(sql: &Connection, table: &str) -> Vec<String> {
+    let mut statement = sql.prepare("SELECT name FROM pragma_table_info(?1)").unwrap();
+    let names = statement.query_map([table], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
+    assert!(!Vec::is_empty(&names), "no table {table}");
+    names
+}
+
+/// A task with three receipts, and the file as anybody with SQLite could open it.
+fn a_store_with_receipts() -> (Store, Connection) {
+    let store = Store::new();
+    let mut server = store.serve();
+    let id = server.task("Log");
+    for text in ["- one", "- two", "- three"] {
+        server.call("update_task", json!({"id": id, "body": text})).ok();
+    }
+    server.close();
+    let sql = store.sql();
+    sql.execute_batch("PRAGMA foreign_keys = OFF").unwrap();
+    (store, sql)
+}
+
+#[test]
+fn raw_sql_that_updates_a_receipt_is_refused_column_by_column() {
+    let (_store, sql) = a_store_with_receipts();
+    let before = snapshot(&sql);
+    for column in columns(&sql, "receipt") {
+        for value in [column.as_str(), "'forged'", "7", "NULL"] {
+            for or in ["", "OR REPLACE ", "OR IGNORE "] {
+                let forged = format!("UPDATE {or}receipt SET {column} = {value}");
+                let done = sql.execute(&forged, []);
+                assert!(done.is_err(), "{forged}: {done:?}");
+            }
+        }
+    }
+    assert_eq!(snapshot(&sql), before);
+}
+
+#[test]
+fn raw_sql_that_deletes_or_replaces_receipts_is_refused() {
+    let (_store, sql) = a_store_with_receipts();
+    let before = snapshot(&sql);
+    for forged in [
+        "DELETE FROM receipt",
+        "DELETE FROM receipt WHERE rowid = (SELECT max(rowid) FROM receipt)",
+        "REPLACE INTO receipt SELECT * FROM receipt",
+        "INSERT OR REPLACE INTO receipt SELECT * FROM receipt LIMIT 1",
+        "DELETE FROM task",
+        "REPLACE INTO task SELECT * FROM task",
+        "INSERT OR REPLACE INTO task SELECT * FROM task LIMIT 1",
+    ] {
+        let done = sql.execute(forged, []);
+        assert!(done.is_err(), "{forged}: {done:?}");
+        assert_eq!(snapshot(&sql), before, "{forged}");
+    }
+}
+
+#[test]
+fn raw_sql_that_turns_back_the_count_of_receipts_is_refused() {
+    let (_store, sql) = a_store_with_receipts();
+    let before = snapshot(&sql);
+    let mut tried = 0;
+    for column in columns(&sql, "task").into_iter().filter(|name| name.contains("receipt")) {
+        for value in ["0", "1"] {
+            let forged = format!("UPDATE task SET {column} = {value}");
+            let done = sql.execute(&forged, []);
+            assert!(done.is_err(), "{forged}: {done:?}");
+            tried += 1;
+        }
+    }
+    assert!(tried > 0, "the task keeps no count of its receipts");
+    assert_eq!(snapshot(&sql), before);
+}
+
+#[test]
+fn a_repeated_request_key_answers_the_same_from_another_process_and_after_a_restart() {
+    let store = Store::new();
+    let mut first = store.serve();
+    let create = json!({"title": "Once", "request_key": "make-1"});
+    let id = first.call("create_task", create.clone()).ok().text("/task/id");
+    let append = json!({"id": id, "body": "- once", "request_key": "mail-17"});
+    let number = first.call("update_task", append.clone()).ok().count("/receipt/number");
+
+    let repeat = |server: &mut Server| {
+        let again = server.call("update_task", append.clone()).ok();
+        assert_eq!(again.count("/receipt/number"), number);
+        assert_eq!(again["receipt"]["duplicate"], true, "{}", again.value);
+        assert_eq!(server.call("create_task", create.clone()).ok().text("/task/id"), id);
+    };
+    repeat(&mut first);
+    repeat(&mut store.serve());
+    first.close();
+    let mut restarted = store.serve();
+    repeat(&mut restarted);
+    assert_eq!(restarted.look(&id).count("/task/receipts"), 1);
+    assert_eq!(restarted.call("list_tasks", json!({"limit": 0})).ok().count("/total"), 1);
+}
+
+/// A batch of the given keys, one chunk, claimed: the chunk's id and the token.
+fn claimed_chunk(server: &mut Server, keys: &[&str]) -> (String, Value) {
+    let items: Vec<Value> = keys.iter().map(|key| json!({"key": key})).collect();
+    let batch = json!({"title": "Mail", "instructions": "Sort it.", "items": items});
+    let made = server.call("create_batch", batch).ok();
+    let claim = json!({"worker": "w", "batch": made.text("/batch/id")});
+    let claimed = server.call("claim_task", claim).ok();
+    assert_eq!(claimed["items"].as_array().map(Vec::len), Some(keys.len()), "{}", claimed.value);
+    (claimed.text("/task/id"), claimed["claim"]["token"].clone())
+}
+
+#[test]
+fn an_item_settled_again_is_a_duplicate_and_settled_otherwise_a_conflict() {
+    let store = Store::new();
+    let mut server = store.serve();
+    let (chunk, token) = claimed_chunk(&mut server, &["a", "b"]);
+    let settle = |outcome: &str| {
+        json!({"id": chunk, "claim": token, "item": "a", "outcome": outcome,
+               "category": "fyi", "body": "- a"})
+    };
+    let first = server.call("update_task", settle("done")).ok();
+    assert_ne!(first["receipt"]["duplicate"], true);
+
+    let again = server.call("update_task", settle("done"));
+    assert!(!again.is_error, "{}", again.value);
+    assert_eq!(again["receipt"]["duplicate"], true, "{}", again.value);
+    assert_eq!(again.count("/receipt/number"), first.count("/receipt/number"));
+
+    let other = server.call("update_task", settle("failed"));
+    assert!(!other.won(), "{}", other.value);
+    assert_eq!(other.code(), "conflict");
+    assert_eq!(server.look(&chunk).count("/task/receipts"), 1);
+}

@@ -1,0 +1,30 @@
+//! Random numbers that a printed seed brings back.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// A xorshift generator.
+pub(crate) struct Rng(u64);
+
+impl Rng {
+    /// A generator from `DOCKET_SEED`, or from the clock; the seed is printed either way.
+    pub(crate) fn seeded(test: &str) -> Self {
+        let seed = match std::env::var("DOCKET_SEED") {
+            Ok(text) => text.parse().expect("DOCKET_SEED is a number"),
+            Err(_) => SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_nanos() as u64,
+        };
+        println!("{test}: DOCKET_SEED={seed}");
+        Rng(seed | 1)
+    }
+
+    fn next(&mut self) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0.wrapping_mul(0x2545_F491_4F6C_DD1D)
+    }
+
+    /// A number from 0 up to, and not including, `end`.
+    pub(crate) fn below(&mut self, end: u64) -> u64 {
+        (self.next() >> 11) % end
+    }
+}

@@ -1,0 +1,113 @@
+//! A store of its own for every test.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use rusqlite::Connection;
+use tempfile::TempDir;
+
+use super::cli::Run;
+use super::server::Server;
+
+/// A temporary folder with the path of a store in it; gone with the test.
+pub(crate) struct Store {
+    folder: TempDir,
+    file: PathBuf,
+}
+
+impl Store {
+    /// An empty folder; the first `docket` that runs over it makes the store.
+    pub(crate) fn new() -> Self {
+        let folder = TempDir::with_prefix("docket-test-").expect("a temporary folder");
+        let file = folder.path().join("store").join("docket.db");
+        Store { folder, file }
+    }
+
+    /// A folder of the caller's choosing inside the temporary one holds the file.
+    pub(crate) fn at(mut self, relative: &str) -> Self {
+        self.file = self.folder.path().join(relative);
+        self
+    }
+
+    /// The store's file.
+    pub(crate) fn file(&self) -> &Path {
+        &self.file
+    }
+
+    /// The temporary folder: working directory of every `docket`, so that item files lie in it.
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Writes a file into the temporary folder.
+    pub(crate) fn write(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
+        let path = self.folder().join(name);
+        std::fs::write(&path, content).expect("a file can be written");
+        path
+    }
+
+    /// `docket` with this store, and nothing of the machine's own configuration.
+    pub(crate) fn command(&self) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_docket"));
+        command
+            .current_dir(self.folder())
+            .env("DOCKET_DB", &self.file)
+            .env("DOCKET_CONFIG", self.folder().join("no-config.toml"))
+            .env("SCRATCHPAD", self.folder().join("scratch"))
+            .env("HOME", self.folder())
+            .stdin(Stdio::null());
+        command
+    }
+
+    /// A command with its arguments, ready to run.
+    pub(crate) fn docket<A: AsRef<str>>(&self, args: impl IntoIterator<Item = A>) -> Run {
+        Run::new(self.command(), args)
+    }
+
+    /// A server process, its handshake done.
+    pub(crate) fn serve(&self) -> Server {
+        self.serve_with(&[])
+    }
+
+    /// A server process with more arguments, its handshake done.
+    pub(crate) fn serve_with(&self, args: &[&str]) -> Server {
+        let mut server = self.server(args);
+        server.listen();
+        server.initialize("2025-11-25");
+        server
+    }
+
+    /// A server process to which nothing was said yet, and whose stdout nobody reads yet.
+    pub(crate) fn server(&self, args: &[&str]) -> Server {
+        let log = std::fs::File::options()
+            .create(true)
+            .append(true)
+            .open(self.folder().join("server.log"))
+            .expect("a log for stderr");
+        let mut command = self.command();
+        command.arg("serve").args(args).stderr(log);
+        Server::spawn(command)
+    }
+
+    /// What the servers logged.
+    pub(crate) fn log(&self) -> String {
+        std::fs::read_to_string(self.folder().join("server.log")).unwrap_or_default()
+    }
+
+    /// The store by other means: SQLite, as anybody could open it.
+    pub(crate) fn sql(&self) -> Connection {
+        let connection = Connection::open(&self.file).expect("SQLite opens the store");
+        connection.busy_timeout(Duration::from_secs(20)).expect("a busy timeout");
+        connection
+    }
+
+    /// Fails unless SQLite finds the file whole.
+    pub(crate) fn assert_whole(&self) {
+        let answer: String = self
+            .sql()
+            .query_row("PRAGMA integrity_check", [], |row| row.get(0))
+            .expect("an integrity check");
+        assert_eq!(answer, "ok");
+    }
+}
