@@ -6,7 +6,7 @@
 
 mod support;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::thread;
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ struct Acknowledged {
     /// Text of each receipt on the log task, by the number that the reply told.
     receipts: HashMap<u64, String>,
     /// The status that each task was last told to have.
-    tasks: HashMap<String, &'static str>,
+    tasks: BTreeMap<String, &'static str>,
 }
 
 /// A write on its way: its request, and what its acknowledgement means.
