@@ -1,1 +1,7 @@
-fn main(){}
+//! The command line in, an exit code out.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    docket::cli::main()
+}

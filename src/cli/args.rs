@@ -1,0 +1,198 @@
+//! From the command line to an exit code.
+
+use std::ffi::OsString;
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches};
+use serde_json::Value;
+
+use super::open::{Caller, open, store_path};
+use super::render::{refuse, show};
+use super::{init, manifest, verify};
+use crate::error::{Code, Error, Result};
+use crate::mcp::{self, Toolset, definitions};
+use crate::ops::{self, Entry};
+use crate::work;
+
+fn hyphens(name: &str) -> String {
+    name.replace('_', "-")
+}
+
+fn command() -> Command {
+    let mut root = Command::new("docket")
+        .version(env!("CARGO_PKG_VERSION"))
+        .about("The task manager that a swarm of AI agents shares")
+        .subcommand_required(true)
+        .arg_required_else_help(true)
+        .arg(
+            Arg::new("db")
+                .long("db")
+                .env("DOCKET_DB")
+                .global(true)
+                .value_name("PATH")
+                .value_parser(clap::value_parser!(PathBuf))
+                .help("the store's file (else one in the user's data folder)"),
+        )
+        .arg(
+            Arg::new("json")
+                .long("json")
+                .global(true)
+                .action(ArgAction::SetTrue)
+                .help("the reply as the tool gives it"),
+        )
+        .subcommand(work::Run::augment_args(
+            Command::new("run").about("Make a batch from items and work it here, with a progress bar"),
+        ))
+        .subcommand(work::Work::augment_args(Command::new("work").about("Work what others made")))
+        .subcommand(
+            Command::new("serve").about("The MCP server, on standard input and output").arg(
+                Arg::new("toolset")
+                    .long("toolset")
+                    .value_parser(clap::value_parser!(Toolset))
+                    .default_value("all")
+                    .help("`worker` offers only what a background worker needs"),
+            ),
+        )
+        .subcommand(init::Init::augment_args(
+            Command::new("init").about("The configuration for an MCP client"),
+        ))
+        .subcommand(
+            Command::new("verify")
+                .about("Check every receipt against its hash chain, and the counts against the receipts"),
+        )
+        .subcommand(
+            Command::new("manifest").about("The MCPB manifest, its tools listed from the operations"),
+        );
+    for entry in ops::ALL {
+        let command =
+            (entry.command)(Command::new(hyphens(entry.name))).about(entry.title).long_about(entry.about);
+        // Items are data: what begins with a hyphen is a value all the same.
+        root = root.subcommand(command.mut_args(|arg| {
+            if arg.get_action().takes_values() { arg.allow_hyphen_values(true) } else { arg }
+        }));
+    }
+    root
+}
+
+/// Lets the first parameter of an operation stand without its name: `docket get-task ID`.
+fn name_first(arguments: Vec<OsString>) -> Vec<OsString> {
+    let found = arguments.iter().enumerate().skip(1).find_map(|(at, word)| {
+        let word = word.to_str()?;
+        ops::ALL.iter().find(|entry| hyphens(entry.name) == word).map(|entry| (at, entry))
+    });
+    let mut arguments = arguments;
+    if let Some((at, entry)) = found
+        && arguments
+            .get(at + 1)
+            .is_some_and(|next| !next.to_string_lossy().starts_with('-') && next != "help")
+    {
+        arguments.insert(at + 1, format!("--{}", entry.first).into());
+    }
+    arguments
+}
+
+/// Runs the command line; gives the exit code: 0 done, 1 a task failed or was refused,
+/// 2 bad usage or set-up, 3 nothing to do.
+pub fn main() -> ExitCode {
+    let arguments = name_first(std::env::args_os().collect());
+    let matches = match command().try_get_matches_from(arguments) {
+        Ok(matches) => matches,
+        Err(error) => {
+            // Nothing is left to tell where the terminal is gone.
+            error.print().ok();
+            return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
+        }
+    };
+    let json = matches.get_flag("json");
+    let mut out = std::io::stdout().lock();
+    match run(&matches, json, &mut out) {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => {
+            refuse(&error, json, &mut out);
+            ExitCode::from(code_of(error.code))
+        }
+    }
+}
+
+fn code_of(code: Code) -> u8 {
+    match code {
+        Code::InvalidArgument | Code::TooLarge | Code::StoreNewer | Code::ReadOnly => 2,
+        Code::NothingToClaim => 3,
+        _ => 1,
+    }
+}
+
+fn usage(error: clap::Error) -> Error {
+    Error::invalid(error.to_string())
+}
+
+fn run(matches: &ArgMatches, json: bool, out: &mut impl Write) -> Result<u8> {
+    let db = matches.get_one::<PathBuf>("db").map(PathBuf::as_path);
+    let Some((name, matches)) = matches.subcommand() else { return Ok(2) };
+    if let Some(entry) = ops::ALL.iter().find(|entry| hyphens(entry.name) == name) {
+        return operate(entry, matches, json, &open(db, Caller::Person)?, out);
+    }
+    match name {
+        "serve" => {
+            log_to_stderr();
+            let toolset = matches.get_one::<Toolset>("toolset").copied().unwrap_or(Toolset::All);
+            mcp::serve(open(db, Caller::Agent)?, toolset)?;
+            Ok(0)
+        }
+        "run" => {
+            let request = work::Run::from_arg_matches(matches).map_err(usage)?;
+            work::run(request, &open(db, Caller::Person)?, json)
+        }
+        "work" => {
+            let request = work::Work::from_arg_matches(matches).map_err(usage)?;
+            work::work(request, &open(db, Caller::Person)?, json)
+        }
+        "init" => {
+            init::Init::from_arg_matches(matches).map_err(usage)?.run(out)?;
+            Ok(0)
+        }
+        "verify" => {
+            // Looked at first: verifying must not make a store that isn't there.
+            let path = store_path(db)?;
+            if !path.exists() {
+                return Err(Error::invalid(format!(
+                    "store {}: there is none; --db or DOCKET_DB names one",
+                    path.display()
+                )));
+            }
+            verify::verify(&open(db, Caller::Person)?, json, out)
+        }
+        "manifest" => {
+            let tools: Vec<_> = definitions(Toolset::All)
+                .into_iter()
+                .map(|tool| (tool.name.into_owned(), tool.description.unwrap_or_default().into_owned()))
+                .collect();
+            let text = serde_json::to_string_pretty(&manifest::manifest(&tools))
+                .map_err(|error| Error::internal("the manifest could not be written", error))?;
+            writeln!(out, "{text}").map_err(|error| Error::internal("nothing can be printed", error))?;
+            Ok(0)
+        }
+        other => Err(Error::invalid(format!("'{other}' is not a command; docket help lists them"))),
+    }
+}
+
+fn operate(
+    entry: &Entry,
+    matches: &ArgMatches,
+    json: bool,
+    docket: &ops::Docket,
+    out: &mut impl Write,
+) -> Result<u8> {
+    let reply = (entry.call_matches)(docket, matches)?;
+    show(&reply, json, out)?;
+    Ok(u8::from(reply.get("success") == Some(&Value::Bool(false))))
+}
+
+/// What is worth telling an operator; standard output belongs to the protocol.
+fn log_to_stderr() {
+    let filter = tracing_subscriber::EnvFilter::try_from_env("DOCKET_LOG")
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("docket=warn,rmcp=error"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false).init();
+}

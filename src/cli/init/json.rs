@@ -1,0 +1,63 @@
+//! A server put into a JSON file by changing the text where it belongs and nowhere else, so
+//! that order, spacing and numbers of everything around it stay as their owner wrote them.
+
+use serde::de::IgnoredAny;
+use serde_json::{Map, Value};
+
+use super::json_text::{Object, Style, pretty};
+use super::{Merged, SERVER_KEY};
+
+/// The text with the server in the object `list`; `None` when it is there already.
+///
+/// # Errors
+/// Why the text is not one that a server can be put into.
+pub(super) fn merge(text: &str, list: &str, fields: &Map<String, Value>) -> Result<Option<Merged>, String> {
+    if text.trim().is_empty() {
+        let file = object([(list, object([(SERVER_KEY, Value::Object(fields.clone()))]))]);
+        return added(format!("{}\n", pretty(&file, "  ", "")?));
+    }
+    serde_json::from_str::<IgnoredAny>(text)
+        .map_err(|error| format!("it is not JSON without comments ({error})"))?;
+    let style = Style::of(text);
+    let root = Object::at(text, text.len() - text.trim_start().len()).ok_or("it is not a JSON object")?;
+    let Some(servers) = root.value(list)? else {
+        let value = object([(SERVER_KEY, Value::Object(fields.clone()))]);
+        return added(root.with(text, list, &value, &style, 1)?);
+    };
+    let servers = Object::at(text, servers.start).ok_or(format!("its {list} is not an object"))?;
+    let Some(entry) = servers.value(SERVER_KEY)? else {
+        let value = Value::Object(fields.clone());
+        return added(servers.with(text, SERVER_KEY, &value, &style, 2)?);
+    };
+    let old: Value =
+        text.get(entry.clone()).and_then(|old| serde_json::from_str(old).ok()).unwrap_or_default();
+    let new = updated(&old, fields)?;
+    if new == old {
+        return Ok(None);
+    }
+    let value = style.render(&new, 2)?;
+    let mut text = text.to_owned();
+    text.replace_range(entry, &value);
+    Ok(Some(Merged { text, replaced: true }))
+}
+
+fn added(text: String) -> Result<Option<Merged>, String> {
+    Ok(Some(Merged { text, replaced: false }))
+}
+
+/// The entry with our fields, keeping what else its owner gave it (an environment, a timeout).
+fn updated(old: &Value, fields: &Map<String, Value>) -> Result<Value, String> {
+    let Value::Object(old) = old else {
+        return Err(format!("its {SERVER_KEY} is not an object"));
+    };
+    if let Some(url) = ["url", "httpUrl"].iter().find(|url| old.contains_key(**url)) {
+        return Err(format!("its {SERVER_KEY} is another server, reached by {url}"));
+    }
+    let mut new = old.clone();
+    new.extend(fields.clone());
+    Ok(Value::Object(new))
+}
+
+fn object<const N: usize>(members: [(&str, Value); N]) -> Value {
+    Value::Object(members.into_iter().map(|(key, value)| (key.to_owned(), value)).collect())
+}

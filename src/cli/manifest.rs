@@ -1,0 +1,54 @@
+//! The MCPB manifest: what an installer of MCP bundles is told of this server.
+
+use serde_json::{Value, json};
+
+/// The manifest for these tools, each a name and a description.
+pub fn manifest(tools: &[(String, String)]) -> Value {
+    let tools: Vec<Value> =
+        tools.iter().map(|(name, description)| json!({ "name": name, "description": description })).collect();
+    json!({
+        "manifest_version": "0.3",
+        "name": env!("CARGO_PKG_NAME"),
+        "display_name": "Docket",
+        "version": env!("CARGO_PKG_VERSION"),
+        "description": env!("CARGO_PKG_DESCRIPTION"),
+        "author": { "name": "The Docket developers" },
+        "license": env!("CARGO_PKG_LICENSE"),
+        "keywords": ["tasks", "agents", "batch", "sqlite"],
+        "server": {
+            "type": "binary",
+            "entry_point": "server/docket",
+            "mcp_config": {
+                "command": "${__dirname}/server/docket",
+                "args": ["serve", "--db", "${user_config.db}"],
+                "env": {},
+            },
+        },
+        "tools": tools,
+        "compatibility": { "platforms": ["darwin", "linux"] },
+        "user_config": {
+            // Not of type "file": that asks for one that exists, and the first start makes it.
+            "db": {
+                "type": "string",
+                "title": "Task file",
+                "description": "The SQLite file that holds the tasks; made at the first start. Every agent that names the same file shares its tasks.",
+                "default": "${HOME}/.local/share/docket/docket.db",
+                "required": true,
+            },
+        },
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::manifest;
+
+    #[test]
+    fn every_tool_is_listed_in_order() {
+        let tools = [("b".to_owned(), "second".to_owned()), ("a".to_owned(), "first".to_owned())];
+        let manifest = manifest(&tools);
+        assert_eq!(manifest["tools"][0]["name"], "b");
+        assert_eq!(manifest["tools"][1]["description"], "first");
+        assert_eq!(manifest["version"], env!("CARGO_PKG_VERSION"));
+    }
+}

@@ -1,0 +1,11 @@
+//! The commands: one for each operation, and those that only a person or a script needs.
+
+mod args;
+pub mod init;
+pub mod manifest;
+mod open;
+mod render;
+mod verify;
+
+pub use args::main;
+pub(crate) use render::safe;

@@ -1,0 +1,60 @@
+//! Where the store is, and opening it for a caller.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use etcetera::BaseStrategy as _;
+
+use crate::clock::Clock;
+use crate::error::{Error, Result};
+use crate::items::Roots;
+use crate::ops::Docket;
+use crate::store::sqlite::SqliteStore;
+
+/// Who opens the store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Caller {
+    /// A person or script with the user's own rights: items from anywhere.
+    Person,
+    /// An agent: items from beneath the current folder only.
+    Agent,
+}
+
+/// The store's file: `--db`, `DOCKET_DB`, or one in the user's data folder.
+pub(super) fn store_path(given: Option<&Path>) -> Result<PathBuf> {
+    match given {
+        Some(path) if path.is_dir() => Ok(path.join("docket.db")),
+        Some(path) => Ok(path.to_owned()),
+        None => {
+            let folders = etcetera::choose_base_strategy().map_err(|error| {
+                Error::invalid(
+                    "db: there is no home folder to keep a store in; name one with --db or DOCKET_DB",
+                )
+                .caused_by(error)
+            })?;
+            Ok(folders.data_dir().join("docket").join("docket.db"))
+        }
+    }
+}
+
+/// Opens the store.
+pub(super) fn open(db: Option<&Path>, caller: Caller) -> Result<Docket> {
+    let path = store_path(db)?;
+    let here = std::env::current_dir()
+        .map_err(|error| Error::internal("the current folder cannot be read", error))?;
+    let roots = match caller {
+        // Relative paths count from the first root.
+        Caller::Person => Roots::new([here, PathBuf::from("/")]),
+        Caller::Agent => Roots::new([here]),
+    };
+    let scratchpad = std::env::var_os("SCRATCHPAD").filter(|value| !value.is_empty()).map(PathBuf::from);
+    let name = match caller {
+        Caller::Person => std::env::var("USER")
+            .ok()
+            .filter(|name| name.parse::<crate::model::text::Line>().is_ok())
+            .unwrap_or_else(|| "cli".into()),
+        Caller::Agent => "agent".into(),
+    };
+    let store = SqliteStore::open(&path, Clock::system())?;
+    Ok(Docket::new(Arc::new(store), roots, scratchpad, name))
+}

@@ -1,0 +1,112 @@
+//! How replies look in a terminal.
+
+use std::io::Write;
+
+use comfy_table::{ContentArrangement, Table, presets};
+use serde_json::Value;
+
+use crate::error::{Error, Result};
+use crate::mcp::refusal;
+
+/// Prints a reply.
+pub(super) fn show(reply: &Value, json: bool, out: &mut impl Write) -> Result<()> {
+    let text = if json { reply.to_string() } else { plain(reply) };
+    writeln!(out, "{text}").map_err(|error| Error::internal("nothing can be printed", error))
+}
+
+/// Prints a refusal: to a script as the tool gives it, to a person on standard error.
+pub(super) fn refuse(error: &Error, json: bool, out: &mut impl Write) {
+    // Where nothing can be printed, the exit code still tells.
+    if json {
+        writeln!(out, "{}", refusal(error)).ok();
+    } else {
+        writeln!(std::io::stderr(), "docket: {}", safe(&error.to_string())).ok();
+    }
+}
+
+/// Text from tasks, with what would move the cursor or turn the line around escaped.
+pub(crate) fn safe(text: &str) -> String {
+    text.chars()
+        .flat_map(|c| {
+            let hidden = crate::model::text::is_hidden(c) || (c.is_control() && !matches!(c, '\n' | '\t'));
+            if hidden { c.escape_unicode().collect::<Vec<_>>() } else { vec![c] }
+        })
+        .collect()
+}
+
+fn plain(reply: &Value) -> String {
+    let mut parts = Vec::new();
+    if let Some(message) = reply["message"].as_str() {
+        parts.push(safe(message));
+    }
+    for key in ["tasks", "chunks", "failures", "batches", "items"] {
+        if let Some(rows) = reply[key].as_array().filter(|rows| !rows.is_empty()) {
+            parts.push(table(rows));
+        }
+    }
+    for key in ["task", "batch", "claim"] {
+        if let Some(fields) = reply[key].as_object() {
+            parts.push(
+                fields
+                    .iter()
+                    .filter(|(name, value)| *name != "body" && !is_empty(value))
+                    .map(|(name, value)| format!("{name:>14}  {}", cell(value)))
+                    .collect::<Vec<_>>()
+                    .join("\n"),
+            );
+            if let Some(body) = fields.get("body").and_then(Value::as_str) {
+                parts.push(safe(body));
+            }
+        }
+    }
+    for key in ["instructions", "worker_prompt", "poll", "next_cursor", "since"] {
+        if let Some(text) = reply[key].as_str() {
+            parts.push(format!("{key}: {}", safe(text)));
+        }
+    }
+    parts.retain(|part| !part.is_empty());
+    parts.join("\n\n")
+}
+
+fn is_empty(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::Array(values) => values.is_empty(),
+        Value::Object(map) => map.is_empty(),
+        _ => false,
+    }
+}
+
+fn cell(value: &Value) -> String {
+    match value {
+        Value::Null => String::new(),
+        Value::String(text) => safe(text).replace('\n', " "),
+        Value::Array(values) => values.iter().map(cell).collect::<Vec<_>>().join(", "),
+        Value::Object(map) => map
+            .iter()
+            .map(|(name, value)| format!("{} {}", safe(name), cell(value)))
+            .collect::<Vec<_>>()
+            .join(", "),
+        other => other.to_string(),
+    }
+}
+
+/// Rows of one shape; columns that are empty everywhere are left out.
+fn table(rows: &[Value]) -> String {
+    const HIDDEN: &[&str] = &["created", "body", "order", "depends_on"];
+    let mut columns: Vec<&String> = Vec::new();
+    for row in rows {
+        for (name, value) in row.as_object().into_iter().flatten() {
+            if !is_empty(value) && !HIDDEN.contains(&name.as_str()) && !columns.contains(&name) {
+                columns.push(name);
+            }
+        }
+    }
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
+    table.set_header(columns.iter().map(|name| name.to_uppercase()));
+    for row in rows {
+        table.add_row(columns.iter().map(|name| cell(&row[name.as_str()])));
+    }
+    table.trim_fmt()
+}

@@ -1,0 +1,61 @@
+//! Items, read one at a time from where they lie: a file or folder can hold more
+//! of them than memory does.
+
+mod csv;
+mod folder;
+mod item;
+mod jsonl;
+mod roots;
+mod source;
+
+use std::io::{BufReader, Read};
+use std::path::Path;
+
+use serde_json::Value;
+
+pub use item::{BadItem, Item, Place};
+pub use roots::{MAX_FILE, Roots};
+pub use source::Source;
+
+use crate::error::Result;
+use roots::Opened;
+
+/// Items as they are read; what cannot be taken comes with its place and reason,
+/// and reading goes on behind it.
+pub type Items = Box<dyn Iterator<Item = Result<Item, BadItem>> + Send>;
+
+/// Reads the items of a source: a CSV file (`.csv`), a folder (an item a file), or
+/// JSONL (whatever else the file is called).
+///
+/// # Errors
+/// A source that cannot be opened, lies outside the roots, is too large, is no
+/// regular file, or is a CSV file without a usable header.
+pub fn read(source: &Source, roots: &Roots, key_field: &str) -> Result<Items> {
+    let key_field = key_field.to_owned();
+    Ok(match roots.open(&source.path)? {
+        Opened::Folder(folder) => Box::new(folder::read(folder, &source.path, key_field)?),
+        Opened::File(file, size) => {
+            // What is appended from now on is not part of the source.
+            let file = file.into_std().take(size);
+            let ending = Path::new(&source.path).extension();
+            if ending.is_some_and(|ending| ending.eq_ignore_ascii_case("csv")) {
+                Box::new(csv::read(file, &source.path, key_field)?)
+            } else {
+                Box::new(jsonl::read(BufReader::new(file), key_field))
+            }
+        }
+    })
+}
+
+/// Takes items that came with the request: objects, or bare strings and numbers
+/// that are their own keys.
+pub fn inline(
+    values: Vec<Value>,
+    key_field: &str,
+) -> impl Iterator<Item = Result<Item, BadItem>> + Send + use<> {
+    let key_field = key_field.to_owned();
+    (1..).map(Place::Item).zip(values).map(move |(place, value)| item::from_value(value, &key_field, place))
+}
+
+#[cfg(test)]
+mod tests;

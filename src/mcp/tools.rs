@@ -1,0 +1,76 @@
+//! Tools made from operations, and replies as tool results.
+
+use std::sync::Arc;
+
+use rmcp::model::{CallToolResult, ContentBlock, JsonObject, ProtocolVersion, Tool, ToolAnnotations};
+use serde_json::{Value, json};
+
+use crate::error::{Error, Result};
+use crate::ops::{self, Effect, Entry};
+
+/// Which tools a server offers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Toolset {
+    /// All of them.
+    All,
+    /// What a background worker needs.
+    Worker,
+}
+
+impl Toolset {
+    /// Whether an operation is offered.
+    pub fn offers(self, entry: &Entry) -> bool {
+        self == Toolset::All || entry.worker
+    }
+}
+
+/// The tools of a set, in the order of the contract.
+pub fn definitions(toolset: Toolset) -> Vec<Tool> {
+    ops::ALL.iter().filter(|entry| toolset.offers(entry)).map(definition).collect()
+}
+
+fn object(value: Value) -> Arc<JsonObject> {
+    Arc::new(match value {
+        Value::Object(map) => map,
+        _ => JsonObject::new(),
+    })
+}
+
+fn definition(entry: &Entry) -> Tool {
+    let annotations = ToolAnnotations::new().read_only(entry.effect == Effect::Read).open_world(false);
+    let annotations = match entry.effect {
+        Effect::Read => annotations,
+        Effect::Write => annotations.destructive(false).idempotent(false),
+        Effect::WriteOnce => annotations.destructive(false).idempotent(true),
+        Effect::Destructive => annotations.destructive(true).idempotent(true),
+    };
+    Tool::new(entry.name, entry.about, object((entry.input)()))
+        .with_title(entry.title)
+        .with_raw_output_schema(object((entry.output)()))
+        .with_annotations(annotations)
+}
+
+/// A refusal as the object that callers read.
+pub fn refusal(error: &Error) -> Value {
+    let mut value = json!({ "success": false, "code": error.code.as_str(), "message": error.to_string() });
+    if let Some(number) = error.receipt {
+        value["receipt"] = json!({ "number": number, "duplicate": false, "late": true });
+    }
+    value
+}
+
+/// An operation's outcome as a tool result: structured for clients that know of it, and as text.
+pub(super) fn result(outcome: Result<Value>, version: Option<&ProtocolVersion>) -> CallToolResult {
+    let (value, is_error) = match outcome {
+        Ok(value) => (value, false),
+        Err(error) => (refusal(&error), !error.code.is_answer()),
+    };
+    // Structured content came with 2025-06-18; older clients would find an unknown field.
+    let structured = version.is_none_or(|version| *version >= ProtocolVersion::V_2025_06_18);
+    match (structured, is_error) {
+        (true, false) => CallToolResult::structured(value),
+        (true, true) => CallToolResult::structured_error(value),
+        (false, false) => CallToolResult::success(vec![ContentBlock::text(value.to_string())]),
+        (false, true) => CallToolResult::error(vec![ContentBlock::text(value.to_string())]),
+    }
+}

@@ -1,0 +1,271 @@
+//! Lines in, lines out, with what rmcp's own transport leaves to its user: every request is
+//! answered, garbage too, and a client that does not read is not read from.
+
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use rmcp::RoleServer;
+use rmcp::model::{
+    ClientJsonRpcMessage, ClientNotification, ErrorCode, ErrorData, RequestId, ServerJsonRpcMessage,
+};
+use rmcp::transport::Transport;
+use serde_json::Value;
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader};
+use tokio::sync::{Semaphore, mpsc};
+use tokio::task::JoinHandle;
+
+/// The most requests in flight; beyond it the input waits.
+pub(super) const IN_FLIGHT: u32 = 64;
+/// The longest line.
+pub(super) const LONGEST_LINE: usize = 16 * 1024 * 1024;
+/// How long a client that closed its input may take to read what is still owed to it.
+const LAST_ANSWERS: Duration = Duration::from_secs(60);
+
+/// Requests read and not yet answered.
+struct InFlight {
+    slots: Semaphore,
+    ids: Mutex<HashSet<RequestId>>,
+}
+
+/// A line to write; it frees a slot when it is written.
+struct Answer {
+    line: Vec<u8>,
+    id: Option<RequestId>,
+    frees_slot: bool,
+}
+
+/// What a line turned out to be.
+enum Line {
+    Message(Box<ClientJsonRpcMessage>),
+    Refused(ServerJsonRpcMessage),
+    Ignored,
+}
+
+/// A JSON-RPC message a line, over any two streams.
+pub(super) struct Lines<R> {
+    read: BufReader<R>,
+    line: Vec<u8>,
+    too_long: bool,
+    at_end: bool,
+    opened: bool,
+    parsed: Option<Line>,
+    in_flight: Arc<InFlight>,
+    answers: Option<mpsc::UnboundedSender<Answer>>,
+    writer: Option<JoinHandle<()>>,
+}
+
+impl<R: AsyncRead + Unpin + Send> Lines<R> {
+    /// Starts the task that writes.
+    pub(super) fn new(read: R, write: impl AsyncWrite + Unpin + Send + 'static) -> Self {
+        let in_flight =
+            Arc::new(InFlight { slots: Semaphore::new(IN_FLIGHT as usize), ids: Mutex::default() });
+        let (answers, queue) = mpsc::unbounded_channel();
+        let writer = tokio::spawn(write_all(write, queue, in_flight.clone()));
+        Lines {
+            read: BufReader::new(read),
+            line: Vec::new(),
+            too_long: false,
+            at_end: false,
+            opened: false,
+            parsed: None,
+            in_flight,
+            answers: Some(answers),
+            writer: Some(writer),
+        }
+    }
+
+    /// The next line, or nothing at the end. Nothing is lost where it is dropped while waiting.
+    async fn next_line(&mut self) -> std::io::Result<Option<Line>> {
+        loop {
+            let chunk = self.read.fill_buf().await?;
+            if chunk.is_empty() {
+                // What a client wrote last counts without its line end, too.
+                let rest = std::mem::take(&mut self.line);
+                return Ok((!rest.is_empty() && !self.too_long).then(|| read_line(&rest)));
+            }
+            let end = chunk.iter().position(|byte| *byte == b'\n');
+            let take = end.unwrap_or(chunk.len());
+            if !self.too_long {
+                if self.line.len() + take > LONGEST_LINE {
+                    self.too_long = true;
+                    self.line = Vec::new();
+                } else {
+                    self.line.extend_from_slice(&chunk[..take]);
+                }
+            }
+            self.read.consume(end.map_or(take, |end| end + 1));
+            if end.is_none() {
+                continue;
+            }
+            if std::mem::take(&mut self.too_long) {
+                return Ok(Some(refused(
+                    None,
+                    ErrorCode::INVALID_REQUEST,
+                    format!("a line is longer than {LONGEST_LINE} bytes; send less at once"),
+                )));
+            }
+            let line = read_line(&self.line);
+            self.line.clear();
+            if self.line.capacity() > 1024 * 1024 {
+                self.line = Vec::new();
+            }
+            return Ok(Some(line));
+        }
+    }
+
+    fn answer(
+        &self,
+        message: &ServerJsonRpcMessage,
+        id: Option<RequestId>,
+        frees_slot: bool,
+    ) -> std::io::Result<()> {
+        let mut line = serde_json::to_vec(message)?;
+        line.push(b'\n');
+        let gone = || std::io::Error::new(std::io::ErrorKind::BrokenPipe, "the client no longer reads");
+        self.answers.as_ref().ok_or_else(gone)?.send(Answer { line, id, frees_slot }).map_err(|_| gone())
+    }
+
+    /// Whether a request's id is free; takes it.
+    fn take_id(&self, id: &RequestId) -> bool {
+        self.in_flight.ids.lock().unwrap_or_else(PoisonError::into_inner).insert(id.clone())
+    }
+}
+
+impl<R: AsyncRead + Unpin + Send + 'static> Transport<RoleServer> for Lines<R> {
+    type Error = std::io::Error;
+
+    fn send(
+        &mut self,
+        item: ServerJsonRpcMessage,
+    ) -> impl Future<Output = std::io::Result<()>> + Send + 'static {
+        let id = match &item {
+            ServerJsonRpcMessage::Response(response) => Some(response.id.clone()),
+            ServerJsonRpcMessage::Error(error) => error.id.clone(),
+            _ => None,
+        };
+        let frees_slot = id.is_some();
+        std::future::ready(self.answer(&item, id, frees_slot))
+    }
+
+    async fn receive(&mut self) -> Option<ClientJsonRpcMessage> {
+        loop {
+            if self.parsed.is_none() && !self.at_end {
+                match self.next_line().await {
+                    Ok(Some(line)) => self.parsed = Some(line),
+                    Ok(None) => self.at_end = true,
+                    Err(error) => {
+                        tracing::error!(%error, "standard input cannot be read");
+                        self.at_end = true;
+                    }
+                }
+            }
+            if self.at_end && self.parsed.is_none() {
+                // The client has gone: what it asked for is finished and answered first.
+                let all = self.in_flight.slots.acquire_many(IN_FLIGHT);
+                if tokio::time::timeout(LAST_ANSWERS, all).await.is_err() {
+                    tracing::warn!("the client does not read its last answers");
+                }
+                return None;
+            }
+            let needs_slot = match &self.parsed {
+                Some(Line::Message(message)) => matches!(**message, ClientJsonRpcMessage::Request(_)),
+                Some(Line::Refused(_)) => true,
+                _ => false,
+            };
+            if needs_slot {
+                self.in_flight.slots.acquire().await.ok()?.forget();
+            }
+            match self.parsed.take() {
+                Some(Line::Refused(message)) => self.answer(&message, None, true).ok()?,
+                Some(Line::Message(message)) => match *message {
+                    ClientJsonRpcMessage::Request(request) => {
+                        if self.take_id(&request.id) {
+                            self.opened = true;
+                            return Some(ClientJsonRpcMessage::Request(request));
+                        }
+                        let text = format!(
+                            "id {} belongs to a request that is not answered yet; use another",
+                            request.id
+                        );
+                        let error = ErrorData::invalid_request(text, None);
+                        self.answer(&ServerJsonRpcMessage::error(error, None), None, true).ok()?;
+                    }
+                    // What was asked for is done in milliseconds and perhaps committed: it is answered, not cancelled.
+                    ClientJsonRpcMessage::Notification(notification)
+                        if matches!(
+                            notification.notification,
+                            ClientNotification::CancelledNotification(_)
+                        ) => {}
+                    // Before the first request there is nothing that they could belong to.
+                    other if self.opened => return Some(other),
+                    _ => {}
+                },
+                Some(Line::Ignored) | None => {}
+            }
+        }
+    }
+
+    async fn close(&mut self) -> std::io::Result<()> {
+        self.answers.take();
+        if let Some(writer) = self.writer.take()
+            && tokio::time::timeout(Duration::from_secs(5), writer).await.is_err()
+        {
+            tracing::warn!("the client did not read its last answers");
+        }
+        Ok(())
+    }
+}
+
+/// Writes answers in turn and frees their slots; where the client no longer reads, ends the session.
+async fn write_all(
+    mut write: impl AsyncWrite + Unpin,
+    mut queue: mpsc::UnboundedReceiver<Answer>,
+    in_flight: Arc<InFlight>,
+) {
+    while let Some(answer) = queue.recv().await {
+        // The id is free before the client can have seen the answer and use it again.
+        if let Some(id) = &answer.id {
+            in_flight.ids.lock().unwrap_or_else(PoisonError::into_inner).remove(id);
+        }
+        let written = async {
+            write.write_all(&answer.line).await?;
+            if queue.is_empty() { write.flush().await } else { Ok(()) }
+        };
+        if let Err(error) = written.await {
+            tracing::info!(%error, "the client no longer reads");
+            in_flight.slots.close();
+            return;
+        }
+        if answer.frees_slot {
+            in_flight.slots.add_permits(1);
+        }
+    }
+    if let Err(error) = write.flush().await {
+        tracing::info!(%error, "the client no longer reads");
+    }
+}
+
+fn refused(id: Option<RequestId>, code: ErrorCode, message: String) -> Line {
+    Line::Refused(ServerJsonRpcMessage::error(ErrorData::new(code, message, None), id))
+}
+
+fn read_line(line: &[u8]) -> Line {
+    let line = line.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(line);
+    if line.iter().all(u8::is_ascii_whitespace) {
+        return Line::Ignored;
+    }
+    let reason = match serde_json::from_slice::<ClientJsonRpcMessage>(line) {
+        Ok(message) => return Line::Message(Box::new(message)),
+        Err(error) => error,
+    };
+    let Ok(value) = serde_json::from_slice::<Value>(line) else {
+        return refused(None, ErrorCode::PARSE_ERROR, format!("Parse error: {reason}"));
+    };
+    let has_id = value.get("id").is_some();
+    let id = value.get("id").cloned().and_then(|id| serde_json::from_value(id).ok());
+    if value.get("method").is_some_and(Value::is_string) && !has_id {
+        return Line::Ignored;
+    }
+    refused(id, ErrorCode::INVALID_REQUEST, "Invalid Request: a JSON-RPC 2.0 object with jsonrpc, id, method and params is expected; batches are not supported".into())
+}

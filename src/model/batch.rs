@@ -1,0 +1,203 @@
+//! A batch, its chunks and items: what they are and what a receipt does to them.
+
+use serde_json::{Map, Value};
+
+use super::id::TaskId;
+use super::moment::Moment;
+use super::status::{Outcome, Status};
+use super::task::Row;
+use crate::error::{Code, Error, Result};
+
+words!(
+    /// Where a batch stands.
+    BatchStatus, "batch status" {
+        /// Chunks are being worked on or wait for workers.
+        Running = "running",
+        /// Every chunk is done.
+        Done = "done",
+        /// Every chunk has ended and some failed.
+        Failed = "failed",
+        /// It was cancelled.
+        Cancelled = "cancelled",
+    }
+);
+
+words!(
+    /// How a batch is best worked: 2 to 4 workers are started directly, more by a hypervisor.
+    Mode, "mode" {
+        /// Up to four workers.
+        Direct = "direct",
+        /// Five workers and more.
+        Hypervisor = "hypervisor",
+    }
+);
+
+impl Mode {
+    /// The mode for so many workers at once.
+    pub fn for_workers(workers: u64) -> Self {
+        if workers >= 5 { Mode::Hypervisor } else { Mode::Direct }
+    }
+}
+
+/// Counts that the store keeps as receipts come in.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Items in all.
+    pub total: u64,
+    /// Items done.
+    pub done: u64,
+    /// Items failed.
+    pub failed: u64,
+    /// Items skipped.
+    pub skipped: u64,
+}
+
+impl Counts {
+    /// Items with an outcome.
+    pub fn processed(&self) -> u64 {
+        self.done + self.failed + self.skipped
+    }
+}
+
+/// A parent task with items split into chunks.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Batch {
+    /// Its task's row.
+    pub row: Row,
+    /// What every worker is told.
+    pub instructions: String,
+    /// The field of an item that names it.
+    pub key: String,
+    /// How the items were split.
+    pub split: String,
+    /// The most items a chunk holds.
+    pub max_chunk: i64,
+    /// The most chunks worked on at once.
+    pub max_parallel: i64,
+    /// How often a chunk may be claimed.
+    pub max_attempts: i64,
+    /// The command that `docket run` works it with.
+    pub command: Option<Vec<String>>,
+    /// How many chunks it has.
+    pub chunks: u64,
+    /// How many of them are done, failed or cancelled.
+    pub ended: u64,
+    /// How many of them failed or were cancelled.
+    pub unsuccessful: u64,
+    /// Items by outcome.
+    pub counts: Counts,
+    /// When the first chunk was claimed.
+    pub started: Option<Moment>,
+}
+
+impl Batch {
+    /// Where the batch stands, given its task's status.
+    pub fn status(&self, task: Status) -> BatchStatus {
+        match task {
+            Status::Cancelled => BatchStatus::Cancelled,
+            _ if self.ended < self.chunks => BatchStatus::Running,
+            _ if self.unsuccessful > 0 => BatchStatus::Failed,
+            _ => BatchStatus::Done,
+        }
+    }
+
+    /// What the batch's task becomes once its last chunk has ended.
+    pub fn final_status(&self) -> Status {
+        if self.unsuccessful > 0 { Status::Failed } else { Status::Done }
+    }
+}
+
+/// A child task holding a share of a batch's items.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Chunk {
+    /// Its task's row.
+    pub row: Row,
+    /// Its batch's row.
+    pub batch: Row,
+    /// Its batch's id.
+    pub batch_id: TaskId,
+    /// Its number in the batch, from 1.
+    pub number: u64,
+    /// What its items have in common, as a person reads it.
+    pub span: String,
+    /// How often it was claimed.
+    pub attempts: i64,
+    /// Items by outcome.
+    pub counts: Counts,
+}
+
+/// One thing to process, as it is stored.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StoredItem {
+    /// Its chunk's row.
+    pub chunk: Row,
+    /// Its place in the chunk, from 1.
+    pub position: u64,
+    /// Its name, one of a kind in the batch.
+    pub key: String,
+    /// Its fields.
+    pub fields: Map<String, Value>,
+    /// What became of it.
+    pub settled: Option<Settled>,
+}
+
+/// How an item was settled.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settled {
+    /// What became of it.
+    pub outcome: Outcome,
+    /// What it was found to be.
+    pub category: Option<String>,
+    /// The receipt that says so.
+    pub receipt: u64,
+}
+
+/// What a receipt for an item amounts to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Settling {
+    /// The first one: it settles the item.
+    First,
+    /// The same outcome again: the first receipt's number.
+    Duplicate(u64),
+}
+
+/// Decides what a receipt with `outcome` does to an item.
+///
+/// # Errors
+/// `conflict` where the item is settled otherwise.
+pub fn settle(item: &StoredItem, outcome: Outcome) -> Result<Settling> {
+    match &item.settled {
+        None => Ok(Settling::First),
+        Some(settled) if settled.outcome == outcome => Ok(Settling::Duplicate(settled.receipt)),
+        Some(settled) => Err(Error::new(
+            Code::Conflict,
+            format!(
+                "Item '{}' is already {} by receipt {}; '{outcome}' would contradict it. The first one stands; control_batch(action=\"retry\") opens failed items again.",
+                item.key, settled.outcome, settled.receipt
+            ),
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_item_has_one_outcome() {
+        let open = StoredItem { chunk: 1, position: 1, key: "k".into(), fields: Map::new(), settled: None };
+        let done = StoredItem {
+            settled: Some(Settled { outcome: Outcome::Done, category: None, receipt: 4 }),
+            ..open.clone()
+        };
+        assert_eq!(settle(&open, Outcome::Failed).ok(), Some(Settling::First));
+        assert_eq!(settle(&done, Outcome::Done).ok(), Some(Settling::Duplicate(4)));
+        assert_eq!(settle(&done, Outcome::Failed).map_err(|e| e.code), Err(Code::Conflict));
+    }
+
+    #[test]
+    fn five_workers_need_a_hypervisor() {
+        assert_eq!(Mode::for_workers(4), Mode::Direct);
+        assert_eq!(Mode::for_workers(5), Mode::Hypervisor);
+    }
+}

@@ -1,0 +1,249 @@
+//! The right to work on a task: who may win it, and what a write under it may do.
+
+use super::id::Token;
+use super::limits::LONGEST_LEASE_SECONDS;
+use super::moment::Moment;
+use super::status::Status;
+use super::task::Task;
+use crate::error::{Code, Error, Result};
+
+/// A claim on a task.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Claim {
+    /// Who holds it, by the name it gave; several may share one.
+    pub worker: String,
+    /// What later writes must bring; an open claim has none.
+    pub token: Option<Token>,
+    /// Since when.
+    pub since: Moment,
+    /// Until when, unless a write of its holder renews it.
+    pub expires_at: Moment,
+    /// By how much a write renews it, in seconds.
+    pub lease_seconds: i64,
+}
+
+impl Claim {
+    /// A new claim under a lease.
+    pub fn new(worker: impl Into<String>, token: Option<Token>, now: Moment, lease_seconds: i64) -> Self {
+        Claim {
+            worker: worker.into(),
+            token,
+            since: now,
+            expires_at: now.saturating_add_secs(lease_seconds),
+            lease_seconds,
+        }
+    }
+
+    /// Whether the lease holds. One that ends further ahead than the longest lease allowed was
+    /// written before the clock jumped back, and must not strand the task.
+    pub fn is_live(&self, now: Moment) -> bool {
+        now < self.expires_at && self.expires_at <= now.saturating_add_secs(LONGEST_LEASE_SECONDS)
+    }
+
+    /// Renews the lease, never shortening it.
+    pub fn renew(&mut self, now: Moment) {
+        self.expires_at = self.expires_at.max(now.saturating_add_secs(self.lease_seconds));
+    }
+}
+
+/// How a task is to be claimed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Manner {
+    /// By `update_task`, as the workflow does: no token.
+    Open,
+    /// By `claim_task`: every later write brings the token.
+    Fenced,
+}
+
+/// Decides whether `worker` wins the task: only if it is active, or its claim has run out,
+/// its dependencies are done and nobody holds it, whatever name the worker has.
+///
+/// # Errors
+/// `already_claimed`, `not_ready`, `cancelled`, `claim_required` with the reason.
+pub fn may_claim(task: &Task, worker: &str, manner: Manner, now: Moment) -> Result<()> {
+    if let Some(holder) = task.live_claim(now) {
+        return Err(Error::new(
+            Code::AlreadyClaimed,
+            format!(
+                "Task already claimed by '{}' (status: {} since {}). Cannot claim for '{worker}'.",
+                holder.worker, task.status, holder.since
+            ),
+        ));
+    }
+    if task.is_batch {
+        return Err(Error::new(
+            Code::NotReady,
+            format!("Task {} is a batch: claim its chunks, with claim_task(batch=\"{}\")", task.id, task.id),
+        ));
+    }
+    match task.status {
+        // An expired claim leaves the task in progress until somebody takes it over.
+        Status::Active | Status::InProgress => {}
+        Status::Cancelled => {
+            return Err(Error::new(Code::Cancelled, format!("Task {} was cancelled", task.id)));
+        }
+        other => {
+            return Err(Error::new(
+                Code::NotReady,
+                format!("Task {} is {other}, not active. Cannot claim for '{worker}'.", task.id),
+            ));
+        }
+    }
+    if task.blockers > 0 {
+        return Err(Error::new(
+            Code::NotReady,
+            format!(
+                "Task {} waits for {} of its dependencies; get_task shows depends_on",
+                task.id, task.blockers
+            ),
+        ));
+    }
+    if task.is_chunk && manner == Manner::Open {
+        return Err(Error::new(
+            Code::ClaimRequired,
+            format!("Task {0} is a chunk of a batch: claim it with claim_task(id=\"{0}\")", task.id),
+        ));
+    }
+    Ok(())
+}
+
+/// Under what right a write comes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// It brought the live claim's token.
+    Holder,
+    /// It brought no token.
+    Stranger,
+    /// It brought a token that is not the live claim's.
+    Lost,
+}
+
+/// What right `token` gives over the task now.
+pub fn standing(task: &Task, token: Option<&Token>, now: Moment) -> Standing {
+    match token {
+        None => Standing::Stranger,
+        Some(token) => match task.live_claim(now) {
+            Some(claim) if claim.token.as_ref() == Some(token) => Standing::Holder,
+            _ => Standing::Lost,
+        },
+    }
+}
+
+/// The answer to a token that isn't the live claim's.
+pub fn lost(task: &Task, token: &Token, now: Moment) -> Error {
+    let was_last = task.claim.as_ref().and_then(|claim| claim.token.as_ref()) == Some(token);
+    let why = if let Some(holder) = task.live_claim(now) {
+        format!("'{}' holds it since {}", holder.worker, holder.since)
+    } else if task.status == Status::InProgress && was_last {
+        "its lease ran out".to_owned()
+    } else {
+        format!("the task is {}", task.status)
+    };
+    Error::new(
+        Code::ClaimLost,
+        format!(
+            "Your claim on task {} is lost: {why}. Stop working on it; claim_task gives you new work.",
+            task.id
+        ),
+    )
+}
+
+/// Whether a write that changes the task's state may go ahead.
+///
+/// # Errors
+/// `claim_lost` for a token that is not the live one, `claim_required` for none on a fenced task.
+pub fn may_change_state(task: &Task, token: Option<&Token>, now: Moment) -> Result<()> {
+    match (standing(task, token, now), token) {
+        (Standing::Lost, Some(token)) => Err(lost(task, token, now)),
+        (Standing::Stranger, _) => match task.live_claim(now) {
+            Some(claim) if claim.token.is_some() => Err(Error::new(
+                Code::ClaimRequired,
+                format!(
+                    "Task {} is held by '{}' under a fenced claim: bring its token as `claim`, or wait until {}",
+                    task.id, claim.worker, claim.expires_at
+                ),
+            )),
+            _ => Ok(()),
+        },
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::id::TaskId;
+    use crate::model::status::Kind;
+
+    fn task(status: Status, claim: Option<Claim>) -> Task {
+        Task {
+            row: 1,
+            id: TaskId::stored("a".into()),
+            title: "t".into(),
+            kind: Kind::Task,
+            status,
+            priority: 2,
+            order: 0,
+            project: None,
+            parent: None,
+            parent_row: None,
+            assignee: None,
+            due: None,
+            tags: vec![],
+            effort: None,
+            context: None,
+            complexity: None,
+            created: at(0),
+            updated: at(0),
+            changed: 1,
+            receipts: 0,
+            blockers: 0,
+            boxes: false,
+            is_chunk: false,
+            is_batch: false,
+            generation: 0,
+            claim,
+        }
+    }
+
+    fn at(seconds: i64) -> Moment {
+        Moment::from_millis(1_700_000_000_000 + seconds * 1_000)
+    }
+
+    fn held(lease: i64) -> Option<Claim> {
+        Some(Claim::new("polecat", Some(Token::stored("tok".into())), at(0), lease))
+    }
+
+    #[test]
+    fn only_a_free_ready_task_is_won() {
+        fn check(task: Task, now: Moment, expected: Result<(), Code>) {
+            assert_eq!(
+                may_claim(&task, "polecat", Manner::Open, now).map_err(|e| e.code),
+                expected,
+                "{task:?}"
+            );
+        }
+        check(task(Status::Active, None), at(0), Ok(()));
+        check(task(Status::InProgress, held(60)), at(59), Err(Code::AlreadyClaimed));
+        check(task(Status::InProgress, held(60)), at(60), Ok(()));
+        // The clock jumped back by two days: the lease lies too far ahead.
+        check(task(Status::InProgress, held(60)), at(-2 * 86_400), Ok(()));
+        check(task(Status::Done, None), at(0), Err(Code::NotReady));
+        check(task(Status::Cancelled, None), at(0), Err(Code::Cancelled));
+        check(Task { blockers: 1, ..task(Status::Active, None) }, at(0), Err(Code::NotReady));
+        check(Task { is_chunk: true, ..task(Status::Active, None) }, at(0), Err(Code::ClaimRequired));
+    }
+
+    #[test]
+    fn only_the_live_token_holds() {
+        let mine = Token::stored("tok".into());
+        let other = Token::stored("old".into());
+        let held = task(Status::InProgress, held(60));
+        assert_eq!(standing(&held, Some(&mine), at(10)), Standing::Holder);
+        assert_eq!(standing(&held, Some(&other), at(10)), Standing::Lost);
+        assert_eq!(standing(&held, Some(&mine), at(60)), Standing::Lost);
+        assert_eq!(standing(&held, None, at(10)), Standing::Stranger);
+        assert_eq!(may_change_state(&held, None, at(10)).map_err(|e| e.code), Err(Code::ClaimRequired));
+        assert!(may_change_state(&held, None, at(60)).is_ok());
+    }
+}

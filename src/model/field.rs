@@ -1,0 +1,88 @@
+//! A field of an item: found by name or JSON pointer, shown safely in a sentence.
+
+use std::borrow::Cow;
+
+use serde_json::{Map, Value};
+
+/// The value at `field`: a top-level name, or a JSON pointer if it starts with `/`.
+pub fn lookup<'a>(fields: &'a Map<String, Value>, field: &str) -> Option<&'a Value> {
+    let Some(pointer) = field.strip_prefix('/') else {
+        return fields.get(field);
+    };
+    match pointer.split_once('/') {
+        None => fields.get(&*segment(pointer)),
+        Some((first, _)) => fields.get(&*segment(first))?.pointer(&pointer[first.len()..]),
+    }
+}
+
+/// The plain name of the field: the pointer's last segment, or the name itself.
+pub fn name(field: &str) -> Cow<'_, str> {
+    match field.strip_prefix('/') {
+        None => Cow::Borrowed(field),
+        Some(pointer) => segment(pointer.rsplit('/').next().unwrap_or(pointer)),
+    }
+}
+
+fn segment(escaped: &str) -> Cow<'_, str> {
+    if escaped.contains('~') {
+        Cow::Owned(escaped.replace("~1", "/").replace("~0", "~"))
+    } else {
+        Cow::Borrowed(escaped)
+    }
+}
+
+/// Whether a character would make a reader see another text than is stored:
+/// control characters and the ones that override the direction of writing.
+pub fn is_hidden(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
+}
+
+/// The text cut to `max` characters, its hidden characters escaped.
+pub fn visible(text: &str, max: usize) -> String {
+    let mut shown = String::new();
+    for (n, c) in text.chars().enumerate() {
+        if n == max {
+            shown.push('…');
+            break;
+        }
+        if is_hidden(c) {
+            shown.extend(c.escape_unicode());
+        } else {
+            shown.push(c);
+        }
+    }
+    shown
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_field_is_found_by_name_or_by_pointer() {
+        let item = json!({"a": {"b": [1, {"c": 2}]}, "x/y": 3, "t~": 4, "": 5});
+        let fields = item.as_object().unwrap();
+        let check =
+            |field: &str, found: Option<Value>| assert_eq!(lookup(fields, field).cloned(), found, "{field}");
+        check("/a/b/0", Some(json!(1)));
+        check("/a/b/1/c", Some(json!(2)));
+        check("/a/none", None);
+        check("/none/b", None);
+        check("a", Some(item["a"].clone()));
+        check("a/b", None);
+        check("x/y", Some(json!(3)));
+        check("/x~1y", Some(json!(3)));
+        check("/t~0", Some(json!(4)));
+        check("/", Some(json!(5)));
+        assert_eq!(name("/a/x~1y"), "x/y");
+        assert_eq!(name("id"), "id");
+    }
+
+    #[test]
+    fn hidden_characters_are_shown() {
+        assert_eq!(visible("a\nb\u{202e}c", 10), "a\\u{a}b\\u{202e}c");
+        assert_eq!(visible("abcdef", 3), "abc…");
+        assert_eq!(visible("abc", 3), "abc");
+    }
+}

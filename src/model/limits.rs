@@ -1,0 +1,47 @@
+//! The numbers a request may carry, each with its bounds.
+
+bounded!(
+    /// 0 is critical, 4 is someday.
+    Priority, 0..=4, "0 (critical) to 4"
+);
+bounded!(
+    /// Where a task stands among its siblings.
+    Order, -1_000_000..=1_000_000_000, "-1000000 to 1000000000"
+);
+bounded!(
+    /// How many rows a reply holds; 0 asks for all, in pages.
+    Limit, 0..=1_000, "0 (all, in pages) to 1000"
+);
+bounded!(
+    /// How long a claim holds without a write of its holder, in seconds.
+    LeaseSeconds, 1..=86_400, "1 to 86400 seconds"
+);
+bounded!(
+    /// The most items a chunk may hold.
+    MaxChunk, 1..=10_000, "1 to 10000 items"
+);
+bounded!(
+    /// The most chunks of a batch worked on at once.
+    MaxParallel, 1..=64, "1 to 64 workers"
+);
+bounded!(
+    /// How often a chunk may be claimed before it waits for a person.
+    MaxAttempts, 1..=100, "1 to 100 attempts"
+);
+bounded!(
+    /// A receipt's or an item's number.
+    Number, 0..=9_007_199_254_740_991, "0 to 9007199254740991"
+);
+
+/// The longest lease; one that ends further ahead was written by a clock that since jumped back.
+pub const LONGEST_LEASE_SECONDS: i64 = 86_400;
+/// An open claim's lease, in seconds.
+pub const OPEN_LEASE_SECONDS: i64 = 4 * 3_600;
+/// Rows in a page where `limit` asks for all.
+pub const PAGE: usize = 200;
+/// Characters of a body shown in a list.
+pub const PREVIEW_CHARS: usize = 100;
+/// The most characters of bodies or items in one reply; a page ends there.
+pub const REPLY_CHARS: usize = 24_000;
+/// The most ids, tags or dependencies in one request.
+pub const MOST_IDS: usize = 1_000;

@@ -1,0 +1,18 @@
+//! What a task, a receipt, a claim, a batch is; every rule, pure: no SQL, no clock, no I/O.
+
+#[macro_use]
+mod words;
+
+pub mod batch;
+pub mod checklist;
+pub mod claim;
+pub mod complete;
+pub mod field;
+pub mod id;
+pub mod limits;
+pub mod moment;
+pub mod receipt;
+pub mod split;
+pub mod status;
+pub mod task;
+pub mod text;

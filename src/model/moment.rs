@@ -1,0 +1,187 @@
+//! Moments: an instant as the store keeps it, and the time that an item bears.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use jiff::Timestamp;
+use jiff::civil::{Date, DateTime, Time};
+use jiff::fmt::rfc2822;
+use jiff::fmt::temporal::Pieces;
+use jiff::tz::{Offset, TimeZone};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Serialize, Serializer};
+use serde_json::Value;
+
+use super::field::visible;
+use crate::error::{Error, Result};
+
+/// 2999-12-31T23:59:59.999Z.
+const LAST_MS: i64 = 32_503_679_999_999;
+/// From here on a bare number counts milliseconds: as seconds it would lie
+/// beyond the range, as milliseconds it is 1973.
+const FIRST_MS_NUMBER: f64 = 1e11;
+const RANGE: &str = "1970-01-01 to 2999-12-31";
+
+/// An instant in milliseconds since the epoch, UTC, from 1970 to 2999.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Moment(i64);
+
+impl Moment {
+    /// The moment so many milliseconds after the epoch, held within the range:
+    /// a broken clock must not make a moment that cannot be printed.
+    pub fn from_millis(millis: i64) -> Self {
+        Moment(millis.clamp(0, LAST_MS))
+    }
+
+    /// Milliseconds since the epoch.
+    pub fn millis(self) -> i64 {
+        self.0
+    }
+
+    /// The moment so many seconds later (earlier if negative), held within the range.
+    #[must_use]
+    pub fn saturating_add_secs(self, secs: i64) -> Self {
+        Moment::from_millis(self.0.saturating_add(secs.saturating_mul(1000)))
+    }
+
+    /// Reads RFC 3339, or a plain date as its midnight UTC.
+    ///
+    /// # Errors
+    /// Anything else, and what lies outside 1970-01-01 to 2999-12-31.
+    pub fn parse(text: &str) -> Result<Self> {
+        let trimmed = text.trim();
+        let bare_digits = trimmed.bytes().all(|b| b.is_ascii_digit());
+        let stamp = match iso(trimmed).filter(|_| !bare_digits) {
+            Some((date, time, offset)) if offset.is_some() || time.is_none() => Stamp::at(date, time, offset),
+            _ => Err("is neither RFC 3339 (2025-11-03T10:00:00Z) nor a date (2025-11-03)".to_owned()),
+        };
+        stamp
+            .map(|stamp| Moment(stamp.millis))
+            .map_err(|reason| Error::invalid(format!("{} {reason}", quoted(text))))
+    }
+}
+
+impl fmt::Display for Moment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let instant = Timestamp::from_millisecond(self.0).unwrap_or(Timestamp::UNIX_EPOCH);
+        write!(f, "{instant:.3}")
+    }
+}
+
+impl Serialize for Moment {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl JsonSchema for Moment {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "Moment".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({"type": "string"})
+    }
+}
+
+/// The time that an item bears: the date as it is written there, and the instant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stamp {
+    /// The date in the offset that the text names: a mail of 31 October 23:30
+    /// -0500 belongs to October, though UTC has November.
+    pub date: Date,
+    /// Milliseconds since the epoch.
+    pub millis: i64,
+}
+
+impl Stamp {
+    /// Reads RFC 3339, a date, a date and time without a zone (UTC), RFC 2822 as
+    /// in mail, epoch seconds or milliseconds (a number or its digits).
+    ///
+    /// # Errors
+    /// The reason, beginning with the value.
+    pub fn from_json(value: &Value) -> Result<Self, String> {
+        let stamp = match value {
+            Value::String(text) => Stamp::from_text(text.trim()),
+            Value::Number(number) => Stamp::from_number(&number.to_string()),
+            _ => Err(unreadable()),
+        };
+        stamp.map_err(|reason| match value {
+            Value::String(text) => format!("{} {reason}", quoted(text)),
+            other => format!("{} {reason}", visible(&other.to_string(), 80)),
+        })
+    }
+
+    fn from_text(text: &str) -> Result<Self, String> {
+        if !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit() || b == b'.') {
+            return Stamp::from_number(text);
+        }
+        if let Some((date, time, offset)) = iso(text) {
+            return Stamp::at(date, time, offset);
+        }
+        // Mail in the wild often names the wrong weekday; the date still counts.
+        let mail = rfc2822::DateTimeParser::new().relaxed_weekday(true);
+        let zoned = mail.parse_zoned_datetime(text).map_err(|_| unreadable())?;
+        Stamp::within(zoned.date(), zoned.timestamp().as_millisecond())
+    }
+
+    fn from_number(text: &str) -> Result<Self, String> {
+        let number: f64 = text.parse().map_err(|_| unreadable())?;
+        // 20251103 would be a day of August 1970 as seconds: nobody means that.
+        if text.len() == 8 && iso(text).is_some_and(|(date, ..)| (1900..3000).contains(&date.year())) {
+            return Err("may be a date or epoch seconds; write a date as 2025-11-03".to_owned());
+        }
+        let millis = if number >= FIRST_MS_NUMBER { number } else { number * 1000.0 }.round();
+        if !(0.0..=LAST_MS as f64).contains(&millis) {
+            return Err(outside());
+        }
+        let instant = Timestamp::from_millisecond(millis as i64).map_err(|_| outside())?;
+        Stamp::within(Offset::UTC.to_datetime(instant).date(), millis as i64)
+    }
+
+    fn at(date: Date, time: Option<Time>, offset: Option<Offset>) -> Result<Self, String> {
+        let written = DateTime::from_parts(date, time.unwrap_or(Time::midnight()));
+        let zoned = written
+            .to_zoned_datetime(TimeZone::fixed(offset.unwrap_or(Offset::UTC)))
+            .map_err(|_| outside())?;
+        Stamp::within(date, zoned.timestamp().as_millisecond())
+    }
+
+    fn within(date: Date, millis: i64) -> Result<Self, String> {
+        if (0..=LAST_MS).contains(&millis) && (1970..3000).contains(&date.year()) {
+            Ok(Stamp { date, millis })
+        } else {
+            Err(outside())
+        }
+    }
+}
+
+/// The parts of an ISO 8601 text: RFC 3339, with time and offset optional.
+fn iso(text: &str) -> Option<(Date, Option<Time>, Option<Offset>)> {
+    let pieces = Pieces::parse(text).ok()?;
+    let offset = pieces.offset().map(|offset| offset.to_numeric_offset());
+    // `[Europe/Berlin]` alone would need a time zone database to be an instant.
+    if offset.is_none() && pieces.time_zone_annotation().is_some() {
+        return None;
+    }
+    Some((pieces.date(), pieces.time(), offset))
+}
+
+fn unreadable() -> String {
+    "is not a time; write 2025-11-03, RFC 3339, RFC 2822, or epoch seconds or milliseconds".to_owned()
+}
+
+fn outside() -> String {
+    format!("is outside {RANGE}")
+}
+
+fn quoted(text: &str) -> String {
+    format!("\"{}\"", visible(text, 80))
+}
+
+#[cfg(test)]
+mod tests;

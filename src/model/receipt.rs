@@ -1,0 +1,106 @@
+//! A receipt: one append to a task's body, never changed, never removed.
+
+use sha2::{Digest, Sha256};
+
+use super::moment::Moment;
+use super::status::Outcome;
+
+/// The hash that stands before a task's first receipt.
+pub const FIRST_HASH: [u8; 32] = [0; 32];
+
+/// One append to a task's body.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Receipt {
+    /// Its place in the task's body, from 1, without gaps.
+    pub number: u64,
+    /// When it was written.
+    pub at: Moment,
+    /// Who wrote it.
+    pub author: String,
+    /// What a reader sees.
+    pub text: String,
+    /// The item that it tells of.
+    pub item: Option<String>,
+    /// What became of that item.
+    pub outcome: Option<Outcome>,
+    /// What the item was found to be.
+    pub category: Option<String>,
+    /// Whether it came with a lost token: kept, never counted.
+    pub late: bool,
+}
+
+impl Receipt {
+    /// The text as it stands in the body.
+    pub fn shown(&self) -> String {
+        if self.late { format!("(late) {}", self.text) } else { self.text.clone() }
+    }
+
+    /// SHA-256 over what a reader sees of this receipt and the hash before it; each part is
+    /// led by its length, so that no two receipts have one reading.
+    pub fn hash(&self, task: &str, before: &[u8; 32]) -> [u8; 32] {
+        let mut hasher = Sha256::new();
+        hasher.update(before);
+        let late = if self.late { "late" } else { "" };
+        let number = self.number.to_string();
+        let at = self.at.millis().to_string();
+        let parts = [
+            task,
+            &number,
+            &at,
+            &self.author,
+            &self.text,
+            self.item.as_deref().unwrap_or("\0"),
+            self.outcome.map_or("\0", Outcome::as_str),
+            self.category.as_deref().unwrap_or("\0"),
+            late,
+        ];
+        for part in parts {
+            hasher.update((part.len() as u64).to_be_bytes());
+            hasher.update(part.as_bytes());
+        }
+        hasher.finalize().into()
+    }
+}
+
+/// The text of an item's receipt where the worker gave none.
+pub fn item_text(key: &str, outcome: Outcome, category: Option<&str>) -> String {
+    match category {
+        Some(category) => format!("- {key}: {outcome} ({category})"),
+        None => format!("- {key}: {outcome}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_part_changes_the_hash() {
+        let receipt = Receipt {
+            number: 1,
+            at: Moment::from_millis(1),
+            author: "a".into(),
+            text: "t".into(),
+            item: Some("k".into()),
+            outcome: Some(Outcome::Done),
+            category: None,
+            late: false,
+        };
+        let base = receipt.hash("id", &FIRST_HASH);
+        let variants = [
+            Receipt { number: 2, ..receipt.clone() },
+            Receipt { at: Moment::from_millis(2), ..receipt.clone() },
+            Receipt { author: "b".into(), ..receipt.clone() },
+            Receipt { text: "u".into(), ..receipt.clone() },
+            Receipt { item: None, ..receipt.clone() },
+            Receipt { outcome: Some(Outcome::Failed), ..receipt.clone() },
+            Receipt { category: Some(String::new()), ..receipt.clone() },
+            Receipt { late: true, ..receipt.clone() },
+        ];
+        for variant in variants {
+            assert_ne!(variant.hash("id", &FIRST_HASH), base, "{variant:?}");
+        }
+        assert_ne!(receipt.hash("other", &FIRST_HASH), base);
+        assert_ne!(receipt.hash("id", &[1; 32]), base);
+    }
+}

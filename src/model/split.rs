@@ -1,0 +1,171 @@
+//! How the items of a batch are split into chunks: which items belong together,
+//! how large the parts are, what a chunk is called.
+
+mod wire;
+
+use jiff::civil::Date;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::field::{is_hidden, lookup, visible};
+use super::moment::Stamp;
+
+/// The longest category, in characters: it becomes part of a task's title.
+const MAX_LABEL: usize = 100;
+/// The label of items that have no category.
+const NO_CATEGORY: &str = "(none)";
+
+/// What keeps items together in a chunk.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Split {
+    /// Nothing but the order in which they came.
+    #[default]
+    Size,
+    /// The calendar period of a time field.
+    Time {
+        /// A top-level name, or a JSON pointer.
+        field: String,
+        /// How long a period is.
+        period: Period,
+    },
+    /// Equal values of a field.
+    Category {
+        /// A top-level name, or a JSON pointer.
+        field: String,
+    },
+}
+
+/// A calendar period.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Period {
+    /// A date.
+    Day,
+    /// An ISO 8601 week: Monday to Sunday, in the year of its Thursday.
+    Week,
+    /// A calendar month.
+    #[default]
+    Month,
+    /// Three months from January, April, July or October.
+    Quarter,
+    /// A calendar year.
+    Year,
+}
+
+/// Where one item belongs.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Group {
+    /// Orders the groups; equal ones stay in the order of their first items.
+    pub sort: String,
+    /// What a person reads.
+    pub label: String,
+}
+
+impl Split {
+    /// The group that an item belongs to.
+    ///
+    /// # Errors
+    /// The reason, naming field and value.
+    pub fn group(&self, item: &Map<String, Value>) -> Result<Group, String> {
+        match self {
+            Split::Size => Ok(Group { sort: String::new(), label: "Items".to_owned() }),
+            Split::Time { field, period } => {
+                let value = lookup(item, field)
+                    .filter(|value| !value.is_null())
+                    .ok_or_else(|| format!("no field \"{}\" to split by time", visible(field, 80)))?;
+                let stamp = Stamp::from_json(value)
+                    .map_err(|reason| format!("field \"{}\": {reason}", visible(field, 80)))?;
+                Ok(period.group(stamp.date))
+            }
+            Split::Category { field } => {
+                let label = category(lookup(item, field))
+                    .map_err(|reason| format!("field \"{}\": {reason}", visible(field, 80)))?;
+                Ok(Group { sort: String::new(), label })
+            }
+        }
+    }
+}
+
+impl Period {
+    fn group(self, date: Date) -> Group {
+        let (year, month) = (date.year(), date.month());
+        let quarter = (month + 2) / 3;
+        let iso = date.iso_week_date();
+        let (sort, label) = match self {
+            Period::Day => (date.to_string(), date.to_string()),
+            Period::Week => {
+                let week = format!("{}-W{:02}", iso.year(), iso.week());
+                (week.clone(), week)
+            }
+            Period::Month => (format!("{year}-{month:02}"), date.strftime("%b %Y").to_string()),
+            Period::Quarter => (format!("{year}-Q{quarter}"), format!("Q{quarter} {year}")),
+            Period::Year => (year.to_string(), year.to_string()),
+        };
+        Group { sort, label }
+    }
+}
+
+fn category(value: Option<&Value>) -> Result<String, String> {
+    let label = match value {
+        None | Some(Value::Null) => return Ok(NO_CATEGORY.to_owned()),
+        Some(Value::String(text)) if text.trim().is_empty() => return Ok(NO_CATEGORY.to_owned()),
+        Some(Value::String(text)) => text.clone(),
+        Some(value @ (Value::Number(_) | Value::Bool(_))) => value.to_string(),
+        Some(value @ (Value::Array(_) | Value::Object(_))) => {
+            let kind = if value.is_array() { "a list" } else { "an object" };
+            return Err(format!(
+                "{} is {kind}; a category is text, a number or true/false",
+                visible(&value.to_string(), 80)
+            ));
+        }
+    };
+    let length = label.chars().count();
+    if length > MAX_LABEL {
+        return Err(format!(
+            "\"{}\" has {length} characters; a category has at most {MAX_LABEL}",
+            visible(&label, 80)
+        ));
+    }
+    if label.chars().any(is_hidden) {
+        return Err(format!(
+            "\"{}\" holds control or bidirectional characters; a category becomes a task's title",
+            visible(&label, 80)
+        ));
+    }
+    Ok(label)
+}
+
+/// The sizes of the fewest parts of at most `max_chunk` (at least 1) items; they
+/// differ by at most one, the larger ones first.
+pub fn parts(count: u64, max_chunk: u64) -> Vec<u64> {
+    let parts = count.div_ceil(max_chunk.max(1));
+    if parts == 0 {
+        return Vec::new();
+    }
+    let (small, larger) = (count / parts, count % parts);
+    (0..parts).map(|part| small + u64::from(part < larger)).collect()
+}
+
+/// A chunk's title: its span, its part if the group has several (counted from 1),
+/// its count of the batch's total.
+pub fn chunk_title(label: &str, part: usize, parts: usize, count: u64, total: u64) -> String {
+    if parts > 1 {
+        format!("{label} ({part}/{parts}): {count} of {total}")
+    } else {
+        format!("{label}: {count} of {total}")
+    }
+}
+
+/// The label of a chunk that is split by size: the numbers of its first and last
+/// item, counted from 1.
+pub fn size_label(first: u64, last: u64) -> String {
+    if first == last { format!("Item {first}") } else { format!("Items {first}-{last}") }
+}
+
+/// How many digits a chunk's number has: two, or as many as the last one needs.
+pub fn number_width(chunks: u64) -> usize {
+    chunks.to_string().len().max(2)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,164 @@
+//! A split as callers write it: an object, or the shorthand of a command line.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::str::FromStr;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::Value;
+
+use super::{Period, Split};
+use crate::error::{Error, Result};
+use crate::model::field::visible;
+
+const SHORTHANDS: &str =
+    "write size, category:FIELD, or day:FIELD, week:FIELD, month:FIELD, quarter:FIELD, year:FIELD";
+
+/// The object form, on the way in and out.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Object {
+    by: By,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    field: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    period: Option<Period>,
+}
+
+#[derive(Clone, Copy, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum By {
+    Size,
+    Time,
+    Category,
+}
+
+impl TryFrom<Object> for Split {
+    type Error = Error;
+
+    fn try_from(Object { by, field, period }: Object) -> Result<Self> {
+        let needed = |kind: &str| match &field {
+            Some(field) if !field.trim().is_empty() => Ok(field.trim().to_owned()),
+            _ => Err(Error::invalid(format!(
+                "A split by {kind} needs `field`: the item's field that holds it"
+            ))),
+        };
+        match by {
+            By::Size if field.is_some() => Err(Error::invalid(
+                "A split by size takes no `field`; leave it out, or split by time or category",
+            )),
+            By::Size | By::Category if period.is_some() => {
+                Err(Error::invalid("`period` goes with a split by time; leave it out, or set `by` to time"))
+            }
+            By::Size => Ok(Split::Size),
+            By::Time => Ok(Split::Time { field: needed("time")?, period: period.unwrap_or_default() }),
+            By::Category => Ok(Split::Category { field: needed("category")? }),
+        }
+    }
+}
+
+impl FromStr for Split {
+    type Err = Error;
+
+    /// Reads the shorthand (`size`, `month:date`, `time:date`, `category:kind`) or
+    /// the text of a JSON object.
+    fn from_str(text: &str) -> Result<Self> {
+        let text = text.trim();
+        let unknown = || Error::invalid(format!("\"{}\" is not a split; {SHORTHANDS}", visible(text, 80)));
+        if text.starts_with('{') {
+            let object: Object = serde_json::from_str(text).map_err(|e| {
+                Error::invalid(format!("\"{}\" is not a split: {e}; {SHORTHANDS}", visible(text, 80)))
+            })?;
+            return object.try_into();
+        }
+        let (kind, field) = match text.split_once(':') {
+            Some((kind, field)) => (kind.trim(), Some(field.to_owned())),
+            None => (text, None),
+        };
+        let (by, period) = match kind {
+            "size" => (By::Size, None),
+            "category" => (By::Category, None),
+            "time" => (By::Time, None),
+            "day" => (By::Time, Some(Period::Day)),
+            "week" => (By::Time, Some(Period::Week)),
+            "month" => (By::Time, Some(Period::Month)),
+            "quarter" => (By::Time, Some(Period::Quarter)),
+            "year" => (By::Time, Some(Period::Year)),
+            _ => return Err(unknown()),
+        };
+        Object { by, field, period }.try_into().map_err(|error: Error| {
+            Error::invalid(format!("\"{}\": {}; {SHORTHANDS}", visible(text, 80), error.message))
+        })
+    }
+}
+
+impl fmt::Display for Split {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Split::Size => f.write_str("size"),
+            Split::Time { field, period } => write!(f, "{period}:{field}"),
+            Split::Category { field } => write!(f, "category:{field}"),
+        }
+    }
+}
+
+impl fmt::Display for Period {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Period::Day => "day",
+            Period::Week => "week",
+            Period::Month => "month",
+            Period::Quarter => "quarter",
+            Period::Year => "year",
+        })
+    }
+}
+
+impl Serialize for Split {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let (by, field, period) = match self.clone() {
+            Split::Size => (By::Size, None, None),
+            Split::Time { field, period } => (By::Time, Some(field), Some(period)),
+            Split::Category { field } => (By::Category, Some(field), None),
+        };
+        Object { by, field, period }.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Split {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        // By way of a value: an untagged enum would answer a misspelt field with
+        // "did not match any variant".
+        match Value::deserialize(deserializer)? {
+            Value::String(text) => text.parse().map_err(D::Error::custom),
+            object => {
+                Object::deserialize(object).map_err(D::Error::custom)?.try_into().map_err(D::Error::custom)
+            }
+        }
+    }
+}
+
+impl JsonSchema for Split {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "Split".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "object",
+            "properties": {
+                "by": {"type": "string", "enum": ["size", "time", "category"]},
+                "field": {"type": "string"},
+                "period": {"type": "string", "enum": ["day", "week", "month", "quarter", "year"]}
+            },
+            "required": ["by"],
+            "additionalProperties": false
+        })
+    }
+}

@@ -1,0 +1,73 @@
+//! A task as the rules see it.
+
+use super::claim::Claim;
+use super::id::TaskId;
+use super::moment::Moment;
+use super::status::{Complexity, Kind, Status};
+
+/// The row number the store gives a task: the order of creation.
+pub type Row = i64;
+
+/// A unit of work, without its body.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Task {
+    /// The store's number for it.
+    pub row: Row,
+    /// Its id.
+    pub id: TaskId,
+    /// Its title.
+    pub title: String,
+    /// What sort of thing it is.
+    pub kind: Kind,
+    /// Where it stands.
+    pub status: Status,
+    /// 0 (critical) to 4.
+    pub priority: i64,
+    /// Where it stands among its siblings.
+    pub order: i64,
+    /// The project it belongs to.
+    pub project: Option<String>,
+    /// The task it is part of.
+    pub parent: Option<TaskId>,
+    /// The parent's row.
+    pub parent_row: Option<Row>,
+    /// Who works or worked on it.
+    pub assignee: Option<String>,
+    /// When it is due.
+    pub due: Option<Moment>,
+    /// Its tags.
+    pub tags: Vec<String>,
+    /// How much work it is thought to be.
+    pub effort: Option<String>,
+    /// Where or with what it is done.
+    pub context: Option<String>,
+    /// How much judgment it takes.
+    pub complexity: Option<Complexity>,
+    /// When it was made.
+    pub created: Moment,
+    /// When anything of it last changed.
+    pub updated: Moment,
+    /// The number of that change in the store's one sequence.
+    pub changed: u64,
+    /// How many receipts it has.
+    pub receipts: u64,
+    /// How many of its dependencies are not done.
+    pub blockers: i64,
+    /// Whether its body ever held `- [ ]`.
+    pub boxes: bool,
+    /// Whether it is a chunk of a batch.
+    pub is_chunk: bool,
+    /// Whether it is a batch.
+    pub is_batch: bool,
+    /// Grows with every claim; a write made under an older one is refused.
+    pub generation: u64,
+    /// Its latest claim, live or not.
+    pub claim: Option<Claim>,
+}
+
+impl Task {
+    /// The claim that holds now, if any.
+    pub fn live_claim(&self, now: Moment) -> Option<&Claim> {
+        self.claim.as_ref().filter(|claim| self.status == Status::InProgress && claim.is_live(now))
+    }
+}

@@ -1,0 +1,149 @@
+//! What text may hold. Titles, names and receipts are refused control and
+//! bidirectional characters, which could show a reader something else than is stored.
+
+use std::fmt;
+
+use serde::{Deserialize, Deserializer, Serialize};
+
+/// The first part of a value, for a message: at most 80 characters, nothing that moves a cursor.
+pub fn excerpt(value: &str) -> String {
+    let mut short: String = value
+        .chars()
+        .take(80)
+        .flat_map(|c| {
+            if is_hidden(c) || c.is_control() { c.escape_unicode().collect::<Vec<_>>() } else { vec![c] }
+        })
+        .collect();
+    if value.chars().nth(80).is_some() {
+        short.push('…');
+    }
+    short
+}
+
+/// Whether a character changes the direction of what stands around it.
+pub fn is_hidden(c: char) -> bool {
+    matches!(c, '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
+}
+
+/// What a value of text is held to.
+#[derive(Debug, Clone, Copy)]
+struct Rule {
+    most_bytes: usize,
+    lines: bool,
+}
+
+impl Rule {
+    fn check(self, value: &str) -> Result<(), String> {
+        if value.len() > self.most_bytes {
+            return Err(format!(
+                "too large: {} bytes, at most {}; it begins '{}'",
+                value.len(),
+                self.most_bytes,
+                excerpt(&value.chars().take(20).collect::<String>())
+            ));
+        }
+        let bad = value.char_indices().find(|&(_, c)| {
+            is_hidden(c) || (c.is_control() && !(self.lines && matches!(c, '\n' | '\r' | '\t')))
+        });
+        match bad {
+            None => Ok(()),
+            Some((at, c)) => Err(format!(
+                "character U+{:04X} at byte {at} is not allowed ({}); remove it",
+                c as u32,
+                if self.lines {
+                    "no control or bidirectional-override characters"
+                } else {
+                    "one line, no control or bidirectional-override characters"
+                }
+            )),
+        }
+    }
+}
+
+macro_rules! text {
+    ($(#[$meta:meta])* $name:ident, $rule:expr) => {
+        $(#[$meta])*
+        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Default, Serialize)]
+        #[serde(transparent)]
+        pub struct $name(String);
+
+        impl $name {
+            /// A text known in the source to fit its rule.
+            pub fn known(text: &'static str) -> Self { $name(text.to_owned()) }
+            /// The text.
+            pub fn as_str(&self) -> &str { &self.0 }
+            /// The text, owned.
+            pub fn into_string(self) -> String { self.0 }
+            /// The text, or nothing where it is empty.
+            pub fn non_empty(&self) -> Option<&str> { (!self.0.trim().is_empty()).then_some(self.0.as_str()) }
+        }
+
+        impl std::str::FromStr for $name {
+            type Err = String;
+            fn from_str(value: &str) -> Result<Self, String> {
+                $rule.check(value)?;
+                Ok($name(value.to_owned()))
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result { f.pad(&self.0) }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let value = String::deserialize(deserializer)?;
+                $rule.check(&value).map_err(serde::de::Error::custom)?;
+                Ok($name(value))
+            }
+        }
+
+        impl schemars::JsonSchema for $name {
+            fn inline_schema() -> bool { true }
+            fn schema_name() -> std::borrow::Cow<'static, str> { stringify!($name).into() }
+            fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+                schemars::json_schema!({ "type": "string" })
+            }
+        }
+    };
+}
+
+text!(
+    /// One line: a title, a name, a key, a category; at most 1,000 bytes.
+    Line, Rule { most_bytes: 1_000, lines: false }
+);
+text!(
+    /// A receipt's text; at most 64 KiB.
+    Body, Rule { most_bytes: 64 * 1024, lines: true }
+);
+text!(
+    /// A task's opening text or a batch's instructions; at most 1 MiB.
+    Long, Rule { most_bytes: 1024 * 1024, lines: true }
+);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_is_held_to_its_rule() {
+        fn check(text: &str, line: bool, body: bool) {
+            assert_eq!(text.parse::<Line>().is_ok(), line, "line {text:?}");
+            assert_eq!(text.parse::<Body>().is_ok(), body, "body {text:?}");
+        }
+        check("Archive mail", true, true);
+        check("two\nlines\tand a tab", false, true);
+        check("nul\0", false, false);
+        check("\u{1b}[31mred", false, false);
+        check("evil\u{202E}txt", false, false);
+        check("עברית\u{200F}", true, true);
+        check(&"x".repeat(1_001), false, true);
+        check(&"x".repeat(70_000), false, false);
+    }
+
+    #[test]
+    fn a_refusal_names_value_and_limit() {
+        let refusal = "x".repeat(1_001).parse::<Line>().unwrap_err();
+        assert!(refusal.contains("1001 bytes, at most 1000"), "{refusal}");
+    }
+}

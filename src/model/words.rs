@@ -1,0 +1,144 @@
+//! Macros for the two small kinds of value that every request is made of:
+//! a word out of a fixed list, and a whole number within bounds.
+
+/// An enum whose values are words on the wire, in SQL and on the command line.
+macro_rules! words {
+    (
+        $(#[$meta:meta])* $name:ident, $what:literal {
+            $( $(#[$vmeta:meta])* $variant:ident = $word:literal $(| $alias:literal)* ),+ $(,)?
+        }
+    ) => {
+        $(#[$meta])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum $name { $( $(#[$vmeta])* $variant ),+ }
+
+        impl $name {
+            /// Every value, in the order of the contract.
+            pub const ALL: &'static [$name] = &[ $( $name::$variant ),+ ];
+
+            /// The word as it stands on the wire.
+            pub fn as_str(self) -> &'static str {
+                match self { $( $name::$variant => $word ),+ }
+            }
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.pad(self.as_str())
+            }
+        }
+
+        impl std::str::FromStr for $name {
+            type Err = String;
+            fn from_str(word: &str) -> Result<Self, String> {
+                match word {
+                    $( $word $(| $alias)* => Ok($name::$variant), )+
+                    other => {
+                        let all: Vec<_> = Self::ALL.iter().map(|value| value.as_str()).collect();
+                        Err(format!(
+                            "'{}' is not a {}; it is one of {}",
+                            crate::model::text::excerpt(other), $what, all.join(", ")
+                        ))
+                    }
+                }
+            }
+        }
+
+        impl serde::Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(self.as_str())
+            }
+        }
+
+        impl<'de> serde::Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let word = <String as serde::Deserialize>::deserialize(deserializer)?;
+                word.parse().map_err(serde::de::Error::custom)
+            }
+        }
+
+        impl schemars::JsonSchema for $name {
+            fn inline_schema() -> bool { true }
+            fn schema_name() -> std::borrow::Cow<'static, str> { stringify!($name).into() }
+            fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+                schemars::json_schema!({ "type": "string", "enum": [ $( $word ),+ ] })
+            }
+        }
+    };
+}
+
+/// A whole number within bounds; the bounds are in the schema and in the refusal.
+macro_rules! bounded {
+    ($(#[$meta:meta])* $name:ident, $low:literal ..= $high:literal, $allowed:literal) => {
+        $(#[$meta])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
+        #[serde(transparent)]
+        pub struct $name(i64);
+
+        impl $name {
+            /// The number itself.
+            pub const fn get(self) -> i64 { self.0 }
+
+            /// The number, known at compile time to be within the bounds.
+            pub const fn of(value: i64) -> Self {
+                assert!(value >= $low && value <= $high);
+                $name(value)
+            }
+        }
+
+        impl TryFrom<i64> for $name {
+            type Error = String;
+            fn try_from(value: i64) -> Result<Self, String> {
+                if ($low..=$high).contains(&value) {
+                    Ok($name(value))
+                } else {
+                    Err(format!("{value} is out of range; allowed: {}", $allowed))
+                }
+            }
+        }
+
+        impl std::str::FromStr for $name {
+            type Err = String;
+            fn from_str(text: &str) -> Result<Self, String> {
+                text.parse::<i64>()
+                    .map_err(|error| format!("{error}; allowed: {}", $allowed))
+                    .and_then(Self::try_from)
+            }
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                std::fmt::Display::fmt(&self.0, f)
+            }
+        }
+
+        impl<'de> serde::Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                struct Whole;
+                impl serde::de::Visitor<'_> for Whole {
+                    type Value = $name;
+                    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                        f.write_str(concat!("a whole number, ", $allowed))
+                    }
+                    fn visit_i64<E: serde::de::Error>(self, value: i64) -> Result<$name, E> {
+                        $name::try_from(value).map_err(E::custom)
+                    }
+                    fn visit_u64<E: serde::de::Error>(self, value: u64) -> Result<$name, E> {
+                        i64::try_from(value)
+                            .map_err(|_| E::custom(format!("{value} is out of range; allowed: {}", $allowed)))
+                            .and_then(|value| $name::try_from(value).map_err(E::custom))
+                    }
+                }
+                deserializer.deserialize_i64(Whole)
+            }
+        }
+
+        impl schemars::JsonSchema for $name {
+            fn inline_schema() -> bool { true }
+            fn schema_name() -> std::borrow::Cow<'static, str> { stringify!($name).into() }
+            fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+                schemars::json_schema!({ "type": "integer", "minimum": ($low as i64), "maximum": ($high as i64) })
+            }
+        }
+    };
+}

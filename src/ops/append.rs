@@ -1,0 +1,158 @@
+//! Appending a receipt: who may, what it settles, and what happens to one that comes too late.
+
+use super::view::ReceiptView;
+use crate::error::{Error, Result};
+use crate::model::batch::{Settling, settle};
+use crate::model::claim::{Standing, lost, standing};
+use crate::model::id::Token;
+use crate::model::receipt::item_text;
+use crate::model::status::Outcome;
+use crate::model::task::Task;
+use crate::model::text::excerpt;
+use crate::store::{NewReceipt, Write};
+
+/// A receipt as a request brings it.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Incoming<'a> {
+    /// The token it came with.
+    pub(super) token: Option<&'a Token>,
+    /// Its author, where no claim tells.
+    pub(super) author: &'a str,
+    /// Its text.
+    pub(super) text: Option<&'a str>,
+    /// The item it tells of.
+    pub(super) item: Option<&'a str>,
+    /// What became of the item.
+    pub(super) outcome: Option<Outcome>,
+    /// What the item was found to be.
+    pub(super) category: Option<&'a str>,
+}
+
+/// Appends it; renews the lease of a holder, in `task` and in the store.
+///
+/// # Errors
+/// `claim_lost` naming the late receipt that was kept; `claim_required`, `not_found`,
+/// `invalid_argument` or `conflict`, keeping nothing.
+pub(super) fn append(tx: &dyn Write, task: &mut Task, incoming: &Incoming<'_>) -> Result<ReceiptView> {
+    let standing = standing(task, incoming.token, tx.now());
+    if let (Standing::Lost, Some(token)) = (standing, incoming.token) {
+        return Err(keep_late(tx, task, incoming, token)?);
+    }
+    let author = match (standing, &task.claim) {
+        (Standing::Holder, Some(claim)) => claim.worker.clone(),
+        _ => incoming.author.to_owned(),
+    };
+    let view = match incoming.item {
+        Some(key) => append_for_item(tx, task, incoming, key, standing, &author)?,
+        None => {
+            let text = incoming.text.unwrap_or_default();
+            let number = tx.append(
+                task,
+                &NewReceipt { author: &author, text, category: incoming.category, ..NewReceipt::default() },
+            )?;
+            ReceiptView { number, duplicate: false, late: false }
+        }
+    };
+    if standing == Standing::Holder && !view.duplicate {
+        renew(tx, task)?;
+    }
+    Ok(view)
+}
+
+/// Renews the holder's lease.
+pub(super) fn renew(tx: &dyn Write, task: &mut Task) -> Result<()> {
+    let generation = task.generation;
+    if let Some(claim) = &mut task.claim {
+        claim.renew(tx.now());
+    }
+    tx.save_task(task, generation)
+}
+
+fn append_for_item(
+    tx: &dyn Write,
+    task: &Task,
+    incoming: &Incoming<'_>,
+    key: &str,
+    standing: Standing,
+    author: &str,
+) -> Result<ReceiptView> {
+    let Some(chunk) = tx.chunk(task.row)? else {
+        return Err(Error::invalid(format!(
+            "item: task {} is not a chunk of a batch and has no items; leave `item` out",
+            task.id
+        )));
+    };
+    if standing != Standing::Holder {
+        return Err(Error::new(
+            crate::error::Code::ClaimRequired,
+            format!(
+                "A receipt for an item needs the chunk's claim: claim_task(id=\"{}\") gives a token, bring it as `claim`",
+                task.id
+            ),
+        ));
+    }
+    let Some(outcome) = incoming.outcome else {
+        return Err(Error::invalid(format!(
+            "outcome: item '{}' needs one of done, failed, skipped",
+            excerpt(key)
+        )));
+    };
+    let item = tx.item(chunk.batch, key)?.filter(|item| item.chunk == chunk.row).ok_or_else(|| {
+        Error::not_found(format!(
+            "Chunk {} has no item '{}'; claim_task or get_task shows its items",
+            task.id,
+            excerpt(key)
+        ))
+    })?;
+    if let Settling::Duplicate(number) = settle(&item, outcome)? {
+        return Ok(ReceiptView { number, duplicate: true, late: false });
+    }
+    let made;
+    let text = match incoming.text.filter(|text| !text.trim().is_empty()) {
+        Some(text) => text,
+        None => {
+            made = item_text(key, outcome, incoming.category);
+            &made
+        }
+    };
+    let receipt = NewReceipt {
+        author,
+        text,
+        item: Some(key),
+        outcome: Some(outcome),
+        category: incoming.category,
+        late: false,
+    };
+    let number = tx.append(task, &receipt)?;
+    tx.settle_item(&chunk, &item, outcome, incoming.category, number)?;
+    Ok(ReceiptView { number, duplicate: false, late: false })
+}
+
+/// Keeps what a worker without a claim tells of, for it may have happened; it never counts.
+fn keep_late(tx: &dyn Write, task: &Task, incoming: &Incoming<'_>, token: &Token) -> Result<Error> {
+    let refusal = lost(task, token, tx.now());
+    if incoming.text.is_none() && incoming.item.is_none() {
+        return Ok(refusal);
+    }
+    let made;
+    let text = match (incoming.text, incoming.item, incoming.outcome) {
+        (Some(text), _, _) if !text.trim().is_empty() => text,
+        (_, Some(key), outcome) => {
+            made = item_text(key, outcome.unwrap_or(Outcome::Done), incoming.category);
+            &made
+        }
+        (text, None, _) => text.unwrap_or_default(),
+    };
+    let number = tx.append(
+        task,
+        &NewReceipt {
+            author: incoming.author,
+            text,
+            item: incoming.item,
+            outcome: incoming.outcome,
+            category: incoming.category,
+            late: true,
+        },
+    )?;
+    Ok(refusal.with_receipt(number))
+}

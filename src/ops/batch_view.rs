@@ -1,0 +1,141 @@
+//! Batches and chunks as callers see them.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::error::{Error, Result};
+use crate::model::batch::{Batch, Chunk, Counts};
+use crate::model::id::TaskId;
+use crate::model::moment::Moment;
+use crate::model::task::{Row, Task};
+use crate::store::Read;
+
+/// A batch on the wire.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct BatchView {
+    /// Its id.
+    pub id: String,
+    /// Its title.
+    pub title: String,
+    /// running, done, failed or cancelled.
+    pub status: String,
+    /// The pass that is under way.
+    pub step: String,
+    /// Items in all.
+    pub total: u64,
+    /// Items with an outcome.
+    pub processed: u64,
+    /// Items by outcome.
+    pub outcomes: Map<String, Value>,
+    /// Items by category.
+    pub categories: Map<String, Value>,
+    /// Items that may have happened.
+    pub in_doubt: u64,
+    /// Chunks in all.
+    pub chunks: u64,
+    /// Chunks that have ended.
+    pub chunks_ended: u64,
+    /// Items a minute since the first claim.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub per_minute: Option<f64>,
+    /// How long the rest takes at that rate.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub seconds_left: Option<u64>,
+}
+
+/// A chunk on the wire.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct ChunkView {
+    /// Its id.
+    pub id: String,
+    /// Its number in the batch.
+    pub number: u64,
+    /// Its status.
+    pub status: String,
+    /// Items in all.
+    pub total: u64,
+    /// Items with an outcome.
+    pub processed: u64,
+    /// Items by category.
+    pub categories: Map<String, Value>,
+    /// Who works on it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub worker: Option<String>,
+}
+
+/// The task of a batch and the batch itself.
+pub(super) fn batch_task(tx: &dyn Read, id: &TaskId) -> Result<(Task, Batch)> {
+    let task = tx.task(id)?;
+    match tx.batch(task.row)? {
+        Some(batch) => Ok((task, batch)),
+        None if task.is_chunk => Err(Error::invalid(format!(
+            "id: {id} is a chunk; its batch is {}",
+            task.parent.as_ref().map_or("", TaskId::as_str)
+        ))),
+        None => Err(Error::invalid(format!("id: {id} is a task, not a batch; get_task shows it"))),
+    }
+}
+
+/// Counts by category as an object, most first.
+pub(super) fn categories(tx: &dyn Read, row: Row) -> Result<Map<String, Value>> {
+    Ok(tx.categories(row)?.into_iter().map(|(name, count)| (name, count.into())).collect())
+}
+
+fn outcomes(counts: &Counts) -> Map<String, Value> {
+    [("done", counts.done), ("failed", counts.failed), ("skipped", counts.skipped)]
+        .into_iter()
+        .filter(|(_, count)| *count > 0)
+        .map(|(name, count)| (name.to_owned(), count.into()))
+        .collect()
+}
+
+/// A batch.
+pub(super) fn batch_view(tx: &dyn Read, task: &Task, batch: &Batch) -> Result<BatchView> {
+    let status = batch.status(task.status);
+    let until = if status.as_str() == "running" { tx.now() } else { task.updated };
+    let (per_minute, seconds_left) = rate(batch, until, status.as_str() == "running");
+    Ok(BatchView {
+        id: task.id.to_string(),
+        title: task.title.clone(),
+        status: status.to_string(),
+        step: "work".to_owned(),
+        total: batch.counts.total,
+        processed: batch.counts.processed(),
+        outcomes: outcomes(&batch.counts),
+        categories: categories(tx, task.row)?,
+        in_doubt: 0,
+        chunks: batch.chunks,
+        chunks_ended: batch.ended,
+        per_minute,
+        seconds_left,
+    })
+}
+
+fn rate(batch: &Batch, until: Moment, running: bool) -> (Option<f64>, Option<u64>) {
+    let processed = batch.counts.processed();
+    let Some(started) = batch.started.filter(|_| processed > 0) else { return (None, None) };
+    #[expect(clippy::cast_precision_loss, reason = "counts and milliseconds stay far below 2^52")]
+    let (minutes, processed, left) = (
+        (until.millis() - started.millis()).max(1) as f64 / 60_000.0,
+        processed as f64,
+        (batch.counts.total - processed) as f64,
+    );
+    let per_minute = processed / minutes;
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a number of seconds")]
+    let seconds_left = running.then_some((left / per_minute * 60.0).ceil() as u64);
+    (Some((per_minute * 10.0).round() / 10.0), seconds_left)
+}
+
+/// A chunk.
+pub(super) fn chunk_view(tx: &dyn Read, chunk: &Chunk, task: &Task) -> Result<ChunkView> {
+    Ok(ChunkView {
+        id: task.id.to_string(),
+        number: chunk.number,
+        status: task.status.to_string(),
+        total: chunk.counts.total,
+        processed: chunk.counts.processed(),
+        categories: categories(tx, task.row)?,
+        worker: task.live_claim(tx.now()).map(|claim| claim.worker.clone()),
+    })
+}

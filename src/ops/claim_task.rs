@@ -1,0 +1,224 @@
+//! `claim_task`: the best ready task that matches, under a fenced claim.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::end_claim::{reap, save};
+use super::get_task::open_items;
+use super::view::TaskView;
+use super::{Docket, Effect, Operation};
+use crate::error::{Code, Error, Result};
+use crate::model::claim::{Claim, Manner, may_claim};
+use crate::model::id::{TaskId, Token};
+use crate::model::limits::{LeaseSeconds, PAGE, Priority};
+use crate::model::status::{Kind, Status};
+use crate::model::task::Task;
+use crate::model::text::Line;
+use crate::store::{Filter, Write, claimed};
+
+/// The request.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema, clap::Args)]
+#[serde(deny_unknown_fields)]
+pub struct ClaimTask {
+    /// Your name
+    #[arg(long)]
+    pub worker: Option<Line>,
+    /// This task; none: the best ready one.
+    #[schemars(description = "")]
+    #[arg(long)]
+    pub id: Option<TaskId>,
+    /// Of this project.
+    #[schemars(description = "")]
+    #[arg(long)]
+    pub project: Option<Line>,
+    /// Of this batch.
+    #[schemars(description = "")]
+    #[arg(long)]
+    pub batch: Option<TaskId>,
+    /// Of this type.
+    #[schemars(description = "")]
+    #[serde(rename = "type")]
+    #[arg(long = "type")]
+    pub kind: Option<Kind>,
+    /// As urgent or more.
+    #[schemars(description = "")]
+    #[arg(long)]
+    pub priority_max: Option<Priority>,
+    /// With all of these.
+    #[schemars(description = "")]
+    #[serde(default)]
+    #[arg(long, value_delimiter = ',')]
+    pub tags: Vec<Line>,
+    /// Each write you make renews it
+    #[serde(default = "half_an_hour")]
+    #[arg(long, default_value = "1800", allow_negative_numbers = true)]
+    pub lease_seconds: LeaseSeconds,
+}
+
+fn half_an_hour() -> LeaseSeconds {
+    LeaseSeconds::of(1_800)
+}
+
+/// A claim as its winner sees it.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct ClaimView {
+    /// What every later write brings.
+    pub token: String,
+    /// Grows with every claim of the task.
+    pub generation: u64,
+    /// Until when, unless renewed.
+    pub expires_at: String,
+}
+
+/// The reply.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct ClaimReply {
+    /// Whether it was won.
+    pub success: bool,
+    /// What was won.
+    pub message: String,
+    /// The task with its body.
+    pub task: TaskView,
+    /// What to do, and how to say that it is done.
+    pub instructions: String,
+    /// Items without an outcome.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub items: Option<Vec<Map<String, Value>>>,
+    /// How many there are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub items_left: Option<u64>,
+    /// Where their next page begins, for `get_task(items_after=…)`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next_items_after: Option<u64>,
+    /// The claim.
+    pub claim: ClaimView,
+}
+
+impl Operation for ClaimTask {
+    const NAME: &'static str = "claim_task";
+    const TITLE: &'static str = "Claim a task";
+    const ABOUT: &'static str = "Claim the best ready task that matches (or id): its instructions, items and claim.token for your writes.";
+    const EFFECT: Effect = Effect::Write;
+    const FIRST: &'static str = "id";
+    const WORKER: bool = true;
+    type Reply = ClaimReply;
+
+    fn run(self, docket: &Docket) -> Result<ClaimReply> {
+        let worker = self.worker.as_ref().and_then(Line::non_empty).unwrap_or(docket.caller()).to_owned();
+        // Looking costs nobody a turn at writing: a poll that finds nothing writes nothing.
+        docket.write(move |tx| {
+            reap(tx)?;
+            let before = match &self.id {
+                Some(id) => tx.task(id)?,
+                None => self.best(tx)?,
+            };
+            may_claim(&before, &worker, Manner::Fenced, tx.now())?;
+            let mut task = before.clone();
+            let token = Token::random();
+            claimed(&mut task, Claim::new(worker, Some(token.clone()), tx.now(), self.lease_seconds.get()));
+            save(tx, &before, &task)?;
+            if let Some(chunk) = tx.chunk(task.row)? {
+                tx.set_attempts(&chunk, chunk.attempts + 1)?;
+            }
+            self.reply(tx, &tx.task_at(task.row)?, &token)
+        })
+    }
+}
+
+impl ClaimTask {
+    /// A claim of any ready chunk of a batch.
+    pub fn of_batch(worker: Line, batch: TaskId) -> Self {
+        ClaimTask {
+            worker: Some(worker),
+            id: None,
+            project: None,
+            batch: Some(batch),
+            kind: None,
+            priority_max: None,
+            tags: Vec::new(),
+            lease_seconds: half_an_hour(),
+        }
+    }
+
+    fn best(&self, tx: &dyn Write) -> Result<Task> {
+        let batch = match &self.batch {
+            None => None,
+            Some(id) => Some(super::create_task::existing(tx, id, "batch")?),
+        };
+        if let Some(batch) = &batch
+            && batch.status == Status::Cancelled
+        {
+            return Err(Error::new(Code::Cancelled, format!("Batch {} was cancelled; stop", batch.id)));
+        }
+        let filter = Filter {
+            project: super::create_task::text(&self.project),
+            kind: self.kind,
+            priority_max: self.priority_max.map(Priority::get),
+            parent: batch.as_ref().map(|batch| batch.row),
+            ready: true,
+            tags: super::create_task::tags(&self.tags)?,
+            ..Filter::default()
+        };
+        if let Some(task) = tx.list(&filter, None, 1)?.pop() {
+            return Ok(task);
+        }
+        let when = match (&batch, tx.next_expiry()?) {
+            (Some(batch), _) if batch.status.is_terminal() => {
+                format!("batch {} is {}; stop", batch.id, batch.status)
+            }
+            (_, Some(expiry)) => {
+                format!("the next lease runs out at {expiry}; ask again after {} s or stop", 60)
+            }
+            (_, None) => "nobody is at work; stop, or ask again when there are new tasks".to_owned(),
+        };
+        Err(Error::new(Code::NothingToClaim, format!("No ready task matches: {when}")))
+    }
+
+    fn reply(&self, tx: &dyn Write, task: &Task, token: &Token) -> Result<ClaimReply> {
+        let claim = ClaimView {
+            token: token.to_string(),
+            generation: task.generation,
+            expires_at: task.claim.as_ref().map(|claim| claim.expires_at.to_string()).unwrap_or_default(),
+        };
+        let message = format!("Claimed {}", task.id);
+        match tx.chunk(task.row)? {
+            None => Ok(ClaimReply {
+                success: true,
+                message,
+                instructions: format!(
+                    "{}\n\nAppend a receipt after each step: update_task(id=\"{id}\", claim=\"{token}\", body=\"...\"). Then complete_task(id=\"{id}\", claim=\"{token}\").",
+                    tx.opening(task.row)?,
+                    id = task.id
+                ),
+                task: TaskView::compact(tx, task)?,
+                items: None,
+                items_left: None,
+                next_items_after: None,
+                claim,
+            }),
+            Some(chunk) => {
+                let instructions = tx.batch(chunk.batch)?.map(|batch| batch.instructions).unwrap_or_default();
+                let (items, next_items_after) = open_items(tx, task.row, 0, PAGE)?;
+                let more = if next_items_after.is_some() {
+                    " More items: get_task with items_after=next_items_after."
+                } else {
+                    ""
+                };
+                Ok(ClaimReply {
+                    success: true,
+                    message: format!("{message} ({})", task.title),
+                    instructions: format!(
+                        "{instructions}\n\nAfter EACH item: update_task(id=\"{id}\", claim=\"{token}\", item=KEY, outcome=\"done\"|\"failed\"|\"skipped\", category=..., body=\"- what you did\").{more} When none is left: complete_task(id=\"{id}\", claim=\"{token}\").",
+                        id = task.id
+                    ),
+                    task: TaskView::compact(tx, task)?,
+                    items: Some(items),
+                    items_left: Some(chunk.counts.total - chunk.counts.processed()),
+                    next_items_after,
+                    claim,
+                })
+            }
+        }
+    }
+}

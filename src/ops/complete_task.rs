@@ -1,0 +1,159 @@
+//! `complete_task`: the one accepted completion of a task.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::end_claim::save;
+use super::intermediate;
+use super::view::{TaskReply, TaskView};
+use super::{Docket, Effect, Operation};
+use crate::error::{Code, Error, Result};
+use crate::model::checklist::open_boxes;
+use crate::model::claim::{lost, may_change_state};
+use crate::model::complete::{NAMED, Remaining, nothing_remains};
+use crate::model::id::{TaskId, Token};
+use crate::model::status::Status;
+use crate::model::task::Task;
+use crate::model::text::Body;
+use crate::store::{NewReceipt, Read, Write};
+
+/// The request.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema, clap::Args)]
+#[serde(deny_unknown_fields)]
+pub struct CompleteTask {
+    /// The task.
+    #[schemars(description = "")]
+    #[arg(long)]
+    pub id: TaskId,
+    /// claim.token from claim_task
+    #[arg(long)]
+    pub claim: Option<Token>,
+    /// Appended as the last receipt
+    #[arg(long)]
+    pub summary: Option<Body>,
+    /// Complete although something is left; recorded
+    #[serde(default)]
+    #[arg(long, num_args = 0..=1, default_value = "false", default_missing_value = "true")]
+    pub force: bool,
+}
+
+impl Operation for CompleteTask {
+    const NAME: &'static str = "complete_task";
+    const TITLE: &'static str = "Complete a task";
+    const ABOUT: &'static str =
+        "Mark a task done. Refused while its body holds `- [ ]` or items lack receipts.";
+    const EFFECT: Effect = Effect::WriteOnce;
+    const FIRST: &'static str = "id";
+    const WORKER: bool = true;
+    type Reply = TaskReply;
+
+    fn run(self, docket: &Docket) -> Result<TaskReply> {
+        let author = docket.caller().to_owned();
+        let (reply, chunk) = docket.write(move |tx| {
+            let task = tx.task(&self.id)?;
+            let repeated =
+                complete(tx, &task, self.claim.as_ref(), self.summary.as_ref(), self.force, &author)?;
+            let after = tx.task_at(task.row)?;
+            let mut reply = TaskReply::new(
+                repeated.clone().unwrap_or_else(|| format!("Completed {}", task.id)),
+                Some(TaskView::compact(tx, &after)?),
+            );
+            reply.duplicate = repeated.map(|_| true);
+            Ok((reply, after.is_chunk.then_some(after.id)))
+        })?;
+        if let Some(chunk) = chunk {
+            intermediate::write_chunk(docket, &chunk);
+        }
+        Ok(reply)
+    }
+}
+
+/// Completes a task; gives the message of an earlier completion where there was one.
+///
+/// # Errors
+/// `claim_lost`, `claim_required`, `incomplete_items`, `cancelled`.
+pub(super) fn complete(
+    tx: &dyn Write,
+    task: &Task,
+    token: Option<&Token>,
+    summary: Option<&Body>,
+    force: bool,
+    author: &str,
+) -> Result<Option<String>> {
+    let now = tx.now();
+    let own = task.claim.as_ref().and_then(|claim| claim.token.as_ref());
+    if task.status == Status::Done && (token.is_none() || token == own) {
+        let by = task.assignee.as_deref().unwrap_or("someone");
+        return Ok(Some(format!("Task {} was already completed by '{by}' at {}", task.id, task.updated)));
+    }
+    if let Some(token) = token
+        && task.live_claim(now).is_none_or(|claim| claim.token.as_ref() != Some(token))
+    {
+        let refusal = lost(task, token, now);
+        // What it tells of may have happened.
+        return Err(match summary.and_then(Body::non_empty) {
+            Some(text) => refusal.with_receipt(
+                tx.append(task, &NewReceipt { author, text, late: true, ..NewReceipt::default() })?,
+            ),
+            None => refusal,
+        });
+    }
+    if task.status == Status::Cancelled {
+        return Err(Error::new(
+            Code::Cancelled,
+            format!("Task {} was cancelled; nothing is left to complete", task.id),
+        ));
+    }
+    may_change_state(task, token, now)?;
+    if task.is_chunk && token.is_none() && !force {
+        return Err(Error::new(
+            Code::ClaimRequired,
+            format!(
+                "Task {0} is a chunk of a batch: claim it with claim_task(id=\"{0}\") and bring its token as `claim`",
+                task.id
+            ),
+        ));
+    }
+    let left = remains(tx, task);
+    let forced = match (left, force) {
+        (Ok(()), _) => None,
+        (Err(error), true) if error.code == Code::IncompleteItems => Some(error.message),
+        (Err(error), _) => return Err(error),
+    };
+    let author = task.live_claim(now).map_or(author, |claim| claim.worker.as_str());
+    if let Some(text) = summary.and_then(Body::non_empty) {
+        tx.append(task, &NewReceipt { author, text, ..NewReceipt::default() })?;
+    }
+    if let Some(left) = forced {
+        tx.append(
+            task,
+            &NewReceipt { author, text: &format!("Completed by force. {left}"), ..NewReceipt::default() },
+        )?;
+    }
+    save(tx, task, &Task { status: Status::Done, ..task.clone() })?;
+    Ok(None)
+}
+
+fn remains(tx: &dyn Read, task: &Task) -> Result<()> {
+    let texts = if task.boxes {
+        let mut texts = vec![tx.opening(task.row)?];
+        texts.extend(tx.receipts(task.row, 0, usize::MAX >> 1)?.into_iter().map(|receipt| receipt.text));
+        texts
+    } else {
+        Vec::new()
+    };
+    let chunk = tx.chunk(task.row)?;
+    let keys = match &chunk {
+        Some(chunk) if chunk.counts.processed() < chunk.counts.total => {
+            tx.items(task.row, 0, NAMED, true)?.into_iter().map(|item| item.key).collect()
+        }
+        _ => Vec::new(),
+    };
+    let batch = tx.batch(task.row)?;
+    let remaining = Remaining {
+        boxes: open_boxes(texts.iter().map(String::as_str)),
+        chunk: chunk.as_ref().map(|chunk| (chunk, keys)),
+        batch: batch.as_ref(),
+    };
+    nothing_remains(task, &remaining)
+}

@@ -1,0 +1,77 @@
+//! `complete_tasks`: several at once, each by itself.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::complete_task::complete;
+use super::{Docket, Effect, Operation};
+use crate::error::{Error, Result};
+use crate::model::id::TaskId;
+use crate::model::limits::MOST_IDS;
+
+/// The request.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema, clap::Args)]
+#[serde(deny_unknown_fields)]
+pub struct CompleteTasks {
+    #[arg(long, required = true, value_delimiter = ',')]
+    ids: Vec<TaskId>,
+    #[serde(default)]
+    #[arg(long, num_args = 0..=1, default_value = "false", default_missing_value = "true")]
+    force: bool,
+}
+
+/// A task that was not completed.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Failure {
+    id: String,
+    code: String,
+    message: String,
+}
+
+/// The reply.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct CompleteTasksReply {
+    success: bool,
+    message: String,
+    success_count: u64,
+    failure_count: u64,
+    failures: Vec<Failure>,
+}
+
+impl Operation for CompleteTasks {
+    const NAME: &'static str = "complete_tasks";
+    const TITLE: &'static str = "Complete several tasks";
+    const ABOUT: &'static str = "complete_task for each id by itself.";
+    const EFFECT: Effect = Effect::WriteOnce;
+    const FIRST: &'static str = "ids";
+    type Reply = CompleteTasksReply;
+
+    fn run(self, docket: &Docket) -> Result<CompleteTasksReply> {
+        if self.ids.is_empty() || self.ids.len() > MOST_IDS {
+            return Err(Error::invalid(format!("ids: {} of them; 1 to {MOST_IDS}", self.ids.len())));
+        }
+        let mut failures = Vec::new();
+        let count = self.ids.len() as u64;
+        for id in self.ids {
+            let author = docket.caller().to_owned();
+            let (wanted, force) = (id.clone(), self.force);
+            let outcome =
+                docket.write(move |tx| complete(tx, &tx.task(&wanted)?, None, None, force, &author));
+            if let Err(error) = outcome {
+                failures.push(Failure {
+                    id: id.to_string(),
+                    code: error.code.as_str().to_owned(),
+                    message: error.to_string(),
+                });
+            }
+        }
+        let failure_count = failures.len() as u64;
+        Ok(CompleteTasksReply {
+            success: failures.is_empty(),
+            message: format!("{} of {count} completed", count - failure_count),
+            success_count: count - failure_count,
+            failure_count,
+            failures,
+        })
+    }
+}

@@ -1,0 +1,135 @@
+//! `control_batch`: cancels a batch, or opens what failed in it again.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::batch_view::{BatchView, batch_task, batch_view};
+use super::end_claim::save;
+use super::{Docket, Effect, Operation};
+use crate::error::{Code, Error, Result};
+use crate::model::id::TaskId;
+use crate::model::limits::PAGE;
+use crate::model::status::Status;
+use crate::model::task::Task;
+use crate::model::text::Body;
+use crate::store::{NewReceipt, Write};
+
+words!(
+    /// What is done to a batch.
+    Action, "action (pause, resume and start come with a later version)" {
+        /// Ends it: nothing more is claimed, running claims are lost.
+        Cancel = "cancel",
+        /// Opens failed items and chunks again.
+        Retry = "retry",
+    }
+);
+
+/// The request.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema, clap::Args)]
+#[serde(deny_unknown_fields)]
+pub struct ControlBatch {
+    #[arg(long)]
+    id: TaskId,
+    /// cancel: nothing more is claimed, claims are lost. retry: what failed is opened again
+    #[arg(long)]
+    action: Action,
+    #[arg(long)]
+    reason: Option<Body>,
+}
+
+/// The reply.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct ControlReply {
+    success: bool,
+    message: String,
+    batch: BatchView,
+}
+
+impl Operation for ControlBatch {
+    const NAME: &'static str = "control_batch";
+    const TITLE: &'static str = "Control a batch";
+    const ABOUT: &'static str = "Cancel a batch, or retry what failed in it.";
+    const EFFECT: Effect = Effect::Destructive;
+    const FIRST: &'static str = "id";
+    const LATER: &'static [&'static str] = &["worker"];
+    type Reply = ControlReply;
+
+    fn run(self, docket: &Docket) -> Result<ControlReply> {
+        let author = docket.caller().to_owned();
+        docket.write(move |tx| {
+            let (task, _) = batch_task(tx, &self.id)?;
+            let reason = self.reason.as_ref().and_then(Body::non_empty).unwrap_or("no reason given");
+            let message = match self.action {
+                Action::Cancel => cancel(tx, &task, reason, &author)?,
+                Action::Retry => retry(tx, &task, reason, &author)?,
+            };
+            let (task, batch) = batch_task(tx, &self.id)?;
+            let batch = batch_view(tx, &task, &batch)?;
+            Ok(ControlReply { success: true, message, batch })
+        })
+    }
+}
+
+/// Calls `visit` for every chunk of a batch.
+fn each_chunk(
+    tx: &dyn Write,
+    batch: &Task,
+    mut visit: impl FnMut(crate::model::batch::Chunk, Task) -> Result<()>,
+) -> Result<()> {
+    let mut after = 0;
+    loop {
+        let page = tx.chunks(batch.row, after, PAGE)?;
+        let Some((last, _)) = page.last() else { return Ok(()) };
+        after = last.number;
+        for (chunk, task) in page {
+            visit(chunk, task)?;
+        }
+    }
+}
+
+fn cancel(tx: &dyn Write, batch: &Task, reason: &str, author: &str) -> Result<String> {
+    if batch.status.is_terminal() {
+        return Ok(format!("Batch {} is {} already", batch.id, batch.status));
+    }
+    // The batch first: its chunks must not end it as failed.
+    save(tx, batch, &Task { status: Status::Cancelled, ..batch.clone() })?;
+    let mut count = 0;
+    each_chunk(tx, batch, |_, task| {
+        if !task.status.is_terminal() {
+            count += 1;
+            save(tx, &task, &Task { status: Status::Cancelled, ..task.clone() })?;
+        }
+        Ok(())
+    })?;
+    let text = format!("Cancelled by '{author}': {reason}. {count} chunks had not ended.");
+    tx.append(batch, &NewReceipt { author, text: &text, ..NewReceipt::default() })?;
+    Ok(format!("Cancelled {}: {count} chunks had not ended; their receipts stay", batch.id))
+}
+
+fn retry(tx: &dyn Write, batch: &Task, reason: &str, author: &str) -> Result<String> {
+    if batch.status == Status::Cancelled {
+        return Err(Error::new(
+            Code::Cancelled,
+            format!("Batch {} was cancelled; make a new one of what is left", batch.id),
+        ));
+    }
+    let (mut chunks, mut items) = (0, 0);
+    each_chunk(tx, batch, |chunk, task| {
+        let ended = matches!(task.status, Status::Failed | Status::Blocked);
+        if !ended && (chunk.counts.failed == 0 || task.status != Status::Done) {
+            return Ok(());
+        }
+        let opened = tx.reopen_failed(&chunk)?;
+        tx.set_attempts(&chunk, 0)?;
+        save(tx, &task, &Task { status: Status::Active, assignee: None, ..task.clone() })?;
+        let text = format!("Opened again by '{author}' with {opened} failed items: {reason}.");
+        tx.append(&task, &NewReceipt { author, text: &text, ..NewReceipt::default() })?;
+        chunks += 1;
+        items += opened;
+        Ok(())
+    })?;
+    Ok(match chunks {
+        0 => format!("Nothing failed in {} that could be retried", batch.id),
+        _ => format!("Opened {chunks} chunks with {items} failed items again; their first receipts stay"),
+    })
+}

@@ -1,0 +1,97 @@
+//! Storing a task's new state, and all that follows from it: dependents, its batch, the batch's own end.
+
+use crate::error::Result;
+use crate::model::limits::MOST_IDS;
+use crate::model::status::Status;
+use crate::model::task::Task;
+use crate::store::{NewReceipt, Write};
+
+/// Stores `after` in place of `before`.
+pub(super) fn save(tx: &dyn Write, before: &Task, after: &Task) -> Result<()> {
+    tx.save_task(after, before.generation)?;
+    if (before.status == Status::Done) != (after.status == Status::Done) {
+        for row in tx.waiting_rows(after.row)? {
+            tx.count_blockers(row)?;
+        }
+    }
+    if after.is_chunk {
+        count_in_batch(tx, before.status, after)?;
+    }
+    Ok(())
+}
+
+/// Keeps a batch's count of ended chunks, and ends or reopens the batch itself.
+fn count_in_batch(tx: &dyn Write, before: Status, chunk: &Task) -> Result<()> {
+    let ended = |status: Status| i64::from(status.is_terminal());
+    let unsuccessful = |status: Status| i64::from(status.is_terminal() && status != Status::Done);
+    let (ended, unsuccessful) =
+        (ended(chunk.status) - ended(before), unsuccessful(chunk.status) - unsuccessful(before));
+    let Some(batch_row) = chunk.parent_row else { return Ok(()) };
+    if ended != 0 || unsuccessful != 0 {
+        tx.count_ended(batch_row, ended, unsuccessful)?;
+    }
+    let Some(batch) = tx.batch(batch_row)? else { return Ok(()) };
+    let before = tx.task_at(batch_row)?;
+    let status = match before.status {
+        Status::Cancelled => return Ok(()),
+        _ if batch.ended == batch.chunks => batch.final_status(),
+        _ => Status::InProgress,
+    };
+    if status != before.status {
+        let after = Task { status, ..before.clone() };
+        save(tx, &before, &after)?;
+        let counts = batch.counts;
+        if status.is_terminal() {
+            tx.append(
+                &after,
+                &NewReceipt {
+                    author: "docket",
+                    text: &format!(
+                        "Batch {status}: {} of {} items processed, {} done, {} failed, {} skipped; {} of {} chunks unsuccessful.",
+                        counts.processed(), counts.total, counts.done, counts.failed, counts.skipped, batch.unsuccessful, batch.chunks
+                    ),
+                    ..NewReceipt::default()
+                },
+            )?;
+        }
+    }
+    Ok(())
+}
+
+/// Takes a claim off a task: back to active, or to `failed` where a chunk was tried too often.
+/// Gives the status it came to.
+pub(super) fn give_back(tx: &dyn Write, task: &Task, why: &str, author: &str) -> Result<Status> {
+    let mut status = Status::Active;
+    let mut text = why.to_owned();
+    if let (Some(chunk), Some(batch)) = (tx.chunk(task.row)?, batch_of(tx, task)?)
+        && chunk.attempts >= batch.max_attempts
+    {
+        status = Status::Failed;
+        text = format!(
+            "{why} It was attempt {} of {}: the chunk waits for a person; control_batch(action=\"retry\") opens it again.",
+            chunk.attempts, batch.max_attempts
+        );
+    }
+    save(tx, task, &Task { status, assignee: None, ..task.clone() })?;
+    tx.append(task, &NewReceipt { author, text: &text, ..NewReceipt::default() })?;
+    Ok(status)
+}
+
+fn batch_of(tx: &dyn Write, task: &Task) -> Result<Option<crate::model::batch::Batch>> {
+    match task.parent_row {
+        Some(row) if task.is_chunk => tx.batch(row),
+        _ => Ok(None),
+    }
+}
+
+/// Gives back every claim whose lease has run out; gives how many.
+pub(super) fn reap(tx: &dyn Write) -> Result<usize> {
+    let expired = tx.expired(MOST_IDS)?;
+    for task in &expired {
+        if let Some(claim) = &task.claim {
+            let why = format!("The lease of '{}' ran out at {}.", claim.worker, claim.expires_at);
+            give_back(tx, task, &why, "docket")?;
+        }
+    }
+    Ok(expired.len())
+}

@@ -1,0 +1,92 @@
+//! Intermediate state: files that show a chunk, for a person's review and audit.
+//!
+//! They are a view. The store is the truth, and they can be written again from it at any time,
+//! so a failure to write them is logged and never fails the request that is already committed.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::io::Write as _;
+use std::path::PathBuf;
+
+use serde_json::{Value, json};
+
+use super::Docket;
+use crate::error::{Error, Result};
+use crate::model::id::TaskId;
+use crate::model::limits::PAGE;
+use crate::model::split::number_width;
+use crate::model::text::excerpt;
+
+/// The folder that a batch's files are written to.
+pub fn folder(docket: &Docket, batch: &TaskId) -> PathBuf {
+    docket.scratch().join(format!("batch-{batch}"))
+}
+
+/// Writes `chunk-NN-summary.json` and `chunk-NN-details.md` of a chunk.
+pub fn write_chunk(docket: &Docket, chunk: &TaskId) {
+    if let Err(error) = try_write(docket, chunk) {
+        tracing::warn!(%chunk, %error, "intermediate state could not be written");
+    }
+}
+
+struct Shown {
+    batch: TaskId,
+    name: String,
+    summary: Value,
+    details: String,
+}
+
+fn try_write(docket: &Docket, chunk: &TaskId) -> Result<()> {
+    let chunk = chunk.clone();
+    let Some(shown) = docket.read(move |tx| show(tx, &chunk))? else { return Ok(()) };
+    let folder = folder(docket, &shown.batch);
+    fs::create_dir_all(&folder)
+        .map_err(|error| Error::internal(format!("{} cannot be made", folder.display()), error))?;
+    let summary = format!("{}\n", shown.summary);
+    for (ending, text) in [("summary.json", &summary), ("details.md", &shown.details)] {
+        let path = folder.join(format!("chunk-{}-{ending}", shown.name));
+        let written = tempfile::NamedTempFile::new_in(&folder).and_then(|mut file| {
+            file.write_all(text.as_bytes())?;
+            file.persist(&path).map_err(|error| error.error)
+        });
+        written.map_err(|error| Error::internal(format!("{} cannot be written", path.display()), error))?;
+    }
+    Ok(())
+}
+
+fn show(tx: &dyn crate::store::Read, id: &TaskId) -> Result<Option<Shown>> {
+    let task = tx.task(id)?;
+    let Some(chunk) = tx.chunk(task.row)? else { return Ok(None) };
+    let chunks = tx.batch(chunk.batch)?.map_or(1, |batch| batch.chunks);
+    let categories = super::batch_view::categories(tx, task.row)?;
+    let mut details = format!("# {}\n\n", excerpt(&task.title));
+    let mut after = 0;
+    loop {
+        let items = tx.items(task.row, after, PAGE, false)?;
+        let Some(last) = items.last() else { break };
+        after = last.position;
+        for item in items {
+            let key = excerpt(&item.key);
+            // Writing to a String cannot fail.
+            let _ = match &item.settled {
+                None => writeln!(details, "- {key} | not processed"),
+                Some(settled) => {
+                    let text = tx
+                        .receipt(task.row, settled.receipt)?
+                        .map(|receipt| receipt.text)
+                        .unwrap_or_default();
+                    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+                    let category = settled.category.as_deref().unwrap_or(settled.outcome.as_str());
+                    writeln!(details, "- {key} | {} | {} | {}", settled.outcome, excerpt(category), line)
+                }
+            };
+        }
+    }
+    let width = number_width(chunks);
+    Ok(Some(Shown {
+        batch: chunk.batch_id.clone(),
+        name: format!("{:0width$}", chunk.number),
+        summary: json!({ "processed": chunk.counts.processed(), "categories": categories }),
+        details,
+    }))
+}

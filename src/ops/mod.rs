@@ -1,0 +1,157 @@
+//! The operations: each one type that is MCP tool and command at once, and the one list of them.
+//!
+//! A new operation is a new file and a line in [`ALL`].
+
+mod append;
+pub mod args;
+mod batch_view;
+mod claim_task;
+mod complete_task;
+mod complete_tasks;
+mod control_batch;
+mod create_batch;
+mod create_task;
+mod docket;
+mod end_claim;
+mod get_batch;
+mod get_task;
+pub mod intermediate;
+mod list_tasks;
+mod once;
+mod release_task;
+mod reset_stalled_tasks;
+mod schema;
+mod search_tasks;
+mod take_back;
+mod update_task;
+mod view;
+
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+pub use claim_task::{ClaimReply, ClaimTask};
+pub use complete_task::CompleteTask;
+pub use create_batch::{CreateBatch, Plan, worker_prompt};
+pub use docket::Docket;
+pub use get_batch::{GetBatch, GetBatchReply};
+pub use get_task::open_items_page;
+pub use release_task::ReleaseTask;
+pub use take_back::{release_runner_claims, take_back};
+pub use update_task::UpdateTask;
+pub use view::TaskReply;
+
+use crate::error::Result;
+
+/// What an operation does to the store, as its annotations tell a client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Effect {
+    /// It changes nothing.
+    Read,
+    /// It adds or moves on.
+    Write,
+    /// Doing it twice is doing it once.
+    WriteOnce,
+    /// It takes something away, such as claims or running work.
+    Destructive,
+}
+
+/// A thing that callers can ask for: its fields are the parameters, in MCP and on the command line.
+pub trait Operation: DeserializeOwned + JsonSchema + clap::Args + Send + 'static {
+    /// The tool's name; the command's is the same with hyphens.
+    const NAME: &'static str;
+    /// A few words for a person.
+    const TITLE: &'static str;
+    /// What a model reads of it.
+    const ABOUT: &'static str;
+    /// What it does to the store.
+    const EFFECT: Effect;
+    /// The parameter whose name may be left out on the command line.
+    const FIRST: &'static str;
+    /// Parameters of the contract that this version refuses by name.
+    const LATER: &'static [&'static str] = &[];
+    /// Whether a background worker needs it.
+    const WORKER: bool = false;
+    /// The answer.
+    type Reply: Serialize + JsonSchema;
+
+    /// Does it. It blocks until what it wrote is on disk.
+    ///
+    /// # Errors
+    /// A refusal, with the code and sentence that the caller is told.
+    fn run(self, docket: &Docket) -> Result<Self::Reply>;
+}
+
+/// An operation without its types.
+pub struct Entry {
+    /// See [`Operation::NAME`].
+    pub name: &'static str,
+    /// See [`Operation::TITLE`].
+    pub title: &'static str,
+    /// See [`Operation::ABOUT`].
+    pub about: &'static str,
+    /// See [`Operation::EFFECT`].
+    pub effect: Effect,
+    /// See [`Operation::FIRST`].
+    pub first: &'static str,
+    /// See [`Operation::WORKER`].
+    pub worker: bool,
+    /// The parameters' schema.
+    pub input: fn() -> Value,
+    /// The reply's schema.
+    pub output: fn() -> Value,
+    /// Runs it on the arguments of a tool call.
+    pub call: fn(&Docket, Value) -> Result<Value>,
+    /// Adds its parameters to a command.
+    pub command: fn(clap::Command) -> clap::Command,
+    /// Runs it on the arguments of a command.
+    pub call_matches: fn(&Docket, &clap::ArgMatches) -> Result<Value>,
+}
+
+const fn entry<O: Operation>() -> Entry {
+    Entry {
+        name: O::NAME,
+        title: O::TITLE,
+        about: O::ABOUT,
+        effect: O::EFFECT,
+        first: O::FIRST,
+        worker: O::WORKER,
+        input: schema::input::<O>,
+        output: schema::output::<O::Reply>,
+        call: |docket, arguments| reply(args::parse::<O>(arguments)?.run(docket)?),
+        command: O::augment_args,
+        call_matches: |docket, matches| {
+            let request = O::from_arg_matches(matches)
+                .map_err(|error| crate::error::Error::invalid(error.to_string()))?;
+            reply(request.run(docket)?)
+        },
+    }
+}
+
+fn reply(reply: impl Serialize) -> Result<Value> {
+    serde_json::to_value(reply)
+        .map_err(|error| crate::error::Error::internal("the reply could not be written as JSON", error))
+}
+
+/// Every operation, in the order of the contract.
+pub static ALL: &[Entry] = &[
+    entry::<create_task::CreateTask>(),
+    entry::<get_task::GetTask>(),
+    entry::<list_tasks::ListTasks>(),
+    entry::<update_task::UpdateTask>(),
+    entry::<complete_task::CompleteTask>(),
+    entry::<complete_tasks::CompleteTasks>(),
+    entry::<claim_task::ClaimTask>(),
+    entry::<release_task::ReleaseTask>(),
+    entry::<reset_stalled_tasks::ResetStalledTasks>(),
+    entry::<search_tasks::SearchTasks>(),
+    entry::<create_batch::CreateBatch>(),
+    entry::<get_batch::GetBatch>(),
+    entry::<control_batch::ControlBatch>(),
+];
+
+/// The operation of a name.
+pub fn named(name: &str) -> Option<&'static Entry> {
+    ALL.iter().find(|entry| entry.name == name)
+}

@@ -1,0 +1,70 @@
+//! Taking back claims of a runner that stops or has died: it says nothing against the chunk, so
+//! the attempt does not count.
+
+use super::end_claim::save;
+use super::{Docket, intermediate};
+use crate::error::Result;
+use crate::model::claim::{Standing, standing};
+use crate::model::id::{TaskId, Token};
+use crate::model::limits::PAGE;
+use crate::model::status::Status;
+use crate::model::task::Task;
+use crate::store::{NewReceipt, Write};
+
+/// How the worker names of `docket run` begin.
+const RUNNER: &str = "run-";
+
+fn reopen(tx: &dyn Write, task: &Task, why: &str) -> Result<()> {
+    if let Some(chunk) = tx.chunk(task.row)? {
+        tx.set_attempts(&chunk, (chunk.attempts - 1).max(0))?;
+    }
+    let worker = task.claim.as_ref().map_or("docket", |claim| claim.worker.as_str());
+    save(tx, task, &Task { status: Status::Active, assignee: None, ..task.clone() })?;
+    tx.append(
+        task,
+        &NewReceipt { author: worker, text: &format!("Given back: {why}."), ..NewReceipt::default() },
+    )?;
+    Ok(())
+}
+
+/// Gives a live claim back; one that is lost already is left as it is.
+///
+/// # Errors
+/// Where the store cannot be written.
+pub fn take_back(docket: &Docket, id: &TaskId, token: &Token, why: &'static str) -> Result<()> {
+    let (wanted, token) = (id.clone(), token.clone());
+    docket.write(move |tx| {
+        let task = tx.task(&wanted)?;
+        if standing(&task, Some(&token), tx.now()) == Standing::Holder {
+            reopen(tx, &task, why)
+        } else {
+            Ok(())
+        }
+    })?;
+    intermediate::write_chunk(docket, id);
+    Ok(())
+}
+
+/// Gives back what an earlier `docket run` of a batch held when it died. Only its successor may
+/// call this: it holds the lock that the dead one held.
+///
+/// # Errors
+/// Where the store cannot be written.
+pub fn release_runner_claims(docket: &Docket, batch: &TaskId) -> Result<()> {
+    let batch = batch.clone();
+    docket.write(move |tx| {
+        let row = tx.task(&batch)?.row;
+        let mut after = 0;
+        loop {
+            let page = tx.chunks(row, after, PAGE)?;
+            let Some((last, _)) = page.last() else { return Ok(()) };
+            after = last.number;
+            for (_, task) in page {
+                let runners = task.claim.as_ref().is_some_and(|claim| claim.worker.starts_with(RUNNER));
+                if task.status == Status::InProgress && runners {
+                    reopen(tx, &task, "its run ended early")?;
+                }
+            }
+        }
+    })
+}

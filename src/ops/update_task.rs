@@ -1,0 +1,337 @@
+//! `update_task`: fields, a receipt, or an open claim.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::append::{Incoming, append, renew};
+use super::complete_task::complete;
+use super::create_task::{existing, existing_all, parse_due, tags, text};
+use super::end_claim::save;
+use super::once::{RequestKey, once};
+use super::view::{TaskReply, TaskView};
+use super::{Docket, Effect, Operation, intermediate};
+use crate::error::{Code, Error, Result};
+use crate::model::claim::{Claim, Manner, Standing, may_change_state, may_claim, standing};
+use crate::model::id::{TaskId, Token};
+use crate::model::limits::{OPEN_LEASE_SECONDS, Order, Priority};
+use crate::model::status::{Complexity, Kind, Outcome, Status};
+use crate::model::task::Task;
+use crate::model::text::{Body, Line};
+use crate::store::{NewReceipt, Write, claimed};
+
+/// The request.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema, clap::Args)]
+#[serde(deny_unknown_fields)]
+pub struct UpdateTask {
+    #[arg(long)]
+    id: TaskId,
+    #[arg(long)]
+    task_title: Option<Line>,
+    #[serde(rename = "type")]
+    #[arg(long = "type")]
+    kind: Option<Kind>,
+    /// in_progress claims it
+    #[arg(long)]
+    status: Option<Status>,
+    #[arg(long)]
+    priority: Option<Priority>,
+    #[arg(long, allow_negative_numbers = true)]
+    order: Option<Order>,
+    #[arg(long)]
+    parent: Option<String>,
+    #[arg(long, value_delimiter = ',')]
+    depends_on: Option<Vec<TaskId>>,
+    #[arg(long, value_delimiter = ',')]
+    soft_depends_on: Option<Vec<TaskId>>,
+    #[arg(long)]
+    due: Option<Line>,
+    #[arg(long)]
+    project: Option<Line>,
+    #[arg(long, value_delimiter = ',')]
+    tags: Option<Vec<Line>>,
+    #[arg(long)]
+    effort: Option<Line>,
+    #[arg(long)]
+    context: Option<Line>,
+    #[arg(long)]
+    assignee: Option<Line>,
+    #[arg(long)]
+    complexity: Option<Complexity>,
+    /// Appended as a receipt
+    #[arg(long)]
+    body: Option<Body>,
+    /// claim.token from claim_task
+    #[arg(long)]
+    claim: Option<Token>,
+    /// The item's key; with outcome
+    #[arg(long)]
+    item: Option<Line>,
+    #[arg(long)]
+    outcome: Option<Outcome>,
+    #[arg(long)]
+    category: Option<Line>,
+    #[arg(long)]
+    request_key: Option<Line>,
+    #[serde(default)]
+    #[arg(long, num_args = 0..=1, default_value = "false", default_missing_value = "true")]
+    force: bool,
+    #[serde(default, skip_serializing)]
+    #[schemars(skip)]
+    #[arg(long, hide = true, num_args = 0..=1, default_value = "false", default_missing_value = "true")]
+    replace_body: bool,
+}
+
+impl Operation for UpdateTask {
+    const NAME: &'static str = "update_task";
+    const TITLE: &'static str = "Update a task";
+    const ABOUT: &'static str =
+        "Change fields (\"\" clears, lists replace), append a receipt (body), or claim (status=in_progress).";
+    const EFFECT: Effect = Effect::Write;
+    const FIRST: &'static str = "id";
+    const WORKER: bool = true;
+    type Reply = TaskReply;
+
+    fn run(self, docket: &Docket) -> Result<TaskReply> {
+        if self.replace_body {
+            return Err(Error::invalid(
+                "replace_body: true is refused, the body is append-only; `body` appends a receipt",
+            ));
+        }
+        if self.item.is_none() && self.outcome.is_some() {
+            return Err(Error::invalid("outcome: it needs `item`, the key of the item it tells of"));
+        }
+        let key = RequestKey::of(self.request_key.as_ref().map(Line::as_str), &self)?;
+        let author = text(&self.assignee).unwrap_or_else(|| docket.caller().to_owned());
+        let (reply, chunk) = docket.write(move |tx| {
+            let reply =
+                once(tx, key.as_ref(), Self::NAME, TaskReply::mark_repeated, |tx| self.change(tx, &author))?;
+            let task = tx.task(&self.id)?;
+            Ok((reply, (task.is_chunk && task.status.is_terminal()).then_some(task.id)))
+        })?;
+        if let Some(chunk) = chunk {
+            intermediate::write_chunk(docket, &chunk);
+        }
+        Ok(reply)
+    }
+}
+
+impl UpdateTask {
+    /// A receipt for an item.
+    pub fn item_receipt(
+        id: TaskId,
+        claim: Token,
+        item: Line,
+        outcome: Outcome,
+        category: Option<Line>,
+        body: Option<Body>,
+    ) -> Self {
+        UpdateTask {
+            item: Some(item),
+            outcome: Some(outcome),
+            category,
+            body,
+            ..UpdateTask::renewal(id, claim)
+        }
+    }
+
+    /// A write that only renews the holder's lease.
+    pub fn renewal(id: TaskId, claim: Token) -> Self {
+        UpdateTask {
+            id,
+            claim: Some(claim),
+            task_title: None,
+            kind: None,
+            status: None,
+            priority: None,
+            order: None,
+            parent: None,
+            depends_on: None,
+            soft_depends_on: None,
+            due: None,
+            project: None,
+            tags: None,
+            effort: None,
+            context: None,
+            assignee: None,
+            complexity: None,
+            body: None,
+            item: None,
+            outcome: None,
+            category: None,
+            request_key: None,
+            force: false,
+            replace_body: false,
+        }
+    }
+
+    fn change(&self, tx: &dyn Write, author: &str) -> Result<TaskReply> {
+        let mut task = tx.task(&self.id)?;
+        let mut receipt = None;
+        let has_receipt =
+            self.body.as_ref().is_some_and(|body| body.non_empty().is_some()) || self.item.is_some();
+        let lost = standing(&task, self.claim.as_ref(), tx.now()) == Standing::Lost;
+        if has_receipt || lost {
+            let incoming = Incoming {
+                token: self.claim.as_ref(),
+                author,
+                text: self.body.as_ref().and_then(Body::non_empty),
+                item: self.item.as_ref().map(Line::as_str),
+                outcome: self.outcome,
+                category: self.category.as_ref().and_then(Line::non_empty),
+            };
+            receipt = Some(append(tx, &mut task, &incoming)?);
+        }
+        let mut modified = self.change_fields(tx, &task)?;
+        let task = tx.task(&self.id)?;
+        if let Some(status) = self.status {
+            self.change_status(tx, &task, status, author)?;
+            modified.push("status");
+        } else if receipt.is_none() && self.claim.is_some() {
+            // Every write that the holder makes renews its lease.
+            renew(tx, &mut task.clone())?;
+        }
+        if receipt.is_some() {
+            modified.push("body");
+        }
+        let after = tx.task(&self.id)?;
+        let message = match (&receipt, self.status) {
+            (Some(receipt), _) if receipt.duplicate => format!("Item already has receipt {}", receipt.number),
+            (_, Some(Status::InProgress)) => format!("Claimed {} for '{author}'", after.id),
+            (Some(receipt), _) => format!("Receipt {}", receipt.number),
+            (None, _) if modified.is_empty() => format!("Nothing to change in {}", after.id),
+            _ => format!("Updated {}", after.id),
+        };
+        let mut reply = TaskReply::new(message, Some(TaskView::compact(tx, &after)?));
+        reply.duplicate = receipt.as_ref().filter(|receipt| receipt.duplicate).map(|_| true);
+        reply.modified_fields = Some(modified.into_iter().map(str::to_owned).collect());
+        reply.receipt = receipt;
+        Ok(reply)
+    }
+
+    /// Everything but status and body; gives the names of what was set.
+    fn change_fields(&self, tx: &dyn Write, before: &Task) -> Result<Vec<&'static str>> {
+        let mut task = before.clone();
+        let mut modified = Vec::new();
+        if let Some(title) = &self.task_title {
+            task.title = text(&Some(title.clone()))
+                .ok_or_else(|| Error::invalid("task_title: a title cannot be cleared"))?;
+            modified.push("task_title");
+        }
+        macro_rules! set {
+            ($field:ident, $name:literal, $value:expr) => {
+                if let Some(value) = &self.$field {
+                    task.$field = $value(value);
+                    modified.push($name);
+                }
+            };
+        }
+        set!(kind, "type", |value: &Kind| *value);
+        set!(priority, "priority", |value: &Priority| value.get());
+        set!(order, "order", |value: &Order| value.get());
+        set!(complexity, "complexity", |value: &Complexity| Some(*value));
+        let line = |value: &Line| value.non_empty().map(str::to_owned);
+        set!(project, "project", line);
+        set!(effort, "effort", line);
+        set!(context, "context", line);
+        if self.status != Some(Status::InProgress)
+            && let Some(assignee) = &self.assignee
+        {
+            may_change_state(before, self.claim.as_ref(), tx.now())?;
+            task.assignee = line(assignee);
+            modified.push("assignee");
+        }
+        if let Some(due) = &self.due {
+            task.due = due.non_empty().map(parse_due).transpose()?;
+            modified.push("due");
+        }
+        if let Some(list) = &self.tags {
+            task.tags = tags(list)?;
+            modified.push("tags");
+        }
+        if let Some(parent) = &self.parent {
+            task.parent_row = self.new_parent(tx, before, parent)?;
+            modified.push("parent");
+        }
+        if !modified.is_empty() {
+            tx.save_task(&task, before.generation)?;
+        }
+        for (ids, soft, name) in
+            [(&self.depends_on, false, "depends_on"), (&self.soft_depends_on, true, "soft_depends_on")]
+        {
+            if let Some(ids) = ids {
+                let needs = existing_all(tx, ids, name)?;
+                for (row, id) in needs.iter().zip(ids) {
+                    if tx.depends_through(*row, before.row)? {
+                        return Err(Error::new(
+                            Code::Conflict,
+                            format!(
+                                "{name}: {id} depends on {} already; a cycle would never be ready",
+                                before.id
+                            ),
+                        ));
+                    }
+                }
+                tx.set_dependencies(before.row, &needs, soft)?;
+                tx.count_blockers(before.row)?;
+                modified.push(name);
+            }
+        }
+        Ok(modified)
+    }
+
+    fn new_parent(&self, tx: &dyn Write, task: &Task, parent: &str) -> Result<Option<i64>> {
+        if task.is_chunk {
+            return Err(Error::invalid(format!("parent: chunk {} stays with its batch", task.id)));
+        }
+        if parent.is_empty() {
+            return Ok(None);
+        }
+        let id: TaskId =
+            parent.parse().map_err(|reason: String| Error::invalid(format!("parent: {reason}")))?;
+        let parent = existing(tx, &id, "parent")?;
+        if tx.lies_beneath(parent.row, task.row)? {
+            return Err(Error::new(Code::Conflict, format!("parent: {id} lies beneath {} itself", task.id)));
+        }
+        Ok(Some(parent.row))
+    }
+
+    fn change_status(&self, tx: &dyn Write, task: &Task, status: Status, author: &str) -> Result<()> {
+        let now = tx.now();
+        match status {
+            Status::InProgress if standing(task, self.claim.as_ref(), now) == Standing::Holder => Ok(()),
+            Status::InProgress => {
+                may_claim(task, author, Manner::Open, now)?;
+                let mut after = task.clone();
+                claimed(&mut after, Claim::new(author, None, now, OPEN_LEASE_SECONDS));
+                save(tx, task, &after)
+            }
+            Status::Done => complete(tx, task, self.claim.as_ref(), None, self.force, author).map(|_| ()),
+            _ if task.is_batch => Err(Error::invalid(format!(
+                "status: a batch's status follows its chunks; control_batch(id=\"{}\") cancels it",
+                task.id
+            ))),
+            _ if task.is_chunk => Err(Error::invalid(format!(
+                "status: chunk {} moves by claim_task, complete_task and release_task only",
+                task.id
+            ))),
+            _ => {
+                let allowed = may_change_state(task, self.claim.as_ref(), now);
+                match (allowed, self.force) {
+                    (Err(error), true) if error.code == Code::ClaimRequired => {
+                        let note =
+                            format!("'{author}' set the status to {status} by force while it was claimed.");
+                        tx.append(task, &NewReceipt { author, text: &note, ..NewReceipt::default() })?;
+                    }
+                    (Err(error), _) => return Err(error),
+                    (Ok(()), _) => {}
+                }
+                let mut after = task.clone();
+                after.status = status;
+                if task.status == Status::InProgress && self.assignee.is_none() && status == Status::Active {
+                    after.assignee = None;
+                }
+                save(tx, task, &after)
+            }
+        }
+    }
+}

@@ -1,0 +1,223 @@
+//! Durable state: the door to any database, and nothing of any one of them.
+//!
+//! An operation hands the store a closure. The store runs it inside one transaction over a
+//! [`Read`] or [`Write`], commits, and only then answers.
+
+pub mod sqlite;
+
+use crate::error::Result;
+use crate::items::Item;
+use crate::model::batch::{Batch, Chunk, StoredItem};
+use crate::model::claim::Claim;
+use crate::model::id::TaskId;
+use crate::model::moment::Moment;
+use crate::model::receipt::Receipt;
+use crate::model::status::{Kind, Outcome, Status};
+use crate::model::task::{Row, Task};
+
+/// Which tasks a list asks for; a field left out matches all.
+#[derive(Debug, Clone, Default)]
+pub struct Filter {
+    /// Of this project.
+    pub project: Option<String>,
+    /// In this status.
+    pub status: Option<Status>,
+    /// Of this type.
+    pub kind: Option<Kind>,
+    /// Of exactly this priority.
+    pub priority: Option<i64>,
+    /// Of this priority or a more urgent one.
+    pub priority_max: Option<i64>,
+    /// Assigned to this worker.
+    pub assignee: Option<String>,
+    /// Children of this task; a batch's chunks are.
+    pub parent: Option<Row>,
+    /// Only those that could be claimed now.
+    pub ready: bool,
+    /// Only those with all of these tags.
+    pub tags: Vec<String>,
+}
+
+/// Where a page of a list ended: priority, order, row.
+pub type After = (i64, i64, Row);
+
+/// How many tasks match: exactly, or at least so many.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Total {
+    /// The number.
+    pub count: u64,
+    /// Whether there may be more.
+    pub at_least: bool,
+}
+
+/// A task to be made.
+#[derive(Debug, Clone)]
+pub struct NewTask<'a> {
+    /// Everything but what the store gives it.
+    pub task: &'a Task,
+    /// The body before its first receipt.
+    pub opening: &'a str,
+}
+
+/// A receipt to be appended; the store numbers, times and hashes it.
+#[derive(Debug, Clone, Default)]
+pub struct NewReceipt<'a> {
+    /// Who wrote it.
+    pub author: &'a str,
+    /// What a reader sees.
+    pub text: &'a str,
+    /// The item that it tells of.
+    pub item: Option<&'a str>,
+    /// What became of that item.
+    pub outcome: Option<Outcome>,
+    /// What the item was found to be.
+    pub category: Option<&'a str>,
+    /// Whether it came with a lost token.
+    pub late: bool,
+}
+
+/// What is read inside one transaction: a single moment of the store.
+pub trait Read {
+    /// The moment this transaction works with.
+    fn now(&self) -> Moment;
+    /// The number of the latest change.
+    fn sequence(&self) -> Result<u64>;
+    /// The task, or `not_found`.
+    fn task(&self, id: &TaskId) -> Result<Task>;
+    /// The task in a row.
+    fn task_at(&self, row: Row) -> Result<Task>;
+    /// A page of tasks by priority, order and creation.
+    fn list(&self, filter: &Filter, after: Option<After>, limit: usize) -> Result<Vec<Task>>;
+    /// How many tasks match.
+    fn total(&self, filter: &Filter) -> Result<Total>;
+    /// The tasks that changed after `since`, oldest change first.
+    fn changed_since(&self, filter: &Filter, since: u64, limit: usize) -> Result<Vec<Task>>;
+    /// The ids a task depends on, in the order given.
+    fn dependencies(&self, row: Row, soft: bool) -> Result<Vec<TaskId>>;
+    /// The first ids of tasks that depend on this one.
+    fn dependents(&self, row: Row, limit: usize) -> Result<Vec<TaskId>>;
+    /// The rows of tasks that wait for this one.
+    fn waiting_rows(&self, row: Row) -> Result<Vec<Row>>;
+    /// The first ids of a task's children.
+    fn children(&self, row: Row, limit: usize) -> Result<Vec<TaskId>>;
+    /// Whether following hard and soft dependencies from one row arrives at another.
+    fn depends_through(&self, from: Row, to: Row) -> Result<bool>;
+    /// Whether following parents from one row arrives at another.
+    fn lies_beneath(&self, from: Row, above: Row) -> Result<bool>;
+    /// The body before its first receipt.
+    fn opening(&self, row: Row) -> Result<String>;
+    /// The first characters of the body.
+    fn preview(&self, row: Row, chars: usize) -> Result<String>;
+    /// A task's receipts after a number, in order.
+    fn receipts(&self, row: Row, after: u64, limit: usize) -> Result<Vec<Receipt>>;
+    /// A task's receipts with their hashes, for verification.
+    fn hashed_receipts(&self, row: Row, after: u64, limit: usize) -> Result<Vec<(Receipt, [u8; 32])>>;
+    /// The batch that a task is.
+    fn batch(&self, row: Row) -> Result<Option<Batch>>;
+    /// The chunk that a task is.
+    fn chunk(&self, row: Row) -> Result<Option<Chunk>>;
+    /// A batch's chunks after a number, in order.
+    fn chunks(&self, batch: Row, after: u64, limit: usize) -> Result<Vec<(Chunk, Task)>>;
+    /// A chunk's items after a position; `open` leaves out those with an outcome.
+    fn items(&self, chunk: Row, after: u64, limit: usize, open: bool) -> Result<Vec<StoredItem>>;
+    /// An item of a batch by its key.
+    fn item(&self, batch: Row, key: &str) -> Result<Option<StoredItem>>;
+    /// A batch's failed items, with their chunk's id, in order.
+    fn failed_items(&self, batch: Row, limit: usize) -> Result<Vec<(TaskId, StoredItem)>>;
+    /// One receipt of a task.
+    fn receipt(&self, row: Row, number: u64) -> Result<Option<Receipt>>;
+    /// Items by category, for a chunk or a batch, most first.
+    fn categories(&self, row: Row) -> Result<Vec<(String, u64)>>;
+    /// What a request with this key was answered: operation, fingerprint, reply.
+    fn answered(&self, key: &str) -> Result<Option<(String, Vec<u8>, String)>>;
+    /// Claims whose lease has run out (or was written before the clock jumped back).
+    fn expired(&self, limit: usize) -> Result<Vec<Task>>;
+    /// When the next lease runs out.
+    fn next_expiry(&self) -> Result<Option<Moment>>;
+    /// Claimed tasks without a change since a moment.
+    fn idle_since(&self, moment: Moment, limit: usize) -> Result<Vec<Task>>;
+    /// Tasks whose title or body holds all the words, best first.
+    fn search(&self, words: &str, filter: &Filter, limit: usize) -> Result<Vec<Task>>;
+    /// Batches that have not ended, newest first.
+    fn open_batches(&self, project: Option<&str>, limit: usize) -> Result<Vec<Task>>;
+}
+
+/// What is written inside one transaction.
+pub trait Write: Read {
+    /// Makes a task; gives its row.
+    fn insert_task(&self, new: &NewTask<'_>) -> Result<Row>;
+    /// Stores a task's fields and claim if its generation is still `generation`; numbers the change.
+    fn save_task(&self, task: &Task, generation: u64) -> Result<()>;
+    /// Replaces what a task depends on.
+    fn set_dependencies(&self, row: Row, needs: &[Row], soft: bool) -> Result<()>;
+    /// Counts anew how many dependencies of a task aren't done.
+    fn count_blockers(&self, row: Row) -> Result<()>;
+    /// Appends a receipt; gives its number.
+    fn append(&self, task: &Task, receipt: &NewReceipt<'_>) -> Result<u64>;
+    /// Makes a batch of a task.
+    fn insert_batch(&self, batch: &Batch) -> Result<()>;
+    /// Makes a chunk of a task.
+    fn insert_chunk(&self, chunk: &Chunk) -> Result<()>;
+    /// Adds an item to a chunk.
+    fn insert_item(&self, batch: Row, chunk: Row, position: u64, key: &str, fields: &str) -> Result<()>;
+    /// Gives an item its outcome, in chunk, batch and categories alike.
+    fn settle_item(
+        &self,
+        chunk: &Chunk,
+        item: &StoredItem,
+        outcome: Outcome,
+        category: Option<&str>,
+        receipt: u64,
+    ) -> Result<()>;
+    /// Takes the outcome of a chunk's failed items back; gives how many there were.
+    fn reopen_failed(&self, chunk: &Chunk) -> Result<u64>;
+    /// Sets how often a chunk was claimed, and when its batch was first worked on.
+    fn set_attempts(&self, chunk: &Chunk, attempts: i64) -> Result<()>;
+    /// Adds to a batch's ended and unsuccessful chunks.
+    fn count_ended(&self, batch: Row, ended: i64, unsuccessful: i64) -> Result<()>;
+    /// Keeps the reply to a request with a key.
+    fn keep_answer(&self, key: &str, operation: &str, fingerprint: &[u8], reply: &str) -> Result<()>;
+    /// Indexes the receipts that are not yet searchable.
+    fn index_receipts(&self) -> Result<()>;
+}
+
+/// A closure that a store runs in a transaction; it keeps its own answer.
+pub trait WriteJob: Send {
+    /// Runs it; `false` takes back all that it wrote.
+    fn run(&mut self, tx: &dyn Write) -> bool;
+    /// Called once: after the commit, or with why there was none.
+    fn finish(self: Box<Self>, committed: Result<()>);
+}
+
+/// A closure that a store runs over one moment of its state.
+pub type ReadJob = Box<dyn FnOnce(Result<&dyn Read>) + Send>;
+
+/// A place to collect a batch's items, in the order of their chunks, before anything is stored.
+pub trait Staging: Send {
+    /// Takes an item of a group; refuses a key it has already.
+    fn push(&mut self, item: &Item, sort: &str, label: &str) -> Result<()>;
+    /// The groups in order: label and how many items.
+    fn groups(&mut self) -> Result<Vec<(String, u64)>>;
+    /// All items in the order of the groups: key and fields.
+    fn each(&mut self, visit: &mut dyn FnMut(&str, &str) -> Result<()>) -> Result<()>;
+}
+
+/// A durable store, shared by any number of processes.
+pub trait Store: Send + Sync {
+    /// Hands over a write; it is answered after its commit is on disk.
+    fn submit(&self, job: Box<dyn WriteJob>);
+    /// Hands over a read.
+    fn look(&self, job: ReadJob);
+    /// An empty place to collect items.
+    fn staging(&self) -> Result<Box<dyn Staging>>;
+    /// The folder beside the store, for what belongs to it.
+    fn folder(&self) -> &std::path::Path;
+}
+
+/// A claim as it stands after `task` was won.
+pub fn claimed(task: &mut Task, claim: Claim) {
+    task.generation += 1;
+    task.status = Status::InProgress;
+    task.assignee = Some(claim.worker.clone());
+    task.claim = Some(claim);
+}

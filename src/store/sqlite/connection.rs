@@ -1,0 +1,246 @@
+//! Opening the file: what is refused before SQLite touches it, and how every connection is set.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, OpenFlags};
+
+use super::rows::sql_error;
+use super::ticket::Ticket;
+use crate::error::{Code, Error, Result};
+
+mod migrations {
+    refinery::embed_migrations!("migrations");
+}
+
+/// The newest schema this program knows.
+pub const SCHEMA_VERSION: i64 = 1;
+
+/// What marks a SQLite file as a Docket store; see `migrations/V1`.
+const APPLICATION_ID: i64 = 0x446F_636B;
+
+/// SQLite before this can corrupt a file when its log is reset.
+const OLDEST_SQLITE: i32 = 3_051_003;
+
+/// How long a connection waits for a lock that is not ours to queue for.
+pub(super) const BUSY_WAIT: Duration = Duration::from_secs(60);
+
+/// The folder that a store lies in.
+pub(super) fn folder_of(path: &Path) -> PathBuf {
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder.to_owned(),
+        _ => PathBuf::from("."),
+    }
+}
+
+/// Opens the connection that writes, making or migrating the file where needed.
+pub(super) fn open(path: &Path) -> Result<Connection> {
+    if rusqlite::version_number() < OLDEST_SQLITE {
+        return Err(Error::new(
+            Code::Internal,
+            format!("SQLite {} is too old: Docket needs 3.51.3 or newer", rusqlite::version()),
+        ));
+    }
+    make_private(path)?;
+    let version = refuse_foreign(path)?;
+    let mut connection = Connection::open_with_flags(
+        path,
+        OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
+    )
+    .map_err(|error| sql_error("the store cannot be opened", error))?;
+    // Until the version is known, closing must not fold the log into the file.
+    connection
+        .set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)
+        .map_err(|error| sql_error("the store cannot be set up", error))?;
+    connection.busy_timeout(BUSY_WAIT).map_err(|error| sql_error("the store cannot be set up", error))?;
+    if version != SCHEMA_VERSION {
+        let ticket = Ticket::open(path)?;
+        let _turn = ticket.take()?;
+        migrate(&mut connection, path)?;
+    } else {
+        refuse_newer(&connection, path)?;
+    }
+    set_up(&connection)?;
+    connection
+        .set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)
+        .map_err(|error| sql_error("the store cannot be set up", error))?;
+    Ok(connection)
+}
+
+/// Opens a connection that only reads.
+pub(super) fn open_reader(path: &Path) -> Result<Connection> {
+    let connection =
+        Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)
+            .map_err(|error| sql_error("the store cannot be opened for reading", error))?;
+    connection
+        .busy_timeout(BUSY_WAIT)
+        .and_then(|()| {
+            connection.execute_batch(
+                "PRAGMA trusted_schema = OFF; PRAGMA mmap_size = 0; PRAGMA cache_size = -2000;",
+            )
+        })
+        .map_err(|error| sql_error("the store cannot be set up for reading", error))?;
+    connection.set_prepared_statement_cache_capacity(64);
+    Ok(connection)
+}
+
+fn set_up(connection: &Connection) -> Result<()> {
+    let mode: String = connection
+        .query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))
+        .map_err(|error| sql_error("the store cannot keep a write-ahead log", error))?;
+    if !mode.eq_ignore_ascii_case("wal") {
+        return Err(Error::new(
+            Code::Internal,
+            format!(
+                "the store's file system does not support a write-ahead log (journal mode '{mode}'); keep it on a local disk"
+            ),
+        ));
+    }
+    connection
+        .execute_batch(
+            "PRAGMA synchronous = FULL;
+             PRAGMA foreign_keys = ON;
+             PRAGMA recursive_triggers = ON;
+             PRAGMA trusted_schema = OFF;
+             PRAGMA mmap_size = 0;
+             PRAGMA cache_size = -4000;
+             PRAGMA journal_size_limit = 67108864;",
+        )
+        .map_err(|error| sql_error("the store cannot be set up", error))?;
+    connection.set_prepared_statement_cache_capacity(128);
+    Ok(())
+}
+
+/// Makes the folder (0700) and an empty file (0600), before SQLite would with wider rights.
+fn make_private(path: &Path) -> Result<()> {
+    let folder = folder_of(path);
+    if !folder.exists() {
+        let mut builder = fs::DirBuilder::new();
+        builder.recursive(true);
+        #[cfg(unix)]
+        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+        builder.create(&folder).map_err(|error| cannot(path, "its folder cannot be made", error))?;
+    }
+    if path.exists() {
+        return Ok(());
+    }
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    match options.open(path) {
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(cannot(path, "it cannot be made", error)),
+    }
+}
+
+/// Reads the header as plain bytes, before SQLite holds any lock that closing could drop:
+/// refuses what isn't SQLite's, isn't Docket's, or is a newer Docket's. Gives its version.
+fn refuse_foreign(path: &Path) -> Result<i64> {
+    let metadata = fs::metadata(path).map_err(|error| cannot(path, "it cannot be read", error))?;
+    if !metadata.is_file() {
+        return Err(Error::invalid(format!(
+            "store {}: not a regular file; --db or DOCKET_DB names one",
+            path.display()
+        )));
+    }
+    let mut header = [0_u8; 100];
+    let mut file = File::open(path).map_err(|error| cannot(path, "it cannot be read", error))?;
+    let mut have = 0;
+    while have < header.len() {
+        match file.read(&mut header[have..]) {
+            Ok(0) => break,
+            Ok(count) => have += count,
+            Err(error) => return Err(cannot(path, "it cannot be read", error)),
+        }
+    }
+    if have == 0 {
+        return Ok(0);
+    }
+    if have < header.len() || !header.starts_with(b"SQLite format 3\0") {
+        return Err(Error::invalid(format!(
+            "store {}: not a SQLite file; it was left as it is. --db or DOCKET_DB names another",
+            path.display()
+        )));
+    }
+    let number = |at: usize| {
+        i64::from(u32::from_be_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]]))
+    };
+    // The header's version is as old as the last checkpoint; what the log adds is looked at once opened.
+    let (version, application) = (number(60), number(68));
+    if version > SCHEMA_VERSION {
+        return Err(newer(path, version));
+    }
+    if application != APPLICATION_ID && (application != 0 || version != 0) {
+        return Err(foreign(path));
+    }
+    Ok(version)
+}
+
+/// The same check over what SQLite sees, log and all.
+fn refuse_newer(connection: &Connection, path: &Path) -> Result<i64> {
+    let read = |sql: &str| connection.query_row(sql, [], |row| row.get::<_, i64>(0));
+    let pragma: i64 =
+        read("PRAGMA user_version").map_err(|error| sql_error("the store cannot be read", error))?;
+    let tables: i64 = read("SELECT count(*) FROM sqlite_schema WHERE name = 'refinery_schema_history'")
+        .map_err(|error| sql_error("the store cannot be read", error))?;
+    let history: i64 = if tables == 0 {
+        0
+    } else {
+        read("SELECT ifnull(max(version), 0) FROM refinery_schema_history")
+            .map_err(|error| sql_error("the store cannot be read", error))?
+    };
+    let version = pragma.max(history);
+    if version > SCHEMA_VERSION {
+        return Err(newer(path, version));
+    }
+    Ok(version)
+}
+
+fn migrate(connection: &mut Connection, path: &Path) -> Result<()> {
+    if refuse_newer(connection, path)? == SCHEMA_VERSION {
+        return Ok(());
+    }
+    let others: i64 = connection
+        .query_row("SELECT count(*) FROM sqlite_schema WHERE name NOT LIKE 'refinery_%' AND (SELECT application_id FROM pragma_application_id) = 0", [], |row| row.get(0))
+        .map_err(|error| sql_error("the store cannot be read", error))?;
+    if others > 0 {
+        return Err(foreign(path));
+    }
+    connection
+        .query_row("PRAGMA journal_mode = WAL", [], |_| Ok(()))
+        .map_err(|error| sql_error("the store cannot keep a write-ahead log", error))?;
+    migrations::migrations::runner()
+        .run(connection)
+        .map_err(|error| Error::internal("the store's schema cannot be brought up to date", error))?;
+    Ok(())
+}
+
+fn newer(path: &Path, version: i64) -> Error {
+    Error::new(
+        Code::StoreNewer,
+        format!(
+            "store {} has schema {version}, this docket knows up to {SCHEMA_VERSION}: it was written by a newer docket and was left as it is. Update docket, or name another store with --db",
+            path.display()
+        ),
+    )
+}
+
+fn foreign(path: &Path) -> Error {
+    Error::invalid(format!(
+        "store {}: a SQLite file of another program; it was left as it is. --db or DOCKET_DB names another",
+        path.display()
+    ))
+}
+
+fn cannot(path: &Path, what: &str, error: std::io::Error) -> Error {
+    let code = match error.kind() {
+        std::io::ErrorKind::PermissionDenied | std::io::ErrorKind::ReadOnlyFilesystem => Code::ReadOnly,
+        _ => Code::Internal,
+    };
+    Error::new(code, format!("store {}: {what}", path.display())).caused_by(error)
+}

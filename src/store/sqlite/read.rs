@@ -1,0 +1,427 @@
+//! What is asked of the store, in SQL.
+
+use rusqlite::{named_params, params};
+
+use super::rows::{self, task_columns};
+use super::tx::Tx;
+use crate::error::{Error, Result};
+use crate::model::batch::{Batch, Chunk, StoredItem};
+use crate::model::id::TaskId;
+use crate::model::limits::LONGEST_LEASE_SECONDS;
+use crate::model::moment::Moment;
+use crate::model::receipt::Receipt;
+use crate::model::status::Status;
+use crate::model::task::{Row, Task};
+use crate::store::{After, Filter, Read, Total};
+
+/// How many rows are counted where no tally tells; beyond it a total is "at least".
+const COUNTED: u64 = 1_000;
+
+/// The condition that every list shares, after the index has led to a lane.
+macro_rules! matching {
+    () => {
+        "AND (:type IS NULL OR t.type = :type)
+         AND (:priority IS NULL OR t.priority = :priority)
+         AND (:priority_max IS NULL OR t.priority <= :priority_max)
+         AND (:project IS NULL OR t.project = :project)
+         AND (:assignee IS NULL OR t.assignee = :assignee)
+         AND (:parent IS NULL OR t.parent = :parent)
+         AND (:tags IS NULL OR NOT EXISTS (
+              SELECT 1 FROM json_each(:tags) wanted
+               WHERE wanted.value NOT IN (SELECT value FROM json_each(t.tags))))"
+    };
+}
+
+/// One lane of a list, led by an index; `$by` is the index's first condition.
+macro_rules! lane_sql {
+    ($by:literal) => {
+        concat!(
+            "SELECT ",
+            task_columns!(),
+            " FROM task t WHERE ",
+            $by,
+            " t.lane = :lane
+             AND (t.priority, t.position, t.n) > (:after_priority, :after_position, :after_n) ",
+            matching!(),
+            " ORDER BY t.priority, t.position, t.n LIMIT :limit"
+        )
+    };
+}
+
+macro_rules! chunk_columns {
+    () => {
+        "c.task, c.batch, (SELECT b.id FROM task b WHERE b.n = c.batch), c.number, c.span, c.attempts, \
+         c.total, c.done, c.failed, c.skipped"
+    };
+}
+
+const ITEM: &str =
+    "SELECT chunk, position, key, fields, outcome, category, receipt FROM item WHERE batch = ?1 AND key = ?2";
+
+impl Filter {
+    /// The lanes to look into: a status that is `active` has two, those that are ready come first.
+    fn lanes(&self) -> Vec<&'static str> {
+        if self.ready {
+            return if self.status.is_none_or(|status| status == Status::Active) {
+                vec!["active"]
+            } else {
+                vec![]
+            };
+        }
+        match self.status {
+            Some(Status::Active) => vec!["active", "held"],
+            Some(status) => vec![status.as_str()],
+            None => Status::ALL.iter().map(|status| status.as_str()).chain(["held"]).collect(),
+        }
+    }
+
+    fn tags_json(&self) -> Option<String> {
+        (!self.tags.is_empty()).then(|| serde_json::Value::from(self.tags.clone()).to_string())
+    }
+
+    /// Whether the tally's columns are all that is asked for.
+    fn is_tallied(&self) -> bool {
+        self.assignee.is_none() && self.parent.is_none() && self.tags.is_empty()
+    }
+}
+
+impl Tx<'_> {
+    fn lane(&self, filter: &Filter, lane: &str, after: After, limit: usize) -> Result<Vec<Task>> {
+        let sql = if filter.parent.is_some() {
+            lane_sql!("t.parent = :parent AND")
+        } else if filter.assignee.is_some() {
+            lane_sql!("t.assignee = :assignee AND")
+        } else if filter.project.is_some() {
+            lane_sql!("t.project = :project AND")
+        } else {
+            lane_sql!("")
+        };
+        self.all(
+            sql,
+            named_params! {
+                ":lane": lane,
+                ":after_priority": after.0, ":after_position": after.1, ":after_n": after.2,
+                ":type": filter.kind.map(|kind| kind.as_str()),
+                ":priority": filter.priority, ":priority_max": filter.priority_max,
+                ":project": filter.project, ":assignee": filter.assignee, ":parent": filter.parent,
+                ":tags": filter.tags_json(),
+                ":limit": i64::try_from(limit).unwrap_or(i64::MAX),
+            },
+            rows::task,
+        )
+    }
+}
+
+impl Read for Tx<'_> {
+    fn now(&self) -> Moment {
+        self.now
+    }
+
+    fn sequence(&self) -> Result<u64> {
+        Ok(self
+            .first("SELECT max(changed) FROM task", [], |row| row.get::<_, Option<u64>>(0))?
+            .flatten()
+            .unwrap_or(0))
+    }
+
+    fn task(&self, id: &TaskId) -> Result<Task> {
+        self.first(
+            concat!("SELECT ", task_columns!(), " FROM task t WHERE t.id = ?1"),
+            [id.as_str()],
+            rows::task,
+        )?
+        .ok_or_else(|| Error::not_found(format!("No task '{id}'; list_tasks shows ids")))
+    }
+
+    fn task_at(&self, row: Row) -> Result<Task> {
+        self.first(concat!("SELECT ", task_columns!(), " FROM task t WHERE t.n = ?1"), [row], rows::task)?
+            .ok_or_else(|| Error::not_found(format!("No task in row {row}")))
+    }
+
+    fn list(&self, filter: &Filter, after: Option<After>, limit: usize) -> Result<Vec<Task>> {
+        let after = after.unwrap_or((i64::MIN, i64::MIN, i64::MIN));
+        let mut found = Vec::new();
+        for lane in filter.lanes() {
+            found.extend(self.lane(filter, lane, after, limit)?);
+        }
+        found.sort_by_key(|task| (task.priority, task.order, task.row));
+        found.truncate(limit);
+        Ok(found)
+    }
+
+    fn total(&self, filter: &Filter) -> Result<Total> {
+        if filter.is_tallied() {
+            let mut count = 0;
+            for lane in filter.lanes() {
+                count += self
+                    .first(
+                        "SELECT ifnull(sum(count), 0) FROM tally
+                          WHERE (?1 IS NULL OR project = ?1) AND lane = ?2 AND (?3 IS NULL OR type = ?3)
+                            AND (?4 IS NULL OR priority = ?4) AND (?5 IS NULL OR priority <= ?5)",
+                        params![
+                            filter.project,
+                            lane,
+                            filter.kind.map(|kind| kind.as_str()),
+                            filter.priority,
+                            filter.priority_max
+                        ],
+                        |row| row.get::<_, u64>(0),
+                    )?
+                    .unwrap_or(0);
+            }
+            return Ok(Total { count, at_least: false });
+        }
+        let limit = usize::try_from(COUNTED).unwrap_or(usize::MAX);
+        let mut count = 0;
+        for lane in filter.lanes() {
+            count += self.lane(filter, lane, (i64::MIN, i64::MIN, i64::MIN), limit)?.len() as u64;
+            if count >= COUNTED {
+                return Ok(Total { count: COUNTED, at_least: true });
+            }
+        }
+        Ok(Total { count, at_least: false })
+    }
+
+    fn changed_since(&self, filter: &Filter, since: u64, limit: usize) -> Result<Vec<Task>> {
+        let lanes = serde_json::Value::from(filter.lanes()).to_string();
+        self.all(
+            concat!(
+                "SELECT ",
+                task_columns!(),
+                " FROM task t INDEXED BY task_by_change
+                  WHERE t.changed > :since AND t.lane IN (SELECT value FROM json_each(:lanes)) ",
+                matching!(),
+                " ORDER BY t.changed LIMIT :limit"
+            ),
+            named_params! {
+                ":since": since, ":lanes": lanes,
+                ":type": filter.kind.map(|kind| kind.as_str()),
+                ":priority": filter.priority, ":priority_max": filter.priority_max,
+                ":project": filter.project, ":assignee": filter.assignee, ":parent": filter.parent,
+                ":tags": filter.tags_json(),
+                ":limit": i64::try_from(limit).unwrap_or(i64::MAX),
+            },
+            rows::task,
+        )
+    }
+
+    fn dependencies(&self, row: Row, soft: bool) -> Result<Vec<TaskId>> {
+        self.all(
+            "SELECT t.id FROM dependency d JOIN task t ON t.n = d.needs WHERE d.task = ?1 AND d.soft = ?2 ORDER BY d.position",
+            params![row, soft],
+            |row| row.get(0).map(TaskId::stored),
+        )
+    }
+
+    fn dependents(&self, row: Row, limit: usize) -> Result<Vec<TaskId>> {
+        self.all(
+            "SELECT t.id FROM dependency d JOIN task t ON t.n = d.task WHERE d.needs = ?1 ORDER BY d.soft, t.n LIMIT ?2",
+            params![row, limit],
+            |row| row.get(0).map(TaskId::stored),
+        )
+    }
+
+    fn waiting_rows(&self, row: Row) -> Result<Vec<Row>> {
+        self.all("SELECT task FROM dependency WHERE needs = ?1 AND soft = 0", [row], |row| row.get(0))
+    }
+
+    fn children(&self, row: Row, limit: usize) -> Result<Vec<TaskId>> {
+        self.all("SELECT id FROM task WHERE parent = ?1 ORDER BY n LIMIT ?2", params![row, limit], |row| {
+            row.get(0).map(TaskId::stored)
+        })
+    }
+
+    fn depends_through(&self, from: Row, to: Row) -> Result<bool> {
+        Ok(self
+            .first(
+                "WITH RECURSIVE reached(n) AS (
+                   SELECT ?1 UNION SELECT d.needs FROM dependency d JOIN reached r ON d.task = r.n)
+                 SELECT 1 FROM reached WHERE n = ?2",
+                [from, to],
+                |_| Ok(()),
+            )?
+            .is_some())
+    }
+
+    fn lies_beneath(&self, from: Row, above: Row) -> Result<bool> {
+        Ok(self
+            .first(
+                "WITH RECURSIVE chain(n) AS (
+                   SELECT ?1 UNION SELECT t.parent FROM task t JOIN chain c ON t.n = c.n WHERE t.parent IS NOT NULL)
+                 SELECT 1 FROM chain WHERE n = ?2",
+                [from, above],
+                |_| Ok(()),
+            )?
+            .is_some())
+    }
+
+    fn opening(&self, row: Row) -> Result<String> {
+        Ok(self.first("SELECT opening FROM task WHERE n = ?1", [row], |row| row.get(0))?.unwrap_or_default())
+    }
+
+    fn preview(&self, row: Row, chars: usize) -> Result<String> {
+        Ok(self
+            .first(
+                "SELECT CASE WHEN t.opening <> '' THEN substr(t.opening, 1, ?2)
+                        ELSE ifnull((SELECT substr(r.text, 1, ?2) FROM receipt r WHERE r.task = t.n AND r.number = 1), '') END
+                   FROM task t WHERE t.n = ?1",
+                params![row, chars],
+                |row| row.get(0),
+            )?
+            .unwrap_or_default())
+    }
+
+    fn receipts(&self, row: Row, after: u64, limit: usize) -> Result<Vec<Receipt>> {
+        self.all(
+            "SELECT number, at, author, text, item, outcome, category, late FROM receipt
+              WHERE task = ?1 AND number > ?2 ORDER BY number LIMIT ?3",
+            params![row, after, limit],
+            rows::receipt,
+        )
+    }
+
+    fn hashed_receipts(&self, row: Row, after: u64, limit: usize) -> Result<Vec<(Receipt, [u8; 32])>> {
+        self.all(
+            "SELECT number, at, author, text, item, outcome, category, late, hash FROM receipt
+              WHERE task = ?1 AND number > ?2 ORDER BY number LIMIT ?3",
+            params![row, after, limit],
+            |row| Ok((rows::receipt(row)?, row.get(8)?)),
+        )
+    }
+
+    fn batch(&self, row: Row) -> Result<Option<Batch>> {
+        self.first(
+            "SELECT task, instructions, key, split, max_chunk, max_parallel, max_attempts, command, chunks, ended,
+                    unsuccessful, started, total, done, failed, skipped FROM batch WHERE task = ?1",
+            [row],
+            rows::batch,
+        )
+    }
+
+    fn chunk(&self, row: Row) -> Result<Option<Chunk>> {
+        self.first(concat!("SELECT ", chunk_columns!(), " FROM chunk c WHERE c.task = ?1"), [row], |row| {
+            rows::chunk(row, 0)
+        })
+    }
+
+    fn chunks(&self, batch: Row, after: u64, limit: usize) -> Result<Vec<(Chunk, Task)>> {
+        self.all(
+            concat!(
+                "SELECT ",
+                task_columns!(),
+                ", ",
+                chunk_columns!(),
+                " FROM chunk c JOIN task t ON t.n = c.task
+                  WHERE c.batch = ?1 AND c.number > ?2 ORDER BY c.number LIMIT ?3"
+            ),
+            params![batch, after, limit],
+            |row| Ok((rows::chunk(row, 29)?, rows::task(row)?)),
+        )
+    }
+
+    fn items(&self, chunk: Row, after: u64, limit: usize, open: bool) -> Result<Vec<StoredItem>> {
+        self.all(
+            "SELECT chunk, position, key, fields, outcome, category, receipt FROM item
+              WHERE chunk = ?1 AND position > ?2 AND (?4 = 0 OR outcome IS NULL) ORDER BY position LIMIT ?3",
+            params![chunk, after, limit, open],
+            rows::item,
+        )
+    }
+
+    fn item(&self, batch: Row, key: &str) -> Result<Option<StoredItem>> {
+        self.first(ITEM, params![batch, key], rows::item)
+    }
+
+    fn failed_items(&self, batch: Row, limit: usize) -> Result<Vec<(TaskId, StoredItem)>> {
+        self.all(
+            "SELECT i.chunk, i.position, i.key, i.fields, i.outcome, i.category, i.receipt, t.id
+               FROM chunk c JOIN item i ON i.chunk = c.task JOIN task t ON t.n = c.task
+              WHERE c.batch = ?1 AND c.failed > 0 AND i.outcome = 'failed' ORDER BY c.number, i.position LIMIT ?2",
+            params![batch, limit],
+            |row| Ok((TaskId::stored(row.get(7)?), rows::item(row)?)),
+        )
+    }
+
+    fn receipt(&self, row: Row, number: u64) -> Result<Option<Receipt>> {
+        self.first(
+            "SELECT number, at, author, text, item, outcome, category, late FROM receipt WHERE task = ?1 AND number = ?2",
+            params![row, number],
+            rows::receipt,
+        )
+    }
+
+    fn categories(&self, row: Row) -> Result<Vec<(String, u64)>> {
+        self.all(
+            "SELECT name, count FROM category WHERE task = ?1 AND count > 0 ORDER BY count DESC, name",
+            [row],
+            |row| Ok((row.get(0)?, row.get(1)?)),
+        )
+    }
+
+    fn answered(&self, key: &str) -> Result<Option<(String, Vec<u8>, String)>> {
+        self.first("SELECT operation, fingerprint, reply FROM request WHERE key = ?1", [key], |row| {
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+        })
+    }
+
+    fn expired(&self, limit: usize) -> Result<Vec<Task>> {
+        self.all(
+            concat!(
+                "SELECT ", task_columns!(), " FROM task t INDEXED BY task_by_lease
+                  WHERE t.status = 'in_progress' AND (t.expires <= ?1 OR t.expires > ?2) ORDER BY t.expires LIMIT ?3"
+            ),
+            params![self.now.millis(), self.now.saturating_add_secs(LONGEST_LEASE_SECONDS).millis(), limit],
+            rows::task,
+        )
+    }
+
+    fn next_expiry(&self) -> Result<Option<Moment>> {
+        Ok(self
+            .first(
+                "SELECT min(expires) FROM task INDEXED BY task_by_lease WHERE status = 'in_progress' AND expires > ?1",
+                [self.now.millis()],
+                |row| row.get::<_, Option<i64>>(0),
+            )?
+            .flatten()
+            .map(Moment::from_millis))
+    }
+
+    fn idle_since(&self, moment: Moment, limit: usize) -> Result<Vec<Task>> {
+        self.all(
+            concat!(
+                "SELECT ", task_columns!(), " FROM task t
+                  WHERE t.lane = 'in_progress' AND t.role <> 'batch' AND t.updated <= ?1 ORDER BY t.priority, t.position, t.n LIMIT ?2"
+            ),
+            params![moment.millis(), limit],
+            rows::task,
+        )
+    }
+
+    fn search(&self, words: &str, filter: &Filter, limit: usize) -> Result<Vec<Task>> {
+        // Titles weigh more than openings; a task found both ways is shown once.
+        self.all(
+            concat!(
+                "WITH hit(n, rank) AS (
+                   SELECT rowid, bm25(task_text, 4.0, 1.0) FROM task_text WHERE task_text MATCH ?1
+                   UNION ALL
+                   SELECT (SELECT r.task FROM receipt r WHERE r.n = receipt_text.rowid), bm25(receipt_text)
+                     FROM receipt_text WHERE receipt_text MATCH ?1)
+                 SELECT ", task_columns!(), " FROM (SELECT n, min(rank) AS rank FROM hit GROUP BY n) h JOIN task t ON t.n = h.n
+                  WHERE (?2 IS NULL OR t.project = ?2) AND (?3 IS NULL OR t.status = ?3) ORDER BY h.rank, t.n LIMIT ?4"
+            ),
+            params![words, filter.project, filter.status.map(|status| status.as_str()), limit],
+            rows::task,
+        )
+    }
+
+    fn open_batches(&self, project: Option<&str>, limit: usize) -> Result<Vec<Task>> {
+        self.all(
+            concat!(
+                "SELECT ", task_columns!(), " FROM batch b JOIN task t ON t.n = b.task
+                  WHERE b.ended < b.chunks AND t.status <> 'cancelled' AND (?1 IS NULL OR t.project = ?1) ORDER BY t.n DESC LIMIT ?2"
+            ),
+            params![project, limit],
+            rows::task,
+        )
+    }
+}

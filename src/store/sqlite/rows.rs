@@ -1,0 +1,186 @@
+//! Rows into values, and SQLite's errors into ours: each in one place.
+
+use rusqlite::types::Type;
+use rusqlite::{ErrorCode, Row as SqlRow};
+
+use crate::error::{Code, Error};
+use crate::model::batch::{Batch, Chunk, Counts, Settled, StoredItem};
+use crate::model::claim::Claim;
+use crate::model::id::{TaskId, Token};
+use crate::model::moment::Moment;
+use crate::model::receipt::Receipt;
+use crate::model::task::Task;
+
+/// The columns that [`task`] reads, for a table named `t`.
+macro_rules! task_columns {
+    () => {
+        "t.n, t.id, t.title, t.type, t.status, t.priority, t.position, t.project, t.parent, t.assignee, t.due, \
+         t.tags, t.effort, t.context, t.complexity, t.role, t.boxes, t.receipts, t.blockers, t.created, t.updated, \
+         t.changed, t.generation, t.worker, t.token, t.since, t.expires, t.lease, \
+         (SELECT p.id FROM task p WHERE p.n = t.parent)"
+    };
+}
+pub(super) use task_columns;
+
+fn word<T: std::str::FromStr<Err = String>>(row: &SqlRow<'_>, column: usize) -> rusqlite::Result<T> {
+    let text: String = row.get(column)?;
+    text.parse()
+        .map_err(|error: String| rusqlite::Error::FromSqlConversionFailure(column, Type::Text, error.into()))
+}
+
+fn maybe_word<T: std::str::FromStr<Err = String>>(
+    row: &SqlRow<'_>,
+    column: usize,
+) -> rusqlite::Result<Option<T>> {
+    match row.get_ref(column)? {
+        rusqlite::types::ValueRef::Null => Ok(None),
+        _ => word(row, column).map(Some),
+    }
+}
+
+fn moment(row: &SqlRow<'_>, column: usize) -> rusqlite::Result<Moment> {
+    row.get(column).map(Moment::from_millis)
+}
+
+pub(super) fn json<T: serde::de::DeserializeOwned>(row: &SqlRow<'_>, column: usize) -> rusqlite::Result<T> {
+    let text = row.get_ref(column)?.as_str()?;
+    serde_json::from_str(text)
+        .map_err(|error| rusqlite::Error::FromSqlConversionFailure(column, Type::Text, Box::new(error)))
+}
+
+pub(super) fn task(row: &SqlRow<'_>) -> rusqlite::Result<Task> {
+    let role: String = row.get(15)?;
+    let worker: Option<String> = row.get(23)?;
+    let claim = match worker {
+        None => None,
+        Some(worker) => Some(Claim {
+            worker,
+            token: row.get::<_, Option<String>>(24)?.map(Token::stored),
+            since: moment(row, 25)?,
+            expires_at: moment(row, 26)?,
+            lease_seconds: row.get(27)?,
+        }),
+    };
+    Ok(Task {
+        row: row.get(0)?,
+        id: TaskId::stored(row.get(1)?),
+        title: row.get(2)?,
+        kind: word(row, 3)?,
+        status: word(row, 4)?,
+        priority: row.get(5)?,
+        order: row.get(6)?,
+        project: row.get(7)?,
+        parent_row: row.get(8)?,
+        parent: row.get::<_, Option<String>>(28)?.map(TaskId::stored),
+        assignee: row.get(9)?,
+        due: row.get::<_, Option<i64>>(10)?.map(Moment::from_millis),
+        tags: json(row, 11)?,
+        effort: row.get(12)?,
+        context: row.get(13)?,
+        complexity: maybe_word(row, 14)?,
+        is_chunk: role == "chunk",
+        is_batch: role == "batch",
+        boxes: row.get(16)?,
+        receipts: row.get(17)?,
+        blockers: row.get(18)?,
+        created: moment(row, 19)?,
+        updated: moment(row, 20)?,
+        changed: row.get(21)?,
+        generation: row.get(22)?,
+        claim,
+    })
+}
+
+/// Columns: number, at, author, text, item, outcome, category, late.
+pub(super) fn receipt(row: &SqlRow<'_>) -> rusqlite::Result<Receipt> {
+    Ok(Receipt {
+        number: row.get(0)?,
+        at: moment(row, 1)?,
+        author: row.get(2)?,
+        text: row.get(3)?,
+        item: row.get(4)?,
+        outcome: maybe_word(row, 5)?,
+        category: row.get(6)?,
+        late: row.get(7)?,
+    })
+}
+
+fn counts(row: &SqlRow<'_>, column: usize) -> rusqlite::Result<Counts> {
+    Ok(Counts {
+        total: row.get(column)?,
+        done: row.get(column + 1)?,
+        failed: row.get(column + 2)?,
+        skipped: row.get(column + 3)?,
+    })
+}
+
+/// Columns: task, instructions, key, split, max_chunk, max_parallel, max_attempts, command, chunks,
+/// ended, unsuccessful, started, total, done, failed, skipped.
+pub(super) fn batch(row: &SqlRow<'_>) -> rusqlite::Result<Batch> {
+    Ok(Batch {
+        row: row.get(0)?,
+        instructions: row.get(1)?,
+        key: row.get(2)?,
+        split: row.get(3)?,
+        max_chunk: row.get(4)?,
+        max_parallel: row.get(5)?,
+        max_attempts: row.get(6)?,
+        command: match row.get_ref(7)? {
+            rusqlite::types::ValueRef::Null => None,
+            _ => Some(json(row, 7)?),
+        },
+        chunks: row.get(8)?,
+        ended: row.get(9)?,
+        unsuccessful: row.get(10)?,
+        started: row.get::<_, Option<i64>>(11)?.map(Moment::from_millis),
+        counts: counts(row, 12)?,
+    })
+}
+
+/// Columns from `at` on: task, batch, batch's id, number, span, attempts, total, done, failed, skipped.
+pub(super) fn chunk(row: &SqlRow<'_>, at: usize) -> rusqlite::Result<Chunk> {
+    Ok(Chunk {
+        row: row.get(at)?,
+        batch: row.get(at + 1)?,
+        batch_id: TaskId::stored(row.get(at + 2)?),
+        number: row.get(at + 3)?,
+        span: row.get(at + 4)?,
+        attempts: row.get(at + 5)?,
+        counts: counts(row, at + 6)?,
+    })
+}
+
+/// Columns: chunk, position, key, fields, outcome, category, receipt.
+pub(super) fn item(row: &SqlRow<'_>) -> rusqlite::Result<StoredItem> {
+    let settled = match maybe_word(row, 4)? {
+        None => None,
+        Some(outcome) => Some(Settled { outcome, category: row.get(5)?, receipt: row.get(6)? }),
+    };
+    Ok(StoredItem {
+        chunk: row.get(0)?,
+        position: row.get(1)?,
+        key: row.get(2)?,
+        fields: json(row, 3)?,
+        settled,
+    })
+}
+
+/// What a caller is told of an error of SQLite's.
+pub(super) fn sql_error(what: &str, error: rusqlite::Error) -> Error {
+    let code = error.sqlite_error_code();
+    let (code, message) = match code {
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
+            (Code::Busy, format!("{what}: another program holds the store; try again"))
+        }
+        Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied | ErrorCode::CannotOpen) => {
+            (Code::ReadOnly, format!("{what}: check the permissions of the store's file and folder"))
+        }
+        Some(ErrorCode::DiskFull) => (
+            Code::Internal,
+            format!("{what}: the disk is full; nothing was changed. Free some space and try again"),
+        ),
+        Some(ErrorCode::NotADatabase) => (Code::InvalidArgument, format!("{what}: it is not a SQLite file")),
+        _ => (Code::Internal, what.to_owned()),
+    };
+    Error::new(code, message).caused_by(error)
+}

@@ -1,0 +1,102 @@
+//! Items on their way into a batch: in a temporary table that SQLite spills to disk, so that a
+//! million of them don't stand in memory, and apart from the store, so that nobody waits meanwhile.
+
+use rusqlite::{Connection, ErrorCode, params};
+
+use super::rows::sql_error;
+use crate::error::{Error, Result};
+use crate::items::Item;
+use crate::model::text::excerpt;
+use crate::store::Staging;
+
+/// A private database that ends with this value.
+pub(super) struct TemporaryTable {
+    connection: Connection,
+}
+
+fn failed(error: rusqlite::Error) -> Error {
+    sql_error("the items could not be put aside for splitting", error)
+}
+
+impl TemporaryTable {
+    /// An empty one.
+    pub(super) fn new() -> Result<Self> {
+        // An empty name is SQLite's word for a private file that goes away by itself.
+        let connection = Connection::open("").map_err(failed)?;
+        connection
+            .execute_batch(
+                "PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA cache_size = -16000;
+                 CREATE TABLE part (n INTEGER PRIMARY KEY, sort TEXT NOT NULL, label TEXT NOT NULL, count INTEGER NOT NULL, UNIQUE (sort, label)) STRICT;
+                 CREATE TABLE item (n INTEGER PRIMARY KEY, part INTEGER NOT NULL, key TEXT NOT NULL UNIQUE, place TEXT NOT NULL, fields TEXT NOT NULL) STRICT;
+                 BEGIN;",
+            )
+            .map_err(failed)?;
+        Ok(TemporaryTable { connection })
+    }
+
+    fn first_place(&self, key: &str) -> Result<String> {
+        self.connection
+            .query_row("SELECT place FROM item WHERE key = ?1", [key], |row| row.get(0))
+            .map_err(failed)
+    }
+}
+
+impl Staging for TemporaryTable {
+    fn push(&mut self, item: &Item, sort: &str, label: &str) -> Result<()> {
+        let part: i64 = self
+            .connection
+            .prepare_cached(
+                "INSERT INTO part (sort, label, count) VALUES (?1, ?2, 1)
+                 ON CONFLICT (sort, label) DO UPDATE SET count = count + 1 RETURNING n",
+            )
+            .and_then(|mut statement| statement.query_row([sort, label], |row| row.get(0)))
+            .map_err(failed)?;
+        let fields = serde_json::to_string(&item.fields)
+            .map_err(|error| Error::internal("an item could not be written as JSON", error))?;
+        let inserted = self
+            .connection
+            .prepare_cached("INSERT INTO item (part, key, place, fields) VALUES (?1, ?2, ?3, ?4)")
+            .and_then(|mut statement| {
+                statement.execute(params![part, item.key, item.place.to_string(), fields])
+            });
+        match inserted {
+            Ok(_) => Ok(()),
+            Err(error) if error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation) => {
+                Err(Error::invalid(format!(
+                    "items: {}: key '{}' is already used by {}; every item needs a key of its own (key=… names another field)",
+                    item.place,
+                    excerpt(&item.key),
+                    self.first_place(&item.key)?
+                )))
+            }
+            Err(error) => Err(failed(error)),
+        }
+    }
+
+    fn groups(&mut self) -> Result<Vec<(String, u64)>> {
+        self.connection
+            .prepare("SELECT label, count FROM part ORDER BY sort, n")
+            .and_then(|mut statement| {
+                statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
+            })
+            .map_err(failed)
+    }
+
+    fn each(&mut self, visit: &mut dyn FnMut(&str, &str) -> Result<()>) -> Result<()> {
+        // One group holds all in the order of reading: no sort is needed.
+        let parts = self.groups()?.len();
+        let sql = if parts <= 1 {
+            "SELECT key, fields FROM item ORDER BY n"
+        } else {
+            "SELECT i.key, i.fields FROM item i JOIN part p ON p.n = i.part ORDER BY p.sort, p.n, i.n"
+        };
+        let mut statement = self.connection.prepare(sql).map_err(failed)?;
+        let mut rows = statement.query([]).map_err(failed)?;
+        while let Some(row) = rows.next().map_err(failed)? {
+            let text =
+                |column: usize| row.get_ref(column).and_then(|value| Ok(value.as_str()?)).map_err(failed);
+            visit(text(0)?, text(1)?)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,329 @@
+//! What is written to the store, in SQL.
+
+use rusqlite::params;
+
+use super::tx::Tx;
+use crate::error::{Code, Error, Result};
+use crate::model::batch::{Batch, Chunk, StoredItem};
+use crate::model::checklist::has_box;
+use crate::model::receipt::{FIRST_HASH, Receipt};
+use crate::model::status::Outcome;
+use crate::model::task::{Row, Task};
+use crate::store::{NewReceipt, NewTask, Read, Write};
+
+/// How many receipts may wait before they are made searchable.
+const INDEX_AFTER: i64 = 1_000;
+
+fn tags(task: &Task) -> String {
+    serde_json::Value::from(task.tags.clone()).to_string()
+}
+
+impl Tx<'_> {
+    fn index_title(&self, row: Row, title: &str, opening: &str) -> Result<()> {
+        self.execute(
+            "INSERT OR REPLACE INTO task_text (rowid, title, opening) VALUES (?1, ?2, ?3)",
+            params![row, title, opening],
+        )?;
+        Ok(())
+    }
+
+    fn add_to_category(&self, row: Row, name: &str, count: i64) -> Result<()> {
+        self.execute(
+            "INSERT INTO category VALUES (?1, ?2, ?3) ON CONFLICT DO UPDATE SET count = count + excluded.count",
+            params![row, name, count],
+        )?;
+        Ok(())
+    }
+
+    /// Adds to the counts of a chunk and its batch alike.
+    fn add_counts(&self, chunk: &Chunk, outcome: Outcome, by: i64) -> Result<()> {
+        let by_outcome = |wanted: Outcome| if outcome == wanted { by } else { 0 };
+        let (done, failed, skipped) =
+            (by_outcome(Outcome::Done), by_outcome(Outcome::Failed), by_outcome(Outcome::Skipped));
+        self.execute(
+            "UPDATE chunk SET done = done + ?2, failed = failed + ?3, skipped = skipped + ?4 WHERE task = ?1",
+            params![chunk.row, done, failed, skipped],
+        )?;
+        self.execute(
+            "UPDATE batch SET done = done + ?2, failed = failed + ?3, skipped = skipped + ?4 WHERE task = ?1",
+            params![chunk.batch, done, failed, skipped],
+        )?;
+        Ok(())
+    }
+}
+
+impl Write for Tx<'_> {
+    fn insert_task(&self, new: &NewTask<'_>) -> Result<Row> {
+        let task = new.task;
+        let changed = self.sequence()? + 1;
+        let role = if task.is_batch {
+            "batch"
+        } else if task.is_chunk {
+            "chunk"
+        } else {
+            "task"
+        };
+        self.execute(
+            "INSERT INTO task (id, title, type, status, priority, position, project, parent, assignee, due, tags, effort,
+                               context, complexity, role, opening, boxes, created, updated, changed)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?18, ?19)",
+            params![
+                task.id.as_str(),
+                task.title,
+                task.kind.as_str(),
+                task.status.as_str(),
+                task.priority,
+                task.order,
+                task.project,
+                task.parent_row,
+                task.assignee,
+                task.due.map(|due| due.millis()),
+                tags(task),
+                task.effort,
+                task.context,
+                task.complexity.map(|complexity| complexity.as_str()),
+                role,
+                new.opening,
+                has_box(new.opening),
+                self.now.millis(),
+                changed,
+            ],
+        )?;
+        let row = self.connection.last_insert_rowid();
+        self.index_title(row, &task.title, new.opening)?;
+        Ok(row)
+    }
+
+    fn save_task(&self, task: &Task, generation: u64) -> Result<()> {
+        let changed = self.sequence()? + 1;
+        let title_before: Option<String> =
+            self.first("SELECT title FROM task WHERE n = ?1", [task.row], |row| row.get(0))?;
+        let claim = task.claim.as_ref();
+        let saved = self.execute(
+            "UPDATE task SET title = ?3, type = ?4, status = ?5, priority = ?6, position = ?7, project = ?8, parent = ?9,
+                    assignee = ?10, due = ?11, tags = ?12, effort = ?13, context = ?14, complexity = ?15, updated = ?16,
+                    changed = ?17, generation = ?18, worker = ?19, token = ?20, since = ?21, expires = ?22, lease = ?23
+              WHERE n = ?1 AND generation = ?2",
+            params![
+                task.row,
+                generation,
+                task.title,
+                task.kind.as_str(),
+                task.status.as_str(),
+                task.priority,
+                task.order,
+                task.project,
+                task.parent_row,
+                task.assignee,
+                task.due.map(|due| due.millis()),
+                tags(task),
+                task.effort,
+                task.context,
+                task.complexity.map(|complexity| complexity.as_str()),
+                self.now.millis(),
+                changed,
+                task.generation,
+                claim.map(|claim| claim.worker.as_str()),
+                claim.and_then(|claim| claim.token.as_ref()).map(|token| token.as_str()),
+                claim.map(|claim| claim.since.millis()),
+                claim.map(|claim| claim.expires_at.millis()),
+                claim.map(|claim| claim.lease_seconds),
+            ],
+        )?;
+        if saved != 1 {
+            return Err(Error::new(
+                Code::Conflict,
+                format!("Task {} was changed meanwhile; read it again", task.id),
+            ));
+        }
+        if title_before.as_deref() != Some(&task.title) {
+            self.index_title(task.row, &task.title, &self.opening(task.row)?)?;
+        }
+        Ok(())
+    }
+
+    fn set_dependencies(&self, row: Row, needs: &[Row], soft: bool) -> Result<()> {
+        self.execute("DELETE FROM dependency WHERE task = ?1 AND soft = ?2", params![row, soft])?;
+        for (position, need) in (0_i64..).zip(needs) {
+            self.execute(
+                "INSERT INTO dependency (task, needs, soft, position) VALUES (?1, ?2, ?3, ?4)",
+                params![row, need, soft, position],
+            )?;
+        }
+        Ok(())
+    }
+
+    fn count_blockers(&self, row: Row) -> Result<()> {
+        let changed = self.sequence()? + 1;
+        self.execute(
+            "UPDATE task SET changed = ?2, blockers = (
+                SELECT count(*) FROM dependency d JOIN task needed ON needed.n = d.needs
+                 WHERE d.task = ?1 AND d.soft = 0 AND needed.status <> 'done')
+              WHERE n = ?1",
+            params![row, changed],
+        )?;
+        Ok(())
+    }
+
+    fn append(&self, task: &Task, new: &NewReceipt<'_>) -> Result<u64> {
+        let last = self.first(
+            "SELECT number, hash FROM receipt WHERE task = ?1 ORDER BY number DESC LIMIT 1",
+            [task.row],
+            |row| Ok((row.get::<_, u64>(0)?, row.get::<_, [u8; 32]>(1)?)),
+        )?;
+        let (number, before) = last.map_or((1, FIRST_HASH), |(number, hash)| (number + 1, hash));
+        let receipt = Receipt {
+            number,
+            at: self.now,
+            author: new.author.to_owned(),
+            text: new.text.to_owned(),
+            item: new.item.map(str::to_owned),
+            outcome: new.outcome,
+            category: new.category.map(str::to_owned),
+            late: new.late,
+        };
+        self.execute(
+            "INSERT INTO receipt (task, number, at, author, text, item, outcome, category, late, hash)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+            params![
+                task.row,
+                number,
+                receipt.at.millis(),
+                new.author,
+                new.text,
+                new.item,
+                new.outcome.map(|outcome| outcome.as_str()),
+                new.category,
+                new.late,
+                receipt.hash(task.id.as_str(), &before),
+            ],
+        )?;
+        let written = self.connection.last_insert_rowid();
+        let changed = self.sequence()? + 1;
+        self.execute(
+            "UPDATE task SET updated = ?2, changed = ?3, boxes = boxes OR ?4 WHERE n = ?1",
+            params![task.row, self.now.millis(), changed, has_box(new.text)],
+        )?;
+        if written % INDEX_AFTER == 0 {
+            self.index_receipts()?;
+        }
+        Ok(number)
+    }
+
+    fn insert_batch(&self, batch: &Batch) -> Result<()> {
+        let command = match &batch.command {
+            None => None,
+            Some(command) => Some(serde_json::Value::from(command.clone()).to_string()),
+        };
+        self.execute(
+            "INSERT INTO batch (task, instructions, key, split, max_chunk, max_parallel, max_attempts, command, chunks, total)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+            params![
+                batch.row,
+                batch.instructions,
+                batch.key,
+                batch.split,
+                batch.max_chunk,
+                batch.max_parallel,
+                batch.max_attempts,
+                command,
+                batch.chunks,
+                batch.counts.total,
+            ],
+        )?;
+        Ok(())
+    }
+
+    fn insert_chunk(&self, chunk: &Chunk) -> Result<()> {
+        self.execute(
+            "INSERT INTO chunk (task, batch, number, span, total) VALUES (?1, ?2, ?3, ?4, ?5)",
+            params![chunk.row, chunk.batch, chunk.number, chunk.span, chunk.counts.total],
+        )?;
+        Ok(())
+    }
+
+    fn insert_item(&self, batch: Row, chunk: Row, position: u64, key: &str, fields: &str) -> Result<()> {
+        self.execute(
+            "INSERT INTO item (chunk, position, batch, key, fields) VALUES (?1, ?2, ?3, ?4, ?5)",
+            params![chunk, position, batch, key, fields],
+        )?;
+        Ok(())
+    }
+
+    fn settle_item(
+        &self,
+        chunk: &Chunk,
+        item: &StoredItem,
+        outcome: Outcome,
+        category: Option<&str>,
+        receipt: u64,
+    ) -> Result<()> {
+        let settled = self.execute(
+            "UPDATE item SET outcome = ?3, category = ?4, receipt = ?5 WHERE chunk = ?1 AND position = ?2 AND outcome IS NULL",
+            params![item.chunk, item.position, outcome.as_str(), category, receipt],
+        )?;
+        if settled != 1 {
+            return Err(Error::new(Code::Conflict, format!("Item '{}' was settled meanwhile", item.key)));
+        }
+        self.add_counts(chunk, outcome, 1)?;
+        // `processed` is the sum of the categories: an item without one is counted under its outcome.
+        let name = category.unwrap_or(outcome.as_str());
+        self.add_to_category(chunk.row, name, 1)?;
+        self.add_to_category(chunk.batch, name, 1)
+    }
+
+    fn reopen_failed(&self, chunk: &Chunk) -> Result<u64> {
+        let failed = self.all(
+            "SELECT ifnull(category, outcome) FROM item WHERE chunk = ?1 AND outcome = 'failed'",
+            [chunk.row],
+            |row| row.get::<_, String>(0),
+        )?;
+        for name in &failed {
+            self.add_to_category(chunk.row, name, -1)?;
+            self.add_to_category(chunk.batch, name, -1)?;
+            self.add_counts(chunk, Outcome::Failed, -1)?;
+        }
+        self.execute(
+            "UPDATE item SET outcome = NULL, category = NULL, receipt = NULL WHERE chunk = ?1 AND outcome = 'failed'",
+            [chunk.row],
+        )?;
+        Ok(failed.len() as u64)
+    }
+
+    fn set_attempts(&self, chunk: &Chunk, attempts: i64) -> Result<()> {
+        self.execute("UPDATE chunk SET attempts = ?2 WHERE task = ?1", params![chunk.row, attempts])?;
+        self.execute(
+            "UPDATE batch SET started = ?2 WHERE task = ?1 AND started IS NULL",
+            params![chunk.batch, self.now.millis()],
+        )?;
+        Ok(())
+    }
+
+    fn count_ended(&self, batch: Row, ended: i64, unsuccessful: i64) -> Result<()> {
+        self.execute(
+            "UPDATE batch SET ended = ended + ?2, unsuccessful = unsuccessful + ?3 WHERE task = ?1",
+            params![batch, ended, unsuccessful],
+        )?;
+        Ok(())
+    }
+
+    fn keep_answer(&self, key: &str, operation: &str, fingerprint: &[u8], reply: &str) -> Result<()> {
+        self.execute(
+            "INSERT INTO request (key, operation, fingerprint, reply, at) VALUES (?1, ?2, ?3, ?4, ?5)",
+            params![key, operation, fingerprint, reply, self.now.millis()],
+        )?;
+        Ok(())
+    }
+
+    fn index_receipts(&self) -> Result<()> {
+        let indexed: i64 = self.first("SELECT receipt FROM indexed", [], |row| row.get(0))?.unwrap_or(0);
+        let added = self.execute(
+            "INSERT INTO receipt_text (rowid, text) SELECT n, text FROM receipt WHERE n > ?1",
+            [indexed],
+        )?;
+        if added > 0 {
+            self.execute("UPDATE indexed SET receipt = (SELECT max(n) FROM receipt)", [])?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,321 @@
+//! `docket run`: makes a batch and works it here. `docket work`: works what others made.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::Write;
+use std::sync::mpsc::channel;
+use std::time::Instant;
+
+use serde_json::{Value, json};
+
+use super::progress::{Manner, Progress};
+use super::slot::{Shared, Worked};
+use super::stop::Stop;
+use super::table::table;
+use crate::error::{Code, Error, Result};
+use crate::items::Source;
+use crate::model::batch::BatchStatus;
+use crate::model::id::TaskId;
+use crate::model::limits::{LeaseSeconds, MaxAttempts, MaxChunk, MaxParallel};
+use crate::model::split::Split;
+use crate::model::text::{Line, Long, excerpt};
+use crate::ops::{ClaimTask, CreateBatch, Docket, GetBatch, Operation, intermediate, release_runner_claims};
+
+/// Make a batch from items and work it here.
+#[derive(Debug, clap::Args)]
+pub struct Run {
+    /// The items: a JSONL or CSV file, or a folder
+    #[arg(long, required_unless_present = "resume", conflicts_with = "resume")]
+    items: Option<Source>,
+    /// How to split: size, FIELD by category:FIELD, or day|week|month|quarter|year:FIELD
+    #[arg(long, default_value = "size")]
+    split: Split,
+    /// The field that names an item
+    #[arg(long, default_value = "key")]
+    key: Line,
+    /// The most items a chunk holds
+    #[arg(long, default_value = "50")]
+    max_chunk: MaxChunk,
+    /// Chunks worked on at once
+    #[arg(long, default_value = "8")]
+    workers: MaxParallel,
+    /// The batch's title
+    #[arg(long)]
+    title: Option<Line>,
+    /// The batch's project
+    #[arg(long)]
+    project: Option<Line>,
+    /// Go on with a batch from its receipts
+    #[arg(long, value_name = "BATCH")]
+    resume: Option<TaskId>,
+    /// Show nothing but the end
+    #[arg(long)]
+    quiet: bool,
+    /// The command: run once an item, its JSON on standard input
+    #[arg(last = true, value_name = "CMD", required_unless_present = "resume")]
+    command: Vec<String>,
+}
+
+/// Work what others made.
+#[derive(Debug, clap::Args)]
+pub struct Work {
+    /// Only this batch
+    #[arg(long)]
+    batch: Option<TaskId>,
+    /// Only this project
+    #[arg(long)]
+    project: Option<Line>,
+    /// Tasks or chunks worked on at once
+    #[arg(long, default_value = "8")]
+    workers: MaxParallel,
+    /// Show nothing but the end
+    #[arg(long)]
+    quiet: bool,
+    /// The command: run once an item (or task), its JSON on standard input
+    #[arg(last = true, value_name = "CMD", required = true)]
+    command: Vec<String>,
+}
+
+/// Makes or resumes a batch and works it; gives the exit code.
+///
+/// # Errors
+/// What keeps it from starting or going on.
+pub fn run(request: Run, docket: &Docket, json: bool) -> Result<u8> {
+    let stop = Stop::on_signals()?;
+    let begun = Instant::now();
+    let manner = Manner::choose(json, request.quiet);
+    let (batch, command, made) = match &request.resume {
+        None => {
+            let plan = create(&request).run(docket)?;
+            let id = plan.batch.id.clone().unwrap_or_default();
+            (TaskId::stored(id), request.command.clone(), Some(plan))
+        }
+        Some(id) => {
+            let command = if request.command.is_empty() {
+                recorded_command(docket, id)?
+            } else {
+                request.command.clone()
+            };
+            (id.clone(), command, None)
+        }
+    };
+    // Held until this process ends, however it ends: nobody else may take its claims for a dead run's.
+    let _only = only_runner(docket, &batch)?;
+    release_runner_claims(docket, &batch)?;
+    let before = status(docket, &batch)?;
+    let progress = Progress::new(manner, before.total, before.processed);
+    match &made {
+        Some(plan) => progress.event(&json!({ "event": "created", "batch": plan.batch, "mode": plan.mode })),
+        None => progress.event(&json!({ "event": "resumed", "batch": batch, "processed": before.processed, "total": before.total })),
+    }
+    progress.say(&format!(
+        "Batch {batch}: {} of {} items to do, {} workers",
+        before.total - before.processed,
+        before.total,
+        request.workers
+    ));
+    let worker = format!("run-{}", std::process::id());
+    let claim = ClaimTask { project: None, ..ClaimTask::of_batch(Line::known("run"), batch.clone()) };
+    let worked = work_slots(docket, &command, &progress, &stop, &claim, &worker, request.workers)?;
+    progress.finish();
+    let after = status(docket, &batch)?;
+    finish(docket, &batch, manner, begun, after.processed - before.processed)?;
+    if after.processed < after.total && stop.is_asked() {
+        say(&format!("Stopped. To go on: docket run --resume {batch}"));
+    }
+    Ok(match after.state {
+        BatchStatus::Done if after.failed == 0 && worked.claimed == 0 && request.resume.is_some() => 3,
+        BatchStatus::Done if after.failed == 0 => 0,
+        _ => 1,
+    })
+}
+
+/// Works ready tasks and chunks until none is left; gives the exit code.
+///
+/// # Errors
+/// What keeps it from starting or going on.
+pub fn work(request: Work, docket: &Docket, json: bool) -> Result<u8> {
+    let stop = Stop::on_signals()?;
+    let progress = Progress::new(Manner::choose(json, request.quiet), 0, 0);
+    let claim = ClaimTask {
+        worker: None,
+        id: None,
+        project: request.project.clone(),
+        batch: request.batch.clone(),
+        kind: None,
+        priority_max: None,
+        tags: Vec::new(),
+        lease_seconds: LeaseSeconds::of(1_800),
+    };
+    let worker = format!("work-{}", std::process::id());
+    let worked = work_slots(docket, &request.command, &progress, &stop, &claim, &worker, request.workers)?;
+    progress.finish();
+    let message = format!("{} worked on, {} failed", worked.claimed, worked.failed);
+    if json {
+        progress.event(&json!({ "event": "done", "success": worked.failed == 0, "message": message }));
+    } else {
+        say(&message);
+    }
+    Ok(match worked {
+        Worked { claimed: 0, .. } => 3,
+        Worked { failed: 0, .. } => 0,
+        _ => 1,
+    })
+}
+
+fn create(request: &Run) -> CreateBatch {
+    let source = request.items.clone();
+    let name = source.as_ref().map_or("items", |source| source.path.as_str());
+    CreateBatch {
+        title: request
+            .title
+            .clone()
+            .or_else(|| excerpt(&format!("Run over {name}")).parse().ok())
+            .unwrap_or(Line::known("Run")),
+        instructions: Long::known("A command of the operator's works each item."),
+        items: None,
+        source,
+        key: request.key.clone(),
+        split: request.split.clone(),
+        max_chunk: request.max_chunk,
+        max_parallel: request.workers,
+        max_attempts: MaxAttempts::of(3),
+        project: request.project.clone(),
+        request_key: None,
+        dry_run: false,
+        command: Some(request.command.clone()),
+    }
+}
+
+fn recorded_command(docket: &Docket, batch: &TaskId) -> Result<Vec<String>> {
+    let id = batch.clone();
+    let recorded = docket.read(move |tx| {
+        let task = tx.task(&id)?;
+        let batch = tx
+            .batch(task.row)?
+            .ok_or_else(|| Error::invalid(format!("resume: {id} is a task, not a batch")))?;
+        Ok(batch.command)
+    })?;
+    recorded.ok_or_else(|| {
+        Error::invalid(format!("resume: batch {batch} was not made by docket run; name the command after --"))
+    })
+}
+
+/// The lock that dies with this process.
+fn only_runner(docket: &Docket, batch: &TaskId) -> Result<File> {
+    let path = docket.folder().join(format!("run-{batch}.lock"));
+    let file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(&path)
+        .map_err(|error| Error::internal(format!("{} cannot be opened", path.display()), error))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(Error::new(
+            Code::AlreadyClaimed,
+            format!(
+                "Batch {batch} is being worked by another docket run; wait for it, or help with docket work --batch {batch}"
+            ),
+        )),
+        Err(TryLockError::Error(error)) => {
+            Err(Error::internal(format!("{} cannot be locked", path.display()), error))
+        }
+    }
+}
+
+struct Standing {
+    total: u64,
+    processed: u64,
+    failed: u64,
+    state: BatchStatus,
+}
+
+fn status(docket: &Docket, batch: &TaskId) -> Result<Standing> {
+    let id = batch.clone();
+    docket.read(move |tx| {
+        let task = tx.task(&id)?;
+        let batch = tx
+            .batch(task.row)?
+            .ok_or_else(|| Error::invalid(format!("resume: {id} is a task, not a batch")))?;
+        Ok(Standing {
+            total: batch.counts.total,
+            processed: batch.counts.processed(),
+            failed: batch.counts.failed,
+            state: batch.status(task.status),
+        })
+    })
+}
+
+/// Runs so many slots at once and waits for them all.
+fn work_slots(
+    docket: &Docket,
+    command: &[String],
+    progress: &Progress,
+    stop: &Stop,
+    claim: &ClaimTask,
+    worker: &str,
+    slots: MaxParallel,
+) -> Result<Worked> {
+    let shared = Shared { docket, command, progress, stop, held: Default::default() };
+    let (over, ended) = channel::<()>();
+    std::thread::scope(|scope| {
+        let keeping = &shared;
+        let keeper = scope.spawn(move || keeping.keep_alive(&ended));
+        let workers: Vec<_> = (1..=slots.get())
+            .map(|number| {
+                let name = format!("{worker}-{number}").parse().unwrap_or(Line::known("run"));
+                let request = ClaimTask { worker: Some(name), ..claim.clone() };
+                let shared = &shared;
+                scope.spawn(move || shared.work(&request))
+            })
+            .collect();
+        let mut sum = Worked::default();
+        let mut first_error = None;
+        for worker in workers {
+            match worker.join() {
+                Ok(Ok(worked)) => {
+                    sum.claimed += worked.claimed;
+                    sum.failed += worked.failed;
+                }
+                Ok(Err(error)) => {
+                    first_error.get_or_insert(error);
+                }
+                Err(_) => {
+                    first_error.get_or_insert(Error::new(Code::Internal, "a worker of the run panicked"));
+                }
+            }
+        }
+        drop(over);
+        if keeper.join().is_err() {
+            tracing::error!("the thread that renews claims panicked");
+        }
+        first_error.map_or(Ok(sum), Err)
+    })
+}
+
+fn finish(docket: &Docket, batch: &TaskId, manner: Manner, begun: Instant, now_done: u64) -> Result<()> {
+    if manner == Manner::Json {
+        let reply = GetBatch::progress_of(batch.clone()).run(docket)?;
+        let mut event = serde_json::to_value(reply)
+            .map_err(|error| Error::internal("the reply could not be written as JSON", error))?;
+        if let Value::Object(map) = &mut event {
+            map.insert("event".into(), "done".into());
+        }
+        say(&event.to_string());
+        return Ok(());
+    }
+    let seconds = begun.elapsed().as_secs_f64();
+    #[expect(clippy::cast_precision_loss, reason = "a count of items")]
+    let rate = now_done as f64 / seconds.max(0.001);
+    say(&table(docket, batch)?);
+    say(&format!(
+        "{now_done} items in {seconds:.1} s, {rate:.0} a second. Receipts: docket get-task {batch}.01. Files: {}",
+        intermediate::folder(docket, batch).display()
+    ));
+    Ok(())
+}
+
+fn say(text: &str) {
+    // A reader that went away does not undo what is done.
+    writeln!(std::io::stdout().lock(), "{text}").ok();
+}

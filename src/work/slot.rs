@@ -1,0 +1,230 @@
+//! One of the workers: claims, runs the command for each item, writes the receipt, completes.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+
+use super::command::{About, Ran, run};
+use super::progress::Progress;
+use super::stop::Stop;
+use crate::error::{Code, Error, Result};
+use crate::model::id::{TaskId, Token};
+use crate::model::receipt::item_text;
+use crate::model::status::{Outcome, Release};
+use crate::model::text::{Body, Line};
+use crate::ops::{
+    ClaimReply, ClaimTask, CompleteTask, Docket, Operation, ReleaseTask, UpdateTask, open_items_page,
+    take_back,
+};
+
+/// How often an item may ask for a retry before it has failed.
+const TRIES: u32 = 3;
+/// How often claims are renewed while their commands run.
+const RENEW_EVERY: Duration = Duration::from_secs(300);
+
+/// What all slots share.
+pub(super) struct Shared<'a> {
+    pub(super) docket: &'a Docket,
+    pub(super) command: &'a [String],
+    pub(super) progress: &'a Progress,
+    pub(super) stop: &'a Stop,
+    /// The claims in hand, to be renewed.
+    pub(super) held: Mutex<HashMap<TaskId, Token>>,
+}
+
+/// What a slot came to.
+#[derive(Debug, Default, Clone, Copy)]
+pub(super) struct Worked {
+    /// Tasks or chunks that it claimed.
+    pub(super) claimed: u64,
+    /// Items or tasks that failed.
+    pub(super) failed: u64,
+}
+
+impl Shared<'_> {
+    /// Works until nothing is left or the person stops it.
+    ///
+    /// # Errors
+    /// What makes going on useless: a command that cannot be started, a store that cannot be written.
+    pub(super) fn work(&self, request: &ClaimTask) -> Result<Worked> {
+        let mut worked = Worked::default();
+        while !self.stop.is_asked() {
+            let claim = match request.clone().run(self.docket) {
+                Ok(claim) => claim,
+                Err(error) if matches!(error.code, Code::NothingToClaim | Code::Cancelled | Code::Paused) => {
+                    break;
+                }
+                Err(error) => return Err(error),
+            };
+            worked.claimed += 1;
+            let id = TaskId::stored(claim.task.id.clone());
+            let token = Token::stored(claim.claim.token.clone());
+            self.held().insert(id.clone(), token.clone());
+            let ended = self.work_claim(&claim, &id, &token);
+            self.held().remove(&id);
+            match ended {
+                Ok(failed) => worked.failed += failed,
+                // Somebody took the chunk over: its receipts are theirs to go on from.
+                Err(error) if error.code == Code::ClaimLost => {
+                    self.progress.say(&error.to_string());
+                    self.progress.chunk_ends(id.as_str(), &claim.task.title, "lost");
+                }
+                Err(error) => {
+                    take_back(self.docket, &id, &token, "the worker stopped on an error")?;
+                    return Err(error);
+                }
+            }
+        }
+        Ok(worked)
+    }
+
+    fn held(&self) -> std::sync::MutexGuard<'_, HashMap<TaskId, Token>> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Renews the claims in hand until `over` says that no slot works any more.
+    pub(super) fn keep_alive(&self, over: &std::sync::mpsc::Receiver<()>) {
+        while over.recv_timeout(RENEW_EVERY) == Err(std::sync::mpsc::RecvTimeoutError::Timeout) {
+            for (id, token) in self.held().clone() {
+                if let Err(error) = UpdateTask::renewal(id.clone(), token).run(self.docket) {
+                    tracing::warn!(%id, %error, "a claim could not be renewed");
+                }
+            }
+        }
+    }
+
+    /// Works what was claimed; gives how many items failed.
+    fn work_claim(&self, claim: &ClaimReply, id: &TaskId, token: &Token) -> Result<u64> {
+        let Some(items) = &claim.items else { return self.work_task(claim, id, token) };
+        self.progress.chunk_begins(id.as_str(), &claim.task.title, claim.items_left.unwrap_or(0));
+        let batch = claim.task.parent.as_deref().unwrap_or_default();
+        let mut failed = 0;
+        let (mut page, mut next) = (items.clone(), claim.next_items_after);
+        loop {
+            for item in page {
+                if self.stop.is_asked() {
+                    return self.hand_back(claim, id, token, failed);
+                }
+                match self.work_item(id, token, batch, item)? {
+                    Some(Outcome::Failed) => failed += 1,
+                    Some(_) => {}
+                    None => return self.hand_back(claim, id, token, failed),
+                }
+            }
+            let Some(after) = next else { break };
+            (page, next) = open_items_page(self.docket, id, after)?;
+        }
+        complete(self.docket, id, token)?;
+        self.progress.chunk_ends(id.as_str(), &claim.task.title, "done");
+        Ok(failed)
+    }
+
+    fn hand_back(&self, claim: &ClaimReply, id: &TaskId, token: &Token, failed: u64) -> Result<u64> {
+        take_back(self.docket, id, token, "the person stopped the run")?;
+        self.progress.chunk_ends(id.as_str(), &claim.task.title, "given back");
+        Ok(failed)
+    }
+
+    /// Settles an item; nothing where the person stopped it first.
+    fn work_item(
+        &self,
+        chunk: &TaskId,
+        token: &Token,
+        batch: &str,
+        item: Map<String, Value>,
+    ) -> Result<Option<Outcome>> {
+        let key = item.get("key").and_then(Value::as_str).unwrap_or_default().to_owned();
+        let about = About { task: chunk.as_str(), batch, item: &key };
+        let Some((outcome, category, text)) = self.run_until_settled(&about, &Value::Object(item))? else {
+            return Ok(None);
+        };
+        let text = if text.is_empty() { item_text(&key, outcome, category.as_deref()) } else { text };
+        let request = UpdateTask::item_receipt(
+            chunk.clone(),
+            token.clone(),
+            line(&key)?,
+            outcome,
+            category.as_deref().map(line).transpose()?,
+            Some(body(&text)?),
+        );
+        let number = request.run(self.docket)?.receipt.map_or(0, |receipt| receipt.number);
+        self.progress.item(chunk.as_str(), &key, outcome.as_str(), category.as_deref(), number);
+        Ok(Some(outcome))
+    }
+
+    fn run_until_settled(
+        &self,
+        about: &About<'_>,
+        input: &Value,
+    ) -> Result<Option<(Outcome, Option<String>, String)>> {
+        let input = input.to_string();
+        let mut tries = 1;
+        loop {
+            match run(self.command, about, &input, self.stop)? {
+                Ran::Settled { outcome, category, text } => return Ok(Some((outcome, category, text))),
+                Ran::Stopped => return Ok(None),
+                Ran::Retry(_) if self.stop.is_asked() => return Ok(None),
+                Ran::Retry(text) if tries == TRIES => {
+                    return Ok(Some((
+                        Outcome::Failed,
+                        None,
+                        format!("asked for a retry {TRIES} times; {text}"),
+                    )));
+                }
+                Ran::Retry(_) => {
+                    std::thread::sleep(Duration::from_millis(250) * tries);
+                    tries += 1;
+                }
+            }
+        }
+    }
+
+    /// An ordinary task: the command runs once, the task's JSON on its standard input.
+    fn work_task(&self, claim: &ClaimReply, id: &TaskId, token: &Token) -> Result<u64> {
+        self.progress.chunk_begins(id.as_str(), &claim.task.title, 1);
+        let mut input = serde_json::to_value(&claim.task)
+            .map_err(|error| Error::internal("a task could not be written as JSON", error))?;
+        input["instructions"] = claim.instructions.clone().into();
+        let about = About { task: id.as_str(), batch: "", item: "" };
+        let Some((outcome, _, text)) = self.run_until_settled(&about, &input)? else {
+            return self.hand_back(claim, id, token, 0);
+        };
+        let failed = outcome == Outcome::Failed;
+        let text = if text.is_empty() { format!("- {outcome}") } else { text };
+        if failed {
+            ReleaseTask {
+                id: id.clone(),
+                claim: Some(token.clone()),
+                reason: Some(body(&text)?),
+                outcome: Release::Failed,
+            }
+            .run(self.docket)?;
+        } else {
+            CompleteTask {
+                id: id.clone(),
+                claim: Some(token.clone()),
+                summary: Some(body(&text)?),
+                force: false,
+            }
+            .run(self.docket)?;
+        }
+        self.progress.chunk_ends(id.as_str(), &claim.task.title, outcome.as_str());
+        Ok(u64::from(failed))
+    }
+}
+
+fn complete(docket: &Docket, id: &TaskId, token: &Token) -> Result<()> {
+    CompleteTask { id: id.clone(), claim: Some(token.clone()), summary: None, force: false }
+        .run(docket)
+        .map(|_| ())
+}
+
+fn line(text: &str) -> Result<Line> {
+    text.parse().map_err(|reason: String| Error::invalid(reason))
+}
+
+fn body(text: &str) -> Result<Body> {
+    text.parse().map_err(|reason: String| Error::invalid(reason))
+}

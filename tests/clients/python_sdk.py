@@ -1,0 +1,170 @@
+#!/usr/bin/env python3
+"""The official Python SDK runs the workflow's loop and a batch through a real server.
+
+Each reply is validated by the SDK against the tool's output schema, and here once more.
+Usage: python_sdk.py DOCKET
+"""
+
+import asyncio
+import re
+import sys
+import tempfile
+from pathlib import Path
+
+import jsonschema
+from mcp import Client, StdioServerParameters
+
+ERAS = {"legacy": "2025-11-25", "auto": "2026-07-28"}
+
+
+class Session:
+    """A client of one server, which checks the form of everything that it is told."""
+
+    def __init__(self, client, schemas):
+        self.client = client
+        self.schemas = schemas
+
+    @classmethod
+    async def over(cls, client):
+        listed = (await client.list_tools()).tools
+        return cls(client, {tool.name: tool.output_schema for tool in listed})
+
+    async def ask(self, tool, **arguments):
+        """The reply, whether the tool took the request or refused it."""
+        result = await self.client.call_tool(tool, arguments)
+        reply = result.structured_content
+        assert isinstance(reply, dict), f"{tool} {arguments}: no structured reply: {result}"
+        assert isinstance(reply["message"], str) and reply["message"], f"{tool}: no message: {reply}"
+        assert any(block.type == "text" for block in result.content), f"{tool}: nothing for older clients"
+        if result.is_error:
+            assert reply["success"] is False and reply["code"], f"{tool}: an error without a code: {reply}"
+        else:
+            jsonschema.validate(reply, self.schemas[tool])
+        return reply
+
+    async def do(self, tool, **arguments):
+        """The reply to a request that must be taken."""
+        reply = await self.ask(tool, **arguments)
+        assert reply["success"] is True, f"{tool} {arguments}: {reply}"
+        return reply
+
+    async def refused(self, code, tool, **arguments):
+        """The reply to a request that must be refused with this code."""
+        reply = await self.ask(tool, **arguments)
+        assert reply["success"] is False and reply["code"] == code, f"{tool} {arguments}: {reply}"
+        return reply
+
+
+async def the_workflows_loop(one, other):
+    """List, claim, a receipt an item, complete: as the swarm's workers do."""
+    created = [
+        (await one.do("create_task", task_title=f"Month {n}", project="mail", priority=n))["task"]["id"]
+        for n in range(3)
+    ]
+    listed = await one.do("list_tasks", status="active", project="mail")
+    assert [task["id"] for task in listed["tasks"]] == created, listed
+    assert listed["count"] == listed["total"] == 3, listed
+
+    task = created[0]
+    claimed = await one.do("update_task", id=task, status="in_progress", assignee="polecat")
+    assert claimed["task"]["status"] == "in_progress", claimed
+    lost = await other.refused("already_claimed", "update_task", id=task, status="in_progress", assignee="polecat")
+    assert re.match(r"Task already claimed by 'polecat' \(status: in_progress since .*\)\. ", lost["message"]), lost
+
+    for n in range(1, 11):
+        worker = one if n % 2 else other
+        written = await worker.do("update_task", id=task, body=f"- Archived: {n} | Ann | Lunch")
+        assert written["receipt"]["number"] == n, written
+        assert "body" not in written["task"] or not written["task"]["body"], "a write answers with the body"
+    body = (await other.do("get_task", id=task))["task"]["body"]
+    assert [int(n) for n in re.findall(r"- Archived: (\d+) ", body)] == list(range(1, 11)), body
+
+    await one.do("complete_task", id=task)
+    done = await other.do("list_tasks", status="done", project="mail")
+    assert [found["id"] for found in done["tasks"]] == [task], done
+    idle = await other.do("list_tasks", project="mail", since=done["since"])
+    assert idle["tasks"] == [] and idle["count"] == 0, idle
+
+
+async def a_batch(supervisor, worker):
+    """The supervisor makes the batch and polls; the worker claims chunks and settles items."""
+    items = [{"key": f"mail-{n:02}", "subject": f"Subject {n}"} for n in range(12)]
+    made = await supervisor.do(
+        "create_batch", title="Archive", instructions="Archive each.", items=items, max_chunk=5, project="mail"
+    )
+    batch = made["batch"]["id"]
+    assert made["batch"]["items"] == 12 and made["batch"]["chunks"] == len(made["chunks"]) == 3, made
+
+    seen = []
+    while True:
+        claimed = await worker.ask("claim_task", worker="polecat", batch=batch)
+        if not claimed["success"]:
+            assert claimed["code"] == "nothing_to_claim", claimed
+            break
+        chunk, token = claimed["task"]["id"], claimed["claim"]["token"]
+        assert "Archive each." in claimed["instructions"], claimed
+        short = await worker.refused("incomplete_items", "complete_task", id=chunk, claim=token)
+        assert claimed["items"][0]["key"] in short["message"], short
+        await settle(worker, chunk, token, [item["key"] for item in claimed["items"]])
+        seen += [item["key"] for item in claimed["items"]]
+        await worker.do("complete_task", id=chunk, claim=token)
+        await worker.refused("claim_lost", "complete_task", id=chunk, claim="no-such-token")
+
+    assert sorted(seen) == [item["key"] for item in items], seen
+    progress = (await supervisor.do("get_batch", id=batch))["batch"]
+    assert progress["status"] == "done", progress
+    assert progress["processed"] == progress["total"] == sum(progress["categories"].values()) == 12, progress
+    assert progress["categories"] == {"even": 6, "odd": 6} and progress["in_doubt"] == 0, progress
+
+
+async def settle(worker, chunk, token, keys):
+    for key in keys:
+        receipt = dict(
+            id=chunk,
+            claim=token,
+            item=key,
+            outcome="done",
+            category="odd" if int(key[-1]) % 2 else "even",
+            body=f"- Archived {key}",
+        )
+        first = (await worker.do("update_task", **receipt))["receipt"]
+        again = (await worker.do("update_task", **receipt))["receipt"]
+        assert not first["duplicate"] and again["duplicate"] and again["number"] == first["number"], (first, again)
+        await worker.refused("conflict", "update_task", **(receipt | {"outcome": "failed"}))
+
+
+async def bad_input(one):
+    await one.refused("not_found", "get_task", id="no-such-task")
+    misspelt = await one.refused("invalid_argument", "create_task", task_titel="A")
+    assert "task_titel" in misspelt["message"] and "task_title" in misspelt["message"], misspelt
+    limit = await one.refused("invalid_argument", "list_tasks", limit=-1)
+    assert "limit" in limit["message"] and "-1" in limit["message"], limit
+
+
+async def run(docket, mode):
+    with tempfile.TemporaryDirectory() as folder:
+        server = StdioServerParameters(command=docket, args=["serve", "--db", str(Path(folder, "tasks.db"))])
+        options = {"mode": mode, "read_timeout_seconds": 30}
+        async with Client(server, **options) as first, Client(server, **options) as second:
+            assert first.protocol_version == ERAS[mode], first.protocol_version
+            assert first.instructions, "the server says nothing of how it is used"
+            one, other = await Session.over(first), await Session.over(second)
+            await the_workflows_loop(one, other)
+            await a_batch(one, other)
+            await bad_input(one)
+    print(f"python_sdk: the workflow's loop and a batch over {ERAS[mode]}, every reply as its schema says")
+
+
+def main():
+    for era in ERAS:
+        try:
+            asyncio.run(run(sys.argv[1], era))
+        except Exception as error:
+            # Task groups wrap what went wrong in layers of their own.
+            while inner := getattr(error, "exceptions", None):
+                error = inner[0]
+            raise error from None
+
+
+if __name__ == "__main__":
+    main()
