@@ -76,7 +76,7 @@ fn a_batch_needs_items_and_each_of_them_a_key() {
     check(&store, json!({}), INVALID, &["items"]);
     check(&store, json!({"items": []}), INVALID, &["items"]);
     check(&store, json!({"items": [{"name": "a"}]}), INVALID, &["key"]);
-    check(&store, json!({"items": ["a", 3]}), INVALID, &["items"]);
+    check(&store, json!({"items": [{"key": "a"}, true]}), INVALID, &["items"]);
     check(&store, json!({"items": [{"key": "a"}], "key": "nothing"}), INVALID, &["nothing"]);
     store.write("empty.jsonl", "");
     check(&store, json!({"source": {"path": "empty.jsonl"}}), INVALID, &["empty.jsonl"]);
@@ -113,7 +113,7 @@ fn a_fifo_is_refused_at_once() {
 }
 
 #[test]
-fn a_folder_without_files_is_refused_and_so_is_one_as_the_items_of_a_run() {
+fn a_folder_without_files_is_refused() {
     let store = Store::new();
     std::fs::create_dir(store.folder().join("mail")).unwrap();
     check(&store, json!({"source": {"path": "mail"}}), INVALID, &["mail"]);

@@ -31,7 +31,7 @@ fn state_changes(id: &str, token: &Value) -> Vec<(&'static str, Value)> {
         ("update_task", json!({"id": id, "claim": token, "status": "active", "assignee": ""})),
         ("update_task", json!({"id": id, "claim": token, "priority": 0, "task_title": "Stolen"})),
         ("complete_task", json!({"id": id, "claim": token})),
-        ("complete_task", json!({"id": id, "claim": token, "force": true, "summary": "mine"})),
+        ("complete_task", json!({"id": id, "claim": token, "force": true})),
         ("release_task", json!({"id": id, "claim": token, "reason": "tired"})),
         ("release_task", json!({"id": id, "claim": token, "outcome": "failed", "reason": "no"})),
     ]
@@ -45,12 +45,16 @@ fn assert_the_zombie_is_fenced(zombie: &mut Server, judge: &mut Server, id: &str
         assert_eq!(reply.refusal(), "claim_lost", "{tool} {arguments}");
         assert_eq!(judge.look(id), before, "{tool} {arguments} changed something");
     }
-    let late = zombie.call("update_task", json!({"id": id, "claim": lost, "body": "- it did happen"}));
-    assert_eq!(late.refusal(), "claim_lost");
-    assert_eq!(late["receipt"]["late"], true, "{}", late.value);
-    assert!(late.count("/receipt/number") > 0);
+    for (tool, field) in [("update_task", "body"), ("complete_task", "summary")] {
+        let text = format!("- a {field} of what did happen");
+        let late = zombie.call(tool, json!({"id": id, "claim": lost, field: text}));
+        assert_eq!(late.refusal(), "claim_lost");
+        assert_eq!(late["receipt"]["late"], true, "{}", late.value);
+        assert!(late.count("/receipt/number") > 0);
+        let after = judge.look(id);
+        assert!(after.text("/task/body").contains(&text), "{}", after.value);
+    }
     let after = judge.look(id);
-    assert!(after.text("/task/body").contains("- it did happen"), "{}", after.value);
     for unchanged in ["/task/status", "/task/assignee", "/task/title"] {
         assert_eq!(after.pointer(unchanged), before.pointer(unchanged));
     }
@@ -143,15 +147,37 @@ fn an_outcome_that_comes_with_a_lost_token_is_on_record_and_counts_for_nothing()
 }
 
 #[test]
+fn a_late_receipt_that_is_sent_again_is_kept_once() {
+    let store = Store::new();
+    let (mut zombie, mut heir) = (store.serve(), store.serve());
+    let id = heir.task("Archive the mail");
+    let lost = claim(&mut zombie, "zombie", &id, 1).ok()["claim"]["token"].clone();
+    take_over(&mut heir, &id);
+    let late = json!({"id": id, "claim": lost, "body": "- it did happen", "request_key": "mail-17"});
+    let first = zombie.call("update_task", late.clone());
+    let again = zombie.call("update_task", late.clone());
+    let elsewhere = heir.call("update_task", late);
+    for reply in [&again, &elsewhere] {
+        assert_eq!(reply.refusal(), "claim_lost");
+        assert_eq!(reply["receipt"]["number"], first["receipt"]["number"], "{}", reply.value);
+    }
+    assert_eq!(heir.body(&id).matches("- it did happen").count(), 1);
+}
+
+#[test]
 fn a_write_without_its_token_cannot_change_a_fenced_task() {
     let store = Store::new();
     let mut server = store.serve();
     let id = server.task("Archive the mail");
     claim(&mut server, "holder", &id, 1800).ok();
+    let other = server.task("Another task");
+    let foreign = claim(&mut server, "holder", &other, 1800).ok()["claim"]["token"].clone();
     let before = server.look(&id);
     for (tool, arguments) in [
         ("update_task", json!({"id": id, "status": "done"})),
-        ("update_task", json!({"id": id, "task_title": "Stolen"})),
+        ("update_task", json!({"id": id, "status": "active"})),
+        ("update_task", json!({"id": id, "assignee": "thief"})),
+        ("complete_task", json!({"id": id, "force": true})),
         ("complete_task", json!({"id": id})),
         ("release_task", json!({"id": id, "reason": "tired"})),
     ] {
@@ -159,7 +185,7 @@ fn a_write_without_its_token_cannot_change_a_fenced_task() {
         assert_eq!(reply.refusal(), "claim_required", "{tool} {arguments}: {}", reply.value);
         assert_eq!(server.look(&id), before, "{tool} {arguments} changed something");
     }
-    for (tool, arguments) in state_changes(&id, &json!("no-such-token")) {
+    for (tool, arguments) in state_changes(&id, &foreign) {
         let reply = server.call(tool, arguments.clone());
         assert_eq!(reply.refusal(), "claim_lost", "{tool} {arguments}: {}", reply.value);
         assert_eq!(server.look(&id), before, "{tool} {arguments} changed something");

@@ -23,13 +23,13 @@ impl Deref for Reply {
 
 impl Reply {
     /// The reply inside a JSON-RPC answer to `tools/call`; text and structure must agree.
-    pub(crate) fn from_answer(answer: &Value) -> Self {
+    pub(crate) fn from_answer(answer: &Value, structured: bool) -> Self {
         let result = &answer["result"];
         assert!(result.is_object(), "no result in {answer}");
         let text = result["content"][0]["text"].as_str().unwrap_or_else(|| panic!("no text in {answer}"));
-        let value = result["structuredContent"].clone();
-        let told: Value = serde_json::from_str(text).unwrap_or_else(|_| panic!("no JSON: {text}"));
-        assert_eq!(told, value, "text and structure differ");
+        let value: Value = serde_json::from_str(text).unwrap_or_else(|_| panic!("no JSON: {text}"));
+        let told = if structured { &value } else { &Value::Null };
+        assert_eq!(&result["structuredContent"], told, "text and structure differ");
         assert!(value["success"].is_boolean(), "no `success` in {value}");
         assert!(value["message"].is_string(), "no `message` in {value}");
         Reply { value, is_error: result["isError"].as_bool().unwrap_or(false) }

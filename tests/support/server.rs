@@ -20,6 +20,7 @@ pub(crate) struct Server {
     parked: HashMap<String, Value>,
     next_id: u64,
     stateless: bool,
+    structured: bool,
 }
 
 impl Server {
@@ -35,6 +36,7 @@ impl Server {
             parked: HashMap::new(),
             next_id: 0,
             stateless: false,
+            structured: true,
         }
     }
 
@@ -57,6 +59,8 @@ impl Server {
     pub(crate) fn initialize(&mut self, version: &str) -> Value {
         let client = json!({"name": "docket-tests", "version": "0"});
         let params = json!({"protocolVersion": version, "capabilities": {}, "clientInfo": client});
+        // Structured replies came with 2025-06-18; older clients read the text.
+        self.structured = version >= "2025-06-18";
         let answer = self.request("initialize", params);
         self.write_line(&json!({"jsonrpc": "2.0", "method": "notifications/initialized"}).to_string());
         answer["result"].clone()
@@ -148,7 +152,8 @@ impl Server {
 
     /// Waits for the reply to a tool call that was sent; none when the server is gone.
     pub(crate) fn recv(&mut self, id: u64) -> Option<Reply> {
-        self.answer(id).map(|answer| Reply::from_answer(&answer))
+        let structured = self.structured;
+        self.answer(id).map(|answer| Reply::from_answer(&answer, structured))
     }
 
     /// Calls a tool.
