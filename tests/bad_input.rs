@@ -140,12 +140,17 @@ fn null_and_empty_are_refused_where_something_is_needed() {
 fn control_and_bidirectional_characters_are_refused_in_every_text() {
     let mut scene = Scene::new();
     let id = scene.first.clone();
-    for bad in ['\0', '\x01', '\x07', '\x08', '\x1b', '\x1f', '\u{202a}', '\u{202e}', '\u{2066}', '\u{2069}'] {
+    for bad in ['\0', '\x01', '\x07', '\x08', '\x1b', '\x1f', '\u{202a}', '\u{202e}', '\u{2066}', '\u{2069}']
+    {
         let text = format!("a{bad}b");
         scene.invalid("create_task", json!({"task_title": text}), &["task_title"]);
         scene.invalid("create_task", json!({"task_title": "T", "body": text}), &["body"]);
         scene.invalid("update_task", json!({"id": id, "body": text}), &["body"]);
-        scene.invalid("update_task", json!({"id": id, "status": "in_progress", "assignee": text}), &["assignee"]);
+        scene.invalid(
+            "update_task",
+            json!({"id": id, "status": "in_progress", "assignee": text}),
+            &["assignee"],
+        );
     }
     let text = "a\u{202e}b\0";
     scene.invalid("create_task", json!({"task_title": "T", "tags": ["good", text]}), &["tags"]);
@@ -174,10 +179,20 @@ fn an_id_that_nobody_has_is_not_found_and_named() {
             scene.check(tool, arguments, &["not_found"], &[stranger]);
         }
         scene.check("claim_task", json!({"worker": "w", "id": stranger}), &["not_found"], &[stranger]);
-        scene.check("control_batch", json!({"id": stranger, "action": "cancel"}), &["not_found"], &[stranger]);
+        scene.check(
+            "control_batch",
+            json!({"id": stranger, "action": "cancel"}),
+            &["not_found"],
+            &[stranger],
+        );
         let codes = ["not_found", "invalid_argument"];
         scene.check("create_task", json!({"title": "T", "parent": stranger}), &codes, &["parent", stranger]);
-        scene.check("create_task", json!({"title": "T", "depends_on": [stranger]}), &codes, &["depends_on", stranger]);
+        scene.check(
+            "create_task",
+            json!({"title": "T", "depends_on": [stranger]}),
+            &codes,
+            &["depends_on", stranger],
+        );
         let first = scene.first.clone();
         scene.check("update_task", json!({"id": first, "parent": stranger}), &codes, &["parent", stranger]);
     }
@@ -221,7 +236,9 @@ fn a_number_out_of_range_is_told_its_range() {
 #[test]
 fn a_time_before_1970_or_far_ahead_or_of_no_form_is_refused() {
     let mut scene = Scene::new();
-    for bad in ["1969-12-31T23:59:59Z", "9999-12-31T23:59:59Z", "tomorrow", "2025-13-01", "10000-01-01T00:00:00Z"] {
+    for bad in
+        ["1969-12-31T23:59:59Z", "9999-12-31T23:59:59Z", "tomorrow", "2025-13-01", "10000-01-01T00:00:00Z"]
+    {
         scene.invalid("create_task", json!({"title": "T", "due": bad}), &["due"]);
         scene.invalid("update_task", json!({"id": scene.first, "due": bad}), &["due"]);
     }
@@ -231,12 +248,24 @@ fn a_time_before_1970_or_far_ahead_or_of_no_form_is_refused() {
 fn a_word_outside_its_list_is_answered_with_the_list() {
     let mut scene = Scene::new();
     let id = scene.first.clone();
-    scene.invalid("update_task", json!({"id": id, "status": "finished"}), &["status", "finished", "in_progress"]);
+    scene.invalid(
+        "update_task",
+        json!({"id": id, "status": "finished"}),
+        &["status", "finished", "in_progress"],
+    );
     scene.invalid("list_tasks", json!({"status": "finished"}), &["status", "finished", "in_progress"]);
     scene.invalid("create_task", json!({"title": "T", "type": "chore"}), &["type", "chore", "feature"]);
-    scene.invalid("create_task", json!({"title": "T", "complexity": "hard"}), &["complexity", "hard", "multi-step"]);
+    scene.invalid(
+        "create_task",
+        json!({"title": "T", "complexity": "hard"}),
+        &["complexity", "hard", "multi-step"],
+    );
     scene.invalid("control_batch", json!({"id": id, "action": "explode"}), &["action", "explode", "cancel"]);
-    scene.invalid("update_task", json!({"id": id, "item": "a", "outcome": "great"}), &["outcome", "great", "skipped"]);
+    scene.invalid(
+        "update_task",
+        json!({"id": id, "item": "a", "outcome": "great"}),
+        &["outcome", "great", "skipped"],
+    );
     scene.invalid("list_tasks", json!({"since": "last week"}), &["since"]);
     scene.invalid("list_tasks", json!({"cursor": "page 2"}), &["cursor"]);
 }

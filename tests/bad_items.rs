@@ -65,7 +65,12 @@ fn a_bad_row_of_a_table_is_told_by_its_number() {
 fn a_key_that_comes_twice_is_named() {
     let store = Store::new();
     store.write("items.jsonl", "{\"key\": \"a\"}\n{\"key\": \"twin\"}\n{\"key\": \"twin\"}\n");
-    check(&store, json!({"source": {"path": "items.jsonl"}}), &["invalid_argument", "conflict"], &["twin", "3"]);
+    check(
+        &store,
+        json!({"source": {"path": "items.jsonl"}}),
+        &["invalid_argument", "conflict"],
+        &["twin", "3"],
+    );
     let items = json!([{"key": "a"}, {"key": "twin"}, {"key": "twin"}]);
     check(&store, json!({"items": items}), &["invalid_argument", "conflict"], &["twin"]);
 }
@@ -99,7 +104,12 @@ fn a_split_that_cannot_be_done_is_refused_with_the_field() {
 #[test]
 fn a_source_that_is_not_there_is_named() {
     let store = Store::new();
-    check(&store, json!({"source": {"path": "nowhere.jsonl"}}), &["invalid_argument", "not_found"], &["nowhere.jsonl"]);
+    check(
+        &store,
+        json!({"source": {"path": "nowhere.jsonl"}}),
+        &["invalid_argument", "not_found"],
+        &["nowhere.jsonl"],
+    );
 }
 
 #[test]

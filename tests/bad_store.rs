@@ -23,7 +23,8 @@ fn filled(store: Store) -> Store {
 fn bytes(store: &Store) -> BTreeMap<PathBuf, Vec<u8>> {
     let folder = store.file().parent().unwrap();
     let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-    let contents = entries.filter(|path| path.is_file()).map(|path| (path.clone(), std::fs::read(path).unwrap()));
+    let contents =
+        entries.filter(|path| path.is_file()).map(|path| (path.clone(), std::fs::read(path).unwrap()));
     contents.filter(|(path, bytes)| !(path.ends_with("docket.db-shm") || bytes.is_empty())).collect()
 }
 
@@ -31,7 +32,9 @@ fn bytes(store: &Store) -> BTreeMap<PathBuf, Vec<u8>> {
 #[track_caller]
 fn assert_refused_untouched(store: &Store, reason: &str) {
     let before = bytes(store);
-    for args in [&["list-tasks"][..], &["create-task", "--task-title", "New"], &["list-tasks", "--json"], &["serve"]] {
+    for args in
+        [&["list-tasks"][..], &["create-task", "--task-title", "New"], &["list-tasks", "--json"], &["serve"]]
+    {
         let ran = store.docket(args).code(2);
         let said = ran.said();
         assert!(said.to_lowercase().contains(reason), "{args:?}: no {reason:?} in {said}");
@@ -97,7 +100,8 @@ impl Mount {
     fn tmpfs(folder: PathBuf, size: &str) -> Option<Self> {
         std::fs::create_dir(&folder).unwrap();
         let options = format!("size={size}");
-        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", &options, "tmpfs"]).arg(&folder).output();
+        let mounted =
+            Command::new("mount").args(["-t", "tmpfs", "-o", &options, "tmpfs"]).arg(&folder).output();
         mounted.is_ok_and(|done| done.status.success()).then_some(Mount(folder))
     }
 
@@ -132,7 +136,8 @@ fn assert_read_only(store: &Store) {
 fn a_store_without_the_right_to_write_is_told_as_read_only() {
     let store = filled(Store::new());
     let folder = store.file().parent().unwrap().to_owned();
-    let set = |path: &Path, mode| std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+    let set =
+        |path: &Path, mode| std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
     set(store.file(), 0o400);
     set(&folder, 0o500);
     if std::fs::write(folder.join("probe"), "x").is_ok() {

@@ -61,7 +61,13 @@ fn send(server: &mut Server, log: &str, write: &Write, serial: u64) -> u64 {
 }
 
 /// Keeps sixteen writes in flight until the server is gone; records what it acknowledged.
-fn write_until_killed(server: &mut Server, log: &str, rng: &mut Rng, serial: &mut u64, known: &mut Acknowledged) {
+fn write_until_killed(
+    server: &mut Server,
+    log: &str,
+    rng: &mut Rng,
+    serial: &mut u64,
+    known: &mut Acknowledged,
+) {
     let mut in_flight = std::collections::VecDeque::new();
     loop {
         while in_flight.len() < 16 {

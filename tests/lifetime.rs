@@ -18,7 +18,8 @@ use support::store::Store;
 fn a_server_whose_client_goes_away_answers_what_was_in_flight_and_ends() {
     let store = Store::new();
     let mut server = store.serve();
-    let sent: Vec<u64> = (0..50).map(|n| server.send("create_task", json!({"title": format!("T{n}")}))).collect();
+    let sent: Vec<u64> =
+        (0..50).map(|n| server.send("create_task", json!({"title": format!("T{n}")}))).collect();
     assert!(server.close().success(), "{}", store.log());
     for id in sent {
         server.recv(id).expect("an answer before the end").ok();
@@ -50,7 +51,10 @@ fn a_client_that_does_not_read_costs_bounded_memory_and_gets_every_answer_later(
     const REQUESTS: usize = 4000;
     let store = Store::new();
     let mut writer = store.serve();
-    let id = writer.call("create_task", json!({"title": "Long", "body": "x".repeat(60_000)})).ok().text("/task/id");
+    let id = writer
+        .call("create_task", json!({"title": "Long", "body": "x".repeat(60_000)}))
+        .ok()
+        .text("/task/id");
     writer.close();
 
     let mut server = store.server(&[]);

@@ -44,12 +44,8 @@ impl Run {
 
     /// Runs it to its end.
     pub(crate) fn finish(mut self) -> Ran {
-        let mut child = self
-            .command
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("docket starts");
+        let mut child =
+            self.command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("docket starts");
         let stdout = gather(child.stdout.take().expect("stdout is piped"));
         let stderr = gather(child.stderr.take().expect("stderr is piped"));
         let code = ended(&mut child).code();

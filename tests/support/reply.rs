@@ -81,7 +81,12 @@ impl Reply {
     /// The code of an answer that is neither success nor error.
     #[track_caller]
     pub(crate) fn answer(&self) -> &str {
-        assert!(!self.is_error && !self.won(), "not a plain answer: {} (error: {})", self.value, self.is_error);
+        assert!(
+            !self.is_error && !self.won(),
+            "not a plain answer: {} (error: {})",
+            self.value,
+            self.is_error
+        );
         self.code()
     }
 }

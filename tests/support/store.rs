@@ -104,10 +104,8 @@ impl Store {
 
     /// Fails unless SQLite finds the file whole.
     pub(crate) fn assert_whole(&self) {
-        let answer: String = self
-            .sql()
-            .query_row("PRAGMA integrity_check", [], |row| row.get(0))
-            .expect("an integrity check");
+        let answer: String =
+            self.sql().query_row("PRAGMA integrity_check", [], |row| row.get(0)).expect("an integrity check");
         assert_eq!(answer, "ok");
     }
 }
