@@ -20,13 +20,13 @@ pub enum Toolset {
 impl Toolset {
     /// Whether an operation is offered.
     pub fn offers(self, entry: &Entry) -> bool {
-        self == Toolset::All || entry.worker
+        self == Toolset::All || !entry.worker.is_empty()
     }
 }
 
 /// The tools of a set, in the order of the contract.
 pub fn definitions(toolset: Toolset) -> Vec<Tool> {
-    ops::ALL.iter().filter(|entry| toolset.offers(entry)).map(definition).collect()
+    ops::ALL.iter().filter(|entry| toolset.offers(entry)).map(|entry| definition(entry, toolset)).collect()
 }
 
 fn object(value: Value) -> Arc<JsonObject> {
@@ -36,7 +36,13 @@ fn object(value: Value) -> Arc<JsonObject> {
     })
 }
 
-fn definition(entry: &Entry) -> Tool {
+fn definition(entry: &Entry, toolset: Toolset) -> Tool {
+    let (mut input, mut output) = ((entry.input)(), (entry.output)());
+    if toolset == Toolset::Worker {
+        only_for_workers(&mut input, entry.worker);
+        // The reply explains itself; its shape need not be paid for twice.
+        output = json!({ "type": "object", "required": output["required"] });
+    }
     let annotations = ToolAnnotations::new().read_only(entry.effect == Effect::Read).open_world(false);
     let annotations = match entry.effect {
         Effect::Read => annotations,
@@ -44,10 +50,25 @@ fn definition(entry: &Entry) -> Tool {
         Effect::WriteOnce => annotations.destructive(false).idempotent(true),
         Effect::Destructive => annotations.destructive(true).idempotent(true),
     };
-    Tool::new(entry.name, entry.about, object((entry.input)()))
+    Tool::new(entry.name, entry.about, object(input))
         .with_title(entry.title)
-        .with_raw_output_schema(object((entry.output)()))
+        .with_raw_output_schema(object(output))
         .with_annotations(annotations)
+}
+
+/// Leaves out of a schema what a worker does not need; the tool still takes it.
+fn only_for_workers(input: &mut Value, needed: &[&str]) {
+    if let Some(Value::Object(properties)) = input.get_mut("properties") {
+        properties.retain(|name, _| needed.contains(&name.as_str()));
+        for field in properties.values_mut() {
+            // Long lists of words cost more than they tell; a wrong word is refused with the list.
+            if let Value::Object(field) = field
+                && field.get("enum").and_then(Value::as_array).is_some_and(|words| words.len() > 5)
+            {
+                field.remove("enum");
+            }
+        }
+    }
 }
 
 /// A refusal as the object that callers read.

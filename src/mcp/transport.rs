@@ -6,11 +6,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use rmcp::RoleServer;
-use rmcp::model::{
-    ClientJsonRpcMessage, ClientNotification, ErrorCode, ErrorData, RequestId, ServerJsonRpcMessage,
-};
+use rmcp::model::{ClientJsonRpcMessage, ClientNotification, ErrorCode, RequestId, ServerJsonRpcMessage};
 use rmcp::transport::Transport;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinHandle;
@@ -38,7 +36,8 @@ struct Answer {
 /// What a line turned out to be.
 enum Line {
     Message(Box<ClientJsonRpcMessage>),
-    Refused(ServerJsonRpcMessage),
+    /// An error, as JSON-RPC words it.
+    Refused(Value),
     Ignored,
 }
 
@@ -99,11 +98,8 @@ impl<R: AsyncRead + Unpin + Send> Lines<R> {
                 continue;
             }
             if std::mem::take(&mut self.too_long) {
-                return Ok(Some(refused(
-                    None,
-                    ErrorCode::INVALID_REQUEST,
-                    format!("a line is longer than {LONGEST_LINE} bytes; send less at once"),
-                )));
+                let message = format!("a line is longer than {LONGEST_LINE} bytes; send less at once");
+                return Ok(Some(Line::Refused(refused(None, ErrorCode::INVALID_REQUEST, &message))));
             }
             let line = read_line(&self.line);
             self.line.clear();
@@ -116,7 +112,7 @@ impl<R: AsyncRead + Unpin + Send> Lines<R> {
 
     fn answer(
         &self,
-        message: &ServerJsonRpcMessage,
+        message: &impl serde::Serialize,
         id: Option<RequestId>,
         frees_slot: bool,
     ) -> std::io::Result<()> {
@@ -188,8 +184,7 @@ impl<R: AsyncRead + Unpin + Send + 'static> Transport<RoleServer> for Lines<R> {
                             "id {} belongs to a request that is not answered yet; use another",
                             request.id
                         );
-                        let error = ErrorData::invalid_request(text, None);
-                        self.answer(&ServerJsonRpcMessage::error(error, None), None, true).ok()?;
+                        self.answer(&refused(None, ErrorCode::INVALID_REQUEST, &text), None, true).ok()?;
                     }
                     // What was asked for is done in milliseconds and perhaps committed: it is answered, not cancelled.
                     ClientJsonRpcMessage::Notification(notification)
@@ -246,8 +241,9 @@ async fn write_all(
     }
 }
 
-fn refused(id: Option<RequestId>, code: ErrorCode, message: String) -> Line {
-    Line::Refused(ServerJsonRpcMessage::error(ErrorData::new(code, message, None), id))
+/// An error answer; rmcp's own leaves out an id that isn't known, JSON-RPC wants it null.
+fn refused(id: Option<&RequestId>, code: ErrorCode, message: &str) -> Value {
+    json!({ "jsonrpc": "2.0", "id": id, "error": { "code": code.0, "message": message } })
 }
 
 fn read_line(line: &[u8]) -> Line {
@@ -260,12 +256,13 @@ fn read_line(line: &[u8]) -> Line {
         Err(error) => error,
     };
     let Ok(value) = serde_json::from_slice::<Value>(line) else {
-        return refused(None, ErrorCode::PARSE_ERROR, format!("Parse error: {reason}"));
+        return Line::Refused(refused(None, ErrorCode::PARSE_ERROR, &format!("Parse error: {reason}")));
     };
     let has_id = value.get("id").is_some();
     let id = value.get("id").cloned().and_then(|id| serde_json::from_value(id).ok());
     if value.get("method").is_some_and(Value::is_string) && !has_id {
         return Line::Ignored;
     }
-    refused(id, ErrorCode::INVALID_REQUEST, "Invalid Request: a JSON-RPC 2.0 object with jsonrpc, id, method and params is expected; batches are not supported".into())
+    let message = "Invalid Request: a JSON-RPC 2.0 object with jsonrpc, id, method and params is expected; batches are not supported";
+    Line::Refused(refused(id.as_ref(), ErrorCode::INVALID_REQUEST, message))
 }

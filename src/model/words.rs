@@ -36,7 +36,7 @@ macro_rules! words {
                     other => {
                         let all: Vec<_> = Self::ALL.iter().map(|value| value.as_str()).collect();
                         Err(format!(
-                            "'{}' is not a {}; it is one of {}",
+                            "'{}' is no {}; it is one of {}",
                             crate::model::text::excerpt(other), $what, all.join(", ")
                         ))
                     }

@@ -101,12 +101,11 @@ impl Operation for ClaimTask {
     const ABOUT: &'static str = "Claim the best ready task that matches (or id): its instructions, items and claim.token for your writes.";
     const EFFECT: Effect = Effect::Write;
     const FIRST: &'static str = "id";
-    const WORKER: bool = true;
+    const WORKER: &'static [&'static str] = &["worker", "id", "project", "batch", "tags"];
     type Reply = ClaimReply;
 
     fn run(self, docket: &Docket) -> Result<ClaimReply> {
         let worker = self.worker.as_ref().and_then(Line::non_empty).unwrap_or(docket.caller()).to_owned();
-        // Looking costs nobody a turn at writing: a poll that finds nothing writes nothing.
         docket.write(move |tx| {
             reap(tx)?;
             let before = match &self.id {

@@ -44,7 +44,7 @@ impl Operation for CompleteTask {
         "Mark a task done. Refused while its body holds `- [ ]` or items lack receipts.";
     const EFFECT: Effect = Effect::WriteOnce;
     const FIRST: &'static str = "id";
-    const WORKER: bool = true;
+    const WORKER: &'static [&'static str] = &["id", "claim", "summary"];
     type Reply = TaskReply;
 
     fn run(self, docket: &Docket) -> Result<TaskReply> {

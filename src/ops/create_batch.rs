@@ -185,7 +185,8 @@ impl Operation for CreateBatch {
         let pieces = self.pieces(staging.as_mut())?;
         let total: u64 = pieces.iter().map(|piece| piece.items).sum();
         if total == 0 {
-            return Err(Error::invalid("items: there are none; a batch needs at least one"));
+            let place = self.source.as_ref().map_or("items", |source| source.path.as_str());
+            return Err(Error::invalid(format!("{place}: it holds no items; a batch needs at least one")));
         }
         if self.dry_run {
             return Ok(self.plan(None, &pieces, total));

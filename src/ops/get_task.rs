@@ -68,7 +68,7 @@ impl Operation for GetTask {
     const ABOUT: &'static str = "One task with its body; a chunk's open items.";
     const EFFECT: Effect = Effect::Read;
     const FIRST: &'static str = "id";
-    const WORKER: bool = true;
+    const WORKER: &'static [&'static str] = &["id", "receipts_after", "items_after"];
     type Reply = GetTaskReply;
 
     fn run(self, docket: &Docket) -> Result<GetTaskReply> {
@@ -124,13 +124,11 @@ fn body_page(tx: &dyn Read, row: Row, after: u64, limit: usize) -> Result<(Strin
     Ok((body, None))
 }
 
+/// Items as a worker sees them, and where the next page begins.
+pub type ItemsPage = (Vec<Map<String, Value>>, Option<u64>);
+
 /// A page of a chunk's items without an outcome, and where the next one begins.
-pub(super) fn open_items(
-    tx: &dyn Read,
-    chunk: Row,
-    after: u64,
-    limit: usize,
-) -> Result<(Vec<Map<String, Value>>, Option<u64>)> {
+pub(super) fn open_items(tx: &dyn Read, chunk: Row, after: u64, limit: usize) -> Result<ItemsPage> {
     let mut shown = Vec::new();
     let mut length = 0;
     let mut last = after;
@@ -151,11 +149,7 @@ pub(super) fn open_items(
 ///
 /// # Errors
 /// Where there is no such task or the store cannot be read.
-pub fn open_items_page(
-    docket: &Docket,
-    chunk: &TaskId,
-    after: u64,
-) -> Result<(Vec<Map<String, Value>>, Option<u64>)> {
+pub fn open_items_page(docket: &Docket, chunk: &TaskId, after: u64) -> Result<ItemsPage> {
     let chunk = chunk.clone();
     docket.read(move |tx| open_items(tx, tx.task(&chunk)?.row, after, PAGE))
 }

@@ -73,7 +73,7 @@ impl Operation for ListTasks {
     const ABOUT: &'static str = "Tasks by priority, order, creation. Poll with since.";
     const EFFECT: Effect = Effect::Read;
     const FIRST: &'static str = "status";
-    const WORKER: bool = true;
+    const WORKER: &'static [&'static str] = &["project", "status", "batch", "ready", "since", "limit"];
     type Reply = ListTasksReply;
 
     fn run(self, docket: &Docket) -> Result<ListTasksReply> {

@@ -71,8 +71,8 @@ pub trait Operation: DeserializeOwned + JsonSchema + clap::Args + Send + 'static
     const FIRST: &'static str;
     /// Parameters of the contract that this version refuses by name.
     const LATER: &'static [&'static str] = &[];
-    /// Whether a background worker needs it.
-    const WORKER: bool = false;
+    /// The parameters that a background worker needs; none where it does not need the operation.
+    const WORKER: &'static [&'static str] = &[];
     /// The answer.
     type Reply: Serialize + JsonSchema;
 
@@ -96,7 +96,7 @@ pub struct Entry {
     /// See [`Operation::FIRST`].
     pub first: &'static str,
     /// See [`Operation::WORKER`].
-    pub worker: bool,
+    pub worker: &'static [&'static str],
     /// The parameters' schema.
     pub input: fn() -> Value,
     /// The reply's schema.

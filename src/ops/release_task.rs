@@ -48,7 +48,7 @@ impl Operation for ReleaseTask {
     const ABOUT: &'static str = "Give a task back that you can't finish; its receipts stay.";
     const EFFECT: Effect = Effect::Write;
     const FIRST: &'static str = "id";
-    const WORKER: bool = true;
+    const WORKER: &'static [&'static str] = &["id", "claim", "reason", "outcome"];
     type Reply = TaskReply;
 
     fn run(self, docket: &Docket) -> Result<TaskReply> {

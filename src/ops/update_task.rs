@@ -88,7 +88,8 @@ impl Operation for UpdateTask {
         "Change fields (\"\" clears, lists replace), append a receipt (body), or claim (status=in_progress).";
     const EFFECT: Effect = Effect::Write;
     const FIRST: &'static str = "id";
-    const WORKER: bool = true;
+    const WORKER: &'static [&'static str] =
+        &["id", "status", "assignee", "body", "claim", "item", "outcome", "category", "request_key"];
     type Reply = TaskReply;
 
     fn run(self, docket: &Docket) -> Result<TaskReply> {

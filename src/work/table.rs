@@ -34,7 +34,7 @@ pub(super) fn table(docket: &Docket, batch: &TaskId) -> Result<String> {
         Ok((rows, Some(sum_row(&of, &task, tx.categories(task.row)?)), hidden))
     })?;
     let mut table = Table::new();
-    table.load_style(presets::UTF8_HORIZONTAL_ONLY);
+    table.load_style(presets::NOTHING);
     table.set_header(["chunk", "status", "items", "done", "failed", "skipped", "categories"]);
     for row in rows.iter().chain(&sum) {
         let mut cells = vec![Cell::new(&row.name), Cell::new(&row.status)];

@@ -24,8 +24,9 @@ pub struct SqliteStore {
     path: PathBuf,
     folder: PathBuf,
     clock: Clock,
-    writer: writer::Writer,
+    // Dropped before the writer: the last connection to close must be able to fold the log in.
     readers: OnceLock<reader::Readers>,
+    writer: writer::Writer,
 }
 
 impl SqliteStore {

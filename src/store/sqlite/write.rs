@@ -211,10 +211,8 @@ impl Write for Tx<'_> {
     }
 
     fn insert_batch(&self, batch: &Batch) -> Result<()> {
-        let command = match &batch.command {
-            None => None,
-            Some(command) => Some(serde_json::Value::from(command.clone()).to_string()),
-        };
+        let command =
+            batch.command.as_ref().map(|command| serde_json::Value::from(command.clone()).to_string());
         self.execute(
             "INSERT INTO batch (task, instructions, key, split, max_chunk, max_parallel, max_attempts, command, chunks, total)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",

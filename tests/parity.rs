@@ -1,0 +1,140 @@
+//! A tool and its command take the same parameters with the same defaults, and give the same replies.
+
+use std::collections::BTreeSet;
+use std::process::Command;
+
+use clap::Command as Clap;
+use docket::ops;
+use serde_json::{Value, json};
+
+/// The command's parameters, with the words and defaults it takes.
+fn command_of(entry: &ops::Entry) -> Clap {
+    (entry.command)(Clap::new(entry.name))
+}
+
+#[test]
+fn every_operation_has_the_same_parameters_and_defaults_as_tool_and_command() {
+    for entry in ops::ALL {
+        let schema = (entry.input)();
+        let properties = schema["properties"].as_object().expect("an object of properties");
+        let command = command_of(entry);
+        let arguments: Vec<_> = command.get_arguments().filter(|arg| !arg.is_hide_set()).collect();
+        let named: BTreeSet<String> =
+            arguments.iter().filter_map(|arg| arg.get_long()).map(|long| long.replace('-', "_")).collect();
+        let tool: BTreeSet<String> = properties.keys().cloned().collect();
+        assert_eq!(tool, named, "{}", entry.name);
+        let required: BTreeSet<&str> = schema["required"]
+            .as_array()
+            .map_or_else(BTreeSet::new, |names| names.iter().filter_map(Value::as_str).collect());
+        for arg in arguments {
+            let name = arg.get_long().expect("a long name").replace('-', "_");
+            let property = &properties[&name];
+            let at_command: Vec<String> =
+                arg.get_default_values().iter().map(|value| value.to_string_lossy().into_owned()).collect();
+            let at_tool = match &property["default"] {
+                Value::Null if property["type"] == "boolean" => vec!["false".to_owned()],
+                Value::Null => vec![],
+                Value::String(text) => vec![text.clone()],
+                Value::Object(split) => vec![split["by"].as_str().unwrap_or_default().to_owned()],
+                // A whole number is written without its fraction on the command line.
+                Value::Number(number) => vec![number.as_f64().unwrap_or_default().to_string()],
+                other => vec![other.to_string()],
+            };
+            if !(at_tool.is_empty() && at_command == [""]) && at_tool != [""] {
+                assert_eq!(at_tool, at_command, "{}: default of {name}", entry.name);
+            }
+            assert_eq!(
+                required.contains(name.as_str()),
+                arg.is_required_set(),
+                "{}: {name} is required",
+                entry.name
+            );
+        }
+        assert!(
+            named.contains(&entry.first.replace('-', "_")),
+            "{}: {} comes first",
+            entry.name,
+            entry.first
+        );
+    }
+}
+
+/// What differs from one call to the next: ids, times, tokens, numbers of changes.
+fn without_what_varies(value: &mut Value) {
+    match value {
+        Value::Object(map) => {
+            for (name, inner) in map.iter_mut() {
+                let varies = [
+                    "id",
+                    "created",
+                    "updated",
+                    "since",
+                    "token",
+                    "expires_at",
+                    "parent",
+                    "next_cursor",
+                    "per_minute",
+                ];
+                if varies.contains(&name.as_str()) && !inner.is_null() {
+                    *inner = json!("…");
+                } else {
+                    without_what_varies(inner);
+                }
+            }
+        }
+        Value::Array(values) => values.iter_mut().for_each(without_what_varies),
+        _ => {}
+    }
+}
+
+#[test]
+fn the_same_request_gets_the_same_reply() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (by_tool, by_command) = (folder.path().join("tool.db"), folder.path().join("command.db"));
+    let store =
+        docket::store::sqlite::SqliteStore::open(&by_tool, docket::clock::Clock::system()).expect("a store");
+    let docket =
+        ops::Docket::new(std::sync::Arc::new(store), docket::items::Roots::new(["/"]), None, "person");
+    let cases: &[(&str, Value, &[&str])] = &[
+        (
+            "create_task",
+            json!({"task_title": "One", "priority": 1, "tags": ["a", "b"]}),
+            &["--task-title", "One", "--priority", "1", "--tags", "a,b"],
+        ),
+        ("list_tasks", json!({"status": "active"}), &["--status", "active"]),
+        ("list_tasks", json!({"limit": 0, "ready": true}), &["--limit", "0", "--ready"]),
+        ("claim_task", json!({"worker": "w"}), &["--worker", "w"]),
+        ("search_tasks", json!({"query": "One"}), &["--query", "One"]),
+        ("reset_stalled_tasks", json!({}), &[]),
+        (
+            "create_batch",
+            json!({"title": "B", "instructions": "do", "items": ["x", "y"], "dry_run": true}),
+            &["--title", "B", "--instructions", "do", "--items", "[\"x\",\"y\"]", "--dry-run"],
+        ),
+        ("get_batch", json!({}), &[]),
+    ];
+    for (name, arguments, words) in cases {
+        let entry = ops::named(name).expect("an operation");
+        let mut tool = (entry.call)(&docket, arguments.clone()).expect("a reply");
+        let output = Command::new(env!("CARGO_BIN_EXE_docket"))
+            .arg(name.replace('_', "-"))
+            .args(*words)
+            .arg("--json")
+            .env("DOCKET_DB", &by_command)
+            .env("USER", "person")
+            .output()
+            .expect("docket runs");
+        let mut command: Value = serde_json::from_slice(&output.stdout)
+            .unwrap_or_else(|error| panic!("{name}: {error}: {output:?}"));
+        for reply in [&mut tool, &mut command] {
+            without_what_varies(reply);
+            for text in ["message", "instructions"] {
+                // Sentences name ids.
+                if reply[text].is_string() {
+                    reply[text] = json!("…");
+                }
+            }
+        }
+        assert_eq!(tool, command, "{name}");
+    }
+}
