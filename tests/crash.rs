@@ -92,6 +92,7 @@ fn write_until_killed(
 
 fn assert_kept(store: &Store, log: &str, known: &Acknowledged) {
     store.assert_whole();
+    store.docket(["verify"]).success();
     let mut server = store.serve();
     let body = server.body(log);
     let receipts: Vec<&str> = body.split("\n\n").collect();
@@ -188,7 +189,8 @@ fn run(store: &Store, batch: Option<&str>) -> support::cli::Run {
     store.docket(args)
 }
 
-fn assert_every_item_has_one_outcome(server: &mut Server, batch: &str) {
+fn assert_every_item_has_one_outcome(store: &Store, server: &mut Server, batch: &str) {
+    store.docket(["verify"]).success();
     let progress = server.call("get_batch", json!({"id": batch})).ok();
     for count in ["/batch/total", "/batch/processed", "/batch/outcomes/done"] {
         assert_eq!(progress.count(count), ITEMS as u64, "{count} of {}", progress.value);
@@ -230,7 +232,7 @@ fn a_run_killed_at_any_moment_resumes_without_doing_a_receipted_item_again() {
 
         let mut server = store.serve();
         let batch = the_batch(&mut server).expect("a batch");
-        assert_every_item_has_one_outcome(&mut server, &batch);
+        assert_every_item_has_one_outcome(&store, &mut server, &batch);
         let starts = starts(&store);
         for (key, before) in kept {
             assert_eq!(starts[&key], before, "{key} had a receipt and was run again, round {round}");

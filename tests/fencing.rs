@@ -147,6 +147,24 @@ fn an_outcome_that_comes_with_a_lost_token_is_on_record_and_counts_for_nothing()
 }
 
 #[test]
+fn a_late_receipt_that_is_sent_again_is_kept_once() {
+    let store = Store::new();
+    let (mut zombie, mut heir) = (store.serve(), store.serve());
+    let id = heir.task("Archive the mail");
+    let lost = claim(&mut zombie, "zombie", &id, 1).ok()["claim"]["token"].clone();
+    take_over(&mut heir, &id);
+    let late = json!({"id": id, "claim": lost, "body": "- it did happen", "request_key": "mail-17"});
+    let first = zombie.call("update_task", late.clone());
+    let again = zombie.call("update_task", late.clone());
+    let elsewhere = heir.call("update_task", late);
+    for reply in [&again, &elsewhere] {
+        assert_eq!(reply.refusal(), "claim_lost");
+        assert_eq!(reply["receipt"]["number"], first["receipt"]["number"], "{}", reply.value);
+    }
+    assert_eq!(heir.body(&id).matches("- it did happen").count(), 1);
+}
+
+#[test]
 fn a_write_without_its_token_cannot_change_a_fenced_task() {
     let store = Store::new();
     let mut server = store.serve();

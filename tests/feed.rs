@@ -1,0 +1,93 @@
+//! Polling with `since` costs what happened, and misses nothing of it.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod support;
+
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use serde_json::{Value, json};
+
+use support::server::Server;
+use support::store::Store;
+use support::together;
+
+/// One poll: the ids that changed, and where the next one begins.
+fn poll(server: &mut Server, since: &mut Value) -> Vec<String> {
+    let reply = server.call("list_tasks", json!({"since": since})).ok();
+    *since = reply["since"].clone();
+    let tasks = reply["tasks"].as_array().unwrap();
+    tasks.iter().map(|task| task["id"].as_str().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn more_changes_than_a_page_holds_come_with_the_next_polls() {
+    let store = Store::new();
+    let mut server = store.serve();
+    let mut since = server.call("list_tasks", json!({})).ok()["since"].clone();
+    let made: Vec<String> = (0..23).map(|n| server.task(&format!("Task {n}"))).collect();
+    let mut seen = Vec::new();
+    loop {
+        let page = poll(&mut server, &mut since);
+        if page.is_empty() {
+            break;
+        }
+        seen.extend(page);
+    }
+    assert_eq!(seen, made, "each once, in the order of the changes");
+}
+
+#[test]
+fn the_total_of_a_poll_is_how_many_changed() {
+    let store = Store::new();
+    let mut server = store.serve();
+    let since = server.call("list_tasks", json!({})).ok()["since"].clone();
+    for n in 0..23 {
+        server.task(&format!("Task {n}"));
+    }
+    let reply = server.call("list_tasks", json!({"since": since})).ok();
+    assert_eq!((reply.count("/count"), reply.count("/total")), (5, 23), "{}", reply["message"]);
+}
+
+#[test]
+fn a_task_that_comes_to_match_a_filter_is_a_change_of_that_list() {
+    let store = Store::new();
+    let mut server = store.serve();
+    let ids: Vec<String> = (0..3).map(|n| server.task(&format!("Task {n}"))).collect();
+    let done = server.call("list_tasks", json!({"status": "done"})).ok();
+    server.call("complete_task", json!({"id": ids[1]})).ok();
+    let polled = server.call("list_tasks", json!({"status": "done", "since": done["since"]})).ok();
+    assert_eq!(polled["tasks"].as_array().map(Vec::len), Some(1), "{}", polled.value);
+    assert_eq!(polled.text("/tasks/0/id"), ids[1]);
+}
+
+#[test]
+fn a_poller_misses_nothing_of_what_six_processes_write_meanwhile() {
+    const WRITERS: usize = 6;
+    let store = Store::new();
+    let mut since = store.serve().call("list_tasks", json!({})).ok()["since"].clone();
+    let writing = AtomicUsize::new(WRITERS);
+    let lists = together(WRITERS + 1, |worker| {
+        let mut server = store.serve();
+        if worker < WRITERS {
+            let made = (0..40).map(|n| server.task(&format!("Task {worker}-{n}"))).collect::<Vec<_>>();
+            writing.fetch_sub(1, Ordering::SeqCst);
+            return made;
+        }
+        let mut since = since.clone();
+        let mut seen = Vec::new();
+        loop {
+            let last = writing.load(Ordering::SeqCst) == 0;
+            let page = poll(&mut server, &mut since);
+            if page.is_empty() && last {
+                return seen;
+            }
+            seen.extend(page);
+        }
+    });
+    let made: BTreeSet<&String> = lists[..WRITERS].iter().flatten().collect();
+    let seen: BTreeSet<&String> = lists[WRITERS].iter().collect();
+    assert_eq!(made, seen);
+    assert!(!poll(&mut store.serve(), &mut since).is_empty());
+}

@@ -1,0 +1,77 @@
+//! What a model is offered: a short list of tools, each with all that a client asks of it.
+
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+
+mod support;
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+
+use support::server::Server;
+use support::store::Store;
+
+const WORKER_TOOLS: [&str; 6] =
+    ["list_tasks", "get_task", "claim_task", "update_task", "complete_task", "release_task"];
+
+fn tools(server: &mut Server) -> Vec<Value> {
+    server.request("tools/list", json!({}))["result"]["tools"].as_array().expect("tools").clone()
+}
+
+fn size(value: &impl serde::Serialize) -> usize {
+    serde_json::to_string(value).unwrap().len()
+}
+
+#[test]
+fn the_list_of_tools_is_small_and_always_in_the_same_order() {
+    let store = Store::new();
+    let mut server = store.serve();
+    let listed = tools(&mut server);
+    for _ in 0..5 {
+        assert_eq!(tools(&mut server), listed);
+        assert_eq!(tools(&mut store.serve()), listed);
+    }
+    let read_by_a_model: Vec<Value> =
+        listed.iter().map(|tool| json!([tool["name"], tool["description"], tool["inputSchema"]])).collect();
+    println!("tools/list: {} bytes, {} of them for the model", size(&listed), size(&read_by_a_model));
+    assert!(size(&listed) < 16_000, "{} bytes", size(&listed));
+    assert!(size(&read_by_a_model) < 10_000, "{} bytes", size(&read_by_a_model));
+}
+
+#[test]
+fn a_background_worker_is_offered_six_tools_in_five_kilobytes() {
+    let store = Store::new();
+    let mut server = store.serve_with(&["--toolset", "worker"]);
+    let listed = tools(&mut server);
+    let names: BTreeSet<&str> = listed.iter().filter_map(|tool| tool["name"].as_str()).collect();
+    assert_eq!(names, BTreeSet::from(WORKER_TOOLS));
+    println!("worker toolset: {} bytes", size(&listed));
+    assert!(size(&listed) < 5_000, "{} bytes", size(&listed));
+    let (id, line) = server.line("tools/call", json!({"name": "create_task", "arguments": {"title": "No"}}));
+    server.write_line(&line);
+    let answer = server.answer(id).unwrap();
+    assert_eq!(answer["error"]["code"], -32602, "a tool that isn't offered can't be called: {answer}");
+}
+
+#[test]
+fn every_tool_has_a_title_an_output_schema_and_annotations() {
+    let store = Store::new();
+    for tool in tools(&mut store.serve()) {
+        let name = tool["name"].as_str().expect("a name");
+        assert!(tool["title"].as_str().is_some_and(|title| !title.is_empty()), "{name}: title");
+        assert!(tool["description"].as_str().is_some_and(|text| !text.is_empty()), "{name}: description");
+        assert_eq!(tool["inputSchema"]["type"], "object", "{name}");
+        assert_eq!(tool["outputSchema"]["type"], "object", "{name}");
+        let hints = &tool["annotations"];
+        let read_only = hints["readOnlyHint"].as_bool();
+        assert_eq!(
+            read_only,
+            Some(matches!(name, "get_task" | "list_tasks" | "search_tasks" | "get_batch")),
+            "{name}"
+        );
+        if read_only == Some(false) {
+            assert!(hints["destructiveHint"].is_boolean(), "{name}: {hints}");
+            assert!(hints["idempotentHint"].is_boolean(), "{name}: {hints}");
+        }
+    }
+}

@@ -1,0 +1,64 @@
+//! `docket verify` finds what the schema alone cannot forbid to whoever owns the file.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod support;
+
+use serde_json::json;
+
+use support::store::Store;
+
+/// Two tasks with five receipts each.
+fn a_store_with_receipts() -> Store {
+    let store = Store::new();
+    let mut server = store.serve();
+    for title in ["First", "Second"] {
+        let id = server.task(title);
+        for n in 1..=5 {
+            server.call("update_task", json!({"id": id, "body": format!("- mail {n}")})).ok();
+        }
+    }
+    server.close();
+    store
+}
+
+/// Lays the triggers aside, as an owner of the file can, and does something forbidden.
+fn forge(store: &Store, sql: &str) {
+    let connection = store.sql();
+    let mut triggers = connection
+        .prepare("SELECT name FROM sqlite_master WHERE type = 'trigger' AND tbl_name IN ('task', 'receipt')")
+        .unwrap();
+    let names: Vec<String> = triggers.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
+    assert!(!names.is_empty());
+    for name in names {
+        connection.execute_batch(&format!("DROP TRIGGER {name}")).unwrap();
+    }
+    assert!(connection.execute(sql, []).unwrap() > 0, "{sql} changed nothing");
+}
+
+#[test]
+fn receipts_as_they_were_written_are_verified() {
+    a_store_with_receipts().docket(["verify"]).success();
+}
+
+#[test]
+fn an_edit_a_gap_and_a_cut_are_found() {
+    const LAST: &str = "number = 5 AND task = (SELECT min(task) FROM receipt)";
+    for forged in [
+        "UPDATE receipt SET text = '- mail 33' WHERE number = 3".to_owned(),
+        "UPDATE receipt SET author = 'somebody' WHERE number = 1".to_owned(),
+        "UPDATE receipt SET at = at + 1 WHERE number = 2".to_owned(),
+        "UPDATE receipt SET late = 1 WHERE number = 2".to_owned(),
+        "UPDATE receipt SET category = 'fyi', outcome = 'done' WHERE number = 2".to_owned(),
+        "DELETE FROM receipt WHERE number = 3".to_owned(),
+        "DELETE FROM receipt WHERE number = 1".to_owned(),
+        format!("DELETE FROM receipt WHERE {LAST}"),
+        "DELETE FROM receipt".to_owned(),
+        "UPDATE receipt SET number = 11 - number WHERE number > 5 OR number < 6".to_owned(),
+    ] {
+        let store = a_store_with_receipts();
+        forge(&store, &forged);
+        let ran = store.docket(["verify"]).finish();
+        assert_eq!(ran.code, Some(1), "{forged}: {}", ran.said());
+    }
+}
