@@ -8,7 +8,7 @@ impl Table {
     /// Begins a section.
     pub fn section(&mut self, title: &str, ours: &str, other: &str) {
         println!("\n{title}");
-        println!("  {:<44} {ours:>12} {other:>12} {:>8}   spread", "", "ratio");
+        println!("  {:<52} {ours:>12} {other:>12} {:>8}   spread", "", "ratio");
     }
 
     /// A row: two values already written out, and the ratio of each block.
@@ -18,7 +18,7 @@ impl Table {
         let least = sorted.first().copied().unwrap_or(f64::NAN);
         let most = sorted.last().copied().unwrap_or(f64::NAN);
         println!(
-            "  {name:<44} {ours:>12} {other:>12} {:>8.2}   {least:.2} – {most:.2}",
+            "  {name:<52} {ours:>12} {other:>12} {:>8.2}   {least:.2} – {most:.2}",
             quantile(&sorted, 0.5)
         );
     }
