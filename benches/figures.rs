@@ -1,0 +1,53 @@
+//! What Docket costs, each figure a ratio to bare SQLite (or to a smaller store, or to a goal)
+//! measured in the same run, turn by turn: `cargo bench --bench figures`.
+//!
+//! `DOCKET_BENCH_LARGE=1` adds a store of 1,000,000 tasks; `DOCKET_FLEETWRIGHT=PATH` the peer.
+//! Nothing is random: there is no seed.
+#![expect(clippy::print_stdout, reason = "a benchmark prints its table")]
+
+#[path = "figures/bare.rs"]
+mod bare;
+#[path = "figures/client.rs"]
+mod client;
+#[path = "figures/fill.rs"]
+mod fill;
+#[path = "figures/operations.rs"]
+mod operations;
+#[path = "figures/peer.rs"]
+mod peer;
+#[path = "figures/start.rs"]
+mod start;
+#[path = "figures/swarm.rs"]
+mod swarm;
+#[path = "figures/table.rs"]
+mod table;
+
+use std::time::Instant;
+
+use anyhow::Result;
+
+fn main() -> Result<()> {
+    if bare::is_child() {
+        return bare::child();
+    }
+    let began = Instant::now();
+    let folder = tempfile::tempdir()?;
+    let mut sizes = vec![1_000, 100_000];
+    if std::env::var_os("DOCKET_BENCH_LARGE").is_some_and(|value| value == "1") {
+        sizes.push(1_000_000);
+    }
+    let stores = fill::stores(folder.path(), &sizes)?;
+    println!(
+        "docket {} on {} cores, SQLite {}, write-ahead log, synchronous=FULL; no randomness, no seed",
+        env!("CARGO_PKG_VERSION"),
+        std::thread::available_parallelism()?,
+        rusqlite::version()
+    );
+    println!("p50 and p99 in milliseconds; spread: the ratio's least and greatest in a block of the run\n");
+    let mut table = table::Table::default();
+    operations::measure(&stores, folder.path(), &mut table)?;
+    start::measure(&stores, &mut table)?;
+    swarm::measure(folder.path(), &mut table)?;
+    println!("\n{:.0} s in all", began.elapsed().as_secs_f64());
+    Ok(())
+}

@@ -1,0 +1,193 @@
+//! Bare SQLite doing the same: a task row and a receipt row a transaction, nothing else.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use rusqlite::{Connection, params};
+use serde_json::{Value, json};
+
+/// How processes wait for their turn to write.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Turns {
+    /// SQLite's busy timeout.
+    Busy,
+    /// A lock on a file beside the store.
+    Ticket,
+}
+
+const CHILD: &str = "DOCKET_BENCH_CHILD";
+const WARM: usize = 500;
+const TEXT: &str = "- Archived: 2025-11-03 | Ann | Lunch";
+
+/// A store with what the bare transactions need, and no more.
+pub struct Bare {
+    connection: Connection,
+    row: i64,
+}
+
+impl Bare {
+    /// Opens the file; makes it with this many tasks where it is new.
+    pub fn open(path: &Path, tasks: u64) -> Result<Bare> {
+        let connection = Connection::open(path)?;
+        connection.busy_timeout(Duration::from_secs(60))?;
+        connection.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(()))?;
+        connection.execute_batch(
+            "PRAGMA synchronous = FULL;
+             CREATE TABLE IF NOT EXISTS task (n INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, title TEXT NOT NULL,
+                 status TEXT NOT NULL, priority INTEGER NOT NULL, updated INTEGER NOT NULL) STRICT;
+             CREATE INDEX IF NOT EXISTS task_by_lane ON task(status, priority, n);
+             CREATE TABLE IF NOT EXISTS receipt (n INTEGER PRIMARY KEY, task INTEGER NOT NULL, number INTEGER NOT NULL,
+                 at INTEGER NOT NULL, author TEXT NOT NULL, text TEXT NOT NULL, UNIQUE (task, number)) STRICT;",
+        )?;
+        connection.execute(
+            "INSERT INTO task (id, title, status, priority, updated)
+             WITH RECURSIVE number(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM number WHERE n < ?1)
+             SELECT printf('bare%08d', n), printf('Archive mail %08d', n), iif(n % 4, 'done', 'active'), n % 5, 0
+               FROM number WHERE ?1 > 0 AND NOT EXISTS (SELECT 1 FROM task)",
+            [tasks],
+        )?;
+        let row = connection.query_row("SELECT ifnull(max(n), 0) FROM task", [], |row| row.get(0))?;
+        Ok(Bare { connection, row })
+    }
+
+    /// Writes until the write-ahead log has its full length: a log that grows costs more to sync.
+    /// It stays so until the last connection is closed.
+    pub fn warm(&mut self) -> Result<()> {
+        (0..WARM).try_for_each(|_| self.write())
+    }
+
+    /// One transaction: a task row and a receipt row.
+    pub fn write(&mut self) -> Result<()> {
+        self.row += 1;
+        let run = |sql: &str| self.connection.prepare_cached(sql)?.execute([]);
+        run("BEGIN IMMEDIATE")?;
+        self.connection
+            .prepare_cached(
+                "INSERT INTO task (id, title, status, priority, updated) VALUES (?1, ?2, 'active', 2, ?3)",
+            )?
+            .execute(params![format!("made{:08}", self.row), "Archive a mail", self.row])?;
+        self.connection
+            .prepare_cached(
+                "INSERT INTO receipt (task, number, at, author, text) VALUES (?1, 1, ?1, 'bench', ?2)",
+            )?
+            .execute(params![self.connection.last_insert_rowid(), TEXT])?;
+        run("COMMIT")?;
+        Ok(())
+    }
+
+    /// One transaction of the swarm: a receipt to a task of this worker's, and the task's row.
+    pub fn append(&mut self, worker: i64, number: i64) -> Result<()> {
+        let run = |sql: &str| self.connection.prepare_cached(sql)?.execute([]);
+        run("BEGIN IMMEDIATE")?;
+        self.connection
+            .prepare_cached(
+                "INSERT INTO receipt (task, number, at, author, text) VALUES (?1, ?2, ?2, 'bench', ?3)",
+            )?
+            .execute(params![worker, number + 1, TEXT])?;
+        self.connection
+            .prepare_cached("UPDATE task SET updated = ?2 WHERE n = ?1")?
+            .execute(params![worker, number])?;
+        run("COMMIT")?;
+        Ok(())
+    }
+
+    /// A page of tasks by an index.
+    pub fn read(&self) -> Result<usize> {
+        let mut select = self.connection.prepare_cached(
+            "SELECT n, id, title, status, priority, updated FROM task WHERE status = 'active' ORDER BY priority, n LIMIT 6",
+        )?;
+        let rows = select.query_map([], |row| row.get::<_, String>(2))?.collect::<Result<Vec<_>, _>>()?;
+        Ok(rows.len())
+    }
+}
+
+/// Whether this process is one of those that [`swarm`] starts.
+pub fn is_child() -> bool {
+    std::env::var_os(CHILD).is_some()
+}
+
+/// Writes until the time is over; prints how often, and its longest wait.
+pub fn child() -> Result<()> {
+    let told: Value = serde_json::from_str(&std::env::var(CHILD)?)?;
+    let path = Path::new(told["path"].as_str().context("path")?);
+    let worker = told["worker"].as_i64().context("worker")?;
+    let time = Duration::from_secs_f64(told["seconds"].as_f64().context("seconds")?);
+    let ticket = if told["ticket"] == true { Some(File::create(path.with_extension("turn"))?) } else { None };
+    let mut bare = Bare::open(path, 0)?;
+    println!("ready");
+    std::io::stdin().lock().read_line(&mut String::new())?;
+    let began = Instant::now();
+    let (mut writes, mut longest) = (0, Duration::ZERO);
+    while began.elapsed() < time {
+        let asked = Instant::now();
+        if let Some(ticket) = &ticket {
+            ticket.lock()?;
+        }
+        bare.append(worker, writes + 1)?;
+        if let Some(ticket) = &ticket {
+            ticket.unlock()?;
+        }
+        writes += 1;
+        longest = longest.max(asked.elapsed());
+    }
+    println!(
+        "{}",
+        json!({"writes": writes, "longest": longest.as_secs_f64(), "seconds": began.elapsed().as_secs_f64()})
+    );
+    Ok(())
+}
+
+/// What a swarm did: writes a second, the slowest's share of the mean, the longest wait in seconds.
+pub struct Rate {
+    /// Transactions a second.
+    pub writes: f64,
+    /// The slowest worker's writes against the mean.
+    pub slowest: f64,
+    /// The longest wait for one reply, in seconds.
+    pub longest: f64,
+}
+
+/// So many processes of bare SQLite write to one file for so long.
+pub fn swarm(path: &Path, workers: i64, seconds: f64, turns: Turns) -> Result<Rate> {
+    let mut warm = Bare::open(path, workers.unsigned_abs())?;
+    warm.warm()?;
+    let mut children: Vec<(Child, BufReader<_>)> = Vec::new();
+    for worker in 1..=workers {
+        let told =
+            json!({"path": path, "worker": worker, "seconds": seconds, "ticket": turns == Turns::Ticket});
+        let mut command = Command::new(std::env::current_exe()?);
+        let mut child =
+            command.env(CHILD, told.to_string()).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+        let mut output = BufReader::new(child.stdout.take().context("no pipe")?);
+        output.read_line(&mut String::new())?;
+        children.push((child, output));
+    }
+    for (child, _) in &mut children {
+        child.stdin.as_mut().context("no pipe")?.write_all(b"go\n")?;
+    }
+    let (mut writes, mut longest, mut took) = (Vec::new(), 0_f64, 0_f64);
+    for (child, output) in &mut children {
+        let mut line = String::new();
+        output.read_line(&mut line)?;
+        child.wait()?;
+        let said: Value = serde_json::from_str(&line)?;
+        writes.push(said["writes"].as_f64().context("writes")?);
+        longest = longest.max(said["longest"].as_f64().context("longest")?);
+        took = took.max(said["seconds"].as_f64().context("seconds")?);
+    }
+    drop(warm);
+    Ok(Rate::of(&writes, took, longest))
+}
+
+impl Rate {
+    /// From each worker's writes and the time they took together.
+    pub fn of(writes: &[f64], seconds: f64, longest: f64) -> Rate {
+        let all: f64 = writes.iter().sum();
+        let least = writes.iter().copied().fold(f64::INFINITY, f64::min);
+        Rate { writes: all / seconds, slowest: least * writes.len() as f64 / all, longest }
+    }
+}

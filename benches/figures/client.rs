@@ -1,0 +1,112 @@
+//! A client of the real binary over its real pipe.
+
+use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+
+use anyhow::{Context, Result, bail};
+use serde_json::{Value, json};
+
+/// The program under measurement.
+pub const DOCKET: &str = env!("CARGO_BIN_EXE_docket");
+
+/// A server process and both ends of its pipe.
+pub struct Client {
+    process: Child,
+    input: Option<ChildStdin>,
+    output: BufReader<ChildStdout>,
+    line: String,
+    number: u64,
+}
+
+impl Client {
+    /// Starts a server over a store and shakes hands with it.
+    pub fn start(store: &Path, name: &str) -> Result<Client> {
+        let mut process = Command::new(DOCKET)
+            .arg("--db")
+            .arg(store)
+            .arg("serve")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .context("the docket binary does not start")?;
+        let input = process.stdin.take();
+        let output = BufReader::new(process.stdout.take().context("no pipe")?);
+        let mut client = Client { process, input, output, line: String::new(), number: 0 };
+        client.request(
+            "initialize",
+            json!({"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": name, "version": "1"}}),
+        )?;
+        client.send(&json!({"jsonrpc": "2.0", "method": "notifications/initialized"}))?;
+        Ok(client)
+    }
+
+    /// The server's process id.
+    pub fn id(&self) -> u32 {
+        self.process.id()
+    }
+
+    fn send(&mut self, message: &Value) -> Result<()> {
+        let mut line = serde_json::to_vec(message)?;
+        line.push(b'\n');
+        self.input.as_mut().context("closed")?.write_all(&line)?;
+        Ok(())
+    }
+
+    /// Sends a request and waits for its result.
+    pub fn request(&mut self, method: &str, params: Value) -> Result<Value> {
+        self.number += 1;
+        let number = self.number;
+        self.send(&json!({"jsonrpc": "2.0", "id": number, "method": method, "params": params}))?;
+        loop {
+            self.line.clear();
+            if self.output.read_line(&mut self.line)? == 0 {
+                bail!("the server ended during {method}");
+            }
+            let mut message: Value = serde_json::from_str(&self.line)?;
+            if message.get("id") != Some(&Value::from(number)) {
+                continue;
+            }
+            return match message.get_mut("result") {
+                Some(result) => Ok(result.take()),
+                None => bail!("{method} was refused: {message}"),
+            };
+        }
+    }
+
+    /// Calls a tool; gives its reply whether it did or refused.
+    pub fn try_call(&mut self, tool: &str, arguments: Value) -> Result<Value> {
+        let mut result = self.request("tools/call", json!({"name": tool, "arguments": arguments}))?;
+        if let Some(reply) = result.get_mut("structuredContent")
+            && reply.is_object()
+        {
+            return Ok(reply.take());
+        }
+        let text = result.pointer("/content/0/text").and_then(Value::as_str).context("an empty reply")?;
+        Ok(serde_json::from_str(text).unwrap_or_else(|_| json!({"success": false, "message": text})))
+    }
+
+    /// Calls a tool that has to succeed.
+    pub fn call(&mut self, tool: &str, arguments: Value) -> Result<Value> {
+        let reply = self.try_call(tool, arguments)?;
+        if !succeeded(&reply) {
+            bail!("{tool} was refused: {reply}");
+        }
+        Ok(reply)
+    }
+}
+
+/// Whether a reply tells of success.
+pub fn succeeded(reply: &Value) -> bool {
+    reply.get("success") == Some(&Value::Bool(true))
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        // The end of its input ends the server.
+        self.input.take();
+        if self.process.wait().is_err() {
+            self.process.kill().ok();
+        }
+    }
+}
