@@ -44,7 +44,7 @@ fn main() -> Result<()> {
         rusqlite::version()
     );
     println!("p50 and p99 in milliseconds; spread: the ratio's least and greatest in a block of the run\n");
-    let mut table = table::Table::default();
+    let mut table = table::Table;
     operations::measure(&stores, folder.path(), &mut table)?;
     start::measure(&stores, &mut table)?;
     swarm::measure(folder.path(), &mut table)?;

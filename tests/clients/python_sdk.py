@@ -95,6 +95,7 @@ async def a_batch(supervisor, worker):
     batch = made["batch"]["id"]
     assert made["batch"]["items"] == 12 and made["batch"]["chunks"] == len(made["chunks"]) == 3, made
 
+    await a_lost_claim(worker, batch)
     seen = []
     while True:
         claimed = await worker.ask("claim_task", worker="polecat", batch=batch)
@@ -108,13 +109,25 @@ async def a_batch(supervisor, worker):
         await settle(worker, chunk, token, [item["key"] for item in claimed["items"]])
         seen += [item["key"] for item in claimed["items"]]
         await worker.do("complete_task", id=chunk, claim=token)
-        await worker.refused("claim_lost", "complete_task", id=chunk, claim="no-such-token")
 
     assert sorted(seen) == [item["key"] for item in items], seen
     progress = (await supervisor.do("get_batch", id=batch))["batch"]
     assert progress["status"] == "done", progress
     assert progress["processed"] == progress["total"] == sum(progress["categories"].values()) == 12, progress
     assert progress["categories"] == {"even": 6, "odd": 6} and progress["in_doubt"] == 0, progress
+
+
+async def a_lost_claim(worker, batch):
+    """A worker that gave its chunk back changes nothing more; what it tells of is kept as late."""
+    claimed = await worker.do("claim_task", worker="polecat", batch=batch)
+    chunk, token = claimed["task"]["id"], claimed["claim"]["token"]
+    await worker.do("release_task", id=chunk, claim=token, reason="The mailbox was locked")
+    receipt = dict(item=claimed["items"][0]["key"], outcome="done", category="late", body="- Archived it too late")
+    late = await worker.refused("claim_lost", "update_task", id=chunk, claim=token, **receipt)
+    assert late["receipt"]["late"] is True and late["receipt"]["number"] >= 1, late
+    await worker.refused("claim_lost", "complete_task", id=chunk, claim=token)
+    task = (await worker.do("get_task", id=chunk))["task"]
+    assert "- Archived it too late" in task["body"] and task["status"] == "active", task
 
 
 async def settle(worker, chunk, token, keys):
