@@ -11,6 +11,9 @@ use super::text::excerpt;
 /// Crockford's base 32: no letter that reads like a digit.
 const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
 
+/// How the tokens of runners begin.
+const RUNNER: &str = "run-";
+
 /// `length` characters out of the random bits of a version 7 UUID (74 of them, 62 in the low half).
 fn random_text(length: usize) -> String {
     let bits = Uuid::now_v7().as_u128();
@@ -75,6 +78,16 @@ impl Token {
     /// A new token: 14 characters, 70 random bits.
     pub fn random() -> Self {
         Token(random_text(14))
+    }
+
+    /// A token of a runner's claim, told from others by what no random token begins with.
+    pub fn of_runner() -> Self {
+        Token(format!("{RUNNER}{}", random_text(14)))
+    }
+
+    /// Whether a runner made the claim.
+    pub fn is_runners(&self) -> bool {
+        self.0.starts_with(RUNNER)
     }
 
     /// A token that the store wrote.

@@ -53,7 +53,10 @@ pub(super) fn append(tx: &dyn Write, task: &mut Task, incoming: &Incoming<'_>) -
             ReceiptView { number, duplicate: false, late: false }
         }
     };
-    if standing == Standing::Holder && !view.duplicate {
+    // Who holds an open claim is known by name only.
+    let own_open =
+        task.live_claim(tx.now()).is_some_and(|claim| claim.token.is_none() && claim.worker == author);
+    if standing == Standing::Holder || own_open {
         renew(tx, task)?;
     }
     Ok(view)

@@ -44,6 +44,17 @@ pub struct BatchView {
     pub seconds_left: Option<u64>,
 }
 
+impl BatchView {
+    /// The same as a JSON object.
+    pub(super) fn into_map(self) -> Result<Map<String, Value>> {
+        match serde_json::to_value(self) {
+            Ok(Value::Object(map)) => Ok(map),
+            Ok(_) => Ok(Map::new()),
+            Err(error) => Err(Error::internal("the reply could not be written as JSON", error)),
+        }
+    }
+}
+
 /// A chunk on the wire.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct ChunkView {

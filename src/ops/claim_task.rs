@@ -54,6 +54,10 @@ pub struct ClaimTask {
     #[serde(default = "half_an_hour")]
     #[arg(long, default_value = "1800", allow_negative_numbers = true)]
     pub lease_seconds: LeaseSeconds,
+    /// Whether `docket run` claims, whose successor may take the claim back; no agent can set it.
+    #[serde(skip)]
+    #[arg(skip)]
+    pub by_runner: bool,
 }
 
 fn half_an_hour() -> LeaseSeconds {
@@ -106,7 +110,7 @@ impl Operation for ClaimTask {
 
     fn run(self, docket: &Docket) -> Result<ClaimReply> {
         let worker = self.worker.as_ref().and_then(Line::non_empty).unwrap_or(docket.caller()).to_owned();
-        docket.write(move |tx| {
+        let claimed = docket.write(move |tx| {
             reap(tx)?;
             let before = match &self.id {
                 Some(id) => tx.task(id)?,
@@ -114,19 +118,24 @@ impl Operation for ClaimTask {
             };
             may_claim(&before, &worker, Manner::Fenced, tx.now())?;
             let mut task = before.clone();
-            let token = Token::random();
+            let token = if self.by_runner { Token::of_runner() } else { Token::random() };
             claimed(&mut task, Claim::new(worker, Some(token.clone()), tx.now(), self.lease_seconds.get()));
             save(tx, &before, &task)?;
             if let Some(chunk) = tx.chunk(task.row)? {
                 tx.set_attempts(&chunk, chunk.attempts + 1)?;
             }
             self.reply(tx, &tx.task_at(task.row)?, &token)
-        })
+        });
+        if claimed.is_err() {
+            // The refusal took back the leases that it found run out: they are ended all the same.
+            docket.write(|tx| reap(tx).map(|_| ()))?;
+        }
+        claimed
     }
 }
 
 impl ClaimTask {
-    /// A claim of any ready chunk of a batch.
+    /// A claim of `docket run` of any ready chunk of a batch.
     pub fn of_batch(worker: Line, batch: TaskId) -> Self {
         ClaimTask {
             worker: Some(worker),
@@ -137,6 +146,7 @@ impl ClaimTask {
             priority_max: None,
             tags: Vec::new(),
             lease_seconds: half_an_hour(),
+            by_runner: true,
         }
     }
 
@@ -186,8 +196,10 @@ impl ClaimTask {
                 success: true,
                 message,
                 instructions: format!(
-                    "{}\n\nAppend a receipt after each step: update_task(id=\"{id}\", claim=\"{token}\", body=\"...\"). Then complete_task(id=\"{id}\", claim=\"{token}\").",
-                    tx.opening(task.row)?,
+                    "{}Append a receipt after each step: update_task(id=\"{id}\", claim=\"{token}\", body=\"...\"). Then complete_task(id=\"{id}\", claim=\"{token}\").",
+                    Some(tx.opening(task.row)?)
+                        .filter(|text| !text.is_empty())
+                        .map_or(String::new(), |text| text + "\n\n"),
                     id = task.id
                 ),
                 task: TaskView::compact(tx, task)?,

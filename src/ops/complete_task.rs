@@ -8,7 +8,7 @@ use super::intermediate;
 use super::view::{TaskReply, TaskView};
 use super::{Docket, Effect, Operation};
 use crate::error::{Code, Error, Result};
-use crate::model::checklist::open_boxes;
+use crate::model::checklist::{has_box, open_boxes};
 use crate::model::claim::{lost, may_change_state};
 use crate::model::complete::{NAMED, Remaining, nothing_remains};
 use crate::model::id::{TaskId, Token};
@@ -114,7 +114,17 @@ pub(super) fn complete(
             ),
         ));
     }
-    let left = remains(tx, task);
+    let left = remains(tx, task, summary);
+    if task.is_batch {
+        left?;
+        return Err(Error::new(
+            Code::NotReady,
+            format!(
+                "Batch {0} has ended as {1}; control_batch(id=\"{0}\", action=\"retry\") opens what failed again",
+                task.id, task.status
+            ),
+        ));
+    }
     let forced = match (left, force) {
         (Ok(()), _) => None,
         (Err(error), true) if error.code == Code::IncompleteItems => Some(error.message),
@@ -130,14 +140,20 @@ pub(super) fn complete(
             &NewReceipt { author, text: &format!("Completed by force. {left}"), ..NewReceipt::default() },
         )?;
     }
-    save(tx, task, &Task { status: Status::Done, ..task.clone() })?;
+    // Only the holder's own completion can be repeated by its token.
+    let claim = task.claim.clone().filter(|claim| claim.token.is_none() || claim.token.as_ref() == token);
+    save(tx, task, &Task { status: Status::Done, claim, ..task.clone() })?;
     Ok(None)
 }
 
-fn remains(tx: &dyn Read, task: &Task) -> Result<()> {
-    let texts = if task.boxes {
+fn remains(tx: &dyn Read, task: &Task, summary: Option<&Body>) -> Result<()> {
+    let summary = summary.map(Body::as_str).unwrap_or_default();
+    let texts = if task.boxes || has_box(summary) {
         let mut texts = vec![tx.opening(task.row)?];
-        texts.extend(tx.receipts(task.row, 0, usize::MAX >> 1)?.into_iter().map(|receipt| receipt.text));
+        // A late receipt never counts.
+        let receipts = tx.receipts(task.row, 0, usize::MAX >> 1)?;
+        texts.extend(receipts.into_iter().filter(|receipt| !receipt.late).map(|receipt| receipt.text));
+        texts.push(summary.to_owned());
         texts
     } else {
         Vec::new()

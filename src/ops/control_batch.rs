@@ -116,7 +116,8 @@ fn retry(tx: &dyn Write, batch: &Task, reason: &str, author: &str) -> Result<Str
     let (mut chunks, mut items) = (0, 0);
     each_chunk(tx, batch, |chunk, task| {
         let ended = matches!(task.status, Status::Failed | Status::Blocked);
-        if !ended && (chunk.counts.failed == 0 || task.status != Status::Done) {
+        let open = chunk.counts.processed() < chunk.counts.total;
+        if !ended && (task.status != Status::Done || (chunk.counts.failed == 0 && !open)) {
             return Ok(());
         }
         let opened = tx.reopen_failed(&chunk)?;

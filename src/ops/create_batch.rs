@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::once::{RequestKey, once};
+use super::once::{RequestKey, answered, once};
 use super::{Docket, Effect, Operation};
 use crate::error::{Error, Result};
 use crate::items::{self, Source};
@@ -184,6 +184,13 @@ impl Operation for CreateBatch {
             return Err(Error::invalid(
                 "instructions: they are empty; write the one prompt that every worker gets",
             ));
+        }
+        // Before the source is read: it may be gone by the time the request is repeated.
+        if let Some(key) = request_key.clone()
+            && let Some(mut plan) = docket.read(move |tx| answered::<Plan>(tx, &key, Self::NAME))?
+        {
+            plan.duplicate = Some(true);
+            return Ok(plan);
         }
         let mut staging = docket.staging()?;
         self.collect(docket, staging.as_mut())?;

@@ -95,7 +95,7 @@ impl Operation for CreateTask {
             once(tx, key.as_ref(), Self::NAME, TaskReply::mark_repeated, |tx| {
                 let parent = match &self.parent {
                     None => None,
-                    Some(id) => Some(existing(tx, id, "parent")?),
+                    Some(id) => Some(possible_parent(tx, id)?),
                 };
                 let hard = existing_all(tx, &self.depends_on, "depends_on")?;
                 let soft = existing_all(tx, &self.soft_depends_on, "soft_depends_on")?;
@@ -177,6 +177,17 @@ pub(super) fn parse_due(text: &str) -> Result<Moment> {
 /// A task that a request refers to.
 pub(super) fn existing(tx: &dyn Read, id: &TaskId, field: &str) -> Result<Task> {
     tx.task(id).map_err(|error| Error::new(error.code, format!("{field}: {}", error.message)))
+}
+
+/// A task that others may be made part of.
+pub(super) fn possible_parent(tx: &dyn Read, id: &TaskId) -> Result<Task> {
+    let parent = existing(tx, id, "parent")?;
+    if parent.is_batch || parent.is_chunk {
+        return Err(Error::invalid(format!(
+            "parent: {id} belongs to a batch, which holds its chunks and nothing else"
+        )));
+    }
+    Ok(parent)
 }
 
 /// The rows of tasks that a request refers to.

@@ -127,8 +127,6 @@ where
             (Ok(()), None) => {
                 Err(Error::new(Code::Internal, "the request failed inside docket; nothing was changed"))
             }
-            // A refusal that wrote nothing stands, whatever became of the commit.
-            (Err(_), Some(Err(error))) if error.receipt.is_none() => Err(error),
             (Err(error), _) => Err(error),
         };
         // Nobody waits for the answer where the caller has gone; what it wrote is committed.

@@ -2,6 +2,7 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use super::batch_view::{BatchView, ChunkView, batch_task, batch_view, chunk_view};
 use super::{Docket, Effect, Operation};
@@ -70,9 +71,9 @@ pub struct GetBatchReply {
     pub success: bool,
     /// In a line.
     pub message: String,
-    /// The batch; none where nothing changed.
+    /// The batch; its id and status only where nothing changed.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub batch: Option<BatchView>,
+    pub batch: Option<Map<String, Value>>,
     /// Its chunks.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub chunks: Option<Vec<ChunkView>>,
@@ -131,6 +132,7 @@ impl Operation for GetBatch {
                 let failures = failures(tx, &task)?;
                 reply.message = format!("{} of {} items failed", batch.counts.failed, batch.counts.total);
                 reply.failures = Some(failures);
+                reply.chunks = Some(Vec::new());
             } else {
                 let mut chunks = Vec::new();
                 match since {
@@ -147,6 +149,16 @@ impl Operation for GetBatch {
                             reply.since = last.changed.to_string();
                         }
                         if found.is_empty() && task.changed <= since {
+                            let status = batch.status(task.status).to_string();
+                            let short = [("id", task.id.to_string()), ("status", status)];
+                            reply.batch = Some(
+                                short
+                                    .into_iter()
+                                    .map(|(name, text)| (name.to_owned(), text.into()))
+                                    .collect(),
+                            );
+                            reply.chunks = Some(Vec::new());
+                            reply.needs_person = Some(Vec::new());
                             return Ok(reply);
                         }
                         for changed in found {
@@ -172,7 +184,7 @@ impl Operation for GetBatch {
                     format!("{} of {} items processed", batch.counts.processed(), batch.counts.total);
             }
             reply.needs_person = Some(needs_person(tx, &task)?);
-            reply.batch = Some(batch_view(tx, &task, &batch)?);
+            reply.batch = Some(batch_view(tx, &task, &batch)?.into_map()?);
             Ok(reply)
         })
     }

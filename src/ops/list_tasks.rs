@@ -54,6 +54,9 @@ fn five() -> Limit {
     Limit::of(5)
 }
 
+/// How far the changes of a poll are counted where they don't fit a page.
+const COUNTED: usize = 1_000;
+
 /// The reply.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct ListTasksReply {
@@ -120,8 +123,8 @@ impl Operation for ListTasks {
                 let more = found.len() > limit;
                 found.truncate(limit);
                 let reached = found.last().filter(|_| more).map_or(sequence, |task| task.changed);
-                let count = found.len() as u64;
-                return Ok(changes(views(&found)?, reached, count + u64::from(more)));
+                let total = if more { tx.changed_since(&filter, since, COUNTED)?.len() } else { found.len() };
+                return Ok(changes(views(&found)?, reached, total as u64));
             }
             let mut found = tx.list(&filter, after, limit + 1)?;
             let more = found.len() > limit;

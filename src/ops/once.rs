@@ -1,14 +1,15 @@
 //! A repeated request with the same key answers what the first one answered.
 
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::error::{Code, Error, Result};
 use crate::model::text::excerpt;
-use crate::store::Write;
+use crate::store::{Read, Write};
 
 /// A key and what it was used for.
+#[derive(Clone)]
 pub(super) struct RequestKey {
     key: String,
     fingerprint: Vec<u8>,
@@ -24,6 +25,42 @@ impl RequestKey {
     }
 }
 
+/// A refusal that is kept because it kept a late receipt.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Refused {
+    refused: Code,
+    message: String,
+    receipt: u64,
+}
+
+/// What the first request with this key was answered, if there was one.
+///
+/// # Errors
+/// The first refusal, or `conflict` where the key was used for something else.
+pub(super) fn answered<R: DeserializeOwned>(
+    tx: &dyn Read,
+    key: &RequestKey,
+    operation: &str,
+) -> Result<Option<R>> {
+    let Some((first, fingerprint, reply)) = tx.answered(&key.key)? else { return Ok(None) };
+    if first != operation || fingerprint != key.fingerprint {
+        return Err(Error::new(
+            Code::Conflict,
+            format!(
+                "request_key '{}' was used for another {first} request; use a new key for a new request",
+                excerpt(&key.key)
+            ),
+        ));
+    }
+    if let Ok(refused) = serde_json::from_str::<Refused>(&reply) {
+        return Err(Error::new(refused.refused, refused.message).with_receipt(refused.receipt));
+    }
+    serde_json::from_str(&reply)
+        .map(Some)
+        .map_err(|error| Error::internal("a kept reply could not be read", error))
+}
+
 /// Runs `change` the first time; afterwards gives its first answer, marked by `repeated`.
 pub(super) fn once<R: Serialize + DeserializeOwned>(
     tx: &dyn Write,
@@ -33,24 +70,19 @@ pub(super) fn once<R: Serialize + DeserializeOwned>(
     change: impl FnOnce(&dyn Write) -> Result<R>,
 ) -> Result<R> {
     let Some(key) = key else { return change(tx) };
-    if let Some((first, fingerprint, reply)) = tx.answered(&key.key)? {
-        if first != operation || fingerprint != key.fingerprint {
-            return Err(Error::new(
-                Code::Conflict,
-                format!(
-                    "request_key '{}' was used for another {first} request; use a new key for a new request",
-                    excerpt(&key.key)
-                ),
-            ));
-        }
-        let mut reply = serde_json::from_str(&reply)
-            .map_err(|error| Error::internal("a kept reply could not be read", error))?;
+    if let Some(mut reply) = answered(tx, key, operation)? {
         repeated(&mut reply);
         return Ok(reply);
     }
-    let reply = change(tx)?;
-    let text = serde_json::to_string(&reply)
-        .map_err(|error| Error::internal("the reply could not be written as JSON", error))?;
+    let outcome = change(tx);
+    let text = match &outcome {
+        Ok(reply) => serde_json::to_string(reply),
+        Err(Error { code, message, receipt: Some(receipt), .. }) => {
+            serde_json::to_string(&Refused { refused: *code, message: message.clone(), receipt: *receipt })
+        }
+        Err(_) => return outcome,
+    };
+    let text = text.map_err(|error| Error::internal("the reply could not be written as JSON", error))?;
     tx.keep_answer(&key.key, operation, &key.fingerprint, &text)?;
-    Ok(reply)
+    outcome
 }

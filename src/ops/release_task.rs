@@ -8,7 +8,7 @@ use super::intermediate;
 use super::view::{TaskReply, TaskView};
 use super::{Docket, Effect, Operation};
 use crate::error::{Code, Error, Result};
-use crate::model::claim::{lost, may_change_state};
+use crate::model::claim::{Standing, lost, may_change_state, standing};
 use crate::model::id::{TaskId, Token};
 use crate::model::status::{Release, Status};
 use crate::model::task::Task;
@@ -55,14 +55,14 @@ impl Operation for ReleaseTask {
         let author = docket.caller().to_owned();
         let (reply, chunk) = docket.write(move |tx| {
             let task = tx.task(&self.id)?;
+            if let Some(token) = &self.claim
+                && standing(&task, Some(token), tx.now()) == Standing::Lost
+            {
+                return Err(lost(&task, token, tx.now()));
+            }
             if task.status != Status::InProgress {
-                return Err(match &self.claim {
-                    Some(token) => lost(&task, token, tx.now()),
-                    None => Error::new(
-                        Code::NotReady,
-                        format!("Task {} is {}, nobody holds it", task.id, task.status),
-                    ),
-                });
+                let why = format!("Task {} is {}, nobody holds it", task.id, task.status);
+                return Err(Error::new(Code::NotReady, why));
             }
             may_change_state(&task, self.claim.as_ref(), tx.now())?;
             if task.is_batch {

@@ -11,9 +11,6 @@ use crate::model::status::Status;
 use crate::model::task::Task;
 use crate::store::{NewReceipt, Write};
 
-/// How the worker names of `docket run` begin.
-const RUNNER: &str = "run-";
-
 fn reopen(tx: &dyn Write, task: &Task, why: &str) -> Result<()> {
     if let Some(chunk) = tx.chunk(task.row)? {
         tx.set_attempts(&chunk, (chunk.attempts - 1).max(0))?;
@@ -60,7 +57,10 @@ pub fn release_runner_claims(docket: &Docket, batch: &TaskId) -> Result<()> {
             let Some((last, _)) = page.last() else { return Ok(()) };
             after = last.number;
             for (_, task) in page {
-                let runners = task.claim.as_ref().is_some_and(|claim| claim.worker.starts_with(RUNNER));
+                let runners = task
+                    .claim
+                    .as_ref()
+                    .is_some_and(|claim| claim.token.as_ref().is_some_and(Token::is_runners));
                 if task.status == Status::InProgress && runners {
                     reopen(tx, &task, "its run ended early")?;
                 }

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::append::{Incoming, append, renew};
 use super::complete_task::complete;
-use super::create_task::{existing, existing_all, parse_due, tags, text};
+use super::create_task::{existing_all, parse_due, possible_parent, tags, text};
 use super::end_claim::save;
 use super::once::{RequestKey, once};
 use super::view::{TaskReply, TaskView};
@@ -103,6 +103,11 @@ impl Operation for UpdateTask {
         }
         let key = RequestKey::of(self.request_key.as_ref().map(Line::as_str), &self)?;
         let author = text(&self.assignee).unwrap_or_else(|| docket.caller().to_owned());
+        if self.is_open_claim() {
+            // Most who race for a task lose: they need not wait for their turn to write to be told.
+            let (id, worker) = (self.id.clone(), author.clone());
+            docket.read(move |tx| may_claim(&tx.task(&id)?, &worker, Manner::Open, tx.now()))?;
+        }
         let (reply, chunk) = docket.write(move |tx| {
             let reply =
                 once(tx, key.as_ref(), Self::NAME, TaskReply::mark_repeated, |tx| self.change(tx, &author))?;
@@ -163,6 +168,14 @@ impl UpdateTask {
             force: false,
             replace_body: false,
         }
+    }
+
+    /// Whether it is nothing but the workflow's claim.
+    fn is_open_claim(&self) -> bool {
+        self.status == Some(Status::InProgress)
+            && self.claim.is_none()
+            && self.body.is_none()
+            && self.request_key.is_none()
     }
 
     fn change(&self, tx: &dyn Write, author: &str) -> Result<TaskReply> {
@@ -289,7 +302,7 @@ impl UpdateTask {
         }
         let id: TaskId =
             parent.parse().map_err(|reason: String| Error::invalid(format!("parent: {reason}")))?;
-        let parent = existing(tx, &id, "parent")?;
+        let parent = possible_parent(tx, &id)?;
         if tx.lies_beneath(parent.row, task.row)? {
             return Err(Error::new(Code::Conflict, format!("parent: {id} lies beneath {} itself", task.id)));
         }
@@ -299,7 +312,9 @@ impl UpdateTask {
     fn change_status(&self, tx: &dyn Write, task: &Task, status: Status, author: &str) -> Result<()> {
         let now = tx.now();
         match status {
-            Status::InProgress if standing(task, self.claim.as_ref(), now) == Standing::Holder => Ok(()),
+            Status::InProgress if standing(task, self.claim.as_ref(), now) == Standing::Holder => {
+                renew(tx, &mut task.clone())
+            }
             Status::InProgress => {
                 may_claim(task, author, Manner::Open, now)?;
                 let mut after = task.clone();

@@ -114,7 +114,7 @@ pub fn run(request: Run, docket: &Docket, json: bool) -> Result<u8> {
         request.workers
     ));
     let worker = format!("run-{}", std::process::id());
-    let claim = ClaimTask { project: None, ..ClaimTask::of_batch(Line::known("run"), batch.clone()) };
+    let claim = ClaimTask::of_batch(Line::known("run"), batch.clone());
     let worked = work_slots(docket, &command, &progress, &stop, &claim, &worker, request.workers)?;
     progress.finish();
     let after = status(docket, &batch)?;
@@ -145,6 +145,7 @@ pub fn work(request: Work, docket: &Docket, json: bool) -> Result<u8> {
         priority_max: None,
         tags: Vec::new(),
         lease_seconds: LeaseSeconds::of(1_800),
+        by_runner: false,
     };
     let worker = format!("work-{}", std::process::id());
     let worked = work_slots(docket, &request.command, &progress, &stop, &claim, &worker, request.workers)?;

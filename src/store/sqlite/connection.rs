@@ -46,23 +46,35 @@ pub(super) fn open(path: &Path) -> Result<Connection> {
     }
     make_private(path)?;
     let version = refuse_foreign(path)?;
-    let mut connection = Connection::open_with_flags(
-        path,
-        OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
-    )
-    .map_err(|error| sql_error("the store cannot be opened", error))?;
-    // Until the version is known, closing must not fold the log into the file.
-    connection
-        .set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)
-        .map_err(|error| sql_error("the store cannot be set up", error))?;
-    connection.busy_timeout(BUSY_WAIT).map_err(|error| sql_error("the store cannot be set up", error))?;
+    let mut connection = connect(path)?;
     if version != SCHEMA_VERSION {
         let ticket = Ticket::open(path)?;
         let _turn = ticket.take()?;
         migrate(&mut connection, path)?;
-    } else {
-        refuse_newer(&connection, path)?;
     }
+    settle(connection, path)
+}
+
+/// Opens the connection that writes once more, without touching the file by other means than
+/// SQLite's: closing it would drop the locks that the readers of this process hold.
+pub(super) fn reopen(path: &Path) -> Result<Connection> {
+    settle(connect(path)?, path)
+}
+
+fn connect(path: &Path) -> Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)
+        .map_err(|error| sql_error("the store cannot be opened", error))?;
+    // Until the version is known, closing must not fold the log into the file.
+    connection
+        .set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)
+        .and_then(|_| connection.busy_timeout(BUSY_WAIT))
+        .map_err(|error| sql_error("the store cannot be set up", error))?;
+    Ok(connection)
+}
+
+fn settle(connection: Connection, path: &Path) -> Result<Connection> {
+    refuse_newer(&connection, path)?;
     set_up(&connection)?;
     connection
         .set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)
@@ -83,6 +95,7 @@ pub(super) fn open_reader(path: &Path) -> Result<Connection> {
             )
         })
         .map_err(|error| sql_error("the store cannot be set up for reading", error))?;
+    keep_plans(&connection)?;
     connection.set_prepared_statement_cache_capacity(64);
     Ok(connection)
 }
@@ -106,12 +119,22 @@ fn set_up(connection: &Connection) -> Result<()> {
              PRAGMA recursive_triggers = ON;
              PRAGMA trusted_schema = OFF;
              PRAGMA mmap_size = 0;
-             PRAGMA cache_size = -4000;
+             PRAGMA cache_size = -2000;
              PRAGMA journal_size_limit = 67108864;",
         )
         .map_err(|error| sql_error("the store cannot be set up", error))?;
+    keep_plans(connection)?;
     connection.set_prepared_statement_cache_capacity(128);
     Ok(())
+}
+
+/// Keeps a statement's plan whatever is bound to it: without this SQLite compiles the larger
+/// statements anew at every use, which costs more than running them.
+fn keep_plans(connection: &Connection) -> Result<()> {
+    connection
+        .set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)
+        .map(|_| ())
+        .map_err(|error| sql_error("the store cannot be set up", error))
 }
 
 /// Makes the folder (0700) and an empty file (0600), before SQLite would with wider rights.

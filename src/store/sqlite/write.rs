@@ -202,7 +202,7 @@ impl Write for Tx<'_> {
         let changed = self.sequence()? + 1;
         self.execute(
             "UPDATE task SET updated = ?2, changed = ?3, boxes = boxes OR ?4 WHERE n = ?1",
-            params![task.row, self.now.millis(), changed, has_box(new.text)],
+            params![task.row, self.now.millis(), changed, has_box(new.text) && !new.late],
         )?;
         if written % INDEX_AFTER == 0 {
             self.index_receipts()?;

@@ -97,7 +97,7 @@ impl State {
     /// Runs every job in a savepoint of one transaction and commits; jobs that fail leave nothing.
     fn write(&mut self, group: &mut [Job]) -> Result<()> {
         if self.connection.is_none() {
-            self.connection = Some(connection::open(&self.path)?);
+            self.connection = Some(connection::reopen(&self.path)?);
         }
         let Some(connection) = &self.connection else { return Ok(()) };
         let _turn = self.ticket.take()?;
