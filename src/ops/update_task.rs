@@ -111,8 +111,8 @@ impl Operation for UpdateTask {
         let (reply, chunk) = docket.write(move |tx| {
             let reply =
                 once(tx, key.as_ref(), Self::NAME, TaskReply::mark_repeated, |tx| self.change(tx, &author))?;
-            let task = tx.task(&self.id)?;
-            Ok((reply, (task.is_chunk && task.status.is_terminal()).then_some(task.id)))
+            let completed = self.status == Some(Status::Done) && tx.task(&self.id)?.is_chunk;
+            Ok((reply, completed.then_some(self.id)))
         })?;
         if let Some(chunk) = chunk {
             intermediate::write_chunk(docket, &chunk);
@@ -196,13 +196,12 @@ impl UpdateTask {
             receipt = Some(append(tx, &mut task, &incoming)?);
         }
         let mut modified = self.change_fields(tx, &task)?;
-        let task = tx.task(&self.id)?;
         if let Some(status) = self.status {
-            self.change_status(tx, &task, status, author)?;
+            self.change_status(tx, &tx.task(&self.id)?, status, author)?;
             modified.push("status");
         } else if receipt.is_none() && self.claim.is_some() {
             // Every write that the holder makes renews its lease.
-            renew(tx, &mut task.clone())?;
+            renew(tx, &mut tx.task(&self.id)?)?;
         }
         if receipt.is_some() {
             modified.push("body");

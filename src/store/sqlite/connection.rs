@@ -120,6 +120,7 @@ fn set_up(connection: &Connection) -> Result<()> {
              PRAGMA trusted_schema = OFF;
              PRAGMA mmap_size = 0;
              PRAGMA cache_size = -2000;
+             PRAGMA wal_autocheckpoint = 4000;
              PRAGMA journal_size_limit = 67108864;",
         )
         .map_err(|error| sql_error("the store cannot be set up", error))?;
