@@ -43,7 +43,8 @@ pub struct SearchReply {
 impl Operation for SearchTasks {
     const NAME: &'static str = "search_tasks";
     const TITLE: &'static str = "Search tasks";
-    const ABOUT: &'static str = "Full text over titles and bodies, best first.";
+    const ABOUT: &'static str =
+        "Full text over titles and bodies; best first, newest first where there are many.";
     const EFFECT: Effect = Effect::Read;
     const FIRST: &'static str = "query";
     type Reply = SearchReply;

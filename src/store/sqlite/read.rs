@@ -17,6 +17,9 @@ use crate::store::{After, Filter, Read, Total};
 /// How many rows are counted where no tally tells; beyond it a total is "at least".
 const COUNTED: u64 = 1_000;
 
+/// The most hits that a search ranks.
+const RANKED: u64 = 1_000;
+
 /// The condition that every list shares, after the index has led to a lane.
 macro_rules! matching {
     () => {
@@ -398,20 +401,44 @@ impl Read for Tx<'_> {
     }
 
     fn search(&self, words: &str, filter: &Filter, limit: usize) -> Result<Vec<Task>> {
-        // Titles weigh more than openings; a task found both ways is shown once.
-        self.all(
+        let hits = self.first(
+            "SELECT (SELECT count(*) FROM (SELECT 1 FROM task_text WHERE task_text MATCH ?1 LIMIT ?2))
+                  + (SELECT count(*) FROM (SELECT 1 FROM receipt_text WHERE receipt_text MATCH ?1 LIMIT ?2))",
+            params![words, RANKED],
+            |row| row.get::<_, u64>(0),
+        )?;
+        // Ranking reads every hit: words that are everywhere are answered newest first instead.
+        let sql = if hits.is_some_and(|hits| hits < RANKED) {
             concat!(
                 "WITH hit(n, rank) AS (
                    SELECT rowid, bm25(task_text, 4.0, 1.0) FROM task_text WHERE task_text MATCH ?1
                    UNION ALL
                    SELECT (SELECT r.task FROM receipt r WHERE r.n = receipt_text.rowid), bm25(receipt_text)
                      FROM receipt_text WHERE receipt_text MATCH ?1)
-                 SELECT ", task_columns!(), " FROM (SELECT n, min(rank) AS rank FROM hit GROUP BY n) h JOIN task t ON t.n = h.n
-                  WHERE (?2 IS NULL OR t.project = ?2) AND (?3 IS NULL OR t.status = ?3) ORDER BY h.rank, t.n LIMIT ?4"
-            ),
-            params![words, filter.project, filter.status.map(|status| status.as_str()), limit],
-            rows::task,
-        )
+                 SELECT ",
+                task_columns!(),
+                " FROM (SELECT n, min(rank) AS rank FROM hit GROUP BY n) h JOIN task t ON t.n = h.n
+                  WHERE (?2 IS NULL OR t.project = ?2) AND (?3 IS NULL OR t.status = ?3)
+                  ORDER BY h.rank, t.n LIMIT ?4"
+            )
+        } else {
+            concat!(
+                "WITH title(n) AS (
+                   SELECT f.rowid FROM task_text f CROSS JOIN task t ON t.n = f.rowid
+                    WHERE task_text MATCH ?1 AND (?2 IS NULL OR t.project = ?2) AND (?3 IS NULL OR t.status = ?3)
+                    ORDER BY f.rowid DESC LIMIT ?4),
+                 latest(n) AS (
+                   SELECT DISTINCT r.task FROM (SELECT rowid AS n FROM receipt_text WHERE receipt_text MATCH ?1
+                                                 ORDER BY rowid DESC LIMIT 100 * ?4) f
+                     CROSS JOIN receipt r ON r.n = f.n CROSS JOIN task t ON t.n = r.task
+                    WHERE (?2 IS NULL OR t.project = ?2) AND (?3 IS NULL OR t.status = ?3))
+                 SELECT ",
+                task_columns!(),
+                " FROM task t WHERE t.n IN (SELECT n FROM title UNION SELECT n FROM latest) ORDER BY t.n DESC LIMIT ?4"
+            )
+        };
+        let status = filter.status.map(|status| status.as_str());
+        self.all(sql, params![words, filter.project, status, limit], rows::task)
     }
 
     fn open_batches(&self, project: Option<&str>, limit: usize) -> Result<Vec<Task>> {
