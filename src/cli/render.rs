@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use crate::error::{Error, Result};
 use crate::mcp::refusal;
+use crate::model::field::is_hidden;
 
 /// Prints a reply.
 pub(super) fn show(reply: &Value, json: bool, out: &mut impl Write) -> Result<()> {
@@ -28,7 +29,7 @@ pub(super) fn refuse(error: &Error, json: bool, out: &mut impl Write) {
 pub(crate) fn safe(text: &str) -> String {
     text.chars()
         .flat_map(|c| {
-            let hidden = crate::model::text::is_hidden(c) || (c.is_control() && !matches!(c, '\n' | '\t'));
+            let hidden = is_hidden(c) && !matches!(c, '\n' | '\t');
             if hidden { c.escape_unicode().collect::<Vec<_>>() } else { vec![c] }
         })
         .collect()

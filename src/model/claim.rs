@@ -172,38 +172,9 @@ pub fn may_change_state(task: &Task, token: Option<&Token>, now: Moment) -> Resu
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::id::TaskId;
-    use crate::model::status::Kind;
 
     fn task(status: Status, claim: Option<Claim>) -> Task {
-        Task {
-            row: 1,
-            id: TaskId::stored("a".into()),
-            title: "t".into(),
-            kind: Kind::Task,
-            status,
-            priority: 2,
-            order: 0,
-            project: None,
-            parent: None,
-            parent_row: None,
-            assignee: None,
-            due: None,
-            tags: vec![],
-            effort: None,
-            context: None,
-            complexity: None,
-            created: at(0),
-            updated: at(0),
-            changed: 1,
-            receipts: 0,
-            blockers: 0,
-            boxes: false,
-            is_chunk: false,
-            is_batch: false,
-            generation: 0,
-            claim,
-        }
+        Task { status, claim, ..Task::blank(at(0), "t") }
     }
 
     fn at(seconds: i64) -> Moment {

@@ -66,6 +66,38 @@ pub struct Task {
 }
 
 impl Task {
+    /// A task with a new id and nothing set but its title.
+    pub fn blank(now: Moment, title: &str) -> Self {
+        Task {
+            row: 0,
+            id: TaskId::random(),
+            title: title.to_owned(),
+            kind: Kind::Task,
+            status: Status::Active,
+            priority: 2,
+            order: 0,
+            project: None,
+            parent: None,
+            parent_row: None,
+            assignee: None,
+            due: None,
+            tags: Vec::new(),
+            effort: None,
+            context: None,
+            complexity: None,
+            created: now,
+            updated: now,
+            changed: 0,
+            receipts: 0,
+            blockers: 0,
+            boxes: false,
+            is_chunk: false,
+            is_batch: false,
+            generation: 0,
+            claim: None,
+        }
+    }
+
     /// The claim that holds now, if any.
     pub fn live_claim(&self, now: Moment) -> Option<&Claim> {
         self.claim.as_ref().filter(|claim| self.status == Status::InProgress && claim.is_live(now))

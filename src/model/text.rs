@@ -5,24 +5,11 @@ use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize};
 
+use super::field::{is_hidden, visible};
+
 /// The first part of a value, for a message: at most 80 characters, nothing that moves a cursor.
 pub fn excerpt(value: &str) -> String {
-    let mut short: String = value
-        .chars()
-        .take(80)
-        .flat_map(|c| {
-            if is_hidden(c) || c.is_control() { c.escape_unicode().collect::<Vec<_>>() } else { vec![c] }
-        })
-        .collect();
-    if value.chars().nth(80).is_some() {
-        short.push('…');
-    }
-    short
-}
-
-/// Whether a character changes the direction of what stands around it.
-pub fn is_hidden(c: char) -> bool {
-    matches!(c, '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
+    visible(value, 80)
 }
 
 /// What a value of text is held to.
@@ -42,9 +29,9 @@ impl Rule {
                 excerpt(&value.chars().take(20).collect::<String>())
             ));
         }
-        let bad = value.char_indices().find(|&(_, c)| {
-            is_hidden(c) || (c.is_control() && !(self.lines && matches!(c, '\n' | '\r' | '\t')))
-        });
+        let bad = value
+            .char_indices()
+            .find(|&(_, c)| is_hidden(c) && !(self.lines && matches!(c, '\n' | '\r' | '\t')));
         match bad {
             None => Ok(()),
             Some((at, c)) => Err(format!(
@@ -72,8 +59,6 @@ macro_rules! text {
             pub fn known(text: &'static str) -> Self { $name(text.to_owned()) }
             /// The text.
             pub fn as_str(&self) -> &str { &self.0 }
-            /// The text, owned.
-            pub fn into_string(self) -> String { self.0 }
             /// The text, or nothing where it is empty.
             pub fn non_empty(&self) -> Option<&str> { (!self.0.trim().is_empty()).then_some(self.0.as_str()) }
         }

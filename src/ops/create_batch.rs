@@ -291,7 +291,7 @@ impl CreateBatch {
         pieces: &[Piece],
         total: u64,
     ) -> Result<TaskId> {
-        let mut task = super::create_task::blank(tx.now(), self.title.as_str());
+        let mut task = Task::blank(tx.now(), self.title.as_str());
         task.kind = Kind::Epic;
         task.status = Status::InProgress;
         task.is_batch = true;

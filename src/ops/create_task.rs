@@ -99,7 +99,7 @@ impl Operation for CreateTask {
                 };
                 let hard = existing_all(tx, &self.depends_on, "depends_on")?;
                 let soft = existing_all(tx, &self.soft_depends_on, "soft_depends_on")?;
-                let mut task = blank(tx.now(), self.task_title.as_str());
+                let mut task = Task::blank(tx.now(), self.task_title.as_str());
                 task.kind = self.kind;
                 task.status = self.status;
                 task.priority = self.priority.get();
@@ -121,38 +121,6 @@ impl Operation for CreateTask {
                 Ok(TaskReply::new(format!("Created {}", task.id), Some(TaskView::compact(tx, &task)?)))
             })
         })
-    }
-}
-
-/// A task with a new id and nothing set but its title.
-pub(super) fn blank(now: Moment, title: &str) -> Task {
-    Task {
-        row: 0,
-        id: TaskId::random(),
-        title: title.to_owned(),
-        kind: Kind::Task,
-        status: Status::Active,
-        priority: 2,
-        order: 0,
-        project: None,
-        parent: None,
-        parent_row: None,
-        assignee: None,
-        due: None,
-        tags: Vec::new(),
-        effort: None,
-        context: None,
-        complexity: None,
-        created: now,
-        updated: now,
-        changed: 0,
-        receipts: 0,
-        blockers: 0,
-        boxes: false,
-        is_chunk: false,
-        is_batch: false,
-        generation: 0,
-        claim: None,
     }
 }
 

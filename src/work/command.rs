@@ -10,8 +10,8 @@ use serde_json::Value;
 
 use super::stop::Stop;
 use crate::error::{Error, Result};
+use crate::model::field::is_hidden;
 use crate::model::status::Outcome;
-use crate::model::text::is_hidden;
 
 /// The exit code that asks for a retry (EX_TEMPFAIL of sysexits.h).
 const RETRY: i32 = 75;
@@ -156,11 +156,8 @@ fn receipt(line: &str) -> (String, Option<String>) {
 
 /// What of an output may stand in a receipt.
 fn clean(text: &str) -> String {
-    let mut kept: String = text
-        .chars()
-        .map(|c| if c.is_control() || is_hidden(c) { ' ' } else { c })
-        .take(RECEIPT_CHARS)
-        .collect();
+    let mut kept: String =
+        text.chars().map(|c| if is_hidden(c) { ' ' } else { c }).take(RECEIPT_CHARS).collect();
     kept.truncate(kept.trim_end().len());
     kept
 }
