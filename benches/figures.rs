@@ -1,7 +1,8 @@
 //! What Docket costs, each figure a ratio to bare SQLite (or to a smaller store, or to a goal)
 //! measured in the same run, turn by turn: `cargo bench --bench figures`.
 //!
-//! `DOCKET_BENCH_LARGE=1` adds a store of 1,000,000 tasks; `DOCKET_FLEETWRIGHT=PATH` the peer.
+//! `DOCKET_BENCH_LARGE=1` adds a store of 1,000,000 tasks; `DOCKET_FLEETWRIGHT=PATH` the peer;
+//! `DOCKET_BENCH_ONLY=operations` (or `start`, `swarm`) measures one section.
 //! Nothing is random: there is no seed.
 #![expect(clippy::print_stdout, reason = "a benchmark prints its table")]
 
@@ -22,6 +23,7 @@ mod swarm;
 #[path = "figures/table.rs"]
 mod table;
 
+use std::path::Path;
 use std::time::Instant;
 
 use anyhow::Result;
@@ -45,9 +47,18 @@ fn main() -> Result<()> {
     );
     println!("p50 and p99 in milliseconds; spread: the ratio's least and greatest in a block of the run\n");
     let mut table = table::Table;
-    operations::measure(&stores, folder.path(), &mut table)?;
-    start::measure(&stores, &mut table)?;
-    swarm::measure(folder.path(), &mut table)?;
+    type Section = fn(&[fill::Filled], &Path, &mut table::Table) -> Result<()>;
+    let sections: [(&str, Section); 3] = [
+        ("operations", operations::measure),
+        ("start", |stores, _, table| start::measure(stores, table)),
+        ("swarm", |_, folder, table| swarm::measure(folder, table)),
+    ];
+    for (name, measure) in sections {
+        if std::env::var("DOCKET_BENCH_ONLY").is_ok_and(|only| only != name) {
+            continue;
+        }
+        measure(&stores, folder.path(), &mut table)?;
+    }
     println!("\n{:.0} s in all", began.elapsed().as_secs_f64());
     Ok(())
 }

@@ -37,8 +37,8 @@ const RECEIPTS: &str = "
     INSERT INTO receipt (task, number, at, author, text, late, hash)
     SELECT n, 1, created, 'someone', '- Archived: ' || title, 0, zeroblob(32) FROM task;
     INSERT INTO receipt_text (rowid, text) SELECT n, text FROM receipt;
-    UPDATE indexed SET receipt = (SELECT max(n) FROM receipt);
-    INSERT INTO task_text (rowid, title, opening) SELECT n, title, opening FROM task;";
+    INSERT INTO task_text (rowid, title, opening) SELECT n, title, opening FROM task;
+    UPDATE indexed SET receipt = (SELECT max(n) FROM receipt), task = (SELECT max(n) FROM task);";
 
 /// Makes an empty store by the binary itself.
 pub fn empty(path: &Path) -> Result<()> {

@@ -1,5 +1,6 @@
 //! The server: answers a client from one store.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use rmcp::model::{
@@ -12,7 +13,7 @@ use rmcp::{RoleServer, ServerHandler, ServiceExt};
 use serde_json::Value;
 
 use super::tools::{Toolset, definitions, result};
-use super::transport::Lines;
+use super::transport::{InFlight, Lines};
 use crate::error::{Code, Error, Result};
 use crate::ops::{self, Docket};
 
@@ -47,6 +48,16 @@ struct Server {
     docket: Docket,
     toolset: Toolset,
     tools: Arc<Vec<Tool>>,
+    in_flight: Arc<InFlight>,
+}
+
+/// Runs an operation; one that panics is a failure like others.
+fn attempt(entry: &ops::Entry, docket: &Docket, arguments: Value) -> Result<Value> {
+    catch_unwind(AssertUnwindSafe(|| (entry.call)(docket, arguments))).unwrap_or_else(|_| Err(failed()))
+}
+
+fn failed() -> Error {
+    Error::new(Code::Internal, "the request failed inside docket; nothing was changed")
 }
 
 impl ServerHandler for Server {
@@ -83,13 +94,14 @@ impl ServerHandler for Server {
             None => self.docket.clone(),
         };
         let arguments = request.arguments.map_or(Value::Null, Value::Object);
-        // The store blocks until what it wrote is on disk; the protocol goes on meanwhile.
-        let outcome = tokio::task::spawn_blocking(move || (entry.call)(&docket, arguments))
-            .await
-            .unwrap_or_else(|error| {
-                Err(Error::new(Code::Internal, "the request failed inside docket; nothing was changed")
-                    .caused_by(error))
-            });
+        // A call blocks until what it wrote is on disk, so the protocol goes on beside it. One that
+        // is alone is run right here: waking threads would take longer than the call itself.
+        let call = move || attempt(entry, &docket, arguments);
+        let outcome = if self.in_flight.is_one() && !entry.long {
+            call()
+        } else {
+            tokio::task::spawn_blocking(call).await.unwrap_or_else(|error| Err(failed().caused_by(error)))
+        };
         Ok(result(outcome, context.protocol_version().as_ref()).into())
     }
 
@@ -134,8 +146,10 @@ pub fn serve(docket: Docket, toolset: Toolset) -> Result<()> {
         .map_err(|error| Error::internal("the server could not be started", error))?;
     let ended = runtime.block_on(async move {
         let (input, output) = rmcp::transport::stdio_pipes();
-        let server = Server { docket, toolset, tools: Arc::new(definitions(toolset)) };
-        match server.serve(Lines::new(input, output)).await {
+        let lines = Lines::new(input, output);
+        let tools = Arc::new(definitions(toolset));
+        let server = Server { docket, toolset, tools, in_flight: lines.in_flight() };
+        match server.serve(lines).await {
             Ok(running) => {
                 running.waiting().await.map_err(|error| Error::internal("the server ended early", error))?;
                 Ok(())

@@ -21,9 +21,16 @@ pub(super) const LONGEST_LINE: usize = 16 * 1024 * 1024;
 const LAST_ANSWERS: Duration = Duration::from_secs(60);
 
 /// Requests read and not yet answered.
-struct InFlight {
+pub(super) struct InFlight {
     slots: Semaphore,
     ids: Mutex<HashSet<RequestId>>,
+}
+
+impl InFlight {
+    /// Whether only one request is being answered.
+    pub(super) fn is_one(&self) -> bool {
+        self.slots.available_permits() + 1 >= IN_FLIGHT as usize
+    }
 }
 
 /// A line to write; it frees a slot when it is written.
@@ -72,6 +79,11 @@ impl<R: AsyncRead + Unpin + Send> Lines<R> {
             answers: Some(answers),
             writer: Some(writer),
         }
+    }
+
+    /// What is in flight on this transport.
+    pub(super) fn in_flight(&self) -> Arc<InFlight> {
+        self.in_flight.clone()
     }
 
     /// The next line, or nothing at the end. Nothing is lost where it is dropped while waiting.

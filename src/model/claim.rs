@@ -40,9 +40,9 @@ impl Claim {
         now < self.expires_at && self.expires_at <= now.saturating_add_secs(LONGEST_LEASE_SECONDS)
     }
 
-    /// Renews the lease, never shortening it.
-    pub fn renew(&mut self, now: Moment) {
-        self.expires_at = self.expires_at.max(now.saturating_add_secs(self.lease_seconds));
+    /// Until when the lease runs once it is renewed: never shorter than before.
+    pub fn renewed(&self, now: Moment) -> Moment {
+        self.expires_at.max(now.saturating_add_secs(self.lease_seconds))
     }
 }
 

@@ -51,6 +51,8 @@ pub struct Task {
     pub changed: u64,
     /// How many receipts it has.
     pub receipts: u64,
+    /// Whether it depends on other tasks, hard or soft.
+    pub has_needs: bool,
     /// How many of its dependencies are not done.
     pub blockers: i64,
     /// Whether its body ever held `- [ ]`.
@@ -89,6 +91,7 @@ impl Task {
             updated: now,
             changed: 0,
             receipts: 0,
+            has_needs: false,
             blockers: 0,
             boxes: false,
             is_chunk: false,

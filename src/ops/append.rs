@@ -28,12 +28,12 @@ pub(super) struct Incoming<'a> {
     pub(super) category: Option<&'a str>,
 }
 
-/// Appends it; renews the lease of a holder, in `task` and in the store.
+/// Appends it; renews the lease of a holder.
 ///
 /// # Errors
 /// `claim_lost` naming the late receipt that was kept; `claim_required`, `not_found`,
 /// `invalid_argument` or `conflict`, keeping nothing.
-pub(super) fn append(tx: &dyn Write, task: &mut Task, incoming: &Incoming<'_>) -> Result<ReceiptView> {
+pub(super) fn append(tx: &dyn Write, task: &Task, incoming: &Incoming<'_>) -> Result<ReceiptView> {
     let standing = standing(task, incoming.token, tx.now());
     if let (Standing::Lost, Some(token)) = (standing, incoming.token) {
         return Err(keep_late(tx, task, incoming, token)?);
@@ -42,33 +42,35 @@ pub(super) fn append(tx: &dyn Write, task: &mut Task, incoming: &Incoming<'_>) -
         (Standing::Holder, Some(claim)) => claim.worker.clone(),
         _ => incoming.author.to_owned(),
     };
-    let view = match incoming.item {
-        Some(key) => append_for_item(tx, task, incoming, key, standing, &author)?,
-        None => {
-            let text = incoming.text.unwrap_or_default();
-            let number = tx.append(
-                task,
-                &NewReceipt { author: &author, text, category: incoming.category, ..NewReceipt::default() },
-            )?;
-            ReceiptView { number, duplicate: false, late: false }
-        }
-    };
     // Who holds an open claim is known by name only.
-    let own_open =
-        task.live_claim(tx.now()).is_some_and(|claim| claim.token.is_none() && claim.worker == author);
-    if standing == Standing::Holder || own_open {
-        renew(tx, task)?;
+    let renewed = task
+        .claim
+        .as_ref()
+        .filter(|claim| {
+            let own_open =
+                claim.token.is_none() && claim.worker == author && task.live_claim(tx.now()).is_some();
+            standing == Standing::Holder || own_open
+        })
+        .map(|claim| claim.renewed(tx.now()));
+    let receipt = NewReceipt {
+        author: &author,
+        text: incoming.text.unwrap_or_default(),
+        category: incoming.category,
+        renews: renewed,
+        ..NewReceipt::default()
+    };
+    match incoming.item {
+        Some(key) => append_for_item(tx, task, incoming, key, standing, receipt),
+        None => Ok(ReceiptView { number: tx.append(task, &receipt)?, duplicate: false, late: false }),
     }
-    Ok(view)
 }
 
-/// Renews the holder's lease.
-pub(super) fn renew(tx: &dyn Write, task: &mut Task) -> Result<()> {
-    let generation = task.generation;
-    if let Some(claim) = &mut task.claim {
-        claim.renew(tx.now());
+/// Renews the holder's lease, where nothing else is written.
+pub(super) fn renew(tx: &dyn Write, task: &Task) -> Result<()> {
+    match &task.claim {
+        Some(claim) => tx.renew(task, claim.renewed(tx.now())),
+        None => Ok(()),
     }
-    tx.save_task(task, generation)
 }
 
 fn append_for_item(
@@ -77,7 +79,7 @@ fn append_for_item(
     incoming: &Incoming<'_>,
     key: &str,
     standing: Standing,
-    author: &str,
+    receipt: NewReceipt<'_>,
 ) -> Result<ReceiptView> {
     let Some(chunk) = tx.chunk(task.row)? else {
         return Err(Error::invalid(format!(
@@ -108,6 +110,7 @@ fn append_for_item(
         ))
     })?;
     if let Settling::Duplicate(number) = settle(&item, outcome)? {
+        renew(tx, task)?;
         return Ok(ReceiptView { number, duplicate: true, late: false });
     }
     let made;
@@ -118,14 +121,7 @@ fn append_for_item(
             &made
         }
     };
-    let receipt = NewReceipt {
-        author,
-        text,
-        item: Some(key),
-        outcome: Some(outcome),
-        category: incoming.category,
-        late: false,
-    };
+    let receipt = NewReceipt { text, item: Some(key), outcome: Some(outcome), ..receipt };
     let number = tx.append(task, &receipt)?;
     tx.settle_item(&chunk, &item, outcome, incoming.category, number)?;
     Ok(ReceiptView { number, duplicate: false, late: false })
@@ -155,6 +151,7 @@ fn keep_late(tx: &dyn Write, task: &Task, incoming: &Incoming<'_>, token: &Token
             outcome: incoming.outcome,
             category: incoming.category,
             late: true,
+            renews: None,
         },
     )?;
     Ok(refusal.with_receipt(number))

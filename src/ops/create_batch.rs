@@ -170,6 +170,7 @@ impl Operation for CreateBatch {
     const TITLE: &'static str = "Create a batch";
     const ABOUT: &'static str = "Split items into chunks, one worker each. Replies with the plan and the prompt to start background workers with.";
     const EFFECT: Effect = Effect::Write;
+    const LONG: bool = true;
     const FIRST: &'static str = "title";
     const LATER: &'static [&'static str] =
         &["query", "steps", "checkpoint", "resources", "on_conflict", "max_failures", "finish", "worker"];

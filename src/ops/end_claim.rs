@@ -8,7 +8,7 @@ use crate::store::{NewReceipt, Write};
 
 /// Stores `after` in place of `before`.
 pub(super) fn save(tx: &dyn Write, before: &Task, after: &Task) -> Result<()> {
-    tx.save_task(after, before.generation)?;
+    tx.save_state(after, before.generation)?;
     if (before.status == Status::Done) != (after.status == Status::Done) {
         for row in tx.waiting_rows(after.row)? {
             tx.count_blockers(row)?;

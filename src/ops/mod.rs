@@ -67,6 +67,8 @@ pub trait Operation: DeserializeOwned + JsonSchema + clap::Args + Send + 'static
     const ABOUT: &'static str;
     /// What it does to the store.
     const EFFECT: Effect;
+    /// Whether it may take long by itself, and not only by waiting for others.
+    const LONG: bool = false;
     /// The parameter whose name may be left out on the command line.
     const FIRST: &'static str;
     /// Parameters of the contract that this version refuses by name.
@@ -93,6 +95,8 @@ pub struct Entry {
     pub about: &'static str,
     /// See [`Operation::EFFECT`].
     pub effect: Effect,
+    /// See [`Operation::LONG`].
+    pub long: bool,
     /// See [`Operation::FIRST`].
     pub first: &'static str,
     /// See [`Operation::WORKER`].
@@ -115,6 +119,7 @@ const fn entry<O: Operation>() -> Entry {
         title: O::TITLE,
         about: O::ABOUT,
         effect: O::EFFECT,
+        long: O::LONG,
         first: O::FIRST,
         worker: O::WORKER,
         input: schema::input::<O>,

@@ -46,13 +46,14 @@ impl Operation for SearchTasks {
     const ABOUT: &'static str =
         "Full text over titles and bodies; best first, newest first where there are many.";
     const EFFECT: Effect = Effect::Read;
+    const LONG: bool = true;
     const FIRST: &'static str = "query";
     type Reply = SearchReply;
 
     fn run(self, docket: &Docket) -> Result<SearchReply> {
         let words = words(self.query.as_str())?;
         // The latest receipts may not be searchable yet; a store that can't be written is searched as it is.
-        match docket.write(|tx| tx.index_receipts()) {
+        match docket.write(|tx| tx.index_text()) {
             Err(error) if !matches!(error.code, Code::ReadOnly | Code::Internal) => return Err(error),
             _ => {}
         }
@@ -81,15 +82,15 @@ impl Operation for SearchTasks {
     }
 }
 
-/// Every word quoted, so that none is read as an operator, and open at its end.
-fn words(query: &str) -> Result<String> {
+/// What to look for: letters and digits only.
+fn words(query: &str) -> Result<Vec<String>> {
     let words: Vec<String> = query
         .split(|c: char| !c.is_alphanumeric())
         .filter(|word| !word.is_empty())
-        .map(|word| format!("\"{word}\"*"))
+        .map(str::to_owned)
         .collect();
     if words.is_empty() {
         return Err(Error::invalid(format!("query: '{}' holds no word to search for", excerpt(query))));
     }
-    Ok(words.join(" "))
+    Ok(words)
 }

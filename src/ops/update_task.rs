@@ -193,20 +193,23 @@ impl UpdateTask {
                 outcome: self.outcome,
                 category: self.category.as_ref().and_then(Line::non_empty),
             };
-            receipt = Some(append(tx, &mut task, &incoming)?);
+            receipt = Some(append(tx, &task, &incoming)?);
         }
         let mut modified = self.change_fields(tx, &task)?;
         if let Some(status) = self.status {
-            self.change_status(tx, &tx.task(&self.id)?, status, author)?;
+            if receipt.is_some() || !modified.is_empty() {
+                task = tx.task_at(task.row)?;
+            }
+            self.change_status(tx, &task, status, author)?;
             modified.push("status");
         } else if receipt.is_none() && self.claim.is_some() {
             // Every write that the holder makes renews its lease.
-            renew(tx, &mut tx.task(&self.id)?)?;
+            renew(tx, &task)?;
         }
         if receipt.is_some() {
             modified.push("body");
         }
-        let after = tx.task(&self.id)?;
+        let after = tx.task_at(task.row)?;
         let message = match (&receipt, self.status) {
             (Some(receipt), _) if receipt.duplicate => format!("Item already has receipt {}", receipt.number),
             (_, Some(Status::InProgress)) => format!("Claimed {} for '{author}'", after.id),
@@ -266,7 +269,7 @@ impl UpdateTask {
             modified.push("parent");
         }
         if !modified.is_empty() {
-            tx.save_task(&task, before.generation)?;
+            tx.save_fields(&task)?;
         }
         for (ids, soft, name) in
             [(&self.depends_on, false, "depends_on"), (&self.soft_depends_on, true, "soft_depends_on")]
@@ -312,7 +315,7 @@ impl UpdateTask {
         let now = tx.now();
         match status {
             Status::InProgress if standing(task, self.claim.as_ref(), now) == Standing::Holder => {
-                renew(tx, &mut task.clone())
+                renew(tx, task)
             }
             Status::InProgress => {
                 may_claim(task, author, Manner::Open, now)?;

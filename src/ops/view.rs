@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
+use crate::model::id::TaskId;
 use crate::model::limits::PREVIEW_CHARS;
 use crate::model::task::Task;
 use crate::store::Read;
@@ -62,9 +63,9 @@ pub struct TaskView {
 impl TaskView {
     /// A task without its body.
     pub(super) fn compact(tx: &dyn Read, task: &Task) -> Result<Self> {
-        let ids = |soft| -> Result<Vec<String>> {
-            Ok(tx.dependencies(task.row, soft)?.into_iter().map(|id| id.as_str().to_owned()).collect())
-        };
+        let (soft, hard): (Vec<_>, Vec<_>) = tx.dependencies(task)?.into_iter().partition(|(_, soft)| *soft);
+        let ids =
+            |needs: Vec<(TaskId, bool)>| needs.into_iter().map(|(id, _)| id.as_str().to_owned()).collect();
         Ok(TaskView {
             id: task.id.as_str().to_owned(),
             title: task.title.clone(),
@@ -73,8 +74,8 @@ impl TaskView {
             priority: task.priority,
             project: task.project.clone(),
             parent: task.parent.as_ref().map(|id| id.as_str().to_owned()),
-            depends_on: ids(false)?,
-            soft_depends_on: ids(true)?,
+            depends_on: ids(hard),
+            soft_depends_on: ids(soft),
             assignee: task.assignee.clone(),
             order: task.order,
             due: task.due.map(|due| due.to_string()),

@@ -74,6 +74,8 @@ pub struct NewReceipt<'a> {
     pub category: Option<&'a str>,
     /// Whether it came with a lost token.
     pub late: bool,
+    /// Until when the holder's lease runs by it.
+    pub renews: Option<Moment>,
 }
 
 /// What is read inside one transaction: a single moment of the store.
@@ -92,8 +94,8 @@ pub trait Read {
     fn total(&self, filter: &Filter) -> Result<Total>;
     /// The tasks that changed after `since`, oldest change first.
     fn changed_since(&self, filter: &Filter, since: u64, limit: usize) -> Result<Vec<Task>>;
-    /// The ids a task depends on, in the order given.
-    fn dependencies(&self, row: Row, soft: bool) -> Result<Vec<TaskId>>;
+    /// The ids a task depends on, in the order given, and whether softly.
+    fn dependencies(&self, task: &Task) -> Result<Vec<(TaskId, bool)>>;
     /// The first ids of tasks that depend on this one.
     fn dependents(&self, row: Row, limit: usize) -> Result<Vec<TaskId>>;
     /// The rows of tasks that wait for this one.
@@ -136,8 +138,9 @@ pub trait Read {
     fn next_expiry(&self) -> Result<Option<Moment>>;
     /// Claimed tasks without a change since a moment.
     fn idle_since(&self, moment: Moment, limit: usize) -> Result<Vec<Task>>;
-    /// Tasks whose title or body holds all the words, best first.
-    fn search(&self, words: &str, filter: &Filter, limit: usize) -> Result<Vec<Task>>;
+    /// Tasks whose title or body holds all the words or their beginnings: best first, or newest first
+    /// where the words themselves are in very many.
+    fn search(&self, words: &[String], filter: &Filter, limit: usize) -> Result<Vec<Task>>;
     /// Batches that have not ended, newest first.
     fn open_batches(&self, project: Option<&str>, limit: usize) -> Result<Vec<Task>>;
 }
@@ -146,8 +149,12 @@ pub trait Read {
 pub trait Write: Read {
     /// Makes a task; gives its row.
     fn insert_task(&self, new: &NewTask<'_>) -> Result<Row>;
-    /// Stores a task's fields and claim if its generation is still `generation`; numbers the change.
-    fn save_task(&self, task: &Task, generation: u64) -> Result<()>;
+    /// Stores what a task is: everything but its status and claim. Numbers the change, as all of these do.
+    fn save_fields(&self, task: &Task) -> Result<()>;
+    /// Stores a task's status, assignee and claim if its generation is still `generation`.
+    fn save_state(&self, task: &Task, generation: u64) -> Result<()>;
+    /// Lets the lease of a task's claim run until a moment.
+    fn renew(&self, task: &Task, until: Moment) -> Result<()>;
     /// Replaces what a task depends on.
     fn set_dependencies(&self, row: Row, needs: &[Row], soft: bool) -> Result<()>;
     /// Counts anew how many dependencies of a task aren't done.
@@ -177,8 +184,8 @@ pub trait Write: Read {
     fn count_ended(&self, batch: Row, ended: i64, unsuccessful: i64) -> Result<()>;
     /// Keeps the reply to a request with a key.
     fn keep_answer(&self, key: &str, operation: &str, fingerprint: &[u8], reply: &str) -> Result<()>;
-    /// Indexes the receipts that are not yet searchable.
-    fn index_receipts(&self) -> Result<()>;
+    /// Indexes the tasks and receipts that are not yet searchable.
+    fn index_text(&self) -> Result<()>;
 }
 
 /// A closure that a store runs in a transaction; it keeps its own answer.

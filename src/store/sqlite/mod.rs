@@ -1,6 +1,7 @@
 //! The store over one SQLite file.
 
 mod connection;
+mod log;
 mod read;
 mod reader;
 mod rows;
@@ -11,7 +12,6 @@ mod write;
 mod writer;
 
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
 
 pub use connection::SCHEMA_VERSION;
 
@@ -19,13 +19,11 @@ use crate::clock::Clock;
 use crate::error::Result;
 use crate::store::{ReadJob, Staging, Store, WriteJob};
 
-/// One SQLite file, with a thread that writes and a few that read.
+/// One SQLite file, with a connection that writes and a few that read.
 pub struct SqliteStore {
-    path: PathBuf,
     folder: PathBuf,
-    clock: Clock,
     // Dropped before the writer: the last connection to close must be able to fold the log in.
-    readers: OnceLock<reader::Readers>,
+    readers: reader::Readers,
     writer: writer::Writer,
 }
 
@@ -37,8 +35,8 @@ impl SqliteStore {
     pub fn open(path: &Path, clock: Clock) -> Result<Self> {
         let opened = connection::open(path)?;
         let folder = connection::folder_of(path);
-        let writer = writer::Writer::start(opened, path, clock.clone())?;
-        Ok(SqliteStore { path: path.to_owned(), folder, clock, writer, readers: OnceLock::new() })
+        let writer = writer::Writer::new(opened, path, clock.clone())?;
+        Ok(SqliteStore { folder, readers: reader::Readers::new(path.to_owned(), clock), writer })
     }
 }
 
@@ -48,7 +46,7 @@ impl Store for SqliteStore {
     }
 
     fn look(&self, job: ReadJob) {
-        self.readers.get_or_init(|| reader::Readers::new(self.path.clone(), self.clock.clone())).look(job);
+        self.readers.look(job);
     }
 
     fn staging(&self) -> Result<Box<dyn Staging>> {

@@ -61,6 +61,36 @@ macro_rules! chunk_columns {
 const ITEM: &str =
     "SELECT chunk, position, key, fields, outcome, category, receipt FROM item WHERE batch = ?1 AND key = ?2";
 
+/// A search's tasks, best first; only what is in few tasks can be ranked.
+const BEST: &str = concat!(
+    "WITH hit(n, rank) AS (
+                   SELECT rowid, bm25(task_text, 4.0, 1.0) FROM task_text WHERE task_text MATCH ?1
+                   UNION ALL
+                   SELECT (SELECT r.task FROM receipt r WHERE r.n = receipt_text.rowid), bm25(receipt_text)
+                     FROM receipt_text WHERE receipt_text MATCH ?1)
+                 SELECT ",
+    task_columns!(),
+    " FROM (SELECT n, min(rank) AS rank FROM hit GROUP BY n) h JOIN task t ON t.n = h.n
+                  WHERE (?2 IS NULL OR t.project = ?2) AND (?3 IS NULL OR t.status = ?3)
+                  ORDER BY h.rank, t.n LIMIT ?4"
+);
+
+/// A search's tasks, newest first.
+const NEWEST: &str = concat!(
+                "WITH title(n) AS (
+                   SELECT f.rowid FROM task_text f CROSS JOIN task t ON t.n = f.rowid
+                    WHERE task_text MATCH ?1 AND (?2 IS NULL OR t.project = ?2) AND (?3 IS NULL OR t.status = ?3)
+                    ORDER BY f.rowid DESC LIMIT ?4),
+                 latest(n) AS (
+                   SELECT DISTINCT r.task FROM (SELECT rowid AS n FROM receipt_text WHERE receipt_text MATCH ?1
+                                                 ORDER BY rowid DESC LIMIT 100 * ?4) f
+                     CROSS JOIN receipt r ON r.n = f.n CROSS JOIN task t ON t.n = r.task
+                    WHERE (?2 IS NULL OR t.project = ?2) AND (?3 IS NULL OR t.status = ?3))
+                 SELECT ",
+                task_columns!(),
+                " FROM task t WHERE t.n IN (SELECT n FROM title UNION SELECT n FROM latest) ORDER BY t.n DESC LIMIT ?4"
+            );
+
 impl Filter {
     /// The lanes to look into: a status that is `active` has two, those that are ready come first.
     fn lanes(&self) -> Vec<&'static str> {
@@ -89,6 +119,17 @@ impl Filter {
 }
 
 impl Tx<'_> {
+    /// In how many titles and receipts a search finds something, as far as it matters.
+    fn hits(&self, wanted: &str) -> Result<u64> {
+        let hits = self.first(
+            "SELECT (SELECT count(*) FROM (SELECT 1 FROM task_text WHERE task_text MATCH ?1 LIMIT ?2))
+                  + (SELECT count(*) FROM (SELECT 1 FROM receipt_text WHERE receipt_text MATCH ?1 LIMIT ?2))",
+            params![wanted, RANKED],
+            |row| row.get::<_, u64>(0),
+        )?;
+        Ok(hits.unwrap_or(0))
+    }
+
     fn lane(&self, filter: &Filter, lane: &str, after: After, limit: usize) -> Result<Vec<Task>> {
         let sql = if filter.parent.is_some() {
             lane_sql!("t.parent = :parent AND")
@@ -121,10 +162,7 @@ impl Read for Tx<'_> {
     }
 
     fn sequence(&self) -> Result<u64> {
-        Ok(self
-            .first("SELECT max(changed) FROM task", [], |row| row.get::<_, Option<u64>>(0))?
-            .flatten()
-            .unwrap_or(0))
+        self.latest_change()
     }
 
     fn task(&self, id: &TaskId) -> Result<Task> {
@@ -208,11 +246,14 @@ impl Read for Tx<'_> {
         )
     }
 
-    fn dependencies(&self, row: Row, soft: bool) -> Result<Vec<TaskId>> {
+    fn dependencies(&self, task: &Task) -> Result<Vec<(TaskId, bool)>> {
+        if !task.has_needs {
+            return Ok(Vec::new());
+        }
         self.all(
-            "SELECT t.id FROM dependency d JOIN task t ON t.n = d.needs WHERE d.task = ?1 AND d.soft = ?2 ORDER BY d.position",
-            params![row, soft],
-            |row| row.get(0).map(TaskId::stored),
+            "SELECT t.id, d.soft FROM dependency d JOIN task t ON t.n = d.needs WHERE d.task = ?1 ORDER BY d.position",
+            [task.row],
+            |row| Ok((TaskId::stored(row.get(0)?), row.get(1)?)),
         )
     }
 
@@ -318,7 +359,7 @@ impl Read for Tx<'_> {
                   WHERE c.batch = ?1 AND c.number > ?2 ORDER BY c.number LIMIT ?3"
             ),
             params![batch, after, limit],
-            |row| Ok((rows::chunk(row, 29)?, rows::task(row)?)),
+            |row| Ok((rows::chunk(row, 30)?, rows::task(row)?)),
         )
     }
 
@@ -414,45 +455,18 @@ impl Read for Tx<'_> {
         )
     }
 
-    fn search(&self, words: &str, filter: &Filter, limit: usize) -> Result<Vec<Task>> {
-        let hits = self.first(
-            "SELECT (SELECT count(*) FROM (SELECT 1 FROM task_text WHERE task_text MATCH ?1 LIMIT ?2))
-                  + (SELECT count(*) FROM (SELECT 1 FROM receipt_text WHERE receipt_text MATCH ?1 LIMIT ?2))",
-            params![words, RANKED],
-            |row| row.get::<_, u64>(0),
-        )?;
+    fn search(&self, words: &[String], filter: &Filter, limit: usize) -> Result<Vec<Task>> {
+        // Beginnings are looked for only where the words themselves are rare: SQLite reads all that
+        // a beginning leads to before it gives the first.
+        let quoted = |end: &str| -> String { words.iter().map(|word| format!("\"{word}\"{end} ")).collect() };
+        let mut wanted = quoted("");
+        if self.hits(&wanted)? < RANKED {
+            wanted = quoted("*");
+        }
         // Ranking reads every hit: words that are everywhere are answered newest first instead.
-        let sql = if hits.is_some_and(|hits| hits < RANKED) {
-            concat!(
-                "WITH hit(n, rank) AS (
-                   SELECT rowid, bm25(task_text, 4.0, 1.0) FROM task_text WHERE task_text MATCH ?1
-                   UNION ALL
-                   SELECT (SELECT r.task FROM receipt r WHERE r.n = receipt_text.rowid), bm25(receipt_text)
-                     FROM receipt_text WHERE receipt_text MATCH ?1)
-                 SELECT ",
-                task_columns!(),
-                " FROM (SELECT n, min(rank) AS rank FROM hit GROUP BY n) h JOIN task t ON t.n = h.n
-                  WHERE (?2 IS NULL OR t.project = ?2) AND (?3 IS NULL OR t.status = ?3)
-                  ORDER BY h.rank, t.n LIMIT ?4"
-            )
-        } else {
-            concat!(
-                "WITH title(n) AS (
-                   SELECT f.rowid FROM task_text f CROSS JOIN task t ON t.n = f.rowid
-                    WHERE task_text MATCH ?1 AND (?2 IS NULL OR t.project = ?2) AND (?3 IS NULL OR t.status = ?3)
-                    ORDER BY f.rowid DESC LIMIT ?4),
-                 latest(n) AS (
-                   SELECT DISTINCT r.task FROM (SELECT rowid AS n FROM receipt_text WHERE receipt_text MATCH ?1
-                                                 ORDER BY rowid DESC LIMIT 100 * ?4) f
-                     CROSS JOIN receipt r ON r.n = f.n CROSS JOIN task t ON t.n = r.task
-                    WHERE (?2 IS NULL OR t.project = ?2) AND (?3 IS NULL OR t.status = ?3))
-                 SELECT ",
-                task_columns!(),
-                " FROM task t WHERE t.n IN (SELECT n FROM title UNION SELECT n FROM latest) ORDER BY t.n DESC LIMIT ?4"
-            )
-        };
+        let sql = if self.hits(&wanted)? < RANKED { BEST } else { NEWEST };
         let status = filter.status.map(|status| status.as_str());
-        self.all(sql, params![words, filter.project, status, limit], rows::task)
+        self.all(sql, params![wanted, filter.project, status, limit], rows::task)
     }
 
     fn open_batches(&self, project: Option<&str>, limit: usize) -> Result<Vec<Task>> {

@@ -1,9 +1,8 @@
-//! The threads that read: each with a connection of its own, opened when first needed.
+//! Reading: a few connections, each lent to one caller at a time, opened when first needed.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
-use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::JoinHandle;
+use std::sync::{Condvar, Mutex, PoisonError};
 
 use rusqlite::Connection;
 
@@ -11,91 +10,75 @@ use super::connection;
 use super::rows::sql_error;
 use super::tx::Tx;
 use crate::clock::Clock;
-use crate::error::{Code, Error, Result};
 use crate::store::{Read, ReadJob};
 
 /// How many reads are answered at once.
-const THREADS: usize = 2;
+const CONNECTIONS: usize = 2;
 
 /// The readers of a store.
 pub(super) struct Readers {
-    jobs: Option<Sender<ReadJob>>,
-    threads: Vec<JoinHandle<()>>,
+    /// A place is empty until its connection is needed.
+    idle: Mutex<Vec<Option<Connection>>>,
+    returned: Condvar,
+    path: PathBuf,
+    clock: Clock,
 }
 
 impl Readers {
-    /// Starts the threads; their connections open with their first job.
+    /// Opens nothing yet.
     pub(super) fn new(path: PathBuf, clock: Clock) -> Self {
-        let (jobs, queue) = channel::<ReadJob>();
-        let queue = Arc::new(Mutex::new(queue));
-        let threads = (0..THREADS)
-            .filter_map(|number| {
-                let (queue, path, clock) = (queue.clone(), path.clone(), clock.clone());
-                std::thread::Builder::new()
-                    .name(format!("read-{number}"))
-                    .spawn(move || serve(&queue, path, &clock))
-                    .inspect_err(|error| tracing::error!(%error, "a reader could not be started"))
-                    .ok()
-            })
-            .collect();
-        Readers { jobs: Some(jobs), threads }
+        let idle = Mutex::new((0..CONNECTIONS).map(|_| None).collect());
+        Readers { idle, returned: Condvar::new(), path, clock }
     }
 
-    /// Hands over a read. Where no thread is left to take it, the job is told so.
+    /// Runs a read on this thread, once a connection is free.
     pub(super) fn look(&self, job: ReadJob) {
-        let refused = match &self.jobs {
-            Some(jobs) if !self.threads.is_empty() => jobs.send(job).err().map(|error| error.0),
-            _ => Some(job),
-        };
-        if let Some(job) = refused {
-            job(Err(Error::new(Code::Internal, "the store's readers have ended; start docket again")));
-        }
-    }
-}
-
-impl Drop for Readers {
-    fn drop(&mut self) {
-        self.jobs.take();
-        for thread in self.threads.drain(..) {
-            if thread.join().is_err() {
-                tracing::error!("a reader panicked");
+        let connection = self.take();
+        match connection.map_or_else(|| connection::open_reader(&self.path), Ok) {
+            Err(error) => {
+                job(Err(error));
+                self.give(None);
+            }
+            Ok(connection) => {
+                let sound = answer(&connection, &self.clock, job);
+                self.give(sound.then_some(connection));
             }
         }
     }
-}
 
-fn serve(queue: &Mutex<Receiver<ReadJob>>, path: PathBuf, clock: &Clock) {
-    let mut connection: Option<Connection> = None;
-    loop {
-        let job = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
-        let Ok(job) = job else { return };
-        if connection.is_none() {
-            match connection::open_reader(&path) {
-                Ok(opened) => connection = Some(opened),
-                Err(error) => {
-                    job(Err(error));
-                    continue;
-                }
+    /// Waits for a place; there may be no connection in it.
+    fn take(&self) -> Option<Connection> {
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            // An open one is put back last, so it is found first.
+            match idle.pop() {
+                Some(connection) => return connection,
+                None => idle = self.returned.wait(idle).unwrap_or_else(PoisonError::into_inner),
             }
         }
-        if let Some(open) = &connection
-            && let Err(error) = answer(open, clock, job)
-        {
-            tracing::error!(%error, "a reader's connection is opened again");
-            connection = None;
-        }
+    }
+
+    fn give(&self, connection: Option<Connection>) {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
+        self.returned.notify_one();
     }
 }
 
-/// Runs a job in a transaction of its own: one moment of the store, ended with the job.
-fn answer(connection: &Connection, clock: &Clock, job: ReadJob) -> Result<()> {
-    if let Err(error) = connection.execute_batch("BEGIN") {
-        let message = error.to_string();
+/// Runs a job in a transaction of its own: one moment of the store, ended with the job. Gives
+/// whether the connection is as sound as before.
+fn answer(connection: &Connection, clock: &Clock, job: ReadJob) -> bool {
+    let run = |sql: &str| connection.prepare_cached(sql).and_then(|mut statement| statement.execute([]));
+    if let Err(error) = run("BEGIN") {
         job(Err(sql_error("the store could not be read", error)));
-        return Err(Error::new(Code::Internal, message));
+        return false;
     }
-    let tx = Tx { connection, now: clock.now() };
-    let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| job(Ok(&tx as &dyn Read))));
-    connection.execute_batch("ROLLBACK").map_err(|error| sql_error("a read could not be ended", error))?;
-    outcome.map_err(|_| Error::new(Code::Internal, "a read panicked"))
+    let tx = Tx::new(connection, clock.now());
+    let outcome = catch_unwind(AssertUnwindSafe(|| job(Ok(&tx as &dyn Read))));
+    let ended = run("ROLLBACK");
+    match (&outcome, &ended) {
+        (Err(_), _) => tracing::error!("a read panicked"),
+        (_, Err(error)) => tracing::error!(%error, "a read could not be ended"),
+        _ => {}
+    }
+    outcome.is_ok() && ended.is_ok()
 }

@@ -17,7 +17,7 @@ macro_rules! task_columns {
         "t.n, t.id, t.title, t.type, t.status, t.priority, t.position, t.project, t.parent, t.assignee, t.due, \
          t.tags, t.effort, t.context, t.complexity, t.role, t.boxes, t.receipts, t.blockers, t.created, t.updated, \
          t.changed, t.generation, t.worker, t.token, t.since, t.expires, t.lease, \
-         (SELECT p.id FROM task p WHERE p.n = t.parent)"
+         (SELECT p.id FROM task p WHERE p.n = t.parent), t.needs"
     };
 }
 pub(super) use task_columns;
@@ -82,6 +82,7 @@ pub(super) fn task(row: &SqlRow<'_>) -> rusqlite::Result<Task> {
         is_batch: role == "batch",
         boxes: row.get(16)?,
         receipts: row.get(17)?,
+        has_needs: row.get::<_, i64>(29)? > 0,
         blockers: row.get(18)?,
         created: moment(row, 19)?,
         updated: moment(row, 20)?,

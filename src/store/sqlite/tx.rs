@@ -1,5 +1,7 @@
 //! One transaction: a connection and the moment it works with.
 
+use std::cell::Cell;
+
 use rusqlite::{Connection, OptionalExtension, Params, Row as SqlRow};
 
 use super::rows::sql_error;
@@ -10,9 +12,41 @@ use crate::model::moment::Moment;
 pub(super) struct Tx<'a> {
     pub(super) connection: &'a Connection,
     pub(super) now: Moment,
+    /// The number of the latest change, once it is known.
+    sequence: Cell<Option<u64>>,
 }
 
-impl Tx<'_> {
+impl<'a> Tx<'a> {
+    /// A transaction that has begun.
+    pub(super) fn new(connection: &'a Connection, now: Moment) -> Self {
+        Tx { connection, now, sequence: Cell::new(None) }
+    }
+
+    /// The number of the latest change.
+    pub(super) fn latest_change(&self) -> Result<u64> {
+        if let Some(known) = self.sequence.get() {
+            return Ok(known);
+        }
+        let latest = self
+            .first("SELECT max(changed) FROM task", [], |row| row.get::<_, Option<u64>>(0))?
+            .flatten()
+            .unwrap_or(0);
+        self.sequence.set(Some(latest));
+        Ok(latest)
+    }
+
+    /// The number of the next change, taken.
+    pub(super) fn next_change(&self) -> Result<u64> {
+        let next = self.latest_change()? + 1;
+        self.sequence.set(Some(next));
+        Ok(next)
+    }
+
+    /// Looks the number up again, for some changes were taken back.
+    pub(super) fn forget_sequence(&self) {
+        self.sequence.set(None);
+    }
+
     /// All rows of a query, mapped.
     pub(super) fn all<T>(
         &self,

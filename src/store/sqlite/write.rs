@@ -6,27 +6,28 @@ use super::tx::Tx;
 use crate::error::{Code, Error, Result};
 use crate::model::batch::{Batch, Chunk, StoredItem};
 use crate::model::checklist::has_box;
+use crate::model::moment::Moment;
 use crate::model::receipt::{FIRST_HASH, Receipt};
 use crate::model::status::Outcome;
 use crate::model::task::{Row, Task};
-use crate::store::{NewReceipt, NewTask, Read, Write};
+use crate::store::{NewReceipt, NewTask, Write};
 
-/// How many receipts may wait before they are made searchable.
+/// How many tasks or receipts may wait before they are made searchable.
 const INDEX_AFTER: i64 = 1_000;
 
 fn tags(task: &Task) -> String {
     serde_json::Value::from(task.tags.clone()).to_string()
 }
 
-impl Tx<'_> {
-    fn index_title(&self, row: Row, title: &str, opening: &str) -> Result<()> {
-        self.execute(
-            "INSERT OR REPLACE INTO task_text (rowid, title, opening) VALUES (?1, ?2, ?3)",
-            params![row, title, opening],
-        )?;
-        Ok(())
+/// Holds a conditional write to having met its task.
+fn expect_saved(task: &Task, saved: usize) -> Result<()> {
+    if saved == 1 {
+        return Ok(());
     }
+    Err(Error::new(Code::Conflict, format!("Task {} was changed meanwhile; read it again", task.id)))
+}
 
+impl Tx<'_> {
     fn add_to_category(&self, row: Row, name: &str, count: i64) -> Result<()> {
         self.execute(
             "INSERT INTO category VALUES (?1, ?2, ?3) ON CONFLICT DO UPDATE SET count = count + excluded.count",
@@ -55,7 +56,7 @@ impl Tx<'_> {
 impl Write for Tx<'_> {
     fn insert_task(&self, new: &NewTask<'_>) -> Result<Row> {
         let task = new.task;
-        let changed = self.sequence()? + 1;
+        let changed = self.next_change()?;
         let role = if task.is_batch {
             "batch"
         } else if task.is_chunk {
@@ -90,26 +91,25 @@ impl Write for Tx<'_> {
             ],
         )?;
         let row = self.connection.last_insert_rowid();
-        self.index_title(row, &task.title, new.opening)?;
+        if row % INDEX_AFTER == 0 {
+            self.index_text()?;
+        }
         Ok(row)
     }
 
-    fn save_task(&self, task: &Task, generation: u64) -> Result<()> {
-        let changed = self.sequence()? + 1;
+    fn save_fields(&self, task: &Task) -> Result<()> {
         let title_before: Option<String> =
             self.first("SELECT title FROM task WHERE n = ?1", [task.row], |row| row.get(0))?;
-        let claim = task.claim.as_ref();
+        let changed = self.next_change()?;
         let saved = self.execute(
-            "UPDATE task SET title = ?3, type = ?4, status = ?5, priority = ?6, position = ?7, project = ?8, parent = ?9,
-                    assignee = ?10, due = ?11, tags = ?12, effort = ?13, context = ?14, complexity = ?15, updated = ?16,
-                    changed = ?17, generation = ?18, worker = ?19, token = ?20, since = ?21, expires = ?22, lease = ?23
+            "UPDATE task SET title = ?3, type = ?4, priority = ?5, position = ?6, project = ?7, parent = ?8, assignee = ?9,
+                    due = ?10, tags = ?11, effort = ?12, context = ?13, complexity = ?14, updated = ?15, changed = ?16
               WHERE n = ?1 AND generation = ?2",
             params![
                 task.row,
-                generation,
+                task.generation,
                 task.title,
                 task.kind.as_str(),
-                task.status.as_str(),
                 task.priority,
                 task.order,
                 task.project,
@@ -122,6 +122,34 @@ impl Write for Tx<'_> {
                 task.complexity.map(|complexity| complexity.as_str()),
                 self.now.millis(),
                 changed,
+            ],
+        )?;
+        expect_saved(task, saved)?;
+        if title_before.as_deref() != Some(&task.title) {
+            // A task that isn't in the index yet comes there with its new title.
+            self.execute(
+                "INSERT OR REPLACE INTO task_text (rowid, title, opening)
+                 SELECT n, title, opening FROM task WHERE n = ?1 AND n <= (SELECT task FROM indexed)",
+                [task.row],
+            )?;
+        }
+        Ok(())
+    }
+
+    fn save_state(&self, task: &Task, generation: u64) -> Result<()> {
+        let changed = self.next_change()?;
+        let claim = task.claim.as_ref();
+        let saved = self.execute(
+            "UPDATE task SET status = ?3, assignee = ?4, updated = ?5, changed = ?6, generation = ?7, worker = ?8,
+                    token = ?9, since = ?10, expires = ?11, lease = ?12
+              WHERE n = ?1 AND generation = ?2",
+            params![
+                task.row,
+                generation,
+                task.status.as_str(),
+                task.assignee,
+                self.now.millis(),
+                changed,
                 task.generation,
                 claim.map(|claim| claim.worker.as_str()),
                 claim.and_then(|claim| claim.token.as_ref()).map(|token| token.as_str()),
@@ -130,16 +158,16 @@ impl Write for Tx<'_> {
                 claim.map(|claim| claim.lease_seconds),
             ],
         )?;
-        if saved != 1 {
-            return Err(Error::new(
-                Code::Conflict,
-                format!("Task {} was changed meanwhile; read it again", task.id),
-            ));
-        }
-        if title_before.as_deref() != Some(&task.title) {
-            self.index_title(task.row, &task.title, &self.opening(task.row)?)?;
-        }
-        Ok(())
+        expect_saved(task, saved)
+    }
+
+    fn renew(&self, task: &Task, until: Moment) -> Result<()> {
+        let changed = self.next_change()?;
+        let saved = self.execute(
+            "UPDATE task SET expires = ?3, updated = ?4, changed = ?5 WHERE n = ?1 AND generation = ?2",
+            params![task.row, task.generation, until.millis(), self.now.millis(), changed],
+        )?;
+        expect_saved(task, saved)
     }
 
     fn set_dependencies(&self, row: Row, needs: &[Row], soft: bool) -> Result<()> {
@@ -150,11 +178,15 @@ impl Write for Tx<'_> {
                 params![row, need, soft, position],
             )?;
         }
+        self.execute(
+            "UPDATE task SET needs = (SELECT count(*) FROM dependency WHERE task = ?1) WHERE n = ?1",
+            [row],
+        )?;
         Ok(())
     }
 
     fn count_blockers(&self, row: Row) -> Result<()> {
-        let changed = self.sequence()? + 1;
+        let changed = self.next_change()?;
         self.execute(
             "UPDATE task SET changed = ?2, blockers = (
                 SELECT count(*) FROM dependency d JOIN task needed ON needed.n = d.needs
@@ -199,13 +231,19 @@ impl Write for Tx<'_> {
             ],
         )?;
         let written = self.connection.last_insert_rowid();
-        let changed = self.sequence()? + 1;
+        let changed = self.next_change()?;
         self.execute(
-            "UPDATE task SET updated = ?2, changed = ?3, boxes = boxes OR ?4 WHERE n = ?1",
-            params![task.row, self.now.millis(), changed, has_box(new.text) && !new.late],
+            "UPDATE task SET updated = ?2, changed = ?3, boxes = boxes OR ?4, expires = ifnull(?5, expires) WHERE n = ?1",
+            params![
+                task.row,
+                self.now.millis(),
+                changed,
+                has_box(new.text) && !new.late,
+                new.renews.map(|until| until.millis()),
+            ],
         )?;
         if written % INDEX_AFTER == 0 {
-            self.index_receipts()?;
+            self.index_text()?;
         }
         Ok(number)
     }
@@ -313,14 +351,23 @@ impl Write for Tx<'_> {
         Ok(())
     }
 
-    fn index_receipts(&self) -> Result<()> {
-        let indexed: i64 = self.first("SELECT receipt FROM indexed", [], |row| row.get(0))?.unwrap_or(0);
+    fn index_text(&self) -> Result<()> {
+        let (task, receipt): (Row, i64) = self
+            .first("SELECT task, receipt FROM indexed", [], |row| Ok((row.get(0)?, row.get(1)?)))?
+            .unwrap_or_default();
         let added = self.execute(
+            "INSERT INTO task_text (rowid, title, opening) SELECT n, title, opening FROM task WHERE n > ?1",
+            [task],
+        )? + self.execute(
             "INSERT INTO receipt_text (rowid, text) SELECT n, text FROM receipt WHERE n > ?1",
-            [indexed],
+            [receipt],
         )?;
         if added > 0 {
-            self.execute("UPDATE indexed SET receipt = (SELECT max(n) FROM receipt)", [])?;
+            self.execute(
+                "UPDATE indexed SET task = (SELECT ifnull(max(n), 0) FROM task),
+                                    receipt = (SELECT ifnull(max(n), 0) FROM receipt)",
+                [],
+            )?;
         }
         Ok(())
     }

@@ -1,18 +1,19 @@
-//! The thread that writes: takes what is waiting, writes it in one transaction, then answers all.
+//! Writing: whoever comes next takes all that waits, writes it in one transaction, and answers all.
 
+use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{Receiver, Sender, channel};
-use std::thread::JoinHandle;
+use std::sync::{Mutex, PoisonError};
 
 use rusqlite::Connection;
 
 use super::connection;
+use super::log::Log;
 use super::rows::sql_error;
 use super::ticket::Ticket;
 use super::tx::Tx;
 use crate::clock::Clock;
-use crate::error::{Code, Error, Result};
+use crate::error::{Error, Result};
 use crate::store::{Write, WriteJob};
 
 /// The most requests that share a commit.
@@ -21,44 +22,41 @@ const GROUP: usize = 64;
 /// A boxed job.
 type Job = Box<dyn WriteJob>;
 
-/// The writer of a store.
+/// The one writing connection of a process.
 pub(super) struct Writer {
-    jobs: Option<Sender<Job>>,
-    thread: Option<JoinHandle<()>>,
+    waiting: Mutex<VecDeque<Job>>,
+    state: Mutex<State>,
 }
 
 impl Writer {
-    /// Starts the thread over an open connection.
-    pub(super) fn start(connection: Connection, path: &Path, clock: Clock) -> Result<Self> {
-        let (jobs, queue) = channel();
-        let state =
-            State { ticket: Ticket::open(path)?, connection: Some(connection), path: path.to_owned(), clock };
-        let thread = std::thread::Builder::new()
-            .name("write".into())
-            .spawn(move || state.serve(&queue))
-            .map_err(|error| Error::internal("the writer could not be started", error))?;
-        Ok(Writer { jobs: Some(jobs), thread: Some(thread) })
-    }
-
-    /// Hands over a write.
-    pub(super) fn submit(&self, job: Job) {
-        let refused = match &self.jobs {
-            Some(jobs) => jobs.send(job).err().map(|error| error.0),
-            None => Some(job),
+    /// A writer over an open connection.
+    ///
+    /// # Errors
+    /// Where the file that processes queue on cannot be opened.
+    pub(super) fn new(connection: Connection, path: &Path, clock: Clock) -> Result<Self> {
+        let state = State {
+            ticket: Ticket::open(path)?,
+            connection: Some(connection),
+            log: Log::of(path),
+            path: path.to_owned(),
+            clock,
         };
-        if let Some(job) = refused {
-            job.finish(Err(Error::new(Code::Internal, "the store's writer has ended; start docket again")));
-        }
+        Ok(Writer { waiting: Mutex::default(), state: Mutex::new(state) })
     }
-}
 
-impl Drop for Writer {
-    fn drop(&mut self) {
-        self.jobs.take();
-        if let Some(thread) = self.thread.take()
-            && thread.join().is_err()
-        {
-            tracing::error!("the writer panicked");
+    /// Has a job written and answered, on this thread or by the one that writes just now.
+    ///
+    /// Every thread that waits takes a group in its turn, and none takes fewer jobs than there
+    /// are: so each job is taken, if not by its own thread.
+    pub(super) fn submit(&self, job: Job) {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).push_back(job);
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let size = waiting.len().min(GROUP);
+        let group: Vec<Job> = waiting.drain(..size).collect();
+        drop(waiting);
+        if !group.is_empty() {
+            state.serve(group);
         }
     }
 }
@@ -66,35 +64,30 @@ impl Drop for Writer {
 struct State {
     ticket: Ticket,
     connection: Option<Connection>,
+    log: Log,
     path: PathBuf,
     clock: Clock,
 }
 
 impl State {
-    fn serve(mut self, queue: &Receiver<Job>) {
-        while let Ok(first) = queue.recv() {
-            let mut group = vec![first];
-            while group.len() < GROUP
-                && let Ok(next) = queue.try_recv()
-            {
-                group.push(next);
-            }
-            let committed = self.write(&mut group);
-            if let Err(error) = &committed {
-                tracing::error!(%error, "a write failed");
-                // Whatever state the failure left the connection in, it is not kept.
-                self.connection = None;
-            }
-            for job in group {
-                job.finish(match &committed {
-                    Ok(()) => Ok(()),
-                    Err(error) => Err(Error::new(error.code, error.to_string())),
-                });
-            }
+    fn serve(&mut self, mut group: Vec<Job>) {
+        let committed = self.write(&mut group).and_then(|()| self.log.sync());
+        if let Err(error) = &committed {
+            tracing::error!(%error, "a write failed");
+            // Whatever state the failure left the connection in, it is not kept.
+            self.connection = None;
+            self.log = Log::of(&self.path);
+        }
+        for job in group {
+            job.finish(match &committed {
+                Ok(()) => Ok(()),
+                Err(error) => Err(Error::new(error.code, error.to_string())),
+            });
         }
     }
 
     /// Runs every job in a savepoint of one transaction and commits; jobs that fail leave nothing.
+    /// The turn ends with the commit, before it is on disk.
     fn write(&mut self, group: &mut [Job]) -> Result<()> {
         if self.connection.is_none() {
             self.connection = Some(connection::reopen(&self.path)?);
@@ -109,7 +102,7 @@ impl State {
                 .map_err(|error| sql_error("nothing was written", error))
         };
         run("BEGIN IMMEDIATE")?;
-        let tx = Tx { connection, now: self.clock.now() };
+        let tx = Tx::new(connection, self.clock.now());
         if let [job] = group {
             return if keeps(job, &tx) { run("COMMIT") } else { run("ROLLBACK") };
         }
@@ -117,6 +110,7 @@ impl State {
             run("SAVEPOINT request")?;
             if !keeps(job, &tx) {
                 run("ROLLBACK TO request")?;
+                tx.forget_sequence();
             }
             run("RELEASE request")?;
         }
