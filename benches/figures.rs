@@ -40,7 +40,7 @@ fn main() -> Result<()> {
     }
     let stores = fill::stores(folder.path(), &sizes)?;
     println!(
-        "docket {} on {} cores, SQLite {}, write-ahead log, synchronous=FULL; no randomness, no seed",
+        "docket {} on {} cores, SQLite {}, write-ahead log, every commit on disk before its answer; no randomness, no seed",
         env!("CARGO_PKG_VERSION"),
         std::thread::available_parallelism()?,
         rusqlite::version()

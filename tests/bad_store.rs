@@ -117,6 +117,32 @@ impl Drop for Mount {
     }
 }
 
+#[test]
+fn a_store_of_the_first_schema_is_brought_up_to_date_with_all_that_is_in_it() {
+    let store = Store::new();
+    std::fs::create_dir(store.file().parent().unwrap()).unwrap();
+    std::fs::copy(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/store-schema-1.db"), store.file())
+        .unwrap();
+    let mut server = store.serve();
+    let listed = server.call("list_tasks", json!({"project": ""})).ok();
+    assert_eq!(listed.count("/total"), 6, "{}", listed.value);
+    let second = server.call("search_tasks", json!({"query": "second"})).ok();
+    let needs = server.call("get_task", json!({"id": second.text("/tasks/0/id")})).ok();
+    assert_eq!(needs.value["task"]["depends_on"], json!(["v48s861mgb4h"]), "{}", needs.value);
+    assert_eq!(
+        server.body("v48s861mgb4h"),
+        "Opening text\n\n- A receipt of the first schema\n\n- A receipt of the first schema"
+    );
+    assert_eq!(server.call("search_tasks", json!({"query": "parser"})).ok().count("/count"), 1);
+    assert_eq!(server.call("search_tasks", json!({"query": "first schema"})).ok().count("/count"), 1);
+    let batch = server.call("get_batch", json!({"id": "p7mf0y2h20sq"})).ok();
+    assert_eq!((batch.count("/batch/total"), batch.count("/batch/processed")), (6, 1), "{}", batch.value);
+    server.call("update_task", json!({"id": "v48s861mgb4h", "body": "- and one of today"})).ok();
+    server.close();
+    store.assert_whole();
+    store.docket(["verify"]).success();
+}
+
 /// Reading may work on a store that cannot be written; writing says why it doesn't.
 fn assert_read_only(store: &Store) {
     let ran = store.docket(["create-task", "--task-title", "New", "--json"]).finish();

@@ -51,6 +51,22 @@ fn the_total_of_a_poll_is_how_many_changed() {
 }
 
 #[test]
+fn a_store_put_back_to_an_earlier_state_is_told_whole() {
+    let store = Store::new();
+    let mut server = store.serve();
+    let id = server.task("Kept");
+    let batch = server
+        .call("create_batch", json!({"title": "B", "instructions": "x", "items": ["a"]}))
+        .ok()
+        .text("/batch/id");
+    let ahead = json!({"since": "1000000"});
+    let polled = server.call("list_tasks", ahead).ok();
+    assert_eq!((polled.count("/total"), polled.text("/tasks/0/id")), (3, id), "{}", polled.value);
+    let polled = server.call("get_batch", json!({"id": batch, "since": "1000000"})).ok();
+    assert_eq!(polled.count("/batch/chunks"), 1, "{}", polled.value);
+}
+
+#[test]
 fn a_task_that_comes_to_match_a_filter_is_a_change_of_that_list() {
     let store = Store::new();
     let mut server = store.serve();

@@ -25,6 +25,22 @@ fn words_are_found_in_titles_openings_and_receipts() {
 }
 
 #[test]
+fn a_title_is_found_by_its_new_words_only_once_it_is_changed() {
+    let store = Store::new();
+    let mut server = store.serve();
+    let (indexed, waiting) = (server.task("Walrus"), server.task("Penguin"));
+    let mut count = |words: &str| server.call("search_tasks", json!({"query": words})).ok().count("/count");
+    assert_eq!((count("walrus"), count("wal")), (1, 1), "the word, and its beginning");
+    let fresh = store.serve().task("Walrus too");
+    let mut server = store.serve();
+    for id in [&indexed, &waiting, &fresh] {
+        server.call("update_task", json!({"id": id, "task_title": "Seal"})).ok();
+    }
+    let mut count = |words: &str| server.call("search_tasks", json!({"query": words})).ok().count("/count");
+    assert_eq!((count("walrus"), count("penguin"), count("seal")), (0, 0, 3));
+}
+
+#[test]
 fn a_word_that_is_everywhere_is_answered_newest_first() {
     let store = Store::new();
     let mut server = store.serve();

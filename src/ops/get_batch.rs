@@ -105,6 +105,7 @@ impl Operation for GetBatch {
         let since = self.since.as_ref().map(super::list_tasks::parse_since).transpose()?;
         docket.read(move |tx| {
             let sequence = tx.sequence()?;
+            let since = since.map(|since| super::list_tasks::known(since, sequence));
             let mut reply = GetBatchReply {
                 success: true,
                 message: "Nothing changed".into(),
@@ -138,11 +139,7 @@ impl Operation for GetBatch {
                 match since {
                     Some(since) => {
                         let filter = Filter { parent: Some(task.row), ..Filter::default() };
-                        let found = if since >= sequence {
-                            Vec::new()
-                        } else {
-                            tx.changed_since(&filter, since, PAGE)?
-                        };
+                        let found = tx.changed_since(&filter, since, PAGE)?;
                         if found.len() == PAGE
                             && let Some(last) = found.last()
                         {

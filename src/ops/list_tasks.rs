@@ -88,9 +88,8 @@ impl Operation for ListTasks {
                 limit => limit as usize,
             };
             let sequence = tx.sequence()?;
-            if let Some(since) = since
-                && since >= sequence
-            {
+            let since = since.map(|since| known(since, sequence));
+            if since == Some(sequence) {
                 return Ok(changes(Vec::new(), sequence, 0));
             }
             let parent = match self.batch.as_ref().or(self.parent.as_ref()) {
@@ -164,6 +163,12 @@ fn changes(tasks: Vec<TaskView>, since: u64, total: u64) -> ListTasksReply {
         next_cursor: None,
         since: since.to_string(),
     }
+}
+
+/// Where to poll from. A store that was put back to an earlier state knows less than the caller
+/// has seen: then all of it counts as changed.
+pub(super) fn known(since: u64, sequence: u64) -> u64 {
+    if since > sequence { 0 } else { since }
 }
 
 /// The number that a `since` stands for.

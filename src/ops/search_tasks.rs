@@ -52,10 +52,12 @@ impl Operation for SearchTasks {
 
     fn run(self, docket: &Docket) -> Result<SearchReply> {
         let words = words(self.query.as_str())?;
-        // The latest receipts may not be searchable yet; a store that can't be written is searched as it is.
-        match docket.write(|tx| tx.index_text()) {
-            Err(error) if !matches!(error.code, Code::ReadOnly | Code::Internal) => return Err(error),
-            _ => {}
+        // The latest may not be searchable yet; a store that can't be written is searched as it is.
+        if !docket.read(|tx| tx.all_indexed())?
+            && let Err(error) = docket.write(|tx| tx.index_text())
+            && !matches!(error.code, Code::ReadOnly | Code::Internal)
+        {
+            return Err(error);
         }
         let limit = match self.limit.get() {
             0 => PAGE,

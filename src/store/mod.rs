@@ -138,6 +138,8 @@ pub trait Read {
     fn next_expiry(&self) -> Result<Option<Moment>>;
     /// Claimed tasks without a change since a moment.
     fn idle_since(&self, moment: Moment, limit: usize) -> Result<Vec<Task>>;
+    /// Whether every task and receipt can be found by search.
+    fn all_indexed(&self) -> Result<bool>;
     /// Tasks whose title or body holds all the words or their beginnings: best first, or newest first
     /// where the words themselves are in very many.
     fn search(&self, words: &[String], filter: &Filter, limit: usize) -> Result<Vec<Task>>;

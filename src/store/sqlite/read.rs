@@ -455,6 +455,16 @@ impl Read for Tx<'_> {
         )
     }
 
+    fn all_indexed(&self) -> Result<bool> {
+        let all = self.first(
+            "SELECT task >= (SELECT ifnull(max(n), 0) FROM task) AND receipt >= (SELECT ifnull(max(n), 0) FROM receipt)
+               FROM indexed",
+            [],
+            |row| row.get(0),
+        )?;
+        Ok(all.unwrap_or(false))
+    }
+
     fn search(&self, words: &[String], filter: &Filter, limit: usize) -> Result<Vec<Task>> {
         // Beginnings are looked for only where the words themselves are rare: SQLite reads all that
         // a beginning leads to before it gives the first.
