@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use serde_json::{Value, json};
 
 /// The program under measurement.
@@ -72,6 +72,33 @@ impl Client {
                 None => bail!("{method} was refused: {message}"),
             };
         }
+    }
+
+    /// Sends the same request many times without waiting, and reads as many answers.
+    pub fn request_all(&mut self, method: &str, params: &Value, times: usize) -> Result<()> {
+        let mut lines = Vec::new();
+        for _ in 0..times {
+            self.number += 1;
+            let message = json!({"jsonrpc": "2.0", "id": self.number, "method": method, "params": params});
+            serde_json::to_writer(&mut lines, &message)?;
+            lines.push(b'\n');
+        }
+        let mut input = self.input.take().context("closed")?;
+        let (output, line) = (&mut self.output, &mut self.line);
+        std::thread::scope(|scope| -> Result<()> {
+            let sending = scope.spawn(|| input.write_all(&lines));
+            for _ in 0..times {
+                line.clear();
+                output.read_line(line)?;
+                if !line.contains("\"success\":true") {
+                    bail!("{method} was refused: {line}");
+                }
+            }
+            sending.join().map_err(|_| anyhow!("sending panicked"))??;
+            Ok(())
+        })?;
+        self.input = Some(input);
+        Ok(())
     }
 
     /// Calls a tool; gives its reply whether it did or refused.

@@ -2,6 +2,7 @@
 //! answered, garbage too, and a client that does not read is not read from.
 
 use std::collections::HashSet;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -24,12 +25,14 @@ const LAST_ANSWERS: Duration = Duration::from_secs(60);
 pub(super) struct InFlight {
     slots: Semaphore,
     ids: Mutex<HashSet<RequestId>>,
+    /// Whether another line had come when the last one was read.
+    more: AtomicBool,
 }
 
 impl InFlight {
-    /// Whether only one request is being answered.
+    /// Whether one request is being answered and no other has come.
     pub(super) fn is_one(&self) -> bool {
-        self.slots.available_permits() + 1 >= IN_FLIGHT as usize
+        self.slots.available_permits() + 1 >= IN_FLIGHT as usize && !self.more.load(Ordering::Relaxed)
     }
 }
 
@@ -64,8 +67,11 @@ pub(super) struct Lines<R> {
 impl<R: AsyncRead + Unpin + Send> Lines<R> {
     /// Starts the task that writes.
     pub(super) fn new(read: R, write: impl AsyncWrite + Unpin + Send + 'static) -> Self {
-        let in_flight =
-            Arc::new(InFlight { slots: Semaphore::new(IN_FLIGHT as usize), ids: Mutex::default() });
+        let in_flight = Arc::new(InFlight {
+            slots: Semaphore::new(IN_FLIGHT as usize),
+            ids: Mutex::default(),
+            more: AtomicBool::new(false),
+        });
         let (answers, queue) = mpsc::unbounded_channel();
         let writer = tokio::spawn(write_all(write, queue, in_flight.clone()));
         Lines {
@@ -114,6 +120,7 @@ impl<R: AsyncRead + Unpin + Send> Lines<R> {
                 return Ok(Some(Line::Refused(refused(None, ErrorCode::INVALID_REQUEST, &message))));
             }
             let line = read_line(&self.line);
+            self.in_flight.more.store(self.read.buffer().contains(&b'\n'), Ordering::Relaxed);
             self.line.clear();
             if self.line.capacity() > 1024 * 1024 {
                 self.line = Vec::new();

@@ -1,9 +1,12 @@
-//! Writing: whoever comes next takes all that waits, writes it in one transaction, and answers all.
+//! Writing: one who comes alone writes at once; those who come together are written by a thread,
+//! in one transaction, and answered together.
 
-use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::thread::JoinHandle;
 
 use rusqlite::Connection;
 
@@ -13,7 +16,7 @@ use super::rows::sql_error;
 use super::ticket::Ticket;
 use super::tx::Tx;
 use crate::clock::Clock;
-use crate::error::{Error, Result};
+use crate::error::{Code, Error, Result};
 use crate::store::{Write, WriteJob};
 
 /// The most requests that share a commit.
@@ -24,8 +27,17 @@ type Job = Box<dyn WriteJob>;
 
 /// The one writing connection of a process.
 pub(super) struct Writer {
-    waiting: Mutex<VecDeque<Job>>,
-    state: Mutex<State>,
+    state: Arc<Mutex<State>>,
+    /// Jobs handed to the thread and not answered yet.
+    queued: Arc<AtomicUsize>,
+    /// Started when two jobs first meet.
+    thread: OnceLock<Option<Thread>>,
+}
+
+/// The thread for jobs that meet.
+struct Thread {
+    jobs: Sender<Job>,
+    handle: JoinHandle<()>,
 }
 
 impl Writer {
@@ -41,23 +53,60 @@ impl Writer {
             path: path.to_owned(),
             clock,
         };
-        Ok(Writer { waiting: Mutex::default(), state: Mutex::new(state) })
+        Ok(Writer { state: Arc::new(Mutex::new(state)), queued: Arc::default(), thread: OnceLock::new() })
     }
 
-    /// Has a job written and answered, on this thread or by the one that writes just now.
-    ///
-    /// Every thread that waits takes a group in its turn, and none takes fewer jobs than there
-    /// are: so each job is taken, if not by its own thread.
+    /// Has a job written and answered: on this thread where nobody else writes.
     pub(super) fn submit(&self, job: Job) {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).push_back(job);
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        let size = waiting.len().min(GROUP);
-        let group: Vec<Job> = waiting.drain(..size).collect();
-        drop(waiting);
-        if !group.is_empty() {
-            state.serve(group);
+        if self.queued.load(Ordering::Acquire) == 0
+            && let Ok(mut state) = self.state.try_lock()
+        {
+            state.serve(vec![job]);
+            return;
         }
+        let thread = self.thread.get_or_init(|| {
+            start(self.state.clone(), self.queued.clone())
+                .inspect_err(|error| tracing::error!(%error, "the writer's thread could not be started"))
+                .ok()
+        });
+        self.queued.fetch_add(1, Ordering::AcqRel);
+        let refused = match thread {
+            Some(thread) => thread.jobs.send(job).err().map(|error| error.0),
+            None => Some(job),
+        };
+        if let Some(job) = refused {
+            self.queued.fetch_sub(1, Ordering::AcqRel);
+            job.finish(Err(Error::new(Code::Internal, "the store's writer has ended; start docket again")));
+        }
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        if let Some(Some(Thread { jobs, handle })) = self.thread.take() {
+            drop(jobs);
+            if handle.join().is_err() {
+                tracing::error!("the writer panicked");
+            }
+        }
+    }
+}
+
+fn start(state: Arc<Mutex<State>>, queued: Arc<AtomicUsize>) -> std::io::Result<Thread> {
+    let (jobs, queue) = channel();
+    let handle =
+        std::thread::Builder::new().name("write".into()).spawn(move || serve(&queue, &state, &queued))?;
+    Ok(Thread { jobs, handle })
+}
+
+fn serve(queue: &Receiver<Job>, state: &Mutex<State>, queued: &AtomicUsize) {
+    while let Ok(first) = queue.recv() {
+        let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
+        // All that came while another wrote goes together.
+        let group: Vec<Job> = std::iter::once(first).chain(queue.try_iter().take(GROUP - 1)).collect();
+        let size = group.len();
+        state.serve(group);
+        queued.fetch_sub(size, Ordering::AcqRel);
     }
 }
 
