@@ -61,7 +61,12 @@ pub(super) fn append(tx: &dyn Write, task: &Task, incoming: &Incoming<'_>) -> Re
     };
     match incoming.item {
         Some(key) => append_for_item(tx, task, incoming, key, standing, receipt),
-        None => Ok(ReceiptView { number: tx.append(task, &receipt)?, duplicate: false, late: false }),
+        None => Ok(ReceiptView {
+            number: tx.append(task, &receipt)?,
+            duplicate: false,
+            late: false,
+            items_left: None,
+        }),
     }
 }
 
@@ -109,9 +114,10 @@ fn append_for_item(
             excerpt(key)
         ))
     })?;
+    let left = chunk.counts.total - chunk.counts.processed();
     if let Settling::Duplicate(number) = settle(&item, outcome)? {
         renew(tx, task)?;
-        return Ok(ReceiptView { number, duplicate: true, late: false });
+        return Ok(ReceiptView { number, duplicate: true, late: false, items_left: Some(left) });
     }
     let made;
     let text = match incoming.text.filter(|text| !text.trim().is_empty()) {
@@ -124,7 +130,7 @@ fn append_for_item(
     let receipt = NewReceipt { text, item: Some(key), outcome: Some(outcome), ..receipt };
     let number = tx.append(task, &receipt)?;
     tx.settle_item(&chunk, &item, outcome, incoming.category, number)?;
-    Ok(ReceiptView { number, duplicate: false, late: false })
+    Ok(ReceiptView { number, duplicate: false, late: false, items_left: Some(left - 1) })
 }
 
 /// Keeps what a worker without a claim tells of, for it may have happened; it never counts.

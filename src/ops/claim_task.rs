@@ -177,7 +177,7 @@ impl ClaimTask {
                 format!("batch {} is {}; stop", batch.id, batch.status)
             }
             (_, Some(expiry)) => {
-                format!("the next lease runs out at {expiry}; ask again after {} s or stop", 60)
+                format!("all are claimed, the next lease runs out at {expiry}; stop, or ask again then")
             }
             (_, None) => "nobody is at work; stop, or ask again when there are new tasks".to_owned(),
         };

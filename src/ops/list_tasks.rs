@@ -133,10 +133,16 @@ impl Operation for ListTasks {
                 .last()
                 .filter(|_| more)
                 .map(|task| format!("{}:{}:{}", task.priority, task.order, task.row));
+            let held = match (self.status, &self.project, total.count, tx.next_expiry()?) {
+                (Some(Status::Active), None, 0, Some(expiry)) => {
+                    format!("; others are in progress, the next lease runs out at {expiry}")
+                }
+                _ => String::new(),
+            };
             let plus = if total.at_least { " or more" } else { "" };
             Ok(ListTasksReply {
                 success: true,
-                message: format!("{} of {}{plus} tasks", found.len(), total.count),
+                message: format!("{} of {}{plus} tasks{held}", found.len(), total.count),
                 count: found.len() as u64,
                 total: total.count,
                 tasks: views(&found)?,

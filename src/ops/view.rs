@@ -125,6 +125,9 @@ pub struct ReceiptView {
     pub duplicate: bool,
     /// Whether it came with a lost claim: kept, not counted.
     pub late: bool,
+    /// How many items of the chunk have no outcome yet.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub items_left: Option<u64>,
 }
 
 /// The reply to a write of one task.
