@@ -117,7 +117,11 @@ fn a_resumed_run_leaves_the_live_claim_of_an_agent_alone_whatever_its_name() {
     );
     let batch = made.ok().text("/batch/id");
     for name in ["polecat", "run-4711"] {
-        let claimed = agent.call("claim_task", json!({"worker": name, "batch": batch})).ok();
+        // A chunk that was given back rests a moment.
+        let claimed = eventually("a chunk to be claimed", || {
+            let claimed = agent.call("claim_task", json!({"worker": name, "batch": batch}));
+            claimed.won().then_some(claimed)
+        });
         let (chunk, token) = (claimed.text("/task/id"), claimed["claim"]["token"].clone());
         let key = claimed.text("/items/0/key");
         run(&store, &["--resume", &batch]).finish();

@@ -2,9 +2,11 @@
 
 use serde_json::{Map, Value};
 
+use super::failures::MaxFailures;
 use super::id::TaskId;
 use super::moment::Moment;
 use super::status::{Outcome, Status};
+use super::step::{Checkpoint, Steps};
 use super::task::Row;
 use crate::error::{Code, Error, Result};
 
@@ -13,6 +15,10 @@ words!(
     BatchStatus, "batch status" {
         /// Chunks are being worked on or wait for workers.
         Running = "running",
+        /// Nothing more is claimed until somebody resumes it.
+        Paused = "paused",
+        /// Nothing goes on without a person.
+        Waiting = "waiting",
         /// Every chunk is done.
         Done = "done",
         /// Every chunk has ended and some failed.
@@ -88,17 +94,47 @@ pub struct Batch {
     pub counts: Counts,
     /// When the first chunk was claimed.
     pub started: Option<Moment>,
+    /// The passes over its chunks.
+    pub steps: Steps,
+    /// Where a person is asked.
+    pub checkpoint: Checkpoint,
+    /// After how many approvals in a row nobody is asked any more.
+    pub auto_approve_after: Option<u64>,
+    /// How many chunks were approved in a row.
+    pub approved: u64,
+    /// How many failed items pause it.
+    pub max_failures: Option<MaxFailures>,
+    /// How many items had failed when it was last resumed: they don't pause it again.
+    pub forgiven: u64,
+    /// Why it is paused, while it is.
+    pub paused: Option<String>,
+    /// The row of its finish task.
+    pub finish: Option<Row>,
+}
+
+/// How long a chunk rests after an attempt that was given back, in seconds: twice as long each time.
+pub fn rest_after(attempts: i64) -> i64 {
+    1_i64 << attempts.clamp(1, 9).saturating_sub(1)
 }
 
 impl Batch {
-    /// Where the batch stands, given its task's status.
-    pub fn status(&self, task: Status) -> BatchStatus {
+    /// Where the batch stands, given its task's status and whether any chunk can be worked on.
+    pub fn status(&self, task: Status, workable: bool) -> BatchStatus {
         match task {
             Status::Cancelled => BatchStatus::Cancelled,
+            _ if self.ended < self.chunks && self.paused.is_some() => BatchStatus::Paused,
+            _ if self.ended < self.chunks && !workable => BatchStatus::Waiting,
             _ if self.ended < self.chunks => BatchStatus::Running,
             _ if self.unsuccessful > 0 => BatchStatus::Failed,
             _ => BatchStatus::Done,
         }
+    }
+
+    /// Whether so many items have failed that it is to be paused.
+    pub fn failed_too_often(&self) -> bool {
+        self.max_failures.is_some_and(|most| {
+            most.is_exceeded(self.counts.failed.saturating_sub(self.forgiven), self.counts.total)
+        })
     }
 
     /// What the batch's task becomes once its last chunk has ended.
@@ -122,6 +158,14 @@ pub struct Chunk {
     pub span: String,
     /// How often it was claimed.
     pub attempts: i64,
+    /// The number of the step it is in, from 0.
+    pub step: usize,
+    /// What that step is called, where its batch has several.
+    pub step_name: Option<String>,
+    /// What a reviewer added to the instructions.
+    pub note: String,
+    /// The generation of the claim whose completion was accepted last.
+    pub accepted: u64,
     /// Items by outcome.
     pub counts: Counts,
 }
@@ -139,6 +183,19 @@ pub struct StoredItem {
     pub fields: Map<String, Value>,
     /// What became of it.
     pub settled: Option<Settled>,
+    /// The number of the step that this is of, from 0.
+    pub step: usize,
+}
+
+/// What an item came to in a step before.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Earlier {
+    /// The number of the step.
+    pub step: usize,
+    /// What became of it.
+    pub outcome: Outcome,
+    /// What it was found to be.
+    pub category: Option<String>,
 }
 
 /// How an item was settled.
@@ -185,7 +242,8 @@ mod tests {
 
     #[test]
     fn an_item_has_one_outcome() {
-        let open = StoredItem { chunk: 1, position: 1, key: "k".into(), fields: Map::new(), settled: None };
+        let open =
+            StoredItem { chunk: 1, position: 1, key: "k".into(), fields: Map::new(), settled: None, step: 0 };
         let done = StoredItem {
             settled: Some(Settled { outcome: Outcome::Done, category: None, receipt: 4 }),
             ..open.clone()

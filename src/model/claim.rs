@@ -89,6 +89,21 @@ pub fn may_claim(task: &Task, worker: &str, manner: Manner, now: Moment) -> Resu
             ));
         }
     }
+    if task.holds > 0 {
+        return Err(match task.held_until {
+            Some(until) => Error::new(
+                Code::NotReady,
+                format!("Task {} rests after a failed attempt until {until}; take another", task.id),
+            ),
+            None if task.is_chunk => {
+                Error::new(Code::Paused, format!("The batch of {} is paused; a person resumes it", task.id))
+            }
+            None => Error::new(
+                Code::NotReady,
+                format!("Task {} becomes ready when the batch it finishes has ended", task.id),
+            ),
+        });
+    }
     if task.blockers > 0 {
         return Err(Error::new(
             Code::NotReady,

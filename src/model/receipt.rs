@@ -27,6 +27,8 @@ pub struct Receipt {
     pub category: Option<String>,
     /// Whether it came with a lost token: kept, never counted.
     pub late: bool,
+    /// The step that it is of, where its batch has several.
+    pub step: Option<String>,
 }
 
 impl Receipt {
@@ -54,7 +56,9 @@ impl Receipt {
             self.category.as_deref().unwrap_or("\0"),
             late,
         ];
-        for part in parts {
+        // What came with later schemas is part of the hash where it is set.
+        let step = self.step.as_ref().map(|step| format!("step {step}"));
+        for part in parts.into_iter().chain(step.as_deref()) {
             hasher.update((part.len() as u64).to_be_bytes());
             hasher.update(part.as_bytes());
         }
@@ -85,6 +89,7 @@ mod tests {
             outcome: Some(Outcome::Done),
             category: None,
             late: false,
+            step: None,
         };
         let base = receipt.hash("id", &FIRST_HASH);
         let variants = [
@@ -96,6 +101,7 @@ mod tests {
             Receipt { outcome: Some(Outcome::Failed), ..receipt.clone() },
             Receipt { category: Some(String::new()), ..receipt.clone() },
             Receipt { late: true, ..receipt.clone() },
+            Receipt { step: Some(String::new()), ..receipt.clone() },
         ];
         for variant in variants {
             assert_ne!(variant.hash("id", &FIRST_HASH), base, "{variant:?}");

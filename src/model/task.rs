@@ -53,7 +53,11 @@ pub struct Task {
     pub receipts: u64,
     /// Whether it depends on other tasks, hard or soft.
     pub has_needs: bool,
-    /// How many of its dependencies are not done.
+    /// What keeps it from being claimed beside its dependencies: a pause, a rest after a failed attempt.
+    pub holds: i64,
+    /// When one of these ends by itself.
+    pub held_until: Option<Moment>,
+    /// How many of its dependencies are not done, and its holds.
     pub blockers: i64,
     /// Whether its body ever held `- [ ]`.
     pub boxes: bool,
@@ -92,6 +96,8 @@ impl Task {
             changed: 0,
             receipts: 0,
             has_needs: false,
+            holds: 0,
+            held_until: None,
             blockers: 0,
             boxes: false,
             is_chunk: false,

@@ -127,9 +127,13 @@ fn append_for_item(
             &made
         }
     };
-    let receipt = NewReceipt { text, item: Some(key), outcome: Some(outcome), ..receipt };
+    let step = chunk.step_name.as_deref();
+    let receipt = NewReceipt { text, item: Some(key), outcome: Some(outcome), step, ..receipt };
     let number = tx.append(task, &receipt)?;
     tx.settle_item(&chunk, &item, outcome, incoming.category, number)?;
+    if outcome == Outcome::Failed {
+        super::pause::pause_if_too_many_failed(tx, &chunk)?;
+    }
     Ok(ReceiptView { number, duplicate: false, late: false, items_left: Some(left - 1) })
 }
 
@@ -157,6 +161,7 @@ fn keep_late(tx: &dyn Write, task: &Task, incoming: &Incoming<'_>, token: &Token
             outcome: incoming.outcome,
             category: incoming.category,
             late: true,
+            step: None,
             renews: None,
         },
     )?;

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::error::{Error, Result};
-use crate::model::batch::{Batch, Chunk, Counts};
+use crate::model::batch::{Batch, BatchStatus, Chunk, Counts};
 use crate::model::id::TaskId;
 use crate::model::moment::Moment;
 use crate::model::task::{Row, Task};
@@ -18,10 +18,13 @@ pub struct BatchView {
     pub id: String,
     /// Its title.
     pub title: String,
-    /// running, done, failed or cancelled.
+    /// running, paused, waiting (for a person), done, failed or cancelled.
     pub status: String,
     /// The pass that is under way.
     pub step: String,
+    /// Why it is paused.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub paused: Option<String>,
     /// Items in all.
     pub total: u64,
     /// Items with an outcome.
@@ -101,16 +104,29 @@ fn outcomes(counts: &Counts) -> Map<String, Value> {
         .collect()
 }
 
+/// Where a batch stands.
+pub(super) fn batch_status(tx: &dyn Read, task: &Task, batch: &Batch) -> Result<BatchStatus> {
+    Ok(batch.status(task.status, tx.is_workable(task.row)?))
+}
+
+/// The pass that is under way: the first that a chunk is still in.
+fn step(tx: &dyn Read, batch: &Batch) -> Result<String> {
+    let last = batch.steps.count() - 1;
+    let number = if last == 0 { 0 } else { tx.open_step(batch.row)?.unwrap_or(last) };
+    Ok(batch.steps.name(number).to_owned())
+}
+
 /// A batch.
 pub(super) fn batch_view(tx: &dyn Read, task: &Task, batch: &Batch) -> Result<BatchView> {
-    let status = batch.status(task.status);
+    let status = batch_status(tx, task, batch)?;
     let until = if status.as_str() == "running" { tx.now() } else { task.updated };
     let (per_minute, seconds_left) = rate(batch, until, status.as_str() == "running");
     Ok(BatchView {
         id: task.id.to_string(),
         title: task.title.clone(),
         status: status.to_string(),
-        step: "work".to_owned(),
+        step: step(tx, batch)?,
+        paused: batch.paused.clone(),
         total: batch.counts.total,
         processed: batch.counts.processed(),
         outcomes: outcomes(&batch.counts),

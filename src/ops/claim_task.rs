@@ -9,9 +9,11 @@ use super::get_task::open_items;
 use super::view::TaskView;
 use super::{Docket, Effect, Operation};
 use crate::error::{Code, Error, Result};
+use crate::model::batch::{Batch, BatchStatus, Chunk};
 use crate::model::claim::{Claim, Manner, may_claim};
 use crate::model::id::{TaskId, Token};
 use crate::model::limits::{LeaseSeconds, PAGE, Priority};
+use crate::model::moment::Moment;
 use crate::model::status::{Kind, Status};
 use crate::model::task::Task;
 use crate::model::text::Line;
@@ -172,12 +174,15 @@ impl ClaimTask {
         if let Some(task) = tx.list(&filter, None, 1)?.pop() {
             return Ok(task);
         }
-        let when = match (&batch, tx.next_expiry()?) {
+        if let Some(batch) = &batch {
+            waits_for_a_person(tx, batch)?;
+        }
+        let when = match (&batch, soonest(tx)?) {
             (Some(batch), _) if batch.status.is_terminal() => {
                 format!("batch {} is {}; stop", batch.id, batch.status)
             }
             (_, Some(expiry)) => {
-                format!("all are claimed, the next lease runs out at {expiry}; stop, or ask again then")
+                format!("all are claimed or rest, the next comes free at {expiry}; stop, or ask again then")
             }
             (_, None) => "nobody is at work; stop, or ask again when there are new tasks".to_owned(),
         };
@@ -209,7 +214,8 @@ impl ClaimTask {
                 claim,
             }),
             Some(chunk) => {
-                let instructions = tx.batch(chunk.batch)?.map(|batch| batch.instructions).unwrap_or_default();
+                let instructions =
+                    tx.batch(chunk.batch)?.map(|batch| brief(&batch, &chunk)).unwrap_or_default();
                 let (items, next_items_after) = open_items(tx, task.row, 0, PAGE)?;
                 let more = if next_items_after.is_some() {
                     " More items: get_task with items_after=next_items_after."
@@ -232,4 +238,35 @@ impl ClaimTask {
             }
         }
     }
+}
+
+/// What a chunk's worker is told to do: the batch's instructions, its step's, a reviewer's.
+fn brief(batch: &Batch, chunk: &Chunk) -> String {
+    let mut brief = batch.instructions.clone();
+    if let Some(step) = batch.steps.get(chunk.step) {
+        let number = format!("{} of {}", chunk.step + 1, batch.steps.count());
+        brief += &format!("\n\nStep '{}' ({number}): {}", step.name.as_str(), step.instructions.as_str());
+    }
+    if !chunk.note.is_empty() {
+        brief += &format!("\n\nA reviewer had it redone: {}", chunk.note);
+    }
+    brief
+}
+
+/// Refuses a batch of which nothing goes on without a person, saying so.
+fn waits_for_a_person(tx: &dyn Write, task: &Task) -> Result<()> {
+    let Some(batch) = tx.batch(task.row)? else { return Ok(()) };
+    if let Some(why) = &batch.paused {
+        return Err(Error::new(Code::Paused, format!("Batch {} is paused; stop. {why}", task.id)));
+    }
+    if batch.status(task.status, tx.is_workable(task.row)?) == BatchStatus::Waiting {
+        let message = format!("Batch {} waits for a person, get_batch(view=\"review\"); stop", task.id);
+        return Err(Error::new(Code::NothingToClaim, message));
+    }
+    Ok(())
+}
+
+/// When the next claim or hold ends by itself.
+fn soonest(tx: &dyn Write) -> Result<Option<Moment>> {
+    Ok(tx.next_expiry()?.into_iter().chain(tx.next_hold()?).min())
 }

@@ -3,7 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::end_claim::save;
+use super::checkpoint::{pass, skip_open};
+use super::end_claim::{batch_of, save};
 use super::intermediate;
 use super::view::{TaskReply, TaskView};
 use super::{Docket, Effect, Operation};
@@ -51,14 +52,11 @@ impl Operation for CompleteTask {
         let author = docket.caller().to_owned();
         let (reply, chunk) = docket.write(move |tx| {
             let task = tx.task(&self.id)?;
-            let repeated =
+            let completion =
                 complete(tx, &task, self.claim.as_ref(), self.summary.as_ref(), self.force, &author)?;
             let after = tx.task_at(task.row)?;
-            let mut reply = TaskReply::new(
-                repeated.clone().unwrap_or_else(|| format!("Completed {}", task.id)),
-                Some(TaskView::compact(tx, &after)?),
-            );
-            reply.duplicate = repeated.map(|_| true);
+            let mut reply = TaskReply::new(completion.message, Some(TaskView::compact(tx, &after)?));
+            reply.duplicate = completion.repeated.then_some(true);
             Ok((reply, after.is_chunk.then_some(after.id)))
         })?;
         if let Some(chunk) = chunk {
@@ -68,7 +66,15 @@ impl Operation for CompleteTask {
     }
 }
 
-/// Completes a task; gives the message of an earlier completion where there was one.
+/// A completion that was accepted, now or before.
+pub(super) struct Completion {
+    /// Whether it was accepted before.
+    pub(super) repeated: bool,
+    /// What came of it.
+    pub(super) message: String,
+}
+
+/// Completes a task, or says that it was completed before.
 ///
 /// # Errors
 /// `claim_lost`, `claim_required`, `incomplete_items`, `cancelled`.
@@ -79,12 +85,19 @@ pub(super) fn complete(
     summary: Option<&Body>,
     force: bool,
     author: &str,
-) -> Result<Option<String>> {
+) -> Result<Completion> {
     let now = tx.now();
     let own = task.claim.as_ref().and_then(|claim| claim.token.as_ref());
-    if task.status == Status::Done && (token.is_none() || token == own) {
-        let by = task.assignee.as_deref().unwrap_or("someone");
-        return Ok(Some(format!("Task {} was already completed by '{by}' at {}", task.id, task.updated)));
+    let chunk = tx.chunk(task.row)?;
+    // A chunk that was completed may be in review or open for its next step by now.
+    let accepted = chunk.as_ref().is_some_and(|chunk| {
+        token.is_some() && chunk.accepted == task.generation && task.status != Status::InProgress
+    });
+    if (task.status == Status::Done || accepted) && (token.is_none() || token == own) {
+        let by = task.claim.as_ref().map(|claim| claim.worker.as_str()).or(task.assignee.as_deref());
+        let by = by.unwrap_or("someone");
+        let message = format!("Task {} was already completed by '{by}' at {}", task.id, task.updated);
+        return Ok(Completion { repeated: true, message });
     }
     if let Some(token) = token
         && task.live_claim(now).is_none_or(|claim| claim.token.as_ref() != Some(token))
@@ -142,8 +155,23 @@ pub(super) fn complete(
     }
     // Only the holder's own completion can be repeated by its token.
     let claim = task.claim.clone().filter(|claim| claim.token.is_none() || claim.token.as_ref() == token);
-    save(tx, task, &Task { status: Status::Done, claim, ..task.clone() })?;
-    Ok(None)
+    let task = &Task { claim, ..task.clone() };
+    let came_to = match (&chunk, batch_of(tx, task)?) {
+        (Some(chunk), Some(batch)) => {
+            if token == own {
+                tx.accept(chunk.row, task.generation)?;
+            }
+            if force && batch.steps.get(chunk.step + 1).is_some() {
+                skip_open(tx, task, chunk, author)?;
+            }
+            format!(": {}", pass(tx, task, chunk, &batch)?)
+        }
+        _ => {
+            save(tx, task, &Task { status: Status::Done, ..task.clone() })?;
+            String::new()
+        }
+    };
+    Ok(Completion { repeated: false, message: format!("Completed {}{came_to}", task.id) })
 }
 
 fn remains(tx: &dyn Read, task: &Task, summary: Option<&Body>) -> Result<()> {

@@ -1,10 +1,11 @@
-//! `control_batch`: cancels a batch, or opens what failed in it again.
+//! `control_batch`: pauses, resumes or cancels a batch, or opens what failed in it again.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::batch_view::{BatchView, batch_task, batch_view};
 use super::end_claim::save;
+use super::pause::{pause, resume};
 use super::{Docket, Effect, Operation};
 use crate::error::{Code, Error, Result};
 use crate::model::id::TaskId;
@@ -16,7 +17,11 @@ use crate::store::{NewReceipt, Write};
 
 words!(
     /// What is done to a batch.
-    Action, "action (pause, resume and start come with a later version)" {
+    Action, "action (start comes with a later version)" {
+        /// Lets nothing more be claimed.
+        Pause = "pause",
+        /// Lets a paused batch go on.
+        Resume = "resume",
         /// Ends it: nothing more is claimed, running claims are lost.
         Cancel = "cancel",
         /// Opens failed items and chunks again.
@@ -30,7 +35,7 @@ words!(
 pub struct ControlBatch {
     #[arg(long)]
     id: TaskId,
-    /// cancel: nothing more is claimed, claims are lost. retry: what failed is opened again
+    /// cancel: claims are lost. retry: what failed is opened again
     #[arg(long)]
     action: Action,
     #[arg(long)]
@@ -48,7 +53,7 @@ pub struct ControlReply {
 impl Operation for ControlBatch {
     const NAME: &'static str = "control_batch";
     const TITLE: &'static str = "Control a batch";
-    const ABOUT: &'static str = "Cancel a batch, or retry what failed in it.";
+    const ABOUT: &'static str = "Pause, resume or cancel a batch, or retry what failed in it.";
     const EFFECT: Effect = Effect::Destructive;
     const FIRST: &'static str = "id";
     const LATER: &'static [&'static str] = &["worker"];
@@ -57,9 +62,11 @@ impl Operation for ControlBatch {
     fn run(self, docket: &Docket) -> Result<ControlReply> {
         let author = docket.caller().to_owned();
         docket.write(move |tx| {
-            let (task, _) = batch_task(tx, &self.id)?;
+            let (task, batch) = batch_task(tx, &self.id)?;
             let reason = self.reason.as_ref().and_then(Body::non_empty).unwrap_or("no reason given");
             let message = match self.action {
+                Action::Pause => pause(tx, &task, &batch, reason, &author)?,
+                Action::Resume => resume(tx, &task, &batch, reason, &author)?,
                 Action::Cancel => cancel(tx, &task, reason, &author)?,
                 Action::Retry => retry(tx, &task, reason, &author)?,
             };

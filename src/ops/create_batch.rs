@@ -9,10 +9,12 @@ use super::{Docket, Effect, Operation};
 use crate::error::{Error, Result};
 use crate::items::{self, Source};
 use crate::model::batch::{Batch, Chunk, Counts, Mode};
+use crate::model::failures::MaxFailures;
 use crate::model::id::TaskId;
-use crate::model::limits::{MaxAttempts, MaxChunk, MaxParallel, PAGE};
+use crate::model::limits::{MaxAttempts, MaxChunk, MaxParallel, Number, PAGE};
 use crate::model::split::{Split, chunk_title, number_width, parts, size_label};
 use crate::model::status::{Kind, Status};
+use crate::model::step::{Checkpoint, Steps};
 use crate::model::task::Task;
 use crate::model::text::{Line, Long};
 use crate::store::{NewTask, Staging, Write};
@@ -64,6 +66,20 @@ pub struct CreateBatch {
     #[serde(default = "three")]
     #[arg(long, default_value = "3", allow_negative_numbers = true)]
     pub max_attempts: MaxAttempts,
+    /// Passes over every chunk
+    #[arg(long, help = "a JSON array of {name, instructions, only_categories?}")]
+    pub steps: Option<Steps>,
+    /// Where a person is asked
+    #[serde(default = "nowhere")]
+    #[arg(long, default_value = "none")]
+    pub checkpoint: Checkpoint,
+    /// Approvals in a row after which nobody is asked.
+    #[schemars(description = "")]
+    #[arg(long)]
+    pub auto_approve_after: Option<Number>,
+    /// More failed items, or N%, pause it
+    #[arg(long)]
+    pub max_failures: Option<MaxFailures>,
     /// Its project.
     #[schemars(description = "")]
     #[arg(long)]
@@ -103,6 +119,9 @@ fn fifty() -> MaxChunk {
 }
 fn eight() -> MaxParallel {
     MaxParallel::of(8)
+}
+fn nowhere() -> Checkpoint {
+    Checkpoint::None
 }
 fn three() -> MaxAttempts {
     MaxAttempts::of(3)
@@ -172,8 +191,7 @@ impl Operation for CreateBatch {
     const EFFECT: Effect = Effect::Write;
     const LONG: bool = true;
     const FIRST: &'static str = "title";
-    const LATER: &'static [&'static str] =
-        &["query", "steps", "checkpoint", "resources", "on_conflict", "max_failures", "finish", "worker"];
+    const LATER: &'static [&'static str] = &["query", "resources", "on_conflict", "finish", "worker"];
     type Reply = Plan;
 
     fn run(self, docket: &Docket) -> Result<Plan> {
@@ -184,6 +202,11 @@ impl Operation for CreateBatch {
         if self.instructions.non_empty().is_none() {
             return Err(Error::invalid(
                 "instructions: they are empty; write the one prompt that every worker gets",
+            ));
+        }
+        if self.auto_approve_after.is_some() && self.checkpoint != Checkpoint::Chunk {
+            return Err(Error::invalid(
+                "auto_approve_after: it goes with checkpoint=\"chunk\"; set that, or leave it out",
             ));
         }
         // Before the source is read: it may be gone by the time the request is repeated.
@@ -312,6 +335,14 @@ impl CreateBatch {
             unsuccessful: 0,
             counts: Counts { total, ..Counts::default() },
             started: None,
+            steps: self.steps.clone().unwrap_or_default(),
+            checkpoint: self.checkpoint,
+            auto_approve_after: self.auto_approve_after.map(|after| after.get() as u64),
+            approved: 0,
+            max_failures: self.max_failures,
+            forgiven: 0,
+            paused: None,
+            finish: None,
         })?;
         let width = number_width(pieces.len() as u64);
         let mut rows = Vec::with_capacity(pieces.len());
@@ -335,6 +366,10 @@ impl CreateBatch {
                 number,
                 span: piece.span.clone(),
                 attempts: 0,
+                step: 0,
+                step_name: None,
+                note: String::new(),
+                accepted: 0,
                 counts: Counts { total: piece.items, ..Counts::default() },
             })?;
             rows.push(chunk_row);

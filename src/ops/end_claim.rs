@@ -1,6 +1,7 @@
 //! Storing a task's new state, and all that follows from it: dependents, its batch, the batch's own end.
 
 use crate::error::Result;
+use crate::model::batch::{Batch, rest_after};
 use crate::model::limits::MOST_IDS;
 use crate::model::status::Status;
 use crate::model::task::Task;
@@ -15,7 +16,21 @@ pub(super) fn save(tx: &dyn Write, before: &Task, after: &Task) -> Result<()> {
         }
     }
     if after.is_chunk {
+        keep_held(tx, before, after)?;
         count_in_batch(tx, before.status, after)?;
+    }
+    Ok(())
+}
+
+/// A chunk that can be claimed is held while its batch is paused; one that can't needs no holds.
+fn keep_held(tx: &dyn Write, before: &Task, after: &Task) -> Result<()> {
+    let is_open = |task: &Task| task.status == Status::Active;
+    if is_open(before) && !is_open(after) && before.holds > 0 {
+        tx.release_holds(after.row)?;
+    }
+    if !is_open(before) && is_open(after) && batch_of(tx, after)?.is_some_and(|batch| batch.paused.is_some())
+    {
+        tx.hold(after.row, None)?;
     }
     Ok(())
 }
@@ -77,15 +92,25 @@ pub(super) fn give_back(tx: &dyn Write, task: &Task, why: &str, author: &str) ->
     Ok(status)
 }
 
-fn batch_of(tx: &dyn Write, task: &Task) -> Result<Option<crate::model::batch::Batch>> {
+pub(super) fn batch_of(tx: &dyn Write, task: &Task) -> Result<Option<Batch>> {
     match task.parent_row {
         Some(row) if task.is_chunk => tx.batch(row),
         _ => Ok(None),
     }
 }
 
-/// Gives back every claim whose lease has run out; gives how many.
+/// Lets a chunk that was given back rest before it is tried again, longer each time.
+pub(super) fn rest(tx: &dyn Write, task: &Task) -> Result<()> {
+    match tx.chunk(task.row)? {
+        Some(chunk) => tx.hold(task.row, Some(tx.now().saturating_add_secs(rest_after(chunk.attempts)))),
+        None => Ok(()),
+    }
+}
+
+/// Gives back every claim whose lease has run out, and ends the holds whose time has come; gives
+/// how many claims.
 pub(super) fn reap(tx: &dyn Write) -> Result<usize> {
+    tx.release_due()?;
     let expired = tx.expired(MOST_IDS)?;
     for task in &expired {
         if let Some(claim) = &task.claim {

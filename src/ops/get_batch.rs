@@ -4,11 +4,13 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::batch_view::{BatchView, ChunkView, batch_task, batch_view, chunk_view};
+use super::batch_view::{BatchView, ChunkView, batch_status, batch_task, batch_view, chunk_view};
+use super::review_view::{ReviewView, reviews};
 use super::{Docket, Effect, Operation};
 use crate::error::{Error, Result};
 use crate::model::id::TaskId;
 use crate::model::limits::{Number, PAGE};
+use crate::model::status::Status;
 use crate::model::task::Task;
 use crate::model::text::Line;
 use crate::store::{Filter, Read};
@@ -18,6 +20,8 @@ words!(
     View, "view" {
         /// How far it is.
         Progress = "progress",
+        /// What waits for a decision, with samples.
+        Review = "review",
         /// What failed, with reasons.
         Failures = "failures",
     }
@@ -83,6 +87,9 @@ pub struct GetBatchReply {
     /// What failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failures: Option<Vec<FailureView>>,
+    /// What waits for a decision.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reviews: Option<Vec<ReviewView>>,
     /// The running batches, where none was named.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub batches: Option<Vec<BatchView>>,
@@ -96,7 +103,7 @@ pub struct GetBatchReply {
 impl Operation for GetBatch {
     const NAME: &'static str = "get_batch";
     const TITLE: &'static str = "Read a batch";
-    const ABOUT: &'static str = "A batch's progress by chunk and category, or its failures. Poll with since.";
+    const ABOUT: &'static str = "A batch's progress by chunk and category, its failures, or what waits for a review. Poll with since.";
     const EFFECT: Effect = Effect::Read;
     const FIRST: &'static str = "id";
     type Reply = GetBatchReply;
@@ -113,6 +120,7 @@ impl Operation for GetBatch {
                 chunks: None,
                 next_chunks_after: None,
                 failures: None,
+                reviews: None,
                 batches: None,
                 needs_person: None,
                 since: sequence.to_string(),
@@ -129,7 +137,14 @@ impl Operation for GetBatch {
                 return Ok(reply);
             };
             let (task, batch) = batch_task(tx, id)?;
-            if self.view == View::Failures {
+            if self.view == View::Review {
+                let after = self.chunks_after.map_or(0, |after| after.get() as u64);
+                let (reviews, next) = reviews(tx, &task, &batch, after)?;
+                let more = if next.is_some() { " or more" } else { "" };
+                reply.message = format!("{}{more} chunks wait for a decision by review_batch", reviews.len());
+                reply.reviews = Some(reviews);
+                reply.next_chunks_after = next;
+            } else if self.view == View::Failures {
                 let failures = failures(tx, &task)?;
                 reply.message = format!("{} of {} items failed", batch.counts.failed, batch.counts.total);
                 reply.failures = Some(failures);
@@ -146,7 +161,7 @@ impl Operation for GetBatch {
                             reply.since = last.changed.to_string();
                         }
                         if found.is_empty() && task.changed <= since {
-                            let status = batch.status(task.status).to_string();
+                            let status = batch_status(tx, &task, &batch)?.to_string();
                             let short = [("id", task.id.to_string()), ("status", status)];
                             reply.batch = Some(
                                 short
@@ -190,7 +205,7 @@ impl Operation for GetBatch {
 /// The first chunks that failed or are blocked: nobody but a person moves them on.
 fn needs_person(tx: &dyn Read, batch: &Task) -> Result<Vec<String>> {
     let mut waiting = Vec::new();
-    for status in [crate::model::status::Status::Failed, crate::model::status::Status::Blocked] {
+    for status in [Status::Review, Status::Failed, Status::Blocked] {
         let filter = Filter { parent: Some(batch.row), status: Some(status), ..Filter::default() };
         waiting.extend(tx.list(&filter, None, 20)?.into_iter().map(|task| task.id.to_string()));
     }
@@ -199,11 +214,7 @@ fn needs_person(tx: &dyn Read, batch: &Task) -> Result<Vec<String>> {
 
 fn failures(tx: &dyn Read, batch: &Task) -> Result<Vec<FailureView>> {
     let mut failures = Vec::new();
-    let filter = Filter {
-        parent: Some(batch.row),
-        status: Some(crate::model::status::Status::Failed),
-        ..Filter::default()
-    };
+    let filter = Filter { parent: Some(batch.row), status: Some(Status::Failed), ..Filter::default() };
     for chunk in tx.list(&filter, None, 20)? {
         let last = tx.receipt(chunk.row, chunk.receipts)?.map(|receipt| receipt.text).unwrap_or_default();
         failures.push(FailureView { chunk: chunk.id.to_string(), item: None, reason: cut(last) });
@@ -218,7 +229,7 @@ fn failures(tx: &dyn Read, batch: &Task) -> Result<Vec<FailureView>> {
     Ok(failures)
 }
 
-fn cut(mut text: String) -> String {
+pub(super) fn cut(mut text: String) -> String {
     if let Some((end, _)) = text.char_indices().nth(300) {
         text.truncate(end);
         text.push('…');

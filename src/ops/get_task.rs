@@ -2,7 +2,7 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::view::TaskView;
 use super::{Docket, Effect, Operation};
@@ -10,6 +10,7 @@ use crate::error::Result;
 use crate::model::batch::StoredItem;
 use crate::model::id::TaskId;
 use crate::model::limits::{Limit, Number, PAGE, REPLY_CHARS};
+use crate::model::step::ONLY_STEP;
 use crate::model::task::Row;
 use crate::store::Read;
 
@@ -133,8 +134,11 @@ pub(super) fn open_items(tx: &dyn Read, chunk: Row, after: u64, limit: usize) ->
     let mut length = 0;
     let mut last = after;
     for (count, item) in tx.items(chunk, after, limit + 1, true)?.into_iter().enumerate() {
-        let position = item.position;
-        let item = wire_item(item);
+        let (position, step) = (item.position, item.step);
+        let mut item = wire_item(item);
+        if step > 0 {
+            item.insert("earlier_steps".into(), earlier_steps(tx, chunk, position)?);
+        }
         length += serde_json::to_string(&item).map_or(0, |text| text.len());
         if count == limit || (count > 0 && length > REPLY_CHARS) {
             return Ok((shown, Some(last)));
@@ -152,6 +156,23 @@ pub(super) fn open_items(tx: &dyn Read, chunk: Row, after: u64, limit: usize) ->
 pub fn open_items_page(docket: &Docket, chunk: &TaskId, after: u64) -> Result<ItemsPage> {
     let chunk = chunk.clone();
     docket.read(move |tx| open_items(tx, tx.task(&chunk)?.row, after, PAGE))
+}
+
+/// What an item came to in the steps before, by their names.
+fn earlier_steps(tx: &dyn Read, chunk: Row, position: u64) -> Result<Value> {
+    let batch = match tx.chunk(chunk)? {
+        Some(chunk) => tx.batch(chunk.batch)?,
+        None => None,
+    };
+    let name = |step| batch.as_ref().map_or(ONLY_STEP, |batch| batch.steps.name(step)).to_owned();
+    let earlier = tx.earlier(chunk, position)?.into_iter().map(|earlier| {
+        let told = match earlier.category {
+            Some(category) => json!({ "outcome": earlier.outcome, "category": category }),
+            None => json!({ "outcome": earlier.outcome }),
+        };
+        (name(earlier.step), told)
+    });
+    Ok(Value::Object(earlier.collect()))
 }
 
 /// An item as a worker sees it: its key first, then its fields.

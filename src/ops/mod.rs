@@ -5,6 +5,7 @@
 mod append;
 pub mod args;
 mod batch_view;
+mod checkpoint;
 mod claim_task;
 mod complete_task;
 mod complete_tasks;
@@ -18,8 +19,11 @@ mod get_task;
 pub mod intermediate;
 mod list_tasks;
 mod once;
+mod pause;
 mod release_task;
 mod reset_stalled_tasks;
+mod review_batch;
+mod review_view;
 mod schema;
 mod search_tasks;
 mod take_back;
@@ -69,6 +73,8 @@ pub trait Operation: DeserializeOwned + JsonSchema + clap::Args + Send + 'static
     const EFFECT: Effect;
     /// Whether it may take long by itself, and not only by waiting for others.
     const LONG: bool = false;
+    /// Whether its schema spells out the statuses, types and so on, once for all tools.
+    const SPELLS_OUT: bool = false;
     /// The parameter whose name may be left out on the command line.
     const FIRST: &'static str;
     /// Parameters of the contract that this version refuses by name.
@@ -122,7 +128,7 @@ const fn entry<O: Operation>() -> Entry {
         long: O::LONG,
         first: O::FIRST,
         worker: O::WORKER,
-        input: schema::input::<O>,
+        input: || schema::input::<O>(O::SPELLS_OUT),
         output: schema::output::<O::Reply>,
         call: |docket, arguments| reply(args::parse::<O>(arguments)?.run(docket)?),
         command: O::augment_args,
@@ -153,6 +159,7 @@ pub static ALL: &[Entry] = &[
     entry::<search_tasks::SearchTasks>(),
     entry::<create_batch::CreateBatch>(),
     entry::<get_batch::GetBatch>(),
+    entry::<review_batch::ReviewBatch>(),
     entry::<control_batch::ControlBatch>(),
 ];
 

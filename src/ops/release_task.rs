@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::end_claim::{give_back, save};
+use super::end_claim::{give_back, rest, save};
 use super::intermediate;
 use super::view::{TaskReply, TaskView};
 use super::{Docket, Effect, Operation};
@@ -77,7 +77,9 @@ impl Operation for ReleaseTask {
             let why = format!("Released by '{worker}' ({}): {reason}.", self.outcome);
             match self.outcome {
                 Release::Retry => {
-                    give_back(tx, &task, &why, &worker)?;
+                    if give_back(tx, &task, &why, &worker)? == Status::Active {
+                        rest(tx, &task)?;
+                    }
                 }
                 Release::Failed | Release::Blocked => {
                     let status =

@@ -19,23 +19,53 @@ fn generate<T: JsonSchema>(output: bool) -> Map<String, Value> {
     }
 }
 
-/// A request's schema: types, bounds, defaults and the few words that a model needs.
-pub(super) fn input<T: JsonSchema>() -> Value {
+/// A request's schema: types, bounds, defaults and the few words that a model needs; long lists of
+/// words only where they are spelt out.
+pub(super) fn input<T: JsonSchema>(spell_out: bool) -> Value {
     let mut schema = generate::<T>(false);
     schema.remove("title");
     schema.remove("description");
     let mut value = Value::Object(schema);
     slim(&mut value);
+    if let Some(Value::Object(properties)) = value.get_mut("properties") {
+        properties.values_mut().for_each(drop_inner_closing);
+        if !spell_out {
+            properties.values_mut().for_each(drop_long_lists);
+        }
+    }
     value
 }
 
-/// A reply's schema: its own fields; what lies inside them is only named by its kind.
+/// More words than these are spelt out in one tool only; a wrong word is refused with the list.
+const FEW_WORDS: usize = 5;
+
+fn drop_long_lists(field: &mut Value) {
+    if let Value::Object(field) = field
+        && field.get("enum").and_then(Value::as_array).is_some_and(|words| words.len() > FEW_WORDS)
+    {
+        field.remove("enum");
+    }
+}
+
+/// A misspelt field inside a parameter is refused by name anyway.
+fn drop_inner_closing(field: &mut Value) {
+    match field {
+        Value::Object(map) => {
+            map.remove("additionalProperties");
+            map.values_mut().for_each(drop_inner_closing);
+        }
+        Value::Array(values) => values.iter_mut().for_each(drop_inner_closing),
+        _ => {}
+    }
+}
+
+/// A reply's schema: the names of its own fields, which explain themselves.
 pub(super) fn output<T: JsonSchema>() -> Value {
     let schema = generate::<T>(true);
     let mut properties = Map::new();
     if let Some(Value::Object(fields)) = schema.get("properties") {
         for (name, field) in fields {
-            let kind = kind_of(field);
+            let kind = kind_of(field).filter(|_| name == "success");
             properties.insert(name.clone(), kind.map_or(json!({}), |kind| json!({ "type": kind })));
         }
     }
@@ -79,6 +109,11 @@ fn slim(value: &mut Value) {
                 choices.retain(|choice| !choice.is_null());
             }
             map.remove("format");
+            // A bound that nobody comes near is not worth its tokens; it is checked all the same.
+            if map.get("maximum").and_then(Value::as_i64).is_some_and(|most| most > 1_000_000) {
+                map.remove("maximum");
+                map.remove("minimum");
+            }
             if map
                 .get("default")
                 .is_some_and(|default| default.is_null() || *default == json!(false) || *default == json!([]))

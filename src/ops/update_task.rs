@@ -87,6 +87,7 @@ impl Operation for UpdateTask {
     const ABOUT: &'static str =
         "Change fields (\"\" clears, lists replace), append a receipt (body), or claim (status=in_progress).";
     const EFFECT: Effect = Effect::Write;
+    const SPELLS_OUT: bool = true;
     const FIRST: &'static str = "id";
     const WORKER: &'static [&'static str] =
         &["id", "status", "assignee", "body", "claim", "item", "outcome", "category", "request_key"];

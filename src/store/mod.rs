@@ -3,7 +3,10 @@
 //! An operation hands the store a closure. The store runs it inside one transaction over a
 //! [`Read`] or [`Write`], commits, and only then answers.
 
+mod flow;
 pub mod sqlite;
+
+pub use flow::{Course, Flow};
 
 use crate::error::Result;
 use crate::items::Item;
@@ -74,12 +77,14 @@ pub struct NewReceipt<'a> {
     pub category: Option<&'a str>,
     /// Whether it came with a lost token.
     pub late: bool,
+    /// The step that it is of, where its batch has several.
+    pub step: Option<&'a str>,
     /// Until when the holder's lease runs by it.
     pub renews: Option<Moment>,
 }
 
 /// What is read inside one transaction: a single moment of the store.
-pub trait Read {
+pub trait Read: Course {
     /// The moment this transaction works with.
     fn now(&self) -> Moment;
     /// The number of the latest change.
@@ -148,7 +153,7 @@ pub trait Read {
 }
 
 /// What is written inside one transaction.
-pub trait Write: Read {
+pub trait Write: Read + Flow {
     /// Makes a task; gives its row.
     fn insert_task(&self, new: &NewTask<'_>) -> Result<Row>;
     /// Stores what a task is: everything but its status and claim. Numbers the change, as all of these do.

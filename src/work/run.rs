@@ -17,6 +17,7 @@ use crate::model::batch::BatchStatus;
 use crate::model::id::TaskId;
 use crate::model::limits::{LeaseSeconds, MaxAttempts, MaxChunk, MaxParallel};
 use crate::model::split::Split;
+use crate::model::step::Checkpoint;
 use crate::model::text::{Line, Long, excerpt};
 use crate::ops::{ClaimTask, CreateBatch, Docket, GetBatch, Operation, intermediate, release_runner_claims};
 
@@ -182,6 +183,10 @@ fn create(request: &Run) -> CreateBatch {
         max_attempts: MaxAttempts::of(3),
         project: request.project.clone(),
         request_key: None,
+        steps: None,
+        checkpoint: Checkpoint::None,
+        auto_approve_after: None,
+        max_failures: None,
         dry_run: false,
         command: Some(request.command.clone()),
     }
@@ -242,7 +247,7 @@ fn status(docket: &Docket, batch: &TaskId) -> Result<Standing> {
             total: batch.counts.total,
             processed: batch.counts.processed(),
             failed: batch.counts.failed,
-            state: batch.status(task.status),
+            state: batch.status(task.status, tx.is_workable(task.row)?),
         })
     })
 }

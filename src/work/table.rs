@@ -3,7 +3,7 @@
 use comfy_table::{Cell, CellAlignment, Table, presets};
 
 use crate::error::Result;
-use crate::model::batch::{Batch, Chunk};
+use crate::model::batch::{Batch, BatchStatus, Chunk};
 use crate::model::id::TaskId;
 use crate::model::task::Task;
 use crate::ops::Docket;
@@ -31,7 +31,8 @@ pub(super) fn table(docket: &Docket, batch: &TaskId) -> Result<String> {
             rows.push(chunk_row(&chunk, &task, tx.categories(task.row)?));
         }
         let hidden = of.chunks.saturating_sub(rows.len() as u64);
-        Ok((rows, Some(sum_row(&of, &task, tx.categories(task.row)?)), hidden))
+        let status = of.status(task.status, tx.is_workable(task.row)?);
+        Ok((rows, Some(sum_row(&of, status, tx.categories(task.row)?)), hidden))
     })?;
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
@@ -59,11 +60,11 @@ fn chunk_row(chunk: &Chunk, task: &Task, categories: Vec<(String, u64)>) -> Row 
     }
 }
 
-fn sum_row(batch: &Batch, task: &Task, categories: Vec<(String, u64)>) -> Row {
+fn sum_row(batch: &Batch, status: BatchStatus, categories: Vec<(String, u64)>) -> Row {
     let counts = batch.counts;
     Row {
         name: format!("{} chunks", batch.chunks),
-        status: batch.status(task.status).to_string(),
+        status: status.to_string(),
         counts: [counts.total, counts.done, counts.failed, counts.skipped],
         categories,
     }

@@ -1,6 +1,7 @@
 //! The store over one SQLite file.
 
 mod connection;
+mod flow;
 mod log;
 mod read;
 mod reader;

@@ -2,7 +2,7 @@
 
 use rusqlite::{named_params, params};
 
-use super::rows::{self, task_columns};
+use super::rows::{self, batch_columns, task_columns};
 use super::tx::Tx;
 use crate::error::{Error, Result};
 use crate::model::batch::{Batch, Chunk, StoredItem};
@@ -54,12 +54,12 @@ macro_rules! lane_sql {
 macro_rules! chunk_columns {
     () => {
         "c.task, c.batch, (SELECT b.id FROM task b WHERE b.n = c.batch), c.number, c.span, c.attempts, \
-         c.total, c.done, c.failed, c.skipped"
+         c.total, c.done, c.failed, c.skipped, c.step, c.note, c.accepted, \
+         (SELECT json_extract(b.steps, '$[' || c.step || '].name') FROM batch b WHERE b.task = c.batch)"
     };
 }
 
-const ITEM: &str =
-    "SELECT chunk, position, key, fields, outcome, category, receipt FROM item WHERE batch = ?1 AND key = ?2";
+const ITEM: &str = "SELECT chunk, position, key, fields, outcome, category, receipt, step FROM item WHERE batch = ?1 AND key = ?2";
 
 /// A search's tasks, best first; only what is in few tasks can be ranked.
 const BEST: &str = concat!(
@@ -317,7 +317,7 @@ impl Read for Tx<'_> {
 
     fn receipts(&self, row: Row, after: u64, limit: usize) -> Result<Vec<Receipt>> {
         self.all(
-            "SELECT number, at, author, text, item, outcome, category, late FROM receipt
+            "SELECT number, at, author, text, item, outcome, category, late, step FROM receipt
               WHERE task = ?1 AND number > ?2 ORDER BY number LIMIT ?3",
             params![row, after, limit],
             rows::receipt,
@@ -326,20 +326,15 @@ impl Read for Tx<'_> {
 
     fn hashed_receipts(&self, row: Row, after: u64, limit: usize) -> Result<Vec<(Receipt, [u8; 32])>> {
         self.all(
-            "SELECT number, at, author, text, item, outcome, category, late, hash FROM receipt
+            "SELECT number, at, author, text, item, outcome, category, late, step, hash FROM receipt
               WHERE task = ?1 AND number > ?2 ORDER BY number LIMIT ?3",
             params![row, after, limit],
-            |row| Ok((rows::receipt(row)?, row.get(8)?)),
+            |row| Ok((rows::receipt(row)?, row.get(9)?)),
         )
     }
 
     fn batch(&self, row: Row) -> Result<Option<Batch>> {
-        self.first(
-            "SELECT task, instructions, key, split, max_chunk, max_parallel, max_attempts, command, chunks, ended,
-                    unsuccessful, started, total, done, failed, skipped FROM batch WHERE task = ?1",
-            [row],
-            rows::batch,
-        )
+        self.first(concat!("SELECT ", batch_columns!(), " FROM batch WHERE task = ?1"), [row], rows::batch)
     }
 
     fn chunk(&self, row: Row) -> Result<Option<Chunk>> {
@@ -359,13 +354,13 @@ impl Read for Tx<'_> {
                   WHERE c.batch = ?1 AND c.number > ?2 ORDER BY c.number LIMIT ?3"
             ),
             params![batch, after, limit],
-            |row| Ok((rows::chunk(row, 30)?, rows::task(row)?)),
+            |row| Ok((rows::chunk(row, 32)?, rows::task(row)?)),
         )
     }
 
     fn items(&self, chunk: Row, after: u64, limit: usize, open: bool) -> Result<Vec<StoredItem>> {
         self.all(
-            "SELECT chunk, position, key, fields, outcome, category, receipt FROM item
+            "SELECT chunk, position, key, fields, outcome, category, receipt, step FROM item
               WHERE chunk = ?1 AND position > ?2 AND (?4 = 0 OR outcome IS NULL) ORDER BY position LIMIT ?3",
             params![chunk, after, limit, open],
             rows::item,
@@ -378,17 +373,17 @@ impl Read for Tx<'_> {
 
     fn failed_items(&self, batch: Row, limit: usize) -> Result<Vec<(TaskId, StoredItem)>> {
         self.all(
-            "SELECT i.chunk, i.position, i.key, i.fields, i.outcome, i.category, i.receipt, t.id
+            "SELECT i.chunk, i.position, i.key, i.fields, i.outcome, i.category, i.receipt, i.step, t.id
                FROM chunk c JOIN item i ON i.chunk = c.task JOIN task t ON t.n = c.task
               WHERE c.batch = ?1 AND c.failed > 0 AND i.outcome = 'failed' ORDER BY c.number, i.position LIMIT ?2",
             params![batch, limit],
-            |row| Ok((TaskId::stored(row.get(7)?), rows::item(row)?)),
+            |row| Ok((TaskId::stored(row.get(8)?), rows::item(row)?)),
         )
     }
 
     fn receipt(&self, row: Row, number: u64) -> Result<Option<Receipt>> {
         self.first(
-            "SELECT number, at, author, text, item, outcome, category, late FROM receipt WHERE task = ?1 AND number = ?2",
+            "SELECT number, at, author, text, item, outcome, category, late, step FROM receipt WHERE task = ?1 AND number = ?2",
             params![row, number],
             rows::receipt,
         )

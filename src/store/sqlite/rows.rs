@@ -9,6 +9,7 @@ use crate::model::claim::Claim;
 use crate::model::id::{TaskId, Token};
 use crate::model::moment::Moment;
 use crate::model::receipt::Receipt;
+use crate::model::step::Steps;
 use crate::model::task::Task;
 
 /// The columns that [`task`] reads, for a table named `t`.
@@ -17,12 +18,15 @@ macro_rules! task_columns {
         "t.n, t.id, t.title, t.type, t.status, t.priority, t.position, t.project, t.parent, t.assignee, t.due, \
          t.tags, t.effort, t.context, t.complexity, t.role, t.boxes, t.receipts, t.blockers, t.created, t.updated, \
          t.changed, t.generation, t.worker, t.token, t.since, t.expires, t.lease, \
-         (SELECT p.id FROM task p WHERE p.n = t.parent), t.needs"
+         (SELECT p.id FROM task p WHERE p.n = t.parent), t.needs, t.holds, t.held_until"
     };
 }
 pub(super) use task_columns;
 
-fn word<T: std::str::FromStr<Err = String>>(row: &SqlRow<'_>, column: usize) -> rusqlite::Result<T> {
+pub(super) fn word<T: std::str::FromStr<Err = String>>(
+    row: &SqlRow<'_>,
+    column: usize,
+) -> rusqlite::Result<T> {
     let text: String = row.get(column)?;
     text.parse()
         .map_err(|error: String| rusqlite::Error::FromSqlConversionFailure(column, Type::Text, error.into()))
@@ -83,6 +87,8 @@ pub(super) fn task(row: &SqlRow<'_>) -> rusqlite::Result<Task> {
         boxes: row.get(16)?,
         receipts: row.get(17)?,
         has_needs: row.get::<_, i64>(29)? > 0,
+        holds: row.get(30)?,
+        held_until: row.get::<_, Option<i64>>(31)?.map(Moment::from_millis),
         blockers: row.get(18)?,
         created: moment(row, 19)?,
         updated: moment(row, 20)?,
@@ -92,7 +98,7 @@ pub(super) fn task(row: &SqlRow<'_>) -> rusqlite::Result<Task> {
     })
 }
 
-/// Columns: number, at, author, text, item, outcome, category, late.
+/// Columns: number, at, author, text, item, outcome, category, late, step.
 pub(super) fn receipt(row: &SqlRow<'_>) -> rusqlite::Result<Receipt> {
     Ok(Receipt {
         number: row.get(0)?,
@@ -103,6 +109,7 @@ pub(super) fn receipt(row: &SqlRow<'_>) -> rusqlite::Result<Receipt> {
         outcome: maybe_word(row, 5)?,
         category: row.get(6)?,
         late: row.get(7)?,
+        step: row.get(8)?,
     })
 }
 
@@ -115,8 +122,17 @@ fn counts(row: &SqlRow<'_>, column: usize) -> rusqlite::Result<Counts> {
     })
 }
 
-/// Columns: task, instructions, key, split, max_chunk, max_parallel, max_attempts, command, chunks,
-/// ended, unsuccessful, started, total, done, failed, skipped.
+/// The columns that [`batch`] reads.
+macro_rules! batch_columns {
+    () => {
+        "task, instructions, key, split, max_chunk, max_parallel, max_attempts, command, chunks, ended, unsuccessful, \
+         started, total, done, failed, skipped, steps, checkpoint, auto_approve, approved, max_failures, forgiven, \
+         paused, finish"
+    };
+}
+pub(super) use batch_columns;
+
+/// See [`batch_columns`].
 pub(super) fn batch(row: &SqlRow<'_>) -> rusqlite::Result<Batch> {
     Ok(Batch {
         row: row.get(0)?,
@@ -135,10 +151,22 @@ pub(super) fn batch(row: &SqlRow<'_>) -> rusqlite::Result<Batch> {
         unsuccessful: row.get(10)?,
         started: row.get::<_, Option<i64>>(11)?.map(Moment::from_millis),
         counts: counts(row, 12)?,
+        steps: match row.get_ref(16)? {
+            rusqlite::types::ValueRef::Null => Steps::default(),
+            _ => json(row, 16)?,
+        },
+        checkpoint: word(row, 17)?,
+        auto_approve_after: row.get(18)?,
+        approved: row.get(19)?,
+        max_failures: maybe_word(row, 20)?,
+        forgiven: row.get(21)?,
+        paused: row.get(22)?,
+        finish: row.get(23)?,
     })
 }
 
-/// Columns from `at` on: task, batch, batch's id, number, span, attempts, total, done, failed, skipped.
+/// Columns from `at` on: task, batch, batch's id, number, span, attempts, total, done, failed,
+/// skipped, step, note, accepted, step's name.
 pub(super) fn chunk(row: &SqlRow<'_>, at: usize) -> rusqlite::Result<Chunk> {
     Ok(Chunk {
         row: row.get(at)?,
@@ -148,10 +176,14 @@ pub(super) fn chunk(row: &SqlRow<'_>, at: usize) -> rusqlite::Result<Chunk> {
         span: row.get(at + 4)?,
         attempts: row.get(at + 5)?,
         counts: counts(row, at + 6)?,
+        step: row.get(at + 10)?,
+        note: row.get(at + 11)?,
+        accepted: row.get(at + 12)?,
+        step_name: row.get(at + 13)?,
     })
 }
 
-/// Columns: chunk, position, key, fields, outcome, category, receipt.
+/// Columns: chunk, position, key, fields, outcome, category, receipt, step.
 pub(super) fn item(row: &SqlRow<'_>) -> rusqlite::Result<StoredItem> {
     let settled = match maybe_word(row, 4)? {
         None => None,
@@ -163,6 +195,7 @@ pub(super) fn item(row: &SqlRow<'_>) -> rusqlite::Result<StoredItem> {
         key: row.get(2)?,
         fields: json(row, 3)?,
         settled,
+        step: row.get(7)?,
     })
 }
 

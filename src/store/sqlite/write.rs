@@ -28,7 +28,7 @@ fn expect_saved(task: &Task, saved: usize) -> Result<()> {
 }
 
 impl Tx<'_> {
-    fn add_to_category(&self, row: Row, name: &str, count: i64) -> Result<()> {
+    pub(super) fn add_to_category(&self, row: Row, name: &str, count: i64) -> Result<()> {
         self.execute(
             "INSERT INTO category VALUES (?1, ?2, ?3) ON CONFLICT DO UPDATE SET count = count + excluded.count",
             params![row, name, count],
@@ -37,7 +37,7 @@ impl Tx<'_> {
     }
 
     /// Adds to the counts of a chunk and its batch alike.
-    fn add_counts(&self, chunk: &Chunk, outcome: Outcome, by: i64) -> Result<()> {
+    pub(super) fn add_counts(&self, chunk: &Chunk, outcome: Outcome, by: i64) -> Result<()> {
         let by_outcome = |wanted: Outcome| if outcome == wanted { by } else { 0 };
         let (done, failed, skipped) =
             (by_outcome(Outcome::Done), by_outcome(Outcome::Failed), by_outcome(Outcome::Skipped));
@@ -188,7 +188,7 @@ impl Write for Tx<'_> {
     fn count_blockers(&self, row: Row) -> Result<()> {
         let changed = self.next_change()?;
         self.execute(
-            "UPDATE task SET changed = ?2, blockers = (
+            "UPDATE task SET changed = ?2, blockers = holds + (
                 SELECT count(*) FROM dependency d JOIN task needed ON needed.n = d.needs
                  WHERE d.task = ?1 AND d.soft = 0 AND needed.status <> 'done')
               WHERE n = ?1",
@@ -213,10 +213,11 @@ impl Write for Tx<'_> {
             outcome: new.outcome,
             category: new.category.map(str::to_owned),
             late: new.late,
+            step: new.step.map(str::to_owned),
         };
         self.execute(
-            "INSERT INTO receipt (task, number, at, author, text, item, outcome, category, late, hash)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+            "INSERT INTO receipt (task, number, at, author, text, item, outcome, category, late, step, hash)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
             params![
                 task.row,
                 number,
@@ -227,6 +228,7 @@ impl Write for Tx<'_> {
                 new.outcome.map(|outcome| outcome.as_str()),
                 new.category,
                 new.late,
+                new.step,
                 receipt.hash(task.id.as_str(), &before),
             ],
         )?;
@@ -251,9 +253,18 @@ impl Write for Tx<'_> {
     fn insert_batch(&self, batch: &Batch) -> Result<()> {
         let command =
             batch.command.as_ref().map(|command| serde_json::Value::from(command.clone()).to_string());
+        let steps = if batch.steps.is_empty() {
+            None
+        } else {
+            Some(
+                serde_json::to_string(&batch.steps)
+                    .map_err(|error| Error::internal("the steps could not be written as JSON", error))?,
+            )
+        };
         self.execute(
-            "INSERT INTO batch (task, instructions, key, split, max_chunk, max_parallel, max_attempts, command, chunks, total)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+            "INSERT INTO batch (task, instructions, key, split, max_chunk, max_parallel, max_attempts, command, chunks, total,
+                                steps, checkpoint, auto_approve, max_failures, finish)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
             params![
                 batch.row,
                 batch.instructions,
@@ -265,6 +276,11 @@ impl Write for Tx<'_> {
                 command,
                 batch.chunks,
                 batch.counts.total,
+                steps,
+                batch.checkpoint.as_str(),
+                batch.auto_approve_after,
+                batch.max_failures.map(|most| most.to_string()),
+                batch.finish,
             ],
         )?;
         Ok(())
@@ -321,6 +337,11 @@ impl Write for Tx<'_> {
         }
         self.execute(
             "UPDATE item SET outcome = NULL, category = NULL, receipt = NULL WHERE chunk = ?1 AND outcome = 'failed'",
+            [chunk.row],
+        )?;
+        // What failed in an earlier step goes through that one first.
+        self.execute(
+            "UPDATE chunk SET step = ifnull((SELECT min(step) FROM item WHERE chunk = ?1 AND outcome IS NULL), step) WHERE task = ?1",
             [chunk.row],
         )?;
         Ok(failed.len() as u64)

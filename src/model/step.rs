@@ -1,0 +1,186 @@
+//! Steps and checkpoints: the passes a batch makes over its chunks, and where a person is asked.
+
+use std::borrow::Cow;
+use std::str::FromStr;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Deserializer, Serialize};
+
+use super::text::{Line, Long};
+
+/// The most steps of a batch.
+pub const MOST_STEPS: usize = 20;
+
+/// The name of the one step of a batch that has no others.
+pub const ONLY_STEP: &str = "work";
+
+words!(
+    /// Where a person is asked before a batch goes on.
+    Checkpoint, "checkpoint" {
+        /// Nowhere.
+        None = "none",
+        /// After each chunk.
+        Chunk = "chunk",
+        /// Once all chunks are through a step.
+        Step = "step",
+    }
+);
+
+impl Checkpoint {
+    /// Whether a chunk that is through step number `step` of `steps` waits for a yes or no: before
+    /// every further step, and at the end of a batch that has only one.
+    pub fn asks_after(self, step: usize, steps: usize) -> bool {
+        self != Checkpoint::None && (step + 1 < steps || steps == 1)
+    }
+}
+
+words!(
+    /// A person's answer at a checkpoint.
+    Decision, "decision" {
+        /// Go on.
+        Approve = "approve",
+        /// It is no good, and goes no further.
+        Reject = "reject",
+        /// Work it once more.
+        Redo = "redo",
+    }
+);
+
+/// A pass over every chunk.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Step {
+    /// What it is called.
+    pub name: Line,
+    /// What its workers are told beside the batch's instructions.
+    pub instructions: Long,
+    /// The categories of the step before whose items it takes; none: all that were done.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub only_categories: Vec<Line>,
+}
+
+/// The steps of a batch, in order; none given is one step named `work`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+pub struct Steps(Vec<Step>);
+
+impl Steps {
+    /// Steps that make sense together.
+    ///
+    /// # Errors
+    /// What doesn't.
+    pub fn new(steps: Vec<Step>) -> Result<Self, String> {
+        if steps.len() > MOST_STEPS {
+            return Err(format!("steps: {} are too many, at most {MOST_STEPS}", steps.len()));
+        }
+        for (number, step) in steps.iter().enumerate() {
+            let name = step.name.as_str();
+            if step.name.non_empty().is_none() || step.instructions.non_empty().is_none() {
+                return Err(format!("steps: step {} needs a name and instructions", number + 1));
+            }
+            if steps.iter().take(number).any(|earlier| earlier.name == step.name) {
+                return Err(format!("steps: two are named '{name}'; give each its own name"));
+            }
+            if number == 0 && !step.only_categories.is_empty() {
+                return Err(format!(
+                    "steps: only_categories of '{name}' has nothing to choose from, it is the first step"
+                ));
+            }
+        }
+        Ok(Steps(steps))
+    }
+
+    /// How many passes there are.
+    pub fn count(&self) -> usize {
+        self.0.len().max(1)
+    }
+
+    /// The name of a pass.
+    pub fn name(&self, number: usize) -> &str {
+        self.0.get(number).map_or(ONLY_STEP, |step| step.name.as_str())
+    }
+
+    /// A pass as it was given; none where the batch has only its instructions.
+    pub fn get(&self, number: usize) -> Option<&Step> {
+        self.0.get(number)
+    }
+
+    /// Whether the batch has only its instructions.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl FromStr for Steps {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let steps = serde_json::from_str(text).map_err(|error| {
+            format!("not a JSON array of {{name, instructions, only_categories?}}: {error}")
+        })?;
+        Steps::new(steps)
+    }
+}
+
+impl<'de> Deserialize<'de> for Steps {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Steps::new(Vec::deserialize(deserializer)?).map_err(serde::de::Error::custom)
+    }
+}
+
+impl JsonSchema for Steps {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "Steps".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "array",
+            "items": {
+                "type": "object",
+                "properties": {
+                    "name": {"type": "string"},
+                    "instructions": {"type": "string"},
+                    "only_categories": {"type": "array", "items": {"type": "string"}}
+                },
+                "required": ["name", "instructions"],
+                "additionalProperties": false
+            }
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn steps_are_named_and_the_first_takes_everything() {
+        let steps: Steps = r#"[{"name":"classify","instructions":"a"},
+                               {"name":"execute","instructions":"b","only_categories":["archive"]}]"#
+            .parse()
+            .unwrap();
+        assert_eq!((steps.count(), steps.name(1)), (2, "execute"));
+        assert_eq!((Steps::default().count(), Steps::default().name(0)), (1, ONLY_STEP));
+        for (bad, told) in [
+            (r#"[{"name":"a","instructions":"x"},{"name":"a","instructions":"y"}]"#, "two are named 'a'"),
+            (r#"[{"name":"a","instructions":"x","only_categories":["k"]}]"#, "first step"),
+            (r#"[{"name":"","instructions":"x"}]"#, "needs a name"),
+            (r#"[{"name":"a","instruction":"x"}]"#, "unknown field"),
+        ] {
+            let error = bad.parse::<Steps>().unwrap_err();
+            assert!(error.contains(told), "{bad}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_person_is_asked_before_each_further_step_or_at_the_only_ones_end() {
+        assert!(Checkpoint::Chunk.asks_after(0, 1) && Checkpoint::Step.asks_after(0, 1));
+        assert!(Checkpoint::Chunk.asks_after(0, 2) && !Checkpoint::Chunk.asks_after(1, 2));
+        assert!(!Checkpoint::None.asks_after(0, 2));
+    }
+}

@@ -1,0 +1,202 @@
+//! `review_batch`: a person's answer at a checkpoint.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::batch_view::{BatchView, batch_task, batch_view};
+use super::checkpoint::go_on;
+use super::end_claim::save;
+use super::{Docket, Effect, Operation, intermediate};
+use crate::error::{Code, Error, Result};
+use crate::model::batch::{Batch, Chunk};
+use crate::model::id::TaskId;
+use crate::model::limits::PAGE;
+use crate::model::status::Status;
+use crate::model::step::{Checkpoint, Decision};
+use crate::model::task::Task;
+use crate::model::text::{Body, Line};
+use crate::store::{NewReceipt, Write};
+
+/// The request.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema, clap::Args)]
+#[serde(deny_unknown_fields)]
+pub struct ReviewBatch {
+    /// The batch.
+    #[schemars(description = "")]
+    #[arg(long)]
+    id: TaskId,
+    /// Only this one; else all in review
+    #[arg(long)]
+    chunk: Option<TaskId>,
+    /// reject: goes no further. redo: worked again
+    #[arg(long)]
+    decision: Decision,
+    /// Redo only these
+    #[serde(default)]
+    #[arg(long, value_delimiter = ',')]
+    categories: Vec<Line>,
+    /// Why; for redo it joins the instructions
+    #[arg(long)]
+    note: Option<Body>,
+    /// Who decided.
+    #[schemars(description = "")]
+    #[arg(long)]
+    reviewer: Option<Line>,
+}
+
+/// The reply.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct ReviewReply {
+    success: bool,
+    message: String,
+    batch: BatchView,
+}
+
+impl Operation for ReviewBatch {
+    const NAME: &'static str = "review_batch";
+    const TITLE: &'static str = "Answer a checkpoint";
+    const ABOUT: &'static str = "A person's decision on chunks in review; ask them, don't decide yourself.";
+    const EFFECT: Effect = Effect::Write;
+    const FIRST: &'static str = "id";
+    type Reply = ReviewReply;
+
+    fn run(self, docket: &Docket) -> Result<ReviewReply> {
+        let reviewer = self.reviewer.as_ref().and_then(Line::non_empty).unwrap_or(docket.caller()).to_owned();
+        if self.decision != Decision::Approve && self.note.as_ref().and_then(Body::non_empty).is_none() {
+            let message = format!("note: {} needs one: say what is wrong", self.decision);
+            return Err(Error::invalid(message));
+        }
+        if self.decision != Decision::Redo && !self.categories.is_empty() {
+            return Err(Error::invalid(format!(
+                "categories: they go with redo; {} is for whole chunks",
+                self.decision
+            )));
+        }
+        let (reply, decided) = docket.write(move |tx| {
+            let (task, batch) = batch_task(tx, &self.id)?;
+            let found = self.found(tx, &task, &batch)?;
+            let mut came_to = Vec::new();
+            for (chunk, chunk_task) in &found {
+                came_to.push(self.decide(tx, chunk, chunk_task, &batch, &reviewer)?);
+            }
+            let approved =
+                if self.decision == Decision::Approve { batch.approved + found.len() as u64 } else { 0 };
+            tx.set_approved(batch.row, approved)?;
+            let chunks = format!("{} chunk{}", found.len(), if found.len() == 1 { "" } else { "s" });
+            let text = format!("'{reviewer}' decided {} for {chunks}.{}", self.decision, self.said());
+            tx.append(&task, &NewReceipt { author: &reviewer, text: &text, ..NewReceipt::default() })?;
+            let message = match came_to.as_slice() {
+                [one] => format!("{}: {one}", self.decision),
+                _ => format!("{} for {chunks}", self.decision),
+            };
+            let (task, batch) = batch_task(tx, &self.id)?;
+            let batch = batch_view(tx, &task, &batch)?;
+            let decided: Vec<TaskId> = found.into_iter().map(|(_, task)| task.id).collect();
+            Ok((ReviewReply { success: true, message, batch }, decided))
+        })?;
+        for chunk in &decided {
+            intermediate::write_chunk(docket, chunk);
+        }
+        Ok(reply)
+    }
+}
+
+impl ReviewBatch {
+    /// The chunks that are decided on.
+    fn found(&self, tx: &dyn Write, task: &Task, batch: &Batch) -> Result<Vec<(Chunk, Task)>> {
+        let found = match &self.chunk {
+            Some(id) => vec![self.named(tx, id, task)?],
+            None => in_review(tx, batch)?,
+        };
+        if found.is_empty() {
+            let message = format!("No chunk of batch {} waits for a review", task.id);
+            return Err(Error::new(Code::NotReady, message));
+        }
+        if batch.checkpoint == Checkpoint::Step
+            && self.decision == Decision::Approve
+            && tx.is_workable(task.row)?
+        {
+            return Err(Error::new(
+                Code::NotReady,
+                format!(
+                    "Batch {} is not through its step: chunks are still being worked on; poll get_batch until its status is waiting",
+                    task.id
+                ),
+            ));
+        }
+        Ok(found)
+    }
+
+    fn named(&self, tx: &dyn Write, id: &TaskId, batch: &Task) -> Result<(Chunk, Task)> {
+        let task = tx.task(id)?;
+        let chunk = tx.chunk(task.row)?.filter(|chunk| chunk.batch == batch.row).ok_or_else(|| {
+            Error::invalid(format!("chunk: {id} is no chunk of batch {}; get_batch lists them", batch.id))
+        })?;
+        let again = self.decision == Decision::Redo && matches!(task.status, Status::Failed | Status::Done);
+        if task.status != Status::Review && !again {
+            let message = format!("Chunk {id} is {}, it does not wait for a review", task.status);
+            return Err(Error::new(Code::NotReady, message));
+        }
+        Ok((chunk, task))
+    }
+
+    fn said(&self) -> String {
+        self.note.as_ref().and_then(Body::non_empty).map_or(String::new(), |note| format!(" {note}"))
+    }
+
+    /// Carries a decision out and records it; says what the chunk came to.
+    fn decide(
+        &self,
+        tx: &dyn Write,
+        chunk: &Chunk,
+        task: &Task,
+        batch: &Batch,
+        reviewer: &str,
+    ) -> Result<String> {
+        let step = batch.steps.name(chunk.step);
+        let record = |what: &str| -> Result<()> {
+            let text = format!("{what} by '{reviewer}' after step '{step}'.{}", self.said());
+            tx.append(task, &NewReceipt { author: reviewer, text: &text, ..NewReceipt::default() })?;
+            Ok(())
+        };
+        match self.decision {
+            Decision::Approve => {
+                record("Approved")?;
+                Ok(format!("{} goes on, {}", task.id, go_on(tx, task, chunk, batch)?))
+            }
+            Decision::Reject => {
+                save(tx, task, &Task { status: Status::Failed, ..task.clone() })?;
+                record("Rejected")?;
+                Ok(format!("{} goes no further; redo opens it again", task.id))
+            }
+            Decision::Redo => {
+                let only: Vec<String> = self.categories.iter().map(|name| name.as_str().to_owned()).collect();
+                let opened = tx.reopen(chunk, &only)?;
+                if opened == 0 {
+                    return Err(Error::not_found(format!(
+                        "Chunk {} has no item of {} to be redone; get_batch(view=\"review\") shows its categories",
+                        task.id,
+                        only.join(", ")
+                    )));
+                }
+                let note = [chunk.note.as_str(), self.said().trim()].join("\n").trim().to_owned();
+                tx.set_note(chunk.row, &note)?;
+                tx.set_attempts(chunk, 0)?;
+                save(tx, task, &Task { status: Status::Active, assignee: None, ..task.clone() })?;
+                record(&format!("{opened} items to be redone"))?;
+                Ok(format!("{} is open again for {opened} of its items", task.id))
+            }
+        }
+    }
+}
+
+/// The chunks of a batch that wait for a review.
+fn in_review(tx: &dyn Write, batch: &Batch) -> Result<Vec<(Chunk, Task)>> {
+    let (mut found, mut after) = (Vec::new(), 0);
+    loop {
+        let page = tx.chunks(batch.row, after, PAGE)?;
+        let Some((last, _)) = page.last() else { return Ok(found) };
+        after = last.number;
+        found.extend(page.into_iter().filter(|(_, task)| task.status == Status::Review));
+    }
+}

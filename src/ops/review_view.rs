@@ -1,0 +1,104 @@
+//! What a person is shown at a checkpoint: counts, and a fair sample of each category.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
+
+use super::batch_view::categories;
+use crate::error::Result;
+use crate::model::batch::{Batch, Chunk};
+use crate::model::limits::PAGE;
+use crate::model::status::Status;
+use crate::model::task::Task;
+use crate::store::Read;
+
+/// How many chunks a reply shows.
+const CHUNKS: usize = 5;
+/// How many items of a category are shown.
+const SAMPLES: usize = 3;
+
+/// A chunk that waits for a yes or no.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+pub struct ReviewView {
+    /// Its id.
+    pub chunk: String,
+    /// Its title.
+    pub title: String,
+    /// The step that it is through.
+    pub step: String,
+    /// Its items by category.
+    pub categories: Map<String, Value>,
+    /// Some of each category, chosen by hashing the batch's id with each key: the same for everybody.
+    pub samples: Vec<Sample>,
+}
+
+/// An item of the sample.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+pub struct Sample {
+    /// Its key.
+    pub item: String,
+    /// What it was found to be.
+    pub category: String,
+    /// Its receipt.
+    pub receipt: String,
+}
+
+/// The first chunks in review after a number, and where the next page begins.
+pub(super) fn reviews(
+    tx: &dyn Read,
+    task: &Task,
+    batch: &Batch,
+    mut after: u64,
+) -> Result<(Vec<ReviewView>, Option<u64>)> {
+    let mut shown = Vec::new();
+    loop {
+        let page = tx.chunks(batch.row, after, PAGE)?;
+        let Some((last, _)) = page.last() else { return Ok((shown, None)) };
+        let end = last.number;
+        for (chunk, chunk_task) in page.iter().filter(|(_, task)| task.status == Status::Review) {
+            if shown.len() == CHUNKS {
+                return Ok((shown, Some(after)));
+            }
+            shown.push(review(tx, task, batch, chunk, chunk_task)?);
+            after = chunk.number;
+        }
+        after = end;
+    }
+}
+
+fn review(tx: &dyn Read, batch_task: &Task, batch: &Batch, chunk: &Chunk, task: &Task) -> Result<ReviewView> {
+    // For each category the items with the smallest hashes: a draw that anybody can repeat.
+    let mut drawn: BTreeMap<String, Vec<([u8; 32], String, u64)>> = BTreeMap::new();
+    let mut after = 0;
+    loop {
+        let items = tx.items(chunk.row, after, PAGE, false)?;
+        let Some(last) = items.last() else { break };
+        after = last.position;
+        for item in items.into_iter().filter(|item| item.step == chunk.step) {
+            let Some(settled) = item.settled else { continue };
+            let hash = Sha256::digest(format!("{}\n{}", batch_task.id, item.key)).into();
+            let category = settled.category.unwrap_or_else(|| settled.outcome.to_string());
+            let of_category = drawn.entry(category).or_default();
+            of_category.push((hash, item.key, settled.receipt));
+            of_category.sort();
+            of_category.truncate(SAMPLES);
+        }
+    }
+    let mut samples = Vec::new();
+    for (category, of_category) in drawn {
+        for (_, item, number) in of_category {
+            let text = tx.receipt(chunk.row, number)?.map(|receipt| receipt.text).unwrap_or_default();
+            samples.push(Sample { item, category: category.clone(), receipt: super::get_batch::cut(text) });
+        }
+    }
+    Ok(ReviewView {
+        chunk: task.id.to_string(),
+        title: task.title.clone(),
+        step: batch.steps.name(chunk.step).to_owned(),
+        categories: categories(tx, chunk.row)?,
+        samples,
+    })
+}

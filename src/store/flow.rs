@@ -1,0 +1,45 @@
+//! What moves a batch on: pauses, steps, checkpoints.
+
+use crate::error::Result;
+use crate::model::batch::{Chunk, Earlier};
+use crate::model::moment::Moment;
+use crate::model::task::Row;
+
+/// Where a batch stands.
+pub trait Course {
+    /// Whether a chunk of a batch can be claimed, now or once a hold ends, or is being worked on.
+    fn is_workable(&self, batch: Row) -> Result<bool>;
+    /// The lowest step that a chunk of a batch is in and has not ended.
+    fn open_step(&self, batch: Row) -> Result<Option<usize>>;
+    /// When the next hold ends by itself.
+    fn next_hold(&self) -> Result<Option<Moment>>;
+    /// What an item came to in the steps before, oldest first.
+    fn earlier(&self, chunk: Row, position: u64) -> Result<Vec<Earlier>>;
+}
+
+/// What moves a batch on inside one transaction.
+pub trait Flow {
+    /// Keeps a task from being claimed: until a moment, or until [`Flow::release_holds`].
+    fn hold(&self, row: Row, until: Option<Moment>) -> Result<()>;
+    /// Ends all holds of a task.
+    fn release_holds(&self, row: Row) -> Result<()>;
+    /// Ends the holds whose time has come; gives how many.
+    fn release_due(&self) -> Result<usize>;
+    /// Pauses a batch for a reason: its chunks that could be claimed are held.
+    fn pause(&self, batch: Row, why: &str) -> Result<()>;
+    /// Lets a paused batch go on; what failed until now is forgiven.
+    fn resume(&self, batch: Row) -> Result<()>;
+
+    /// Keeps that a completion under this generation was accepted.
+    fn accept(&self, chunk: Row, generation: u64) -> Result<()>;
+    /// Opens the items for a step that were done in the one before and are of one of these
+    /// categories (none: all of them), and moves the chunk there; gives how many there are.
+    /// Where there are none, nothing changes.
+    fn advance(&self, chunk: &Chunk, to: usize, only: &[String]) -> Result<u64>;
+    /// Opens the items of the chunk's step again, all or those of some categories; gives how many.
+    fn reopen(&self, chunk: &Chunk, categories: &[String]) -> Result<u64>;
+    /// Sets what a reviewer adds to the instructions of a chunk.
+    fn set_note(&self, chunk: Row, note: &str) -> Result<()>;
+    /// Sets how many chunks of a batch were approved in a row.
+    fn set_approved(&self, batch: Row, approved: u64) -> Result<()>;
+}

@@ -1,0 +1,185 @@
+//! What moves a batch on, in SQL.
+
+use rusqlite::params;
+
+use super::rows;
+use super::tx::Tx;
+use crate::error::Result;
+use crate::model::batch::{Chunk, Earlier};
+use crate::model::moment::Moment;
+use crate::model::status::Outcome;
+use crate::model::task::Row;
+use crate::store::{Course, Flow};
+
+/// A list as SQL takes it; nothing for an empty one.
+fn list(values: &[String]) -> Option<String> {
+    (!values.is_empty()).then(|| serde_json::Value::from(values).to_string())
+}
+
+impl Tx<'_> {
+    /// Takes the outcomes of some items of a chunk back: `condition` names them, over `?1` (the
+    /// chunk), `?2` (a step) and `?3` (categories).
+    fn take_outcomes(&self, chunk: &Chunk, step: usize, only: &[String], condition: &str) -> Result<u64> {
+        let only = list(only);
+        let counts = self.all(
+            &format!("SELECT outcome, ifnull(category, outcome), count(*) FROM item WHERE {condition} GROUP BY 1, 2"),
+            params![chunk.row, step, only],
+            |row| Ok((rows::word::<Outcome>(row, 0)?, row.get::<_, String>(1)?, row.get::<_, i64>(2)?)),
+        )?;
+        let mut taken = 0;
+        for (outcome, name, count) in counts {
+            self.add_counts(chunk, outcome, -count)?;
+            self.add_to_category(chunk.row, &name, -count)?;
+            self.add_to_category(chunk.batch, &name, -count)?;
+            taken += count.unsigned_abs();
+        }
+        self.execute(
+            &format!("UPDATE item SET outcome = NULL, category = NULL, receipt = NULL WHERE {condition}"),
+            params![chunk.row, step, only],
+        )?;
+        Ok(taken)
+    }
+}
+
+impl Course for Tx<'_> {
+    fn is_workable(&self, batch: Row) -> Result<bool> {
+        let found = self.first(
+            "SELECT 1 FROM task WHERE parent = ?1 AND lane IN ('active', 'held', 'in_progress') LIMIT 1",
+            [batch],
+            |_| Ok(()),
+        )?;
+        Ok(found.is_some())
+    }
+
+    fn open_step(&self, batch: Row) -> Result<Option<usize>> {
+        let step = self.first(
+            "SELECT min(c.step) FROM chunk c JOIN task t ON t.n = c.task
+              WHERE c.batch = ?1 AND t.status NOT IN ('done', 'failed', 'cancelled')",
+            [batch],
+            |row| row.get(0),
+        )?;
+        Ok(step.flatten())
+    }
+
+    fn next_hold(&self) -> Result<Option<Moment>> {
+        let next: Option<Option<i64>> = self.first(
+            "SELECT min(held_until) FROM task INDEXED BY task_by_hold WHERE held_until IS NOT NULL",
+            [],
+            |row| row.get(0),
+        )?;
+        Ok(next.flatten().map(Moment::from_millis))
+    }
+
+    fn earlier(&self, chunk: Row, position: u64) -> Result<Vec<Earlier>> {
+        self.all(
+            "SELECT step, outcome, category FROM earlier WHERE chunk = ?1 AND position = ?2 ORDER BY step",
+            params![chunk, position],
+            |row| Ok(Earlier { step: row.get(0)?, outcome: rows::word(row, 1)?, category: row.get(2)? }),
+        )
+    }
+}
+
+impl Flow for Tx<'_> {
+    fn hold(&self, row: Row, until: Option<Moment>) -> Result<()> {
+        let changed = self.next_change()?;
+        self.execute(
+            "UPDATE task SET holds = holds + 1, blockers = blockers + 1, held_until = ifnull(?2, held_until), changed = ?3
+              WHERE n = ?1",
+            params![row, until.map(|until| until.millis()), changed],
+        )?;
+        Ok(())
+    }
+
+    fn release_holds(&self, row: Row) -> Result<()> {
+        let changed = self.next_change()?;
+        self.execute(
+            "UPDATE task SET blockers = blockers - holds, holds = 0, held_until = NULL, changed = ?2
+              WHERE n = ?1 AND holds > 0",
+            params![row, changed],
+        )?;
+        Ok(())
+    }
+
+    fn release_due(&self) -> Result<usize> {
+        let due = self.all(
+            "SELECT n FROM task INDEXED BY task_by_hold WHERE held_until <= ?1",
+            [self.now.millis()],
+            |row| row.get::<_, Row>(0),
+        )?;
+        for row in &due {
+            let changed = self.next_change()?;
+            self.execute(
+                "UPDATE task SET blockers = blockers - 1, holds = holds - 1, held_until = NULL, changed = ?2 WHERE n = ?1",
+                params![row, changed],
+            )?;
+        }
+        Ok(due.len())
+    }
+
+    fn pause(&self, batch: Row, why: &str) -> Result<()> {
+        self.execute("UPDATE batch SET paused = ?2 WHERE task = ?1", params![batch, why])?;
+        // The batch tells that it is paused; its chunks have not changed otherwise.
+        self.execute(
+            "UPDATE task SET holds = holds + 1, blockers = blockers + 1 WHERE parent = ?1 AND status = 'active' AND role = 'chunk'",
+            [batch],
+        )?;
+        Ok(())
+    }
+
+    fn resume(&self, batch: Row) -> Result<()> {
+        self.execute("UPDATE batch SET paused = NULL, forgiven = failed WHERE task = ?1", [batch])?;
+        self.execute(
+            "UPDATE task SET holds = holds - 1, blockers = blockers - 1
+              WHERE parent = ?1 AND status = 'active' AND role = 'chunk' AND holds > 0",
+            [batch],
+        )?;
+        Ok(())
+    }
+
+    fn accept(&self, chunk: Row, generation: u64) -> Result<()> {
+        self.execute("UPDATE chunk SET accepted = ?2 WHERE task = ?1", params![chunk, generation])?;
+        Ok(())
+    }
+
+    fn advance(&self, chunk: &Chunk, to: usize, only: &[String]) -> Result<u64> {
+        const THROUGH: &str = "chunk = ?1 AND step = ?2 AND outcome = 'done'
+             AND (?3 IS NULL OR category IN (SELECT value FROM json_each(?3)))";
+        let kept = self.execute(
+            &format!(
+                "INSERT OR REPLACE INTO earlier (chunk, position, step, outcome, category, receipt)
+                 SELECT chunk, position, step, outcome, category, receipt FROM item WHERE {THROUGH}"
+            ),
+            params![chunk.row, chunk.step, list(only)],
+        )?;
+        if kept == 0 {
+            return Ok(0);
+        }
+        let taken = self.take_outcomes(chunk, chunk.step, only, THROUGH)?;
+        self.execute(
+            "UPDATE item SET step = ?2 WHERE chunk = ?1 AND step = ?3 AND outcome IS NULL",
+            params![chunk.row, to, chunk.step],
+        )?;
+        self.execute("UPDATE chunk SET step = ?2, note = '' WHERE task = ?1", params![chunk.row, to])?;
+        Ok(taken)
+    }
+
+    fn reopen(&self, chunk: &Chunk, categories: &[String]) -> Result<u64> {
+        self.take_outcomes(
+            chunk,
+            chunk.step,
+            categories,
+            "chunk = ?1 AND step = ?2 AND outcome IS NOT NULL
+             AND (?3 IS NULL OR ifnull(category, outcome) IN (SELECT value FROM json_each(?3)))",
+        )
+    }
+
+    fn set_note(&self, chunk: Row, note: &str) -> Result<()> {
+        self.execute("UPDATE chunk SET note = ?2 WHERE task = ?1", params![chunk, note])?;
+        Ok(())
+    }
+
+    fn set_approved(&self, batch: Row, approved: u64) -> Result<()> {
+        self.execute("UPDATE batch SET approved = ?2 WHERE task = ?1", params![batch, approved])?;
+        Ok(())
+    }
+}

@@ -1,0 +1,267 @@
+//! Steps, checkpoints, pauses: what a person decides, and what goes no further without them.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod support;
+
+use serde_json::{Value, json};
+
+use support::server::Server;
+use support::store::Store;
+
+/// Claims a chunk of a batch.
+fn claim(server: &mut Server, batch: &str) -> Value {
+    server.call("claim_task", json!({"batch": batch, "worker": "polecat"})).ok().value
+}
+
+/// Settles every item of a claim with the category that `sort` gives it, and completes the chunk.
+fn work(server: &mut Server, claim: &Value, sort: impl Fn(&str) -> &'static str) -> String {
+    let (id, token) = (&claim["task"]["id"], &claim["claim"]["token"]);
+    for item in claim["items"].as_array().unwrap() {
+        let key = item["key"].as_str().unwrap();
+        let receipt = json!({"id": id, "claim": token, "item": key, "outcome": "done", "category": sort(key),
+                             "body": format!("- {key}: {}", sort(key))});
+        server.call("update_task", receipt).ok();
+    }
+    server.call("complete_task", json!({"id": id, "claim": token})).ok().message().to_owned()
+}
+
+fn by_letter(key: &str) -> &'static str {
+    if key.starts_with('a') { "archive" } else { "keep" }
+}
+
+fn two_steps(checkpoint: &str) -> Value {
+    json!({"title": "Mail", "instructions": "Look at each mail.", "items": ["a1", "a2", "b1", "a3", "b2", "b3"],
+           "max_chunk": 3, "checkpoint": checkpoint,
+           "steps": [{"name": "classify", "instructions": "Say what it is."},
+                     {"name": "execute", "instructions": "Archive it.", "only_categories": ["archive"]}]})
+}
+
+fn make(server: &mut Server, batch: Value) -> String {
+    server.call("create_batch", batch).ok().text("/batch/id")
+}
+
+#[test]
+fn a_later_step_takes_only_the_categories_it_names() {
+    let store = Store::new();
+    let mut server = store.serve();
+    let batch = make(&mut server, two_steps("none"));
+    let first = claim(&mut server, &batch);
+    assert!(first["instructions"].as_str().unwrap().contains("Step 'classify' (1 of 2): Say what it is."));
+    let said = work(&mut server, &first, by_letter);
+    assert!(said.contains("step 'execute' is open for 2 of its items"), "{said}");
+    let again = server
+        .call("complete_task", json!({"id": first["task"]["id"], "claim": first["claim"]["token"]}))
+        .ok();
+    assert_eq!(again["duplicate"], true, "a repeated completion is the first one's: {}", again.value);
+
+    let second = claim(&mut server, &batch);
+    assert_eq!(second["task"]["id"], first["task"]["id"], "the chunk goes on where it was");
+    assert!(second["instructions"].as_str().unwrap().contains("Step 'execute' (2 of 2): Archive it."));
+    let keys: Vec<_> = second["items"].as_array().unwrap().iter().map(|item| item["key"].clone()).collect();
+    assert_eq!(keys, ["a1", "a2"]);
+    assert_eq!(
+        second["items"][0]["earlier_steps"],
+        json!({"classify": {"outcome": "done", "category": "archive"}})
+    );
+    let said = work(&mut server, &second, |_| "archived");
+    assert!(said.contains("it is done"), "{said}");
+    while let claim = server.call("claim_task", json!({"batch": batch, "worker": "polecat"}))
+        && claim.won()
+    {
+        work(&mut server, &claim.value, |key| if key == "a3" { "archive" } else { by_letter(key) });
+    }
+    let after = server.call("get_batch", json!({"id": batch})).ok();
+    assert_eq!(after["batch"]["status"], "done", "{}", after.value);
+    assert_eq!(after["batch"]["categories"], json!({"keep": 3, "archived": 2, "archive": 1}));
+    assert_eq!(after.count("/batch/processed"), 6);
+    server.close();
+    store.docket(["verify"]).success();
+    let steps: i64 = store
+        .sql()
+        .query_row("SELECT count(*) FROM receipt WHERE item IS NOT NULL AND step = 'execute'", [], |row| {
+            row.get(0)
+        })
+        .unwrap();
+    assert_eq!(steps, 3, "receipts say their step");
+}
+
+#[test]
+fn nothing_of_the_next_step_is_claimed_before_a_person_approves() {
+    let store = Store::new();
+    let mut server = store.serve();
+    let batch = make(&mut server, two_steps("chunk"));
+    for _ in 0..2 {
+        let chunk = claim(&mut server, &batch);
+        let said = work(&mut server, &chunk, by_letter);
+        assert!(said.contains("waits for a review"), "{said}");
+    }
+    let refused = server.call("claim_task", json!({"batch": batch}));
+    assert_eq!(refused.answer(), "nothing_to_claim");
+    assert!(refused.message().contains("waits for a person"), "{}", refused.message());
+    let state = server.call("get_batch", json!({"id": batch})).ok();
+    assert_eq!(state["batch"]["status"], "waiting");
+    assert_eq!(state["needs_person"], json!([format!("{batch}.01"), format!("{batch}.02")]));
+
+    let review = server.call("get_batch", json!({"id": batch, "view": "review"})).ok();
+    assert_eq!(review["reviews"][0]["categories"], json!({"archive": 2, "keep": 1}));
+    assert_eq!(review["reviews"][0]["samples"].as_array().unwrap().len(), 3);
+    assert_eq!(review["reviews"][0]["step"], "classify");
+
+    let redo = json!({"id": batch, "chunk": format!("{batch}.01"), "decision": "redo", "reviewer": "Ann",
+                      "categories": ["archive"], "note": "a1 is a newsletter"});
+    let decided = server.call("review_batch", redo).ok();
+    assert!(decided.message().contains("open again for 2 of its items"), "{}", decided.message());
+    let again = claim(&mut server, &batch);
+    assert!(again["instructions"].as_str().unwrap().contains("had it redone: a1 is a newsletter"));
+    assert_eq!(again["items"].as_array().unwrap().len(), 2);
+    work(&mut server, &again, |key| if key == "a1" { "keep" } else { "archive" });
+    let approved = server.call("review_batch", json!({"id": batch, "decision": "approve"})).ok();
+    assert!(approved.message().contains("approve for 2 chunks"), "{}", approved.message());
+    let mut executed = Vec::new();
+    for _ in 0..2 {
+        let chunk = claim(&mut server, &batch);
+        executed.extend(chunk["items"].as_array().unwrap().iter().map(|item| item["key"].clone()));
+        work(&mut server, &chunk, |_| "archived");
+    }
+    assert_eq!(executed, ["a2", "a3"], "only what was approved as archive");
+    let after = server.call("get_batch", json!({"id": batch})).ok();
+    assert_eq!(after["batch"]["status"], "done", "{}", after.value);
+    let body = server.body(&format!("{batch}.01"));
+    assert!(
+        body.contains("2 items to be redone by 'Ann' after step 'classify'. a1 is a newsletter"),
+        "{body}"
+    );
+    assert!(body.contains("Approved by 'docket-tests'"), "who decided: {body}");
+}
+
+#[test]
+fn a_step_is_decided_on_once_all_chunks_are_through_it() {
+    let store = Store::new();
+    let mut server = store.serve();
+    let batch = make(&mut server, two_steps("step"));
+    let chunk = claim(&mut server, &batch);
+    work(&mut server, &chunk, by_letter);
+    let early = server.call("review_batch", json!({"id": batch, "decision": "approve"}));
+    assert_eq!(early.answer(), "not_ready", "{}", early.value);
+    let chunk = claim(&mut server, &batch);
+    work(&mut server, &chunk, by_letter);
+    server.call("review_batch", json!({"id": batch, "decision": "approve"})).ok();
+    let next = claim(&mut server, &batch);
+    assert!(next["instructions"].as_str().unwrap().contains("Step 'execute'"));
+}
+
+#[test]
+fn a_rejected_chunk_goes_no_further_and_ends_the_row_of_approvals() {
+    let store = Store::new();
+    let mut server = store.serve();
+    let items: Vec<String> = (0..5).map(|n| format!("i{n}")).collect();
+    let batch = make(
+        &mut server,
+        json!({"title": "B", "instructions": "x", "items": items, "max_chunk": 1, "checkpoint": "chunk",
+               "auto_approve_after": 1}),
+    );
+    let first = claim(&mut server, &batch);
+    assert!(work(&mut server, &first, |_| "k").contains("waits for a review"));
+    server.call("review_batch", json!({"id": batch, "decision": "approve"})).ok();
+    let second = claim(&mut server, &batch);
+    assert!(work(&mut server, &second, |_| "k").contains("it is done"), "one approval is enough");
+    assert!(server.body(&format!("{batch}.02")).contains("Approved by rule"));
+    let bare = server
+        .call("review_batch", json!({"id": batch, "decision": "reject", "chunk": format!("{batch}.01")}));
+    assert!(bare.message().contains("note"), "{}", bare.message());
+    let redone = server
+        .call(
+            "review_batch",
+            json!({"id": batch, "decision": "redo", "chunk": format!("{batch}.01"), "note": "look again"}),
+        )
+        .ok();
+    assert_eq!(redone.count("/batch/processed"), 1, "{}", redone.value);
+    let chunk = claim(&mut server, &batch);
+    assert!(
+        work(&mut server, &chunk, |_| "k").contains("waits for a review"),
+        "the row of approvals has ended"
+    );
+    let rejected =
+        server.call("review_batch", json!({"id": batch, "decision": "reject", "note": "no good"})).ok();
+    assert!(rejected.message().contains("goes no further"), "{}", rejected.message());
+    let nothing = server.call("review_batch", json!({"id": batch, "decision": "approve"}));
+    assert_eq!(nothing.answer(), "not_ready");
+}
+
+#[test]
+fn a_paused_batch_gives_nothing_out_and_lets_what_is_in_hand_finish() {
+    let store = Store::new();
+    let mut server = store.serve();
+    let batch = make(
+        &mut server,
+        json!({"title": "B", "instructions": "x", "items": ["a", "b", "c"], "max_chunk": 1}),
+    );
+    let in_hand = claim(&mut server, &batch);
+    server.call("control_batch", json!({"id": batch, "action": "pause", "reason": "lunch"})).ok();
+    let refused = server.call("claim_task", json!({"batch": batch}));
+    assert_eq!(
+        (refused.answer(), refused.message().contains("lunch")),
+        ("paused", true),
+        "{}",
+        refused.value
+    );
+    assert_eq!(server.call("claim_task", json!({})).answer(), "nothing_to_claim");
+    assert_eq!(server.call("claim_task", json!({"id": format!("{batch}.02")})).answer(), "paused");
+    assert!(work(&mut server, &in_hand, |_| "k").contains("it is done"));
+    let state = server.call("get_batch", json!({"id": batch})).ok();
+    assert_eq!((state.text("/batch/status"), state.text("/batch/paused")), ("paused".into(), "lunch".into()));
+    server.call("control_batch", json!({"id": batch, "action": "resume"})).ok();
+    for _ in 0..2 {
+        let chunk = claim(&mut server, &batch);
+        work(&mut server, &chunk, |_| "k");
+    }
+    assert_eq!(server.call("get_batch", json!({"id": batch})).ok()["batch"]["status"], "done");
+}
+
+#[test]
+fn too_many_failures_pause_a_batch_and_a_person_lets_it_go_on() {
+    let store = Store::new();
+    let mut server = store.serve();
+    let batch = make(
+        &mut server,
+        json!({"title": "B", "instructions": "x", "items": ["a", "b", "c", "d"], "max_chunk": 1, "max_failures": "25%"}),
+    );
+    let fail = |server: &mut Server| {
+        let chunk = claim(server, &batch);
+        let (id, token) = (&chunk["task"]["id"], &chunk["claim"]["token"]);
+        let item = &chunk["items"][0]["key"];
+        server
+            .call(
+                "update_task",
+                json!({"id": id, "claim": token, "item": item, "outcome": "failed", "body": "- no"}),
+            )
+            .ok();
+        server.call("complete_task", json!({"id": id, "claim": token})).ok();
+        server.call("get_batch", json!({"id": batch})).ok().text("/batch/status")
+    };
+    assert_eq!(fail(&mut server), "running", "one of four is borne");
+    assert_eq!(fail(&mut server), "paused", "two are too many");
+    let body = server.body(&batch);
+    assert!(body.contains("2 of 4 items failed, more than max_failures 25%"), "{body}");
+    server.call("control_batch", json!({"id": batch, "action": "resume", "reason": "known"})).ok();
+    assert_eq!(fail(&mut server), "running", "what failed before is forgiven");
+}
+
+#[test]
+fn a_chunk_that_was_given_back_rests_before_it_is_tried_again() {
+    let store = Store::new();
+    let mut server = store.serve();
+    let batch = make(&mut server, json!({"title": "B", "instructions": "x", "items": ["a"]}));
+    let chunk = claim(&mut server, &batch);
+    let (id, token) = (&chunk["task"]["id"], &chunk["claim"]["token"]);
+    server.call("release_task", json!({"id": id, "claim": token, "reason": "server down"})).ok();
+    let early = server.call("claim_task", json!({"id": id}));
+    assert_eq!(early.answer(), "not_ready", "{}", early.value);
+    assert!(early.message().contains("rests after a failed attempt until"), "{}", early.message());
+    let soon = server.call("claim_task", json!({"batch": batch}));
+    assert!(soon.message().contains("the next comes free at"), "{}", soon.message());
+    support::eventually("the rest to be over", || {
+        server.call("claim_task", json!({"batch": batch})).won().then_some(())
+    });
+}
