@@ -167,12 +167,9 @@ fn a_run_of_bad_items_ends_with_code_2_and_the_reason() {
 fn what_comes_with_a_later_version_is_refused_by_its_name() {
     let store = Store::new();
     let items = json!([{"key": "a"}]);
-    for (field, value) in [
-        ("on_conflict", json!("merge")),
-        ("worker", json!("claude")),
-        ("finish", json!({"title": "Push"})),
-        ("query", json!({"status": "active"})),
-    ] {
+    for (field, value) in
+        [("on_conflict", json!("merge")), ("worker", json!("claude")), ("query", json!({"status": "active"}))]
+    {
         let mut batch = json!({"items": items});
         batch[field] = value;
         check(&store, batch, INVALID, &[field]);

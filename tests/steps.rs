@@ -265,3 +265,65 @@ fn a_chunk_that_was_given_back_rests_before_it_is_tried_again() {
         server.call("claim_task", json!({"batch": batch})).won().then_some(())
     });
 }
+
+#[test]
+fn the_finish_task_becomes_ready_with_the_numbers_once_every_chunk_has_ended() {
+    let store = Store::new();
+    let mut server = store.serve();
+    let made = server
+        .call(
+            "create_batch",
+            json!({"title": "Mail", "instructions": "x", "items": ["a", "b"], "max_chunk": 1, "project": "post",
+                   "finish": {"title": "Test and push once", "body": "Run the tests first."}}),
+        )
+        .ok();
+    let batch = made.text("/batch/id");
+    let finish = server.call("get_batch", json!({"id": batch})).ok().text("/batch/finish");
+    let early = server.call("claim_task", json!({"id": finish}));
+    assert_eq!(early.answer(), "not_ready", "{}", early.value);
+    assert!(early.message().contains("when the batch it finishes has ended"), "{}", early.message());
+
+    let first = claim(&mut server, &batch);
+    work(&mut server, &first, |_| "archive");
+    let second = claim(&mut server, &batch);
+    let (id, token) = (&second["task"]["id"], &second["claim"]["token"]);
+    let failed =
+        json!({"id": id, "claim": token, "item": "b", "outcome": "failed", "body": "- no such folder"});
+    server.call("update_task", failed).ok();
+    server.call("complete_task", json!({"id": id, "claim": token})).ok();
+
+    let claimed = server.call("claim_task", json!({"project": "post", "worker": "supervisor"})).ok();
+    assert_eq!(claimed.text("/task/id"), finish);
+    let body = server.body(&finish);
+    assert!(body.starts_with("Run the tests first."), "{body}");
+    for told in ["2 of 2 items processed, 1 done, 1 failed", "- archive: 1", "- failed: b: - no such folder"]
+    {
+        assert!(body.contains(told), "no {told:?} in {body}");
+    }
+    let token = claimed["claim"]["token"].clone();
+    server.call("release_task", json!({"id": finish, "claim": token, "reason": "retry first"})).ok();
+    server.call("control_batch", json!({"id": batch, "action": "retry"})).ok();
+    assert_eq!(server.call("claim_task", json!({"id": finish})).answer(), "not_ready", "it waits again");
+    let again = claim(&mut server, &batch);
+    work(&mut server, &again, |_| "archive");
+    let ready = server.call("claim_task", json!({"id": finish})).ok();
+    assert!(server.body(&ready.text("/task/id")).contains("2 done, 0 failed"));
+}
+
+#[test]
+fn the_finish_task_of_a_cancelled_batch_tells_how_far_it_came() {
+    let store = Store::new();
+    let mut server = store.serve();
+    let batch = make(
+        &mut server,
+        json!({"title": "B", "instructions": "x", "items": ["a", "b"], "max_chunk": 1, "finish": {"title": "Push"}}),
+    );
+    let first = claim(&mut server, &batch);
+    work(&mut server, &first, |_| "k");
+    server.call("control_batch", json!({"id": batch, "action": "cancel"})).ok();
+    let finish = server.call("claim_task", json!({"worker": "supervisor"})).ok();
+    assert_eq!(finish.text("/task/title"), "Push");
+    let body = server.body(&finish.text("/task/id"));
+    assert!(body.contains("is cancelled: 1 of 2 items processed"), "{body}");
+    assert!(body.contains(&format!("- chunk {batch}.02 (Item 2: 1 of 2) is cancelled")), "{body}");
+}

@@ -42,6 +42,9 @@ pub struct BatchView {
     /// Items a minute since the first claim.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub per_minute: Option<f64>,
+    /// The task for its end.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub finish: Option<String>,
     /// How long the rest takes at that rate.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub seconds_left: Option<u64>,
@@ -135,6 +138,10 @@ pub(super) fn batch_view(tx: &dyn Read, task: &Task, batch: &Batch) -> Result<Ba
         chunks: batch.chunks,
         chunks_ended: batch.ended,
         per_minute,
+        finish: match batch.finish {
+            Some(row) => Some(tx.task_at(row)?.id.to_string()),
+            None => None,
+        },
         seconds_left,
     })
 }

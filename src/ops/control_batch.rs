@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::batch_view::{BatchView, batch_task, batch_view};
 use super::end_claim::save;
+use super::finish::becomes_ready;
 use super::pause::{pause, resume};
 use super::{Docket, Effect, Operation};
 use crate::error::{Code, Error, Result};
@@ -110,6 +111,8 @@ fn cancel(tx: &dyn Write, batch: &Task, reason: &str, author: &str) -> Result<St
     })?;
     let text = format!("Cancelled by '{author}': {reason}. {count} chunks had not ended.");
     tx.append(batch, &NewReceipt { author, text: &text, ..NewReceipt::default() })?;
+    let (batch, stored) = batch_task(tx, &batch.id)?;
+    becomes_ready(tx, &batch, &stored)?;
     Ok(format!("Cancelled {}: {count} chunks had not ended; their receipts stay", batch.id))
 }
 

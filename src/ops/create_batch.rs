@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::finish::Finish;
 use super::once::{RequestKey, answered, once};
 use super::{Docket, Effect, Operation};
 use crate::error::{Error, Result};
@@ -80,6 +81,9 @@ pub struct CreateBatch {
     /// More failed items, or N%, pause it
     #[arg(long)]
     pub max_failures: Option<MaxFailures>,
+    /// A task for when all have ended
+    #[arg(long, help = "its title, or JSON {title, body}")]
+    pub finish: Option<Finish>,
     /// Its project.
     #[schemars(description = "")]
     #[arg(long)]
@@ -191,7 +195,7 @@ impl Operation for CreateBatch {
     const EFFECT: Effect = Effect::Write;
     const LONG: bool = true;
     const FIRST: &'static str = "title";
-    const LATER: &'static [&'static str] = &["query", "resources", "on_conflict", "finish", "worker"];
+    const LATER: &'static [&'static str] = &["query", "resources", "on_conflict", "worker"];
     type Reply = Plan;
 
     fn run(self, docket: &Docket) -> Result<Plan> {
@@ -321,6 +325,10 @@ impl CreateBatch {
         task.is_batch = true;
         task.project = super::create_task::text(&self.project);
         let row = tx.insert_task(&NewTask { task: &task, opening: self.instructions.as_str() })?;
+        let finish = match &self.finish {
+            Some(finish) => Some(finish.store(tx, &task, row)?),
+            None => None,
+        };
         tx.insert_batch(&Batch {
             row,
             instructions: self.instructions.as_str().to_owned(),
@@ -342,7 +350,7 @@ impl CreateBatch {
             max_failures: self.max_failures,
             forgiven: 0,
             paused: None,
-            finish: None,
+            finish,
         })?;
         let width = number_width(pieces.len() as u64);
         let mut rows = Vec::with_capacity(pieces.len());

@@ -1,5 +1,6 @@
 //! Storing a task's new state, and all that follows from it: dependents, its batch, the batch's own end.
 
+use super::finish;
 use crate::error::Result;
 use crate::model::batch::{Batch, rest_after};
 use crate::model::limits::MOST_IDS;
@@ -68,6 +69,9 @@ fn count_in_batch(tx: &dyn Write, before: Status, chunk: &Task) -> Result<()> {
                     ..NewReceipt::default()
                 },
             )?;
+            finish::becomes_ready(tx, &after, &batch)?;
+        } else {
+            finish::waits_again(tx, &batch)?;
         }
     }
     Ok(())

@@ -5,9 +5,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::batch_view::{BatchView, ChunkView, batch_status, batch_task, batch_view, chunk_view};
+use super::failures::{FailureView, failures};
 use super::review_view::{ReviewView, reviews};
 use super::{Docket, Effect, Operation};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::model::id::TaskId;
 use crate::model::limits::{Number, PAGE};
 use crate::model::status::Status;
@@ -54,18 +55,6 @@ impl GetBatch {
     pub fn progress_of(id: TaskId) -> Self {
         GetBatch { id: Some(id), since: None, view: View::Progress, chunks_after: None }
     }
-}
-
-/// Something that failed.
-#[derive(Debug, Serialize, JsonSchema)]
-pub struct FailureView {
-    /// The chunk.
-    pub chunk: String,
-    /// The item; none where the chunk itself failed.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub item: Option<String>,
-    /// Why.
-    pub reason: String,
 }
 
 /// The reply.
@@ -145,7 +134,7 @@ impl Operation for GetBatch {
                 reply.reviews = Some(reviews);
                 reply.next_chunks_after = next;
             } else if self.view == View::Failures {
-                let failures = failures(tx, &task)?;
+                let failures = failures(tx, &task, 100)?;
                 reply.message = format!("{} of {} items failed", batch.counts.failed, batch.counts.total);
                 reply.failures = Some(failures);
                 reply.chunks = Some(Vec::new());
@@ -210,29 +199,4 @@ fn needs_person(tx: &dyn Read, batch: &Task) -> Result<Vec<String>> {
         waiting.extend(tx.list(&filter, None, 20)?.into_iter().map(|task| task.id.to_string()));
     }
     Ok(waiting)
-}
-
-fn failures(tx: &dyn Read, batch: &Task) -> Result<Vec<FailureView>> {
-    let mut failures = Vec::new();
-    let filter = Filter { parent: Some(batch.row), status: Some(Status::Failed), ..Filter::default() };
-    for chunk in tx.list(&filter, None, 20)? {
-        let last = tx.receipt(chunk.row, chunk.receipts)?.map(|receipt| receipt.text).unwrap_or_default();
-        failures.push(FailureView { chunk: chunk.id.to_string(), item: None, reason: cut(last) });
-    }
-    for (chunk, item) in tx.failed_items(batch.row, 100)? {
-        let number = item.settled.as_ref().map_or(0, |settled| settled.receipt);
-        let text = tx.receipt(item.chunk, number)?.map(|receipt| receipt.text).ok_or_else(|| {
-            Error::not_found(format!("receipt {number} of chunk {chunk} is missing; docket verify says more"))
-        })?;
-        failures.push(FailureView { chunk: chunk.to_string(), item: Some(item.key), reason: cut(text) });
-    }
-    Ok(failures)
-}
-
-pub(super) fn cut(mut text: String) -> String {
-    if let Some((end, _)) = text.char_indices().nth(300) {
-        text.truncate(end);
-        text.push('…');
-    }
-    text
 }

@@ -14,6 +14,8 @@ mod create_batch;
 mod create_task;
 mod docket;
 mod end_claim;
+mod failures;
+mod finish;
 mod get_batch;
 mod get_task;
 pub mod intermediate;

@@ -91,7 +91,7 @@ fn review(tx: &dyn Read, batch_task: &Task, batch: &Batch, chunk: &Chunk, task: 
     for (category, of_category) in drawn {
         for (_, item, number) in of_category {
             let text = tx.receipt(chunk.row, number)?.map(|receipt| receipt.text).unwrap_or_default();
-            samples.push(Sample { item, category: category.clone(), receipt: super::get_batch::cut(text) });
+            samples.push(Sample { item, category: category.clone(), receipt: super::failures::cut(text) });
         }
     }
     Ok(ReviewView {

@@ -187,6 +187,7 @@ fn create(request: &Run) -> CreateBatch {
         checkpoint: Checkpoint::None,
         auto_approve_after: None,
         max_failures: None,
+        finish: None,
         dry_run: false,
         command: Some(request.command.clone()),
     }

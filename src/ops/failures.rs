@@ -1,0 +1,48 @@
+//! What failed in a batch, with reasons.
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use crate::error::{Error, Result};
+use crate::model::status::Status;
+use crate::model::task::Task;
+use crate::store::{Filter, Read};
+
+/// Something that failed.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct FailureView {
+    /// The chunk.
+    pub chunk: String,
+    /// The item; none where the chunk itself failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub item: Option<String>,
+    /// Why.
+    pub reason: String,
+}
+
+/// What failed in a batch: chunks first, then items, at most so many of each.
+pub(super) fn failures(tx: &dyn Read, batch: &Task, most: usize) -> Result<Vec<FailureView>> {
+    let mut failures = Vec::new();
+    let filter = Filter { parent: Some(batch.row), status: Some(Status::Failed), ..Filter::default() };
+    for chunk in tx.list(&filter, None, most)? {
+        let last = tx.receipt(chunk.row, chunk.receipts)?.map(|receipt| receipt.text).unwrap_or_default();
+        failures.push(FailureView { chunk: chunk.id.to_string(), item: None, reason: cut(last) });
+    }
+    for (chunk, item) in tx.failed_items(batch.row, most)? {
+        let number = item.settled.as_ref().map_or(0, |settled| settled.receipt);
+        let text = tx.receipt(item.chunk, number)?.map(|receipt| receipt.text).ok_or_else(|| {
+            Error::not_found(format!("receipt {number} of chunk {chunk} is missing; docket verify says more"))
+        })?;
+        failures.push(FailureView { chunk: chunk.to_string(), item: Some(item.key), reason: cut(text) });
+    }
+    Ok(failures)
+}
+
+/// The first 300 characters.
+pub(super) fn cut(mut text: String) -> String {
+    if let Some((end, _)) = text.char_indices().nth(300) {
+        text.truncate(end);
+        text.push('…');
+    }
+    text
+}

@@ -1,0 +1,129 @@
+//! The finish task of a batch: ready once every chunk has ended, with the numbers in its body.
+
+use std::borrow::Cow;
+use std::fmt::Write as _;
+use std::str::FromStr;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Serialize};
+
+use super::failures::failures;
+use crate::error::Result;
+use crate::model::batch::Batch;
+use crate::model::limits::PAGE;
+use crate::model::status::Status;
+use crate::model::task::{Row, Task};
+use crate::model::text::{Line, Long};
+use crate::store::{NewReceipt, NewTask, Write};
+
+/// How many chunks and failures a report names.
+const NAMED: usize = 20;
+
+/// What is to be done at the end.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Finish {
+    /// The task's title.
+    pub title: Line,
+    /// The task's body.
+    #[serde(default)]
+    pub body: Long,
+}
+
+impl FromStr for Finish {
+    type Err = String;
+
+    /// Reads a title, or the text of a JSON object.
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text.trim_start().starts_with('{') {
+            return serde_json::from_str(text).map_err(|error| format!("not {{title, body?}}: {error}"));
+        }
+        Ok(Finish { title: text.parse()?, body: Long::default() })
+    }
+}
+
+impl JsonSchema for Finish {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "Finish".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "object",
+            "properties": {"title": {"type": "string"}, "body": {"type": "string"}},
+            "required": ["title"]
+        })
+    }
+}
+
+impl Finish {
+    /// Makes the task, held until the batch has ended.
+    pub(super) fn store(&self, tx: &dyn Write, batch: &Task, row: Row) -> Result<Row> {
+        let task = Task { project: batch.project.clone(), ..Task::blank(tx.now(), self.title.as_str()) };
+        let finish = tx.insert_task(&NewTask { task: &task, opening: self.body.as_str() })?;
+        tx.set_dependencies(finish, &[row], true)?;
+        tx.hold(finish, None)?;
+        Ok(finish)
+    }
+}
+
+/// The batch has ended: its finish task can be claimed, the numbers in its body.
+pub(super) fn becomes_ready(tx: &dyn Write, task: &Task, batch: &Batch) -> Result<()> {
+    let Some(row) = batch.finish else { return Ok(()) };
+    let finish = tx.task_at(row)?;
+    let text = report(tx, task, batch)?;
+    tx.append(&finish, &NewReceipt { author: "docket", text: &text, ..NewReceipt::default() })?;
+    tx.release_holds(row)
+}
+
+/// The batch goes on after all: its finish task waits again, unless somebody has it already.
+pub(super) fn waits_again(tx: &dyn Write, batch: &Batch) -> Result<()> {
+    let Some(row) = batch.finish else { return Ok(()) };
+    let finish = tx.task_at(row)?;
+    if finish.status == Status::Active && finish.holds == 0 {
+        tx.hold(row, None)?;
+        let text = "The batch was opened again; this waits until it has ended.";
+        tx.append(&finish, &NewReceipt { author: "docket", text, ..NewReceipt::default() })?;
+    }
+    Ok(())
+}
+
+/// What became of a batch, in a few lines.
+fn report(tx: &dyn Write, task: &Task, batch: &Batch) -> Result<String> {
+    let counts = batch.counts;
+    let mut text = format!(
+        "Batch {} ({}) is {}: {} of {} items processed, {} done, {} failed, {} skipped; {} of {} chunks unsuccessful.\n",
+        task.id,
+        task.title,
+        task.status,
+        counts.processed(),
+        counts.total,
+        counts.done,
+        counts.failed,
+        counts.skipped,
+        batch.unsuccessful,
+        batch.chunks
+    );
+    // Writing to a String cannot fail.
+    for (name, count) in tx.categories(task.row)?.into_iter().take(NAMED) {
+        let _ = write!(text, "\n- {name}: {count}");
+    }
+    let mut unsuccessful = tx.chunks(task.row, 0, PAGE)?;
+    unsuccessful.retain(|(_, chunk)| chunk.status != Status::Done);
+    for (_, chunk) in unsuccessful.iter().take(NAMED) {
+        let _ = write!(text, "\n- chunk {} ({}) is {}", chunk.id, chunk.title, chunk.status);
+    }
+    let failed = failures(tx, task, NAMED)?;
+    for failure in &failed {
+        let _ = write!(text, "\n- failed: {}", failure.item.as_deref().unwrap_or(&failure.chunk));
+        let _ = write!(text, ": {}", failure.reason.lines().next().unwrap_or_default());
+    }
+    if counts.failed > failed.len() as u64 {
+        let _ = write!(text, "\n- get_batch(id=\"{}\", view=\"failures\") shows them all", task.id);
+    }
+    Ok(text)
+}
