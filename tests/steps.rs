@@ -327,3 +327,43 @@ fn the_finish_task_of_a_cancelled_batch_tells_how_far_it_came() {
     assert!(body.contains("is cancelled: 1 of 2 items processed"), "{body}");
     assert!(body.contains(&format!("- chunk {batch}.02 (Item 2: 1 of 2) is cancelled")), "{body}");
 }
+
+#[test]
+fn an_agent_that_knows_nothing_is_told_where_things_stand_and_what_to_call() {
+    let store = Store::new();
+    let mut server = store.serve();
+    let empty = server.call("get_batch", json!({})).ok();
+    assert!(empty.text("/next").starts_with("nothing is open"), "{}", empty.value);
+    let title = "A long title, as people write them when nobody stops them in time";
+    let create = |server: &mut Server, project: &str, checkpoint: &str| {
+        make(
+            server,
+            json!({"title": title, "instructions": "x", "items": ["a", "b"], "max_chunk": 1, "project": project,
+                   "checkpoint": checkpoint}),
+        )
+    };
+    let running = create(&mut server, "post", "none");
+    let asking = create(&mut server, "post", "chunk");
+    let others: Vec<String> = (0..6).map(|_| create(&mut server, "elsewhere", "none")).collect();
+    for _ in 0..2 {
+        let chunk = claim(&mut server, &asking);
+        work(&mut server, &chunk, |_| "k");
+    }
+    let told = server.call("get_batch", json!({"project": "post"})).ok();
+    let size = serde_json::to_string(&told.value).unwrap().len();
+    assert!(size < 1_000, "{size} bytes: {}", told.value);
+    let ids: Vec<_> = told["batches"].as_array().unwrap().iter().map(|batch| batch["id"].clone()).collect();
+    assert_eq!(ids, [asking.as_str(), running.as_str()]);
+    assert_eq!(told["batches"][0]["status"], "waiting");
+    assert_eq!(told["needs_person"], json!([format!("{asking}.01"), format!("{asking}.02")]));
+    assert!(
+        told.text("/next").contains("view=\"review\""),
+        "what waits for a person comes first: {}",
+        told.value
+    );
+    server.call("control_batch", json!({"id": others[5], "action": "pause"})).ok();
+    let all = server.call("get_batch", json!({})).ok();
+    let size = serde_json::to_string(&all.value).unwrap().len();
+    assert!(size < 1_000, "{size} bytes: {}", all.value);
+    assert!(all.text("/next").contains("resume"), "{}", all.value);
+}

@@ -4,9 +4,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::batch_view::{BatchView, ChunkView, batch_status, batch_task, batch_view, chunk_view};
+use super::batch_view::{ChunkView, batch_status, batch_task, batch_view, chunk_view};
 use super::failures::{FailureView, failures};
 use super::review_view::{ReviewView, reviews};
+use super::standing::{OpenBatch, Standing, standing};
 use super::{Docket, Effect, Operation};
 use crate::error::Result;
 use crate::model::id::TaskId;
@@ -32,9 +33,13 @@ words!(
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema, clap::Args)]
 #[serde(deny_unknown_fields)]
 pub struct GetBatch {
-    /// None: the running ones
+    /// None: where the project stands
     #[arg(long)]
     id: Option<TaskId>,
+    /// Without id: only this project.
+    #[schemars(description = "")]
+    #[arg(long)]
+    project: Option<Line>,
     /// `since` of the last reply: only what changed
     #[arg(long)]
     since: Option<Line>,
@@ -53,7 +58,7 @@ fn progress() -> View {
 impl GetBatch {
     /// The progress of a batch.
     pub fn progress_of(id: TaskId) -> Self {
-        GetBatch { id: Some(id), since: None, view: View::Progress, chunks_after: None }
+        GetBatch { id: Some(id), project: None, since: None, view: View::Progress, chunks_after: None }
     }
 }
 
@@ -79,9 +84,15 @@ pub struct GetBatchReply {
     /// What waits for a decision.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reviews: Option<Vec<ReviewView>>,
-    /// The running batches, where none was named.
+    /// The open batches, where none was named.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub batches: Option<Vec<BatchView>>,
+    pub batches: Option<Vec<OpenBatch>>,
+    /// Chunks whose holder has written nothing for ten minutes, where no batch was named.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stalled: Option<Vec<String>>,
+    /// What to call next, where no batch was named.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
     /// Chunks that wait for a person.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub needs_person: Option<Vec<String>>,
@@ -112,17 +123,20 @@ impl Operation for GetBatch {
                 reviews: None,
                 batches: None,
                 needs_person: None,
+                stalled: None,
+                next: None,
                 since: sequence.to_string(),
             };
             let Some(id) = &self.id else {
-                let mut batches = Vec::new();
-                for task in tx.open_batches(None, 5)? {
-                    if let Some(batch) = tx.batch(task.row)? {
-                        batches.push(batch_view(tx, &task, &batch)?);
-                    }
-                }
-                reply.message = format!("{} batches are running", batches.len());
-                reply.batches = Some(batches);
+                let project = self.project.as_ref().and_then(Line::non_empty);
+                let Standing { batches, needs_person, stalled, next } = standing(tx, project)?;
+                reply.message = match batches.len() {
+                    0 => "No batch is open".to_owned(),
+                    1 => "1 batch is open".to_owned(),
+                    more => format!("{more} batches are open"),
+                };
+                (reply.batches, reply.next) = (Some(batches), Some(next));
+                (reply.needs_person, reply.stalled) = (Some(needs_person), Some(stalled));
                 return Ok(reply);
             };
             let (task, batch) = batch_task(tx, id)?;
@@ -192,7 +206,7 @@ impl Operation for GetBatch {
 }
 
 /// The first chunks that failed or are blocked: nobody but a person moves them on.
-fn needs_person(tx: &dyn Read, batch: &Task) -> Result<Vec<String>> {
+pub(super) fn needs_person(tx: &dyn Read, batch: &Task) -> Result<Vec<String>> {
     let mut waiting = Vec::new();
     for status in [Status::Review, Status::Failed, Status::Blocked] {
         let filter = Filter { parent: Some(batch.row), status: Some(status), ..Filter::default() };

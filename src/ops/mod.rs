@@ -28,6 +28,7 @@ mod review_batch;
 mod review_view;
 mod schema;
 mod search_tasks;
+mod standing;
 mod take_back;
 mod update_task;
 mod view;

@@ -1,0 +1,112 @@
+//! Where a project stands, for somebody who knows nothing: its open batches, what waits for a
+//! person, what has gone quiet, and the one next call.
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::batch_view::batch_status;
+use super::get_batch::needs_person;
+use crate::error::Result;
+use crate::model::batch::BatchStatus;
+use crate::model::field::visible;
+use crate::model::status::Status;
+use crate::store::{Filter, Read};
+
+/// How many batches are shown; with everything else, the reply stays under a kilobyte.
+const BATCHES: usize = 4;
+/// How many chunks of one sort are named.
+const NAMED: usize = 4;
+/// How long a holder may write nothing before its chunk counts as stalled, in seconds.
+const QUIET_SECONDS: i64 = 600;
+
+/// A batch in a line.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct OpenBatch {
+    /// Its id.
+    pub id: String,
+    /// The beginning of its title.
+    pub title: String,
+    /// running, paused or waiting.
+    pub status: String,
+    /// Items with an outcome.
+    pub processed: u64,
+    /// Items in all.
+    pub total: u64,
+}
+
+/// Where a project stands.
+#[derive(Debug, Default)]
+pub(super) struct Standing {
+    /// The newest open batches.
+    pub(super) batches: Vec<OpenBatch>,
+    /// Chunks that wait for a person.
+    pub(super) needs_person: Vec<String>,
+    /// Chunks whose holder has gone quiet.
+    pub(super) stalled: Vec<String>,
+    /// What to call next.
+    pub(super) next: String,
+}
+
+/// Looks at a project, or at all.
+pub(super) fn standing(tx: &dyn Read, project: Option<&str>) -> Result<Standing> {
+    let mut standing = Standing::default();
+    // The most urgent call there is; a later batch's stands only where no earlier one is as urgent.
+    let mut next: Option<(u8, String)> = None;
+    let mut urge = |urgency: u8, call: String| {
+        if next.as_ref().is_none_or(|(known, _)| urgency > *known) {
+            next = Some((urgency, call));
+        }
+    };
+    for task in tx.open_batches(project, BATCHES)? {
+        let Some(batch) = tx.batch(task.row)? else { continue };
+        let status = batch_status(tx, &task, &batch)?;
+        let waiting = needs_person(tx, &task)?;
+        let id = &task.id;
+        let in_review = Filter { parent: Some(task.row), status: Some(Status::Review), ..Filter::default() };
+        if !tx.list(&in_review, None, 1)?.is_empty() {
+            urge(
+                5,
+                format!(
+                    "get_batch(id=\"{id}\", view=\"review\"), ask the person, then review_batch(id=\"{id}\", decision=...)"
+                ),
+            );
+        } else if status == BatchStatus::Paused {
+            urge(4, format!("ask the person, then control_batch(id=\"{id}\", action=\"resume\")"));
+        } else if !waiting.is_empty() {
+            urge(
+                3,
+                format!(
+                    "get_batch(id=\"{id}\", view=\"failures\"), then control_batch(id=\"{id}\", action=\"retry\")"
+                ),
+            );
+        }
+        let held = Filter { parent: Some(task.row), status: Some(Status::InProgress), ..Filter::default() };
+        let quiet = tx.now().saturating_add_secs(-QUIET_SECONDS);
+        let stalled: Vec<String> = tx
+            .list(&held, None, 64)?
+            .into_iter()
+            .filter(|chunk| chunk.updated <= quiet)
+            .map(|chunk| chunk.id.to_string())
+            .collect();
+        if !stalled.is_empty() {
+            urge(2, "reset_stalled_tasks(dry_run=true)".to_owned());
+        }
+        urge(1, format!("get_batch(id=\"{id}\") now and then; start workers if none are at work"));
+        standing.needs_person.extend(waiting);
+        standing.stalled.extend(stalled);
+        standing.batches.push(OpenBatch {
+            id: id.to_string(),
+            title: visible(&task.title, 40),
+            status: status.to_string(),
+            processed: batch.counts.processed(),
+            total: batch.counts.total,
+        });
+    }
+    standing.needs_person.truncate(NAMED);
+    standing.stalled.truncate(NAMED);
+    standing.next = next
+        .map_or("nothing is open: list_tasks(status=\"active\"), or create_batch".to_owned(), |(_, call)| {
+            call
+        });
+    Ok(standing)
+}
