@@ -367,3 +367,45 @@ fn an_agent_that_knows_nothing_is_told_where_things_stand_and_what_to_call() {
     assert!(size < 1_000, "{size} bytes: {}", all.value);
     assert!(all.text("/next").contains("resume"), "{}", all.value);
 }
+
+#[test]
+fn failed_items_are_retried_alone_by_chunk_key_or_category() {
+    let store = Store::new();
+    let mut server = store.serve();
+    let batch = make(
+        &mut server,
+        json!({"title": "B", "instructions": "x", "items": ["a", "b", "c", "d"], "max_chunk": 2}),
+    );
+    for _ in 0..2 {
+        let chunk = claim(&mut server, &batch);
+        let (id, token) = (&chunk["task"]["id"], &chunk["claim"]["token"]);
+        for (item, category) in chunk["items"].as_array().unwrap().iter().zip(["timeout", "gone"]) {
+            let receipt = json!({"id": id, "claim": token, "item": item["key"], "outcome": "failed",
+                                 "category": category, "body": "- no"});
+            server.call("update_task", receipt).ok();
+        }
+        server.call("complete_task", json!({"id": id, "claim": token})).ok();
+    }
+    let mut retry = |chosen: Value| {
+        let mut arguments = json!({"id": batch, "action": "retry"});
+        arguments.as_object_mut().unwrap().extend(chosen.as_object().unwrap().clone());
+        server.call("control_batch", arguments)
+    };
+    assert!(retry(json!({"items": ["nowhere"]})).ok().message().starts_with("Nothing failed"));
+    let by_key = retry(json!({"items": ["b"]})).ok();
+    assert!(by_key.message().contains("1 chunks with 1 failed items"), "{}", by_key.message());
+    let by_both = retry(json!({"chunks": [format!("{batch}.02")], "categories": ["timeout"]})).ok();
+    assert!(by_both.message().contains("1 chunks with 1 failed items"), "{}", by_both.message());
+    let stranger = retry(json!({"chunks": [batch.clone()]}));
+    assert!(stranger.message().contains("is no chunk of batch"), "{}", stranger.message());
+    let mut open = Vec::new();
+    for _ in 0..2 {
+        let chunk = claim(&mut server, &batch);
+        open.extend(chunk["items"].as_array().unwrap().iter().map(|item| item["key"].clone()));
+        work(&mut server, &chunk, |_| "k");
+    }
+    assert_eq!(open, ["b", "c"], "the others stay failed");
+    let after = server.call("get_batch", json!({"id": batch})).ok();
+    assert_eq!(after["batch"]["outcomes"], json!({"done": 2, "failed": 2}));
+    assert_eq!(after["batch"]["categories"], json!({"k": 2, "gone": 1, "timeout": 1}));
+}

@@ -13,8 +13,8 @@ use crate::model::id::TaskId;
 use crate::model::limits::PAGE;
 use crate::model::status::Status;
 use crate::model::task::Task;
-use crate::model::text::Body;
-use crate::store::{NewReceipt, Write};
+use crate::model::text::{Body, Line};
+use crate::store::{Chosen, NewReceipt, Write};
 
 words!(
     /// What is done to a batch.
@@ -41,6 +41,31 @@ pub struct ControlBatch {
     action: Action,
     #[arg(long)]
     reason: Option<Body>,
+    /// Retry only these; likewise items and categories
+    #[serde(default)]
+    #[arg(long, value_delimiter = ',')]
+    chunks: Vec<TaskId>,
+    #[serde(default)]
+    #[arg(long, value_delimiter = ',')]
+    items: Vec<Line>,
+    #[serde(default)]
+    #[arg(long, value_delimiter = ',')]
+    categories: Vec<Line>,
+}
+
+impl ControlBatch {
+    /// Which items a retry means.
+    fn chosen(&self) -> Result<Chosen> {
+        let words = |lines: &[Line]| lines.iter().map(|line| line.as_str().to_owned()).collect();
+        let chosen = Chosen { categories: words(&self.categories), keys: words(&self.items) };
+        if self.action != Action::Retry && !(chosen.is_all() && self.chunks.is_empty()) {
+            return Err(Error::invalid(format!(
+                "chunks, items, categories: they go with retry; {} is for the whole batch",
+                self.action
+            )));
+        }
+        Ok(chosen)
+    }
 }
 
 /// The reply.
@@ -65,11 +90,12 @@ impl Operation for ControlBatch {
         docket.write(move |tx| {
             let (task, batch) = batch_task(tx, &self.id)?;
             let reason = self.reason.as_ref().and_then(Body::non_empty).unwrap_or("no reason given");
+            let chosen = self.chosen()?;
             let message = match self.action {
                 Action::Pause => pause(tx, &task, &batch, reason, &author)?,
                 Action::Resume => resume(tx, &task, &batch, reason, &author)?,
                 Action::Cancel => cancel(tx, &task, reason, &author)?,
-                Action::Retry => retry(tx, &task, reason, &author)?,
+                Action::Retry => retry(tx, &task, reason, &author, &self.chunks, &chosen)?,
             };
             let (task, batch) = batch_task(tx, &self.id)?;
             let batch = batch_view(tx, &task, &batch)?;
@@ -116,21 +142,41 @@ fn cancel(tx: &dyn Write, batch: &Task, reason: &str, author: &str) -> Result<St
     Ok(format!("Cancelled {}: {count} chunks had not ended; their receipts stay", batch.id))
 }
 
-fn retry(tx: &dyn Write, batch: &Task, reason: &str, author: &str) -> Result<String> {
+fn retry(
+    tx: &dyn Write,
+    batch: &Task,
+    reason: &str,
+    author: &str,
+    only: &[TaskId],
+    chosen: &Chosen,
+) -> Result<String> {
     if batch.status == Status::Cancelled {
         return Err(Error::new(
             Code::Cancelled,
             format!("Batch {} was cancelled; make a new one of what is left", batch.id),
         ));
     }
+    for id in only {
+        let task = tx.task(id)?;
+        if task.parent_row != Some(batch.row) {
+            let message = format!("chunks: {id} is no chunk of batch {}; get_batch lists them", batch.id);
+            return Err(Error::invalid(message));
+        }
+    }
     let (mut chunks, mut items) = (0, 0);
     each_chunk(tx, batch, |chunk, task| {
+        if !only.is_empty() && !only.contains(&task.id) {
+            return Ok(());
+        }
         let ended = matches!(task.status, Status::Failed | Status::Blocked);
         let open = chunk.counts.processed() < chunk.counts.total;
         if !ended && (task.status != Status::Done || (chunk.counts.failed == 0 && !open)) {
             return Ok(());
         }
-        let opened = tx.reopen_failed(&chunk)?;
+        let opened = tx.reopen_failed(&chunk, chosen)?;
+        if opened == 0 && !chosen.is_all() {
+            return Ok(());
+        }
         tx.set_attempts(&chunk, 0)?;
         save(tx, &task, &Task { status: Status::Active, assignee: None, ..task.clone() })?;
         let text = format!("Opened again by '{author}' with {opened} failed items: {reason}.");

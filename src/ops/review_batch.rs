@@ -15,7 +15,7 @@ use crate::model::status::Status;
 use crate::model::step::{Checkpoint, Decision};
 use crate::model::task::Task;
 use crate::model::text::{Body, Line};
-use crate::store::{NewReceipt, Write};
+use crate::store::{Chosen, NewReceipt, Write};
 
 /// The request.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema, clap::Args)]
@@ -171,7 +171,7 @@ impl ReviewBatch {
             }
             Decision::Redo => {
                 let only: Vec<String> = self.categories.iter().map(|name| name.as_str().to_owned()).collect();
-                let opened = tx.reopen(chunk, &only)?;
+                let opened = tx.reopen(chunk, &Chosen { categories: only.clone(), keys: Vec::new() })?;
                 if opened == 0 {
                     return Err(Error::not_found(format!(
                         "Chunk {} has no item of {} to be redone; get_batch(view=\"review\") shows its categories",

@@ -5,6 +5,22 @@ use crate::model::batch::{Chunk, Earlier};
 use crate::model::moment::Moment;
 use crate::model::task::Row;
 
+/// Which items of a chunk are meant; an empty list chooses all.
+#[derive(Debug, Clone, Default)]
+pub struct Chosen {
+    /// Of these categories (an item without one is of its outcome).
+    pub categories: Vec<String>,
+    /// With these keys.
+    pub keys: Vec<String>,
+}
+
+impl Chosen {
+    /// Whether it leaves anything out.
+    pub fn is_all(&self) -> bool {
+        self.categories.is_empty() && self.keys.is_empty()
+    }
+}
+
 /// Where a batch stands.
 pub trait Course {
     /// Whether a chunk of a batch can be claimed, now or once a hold ends, or is being worked on.
@@ -36,8 +52,11 @@ pub trait Flow {
     /// categories (none: all of them), and moves the chunk there; gives how many there are.
     /// Where there are none, nothing changes.
     fn advance(&self, chunk: &Chunk, to: usize, only: &[String]) -> Result<u64>;
-    /// Opens the items of the chunk's step again, all or those of some categories; gives how many.
-    fn reopen(&self, chunk: &Chunk, categories: &[String]) -> Result<u64>;
+    /// Opens chosen items of the chunk's step again; gives how many.
+    fn reopen(&self, chunk: &Chunk, chosen: &Chosen) -> Result<u64>;
+    /// Opens chosen items of a chunk that failed, in whatever step, and takes the chunk back to the
+    /// first such step; gives how many.
+    fn reopen_failed(&self, chunk: &Chunk, chosen: &Chosen) -> Result<u64>;
     /// Sets what a reviewer adds to the instructions of a chunk.
     fn set_note(&self, chunk: Row, note: &str) -> Result<()>;
     /// Sets how many chunks of a batch were approved in a row.

@@ -6,7 +6,7 @@
 mod flow;
 pub mod sqlite;
 
-pub use flow::{Course, Flow};
+pub use flow::{Chosen, Course, Flow};
 
 use crate::error::Result;
 use crate::items::Item;
@@ -183,8 +183,6 @@ pub trait Write: Read + Flow {
         category: Option<&str>,
         receipt: u64,
     ) -> Result<()>;
-    /// Takes the outcome of a chunk's failed items back; gives how many there were.
-    fn reopen_failed(&self, chunk: &Chunk) -> Result<u64>;
     /// Sets how often a chunk was claimed, and when its batch was first worked on.
     fn set_attempts(&self, chunk: &Chunk, attempts: i64) -> Result<()>;
     /// Adds to a batch's ended and unsuccessful chunks.

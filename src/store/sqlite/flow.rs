@@ -9,7 +9,7 @@ use crate::model::batch::{Chunk, Earlier};
 use crate::model::moment::Moment;
 use crate::model::status::Outcome;
 use crate::model::task::Row;
-use crate::store::{Course, Flow};
+use crate::store::{Chosen, Course, Flow};
 
 /// A list as SQL takes it; nothing for an empty one.
 fn list(values: &[String]) -> Option<String> {
@@ -17,13 +17,18 @@ fn list(values: &[String]) -> Option<String> {
 }
 
 impl Tx<'_> {
-    /// Takes the outcomes of some items of a chunk back: `condition` names them, over `?1` (the
-    /// chunk), `?2` (a step) and `?3` (categories).
-    fn take_outcomes(&self, chunk: &Chunk, step: usize, only: &[String], condition: &str) -> Result<u64> {
-        let only = list(only);
+    /// Takes the outcomes of chosen items of a chunk back: `condition` says which may be chosen,
+    /// over `?1` (the chunk) and `?2` (its step).
+    fn take_outcomes(&self, chunk: &Chunk, chosen: &Chosen, condition: &str) -> Result<u64> {
+        let condition = format!(
+            "chunk = ?1 AND ?2 IS NOT NULL AND {condition}
+               AND (?3 IS NULL OR ifnull(category, outcome) IN (SELECT value FROM json_each(?3)))
+               AND (?4 IS NULL OR key IN (SELECT value FROM json_each(?4)))"
+        );
+        let (categories, keys) = (list(&chosen.categories), list(&chosen.keys));
         let counts = self.all(
             &format!("SELECT outcome, ifnull(category, outcome), count(*) FROM item WHERE {condition} GROUP BY 1, 2"),
-            params![chunk.row, step, only],
+            params![chunk.row, chunk.step, categories, keys],
             |row| Ok((rows::word::<Outcome>(row, 0)?, row.get::<_, String>(1)?, row.get::<_, i64>(2)?)),
         )?;
         let mut taken = 0;
@@ -35,7 +40,7 @@ impl Tx<'_> {
         }
         self.execute(
             &format!("UPDATE item SET outcome = NULL, category = NULL, receipt = NULL WHERE {condition}"),
-            params![chunk.row, step, only],
+            params![chunk.row, chunk.step, categories, keys],
         )?;
         Ok(taken)
     }
@@ -143,7 +148,7 @@ impl Flow for Tx<'_> {
 
     fn advance(&self, chunk: &Chunk, to: usize, only: &[String]) -> Result<u64> {
         const THROUGH: &str = "chunk = ?1 AND step = ?2 AND outcome = 'done'
-             AND (?3 IS NULL OR category IN (SELECT value FROM json_each(?3)))";
+             AND (?3 IS NULL OR ifnull(category, outcome) IN (SELECT value FROM json_each(?3)))";
         let kept = self.execute(
             &format!(
                 "INSERT OR REPLACE INTO earlier (chunk, position, step, outcome, category, receipt)
@@ -154,7 +159,8 @@ impl Flow for Tx<'_> {
         if kept == 0 {
             return Ok(0);
         }
-        let taken = self.take_outcomes(chunk, chunk.step, only, THROUGH)?;
+        let chosen = Chosen { categories: only.to_vec(), keys: Vec::new() };
+        let taken = self.take_outcomes(chunk, &chosen, "step = ?2 AND outcome = 'done'")?;
         self.execute(
             "UPDATE item SET step = ?2 WHERE chunk = ?1 AND step = ?3 AND outcome IS NULL",
             params![chunk.row, to, chunk.step],
@@ -163,14 +169,18 @@ impl Flow for Tx<'_> {
         Ok(taken)
     }
 
-    fn reopen(&self, chunk: &Chunk, categories: &[String]) -> Result<u64> {
-        self.take_outcomes(
-            chunk,
-            chunk.step,
-            categories,
-            "chunk = ?1 AND step = ?2 AND outcome IS NOT NULL
-             AND (?3 IS NULL OR ifnull(category, outcome) IN (SELECT value FROM json_each(?3)))",
-        )
+    fn reopen(&self, chunk: &Chunk, chosen: &Chosen) -> Result<u64> {
+        self.take_outcomes(chunk, chosen, "step = ?2 AND outcome IS NOT NULL")
+    }
+
+    fn reopen_failed(&self, chunk: &Chunk, chosen: &Chosen) -> Result<u64> {
+        let taken = self.take_outcomes(chunk, chosen, "outcome = 'failed'")?;
+        self.execute(
+            "UPDATE chunk SET step = ifnull((SELECT min(step) FROM item WHERE chunk = ?1 AND outcome IS NULL), step)
+              WHERE task = ?1",
+            [chunk.row],
+        )?;
+        Ok(taken)
     }
 
     fn set_note(&self, chunk: Row, note: &str) -> Result<()> {

@@ -324,29 +324,6 @@ impl Write for Tx<'_> {
         self.add_to_category(chunk.batch, name, 1)
     }
 
-    fn reopen_failed(&self, chunk: &Chunk) -> Result<u64> {
-        let failed = self.all(
-            "SELECT ifnull(category, outcome) FROM item WHERE chunk = ?1 AND outcome = 'failed'",
-            [chunk.row],
-            |row| row.get::<_, String>(0),
-        )?;
-        for name in &failed {
-            self.add_to_category(chunk.row, name, -1)?;
-            self.add_to_category(chunk.batch, name, -1)?;
-            self.add_counts(chunk, Outcome::Failed, -1)?;
-        }
-        self.execute(
-            "UPDATE item SET outcome = NULL, category = NULL, receipt = NULL WHERE chunk = ?1 AND outcome = 'failed'",
-            [chunk.row],
-        )?;
-        // What failed in an earlier step goes through that one first.
-        self.execute(
-            "UPDATE chunk SET step = ifnull((SELECT min(step) FROM item WHERE chunk = ?1 AND outcome IS NULL), step) WHERE task = ?1",
-            [chunk.row],
-        )?;
-        Ok(failed.len() as u64)
-    }
-
     fn set_attempts(&self, chunk: &Chunk, attempts: i64) -> Result<()> {
         self.execute("UPDATE chunk SET attempts = ?2 WHERE task = ?1", params![chunk.row, attempts])?;
         self.execute(
