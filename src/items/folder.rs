@@ -28,14 +28,15 @@ pub(super) fn read(
         found.retain(|found| found.is_folder || glob.chooses(&found.path));
     }
     let prefix = path.trim_end_matches('/').to_owned();
-    Ok(found.into_iter().map(move |Found { path, trouble, .. }| {
+    Ok(found.into_iter().map(move |Found { path, trouble, is_folder }| {
         let fields = match trouble {
             Some(trouble) => Err(trouble),
             None => describe(&folder, &prefix, &path),
         };
         match fields {
             Ok(fields) => from_fields(fields, &key_field, Place::File(path)),
-            Err(reason) => Err(BadItem { place: Place::File(path), reason }),
+            Err(reason) if is_folder => Err(BadItem::end(Place::File(path), reason)),
+            Err(reason) => Err(BadItem::new(Place::File(path), reason)),
         }
     }))
 }

@@ -4,8 +4,10 @@
 
 mod append;
 pub mod args;
+mod bad_items;
 mod batch_view;
 mod claim_task;
+mod collect;
 mod complete_task;
 mod complete_tasks;
 mod control_batch;
@@ -18,6 +20,7 @@ mod get_task;
 pub mod intermediate;
 mod list_tasks;
 mod once;
+mod query;
 mod release_task;
 mod reset_stalled_tasks;
 mod schema;
@@ -31,6 +34,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+pub use bad_items::{BadItems, OnBadItem};
 pub use claim_task::{ClaimReply, ClaimTask};
 pub use complete_task::CompleteTask;
 pub use create_batch::{CreateBatch, Plan, worker_prompt};

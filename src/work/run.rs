@@ -18,7 +18,10 @@ use crate::model::id::TaskId;
 use crate::model::limits::{LeaseSeconds, MaxAttempts, MaxChunk, MaxParallel};
 use crate::model::split::Split;
 use crate::model::text::{Line, Long, excerpt};
-use crate::ops::{ClaimTask, CreateBatch, Docket, GetBatch, Operation, intermediate, release_runner_claims};
+use crate::ops::{
+    BadItems, ClaimTask, CreateBatch, Docket, GetBatch, OnBadItem, Operation, intermediate,
+    release_runner_claims,
+};
 
 /// Make a batch from items and work it here.
 #[derive(Debug, clap::Args)]
@@ -32,6 +35,9 @@ pub struct Run {
     /// The field that names an item
     #[arg(long, default_value = "key")]
     key: Line,
+    /// What is done with bad items: reject (nothing is made) or skip (they are left out and listed)
+    #[arg(long, default_value = "reject")]
+    on_bad_item: OnBadItem,
     /// The most items a chunk holds
     #[arg(long, default_value = "50")]
     max_chunk: MaxChunk,
@@ -104,7 +110,14 @@ pub fn run(request: Run, docket: &Docket, json: bool) -> Result<u8> {
     let before = status(docket, &batch)?;
     let progress = Progress::new(manner, before.total, before.processed);
     match &made {
-        Some(plan) => progress.event(&json!({ "event": "created", "batch": plan.batch, "mode": plan.mode })),
+        Some(plan) => {
+            let mut event = json!({ "event": "created", "batch": plan.batch, "mode": plan.mode });
+            if let Some(bad) = &plan.bad_items {
+                event["bad_items"] = json!(bad);
+            }
+            progress.event(&event);
+            tell_left_out(&progress, manner, plan.bad_items.as_ref());
+        }
         None => progress.event(&json!({ "event": "resumed", "batch": batch, "processed": before.processed, "total": before.total })),
     }
     progress.say(&format!(
@@ -175,7 +188,9 @@ fn create(request: &Run) -> CreateBatch {
         instructions: Long::known("A command of the operator's works each item."),
         items: None,
         source,
+        query: None,
         key: request.key.clone(),
+        on_bad_item: request.on_bad_item,
         split: request.split.clone(),
         max_chunk: request.max_chunk,
         max_parallel: request.workers,
@@ -221,6 +236,20 @@ fn only_runner(docket: &Docket, batch: &TaskId) -> Result<File> {
         Err(TryLockError::Error(error)) => {
             Err(Error::internal(format!("{} cannot be locked", path.display()), error))
         }
+    }
+}
+
+/// Lists what was left out; it must not go missing unsaid.
+fn tell_left_out(progress: &Progress, manner: Manner, bad: Option<&BadItems>) {
+    // An event has said it already.
+    let Some(bad) = bad.filter(|_| manner != Manner::Json) else { return };
+    progress.say(&format!("{} bad items were left out:", bad.count));
+    for line in &bad.listed {
+        progress.say(&format!("  {line}"));
+    }
+    let more = bad.count - bad.listed.len() as u64;
+    if more > 0 {
+        progress.say(&format!("  and {more} more"));
     }
 }
 
