@@ -8,6 +8,7 @@ pub mod checklist;
 pub mod claim;
 pub mod complete;
 pub mod field;
+pub mod grow;
 pub mod id;
 pub mod limits;
 pub mod moment;

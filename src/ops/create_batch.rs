@@ -39,7 +39,7 @@ pub struct CreateBatch {
     #[schemars(description = "")]
     #[arg(long)]
     pub source: Option<Source>,
-    /// list_tasks filters: the tasks become items
+    /// list_tasks filters
     #[arg(long, help = "list_tasks filters as a JSON object: the tasks that match become items")]
     pub query: Option<Query>,
     /// The field that names an item.
@@ -47,7 +47,7 @@ pub struct CreateBatch {
     #[serde(default = "key")]
     #[arg(long, default_value = "key")]
     pub key: Line,
-    /// Whether bad items are left out; each is listed either way.
+    /// Bad items: reject (nothing is stored) or skip (they are left out); they are listed either way.
     #[schemars(description = "")]
     #[serde(default = "OnBadItem::reject")]
     #[arg(long, default_value = "reject")]

@@ -2,6 +2,7 @@
 //!
 //! A new operation is a new file and a line in [`ALL`].
 
+mod add_items;
 mod append;
 pub mod args;
 mod bad_items;
@@ -17,6 +18,7 @@ mod docket;
 mod end_claim;
 mod get_batch;
 mod get_task;
+mod grow_batch;
 pub mod intermediate;
 mod list_tasks;
 mod once;
@@ -34,6 +36,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+pub use add_items::AddItems;
 pub use bad_items::{BadItems, OnBadItem};
 pub use claim_task::{ClaimReply, ClaimTask};
 pub use complete_task::CompleteTask;
@@ -156,6 +159,7 @@ pub static ALL: &[Entry] = &[
     entry::<reset_stalled_tasks::ResetStalledTasks>(),
     entry::<search_tasks::SearchTasks>(),
     entry::<create_batch::CreateBatch>(),
+    entry::<add_items::AddItems>(),
     entry::<get_batch::GetBatch>(),
     entry::<control_batch::ControlBatch>(),
 ];

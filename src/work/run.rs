@@ -19,15 +19,15 @@ use crate::model::limits::{LeaseSeconds, MaxAttempts, MaxChunk, MaxParallel};
 use crate::model::split::Split;
 use crate::model::text::{Line, Long, excerpt};
 use crate::ops::{
-    BadItems, ClaimTask, CreateBatch, Docket, GetBatch, OnBadItem, Operation, intermediate,
+    AddItems, BadItems, ClaimTask, CreateBatch, Docket, GetBatch, OnBadItem, Operation, intermediate,
     release_runner_claims,
 };
 
 /// Make a batch from items and work it here.
 #[derive(Debug, clap::Args)]
 pub struct Run {
-    /// The items: a JSONL or CSV file, or a folder
-    #[arg(long, required_unless_present = "resume", conflicts_with = "resume")]
+    /// The items: a JSONL or CSV file, or a folder; with --resume, what is new in them is added
+    #[arg(long, required_unless_present = "resume")]
     items: Option<Source>,
     /// How to split: size, FIELD by category:FIELD, or day|week|month|quarter|year:FIELD
     #[arg(long, default_value = "size")]
@@ -106,6 +106,10 @@ pub fn run(request: Run, docket: &Docket, json: bool) -> Result<u8> {
     };
     // Held until this process ends, however it ends: nobody else may take its claims for a dead run's.
     let _only = only_runner(docket, &batch)?;
+    let added = match (&request.resume, &request.items) {
+        (Some(_), Some(_)) => Some(add(&request, &batch).run(docket)?),
+        _ => None,
+    };
     release_runner_claims(docket, &batch)?;
     let before = status(docket, &batch)?;
     let progress = Progress::new(manner, before.total, before.processed);
@@ -119,6 +123,18 @@ pub fn run(request: Run, docket: &Docket, json: bool) -> Result<u8> {
             tell_left_out(&progress, manner, plan.bad_items.as_ref());
         }
         None => progress.event(&json!({ "event": "resumed", "batch": batch, "processed": before.processed, "total": before.total })),
+    }
+    if let Some(added) = &added {
+        let mut event =
+            json!({ "event": "added", "batch": added.batch, "added": added.added, "known": added.known });
+        if let Some(bad) = &added.bad_items {
+            event["bad_items"] = json!(bad);
+        }
+        progress.event(&event);
+        if manner != Manner::Json {
+            progress.say(&added.message);
+        }
+        tell_left_out(&progress, manner, added.bad_items.as_ref());
     }
     progress.say(&format!(
         "Batch {batch}: {} of {} items to do, {} workers",
@@ -199,6 +215,18 @@ fn create(request: &Run) -> CreateBatch {
         request_key: None,
         dry_run: false,
         command: Some(request.command.clone()),
+    }
+}
+
+/// What is new in the items that a resumed run names.
+fn add(request: &Run, batch: &TaskId) -> AddItems {
+    AddItems {
+        id: batch.clone(),
+        items: None,
+        source: request.items.clone(),
+        on_bad_item: request.on_bad_item,
+        request_key: None,
+        only_if_new: true,
     }
 }
 
