@@ -109,6 +109,18 @@ fn a_claimed_chunk_is_left_as_it_is() {
 }
 
 #[test]
+fn a_title_that_a_person_gave_a_chunk_stays() {
+    let store = Store::new();
+    let mut server = store.serve();
+    let batch = create(&mut server, json!({"items": ["a", "b"], "max_chunk": 5}));
+    let rename = json!({"id": format!("{batch}.01"), "task_title": "The first ones"});
+    server.call("update_task", rename).ok();
+    let reply = add(&mut server, &batch, json!(["c"])).ok();
+    assert_eq!((&reply["chunks"][0]["title"], reply.count("/chunks/0/items")), (&json!("The first ones"), 3));
+    assert_chunks(&mut server, &batch, &["The first ones"]);
+}
+
+#[test]
 fn numbers_and_ids_go_on_where_they_were() {
     let store = Store::new();
     let mut server = store.serve();

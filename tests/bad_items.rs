@@ -262,7 +262,8 @@ fn a_run_may_leave_bad_items_out_and_says_so() {
         store.docket(args).success()
     };
     let ran = run(&[]);
-    assert!(ran.said().contains("line 2: not JSON") && ran.said().contains("2 bad items"), "{}", ran.said());
+    assert!(ran.said().contains("line 2: not JSON") && ran.said().contains("left out: 2"), "{}", ran.said());
+    assert!(run(&["--quiet"]).stdout.starts_with("Bad items left out: 2\n"));
     let ran = run(&["--json"]);
     let created: Value = serde_json::from_str(ran.stdout.lines().next().unwrap()).unwrap();
     assert_eq!(

@@ -68,14 +68,9 @@ pub(super) fn grow(
                     (insert(tx, task, number, width, share.items, &span, &title)?, number)
                 }
             };
+            let (id, title) = (Some(chunk.id.to_string()), chunk.title);
             homes.push(Home { chunk: chunk.row, held: share.size() - share.items, items: share.items });
-            grown.chunks.push(PlannedChunk {
-                id: Some(chunk.id.to_string()),
-                number,
-                title,
-                items: share.size(),
-                span,
-            });
+            grown.chunks.push(PlannedChunk { id, number, title, items: share.size(), span });
         }
     }
     let mut places = homes
@@ -124,10 +119,12 @@ fn enlarge(
     span: &str,
     title: &str,
 ) -> Result<Task> {
-    let Some((_, task)) = tx.chunks(batch.row, number - 1, 1)?.pop() else {
+    let Some((chunk, task)) = tx.chunks(batch.row, number - 1, 1)?.pop() else {
         return Err(Error::new(Code::Internal, format!("chunk {number} is gone")));
     };
-    let after = Task { title: title.to_owned(), ..task };
+    // A title that a person gave stays.
+    let title = if task.title.starts_with(&chunk.span) { title.to_owned() } else { task.title.clone() };
+    let after = Task { title, ..task };
     tx.grow_chunk(after.row, share.items, span)?;
     tx.save_fields(&after)?;
     Ok(after)

@@ -271,7 +271,10 @@ fn only_runner(docket: &Docket, batch: &TaskId) -> Result<File> {
 fn tell_left_out(progress: &Progress, manner: Manner, bad: Option<&BadItems>) {
     // An event has said it already.
     let Some(bad) = bad.filter(|_| manner != Manner::Json) else { return };
-    progress.say(&format!("{} bad items were left out:", bad.count));
+    if manner == Manner::Quiet {
+        return say(&format!("Bad items left out: {}", bad.count));
+    }
+    progress.say(&format!("Bad items left out: {}", bad.count));
     for line in &bad.listed {
         progress.say(&format!("  {line}"));
     }
