@@ -95,17 +95,25 @@ fn new_items_fill_chunks_that_nobody_has_claimed_and_then_new_ones() {
 fn a_claimed_chunk_is_left_as_it_is() {
     let store = Store::new();
     let mut server = store.serve();
-    let batch = create(&mut server, json!({"items": ["a", "b"], "max_chunk": 5}));
-    let claimed = server.call("claim_task", json!({"batch": batch})).ok();
-    let reply = add(&mut server, &batch, json!(["b", "c", "d"])).ok();
-    assert_eq!((reply.count("/added"), reply.count("/known")), (2, 1));
-    assert_chunks(&mut server, &batch, &["Items 1-2: 2 of 2", "Items 3-4: 2 of 4"]);
-    // Given back, it was claimed all the same: its worker may know of its items.
-    let release =
-        json!({"id": claimed.text("/task/id"), "claim": claimed.text("/claim/token"), "reason": "no"});
-    server.call("release_task", release).ok();
-    add(&mut server, &batch, json!(["e"])).ok();
-    assert_chunks(&mut server, &batch, &["Items 1-2: 2 of 2", "Items 3-5: 3 of 5"]);
+    let of_kind =
+        |keys: &[&str]| -> Value { keys.iter().map(|key| json!({"key": key, "kind": "x"})).collect() };
+    for (split, expected) in [
+        ("size", ["Items 1-2: 2 of 2", "Items 3-4: 2 of 4", "Items 3-5: 3 of 5"]),
+        ("category:kind", ["x: 2 of 2", "x (2/2): 2 of 4", "x (2/2): 3 of 5"]),
+    ] {
+        let request = json!({"items": of_kind(&["a", "b"]), "split": split, "max_chunk": 5});
+        let batch = create(&mut server, request);
+        let claimed = server.call("claim_task", json!({"batch": batch})).ok();
+        let reply = add(&mut server, &batch, of_kind(&["b", "c", "d"])).ok();
+        assert_eq!((reply.count("/added"), reply.count("/known")), (2, 1));
+        assert_chunks(&mut server, &batch, &expected[..2]);
+        // Given back, it was claimed all the same: its worker may know of its items.
+        let release =
+            json!({"id": claimed.text("/task/id"), "claim": claimed.text("/claim/token"), "reason": "no"});
+        server.call("release_task", release).ok();
+        add(&mut server, &batch, of_kind(&["e"])).ok();
+        assert_chunks(&mut server, &batch, &[expected[0], expected[2]]);
+    }
 }
 
 #[test]
@@ -351,6 +359,10 @@ fn every_item_is_in_exactly_one_chunk_whatever_is_added_when() {
                         let id = claimed.text("/task/id");
                         let number: u64 = id.rsplit('.').next().unwrap().parse().unwrap();
                         held.push((number, claimed.count("/items_left")));
+                        if rng.below(2) == 0 {
+                            let back = json!({"id": id, "claim": claimed["claim"]["token"], "reason": "no"});
+                            server.call("release_task", back).ok();
+                        }
                     }
                 }
                 _ => {

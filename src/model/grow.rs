@@ -105,6 +105,8 @@ impl Names<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::batch::Counts;
+    use crate::model::moment::Moment;
     use proptest::prelude::*;
 
     fn open(number: u64, part: u64, items: u64) -> Open {
@@ -127,6 +129,33 @@ mod tests {
         check(4, &[(Some(4), 2, 1), (Some(5), 3, 3)]);
         check(9, &[(Some(4), 2, 1), (Some(5), 3, 3), (None, 4, 3), (None, 5, 2)]);
         assert_eq!(Group::default().share(2, 4), [Share { into: None, part: 1, items: 2 }]);
+    }
+
+    #[test]
+    fn only_a_chunk_that_nobody_ever_claimed_and_has_room_is_open() {
+        let check = |status: Status, attempts: i64, generation: u64, total: u64, is_open: bool| {
+            let task =
+                Task { status, generation, ..Task::blank(Moment::from_millis(0), "Items 1-2: 2 of 2") };
+            let counts = Counts { total, ..Counts::default() };
+            let (batch_id, span) = (task.id.clone(), String::new());
+            let chunk = Chunk { row: 2, batch: 1, batch_id, number: 7, span, attempts, counts };
+            let mut group = Group { chunks: 1, open: Vec::new() };
+            group.count(&chunk, &task, 5);
+            let expected = if is_open { vec![open(7, 2, total)] } else { Vec::new() };
+            assert_eq!(
+                group,
+                Group { chunks: 2, open: expected },
+                "{status} {attempts} {generation} {total}"
+            );
+        };
+        check(Status::Active, 0, 0, 4, true);
+        check(Status::Active, 0, 0, 5, false);
+        check(Status::Active, 1, 1, 4, false);
+        // Its run gave it back, or it is tried again: somebody had it all the same.
+        check(Status::Active, 0, 1, 4, false);
+        for status in [Status::Blocked, Status::InProgress, Status::Done, Status::Failed, Status::Cancelled] {
+            check(status, 0, 0, 4, false);
+        }
     }
 
     #[test]
