@@ -167,11 +167,103 @@ fn a_run_of_bad_items_ends_with_code_2_and_the_reason() {
 fn what_comes_with_a_later_version_is_refused_by_its_name() {
     let store = Store::new();
     let items = json!([{"key": "a"}]);
-    for (field, value) in
-        [("on_conflict", json!("merge")), ("worker", json!("claude")), ("query", json!({"status": "active"}))]
-    {
+    for (field, value) in [("on_conflict", json!("merge")), ("worker", json!("claude"))] {
         let mut batch = json!({"items": items});
         batch[field] = value;
         check(&store, batch, INVALID, &[field]);
     }
+}
+
+#[test]
+fn the_first_twenty_bad_items_are_listed_and_all_are_counted() {
+    let store = Store::new();
+    let line = |n: usize| {
+        if n.is_multiple_of(2) { format!("{{\"key\": \"k{n}\"}}\n") } else { format!("bad {n}\n") }
+    };
+    store.write("items.jsonl", (0..60).map(line).collect::<String>());
+    let source = json!({"source": {"path": "items.jsonl"}});
+    check(
+        &store,
+        source.clone(),
+        INVALID,
+        &["30 bad", "line 2: ", "line 40: ", "and 10 more", "on_bad_item"],
+    );
+    let mut server = store.serve();
+    let mut batch = source;
+    batch["title"] = json!("Mail");
+    batch["instructions"] = json!("Sort it.");
+    let refused = server.call("create_batch", batch.clone());
+    assert!(!refused.message().contains("line 42"), "{}", refused.message());
+    batch["on_bad_item"] = json!("skip");
+    let made = server.call("create_batch", batch).ok();
+    assert_eq!(made.count("/batch/items"), 30);
+    assert_eq!(made.count("/bad_items/count"), 30);
+    let listed = made["bad_items"]["listed"].as_array().unwrap();
+    assert_eq!(listed.len(), 20);
+    assert!(listed[0].as_str().unwrap().starts_with("line 2: not JSON"), "{}", listed[0]);
+    assert!(made.message().contains("30 bad items were left out"), "{}", made.message());
+}
+
+#[test]
+fn what_is_left_out_is_told_whatever_is_wrong_with_it() {
+    let store = Store::new();
+    let mut server = store.serve();
+    let items = json!([
+        {"key": "a", "date": "2025-11-02"}, {"key": "a", "date": "2025-10-02"}, {"key": "b", "date": "someday"},
+        {"name": "c"}, 7.5, true
+    ]);
+    let mut batch =
+        json!({"title": "Mail", "instructions": "Sort it.", "items": items, "split": "month:date"});
+    for dry_run in [true, false] {
+        batch["dry_run"] = json!(dry_run);
+        batch["on_bad_item"] = json!("skip");
+        let made = server.call("create_batch", batch.clone()).ok();
+        assert_eq!(made["chunks"][0]["title"], "Nov 2025: 1 of 1", "a duplicate makes no chunk");
+        assert_eq!((made.count("/batch/items"), made.count("/batch/chunks")), (1, 1));
+        let listed = made["bad_items"]["listed"].as_array().unwrap();
+        for (line, start) in listed.iter().zip([
+            "item 2: key 'a' is already used by item 1",
+            "item 3: field \"date\": \"someday\"",
+            "item 4: no field \"key\"",
+            "item 5: no field \"date\"",
+            "item 6: true/false",
+        ]) {
+            assert!(line.as_str().unwrap().starts_with(start), "{line}");
+        }
+        assert_eq!((made.count("/bad_items/count"), listed.len()), (5, 5));
+    }
+    batch["items"] = json!([{"key": "a", "date": "someday"}]);
+    let refused = server.call("create_batch", batch);
+    assert_eq!(refused.refusal(), "invalid_argument");
+    assert!(refused.message().contains("someday"), "{}", refused.message());
+}
+
+#[test]
+fn what_was_never_read_is_not_left_out() {
+    let store = Store::new();
+    store.write("items.csv", "key\na\n\"b\n".to_owned() + &"x\n".repeat(1 << 20));
+    let batch = json!({"source": {"path": "items.csv"}, "on_bad_item": "skip"});
+    check(&store, batch, INVALID, &["line 3", "not read"]);
+    check(&store, json!({"items": ["a"], "on_bad_item": "ignore"}), INVALID, &["on_bad_item", "ignore"]);
+}
+
+#[test]
+fn a_run_may_leave_bad_items_out_and_says_so() {
+    let store = Store::new();
+    store.write("items.jsonl", "{\"key\": \"a\"}\nnot json\n{\"key\": \"a\"}\n{\"key\": \"b\"}\n");
+    let run = |more: &[&str]| {
+        let args =
+            [&["run", "--items", "items.jsonl", "--on-bad-item", "skip"], more, &["--", "true"]].concat();
+        store.docket(args).success()
+    };
+    let ran = run(&[]);
+    assert!(ran.said().contains("line 2: not JSON") && ran.said().contains("left out: 2"), "{}", ran.said());
+    assert!(run(&["--quiet"]).stdout.starts_with("Bad items left out: 2\n"));
+    let ran = run(&["--json"]);
+    let created: Value = serde_json::from_str(ran.stdout.lines().next().unwrap()).unwrap();
+    assert_eq!(
+        (&created["event"], &created["bad_items"]["count"]),
+        (&json!("created"), &json!(2)),
+        "{created}"
+    );
 }

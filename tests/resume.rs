@@ -133,3 +133,49 @@ fn a_resumed_run_leaves_the_live_claim_of_an_agent_alone_whatever_its_name() {
         agent.call("release_task", json!({"id": chunk, "claim": token})).ok();
     }
 }
+
+/// The items file with more in it than before.
+fn grow(store: &Store, items: usize) {
+    let item = |n: usize| json!({"key": format!("k{n:02}"), "date": format!("2025-{:02}-15", 10 + n % 3)});
+    let lines: Vec<String> = (0..items).map(|n| item(n).to_string()).collect();
+    store.write("items.jsonl", lines.join("\n"));
+}
+
+#[test]
+fn a_run_that_goes_on_with_items_adds_only_what_is_new_in_them() {
+    let store = a_store_with_items();
+    let mut first = run(&store, ANEW).start();
+    eventually("the run to be at work", || (starts(&store).len() > 2).then_some(()));
+    signal("INT", first.id());
+    assert_eq!(ended(&mut first).code(), Some(1));
+    let batch = batch_of(&store);
+    grow(&store, 40);
+    let args = ["run", "--resume", &batch, "--items", "items.jsonl", "--workers", "3", "--json"];
+    let ran = store.docket(args).success();
+    let added = ran.stdout.lines().find(|line| line.contains(r#""event":"added""#)).unwrap();
+    let added: Value = serde_json::from_str(added).unwrap();
+    assert_eq!((&added["added"], &added["known"]), (&json!(10), &json!(ITEMS)), "{added}");
+    let starts = starts(&store);
+    assert_eq!(starts.len(), 40);
+    assert!(starts.values().all(|count| *count == 1), "{starts:?}");
+    let standing = progress(&store, &batch);
+    assert_eq!((&standing["total"], &standing["outcomes"]["done"]), (&json!(40), &json!(40)));
+    let receipts: u64 = store
+        .sql()
+        .query_row("SELECT count(*) FROM receipt WHERE outcome IS NOT NULL", [], |row| row.get(0))
+        .unwrap();
+    assert_eq!(receipts, 40, "an item has a second receipt");
+}
+
+#[test]
+fn a_run_that_is_over_takes_nothing_new_and_says_what_to_do() {
+    let store = a_store_with_items();
+    run(&store, ANEW).success();
+    let batch = batch_of(&store);
+    let again = ["--resume", &batch, "--items", "items.jsonl"];
+    run(&store, &again).code(3);
+    grow(&store, 31);
+    let refused = run(&store, &again).code(1);
+    assert!(refused.said().contains("is done") && refused.said().contains("new batch"), "{refused:?}");
+    assert_each_item_ran_once(&store);
+}

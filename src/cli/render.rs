@@ -60,6 +60,9 @@ fn plain(reply: &Value) -> String {
             }
         }
     }
+    if let Some(listed) = reply["bad_items"]["listed"].as_array() {
+        parts.push(listed.iter().map(cell).collect::<Vec<_>>().join("\n"));
+    }
     for key in ["instructions", "worker_prompt", "poll", "next_cursor", "since"] {
         if let Some(text) = reply[key].as_str() {
             parts.push(format!("{key}: {}", safe(text)));

@@ -79,14 +79,14 @@ impl<R: Read> Rows<R> {
                 Ok(true) => {
                     let line = self.line();
                     let values =
-                        values(&self.row).map_err(|reason| BadItem { place: Place::Line(line), reason })?;
+                        values(&self.row).map_err(|reason| BadItem::new(Place::Line(line), reason))?;
                     return Ok(Some((line, values)));
                 }
                 Ok(false) => self.ended = true,
                 Err(error) => {
                     self.ended = true;
                     let reason = format!("{error}; what follows was not read");
-                    return Err(BadItem { place: Place::Line(begins), reason });
+                    return Err(BadItem::end(Place::Line(begins), reason));
                 }
             }
         }
@@ -109,7 +109,7 @@ impl<R: Read> Rows<R> {
             let reason = format!(
                 "{width} columns where the header names {wanted}; a value with a comma or a quote must stand in quotes"
             );
-            return Err(BadItem { place, reason });
+            return Err(BadItem::new(place, reason));
         }
         let fields = self.header.iter().cloned().zip(values.into_iter().map(Value::String)).collect();
         from_fields(fields, &self.key_field, place)

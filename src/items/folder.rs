@@ -1,4 +1,4 @@
-//! Items from a folder: each regular file beneath it.
+//! Items from a folder: each regular file beneath it, or those that a glob chooses.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use cap_std::fs::Dir;
 use serde_json::{Map, Value, json};
 
+use super::glob::Glob;
 use super::item::{BadItem, Item, Place, from_fields};
 use super::roots::shown;
 use crate::error::{Error, Result};
@@ -18,18 +19,24 @@ const MAX_FILES: usize = 1_000_000;
 pub(super) fn read(
     folder: Dir,
     path: &str,
+    glob: Option<&Glob>,
     key_field: String,
 ) -> Result<impl Iterator<Item = Result<Item, BadItem>> + use<>> {
-    let found = list(&folder, path, MAX_FILES)?;
+    let mut found = list(&folder, path, MAX_FILES)?;
+    if let Some(glob) = glob {
+        // A subfolder that cannot be listed may hold files that are meant.
+        found.retain(|found| found.is_folder || glob.chooses(&found.path));
+    }
     let prefix = path.trim_end_matches('/').to_owned();
-    Ok(found.into_iter().map(move |Found { path, trouble }| {
+    Ok(found.into_iter().map(move |Found { path, trouble, is_folder }| {
         let fields = match trouble {
             Some(trouble) => Err(trouble),
             None => describe(&folder, &prefix, &path),
         };
         match fields {
             Ok(fields) => from_fields(fields, &key_field, Place::File(path)),
-            Err(reason) => Err(BadItem { place: Place::File(path), reason }),
+            Err(reason) if is_folder => Err(BadItem::end(Place::File(path), reason)),
+            Err(reason) => Err(BadItem::new(Place::File(path), reason)),
         }
     }))
 }
@@ -40,6 +47,8 @@ struct Found {
     path: String,
     /// Why it cannot be an item: it must not go missing unsaid.
     trouble: Option<String>,
+    /// Whether it is a folder that could not be listed.
+    is_folder: bool,
 }
 
 /// Every regular file beneath the folder. Links are not followed: one could lead
@@ -56,6 +65,7 @@ fn list(folder: &Dir, shown_path: &str, max: usize) -> Result<Vec<Found>> {
                 found.push(Found {
                     path: inside,
                     trouble: Some(format!("the folder cannot be listed: {error}")),
+                    is_folder: true,
                 });
                 continue;
             }
@@ -75,6 +85,7 @@ fn list(folder: &Dir, shown_path: &str, max: usize) -> Result<Vec<Found>> {
                     found.push(Found {
                         path: inside.clone(),
                         trouble: Some(format!("the folder cannot be listed: {error}")),
+                        is_folder: true,
                     });
                     continue;
                 }
@@ -86,10 +97,11 @@ fn list(folder: &Dir, shown_path: &str, max: usize) -> Result<Vec<Found>> {
             }
             match name.to_str() {
                 Some(name) if file_type.is_dir() => waiting.push(path(name)),
-                Some(name) => found.push(Found { path: path(name), trouble: None }),
+                Some(name) => found.push(Found { path: path(name), trouble: None, is_folder: false }),
                 None => found.push(Found {
                     path: path(&name.to_string_lossy()),
                     trouble: Some("its name is not UTF-8; rename it".to_owned()),
+                    is_folder: false,
                 }),
             }
         }

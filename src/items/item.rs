@@ -37,6 +37,8 @@ pub enum Place {
     File(String),
     /// A place in a list, counted from 1.
     Item(u64),
+    /// A task of the store, by its id.
+    Task(String),
 }
 
 impl fmt::Display for Place {
@@ -45,6 +47,7 @@ impl fmt::Display for Place {
             Place::Line(number) => write!(f, "line {number}"),
             Place::File(path) => write!(f, "file {}", visible(path, 500)),
             Place::Item(number) => write!(f, "item {number}"),
+            Place::Task(id) => write!(f, "task {id}"),
         }
     }
 }
@@ -57,6 +60,21 @@ pub struct BadItem {
     pub place: Place,
     /// Why it cannot be taken, and what to do.
     pub reason: String,
+    /// Whether there may be more behind it that could not be read: then it is not one item
+    /// that is missing, but nobody knows how many.
+    pub rest_unread: bool,
+}
+
+impl BadItem {
+    /// One item that is bad.
+    pub fn new(place: Place, reason: impl Into<String>) -> Self {
+        BadItem { place, reason: reason.into(), rest_unread: false }
+    }
+
+    /// A place behind which nothing could be read.
+    pub(super) fn end(place: Place, reason: impl Into<String>) -> Self {
+        BadItem { rest_unread: true, ..BadItem::new(place, reason) }
+    }
 }
 
 impl From<BadItem> for crate::error::Error {
@@ -72,14 +90,14 @@ pub(super) fn from_value(value: Value, key_field: &str, place: Place) -> Result<
         bare @ (Value::String(_) | Value::Number(_)) => {
             let key = match key_text(&bare) {
                 Ok(key) => key,
-                Err(reason) => return Err(BadItem { place, reason }),
+                Err(reason) => return Err(BadItem::new(place, reason)),
             };
             let fields = Map::from_iter([(name(key_field).into_owned(), bare)]);
             return Ok(Item { key, fields, place });
         }
         other => {
             let reason = format!("{}, not an object, a string or a number", kind(&other));
-            return Err(BadItem { place, reason });
+            return Err(BadItem::new(place, reason));
         }
     };
     from_fields(fields, key_field, place)
@@ -93,7 +111,7 @@ pub(super) fn from_fields(
 ) -> Result<Item, BadItem> {
     match check(&fields, key_field) {
         Ok(key) => Ok(Item { key, fields, place }),
-        Err(reason) => Err(BadItem { place, reason }),
+        Err(reason) => Err(BadItem::new(place, reason)),
     }
 }
 

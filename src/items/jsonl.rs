@@ -37,14 +37,15 @@ impl<R: BufRead> Iterator for Lines<R> {
                 )),
                 Err(error) => {
                     self.ended = true;
-                    Err(format!("reading failed here: {error}; what follows was not read"))
+                    let reason = format!("reading failed here: {error}; what follows was not read");
+                    return Some(Err(BadItem::end(Place::Line(self.number), reason)));
                 }
             };
             let place = Place::Line(self.number);
             match taken {
                 Ok(None) => {}
                 Ok(Some(fields)) => return Some(from_fields(fields, &self.key_field, place)),
-                Err(reason) => return Some(Err(BadItem { place, reason })),
+                Err(reason) => return Some(Err(BadItem::new(place, reason))),
             }
         }
         None

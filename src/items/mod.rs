@@ -3,6 +3,7 @@
 
 mod csv;
 mod folder;
+mod glob;
 mod item;
 mod jsonl;
 mod roots;
@@ -17,8 +18,8 @@ pub use item::{BadItem, Item, Place};
 pub use roots::{MAX_FILE, Roots};
 pub use source::Source;
 
-use crate::error::Result;
-use roots::Opened;
+use crate::error::{Error, Result};
+use roots::{Opened, shown};
 
 /// Items as they are read; what cannot be taken comes with its place and reason,
 /// and reading goes on behind it.
@@ -29,11 +30,19 @@ pub type Items = Box<dyn Iterator<Item = Result<Item, BadItem>> + Send>;
 ///
 /// # Errors
 /// A source that cannot be opened, lies outside the roots, is too large, is no
-/// regular file, or is a CSV file without a usable header.
+/// regular file, or is a CSV file without a usable header; a glob that is no
+/// pattern, or goes with a file.
 pub fn read(source: &Source, roots: &Roots, key_field: &str) -> Result<Items> {
     let key_field = key_field.to_owned();
+    let glob = source.glob.as_deref().map(glob::Glob::parse).transpose()?;
     Ok(match roots.open(&source.path)? {
-        Opened::Folder(folder) => Box::new(folder::read(folder, &source.path, key_field)?),
+        Opened::Folder(folder) => Box::new(folder::read(folder, &source.path, glob.as_ref(), key_field)?),
+        Opened::File(..) if glob.is_some() => {
+            return Err(Error::invalid(format!(
+                "glob: {} is a file, and a glob chooses among the files of a folder; leave it out",
+                shown(&source.path)
+            )));
+        }
         Opened::File(file, size) => {
             // What is appended from now on is not part of the source.
             let file = file.into_std().take(size);

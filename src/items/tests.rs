@@ -230,13 +230,33 @@ fn inline_items_are_objects_or_bare_keys() {
 
 #[test]
 fn a_source_is_an_object_or_a_path() {
-    let source = Source { path: "a.csv".to_owned() };
+    let source = Source { path: "a.csv".to_owned(), glob: None };
     for written in [json!("a.csv"), json!({"path": "a.csv"})] {
         assert_eq!(serde_json::from_value::<Source>(written).unwrap(), source);
     }
     assert_eq!(serde_json::to_value(&source).unwrap(), json!({"path": "a.csv"}));
     let misspelt = serde_json::from_value::<Source>(json!({"file": "a.csv"})).unwrap_err().to_string();
-    assert!(misspelt.contains("unknown field `file`, expected `path`"), "{misspelt}");
+    assert!(misspelt.contains("unknown field `file`, expected `path` or `glob`"), "{misspelt}");
+}
+
+#[test]
+fn a_glob_chooses_among_the_files_of_a_folder() {
+    let here = place();
+    for name in ["sub/b.eml", "c.eml", "c.txt"] {
+        write(here.root.join(name), "").unwrap();
+    }
+    let roots = Roots::new([&here.root]);
+    let chosen = |source: &str| open(&roots, source, "key");
+    compare(&chosen(r#"{"path": ".", "glob": "*.eml"}"#).unwrap(), &["file c.eml: c.eml {"]);
+    compare(
+        &chosen(r#"{"path": ".", "glob": "**/*.eml"}"#).unwrap(),
+        &["file c.eml: c.eml {", "file sub/b.eml: sub/b.eml {"],
+    );
+    compare(&chosen(r#"{"path": ".", "glob": "*.none"}"#).unwrap(), &[]);
+    refused(&roots, r#"{"path": "a.jsonl", "glob": "*"}"#, "glob: \"a.jsonl\" is a file");
+    refused(&roots, r#"{"path": ".", "glob": "["}"#, "glob: \"[\" is no pattern");
+    let misspelt = r#"{"path": ".", "golb": "*"}"#.parse::<Source>().unwrap_err().to_string();
+    assert!(misspelt.contains("unknown field `golb`"), "{misspelt}");
 }
 
 #[test]

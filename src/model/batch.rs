@@ -170,6 +170,25 @@ pub struct Chunk {
     pub counts: Counts,
 }
 
+impl Chunk {
+    /// A chunk that nobody has claimed yet.
+    pub fn fresh(row: Row, batch: (Row, &TaskId), number: u64, span: &str, items: u64) -> Self {
+        Chunk {
+            row,
+            batch: batch.0,
+            batch_id: batch.1.clone(),
+            number,
+            span: span.to_owned(),
+            attempts: 0,
+            step: 0,
+            step_name: None,
+            note: String::new(),
+            accepted: 0,
+            counts: Counts { total: items, ..Counts::default() },
+        }
+    }
+}
+
 /// One thing to process, as it is stored.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StoredItem {

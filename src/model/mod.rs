@@ -9,6 +9,7 @@ pub mod claim;
 pub mod complete;
 pub mod failures;
 pub mod field;
+pub mod grow;
 pub mod id;
 pub mod limits;
 pub mod moment;

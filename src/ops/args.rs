@@ -47,11 +47,13 @@ fn explain(tool: &str, arguments: &Value, path: &str, reason: &str) -> Error {
             .filter(|(nearness, _)| *nearness > 0.7)
             .max_by(|a, b| a.0.total_cmp(&b.0))
             .map_or(String::new(), |(_, candidate)| format!("; did you mean `{candidate}`?"));
-        return Error::invalid(format!(
-            "{tool} has no parameter `{}`{near} It takes {}",
-            excerpt(name),
-            allowed.join(", ")
-        ));
+        let outer = path.split(['.', '[']).next().unwrap_or(path);
+        let whose = if outer != name && arguments.get(outer).is_some() {
+            format!("{outer} has no field")
+        } else {
+            format!("{tool} has no parameter")
+        };
+        return Error::invalid(format!("{whose} `{}`{near} It takes {}", excerpt(name), allowed.join(", ")));
     }
     let pointer = format!("/{}", path.replace(['.', '['], "/").replace(']', ""));
     let value = arguments.pointer(&pointer);

@@ -2,13 +2,15 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
+use super::bad_items::{BadItems, OnBadItem, left_out};
+use super::collect::{Collected, Inline, Origin, inline, objects_or_strings};
 use super::finish::Finish;
 use super::once::{RequestKey, answered, once};
+use super::query::Query;
 use super::{Docket, Effect, Operation};
 use crate::error::{Error, Result};
-use crate::items::{self, Source};
+use crate::items::Source;
 use crate::model::batch::{Batch, Chunk, Counts, Mode};
 use crate::model::failures::MaxFailures;
 use crate::model::id::TaskId;
@@ -19,9 +21,6 @@ use crate::model::step::{Checkpoint, Steps};
 use crate::model::task::Task;
 use crate::model::text::{Line, Long};
 use crate::store::{NewTask, Staging, Write};
-
-/// How many bad items a refusal names.
-const NAMED: usize = 10;
 
 /// The request.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema, clap::Args)]
@@ -39,14 +38,23 @@ pub struct CreateBatch {
     #[serde(default)]
     #[schemars(schema_with = "objects_or_strings")]
     pub items: Option<Inline>,
-    /// {path}: JSONL, CSV or a folder
+    /// A JSONL or CSV file, or a folder: its path, or {"path", "glob"}.
+    #[schemars(description = "")]
     #[arg(long)]
     pub source: Option<Source>,
+    /// list_tasks filters
+    #[arg(long, help = "list_tasks filters as a JSON object: the tasks that match become items")]
+    pub query: Option<Query>,
     /// The field that names an item.
     #[schemars(description = "")]
     #[serde(default = "key")]
     #[arg(long, default_value = "key")]
     pub key: Line,
+    /// Bad items: reject (nothing is stored) or skip (they are left out); they are listed either way.
+    #[schemars(description = "")]
+    #[serde(default = "OnBadItem::reject")]
+    #[arg(long, default_value = "reject")]
+    pub on_bad_item: OnBadItem,
     /// How to split; a shorthand is `month:date`, `category:kind`, `size`.
     #[schemars(description = "")]
     #[serde(default)]
@@ -100,19 +108,6 @@ pub struct CreateBatch {
     #[serde(skip)]
     #[arg(skip)]
     pub command: Option<Vec<String>>,
-}
-
-/// Items that came with the request.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Inline(Vec<Value>);
-
-fn objects_or_strings(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-    schemars::json_schema!({ "type": "array", "items": { "anyOf": [{ "type": "object" }, { "type": "string" }] } })
-}
-
-fn inline(text: &str) -> Result<Inline, String> {
-    serde_json::from_str(text).map_err(|error| format!("not a JSON array of objects or strings: {error}"))
 }
 
 fn key() -> Line {
@@ -175,6 +170,9 @@ pub struct Plan {
     pub batch: PlannedBatch,
     /// Its first chunks.
     pub chunks: Vec<PlannedChunk>,
+    /// What was left out.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub bad_items: Option<BadItems>,
     /// Where the next page of them begins, for `get_batch(chunks_after=…)`.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub next_chunks_after: Option<u64>,
@@ -195,7 +193,7 @@ impl Operation for CreateBatch {
     const EFFECT: Effect = Effect::Write;
     const LONG: bool = true;
     const FIRST: &'static str = "title";
-    const LATER: &'static [&'static str] = &["query", "resources", "on_conflict", "worker"];
+    const LATER: &'static [&'static str] = &["resources", "on_conflict", "worker"];
     type Reply = Plan;
 
     fn run(self, docket: &Docket) -> Result<Plan> {
@@ -220,16 +218,14 @@ impl Operation for CreateBatch {
             plan.duplicate = Some(true);
             return Ok(plan);
         }
-        let mut staging = docket.staging()?;
-        self.collect(docket, staging.as_mut())?;
+        let Collected { mut staging, bad } = self.origin().collect(docket)?;
         let pieces = self.pieces(staging.as_mut())?;
         let total: u64 = pieces.iter().map(|piece| piece.items).sum();
         if total == 0 {
-            let place = self.source.as_ref().map_or("items", |source| source.path.as_str());
-            return Err(Error::invalid(format!("{place}: it holds no items; a batch needs at least one")));
+            return Err(self.origin().empty(bad.as_ref()));
         }
         if self.dry_run {
-            return Ok(self.plan(None, &pieces, total));
+            return Ok(self.plan(None, &pieces, total, bad));
         }
         docket.write(move |tx| {
             once(
@@ -239,7 +235,7 @@ impl Operation for CreateBatch {
                 |plan: &mut Plan| plan.duplicate = Some(true),
                 |tx| {
                     let id = self.store(tx, staging.as_mut(), &pieces, total)?;
-                    Ok(self.plan(Some(&id), &pieces, total))
+                    Ok(self.plan(Some(&id), &pieces, total, bad))
                 },
             )
         })
@@ -254,40 +250,16 @@ struct Piece {
 }
 
 impl CreateBatch {
-    /// Puts all items aside, each under its group.
-    fn collect(&self, docket: &Docket, staging: &mut dyn Staging) -> Result<()> {
-        let items: items::Items = match (&self.items, &self.source) {
-            (Some(inline), None) => Box::new(items::inline(inline.0.clone(), self.key.as_str())),
-            (None, Some(source)) => items::read(source, docket.roots(), self.key.as_str())?,
-            _ => return Err(Error::invalid("items: give either `items` or `source`, one of them")),
-        };
-        let mut bad = Vec::new();
-        let mut bad_count = 0_u64;
-        for item in items {
-            let grouped = item.map_err(|bad| bad.to_string()).and_then(|item| {
-                let group =
-                    self.split.group(&item.fields).map_err(|reason| format!("{}: {reason}", item.place))?;
-                Ok((item, group))
-            });
-            match grouped {
-                Ok((item, group)) => staging.push(&item, &group.sort, &group.label)?,
-                Err(reason) => {
-                    bad_count += 1;
-                    if bad.len() < NAMED {
-                        bad.push(reason);
-                    }
-                }
-            }
+    fn origin(&self) -> Origin<'_> {
+        Origin {
+            items: self.items.as_ref(),
+            source: self.source.as_ref(),
+            query: self.query.as_ref(),
+            key: self.key.as_str(),
+            split: &self.split,
+            on_bad_item: self.on_bad_item,
+            done: "created",
         }
-        if bad_count > 0 {
-            let more = bad_count - bad.len() as u64;
-            let more = if more > 0 { format!("; and {more} more") } else { String::new() };
-            return Err(Error::invalid(format!(
-                "items: nothing was created, {bad_count} cannot be read: {}{more}",
-                bad.join("; ")
-            )));
-        }
-        Ok(())
     }
 
     fn pieces(&self, staging: &mut dyn Staging) -> Result<Vec<Piece>> {
@@ -367,19 +339,7 @@ impl CreateBatch {
                 ..task.clone()
             };
             let chunk_row = tx.insert_task(&NewTask { task: &chunk, opening: "" })?;
-            tx.insert_chunk(&Chunk {
-                row: chunk_row,
-                batch: row,
-                batch_id: task.id.clone(),
-                number,
-                span: piece.span.clone(),
-                attempts: 0,
-                step: 0,
-                step_name: None,
-                note: String::new(),
-                accepted: 0,
-                counts: Counts { total: piece.items, ..Counts::default() },
-            })?;
+            tx.insert_chunk(&Chunk::fresh(chunk_row, (row, &task.id), number, &piece.span, piece.items))?;
             rows.push(chunk_row);
         }
         let mut homes = rows
@@ -393,7 +353,7 @@ impl CreateBatch {
         Ok(task.id)
     }
 
-    fn plan(&self, id: Option<&TaskId>, pieces: &[Piece], total: u64) -> Plan {
+    fn plan(&self, id: Option<&TaskId>, pieces: &[Piece], total: u64, bad_items: Option<BadItems>) -> Plan {
         let count = pieces.len() as u64;
         let width = number_width(count);
         let workers = count.min(self.max_parallel.get() as u64);
@@ -411,7 +371,11 @@ impl CreateBatch {
         let made = if id.is_some() { "Created" } else { "Would create" };
         Plan {
             success: true,
-            message: format!("{made} {count} chunks of {total} items; start {workers} workers"),
+            message: format!(
+                "{made} {count} chunks of {total} items; start {workers} workers{}",
+                left_out(bad_items.as_ref())
+            ),
+            bad_items,
             duplicate: None,
             batch: PlannedBatch { id: id.map(TaskId::to_string), title: self.title.as_str().to_owned(), items: total, chunks: count },
             next_chunks_after: (chunks.len() as u64).lt(&count).then_some(chunks.len() as u64),

@@ -14,7 +14,6 @@ use super::Docket;
 use crate::error::{Error, Result};
 use crate::model::id::TaskId;
 use crate::model::limits::PAGE;
-use crate::model::split::number_width;
 use crate::model::text::excerpt;
 
 /// The folder that a batch's files are written to.
@@ -57,7 +56,6 @@ fn try_write(docket: &Docket, chunk: &TaskId) -> Result<()> {
 fn show(tx: &dyn crate::store::Read, id: &TaskId) -> Result<Option<Shown>> {
     let task = tx.task(id)?;
     let Some(chunk) = tx.chunk(task.row)? else { return Ok(None) };
-    let chunks = tx.batch(chunk.batch)?.map_or(1, |batch| batch.chunks);
     let categories = super::batch_view::categories(tx, task.row)?;
     let mut details = format!("# {}\n\n", excerpt(&task.title));
     let mut after = 0;
@@ -82,10 +80,11 @@ fn show(tx: &dyn crate::store::Read, id: &TaskId) -> Result<Option<Shown>> {
             };
         }
     }
-    let width = number_width(chunks);
+    // The number as the id has it: a batch that grew keeps the names of its first files.
+    let number = task.id.as_str().rsplit('.').next().unwrap_or_default();
     Ok(Some(Shown {
         batch: chunk.batch_id.clone(),
-        name: format!("{:0width$}", chunk.number),
+        name: number.to_owned(),
         summary: json!({ "processed": chunk.counts.processed(), "categories": categories }),
         details,
     }))

@@ -2,11 +2,14 @@
 //!
 //! A new operation is a new file and a line in [`ALL`].
 
+mod add_items;
 mod append;
 pub mod args;
+mod bad_items;
 mod batch_view;
 mod checkpoint;
 mod claim_task;
+mod collect;
 mod complete_task;
 mod complete_tasks;
 mod control_batch;
@@ -18,10 +21,12 @@ mod failures;
 mod finish;
 mod get_batch;
 mod get_task;
+mod grow_batch;
 pub mod intermediate;
 mod list_tasks;
 mod once;
 mod pause;
+mod query;
 mod release_task;
 mod reset_stalled_tasks;
 mod review_batch;
@@ -38,6 +43,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+pub use add_items::AddItems;
+pub use bad_items::{BadItems, OnBadItem};
 pub use claim_task::{ClaimReply, ClaimTask};
 pub use complete_task::CompleteTask;
 pub use create_batch::{CreateBatch, Plan, worker_prompt};
@@ -161,6 +168,7 @@ pub static ALL: &[Entry] = &[
     entry::<reset_stalled_tasks::ResetStalledTasks>(),
     entry::<search_tasks::SearchTasks>(),
     entry::<create_batch::CreateBatch>(),
+    entry::<add_items::AddItems>(),
     entry::<get_batch::GetBatch>(),
     entry::<review_batch::ReviewBatch>(),
     entry::<control_batch::ControlBatch>(),

@@ -37,7 +37,9 @@ pub(super) fn input<T: JsonSchema>(spell_out: bool) -> Value {
 }
 
 /// More words than these are spelt out in one tool only; a wrong word is refused with the list.
-const FEW_WORDS: usize = 5;
+const FEW_WORDS: usize = 4;
+/// A range of more values than these is checked but not spelt out: nobody comes near its ends.
+const FEW_VALUES: i64 = 10;
 
 fn drop_long_lists(field: &mut Value) {
     if let Value::Object(field) = field
@@ -109,8 +111,7 @@ fn slim(value: &mut Value) {
                 choices.retain(|choice| !choice.is_null());
             }
             map.remove("format");
-            // A bound that nobody comes near is not worth its tokens; it is checked all the same.
-            if map.get("maximum").and_then(Value::as_i64).is_some_and(|most| most > 1_000_000) {
+            if map.get("maximum").and_then(Value::as_i64).is_some_and(|most| most > FEW_VALUES) {
                 map.remove("maximum");
                 map.remove("minimum");
             }

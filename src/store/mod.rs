@@ -129,6 +129,8 @@ pub trait Read: Course {
     fn items(&self, chunk: Row, after: u64, limit: usize, open: bool) -> Result<Vec<StoredItem>>;
     /// An item of a batch by its key.
     fn item(&self, batch: Row, key: &str) -> Result<Option<StoredItem>>;
+    /// Whether a batch has an item of this key.
+    fn has_item(&self, batch: Row, key: &str) -> Result<bool>;
     /// A batch's failed items, with their chunk's id, in order.
     fn failed_items(&self, batch: Row, limit: usize) -> Result<Vec<(TaskId, StoredItem)>>;
     /// One receipt of a task.
@@ -174,6 +176,10 @@ pub trait Write: Read + Flow {
     fn insert_chunk(&self, chunk: &Chunk) -> Result<()>;
     /// Adds an item to a chunk.
     fn insert_item(&self, batch: Row, chunk: Row, position: u64, key: &str, fields: &str) -> Result<()>;
+    /// Lets a chunk hold so many more items, under a span that says so.
+    fn grow_chunk(&self, chunk: Row, items: u64, span: &str) -> Result<()>;
+    /// Lets a batch hold so many more chunks and items.
+    fn grow_batch(&self, batch: Row, chunks: u64, items: u64) -> Result<()>;
     /// Gives an item its outcome, in chunk, batch and categories alike.
     fn settle_item(
         &self,
@@ -206,8 +212,11 @@ pub type ReadJob = Box<dyn FnOnce(Result<&dyn Read>) + Send>;
 
 /// A place to collect a batch's items, in the order of their chunks, before anything is stored.
 pub trait Staging: Send {
-    /// Takes an item of a group; refuses a key it has already.
-    fn push(&mut self, item: &Item, sort: &str, label: &str) -> Result<()>;
+    /// Takes an item of a group; one whose key it has already is left out, and where the first
+    /// was read from is given.
+    fn push(&mut self, item: &Item, sort: &str, label: &str) -> Result<Option<String>>;
+    /// Leaves out the items whose key is known; gives how many.
+    fn leave_out(&mut self, known: &mut dyn FnMut(&str) -> Result<bool>) -> Result<u64>;
     /// The groups in order: label and how many items.
     fn groups(&mut self) -> Result<Vec<(String, u64)>>;
     /// All items in the order of the groups: key and fields.

@@ -19,13 +19,16 @@ use crate::model::limits::{LeaseSeconds, MaxAttempts, MaxChunk, MaxParallel};
 use crate::model::split::Split;
 use crate::model::step::Checkpoint;
 use crate::model::text::{Line, Long, excerpt};
-use crate::ops::{ClaimTask, CreateBatch, Docket, GetBatch, Operation, intermediate, release_runner_claims};
+use crate::ops::{
+    AddItems, BadItems, ClaimTask, CreateBatch, Docket, GetBatch, OnBadItem, Operation, intermediate,
+    release_runner_claims,
+};
 
 /// Make a batch from items and work it here.
 #[derive(Debug, clap::Args)]
 pub struct Run {
-    /// The items: a JSONL or CSV file, or a folder
-    #[arg(long, required_unless_present = "resume", conflicts_with = "resume")]
+    /// The items: a JSONL or CSV file, or a folder; with --resume, what is new in them is added
+    #[arg(long, required_unless_present = "resume")]
     items: Option<Source>,
     /// How to split: size, FIELD by category:FIELD, or day|week|month|quarter|year:FIELD
     #[arg(long, default_value = "size")]
@@ -33,6 +36,9 @@ pub struct Run {
     /// The field that names an item
     #[arg(long, default_value = "key")]
     key: Line,
+    /// What is done with bad items: reject (nothing is made) or skip (they are left out and listed)
+    #[arg(long, default_value = "reject")]
+    on_bad_item: OnBadItem,
     /// The most items a chunk holds
     #[arg(long, default_value = "50")]
     max_chunk: MaxChunk,
@@ -101,12 +107,35 @@ pub fn run(request: Run, docket: &Docket, json: bool) -> Result<u8> {
     };
     // Held until this process ends, however it ends: nobody else may take its claims for a dead run's.
     let _only = only_runner(docket, &batch)?;
+    let added = match (&request.resume, &request.items) {
+        (Some(_), Some(_)) => Some(add(&request, &batch).run(docket)?),
+        _ => None,
+    };
     release_runner_claims(docket, &batch)?;
     let before = status(docket, &batch)?;
     let progress = Progress::new(manner, before.total, before.processed);
     match &made {
-        Some(plan) => progress.event(&json!({ "event": "created", "batch": plan.batch, "mode": plan.mode })),
+        Some(plan) => {
+            let mut event = json!({ "event": "created", "batch": plan.batch, "mode": plan.mode });
+            if let Some(bad) = &plan.bad_items {
+                event["bad_items"] = json!(bad);
+            }
+            progress.event(&event);
+            tell_left_out(&progress, manner, plan.bad_items.as_ref());
+        }
         None => progress.event(&json!({ "event": "resumed", "batch": batch, "processed": before.processed, "total": before.total })),
+    }
+    if let Some(added) = &added {
+        let mut event =
+            json!({ "event": "added", "batch": added.batch, "added": added.added, "known": added.known });
+        if let Some(bad) = &added.bad_items {
+            event["bad_items"] = json!(bad);
+        }
+        progress.event(&event);
+        if manner != Manner::Json {
+            progress.say(&added.message);
+        }
+        tell_left_out(&progress, manner, added.bad_items.as_ref());
     }
     progress.say(&format!(
         "Batch {batch}: {} of {} items to do, {} workers",
@@ -176,7 +205,9 @@ fn create(request: &Run) -> CreateBatch {
         instructions: Long::known("A command of the operator's works each item."),
         items: None,
         source,
+        query: None,
         key: request.key.clone(),
+        on_bad_item: request.on_bad_item,
         split: request.split.clone(),
         max_chunk: request.max_chunk,
         max_parallel: request.workers,
@@ -190,6 +221,18 @@ fn create(request: &Run) -> CreateBatch {
         finish: None,
         dry_run: false,
         command: Some(request.command.clone()),
+    }
+}
+
+/// What is new in the items that a resumed run names.
+fn add(request: &Run, batch: &TaskId) -> AddItems {
+    AddItems {
+        id: batch.clone(),
+        items: None,
+        source: request.items.clone(),
+        on_bad_item: request.on_bad_item,
+        request_key: None,
+        only_if_new: true,
     }
 }
 
@@ -227,6 +270,23 @@ fn only_runner(docket: &Docket, batch: &TaskId) -> Result<File> {
         Err(TryLockError::Error(error)) => {
             Err(Error::internal(format!("{} cannot be locked", path.display()), error))
         }
+    }
+}
+
+/// Lists what was left out; it must not go missing unsaid.
+fn tell_left_out(progress: &Progress, manner: Manner, bad: Option<&BadItems>) {
+    // An event has said it already.
+    let Some(bad) = bad.filter(|_| manner != Manner::Json) else { return };
+    if manner == Manner::Quiet {
+        return say(&format!("Bad items left out: {}", bad.count));
+    }
+    progress.say(&format!("Bad items left out: {}", bad.count));
+    for line in &bad.listed {
+        progress.say(&format!("  {line}"));
+    }
+    let more = bad.count - bad.listed.len() as u64;
+    if more > 0 {
+        progress.say(&format!("  and {more} more"));
     }
 }
 

@@ -371,6 +371,12 @@ impl Read for Tx<'_> {
         self.first(ITEM, params![batch, key], rows::item)
     }
 
+    fn has_item(&self, batch: Row, key: &str) -> Result<bool> {
+        Ok(self
+            .first("SELECT 1 FROM item WHERE batch = ?1 AND key = ?2", params![batch, key], |_| Ok(()))?
+            .is_some())
+    }
+
     fn failed_items(&self, batch: Row, limit: usize) -> Result<Vec<(TaskId, StoredItem)>> {
         self.all(
             "SELECT i.chunk, i.position, i.key, i.fields, i.outcome, i.category, i.receipt, i.step, t.id

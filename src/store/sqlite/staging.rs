@@ -6,7 +6,6 @@ use rusqlite::{Connection, ErrorCode, params};
 use super::rows::sql_error;
 use crate::error::{Error, Result};
 use crate::items::Item;
-use crate::model::text::excerpt;
 use crate::store::Staging;
 
 /// A private database that ends with this value.
@@ -39,10 +38,18 @@ impl TemporaryTable {
             .query_row("SELECT place FROM item WHERE key = ?1", [key], |row| row.get(0))
             .map_err(failed)
     }
+
+    fn take_from_part(&self, part: i64) -> Result<()> {
+        self.connection
+            .prepare_cached("UPDATE part SET count = count - 1 WHERE n = ?1")
+            .and_then(|mut statement| statement.execute([part]))
+            .map_err(failed)?;
+        Ok(())
+    }
 }
 
 impl Staging for TemporaryTable {
-    fn push(&mut self, item: &Item, sort: &str, label: &str) -> Result<()> {
+    fn push(&mut self, item: &Item, sort: &str, label: &str) -> Result<Option<String>> {
         let part: i64 = self
             .connection
             .prepare_cached(
@@ -60,22 +67,43 @@ impl Staging for TemporaryTable {
                 statement.execute(params![part, item.key, item.place.to_string(), fields])
             });
         match inserted {
-            Ok(_) => Ok(()),
+            Ok(_) => Ok(None),
             Err(error) if error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation) => {
-                Err(Error::invalid(format!(
-                    "items: {}: key '{}' is already used by {}; every item needs a key of its own (key=… names another field)",
-                    item.place,
-                    excerpt(&item.key),
-                    self.first_place(&item.key)?
-                )))
+                self.take_from_part(part)?;
+                self.first_place(&item.key).map(Some)
             }
             Err(error) => Err(failed(error)),
         }
     }
 
+    fn leave_out(&mut self, known: &mut dyn FnMut(&str) -> Result<bool>) -> Result<u64> {
+        let (mut after, mut left_out) = (0, 0);
+        loop {
+            let page: Vec<(i64, i64, String)> = self
+                .connection
+                .prepare_cached("SELECT n, part, key FROM item WHERE n > ?1 ORDER BY n LIMIT 500")
+                .and_then(|mut statement| {
+                    statement.query_map([after], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?.collect()
+                })
+                .map_err(failed)?;
+            let Some((last, ..)) = page.last() else { return Ok(left_out) };
+            after = *last;
+            for (n, part, key) in page {
+                if known(&key)? {
+                    self.connection
+                        .prepare_cached("DELETE FROM item WHERE n = ?1")
+                        .and_then(|mut statement| statement.execute([n]))
+                        .map_err(failed)?;
+                    self.take_from_part(part)?;
+                    left_out += 1;
+                }
+            }
+        }
+    }
+
     fn groups(&mut self) -> Result<Vec<(String, u64)>> {
         self.connection
-            .prepare("SELECT label, count FROM part ORDER BY sort, n")
+            .prepare("SELECT label, count FROM part WHERE count > 0 ORDER BY sort, n")
             .and_then(|mut statement| {
                 statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
             })

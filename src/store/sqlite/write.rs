@@ -302,6 +302,22 @@ impl Write for Tx<'_> {
         Ok(())
     }
 
+    fn grow_chunk(&self, chunk: Row, items: u64, span: &str) -> Result<()> {
+        self.execute(
+            "UPDATE chunk SET total = total + ?2, span = ?3 WHERE task = ?1",
+            params![chunk, items, span],
+        )?;
+        Ok(())
+    }
+
+    fn grow_batch(&self, batch: Row, chunks: u64, items: u64) -> Result<()> {
+        self.execute(
+            "UPDATE batch SET chunks = chunks + ?2, total = total + ?3 WHERE task = ?1",
+            params![batch, chunks, items],
+        )?;
+        Ok(())
+    }
+
     fn settle_item(
         &self,
         chunk: &Chunk,

@@ -1,0 +1,219 @@
+//! `add_items`: more items for a batch that isn't finished; what it has already is left alone.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::bad_items::{BadItems, OnBadItem, left_out};
+use super::batch_view::batch_task;
+use super::collect::{Collected, Inline, Origin, inline};
+use super::create_batch::{PlannedBatch, PlannedChunk};
+use super::grow_batch::{Grown, grow};
+use super::once::{RequestKey, answered, once};
+use super::{Docket, Effect, Operation};
+use crate::error::{Code, Error, Result};
+use crate::items::Source;
+use crate::model::id::TaskId;
+use crate::model::limits::PAGE;
+use crate::model::status::Status;
+use crate::model::task::Task;
+use crate::model::text::Line;
+use crate::store::{NewReceipt, Write};
+
+/// The request.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema, clap::Args)]
+#[serde(deny_unknown_fields)]
+pub struct AddItems {
+    /// The batch.
+    #[schemars(description = "")]
+    #[arg(long)]
+    pub id: TaskId,
+    /// Objects, or strings that are their own keys.
+    #[schemars(description = "")]
+    #[arg(long, value_parser = inline, help = "a JSON array of objects or strings")]
+    #[serde(default)]
+    #[schemars(schema_with = "as_for_create_batch")]
+    pub items: Option<Inline>,
+    /// A JSONL or CSV file, or a folder: its path, or {"path", "glob"}.
+    #[schemars(description = "", schema_with = "short_source")]
+    #[serde(default)]
+    #[arg(long)]
+    pub source: Option<Source>,
+    /// Bad items: reject (nothing is stored) or skip (they are left out); they are listed either way.
+    #[schemars(description = "")]
+    #[serde(default = "OnBadItem::reject")]
+    #[arg(long, default_value = "reject")]
+    pub on_bad_item: OnBadItem,
+    /// Repeating it answers the same.
+    #[schemars(description = "")]
+    #[arg(long)]
+    pub request_key: Option<Line>,
+    /// Whether a finished batch is only refused where something is new; for `docket run`.
+    #[serde(skip)]
+    #[arg(skip)]
+    pub only_if_new: bool,
+}
+
+/// What `create_batch` tells in full is not told again: every byte is paid for in tokens.
+fn as_for_create_batch(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+    schemars::json_schema!({ "type": "array", "items": {} })
+}
+
+fn short_source(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+    schemars::json_schema!({
+        "type": "object",
+        "properties": { "path": { "type": "string" }, "glob": { "type": "string" } },
+        "required": ["path"]
+    })
+}
+
+/// The reply.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct AddItemsReply {
+    /// Whether it was done.
+    pub success: bool,
+    /// What was done.
+    pub message: String,
+    /// Whether the same request was answered before.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub duplicate: Option<bool>,
+    /// The batch as it stands now.
+    pub batch: PlannedBatch,
+    /// How many items are new.
+    pub added: u64,
+    /// How many were there already.
+    pub known: u64,
+    /// The first chunks that took new items.
+    pub chunks: Vec<PlannedChunk>,
+    /// What was left out.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub bad_items: Option<BadItems>,
+}
+
+impl Operation for AddItems {
+    const NAME: &'static str = "add_items";
+    const TITLE: &'static str = "Add items to a batch";
+    const ABOUT: &'static str = "More items for a running batch; known keys are left alone.";
+    const EFFECT: Effect = Effect::WriteOnce;
+    const LONG: bool = true;
+    const FIRST: &'static str = "id";
+    type Reply = AddItemsReply;
+
+    fn run(self, docket: &Docket) -> Result<AddItemsReply> {
+        let request_key = RequestKey::of(self.request_key.as_ref().map(Line::as_str), &self)?;
+        // Before the source is read: it may be gone by the time the request is repeated.
+        if let Some(key) = request_key.clone()
+            && let Some(mut reply) = docket.read(move |tx| answered::<AddItemsReply>(tx, &key, Self::NAME))?
+        {
+            reply.duplicate = Some(true);
+            return Ok(reply);
+        }
+        let id = self.id.clone();
+        let (task, batch) = docket.read(move |tx| batch_task(tx, &id))?;
+        if !self.only_if_new {
+            refuse_finished(&task)?;
+        }
+        let split = batch.split.parse()?;
+        let origin = Origin {
+            items: self.items.as_ref(),
+            source: self.source.as_ref(),
+            query: None,
+            key: &batch.key,
+            split: &split,
+            on_bad_item: self.on_bad_item,
+            done: "added",
+        };
+        let Collected { mut staging, bad } = origin.collect(docket)?;
+        if staging.groups()?.is_empty() && bad.is_none() {
+            return Err(origin.empty(None));
+        }
+        // Where a source grew most is known: told before the write's turn comes, so that nobody waits for it.
+        let (mut staging, mut known, seen) = docket.read(move |tx| {
+            let known = staging.leave_out(&mut |key| tx.has_item(batch.row, key))?;
+            Ok((staging, known, tx.batch(batch.row)?.map(|batch| batch.counts.total)))
+        })?;
+        let author = docket.caller().to_owned();
+        docket.write(move |tx| {
+            once(
+                tx,
+                request_key.as_ref(),
+                Self::NAME,
+                |reply: &mut AddItemsReply| reply.duplicate = Some(true),
+                |tx| {
+                    let (task, batch) = batch_task(tx, &self.id)?;
+                    if seen != Some(batch.counts.total) {
+                        known += staging.leave_out(&mut |key| tx.has_item(batch.row, key))?;
+                    }
+                    let added = staging.groups()?.iter().map(|(_, count)| count).sum::<u64>();
+                    if added > 0 || !self.only_if_new {
+                        refuse_finished(&task)?;
+                    }
+                    let grown = grow(tx, &task, &batch, &split, staging.as_mut())?;
+                    if added > 0 {
+                        tell(tx, &task, &grown, known, &author)?;
+                    }
+                    Ok(reply(&task, batch.counts.total, batch.chunks, grown, known, bad))
+                },
+            )
+        })
+    }
+}
+
+/// Refuses what is over: its workers have gone.
+fn refuse_finished(batch: &Task) -> Result<()> {
+    let next = match batch.status {
+        Status::Failed => "control_batch(action=\"retry\") opens what failed again, then more can be added",
+        Status::Done | Status::Cancelled => "make a new batch of them with create_batch",
+        _ => return Ok(()),
+    };
+    let code = if batch.status == Status::Cancelled { Code::Cancelled } else { Code::Conflict };
+    Err(Error::new(
+        code,
+        format!("Batch {} is {}, nothing can be added to it: {next}", batch.id, batch.status),
+    ))
+}
+
+/// Leaves on record who added what.
+fn tell(tx: &dyn Write, batch: &Task, grown: &Grown, known: u64, author: &str) -> Result<()> {
+    let text = format!("'{author}' added {}; {known} were there already.", counted(grown));
+    tx.append(batch, &NewReceipt { author, text: &text, ..NewReceipt::default() })?;
+    Ok(())
+}
+
+fn counted(grown: &Grown) -> String {
+    format!(
+        "{} items: {} to chunks that nobody has claimed, {} in {} new chunks",
+        grown.items,
+        grown.items - grown.in_new_chunks,
+        grown.in_new_chunks,
+        grown.new_chunks
+    )
+}
+
+fn reply(
+    task: &Task,
+    total: u64,
+    chunks: u64,
+    grown: Grown,
+    known: u64,
+    bad_items: Option<BadItems>,
+) -> AddItemsReply {
+    let what = match grown.items {
+        0 => "Nothing is new".to_owned(),
+        _ => format!("Added {}", counted(&grown)),
+    };
+    AddItemsReply {
+        success: true,
+        message: format!("{what}; {known} were there already{}", left_out(bad_items.as_ref())),
+        duplicate: None,
+        batch: PlannedBatch {
+            id: Some(task.id.to_string()),
+            title: task.title.clone(),
+            items: total + grown.items,
+            chunks: chunks + grown.new_chunks,
+        },
+        added: grown.items,
+        known,
+        chunks: grown.chunks.into_iter().take(PAGE / 2).collect(),
+        bad_items,
+    }
+}

@@ -1,0 +1,142 @@
+//! Items on their way into a batch: read from where they are, put aside by group, the bad ones told apart.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::Docket;
+use super::bad_items::{BadItems, OnBadItem};
+use super::query::Query;
+use crate::error::{Error, Result};
+use crate::items::{self, BadItem, Item, Source};
+use crate::model::split::Split;
+use crate::model::text::excerpt;
+use crate::store::Staging;
+
+/// Items that came with the request.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Inline(Vec<Value>);
+
+/// The schema of [`Inline`].
+pub(super) fn objects_or_strings(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+    schemars::json_schema!({ "type": "array", "items": { "anyOf": [{ "type": "object" }, { "type": "string" }] } })
+}
+
+/// [`Inline`] on a command line.
+pub(super) fn inline(text: &str) -> Result<Inline, String> {
+    serde_json::from_str(text).map_err(|error| format!("not a JSON array of objects or strings: {error}"))
+}
+
+/// Where items come from: one of these.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Origin<'a> {
+    /// The request itself.
+    pub(super) items: Option<&'a Inline>,
+    /// A file or folder.
+    pub(super) source: Option<&'a Source>,
+    /// Tasks of the store.
+    pub(super) query: Option<&'a Query>,
+    /// What an item needs to be taken.
+    pub(super) key: &'a str,
+    /// What keeps items together.
+    pub(super) split: &'a Split,
+    /// What is done with bad ones.
+    pub(super) on_bad_item: OnBadItem,
+    /// What would be done with good ones, for a refusal.
+    pub(super) done: &'static str,
+}
+
+/// Items put aside.
+pub(super) struct Collected {
+    /// All that are good, by group.
+    pub(super) staging: Box<dyn Staging>,
+    /// Those that were left out.
+    pub(super) bad: Option<BadItems>,
+}
+
+impl Origin<'_> {
+    /// Puts all items aside, each under its group.
+    ///
+    /// # Errors
+    /// A source that cannot be read; bad items, unless they may be left out.
+    pub(super) fn collect(&self, docket: &Docket) -> Result<Collected> {
+        let mut shelf =
+            Shelf { staging: docket.staging()?, split: self.split.clone(), bad: BadItems::default() };
+        match (self.items, self.source, self.query) {
+            (Some(inline), None, None) => {
+                items::inline(inline.0.clone(), self.key).try_for_each(|item| shelf.take(item))?;
+            }
+            (None, Some(source), None) => {
+                items::read(source, docket.roots(), self.key)?.try_for_each(|item| shelf.take(item))?;
+            }
+            (None, None, Some(query)) => {
+                query.allows_key(self.key)?;
+                let query = query.clone();
+                // One read is one moment of the store, however many pages it takes.
+                shelf = docket.read(move |tx| {
+                    query.each(tx, |item| shelf.take(Ok(item)))?;
+                    Ok(shelf)
+                })?;
+            }
+            _ => {
+                return Err(Error::invalid(
+                    "items: say in one way where they come from: `items`, or `source`, or for a new batch `query`",
+                ));
+            }
+        }
+        let bad = shelf.bad.allowed(self.on_bad_item, self.done)?;
+        Ok(Collected { staging: shelf.staging, bad })
+    }
+
+    /// That there is nothing to make a batch of.
+    pub(super) fn empty(&self, bad: Option<&BadItems>) -> Error {
+        let place = match (self.source, self.query) {
+            (Some(source), _) => source.path.as_str(),
+            (_, Some(_)) => {
+                return Error::invalid(
+                    "query: no task matches; list_tasks with the same filters shows what does (chunks and batches are left out)",
+                );
+            }
+            _ => "items",
+        };
+        let glob = self.source.and_then(|source| source.glob.as_deref());
+        let chosen = glob.map_or(String::new(), |glob| format!(" that match \"{}\"", excerpt(glob)));
+        Error::invalid(match bad {
+            None => format!("{place}: it holds no items{chosen}; a batch needs at least one"),
+            Some(bad) => {
+                format!("{place}: all {} items{chosen} are bad: {}", bad.count, bad.listed.join("; "))
+            }
+        })
+    }
+}
+
+/// Where items are put.
+struct Shelf {
+    staging: Box<dyn Staging>,
+    split: Split,
+    bad: BadItems,
+}
+
+impl Shelf {
+    fn take(&mut self, item: Result<Item, BadItem>) -> Result<()> {
+        let grouped = item.and_then(|item| match self.split.group(&item.fields) {
+            Ok(group) => Ok((item, group)),
+            Err(reason) => Err(BadItem::new(item.place, reason)),
+        });
+        let bad = match grouped {
+            Err(bad) => bad,
+            Ok((item, group)) => match self.staging.push(&item, &group.sort, &group.label)? {
+                None => return Ok(()),
+                Some(first) => BadItem::new(
+                    item.place,
+                    format!(
+                        "key '{}' is already used by {first}; every item needs a key of its own (key=… names another field)",
+                        excerpt(&item.key)
+                    ),
+                ),
+            },
+        };
+        self.bad.add(&bad);
+        Ok(())
+    }
+}
