@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::open::{Caller, open, store_path};
 use super::render::{refuse, show};
-use super::{init, manifest, verify};
+use super::{init, manifest, prompt, verify};
 use crate::error::{Code, Error, Result};
 use crate::mcp::{self, Toolset, definitions};
 use crate::ops::{self, Entry};
@@ -58,12 +58,13 @@ fn command() -> Command {
         .subcommand(init::Init::augment_args(
             Command::new("init").about("The configuration for an MCP client"),
         ))
+        .subcommand(prompt::command())
         .subcommand(
             Command::new("verify")
                 .about("Check every receipt against its hash chain, and the counts against the receipts"),
         )
         .subcommand(
-            Command::new("manifest").about("The MCPB manifest, its tools listed from the operations"),
+            Command::new("manifest").about("The MCPB manifest, its tools and prompts listed from the code"),
         );
     for entry in ops::ALL {
         let command =
@@ -154,6 +155,7 @@ fn run(matches: &ArgMatches, json: bool, out: &mut impl Write) -> Result<u8> {
             init::Init::from_arg_matches(matches).map_err(usage)?.run(out)?;
             Ok(0)
         }
+        "prompt" => prompt::run(matches, json, out),
         "verify" => {
             // Looked at first: verifying must not make a store that isn't there.
             let path = store_path(db)?;

@@ -4,6 +4,7 @@ mod args;
 pub mod init;
 pub mod manifest;
 mod open;
+mod prompt;
 mod render;
 mod verify;
 

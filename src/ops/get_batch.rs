@@ -50,6 +50,11 @@ impl GetBatch {
     pub fn progress_of(id: TaskId) -> Self {
         GetBatch { id: Some(id), since: None, view: View::Progress, chunks_after: None }
     }
+
+    /// The running batches.
+    pub fn running() -> Self {
+        GetBatch { id: None, since: None, view: View::Progress, chunks_after: None }
+    }
 }
 
 /// Something that failed.

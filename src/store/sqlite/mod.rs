@@ -6,6 +6,7 @@ mod read;
 mod reader;
 mod rows;
 mod staging;
+mod suggest;
 mod ticket;
 mod tx;
 mod write;

@@ -489,4 +489,8 @@ impl Read for Tx<'_> {
             rows::task,
         )
     }
+
+    fn ids(&self, beginning: &str, only_batches: bool, limit: usize) -> Result<Vec<TaskId>> {
+        super::suggest::ids(self, beginning, only_batches, limit)
+    }
 }
