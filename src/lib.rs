@@ -7,9 +7,10 @@
 //! - [`ops`]: an operation a file, over the store
 //! - [`mcp`]: the protocol, made from the operations
 //! - [`cli`]: the commands, made from the same operations
+//! - [`report`]: a batch's audit as files
 //! - [`work`]: the runner of worker commands
 //!
-//! `mcp`, `cli` and `work` know `ops`; `ops` knows `model`, `prompts`, `items` and `store`; `store` knows `model`.
+//! `mcp`, `cli`, `report` and `work` know `ops`; `ops` knows `model`, `prompts`, `items` and `store`; `store` knows `model`.
 
 #[macro_use]
 pub mod model;
@@ -21,5 +22,6 @@ pub mod items;
 pub mod mcp;
 pub mod ops;
 pub mod prompts;
+pub mod report;
 pub mod store;
 pub mod work;

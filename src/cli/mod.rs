@@ -6,6 +6,7 @@ pub mod manifest;
 mod open;
 mod prompt;
 mod render;
+mod report;
 mod verify;
 
 pub use args::main;

@@ -32,6 +32,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+pub use batch_view::BatchView;
+pub(crate) use batch_view::{batch_task, batch_view};
 pub use claim_task::{ClaimReply, ClaimTask};
 pub use complete_task::CompleteTask;
 pub use create_batch::{CreateBatch, Plan};
