@@ -24,7 +24,7 @@ pub(super) fn draw(out: &mut dyn Write, timeline: &Timeline) -> io::Result<()> {
     let x = |millis: i64| LEFT + (millis - from_ms) as f64 / span * (WIDTH - LEFT - 10.0);
     writeln!(
         out,
-        r#"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {}" role="img" aria-label="Which worker worked on which chunk when">"#,
+        r#"<svg viewBox="0 0 {WIDTH} {}" role="img" aria-label="Which worker worked on which chunk when">"#,
         bottom + 30
     )?;
     for tick in 0..=TICKS {
