@@ -4,7 +4,6 @@ use super::Docket;
 use super::batch_view::batch_task;
 use crate::error::{Error, Result};
 use crate::model::id::TaskId;
-use crate::model::limits::PAGE;
 
 /// Batches whose ids begin so, newest first.
 ///
@@ -33,23 +32,26 @@ fn text(ids: Vec<TaskId>) -> Vec<String> {
 /// # Errors
 /// Where the store cannot be read.
 pub fn chunk_numbers(docket: &Docket, batch: TaskId, typed: &str, limit: usize) -> Result<Vec<String>> {
-    let typed = typed.trim_start_matches('0').to_owned();
+    let typed = typed.to_owned();
     docket.read(move |tx| {
         // Somebody who is still typing need not be told that there is no such batch yet.
-        let Ok((task, _)) = batch_task(tx, &batch) else { return Ok(Vec::new()) };
-        let (mut numbers, mut after) = (Vec::new(), 0);
-        loop {
-            let page = tx.chunks(task.row, after, PAGE)?;
-            let Some((last, _)) = page.last() else { return Ok(numbers) };
-            after = last.number;
-            let found = page.iter().map(|(chunk, _)| chunk.number.to_string());
-            numbers.extend(found.filter(|number| number.starts_with(&typed)));
-            if numbers.len() >= limit {
-                numbers.truncate(limit);
-                return Ok(numbers);
-            }
-        }
+        let Ok((_, of)) = batch_task(tx, &batch) else { return Ok(Vec::new()) };
+        Ok(numbers(&typed, of.chunks).take(limit).map(|number| number.to_string()).collect())
     })
+}
+
+/// The numbers from 1 to `last` that begin so, in order; leading zeros don't count.
+fn numbers(typed: &str, last: u64) -> impl Iterator<Item = u64> {
+    let typed = typed.trim_start_matches('0');
+    let begun = if typed.is_empty() { None } else { Some(typed.parse().unwrap_or(u64::MAX)) };
+    // 12 begins 12, then 120 to 129, then 1200 to 1299, and so on.
+    let of_length = move |zeros: u32| {
+        let (begun, power) = (begun?, 10_u64.checked_pow(zeros)?);
+        let first = u64::checked_mul(begun, power)?;
+        Some(first..=first.saturating_add(power - 1).min(last))
+    };
+    let all = begun.is_none().then_some(1..=last);
+    all.into_iter().chain((0..20).map_while(of_length)).flatten()
 }
 
 /// The id of a batch's chunk by its number.
@@ -68,4 +70,25 @@ pub fn chunk_id(docket: &Docket, batch: TaskId, number: u64) -> Result<TaskId> {
             ))),
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::numbers;
+
+    #[test]
+    fn numbers_that_begin_so_are_found_in_order() {
+        let check = |typed: &str, last: u64, expected: &[u64]| {
+            assert_eq!(numbers(typed, last).collect::<Vec<_>>(), expected, "{typed} of {last}");
+        };
+        check("", 3, &[1, 2, 3]);
+        check("1", 12, &[1, 10, 11, 12]);
+        check("01", 12, &[1, 10, 11, 12]);
+        check("2", 12, &[2]);
+        check("13", 12, &[]);
+        check("x", 12, &[]);
+        check("-1", 12, &[]);
+        check("99999999999999999999999", 12, &[]);
+        assert_eq!(numbers("1", 1_000_000).count(), 1 + 10 + 100 + 1_000 + 10_000 + 100_000 + 1);
+    }
 }

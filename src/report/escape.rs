@@ -138,4 +138,20 @@ mod tests {
         assert_eq!(Fenced("x\n`````\ny").to_string(), "``````text\nx\n`````\ny\n``````");
         assert_eq!(Fenced("a\u{1b}").to_string(), "```text\na\\u{1b}\n```");
     }
+
+    proptest::proptest! {
+        #[test]
+        fn no_text_leaves_its_place(text in "(?s).{0,40}|[<>&|\\\\`*:/w.\n\\[\\]!a-z\"']{0,40}") {
+            let html = Html(&text).to_string();
+            assert!(!html.contains(['<', '>', '"', '\'']), "{html}");
+            let line = HtmlLine(&text).to_string();
+            assert!(!line.contains(['<', '>', '\n']), "{line}");
+            let markdown = Markdown(&text).to_string();
+            assert!(!markdown.replace("<br>", "").contains(['<', '>', '|', '\n']), "{markdown}");
+            assert!(!markdown.replace("\\:", "").contains("://") && !markdown.to_lowercase().contains("www."), "{markdown}");
+            for shown in [html, line, markdown] {
+                assert!(!shown.chars().any(|c| is_hidden(c) && !matches!(c, '\n' | '\t')), "{shown:?}");
+            }
+        }
+    }
 }
