@@ -151,3 +151,31 @@ fn a_worker_is_offered_its_own_prompt_and_no_resources() {
         assert_eq!(server.request(method, params)["error"]["code"], -32601, "{method}");
     }
 }
+
+#[test]
+fn malformed_params_are_wrong_params_and_not_a_missing_method() {
+    let store = Store::new();
+    for stateless in [false, true] {
+        let mut server = store.server(&[]);
+        server.listen();
+        if stateless {
+            server.stateless();
+        } else {
+            server.initialize("2025-06-18");
+        }
+        for (method, params) in [
+            ("prompts/get", json!({"name": 7})),
+            ("prompts/get", json!({"name": "work_chunk", "arguments": ["batch"]})),
+            ("prompts/get", json!({})),
+            ("resources/read", json!({})),
+            ("resources/read", json!({"uri": {}})),
+            (
+                "completion/complete",
+                json!({"ref": {"type": "ref/other"}, "argument": {"name": "a", "value": ""}}),
+            ),
+        ] {
+            refused(&server.request(method, params));
+        }
+        server.task("Still here");
+    }
+}

@@ -1,6 +1,4 @@
-//! `docs/workflow.md` names only tools, prompts, addresses and commands that there are.
-
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+//! `docs/workflow.md` names only tools and commands that there are.
 
 use std::process::Command;
 

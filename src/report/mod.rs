@@ -1,8 +1,8 @@
 //! A batch's audit: one Markdown file and one HTML file that hold all of it.
 //!
-//! [`walk`](walk::walk) reads the store at one moment and hands the report on part by part; both
+//! `walk` reads the store at one moment and hands the report on part by part; both
 //! files are written as the parts come, so a batch of any size is never held whole. Everything
-//! that agents wrote goes through [`escape`].
+//! that agents wrote goes through `escape`.
 
 mod chain;
 mod escape;
