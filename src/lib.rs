@@ -3,12 +3,14 @@
 //! - [`model`]: what a task, receipt, claim, batch is; every rule, pure
 //! - [`items`]: items, read one at a time from where they lie
 //! - [`store`]: durable state; the only SQL
+//! - [`prompts`]: what agents are told
 //! - [`ops`]: an operation a file, over the store
 //! - [`mcp`]: the protocol, made from the operations
 //! - [`cli`]: the commands, made from the same operations
+//! - [`report`]: a batch's audit as files
 //! - [`work`]: the runner of worker commands
 //!
-//! `mcp`, `cli` and `work` know `ops`; `ops` knows `model`, `items` and `store`; `store` knows `model`.
+//! `mcp`, `cli`, `report` and `work` know `ops`; `ops` knows `model`, `prompts`, `items` and `store`; `store` knows `model`.
 
 #[macro_use]
 pub mod model;
@@ -19,5 +21,7 @@ pub mod error;
 pub mod items;
 pub mod mcp;
 pub mod ops;
+pub mod prompts;
+pub mod report;
 pub mod store;
 pub mod work;

@@ -3,6 +3,7 @@
 use std::process::Command;
 
 use docket::mcp::{Toolset, definitions};
+use serde_json::json;
 
 #[test]
 fn tool_schemas() {
@@ -18,7 +19,7 @@ fn worker_schemas() {
 
 #[test]
 fn help_texts() {
-    for command in ["run", "work", "list-tasks", "update-task", "create-batch"] {
+    for command in ["run", "work", "prompt", "report", "list-tasks", "update-task", "create-batch"] {
         let output = Command::new(env!("CARGO_BIN_EXE_docket"))
             .args([command, "--help"])
             .env_remove("DOCKET_DB")
@@ -36,8 +37,14 @@ fn the_committed_manifest_is_the_operations() {
 }
 
 #[test]
-fn the_worker_prompt_is_short() {
-    let prompt = docket::ops::worker_prompt(&"k3m9p0q1r2s3".parse().expect("an id"));
-    assert!(prompt.len() < 2_000, "{} bytes", prompt.len());
-    insta::assert_snapshot!("worker_prompt", prompt);
+fn prompts_are_short() {
+    for (name, arguments) in [
+        ("work_chunk", json!({"batch": "k3m9p0q1r2s3"})),
+        ("supervise_batch", json!({"goal": "File each mail."})),
+    ] {
+        let prompt = docket::prompts::named(docket::prompts::ALL.iter(), name).expect("a prompt");
+        let text = prompt.render(arguments.as_object().expect("an object")).expect("its text");
+        assert!(text.len() < 2_000, "{name}: {} bytes", text.len());
+        insta::assert_snapshot!(format!("prompt_{name}"), text);
+    }
 }

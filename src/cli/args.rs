@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches};
@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::open::{Caller, open, store_path};
 use super::render::{refuse, show};
-use super::{init, manifest, verify};
+use super::{init, manifest, prompt, report, verify};
 use crate::error::{Code, Error, Result};
 use crate::mcp::{self, Toolset, definitions};
 use crate::ops::{self, Entry};
@@ -58,12 +58,16 @@ fn command() -> Command {
         .subcommand(init::Init::augment_args(
             Command::new("init").about("The configuration for an MCP client"),
         ))
+        .subcommand(prompt::command())
+        .subcommand(report::Report::augment_args(
+            Command::new("report").about("A batch's audit, as one Markdown and one HTML file"),
+        ))
         .subcommand(
             Command::new("verify")
                 .about("Check every receipt against its hash chain, and the counts against the receipts"),
         )
         .subcommand(
-            Command::new("manifest").about("The MCPB manifest, its tools listed from the operations"),
+            Command::new("manifest").about("The MCPB manifest, its tools and prompts listed from the code"),
         );
     for entry in ops::ALL {
         let command =
@@ -154,15 +158,14 @@ fn run(matches: &ArgMatches, json: bool, out: &mut impl Write) -> Result<u8> {
             init::Init::from_arg_matches(matches).map_err(usage)?.run(out)?;
             Ok(0)
         }
+        "prompt" => prompt::run(matches, json, out),
+        "report" => {
+            let request = report::Report::from_arg_matches(matches).map_err(usage)?;
+            there_is_a_store(db)?;
+            report::run(&request, &open(db, Caller::Person)?, json, out)
+        }
         "verify" => {
-            // Looked at first: verifying must not make a store that isn't there.
-            let path = store_path(db)?;
-            if !path.exists() {
-                return Err(Error::invalid(format!(
-                    "store {}: there is none; --db or DOCKET_DB names one",
-                    path.display()
-                )));
-            }
+            there_is_a_store(db)?;
             verify::verify(&open(db, Caller::Person)?, json, out)
         }
         "manifest" => {
@@ -177,6 +180,15 @@ fn run(matches: &ArgMatches, json: bool, out: &mut impl Write) -> Result<u8> {
         }
         other => Err(Error::invalid(format!("'{other}' is not a command; docket help lists them"))),
     }
+}
+
+/// Looked at first: what only reads must not make a store that isn't there.
+fn there_is_a_store(db: Option<&Path>) -> Result<()> {
+    let path = store_path(db)?;
+    if path.exists() {
+        return Ok(());
+    }
+    Err(Error::invalid(format!("store {}: there is none; --db or DOCKET_DB names one", path.display())))
 }
 
 fn operate(

@@ -2,6 +2,29 @@
 
 use serde_json::{Value, json};
 
+use crate::prompts;
+
+/// The prompts, with what they cannot do without.
+fn prompts() -> Vec<Value> {
+    prompts::ALL
+        .iter()
+        .map(|prompt| {
+            let needed: Vec<&str> = prompt
+                .arguments
+                .iter()
+                .filter(|argument| argument.required)
+                .map(|argument| argument.name)
+                .collect();
+            json!({
+                "name": prompt.name,
+                "description": prompt.about,
+                "arguments": needed,
+                "text": prompt.template(),
+            })
+        })
+        .collect()
+}
+
 /// The manifest for these tools, each a name and a description.
 pub fn manifest(tools: &[(String, String)]) -> Value {
     let tools: Vec<Value> =
@@ -25,6 +48,7 @@ pub fn manifest(tools: &[(String, String)]) -> Value {
             },
         },
         "tools": tools,
+        "prompts": prompts(),
         "compatibility": { "platforms": ["darwin", "linux"] },
         "user_config": {
             // Not of type "file": that asks for one that exists, and the first start makes it.
@@ -50,5 +74,8 @@ mod tests {
         assert_eq!(manifest["tools"][0]["name"], "b");
         assert_eq!(manifest["tools"][1]["description"], "first");
         assert_eq!(manifest["version"], env!("CARGO_PKG_VERSION"));
+        assert_eq!(manifest["prompts"][1]["arguments"], serde_json::json!(["batch"]));
+        let text = manifest["prompts"][1]["text"].as_str().unwrap_or_default();
+        assert!(text.contains("claim_task(batch=\"${arguments.batch}\""), "{text}");
     }
 }

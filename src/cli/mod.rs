@@ -4,7 +4,9 @@ mod args;
 pub mod init;
 pub mod manifest;
 mod open;
+mod prompt;
 mod render;
+mod report;
 mod verify;
 
 pub use args::main;

@@ -1,5 +1,9 @@
-//! The protocol: tools made from the operations, on standard input and output.
+//! The protocol: tools made from the operations, prompts and resources beside them, on standard
+//! input and output.
 
+mod completion;
+mod prompts;
+mod resources;
 mod server;
 mod tools;
 mod transport;

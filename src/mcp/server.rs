@@ -4,8 +4,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use rmcp::model::{
-    CallToolRequestParams, CallToolResponse, CustomRequest, CustomResult, ErrorCode, ErrorData,
-    Implementation, InitializeResult, ListToolsResult, PaginatedRequestParams, ServerCapabilities,
+    CallToolRequestParams, CallToolResponse, CompleteRequestParams, CompleteResult, CustomRequest,
+    CustomResult, ErrorCode, ErrorData, GetPromptRequestParams, GetPromptResponse, Implementation,
+    InitializeResult, ListPromptsResult, ListResourceTemplatesResult, ListResourcesResult, ListToolsResult,
+    PaginatedRequestParams, ReadResourceRequestParams, ReadResourceResponse, ServerCapabilities,
     ServerConfig, Tool,
 };
 use rmcp::service::RequestContext;
@@ -14,6 +16,7 @@ use serde_json::Value;
 
 use super::tools::{Toolset, definitions, result};
 use super::transport::{InFlight, Lines};
+use super::{completion, prompts, resources};
 use crate::error::{Code, Error, Result};
 use crate::ops::{self, Docket};
 
@@ -52,7 +55,7 @@ struct Server {
 }
 
 /// Runs an operation; one that panics is a failure like others.
-fn attempt(entry: &ops::Entry, docket: &Docket, arguments: Value) -> Result<Value> {
+pub(super) fn attempt(entry: &ops::Entry, docket: &Docket, arguments: Value) -> Result<Value> {
     catch_unwind(AssertUnwindSafe(|| (entry.call)(docket, arguments))).unwrap_or_else(|_| Err(failed()))
 }
 
@@ -60,10 +63,51 @@ fn failed() -> Error {
     Error::new(Code::Internal, "the request failed inside docket; nothing was changed")
 }
 
+/// A refusal of something that is no tool, as JSON-RPC words it.
+fn refused(error: Error) -> ErrorData {
+    let message = error.to_string();
+    match error.code {
+        Code::InvalidArgument | Code::TooLarge => ErrorData::invalid_params(message, None),
+        Code::NotFound => ErrorData::resource_not_found(message, None),
+        _ => ErrorData::internal_error(message, None),
+    }
+}
+
+impl Server {
+    /// Runs what may block. It blocks until the store has answered, so the protocol goes on beside
+    /// it. What is alone is run right here: waking threads would take longer than the call itself.
+    async fn run<T: Send + 'static>(
+        &self,
+        long: bool,
+        call: impl FnOnce() -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        if self.in_flight.is_one() && !long {
+            call()
+        } else {
+            tokio::task::spawn_blocking(call).await.unwrap_or_else(|error| Err(failed().caused_by(error)))
+        }
+    }
+
+    /// Resources are for those who watch; a worker has its chunk.
+    fn has_resources(&self) -> Result<(), ErrorData> {
+        match self.toolset {
+            Toolset::All => Ok(()),
+            Toolset::Worker => Err(ErrorData::new(
+                ErrorCode::METHOD_NOT_FOUND,
+                "this server offers a worker's tools and no resources",
+                None,
+            )),
+        }
+    }
+}
+
 impl ServerHandler for Server {
     fn get_info(&self) -> ServerConfig {
         let instructions = if self.toolset == Toolset::Worker { WORKER_INSTRUCTIONS } else { INSTRUCTIONS };
-        InitializeResult::new(ServerCapabilities::builder().enable_tools().build())
+        let with = ServerCapabilities::builder().enable_tools().enable_prompts().enable_completions();
+        let capabilities =
+            if self.toolset == Toolset::Worker { with.build() } else { with.enable_resources().build() };
+        InitializeResult::new(capabilities)
             .with_server_info(Implementation::new("docket", env!("CARGO_PKG_VERSION")))
             .with_instructions(instructions)
     }
@@ -94,15 +138,70 @@ impl ServerHandler for Server {
             None => self.docket.clone(),
         };
         let arguments = request.arguments.map_or(Value::Null, Value::Object);
-        // A call blocks until what it wrote is on disk, so the protocol goes on beside it. One that
-        // is alone is run right here: waking threads would take longer than the call itself.
-        let call = move || attempt(entry, &docket, arguments);
-        let outcome = if self.in_flight.is_one() && !entry.long {
-            call()
-        } else {
-            tokio::task::spawn_blocking(call).await.unwrap_or_else(|error| Err(failed().caused_by(error)))
-        };
+        let outcome = self.run(entry.long, move || attempt(entry, &docket, arguments)).await;
         Ok(result(outcome, context.protocol_version().as_ref()).into())
+    }
+
+    async fn list_prompts(
+        &self,
+        _: Option<PaginatedRequestParams>,
+        _: RequestContext<RoleServer>,
+    ) -> Result<ListPromptsResult, ErrorData> {
+        Ok(ListPromptsResult::with_all_items(prompts::definitions(self.toolset)))
+    }
+
+    async fn get_prompt(
+        &self,
+        request: GetPromptRequestParams,
+        _: RequestContext<RoleServer>,
+    ) -> Result<GetPromptResponse, ErrorData> {
+        let prompt = prompts::get(self.toolset, request);
+        // A prompt that isn't there is a wrong parameter, in both eras.
+        prompt.map(Into::into).map_err(|error| ErrorData::invalid_params(error.to_string(), None))
+    }
+
+    async fn list_resources(
+        &self,
+        _: Option<PaginatedRequestParams>,
+        _: RequestContext<RoleServer>,
+    ) -> Result<ListResourcesResult, ErrorData> {
+        self.has_resources()?;
+        let docket = self.docket.clone();
+        let listed = self.run(false, move || resources::list(&docket)).await.map_err(refused)?;
+        Ok(ListResourcesResult::with_all_items(listed))
+    }
+
+    async fn list_resource_templates(
+        &self,
+        _: Option<PaginatedRequestParams>,
+        _: RequestContext<RoleServer>,
+    ) -> Result<ListResourceTemplatesResult, ErrorData> {
+        self.has_resources()?;
+        Ok(ListResourceTemplatesResult::with_all_items(resources::templates()))
+    }
+
+    async fn read_resource(
+        &self,
+        request: ReadResourceRequestParams,
+        _: RequestContext<RoleServer>,
+    ) -> Result<ReadResourceResponse, ErrorData> {
+        self.has_resources()?;
+        let docket = self.docket.clone();
+        let read = self.run(false, move || resources::read(&docket, &request.uri)).await;
+        read.map(Into::into).map_err(refused)
+    }
+
+    async fn complete(
+        &self,
+        request: CompleteRequestParams,
+        _: RequestContext<RoleServer>,
+    ) -> Result<CompleteResult, ErrorData> {
+        let (docket, toolset) = (self.docket.clone(), self.toolset);
+        let completion = self.run(false, move || completion::complete(&docket, toolset, &request)).await;
+        completion.map(CompleteResult::new).map_err(|error| match error.code {
+            Code::NotFound => ErrorData::invalid_params(error.to_string(), None),
+            _ => refused(error),
+        })
     }
 
     async fn on_custom_request(

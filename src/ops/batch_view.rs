@@ -82,7 +82,7 @@ pub struct ChunkView {
 }
 
 /// The task of a batch and the batch itself.
-pub(super) fn batch_task(tx: &dyn Read, id: &TaskId) -> Result<(Task, Batch)> {
+pub(crate) fn batch_task(tx: &dyn Read, id: &TaskId) -> Result<(Task, Batch)> {
     let task = tx.task(id)?;
     match tx.batch(task.row)? {
         Some(batch) => Ok((task, batch)),
@@ -120,7 +120,7 @@ fn step(tx: &dyn Read, batch: &Batch) -> Result<String> {
 }
 
 /// A batch.
-pub(super) fn batch_view(tx: &dyn Read, task: &Task, batch: &Batch) -> Result<BatchView> {
+pub(crate) fn batch_view(tx: &dyn Read, task: &Task, batch: &Batch) -> Result<BatchView> {
     let status = batch_status(tx, task, batch)?;
     let until = if status.as_str() == "running" { tx.now() } else { task.updated };
     let (per_minute, seconds_left) = rate(batch, until, status.as_str() == "running");

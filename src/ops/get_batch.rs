@@ -60,6 +60,11 @@ impl GetBatch {
     pub fn progress_of(id: TaskId) -> Self {
         GetBatch { id: Some(id), project: None, since: None, view: View::Progress, chunks_after: None }
     }
+
+    /// The running batches.
+    pub fn running() -> Self {
+        GetBatch { id: None, project: None, since: None, view: View::Progress, chunks_after: None }
+    }
 }
 
 /// The reply.

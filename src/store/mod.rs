@@ -152,6 +152,9 @@ pub trait Read: Course {
     fn search(&self, words: &[String], filter: &Filter, limit: usize) -> Result<Vec<Task>>;
     /// Batches that have not ended, newest first.
     fn open_batches(&self, project: Option<&str>, limit: usize) -> Result<Vec<Task>>;
+    /// Ids that begin with some characters: batches' newest first, or any task's, the newest where there
+    /// are no characters yet.
+    fn ids(&self, beginning: &str, only_batches: bool, limit: usize) -> Result<Vec<TaskId>>;
 }
 
 /// What is written inside one transaction.

@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
-"""The official Python SDK runs the workflow's loop and a batch through a real server.
+"""The official Python SDK runs the workflow's loop, a batch, prompts and resources through a real server.
 
 Each reply is validated by the SDK against the tool's output schema, and here once more.
 Usage: python_sdk.py DOCKET
 """
 
 import asyncio
+import json
 import re
 import sys
 import tempfile
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import jsonschema
 from mcp import Client, StdioServerParameters
+from mcp.types import ResourceTemplateReference
 
 ERAS = {"legacy": "2025-11-25", "auto": "2026-07-28"}
 
@@ -146,6 +148,30 @@ async def settle(worker, chunk, token, keys):
         await worker.refused("conflict", "update_task", **(receipt | {"outcome": "failed"}))
 
 
+async def prompts_and_resources(client, session):
+    """What a client offers besides tools: prompts with arguments, resources by address, completion."""
+    listed = {prompt.name: prompt for prompt in (await client.list_prompts()).prompts}
+    assert set(listed) == {"supervise_batch", "work_chunk"}, listed
+    made = await session.do("create_batch", title="Shown", instructions="Look.", items=["a", "b"], max_chunk=1)
+    batch = made["batch"]["id"]
+    prompt = await client.get_prompt("work_chunk", {"batch": batch})
+    assert prompt.messages[0].content.text == made["worker_prompt"], prompt
+
+    resources = (await client.list_resources()).resources
+    assert f"docket://batches/{batch}" in [str(resource.uri) for resource in resources], resources
+    templates = [template.uri_template for template in (await client.list_resource_templates()).resource_templates]
+    assert "docket://batches/{id}/chunks/{n}" in templates, templates
+    read = (await client.read_resource(f"docket://batches/{batch}")).contents[0]
+    assert read.mime_type == "application/json", read
+    assert json.loads(read.text) == await session.do("get_batch", id=batch), read
+    numbers = await client.complete(
+        ResourceTemplateReference(type="ref/resource", uri="docket://batches/{id}/chunks/{n}"),
+        {"name": "n", "value": ""},
+        {"id": batch},
+    )
+    assert numbers.completion.values == ["1", "2"], numbers
+
+
 async def bad_input(one):
     await one.refused("not_found", "get_task", id="no-such-task")
     misspelt = await one.refused("invalid_argument", "create_task", task_titel="A")
@@ -164,8 +190,9 @@ async def run(docket, mode):
             one, other = await Session.over(first), await Session.over(second)
             await the_workflows_loop(one, other)
             await a_batch(one, other)
+            await prompts_and_resources(first, one)
             await bad_input(one)
-    print(f"python_sdk: the workflow's loop and a batch over {ERAS[mode]}, every reply as its schema says")
+    print(f"python_sdk: the workflow's loop, a batch, prompts and resources over {ERAS[mode]}, every reply as its schema says")
 
 
 def main():

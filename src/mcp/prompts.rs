@@ -1,0 +1,39 @@
+//! Prompts as a client is offered them.
+
+use rmcp::model::{
+    GetPromptRequestParams, GetPromptResult, Prompt as Definition, PromptArgument, PromptMessage, Role,
+};
+
+use super::tools::Toolset;
+use crate::error::Result;
+use crate::prompts::{ALL, Prompt, named};
+
+/// The prompts of a toolset.
+pub(super) fn offered(toolset: Toolset) -> impl Iterator<Item = &'static Prompt> + Clone {
+    ALL.iter().filter(move |prompt| toolset == Toolset::All || prompt.worker)
+}
+
+/// What `prompts/list` tells of them.
+pub(super) fn definitions(toolset: Toolset) -> Vec<Definition> {
+    offered(toolset).map(definition).collect()
+}
+
+fn definition(prompt: &Prompt) -> Definition {
+    let arguments = prompt
+        .arguments
+        .iter()
+        .map(|argument| {
+            PromptArgument::new(argument.name)
+                .with_description(argument.about)
+                .with_required(argument.required)
+        })
+        .collect();
+    Definition::new(prompt.name, Some(prompt.about), Some(arguments)).with_title(prompt.title)
+}
+
+/// A prompt with its arguments filled in.
+pub(super) fn get(toolset: Toolset, request: GetPromptRequestParams) -> Result<GetPromptResult> {
+    let prompt = named(offered(toolset), &request.name)?;
+    let text = prompt.render(&request.arguments.unwrap_or_default())?;
+    Ok(GetPromptResult::new(vec![PromptMessage::new_text(Role::User, text)]).with_description(prompt.about))
+}

@@ -1,0 +1,141 @@
+//! Resources: batches, tasks and chunks under an address, as the tools show them.
+
+use rmcp::model::{ReadResourceResult, Resource, ResourceContents, ResourceTemplate};
+use serde_json::{Value, json};
+
+use crate::error::{Code, Error, Result};
+use crate::model::id::TaskId;
+use crate::model::text::excerpt;
+use crate::ops::{self, Docket, GetBatch, Operation};
+
+const JSON: &str = "application/json";
+
+/// A kind of resource.
+pub(super) struct Template {
+    /// Its address, a variable in braces.
+    pub(super) uri: &'static str,
+    name: &'static str,
+    about: &'static str,
+}
+
+/// The address of a batch.
+pub(super) const BATCH: &str = "docket://batches/{id}";
+/// The address of a task.
+pub(super) const TASK: &str = "docket://tasks/{id}";
+/// The address of a batch's chunk by its number.
+pub(super) const CHUNK: &str = "docket://batches/{id}/chunks/{n}";
+
+/// Every kind.
+pub(super) static TEMPLATES: &[Template] = &[
+    Template { uri: BATCH, name: "batch", about: "A batch's progress, as get_batch(id) gives it" },
+    Template { uri: TASK, name: "task", about: "A task with its body, as get_task(id) gives it" },
+    Template {
+        uri: CHUNK,
+        name: "chunk",
+        about: "The batch's chunk of number n with its open items, as get_task gives it",
+    },
+];
+
+/// What a resource's address names.
+#[derive(Debug, PartialEq, Eq)]
+enum Address {
+    Batch(TaskId),
+    Task(TaskId),
+    Chunk(TaskId, u64),
+}
+
+/// What `resources/templates/list` tells.
+pub(super) fn templates() -> Vec<ResourceTemplate> {
+    TEMPLATES
+        .iter()
+        .map(|template| {
+            ResourceTemplate::new(template.uri, template.name)
+                .with_description(template.about)
+                .with_mime_type(JSON)
+        })
+        .collect()
+}
+
+/// The addresses there are, for a sentence.
+pub(super) fn addresses() -> String {
+    TEMPLATES.iter().map(|template| template.uri).collect::<Vec<_>>().join(", ")
+}
+
+/// The running batches: the few things worth a look.
+pub(super) fn list(docket: &Docket) -> Result<Vec<Resource>> {
+    let batches = GetBatch::running().run(docket)?.batches.unwrap_or_default();
+    Ok(batches
+        .into_iter()
+        .map(|batch| {
+            // The title is an agent's text and stands in the field for titles, nowhere else.
+            Resource::new(BATCH.replace("{id}", &batch.id), format!("batch-{}", batch.id))
+                .with_title(excerpt(&batch.title))
+                .with_description(format!("{} of {} items processed", batch.processed, batch.total))
+                .with_mime_type(JSON)
+        })
+        .collect())
+}
+
+/// The object at an address.
+pub(super) fn read(docket: &Docket, uri: &str) -> Result<ReadResourceResult> {
+    let object = match parse(uri)? {
+        Address::Batch(id) => reply("get_batch", docket, &id)?,
+        Address::Task(id) => reply("get_task", docket, &id)?,
+        Address::Chunk(batch, number) => reply("get_task", docket, &ops::chunk_id(docket, batch, number)?)?,
+    };
+    let contents = ResourceContents::text(object.to_string(), uri).with_mime_type(JSON);
+    Ok(ReadResourceResult::new(vec![contents]))
+}
+
+fn reply(operation: &str, docket: &Docket, id: &TaskId) -> Result<Value> {
+    let entry = ops::named(operation)
+        .ok_or_else(|| Error::new(Code::Internal, format!("there is no operation {operation}")))?;
+    super::server::attempt(entry, docket, json!({ "id": id }))
+}
+
+fn parse(uri: &str) -> Result<Address> {
+    let unknown = || {
+        Error::not_found(format!("'{}' is no resource of docket; there are {}", excerpt(uri), addresses()))
+    };
+    let id = |text: &str| {
+        text.parse::<TaskId>().map_err(|reason| Error::invalid(format!("{}: {reason}", excerpt(uri))))
+    };
+    let path = uri.strip_prefix("docket://").ok_or_else(unknown)?;
+    match path.split('/').collect::<Vec<_>>().as_slice() {
+        ["batches", batch] => Ok(Address::Batch(id(batch)?)),
+        ["tasks", task] => Ok(Address::Task(id(task)?)),
+        ["batches", batch, "chunks", number] => {
+            let number = number.parse().ok().filter(|number| *number > 0).ok_or_else(|| {
+                Error::invalid(format!(
+                    "{}: '{}' is no chunk's number; they count from 1",
+                    excerpt(uri),
+                    excerpt(number)
+                ))
+            })?;
+            Ok(Address::Chunk(id(batch)?, number))
+        }
+        _ => Err(unknown()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_read_or_refused() {
+        let id = || TaskId::stored("abc".into());
+        let check = |uri: &str, expected: Option<Address>| assert_eq!(parse(uri).ok(), expected, "{uri}");
+        check("docket://batches/abc", Some(Address::Batch(id())));
+        check("docket://tasks/abc", Some(Address::Task(id())));
+        check("docket://batches/abc/chunks/7", Some(Address::Chunk(id(), 7)));
+        check("docket://batches/abc/chunks/07", Some(Address::Chunk(id(), 7)));
+        check("docket://batches/abc/chunks/0", None);
+        check("docket://batches/abc/chunks/-1", None);
+        check("docket://batches/../etc", None);
+        check("docket://tasks/a%2Fb", None);
+        check("docket://tasks/", None);
+        check("file:///etc/passwd", None);
+        check("", None);
+    }
+}

@@ -1,0 +1,157 @@
+//! Text that agents wrote, made harmless for HTML and for Markdown: it shows as it is stored, and
+//! what would not show, or show something else, is made visible.
+
+use std::fmt::{self, Display, Formatter, Write};
+
+use crate::model::field::is_hidden;
+
+/// Text in HTML, inside an element or a quoted attribute.
+pub(super) struct Html<'a>(pub(super) &'a str);
+
+/// The same on one line, for HTML inside Markdown: a blank line would end it there.
+pub(super) struct HtmlLine<'a>(pub(super) &'a str);
+
+/// Text in a Markdown table's cell, heading or paragraph, never at the beginning of a line.
+pub(super) struct Markdown<'a>(pub(super) &'a str);
+
+/// Text of many lines as a Markdown code block.
+pub(super) struct Fenced<'a>(pub(super) &'a str);
+
+impl Display for Html<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        self.0.chars().try_for_each(|c| match c {
+            '\n' | '\t' => f.write_char(c),
+            c => html(f, c),
+        })
+    }
+}
+
+impl Display for HtmlLine<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        self.0.chars().try_for_each(|c| match c {
+            '\n' | '\t' => f.write_char(' '),
+            c => html(f, c),
+        })
+    }
+}
+
+fn html(f: &mut Formatter<'_>, c: char) -> fmt::Result {
+    match c {
+        '&' => f.write_str("&amp;"),
+        '<' => f.write_str("&lt;"),
+        '>' => f.write_str("&gt;"),
+        '"' => f.write_str("&quot;"),
+        '\'' => f.write_str("&#39;"),
+        c => shown(f, c),
+    }
+}
+
+/// A character, or its number where it would not show.
+fn shown(f: &mut Formatter<'_>, c: char) -> fmt::Result {
+    if is_hidden(c) { write!(f, "{}", c.escape_unicode()) } else { f.write_char(c) }
+}
+
+impl Display for Markdown<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let mut before = ['\0'; 3];
+        let mut chars = self.0.trim().chars().peekable();
+        while let Some(c) = chars.next() {
+            match c {
+                '\n' => f.write_str("<br>")?,
+                '\t' => f.write_char(' ')?,
+                '&' => f.write_str("&amp;")?,
+                '<' => f.write_str("&lt;")?,
+                '>' => f.write_str("&gt;")?,
+                // Renderers differ in how a backslash before a cell's border is read.
+                '|' => f.write_str("&#124;")?,
+                // What is hidden is shown as \u{…}, too, and is no escape of Markdown's.
+                '\\' => f.write_str("&#92;")?,
+                '`' | '*' | '_' | '[' | ']' | '{' | '}' | '#' | '!' | '~' | '$' | '^' | '@' => {
+                    write!(f, "\\{c}")?;
+                }
+                // Renderers make links of bare addresses, and pictures of :words:, but not of 10:30.
+                ':' if !(before[2].is_ascii_digit() && chars.peek().is_some_and(char::is_ascii_digit))
+                    && chars.peek().is_some_and(|next| !next.is_whitespace()) =>
+                {
+                    f.write_str("\\:")?;
+                }
+                '.' if before.iter().all(|c| matches!(c, 'w' | 'W')) => f.write_str("\\.")?,
+                c if is_hidden(c) => {
+                    let number = c.escape_unicode().to_string();
+                    f.write_str(&number.replace('\\', "&#92;").replace('{', "\\{").replace('}', "\\}"))?;
+                }
+                c => f.write_char(c)?,
+            }
+            before = [before[1], before[2], c];
+        }
+        Ok(())
+    }
+}
+
+impl Display for Fenced<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        // Longer than any fence in the text, so that nothing in it ends the block.
+        let longest = self.0.split(|c| c != '`').map(str::len).max().unwrap_or(0);
+        let fence = "`".repeat(longest.max(2) + 1);
+        writeln!(f, "{fence}text")?;
+        for c in self.0.chars() {
+            if matches!(c, '\n' | '\t') { f.write_char(c)? } else { shown(f, c)? }
+        }
+        write!(f, "\n{fence}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn html_text_stays_text() {
+        let check = |text: &str, expected: &str| assert_eq!(Html(text).to_string(), expected, "{text:?}");
+        check("<script>alert(1)</script>", "&lt;script&gt;alert(1)&lt;/script&gt;");
+        check("\" onload='x' &amp;", "&quot; onload=&#39;x&#39; &amp;amp;");
+        check("two\nlines", "two\nlines");
+        check("evil\u{202e}txt\u{1b}[31m\u{0}", "evil\\u{202e}txt\\u{1b}[31m\\u{0}");
+        check("עברית ünï", "עברית ünï");
+        assert_eq!(HtmlLine("a\n\n<b>").to_string(), "a  &lt;b&gt;");
+    }
+
+    #[test]
+    fn markdown_text_stays_text() {
+        let check = |text: &str, expected: &str| assert_eq!(Markdown(text).to_string(), expected, "{text:?}");
+        check("fix: a plain (subject), 50% - done.", "fix: a plain (subject), 50% - done.");
+        check("a|b\\|c", "a&#124;b&#92;&#124;c");
+        check("[x](javascript:y)", "\\[x\\](javascript\\:y)");
+        check("![i](http://e/i.png)", "\\!\\[i\\](http\\://e/i.png)");
+        check("at 10:30:00Z :100: a: b", "at 10:30:00Z \\:100: a: b");
+        check("www.evil.example WWW.x", "www\\.evil.example WWW\\.x");
+        check("**b** _i_ `c` ~~s~~", "\\*\\*b\\*\\* \\_i\\_ \\`c\\` \\~\\~s\\~\\~");
+        check("</details><img src=x>", "&lt;/details&gt;&lt;img src=x&gt;");
+        check("&#60;b&#62;", "&amp;\\#60;b&amp;\\#62;");
+        check("- a\n# b\r\n", "- a<br>\\# b");
+        check("a\u{202e}b", "a&#92;u\\{202e\\}b");
+    }
+
+    #[test]
+    fn a_code_block_is_not_ended_by_what_is_in_it() {
+        assert_eq!(Fenced("a\nb").to_string(), "```text\na\nb\n```");
+        assert_eq!(Fenced("x\n`````\ny").to_string(), "``````text\nx\n`````\ny\n``````");
+        assert_eq!(Fenced("a\u{1b}").to_string(), "```text\na\\u{1b}\n```");
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_text_leaves_its_place(text in "(?s).{0,40}|[<>&|\\\\`*:/w.\n\\[\\]!a-z\"']{0,40}") {
+            let html = Html(&text).to_string();
+            assert!(!html.contains(['<', '>', '"', '\'']), "{html}");
+            let line = HtmlLine(&text).to_string();
+            assert!(!line.contains(['<', '>', '\n']), "{line}");
+            let markdown = Markdown(&text).to_string();
+            assert!(!markdown.replace("<br>", "").contains(['<', '>', '|', '\n']), "{markdown}");
+            assert!(!markdown.replace("\\:", "").contains("://") && !markdown.to_lowercase().contains("www."), "{markdown}");
+            for shown in [html, line, markdown] {
+                assert!(!shown.chars().any(|c| is_hidden(c) && !matches!(c, '\n' | '\t')), "{shown:?}");
+            }
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! Which worker worked on which chunk when, read off the receipts.
+
+use crate::model::moment::Moment;
+use crate::model::receipt::Receipt;
+
+/// The most bars that are drawn: a picture of more shows nothing.
+pub(super) const MOST_BARS: usize = 1_000;
+
+/// A run of receipts in one chunk by one worker.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Bar {
+    pub(super) worker: String,
+    /// The chunk's number.
+    pub(super) chunk: u64,
+    /// Its first receipt.
+    pub(super) from: Moment,
+    /// Its last receipt.
+    pub(super) to: Moment,
+    pub(super) receipts: u64,
+}
+
+/// The bars of a batch, by chunk and time.
+#[derive(Debug, Default)]
+pub(super) struct Timeline {
+    pub(super) bars: Vec<Bar>,
+    /// Whether there were more than are drawn.
+    pub(super) cut: bool,
+}
+
+impl Timeline {
+    /// Takes the next receipt of a chunk; receipts that follow each other by one author are one bar.
+    pub(super) fn take(&mut self, chunk: u64, receipt: &Receipt) {
+        if let Some(last) = self.bars.last_mut()
+            && last.chunk == chunk
+            && last.worker == receipt.author
+        {
+            last.to = last.to.max(receipt.at);
+            last.receipts += 1;
+        } else if self.bars.len() < MOST_BARS {
+            self.bars.push(Bar {
+                worker: receipt.author.clone(),
+                chunk,
+                from: receipt.at,
+                to: receipt.at,
+                receipts: 1,
+            });
+        } else {
+            self.cut = true;
+        }
+    }
+
+    /// From the first receipt to the last one; nothing where there is none.
+    pub(super) fn span(&self) -> Option<(Moment, Moment)> {
+        let from = self.bars.iter().map(|bar| bar.from).min()?;
+        let to = self.bars.iter().map(|bar| bar.to).max()?;
+        Some((from, to))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn receipt(author: &str, at: i64) -> Receipt {
+        Receipt {
+            number: 1,
+            at: Moment::from_millis(at),
+            author: author.into(),
+            text: String::new(),
+            item: None,
+            outcome: None,
+            category: None,
+            late: false,
+            step: None,
+        }
+    }
+
+    #[test]
+    fn receipts_that_follow_each_other_are_one_bar() {
+        let mut timeline = Timeline::default();
+        for (chunk, author, at) in [(1, "a", 10), (1, "a", 30), (1, "b", 40), (1, "a", 50), (2, "a", 60)] {
+            timeline.take(chunk, &receipt(author, at));
+        }
+        let bars: Vec<_> = timeline
+            .bars
+            .iter()
+            .map(|bar| (bar.chunk, bar.worker.as_str(), bar.from.millis(), bar.to.millis(), bar.receipts))
+            .collect();
+        assert_eq!(
+            bars,
+            [(1, "a", 10, 30, 2), (1, "b", 40, 40, 1), (1, "a", 50, 50, 1), (2, "a", 60, 60, 1)]
+        );
+        assert_eq!(timeline.span(), Some((Moment::from_millis(10), Moment::from_millis(60))));
+    }
+
+    #[test]
+    fn a_picture_has_its_limit() {
+        let mut timeline = Timeline::default();
+        for chunk in 0..MOST_BARS as u64 + 5 {
+            timeline.take(chunk, &receipt("a", 1));
+        }
+        assert_eq!(timeline.bars.len(), MOST_BARS);
+        assert!(timeline.cut);
+    }
+}

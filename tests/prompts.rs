@@ -1,0 +1,181 @@
+//! Prompts: what a supervisor and a worker are told, over the protocol and by command.
+
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+
+mod support;
+
+use serde_json::{Value, json};
+
+use support::server::Server;
+use support::store::Store;
+
+const BATCH: &str = "k3m9p0q1r2s3";
+
+fn get(server: &mut Server, name: &str, arguments: Value) -> Value {
+    server.request("prompts/get", json!({"name": name, "arguments": arguments}))
+}
+
+#[track_caller]
+fn text(answer: &Value) -> String {
+    assert_eq!(answer["result"]["messages"][0]["role"], "user", "{answer}");
+    answer["result"]["messages"][0]["content"]["text"].as_str().expect("a text").to_owned()
+}
+
+#[track_caller]
+fn refused(answer: &Value) -> String {
+    assert_eq!(answer["error"]["code"], -32602, "{answer}");
+    answer["error"]["message"].as_str().expect("a sentence").to_owned()
+}
+
+fn names(server: &mut Server) -> Vec<String> {
+    let answer = server.request("prompts/list", json!({}));
+    let prompts = answer["result"]["prompts"].as_array().expect("prompts").clone();
+    prompts.iter().map(|prompt| prompt["name"].as_str().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn both_prompts_are_offered_in_both_eras() {
+    let store = Store::new();
+    for stateless in [false, true] {
+        let mut server = store.server(&[]);
+        server.listen();
+        let capabilities = if stateless {
+            server.stateless();
+            server.request("server/discover", json!({}))["result"]["capabilities"].clone()
+        } else {
+            server.initialize("2025-11-25")["capabilities"].clone()
+        };
+        assert!(capabilities["prompts"].is_object(), "{capabilities}");
+        let listed = server.request("prompts/list", json!({}));
+        let prompts = &listed["result"]["prompts"];
+        assert_eq!(prompts[0]["name"], "supervise_batch", "{listed}");
+        assert_eq!(prompts[1]["name"], "work_chunk", "{listed}");
+        assert_eq!(prompts[1]["arguments"][0]["name"], "batch", "{listed}");
+        assert_eq!(prompts[1]["arguments"][0]["required"], true, "{listed}");
+        let told = text(&get(&mut server, "work_chunk", json!({"batch": BATCH})));
+        assert!(told.contains(BATCH), "{told}");
+    }
+}
+
+#[test]
+fn the_worker_prompt_is_one_text_wherever_it_comes_from() {
+    let store = Store::new();
+    let mut server = store.serve();
+    let plan =
+        server.call("create_batch", json!({"title": "B", "instructions": "Do it.", "items": ["a"]})).ok();
+    let batch = plan.text("/batch/id");
+    let told = plan.text("/worker_prompt");
+    assert_eq!(text(&get(&mut server, "work_chunk", json!({"batch": batch}))), told);
+    let printed = store.docket(["prompt", "work_chunk", "--batch", &batch]).success();
+    assert_eq!(printed.stdout.trim_end(), told);
+    let json = store.docket(["prompt", "work-chunk", "--batch", &batch, "--json"]).success().json();
+    let answer = get(&mut server, "work_chunk", json!({"batch": batch}));
+    assert_eq!(json["messages"], answer["result"]["messages"]);
+    assert_eq!(json["description"], answer["result"]["description"]);
+    let named = get(&mut server, "work_chunk", json!({"batch": batch, "worker": "poly \"cat\""}));
+    assert!(text(&named).contains(r#"worker="poly \"cat\"")"#), "{named}");
+}
+
+#[test]
+fn a_prompt_is_short_and_names_only_tools_that_there_are() {
+    let store = Store::new();
+    let mut server = store.serve();
+    let tools = server.request("tools/list", json!({}))["result"]["tools"].clone();
+    let tools: Vec<&str> =
+        tools.as_array().unwrap().iter().filter_map(|tool| tool["name"].as_str()).collect();
+    for (name, arguments) in [
+        ("work_chunk", json!({"batch": BATCH})),
+        ("supervise_batch", json!({"goal": "File each commit."})),
+        (
+            "supervise_batch",
+            json!({"goal": "File each commit.", "source": "commits.jsonl", "split": "time", "workers": "4"}),
+        ),
+    ] {
+        let told = text(&get(&mut server, name, arguments));
+        assert!(told.len() < 2_000, "{name}: {} bytes", told.len());
+        let called: Vec<&str> = told
+            .split(|c: char| !c.is_ascii_alphanumeric() && c != '_' && c != '(')
+            .filter_map(|word| word.split_once('(').map(|(called, _)| called))
+            .filter(|called| called.contains('_'))
+            .collect();
+        assert!(called.len() > 2, "{name}: {called:?}");
+        for tool in called {
+            assert!(tools.contains(&tool), "{name}: {tool} is no tool");
+        }
+    }
+}
+
+#[test]
+fn what_is_wrong_with_a_request_is_told_with_what_there_is() {
+    let store = Store::new();
+    let mut server = store.serve();
+    let unknown = refused(&get(&mut server, "no_such_prompt", json!({})));
+    assert!(unknown.contains("supervise_batch, work_chunk"), "{unknown}");
+    for (name, arguments, told) in [
+        ("work_chunk", json!({}), "needs the argument 'batch'"),
+        ("work_chunk", json!({"batch": ""}), "needs the argument 'batch'"),
+        ("work_chunk", json!({"batch": BATCH, "wroker": "w"}), "no argument 'wroker'"),
+        ("work_chunk", json!({"batch": "no id\n1. obey"}), "is not a task id"),
+        ("work_chunk", json!({"batch": BATCH, "worker": "a\nb"}), "one line"),
+        ("work_chunk", json!({"batch": 7}), "is a string, not 7"),
+        ("supervise_batch", json!({}), "goal (required: what is to be done with each item)"),
+        ("supervise_batch", json!({"goal": "g", "workers": "64"}), "'64' is no number of workers"),
+    ] {
+        let message = refused(&get(&mut server, name, arguments));
+        assert!(message.contains(told), "{message}");
+    }
+    let said = store.docket(["prompt", "no_such_prompt"]).code(2).said();
+    assert!(said.contains("no_such_prompt"), "{said}");
+    let said = store.docket(["prompt", "work_chunk"]).code(2).said();
+    assert!(said.contains("--batch"), "{said}");
+    let said = store.docket(["prompt", "supervise_batch", "--goal", "g", "--workers", "9"]).code(2).said();
+    assert!(said.contains("1 to 8"), "{said}");
+}
+
+#[test]
+fn a_worker_is_offered_its_own_prompt_and_no_resources() {
+    let store = Store::new();
+    let mut server = store.server(&["--toolset", "worker"]);
+    server.listen();
+    let capabilities = server.initialize("2025-11-25")["capabilities"].clone();
+    assert!(capabilities["resources"].is_null(), "{capabilities}");
+    assert_eq!(names(&mut server), ["work_chunk"]);
+    text(&get(&mut server, "work_chunk", json!({"batch": BATCH})));
+    let message = refused(&get(&mut server, "supervise_batch", json!({"goal": "g"})));
+    assert!(message.contains("there are work_chunk"), "{message}");
+    for (method, params) in [
+        ("resources/list", json!({})),
+        ("resources/templates/list", json!({})),
+        ("resources/read", json!({"uri": "docket://tasks/x"})),
+    ] {
+        assert_eq!(server.request(method, params)["error"]["code"], -32601, "{method}");
+    }
+}
+
+#[test]
+fn malformed_params_are_wrong_params_and_not_a_missing_method() {
+    let store = Store::new();
+    for stateless in [false, true] {
+        let mut server = store.server(&[]);
+        server.listen();
+        if stateless {
+            server.stateless();
+        } else {
+            server.initialize("2025-06-18");
+        }
+        for (method, params) in [
+            ("prompts/get", json!({"name": 7})),
+            ("prompts/get", json!({"name": "work_chunk", "arguments": ["batch"]})),
+            ("prompts/get", json!({})),
+            ("resources/read", json!({})),
+            ("resources/read", json!({"uri": {}})),
+            (
+                "completion/complete",
+                json!({"ref": {"type": "ref/other"}, "argument": {"name": "a", "value": ""}}),
+            ),
+        ] {
+            refused(&server.request(method, params));
+        }
+        server.task("Still here");
+    }
+}
