@@ -1,0 +1,230 @@
+//! The workflow's own story with 663 real items: classify by month with a checkpoint each chunk, one
+//! chunk rejected and redone with a note, archive only one category, a worker killed, finish, report.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod support;
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use support::cli::Ran;
+use support::server::Server;
+use support::store::Store;
+use support::{eventually, together};
+
+const ITEMS: u64 = 663;
+
+/// What a reader of mail would say of an item.
+fn sort(item: &Value) -> &'static str {
+    match item["kind"].as_str().unwrap_or_default() {
+        "fix" => "reply",
+        "docs" | "ci" | "chore" | "other" => "archive",
+        _ => "read",
+    }
+}
+
+fn steps() -> Value {
+    json!([{"name": "classify", "instructions": "Say whether it is to be answered, read or archived."},
+           {"name": "execute", "instructions": "Archive it.", "only_categories": ["archive"]}])
+}
+
+/// A chunk's worker: claims, writes a receipt for each item, completes; nothing where none is left.
+fn work(server: &mut Server, batch: &str, worker: &str) -> bool {
+    let claim = server.call("claim_task", json!({"batch": batch, "worker": worker}));
+    if !claim.won() {
+        assert_eq!(claim.answer(), "nothing_to_claim", "{}", claim.value);
+        return false;
+    }
+    let (id, token) = (&claim["task"]["id"], &claim["claim"]["token"]);
+    let executing = claim.text("/instructions").contains("Step 'execute'");
+    let mut page = claim.value.clone();
+    loop {
+        for item in page["items"].as_array().unwrap() {
+            let category = if executing { "archived" } else { sort(item) };
+            if executing {
+                assert_eq!(item["earlier_steps"]["classify"]["category"], "archive", "{item}");
+            }
+            let receipt = json!({"id": id, "claim": token, "item": item["key"], "outcome": "done", "category": category,
+                                 "body": format!("- {category}: {} | {}", item["date"], item["kind"])});
+            server.call("update_task", receipt).ok();
+        }
+        let Some(after) = page.get("next_items_after") else { break };
+        page = server.call("get_task", json!({"id": id, "items_after": after})).ok().value;
+    }
+    server.call("complete_task", json!({"id": id, "claim": token})).ok();
+    true
+}
+
+/// Eight workers, each a server of its own, until nothing is left to claim.
+fn work_together(store: &Store, batch: &str) {
+    together(8, |number| {
+        let mut server = store.serve();
+        while work(&mut server, batch, &format!("worker-{number}")) {}
+        server.close();
+    });
+}
+
+/// Holds summary files, get_batch, receipts and report to the same numbers, chunk by chunk.
+fn assert_all_agree(store: &Store, batch: &str) {
+    let told = store.docket(["get-batch", batch, "--json"]).success().json();
+    assert_eq!(told["batch"]["processed"], ITEMS, "{told}");
+    let folder = store.folder().join("scratch").join(format!("batch-{batch}"));
+    let report = store.docket(["report", batch]).success();
+    let report = std::fs::read_to_string(folder.join("report.md")).unwrap_or_else(|_| panic!("{report:?}"));
+    let sql = store.sql();
+    let mut total = 0;
+    for chunk in told["chunks"].as_array().unwrap() {
+        let (id, number) = (chunk["id"].as_str().unwrap(), chunk["number"].as_u64().unwrap());
+        let summary = folder.join(format!("chunk-{number:02}-summary.json"));
+        let summary: Value = serde_json::from_str(&std::fs::read_to_string(&summary).unwrap()).unwrap();
+        assert_eq!(summary["categories"], chunk["categories"], "{id}");
+        assert_eq!(summary["processed"], chunk["processed"], "{id}");
+        // The latest receipt of each item is what it came to.
+        let mut latest = sql
+            .prepare(
+                "SELECT category, count(*) FROM receipt r JOIN task t ON t.n = r.task
+                  WHERE t.id = ?1 AND item IS NOT NULL AND number = (
+                    SELECT max(number) FROM receipt WHERE task = r.task AND item = r.item AND NOT late) GROUP BY 1",
+            )
+            .unwrap();
+        let from_receipts: BTreeMap<String, u64> = latest
+            .query_map([id], |row| Ok((row.get(0)?, row.get(1)?)))
+            .unwrap()
+            .map(Result::unwrap)
+            .collect();
+        assert_eq!(json!(from_receipts), chunk["categories"], "{id}");
+        total += chunk["processed"].as_u64().unwrap();
+    }
+    assert_eq!(total, ITEMS);
+    assert!(report.contains("663"), "{report}");
+    store.docket(["verify"]).success();
+}
+
+#[test]
+fn six_hundred_mails_are_sorted_reviewed_and_archived_by_mcp() {
+    let store = Store::new();
+    store.write("mail.jsonl", include_str!("../examples/commits.jsonl"));
+    let mut supervisor = store.serve();
+    let made = supervisor
+        .call(
+            "create_batch",
+            json!({"title": "Archive mail", "instructions": "Each item is a mail.", "source": {"path": "mail.jsonl"},
+                   "split": {"by": "time", "field": "date", "period": "month"}, "steps": steps(),
+                   "checkpoint": "chunk", "finish": {"title": "Check and push once"}}),
+        )
+        .ok();
+    let batch = made.text("/batch/id");
+    assert_eq!(made.count("/batch/items"), ITEMS);
+
+    // A worker is killed in the middle of its chunk; its receipts stay, the next one gets the rest.
+    let mut doomed = store.serve();
+    let claim =
+        doomed.call("claim_task", json!({"batch": batch, "worker": "doomed", "lease_seconds": 1})).ok();
+    let (id, first) = (claim.text("/task/id"), claim["items"][0].clone());
+    let receipt = json!({"id": id, "claim": claim["claim"]["token"], "item": first["key"], "outcome": "done",
+                         "category": sort(&first), "body": "- before the end"});
+    doomed.call("update_task", receipt).ok();
+    doomed.kill();
+    eventually("the dead worker's chunk to come free", || {
+        let freed = supervisor.call("claim_task", json!({"id": id, "worker": "heir"}));
+        freed.won().then(|| {
+            assert_eq!(freed.count("/items_left") + 1, claim.count("/items_left"));
+            let token = freed["claim"]["token"].clone();
+            supervisor.call("release_task", json!({"id": id, "claim": token, "outcome": "retry"})).ok();
+        })
+    });
+    // The chunk rests a moment after that.
+    eventually("all chunks to be through the first step", || {
+        work_together(&store, &batch);
+        let state = supervisor.call("get_batch", json!({"id": batch})).ok();
+        (state["batch"]["status"] == "waiting").then_some(())
+    });
+
+    let review = supervisor.call("get_batch", json!({"id": batch, "view": "review"})).ok();
+    let chunk = review.text("/reviews/0/chunk");
+    let samples = review["reviews"][0]["samples"].as_array().unwrap();
+    assert!(!samples.is_empty() && samples.iter().all(|sample| sample["receipt"].is_string()));
+    let decide = |server: &mut Server, decision: Value| {
+        let mut arguments = json!({"id": batch, "reviewer": "Ann"});
+        arguments.as_object_mut().unwrap().extend(decision.as_object().unwrap().clone());
+        server.call("review_batch", arguments).ok()
+    };
+    decide(&mut supervisor, json!({"chunk": chunk, "decision": "reject", "note": "look again"}));
+    decide(&mut supervisor, json!({"chunk": chunk, "decision": "redo", "note": "newsletters are no mail"}));
+    work_together(&store, &batch);
+    assert!(supervisor.body(&chunk).contains("newsletters are no mail"));
+    decide(&mut supervisor, json!({"decision": "approve"}));
+    work_together(&store, &batch);
+
+    let after = supervisor.call("get_batch", json!({"id": batch})).ok();
+    assert_eq!(after["batch"]["status"], "done", "{}", after.value);
+    let expected =
+        include_str!("../examples/commits.jsonl").lines().fold(BTreeMap::new(), |mut sum, line| {
+            let item: Value = serde_json::from_str(line).unwrap();
+            let category = if sort(&item) == "archive" { "archived" } else { sort(&item) };
+            *sum.entry(category).or_insert(0) += 1;
+            sum
+        });
+    assert_eq!(after["batch"]["categories"], json!(expected));
+    let finish = supervisor.call("claim_task", json!({"worker": "supervisor"})).ok();
+    assert_eq!(finish.text("/task/title"), "Check and push once");
+    assert!(supervisor.body(&finish.text("/task/id")).contains("663 of 663 items processed"));
+    supervisor.close();
+    assert_all_agree(&store, &batch);
+}
+
+#[test]
+fn the_same_story_by_commands_alone() {
+    let store = Store::new();
+    store.write("mail.jsonl", include_str!("../examples/commits.jsonl"));
+    let docket = |args: &[&str]| -> Ran { store.docket(args).success() };
+    let steps = steps().to_string();
+    let made = docket(&[
+        "create-batch",
+        "Archive mail",
+        "--instructions",
+        "Each item is a mail.",
+        "--source",
+        "mail.jsonl",
+        "--split",
+        "month:date",
+        "--steps",
+        &steps,
+        "--checkpoint",
+        "chunk",
+        "--finish",
+        "Check and push once",
+        "--json",
+    ]);
+    let batch = made.json()["batch"]["id"].as_str().unwrap().to_owned();
+    store.write(
+        "sort.sh",
+        "#!/bin/sh\nitem=$(cat)\ncase $item in\n  *earlier_steps*) category=archived ;;\n  *'\"kind\":\"fix\"'*) category=reply ;;\n  \
+         *) category=archive ;;\nesac\nprintf '{\"receipt\": \"- %s\", \"category\": \"%s\"}\\n' \"$DOCKET_ITEM\" \"$category\"\n",
+    );
+    let work = || docket(&["work", "--batch", &batch, "--workers", "8", "--", "sh", "sort.sh"]);
+    work();
+    let review = docket(&["get-batch", &batch, "--view", "review", "--json"]).json();
+    let chunk = review["reviews"][0]["chunk"].as_str().unwrap().to_owned();
+    docket(&["review-batch", &batch, "--chunk", &chunk, "--decision", "reject", "--note", "look again"]);
+    docket(&[
+        "review-batch",
+        &batch,
+        "--chunk",
+        &chunk,
+        "--decision",
+        "redo",
+        "--note",
+        "newsletters are no mail",
+    ]);
+    work();
+    docket(&["review-batch", &batch, "--decision", "approve"]);
+    work();
+    let after = docket(&["get-batch", &batch, "--json"]).json();
+    assert_eq!(after["batch"]["status"], "done", "{after}");
+    let finish = docket(&["claim-task", "--worker", "me", "--json"]).json();
+    assert_eq!(finish["task"]["title"], "Check and push once");
+    assert_all_agree(&store, &batch);
+}
