@@ -38,6 +38,16 @@ pub struct Meeting<'a> {
     pub other: Owner,
     /// The key of what that one touches: the same, or something beneath it.
     pub touched: &'a str,
+    /// Whether the resource was not told of before.
+    pub first: bool,
+}
+
+impl Meeting<'_> {
+    /// Who has come to share the resource by it, and whether it touches only something beneath it.
+    pub fn sides(&self) -> impl Iterator<Item = (Owner, bool)> + use<> {
+        let holder = self.first.then_some((self.holder, false));
+        holder.into_iter().chain([(self.other, self.touched != self.resource)])
+    }
 }
 
 /// A walk over resources in the order of their keys, that tells who meets whom.
@@ -47,8 +57,8 @@ pub struct Meeting<'a> {
 pub struct Walk {
     /// The latest key; those that hold it are its beginnings.
     key: String,
-    /// How long each of those is, and the first chunk that touches it.
-    open: Vec<(usize, Owner)>,
+    /// How long each of those is, the first chunk that touches it, and whether it was told of.
+    open: Vec<(usize, Owner, bool)>,
 }
 
 impl Walk {
@@ -63,20 +73,22 @@ impl Walk {
         tell: &mut dyn FnMut(&Meeting<'_>) -> Result<()>,
     ) -> Result<()> {
         let Some((&first, others)) = owners.split_first() else { return Ok(()) };
-        while self.open.last().is_some_and(|(length, _)| !holds(&self.key[..*length], key)) {
+        while self.open.last().is_some_and(|(length, ..)| !holds(&self.key[..*length], key)) {
             self.open.pop();
         }
-        for &(length, holder) in &self.open {
-            for &other in owners.iter().filter(|owner| **owner != holder) {
-                tell(&Meeting { resource: &self.key[..length], holder, other, touched: key })?;
+        for (length, holder, told) in &mut self.open {
+            let resource = &self.key[..*length];
+            for &other in owners.iter().filter(|owner| *owner != holder) {
+                tell(&Meeting { resource, holder: *holder, other, touched: key, first: !*told })?;
+                *told = true;
             }
         }
-        for &other in others {
-            tell(&Meeting { resource: key, holder: first, other, touched: key })?;
+        for (place, &other) in others.iter().enumerate() {
+            tell(&Meeting { resource: key, holder: first, other, touched: key, first: place == 0 })?;
         }
         self.key.clear();
         self.key.push_str(key);
-        self.open.push((key.len(), first));
+        self.open.push((key.len(), first, !others.is_empty()));
         Ok(())
     }
 }

@@ -31,19 +31,19 @@ impl Together {
 
 /// The chunk of each item, from 0, and how many chunks there are.
 ///
-/// `order` names the items in the order of their groups; what is together goes where its first item
-/// belongs, stays in one chunk whatever its size, and the chunks of a group are as even as `parts`
-/// makes them where nothing is together.
-pub fn pack(order: &[u32], group_of: &[u32], together: &mut Together, max_chunk: u64) -> (Vec<u32>, u32) {
+/// The items stand in the order of their groups; what is together goes where its first item belongs
+/// and stays in one chunk whatever its size, and the chunks of a group are as even as `parts` makes
+/// them where nothing is together.
+pub fn pack(group_of: &[u32], together: &mut Together, max_chunk: u64) -> (Vec<u32>, u32) {
     const NONE: u32 = u32::MAX;
     // The components in the order of their first items: group and size.
     let mut component_of = vec![NONE; group_of.len()];
     let mut components: Vec<(u32, u32)> = Vec::new();
-    for &item in order {
+    for (item, group) in (0..).zip(group_of) {
         let first = together.first_of(item) as usize;
         if component_of[first] == NONE {
             component_of[first] = u32::try_from(components.len()).unwrap_or(NONE);
-            components.push((group_of[item as usize], 0));
+            components.push((*group, 0));
         }
         components[component_of[first] as usize].1 += 1;
     }
@@ -85,15 +85,13 @@ mod tests {
             groups in 1_u32..4,
             max_chunk in 1_u64..30,
         ) {
-            let group_of: Vec<u32> = (0..count).map(|item| item % groups).collect();
-            let mut order: Vec<u32> = (0..count).collect();
-            order.sort_by_key(|item| (group_of[*item as usize], *item));
+            let group_of: Vec<u32> = (0..count).map(|item| item * groups / count).collect();
             let mut together = Together::new(count);
             let joined: Vec<_> = joined.into_iter().map(|(a, b)| (a % count, b % count)).collect();
             for (one, other) in &joined {
                 together.join(*one, *other);
             }
-            let (chunk_of, chunks) = pack(&order, &group_of, &mut together, max_chunk);
+            let (chunk_of, chunks) = pack(&group_of, &mut together, max_chunk);
             for (one, other) in &joined {
                 prop_assert_eq!(chunk_of[*one as usize], chunk_of[*other as usize]);
             }
@@ -108,9 +106,8 @@ mod tests {
 
         #[test]
         fn without_anything_shared_the_chunks_are_those_of_the_split(count in 1_u32..500, max_chunk in 1_u64..60) {
-            let order: Vec<u32> = (0..count).collect();
             let (chunk_of, chunks) =
-                pack(&order, &vec![0; count as usize], &mut Together::new(count), max_chunk);
+                pack(&vec![0; count as usize], &mut Together::new(count), max_chunk);
             let sizes: Vec<u64> = (0..chunks)
                 .map(|chunk| chunk_of.iter().filter(|of| **of == chunk).count() as u64)
                 .collect();

@@ -77,6 +77,11 @@ pub fn above(key: &str) -> impl Iterator<Item = &str> {
     key.match_indices(END).map(|(at, end)| &key[..at + end.len()]).filter(|above| above.len() < key.len())
 }
 
+/// What comes after all keys that a key's resource holds.
+pub fn end(key: &str) -> String {
+    format!("{}\u{2}", key.trim_end_matches(END))
+}
+
 /// A key's path as a person writes it.
 pub fn path_of(key: &str) -> String {
     let (root, rest) = key.split_once(END).unwrap_or((key, ""));
@@ -93,7 +98,11 @@ pub fn path_of(key: &str) -> String {
 ///
 /// # Errors
 /// The reason, naming field and value.
-pub fn of_item(item: &Map<String, Value>, fields: &[Line], seen: &mut [bool]) -> Result<Vec<Resource>, String> {
+pub fn of_item(
+    item: &Map<String, Value>,
+    fields: &[Line],
+    seen: &mut [bool],
+) -> Result<Vec<Resource>, String> {
     let mut found = Vec::new();
     let mut take = |name: &str, value: &Value| -> Result<(), String> {
         let refused = |reason: String| {

@@ -1,17 +1,21 @@
 //! `create_batch`: items split into chunks, a worker each; all of it in one transaction.
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
+use super::independence::Independence;
 use super::once::{RequestKey, answered, once};
+use super::pieces::{Piece, Pieces};
+use super::verdict::Found;
 use super::{Docket, Effect, Operation};
 use crate::error::{Error, Result};
 use crate::items::{self, Source};
 use crate::model::batch::{Batch, Chunk, Counts, Mode};
+use crate::model::conflict::OnConflict;
 use crate::model::id::TaskId;
 use crate::model::limits::{MaxAttempts, MaxChunk, MaxParallel, PAGE};
-use crate::model::split::{Split, chunk_title, number_width, parts, size_label};
+use crate::model::split::{Split, number_width};
 use crate::model::status::{Kind, Status};
 use crate::model::task::Task;
 use crate::model::text::{Line, Long};
@@ -54,6 +58,15 @@ pub struct CreateBatch {
     #[serde(default = "fifty")]
     #[arg(long, default_value = "50", allow_negative_numbers = true)]
     pub max_chunk: MaxChunk,
+    /// Fields naming what an item touches; none: files
+    #[serde(default, deserialize_with = "one_or_many")]
+    #[arg(long, value_delimiter = ',')]
+    pub resources: Vec<Line>,
+    /// Where chunks touch the same, or a folder and what lies beneath it.
+    #[schemars(description = "")]
+    #[serde(default = "reject")]
+    #[arg(long, default_value = "reject")]
+    pub on_conflict: OnConflict,
     /// Workers at once.
     #[schemars(description = "")]
     #[serde(default = "eight")]
@@ -95,6 +108,18 @@ fn inline(text: &str) -> Result<Inline, String> {
     serde_json::from_str(text).map_err(|error| format!("not a JSON array of objects or strings: {error}"))
 }
 
+/// A name, or a list of names.
+fn one_or_many<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Line>, D::Error> {
+    match Value::deserialize(deserializer)? {
+        one @ Value::String(_) => serde_json::from_value(one).map(|line| vec![line]),
+        many => serde_json::from_value(many),
+    }
+    .map_err(serde::de::Error::custom)
+}
+
+fn reject() -> OnConflict {
+    OnConflict::Reject
+}
 fn key() -> Line {
     Line::known("key")
 }
@@ -173,7 +198,7 @@ impl Operation for CreateBatch {
     const LONG: bool = true;
     const FIRST: &'static str = "title";
     const LATER: &'static [&'static str] =
-        &["query", "steps", "checkpoint", "resources", "on_conflict", "max_failures", "finish", "worker"];
+        &["query", "steps", "checkpoint", "max_failures", "finish", "worker"];
     type Reply = Plan;
 
     fn run(self, docket: &Docket) -> Result<Plan> {
@@ -195,14 +220,19 @@ impl Operation for CreateBatch {
         }
         let mut staging = docket.staging()?;
         self.collect(docket, staging.as_mut())?;
-        let pieces = self.pieces(staging.as_mut())?;
-        let total: u64 = pieces.iter().map(|piece| piece.items).sum();
-        if total == 0 {
+        let (pieces, mut independence) = self.pieces(staging.as_mut())?;
+        if pieces.total() == 0 {
             let place = self.source.as_ref().map_or("items", |source| source.path.as_str());
             return Err(Error::invalid(format!("{place}: it holds no items; a batch needs at least one")));
         }
         if self.dry_run {
-            return Ok(self.plan(None, &pieces, total));
+            return docket.read(move |tx| {
+                let project = super::create_task::text(&self.project);
+                let found = independence.map_or(Ok(Found::default()), |mut independence| {
+                    independence.judge(tx, project.as_deref(), &named(&pieces.all))
+                })?;
+                Ok(self.plan(None, &pieces, found))
+            });
         }
         docket.write(move |tx| {
             once(
@@ -211,19 +241,12 @@ impl Operation for CreateBatch {
                 Self::NAME,
                 |plan: &mut Plan| plan.duplicate = Some(true),
                 |tx| {
-                    let id = self.store(tx, staging.as_mut(), &pieces, total)?;
-                    Ok(self.plan(Some(&id), &pieces, total))
+                    let (id, found) = self.store(tx, staging.as_mut(), &pieces, independence.as_mut())?;
+                    Ok(self.plan(Some(&id), &pieces, found))
                 },
             )
         })
     }
-}
-
-/// A chunk to be: its span and title, and how many items it takes.
-struct Piece {
-    span: String,
-    title: String,
-    items: u64,
 }
 
 impl CreateBatch {
@@ -263,35 +286,35 @@ impl CreateBatch {
         Ok(())
     }
 
-    fn pieces(&self, staging: &mut dyn Staging) -> Result<Vec<Piece>> {
+    /// The chunks to be, and what they touch where somebody looks.
+    fn pieces(&self, staging: &mut dyn Staging) -> Result<(Pieces, Option<Independence>)> {
         let groups = staging.groups()?;
-        let total = groups.iter().map(|(_, count)| count).sum();
-        let mut pieces = Vec::new();
-        for (label, count) in groups {
-            let sizes = parts(count, self.max_chunk.get() as u64);
-            let mut first = 1;
-            for (number, items) in sizes.iter().copied().enumerate() {
-                let (span, title) = if matches!(self.split, Split::Size) {
-                    let span = size_label(first, first + items - 1);
-                    let title = chunk_title(&span, 1, 1, items, total);
-                    (span, title)
-                } else {
-                    (label.clone(), chunk_title(&label, number + 1, sizes.len(), items, total))
-                };
-                first += items;
-                pieces.push(Piece { span, title, items });
+        let max_chunk = self.max_chunk.get() as u64;
+        let mut pieces = Pieces::split(&self.split, &groups, max_chunk);
+        if self.on_conflict == OnConflict::Allow {
+            return Ok((pieces, None));
+        }
+        let mut looked = Independence::look(self.on_conflict, &self.resources, staging)?;
+        if let Some(independence) = &mut looked {
+            if self.on_conflict == OnConflict::Merge {
+                let mut together = independence.together()?;
+                (pieces, independence.chunk_of) =
+                    Pieces::merged(&self.split, &groups, max_chunk, &mut together)?;
+            } else {
+                independence.chunk_of = pieces.chunk_of_each()?;
             }
         }
-        Ok(pieces)
+        Ok((pieces, looked))
     }
 
     fn store(
         &self,
         tx: &dyn Write,
         staging: &mut dyn Staging,
-        pieces: &[Piece],
-        total: u64,
-    ) -> Result<TaskId> {
+        pieces: &Pieces,
+        independence: Option<&mut Independence>,
+    ) -> Result<(TaskId, Found)> {
+        let (order, pieces, total) = (&pieces.order, &pieces.all, pieces.total());
         let mut task = Task::blank(tx.now(), self.title.as_str());
         task.kind = Kind::Epic;
         task.status = Status::InProgress;
@@ -339,18 +362,32 @@ impl CreateBatch {
             })?;
             rows.push(chunk_row);
         }
+        // First who touches what: a refusal comes before all items are written.
+        let found = match independence {
+            None => Found::default(),
+            Some(independence) => {
+                independence.store(tx, row, task.project.as_deref(), &rows, &named(pieces))?
+            }
+        };
         let mut homes = rows
             .into_iter()
             .zip(pieces)
             .flat_map(|(chunk, piece)| (1..=piece.items).map(move |position| (chunk, position)));
-        staging.each(&mut |key, fields| match homes.next() {
+        let mut store = |key: &str, fields: &str| match homes.next() {
             Some((chunk, position)) => tx.insert_item(row, chunk, position, key, fields),
             None => Err(Error::new(crate::error::Code::Internal, "more items than chunks have room for")),
-        })?;
-        Ok(task.id)
+        };
+        match order {
+            None => staging.each(&mut store)?,
+            Some(order) => staging.each_in(order, &mut store)?,
+        }
+        Ok((task.id, found))
     }
 
-    fn plan(&self, id: Option<&TaskId>, pieces: &[Piece], total: u64) -> Plan {
+    fn plan(&self, id: Option<&TaskId>, pieces: &Pieces, found: Found) -> Plan {
+        let total = pieces.total();
+        let shared = found.told(&pieces.all, self.max_chunk.get() as u64);
+        let pieces = &pieces.all;
         let count = pieces.len() as u64;
         let width = number_width(count);
         let workers = count.min(self.max_parallel.get() as u64);
@@ -368,7 +405,7 @@ impl CreateBatch {
         let made = if id.is_some() { "Created" } else { "Would create" };
         Plan {
             success: true,
-            message: format!("{made} {count} chunks of {total} items; start {workers} workers"),
+            message: format!("{made} {count} chunks of {total} items; start {workers} workers{shared}"),
             duplicate: None,
             batch: PlannedBatch { id: id.map(TaskId::to_string), title: self.title.as_str().to_owned(), items: total, chunks: count },
             next_chunks_after: (chunks.len() as u64).lt(&count).then_some(chunks.len() as u64),
@@ -377,6 +414,15 @@ impl CreateBatch {
             worker_prompt: id.map(worker_prompt),
             poll: id.map(|id| format!("get_batch(id=\"{id}\"), later with since of its last reply; the batch is over when its status is no longer running")),
         }
+    }
+}
+
+/// How a chunk that is not made yet is called.
+fn named(pieces: &[Piece]) -> impl Fn(u32) -> String {
+    let width = number_width(pieces.len() as u64);
+    move |chunk| {
+        let title = pieces.get(chunk as usize).map_or("", |piece| piece.title.as_str());
+        format!("chunk {:0width$} ({title})", u64::from(chunk) + 1)
     }
 }
 

@@ -15,15 +15,19 @@ mod docket;
 mod end_claim;
 mod get_batch;
 mod get_task;
+mod independence;
 pub mod intermediate;
 mod list_tasks;
 mod once;
+mod pieces;
 mod release_task;
 mod reset_stalled_tasks;
+mod running;
 mod schema;
 mod search_tasks;
 mod take_back;
 mod update_task;
+mod verdict;
 mod view;
 
 use schemars::JsonSchema;
@@ -31,7 +35,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-pub use claim_task::{ClaimReply, ClaimTask};
+pub use claim_task::{ClaimReply, ClaimTask, waits_for_others};
 pub use complete_task::CompleteTask;
 pub use create_batch::{CreateBatch, Plan, worker_prompt};
 pub use docket::Docket;

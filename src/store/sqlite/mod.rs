@@ -7,6 +7,7 @@ mod reader;
 mod rows;
 mod staging;
 mod ticket;
+mod touch;
 mod tx;
 mod write;
 mod writer;
