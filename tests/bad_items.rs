@@ -169,7 +169,6 @@ fn what_comes_with_a_later_version_is_refused_by_its_name() {
     let items = json!([{"key": "a"}]);
     for (field, value) in [
         ("checkpoint", json!("chunk")),
-        ("on_conflict", json!("merge")),
         ("worker", json!("claude")),
         ("finish", json!({"title": "Push"})),
         ("query", json!({"status": "active"})),
