@@ -18,7 +18,7 @@ CREATE TABLE interlock (
   key     TEXT NOT NULL,
   beneath INTEGER NOT NULL,
   project TEXT NOT NULL,                     -- '' for none: the same path of another project is another
-  PRIMARY KEY (chunk, key)
+  PRIMARY KEY (chunk, key, project)
 ) STRICT, WITHOUT ROWID;
 
 -- Those of the chunks that are being worked on.

@@ -461,7 +461,8 @@ fn of_batches_made_at_once_over_the_same_files_one_is_taken() {
     store.serve();
     for round in 0..10 {
         let won = together(4, |number| {
-            let items = json!([{"key": "a", "files": ["src", "src/lib.rs"][number % 2]}]);
+            let file = ["src", "src/lib.rs"][number % 2];
+            let items = json!([{"key": "a", "files": file}]);
             let batch =
                 json!({"title": "B", "instructions": "do", "items": items, "project": format!("p{round}")});
             store.serve().call("create_batch", batch).won()

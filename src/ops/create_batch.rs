@@ -62,7 +62,7 @@ pub struct CreateBatch {
     #[serde(default, deserialize_with = "one_or_many")]
     #[arg(long, value_delimiter = ',')]
     pub resources: Vec<Line>,
-    /// Where chunks touch the same, or a folder and what lies beneath it.
+    /// Where chunks touch the same, or a folder and what lies beneath it: reject, merge, serialize or allow.
     #[schemars(description = "")]
     #[serde(default = "reject")]
     #[arg(long, default_value = "reject")]
