@@ -41,11 +41,5 @@ WHEN OLD.role = 'chunk' AND OLD.status = 'in_progress' AND NEW.status <> 'in_pro
 BEGIN
   DELETE FROM held WHERE (project, key, chunk) IN (SELECT project, key, chunk FROM interlock WHERE chunk = NEW.n);
 END;
--- A batch may begin while another's chunk is being worked on.
-CREATE TRIGGER held_from_now_on AFTER INSERT ON interlock
-WHEN (SELECT status FROM task WHERE n = NEW.chunk) = 'in_progress'
-BEGIN
-  INSERT OR IGNORE INTO held (project, key, chunk, beneath) VALUES (NEW.project, NEW.key, NEW.chunk, NEW.beneath);
-END;
 
 PRAGMA user_version = 3;

@@ -170,7 +170,7 @@ impl Independence {
             verdict.hear(meeting)?;
             for (owner, beneath) in meeting.sides() {
                 if let Owner::Stored(row) = owner {
-                    tx.interlock(row, project, meeting.resource, beneath)?;
+                    tx.interlock_stored(row, project, meeting.resource, beneath)?;
                 }
             }
             Ok(())
@@ -191,7 +191,7 @@ pub(super) fn join_again(tx: &dyn Write, batch: Row, project: Option<&str>) -> R
     let mut tell = |meeting: &Meeting<'_>| {
         for (owner, beneath) in meeting.sides() {
             if let Owner::Stored(row) = owner {
-                tx.interlock(row, project, meeting.resource, beneath)?;
+                tx.interlock_stored(row, project, meeting.resource, beneath)?;
             }
         }
         Ok(())
@@ -204,10 +204,6 @@ pub(super) fn join_again(tx: &dyn Write, batch: Row, project: Option<&str>) -> R
 
 /// Calls `visit` with each key and all its numbers.
 fn each_group(sorter: &mut Sorter, visit: &mut dyn FnMut(&str, &[u32]) -> Result<()>) -> Result<()> {
-    let text = |key: &[u8]| {
-        String::from_utf8(key.to_vec())
-            .map_err(|error| Error::internal("a resource that was put aside cannot be read", error))
-    };
     let (mut last, mut numbers) = (String::new(), Vec::new());
     sorter.each(&mut |key, number| {
         if key != last.as_bytes() {
@@ -215,7 +211,12 @@ fn each_group(sorter: &mut Sorter, visit: &mut dyn FnMut(&str, &[u32]) -> Result
                 visit(&last, &numbers)?;
                 numbers.clear();
             }
-            last = text(key)?;
+            last.clear();
+            last.push_str(
+                str::from_utf8(key).map_err(|error| {
+                    Error::internal("a resource that was put aside cannot be read", error)
+                })?,
+            );
         }
         numbers.push(number);
         Ok(())

@@ -110,6 +110,8 @@ pub trait WriteResources {
     /// Lets a chunk not be worked at once with others of the project that touch the same resource;
     /// `beneath` says that it touches only what lies beneath it.
     fn interlock(&self, chunk: Row, project: Option<&str>, key: &str, beneath: bool) -> Result<()>;
+    /// The same for a chunk that may be at work already.
+    fn interlock_stored(&self, chunk: Row, project: Option<&str>, key: &str, beneath: bool) -> Result<()>;
 }
 
 /// What is read inside one transaction: a single moment of the store.

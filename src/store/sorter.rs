@@ -3,6 +3,7 @@
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+use std::collections::binary_heap::PeekMut;
 use std::fs::File;
 use std::io::{BufReader, BufWriter, ErrorKind, Read, Seek, Write};
 
@@ -81,6 +82,7 @@ impl Sorter {
         if !self.keys.is_empty() {
             self.spill()?;
         }
+        (self.bytes, self.keys) = (Vec::new(), Vec::new());
         let mut readers = Vec::with_capacity(self.runs.len());
         let mut heads = BinaryHeap::with_capacity(self.runs.len());
         for (place, run) in self.runs.iter_mut().enumerate() {
@@ -92,10 +94,12 @@ impl Sorter {
             }
             readers.push(reader);
         }
-        while let Some(Reverse((mut key, number, place))) = heads.pop() {
-            visit(&key, number)?;
-            if let Some(number) = next(&mut readers[place], &mut key)? {
-                heads.push(Reverse((key, number, place)));
+        while let Some(mut head) = heads.peek_mut() {
+            let Reverse((key, number, place)) = &mut *head;
+            visit(key, *number)?;
+            match next(&mut readers[*place], key)? {
+                Some(following) => *number = following,
+                None => drop(PeekMut::pop(head)),
             }
         }
         Ok(())

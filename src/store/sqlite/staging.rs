@@ -101,7 +101,7 @@ impl Staging for TemporaryTable {
     }
 
     fn each_in(&mut self, order: &[u32], visit: &mut dyn FnMut(&str, &str) -> Result<()>) -> Result<()> {
-        let numbers: Vec<i64> = self
+        let numbers: Vec<u32> = self
             .connection
             .prepare("SELECT i.n FROM item i JOIN part p ON p.n = i.part ORDER BY p.sort, p.n, i.n")
             .and_then(|mut statement| statement.query_map([], |row| row.get(0))?.collect())

@@ -99,4 +99,15 @@ impl WriteResources for Tx<'_> {
         )?;
         Ok(())
     }
+
+    fn interlock_stored(&self, chunk: Row, project: Option<&str>, key: &str, beneath: bool) -> Result<()> {
+        self.interlock(chunk, project, key, beneath)?;
+        self.execute(
+            "INSERT INTO held (project, key, chunk, beneath)
+             SELECT ?2, ?3, ?1, ?4 FROM task WHERE n = ?1 AND status = 'in_progress'
+             ON CONFLICT DO NOTHING",
+            params![chunk, project.unwrap_or_default(), key, beneath],
+        )?;
+        Ok(())
+    }
 }
