@@ -36,7 +36,7 @@ impl Together {
 /// them where nothing is together.
 pub fn pack(group_of: &[u32], together: &mut Together, max_chunk: u64) -> (Vec<u32>, u32) {
     const NONE: u32 = u32::MAX;
-    // The components in the order of their first items: group and size.
+    // The components in the order of their first items: group and size, and then their chunk.
     let mut component_of = vec![NONE; group_of.len()];
     let mut components: Vec<(u32, u32)> = Vec::new();
     for (item, group) in (0..).zip(group_of) {
@@ -47,27 +47,29 @@ pub fn pack(group_of: &[u32], together: &mut Together, max_chunk: u64) -> (Vec<u
         }
         components[component_of[first] as usize].1 += 1;
     }
-    let mut chunk_of_component = Vec::with_capacity(components.len());
     let mut chunks = 0;
-    for group in components.chunk_by(|one, other| one.0 == other.0) {
+    for group in components.chunk_by_mut(|one, other| one.0 == other.0) {
         let mut left: u64 = group.iter().map(|(_, size)| u64::from(*size)).sum();
         // How many items the open chunk holds, and is to hold.
         let (mut held, mut wanted) = (0, 0);
-        for size in group.iter().map(|(_, size)| u64::from(*size)) {
-            if held >= wanted || held + size > max_chunk {
+        for (_, size) in group {
+            let items = u64::from(*size);
+            if held >= wanted || held + items > max_chunk {
                 chunks += 1;
                 held = 0;
                 wanted = left.div_ceil(left.div_ceil(max_chunk.max(1)).max(1));
             }
-            held += size;
-            left -= size;
-            chunk_of_component.push(chunks - 1);
+            held += items;
+            left -= items;
+            *size = chunks - 1;
         }
     }
-    let chunk_of = (0..)
-        .take(group_of.len())
-        .map(|item| chunk_of_component[component_of[together.first_of(item) as usize] as usize])
-        .collect();
+    // In place, for a million items are many: whoever comes first stands before those that are with it.
+    let mut chunk_of = component_of;
+    for item in 0..chunk_of.len() {
+        let first = together.first_of(u32::try_from(item).unwrap_or(NONE)) as usize;
+        chunk_of[item] = if first == item { components[chunk_of[item] as usize].1 } else { chunk_of[first] };
+    }
     (chunk_of, chunks)
 }
 

@@ -212,8 +212,7 @@ impl ClaimTask {
                 format!("batch {} is {}; stop", batch.id, batch.status)
             }
             _ if !tx.list(&Filter { free: false, ..filter }, None, 1)?.is_empty() => {
-                "those that are ready share resources with chunks being worked on; ask again after 60 s"
-                    .to_owned()
+                "those left share resources with chunks being worked on; ask again after 60 s".to_owned()
             }
             (_, Some(expiry)) => {
                 format!("the next lease runs out at {expiry}; ask again after {} s or stop", 60)
