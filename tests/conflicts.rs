@@ -531,3 +531,38 @@ fn workers_of_two_batches_at_once_never_hold_the_same_file_together() {
     .sum();
     assert_eq!(ended, touched.len());
 }
+
+#[test]
+fn among_thousands_of_files_of_a_batch_under_way_those_that_are_shared_are_found() {
+    let mut rng = Rng::seeded("thousands of files");
+    let store = Store::new();
+    let mut server = store.serve();
+    let near = |rng: &mut Rng| {
+        let (folder, file) = (rng.below(40), rng.below(300));
+        match rng.below(9) {
+            0 => format!("src/d{folder}"),
+            1 => format!("src/d{folder}/f{file}.rs/deeper"),
+            2 => format!("src/d{folder}-x/f{file}.rs"),
+            _ => format!("src/d{folder}/f{file}.rs"),
+        }
+    };
+    let paths: BTreeSet<String> = (0..3_000)
+        .map(|_| format!("src/d{}/f{}.rs", rng.below(39), rng.below(300)))
+        .chain(["src/d39".to_owned()])
+        .collect();
+    let there: Vec<Vec<String>> = paths.iter().map(|path| parts(path)).collect();
+    let items: Vec<Value> =
+        paths.iter().enumerate().map(|(n, path)| json!({"key": format!("k{n}"), "files": path})).collect();
+    let batch = json!({"title": "B", "instructions": "do", "items": items});
+    server.call("create_batch", batch).ok();
+    let (mut met, mut free) = (0, 0);
+    for _ in 0..rounds("DOCKET_ROUNDS", 100) {
+        let paths: Vec<String> = (0..1 + rng.below(3)).map(|_| near(&mut rng)).collect();
+        let batch = json!({"title": "B", "instructions": "do", "items": [{"key": "k", "files": paths}], "dry_run": true});
+        let reply = server.call("create_batch", batch);
+        let expected = touch_the_same(&paths.iter().map(|path| parts(path)).collect::<Vec<_>>(), &there);
+        assert_eq!(!reply.won(), expected, "{paths:?}: {}", reply.message());
+        *(if expected { &mut met } else { &mut free }) += 1;
+    }
+    println!("{met} met, {free} free");
+}

@@ -157,26 +157,22 @@ impl Independence {
         };
         let mut running = Running::of_project(tx, project, Some(batch))?;
         let mut verdict = Verdict::new(self.rule, tx, name, rows.len());
+        let layer = tx.touch_layers(batch)?;
         let mut block = Vec::with_capacity(BLOCK);
         let mut show = |key: &str, chunks: &[u32]| {
             block.push((key.to_owned(), chunks.iter().copied().map(row).collect::<Result<Vec<Row>>>()?));
             if block.len() == BLOCK {
-                tx.insert_touches(batch, 0, &block)?;
+                tx.insert_touches(batch, layer, &block)?;
                 block.clear();
             }
             Ok(())
         };
-        self.meet(&mut running, &mut show, &mut |meeting| {
-            verdict.hear(meeting)?;
-            for (owner, beneath) in meeting.sides() {
-                if let Owner::Stored(row) = owner {
-                    tx.interlock_stored(row, project, meeting.resource, beneath)?;
-                }
-            }
-            Ok(())
-        })?;
-        tx.insert_touches(batch, 0, &block)?;
-        verdict.end(&mut |chunk, key, beneath| tx.interlock(row(chunk)?, project, key, beneath))
+        self.meet(&mut running, &mut show, &mut |meeting| verdict.hear(meeting))?;
+        tx.insert_touches(batch, layer, &block)?;
+        verdict.end(&mut |owner, key, beneath| match owner {
+            Owner::New(chunk) => tx.interlock(row(chunk)?, project, key, beneath),
+            Owner::Stored(row) => tx.interlock_stored(row, project, key, beneath),
+        })
     }
 }
 

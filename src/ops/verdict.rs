@@ -67,7 +67,7 @@ pub(super) struct Verdict<'a> {
     named: Vec<String>,
     /// By chunk of the batch, whether it shares something with others of it, and with those under way.
     shares: Vec<(bool, bool)>,
-    /// Chunk and resource, and whether the chunk touches only something beneath it.
+    /// Chunk (new or stored, and its number) and resource, and whether the chunk touches only something beneath it.
     shared: Sorter,
 }
 
@@ -92,9 +92,9 @@ impl<'a> Verdict<'a> {
     /// Takes note of a meeting.
     pub(super) fn hear(&mut self, meeting: &Meeting<'_>) -> Result<()> {
         let (holder, other) = (meeting.holder, meeting.other);
-        // Those that are stored have come to terms before.
         let running = match (holder, other) {
-            (Owner::Stored(_), Owner::Stored(_)) => return Ok(()),
+            // They have come to terms before.
+            (Owner::Stored(_), Owner::Stored(_)) if self.rule == OnConflict::Reject => return Ok(()),
             (Owner::New(_), Owner::New(_)) => false,
             _ => true,
         };
@@ -113,10 +113,12 @@ impl<'a> Verdict<'a> {
             }
         }
         for (owner, beneath) in meeting.sides() {
-            if let Owner::New(chunk) = owner {
-                let key = [&chunk.to_be_bytes(), meeting.resource.as_bytes()].concat();
-                self.shared.push(&key, u32::from(beneath))?;
-            }
+            let (stored, number) = match owner {
+                Owner::New(chunk) => (0, i64::from(chunk)),
+                Owner::Stored(row) => (1, row),
+            };
+            let key = [&[stored], number.to_be_bytes().as_slice(), meeting.resource.as_bytes()].concat();
+            self.shared.push(&key, u32::from(beneath))?;
         }
         Ok(())
     }
@@ -138,11 +140,12 @@ impl<'a> Verdict<'a> {
         })
     }
 
-    /// Gives each chunk of the batch and resource that must not be worked on at once with others.
+    /// Gives each chunk that must not be worked on at once with others, with the resource, and whether
+    /// it touches only something beneath that.
     ///
     /// # Errors
     /// `conflict` by the rule `reject`.
-    pub(super) fn end(mut self, lock: &mut dyn FnMut(u32, &str, bool) -> Result<()>) -> Result<Found> {
+    pub(super) fn end(mut self, lock: &mut dyn FnMut(Owner, &str, bool) -> Result<()>) -> Result<Found> {
         if self.conflicts > 0 {
             return Err(Error::new(
                 Code::Conflict,
@@ -160,10 +163,16 @@ impl<'a> Verdict<'a> {
                 return Ok(());
             }
             last = key.to_vec();
-            let Some((chunk, resource)) = key.split_first_chunk::<4>() else { return Ok(()) };
+            let Some((stored, rest)) = key.split_first() else { return Ok(()) };
+            let Some((number, resource)) = rest.split_first_chunk::<8>() else { return Ok(()) };
             let resource = str::from_utf8(resource)
                 .map_err(|error| Error::internal("a resource that was put aside cannot be read", error))?;
-            lock(u32::from_be_bytes(*chunk), resource, beneath == 1)
+            let number = i64::from_be_bytes(*number);
+            let owner = match stored {
+                0 => Owner::New(u32::try_from(number).unwrap_or(u32::MAX)),
+                _ => Owner::Stored(number),
+            };
+            lock(owner, resource, beneath == 1)
         })?;
         let count =
             |which: fn(&(bool, bool)) -> bool| self.shares.iter().filter(|shares| which(shares)).count();
