@@ -42,4 +42,4 @@ BEGIN
   DELETE FROM held WHERE (project, key, chunk) IN (SELECT project, key, chunk FROM interlock WHERE chunk = NEW.n);
 END;
 
-PRAGMA user_version = 3;
+PRAGMA user_version = 4;
