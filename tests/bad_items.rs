@@ -167,7 +167,7 @@ fn a_run_of_bad_items_ends_with_code_2_and_the_reason() {
 fn what_comes_with_a_later_version_is_refused_by_its_name() {
     let store = Store::new();
     let items = json!([{"key": "a"}]);
-    for (field, value) in [("on_conflict", json!("merge")), ("worker", json!("claude"))] {
+    for (field, value) in [("worker", json!("claude"))] {
         let mut batch = json!({"items": items});
         batch[field] = value;
         check(&store, batch, INVALID, &[field]);

@@ -112,7 +112,7 @@ fn six_hundred_mails_are_sorted_reviewed_and_archived_by_mcp() {
             "create_batch",
             json!({"title": "Archive mail", "instructions": "Each item is a mail.", "source": {"path": "mail.jsonl"},
                    "split": {"by": "time", "field": "date", "period": "month"}, "steps": steps(),
-                   "checkpoint": "chunk", "finish": {"title": "Check and push once"}}),
+                   "checkpoint": "chunk", "finish": {"title": "Check and push once"}, "on_conflict": "allow"}),
         )
         .ok();
     let batch = made.text("/batch/id");
@@ -196,6 +196,8 @@ fn the_same_story_by_commands_alone() {
         "chunk",
         "--finish",
         "Check and push once",
+        "--on-conflict",
+        "allow",
         "--json",
     ]);
     let batch = made.json()["batch"]["id"].as_str().unwrap().to_owned();

@@ -147,6 +147,9 @@ impl Operation for AddItems {
                     if added > 0 || !self.only_if_new {
                         refuse_finished(&task)?;
                     }
+                    if added > 0 && tx.touch_layers(batch.row)? > 0 {
+                        return Err(Error::new(Code::Conflict, unseen(&task)));
+                    }
                     let grown = grow(tx, &task, &batch, &split, staging.as_mut())?;
                     if added > 0 {
                         tell(tx, &task, &grown, known, &author)?;
@@ -170,6 +173,14 @@ fn refuse_finished(batch: &Task) -> Result<()> {
         code,
         format!("Batch {} is {}, nothing can be added to it: {next}", batch.id, batch.status),
     ))
+}
+
+/// What is told where the chunks of a batch are held to be independent: new items would not be.
+fn unseen(batch: &Task) -> String {
+    format!(
+        "Batch {} holds its chunks to be independent by what their items touch, and items that are added are not looked at yet: make a batch of its own for them with create_batch, it is looked at beside this one",
+        batch.id
+    )
 }
 
 /// Leaves on record who added what.

@@ -14,9 +14,10 @@ use crate::model::claim::{Claim, Manner, may_claim};
 use crate::model::id::{TaskId, Token};
 use crate::model::limits::{LeaseSeconds, PAGE, Priority};
 use crate::model::moment::Moment;
+use crate::model::resource::path_of;
 use crate::model::status::{Kind, Status};
 use crate::model::task::Task;
-use crate::model::text::Line;
+use crate::model::text::{Line, excerpt};
 use crate::store::{Filter, Write, claimed};
 
 /// The request.
@@ -119,6 +120,7 @@ impl Operation for ClaimTask {
                 None => self.best(tx)?,
             };
             may_claim(&before, &worker, Manner::Fenced, tx.now())?;
+            may_work(tx, &before)?;
             let mut task = before.clone();
             let token = if self.by_runner { Token::of_runner() } else { Token::random() };
             claimed(&mut task, Claim::new(worker, Some(token.clone()), tx.now(), self.lease_seconds.get()));
@@ -134,6 +136,38 @@ impl Operation for ClaimTask {
         }
         claimed
     }
+}
+
+/// Whether no chunk that shares a resource with this one is being worked on.
+fn may_work(tx: &dyn Write, task: &Task) -> Result<()> {
+    if task.is_chunk
+        && let Some(held) = tx.held_up(task.row)?
+    {
+        let other = tx.task_at(held.by)?;
+        return Err(Error::new(
+            Code::NotReady,
+            format!(
+                "Chunk {} waits for chunk {}, which '{}' is working on: both touch '{}'. Claim it once that has ended; claim_task without id gives another.",
+                task.id,
+                other.id,
+                other.claim.as_ref().map_or("somebody", |claim| claim.worker.as_str()),
+                excerpt(&path_of(&held.resource))
+            ),
+        ));
+    }
+    Ok(())
+}
+
+/// Whether a batch has chunks that are ready but for a resource that others work on.
+///
+/// # Errors
+/// Where the store cannot be read.
+pub fn waits_for_others(docket: &Docket, batch: &TaskId) -> Result<bool> {
+    let batch = batch.clone();
+    docket.read(move |tx| {
+        let filter = Filter { parent: Some(tx.task(&batch)?.row), ready: true, ..Filter::default() };
+        Ok(!tx.list(&filter, None, 1)?.is_empty())
+    })
 }
 
 impl ClaimTask {
@@ -168,6 +202,7 @@ impl ClaimTask {
             priority_max: self.priority_max.map(Priority::get),
             parent: batch.as_ref().map(|batch| batch.row),
             ready: true,
+            free: true,
             tags: super::create_task::tags(&self.tags)?,
             ..Filter::default()
         };
@@ -180,6 +215,9 @@ impl ClaimTask {
         let when = match (&batch, soonest(tx)?) {
             (Some(batch), _) if batch.status.is_terminal() => {
                 format!("batch {} is {}; stop", batch.id, batch.status)
+            }
+            _ if !tx.list(&Filter { free: false, ..filter }, None, 1)?.is_empty() => {
+                "those left share resources with chunks being worked on; ask again after 60 s".to_owned()
             }
             (_, Some(expiry)) => {
                 format!("all are claimed or rest, the next comes free at {expiry}; stop, or ask again then")

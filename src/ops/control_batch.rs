@@ -185,6 +185,8 @@ fn retry(
         items += opened;
         Ok(())
     })?;
+    // Batches that began meanwhile did not look at chunks that had ended.
+    super::independence::join_again(tx, batch.row, batch.project.as_deref())?;
     Ok(match chunks {
         0 => format!("Nothing failed in {} that could be retried", batch.id),
         _ => format!("Opened {chunks} chunks with {items} failed items again; their first receipts stay"),

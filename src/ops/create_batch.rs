@@ -1,21 +1,26 @@
 //! `create_batch`: items split into chunks, a worker each; all of it in one transaction.
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::Value;
 
 use super::bad_items::{BadItems, OnBadItem, left_out};
 use super::collect::{Collected, Inline, Origin, inline, objects_or_strings};
 use super::finish::Finish;
+use super::independence::Independence;
 use super::once::{RequestKey, answered, once};
+use super::pieces::{Piece, Pieces};
 use super::query::Query;
+use super::verdict::Found;
 use super::{Docket, Effect, Operation};
 use crate::error::{Error, Result};
 use crate::items::Source;
 use crate::model::batch::{Batch, Chunk, Counts, Mode};
+use crate::model::conflict::OnConflict;
 use crate::model::failures::MaxFailures;
 use crate::model::id::TaskId;
 use crate::model::limits::{MaxAttempts, MaxChunk, MaxParallel, Number, PAGE};
-use crate::model::split::{Split, chunk_title, number_width, parts, size_label};
+use crate::model::split::{Split, number_width};
 use crate::model::status::{Kind, Status};
 use crate::model::step::{Checkpoint, Steps};
 use crate::model::task::Task;
@@ -66,6 +71,15 @@ pub struct CreateBatch {
     #[serde(default = "fifty")]
     #[arg(long, default_value = "50", allow_negative_numbers = true)]
     pub max_chunk: MaxChunk,
+    /// Fields naming what an item touches; none: files
+    #[serde(default, deserialize_with = "one_or_many")]
+    #[arg(long, value_delimiter = ',')]
+    pub resources: Vec<Line>,
+    /// Where chunks touch the same, or a folder and what lies beneath it: reject, merge, serialize or allow.
+    #[schemars(description = "")]
+    #[serde(default = "reject")]
+    #[arg(long, default_value = "reject")]
+    pub on_conflict: OnConflict,
     /// Workers at once.
     #[schemars(description = "")]
     #[serde(default = "eight")]
@@ -111,6 +125,18 @@ pub struct CreateBatch {
     pub command: Option<Vec<String>>,
 }
 
+/// A name, or a list of names.
+fn one_or_many<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Line>, D::Error> {
+    match Value::deserialize(deserializer)? {
+        one @ Value::String(_) => serde_json::from_value(one).map(|line| vec![line]),
+        many => serde_json::from_value(many),
+    }
+    .map_err(serde::de::Error::custom)
+}
+
+fn reject() -> OnConflict {
+    OnConflict::Reject
+}
 fn key() -> Line {
     Line::known("key")
 }
@@ -194,7 +220,7 @@ impl Operation for CreateBatch {
     const EFFECT: Effect = Effect::Write;
     const LONG: bool = true;
     const FIRST: &'static str = "title";
-    const LATER: &'static [&'static str] = &["resources", "on_conflict", "worker"];
+    const LATER: &'static [&'static str] = &["worker"];
     type Reply = Plan;
 
     fn run(self, docket: &Docket) -> Result<Plan> {
@@ -220,13 +246,18 @@ impl Operation for CreateBatch {
             return Ok(plan);
         }
         let Collected { mut staging, bad } = self.origin().collect(docket)?;
-        let pieces = self.pieces(staging.as_mut())?;
-        let total: u64 = pieces.iter().map(|piece| piece.items).sum();
-        if total == 0 {
+        let (pieces, mut independence) = self.pieces(staging.as_mut())?;
+        if pieces.total() == 0 {
             return Err(self.origin().empty(bad.as_ref()));
         }
         if self.dry_run {
-            return Ok(self.plan(None, &pieces, total, bad));
+            return docket.read(move |tx| {
+                let project = super::create_task::text(&self.project);
+                let found = independence.map_or(Ok(Found::default()), |mut independence| {
+                    independence.judge(tx, project.as_deref(), &named(&pieces.all))
+                })?;
+                Ok(self.plan(None, &pieces, found, bad))
+            });
         }
         docket.write(move |tx| {
             once(
@@ -235,19 +266,12 @@ impl Operation for CreateBatch {
                 Self::NAME,
                 |plan: &mut Plan| plan.duplicate = Some(true),
                 |tx| {
-                    let id = self.store(tx, staging.as_mut(), &pieces, total)?;
-                    Ok(self.plan(Some(&id), &pieces, total, bad))
+                    let (id, found) = self.store(tx, staging.as_mut(), &pieces, independence.as_mut())?;
+                    Ok(self.plan(Some(&id), &pieces, found, bad))
                 },
             )
         })
     }
-}
-
-/// A chunk to be: its span and title, and how many items it takes.
-struct Piece {
-    span: String,
-    title: String,
-    items: u64,
 }
 
 impl CreateBatch {
@@ -263,35 +287,35 @@ impl CreateBatch {
         }
     }
 
-    fn pieces(&self, staging: &mut dyn Staging) -> Result<Vec<Piece>> {
+    /// The chunks to be, and what they touch where somebody looks.
+    fn pieces(&self, staging: &mut dyn Staging) -> Result<(Pieces, Option<Independence>)> {
         let groups = staging.groups()?;
-        let total = groups.iter().map(|(_, count)| count).sum();
-        let mut pieces = Vec::new();
-        for (label, count) in groups {
-            let sizes = parts(count, self.max_chunk.get() as u64);
-            let mut first = 1;
-            for (number, items) in sizes.iter().copied().enumerate() {
-                let (span, title) = if matches!(self.split, Split::Size) {
-                    let span = size_label(first, first + items - 1);
-                    let title = chunk_title(&span, 1, 1, items, total);
-                    (span, title)
-                } else {
-                    (label.clone(), chunk_title(&label, number + 1, sizes.len(), items, total))
-                };
-                first += items;
-                pieces.push(Piece { span, title, items });
+        let max_chunk = self.max_chunk.get() as u64;
+        let mut pieces = Pieces::split(&self.split, &groups, max_chunk);
+        if self.on_conflict == OnConflict::Allow {
+            return Ok((pieces, None));
+        }
+        let mut looked = Independence::look(self.on_conflict, &self.resources, staging)?;
+        if let Some(independence) = &mut looked {
+            if self.on_conflict == OnConflict::Merge {
+                let mut together = independence.together()?;
+                (pieces, independence.chunk_of) =
+                    Pieces::merged(&self.split, &groups, max_chunk, &mut together)?;
+            } else {
+                independence.chunk_of = pieces.chunk_of_each()?;
             }
         }
-        Ok(pieces)
+        Ok((pieces, looked))
     }
 
     fn store(
         &self,
         tx: &dyn Write,
         staging: &mut dyn Staging,
-        pieces: &[Piece],
-        total: u64,
-    ) -> Result<TaskId> {
+        pieces: &Pieces,
+        independence: Option<&mut Independence>,
+    ) -> Result<(TaskId, Found)> {
+        let (order, pieces, total) = (&pieces.order, &pieces.all, pieces.total());
         let mut task = Task::blank(tx.now(), self.title.as_str());
         task.kind = Kind::Epic;
         task.status = Status::InProgress;
@@ -343,18 +367,32 @@ impl CreateBatch {
             tx.insert_chunk(&Chunk::fresh(chunk_row, (row, &task.id), number, &piece.span, piece.items))?;
             rows.push(chunk_row);
         }
+        // First who touches what: a refusal comes before all items are written.
+        let found = match independence {
+            None => Found::default(),
+            Some(independence) => {
+                independence.store(tx, row, task.project.as_deref(), &rows, &named(pieces))?
+            }
+        };
         let mut homes = rows
             .into_iter()
             .zip(pieces)
             .flat_map(|(chunk, piece)| (1..=piece.items).map(move |position| (chunk, position)));
-        staging.each(&mut |key, fields| match homes.next() {
+        let mut store = |key: &str, fields: &str| match homes.next() {
             Some((chunk, position)) => tx.insert_item(row, chunk, position, key, fields),
             None => Err(Error::new(crate::error::Code::Internal, "more items than chunks have room for")),
-        })?;
-        Ok(task.id)
+        };
+        match order {
+            None => staging.each(&mut store)?,
+            Some(order) => staging.each_in(order, &mut store)?,
+        }
+        Ok((task.id, found))
     }
 
-    fn plan(&self, id: Option<&TaskId>, pieces: &[Piece], total: u64, bad_items: Option<BadItems>) -> Plan {
+    fn plan(&self, id: Option<&TaskId>, pieces: &Pieces, found: Found, bad_items: Option<BadItems>) -> Plan {
+        let total = pieces.total();
+        let shared = found.told(&pieces.all, self.max_chunk.get() as u64);
+        let pieces = &pieces.all;
         let count = pieces.len() as u64;
         let width = number_width(count);
         let workers = count.min(self.max_parallel.get() as u64);
@@ -373,7 +411,7 @@ impl CreateBatch {
         Plan {
             success: true,
             message: format!(
-                "{made} {count} chunks of {total} items; start {workers} workers{}",
+                "{made} {count} chunks of {total} items; start {workers} workers{shared}{}",
                 left_out(bad_items.as_ref())
             ),
             bad_items,
@@ -385,5 +423,14 @@ impl CreateBatch {
             worker_prompt: id.map(work_chunk),
             poll: id.map(|id| format!("get_batch(id=\"{id}\"), later with since of its last reply; the batch is over when its status is no longer running")),
         }
+    }
+}
+
+/// How a chunk that is not made yet is called.
+fn named(pieces: &[Piece]) -> impl Fn(u32) -> String {
+    let width = number_width(pieces.len() as u64);
+    move |chunk| {
+        let title = pieces.get(chunk as usize).map_or("", |piece| piece.title.as_str());
+        format!("chunk {:0width$} ({title})", u64::from(chunk) + 1)
     }
 }

@@ -112,6 +112,7 @@ impl Operation for ListTasks {
                 assignee: super::create_task::text(&self.assignee),
                 parent,
                 ready: self.ready,
+                free: self.ready,
                 tags: Vec::new(),
             };
             let views = |tasks: &[crate::model::task::Task]| -> Result<Vec<TaskView>> {

@@ -108,6 +108,7 @@ impl Query {
             assignee: text(&self.assignee),
             parent: above.map(|id| existing(tx, id, field)).transpose()?.map(|task| task.row),
             ready: self.ready.unwrap_or(false),
+            free: false,
             tags: tags(&self.tags)?,
         })
     }

@@ -4,6 +4,7 @@
 //! [`Read`] or [`Write`], commits, and only then answers.
 
 mod flow;
+pub mod sorter;
 pub mod sqlite;
 
 pub use flow::{Chosen, Course, Flow};
@@ -37,8 +38,19 @@ pub struct Filter {
     pub parent: Option<Row>,
     /// Only those that could be claimed now.
     pub ready: bool,
+    /// None of those that share a resource with a chunk that is being worked on.
+    pub free: bool,
     /// Only those with all of these tags.
     pub tags: Vec<String>,
+}
+
+/// What keeps a chunk from being worked on now.
+#[derive(Debug, Clone)]
+pub struct HeldUp {
+    /// The chunk that is being worked on.
+    pub by: Row,
+    /// The key of the resource that both touch.
+    pub resource: String,
 }
 
 /// Where a page of a list ended: priority, order, row.
@@ -83,8 +95,32 @@ pub struct NewReceipt<'a> {
     pub renews: Option<Moment>,
 }
 
+/// What is read of the resources that chunks touch.
+pub trait ReadResources {
+    /// Batches that are under way in exactly this project, or in none.
+    fn running_batches(&self, project: Option<&str>) -> Result<Vec<Row>>;
+    /// In how many layers a batch's resources are stored.
+    fn touch_layers(&self, batch: Row) -> Result<u64>;
+    /// The block of a layer that begins with, or before, the first resource that is not before `key`:
+    /// keys in order, and the chunks that touch each.
+    fn touches(&self, batch: Row, layer: u64, key: &str) -> Result<Vec<(String, Vec<Row>)>>;
+    /// The first chunk at work that shares a resource with this one.
+    fn held_up(&self, chunk: Row) -> Result<Option<HeldUp>>;
+}
+
+/// What is written of the resources that chunks touch.
+pub trait WriteResources {
+    /// Stores a block of the resources that a batch's chunks touch, in the order of their keys.
+    fn insert_touches(&self, batch: Row, layer: u64, block: &[(String, Vec<Row>)]) -> Result<()>;
+    /// Lets a chunk not be worked at once with others of the project that touch the same resource;
+    /// `beneath` says that it touches only what lies beneath it.
+    fn interlock(&self, chunk: Row, project: Option<&str>, key: &str, beneath: bool) -> Result<()>;
+    /// The same for a chunk that may be at work already.
+    fn interlock_stored(&self, chunk: Row, project: Option<&str>, key: &str, beneath: bool) -> Result<()>;
+}
+
 /// What is read inside one transaction: a single moment of the store.
-pub trait Read: Course {
+pub trait Read: Course + ReadResources {
     /// The moment this transaction works with.
     fn now(&self) -> Moment;
     /// The number of the latest change.
@@ -158,7 +194,7 @@ pub trait Read: Course {
 }
 
 /// What is written inside one transaction.
-pub trait Write: Read + Flow {
+pub trait Write: Read + Flow + WriteResources {
     /// Makes a task; gives its row.
     fn insert_task(&self, new: &NewTask<'_>) -> Result<Row>;
     /// Stores what a task is: everything but its status and claim. Numbers the change, as all of these do.
@@ -224,6 +260,8 @@ pub trait Staging: Send {
     fn groups(&mut self) -> Result<Vec<(String, u64)>>;
     /// All items in the order of the groups: key and fields.
     fn each(&mut self, visit: &mut dyn FnMut(&str, &str) -> Result<()>) -> Result<()>;
+    /// The same in another order: of their places in that one, from 0.
+    fn each_in(&mut self, order: &[u32], visit: &mut dyn FnMut(&str, &str) -> Result<()>) -> Result<()>;
 }
 
 /// A durable store, shared by any number of processes.

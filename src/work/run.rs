@@ -14,6 +14,7 @@ use super::table::table;
 use crate::error::{Code, Error, Result};
 use crate::items::Source;
 use crate::model::batch::BatchStatus;
+use crate::model::conflict::OnConflict;
 use crate::model::id::TaskId;
 use crate::model::limits::{LeaseSeconds, MaxAttempts, MaxChunk, MaxParallel};
 use crate::model::split::Split;
@@ -42,6 +43,12 @@ pub struct Run {
     /// The most items a chunk holds
     #[arg(long, default_value = "50")]
     max_chunk: MaxChunk,
+    /// The fields that name what an item touches [default: files]
+    #[arg(long, value_delimiter = ',', conflicts_with = "resume")]
+    resources: Vec<Line>,
+    /// Where chunks touch the same: reject, merge, serialize or allow [default: allow, for you chose the split; with --resources reject]
+    #[arg(long, conflicts_with = "resume")]
+    on_conflict: Option<OnConflict>,
     /// Chunks worked on at once
     #[arg(long, default_value = "8")]
     workers: MaxParallel,
@@ -210,6 +217,12 @@ fn create(request: &Run) -> CreateBatch {
         on_bad_item: request.on_bad_item,
         split: request.split.clone(),
         max_chunk: request.max_chunk,
+        resources: request.resources.clone(),
+        on_conflict: request.on_conflict.unwrap_or(if request.resources.is_empty() {
+            OnConflict::Allow
+        } else {
+            OnConflict::Reject
+        }),
         max_parallel: request.workers,
         max_attempts: MaxAttempts::of(3),
         project: request.project.clone(),

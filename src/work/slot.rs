@@ -16,11 +16,13 @@ use crate::model::status::{Outcome, Release};
 use crate::model::text::{Body, Line};
 use crate::ops::{
     ClaimReply, ClaimTask, CompleteTask, Docket, Operation, ReleaseTask, UpdateTask, open_items_page,
-    take_back,
+    take_back, waits_for_others,
 };
 
 /// How often an item may ask for a retry before it has failed.
 const TRIES: u32 = 3;
+/// When a slot asks again for a chunk that waits for others.
+const ASK_AGAIN: Duration = Duration::from_millis(200);
 /// How often claims are renewed while their commands run.
 const RENEW_EVERY: Duration = Duration::from_secs(300);
 
@@ -53,6 +55,7 @@ impl Shared<'_> {
         while !self.stop.is_asked() {
             let claim = match request.clone().run(self.docket) {
                 Ok(claim) => claim,
+                Err(error) if error.code == Code::NothingToClaim && self.waits(request)? => continue,
                 Err(error) if matches!(error.code, Code::NothingToClaim | Code::Cancelled | Code::Paused) => {
                     break;
                 }
@@ -82,6 +85,16 @@ impl Shared<'_> {
 
     fn held(&self) -> std::sync::MutexGuard<'_, HashMap<TaskId, Token>> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits a moment where the batch has chunks that only wait for others to give a resource free.
+    fn waits(&self, request: &ClaimTask) -> Result<bool> {
+        let Some(batch) = &request.batch else { return Ok(false) };
+        let waits = waits_for_others(self.docket, batch)?;
+        if waits {
+            std::thread::sleep(ASK_AGAIN);
+        }
+        Ok(waits)
     }
 
     /// Renews the claims in hand until `over` says that no slot works any more.

@@ -10,6 +10,7 @@ mod search;
 mod staging;
 mod suggest;
 mod ticket;
+mod touch;
 mod tx;
 mod write;
 mod writer;

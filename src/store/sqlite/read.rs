@@ -26,6 +26,10 @@ macro_rules! matching {
          AND (:project IS NULL OR t.project = :project)
          AND (:assignee IS NULL OR t.assignee = :assignee)
          AND (:parent IS NULL OR t.parent = :parent)
+         AND (:free = 0 OR t.role <> 'chunk' OR NOT EXISTS (
+              SELECT 1 FROM interlock mine CROSS JOIN held theirs
+                    ON theirs.project = mine.project AND theirs.key = mine.key
+               WHERE mine.chunk = t.n AND theirs.chunk <> t.n AND (mine.beneath = 0 OR theirs.beneath = 0)))
          AND (:tags IS NULL OR NOT EXISTS (
               SELECT 1 FROM json_each(:tags) wanted
                WHERE wanted.value NOT IN (SELECT value FROM json_each(t.tags))))"
@@ -104,7 +108,7 @@ impl Tx<'_> {
                 ":type": filter.kind.map(|kind| kind.as_str()),
                 ":priority": filter.priority, ":priority_max": filter.priority_max,
                 ":project": filter.project, ":assignee": filter.assignee, ":parent": filter.parent,
-                ":tags": filter.tags_json(),
+                ":free": filter.free, ":tags": filter.tags_json(),
                 ":limit": i64::try_from(limit).unwrap_or(i64::MAX),
             },
             rows::task,
@@ -147,7 +151,7 @@ impl Read for Tx<'_> {
     }
 
     fn total(&self, filter: &Filter) -> Result<Total> {
-        if filter.is_tallied() {
+        if filter.is_tallied() && !(filter.free && self.anything_held()?) {
             let mut count = 0;
             for lane in filter.lanes() {
                 count += self
@@ -195,7 +199,8 @@ impl Read for Tx<'_> {
                 ":type": filter.kind.map(|kind| kind.as_str()),
                 ":priority": filter.priority, ":priority_max": filter.priority_max,
                 ":project": filter.project, ":assignee": filter.assignee, ":parent": filter.parent,
-                ":tags": filter.tags_json(),
+                // What another chunk gives free has not changed itself: it is told here all along.
+                ":free": false, ":tags": filter.tags_json(),
                 ":limit": i64::try_from(limit).unwrap_or(i64::MAX),
             },
             rows::task,

@@ -127,4 +127,24 @@ impl Staging for TemporaryTable {
         }
         Ok(())
     }
+
+    fn each_in(&mut self, order: &[u32], visit: &mut dyn FnMut(&str, &str) -> Result<()>) -> Result<()> {
+        let numbers: Vec<u32> = self
+            .connection
+            .prepare("SELECT i.n FROM item i JOIN part p ON p.n = i.part ORDER BY p.sort, p.n, i.n")
+            .and_then(|mut statement| statement.query_map([], |row| row.get(0))?.collect())
+            .map_err(failed)?;
+        let mut statement =
+            self.connection.prepare("SELECT key, fields FROM item WHERE n = ?1").map_err(failed)?;
+        for place in order {
+            let number = numbers.get(*place as usize).copied().unwrap_or_default();
+            let mut rows = statement.query([number]).map_err(failed)?;
+            let row = rows.next().map_err(failed)?;
+            let row = row.ok_or_else(|| failed(rusqlite::Error::QueryReturnedNoRows))?;
+            let text =
+                |column: usize| row.get_ref(column).and_then(|value| Ok(value.as_str()?)).map_err(failed);
+            visit(text(0)?, text(1)?)?;
+        }
+        Ok(())
+    }
 }

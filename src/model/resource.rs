@@ -1,0 +1,242 @@
+//! What an item touches: a path, brought to one form, so that two spellings of a place are one
+//! resource and a folder is known to hold what lies beneath it.
+
+use serde_json::{Map, Value};
+
+use super::field::{is_hidden, lookup, visible};
+use super::text::Line;
+
+/// The field that is looked at where none is named.
+pub const DEFAULT_FIELD: &str = "files";
+/// The longest path, in bytes: as long as an operating system takes one.
+const MOST_BYTES: usize = 4_096;
+/// Ends each part of a key; no path holds it, and it sorts before all that a path may hold, so
+/// that in sorted order a folder is followed by all that lies beneath it, and by nothing else.
+const END: char = '\u{1}';
+
+/// A path as a key: its root (`.` or `/`) and its parts, each ended by U+0001. One resource holds
+/// another if and only if its key is where the other's begins.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Resource(String);
+
+impl Resource {
+    /// Reads a path: `./a//b/../c/` is `a/c`. Upper and lower case stay apart.
+    ///
+    /// # Errors
+    /// The reason: it is too long, holds hidden characters, or leads above where paths begin.
+    pub fn parse(path: &str) -> Result<Self, String> {
+        if path.len() > MOST_BYTES {
+            return Err(format!(
+                "\"{}\" has {} bytes; a resource has at most {MOST_BYTES}",
+                visible(path, 40),
+                path.len()
+            ));
+        }
+        if path.chars().any(is_hidden) {
+            return Err(format!(
+                "\"{}\" holds control or bidirectional characters, which no resource may",
+                visible(path, 80)
+            ));
+        }
+        let absolute = path.starts_with('/');
+        let mut parts = Vec::new();
+        for part in path.split('/') {
+            match part {
+                "" | "." => {}
+                ".." if parts.pop().is_none() && !absolute => {
+                    return Err(format!(
+                        "\"{}\" leads above the folder that paths begin in; write it from a common folder, or absolute",
+                        visible(path, 80)
+                    ));
+                }
+                ".." => {}
+                part => parts.push(part),
+            }
+        }
+        let mut key = String::with_capacity(path.len() + 3);
+        for part in std::iter::once(if absolute { "/" } else { "." }).chain(parts) {
+            key.push_str(part);
+            key.push(END);
+        }
+        Ok(Resource(key))
+    }
+
+    /// The key, by which resources are sorted, stored and compared.
+    pub fn key(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Whether the resource of one key is another's, or holds it.
+pub fn holds(above: &str, key: &str) -> bool {
+    key.starts_with(above)
+}
+
+/// The keys of all that hold a key's resource, the widest first.
+pub fn above(key: &str) -> impl Iterator<Item = &str> {
+    key.match_indices(END).map(|(at, end)| &key[..at + end.len()]).filter(|above| above.len() < key.len())
+}
+
+/// What comes after all keys that a key's resource holds.
+pub fn end(key: &str) -> String {
+    format!("{}\u{2}", key.trim_end_matches(END))
+}
+
+/// A key's path as a person writes it.
+pub fn path_of(key: &str) -> String {
+    let (root, rest) = key.split_once(END).unwrap_or((key, ""));
+    let path = rest.trim_end_matches(END).replace(END, "/");
+    match (root, path.is_empty()) {
+        ("/", _) => format!("/{path}"),
+        (_, true) => ".".to_owned(),
+        (_, false) => path,
+    }
+}
+
+/// What an item touches, by the fields that say so (`files` where none is named), each path once.
+/// Tells of each named field whether the item has it.
+///
+/// # Errors
+/// The reason, naming field and value.
+pub fn of_item(
+    item: &Map<String, Value>,
+    fields: &[Line],
+    seen: &mut [bool],
+) -> Result<Vec<Resource>, String> {
+    let mut found = Vec::new();
+    let mut take = |name: &str, value: &Value| -> Result<(), String> {
+        let refused = |reason: String| {
+            format!("field \"{}\": {reason} (on_conflict=allow looks at no resources)", visible(name, 80))
+        };
+        match value {
+            Value::Null => Ok(()),
+            Value::String(path) if path.trim().is_empty() => Ok(()),
+            Value::String(path) => {
+                found.push(Resource::parse(path).map_err(refused)?);
+                Ok(())
+            }
+            other => Err(refused(format!(
+                "{} is no resource; a resource is a path, as text, or a list of them",
+                visible(&other.to_string(), 40)
+            ))),
+        }
+    };
+    let default = [DEFAULT_FIELD];
+    let names = fields.iter().map(Line::as_str).chain(default.into_iter().filter(|_| fields.is_empty()));
+    for (place, name) in names.enumerate() {
+        let Some(value) = lookup(item, name) else { continue };
+        if let Some(seen) = seen.get_mut(place) {
+            *seen = true;
+        }
+        match value {
+            Value::Array(values) => values.iter().try_for_each(|value| take(name, value))?,
+            value => take(name, value)?,
+        }
+    }
+    found.sort_unstable();
+    found.dedup();
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_path_has_one_form() {
+        fn check(path: &str, expected: &str) {
+            let resource = Resource::parse(path).unwrap();
+            assert_eq!(path_of(resource.key()), expected, "{path}");
+            assert_eq!(Resource::parse(expected).unwrap(), resource, "{path}");
+        }
+        check("./a//b/../c", "a/c");
+        check("a/c/", "a/c");
+        check("A/c", "A/c");
+        check(".", ".");
+        check("a/..", ".");
+        check("/", "/");
+        check("/../a/./b/", "/a/b");
+        check("https://host/a", "https:/host/a");
+        check("...", "...");
+        check("a b/ü", "a b/ü");
+    }
+
+    #[test]
+    fn what_is_no_path_is_refused_with_the_reason() {
+        for (path, reason) in [
+            ("../a", "above the folder"),
+            ("a/../../b", "above the folder"),
+            ("a\nb", "control"),
+            ("a\u{1}b", "control"),
+            (&"x".repeat(4_097), "4097 bytes; a resource has at most 4096"),
+        ] {
+            let refusal = Resource::parse(path).unwrap_err();
+            assert!(refusal.contains(reason), "{refusal}");
+        }
+    }
+
+    #[test]
+    fn a_folder_holds_itself_and_what_lies_beneath() {
+        fn check(above: &str, path: &str, expected: bool) {
+            let (one, other) = (Resource::parse(above).unwrap(), Resource::parse(path).unwrap());
+            assert_eq!(holds(one.key(), other.key()), expected, "{above} {path}");
+        }
+        check("a", "a", true);
+        check("a", "a/b/c", true);
+        check("a/b", "a", false);
+        check("a", "ab", false);
+        check("a", "a-b", false);
+        check("A", "a", false);
+        check(".", "a", true);
+        check(".", "/a", false);
+        check("/", "/a", true);
+        check("/", "a", false);
+    }
+
+    #[test]
+    fn an_item_names_what_it_touches_as_text_or_a_list() {
+        fn check(item: Value, fields: &[&str], expected: Result<&[&str], &str>) {
+            let names: Vec<Line> = fields.iter().map(|name| name.parse().unwrap()).collect();
+            let found = of_item(item.as_object().unwrap(), &names, &mut []);
+            match expected {
+                Ok(paths) => {
+                    let found: Vec<String> =
+                        found.unwrap().iter().map(|resource| path_of(resource.key())).collect();
+                    assert_eq!(found, paths, "{item}");
+                }
+                Err(reason) => {
+                    let refusal = found.unwrap_err();
+                    assert!(refusal.contains(reason), "{refusal}");
+                }
+            }
+        }
+        check(json!({"files": ["b", "./a", "a/"]}), &[], Ok(&["a", "b"]));
+        check(json!({"files": "a"}), &[], Ok(&["a"]));
+        check(json!({"key": "a"}), &[], Ok(&[]));
+        check(json!({"files": null, "x": ""}), &["files", "x"], Ok(&[]));
+        check(json!({"files": "a", "x": "b", "y": ["c"]}), &["x", "/y/0"], Ok(&["b", "c"]));
+        check(json!({"files": 3}), &[], Err("field \"files\": 3 is no resource"));
+        check(json!({"files": [["a"]]}), &[], Err("[\"a\"] is no resource"));
+    }
+
+    proptest! {
+        #[test]
+        fn in_sorted_order_nothing_stands_between_a_folder_and_what_lies_beneath(
+            paths in prop::collection::vec("[a-c./ -]{0,8}", 0..40),
+        ) {
+            let mut keys: Vec<Resource> = paths.iter().filter_map(|path| Resource::parse(path).ok()).collect();
+            keys.sort();
+            for (at, folder) in keys.iter().enumerate() {
+                let beneath = keys[at..].iter().take_while(|key| holds(folder.key(), key.key())).count();
+                let all = keys.iter().filter(|key| holds(folder.key(), key.key())).count();
+                let equal_before = keys[..at].iter().filter(|key| *key == folder).count();
+                prop_assert_eq!(beneath + equal_before, all);
+                for above in above(folder.key()) {
+                    prop_assert!(holds(above, folder.key()) && above < folder.key());
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! The resources of a batch's chunks, in SQL: stored many to a row, a line each.
+
+use std::fmt::Write;
+
+use rusqlite::params;
+
+use super::tx::Tx;
+use crate::error::{Code, Error, Result};
+use crate::model::task::Row;
+use crate::store::{HeldUp, ReadResources, WriteResources};
+
+/// A block as text: key, tab, chunks; neither tab nor line end stands in a key.
+fn written(block: &[(String, Vec<Row>)]) -> String {
+    let mut text = String::with_capacity(block.len() * 48);
+    for (key, chunks) in block {
+        text.push_str(key);
+        for (place, chunk) in chunks.iter().enumerate() {
+            // Writing into a string cannot fail.
+            let _ = write!(text, "{}{chunk}", if place == 0 { '\t' } else { ' ' });
+        }
+        text.push('\n');
+    }
+    text
+}
+
+/// The block that a text is.
+fn read(text: &str) -> Result<Vec<(String, Vec<Row>)>> {
+    let bad = || Error::new(Code::Internal, "the stored resources of a batch cannot be read");
+    text.lines()
+        .map(|line| {
+            let (key, chunks) = line.split_once('\t').ok_or_else(bad)?;
+            let chunks: Result<_, _> = chunks.split(' ').map(str::parse).collect();
+            let chunks = chunks.map_err(|error: std::num::ParseIntError| bad().caused_by(error))?;
+            Ok((key.to_owned(), chunks))
+        })
+        .collect()
+}
+
+impl Tx<'_> {
+    /// Whether a chunk is being worked on that may keep others waiting.
+    pub(super) fn anything_held(&self) -> Result<bool> {
+        Ok(self.first("SELECT 1 FROM held LIMIT 1", [], |_| Ok(()))?.is_some())
+    }
+}
+
+impl ReadResources for Tx<'_> {
+    fn running_batches(&self, project: Option<&str>) -> Result<Vec<Row>> {
+        self.all(
+            "SELECT t.n FROM task t WHERE t.lane = 'in_progress' AND t.role = 'batch' AND t.project IS ?1",
+            [project],
+            |row| row.get(0),
+        )
+    }
+
+    fn touch_layers(&self, batch: Row) -> Result<u64> {
+        let layers =
+            self.first("SELECT ifnull(max(layer) + 1, 0) FROM touch WHERE batch = ?1", [batch], |row| {
+                row.get(0)
+            })?;
+        Ok(layers.unwrap_or(0))
+    }
+
+    fn touches(&self, batch: Row, layer: u64, key: &str) -> Result<Vec<(String, Vec<Row>)>> {
+        let block: Option<String> = self.first(
+            "SELECT entries FROM touch WHERE batch = ?1 AND layer = ?2 AND last >= ?3 ORDER BY last LIMIT 1",
+            params![batch, layer, key],
+            |row| row.get(0),
+        )?;
+        block.map_or(Ok(Vec::new()), |text| read(&text))
+    }
+
+    fn held_up(&self, chunk: Row) -> Result<Option<HeldUp>> {
+        self.first(
+            "SELECT theirs.chunk, mine.key FROM interlock mine CROSS JOIN held theirs
+                    ON theirs.project = mine.project AND theirs.key = mine.key
+              WHERE mine.chunk = ?1 AND theirs.chunk <> ?1 AND (mine.beneath = 0 OR theirs.beneath = 0) LIMIT 1",
+            [chunk],
+            |row| Ok(HeldUp { by: row.get(0)?, resource: row.get(1)? }),
+        )
+    }
+}
+
+impl WriteResources for Tx<'_> {
+    fn insert_touches(&self, batch: Row, layer: u64, block: &[(String, Vec<Row>)]) -> Result<()> {
+        let Some((last, _)) = block.last() else { return Ok(()) };
+        self.execute(
+            "INSERT INTO touch (batch, layer, last, entries) VALUES (?1, ?2, ?3, ?4)",
+            params![batch, layer, last, written(block)],
+        )?;
+        Ok(())
+    }
+
+    fn interlock(&self, chunk: Row, project: Option<&str>, key: &str, beneath: bool) -> Result<()> {
+        self.execute(
+            // Who touches the whole and something beneath it touches the whole.
+            "INSERT INTO interlock (chunk, key, beneath, project) VALUES (?1, ?2, ?3, ?4)
+             ON CONFLICT DO NOTHING",
+            params![chunk, key, beneath, project.unwrap_or_default()],
+        )?;
+        Ok(())
+    }
+
+    fn interlock_stored(&self, chunk: Row, project: Option<&str>, key: &str, beneath: bool) -> Result<()> {
+        self.interlock(chunk, project, key, beneath)?;
+        self.execute(
+            "INSERT INTO held (project, key, chunk, beneath)
+             SELECT ?2, ?3, ?1, ?4 FROM task WHERE n = ?1 AND status = 'in_progress'
+             ON CONFLICT DO NOTHING",
+            params![chunk, project.unwrap_or_default(), key, beneath],
+        )?;
+        Ok(())
+    }
+}
