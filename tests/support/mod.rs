@@ -11,6 +11,7 @@ pub(crate) mod reply;
 pub(crate) mod rng;
 pub(crate) mod server;
 pub(crate) mod store;
+pub(crate) mod touch;
 
 use std::process::{Child, Command, ExitStatus};
 use std::time::{Duration, Instant};
