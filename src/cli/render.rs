@@ -45,6 +45,16 @@ fn plain(reply: &Value) -> String {
             parts.push(table(rows));
         }
     }
+    for review in reply["reviews"].as_array().into_iter().flatten() {
+        let about = format!(
+            "{} ({}), after step {}: {}",
+            cell(&review["chunk"]),
+            cell(&review["title"]),
+            cell(&review["step"]),
+            cell(&review["categories"])
+        );
+        parts.push(format!("{about}\n\n{}", table(review["samples"].as_array().map_or(&[], Vec::as_slice))));
+    }
     for key in ["task", "batch", "claim"] {
         if let Some(fields) = reply[key].as_object() {
             parts.push(
@@ -63,7 +73,13 @@ fn plain(reply: &Value) -> String {
     if let Some(listed) = reply["bad_items"]["listed"].as_array() {
         parts.push(listed.iter().map(cell).collect::<Vec<_>>().join("\n"));
     }
-    for key in ["instructions", "worker_prompt", "poll", "next_cursor", "since"] {
+    for (key, told) in [("needs_person", "waiting for a person"), ("stalled", "written nothing for a while")]
+    {
+        if !is_empty(&reply[key]) {
+            parts.push(format!("{told}: {}", cell(&reply[key])));
+        }
+    }
+    for key in ["instructions", "worker_prompt", "poll", "next", "next_cursor", "since"] {
         if let Some(text) = reply[key].as_str() {
             parts.push(format!("{key}: {}", safe(text)));
         }

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::bad_items::{BadItems, OnBadItem, left_out};
 use super::batch_view::batch_task;
-use super::collect::{Collected, Inline, Origin, inline};
+use super::collect::{Collected, Inline, Origin, inline, objects_or_strings};
 use super::create_batch::{PlannedBatch, PlannedChunk};
 use super::grow_batch::{Grown, grow};
 use super::once::{RequestKey, answered, once};
@@ -31,7 +31,7 @@ pub struct AddItems {
     #[schemars(description = "")]
     #[arg(long, value_parser = inline, help = "a JSON array of objects or strings")]
     #[serde(default)]
-    #[schemars(schema_with = "as_for_create_batch")]
+    #[schemars(schema_with = "objects_or_strings")]
     pub items: Option<Inline>,
     /// A JSONL or CSV file, or a folder: its path, or {"path", "glob"}.
     #[schemars(description = "", schema_with = "short_source")]
@@ -51,11 +51,6 @@ pub struct AddItems {
     #[serde(skip)]
     #[arg(skip)]
     pub only_if_new: bool,
-}
-
-/// What `create_batch` tells in full is not told again: every byte is paid for in tokens.
-fn as_for_create_batch(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-    schemars::json_schema!({ "type": "array", "items": {} })
 }
 
 fn short_source(_: &mut schemars::SchemaGenerator) -> schemars::Schema {

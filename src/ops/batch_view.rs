@@ -122,8 +122,12 @@ fn step(tx: &dyn Read, batch: &Batch) -> Result<String> {
 /// A batch.
 pub(crate) fn batch_view(tx: &dyn Read, task: &Task, batch: &Batch) -> Result<BatchView> {
     let status = batch_status(tx, task, batch)?;
-    let until = if status.as_str() == "running" { tx.now() } else { task.updated };
-    let (per_minute, seconds_left) = rate(batch, until, status.as_str() == "running");
+    // While nobody can work there is no rate to speak of.
+    let (per_minute, seconds_left) = match status {
+        BatchStatus::Running => rate(batch, tx.now(), true),
+        BatchStatus::Paused | BatchStatus::Waiting => (None, None),
+        BatchStatus::Done | BatchStatus::Failed | BatchStatus::Cancelled => rate(batch, task.updated, false),
+    };
     Ok(BatchView {
         id: task.id.to_string(),
         title: task.title.clone(),

@@ -421,7 +421,7 @@ impl CreateBatch {
             chunks,
             mode: Mode::for_workers(workers).to_string(),
             worker_prompt: id.map(work_chunk),
-            poll: id.map(|id| format!("get_batch(id=\"{id}\"), later with since of its last reply; the batch is over when its status is no longer running")),
+            poll: id.map(|id| format!("get_batch(id=\"{id}\"), later with since of its last reply; status waiting: a person decides (view=\"review\"); done, failed, cancelled: it is over")),
         }
     }
 }

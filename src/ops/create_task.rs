@@ -56,7 +56,8 @@ pub struct CreateTask {
     assignee: Option<Line>,
     #[arg(long)]
     complexity: Option<Complexity>,
-    /// Repeating it returns the first answer
+    /// Repeating it returns the first answer.
+    #[schemars(description = "")]
     #[arg(long)]
     request_key: Option<Line>,
 }

@@ -149,7 +149,8 @@ impl Operation for GetBatch {
                 let after = self.chunks_after.map_or(0, |after| after.get() as u64);
                 let (reviews, next) = reviews(tx, &task, &batch, after)?;
                 let more = if next.is_some() { " or more" } else { "" };
-                reply.message = format!("{}{more} chunks wait for a decision by review_batch", reviews.len());
+                let waiting = if reviews.len() == 1 { "chunk waits" } else { "chunks wait" };
+                reply.message = format!("{}{more} {waiting} for a decision by review_batch", reviews.len());
                 reply.reviews = Some(reviews);
                 reply.next_chunks_after = next;
             } else if self.view == View::Failures {

@@ -61,13 +61,15 @@ fn drop_inner_closing(field: &mut Value) {
     }
 }
 
-/// A reply's schema: the names of its own fields, which explain themselves.
+/// A reply's schema: its own fields that are always there, by their kinds.
 pub(super) fn output<T: JsonSchema>() -> Value {
     let schema = generate::<T>(true);
     let mut properties = Map::new();
     if let Some(Value::Object(fields)) = schema.get("properties") {
-        for (name, field) in fields {
-            let kind = kind_of(field).filter(|_| name == "success");
+        let always = schema.get("required").and_then(Value::as_array);
+        let is_always = |name: &str| always.is_some_and(|names| names.iter().any(|known| known == name));
+        for (name, field) in fields.iter().filter(|(name, _)| is_always(name)) {
+            let kind = kind_of(field);
             properties.insert(name.clone(), kind.map_or(json!({}), |kind| json!({ "type": kind })));
         }
     }

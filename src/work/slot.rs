@@ -129,8 +129,8 @@ impl Shared<'_> {
             let Some(after) = next else { break };
             (page, next) = open_items_page(self.docket, id, after)?;
         }
-        complete(self.docket, id, token)?;
-        self.progress.chunk_ends(id.as_str(), &claim.task.title, "done");
+        let status = complete(self.docket, id, token)?;
+        self.progress.chunk_ends(id.as_str(), &claim.task.title, &status);
         Ok(failed)
     }
 
@@ -228,10 +228,10 @@ impl Shared<'_> {
     }
 }
 
-fn complete(docket: &Docket, id: &TaskId, token: &Token) -> Result<()> {
-    CompleteTask { id: id.clone(), claim: Some(token.clone()), summary: None, force: false }
-        .run(docket)
-        .map(|_| ())
+/// Completes a chunk; gives the status it came to.
+fn complete(docket: &Docket, id: &TaskId, token: &Token) -> Result<String> {
+    let request = CompleteTask { id: id.clone(), claim: Some(token.clone()), summary: None, force: false };
+    Ok(request.run(docket)?.task.map_or_else(|| "done".to_owned(), |task| task.status))
 }
 
 fn line(text: &str) -> Result<Line> {

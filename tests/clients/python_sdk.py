@@ -103,7 +103,11 @@ async def a_batch(supervisor, worker):
         claimed = await worker.ask("claim_task", worker="polecat", batch=batch)
         if not claimed["success"]:
             assert claimed["code"] == "nothing_to_claim", claimed
-            break
+            if (await supervisor.do("get_batch", id=batch))["batch"]["status"] != "running":
+                break
+            # A chunk that was given back rests a moment.
+            await asyncio.sleep(0.2)
+            continue
         chunk, token = claimed["task"]["id"], claimed["claim"]["token"]
         assert "Archive each." in claimed["instructions"], claimed
         short = await worker.refused("incomplete_items", "complete_task", id=chunk, claim=token)
