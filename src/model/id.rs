@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize};
-use uuid::Uuid;
+use uuid::{NoContext, Timestamp, Uuid};
 
 use super::text::excerpt;
 
@@ -16,7 +16,8 @@ const RUNNER: &str = "run-";
 
 /// `length` characters out of the random bits of a version 7 UUID (74 of them, 62 in the low half).
 fn random_text(length: usize) -> String {
-    let bits = Uuid::now_v7().as_u128();
+    // Without a context: with one, those made in one millisecond count up and look alike.
+    let bits = Uuid::new_v7(Timestamp::now(NoContext)).as_u128();
     // Bits 62 and 63 are the variant; the 12 bits above 64 are random again.
     let random = (bits & ((1 << 62) - 1)) | ((bits >> 64 & 0xfff) << 62);
     (0..length).map(|place| char::from(ALPHABET[(random >> (5 * place) & 31) as usize])).collect()
@@ -158,6 +159,18 @@ mod tests {
         for id in &ids {
             assert_eq!(id.as_str().parse::<TaskId>().as_ref(), Ok(id));
         }
+    }
+
+    #[test]
+    fn two_made_in_one_millisecond_do_not_look_alike() {
+        let alike = |one: &TaskId, other: &TaskId| {
+            one.as_str().bytes().zip(other.as_str().bytes()).filter(|(a, b)| a == b).count()
+        };
+        let ids: Vec<_> = (0..100).map(|_| TaskId::random()).collect();
+        // By chance one place in 32 is the same: 9 of 12 in one pair of these is not chance.
+        assert!(ids.windows(2).all(|pair| alike(&pair[0], &pair[1]) < 9), "{ids:?}");
+        let shared = ids.windows(2).map(|pair| alike(&pair[0], &pair[1])).sum::<usize>();
+        assert!(shared < 150, "{shared} of 1188 places are alike, about 37 would be by chance");
     }
 
     #[test]
