@@ -1,9 +1,7 @@
 //! Where items come from, as callers write it.
 
-use std::borrow::Cow;
 use std::str::FromStr;
 
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
@@ -62,24 +60,12 @@ impl<'de> Deserialize<'de> for Source {
     }
 }
 
-impl JsonSchema for Source {
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn schema_name() -> Cow<'static, str> {
-        "Source".into()
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({
-            "type": "object",
-            "properties": {
-                "path": {"type": "string", "description": "JSONL, CSV or a folder"},
-                "glob": {"type": "string", "description": "**/*.eml"}
-            },
-            "required": ["path"],
-            "additionalProperties": false
-        })
-    }
-}
+schema_of!(Source, {
+    "type": "object",
+    "properties": {
+        "path": {"type": "string", "description": "JSONL, CSV or a folder"},
+        "glob": {"type": "string", "description": "**/*.eml"}
+    },
+    "required": ["path"],
+    "additionalProperties": false
+});

@@ -1,10 +1,8 @@
 //! How many failures a batch bears before it pauses.
 
-use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 
@@ -73,19 +71,7 @@ impl<'de> Deserialize<'de> for MaxFailures {
     }
 }
 
-impl JsonSchema for MaxFailures {
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn schema_name() -> Cow<'static, str> {
-        "MaxFailures".into()
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "anyOf": [{ "type": "integer" }, { "type": "string" }] })
-    }
-}
+schema_of!(MaxFailures, { "anyOf": [{ "type": "integer" }, { "type": "string" }] });
 
 #[cfg(test)]
 mod tests {

@@ -1,6 +1,5 @@
 //! Moments: an instant as the store keeps it, and the time that an item bears.
 
-use std::borrow::Cow;
 use std::fmt;
 
 use jiff::Timestamp;
@@ -8,7 +7,6 @@ use jiff::civil::{Date, DateTime, Time};
 use jiff::fmt::rfc2822;
 use jiff::fmt::temporal::Pieces;
 use jiff::tz::{Offset, TimeZone};
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 
@@ -74,19 +72,7 @@ impl Serialize for Moment {
     }
 }
 
-impl JsonSchema for Moment {
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn schema_name() -> Cow<'static, str> {
-        "Moment".into()
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({"type": "string"})
-    }
-}
+schema_of!(Moment, {"type": "string"});
 
 /// The time that an item bears: the date as it is written there, and the instant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,9 +1,7 @@
 //! Steps and checkpoints: the passes a batch makes over its chunks, and where a person is asked.
 
-use std::borrow::Cow;
 use std::str::FromStr;
 
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::text::{Line, Long};
@@ -128,31 +126,19 @@ impl<'de> Deserialize<'de> for Steps {
     }
 }
 
-impl JsonSchema for Steps {
-    fn inline_schema() -> bool {
-        true
+schema_of!(Steps, {
+    "type": "array",
+    "items": {
+        "type": "object",
+        "properties": {
+            "name": {"type": "string"},
+            "instructions": {"type": "string"},
+            "only_categories": {"type": "array", "items": {"type": "string"}}
+        },
+        "required": ["name", "instructions"],
+        "additionalProperties": false
     }
-
-    fn schema_name() -> Cow<'static, str> {
-        "Steps".into()
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({
-            "type": "array",
-            "items": {
-                "type": "object",
-                "properties": {
-                    "name": {"type": "string"},
-                    "instructions": {"type": "string"},
-                    "only_categories": {"type": "array", "items": {"type": "string"}}
-                },
-                "required": ["name", "instructions"],
-                "additionalProperties": false
-            }
-        })
-    }
-}
+});
 
 #[cfg(test)]
 mod tests {

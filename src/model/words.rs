@@ -1,5 +1,5 @@
-//! Macros for the two small kinds of value that every request is made of:
-//! a word out of a fixed list, and a whole number within bounds.
+//! Macros for the small kinds of value that every request is made of: a word out of a fixed list,
+//! a whole number within bounds, and a schema written out.
 
 /// An enum whose values are words on the wire, in SQL and on the command line.
 macro_rules! words {
@@ -138,6 +138,25 @@ macro_rules! bounded {
             fn schema_name() -> std::borrow::Cow<'static, str> { stringify!($name).into() }
             fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
                 schemars::json_schema!({ "type": "integer", "minimum": ($low as i64), "maximum": ($high as i64) })
+            }
+        }
+    };
+}
+
+/// A type's schema where it stands, written out: it is read from words, not field by field.
+macro_rules! schema_of {
+    ($name:ident, $schema:tt) => {
+        impl schemars::JsonSchema for $name {
+            fn inline_schema() -> bool {
+                true
+            }
+
+            fn schema_name() -> std::borrow::Cow<'static, str> {
+                stringify!($name).into()
+            }
+
+            fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+                schemars::json_schema!($schema)
             }
         }
     };

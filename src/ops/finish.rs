@@ -1,10 +1,8 @@
 //! The finish task of a batch: ready once every chunk has ended, with the numbers in its body.
 
-use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::str::FromStr;
 
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
 use super::failures::failures;
@@ -42,23 +40,11 @@ impl FromStr for Finish {
     }
 }
 
-impl JsonSchema for Finish {
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn schema_name() -> Cow<'static, str> {
-        "Finish".into()
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({
-            "type": "object",
-            "properties": {"title": {"type": "string"}, "body": {"type": "string"}},
-            "required": ["title"]
-        })
-    }
-}
+schema_of!(Finish, {
+    "type": "object",
+    "properties": {"title": {"type": "string"}, "body": {"type": "string"}},
+    "required": ["title"]
+});
 
 impl Finish {
     /// Makes the task, held until the batch has ended.

@@ -1,9 +1,7 @@
 //! Tasks as items: what `list_tasks` would list, as a batch's items at one moment.
 
-use std::borrow::Cow;
 use std::str::FromStr;
 
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
@@ -54,19 +52,7 @@ impl FromStr for Query {
     }
 }
 
-impl JsonSchema for Query {
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn schema_name() -> Cow<'static, str> {
-        "Query".into()
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({"type": "object"})
-    }
-}
+schema_of!(Query, {"type": "object"});
 
 impl Query {
     /// Refuses a key field: a task is named by its id.

@@ -1,10 +1,8 @@
 //! A split as callers write it: an object, or the shorthand of a command line.
 
-use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
@@ -140,25 +138,13 @@ impl<'de> Deserialize<'de> for Split {
     }
 }
 
-impl JsonSchema for Split {
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn schema_name() -> Cow<'static, str> {
-        "Split".into()
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({
-            "type": "object",
-            "properties": {
-                "by": {"type": "string", "enum": ["size", "time", "category"]},
-                "field": {"type": "string"},
-                "period": {"type": "string", "enum": ["day", "week", "month", "quarter", "year"]}
-            },
-            "required": ["by"],
-            "additionalProperties": false
-        })
-    }
-}
+schema_of!(Split, {
+    "type": "object",
+    "properties": {
+        "by": {"type": "string", "enum": ["size", "time", "category"]},
+        "field": {"type": "string"},
+        "period": {"type": "string", "enum": ["day", "week", "month", "quarter", "year"]}
+    },
+    "required": ["by"],
+    "additionalProperties": false
+});
