@@ -1,7 +1,6 @@
 //! A write is answered after its commit is on disk: seen in the system calls of the real server.
 
 #![cfg(target_os = "linux")]
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod support;
 
