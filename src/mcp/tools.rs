@@ -6,7 +6,7 @@ use rmcp::model::{CallToolResult, ContentBlock, JsonObject, ProtocolVersion, Too
 use serde_json::{Value, json};
 
 use crate::error::{Error, Result};
-use crate::ops::{self, Effect, Entry};
+use crate::ops::{self, Effect, Entry, drop_long_lists};
 
 /// Which tools a server offers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -60,14 +60,7 @@ fn definition(entry: &Entry, toolset: Toolset) -> Tool {
 fn only_for_workers(input: &mut Value, needed: &[&str]) {
     if let Some(Value::Object(properties)) = input.get_mut("properties") {
         properties.retain(|name, _| needed.contains(&name.as_str()));
-        for field in properties.values_mut() {
-            // Long lists of words cost more than they tell; a wrong word is refused with the list.
-            if let Value::Object(field) = field
-                && field.get("enum").and_then(Value::as_array).is_some_and(|words| words.len() > 5)
-            {
-                field.remove("enum");
-            }
-        }
+        properties.values_mut().for_each(drop_long_lists);
     }
 }
 

@@ -137,6 +137,21 @@ impl Batch {
         })
     }
 
+    /// What became of its items and chunks, as the second half of a sentence.
+    pub fn sum(&self) -> String {
+        let counts = self.counts;
+        format!(
+            "{} of {} items processed, {} done, {} failed, {} skipped; {} of {} chunks unsuccessful.",
+            counts.processed(),
+            counts.total,
+            counts.done,
+            counts.failed,
+            counts.skipped,
+            self.unsuccessful,
+            self.chunks
+        )
+    }
+
     /// What the batch's task becomes once its last chunk has ended.
     pub fn final_status(&self) -> Status {
         if self.unsuccessful > 0 { Status::Failed } else { Status::Done }

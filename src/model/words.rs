@@ -57,13 +57,7 @@ macro_rules! words {
             }
         }
 
-        impl schemars::JsonSchema for $name {
-            fn inline_schema() -> bool { true }
-            fn schema_name() -> std::borrow::Cow<'static, str> { stringify!($name).into() }
-            fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-                schemars::json_schema!({ "type": "string", "enum": [ $( $word ),+ ] })
-            }
-        }
+        schema_of!($name, { "type": "string", "enum": [ $( $word ),+ ] });
     };
 }
 
@@ -133,13 +127,7 @@ macro_rules! bounded {
             }
         }
 
-        impl schemars::JsonSchema for $name {
-            fn inline_schema() -> bool { true }
-            fn schema_name() -> std::borrow::Cow<'static, str> { stringify!($name).into() }
-            fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-                schemars::json_schema!({ "type": "integer", "minimum": ($low as i64), "maximum": ($high as i64) })
-            }
-        }
+        schema_of!($name, { "type": "integer", "minimum": ($low as i64), "maximum": ($high as i64) });
     };
 }
 

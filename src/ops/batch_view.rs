@@ -61,6 +61,22 @@ impl BatchView {
     }
 }
 
+/// The reply to a decision on a batch.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct BatchReply {
+    success: bool,
+    message: String,
+    batch: BatchView,
+}
+
+impl BatchReply {
+    /// What was done, and the batch as it stands now.
+    pub(super) fn of(tx: &dyn Read, id: &TaskId, message: String) -> Result<Self> {
+        let (task, batch) = batch_task(tx, id)?;
+        Ok(BatchReply { success: true, message, batch: batch_view(tx, &task, &batch)? })
+    }
+}
+
 /// A chunk on the wire.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct ChunkView {

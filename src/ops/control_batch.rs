@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::batch_view::{BatchView, batch_task, batch_view};
+use super::batch_view::{BatchReply, batch_task};
 use super::end_claim::save;
 use super::finish::becomes_ready;
 use super::pause::{pause, resume};
@@ -68,14 +68,6 @@ impl ControlBatch {
     }
 }
 
-/// The reply.
-#[derive(Debug, Serialize, JsonSchema)]
-pub struct ControlReply {
-    success: bool,
-    message: String,
-    batch: BatchView,
-}
-
 impl Operation for ControlBatch {
     const NAME: &'static str = "control_batch";
     const TITLE: &'static str = "Control a batch";
@@ -83,9 +75,9 @@ impl Operation for ControlBatch {
     const EFFECT: Effect = Effect::Destructive;
     const FIRST: &'static str = "id";
     const LATER: &'static [&'static str] = &["worker"];
-    type Reply = ControlReply;
+    type Reply = BatchReply;
 
-    fn run(self, docket: &Docket) -> Result<ControlReply> {
+    fn run(self, docket: &Docket) -> Result<BatchReply> {
         let author = docket.caller().to_owned();
         docket.write(move |tx| {
             let (task, batch) = batch_task(tx, &self.id)?;
@@ -97,9 +89,7 @@ impl Operation for ControlBatch {
                 Action::Cancel => cancel(tx, &task, reason, &author)?,
                 Action::Retry => retry(tx, &task, reason, &author, &self.chunks, &chosen)?,
             };
-            let (task, batch) = batch_task(tx, &self.id)?;
-            let batch = batch_view(tx, &task, &batch)?;
-            Ok(ControlReply { success: true, message, batch })
+            BatchReply::of(tx, &self.id, message)
         })
     }
 }

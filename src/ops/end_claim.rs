@@ -56,16 +56,12 @@ fn count_in_batch(tx: &dyn Write, before: Status, chunk: &Task) -> Result<()> {
     if status != before.status {
         let after = Task { status, ..before.clone() };
         save(tx, &before, &after)?;
-        let counts = batch.counts;
         if status.is_terminal() {
             tx.append(
                 &after,
                 &NewReceipt {
                     author: "docket",
-                    text: &format!(
-                        "Batch {status}: {} of {} items processed, {} done, {} failed, {} skipped; {} of {} chunks unsuccessful.",
-                        counts.processed(), counts.total, counts.done, counts.failed, counts.skipped, batch.unsuccessful, batch.chunks
-                    ),
+                    text: &format!("Batch {status}: {}", batch.sum()),
                     ..NewReceipt::default()
                 },
             )?;

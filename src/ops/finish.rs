@@ -80,20 +80,7 @@ pub(super) fn waits_again(tx: &dyn Write, batch: &Batch) -> Result<()> {
 
 /// What became of a batch, in a few lines.
 fn report(tx: &dyn Write, task: &Task, batch: &Batch) -> Result<String> {
-    let counts = batch.counts;
-    let mut text = format!(
-        "Batch {} ({}) is {}: {} of {} items processed, {} done, {} failed, {} skipped; {} of {} chunks unsuccessful.\n",
-        task.id,
-        task.title,
-        task.status,
-        counts.processed(),
-        counts.total,
-        counts.done,
-        counts.failed,
-        counts.skipped,
-        batch.unsuccessful,
-        batch.chunks
-    );
+    let mut text = format!("Batch {} ({}) is {}: {}\n", task.id, task.title, task.status, batch.sum());
     // Writing to a String cannot fail.
     for (name, count) in tx.categories(task.row)?.into_iter().take(NAMED) {
         let _ = write!(text, "\n- {name}: {count}");
@@ -108,7 +95,7 @@ fn report(tx: &dyn Write, task: &Task, batch: &Batch) -> Result<String> {
         let _ = write!(text, "\n- failed: {}", failure.item.as_deref().unwrap_or(&failure.chunk));
         let _ = write!(text, ": {}", failure.reason.lines().next().unwrap_or_default());
     }
-    if counts.failed > failed.len() as u64 {
+    if batch.counts.failed > failed.len() as u64 {
         let _ = write!(text, "\n- get_batch(id=\"{}\", view=\"failures\") shows them all", task.id);
     }
     Ok(text)

@@ -59,6 +59,7 @@ pub use docket::Docket;
 pub use get_batch::{GetBatch, GetBatchReply};
 pub use get_task::open_items_page;
 pub use release_task::ReleaseTask;
+pub(crate) use schema::drop_long_lists;
 pub use suggest::{batch_ids, chunk_id, chunk_numbers, task_ids};
 pub use take_back::{release_runner_claims, take_back};
 pub use update_task::UpdateTask;

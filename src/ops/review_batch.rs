@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::batch_view::{BatchView, batch_task, batch_view};
+use super::batch_view::{BatchReply, batch_task};
 use super::checkpoint::go_on;
 use super::end_claim::save;
 use super::{Docket, Effect, Operation, intermediate};
@@ -44,23 +44,15 @@ pub struct ReviewBatch {
     reviewer: Option<Line>,
 }
 
-/// The reply.
-#[derive(Debug, Serialize, JsonSchema)]
-pub struct ReviewReply {
-    success: bool,
-    message: String,
-    batch: BatchView,
-}
-
 impl Operation for ReviewBatch {
     const NAME: &'static str = "review_batch";
     const TITLE: &'static str = "Answer a checkpoint";
     const ABOUT: &'static str = "A person's decision on chunks in review; ask them, don't decide yourself.";
     const EFFECT: Effect = Effect::Write;
     const FIRST: &'static str = "id";
-    type Reply = ReviewReply;
+    type Reply = BatchReply;
 
-    fn run(self, docket: &Docket) -> Result<ReviewReply> {
+    fn run(self, docket: &Docket) -> Result<BatchReply> {
         let reviewer = self.reviewer.as_ref().and_then(Line::non_empty).unwrap_or(docket.caller()).to_owned();
         if self.decision != Decision::Approve && self.note.as_ref().and_then(Body::non_empty).is_none() {
             let message = format!("note: {} needs one: say what is wrong", self.decision);
@@ -89,10 +81,8 @@ impl Operation for ReviewBatch {
                 [one] => format!("{}: {one}", self.decision),
                 _ => format!("{} for {chunks}", self.decision),
             };
-            let (task, batch) = batch_task(tx, &self.id)?;
-            let batch = batch_view(tx, &task, &batch)?;
             let decided: Vec<TaskId> = found.into_iter().map(|(_, task)| task.id).collect();
-            Ok((ReviewReply { success: true, message, batch }, decided))
+            Ok((BatchReply::of(tx, &self.id, message)?, decided))
         })?;
         for chunk in &decided {
             intermediate::write_chunk(docket, chunk);

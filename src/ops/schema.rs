@@ -41,7 +41,8 @@ const FEW_WORDS: usize = 4;
 /// A range of more values than these is checked but not spelt out: nobody comes near its ends.
 const FEW_VALUES: i64 = 10;
 
-fn drop_long_lists(field: &mut Value) {
+/// Leaves a long list of words out of a parameter.
+pub(crate) fn drop_long_lists(field: &mut Value) {
     if let Value::Object(field) = field
         && field.get("enum").and_then(Value::as_array).is_some_and(|words| words.len() > FEW_WORDS)
     {

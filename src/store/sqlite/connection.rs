@@ -36,6 +36,13 @@ pub(super) fn folder_of(path: &Path) -> PathBuf {
     }
 }
 
+/// A file that lies beside a store and is called like it, with an ending.
+pub(super) fn beside(store: &Path, ending: &str) -> PathBuf {
+    let mut name = store.as_os_str().to_owned();
+    name.push(ending);
+    PathBuf::from(name)
+}
+
 /// Opens the connection that writes, making or migrating the file where needed.
 pub(super) fn open(path: &Path) -> Result<Connection> {
     if rusqlite::version_number() < OLDEST_SQLITE {

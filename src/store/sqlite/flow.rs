@@ -11,11 +11,6 @@ use crate::model::status::Outcome;
 use crate::model::task::Row;
 use crate::store::{Chosen, Course, Flow};
 
-/// A list as SQL takes it; nothing for an empty one.
-fn list(values: &[String]) -> Option<String> {
-    (!values.is_empty()).then(|| serde_json::Value::from(values).to_string())
-}
-
 impl Tx<'_> {
     /// Takes the outcomes of chosen items of a chunk back: `condition` says which may be chosen,
     /// over `?1` (the chunk) and `?2` (its step).
@@ -25,7 +20,7 @@ impl Tx<'_> {
                AND (?3 IS NULL OR ifnull(category, outcome) IN (SELECT value FROM json_each(?3)))
                AND (?4 IS NULL OR key IN (SELECT value FROM json_each(?4)))"
         );
-        let (categories, keys) = (list(&chosen.categories), list(&chosen.keys));
+        let (categories, keys) = (rows::some_list(&chosen.categories), rows::some_list(&chosen.keys));
         let counts = self.all(
             &format!("SELECT outcome, ifnull(category, outcome), count(*) FROM item WHERE {condition} GROUP BY 1, 2"),
             params![chunk.row, chunk.step, categories, keys],
@@ -33,9 +28,7 @@ impl Tx<'_> {
         )?;
         let mut taken = 0;
         for (outcome, name, count) in counts {
-            self.add_counts(chunk, outcome, -count)?;
-            self.add_to_category(chunk.row, &name, -count)?;
-            self.add_to_category(chunk.batch, &name, -count)?;
+            self.count(chunk, outcome, &name, -count)?;
             taken += count.unsigned_abs();
         }
         self.execute(
@@ -154,7 +147,7 @@ impl Flow for Tx<'_> {
                 "INSERT OR REPLACE INTO earlier (chunk, position, step, outcome, category, receipt)
                  SELECT chunk, position, step, outcome, category, receipt FROM item WHERE {THROUGH}"
             ),
-            params![chunk.row, chunk.step, list(only)],
+            params![chunk.row, chunk.step, rows::some_list(only)],
         )?;
         if kept == 0 {
             return Ok(0);

@@ -9,6 +9,7 @@
 use std::fs::{File, OpenOptions};
 use std::path::{Path, PathBuf};
 
+use super::connection::beside;
 use crate::error::{Error, Result};
 
 /// The log beside a store.
@@ -20,9 +21,7 @@ pub(super) struct Log {
 impl Log {
     /// The log of a store; it may not exist before the first commit.
     pub(super) fn of(store: &Path) -> Self {
-        let mut name = store.as_os_str().to_owned();
-        name.push("-wal");
-        Log { path: PathBuf::from(name), file: None }
+        Log { path: beside(store, "-wal"), file: None }
     }
 
     /// Waits until all that was committed is on disk.

@@ -79,10 +79,6 @@ impl Filter {
         }
     }
 
-    fn tags_json(&self) -> Option<String> {
-        (!self.tags.is_empty()).then(|| serde_json::Value::from(self.tags.clone()).to_string())
-    }
-
     /// Whether the tally's columns are all that is asked for.
     fn is_tallied(&self) -> bool {
         self.assignee.is_none() && self.parent.is_none() && self.tags.is_empty()
@@ -108,7 +104,7 @@ impl Tx<'_> {
                 ":type": filter.kind.map(|kind| kind.as_str()),
                 ":priority": filter.priority, ":priority_max": filter.priority_max,
                 ":project": filter.project, ":assignee": filter.assignee, ":parent": filter.parent,
-                ":free": filter.free, ":tags": filter.tags_json(),
+                ":free": filter.free, ":tags": rows::some_list(&filter.tags),
                 ":limit": i64::try_from(limit).unwrap_or(i64::MAX),
             },
             rows::task,
@@ -200,7 +196,7 @@ impl Read for Tx<'_> {
                 ":priority": filter.priority, ":priority_max": filter.priority_max,
                 ":project": filter.project, ":assignee": filter.assignee, ":parent": filter.parent,
                 // What another chunk gives free has not changed itself: it is told here all along.
-                ":free": false, ":tags": filter.tags_json(),
+                ":free": false, ":tags": rows::some_list(&filter.tags),
                 ":limit": i64::try_from(limit).unwrap_or(i64::MAX),
             },
             rows::task,

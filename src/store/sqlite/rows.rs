@@ -46,6 +46,16 @@ fn moment(row: &SqlRow<'_>, column: usize) -> rusqlite::Result<Moment> {
     row.get(column).map(Moment::from_millis)
 }
 
+/// A list of texts as SQL takes it.
+pub(super) fn list(values: &[String]) -> String {
+    serde_json::Value::from(values).to_string()
+}
+
+/// The same; nothing for an empty one, which asks for all.
+pub(super) fn some_list(values: &[String]) -> Option<String> {
+    (!values.is_empty()).then(|| list(values))
+}
+
 pub(super) fn json<T: serde::de::DeserializeOwned>(row: &SqlRow<'_>, column: usize) -> rusqlite::Result<T> {
     let text = row.get_ref(column)?.as_str()?;
     serde_json::from_str(text)

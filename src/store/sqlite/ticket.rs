@@ -6,6 +6,7 @@
 use std::fs::{File, OpenOptions};
 use std::path::{Path, PathBuf};
 
+use super::connection::beside;
 use crate::error::{Error, Result};
 
 /// The file that processes queue on.
@@ -22,9 +23,7 @@ pub(super) struct Turn<'a> {
 impl Ticket {
     /// Opens the queue of a store.
     pub(super) fn open(store: &Path) -> Result<Self> {
-        let mut name = store.as_os_str().to_owned();
-        name.push("-turn");
-        let path = PathBuf::from(name);
+        let path = beside(store, "-turn");
         let mut options = OpenOptions::new();
         options.write(true).create(true).truncate(false);
         #[cfg(unix)]

@@ -2,6 +2,7 @@
 
 use rusqlite::params;
 
+use super::rows::list;
 use super::tx::Tx;
 use crate::error::{Code, Error, Result};
 use crate::model::batch::{Batch, Chunk, StoredItem};
@@ -15,10 +16,6 @@ use crate::store::{NewReceipt, NewTask, Write};
 /// How many tasks or receipts may wait before they are made searchable.
 const INDEX_AFTER: i64 = 1_000;
 
-fn tags(task: &Task) -> String {
-    serde_json::Value::from(task.tags.clone()).to_string()
-}
-
 /// Holds a conditional write to having met its task.
 fn expect_saved(task: &Task, saved: usize) -> Result<()> {
     if saved == 1 {
@@ -28,7 +25,7 @@ fn expect_saved(task: &Task, saved: usize) -> Result<()> {
 }
 
 impl Tx<'_> {
-    pub(super) fn add_to_category(&self, row: Row, name: &str, count: i64) -> Result<()> {
+    fn add_to_category(&self, row: Row, name: &str, count: i64) -> Result<()> {
         self.execute(
             "INSERT INTO category VALUES (?1, ?2, ?3) ON CONFLICT DO UPDATE SET count = count + excluded.count",
             params![row, name, count],
@@ -36,8 +33,8 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// Adds to the counts of a chunk and its batch alike.
-    pub(super) fn add_counts(&self, chunk: &Chunk, outcome: Outcome, by: i64) -> Result<()> {
+    /// Adds items of a category to the counts of a chunk and its batch alike.
+    pub(super) fn count(&self, chunk: &Chunk, outcome: Outcome, category: &str, by: i64) -> Result<()> {
         let by_outcome = |wanted: Outcome| if outcome == wanted { by } else { 0 };
         let (done, failed, skipped) =
             (by_outcome(Outcome::Done), by_outcome(Outcome::Failed), by_outcome(Outcome::Skipped));
@@ -49,7 +46,8 @@ impl Tx<'_> {
             "UPDATE batch SET done = done + ?2, failed = failed + ?3, skipped = skipped + ?4 WHERE task = ?1",
             params![chunk.batch, done, failed, skipped],
         )?;
-        Ok(())
+        self.add_to_category(chunk.row, category, by)?;
+        self.add_to_category(chunk.batch, category, by)
     }
 }
 
@@ -79,7 +77,7 @@ impl Write for Tx<'_> {
                 task.parent_row,
                 task.assignee,
                 task.due.map(|due| due.millis()),
-                tags(task),
+                list(&task.tags),
                 task.effort,
                 task.context,
                 task.complexity.map(|complexity| complexity.as_str()),
@@ -116,7 +114,7 @@ impl Write for Tx<'_> {
                 task.parent_row,
                 task.assignee,
                 task.due.map(|due| due.millis()),
-                tags(task),
+                list(&task.tags),
                 task.effort,
                 task.context,
                 task.complexity.map(|complexity| complexity.as_str()),
@@ -251,8 +249,7 @@ impl Write for Tx<'_> {
     }
 
     fn insert_batch(&self, batch: &Batch) -> Result<()> {
-        let command =
-            batch.command.as_ref().map(|command| serde_json::Value::from(command.clone()).to_string());
+        let command = batch.command.as_deref().map(list);
         let steps = if batch.steps.is_empty() {
             None
         } else {
@@ -333,11 +330,8 @@ impl Write for Tx<'_> {
         if settled != 1 {
             return Err(Error::new(Code::Conflict, format!("Item '{}' was settled meanwhile", item.key)));
         }
-        self.add_counts(chunk, outcome, 1)?;
         // `processed` is the sum of the categories: an item without one is counted under its outcome.
-        let name = category.unwrap_or(outcome.as_str());
-        self.add_to_category(chunk.row, name, 1)?;
-        self.add_to_category(chunk.batch, name, 1)
+        self.count(chunk, outcome, category.unwrap_or(outcome.as_str()), 1)
     }
 
     fn set_attempts(&self, chunk: &Chunk, attempts: i64) -> Result<()> {
