@@ -4,13 +4,13 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::batch_view::{BatchReply, batch_task};
+use super::each::each_chunk;
 use super::end_claim::save;
 use super::finish::becomes_ready;
 use super::pause::{pause, resume};
 use super::{Docket, Effect, Operation};
 use crate::error::{Code, Error, Result};
 use crate::model::id::TaskId;
-use crate::model::limits::PAGE;
 use crate::model::status::Status;
 use crate::model::task::Task;
 use crate::model::text::{Body, Line};
@@ -94,23 +94,6 @@ impl Operation for ControlBatch {
     }
 }
 
-/// Calls `visit` for every chunk of a batch.
-fn each_chunk(
-    tx: &dyn Write,
-    batch: &Task,
-    mut visit: impl FnMut(crate::model::batch::Chunk, Task) -> Result<()>,
-) -> Result<()> {
-    let mut after = 0;
-    loop {
-        let page = tx.chunks(batch.row, after, PAGE)?;
-        let Some((last, _)) = page.last() else { return Ok(()) };
-        after = last.number;
-        for (chunk, task) in page {
-            visit(chunk, task)?;
-        }
-    }
-}
-
 fn cancel(tx: &dyn Write, batch: &Task, reason: &str, author: &str) -> Result<String> {
     if batch.status.is_terminal() {
         return Ok(format!("Batch {} is {} already", batch.id, batch.status));
@@ -118,12 +101,12 @@ fn cancel(tx: &dyn Write, batch: &Task, reason: &str, author: &str) -> Result<St
     // The batch first: its chunks must not end it as failed.
     save(tx, batch, &Task { status: Status::Cancelled, ..batch.clone() })?;
     let mut count = 0;
-    each_chunk(tx, batch, |_, task| {
+    each_chunk(tx, batch.row, 0, |_, task| {
         if !task.status.is_terminal() {
             count += 1;
             save(tx, &task, &Task { status: Status::Cancelled, ..task.clone() })?;
         }
-        Ok(())
+        Ok(true)
     })?;
     let text = format!("Cancelled by '{author}': {reason}. {count} chunks had not ended.");
     tx.append(batch, &NewReceipt { author, text: &text, ..NewReceipt::default() })?;
@@ -154,18 +137,18 @@ fn retry(
         }
     }
     let (mut chunks, mut items) = (0, 0);
-    each_chunk(tx, batch, |chunk, task| {
+    each_chunk(tx, batch.row, 0, |chunk, task| {
         if !only.is_empty() && !only.contains(&task.id) {
-            return Ok(());
+            return Ok(true);
         }
         let ended = matches!(task.status, Status::Failed | Status::Blocked);
         let open = chunk.counts.processed() < chunk.counts.total;
         if !ended && (task.status != Status::Done || (chunk.counts.failed == 0 && !open)) {
-            return Ok(());
+            return Ok(true);
         }
         let opened = tx.reopen_failed(&chunk, chosen)?;
         if opened == 0 && !chosen.is_all() {
-            return Ok(());
+            return Ok(true);
         }
         tx.set_attempts(&chunk, 0)?;
         save(tx, &task, &Task { status: Status::Active, assignee: None, ..task.clone() })?;
@@ -173,7 +156,7 @@ fn retry(
         tx.append(&task, &NewReceipt { author, text: &text, ..NewReceipt::default() })?;
         chunks += 1;
         items += opened;
-        Ok(())
+        Ok(true)
     })?;
     // Batches that began meanwhile did not look at chunks that had ended.
     super::independence::join_again(tx, batch.row, batch.project.as_deref())?;

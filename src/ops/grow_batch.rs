@@ -3,10 +3,10 @@
 use std::collections::HashMap;
 
 use super::create_batch::PlannedChunk;
+use super::each::each_chunk;
 use crate::error::{Code, Error, Result};
 use crate::model::batch::{Batch, Chunk};
 use crate::model::grow::{Group, Names, Share};
-use crate::model::limits::PAGE;
 use crate::model::split::{Split, number_width};
 use crate::model::task::{Row, Task};
 use crate::store::{NewTask, Staging, Write};
@@ -100,18 +100,15 @@ fn standing(
         groups.iter().map(|(label, _)| (label.clone(), Group::default())).collect();
     let by_size = *split == Split::Size;
     // By size, only the last chunk can grow and still hold one run of items.
-    let mut after = if by_size { batch.chunks.saturating_sub(1) } else { 0 };
-    loop {
-        let page = tx.chunks(batch.row, after, PAGE)?;
-        let Some((last, _)) = page.last() else { return Ok(standing) };
-        after = last.number;
-        for (chunk, task) in &page {
-            let group = if by_size { standing.values_mut().next() } else { standing.get_mut(&chunk.span) };
-            if let Some(group) = group {
-                group.count(chunk, task, max_chunk);
-            }
+    let after = if by_size { batch.chunks.saturating_sub(1) } else { 0 };
+    each_chunk(tx, batch.row, after, |chunk, task| {
+        let group = if by_size { standing.values_mut().next() } else { standing.get_mut(&chunk.span) };
+        if let Some(group) = group {
+            group.count(&chunk, &task, max_chunk);
         }
-    }
+        Ok(true)
+    })?;
+    Ok(standing)
 }
 
 /// Lets a chunk that nobody has claimed hold more.

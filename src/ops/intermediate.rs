@@ -11,9 +11,9 @@ use std::path::PathBuf;
 use serde_json::{Value, json};
 
 use super::Docket;
+use super::each::each_item;
 use crate::error::{Error, Result};
 use crate::model::id::TaskId;
-use crate::model::limits::PAGE;
 use crate::model::text::excerpt;
 
 /// The folder that a batch's files are written to.
@@ -58,28 +58,21 @@ fn show(tx: &dyn crate::store::Read, id: &TaskId) -> Result<Option<Shown>> {
     let Some(chunk) = tx.chunk(task.row)? else { return Ok(None) };
     let categories = super::batch_view::categories(tx, task.row)?;
     let mut details = format!("# {}\n\n", excerpt(&task.title));
-    let mut after = 0;
-    loop {
-        let items = tx.items(task.row, after, PAGE, false)?;
-        let Some(last) = items.last() else { break };
-        after = last.position;
-        for item in items {
-            let key = excerpt(&item.key);
-            // Writing to a String cannot fail.
-            let _ = match &item.settled {
-                None => writeln!(details, "- {key} | not processed"),
-                Some(settled) => {
-                    let text = tx
-                        .receipt(task.row, settled.receipt)?
-                        .map(|receipt| receipt.text)
-                        .unwrap_or_default();
-                    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
-                    let category = settled.category.as_deref().unwrap_or(settled.outcome.as_str());
-                    writeln!(details, "- {key} | {} | {} | {}", settled.outcome, excerpt(category), line)
-                }
-            };
-        }
-    }
+    each_item(tx, task.row, |item| {
+        let key = excerpt(&item.key);
+        // Writing to a String cannot fail.
+        let _ = match &item.settled {
+            None => writeln!(details, "- {key} | not processed"),
+            Some(settled) => {
+                let text =
+                    tx.receipt(task.row, settled.receipt)?.map(|receipt| receipt.text).unwrap_or_default();
+                let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+                let category = settled.category.as_deref().unwrap_or(settled.outcome.as_str());
+                writeln!(details, "- {key} | {} | {} | {}", settled.outcome, excerpt(category), line)
+            }
+        };
+        Ok(())
+    })?;
     // The number as the id has it: a batch that grew keeps the names of its first files.
     let number = task.id.as_str().rsplit('.').next().unwrap_or_default();
     Ok(Some(Shown {

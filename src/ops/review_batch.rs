@@ -5,12 +5,12 @@ use serde::{Deserialize, Serialize};
 
 use super::batch_view::{BatchReply, batch_task};
 use super::checkpoint::go_on;
+use super::each::each_chunk;
 use super::end_claim::save;
 use super::{Docket, Effect, Operation, intermediate};
 use crate::error::{Code, Error, Result};
 use crate::model::batch::{Batch, Chunk};
 use crate::model::id::TaskId;
-use crate::model::limits::PAGE;
 use crate::model::status::Status;
 use crate::model::step::{Checkpoint, Decision};
 use crate::model::task::Task;
@@ -182,11 +182,12 @@ impl ReviewBatch {
 
 /// The chunks of a batch that wait for a review.
 fn in_review(tx: &dyn Write, batch: &Batch) -> Result<Vec<(Chunk, Task)>> {
-    let (mut found, mut after) = (Vec::new(), 0);
-    loop {
-        let page = tx.chunks(batch.row, after, PAGE)?;
-        let Some((last, _)) = page.last() else { return Ok(found) };
-        after = last.number;
-        found.extend(page.into_iter().filter(|(_, task)| task.status == Status::Review));
-    }
+    let mut found = Vec::new();
+    each_chunk(tx, batch.row, 0, |chunk, task| {
+        if task.status == Status::Review {
+            found.push((chunk, task));
+        }
+        Ok(true)
+    })?;
+    Ok(found)
 }

@@ -8,9 +8,9 @@ use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
 use super::batch_view::categories;
+use super::each::{each_chunk, each_item};
 use crate::error::Result;
 use crate::model::batch::{Batch, Chunk};
-use crate::model::limits::PAGE;
 use crate::model::status::Status;
 use crate::model::task::Task;
 use crate::store::Read;
@@ -51,42 +51,37 @@ pub(super) fn reviews(
     tx: &dyn Read,
     task: &Task,
     batch: &Batch,
-    mut after: u64,
+    after: u64,
 ) -> Result<(Vec<ReviewView>, Option<u64>)> {
-    let mut shown = Vec::new();
-    loop {
-        let page = tx.chunks(batch.row, after, PAGE)?;
-        let Some((last, _)) = page.last() else { return Ok((shown, None)) };
-        let end = last.number;
-        for (chunk, chunk_task) in page.iter().filter(|(_, task)| task.status == Status::Review) {
-            if shown.len() == CHUNKS {
-                return Ok((shown, Some(after)));
-            }
-            shown.push(review(tx, task, batch, chunk, chunk_task)?);
-            after = chunk.number;
+    let (mut shown, mut last, mut next) = (Vec::new(), after, None);
+    each_chunk(tx, batch.row, after, |chunk, chunk_task| {
+        if chunk_task.status != Status::Review {
+            return Ok(true);
         }
-        after = end;
-    }
+        if shown.len() == CHUNKS {
+            next = Some(last);
+            return Ok(false);
+        }
+        shown.push(review(tx, task, batch, &chunk, &chunk_task)?);
+        last = chunk.number;
+        Ok(true)
+    })?;
+    Ok((shown, next))
 }
 
 fn review(tx: &dyn Read, batch_task: &Task, batch: &Batch, chunk: &Chunk, task: &Task) -> Result<ReviewView> {
     // For each category the items with the smallest hashes: a draw that anybody can repeat.
     let mut drawn: BTreeMap<String, Vec<([u8; 32], String, u64)>> = BTreeMap::new();
-    let mut after = 0;
-    loop {
-        let items = tx.items(chunk.row, after, PAGE, false)?;
-        let Some(last) = items.last() else { break };
-        after = last.position;
-        for item in items.into_iter().filter(|item| item.step == chunk.step) {
-            let Some(settled) = item.settled else { continue };
-            let hash = Sha256::digest(format!("{}\n{}", batch_task.id, item.key)).into();
-            let category = settled.category.unwrap_or_else(|| settled.outcome.to_string());
-            let of_category = drawn.entry(category).or_default();
-            of_category.push((hash, item.key, settled.receipt));
-            of_category.sort();
-            of_category.truncate(SAMPLES);
-        }
-    }
+    each_item(tx, chunk.row, |item| {
+        let Some(settled) = item.settled.filter(|_| item.step == chunk.step) else { return Ok(()) };
+        let hash = Sha256::digest(format!("{}\n{}", batch_task.id, item.key)).into();
+        let category = settled.category.unwrap_or_else(|| settled.outcome.to_string());
+        let of_category = drawn.entry(category).or_default();
+        of_category.push((hash, item.key, settled.receipt));
+        of_category.sort();
+        of_category.truncate(SAMPLES);
+        Ok(())
+    })?;
     let mut samples = Vec::new();
     for (category, of_category) in drawn {
         for (_, item, number) in of_category {

@@ -1,12 +1,12 @@
 //! Taking back claims of a runner that stops or has died: it says nothing against the chunk, so
 //! the attempt does not count.
 
+use super::each::each_chunk;
 use super::end_claim::save;
 use super::{Docket, intermediate};
 use crate::error::Result;
 use crate::model::claim::{Standing, standing};
 use crate::model::id::{TaskId, Token};
-use crate::model::limits::PAGE;
 use crate::model::status::Status;
 use crate::model::task::Task;
 use crate::store::{NewReceipt, Write};
@@ -51,20 +51,13 @@ pub fn release_runner_claims(docket: &Docket, batch: &TaskId) -> Result<()> {
     let batch = batch.clone();
     docket.write(move |tx| {
         let row = tx.task(&batch)?.row;
-        let mut after = 0;
-        loop {
-            let page = tx.chunks(row, after, PAGE)?;
-            let Some((last, _)) = page.last() else { return Ok(()) };
-            after = last.number;
-            for (_, task) in page {
-                let runners = task
-                    .claim
-                    .as_ref()
-                    .is_some_and(|claim| claim.token.as_ref().is_some_and(Token::is_runners));
-                if task.status == Status::InProgress && runners {
-                    reopen(tx, &task, "its run ended early")?;
-                }
+        each_chunk(tx, row, 0, |_, task| {
+            let runners =
+                task.claim.as_ref().is_some_and(|claim| claim.token.as_ref().is_some_and(Token::is_runners));
+            if task.status == Status::InProgress && runners {
+                reopen(tx, &task, "its run ended early")?;
             }
-        }
+            Ok(true)
+        })
     })
 }

@@ -4,13 +4,13 @@ use super::chain::Chain;
 use super::facts::{Checks, Failure, Fold, Opening, Part, Row};
 use super::timeline::Timeline;
 use crate::error::Result;
-use crate::model::batch::{Batch, Chunk};
+use crate::model::batch::Batch;
 use crate::model::id::TaskId;
 use crate::model::limits::PAGE;
 use crate::model::split::number_width;
 use crate::model::status::{Outcome, Status};
 use crate::model::task::Task;
-use crate::ops::{batch_task, batch_view};
+use crate::ops::{batch_task, batch_view, each_chunk, each_item};
 use crate::store::Read;
 
 /// Takes each part as it comes.
@@ -63,24 +63,9 @@ impl Walk<'_> {
         format!("{number:0width$}", width = self.width)
     }
 
-    /// Calls `visit` with each chunk in order, until it says that it has seen enough.
-    fn each(&self, mut visit: impl FnMut(&Chunk, &Task) -> Result<bool>) -> Result<()> {
-        let mut after = 0;
-        loop {
-            let page = self.tx.chunks(self.task.row, after, PAGE)?;
-            let Some((last, _)) = page.last() else { return Ok(()) };
-            after = last.number;
-            for (chunk, task) in &page {
-                if !visit(chunk, task)? {
-                    return Ok(());
-                }
-            }
-        }
-    }
-
     fn timeline(&self) -> Result<Timeline> {
         let mut timeline = Timeline::default();
-        self.each(|chunk, task| {
+        each_chunk(self.tx, self.task.row, 0, |chunk, task| {
             let mut after = 0;
             loop {
                 let page = self.tx.receipts(task.row, after, PAGE)?;
@@ -95,7 +80,7 @@ impl Walk<'_> {
     fn chunks(&self, put: Put<'_>) -> Result<Checks> {
         let mut checks = Checks::default();
         put(&Part::ChunksBegin)?;
-        self.each(|chunk, task| {
+        each_chunk(self.tx, self.task.row, 0, |chunk, task| {
             checks.chunks.0 += 1;
             checks.processed.0 += chunk.counts.processed();
             put(&Part::Chunk(&Row {
@@ -128,7 +113,7 @@ impl Walk<'_> {
     fn failures(&self, put: Put<'_>) -> Result<()> {
         let mut count = 0;
         put(&Part::FailuresBegin)?;
-        self.each(|chunk, task| {
+        each_chunk(self.tx, self.task.row, 0, |chunk, task| {
             let reason = |number: u64| -> Result<String> {
                 Ok(self.tx.receipt(task.row, number)?.map(|receipt| receipt.text).unwrap_or_default())
             };
@@ -143,17 +128,13 @@ impl Walk<'_> {
             if chunk.counts.failed == 0 {
                 return Ok(true);
             }
-            let mut after = 0;
-            loop {
-                let page = self.tx.items(task.row, after, PAGE, false)?;
-                let Some(last) = page.last() else { return Ok(true) };
-                after = last.position;
-                for item in page {
-                    if let Some(settled) = item.settled.filter(|settled| settled.outcome == Outcome::Failed) {
-                        tell(Some(item.key), settled.category, settled.receipt)?;
-                    }
+            each_item(self.tx, task.row, |item| match item.settled {
+                Some(settled) if settled.outcome == Outcome::Failed => {
+                    tell(Some(item.key), settled.category, settled.receipt)
                 }
-            }
+                _ => Ok(()),
+            })?;
+            Ok(true)
         })?;
         put(&Part::FailuresEnd(count))
     }
@@ -163,8 +144,8 @@ impl Walk<'_> {
         if self.task.receipts > 0 {
             self.fold(None, self.task, put, checks)?;
         }
-        self.each(|chunk, task| {
-            self.fold(Some(self.name(chunk.number)), task, put, checks)?;
+        each_chunk(self.tx, self.task.row, 0, |chunk, task| {
+            self.fold(Some(self.name(chunk.number)), &task, put, checks)?;
             Ok(true)
         })
     }
