@@ -409,3 +409,27 @@ fn failed_items_are_retried_alone_by_chunk_key_or_category() {
     assert_eq!(after["batch"]["outcomes"], json!({"done": 2, "failed": 2}));
     assert_eq!(after["batch"]["categories"], json!({"k": 2, "gone": 1, "timeout": 1}));
 }
+
+#[test]
+fn the_report_of_the_finish_task_names_the_last_chunk_as_well_as_the_first() {
+    let store = Store::new();
+    let mut server = store.serve();
+    let items: Vec<String> = (1..=230).map(|n| format!("i{n}")).collect();
+    let batch = make(
+        &mut server,
+        json!({"title": "B", "instructions": "x", "items": items, "max_chunk": 1, "finish": {"title": "Push"}}),
+    );
+    for number in 1..=230 {
+        let chunk = claim(&mut server, &batch);
+        if number < 230 {
+            work(&mut server, &chunk, |_| "k");
+        } else {
+            let given_up =
+                json!({"id": chunk["task"]["id"], "claim": chunk["claim"]["token"], "outcome": "failed"});
+            server.call("release_task", given_up).ok();
+        }
+    }
+    let finish = server.call("claim_task", json!({"worker": "supervisor"})).ok();
+    let body = server.body(&finish.text("/task/id"));
+    assert!(body.contains(&format!("- chunk {batch}.230 (Item 230: 1 of 230) is failed")), "{body}");
+}

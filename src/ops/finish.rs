@@ -5,10 +5,10 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use super::each::each_chunk;
 use super::failures::failures;
 use crate::error::Result;
 use crate::model::batch::Batch;
-use crate::model::limits::PAGE;
 use crate::model::status::Status;
 use crate::model::task::{Row, Task};
 use crate::model::text::{Line, Long};
@@ -85,11 +85,14 @@ fn report(tx: &dyn Write, task: &Task, batch: &Batch) -> Result<String> {
     for (name, count) in tx.categories(task.row)?.into_iter().take(NAMED) {
         let _ = write!(text, "\n- {name}: {count}");
     }
-    let mut unsuccessful = tx.chunks(task.row, 0, PAGE)?;
-    unsuccessful.retain(|(_, chunk)| chunk.status != Status::Done);
-    for (_, chunk) in unsuccessful.iter().take(NAMED) {
-        let _ = write!(text, "\n- chunk {} ({}) is {}", chunk.id, chunk.title, chunk.status);
-    }
+    let mut named = 0;
+    each_chunk(tx, task.row, 0, |_, chunk| {
+        if chunk.status != Status::Done {
+            named += 1;
+            let _ = write!(text, "\n- chunk {} ({}) is {}", chunk.id, chunk.title, chunk.status);
+        }
+        Ok(named < NAMED)
+    })?;
     let failed = failures(tx, task, NAMED)?;
     for failure in &failed {
         let _ = write!(text, "\n- failed: {}", failure.item.as_deref().unwrap_or(&failure.chunk));
