@@ -86,7 +86,7 @@ fn append_for_item(
     standing: Standing,
     receipt: NewReceipt<'_>,
 ) -> Result<ReceiptView> {
-    let Some(chunk) = tx.chunk(task.row)? else {
+    let Some(chunk) = tx.chunk(task)? else {
         return Err(Error::invalid(format!(
             "item: task {} is not a chunk of a batch and has no items; leave `item` out",
             task.id

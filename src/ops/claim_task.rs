@@ -125,10 +125,11 @@ impl Operation for ClaimTask {
             let token = if self.by_runner { Token::of_runner() } else { Token::random() };
             claimed(&mut task, Claim::new(worker, Some(token.clone()), tx.now(), self.lease_seconds.get()));
             save(tx, &before, &task)?;
-            if let Some(chunk) = tx.chunk(task.row)? {
-                tx.set_attempts(&chunk, chunk.attempts + 1)?;
+            let chunk = tx.chunk(&task)?;
+            if let Some(chunk) = &chunk {
+                tx.set_attempts(chunk, chunk.attempts + 1)?;
             }
-            self.reply(tx, &tx.task_at(task.row)?, &token)
+            Self::reply(tx, &tx.task_at(task.row)?, chunk, &token)
         });
         if claimed.is_err() {
             // The refusal took back the leases that it found run out: they are ended all the same.
@@ -227,14 +228,14 @@ impl ClaimTask {
         Err(Error::new(Code::NothingToClaim, format!("No ready task matches: {when}")))
     }
 
-    fn reply(&self, tx: &dyn Write, task: &Task, token: &Token) -> Result<ClaimReply> {
+    fn reply(tx: &dyn Write, task: &Task, chunk: Option<Chunk>, token: &Token) -> Result<ClaimReply> {
         let claim = ClaimView {
             token: token.to_string(),
             generation: task.generation,
             expires_at: task.claim.as_ref().map(|claim| claim.expires_at.to_string()).unwrap_or_default(),
         };
         let message = format!("Claimed {}", task.id);
-        match tx.chunk(task.row)? {
+        match chunk {
             None => Ok(ClaimReply {
                 success: true,
                 message,
@@ -254,7 +255,7 @@ impl ClaimTask {
             Some(chunk) => {
                 let instructions =
                     tx.batch(chunk.batch)?.map(|batch| brief(&batch, &chunk)).unwrap_or_default();
-                let (items, next_items_after) = open_items(tx, task.row, 0, PAGE)?;
+                let (items, next_items_after) = open_items(tx, &chunk, 0, PAGE)?;
                 let more = if next_items_after.is_some() {
                     " More items: get_task with items_after=next_items_after."
                 } else {

@@ -9,6 +9,7 @@ use super::intermediate;
 use super::view::{TaskReply, TaskView};
 use super::{Docket, Effect, Operation};
 use crate::error::{Code, Error, Result};
+use crate::model::batch::Chunk;
 use crate::model::checklist::{has_box, open_boxes};
 use crate::model::claim::{lost, may_change_state};
 use crate::model::complete::{NAMED, Remaining, nothing_remains};
@@ -88,7 +89,7 @@ pub(super) fn complete(
 ) -> Result<Completion> {
     let now = tx.now();
     let own = task.claim.as_ref().and_then(|claim| claim.token.as_ref());
-    let chunk = tx.chunk(task.row)?;
+    let chunk = tx.chunk(task)?;
     // A chunk that was completed may be in review or open for its next step by now.
     let accepted = chunk.as_ref().is_some_and(|chunk| {
         token.is_some() && chunk.accepted == task.generation && task.status != Status::InProgress
@@ -127,7 +128,7 @@ pub(super) fn complete(
             ),
         ));
     }
-    let left = remains(tx, task, summary);
+    let left = remains(tx, task, chunk.as_ref(), summary);
     if task.is_batch {
         left?;
         return Err(Error::new(
@@ -174,7 +175,7 @@ pub(super) fn complete(
     Ok(Completion { repeated: false, message: format!("Completed {}{came_to}", task.id) })
 }
 
-fn remains(tx: &dyn Read, task: &Task, summary: Option<&Body>) -> Result<()> {
+fn remains(tx: &dyn Read, task: &Task, chunk: Option<&Chunk>, summary: Option<&Body>) -> Result<()> {
     let summary = summary.map(Body::as_str).unwrap_or_default();
     let texts = if task.boxes || has_box(summary) {
         let mut texts = vec![tx.opening(task.row)?];
@@ -186,17 +187,16 @@ fn remains(tx: &dyn Read, task: &Task, summary: Option<&Body>) -> Result<()> {
     } else {
         Vec::new()
     };
-    let chunk = tx.chunk(task.row)?;
-    let keys = match &chunk {
+    let keys = match chunk {
         Some(chunk) if chunk.counts.processed() < chunk.counts.total => {
             tx.items(task.row, 0, NAMED, true)?.into_iter().map(|item| item.key).collect()
         }
         _ => Vec::new(),
     };
-    let batch = tx.batch(task.row)?;
+    let batch = if task.is_batch { tx.batch(task.row)? } else { None };
     let remaining = Remaining {
         boxes: open_boxes(texts.iter().map(String::as_str)),
-        chunk: chunk.as_ref().map(|chunk| (chunk, keys)),
+        chunk: chunk.map(|chunk| (chunk, keys)),
         batch: batch.as_ref(),
     };
     nothing_remains(task, &remaining)

@@ -78,7 +78,7 @@ fn count_in_batch(tx: &dyn Write, before: Status, chunk: &Task) -> Result<()> {
 pub(super) fn give_back(tx: &dyn Write, task: &Task, why: &str, author: &str) -> Result<Status> {
     let mut status = Status::Active;
     let mut text = why.to_owned();
-    if let (Some(chunk), Some(batch)) = (tx.chunk(task.row)?, batch_of(tx, task)?)
+    if let (Some(chunk), Some(batch)) = (tx.chunk(task)?, batch_of(tx, task)?)
         && chunk.attempts >= batch.max_attempts
     {
         status = Status::Failed;
@@ -101,7 +101,7 @@ pub(super) fn batch_of(tx: &dyn Write, task: &Task) -> Result<Option<Batch>> {
 
 /// Lets a chunk that was given back rest before it is tried again, longer each time.
 pub(super) fn rest(tx: &dyn Write, task: &Task) -> Result<()> {
-    match tx.chunk(task.row)? {
+    match tx.chunk(task)? {
         Some(chunk) => tx.hold(task.row, Some(tx.now().saturating_add_secs(rest_after(chunk.attempts)))),
         None => Ok(()),
     }

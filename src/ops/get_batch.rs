@@ -183,7 +183,7 @@ impl Operation for GetBatch {
                             return Ok(reply);
                         }
                         for changed in found {
-                            if let Some(chunk) = tx.chunk(changed.row)? {
+                            if let Some(chunk) = tx.chunk(&changed)? {
                                 chunks.push(chunk_view(tx, &chunk, &changed)?);
                             }
                         }

@@ -7,10 +7,10 @@ use serde_json::{Map, Value, json};
 use super::view::TaskView;
 use super::{Docket, Effect, Operation};
 use crate::error::Result;
-use crate::model::batch::StoredItem;
+use crate::model::batch::{Chunk, StoredItem};
 use crate::model::id::TaskId;
 use crate::model::limits::{Limit, Number, PAGE, REPLY_CHARS};
-use crate::model::step::ONLY_STEP;
+use crate::model::step::Steps;
 use crate::model::task::Row;
 use crate::store::Read;
 
@@ -79,11 +79,11 @@ impl Operation for GetTask {
                 self.limit.map(|limit| limit.get() as usize).filter(|limit| *limit > 0).unwrap_or(PAGE);
             let after = self.receipts_after.map_or(0, |after| after.get() as u64);
             let (body, next_receipts_after) = body_page(tx, task.row, after, limit)?;
-            let (items, items_left, next_items_after) = match tx.chunk(task.row)? {
+            let (items, items_left, next_items_after) = match tx.chunk(&task)? {
                 None => (None, None, None),
                 Some(chunk) => {
                     let after = self.items_after.map_or(0, |after| after.get() as u64);
-                    let (items, next) = open_items(tx, task.row, after, limit)?;
+                    let (items, next) = open_items(tx, &chunk, after, limit)?;
                     (Some(items), Some(chunk.counts.total - chunk.counts.processed()), next)
                 }
             };
@@ -129,15 +129,16 @@ fn body_page(tx: &dyn Read, row: Row, after: u64, limit: usize) -> Result<(Strin
 pub type ItemsPage = (Vec<Map<String, Value>>, Option<u64>);
 
 /// A page of a chunk's items without an outcome, and where the next one begins.
-pub(super) fn open_items(tx: &dyn Read, chunk: Row, after: u64, limit: usize) -> Result<ItemsPage> {
+pub(super) fn open_items(tx: &dyn Read, chunk: &Chunk, after: u64, limit: usize) -> Result<ItemsPage> {
+    let steps = if chunk.step > 0 { tx.batch(chunk.batch)?.map(|batch| batch.steps) } else { None };
     let mut shown = Vec::new();
     let mut length = 0;
     let mut last = after;
-    for (count, item) in tx.items(chunk, after, limit + 1, true)?.into_iter().enumerate() {
+    for (count, item) in tx.items(chunk.row, after, limit + 1, true)?.into_iter().enumerate() {
         let (position, step) = (item.position, item.step);
         let mut item = wire_item(item);
-        if step > 0 {
-            item.insert("earlier_steps".into(), earlier_steps(tx, chunk, position)?);
+        if let Some(steps) = steps.as_ref().filter(|_| step > 0) {
+            item.insert("earlier_steps".into(), earlier_steps(tx, chunk, steps, position)?);
         }
         length += serde_json::to_string(&item).map_or(0, |text| text.len());
         if count == limit || (count > 0 && length > REPLY_CHARS) {
@@ -155,22 +156,20 @@ pub(super) fn open_items(tx: &dyn Read, chunk: Row, after: u64, limit: usize) ->
 /// Where there is no such task or the store cannot be read.
 pub fn open_items_page(docket: &Docket, chunk: &TaskId, after: u64) -> Result<ItemsPage> {
     let chunk = chunk.clone();
-    docket.read(move |tx| open_items(tx, tx.task(&chunk)?.row, after, PAGE))
+    docket.read(move |tx| match tx.chunk(&tx.task(&chunk)?)? {
+        Some(chunk) => open_items(tx, &chunk, after, PAGE),
+        None => Ok((Vec::new(), None)),
+    })
 }
 
 /// What an item came to in the steps before, by their names.
-fn earlier_steps(tx: &dyn Read, chunk: Row, position: u64) -> Result<Value> {
-    let batch = match tx.chunk(chunk)? {
-        Some(chunk) => tx.batch(chunk.batch)?,
-        None => None,
-    };
-    let name = |step| batch.as_ref().map_or(ONLY_STEP, |batch| batch.steps.name(step)).to_owned();
-    let earlier = tx.earlier(chunk, position)?.into_iter().map(|earlier| {
+fn earlier_steps(tx: &dyn Read, chunk: &Chunk, steps: &Steps, position: u64) -> Result<Value> {
+    let earlier = tx.earlier(chunk.row, position)?.into_iter().map(|earlier| {
         let told = match earlier.category {
             Some(category) => json!({ "outcome": earlier.outcome, "category": category }),
             None => json!({ "outcome": earlier.outcome }),
         };
-        (name(earlier.step), told)
+        (steps.name(earlier.step).to_owned(), told)
     });
     Ok(Value::Object(earlier.collect()))
 }

@@ -125,9 +125,9 @@ fn enlarge(
     };
     // A title that a person gave stays.
     let title = if task.title.starts_with(&chunk.span) { title.to_owned() } else { task.title.clone() };
-    let after = Task { title, ..task };
+    let after = Task { title, ..task.clone() };
     tx.grow_chunk(after.row, share.items, span)?;
-    tx.save_fields(&after)?;
+    tx.save_fields(&task, &after)?;
     Ok(after)
 }
 

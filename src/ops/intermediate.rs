@@ -55,7 +55,7 @@ fn try_write(docket: &Docket, chunk: &TaskId) -> Result<()> {
 
 fn show(tx: &dyn crate::store::Read, id: &TaskId) -> Result<Option<Shown>> {
     let task = tx.task(id)?;
-    let Some(chunk) = tx.chunk(task.row)? else { return Ok(None) };
+    let Some(chunk) = tx.chunk(&task)? else { return Ok(None) };
     let categories = super::batch_view::categories(tx, task.row)?;
     let mut details = format!("# {}\n\n", excerpt(&task.title));
     each_item(tx, task.row, |item| {

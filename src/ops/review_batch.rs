@@ -119,7 +119,7 @@ impl ReviewBatch {
 
     fn named(&self, tx: &dyn Write, id: &TaskId, batch: &Task) -> Result<(Chunk, Task)> {
         let task = tx.task(id)?;
-        let chunk = tx.chunk(task.row)?.filter(|chunk| chunk.batch == batch.row).ok_or_else(|| {
+        let chunk = tx.chunk(&task)?.filter(|chunk| chunk.batch == batch.row).ok_or_else(|| {
             Error::invalid(format!("chunk: {id} is no chunk of batch {}; get_batch lists them", batch.id))
         })?;
         let again = self.decision == Decision::Redo && matches!(task.status, Status::Failed | Status::Done);

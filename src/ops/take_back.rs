@@ -12,7 +12,7 @@ use crate::model::task::Task;
 use crate::store::{NewReceipt, Write};
 
 fn reopen(tx: &dyn Write, task: &Task, why: &str) -> Result<()> {
-    if let Some(chunk) = tx.chunk(task.row)? {
+    if let Some(chunk) = tx.chunk(task)? {
         tx.set_attempts(&chunk, (chunk.attempts - 1).max(0))?;
     }
     let worker = task.claim.as_ref().map_or("docket", |claim| claim.worker.as_str());

@@ -271,7 +271,7 @@ impl UpdateTask {
         }
         // A worker names itself with every receipt: what is as it was is not written again.
         if task != *before {
-            tx.save_fields(&task)?;
+            tx.save_fields(before, &task)?;
         }
         for (ids, soft, name) in
             [(&self.depends_on, false, "depends_on"), (&self.soft_depends_on, true, "soft_depends_on")]

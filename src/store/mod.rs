@@ -158,7 +158,7 @@ pub trait Read: Course + ReadResources {
     /// The batch that a task is.
     fn batch(&self, row: Row) -> Result<Option<Batch>>;
     /// The chunk that a task is.
-    fn chunk(&self, row: Row) -> Result<Option<Chunk>>;
+    fn chunk(&self, task: &Task) -> Result<Option<Chunk>>;
     /// A batch's chunks after a number, in order.
     fn chunks(&self, batch: Row, after: u64, limit: usize) -> Result<Vec<(Chunk, Task)>>;
     /// A chunk's items after a position; `open` leaves out those with an outcome.
@@ -197,8 +197,9 @@ pub trait Read: Course + ReadResources {
 pub trait Write: Read + Flow + WriteResources {
     /// Makes a task; gives its row.
     fn insert_task(&self, new: &NewTask<'_>) -> Result<Row>;
-    /// Stores what a task is: everything but its status and claim. Numbers the change, as all of these do.
-    fn save_fields(&self, task: &Task) -> Result<()>;
+    /// Stores what a task is, in place of what it was: everything but its status and claim. Numbers
+    /// the change, as all of these do.
+    fn save_fields(&self, before: &Task, task: &Task) -> Result<()>;
     /// Stores a task's status, assignee and claim if its generation is still `generation`.
     fn save_state(&self, task: &Task, generation: u64) -> Result<()>;
     /// Lets the lease of a task's claim run until a moment.

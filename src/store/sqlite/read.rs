@@ -294,10 +294,15 @@ impl Read for Tx<'_> {
         self.first(concat!("SELECT ", batch_columns!(), " FROM batch WHERE task = ?1"), [row], rows::batch)
     }
 
-    fn chunk(&self, row: Row) -> Result<Option<Chunk>> {
-        self.first(concat!("SELECT ", chunk_columns!(), " FROM chunk c WHERE c.task = ?1"), [row], |row| {
-            rows::chunk(row, 0)
-        })
+    fn chunk(&self, task: &Task) -> Result<Option<Chunk>> {
+        if !task.is_chunk {
+            return Ok(None);
+        }
+        self.first(
+            concat!("SELECT ", chunk_columns!(), " FROM chunk c WHERE c.task = ?1"),
+            [task.row],
+            |row| rows::chunk(row, 0),
+        )
     }
 
     fn chunks(&self, batch: Row, after: u64, limit: usize) -> Result<Vec<(Chunk, Task)>> {

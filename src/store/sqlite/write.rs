@@ -95,9 +95,7 @@ impl Write for Tx<'_> {
         Ok(row)
     }
 
-    fn save_fields(&self, task: &Task) -> Result<()> {
-        let title_before: Option<String> =
-            self.first("SELECT title FROM task WHERE n = ?1", [task.row], |row| row.get(0))?;
+    fn save_fields(&self, before: &Task, task: &Task) -> Result<()> {
         let changed = self.next_change()?;
         let saved = self.execute(
             "UPDATE task SET title = ?3, type = ?4, priority = ?5, position = ?6, project = ?7, parent = ?8, assignee = ?9,
@@ -123,7 +121,7 @@ impl Write for Tx<'_> {
             ],
         )?;
         expect_saved(task, saved)?;
-        if title_before.as_deref() != Some(&task.title) {
+        if task.title != before.title {
             // A task that isn't in the index yet comes there with its new title.
             self.execute(
                 "INSERT OR REPLACE INTO task_text (rowid, title, opening)
