@@ -433,3 +433,38 @@ fn the_report_of_the_finish_task_names_the_last_chunk_as_well_as_the_first() {
     let body = server.body(&finish.text("/task/id"));
     assert!(body.contains(&format!("- chunk {batch}.230 (Item 230: 1 of 230) is failed")), "{body}");
 }
+
+#[test]
+fn what_failed_in_an_earlier_step_is_retried_there_and_what_failed_later_after_it() {
+    let store = Store::new();
+    let mut server = store.serve();
+    let mut batch = two_steps("none");
+    (batch["items"], batch["max_chunk"]) = (json!(["a1", "a2"]), json!(2));
+    let batch = make(&mut server, batch);
+    let fail = |server: &mut Server, failing: &str| {
+        let chunk = claim(server, &batch);
+        let (id, token) = (&chunk["task"]["id"], &chunk["claim"]["token"]);
+        let keys: Vec<_> =
+            chunk["items"].as_array().unwrap().iter().map(|item| item["key"].clone()).collect();
+        for key in &keys {
+            let outcome = if key == failing { "failed" } else { "done" };
+            let receipt =
+                json!({"id": id, "claim": token, "item": key, "outcome": outcome, "category": "archive"});
+            server.call("update_task", receipt).ok();
+        }
+        server.call("complete_task", json!({"id": id, "claim": token})).ok();
+        (chunk["instructions"].as_str().unwrap().contains("Step 'execute'"), json!(keys))
+    };
+    assert_eq!(fail(&mut server, "a1"), (false, json!(["a1", "a2"])));
+    assert_eq!(fail(&mut server, "a2"), (true, json!(["a2"])));
+    let retry = |server: &mut Server| {
+        server.call("control_batch", json!({"id": batch, "action": "retry"})).ok().message().to_owned()
+    };
+    assert!(retry(&mut server).contains("1 failed items"), "one step at a time");
+    assert_eq!(fail(&mut server, ""), (false, json!(["a1"])), "what failed to be classified is classified");
+    assert_eq!(fail(&mut server, ""), (true, json!(["a1"])), "and then executed");
+    assert!(retry(&mut server).contains("1 failed items"));
+    assert_eq!(fail(&mut server, ""), (true, json!(["a2"])));
+    let after = server.call("get_batch", json!({"id": batch})).ok();
+    assert_eq!(after["batch"]["outcomes"], json!({"done": 2}), "{}", after.value);
+}

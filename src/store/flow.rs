@@ -54,8 +54,8 @@ pub trait Flow {
     fn advance(&self, chunk: &Chunk, to: usize, only: &[String]) -> Result<u64>;
     /// Opens chosen items of the chunk's step again; gives how many.
     fn reopen(&self, chunk: &Chunk, chosen: &Chosen) -> Result<u64>;
-    /// Opens chosen items of a chunk that failed, in whatever step, and takes the chunk back to the
-    /// first such step; gives how many.
+    /// Opens chosen items of a chunk that failed, those of the first such step, and takes the chunk
+    /// back there (where some are open, those of their step); gives how many.
     fn reopen_failed(&self, chunk: &Chunk, chosen: &Chosen) -> Result<u64>;
     /// Sets what a reviewer adds to the instructions of a chunk.
     fn set_note(&self, chunk: Row, note: &str) -> Result<()>;

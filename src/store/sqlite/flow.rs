@@ -11,19 +11,25 @@ use crate::model::status::Outcome;
 use crate::model::task::Row;
 use crate::store::{Chosen, Course, Flow};
 
+/// The chosen items of a chunk, over `?1` (the chunk), `?2` (categories) and `?3` (keys).
+macro_rules! chosen_items {
+    () => {
+        "chunk = ?1 AND (?2 IS NULL OR ifnull(category, outcome) IN (SELECT value FROM json_each(?2)))
+                    AND (?3 IS NULL OR key IN (SELECT value FROM json_each(?3)))"
+    };
+}
+
 impl Tx<'_> {
-    /// Takes the outcomes of chosen items of a chunk back: `condition` says which may be chosen,
-    /// over `?1` (the chunk) and `?2` (its step).
+    /// Takes the outcomes of chosen items of a chunk's step back; `condition` says which may be chosen.
     fn take_outcomes(&self, chunk: &Chunk, chosen: &Chosen, condition: &str) -> Result<u64> {
-        let condition = format!(
-            "chunk = ?1 AND ?2 IS NOT NULL AND {condition}
-               AND (?3 IS NULL OR ifnull(category, outcome) IN (SELECT value FROM json_each(?3)))
-               AND (?4 IS NULL OR key IN (SELECT value FROM json_each(?4)))"
-        );
+        let items =
+            format!(concat!(chosen_items!(), " AND step = ?4 AND outcome IS NOT NULL AND {}"), condition);
         let (categories, keys) = (rows::some_list(&chosen.categories), rows::some_list(&chosen.keys));
         let counts = self.all(
-            &format!("SELECT outcome, ifnull(category, outcome), count(*) FROM item WHERE {condition} GROUP BY 1, 2"),
-            params![chunk.row, chunk.step, categories, keys],
+            &format!(
+                "SELECT outcome, ifnull(category, outcome), count(*) FROM item WHERE {items} GROUP BY 1, 2"
+            ),
+            params![chunk.row, categories, keys, chunk.step],
             |row| Ok((rows::word::<Outcome>(row, 0)?, row.get::<_, String>(1)?, row.get::<_, i64>(2)?)),
         )?;
         let mut taken = 0;
@@ -32,8 +38,8 @@ impl Tx<'_> {
             taken += count.unsigned_abs();
         }
         self.execute(
-            &format!("UPDATE item SET outcome = NULL, category = NULL, receipt = NULL WHERE {condition}"),
-            params![chunk.row, chunk.step, categories, keys],
+            &format!("UPDATE item SET outcome = NULL, category = NULL, receipt = NULL WHERE {items}"),
+            params![chunk.row, categories, keys, chunk.step],
         )?;
         Ok(taken)
     }
@@ -140,20 +146,21 @@ impl Flow for Tx<'_> {
     }
 
     fn advance(&self, chunk: &Chunk, to: usize, only: &[String]) -> Result<u64> {
-        const THROUGH: &str = "chunk = ?1 AND step = ?2 AND outcome = 'done'
-             AND (?3 IS NULL OR ifnull(category, outcome) IN (SELECT value FROM json_each(?3)))";
+        let chosen = Chosen { categories: only.to_vec(), keys: Vec::new() };
         let kept = self.execute(
-            &format!(
+            concat!(
                 "INSERT OR REPLACE INTO earlier (chunk, position, step, outcome, category, receipt)
-                 SELECT chunk, position, step, outcome, category, receipt FROM item WHERE {THROUGH}"
+                 SELECT chunk, position, step, outcome, category, receipt FROM item
+                  WHERE ",
+                chosen_items!(),
+                " AND step = ?4 AND outcome = 'done'"
             ),
-            params![chunk.row, chunk.step, rows::some_list(only)],
+            params![chunk.row, rows::some_list(only), None::<String>, chunk.step],
         )?;
         if kept == 0 {
             return Ok(0);
         }
-        let chosen = Chosen { categories: only.to_vec(), keys: Vec::new() };
-        let taken = self.take_outcomes(chunk, &chosen, "step = ?2 AND outcome = 'done'")?;
+        let taken = self.take_outcomes(chunk, &chosen, "outcome = 'done'")?;
         self.execute(
             "UPDATE item SET step = ?2 WHERE chunk = ?1 AND step = ?3 AND outcome IS NULL",
             params![chunk.row, to, chunk.step],
@@ -163,17 +170,24 @@ impl Flow for Tx<'_> {
     }
 
     fn reopen(&self, chunk: &Chunk, chosen: &Chosen) -> Result<u64> {
-        self.take_outcomes(chunk, chosen, "step = ?2 AND outcome IS NOT NULL")
+        self.take_outcomes(chunk, chosen, "TRUE")
     }
 
     fn reopen_failed(&self, chunk: &Chunk, chosen: &Chosen) -> Result<u64> {
-        let taken = self.take_outcomes(chunk, chosen, "outcome = 'failed'")?;
-        self.execute(
-            "UPDATE chunk SET step = ifnull((SELECT min(step) FROM item WHERE chunk = ?1 AND outcome IS NULL), step)
-              WHERE task = ?1",
-            [chunk.row],
+        // What a worker gets is of one step: that of the open items, else the first that one failed in.
+        let step: Option<Option<usize>> = self.first(
+            concat!(
+                "SELECT ifnull((SELECT step FROM item WHERE chunk = ?1 AND outcome IS NULL LIMIT 1),
+                               (SELECT min(step) FROM item WHERE ",
+                chosen_items!(),
+                " AND outcome = 'failed'))"
+            ),
+            params![chunk.row, rows::some_list(&chosen.categories), rows::some_list(&chosen.keys)],
+            |row| row.get(0),
         )?;
-        Ok(taken)
+        let Some(step) = step.flatten() else { return Ok(0) };
+        self.execute("UPDATE chunk SET step = ?2 WHERE task = ?1", params![chunk.row, step])?;
+        self.take_outcomes(&Chunk { step, ..chunk.clone() }, chosen, "outcome = 'failed'")
     }
 
     fn set_note(&self, chunk: Row, note: &str) -> Result<()> {
