@@ -8,7 +8,7 @@ use super::batch_view::batch_task;
 use super::collect::{Collected, Inline, Origin, inline, objects_or_strings};
 use super::create_batch::{PlannedBatch, PlannedChunk};
 use super::grow_batch::{Grown, grow};
-use super::once::{RequestKey, answered, once};
+use super::once::{Repeatable, RequestKey, answered_before, once};
 use super::{Docket, Effect, Operation};
 use crate::error::{Code, Error, Result};
 use crate::items::Source;
@@ -84,6 +84,12 @@ pub struct AddItemsReply {
     pub bad_items: Option<BadItems>,
 }
 
+impl Repeatable for AddItemsReply {
+    fn mark_repeated(&mut self) {
+        self.duplicate = Some(true);
+    }
+}
+
 impl Operation for AddItems {
     const NAME: &'static str = "add_items";
     const TITLE: &'static str = "Add items to a batch";
@@ -96,10 +102,7 @@ impl Operation for AddItems {
     fn run(self, docket: &Docket) -> Result<AddItemsReply> {
         let request_key = RequestKey::of(self.request_key.as_ref().map(Line::as_str), &self)?;
         // Before the source is read: it may be gone by the time the request is repeated.
-        if let Some(key) = request_key.clone()
-            && let Some(mut reply) = docket.read(move |tx| answered::<AddItemsReply>(tx, &key, Self::NAME))?
-        {
-            reply.duplicate = Some(true);
+        if let Some(reply) = answered_before(docket, request_key.as_ref(), Self::NAME)? {
             return Ok(reply);
         }
         let id = self.id.clone();
@@ -128,30 +131,24 @@ impl Operation for AddItems {
         })?;
         let author = docket.caller().to_owned();
         docket.write(move |tx| {
-            once(
-                tx,
-                request_key.as_ref(),
-                Self::NAME,
-                |reply: &mut AddItemsReply| reply.duplicate = Some(true),
-                |tx| {
-                    let (task, batch) = batch_task(tx, &self.id)?;
-                    if seen != Some(batch.counts.total) {
-                        known += staging.leave_out(&mut |key| tx.has_item(batch.row, key))?;
-                    }
-                    let added = staging.groups()?.iter().map(|(_, count)| count).sum::<u64>();
-                    if added > 0 || !self.only_if_new {
-                        refuse_finished(&task)?;
-                    }
-                    if added > 0 && tx.touch_layers(batch.row)? > 0 {
-                        return Err(Error::new(Code::Conflict, unseen(&task)));
-                    }
-                    let grown = grow(tx, &task, &batch, &split, staging.as_mut())?;
-                    if added > 0 {
-                        tell(tx, &task, &grown, known, &author)?;
-                    }
-                    Ok(reply(&task, batch.counts.total, batch.chunks, grown, known, bad))
-                },
-            )
+            once(tx, request_key.as_ref(), Self::NAME, |tx| {
+                let (task, batch) = batch_task(tx, &self.id)?;
+                if seen != Some(batch.counts.total) {
+                    known += staging.leave_out(&mut |key| tx.has_item(batch.row, key))?;
+                }
+                let added = staging.groups()?.iter().map(|(_, count)| count).sum::<u64>();
+                if added > 0 || !self.only_if_new {
+                    refuse_finished(&task)?;
+                }
+                if added > 0 && tx.touch_layers(batch.row)? > 0 {
+                    return Err(Error::new(Code::Conflict, unseen(&task)));
+                }
+                let grown = grow(tx, &task, &batch, &split, staging.as_mut())?;
+                if added > 0 {
+                    tell(tx, &task, &grown, known, &author)?;
+                }
+                Ok(reply(&task, batch.counts.total, batch.chunks, grown, known, bad))
+            })
         })
     }
 }

@@ -6,16 +6,17 @@ use serde_json::Value;
 
 use super::bad_items::{BadItems, OnBadItem, left_out};
 use super::collect::{Collected, Inline, Origin, inline, objects_or_strings};
+use super::fill::{Home, lay, new_chunk};
 use super::finish::Finish;
 use super::independence::Independence;
-use super::once::{RequestKey, answered, once};
+use super::once::{Repeatable, RequestKey, answered_before, once};
 use super::pieces::{Piece, Pieces};
 use super::query::Query;
 use super::verdict::Found;
 use super::{Docket, Effect, Operation};
 use crate::error::{Error, Result};
 use crate::items::Source;
-use crate::model::batch::{Batch, Chunk, Counts, Mode};
+use crate::model::batch::{Batch, Counts, Mode};
 use crate::model::conflict::OnConflict;
 use crate::model::failures::MaxFailures;
 use crate::model::id::TaskId;
@@ -213,6 +214,12 @@ pub struct Plan {
     pub poll: Option<String>,
 }
 
+impl Repeatable for Plan {
+    fn mark_repeated(&mut self) {
+        self.duplicate = Some(true);
+    }
+}
+
 impl Operation for CreateBatch {
     const NAME: &'static str = "create_batch";
     const TITLE: &'static str = "Create a batch";
@@ -239,10 +246,7 @@ impl Operation for CreateBatch {
             ));
         }
         // Before the source is read: it may be gone by the time the request is repeated.
-        if let Some(key) = request_key.clone()
-            && let Some(mut plan) = docket.read(move |tx| answered::<Plan>(tx, &key, Self::NAME))?
-        {
-            plan.duplicate = Some(true);
+        if let Some(plan) = answered_before(docket, request_key.as_ref(), Self::NAME)? {
             return Ok(plan);
         }
         let Collected { mut staging, bad } = self.origin().collect(docket)?;
@@ -260,16 +264,10 @@ impl Operation for CreateBatch {
             });
         }
         docket.write(move |tx| {
-            once(
-                tx,
-                request_key.as_ref(),
-                Self::NAME,
-                |plan: &mut Plan| plan.duplicate = Some(true),
-                |tx| {
-                    let (id, found) = self.store(tx, staging.as_mut(), &pieces, independence.as_mut())?;
-                    Ok(self.plan(Some(&id), &pieces, found, bad))
-                },
-            )
+            once(tx, request_key.as_ref(), Self::NAME, |tx| {
+                let (id, found) = self.store(tx, staging.as_mut(), &pieces, independence.as_mut())?;
+                Ok(self.plan(Some(&id), &pieces, found, bad))
+            })
         })
     }
 }
@@ -322,6 +320,7 @@ impl CreateBatch {
         task.is_batch = true;
         task.project = super::create_task::text(&self.project);
         let row = tx.insert_task(&NewTask { task: &task, opening: self.instructions.as_str() })?;
+        task.row = row;
         let finish = match &self.finish {
             Some(finish) => Some(finish.store(tx, &task, row)?),
             None => None,
@@ -352,20 +351,7 @@ impl CreateBatch {
         let width = number_width(pieces.len() as u64);
         let mut rows = Vec::with_capacity(pieces.len());
         for (number, piece) in (1_u64..).zip(pieces) {
-            let chunk = Task {
-                id: task.id.chunk(number, width),
-                title: piece.title.clone(),
-                kind: Kind::Task,
-                status: Status::Active,
-                order: number as i64,
-                parent_row: Some(row),
-                is_batch: false,
-                is_chunk: true,
-                ..task.clone()
-            };
-            let chunk_row = tx.insert_task(&NewTask { task: &chunk, opening: "" })?;
-            tx.insert_chunk(&Chunk::fresh(chunk_row, (row, &task.id), number, &piece.span, piece.items))?;
-            rows.push(chunk_row);
+            rows.push(new_chunk(tx, &task, number, width, piece)?.row);
         }
         // First who touches what: a refusal comes before all items are written.
         let found = match independence {
@@ -374,17 +360,11 @@ impl CreateBatch {
                 independence.store(tx, row, task.project.as_deref(), &rows, &named(pieces))?
             }
         };
-        let mut homes = rows
-            .into_iter()
-            .zip(pieces)
-            .flat_map(|(chunk, piece)| (1..=piece.items).map(move |position| (chunk, position)));
-        let mut store = |key: &str, fields: &str| match homes.next() {
-            Some((chunk, position)) => tx.insert_item(row, chunk, position, key, fields),
-            None => Err(Error::new(crate::error::Code::Internal, "more items than chunks have room for")),
-        };
+        let homes = rows.into_iter().zip(pieces);
+        let homes = homes.map(|(chunk, piece)| Home { chunk, held: 0, items: piece.items }).collect();
         match order {
-            None => staging.each(&mut store)?,
-            Some(order) => staging.each_in(order, &mut store)?,
+            None => staging.each(&mut lay(tx, row, homes))?,
+            Some(order) => staging.each_in(order, &mut lay(tx, row, homes))?,
         }
         Ok((task.id, found))
     }

@@ -93,7 +93,7 @@ impl Operation for CreateTask {
         }
         let due = self.due.as_ref().and_then(Line::non_empty).map(parse_due).transpose()?;
         docket.write(move |tx| {
-            once(tx, key.as_ref(), Self::NAME, TaskReply::mark_repeated, |tx| {
+            once(tx, key.as_ref(), Self::NAME, |tx| {
                 let parent = match &self.parent {
                     None => None,
                     Some(id) => Some(possible_parent(tx, id)?),

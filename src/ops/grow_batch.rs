@@ -4,12 +4,14 @@ use std::collections::HashMap;
 
 use super::create_batch::PlannedChunk;
 use super::each::each_chunk;
+use super::fill::{Home, lay, new_chunk};
+use super::pieces::Piece;
 use crate::error::{Code, Error, Result};
-use crate::model::batch::{Batch, Chunk};
+use crate::model::batch::Batch;
 use crate::model::grow::{Group, Names, Share};
 use crate::model::split::{Split, number_width};
-use crate::model::task::{Row, Task};
-use crate::store::{NewTask, Staging, Write};
+use crate::model::task::Task;
+use crate::store::{Staging, Write};
 
 /// What a batch took.
 pub(super) struct Grown {
@@ -21,13 +23,6 @@ pub(super) struct Grown {
     pub(super) new_chunks: u64,
     /// Every chunk that took items, as it stands now.
     pub(super) chunks: Vec<PlannedChunk>,
-}
-
-/// Where a run of new items lies: the chunk, and how many it had before.
-struct Home {
-    chunk: Row,
-    held: u64,
-    items: u64,
 }
 
 /// Adds all staged items, whose keys must be new, to a batch that is not finished.
@@ -65,7 +60,8 @@ pub(super) fn grow(
                     grown.new_chunks += 1;
                     grown.in_new_chunks += share.items;
                     let number = batch.chunks + grown.new_chunks;
-                    let chunk = insert(tx, task, number, width, share.items, &span, &title)?;
+                    let piece = Piece { span: span.clone(), title, items: share.items };
+                    let chunk = new_chunk(tx, task, number, width, &piece)?;
                     if batch.paused.is_some() {
                         tx.hold(chunk.row, None)?;
                     }
@@ -77,13 +73,7 @@ pub(super) fn grow(
             grown.chunks.push(PlannedChunk { id, number, title, items: share.size(), span });
         }
     }
-    let mut places = homes
-        .into_iter()
-        .flat_map(|home| (home.held + 1..=home.held + home.items).map(move |place| (home.chunk, place)));
-    staging.each(&mut |key, fields| match places.next() {
-        Some((chunk, place)) => tx.insert_item(batch.row, chunk, place, key, fields),
-        None => Err(Error::new(Code::Internal, "more items than chunks have room for")),
-    })?;
+    staging.each(&mut lay(tx, batch.row, homes))?;
     tx.grow_batch(batch.row, grown.new_chunks, items)?;
     Ok(grown)
 }
@@ -129,25 +119,4 @@ fn enlarge(
     tx.grow_chunk(after.row, share.items, span)?;
     tx.save_fields(&task, &after)?;
     Ok(after)
-}
-
-fn insert(
-    tx: &dyn Write,
-    batch: &Task,
-    number: u64,
-    width: usize,
-    items: u64,
-    span: &str,
-    title: &str,
-) -> Result<Task> {
-    let mut task = Task::blank(tx.now(), title);
-    task.id = batch.id.chunk(number, width);
-    task.order = i64::try_from(number).unwrap_or(i64::MAX);
-    task.project = batch.project.clone();
-    task.priority = batch.priority;
-    task.parent_row = Some(batch.row);
-    task.is_chunk = true;
-    task.row = tx.insert_task(&NewTask { task: &task, opening: "" })?;
-    tx.insert_chunk(&Chunk::fresh(task.row, (batch.row, &batch.id), number, span, items))?;
-    Ok(task)
 }

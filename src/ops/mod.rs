@@ -19,6 +19,7 @@ mod docket;
 mod each;
 mod end_claim;
 mod failures;
+mod fill;
 mod finish;
 mod get_batch;
 mod get_task;

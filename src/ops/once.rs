@@ -4,6 +4,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use super::Docket;
 use crate::error::{Code, Error, Result};
 use crate::model::text::excerpt;
 use crate::store::{Read, Write};
@@ -34,15 +35,29 @@ struct Refused {
     receipt: u64,
 }
 
-/// What the first request with this key was answered, if there was one.
+/// A reply that can be given again.
+pub(super) trait Repeatable: Serialize + DeserializeOwned {
+    /// Marks the reply as given before.
+    fn mark_repeated(&mut self);
+}
+
+/// What a request with this key was answered, if there was one, marked as repeated: for requests
+/// that do much before they write.
 ///
 /// # Errors
 /// The first refusal, or `conflict` where the key was used for something else.
-pub(super) fn answered<R: DeserializeOwned>(
-    tx: &dyn Read,
-    key: &RequestKey,
-    operation: &str,
+pub(super) fn answered_before<R: Repeatable + Send + 'static>(
+    docket: &Docket,
+    key: Option<&RequestKey>,
+    operation: &'static str,
 ) -> Result<Option<R>> {
+    match key.cloned() {
+        Some(key) => docket.read(move |tx| answered(tx, &key, operation)),
+        None => Ok(None),
+    }
+}
+
+fn answered<R: Repeatable>(tx: &dyn Read, key: &RequestKey, operation: &str) -> Result<Option<R>> {
     let Some((first, fingerprint, reply)) = tx.answered(&key.key)? else { return Ok(None) };
     if first != operation || fingerprint != key.fingerprint {
         return Err(Error::new(
@@ -56,22 +71,21 @@ pub(super) fn answered<R: DeserializeOwned>(
     if let Ok(refused) = serde_json::from_str::<Refused>(&reply) {
         return Err(Error::new(refused.refused, refused.message).with_receipt(refused.receipt));
     }
-    serde_json::from_str(&reply)
-        .map(Some)
-        .map_err(|error| Error::internal("a kept reply could not be read", error))
+    let mut reply: R = serde_json::from_str(&reply)
+        .map_err(|error| Error::internal("a kept reply could not be read", error))?;
+    reply.mark_repeated();
+    Ok(Some(reply))
 }
 
-/// Runs `change` the first time; afterwards gives its first answer, marked by `repeated`.
-pub(super) fn once<R: Serialize + DeserializeOwned>(
+/// Runs `change` the first time; afterwards gives its first answer, marked as repeated.
+pub(super) fn once<R: Repeatable>(
     tx: &dyn Write,
     key: Option<&RequestKey>,
     operation: &str,
-    repeated: impl FnOnce(&mut R),
     change: impl FnOnce(&dyn Write) -> Result<R>,
 ) -> Result<R> {
     let Some(key) = key else { return change(tx) };
-    if let Some(mut reply) = answered(tx, key, operation)? {
-        repeated(&mut reply);
+    if let Some(reply) = answered(tx, key, operation)? {
         return Ok(reply);
     }
     let outcome = change(tx);

@@ -110,8 +110,7 @@ impl Operation for UpdateTask {
             docket.read(move |tx| may_claim(&tx.task(&id)?, &worker, Manner::Open, tx.now()))?;
         }
         let (reply, chunk) = docket.write(move |tx| {
-            let reply =
-                once(tx, key.as_ref(), Self::NAME, TaskReply::mark_repeated, |tx| self.change(tx, &author))?;
+            let reply = once(tx, key.as_ref(), Self::NAME, |tx| self.change(tx, &author))?;
             let completed = self.status == Some(Status::Done) && tx.task(&self.id)?.is_chunk;
             Ok((reply, completed.then_some(self.id)))
         })?;

@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::once::Repeatable;
 use crate::error::Result;
 use crate::model::id::TaskId;
 use crate::model::limits::PREVIEW_CHARS;
@@ -167,9 +168,10 @@ impl TaskReply {
             receipt: None,
         }
     }
+}
 
-    /// Marks the reply as given before.
-    pub(super) fn mark_repeated(&mut self) {
+impl Repeatable for TaskReply {
+    fn mark_repeated(&mut self) {
         self.duplicate = Some(true);
         if let Some(receipt) = &mut self.receipt {
             receipt.duplicate = true;

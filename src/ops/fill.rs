@@ -1,0 +1,45 @@
+//! Making the chunks of a batch, and laying items into them.
+
+use super::pieces::Piece;
+use crate::error::{Code, Error, Result};
+use crate::model::batch::Chunk;
+use crate::model::task::{Row, Task};
+use crate::store::{NewTask, Write};
+
+/// Where a run of new items lies: the chunk, and how many it had before.
+pub(super) struct Home {
+    pub(super) chunk: Row,
+    pub(super) held: u64,
+    pub(super) items: u64,
+}
+
+/// Makes a chunk, without its items, of a batch's task.
+pub(super) fn new_chunk(
+    tx: &dyn Write,
+    batch: &Task,
+    number: u64,
+    width: usize,
+    piece: &Piece,
+) -> Result<Task> {
+    let mut task = Task::blank(tx.now(), &piece.title);
+    task.id = batch.id.chunk(number, width);
+    task.order = i64::try_from(number).unwrap_or(i64::MAX);
+    task.project = batch.project.clone();
+    task.priority = batch.priority;
+    task.parent_row = Some(batch.row);
+    task.is_chunk = true;
+    task.row = tx.insert_task(&NewTask { task: &task, opening: "" })?;
+    tx.insert_chunk(&Chunk::fresh(task.row, (batch.row, &batch.id), number, &piece.span, piece.items))?;
+    Ok(task)
+}
+
+/// Lays items into their homes, in order.
+pub(super) fn lay(tx: &dyn Write, batch: Row, homes: Vec<Home>) -> impl FnMut(&str, &str) -> Result<()> {
+    let mut places = homes
+        .into_iter()
+        .flat_map(|home| (home.held + 1..=home.held + home.items).map(move |place| (home.chunk, place)));
+    move |key, fields| match places.next() {
+        Some((chunk, place)) => tx.insert_item(batch, chunk, place, key, fields),
+        None => Err(Error::new(Code::Internal, "more items than chunks have room for")),
+    }
+}
