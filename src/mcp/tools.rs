@@ -6,7 +6,7 @@ use rmcp::model::{CallToolResult, ContentBlock, JsonObject, ProtocolVersion, Too
 use serde_json::{Value, json};
 
 use crate::error::{Error, Result};
-use crate::ops::{self, Effect, Entry, drop_long_lists};
+use crate::ops::{self, Effect, Entry, drop_bounds};
 
 /// Which tools a server offers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -60,7 +60,7 @@ fn definition(entry: &Entry, toolset: Toolset) -> Tool {
 fn only_for_workers(input: &mut Value, needed: &[&str]) {
     if let Some(Value::Object(properties)) = input.get_mut("properties") {
         properties.retain(|name, _| needed.contains(&name.as_str()));
-        properties.values_mut().for_each(drop_long_lists);
+        properties.values_mut().for_each(drop_bounds);
     }
 }
 

@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value};
 
+use super::doubt::{InDoubt, Started};
 use super::failures::MaxFailures;
 use super::id::TaskId;
 use super::moment::Moment;
@@ -110,6 +111,8 @@ pub struct Batch {
     pub paused: Option<String>,
     /// The row of its finish task.
     pub finish: Option<Row>,
+    /// What becomes of its items in doubt.
+    pub in_doubt: InDoubt,
 }
 
 /// How long a chunk rests after an attempt that was given back, in seconds: twice as long each time.
@@ -219,6 +222,8 @@ pub struct StoredItem {
     pub settled: Option<Settled>,
     /// The number of the step that this is of, from 0.
     pub step: usize,
+    /// That it was begun, while nothing settles it.
+    pub started: Option<Started>,
 }
 
 /// What an item came to in a step before.
@@ -277,7 +282,7 @@ mod tests {
     #[test]
     fn an_item_has_one_outcome() {
         let open =
-            StoredItem { chunk: 1, position: 1, key: "k".into(), fields: Map::new(), settled: None, step: 0 };
+            StoredItem { chunk: 1, position: 1, key: "k".into(), fields: Map::new(), settled: None, step: 0, started: None };
         let done = StoredItem {
             settled: Some(Settled { outcome: Outcome::Done, category: None, receipt: 4 }),
             ..open.clone()

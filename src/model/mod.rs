@@ -8,6 +8,8 @@ pub mod checklist;
 pub mod claim;
 pub mod complete;
 pub mod conflict;
+pub mod cost;
+pub mod doubt;
 pub mod failures;
 pub mod field;
 pub mod grow;

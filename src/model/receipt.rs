@@ -2,8 +2,9 @@
 
 use sha2::{Digest, Sha256};
 
+use super::cost::Cost;
 use super::moment::Moment;
-use super::status::Outcome;
+use super::status::Told;
 
 /// The hash that stands before a task's first receipt.
 pub const FIRST_HASH: [u8; 32] = [0; 32];
@@ -21,14 +22,16 @@ pub struct Receipt {
     pub text: String,
     /// The item that it tells of.
     pub item: Option<String>,
-    /// What became of that item.
-    pub outcome: Option<Outcome>,
+    /// What it tells of that item.
+    pub outcome: Option<Told>,
     /// What the item was found to be.
     pub category: Option<String>,
     /// Whether it came with a lost token: kept, never counted.
     pub late: bool,
     /// The step that it is of, where its batch has several.
     pub step: Option<String>,
+    /// What the work cost.
+    pub cost: Cost,
 }
 
 impl Receipt {
@@ -52,13 +55,20 @@ impl Receipt {
             &self.author,
             &self.text,
             self.item.as_deref().unwrap_or("\0"),
-            self.outcome.map_or("\0", Outcome::as_str),
+            self.outcome.map_or("\0", Told::as_str),
             self.category.as_deref().unwrap_or("\0"),
             late,
         ];
         // What came with later schemas is part of the hash where it is set.
-        let step = self.step.as_ref().map(|step| format!("step {step}"));
-        for part in parts.into_iter().chain(step.as_deref()) {
+        let cost = &self.cost;
+        let later = [
+            self.step.as_ref().map(|step| format!("step {step}")),
+            cost.model.as_ref().map(|model| format!("model {model}")),
+            cost.tokens_in.map(|tokens| format!("tokens_in {tokens}")),
+            cost.tokens_out.map(|tokens| format!("tokens_out {tokens}")),
+            cost.cost.map(|cost| format!("cost {}", cost.millionths())),
+        ];
+        for part in parts.into_iter().chain(later.iter().flatten().map(String::as_str)) {
             hasher.update((part.len() as u64).to_be_bytes());
             hasher.update(part.as_bytes());
         }
@@ -67,7 +77,7 @@ impl Receipt {
 }
 
 /// The text of an item's receipt where the worker gave none.
-pub fn item_text(key: &str, outcome: Outcome, category: Option<&str>) -> String {
+pub fn item_text(key: &str, outcome: Told, category: Option<&str>) -> String {
     match category {
         Some(category) => format!("- {key}: {outcome} ({category})"),
         None => format!("- {key}: {outcome}"),
@@ -77,6 +87,7 @@ pub fn item_text(key: &str, outcome: Outcome, category: Option<&str>) -> String 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::cost::Money;
 
     #[test]
     fn every_part_changes_the_hash() {
@@ -86,10 +97,11 @@ mod tests {
             author: "a".into(),
             text: "t".into(),
             item: Some("k".into()),
-            outcome: Some(Outcome::Done),
+            outcome: Some(Told::Done),
             category: None,
             late: false,
             step: None,
+            cost: Cost::default(),
         };
         let base = receipt.hash("id", &FIRST_HASH);
         let variants = [
@@ -98,10 +110,14 @@ mod tests {
             Receipt { author: "b".into(), ..receipt.clone() },
             Receipt { text: "u".into(), ..receipt.clone() },
             Receipt { item: None, ..receipt.clone() },
-            Receipt { outcome: Some(Outcome::Failed), ..receipt.clone() },
+            Receipt { outcome: Some(Told::Failed), ..receipt.clone() },
             Receipt { category: Some(String::new()), ..receipt.clone() },
             Receipt { late: true, ..receipt.clone() },
             Receipt { step: Some(String::new()), ..receipt.clone() },
+            Receipt { cost: Cost { model: Some(String::new()), ..Cost::default() }, ..receipt.clone() },
+            Receipt { cost: Cost { tokens_in: Some(0), ..Cost::default() }, ..receipt.clone() },
+            Receipt { cost: Cost { tokens_out: Some(0), ..Cost::default() }, ..receipt.clone() },
+            Receipt { cost: Cost { cost: Some(Money::from_millionths(0)), ..Cost::default() }, ..receipt.clone() },
         ];
         for variant in variants {
             assert_ne!(variant.hash("id", &FIRST_HASH), base, "{variant:?}");

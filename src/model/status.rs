@@ -92,6 +92,42 @@ words!(
 );
 
 words!(
+    /// What a receipt tells of an item.
+    Told, "outcome" {
+        /// It is about to be acted on.
+        Started = "started",
+        /// It was processed.
+        Done = "done",
+        /// It could not be processed.
+        Failed = "failed",
+        /// It was left alone on purpose.
+        Skipped = "skipped",
+    }
+);
+
+impl Told {
+    /// The outcome that settles the item; none where it was only begun.
+    pub fn outcome(self) -> Option<Outcome> {
+        match self {
+            Told::Started => None,
+            Told::Done => Some(Outcome::Done),
+            Told::Failed => Some(Outcome::Failed),
+            Told::Skipped => Some(Outcome::Skipped),
+        }
+    }
+}
+
+impl From<Outcome> for Told {
+    fn from(outcome: Outcome) -> Self {
+        match outcome {
+            Outcome::Done => Told::Done,
+            Outcome::Failed => Told::Failed,
+            Outcome::Skipped => Told::Skipped,
+        }
+    }
+}
+
+words!(
     /// What a worker says when it gives a claim back.
     Release, "outcome of a release" {
         /// Somebody else may try.

@@ -1,12 +1,14 @@
 //! Appending a receipt: who may, what it settles, and what happens to one that comes too late.
 
+use super::doubt::begin;
 use super::view::ReceiptView;
 use crate::error::{Error, Result};
 use crate::model::batch::{Settling, settle};
+use crate::model::cost::Cost;
 use crate::model::claim::{Standing, lost, standing};
 use crate::model::id::Token;
 use crate::model::receipt::item_text;
-use crate::model::status::Outcome;
+use crate::model::status::{Outcome, Told};
 use crate::model::task::Task;
 use crate::model::text::excerpt;
 use crate::store::{NewReceipt, Write};
@@ -22,10 +24,19 @@ pub(super) struct Incoming<'a> {
     pub(super) text: Option<&'a str>,
     /// The item it tells of.
     pub(super) item: Option<&'a str>,
-    /// What became of the item.
-    pub(super) outcome: Option<Outcome>,
+    /// What it tells of the item.
+    pub(super) outcome: Option<Told>,
     /// What the item was found to be.
     pub(super) category: Option<&'a str>,
+    /// What the work cost.
+    pub(super) cost: Option<&'a Cost>,
+}
+
+impl<'a> Incoming<'a> {
+    /// That the holder begins an item.
+    pub(super) fn begins(token: Option<&'a Token>, author: &'a str, item: &'a str) -> Self {
+        Incoming { token, author, item: Some(item), outcome: Some(Told::Started), ..Incoming::default() }
+    }
 }
 
 /// Appends it; renews the lease of a holder.
@@ -57,6 +68,7 @@ pub(super) fn append(tx: &dyn Write, task: &Task, incoming: &Incoming<'_>) -> Re
         text: incoming.text.unwrap_or_default(),
         category: incoming.category,
         renews: renewed,
+        cost: incoming.cost.cloned().unwrap_or_default(),
         ..NewReceipt::default()
     };
     match incoming.item {
@@ -101,9 +113,9 @@ fn append_for_item(
             ),
         ));
     }
-    let Some(outcome) = incoming.outcome else {
+    let Some(told) = incoming.outcome else {
         return Err(Error::invalid(format!(
-            "outcome: item '{}' needs one of done, failed, skipped",
+            "outcome: item '{}' needs one of done, failed, skipped (or started, before you act)",
             excerpt(key)
         )));
     };
@@ -115,6 +127,19 @@ fn append_for_item(
         ))
     })?;
     let left = chunk.counts.total - chunk.counts.processed();
+    let Some(outcome) = told.outcome() else {
+        if let Some(settled) = &item.settled {
+            return Err(Error::new(
+                crate::error::Code::Conflict,
+                format!(
+                    "Item '{}' is already {} by receipt {}; don't do it again, go on with the next",
+                    item.key, settled.outcome, settled.receipt
+                ),
+            ));
+        }
+        let (number, duplicate) = begin(tx, task, &chunk, &item, receipt)?;
+        return Ok(ReceiptView { number, duplicate, late: false, items_left: Some(left) });
+    };
     if let Settling::Duplicate(number) = settle(&item, outcome)? {
         renew(tx, task)?;
         return Ok(ReceiptView { number, duplicate: true, late: false, items_left: Some(left) });
@@ -123,12 +148,12 @@ fn append_for_item(
     let text = match incoming.text.filter(|text| !text.trim().is_empty()) {
         Some(text) => text,
         None => {
-            made = item_text(key, outcome, incoming.category);
+            made = item_text(key, told, incoming.category);
             &made
         }
     };
     let step = chunk.step_name.as_deref();
-    let receipt = NewReceipt { text, item: Some(key), outcome: Some(outcome), step, ..receipt };
+    let receipt = NewReceipt { text, item: Some(key), outcome: Some(told), step, ..receipt };
     let number = tx.append(task, &receipt)?;
     tx.settle_item(&chunk, &item, outcome, incoming.category, number)?;
     if outcome == Outcome::Failed {
@@ -147,7 +172,7 @@ fn keep_late(tx: &dyn Write, task: &Task, incoming: &Incoming<'_>, token: &Token
     let text = match (incoming.text, incoming.item, incoming.outcome) {
         (Some(text), _, _) if !text.trim().is_empty() => text,
         (_, Some(key), outcome) => {
-            made = item_text(key, outcome.unwrap_or(Outcome::Done), incoming.category);
+            made = item_text(key, outcome.unwrap_or(Told::Done), incoming.category);
             &made
         }
         (text, None, _) => text.unwrap_or_default(),
@@ -163,6 +188,7 @@ fn keep_late(tx: &dyn Write, task: &Task, incoming: &Incoming<'_>, token: &Token
             late: true,
             step: None,
             renews: None,
+            cost: incoming.cost.cloned().unwrap_or_default(),
         },
     )?;
     Ok(refusal.with_receipt(number))

@@ -4,8 +4,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::spent_view::{SpentView, spent};
 use crate::error::{Error, Result};
 use crate::model::batch::{Batch, BatchStatus, Chunk, Counts};
+use crate::model::cost::Spent;
 use crate::model::id::TaskId;
 use crate::model::moment::Moment;
 use crate::model::task::{Row, Task};
@@ -35,6 +37,9 @@ pub struct BatchView {
     pub categories: Map<String, Value>,
     /// Items that may have happened.
     pub in_doubt: u64,
+    /// What the receipts say that it cost.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub spent: Option<SpentView>,
     /// Chunks in all.
     pub chunks: u64,
     /// Chunks that have ended.
@@ -95,6 +100,9 @@ pub struct ChunkView {
     /// Who works on it.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub worker: Option<String>,
+    /// What its receipts say that it cost.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub spent: Option<Spent>,
 }
 
 /// The task of a batch and the batch itself.
@@ -154,7 +162,8 @@ pub(crate) fn batch_view(tx: &dyn Read, task: &Task, batch: &Batch) -> Result<Ba
         processed: batch.counts.processed(),
         outcomes: outcomes(&batch.counts),
         categories: categories(tx, task.row)?,
-        in_doubt: 0,
+        in_doubt: tx.in_doubt(task.row)?,
+        spent: spent(tx, task.row)?.map(SpentView::of),
         chunks: batch.chunks,
         chunks_ended: batch.ended,
         per_minute,
@@ -191,5 +200,6 @@ pub(super) fn chunk_view(tx: &dyn Read, chunk: &Chunk, task: &Task) -> Result<Ch
         processed: chunk.counts.processed(),
         categories: categories(tx, task.row)?,
         worker: task.live_claim(tx.now()).map(|claim| claim.worker.clone()),
+        spent: spent(tx, task.row)?,
     })
 }

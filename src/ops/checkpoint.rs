@@ -1,5 +1,6 @@
 //! What follows when a chunk is through a step: a question to a person, the next step, or its end.
 
+use super::doubt::settle;
 use super::end_claim::save;
 use crate::error::Result;
 use crate::model::batch::{Batch, Chunk};
@@ -48,16 +49,7 @@ pub(super) fn go_on(tx: &dyn Write, task: &Task, chunk: &Chunk, batch: &Batch) -
 pub(super) fn skip_open(tx: &dyn Write, task: &Task, chunk: &Chunk, author: &str) -> Result<()> {
     for item in tx.items(task.row, 0, usize::MAX >> 1, true)? {
         let text = format!("- {}: skipped, for the chunk was completed by force", item.key);
-        let receipt = NewReceipt {
-            author,
-            text: &text,
-            item: Some(&item.key),
-            outcome: Some(Outcome::Skipped),
-            step: chunk.step_name.as_deref(),
-            ..NewReceipt::default()
-        };
-        let number = tx.append(task, &receipt)?;
-        tx.settle_item(chunk, &item, Outcome::Skipped, None, number)?;
+        settle(tx, task, chunk, &item, &text, author, Outcome::Skipped)?;
     }
     Ok(())
 }

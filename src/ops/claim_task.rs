@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::append::{Incoming, append};
 use super::end_claim::{reap, save};
 use super::get_task::open_items;
 use super::view::TaskView;
@@ -129,7 +130,13 @@ impl Operation for ClaimTask {
             if let Some(chunk) = &chunk {
                 tx.set_attempts(chunk, chunk.attempts + 1)?;
             }
-            Self::reply(tx, &tx.task_at(task.row)?, chunk, &token)
+            let task = tx.task_at(task.row)?;
+            let reply = Self::reply(tx, &task, chunk, &token)?;
+            if let Some(first) = reply.items.as_ref().filter(|_| self.by_runner).and_then(|items| items.first()) {
+                let key = first.get("key").and_then(Value::as_str).unwrap_or_default();
+                append(tx, &task, &Incoming::begins(Some(&token), "docket", key))?;
+            }
+            Ok(reply)
         });
         if claimed.is_err() {
             // The refusal took back the leases that it found run out: they are ended all the same.
@@ -255,7 +262,13 @@ impl ClaimTask {
             Some(chunk) => {
                 let instructions =
                     tx.batch(chunk.batch)?.map(|batch| brief(&batch, &chunk)).unwrap_or_default();
-                let (items, next_items_after) = open_items(tx, &chunk, 0, PAGE)?;
+                let (items, next_items_after) = open_items(tx, task, &chunk, 0, PAGE)?;
+                let doubts = match tx.begun(&chunk)?.len() {
+                    0 => String::new(),
+                    count => format!(
+                        "\n\n{count} of the items may have happened: in_doubt says who began it and when, without saying how it ended. Look before you act on such an item again."
+                    ),
+                };
                 let more = if next_items_after.is_some() {
                     " More items: get_task with items_after=next_items_after."
                 } else {
@@ -265,7 +278,7 @@ impl ClaimTask {
                     success: true,
                     message: format!("{message} ({})", task.title),
                     instructions: format!(
-                        "{instructions}\n\nAfter EACH item: update_task(id=\"{id}\", claim=\"{token}\", item=KEY, outcome=\"done\"|\"failed\"|\"skipped\", category=..., body=\"- what you did\").{more} When none is left: complete_task(id=\"{id}\", claim=\"{token}\").",
+                        "{instructions}{doubts}\n\nAfter EACH item: update_task(id=\"{id}\", claim=\"{token}\", item=KEY, outcome=\"done\"|\"failed\"|\"skipped\", category=..., body=\"- what you did\").{more} When none is left: complete_task(id=\"{id}\", claim=\"{token}\").",
                         id = task.id
                     ),
                     task: TaskView::compact(tx, task)?,

@@ -18,6 +18,7 @@ use crate::error::{Error, Result};
 use crate::items::Source;
 use crate::model::batch::{Batch, Counts, Mode};
 use crate::model::conflict::OnConflict;
+use crate::model::doubt::InDoubt;
 use crate::model::failures::MaxFailures;
 use crate::model::id::TaskId;
 use crate::model::limits::{MaxAttempts, MaxChunk, MaxParallel, Number, PAGE};
@@ -102,7 +103,12 @@ pub struct CreateBatch {
     #[schemars(description = "")]
     #[arg(long)]
     pub auto_approve_after: Option<Number>,
-    /// More failed items, or N%, pause it
+    /// What becomes of an item that was begun and never settled: retry, skip, or ask a person.
+    #[schemars(description = "")]
+    #[serde(default = "retry")]
+    #[arg(long, default_value = "retry")]
+    pub in_doubt: InDoubt,
+    /// More failed items, N or N%, pause it
     #[arg(long)]
     pub max_failures: Option<MaxFailures>,
     /// A task for when all have ended
@@ -116,7 +122,8 @@ pub struct CreateBatch {
     #[schemars(description = "")]
     #[arg(long)]
     pub request_key: Option<Line>,
-    /// Only the plan
+    /// Only the plan.
+    #[schemars(description = "")]
     #[serde(default)]
     #[arg(long, num_args = 0..=1, default_value = "false", default_missing_value = "true")]
     pub dry_run: bool,
@@ -149,6 +156,9 @@ fn eight() -> MaxParallel {
 }
 fn nowhere() -> Checkpoint {
     Checkpoint::None
+}
+fn retry() -> InDoubt {
+    InDoubt::Retry
 }
 fn three() -> MaxAttempts {
     MaxAttempts::of(3)
@@ -347,6 +357,7 @@ impl CreateBatch {
             forgiven: 0,
             paused: None,
             finish,
+            in_doubt: self.in_doubt,
         })?;
         let width = number_width(pieces.len() as u64);
         let mut rows = Vec::with_capacity(pieces.len());

@@ -1,5 +1,6 @@
 //! Storing a task's new state, and all that follows from it: dependents, its batch, the batch's own end.
 
+use super::doubt::settle_begun;
 use super::finish;
 use crate::error::Result;
 use crate::model::batch::{Batch, rest_after};
@@ -8,8 +9,16 @@ use crate::model::status::Status;
 use crate::model::task::Task;
 use crate::store::{NewReceipt, Write};
 
-/// Stores `after` in place of `before`.
-pub(super) fn save(tx: &dyn Write, before: &Task, after: &Task) -> Result<()> {
+/// Stores `after` in place of `before`; gives the status that it came to.
+pub(super) fn save(tx: &dyn Write, before: &Task, after: &Task) -> Result<Status> {
+    let settled;
+    let after = match settle_begun(tx, before, after)? {
+        status if status == after.status => after,
+        status => {
+            settled = Task { status, ..after.clone() };
+            &settled
+        }
+    };
     tx.save_state(after, before.generation)?;
     if (before.status == Status::Done) != (after.status == Status::Done) {
         for row in tx.waiting_rows(after.row)? {
@@ -20,7 +29,7 @@ pub(super) fn save(tx: &dyn Write, before: &Task, after: &Task) -> Result<()> {
         keep_held(tx, before, after)?;
         count_in_batch(tx, before.status, after)?;
     }
-    Ok(())
+    Ok(after.status)
 }
 
 /// A chunk that can be claimed is held while its batch is paused; one that can't needs no holds.
@@ -87,7 +96,7 @@ pub(super) fn give_back(tx: &dyn Write, task: &Task, why: &str, author: &str) ->
             chunk.attempts, batch.max_attempts
         );
     }
-    save(tx, task, &Task { status, assignee: None, ..task.clone() })?;
+    let status = save(tx, task, &Task { status, assignee: None, ..task.clone() })?;
     tx.append(task, &NewReceipt { author, text: &text, ..NewReceipt::default() })?;
     Ok(status)
 }

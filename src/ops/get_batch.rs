@@ -205,7 +205,11 @@ impl Operation for GetBatch {
                     format!("{} of {} items processed", batch.counts.processed(), batch.counts.total);
             }
             reply.needs_person = Some(needs_person(tx, &task)?);
-            reply.batch = Some(batch_view(tx, &task, &batch)?.into_map()?);
+            let mut shown = batch_view(tx, &task, &batch)?;
+            if since.is_none() {
+                shown.spent = shown.spent.map(|spent| spent.detailed(tx, task.row)).transpose()?;
+            }
+            reply.batch = Some(shown.into_map()?);
             Ok(reply)
         })
     }

@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
+use super::doubt::told;
 use super::view::TaskView;
 use super::{Docket, Effect, Operation};
 use crate::error::Result;
@@ -11,7 +12,7 @@ use crate::model::batch::{Chunk, StoredItem};
 use crate::model::id::TaskId;
 use crate::model::limits::{Limit, Number, PAGE, REPLY_CHARS};
 use crate::model::step::Steps;
-use crate::model::task::Row;
+use crate::model::task::{Row, Task};
 use crate::store::Read;
 
 /// The request.
@@ -20,7 +21,7 @@ use crate::store::Read;
 pub struct GetTask {
     #[arg(long)]
     id: TaskId,
-    /// Page a long body: next_receipts_after of the last reply
+    /// next_receipts_after of the last reply
     #[arg(long)]
     receipts_after: Option<Number>,
     /// Page a chunk's open items
@@ -83,7 +84,7 @@ impl Operation for GetTask {
                 None => (None, None, None),
                 Some(chunk) => {
                     let after = self.items_after.map_or(0, |after| after.get() as u64);
-                    let (items, next) = open_items(tx, &chunk, after, limit)?;
+                    let (items, next) = open_items(tx, &task, &chunk, after, limit)?;
                     (Some(items), Some(chunk.counts.total - chunk.counts.processed()), next)
                 }
             };
@@ -129,16 +130,26 @@ fn body_page(tx: &dyn Read, row: Row, after: u64, limit: usize) -> Result<(Strin
 pub type ItemsPage = (Vec<Map<String, Value>>, Option<u64>);
 
 /// A page of a chunk's items without an outcome, and where the next one begins.
-pub(super) fn open_items(tx: &dyn Read, chunk: &Chunk, after: u64, limit: usize) -> Result<ItemsPage> {
+pub(super) fn open_items(
+    tx: &dyn Read,
+    task: &Task,
+    chunk: &Chunk,
+    after: u64,
+    limit: usize,
+) -> Result<ItemsPage> {
     let steps = if chunk.step > 0 { tx.batch(chunk.batch)?.map(|batch| batch.steps) } else { None };
     let mut shown = Vec::new();
     let mut length = 0;
     let mut last = after;
     for (count, item) in tx.items(chunk.row, after, limit + 1, true)?.into_iter().enumerate() {
         let (position, step) = (item.position, item.step);
+        let in_doubt = told(tx, task, chunk, &item)?;
         let mut item = wire_item(item);
         if let Some(steps) = steps.as_ref().filter(|_| step > 0) {
             item.insert("earlier_steps".into(), earlier_steps(tx, chunk, steps, position)?);
+        }
+        if let Some(in_doubt) = in_doubt {
+            item.insert("in_doubt".into(), in_doubt);
         }
         length += serde_json::to_string(&item).map_or(0, |text| text.len());
         if count == limit || (count > 0 && length > REPLY_CHARS) {
@@ -156,9 +167,12 @@ pub(super) fn open_items(tx: &dyn Read, chunk: &Chunk, after: u64, limit: usize)
 /// Where there is no such task or the store cannot be read.
 pub fn open_items_page(docket: &Docket, chunk: &TaskId, after: u64) -> Result<ItemsPage> {
     let chunk = chunk.clone();
-    docket.read(move |tx| match tx.chunk(&tx.task(&chunk)?)? {
-        Some(chunk) => open_items(tx, &chunk, after, PAGE),
-        None => Ok((Vec::new(), None)),
+    docket.read(move |tx| {
+        let task = tx.task(&chunk)?;
+        match tx.chunk(&task)? {
+            Some(chunk) => open_items(tx, &task, &chunk, after, PAGE),
+            None => Ok((Vec::new(), None)),
+        }
     })
 }
 

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::batch_view::{BatchReply, batch_task};
 use super::checkpoint::go_on;
+use super::doubt::take_for_done;
 use super::each::each_chunk;
 use super::end_claim::save;
 use super::{Docket, Effect, Operation, intermediate};
@@ -104,6 +105,7 @@ impl ReviewBatch {
         }
         if batch.checkpoint == Checkpoint::Step
             && self.decision == Decision::Approve
+            && found.iter().any(|(chunk, task)| is_through(chunk, task))
             && tx.is_workable(task.row)?
         {
             return Err(Error::new(
@@ -152,6 +154,11 @@ impl ReviewBatch {
         match self.decision {
             Decision::Approve => {
                 record("Approved")?;
+                let happened = take_for_done(tx, task, chunk, reviewer)?;
+                if happened > 0 && !is_through(chunk, task) {
+                    open(tx, chunk, task)?;
+                    return Ok(format!("{} goes on, {happened} items in doubt are taken for done", task.id));
+                }
                 Ok(format!("{} goes on, {}", task.id, go_on(tx, task, chunk, batch)?))
             }
             Decision::Reject => {
@@ -161,7 +168,15 @@ impl ReviewBatch {
             }
             Decision::Redo => {
                 let only: Vec<String> = self.categories.iter().map(|name| name.as_str().to_owned()).collect();
-                let opened = tx.reopen(chunk, &Chosen { categories: only.clone(), keys: Vec::new() })?;
+                let doubts = tx.begun(chunk)?.len() as u64;
+                tx.forget_begun(chunk)?;
+                // Where items in doubt are decided on, those settled stay so unless they are named.
+                let reopened = if !only.is_empty() || doubts == 0 || is_through(chunk, task) {
+                    tx.reopen(chunk, &Chosen { categories: only.clone(), keys: Vec::new() })?
+                } else {
+                    0
+                };
+                let opened = reopened + doubts;
                 if opened == 0 {
                     return Err(Error::not_found(format!(
                         "Chunk {} has no item of {} to be redone; get_batch(view=\"review\") shows its categories",
@@ -171,13 +186,24 @@ impl ReviewBatch {
                 }
                 let note = [chunk.note.as_str(), self.said().trim()].join("\n").trim().to_owned();
                 tx.set_note(chunk.row, &note)?;
-                tx.set_attempts(chunk, 0)?;
-                save(tx, task, &Task { status: Status::Active, assignee: None, ..task.clone() })?;
+                open(tx, chunk, task)?;
                 record(&format!("{opened} items to be redone"))?;
                 Ok(format!("{} is open again for {opened} of its items", task.id))
             }
         }
     }
+}
+
+/// Whether a chunk was completed; otherwise it waits because items of it are in doubt.
+fn is_through(chunk: &Chunk, task: &Task) -> bool {
+    chunk.accepted == task.generation
+}
+
+/// Lets a chunk be claimed again, as if for the first time.
+fn open(tx: &dyn Write, chunk: &Chunk, task: &Task) -> Result<()> {
+    tx.set_attempts(chunk, 0)?;
+    save(tx, task, &Task { status: Status::Active, assignee: None, ..task.clone() })?;
+    Ok(())
 }
 
 /// The chunks of a batch that wait for a review.

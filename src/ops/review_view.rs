@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
 use super::batch_view::categories;
+use super::doubt::since_and_by;
 use super::each::{each_chunk, each_item};
 use crate::error::Result;
 use crate::model::batch::{Batch, Chunk};
@@ -19,6 +20,8 @@ use crate::store::Read;
 const CHUNKS: usize = 5;
 /// How many items of a category are shown.
 const SAMPLES: usize = 3;
+/// How many items in doubt are shown of a chunk.
+const DOUBTS: usize = 20;
 
 /// A chunk that waits for a yes or no.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
@@ -33,6 +36,20 @@ pub struct ReviewView {
     pub categories: Map<String, Value>,
     /// Some of each category, chosen by hashing the batch's id with each key: the same for everybody.
     pub samples: Vec<Sample>,
+    /// Items that may have happened: approve takes them for done, redo has them done.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub in_doubt: Vec<Doubt>,
+}
+
+/// An item that may have happened.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+pub struct Doubt {
+    /// Its key.
+    pub item: String,
+    /// When it was begun.
+    pub since: String,
+    /// By whom.
+    pub by: String,
 }
 
 /// An item of the sample.
@@ -89,11 +106,17 @@ fn review(tx: &dyn Read, batch_task: &Task, batch: &Batch, chunk: &Chunk, task: 
             samples.push(Sample { item, category: category.clone(), receipt: super::failures::cut(text) });
         }
     }
+    let mut in_doubt = Vec::new();
+    for item in tx.begun(chunk)?.into_iter().take(DOUBTS) {
+        let (since, by) = since_and_by(tx, chunk, &item)?;
+        in_doubt.push(Doubt { item: item.key, since, by });
+    }
     Ok(ReviewView {
         chunk: task.id.to_string(),
         title: task.title.clone(),
         step: batch.steps.name(chunk.step).to_owned(),
         categories: categories(tx, chunk.row)?,
         samples,
+        in_doubt,
     })
 }

@@ -19,7 +19,7 @@ fn generate<T: JsonSchema>(output: bool) -> Map<String, Value> {
     }
 }
 
-/// A request's schema: types, bounds, defaults and the few words that a model needs; long lists of
+/// A request's schema: types, defaults and the few words that a model needs; ranges and long lists of
 /// words only where they are spelt out.
 pub(super) fn input<T: JsonSchema>(spell_out: bool) -> Value {
     let mut schema = generate::<T>(false);
@@ -30,7 +30,7 @@ pub(super) fn input<T: JsonSchema>(spell_out: bool) -> Value {
     if let Some(Value::Object(properties)) = value.get_mut("properties") {
         properties.values_mut().for_each(drop_inner_closing);
         if !spell_out {
-            properties.values_mut().for_each(drop_long_lists);
+            properties.values_mut().for_each(drop_bounds);
         }
     }
     value
@@ -41,13 +41,14 @@ const FEW_WORDS: usize = 4;
 /// A range of more values than these is checked but not spelt out: nobody comes near its ends.
 const FEW_VALUES: i64 = 10;
 
-/// Leaves a long list of words out of a parameter.
-pub(crate) fn drop_long_lists(field: &mut Value) {
-    if let Value::Object(field) = field
-        && field.get("enum").and_then(Value::as_array).is_some_and(|words| words.len() > FEW_WORDS)
-    {
+/// Leaves a long list of words, and a range, out of a parameter.
+pub(crate) fn drop_bounds(field: &mut Value) {
+    let Value::Object(field) = field else { return };
+    if field.get("enum").and_then(Value::as_array).is_some_and(|words| words.len() > FEW_WORDS) {
         field.remove("enum");
     }
+    field.remove("minimum");
+    field.remove("maximum");
 }
 
 /// A misspelt field inside a parameter is refused by name anyway.
@@ -118,10 +119,8 @@ fn slim(value: &mut Value) {
                 map.remove("maximum");
                 map.remove("minimum");
             }
-            if map
-                .get("default")
-                .is_some_and(|default| default.is_null() || *default == json!(false) || *default == json!([]))
-            {
+            let nothing = [Value::Null, json!(false), json!([]), json!(""), json!(0)];
+            if map.get("default").is_some_and(|default| nothing.contains(default)) {
                 map.remove("default");
             }
             for (_, inner) in map.iter_mut() {

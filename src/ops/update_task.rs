@@ -12,9 +12,10 @@ use super::view::{TaskReply, TaskView};
 use super::{Docket, Effect, Operation, intermediate};
 use crate::error::{Code, Error, Result};
 use crate::model::claim::{Claim, Manner, Standing, may_change_state, may_claim, standing};
+use crate::model::cost::{Cost, Money, Tokens};
 use crate::model::id::{TaskId, Token};
 use crate::model::limits::{OPEN_LEASE_SECONDS, Order, Priority};
-use crate::model::status::{Complexity, Kind, Outcome, Status};
+use crate::model::status::{Complexity, Kind, Outcome, Status, Told};
 use crate::model::task::Task;
 use crate::model::text::{Body, Line};
 use crate::store::{NewReceipt, Write, claimed};
@@ -67,9 +68,17 @@ pub struct UpdateTask {
     #[arg(long)]
     item: Option<Line>,
     #[arg(long)]
-    outcome: Option<Outcome>,
+    outcome: Option<Told>,
     #[arg(long)]
     category: Option<Line>,
+    #[arg(long)]
+    model: Option<Line>,
+    #[arg(long)]
+    tokens_in: Option<Tokens>,
+    #[arg(long)]
+    tokens_out: Option<Tokens>,
+    #[arg(long)]
+    cost: Option<Money>,
     #[arg(long)]
     request_key: Option<Line>,
     #[serde(default)]
@@ -79,6 +88,10 @@ pub struct UpdateTask {
     #[schemars(skip)]
     #[arg(long, hide = true, num_args = 0..=1, default_value = "false", default_missing_value = "true")]
     replace_body: bool,
+    /// The item that `docket run` begins next, in the same commit; no agent can set it.
+    #[serde(skip)]
+    #[arg(skip)]
+    next: Option<Line>,
 }
 
 impl Operation for UpdateTask {
@@ -90,7 +103,7 @@ impl Operation for UpdateTask {
     const SPELLS_OUT: bool = true;
     const FIRST: &'static str = "id";
     const WORKER: &'static [&'static str] =
-        &["id", "status", "assignee", "body", "claim", "item", "outcome", "category", "request_key"];
+        &["id", "status", "assignee", "body", "claim", "item", "outcome", "category", "model", "tokens_in", "tokens_out", "cost", "request_key"];
     type Reply = TaskReply;
 
     fn run(self, docket: &Docket) -> Result<TaskReply> {
@@ -121,21 +134,48 @@ impl Operation for UpdateTask {
     }
 }
 
+/// What `docket run` says of an item.
+#[derive(Debug, Clone)]
+pub struct ItemReceipt {
+    /// The item's key.
+    pub item: Line,
+    /// What became of it.
+    pub outcome: Outcome,
+    /// What it was found to be.
+    pub category: Option<Line>,
+    /// What its worker says.
+    pub body: Body,
+    /// What the work cost.
+    pub cost: ItemCost,
+}
+
+/// What an item's work cost, as a request brings it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ItemCost {
+    /// The model that did it.
+    pub model: Option<Line>,
+    /// Tokens that it read.
+    pub tokens_in: Option<Tokens>,
+    /// Tokens that it wrote.
+    pub tokens_out: Option<Tokens>,
+    /// What that cost.
+    pub cost: Option<Money>,
+}
+
 impl UpdateTask {
-    /// A receipt for an item.
-    pub fn item_receipt(
-        id: TaskId,
-        claim: Token,
-        item: Line,
-        outcome: Outcome,
-        category: Option<Line>,
-        body: Option<Body>,
-    ) -> Self {
+    /// A receipt for an item, and which one is begun with it.
+    pub fn item_receipt(id: TaskId, claim: Token, receipt: ItemReceipt, next: Option<Line>) -> Self {
+        let ItemReceipt { item, outcome, category, body, cost } = receipt;
         UpdateTask {
             item: Some(item),
-            outcome: Some(outcome),
+            outcome: Some(outcome.into()),
             category,
-            body,
+            body: Some(body),
+            model: cost.model,
+            tokens_in: cost.tokens_in,
+            tokens_out: cost.tokens_out,
+            cost: cost.cost,
+            next,
             ..UpdateTask::renewal(id, claim)
         }
     }
@@ -164,9 +204,14 @@ impl UpdateTask {
             item: None,
             outcome: None,
             category: None,
+            model: None,
+            tokens_in: None,
+            tokens_out: None,
+            cost: None,
             request_key: None,
             force: false,
             replace_body: false,
+            next: None,
         }
     }
 
@@ -184,6 +229,12 @@ impl UpdateTask {
         let has_receipt =
             self.body.as_ref().is_some_and(|body| body.non_empty().is_some()) || self.item.is_some();
         let lost = standing(&task, self.claim.as_ref(), tx.now()) == Standing::Lost;
+        let cost = self.cost();
+        if !has_receipt && !cost.is_empty() {
+            return Err(Error::invalid(
+                "model, tokens_in, tokens_out, cost: they are part of a receipt; bring body or item with them",
+            ));
+        }
         if has_receipt || lost {
             let incoming = Incoming {
                 token: self.claim.as_ref(),
@@ -192,8 +243,12 @@ impl UpdateTask {
                 item: self.item.as_ref().map(Line::as_str),
                 outcome: self.outcome,
                 category: self.category.as_ref().and_then(Line::non_empty),
+                cost: Some(&cost),
             };
             receipt = Some(append(tx, &task, &incoming)?);
+            if let Some(next) = &self.next {
+                append(tx, &task, &Incoming::begins(self.claim.as_ref(), author, next.as_str()))?;
+            }
         }
         let mut modified = self.change_fields(tx, &task)?;
         if let Some(status) = self.status {
@@ -222,6 +277,15 @@ impl UpdateTask {
         reply.modified_fields = Some(modified.into_iter().map(str::to_owned).collect());
         reply.receipt = receipt;
         Ok(reply)
+    }
+
+    fn cost(&self) -> Cost {
+        Cost {
+            model: text(&self.model),
+            tokens_in: self.tokens_in.map(Tokens::get),
+            tokens_out: self.tokens_out.map(Tokens::get),
+            cost: self.cost,
+        }
     }
 
     /// Everything but status and body; gives the names of what was set.
@@ -322,7 +386,7 @@ impl UpdateTask {
                 may_claim(task, author, Manner::Open, now)?;
                 let mut after = task.clone();
                 claimed(&mut after, Claim::new(author, None, now, OPEN_LEASE_SECONDS));
-                save(tx, task, &after)
+                save(tx, task, &after).map(|_| ())
             }
             Status::Done => complete(tx, task, self.claim.as_ref(), None, self.force, author).map(|_| ()),
             _ if task.is_batch => Err(Error::invalid(format!(
@@ -349,7 +413,7 @@ impl UpdateTask {
                 if task.status == Status::InProgress && self.assignee.is_none() && status == Status::Active {
                     after.assignee = None;
                 }
-                save(tx, task, &after)
+                save(tx, task, &after).map(|_| ())
             }
         }
     }

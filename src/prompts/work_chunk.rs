@@ -42,6 +42,7 @@ fn text(batch: &str, given: &Given) -> String {
 2. For each item in order: do what the instructions say, then AT ONCE write its receipt, before the next item:
    update_task(id=task.id, claim=claim.token, item=ITEM.key, outcome=\"done\", category=A_WORD, body=\"- what you did\")
    outcome is \"failed\" when it could not be done (body says why) and \"skipped\" when it is to be left alone. duplicate: true means that its receipt is there already: go on.
+   Can't it be undone? Then BEFORE you act write the same with outcome=\"started\", no body. An item with in_doubt was begun by a worker that died: look whether it happened before you act.
    The claim is yours until claim.expires_at; every receipt renews it. Should one item take longer, write update_task(id=task.id, claim=claim.token, body=\"- still at ITEM.key\") before then.
 3. next_items_after in a reply means more items: get_task(id=task.id, items_after=next_items_after).
 4. When every item has a receipt: complete_task(id=task.id, claim=claim.token). On incomplete_items it names what is missing: do that, then complete.

@@ -1,7 +1,9 @@
 //! What moves a batch on: pauses, steps, checkpoints.
 
 use crate::error::Result;
-use crate::model::batch::{Chunk, Earlier};
+use crate::model::batch::{Chunk, Earlier, StoredItem};
+use crate::model::cost::{Spent, SpentBy};
+use crate::model::doubt::Started;
 use crate::model::moment::Moment;
 use crate::model::task::Row;
 
@@ -31,6 +33,12 @@ pub trait Course {
     fn next_hold(&self) -> Result<Option<Moment>>;
     /// What an item came to in the steps before, oldest first.
     fn earlier(&self, chunk: Row, position: u64) -> Result<Vec<Earlier>>;
+    /// How many items of a batch are in doubt.
+    fn in_doubt(&self, batch: Row) -> Result<u64>;
+    /// The items of a chunk that were begun and not settled, in order.
+    fn begun(&self, chunk: &Chunk) -> Result<Vec<StoredItem>>;
+    /// What a chunk's or a batch's receipts say of costs: the kind of sum, of whom or what, the sum.
+    fn spent(&self, row: Row) -> Result<Vec<(SpentBy, String, Spent)>>;
 }
 
 /// What moves a batch on inside one transaction.
@@ -57,6 +65,10 @@ pub trait Flow {
     /// Opens chosen items of a chunk that failed, those of the first such step, and takes the chunk
     /// back there (where some are open, those of their step); gives how many.
     fn reopen_failed(&self, chunk: &Chunk, chosen: &Chosen) -> Result<u64>;
+    /// Marks an item as begun.
+    fn begin(&self, item: &StoredItem, started: Started) -> Result<()>;
+    /// Takes the marks off all items of a chunk that were begun: somebody has decided on them.
+    fn forget_begun(&self, chunk: &Chunk) -> Result<()>;
     /// Sets what a reviewer adds to the instructions of a chunk.
     fn set_note(&self, chunk: Row, note: &str) -> Result<()>;
     /// Sets how many chunks of a batch were approved in a row.

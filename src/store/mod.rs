@@ -13,10 +13,11 @@ use crate::error::Result;
 use crate::items::Item;
 use crate::model::batch::{Batch, Chunk, StoredItem};
 use crate::model::claim::Claim;
+use crate::model::cost::Cost;
 use crate::model::id::TaskId;
 use crate::model::moment::Moment;
 use crate::model::receipt::Receipt;
-use crate::model::status::{Kind, Outcome, Status};
+use crate::model::status::{Kind, Outcome, Status, Told};
 use crate::model::task::{Row, Task};
 
 /// Which tasks a list asks for; a field left out matches all.
@@ -83,8 +84,8 @@ pub struct NewReceipt<'a> {
     pub text: &'a str,
     /// The item that it tells of.
     pub item: Option<&'a str>,
-    /// What became of that item.
-    pub outcome: Option<Outcome>,
+    /// What it tells of that item.
+    pub outcome: Option<Told>,
     /// What the item was found to be.
     pub category: Option<&'a str>,
     /// Whether it came with a lost token.
@@ -93,6 +94,8 @@ pub struct NewReceipt<'a> {
     pub step: Option<&'a str>,
     /// Until when the holder's lease runs by it.
     pub renews: Option<Moment>,
+    /// What the work cost.
+    pub cost: Cost,
 }
 
 /// What is read of the resources that chunks touch.

@@ -6,12 +6,14 @@ use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use process_wrap::std::{CommandWrap, ProcessGroup};
-use serde_json::Value;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
 
 use super::stop::Stop;
 use crate::error::{Error, Result};
 use crate::model::field::is_hidden;
 use crate::model::status::Outcome;
+use crate::ops::ItemCost;
 
 /// The exit code that asks for a retry (EX_TEMPFAIL of sysexits.h).
 const RETRY: i32 = 75;
@@ -24,18 +26,31 @@ const RECEIPT_CHARS: usize = 2_000;
 #[derive(Debug)]
 pub(super) enum Ran {
     /// It settled the item.
-    Settled {
-        /// How.
-        outcome: Outcome,
-        /// What the item was found to be.
-        category: Option<String>,
-        /// The receipt's text, empty where the command said nothing.
-        text: String,
-    },
+    Settled(Said),
     /// It asks to be run again.
     Retry(String),
     /// The person stopped it.
     Stopped,
+}
+
+/// What a command said of its item.
+#[derive(Debug)]
+pub(super) struct Said {
+    /// What became of it.
+    pub(super) outcome: Outcome,
+    /// What it was found to be.
+    pub(super) category: Option<String>,
+    /// The receipt's text, empty where the command said nothing.
+    pub(super) text: String,
+    /// What the work cost.
+    pub(super) cost: ItemCost,
+}
+
+impl Said {
+    /// That it failed.
+    pub(super) fn failed() -> Self {
+        Said { outcome: Outcome::Failed, category: None, text: String::new(), cost: ItemCost::default() }
+    }
 }
 
 /// What a command is told beside its standard input.
@@ -46,6 +61,8 @@ pub(super) struct About<'a> {
     pub(super) batch: &'a str,
     /// The item's key.
     pub(super) item: &'a str,
+    /// Since when and by whom it may have happened already.
+    pub(super) in_doubt: Option<(&'a str, &'a str)>,
 }
 
 /// Runs `argv` once.
@@ -69,6 +86,9 @@ pub(super) fn run(argv: &[String], about: &About<'_>, input: &str, stop: &Stop) 
             .env("DOCKET_BATCH", about.batch)
             .env("DOCKET_ITEM", about.item)
             .stdin(Stdio::from(stdin));
+        if let Some((since, by)) = about.in_doubt {
+            command.env("DOCKET_IN_DOUBT", since).env("DOCKET_IN_DOUBT_BY", by);
+        }
     });
     let (out, err) = (copy(&stdout)?, copy(&stderr)?);
     command.command_mut().stdout(out).stderr(err);
@@ -119,9 +139,9 @@ fn tail(file: &mut File) -> Result<String> {
 
 fn judge(status: ExitStatus, stdout: &str, stderr: &str) -> Ran {
     let said = stdout.lines().rev().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default();
-    let (text, category) = receipt(said);
+    let (text, category, cost) = receipt(said);
     match status.code() {
-        Some(0) => Ran::Settled { outcome: Outcome::Done, category, text },
+        Some(0) => Ran::Settled(Said { outcome: Outcome::Done, category, text, cost }),
         code => {
             let why = match code {
                 Some(code) => format!("exit code {code}"),
@@ -134,15 +154,18 @@ fn judge(status: ExitStatus, stdout: &str, stderr: &str) -> Ran {
             if code == Some(RETRY) {
                 Ran::Retry(text)
             } else {
-                Ran::Settled { outcome: Outcome::Failed, category, text }
+                Ran::Settled(Said { outcome: Outcome::Failed, category, text, cost })
             }
         }
     }
 }
 
-/// The receipt in a command's last line: its `receipt`, `category` and `rationale` where it is a JSON object.
-fn receipt(line: &str) -> (String, Option<String>) {
-    let Ok(Value::Object(map)) = serde_json::from_str::<Value>(line) else { return (clean(line), None) };
+/// The receipt in a command's last line: its `receipt`, `category`, `rationale` and costs where it is a
+/// JSON object.
+fn receipt(line: &str) -> (String, Option<String>, ItemCost) {
+    let Ok(Value::Object(map)) = serde_json::from_str::<Value>(line) else {
+        return (clean(line), None, ItemCost::default());
+    };
     let field = |name: &str| map.get(name).and_then(Value::as_str).map(clean).filter(|text| !text.is_empty());
     let text = match (field("receipt"), field("rationale")) {
         (Some(receipt), Some(rationale)) => format!("{receipt} ({rationale})"),
@@ -151,7 +174,24 @@ fn receipt(line: &str) -> (String, Option<String>) {
     };
     let category = field("category")
         .map(|category| category.replace(['\n', '\t', '\r'], " ").chars().take(100).collect());
-    (text, category)
+    // A cost that can't be read must not cost the receipt.
+    let cost = ItemCost {
+        model: read(&map, "model"),
+        tokens_in: read(&map, "tokens_in"),
+        tokens_out: read(&map, "tokens_out"),
+        cost: read(&map, "cost"),
+    };
+    (text, category, cost)
+}
+
+fn read<T: DeserializeOwned>(map: &Map<String, Value>, field: &str) -> Option<T> {
+    match serde_json::from_value(map.get(field)?.clone()) {
+        Ok(value) => Some(value),
+        Err(error) => {
+            tracing::warn!(field, %error, "a command's cost cannot be read and is left out of its receipt");
+            None
+        }
+    }
 }
 
 /// What of an output may stand in a receipt.
@@ -169,7 +209,8 @@ mod tests {
     #[test]
     fn the_last_line_is_the_receipt() {
         fn check(line: &str, text: &str, category: Option<&str>) {
-            assert_eq!(receipt(line), (text.to_owned(), category.map(str::to_owned)), "{line}");
+            let said = receipt(line);
+            assert_eq!((said.0, said.1), (text.to_owned(), category.map(str::to_owned)), "{line}");
         }
         check("- Archived: a", "- Archived: a", None);
         check(r#"{"receipt": "- kept", "category": "fyi"}"#, "- kept", Some("fyi"));
@@ -178,5 +219,13 @@ mod tests {
         check("[1, 2]", "[1, 2]", None);
         check("\u{1b}[31mred", " [31mred", None);
         check("", "", None);
+    }
+
+    #[test]
+    fn a_cost_that_cannot_be_read_does_not_cost_the_receipt() {
+        let (text, _, cost) = receipt(r#"{"receipt": "- a", "model": "m", "tokens_in": -1, "cost": 0.5}"#);
+        assert_eq!(text, "- a");
+        assert_eq!((cost.model.map(|m| m.to_string()), cost.tokens_in), (Some("m".into()), None));
+        assert_eq!(cost.cost.map(|cost| cost.to_string()), Some("0.5".into()));
     }
 }

@@ -15,6 +15,7 @@ use crate::error::{Code, Error, Result};
 use crate::items::Source;
 use crate::model::batch::BatchStatus;
 use crate::model::conflict::OnConflict;
+use crate::model::doubt::InDoubt;
 use crate::model::id::TaskId;
 use crate::model::limits::{LeaseSeconds, MaxAttempts, MaxChunk, MaxParallel};
 use crate::model::split::Split;
@@ -230,6 +231,7 @@ fn create(request: &Run) -> CreateBatch {
         steps: None,
         checkpoint: Checkpoint::None,
         auto_approve_after: None,
+        in_doubt: InDoubt::Retry,
         max_failures: None,
         finish: None,
         dry_run: false,

@@ -1,12 +1,12 @@
 //! One of the workers: claims, runs the command for each item, writes the receipt, completes.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use serde_json::{Map, Value};
 
-use super::command::{About, Ran, run};
+use super::command::{About, Ran, Said, run};
 use super::progress::Progress;
 use super::stop::Stop;
 use crate::error::{Code, Error, Result};
@@ -15,7 +15,7 @@ use crate::model::receipt::item_text;
 use crate::model::status::{Outcome, Release};
 use crate::model::text::{Body, Line};
 use crate::ops::{
-    ClaimReply, ClaimTask, CompleteTask, Docket, Operation, ReleaseTask, UpdateTask, open_items_page,
+    ClaimReply, ClaimTask, CompleteTask, Docket, ItemReceipt, Operation, ReleaseTask, UpdateTask, open_items_page,
     take_back, waits_for_others,
 };
 
@@ -43,6 +43,13 @@ pub(super) struct Worked {
     pub(super) claimed: u64,
     /// Items or tasks that failed.
     pub(super) failed: u64,
+}
+
+/// What became of an item.
+struct Settled {
+    failed: bool,
+    /// Whether the one after it is begun.
+    next_is_begun: bool,
 }
 
 impl Shared<'_> {
@@ -114,20 +121,21 @@ impl Shared<'_> {
         self.progress.chunk_begins(id.as_str(), &claim.task.title, claim.items_left.unwrap_or(0));
         let batch = claim.task.parent.as_deref().unwrap_or_default();
         let mut failed = 0;
-        let (mut page, mut next) = (items.clone(), claim.next_items_after);
-        loop {
-            for item in page {
-                if self.stop.is_asked() {
-                    return self.hand_back(claim, id, token, failed);
-                }
-                match self.work_item(id, token, batch, item)? {
-                    Some(Outcome::Failed) => failed += 1,
-                    Some(_) => {}
-                    None => return self.hand_back(claim, id, token, failed),
-                }
+        let (mut queue, mut after) = (VecDeque::from(items.clone()), claim.next_items_after);
+        while let Some(item) = queue.pop_front() {
+            if let Some(last) = after.filter(|_| queue.is_empty()) {
+                let (page, further) = open_items_page(self.docket, id, last)?;
+                queue.extend(page);
+                after = further;
             }
-            let Some(after) = next else { break };
-            (page, next) = open_items_page(self.docket, id, after)?;
+            let next = queue.front().map(key_of);
+            let Some(settled) = self.work_item(id, token, batch, item, next)? else {
+                return self.hand_back(claim, id, token, failed);
+            };
+            failed += u64::from(settled.failed);
+            if next.is_some() && !settled.next_is_begun {
+                return self.hand_back(claim, id, token, failed);
+            }
         }
         let status = complete(self.docket, id, token)?;
         self.progress.chunk_ends(id.as_str(), &claim.task.title, &status);
@@ -140,51 +148,50 @@ impl Shared<'_> {
         Ok(failed)
     }
 
-    /// Settles an item; nothing where the person stopped it first.
+    /// Settles an item that is begun, and begins the next one in the same commit unless the person
+    /// wants to stop; nothing where the person stopped it first.
     fn work_item(
         &self,
         chunk: &TaskId,
         token: &Token,
         batch: &str,
         item: Map<String, Value>,
-    ) -> Result<Option<Outcome>> {
-        let key = item.get("key").and_then(Value::as_str).unwrap_or_default().to_owned();
-        let about = About { task: chunk.as_str(), batch, item: &key };
-        let Some((outcome, category, text)) = self.run_until_settled(&about, &Value::Object(item))? else {
-            return Ok(None);
-        };
-        let text = if text.is_empty() { item_text(&key, outcome, category.as_deref()) } else { text };
-        let request = UpdateTask::item_receipt(
-            chunk.clone(),
-            token.clone(),
-            line(&key)?,
+        next: Option<&str>,
+    ) -> Result<Option<Settled>> {
+        let key = key_of(&item).to_owned();
+        let doubt = |field: &str| item.get("in_doubt").and_then(|doubt| doubt.get(field)?.as_str());
+        let in_doubt = doubt("since").zip(doubt("by"));
+        let about = About { task: chunk.as_str(), batch, item: &key, in_doubt };
+        let input = serde_json::to_string(&item)
+            .map_err(|error| Error::internal("an item could not be written as JSON", error))?;
+        let Some(said) = self.run_until_settled(&about, &input)? else { return Ok(None) };
+        let Said { outcome, category, text, cost } = said;
+        let text = if text.is_empty() { item_text(&key, outcome.into(), category.as_deref()) } else { text };
+        let next = next.filter(|_| !self.stop.is_asked()).map(line).transpose()?;
+        let next_is_begun = next.is_some();
+        let receipt = ItemReceipt {
+            item: line(&key)?,
             outcome,
-            category.as_deref().map(line).transpose()?,
-            Some(body(&text)?),
-        );
+            category: category.as_deref().map(line).transpose()?,
+            body: body(&text)?,
+            cost,
+        };
+        let request = UpdateTask::item_receipt(chunk.clone(), token.clone(), receipt, next);
         let number = request.run(self.docket)?.receipt.map_or(0, |receipt| receipt.number);
         self.progress.item(chunk.as_str(), &key, outcome.as_str(), category.as_deref(), number);
-        Ok(Some(outcome))
+        Ok(Some(Settled { failed: outcome == Outcome::Failed, next_is_begun }))
     }
 
-    fn run_until_settled(
-        &self,
-        about: &About<'_>,
-        input: &Value,
-    ) -> Result<Option<(Outcome, Option<String>, String)>> {
-        let input = input.to_string();
+    fn run_until_settled(&self, about: &About<'_>, input: &str) -> Result<Option<Said>> {
         let mut tries = 1;
         loop {
-            match run(self.command, about, &input, self.stop)? {
-                Ran::Settled { outcome, category, text } => return Ok(Some((outcome, category, text))),
+            match run(self.command, about, input, self.stop)? {
+                Ran::Settled(said) => return Ok(Some(said)),
                 Ran::Stopped => return Ok(None),
                 Ran::Retry(_) if self.stop.is_asked() => return Ok(None),
                 Ran::Retry(text) if tries == TRIES => {
-                    return Ok(Some((
-                        Outcome::Failed,
-                        None,
-                        format!("asked for a retry {TRIES} times; {text}"),
-                    )));
+                    let text = format!("asked for a retry {TRIES} times; {text}");
+                    return Ok(Some(Said { text, ..Said::failed() }));
                 }
                 Ran::Retry(_) => {
                     std::thread::sleep(Duration::from_millis(250) * tries);
@@ -200,8 +207,8 @@ impl Shared<'_> {
         let mut input = serde_json::to_value(&claim.task)
             .map_err(|error| Error::internal("a task could not be written as JSON", error))?;
         input["instructions"] = claim.instructions.clone().into();
-        let about = About { task: id.as_str(), batch: "", item: "" };
-        let Some((outcome, _, text)) = self.run_until_settled(&about, &input)? else {
+        let about = About { task: id.as_str(), batch: "", item: "", in_doubt: None };
+        let Some(Said { outcome, text, .. }) = self.run_until_settled(&about, &input.to_string())? else {
             return self.hand_back(claim, id, token, 0);
         };
         let failed = outcome == Outcome::Failed;
@@ -232,6 +239,10 @@ impl Shared<'_> {
 fn complete(docket: &Docket, id: &TaskId, token: &Token) -> Result<String> {
     let request = CompleteTask { id: id.clone(), claim: Some(token.clone()), summary: None, force: false };
     Ok(request.run(docket)?.task.map_or_else(|| "done".to_owned(), |task| task.status))
+}
+
+fn key_of(item: &Map<String, Value>) -> &str {
+    item.get("key").and_then(Value::as_str).unwrap_or_default()
 }
 
 fn line(text: &str) -> Result<Line> {

@@ -2,10 +2,13 @@
 
 use rusqlite::params;
 
-use super::rows;
+use super::rows::{self, item_columns};
 use super::tx::Tx;
 use crate::error::Result;
-use crate::model::batch::{Chunk, Earlier};
+use crate::model::batch::{Chunk, Earlier, StoredItem};
+use crate::model::limits::LONGEST_LEASE_SECONDS;
+use crate::model::cost::{Spent, SpentBy};
+use crate::model::doubt::Started;
 use crate::model::moment::Moment;
 use crate::model::status::Outcome;
 use crate::model::task::Row;
@@ -80,6 +83,39 @@ impl Course for Tx<'_> {
             params![chunk, position],
             |row| Ok(Earlier { step: row.get(0)?, outcome: rows::word(row, 1)?, category: row.get(2)? }),
         )
+    }
+
+    fn in_doubt(&self, batch: Row) -> Result<u64> {
+        // An item that the holder of a live claim began is in hand (`model::doubt::is_in_doubt`).
+        let count = self.first(
+            "SELECT count(*) FROM item i INDEXED BY item_by_start JOIN task t ON t.n = i.chunk
+              WHERE i.batch = ?1 AND i.started IS NOT NULL
+                AND NOT (t.status = 'in_progress' AND t.generation = i.started_under AND t.expires > ?2 AND t.expires <= ?3)",
+            params![
+                batch,
+                self.now.millis(),
+                self.now.saturating_add_secs(LONGEST_LEASE_SECONDS).millis()
+            ],
+            |row| row.get(0),
+        )?;
+        Ok(count.unwrap_or(0))
+    }
+
+    fn begun(&self, chunk: &Chunk) -> Result<Vec<StoredItem>> {
+        self.all(
+            concat!(
+                "SELECT ",
+                item_columns!(),
+                " FROM item i INDEXED BY item_by_start
+                  WHERE i.batch = ?1 AND i.chunk = ?2 AND i.started IS NOT NULL ORDER BY i.position"
+            ),
+            params![chunk.batch, chunk.row],
+            rows::item,
+        )
+    }
+
+    fn spent(&self, row: Row) -> Result<Vec<(SpentBy, String, Spent)>> {
+        self.all_spent(row)
     }
 }
 
@@ -188,6 +224,22 @@ impl Flow for Tx<'_> {
         let Some(step) = step.flatten() else { return Ok(0) };
         self.execute("UPDATE chunk SET step = ?2 WHERE task = ?1", params![chunk.row, step])?;
         self.take_outcomes(&Chunk { step, ..chunk.clone() }, chosen, "outcome = 'failed'")
+    }
+
+    fn begin(&self, item: &StoredItem, started: Started) -> Result<()> {
+        self.execute(
+            "UPDATE item SET started = ?3, started_under = ?4 WHERE chunk = ?1 AND position = ?2 AND outcome IS NULL",
+            params![item.chunk, item.position, started.receipt, started.generation],
+        )?;
+        Ok(())
+    }
+
+    fn forget_begun(&self, chunk: &Chunk) -> Result<()> {
+        self.execute(
+            "UPDATE item SET started = NULL, started_under = NULL WHERE chunk = ?1 AND started IS NOT NULL",
+            [chunk.row],
+        )?;
+        Ok(())
     }
 
     fn set_note(&self, chunk: Row, note: &str) -> Result<()> {

@@ -1,6 +1,7 @@
 //! The store over one SQLite file.
 
 mod connection;
+mod cost;
 mod flow;
 mod log;
 mod read;

@@ -2,7 +2,7 @@
 
 use rusqlite::{named_params, params};
 
-use super::rows::{self, batch_columns, task_columns};
+use super::rows::{self, batch_columns, item_columns, receipt_columns, task_columns};
 use super::tx::Tx;
 use crate::error::{Error, Result};
 use crate::model::batch::{Batch, Chunk, StoredItem};
@@ -59,8 +59,6 @@ macro_rules! chunk_columns {
          (SELECT json_extract(b.steps, '$[' || c.step || '].name') FROM batch b WHERE b.task = c.batch)"
     };
 }
-
-const ITEM: &str = "SELECT chunk, position, key, fields, outcome, category, receipt, step FROM item WHERE batch = ?1 AND key = ?2";
 
 impl Filter {
     /// The lanes to look into: a status that is `active` has two, those that are ready come first.
@@ -274,8 +272,11 @@ impl Read for Tx<'_> {
 
     fn receipts(&self, row: Row, after: u64, limit: usize) -> Result<Vec<Receipt>> {
         self.all(
-            "SELECT number, at, author, text, item, outcome, category, late, step FROM receipt
-              WHERE task = ?1 AND number > ?2 ORDER BY number LIMIT ?3",
+            concat!(
+                "SELECT ",
+                receipt_columns!(),
+                " FROM receipt WHERE task = ?1 AND number > ?2 ORDER BY number LIMIT ?3"
+            ),
             params![row, after, limit],
             rows::receipt,
         )
@@ -283,10 +284,13 @@ impl Read for Tx<'_> {
 
     fn hashed_receipts(&self, row: Row, after: u64, limit: usize) -> Result<Vec<(Receipt, [u8; 32])>> {
         self.all(
-            "SELECT number, at, author, text, item, outcome, category, late, step, hash FROM receipt
-              WHERE task = ?1 AND number > ?2 ORDER BY number LIMIT ?3",
+            concat!(
+                "SELECT ",
+                receipt_columns!(),
+                ", hash FROM receipt WHERE task = ?1 AND number > ?2 ORDER BY number LIMIT ?3"
+            ),
             params![row, after, limit],
-            |row| Ok((rows::receipt(row)?, row.get(9)?)),
+            |row| Ok((rows::receipt(row)?, row.get("hash")?)),
         )
     }
 
@@ -322,15 +326,23 @@ impl Read for Tx<'_> {
 
     fn items(&self, chunk: Row, after: u64, limit: usize, open: bool) -> Result<Vec<StoredItem>> {
         self.all(
-            "SELECT chunk, position, key, fields, outcome, category, receipt, step FROM item
-              WHERE chunk = ?1 AND position > ?2 AND (?4 = 0 OR outcome IS NULL) ORDER BY position LIMIT ?3",
+            concat!(
+                "SELECT ",
+                item_columns!(),
+                " FROM item i WHERE chunk = ?1 AND position > ?2 AND (?4 = 0 OR outcome IS NULL)
+                  ORDER BY position LIMIT ?3"
+            ),
             params![chunk, after, limit, open],
             rows::item,
         )
     }
 
     fn item(&self, batch: Row, key: &str) -> Result<Option<StoredItem>> {
-        self.first(ITEM, params![batch, key], rows::item)
+        self.first(
+            concat!("SELECT ", item_columns!(), " FROM item i WHERE batch = ?1 AND key = ?2"),
+            params![batch, key],
+            rows::item,
+        )
     }
 
     fn has_item(&self, batch: Row, key: &str) -> Result<bool> {
@@ -341,17 +353,20 @@ impl Read for Tx<'_> {
 
     fn failed_items(&self, batch: Row, limit: usize) -> Result<Vec<(TaskId, StoredItem)>> {
         self.all(
-            "SELECT i.chunk, i.position, i.key, i.fields, i.outcome, i.category, i.receipt, i.step, t.id
-               FROM chunk c JOIN item i ON i.chunk = c.task JOIN task t ON t.n = c.task
-              WHERE c.batch = ?1 AND c.failed > 0 AND i.outcome = 'failed' ORDER BY c.number, i.position LIMIT ?2",
+            concat!(
+                "SELECT ",
+                item_columns!(),
+                ", t.id FROM chunk c JOIN item i ON i.chunk = c.task JOIN task t ON t.n = c.task
+                  WHERE c.batch = ?1 AND c.failed > 0 AND i.outcome = 'failed' ORDER BY c.number, i.position LIMIT ?2"
+            ),
             params![batch, limit],
-            |row| Ok((TaskId::stored(row.get(8)?), rows::item(row)?)),
+            |row| Ok((TaskId::stored(row.get("id")?), rows::item(row)?)),
         )
     }
 
     fn receipt(&self, row: Row, number: u64) -> Result<Option<Receipt>> {
         self.first(
-            "SELECT number, at, author, text, item, outcome, category, late, step FROM receipt WHERE task = ?1 AND number = ?2",
+            concat!("SELECT ", receipt_columns!(), " FROM receipt WHERE task = ?1 AND number = ?2"),
             params![row, number],
             rows::receipt,
         )

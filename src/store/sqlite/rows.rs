@@ -6,6 +6,8 @@ use rusqlite::{ErrorCode, Row as SqlRow};
 use crate::error::{Code, Error};
 use crate::model::batch::{Batch, Chunk, Counts, Settled, StoredItem};
 use crate::model::claim::Claim;
+use crate::model::cost::{Cost, Money};
+use crate::model::doubt::Started;
 use crate::model::id::{TaskId, Token};
 use crate::model::moment::Moment;
 use crate::model::receipt::Receipt;
@@ -108,7 +110,15 @@ pub(super) fn task(row: &SqlRow<'_>) -> rusqlite::Result<Task> {
     })
 }
 
-/// Columns: number, at, author, text, item, outcome, category, late, step.
+/// The columns that [`receipt`] reads.
+macro_rules! receipt_columns {
+    () => {
+        "number, at, author, text, item, outcome, category, late, step, model, tokens_in, tokens_out, cost"
+    };
+}
+pub(super) use receipt_columns;
+
+/// See [`receipt_columns`].
 pub(super) fn receipt(row: &SqlRow<'_>) -> rusqlite::Result<Receipt> {
     Ok(Receipt {
         number: row.get(0)?,
@@ -120,6 +130,12 @@ pub(super) fn receipt(row: &SqlRow<'_>) -> rusqlite::Result<Receipt> {
         category: row.get(6)?,
         late: row.get(7)?,
         step: row.get(8)?,
+        cost: Cost {
+            model: row.get(9)?,
+            tokens_in: row.get(10)?,
+            tokens_out: row.get(11)?,
+            cost: row.get::<_, Option<i64>>(12)?.map(Money::from_millionths),
+        },
     })
 }
 
@@ -137,7 +153,7 @@ macro_rules! batch_columns {
     () => {
         "task, instructions, key, split, max_chunk, max_parallel, max_attempts, command, chunks, ended, unsuccessful, \
          started, total, done, failed, skipped, steps, checkpoint, auto_approve, approved, max_failures, forgiven, \
-         paused, finish"
+         paused, finish, in_doubt"
     };
 }
 pub(super) use batch_columns;
@@ -172,6 +188,7 @@ pub(super) fn batch(row: &SqlRow<'_>) -> rusqlite::Result<Batch> {
         forgiven: row.get(21)?,
         paused: row.get(22)?,
         finish: row.get(23)?,
+        in_doubt: word(row, 24)?,
     })
 }
 
@@ -193,7 +210,15 @@ pub(super) fn chunk(row: &SqlRow<'_>, at: usize) -> rusqlite::Result<Chunk> {
     })
 }
 
-/// Columns: chunk, position, key, fields, outcome, category, receipt, step.
+/// The columns that [`item`] reads, for a table named `i`.
+macro_rules! item_columns {
+    () => {
+        "i.chunk, i.position, i.key, i.fields, i.outcome, i.category, i.receipt, i.step, i.started, i.started_under"
+    };
+}
+pub(super) use item_columns;
+
+/// See [`item_columns`].
 pub(super) fn item(row: &SqlRow<'_>) -> rusqlite::Result<StoredItem> {
     let settled = match maybe_word(row, 4)? {
         None => None,
@@ -206,6 +231,10 @@ pub(super) fn item(row: &SqlRow<'_>) -> rusqlite::Result<StoredItem> {
         fields: json(row, 3)?,
         settled,
         step: row.get(7)?,
+        started: match row.get(8)? {
+            None => None,
+            Some(receipt) => Some(Started { receipt, generation: row.get(9)? }),
+        },
     })
 }
 

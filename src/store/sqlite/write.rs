@@ -7,6 +7,7 @@ use super::tx::Tx;
 use crate::error::{Code, Error, Result};
 use crate::model::batch::{Batch, Chunk, StoredItem};
 use crate::model::checklist::has_box;
+use crate::model::cost::Money;
 use crate::model::moment::Moment;
 use crate::model::receipt::{FIRST_HASH, Receipt};
 use crate::model::status::Outcome;
@@ -210,10 +211,12 @@ impl Write for Tx<'_> {
             category: new.category.map(str::to_owned),
             late: new.late,
             step: new.step.map(str::to_owned),
+            cost: new.cost.clone(),
         };
         self.execute(
-            "INSERT INTO receipt (task, number, at, author, text, item, outcome, category, late, step, hash)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+            "INSERT INTO receipt (task, number, at, author, text, item, outcome, category, late, step,
+                                  model, tokens_in, tokens_out, cost, hash)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
             params![
                 task.row,
                 number,
@@ -225,10 +228,17 @@ impl Write for Tx<'_> {
                 new.category,
                 new.late,
                 new.step,
+                new.cost.model,
+                new.cost.tokens_in,
+                new.cost.tokens_out,
+                new.cost.cost.map(Money::millionths),
                 receipt.hash(task.id.as_str(), &before),
             ],
         )?;
         let written = self.connection.last_insert_rowid();
+        if !receipt.cost.is_empty() {
+            self.add_spent(task, &receipt)?;
+        }
         let changed = self.next_change()?;
         self.execute(
             "UPDATE task SET updated = ?2, changed = ?3, boxes = boxes OR ?4, expires = ifnull(?5, expires) WHERE n = ?1",
@@ -258,8 +268,8 @@ impl Write for Tx<'_> {
         };
         self.execute(
             "INSERT INTO batch (task, instructions, key, split, max_chunk, max_parallel, max_attempts, command, chunks, total,
-                                steps, checkpoint, auto_approve, max_failures, finish)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
+                                steps, checkpoint, auto_approve, max_failures, finish, in_doubt)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
             params![
                 batch.row,
                 batch.instructions,
@@ -276,6 +286,7 @@ impl Write for Tx<'_> {
                 batch.auto_approve_after,
                 batch.max_failures.map(|most| most.to_string()),
                 batch.finish,
+                batch.in_doubt.as_str(),
             ],
         )?;
         Ok(())
@@ -322,7 +333,8 @@ impl Write for Tx<'_> {
         receipt: u64,
     ) -> Result<()> {
         let settled = self.execute(
-            "UPDATE item SET outcome = ?3, category = ?4, receipt = ?5 WHERE chunk = ?1 AND position = ?2 AND outcome IS NULL",
+            "UPDATE item SET outcome = ?3, category = ?4, receipt = ?5, started = NULL, started_under = NULL
+              WHERE chunk = ?1 AND position = ?2 AND outcome IS NULL",
             params![item.chunk, item.position, outcome.as_str(), category, receipt],
         )?;
         if settled != 1 {

@@ -1,0 +1,143 @@
+//! What work cost, as its receipts say.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::Value;
+
+use super::text::excerpt;
+
+bounded!(
+    /// Tokens that a model read or wrote.
+    Tokens, 0..=1_000_000_000_000, "0 to 1000000000000"
+);
+
+/// The most that one receipt may cost.
+const MOST: f64 = 1_000_000_000.0;
+
+/// An amount in the caller's own currency, kept in millionths so that sums are exact.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Money(i64);
+
+impl Money {
+    /// An amount in millionths, as it is stored.
+    pub fn from_millionths(millionths: i64) -> Self {
+        Money(millionths)
+    }
+
+    /// The amount in millionths.
+    pub fn millionths(self) -> i64 {
+        self.0
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "shown, not summed; exact below 2^53 millionths")]
+    fn amount(self) -> f64 {
+        self.0 as f64 / 1e6
+    }
+}
+
+impl fmt::Display for Money {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.amount())
+    }
+}
+
+impl FromStr for Money {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.trim().parse::<f64>() {
+            #[expect(clippy::cast_possible_truncation, reason = "bounded by MOST")]
+            Ok(amount) if (0.0..=MOST).contains(&amount) => Ok(Money((amount * 1e6).round() as i64)),
+            _ => Err(format!("'{}' is no cost; it is a number from 0 to {MOST}", excerpt(text))),
+        }
+    }
+}
+
+impl Serialize for Money {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_f64(self.amount())
+    }
+}
+
+impl<'de> Deserialize<'de> for Money {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = match Value::deserialize(deserializer)? {
+            Value::String(text) => text,
+            other => other.to_string(),
+        };
+        text.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+schema_of!(Money, { "type": "number" });
+
+/// What a receipt says of its cost.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Cost {
+    /// The model that did the work.
+    pub model: Option<String>,
+    /// Tokens that it read.
+    pub tokens_in: Option<i64>,
+    /// Tokens that it wrote.
+    pub tokens_out: Option<i64>,
+    /// What that cost.
+    pub cost: Option<Money>,
+}
+
+impl Cost {
+    /// Whether it says nothing.
+    pub fn is_empty(&self) -> bool {
+        *self == Cost::default()
+    }
+
+    /// What it adds to a sum.
+    pub fn spent(&self) -> Spent {
+        Spent {
+            tokens_in: self.tokens_in.unwrap_or(0),
+            tokens_out: self.tokens_out.unwrap_or(0),
+            cost: self.cost.unwrap_or(Money(0)),
+        }
+    }
+}
+
+/// A sum of costs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct Spent {
+    /// Tokens read.
+    pub tokens_in: i64,
+    /// Tokens written.
+    pub tokens_out: i64,
+    /// What they cost.
+    pub cost: Money,
+}
+
+words!(
+    /// What costs are summed up by.
+    SpentBy, "kind of sum" {
+        /// All of a chunk, or of a batch.
+        All = "all",
+        /// Who wrote the receipts.
+        Worker = "worker",
+        /// What the items were found to be.
+        Category = "category",
+        /// The model that did the work.
+        Model = "model",
+    }
+);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn amounts_are_exact_to_a_millionth() {
+        let cost = |text: &str| text.parse::<Money>();
+        assert_eq!(cost("0.0123"), Ok(Money(12_300)));
+        assert_eq!(cost("0.1").map(|a| Money(a.0 * 3)).map(|m| m.to_string()), Ok("0.3".into()));
+        for bad in ["-1", "NaN", "inf", "1e12", "x", ""] {
+            assert!(cost(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,61 @@
+//! What work cost, summed up as receipts come in.
+
+use rusqlite::params;
+
+use super::rows;
+use super::tx::Tx;
+use crate::error::Result;
+use crate::model::cost::{Money, Spent, SpentBy};
+use crate::model::receipt::Receipt;
+use crate::model::status::Told;
+use crate::model::task::{Row, Task};
+
+impl Tx<'_> {
+    /// Adds a receipt's cost to the sums of its chunk and of its batch; a late one was spent as well.
+    pub(super) fn add_spent(&self, task: &Task, receipt: &Receipt) -> Result<()> {
+        let batch = match task.parent_row {
+            Some(batch) if task.is_chunk => batch,
+            _ if task.is_batch => task.row,
+            _ => return Ok(()),
+        };
+        let spent = receipt.cost.spent();
+        if task.is_chunk {
+            self.add_to_spent(task.row, SpentBy::All, "", spent)?;
+        }
+        self.add_to_spent(batch, SpentBy::All, "", spent)?;
+        self.add_to_spent(batch, SpentBy::Worker, &receipt.author, spent)?;
+        let category = receipt.category.as_deref().or(receipt.outcome.map(Told::as_str)).unwrap_or("none");
+        self.add_to_spent(batch, SpentBy::Category, category, spent)?;
+        match &receipt.cost.model {
+            Some(model) => self.add_to_spent(batch, SpentBy::Model, model, spent),
+            None => Ok(()),
+        }
+    }
+
+    fn add_to_spent(&self, row: Row, kind: SpentBy, name: &str, spent: Spent) -> Result<()> {
+        self.execute(
+            "INSERT INTO spent VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+             ON CONFLICT DO UPDATE SET tokens_in = tokens_in + excluded.tokens_in,
+                tokens_out = tokens_out + excluded.tokens_out, cost = cost + excluded.cost",
+            params![row, kind.as_str(), name, spent.tokens_in, spent.tokens_out, spent.cost.millionths()],
+        )?;
+        Ok(())
+    }
+
+    /// The sums of a chunk or a batch, the dearest first.
+    pub(super) fn all_spent(&self, row: Row) -> Result<Vec<(SpentBy, String, Spent)>> {
+        self.all(
+            "SELECT kind, name, tokens_in, tokens_out, cost FROM spent WHERE task = ?1
+              ORDER BY kind, cost DESC, tokens_in + tokens_out DESC, name",
+            [row],
+            |row| {
+                let spent = Spent {
+                    tokens_in: row.get(2)?,
+                    tokens_out: row.get(3)?,
+                    cost: Money::from_millionths(row.get(4)?),
+                };
+                Ok((rows::word(row, 0)?, row.get(1)?, spent))
+            },
+        )
+    }
+}
