@@ -8,9 +8,9 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use docket::model::cost::Cost;
 use docket::model::moment::Moment;
 use docket::model::receipt::{FIRST_HASH, Receipt};
-use docket::model::status::Outcome;
 use serde_json::{Value, json};
 
 use support::store::Store;
@@ -326,10 +326,11 @@ fn a_large_batch(store: &Store) -> String {
                 author: "polecat".into(),
                 text: format!("- Archived {number}: {}", "a subject ".repeat(20)),
                 item: None,
-                outcome: None::<Outcome>,
+                outcome: None,
                 category: None,
                 late: false,
                 step: None,
+                cost: Cost::default(),
             };
             before = receipt.hash(id, &before);
             let values = (row, number, receipt.at.millis(), &receipt.author, &receipt.text, before);

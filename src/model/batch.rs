@@ -281,8 +281,15 @@ mod tests {
 
     #[test]
     fn an_item_has_one_outcome() {
-        let open =
-            StoredItem { chunk: 1, position: 1, key: "k".into(), fields: Map::new(), settled: None, step: 0, started: None };
+        let open = StoredItem {
+            chunk: 1,
+            position: 1,
+            key: "k".into(),
+            fields: Map::new(),
+            settled: None,
+            step: 0,
+            started: None,
+        };
         let done = StoredItem {
             settled: Some(Settled { outcome: Outcome::Done, category: None, receipt: 4 }),
             ..open.clone()

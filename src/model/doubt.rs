@@ -46,7 +46,7 @@ mod tests {
         task.status = Status::InProgress;
         task.generation = 2;
         task.claim = Some(Claim::new("w", None, now, 60));
-        let begun = |generation| StoredItem {
+        let begun = |generation: Option<u64>| StoredItem {
             chunk: 1,
             position: 1,
             key: "k".into(),

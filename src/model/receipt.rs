@@ -117,7 +117,10 @@ mod tests {
             Receipt { cost: Cost { model: Some(String::new()), ..Cost::default() }, ..receipt.clone() },
             Receipt { cost: Cost { tokens_in: Some(0), ..Cost::default() }, ..receipt.clone() },
             Receipt { cost: Cost { tokens_out: Some(0), ..Cost::default() }, ..receipt.clone() },
-            Receipt { cost: Cost { cost: Some(Money::from_millionths(0)), ..Cost::default() }, ..receipt.clone() },
+            Receipt {
+                cost: Cost { cost: Some(Money::from_millionths(0)), ..Cost::default() },
+                ..receipt.clone()
+            },
         ];
         for variant in variants {
             assert_ne!(variant.hash("id", &FIRST_HASH), base, "{variant:?}");

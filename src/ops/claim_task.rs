@@ -132,7 +132,9 @@ impl Operation for ClaimTask {
             }
             let task = tx.task_at(task.row)?;
             let reply = Self::reply(tx, &task, chunk, &token)?;
-            if let Some(first) = reply.items.as_ref().filter(|_| self.by_runner).and_then(|items| items.first()) {
+            if let Some(first) =
+                reply.items.as_ref().filter(|_| self.by_runner).and_then(|items| items.first())
+            {
                 let key = first.get("key").and_then(Value::as_str).unwrap_or_default();
                 append(tx, &task, &Incoming::begins(Some(&token), "docket", key))?;
             }

@@ -102,8 +102,21 @@ impl Operation for UpdateTask {
     const EFFECT: Effect = Effect::Write;
     const SPELLS_OUT: bool = true;
     const FIRST: &'static str = "id";
-    const WORKER: &'static [&'static str] =
-        &["id", "status", "assignee", "body", "claim", "item", "outcome", "category", "model", "tokens_in", "tokens_out", "cost", "request_key"];
+    const WORKER: &'static [&'static str] = &[
+        "id",
+        "status",
+        "assignee",
+        "body",
+        "claim",
+        "item",
+        "outcome",
+        "category",
+        "model",
+        "tokens_in",
+        "tokens_out",
+        "cost",
+        "request_key",
+    ];
     type Reply = TaskReply;
 
     fn run(self, docket: &Docket) -> Result<TaskReply> {

@@ -72,6 +72,7 @@ mod tests {
             category: None,
             late: false,
             step: None,
+            cost: crate::model::cost::Cost::default(),
         }
     }
 

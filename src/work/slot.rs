@@ -15,8 +15,8 @@ use crate::model::receipt::item_text;
 use crate::model::status::{Outcome, Release};
 use crate::model::text::{Body, Line};
 use crate::ops::{
-    ClaimReply, ClaimTask, CompleteTask, Docket, ItemReceipt, Operation, ReleaseTask, UpdateTask, open_items_page,
-    take_back, waits_for_others,
+    ClaimReply, ClaimTask, CompleteTask, Docket, ItemReceipt, Operation, ReleaseTask, UpdateTask,
+    open_items_page, take_back, waits_for_others,
 };
 
 /// How often an item may ask for a retry before it has failed.
