@@ -7,6 +7,7 @@
 //! - [`ops`]: an operation a file, over the store
 //! - [`mcp`]: the protocol, made from the operations
 //! - [`cli`]: the commands, made from the same operations
+//! - [`logs`]: what workers printed, bounded in size
 //! - [`report`]: a batch's audit as files
 //! - [`work`]: the runner of worker commands
 //!
@@ -19,6 +20,7 @@ pub mod cli;
 pub mod clock;
 pub mod error;
 pub mod items;
+pub mod logs;
 pub mod mcp;
 pub mod ops;
 pub mod prompts;
