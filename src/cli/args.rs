@@ -58,6 +58,11 @@ fn command() -> Command {
         .subcommand(init::Init::augment_args(
             Command::new("init").about("The configuration for an MCP client"),
         ))
+        .subcommand(
+            Command::new("keeper")
+                .about("Starts and ends the workers of a runner, which starts it")
+                .hide(true),
+        )
         .subcommand(prompt::command())
         .subcommand(report::Report::augment_args(
             Command::new("report").about("A batch's audit, as one Markdown and one HTML file"),
@@ -153,6 +158,11 @@ fn run(matches: &ArgMatches, json: bool, out: &mut impl Write) -> Result<u8> {
         "work" => {
             let request = work::Work::from_arg_matches(matches).map_err(usage)?;
             work::work(request, &open(db, Caller::Person)?, json)
+        }
+        "keeper" => {
+            log_to_stderr();
+            work::keep()?;
+            Ok(0)
         }
         "init" => {
             init::Init::from_arg_matches(matches).map_err(usage)?.run(out)?;

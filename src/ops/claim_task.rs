@@ -101,6 +101,9 @@ pub struct ClaimReply {
     pub next_items_after: Option<u64>,
     /// The claim.
     pub claim: ClaimView,
+    /// Which attempt at it this is, from 1; for the runner.
+    #[serde(skip)]
+    pub attempt: u64,
 }
 
 impl Operation for ClaimTask {
@@ -260,6 +263,7 @@ impl ClaimTask {
                 items_left: None,
                 next_items_after: None,
                 claim,
+                attempt: 1,
             }),
             Some(chunk) => {
                 let instructions =
@@ -288,6 +292,7 @@ impl ClaimTask {
                     items_left: Some(chunk.counts.total - chunk.counts.processed()),
                     next_items_after,
                     claim,
+                    attempt: chunk.attempts.unsigned_abs() + 1,
                 })
             }
         }

@@ -1,24 +1,15 @@
 //! One run of a worker command: an item's JSON in, a receipt out.
 
-use std::fs::File;
-use std::io::{Read, Seek, SeekFrom, Write};
-use std::process::{ExitStatus, Stdio};
-use std::time::Duration;
-
-use process_wrap::std::{CommandWrap, ProcessGroup};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use super::stop::Stop;
-use crate::error::{Error, Result};
+use super::keeper::{Because, Ended};
 use crate::model::field::is_hidden;
 use crate::model::status::Outcome;
 use crate::ops::ItemCost;
 
 /// The exit code that asks for a retry (EX_TEMPFAIL of sysexits.h).
-const RETRY: i32 = 75;
-/// How much of the end of an output is looked at, in bytes.
-const TAIL: i64 = 16 * 1024;
+pub(super) const RETRY: i32 = 75;
 /// The most characters of a receipt made from a command's output.
 const RECEIPT_CHARS: usize = 2_000;
 
@@ -29,7 +20,7 @@ pub(super) enum Ran {
     Settled(Said),
     /// It asks to be run again.
     Retry(String),
-    /// The person stopped it.
+    /// It was ended before it settled the item.
     Stopped,
 }
 
@@ -53,7 +44,7 @@ impl Said {
     }
 }
 
-/// What a command is told beside its standard input.
+/// What a command is told beside its standard input, in its environment.
 pub(super) struct About<'a> {
     /// The chunk or task.
     pub(super) task: &'a str,
@@ -65,99 +56,56 @@ pub(super) struct About<'a> {
     pub(super) in_doubt: Option<(&'a str, &'a str)>,
 }
 
-/// Runs `argv` once.
-///
-/// # Errors
-/// Where the command cannot be started at all.
-pub(super) fn run(argv: &[String], about: &About<'_>, input: &str, stop: &Stop) -> Result<Ran> {
-    let Some((program, arguments)) = argv.split_first() else {
-        return Err(Error::invalid("command: it is missing; name it after --"));
-    };
-    // Files, not pipes: whatever the command leaves running behind it cannot hold us up.
-    let (mut stdin, mut stdout, mut stderr) = (temporary()?, temporary()?, temporary()?);
-    stdin
-        .write_all(input.as_bytes())
-        .and_then(|()| stdin.rewind())
-        .map_err(|error| Error::internal("an item could not be handed to its command", error))?;
-    let mut command = CommandWrap::with_new(program, |command| {
-        command
-            .args(arguments)
-            .env("DOCKET_TASK", about.task)
-            .env("DOCKET_BATCH", about.batch)
-            .env("DOCKET_ITEM", about.item)
-            .stdin(Stdio::from(stdin));
-        if let Some((since, by)) = about.in_doubt {
-            command.env("DOCKET_IN_DOUBT", since).env("DOCKET_IN_DOUBT_BY", by);
+impl About<'_> {
+    /// The variables.
+    pub(super) fn environment(&self) -> Vec<(String, String)> {
+        let mut told =
+            vec![("DOCKET_TASK", self.task), ("DOCKET_BATCH", self.batch), ("DOCKET_ITEM", self.item)];
+        if let Some((since, by)) = self.in_doubt {
+            told.extend([("DOCKET_IN_DOUBT", since), ("DOCKET_IN_DOUBT_BY", by)]);
         }
-    });
-    let (out, err) = (copy(&stdout)?, copy(&stderr)?);
-    command.command_mut().stdout(out).stderr(err);
-    // A group of its own: Ctrl-C in the terminal is ours to handle, and ending it ends its children.
-    command.wrap(ProcessGroup::leader());
-    let mut child = command.spawn().map_err(|error| {
-        Error::invalid(format!("command: '{program}' cannot be started; is it installed and executable?"))
-            .caused_by(error)
-    })?;
-    let mut pause = Duration::from_micros(200);
-    let status = loop {
-        match child.try_wait() {
-            Ok(Some(status)) => break status,
-            Ok(None) if stop.is_urgent() => {
-                if let Err(error) = child.kill() {
-                    tracing::warn!(%error, "a command could not be ended");
-                }
-                return Ok(Ran::Stopped);
-            }
-            Ok(None) => {
-                std::thread::sleep(pause);
-                pause = (pause * 2).min(Duration::from_millis(20));
-            }
-            Err(error) => return Err(Error::internal("a command could not be waited for", error)),
-        }
-    };
-    Ok(judge(status, &tail(&mut stdout)?, &tail(&mut stderr)?))
+        told.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+    }
 }
 
-fn temporary() -> Result<File> {
-    tempfile::tempfile().map_err(|error| Error::internal("there is no room for a command's output", error))
-}
-
-fn copy(file: &File) -> Result<File> {
-    file.try_clone().map_err(|error| Error::internal("there is no room for a command's output", error))
-}
-
-fn tail(file: &mut File) -> Result<String> {
-    let read = |file: &mut File| -> std::io::Result<String> {
-        let length = i64::try_from(file.metadata()?.len()).unwrap_or(i64::MAX);
-        file.seek(SeekFrom::End(-length.min(TAIL)))?;
-        let mut bytes = Vec::new();
-        file.read_to_end(&mut bytes)?;
-        Ok(String::from_utf8_lossy(&bytes).into_owned())
-    };
-    read(file).map_err(|error| Error::internal("a command's output could not be read", error))
-}
-
-fn judge(status: ExitStatus, stdout: &str, stderr: &str) -> Ran {
-    let said = stdout.lines().rev().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default();
+/// What a run came to; `retry` are the exit codes that ask for another.
+pub(super) fn judge(ended: &Ended, retry: &[i32]) -> Ran {
+    let said = ended.out.lines().rev().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default();
     let (text, category, cost) = receipt(said);
-    match status.code() {
-        Some(0) => Ran::Settled(Said { outcome: Outcome::Done, category, text, cost }),
-        code => {
-            let why = match code {
-                Some(code) => format!("exit code {code}"),
-                None => format!("{status}"),
-            };
-            let end: Vec<&str> = stderr.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
-            let end = end[end.len().saturating_sub(5)..].join(" | ");
+    match (ended.because, ended.code) {
+        (Some(Because::Asked), _) => Ran::Stopped,
+        (None, Some(0)) => Ran::Settled(Said { outcome: Outcome::Done, category, text, cost }),
+        (_, code) => {
+            let why = why(ended);
+            let end = last_words(&ended.err);
             let text =
                 clean(&if end.is_empty() { format!("{why}. {text}") } else { format!("{why}: {end}") });
-            if code == Some(RETRY) {
+            if ended.because.is_none() && code.is_some_and(|code| retry.contains(&code)) {
                 Ran::Retry(text)
             } else {
                 Ran::Settled(Said { outcome: Outcome::Failed, category, text, cost })
             }
         }
     }
+}
+
+/// How a worker ended, in a few words.
+pub(super) fn why(ended: &Ended) -> String {
+    let ran = ended.took.as_secs_f64();
+    match (ended.because, ended.code, ended.signal) {
+        (Some(Because::Timeout), ..) => format!("ended after {ran:.0} s, its timeout_s"),
+        (Some(Because::Memory), ..) => "ended because it held more than its memory_mb".to_owned(),
+        (Some(Because::Asked), ..) => "ended when it was asked to".to_owned(),
+        (None, Some(code), _) => format!("exit code {code}"),
+        (None, None, Some(signal)) => format!("ended by signal {signal}"),
+        (None, None, None) => "ended, nobody saw how".to_owned(),
+    }
+}
+
+/// The last lines of what it said of errors.
+pub(super) fn last_words(err: &str) -> String {
+    let lines: Vec<&str> = err.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    clean(&lines[lines.len().saturating_sub(5)..].join(" | "))
 }
 
 /// The receipt in a command's last line: its `receipt`, `category`, `rationale` and costs where it is a

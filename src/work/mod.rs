@@ -1,10 +1,16 @@
-//! The runner: takes chunks, runs a command an item, writes the receipts.
+//! The runner: takes chunks, lets workers do them, writes the receipts.
 
 mod command;
+mod crew;
+mod in_hand;
+mod items;
+mod keeper;
+mod method;
 mod progress;
 mod run;
 mod slot;
 mod stop;
 mod table;
 
+pub use keeper::keep;
 pub use run::{Run, Work, run, work};

@@ -2,13 +2,16 @@
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::Write;
-use std::sync::mpsc::channel;
 use std::time::Instant;
 
 use serde_json::{Value, json};
 
+use super::crew::Crew;
+use super::in_hand::InHand;
+use super::keeper::Family;
+use super::method::Method;
 use super::progress::{Manner, Progress};
-use super::slot::{Shared, Worked};
+use super::slot::Worked;
 use super::stop::Stop;
 use super::table::table;
 use crate::error::{Code, Error, Result};
@@ -153,7 +156,8 @@ pub fn run(request: Run, docket: &Docket, json: bool) -> Result<u8> {
     ));
     let worker = format!("run-{}", std::process::id());
     let claim = ClaimTask::of_batch(Line::known("run"), batch.clone());
-    let worked = work_slots(docket, &command, &progress, &stop, &claim, &worker, request.workers)?;
+    let method = Method::of_command(&command);
+    let worked = crew(docket, &method, &progress, &stop)?.work(&claim, &worker, request.workers)?;
     progress.finish();
     let after = status(docket, &batch)?;
     finish(docket, &batch, manner, begun, after.processed - before.processed)?;
@@ -186,7 +190,8 @@ pub fn work(request: Work, docket: &Docket, json: bool) -> Result<u8> {
         by_runner: false,
     };
     let worker = format!("work-{}", std::process::id());
-    let worked = work_slots(docket, &request.command, &progress, &stop, &claim, &worker, request.workers)?;
+    let method = Method::of_command(&request.command);
+    let worked = crew(docket, &method, &progress, &stop)?.work(&claim, &worker, request.workers)?;
     progress.finish();
     let message = format!("{} worked on, {} failed", worked.claimed, worked.failed);
     if json {
@@ -328,51 +333,13 @@ fn status(docket: &Docket, batch: &TaskId) -> Result<Standing> {
     })
 }
 
-/// Runs so many slots at once and waits for them all.
-fn work_slots(
-    docket: &Docket,
-    command: &[String],
-    progress: &Progress,
-    stop: &Stop,
-    claim: &ClaimTask,
-    worker: &str,
-    slots: MaxParallel,
-) -> Result<Worked> {
-    let shared = Shared { docket, command, progress, stop, held: Default::default() };
-    let (over, ended) = channel::<()>();
-    std::thread::scope(|scope| {
-        let keeping = &shared;
-        let keeper = scope.spawn(move || keeping.keep_alive(&ended));
-        let workers: Vec<_> = (1..=slots.get())
-            .map(|number| {
-                let name = format!("{worker}-{number}").parse().unwrap_or(Line::known("run"));
-                let request = ClaimTask { worker: Some(name), ..claim.clone() };
-                let shared = &shared;
-                scope.spawn(move || shared.work(&request))
-            })
-            .collect();
-        let mut sum = Worked::default();
-        let mut first_error = None;
-        for worker in workers {
-            match worker.join() {
-                Ok(Ok(worked)) => {
-                    sum.claimed += worked.claimed;
-                    sum.failed += worked.failed;
-                }
-                Ok(Err(error)) => {
-                    first_error.get_or_insert(error);
-                }
-                Err(_) => {
-                    first_error.get_or_insert(Error::new(Code::Internal, "a worker of the run panicked"));
-                }
-            }
-        }
-        drop(over);
-        if keeper.join().is_err() {
-            tracing::error!("the thread that renews claims panicked");
-        }
-        first_error.map_or(Ok(sum), Err)
-    })
+fn crew<'a>(
+    docket: &'a Docket,
+    method: &'a Method,
+    progress: &'a Progress,
+    stop: &'a Stop,
+) -> Result<Crew<'a>> {
+    Ok(Crew { docket, method, progress, stop, family: Family::found()?, in_hand: InHand::default() })
 }
 
 fn finish(docket: &Docket, batch: &TaskId, manner: Manner, begun: Instant, now_done: u64) -> Result<()> {

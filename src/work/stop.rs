@@ -3,6 +3,9 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+
 use crate::error::{Error, Result};
 
 /// How often the person asked to stop.
@@ -14,12 +17,19 @@ pub(super) struct Stop {
 impl Stop {
     /// Listens for Ctrl-C and for TERM.
     pub(super) fn on_signals() -> Result<Self> {
+        let cannot = |error| Error::internal("Ctrl-C cannot be listened to", error);
         let stop = Stop::default();
         let asked = stop.asked.clone();
-        ctrlc::set_handler(move || {
-            asked.fetch_add(1, Ordering::SeqCst);
-        })
-        .map_err(|error| Error::internal("Ctrl-C cannot be listened to", error))?;
+        let mut signals = Signals::new([SIGINT, SIGTERM]).map_err(cannot)?;
+        // It listens for as long as the process lives.
+        std::thread::Builder::new()
+            .name("signals".into())
+            .spawn(move || {
+                for _ in signals.forever() {
+                    asked.fetch_add(1, Ordering::SeqCst);
+                }
+            })
+            .map_err(cannot)?;
         Ok(stop)
     }
 

@@ -1,0 +1,91 @@
+//! The slots that work at once, and what they share.
+
+use std::path::PathBuf;
+use std::sync::mpsc::channel;
+
+use super::in_hand::InHand;
+use super::keeper::Family;
+use super::method::Method;
+use super::progress::Progress;
+use super::slot::{Slot, Won, Worked, body};
+use super::stop::Stop;
+use crate::error::{Code, Error, Result};
+use crate::logs::{self, Stream};
+use crate::model::limits::MaxParallel;
+use crate::model::status::Release;
+use crate::model::text::Line;
+use crate::ops::{ClaimTask, CompleteTask, Docket, Operation, ReleaseTask};
+
+/// What all slots share.
+pub(super) struct Crew<'a> {
+    pub(super) docket: &'a Docket,
+    pub(super) method: &'a Method,
+    pub(super) progress: &'a Progress,
+    pub(super) stop: &'a Stop,
+    pub(super) family: Family,
+    pub(super) in_hand: InHand,
+}
+
+impl Crew<'_> {
+    /// Runs so many slots at once, each claiming under a name of its own, and waits for them all.
+    ///
+    /// # Errors
+    /// The first that a slot could not go on from.
+    pub(super) fn work(&self, claim: &ClaimTask, worker: &str, slots: MaxParallel) -> Result<Worked> {
+        let (over, ended) = channel::<()>();
+        std::thread::scope(|scope| {
+            let keeper = scope.spawn(move || {
+                self.in_hand.look_after(self.docket, self.stop, None, &ended);
+            });
+            let workers: Vec<_> = (1..=slots.get())
+                .map(|number| {
+                    let name = format!("{worker}-{number}").parse().unwrap_or(Line::known("run"));
+                    let request = ClaimTask { worker: Some(name), ..claim.clone() };
+                    scope.spawn(move || Slot::of(self).work(&request))
+                })
+                .collect();
+            let mut sum = Worked::default();
+            let mut first_error = None;
+            for worker in workers {
+                match worker.join() {
+                    Ok(Ok(worked)) => {
+                        sum.claimed += worked.claimed;
+                        sum.failed += worked.failed;
+                    }
+                    Ok(Err(error)) => {
+                        first_error.get_or_insert(error);
+                    }
+                    Err(_) => {
+                        first_error.get_or_insert(Error::new(Code::Internal, "a worker of the run panicked"));
+                    }
+                }
+            }
+            drop(over);
+            if keeper.join().is_err() {
+                tracing::error!("the thread that renews claims panicked");
+            }
+            first_error.map_or(Ok(sum), Err)
+        })
+    }
+
+    /// Where the output of the worker of a claim is kept.
+    pub(super) fn kept_in(&self, won: &Won) -> (PathBuf, PathBuf) {
+        let at = |stream| logs::place(self.docket.folder(), &won.id, won.claim.attempt, stream);
+        (at(Stream::Out), at(Stream::Err))
+    }
+
+    /// Completes a chunk; gives the status it came to.
+    pub(super) fn complete(&self, won: &Won) -> Result<String> {
+        let (id, claim) = (won.id.clone(), Some(won.token.clone()));
+        let reply = CompleteTask { id, claim, summary: None, force: false }.run(self.docket)?;
+        Ok(reply.task.map_or_else(|| "done".to_owned(), |task| task.status))
+    }
+
+    /// Gives a claim back as an attempt that came to nothing, with the reason on record.
+    pub(super) fn release(&self, won: &Won, why: &str) -> Result<()> {
+        let (id, claim) = (won.id.clone(), Some(won.token.clone()));
+        ReleaseTask { id, claim, reason: Some(body(why)?), outcome: Release::Retry }.run(self.docket)?;
+        self.progress.chunk_ends(won.id.as_str(), &won.claim.task.title, "given back");
+        Ok(())
+    }
+}

@@ -1,0 +1,169 @@
+//! What the slots have in hand, and who looks after it while they wait for their workers.
+
+use std::collections::HashMap;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::keeper::Ender;
+use super::stop::Stop;
+use crate::error::Result;
+use crate::model::claim::{Standing, standing};
+use crate::model::id::{TaskId, Token};
+use crate::ops::{Docket, Operation, UpdateTask};
+
+/// How often the store is looked at: whoever cancels a batch waits for it.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// How often claims are renewed while their workers run.
+const RENEW_EVERY: Duration = Duration::from_secs(300);
+
+/// Why a worker was ended before it was through.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum EndedFor {
+    /// The person stopped the run.
+    Stopped,
+    /// Its claim is another's, or its batch was cancelled.
+    Lost,
+    /// It wrote no receipt for too long.
+    Stalled,
+}
+
+/// A claim that a slot works under.
+struct Held {
+    token: Token,
+    ender: Option<Ender>,
+    ended_for: Option<EndedFor>,
+    /// How many receipts its task had when it was last seen to write one.
+    receipts: u64,
+    active: Instant,
+}
+
+/// The claims in hand.
+#[derive(Default)]
+pub(super) struct InHand {
+    held: Mutex<HashMap<TaskId, Held>>,
+}
+
+impl InHand {
+    fn held(&self) -> MutexGuard<'_, HashMap<TaskId, Held>> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes a claim up.
+    pub(super) fn take(&self, id: &TaskId, token: &Token) {
+        let (token, active) = (token.clone(), Instant::now());
+        let held = Held { token, ender: None, ended_for: None, receipts: 0, active };
+        self.held().insert(id.clone(), held);
+    }
+
+    /// Lets a claim go.
+    pub(super) fn let_go(&self, id: &TaskId) {
+        self.held().remove(id);
+    }
+
+    /// Says how the worker of a claim is ended; false where it is to be ended already, and must not begin.
+    pub(super) fn begins(&self, id: &TaskId, ender: Ender) -> bool {
+        self.held().get_mut(id).is_some_and(|held| {
+            held.ender = Some(ender);
+            held.active = Instant::now();
+            held.ended_for.is_none()
+        })
+    }
+
+    /// Takes note that the worker of a claim has ended; gives why, where it was ended.
+    pub(super) fn is_through(&self, id: &TaskId) -> Option<EndedFor> {
+        self.held().get_mut(id).and_then(|held| {
+            held.ender = None;
+            held.ended_for
+        })
+    }
+
+    fn end(&self, id: &TaskId, why: EndedFor) {
+        if let Some(held) = self.held().get_mut(id)
+            && held.ended_for.is_none()
+        {
+            held.ended_for = Some(why);
+            if let Some(ender) = &held.ender {
+                ender.end();
+            }
+        }
+    }
+
+    /// Looks after what is in hand until `over` says that no slot works any more.
+    pub(super) fn look_after(
+        &self,
+        docket: &Docket,
+        stop: &Stop,
+        stalled_after: Option<Duration>,
+        over: &Receiver<()>,
+    ) {
+        let (mut renewed, mut seen) = (Instant::now(), None);
+        while over.recv_timeout(LOOK_EVERY) == Err(RecvTimeoutError::Timeout) {
+            if stop.is_urgent() {
+                self.ids().iter().for_each(|(id, _)| self.end(id, EndedFor::Stopped));
+            }
+            match self.look(docket, seen) {
+                Ok(sequence) => seen = Some(sequence),
+                Err(error) => tracing::warn!(%error, "the store cannot be looked at"),
+            }
+            if let Some(most) = stalled_after {
+                self.stalled(most).iter().for_each(|id| self.end(id, EndedFor::Stalled));
+            }
+            if renewed.elapsed() >= RENEW_EVERY {
+                renewed = Instant::now();
+                self.renew(docket);
+            }
+        }
+    }
+
+    fn ids(&self) -> Vec<(TaskId, Token)> {
+        self.held().iter().map(|(id, held)| (id.clone(), held.token.clone())).collect()
+    }
+
+    fn stalled(&self, most: Duration) -> Vec<TaskId> {
+        let held = self.held();
+        let stalled = held.iter().filter(|(_, held)| held.ender.is_some() && held.active.elapsed() >= most);
+        stalled.map(|(id, _)| id.clone()).collect()
+    }
+
+    /// Ends the workers whose claims are lost, and sees who wrote receipts, if anything has changed since
+    /// the change of number `seen`.
+    fn look(&self, docket: &Docket, seen: Option<u64>) -> Result<u64> {
+        let ids = self.ids();
+        let (sequence, tasks) = docket.read(move |tx| {
+            let sequence = tx.sequence()?;
+            if seen == Some(sequence) {
+                return Ok((sequence, Vec::new()));
+            }
+            let mut tasks = Vec::new();
+            for (id, token) in ids {
+                let task = tx.task(&id)?;
+                let is_mine = standing(&task, Some(&token), tx.now()) == Standing::Holder;
+                tasks.push((id, token, is_mine, task.receipts));
+            }
+            Ok((sequence, tasks))
+        })?;
+        for (id, token, is_mine, receipts) in tasks {
+            // The slot may have gone on to another claim of the same task meanwhile.
+            match self.held().get_mut(&id).filter(|held| held.token == token) {
+                Some(held) if held.receipts != receipts => {
+                    (held.receipts, held.active) = (receipts, Instant::now());
+                }
+                Some(_) => {}
+                None => continue,
+            }
+            if !is_mine {
+                self.end(&id, EndedFor::Lost);
+            }
+        }
+        Ok(sequence)
+    }
+
+    fn renew(&self, docket: &Docket) {
+        for (id, token) in self.ids() {
+            if let Err(error) = UpdateTask::renewal(id.clone(), token).run(docket) {
+                tracing::warn!(%id, %error, "a claim could not be renewed");
+            }
+        }
+    }
+}

@@ -1,0 +1,206 @@
+//! The runner's end of a keeper.
+
+use std::collections::HashSet;
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::process::CommandExt;
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use rustix::process::{WaitOptions, getpid, waitpid};
+
+use super::tree;
+use super::wire::{Job, Order, Report, Trade};
+use crate::error::{Code, Error, Result};
+
+/// How long ending a tree may take beyond its grace.
+const BEYOND_GRACE: Duration = Duration::from_secs(6);
+/// How long what was killed may take to go away.
+const GONE_AFTER: Duration = Duration::from_secs(5);
+/// How often it is looked at.
+const LOOK_AGAIN: Duration = Duration::from_millis(5);
+
+/// This very program, also where its file was replaced by a newer one.
+pub(in crate::work) fn this_program() -> Result<std::path::PathBuf> {
+    if cfg!(target_os = "linux") {
+        return Ok("/proc/self/exe".into());
+    }
+    std::env::current_exe().map_err(|error| Error::internal("docket does not find its own program", error))
+}
+
+/// The processes that this one started itself. All other children of it are what keepers that were
+/// killed had kept.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Family {
+    known: Arc<Mutex<HashSet<u32>>>,
+}
+
+impl Family {
+    /// Lets this process become the parent of what its keepers leave behind when they are killed.
+    ///
+    /// # Errors
+    /// Where the system refuses it.
+    pub(crate) fn found() -> Result<Self> {
+        #[cfg(target_os = "linux")]
+        rustix::process::set_child_subreaper(Some(getpid()))
+            .map_err(|error| Error::internal("a runner cannot become a subreaper", error))?;
+        Ok(Family::default())
+    }
+
+    fn known(&self) -> MutexGuard<'_, HashSet<u32>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Does something that starts and ends processes of its own, which are nobody's orphans.
+    pub(crate) fn meanwhile<T>(&self, run: impl FnOnce() -> T) -> T {
+        let _known = self.known();
+        run()
+    }
+
+    /// Ends what keepers that were killed have left to this process.
+    pub(crate) fn end_orphans(&self) {
+        let known = self.known();
+        let give_up = Instant::now() + GONE_AFTER;
+        loop {
+            let orphans = tree::children_but(getpid(), &known);
+            if orphans.is_empty() || Instant::now() >= give_up {
+                return;
+            }
+            for orphan in orphans {
+                tree::kill_with(&orphan);
+                // Whatever it ended with is of no interest.
+                waitpid(Some(orphan.pid()), WaitOptions::NOHANG).ok();
+            }
+            sleep(LOOK_AGAIN);
+        }
+    }
+}
+
+/// Ends what an earlier runner has left behind: everything whose environment holds `line`.
+pub(crate) fn end_strays(line: &str) -> usize {
+    let (mut ended, give_up) = (0, Instant::now() + GONE_AFTER);
+    loop {
+        let strays = tree::marked(line);
+        if strays.is_empty() || Instant::now() >= give_up {
+            return ended;
+        }
+        for stray in &strays {
+            tree::kill_with(stray);
+        }
+        ended += strays.len();
+        sleep(LOOK_AGAIN);
+    }
+}
+
+/// Ends the worker of a keeper, from any thread.
+#[derive(Debug, Clone)]
+pub(crate) struct Ender {
+    orders: Arc<Mutex<Option<ChildStdin>>>,
+}
+
+impl Ender {
+    fn send(&self, order: &impl serde::Serialize) -> std::io::Result<()> {
+        let mut line = serde_json::to_vec(order)?;
+        line.push(b'\n');
+        match self.orders.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
+            Some(orders) => orders.write_all(&line),
+            None => Err(std::io::ErrorKind::BrokenPipe.into()),
+        }
+    }
+
+    /// Asks for the end of the worker that runs, if one does.
+    pub(crate) fn end(&self) {
+        // A keeper that is gone has nothing to end.
+        self.send(&Order::End).ok();
+    }
+
+    fn close(&self) {
+        self.orders.lock().unwrap_or_else(PoisonError::into_inner).take();
+    }
+}
+
+/// A keeper's process. Dropping it ends its worker.
+#[derive(Debug)]
+pub(crate) struct Keeper {
+    family: Family,
+    child: Child,
+    orders: Ender,
+    reports: BufReader<ChildStdout>,
+    patience: Duration,
+}
+
+impl Keeper {
+    /// Starts a keeper for workers of one trade.
+    ///
+    /// # Errors
+    /// Where it cannot be started.
+    pub(crate) fn start(family: &Family, trade: &Trade) -> Result<Self> {
+        let mut command = Command::new(this_program()?);
+        // A group of its own: Ctrl-C in the terminal is the runner's to handle.
+        command.arg("keeper").stdin(Stdio::piped()).stdout(Stdio::piped()).process_group(0);
+        let cannot = |error| Error::internal("a keeper cannot be started", error);
+        let (mut child, pipes) = {
+            // Known before anybody looks for orphans.
+            let mut known = family.known();
+            let mut child = command.spawn().map_err(cannot)?;
+            known.insert(child.id());
+            let pipes = child.stdin.take().zip(child.stdout.take());
+            (child, pipes)
+        };
+        let Some((orders, reports)) = pipes else {
+            child.kill().map_err(cannot)?;
+            return Err(Error::new(Code::Internal, "a keeper was started without its pipes"));
+        };
+        let orders = Ender { orders: Arc::new(Mutex::new(Some(orders))) };
+        let keeper = Keeper {
+            family: family.clone(),
+            child,
+            orders,
+            reports: BufReader::new(reports),
+            patience: trade.grace.saturating_add(BEYOND_GRACE),
+        };
+        keeper.orders.send(trade).map_err(cannot)?;
+        Ok(keeper)
+    }
+
+    /// What ends its worker from another thread.
+    pub(crate) fn ender(&self) -> Ender {
+        self.orders.clone()
+    }
+
+    /// Runs a worker until nothing of its tree is left.
+    ///
+    /// # Errors
+    /// Where the keeper itself was ended: whatever it kept is ended, too.
+    pub(crate) fn run(&mut self, job: Job) -> Result<Report> {
+        let mut line = String::new();
+        let report = self
+            .orders
+            .send(&Order::Run(job))
+            .and_then(|()| self.reports.read_line(&mut line))
+            .and_then(|_| serde_json::from_str(&line).map_err(std::io::Error::from));
+        report.map_err(|error| {
+            self.family.end_orphans();
+            Error::internal("the keeper of a worker was ended, and the worker with it", error)
+        })
+    }
+}
+
+impl Drop for Keeper {
+    fn drop(&mut self) {
+        self.orders.close();
+        let give_up = Instant::now() + self.patience;
+        while matches!(self.child.try_wait(), Ok(None)) {
+            if Instant::now() >= give_up {
+                tracing::warn!(keeper = self.child.id(), "a keeper does not end and is killed");
+                self.child.kill().ok();
+                self.child.wait().ok();
+                break;
+            }
+            sleep(LOOK_AGAIN);
+        }
+        self.family.known().remove(&self.child.id());
+        self.family.end_orphans();
+    }
+}
