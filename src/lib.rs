@@ -6,6 +6,7 @@
 //! - [`prompts`]: what agents are told
 //! - [`ops`]: an operation a file, over the store
 //! - [`mcp`]: the protocol, made from the operations
+//! - [`config`]: the operator's worker profiles and limits
 //! - [`cli`]: the commands, made from the same operations
 //! - [`logs`]: what workers printed, bounded in size
 //! - [`report`]: a batch's audit as files
@@ -18,6 +19,7 @@ pub mod model;
 
 pub mod cli;
 pub mod clock;
+pub mod config;
 pub mod error;
 pub mod items;
 pub mod logs;

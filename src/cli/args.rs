@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::open::{Caller, open, store_path};
 use super::render::{refuse, show};
-use super::{init, manifest, prompt, report, verify};
+use super::{config, connect, init, manifest, prompt, report, verify};
 use crate::error::{Code, Error, Result};
 use crate::mcp::{self, Toolset, definitions};
 use crate::ops::{self, Entry};
@@ -62,6 +62,10 @@ fn command() -> Command {
             Command::new("keeper")
                 .about("Starts and ends the workers of a runner, which starts it")
                 .hide(true),
+        )
+        .subcommand(config::command())
+        .subcommand(
+            Command::new("connect").about("The MCP server that a background worker was given, for agents that take servers only from a configuration of their own"),
         )
         .subcommand(prompt::command())
         .subcommand(report::Report::augment_args(
@@ -168,6 +172,8 @@ fn run(matches: &ArgMatches, json: bool, out: &mut impl Write) -> Result<u8> {
             init::Init::from_arg_matches(matches).map_err(usage)?.run(out)?;
             Ok(0)
         }
+        "config" => config::run(matches, db, json, out),
+        "connect" => connect::run(),
         "prompt" => prompt::run(matches, json, out),
         "report" => {
             let request = report::Report::from_arg_matches(matches).map_err(usage)?;

@@ -1,6 +1,8 @@
 //! The commands: one for each operation, and those that only a person or a script needs.
 
 mod args;
+mod config;
+mod connect;
 pub mod init;
 pub mod manifest;
 mod open;

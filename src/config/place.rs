@@ -1,0 +1,138 @@
+//! The folder in which a worker is started: never outside the allowed roots, whatever links say.
+
+use std::fs::DirBuilder;
+use std::io::ErrorKind;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::{Component, Path, PathBuf};
+
+use super::Job;
+use super::profile::{Cwd, Profile};
+use crate::error::{Error, Result};
+
+/// Where a worker is started.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place {
+    /// In this folder, which is there.
+    Folder(PathBuf),
+    /// In a git worktree that is yet to be made.
+    Worktree {
+        /// The repository.
+        repository: PathBuf,
+        /// The worktree's folder, which is there only if it was made before.
+        folder: PathBuf,
+    },
+}
+
+impl Profile {
+    /// The folder for one job, made (0700) where it isn't there. Every link is followed first, and what lies
+    /// beneath none of the allowed roots then is refused. `data` is the folder that Docket keeps its own in:
+    /// without `cwd` the worker is started in `data/work/CHUNK`, a worktree lies at `data/worktrees/CHUNK`.
+    ///
+    /// # Errors
+    /// A folder outside the roots, a root or repository that isn't there, a name that is no plain name.
+    pub fn place(&self, job: &Job<'_>, data: &Path) -> Result<Place> {
+        let chunk = super::template::plain_name("chunk", job.chunk.as_str())?;
+        match &self.cwd {
+            Cwd::Own => {
+                let work = data.join("work");
+                DirBuilder::new().recursive(true).mode(0o700).create(&work).map_err(|error| {
+                    Error::invalid(format!("{} cannot be made", work.display())).caused_by(error)
+                })?;
+                let folder = work.join(chunk);
+                self.beneath("cwd", &folder, &[work]).map(Place::Folder)
+            }
+            Cwd::Folder(template) => {
+                let folder = PathBuf::from(template.fill(job, None)?);
+                self.beneath("cwd", &folder, &self.roots).map(Place::Folder)
+            }
+            Cwd::Worktree(template) => {
+                let asked = PathBuf::from(template.fill(job, None)?);
+                let repository = std::fs::canonicalize(&asked).map_err(|error| {
+                    self.wrong(&format!("worktree: there is no repository at {}", asked.display()))
+                        .caused_by(error)
+                })?;
+                if self.root_of(&repository, &self.roots).is_none() {
+                    return Err(self.outside("worktree", &asked, &repository, &self.roots));
+                }
+                Ok(Place::Worktree { repository, folder: data.join("worktrees").join(chunk) })
+            }
+        }
+    }
+
+    /// The folder itself, all links followed, made where it isn't there.
+    fn beneath(&self, field: &str, asked: &Path, roots: &[PathBuf]) -> Result<PathBuf> {
+        if asked.components().any(|part| part == Component::ParentDir) {
+            return Err(
+                self.wrong(&format!("{field}: {} goes upwards (..); write the path itself", asked.display()))
+            );
+        }
+        // What is there, followed; then what is still to be made beneath it, by plain names alone.
+        let (there, missing) = existing(asked).map_err(|error| {
+            self.wrong(&format!("{field}: {} cannot be used", asked.display())).caused_by(error)
+        })?;
+        let real = missing.iter().fold(there.clone(), |path, name| path.join(name));
+        // A root is there: what is made lies beneath it.
+        if self.root_of(&there, roots).is_none() {
+            return Err(self.outside(field, asked, &real, roots));
+        }
+        let mut folder = there;
+        for name in missing {
+            folder.push(name);
+            make(&folder)?;
+        }
+        // Once more, in case something was put in the way meanwhile.
+        let real = std::fs::canonicalize(&folder).map_err(|error| {
+            self.wrong(&format!("{field}: {} cannot be used", folder.display())).caused_by(error)
+        })?;
+        if self.root_of(&real, roots).is_none() {
+            return Err(self.outside(field, asked, &real, roots));
+        }
+        if !real.is_dir() {
+            return Err(self.wrong(&format!("{field}: {} is no folder", real.display())));
+        }
+        Ok(real)
+    }
+
+    fn root_of(&self, real: &Path, roots: &[PathBuf]) -> Option<PathBuf> {
+        roots.iter().filter_map(|root| std::fs::canonicalize(root).ok()).find(|root| real.starts_with(root))
+    }
+
+    fn outside(&self, field: &str, asked: &Path, real: &Path, roots: &[PathBuf]) -> Error {
+        let roots = if roots.is_empty() {
+            "there are none: add [paths] roots = [\"/a/folder\"] at the top of config.toml".to_owned()
+        } else {
+            let shown: Vec<_> = roots.iter().map(|root| root.display().to_string()).collect();
+            format!("[paths] roots: {}", shown.join(", "))
+        };
+        let led = if asked == real { String::new() } else { format!(" leads to {}, which", real.display()) };
+        self.wrong(&format!("{field}: {}{led} lies beneath no allowed root ({roots})", asked.display()))
+    }
+}
+
+/// The longest part of a path that is there, its links followed, and the names that are missing.
+fn existing(path: &Path) -> std::io::Result<(PathBuf, Vec<std::ffi::OsString>)> {
+    let mut missing = Vec::new();
+    let mut there = path;
+    loop {
+        // A link to nowhere is there, and leads nowhere: it is not to be made.
+        match std::fs::symlink_metadata(there) {
+            Ok(_) => break,
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
+        let (Some(parent), Some(name)) = (there.parent(), there.file_name()) else { break };
+        missing.insert(0, name.to_owned());
+        there = parent;
+    }
+    Ok((std::fs::canonicalize(there)?, missing))
+}
+
+/// Makes a folder for its owner alone; one that is there will do.
+fn make(folder: &Path) -> Result<()> {
+    match DirBuilder::new().mode(0o700).create(folder) {
+        Err(error) if error.kind() != ErrorKind::AlreadyExists => {
+            Err(Error::invalid(format!("{} cannot be made", folder.display())).caused_by(error))
+        }
+        _ => Ok(()),
+    }
+}

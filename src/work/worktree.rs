@@ -1,0 +1,165 @@
+//! A git worktree for each chunk: workers that change files don't change each other's.
+
+use std::ffi::OsStr;
+use std::fs::DirBuilder;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use crate::error::{Code, Error, Result};
+
+/// How much of git's answer is shown, in characters.
+const SHOWN: usize = 500;
+
+/// What became of a worktree once its chunk was done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Left {
+    /// It was clean and is gone; its branch stays where it has commits of its own.
+    Removed,
+    /// It holds changes that are in no commit, the first of them named; it is left as it is.
+    Changed {
+        /// The worktree.
+        folder: PathBuf,
+        /// Files that are changed or new, at most ten.
+        files: Vec<String>,
+    },
+}
+
+/// Makes the chunk's worktree, on a branch `docket/CHUNK` that starts at the repository's `HEAD`. One that is
+/// there already, from an earlier attempt at the chunk, is used again as it stands. Gives its folder.
+///
+/// # Errors
+/// No repository, a repository without a commit, or what git says.
+pub fn add(repository: &Path, folder: &Path, chunk: &str) -> Result<PathBuf> {
+    check_repository(repository)?;
+    let parent = folder.parent().unwrap_or(folder);
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(parent)
+        .map_err(|error| Error::invalid(format!("{} cannot be made", parent.display())).caused_by(error))?;
+    if folder.exists() {
+        let (theirs, ours) = (common_folder(folder)?, common_folder(repository)?);
+        if theirs == ours {
+            return real(folder);
+        }
+        return Err(Error::new(
+            Code::Conflict,
+            format!(
+                "{} is there and is no worktree of {}; move it away, then start the worker again",
+                folder.display(),
+                repository.display()
+            ),
+        ));
+    }
+    // A folder that was removed by hand is still on git's list.
+    git(repository, &["worktree".as_ref(), "prune".as_ref()])?;
+    let branch = format!("docket/{chunk}");
+    let known = git(
+        repository,
+        &["rev-parse", "--verify", "--quiet", &format!("refs/heads/{branch}")].map(OsStr::new),
+    );
+    let mut add = vec!["worktree".as_ref(), "add".as_ref(), "--quiet".as_ref()];
+    if known.is_ok() {
+        add.extend([folder.as_os_str(), OsStr::new(&branch)]);
+    } else {
+        add.extend(["-b".as_ref(), OsStr::new(&branch), folder.as_os_str(), OsStr::new("HEAD")]);
+    }
+    git(repository, &add)?;
+    real(folder)
+}
+
+/// Removes a worktree that holds nothing but what is in a commit; leaves any other as it is. A branch on which
+/// nothing was committed goes with it.
+///
+/// # Errors
+/// What git says.
+pub fn remove(repository: &Path, folder: &Path, chunk: &str) -> Result<Left> {
+    let status = git(folder, &["status", "--porcelain", "-z", "--untracked-files=all"].map(OsStr::new))?;
+    let files: Vec<String> = status
+        .split('\0')
+        .filter_map(|entry| entry.get(3..))
+        .filter(|name| !name.is_empty())
+        .take(10)
+        .map(|name| crate::model::text::excerpt(name))
+        .collect();
+    if !files.is_empty() {
+        return Ok(Left::Changed { folder: folder.to_owned(), files });
+    }
+    git(repository, &["worktree".as_ref(), "remove".as_ref(), folder.as_os_str()])?;
+    // -d refuses a branch with commits that HEAD has not: those are the work.
+    if let Err(error) =
+        git(repository, &["branch", "--quiet", "-d", &format!("docket/{chunk}")].map(OsStr::new))
+    {
+        tracing::debug!(%error, "the chunk's branch is kept");
+    }
+    Ok(Left::Removed)
+}
+
+/// Refuses what is no repository with a commit in it.
+///
+/// # Errors
+/// Why no worktree can be made of it.
+pub fn check_repository(repository: &Path) -> Result<()> {
+    git(repository, &["rev-parse", "--verify", "--quiet", "HEAD^{commit}"].map(OsStr::new)).map(|_| ()).map_err(
+        |error| {
+            Error::invalid(format!(
+                "worktree: {} is no git repository with a commit in it; git init and commit there, or take worktree out of the profile",
+                repository.display()
+            ))
+            .caused_by(error)
+        },
+    )
+}
+
+fn common_folder(folder: &Path) -> Result<PathBuf> {
+    let told = git(folder, &["rev-parse", "--path-format=absolute", "--git-common-dir"].map(OsStr::new))?;
+    real(Path::new(told.trim_end_matches('\n')))
+}
+
+fn real(folder: &Path) -> Result<PathBuf> {
+    std::fs::canonicalize(folder)
+        .map_err(|error| Error::invalid(format!("{} cannot be used", folder.display())).caused_by(error))
+}
+
+/// Runs git in a folder. Workers may have written to the repository: none of its hooks is run, nor anything
+/// else that its configuration names a command for on the way, and no variable says which repository it is.
+fn git(folder: &Path, arguments: &[&OsStr]) -> Result<String> {
+    let mut command = Command::new("git");
+    command
+        .arg("-C")
+        .arg(folder)
+        .args([
+            "-c",
+            "core.hooksPath=/dev/null",
+            "-c",
+            "core.fsmonitor=false",
+            "-c",
+            "submodule.recurse=false",
+        ])
+        .args(arguments)
+        .stdin(Stdio::null())
+        .env("GIT_TERMINAL_PROMPT", "0")
+        .env("LC_ALL", "C");
+    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("GIT_")) {
+        command.env_remove(name);
+    }
+    let output = command.output().map_err(|error| {
+        Error::invalid("worktree: git cannot be started; is it installed?").caused_by(error)
+    })?;
+    if output.status.success() {
+        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
+    }
+    let said = String::from_utf8_lossy(&output.stderr);
+    let words: Vec<_> = arguments.iter().take(2).map(|argument| argument.to_string_lossy()).collect();
+    Err(Error::invalid(format!(
+        "git {} in {} failed ({}): {}",
+        words.join(" "),
+        folder.display(),
+        output.status,
+        crate::model::field::visible(said.trim(), SHOWN)
+    )))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,132 @@
+use std::process::Command;
+
+use tempfile::TempDir;
+
+use super::*;
+
+/// A repository with one commit, a folder for worktrees beside it, and a hook that must not run.
+struct Scene {
+    folder: TempDir,
+}
+
+impl Scene {
+    fn new() -> Self {
+        let scene = Scene { folder: tempfile::tempdir().unwrap() };
+        std::fs::create_dir(scene.repository()).unwrap();
+        scene.git(&["init", "--quiet", "--initial-branch=main"]);
+        std::fs::write(scene.repository().join("a.txt"), "a\n").unwrap();
+        scene.git(&["add", "."]);
+        scene.git(&["commit", "--quiet", "-m", "first"]);
+        let hook = scene.repository().join(".git/hooks/post-checkout");
+        std::fs::create_dir_all(hook.parent().unwrap()).unwrap();
+        std::fs::write(&hook, format!("#!/bin/sh\ntouch {}\n", scene.hooked().display())).unwrap();
+        std::fs::set_permissions(&hook, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        scene
+    }
+
+    fn repository(&self) -> PathBuf {
+        self.folder.path().join("repository")
+    }
+
+    fn hooked(&self) -> PathBuf {
+        self.folder.path().join("hook-ran")
+    }
+
+    fn worktree(&self) -> PathBuf {
+        self.folder.path().join("data/worktrees/b1.02")
+    }
+
+    #[track_caller]
+    fn git(&self, arguments: &[&str]) -> String {
+        self.git_in(&self.repository(), arguments)
+    }
+
+    #[track_caller]
+    fn git_in(&self, folder: &Path, arguments: &[&str]) -> String {
+        let output = Command::new("git")
+            .args(["-c", "user.name=t", "-c", "user.email=t@example.com", "-C"])
+            .arg(folder)
+            .args(arguments)
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{arguments:?}: {output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    fn add(&self) -> Result<PathBuf> {
+        add(&self.repository(), &self.worktree(), "b1.02")
+    }
+
+    fn remove(&self) -> Result<Left> {
+        remove(&self.repository(), &self.worktree(), "b1.02")
+    }
+}
+
+#[test]
+fn a_chunk_gets_a_worktree_on_a_branch_of_its_own_and_no_hook_runs() {
+    let scene = Scene::new();
+    let folder = scene.add().unwrap();
+    assert_eq!(std::fs::read_to_string(folder.join("a.txt")).unwrap(), "a\n");
+    assert_eq!(scene.git_in(&folder, &["branch", "--show-current"]), "docket/b1.02\n");
+    assert!(!scene.hooked().exists());
+    let mode = std::fs::metadata(scene.worktree().parent().unwrap()).unwrap().permissions();
+    assert_eq!(std::os::unix::fs::PermissionsExt::mode(&mode) & 0o777, 0o700);
+}
+
+#[test]
+fn a_clean_worktree_is_removed_with_its_unused_branch() {
+    let scene = Scene::new();
+    scene.add().unwrap();
+    assert_eq!(scene.remove().unwrap(), Left::Removed);
+    assert!(!scene.worktree().exists());
+    assert_eq!(scene.git(&["branch", "--list", "docket/*"]), "");
+}
+
+#[test]
+fn commits_stay_on_the_branch_when_the_worktree_goes_and_are_found_again() {
+    let scene = Scene::new();
+    let folder = scene.add().unwrap();
+    std::fs::write(folder.join("b.txt"), "b\n").unwrap();
+    scene.git_in(&folder, &["add", "."]);
+    scene.git_in(&folder, &["commit", "--quiet", "-m", "second"]);
+    assert_eq!(scene.remove().unwrap(), Left::Removed);
+    assert_eq!(scene.git(&["log", "-1", "--format=%s", "docket/b1.02"]), "second\n");
+    let again = scene.add().unwrap();
+    assert!(again.join("b.txt").exists());
+}
+
+#[test]
+fn a_worktree_with_changes_is_left_and_names_them() {
+    let scene = Scene::new();
+    let folder = scene.add().unwrap();
+    std::fs::write(folder.join("a.txt"), "changed\n").unwrap();
+    std::fs::write(folder.join("new.txt"), "new\n").unwrap();
+    let Left::Changed { files, .. } = scene.remove().unwrap() else { panic!("it was removed") };
+    assert_eq!(files, ["a.txt", "new.txt"]);
+    assert_eq!(std::fs::read_to_string(folder.join("a.txt")).unwrap(), "changed\n");
+    // The next attempt at the chunk goes on where the first one stopped.
+    assert_eq!(scene.add().unwrap(), folder);
+    assert!(folder.join("new.txt").exists());
+}
+
+#[test]
+fn a_worktree_that_was_deleted_by_hand_is_made_again() {
+    let scene = Scene::new();
+    let folder = scene.add().unwrap();
+    std::fs::remove_dir_all(folder).unwrap();
+    assert!(scene.add().unwrap().join("a.txt").exists());
+}
+
+#[test]
+fn what_is_no_repository_or_somebody_elses_folder_is_refused() {
+    let scene = Scene::new();
+    let elsewhere = scene.folder.path().join("elsewhere");
+    std::fs::create_dir(&elsewhere).unwrap();
+    let refusal = add(&elsewhere, &scene.worktree(), "b1.02").unwrap_err().to_string();
+    assert!(refusal.contains("no git repository with a commit"), "{refusal}");
+
+    std::fs::create_dir_all(scene.worktree()).unwrap();
+    std::fs::write(scene.worktree().join("mine"), "").unwrap();
+    assert!(scene.add().is_err());
+    assert!(scene.worktree().join("mine").exists());
+}
