@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches};
 use serde_json::Value;
 
-use super::open::{Caller, open, store_path};
+use super::open::{Caller, job, open, store_path};
 use super::render::{refuse, show};
 use super::{config, connect, init, manifest, prompt, report, verify};
 use crate::error::{Code, Error, Result};
@@ -148,10 +148,16 @@ fn run(matches: &ArgMatches, json: bool, out: &mut impl Write) -> Result<u8> {
     if let Some(entry) = ops::ALL.iter().find(|entry| hyphens(entry.name) == name) {
         return operate(entry, matches, json, &open(db, Caller::Person)?, out);
     }
+    if job()?.is_some() && !matches!(name, "serve" | "keeper" | "connect" | "config" | "prompt") {
+        return Err(Error::invalid(format!(
+            "{name}: DOCKET_JOB is set, and the worker of a chunk does not call it; unset it where you are none"
+        )));
+    }
     match name {
         "serve" => {
             log_to_stderr();
-            let toolset = matches.get_one::<Toolset>("toolset").copied().unwrap_or(Toolset::All);
+            let asked = matches.get_one::<Toolset>("toolset").copied().unwrap_or(Toolset::All);
+            let toolset = if job()?.is_some() { Toolset::Worker } else { asked };
             mcp::serve(open(db, Caller::Agent)?, toolset)?;
             Ok(0)
         }
@@ -161,7 +167,7 @@ fn run(matches: &ArgMatches, json: bool, out: &mut impl Write) -> Result<u8> {
         }
         "work" => {
             let request = work::Work::from_arg_matches(matches).map_err(usage)?;
-            work::work(request, &open(db, Caller::Person)?, json)
+            work::work(request, &open(db, Caller::Person)?, &store_path(db)?, json)
         }
         "keeper" => {
             log_to_stderr();

@@ -9,8 +9,8 @@ use std::process::Command;
 
 use serde::Deserialize;
 
-use super::init::SERVER_KEY;
 use crate::error::{Error, Result};
+use crate::prompts::SERVER_KEY;
 
 /// The largest file that is read, in bytes.
 const MAX_FILE: u64 = 1024 * 1024;

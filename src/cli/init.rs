@@ -10,11 +10,9 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use crate::error::{Code, Error, Result};
+use crate::prompts::SERVER_KEY;
 pub use client::Client;
 use client::{Format, Server};
-
-/// The key under which clients know the server; agents call `mcp__task_manager__list_tasks`.
-pub const SERVER_KEY: &str = "task_manager";
 
 /// Print the configuration that connects an MCP client, or merge it into the client's file.
 #[derive(Debug, clap::Args)]

@@ -8,8 +8,10 @@ use etcetera::BaseStrategy as _;
 use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::items::Roots;
+use crate::model::job::Job;
 use crate::ops::Docket;
 use crate::store::sqlite::SqliteStore;
+use crate::work::Launcher;
 
 /// Who opens the store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,6 +39,17 @@ pub(super) fn store_path(given: Option<&Path>) -> Result<PathBuf> {
     }
 }
 
+/// The job that this process is held to, where a runner started it for a worker.
+///
+/// # Errors
+/// What is no job.
+pub(super) fn job() -> Result<Option<Job>> {
+    match std::env::var("DOCKET_JOB") {
+        Ok(job) if !job.is_empty() => job.parse().map(Some).map_err(|why: String| Error::invalid(why)),
+        _ => Ok(None),
+    }
+}
+
 /// Opens the store.
 pub(super) fn open(db: Option<&Path>, caller: Caller) -> Result<Docket> {
     let path = store_path(db)?;
@@ -44,9 +57,10 @@ pub(super) fn open(db: Option<&Path>, caller: Caller) -> Result<Docket> {
         .map_err(|error| Error::internal("the current folder cannot be read", error))?;
     let roots = match caller {
         // Relative paths count from the first root.
-        Caller::Person => Roots::new([here, PathBuf::from("/")]),
-        Caller::Agent => Roots::new([here]),
+        Caller::Person => Roots::new([here.clone(), PathBuf::from("/")]),
+        Caller::Agent => Roots::new([here.clone()]),
     };
+    let closed = if caller == Caller::Agent { vec![here] } else { Vec::new() };
     let scratchpad = std::env::var_os("SCRATCHPAD").filter(|value| !value.is_empty()).map(PathBuf::from);
     let name = match caller {
         Caller::Person => std::env::var("USER")
@@ -56,5 +70,13 @@ pub(super) fn open(db: Option<&Path>, caller: Caller) -> Result<Docket> {
         Caller::Agent => "agent".into(),
     };
     let store = SqliteStore::open(&path, Clock::system())?;
-    Ok(Docket::new(Arc::new(store), roots, scratchpad, name))
+    let docket = Docket::new(Arc::new(store), roots, scratchpad, name);
+    let path = std::path::absolute(&path)
+        .map_err(|error| Error::internal("the store's path cannot be made absolute", error))?;
+    let launcher = Launcher::new(&path, docket.folder(), closed);
+    let docket = docket.with_background(Arc::new(launcher));
+    match job()? {
+        Some(job) => docket.for_job(job),
+        None => Ok(docket),
+    }
 }

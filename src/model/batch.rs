@@ -113,6 +113,8 @@ pub struct Batch {
     pub finish: Option<Row>,
     /// What becomes of its items in doubt.
     pub in_doubt: InDoubt,
+    /// The profile that it is worked by in the background.
+    pub worker: Option<String>,
 }
 
 /// How long a chunk rests after an attempt that was given back, in seconds: twice as long each time.

@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::background;
 use super::bad_items::{BadItems, OnBadItem, left_out};
 use super::batch_view::batch_task;
 use super::collect::{Collected, Inline, Origin, inline, objects_or_strings};
@@ -130,7 +131,8 @@ impl Operation for AddItems {
             Ok((staging, known, tx.batch(batch.row)?.map(|batch| batch.counts.total)))
         })?;
         let author = docket.caller().to_owned();
-        docket.write(move |tx| {
+        let id = self.id.clone();
+        let mut reply = docket.write(move |tx| {
             once(tx, request_key.as_ref(), Self::NAME, |tx| {
                 let (task, batch) = batch_task(tx, &self.id)?;
                 if seen != Some(batch.counts.total) {
@@ -149,7 +151,9 @@ impl Operation for AddItems {
                 }
                 Ok(reply(&task, batch.counts.total, batch.chunks, grown, known, bad))
             })
-        })
+        })?;
+        reply.message += &background::wake(docket, &id)?;
+        Ok(reply)
     }
 }
 

@@ -50,9 +50,31 @@ pub struct BatchView {
     /// The task for its end.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub finish: Option<String>,
+    /// The profile that works it in the background.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub worker: Option<String>,
+    /// The process that does.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub runner: Option<RunnerView>,
     /// How long the rest takes at that rate.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub seconds_left: Option<u64>,
+}
+
+/// A runner on the wire.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct RunnerView {
+    /// Its process.
+    pub pid: u32,
+    /// The machine.
+    pub host: String,
+    /// When it began.
+    pub since: String,
+    /// Its last sign of life.
+    pub seen: String,
+    /// What it waits for.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub waits_for: Option<String>,
 }
 
 impl BatchView {
@@ -70,7 +92,8 @@ impl BatchView {
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct BatchReply {
     success: bool,
-    message: String,
+    /// What was done.
+    pub(super) message: String,
     batch: BatchView,
 }
 
@@ -171,6 +194,14 @@ pub(crate) fn batch_view(tx: &dyn Read, task: &Task, batch: &Batch) -> Result<Ba
             Some(row) => Some(tx.task_at(row)?.id.to_string()),
             None => None,
         },
+        worker: batch.worker.clone(),
+        runner: tx.runner(task.row)?.map(|runner| RunnerView {
+            pid: runner.pid,
+            host: runner.host,
+            since: runner.since.to_string(),
+            seen: runner.seen.to_string(),
+            waits_for: runner.note,
+        }),
         seconds_left,
     })
 }

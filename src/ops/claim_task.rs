@@ -13,13 +13,14 @@ use crate::error::{Code, Error, Result};
 use crate::model::batch::{Batch, BatchStatus, Chunk};
 use crate::model::claim::{Claim, Manner, may_claim};
 use crate::model::id::{TaskId, Token};
+use crate::model::job::Job;
 use crate::model::limits::{LeaseSeconds, PAGE, Priority};
 use crate::model::moment::Moment;
 use crate::model::resource::path_of;
 use crate::model::status::{Kind, Status};
 use crate::model::task::Task;
 use crate::model::text::{Line, excerpt};
-use crate::store::{Filter, Write, claimed};
+use crate::store::{Filter, Read, Write, claimed};
 
 /// The request.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema, clap::Args)]
@@ -58,10 +59,14 @@ pub struct ClaimTask {
     #[serde(default = "half_an_hour")]
     #[arg(long, default_value = "1800", allow_negative_numbers = true)]
     pub lease_seconds: LeaseSeconds,
-    /// Whether `docket run` claims, whose successor may take the claim back; no agent can set it.
+    /// Whether a runner claims, whose successor may take the claim back; no agent can set it.
     #[serde(skip)]
     #[arg(skip)]
     pub by_runner: bool,
+    /// Whether the first item is begun with the claim, for a command follows at once; no agent can set it.
+    #[serde(skip)]
+    #[arg(skip)]
+    pub begins: bool,
 }
 
 fn half_an_hour() -> LeaseSeconds {
@@ -116,6 +121,9 @@ impl Operation for ClaimTask {
     type Reply = ClaimReply;
 
     fn run(self, docket: &Docket) -> Result<ClaimReply> {
+        if let Some(job) = docket.job() {
+            return of_job(docket, job.clone());
+        }
         let worker = self.worker.as_ref().and_then(Line::non_empty).unwrap_or(docket.caller()).to_owned();
         let claimed = docket.write(move |tx| {
             reap(tx)?;
@@ -135,8 +143,7 @@ impl Operation for ClaimTask {
             }
             let task = tx.task_at(task.row)?;
             let reply = Self::reply(tx, &task, chunk, &token)?;
-            if let Some(first) =
-                reply.items.as_ref().filter(|_| self.by_runner).and_then(|items| items.first())
+            if let Some(first) = reply.items.as_ref().filter(|_| self.begins).and_then(|items| items.first())
             {
                 let key = first.get("key").and_then(Value::as_str).unwrap_or_default();
                 append(tx, &task, &Incoming::begins(Some(&token), "docket", key))?;
@@ -149,6 +156,15 @@ impl Operation for ClaimTask {
         }
         claimed
     }
+}
+
+/// The claim that a runner won for its worker, told once more.
+fn of_job(docket: &Docket, job: Job) -> Result<ClaimReply> {
+    docket.read(move |tx| {
+        let task = tx.task(&job.chunk)?;
+        let chunk = tx.chunk(&task)?;
+        ClaimTask::reply(tx, &task, chunk, &job.token)
+    })
 }
 
 /// Whether no chunk that shares a resource with this one is being worked on.
@@ -184,8 +200,8 @@ pub fn waits_for_others(docket: &Docket, batch: &TaskId) -> Result<bool> {
 }
 
 impl ClaimTask {
-    /// A claim of `docket run` of any ready chunk of a batch.
-    pub fn of_batch(worker: Line, batch: TaskId) -> Self {
+    /// A runner's claim of any ready chunk of a batch; `begins` says whether it runs a command an item.
+    pub fn of_batch(worker: Line, batch: TaskId, begins: bool) -> Self {
         ClaimTask {
             worker: Some(worker),
             id: None,
@@ -196,6 +212,7 @@ impl ClaimTask {
             tags: Vec::new(),
             lease_seconds: half_an_hour(),
             by_runner: true,
+            begins,
         }
     }
 
@@ -240,7 +257,7 @@ impl ClaimTask {
         Err(Error::new(Code::NothingToClaim, format!("No ready task matches: {when}")))
     }
 
-    fn reply(tx: &dyn Write, task: &Task, chunk: Option<Chunk>, token: &Token) -> Result<ClaimReply> {
+    fn reply(tx: &dyn Read, task: &Task, chunk: Option<Chunk>, token: &Token) -> Result<ClaimReply> {
         let claim = ClaimView {
             token: token.to_string(),
             generation: task.generation,

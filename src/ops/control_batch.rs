@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::background;
 use super::batch_view::{BatchReply, batch_task};
 use super::each::each_chunk;
 use super::end_claim::save;
@@ -10,6 +11,7 @@ use super::finish::becomes_ready;
 use super::pause::{pause, resume};
 use super::{Docket, Effect, Operation};
 use crate::error::{Code, Error, Result};
+use crate::model::batch::Batch;
 use crate::model::id::TaskId;
 use crate::model::status::Status;
 use crate::model::task::Task;
@@ -18,7 +20,7 @@ use crate::store::{Chosen, NewReceipt, Write};
 
 words!(
     /// What is done to a batch.
-    Action, "action (start comes with a later version)" {
+    Action, "action" {
         /// Lets nothing more be claimed.
         Pause = "pause",
         /// Lets a paused batch go on.
@@ -27,6 +29,8 @@ words!(
         Cancel = "cancel",
         /// Opens failed items and chunks again.
         Retry = "retry",
+        /// Has it worked in the background.
+        Start = "start",
     }
 );
 
@@ -41,6 +45,9 @@ pub struct ControlBatch {
     action: Action,
     #[arg(long)]
     reason: Option<Body>,
+    /// With start: the profile
+    #[arg(long)]
+    worker: Option<Line>,
     /// Retry only these; likewise items and categories
     #[serde(default)]
     #[arg(long, value_delimiter = ',')]
@@ -74,12 +81,18 @@ impl Operation for ControlBatch {
     const ABOUT: &'static str = "Pause, resume or cancel a batch, or retry what failed in it.";
     const EFFECT: Effect = Effect::Destructive;
     const FIRST: &'static str = "id";
-    const LATER: &'static [&'static str] = &["worker"];
     type Reply = BatchReply;
 
     fn run(self, docket: &Docket) -> Result<BatchReply> {
         let author = docket.caller().to_owned();
-        docket.write(move |tx| {
+        if let Some(profile) = &self.worker {
+            if self.action != Action::Start {
+                return Err(Error::invalid(format!("worker: it goes with start, not with {}", self.action)));
+            }
+            background::check(docket, profile)?;
+        }
+        let (id, action) = (self.id.clone(), self.action);
+        let mut reply = docket.write(move |tx| {
             let (task, batch) = batch_task(tx, &self.id)?;
             let reason = self.reason.as_ref().and_then(Body::non_empty).unwrap_or("no reason given");
             let chosen = self.chosen()?;
@@ -88,10 +101,61 @@ impl Operation for ControlBatch {
                 Action::Resume => resume(tx, &task, &batch, reason, &author)?,
                 Action::Cancel => cancel(tx, &task, reason, &author)?,
                 Action::Retry => retry(tx, &task, reason, &author, &self.chunks, &chosen)?,
+                Action::Start => start(tx, &task, &batch, self.worker.as_ref(), reason, &author)?,
             };
             BatchReply::of(tx, &self.id, message)
-        })
+        })?;
+        if action != Action::Cancel && action != Action::Pause {
+            reply.message += &background::wake(docket, &id)?;
+        }
+        Ok(reply)
     }
+}
+
+/// Has a batch worked by a profile from now on; whoever says so works it.
+///
+/// # Errors
+/// Where there is no such batch, or it is over.
+pub fn name_worker(docket: &Docket, batch: &TaskId, profile: &Line) -> Result<()> {
+    let (id, profile, author) = (batch.clone(), profile.clone(), docket.caller().to_owned());
+    docket.write(move |tx| {
+        let (task, batch) = batch_task(tx, &id)?;
+        start(tx, &task, &batch, Some(&profile), "docket work", &author).map(|_| ())
+    })
+}
+
+/// Names the profile that a batch is worked by, and lets that start workers again.
+fn start(
+    tx: &dyn Write,
+    task: &Task,
+    batch: &Batch,
+    profile: Option<&Line>,
+    reason: &str,
+    author: &str,
+) -> Result<String> {
+    let profile = profile.map(Line::as_str).or(batch.worker.as_deref()).ok_or_else(|| {
+        Error::invalid(format!(
+            "worker: batch {} has no profile yet; name one of the operator's, docket config lists them",
+            task.id
+        ))
+    })?;
+    if task.status.is_terminal() {
+        return Err(Error::new(
+            Code::NotReady,
+            format!(
+                "Batch {} is {}: nothing of it is left to work; retry opens what failed",
+                task.id, task.status
+            ),
+        ));
+    }
+    tx.set_worker(task.row, profile)?;
+    tx.pause_profile(profile, None)?;
+    let text = format!("Started by '{author}' with profile '{profile}': {reason}");
+    tx.append(task, &NewReceipt { author, text: &text, ..NewReceipt::default() })?;
+    if batch.paused.is_some() {
+        resume(tx, task, batch, reason, author)?;
+    }
+    Ok(format!("Started {}", task.id))
 }
 
 fn cancel(tx: &dyn Write, batch: &Task, reason: &str, author: &str) -> Result<String> {

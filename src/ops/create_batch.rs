@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
+use super::background;
 use super::bad_items::{BadItems, OnBadItem, left_out};
 use super::collect::{Collected, Inline, Origin, inline, objects_or_strings};
 use super::fill::{Home, lay, new_chunk};
@@ -114,6 +115,9 @@ pub struct CreateBatch {
     /// A task for when all have ended
     #[arg(long, help = "its title, or JSON {title, body}")]
     pub finish: Option<Finish>,
+    /// A profile that works it in the background
+    #[arg(long)]
+    pub worker: Option<Line>,
     /// Its project.
     #[schemars(description = "")]
     #[arg(long)]
@@ -237,7 +241,6 @@ impl Operation for CreateBatch {
     const EFFECT: Effect = Effect::Write;
     const LONG: bool = true;
     const FIRST: &'static str = "title";
-    const LATER: &'static [&'static str] = &["worker"];
     type Reply = Plan;
 
     fn run(self, docket: &Docket) -> Result<Plan> {
@@ -259,6 +262,9 @@ impl Operation for CreateBatch {
         if let Some(plan) = answered_before(docket, request_key.as_ref(), Self::NAME)? {
             return Ok(plan);
         }
+        if let Some(profile) = &self.worker {
+            background::check(docket, profile)?;
+        }
         let Collected { mut staging, bad } = self.origin().collect(docket)?;
         let (pieces, mut independence) = self.pieces(staging.as_mut())?;
         if pieces.total() == 0 {
@@ -273,12 +279,16 @@ impl Operation for CreateBatch {
                 Ok(self.plan(None, &pieces, found, bad))
             });
         }
-        docket.write(move |tx| {
+        let mut plan = docket.write(move |tx| {
             once(tx, request_key.as_ref(), Self::NAME, |tx| {
                 let (id, found) = self.store(tx, staging.as_mut(), &pieces, independence.as_mut())?;
                 Ok(self.plan(Some(&id), &pieces, found, bad))
             })
-        })
+        })?;
+        if let Some(id) = &plan.batch.id {
+            plan.message += &background::wake(docket, &TaskId::stored(id.clone()))?;
+        }
+        Ok(plan)
     }
 }
 
@@ -358,6 +368,7 @@ impl CreateBatch {
             paused: None,
             finish,
             in_doubt: self.in_doubt,
+            worker: self.worker.as_ref().map(|profile| profile.as_str().to_owned()),
         })?;
         let width = number_width(pieces.len() as u64);
         let mut rows = Vec::with_capacity(pieces.len());
@@ -398,11 +409,13 @@ impl CreateBatch {
                 span: piece.span.clone(),
             })
             .collect::<Vec<_>>();
+        // Workers of a profile are started for the supervisor.
+        let start = if self.worker.is_some() { String::new() } else { format!("; start {workers} workers") };
         let made = if id.is_some() { "Created" } else { "Would create" };
         Plan {
             success: true,
             message: format!(
-                "{made} {count} chunks of {total} items; start {workers} workers{shared}{}",
+                "{made} {count} chunks of {total} items{start}{shared}{}",
                 left_out(bad_items.as_ref())
             ),
             bad_items,
@@ -411,7 +424,7 @@ impl CreateBatch {
             next_chunks_after: (chunks.len() as u64).lt(&count).then_some(chunks.len() as u64),
             chunks,
             mode: Mode::for_workers(workers).to_string(),
-            worker_prompt: id.map(work_chunk),
+            worker_prompt: id.filter(|_| self.worker.is_none()).map(work_chunk),
             poll: id.map(|id| format!("get_batch(id=\"{id}\"), later with since of its last reply; status waiting: a person decides (view=\"review\"); done, failed, cancelled: it is over")),
         }
     }

@@ -4,8 +4,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, sync_channel};
 
+use super::background::Background;
 use crate::error::{Code, Error, Result};
 use crate::items::Roots;
+use crate::model::job::Job;
 use crate::store::{Read, Staging, Store, Write, WriteJob};
 
 /// A store as one caller sees it.
@@ -15,6 +17,8 @@ pub struct Docket {
     roots: Arc<Roots>,
     scratchpad: Option<PathBuf>,
     caller: String,
+    job: Option<Job>,
+    background: Option<Arc<dyn Background>>,
 }
 
 impl Docket {
@@ -25,7 +29,34 @@ impl Docket {
         scratchpad: Option<PathBuf>,
         caller: impl Into<String>,
     ) -> Self {
-        Docket { store, roots: Arc::new(roots), scratchpad, caller: caller.into() }
+        let (roots, caller) = (Arc::new(roots), caller.into());
+        Docket { store, roots, scratchpad, caller, job: None, background: None }
+    }
+
+    /// The same store, with somebody who starts background workers.
+    #[must_use]
+    pub fn with_background(self, background: Arc<dyn Background>) -> Self {
+        Docket { background: Some(background), ..self }
+    }
+
+    /// The same store for the worker of a chunk, that sees and writes nothing else.
+    ///
+    /// # Errors
+    /// `claim_lost` where the job is not that of the chunk's latest claim.
+    pub fn for_job(self, job: Job) -> Result<Self> {
+        let wanted = job.clone();
+        self.read(move |tx| super::job::is_real(tx, &wanted))?;
+        Ok(Docket { job: Some(job), ..self })
+    }
+
+    /// The job that a caller is held to.
+    pub(super) fn job(&self) -> Option<&Job> {
+        self.job.as_ref()
+    }
+
+    /// Who starts background workers.
+    pub(super) fn background(&self) -> Option<&Arc<dyn Background>> {
+        self.background.as_ref()
     }
 
     /// The same store for another caller.

@@ -7,6 +7,7 @@ use super::view::TaskView;
 use super::{Docket, Effect, Operation};
 use crate::error::{Error, Result};
 use crate::model::id::TaskId;
+use crate::model::job::Job;
 use crate::model::limits::{Limit, PAGE, Priority};
 use crate::model::status::{Kind, Status};
 use crate::model::text::{Line, excerpt};
@@ -80,6 +81,9 @@ impl Operation for ListTasks {
     type Reply = ListTasksReply;
 
     fn run(self, docket: &Docket) -> Result<ListTasksReply> {
+        if let Some(job) = docket.job() {
+            return of_job(docket, job.clone());
+        }
         let since = self.since.as_ref().map(parse_since).transpose()?;
         let after = self.cursor.as_ref().map(parse_cursor).transpose()?;
         docket.read(move |tx| {
@@ -152,6 +156,22 @@ impl Operation for ListTasks {
             })
         })
     }
+}
+
+/// The one task that the worker of a chunk sees.
+fn of_job(docket: &Docket, job: Job) -> Result<ListTasksReply> {
+    docket.read(move |tx| {
+        let task = TaskView::listed(tx, &tx.task(&job.chunk)?)?;
+        Ok(ListTasksReply {
+            success: true,
+            message: "Your chunk; claim_task gives its items".to_owned(),
+            tasks: vec![task],
+            count: 1,
+            total: 1,
+            next_cursor: None,
+            since: tx.sequence()?.to_string(),
+        })
+    })
 }
 
 fn changes(tasks: Vec<TaskView>, since: u64, total: u64) -> ListTasksReply {

@@ -5,6 +5,7 @@
 mod add_items;
 mod append;
 pub mod args;
+mod background;
 mod bad_items;
 mod batch_view;
 mod checkpoint;
@@ -27,6 +28,7 @@ mod get_task;
 mod grow_batch;
 mod independence;
 pub mod intermediate;
+mod job;
 mod list_tasks;
 mod once;
 mod pause;
@@ -36,6 +38,7 @@ mod release_task;
 mod reset_stalled_tasks;
 mod review_batch;
 mod review_view;
+mod runners;
 mod running;
 mod schema;
 mod search_tasks;
@@ -53,17 +56,23 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 pub use add_items::AddItems;
+pub use background::{Background, Started};
 pub use bad_items::{BadItems, OnBadItem};
 pub use batch_view::BatchView;
 pub(crate) use batch_view::{batch_task, batch_view};
 pub use claim_task::{ClaimReply, ClaimTask, waits_for_others};
 pub use complete_task::CompleteTask;
+pub use control_batch::name_worker;
 pub use create_batch::{CreateBatch, Plan};
 pub use docket::Docket;
 pub(crate) use each::{each_chunk, each_item};
 pub use get_batch::{GetBatch, GetBatchReply};
 pub use get_task::open_items_page;
 pub use release_task::ReleaseTask;
+pub use runners::{
+    Outlook, begin_runner, end_runner, give_turn, may_start, outlook, pause_profile, profile_pause,
+    runner_lives, runner_of, stop_waiting, take_turn, yield_turn,
+};
 pub(crate) use schema::drop_bounds;
 pub use suggest::{batch_ids, chunk_id, chunk_numbers, task_ids};
 pub use take_back::{release_runner_claims, take_back};
@@ -86,7 +95,7 @@ pub enum Effect {
 }
 
 /// A thing that callers can ask for: its fields are the parameters, in MCP and on the command line.
-pub trait Operation: DeserializeOwned + JsonSchema + clap::Args + Send + 'static {
+pub trait Operation: Serialize + DeserializeOwned + JsonSchema + clap::Args + Send + 'static {
     /// The tool's name; the command's is the same with hyphens.
     const NAME: &'static str;
     /// A few words for a person.
@@ -154,11 +163,18 @@ const fn entry<O: Operation>() -> Entry {
         worker: O::WORKER,
         input: || schema::input::<O>(O::SPELLS_OUT),
         output: schema::output::<O::Reply>,
-        call: |docket, arguments| reply(args::parse::<O>(arguments)?.run(docket)?),
+        call: |docket, arguments| {
+            let arguments = job::admit(docket, O::NAME, arguments)?;
+            reply(args::parse::<O>(arguments)?.run(docket)?)
+        },
         command: O::augment_args,
         call_matches: |docket, matches| {
             let request = O::from_arg_matches(matches)
                 .map_err(|error| crate::error::Error::invalid(error.to_string()))?;
+            let request = match docket.job() {
+                None => request,
+                Some(_) => args::parse(job::admit(docket, O::NAME, reply(request)?)?)?,
+            };
             reply(request.run(docket)?)
         },
     }

@@ -26,6 +26,9 @@ pub(super) fn resume(tx: &dyn Write, task: &Task, batch: &Batch, why: &str, auth
         return Ok(format!("Batch {} is not paused", task.id));
     }
     tx.resume(task.row)?;
+    if let Some(profile) = &batch.worker {
+        tx.pause_profile(profile, None)?;
+    }
     let text = format!("Resumed by '{author}': {why}");
     tx.append(task, &NewReceipt { author, text: &text, ..NewReceipt::default() })?;
     Ok(format!("Resumed {}: start workers", task.id))

@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::background;
 use super::batch_view::{BatchReply, batch_task};
 use super::checkpoint::go_on;
 use super::doubt::take_for_done;
@@ -65,7 +66,8 @@ impl Operation for ReviewBatch {
                 self.decision
             )));
         }
-        let (reply, decided) = docket.write(move |tx| {
+        let batch = self.id.clone();
+        let (mut reply, decided) = docket.write(move |tx| {
             let (task, batch) = batch_task(tx, &self.id)?;
             let found = self.found(tx, &task, &batch)?;
             let mut came_to = Vec::new();
@@ -88,6 +90,7 @@ impl Operation for ReviewBatch {
         for chunk in &decided {
             intermediate::write_chunk(docket, chunk);
         }
+        reply.message += &background::wake(docket, &batch)?;
         Ok(reply)
     }
 }

@@ -24,15 +24,25 @@ fn reopen(tx: &dyn Write, task: &Task, why: &str) -> Result<()> {
     Ok(())
 }
 
-/// Gives a live claim back; one that is lost already is left as it is.
+/// Gives a live claim back; one that is lost already is left as it is. Where nothing can have happened,
+/// what was begun under it is not in doubt.
 ///
 /// # Errors
 /// Where the store cannot be written.
-pub fn take_back(docket: &Docket, id: &TaskId, token: &Token, why: &'static str) -> Result<()> {
+pub fn take_back(
+    docket: &Docket,
+    id: &TaskId,
+    token: &Token,
+    why: &'static str,
+    nothing_happened: bool,
+) -> Result<()> {
     let (wanted, token) = (id.clone(), token.clone());
     docket.write(move |tx| {
         let task = tx.task(&wanted)?;
         if standing(&task, Some(&token), tx.now()) == Standing::Holder {
+            if let Some(chunk) = tx.chunk(&task)?.filter(|_| nothing_happened) {
+                tx.forget_begun(&chunk)?;
+            }
             reopen(tx, &task, why)
         } else {
             Ok(())

@@ -4,10 +4,12 @@
 //! [`Read`] or [`Write`], commits, and only then answers.
 
 mod flow;
+mod runners;
 pub mod sorter;
 pub mod sqlite;
 
 pub use flow::{Chosen, Course, Flow};
+pub use runners::{ReadRunners, Runner, WriteRunners};
 
 use crate::error::Result;
 use crate::items::Item;
@@ -123,7 +125,7 @@ pub trait WriteResources {
 }
 
 /// What is read inside one transaction: a single moment of the store.
-pub trait Read: Course + ReadResources {
+pub trait Read: Course + ReadResources + ReadRunners {
     /// The moment this transaction works with.
     fn now(&self) -> Moment;
     /// The number of the latest change.
@@ -197,7 +199,7 @@ pub trait Read: Course + ReadResources {
 }
 
 /// What is written inside one transaction.
-pub trait Write: Read + Flow + WriteResources {
+pub trait Write: Read + Flow + WriteResources + WriteRunners {
     /// Makes a task; gives its row.
     fn insert_task(&self, new: &NewTask<'_>) -> Result<Row>;
     /// Stores what a task is, in place of what it was: everything but its status and claim. Numbers

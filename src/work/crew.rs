@@ -1,10 +1,12 @@
 //! The slots that work at once, and what they share.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::channel;
+use std::time::Duration;
 
+use super::background::{Starts, Turns};
 use super::in_hand::InHand;
-use super::keeper::Family;
+use super::keeper::{Ended, Family};
 use super::method::Method;
 use super::progress::Progress;
 use super::slot::{Slot, Won, Worked, body};
@@ -16,14 +18,21 @@ use crate::model::status::Release;
 use crate::model::text::Line;
 use crate::ops::{ClaimTask, CompleteTask, Docket, Operation, ReleaseTask};
 
+/// A worker that fails sooner has failed to start.
+pub(super) const AT_ONCE: Duration = Duration::from_secs(1);
+
 /// What all slots share.
 pub(super) struct Crew<'a> {
     pub(super) docket: &'a Docket,
+    /// The store's file.
+    pub(super) store: &'a Path,
     pub(super) method: &'a Method,
     pub(super) progress: &'a Progress,
     pub(super) stop: &'a Stop,
     pub(super) family: Family,
     pub(super) in_hand: InHand,
+    /// Whose turn it is and whether a worker may start, in the background.
+    pub(super) background: Option<(&'a Turns<'a>, &'a Starts<'a>)>,
 }
 
 impl Crew<'_> {
@@ -35,7 +44,7 @@ impl Crew<'_> {
         let (over, ended) = channel::<()>();
         std::thread::scope(|scope| {
             let keeper = scope.spawn(move || {
-                self.in_hand.look_after(self.docket, self.stop, None, &ended);
+                self.in_hand.look_after(self.docket, self.stop, self.method.stalled_after(), &ended);
             });
             let workers: Vec<_> = (1..=slots.get())
                 .map(|number| {
@@ -72,6 +81,19 @@ impl Crew<'_> {
     pub(super) fn kept_in(&self, won: &Won) -> (PathBuf, PathBuf) {
         let at = |stream| logs::place(self.docket.folder(), &won.id, won.claim.attempt, stream);
         (at(Stream::Out), at(Stream::Err))
+    }
+
+    /// Whether a worker for an item failed before it could do anything: it could not be run, or no worker
+    /// has ever worked here.
+    pub(super) fn has_failed_to_start(&self, ended: &Ended) -> bool {
+        let could_not_run = ended.signal.is_some() || matches!(ended.code, Some(126 | 127));
+        let has_worked = self.background.is_none_or(|(_, starts)| starts.has_worked());
+        ended.because.is_none() && ended.took < AT_ONCE && (could_not_run || !has_worked)
+    }
+
+    /// Takes note of a start that failed at once, or of one that did not.
+    pub(super) fn saw_start(&self, has_failed: bool, told: impl FnOnce() -> String) -> Result<()> {
+        self.background.map_or(Ok(()), |(_, starts)| starts.saw(has_failed, told))
     }
 
     /// Completes a chunk; gives the status it came to.

@@ -26,6 +26,8 @@ pub(super) enum EndedFor {
     Lost,
     /// It wrote no receipt for too long.
     Stalled,
+    /// Its place is another batch's, or its profile may not start workers.
+    Yielded,
 }
 
 /// A claim that a slot works under.
@@ -76,6 +78,11 @@ impl InHand {
             held.ender = None;
             held.ended_for
         })
+    }
+
+    /// Whether the worker of a claim is not to begin any more.
+    pub(super) fn is_off(&self, id: &TaskId) -> bool {
+        self.held().get(id).is_none_or(|held| held.ended_for.is_some())
     }
 
     fn end(&self, id: &TaskId, why: EndedFor) {

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use super::command::{About, Ran, Said, judge};
 use super::in_hand::EndedFor;
-use super::keeper::Job;
+use super::keeper::Launch;
 use super::slot::{Came, Slot, Won, body};
 use crate::error::{Error, Result};
 use crate::model::receipt::item_text;
@@ -23,8 +23,8 @@ const TRY_AGAIN: Duration = Duration::from_millis(250);
 /// What became of an item.
 struct Settled {
     failed: bool,
-    /// Whether the one after it is begun.
-    next_is_begun: bool,
+    /// Why the one after it is not begun.
+    ends_for: Option<EndedFor>,
 }
 
 impl Slot<'_> {
@@ -45,8 +45,8 @@ impl Slot<'_> {
             match self.work_item(won, &item, next)? {
                 Ok(settled) => {
                     failed += u64::from(settled.failed);
-                    if next.is_some() && !settled.next_is_begun {
-                        self.hand_back(won, EndedFor::Stopped)?;
+                    if let Some(why) = settled.ends_for.filter(|_| next.is_some()) {
+                        self.hand_back(won, why)?;
                         return Ok(failed);
                     }
                 }
@@ -86,8 +86,12 @@ impl Slot<'_> {
         };
         let Said { outcome, category, text, cost } = said;
         let text = if text.is_empty() { item_text(key, outcome.into(), category.as_deref()) } else { text };
-        let next = next.filter(|_| !crew.stop.is_asked()).map(line).transpose()?;
-        let next_is_begun = next.is_some();
+        let ends_for = if crew.stop.is_asked() {
+            Some(EndedFor::Stopped)
+        } else {
+            self.yields()?.then_some(EndedFor::Yielded)
+        };
+        let next = next.filter(|_| ends_for.is_none()).map(line).transpose()?;
         let receipt = ItemReceipt {
             item: line(key)?,
             outcome,
@@ -98,7 +102,7 @@ impl Slot<'_> {
         let request = UpdateTask::item_receipt(won.id.clone(), won.token.clone(), receipt, next);
         let number = request.run(crew.docket)?.receipt.map_or(0, |receipt| receipt.number);
         crew.progress.item(won.id.as_str(), key, outcome.as_str(), category.as_deref(), number);
-        Ok(Ok(Settled { failed: outcome == Outcome::Failed, next_is_begun }))
+        Ok(Ok(Settled { failed: outcome == Outcome::Failed, ends_for }))
     }
 
     fn run_until_settled(
@@ -112,19 +116,22 @@ impl Slot<'_> {
         loop {
             let title =
                 if about.item.is_empty() { String::new() } else { format!("── {}\n", about.item) };
-            let job = Job {
+            let launch = Launch {
                 environment: about.environment(),
-                folder: None,
                 input: input.to_owned(),
                 title,
                 kept_in: Some(crew.kept_in(won)),
             };
-            let ended = match self.run(won, job)? {
+            let ended = match self.run(won, launch)? {
                 Came::ToAnEnd(ended) => ended,
                 Came::Off(why) => return Ok(Err(why)),
             };
             match judge(&ended, &crew.method.retry) {
-                Ran::Settled(said) => return Ok(Ok(said)),
+                Ran::Settled(said) => {
+                    let has_failed = said.outcome == Outcome::Failed && crew.has_failed_to_start(&ended);
+                    crew.saw_start(has_failed, || said.text.clone())?;
+                    return Ok(Ok(said));
+                }
                 Ran::Stopped => return Ok(Err(EndedFor::Stopped)),
                 Ran::Retry(_) if crew.stop.is_asked() => return Ok(Err(EndedFor::Stopped)),
                 Ran::Retry(text) if tries == TRIES => {

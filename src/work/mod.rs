@@ -1,10 +1,13 @@
 //! The runner: takes chunks, lets workers do them, writes the receipts.
 
+mod background;
+mod chunk;
 mod command;
 mod crew;
 mod in_hand;
 mod items;
 mod keeper;
+mod lock;
 mod method;
 mod progress;
 pub mod ready;
@@ -14,5 +17,6 @@ mod stop;
 mod table;
 pub mod worktree;
 
+pub use background::Launcher;
 pub use keeper::keep;
 pub use run::{Run, Work, run, work};

@@ -1,20 +1,22 @@
 //! `docket run`: makes a batch and works it here. `docket work`: works what others made.
 
-use std::fs::{File, OpenOptions, TryLockError};
 use std::io::Write;
+use std::path::Path;
 use std::time::Instant;
 
 use serde_json::{Value, json};
 
+use super::background::{How, detach, runner};
 use super::crew::Crew;
 use super::in_hand::InHand;
 use super::keeper::Family;
+use super::lock;
 use super::method::Method;
 use super::progress::{Manner, Progress};
 use super::slot::Worked;
 use super::stop::Stop;
 use super::table::table;
-use crate::error::{Code, Error, Result};
+use crate::error::{Error, Result};
 use crate::items::Source;
 use crate::model::batch::BatchStatus;
 use crate::model::conflict::OnConflict;
@@ -26,7 +28,7 @@ use crate::model::step::Checkpoint;
 use crate::model::text::{Line, Long, excerpt};
 use crate::ops::{
     AddItems, BadItems, ClaimTask, CreateBatch, Docket, GetBatch, OnBadItem, Operation, intermediate,
-    release_runner_claims,
+    name_worker, release_runner_claims,
 };
 
 /// Make a batch from items and work it here.
@@ -88,8 +90,20 @@ pub struct Work {
     /// Show nothing but the end
     #[arg(long)]
     quiet: bool,
-    /// The command: run once an item (or task), its JSON on standard input
-    #[arg(last = true, value_name = "CMD", required = true)]
+    /// By a profile of the configuration [default: that of the batch]
+    #[arg(long, requires = "batch", conflicts_with = "command")]
+    worker: Option<Line>,
+    /// In the background: says as which process, and leaves it
+    #[arg(long, requires = "batch", conflicts_with = "command")]
+    detach: bool,
+    /// The runner that was detached
+    #[arg(long, hide = true, requires = "batch", conflicts_with = "command")]
+    background: bool,
+    /// Takes over where the one at work dies
+    #[arg(long, hide = true, requires = "background")]
+    standby: bool,
+    /// The command: run once an item (or task), its JSON on standard input [default: a profile's, with --batch]
+    #[arg(last = true, value_name = "CMD", required_unless_present = "batch")]
     command: Vec<String>,
 }
 
@@ -117,7 +131,7 @@ pub fn run(request: Run, docket: &Docket, json: bool) -> Result<u8> {
         }
     };
     // Held until this process ends, however it ends: nobody else may take its claims for a dead run's.
-    let _only = only_runner(docket, &batch)?;
+    let _only = lock::take(docket.folder(), &batch)?;
     let added = match (&request.resume, &request.items) {
         (Some(_), Some(_)) => Some(add(&request, &batch).run(docket)?),
         _ => None,
@@ -155,7 +169,7 @@ pub fn run(request: Run, docket: &Docket, json: bool) -> Result<u8> {
         request.workers
     ));
     let worker = format!("run-{}", std::process::id());
-    let claim = ClaimTask::of_batch(Line::known("run"), batch.clone());
+    let claim = ClaimTask::of_batch(Line::known("run"), batch.clone(), true);
     let method = Method::of_command(&command);
     let worked = crew(docket, &method, &progress, &stop)?.work(&claim, &worker, request.workers)?;
     progress.finish();
@@ -175,7 +189,10 @@ pub fn run(request: Run, docket: &Docket, json: bool) -> Result<u8> {
 ///
 /// # Errors
 /// What keeps it from starting or going on.
-pub fn work(request: Work, docket: &Docket, json: bool) -> Result<u8> {
+pub fn work(request: Work, docket: &Docket, store: &Path, json: bool) -> Result<u8> {
+    if let Some(batch) = request.batch.as_ref().filter(|_| request.command.is_empty()) {
+        return work_by_profile(&request, docket, store, batch, json);
+    }
     let stop = Stop::on_signals()?;
     let progress = Progress::new(Manner::choose(json, request.quiet), 0, 0);
     let claim = ClaimTask {
@@ -188,6 +205,7 @@ pub fn work(request: Work, docket: &Docket, json: bool) -> Result<u8> {
         tags: Vec::new(),
         lease_seconds: LeaseSeconds::of(1_800),
         by_runner: false,
+        begins: true,
     };
     let worker = format!("work-{}", std::process::id());
     let method = Method::of_command(&request.command);
@@ -204,6 +222,36 @@ pub fn work(request: Work, docket: &Docket, json: bool) -> Result<u8> {
         Worked { failed: 0, .. } => 0,
         _ => 1,
     })
+}
+
+/// Works a batch by a profile, here or in the background.
+fn work_by_profile(request: &Work, docket: &Docket, store: &Path, batch: &TaskId, json: bool) -> Result<u8> {
+    let store = &std::path::absolute(store)
+        .map_err(|error| Error::internal("the store's path cannot be made absolute", error))?;
+    if let Some(worker) = &request.worker
+        && !request.background
+    {
+        name_worker(docket, batch, worker)?;
+    }
+    if request.detach {
+        let reply = detach(docket, store, batch)?;
+        say(&if json { reply.to_string() } else { reply["message"].as_str().unwrap_or_default().to_owned() });
+        return Ok(0);
+    }
+    let how = match (request.background, request.standby) {
+        (false, _) => How::InFront,
+        (true, false) => How::Behind,
+        (true, true) => How::StandingBy,
+    };
+    let manner = if request.background { Manner::Lines } else { Manner::choose(json, request.quiet) };
+    let before = status(docket, batch)?;
+    let progress = Progress::new(manner, before.total, before.processed);
+    let code = runner(docket, store, batch, how, &progress)?;
+    progress.finish();
+    if how == How::InFront {
+        finish(docket, batch, manner, Instant::now(), status(docket, batch)?.processed - before.processed)?;
+    }
+    Ok(code)
 }
 
 fn create(request: &Run) -> CreateBatch {
@@ -237,6 +285,7 @@ fn create(request: &Run) -> CreateBatch {
         checkpoint: Checkpoint::None,
         auto_approve_after: None,
         in_doubt: InDoubt::Retry,
+        worker: None,
         max_failures: None,
         finish: None,
         dry_run: false,
@@ -268,29 +317,6 @@ fn recorded_command(docket: &Docket, batch: &TaskId) -> Result<Vec<String>> {
     recorded.ok_or_else(|| {
         Error::invalid(format!("resume: batch {batch} was not made by docket run; name the command after --"))
     })
-}
-
-/// The lock that dies with this process.
-fn only_runner(docket: &Docket, batch: &TaskId) -> Result<File> {
-    let path = docket.folder().join(format!("run-{batch}.lock"));
-    let file = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .open(&path)
-        .map_err(|error| Error::internal(format!("{} cannot be opened", path.display()), error))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(Error::new(
-            Code::AlreadyClaimed,
-            format!(
-                "Batch {batch} is being worked by another docket run; wait for it, or help with docket work --batch {batch}"
-            ),
-        )),
-        Err(TryLockError::Error(error)) => {
-            Err(Error::internal(format!("{} cannot be locked", path.display()), error))
-        }
-    }
 }
 
 /// Lists what was left out; it must not go missing unsaid.
@@ -339,7 +365,8 @@ fn crew<'a>(
     progress: &'a Progress,
     stop: &'a Stop,
 ) -> Result<Crew<'a>> {
-    Ok(Crew { docket, method, progress, stop, family: Family::found()?, in_hand: InHand::default() })
+    let (family, in_hand, store) = (Family::found()?, InHand::default(), Path::new(""));
+    Ok(Crew { docket, store, method, progress, stop, family, in_hand, background: None })
 }
 
 fn finish(docket: &Docket, batch: &TaskId, manner: Manner, begun: Instant, now_done: u64) -> Result<()> {

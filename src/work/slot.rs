@@ -1,14 +1,18 @@
 //! One of the workers' places: claims, lets a worker do it, completes; again and again.
 
+use std::ffi::OsString;
+use std::path::Path;
 use std::time::Duration;
 
+use super::background::Turn;
 use super::crew::Crew;
 use super::in_hand::EndedFor;
-use super::keeper::{Ended, Job, Keeper, Report};
+use super::keeper::{Ended, Keeper, Launch, Report};
+use super::method::Ground;
 use crate::error::{Code, Error, Result};
 use crate::model::id::{TaskId, Token};
 use crate::model::text::Body;
-use crate::ops::{ClaimReply, ClaimTask, Operation, take_back, waits_for_others};
+use crate::ops::{ClaimReply, ClaimTask, Operation, UpdateTask, outlook, take_back, waits_for_others};
 
 /// When a slot asks again for a chunk that waits for others.
 const ASK_AGAIN: Duration = Duration::from_millis(200);
@@ -41,12 +45,16 @@ pub(super) enum Came {
 pub(super) struct Slot<'a> {
     pub(super) crew: &'a Crew<'a>,
     keeper: Option<Keeper>,
+    /// Where the chunk in hand is worked; its trade is told to the keeper before the first worker.
+    ground: Option<Ground>,
+    is_told: bool,
+    turn: Option<Turn<'a>>,
 }
 
 impl<'a> Slot<'a> {
     /// An empty place.
     pub(super) fn of(crew: &'a Crew<'a>) -> Self {
-        Slot { crew, keeper: None }
+        Slot { crew, keeper: None, ground: None, is_told: false, turn: None }
     }
 
     /// Works until nothing is left or the person stops it.
@@ -56,7 +64,7 @@ impl<'a> Slot<'a> {
     pub(super) fn work(&mut self, request: &ClaimTask) -> Result<Worked> {
         let crew = self.crew;
         let mut worked = Worked::default();
-        while !crew.stop.is_asked() {
+        while !crew.stop.is_asked() && self.has_turn(request)? {
             let claim = match request.clone().run(crew.docket) {
                 Ok(claim) => claim,
                 Err(error) if error.code == Code::NothingToClaim && self.waits(request)? => continue,
@@ -72,6 +80,8 @@ impl<'a> Slot<'a> {
             crew.in_hand.take(&won.id, &won.token);
             let ended = self.work_claim(&won);
             crew.in_hand.let_go(&won.id);
+            self.ground = None;
+            self.yields()?;
             match ended {
                 Ok(failed) => worked.failed += failed,
                 // Somebody took the chunk over: its receipts are theirs to go on from.
@@ -80,7 +90,8 @@ impl<'a> Slot<'a> {
                     crew.progress.chunk_ends(won.id.as_str(), &won.claim.task.title, "lost");
                 }
                 Err(error) => {
-                    take_back(crew.docket, &won.id, &won.token, "the worker stopped on an error")?;
+                    take_back(crew.docket, &won.id, &won.token, "no worker could be started", true)?;
+                    crew.progress.chunk_ends(won.id.as_str(), &won.claim.task.title, "given back");
                     return Err(error);
                 }
             }
@@ -98,29 +109,94 @@ impl<'a> Slot<'a> {
         Ok(waits)
     }
 
+    /// Waits for the right to have a worker, where others work batches of the same store; false where
+    /// nothing is left to claim.
+    fn has_turn(&mut self, request: &ClaimTask) -> Result<bool> {
+        let crew = self.crew;
+        let (Some((turns, _)), Some(batch)) = (crew.background, &request.batch) else { return Ok(true) };
+        if self.turn.is_none() {
+            let is_off = || Ok(crew.stop.is_asked() || !outlook(crew.docket, batch)?.is_claimable);
+            self.turn = turns.take(is_off)?;
+        }
+        Ok(self.turn.is_some())
+    }
+
+    /// Whether the worker's place goes to another batch that has less than its share.
+    pub(super) fn yields(&mut self) -> Result<bool> {
+        let yields = self.turn.as_mut().map_or(Ok(false), Turn::yields)?;
+        if yields {
+            self.turn = None;
+        }
+        Ok(yields)
+    }
+
     /// Works what was claimed; gives how many items failed.
     fn work_claim(&mut self, won: &Won) -> Result<u64> {
-        match &won.claim.items {
+        if self.crew.method.is_per_chunk() {
+            return self.work_chunk(won);
+        }
+        self.prepare(won, None, Vec::new())?;
+        let failed = match &won.claim.items {
             Some(items) => self.work_items(won, items.clone()),
             None => self.work_task(won),
+        }?;
+        self.clear(won)?;
+        Ok(failed)
+    }
+
+    /// Prepares the ground for the workers of a claim.
+    pub(super) fn prepare(
+        &mut self,
+        won: &Won,
+        mcp_config: Option<&Path>,
+        told: Vec<(String, OsString)>,
+    ) -> Result<()> {
+        let crew = self.crew;
+        self.ground = Some(crew.method.ground(&won.id, mcp_config, told, &crew.family)?);
+        self.is_told = false;
+        Ok(())
+    }
+
+    /// Clears the ground away; what is left on it is on record.
+    pub(super) fn clear(&self, won: &Won) -> Result<()> {
+        let crew = self.crew;
+        let Some(place) = self.ground.as_ref().and_then(|ground| ground.place.as_ref()) else {
+            return Ok(());
+        };
+        if let Some(left) = crew.method.clear(&won.id, place, &crew.family)? {
+            UpdateTask::note(won.id.clone(), body(&left)?).run(crew.docket)?;
         }
+        Ok(())
     }
 
     /// Lets a worker do a job under a claim.
     ///
     /// # Errors
     /// A command that cannot be started, or a keeper that was killed.
-    pub(super) fn run(&mut self, won: &Won, job: Job) -> Result<Came> {
+    pub(super) fn run(&mut self, won: &Won, launch: Launch) -> Result<Came> {
+        let crew = self.crew;
+        if let Some((_, starts)) = crew.background
+            && !starts.may_begin(|| crew.stop.is_urgent() || crew.in_hand.is_off(&won.id))?
+        {
+            return Ok(Came::Off(crew.in_hand.is_through(&won.id).unwrap_or(EndedFor::Yielded)));
+        }
         let mut keeper = match self.keeper.take() {
             Some(keeper) => keeper,
-            None => Keeper::start(&self.crew.family, &self.crew.method.trade)?,
+            None => {
+                self.is_told = false;
+                Keeper::start(&crew.family)?
+            }
         };
+        if let Some(ground) = self.ground.as_ref().filter(|_| !self.is_told) {
+            keeper.take(ground.trade.clone())?;
+            self.is_told = true;
+        }
         if !self.crew.in_hand.begins(&won.id, keeper.ender()) {
             self.keeper = Some(keeper);
             return Ok(Came::Off(self.crew.in_hand.is_through(&won.id).unwrap_or(EndedFor::Lost)));
         }
         // A keeper that was killed is not used again.
-        let report = keeper.run(job)?;
+        let report = keeper.run(launch)?;
         self.keeper = Some(keeper);
         let ended_for = self.crew.in_hand.is_through(&won.id);
         match report {
@@ -142,7 +218,18 @@ impl<'a> Slot<'a> {
         let crew = self.crew;
         match why {
             EndedFor::Stopped => {
-                take_back(crew.docket, &won.id, &won.token, "the person stopped the run")?;
+                take_back(crew.docket, &won.id, &won.token, "the person stopped the run", false)?;
+                crew.progress.chunk_ends(won.id.as_str(), &won.claim.task.title, "given back");
+                Ok(())
+            }
+            EndedFor::Yielded => {
+                take_back(
+                    crew.docket,
+                    &won.id,
+                    &won.token,
+                    "it is another batch's turn, or no worker may start",
+                    false,
+                )?;
                 crew.progress.chunk_ends(won.id.as_str(), &won.claim.task.title, "given back");
                 Ok(())
             }

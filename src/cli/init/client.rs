@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use clap::ValueEnum;
 use serde_json::{Map, Value, json};
 
-use super::SERVER_KEY;
 use crate::error::{Error, Result};
+use crate::prompts::SERVER_KEY;
 
 /// An MCP client that `docket init` knows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -4,8 +4,9 @@
 use serde::de::IgnoredAny;
 use serde_json::{Map, Value};
 
+use super::Merged;
 use super::json_text::{Object, Style, pretty};
-use super::{Merged, SERVER_KEY};
+use crate::prompts::SERVER_KEY;
 
 /// The text with the server in the object `list`; `None` when it is there already.
 ///

@@ -2,8 +2,9 @@
 
 use toml_edit::{Array, DocumentMut, InlineTable, Item, Table, TableLike, Value};
 
+use super::Merged;
 use super::client::Server;
-use super::{Merged, SERVER_KEY};
+use crate::prompts::SERVER_KEY;
 
 const LIST: &str = "mcp_servers";
 

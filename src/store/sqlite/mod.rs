@@ -7,6 +7,7 @@ mod log;
 mod read;
 mod reader;
 mod rows;
+mod runners;
 mod search;
 mod staging;
 mod suggest;

@@ -153,7 +153,7 @@ macro_rules! batch_columns {
     () => {
         "task, instructions, key, split, max_chunk, max_parallel, max_attempts, command, chunks, ended, unsuccessful, \
          started, total, done, failed, skipped, steps, checkpoint, auto_approve, approved, max_failures, forgiven, \
-         paused, finish, in_doubt"
+         paused, finish, in_doubt, worker"
     };
 }
 pub(super) use batch_columns;
@@ -189,6 +189,7 @@ pub(super) fn batch(row: &SqlRow<'_>) -> rusqlite::Result<Batch> {
         paused: row.get(22)?,
         finish: row.get(23)?,
         in_doubt: word(row, 24)?,
+        worker: row.get(25)?,
     })
 }
 

@@ -268,8 +268,8 @@ impl Write for Tx<'_> {
         };
         self.execute(
             "INSERT INTO batch (task, instructions, key, split, max_chunk, max_parallel, max_attempts, command, chunks, total,
-                                steps, checkpoint, auto_approve, max_failures, finish, in_doubt)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
+                                steps, checkpoint, auto_approve, max_failures, finish, in_doubt, worker)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)",
             params![
                 batch.row,
                 batch.instructions,
@@ -287,6 +287,7 @@ impl Write for Tx<'_> {
                 batch.max_failures.map(|most| most.to_string()),
                 batch.finish,
                 batch.in_doubt.as_str(),
+                batch.worker,
             ],
         )?;
         Ok(())

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{WaitOptions, getpid, waitpid};
 
 use super::tree;
-use super::wire::{Job, Order, Report, Trade};
+use super::wire::{Launch, Order, Report, Trade};
 use crate::error::{Code, Error, Result};
 
 /// How long ending a tree may take beyond its grace.
@@ -22,7 +22,7 @@ const GONE_AFTER: Duration = Duration::from_secs(5);
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
 
 /// This very program, also where its file was replaced by a newer one.
-pub(in crate::work) fn this_program() -> Result<std::path::PathBuf> {
+pub(crate) fn this_program() -> Result<std::path::PathBuf> {
     if cfg!(target_os = "linux") {
         return Ok("/proc/self/exe".into());
     }
@@ -50,6 +50,23 @@ impl Family {
 
     fn known(&self) -> MutexGuard<'_, HashSet<u32>> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Starts a process that is this one's own.
+    ///
+    /// # Errors
+    /// Where it cannot be started.
+    pub(crate) fn start(&self, start: impl FnOnce() -> Result<Child>) -> Result<Child> {
+        // Known before anybody looks for orphans.
+        let mut known = self.known();
+        let child = start()?;
+        known.insert(child.id());
+        Ok(child)
+    }
+
+    /// Knows a process no longer that has ended.
+    pub(crate) fn forget(&self, child: &Child) {
+        self.known().remove(&child.id());
     }
 
     /// Does something that starts and ends processes of its own, which are nobody's orphans.
@@ -100,7 +117,7 @@ pub(crate) struct Ender {
 }
 
 impl Ender {
-    fn send(&self, order: &impl serde::Serialize) -> std::io::Result<()> {
+    fn send(&self, order: &Order) -> std::io::Result<()> {
         let mut line = serde_json::to_vec(order)?;
         line.push(b'\n');
         match self.orders.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
@@ -131,37 +148,37 @@ pub(crate) struct Keeper {
 }
 
 impl Keeper {
-    /// Starts a keeper for workers of one trade.
+    /// Starts a keeper.
     ///
     /// # Errors
     /// Where it cannot be started.
-    pub(crate) fn start(family: &Family, trade: &Trade) -> Result<Self> {
+    pub(crate) fn start(family: &Family) -> Result<Self> {
         let mut command = Command::new(this_program()?);
         // A group of its own: Ctrl-C in the terminal is the runner's to handle.
         command.arg("keeper").stdin(Stdio::piped()).stdout(Stdio::piped()).process_group(0);
         let cannot = |error| Error::internal("a keeper cannot be started", error);
-        let (mut child, pipes) = {
-            // Known before anybody looks for orphans.
-            let mut known = family.known();
-            let mut child = command.spawn().map_err(cannot)?;
-            known.insert(child.id());
-            let pipes = child.stdin.take().zip(child.stdout.take());
-            (child, pipes)
-        };
-        let Some((orders, reports)) = pipes else {
+        let mut child = family.start(|| command.spawn().map_err(cannot))?;
+        let Some((orders, reports)) = child.stdin.take().zip(child.stdout.take()) else {
             child.kill().map_err(cannot)?;
             return Err(Error::new(Code::Internal, "a keeper was started without its pipes"));
         };
         let orders = Ender { orders: Arc::new(Mutex::new(Some(orders))) };
-        let keeper = Keeper {
-            family: family.clone(),
-            child,
-            orders,
-            reports: BufReader::new(reports),
-            patience: trade.grace.saturating_add(BEYOND_GRACE),
-        };
-        keeper.orders.send(trade).map_err(cannot)?;
-        Ok(keeper)
+        let reports = BufReader::new(reports);
+        Ok(Keeper { family: family.clone(), child, orders, reports, patience: BEYOND_GRACE })
+    }
+
+    /// Says how workers are run from now on.
+    ///
+    /// # Errors
+    /// Where the keeper was ended.
+    pub(crate) fn take(&mut self, trade: Trade) -> Result<()> {
+        self.patience = trade.grace.saturating_add(BEYOND_GRACE);
+        self.orders.send(&Order::Take(trade)).map_err(|error| self.gone(error))
+    }
+
+    fn gone(&self, error: std::io::Error) -> Error {
+        self.family.end_orphans();
+        Error::internal("the keeper of a worker was ended, and the worker with it", error)
     }
 
     /// What ends its worker from another thread.
@@ -173,17 +190,14 @@ impl Keeper {
     ///
     /// # Errors
     /// Where the keeper itself was ended: whatever it kept is ended, too.
-    pub(crate) fn run(&mut self, job: Job) -> Result<Report> {
+    pub(crate) fn run(&mut self, launch: Launch) -> Result<Report> {
         let mut line = String::new();
         let report = self
             .orders
-            .send(&Order::Run(job))
+            .send(&Order::Run(launch))
             .and_then(|()| self.reports.read_line(&mut line))
             .and_then(|_| serde_json::from_str(&line).map_err(std::io::Error::from));
-        report.map_err(|error| {
-            self.family.end_orphans();
-            Error::internal("the keeper of a worker was ended, and the worker with it", error)
-        })
+        report.map_err(|error| self.gone(error))
     }
 }
 
@@ -200,7 +214,7 @@ impl Drop for Keeper {
             }
             sleep(LOOK_AGAIN);
         }
-        self.family.known().remove(&self.child.id());
+        self.family.forget(&self.child);
         self.family.end_orphans();
     }
 }

@@ -45,15 +45,18 @@ pub fn keep() -> Result<()> {
             running.go_on(ready.of_worker);
         }
         while let Some(line) = lines.next() {
-            let Some(trade) = &trade else {
-                trade = Some(read(&line)?);
-                continue;
-            };
             match read(&line)? {
-                Order::Run(job) => match Running::start(trade, job) {
-                    Ok(started) => running = Some(started),
-                    Err(why) => say(&mut reports, &Report::NotStarted(why))?,
-                },
+                Order::Take(taken) => trade = Some(taken),
+                Order::Run(launch) => {
+                    let started = match &trade {
+                        Some(trade) => Running::start(trade, launch),
+                        None => Err("a keeper was not told how".to_owned()),
+                    };
+                    match started {
+                        Ok(started) => running = Some(started),
+                        Err(why) => say(&mut reports, &Report::NotStarted(why))?,
+                    }
+                }
                 Order::End => {
                     if let Some(running) = &mut running {
                         running.end(Because::Asked);

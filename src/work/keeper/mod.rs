@@ -12,6 +12,6 @@ mod running;
 mod tree;
 mod wire;
 
-pub(crate) use hand::{Ender, Family, Keeper, end_strays};
+pub(crate) use hand::{Ender, Family, Keeper, end_strays, this_program};
 pub use keep::keep;
-pub(crate) use wire::{Because, Ended, Job, Report, Trade};
+pub(crate) use wire::{Because, Ended, Launch, Report, Trade};

@@ -11,7 +11,7 @@ use rustix::process::{Pid, WaitOptions, WaitStatus, getpid, wait};
 
 use super::output::Output;
 use super::tree;
-use super::wire::{Because, Ended, Job, Trade};
+use super::wire::{Because, Ended, Launch, Trade};
 
 /// How often what a worker's tree holds of memory is looked at.
 const MEMORY_LOOK: Duration = Duration::from_millis(250);
@@ -51,7 +51,7 @@ pub(super) struct Running {
 
 impl Running {
     /// Starts a worker; in words why not.
-    pub(super) fn start(trade: &Trade, job: Job) -> Result<Self, String> {
+    pub(super) fn start(trade: &Trade, launch: Launch) -> Result<Self, String> {
         let Some((program, arguments)) = trade.command.split_first() else {
             return Err("the command is empty".into());
         };
@@ -62,27 +62,28 @@ impl Running {
         if let Some(environment) = &trade.environment {
             command.env_clear().envs(environment.iter().map(|(name, value)| (name, value)));
         }
-        command.envs(job.environment);
-        if let Some(folder) = &job.folder {
+        command.envs(launch.environment);
+        if let Some(folder) = &trade.folder {
             command.current_dir(folder);
         }
         let mut child = command.spawn().map_err(|error| {
-            let place = job.folder.map_or(String::new(), |folder| format!(" in {}", folder.display()));
+            let place = trade.folder.as_ref().map_or(String::new(), |at| format!(" in {}", at.display()));
+            let program = program.display();
             format!("'{program}' cannot be started{place}: {error}; is it installed and executable?")
         })?;
         let input = child.stdin.take().and_then(|stdin| {
             // What does not read its input must not hold the keeper up.
             rustix::io::ioctl_fionbio(&stdin, true).ok()?;
-            Some((stdin, job.input.into_bytes(), 0))
+            Some((stdin, launch.input.into_bytes(), 0))
         });
-        let (out, err) = job.kept_in.map_or((None, None), |(out, err)| (Some(out), Some(err)));
+        let (out, err) = launch.kept_in.map_or((None, None), |(out, err)| (Some(out), Some(err)));
         let now = Instant::now();
         Ok(Running {
             main: Pid::from_child(&child),
             status: None,
             input,
-            out: Output::new(child.stdout.take(), out, trade.output_limit, &job.title),
-            err: Output::new(child.stderr.take(), err, trade.output_limit, &job.title),
+            out: Output::new(child.stdout.take(), out, trade.output_limit, &launch.title),
+            err: Output::new(child.stderr.take(), err, trade.output_limit, &launch.title),
             began: now,
             ended: None,
             deadline: trade.timeout.and_then(|timeout| now.checked_add(timeout)),

@@ -1,17 +1,20 @@
 //! What a runner and its keepers say to each other: a JSON object a line.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-/// How a keeper runs all that it is told to run: the first line.
+/// How a keeper runs what it is told to run, until it is told otherwise.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Trade {
     /// The program and its arguments; no shell is between.
-    pub(crate) command: Vec<String>,
+    pub(crate) command: Vec<OsString>,
     /// The whole environment; none: that of the runner.
-    pub(crate) environment: Option<Vec<(String, String)>>,
+    pub(crate) environment: Option<Vec<(OsString, OsString)>>,
+    /// Where it is started; none: where the runner is.
+    pub(crate) folder: Option<PathBuf>,
     /// How long a worker may take.
     pub(crate) timeout: Option<Duration>,
     /// How long a worker that was asked to end may take for it before it is killed.
@@ -25,19 +28,19 @@ pub(crate) struct Trade {
 /// A line to a keeper.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum Order {
+    /// Says how workers are run from now on.
+    Take(Trade),
     /// Starts a worker.
-    Run(Job),
+    Run(Launch),
     /// Ends the one that runs.
     End,
 }
 
 /// What a worker is started with.
 #[derive(Debug, Default, Serialize, Deserialize)]
-pub(crate) struct Job {
+pub(crate) struct Launch {
     /// More of the environment.
     pub(crate) environment: Vec<(String, String)>,
-    /// Where it is started; none: where the runner is.
-    pub(crate) folder: Option<PathBuf>,
     /// Its standard input.
     pub(crate) input: String,
     /// What its output is kept under.

@@ -1,0 +1,58 @@
+//! Background workers, as far as operations start them: who does it stands outside (`work`).
+
+use super::Docket;
+use super::batch_view::{batch_status, batch_task};
+use crate::error::{Error, Result};
+use crate::model::batch::BatchStatus;
+use crate::model::id::TaskId;
+use crate::model::text::Line;
+
+/// Who starts runners.
+pub trait Background: Send + Sync {
+    /// Refuses a profile that the operator's configuration doesn't have, or that could not be started.
+    ///
+    /// # Errors
+    /// What is wrong with the profile or the configuration.
+    fn check(&self, profile: &str) -> Result<()>;
+    /// Starts a runner for a batch, unless one is at work.
+    ///
+    /// # Errors
+    /// Why none could be started.
+    fn start(&self, batch: &TaskId) -> Result<Started>;
+}
+
+/// Whether a runner was started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Started {
+    /// It was, as this process.
+    As(u32),
+    /// One is at work already.
+    Already,
+}
+
+/// Refuses a profile by which no batch can be worked here.
+pub(super) fn check(docket: &Docket, profile: &Line) -> Result<()> {
+    let background = docket.background().ok_or_else(|| {
+        Error::invalid("worker: no background workers can be started from here; leave it out")
+    })?;
+    background.check(profile.as_str())
+}
+
+/// Sees to it that a running batch with a profile has a runner; says what came of it, for the end of a
+/// message. A runner that can't be started does not undo what was done before.
+pub(super) fn wake(docket: &Docket, batch: &TaskId) -> Result<String> {
+    let id = batch.clone();
+    let profile = docket.read(move |tx| {
+        let (task, batch) = batch_task(tx, &id)?;
+        let is_running = batch_status(tx, &task, &batch)? == BatchStatus::Running;
+        Ok(batch.worker.filter(|_| is_running))
+    })?;
+    let (Some(profile), Some(background)) = (profile, docket.background()) else { return Ok(String::new()) };
+    Ok(match background.start(batch) {
+        Ok(Started::As(pid)) => format!("; profile '{profile}' works it in the background (process {pid})"),
+        Ok(Started::Already) => format!("; profile '{profile}' works it in the background"),
+        Err(error) => format!(
+            "; but no runner could be started: {error}. control_batch(id=\"{batch}\", action=\"start\") tries again"
+        ),
+    })
+}

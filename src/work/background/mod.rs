@@ -1,0 +1,12 @@
+//! Working a batch in the background: a runner, one a batch, that starts workers by a profile.
+
+mod launch;
+mod runner;
+mod starts;
+mod turns;
+
+pub use launch::Launcher;
+pub(super) use launch::detach;
+pub(super) use runner::{How, runner};
+pub(super) use starts::Starts;
+pub(super) use turns::{Turn, Turns};

@@ -1,0 +1,185 @@
+//! A runner: works one batch by a profile until it has ended, and is taken over where it dies.
+
+use std::path::Path;
+use std::process::Child;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::time::Duration;
+
+use super::launch;
+use super::starts::Starts;
+use super::turns::Turns;
+use crate::config::Config;
+use crate::error::{Error, Result};
+use crate::model::batch::BatchStatus;
+use crate::model::id::TaskId;
+use crate::model::limits::MaxParallel;
+use crate::model::task::Row;
+use crate::model::text::Line;
+use crate::ops::{
+    ClaimTask, Docket, Outlook, begin_runner, end_runner, outlook, release_runner_claims, runner_lives,
+};
+use crate::work::crew::Crew;
+use crate::work::in_hand::InHand;
+use crate::work::keeper::{Family, end_strays};
+use crate::work::lock;
+use crate::work::method::Method;
+use crate::work::progress::Progress;
+use crate::work::stop::Stop;
+
+/// What marks all that a runner starts, in its environment.
+const MARK: &str = "DOCKET_RUNNER";
+/// How often a runner gives a sign of life.
+const PULSE: Duration = Duration::from_secs(5);
+/// How often it looks whether there is something to do.
+const LOOK_AGAIN: Duration = Duration::from_millis(200);
+
+/// How a runner is started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::work) enum How {
+    /// By a person, in a terminal.
+    InFront,
+    /// Detached.
+    Behind,
+    /// Detached, and only once the one at work has ended.
+    StandingBy,
+}
+
+/// Works a batch until it has ended; gives the exit code.
+///
+/// # Errors
+/// What keeps it from starting or going on.
+pub(in crate::work) fn runner(
+    docket: &Docket,
+    store: &Path,
+    batch: &TaskId,
+    how: How,
+    progress: &Progress,
+) -> Result<u8> {
+    let stop = Stop::on_signals()?;
+    if how != How::InFront {
+        // A session of its own: what ends the one that asked for it does not end it.
+        if let Err(error) = rustix::process::setsid() {
+            tracing::debug!(%error, "the runner leads its session already");
+        }
+        std::env::set_current_dir(docket.folder())
+            .map_err(|error| Error::internal("the data folder cannot be entered", error))?;
+    }
+    // Held until this process ends, however it ends.
+    let _only = match how {
+        How::StandingBy => lock::wait(docket.folder(), batch)?,
+        How::InFront | How::Behind => lock::take(docket.folder(), batch)?,
+    };
+    let look = outlook(docket, batch)?;
+    if is_over(&look) {
+        return Ok(code(&look));
+    }
+    let name = look.worker.as_deref().ok_or_else(|| {
+        Error::invalid(format!(
+            "worker: batch {batch} has no profile; --worker names one, docket config lists them; or give a command after --"
+        ))
+    })?;
+    let config = Config::load(&[])?;
+    let profile = config.profile(name)?.clone();
+    let family = Family::found()?;
+    let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    let (mark, earlier) = begin_runner(docket, look.row, name, std::process::id(), &host)?;
+    if let Some(earlier) = earlier {
+        let ended = end_strays(&format!("{MARK}={earlier}"));
+        if ended > 0 {
+            progress.say(&format!("Ended {ended} processes that an earlier runner left behind"));
+        }
+    }
+    release_runner_claims(docket, batch)?;
+    let successor = if how == How::InFront {
+        None
+    } else {
+        Some(family.start(|| launch::start(store, docket.folder(), batch, &["--standby"]))?)
+    };
+    let most = profile.max_parallel.min(usize::try_from(look.max_parallel).unwrap_or(usize::MAX));
+    let starts = Starts::new(docket, batch, &profile, config.limits());
+    let turns = Turns::new(docket, look.row, config.limits().max_parallel as u64);
+    let data = docket.folder();
+    let mark_of_all = (MARK.to_owned(), mark.clone().into());
+    let method = Method::of_profile(profile.clone(), batch, look.project.clone(), data, mark_of_all);
+    let crew = Crew {
+        docket,
+        store,
+        method: &method,
+        progress,
+        stop: &stop,
+        family,
+        in_hand: InHand::default(),
+        background: Some((&turns, &starts)),
+    };
+    let ended = with_pulse(docket, look.row, &starts, || go_on(&crew, batch, &starts, &stop, most));
+    end_runner(docket, look.row, &mark)?;
+    if let Some(mut successor) = successor {
+        end(&crew.family, &mut successor);
+    }
+    ended.map(|look| code(&look))
+}
+
+/// Works whatever can be worked until the batch has ended, or somebody stops the runner.
+fn go_on(crew: &Crew<'_>, batch: &TaskId, starts: &Starts<'_>, stop: &Stop, most: usize) -> Result<Outlook> {
+    let claim = ClaimTask::of_batch(Line::known("runner"), batch.clone(), !crew.method.is_per_chunk());
+    let worker = format!("runner-{}", std::process::id());
+    let slots = MaxParallel::of(i64::try_from(most).unwrap_or(i64::MAX));
+    loop {
+        let look = outlook(crew.docket, batch)?;
+        if stop.is_asked() || is_over(&look) {
+            return Ok(look);
+        }
+        if look.status == BatchStatus::Running && look.is_claimable {
+            if let Err(error) = crew.work(&claim, &worker, slots) {
+                // Somebody has to see to it; all that was written stays.
+                crew.progress.say(&error.to_string());
+                starts.pause(&error.to_string())?;
+            }
+        }
+        std::thread::sleep(LOOK_AGAIN);
+    }
+}
+
+/// Gives signs of life while something is done.
+fn with_pulse<T>(docket: &Docket, batch: Row, starts: &Starts<'_>, work: impl FnOnce() -> T) -> T {
+    let (over, ended) = channel::<()>();
+    std::thread::scope(|scope| {
+        scope.spawn(move || pulse(docket, batch, starts, &ended));
+        let done = work();
+        drop(over);
+        done
+    })
+}
+
+fn pulse(docket: &Docket, batch: Row, starts: &Starts<'_>, ended: &Receiver<()>) {
+    let mut said = None;
+    let mut quiet = Duration::ZERO;
+    while ended.recv_timeout(LOOK_AGAIN) == Err(RecvTimeoutError::Timeout) {
+        quiet += LOOK_AGAIN;
+        let note = starts.waits_for();
+        if quiet < PULSE && note == said {
+            continue;
+        }
+        quiet = Duration::ZERO;
+        said.clone_from(&note);
+        if let Err(error) = runner_lives(docket, batch, note) {
+            tracing::warn!(%error, "the runner's sign of life cannot be written");
+        }
+    }
+}
+
+/// Ends the one that stands by: there is nothing to take over.
+fn end(family: &Family, successor: &mut Child) {
+    // It may have ended by itself.
+    successor.kill().ok();
+    successor.wait().ok();
+    family.forget(successor);
+}
+
+fn is_over(look: &Outlook) -> bool {
+    matches!(look.status, BatchStatus::Done | BatchStatus::Failed | BatchStatus::Cancelled)
+}
+
+fn code(look: &Outlook) -> u8 {
+    u8::from(look.status != BatchStatus::Done)
+}

@@ -1,0 +1,154 @@
+//! A worker a chunk: the prompt on its standard input, the tools through `DOCKET_MCP_CONFIG`.
+
+use std::ffi::OsString;
+use std::fs::DirBuilder;
+use std::io::Write as _;
+use std::os::unix::fs::DirBuilderExt as _;
+
+use serde_json::json;
+use tempfile::NamedTempFile;
+
+use super::command::{last_words, why};
+use super::crew::AT_ONCE;
+use super::in_hand::EndedFor;
+use super::keeper::{Ended, Launch};
+use super::slot::{Came, Slot, Won};
+use crate::error::{Code, Error, Result};
+use crate::model::claim::{Standing, standing};
+use crate::model::job::Job;
+use crate::prompts::{SERVER_KEY, work_chunk};
+
+/// How a chunk stands once its worker has ended.
+struct Left {
+    /// Whether the claim is still the runner's.
+    is_held: bool,
+    status: String,
+    items: u64,
+    receipts: u64,
+}
+
+impl Slot<'_> {
+    /// Lets a worker work a whole chunk; gives how many items failed.
+    pub(super) fn work_chunk(&mut self, won: &Won) -> Result<u64> {
+        let crew = self.crew;
+        crew.progress.chunk_begins(
+            won.id.as_str(),
+            &won.claim.task.title,
+            won.claim.items_left.unwrap_or_default(),
+        );
+        let job = Job { chunk: won.id.clone(), token: won.token.clone() };
+        let config = self.mcp_config(&job)?;
+        let told = [
+            ("DOCKET_TASK", OsString::from(won.id.as_str())),
+            ("DOCKET_BATCH", job.batch().as_str().into()),
+            ("DOCKET_JOB", job.to_string().into()),
+            ("DOCKET_DB", crew.store.into()),
+            ("DOCKET_MCP_CONFIG", config.path().into()),
+        ];
+        let told = told.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+        self.prepare(won, Some(config.path()), told)?;
+        let before = self.left(won)?;
+        let launch = Launch {
+            environment: Vec::new(),
+            input: work_chunk(&job.batch()),
+            title: String::new(),
+            kept_in: Some(crew.kept_in(won)),
+        };
+        let came = self.run(won, launch)?;
+        drop(config);
+        let ended = match came {
+            Came::ToAnEnd(ended) => ended,
+            // Completing the chunk ends the claim: what looked like a loss may be the end of the work.
+            Came::Off(EndedFor::Lost) => return self.is_over(won),
+            Came::Off(why) => return self.hand_back(won, why).map(|()| 0),
+        };
+        let left = self.left(won)?;
+        let is_failed_start = left.is_held && ended.took < AT_ONCE && left.receipts == before.receipts;
+        crew.saw_start(is_failed_start, || told_of(&ended))?;
+        if !left.is_held {
+            return self.is_over(won);
+        }
+        if left.items == 0 {
+            // Every item has its receipt: that the worker forgot to say so changes nothing.
+            let status = crew.complete(won)?;
+            crew.progress.chunk_ends(won.id.as_str(), &won.claim.task.title, &status);
+            self.clear(won)?;
+            return Ok(0);
+        }
+        let items = if left.items == 1 { "item" } else { "items" };
+        crew.release(
+            won,
+            &format!("its worker left {} {items} without a receipt: {}", left.items, told_of(&ended)),
+        )?;
+        Ok(0)
+    }
+
+    /// What became of a chunk whose claim is no longer the runner's.
+    fn is_over(&self, won: &Won) -> Result<u64> {
+        let left = self.left(won)?;
+        match left.status.as_str() {
+            "done" | "review" | "failed" | "active" | "blocked" => {
+                self.crew.progress.chunk_ends(won.id.as_str(), &won.claim.task.title, &left.status);
+                if left.status != "active" {
+                    self.clear(won)?;
+                }
+                Ok(0)
+            }
+            _ => self.hand_back(won, EndedFor::Lost).map(|()| 0),
+        }
+    }
+
+    fn left(&self, won: &Won) -> Result<Left> {
+        let (id, token) = (won.id.clone(), won.token.clone());
+        self.crew.docket.read(move |tx| {
+            let task = tx.task(&id)?;
+            let items = tx.chunk(&task)?.map_or(0, |chunk| chunk.counts.total - chunk.counts.processed());
+            Ok(Left {
+                is_held: standing(&task, Some(&token), tx.now()) == Standing::Holder,
+                status: task.status.to_string(),
+                items,
+                receipts: task.receipts,
+            })
+        })
+    }
+
+    /// A file, for its owner alone and gone with its worker, that names a server which shows this chunk only.
+    fn mcp_config(&self, job: &Job) -> Result<NamedTempFile> {
+        let folder = self.crew.docket.folder().join("jobs");
+        let cannot =
+            |error| Error::internal(format!("a job cannot be written to {}", folder.display()), error);
+        let program = std::env::current_exe()
+            .map_err(|error| Error::internal("docket does not find its own program", error))?;
+        let text = |path: &std::path::Path| {
+            path.to_str().map(str::to_owned).ok_or_else(|| {
+                Error::new(
+                    Code::InvalidArgument,
+                    format!("{} is not UTF-8, which an MCP configuration cannot hold", path.display()),
+                )
+            })
+        };
+        let server = json!({
+            "command": text(&program)?,
+            "args": ["--db", text(self.crew.store)?, "serve", "--toolset", "worker"],
+            "env": { "DOCKET_JOB": job.to_string() },
+        });
+        DirBuilder::new().recursive(true).mode(0o700).create(&folder).map_err(cannot)?;
+        // Files of this kind are 0600 from the start.
+        let mut file = tempfile::Builder::new()
+            .prefix(job.chunk.as_str())
+            .suffix(".json")
+            .tempfile_in(&folder)
+            .map_err(cannot)?;
+        file.write_all(json!({ "mcpServers": { SERVER_KEY: server } }).to_string().as_bytes())
+            .map_err(cannot)?;
+        Ok(file)
+    }
+}
+
+/// How a worker ended, with its last words.
+fn told_of(ended: &Ended) -> String {
+    match last_words(&ended.err) {
+        said if said.is_empty() => why(ended),
+        said => format!("{}: {said}", why(ended)),
+    }
+}
