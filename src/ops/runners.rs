@@ -230,6 +230,7 @@ pub fn pause_profile(docket: &Docket, batch: &TaskId, profile: &str, why: &str) 
         if task.status.is_terminal() {
             return Ok(());
         }
+        let why = why.trim_end_matches('.');
         let why = format!("profile '{profile}' is paused: {why}. Mend it, then control_batch(id=\"{id}\", action=\"resume\").");
         pause(tx, &task, &batch, &why, "docket").map(|_| ())
     })

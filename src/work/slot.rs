@@ -223,12 +223,13 @@ impl<'a> Slot<'a> {
                 Ok(())
             }
             EndedFor::Yielded => {
+                // Its place was given up between two items: none was under way.
                 take_back(
                     crew.docket,
                     &won.id,
                     &won.token,
                     "it is another batch's turn, or no worker may start",
-                    false,
+                    true,
                 )?;
                 crew.progress.chunk_ends(won.id.as_str(), &won.claim.task.title, "given back");
                 Ok(())

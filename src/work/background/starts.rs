@@ -67,26 +67,26 @@ impl<'a> Starts<'a> {
             if is_off() {
                 return Ok(false);
             }
-            let obstacle = self.obstacle()?;
+            let mut looked = open(&self.looked);
+            let is_due = looked.is_none_or(|at| at.elapsed() >= LOOK_EVERY);
+            if is_due && let Some(why) = profile_pause(self.docket, self.profile.name.as_str())? {
+                *open(&self.waits_for) = None;
+                pause_profile(self.docket, self.batch, self.profile.name.as_str(), &why)?;
+                return Ok(false);
+            }
+            let obstacle = self.obstacle(&mut looked, is_due)?;
+            drop(looked);
             let is_free = obstacle.is_none();
             *open(&self.waits_for) = obstacle;
             if is_free {
                 return Ok(true);
             }
-            if let Some(why) = profile_pause(self.docket, self.profile.name.as_str())? {
-                pause_profile(self.docket, self.batch, self.profile.name.as_str(), &why)?;
-                return Ok(false);
-            }
             std::thread::sleep(ASK_AGAIN);
         }
     }
 
-    fn obstacle(&self) -> Result<Option<String>> {
-        let mut looked = open(&self.looked);
-        if looked.is_none_or(|at| at.elapsed() >= LOOK_EVERY) {
-            if let Some(why) = profile_pause(self.docket, self.profile.name.as_str())? {
-                return Ok(Some(format!("profile '{}' is paused: {why}", self.profile.name)));
-            }
+    fn obstacle(&self, looked: &mut Option<Instant>, is_due: bool) -> Result<Option<String>> {
+        if is_due {
             if let Some(lacks) = lacking(&self.limits, self.docket.folder())? {
                 return Ok(Some(lacks));
             }
@@ -134,6 +134,8 @@ impl<'a> Starts<'a> {
     /// # Errors
     /// Where the store cannot be written.
     pub(super) fn pause(&self, why: &str) -> Result<()> {
+        // Whoever starts next sees it.
+        *open(&self.looked) = None;
         pause_profile(self.docket, self.batch, self.profile.name.as_str(), why)
     }
 }
