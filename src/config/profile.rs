@@ -326,7 +326,7 @@ fn cwd(from: &mut Reader<'_>, home: Option<&str>) -> Result<Cwd> {
 fn stalled_after(from: &mut Reader<'_>, per: Per) -> Result<Option<Duration>> {
     const NAME: &str = "stalled_after_s";
     match per {
-        Per::Chunk => from.seconds(NAME, 10..=86_400, 1_800).map(Some),
+        Per::Chunk => from.seconds(NAME, 1..=86_400, 1_800).map(Some),
         Per::Item if from.sets(NAME) => Err(from.wrong(
             NAME,
             "a worker that runs once an item writes no receipts on the way; timeout_s bounds it; leave this out",

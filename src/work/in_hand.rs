@@ -26,6 +26,8 @@ pub(super) enum EndedFor {
     Lost,
     /// It wrote no receipt for too long.
     Stalled,
+    /// Its keeper was killed.
+    Orphaned,
     /// Its place is another batch's, or its profile may not start workers.
     Yielded,
 }

@@ -80,12 +80,13 @@ impl Slot<'_> {
         };
         let input = serde_json::to_string(item)
             .map_err(|error| Error::internal("an item could not be written as JSON", error))?;
-        let said = match self.run_until_settled(won, &about, &input)? {
+        let (said, has_failed_to_start) = match self.run_until_settled(won, &about, &input)? {
             Ok(said) => said,
             Err(why) => return Ok(Err(why)),
         };
         let Said { outcome, category, text, cost } = said;
         let text = if text.is_empty() { item_text(key, outcome.into(), category.as_deref()) } else { text };
+        let told = text.clone();
         let ends_for = if crew.stop.is_asked() {
             Some(EndedFor::Stopped)
         } else {
@@ -101,16 +102,19 @@ impl Slot<'_> {
         };
         let request = UpdateTask::item_receipt(won.id.clone(), won.token.clone(), receipt, next);
         let number = request.run(crew.docket)?.receipt.map_or(0, |receipt| receipt.number);
+        crew.saw_start(has_failed_to_start, || told)?;
         crew.progress.item(won.id.as_str(), key, outcome.as_str(), category.as_deref(), number);
         Ok(Ok(Settled { failed: outcome == Outcome::Failed, ends_for }))
     }
 
+    /// Runs the command until it says what became of it; with that, whether it failed before it could do
+    /// anything.
     fn run_until_settled(
         &mut self,
         won: &Won,
         about: &About<'_>,
         input: &str,
-    ) -> Result<Result<Said, EndedFor>> {
+    ) -> Result<Result<(Said, bool), EndedFor>> {
         let crew = self.crew;
         let mut tries = 1;
         loop {
@@ -129,14 +133,13 @@ impl Slot<'_> {
             match judge(&ended, &crew.method.retry) {
                 Ran::Settled(said) => {
                     let has_failed = said.outcome == Outcome::Failed && crew.has_failed_to_start(&ended);
-                    crew.saw_start(has_failed, || said.text.clone())?;
-                    return Ok(Ok(said));
+                    return Ok(Ok((said, has_failed)));
                 }
                 Ran::Stopped => return Ok(Err(EndedFor::Stopped)),
                 Ran::Retry(_) if crew.stop.is_asked() => return Ok(Err(EndedFor::Stopped)),
                 Ran::Retry(text) if tries == TRIES => {
                     let text = format!("asked for a retry {TRIES} times; {text}");
-                    return Ok(Ok(Said { text, ..Said::failed() }));
+                    return Ok(Ok((Said { text, ..Said::failed() }, false)));
                 }
                 Ran::Retry(_) => {
                     std::thread::sleep(TRY_AGAIN * tries);
@@ -155,7 +158,7 @@ impl Slot<'_> {
             .map_err(|error| Error::internal("a task could not be written as JSON", error))?;
         input["instructions"] = claim.instructions.clone().into();
         let about = About { task: id.as_str(), batch: "", item: "", in_doubt: None };
-        let Said { outcome, text, .. } = match self.run_until_settled(won, &about, &input.to_string())? {
+        let (Said { outcome, text, .. }, _) = match self.run_until_settled(won, &about, &input.to_string())? {
             Ok(said) => said,
             Err(why) => {
                 self.hand_back(won, why)?;

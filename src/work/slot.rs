@@ -90,7 +90,7 @@ impl<'a> Slot<'a> {
                     crew.progress.chunk_ends(won.id.as_str(), &won.claim.task.title, "lost");
                 }
                 Err(error) => {
-                    take_back(crew.docket, &won.id, &won.token, "no worker could be started", true)?;
+                    take_back(crew.docket, &won.id, &won.token, "the worker stopped on an error", false)?;
                     crew.progress.chunk_ends(won.id.as_str(), &won.claim.task.title, "given back");
                     return Err(error);
                 }
@@ -152,9 +152,18 @@ impl<'a> Slot<'a> {
         told: Vec<(String, OsString)>,
     ) -> Result<()> {
         let crew = self.crew;
-        self.ground = Some(crew.method.ground(&won.id, mcp_config, told, &crew.family)?);
         self.is_told = false;
+        match crew.method.ground(&won.id, mcp_config, told, &crew.family) {
+            Ok(ground) => self.ground = Some(ground),
+            Err(error) => return Err(self.not_begun(won, error)?),
+        }
         Ok(())
+    }
+
+    /// Gives a claim back under which no worker could be started, so that nothing of it is in doubt.
+    fn not_begun(&self, won: &Won, why: Error) -> Result<Error> {
+        take_back(self.crew.docket, &won.id, &won.token, "no worker could be started", true)?;
+        Ok(why)
     }
 
     /// Clears the ground away; what is left on it is on record.
@@ -172,7 +181,7 @@ impl<'a> Slot<'a> {
     /// Lets a worker do a job under a claim.
     ///
     /// # Errors
-    /// A command that cannot be started, or a keeper that was killed.
+    /// A command that cannot be started.
     pub(super) fn run(&mut self, won: &Won, launch: Launch) -> Result<Came> {
         let crew = self.crew;
         if let Some((_, starts)) = crew.background
@@ -195,12 +204,18 @@ impl<'a> Slot<'a> {
             self.keeper = Some(keeper);
             return Ok(Came::Off(self.crew.in_hand.is_through(&won.id).unwrap_or(EndedFor::Lost)));
         }
-        // A keeper that was killed is not used again.
-        let report = keeper.run(launch)?;
+        let report = match keeper.run(launch) {
+            Ok(report) => report,
+            Err(error) => {
+                // It is not used again; whatever it kept has been ended.
+                tracing::warn!(%error, "a keeper was killed");
+                return Ok(Came::Off(crew.in_hand.is_through(&won.id).unwrap_or(EndedFor::Orphaned)));
+            }
+        };
         self.keeper = Some(keeper);
         let ended_for = self.crew.in_hand.is_through(&won.id);
         match report {
-            Report::NotStarted(why) => Err(Error::invalid(format!("command: {why}"))),
+            Report::NotStarted(why) => Err(self.not_begun(won, Error::invalid(format!("command: {why}")))?),
             Report::Ended(ended) => {
                 if ended.left > 0 {
                     tracing::warn!(left = ended.left, "processes of a worker hang in the kernel");
@@ -238,6 +253,9 @@ impl<'a> Slot<'a> {
                 Code::ClaimLost,
                 format!("{}: its claim was taken away, its worker was ended", won.id),
             )),
+            EndedFor::Orphaned => {
+                crew.release(won, "the keeper of its worker was killed, and the worker was ended")
+            }
             EndedFor::Stalled => {
                 crew.release(won, "its worker wrote no receipt for too long (stalled_after_s) and was ended")
             }

@@ -81,7 +81,7 @@ pub fn remove(repository: &Path, folder: &Path, chunk: &str) -> Result<Left> {
         .filter_map(|entry| entry.get(3..))
         .filter(|name| !name.is_empty())
         .take(10)
-        .map(|name| crate::model::text::excerpt(name))
+        .map(crate::model::text::excerpt)
         .collect();
     if !files.is_empty() {
         return Ok(Left::Changed { folder: folder.to_owned(), files });

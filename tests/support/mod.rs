@@ -6,6 +6,8 @@
 #![allow(dead_code, reason = "each test file uses its part of the harness")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, reason = "as in any test")]
 
+pub(crate) mod agent;
+pub(crate) mod background;
 pub(crate) mod cli;
 pub(crate) mod reply;
 pub(crate) mod rng;

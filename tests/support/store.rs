@@ -1,5 +1,7 @@
 //! A store of its own for every test.
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -14,6 +16,7 @@ use super::server::Server;
 pub(crate) struct Store {
     folder: TempDir,
     file: PathBuf,
+    config: Option<TempDir>,
 }
 
 impl Store {
@@ -21,7 +24,25 @@ impl Store {
     pub(crate) fn new() -> Self {
         let folder = TempDir::with_prefix("docket-test-").expect("a temporary folder");
         let file = folder.path().join("store").join("docket.db");
-        Store { folder, file }
+        Store { folder, file, config: None }
+    }
+
+    /// With the operator's configuration: a file that is the operator's alone, outside of every project.
+    pub(crate) fn with_config(mut self, text: &str) -> Self {
+        let folder = TempDir::with_prefix("docket-config-").expect("a temporary folder");
+        let file = folder.path().join("config.toml");
+        std::fs::write(&file, text).expect("a configuration can be written");
+        std::fs::set_permissions(&file, Permissions::from_mode(0o600)).expect("a mode can be set");
+        self.config = Some(folder);
+        self
+    }
+
+    /// The configuration's file; there is none unless a test wrote one.
+    pub(crate) fn config(&self) -> PathBuf {
+        match &self.config {
+            Some(folder) => folder.path().join("config.toml"),
+            None => self.folder().join("no-config.toml"),
+        }
     }
 
     /// A folder of the caller's choosing inside the temporary one holds the file.
@@ -53,7 +74,7 @@ impl Store {
         command
             .current_dir(self.folder())
             .env("DOCKET_DB", &self.file)
-            .env("DOCKET_CONFIG", self.folder().join("no-config.toml"))
+            .env("DOCKET_CONFIG", self.config())
             .env("SCRATCHPAD", self.folder().join("scratch"))
             .env("HOME", self.folder())
             .stdin(Stdio::null());
@@ -107,5 +128,15 @@ impl Store {
         let answer: String =
             self.sql().query_row("PRAGMA integrity_check", [], |row| row.get(0)).expect("an integrity check");
         assert_eq!(answer, "ok");
+    }
+}
+
+impl Drop for Store {
+    fn drop(&mut self) {
+        // A test that fails must not leave a runner at work.
+        if self.config.is_some() {
+            let named = self.folder.path().to_string_lossy().into_owned();
+            let _ = Command::new("pkill").args(["-KILL", "-f", &named]).status();
+        }
     }
 }

@@ -129,12 +129,13 @@ fn go_on(crew: &Crew<'_>, batch: &TaskId, starts: &Starts<'_>, stop: &Stop, most
         if stop.is_asked() || is_over(&look) {
             return Ok(look);
         }
-        if look.status == BatchStatus::Running && look.is_claimable {
-            if let Err(error) = crew.work(&claim, &worker, slots) {
-                // Somebody has to see to it; all that was written stays.
-                crew.progress.say(&error.to_string());
-                starts.pause(&error.to_string())?;
-            }
+        if look.status == BatchStatus::Running
+            && look.is_claimable
+            && let Err(error) = crew.work(&claim, &worker, slots)
+        {
+            // Somebody has to see to it; all that was written stays.
+            crew.progress.say(&error.to_string());
+            starts.pause(&error.to_string())?;
         }
         std::thread::sleep(LOOK_AGAIN);
     }

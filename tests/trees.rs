@@ -1,0 +1,163 @@
+//! Workers that won't end: ignoring TERM, forking, in sessions of their own, orphaned by forking twice, with an
+//! empty environment, printing without end. Nothing of them is left, whoever ends first.
+//!
+//! `DOCKET_ROUNDS` asks for more rounds.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod support;
+
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+use serde_json::json;
+
+use support::background::{batch, processes, runner, settled, stand, until};
+use support::server::Server;
+use support::store::Store;
+use support::{eventually, rounds, signal};
+
+/// How many workers there are at once, and how many processes of each can be told by their sleep.
+const WORKERS: usize = 4;
+const SLEEPERS: usize = 6;
+
+/// A worker that settles its first item of two, then goes wild. Its processes are told by how long they sleep.
+fn wild(nap: &str) -> String {
+    let script = format!(
+        "case $DOCKET_ITEM in *[13579]) echo '- tame'; exit 0;; esac
+         trap '' TERM INT HUP
+         (setsid sh -c 'trap \"\" TERM; (sleep {nap} &) ; sleep {nap}' &)
+         setsid sh -c 'trap \"\" TERM; sleep {nap} & sleep {nap} & wait' &
+         (env -i PATH=$PATH sh -c '(setsid sleep {nap} &)' &)
+         yes wild | head -c 100000000 &
+         sleep {nap}"
+    );
+    format!(
+        "[worker.wild]\nper = \"item\"\ngrace_s = 0\nmax_parallel = {WORKERS}\ncommand = [\"sh\", \"-c\", {script:?}]\n"
+    )
+}
+
+/// A number of seconds that no other process sleeps for.
+fn nap(test: u32) -> String {
+    format!("{}{test:02}", 1_000_000 + std::process::id())
+}
+
+fn sleepers(nap: &str) -> Vec<u32> {
+    processes(&format!("sleep\0{nap}\0"))
+}
+
+/// A batch of which each worker has gone wild.
+fn gone_wild(server: &mut Server, nap: &str) -> String {
+    let id = batch(server, 2 * WORKERS, 2, "wild");
+    eventually("all workers to go wild", || (sleepers(nap).len() >= WORKERS * SLEEPERS).then_some(()));
+    id
+}
+
+fn assert_kept(store: &Store, server: &mut Server, id: &str) {
+    let reply = stand(server, id);
+    assert_eq!(reply.count("/batch/processed"), WORKERS as u64, "receipts written until then are kept");
+    assert!(settled(store).iter().all(|(_, _, receipts)| *receipts <= 1), "an item was accepted twice");
+}
+
+#[test]
+fn a_cancel_leaves_nothing_of_any_worker() {
+    let nap = nap(1);
+    let store = Store::new().with_config(&wild(&nap));
+    let mut server = store.serve();
+    let mut longest = 0;
+    for _ in 0..rounds("DOCKET_ROUNDS", 3) {
+        let id = gone_wild(&mut server, &nap);
+        server.call("control_batch", json!({"id": id, "action": "cancel"})).ok();
+        let cancelled = Instant::now();
+        eventually("everything to end", || sleepers(&nap).is_empty().then_some(()));
+        longest = longest.max(cancelled.elapsed().as_millis());
+        assert_kept(&store, &mut server, &id);
+        eventually("the runner and its keepers to end", || processes(&id).is_empty().then_some(()));
+    }
+    println!("nothing was left at most {longest} ms after a cancel");
+}
+
+#[test]
+fn a_runner_killed_in_full_work_leaves_nothing_and_is_taken_over() {
+    let nap = nap(2);
+    let store = Store::new().with_config(&wild(&nap));
+    let mut server = store.serve();
+    for _ in 0..rounds("DOCKET_ROUNDS", 3) {
+        let id = gone_wild(&mut server, &nap);
+        let (first, before) = (runner(&mut server, &id), sleepers(&nap));
+        signal("KILL", first);
+        eventually("its workers to end", || {
+            let now = sleepers(&nap);
+            (!before.iter().any(|pid| now.contains(pid))).then_some(())
+        });
+        eventually("another to take over", || (runner(&mut server, &id) != first).then_some(()));
+        eventually("all workers to go wild again", || {
+            (sleepers(&nap).len() >= WORKERS * SLEEPERS).then_some(())
+        });
+        server.call("control_batch", json!({"id": id, "action": "cancel"})).ok();
+        eventually("everything to end", || sleepers(&nap).is_empty().then_some(()));
+        assert_kept(&store, &mut server, &id);
+        eventually("the runner and its keepers to end", || processes(&id).is_empty().then_some(()));
+    }
+}
+
+#[test]
+fn a_keeper_that_is_killed_leaves_its_worker_to_the_runner_which_ends_it() {
+    let nap = nap(3);
+    let store = Store::new().with_config(&wild(&nap));
+    let mut server = store.serve();
+    let id = gone_wild(&mut server, &nap);
+    let before = sleepers(&nap);
+    let runner = runner(&mut server, &id);
+    let keepers = children(runner).into_iter().filter(|pid| command_line(*pid).contains("keeper"));
+    let keepers: Vec<u32> = keepers.collect();
+    assert_eq!(keepers.len(), WORKERS);
+    keepers.iter().for_each(|pid| signal("KILL", *pid));
+    eventually("their workers to end", || {
+        let now = sleepers(&nap);
+        (!before.iter().any(|pid| now.contains(pid))).then_some(())
+    });
+    let given_back = eventually("the chunks to be given back", || {
+        let body = server.body(&format!("{id}.01"));
+        body.contains("the keeper of its worker was killed").then_some(body)
+    });
+    assert!(
+        !given_back.contains("no worker could be started"),
+        "what was under way stays in doubt: {given_back}"
+    );
+    server.call("control_batch", json!({"id": id, "action": "cancel"})).ok();
+    eventually("everything to end", || sleepers(&nap).is_empty().then_some(()));
+    assert_kept(&store, &mut server, &id);
+}
+
+#[test]
+fn what_a_runner_left_behind_is_known_by_its_mark_and_never_by_a_number_alone() {
+    let store =
+        Store::new().with_config("[worker.quick]\nper = \"item\"\ncommand = [\"echo\", \"- done\"]\n");
+    let mut server = store.serve();
+    let plan = server.call("create_batch", json!({"title": "B", "instructions": "x", "items": ["a"]})).ok();
+    let id = plan.text("/batch/id");
+    let sleeper = |mark: &str| {
+        Command::new("sleep").arg("600").env("DOCKET_RUNNER", mark).stdin(Stdio::null()).spawn().unwrap()
+    };
+    let (mut stray, mut stranger) = (sleeper("nonce-of-the-dead"), sleeper("nonce-of-another"));
+    // The dead runner's number is the stranger's by now.
+    let recorded = "INSERT INTO runner (batch, nonce, profile, pid, host, since, seen)
+        SELECT n, 'nonce-of-the-dead', 'quick', ?2, 'here', 0, 0 FROM task WHERE id = ?1";
+    store.sql().execute(recorded, (&id, stranger.id())).unwrap();
+    server.call("control_batch", json!({"id": id, "action": "start", "worker": "quick"})).ok();
+    until(&mut server, &id, "done");
+    eventually("the stray to end", || stray.try_wait().unwrap());
+    assert!(stranger.try_wait().unwrap().is_none(), "a process that only has the number was ended");
+    stranger.kill().unwrap();
+    stranger.wait().unwrap();
+}
+
+fn children(parent: u32) -> Vec<u32> {
+    let listed = Command::new("ps").args(["-o", "pid=", "--ppid", &parent.to_string()]).output().unwrap();
+    String::from_utf8_lossy(&listed.stdout).split_whitespace().map(|pid| pid.parse().unwrap()).collect()
+}
+
+fn command_line(pid: u32) -> String {
+    String::from_utf8_lossy(&std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default()).into_owned()
+}
