@@ -1,5 +1,7 @@
 //! The operator's configuration: what is read, what is refused and why, and that agents cannot reach it.
 
+#![expect(clippy::unwrap_used, reason = "as in any test")]
+
 mod support;
 
 use std::fs::Permissions;
@@ -86,10 +88,6 @@ fn put(path: &Path, text: &str) {
 
 fn mode(path: &Path, mode: u32) {
     std::fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
-}
-
-fn is_root() -> bool {
-    std::fs::metadata("/proc/self").map(|found| std::os::unix::fs::MetadataExt::uid(&found)).ok() == Some(0)
 }
 
 #[test]
@@ -193,7 +191,8 @@ fn a_bad_value_is_named_with_file_line_setting_value_and_limit() {
         ("env = { set = { DOCKET_TASK = \"x\" } }", &["env.set.DOCKET_TASK", "cannot be set"]),
         ("env = { set = { LD_PRELOAD = \"x\" } }", &["env.set.LD_PRELOAD", "cannot be set"]),
         ("env = { set = { A-B = \"x\" } }", &["env.set.A-B", "letters, digits"]),
-        ("env = { set = { A = 5 } }", &["env.set: A is a integer", "a table of strings"]),
+        ("env = { set = { A = 5 } }", &["env.set.A: this is an integer", "a string"]),
+        ("env = { set = \"TOKEN=hunter2\" }", &["env.set: this is a string", "a table of strings"]),
         ("env = { alow = [] }", &["worker.mail.env has no setting 'alow'", "'allow'"]),
     ] {
         check(&format!("{PLAIN}{line}\n"), 4, names);
@@ -223,6 +222,7 @@ fn a_bad_value_is_named_with_file_line_setting_value_and_limit() {
     ] {
         check(text, line, names);
     }
+    assert!(!seen.contains("hunter2"), "{seen}");
     insta::assert_snapshot!("refusals", seen);
 }
 
@@ -259,8 +259,8 @@ fn a_file_or_folder_that_others_can_write_to_is_refused() {
 
 #[test]
 fn a_file_or_folder_of_another_user_is_refused() {
-    if !is_root() {
-        // Only root can give files away; the unit test in src/config/file.rs covers the rule.
+    if !rustix::process::geteuid().is_root() {
+        println!("only root can give files away: src/config/file.rs tests the rule alone");
         return;
     }
     let scene = Scene::with(PLAIN);
@@ -413,6 +413,23 @@ fn every_example_is_a_configuration_that_is_read() {
         assert!(json["workers"][name].is_object(), "{json}");
     }
     scene.config(&["example", "nobody"]).code(2);
+}
+
+#[test]
+fn the_script_in_the_docs_works() {
+    let store = Store::new();
+    let docs = include_str!("../docs/workers.md");
+    let script = docs.split("```sh\n").find(|block| block.starts_with("#!/bin/sh")).unwrap();
+    let script = store.write("sort-mail", script.split("```").next().unwrap());
+    mode(&script, 0o755);
+    let items =
+        [r#"{"key": "a", "subject": "Invoice 7"}"#, r#"{"key": "b", "subject": "Hello"}"#, r#"{"key": "c"}"#];
+    let items = store.write("items.jsonl", items.join("\n"));
+    let (items, script) = (items.to_str().unwrap(), script.to_str().unwrap());
+    let ran = store.docket(["run", "--json", "--items", items, "--", script]).code(1);
+    let done: Value = serde_json::from_str(ran.stdout.lines().last().unwrap()).unwrap();
+    assert_eq!(done["batch"]["outcomes"], serde_json::json!({"done": 2, "failed": 1}), "{done}");
+    assert_eq!(done["batch"]["categories"]["money"], 1, "{done}");
 }
 
 #[test]

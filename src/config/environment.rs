@@ -62,7 +62,7 @@ pub(super) fn check_allowed(pattern: &str) -> Result<(), String> {
     match CLOSED.iter().chain(&FIXED_ONLY).find(overlaps) {
         None => Ok(()),
         Some(closed) if CLOSED.contains(closed) => {
-            Err(format!("{closed} is never passed on: it is Docket's own, or has the loader run other code"))
+            Err(format!("{closed} is never passed on: {}", why_closed(closed)))
         }
         Some(closed) => Err(format!(
             "{closed} is never passed on: whoever starts the runner could have another command run with it; give it a fixed value in env.set"
@@ -70,14 +70,16 @@ pub(super) fn check_allowed(pattern: &str) -> Result<(), String> {
     }
 }
 
+fn why_closed(closed: &str) -> &'static str {
+    if closed == "DOCKET_*" { "such names are Docket's own" } else { "it has the loader run other code" }
+}
+
 /// Holds a name to what may have a fixed value.
 pub(super) fn check_set(name: &str) -> Result<(), String> {
     check_name(name)?;
     match CLOSED.iter().find(|closed| matches(closed, OsStr::new(name))) {
         None => Ok(()),
-        Some(closed) => {
-            Err(format!("{closed} cannot be set: it is Docket's own, or has the loader run other code"))
-        }
+        Some(closed) => Err(format!("{closed} cannot be set: {}", why_closed(closed))),
     }
 }
 

@@ -22,19 +22,19 @@ const PROJECT: [&str; 5] = [".git", ".hg", ".jj", ".svn", ".bzr"];
 
 /// Who said where the file is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum From {
+pub enum Origin {
     /// The variable `DOCKET_CONFIG`.
     Variable,
     /// The user's configuration folder.
     Folder,
 }
 
-impl From {
+impl Origin {
     /// In words.
     pub fn as_str(self) -> &'static str {
         match self {
-            From::Variable => "DOCKET_CONFIG",
-            From::Folder => "the user's configuration folder",
+            Origin::Variable => "DOCKET_CONFIG",
+            Origin::Folder => "the user's configuration folder",
         }
     }
 }
@@ -45,7 +45,7 @@ pub struct Location {
     /// The file, which need not be there.
     pub path: PathBuf,
     /// Who said so.
-    pub from: From,
+    pub from: Origin,
 }
 
 impl Location {
@@ -55,13 +55,13 @@ impl Location {
     /// Where there is neither the variable nor a home folder.
     pub fn find() -> Result<Self> {
         let (path, from) = match std::env::var_os("DOCKET_CONFIG").filter(|value| !value.is_empty()) {
-            Some(path) => (PathBuf::from(path), From::Variable),
+            Some(path) => (PathBuf::from(path), Origin::Variable),
             None => {
                 let folders = etcetera::choose_base_strategy().map_err(|error| {
                     Error::invalid("config: there is no home folder to look for config.toml in; name the file with DOCKET_CONFIG")
                         .caused_by(error)
                 })?;
-                (folders.config_dir().join("docket").join("config.toml"), From::Folder)
+                (folders.config_dir().join("docket").join("config.toml"), Origin::Folder)
             }
         };
         let path = std::path::absolute(&path).map_err(|error| {
@@ -263,5 +263,25 @@ mod tests {
         let refusal = check_owner(folder.path(), &metadata, metadata.uid() + 1);
         // Root's own files will do for anybody.
         assert_eq!(refusal.is_ok(), metadata.uid() == 0);
+    }
+
+    #[test]
+    fn what_lies_beneath_a_folder_that_agents_write_to_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let (real, link) = (folder.path().join("real"), folder.path().join("link"));
+        std::fs::create_dir(&real).unwrap();
+        std::os::unix::fs::symlink(&real, &link).unwrap();
+        let check = |closed: &Path, file: &str| {
+            let real_file = std::fs::canonicalize(&real).unwrap().join(file);
+            outside_projects(&link.join(file), &real_file, &[closed.to_owned()])
+                .map_err(|error| error.to_string())
+        };
+        for closed in [&real, &link, folder.path()] {
+            let refusal = check(closed, "config.toml").unwrap_err();
+            assert!(refusal.contains("a folder that agents write to"), "{refusal}");
+        }
+        assert_eq!(check(&folder.path().join("other"), "config.toml"), Ok(()));
+        // Part of a name is not a folder above.
+        assert_eq!(check(&folder.path().join("rea"), "config.toml"), Ok(()));
     }
 }

@@ -1,6 +1,6 @@
 //! The operator's configuration: the commands that background workers run, and the bounds of it all.
 //!
-//! It comes from one file, and only where that is the operator's alone ([`file`]). Agents name a profile;
+//! It comes from one file, and only where that is the operator's alone (`file.rs`). Agents name a profile;
 //! nothing that they say becomes a command, a variable or a folder. Knows `model` and the error type.
 
 mod environment;
@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 pub use environment::BASIC;
-pub use file::{From, Location};
+pub use file::{Location, Origin};
 pub use place::Place;
 pub use profile::{Per, Profile, ProfileName};
 pub use reader::Setting;

@@ -126,7 +126,7 @@ impl<'a> Reader<'a> {
     }
 
     fn kind(&self, field: &str, item: &Item, takes: &str) -> Error {
-        self.wrong(field, &format!("this is a {}; it takes {takes}", item.type_name()))
+        self.wrong(field, &format!("this is {}; it takes {takes}", kind(item)))
     }
 
     /// A table within this one; a table that isn't there reads as one with nothing in it.
@@ -239,21 +239,22 @@ impl<'a> Reader<'a> {
     /// Every name with its text, of a table that can have any names. Values may be secret: they are not shown.
     pub(super) fn secrets(&mut self, field: &'static str) -> Result<Vec<(&'a str, &'a str)>> {
         let found = self.find(field);
-        let takes = "a table of strings";
         let values = match found {
             None => Vec::new(),
             Some(item) => {
-                let table = item.as_table_like().ok_or_else(|| self.kind(field, item, takes))?;
+                let table = item.as_table_like().ok_or_else(|| {
+                    // Not with its value, which may be a secret all the same.
+                    let (place, name) = (self.text.place(item.span()), self.full(field));
+                    Error::invalid(format!(
+                        "{place}: {name}: this is {}; it takes a table of strings",
+                        kind(item)
+                    ))
+                })?;
                 table
                     .iter()
                     .map(|(name, value)| {
-                        let why =
-                            || format!("{} is a {}; it takes {takes}", excerpt(name), value.type_name());
-                        // Not with its value.
-                        let place = || self.text.place(value.span());
-                        let text = value.as_str().ok_or_else(|| {
-                            Error::invalid(format!("{}: {}: {}", place(), self.full(field), why()))
-                        })?;
+                        let why = || format!("this is {}; it takes a string", kind(value));
+                        let text = value.as_str().ok_or_else(|| self.wrong_secret(field, name, &why()))?;
                         Ok((name, text))
                     })
                     .collect::<Result<_>>()?
@@ -311,4 +312,11 @@ impl<'a> Reader<'a> {
     pub(super) fn path(&self) -> &'a Path {
         &self.text.path
     }
+}
+
+/// What a value is, in words.
+fn kind(item: &Item) -> String {
+    let name = item.type_name();
+    let article = if name.starts_with(['a', 'i']) { "an" } else { "a" };
+    format!("{article} {name}")
 }

@@ -122,8 +122,8 @@ fn real(folder: &Path) -> Result<PathBuf> {
         .map_err(|error| Error::invalid(format!("{} cannot be used", folder.display())).caused_by(error))
 }
 
-/// Runs git in a folder. Workers may have written to the repository: none of its hooks is run, nor anything
-/// else that its configuration names a command for on the way, and no variable says which repository it is.
+/// Runs git in a folder. Workers may have written to the repository: neither its hooks nor its file-system
+/// monitor are run, and no variable says which repository it is.
 fn git(folder: &Path, arguments: &[&OsStr]) -> Result<String> {
     let mut command = Command::new("git");
     command
