@@ -1,5 +1,6 @@
 //! The folder in which a worker is started: never outside the allowed roots, whatever links say.
 
+use std::ffi::OsString;
 use std::fs::DirBuilder;
 use std::io::ErrorKind;
 use std::os::unix::fs::DirBuilderExt as _;
@@ -7,6 +8,7 @@ use std::path::{Component, Path, PathBuf};
 
 use super::Job;
 use super::profile::{Cwd, Profile};
+use super::template::Word;
 use crate::error::{Error, Result};
 
 /// Where a worker is started.
@@ -47,34 +49,32 @@ impl Profile {
             }
             Cwd::Worktree(template) => {
                 let asked = PathBuf::from(template.fill(job, None)?);
-                let repository = std::fs::canonicalize(&asked).map_err(|error| {
-                    self.wrong(&format!("worktree: there is no repository at {}", asked.display()))
-                        .caused_by(error)
-                })?;
-                if self.root_of(&repository, &self.roots).is_none() {
-                    return Err(self.outside("worktree", &asked, &repository, &self.roots));
-                }
+                let repository = self.repository(&asked)?;
                 Ok(Place::Worktree { repository, folder: data.join("worktrees").join(chunk) })
             }
         }
     }
 
+    /// Whether a chunk could be given a folder, as far as that is known before there is one; makes nothing.
+    /// Gives the repository of a profile with worktrees. What depends on the batch's project is not looked at.
+    ///
+    /// # Errors
+    /// As [`Profile::place`].
+    pub fn could_place(&self, job: &Job<'_>) -> Result<Option<PathBuf>> {
+        match &self.cwd {
+            Cwd::Folder(template) if !template.holds(Word::Project) => {
+                self.locate("cwd", &PathBuf::from(template.fill(job, None)?), &self.roots).map(|_| None)
+            }
+            Cwd::Worktree(template) if !template.holds(Word::Project) => {
+                self.repository(&PathBuf::from(template.fill(job, None)?)).map(Some)
+            }
+            Cwd::Own | Cwd::Folder(_) | Cwd::Worktree(_) => Ok(None),
+        }
+    }
+
     /// The folder itself, all links followed, made where it isn't there.
     fn beneath(&self, field: &str, asked: &Path, roots: &[PathBuf]) -> Result<PathBuf> {
-        if asked.components().any(|part| part == Component::ParentDir) {
-            return Err(
-                self.wrong(&format!("{field}: {} goes upwards (..); write the path itself", asked.display()))
-            );
-        }
-        // What is there, followed; then what is still to be made beneath it, by plain names alone.
-        let (there, missing) = existing(asked).map_err(|error| {
-            self.wrong(&format!("{field}: {} cannot be used", asked.display())).caused_by(error)
-        })?;
-        let real = missing.iter().fold(there.clone(), |path, name| path.join(name));
-        // A root is there: what is made lies beneath it.
-        if self.root_of(&there, roots).is_none() {
-            return Err(self.outside(field, asked, &real, roots));
-        }
+        let (there, missing) = self.locate(field, asked, roots)?;
         let mut folder = there;
         for name in missing {
             folder.push(name);
@@ -91,6 +91,33 @@ impl Profile {
             return Err(self.wrong(&format!("{field}: {} is no folder", real.display())));
         }
         Ok(real)
+    }
+
+    /// What of a folder is there, all links followed, and the names that are to be made beneath it.
+    fn locate(&self, field: &str, asked: &Path, roots: &[PathBuf]) -> Result<(PathBuf, Vec<OsString>)> {
+        if asked.components().any(|part| part == Component::ParentDir) {
+            let why = format!("{field}: {} goes upwards (..); write the path itself", asked.display());
+            return Err(self.wrong(&why));
+        }
+        let (there, missing) = existing(asked).map_err(|error| {
+            self.wrong(&format!("{field}: {} cannot be used", asked.display())).caused_by(error)
+        })?;
+        // A root is there: what is made lies beneath it.
+        if self.root_of(&there, roots).is_none() {
+            let real = missing.iter().fold(there, |path, name| path.join(name));
+            return Err(self.outside(field, asked, &real, roots));
+        }
+        Ok((there, missing))
+    }
+
+    fn repository(&self, asked: &Path) -> Result<PathBuf> {
+        let repository = std::fs::canonicalize(asked).map_err(|error| {
+            self.wrong(&format!("worktree: there is no repository at {}", asked.display())).caused_by(error)
+        })?;
+        if self.root_of(&repository, &self.roots).is_none() {
+            return Err(self.outside("worktree", asked, &repository, &self.roots));
+        }
+        Ok(repository)
     }
 
     fn root_of(&self, real: &Path, roots: &[PathBuf]) -> Option<PathBuf> {
@@ -110,7 +137,7 @@ impl Profile {
 }
 
 /// The longest part of a path that is there, its links followed, and the names that are missing.
-fn existing(path: &Path) -> std::io::Result<(PathBuf, Vec<std::ffi::OsString>)> {
+fn existing(path: &Path) -> std::io::Result<(PathBuf, Vec<OsString>)> {
     let mut missing = Vec::new();
     let mut there = path;
     loop {

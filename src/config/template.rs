@@ -78,6 +78,11 @@ impl Template {
         Ok(Template(parts))
     }
 
+    /// Whether a placeholder stands in it.
+    pub(super) fn holds(&self, word: Word) -> bool {
+        self.0.contains(&Part::Word(word))
+    }
+
     /// What it begins with, up to the first placeholder.
     pub(super) fn start(&self) -> &str {
         match self.0.first() {
