@@ -1,8 +1,6 @@
 //! Background workers: they outlive whoever asked for them, keep to what the profile says, and each that goes
 //! wrong ends as a person would expect, with the reason on record.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 mod support;
 
 use std::time::Duration;

@@ -3,8 +3,6 @@
 //!
 //! `DOCKET_ROUNDS` asks for more rounds.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 mod support;
 
 use std::process::{Command, Stdio};

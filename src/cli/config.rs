@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::open::store_path;
 use super::render::safe;
+use super::try_profile::try_profile;
 use crate::config::{Config, Profile, Setting, example};
 use crate::error::{Error, Result};
 use crate::work::ready;
@@ -72,18 +73,19 @@ fn check(config: &Config, data: &std::path::Path, json: bool, out: &mut impl Wri
     let mut rows = Vec::new();
     let mut failed = 0;
     for profile in config.profiles() {
-        let found = ready::check(profile, data);
+        let found = ready::check(profile, data)
+            .and_then(|program| Ok(format!("{} {}", program.display(), tried(profile)?)));
         failed += usize::from(found.is_err());
         let message = match &found {
-            Ok(program) => format!("{} can be started", program.display()),
+            Ok(told) => told.clone(),
             Err(error) => error.to_string(),
         };
         rows.push(json!({ "name": profile.name, "success": found.is_ok(), "message": message }));
     }
     let message = match (rows.len(), failed) {
         (0, _) => format!("{}: there are no profiles to check", config.location.path.display()),
-        (all, 0) => format!("{all} of {all} profiles can be started"),
-        (all, failed) => format!("{failed} of {all} profiles cannot be started"),
+        (all, 0) => format!("{all} of {all} profiles work"),
+        (all, failed) => format!("{failed} of {all} profiles do not work"),
     };
     let text = if json {
         json!({ "success": failed == 0, "message": message, "workers": rows }).to_string()
@@ -94,6 +96,14 @@ fn check(config: &Config, data: &std::path::Path, json: bool, out: &mut impl Wri
     };
     print(out, text)?;
     Ok(if failed > 0 { 2 } else { 0 })
+}
+
+/// What came of starting it, where its folder is known without a batch.
+fn tried(profile: &Profile) -> Result<String> {
+    if profile.needs_project() {
+        return Ok("can be started; it was not, for its folder is named after a batch's project".to_owned());
+    }
+    try_profile(profile)
 }
 
 fn text_of(value: &Value) -> &str {

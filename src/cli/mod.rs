@@ -9,6 +9,7 @@ mod open;
 mod prompt;
 mod render;
 mod report;
+mod try_profile;
 mod verify;
 
 pub use args::main;

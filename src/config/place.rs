@@ -72,6 +72,11 @@ impl Profile {
         }
     }
 
+    /// Whether its folder depends on a batch's project, which nobody knows beforehand.
+    pub fn needs_project(&self) -> bool {
+        matches!(&self.cwd, Cwd::Folder(template) | Cwd::Worktree(template) if template.holds(Word::Project))
+    }
+
     /// The folder itself, all links followed, made where it isn't there.
     fn beneath(&self, field: &str, asked: &Path, roots: &[PathBuf]) -> Result<PathBuf> {
         let (there, missing) = self.locate(field, asked, roots)?;

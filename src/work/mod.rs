@@ -19,4 +19,4 @@ pub mod worktree;
 
 pub use background::Launcher;
 pub use keeper::keep;
-pub use run::{Run, Work, run, work};
+pub use run::{Run, Work, run, work, work_here};

@@ -254,6 +254,16 @@ fn work_by_profile(request: &Work, docket: &Docket, store: &Path, batch: &TaskId
     Ok(code)
 }
 
+/// Works a batch by its profile until it has ended or waits for a person, without a word.
+///
+/// # Errors
+/// What keeps it from starting or going on.
+pub fn work_here(docket: &Docket, store: &Path, batch: &TaskId) -> Result<()> {
+    let before = status(docket, batch)?;
+    let progress = Progress::new(Manner::Quiet, before.total, before.processed);
+    runner(docket, store, batch, How::InFront, &progress).map(|_| ())
+}
+
 fn create(request: &Run) -> CreateBatch {
     let source = request.items.clone();
     let name = source.as_ref().map_or("items", |source| source.path.as_str());

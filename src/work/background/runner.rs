@@ -111,7 +111,7 @@ pub(in crate::work) fn runner(
         in_hand: InHand::default(),
         background: Some((&turns, &starts)),
     };
-    let ended = with_pulse(docket, look.row, &starts, || go_on(&crew, batch, &starts, &stop, most));
+    let ended = with_pulse(docket, look.row, &starts, || go_on(&crew, batch, how, most));
     end_runner(docket, look.row, &mark)?;
     if let Some(mut successor) = successor {
         end(&crew.family, &mut successor);
@@ -120,13 +120,15 @@ pub(in crate::work) fn runner(
 }
 
 /// Works whatever can be worked until the batch has ended, or somebody stops the runner.
-fn go_on(crew: &Crew<'_>, batch: &TaskId, starts: &Starts<'_>, stop: &Stop, most: usize) -> Result<Outlook> {
+fn go_on(crew: &Crew<'_>, batch: &TaskId, how: How, most: usize) -> Result<Outlook> {
     let claim = ClaimTask::of_batch(Line::known("runner"), batch.clone(), !crew.method.is_per_chunk());
     let worker = format!("runner-{}", std::process::id());
     let slots = MaxParallel::of(i64::try_from(most).unwrap_or(i64::MAX));
     loop {
         let look = outlook(crew.docket, batch)?;
-        if stop.is_asked() || is_over(&look) {
+        // Whoever watches is told, and comes back; nobody watches a runner that is detached.
+        let waits = matches!(look.status, BatchStatus::Paused | BatchStatus::Waiting);
+        if crew.stop.is_asked() || is_over(&look) || (waits && how == How::InFront) {
             return Ok(look);
         }
         if look.status == BatchStatus::Running
@@ -135,7 +137,9 @@ fn go_on(crew: &Crew<'_>, batch: &TaskId, starts: &Starts<'_>, stop: &Stop, most
         {
             // Somebody has to see to it; all that was written stays.
             crew.progress.say(&error.to_string());
-            starts.pause(&error.to_string())?;
+            if let Some((_, starts)) = crew.background {
+                starts.pause(&error.to_string())?;
+            }
         }
         std::thread::sleep(LOOK_AGAIN);
     }
