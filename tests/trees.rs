@@ -2,7 +2,6 @@
 //! empty environment, printing without end. Nothing of them is left, whoever ends first.
 //!
 //! `DOCKET_ROUNDS` asks for more rounds.
-
 mod support;
 
 use std::process::{Command, Stdio};
