@@ -66,7 +66,7 @@ fn every_tool_has_a_title_an_output_schema_and_annotations() {
         let read_only = hints["readOnlyHint"].as_bool();
         assert_eq!(
             read_only,
-            Some(matches!(name, "get_task" | "list_tasks" | "search_tasks" | "get_batch")),
+            Some(matches!(name, "get_task" | "list_tasks" | "search_tasks" | "get_batch" | "wait_batch")),
             "{name}"
         );
         if read_only == Some(false) {

@@ -1,10 +1,17 @@
 //! The protocol: tools made from the operations, prompts and resources beside them, on standard
 //! input and output.
 
+mod calls;
 mod completion;
+mod eras;
+mod handles;
+mod in_flight;
+mod person;
+mod progress;
 mod prompts;
 mod resources;
 mod server;
+mod subscriptions;
 mod tools;
 mod transport;
 

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::error::{Code, Error, Result};
 use crate::model::id::TaskId;
 use crate::model::text::excerpt;
-use crate::ops::{self, Docket, GetBatch, Operation};
+use crate::ops::{self, Docket, GetBatch, Operation, Watched};
 
 const JSON: &str = "application/json";
 
@@ -85,6 +85,20 @@ pub(super) fn read(docket: &Docket, uri: &str) -> Result<ReadResourceResult> {
     };
     let contents = ResourceContents::text(object.to_string(), uri).with_mime_type(JSON);
     Ok(ReadResourceResult::new(vec![contents]))
+}
+
+/// What changes where the object at an address does.
+pub(super) fn watched(docket: &Docket, uri: &str) -> Result<Watched> {
+    Ok(match parse(uri)? {
+        Address::Batch(id) => Watched::Batch(id),
+        Address::Task(id) => Watched::Task(id),
+        Address::Chunk(batch, number) => Watched::Task(ops::chunk_id(docket, batch, number)?),
+    })
+}
+
+/// Whether it is an address at all.
+pub(super) fn is_address(uri: &str) -> bool {
+    parse(uri).is_ok()
 }
 
 fn reply(operation: &str, docket: &Docket, id: &TaskId) -> Result<Value> {

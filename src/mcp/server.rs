@@ -4,19 +4,23 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use rmcp::model::{
-    CallToolRequestParams, CallToolResponse, CompleteRequestParams, CompleteResult, CustomRequest,
-    CustomResult, ErrorCode, ErrorData, GetPromptRequestParams, GetPromptResponse, Implementation,
-    InitializeResult, ListPromptsResult, ListResourceTemplatesResult, ListResourcesResult, ListToolsResult,
-    PaginatedRequestParams, ReadResourceRequestParams, ReadResourceResponse, ServerCapabilities,
-    ServerConfig, Tool,
+    CallToolRequestParams, CallToolResponse, CancelTaskParams, CompleteRequestParams, CompleteResult,
+    CustomRequest, CustomResult, ErrorCode, ErrorData, GetPromptRequestParams, GetPromptResponse,
+    GetTaskParams, GetTaskResult, Implementation, InitializeResult, ListPromptsResult,
+    ListResourceTemplatesResult, ListResourcesResult, ListToolsResult, PaginatedRequestParams,
+    ReadResourceRequestParams, ReadResourceResponse, ServerCapabilities, ServerConfig,
+    SubscribeRequestParams, SubscriptionFilter, Tool, UnsubscribeRequestParams, UpdateTaskParams,
 };
-use rmcp::service::RequestContext;
+use rmcp::service::{RequestContext, SubscriptionContext};
 use rmcp::{RoleServer, ServerHandler, ServiceExt};
 use serde_json::Value;
 
+use super::eras::{Client, Eras};
+use super::in_flight::InFlight;
+use super::subscriptions::{Subscriptions, Told};
 use super::tools::{Toolset, definitions, result};
-use super::transport::{InFlight, Lines};
-use super::{completion, prompts, resources};
+use super::transport::Lines;
+use super::{completion, handles, prompts, resources};
 use crate::error::{Code, Error, Result};
 use crate::ops::{self, Docket};
 
@@ -44,14 +48,21 @@ const KNOWN_METHODS: &[&str] = &[
     "prompts/list",
     "resources/list",
     "resources/read",
+    "resources/subscribe",
     "resources/templates/list",
+    "resources/unsubscribe",
+    "subscriptions/listen",
+    "tasks/cancel",
+    "tasks/get",
+    "tasks/update",
 ];
 
-struct Server {
+pub(super) struct Server {
     docket: Docket,
     toolset: Toolset,
     tools: Arc<Vec<Tool>>,
-    in_flight: Arc<InFlight>,
+    pub(super) in_flight: Arc<InFlight>,
+    subscriptions: Arc<Subscriptions>,
 }
 
 /// Runs an operation; one that panics is a failure like others.
@@ -59,7 +70,7 @@ pub(super) fn attempt(entry: &ops::Entry, docket: &Docket, arguments: Value) -> 
     catch_unwind(AssertUnwindSafe(|| (entry.call)(docket, arguments))).unwrap_or_else(|_| Err(failed()))
 }
 
-fn failed() -> Error {
+pub(super) fn failed() -> Error {
     Error::new(Code::Internal, "the request failed inside docket; nothing was changed")
 }
 
@@ -76,15 +87,24 @@ fn refused(error: Error) -> ErrorData {
 impl Server {
     /// Runs what may block. It blocks until the store has answered, so the protocol goes on beside
     /// it. What is alone is run right here: waking threads would take longer than the call itself.
-    async fn run<T: Send + 'static>(
+    pub(super) async fn run<T: Send + 'static>(
         &self,
         long: bool,
         call: impl FnOnce() -> Result<T> + Send + 'static,
     ) -> Result<T> {
         if self.in_flight.is_one() && !long {
-            call()
+            // A panic is a failure like others here, too: the request is answered.
+            catch_unwind(AssertUnwindSafe(call)).unwrap_or_else(|_| Err(failed()))
         } else {
             tokio::task::spawn_blocking(call).await.unwrap_or_else(|error| Err(failed().caused_by(error)))
+        }
+    }
+
+    /// The store as the client of a request sees it.
+    pub(super) fn docket_of(&self, context: &RequestContext<RoleServer>) -> Docket {
+        match context.client_info() {
+            Some(client) => self.docket.called_by(client.name),
+            None => self.docket.clone(),
         }
     }
 
@@ -105,8 +125,11 @@ impl ServerHandler for Server {
     fn get_info(&self) -> ServerConfig {
         let instructions = if self.toolset == Toolset::Worker { WORKER_INSTRUCTIONS } else { INSTRUCTIONS };
         let with = ServerCapabilities::builder().enable_tools().enable_prompts().enable_completions();
-        let capabilities =
-            if self.toolset == Toolset::Worker { with.build() } else { with.enable_resources().build() };
+        let capabilities = if self.toolset == Toolset::Worker {
+            with.build()
+        } else {
+            with.enable_resources().enable_resources_subscribe().enable_tasks().build()
+        };
         InitializeResult::new(capabilities)
             .with_server_info(Implementation::new("docket", env!("CARGO_PKG_VERSION")))
             .with_instructions(instructions)
@@ -133,13 +156,8 @@ impl ServerHandler for Server {
                 None,
             ));
         };
-        let docket = match context.client_info() {
-            Some(client) => self.docket.called_by(client.name),
-            None => self.docket.clone(),
-        };
         let arguments = request.arguments.map_or(Value::Null, Value::Object);
-        let outcome = self.run(entry.long, move || attempt(entry, &docket, arguments)).await;
-        Ok(result(outcome, context.protocol_version().as_ref()).into())
+        Ok(self.answer(entry, arguments, request.input_responses, &context).await)
     }
 
     async fn list_prompts(
@@ -191,6 +209,77 @@ impl ServerHandler for Server {
         read.map(Into::into).map_err(refused)
     }
 
+    async fn subscribe(
+        &self,
+        request: SubscribeRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<(), ErrorData> {
+        self.has_resources()?;
+        self.subscriptions.subscribe(request.uri, context.peer).await.map_err(refused)
+    }
+
+    async fn unsubscribe(
+        &self,
+        request: UnsubscribeRequestParams,
+        _: RequestContext<RoleServer>,
+    ) -> Result<(), ErrorData> {
+        self.has_resources()?;
+        self.subscriptions.unsubscribe(&request.uri);
+        Ok(())
+    }
+
+    fn accepted_subscription_filter(&self, requested: &SubscriptionFilter) -> Option<SubscriptionFilter> {
+        let uris = requested.resource_subscriptions.iter().flatten().filter(|uri| resources::is_address(uri));
+        (self.toolset == Toolset::All)
+            .then(|| SubscriptionFilter::builder().resource_subscriptions(uris).build())
+    }
+
+    async fn listen(&self, context: SubscriptionContext) -> Result<(), ErrorData> {
+        self.in_flight.step_aside(&context.request_context().id).map_err(refused)?;
+        let uris = context.accepted().resource_subscriptions.clone().unwrap_or_default();
+        let told = Told::Stream(context.sink().clone());
+        let watched = self.subscriptions.watch(uris, told).await.map_err(refused)?;
+        tokio::select! {
+            () = context.cancelled() => {}
+            () = self.in_flight.gone() => {}
+        }
+        self.subscriptions.end(&watched);
+        Ok(())
+    }
+
+    async fn get_task(
+        &self,
+        request: GetTaskParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<GetTaskResult, ErrorData> {
+        let (docket, may_ask) = (self.docket_of(&context), Client::of(&context).forms);
+        let version = context.protocol_version();
+        let look = move || {
+            let waiting = ops::look_at_wait(&docket, &request.task_id, may_ask)?;
+            handles::detailed(waiting, version.as_ref())
+        };
+        self.run(false, look).await.map(GetTaskResult::new).map_err(handles::refused)
+    }
+
+    async fn update_task(
+        &self,
+        request: UpdateTaskParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<(), ErrorData> {
+        let docket = self.docket_of(&context);
+        let answer = move || ops::answer_wait(&docket, &request.task_id, request.input_responses);
+        self.run(false, answer).await.map_err(handles::refused)
+    }
+
+    async fn cancel_task(
+        &self,
+        request: CancelTaskParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<(), ErrorData> {
+        let docket = self.docket_of(&context);
+        self.run(false, move || ops::cancel_wait(&docket, &request.task_id)).await.map_err(handles::refused)
+    }
+
     async fn complete(
         &self,
         request: CompleteRequestParams,
@@ -240,15 +329,16 @@ impl ServerHandler for Server {
 pub fn serve(docket: Docket, toolset: Toolset) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
-        .max_blocking_threads(super::transport::IN_FLIGHT as usize + 4)
+        .max_blocking_threads(super::in_flight::IN_FLIGHT as usize + 4)
         .build()
         .map_err(|error| Error::internal("the server could not be started", error))?;
     let ended = runtime.block_on(async move {
         let (input, output) = rmcp::transport::stdio_pipes();
         let lines = Lines::new(input, output);
         let tools = Arc::new(definitions(toolset));
-        let server = Server { docket, toolset, tools, in_flight: lines.in_flight() };
-        match server.serve(lines).await {
+        let subscriptions = Subscriptions::new(docket.clone());
+        let server = Server { docket, toolset, tools, in_flight: lines.in_flight(), subscriptions };
+        match Eras(server).serve(lines).await {
             Ok(running) => {
                 running.waiting().await.map_err(|error| Error::internal("the server ended early", error))?;
                 Ok(())

@@ -1,9 +1,7 @@
 //! Lines in, lines out, with what rmcp's own transport leaves to its user: every request is
 //! answered, garbage too, and a client that does not read is not read from.
 
-use std::collections::HashSet;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use rmcp::RoleServer;
@@ -11,36 +9,30 @@ use rmcp::model::{ClientJsonRpcMessage, ClientNotification, ErrorCode, RequestId
 use rmcp::transport::Transport;
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader};
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
-/// The most requests in flight; beyond it the input waits.
-pub(super) const IN_FLIGHT: u32 = 64;
+use super::in_flight::InFlight;
+
 /// The longest line.
 pub(super) const LONGEST_LINE: usize = 16 * 1024 * 1024;
 /// How long a client that closed its input may take to read what is still owed to it.
 const LAST_ANSWERS: Duration = Duration::from_secs(60);
 
-/// Requests read and not yet answered.
-pub(super) struct InFlight {
-    slots: Semaphore,
-    ids: Mutex<HashSet<RequestId>>,
-    /// Whether another line had come when the last one was read.
-    more: AtomicBool,
-}
-
-impl InFlight {
-    /// Whether one request is being answered and no other has come.
-    pub(super) fn is_one(&self) -> bool {
-        self.slots.available_permits() + 1 >= IN_FLIGHT as usize && !self.more.load(Ordering::Relaxed)
-    }
-}
-
-/// A line to write; it frees a slot when it is written.
+/// A line to write.
 struct Answer {
     line: Vec<u8>,
-    id: Option<RequestId>,
-    frees_slot: bool,
+    ends: Ends,
+}
+
+/// What ends when a line is written.
+enum Ends {
+    /// A request: it frees its slot, if it has one.
+    Request(RequestId),
+    /// A line that was no request, but took a slot.
+    Refused,
+    /// The wait of whoever sent it: nothing piles up for a client that doesn't read.
+    Sending(oneshot::Sender<()>),
 }
 
 /// What a line turned out to be.
@@ -67,11 +59,7 @@ pub(super) struct Lines<R> {
 impl<R: AsyncRead + Unpin + Send> Lines<R> {
     /// Starts the task that writes.
     pub(super) fn new(read: R, write: impl AsyncWrite + Unpin + Send + 'static) -> Self {
-        let in_flight = Arc::new(InFlight {
-            slots: Semaphore::new(IN_FLIGHT as usize),
-            ids: Mutex::default(),
-            more: AtomicBool::new(false),
-        });
+        let in_flight = Arc::new(InFlight::new());
         let (answers, queue) = mpsc::unbounded_channel();
         let writer = tokio::spawn(write_all(write, queue, in_flight.clone()));
         Lines {
@@ -120,7 +108,7 @@ impl<R: AsyncRead + Unpin + Send> Lines<R> {
                 return Ok(Some(Line::Refused(refused(None, ErrorCode::INVALID_REQUEST, &message))));
             }
             let line = read_line(&self.line);
-            self.in_flight.more.store(self.read.buffer().contains(&b'\n'), Ordering::Relaxed);
+            self.in_flight.more_came(self.read.buffer().contains(&b'\n'));
             self.line.clear();
             if self.line.capacity() > 1024 * 1024 {
                 self.line = Vec::new();
@@ -129,21 +117,10 @@ impl<R: AsyncRead + Unpin + Send> Lines<R> {
         }
     }
 
-    fn answer(
-        &self,
-        message: &impl serde::Serialize,
-        id: Option<RequestId>,
-        frees_slot: bool,
-    ) -> std::io::Result<()> {
+    fn write(&self, message: &impl serde::Serialize, ends: Ends) -> std::io::Result<()> {
         let mut line = serde_json::to_vec(message)?;
         line.push(b'\n');
-        let gone = || std::io::Error::new(std::io::ErrorKind::BrokenPipe, "the client no longer reads");
-        self.answers.as_ref().ok_or_else(gone)?.send(Answer { line, id, frees_slot }).map_err(|_| gone())
-    }
-
-    /// Whether a request's id is free; takes it.
-    fn take_id(&self, id: &RequestId) -> bool {
-        self.in_flight.ids.lock().unwrap_or_else(PoisonError::into_inner).insert(id.clone())
+        self.answers.as_ref().ok_or_else(unread)?.send(Answer { line, ends }).map_err(|_| unread())
     }
 }
 
@@ -154,13 +131,26 @@ impl<R: AsyncRead + Unpin + Send + 'static> Transport<RoleServer> for Lines<R> {
         &mut self,
         item: ServerJsonRpcMessage,
     ) -> impl Future<Output = std::io::Result<()>> + Send + 'static {
-        let id = match &item {
+        let answered = match &item {
             ServerJsonRpcMessage::Response(response) => Some(response.id.clone()),
             ServerJsonRpcMessage::Error(error) => error.id.clone(),
             _ => None,
         };
-        let frees_slot = id.is_some();
-        std::future::ready(self.answer(&item, id, frees_slot))
+        let (ends, sent) = match answered {
+            Some(id) => (Ends::Request(id), None),
+            None => {
+                let (sender, sent) = oneshot::channel();
+                (Ends::Sending(sender), Some(sent))
+            }
+        };
+        let queued = self.write(&item, ends);
+        async move {
+            queued?;
+            match sent {
+                Some(sent) => sent.await.map_err(|_| unread()),
+                None => Ok(()),
+            }
+        }
     }
 
     async fn receive(&mut self) -> Option<ClientJsonRpcMessage> {
@@ -177,8 +167,8 @@ impl<R: AsyncRead + Unpin + Send + 'static> Transport<RoleServer> for Lines<R> {
             }
             if self.at_end && self.parsed.is_none() {
                 // The client has gone: what it asked for is finished and answered first.
-                let all = self.in_flight.slots.acquire_many(IN_FLIGHT);
-                if tokio::time::timeout(LAST_ANSWERS, all).await.is_err() {
+                let answered = self.in_flight.client_goes();
+                if tokio::time::timeout(LAST_ANSWERS, answered).await.is_err() {
                     tracing::warn!("the client does not read its last answers");
                 }
                 return None;
@@ -189,13 +179,13 @@ impl<R: AsyncRead + Unpin + Send + 'static> Transport<RoleServer> for Lines<R> {
                 _ => false,
             };
             if needs_slot {
-                self.in_flight.slots.acquire().await.ok()?.forget();
+                self.in_flight.take_slot().await?;
             }
             match self.parsed.take() {
-                Some(Line::Refused(message)) => self.answer(&message, None, true).ok()?,
+                Some(Line::Refused(message)) => self.write(&message, Ends::Refused).ok()?,
                 Some(Line::Message(message)) => match *message {
                     ClientJsonRpcMessage::Request(request) => {
-                        if self.take_id(&request.id) {
+                        if self.in_flight.enter(&request.id) {
                             self.opened = true;
                             return Some(ClientJsonRpcMessage::Request(request));
                         }
@@ -203,14 +193,13 @@ impl<R: AsyncRead + Unpin + Send + 'static> Transport<RoleServer> for Lines<R> {
                             "id {} belongs to a request that is not answered yet; use another",
                             request.id
                         );
-                        self.answer(&refused(None, ErrorCode::INVALID_REQUEST, &text), None, true).ok()?;
+                        self.write(&refused(None, ErrorCode::INVALID_REQUEST, &text), Ends::Refused).ok()?;
                     }
-                    // What was asked for is done in milliseconds and perhaps committed: it is answered, not cancelled.
+                    // What was asked for is done in milliseconds and perhaps committed: it is answered, not
+                    // cancelled, unless it waits aside.
                     ClientJsonRpcMessage::Notification(notification)
-                        if matches!(
-                            notification.notification,
-                            ClientNotification::CancelledNotification(_)
-                        ) => {}
+                        if cancels(&notification.notification)
+                            .is_some_and(|id| !id.is_some_and(|id| self.in_flight.cancel(id))) => {}
                     // Before the first request there is nothing that they could belong to.
                     other if self.opened => return Some(other),
                     _ => {}
@@ -239,25 +228,43 @@ async fn write_all(
 ) {
     while let Some(answer) = queue.recv().await {
         // The id is free before the client can have seen the answer and use it again.
-        if let Some(id) = &answer.id {
-            in_flight.ids.lock().unwrap_or_else(PoisonError::into_inner).remove(id);
-        }
+        let frees_slot = match &answer.ends {
+            Ends::Request(id) => in_flight.leave(id),
+            Ends::Refused => true,
+            Ends::Sending(_) => false,
+        };
         let written = async {
             write.write_all(&answer.line).await?;
             if queue.is_empty() { write.flush().await } else { Ok(()) }
         };
         if let Err(error) = written.await {
             tracing::info!(%error, "the client no longer reads");
-            in_flight.slots.close();
+            in_flight.close();
             return;
         }
-        if answer.frees_slot {
-            in_flight.slots.add_permits(1);
+        if frees_slot {
+            in_flight.free_slot();
+        }
+        if let Ends::Sending(sender) = answer.ends {
+            // Who sent it may have gone meanwhile.
+            sender.send(()).ok();
         }
     }
     if let Err(error) = write.flush().await {
         tracing::info!(%error, "the client no longer reads");
     }
+}
+
+/// The request that a notification cancels, where it is one that cancels.
+fn cancels(notification: &ClientNotification) -> Option<Option<&RequestId>> {
+    match notification {
+        ClientNotification::CancelledNotification(cancelled) => Some(cancelled.params.request_id.as_ref()),
+        _ => None,
+    }
+}
+
+fn unread() -> std::io::Error {
+    std::io::Error::new(std::io::ErrorKind::BrokenPipe, "the client no longer reads")
 }
 
 /// An error answer; rmcp's own leaves out an id that isn't known, JSON-RPC wants it null.

@@ -29,6 +29,13 @@ words!(
     }
 );
 
+impl BatchStatus {
+    /// Whether nothing more comes of it by itself.
+    pub fn is_over(self) -> bool {
+        matches!(self, BatchStatus::Done | BatchStatus::Failed | BatchStatus::Cancelled)
+    }
+}
+
 words!(
     /// How a batch is best worked: 2 to 4 workers are started directly, more by a hypervisor.
     Mode, "mode" {

@@ -26,3 +26,4 @@ pub mod status;
 pub mod step;
 pub mod task;
 pub mod text;
+pub mod wait;

@@ -130,7 +130,7 @@ impl Operation for AddItems {
             let known = staging.leave_out(&mut |key| tx.has_item(batch.row, key))?;
             Ok((staging, known, tx.batch(batch.row)?.map(|batch| batch.counts.total)))
         })?;
-        let author = docket.caller().to_owned();
+        let (author, watcher) = (docket.caller().to_owned(), docket.tell().clone());
         let id = self.id.clone();
         let mut reply = docket.write(move |tx| {
             once(tx, request_key.as_ref(), Self::NAME, |tx| {
@@ -145,7 +145,7 @@ impl Operation for AddItems {
                 if added > 0 && tx.touch_layers(batch.row)? > 0 {
                     return Err(Error::new(Code::Conflict, unseen(&task)));
                 }
-                let grown = grow(tx, &task, &batch, &split, staging.as_mut())?;
+                let grown = grow(tx, &task, &batch, &split, staging.as_mut(), &watcher)?;
                 if added > 0 {
                     tell(tx, &task, &grown, known, &author)?;
                 }

@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use super::Docket;
 use super::bad_items::{BadItems, OnBadItem};
+use super::progress::{Progress, Tell};
 use super::query::Query;
 use crate::error::{Error, Result};
 use crate::items::{self, BadItem, Item, Source};
@@ -60,8 +61,13 @@ impl Origin<'_> {
     /// # Errors
     /// A source that cannot be read; bad items, unless they may be left out.
     pub(super) fn collect(&self, docket: &Docket) -> Result<Collected> {
-        let mut shelf =
-            Shelf { staging: docket.staging()?, split: self.split.clone(), bad: BadItems::default() };
+        let mut shelf = Shelf {
+            staging: docket.staging()?,
+            split: self.split.clone(),
+            bad: BadItems::default(),
+            read: 0,
+            tell: docket.tell().clone(),
+        };
         match (self.items, self.source, self.query) {
             (Some(inline), None, None) => {
                 items::inline(inline.0.clone(), self.key).try_for_each(|item| shelf.take(item))?;
@@ -115,10 +121,14 @@ struct Shelf {
     staging: Box<dyn Staging>,
     split: Split,
     bad: BadItems,
+    read: u64,
+    tell: Tell,
 }
 
 impl Shelf {
     fn take(&mut self, item: Result<Item, BadItem>) -> Result<()> {
+        self.read += 1;
+        self.tell.now_and_then(Progress { read: self.read, stored: 0 });
         let grouped = item.and_then(|item| match self.split.group(&item.fields) {
             Ok(group) => Ok((item, group)),
             Err(reason) => Err(BadItem::new(item.place, reason)),

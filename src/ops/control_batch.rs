@@ -40,7 +40,7 @@ words!(
 pub struct ControlBatch {
     #[arg(long)]
     id: TaskId,
-    /// cancel: claims are lost. retry: what failed is opened again
+    /// cancel: claims are lost
     #[arg(long)]
     action: Action,
     #[arg(long)]
@@ -78,7 +78,7 @@ impl ControlBatch {
 impl Operation for ControlBatch {
     const NAME: &'static str = "control_batch";
     const TITLE: &'static str = "Control a batch";
-    const ABOUT: &'static str = "Pause, resume or cancel a batch, or retry what failed in it.";
+    const ABOUT: &'static str = "Pause, resume, cancel or retry a batch.";
     const EFFECT: Effect = Effect::Destructive;
     const FIRST: &'static str = "id";
     type Reply = BatchReply;

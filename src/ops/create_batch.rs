@@ -12,6 +12,7 @@ use super::finish::Finish;
 use super::independence::Independence;
 use super::once::{Repeatable, RequestKey, answered_before, once};
 use super::pieces::{Piece, Pieces};
+use super::progress::Tell;
 use super::query::Query;
 use super::verdict::Found;
 use super::{Docket, Effect, Operation};
@@ -279,9 +280,10 @@ impl Operation for CreateBatch {
                 Ok(self.plan(None, &pieces, found, bad))
             });
         }
+        let tell = docket.tell().clone();
         let mut plan = docket.write(move |tx| {
             once(tx, request_key.as_ref(), Self::NAME, |tx| {
-                let (id, found) = self.store(tx, staging.as_mut(), &pieces, independence.as_mut())?;
+                let (id, found) = self.store(tx, staging.as_mut(), &pieces, independence.as_mut(), &tell)?;
                 Ok(self.plan(Some(&id), &pieces, found, bad))
             })
         })?;
@@ -332,6 +334,7 @@ impl CreateBatch {
         staging: &mut dyn Staging,
         pieces: &Pieces,
         independence: Option<&mut Independence>,
+        tell: &Tell,
     ) -> Result<(TaskId, Found)> {
         let (order, pieces, total) = (&pieces.order, &pieces.all, pieces.total());
         let mut task = Task::blank(tx.now(), self.title.as_str());
@@ -385,8 +388,8 @@ impl CreateBatch {
         let homes = rows.into_iter().zip(pieces);
         let homes = homes.map(|(chunk, piece)| Home { chunk, held: 0, items: piece.items }).collect();
         match order {
-            None => staging.each(&mut lay(tx, row, homes))?,
-            Some(order) => staging.each_in(order, &mut lay(tx, row, homes))?,
+            None => staging.each(&mut lay(tx, row, homes, tell))?,
+            Some(order) => staging.each_in(order, &mut lay(tx, row, homes, tell))?,
         }
         Ok((task.id, found))
     }

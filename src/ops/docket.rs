@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, sync_channel};
 
 use super::background::Background;
+use super::progress::{Progress, Tell};
 use crate::error::{Code, Error, Result};
 use crate::items::Roots;
 use crate::model::job::Job;
@@ -19,6 +20,7 @@ pub struct Docket {
     caller: String,
     job: Option<Job>,
     background: Option<Arc<dyn Background>>,
+    tell: Tell,
 }
 
 impl Docket {
@@ -30,7 +32,7 @@ impl Docket {
         caller: impl Into<String>,
     ) -> Self {
         let (roots, caller) = (Arc::new(roots), caller.into());
-        Docket { store, roots, scratchpad, caller, job: None, background: None }
+        Docket { store, roots, scratchpad, caller, job: None, background: None, tell: Tell::default() }
     }
 
     /// The same store, with somebody who starts background workers.
@@ -63,6 +65,17 @@ impl Docket {
     #[must_use]
     pub fn called_by(&self, caller: impl Into<String>) -> Self {
         Docket { caller: caller.into(), ..self.clone() }
+    }
+
+    /// The same store for a caller who is told how far a long operation is, from other threads.
+    #[must_use]
+    pub fn watched_by(&self, watcher: impl Fn(Progress) + Send + Sync + 'static) -> Self {
+        Docket { tell: Tell::to(watcher), ..self.clone() }
+    }
+
+    /// Who is told how far a long operation is.
+    pub(super) fn tell(&self) -> &Tell {
+        &self.tell
     }
 
     /// Who asks, where the request itself does not say.

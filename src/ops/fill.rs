@@ -1,6 +1,7 @@
 //! Making the chunks of a batch, and laying items into them.
 
 use super::pieces::Piece;
+use super::progress::{Progress, Tell};
 use crate::error::{Code, Error, Result};
 use crate::model::batch::Chunk;
 use crate::model::task::{Row, Task};
@@ -33,13 +34,23 @@ pub(super) fn new_chunk(
     Ok(task)
 }
 
-/// Lays items into their homes, in order.
-pub(super) fn lay(tx: &dyn Write, batch: Row, homes: Vec<Home>) -> impl FnMut(&str, &str) -> Result<()> {
+/// Lays items into their homes, in order, and tells how far it is.
+pub(super) fn lay(
+    tx: &dyn Write,
+    batch: Row,
+    homes: Vec<Home>,
+    tell: &Tell,
+) -> impl FnMut(&str, &str) -> Result<()> {
+    let mut progress = Progress { read: homes.iter().map(|home| home.items).sum(), stored: 0 };
     let mut places = homes
         .into_iter()
         .flat_map(|home| (home.held + 1..=home.held + home.items).map(move |place| (home.chunk, place)));
     move |key, fields| match places.next() {
-        Some((chunk, place)) => tx.insert_item(batch, chunk, place, key, fields),
+        Some((chunk, place)) => {
+            progress.stored += 1;
+            tell.now_and_then(progress);
+            tx.insert_item(batch, chunk, place, key, fields)
+        }
         None => Err(Error::new(Code::Internal, "more items than chunks have room for")),
     }
 }

@@ -40,13 +40,13 @@ pub struct GetBatch {
     #[schemars(description = "")]
     #[arg(long)]
     project: Option<Line>,
-    /// `since` of the last reply: only what changed
+    /// The last reply's
     #[arg(long)]
     since: Option<Line>,
     #[serde(default = "progress")]
     #[arg(long, default_value = "progress")]
     view: View,
-    /// next_chunks_after of the last reply
+    /// next_chunks_after
     #[arg(long)]
     chunks_after: Option<Number>,
 }
@@ -108,7 +108,7 @@ pub struct GetBatchReply {
 impl Operation for GetBatch {
     const NAME: &'static str = "get_batch";
     const TITLE: &'static str = "Read a batch";
-    const ABOUT: &'static str = "A batch's progress by chunk and category, its failures, or what waits for a review. Poll with since.";
+    const ABOUT: &'static str = "Progress, failures, or what waits for review. Poll with since.";
     const EFFECT: Effect = Effect::Read;
     const FIRST: &'static str = "id";
     type Reply = GetBatchReply;

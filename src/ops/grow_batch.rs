@@ -6,6 +6,7 @@ use super::create_batch::PlannedChunk;
 use super::each::each_chunk;
 use super::fill::{Home, lay, new_chunk};
 use super::pieces::Piece;
+use super::progress::Tell;
 use crate::error::{Code, Error, Result};
 use crate::model::batch::Batch;
 use crate::model::grow::{Group, Names, Share};
@@ -32,6 +33,7 @@ pub(super) fn grow(
     batch: &Batch,
     split: &Split,
     staging: &mut dyn Staging,
+    tell: &Tell,
 ) -> Result<Grown> {
     let groups = staging.groups()?;
     let items = groups.iter().map(|(_, count)| count).sum::<u64>();
@@ -73,7 +75,7 @@ pub(super) fn grow(
             grown.chunks.push(PlannedChunk { id, number, title, items: share.size(), span });
         }
     }
-    staging.each(&mut lay(tx, batch.row, homes))?;
+    staging.each(&mut lay(tx, batch.row, homes, tell))?;
     tx.grow_batch(batch.row, grown.new_chunks, items)?;
     Ok(grown)
 }

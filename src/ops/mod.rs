@@ -5,9 +5,11 @@
 mod add_items;
 mod append;
 pub mod args;
+mod ask_review;
 mod background;
 mod bad_items;
 mod batch_view;
+mod changes;
 mod checkpoint;
 mod claim_task;
 mod collect;
@@ -16,6 +18,7 @@ mod complete_tasks;
 mod control_batch;
 mod create_batch;
 mod create_task;
+mod decide;
 mod docket;
 mod doubt;
 mod each;
@@ -33,7 +36,9 @@ mod list_tasks;
 mod once;
 mod pause;
 mod pieces;
+mod progress;
 mod query;
+mod question;
 mod release_task;
 mod reset_stalled_tasks;
 mod review_batch;
@@ -49,6 +54,9 @@ mod take_back;
 mod update_task;
 mod verdict;
 mod view;
+mod wait_batch;
+mod wait_questions;
+mod waits;
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -56,10 +64,12 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 pub use add_items::AddItems;
+pub use ask_review::{AskedReview, ask_review};
 pub use background::{Background, Started};
 pub use bad_items::{BadItems, OnBadItem};
 pub use batch_view::BatchView;
 pub(crate) use batch_view::{batch_task, batch_view};
+pub use changes::{Watched, begin_to_watch, changes};
 pub use claim_task::{ClaimReply, ClaimTask, waits_for_others};
 pub use complete_task::CompleteTask;
 pub use control_batch::name_worker;
@@ -68,6 +78,8 @@ pub use docket::Docket;
 pub(crate) use each::{each_chunk, each_item};
 pub use get_batch::{GetBatch, GetBatchReply};
 pub use get_task::open_items_page;
+pub use progress::Progress;
+pub use question::{Question, form};
 pub use release_task::ReleaseTask;
 pub use runners::{
     Outlook, begin_runner, end_runner, give_turn, may_start, outlook, pause_profile, profile_pause,
@@ -78,6 +90,8 @@ pub use suggest::{batch_ids, chunk_id, chunk_numbers, task_ids};
 pub use take_back::{release_runner_claims, take_back};
 pub use update_task::{ItemCost, ItemReceipt, UpdateTask};
 pub use view::TaskReply;
+pub use wait_questions::answer_wait;
+pub use waits::{WaitState, Waiting, begin_wait, cancel_wait, look_at_wait};
 
 use crate::error::Result;
 
@@ -202,6 +216,7 @@ pub static ALL: &[Entry] = &[
     entry::<get_batch::GetBatch>(),
     entry::<review_batch::ReviewBatch>(),
     entry::<control_batch::ControlBatch>(),
+    entry::<wait_batch::WaitBatch>(),
 ];
 
 /// The operation of a name.

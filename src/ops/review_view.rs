@@ -86,7 +86,14 @@ pub(super) fn reviews(
     Ok((shown, next))
 }
 
-fn review(tx: &dyn Read, batch_task: &Task, batch: &Batch, chunk: &Chunk, task: &Task) -> Result<ReviewView> {
+/// What is shown of one chunk in review.
+pub(super) fn review(
+    tx: &dyn Read,
+    batch_task: &Task,
+    batch: &Batch,
+    chunk: &Chunk,
+    task: &Task,
+) -> Result<ReviewView> {
     // For each category the items with the smallest hashes: a draw that anybody can repeat.
     let mut drawn: BTreeMap<String, Vec<([u8; 32], String, u64)>> = BTreeMap::new();
     each_item(tx, chunk.row, |item| {

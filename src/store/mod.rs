@@ -7,9 +7,11 @@ mod flow;
 mod runners;
 pub mod sorter;
 pub mod sqlite;
+mod waits;
 
 pub use flow::{Chosen, Course, Flow};
 pub use runners::{ReadRunners, Runner, WriteRunners};
+pub use waits::{ReadWaits, WriteWaits};
 
 use crate::error::Result;
 use crate::items::Item;
@@ -125,7 +127,7 @@ pub trait WriteResources {
 }
 
 /// What is read inside one transaction: a single moment of the store.
-pub trait Read: Course + ReadResources + ReadRunners {
+pub trait Read: Course + ReadResources + ReadRunners + ReadWaits {
     /// The moment this transaction works with.
     fn now(&self) -> Moment;
     /// The number of the latest change.
@@ -199,7 +201,7 @@ pub trait Read: Course + ReadResources + ReadRunners {
 }
 
 /// What is written inside one transaction.
-pub trait Write: Read + Flow + WriteResources + WriteRunners {
+pub trait Write: Read + Flow + WriteResources + WriteRunners + WriteWaits {
     /// Makes a task; gives its row.
     fn insert_task(&self, new: &NewTask<'_>) -> Result<Row>;
     /// Stores what a task is, in place of what it was: everything but its status and claim. Numbers

@@ -1,6 +1,6 @@
 //! A real `docket serve`, and a client's end of its two pipes.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
@@ -18,9 +18,13 @@ pub(crate) struct Server {
     unread: Option<ChildStdout>,
     lines: Option<Receiver<String>>,
     parked: HashMap<String, Value>,
+    /// Requests and notifications that nobody has asked for yet.
+    told: VecDeque<Value>,
     next_id: u64,
     stateless: bool,
     structured: bool,
+    client: Value,
+    capabilities: Value,
 }
 
 impl Server {
@@ -34,9 +38,12 @@ impl Server {
             child,
             lines: None,
             parked: HashMap::new(),
+            told: VecDeque::new(),
             next_id: 0,
             stateless: false,
             structured: true,
+            client: json!({"name": "docket-tests", "version": "0"}),
+            capabilities: json!({}),
         }
     }
 
@@ -57,13 +64,23 @@ impl Server {
 
     /// The legacy handshake; what the server answered.
     pub(crate) fn initialize(&mut self, version: &str) -> Value {
-        let client = json!({"name": "docket-tests", "version": "0"});
-        let params = json!({"protocolVersion": version, "capabilities": {}, "clientInfo": client});
+        let params =
+            json!({"protocolVersion": version, "capabilities": self.capabilities, "clientInfo": self.client});
         // Structured replies came with 2025-06-18; older clients read the text.
         self.structured = version >= "2025-06-18";
         let answer = self.request("initialize", params);
         self.write_line(&json!({"jsonrpc": "2.0", "method": "notifications/initialized"}).to_string());
         answer["result"].clone()
+    }
+
+    /// What the client can do, to be said before the handshake or with every stateless request.
+    pub(crate) fn declare(&mut self, capabilities: Value) {
+        self.capabilities = capabilities;
+    }
+
+    /// What the client is called.
+    pub(crate) fn call_client(&mut self, name: &str) {
+        self.client["name"] = name.into();
     }
 
     /// From now on every request carries what the stateless protocol wants, and no handshake.
@@ -98,8 +115,8 @@ impl Server {
         if self.stateless {
             params["_meta"] = json!({
                 "io.modelcontextprotocol/protocolVersion": "2026-07-28",
-                "io.modelcontextprotocol/clientInfo": {"name": "docket-tests", "version": "0"},
-                "io.modelcontextprotocol/clientCapabilities": {},
+                "io.modelcontextprotocol/clientInfo": self.client,
+                "io.modelcontextprotocol/clientCapabilities": self.capabilities,
             });
         }
         let request = json!({"jsonrpc": "2.0", "id": self.next_id, "method": method, "params": params});
@@ -135,11 +152,47 @@ impl Server {
             }
             let message = self.next_message()?;
             if message.get("method").is_some() {
+                self.told.push_back(message);
                 continue;
             }
             let twice = self.parked.insert(message["id"].to_string(), message);
             assert!(twice.is_none(), "answered twice: {twice:?}");
         }
+    }
+
+    /// The first request or notification of a method that the server sent; answers are kept.
+    #[track_caller]
+    pub(crate) fn hear(&mut self, method: &str) -> Value {
+        loop {
+            if let Some(at) = self.told.iter().position(|message| message["method"] == method) {
+                return self.told.remove(at).expect("it was there");
+            }
+            let message = self.next_message().unwrap_or_else(|| panic!("the server ended without {method}"));
+            if message.get("method").is_some() {
+                self.told.push_back(message);
+            } else {
+                let twice = self.parked.insert(message["id"].to_string(), message);
+                assert!(twice.is_none(), "answered twice: {twice:?}");
+            }
+        }
+    }
+
+    /// How many requests and notifications of a method came and were not asked for yet.
+    pub(crate) fn unheard(&self, method: &str) -> usize {
+        self.told.iter().filter(|message| message["method"] == method).count()
+    }
+
+    /// Answers a request of the server's.
+    pub(crate) fn respond(&mut self, request: &Value, result: Value) {
+        self.write_line(&json!({"jsonrpc": "2.0", "id": request["id"], "result": result}).to_string());
+    }
+
+    /// Takes back a request that waits.
+    pub(crate) fn cancel(&mut self, id: u64) {
+        let params = json!({"requestId": id, "reason": "changed my mind"});
+        self.write_line(
+            &json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": params}).to_string(),
+        );
     }
 
     /// Sends a request of any method and waits for its answer.

@@ -14,6 +14,7 @@ mod suggest;
 mod ticket;
 mod touch;
 mod tx;
+mod wait;
 mod write;
 mod writer;
 

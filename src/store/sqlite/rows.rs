@@ -44,8 +44,12 @@ fn maybe_word<T: std::str::FromStr<Err = String>>(
     }
 }
 
-fn moment(row: &SqlRow<'_>, column: usize) -> rusqlite::Result<Moment> {
+pub(super) fn moment(row: &SqlRow<'_>, column: usize) -> rusqlite::Result<Moment> {
     row.get(column).map(Moment::from_millis)
+}
+
+pub(super) fn maybe_moment(row: &SqlRow<'_>, column: usize) -> rusqlite::Result<Option<Moment>> {
+    row.get::<_, Option<i64>>(column).map(|millis| millis.map(Moment::from_millis))
 }
 
 /// A list of texts as SQL takes it.
@@ -89,7 +93,7 @@ pub(super) fn task(row: &SqlRow<'_>) -> rusqlite::Result<Task> {
         parent_row: row.get(8)?,
         parent: row.get::<_, Option<String>>(28)?.map(TaskId::stored),
         assignee: row.get(9)?,
-        due: row.get::<_, Option<i64>>(10)?.map(Moment::from_millis),
+        due: maybe_moment(row, 10)?,
         tags: json(row, 11)?,
         effort: row.get(12)?,
         context: row.get(13)?,
@@ -100,7 +104,7 @@ pub(super) fn task(row: &SqlRow<'_>) -> rusqlite::Result<Task> {
         receipts: row.get(17)?,
         has_needs: row.get::<_, i64>(29)? > 0,
         holds: row.get(30)?,
-        held_until: row.get::<_, Option<i64>>(31)?.map(Moment::from_millis),
+        held_until: maybe_moment(row, 31)?,
         blockers: row.get(18)?,
         created: moment(row, 19)?,
         updated: moment(row, 20)?,
@@ -175,7 +179,7 @@ pub(super) fn batch(row: &SqlRow<'_>) -> rusqlite::Result<Batch> {
         chunks: row.get(8)?,
         ended: row.get(9)?,
         unsuccessful: row.get(10)?,
-        started: row.get::<_, Option<i64>>(11)?.map(Moment::from_millis),
+        started: maybe_moment(row, 11)?,
         counts: counts(row, 12)?,
         steps: match row.get_ref(16)? {
             rusqlite::types::ValueRef::Null => Steps::default(),

@@ -1,0 +1,58 @@
+//! Which tasks and batches changed, for those who watch them.
+
+use super::Docket;
+use super::batch_view::batch_task;
+use crate::error::Result;
+use crate::model::id::TaskId;
+use crate::store::{Filter, Read};
+
+/// Something that is watched.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Watched {
+    /// A task, a chunk among them.
+    Task(TaskId),
+    /// A batch with its chunks.
+    Batch(TaskId),
+}
+
+impl Watched {
+    fn changed_since(&self, tx: &dyn Read, since: u64) -> Result<bool> {
+        match self {
+            Watched::Task(id) => Ok(tx.task(id)?.changed > since),
+            Watched::Batch(id) => {
+                let (task, _) = batch_task(tx, id)?;
+                let chunks = Filter { parent: Some(task.row), ..Filter::default() };
+                Ok(task.changed > since || !tx.changed_since(&chunks, since, 1)?.is_empty())
+            }
+        }
+    }
+}
+
+/// The number of the latest change, for who begins to watch.
+///
+/// # Errors
+/// `not_found` where there is no such thing.
+pub fn begin_to_watch(docket: &Docket, watched: Watched) -> Result<u64> {
+    docket.read(move |tx| {
+        let since = tx.sequence()?;
+        watched.changed_since(tx, since)?;
+        Ok(since)
+    })
+}
+
+/// The number of the latest change, and which of these changed after `since`; where nothing did, the
+/// number is all that is read.
+///
+/// # Errors
+/// Where the store cannot be read.
+pub fn changes(docket: &Docket, since: u64, watched: Vec<Watched>) -> Result<(u64, Vec<bool>)> {
+    docket.read(move |tx| {
+        let latest = tx.sequence()?;
+        if latest == since {
+            return Ok((latest, vec![false; watched.len()]));
+        }
+        let changed =
+            watched.iter().map(|watched| watched.changed_since(tx, since)).collect::<Result<_>>()?;
+        Ok((latest, changed))
+    })
+}

@@ -1,0 +1,25 @@
+//! Waits for batches.
+
+use crate::error::Result;
+use crate::model::task::Row;
+use crate::model::wait::{Undecided, Wait};
+
+/// What is read of waits.
+pub trait ReadWaits {
+    /// The wait of a handle.
+    fn wait(&self, handle: &str) -> Result<Option<Wait>>;
+    /// How many wait for a batch.
+    fn open_waits(&self, batch: Row) -> Result<u64>;
+    /// What became of a question that was put to the holder of a handle.
+    fn undecided(&self, handle: &str, question: &str) -> Result<Undecided>;
+}
+
+/// What is written of waits.
+pub trait WriteWaits {
+    /// Begins a wait.
+    fn insert_wait(&self, wait: &Wait) -> Result<()>;
+    /// Stores what a wait is, in place of what it was.
+    fn save_wait(&self, wait: &Wait) -> Result<()>;
+    /// Keeps what became of a question.
+    fn save_undecided(&self, handle: &str, question: &str, undecided: Undecided) -> Result<()>;
+}
