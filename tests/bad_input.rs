@@ -120,6 +120,30 @@ fn a_value_of_the_wrong_type_is_named_with_its_field() {
 }
 
 #[test]
+fn what_stands_in_the_wrong_place_is_told_what_belongs_there() {
+    let mut scene = Scene::new();
+    let batch = json!({"title": "B", "instructions": "x", "items": ["a"]});
+    let id = scene.server.call("create_batch", batch.clone()).ok().text("/batch/id");
+    let chunk = format!("{id}.01");
+    scene.invalid(
+        "claim_task",
+        json!({"worker": "w", "batch": chunk}),
+        &["batch", &chunk, &format!("is {id},")],
+    );
+    let with = |field: &str, value: Value| {
+        let mut batch = batch.clone();
+        batch[field] = value;
+        batch
+    };
+    scene.invalid(
+        "create_batch",
+        with("steps", json!(["classify"])),
+        &["steps[0]", "{name, instructions, only_categories?}"],
+    );
+    scene.invalid("create_batch", with("finish", json!("Push")), &["finish", "{title, body?}"]);
+}
+
+#[test]
 fn null_and_empty_are_refused_where_something_is_needed() {
     let mut scene = Scene::new();
     for title in [json!(null), json!(""), json!("   "), json!("\n")] {

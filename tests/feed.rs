@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use support::server::Server;
 use support::store::Store;
-use support::together;
+use support::{eventually, together};
 
 /// One poll: the ids that changed, and where the next one begins.
 fn poll(server: &mut Server, since: &mut Value) -> Vec<String> {
@@ -64,6 +64,35 @@ fn a_store_put_back_to_an_earlier_state_is_told_whole() {
     assert_eq!((polled.count("/total"), polled.text("/tasks/0/id")), (3, id), "{}", polled.value);
     let polled = server.call("get_batch", json!({"id": batch, "since": "1000000"})).ok();
     assert_eq!(polled.count("/batch/chunks"), 1, "{}", polled.value);
+}
+
+#[test]
+fn a_poll_names_the_chunk_of_a_worker_that_died_although_nothing_was_written() {
+    let store = Store::new();
+    let mut server = store.serve();
+    let batch = server
+        .call("create_batch", json!({"title": "B", "instructions": "x", "items": ["a", "b"], "max_chunk": 1}))
+        .ok()
+        .text("/batch/id");
+    let claim = |server: &mut Server, lease: u64| {
+        server.call("claim_task", json!({"worker": "w", "batch": batch, "lease_seconds": lease})).ok()
+    };
+    let dead = claim(&mut server, 1).text("/task/id");
+    claim(&mut server, 1800);
+    let since = server.call("get_batch", json!({"id": batch})).ok()["since"].clone();
+    let poll = |server: &mut Server| server.call("get_batch", json!({"id": batch, "since": since})).ok();
+    let told = eventually("the lease to run out", || {
+        let polled = poll(&mut server);
+        assert_eq!(polled.message(), "Nothing changed");
+        polled.get("stalled").is_some().then_some(polled)
+    });
+    assert_eq!(told["stalled"], json!([dead]), "only the chunk whose lease ran out: {}", told.value);
+    let standing = server.call("get_batch", json!({})).ok();
+    assert_eq!(standing["stalled"], json!([dead]), "{}", standing.value);
+    assert!(standing.text("/next").starts_with("start workers"), "{}", standing.value);
+
+    assert_eq!(claim(&mut server, 1800).text("/task/id"), dead, "whoever asks next takes it over");
+    assert!(poll(&mut server).get("stalled").is_none());
 }
 
 #[test]

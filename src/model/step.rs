@@ -46,7 +46,7 @@ words!(
 
 /// A pass over every chunk.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "{name, instructions, only_categories?}")]
 pub struct Step {
     /// What it is called.
     pub name: Line,

@@ -221,6 +221,11 @@ impl ClaimTask {
             None => None,
             Some(id) => Some(super::create_task::existing(tx, id, "batch")?),
         };
+        if let Some(Task { id, parent: Some(batch), is_chunk: true, .. }) = &batch {
+            let message =
+                format!("batch: {id} is a chunk; its batch is {batch}, and id={id} claims it alone");
+            return Err(Error::invalid(message));
+        }
         if let Some(batch) = &batch
             && batch.status == Status::Cancelled
         {

@@ -19,7 +19,7 @@ const NAMED: usize = 20;
 
 /// What is to be done at the end.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "{title, body?}")]
 pub struct Finish {
     /// The task's title.
     pub title: Line,

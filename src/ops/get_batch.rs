@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use super::batch_view::{ChunkView, batch_status, batch_task, batch_view, chunk_view};
 use super::failures::{FailureView, failures};
 use super::review_view::{ReviewView, reviews};
-use super::standing::{OpenBatch, Standing, standing};
+use super::standing::{OpenBatch, Standing, lapsed, standing};
 use super::{Docket, Effect, Operation};
 use crate::error::Result;
 use crate::model::id::TaskId;
@@ -92,7 +92,8 @@ pub struct GetBatchReply {
     /// The open batches, where none was named.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub batches: Option<Vec<OpenBatch>>,
-    /// Chunks whose holder has written nothing for ten minutes, where no batch was named.
+    /// Chunks whose lease ran out, for any worker to take over; where no batch was named, also those
+    /// whose holder has written nothing for ten minutes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stalled: Option<Vec<String>>,
     /// What to call next, where no batch was named.
@@ -145,6 +146,7 @@ impl Operation for GetBatch {
                 return Ok(reply);
             };
             let (task, batch) = batch_task(tx, id)?;
+            reply.stalled = Some(lapsed(tx, &task)?).filter(|chunks| !chunks.is_empty());
             if self.view == View::Review {
                 let after = self.chunks_after.map_or(0, |after| after.get() as u64);
                 let (reviews, next) = reviews(tx, &task, &batch, after)?;

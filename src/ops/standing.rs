@@ -10,6 +10,7 @@ use crate::error::Result;
 use crate::model::batch::BatchStatus;
 use crate::model::field::visible;
 use crate::model::status::Status;
+use crate::model::task::Task;
 use crate::store::{Filter, Read};
 
 /// How many batches are shown; with everything else, the reply stays under a kilobyte.
@@ -41,7 +42,7 @@ pub(super) struct Standing {
     pub(super) batches: Vec<OpenBatch>,
     /// Chunks that wait for a person.
     pub(super) needs_person: Vec<String>,
-    /// Chunks whose holder has gone quiet.
+    /// Chunks whose holder has gone quiet, or whose lease ran out.
     pub(super) stalled: Vec<String>,
     /// What to call next.
     pub(super) next: String,
@@ -80,15 +81,11 @@ pub(super) fn standing(tx: &dyn Read, project: Option<&str>) -> Result<Standing>
                 ),
             );
         }
-        let held = Filter { parent: Some(task.row), status: Some(Status::InProgress), ..Filter::default() };
         let quiet = tx.now().saturating_add_secs(-QUIET_SECONDS);
-        let stalled: Vec<String> = tx
-            .list(&held, None, 64)?
-            .into_iter()
-            .filter(|chunk| chunk.updated <= quiet)
-            .map(|chunk| chunk.id.to_string())
-            .collect();
-        if !stalled.is_empty() {
+        let stalled = held(tx, &task, |chunk| chunk.updated <= quiet || is_lapsed(tx, chunk))?;
+        if !lapsed(tx, &task)?.is_empty() {
+            urge(2, format!("start workers for {id}: a claim ran out, the next claim_task takes it over"));
+        } else if !stalled.is_empty() {
             urge(2, "reset_stalled_tasks(dry_run=true)".to_owned());
         }
         urge(1, format!("get_batch(id=\"{id}\") now and then; start workers if none are at work"));
@@ -109,4 +106,20 @@ pub(super) fn standing(tx: &dyn Read, project: Option<&str>) -> Result<Standing>
             call
         });
     Ok(standing)
+}
+
+/// The chunks of a batch whose lease ran out: no write marks that moment, so `since` can't show it.
+pub(super) fn lapsed(tx: &dyn Read, batch: &Task) -> Result<Vec<String>> {
+    held(tx, batch, |chunk| is_lapsed(tx, chunk))
+}
+
+fn is_lapsed(tx: &dyn Read, chunk: &Task) -> bool {
+    chunk.live_claim(tx.now()).is_none()
+}
+
+/// The ids of chunks in progress that are `so`.
+fn held(tx: &dyn Read, batch: &Task, so: impl Fn(&Task) -> bool) -> Result<Vec<String>> {
+    let held = Filter { parent: Some(batch.row), status: Some(Status::InProgress), ..Filter::default() };
+    let found = tx.list(&held, None, 64)?;
+    Ok(found.into_iter().filter(|chunk| so(chunk)).map(|chunk| chunk.id.to_string()).collect())
 }

@@ -12,49 +12,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-import jsonschema
-from mcp import Client, StdioServerParameters
 from mcp.types import ResourceTemplateReference
-
-ERAS = {"legacy": "2025-11-25", "auto": "2026-07-28"}
-
-
-class Session:
-    """A client of one server, which checks the form of everything that it is told."""
-
-    def __init__(self, client, schemas):
-        self.client = client
-        self.schemas = schemas
-
-    @classmethod
-    async def over(cls, client):
-        listed = (await client.list_tools()).tools
-        return cls(client, {tool.name: tool.output_schema for tool in listed})
-
-    async def ask(self, tool, **arguments):
-        """The reply, whether the tool took the request or refused it."""
-        result = await self.client.call_tool(tool, arguments)
-        reply = result.structured_content
-        assert isinstance(reply, dict), f"{tool} {arguments}: no structured reply: {result}"
-        assert isinstance(reply["message"], str) and reply["message"], f"{tool}: no message: {reply}"
-        assert any(block.type == "text" for block in result.content), f"{tool}: nothing for older clients"
-        if result.is_error:
-            assert reply["success"] is False and reply["code"], f"{tool}: an error without a code: {reply}"
-        else:
-            jsonschema.validate(reply, self.schemas[tool])
-        return reply
-
-    async def do(self, tool, **arguments):
-        """The reply to a request that must be taken."""
-        reply = await self.ask(tool, **arguments)
-        assert reply["success"] is True, f"{tool} {arguments}: {reply}"
-        return reply
-
-    async def refused(self, code, tool, **arguments):
-        """The reply to a request that must be refused with this code."""
-        reply = await self.ask(tool, **arguments)
-        assert reply["success"] is False and reply["code"] == code, f"{tool} {arguments}: {reply}"
-        return reply
+from session import ERAS, run, sdk
 
 
 async def the_workflows_loop(one, other):
@@ -152,8 +111,9 @@ async def settle(worker, chunk, token, keys):
         await worker.refused("conflict", "update_task", **(receipt | {"outcome": "failed"}))
 
 
-async def prompts_and_resources(client, session):
+async def prompts_and_resources(session):
     """What a client offers besides tools: prompts with arguments, resources by address, completion."""
+    client = session.client
     listed = {prompt.name: prompt for prompt in (await client.list_prompts()).prompts}
     assert set(listed) == {"supervise_batch", "work_chunk"}, listed
     made = await session.do("create_batch", title="Shown", instructions="Look.", items=["a", "b"], max_chunk=1)
@@ -184,30 +144,22 @@ async def bad_input(one):
     assert "limit" in limit["message"] and "-1" in limit["message"], limit
 
 
-async def run(docket, mode):
+async def tell(docket, mode):
     with tempfile.TemporaryDirectory() as folder:
-        server = StdioServerParameters(command=docket, args=["serve", "--db", str(Path(folder, "tasks.db"))])
-        options = {"mode": mode, "read_timeout_seconds": 30}
-        async with Client(server, **options) as first, Client(server, **options) as second:
-            assert first.protocol_version == ERAS[mode], first.protocol_version
-            assert first.instructions, "the server says nothing of how it is used"
-            one, other = await Session.over(first), await Session.over(second)
+        command = [docket, "serve", "--db", str(Path(folder, "tasks.db"))]
+        async with sdk(command, mode=mode) as one, sdk(command, mode=mode) as other:
+            assert one.client.instructions, "the server says nothing of how it is used"
             await the_workflows_loop(one, other)
             await a_batch(one, other)
-            await prompts_and_resources(first, one)
+            await prompts_and_resources(one)
             await bad_input(one)
-    print(f"python_sdk: the workflow's loop, a batch, prompts and resources over {ERAS[mode]}, every reply as its schema says")
+    told = "the workflow's loop, a batch, prompts and resources"
+    print(f"python_sdk: {told} over {ERAS[mode]}, every reply as its schema says")
 
 
 def main():
     for era in ERAS:
-        try:
-            asyncio.run(run(sys.argv[1], era))
-        except Exception as error:
-            # Task groups wrap what went wrong in layers of their own.
-            while inner := getattr(error, "exceptions", None):
-                error = inner[0]
-            raise error from None
+        run(tell(sys.argv[1], era))
 
 
 if __name__ == "__main__":
