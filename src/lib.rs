@@ -10,9 +10,10 @@
 //! - [`cli`]: the commands, made from the same operations
 //! - [`logs`]: what workers printed, bounded in size
 //! - [`report`]: a batch's audit as files
+//! - [`watch`]: a batch as it is worked, on a screen or as lines
 //! - [`work`]: the runner of worker commands
 //!
-//! `mcp`, `cli`, `report` and `work` know `ops`; `ops` knows `model`, `prompts`, `items` and `store`; `store` knows `model`.
+//! `mcp`, `cli`, `report`, `watch` and `work` know `ops`; `ops` knows `model`, `prompts`, `items` and `store`; `store` knows `model`.
 
 #[macro_use]
 pub mod model;
@@ -28,4 +29,5 @@ pub mod ops;
 pub mod prompts;
 pub mod report;
 pub mod store;
+pub mod watch;
 pub mod work;

@@ -10,11 +10,11 @@ use serde_json::Value;
 
 use super::open::{Caller, job, open, store_path};
 use super::render::{refuse, show};
-use super::{config, connect, init, manifest, prompt, report, verify};
+use super::{config, connect, init, logs, manifest, prompt, report, verify};
 use crate::error::{Code, Error, Result};
 use crate::mcp::{self, Toolset, definitions};
 use crate::ops::{self, Entry};
-use crate::work;
+use crate::{watch, work};
 
 fn hyphens(name: &str) -> String {
     name.replace('_', "-")
@@ -46,6 +46,12 @@ fn command() -> Command {
             Command::new("run").about("Make a batch from items and work it here, with a progress bar"),
         ))
         .subcommand(work::Work::augment_args(Command::new("work").about("Work what others made")))
+        .subcommand(watch::Watch::augment_args(
+            Command::new("watch").about("Watch a batch on a screen, or as a line a change"),
+        ))
+        .subcommand(logs::Logs::augment_args(
+            Command::new("logs").about("What a chunk's background worker printed"),
+        ))
         .subcommand(
             Command::new("serve").about("The MCP server, on standard input and output").arg(
                 Arg::new("toolset")
@@ -173,6 +179,16 @@ fn run(matches: &ArgMatches, json: bool, out: &mut impl Write) -> Result<u8> {
             log_to_stderr();
             work::keep()?;
             Ok(0)
+        }
+        "watch" => {
+            let request = watch::Watch::from_arg_matches(matches).map_err(usage)?;
+            there_is_a_store(db)?;
+            watch::run(&request, &open(db, Caller::Person)?, json)
+        }
+        "logs" => {
+            let request = logs::Logs::from_arg_matches(matches).map_err(usage)?;
+            there_is_a_store(db)?;
+            logs::run(&request, &open(db, Caller::Person)?, json, out)
         }
         "init" => {
             init::Init::from_arg_matches(matches).map_err(usage)?.run(out)?;

@@ -3,7 +3,9 @@
 mod args;
 mod config;
 mod connect;
+mod decode;
 pub mod init;
+mod logs;
 pub mod manifest;
 mod open;
 mod prompt;
@@ -13,4 +15,5 @@ mod try_profile;
 mod verify;
 
 pub use args::main;
+pub(crate) use decode::Decoder;
 pub(crate) use render::safe;

@@ -11,6 +11,7 @@ pub(crate) mod background;
 pub(crate) mod cli;
 pub(crate) mod reply;
 pub(crate) mod rng;
+pub(crate) mod screen;
 pub(crate) mod server;
 pub(crate) mod store;
 pub(crate) mod touch;

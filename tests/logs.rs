@@ -1,0 +1,100 @@
+//! `docket logs` shows what a chunk's worker printed, harmlessly, and follows it to the attempt's end.
+
+#![expect(clippy::expect_used, reason = "a test fails by panicking")]
+
+mod support;
+
+use std::io::{BufRead, BufReader};
+use std::process::Stdio;
+
+use docket::logs::{LogWriter, Stream, place};
+use docket::model::id::TaskId;
+use serde_json::Value;
+use support::ended;
+use support::store::Store;
+
+/// A store with a batch of one chunk, whose id is given.
+fn chunk(store: &Store) -> String {
+    store.write("items.jsonl", "{\"key\":\"a\"}\n{\"key\":\"b\"}\n");
+    let made = store
+        .docket(["create-batch", "Print", "--instructions", "x", "--source", "items.jsonl", "--json"])
+        .success();
+    made.json()["chunks"][0]["id"].as_str().expect("a chunk").to_owned()
+}
+
+fn writer(store: &Store, chunk: &str, attempt: u64, stream: Stream) -> LogWriter {
+    let folder = store.file().parent().expect("a folder");
+    let chunk: TaskId = chunk.parse().expect("an id");
+    LogWriter::open(&place(folder, &chunk, attempt, stream), 64).expect("a log")
+}
+
+#[test]
+fn both_streams_are_labelled_and_nothing_in_them_moves_the_cursor() {
+    let store = Store::new();
+    let chunk = chunk(&store);
+    writer(&store, &chunk, 1, Stream::Out).write(b"old\n").expect("it is written");
+    writer(&store, &chunk, 2, Stream::Out).write("a\x1b[2J\u{202e}b\nc".as_bytes()).expect("it is written");
+    writer(&store, &chunk, 2, Stream::Err).write(b"oh\n").expect("it is written");
+    let shown = |args: &[&str]| {
+        let args = ["logs", chunk.as_str()].into_iter().chain(args.iter().copied());
+        store.docket(args).success().stdout
+    };
+    assert_eq!(shown(&[]), "── out ──\na\\u{1b}[2J\\u{202e}b\nc\n── err ──\noh\n");
+    assert_eq!(shown(&["--attempt", "1"]), "── out ──\nold\n");
+    assert_eq!(shown(&["--err"]), "── err ──\noh\n");
+    assert_eq!(shown(&["--tail", "1", "--out"]), "── out ──\nc\n");
+    assert_eq!(shown(&["--raw", "--out"]), "a\x1b[2J\u{202e}b\nc");
+    let lines = shown(&["--json"]);
+    let parsed: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    assert_eq!((parsed[1]["stream"].as_str(), parsed[1]["text"].as_str()), (Some("err"), Some("oh\n")));
+}
+
+#[test]
+fn what_is_left_out_of_a_long_log_is_told() {
+    let store = Store::new();
+    let chunk = chunk(&store);
+    writer(&store, &chunk, 1, Stream::Out).write(&[b'x'; 1_000]).expect("it is written");
+    let shown = store.docket(["logs", &chunk]).success().stdout;
+    assert!(shown.contains(&format!("\n… {} bytes left out …\n", 1_000 - 64)), "{shown}");
+}
+
+#[test]
+fn a_chunk_without_a_log_leads_to_its_receipts() {
+    let store = Store::new();
+    let chunk = chunk(&store);
+    let said = store.docket(["logs", &chunk]).code(1).stderr;
+    assert!(said.contains(&format!("docket get-task {chunk}")), "{said}");
+    writer(&store, &chunk, 3, Stream::Out).write(b"x").expect("it is written");
+    let said = store.docket(["logs", &chunk, "--attempt", "1"]).code(1).stderr;
+    assert!(said.contains("attempt: 1") && said.contains("those of 3"), "{said}");
+    let batch = chunk.split('.').next().expect("a batch");
+    let said = store.docket(["logs", batch]).code(2).stderr;
+    assert!(said.contains("is a batch"), "{said}");
+    let said = store.docket(["logs", "nothing.1"]).code(1).stderr;
+    assert!(said.contains("No task 'nothing.1'"), "{said}");
+}
+
+#[test]
+fn following_goes_on_until_the_attempt_has_ended() {
+    let store = Store::new();
+    let chunk = chunk(&store);
+    let claim = store.docket(["claim-task", "--id", &chunk, "--worker", "w", "--json"]).success().json();
+    let token = claim["claim"]["token"].as_str().expect("a token").to_owned();
+    let mut log = writer(&store, &chunk, 1, Stream::Out);
+    log.write(b"first\n").expect("it is written");
+    let mut follower = store
+        .command()
+        .args(["logs", &chunk, "--follow"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("docket starts");
+    let mut lines = BufReader::new(follower.stdout.take().expect("stdout is piped")).lines();
+    let mut next = || lines.next().map(|line| line.expect("a line"));
+    assert_eq!((next().as_deref(), next().as_deref()), (Some("── out ──"), Some("first")));
+    log.write("日本 second\n".as_bytes()).expect("it is written");
+    assert_eq!(next().as_deref(), Some("日本 second"), "while it is written");
+    log.write(b"last\n").expect("it is written");
+    store.docket(["release-task", &chunk, "--claim", &token, "--reason", "over"]).success();
+    assert_eq!((next().as_deref(), next()), (Some("last"), None));
+    assert!(ended(&mut follower).success());
+}

@@ -1,0 +1,127 @@
+//! A terminal for `docket watch`: a `tmux` of the test's own, looked at as a person would.
+
+use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use super::eventually;
+use super::store::Store;
+
+/// One command in one terminal; the `tmux` server ends with it.
+pub(crate) struct Screen {
+    socket: String,
+}
+
+impl Screen {
+    /// Whether there is a `tmux`; a test that finds none has nothing to look at, and says so.
+    pub(crate) fn is_there() -> bool {
+        let found = Command::new("tmux").arg("-V").output().is_ok_and(|output| output.status.success());
+        if !found {
+            println!("skipped: tmux is not installed");
+        }
+        found
+    }
+
+    /// Starts `docket watch` in a terminal of so many columns and rows. Once it has ended, the screen
+    /// says `ended with` its exit code.
+    pub(crate) fn watch(store: &Store, size: (u16, u16), variables: &str, args: &str) -> Screen {
+        static STARTED: AtomicU32 = AtomicU32::new(0);
+        let name = format!("tmux-{}", STARTED.fetch_add(1, Ordering::Relaxed));
+        let screen = Screen { socket: store.folder().join(name).display().to_string() };
+        let shell = format!(
+            "cd '{}'; export USER=erika HOME=\"$PWD\" DOCKET_DB='{}' {variables}; '{}' watch {args}; echo \"ended with $?\"; exec cat",
+            store.folder().display(),
+            store.file().display(),
+            env!("CARGO_BIN_EXE_docket"),
+        );
+        let (columns, rows) = (size.0.to_string(), size.1.to_string());
+        screen.tmux(&[
+            "-f",
+            "/dev/null",
+            "new-session",
+            "-d",
+            "-x",
+            &columns,
+            "-y",
+            &rows,
+            "sh",
+            "-c",
+            &shell,
+        ]);
+        screen
+    }
+
+    /// What it shows, as text.
+    pub(crate) fn text(&self) -> String {
+        self.tmux(&["capture-pane", "-p"])
+    }
+
+    /// The same with the sequences that colour it.
+    pub(crate) fn colours(&self) -> String {
+        self.tmux(&["capture-pane", "-e", "-p"])
+    }
+
+    /// Waits until it shows all of this, and gives what it shows then.
+    #[track_caller]
+    pub(crate) fn shows(&self, wanted: &[&str]) -> String {
+        let mut last = String::new();
+        let found = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            eventually("the screen", || {
+                last = self.text();
+                wanted.iter().all(|part| last.contains(part)).then_some(())
+            })
+        }));
+        assert!(found.is_ok(), "{wanted:?} is not on the screen:\n{last}");
+        last
+    }
+
+    /// Presses keys, by tmux's names.
+    pub(crate) fn press(&self, keys: &[&str]) {
+        self.tmux(&[&["send-keys"], keys].concat());
+    }
+
+    /// Types a text.
+    pub(crate) fn type_in(&self, text: &str) {
+        self.tmux(&["send-keys", "-l", text]);
+    }
+
+    /// Changes its size.
+    pub(crate) fn resize(&self, columns: u16, rows: u16) {
+        self.tmux(&["resize-window", "-x", &columns.to_string(), "-y", &rows.to_string()]);
+    }
+
+    /// Writes all that is sent to the terminal from now on to a file as well.
+    pub(crate) fn record(&self, file: &str) {
+        self.tmux(&["pipe-pane", &format!("cat > '{file}'")]);
+    }
+
+    /// What tmux knows of the terminal, such as `#{alternate_on}`.
+    pub(crate) fn ask(&self, format: &str) -> String {
+        self.tmux(&["display-message", "-p", format]).trim().to_owned()
+    }
+
+    /// The process that the terminal's shell started.
+    pub(crate) fn process(&self) -> u32 {
+        let shell = self.ask("#{pane_pid}");
+        eventually("the process", || {
+            let found = Command::new("pgrep").args(["-P", &shell]).output().ok()?;
+            String::from_utf8(found.stdout).ok()?.trim().parse().ok()
+        })
+    }
+
+    fn tmux(&self, args: &[&str]) -> String {
+        let output = Command::new("tmux")
+            .args(["-u", "-S", &self.socket])
+            .args(args)
+            .env_remove("TMUX")
+            .output()
+            .expect("tmux runs");
+        assert!(output.status.success(), "tmux {args:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).expect("a screen is UTF-8")
+    }
+}
+
+impl Drop for Screen {
+    fn drop(&mut self) {
+        Command::new("tmux").args(["-S", &self.socket, "kill-server"]).output().ok();
+    }
+}
