@@ -56,7 +56,7 @@ fn row(paint: &mut Paint<'_>, board: &Board, chunk: &ChunkRow, selected: bool) {
         None if chunk.counts.failed > 0 => format!("{} failed", chunk.counts.failed),
         None => String::new(),
     };
-    let note = fit(&note, if paint.columns() >= 60 { 12 } else { 0 });
+    let note = fit(&note, if paint.columns() >= 60 { 14 } else { 0 });
     let number = format!("{} {:0digits$} ", if selected { "▸" } else { " " }, chunk.number);
     let taken = number.chars().count() + BAR + counts.len() + status.len() + note.chars().count();
     let title = fit(&chunk.title, paint.columns().saturating_sub(taken + 1));
