@@ -2,7 +2,7 @@
 //! measured in the same run, turn by turn: `cargo bench --bench figures`.
 //!
 //! `DOCKET_BENCH_LARGE=1` adds a store of 1,000,000 tasks; `DOCKET_FLEETWRIGHT=PATH` the peer;
-//! `DOCKET_BENCH_ONLY=operations` (or `start`, `flight`, `swarm`, `commands`) measures one section.
+//! `DOCKET_BENCH_ONLY=operations` (or `start`, `flight`, `swarm`, `polls`, `commands`) measures one section.
 //! Nothing is random: there is no seed.
 #![expect(clippy::print_stdout, reason = "a benchmark prints its table")]
 
@@ -20,6 +20,8 @@ mod flight;
 mod operations;
 #[path = "figures/peer.rs"]
 mod peer;
+#[path = "figures/polls.rs"]
+mod polls;
 #[path = "figures/start.rs"]
 mod start;
 #[path = "figures/swarm.rs"]
@@ -52,11 +54,12 @@ fn main() -> Result<()> {
     println!("p50 and p99 in milliseconds; spread: the ratio's least and greatest in a block of the run\n");
     let mut table = table::Table;
     type Section = fn(&[fill::Filled], &Path, &mut table::Table) -> Result<()>;
-    let sections: [(&str, Section); 5] = [
+    let sections: [(&str, Section); 6] = [
         ("operations", operations::measure),
         ("start", |stores, _, table| start::measure(stores, table)),
         ("flight", |_, folder, table| flight::measure(folder, table)),
         ("swarm", |_, folder, table| swarm::measure(folder, table)),
+        ("polls", |_, folder, table| polls::measure(folder, table)),
         ("commands", |_, folder, table| commands::measure(folder, table)),
     ];
     for (name, measure) in sections {

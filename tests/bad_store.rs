@@ -138,6 +138,14 @@ fn a_store_of_the_first_schema_is_brought_up_to_date_with_all_that_is_in_it() {
     let batch = server.call("get_batch", json!({"id": "p7mf0y2h20sq"})).ok();
     assert_eq!((batch.count("/batch/total"), batch.count("/batch/processed")), (6, 1), "{}", batch.value);
     server.call("update_task", json!({"id": "v48s861mgb4h", "body": "- and one of today"})).ok();
+    server.call("update_task", json!({"id": "p7mf0y2h20sq", "body": "- the batch's own"})).ok();
+    let receipts = json!({"id": "p7mf0y2h20sq", "view": "receipts", "since": "0"});
+    let receipts = server.call("get_batch", receipts).ok();
+    let old = receipts["receipts"].as_array().unwrap();
+    assert!(old.iter().any(|receipt| receipt["outcome"] == "done"), "{}", receipts.value);
+    assert_eq!(old.last().unwrap()["text"], "- the batch's own", "{}", receipts.value);
+    let more = json!({"id": "p7mf0y2h20sq", "items": [{"key": "new", "files": "x"}]});
+    server.call("add_items", more).ok();
     server.close();
     store.assert_whole();
     store.docket(["verify"]).success();

@@ -1,75 +1,16 @@
 //! Independence: four conflict rules, each held to a slow and obvious reference on random items.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 mod support;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde_json::{Value, json};
+use serde_json::json;
 
-use support::reply::Reply;
+use support::at_work::{AtWork, Items, chunks, create, items, work_at_random};
 use support::rng::Rng;
 use support::rounds;
-use support::server::Server;
 use support::store::Store;
-use support::touch::{named, parts, path, touch_the_same};
-
-/// Items with what they touch, in the order of their keys.
-struct Items(BTreeMap<String, Vec<Vec<String>>>, Vec<Value>);
-
-fn items(rng: &mut Rng, prefix: &str) -> Items {
-    let (mut touched, mut all) = (BTreeMap::new(), Vec::new());
-    let spread = 1 + rng.below(4);
-    for number in 0..1 + rng.below(14) {
-        let key = format!("{prefix}{number:02}");
-        let mut paths: Vec<String> = Vec::new();
-        for _ in 0..rng.below(3) {
-            let top = rng.below(spread * 4);
-            paths.push(format!("{top}/{}", path(rng).trim_start_matches('/')));
-        }
-        if rng.below(20) == 0 {
-            paths.push(path(rng));
-        }
-        all.push(match paths.as_slice() {
-            [] => json!({"key": key}),
-            [one] if rng.below(2) == 0 => json!({"key": key, "files": one, "kind": rng.below(3)}),
-            many => json!({"key": key, "files": many, "kind": rng.below(3)}),
-        });
-        touched.insert(key, paths.iter().map(|path| parts(path)).collect());
-    }
-    Items(touched, all)
-}
-
-impl Items {
-    fn of(&self, keys: &BTreeSet<String>) -> Vec<Vec<String>> {
-        keys.iter().flat_map(|key| self.0[key].clone()).collect()
-    }
-}
-
-fn create(server: &mut Server, items: &Items, rule: &str, max_chunk: u64, project: &str) -> Reply {
-    server.call(
-        "create_batch",
-        json!({"title": "B", "instructions": "do", "items": items.1, "max_chunk": max_chunk,
-               "on_conflict": rule, "project": project, "max_attempts": 100}),
-    )
-}
-
-/// The keys of each chunk of a batch, as they are stored.
-fn chunks(store: &Store, batch: &str) -> BTreeMap<String, BTreeSet<String>> {
-    let sql = store.sql();
-    let mut found = sql
-        .prepare(
-            "SELECT t.id, i.key FROM item i JOIN task t ON t.n = i.chunk WHERE i.batch = (SELECT n FROM task WHERE id = ?1)",
-        )
-        .unwrap();
-    let mut chunks: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-    for row in found.query_map([batch], |row| Ok((row.get(0)?, row.get(1)?))).unwrap() {
-        let (chunk, key): (String, String) = row.unwrap();
-        chunks.entry(chunk).or_default().insert(key);
-    }
-    chunks
-}
+use support::touch::{named, touch_the_same};
 
 /// What each chunk of a split by size touches.
 fn split(items: &Items, max_chunk: u64) -> Vec<Vec<Vec<String>>> {
@@ -127,23 +68,7 @@ fn merge_puts_items_into_one_chunk_if_and_only_if_something_joins_them_or_there_
     let mut server = store.serve();
     for round in 0..rounds("DOCKET_ROUNDS", 150) {
         let (items, max_chunk) = (items(&mut rng, "k"), 1 + rng.below(6));
-        let mut component: BTreeMap<&String, usize> = items.0.keys().zip(0..).collect();
-        // The obvious way: take on the smaller name until nothing changes.
-        loop {
-            let before = component.clone();
-            for (one, ones) in &items.0 {
-                for (other, others) in &items.0 {
-                    if touch_the_same(ones, others) {
-                        let least = component[one].min(component[other]);
-                        component.insert(one, least);
-                        component.insert(other, least);
-                    }
-                }
-            }
-            if component == before {
-                break;
-            }
-        }
+        let component = items.components();
         let reply = create(&mut server, &items, "merge", max_chunk, &format!("p{round}")).ok();
         let mut home = BTreeMap::new();
         for (chunk, keys) in chunks(&store, &reply.text("/batch/id")) {
@@ -162,81 +87,6 @@ fn merge_puts_items_into_one_chunk_if_and_only_if_something_joins_them_or_there_
     }
 }
 
-/// Claims and completes chunks of batches in a random order, and holds who is let at work to the reference.
-fn work_at_random(
-    rng: &mut Rng,
-    store: &Store,
-    server: &mut Server,
-    batches: &[(&Items, String)],
-    alone: impl Fn(usize, usize) -> bool,
-) {
-    let mut waiting: BTreeMap<String, (usize, Vec<Vec<String>>)> = BTreeMap::new();
-    for (batch, (items, id)) in batches.iter().enumerate() {
-        for (chunk, keys) in chunks(store, id) {
-            waiting.insert(chunk, (batch, items.of(&keys)));
-        }
-    }
-    let mut at_work: BTreeMap<String, (usize, Vec<Vec<String>>, Value)> = BTreeMap::new();
-    while !waiting.is_empty() || !at_work.is_empty() {
-        let blocked = |batch: usize,
-                       touched: &[Vec<String>],
-                       at_work: &BTreeMap<String, (usize, Vec<Vec<String>>, Value)>| {
-            at_work.values().any(|(other, theirs, _)| alone(batch, *other) && touch_the_same(touched, theirs))
-        };
-        if rng.below(2) == 0 && !at_work.is_empty() {
-            let chunk = at_work.keys().nth(rng.below(at_work.len() as u64) as usize).unwrap().clone();
-            let (batch, touched, claim) = at_work.remove(&chunk).unwrap();
-            if rng.below(3) == 0 {
-                server.call("release_task", json!({"id": chunk, "claim": claim, "reason": "later"})).ok();
-                // It would rest before it is tried again: the test does not wait for that.
-                let rested =
-                    "UPDATE task SET blockers = blockers - holds, holds = 0, held_until = NULL WHERE id = ?1";
-                store.sql().execute(rested, [&chunk]).unwrap();
-                waiting.insert(chunk, (batch, touched));
-            } else {
-                for key in &chunks(store, &batches[batch].1)[&chunk] {
-                    let done = json!({"id": chunk, "claim": claim, "item": key, "outcome": "done"});
-                    server.call("update_task", done);
-                }
-                server.call("complete_task", json!({"id": chunk, "claim": claim})).ok();
-            }
-        } else if rng.below(2) == 0 && !waiting.is_empty() {
-            let chunk = waiting.keys().nth(rng.below(waiting.len() as u64) as usize).unwrap().clone();
-            let (batch, touched) = waiting[&chunk].clone();
-            let reply = server.call("claim_task", json!({"worker": "w", "id": chunk}));
-            if blocked(batch, &touched, &at_work) {
-                assert_eq!(reply.answer(), "not_ready");
-                let named = at_work.keys().any(|other| reply.message().contains(other.as_str()));
-                assert!(named, "{}", reply.message());
-            } else {
-                let claim = reply.ok()["claim"]["token"].clone();
-                waiting.remove(&chunk);
-                at_work.insert(chunk, (batch, touched, claim));
-            }
-        } else {
-            let batch = rng.below(batches.len() as u64) as usize;
-            let free = waiting.values().any(|(of, touched)| *of == batch && !blocked(*of, touched, &at_work));
-            let id = &batches[batch].1;
-            let listed = server.call("list_tasks", json!({"batch": id, "ready": true, "limit": 0})).ok();
-            let ready =
-                waiting.values().filter(|(of, touched)| *of == batch && !blocked(*of, touched, &at_work));
-            assert_eq!(listed.count("/total"), ready.count() as u64);
-            let reply = server.call("claim_task", json!({"worker": "w", "batch": id}));
-            if free {
-                let reply = reply.ok();
-                let chunk = reply.text("/task/id");
-                let (batch, touched) = waiting.remove(&chunk).unwrap();
-                assert!(!blocked(batch, &touched, &at_work), "{chunk} {touched:?} {at_work:?}");
-                at_work.insert(chunk, (batch, touched, reply["claim"]["token"].clone()));
-            } else {
-                assert_eq!(reply.answer(), "nothing_to_claim");
-            }
-        }
-    }
-    let left: i64 = store.sql().query_row("SELECT count(*) FROM held", [], |row| row.get(0)).unwrap();
-    assert_eq!(left, 0, "nobody is at work");
-}
-
 #[test]
 fn serialize_lets_no_two_chunks_that_touch_the_same_be_claimed_at_once() {
     let mut rng = Rng::seeded("serialize");
@@ -251,7 +101,7 @@ fn serialize_lets_no_two_chunks_that_touch_the_same_be_claimed_at_once() {
             "{}",
             made.message()
         );
-        work_at_random(&mut rng, &store, &mut server, &[(&items, made.text("/batch/id"))], |_, _| true);
+        work_at_random(&mut rng, &store, &mut server, &[(&items, made.text("/batch/id"))], AtWork::new());
     }
 }
 
@@ -293,6 +143,6 @@ fn a_second_batch_keeps_clear_of_the_first_by_its_own_rule() {
         let second = create(&mut server, &other, rule, 2, &project).ok();
         assert_eq!(meet, second.message().contains("batches under way"), "{}", second.message());
         let second = second.text("/batch/id");
-        work_at_random(&mut rng, &store, &mut server, &[(&one, first), (&other, second)], |_, _| true);
+        work_at_random(&mut rng, &store, &mut server, &[(&one, first), (&other, second)], AtWork::new());
     }
 }

@@ -40,7 +40,7 @@ fn plain(reply: &Value) -> String {
     if let Some(message) = reply["message"].as_str() {
         parts.push(safe(message));
     }
-    for key in ["tasks", "chunks", "failures", "batches", "items"] {
+    for key in ["tasks", "chunks", "failures", "receipts", "batches", "items"] {
         if let Some(rows) = reply[key].as_array().filter(|rows| !rows.is_empty()) {
             parts.push(table(rows));
         }

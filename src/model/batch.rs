@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value};
 
+use super::conflict::OnConflict;
 use super::doubt::{InDoubt, Started};
 use super::failures::MaxFailures;
 use super::id::TaskId;
@@ -9,6 +10,7 @@ use super::moment::Moment;
 use super::status::{Outcome, Status};
 use super::step::{Checkpoint, Steps};
 use super::task::Row;
+use super::text::Line;
 use crate::error::{Code, Error, Result};
 
 words!(
@@ -122,6 +124,10 @@ pub struct Batch {
     pub in_doubt: InDoubt,
     /// The profile that it is worked by in the background.
     pub worker: Option<String>,
+    /// What happens where its chunks touch the same; none where it is older than the record of it.
+    pub on_conflict: Option<OnConflict>,
+    /// The fields that say what an item touches; none: the default one.
+    pub resources: Vec<Line>,
 }
 
 /// How long a chunk rests after an attempt that was given back, in seconds: twice as long each time.
@@ -191,6 +197,8 @@ pub struct Chunk {
     pub step_name: Option<String>,
     /// What a reviewer added to the instructions.
     pub note: String,
+    /// Why it was given back, a line an attempt, since it was last opened.
+    pub reasons: String,
     /// The generation of the claim whose completion was accepted last.
     pub accepted: u64,
     /// Items by outcome.
@@ -211,6 +219,7 @@ impl Chunk {
             step_name: None,
             note: String::new(),
             accepted: 0,
+            reasons: String::new(),
             counts: Counts { total: items, ..Counts::default() },
         }
     }

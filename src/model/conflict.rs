@@ -21,7 +21,7 @@ words!(
 /// A chunk that touches something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Owner {
-    /// One of the batch to be made, by its place from 0.
+    /// One that takes new items, by its place from 0.
     New(u32),
     /// One that is stored.
     Stored(Row),
@@ -59,9 +59,26 @@ pub struct Walk {
     key: String,
     /// How long each of those is, the first chunk that touches it, and whether it was told of.
     open: Vec<(usize, Owner, bool)>,
+    /// The stored chunks that new items go into, by their places.
+    homes: Vec<Option<Row>>,
 }
 
 impl Walk {
+    /// A walk in which some of the new ones are stored chunks that grow.
+    pub fn with_homes(homes: Vec<Option<Row>>) -> Self {
+        Walk { homes, ..Walk::default() }
+    }
+
+    fn is_same(&self, one: Owner, other: Owner) -> bool {
+        let home = |owner| match owner {
+            Owner::New(place) => {
+                self.homes.get(place as usize).copied().flatten().map_or(owner, Owner::Stored)
+            }
+            stored @ Owner::Stored(_) => stored,
+        };
+        one == other || home(one) == home(other)
+    }
+
     /// Goes on to the next resource, touched by `owners`, each of them once.
     ///
     /// # Errors
@@ -76,19 +93,23 @@ impl Walk {
         while self.open.last().is_some_and(|(length, ..)| !holds(&self.key[..*length], key)) {
             self.open.pop();
         }
-        for (length, holder, told) in &mut self.open {
+        let mut open = std::mem::take(&mut self.open);
+        for (length, holder, told) in &mut open {
             let resource = &self.key[..*length];
-            for &other in owners.iter().filter(|owner| *owner != holder) {
+            for &other in owners.iter().filter(|owner| !self.is_same(**owner, *holder)) {
                 tell(&Meeting { resource, holder: *holder, other, touched: key, first: !*told })?;
                 *told = true;
             }
         }
-        for (place, &other) in others.iter().enumerate() {
-            tell(&Meeting { resource: key, holder: first, other, touched: key, first: place == 0 })?;
+        let mut told = false;
+        for &other in others.iter().filter(|owner| !self.is_same(**owner, first)) {
+            tell(&Meeting { resource: key, holder: first, other, touched: key, first: !told })?;
+            told = true;
         }
         self.key.clear();
         self.key.push_str(key);
-        self.open.push((key.len(), first, !others.is_empty()));
+        open.push((key.len(), first, told));
+        self.open = open;
         Ok(())
     }
 }

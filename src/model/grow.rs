@@ -5,6 +5,11 @@ use super::split::{Split, chunk_title, parts, size_label};
 use super::status::Status;
 use super::task::Task;
 
+/// Whether a chunk may take more items: nobody ever claimed it.
+pub fn is_unclaimed(chunk: &Chunk, task: &Task) -> bool {
+    task.status == Status::Active && chunk.attempts == 0 && task.generation == 0
+}
+
 /// What a batch holds of one group so far.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Group {
@@ -44,11 +49,10 @@ impl Share {
 }
 
 impl Group {
-    /// Counts a chunk in; whether it may take more is decided here: nobody ever claimed it.
+    /// Counts a chunk in, and whether it may take more.
     pub fn count(&mut self, chunk: &Chunk, task: &Task, max_chunk: u64) {
         self.chunks += 1;
-        let unclaimed = task.status == Status::Active && chunk.attempts == 0 && task.generation == 0;
-        if unclaimed && chunk.counts.total < max_chunk {
+        if is_unclaimed(chunk, task) && chunk.counts.total < max_chunk {
             self.open.push(Open { number: chunk.number, part: self.chunks, items: chunk.counts.total });
         }
     }

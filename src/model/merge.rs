@@ -1,5 +1,9 @@
 //! Items that belong together, and how they are packed into chunks.
 
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use super::grow::Open;
+
 /// Things numbered from 0 that are put together two by two (a union-find).
 #[derive(Debug)]
 pub struct Together {
@@ -29,48 +33,141 @@ impl Together {
     }
 }
 
+/// New chunks that are filled one after another, those of a group as evenly as can be.
+struct Filling {
+    max_chunk: u64,
+    /// How many chunks there are.
+    chunks: u32,
+    /// How many items the last one holds, and is to hold.
+    held: u64,
+    wanted: u64,
+    /// How many items of the group come yet.
+    left: u64,
+}
+
+impl Filling {
+    fn new(max_chunk: u64) -> Self {
+        Filling { max_chunk: max_chunk.max(1), chunks: 0, held: 0, wanted: 0, left: 0 }
+    }
+
+    /// Begins a group of so many items in a chunk of its own.
+    fn begin(&mut self, items: u64) {
+        (self.held, self.wanted, self.left) = (0, 0, items);
+    }
+
+    /// Puts items that belong together into one chunk; gives its number from 0.
+    fn put(&mut self, items: u64) -> u32 {
+        if self.held >= self.wanted || self.held + items > self.max_chunk {
+            self.chunks += 1;
+            self.held = 0;
+            self.wanted = self.left.div_ceil(self.left.div_ceil(self.max_chunk).max(1));
+        }
+        self.held += items;
+        self.left -= items;
+        self.chunks - 1
+    }
+}
+
 /// The chunk of each item, from 0, and how many chunks there are.
 ///
 /// The items stand in the order of their groups; what is together goes where its first item belongs
 /// and stays in one chunk whatever its size, and the chunks of a group are as even as `parts` makes
 /// them where nothing is together.
 pub fn pack(group_of: &[u32], together: &mut Together, max_chunk: u64) -> (Vec<u32>, u32) {
-    const NONE: u32 = u32::MAX;
-    // The components in the order of their first items: group and size, and then their chunk.
-    let mut component_of = vec![NONE; group_of.len()];
-    let mut components: Vec<(u32, u32)> = Vec::new();
-    for (item, group) in (0..).zip(group_of) {
-        let first = together.first_of(item) as usize;
-        if component_of[first] == NONE {
-            component_of[first] = u32::try_from(components.len()).unwrap_or(NONE);
-            components.push((*group, 0));
-        }
-        components[component_of[first] as usize].1 += 1;
-    }
-    let mut chunks = 0;
-    for group in components.chunk_by_mut(|one, other| one.0 == other.0) {
-        let mut left: u64 = group.iter().map(|(_, size)| u64::from(*size)).sum();
-        // How many items the open chunk holds, and is to hold.
-        let (mut held, mut wanted) = (0, 0);
-        for (_, size) in group {
-            let items = u64::from(*size);
-            if held >= wanted || held + items > max_chunk {
-                chunks += 1;
-                held = 0;
-                wanted = left.div_ceil(left.div_ceil(max_chunk.max(1)).max(1));
-            }
-            held += items;
-            left -= items;
-            *size = chunks - 1;
-        }
-    }
-    // In place, for a million items are many: whoever comes first stands before those that are with it.
-    let mut chunk_of = component_of;
+    // A million items are many: one list holds, by first items, how many are together and then their
+    // chunk, and at last the chunk of each item.
+    let mut chunk_of = vec![0_u32; group_of.len()];
+    let mut in_group = vec![0_u64; group_of.last().map_or(0, |last| *last as usize + 1)];
     for item in 0..chunk_of.len() {
-        let first = together.first_of(u32::try_from(item).unwrap_or(NONE)) as usize;
-        chunk_of[item] = if first == item { components[chunk_of[item] as usize].1 } else { chunk_of[first] };
+        let first = first_of(together, item);
+        chunk_of[first] += 1;
+        in_group[group_of[first] as usize] += 1;
     }
-    (chunk_of, chunks)
+    let mut filling = Filling::new(max_chunk);
+    let mut group = None;
+    for item in 0..chunk_of.len() {
+        let first = first_of(together, item);
+        if first < item {
+            chunk_of[item] = chunk_of[first];
+            continue;
+        }
+        if group != Some(group_of[item]) {
+            group = Some(group_of[item]);
+            filling.begin(in_group[group_of[item] as usize]);
+        }
+        chunk_of[item] = filling.put(u64::from(chunk_of[item]));
+    }
+    (chunk_of, filling.chunks)
+}
+
+fn first_of(together: &mut Together, item: usize) -> usize {
+    u32::try_from(item).map_or(item, |item| together.first_of(item) as usize)
+}
+
+/// A chunk that takes new items.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Taker {
+    /// The one of this number that is there.
+    Stored(u64),
+    /// A new one of this group.
+    Fresh(u32),
+}
+
+/// Which chunks take the new items of a batch, and the place of each item's among them.
+///
+/// What is `joined` (by the first item of what is together) to a stored chunk goes there whatever its
+/// size; the rest fills the `open` chunks of its group and then new ones, as even as `pack` makes them.
+pub fn pack_beside(
+    group_of: &[u32],
+    together: &mut Together,
+    joined: &HashMap<u32, u64>,
+    open: &[Vec<Open>],
+    max_chunk: u64,
+) -> (Vec<Taker>, Vec<u32>) {
+    let mut sizes: BTreeMap<u32, u64> = BTreeMap::new();
+    for item in (0..).take(group_of.len()) {
+        *sizes.entry(together.first_of(item)).or_default() += 1;
+    }
+    let mut held: HashMap<u64, u64> = open.iter().flatten().map(|open| (open.number, open.items)).collect();
+    for (first, number) in joined {
+        if let (Some(held), Some(size)) = (held.get_mut(number), sizes.get(first)) {
+            *held += size;
+        }
+    }
+    let mut taker_of: HashMap<u32, (Taker, u32)> = HashMap::new();
+    // What is left for new chunks, in the order of first items, which is that of the groups.
+    let mut left: Vec<(u32, u32, u64)> = Vec::new();
+    for (&first, &size) in &sizes {
+        let group = group_of[first as usize];
+        let roomy = || {
+            let room = |open: &&Open| held.get(&open.number).is_some_and(|held| held + size <= max_chunk);
+            open[group as usize].iter().find(room).map(|open| open.number)
+        };
+        match joined.get(&first) {
+            Some(number) => {
+                taker_of.insert(first, (Taker::Stored(*number), 0));
+            }
+            None => match roomy() {
+                Some(number) => {
+                    *held.entry(number).or_default() += size;
+                    taker_of.insert(first, (Taker::Stored(number), 0));
+                }
+                None => left.push((group, first, size)),
+            },
+        }
+    }
+    let mut filling = Filling::new(max_chunk);
+    for group in left.chunk_by(|one, other| one.0 == other.0) {
+        filling.begin(group.iter().map(|(_, _, size)| size).sum());
+        for (group, first, size) in group {
+            taker_of.insert(*first, (Taker::Fresh(*group), filling.put(*size)));
+        }
+    }
+    let places: BTreeMap<(Taker, u32), u32> =
+        taker_of.values().copied().collect::<BTreeSet<_>>().into_iter().zip(0..).collect();
+    let place_of =
+        (0..).take(group_of.len()).map(|item| places[&taker_of[&together.first_of(item)]]).collect();
+    (places.into_keys().map(|(taker, _)| taker).collect(), place_of)
 }
 
 #[cfg(test)]

@@ -107,6 +107,11 @@ impl Task {
         }
     }
 
+    /// The row of the batch that it is, or is a chunk of.
+    pub fn batch_row(&self) -> Option<Row> {
+        if self.is_batch { Some(self.row) } else { self.parent_row.filter(|_| self.is_chunk) }
+    }
+
     /// The claim that holds now, if any.
     pub fn live_claim(&self, now: Moment) -> Option<&Claim> {
         self.claim.as_ref().filter(|claim| self.status == Status::InProgress && claim.is_live(now))

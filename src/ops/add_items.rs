@@ -9,16 +9,19 @@ use super::batch_view::batch_task;
 use super::collect::{Collected, Inline, Origin, inline, objects_or_strings};
 use super::create_batch::{PlannedBatch, PlannedChunk};
 use super::grow_batch::{Grown, grow};
+use super::independence::{Independence, Looking};
 use super::once::{Repeatable, RequestKey, answered_before, once};
 use super::{Docket, Effect, Operation};
 use crate::error::{Code, Error, Result};
 use crate::items::Source;
+use crate::model::batch::Batch;
+use crate::model::conflict::OnConflict;
 use crate::model::id::TaskId;
 use crate::model::limits::PAGE;
 use crate::model::status::Status;
 use crate::model::task::Task;
 use crate::model::text::Line;
-use crate::store::{NewReceipt, Write};
+use crate::store::{NewReceipt, Staging, Write};
 
 /// The request.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema, clap::Args)]
@@ -130,6 +133,7 @@ impl Operation for AddItems {
             let known = staging.leave_out(&mut |key| tx.has_item(batch.row, key))?;
             Ok((staging, known, tx.batch(batch.row)?.map(|batch| batch.counts.total)))
         })?;
+        let mut looked = look(&batch, staging.as_mut())?;
         let (author, watcher) = (docket.caller().to_owned(), docket.tell().clone());
         let id = self.id.clone();
         let mut reply = docket.write(move |tx| {
@@ -142,14 +146,17 @@ impl Operation for AddItems {
                 if added > 0 || !self.only_if_new {
                     refuse_finished(&task)?;
                 }
-                if added > 0 && tx.touch_layers(batch.row)? > 0 {
+                if added > 0 && batch.on_conflict.is_none() && tx.touch_layers(batch.row)? > 0 {
                     return Err(Error::new(Code::Conflict, unseen(&task)));
                 }
-                let grown = grow(tx, &task, &batch, &split, staging.as_mut(), &watcher)?;
+                if seen != Some(batch.counts.total) {
+                    looked = look(&batch, staging.as_mut())?;
+                }
+                let grown = grow(tx, &task, &batch, &split, staging.as_mut(), looked, &watcher)?;
                 if added > 0 {
                     tell(tx, &task, &grown, known, &author)?;
                 }
-                Ok(reply(&task, batch.counts.total, batch.chunks, grown, known, bad))
+                Ok(reply(&task, &batch, grown, known, bad))
             })
         })?;
         reply.message += &background::wake(docket, &id)?;
@@ -171,10 +178,18 @@ fn refuse_finished(batch: &Task) -> Result<()> {
     ))
 }
 
-/// What is told where the chunks of a batch are held to be independent: new items would not be.
+/// Looks at what new items touch, where the batch's rule is not to allow everything.
+fn look(batch: &Batch, staging: &mut dyn Staging) -> Result<Option<Independence>> {
+    match batch.on_conflict {
+        None | Some(OnConflict::Allow) => Ok(None),
+        Some(rule) => Independence::look(Looking { rule, fields: &batch.resources, done: "added" }, staging),
+    }
+}
+
+/// What is told where a batch holds its chunks to be independent, and is too old to tell by which rule.
 fn unseen(batch: &Task) -> String {
     format!(
-        "Batch {} holds its chunks to be independent by what their items touch, and items that are added are not looked at yet: make a batch of its own for them with create_batch, it is looked at beside this one",
+        "Batch {} was made by an older docket that didn't keep its on_conflict: make a batch of its own for these items with create_batch, it is looked at beside this one",
         batch.id
     )
 }
@@ -196,27 +211,22 @@ fn counted(grown: &Grown) -> String {
     )
 }
 
-fn reply(
-    task: &Task,
-    total: u64,
-    chunks: u64,
-    grown: Grown,
-    known: u64,
-    bad_items: Option<BadItems>,
-) -> AddItemsReply {
+fn reply(task: &Task, batch: &Batch, grown: Grown, known: u64, bad_items: Option<BadItems>) -> AddItemsReply {
+    let sizes = grown.chunks.iter().map(|chunk| (chunk.number, chunk.items));
+    let shared = grown.found.told(sizes, u64::try_from(batch.max_chunk).unwrap_or(1));
     let what = match grown.items {
         0 => "Nothing is new".to_owned(),
         _ => format!("Added {}", counted(&grown)),
     };
     AddItemsReply {
         success: true,
-        message: format!("{what}; {known} were there already{}", left_out(bad_items.as_ref())),
+        message: format!("{what}; {known} were there already{shared}{}", left_out(bad_items.as_ref())),
         duplicate: None,
         batch: PlannedBatch {
             id: Some(task.id.to_string()),
             title: task.title.clone(),
-            items: total + grown.items,
-            chunks: chunks + grown.new_chunks,
+            items: batch.counts.total + grown.items,
+            chunks: batch.chunks + grown.new_chunks,
         },
         added: grown.items,
         known,

@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::failures::{cut, cut_to};
 use super::spent_view::{SpentView, spent};
 use crate::error::{Error, Result};
 use crate::model::batch::{Batch, BatchStatus, Chunk, Counts};
@@ -12,6 +13,11 @@ use crate::model::id::TaskId;
 use crate::model::moment::Moment;
 use crate::model::task::{Row, Task};
 use crate::store::Read;
+
+/// How many characters a write answers of a batch's title, and of why it is paused.
+const TITLE_CHARS: usize = 40;
+/// How many bytes of its categories.
+const CATEGORY_BYTES: usize = 80;
 
 /// A batch on the wire.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
@@ -101,7 +107,28 @@ impl BatchReply {
     /// What was done, and the batch as it stands now.
     pub(super) fn of(tx: &dyn Read, id: &TaskId, message: String) -> Result<Self> {
         let (task, batch) = batch_task(tx, id)?;
-        Ok(BatchReply { success: true, message, batch: batch_view(tx, &task, &batch)? })
+        let mut batch = batch_view(tx, &task, &batch)?;
+        // A write's reply is small: get_batch tells all of it.
+        batch.title = cut_to(batch.title, TITLE_CHARS);
+        batch.paused = batch.paused.map(|why| cut_to(why, TITLE_CHARS));
+        sum_up(&mut batch.categories);
+        Ok(BatchReply { success: true, message, batch })
+    }
+}
+
+/// Keeps the first categories, and sums the others up.
+fn sum_up(categories: &mut Map<String, Value>) {
+    let (mut bytes, mut others) = (0, 0);
+    categories.retain(|name, count| {
+        bytes += name.len() + 8;
+        let stays = bytes <= CATEGORY_BYTES;
+        if !stays {
+            others += count.as_u64().unwrap_or(0);
+        }
+        stays
+    });
+    if others > 0 {
+        categories.insert("(others)".to_owned(), others.into());
     }
 }
 
@@ -180,7 +207,7 @@ pub(crate) fn batch_view(tx: &dyn Read, task: &Task, batch: &Batch) -> Result<Ba
         title: task.title.clone(),
         status: status.to_string(),
         step: step(tx, batch)?,
-        paused: batch.paused.clone(),
+        paused: batch.paused.clone().map(cut),
         total: batch.counts.total,
         processed: batch.counts.processed(),
         outcomes: outcomes(&batch.counts),

@@ -200,7 +200,7 @@ fn retry(
             return Err(Error::invalid(message));
         }
     }
-    let (mut chunks, mut items) = (0, 0);
+    let (mut chunks, mut items, mut not_through) = (0, 0, 0);
     each_chunk(tx, batch.row, 0, |chunk, task| {
         if !only.is_empty() && !only.contains(&task.id) {
             return Ok(true);
@@ -208,6 +208,7 @@ fn retry(
         let ended = matches!(task.status, Status::Failed | Status::Blocked);
         let open = chunk.counts.processed() < chunk.counts.total;
         if !ended && (task.status != Status::Done || (chunk.counts.failed == 0 && !open)) {
+            not_through += u64::from(chunk.counts.failed > 0);
             return Ok(true);
         }
         let opened = tx.reopen_failed(&chunk, chosen)?;
@@ -225,6 +226,9 @@ fn retry(
     // Batches that began meanwhile did not look at chunks that had ended.
     super::independence::join_again(tx, batch.row, batch.project.as_deref())?;
     Ok(match chunks {
+        0 if not_through > 0 => format!(
+            "Nothing was opened again: {not_through} chunks with failed items are not through yet; retry once they have ended"
+        ),
         0 => format!("Nothing failed in {} that could be retried", batch.id),
         _ => format!("Opened {chunks} chunks with {items} failed items again; their first receipts stay"),
     })

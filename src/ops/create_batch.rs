@@ -9,7 +9,7 @@ use super::bad_items::{BadItems, OnBadItem, left_out};
 use super::collect::{Collected, Inline, Origin, inline, objects_or_strings};
 use super::fill::{Home, lay, new_chunk};
 use super::finish::Finish;
-use super::independence::Independence;
+use super::independence::{CREATED, Independence, Looking, Takers};
 use super::once::{Repeatable, RequestKey, answered_before, once};
 use super::pieces::{Piece, Pieces};
 use super::progress::Tell;
@@ -75,7 +75,7 @@ pub struct CreateBatch {
     #[serde(default = "fifty")]
     #[arg(long, default_value = "50", allow_negative_numbers = true)]
     pub max_chunk: MaxChunk,
-    /// Fields naming what an item touches; none: files
+    /// Fields naming what it touches; none: files
     #[serde(default, deserialize_with = "one_or_many")]
     #[arg(long, value_delimiter = ',')]
     pub resources: Vec<Line>,
@@ -113,7 +113,7 @@ pub struct CreateBatch {
     /// More failed items, N or N%, pause it
     #[arg(long)]
     pub max_failures: Option<MaxFailures>,
-    /// A task for when all have ended
+    /// A task for the end
     #[arg(long, help = "its title, or JSON {title, body}")]
     pub finish: Option<Finish>,
     /// A profile that works it in the background
@@ -238,7 +238,7 @@ impl Repeatable for Plan {
 impl Operation for CreateBatch {
     const NAME: &'static str = "create_batch";
     const TITLE: &'static str = "Create a batch";
-    const ABOUT: &'static str = "Split items into chunks, one worker each. Replies with the plan and the prompt to start background workers with.";
+    const ABOUT: &'static str = "Split items into chunks, one worker each. Replies with the plan and the prompt for background workers.";
     const EFFECT: Effect = Effect::Write;
     const LONG: bool = true;
     const FIRST: &'static str = "title";
@@ -284,7 +284,7 @@ impl Operation for CreateBatch {
         let mut plan = docket.write(move |tx| {
             once(tx, request_key.as_ref(), Self::NAME, |tx| {
                 let (id, found) = self.store(tx, staging.as_mut(), &pieces, independence.as_mut(), &tell)?;
-                Ok(self.plan(Some(&id), &pieces, found, bad))
+                Ok(self.plan(Some((&id, tx.sequence()?)), &pieces, found, bad))
             })
         })?;
         if let Some(id) = &plan.batch.id {
@@ -315,10 +315,11 @@ impl CreateBatch {
         if self.on_conflict == OnConflict::Allow {
             return Ok((pieces, None));
         }
-        let mut looked = Independence::look(self.on_conflict, &self.resources, staging)?;
+        let looking = Looking { rule: self.on_conflict, fields: &self.resources, done: CREATED };
+        let mut looked = Independence::look(looking, staging)?;
         if let Some(independence) = &mut looked {
             if self.on_conflict == OnConflict::Merge {
-                let mut together = independence.together()?;
+                let mut together = independence.together(None, &mut |_, _| Ok(()))?;
                 (pieces, independence.chunk_of) =
                     Pieces::merged(&self.split, &groups, max_chunk, &mut together)?;
             } else {
@@ -372,6 +373,8 @@ impl CreateBatch {
             finish,
             in_doubt: self.in_doubt,
             worker: self.worker.as_ref().map(|profile| profile.as_str().to_owned()),
+            on_conflict: Some(self.on_conflict),
+            resources: self.resources.clone(),
         })?;
         let width = number_width(pieces.len() as u64);
         let mut rows = Vec::with_capacity(pieces.len());
@@ -382,7 +385,10 @@ impl CreateBatch {
         let found = match independence {
             None => Found::default(),
             Some(independence) => {
-                independence.store(tx, row, task.project.as_deref(), &rows, &named(pieces))?
+                let project = task.project.as_deref();
+                let name = &named(pieces);
+                independence
+                    .store(tx, Takers { batch: row, project, rows: &rows, grown: Vec::new(), name })?
             }
         };
         let homes = rows.into_iter().zip(pieces);
@@ -394,9 +400,17 @@ impl CreateBatch {
         Ok((task.id, found))
     }
 
-    fn plan(&self, id: Option<&TaskId>, pieces: &Pieces, found: Found, bad_items: Option<BadItems>) -> Plan {
+    fn plan(
+        &self,
+        stored: Option<(&TaskId, u64)>,
+        pieces: &Pieces,
+        found: Found,
+        bad_items: Option<BadItems>,
+    ) -> Plan {
+        let id = stored.map(|(id, _)| id);
         let total = pieces.total();
-        let shared = found.told(&pieces.all, self.max_chunk.get() as u64);
+        let sizes = (1..).zip(pieces.all.iter().map(|piece| piece.items));
+        let shared = found.told(sizes, self.max_chunk.get() as u64);
         let pieces = &pieces.all;
         let count = pieces.len() as u64;
         let width = number_width(count);
@@ -428,7 +442,7 @@ impl CreateBatch {
             chunks,
             mode: Mode::for_workers(workers).to_string(),
             worker_prompt: id.filter(|_| self.worker.is_none()).map(work_chunk),
-            poll: id.map(|id| format!("get_batch(id=\"{id}\"), later with since of its last reply; status waiting: a person decides (view=\"review\"); done, failed, cancelled: it is over")),
+            poll: stored.map(|(id, since)| format!("get_batch(id=\"{id}\", since=\"{since}\"), later with since of its last reply; status waiting: a person decides (view=\"review\"); done, failed, cancelled: it is over")),
         }
     }
 }

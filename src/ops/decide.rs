@@ -4,6 +4,7 @@ use super::batch_view::batch_task;
 use super::checkpoint::go_on;
 use super::doubt::take_for_done;
 use super::end_claim::save;
+use super::independence::join_again;
 use crate::error::{Code, Error, Result};
 use crate::model::batch::{Batch, Chunk};
 use crate::model::id::TaskId;
@@ -63,6 +64,9 @@ impl Decided {
         let mut came_to = Vec::new();
         for (chunk, chunk_task) in found {
             came_to.push(self.decide(tx, chunk, chunk_task, &batch)?);
+        }
+        if self.decision == Decision::Redo && found.iter().any(|(_, task)| task.status.is_terminal()) {
+            join_again(tx, batch.row, task.project.as_deref())?;
         }
         let approved =
             if self.decision == Decision::Approve { batch.approved + found.len() as u64 } else { 0 };

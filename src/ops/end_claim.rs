@@ -4,6 +4,7 @@ use super::doubt::settle_begun;
 use super::finish;
 use crate::error::Result;
 use crate::model::batch::{Batch, rest_after};
+use crate::model::field::visible;
 use crate::model::limits::MOST_IDS;
 use crate::model::status::Status;
 use crate::model::task::Task;
@@ -87,14 +88,15 @@ fn count_in_batch(tx: &dyn Write, before: Status, chunk: &Task) -> Result<()> {
 pub(super) fn give_back(tx: &dyn Write, task: &Task, why: &str, author: &str) -> Result<Status> {
     let mut status = Status::Active;
     let mut text = why.to_owned();
-    if let (Some(chunk), Some(batch)) = (tx.chunk(task)?, batch_of(tx, task)?)
-        && chunk.attempts >= batch.max_attempts
-    {
-        status = Status::Failed;
-        text = format!(
-            "{why} It was attempt {} of {}: the chunk waits for a person; control_batch(action=\"retry\") opens it again.",
-            chunk.attempts, batch.max_attempts
-        );
+    if let (Some(chunk), Some(batch)) = (tx.chunk(task)?, batch_of(tx, task)?) {
+        tx.add_reason(chunk.row, &visible(why, 200))?;
+        if chunk.attempts >= batch.max_attempts {
+            status = Status::Failed;
+            text = format!(
+                "{why} It was attempt {} of {}: the chunk waits for a person; control_batch(action=\"retry\") opens it again.",
+                chunk.attempts, batch.max_attempts
+            );
+        }
     }
     let status = save(tx, task, &Task { status, assignee: None, ..task.clone() })?;
     tx.append(task, &NewReceipt { author, text: &text, ..NewReceipt::default() })?;

@@ -26,7 +26,15 @@ pub(super) fn failures(tx: &dyn Read, batch: &Task, most: usize) -> Result<Vec<F
     let filter = Filter { parent: Some(batch.row), status: Some(Status::Failed), ..Filter::default() };
     for chunk in tx.list(&filter, None, most)? {
         let last = tx.receipt(chunk.row, chunk.receipts)?.map(|receipt| receipt.text).unwrap_or_default();
-        failures.push(FailureView { chunk: chunk.id.to_string(), item: None, reason: cut(last) });
+        let mut reason = cut(last);
+        let reasons = tx.chunk(&chunk)?.map(|chunk| chunk.reasons).unwrap_or_default();
+        // The last receipt mostly tells of the last attempt.
+        let is_new = |line: &&str| !reason.contains(line.trim_end_matches('…'));
+        let before = reasons.lines().filter(is_new).collect::<Vec<_>>().join(" ");
+        if !before.is_empty() {
+            reason = format!("{reason} Before: {before}");
+        }
+        failures.push(FailureView { chunk: chunk.id.to_string(), item: None, reason });
     }
     for (chunk, item) in tx.failed_items(batch.row, most)? {
         let number = item.settled.as_ref().map_or(0, |settled| settled.receipt);
@@ -39,8 +47,13 @@ pub(super) fn failures(tx: &dyn Read, batch: &Task, most: usize) -> Result<Vec<F
 }
 
 /// The first 300 characters.
-pub(super) fn cut(mut text: String) -> String {
-    if let Some((end, _)) = text.char_indices().nth(300) {
+pub(super) fn cut(text: String) -> String {
+    cut_to(text, 300)
+}
+
+/// The first characters.
+pub(super) fn cut_to(mut text: String, most: usize) -> String {
+    if let Some((end, _)) = text.char_indices().nth(most) {
         text.truncate(end);
         text.push('…');
     }

@@ -99,7 +99,11 @@ fn report(tx: &dyn Write, task: &Task, batch: &Batch) -> Result<String> {
         let _ = write!(text, ": {}", failure.reason.lines().next().unwrap_or_default());
     }
     if batch.counts.failed > failed.len() as u64 {
-        let _ = write!(text, "\n- get_batch(id=\"{}\", view=\"failures\") shows them all", task.id);
+        let _ = write!(
+            text,
+            "\n- get_batch(id=\"{0}\", view=\"failures\") shows more, docket report {0} all",
+            task.id
+        );
     }
     Ok(text)
 }

@@ -6,16 +6,21 @@ use serde_json::{Map, Value};
 
 use super::batch_view::{ChunkView, batch_status, batch_task, batch_view, chunk_view};
 use super::failures::{FailureView, failures};
+use super::receipts_view::{BatchReceipt, receipts};
 use super::review_view::{ReviewView, reviews};
 use super::standing::{OpenBatch, Standing, lapsed, standing};
 use super::{Docket, Effect, Operation};
 use crate::error::Result;
+use crate::model::batch::Batch;
 use crate::model::id::TaskId;
 use crate::model::limits::{Number, PAGE};
 use crate::model::status::Status;
 use crate::model::task::Task;
 use crate::model::text::Line;
 use crate::store::{Filter, Read};
+
+/// How many failed chunks, and how many failed items, are shown.
+const FAILURES: usize = 100;
 
 words!(
     /// What of a batch is shown.
@@ -26,6 +31,8 @@ words!(
         Review = "review",
         /// What failed, with reasons.
         Failures = "failures",
+        /// What was written, newest last.
+        Receipts = "receipts",
     }
 );
 
@@ -77,7 +84,7 @@ pub struct GetBatchReply {
     /// The batch; its id and status only where nothing changed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub batch: Option<Map<String, Value>>,
-    /// Its chunks.
+    /// Its chunks; with `since` those that came to another status or holder.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub chunks: Option<Vec<ChunkView>>,
     /// Where the next page of chunks begins.
@@ -86,6 +93,9 @@ pub struct GetBatchReply {
     /// What failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failures: Option<Vec<FailureView>>,
+    /// What was written, newest last: the last ones, or the first after `since`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub receipts: Option<Vec<BatchReceipt>>,
     /// What waits for a decision.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reviews: Option<Vec<ReviewView>>,
@@ -109,7 +119,7 @@ pub struct GetBatchReply {
 impl Operation for GetBatch {
     const NAME: &'static str = "get_batch";
     const TITLE: &'static str = "Read a batch";
-    const ABOUT: &'static str = "Progress, failures, or what waits for review. Poll with since.";
+    const ABOUT: &'static str = "Progress, failures, reviews or receipts. Poll with since.";
     const EFFECT: Effect = Effect::Read;
     const FIRST: &'static str = "id";
     type Reply = GetBatchReply;
@@ -126,6 +136,7 @@ impl Operation for GetBatch {
                 chunks: None,
                 next_chunks_after: None,
                 failures: None,
+                receipts: None,
                 reviews: None,
                 batches: None,
                 needs_person: None,
@@ -146,6 +157,19 @@ impl Operation for GetBatch {
                 return Ok(reply);
             };
             let (task, batch) = batch_task(tx, id)?;
+            if self.view == View::Receipts {
+                let (receipts, last) = receipts(tx, &task, since)?;
+                reply.message = match last {
+                    Some(last) => {
+                        reply.since = last.to_string();
+                        format!("{} receipts, more came after them: pass since", receipts.len())
+                    }
+                    None => format!("{} receipts, the last one last", receipts.len()),
+                };
+                reply.receipts = Some(receipts);
+                reply.batch = Some(short(tx, &task, &batch)?);
+                return Ok(reply);
+            }
             reply.stalled = Some(lapsed(tx, &task)?).filter(|chunks| !chunks.is_empty());
             if self.view == View::Review {
                 let after = self.chunks_after.map_or(0, |after| after.get() as u64);
@@ -156,8 +180,12 @@ impl Operation for GetBatch {
                 reply.reviews = Some(reviews);
                 reply.next_chunks_after = next;
             } else if self.view == View::Failures {
-                let failures = failures(tx, &task, 100)?;
+                let failures = failures(tx, &task, FAILURES)?;
                 reply.message = format!("{} of {} items failed", batch.counts.failed, batch.counts.total);
+                if batch.counts.failed > FAILURES as u64 {
+                    reply.message +=
+                        &format!("; the first {FAILURES} are here, docket report has all of them");
+                }
                 reply.failures = Some(failures);
                 reply.chunks = Some(Vec::new());
             } else {
@@ -165,28 +193,21 @@ impl Operation for GetBatch {
                 match since {
                     Some(since) => {
                         let filter = Filter { parent: Some(task.row), ..Filter::default() };
-                        let found = tx.changed_since(&filter, since, PAGE)?;
-                        if found.len() == PAGE
-                            && let Some(last) = found.last()
-                        {
-                            reply.since = last.changed.to_string();
-                        }
-                        if found.is_empty() && task.changed <= since {
-                            let status = batch_status(tx, &task, &batch)?.to_string();
-                            let short = [("id", task.id.to_string()), ("status", status)];
-                            reply.batch = Some(
-                                short
-                                    .into_iter()
-                                    .map(|(name, text)| (name.to_owned(), text.into()))
-                                    .collect(),
-                            );
+                        if task.changed <= since && tx.changed_since(&filter, since, 1)?.is_empty() {
+                            reply.batch = Some(short(tx, &task, &batch)?);
                             reply.chunks = Some(Vec::new());
                             reply.needs_person = Some(Vec::new());
                             return Ok(reply);
                         }
-                        for changed in found {
-                            if let Some(chunk) = tx.chunk(&changed)? {
-                                chunks.push(chunk_view(tx, &chunk, &changed)?);
+                        let found = tx.moved_since(task.row, since, PAGE)?;
+                        if found.len() == PAGE
+                            && let Some((last, _)) = found.last()
+                        {
+                            reply.since = last.to_string();
+                        }
+                        for (_, moved) in found {
+                            if let Some(chunk) = tx.chunk(&moved)? {
+                                chunks.push(chunk_view(tx, &chunk, &moved)?);
                             }
                         }
                     }
@@ -215,6 +236,13 @@ impl Operation for GetBatch {
             Ok(reply)
         })
     }
+}
+
+/// A batch's id and status.
+fn short(tx: &dyn Read, task: &Task, batch: &Batch) -> Result<Map<String, Value>> {
+    let status = batch_status(tx, task, batch)?.to_string();
+    let short = [("id", task.id.to_string()), ("status", status)];
+    Ok(short.into_iter().map(|(name, text)| (name.to_owned(), text.into())).collect())
 }
 
 /// The first chunks that failed or are blocked: nobody but a person moves them on.

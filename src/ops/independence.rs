@@ -1,10 +1,12 @@
 //! Whether the chunks of a batch touch the same things, among themselves or with those of batches
 //! under way, and what follows from it.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Map, Value};
 
 use super::running::Running;
-use super::verdict::{Found, NAMED, Verdict, more};
+use super::verdict::{Case, Found, NAMED, Verdict, more};
 use crate::error::{Code, Error, Result};
 use crate::model::conflict::{Meeting, OnConflict, Owner, Walk};
 use crate::model::merge::Together;
@@ -18,14 +20,39 @@ use crate::store::{Read, Staging, Write};
 const BLOCK: usize = 256;
 /// After all keys.
 const LAST: &str = "\u{10FFFF}";
+/// What becomes of the items of a new batch.
+pub(super) const CREATED: &str = "created";
 
-/// What the items of a batch touch.
+/// By which rule which items are looked at.
+#[derive(Clone, Copy)]
+pub(super) struct Looking<'a> {
+    pub(super) rule: OnConflict,
+    /// The fields that say what an item touches; none: the default one.
+    pub(super) fields: &'a [Line],
+    /// What becomes of the items: "created", or "added" to a batch that has others.
+    pub(super) done: &'static str,
+}
+
+/// The chunks that take the items, by their places.
+pub(super) struct Takers<'a> {
+    pub(super) batch: Row,
+    pub(super) project: Option<&'a str>,
+    /// Their rows.
+    pub(super) rows: &'a [Row],
+    /// Those that were there before.
+    pub(super) grown: Vec<Option<Row>>,
+    /// How they are called.
+    pub(super) name: &'a dyn Fn(u32) -> String,
+}
+
+/// What items touch that are to be stored.
 pub(super) struct Independence {
     rule: OnConflict,
+    done: &'static str,
     items: u32,
     /// Resources, and the items that touch them by their place in the order of the chunks.
     touched: Sorter,
-    /// The chunk of each item, both from 0.
+    /// The chunk that takes each item, both from 0.
     pub(super) chunk_of: Vec<u32>,
 }
 
@@ -33,8 +60,9 @@ impl Independence {
     /// Looks at all items; none where no item touches anything.
     ///
     /// # Errors
-    /// Fields that hold no resources, or that no item has.
-    pub(super) fn look(rule: OnConflict, fields: &[Line], staging: &mut dyn Staging) -> Result<Option<Self>> {
+    /// Fields that hold no resources, or that no item of the batch has.
+    pub(super) fn look(looking: Looking<'_>, staging: &mut dyn Staging) -> Result<Option<Self>> {
+        let Looking { rule, fields, done } = looking;
         // Most items have none: those that cannot are not read.
         let default = format!("\"{DEFAULT_FIELD}\"");
         let mut touched = Sorter::default();
@@ -67,34 +95,49 @@ impl Independence {
         })?;
         if bad_count > 0 {
             return Err(Error::invalid(format!(
-                "resources: nothing was created, of {bad_count} items it can't be told what they touch: {}{}",
+                "resources: nothing was {done}, of {bad_count} items it can't be told what they touch: {}{}",
                 bad.join("; "),
                 more(bad_count, bad.len())
             )));
         }
-        if let Some((field, _)) = fields.iter().zip(&seen).find(|(_, seen)| !**seen) {
+        if let Some((field, _)) = fields.iter().zip(&seen).find(|(_, seen)| done == CREATED && !**seen) {
             return Err(Error::invalid(format!(
                 "resources: no item has a field \"{field}\"; name the field that holds what an item touches, or leave it out"
             )));
         }
-        Ok(any.then_some(Independence { rule, items: item, touched, chunk_of: Vec::new() }))
+        Ok(any.then_some(Independence { rule, done, items: item, touched, chunk_of: Vec::new() }))
     }
 
-    /// Which items touch the same.
-    pub(super) fn together(&mut self) -> Result<Together> {
+    /// Which items touch the same; where they meet stored chunks, item and chunk are told.
+    pub(super) fn together(
+        &mut self,
+        mut stored: Option<Running<'_>>,
+        meets: &mut dyn FnMut(u32, Row) -> Result<()>,
+    ) -> Result<Together> {
         let mut together = Together::new(self.items);
         let mut walk = Walk::default();
         let mut owners = Vec::new();
+        let mut tell = |meeting: &Meeting<'_>| match (meeting.holder, meeting.other) {
+            (Owner::New(one), Owner::New(other)) => {
+                together.join(one, other);
+                Ok(())
+            }
+            (Owner::New(item), Owner::Stored(chunk)) | (Owner::Stored(chunk), Owner::New(item)) => {
+                meets(item, chunk)
+            }
+            (Owner::Stored(_), Owner::Stored(_)) => Ok(()),
+        };
         each_group(&mut self.touched, &mut |key, items| {
             owners.clear();
             owners.extend(items.iter().copied().map(Owner::New));
-            walk.step(key, &owners, &mut |meeting| {
-                if let (Owner::New(one), Owner::New(other)) = (meeting.holder, meeting.other) {
-                    together.join(one, other);
-                }
-                Ok(())
-            })
+            match &mut stored {
+                Some(stored) => stored.step(key, &mut owners, &mut tell),
+                None => walk.step(key, &owners, &mut tell),
+            }
         })?;
+        if let Some(mut stored) = stored {
+            stored.finish(&mut tell)?;
+        }
         Ok(together)
     }
 
@@ -133,7 +176,8 @@ impl Independence {
     ) -> Result<Found> {
         let chunks = self.chunk_of.iter().max().map_or(0, |last| *last as usize + 1);
         let mut running = Running::of_project(tx, project, None)?;
-        let mut verdict = Verdict::new(self.rule, tx, name, chunks);
+        let case = Case { rule: self.rule, done: self.done, batch: None, name };
+        let mut verdict = Verdict::new(case, tx, chunks);
         self.meet(&mut running, &mut |_, _| Ok(()), &mut |meeting| verdict.hear(meeting))?;
         verdict.end(&mut |_, _, _| Ok(()))
     }
@@ -142,33 +186,34 @@ impl Independence {
     ///
     /// # Errors
     /// `conflict` by the rule `reject`.
-    pub(super) fn store(
-        &mut self,
-        tx: &dyn Write,
-        batch: Row,
-        project: Option<&str>,
-        rows: &[Row],
-        name: &dyn Fn(u32) -> String,
-    ) -> Result<Found> {
+    pub(super) fn store(&mut self, tx: &dyn Write, takers: Takers<'_>) -> Result<Found> {
+        let Takers { batch, project, rows, grown, name } = takers;
         let row = |chunk: u32| {
             rows.get(chunk as usize)
                 .copied()
                 .ok_or_else(|| Error::new(Code::Internal, "a resource of a chunk that isn't there"))
         };
-        let mut running = Running::of_project(tx, project, Some(batch))?;
-        let mut verdict = Verdict::new(self.rule, tx, name, rows.len());
+        let mut running = Running::beside(tx, batch, project, grown)?;
+        let case = Case { rule: self.rule, done: self.done, batch: Some(batch), name };
+        let mut verdict = Verdict::new(case, tx, rows.len());
         let layer = tx.touch_layers(batch)?;
         let mut block = Vec::with_capacity(BLOCK);
+        let mut is_small = true;
         let mut show = |key: &str, chunks: &[u32]| {
             block.push((key.to_owned(), chunks.iter().copied().map(row).collect::<Result<Vec<Row>>>()?));
             if block.len() == BLOCK {
                 tx.insert_touches(batch, layer, &block)?;
                 block.clear();
+                is_small = false;
             }
             Ok(())
         };
         self.meet(&mut running, &mut show, &mut |meeting| verdict.hear(meeting))?;
-        tx.insert_touches(batch, layer, &block)?;
+        if is_small {
+            join_layer(tx, batch, layer, block)?;
+        } else {
+            tx.insert_touches(batch, layer, &block)?;
+        }
         verdict.end(&mut |owner, key, beneath| match owner {
             Owner::New(chunk) => tx.interlock(row(chunk)?, project, key, beneath),
             Owner::Stored(row) => tx.interlock_stored(row, project, key, beneath),
@@ -181,7 +226,8 @@ impl Independence {
 pub(super) fn join_again(tx: &dyn Write, batch: Row, project: Option<&str>) -> Result<()> {
     let mut others = Running::of_project(tx, project, Some(batch))?;
     let mut own = Running::of(tx, [batch])?;
-    if others.is_empty() || own.is_empty() {
+    // Items that were added later did not look at chunks of their own batch that had ended, either.
+    if own.is_empty() || (others.is_empty() && !own.is_layered()) {
         return Ok(());
     }
     let mut tell = |meeting: &Meeting<'_>| {
@@ -196,6 +242,24 @@ pub(super) fn join_again(tx: &dyn Write, batch: Row, project: Option<&str>) -> R
         others.step(&key, &mut owners, &mut tell)?;
     }
     others.finish(&mut tell)
+}
+
+/// Stores a last block: in a layer of its own, or with the one before where that is a small one of items
+/// that were added, too, so that many small additions don't make many layers.
+fn join_layer(tx: &dyn Write, batch: Row, layer: u64, block: Vec<(String, Vec<Row>)>) -> Result<()> {
+    let before = if layer > 1 { tx.touches(batch, layer - 1, "")? } else { Vec::new() };
+    if before.is_empty() || before.len() + block.len() > BLOCK {
+        return tx.insert_touches(batch, layer, &block);
+    }
+    let mut joined: BTreeMap<String, Vec<Row>> = before.into_iter().collect();
+    for (key, chunks) in block {
+        let all = joined.entry(key).or_default();
+        all.extend(chunks);
+        all.sort_unstable();
+        all.dedup();
+    }
+    tx.forget_touches(batch, layer - 1)?;
+    tx.insert_touches(batch, layer - 1, &joined.into_iter().collect::<Vec<_>>())
 }
 
 /// Calls `visit` with each key and all its numbers.

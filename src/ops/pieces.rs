@@ -50,24 +50,9 @@ impl Pieces {
         max_chunk: u64,
         together: &mut Together,
     ) -> Result<(Self, Vec<u32>)> {
-        let mut group_of = Vec::new();
-        for (group, (_, count)) in (0_u32..).zip(groups) {
-            group_of.resize(group_of.len() + usize::try_from(*count).map_err(too_many)?, group);
-        }
+        let group_of = group_of_each(groups)?;
         let (chunk_of, chunks) = pack(&group_of, together, max_chunk);
-        let mut begins = vec![0_u32; chunks as usize + 1];
-        for chunk in &chunk_of {
-            begins[*chunk as usize + 1] += 1;
-        }
-        for chunk in 1..begins.len() {
-            begins[chunk] += begins[chunk - 1];
-        }
-        let mut next = begins.clone();
-        let mut order = vec![0_u32; chunk_of.len()];
-        for (item, chunk) in (0_u32..).zip(&chunk_of) {
-            order[next[*chunk as usize] as usize] = item;
-            next[*chunk as usize] += 1;
-        }
+        let (begins, order) = in_order(&chunk_of, chunks as usize);
         let members = |chunk: usize| &order[begins[chunk] as usize..begins[chunk + 1] as usize];
         let group_of_chunk = |chunk: usize| group_of[members(chunk)[0] as usize];
         let mut parts_of = vec![0_usize; groups.len()];
@@ -80,7 +65,7 @@ impl Pieces {
             let (items, group) = (members(chunk), group_of_chunk(chunk) as usize);
             part_of[group] += 1;
             let (span, part, parts) = if matches!(split, Split::Size) {
-                (numbers(items), 1, 1)
+                (numbers(items, 0), 1, 1)
             } else if items.iter().all(|item| group_of[*item as usize] as usize == group) {
                 (groups[group].0.clone(), part_of[group], parts_of[group])
             } else {
@@ -112,12 +97,41 @@ fn too_many(error: std::num::TryFromIntError) -> Error {
     Error::new(Code::TooLarge, "items: there are too many for one batch").caused_by(error)
 }
 
-/// Items by their numbers, from 1.
-fn numbers(items: &[u32]) -> String {
+/// The group of each item, both from 0, where the items stand in the order of the groups.
+pub(super) fn group_of_each(groups: &[(String, u64)]) -> Result<Vec<u32>> {
+    let total = groups.iter().map(|(_, count)| count).sum::<u64>();
+    let mut group_of = Vec::with_capacity(usize::try_from(total).map_err(too_many)?);
+    for (group, (_, count)) in (0_u32..).zip(groups) {
+        group_of.resize(group_of.len() + usize::try_from(*count).map_err(too_many)?, group);
+    }
+    Ok(group_of)
+}
+
+/// The items in the order of their chunks, and where each chunk's begin (and the last one's end).
+pub(super) fn in_order(chunk_of: &[u32], chunks: usize) -> (Vec<u32>, Vec<u32>) {
+    let mut begins = vec![0_u32; chunks + 1];
+    for chunk in chunk_of {
+        begins[*chunk as usize + 1] += 1;
+    }
+    for chunk in 1..begins.len() {
+        begins[chunk] += begins[chunk - 1];
+    }
+    let mut next = begins.clone();
+    let mut order = vec![0_u32; chunk_of.len()];
+    for (item, chunk) in (0_u32..).zip(chunk_of) {
+        order[next[*chunk as usize] as usize] = item;
+        next[*chunk as usize] += 1;
+    }
+    (begins, order)
+}
+
+/// Items by their numbers, from 1 behind so many that were there before.
+pub(super) fn numbers(items: &[u32], before: u64) -> String {
     let (Some(first), Some(last)) = (items.first(), items.last()) else { return String::new() };
+    let number = |place: u32| before + u64::from(place) + 1;
     if (last - first) as usize + 1 == items.len() {
-        size_label(u64::from(*first) + 1, u64::from(*last) + 1)
+        size_label(number(*first), number(*last))
     } else {
-        format!("Item {} and others", first + 1)
+        format!("Item {} and others", number(*first))
     }
 }

@@ -33,6 +33,20 @@ impl<'a> Running<'a> {
         Running::of(tx, batches.into_iter().filter(|batch| Some(*batch) != but))
     }
 
+    /// Those of a batch that takes new items and of all others under way in its project; `homes` are
+    /// its chunks that take them, by their places.
+    pub(super) fn beside(
+        tx: &'a dyn Read,
+        batch: Row,
+        project: Option<&str>,
+        homes: Vec<Option<Row>>,
+    ) -> Result<Self> {
+        let mut batches = tx.running_batches(project)?;
+        batches.retain(|other| *other != batch);
+        batches.push(batch);
+        Ok(Running { walk: Walk::with_homes(homes), ..Running::of(tx, batches)? })
+    }
+
     /// Those of some batches.
     pub(super) fn of(tx: &'a dyn Read, batches: impl IntoIterator<Item = Row>) -> Result<Self> {
         let mut layers = Vec::new();
@@ -54,6 +68,11 @@ impl<'a> Running<'a> {
     /// Whether there are none.
     pub(super) fn is_empty(&self) -> bool {
         self.layers.is_empty()
+    }
+
+    /// Whether there are several: for one batch, whether items were added to it.
+    pub(super) fn is_layered(&self) -> bool {
+        self.layers.len() > 1
     }
 
     /// Goes on to the next resource of the others, touched by `owners`; tells who meets whom, with what
@@ -81,6 +100,8 @@ impl<'a> Running<'a> {
             let next = after(key);
             if let Some((_, stored)) = self.take(&next)? {
                 owners.extend(stored);
+                owners.sort_unstable();
+                owners.dedup();
             }
             self.from = next;
         }

@@ -48,6 +48,16 @@ pub(super) struct Standing {
     pub(super) next: String,
 }
 
+/// The beginning of a title, in at most 44 bytes.
+fn short_title(title: &str) -> String {
+    let title = visible(title, 40);
+    if title.len() <= 44 {
+        return title;
+    }
+    let end = title.char_indices().map(|(at, _)| at).take_while(|at| *at <= 41).last().unwrap_or(0);
+    format!("{}…", &title[..end])
+}
+
 /// Looks at a project, or at all.
 pub(super) fn standing(tx: &dyn Read, project: Option<&str>) -> Result<Standing> {
     let mut standing = Standing::default();
@@ -93,7 +103,7 @@ pub(super) fn standing(tx: &dyn Read, project: Option<&str>) -> Result<Standing>
         standing.stalled.extend(stalled);
         standing.batches.push(OpenBatch {
             id: id.to_string(),
-            title: visible(&task.title, 40),
+            title: short_title(&task.title),
             status: status.to_string(),
             processed: batch.counts.processed(),
             total: batch.counts.total,

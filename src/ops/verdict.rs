@@ -1,9 +1,12 @@
 //! What follows from chunks that touch the same, by the batch's rule.
 
-use super::pieces::Piece;
+use std::collections::HashMap;
+
+use super::independence::CREATED;
 use crate::error::{Code, Error, Result};
 use crate::model::conflict::{Meeting, OnConflict, Owner};
 use crate::model::resource::path_of;
+use crate::model::task::Row;
 use crate::model::text::excerpt;
 use crate::store::Read;
 use crate::store::sorter::Sorter;
@@ -29,13 +32,12 @@ pub(super) struct Found {
 }
 
 impl Found {
-    /// What a caller is told of it behind the plan.
-    pub(super) fn told(self, pieces: &[Piece], max_chunk: u64) -> String {
+    /// What a caller is told of it: over chunks by their numbers and how many items they hold.
+    pub(super) fn told(self, chunks: impl Iterator<Item = (u64, u64)>, max_chunk: u64) -> String {
         let mut told = String::new();
-        let large: Vec<String> = (1..)
-            .zip(pieces)
-            .filter(|(_, piece)| piece.items > max_chunk)
-            .map(|(number, piece): (u64, _)| format!("{number} with {}", piece.items))
+        let large: Vec<String> = chunks
+            .filter(|(_, items)| *items > max_chunk)
+            .map(|(number, items)| format!("{number} with {items}"))
             .collect();
         if !large.is_empty() {
             told += &format!(
@@ -57,31 +59,37 @@ impl Found {
     }
 }
 
+/// What a verdict is on.
+pub(super) struct Case<'a> {
+    pub(super) rule: OnConflict,
+    /// What becomes of the items: "created", or "added".
+    pub(super) done: &'static str,
+    /// Their batch, once it is stored.
+    pub(super) batch: Option<Row>,
+    /// How a chunk that takes some of them is called.
+    pub(super) name: &'a dyn Fn(u32) -> String,
+}
+
 /// All that is heard of who meets whom.
 pub(super) struct Verdict<'a> {
-    rule: OnConflict,
+    case: Case<'a>,
     tx: &'a dyn Read,
-    /// How a chunk of the batch is called.
-    name: &'a dyn Fn(u32) -> String,
+    /// Whether a stored chunk is one of the batch, as far as it was asked.
+    of_batch: HashMap<Row, bool>,
     conflicts: u64,
     named: Vec<String>,
-    /// By chunk of the batch, whether it shares something with others of it, and with those under way.
+    /// By chunk that takes items, whether it shares something with others of it, and with those under way.
     shares: Vec<(bool, bool)>,
     /// Chunk (new or stored, and its number) and resource, and whether the chunk touches only something beneath it.
     shared: Sorter,
 }
 
 impl<'a> Verdict<'a> {
-    pub(super) fn new(
-        rule: OnConflict,
-        tx: &'a dyn Read,
-        name: &'a dyn Fn(u32) -> String,
-        chunks: usize,
-    ) -> Self {
+    pub(super) fn new(case: Case<'a>, tx: &'a dyn Read, chunks: usize) -> Self {
         Verdict {
-            rule,
+            case,
             tx,
-            name,
+            of_batch: HashMap::new(),
             conflicts: 0,
             named: Vec::new(),
             shares: vec![(false, false); chunks],
@@ -94,14 +102,18 @@ impl<'a> Verdict<'a> {
         let (holder, other) = (meeting.holder, meeting.other);
         let running = match (holder, other) {
             // They have come to terms before.
-            (Owner::Stored(_), Owner::Stored(_)) if self.rule == OnConflict::Reject => return Ok(()),
+            (Owner::Stored(_), Owner::Stored(_)) if self.case.rule == OnConflict::Reject => return Ok(()),
             (Owner::New(_), Owner::New(_)) => false,
-            _ => true,
+            (Owner::Stored(row), Owner::New(_)) | (Owner::New(_), Owner::Stored(row)) => {
+                !self.is_of_batch(row)?
+            }
+            (Owner::Stored(_), Owner::Stored(_)) => true,
         };
-        if self.rule == OnConflict::Reject {
+        if self.case.rule == OnConflict::Reject {
             self.conflicts += 1;
             if self.named.len() < NAMED {
-                self.named.push(self.told(meeting)?);
+                let told = self.told(meeting)?;
+                self.named.push(told);
             }
             return Ok(());
         }
@@ -123,7 +135,17 @@ impl<'a> Verdict<'a> {
         Ok(())
     }
 
-    fn told(&self, meeting: &Meeting<'_>) -> Result<String> {
+    fn is_of_batch(&mut self, chunk: Row) -> Result<bool> {
+        let Some(batch) = self.case.batch else { return Ok(false) };
+        if let Some(known) = self.of_batch.get(&chunk) {
+            return Ok(*known);
+        }
+        let found = self.tx.task_at(chunk)?.parent_row == Some(batch);
+        self.of_batch.insert(chunk, found);
+        Ok(found)
+    }
+
+    fn told(&mut self, meeting: &Meeting<'_>) -> Result<String> {
         let (holder, other) = (self.called(meeting.holder)?, self.called(meeting.other)?);
         let shown = |key: &str| excerpt(&path_of(key));
         Ok(if meeting.touched == meeting.resource {
@@ -133,10 +155,13 @@ impl<'a> Verdict<'a> {
         })
     }
 
-    fn called(&self, owner: Owner) -> Result<String> {
+    fn called(&mut self, owner: Owner) -> Result<String> {
         Ok(match owner {
-            Owner::New(chunk) => (self.name)(chunk),
-            Owner::Stored(row) => format!("chunk {} of a batch under way", self.tx.task_at(row)?.id),
+            Owner::New(chunk) => (self.case.name)(chunk),
+            Owner::Stored(row) => {
+                let whose = if self.is_of_batch(row)? { "this batch" } else { "a batch under way" };
+                format!("chunk {} of {whose}", self.tx.task_at(row)?.id)
+            }
         })
     }
 
@@ -147,10 +172,16 @@ impl<'a> Verdict<'a> {
     /// `conflict` by the rule `reject`.
     pub(super) fn end(mut self, lock: &mut dyn FnMut(Owner, &str, bool) -> Result<()>) -> Result<Found> {
         if self.conflicts > 0 {
+            let way_out = if self.case.done == CREATED {
+                "on_conflict=merge puts items that share a resource into one chunk, serialize works such chunks one after another, allow lets them be"
+            } else {
+                "The batch's rule is reject: leave these items out, or make a batch of them by create_batch(on_conflict=\"serialize\"), which is worked beside this one but never at once with what it shares"
+            };
             return Err(Error::new(
                 Code::Conflict,
                 format!(
-                    "on_conflict: nothing was created, chunks touch the same {} times: {}{}. on_conflict=merge puts items that share a resource into one chunk, serialize works such chunks one after another, allow lets them be",
+                    "on_conflict: nothing was {}, chunks touch the same {} times: {}{}. {way_out}",
+                    self.case.done,
                     self.conflicts,
                     self.named.join("; "),
                     more(self.conflicts, self.named.len())

@@ -60,7 +60,7 @@ Goal: {goal}
 2. Choose a split: by time for dated items ({{\"by\": \"time\", \"field\": F, \"period\": \"month\"}}), by category for grouped ones ({{\"by\": \"category\", \"field\": F}}), else size; 20 to 50 items a chunk.{wish} create_batch(…, dry_run=true) shows the plan.
 3. create_batch(title, instructions, {source}, split, max_parallel={workers}){whence}. instructions is the ONE prompt for all workers: what to do with an item, the categories to use, when to skip, what must never be done. They know nothing else. Before bulk actions let a person look: steps=[{{name, instructions}}, {{name, instructions, only_categories}}], checkpoint=\"chunk\". finish={{title}} makes a task for the end.
 4. Start as many workers as its message says, {workers} at most, in the background, each with worker_prompt exactly as returned. They call MCP tools directly, no skills. (mode hypervisor, from 5 workers on: one background agent may start and watch them for you.)
-5. Never block on them; their notifications are unreliable. Go on with other work; now and then get_batch(id, since=since of the last reply).
+5. Never block on them; their notifications are unreliable. Go on with other work; every few minutes get_batch(id, since=that of the last reply, first of poll).
 6. Chunks still active, or stalled (their worker died), and no worker left: start more with the same prompt.
 7. When status is waiting: show the user get_batch(id, view=\"review\"), then review_batch(id, decision) as they say; start workers again. When it is done or failed: get_batch(id, view=\"failures\"). Mend the cause, control_batch(id, action=\"retry\"), start workers again.
 8. Finish: claim the finish task, test, push once (workers only commit), report counts and failures."

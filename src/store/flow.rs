@@ -69,6 +69,8 @@ pub trait Flow {
     fn begin(&self, item: &StoredItem, started: Started) -> Result<()>;
     /// Takes the marks off all items of a chunk that were begun: somebody has decided on them.
     fn forget_begun(&self, chunk: &Chunk) -> Result<()>;
+    /// Keeps why an attempt at a chunk was given back, a line.
+    fn add_reason(&self, chunk: Row, reason: &str) -> Result<()>;
     /// Sets what a reviewer adds to the instructions of a chunk.
     fn set_note(&self, chunk: Row, note: &str) -> Result<()>;
     /// Sets how many chunks of a batch were approved in a row.

@@ -119,6 +119,8 @@ pub trait ReadResources {
 pub trait WriteResources {
     /// Stores a block of the resources that a batch's chunks touch, in the order of their keys.
     fn insert_touches(&self, batch: Row, layer: u64, block: &[(String, Vec<Row>)]) -> Result<()>;
+    /// Forgets a layer of them.
+    fn forget_touches(&self, batch: Row, layer: u64) -> Result<()>;
     /// Lets a chunk not be worked at once with others of the project that touch the same resource;
     /// `beneath` says that it touches only what lies beneath it.
     fn interlock(&self, chunk: Row, project: Option<&str>, key: &str, beneath: bool) -> Result<()>;
@@ -142,6 +144,9 @@ pub trait Read: Course + ReadResources + ReadRunners + ReadWaits {
     fn total(&self, filter: &Filter) -> Result<Total>;
     /// The tasks that changed after `since`, oldest change first.
     fn changed_since(&self, filter: &Filter, since: u64, limit: usize) -> Result<Vec<Task>>;
+    /// The children of a task that came to another status or holder after `since`, oldest such change
+    /// first, with its number.
+    fn moved_since(&self, parent: Row, since: u64, limit: usize) -> Result<Vec<(u64, Task)>>;
     /// The ids a task depends on, in the order given, and whether softly.
     fn dependencies(&self, task: &Task) -> Result<Vec<(TaskId, bool)>>;
     /// The first ids of tasks that depend on this one.
@@ -178,6 +183,11 @@ pub trait Read: Course + ReadResources + ReadRunners + ReadWaits {
     fn failed_items(&self, batch: Row, limit: usize) -> Result<Vec<(TaskId, StoredItem)>>;
     /// One receipt of a task.
     fn receipt(&self, row: Row, number: u64) -> Result<Option<Receipt>>;
+    /// The receipts of a batch and its chunks that came with a change after `since`, in the order of
+    /// their writing: the change, the task, the receipt.
+    fn batch_receipts(&self, batch: Row, since: u64, limit: usize) -> Result<Vec<(u64, TaskId, Receipt)>>;
+    /// The last ones of them, in the same order.
+    fn last_batch_receipts(&self, batch: Row, limit: usize) -> Result<Vec<(u64, TaskId, Receipt)>>;
     /// Items by category, for a chunk or a batch, most first.
     fn categories(&self, row: Row) -> Result<Vec<(String, u64)>>;
     /// What a request with this key was answered: operation, fingerprint, reply.
@@ -236,7 +246,8 @@ pub trait Write: Read + Flow + WriteResources + WriteRunners + WriteWaits {
         category: Option<&str>,
         receipt: u64,
     ) -> Result<()>;
-    /// Sets how often a chunk was claimed, and when its batch was first worked on.
+    /// Sets how often a chunk was claimed, and when its batch was first worked on; the reasons for which
+    /// it was given back go with the attempts.
     fn set_attempts(&self, chunk: &Chunk, attempts: i64) -> Result<()>;
     /// Adds to a batch's ended and unsuccessful chunks.
     fn count_ended(&self, batch: Row, ended: i64, unsuccessful: i64) -> Result<()>;

@@ -10,9 +10,9 @@ use std::io::{BufReader, BufWriter, ErrorKind, Read, Seek, Write};
 use crate::error::{Error, Result};
 
 /// The most bytes of keys in memory.
-const IN_MEMORY: usize = 8 << 20;
+const IN_MEMORY: usize = 4 << 20;
 /// The most keys in memory.
-const KEYS_IN_MEMORY: usize = 1 << 18;
+const KEYS_IN_MEMORY: usize = 1 << 17;
 
 /// Keys with a number each, given back in their order.
 #[derive(Default)]
@@ -40,6 +40,11 @@ impl Sorter {
     pub fn push(&mut self, key: &[u8], number: u32) -> Result<()> {
         if self.bytes.len() + key.len() > IN_MEMORY || self.keys.len() == KEYS_IN_MEMORY {
             self.spill()?;
+        }
+        // Growing by doubling would take twice of that.
+        let room = self.bytes.capacity() - self.bytes.len();
+        if room < key.len() && self.bytes.capacity() > IN_MEMORY / 2 {
+            self.bytes.reserve_exact(IN_MEMORY - self.bytes.len());
         }
         self.keys.push((length(&self.bytes)?, length(key)?, number));
         self.bytes.extend_from_slice(key);

@@ -7,6 +7,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, reason = "as in any test")]
 
 pub(crate) mod agent;
+pub(crate) mod at_work;
 pub(crate) mod background;
 pub(crate) mod cli;
 pub(crate) mod reply;

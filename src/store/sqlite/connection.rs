@@ -17,7 +17,7 @@ mod migrations {
 }
 
 /// The newest schema this program knows.
-pub const SCHEMA_VERSION: i64 = 7;
+pub const SCHEMA_VERSION: i64 = 8;
 
 /// What marks a SQLite file as a Docket store; see `migrations/V1`.
 const APPLICATION_ID: i64 = 0x446F_636B;

@@ -13,11 +13,7 @@ use crate::model::task::{Row, Task};
 impl Tx<'_> {
     /// Adds a receipt's cost to the sums of its chunk and of its batch; a late one was spent as well.
     pub(super) fn add_spent(&self, task: &Task, receipt: &Receipt) -> Result<()> {
-        let batch = match task.parent_row {
-            Some(batch) if task.is_chunk => batch,
-            _ if task.is_batch => task.row,
-            _ => return Ok(()),
-        };
+        let Some(batch) = task.batch_row() else { return Ok(()) };
         let spent = receipt.cost.spent();
         if task.is_chunk {
             self.add_to_spent(task.row, SpentBy::All, "", spent)?;

@@ -242,6 +242,14 @@ impl Flow for Tx<'_> {
         Ok(())
     }
 
+    fn add_reason(&self, chunk: Row, reason: &str) -> Result<()> {
+        self.execute(
+            "UPDATE chunk SET reasons = substr(reasons || ?2 || char(10), -2000) WHERE task = ?1",
+            params![chunk, reason],
+        )?;
+        Ok(())
+    }
+
     fn set_note(&self, chunk: Row, note: &str) -> Result<()> {
         self.execute("UPDATE chunk SET note = ?2 WHERE task = ?1", params![chunk, note])?;
         Ok(())

@@ -56,8 +56,27 @@ macro_rules! chunk_columns {
     () => {
         "c.task, c.batch, (SELECT b.id FROM task b WHERE b.n = c.batch), c.number, c.span, c.attempts, \
          c.total, c.done, c.failed, c.skipped, c.step, c.note, c.accepted, \
-         (SELECT json_extract(b.steps, '$[' || c.step || '].name') FROM batch b WHERE b.task = c.batch)"
+         (SELECT json_extract(b.steps, '$[' || c.step || '].name') FROM batch b WHERE b.task = c.batch), c.reasons"
     };
+}
+
+/// Receipts of a batch (`?1`) and its chunks, at most `?3`, under a condition over `?2` and in an order.
+macro_rules! batch_receipts_sql {
+    ($which:literal) => {
+        concat!(
+            "SELECT ",
+            receipt_columns!(),
+            ", b.changed AS change, t.id AS id
+               FROM batch_receipt b JOIN receipt r ON r.n = b.receipt JOIN task t ON t.n = r.task
+              WHERE b.batch = ?1 AND ",
+            $which,
+            " LIMIT ?3"
+        )
+    };
+}
+
+fn batch_receipt(row: &rusqlite::Row<'_>) -> rusqlite::Result<(u64, TaskId, Receipt)> {
+    Ok((row.get("change")?, TaskId::stored(row.get("id")?), rows::receipt(row)?))
 }
 
 impl Filter {
@@ -198,6 +217,19 @@ impl Read for Tx<'_> {
                 ":limit": i64::try_from(limit).unwrap_or(i64::MAX),
             },
             rows::task,
+        )
+    }
+
+    fn moved_since(&self, parent: Row, since: u64, limit: usize) -> Result<Vec<(u64, Task)>> {
+        self.all(
+            concat!(
+                "SELECT ",
+                task_columns!(),
+                ", t.moved FROM task t INDEXED BY task_by_change
+                  WHERE t.changed > ?2 AND t.moved > ?2 AND t.parent = ?1 ORDER BY t.moved LIMIT ?3"
+            ),
+            params![parent, since, limit],
+            |row| Ok((row.get("moved")?, rows::task(row)?)),
         )
     }
 
@@ -370,6 +402,24 @@ impl Read for Tx<'_> {
             params![row, number],
             rows::receipt,
         )
+    }
+
+    fn batch_receipts(&self, batch: Row, since: u64, limit: usize) -> Result<Vec<(u64, TaskId, Receipt)>> {
+        self.all(
+            batch_receipts_sql!("b.changed > ?2 ORDER BY b.changed"),
+            params![batch, since, limit],
+            batch_receipt,
+        )
+    }
+
+    fn last_batch_receipts(&self, batch: Row, limit: usize) -> Result<Vec<(u64, TaskId, Receipt)>> {
+        let mut found = self.all(
+            batch_receipts_sql!("b.changed >= ?2 ORDER BY b.changed DESC"),
+            params![batch, 0, limit],
+            batch_receipt,
+        )?;
+        found.reverse();
+        Ok(found)
     }
 
     fn categories(&self, row: Row) -> Result<Vec<(String, u64)>> {

@@ -157,7 +157,7 @@ macro_rules! batch_columns {
     () => {
         "task, instructions, key, split, max_chunk, max_parallel, max_attempts, command, chunks, ended, unsuccessful, \
          started, total, done, failed, skipped, steps, checkpoint, auto_approve, approved, max_failures, forgiven, \
-         paused, finish, in_doubt, worker"
+         paused, finish, in_doubt, worker, on_conflict, resources"
     };
 }
 pub(super) use batch_columns;
@@ -194,11 +194,16 @@ pub(super) fn batch(row: &SqlRow<'_>) -> rusqlite::Result<Batch> {
         finish: row.get(23)?,
         in_doubt: word(row, 24)?,
         worker: row.get(25)?,
+        on_conflict: maybe_word(row, 26)?,
+        resources: match row.get_ref(27)? {
+            rusqlite::types::ValueRef::Null => Vec::new(),
+            _ => json(row, 27)?,
+        },
     })
 }
 
 /// Columns from `at` on: task, batch, batch's id, number, span, attempts, total, done, failed,
-/// skipped, step, note, accepted, step's name.
+/// skipped, step, note, accepted, step's name, reasons.
 pub(super) fn chunk(row: &SqlRow<'_>, at: usize) -> rusqlite::Result<Chunk> {
     Ok(Chunk {
         row: row.get(at)?,
@@ -212,6 +217,7 @@ pub(super) fn chunk(row: &SqlRow<'_>, at: usize) -> rusqlite::Result<Chunk> {
         note: row.get(at + 11)?,
         accepted: row.get(at + 12)?,
         step_name: row.get(at + 13)?,
+        reasons: row.get(at + 14)?,
     })
 }
 

@@ -1,6 +1,8 @@
 //! Items on their way into a batch: in a temporary table that SQLite spills to disk, so that a
 //! million of them don't stand in memory, and apart from the store, so that nobody waits meanwhile.
 
+use std::collections::HashMap;
+
 use rusqlite::{Connection, ErrorCode, params};
 
 use super::rows::sql_error;
@@ -31,6 +33,31 @@ impl TemporaryTable {
             )
             .map_err(failed)?;
         Ok(TemporaryTable { connection })
+    }
+
+    /// The rows of all items in the order of the groups: each is put where its group has got to, for
+    /// SQLite would sort them in as much memory as its cache may take.
+    fn numbers(&self) -> rusqlite::Result<Vec<u32>> {
+        let mut next = HashMap::new();
+        let mut total = 0;
+        let mut parts = self.connection.prepare("SELECT n, count FROM part ORDER BY sort, n")?;
+        let mut rows = parts.query([])?;
+        while let Some(row) = rows.next()? {
+            next.insert(row.get::<_, i64>(0)?, total);
+            total += row.get::<_, usize>(1)?;
+        }
+        let mut numbers = vec![0; total];
+        let mut items = self.connection.prepare("SELECT n, part FROM item ORDER BY n")?;
+        let mut rows = items.query([])?;
+        while let Some(row) = rows.next()? {
+            if let Some(place) = next.get_mut(&row.get::<_, i64>(1)?)
+                && let Some(number) = numbers.get_mut(*place)
+            {
+                *number = row.get(0)?;
+                *place += 1;
+            }
+        }
+        Ok(numbers)
     }
 
     fn first_place(&self, key: &str) -> Result<String> {
@@ -129,11 +156,7 @@ impl Staging for TemporaryTable {
     }
 
     fn each_in(&mut self, order: &[u32], visit: &mut dyn FnMut(&str, &str) -> Result<()>) -> Result<()> {
-        let numbers: Vec<u32> = self
-            .connection
-            .prepare("SELECT i.n FROM item i JOIN part p ON p.n = i.part ORDER BY p.sort, p.n, i.n")
-            .and_then(|mut statement| statement.query_map([], |row| row.get(0))?.collect())
-            .map_err(failed)?;
+        let numbers = self.numbers().map_err(failed)?;
         let mut statement =
             self.connection.prepare("SELECT key, fields FROM item WHERE n = ?1").map_err(failed)?;
         for place in order {

@@ -90,11 +90,16 @@ impl WriteResources for Tx<'_> {
         Ok(())
     }
 
+    fn forget_touches(&self, batch: Row, layer: u64) -> Result<()> {
+        self.execute("DELETE FROM touch WHERE batch = ?1 AND layer = ?2", params![batch, layer])?;
+        Ok(())
+    }
+
     fn interlock(&self, chunk: Row, project: Option<&str>, key: &str, beneath: bool) -> Result<()> {
         self.execute(
             // Who touches the whole and something beneath it touches the whole.
             "INSERT INTO interlock (chunk, key, beneath, project) VALUES (?1, ?2, ?3, ?4)
-             ON CONFLICT DO NOTHING",
+             ON CONFLICT DO UPDATE SET beneath = 0 WHERE beneath > excluded.beneath",
             params![chunk, key, beneath, project.unwrap_or_default()],
         )?;
         Ok(())
@@ -105,7 +110,7 @@ impl WriteResources for Tx<'_> {
         self.execute(
             "INSERT INTO held (project, key, chunk, beneath)
              SELECT ?2, ?3, ?1, ?4 FROM task WHERE n = ?1 AND status = 'in_progress'
-             ON CONFLICT DO NOTHING",
+             ON CONFLICT DO UPDATE SET beneath = 0 WHERE beneath > excluded.beneath",
             params![chunk, project.unwrap_or_default(), key, beneath],
         )?;
         Ok(())

@@ -2,7 +2,7 @@
 
 use rusqlite::params;
 
-use super::rows::list;
+use super::rows::{list, some_list};
 use super::tx::Tx;
 use crate::error::{Code, Error, Result};
 use crate::model::batch::{Batch, Chunk, StoredItem};
@@ -65,8 +65,8 @@ impl Write for Tx<'_> {
         };
         self.execute(
             "INSERT INTO task (id, title, type, status, priority, position, project, parent, assignee, due, tags, effort,
-                               context, complexity, role, opening, boxes, created, updated, changed)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?18, ?19)",
+                               context, complexity, role, opening, boxes, created, updated, changed, moved)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?18, ?19, ?19)",
             params![
                 task.id.as_str(),
                 task.title,
@@ -137,7 +137,7 @@ impl Write for Tx<'_> {
         let changed = self.next_change()?;
         let claim = task.claim.as_ref();
         let saved = self.execute(
-            "UPDATE task SET status = ?3, assignee = ?4, updated = ?5, changed = ?6, generation = ?7, worker = ?8,
+            "UPDATE task SET status = ?3, assignee = ?4, updated = ?5, changed = ?6, moved = ?6, generation = ?7, worker = ?8,
                     token = ?9, since = ?10, expires = ?11, lease = ?12
               WHERE n = ?1 AND generation = ?2",
             params![
@@ -240,6 +240,12 @@ impl Write for Tx<'_> {
             self.add_spent(task, &receipt)?;
         }
         let changed = self.next_change()?;
+        if let Some(batch) = task.batch_row() {
+            self.execute(
+                "INSERT INTO batch_receipt (batch, changed, receipt) VALUES (?1, ?2, ?3)",
+                params![batch, changed, written],
+            )?;
+        }
         self.execute(
             "UPDATE task SET updated = ?2, changed = ?3, boxes = boxes OR ?4, expires = ifnull(?5, expires) WHERE n = ?1",
             params![
@@ -258,6 +264,7 @@ impl Write for Tx<'_> {
 
     fn insert_batch(&self, batch: &Batch) -> Result<()> {
         let command = batch.command.as_deref().map(list);
+        let resources: Vec<String> = batch.resources.iter().map(|field| field.as_str().to_owned()).collect();
         let steps = if batch.steps.is_empty() {
             None
         } else {
@@ -268,8 +275,8 @@ impl Write for Tx<'_> {
         };
         self.execute(
             "INSERT INTO batch (task, instructions, key, split, max_chunk, max_parallel, max_attempts, command, chunks, total,
-                                steps, checkpoint, auto_approve, max_failures, finish, in_doubt, worker)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)",
+                                steps, checkpoint, auto_approve, max_failures, finish, in_doubt, worker, on_conflict, resources)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19)",
             params![
                 batch.row,
                 batch.instructions,
@@ -288,6 +295,8 @@ impl Write for Tx<'_> {
                 batch.finish,
                 batch.in_doubt.as_str(),
                 batch.worker,
+                batch.on_conflict.map(|rule| rule.as_str()),
+                some_list(&resources),
             ],
         )?;
         Ok(())
@@ -346,7 +355,10 @@ impl Write for Tx<'_> {
     }
 
     fn set_attempts(&self, chunk: &Chunk, attempts: i64) -> Result<()> {
-        self.execute("UPDATE chunk SET attempts = ?2 WHERE task = ?1", params![chunk.row, attempts])?;
+        self.execute(
+            "UPDATE chunk SET attempts = ?2, reasons = iif(?2 = 0, '', reasons) WHERE task = ?1",
+            params![chunk.row, attempts],
+        )?;
         self.execute(
             "UPDATE batch SET started = ?2 WHERE task = ?1 AND started IS NULL",
             params![chunk.batch, self.now.millis()],

@@ -1,0 +1,87 @@
+//! What a person is told of failures, and what a retry answers.
+
+mod support;
+
+use serde_json::json;
+
+use support::store::Store;
+
+#[test]
+fn a_chunk_out_of_attempts_says_why_each_of_them_failed() {
+    let store = Store::new();
+    let mut server = store.serve();
+    let batch =
+        json!({"title": "B", "instructions": "x", "items": ["a", "b"], "max_chunk": 1, "max_attempts": 3});
+    let id = server.call("create_batch", batch).ok().text("/batch/id");
+    let chunk = format!("{id}.01");
+    for reason in ["no network", "no disk", "no hope"] {
+        let rested =
+            "UPDATE task SET blockers = blockers - holds, holds = 0, held_until = NULL WHERE holds > 0";
+        store.sql().execute(rested, []).unwrap();
+        let claim = server.call("claim_task", json!({"id": chunk, "worker": "w"})).ok();
+        let token = claim["claim"]["token"].clone();
+        server.call("release_task", json!({"id": chunk, "claim": token, "reason": reason})).ok();
+    }
+    let seen = server.call("get_batch", json!({"id": id, "view": "failures"})).ok();
+    let told = seen.text("/failures/0/reason");
+    for (reason, times) in [("no network", 1), ("no disk", 1), ("no hope", 1), ("attempt 3 of 3", 1)] {
+        assert_eq!(told.matches(reason).count(), times, "{reason}: {told}");
+    }
+    assert_eq!(seen["needs_person"], json!([chunk]));
+
+    // A person opened it again: what was before is on record, and no reason of today.
+    server.call("control_batch", json!({"id": id, "action": "retry", "chunks": [chunk]})).ok();
+    let claim = server.call("claim_task", json!({"id": chunk, "worker": "w"})).ok();
+    let failed =
+        json!({"id": chunk, "claim": claim["claim"]["token"], "reason": "no more", "outcome": "failed"});
+    server.call("release_task", failed).ok();
+    let seen = server.call("get_batch", json!({"id": id, "view": "failures"})).ok();
+    let told = seen.text("/failures/0/reason");
+    assert!(told.contains("no more") && !told.contains("no network"), "{told}");
+    assert!(server.body(&chunk).contains("no network"));
+}
+
+#[test]
+fn a_retry_of_items_whose_chunk_is_not_through_says_so() {
+    let store = Store::new();
+    let mut server = store.serve();
+    let steps = json!([{"name": "look", "instructions": "x"}, {"name": "act", "instructions": "y"}]);
+    let batch = json!({"title": "B", "instructions": "x", "items": ["a", "b"], "steps": steps});
+    let id = server.call("create_batch", batch).ok().text("/batch/id");
+    let claim = server.call("claim_task", json!({"batch": id, "worker": "w"})).ok();
+    let (chunk, token) = (claim.text("/task/id"), claim["claim"]["token"].clone());
+    for (item, outcome) in [("a", "failed"), ("b", "done")] {
+        let receipt = json!({"id": chunk, "claim": token, "item": item, "outcome": outcome});
+        server.call("update_task", receipt).ok();
+    }
+    server.call("complete_task", json!({"id": chunk, "claim": token})).ok();
+    let retry = json!({"id": id, "action": "retry", "items": ["a"]});
+    let told = server.call("control_batch", retry.clone()).ok();
+    assert!(told.message().contains("1 chunks with failed items are not through"), "{}", told.message());
+    let claim = server.call("claim_task", json!({"batch": id, "worker": "w"})).ok();
+    let token = claim["claim"]["token"].clone();
+    server.call("update_task", json!({"id": chunk, "claim": token, "item": "b", "outcome": "done"})).ok();
+    server.call("complete_task", json!({"id": chunk, "claim": token})).ok();
+    let told = server.call("control_batch", retry).ok();
+    assert!(told.message().contains("1 failed items again"), "{}", told.message());
+}
+
+#[test]
+fn more_failures_than_are_shown_are_said_to_be_more() {
+    let store = Store::new();
+    let items: Vec<String> = (0..120).map(|number| format!("k{number}")).collect();
+    store.write(
+        "items.jsonl",
+        items.iter().map(|key| json!({"key": key}).to_string()).collect::<Vec<_>>().join("\n"),
+    );
+    store.docket(["run", "--items", "items.jsonl", "--quiet", "--", "false"]).code(1);
+    let mut server = store.serve();
+    let found = server.call("list_tasks", json!({"type": "epic", "limit": 1})).ok();
+    let seen = server.call("get_batch", json!({"id": found["tasks"][0]["id"], "view": "failures"})).ok();
+    assert_eq!(seen["failures"].as_array().map(Vec::len), Some(100));
+    assert!(
+        seen.message().contains("120 of 120") && seen.message().contains("first 100"),
+        "{}",
+        seen.message()
+    );
+}
