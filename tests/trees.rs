@@ -158,3 +158,38 @@ fn children(parent: u32) -> Vec<u32> {
 fn command_line(pid: u32) -> String {
     String::from_utf8_lossy(&std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default()).into_owned()
 }
+
+#[test]
+fn what_forked_twice_with_an_empty_environment_is_found_by_its_control_group_when_all_were_killed() {
+    let groups = tempfile::tempdir().unwrap();
+    let mount = Command::new("mount").args(["-t", "cgroup2", "none"]).arg(groups.path()).output().unwrap();
+    if !mount.status.success() {
+        println!("skipped: no control groups can be mounted here");
+        return;
+    }
+    let nap = nap(4);
+    let store = Store::new().with_config(&wild(&nap));
+    let mut server = store.serve();
+    let id = gone_wild(&mut server, &nap);
+    let before = sleepers(&nap);
+    let runner = runner(&mut server, &id);
+    // Stopped first, so that neither can end the workers of the other.
+    let all: Vec<u32> = [runner].into_iter().chain(children(runner)).collect();
+    let (standby, dying): (Vec<u32>, Vec<u32>) =
+        all.into_iter().partition(|pid| command_line(*pid).contains("--standby"));
+    dying.iter().for_each(|pid| signal("STOP", *pid));
+    dying.iter().rev().for_each(|pid| signal("KILL", *pid));
+    assert_eq!(standby.len(), 1, "one stands by");
+    eventually("all that was left to end", || {
+        let now = sleepers(&nap);
+        (!before.iter().any(|pid| now.contains(pid))).then_some(())
+    });
+    server.call("control_batch", json!({"id": id, "action": "cancel"})).ok();
+    eventually("everything to end", || sleepers(&nap).is_empty().then_some(()));
+    eventually("the runner and its keepers to end", || processes(&id).is_empty().then_some(()));
+    let left = std::fs::read_dir(groups.path()).unwrap().flatten();
+    let left: Vec<_> =
+        left.filter(|entry| entry.file_name().to_string_lossy().starts_with("docket-")).collect();
+    assert!(left.is_empty(), "groups are left: {left:?}");
+    Command::new("umount").arg(groups.path()).status().unwrap();
+}

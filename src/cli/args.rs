@@ -67,6 +67,7 @@ fn command() -> Command {
         .subcommand(
             Command::new("keeper")
                 .about("Starts and ends the workers of a runner, which starts it")
+                .arg(Arg::new("mark"))
                 .hide(true),
         )
         .subcommand(config::command())
@@ -177,7 +178,7 @@ fn run(matches: &ArgMatches, json: bool, out: &mut impl Write) -> Result<u8> {
         }
         "keeper" => {
             log_to_stderr();
-            work::keep()?;
+            work::keep(matches.get_one::<String>("mark").map(String::as_str))?;
             Ok(0)
         }
         "watch" => {

@@ -84,7 +84,7 @@ pub(in crate::work) fn runner(
     let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
     let (mark, earlier) = begin_runner(docket, look.row, name, std::process::id(), &host)?;
     if let Some(earlier) = earlier {
-        let ended = end_strays(&format!("{MARK}={earlier}"));
+        let ended = end_strays(MARK, &earlier);
         if ended > 0 {
             progress.say(&format!("Ended {ended} processes that an earlier runner left behind"));
         }
@@ -107,7 +107,7 @@ pub(in crate::work) fn runner(
         method: &method,
         progress,
         stop: &stop,
-        family,
+        family: family.marked(&mark),
         in_hand: InHand::default(),
         background: Some((&turns, &starts)),
     };

@@ -34,6 +34,8 @@ pub(crate) fn this_program() -> Result<std::path::PathBuf> {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Family {
     known: Arc<Mutex<HashSet<u32>>>,
+    /// What marks it, where a successor may have to look for it.
+    mark: Option<String>,
 }
 
 impl Family {
@@ -46,6 +48,12 @@ impl Family {
         rustix::process::set_child_subreaper(Some(getpid()))
             .map_err(|error| Error::internal("a runner cannot become a subreaper", error))?;
         Ok(Family::default())
+    }
+
+    /// The same, marked.
+    #[must_use]
+    pub(crate) fn marked(self, mark: &str) -> Self {
+        Family { mark: Some(mark.to_owned()), ..self }
     }
 
     fn known(&self) -> MutexGuard<'_, HashSet<u32>> {
@@ -94,12 +102,19 @@ impl Family {
     }
 }
 
-/// Ends what an earlier runner has left behind: everything whose environment holds `line`.
-pub(crate) fn end_strays(line: &str) -> usize {
+/// Ends what an earlier runner has left behind: everything whose environment holds `NAME=mark`, or whose
+/// control group is named after the mark.
+pub(crate) fn end_strays(name: &str, mark: &str) -> usize {
+    let line = format!("{name}={mark}");
     let (mut ended, give_up) = (0, Instant::now() + GONE_AFTER);
     loop {
-        let strays = tree::marked(line);
-        if strays.is_empty() || Instant::now() >= give_up {
+        let strays = tree::marked(&line);
+        #[cfg(target_os = "linux")]
+        let others = super::cgroup::kill(mark);
+        #[cfg(not(target_os = "linux"))]
+        let others = 0;
+        ended += others;
+        if (strays.is_empty() && others == 0) || Instant::now() >= give_up {
             return ended;
         }
         for stray in &strays {
@@ -155,7 +170,12 @@ impl Keeper {
     pub(crate) fn start(family: &Family) -> Result<Self> {
         let mut command = Command::new(this_program()?);
         // A group of its own: Ctrl-C in the terminal is the runner's to handle.
-        command.arg("keeper").stdin(Stdio::piped()).stdout(Stdio::piped()).process_group(0);
+        command
+            .arg("keeper")
+            .args(&family.mark)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .process_group(0);
         let cannot = |error| Error::internal("a keeper cannot be started", error);
         let mut child = family.start(|| command.spawn().map_err(cannot))?;
         let Some((orders, reports)) = child.stdin.take().zip(child.stdout.take()) else {
@@ -216,5 +236,7 @@ impl Drop for Keeper {
         }
         self.family.forget(&self.child);
         self.family.end_orphans();
+        #[cfg(target_os = "linux")]
+        self.family.mark.iter().for_each(|mark| super::cgroup::leave(mark, self.child.id()));
     }
 }

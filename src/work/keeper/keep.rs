@@ -15,11 +15,14 @@ use super::running::Running;
 use super::wire::{Because, Order, Report, Trade};
 use crate::error::{Error, Result};
 
-/// Keeps workers until standard input ends; then ends the one that runs and itself.
+/// Keeps workers until standard input ends; then ends the one that runs and itself. `mark` is that of the
+/// runner, where it has one.
 ///
 /// # Errors
 /// Where it cannot keep what it starts, or is told what it does not understand.
-pub fn keep() -> Result<()> {
+pub fn keep(mark: Option<&str>) -> Result<()> {
+    #[cfg(target_os = "linux")]
+    mark.into_iter().for_each(super::cgroup::enter);
     #[cfg(target_os = "linux")]
     rustix::process::set_child_subreaper(Some(rustix::process::getpid()))
         .map_err(|error| Error::internal("a keeper cannot become a subreaper", error))?;

@@ -4,7 +4,11 @@
 //! forking twice, becomes the keeper's child, so a worker's tree is all that descends from its
 //! keeper. When the runner dies, however it dies, the keeper's standard input ends, and it ends the
 //! worker and itself. When a keeper is killed, its worker becomes the runner's child, which ends it.
+//! Whatever is left when both were killed is found by its mark in the environment, and by its control
+//! group where the system has one for it.
 
+#[cfg(target_os = "linux")]
+mod cgroup;
 mod hand;
 mod keep;
 mod output;
