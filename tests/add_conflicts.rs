@@ -167,7 +167,8 @@ fn merge_puts_new_items_to_what_they_touch_if_nobody_has_claimed_it_else_seriali
     let store = Store::new();
     let mut server = store.serve();
     let (mut joined, mut serialized) = (0, 0);
-    for round in 0..rounds("DOCKET_ROUNDS", 40) {
+    // Both must come up: so many rounds at the least.
+    for round in 0..rounds("DOCKET_ROUNDS", 40).max(20) {
         let (project, max_chunk) = (format!("p{round}"), 1 + rng.below(4));
         let mut items = items(&mut rng, "k");
         let batch = create(&mut server, &items, "merge", max_chunk, &project).ok().text("/batch/id");

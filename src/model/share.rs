@@ -22,9 +22,10 @@ impl Stake {
         16 >> self.priority.clamp(0, 4)
     }
 
-    /// Whether this one with one more would still have less, by weight, than another has now.
+    /// Whether this one has nothing, or with one more would still have less, by weight, than another has
+    /// now. Nobody's last one is asked for.
     fn is_behind(&self, other: &Stake) -> bool {
-        (self.held + 1) * other.weight() < other.held * self.weight()
+        other.held > 1 && (self.held == 0 || (self.held + 1) * other.weight() < other.held * self.weight())
     }
 }
 
@@ -34,9 +35,9 @@ pub fn next(stakes: &[Stake], limit: u64) -> Option<Row> {
         return None;
     }
     let waiting = stakes.iter().filter(|stake| stake.wants);
-    // (held + 1) / weight, the smallest first; with one denominator, for 16 is a multiple of all.
+    // Who has nothing first; then the smallest (held + 1) / weight, with one denominator, for 16 is a multiple of all.
     waiting
-        .min_by_key(|stake| ((stake.held + 1) * (16 / stake.weight()), stake.batch))
+        .min_by_key(|stake| (stake.held > 0, (stake.held + 1) * (16 / stake.weight()), stake.batch))
         .map(|stake| stake.batch)
 }
 
