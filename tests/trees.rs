@@ -173,6 +173,7 @@ fn what_forked_twice_with_an_empty_environment_is_found_by_its_control_group_whe
     let id = gone_wild(&mut server, &nap);
     let before = sleepers(&nap);
     let runner = runner(&mut server, &id);
+    let mark: String = store.sql().query_row("SELECT nonce FROM runner", [], |row| row.get(0)).unwrap();
     // Stopped first, so that neither can end the workers of the other.
     let all: Vec<u32> = [runner].into_iter().chain(children(runner)).collect();
     let (standby, dying): (Vec<u32>, Vec<u32>) =
@@ -187,9 +188,11 @@ fn what_forked_twice_with_an_empty_environment_is_found_by_its_control_group_whe
     server.call("control_batch", json!({"id": id, "action": "cancel"})).ok();
     eventually("everything to end", || sleepers(&nap).is_empty().then_some(()));
     eventually("the runner and its keepers to end", || processes(&id).is_empty().then_some(()));
-    let left = std::fs::read_dir(groups.path()).unwrap().flatten();
-    let left: Vec<_> =
-        left.filter(|entry| entry.file_name().to_string_lossy().starts_with("docket-")).collect();
-    assert!(left.is_empty(), "groups are left: {left:?}");
+    let left = Command::new("find")
+        .arg(groups.path())
+        .args(["-name", &format!("docket-{mark}-*")])
+        .output()
+        .unwrap();
+    assert_eq!(String::from_utf8_lossy(&left.stdout), "", "groups are left");
     Command::new("umount").arg(groups.path()).status().unwrap();
 }

@@ -112,6 +112,8 @@ pub(in crate::work) fn runner(
         background: Some((&turns, &starts)),
     };
     let ended = with_pulse(docket, look.row, &starts, || go_on(&crew, batch, how, most));
+    // Nothing is left, but perhaps of a keeper that was killed.
+    end_strays(MARK, &mark);
     end_runner(docket, look.row, &mark)?;
     if let Some(mut successor) = successor {
         end(&crew.family, &mut successor);
