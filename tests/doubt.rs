@@ -252,3 +252,19 @@ fn a_run_begins_each_item_in_the_commit_that_settles_the_one_before() {
     assert_eq!(words, [("a", "started"), ("a", "done"), ("b", "started"), ("b", "done")]);
     assert_eq!(told[1].2, told[2].2, "one moment, one transaction");
 }
+
+#[test]
+fn an_item_that_asked_for_another_try_and_cannot_have_it_is_in_doubt() {
+    let store = Store::new();
+    store.write("items.jsonl", "{\"key\": \"a\"}\n{\"key\": \"b\"}\n");
+    // It acts, asks for another try, and is gone.
+    let command = store.write("once", "#!/bin/sh\ntouch acted\nrm \"$0\"\nexit 75\n");
+    std::fs::set_permissions(&command, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let run = ["run", "--items", "items.jsonl", "--workers", "1", "--", command.to_str().unwrap()];
+    let ran = store.docket(run).code(2);
+    assert!(ran.said().contains("cannot be started"), "{}", ran.said());
+    assert!(store.folder().join("acted").exists());
+    let mut server = store.serve();
+    let batch = server.call("get_batch", json!({})).ok().text("/batches/0/id");
+    assert_eq!(server.call("get_batch", json!({"id": batch})).ok().count("/batch/in_doubt"), 1);
+}

@@ -44,8 +44,11 @@ pub(super) fn store_path(given: Option<&Path>) -> Result<PathBuf> {
 /// # Errors
 /// What is no job.
 pub(super) fn job() -> Result<Option<Job>> {
-    match std::env::var("DOCKET_JOB") {
-        Ok(job) if !job.is_empty() => job.parse().map(Some).map_err(|why: String| Error::invalid(why)),
+    match std::env::var_os("DOCKET_JOB") {
+        // What is no text is no job either, and must not pass for none at all.
+        Some(job) if !job.is_empty() => {
+            job.to_string_lossy().parse().map(Some).map_err(|why: String| Error::invalid(why))
+        }
         _ => Ok(None),
     }
 }
@@ -60,6 +63,7 @@ pub(super) fn open(db: Option<&Path>, caller: Caller) -> Result<Docket> {
         Caller::Person => Roots::new([here.clone(), PathBuf::from("/")]),
         Caller::Agent => Roots::new([here.clone()]),
     };
+    let roots = roots.without_store(&path);
     let closed = if caller == Caller::Agent { vec![here] } else { Vec::new() };
     let scratchpad = std::env::var_os("SCRATCHPAD").filter(|value| !value.is_empty()).map(PathBuf::from);
     let name = match caller {

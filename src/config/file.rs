@@ -76,15 +76,18 @@ fn user() -> u32 {
     rustix::process::geteuid().as_raw()
 }
 
-/// The file's text, once all that decides over it is the operator's alone; none where there is no file.
+/// The file's text, once all that decides over it is the operator's alone, and all that leads to it: the path
+/// as it was given, every link on the way, the file itself. None where there is no file.
 ///
 /// `closed` are folders that agents write to: a file beneath one of them is refused.
 ///
 /// # Errors
 /// What is not safe, why, and what to do.
-pub(super) fn read(path: &Path, closed: &[PathBuf]) -> Result<Option<(Text, PathBuf)>> {
-    let Some(real) = walk(path, user())? else { return Ok(None) };
-    outside_projects(path, &real, closed)?;
+pub(super) fn read(path: &Path, closed: &[PathBuf]) -> Result<Option<(Text, Vec<PathBuf>)>> {
+    let Some((real, links)) = walk(path, user())? else { return Ok(None) };
+    let way: Vec<PathBuf> = [path.to_owned()].into_iter().chain(links).chain([real.clone()]).collect();
+    outside_projects(&way)?;
+    beneath(&way, closed, "a folder that agents write to")?;
     let failed = |error: std::io::Error| {
         Error::invalid(format!("{} cannot be read; make it readable for its owner", path.display()))
             .caused_by(error)
@@ -107,15 +110,15 @@ pub(super) fn read(path: &Path, closed: &[PathBuf]) -> Result<Option<(Text, Path
             format!("{} has more than {MAX_FILE} bytes; that is no list of workers", path.display()),
         ));
     }
-    Ok(Some((Text { path: path.to_owned(), text }, real)))
+    Ok(Some((Text { path: path.to_owned(), text }, way)))
 }
 
 /// Follows the path by hand, folder by folder and link by link, and holds all that it meets to `user`:
-/// whoever can change one of them can change what is read. Gives the real path.
-fn walk(path: &Path, user: u32) -> Result<Option<PathBuf>> {
+/// whoever can change one of them can change what is read. Gives the real path and the links.
+fn walk(path: &Path, user: u32) -> Result<Option<(PathBuf, Vec<PathBuf>)>> {
     let mut real = PathBuf::from("/");
     let mut ahead: VecDeque<OsString> = VecDeque::new();
-    let mut links = 0;
+    let mut links = Vec::new();
     let put = |ahead: &mut VecDeque<OsString>, path: &Path| {
         for part in path.components().rev() {
             match part {
@@ -144,8 +147,8 @@ fn walk(path: &Path, user: u32) -> Result<Option<PathBuf>> {
         };
         if metadata.is_symlink() {
             check_owner(&next, &metadata, user)?;
-            links += 1;
-            if links > MAX_LINKS {
+            links.push(next.clone());
+            if links.len() > MAX_LINKS {
                 return Err(Error::invalid(format!(
                     "{} leads through more than {MAX_LINKS} links; name the file itself with DOCKET_CONFIG",
                     path.display()
@@ -167,7 +170,7 @@ fn walk(path: &Path, user: u32) -> Result<Option<PathBuf>> {
             check_folder(&real, user, ahead.len() == 1)?;
         }
     }
-    Ok(Some(real))
+    Ok(Some((real, links)))
 }
 
 /// A folder on the way. One that everybody may write to but whose sticky bit keeps them from each other's
@@ -220,22 +223,22 @@ fn writable(what: &str, path: &Path, metadata: &Metadata) -> Error {
 }
 
 /// Agents write to projects and to the folders that they were let into.
-fn outside_projects(path: &Path, real: &Path, closed: &[PathBuf]) -> Result<()> {
-    for file in [path, real] {
+fn outside_projects(way: &[PathBuf]) -> Result<()> {
+    for file in way {
         for folder in file.ancestors().skip(1) {
             if let Some(mark) = PROJECT.iter().find(|mark| folder.join(mark).symlink_metadata().is_ok()) {
                 return Err(inside(file, &format!("the project {} (it holds {mark})", folder.display())));
             }
         }
     }
-    beneath(path, real, closed, "a folder that agents write to")
+    Ok(())
 }
 
-/// Refuses a file that lies beneath one of some folders.
-pub(super) fn beneath(path: &Path, real: &Path, folders: &[PathBuf], what: &str) -> Result<()> {
+/// Refuses a file where it, or a link that leads to it, lies beneath one of some folders.
+pub(super) fn beneath(way: &[PathBuf], folders: &[PathBuf], what: &str) -> Result<()> {
     for folder in folders {
         let real_folder = std::fs::canonicalize(folder).unwrap_or_else(|_| folder.clone());
-        for file in [path, real] {
+        for file in way {
             if file.starts_with(folder) || file.starts_with(&real_folder) {
                 return Err(inside(file, &format!("{} ({what})", folder.display())));
             }
@@ -273,7 +276,7 @@ mod tests {
         std::os::unix::fs::symlink(&real, &link).unwrap();
         let check = |closed: &Path, file: &str| {
             let real_file = std::fs::canonicalize(&real).unwrap().join(file);
-            outside_projects(&link.join(file), &real_file, &[closed.to_owned()])
+            beneath(&[link.join(file), real_file], &[closed.to_owned()], "a folder that agents write to")
                 .map_err(|error| error.to_string())
         };
         for closed in [&real, &link, folder.path()] {

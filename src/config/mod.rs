@@ -97,14 +97,15 @@ impl Config {
     /// A file that isn't the operator's alone, and what is wrong in it, with file, line, setting, value, limit.
     pub fn load(closed: &[PathBuf]) -> Result<Self> {
         let location = Location::find()?;
-        let Some((text, real)) = file::read(&location.path, closed)? else {
+        let Some((text, way)) = file::read(&location.path, closed)? else {
             let text = reader::Text { path: location.path.clone(), text: String::new() };
-            return Config::parse(location, &text, None);
+            return Config::parse(location, &text, &[]);
         };
-        Config::parse(location, &text, Some(&real))
+        Config::parse(location, &text, &way)
     }
 
-    fn parse(location: Location, text: &reader::Text, real: Option<&Path>) -> Result<Self> {
+    /// `way` is all that leads to the file; nothing, where there is none.
+    fn parse(location: Location, text: &reader::Text, way: &[PathBuf]) -> Result<Self> {
         let home = std::env::home_dir().filter(|home| home.is_absolute());
         let home = home.as_deref().and_then(Path::to_str);
         let document = text.parse()?;
@@ -119,10 +120,8 @@ impl Config {
         for (name, table) in top.table("worker")?.each()? {
             profiles.insert(name.to_owned(), Profile::read(name, table, &roots, &limits, home)?);
         }
-        if let Some(real) = real {
-            file::beneath(&location.path, real, &roots, "one of [paths] roots, where workers write")?;
-        }
-        Ok(Config { location, found: real.is_some(), settings: top.end()?, limits, profiles })
+        file::beneath(way, &roots, "one of [paths] roots, where workers write")?;
+        Ok(Config { location, found: !way.is_empty(), settings: top.end()?, limits, profiles })
     }
 
     /// The profile of a name.

@@ -10,6 +10,7 @@ use super::Job;
 use super::profile::{Cwd, Profile};
 use super::template::Word;
 use crate::error::{Error, Result};
+use crate::model::id::TaskId;
 
 /// Where a worker is started.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,6 +27,21 @@ pub enum Place {
 }
 
 impl Profile {
+    /// Refuses a project for whose batches no folder can be named: agents name projects, and what is wrong
+    /// with one is to be said to who named it, before anything is started.
+    ///
+    /// # Errors
+    /// A name that is no plain name, or none where the profile needs one.
+    pub fn takes_project(&self, project: Option<&str>) -> Result<()> {
+        let any = TaskId::stored("any".into());
+        match &self.cwd {
+            Cwd::Own => Ok(()),
+            Cwd::Folder(template) | Cwd::Worktree(template) => {
+                template.fill(&Job { batch: &any, chunk: &any, project }, None).map(|_| ())
+            }
+        }
+    }
+
     /// The folder for one job, made (0700) where it isn't there. Every link is followed first, and what lies
     /// beneath none of the allowed roots then is refused. `data` is the folder that Docket keeps its own in:
     /// without `cwd` the worker is started in `data/work/CHUNK`, a worktree lies at `data/worktrees/CHUNK`.

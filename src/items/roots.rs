@@ -2,10 +2,11 @@
 
 use std::fs::canonicalize;
 use std::io;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Component, Path, PathBuf, absolute};
 
 use cap_std::ambient_authority;
-use cap_std::fs::{Dir, File, Metadata};
+use cap_std::fs::{Dir, File, Metadata, MetadataExt as _};
 
 use crate::error::{Error, Result};
 use crate::model::field::visible;
@@ -15,7 +16,11 @@ pub const MAX_FILE: u64 = 4 << 30;
 
 /// The folders beneath which sources may lie. A person at a command line has `/`.
 #[derive(Debug, Clone)]
-pub struct Roots(Vec<PathBuf>);
+pub struct Roots {
+    folders: Vec<PathBuf>,
+    /// Files that are no sources, wherever they lie and by whatever name they are asked for.
+    closed: Vec<PathBuf>,
+}
 
 /// What lay at a source's path.
 pub(super) enum Opened {
@@ -29,7 +34,18 @@ impl Roots {
     /// The roots; a relative one counts from the current folder of now.
     pub fn new(paths: impl IntoIterator<Item = impl Into<PathBuf>>) -> Self {
         let fixed = |path: PathBuf| absolute(&path).unwrap_or(path);
-        Roots(paths.into_iter().map(|path| fixed(path.into())).collect())
+        Roots { folders: paths.into_iter().map(|path| fixed(path.into())).collect(), closed: Vec::new() }
+    }
+
+    /// The roots, but for a store's own files: a process that closes one of them loses SQLite's locks on it.
+    #[must_use]
+    pub fn without_store(mut self, store: &Path) -> Self {
+        for end in ["", "-wal", "-shm"] {
+            let mut name = store.as_os_str().to_owned();
+            name.push(end);
+            self.closed.push(name.into());
+        }
+        self
     }
 
     /// Opens a regular file or a folder beneath one of the roots.
@@ -44,6 +60,7 @@ impl Roots {
         if metadata.is_dir() {
             return Ok(Opened::Folder(root.open_dir(&inside).map_err(refused)?));
         }
+        self.check_open(path, &metadata)?;
         let file = root.open(&inside).map_err(refused)?;
         let metadata = file.metadata().map_err(refused)?;
         check_kind(path, &metadata)?;
@@ -51,6 +68,17 @@ impl Roots {
             return Err(Error::invalid(format!("{} changed while it was opened; try again", shown(path))));
         }
         Ok(Opened::File(file, metadata.len()))
+    }
+
+    fn check_open(&self, path: &str, metadata: &Metadata) -> Result<()> {
+        let is_same = |closed: &PathBuf| {
+            std::fs::metadata(closed)
+                .is_ok_and(|own| (own.dev(), own.ino()) == (metadata.dev(), metadata.ino()))
+        };
+        if self.closed.iter().any(is_same) {
+            return Err(Error::invalid(format!("{} is the store itself; name a file of items", shown(path))));
+        }
+        Ok(())
     }
 
     /// The real root that holds the path, and the real path in it. The links on
@@ -67,7 +95,7 @@ impl Roots {
         if path.is_empty() {
             return Err(Error::invalid("The source's path is empty; give a JSONL or CSV file, or a folder"));
         }
-        let Some(first) = self.0.first() else {
+        let Some(first) = self.folders.first() else {
             return Err(Error::invalid(format!(
                 "{} cannot be read: no folder is allowed to read items from; give the items inline",
                 shown(path)
@@ -76,8 +104,9 @@ impl Roots {
         let full = first.join(path);
         // What lies outside is refused unseen: whether it exists is not told.
         let plain = without_dots(&full);
-        let real_roots: Vec<PathBuf> = self.0.iter().filter_map(|root| canonicalize(root).ok()).collect();
-        if !self.0.iter().chain(&real_roots).any(|root| plain.starts_with(root)) {
+        let real_roots: Vec<PathBuf> =
+            self.folders.iter().filter_map(|root| canonicalize(root).ok()).collect();
+        if !self.folders.iter().chain(&real_roots).any(|root| plain.starts_with(root)) {
             return Err(outside());
         }
         let real = canonicalize(&full).map_err(|e| cannot_open(path, &e))?;
@@ -88,7 +117,7 @@ impl Roots {
     }
 
     fn shown(&self) -> String {
-        self.0.iter().map(|root| shown(&root.to_string_lossy())).collect::<Vec<_>>().join(", ")
+        self.folders.iter().map(|root| shown(&root.to_string_lossy())).collect::<Vec<_>>().join(", ")
     }
 }
 

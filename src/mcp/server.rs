@@ -103,7 +103,8 @@ impl Server {
     /// The store as the client of a request sees it.
     pub(super) fn docket_of(&self, context: &RequestContext<RoleServer>) -> Docket {
         match context.client_info() {
-            Some(client) => self.docket.called_by(client.name),
+            // It is an author's name in receipts, and a client may say anything.
+            Some(client) => self.docket.called_by(crate::model::text::excerpt(&client.name)),
             None => self.docket.clone(),
         }
     }

@@ -47,7 +47,7 @@ impl<'a> Incoming<'a> {
 pub(super) fn append(tx: &dyn Write, task: &Task, incoming: &Incoming<'_>) -> Result<ReceiptView> {
     let standing = standing(task, incoming.token, tx.now());
     if let (Standing::Lost, Some(token)) = (standing, incoming.token) {
-        return Err(keep_late(tx, task, incoming, token)?);
+        return Err(keep_late(tx, task, incoming, lost(task, token, tx.now()))?);
     }
     let author = match (standing, &task.claim) {
         (Standing::Holder, Some(claim)) => claim.worker.clone(),
@@ -162,9 +162,14 @@ fn append_for_item(
     Ok(ReceiptView { number, duplicate: false, late: false, items_left: Some(left - 1) })
 }
 
-/// Keeps what a worker without a claim tells of, for it may have happened; it never counts.
-fn keep_late(tx: &dyn Write, task: &Task, incoming: &Incoming<'_>, token: &Token) -> Result<Error> {
-    let refusal = lost(task, token, tx.now());
+/// Keeps what a worker without a claim tells of, for it may have happened; it never counts. Gives the
+/// refusal with the number of what was kept.
+pub(super) fn keep_late(
+    tx: &dyn Write,
+    task: &Task,
+    incoming: &Incoming<'_>,
+    refusal: Error,
+) -> Result<Error> {
     if incoming.text.is_none() && incoming.item.is_none() {
         return Ok(refusal);
     }

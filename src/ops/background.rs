@@ -9,11 +9,12 @@ use crate::model::text::Line;
 
 /// Who starts runners.
 pub trait Background: Send + Sync {
-    /// Refuses a profile that the operator's configuration doesn't have, or that could not be started.
+    /// Refuses a profile that the operator's configuration doesn't have, or that could not be started for
+    /// the batches of a project.
     ///
     /// # Errors
-    /// What is wrong with the profile or the configuration.
-    fn check(&self, profile: &str) -> Result<()>;
+    /// What is wrong with the profile, the project or the configuration.
+    fn check(&self, profile: &str, project: Option<&str>) -> Result<()>;
     /// Starts a runner for a batch, unless one is at work.
     ///
     /// # Errors
@@ -31,11 +32,11 @@ pub enum Started {
 }
 
 /// Refuses a profile by which no batch can be worked here.
-pub(super) fn check(docket: &Docket, profile: &Line) -> Result<()> {
+pub(super) fn check(docket: &Docket, profile: &Line, project: Option<&str>) -> Result<()> {
     let background = docket.background().ok_or_else(|| {
         Error::invalid("worker: no background workers can be started from here; leave it out")
     })?;
-    background.check(profile.as_str())
+    background.check(profile.as_str(), project)
 }
 
 /// Sees to it that a running batch with a profile has a runner; says what came of it, for the end of a

@@ -89,7 +89,9 @@ impl Operation for ControlBatch {
             if self.action != Action::Start {
                 return Err(Error::invalid(format!("worker: it goes with start, not with {}", self.action)));
             }
-            background::check(docket, profile)?;
+            let id = self.id.clone();
+            let project = docket.read(move |tx| Ok(batch_task(tx, &id)?.0.project))?;
+            background::check(docket, profile, project.as_deref())?;
         }
         let (id, action) = (self.id.clone(), self.action);
         let mut reply = docket.write(move |tx| {

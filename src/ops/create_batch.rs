@@ -264,7 +264,7 @@ impl Operation for CreateBatch {
             return Ok(plan);
         }
         if let Some(profile) = &self.worker {
-            background::check(docket, profile)?;
+            background::check(docket, profile, super::create_task::text(&self.project).as_deref())?;
         }
         let Collected { mut staging, bad } = self.origin().collect(docket)?;
         let (pieces, mut independence) = self.pieces(staging.as_mut())?;

@@ -111,7 +111,7 @@ impl Decided {
             Decision::Redo => {
                 let only: Vec<String> = self.categories.iter().map(|name| name.as_str().to_owned()).collect();
                 let doubts = tx.begun(chunk)?.len() as u64;
-                tx.forget_begun(chunk)?;
+                tx.forget_begun(chunk, None)?;
                 // Where items in doubt are decided on, those settled stay so unless they are named.
                 let reopened = if !only.is_empty() || doubts == 0 || is_through(chunk, task) {
                     tx.reopen(chunk, &Chosen { categories: only.clone(), keys: Vec::new() })?

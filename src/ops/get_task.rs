@@ -74,6 +74,7 @@ impl Operation for GetTask {
     type Reply = GetTaskReply;
 
     fn run(self, docket: &Docket) -> Result<GetTaskReply> {
+        let job = docket.job().cloned();
         docket.read(move |tx| {
             let task = tx.task(&self.id)?;
             let limit =
@@ -93,7 +94,9 @@ impl Operation for GetTask {
                 since: claim.since.to_string(),
                 expires_at: claim.expires_at.to_string(),
             });
-            let ids = |ids: Vec<TaskId>| ids.into_iter().map(|id| id.as_str().to_owned()).collect();
+            // The worker of a chunk is told of no other task.
+            let is_told = |id: &TaskId| job.as_ref().is_none_or(|job| *id == job.chunk);
+            let ids = |ids: Vec<TaskId>| ids.into_iter().filter(is_told).map(|id| id.to_string()).collect();
             Ok(GetTaskReply {
                 success: true,
                 message: format!("{} ({})", task.id, task.status),
@@ -188,10 +191,14 @@ fn earlier_steps(tx: &dyn Read, chunk: &Chunk, steps: &Steps, position: u64) -> 
     Ok(Value::Object(earlier.collect()))
 }
 
+/// The names that Docket itself uses in an item as a worker sees it.
+const OWN: [&str; 3] = ["key", "in_doubt", "earlier_steps"];
+
 /// An item as a worker sees it: its key first, then its fields.
 pub(super) fn wire_item(item: StoredItem) -> Map<String, Value> {
     let mut map = Map::with_capacity(item.fields.len() + 1);
     map.insert("key".into(), item.key.into());
-    map.extend(item.fields.into_iter().filter(|(name, _)| name != "key"));
+    // What Docket says of an item, the item cannot say of itself.
+    map.extend(item.fields.into_iter().filter(|(name, _)| !OWN.contains(&name.as_str())));
     map
 }

@@ -10,6 +10,7 @@ use super::Docket;
 use crate::error::{Code, Error, Result};
 use crate::model::claim::{Standing, lost, standing};
 use crate::model::job::Job;
+use crate::model::status::Status;
 use crate::model::text::excerpt;
 use crate::store::Read;
 
@@ -114,7 +115,13 @@ pub(super) fn admit(docket: &Docket, operation: &str, arguments: Value) -> Resul
             parameters.join(", ")
         )));
     }
-    is_live(docket, job, operation)?;
+    if !matches!(operation, "update_task" | "complete_task") {
+        is_live(docket, job)?;
+    }
+    if let Some(Value::String(key)) = arguments.get_mut("request_key") {
+        // Whoever else uses the same key, now or later, means another request.
+        key.insert_str(0, &format!("{}/", job.chunk));
+    }
     if allowed.needs_claim && !on_batch && !arguments.contains_key("claim") {
         arguments.insert("claim".into(), job.token.as_str().into());
     }
@@ -144,20 +151,37 @@ fn about(job: &Job, arguments: &Map<String, Value>) -> Result<bool> {
 
 /// Refuses a job that is not that of the chunk's latest claim.
 pub(super) fn is_real(tx: &dyn Read, job: &Job) -> Result<()> {
-    // A forged job may name anything: it is told what an old one is told.
-    let over =
-        || Error::new(Code::ClaimLost, format!("DOCKET_JOB: the job on chunk {} is over; stop", job.chunk));
-    let task = tx.task(&job.chunk).map_err(|error| over().caused_by(error))?;
-    let latest = task.claim.as_ref().and_then(|claim| claim.token.as_ref());
-    if task.is_chunk && latest == Some(&job.token) { Ok(()) } else { Err(over()) }
-}
-
-/// Refuses all but a late receipt once the job's claim is not live any more.
-fn is_live(docket: &Docket, job: &Job, operation: &str) -> Result<()> {
-    // A receipt tells of what may have happened: it is kept as late.
-    if operation == "update_task" {
+    let is_latest = match tx.task(&job.chunk) {
+        Ok(task) => {
+            let latest = task.claim.as_ref().and_then(|claim| claim.token.as_ref());
+            task.is_chunk && latest == Some(&job.token)
+        }
+        // A forged job may name anything: it is told what an old one is told.
+        Err(error) if error.code == Code::NotFound => false,
+        Err(error) => return Err(error),
+    };
+    if is_latest {
         return Ok(());
     }
+    Err(Error::new(Code::ClaimLost, format!("DOCKET_JOB: the job on chunk {} is over; stop", job.chunk)))
+}
+
+/// Refuses what a worker says of its batch once it neither holds its chunk nor has completed it.
+pub(super) fn may_speak(tx: &dyn Read, job: &Job) -> Result<()> {
+    let task = tx.task(&job.chunk)?;
+    let latest = task.claim.as_ref().and_then(|claim| claim.token.as_ref());
+    let completed = latest == Some(&job.token)
+        && task.status != Status::InProgress
+        && tx.chunk(&task)?.is_some_and(|chunk| chunk.accepted == task.generation);
+    if completed || standing(&task, Some(&job.token), tx.now()) == Standing::Holder {
+        return Ok(());
+    }
+    Err(lost(&task, &job.token, tx.now()))
+}
+
+/// Refuses to show anything once the job's claim is not live any more. What is written looks for itself: a
+/// receipt is kept as late, a completion that was accepted is told once more.
+fn is_live(docket: &Docket, job: &Job) -> Result<()> {
     let job = job.clone();
     docket.read(move |tx| {
         let task = tx.task(&job.chunk)?;

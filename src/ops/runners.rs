@@ -55,26 +55,18 @@ pub fn outlook(docket: &Docket, batch: &TaskId) -> Result<Outlook> {
     })
 }
 
-/// Puts a runner on record in the place of the one before; gives what its workers are marked with, and
-/// what the earlier one's were.
+/// Puts a runner on record in the place of the one before; gives what its workers are marked with.
 ///
 /// # Errors
 /// Where the store cannot be written.
-pub fn begin_runner(
-    docket: &Docket,
-    batch: Row,
-    profile: &str,
-    pid: u32,
-    host: &str,
-) -> Result<(String, Option<String>)> {
+pub fn begin_runner(docket: &Docket, batch: Row, profile: &str, pid: u32, host: &str) -> Result<String> {
     let (profile, host) = (profile.to_owned(), host.to_owned());
     docket.write(move |tx| {
-        let earlier = tx.runner(batch)?.map(|runner| runner.nonce);
         let nonce = Token::random().to_string();
         let (since, seen) = (tx.now(), tx.now());
         let runner = Runner { batch, nonce: nonce.clone(), profile, pid, host, since, seen, note: None };
         tx.insert_runner(&runner)?;
-        Ok((nonce, earlier))
+        Ok(nonce)
     })
 }
 
@@ -138,6 +130,11 @@ pub fn take_turn(docket: &Docket, batch: Row, limit: u64, others: bool) -> Resul
 /// # Errors
 /// Where the store cannot be written.
 pub fn stop_waiting(docket: &Docket, batch: Row) -> Result<()> {
+    if !docket
+        .read(move |tx| Ok(tx.stakes()?.iter().any(|(stake, _)| stake.batch == batch && stake.wants)))?
+    {
+        return Ok(());
+    }
     docket.write(move |tx| {
         let held = held(&stakes(tx, batch, false)?, batch);
         tx.set_stake(batch, held, false)

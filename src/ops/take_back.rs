@@ -24,8 +24,8 @@ fn reopen(tx: &dyn Write, task: &Task, why: &str) -> Result<()> {
     Ok(())
 }
 
-/// Gives a live claim back; one that is lost already is left as it is. Where nothing can have happened,
-/// what was begun under it is not in doubt.
+/// Gives a live claim back; one that is lost already is left as it is. Where nothing can have happened
+/// under it, what was begun under it is not in doubt.
 ///
 /// # Errors
 /// Where the store cannot be written.
@@ -41,7 +41,7 @@ pub fn take_back(
         let task = tx.task(&wanted)?;
         if standing(&task, Some(&token), tx.now()) == Standing::Holder {
             if let Some(chunk) = tx.chunk(&task)?.filter(|_| nothing_happened) {
-                tx.forget_begun(&chunk)?;
+                tx.forget_begun(&chunk, Some(task.generation))?;
             }
             reopen(tx, &task, why)
         } else {

@@ -3,10 +3,11 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::append::{Incoming, append, renew};
+use super::append::{Incoming, append, keep_late, renew};
 use super::complete_task::complete;
 use super::create_task::{existing_all, parse_due, possible_parent, tags, text};
 use super::end_claim::save;
+use super::job::may_speak;
 use super::once::{RequestKey, once};
 use super::view::{TaskReply, TaskView};
 use super::{Docket, Effect, Operation, intermediate};
@@ -14,6 +15,7 @@ use crate::error::{Code, Error, Result};
 use crate::model::claim::{Claim, Manner, Standing, may_change_state, may_claim, standing};
 use crate::model::cost::{Cost, Money, Tokens};
 use crate::model::id::{TaskId, Token};
+use crate::model::job::Job;
 use crate::model::limits::{OPEN_LEASE_SECONDS, Order, Priority};
 use crate::model::status::{Complexity, Kind, Outcome, Status, Told};
 use crate::model::task::Task;
@@ -84,7 +86,7 @@ pub struct UpdateTask {
     #[serde(default)]
     #[arg(long, num_args = 0..=1, default_value = "false", default_missing_value = "true")]
     force: bool,
-    #[serde(default, skip_serializing)]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     #[schemars(skip)]
     #[arg(long, hide = true, num_args = 0..=1, default_value = "false", default_missing_value = "true")]
     replace_body: bool,
@@ -135,8 +137,9 @@ impl Operation for UpdateTask {
             let (id, worker) = (self.id.clone(), author.clone());
             docket.read(move |tx| may_claim(&tx.task(&id)?, &worker, Manner::Open, tx.now()))?;
         }
+        let job = docket.job().cloned();
         let (reply, chunk) = docket.write(move |tx| {
-            let reply = once(tx, key.as_ref(), Self::NAME, |tx| self.change(tx, &author))?;
+            let reply = once(tx, key.as_ref(), Self::NAME, |tx| self.change(tx, &author, job.as_ref()))?;
             let completed = self.status == Some(Status::Done) && tx.task(&self.id)?.is_chunk;
             Ok((reply, completed.then_some(self.id)))
         })?;
@@ -242,7 +245,7 @@ impl UpdateTask {
             && self.request_key.is_none()
     }
 
-    fn change(&self, tx: &dyn Write, author: &str) -> Result<TaskReply> {
+    fn change(&self, tx: &dyn Write, author: &str, job: Option<&Job>) -> Result<TaskReply> {
         let mut task = tx.task(&self.id)?;
         let mut receipt = None;
         let has_receipt =
@@ -264,6 +267,12 @@ impl UpdateTask {
                 category: self.category.as_ref().and_then(Line::non_empty),
                 cost: Some(&cost),
             };
+            if let Some(job) = job
+                && task.is_batch
+                && let Err(over) = may_speak(tx, job)
+            {
+                return Err(keep_late(tx, &task, &incoming, over)?);
+            }
             receipt = Some(append(tx, &task, &incoming)?);
             if let Some(next) = &self.next {
                 append(tx, &task, &Incoming::begins(self.claim.as_ref(), author, next.as_str()))?;

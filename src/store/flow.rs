@@ -67,8 +67,9 @@ pub trait Flow {
     fn reopen_failed(&self, chunk: &Chunk, chosen: &Chosen) -> Result<u64>;
     /// Marks an item as begun.
     fn begin(&self, item: &StoredItem, started: Started) -> Result<()>;
-    /// Takes the marks off all items of a chunk that were begun: somebody has decided on them.
-    fn forget_begun(&self, chunk: &Chunk) -> Result<()>;
+    /// Takes the marks off the items of a chunk that were begun: all, for somebody has decided on them, or
+    /// those begun under the claim of a generation, for nothing was done under it.
+    fn forget_begun(&self, chunk: &Chunk, under: Option<u64>) -> Result<()>;
     /// Keeps why an attempt at a chunk was given back, a line.
     fn add_reason(&self, chunk: Row, reason: &str) -> Result<()>;
     /// Sets what a reviewer adds to the instructions of a chunk.

@@ -2,8 +2,9 @@
 
 use std::ffi::OsString;
 use std::fs::DirBuilder;
-use std::io::Write as _;
+use std::io::{ErrorKind, Write as _};
 use std::os::unix::fs::DirBuilderExt as _;
+use std::path::{Path, PathBuf};
 
 use serde_json::json;
 use tempfile::NamedTempFile;
@@ -15,6 +16,7 @@ use super::keeper::{Ended, Launch};
 use super::slot::{Came, Slot, Won};
 use crate::error::{Code, Error, Result};
 use crate::model::claim::{Standing, standing};
+use crate::model::id::TaskId;
 use crate::model::job::Job;
 use crate::prompts::{SERVER_KEY, work_chunk};
 
@@ -114,12 +116,12 @@ impl Slot<'_> {
 
     /// A file, for its owner alone and gone with its worker, that names a server which shows this chunk only.
     fn mcp_config(&self, job: &Job) -> Result<NamedTempFile> {
-        let folder = self.crew.docket.folder().join("jobs");
+        let folder = jobs(self.crew.docket.folder());
         let cannot =
             |error| Error::internal(format!("a job cannot be written to {}", folder.display()), error);
         let program = std::env::current_exe()
             .map_err(|error| Error::internal("docket does not find its own program", error))?;
-        let text = |path: &std::path::Path| {
+        let text = |path: &Path| {
             path.to_str().map(str::to_owned).ok_or_else(|| {
                 Error::new(
                     Code::InvalidArgument,
@@ -143,6 +145,33 @@ impl Slot<'_> {
             .map_err(cannot)?;
         Ok(file)
     }
+}
+
+fn jobs(data: &Path) -> PathBuf {
+    data.join("jobs")
+}
+
+/// Removes the files that an earlier runner of a batch left when it died: their jobs are over.
+///
+/// # Errors
+/// Where they cannot be removed.
+pub(super) fn remove_jobs(data: &Path, batch: &TaskId) -> Result<()> {
+    let folder = jobs(data);
+    let cannot =
+        |error| Error::internal(format!("old jobs in {} cannot be removed", folder.display()), error);
+    let entries = match std::fs::read_dir(&folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(cannot(error)),
+    };
+    let of_batch = format!("{batch}.");
+    for entry in entries {
+        let entry = entry.map_err(cannot)?;
+        if entry.file_name().to_string_lossy().starts_with(&of_batch) {
+            std::fs::remove_file(entry.path()).map_err(cannot)?;
+        }
+    }
+    Ok(())
 }
 
 /// How a worker ended, with its last words.

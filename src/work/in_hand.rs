@@ -1,6 +1,7 @@
 //! What the slots have in hand, and who looks after it while they wait for their workers.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -46,6 +47,8 @@ struct Held {
 #[derive(Default)]
 pub(super) struct InHand {
     held: Mutex<HashMap<TaskId, Held>>,
+    /// Whether one was taken that was never looked at: it may have been lost before it was in hand.
+    has_new: AtomicBool,
 }
 
 impl InHand {
@@ -58,6 +61,7 @@ impl InHand {
         let (token, active) = (token.clone(), Instant::now());
         let held = Held { token, ender: None, ended_for: None, receipts: 0, active };
         self.held().insert(id.clone(), held);
+        self.has_new.store(true, Ordering::SeqCst);
     }
 
     /// Lets a claim go.
@@ -98,6 +102,15 @@ impl InHand {
         }
     }
 
+    /// Says once more to those that are to end: who was told before its worker was started has heard nothing.
+    fn end_again(&self) {
+        let held = self.held();
+        held.values()
+            .filter(|held| held.ended_for.is_some())
+            .filter_map(|held| held.ender.as_ref())
+            .for_each(Ender::end);
+    }
+
     /// Looks after what is in hand until `over` says that no slot works any more.
     pub(super) fn look_after(
         &self,
@@ -111,13 +124,18 @@ impl InHand {
             if stop.is_urgent() {
                 self.ids().iter().for_each(|(id, _)| self.end(id, EndedFor::Stopped));
             }
-            match self.look(docket, seen) {
+            let known = seen.filter(|_| !self.has_new.swap(false, Ordering::SeqCst));
+            match self.look(docket, known) {
                 Ok(sequence) => seen = Some(sequence),
-                Err(error) => tracing::warn!(%error, "the store cannot be looked at"),
+                Err(error) => {
+                    seen = None;
+                    tracing::warn!(%error, "the store cannot be looked at");
+                }
             }
             if let Some(most) = stalled_after {
                 self.stalled(most).iter().for_each(|id| self.end(id, EndedFor::Stalled));
             }
+            self.end_again();
             if renewed.elapsed() >= RENEW_EVERY {
                 renewed = Instant::now();
                 self.renew(docket);

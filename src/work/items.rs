@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use super::command::{About, Ran, Said, judge};
 use super::in_hand::EndedFor;
 use super::keeper::Launch;
-use super::slot::{Came, Slot, Won, body};
+use super::slot::{Came, Slot, Won, body, is_in_doubt};
 use crate::error::{Error, Result};
 use crate::model::receipt::item_text;
 use crate::model::status::{Outcome, Release};
@@ -71,6 +71,7 @@ impl Slot<'_> {
     ) -> Result<Result<Settled, EndedFor>> {
         let crew = self.crew;
         let key = key_of(item);
+        self.may_have_happened = is_in_doubt(item);
         let doubt = |field: &str| item.get("in_doubt").and_then(|doubt| doubt.get(field)?.as_str());
         let about = About {
             task: won.id.as_str(),

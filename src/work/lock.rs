@@ -2,9 +2,15 @@
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use crate::error::{Code, Error, Result};
 use crate::model::id::TaskId;
+
+/// Who only looks whether a batch is worked holds its lock for a moment: so often it is tried again.
+const TRIES: u32 = 5;
+/// How long after.
+const TRY_AGAIN: Duration = Duration::from_millis(10);
 
 fn open(folder: &Path, batch: &TaskId) -> Result<(PathBuf, File)> {
     let path = folder.join(format!("run-{batch}.lock"));
@@ -25,7 +31,15 @@ fn unlockable(path: &Path, error: std::io::Error) -> Error {
 /// `already_claimed` where another process works the batch.
 pub(super) fn take(folder: &Path, batch: &TaskId) -> Result<File> {
     let (path, file) = open(folder, batch)?;
-    match file.try_lock() {
+    let mut locked = file.try_lock();
+    for _ in 1..TRIES {
+        if !matches!(locked, Err(TryLockError::WouldBlock)) {
+            break;
+        }
+        std::thread::sleep(TRY_AGAIN);
+        locked = file.try_lock();
+    }
+    match locked {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(Error::new(
             Code::AlreadyClaimed,

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use serde_json::{Value, json};
 
-use super::background::{How, detach, runner};
+use super::background::{How, Launcher, detach, runner};
 use super::crew::Crew;
 use super::in_hand::InHand;
 use super::keeper::Family;
@@ -27,8 +27,8 @@ use crate::model::split::Split;
 use crate::model::step::Checkpoint;
 use crate::model::text::{Line, Long, excerpt};
 use crate::ops::{
-    AddItems, BadItems, ClaimTask, CreateBatch, Docket, GetBatch, OnBadItem, Operation, intermediate,
-    name_worker, release_runner_claims,
+    AddItems, Background as _, BadItems, ClaimTask, CreateBatch, Docket, GetBatch, OnBadItem, Operation,
+    intermediate, name_worker, outlook, release_runner_claims,
 };
 
 /// Make a batch from items and work it here.
@@ -231,6 +231,8 @@ fn work_by_profile(request: &Work, docket: &Docket, store: &Path, batch: &TaskId
     if let Some(worker) = &request.worker
         && !request.background
     {
+        let project = outlook(docket, batch)?.project;
+        Launcher::new(store, docket.folder(), Vec::new()).check(worker.as_str(), project.as_deref())?;
         name_worker(docket, batch, worker)?;
     }
     if request.detach {

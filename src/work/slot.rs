@@ -4,6 +4,8 @@ use std::ffi::OsString;
 use std::path::Path;
 use std::time::Duration;
 
+use serde_json::{Map, Value};
+
 use super::background::Turn;
 use super::crew::Crew;
 use super::in_hand::EndedFor;
@@ -49,12 +51,14 @@ pub(super) struct Slot<'a> {
     ground: Option<Ground>,
     is_told: bool,
     turn: Option<Turn<'a>>,
+    /// Whether what is begun under the claim in hand may have happened.
+    pub(super) may_have_happened: bool,
 }
 
 impl<'a> Slot<'a> {
     /// An empty place.
     pub(super) fn of(crew: &'a Crew<'a>) -> Self {
-        Slot { crew, keeper: None, ground: None, is_told: false, turn: None }
+        Slot { crew, keeper: None, ground: None, is_told: false, turn: None, may_have_happened: false }
     }
 
     /// Works until nothing is left or the person stops it.
@@ -132,6 +136,8 @@ impl<'a> Slot<'a> {
 
     /// Works what was claimed; gives how many items failed.
     fn work_claim(&mut self, won: &Won) -> Result<u64> {
+        let first = won.claim.items.as_ref().and_then(|items| items.first());
+        self.may_have_happened = first.is_some_and(is_in_doubt);
         if self.crew.method.is_per_chunk() {
             return self.work_chunk(won);
         }
@@ -160,9 +166,16 @@ impl<'a> Slot<'a> {
         Ok(())
     }
 
-    /// Gives a claim back under which no worker could be started, so that nothing of it is in doubt.
+    /// Gives a claim back under which no worker could be started, so that nothing of it is in doubt but what
+    /// was so before.
     fn not_begun(&self, won: &Won, why: Error) -> Result<Error> {
-        take_back(self.crew.docket, &won.id, &won.token, "no worker could be started", true)?;
+        take_back(
+            self.crew.docket,
+            &won.id,
+            &won.token,
+            "no worker could be started",
+            !self.may_have_happened,
+        )?;
         Ok(why)
     }
 
@@ -204,6 +217,7 @@ impl<'a> Slot<'a> {
             self.keeper = Some(keeper);
             return Ok(Came::Off(self.crew.in_hand.is_through(&won.id).unwrap_or(EndedFor::Lost)));
         }
+        let before = std::mem::replace(&mut self.may_have_happened, true);
         let report = match keeper.run(launch) {
             Ok(report) => report,
             Err(error) => {
@@ -215,7 +229,10 @@ impl<'a> Slot<'a> {
         self.keeper = Some(keeper);
         let ended_for = self.crew.in_hand.is_through(&won.id);
         match report {
-            Report::NotStarted(why) => Err(self.not_begun(won, Error::invalid(format!("command: {why}")))?),
+            Report::NotStarted(why) => {
+                self.may_have_happened = before;
+                Err(self.not_begun(won, Error::invalid(format!("command: {why}")))?)
+            }
             Report::Ended(ended) => {
                 if ended.left > 0 {
                     tracing::warn!(left = ended.left, "processes of a worker hang in the kernel");
@@ -238,13 +255,13 @@ impl<'a> Slot<'a> {
                 Ok(())
             }
             EndedFor::Yielded => {
-                // Its place was given up between two items: none was under way.
+                // Its place was given up between two items.
                 take_back(
                     crew.docket,
                     &won.id,
                     &won.token,
                     "it is another batch's turn, or no worker may start",
-                    true,
+                    !self.may_have_happened,
                 )?;
                 crew.progress.chunk_ends(won.id.as_str(), &won.claim.task.title, "given back");
                 Ok(())
@@ -261,6 +278,11 @@ impl<'a> Slot<'a> {
             }
         }
     }
+}
+
+/// Whether an item that a worker is given was begun before and never settled.
+pub(super) fn is_in_doubt(item: &Map<String, Value>) -> bool {
+    item.contains_key("in_doubt")
 }
 
 /// A text as a receipt's.

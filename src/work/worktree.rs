@@ -1,10 +1,11 @@
 //! A git worktree for each chunk: workers that change files don't change each other's.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 
 use crate::error::{Code, Error, Result};
 
@@ -75,7 +76,9 @@ pub fn add(repository: &Path, folder: &Path, chunk: &str) -> Result<PathBuf> {
 /// # Errors
 /// What git says.
 pub fn remove(repository: &Path, folder: &Path, chunk: &str) -> Result<Left> {
-    let status = git(folder, &["status", "--porcelain", "-z", "--untracked-files=all"].map(OsStr::new))?;
+    // What a submodule's own configuration names would be run to look into it.
+    let status = ["status", "--porcelain", "-z", "--untracked-files=all", "--ignore-submodules=dirty"];
+    let status = git(folder, &status.map(OsStr::new))?;
     let files: Vec<String> = status
         .split('\0')
         .filter_map(|entry| entry.get(3..))
@@ -122,43 +125,93 @@ fn real(folder: &Path) -> Result<PathBuf> {
         .map_err(|error| Error::invalid(format!("{} cannot be used", folder.display())).caused_by(error))
 }
 
-/// Runs git in a folder. Workers may have written to the repository: neither its hooks nor its file-system
-/// monitor are run, and no variable says which repository it is.
+/// Runs git in a folder. Workers may have written to the repository: none of its hooks is run, nor anything
+/// else that its configuration names a command for on the way, and no variable says which repository it is.
 fn git(folder: &Path, arguments: &[&OsStr]) -> Result<String> {
-    let mut command = Command::new("git");
-    command
-        .arg("-C")
-        .arg(folder)
-        .args([
-            "-c",
-            "core.hooksPath=/dev/null",
-            "-c",
-            "core.fsmonitor=false",
-            "-c",
-            "submodule.recurse=false",
-        ])
-        .args(arguments)
-        .stdin(Stdio::null())
-        .env("GIT_TERMINAL_PROMPT", "0")
-        .env("LC_ALL", "C");
-    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("GIT_")) {
-        command.env_remove(name);
+    let look = ["config", "--show-scope", "-z", "--get-regexp", NAMES_COMMANDS];
+    let found = run(folder, &[], &look.map(OsStr::new))?;
+    // It lists nothing and ends with 1 where there is nothing; with another code it has not looked.
+    if !matches!(found.status.code(), Some(0 | 1)) {
+        return Err(failed(folder, &look.map(OsStr::new), &found));
     }
-    let output = command.output().map_err(|error| {
-        Error::invalid("worktree: git cannot be started; is it installed?").caused_by(error)
+    let settings = without_own_commands(&String::from_utf8_lossy(&found.stdout)).map_err(|name| {
+        Error::invalid(format!(
+            "worktree: the configuration of {} names a command under '{}', which cannot be left out; rename it without '='",
+            folder.display(),
+            crate::model::text::excerpt(&name)
+        ))
     })?;
+    let output = run(folder, &settings, arguments)?;
     if output.status.success() {
         return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
     }
+    Err(failed(folder, arguments, &output))
+}
+
+/// What git runs by names of anybody's choosing.
+const NAMES_COMMANDS: &str = "^(filter|hook)\\.";
+
+/// Settings that leave of those found (a scope, then a name and its value) what the user or the machine says,
+/// and nothing of what the repository itself does.
+///
+/// # Errors
+/// A name that no setting on the command line can stand for.
+fn without_own_commands(found: &str) -> Result<Vec<String>, String> {
+    const FILTER: [(&str, &str); 4] = [("clean", ""), ("smudge", ""), ("process", ""), ("required", "false")];
+    const HOOK: [(&str, &str); 1] = [("enabled", "false")];
+    let mut parts = found.split('\0');
+    let mut trusted = BTreeMap::new();
+    let mut own = BTreeSet::new();
+    while let (Some(scope), Some(setting)) = (parts.next(), parts.next()) {
+        let (name, value) = setting.split_once('\n').unwrap_or((setting, "true"));
+        if matches!(scope, "local" | "worktree") {
+            own.extend(name.rsplit_once('.').map(|(whose, _)| whose));
+        } else {
+            trusted.insert(name.to_owned(), value);
+        }
+    }
+    let mut settings = Vec::new();
+    for whose in own {
+        if whose.contains('=') {
+            return Err(whose.to_owned());
+        }
+        for (what, nothing) in if whose.starts_with("hook.") { &HOOK[..] } else { &FILTER[..] } {
+            let name = format!("{whose}.{what}");
+            let value = trusted.get(&name).copied().unwrap_or(nothing);
+            settings.push(format!("{name}={value}"));
+        }
+    }
+    Ok(settings)
+}
+
+fn failed(folder: &Path, arguments: &[&OsStr], output: &Output) -> Error {
     let said = String::from_utf8_lossy(&output.stderr);
     let words: Vec<_> = arguments.iter().take(2).map(|argument| argument.to_string_lossy()).collect();
-    Err(Error::invalid(format!(
+    Error::invalid(format!(
         "git {} in {} failed ({}): {}",
         words.join(" "),
         folder.display(),
         output.status,
         crate::model::field::visible(said.trim(), SHOWN)
-    )))
+    ))
+}
+
+fn run(folder: &Path, settings: &[String], arguments: &[&OsStr]) -> Result<Output> {
+    let mut command = Command::new("git");
+    command.arg("-C").arg(folder);
+    let fixed = ["core.hooksPath=/dev/null", "core.fsmonitor=false", "submodule.recurse=false"];
+    for setting in fixed.into_iter().chain(settings.iter().map(String::as_str)) {
+        command.args(["-c", setting]);
+    }
+    command.args(arguments).stdin(Stdio::null()).env("LC_ALL", "C");
+    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("GIT_")) {
+        command.env_remove(name);
+    }
+    // Nothing is fetched on the way: whence and by what command would be the repository's to say.
+    command.env("GIT_TERMINAL_PROMPT", "0").env("GIT_ALLOW_PROTOCOL", "");
+    command
+        .output()
+        .map_err(|error| Error::invalid("worktree: git cannot be started; is it installed?").caused_by(error))
 }
 
 #[cfg(test)]

@@ -234,10 +234,11 @@ impl Flow for Tx<'_> {
         Ok(())
     }
 
-    fn forget_begun(&self, chunk: &Chunk) -> Result<()> {
+    fn forget_begun(&self, chunk: &Chunk, under: Option<u64>) -> Result<()> {
         self.execute(
-            "UPDATE item SET started = NULL, started_under = NULL WHERE chunk = ?1 AND started IS NOT NULL",
-            [chunk.row],
+            "UPDATE item SET started = NULL, started_under = NULL
+              WHERE chunk = ?1 AND started IS NOT NULL AND (?2 IS NULL OR started_under = ?2)",
+            params![chunk.row, under],
         )?;
         Ok(())
     }

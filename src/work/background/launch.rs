@@ -42,15 +42,19 @@ impl Launcher {
 }
 
 impl Background for Launcher {
-    fn check(&self, profile: &str) -> Result<()> {
+    fn check(&self, profile: &str, project: Option<&str>) -> Result<()> {
         let config = Config::load(&self.closed)?;
-        ready::check(config.profile(profile)?, &self.data).map(|_| ())
+        let profile = config.profile(profile)?;
+        profile.takes_project(project)?;
+        ready::check(profile, &self.data).map(|_| ())
     }
 
     fn start(&self, batch: &TaskId) -> Result<Started> {
         if lock::is_held(&self.data, batch)? {
             return Ok(Started::Already);
         }
+        // The runner doesn't know which folders are closed: the profile may have been named elsewhere.
+        Config::load(&self.closed)?;
         // A process in between, so that the runner is nobody's child and leaves nobody a zombie.
         let told = Command::new(this_program()?)
             .args(["--json".as_ref(), "--db".as_ref(), self.store.as_os_str(), "work".as_ref()])

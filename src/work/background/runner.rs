@@ -17,7 +17,9 @@ use crate::model::task::Row;
 use crate::model::text::Line;
 use crate::ops::{
     ClaimTask, Docket, Outlook, begin_runner, end_runner, outlook, release_runner_claims, runner_lives,
+    runner_of,
 };
+use crate::work::chunk::remove_jobs;
 use crate::work::crew::Crew;
 use crate::work::in_hand::InHand;
 use crate::work::keeper::{Family, end_strays};
@@ -70,6 +72,8 @@ pub(in crate::work) fn runner(
         How::InFront | How::Behind => lock::take(docket.folder(), batch)?,
     };
     let look = outlook(docket, batch)?;
+    // Also where nothing is left to work, or nothing may be started.
+    end_earlier(docket, batch, look.row, progress)?;
     if is_over(&look) {
         return Ok(code(&look));
     }
@@ -80,16 +84,10 @@ pub(in crate::work) fn runner(
     })?;
     let config = Config::load(&[])?;
     let profile = config.profile(name)?.clone();
+    profile.takes_project(look.project.as_deref())?;
     let family = Family::found()?;
     let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
-    let (mark, earlier) = begin_runner(docket, look.row, name, std::process::id(), &host)?;
-    if let Some(earlier) = earlier {
-        let ended = end_strays(MARK, &earlier);
-        if ended > 0 {
-            progress.say(&format!("Ended {ended} processes that an earlier runner left behind"));
-        }
-    }
-    release_runner_claims(docket, batch)?;
+    let mark = begin_runner(docket, look.row, name, std::process::id(), &host)?;
     let successor = if how == How::InFront {
         None
     } else {
@@ -121,6 +119,20 @@ pub(in crate::work) fn runner(
     ended.map(|look| code(&look))
 }
 
+/// Ends what an earlier runner of the batch left when it died, and takes back what it held.
+fn end_earlier(docket: &Docket, batch: &TaskId, row: Row, progress: &Progress) -> Result<()> {
+    if let Some(earlier) = runner_of(docket, row)? {
+        let ended = end_strays(MARK, &earlier.nonce);
+        if ended > 0 {
+            progress.say(&format!("Ended {ended} processes that an earlier runner left behind"));
+        }
+        // Only now: this one may die, too, and would leave them to the next.
+        end_runner(docket, row, &earlier.nonce)?;
+    }
+    release_runner_claims(docket, batch)?;
+    remove_jobs(docket.folder(), batch)
+}
+
 /// Works whatever can be worked until the batch has ended, or somebody stops the runner.
 fn go_on(crew: &Crew<'_>, batch: &TaskId, how: How, most: usize) -> Result<Outlook> {
     let claim = ClaimTask::of_batch(Line::known("runner"), batch.clone(), !crew.method.is_per_chunk());
@@ -135,11 +147,13 @@ fn go_on(crew: &Crew<'_>, batch: &TaskId, how: How, most: usize) -> Result<Outlo
         }
         if look.status == BatchStatus::Running
             && look.is_claimable
-            && let Err(error) = crew.work(&claim, &worker, slots)
+            && let Some((turns, starts)) = crew.background
         {
-            // Somebody has to see to it; all that was written stays.
-            crew.progress.say(&error.to_string());
-            if let Some((_, starts)) = crew.background {
+            let worked = crew.work(&claim, &worker, slots);
+            turns.none_waits()?;
+            if let Err(error) = worked {
+                // Somebody has to see to it; all that was written stays.
+                crew.progress.say(&error.to_string());
                 starts.pause(&error.to_string())?;
             }
         }

@@ -42,10 +42,19 @@ impl<'a> Turns<'a> {
         self.waiting.fetch_add(1, Ordering::SeqCst);
         let taken = self.wait(is_off);
         let others = self.waiting.fetch_sub(1, Ordering::SeqCst) > 1;
-        if !others && !matches!(taken, Ok(true)) {
+        // Whoever took its turn said whether others waited: the last of them may have left meanwhile.
+        if !others {
             stop_waiting(self.docket, self.batch)?;
         }
         Ok(taken?.then_some(Turn { turns: self, is_given: false }))
+    }
+
+    /// Says that no slot waits any more, once all have ended: one that gave its turn up waited for the next.
+    ///
+    /// # Errors
+    /// Where the store cannot be written.
+    pub(super) fn none_waits(&self) -> Result<()> {
+        stop_waiting(self.docket, self.batch)
     }
 
     fn wait(&self, is_off: impl Fn() -> Result<bool>) -> Result<bool> {

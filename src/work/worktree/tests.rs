@@ -130,3 +130,44 @@ fn what_is_no_repository_or_somebody_elses_folder_is_refused() {
     assert!(scene.add().is_err());
     assert!(scene.worktree().join("mine").exists());
 }
+
+#[test]
+fn nothing_that_the_repository_itself_names_is_run() {
+    let scene = Scene::new();
+    let ran = scene.folder.path().join("filter-ran");
+    let filter = format!("touch {}; cat", ran.display());
+    std::fs::write(scene.repository().join(".gitattributes"), "*.txt filter=own\n").unwrap();
+    scene.git(&["add", "."]);
+    scene.git(&["commit", "--quiet", "-m", "attributes"]);
+    for what in ["smudge", "clean", "process"] {
+        scene.git(&["config", &format!("filter.own.{what}"), &filter]);
+    }
+    scene.git(&["config", "filter.own.required", "true"]);
+    let worktree = scene.add().unwrap();
+    assert_eq!(std::fs::read_to_string(worktree.join("a.txt")).unwrap(), "a\n");
+    std::fs::write(worktree.join("a.txt"), "b\n").unwrap();
+    assert!(matches!(scene.remove().unwrap(), Left::Changed { .. }));
+    std::fs::write(worktree.join("a.txt"), "a\n").unwrap();
+    assert_eq!(scene.remove().unwrap(), Left::Removed);
+    assert!(!ran.exists(), "a filter of the repository's ran");
+    // A name that cannot be left out is refused, not run.
+    scene.git(&["config", "filter.a=b.smudge", &filter]);
+    assert!(scene.add().unwrap_err().to_string().contains("'filter.a=b'"));
+}
+
+#[test]
+fn what_the_user_says_of_filters_stays() {
+    let found = "global\0filter.lfs.smudge\nlfs smudge\0local\0filter.lfs.smudge\nevil\0local\0hook.x.command\nevil\0";
+    let settings = without_own_commands(found).unwrap();
+    assert_eq!(
+        settings,
+        [
+            "filter.lfs.clean=",
+            "filter.lfs.smudge=lfs smudge",
+            "filter.lfs.process=",
+            "filter.lfs.required=false",
+            "hook.x.enabled=false"
+        ]
+    );
+    assert_eq!(without_own_commands("").unwrap(), Vec::<String>::new());
+}
