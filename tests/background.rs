@@ -198,6 +198,42 @@ fn a_runner_that_is_killed_is_taken_over_and_no_item_is_accepted_twice() {
 }
 
 #[test]
+fn a_server_that_starts_sees_to_it_that_batches_have_a_runner() {
+    let store = Store::new().with_config(&shell("slow", "item", "sleep 0.05; echo '- read'", ""));
+    let mut server = store.serve();
+    let id = batch(&mut server, 100, 10, "slow");
+    let first = runner(&mut server, &id);
+    // As a machine that stops: the one at work and the one that stands by.
+    let all = processes("--background").into_iter().filter(|pid| processes(&id).contains(pid));
+    all.collect::<Vec<_>>().into_iter().for_each(|pid| signal("KILL", pid));
+    eventually("all of it to end", || processes(&id).is_empty().then_some(()));
+    assert_eq!(runner(&mut server, &id), first, "nobody has taken over");
+    let _another = store.serve();
+    eventually("a new runner to be at work", || (runner(&mut server, &id) != first).then_some(()));
+    assert_eq!(until(&mut server, &id, "done").count("/batch/processed"), 100);
+}
+
+#[test]
+fn a_profile_that_was_mended_is_read_anew_and_another_takes_over_at_the_next_chunk() {
+    let store = Store::new().with_config(&shell("broken", "item", "exit 3", "max_parallel = 1"));
+    let mut server = store.serve();
+    let id = batch(&mut server, 60, 10, "broken");
+    until(&mut server, &id, "paused");
+    let mended = shell("broken", "item", "sleep 0.05; echo '- read'", "max_parallel = 1")
+        + &shell("other", "item", "echo '{\"receipt\": \"- read\", \"category\": \"other\"}'", "");
+    std::fs::write(store.config(), mended).unwrap();
+    server.call("control_batch", json!({"id": id, "action": "resume"})).ok();
+    eventually("the mended one to read", || {
+        (stand(&mut server, &id).count("/batch/processed") > 8).then_some(())
+    });
+    server.call("control_batch", json!({"id": id, "action": "start", "worker": "other"})).ok();
+    let ended = until(&mut server, &id, "done");
+    let categories = &ended["batch"]["categories"];
+    assert!(categories["other"].as_u64().unwrap() >= 30, "{categories}");
+    assert_eq!(ended.count("/batch/outcomes/failed"), 5);
+}
+
+#[test]
 fn a_pause_lets_what_is_in_hand_finish_and_a_resume_goes_on() {
     let store =
         Store::new().with_config(&shell("slow", "item", "sleep 0.1; echo '- read'", "max_parallel = 2"));

@@ -150,6 +150,7 @@ fn what_a_runner_left_behind_is_known_by_its_mark_and_never_by_a_number_alone() 
     stranger.wait().unwrap();
 }
 
+#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 fn children(parent: u32) -> Vec<u32> {
     let listed = Command::new("ps").args(["-o", "pid=", "--ppid", &parent.to_string()]).output().unwrap();
     String::from_utf8_lossy(&listed.stdout).split_whitespace().map(|pid| pid.parse().unwrap()).collect()

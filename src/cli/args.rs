@@ -13,7 +13,7 @@ use super::render::{refuse, show};
 use super::{config, connect, init, logs, manifest, prompt, report, verify};
 use crate::error::{Code, Error, Result};
 use crate::mcp::{self, Toolset, definitions};
-use crate::ops::{self, Entry};
+use crate::ops::{self, Docket, Entry};
 use crate::{watch, work};
 
 fn hyphens(name: &str) -> String {
@@ -165,7 +165,7 @@ fn run(matches: &ArgMatches, json: bool, out: &mut impl Write) -> Result<u8> {
             log_to_stderr();
             let asked = matches.get_one::<Toolset>("toolset").copied().unwrap_or(Toolset::All);
             let toolset = if job()?.is_some() { Toolset::Worker } else { asked };
-            mcp::serve(open(db, Caller::Agent)?, toolset)?;
+            serve(open(db, Caller::Agent)?, toolset)?;
             Ok(0)
         }
         "run" => {
@@ -234,12 +234,28 @@ fn operate(
     entry: &Entry,
     matches: &ArgMatches,
     json: bool,
-    docket: &ops::Docket,
+    docket: &Docket,
     out: &mut impl Write,
 ) -> Result<u8> {
     let reply = (entry.call_matches)(docket, matches)?;
     show(&reply, json, out)?;
     Ok(u8::from(reply.get("success") == Some(&Value::Bool(false))))
+}
+
+/// Serves a client; beside it sees to it that batches with a profile are worked.
+fn serve(docket: Docket, toolset: Toolset) -> Result<()> {
+    std::thread::scope(|scope| {
+        let beside = docket.clone();
+        // A worker's server is one of many, and has its runner.
+        if toolset == Toolset::All {
+            scope.spawn(move || {
+                if let Err(error) = ops::wake_all(&beside) {
+                    tracing::warn!(%error, "it cannot be told whether batches lack a runner");
+                }
+            });
+        }
+        mcp::serve(docket, toolset)
+    })
 }
 
 /// What is worth telling an operator; standard output belongs to the protocol.

@@ -5,6 +5,7 @@ use super::batch_view::{batch_status, batch_task};
 use crate::error::{Error, Result};
 use crate::model::batch::BatchStatus;
 use crate::model::id::TaskId;
+use crate::model::limits::MOST_IDS;
 use crate::model::text::Line;
 
 /// Who starts runners.
@@ -37,6 +38,23 @@ pub(super) fn check(docket: &Docket, profile: &Line, project: Option<&str>) -> R
         Error::invalid("worker: no background workers can be started from here; leave it out")
     })?;
     background.check(profile.as_str(), project)
+}
+
+/// Sees to it that every open batch with a profile has a runner: a machine that was started anew has none.
+///
+/// # Errors
+/// Where the store cannot be read.
+pub fn wake_all(docket: &Docket) -> Result<()> {
+    let open = docket.read(|tx| {
+        let mut open = Vec::new();
+        for task in tx.open_batches(None, MOST_IDS)? {
+            if tx.batch(task.row)?.is_some_and(|batch| batch.worker.is_some()) {
+                open.push(task.id);
+            }
+        }
+        Ok(open)
+    })?;
+    open.iter().try_for_each(|id| wake(docket, id).map(|_| ()))
 }
 
 /// Sees to it that a running batch with a profile has a runner; says what came of it, for the end of a

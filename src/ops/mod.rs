@@ -67,7 +67,7 @@ use serde_json::Value;
 
 pub use add_items::AddItems;
 pub use ask_review::{AskedReview, ask_review};
-pub use background::{Background, Started};
+pub use background::{Background, Started, wake_all};
 pub use bad_items::{BadItems, OnBadItem};
 pub use batch_view::BatchView;
 pub(crate) use batch_view::{batch_task, batch_view};

@@ -12,7 +12,7 @@ use tempfile::NamedTempFile;
 use super::command::{last_words, why};
 use super::crew::AT_ONCE;
 use super::in_hand::EndedFor;
-use super::keeper::{Ended, Launch};
+use super::keeper::{Ended, Launch, this_program_by_name};
 use super::slot::{Came, Slot, Won};
 use crate::error::{Code, Error, Result};
 use crate::model::claim::{Standing, standing};
@@ -119,8 +119,7 @@ impl Slot<'_> {
         let folder = jobs(self.crew.docket.folder());
         let cannot =
             |error| Error::internal(format!("a job cannot be written to {}", folder.display()), error);
-        let program = std::env::current_exe()
-            .map_err(|error| Error::internal("docket does not find its own program", error))?;
+        let program = this_program_by_name()?;
         let text = |path: &Path| {
             path.to_str().map(str::to_owned).ok_or_else(|| {
                 Error::new(

@@ -13,10 +13,11 @@ use super::slot::{Slot, Won, Worked, body};
 use super::stop::Stop;
 use crate::error::{Code, Error, Result};
 use crate::logs::{self, Stream};
+use crate::model::id::TaskId;
 use crate::model::limits::MaxParallel;
 use crate::model::status::Release;
 use crate::model::text::Line;
-use crate::ops::{ClaimTask, CompleteTask, Docket, Operation, ReleaseTask};
+use crate::ops::{ClaimTask, CompleteTask, Docket, Operation, ReleaseTask, outlook};
 
 /// A worker that fails sooner has failed to start.
 pub(super) const AT_ONCE: Duration = Duration::from_secs(1);
@@ -89,6 +90,12 @@ impl Crew<'_> {
         let could_not_run = ended.signal.is_some() || matches!(ended.code, Some(126 | 127));
         let has_worked = self.background.is_none_or(|(_, starts)| starts.has_worked());
         ended.because.is_none() && ended.took < AT_ONCE && (could_not_run || !has_worked)
+    }
+
+    /// Whether the batch is to be worked by another profile from now on.
+    pub(super) fn is_replaced(&self, batch: &TaskId) -> Result<bool> {
+        let Some(profile) = self.method.profile() else { return Ok(false) };
+        Ok(outlook(self.docket, batch)?.worker.as_deref() != Some(profile.name.as_str()))
     }
 
     /// Takes note of a start that failed at once, or of one that did not.

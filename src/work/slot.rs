@@ -118,6 +118,9 @@ impl<'a> Slot<'a> {
     fn has_turn(&mut self, request: &ClaimTask) -> Result<bool> {
         let crew = self.crew;
         let (Some((turns, _)), Some(batch)) = (crew.background, &request.batch) else { return Ok(true) };
+        if crew.is_replaced(batch)? {
+            return Ok(false);
+        }
         if self.turn.is_none() {
             let is_off = || Ok(crew.stop.is_asked() || !outlook(crew.docket, batch)?.is_claimable);
             self.turn = turns.take(is_off)?;

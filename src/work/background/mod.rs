@@ -2,6 +2,7 @@
 
 mod launch;
 mod runner;
+mod standby;
 mod starts;
 mod turns;
 

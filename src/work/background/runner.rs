@@ -1,14 +1,13 @@
 //! A runner: works one batch by a profile until it has ended, and is taken over where it dies.
 
 use std::path::Path;
-use std::process::Child;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::Duration;
 
-use super::launch;
+use super::standby::Standby;
 use super::starts::Starts;
 use super::turns::Turns;
-use crate::config::Config;
+use crate::config::{Config, Limits, Profile};
 use crate::error::{Error, Result};
 use crate::model::batch::BatchStatus;
 use crate::model::id::TaskId;
@@ -16,8 +15,8 @@ use crate::model::limits::MaxParallel;
 use crate::model::task::Row;
 use crate::model::text::Line;
 use crate::ops::{
-    ClaimTask, Docket, Outlook, begin_runner, end_runner, outlook, release_runner_claims, runner_lives,
-    runner_of,
+    ClaimTask, Docket, Outlook, begin_runner, end_runner, outlook, pause_profile, release_runner_claims,
+    runner_lives, runner_of,
 };
 use crate::work::chunk::remove_jobs;
 use crate::work::crew::Crew;
@@ -32,6 +31,8 @@ use crate::work::stop::Stop;
 const MARK: &str = "DOCKET_RUNNER";
 /// How often a runner gives a sign of life.
 const PULSE: Duration = Duration::from_secs(5);
+/// How long it waits before it ends on a failure.
+const AFTER_FAILURE: Duration = Duration::from_secs(1);
 /// How often it looks whether there is something to do.
 const LOOK_AGAIN: Duration = Duration::from_millis(200);
 
@@ -77,46 +78,108 @@ pub(in crate::work) fn runner(
     if is_over(&look) {
         return Ok(code(&look));
     }
-    let name = look.worker.as_deref().ok_or_else(|| {
-        Error::invalid(format!(
-            "worker: batch {batch} has no profile; --worker names one, docket config lists them; or give a command after --"
-        ))
-    })?;
+    let family = Family::found()?;
+    let standby = Standby::new(docket, store, batch, &family, how);
+    let ended = shifts(docket, store, batch, how, progress, &stop, &standby);
+    match ended {
+        Ok(look) => {
+            standby.end();
+            Ok(code(&look))
+        }
+        Err(error) => {
+            // Whoever stands by tries again, but not at once: what was wrong may be so still.
+            std::thread::sleep(AFTER_FAILURE);
+            Err(error)
+        }
+    }
+}
+
+/// How a shift ended.
+enum Ended {
+    /// The batch has ended, or somebody stopped the runner.
+    Over(Outlook),
+    /// The profile is to be read anew.
+    Changed,
+}
+
+/// Works by the batch's profile, read anew whenever it was paused or another was named.
+fn shifts(
+    docket: &Docket,
+    store: &Path,
+    batch: &TaskId,
+    how: How,
+    progress: &Progress,
+    stop: &Stop,
+    standby: &Standby<'_>,
+) -> Result<Outlook> {
+    let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    let mut is_first = true;
+    loop {
+        let look = outlook(docket, batch)?;
+        let name = look.worker.clone().ok_or_else(|| {
+            Error::invalid(format!(
+                "worker: batch {batch} has no profile; --worker names one, docket config lists them; or give a command after --"
+            ))
+        })?;
+        let (profile, limits) = match profile(&name, &look) {
+            Ok(found) => found,
+            Err(error) if is_first => return Err(error),
+            Err(error) => {
+                pause_profile(docket, batch, &name, &error.to_string())?;
+                match wait_for_change(docket, batch, &name, stop)? {
+                    Ended::Over(look) => return Ok(look),
+                    Ended::Changed => continue,
+                }
+            }
+        };
+        is_first = false;
+        let mark = begin_runner(docket, look.row, &name, std::process::id(), &host)?;
+        standby.see_to_it();
+        let most = profile.max_parallel.min(usize::try_from(look.max_parallel).unwrap_or(usize::MAX));
+        let starts = Starts::new(docket, batch, &profile, &limits);
+        let turns = Turns::new(docket, look.row, limits.max_parallel as u64);
+        let mark_of_all = (MARK.to_owned(), mark.clone().into());
+        let method = Method::of_profile(profile.clone(), batch, look.project, docket.folder(), mark_of_all);
+        let crew = Crew {
+            docket,
+            store,
+            method: &method,
+            progress,
+            stop,
+            family: standby.family.clone().marked(&mark),
+            in_hand: InHand::default(),
+            background: Some((&turns, &starts)),
+        };
+        let ended = with_pulse(docket, look.row, &starts, standby, || go_on(&crew, batch, how, most, &name));
+        // Nothing is left, but perhaps of a keeper that was killed.
+        end_strays(MARK, &mark);
+        end_runner(docket, look.row, &mark)?;
+        if let Ended::Over(look) = ended? {
+            return Ok(look);
+        }
+    }
+}
+
+/// The profile of a name as the configuration has it now, for a batch, and the limits beside it.
+fn profile(name: &str, look: &Outlook) -> Result<(Profile, Limits)> {
     let config = Config::load(&[])?;
     let profile = config.profile(name)?.clone();
     profile.takes_project(look.project.as_deref())?;
-    let family = Family::found()?;
-    let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
-    let mark = begin_runner(docket, look.row, name, std::process::id(), &host)?;
-    let successor = if how == How::InFront {
-        None
-    } else {
-        Some(family.start(|| launch::start(store, docket.folder(), batch, &["--standby"]))?)
-    };
-    let most = profile.max_parallel.min(usize::try_from(look.max_parallel).unwrap_or(usize::MAX));
-    let starts = Starts::new(docket, batch, &profile, config.limits());
-    let turns = Turns::new(docket, look.row, config.limits().max_parallel as u64);
-    let data = docket.folder();
-    let mark_of_all = (MARK.to_owned(), mark.clone().into());
-    let method = Method::of_profile(profile.clone(), batch, look.project.clone(), data, mark_of_all);
-    let crew = Crew {
-        docket,
-        store,
-        method: &method,
-        progress,
-        stop: &stop,
-        family: family.marked(&mark),
-        in_hand: InHand::default(),
-        background: Some((&turns, &starts)),
-    };
-    let ended = with_pulse(docket, look.row, &starts, || go_on(&crew, batch, how, most));
-    // Nothing is left, but perhaps of a keeper that was killed.
-    end_strays(MARK, &mark);
-    end_runner(docket, look.row, &mark)?;
-    if let Some(mut successor) = successor {
-        end(&crew.family, &mut successor);
+    Ok((profile, config.limits().clone()))
+}
+
+/// Waits until a paused batch goes on, or another profile is named for it.
+fn wait_for_change(docket: &Docket, batch: &TaskId, name: &str, stop: &Stop) -> Result<Ended> {
+    loop {
+        let look = outlook(docket, batch)?;
+        if stop.is_asked() || is_over(&look) {
+            return Ok(Ended::Over(look));
+        }
+        if look.status != BatchStatus::Paused || look.worker.as_deref() != Some(name) {
+            return Ok(Ended::Changed);
+        }
+        std::thread::sleep(LOOK_AGAIN);
     }
-    ended.map(|look| code(&look))
 }
 
 /// Ends what an earlier runner of the batch left when it died, and takes back what it held.
@@ -133,8 +196,8 @@ fn end_earlier(docket: &Docket, batch: &TaskId, row: Row, progress: &Progress) -
     remove_jobs(docket.folder(), batch)
 }
 
-/// Works whatever can be worked until the batch has ended, or somebody stops the runner.
-fn go_on(crew: &Crew<'_>, batch: &TaskId, how: How, most: usize) -> Result<Outlook> {
+/// Works whatever can be worked until the batch has ended, or the profile is to be read anew.
+fn go_on(crew: &Crew<'_>, batch: &TaskId, how: How, most: usize, name: &str) -> Result<Ended> {
     let claim = ClaimTask::of_batch(Line::known("runner"), batch.clone(), !crew.method.is_per_chunk());
     let worker = format!("runner-{}", std::process::id());
     let slots = MaxParallel::of(i64::try_from(most).unwrap_or(i64::MAX));
@@ -143,7 +206,10 @@ fn go_on(crew: &Crew<'_>, batch: &TaskId, how: How, most: usize) -> Result<Outlo
         // Whoever watches is told, and comes back; nobody watches a runner that is detached.
         let waits = matches!(look.status, BatchStatus::Paused | BatchStatus::Waiting);
         if crew.stop.is_asked() || is_over(&look) || (waits && how == How::InFront) {
-            return Ok(look);
+            return Ok(Ended::Over(look));
+        }
+        if look.status == BatchStatus::Paused || look.worker.as_deref() != Some(name) {
+            return wait_for_change(crew.docket, batch, name, crew.stop);
         }
         if look.status == BatchStatus::Running
             && look.is_claimable
@@ -156,23 +222,32 @@ fn go_on(crew: &Crew<'_>, batch: &TaskId, how: How, most: usize) -> Result<Outlo
                 crew.progress.say(&error.to_string());
                 starts.pause(&error.to_string())?;
             }
+            if starts.has_paused() {
+                return wait_for_change(crew.docket, batch, name, crew.stop);
+            }
         }
         std::thread::sleep(LOOK_AGAIN);
     }
 }
 
 /// Gives signs of life while something is done.
-fn with_pulse<T>(docket: &Docket, batch: Row, starts: &Starts<'_>, work: impl FnOnce() -> T) -> T {
+fn with_pulse<T>(
+    docket: &Docket,
+    batch: Row,
+    starts: &Starts<'_>,
+    standby: &Standby<'_>,
+    work: impl FnOnce() -> T,
+) -> T {
     let (over, ended) = channel::<()>();
     std::thread::scope(|scope| {
-        scope.spawn(move || pulse(docket, batch, starts, &ended));
+        scope.spawn(move || pulse(docket, batch, starts, standby, &ended));
         let done = work();
         drop(over);
         done
     })
 }
 
-fn pulse(docket: &Docket, batch: Row, starts: &Starts<'_>, ended: &Receiver<()>) {
+fn pulse(docket: &Docket, batch: Row, starts: &Starts<'_>, standby: &Standby<'_>, ended: &Receiver<()>) {
     let mut said = None;
     let mut quiet = Duration::ZERO;
     while ended.recv_timeout(LOOK_AGAIN) == Err(RecvTimeoutError::Timeout) {
@@ -181,20 +256,13 @@ fn pulse(docket: &Docket, batch: Row, starts: &Starts<'_>, ended: &Receiver<()>)
         if quiet < PULSE && note == said {
             continue;
         }
+        standby.see_to_it();
         quiet = Duration::ZERO;
         said.clone_from(&note);
         if let Err(error) = runner_lives(docket, batch, note) {
             tracing::warn!(%error, "the runner's sign of life cannot be written");
         }
     }
-}
-
-/// Ends the one that stands by: there is nothing to take over.
-fn end(family: &Family, successor: &mut Child) {
-    // It may have ended by itself.
-    successor.kill().ok();
-    successor.wait().ok();
-    family.forget(successor);
 }
 
 fn is_over(look: &Outlook) -> bool {

@@ -1,6 +1,7 @@
 //! Whether a worker may be started now: room on the machine, starts a minute, a profile that works at all.
 
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -27,6 +28,7 @@ pub(in crate::work) struct Starts<'a> {
     looked: Mutex<Option<Instant>>,
     waits_for: Mutex<Option<String>>,
     streak: Mutex<Streak>,
+    has_paused: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -50,6 +52,7 @@ impl<'a> Starts<'a> {
             looked: Mutex::default(),
             waits_for: Mutex::default(),
             streak: Mutex::default(),
+            has_paused: AtomicBool::new(false),
         }
     }
 
@@ -71,6 +74,7 @@ impl<'a> Starts<'a> {
             let is_due = looked.is_none_or(|at| at.elapsed() >= LOOK_EVERY);
             if is_due && let Some(why) = profile_pause(self.docket, self.profile.name.as_str())? {
                 *open(&self.waits_for) = None;
+                self.has_paused.store(true, Ordering::SeqCst);
                 pause_profile(self.docket, self.batch, self.profile.name.as_str(), &why)?;
                 return Ok(false);
             }
@@ -124,6 +128,11 @@ impl<'a> Starts<'a> {
         Ok(())
     }
 
+    /// Whether the profile was found paused: what is known of it may be mended by now.
+    pub(super) fn has_paused(&self) -> bool {
+        self.has_paused.load(Ordering::SeqCst)
+    }
+
     /// Whether a worker of the profile was ever seen to work.
     pub(in crate::work) fn has_worked(&self) -> bool {
         open(&self.streak).has_worked
@@ -134,6 +143,7 @@ impl<'a> Starts<'a> {
     /// # Errors
     /// Where the store cannot be written.
     pub(super) fn pause(&self, why: &str) -> Result<()> {
+        self.has_paused.store(true, Ordering::SeqCst);
         // Whoever starts next sees it.
         *open(&self.looked) = None;
         pause_profile(self.docket, self.batch, self.profile.name.as_str(), why)

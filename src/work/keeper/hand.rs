@@ -29,6 +29,19 @@ pub(crate) fn this_program() -> Result<std::path::PathBuf> {
     std::env::current_exe().map_err(|error| Error::internal("docket does not find its own program", error))
 }
 
+/// The file of this program, for others to start. Where an upgrade has put a newer one in its place, that.
+///
+/// # Errors
+/// Where the system does not tell.
+pub(crate) fn this_program_by_name() -> Result<std::path::PathBuf> {
+    let path = std::env::current_exe()
+        .map_err(|error| Error::internal("docket does not find its own program", error))?;
+    // What Linux puts behind the name of a file that is gone.
+    let replaced =
+        path.to_str().and_then(|path| path.strip_suffix(" (deleted)")).map(std::path::PathBuf::from);
+    Ok(replaced.filter(|path| path.exists()).unwrap_or(path))
+}
+
 /// The processes that this one started itself. All other children of it are what keepers that were
 /// killed had kept.
 #[derive(Debug, Clone, Default)]
