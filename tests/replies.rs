@@ -10,8 +10,8 @@ use support::server::Server;
 use support::store::Store;
 
 /// Tools whose reply is what the caller asked to read, and so may be long.
-const READS: [&str; 6] =
-    ["get_task", "list_tasks", "search_tasks", "get_batch", "create_batch", "claim_task"];
+const READS: [&str; 7] =
+    ["get_task", "list_tasks", "search_tasks", "get_batch", "wait_batch", "create_batch", "claim_task"];
 
 /// A server, all that was said, and the names that stand for what differs from run to run.
 struct Story {
@@ -283,6 +283,8 @@ fn what_a_worker_and_a_supervisor_are_told() {
     let since = story.call("get_batch", json!({"id": batch})).ok().text("/since");
     story.call("get_batch", json!({"id": batch, "since": since})).ok();
     story.call("get_batch", json!({"id": batch, "view": "receipts"})).ok();
+    story.call("wait_batch", json!({"id": batch})).ok();
+    story.call("wait_batch", json!({"id": "nosuchbatch0"})).refusal();
     story.call("control_batch", json!({"id": batch, "action": "retry"})).ok();
     story.call("get_batch", json!({"id": "nosuchbatch0"})).refusal();
     story.call("add_items", json!({"id": chunk, "items": ["x"]})).refusal();

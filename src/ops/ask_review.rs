@@ -2,11 +2,11 @@
 
 use serde_json::Value;
 
-use super::batch_view::{BatchReply, batch_task};
+use super::batch_view::batch_task;
 use super::decide::{Decided, none_in_review};
 use super::question::{Answer, Question, name_of, question};
 use super::review_batch::ReviewBatch;
-use super::{Docket, Operation, args, background, intermediate, job};
+use super::{Docket, Operation, args, job};
 use crate::error::{Code, Error, Result};
 use crate::model::id::TaskId;
 use crate::model::text::Line;
@@ -83,8 +83,8 @@ impl AskedReview {
         };
         let decided = Decided { decision, categories: Vec::new(), note, reviewer };
         decided.check()?;
-        let batch = request.id.clone();
-        let (mut reply, chunks) = docket.write(move |tx| {
+        let id = request.id.clone();
+        let reply = decided.on(docket, &id, move |tx| {
             let (task, batch) = batch_task(tx, &request.id)?;
             let found = request.found(tx, &task, &batch).map_err(|error| match error.code {
                 Code::NotReady => outdated(&request.id),
@@ -93,14 +93,8 @@ impl AskedReview {
             if name_of(&task, &found) != question.name {
                 return Err(outdated(&request.id));
             }
-            let message = decided.carry_out(tx, &request.id, &found)?;
-            let chunks: Vec<TaskId> = found.into_iter().map(|(_, task)| task.id).collect();
-            Ok((BatchReply::of(tx, &request.id, message)?, chunks))
+            Ok(found)
         })?;
-        for chunk in &chunks {
-            intermediate::write_chunk(docket, chunk);
-        }
-        reply.message += &background::wake(docket, &batch)?;
         super::reply(reply)
     }
 }

@@ -1,10 +1,12 @@
 //! Carrying out a person's decision on chunks in review, however it was asked for.
 
-use super::batch_view::batch_task;
+use super::background;
+use super::batch_view::{BatchReply, batch_task};
 use super::checkpoint::go_on;
 use super::doubt::take_for_done;
 use super::end_claim::save;
 use super::independence::join_again;
+use super::{Docket, intermediate};
 use crate::error::{Code, Error, Result};
 use crate::model::batch::{Batch, Chunk};
 use crate::model::id::TaskId;
@@ -43,6 +45,31 @@ impl Decided {
             )));
         }
         Ok(())
+    }
+
+    /// Carries it out for the chunks that `found` finds, and all that follows: their files, and a runner for
+    /// what goes on.
+    ///
+    /// # Errors
+    /// What `found` refuses; as [`Decided::carry_out`].
+    pub(super) fn on(
+        self,
+        docket: &Docket,
+        batch: &TaskId,
+        found: impl FnOnce(&dyn Write) -> Result<Vec<(Chunk, Task)>> + Send + 'static,
+    ) -> Result<BatchReply> {
+        let id = batch.clone();
+        let (mut reply, chunks) = docket.write(move |tx| {
+            let found = found(tx)?;
+            let message = self.carry_out(tx, &id, &found)?;
+            let chunks: Vec<TaskId> = found.into_iter().map(|(_, task)| task.id).collect();
+            Ok((BatchReply::of(tx, &id, message)?, chunks))
+        })?;
+        for chunk in &chunks {
+            intermediate::write_chunk(docket, chunk);
+        }
+        reply.message += &background::wake(docket, batch)?;
+        Ok(reply)
     }
 
     /// Carries it out for chunks of a batch and records it; says what they came to.

@@ -6,7 +6,7 @@
 
 use serde_json::{Map, Value};
 
-use super::Docket;
+use super::{CompleteTask, Docket, Operation, ReleaseTask, UpdateTask};
 use crate::error::{Code, Error, Result};
 use crate::model::claim::{Standing, lost, standing};
 use crate::model::job::Job;
@@ -44,34 +44,20 @@ const ALLOWED: &[Allowed] = &[
         needs_claim: false,
     },
     Allowed {
-        operation: "update_task",
-        parameters: &[
-            "id",
-            "status",
-            "assignee",
-            "body",
-            "claim",
-            "item",
-            "outcome",
-            "category",
-            "model",
-            "tokens_in",
-            "tokens_out",
-            "cost",
-            "request_key",
-        ],
+        operation: UpdateTask::NAME,
+        parameters: UpdateTask::WORKER,
         on_batch: &["id", "body", "model", "tokens_in", "tokens_out", "cost", "request_key"],
         needs_claim: true,
     },
     Allowed {
-        operation: "complete_task",
-        parameters: &["id", "claim", "summary"],
+        operation: CompleteTask::NAME,
+        parameters: CompleteTask::WORKER,
         on_batch: &[],
         needs_claim: true,
     },
     Allowed {
-        operation: "release_task",
-        parameters: &["id", "claim", "reason", "outcome"],
+        operation: ReleaseTask::NAME,
+        parameters: ReleaseTask::WORKER,
         on_batch: &[],
         needs_claim: true,
     },

@@ -3,10 +3,9 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::background;
 use super::batch_view::{BatchReply, batch_task};
 use super::decide::{Decided, chunk_of, in_review};
-use super::{Docket, Effect, Operation, intermediate};
+use super::{Docket, Effect, Operation};
 use crate::error::{Code, Error, Result};
 use crate::model::batch::{Batch, Chunk};
 use crate::model::id::TaskId;
@@ -65,19 +64,11 @@ impl Operation for ReviewBatch {
             reviewer: self.reviewer.as_ref().and_then(Line::non_empty).unwrap_or(docket.caller()).to_owned(),
         };
         decided.check()?;
-        let batch = self.id.clone();
-        let (mut reply, chunks) = docket.write(move |tx| {
+        let id = self.id.clone();
+        decided.on(docket, &id, move |tx| {
             let (task, batch) = batch_task(tx, &self.id)?;
-            let found = self.found(tx, &task, &batch)?;
-            let message = decided.carry_out(tx, &self.id, &found)?;
-            let chunks: Vec<TaskId> = found.into_iter().map(|(_, task)| task.id).collect();
-            Ok((BatchReply::of(tx, &self.id, message)?, chunks))
-        })?;
-        for chunk in &chunks {
-            intermediate::write_chunk(docket, chunk);
-        }
-        reply.message += &background::wake(docket, &batch)?;
-        Ok(reply)
+            self.found(tx, &task, &batch)
+        })
     }
 }
 

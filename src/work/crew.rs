@@ -8,6 +8,7 @@ use super::background::{Starts, Turns};
 use super::in_hand::InHand;
 use super::keeper::{Ended, Family};
 use super::method::Method;
+use super::old_logs;
 use super::progress::Progress;
 use super::slot::{Slot, Won, Worked, body};
 use super::stop::Stop;
@@ -42,6 +43,7 @@ impl Crew<'_> {
     /// # Errors
     /// The first that a slot could not go on from.
     pub(super) fn work(&self, claim: &ClaimTask, worker: &str, slots: MaxParallel) -> Result<Worked> {
+        old_logs::clear(self.docket);
         let (over, ended) = channel::<()>();
         std::thread::scope(|scope| {
             let keeper = scope.spawn(move || {

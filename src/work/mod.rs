@@ -9,6 +9,7 @@ mod items;
 mod keeper;
 mod lock;
 mod method;
+mod old_logs;
 mod progress;
 pub mod ready;
 mod run;

@@ -1,0 +1,26 @@
+//! Old logs make room for new ones.
+
+use crate::logs;
+use crate::model::id::TaskId;
+use crate::model::status::Status;
+use crate::ops::Docket;
+
+/// How much all logs of a store may take, in bytes.
+const MOST: u64 = 1024 * 1024 * 1024;
+
+/// Removes the logs written to longest ago, but for those of chunks at work, until the rest is within bounds.
+pub(super) fn clear(docket: &Docket) {
+    let is_live = |chunk: &str, _: u64| {
+        let id = TaskId::stored(chunk.to_owned());
+        // What the store doesn't know is of no chunk any more.
+        docket.read(move |tx| Ok(tx.task(&id)?.status == Status::InProgress)).unwrap_or(false)
+    };
+    match logs::clear(docket.folder(), MOST, &is_live) {
+        Ok(cleared) if cleared.attempts > 0 => {
+            tracing::info!(attempts = cleared.attempts, bytes = cleared.bytes, "old logs were removed");
+        }
+        Ok(_) => {}
+        // The work goes on: its receipts are what counts.
+        Err(error) => tracing::warn!(%error, "old logs cannot be removed"),
+    }
+}
