@@ -79,8 +79,14 @@ fn command() -> Command {
             Command::new("report").about("A batch's audit, as one Markdown and one HTML file"),
         ))
         .subcommand(
-            Command::new("verify")
-                .about("Check every receipt against its hash chain, and the counts against the receipts"),
+            verify::Verify::augment_args(
+                Command::new("verify")
+                    .about("Check every receipt against its hash chain, and the counts against the receipts"),
+            ),
+        )
+        .subcommand(
+            Command::new("heads")
+                .about("Print where each task's hash chain stands: kept elsewhere, docket verify --from compares with it"),
         )
         .subcommand(
             Command::new("manifest").about("The MCPB manifest, its tools and prompts listed from the code"),
@@ -204,8 +210,13 @@ fn run(matches: &ArgMatches, json: bool, out: &mut impl Write) -> Result<u8> {
             report::run(&request, &open(db, Caller::Person)?, json, out)
         }
         "verify" => {
+            let request = verify::Verify::from_arg_matches(matches).map_err(usage)?;
             there_is_a_store(db)?;
-            verify::verify(&open(db, Caller::Person)?, json, out)
+            verify::verify(&request, &open(db, Caller::Person)?, json, out)
+        }
+        "heads" => {
+            there_is_a_store(db)?;
+            verify::heads(&open(db, Caller::Person)?, out)
         }
         "manifest" => {
             let tools: Vec<_> = definitions(Toolset::All)

@@ -4,6 +4,7 @@
 mod words;
 
 pub mod batch;
+pub mod chain;
 pub mod checklist;
 pub mod claim;
 pub mod complete;

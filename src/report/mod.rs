@@ -4,7 +4,6 @@
 //! files are written as the parts come, so a batch of any size is never held whole. Everything
 //! that agents wrote goes through `escape`.
 
-mod chain;
 mod escape;
 mod facts;
 mod html;

@@ -1,10 +1,10 @@
 //! Reads a batch at one moment of the store and hands its report on part by part.
 
-use super::chain::Chain;
 use super::facts::{Checks, Failure, Fold, Opening, Part, Row};
 use super::timeline::Timeline;
 use crate::error::Result;
 use crate::model::batch::Batch;
+use crate::model::chain::Chain;
 use crate::model::id::TaskId;
 use crate::model::limits::PAGE;
 use crate::model::split::number_width;

@@ -1,0 +1,109 @@
+//! The hash chain of a task's receipts, checked as they pass; and its head, noted elsewhere to be compared with.
+
+use std::fmt;
+use std::str::FromStr;
+
+use super::id::TaskId;
+use super::receipt::{FIRST_HASH, Receipt};
+use super::text::excerpt;
+
+/// How far a chain was followed.
+#[derive(Debug)]
+pub struct Chain {
+    number: u64,
+    head: [u8; 32],
+    /// The first receipt that is not as it was written.
+    bad: Option<u64>,
+}
+
+impl Chain {
+    /// Before the first receipt.
+    pub fn begin() -> Self {
+        Chain { number: 0, head: FIRST_HASH, bad: None }
+    }
+
+    /// Takes the next receipt.
+    pub fn take(&mut self, task: &str, receipt: &Receipt, hash: [u8; 32]) {
+        self.number += 1;
+        if receipt.number != self.number || receipt.hash(task, &self.head) != hash {
+            self.bad.get_or_insert(self.number);
+        }
+        self.head = hash;
+    }
+
+    /// How many receipts it took.
+    pub fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// The first receipt that was not as it was written.
+    pub fn bad(&self) -> Option<u64> {
+        self.bad
+    }
+
+    /// Whether every receipt was as it was written, and none is missing of so many.
+    pub fn is_whole(&self, receipts: u64) -> bool {
+        self.bad.is_none() && self.number == receipts
+    }
+
+    /// The last receipt's hash, to be compared with one that was noted elsewhere.
+    pub fn head(&self) -> String {
+        hex(&self.head)
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Where a task's chain stood when it was noted: a line `ID NUMBER HASH`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Head {
+    /// The task.
+    pub task: TaskId,
+    /// How many receipts it had.
+    pub number: u64,
+    /// The hash of the last of them, in hexadecimal digits.
+    pub hash: String,
+}
+
+impl fmt::Display for Head {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {} {}", self.task, self.number, self.hash)
+    }
+}
+
+impl FromStr for Head {
+    type Err = String;
+
+    fn from_str(line: &str) -> Result<Self, String> {
+        let parts: Vec<&str> = line.split_whitespace().collect();
+        let head = match parts.as_slice() {
+            [task, number, hash] if hash.len() == 64 && hash.bytes().all(|byte| byte.is_ascii_hexdigit()) => {
+                task.parse().ok().zip(number.parse().ok()).map(|(task, number)| Head {
+                    task,
+                    number,
+                    hash: hash.to_ascii_lowercase(),
+                })
+            }
+            _ => None,
+        };
+        head.ok_or_else(|| {
+            format!("'{}' is no head: a line is ID NUMBER HASH, as docket heads wrote it", excerpt(line))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_head_is_read_as_it_was_written() {
+        let head = Head { task: TaskId::stored("abc.01".into()), number: 7, hash: hex(&[0xAB; 32]) };
+        assert_eq!(head.to_string().parse(), Ok(head.clone()));
+        for bad in ["", "abc 7", "abc x 00", "abc 7 zz", &format!("{head} more")] {
+            assert!(bad.parse::<Head>().is_err(), "{bad}");
+        }
+    }
+}
