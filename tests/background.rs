@@ -32,6 +32,13 @@ fn stand_in() {
         Ok("silent") => loop {
             std::thread::sleep(Duration::from_secs(60));
         },
+        Ok("tidy") => {
+            let tools = agent::work(&mut given, usize::MAX);
+            // Longer than a runner takes to see that the chunk is complete.
+            std::thread::sleep(Duration::from_millis(600));
+            std::fs::write("tidied", "").unwrap();
+            tools
+        }
         _ => agent::work(&mut given, usize::MAX),
     };
 }
@@ -80,6 +87,38 @@ fn a_worker_of_a_chunk_knows_its_prompt_and_tools_and_completes_it() {
     let log =
         std::fs::read_to_string(store.file().with_file_name("logs").join(format!("{id}.01.1.out"))).unwrap();
     assert!(log.contains("complete_task: Completed"), "{log}");
+}
+
+#[test]
+fn a_worker_that_completed_its_chunk_may_finish_what_it_does_and_has_not_failed_to_start() {
+    let store = Store::new().with_config(&agent_profile("agent", "tidy", "max_parallel = 1"));
+    let mut server = store.serve();
+    let id = batch(&mut server, 3, 1, "agent");
+    until(&mut server, &id, "done");
+    let tidied = |chunk: usize| store.file().with_file_name("work").join(format!("{id}.{chunk:02}/tidied"));
+    eventually("all three to have tidied up", || (1..=3).all(|chunk| tidied(chunk).exists()).then_some(()));
+}
+
+#[test]
+fn a_batch_that_is_opened_again_as_it_ends_has_a_runner() {
+    let store = Store::new().with_config(&shell(
+        "flaky",
+        "item",
+        "test -e ../../good && echo '- read'; test -e ../../good",
+        "",
+    ));
+    let mut server = store.serve();
+    for _ in 0..support::rounds("DOCKET_ROUNDS", 10) {
+        let _ = std::fs::remove_file(store.file().with_file_name("good"));
+        let id = batch(&mut server, 1, 1, "flaky");
+        until(&mut server, &id, "done");
+        std::fs::write(store.file().with_file_name("good"), "").unwrap();
+        // At once: its runner may be about to end.
+        server.call("control_batch", json!({"id": id, "action": "retry"})).ok();
+        eventually("the item to be done", || {
+            (stand(&mut server, &id)["batch"]["outcomes"] == json!({"done": 1})).then_some(())
+        });
+    }
 }
 
 #[test]

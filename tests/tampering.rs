@@ -2,6 +2,8 @@
 //!
 //! `DOCKET_ROUNDS` asks for more rounds, `DOCKET_SEED` for the same ones again.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod support;
 
 use rusqlite::{Connection, params};

@@ -180,6 +180,9 @@ fn run(matches: &ArgMatches, json: bool, out: &mut impl Write) -> Result<u8> {
         }
         "work" => {
             let request = work::Work::from_arg_matches(matches).map_err(usage)?;
+            if request.is_in_background() {
+                log_to_stderr();
+            }
             work::work(request, &open(db, Caller::Person)?, &store_path(db)?, json)
         }
         "keeper" => {

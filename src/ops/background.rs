@@ -54,22 +54,41 @@ pub fn wake_all(docket: &Docket) -> Result<()> {
         }
         Ok(open)
     })?;
-    open.iter().try_for_each(|id| wake(docket, id).map(|_| ()))
+    for id in open {
+        match start(docket, &id) {
+            Ok(_) => {}
+            Err(error) => tracing::warn!(batch = %id, %error, "no runner could be started"),
+        }
+    }
+    Ok(())
+}
+
+/// Starts a runner for a running batch with a profile; gives the profile's name, where there is one.
+fn start(docket: &Docket, batch: &TaskId) -> Result<Option<(String, Started)>> {
+    let Some(profile) = profile_of(docket, batch)? else { return Ok(None) };
+    let Some(background) = docket.background() else { return Ok(None) };
+    background.start(batch).map(|started| Some((profile, started)))
+}
+
+/// The profile of a batch that is running.
+fn profile_of(docket: &Docket, batch: &TaskId) -> Result<Option<String>> {
+    let id = batch.clone();
+    docket.read(move |tx| {
+        let (task, batch) = batch_task(tx, &id)?;
+        let is_running = batch_status(tx, &task, &batch)? == BatchStatus::Running;
+        Ok(batch.worker.filter(|_| is_running))
+    })
 }
 
 /// Sees to it that a running batch with a profile has a runner; says what came of it, for the end of a
 /// message. A runner that can't be started does not undo what was done before.
 pub(super) fn wake(docket: &Docket, batch: &TaskId) -> Result<String> {
-    let id = batch.clone();
-    let profile = docket.read(move |tx| {
-        let (task, batch) = batch_task(tx, &id)?;
-        let is_running = batch_status(tx, &task, &batch)? == BatchStatus::Running;
-        Ok(batch.worker.filter(|_| is_running))
-    })?;
-    let (Some(profile), Some(background)) = (profile, docket.background()) else { return Ok(String::new()) };
-    Ok(match background.start(batch) {
-        Ok(Started::As(pid)) => format!("; profile '{profile}' works it in the background (process {pid})"),
-        Ok(Started::Already) => format!("; profile '{profile}' works it in the background"),
+    Ok(match start(docket, batch) {
+        Ok(None) => String::new(),
+        Ok(Some((profile, Started::As(pid)))) => {
+            format!("; profile '{profile}' works it in the background (process {pid})")
+        }
+        Ok(Some((profile, Started::Already))) => format!("; profile '{profile}' works it in the background"),
         Err(error) => format!(
             "; but no runner could be started: {error}. control_batch(id=\"{batch}\", action=\"start\") tries again"
         ),

@@ -70,6 +70,7 @@ impl Slot<'_> {
         if !left.is_held {
             return self.is_over(won);
         }
+        crew.progress.advance(before.items.saturating_sub(left.items));
         if left.items == 0 {
             // Every item has its receipt: that the worker forgot to say so changes nothing.
             let status = crew.complete(won)?;
@@ -90,6 +91,8 @@ impl Slot<'_> {
         let left = self.left(won)?;
         match left.status.as_str() {
             "done" | "review" | "failed" | "active" | "blocked" => {
+                self.crew.saw_start(false, String::new)?;
+                self.crew.progress.advance(won.claim.items_left.unwrap_or(0).saturating_sub(left.items));
                 self.crew.progress.chunk_ends(won.id.as_str(), &won.claim.task.title, &left.status);
                 if left.status != "active" {
                     self.clear(won)?;

@@ -7,6 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::keeper::Ender;
+use super::old_logs;
 use super::stop::Stop;
 use crate::error::Result;
 use crate::model::claim::{Standing, standing};
@@ -15,6 +16,8 @@ use crate::ops::{Docket, Operation, UpdateTask};
 
 /// How often the store is looked at: whoever cancels a batch waits for it.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// How long a worker may go on when its chunk is complete.
+const LINGER: Duration = Duration::from_secs(30);
 /// How often claims are renewed while their workers run.
 const RENEW_EVERY: Duration = Duration::from_secs(300);
 
@@ -41,6 +44,9 @@ struct Held {
     /// How many receipts its task had when it was last seen to write one.
     receipts: u64,
     active: Instant,
+    generation: u64,
+    /// When it was seen that its holder completed the task.
+    completed: Option<Instant>,
 }
 
 /// The claims in hand.
@@ -57,9 +63,10 @@ impl InHand {
     }
 
     /// Takes a claim up.
-    pub(super) fn take(&self, id: &TaskId, token: &Token) {
+    pub(super) fn take(&self, id: &TaskId, token: &Token, generation: u64) {
         let (token, active) = (token.clone(), Instant::now());
-        let held = Held { token, ender: None, ended_for: None, receipts: 0, active };
+        let held =
+            Held { token, ender: None, ended_for: None, receipts: 0, active, generation, completed: None };
         self.held().insert(id.clone(), held);
         self.has_new.store(true, Ordering::SeqCst);
     }
@@ -135,8 +142,10 @@ impl InHand {
             if let Some(most) = stalled_after {
                 self.stalled(most).iter().for_each(|id| self.end(id, EndedFor::Stalled));
             }
+            self.lingering().iter().for_each(|id| self.end(id, EndedFor::Lost));
             self.end_again();
             if renewed.elapsed() >= RENEW_EVERY {
+                old_logs::clear(docket);
                 renewed = Instant::now();
                 self.renew(docket);
             }
@@ -153,6 +162,13 @@ impl InHand {
         stalled.map(|(id, _)| id.clone()).collect()
     }
 
+    /// Those who completed their task a while ago and have not ended yet.
+    fn lingering(&self) -> Vec<TaskId> {
+        let held = self.held();
+        let over = |held: &Held| held.completed.is_some_and(|at| at.elapsed() >= LINGER);
+        held.iter().filter(|(_, held)| over(held)).map(|(id, _)| id.clone()).collect()
+    }
+
     /// Ends the workers whose claims are lost, and sees who wrote receipts, if anything has changed since
     /// the change of number `seen`.
     fn look(&self, docket: &Docket, seen: Option<u64>) -> Result<u64> {
@@ -166,20 +182,25 @@ impl InHand {
             for (id, token) in ids {
                 let task = tx.task(&id)?;
                 let is_mine = standing(&task, Some(&token), tx.now()) == Standing::Holder;
-                tasks.push((id, token, is_mine, task.receipts));
+                let accepted = tx.chunk(&task)?.map_or(0, |chunk| chunk.accepted);
+                tasks.push((id, token, is_mine, task.receipts, accepted));
             }
             Ok((sequence, tasks))
         })?;
-        for (id, token, is_mine, receipts) in tasks {
+        for (id, token, is_mine, receipts, accepted) in tasks {
             // The slot may have gone on to another claim of the same task meanwhile.
-            match self.held().get_mut(&id).filter(|held| held.token == token) {
-                Some(held) if held.receipts != receipts => {
-                    (held.receipts, held.active) = (receipts, Instant::now());
-                }
-                Some(_) => {}
-                None => continue,
+            let mut in_hand = self.held();
+            let Some(held) = in_hand.get_mut(&id).filter(|held| held.token == token) else { continue };
+            if held.receipts != receipts {
+                (held.receipts, held.active) = (receipts, Instant::now());
             }
-            if !is_mine {
+            // Who completed its chunk may say its last words, and commit what it did.
+            let has_completed = accepted == held.generation;
+            if has_completed {
+                held.completed.get_or_insert_with(Instant::now);
+            }
+            drop(in_hand);
+            if !is_mine && !has_completed {
                 self.end(&id, EndedFor::Lost);
             }
         }

@@ -44,7 +44,7 @@ pub(super) fn take(folder: &Path, batch: &TaskId) -> Result<File> {
         Err(TryLockError::WouldBlock) => Err(Error::new(
             Code::AlreadyClaimed,
             format!(
-                "Batch {batch} is being worked by another docket run; wait for it, or help with docket work --batch {batch}"
+                "Batch {batch} is being worked by another docket run; wait for it, or help with docket work --batch {batch} -- CMD"
             ),
         )),
         Err(TryLockError::Error(error)) => Err(unlockable(&path, error)),

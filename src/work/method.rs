@@ -37,8 +37,6 @@ struct ByProfile {
     project: Option<String>,
     /// The folder that Docket keeps its own in.
     data: PathBuf,
-    /// What all that is started is marked with, as a variable.
-    mark: (String, OsString),
 }
 
 /// Where a chunk's worker is, and how it is started.
@@ -55,17 +53,11 @@ impl Method {
         Method { by: By::Command(command.iter().map(OsString::from).collect()), retry: vec![RETRY] }
     }
 
-    /// A profile, for the chunks of a batch; `mark` is in the environment of all that is started.
-    pub(super) fn of_profile(
-        profile: Profile,
-        batch: &TaskId,
-        project: Option<String>,
-        data: &Path,
-        mark: (String, OsString),
-    ) -> Self {
+    /// A profile, for the chunks of a batch.
+    pub(super) fn of_profile(profile: Profile, batch: &TaskId, project: Option<String>, data: &Path) -> Self {
         let retry = profile.retry_exit_codes.iter().map(|code| i32::from(*code)).collect();
         let (batch, data) = (batch.clone(), data.to_owned());
-        Method { by: By::Profile(Box::new(ByProfile { profile, batch, project, data, mark })), retry }
+        Method { by: By::Profile(Box::new(ByProfile { profile, batch, project, data })), retry }
     }
 
     /// The profile, where there is one.
@@ -117,7 +109,6 @@ impl Method {
         };
         let job = Job { batch: &by.batch, chunk, project: by.project.as_deref() };
         let profile = &by.profile;
-        let told = told.into_iter().chain([by.mark.clone()]).collect();
         let environment = profile.environment(std::env::vars_os(), &job, mcp_config, told)?;
         let path = environment.get(std::ffi::OsStr::new("PATH"));
         let program = profile.program(path.map(OsString::as_os_str))?;

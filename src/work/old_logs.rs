@@ -1,5 +1,6 @@
 //! Old logs make room for new ones.
 
+use crate::error::Code;
 use crate::logs;
 use crate::model::id::TaskId;
 use crate::model::status::Status;
@@ -12,8 +13,11 @@ const MOST: u64 = 1024 * 1024 * 1024;
 pub(super) fn clear(docket: &Docket) {
     let is_live = |chunk: &str, _: u64| {
         let id = TaskId::stored(chunk.to_owned());
-        // What the store doesn't know is of no chunk any more.
-        docket.read(move |tx| Ok(tx.task(&id)?.status == Status::InProgress)).unwrap_or(false)
+        match docket.read(move |tx| Ok(tx.task(&id)?.status)) {
+            Ok(status) => status == Status::InProgress,
+            // What the store doesn't know is of no chunk any more; what can't be looked at is kept.
+            Err(error) => error.code != Code::NotFound,
+        }
     };
     match logs::clear(docket.folder(), MOST, &is_live) {
         Ok(cleared) if cleared.attempts > 0 => {

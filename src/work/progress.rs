@@ -101,6 +101,11 @@ impl Progress {
         }
     }
 
+    /// So many more items were settled, by a worker that has the whole chunk.
+    pub(super) fn advance(&self, items: u64) {
+        self.whole.inc(items);
+    }
+
     /// A chunk was completed, or given back.
     pub(super) fn chunk_ends(&self, id: &str, title: &str, status: &str) {
         self.event(&json!({ "event": "chunk_ended", "chunk": id, "title": title, "status": status }));

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::background::{How, Launcher, detach, runner};
 use super::crew::Crew;
 use super::in_hand::InHand;
-use super::keeper::Family;
+use super::keeper::{Family, end_strays};
 use super::lock;
 use super::method::Method;
 use super::progress::{Manner, Progress};
@@ -107,6 +107,13 @@ pub struct Work {
     command: Vec<String>,
 }
 
+impl Work {
+    /// Whether it is a detached runner, whose standard error is its log.
+    pub fn is_in_background(&self) -> bool {
+        self.background
+    }
+}
+
 /// Makes or resumes a batch and works it; gives the exit code.
 ///
 /// # Errors
@@ -136,6 +143,8 @@ pub fn run(request: Run, docket: &Docket, json: bool) -> Result<u8> {
         (Some(_), Some(_)) => Some(add(&request, &batch).run(docket)?),
         _ => None,
     };
+    // A run that was killed gives its commands some grace: they must not go on beside the next ones.
+    end_strays(&mark_of(&batch));
     release_runner_claims(docket, &batch)?;
     let before = status(docket, &batch)?;
     let progress = Progress::new(manner, before.total, before.processed);
@@ -171,7 +180,8 @@ pub fn run(request: Run, docket: &Docket, json: bool) -> Result<u8> {
     let worker = format!("run-{}", std::process::id());
     let claim = ClaimTask::of_batch(Line::known("run"), batch.clone(), true);
     let method = Method::of_command(&command);
-    let worked = crew(docket, &method, &progress, &stop)?.work(&claim, &worker, request.workers)?;
+    let family = Family::found()?.marked(&mark_of(&batch));
+    let worked = crew(docket, &method, &progress, &stop, family).work(&claim, &worker, request.workers)?;
     progress.finish();
     let after = status(docket, &batch)?;
     finish(docket, &batch, manner, begun, after.processed - before.processed)?;
@@ -209,7 +219,8 @@ pub fn work(request: Work, docket: &Docket, store: &Path, json: bool) -> Result<
     };
     let worker = format!("work-{}", std::process::id());
     let method = Method::of_command(&request.command);
-    let worked = crew(docket, &method, &progress, &stop)?.work(&claim, &worker, request.workers)?;
+    let worked =
+        crew(docket, &method, &progress, &stop, Family::found()?).work(&claim, &worker, request.workers)?;
     progress.finish();
     let message = format!("{} worked on, {} failed", worked.claimed, worked.failed);
     if json {
@@ -376,9 +387,15 @@ fn crew<'a>(
     method: &'a Method,
     progress: &'a Progress,
     stop: &'a Stop,
-) -> Result<Crew<'a>> {
-    let (family, in_hand, store) = (Family::found()?, InHand::default(), Path::new(""));
-    Ok(Crew { docket, store, method, progress, stop, family, in_hand, background: None })
+    family: Family,
+) -> Crew<'a> {
+    let (in_hand, store) = (InHand::default(), Path::new(""));
+    Crew { docket, store, method, progress, stop, family, in_hand, background: None }
+}
+
+/// What marks the commands of a run of a batch, for the run that goes on with it.
+fn mark_of(batch: &TaskId) -> String {
+    format!("run-{batch}")
 }
 
 fn finish(docket: &Docket, batch: &TaskId, manner: Manner, begun: Instant, now_done: u64) -> Result<()> {

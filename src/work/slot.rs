@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use super::background::Turn;
 use super::crew::Crew;
 use super::in_hand::EndedFor;
-use super::keeper::{Ended, Keeper, Launch, Report};
+use super::keeper::{Because, Ended, Keeper, Launch, MARK, Report};
 use super::method::Ground;
 use crate::error::{Code, Error, Result};
 use crate::model::id::{TaskId, Token};
@@ -71,7 +71,10 @@ impl<'a> Slot<'a> {
         while !crew.stop.is_asked() && self.has_turn(request)? {
             let claim = match request.clone().run(crew.docket) {
                 Ok(claim) => claim,
-                Err(error) if error.code == Code::NothingToClaim && self.waits(request)? => continue,
+                Err(error) if error.code == Code::NothingToClaim && self.waits(request)? => {
+                    self.yields()?;
+                    continue;
+                }
                 Err(error) if matches!(error.code, Code::NothingToClaim | Code::Cancelled | Code::Paused) => {
                     break;
                 }
@@ -81,11 +84,10 @@ impl<'a> Slot<'a> {
             let id = TaskId::stored(claim.task.id.clone());
             let token = Token::stored(claim.claim.token.clone());
             let won = Won { id, token, claim };
-            crew.in_hand.take(&won.id, &won.token);
+            crew.in_hand.take(&won.id, &won.token, won.claim.claim.generation);
             let ended = self.work_claim(&won);
             crew.in_hand.let_go(&won.id);
             self.ground = None;
-            self.yields()?;
             match ended {
                 Ok(failed) => worked.failed += failed,
                 // Somebody took the chunk over: its receipts are theirs to go on from.
@@ -94,11 +96,17 @@ impl<'a> Slot<'a> {
                     crew.progress.chunk_ends(won.id.as_str(), &won.claim.task.title, "lost");
                 }
                 Err(error) => {
-                    take_back(crew.docket, &won.id, &won.token, "the worker stopped on an error", false)?;
+                    // Told at once: other slots may go on for hours.
+                    crew.progress.say(&error.to_string());
+                    let why = "the worker stopped on an error";
+                    if let Err(other) = take_back(crew.docket, &won.id, &won.token, why, false) {
+                        crew.progress.say(&format!("{} cannot be given back: {other}", won.id));
+                    }
                     crew.progress.chunk_ends(won.id.as_str(), &won.claim.task.title, "given back");
                     return Err(error);
                 }
             }
+            self.yields()?;
         }
         Ok(worked)
     }
@@ -172,13 +180,16 @@ impl<'a> Slot<'a> {
     /// Gives a claim back under which no worker could be started, so that nothing of it is in doubt but what
     /// was so before.
     fn not_begun(&self, won: &Won, why: Error) -> Result<Error> {
-        take_back(
+        let given_back = take_back(
             self.crew.docket,
             &won.id,
             &won.token,
             "no worker could be started",
             !self.may_have_happened,
-        )?;
+        );
+        if let Err(other) = given_back {
+            self.crew.progress.say(&format!("{} cannot be given back: {other}", won.id));
+        }
         Ok(why)
     }
 
@@ -198,24 +209,25 @@ impl<'a> Slot<'a> {
     ///
     /// # Errors
     /// A command that cannot be started.
-    pub(super) fn run(&mut self, won: &Won, launch: Launch) -> Result<Came> {
+    pub(super) fn run(&mut self, won: &Won, mut launch: Launch) -> Result<Came> {
         let crew = self.crew;
-        if let Some((_, starts)) = crew.background
-            && !starts.may_begin(|| crew.stop.is_urgent() || crew.in_hand.is_off(&won.id))?
-        {
-            return Ok(Came::Off(crew.in_hand.is_through(&won.id).unwrap_or(EndedFor::Yielded)));
+        if let Some(mark) = crew.family.mark() {
+            launch.environment.push((MARK.to_owned(), mark.to_owned()));
         }
-        let mut keeper = match self.keeper.take() {
-            Some(keeper) => keeper,
-            None => {
-                self.is_told = false;
-                Keeper::start(&crew.family)?
+        if let Some((_, starts)) = crew.background {
+            let turn = &mut self.turn;
+            let is_off = || {
+                let yields = turn.as_mut().map_or(Ok(false), Turn::yields)?;
+                if yields {
+                    *turn = None;
+                }
+                Ok(yields || crew.stop.is_asked() || crew.in_hand.is_off(&won.id))
+            };
+            if !starts.may_begin(is_off)? {
+                return Ok(Came::Off(crew.in_hand.is_through(&won.id).unwrap_or(EndedFor::Yielded)));
             }
-        };
-        if let Some(ground) = self.ground.as_ref().filter(|_| !self.is_told) {
-            keeper.take(ground.trade.clone())?;
-            self.is_told = true;
         }
+        let mut keeper = self.told_keeper()?;
         if !self.crew.in_hand.begins(&won.id, keeper.ender()) {
             self.keeper = Some(keeper);
             return Ok(Came::Off(self.crew.in_hand.is_through(&won.id).unwrap_or(EndedFor::Lost)));
@@ -229,8 +241,15 @@ impl<'a> Slot<'a> {
                 return Ok(Came::Off(crew.in_hand.is_through(&won.id).unwrap_or(EndedFor::Orphaned)));
             }
         };
-        self.keeper = Some(keeper);
         let ended_for = self.crew.in_hand.is_through(&won.id);
+        if let Report::Ended(ended) = &report
+            && ended.because == Some(Because::Asked)
+            && ended_for.is_none()
+        {
+            // Nobody here asked: the keeper itself was told to end.
+            return Ok(Came::Off(EndedFor::Orphaned));
+        }
+        self.keeper = Some(keeper);
         match report {
             Report::NotStarted(why) => {
                 self.may_have_happened = before;
@@ -241,11 +260,32 @@ impl<'a> Slot<'a> {
                     tracing::warn!(left = ended.left, "processes of a worker hang in the kernel");
                 }
                 Ok(match ended_for {
-                    Some(why) => Came::Off(why),
-                    None => Came::ToAnEnd(ended),
+                    // One that had ended by itself just before has said its word.
+                    Some(why) if ended.because.is_some() => Came::Off(why),
+                    _ => Came::ToAnEnd(ended),
                 })
             }
         }
+    }
+
+    /// The slot's keeper, told how workers are run; another one where it was killed meanwhile.
+    fn told_keeper(&mut self) -> Result<Keeper> {
+        let trade = self.ground.as_ref().map(|ground| ground.trade.clone());
+        if let Some(mut keeper) = self.keeper.take() {
+            match trade.clone().filter(|_| !self.is_told).map(|trade| keeper.take(trade)) {
+                None | Some(Ok(())) => {
+                    self.is_told = true;
+                    return Ok(keeper);
+                }
+                Some(Err(error)) => {
+                    tracing::warn!(%error, "a keeper was killed while it had nothing to keep")
+                }
+            }
+        }
+        let mut keeper = Keeper::start(&self.crew.family)?;
+        trade.map_or(Ok(()), |trade| keeper.take(trade))?;
+        self.is_told = true;
+        Ok(keeper)
     }
 
     /// Gives a claim back whose worker was ended before it was through.
@@ -253,7 +293,8 @@ impl<'a> Slot<'a> {
         let crew = self.crew;
         match why {
             EndedFor::Stopped => {
-                take_back(crew.docket, &won.id, &won.token, "the person stopped the run", false)?;
+                let nothing = !self.may_have_happened;
+                take_back(crew.docket, &won.id, &won.token, "the person stopped the run", nothing)?;
                 crew.progress.chunk_ends(won.id.as_str(), &won.claim.task.title, "given back");
                 Ok(())
             }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt as _;
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
@@ -203,7 +204,8 @@ fn run(folder: &Path, settings: &[String], arguments: &[&OsStr]) -> Result<Outpu
     for setting in fixed.into_iter().chain(settings.iter().map(String::as_str)) {
         command.args(["-c", setting]);
     }
-    command.args(arguments).stdin(Stdio::null()).env("LC_ALL", "C");
+    // A group of its own: Ctrl-C in the terminal is the runner's to handle.
+    command.args(arguments).process_group(0).stdin(Stdio::null()).env("LC_ALL", "C");
     for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("GIT_")) {
         command.env_remove(name);
     }

@@ -8,7 +8,7 @@ use super::standby::Standby;
 use super::starts::Starts;
 use super::turns::Turns;
 use crate::config::{Config, Limits, Profile};
-use crate::error::{Error, Result};
+use crate::error::{Code, Error, Result};
 use crate::model::batch::BatchStatus;
 use crate::model::id::TaskId;
 use crate::model::limits::MaxParallel;
@@ -27,12 +27,11 @@ use crate::work::method::Method;
 use crate::work::progress::Progress;
 use crate::work::stop::Stop;
 
-/// What marks all that a runner starts, in its environment.
-const MARK: &str = "DOCKET_RUNNER";
 /// How often a runner gives a sign of life.
 const PULSE: Duration = Duration::from_secs(5);
-/// How long it waits before it ends on a failure.
-const AFTER_FAILURE: Duration = Duration::from_secs(1);
+/// How long it rests after a failure that may pass: twice as long each time.
+const FIRST_REST: Duration = Duration::from_secs(1);
+const LONGEST_REST: Duration = Duration::from_secs(60);
 /// How often it looks whether there is something to do.
 const LOOK_AGAIN: Duration = Duration::from_millis(200);
 
@@ -67,31 +66,63 @@ pub(in crate::work) fn runner(
         std::env::set_current_dir(docket.folder())
             .map_err(|error| Error::internal("the data folder cannot be entered", error))?;
     }
-    // Held until this process ends, however it ends.
-    let _only = match how {
+    // Held while the batch is worked, and until this process ends, however it ends.
+    let mut lock = match how {
         How::StandingBy => lock::wait(docket.folder(), batch)?,
         How::InFront | How::Behind => lock::take(docket.folder(), batch)?,
     };
+    let family = Family::found()?;
+    let standby = Standby::new(docket, store, batch, &family, how);
+    let mut rest = FIRST_REST;
+    loop {
+        match hold(docket, store, batch, how, progress, &stop, &standby) {
+            Ok(look) => {
+                standby.end();
+                // Whoever opened the batch again while the lock was held took it to be worked.
+                drop(lock);
+                let now = outlook(docket, batch)?;
+                if how == How::InFront || stop.is_asked() || is_over(&now) {
+                    return Ok(code(&look));
+                }
+                lock = match lock::take(docket.folder(), batch) {
+                    Ok(lock) => lock,
+                    Err(error) if error.code == Code::AlreadyClaimed => return Ok(code(&look)),
+                    Err(error) => return Err(error),
+                };
+            }
+            // What a full disk or a busy store keeps from being done now may be done later.
+            Err(error) if how != How::InFront && !stop.is_asked() && may_pass(&error) => {
+                progress.say(&format!("{error}; tried again in {} s", rest.as_secs()));
+                std::thread::sleep(rest);
+                rest = (rest * 2).min(LONGEST_REST);
+            }
+            Err(error) => {
+                standby.end();
+                return Err(error);
+            }
+        }
+    }
+}
+
+/// Whether a failure is the machine's, not the request's.
+fn may_pass(error: &Error) -> bool {
+    matches!(error.code, Code::Internal | Code::Busy | Code::ReadOnly)
+}
+
+/// Works the batch while its lock is held.
+fn hold(
+    docket: &Docket,
+    store: &Path,
+    batch: &TaskId,
+    how: How,
+    progress: &Progress,
+    stop: &Stop,
+    standby: &Standby<'_>,
+) -> Result<Outlook> {
     let look = outlook(docket, batch)?;
     // Also where nothing is left to work, or nothing may be started.
     end_earlier(docket, batch, look.row, progress)?;
-    if is_over(&look) {
-        return Ok(code(&look));
-    }
-    let family = Family::found()?;
-    let standby = Standby::new(docket, store, batch, &family, how);
-    let ended = shifts(docket, store, batch, how, progress, &stop, &standby);
-    match ended {
-        Ok(look) => {
-            standby.end();
-            Ok(code(&look))
-        }
-        Err(error) => {
-            // Whoever stands by tries again, but not at once: what was wrong may be so still.
-            std::thread::sleep(AFTER_FAILURE);
-            Err(error)
-        }
-    }
+    if is_over(&look) { Ok(look) } else { shifts(docket, store, batch, how, progress, stop, standby) }
 }
 
 /// How a shift ended.
@@ -138,8 +169,7 @@ fn shifts(
         let most = profile.max_parallel.min(usize::try_from(look.max_parallel).unwrap_or(usize::MAX));
         let starts = Starts::new(docket, batch, &profile, &limits);
         let turns = Turns::new(docket, look.row, limits.max_parallel as u64);
-        let mark_of_all = (MARK.to_owned(), mark.clone().into());
-        let method = Method::of_profile(profile.clone(), batch, look.project, docket.folder(), mark_of_all);
+        let method = Method::of_profile(profile.clone(), batch, look.project, docket.folder());
         let crew = Crew {
             docket,
             store,
@@ -152,9 +182,9 @@ fn shifts(
         };
         let ended = with_pulse(docket, look.row, &starts, standby, || go_on(&crew, batch, how, most, &name));
         // Nothing is left, but perhaps of a keeper that was killed.
-        end_strays(MARK, &mark);
-        end_runner(docket, look.row, &mark)?;
-        if let Ended::Over(look) = ended? {
+        end_strays(&mark);
+        let recorded = end_runner(docket, look.row, &mark);
+        if let Ended::Over(look) = ended.and_then(|ended| recorded.map(|()| ended))? {
             return Ok(look);
         }
     }
@@ -185,7 +215,7 @@ fn wait_for_change(docket: &Docket, batch: &TaskId, name: &str, stop: &Stop) -> 
 /// Ends what an earlier runner of the batch left when it died, and takes back what it held.
 fn end_earlier(docket: &Docket, batch: &TaskId, row: Row, progress: &Progress) -> Result<()> {
     if let Some(earlier) = runner_of(docket, row)? {
-        let ended = end_strays(MARK, &earlier.nonce);
+        let ended = end_strays(&earlier.nonce);
         if ended > 0 {
             progress.say(&format!("Ended {ended} processes that an earlier runner left behind"));
         }
@@ -217,10 +247,11 @@ fn go_on(crew: &Crew<'_>, batch: &TaskId, how: How, most: usize, name: &str) -> 
         {
             let worked = crew.work(&claim, &worker, slots);
             turns.none_waits()?;
-            if let Err(error) = worked {
+            match worked {
+                Ok(_) => {}
+                Err(error) if crew.stop.is_asked() || may_pass(&error) => return Err(error),
                 // Somebody has to see to it; all that was written stays.
-                crew.progress.say(&error.to_string());
-                starts.pause(&error.to_string())?;
+                Err(error) => starts.pause(&error.to_string())?,
             }
             if starts.has_paused() {
                 return wait_for_change(crew.docket, batch, name, crew.stop);

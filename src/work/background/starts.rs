@@ -65,9 +65,9 @@ impl<'a> Starts<'a> {
     ///
     /// # Errors
     /// Where the store or the machine cannot be looked at.
-    pub(in crate::work) fn may_begin(&self, is_off: impl Fn() -> bool) -> Result<bool> {
+    pub(in crate::work) fn may_begin(&self, mut is_off: impl FnMut() -> Result<bool>) -> Result<bool> {
         loop {
-            if is_off() {
+            if is_off()? {
                 return Ok(false);
             }
             let mut looked = open(&self.looked);

@@ -14,6 +14,8 @@ use super::tree;
 use super::wire::{Launch, Order, Report, Trade};
 use crate::error::{Code, Error, Result};
 
+/// The variable that marks all that a runner starts, in its environment.
+pub(crate) const MARK: &str = "DOCKET_RUNNER";
 /// How long ending a tree may take beyond its grace.
 const BEYOND_GRACE: Duration = Duration::from_secs(6);
 /// How long what was killed may take to go away.
@@ -69,6 +71,11 @@ impl Family {
         Family { mark: Some(mark.to_owned()), ..self }
     }
 
+    /// What marks it.
+    pub(crate) fn mark(&self) -> Option<&str> {
+        self.mark.as_deref()
+    }
+
     fn known(&self) -> MutexGuard<'_, HashSet<u32>> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -115,10 +122,10 @@ impl Family {
     }
 }
 
-/// Ends what an earlier runner has left behind: everything whose environment holds `NAME=mark`, or whose
+/// Ends what an earlier runner has left behind: everything whose environment holds its mark, or whose
 /// control group is named after the mark.
-pub(crate) fn end_strays(name: &str, mark: &str) -> usize {
-    let line = format!("{name}={mark}");
+pub(crate) fn end_strays(mark: &str) -> usize {
+    let line = format!("{MARK}={mark}");
     let (mut ended, give_up) = (0, Instant::now() + GONE_AFTER);
     loop {
         let strays = tree::marked(&line);

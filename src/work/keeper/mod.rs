@@ -16,6 +16,6 @@ mod running;
 mod tree;
 mod wire;
 
-pub(crate) use hand::{Ender, Family, Keeper, end_strays, this_program, this_program_by_name};
+pub(crate) use hand::{Ender, Family, Keeper, MARK, end_strays, this_program, this_program_by_name};
 pub use keep::keep;
 pub(crate) use wire::{Because, Ended, Launch, Report, Trade};
