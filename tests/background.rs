@@ -246,7 +246,11 @@ fn a_server_that_starts_sees_to_it_that_batches_have_a_runner() {
     let all = processes("--background").into_iter().filter(|pid| processes(&id).contains(pid));
     all.collect::<Vec<_>>().into_iter().for_each(|pid| signal("KILL", pid));
     eventually("all of it to end", || processes(&id).is_empty().then_some(()));
-    assert_eq!(runner(&mut server, &id), first, "nobody has taken over");
+    let told = stand(&mut server, &id);
+    assert!(told.message().contains("no runner works it: control_batch("), "{}", told.message());
+    assert!(told["batch"].get("runner").is_none(), "one that is gone is not shown");
+    let next = server.call("get_batch", json!({})).ok().text("/next");
+    assert!(next.contains("action=\"start\"): no runner works it"), "{next}");
     let _another = store.serve();
     eventually("a new runner to be at work", || (runner(&mut server, &id) != first).then_some(()));
     assert_eq!(until(&mut server, &id, "done").count("/batch/processed"), 100);

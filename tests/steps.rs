@@ -365,7 +365,9 @@ fn an_agent_that_knows_nothing_is_told_where_things_stand_and_what_to_call() {
     let all = server.call("get_batch", json!({})).ok();
     let size = serde_json::to_string(&all.value).unwrap().len();
     assert!(size < 1_000, "{size} bytes: {}", all.value);
-    assert!(all.text("/next").contains("resume"), "{}", all.value);
+    assert!(all.text("/next").contains(&asking), "the most urgent of all, not of the newest: {}", all.value);
+    let elsewhere = server.call("get_batch", json!({"project": "elsewhere"})).ok();
+    assert!(elsewhere.text("/next").contains("resume"), "{}", elsewhere.value);
 }
 
 #[test]
@@ -467,4 +469,44 @@ fn what_failed_in_an_earlier_step_is_retried_there_and_what_failed_later_after_i
     assert_eq!(fail(&mut server, ""), (true, json!(["a2"])));
     let after = server.call("get_batch", json!({"id": batch})).ok();
     assert_eq!(after["batch"]["outcomes"], json!({"done": 2}), "{}", after.value);
+}
+
+#[test]
+fn what_needs_a_person_is_told_first_however_many_batches_are_open() {
+    let store = Store::new();
+    let mut server = store.serve();
+    let plan =
+        |server: &mut Server, request: Value| server.call("create_batch", request).ok().text("/batch/id");
+    let waits = plan(
+        &mut server,
+        json!({"title": "Waits", "instructions": "x", "items": ["a"], "checkpoint": "chunk"}),
+    );
+    let claim = server.call("claim_task", json!({"batch": waits})).ok();
+    let (id, token) = (claim.text("/task/id"), claim.text("/claim/token"));
+    server.call("update_task", json!({"id": id, "claim": token, "item": "a", "outcome": "done"})).ok();
+    server.call("complete_task", json!({"id": id, "claim": token})).ok();
+    for number in 1..=6 {
+        plan(&mut server, json!({"title": format!("Later {number}"), "instructions": "x", "items": ["a"]}));
+    }
+    let told = server.call("get_batch", json!({})).ok();
+    assert_eq!(told.message(), "7 batches are open, here are the 4 most urgent");
+    assert_eq!(told["batches"][0]["id"], waits.as_str());
+    assert_eq!(told["needs_person"], json!([id]));
+    assert!(told.text("/next").contains(&format!("review_batch(id=\"{waits}\"")), "{}", told.text("/next"));
+}
+
+#[test]
+fn a_retry_leaves_a_persons_no_alone() {
+    let store = Store::new();
+    let mut server = store.serve();
+    let request = json!({"title": "B", "instructions": "x", "items": ["a"], "checkpoint": "chunk"});
+    let batch = server.call("create_batch", request).ok().text("/batch/id");
+    let claim = server.call("claim_task", json!({"batch": batch})).ok();
+    let (id, token) = (claim.text("/task/id"), claim.text("/claim/token"));
+    server.call("update_task", json!({"id": id, "claim": token, "item": "a", "outcome": "done"})).ok();
+    server.call("complete_task", json!({"id": id, "claim": token})).ok();
+    server.call("review_batch", json!({"id": batch, "decision": "reject", "note": "not ours"})).ok();
+    let told = server.call("control_batch", json!({"id": batch, "action": "retry"})).ok();
+    assert!(told.message().contains("1 rejected chunks stay so"), "{}", told.message());
+    assert_eq!(server.look(&id)["task"]["status"], "failed");
 }

@@ -136,11 +136,19 @@ pub fn main() -> ExitCode {
     let mut out = std::io::stdout();
     match run(&matches, json, &mut out) {
         Ok(code) => ExitCode::from(code),
+        // Whoever read it has seen enough.
+        Err(error) if has_lost_its_reader(&error) => ExitCode::SUCCESS,
         Err(error) => {
             refuse(&error, json, &mut out);
             ExitCode::from(code_of(error.code))
         }
     }
+}
+
+/// Whether a command could not print because its reader went away, as `head` does.
+fn has_lost_its_reader(error: &Error) -> bool {
+    let cause = std::error::Error::source(error).and_then(|cause| cause.downcast_ref::<std::io::Error>());
+    error.message.contains("printed") && cause.is_some_and(|io| io.kind() == std::io::ErrorKind::BrokenPipe)
 }
 
 fn code_of(code: Code) -> u8 {

@@ -13,6 +13,8 @@ use rustix::fs::{Mode, OFlags};
 use super::reader::Text;
 use crate::error::{Code, Error, Result};
 
+/// The mode bit of folders that everybody shares, as `/tmp`: only its owner may move a file away.
+const STICKY: u32 = 0o1000;
 /// The largest configuration that is read, in bytes.
 const MAX_FILE: u64 = 1024 * 1024;
 /// The most links that are followed.
@@ -180,7 +182,7 @@ fn check_folder(folder: &Path, user: u32, last: bool) -> Result<()> {
         Error::invalid(format!("{} cannot be looked at", folder.display())).caused_by(error)
     })?;
     check_owner(folder, &metadata, user)?;
-    let sticky = metadata.mode() & 0o1000 != 0;
+    let sticky = metadata.mode() & STICKY != 0;
     if metadata.mode() & 0o022 != 0 && (last || !sticky) {
         return Err(writable("folder ", folder, &metadata));
     }
@@ -215,8 +217,14 @@ fn check_owner(path: &Path, metadata: &Metadata, user: u32) -> Result<()> {
 
 fn writable(what: &str, path: &Path, metadata: &Metadata) -> Error {
     let who = if metadata.mode() & 0o002 != 0 { "everybody" } else { "its group" };
+    // Taking a folder away from everybody who shares it would be bad advice.
+    let advice = if metadata.mode() & STICKY != 0 {
+        "keep it in a folder of your own, as ~/.config/docket".to_owned()
+    } else {
+        format!("chmod go-w {}", path.display())
+    };
     Error::invalid(format!(
-        "{what}{} can be written to by {who} (mode {:04o}), who could have a worker run anything; chmod go-w {0}",
+        "{what}{} can be written to by {who} (mode {:04o}), who could have a worker run anything; {advice}",
         path.display(),
         metadata.mode() & 0o7777
     ))

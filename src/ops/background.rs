@@ -21,6 +21,11 @@ pub trait Background: Send + Sync {
     /// # Errors
     /// Why none could be started.
     fn start(&self, batch: &TaskId) -> Result<Started>;
+    /// Whether a runner is at work on a batch.
+    ///
+    /// # Errors
+    /// Where that cannot be told.
+    fn is_at_work(&self, batch: &TaskId) -> Result<bool>;
 }
 
 /// Whether a runner was started.
@@ -45,15 +50,7 @@ pub(super) fn check(docket: &Docket, profile: &Line, project: Option<&str>) -> R
 /// # Errors
 /// Where the store cannot be read.
 pub fn wake_all(docket: &Docket) -> Result<()> {
-    let open = docket.read(|tx| {
-        let mut open = Vec::new();
-        for task in tx.open_batches(None, MOST_IDS)? {
-            if tx.batch(task.row)?.is_some_and(|batch| batch.worker.is_some()) {
-                open.push(task.id);
-            }
-        }
-        Ok(open)
-    })?;
+    let open = with_profiles(docket)?;
     for id in open {
         match start(docket, &id) {
             Ok(_) => {}
@@ -61,6 +58,35 @@ pub fn wake_all(docket: &Docket) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// The running batches with a profile that no runner works: this one, or any that is open.
+pub(super) fn unworked(docket: &Docket, batch: Option<&TaskId>) -> Result<Vec<TaskId>> {
+    let Some(background) = docket.background() else { return Ok(Vec::new()) };
+    let open = match batch {
+        Some(batch) => vec![batch.clone()],
+        None => with_profiles(docket)?,
+    };
+    let mut unworked = Vec::new();
+    for id in open {
+        if profile_of(docket, &id)?.is_some() && !background.is_at_work(&id)? {
+            unworked.push(id);
+        }
+    }
+    Ok(unworked)
+}
+
+/// The open batches that have a profile.
+fn with_profiles(docket: &Docket) -> Result<Vec<TaskId>> {
+    docket.read(|tx| {
+        let mut open = Vec::new();
+        for task in tx.open_batches(None, MOST_IDS)? {
+            if tx.batch(task.row)?.is_some_and(|batch| batch.worker.is_some()) {
+                open.push(task.id);
+            }
+        }
+        Ok(open)
+    })
 }
 
 /// Starts a runner for a running batch with a profile; gives the profile's name, where there is one.

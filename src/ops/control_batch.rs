@@ -202,7 +202,7 @@ fn retry(
             return Err(Error::invalid(message));
         }
     }
-    let (mut chunks, mut items, mut not_through) = (0, 0, 0);
+    let (mut chunks, mut items, mut not_through, mut rejected) = (0, 0, 0, 0);
     each_chunk(tx, batch.row, 0, |chunk, task| {
         if !only.is_empty() && !only.contains(&task.id) {
             return Ok(true);
@@ -217,6 +217,11 @@ fn retry(
         if opened == 0 && !chosen.is_all() {
             return Ok(true);
         }
+        // A person's no: nothing of it failed, and nothing is left to do.
+        if opened == 0 && !open && task.status == Status::Failed {
+            rejected += 1;
+            return Ok(true);
+        }
         tx.set_attempts(&chunk, 0)?;
         save(tx, &task, &Task { status: Status::Active, assignee: None, ..task.clone() })?;
         let text = format!("Opened again by '{author}' with {opened} failed items: {reason}.");
@@ -227,11 +232,17 @@ fn retry(
     })?;
     // Batches that began meanwhile did not look at chunks that had ended.
     super::independence::join_again(tx, batch.row, batch.project.as_deref())?;
+    let left = match rejected {
+        0 => String::new(),
+        _ => format!("; {rejected} rejected chunks stay so, review_batch(decision=\"redo\") opens them"),
+    };
     Ok(match chunks {
         0 if not_through > 0 => format!(
             "Nothing was opened again: {not_through} chunks with failed items are not through yet; retry once they have ended"
         ),
-        0 => format!("Nothing failed in {} that could be retried", batch.id),
-        _ => format!("Opened {chunks} chunks with {items} failed items again; their first receipts stay"),
+        0 => format!("Nothing failed in {} that could be retried{left}", batch.id),
+        _ => {
+            format!("Opened {chunks} chunks with {items} failed items again; their first receipts stay{left}")
+        }
     })
 }

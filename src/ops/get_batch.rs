@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::background;
 use super::batch_view::{ChunkView, batch_status, batch_task, batch_view, chunk_view};
 use super::failures::{FailureView, failures};
 use super::receipts_view::{BatchReceipt, receipts};
@@ -126,7 +127,14 @@ impl Operation for GetBatch {
 
     fn run(self, docket: &Docket) -> Result<GetBatchReply> {
         let since = self.since.as_ref().map(super::list_tasks::parse_since).transpose()?;
-        docket.read(move |tx| {
+        let unworked = background::unworked(docket, self.id.as_ref())?;
+        let is_unworked = !unworked.is_empty();
+        let told = self
+            .id
+            .as_ref()
+            .filter(|_| is_unworked)
+            .map(|id| format!("; no runner works it: control_batch(id=\"{id}\", action=\"start\")"));
+        let mut reply = docket.read(move |tx| {
             let sequence = tx.sequence()?;
             let since = since.map(|since| super::list_tasks::known(since, sequence));
             let mut reply = GetBatchReply {
@@ -146,10 +154,14 @@ impl Operation for GetBatch {
             };
             let Some(id) = &self.id else {
                 let project = self.project.as_ref().and_then(Line::non_empty);
-                let Standing { batches, needs_person, stalled, next } = standing(tx, project)?;
-                reply.message = match batches.len() {
+                let Standing { open, batches, needs_person, stalled, next } =
+                    standing(tx, project, &unworked)?;
+                reply.message = match open {
                     0 => "No batch is open".to_owned(),
                     1 => "1 batch is open".to_owned(),
+                    more if more > batches.len() => {
+                        format!("{more} batches are open, here are the {} most urgent", batches.len())
+                    }
                     more => format!("{more} batches are open"),
                 };
                 (reply.batches, reply.next) = (Some(batches), Some(next));
@@ -229,12 +241,20 @@ impl Operation for GetBatch {
             }
             reply.needs_person = Some(needs_person(tx, &task)?);
             let mut shown = batch_view(tx, &task, &batch)?;
+            if is_unworked {
+                // What is on record of one that is gone misleads.
+                (shown.runner, shown.seconds_left) = (None, None);
+            }
             if since.is_none() {
                 shown.spent = shown.spent.map(|spent| spent.detailed(tx, task.row)).transpose()?;
             }
             reply.batch = Some(shown.into_map()?);
             Ok(reply)
-        })
+        })?;
+        if let Some(told) = told {
+            reply.message += &told;
+        }
+        Ok(reply)
     }
 }
 

@@ -31,7 +31,8 @@ pub(super) fn resume(tx: &dyn Write, task: &Task, batch: &Batch, why: &str, auth
     }
     let text = format!("Resumed by '{author}': {why}");
     tx.append(task, &NewReceipt { author, text: &text, ..NewReceipt::default() })?;
-    Ok(format!("Resumed {}: start workers", task.id))
+    let workers = if batch.worker.is_some() { "" } else { ": start workers" };
+    Ok(format!("Resumed {}{workers}", task.id))
 }
 
 fn still_open(task: &Task) -> Result<()> {

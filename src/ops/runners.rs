@@ -228,7 +228,7 @@ pub fn pause_profile(docket: &Docket, batch: &TaskId, profile: &str, why: &str) 
             return Ok(());
         }
         let why = why.trim_end_matches('.');
-        let why = format!("profile '{profile}' is paused: {why}. Mend it, then control_batch(id=\"{id}\", action=\"resume\").");
+        let why = format!("profile '{profile}' is paused: {why}. Mend it, then control_batch(id=\"{id}\", action=\"resume\"); retry opens what failed by it.");
         pause(tx, &task, &batch, &why, "docket").map(|_| ())
     })
 }

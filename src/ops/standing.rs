@@ -1,14 +1,18 @@
 //! Where a project stands, for somebody who knows nothing: its open batches, what waits for a
 //! person, what has gone quiet, and the one next call.
 
+use std::cmp::Reverse;
+
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::batch_view::batch_status;
 use super::get_batch::needs_person;
 use crate::error::Result;
-use crate::model::batch::BatchStatus;
+use crate::model::batch::{Batch, BatchStatus};
 use crate::model::field::visible;
+use crate::model::id::TaskId;
+use crate::model::limits::MOST_IDS;
 use crate::model::status::Status;
 use crate::model::task::Task;
 use crate::store::{Filter, Read};
@@ -38,7 +42,9 @@ pub struct OpenBatch {
 /// Where a project stands.
 #[derive(Debug, Default)]
 pub(super) struct Standing {
-    /// The newest open batches.
+    /// How many batches are open.
+    pub(super) open: usize,
+    /// The most urgent of them.
     pub(super) batches: Vec<OpenBatch>,
     /// Chunks that wait for a person.
     pub(super) needs_person: Vec<String>,
@@ -58,64 +64,78 @@ fn short_title(title: &str) -> String {
     format!("{}…", &title[..end])
 }
 
-/// Looks at a project, or at all.
-pub(super) fn standing(tx: &dyn Read, project: Option<&str>) -> Result<Standing> {
-    let mut standing = Standing::default();
-    // The most urgent call there is; a later batch's stands only where no earlier one is as urgent.
-    let mut next: Option<(u8, String)> = None;
-    let mut urge = |urgency: u8, call: String| {
-        if next.as_ref().is_none_or(|(known, _)| urgency > *known) {
-            next = Some((urgency, call));
-        }
-    };
-    for task in tx.open_batches(project, BATCHES)? {
+/// Looks at a project, or at all; `unworked` are batches with a profile that no runner works.
+pub(super) fn standing(tx: &dyn Read, project: Option<&str>, unworked: &[TaskId]) -> Result<Standing> {
+    let mut looked = Vec::new();
+    for task in tx.open_batches(project, MOST_IDS)? {
         let Some(batch) = tx.batch(task.row)? else { continue };
-        let status = batch_status(tx, &task, &batch)?;
-        let waiting = needs_person(tx, &task)?;
-        let id = &task.id;
-        let in_review = Filter { parent: Some(task.row), status: Some(Status::Review), ..Filter::default() };
-        if !tx.list(&in_review, None, 1)?.is_empty() {
-            urge(
-                5,
-                format!(
-                    "get_batch(id=\"{id}\", view=\"review\"), ask the person, then review_batch(id=\"{id}\", decision=...)"
-                ),
-            );
-        } else if status == BatchStatus::Paused {
-            urge(4, format!("ask the person, then control_batch(id=\"{id}\", action=\"resume\")"));
-        } else if !waiting.is_empty() {
-            urge(
-                3,
-                format!(
-                    "get_batch(id=\"{id}\", view=\"failures\"), then control_batch(id=\"{id}\", action=\"retry\")"
-                ),
-            );
+        looked.push(look(tx, &task, &batch, unworked.contains(&task.id))?);
+    }
+    // The most urgent ones first, of those the newest.
+    looked.sort_by_key(|looked| Reverse(looked.urgency));
+    let mut standing = Standing { open: looked.len(), ..Standing::default() };
+    standing.next = looked.first().map_or_else(
+        || "nothing is open: list_tasks(status=\"active\"), or create_batch".to_owned(),
+        |first| first.call.clone(),
+    );
+    for looked in looked {
+        standing.needs_person.extend(looked.needs_person);
+        standing.stalled.extend(looked.stalled);
+        if standing.batches.len() < BATCHES {
+            standing.batches.push(looked.batch);
         }
-        let quiet = tx.now().saturating_add_secs(-QUIET_SECONDS);
-        let stalled = held(tx, &task, |chunk| chunk.updated <= quiet || is_lapsed(tx, chunk))?;
-        if !lapsed(tx, &task)?.is_empty() {
-            urge(2, format!("start workers for {id}: a claim ran out, the next claim_task takes it over"));
-        } else if !stalled.is_empty() {
-            urge(2, "reset_stalled_tasks(dry_run=true)".to_owned());
-        }
-        urge(1, format!("get_batch(id=\"{id}\") now and then; start workers if none are at work"));
-        standing.needs_person.extend(waiting);
-        standing.stalled.extend(stalled);
-        standing.batches.push(OpenBatch {
-            id: id.to_string(),
-            title: short_title(&task.title),
-            status: status.to_string(),
-            processed: batch.counts.processed(),
-            total: batch.counts.total,
-        });
     }
     standing.needs_person.truncate(NAMED);
     standing.stalled.truncate(NAMED);
-    standing.next = next
-        .map_or("nothing is open: list_tasks(status=\"active\"), or create_batch".to_owned(), |(_, call)| {
-            call
-        });
     Ok(standing)
+}
+
+/// A batch, and what is to be done about it.
+struct Looked {
+    urgency: u8,
+    call: String,
+    needs_person: Vec<String>,
+    stalled: Vec<String>,
+    batch: OpenBatch,
+}
+
+fn look(tx: &dyn Read, task: &Task, batch: &Batch, is_unworked: bool) -> Result<Looked> {
+    let status = batch_status(tx, task, batch)?;
+    let needs_person = needs_person(tx, task)?;
+    let id = &task.id;
+    let in_review = Filter { parent: Some(task.row), status: Some(Status::Review), ..Filter::default() };
+    let quiet = tx.now().saturating_add_secs(-QUIET_SECONDS);
+    let stalled = held(tx, task, |chunk| chunk.updated <= quiet || is_lapsed(tx, chunk))?;
+    let (urgency, call) = if !tx.list(&in_review, None, 1)?.is_empty() {
+        let call = format!(
+            "get_batch(id=\"{id}\", view=\"review\"), ask the person, then review_batch(id=\"{id}\", decision=...)"
+        );
+        (6, call)
+    } else if status == BatchStatus::Paused {
+        (5, format!("ask the person, then control_batch(id=\"{id}\", action=\"resume\")"))
+    } else if is_unworked {
+        (4, format!("control_batch(id=\"{id}\", action=\"start\"): no runner works it"))
+    } else if !needs_person.is_empty() {
+        let call = format!(
+            "get_batch(id=\"{id}\", view=\"failures\"), then control_batch(id=\"{id}\", action=\"retry\")"
+        );
+        (3, call)
+    } else if !lapsed(tx, task)?.is_empty() {
+        (2, format!("start workers for {id}: a claim ran out, the next claim_task takes it over"))
+    } else if !stalled.is_empty() {
+        (2, "reset_stalled_tasks(dry_run=true)".to_owned())
+    } else {
+        let workers = if batch.worker.is_some() { "" } else { "; start workers if none are at work" };
+        (1, format!("get_batch(id=\"{id}\") now and then{workers}"))
+    };
+    let batch = OpenBatch {
+        id: id.to_string(),
+        title: short_title(&task.title),
+        status: status.to_string(),
+        processed: batch.counts.processed(),
+        total: batch.counts.total,
+    };
+    Ok(Looked { urgency, call, needs_person, stalled, batch })
 }
 
 /// The chunks of a batch whose lease ran out: no write marks that moment, so `since` can't show it.

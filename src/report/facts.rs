@@ -21,6 +21,12 @@ pub(super) struct Opening {
     pub(super) max_attempts: i64,
     /// The program that `docket run` works it with; its arguments may be secret.
     pub(super) program: Option<String>,
+    /// The names of its steps, where it has several.
+    pub(super) steps: Option<String>,
+    /// After what a person is asked, if after anything.
+    pub(super) checkpoint: Option<String>,
+    /// What becomes of items in doubt.
+    pub(super) in_doubt: String,
     pub(super) created: Moment,
     pub(super) started: Option<Moment>,
     pub(super) updated: Moment,
@@ -44,6 +50,11 @@ impl Opening {
         ];
         let optional = [
             ("project", self.project.clone()),
+            ("steps", self.steps.clone()),
+            ("a person is asked", self.checkpoint.clone()),
+            ("items in doubt", Some(self.in_doubt.clone())),
+            ("worked by the profile", self.batch.worker.clone()),
+            ("finish task", self.batch.finish.clone()),
             ("worked by docket run with", self.program.clone()),
             ("first claim", self.started.map(|at| at.to_string())),
         ];

@@ -9,6 +9,7 @@ use crate::model::id::TaskId;
 use crate::model::limits::PAGE;
 use crate::model::split::number_width;
 use crate::model::status::{Outcome, Status};
+use crate::model::step::Checkpoint;
 use crate::model::task::Task;
 use crate::ops::{batch_task, batch_view, each_chunk, each_item};
 use crate::store::Read;
@@ -44,13 +45,24 @@ impl Walk<'_> {
             batch: batch_view(self.tx, self.task, batch)?,
             counts: batch.counts,
             project: self.task.project.clone(),
-            instructions: batch.instructions.clone(),
+            instructions: told(batch),
             key: batch.key.clone(),
             split: batch.split.clone(),
             max_chunk: batch.max_chunk,
             max_parallel: batch.max_parallel,
             max_attempts: batch.max_attempts,
             program: batch.command.as_ref().and_then(|words| words.first().cloned()),
+            steps: (batch.steps.count() > 1).then(|| {
+                let names: Vec<&str> =
+                    (0..batch.steps.count()).map(|number| batch.steps.name(number)).collect();
+                names.join(", then ")
+            }),
+            checkpoint: match batch.checkpoint {
+                Checkpoint::None => None,
+                Checkpoint::Chunk => Some("after each chunk".to_owned()),
+                Checkpoint::Step => Some("after each step".to_owned()),
+            },
+            in_doubt: batch.in_doubt.to_string(),
             created: self.task.created,
             started: batch.started,
             updated: self.task.updated,
@@ -170,4 +182,15 @@ impl Walk<'_> {
         }
         put(&Part::FoldEnd { head: &chain.head(), whole })
     }
+}
+
+/// What workers were told: the batch's instructions, then those of each step.
+fn told(batch: &Batch) -> String {
+    let mut told = batch.instructions.clone();
+    for step in (0..).map_while(|number| batch.steps.get(number)) {
+        let only: Vec<&str> = step.only_categories.iter().map(|category| category.as_str()).collect();
+        let only = if only.is_empty() { String::new() } else { format!(" (only {})", only.join(", ")) };
+        told += &format!("\n\nStep '{}'{only}: {}", step.name.as_str(), step.instructions.as_str());
+    }
+    told
 }

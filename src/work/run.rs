@@ -338,7 +338,7 @@ fn recorded_command(docket: &Docket, batch: &TaskId) -> Result<Vec<String>> {
         Ok(batch.command)
     })?;
     recorded.ok_or_else(|| {
-        Error::invalid(format!("resume: batch {batch} was not made by docket run; name the command after --"))
+        Error::invalid(format!("resume: batch {batch} was not made by docket run; name the command after --, or docket work --batch {batch} works it by its profile"))
     })
 }
 

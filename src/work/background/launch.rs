@@ -49,6 +49,10 @@ impl Background for Launcher {
         ready::check(profile, &self.data).map(|_| ())
     }
 
+    fn is_at_work(&self, batch: &TaskId) -> Result<bool> {
+        lock::is_held(&self.data, batch)
+    }
+
     fn start(&self, batch: &TaskId) -> Result<Started> {
         if lock::is_held(&self.data, batch)? {
             return Ok(Started::Already);
