@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::background;
 use super::batch_view::{BatchReply, batch_task};
+use super::decide::is_through;
 use super::each::each_chunk;
 use super::end_claim::save;
 use super::finish::becomes_ready;
@@ -217,8 +218,8 @@ fn retry(
         if opened == 0 && !chosen.is_all() {
             return Ok(true);
         }
-        // A person's no: nothing of it failed, and nothing is left to do.
-        if opened == 0 && !open && task.status == Status::Failed {
+        // A person's no: its worker completed it, and nothing of it failed.
+        if opened == 0 && task.status == Status::Failed && is_through(&chunk, &task) {
             rejected += 1;
             return Ok(true);
         }
