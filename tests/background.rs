@@ -277,6 +277,18 @@ fn a_profile_that_was_mended_is_read_anew_and_another_takes_over_at_the_next_chu
 }
 
 #[test]
+fn a_chunk_whose_lease_ran_out_with_somebody_else_is_worked_by_the_runner() {
+    let store = Store::new().with_config(&shell("quick", "item", "echo '- read'", ""));
+    let mut server = store.serve();
+    let request = json!({"title": "B", "instructions": "Read it.", "items": ["a"]});
+    let id = server.call("create_batch", request).ok().text("/batch/id");
+    server.call("claim_task", json!({"batch": id, "worker": "agent", "lease_seconds": 1})).ok();
+    server.call("control_batch", json!({"id": id, "action": "start", "worker": "quick"})).ok();
+    until(&mut server, &id, "done");
+    assert!(server.body(&format!("{id}.01")).contains("The lease of 'agent' ran out"));
+}
+
+#[test]
 fn a_pause_lets_what_is_in_hand_finish_and_a_resume_goes_on() {
     let store =
         Store::new().with_config(&shell("slow", "item", "sleep 0.1; echo '- read'", "max_parallel = 2"));

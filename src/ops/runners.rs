@@ -43,7 +43,8 @@ pub fn outlook(docket: &Docket, batch: &TaskId) -> Result<Outlook> {
     docket.read(move |tx| {
         let (task, batch) = batch_task(tx, &batch)?;
         let ready = Filter { parent: Some(task.row), ready: true, free: true, ..Filter::default() };
-        let due = [tx.next_hold()?, tx.next_expiry()?].into_iter().flatten().any(|at| at <= tx.now());
+        // What the next claim gives free first: a chunk that has rested, or one whose holder died.
+        let due = tx.next_hold()?.is_some_and(|at| at <= tx.now()) || !tx.expired(1)?.is_empty();
         Ok(Outlook {
             row: task.row,
             status: batch_status(tx, &task, &batch)?,
