@@ -242,6 +242,8 @@ fn a_server_that_starts_sees_to_it_that_batches_have_a_runner() {
     let mut server = store.serve();
     let id = batch(&mut server, 100, 10, "slow");
     let first = runner(&mut server, &id);
+    let has_standby = || processes("--standby").into_iter().any(|pid| processes(&id).contains(&pid));
+    eventually("another one to stand by", || has_standby().then_some(()));
     // As a machine that stops: the one at work and the one that stands by.
     let all = processes("--background").into_iter().filter(|pid| processes(&id).contains(pid));
     all.collect::<Vec<_>>().into_iter().for_each(|pid| signal("KILL", pid));

@@ -1,12 +1,16 @@
 //! Background workers, as far as operations start them: who does it stands outside (`work`).
 
+use std::sync::Arc;
+
 use super::Docket;
 use super::batch_view::{batch_status, batch_task};
 use crate::error::{Error, Result};
-use crate::model::batch::BatchStatus;
+use crate::model::batch::{Batch, BatchStatus};
 use crate::model::id::TaskId;
 use crate::model::limits::MOST_IDS;
+use crate::model::task::Task;
 use crate::model::text::Line;
+use crate::store::Read;
 
 /// Who starts runners.
 pub trait Background: Send + Sync {
@@ -50,7 +54,15 @@ pub(super) fn check(docket: &Docket, profile: &Line, project: Option<&str>) -> R
 /// # Errors
 /// Where the store cannot be read.
 pub fn wake_all(docket: &Docket) -> Result<()> {
-    let open = with_profiles(docket)?;
+    let open = docket.read(|tx| {
+        let mut open = Vec::new();
+        for task in tx.open_batches(None, MOST_IDS)? {
+            if tx.batch(task.row)?.is_some_and(|batch| batch.worker.is_some()) {
+                open.push(task.id);
+            }
+        }
+        Ok(open)
+    })?;
     for id in open {
         match start(docket, &id) {
             Ok(_) => {}
@@ -60,33 +72,16 @@ pub fn wake_all(docket: &Docket) -> Result<()> {
     Ok(())
 }
 
-/// The running batches with a profile that no runner works: this one, or any that is open.
-pub(super) fn unworked(docket: &Docket, batch: Option<&TaskId>) -> Result<Vec<TaskId>> {
-    let Some(background) = docket.background() else { return Ok(Vec::new()) };
-    let open = match batch {
-        Some(batch) => vec![batch.clone()],
-        None => with_profiles(docket)?,
-    };
-    let mut unworked = Vec::new();
-    for id in open {
-        if profile_of(docket, &id)?.is_some() && !background.is_at_work(&id)? {
-            unworked.push(id);
-        }
-    }
-    Ok(unworked)
-}
-
-/// The open batches that have a profile.
-fn with_profiles(docket: &Docket) -> Result<Vec<TaskId>> {
-    docket.read(|tx| {
-        let mut open = Vec::new();
-        for task in tx.open_batches(None, MOST_IDS)? {
-            if tx.batch(task.row)?.is_some_and(|batch| batch.worker.is_some()) {
-                open.push(task.id);
-            }
-        }
-        Ok(open)
-    })
+/// Whether a running batch has a profile and no runner works it; where no runner could be started from here,
+/// nobody can tell.
+pub(super) fn is_unworked(
+    background: Option<&Arc<dyn Background>>,
+    tx: &dyn Read,
+    task: &Task,
+    batch: &Batch,
+) -> Result<bool> {
+    let Some(background) = background.filter(|_| batch.worker.is_some()) else { return Ok(false) };
+    Ok(batch_status(tx, task, batch)? == BatchStatus::Running && !background.is_at_work(&task.id)?)
 }
 
 /// Starts a runner for a running batch with a profile; gives the profile's name, where there is one.

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::background;
+use super::background::is_unworked;
 use super::batch_view::{ChunkView, batch_status, batch_task, batch_view, chunk_view};
 use super::failures::{FailureView, failures};
 use super::receipts_view::{BatchReceipt, receipts};
@@ -127,14 +127,8 @@ impl Operation for GetBatch {
 
     fn run(self, docket: &Docket) -> Result<GetBatchReply> {
         let since = self.since.as_ref().map(super::list_tasks::parse_since).transpose()?;
-        let unworked = background::unworked(docket, self.id.as_ref())?;
-        let is_unworked = !unworked.is_empty();
-        let told = self
-            .id
-            .as_ref()
-            .filter(|_| is_unworked)
-            .map(|id| format!("; no runner works it: control_batch(id=\"{id}\", action=\"start\")"));
-        let mut reply = docket.read(move |tx| {
+        let background = docket.background().cloned();
+        docket.read(move |tx| {
             let sequence = tx.sequence()?;
             let since = since.map(|since| super::list_tasks::known(since, sequence));
             let mut reply = GetBatchReply {
@@ -155,7 +149,7 @@ impl Operation for GetBatch {
             let Some(id) = &self.id else {
                 let project = self.project.as_ref().and_then(Line::non_empty);
                 let Standing { open, batches, needs_person, stalled, next } =
-                    standing(tx, project, &unworked)?;
+                    standing(tx, project, background.as_ref())?;
                 reply.message = match open {
                     0 => "No batch is open".to_owned(),
                     1 => "1 batch is open".to_owned(),
@@ -169,6 +163,7 @@ impl Operation for GetBatch {
                 return Ok(reply);
             };
             let (task, batch) = batch_task(tx, id)?;
+            let is_unworked = is_unworked(background.as_ref(), tx, &task, &batch)?;
             if self.view == View::Receipts {
                 let (receipts, last) = receipts(tx, &task, since)?;
                 reply.message = match last {
@@ -180,7 +175,7 @@ impl Operation for GetBatch {
                 };
                 reply.receipts = Some(receipts);
                 reply.batch = Some(short(tx, &task, &batch)?);
-                return Ok(reply);
+                return Ok(reply.tell_unworked(is_unworked, id));
             }
             reply.stalled = Some(lapsed(tx, &task)?).filter(|chunks| !chunks.is_empty());
             if self.view == View::Review {
@@ -209,7 +204,7 @@ impl Operation for GetBatch {
                             reply.batch = Some(short(tx, &task, &batch)?);
                             reply.chunks = Some(Vec::new());
                             reply.needs_person = Some(Vec::new());
-                            return Ok(reply);
+                            return Ok(reply.tell_unworked(is_unworked, id));
                         }
                         let found = tx.moved_since(task.row, since, PAGE)?;
                         if found.len() == PAGE
@@ -249,12 +244,18 @@ impl Operation for GetBatch {
                 shown.spent = shown.spent.map(|spent| spent.detailed(tx, task.row)).transpose()?;
             }
             reply.batch = Some(shown.into_map()?);
-            Ok(reply)
-        })?;
-        if let Some(told) = told {
-            reply.message += &told;
+            Ok(reply.tell_unworked(is_unworked, id))
+        })
+    }
+}
+
+impl GetBatchReply {
+    /// The same, saying what to do where no runner works a batch that has a profile.
+    fn tell_unworked(mut self, is_unworked: bool, id: &TaskId) -> Self {
+        if is_unworked {
+            self.message += &format!("; no runner works it: control_batch(id=\"{id}\", action=\"start\")");
         }
-        Ok(reply)
+        self
     }
 }
 

@@ -2,16 +2,17 @@
 //! person, what has gone quiet, and the one next call.
 
 use std::cmp::Reverse;
+use std::sync::Arc;
 
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::background::{Background, is_unworked};
 use super::batch_view::batch_status;
 use super::get_batch::needs_person;
 use crate::error::Result;
 use crate::model::batch::{Batch, BatchStatus};
 use crate::model::field::visible;
-use crate::model::id::TaskId;
 use crate::model::limits::MOST_IDS;
 use crate::model::status::Status;
 use crate::model::task::Task;
@@ -64,12 +65,16 @@ fn short_title(title: &str) -> String {
     format!("{}…", &title[..end])
 }
 
-/// Looks at a project, or at all; `unworked` are batches with a profile that no runner works.
-pub(super) fn standing(tx: &dyn Read, project: Option<&str>, unworked: &[TaskId]) -> Result<Standing> {
+/// Looks at a project, or at all.
+pub(super) fn standing(
+    tx: &dyn Read,
+    project: Option<&str>,
+    background: Option<&Arc<dyn Background>>,
+) -> Result<Standing> {
     let mut looked = Vec::new();
     for task in tx.open_batches(project, MOST_IDS)? {
         let Some(batch) = tx.batch(task.row)? else { continue };
-        looked.push(look(tx, &task, &batch, unworked.contains(&task.id))?);
+        looked.push(look(tx, &task, &batch, background)?);
     }
     // The most urgent ones first, of those the newest.
     looked.sort_by_key(|looked| Reverse(looked.urgency));
@@ -99,7 +104,12 @@ struct Looked {
     batch: OpenBatch,
 }
 
-fn look(tx: &dyn Read, task: &Task, batch: &Batch, is_unworked: bool) -> Result<Looked> {
+fn look(
+    tx: &dyn Read,
+    task: &Task,
+    batch: &Batch,
+    background: Option<&Arc<dyn Background>>,
+) -> Result<Looked> {
     let status = batch_status(tx, task, batch)?;
     let needs_person = needs_person(tx, task)?;
     let id = &task.id;
@@ -113,7 +123,7 @@ fn look(tx: &dyn Read, task: &Task, batch: &Batch, is_unworked: bool) -> Result<
         (6, call)
     } else if status == BatchStatus::Paused {
         (5, format!("ask the person, then control_batch(id=\"{id}\", action=\"resume\")"))
-    } else if is_unworked {
+    } else if is_unworked(background, tx, task, batch)? {
         (4, format!("control_batch(id=\"{id}\", action=\"start\"): no runner works it"))
     } else if !needs_person.is_empty() {
         let call = format!(

@@ -87,7 +87,6 @@ impl Slot<'_> {
         };
         let Said { outcome, category, text, cost } = said;
         let text = if text.is_empty() { item_text(key, outcome.into(), category.as_deref()) } else { text };
-        let told = text.clone();
         let ends_for = if crew.stop.is_asked() {
             Some(EndedFor::Stopped)
         } else {
@@ -103,7 +102,7 @@ impl Slot<'_> {
         };
         let request = UpdateTask::item_receipt(won.id.clone(), won.token.clone(), receipt, next);
         let number = request.run(crew.docket)?.receipt.map_or(0, |receipt| receipt.number);
-        crew.saw_start(has_failed_to_start, || told)?;
+        crew.saw_start(has_failed_to_start, || text)?;
         crew.progress.item(won.id.as_str(), key, outcome.as_str(), category.as_deref(), number);
         Ok(Ok(Settled { failed: outcome == Outcome::Failed, ends_for }))
     }

@@ -73,9 +73,10 @@ pub(in crate::work) fn runner(
     };
     let family = Family::found()?;
     let standby = Standby::new(docket, store, batch, &family, how);
+    let runner = Runner { docket, store, batch, how, progress, stop: &stop, standby: &standby };
     let mut rest = FIRST_REST;
     loop {
-        match hold(docket, store, batch, how, progress, &stop, &standby) {
+        match runner.hold() {
             Ok(look) => {
                 standby.end();
                 // Whoever opened the batch again while the lock was held took it to be worked.
@@ -109,20 +110,15 @@ fn may_pass(error: &Error) -> bool {
     matches!(error.code, Code::Internal | Code::Busy | Code::ReadOnly)
 }
 
-/// Works the batch while its lock is held.
-fn hold(
-    docket: &Docket,
-    store: &Path,
-    batch: &TaskId,
+/// A process that works a batch.
+struct Runner<'a> {
+    docket: &'a Docket,
+    store: &'a Path,
+    batch: &'a TaskId,
     how: How,
-    progress: &Progress,
-    stop: &Stop,
-    standby: &Standby<'_>,
-) -> Result<Outlook> {
-    let look = outlook(docket, batch)?;
-    // Also where nothing is left to work, or nothing may be started.
-    end_earlier(docket, batch, look.row, progress)?;
-    if is_over(&look) { Ok(look) } else { shifts(docket, store, batch, how, progress, stop, standby) }
+    progress: &'a Progress,
+    stop: &'a Stop,
+    standby: &'a Standby<'a>,
 }
 
 /// How a shift ended.
@@ -133,59 +129,63 @@ enum Ended {
     Changed,
 }
 
-/// Works by the batch's profile, read anew whenever it was paused or another was named.
-fn shifts(
-    docket: &Docket,
-    store: &Path,
-    batch: &TaskId,
-    how: How,
-    progress: &Progress,
-    stop: &Stop,
-    standby: &Standby<'_>,
-) -> Result<Outlook> {
-    let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
-    let mut is_first = true;
-    loop {
-        let look = outlook(docket, batch)?;
-        let name = look.worker.clone().ok_or_else(|| {
-            Error::invalid(format!(
-                "worker: batch {batch} has no profile; --worker names one, docket config lists them; or give a command after --"
-            ))
-        })?;
-        let (profile, limits) = match profile(&name, &look) {
-            Ok(found) => found,
-            Err(error) if is_first => return Err(error),
-            Err(error) => {
-                pause_profile(docket, batch, &name, &error.to_string())?;
-                match wait_for_change(docket, batch, &name, stop)? {
-                    Ended::Over(look) => return Ok(look),
-                    Ended::Changed => continue,
+impl Runner<'_> {
+    /// Works the batch while its lock is held.
+    fn hold(&self) -> Result<Outlook> {
+        let look = outlook(self.docket, self.batch)?;
+        // Also where nothing is left to work, or nothing may be started.
+        end_earlier(self.docket, self.batch, look.row, self.progress)?;
+        if is_over(&look) { Ok(look) } else { self.shifts() }
+    }
+
+    /// Works by the batch's profile, read anew whenever it was paused or another was named.
+    fn shifts(&self) -> Result<Outlook> {
+        let Runner { docket, store, batch, how, progress, stop, standby } = *self;
+        let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+        let mut is_first = true;
+        loop {
+            let look = outlook(docket, batch)?;
+            let name = look.worker.clone().ok_or_else(|| {
+                Error::invalid(format!(
+                    "worker: batch {batch} has no profile; --worker names one, docket config lists them; or give a command after --"
+                ))
+            })?;
+            let (profile, limits) = match profile(&name, &look) {
+                Ok(found) => found,
+                Err(error) if is_first => return Err(error),
+                Err(error) => {
+                    pause_profile(docket, batch, &name, &error.to_string())?;
+                    match wait_for_change(docket, batch, &name, stop)? {
+                        Ended::Over(look) => return Ok(look),
+                        Ended::Changed => continue,
+                    }
                 }
+            };
+            is_first = false;
+            let mark = begin_runner(docket, look.row, &name, std::process::id(), &host)?;
+            standby.see_to_it();
+            let most = profile.max_parallel.min(usize::try_from(look.max_parallel).unwrap_or(usize::MAX));
+            let starts = Starts::new(docket, batch, &profile, &limits);
+            let turns = Turns::new(docket, look.row, limits.max_parallel as u64);
+            let method = Method::of_profile(profile.clone(), batch, look.project, docket.folder());
+            let crew = Crew {
+                docket,
+                store,
+                method: &method,
+                progress,
+                stop,
+                family: standby.family.clone().marked(&mark),
+                in_hand: InHand::default(),
+                background: Some((&turns, &starts)),
+            };
+            let ended =
+                with_pulse(docket, look.row, &starts, standby, || go_on(&crew, batch, how, most, &name));
+            // Nothing is left, but perhaps of a keeper that was killed.
+            end_strays(&mark);
+            let recorded = end_runner(docket, look.row, &mark);
+            if let Ended::Over(look) = ended.and_then(|ended| recorded.map(|()| ended))? {
+                return Ok(look);
             }
-        };
-        is_first = false;
-        let mark = begin_runner(docket, look.row, &name, std::process::id(), &host)?;
-        standby.see_to_it();
-        let most = profile.max_parallel.min(usize::try_from(look.max_parallel).unwrap_or(usize::MAX));
-        let starts = Starts::new(docket, batch, &profile, &limits);
-        let turns = Turns::new(docket, look.row, limits.max_parallel as u64);
-        let method = Method::of_profile(profile.clone(), batch, look.project, docket.folder());
-        let crew = Crew {
-            docket,
-            store,
-            method: &method,
-            progress,
-            stop,
-            family: standby.family.clone().marked(&mark),
-            in_hand: InHand::default(),
-            background: Some((&turns, &starts)),
-        };
-        let ended = with_pulse(docket, look.row, &starts, standby, || go_on(&crew, batch, how, most, &name));
-        // Nothing is left, but perhaps of a keeper that was killed.
-        end_strays(&mark);
-        let recorded = end_runner(docket, look.row, &mark);
-        if let Ended::Over(look) = ended.and_then(|ended| recorded.map(|()| ended))? {
-            return Ok(look);
         }
     }
 }

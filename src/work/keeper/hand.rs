@@ -25,10 +25,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(5);
 
 /// This very program, also where its file was replaced by a newer one.
 pub(crate) fn this_program() -> Result<std::path::PathBuf> {
-    if cfg!(target_os = "linux") {
-        return Ok("/proc/self/exe".into());
-    }
-    std::env::current_exe().map_err(|error| Error::internal("docket does not find its own program", error))
+    if cfg!(target_os = "linux") { Ok("/proc/self/exe".into()) } else { this_program_by_name() }
 }
 
 /// The file of this program, for others to start. Where an upgrade has put a newer one in its place, that.
