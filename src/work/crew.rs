@@ -94,10 +94,11 @@ impl Crew<'_> {
         ended.because.is_none() && ended.took < AT_ONCE && (could_not_run || !has_worked)
     }
 
-    /// Whether the batch is to be worked by another profile from now on.
+    /// Whether the batch is to be worked by another profile from now on, or by this one read anew.
     pub(super) fn is_replaced(&self, batch: &TaskId) -> Result<bool> {
         let Some(profile) = self.method.profile() else { return Ok(false) };
-        Ok(outlook(self.docket, batch)?.worker.as_deref() != Some(profile.name.as_str()))
+        let is_old = self.background.is_some_and(|(_, starts)| starts.has_paused());
+        Ok(is_old || outlook(self.docket, batch)?.worker.as_deref() != Some(profile.name.as_str()))
     }
 
     /// Takes note of a start that failed at once, or of one that did not.

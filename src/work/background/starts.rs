@@ -67,7 +67,8 @@ impl<'a> Starts<'a> {
     /// Where the store or the machine cannot be looked at.
     pub(in crate::work) fn may_begin(&self, mut is_off: impl FnMut() -> Result<bool>) -> Result<bool> {
         loop {
-            if is_off()? {
+            // Also where somebody has let it go on already: it is read anew first.
+            if self.has_paused() || is_off()? {
                 return Ok(false);
             }
             let mut looked = open(&self.looked);
@@ -129,7 +130,7 @@ impl<'a> Starts<'a> {
     }
 
     /// Whether the profile was found paused: what is known of it may be mended by now.
-    pub(super) fn has_paused(&self) -> bool {
+    pub(in crate::work) fn has_paused(&self) -> bool {
         self.has_paused.load(Ordering::SeqCst)
     }
 
