@@ -230,9 +230,12 @@ impl ServerHandler for Server {
     }
 
     fn accepted_subscription_filter(&self, requested: &SubscriptionFilter) -> Option<SubscriptionFilter> {
+        if self.toolset != Toolset::All {
+            return None;
+        }
+        self.subscriptions.agree();
         let uris = requested.resource_subscriptions.iter().flatten().filter(|uri| resources::is_address(uri));
-        (self.toolset == Toolset::All)
-            .then(|| SubscriptionFilter::builder().resource_subscriptions(uris).build())
+        Some(SubscriptionFilter::builder().resource_subscriptions(uris).build())
     }
 
     async fn listen(&self, context: SubscriptionContext) -> Result<(), ErrorData> {

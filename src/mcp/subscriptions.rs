@@ -11,7 +11,7 @@ use tokio::task::spawn_blocking;
 
 use super::resources::watched;
 use crate::error::{Code, Error, Result};
-use crate::ops::{Docket, Watched, begin_to_watch, changes};
+use crate::ops::{Docket, Watched, begin_to_watch, changes, latest_change};
 
 /// How often the store is looked at while anything is watched.
 const EVERY: Duration = Duration::from_secs(1);
@@ -44,6 +44,8 @@ struct Watch {
     number: u64,
     uri: String,
     watched: Watched,
+    /// The latest change that its client was told of, or that was there when it began to watch.
+    since: u64,
     told: Told,
 }
 
@@ -54,8 +56,8 @@ struct State {
     next: u64,
     /// Whether somebody looks at the store.
     looking: bool,
-    /// The latest change that was looked at.
-    seen: u64,
+    /// The latest change when each stream was agreed to that isn't watched yet.
+    agreed: Vec<u64>,
 }
 
 /// What one client watches.
@@ -74,52 +76,69 @@ impl Subscriptions {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// A stream is about to be agreed to: what changes from now on, its client is told. (It hears of the
+    /// agreement before [`Subscriptions::watch`] runs.)
+    pub(super) fn agree(&self) {
+        match latest_change(&self.docket) {
+            Ok(latest) => self.state().agreed.push(latest),
+            Err(error) => tracing::warn!(%error, "changes before the stream begins could be missed"),
+        }
+    }
+
     /// Watches resources; gives the numbers to end it by.
     ///
     /// # Errors
     /// An address that names nothing; `too_large` where the client watches too much.
     pub(super) async fn watch(self: &Arc<Self>, uris: Vec<String>, told: Told) -> Result<Vec<u64>> {
+        let agreed = match told {
+            Told::Peer(_) => None,
+            Told::Stream(_) => self.earliest_agreed(),
+        };
         let docket = self.docket.clone();
-        let found = blocking(move || {
-            uris.into_iter().map(|uri| Ok((watched(&docket, &uri)?, uri))).collect::<Result<Vec<_>>>()
+        let watches = blocking(move || {
+            uris.into_iter()
+                .map(|uri| {
+                    let watched = watched(&docket, &uri)?;
+                    let now = begin_to_watch(&docket, watched.clone())?;
+                    let since = agreed.unwrap_or(now);
+                    Ok(Watch { number: 0, uri, watched, since, told: told.clone() })
+                })
+                .collect()
         })
         .await?;
-        let asked: Vec<Watched> = found.iter().map(|(watched, _)| watched.clone()).collect();
-        // First on the list, then where the list begins: no change falls between.
-        let numbers = self.enter(found, &told)?;
-        let docket = self.docket.clone();
-        let begun = blocking(move || {
-            asked.into_iter().try_fold(u64::MAX, |first, one| Ok(first.min(begin_to_watch(&docket, one)?)))
-        })
-        .await;
-        match begun {
-            Ok(since) => self.look_from(since),
-            Err(error) => {
-                self.end(&numbers);
-                return Err(error);
-            }
-        }
-        Ok(numbers)
+        self.enter(watches)
     }
 
-    fn enter(&self, found: Vec<(Watched, String)>, told: &Told) -> Result<Vec<u64>> {
+    /// Of streams that were agreed to at once nobody can say whose turn it is: the earliest is early
+    /// enough for each.
+    fn earliest_agreed(&self) -> Option<u64> {
+        let agreed = &mut self.state().agreed;
+        let (at, _) = agreed.iter().enumerate().min_by_key(|(_, change)| **change)?;
+        Some(agreed.swap_remove(at))
+    }
+
+    fn enter(self: &Arc<Self>, watches: Vec<Watch>) -> Result<Vec<u64>> {
         let mut state = self.state();
-        if state.watches.len() + found.len() > MOST {
+        if state.watches.len() + watches.len() > MOST {
             return Err(Error::new(
                 Code::TooLarge,
                 format!(
                     "{} resources are watched already and {} more are asked for; a client watches at most {MOST}: end some, or poll",
                     state.watches.len(),
-                    found.len()
+                    watches.len()
                 ),
             ));
         }
         let mut numbers = Vec::new();
-        for (watched, uri) in found {
+        for watch in watches {
             let number = state.next;
             state.next += 1;
             numbers.push(number);
-            state.watches.push(Watch { number, uri, watched, told: told.clone() });
+            state.watches.push(Watch { number, ..watch });
+        }
+        if !state.looking && !state.watches.is_empty() {
+            state.looking = true;
+            tokio::spawn(self.clone().look());
         }
         Ok(numbers)
     }
@@ -143,42 +162,41 @@ impl Subscriptions {
         self.state().watches.retain(|watch| !numbers.contains(&watch.number));
     }
 
-    fn look_from(self: &Arc<Self>, since: u64) {
-        let mut state = self.state();
-        if !state.looking && !state.watches.is_empty() {
-            state.looking = true;
-            state.seen = since;
-            tokio::spawn(self.clone().look());
-        }
-    }
-
     /// Looks at the store now and then, until nothing is watched.
     async fn look(self: Arc<Self>) {
         loop {
             tokio::time::sleep(EVERY).await;
-            let (since, watches) = {
+            let watches = {
                 let mut state = self.state();
                 if state.watches.is_empty() {
                     state.looking = false;
                     return;
                 }
-                (state.seen, state.watches.clone())
+                state.watches.clone()
             };
-            let (docket, asked) =
-                (self.docket.clone(), watches.iter().map(|one| one.watched.clone()).collect());
-            let (latest, changed) = match blocking(move || changes(&docket, since, asked)).await {
+            let asked = watches.iter().map(|one| (one.watched.clone(), one.since)).collect();
+            let docket = self.docket.clone();
+            let (latest, changed) = match blocking(move || changes(&docket, asked)).await {
                 Ok(found) => found,
                 Err(error) => {
                     tracing::warn!(%error, "changes could not be looked for");
                     continue;
                 }
             };
-            self.state().seen = latest;
+            self.seen(&watches, latest);
             for (watch, _) in watches.iter().zip(changed).filter(|(_, changed)| *changed) {
                 if !watch.told.tell(&watch.uri).await {
                     self.end(&[watch.number]);
                 }
             }
+        }
+    }
+
+    /// Those watches that were looked at are told of what comes after `latest` only.
+    fn seen(&self, watches: &[Watch], latest: u64) {
+        let looked_at = |watch: &Watch| watches.iter().any(|one| one.number == watch.number);
+        for watch in self.state().watches.iter_mut().filter(|watch| looked_at(watch)) {
+            watch.since = latest;
         }
     }
 }

@@ -40,19 +40,26 @@ pub fn begin_to_watch(docket: &Docket, watched: Watched) -> Result<u64> {
     })
 }
 
-/// The number of the latest change, and which of these changed after `since`; where nothing did, the
-/// number is all that is read.
+/// The number of the latest change.
 ///
 /// # Errors
 /// Where the store cannot be read.
-pub fn changes(docket: &Docket, since: u64, watched: Vec<Watched>) -> Result<(u64, Vec<bool>)> {
+pub fn latest_change(docket: &Docket) -> Result<u64> {
+    docket.read(|tx| tx.sequence())
+}
+
+/// The number of the latest change, and which of these changed after the number beside them; where
+/// nothing did, the number is all that is read.
+///
+/// # Errors
+/// Where the store cannot be read.
+pub fn changes(docket: &Docket, watched: Vec<(Watched, u64)>) -> Result<(u64, Vec<bool>)> {
     docket.read(move |tx| {
         let latest = tx.sequence()?;
-        if latest == since {
-            return Ok((latest, vec![false; watched.len()]));
-        }
-        let changed =
-            watched.iter().map(|watched| watched.changed_since(tx, since)).collect::<Result<_>>()?;
+        let changed = watched
+            .iter()
+            .map(|(watched, since)| Ok(*since < latest && watched.changed_since(tx, *since)?))
+            .collect::<Result<_>>()?;
         Ok((latest, changed))
     })
 }

@@ -71,7 +71,7 @@ pub use background::{Background, Started, wake_all};
 pub use bad_items::{BadItems, OnBadItem};
 pub use batch_view::BatchView;
 pub(crate) use batch_view::{batch_task, batch_view};
-pub use changes::{Watched, begin_to_watch, changes};
+pub use changes::{Watched, begin_to_watch, changes, latest_change};
 pub use claim_task::{ClaimReply, ClaimTask, waits_for_others};
 pub use complete_task::CompleteTask;
 pub use control_batch::name_worker;
