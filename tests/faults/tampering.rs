@@ -2,18 +2,14 @@
 //!
 //! `DOCKET_ROUNDS` asks for more rounds, `DOCKET_SEED` for the same ones again.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
-mod support;
-
 use rusqlite::{Connection, params};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
+use crate::support::rng::Rng;
+use crate::support::rounds;
+use crate::support::store::Store;
 use docket::model::chain::Head;
-use support::rng::Rng;
-use support::rounds;
-use support::store::Store;
 
 const TASKS: u64 = 6;
 const RECEIPTS: u64 = 12;

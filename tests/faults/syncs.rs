@@ -1,16 +1,12 @@
 //! A write is answered after its commit is on disk: seen in the system calls of the real server.
 
-#![cfg(target_os = "linux")]
-
-mod support;
-
 use std::path::Path;
 use std::process::Command;
 
 use serde_json::json;
 
-use support::server::Server;
-use support::store::Store;
+use crate::support::server::Server;
+use crate::support::store::Store;
 
 /// The server under a tracer that keeps its writes and syncs, with what each file is called.
 fn traced(store: &Store, calls: &Path) -> Option<Server> {

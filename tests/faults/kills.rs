@@ -2,20 +2,16 @@
 //!
 //! `DOCKET_ROUNDS` asks for more rounds, `DOCKET_SEED` for the same ones again.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
-mod support;
-
 use std::collections::{BTreeMap, HashMap};
 use std::thread;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use support::rng::Rng;
-use support::rounds;
-use support::server::Server;
-use support::store::Store;
+use crate::support::rng::Rng;
+use crate::support::rounds;
+use crate::support::server::Server;
+use crate::support::store::Store;
 
 /// What the servers acknowledged, over all rounds.
 #[derive(Default)]
@@ -121,7 +117,7 @@ fn a_server_killed_at_any_moment_has_kept_every_write_it_acknowledged() {
         let (pid, moment) = (server.pid(), Duration::from_micros(rng.below(80_000)));
         let killer = thread::spawn(move || {
             thread::sleep(moment);
-            support::signal("KILL", pid);
+            crate::support::signal("KILL", pid);
         });
         write_until_killed(&mut server, &log, &mut rng, &mut serial, &mut known);
         killer.join().unwrap();
@@ -179,7 +175,7 @@ fn receipted(server: &mut Server, batch: &str) -> Vec<String> {
 }
 
 /// `docket run` from the start, or on from what the store holds.
-fn run(store: &Store, batch: Option<&str>) -> support::cli::Run {
+fn run(store: &Store, batch: Option<&str>) -> crate::support::cli::Run {
     let mut args = vec!["run"];
     match batch {
         Some(batch) => args.extend(["--resume", batch]),

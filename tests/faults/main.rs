@@ -1,0 +1,20 @@
+//! Docket under faults: a file for each way in which it is attacked. Short in CI; `just faults` runs
+//! the rounds that `docs/reliability.md` tells of, by the list in `tests/faults/long`.
+//!
+//! `DOCKET_ROUNDS` asks for more rounds, `DOCKET_SEED` for the same ones again; what a test printed
+//! shows with `--nocapture`.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test fails by panicking, and tells what it did"
+)]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod kills;
+mod races;
+#[cfg(target_os = "linux")]
+mod syncs;
+mod tampering;
