@@ -4,11 +4,7 @@
 //! `DOCKET_ROUNDS` asks for more rounds, `DOCKET_SEED` for the same ones again; what a test printed
 //! shows with `--nocapture`.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::print_stdout,
-    reason = "a test fails by panicking, and tells what it did"
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, reason = "as in any test")]
 
 #[path = "../support/mod.rs"]
 mod support;
