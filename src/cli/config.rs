@@ -13,11 +13,10 @@ use crate::config::{Config, Profile, Setting, example};
 use crate::error::{Error, Result};
 use crate::work::ready;
 
-/// The command, with `example` and `check`.
-pub(super) fn command() -> Command {
+/// Its subcommands, `example` and `check`.
+pub(super) fn arguments(command: Command) -> Command {
     let names = example::ALL.iter().map(|example| example.name);
-    Command::new("config")
-        .about("Where worker profiles are looked for, what is set and what is the default")
+    command
         .disable_help_subcommand(true)
         .subcommand(
             Command::new("example").about("A worker profile ready to be used").arg(

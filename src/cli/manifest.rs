@@ -1,7 +1,11 @@
 //! The MCPB manifest: what an installer of MCP bundles is told of this server.
 
+use std::io::Write;
+
 use serde_json::{Value, json};
 
+use crate::error::{Error, Result};
+use crate::mcp::{Toolset, definitions};
 use crate::prompts;
 
 /// The prompts, with what they cannot do without.
@@ -25,8 +29,20 @@ fn prompts() -> Vec<Value> {
         .collect()
 }
 
+/// Prints the manifest.
+pub(super) fn run(out: &mut impl Write) -> Result<u8> {
+    let tools: Vec<_> = definitions(Toolset::All)
+        .into_iter()
+        .map(|tool| (tool.name.into_owned(), tool.description.unwrap_or_default().into_owned()))
+        .collect();
+    let text = serde_json::to_string_pretty(&manifest(&tools))
+        .map_err(|error| Error::internal("the manifest could not be written", error))?;
+    writeln!(out, "{text}").map_err(|error| Error::internal("nothing can be printed", error))?;
+    Ok(0)
+}
+
 /// The manifest for these tools, each a name and a description.
-pub fn manifest(tools: &[(String, String)]) -> Value {
+fn manifest(tools: &[(String, String)]) -> Value {
     let tools: Vec<Value> =
         tools.iter().map(|(name, description)| json!({ "name": name, "description": description })).collect();
     json!({

@@ -1,12 +1,13 @@
 //! The commands: one for each operation, and those that only a person or a script needs.
 
 mod args;
+mod commands;
 mod config;
 mod connect;
 mod decode;
 pub mod init;
 mod logs;
-pub mod manifest;
+mod manifest;
 mod open;
 mod prompt;
 mod render;

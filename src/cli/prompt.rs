@@ -8,10 +8,9 @@ use serde_json::{Map, Value, json};
 use crate::error::{Error, Result};
 use crate::prompts::{ALL, Prompt, named};
 
-/// The command, a subcommand for each prompt.
-pub(super) fn command() -> Command {
-    let command = Command::new("prompt")
-        .about("A prompt for a supervisor or a worker, as an MCP client gets it")
+/// A subcommand for each prompt.
+pub(super) fn arguments(command: Command) -> Command {
+    let command = command
         .subcommand_required(true)
         .arg_required_else_help(true)
         .subcommand_value_name("NAME")

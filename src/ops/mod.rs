@@ -59,6 +59,7 @@ mod view;
 mod wait_batch;
 mod wait_questions;
 mod waits;
+mod words;
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -183,7 +184,10 @@ const fn entry<O: Operation>() -> Entry {
             let arguments = job::admit(docket, O::NAME, arguments)?;
             reply(args::parse::<O>(arguments)?.run(docket)?)
         },
-        command: O::augment_args,
+        command: |command| {
+            let command = O::augment_args(command).about(O::TITLE).long_about(O::ABOUT);
+            words::spell_out(command, &schema::input::<O>(true))
+        },
         call_matches: |docket, matches| {
             let request = O::from_arg_matches(matches)
                 .map_err(|error| crate::error::Error::invalid(error.to_string()))?;

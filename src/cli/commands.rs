@@ -1,0 +1,205 @@
+//! The commands that only a person or a script needs: each a line in `ALL`.
+
+use std::io::Write;
+use std::path::Path;
+
+use clap::{Arg, ArgMatches, Args, Command, FromArgMatches};
+
+use super::open::{Caller, job, open, store_path};
+use super::{config, connect, init, logs, manifest, prompt, report, verify};
+use crate::error::{Error, Result};
+use crate::mcp::{self, Toolset};
+use crate::ops::{self, Docket};
+use crate::{watch, work};
+
+/// How a command was called.
+pub(super) struct Call<'a> {
+    pub(super) matches: &'a ArgMatches,
+    pub(super) db: Option<&'a Path>,
+    pub(super) json: bool,
+    pub(super) out: &'a mut dyn Write,
+}
+
+impl Call<'_> {
+    fn request<A: FromArgMatches>(&self) -> Result<A> {
+        A::from_arg_matches(self.matches).map_err(|error| Error::invalid(error.to_string()))
+    }
+
+    fn store(&self) -> Result<Docket> {
+        open(self.db, Caller::Person)
+    }
+
+    /// For what only reads: it must not make a store that isn't there.
+    fn existing_store(&self) -> Result<Docket> {
+        let path = store_path(self.db)?;
+        if path.exists() {
+            return self.store();
+        }
+        Err(Error::invalid(format!("store {}: there is none; --db or DOCKET_DB names one", path.display())))
+    }
+}
+
+/// A command that is no operation.
+pub(super) struct Other {
+    name: &'static str,
+    about: &'static str,
+    arguments: fn(Command) -> Command,
+    /// Whether the worker of a chunk may call it.
+    worker: bool,
+    run: fn(Call<'_>) -> Result<u8>,
+}
+
+const fn other(
+    name: &'static str,
+    about: &'static str,
+    arguments: fn(Command) -> Command,
+    run: fn(Call<'_>) -> Result<u8>,
+) -> Other {
+    Other { name, about, arguments, worker: false, run }
+}
+
+impl Other {
+    const fn for_workers_too(self) -> Self {
+        Other { worker: true, ..self }
+    }
+
+    /// What it is called.
+    pub(super) fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// As the command line's parser knows it.
+    pub(super) fn command(&self) -> Command {
+        (self.arguments)(Command::new(self.name)).about(self.about)
+    }
+
+    /// Runs it; gives the exit code.
+    ///
+    /// # Errors
+    /// What the command fails with, and a call by a worker that has no business with it.
+    pub(super) fn run(&self, call: Call<'_>) -> Result<u8> {
+        if !self.worker && job()?.is_some() {
+            return Err(Error::invalid(format!(
+                "{}: DOCKET_JOB is set, and the worker of a chunk does not call it; unset it where you are none",
+                self.name
+            )));
+        }
+        (self.run)(call)
+    }
+}
+
+/// Every command that is no operation, in the order of the help.
+pub(super) static ALL: &[Other] = &[
+    other("run", "Make a batch from items and work it here, with a progress bar", work::Run::augment_args, |call| {
+        work::run(call.request()?, &call.store()?, call.json)
+    }),
+    other("work", "Work what others made", work::Work::augment_args, |call| {
+        let request: work::Work = call.request()?;
+        if request.is_in_background() {
+            log_to_stderr();
+        }
+        work::work(request, &call.store()?, &store_path(call.db)?, call.json)
+    }),
+    other("watch", "Watch a batch on a screen, or as a line a change", watch::Watch::augment_args, |call| {
+        watch::run(&call.request()?, &call.existing_store()?, call.json)
+    }),
+    other("logs", "What a chunk's background worker printed", logs::Logs::augment_args, |mut call| {
+        logs::run(&call.request()?, &call.existing_store()?, call.json, &mut call.out)
+    }),
+    other("serve", "The MCP server, on standard input and output", toolset, serve).for_workers_too(),
+    other("init", "The configuration for an MCP client", init::Init::augment_args, |mut call| {
+        call.request::<init::Init>()?.run(&mut call.out).map(|()| 0)
+    }),
+    other("keeper", "Starts and ends the workers of a runner, which starts it", mark, |call| {
+        log_to_stderr();
+        work::keep(call.matches.get_one::<String>("mark").map(String::as_str)).map(|()| 0)
+    })
+    .for_workers_too(),
+    other(
+        "config",
+        "Where worker profiles are looked for, what is set and what is the default",
+        config::arguments,
+        |mut call| config::run(call.matches, call.db, call.json, &mut call.out),
+    )
+    .for_workers_too(),
+    other(
+        "connect",
+        "The MCP server that a background worker was given, for agents that take servers only from a configuration of their own",
+        |command| command,
+        |_| connect::run(),
+    )
+    .for_workers_too(),
+    other(
+        "prompt",
+        "A prompt for a supervisor or a worker, as an MCP client gets it",
+        prompt::arguments,
+        |mut call| prompt::run(call.matches, call.json, &mut call.out),
+    )
+    .for_workers_too(),
+    other(
+        "report",
+        "A batch's audit, as one Markdown and one HTML file",
+        report::Report::augment_args,
+        |mut call| report::run(&call.request()?, &call.existing_store()?, call.json, &mut call.out),
+    ),
+    other(
+        "verify",
+        "Check every receipt against its hash chain, and the counts against the receipts",
+        verify::Verify::augment_args,
+        |mut call| verify::verify(&call.request()?, &call.existing_store()?, call.json, &mut call.out),
+    ),
+    other(
+        "heads",
+        "Print where each task's hash chain stands: kept elsewhere, docket verify --from compares with it",
+        |command| command,
+        |mut call| verify::heads(&call.existing_store()?, &mut call.out),
+    ),
+    other(
+        "manifest",
+        "The MCPB manifest, its tools and prompts listed from the code",
+        |command| command,
+        |mut call| manifest::run(&mut call.out),
+    ),
+];
+
+fn mark(command: Command) -> Command {
+    command.arg(Arg::new("mark")).hide(true)
+}
+
+fn toolset(command: Command) -> Command {
+    command.arg(
+        Arg::new("toolset")
+            .long("toolset")
+            .value_parser(clap::value_parser!(Toolset))
+            .default_value("all")
+            .help("`worker` offers only what a background worker needs"),
+    )
+}
+
+/// Serves a client; beside it sees to it that batches with a profile are worked.
+fn serve(call: Call<'_>) -> Result<u8> {
+    log_to_stderr();
+    let asked = call.matches.get_one::<Toolset>("toolset").copied().unwrap_or(Toolset::All);
+    let toolset = if job()?.is_some() { Toolset::Worker } else { asked };
+    let docket = open(call.db, Caller::Agent)?;
+    std::thread::scope(|scope| {
+        let beside = docket.clone();
+        // A worker's server is one of many, and has its runner.
+        if toolset == Toolset::All {
+            scope.spawn(move || {
+                if let Err(error) = ops::wake_all(&beside) {
+                    tracing::warn!(%error, "it cannot be told whether batches lack a runner");
+                }
+            });
+        }
+        mcp::serve(docket, toolset)
+    })?;
+    Ok(0)
+}
+
+/// What is worth telling an operator; standard output belongs to the protocol.
+fn log_to_stderr() {
+    let filter = tracing_subscriber::EnvFilter::try_from_env("DOCKET_LOG")
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("docket=warn,rmcp=error"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false).init();
+}
