@@ -9,21 +9,17 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 use super::rows::sql_error;
+use super::schema::{SCHEMA_VERSION, migrate, newer, refuse_newer};
 use super::ticket::Ticket;
 use crate::error::{Code, Error, Result};
-
-mod migrations {
-    refinery::embed_migrations!("migrations");
-}
-
-/// The newest schema this program knows.
-pub const SCHEMA_VERSION: i64 = 8;
 
 /// What marks a SQLite file as a Docket store; see `migrations/V1`.
 const APPLICATION_ID: i64 = 0x446F_636B;
 
 /// SQLite before this can corrupt a file when its log is reset.
 const OLDEST_SQLITE: i32 = 3_051_003;
+/// The same in words.
+pub(super) const OLDEST_SQLITE_NAME: &str = "3.51.3";
 
 /// How long a connection waits for a lock that is not ours to queue for.
 pub(super) const BUSY_WAIT: Duration = Duration::from_secs(60);
@@ -48,13 +44,13 @@ pub(super) fn open(path: &Path) -> Result<Connection> {
     if rusqlite::version_number() < OLDEST_SQLITE {
         return Err(Error::new(
             Code::Internal,
-            format!("SQLite {} is too old: Docket needs 3.51.3 or newer", rusqlite::version()),
+            format!("SQLite {} is too old: Docket needs {OLDEST_SQLITE_NAME} or newer", rusqlite::version()),
         ));
     }
     make_private(path)?;
-    let version = refuse_foreign(path)?;
+    let header = read_header(path)?;
     let mut connection = connect(path)?;
-    if version != SCHEMA_VERSION {
+    if header.version != SCHEMA_VERSION {
         let ticket = Ticket::open(path)?;
         let _turn = ticket.take()?;
         migrate(&mut connection, path)?;
@@ -94,6 +90,12 @@ pub(super) fn open_reader(path: &Path) -> Result<Connection> {
     let connection =
         Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)
             .map_err(|error| sql_error("the store cannot be opened for reading", error))?;
+    settle_reader(&connection)?;
+    Ok(connection)
+}
+
+/// Sets up a connection that only reads.
+pub(super) fn settle_reader(connection: &Connection) -> Result<()> {
     connection
         .busy_timeout(BUSY_WAIT)
         .and_then(|()| {
@@ -102,9 +104,9 @@ pub(super) fn open_reader(path: &Path) -> Result<Connection> {
             )
         })
         .map_err(|error| sql_error("the store cannot be set up for reading", error))?;
-    keep_plans(&connection)?;
+    keep_plans(connection)?;
     connection.set_prepared_statement_cache_capacity(64);
-    Ok(connection)
+    Ok(())
 }
 
 fn set_up(connection: &Connection) -> Result<()> {
@@ -170,9 +172,16 @@ fn make_private(path: &Path) -> Result<()> {
     }
 }
 
+/// What the first bytes of a store say; of what is in its log they know nothing.
+pub(super) struct Header {
+    version: i64,
+    /// Whether it keeps a write-ahead log.
+    pub(super) keeps_log: bool,
+}
+
 /// Reads the header as plain bytes, before SQLite holds any lock that closing could drop:
-/// refuses what isn't SQLite's, isn't Docket's, or is a newer Docket's. Gives its version.
-fn refuse_foreign(path: &Path) -> Result<i64> {
+/// refuses what isn't SQLite's, isn't Docket's, or is a newer Docket's.
+pub(super) fn read_header(path: &Path) -> Result<Header> {
     let metadata = fs::metadata(path).map_err(|error| cannot(path, "it cannot be read", error))?;
     if !metadata.is_file() {
         return Err(Error::invalid(format!(
@@ -191,7 +200,7 @@ fn refuse_foreign(path: &Path) -> Result<i64> {
         }
     }
     if have == 0 {
-        return Ok(0);
+        return Ok(Header { version: 0, keeps_log: false });
     }
     if have < header.len() || !header.starts_with(b"SQLite format 3\0") {
         return Err(Error::invalid(format!(
@@ -210,66 +219,17 @@ fn refuse_foreign(path: &Path) -> Result<i64> {
     if application != APPLICATION_ID && (application != 0 || version != 0) {
         return Err(foreign(path));
     }
-    Ok(version)
+    Ok(Header { version, keeps_log: header[18] == 2 })
 }
 
-/// The same check over what SQLite sees, log and all.
-fn refuse_newer(connection: &Connection, path: &Path) -> Result<i64> {
-    let read = |sql: &str| connection.query_row(sql, [], |row| row.get::<_, i64>(0));
-    let pragma: i64 =
-        read("PRAGMA user_version").map_err(|error| sql_error("the store cannot be read", error))?;
-    let tables: i64 = read("SELECT count(*) FROM sqlite_schema WHERE name = 'refinery_schema_history'")
-        .map_err(|error| sql_error("the store cannot be read", error))?;
-    let history: i64 = if tables == 0 {
-        0
-    } else {
-        read("SELECT ifnull(max(version), 0) FROM refinery_schema_history")
-            .map_err(|error| sql_error("the store cannot be read", error))?
-    };
-    let version = pragma.max(history);
-    if version > SCHEMA_VERSION {
-        return Err(newer(path, version));
-    }
-    Ok(version)
-}
-
-fn migrate(connection: &mut Connection, path: &Path) -> Result<()> {
-    if refuse_newer(connection, path)? == SCHEMA_VERSION {
-        return Ok(());
-    }
-    let others: i64 = connection
-        .query_row("SELECT count(*) FROM sqlite_schema WHERE name NOT LIKE 'refinery_%' AND (SELECT application_id FROM pragma_application_id) = 0", [], |row| row.get(0))
-        .map_err(|error| sql_error("the store cannot be read", error))?;
-    if others > 0 {
-        return Err(foreign(path));
-    }
-    connection
-        .query_row("PRAGMA journal_mode = WAL", [], |_| Ok(()))
-        .map_err(|error| sql_error("the store cannot keep a write-ahead log", error))?;
-    migrations::migrations::runner()
-        .run(connection)
-        .map_err(|error| Error::internal("the store's schema cannot be brought up to date", error))?;
-    Ok(())
-}
-
-fn newer(path: &Path, version: i64) -> Error {
-    Error::new(
-        Code::StoreNewer,
-        format!(
-            "store {} has schema {version}, this docket knows up to {SCHEMA_VERSION}: it was written by a newer docket and was left as it is. Update docket, or name another store with --db",
-            path.display()
-        ),
-    )
-}
-
-fn foreign(path: &Path) -> Error {
+pub(super) fn foreign(path: &Path) -> Error {
     Error::invalid(format!(
         "store {}: a SQLite file of another program; it was left as it is. --db or DOCKET_DB names another",
         path.display()
     ))
 }
 
-fn cannot(path: &Path, what: &str, error: std::io::Error) -> Error {
+pub(super) fn cannot(path: &Path, what: &str, error: std::io::Error) -> Error {
     let code = match error.kind() {
         std::io::ErrorKind::PermissionDenied | std::io::ErrorKind::ReadOnlyFilesystem => Code::ReadOnly,
         _ => Code::Internal,

@@ -8,6 +8,7 @@ mod read;
 mod reader;
 mod rows;
 mod runners;
+mod schema;
 mod search;
 mod staging;
 mod suggest;
@@ -20,7 +21,7 @@ mod writer;
 
 use std::path::{Path, PathBuf};
 
-pub use connection::SCHEMA_VERSION;
+pub use schema::SCHEMA_VERSION;
 
 use crate::clock::Clock;
 use crate::error::Result;

@@ -1,13 +1,14 @@
 //! Reading: a few connections, each lent to one caller at a time, opened when first needed.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Condvar, Mutex, PoisonError};
 
 use rusqlite::Connection;
 
 use super::connection;
 use super::rows::sql_error;
+use super::schema::refuse_renewed;
 use super::tx::Tx;
 use crate::clock::Clock;
 use crate::store::{Read, ReadJob};
@@ -40,7 +41,7 @@ impl Readers {
                 self.give(None);
             }
             Ok(connection) => {
-                let sound = answer(&connection, &self.clock, job);
+                let sound = answer(&connection, &self.path, &self.clock, job);
                 self.give(sound.then_some(connection));
             }
         }
@@ -66,14 +67,15 @@ impl Readers {
 
 /// Runs a job in a transaction of its own: one moment of the store, ended with the job. Gives
 /// whether the connection is as sound as before.
-fn answer(connection: &Connection, clock: &Clock, job: ReadJob) -> bool {
+pub(super) fn answer(connection: &Connection, path: &Path, clock: &Clock, job: ReadJob) -> bool {
     let run = |sql: &str| connection.prepare_cached(sql).and_then(|mut statement| statement.execute([]));
     if let Err(error) = run("BEGIN") {
         job(Err(sql_error("the store could not be read", error)));
         return false;
     }
     let tx = Tx::new(connection, clock.now());
-    let outcome = catch_unwind(AssertUnwindSafe(|| job(Ok(&tx as &dyn Read))));
+    let renewed = refuse_renewed(connection, path);
+    let outcome = catch_unwind(AssertUnwindSafe(|| job(renewed.map(|()| &tx as &dyn Read))));
     let ended = run("ROLLBACK");
     match (&outcome, &ended) {
         (Err(_), _) => tracing::error!("a read panicked"),

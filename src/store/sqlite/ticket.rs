@@ -6,7 +6,7 @@
 use std::fs::{File, OpenOptions};
 use std::path::{Path, PathBuf};
 
-use super::connection::beside;
+use super::connection::{beside, cannot};
 use crate::error::{Error, Result};
 
 /// The file that processes queue on.
@@ -28,9 +28,9 @@ impl Ticket {
         options.write(true).create(true).truncate(false);
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let file = options
-            .open(&path)
-            .map_err(|error| Error::internal(format!("{} cannot be opened", path.display()), error))?;
+        let file = options.open(&path).map_err(|error| {
+            cannot(store, "the file beside it that writers queue on cannot be opened", error)
+        })?;
         Ok(Ticket { file, path })
     }
 

@@ -13,6 +13,7 @@ use rusqlite::Connection;
 use super::connection;
 use super::log::Log;
 use super::rows::sql_error;
+use super::schema::refuse_renewed;
 use super::ticket::Ticket;
 use super::tx::Tx;
 use crate::clock::Clock;
@@ -151,6 +152,7 @@ impl State {
                 .map_err(|error| sql_error("nothing was written", error))
         };
         run("BEGIN IMMEDIATE")?;
+        refuse_renewed(connection, &self.path)?;
         let tx = Tx::new(connection, self.clock.now());
         if let [job] = group {
             return if keeps(job, &tx) { run("COMMIT") } else { run("ROLLBACK") };

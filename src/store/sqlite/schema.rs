@@ -1,0 +1,138 @@
+//! Which schema a store has, and bringing an older one up to date.
+
+use std::path::Path;
+
+use refinery::Target;
+use rusqlite::Connection;
+
+use super::connection::foreign;
+use super::rows::sql_error;
+use crate::error::{Code, Error, Result};
+
+mod migrations {
+    refinery::embed_migrations!("migrations");
+}
+
+/// The newest schema this program knows.
+pub const SCHEMA_VERSION: i64 = 8;
+
+/// What a store says of its schema, log and all.
+pub(super) struct Version {
+    /// `user_version`, which each migration sets as it ends.
+    set: i64,
+    /// The last migration in the table of those that were run.
+    recorded: i64,
+}
+
+impl Version {
+    /// Looks at a store.
+    pub(super) fn of(connection: &Connection) -> Result<Self> {
+        let read = |sql: &str| {
+            connection
+                .query_row(sql, [], |row| row.get::<_, i64>(0))
+                .map_err(|error| sql_error("the store cannot be read", error))
+        };
+        let set = read("PRAGMA user_version")?;
+        let tables = read("SELECT count(*) FROM sqlite_schema WHERE name = 'refinery_schema_history'")?;
+        let recorded = if tables == 0 {
+            0
+        } else {
+            read("SELECT ifnull(max(version), 0) FROM refinery_schema_history")?
+        };
+        Ok(Version { set, recorded })
+    }
+
+    /// The newest schema that it names.
+    pub(super) fn newest(&self) -> i64 {
+        self.set.max(self.recorded)
+    }
+}
+
+/// Refuses a store of a newer docket.
+pub(super) fn refuse_newer(connection: &Connection, path: &Path) -> Result<Version> {
+    let version = Version::of(connection)?;
+    if version.newest() > SCHEMA_VERSION {
+        return Err(newer(path, version.newest()));
+    }
+    Ok(version)
+}
+
+/// The same inside a transaction of a store that was opened before: a newer docket may have brought it up to
+/// date since, and what this one would write lacks what the newer one relies on.
+pub(super) fn refuse_renewed(connection: &Connection, path: &Path) -> Result<()> {
+    let version: i64 = connection
+        .prepare_cached("PRAGMA user_version")
+        .and_then(|mut statement| statement.query_row([], |row| row.get(0)))
+        .map_err(|error| sql_error("the store cannot be read", error))?;
+    if version <= SCHEMA_VERSION {
+        return Ok(());
+    }
+    Err(Error::new(
+        Code::StoreNewer,
+        format!(
+            "store {} was brought up to date by a newer docket (schema {version}) while this one, which knows up to {SCHEMA_VERSION}, had it open; nothing was done. Update docket if it isn't yet, and start it again",
+            path.display()
+        ),
+    ))
+}
+
+/// Brings a store up to date in one transaction: it is as old as it was, or as new as this docket.
+pub(super) fn migrate(connection: &mut Connection, path: &Path) -> Result<()> {
+    let version = refuse_newer(connection, path)?;
+    if version.newest() == SCHEMA_VERSION {
+        return Ok(());
+    }
+    // By the table's name: the list of migrations, made before the first of them, has an index that isn't named so.
+    let others: i64 = connection
+        .query_row("SELECT count(*) FROM sqlite_schema WHERE tbl_name NOT LIKE 'refinery_%' AND (SELECT application_id FROM pragma_application_id) = 0", [], |row| row.get(0))
+        .map_err(|error| sql_error("the store cannot be read", error))?;
+    if others > 0 {
+        return Err(foreign(path));
+    }
+    connection
+        .query_row("PRAGMA journal_mode = WAL", [], |_| Ok(()))
+        .map_err(|error| sql_error("the store cannot keep a write-ahead log", error))?;
+    let all = || migrations::migrations::runner().set_grouped(true);
+    // Older dockets recorded a migration in a transaction of its own: one that was killed before it had done
+    // what it recorded is not to be done again.
+    let run = match i32::try_from(version.set) {
+        Ok(set) if version.set > version.recorded => {
+            all().set_target(Target::FakeVersion(set)).run(connection).and_then(|_| all().run(connection))
+        }
+        _ => all().run(connection),
+    };
+    run.map(|_| ()).map_err(|error| failed(path, error))
+}
+
+/// A migration that was taken back.
+fn failed(path: &Path, error: refinery::Error) -> Error {
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(&error);
+    let code = std::iter::from_fn(|| {
+        let this = cause?;
+        cause = this.source();
+        Some(this)
+    })
+    .find_map(|cause| cause.downcast_ref::<rusqlite::Error>()?.sqlite_error_code());
+    let (code, next) = match code {
+        Some(rusqlite::ErrorCode::DiskFull) => (Code::Internal, ": the disk is full. Free some space"),
+        Some(rusqlite::ErrorCode::ReadOnly) => {
+            (Code::ReadOnly, ": it cannot be written. Let docket write its file and folder")
+        }
+        Some(rusqlite::ErrorCode::DatabaseBusy) => (Code::Busy, ": another program holds it. Try again"),
+        _ => (Code::Internal, ""),
+    };
+    let what =
+        format!("store {} is as it was: its schema could not be brought up to date{next}", path.display());
+    Error::new(code, what).caused_by(error)
+}
+
+/// The refusal of a newer docket's store.
+pub(super) fn newer(path: &Path, version: i64) -> Error {
+    Error::new(
+        Code::StoreNewer,
+        format!(
+            "store {} has schema {version}, this docket knows up to {SCHEMA_VERSION}: it was written by a newer docket and was left as it is. Update docket, or name another store with --db",
+            path.display()
+        ),
+    )
+}
