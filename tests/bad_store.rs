@@ -1,46 +1,20 @@
-//! Bad stores: not ours, too new, unwritable, full. Each is told, and none is touched.
-
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+//! Bad stores: not ours, unwritable, full (old and newer ones: faults/old_stores.rs). Each is told, and none is touched.
 
 mod support;
 
-use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
 
 use serde_json::json;
 
+use support::mount::Mount;
 use support::store::Store;
+use support::untouched::assert_refused_untouched;
 
 /// A store with one task in it, closed.
 fn filled(store: Store) -> Store {
     store.docket(["create-task", "--task-title", "Kept", "--json"]).success();
     store
-}
-
-/// Every file beside the store, byte for byte; without what a reader of a log-keeping file has to make.
-fn bytes(store: &Store) -> BTreeMap<PathBuf, Vec<u8>> {
-    let folder = store.file().parent().unwrap();
-    let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-    let contents =
-        entries.filter(|path| path.is_file()).map(|path| (path.clone(), std::fs::read(path).unwrap()));
-    contents.filter(|(path, bytes)| !(path.ends_with("docket.db-shm") || bytes.is_empty())).collect()
-}
-
-/// Holds reading, writing and serving to exit code 2, a reason, and files that stay as they are.
-#[track_caller]
-fn assert_refused_untouched(store: &Store, reason: &str) {
-    let before = bytes(store);
-    for args in
-        [&["list-tasks"][..], &["create-task", "--task-title", "New"], &["list-tasks", "--json"], &["serve"]]
-    {
-        let ran = store.docket(args).code(2);
-        let said = ran.said();
-        assert!(said.to_lowercase().contains(reason), "{args:?}: no {reason:?} in {said}");
-        assert!(said.contains(store.file().to_str().unwrap()), "{args:?}: which file? {said}");
-        assert_eq!(bytes(store), before, "{args:?} touched the files");
-    }
 }
 
 #[test]
@@ -62,22 +36,6 @@ fn a_database_of_another_program_is_left_alone() {
 }
 
 #[test]
-fn a_store_with_a_newer_user_version_is_left_byte_for_byte() {
-    let store = filled(Store::new());
-    store.sql().execute_batch("PRAGMA user_version = 999").unwrap();
-    assert_refused_untouched(&store, "newer");
-}
-
-#[test]
-fn a_store_with_a_newer_migration_is_left_byte_for_byte() {
-    let store = filled(Store::new());
-    let newer = "INSERT INTO refinery_schema_history (version, name, applied_on, checksum)
-                 VALUES (999, 'from_the_future', '2030-01-01T00:00:00Z', '1')";
-    store.sql().execute_batch(newer).unwrap();
-    assert_refused_untouched(&store, "newer");
-}
-
-#[test]
 fn a_folder_given_as_the_store_holds_the_file() {
     let store = Store::new().at("folder");
     std::fs::create_dir(store.file()).unwrap();
@@ -91,64 +49,6 @@ fn the_store_is_its_owners_alone() {
     let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode(store.file()), 0o600);
     assert_eq!(mode(store.file().parent().unwrap()), 0o700);
-}
-
-/// A folder mounted for the test; needs the right to mount, unmounts itself.
-struct Mount(PathBuf);
-
-impl Mount {
-    fn tmpfs(folder: PathBuf, size: &str) -> Option<Self> {
-        std::fs::create_dir(&folder).unwrap();
-        let options = format!("size={size}");
-        let mounted =
-            Command::new("mount").args(["-t", "tmpfs", "-o", &options, "tmpfs"]).arg(&folder).output();
-        mounted.is_ok_and(|done| done.status.success()).then_some(Mount(folder))
-    }
-
-    fn remount(&self, options: &str) {
-        let done = Command::new("mount").args(["-o", &format!("remount,{options}")]).arg(&self.0).status();
-        assert!(done.unwrap().success(), "remount {options}");
-    }
-}
-
-impl Drop for Mount {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
-    }
-}
-
-#[test]
-fn a_store_of_the_first_schema_is_brought_up_to_date_with_all_that_is_in_it() {
-    let store = Store::new();
-    std::fs::create_dir(store.file().parent().unwrap()).unwrap();
-    std::fs::copy(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/store-schema-1.db"), store.file())
-        .unwrap();
-    let mut server = store.serve();
-    let listed = server.call("list_tasks", json!({"project": ""})).ok();
-    assert_eq!(listed.count("/total"), 6, "{}", listed.value);
-    let second = server.call("search_tasks", json!({"query": "second"})).ok();
-    let needs = server.call("get_task", json!({"id": second.text("/tasks/0/id")})).ok();
-    assert_eq!(needs.value["task"]["depends_on"], json!(["v48s861mgb4h"]), "{}", needs.value);
-    assert_eq!(
-        server.body("v48s861mgb4h"),
-        "Opening text\n\n- A receipt of the first schema\n\n- A receipt of the first schema"
-    );
-    assert_eq!(server.call("search_tasks", json!({"query": "parser"})).ok().count("/count"), 1);
-    assert_eq!(server.call("search_tasks", json!({"query": "first schema"})).ok().count("/count"), 1);
-    let batch = server.call("get_batch", json!({"id": "p7mf0y2h20sq"})).ok();
-    assert_eq!((batch.count("/batch/total"), batch.count("/batch/processed")), (6, 1), "{}", batch.value);
-    server.call("update_task", json!({"id": "v48s861mgb4h", "body": "- and one of today"})).ok();
-    server.call("update_task", json!({"id": "p7mf0y2h20sq", "body": "- the batch's own"})).ok();
-    let receipts = json!({"id": "p7mf0y2h20sq", "view": "receipts", "since": "0"});
-    let receipts = server.call("get_batch", receipts).ok();
-    let old = receipts["receipts"].as_array().unwrap();
-    assert!(old.iter().any(|receipt| receipt["outcome"] == "done"), "{}", receipts.value);
-    assert_eq!(old.last().unwrap()["text"], "- the batch's own", "{}", receipts.value);
-    let more = json!({"id": "p7mf0y2h20sq", "items": [{"key": "new", "files": "x"}]});
-    server.call("add_items", more).ok();
-    server.close();
-    store.assert_whole();
-    store.docket(["verify"]).success();
 }
 
 /// Reading may work on a store that cannot be written; writing says why it doesn't.

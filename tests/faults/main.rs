@@ -10,6 +10,8 @@
 mod support;
 
 mod kills;
+mod migrating;
+mod old_stores;
 mod races;
 #[expect(dead_code, reason = "who uses it comes next")]
 mod shim;

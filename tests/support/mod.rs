@@ -10,12 +10,14 @@ pub(crate) mod agent;
 pub(crate) mod at_work;
 pub(crate) mod background;
 pub(crate) mod cli;
+pub(crate) mod mount;
 pub(crate) mod reply;
 pub(crate) mod rng;
 pub(crate) mod screen;
 pub(crate) mod server;
 pub(crate) mod store;
 pub(crate) mod touch;
+pub(crate) mod untouched;
 
 use std::process::{Child, Command, ExitStatus};
 use std::time::{Duration, Instant};
