@@ -10,6 +10,7 @@ use crate::error::{Error, Result};
 use crate::items::Roots;
 use crate::model::job::Job;
 use crate::ops::Docket;
+use crate::store::disk::{Safety, kind_of};
 use crate::store::sqlite::SqliteStore;
 use crate::work::Launcher;
 
@@ -53,9 +54,31 @@ pub(super) fn job() -> Result<Option<Job>> {
     }
 }
 
+/// Whether the operator takes it upon himself that no other machine uses a store on a network disk.
+pub(super) fn is_network_allowed() -> bool {
+    std::env::var_os("DOCKET_NETWORK_DISK").is_some_and(|value| value == "allow")
+}
+
+/// Refuses a store on a network disk: neither locks nor the log's index hold across machines.
+fn refuse_network(path: &Path) -> Result<()> {
+    let Some(kind) = kind_of(path).filter(|kind| Safety::of(kind) == Safety::Network) else { return Ok(()) };
+    if is_network_allowed() {
+        return Ok(());
+    }
+    Err(Error::invalid(format!(
+        "store {}: it lies on a network disk ({kind}), where locks and the write-ahead log do not hold across machines and the store may be destroyed; name one on a local disk with --db or DOCKET_DB, or set DOCKET_NETWORK_DISK=allow where no other machine uses it",
+        path.display()
+    )))
+}
+
 /// Opens the store.
 pub(super) fn open(db: Option<&Path>, caller: Caller) -> Result<Docket> {
     let path = store_path(db)?;
+    let job = job()?;
+    // A worker's server has none of the operator's variables; its runner was let in.
+    if job.is_none() {
+        refuse_network(&path)?;
+    }
     let here = std::env::current_dir()
         .map_err(|error| Error::internal("the current folder cannot be read", error))?;
     let roots = match caller {
@@ -79,7 +102,7 @@ pub(super) fn open(db: Option<&Path>, caller: Caller) -> Result<Docket> {
         .map_err(|error| Error::internal("the store's path cannot be made absolute", error))?;
     let launcher = Launcher::new(&path, docket.folder(), closed);
     let docket = docket.with_background(Arc::new(launcher));
-    match job()? {
+    match job {
         Some(job) => docket.for_job(job),
         None => Ok(docket),
     }

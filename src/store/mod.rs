@@ -3,6 +3,7 @@
 //! An operation hands the store a closure. The store runs it inside one transaction over a
 //! [`Read`] or [`Write`], commits, and only then answers.
 
+pub mod disk;
 mod flow;
 mod runners;
 pub mod sorter;

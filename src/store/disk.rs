@@ -1,0 +1,120 @@
+//! Which file system a store lies on. SQLite's log has an index that all processes map into their memory,
+//! and locks that they all must see: over a network neither is kept.
+
+use std::path::Path;
+
+/// Kinds whose files other machines change behind this one's back, as the system names them.
+const NETWORK: [&str; 18] = [
+    "afs",
+    "afp",
+    "beegfs",
+    "ceph",
+    "cifs",
+    "davfs",
+    "glusterfs",
+    "lustre",
+    "ncpfs",
+    "nfs",
+    "nfs4",
+    "rclone",
+    "s3fs",
+    "gcsfuse",
+    "smb3",
+    "smbfs",
+    "smbnetfs",
+    "sshfs",
+];
+
+/// Kinds that a virtual machine's guest shares with its host: all is well while one of the two uses the store.
+const SHARED: [&str; 5] = ["9p", "prl_fs", "vboxsf", "virtiofs", "vmhgfs-fuse"];
+
+/// Whether a store is safe on a file system.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Safety {
+    /// A local disk, or one that nobody knows better about.
+    Local,
+    /// Shared with the host of this virtual machine.
+    Shared,
+    /// Shared with other machines: whoever writes there at once may destroy the store.
+    Network,
+}
+
+impl Safety {
+    /// Of a kind of file system.
+    pub fn of(kind: &str) -> Self {
+        let kind = kind.strip_prefix("fuse.").unwrap_or(kind);
+        if NETWORK.contains(&kind) {
+            Safety::Network
+        } else if SHARED.contains(&kind) {
+            Safety::Shared
+        } else {
+            Safety::Local
+        }
+    }
+}
+
+/// The kind of file system that a path lies on, where the system tells; of what is not there yet, that of the
+/// folder it would be made in.
+pub fn kind_of(path: &Path) -> Option<String> {
+    let path = std::path::absolute(path).ok()?;
+    let real = path.ancestors().find_map(|part| std::fs::canonicalize(part).ok())?;
+    // Not by the number of `statfs`: there all file systems of FUSE have one.
+    let mounts = std::fs::read_to_string("/proc/self/mountinfo").ok()?;
+    kind_among(&mounts, &real)
+}
+
+/// The kind of the mount that a real path lies beneath, out of `/proc/self/mountinfo`.
+fn kind_among(mounts: &str, real: &Path) -> Option<String> {
+    let mut deepest: Option<(usize, &str)> = None;
+    for line in mounts.lines() {
+        let (left, right) = line.split_once(" - ")?;
+        let point = unescaped(left.split(' ').nth(4)?);
+        let depth = Path::new(&point).components().count();
+        // Of two at one place the later one lies over the earlier.
+        if real.starts_with(&point) && deepest.is_none_or(|(other, _)| depth >= other) {
+            deepest = Some((depth, right.split(' ').next()?));
+        }
+    }
+    deepest.map(|(_, kind)| kind.to_owned())
+}
+
+/// A path as it is: what would end a field is written there as three octal digits.
+fn unescaped(field: &str) -> String {
+    [("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")]
+        .into_iter()
+        .fold(field.to_owned(), |text, (code, character)| text.replace(code, character))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MOUNTS: &str = "22 1 254:0 / / rw shared:1 - ext4 /dev/vda rw
+30 22 0:20 / /home rw - nfs4 box:/home rw
+31 30 0:21 / /home/me/far\\040away rw - fuse.sshfs me@box: rw
+32 22 0:22 / /mnt rw master:1 - tmpfs tmpfs rw
+33 22 0:23 / /mnt rw - cifs //box/share rw
+34 22 0:24 / /host rw - 9p host rw
+";
+
+    #[test]
+    fn the_deepest_and_latest_mount_says_what_a_path_lies_on() {
+        #[track_caller]
+        fn check(path: &str, kind: &str, safety: Safety) {
+            assert_eq!(kind_among(MOUNTS, Path::new(path)).as_deref(), Some(kind), "{path}");
+            assert_eq!(Safety::of(kind), safety, "{kind}");
+        }
+        check("/var/lib/docket.db", "ext4", Safety::Local);
+        check("/homes/docket.db", "ext4", Safety::Local);
+        check("/home/me/docket.db", "nfs4", Safety::Network);
+        check("/home/me/far away/docket.db", "fuse.sshfs", Safety::Network);
+        check("/mnt/docket.db", "cifs", Safety::Network);
+        check("/host/docket.db", "9p", Safety::Shared);
+    }
+
+    #[test]
+    fn a_list_that_is_none_says_nothing() {
+        assert_eq!(kind_among("nothing of the kind", Path::new("/")), None);
+        assert_eq!(kind_among("", Path::new("/")), None);
+    }
+}
