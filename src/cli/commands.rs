@@ -6,7 +6,7 @@ use std::path::Path;
 use clap::{Arg, ArgMatches, Args, Command, FromArgMatches};
 
 use super::open::{Caller, job, open, store_path};
-use super::{config, connect, init, logs, manifest, prompt, report, verify};
+use super::{config, connect, doctor, init, logs, manifest, prompt, report, verify};
 use crate::error::{Error, Result};
 use crate::mcp::{self, Toolset};
 use crate::ops::{self, Docket};
@@ -147,6 +147,12 @@ pub(super) static ALL: &[Other] = &[
         "Check every receipt against its hash chain, and the counts against the receipts",
         verify::Verify::augment_args,
         |mut call| verify::verify(&call.request()?, &call.existing_store()?, call.json, &mut call.out),
+    ),
+    other(
+        "doctor",
+        "What is wrong, if anything, and the command that mends it",
+        doctor::Doctor::augment_args,
+        |mut call| doctor::run(&call.request()?, call.db, call.json, &mut call.out),
     ),
     other(
         "heads",

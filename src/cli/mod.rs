@@ -5,6 +5,7 @@ mod commands;
 mod config;
 mod connect;
 mod decode;
+mod doctor;
 pub mod init;
 mod logs;
 mod manifest;

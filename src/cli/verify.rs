@@ -23,10 +23,11 @@ pub(super) struct Verify {
 
 /// What a walk over all chains came to.
 #[derive(Default)]
-struct Walked {
-    tasks: u64,
-    receipts: u64,
-    bad: Option<String>,
+pub(super) struct Walked {
+    pub(super) tasks: u64,
+    pub(super) receipts: u64,
+    /// What is not as it was written.
+    pub(super) bad: Option<String>,
 }
 
 /// Walks all tasks; names the first receipt that is not what was written.
@@ -93,7 +94,8 @@ fn read_heads(path: &PathBuf) -> Result<Vec<Head>> {
     Ok(heads)
 }
 
-fn walk(tx: &dyn Read, noted: Vec<Head>) -> Result<Walked> {
+/// Walks all chains, and compares them with heads that were noted before.
+pub(super) fn walk(tx: &dyn Read, noted: Vec<Head>) -> Result<Walked> {
     let mut noted: HashMap<String, Head> =
         noted.into_iter().map(|head| (head.task.to_string(), head)).collect();
     let mut walked = Walked::default();

@@ -5,12 +5,14 @@
 
 pub mod disk;
 mod flow;
+mod look;
 mod runners;
 pub mod sorter;
 pub mod sqlite;
 mod waits;
 
 pub use flow::{Chosen, Course, Flow};
+pub use look::{Examine, Facts};
 pub use runners::{ReadRunners, Runner, WriteRunners};
 pub use waits::{ReadWaits, WriteWaits};
 

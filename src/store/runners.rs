@@ -30,6 +30,8 @@ pub struct Runner {
 pub trait ReadRunners {
     /// The runner of a batch.
     fn runner(&self, batch: Row) -> Result<Option<Runner>>;
+    /// All runners that are on record.
+    fn runners(&self) -> Result<Vec<Runner>>;
     /// What each runner has and wants, with its last sign of life.
     fn stakes(&self) -> Result<Vec<(Stake, Moment)>>;
     /// Why a profile starts no workers, where it is paused.

@@ -149,7 +149,7 @@ impl Slot<'_> {
     }
 }
 
-fn jobs(data: &Path) -> PathBuf {
+pub(super) fn jobs(data: &Path) -> PathBuf {
     data.join("jobs")
 }
 

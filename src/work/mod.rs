@@ -7,6 +7,7 @@ mod crew;
 mod in_hand;
 mod items;
 mod keeper;
+pub mod leftovers;
 mod lock;
 mod method;
 mod old_logs;

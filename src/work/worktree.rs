@@ -77,16 +77,7 @@ pub fn add(repository: &Path, folder: &Path, chunk: &str) -> Result<PathBuf> {
 /// # Errors
 /// What git says.
 pub fn remove(repository: &Path, folder: &Path, chunk: &str) -> Result<Left> {
-    // What a submodule's own configuration names would be run to look into it.
-    let status = ["status", "--porcelain", "-z", "--untracked-files=all", "--ignore-submodules=dirty"];
-    let status = git(folder, &status.map(OsStr::new))?;
-    let files: Vec<String> = status
-        .split('\0')
-        .filter_map(|entry| entry.get(3..))
-        .filter(|name| !name.is_empty())
-        .take(10)
-        .map(crate::model::text::excerpt)
-        .collect();
+    let files = changes(folder)?;
     if !files.is_empty() {
         return Ok(Left::Changed { folder: folder.to_owned(), files });
     }
@@ -98,6 +89,26 @@ pub fn remove(repository: &Path, folder: &Path, chunk: &str) -> Result<Left> {
         tracing::debug!(%error, "the chunk's branch is kept");
     }
     Ok(Left::Removed)
+}
+
+/// Files of a worktree that are changed or new, at most ten.
+///
+/// # Errors
+/// What git says.
+pub fn changes(folder: &Path) -> Result<Vec<String>> {
+    // What a submodule's own configuration names would be run to look into it.
+    let status = ["status", "--porcelain", "-z", "--untracked-files=all", "--ignore-submodules=dirty"];
+    let status = git(folder, &status.map(OsStr::new))?;
+    let names = status.split('\0').filter_map(|entry| entry.get(3..)).filter(|name| !name.is_empty());
+    Ok(names.take(10).map(crate::model::text::excerpt).collect())
+}
+
+/// The repository that a worktree belongs to.
+///
+/// # Errors
+/// What git says: it is no worktree, or its repository is gone.
+pub fn repository_of(folder: &Path) -> Result<PathBuf> {
+    common_folder(folder)
 }
 
 /// Refuses what is no repository with a commit in it.
@@ -209,8 +220,8 @@ fn run(folder: &Path, settings: &[String], arguments: &[&OsStr]) -> Result<Outpu
     for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("GIT_")) {
         command.env_remove(name);
     }
-    // Nothing is fetched on the way: whence and by what command would be the repository's to say.
-    command.env("GIT_TERMINAL_PROMPT", "0").env("GIT_ALLOW_PROTOCOL", "");
+    // Looking writes nothing, and nothing is fetched on the way: whence and by what command would be the repository's to say.
+    command.env("GIT_OPTIONAL_LOCKS", "0").env("GIT_TERMINAL_PROMPT", "0").env("GIT_ALLOW_PROTOCOL", "");
     command
         .output()
         .map_err(|error| Error::invalid("worktree: git cannot be started; is it installed?").caused_by(error))

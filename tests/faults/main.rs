@@ -11,9 +11,11 @@ mod support;
 
 mod kills;
 mod migrating;
+#[cfg(target_os = "linux")]
+mod network_disk;
 mod old_stores;
 mod races;
-#[expect(dead_code, reason = "who uses it comes next")]
+#[cfg(target_os = "linux")]
 mod shim;
 #[cfg(target_os = "linux")]
 mod syncs;

@@ -14,7 +14,7 @@ use super::ticket::Ticket;
 use crate::error::{Code, Error, Result};
 
 /// What marks a SQLite file as a Docket store; see `migrations/V1`.
-const APPLICATION_ID: i64 = 0x446F_636B;
+pub(super) const APPLICATION_ID: i64 = 0x446F_636B;
 
 /// SQLite before this can corrupt a file when its log is reset.
 const OLDEST_SQLITE: i32 = 3_051_003;

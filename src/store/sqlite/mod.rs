@@ -4,6 +4,7 @@ mod connection;
 mod cost;
 mod flow;
 mod log;
+mod look;
 mod read;
 mod reader;
 mod rows;
@@ -21,6 +22,7 @@ mod writer;
 
 use std::path::{Path, PathBuf};
 
+pub use look::LookOnly;
 pub use schema::SCHEMA_VERSION;
 
 use crate::clock::Clock;

@@ -31,6 +31,14 @@ impl ReadRunners for Tx<'_> {
         )
     }
 
+    fn runners(&self) -> Result<Vec<Runner>> {
+        self.all(
+            "SELECT batch, nonce, profile, pid, host, since, seen, note FROM runner ORDER BY batch",
+            [],
+            runner,
+        )
+    }
+
     fn stakes(&self) -> Result<Vec<(Stake, Moment)>> {
         self.all(
             "SELECT r.batch, t.priority, r.held, r.wants, r.seen FROM runner r JOIN task t ON t.n = r.batch",

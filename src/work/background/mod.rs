@@ -8,6 +8,6 @@ mod turns;
 
 pub use launch::Launcher;
 pub(super) use launch::detach;
-pub(super) use runner::{How, runner};
+pub(super) use runner::{How, end_earlier, runner};
 pub(super) use starts::Starts;
 pub(super) use turns::{Turn, Turns};

@@ -213,7 +213,12 @@ fn wait_for_change(docket: &Docket, batch: &TaskId, name: &str, stop: &Stop) -> 
 }
 
 /// Ends what an earlier runner of the batch left when it died, and takes back what it held.
-fn end_earlier(docket: &Docket, batch: &TaskId, row: Row, progress: &Progress) -> Result<()> {
+pub(in crate::work) fn end_earlier(
+    docket: &Docket,
+    batch: &TaskId,
+    row: Row,
+    progress: &Progress,
+) -> Result<()> {
     if let Some(earlier) = runner_of(docket, row)? {
         let ended = end_strays(&earlier.nonce);
         if ended > 0 {

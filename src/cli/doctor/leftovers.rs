@@ -1,0 +1,88 @@
+//! What runners left behind, and clearing it.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use super::finding::{Finding, or_ok, path_word};
+use super::scene::{Opened, Scene};
+use crate::cli::open::{Caller, open};
+use crate::error::Result;
+use crate::work::leftovers::{Kind, Leftover, clear, find};
+use crate::work::worktree;
+
+/// Whether anything was left behind; dead runners have a check of their own.
+pub(super) fn leftovers(scene: &Scene) -> Result<Vec<Finding>> {
+    let Some(Opened { docket, .. }) = scene.opened() else { return Ok(Vec::new()) };
+    let mut by_kind: BTreeMap<&str, Vec<Leftover>> = BTreeMap::new();
+    let mut found = Vec::new();
+    for left in find(docket)?.into_iter().filter(|left| left.kind != Kind::Runner) {
+        match needs_a_person(&left) {
+            Some(finding) => found.push(finding),
+            None => by_kind.entry(told(left.kind)).or_default().push(left),
+        }
+    }
+    found.extend(by_kind.iter().filter_map(|(what, all)| {
+        let first = all.first()?.path.display();
+        let more = if all.len() > 1 { ", …" } else { "" };
+        Some(
+            Finding::warning(format!("{what}: {} ({first}{more})", all.len()))
+                .mend(scene.docket("doctor --mend")),
+        )
+    }));
+    Ok(or_ok(found, "nothing"))
+}
+
+/// What of its kind was left.
+fn told(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Runner => "records of runners that have died",
+        Kind::Lock => "locks that nobody holds, of batches that nobody works",
+        Kind::Log => "logs of runners whose batches ended more than a week ago",
+        Kind::Job => "jobs of workers whose runner has died",
+        Kind::Worktree => "worktrees of chunks that have ended",
+    }
+}
+
+/// A worktree with work in it that is in no commit.
+fn needs_a_person(left: &Leftover) -> Option<Finding> {
+    if left.kind != Kind::Worktree {
+        return None;
+    }
+    let folder = left.path.display();
+    let command = format!("git -C {} status", path_word(&left.path));
+    match worktree::changes(&left.path) {
+        Ok(files) if files.is_empty() => None,
+        Ok(files) => {
+            let what = format!(
+                "{folder} holds changes that are in no commit, of a chunk that has ended: {}",
+                files.join(", ")
+            );
+            Some(Finding::warning(what).mend(command))
+        }
+        Err(error) => {
+            Some(Finding::warning(format!("{folder} is no worktree any more: {error}")).mend(command))
+        }
+    }
+}
+
+/// Clears what can be cleared without a person; says what was done.
+///
+/// # Errors
+/// Where the store cannot be opened, or what was left cannot be told.
+pub(super) fn mend(db: Option<&Path>) -> Result<Vec<String>> {
+    let docket = open(db, Caller::Person)?;
+    let mut said = Vec::new();
+    for left in find(&docket)? {
+        let what = match left.kind {
+            Kind::Runner => format!("the record of the runner of batch {}", left.batch),
+            _ => format!("{} {}", left.kind, left.path.display()),
+        };
+        // One that cannot be cleared keeps none of the others.
+        said.push(match clear(&docket, &left) {
+            Ok(None) => format!("cleared {what}"),
+            Ok(Some(why)) => format!("left {what}: {why}"),
+            Err(error) => format!("left {what}: {error}"),
+        });
+    }
+    Ok(said)
+}

@@ -1,0 +1,112 @@
+//! Who may read and write the store: its owner alone.
+
+use std::fs::Metadata;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::Access;
+
+use super::finding::{Finding, or_ok, path_word};
+use super::scene::Scene;
+use crate::config::Location;
+use crate::error::Result;
+
+/// Keeps people from each other's files in a folder that everybody may write to.
+const STICKY: u32 = 0o1000;
+
+/// Looks at the store, what lies beside it, its folder, and the configuration.
+pub(super) fn permissions(scene: &Scene) -> Result<Vec<Finding>> {
+    let mut found = Vec::new();
+    let folder = scene.folder();
+    if let Ok(metadata) = folder.metadata() {
+        owner(&folder, &metadata, &mut found);
+        if let Some(finding) = shared_folder(&folder, metadata.mode()) {
+            found.push(finding);
+        }
+        writable(&folder, Access::READ_OK | Access::WRITE_OK | Access::EXEC_OK, "u+rwx", &mut found);
+    }
+    for file in ["", "-wal", "-shm", "-turn"].map(|ending| scene.beside(ending)) {
+        let Ok(metadata) = file.metadata() else { continue };
+        owner(&file, &metadata, &mut found);
+        found.extend(shared_file(&file, metadata.mode()));
+        if metadata.is_file() {
+            writable(&file, Access::READ_OK | Access::WRITE_OK, "u+rw", &mut found);
+        }
+    }
+    found.extend(configuration()?);
+    Ok(or_ok(found, "the store, its folder and the configuration are yours alone to change"))
+}
+
+/// A folder in which others can put another file in the store's place.
+fn shared_folder(folder: &Path, mode: u32) -> Option<Finding> {
+    if mode & 0o022 == 0 {
+        return None;
+    }
+    let what = format!("{} can be written to by others (mode {:04o})", folder.display(), mode & 0o7777);
+    let mend = format!("chmod go-w {}", path_word(folder));
+    Some(if mode & STICKY == 0 {
+        Finding::problem(format!("{what}: they can put another file in the store's place")).mend(mend)
+    } else {
+        // A folder such as /tmp is not the user's to close.
+        Finding::warning(format!("{what}: a store is better kept in a folder of its own"))
+    })
+}
+
+/// A file that others can read or change.
+fn shared_file(file: &Path, mode: u32) -> Option<Finding> {
+    let (name, shown) = (file.display(), mode & 0o7777);
+    let mend = format!("chmod go= {}", path_word(file));
+    if mode & 0o022 != 0 {
+        Some(Finding::problem(format!("{name} can be changed by others (mode {shown:04o})")).mend(mend))
+    } else if mode & 0o044 != 0 {
+        Some(Finding::warning(format!("{name} can be read by others (mode {shown:04o})")).mend(mend))
+    } else {
+        None
+    }
+}
+
+fn owner(path: &Path, metadata: &Metadata, found: &mut Vec<Finding>) {
+    let user = rustix::process::geteuid().as_raw();
+    let owner = metadata.uid();
+    // Such a folder as /tmp is root's.
+    if owner != user && !(owner == 0 && metadata.is_dir()) {
+        found.push(
+            Finding::problem(format!("{} belongs to user {owner}, not to you (user {user})", path.display()))
+                .mend(format!("sudo chown {user} {}", path_word(path))),
+        );
+    }
+}
+
+fn writable(path: &Path, wanted: Access, bits: &str, found: &mut Vec<Finding>) {
+    match rustix::fs::access(path, wanted) {
+        Ok(()) => {}
+        Err(rustix::io::Errno::ROFS) => found.push(
+            Finding::problem(format!("{} lies on a disk that is mounted read-only", path.display()))
+                .mend(format!("findmnt --target {}", path_word(path))),
+        ),
+        Err(error) => found.push(
+            Finding::problem(format!("{} cannot be read and written: {error}", path.display()))
+                .mend(format!("chmod {bits} {}", path_word(path))),
+        ),
+    }
+}
+
+/// What of the configuration others can change; the rest of it has a check of its own.
+fn configuration() -> Result<Vec<Finding>> {
+    let file = Location::find()?.path;
+    let folder = file.parent().map(Path::to_owned);
+    let found = |path: PathBuf| {
+        let mode = path.metadata().ok()?.mode();
+        (mode & 0o022 != 0).then(|| {
+            Finding::problem(format!(
+                "{} can be changed by others (mode {:04o}), who could have a worker run anything",
+                path.display(),
+                mode & 0o7777
+            ))
+            .mend(format!("chmod go-w {}", path_word(&path)))
+        })
+    };
+    // The folder counts only where there is a configuration in it.
+    let all = file.exists().then_some([Some(file), folder]);
+    Ok(all.into_iter().flatten().flatten().filter_map(found).collect())
+}

@@ -1,0 +1,27 @@
+//! Looking at a store that may be in no state to be opened: nothing is made, nothing is changed.
+
+use super::Store;
+use crate::error::Result;
+
+/// What a store says of itself.
+#[derive(Debug, Clone)]
+pub struct Facts {
+    /// The database beneath, in words.
+    pub engine: String,
+    /// The schema that it has.
+    pub schema: i64,
+    /// The newest schema that this program knows.
+    pub newest: i64,
+    /// The number that marks such a file as a store.
+    pub mark: i64,
+    /// Whether it keeps a write-ahead log, without which readers and writers wait for each other.
+    pub keeps_log: bool,
+}
+
+/// A store that is only looked at.
+pub trait Examine: Store {
+    /// What it says of itself.
+    fn facts(&self) -> &Facts;
+    /// What is wrong with its file, at most so many lines; `fully` compares every index with its table, too.
+    fn damage(&self, fully: bool, most: usize) -> Result<Vec<String>>;
+}

@@ -1,0 +1,117 @@
+//! Looking at a SQLite file without making or changing anything.
+
+use std::fmt::Write as _;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use rusqlite::{Connection, OpenFlags};
+
+use super::connection::{APPLICATION_ID, OLDEST_SQLITE_NAME, beside, folder_of, read_header, settle_reader};
+use super::rows::sql_error;
+use super::schema::{SCHEMA_VERSION, refuse_newer};
+use super::{reader, staging};
+use crate::clock::Clock;
+use crate::error::{Code, Error, Result};
+use crate::store::{Examine, Facts, ReadJob, Staging, Store, WriteJob};
+
+/// A SQLite file as it lies there.
+pub struct LookOnly {
+    path: PathBuf,
+    folder: PathBuf,
+    connection: Mutex<Connection>,
+    facts: Facts,
+    clock: Clock,
+}
+
+impl LookOnly {
+    /// Opens a store for reading; one that isn't there is not made, an older one not brought up to date.
+    ///
+    /// # Errors
+    /// As for a store that is opened, and where it cannot be read without changing it.
+    pub fn open(path: &Path, clock: Clock) -> Result<Self> {
+        let header = read_header(path)?;
+        let connection = connect(path)?;
+        let version = refuse_newer(&connection, path)?;
+        let facts = Facts {
+            engine: format!("SQLite {} ({OLDEST_SQLITE_NAME} or newer is needed)", rusqlite::version()),
+            schema: version.newest(),
+            newest: SCHEMA_VERSION,
+            mark: APPLICATION_ID,
+            keeps_log: header.keeps_log,
+        };
+        let (path, folder, connection) = (path.to_owned(), folder_of(path), Mutex::new(connection));
+        Ok(LookOnly { path, folder, connection, facts, clock })
+    }
+}
+
+/// A connection that reads. A log-keeping file has an index of its log made beside it by whoever reads; where
+/// there is neither log nor index, nobody has it open, and it is read as it lies.
+fn connect(path: &Path) -> Result<Connection> {
+    let is_empty = |path: PathBuf| path.metadata().map_or(true, |file| file.len() == 0);
+    let is_closed = is_empty(beside(path, "-wal")) && is_empty(beside(path, "-shm"));
+    let as_it_lies = if is_closed { "&immutable=1" } else { "" };
+    let path = std::path::absolute(path)
+        .map_err(|error| Error::internal("the store's path cannot be made absolute", error))?;
+    let mut address = String::from("file:");
+    for byte in path.as_os_str().as_bytes() {
+        if byte.is_ascii_alphanumeric() || b"/-_.".contains(byte) {
+            address.push(char::from(*byte));
+        } else {
+            // Writing to a String does not fail.
+            write!(address, "%{byte:02X}").ok();
+        }
+    }
+    address = address + "?mode=ro" + as_it_lies;
+    let flags =
+        OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(address, flags)
+        .map_err(|error| sql_error("the store cannot be opened for reading", error))?;
+    settle_reader(&connection)?;
+    Ok(connection)
+}
+
+impl Store for LookOnly {
+    fn submit(&self, job: Box<dyn WriteJob>) {
+        job.finish(Err(Error::new(Code::ReadOnly, "the store is only looked at")));
+    }
+
+    fn look(&self, job: ReadJob) {
+        let connection = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
+        reader::answer(&connection, &self.path, &self.clock, job);
+    }
+
+    fn staging(&self) -> Result<Box<dyn Staging>> {
+        Ok(Box::new(staging::TemporaryTable::new()?))
+    }
+
+    fn folder(&self) -> &Path {
+        &self.folder
+    }
+}
+
+impl Examine for LookOnly {
+    fn facts(&self) -> &Facts {
+        &self.facts
+    }
+
+    fn damage(&self, fully: bool, most: usize) -> Result<Vec<String>> {
+        let connection = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
+        let check = if fully { "integrity_check" } else { "quick_check" };
+        let lines = |sql: &str, map: fn(&rusqlite::Row<'_>) -> rusqlite::Result<String>| {
+            let mut statement = connection.prepare(sql)?;
+            statement.query_map([], map)?.take(most).collect::<rusqlite::Result<Vec<String>>>()
+        };
+        let found = lines(&format!("PRAGMA {check}({most})"), |row| row.get(0));
+        let mut found = found.map_err(|error| sql_error("the store cannot be checked", error))?;
+        found.retain(|line| line != "ok");
+        if fully {
+            let orphans = lines("PRAGMA foreign_key_check", |row| {
+                let (table, of): (String, String) = (row.get(0)?, row.get(2)?);
+                Ok(format!("a row of {table} names one of {of} that isn't there"))
+            });
+            found.extend(orphans.map_err(|error| sql_error("the store cannot be checked", error))?);
+        }
+        Ok(found)
+    }
+}

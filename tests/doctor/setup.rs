@@ -1,0 +1,285 @@
+//! The store's file, who may use it, the disk beneath, and the configuration.
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::json;
+
+use crate::support::mount::Mount;
+use crate::support::store::Store;
+use crate::support::{cli, eventually};
+use crate::{all_well, filled, finds, kept, look_with, mended, placed, run, set_mode};
+
+#[test]
+fn a_store_in_order_is_well_in_every_respect() {
+    let store = filled(Store::new());
+    let told = store.docket(["doctor", "--full", "--json"]).success().json();
+    let checks: Vec<&str> =
+        told["findings"].as_array().unwrap().iter().map(|found| found["check"].as_str().unwrap()).collect();
+    assert_eq!(
+        checks,
+        [
+            "file",
+            "permissions",
+            "file system",
+            "room",
+            "schema",
+            "log",
+            "integrity",
+            "runners",
+            "batches",
+            "claims",
+            "leftovers",
+            "configuration"
+        ]
+    );
+    assert_eq!(told["message"], "all is well", "{told}");
+    let said = store.docket(["doctor"]).success().stdout;
+    assert!(!said.contains('\u{1b}') && said.lines().all(|line| line.chars().count() <= 80), "{said}");
+}
+
+#[test]
+fn a_store_that_is_not_there_is_told_and_not_made() {
+    let store = Store::new();
+    let command = finds(&store, "file", "problem", &["there is none", store.file().to_str().unwrap()]);
+    assert!(!store.file().parent().unwrap().exists());
+    store.docket(["doctor"]).code(2);
+    run(&store, &command.unwrap());
+    all_well(&store, "file");
+}
+
+#[test]
+fn what_is_no_store_is_told_and_left_alone() {
+    let store = placed(Store::new(), "hello\n".repeat(1000));
+    finds(&store, "file", "problem", &["not a SQLite file"]);
+    let store = placed(Store::new(), "");
+    std::fs::remove_file(store.file()).unwrap();
+    store.sql().execute_batch("CREATE TABLE recipe (name TEXT); INSERT INTO recipe VALUES ('soup')").unwrap();
+    // SQLite opens what it finds; whose it is only a docket asks.
+    store.sql().execute_batch("PRAGMA user_version = 3").unwrap();
+    finds(&store, "file", "problem", &["another program"]);
+    let store = Store::new();
+    std::fs::create_dir_all(store.file().join("docket.db")).unwrap();
+    finds(&store, "file", "problem", &["not a regular file"]);
+    let store = placed(Store::new(), "");
+    std::fs::remove_file(store.file()).unwrap();
+    std::os::unix::fs::symlink("nowhere", store.file()).unwrap();
+    finds(&store, "file", "problem", &["cannot be read"]);
+    store.docket(["doctor"]).code(2);
+}
+
+#[test]
+fn a_newer_store_is_told_and_left_alone() {
+    let store = placed(Store::new(), kept(8));
+    store.sql().execute_batch("PRAGMA user_version = 99").unwrap();
+    let command = finds(&store, "file", "problem", &["newer docket", "schema 99"]);
+    assert!(command.unwrap().contains("cargo install"));
+}
+
+#[test]
+fn an_older_store_is_brought_up_to_date_by_the_next_command_not_by_doctor() {
+    for schema in 1..8 {
+        let store = placed(Store::new(), kept(schema));
+        mended(&store, "schema", "warning", &[&format!("{schema}; this docket knows 8")]);
+    }
+    let store = placed(Store::new(), "");
+    mended(&store, "schema", "warning", &["none yet"]);
+}
+
+#[test]
+fn a_damaged_file_is_told_and_what_can_be_read_is_rescued() {
+    let store = Store::new();
+    let mut server = store.serve();
+    let ids: Vec<String> = (0..300).map(|n| server.task(&format!("Task {n}"))).collect();
+    for id in &ids {
+        server.call("update_task", json!({"id": id, "body": format!("- of {id} {}", "x".repeat(200))})).ok();
+    }
+    server.close();
+    let mut file = std::fs::read(store.file()).unwrap();
+    let root: usize = store
+        .sql()
+        .query_row("SELECT rootpage FROM sqlite_schema WHERE name = 'task_by_change'", [], |row| row.get(0))
+        .unwrap();
+    file[(root - 1) * 4096..root * 4096].fill(0x5a);
+    std::fs::write(store.file(), file).unwrap();
+    let command = finds(&store, "integrity", "problem", &["the file is damaged"]).unwrap();
+    assert_eq!(store.docket(["doctor"]).finish().code, Some(1));
+    if Command::new("sqlite3").arg("-version").output().is_err() {
+        println!("skipped the rescue: sqlite3 is missing");
+        return;
+    }
+    run(&store, &command);
+    let rescued = format!("{}.rescued", store.file().display());
+    store.docket(["--db", &rescued, "doctor", "--full"]).success();
+    let listed = store.docket(["--db", &rescued, "list-tasks", "--json"]).success().json();
+    assert_eq!(listed["total"], 300);
+    assert_eq!(store.docket(["--db", &rescued, "verify", "--json"]).success().json()["receipts"], 300);
+
+    // So much that it cannot even be opened.
+    let mut file = std::fs::read(store.file()).unwrap();
+    file[100..4096].fill(0x5a);
+    std::fs::write(store.file(), file).unwrap();
+    finds(&store, "file", "problem", &["malformed"]);
+    store.docket(["doctor"]).code(2);
+}
+
+#[test]
+fn a_forged_receipt_is_found_where_all_is_looked_at() {
+    let store = placed(Store::new(), kept(8));
+    store
+        .sql()
+        .execute_batch(
+            "DROP TRIGGER receipt_stays_as_written; UPDATE receipt SET text = 'forged' WHERE number = 3",
+        )
+        .unwrap();
+    all_well(&store, "integrity");
+    let found = look_with(&store, "integrity", &["--full"]);
+    assert_eq!(found[0].0, "problem", "{found:?}");
+    assert!(found[0].1.contains("receipt 3 is not as it was written"), "{found:?}");
+    assert!(found[0].2.as_ref().unwrap().ends_with(" verify"), "{found:?}");
+}
+
+#[test]
+fn who_else_may_read_or_change_the_store_is_told_and_shut_out() {
+    let store = filled(Store::new());
+    let folder = store.file().parent().unwrap().to_owned();
+    set_mode(store.file(), 0o644);
+    mended(&store, "permissions", "warning", &["can be read by others (mode 0644)"]);
+    set_mode(store.file(), 0o620);
+    mended(&store, "permissions", "problem", &["can be changed by others (mode 0620)"]);
+    let mode = std::fs::metadata(store.file()).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode, 0o600);
+    set_mode(&folder, 0o777);
+    mended(&store, "permissions", "problem", &["they can put another file in the store's place"]);
+    set_mode(&folder, 0o1777);
+    finds(&store, "permissions", "warning", &["a folder of its own"]);
+    set_mode(&folder, 0o700);
+    set_mode(Path::new(&format!("{}-turn", store.file().display())), 0o666);
+    mended(&store, "permissions", "problem", &["-turn can be changed by others"]);
+    if rustix::process::geteuid().is_root() {
+        std::os::unix::fs::chown(store.file(), Some(12_345), None).unwrap();
+        let command = finds(&store, "permissions", "problem", &["belongs to user 12345"]).unwrap();
+        run(&store, command.strip_prefix("sudo ").unwrap());
+        all_well(&store, "permissions");
+    } else {
+        set_mode(store.file(), 0o200);
+        mended(&store, "permissions", "problem", &["cannot be read and written"]);
+    }
+}
+
+#[test]
+fn a_read_only_disk_is_told() {
+    let store = Store::new().at("disk/store/docket.db");
+    let Some(disk) = Mount::tmpfs(store.folder().join("disk"), "16m") else {
+        println!("skipped a_read_only_disk_is_told: no right to mount");
+        return;
+    };
+    let store = filled(store);
+    disk.remount("ro");
+    let command = finds(&store, "permissions", "problem", &["mounted read-only"]).unwrap();
+    assert!(command.starts_with("findmnt"), "{command}");
+    all_well(&store, "integrity");
+    disk.remount("rw");
+    all_well(&store, "permissions");
+}
+
+#[test]
+fn a_disk_with_next_to_no_room_is_told() {
+    let store = Store::new().at("disk/store/docket.db");
+    let Some(disk) = Mount::tmpfs(store.folder().join("disk"), "16m") else {
+        println!("skipped a_disk_with_next_to_no_room: no right to mount");
+        return;
+    };
+    let store = filled(store);
+    let command = finds(&store, "room", "problem", &["less than 64", "writes are about to fail"]).unwrap();
+    assert!(run(&store, &command).contains("docket.db"), "{command} shows what takes the room");
+    disk.remount("size=128m");
+    finds(&store, "room", "warning", &["limits.min_free_disk_mb 512: no worker is started"]);
+    disk.remount("size=600m");
+    all_well(&store, "room");
+}
+
+/// Leaves a log of 70 MiB that nobody has folded in.
+fn write_a_large_log(store: &Store) {
+    let sql = store.sql();
+    sql.set_db_config(rusqlite::config::DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).unwrap();
+    sql.execute_batch("PRAGMA wal_autocheckpoint = 0").unwrap();
+    let insert = "INSERT INTO request VALUES (hex(randomblob(8)), 'x', x'00', printf('%.1000000c', 'x'), 0)";
+    for _ in 0..70 {
+        sql.execute(insert, []).unwrap();
+    }
+}
+
+#[test]
+fn a_log_that_is_not_folded_in_is_told_with_who_holds_it() {
+    let store = filled(Store::new());
+    write_a_large_log(&store);
+    mended(&store, "log", "warning", &["MiB wait to be folded", "nobody has it open"]);
+    let log = format!("{}-wal", store.file().display());
+    assert!(std::fs::metadata(log).map_or(0, |log| log.len()) == 0, "it was folded in");
+
+    // A program that reads and never ends.
+    let mut reader = Command::new("sqlite3");
+    reader.arg(store.file()).stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::null());
+    let Ok(mut reader) = reader.spawn() else {
+        println!("skipped who holds it: sqlite3 is missing");
+        return;
+    };
+    use std::io::Write as _;
+    let input = reader.stdin.as_mut().unwrap();
+    input.write_all(b"BEGIN; SELECT count(*) FROM task;\n").unwrap();
+    let held = || Path::new(&format!("{}-shm", store.file().display())).exists().then_some(());
+    eventually("the reader to have it open", held);
+    write_a_large_log(&store);
+    let named = format!("sqlite3 (process {})", reader.id());
+    let command = finds(&store, "log", "warning", &["for as long as somebody reads", &named]).unwrap();
+    assert_eq!(command, format!("kill {}", reader.id()));
+    run(&store, &command);
+    reader.wait().unwrap();
+    mended(&store, "log", "warning", &["nobody has it open"]);
+}
+
+#[test]
+fn a_store_whose_log_was_switched_off_is_told() {
+    let store = filled(Store::new());
+    store.sql().execute_batch("PRAGMA journal_mode = DELETE").unwrap();
+    mended(&store, "log", "warning", &["keeps no write-ahead log"]);
+}
+
+#[test]
+fn what_is_wrong_with_the_configuration_is_told() {
+    let store = filled(Store::new().with_config("[worker.w]\nper = \"item\"\ncommand = [\"true\"]\n"));
+    all_well(&store, "configuration");
+    let write = |text: &str| std::fs::write(store.config(), text).unwrap();
+    write("[worker.w]\nper = \"item\"\ncommand = [\"true\"]\ntimeout_s = 0\n");
+    let edit = finds(&store, "configuration", "problem", &["worker.w.timeout_s = 0", ":4: "]).unwrap();
+    assert!(edit.starts_with("${EDITOR:-vi} ") && edit.contains("config.toml"), "{edit}");
+    store.docket(["doctor"]).code(2);
+    write("[worker.w]\nper = \"item\"\ncommand = [\"no-such-program-7\"]\n");
+    let check =
+        finds(&store, "configuration", "problem", &["profile 'w' cannot be started", "no-such-program-7"]);
+    assert!(check.unwrap().ends_with("config check"));
+    write("[worker.w]\nper = \"item\"\ncommand = [\"true\"]\n");
+    set_mode(&store.config(), 0o666);
+    finds(&store, "configuration", "problem", &["can be written to by"]);
+    mended(&store, "permissions", "problem", &["who could have a worker run anything"]);
+    all_well(&store, "configuration");
+}
+
+#[test]
+fn commands_name_the_store_in_words_that_a_shell_reads_as_they_are() {
+    let store = Store::new().at("my store's/docket.db");
+    let command = finds(&store, "file", "problem", &["there is none"]).unwrap();
+    run(&store, &command);
+    all_well(&store, "file");
+    assert!(store.file().exists());
+}
+
+#[test]
+fn a_worker_is_not_told() {
+    let store = filled(Store::new());
+    let mut command = store.command();
+    command.env("DOCKET_JOB", "x.01:tok");
+    cli::Run::new(command, ["doctor"]).code(2);
+}

@@ -1,0 +1,103 @@
+//! A store on a network disk is refused before SQLite touches it, for locks do not hold there; `docket doctor`
+//! says so, and the operator may know better.
+
+use serde_json::Value;
+
+use crate::shim::shim;
+use crate::support::cli::Run;
+use crate::support::store::Store;
+use crate::support::untouched::bytes;
+
+/// A command over a store that lies on a disk of a kind, as far as the system tells.
+fn on(store: &Store, kind: &str, args: &[&str]) -> Run {
+    let real = std::fs::canonicalize(store.folder()).unwrap();
+    let mounts =
+        format!("1 0 0:1 / / rw - ext4 /dev/vda rw\n2 1 0:2 / {} rw - {kind} box:/x rw\n", real.display());
+    let mounts = store.write("mounts", mounts);
+    let mut command = store.command();
+    command.env("LD_PRELOAD", shim("mountinfo")).env("MOUNTINFO", mounts);
+    Run::new(command, args.iter())
+}
+
+fn finding(doctor: &Value) -> (String, String) {
+    let all = doctor["findings"].as_array().unwrap();
+    let found = all.iter().find(|finding| finding["check"] == "file system").unwrap();
+    (found["level"].as_str().unwrap().to_owned(), found["message"].as_str().unwrap().to_owned())
+}
+
+#[test]
+fn a_store_on_a_network_disk_is_refused_and_left_as_it_was() {
+    let mut refused = 0;
+    for kind in ["nfs", "nfs4", "cifs", "smb3", "fuse.sshfs", "fuse.rclone", "ceph", "lustre", "afs"] {
+        let store = Store::new();
+        for args in [&["list-tasks"][..], &["create-task", "--task-title", "T"], &["serve"], &["verify"]] {
+            let said = on(&store, kind, args).code(2).said();
+            if args == ["verify"] {
+                assert!(said.contains("there is none"), "{said}");
+                continue;
+            }
+            for part in [kind, "network disk", "locks", store.file().to_str().unwrap(), "DOCKET_NETWORK_DISK"]
+            {
+                assert!(said.contains(part), "{kind} {args:?}: no {part:?} in {said}");
+            }
+            assert!(!store.file().exists(), "{kind}: it was made");
+            refused += 1;
+        }
+        store.docket(["create-task", "--task-title", "T"]).success();
+        let before = bytes(&store);
+        on(&store, kind, &["list-tasks"]).code(2);
+        let (level, message) = finding(&on(&store, kind, &["doctor", "--json"]).code(2).json());
+        assert_eq!(level, "problem", "{message}");
+        assert!(message.starts_with(kind) && message.contains("Keep it on a local disk"), "{message}");
+        assert_eq!(bytes(&store), before, "{kind}");
+    }
+    println!("{refused} refused, on 9 kinds of network disks");
+}
+
+#[test]
+fn what_doctor_says_moves_the_store_to_a_local_disk() {
+    let store = Store::new();
+    store.docket(["create-task", "--task-title", "Kept"]).success();
+    let real = std::fs::canonicalize(store.file().parent().unwrap()).unwrap();
+    let mounts =
+        format!("1 0 0:1 / / rw - ext4 /dev/vda rw\n2 1 0:2 / {} rw - nfs box:/x rw\n", real.display());
+    let mounts = store.write("mounts", mounts);
+    let mut command = store.command();
+    command.env("LD_PRELOAD", shim("mountinfo")).env("MOUNTINFO", mounts);
+    let told = Run::new(command, ["doctor", "--json"]).code(2).json();
+    let all = told["findings"].as_array().unwrap();
+    let mend = all.iter().find_map(|found| found["mend"].as_str()).expect("a command").to_owned();
+    if std::process::Command::new("sqlite3").arg("-version").output().is_err() {
+        println!("skipped the command itself: sqlite3 is missing");
+        return;
+    }
+    let ran = std::process::Command::new("sh").args(["-c", &mend]).status().unwrap();
+    assert!(ran.success(), "{mend}");
+    let mut command = store.command();
+    command.env_remove("DOCKET_DB");
+    assert_eq!(Run::new(command, ["list-tasks", "--json"]).success().json()["total"], 1);
+}
+
+#[test]
+fn the_operator_may_know_better_and_a_disk_shared_with_the_host_is_only_told() {
+    let store = Store::new();
+    let allowed = |kind, args: &[&str]| {
+        let real = std::fs::canonicalize(store.folder()).unwrap();
+        let mounts = format!("1 0 0:1 / {} rw - {kind} box:/x rw\n", real.display());
+        let mut command = store.command();
+        let mounts = store.write("mounts", mounts);
+        command
+            .env("LD_PRELOAD", shim("mountinfo"))
+            .env("MOUNTINFO", mounts)
+            .env("DOCKET_NETWORK_DISK", "allow");
+        Run::new(command, args.iter())
+    };
+    allowed("nfs", &["create-task", "--task-title", "T"]).success();
+    assert_eq!(finding(&allowed("nfs", &["doctor", "--json"]).success().json()).0, "warning");
+    for kind in ["9p", "virtiofs"] {
+        on(&store, kind, &["list-tasks"]).success();
+        assert_eq!(finding(&on(&store, kind, &["doctor", "--json"]).success().json()).0, "warning");
+    }
+    on(&store, "fuse.gocryptfs", &["list-tasks"]).success();
+    assert_eq!(finding(&on(&store, "ext4", &["doctor", "--json"]).success().json()).0, "ok");
+}
