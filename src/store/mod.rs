@@ -4,6 +4,7 @@
 //! [`Read`] or [`Write`], commits, and only then answers.
 
 pub mod disk;
+pub mod chains;
 mod flow;
 mod look;
 mod runners;

@@ -2,7 +2,7 @@
 
 use super::finding::{Finding, or_ok, path_word};
 use super::scene::{Found, Opened, Scene};
-use crate::cli::verify::walk;
+use crate::store::chains::walk;
 use crate::error::{Code, Result};
 
 /// How many lines of damage are told.
