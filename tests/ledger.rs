@@ -9,39 +9,11 @@ use std::collections::HashMap;
 
 use serde_json::{Value, json};
 
+use support::ledger::{act, make};
 use support::rng::Rng;
 use support::rounds;
 use support::server::Server;
 use support::store::Store;
-
-const CATEGORIES: [&str; 3] = ["keep", "archive", "reply"];
-
-/// A random batch; gives its id.
-fn make(server: &mut Server, rng: &mut Rng) -> String {
-    let items: Vec<String> = (0..1 + rng.below(40)).map(|n| format!("i{n}")).collect();
-    let names = ["classify", "check", "execute"];
-    let steps: Vec<Value> = names[..rng.below(4) as usize]
-        .iter()
-        .enumerate()
-        .map(|(number, name)| {
-            let mut step = json!({"name": name, "instructions": "x"});
-            if number > 0 && rng.below(2) == 0 {
-                step["only_categories"] = json!([CATEGORIES[rng.below(3) as usize]]);
-            }
-            step
-        })
-        .collect();
-    let checkpoint = ["none", "chunk", "step"][rng.below(3) as usize];
-    let mut batch = json!({"title": "B", "instructions": "x", "items": items, "max_chunk": 1 + rng.below(12),
-                           "checkpoint": checkpoint, "max_attempts": 50});
-    if !steps.is_empty() {
-        batch["steps"] = json!(steps);
-    }
-    if rng.below(3) == 0 {
-        batch["max_failures"] = json!("40%");
-    }
-    server.call("create_batch", batch).ok().text("/batch/id")
-}
 
 /// Holds every count to what the rows and receipts say.
 fn assert_adds_up(store: &Store, server: &mut Server, batch: &str, items: u64, what: &str) {
@@ -84,59 +56,6 @@ fn assert_adds_up(store: &Store, server: &mut Server, batch: &str, items: u64, w
         batch,
     );
     assert_eq!(unproved, 0, "{what}: an earlier outcome without its receipt");
-}
-
-/// One random step of a worker or a person.
-fn act(server: &mut Server, rng: &mut Rng, batch: &str, held: &mut HashMap<String, Value>) -> String {
-    match rng.below(10) {
-        0 => {
-            let decision = ["approve", "redo", "reject"][rng.below(3) as usize];
-            let mut answer = json!({"id": batch, "decision": decision, "note": "see"});
-            if decision == "redo" && rng.below(2) == 0 {
-                answer["categories"] = json!([CATEGORIES[rng.below(3) as usize]]);
-            }
-            server.call("review_batch", answer);
-            decision.to_owned()
-        }
-        1 => {
-            let action = ["pause", "resume", "resume", "retry"][rng.below(4) as usize];
-            server.call("control_batch", json!({"id": batch, "action": action}));
-            action.to_owned()
-        }
-        2 if !held.is_empty() => {
-            let id = held.keys().min().unwrap().clone();
-            let token = held.remove(&id).unwrap();
-            let arguments = json!({"id": id, "claim": token, "reason": "tired", "outcome": "failed"});
-            server.call("release_task", arguments);
-            "release".to_owned()
-        }
-        3..=5 => {
-            let claim = server.call("claim_task", json!({"batch": batch, "worker": "w"}));
-            if claim.won() {
-                held.insert(claim.text("/task/id"), claim["claim"]["token"].clone());
-            }
-            "claim".to_owned()
-        }
-        _ => {
-            let Some(id) = held.keys().min().cloned() else { return "nothing".to_owned() };
-            let token = held[&id].clone();
-            let open = server.call("get_task", json!({"id": id})).ok();
-            let items = open["items"].as_array().cloned().unwrap_or_default();
-            for item in items.iter().take(1 + rng.below(8) as usize) {
-                let outcome = ["done", "done", "done", "failed", "skipped"][rng.below(5) as usize];
-                let mut receipt = json!({"id": id, "claim": token, "item": item["key"], "outcome": outcome});
-                if rng.below(4) > 0 {
-                    receipt["category"] = json!(CATEGORIES[rng.below(3) as usize]);
-                }
-                server.call("update_task", receipt).ok();
-            }
-            let completed = server.call("complete_task", json!({"id": id, "claim": token}));
-            if completed.won() {
-                held.remove(&id);
-            }
-            "work".to_owned()
-        }
-    }
 }
 
 #[test]

@@ -11,6 +11,7 @@ pub(crate) mod at_work;
 pub(crate) mod background;
 pub(crate) mod cli;
 pub(crate) mod mount;
+pub(crate) mod ledger;
 pub(crate) mod reply;
 pub(crate) mod rng;
 pub(crate) mod screen;
