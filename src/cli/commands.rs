@@ -1,12 +1,12 @@
 //! The commands that only a person or a script needs: each a line in `ALL`.
 
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use clap::{Arg, ArgMatches, Args, Command, FromArgMatches};
 
 use super::open::{Caller, job, open, store_path};
-use super::{config, connect, doctor, init, logs, manifest, prompt, report, verify};
+use super::{backup, config, connect, doctor, export, import, init, logs, manifest, prompt, report, verify};
 use crate::error::{Error, Result};
 use crate::mcp::{self, Toolset};
 use crate::ops::{self, Docket};
@@ -31,9 +31,14 @@ impl Call<'_> {
 
     /// For what only reads: it must not make a store that isn't there.
     fn existing_store(&self) -> Result<Docket> {
+        self.existing_path()?;
+        self.store()
+    }
+
+    fn existing_path(&self) -> Result<PathBuf> {
         let path = store_path(self.db)?;
         if path.exists() {
-            return self.store();
+            return Ok(path);
         }
         Err(Error::invalid(format!("store {}: there is none; --db or DOCKET_DB names one", path.display())))
     }
@@ -159,6 +164,21 @@ pub(super) static ALL: &[Other] = &[
         "Print where each task's hash chain stands: kept elsewhere, docket verify --from compares with it",
         |command| command,
         |mut call| verify::heads(&call.existing_store()?, &mut call.out),
+    ),
+    other(
+        "backup",
+        "A copy of the store in one file, taken while others write",
+        backup::Backup::augment_args,
+        |mut call| backup::run(&call.request()?, &call.existing_path()?, call.json, &mut call.out),
+    ),
+    other("export", "All that is stored, as JSON lines", export::Export::augment_args, |mut call| {
+        export::run(&call.request()?, &call.existing_path()?, call.json, &mut call.out)
+    }),
+    other(
+        "import",
+        "Make a new store from what docket export wrote",
+        import::Import::augment_args,
+        |mut call| import::run(&call.request()?, &store_path(call.db)?, call.json, &mut call.out),
     ),
     other(
         "manifest",

@@ -1,11 +1,15 @@
 //! The commands: one for each operation, and those that only a person or a script needs.
 
 mod args;
+mod backup;
+mod bar;
 mod commands;
 mod config;
 mod connect;
 mod decode;
 mod doctor;
+mod export;
+mod import;
 pub mod init;
 mod logs;
 mod manifest;

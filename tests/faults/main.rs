@@ -14,6 +14,7 @@ mod migrating;
 #[cfg(target_os = "linux")]
 mod network_disk;
 mod old_stores;
+mod movers;
 mod races;
 #[cfg(target_os = "linux")]
 mod shim;

@@ -12,6 +12,7 @@ pub(crate) mod background;
 pub(crate) mod cli;
 pub(crate) mod mount;
 pub(crate) mod ledger;
+pub(crate) mod mount;
 pub(crate) mod reply;
 pub(crate) mod rng;
 pub(crate) mod screen;

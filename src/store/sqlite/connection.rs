@@ -148,16 +148,22 @@ fn keep_plans(connection: &Connection) -> Result<()> {
         .map_err(|error| sql_error("the store cannot be set up", error))
 }
 
-/// Makes the folder (0700) and an empty file (0600), before SQLite would with wider rights.
-fn make_private(path: &Path) -> Result<()> {
+/// Makes the folder of a store (0700) where there is none.
+pub(super) fn make_folder(path: &Path) -> Result<()> {
     let folder = folder_of(path);
-    if !folder.exists() {
-        let mut builder = fs::DirBuilder::new();
-        builder.recursive(true);
-        #[cfg(unix)]
-        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-        builder.create(&folder).map_err(|error| cannot(path, "its folder cannot be made", error))?;
+    if folder.exists() {
+        return Ok(());
     }
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(&folder).map_err(|error| cannot(path, "its folder cannot be made", error))
+}
+
+/// Makes the folder and an empty file (0600), before SQLite would with wider rights.
+pub(super) fn make_private(path: &Path) -> Result<()> {
+    make_folder(path)?;
     if path.exists() {
         return Ok(());
     }

@@ -5,6 +5,7 @@ mod cost;
 mod flow;
 mod log;
 mod look;
+pub mod moving;
 mod read;
 mod reader;
 mod rows;
