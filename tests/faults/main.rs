@@ -9,6 +9,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod brim;
 mod kills;
 mod migrating;
 #[cfg(target_os = "linux")]

@@ -251,7 +251,13 @@ pub(super) fn item(row: &SqlRow<'_>) -> rusqlite::Result<StoredItem> {
 
 /// What a caller is told of an error of SQLite's.
 pub(super) fn sql_error(what: &str, error: rusqlite::Error) -> Error {
-    let code = error.sqlite_error_code();
+    let code = match error.sqlite_error() {
+        // What a log's index lies in could not grow: SQLite has no word of its own for the reason.
+        Some(cause) if cause.extended_code == rusqlite::ffi::SQLITE_IOERR_SHMSIZE => {
+            Some(ErrorCode::DiskFull)
+        }
+        _ => error.sqlite_error_code(),
+    };
     let (code, message) = match code {
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
             (Code::Busy, format!("{what}: another program holds the store; try again"))
