@@ -180,6 +180,7 @@ fn what_is_exported_and_imported_is_the_same_store() {
         }
         works_on(&other, &held);
         works_on(&store, &held);
+        gives_back(&import(&first), &held);
         // A machine's own runner stays at home.
         let count = |store: &Store| -> u64 {
             store.sql().query_row("SELECT count(*) FROM runner", [], |row| row.get(0)).unwrap()
@@ -206,6 +207,16 @@ fn works_on(store: &Store, held: &HashMap<String, Value>) {
     assert_eq!(server.call("search_tasks", json!({"query": "new"})).ok()["tasks"][0]["id"], json!(id));
     server.close();
     store.docket(["verify"]).success();
+}
+
+/// Whose holders don't come along are given back as docket import says, and their tokens are worth nothing.
+fn gives_back(store: &Store, held: &HashMap<String, Value>) {
+    store.docket(["reset-stalled-tasks", "--hours", "0"]).success();
+    let mut server = store.serve();
+    for (chunk, token) in held {
+        let late = server.call("complete_task", json!({"id": chunk, "claim": token}));
+        assert_eq!(late.code(), "claim_lost", "{}", late.value);
+    }
 }
 
 #[test]
@@ -244,7 +255,7 @@ fn a_backup_is_one_file_for_its_owner_alone_and_holds_the_store() {
 #[test]
 fn a_backup_never_takes_the_place_of_what_is_not_one() {
     let store = Store::new();
-    store.serve().task("Kept");
+    store.docket(["create-task", "--task-title", "Kept"]).success();
     let file = store.file().to_str().unwrap();
     let whole = std::fs::read(file).unwrap();
     let link = store.folder().join("link.db");
@@ -257,6 +268,8 @@ fn a_backup_never_takes_the_place_of_what_is_not_one() {
         ("link.db", "the store itself"),
         ("hard.db", "the store itself"),
         (&format!("{file}-turn"), "part of it"),
+        (&format!("{file}-wal"), "part of it"),
+        ("store/../store/docket.db-journal", "part of it"),
         ("folder", "a folder"),
         ("/dev/null", "no regular file"),
         ("stray.db", "the log of another file"),

@@ -19,9 +19,20 @@ fn worker_schemas() {
 
 #[test]
 fn help_texts() {
-    for command in
-        ["run", "work", "prompt", "report", "watch", "logs", "list-tasks", "update-task", "create-batch"]
-    {
+    for command in [
+        "run",
+        "work",
+        "prompt",
+        "report",
+        "watch",
+        "logs",
+        "backup",
+        "export",
+        "import",
+        "list-tasks",
+        "update-task",
+        "create-batch",
+    ] {
         let output = Command::new(env!("CARGO_BIN_EXE_docket"))
             .args([command, "--help"])
             .env_remove("DOCKET_DB")

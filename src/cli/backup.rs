@@ -45,7 +45,7 @@ pub(super) fn run(request: &Backup, store: &Path, json: bool, out: &mut impl Wri
     );
     let text = if json {
         let mut reply = reply(&held, &message);
-        reply["file"] = json!(request.file);
+        reply["file"] = json!(request.file.display().to_string());
         reply["restore"] = json!(restore);
         reply.to_string()
     } else {

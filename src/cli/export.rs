@@ -46,7 +46,7 @@ pub(super) fn run(request: &Export, store: &Path, json: bool, out: &mut impl Wri
     let message = format!("Exported {} to {}, in {lines} lines", told(&held), path.display());
     let text = if json {
         let mut reply = reply(&held, &message);
-        reply["file"] = json!(path);
+        reply["file"] = json!(path.display().to_string());
         reply["lines"] = json!(lines);
         reply.to_string()
     } else {

@@ -34,7 +34,8 @@ impl Aside {
             // For its owner alone, as tempfile makes it.
             let folder = TempDir::with_prefix_in(PREFIX, &around).map_err(failed)?;
             let Ok(lock) = File::open(folder.path()) else { continue };
-            if lock.try_lock().is_ok() && folder.path().exists() {
+            // Where nothing can be locked, nobody sweeps either.
+            if !matches!(lock.try_lock(), Err(TryLockError::WouldBlock)) && folder.path().exists() {
                 return Ok(Aside { folder, _lock: lock });
             }
         }
@@ -78,14 +79,10 @@ fn sweep(around: &Path) -> io::Result<()> {
         }
         // Where it can't be opened it is another user's, or gone.
         let Ok(lock) = File::open(entry.path()) else { continue };
-        match lock.try_lock() {
-            Ok(()) => {
-                if let Err(error) = fs::remove_dir_all(entry.path()) {
-                    tracing::warn!(path = %entry.path().display(), %error, "what was left there cannot be removed");
-                }
-            }
-            Err(TryLockError::WouldBlock) => {}
-            Err(TryLockError::Error(error)) => return Err(error),
+        if lock.try_lock().is_ok()
+            && let Err(error) = fs::remove_dir_all(entry.path())
+        {
+            tracing::warn!(path = %entry.path().display(), %error, "what was left there cannot be removed");
         }
     }
     Ok(())

@@ -1,13 +1,13 @@
 //! A copy of a store in one file, taken while others write, and read back before it is shown.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::aside::{Aside, exists, refuse_log};
 use super::{Held, Tell, copy, sound};
 use crate::clock::Clock;
 use crate::error::{Code, Error, Result};
-use crate::store::sqlite::connection::beside;
+use crate::store::sqlite::connection::{beside, folder_of};
 
 /// Copies a store to a file.
 ///
@@ -26,7 +26,8 @@ pub fn backup(store: &Path, target: &Path, replace: bool, clock: &Clock, tell: T
         return Err(Error::new(
             Code::Internal,
             format!(
-                "the backup was not kept, for the store had {counted:?} tasks and receipts and it has {held:?}"
+                "the backup was not kept, for it has {} tasks and {} receipts where the store had {} and {}",
+                held.tasks, held.receipts, counted.0, counted.1
             ),
         ));
     }
@@ -39,20 +40,31 @@ pub(super) const COPY: &str = "docket.db";
 
 /// Refuses a target that is the store or a part of it, a folder, or a file that is to stay.
 pub(super) fn refuse_target(store: &Path, target: &Path, replace: bool) -> Result<()> {
-    let Ok(there) = fs::metadata(target) else { return refuse_log(target) };
     let refused =
         |why: &str| Err(Error::invalid(format!("FILE: {} {why}; name another file", target.display())));
+    // By their names, too: a log is not always there.
+    let is_part = |ending: &&str| {
+        let part = beside(store, ending);
+        place(&part) == place(target) || is_same(&part, target)
+    };
+    if ["", "-wal", "-shm", "-journal", "-turn"].iter().any(is_part) {
+        return refused("is the store itself or a part of it");
+    }
+    let Ok(there) = fs::metadata(target) else { return refuse_log(target) };
     if there.is_dir() {
         return refused("is a folder");
     }
     if !there.is_file() {
         return refused("is no regular file");
     }
-    if ["", "-wal", "-shm", "-turn"].iter().any(|ending| is_same(&beside(store, ending), target)) {
-        return refused("is the store itself or a part of it");
-    }
     refuse_log(target)?;
     if replace { Ok(()) } else { Err(exists(target)) }
+}
+
+/// Where a file is or would be.
+fn place(path: &Path) -> Option<PathBuf> {
+    let folder = fs::canonicalize(folder_of(path)).ok()?;
+    Some(folder.join(path.file_name()?))
 }
 
 /// Whether two paths lead to one file.

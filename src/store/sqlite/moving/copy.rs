@@ -16,7 +16,7 @@ use crate::store::sqlite::connection;
 use crate::store::sqlite::rows::sql_error;
 
 /// Pages that are copied between two looks at how far it is.
-const PAGES: i32 = 1024;
+const PAGES: i32 = 256;
 /// How long a step that found a lock waits.
 const AGAIN: Duration = Duration::from_millis(10);
 
