@@ -13,11 +13,12 @@ impl Bar {
     pub(super) fn new(json: bool) -> Self {
         let seen = !json && std::io::stderr().is_terminal();
         let target = if seen { ProgressDrawTarget::stderr_with_hz(15) } else { ProgressDrawTarget::hidden() };
-        let bar = ProgressBar::with_draw_target(None, target);
+        let bar = Bar(ProgressBar::with_draw_target(None, target));
+        bar.show("Opening", 0, 0);
         if seen {
-            bar.enable_steady_tick(Duration::from_millis(200));
+            bar.0.enable_steady_tick(Duration::from_millis(200));
         }
-        Bar(bar)
+        bar
     }
 
     /// So much of so much is done; 0 where nobody knows of how much.
@@ -30,10 +31,12 @@ impl Bar {
         let style = ProgressStyle::with_template(template)
             .unwrap_or_else(|_| ProgressStyle::default_bar())
             .progress_chars("━╸ ");
-        self.0.set_style(style);
+        if of > 0 {
+            self.0.set_length(of);
+            self.0.set_position(done);
+        }
         self.0.set_message(what.to_owned());
-        self.0.set_length(of);
-        self.0.set_position(done);
+        self.0.set_style(style);
     }
 }
 

@@ -229,7 +229,7 @@ fn on_a_full_disk_it_is_told_and_nothing_is_left() {
         if deed == "fill" {
             store.docket(["--db", "kept/empty.db", "list-tasks"]).success();
         }
-        disk.remount(&format!("size={}k", 500 + rng.below(4_000)));
+        disk.remount(&format!("size={}k", 500 + rng.below(2_500)));
         let before = seen(&kept);
         let ran = store.docket(args).finish();
         let file = kept.join(name);

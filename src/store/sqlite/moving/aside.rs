@@ -28,7 +28,9 @@ impl Aside {
     /// Where none can be made there.
     pub(super) fn beside(target: &Path) -> Result<Self> {
         let around = folder_of(target);
-        let failed = |error| Error::internal(format!("nothing can be made in {}", around.display()), error);
+        let failed = |error| {
+            Error::internal(format!("nothing can be put into the folder {}", around.display()), error)
+        };
         sweep(&around).map_err(failed)?;
         for _ in 0..TRIES {
             // For its owner alone, as tempfile makes it.

@@ -27,10 +27,12 @@ pub(super) struct Load {
 }
 
 fn unwritten(error: rusqlite::Error) -> Error {
-    match error.sqlite_error_code() {
-        Some(ErrorCode::ConstraintViolation | ErrorCode::TypeMismatch) => {
-            Error::invalid("it does not fit what comes before it").caused_by(error)
-        }
+    match (error.sqlite_error_code(), &error) {
+        // SQLite's sentence names table and column; what it calls the error says no more.
+        (
+            Some(ErrorCode::ConstraintViolation | ErrorCode::TypeMismatch),
+            rusqlite::Error::SqliteFailure(_, Some(told)),
+        ) => Error::invalid(format!("it does not fit what comes before it: {told}")),
         _ => sql_error("the new store could not be written", error),
     }
 }
