@@ -3,8 +3,8 @@
 //! An operation hands the store a closure. The store runs it inside one transaction over a
 //! [`Read`] or [`Write`], commits, and only then answers.
 
-pub mod disk;
 pub mod chains;
+pub mod disk;
 mod flow;
 mod look;
 mod runners;

@@ -12,10 +12,10 @@ mod support;
 mod brim;
 mod kills;
 mod migrating;
+mod movers;
 #[cfg(target_os = "linux")]
 mod network_disk;
 mod old_stores;
-mod movers;
 mod races;
 #[cfg(target_os = "linux")]
 mod shim;

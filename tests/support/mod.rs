@@ -10,7 +10,6 @@ pub(crate) mod agent;
 pub(crate) mod at_work;
 pub(crate) mod background;
 pub(crate) mod cli;
-pub(crate) mod mount;
 pub(crate) mod ledger;
 pub(crate) mod mount;
 pub(crate) mod reply;

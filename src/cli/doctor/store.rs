@@ -2,8 +2,8 @@
 
 use super::finding::{Finding, or_ok, path_word};
 use super::scene::{Found, Opened, Scene};
-use crate::store::chains::walk;
 use crate::error::{Code, Result};
+use crate::store::chains::walk;
 
 /// How many lines of damage are told.
 const MOST: usize = 5;
