@@ -10,6 +10,8 @@
 mod support;
 
 mod brim;
+mod clock;
+mod dial;
 mod kills;
 mod migrating;
 mod movers;

@@ -1,0 +1,114 @@
+//! The wall clock jumps by an hour and a day, on and back, under real processes: no work is accepted twice,
+//! and nothing is stranded for longer than the longest lease.
+
+use serde_json::{Value, json};
+
+use crate::dial::{DAY, Dial, HOUR, MINUTE, millis};
+use crate::support::background::settled;
+use crate::support::server::Server;
+use crate::support::store::Store;
+
+/// A store with a batch of items `1` to `items`, so many a chunk.
+pub(crate) fn batch(server: &mut Server, items: usize, max_chunk: usize) -> String {
+    let keys: Vec<String> = (1..=items).map(|item| item.to_string()).collect();
+    let batch = json!({"title": "B", "instructions": "x", "items": keys, "max_chunk": max_chunk, "max_attempts": 100});
+    server.call("create_batch", batch).ok().text("/batch/id")
+}
+
+/// Claims the next chunk of a batch: its id, its token and the keys of its items.
+pub(crate) fn claim(server: &mut Server, batch: &str, lease: i64) -> Option<(String, Value, Vec<Value>)> {
+    let claimed = server.call("claim_task", json!({"batch": batch, "worker": "w", "lease_seconds": lease}));
+    let keys = claimed["items"].as_array().into_iter().flatten().map(|item| item["key"].clone()).collect();
+    claimed.won().then(|| (claimed.text("/task/id"), claimed["claim"]["token"].clone(), keys))
+}
+
+pub(crate) fn receipt(chunk: &str, token: &Value, item: &Value) -> Value {
+    json!({"id": chunk, "claim": token, "item": item, "outcome": "done", "category": "c"})
+}
+
+/// Every item has one outcome by one receipt, the batch is done, the file whole and its chains too.
+#[track_caller]
+pub(crate) fn assert_each_item_once(store: &Store, server: &mut Server, batch: &str, items: usize) {
+    let stands = server.call("get_batch", json!({"id": batch})).ok();
+    assert_eq!(stands["batch"]["status"], "done", "{}", stands.value);
+    assert_eq!(stands.count("/batch/processed"), items as u64);
+    let settled = settled(store);
+    let is_once =
+        |(_, outcome, receipts): &(String, Option<String>, u64)| outcome.is_some() && *receipts == 1;
+    assert!(settled.len() == items && settled.iter().all(is_once), "{settled:?}");
+    let numbers =
+        "SELECT count(*) FROM (SELECT task FROM receipt GROUP BY task HAVING max(number) <> count(*))";
+    let gaps: u64 = store.sql().query_row(numbers, [], |row| row.get(0)).unwrap();
+    assert_eq!(gaps, 0, "receipts are numbered without gaps");
+    store.assert_whole();
+    store.docket(["verify"]).success();
+    store.docket(["report", batch, "--out", "audit"]).success();
+}
+
+#[test]
+fn a_lease_that_the_clock_jumps_over_is_over_and_its_work_is_accepted_once() {
+    for jump in [HOUR, DAY, 400 * DAY] {
+        let (store, dial) = (Store::new(), Dial::new());
+        let mut server = dial.serve(&store);
+        dial.assert_seen_by(&mut server);
+        let batch = batch(&mut server, 3, 3);
+        let (chunk, token, keys) = claim(&mut server, &batch, 30 * MINUTE).unwrap();
+        server.call("update_task", receipt(&chunk, &token, &keys[0])).ok();
+        let since = server.call("list_tasks", json!({"batch": batch, "limit": 0})).ok()["since"].clone();
+
+        dial.move_to(jump);
+        dial.assert_seen_by(&mut server);
+        let late = server.call("update_task", receipt(&chunk, &token, &keys[1]));
+        assert_eq!((late.refusal(), &late["receipt"]["late"]), ("claim_lost", &json!(true)));
+        let complete = json!({"id": chunk, "claim": token});
+        assert_eq!(server.call("complete_task", complete.clone()).refusal(), "claim_lost");
+        let (again, heir, left) = claim(&mut server, &batch, 30 * MINUTE).expect("another may claim it");
+        assert_eq!(
+            (&again, left.len()),
+            (&chunk, 2),
+            "what was settled stays so, what came late does not count"
+        );
+        for item in &left {
+            server.call("update_task", receipt(&chunk, &heir, item)).ok();
+        }
+        assert_eq!(server.call("complete_task", complete.clone()).refusal(), "claim_lost");
+        server.call("complete_task", json!({"id": chunk, "claim": heir})).ok();
+        assert_eq!(server.call("complete_task", complete).refusal(), "claim_lost");
+        let changed = server.call("list_tasks", json!({"batch": batch, "since": since, "limit": 0})).ok();
+        assert_eq!(changed.count("/count"), 1, "{}", changed.value);
+
+        // By then what was written lies in the future.
+        dial.move_to(0);
+        let moment = |server: &mut Server| millis(&server.look(&chunk)["task"]["updated"]);
+        assert!(moment(&mut server) > dial.now());
+        server.call("update_task", json!({"id": chunk, "body": "- seen"})).ok();
+        let body = server.body(&chunk);
+        assert!(body.ends_with("- seen"), "receipts stand in the order of their numbers: {body}");
+        assert_each_item_once(&store, &mut server, &batch, 3);
+    }
+}
+
+#[test]
+fn a_lease_from_before_the_clock_jumped_back_strands_nothing_for_longer_than_the_longest() {
+    for (jump, lease) in [(HOUR, 30 * MINUTE), (HOUR, DAY), (DAY, 30 * MINUTE), (400 * DAY, DAY)] {
+        let (store, dial) = (Store::new(), Dial::new());
+        dial.move_to(jump);
+        let mut server = dial.serve(&store);
+        let batch = batch(&mut server, 1, 1);
+        let (chunk, lost, keys) = claim(&mut server, &batch, lease).unwrap();
+
+        dial.move_to(0);
+        let ends = jump + lease;
+        let claimed = claim(&mut server, &batch, HOUR);
+        assert_eq!(claimed.is_some(), ends > DAY, "jump {jump} s back under a lease of {lease} s");
+        let heir = claimed.unwrap_or_else(|| {
+            dial.move_to(ends + 1);
+            claim(&mut server, &batch, HOUR).expect("it is free when the lease ends")
+        });
+        let late = server.call("update_task", receipt(&chunk, &lost, &keys[0]));
+        assert_eq!(late.refusal(), "claim_lost");
+        server.call("update_task", receipt(&chunk, &heir.1, &keys[0])).ok();
+        server.call("complete_task", json!({"id": chunk, "claim": heir.1})).ok();
+        assert_each_item_once(&store, &mut server, &batch, 1);
+    }
+}
