@@ -135,6 +135,9 @@ pub fn rest_after(attempts: i64) -> i64 {
     1_i64 << attempts.clamp(1, 9).saturating_sub(1)
 }
 
+/// The longest of these rests; one that ends further ahead was begun before the clock jumped back.
+pub const LONGEST_REST_SECONDS: i64 = 1 << 8;
+
 impl Batch {
     /// Where the batch stands, given its task's status and whether any chunk can be worked on.
     pub fn status(&self, task: Status, workable: bool) -> BatchStatus {

@@ -112,3 +112,17 @@ fn a_lease_from_before_the_clock_jumped_back_strands_nothing_for_longer_than_the
         assert_each_item_once(&store, &mut server, &batch, 1);
     }
 }
+
+#[test]
+fn a_rest_from_before_the_clock_jumped_back_is_over() {
+    for jump in [HOUR, DAY, 400 * DAY] {
+        let (store, dial) = (Store::new(), Dial::new());
+        dial.move_to(jump);
+        let mut server = dial.serve(&store);
+        let batch = batch(&mut server, 1, 1);
+        let (chunk, token, _) = claim(&mut server, &batch, HOUR).unwrap();
+        server.call("release_task", json!({"id": chunk, "claim": token, "reason": "tired"})).ok();
+        dial.move_to(0);
+        assert!(claim(&mut server, &batch, HOUR).is_some(), "it rests until {jump} s from now");
+    }
+}

@@ -5,7 +5,7 @@ use rusqlite::params;
 use super::rows::{self, item_columns};
 use super::tx::Tx;
 use crate::error::Result;
-use crate::model::batch::{Chunk, Earlier, StoredItem};
+use crate::model::batch::{Chunk, Earlier, LONGEST_REST_SECONDS, StoredItem};
 use crate::model::cost::{Spent, SpentBy};
 use crate::model::doubt::Started;
 use crate::model::limits::LONGEST_LEASE_SECONDS;
@@ -23,6 +23,11 @@ macro_rules! chosen_items {
 }
 
 impl Tx<'_> {
+    /// When a rest ends that begins now and is the longest there is.
+    fn longest_rest(&self) -> Moment {
+        self.now.saturating_add_secs(LONGEST_REST_SECONDS)
+    }
+
     /// Takes the outcomes of chosen items of a chunk's step back; `condition` says which may be chosen.
     fn take_outcomes(&self, chunk: &Chunk, chosen: &Chosen, condition: &str) -> Result<u64> {
         let items =
@@ -69,12 +74,15 @@ impl Course for Tx<'_> {
     }
 
     fn next_hold(&self) -> Result<Option<Moment>> {
-        let next: Option<Option<i64>> = self.first(
-            "SELECT min(held_until) FROM task INDEXED BY task_by_hold WHERE held_until IS NOT NULL",
-            [],
-            |row| row.get(0),
-        )?;
-        Ok(next.flatten().map(Moment::from_millis))
+        let end = |which: &str| -> Result<Option<Moment>> {
+            let sql = format!(
+                "SELECT {which}(held_until) FROM task INDEXED BY task_by_hold WHERE held_until IS NOT NULL"
+            );
+            let found = self.first(&sql, [], |row| row.get::<_, Option<i64>>(0))?;
+            Ok(found.flatten().map(Moment::from_millis))
+        };
+        let is_stranded = end("max")?.is_some_and(|last| last > self.longest_rest());
+        if is_stranded { Ok(Some(self.now)) } else { end("min") }
     }
 
     fn earlier(&self, chunk: Row, position: u64) -> Result<Vec<Earlier>> {
@@ -142,8 +150,9 @@ impl Flow for Tx<'_> {
 
     fn release_due(&self) -> Result<usize> {
         let due = self.all(
-            "SELECT n FROM task INDEXED BY task_by_hold WHERE held_until <= ?1",
-            [self.now.millis()],
+            "SELECT n FROM task INDEXED BY task_by_hold WHERE held_until <= ?1
+              UNION ALL SELECT n FROM task INDEXED BY task_by_hold WHERE held_until > ?2",
+            [self.now.millis(), self.longest_rest().millis()],
             |row| row.get::<_, Row>(0),
         )?;
         for row in &due {
