@@ -1,6 +1,13 @@
 //! The wall clock jumps by an hour and a day, on and back, under real processes: no work is accepted twice,
 //! and nothing is stranded for longer than the longest lease.
 
+use std::sync::Arc;
+use std::time::Duration;
+
+use docket::clock::Clock;
+use docket::items::Roots;
+use docket::ops::{Docket, may_start};
+use docket::store::sqlite::SqliteStore;
 use serde_json::{Value, json};
 
 use crate::dial::{DAY, Dial, HOUR, MINUTE, millis};
@@ -125,4 +132,24 @@ fn a_rest_from_before_the_clock_jumped_back_is_over() {
         dial.move_to(0);
         assert!(claim(&mut server, &batch, HOUR).is_some(), "it rests until {jump} s from now");
     }
+}
+
+/// The store as a runner sees it, by a clock of the test's.
+fn runner(store: &Store) -> (Docket, Clock) {
+    let clock = Clock::system();
+    let opened = SqliteStore::open(store.file(), clock.clone()).unwrap();
+    (Docket::new(Arc::new(opened), Roots::new([store.folder().to_owned()]), None, "test"), clock)
+}
+
+#[test]
+fn starts_from_before_the_clock_jumped_back_do_not_keep_others_from_starting() {
+    let store = Store::new();
+    let (docket, clock) = runner(&store);
+    clock.shift(DAY * 1_000);
+    assert_eq!(may_start(&docket, "p", 1).unwrap(), None);
+    assert!(may_start(&docket, "p", 1).unwrap().is_some(), "one a minute");
+    clock.shift(-DAY * 1_000);
+    assert_eq!(may_start(&docket, "p", 1).unwrap(), None);
+    let wait = may_start(&docket, "p", 1).unwrap().expect("one a minute, by this clock too");
+    assert!(wait <= Duration::from_secs(60));
 }

@@ -61,8 +61,8 @@ impl ReadRunners for Tx<'_> {
 
     fn starts_since(&self, profile: &str, since: Moment) -> Result<(u64, Option<Moment>)> {
         let found = self.first(
-            "SELECT count(*), min(at) FROM worker_start WHERE profile = ?1 AND at > ?2",
-            params![profile, since.millis()],
+            "SELECT count(*), min(at) FROM worker_start WHERE profile = ?1 AND at > ?2 AND at <= ?3",
+            params![profile, since.millis(), self.now.millis()],
             |row| Ok((row.get(0)?, row.get::<_, Option<i64>>(1)?.map(Moment::from_millis))),
         )?;
         Ok(found.unwrap_or_default())
@@ -128,8 +128,8 @@ impl WriteRunners for Tx<'_> {
 
     fn record_start(&self, profile: &str, before: Moment) -> Result<()> {
         self.execute(
-            "DELETE FROM worker_start WHERE profile = ?1 AND at <= ?2",
-            params![profile, before.millis()],
+            "DELETE FROM worker_start WHERE profile = ?1 AND (at <= ?2 OR at > ?3)",
+            params![profile, before.millis(), self.now.millis()],
         )?;
         self.execute(
             "INSERT INTO worker_start (profile, at) VALUES (?1, ?2)",
