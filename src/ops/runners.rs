@@ -99,8 +99,10 @@ pub fn end_runner(docket: &Docket, batch: Row, nonce: &str) -> Result<()> {
 /// The stakes of runners that live, that of `batch` with what it wants.
 fn stakes(tx: &dyn Read, batch: Row, wants: bool) -> Result<Vec<Stake>> {
     let silent = tx.now().saturating_add_secs(-SILENT_SECONDS);
+    // A sign of life from further ahead came before the clock jumped back, perhaps from one that died since.
+    let ahead = tx.now().saturating_add_secs(SILENT_SECONDS);
     let all = tx.stakes()?.into_iter();
-    let living = all.filter(|(stake, seen)| stake.batch == batch || *seen > silent);
+    let living = all.filter(|(stake, seen)| stake.batch == batch || (*seen > silent && *seen <= ahead));
     Ok(living.map(|(stake, _)| if stake.batch == batch { Stake { wants, ..stake } } else { stake }).collect())
 }
 

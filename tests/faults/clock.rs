@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use docket::clock::Clock;
 use docket::items::Roots;
-use docket::ops::{Docket, may_start};
+use docket::ops::{Docket, begin_runner, give_turn, may_start, take_turn};
 use docket::store::sqlite::SqliteStore;
 use serde_json::{Value, json};
 
@@ -152,4 +152,23 @@ fn starts_from_before_the_clock_jumped_back_do_not_keep_others_from_starting() {
     assert_eq!(may_start(&docket, "p", 1).unwrap(), None);
     let wait = may_start(&docket, "p", 1).unwrap().expect("one a minute, by this clock too");
     assert!(wait <= Duration::from_secs(60));
+}
+
+#[test]
+fn a_runner_that_died_before_the_clock_jumped_back_holds_no_turn() {
+    let store = Store::new();
+    let mut server = store.serve();
+    let (dead, alive) = (batch(&mut server, 1, 1), batch(&mut server, 1, 1));
+    let row = |id: &str| -> i64 {
+        store.sql().query_row("SELECT n FROM task WHERE id = ?1", [id], |row| row.get(0)).unwrap()
+    };
+    let (docket, clock) = runner(&store);
+    clock.shift(DAY * 1_000);
+    begin_runner(&docket, row(&dead), "p", 1, "here").unwrap();
+    assert!(take_turn(&docket, row(&dead), 1, false).unwrap());
+    // It dies with its turn; then the clock is put right.
+    clock.shift(-DAY * 1_000);
+    begin_runner(&docket, row(&alive), "p", 2, "here").unwrap();
+    assert!(take_turn(&docket, row(&alive), 1, false).unwrap(), "its turn is held by one that is silent");
+    give_turn(&docket, row(&alive), false).unwrap();
 }
