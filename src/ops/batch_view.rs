@@ -235,7 +235,9 @@ pub(crate) fn batch_view(tx: &dyn Read, task: &Task, batch: &Batch) -> Result<Ba
 
 fn rate(batch: &Batch, until: Moment, running: bool) -> (Option<f64>, Option<u64>) {
     let processed = batch.counts.processed();
-    let Some(started) = batch.started.filter(|_| processed > 0) else { return (None, None) };
+    // Begun later than now: the clock jumped back since, and nobody knows how long it took.
+    let is_known = |started: &Moment| processed > 0 && *started <= until;
+    let Some(started) = batch.started.filter(is_known) else { return (None, None) };
     #[expect(clippy::cast_precision_loss, reason = "counts and milliseconds stay far below 2^52")]
     let (minutes, processed, left) = (
         (until.millis() - started.millis()).max(1) as f64 / 60_000.0,

@@ -103,6 +103,7 @@ fn a_lease_from_before_the_clock_jumped_back_strands_nothing_for_longer_than_the
         let mut server = dial.serve(&store);
         let batch = batch(&mut server, 1, 1);
         let (chunk, lost, keys) = claim(&mut server, &batch, lease).unwrap();
+        let begun = dial.now();
 
         dial.move_to(0);
         let ends = jump + lease;
@@ -116,6 +117,11 @@ fn a_lease_from_before_the_clock_jumped_back_strands_nothing_for_longer_than_the
         assert_eq!(late.refusal(), "claim_lost");
         server.call("update_task", receipt(&chunk, &heir.1, &keys[0])).ok();
         server.call("complete_task", json!({"id": chunk, "claim": heir.1})).ok();
+        if dial.now() < begun {
+            let stands = server.call("get_batch", json!({"id": batch})).ok();
+            let rate = &stands["batch"]["per_minute"];
+            assert!(rate.is_null(), "it was begun later than now, and {rate} items a minute were done");
+        }
         assert_each_item_once(&store, &mut server, &batch, 1);
     }
 }
