@@ -1,7 +1,7 @@
 //! The right to work on a task: who may win it, and what a write under it may do.
 
 use super::id::Token;
-use super::limits::LONGEST_LEASE_SECONDS;
+use super::limits::FARTHEST_LEASE_SECONDS;
 use super::moment::Moment;
 use super::status::Status;
 use super::task::Task;
@@ -34,10 +34,10 @@ impl Claim {
         }
     }
 
-    /// Whether the lease holds. One that ends further ahead than the longest lease allowed was
-    /// written before the clock jumped back, and must not strand the task.
+    /// Whether the lease holds. One that ends further ahead than any lease may was written before
+    /// the clock jumped back, and must not strand the task.
     pub fn is_live(&self, now: Moment) -> bool {
-        now < self.expires_at && self.expires_at <= now.saturating_add_secs(LONGEST_LEASE_SECONDS)
+        now < self.expires_at && self.expires_at <= now.saturating_add_secs(FARTHEST_LEASE_SECONDS)
     }
 
     /// Until when the lease runs once it is renewed: never shorter than before.

@@ -33,8 +33,10 @@ bounded!(
     Number, 0..=9_007_199_254_740_991, "0 to 9007199254740991"
 );
 
-/// The longest lease; one that ends further ahead was written by a clock that since jumped back.
+/// The longest lease.
 pub const LONGEST_LEASE_SECONDS: i64 = 86_400;
+/// How far ahead a lease may end and hold: the longest, and what a clock is set back by now and then.
+pub const FARTHEST_LEASE_SECONDS: i64 = LONGEST_LEASE_SECONDS + 60;
 /// An open claim's lease, in seconds.
 pub const OPEN_LEASE_SECONDS: i64 = 4 * 3_600;
 /// Rows in a page where `limit` asks for all.

@@ -127,6 +127,19 @@ fn a_lease_from_before_the_clock_jumped_back_strands_nothing_for_longer_than_the
 }
 
 #[test]
+fn a_clock_that_is_set_back_by_seconds_takes_no_lease_away() {
+    let (store, dial) = (Store::new(), Dial::new());
+    let mut server = dial.serve(&store);
+    let batch = batch(&mut server, 1, 1);
+    let (chunk, token, keys) = claim(&mut server, &batch, DAY).unwrap();
+    dial.move_to(-30);
+    assert!(claim(&mut server, &batch, DAY).is_none(), "it is held under the longest lease");
+    server.call("update_task", receipt(&chunk, &token, &keys[0])).ok();
+    server.call("complete_task", json!({"id": chunk, "claim": token})).ok();
+    assert_each_item_once(&store, &mut server, &batch, 1);
+}
+
+#[test]
 fn a_rest_from_before_the_clock_jumped_back_is_over() {
     for jump in [HOUR, DAY, 400 * DAY] {
         let (store, dial) = (Store::new(), Dial::new());

@@ -8,7 +8,7 @@ use crate::error::Result;
 use crate::model::batch::{Chunk, Earlier, LONGEST_REST_SECONDS, StoredItem};
 use crate::model::cost::{Spent, SpentBy};
 use crate::model::doubt::Started;
-use crate::model::limits::LONGEST_LEASE_SECONDS;
+use crate::model::limits::FARTHEST_LEASE_SECONDS;
 use crate::model::moment::Moment;
 use crate::model::status::Outcome;
 use crate::model::task::Row;
@@ -102,7 +102,7 @@ impl Course for Tx<'_> {
             params![
                 batch,
                 self.now.millis(),
-                self.now.saturating_add_secs(LONGEST_LEASE_SECONDS).millis()
+                self.now.saturating_add_secs(FARTHEST_LEASE_SECONDS).millis()
             ],
             |row| row.get(0),
         )?;

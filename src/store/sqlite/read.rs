@@ -7,7 +7,7 @@ use super::tx::Tx;
 use crate::error::{Error, Result};
 use crate::model::batch::{Batch, Chunk, StoredItem};
 use crate::model::id::TaskId;
-use crate::model::limits::LONGEST_LEASE_SECONDS;
+use crate::model::limits::FARTHEST_LEASE_SECONDS;
 use crate::model::moment::Moment;
 use crate::model::receipt::Receipt;
 use crate::model::status::Status;
@@ -455,7 +455,7 @@ impl Read for Tx<'_> {
                 " FROM task t INDEXED BY task_by_lease
                   WHERE t.status = 'in_progress' AND t.expires > ?1 ORDER BY t.expires LIMIT ?2"
             ),
-            params![self.now.saturating_add_secs(LONGEST_LEASE_SECONDS).millis(), limit],
+            params![self.now.saturating_add_secs(FARTHEST_LEASE_SECONDS).millis(), limit],
             rows::task,
         )?);
         Ok(expired)
