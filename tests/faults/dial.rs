@@ -43,6 +43,11 @@ impl Dial {
         self.write(8, 0);
     }
 
+    /// By how many seconds it is moved.
+    pub(crate) fn moved(&self) -> i64 {
+        self.read(0) / NANOS
+    }
+
     fn read(&self, at: u64) -> i64 {
         let mut bytes = [0; 8];
         self.file.read_exact_at(&mut bytes, at).unwrap();

@@ -11,6 +11,8 @@ mod support;
 
 mod brim;
 mod clock;
+mod clock_rounds;
+mod clock_runs;
 mod dial;
 mod kills;
 mod migrating;

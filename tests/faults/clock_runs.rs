@@ -1,0 +1,174 @@
+//! Those who work a batch while the clock jumps, or is another one for each: every item has one outcome.
+//!
+//! `DOCKET_ROUNDS` asks for more rounds, `DOCKET_SEED` for the same jumps again.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::clock::{assert_each_item_once, batch, claim, receipt};
+use crate::dial::{DAY, Dial, HOUR, MINUTE};
+use crate::support::background::{processes, stand};
+use crate::support::cli::Run;
+use crate::support::rng::Rng;
+use crate::support::store::Store;
+use crate::support::{eventually, rounds, together};
+
+#[test]
+fn servers_whose_clocks_are_a_day_apart_race_and_each_item_has_one_outcome() {
+    const ITEMS: usize = 24;
+    let (mut taken_over, mut late) = (0, 0);
+    let all = rounds("DOCKET_ROUNDS", 2);
+    for _ in 0..all {
+        let store = Store::new();
+        let dials = [0, DAY, -DAY, HOUR].map(|apart| {
+            let dial = Dial::new();
+            dial.move_to(apart);
+            dial
+        });
+        let batch = batch(&mut dials[0].serve(&store), ITEMS, 4);
+        let done = together(dials.len(), |number| {
+            let mut server = dials[number].serve(&store);
+            let (mut completed, mut lost) = (Vec::new(), 0);
+            for _ in 0..200 {
+                let Some((chunk, token, keys)) = claim(&mut server, &batch, 30 * MINUTE) else { break };
+                let is_settled = keys.iter().all(|key| {
+                    let told = server.call("update_task", receipt(&chunk, &token, key));
+                    assert!(told.won() || told.code() == "claim_lost", "{}", told.value);
+                    told.won()
+                });
+                let ended = server.call("complete_task", json!({"id": chunk, "claim": token}));
+                match (is_settled, ended.won()) {
+                    (true, true) => completed.push(chunk),
+                    (_, won) => {
+                        assert!(!won && ended.code() == "claim_lost", "{}", ended.value);
+                        lost += 1;
+                    }
+                }
+            }
+            (completed, lost)
+        });
+        let mut completed: Vec<String> = done.iter().flat_map(|(completed, _)| completed.clone()).collect();
+        late += done.iter().map(|(_, lost)| lost).sum::<usize>();
+        // Whatever their race left open.
+        let mut last = dials[1].serve(&store);
+        while let Some((chunk, token, keys)) = claim(&mut last, &batch, 30 * MINUTE) {
+            for key in &keys {
+                last.call("update_task", receipt(&chunk, &token, key)).ok();
+            }
+            last.call("complete_task", json!({"id": chunk, "claim": token})).ok();
+            completed.push(chunk);
+        }
+        let count = completed.len();
+        completed.sort();
+        completed.dedup();
+        assert_eq!((count, completed.len()), (ITEMS / 4, ITEMS / 4), "each chunk is completed once");
+        assert_each_item_once(&store, &mut last, &batch, ITEMS);
+        let claims: u64 = store
+            .sql()
+            .query_row("SELECT sum(generation) FROM task WHERE role = 'chunk'", [], |row| row.get(0))
+            .unwrap();
+        taken_over += claims as usize - ITEMS / 4;
+    }
+    println!(
+        "servers_whose_clocks_are_a_day_apart: {all} rounds, {taken_over} claims taken over, {late} completions refused"
+    );
+    assert!(taken_over > 0, "nobody took anything over: the clocks were not apart");
+}
+
+const RUN_ITEMS: usize = 40;
+
+/// Turns the dial at random while `job` is at work; gives what that gave, and how often it was turned.
+fn while_it_jumps<T>(rng: &mut Rng, dial: &Dial, job: impl FnOnce() -> T) -> (T, u64) {
+    let over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let turner = scope.spawn(|| {
+            let mut jumps = 0;
+            while !over.load(Ordering::SeqCst) {
+                std::thread::sleep(Duration::from_millis(rng.below(200)));
+                dial.move_to([0, HOUR, -HOUR, DAY, -DAY][rng.below(5) as usize]);
+                jumps += 1;
+            }
+            jumps
+        });
+        // Also where the job fails: else the scope never ends.
+        let done = std::panic::catch_unwind(std::panic::AssertUnwindSafe(job));
+        over.store(true, Ordering::SeqCst);
+        let jumps = turner.join().unwrap();
+        (done.unwrap_or_else(|panic| std::panic::resume_unwind(panic)), jumps)
+    })
+}
+
+/// Opens what was tried too often: each jump on may cost a chunk an attempt.
+fn retry(store: &Store, batch: &str) {
+    let retry = json!({"id": batch, "action": "retry", "reason": "the clock jumped"});
+    store.serve().call("control_batch", retry);
+}
+
+/// Runs `docket run` until the batch is done; gives it.
+fn run_to_the_end(store: &Store, dial: &Dial) -> String {
+    let mut batch: Option<String> = None;
+    for _ in 0..40 {
+        let mut args = vec!["run", "--workers", "3", "--quiet"];
+        match &batch {
+            None => args.extend(["--items", "items.jsonl", "--max-chunk", "5"]),
+            Some(id) => args.extend(["--resume", id]),
+        }
+        args.extend(["--", "sh", "-c", "sleep 0.02; echo '- did it'"]);
+        let ran = Run::new(dial.of(store.command()), args).finish();
+        assert!(matches!(ran.code, Some(0 | 1 | 3)), "{ran:?}");
+        let mut server = store.serve();
+        let listed = server.call("list_tasks", json!({"limit": 0, "type": "epic"})).ok();
+        let id = listed.text("/tasks/0/id");
+        if stand(&mut server, &id)["batch"]["status"] == "done" {
+            return id;
+        }
+        retry(store, &id);
+        batch = Some(id);
+    }
+    panic!("the batch is not done after 40 runs");
+}
+
+#[test]
+fn a_run_goes_on_while_the_clock_jumps_and_each_item_has_one_outcome() {
+    let mut rng = Rng::seeded("a_run_goes_on_while_the_clock_jumps");
+    let (mut jumps, all) = (0, rounds("DOCKET_ROUNDS", 2));
+    for _ in 0..all {
+        let (store, dial) = (Store::new(), Dial::new());
+        let items: Vec<String> =
+            (1..=RUN_ITEMS).map(|item| json!({"key": item.to_string()}).to_string()).collect();
+        store.write("items.jsonl", items.join("\n"));
+        let (batch, turned) = while_it_jumps(&mut rng, &dial, || run_to_the_end(&store, &dial));
+        jumps += turned;
+        assert_each_item_once(&store, &mut store.serve(), &batch, RUN_ITEMS);
+    }
+    println!("a_run_goes_on_while_the_clock_jumps: {all} rounds, {jumps} jumps");
+    assert!(jumps > 0);
+}
+
+#[test]
+fn a_background_runner_goes_on_while_the_clock_jumps_and_each_item_has_one_outcome() {
+    let mut rng = Rng::seeded("a_background_runner_goes_on_while_the_clock_jumps");
+    let (mut jumps, all) = (0, rounds("DOCKET_ROUNDS", 1));
+    for _ in 0..all {
+        let profile = "[worker.w]\nper = \"item\"\ncommand = [\"sh\", \"-c\", \"sleep 0.05; echo '- did it'\"]\n\
+                       max_starts_per_minute = 500\n";
+        let (store, dial) = (Store::new().with_config(profile), Dial::new());
+        let ((), turned) = while_it_jumps(&mut rng, &dial, || {
+            let mut server = dial.serve(&store);
+            let items: Vec<String> = (1..=RUN_ITEMS).map(|item| item.to_string()).collect();
+            let batch = json!({"title": "B", "instructions": "x", "items": items, "max_chunk": 5, "max_parallel": 3,
+                               "max_attempts": 100, "worker": "w"});
+            let batch = server.call("create_batch", batch).ok().text("/batch/id");
+            eventually("the batch to be done", || {
+                (stand(&mut server, &batch)["batch"]["status"] == "done").then_some(())
+            });
+            eventually("its runner to end", || processes(&batch).is_empty().then_some(()));
+            assert_each_item_once(&store, &mut server, &batch, RUN_ITEMS);
+        });
+        jumps += turned;
+    }
+    println!("a_background_runner_goes_on_while_the_clock_jumps: {all} rounds, {jumps} jumps");
+    assert!(jumps > 0);
+}
