@@ -10,9 +10,11 @@
 mod support;
 
 mod brim;
+mod claims_model;
 mod clock;
 mod clock_rounds;
 mod clock_runs;
+mod desk;
 mod dial;
 mod kills;
 mod migrating;

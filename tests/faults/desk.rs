@@ -1,0 +1,481 @@
+//! What a store keeps of tasks and their claims, in memory: what the model of the protocol steps through,
+//! and what the real store is held to. Who may do what is decided by the crate's own rules; what the
+//! store adds to them (a transaction at a time, what is kept, what is counted) is written out here.
+
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
+
+use docket::error::{Code, Error};
+use docket::model::batch::{LONGEST_REST_SECONDS, Settled, Settling, StoredItem, rest_after, settle};
+use docket::model::claim::{Claim, Manner, Standing, lost, may_change_state, may_claim, standing};
+use docket::model::id::Token;
+use docket::model::limits::{FARTHEST_LEASE_SECONDS, OPEN_LEASE_SECONDS};
+use docket::model::moment::Moment;
+use docket::model::status::{Outcome, Release, Status};
+use docket::model::task::Task;
+
+/// The milliseconds of a second.
+pub(crate) const SECOND: i64 = 1_000;
+
+/// A claim's token: of one task, the generation that it was made under.
+pub(crate) type Fence = u64;
+
+/// How the protocol may be broken, to see that somebody notices.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub(crate) enum Broken {
+    /// Not at all.
+    #[default]
+    No,
+    /// A completion does not look at what the task has come to meanwhile.
+    Blind,
+    /// A token is taken for the live claim's, whichever it is.
+    Unfenced,
+    /// A task that is claimed again keeps its generation, and so its token.
+    SameGeneration,
+    /// A lease never ends.
+    EndlessLease,
+    /// A lease holds however far ahead it ends.
+    FarLease,
+    /// A lease holds nobody off.
+    NoLease,
+    /// A request that is repeated by its key is carried out again.
+    Forgetful,
+}
+
+/// A claim.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Held {
+    pub(crate) fence: Option<Fence>,
+    pub(crate) since: i64,
+    pub(crate) expires: i64,
+    lease: i64,
+}
+
+/// What became of an item: by which receipt, and whether its writer held the chunk then.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Came {
+    pub(crate) outcome: Outcome,
+    pub(crate) receipt: u64,
+    pub(crate) by: Fence,
+    pub(crate) under: Fence,
+}
+
+/// A task; a chunk of the one batch, if it has items.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Entry {
+    pub(crate) status: Status,
+    pub(crate) generation: u64,
+    pub(crate) claim: Option<Held>,
+    pub(crate) items: Vec<Option<Came>>,
+    pub(crate) receipts: u64,
+    pub(crate) attempts: i64,
+    pub(crate) held_until: Option<i64>,
+    accepted: u64,
+    /// How many completions were accepted as new.
+    pub(crate) completions: u8,
+}
+
+/// A request as its sender makes it. Times are in milliseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Request {
+    Claim { task: usize, lease: i64 },
+    ClaimNext { lease: i64 },
+    OpenClaim { task: usize },
+    Renew { task: usize, fence: Fence },
+    Note { task: usize, fence: Option<Fence> },
+    Settle { task: usize, fence: Option<Fence>, item: usize, outcome: Outcome, key: Option<u32> },
+    Complete { task: usize, fence: Option<Fence>, force: bool },
+    Release { task: usize, fence: Option<Fence>, outcome: Release },
+    Cancel { task: usize, force: bool },
+    CancelBatch,
+}
+
+/// What it is answered.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Answer {
+    Claimed { task: usize, generation: u64 },
+    Receipt { number: u64, duplicate: bool },
+    Completed { repeated: bool },
+    Done,
+    Refused { code: &'static str, receipt: Option<u64> },
+}
+
+/// All tasks, and the time it is, in milliseconds.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Desk {
+    pub(crate) now: i64,
+    pub(crate) entries: Vec<Entry>,
+    pub(crate) max_attempts: i64,
+    pub(crate) is_cancelled: bool,
+    pub(crate) broken: Broken,
+    answered: BTreeMap<u32, (Request, Answer)>,
+}
+
+/// The codes of refusals.
+pub(crate) const CODES: [&str; 8] = [
+    "already_claimed",
+    "claim_lost",
+    "claim_required",
+    "not_ready",
+    "incomplete_items",
+    "conflict",
+    "nothing_to_claim",
+    "cancelled",
+];
+
+fn refused(error: &Error) -> Answer {
+    code(error.code, None)
+}
+
+fn code(code: Code, receipt: Option<u64>) -> Answer {
+    Answer::Refused { code: code.as_str(), receipt }
+}
+
+fn token(fence: Fence) -> Token {
+    Token::stored(fence.to_string())
+}
+
+impl Entry {
+    /// Of so many items; a task of its own, if of none.
+    pub(crate) fn new(items: usize) -> Self {
+        Entry {
+            status: Status::Active,
+            generation: 0,
+            claim: None,
+            items: vec![None; items],
+            receipts: 0,
+            attempts: 0,
+            held_until: None,
+            accepted: 0,
+            completions: 0,
+        }
+    }
+
+    pub(crate) fn is_chunk(&self) -> bool {
+        !self.items.is_empty()
+    }
+
+    fn receipt(&mut self) -> u64 {
+        self.receipts += 1;
+        self.receipts
+    }
+}
+
+impl Desk {
+    /// Chunks and tasks of their own, by how many items they have.
+    pub(crate) fn new(items: &[usize], now: i64, max_attempts: i64, broken: Broken) -> Self {
+        let entries = items.iter().map(|items| Entry::new(*items)).collect();
+        Desk { now, entries, max_attempts, is_cancelled: false, broken, answered: BTreeMap::new() }
+    }
+
+    /// A task as the crate's rules see it.
+    fn task(&self, number: usize) -> Task {
+        static BLANK: LazyLock<Task> = LazyLock::new(|| Task::blank(Moment::from_millis(0), "t"));
+        let entry = &self.entries[number];
+        let holds = i64::from(entry.held_until.is_some());
+        let claim = entry.claim.as_ref().map(|held| Claim {
+            worker: String::new(),
+            token: held.fence.map(token),
+            since: Moment::from_millis(held.since),
+            expires_at: Moment::from_millis(match self.broken {
+                Broken::EndlessLease => self.now + 1,
+                Broken::FarLease => held.expires.min(self.now + FARTHEST_LEASE_SECONDS * SECOND),
+                _ => held.expires,
+            }),
+            lease_seconds: held.lease / SECOND,
+        });
+        Task {
+            status: match (self.broken, entry.status) {
+                (Broken::Blind, Status::Done) => Status::InProgress,
+                (_, status) => status,
+            },
+            generation: entry.generation,
+            claim,
+            holds,
+            held_until: entry.held_until.map(Moment::from_millis),
+            blockers: holds,
+            is_chunk: entry.is_chunk(),
+            ..BLANK.clone()
+        }
+    }
+
+    fn moment(&self) -> Moment {
+        Moment::from_millis(self.now)
+    }
+
+    /// Whether somebody holds the task now.
+    pub(crate) fn is_held(&self, number: usize) -> bool {
+        self.task(number).live_claim(self.moment()).is_some()
+    }
+
+    /// The token as it is compared.
+    fn token(&self, number: usize, fence: Option<Fence>) -> Option<Token> {
+        let own = self.entries[number].claim.as_ref().and_then(|held| held.fence);
+        let taken_for = if self.broken == Broken::Unfenced { own.or(fence) } else { fence };
+        fence.and(taken_for).map(token)
+    }
+
+    /// Carries a request out, or refuses it.
+    pub(crate) fn handle(&mut self, request: &Request) -> Answer {
+        match *request {
+            Request::Claim { task, lease } => {
+                self.reap();
+                self.claim(task, lease)
+            }
+            Request::ClaimNext { lease } => {
+                self.reap();
+                let free = |entry: &Entry| {
+                    entry.is_chunk() && entry.status == Status::Active && entry.held_until.is_none()
+                };
+                match self.entries.iter().position(free) {
+                    _ if self.is_cancelled => code(Code::Cancelled, None),
+                    Some(task) => self.claim(task, lease),
+                    None => code(Code::NothingToClaim, None),
+                }
+            }
+            Request::OpenClaim { task } => {
+                match may_claim(&self.task(task), "w", Manner::Open, self.moment()) {
+                    Ok(()) => self.won(task, OPEN_LEASE_SECONDS * SECOND, Manner::Open),
+                    Err(error) => refused(&error),
+                }
+            }
+            Request::Renew { task, fence } => match self.standing(task, Some(fence)) {
+                Standing::Holder => {
+                    self.renew(task);
+                    Answer::Done
+                }
+                _ => self.lost(task, fence, false),
+            },
+            Request::Note { task, fence } => match (self.standing(task, fence), fence) {
+                (Standing::Lost, Some(fence)) => self.lost(task, fence, true),
+                (standing, _) => {
+                    if standing == Standing::Holder {
+                        self.renew(task);
+                    }
+                    Answer::Receipt { number: self.entries[task].receipt(), duplicate: false }
+                }
+            },
+            Request::Settle { task, fence, item, outcome, key } => {
+                self.once(key, *request, |desk| desk.settle(task, fence, item, outcome))
+            }
+            Request::Complete { task, fence, force } => self.complete(task, fence, force),
+            Request::Release { task, fence, outcome } => self.release(task, fence, outcome),
+            Request::Cancel { task, force } => self.cancel(task, force),
+            Request::CancelBatch => {
+                let has_ended = |entry: &Entry| !entry.is_chunk() || entry.status.is_terminal();
+                if !self.entries.iter().all(has_ended) {
+                    self.is_cancelled = true;
+                    let open = self.entries.iter_mut().filter(|entry| !has_ended(entry));
+                    open.for_each(|entry| (entry.status, entry.held_until) = (Status::Cancelled, None));
+                }
+                Answer::Done
+            }
+        }
+    }
+
+    /// How many requests with a key were refused and their receipts kept as late.
+    pub(crate) fn kept_late(&self) -> usize {
+        self.answered
+            .values()
+            .filter(|(_, answer)| matches!(answer, Answer::Refused { receipt: Some(_), .. }))
+            .count()
+    }
+
+    /// What a request with this key was answered, or what it is answered now, if that is kept.
+    fn once(&mut self, key: Option<u32>, request: Request, run: impl FnOnce(&mut Self) -> Answer) -> Answer {
+        let Some(key) = key.filter(|_| self.broken != Broken::Forgetful) else { return run(self) };
+        if let Some((first, answer)) = self.answered.get(&key) {
+            return match *answer {
+                _ if *first != request => code(Code::Conflict, None),
+                Answer::Receipt { number, .. } => Answer::Receipt { number, duplicate: true },
+                ref other => other.clone(),
+            };
+        }
+        let answer = run(self);
+        if !matches!(answer, Answer::Refused { receipt: None, .. }) {
+            self.answered.insert(key, (request, answer.clone()));
+        }
+        answer
+    }
+
+    fn standing(&self, task: usize, fence: Option<Fence>) -> Standing {
+        standing(&self.task(task), self.token(task, fence).as_ref(), self.moment())
+    }
+
+    /// The answer to a lost token; what it tells of is kept, and counts for nothing.
+    fn lost(&mut self, task: usize, fence: Fence, tells: bool) -> Answer {
+        let error = lost(&self.task(task), &token(fence), self.moment());
+        code(error.code, tells.then(|| self.entries[task].receipt()))
+    }
+
+    fn renew(&mut self, task: usize) {
+        let now = self.moment();
+        let renewed = self.task(task).claim.map(|claim| claim.renewed(now).millis());
+        if let (Some(held), Some(renewed)) = (&mut self.entries[task].claim, renewed) {
+            held.expires = renewed;
+        }
+    }
+
+    /// Gives back what ran out, and ends the rests that are over.
+    fn reap(&mut self) {
+        for task in 0..self.entries.len() {
+            let far = self.now + LONGEST_REST_SECONDS * SECOND;
+            if self.entries[task].held_until.is_some_and(|until| until <= self.now || until > far) {
+                self.entries[task].held_until = None;
+            }
+            if self.entries[task].status == Status::InProgress
+                && (!self.is_held(task) || self.broken == Broken::NoLease)
+            {
+                self.give_back(task);
+            }
+        }
+    }
+
+    fn give_back(&mut self, task: usize) {
+        let most = self.max_attempts;
+        let entry = &mut self.entries[task];
+        let is_tried = entry.is_chunk() && entry.attempts >= most;
+        entry.status = if is_tried { Status::Failed } else { Status::Active };
+        entry.receipt();
+    }
+
+    fn claim(&mut self, task: usize, lease: i64) -> Answer {
+        match may_claim(&self.task(task), "w", Manner::Fenced, self.moment()) {
+            Ok(()) => self.won(task, lease, Manner::Fenced),
+            Err(error) => refused(&error),
+        }
+    }
+
+    fn won(&mut self, task: usize, lease: i64, manner: Manner) -> Answer {
+        let now = self.moment();
+        let expires = Claim::new("w", None, now, lease / SECOND).expires_at.millis();
+        let keeps = self.broken == Broken::SameGeneration && self.entries[task].generation > 0;
+        let entry = &mut self.entries[task];
+        entry.generation += u64::from(!keeps);
+        entry.status = Status::InProgress;
+        entry.attempts += i64::from(entry.is_chunk());
+        let fence = (manner == Manner::Fenced).then_some(entry.generation);
+        entry.claim = Some(Held { fence, since: self.now, expires, lease });
+        Answer::Claimed { task, generation: entry.generation }
+    }
+
+    fn settle(&mut self, task: usize, fence: Option<Fence>, item: usize, outcome: Outcome) -> Answer {
+        let by = match (self.standing(task, fence), fence) {
+            (Standing::Lost, Some(fence)) => return self.lost(task, fence, true),
+            (Standing::Holder, Some(fence)) => fence,
+            _ => return code(Code::ClaimRequired, None),
+        };
+        let stored = StoredItem {
+            chunk: 0,
+            position: 1,
+            key: String::new(),
+            fields: serde_json::Map::new(),
+            settled: self.entries[task].items[item].as_ref().map(|came| Settled {
+                outcome: came.outcome,
+                category: None,
+                receipt: came.receipt,
+            }),
+            step: 0,
+            started: None,
+        };
+        match settle(&stored, outcome) {
+            Ok(Settling::Duplicate(number)) if self.broken != Broken::Forgetful => {
+                self.renew(task);
+                Answer::Receipt { number, duplicate: true }
+            }
+            Err(error) => refused(&error),
+            Ok(_) => {
+                self.renew(task);
+                let entry = &mut self.entries[task];
+                let receipt = entry.receipt();
+                entry.items[item] = Some(Came { outcome, receipt, by, under: entry.generation });
+                Answer::Receipt { number: receipt, duplicate: false }
+            }
+        }
+    }
+
+    fn complete(&mut self, task: usize, fence: Option<Fence>, force: bool) -> Answer {
+        let seen = self.task(task);
+        let brought = self.token(task, fence);
+        let entry = &self.entries[task];
+        let own = seen.claim.as_ref().and_then(|claim| claim.token.as_ref());
+        let accepted = entry.is_chunk()
+            && fence.is_some()
+            && entry.accepted == entry.generation
+            && entry.status != Status::InProgress;
+        let is_own = fence.is_none() || brought.as_ref() == own;
+        if (seen.status == Status::Done || accepted) && is_own && self.broken != Broken::Blind {
+            return Answer::Completed { repeated: true };
+        }
+        if let (Standing::Lost, Some(fence)) = (self.standing(task, fence), fence) {
+            return self.lost(task, fence, false);
+        }
+        if entry.status == Status::Cancelled {
+            return code(Code::Cancelled, None);
+        }
+        if let Err(error) = may_change_state(&seen, brought.as_ref(), self.moment()) {
+            return refused(&error);
+        }
+        if entry.is_chunk() && fence.is_none() && !force {
+            return code(Code::ClaimRequired, None);
+        }
+        let is_left = entry.items.iter().any(Option::is_none);
+        if is_left && !force {
+            return code(Code::IncompleteItems, None);
+        }
+        let entry = &mut self.entries[task];
+        if is_left {
+            entry.receipt();
+        }
+        // Only the holder's own completion can be repeated by its token.
+        if entry.claim.as_ref().is_some_and(|held| held.fence.is_some() && fence.is_none()) {
+            entry.claim = None;
+        }
+        if entry.is_chunk() {
+            entry.accepted = entry.generation;
+        }
+        (entry.status, entry.held_until) = (Status::Done, None);
+        entry.completions += 1;
+        Answer::Completed { repeated: false }
+    }
+
+    fn release(&mut self, task: usize, fence: Option<Fence>, outcome: Release) -> Answer {
+        if let (Standing::Lost, Some(fence)) = (self.standing(task, fence), fence) {
+            return self.lost(task, fence, false);
+        }
+        if self.entries[task].status != Status::InProgress {
+            return code(Code::NotReady, None);
+        }
+        if let Err(error) =
+            may_change_state(&self.task(task), self.token(task, fence).as_ref(), self.moment())
+        {
+            return refused(&error);
+        }
+        match outcome {
+            Release::Retry => {
+                self.give_back(task);
+                let (now, entry) = (self.now, &mut self.entries[task]);
+                if entry.is_chunk() && entry.status == Status::Active {
+                    entry.held_until = Some(now + rest_after(entry.attempts) * SECOND);
+                }
+            }
+            Release::Failed | Release::Blocked => {
+                let entry = &mut self.entries[task];
+                entry.status = if outcome == Release::Failed { Status::Failed } else { Status::Blocked };
+                entry.receipt();
+            }
+        }
+        Answer::Done
+    }
+
+    /// A task of its own is cancelled by whoever says so, by force also while it is held.
+    fn cancel(&mut self, task: usize, force: bool) -> Answer {
+        match may_change_state(&self.task(task), None, self.moment()) {
+            Err(error) if !(force && error.code == Code::ClaimRequired) => return refused(&error),
+            Err(_) => drop(self.entries[task].receipt()),
+            Ok(()) => {}
+        }
+        self.entries[task].status = Status::Cancelled;
+        Answer::Done
+    }
+}
