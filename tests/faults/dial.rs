@@ -43,6 +43,11 @@ impl Dial {
         self.write(8, 0);
     }
 
+    /// Stands still at a moment, in milliseconds since 1970.
+    pub(crate) fn stand_at(&self, millis: i64) {
+        self.write(8, millis * 1_000_000);
+    }
+
     /// By how many seconds it is moved.
     pub(crate) fn moved(&self) -> i64 {
         self.read(0) / NANOS

@@ -11,6 +11,7 @@ mod support;
 
 mod brim;
 mod claims_model;
+mod claims_store;
 mod clock;
 mod clock_rounds;
 mod clock_runs;

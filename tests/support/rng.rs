@@ -2,18 +2,23 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+/// `DOCKET_SEED`, or a number by the clock; it is printed either way.
+pub(crate) fn seed(test: &str) -> u64 {
+    let seed = match std::env::var("DOCKET_SEED") {
+        Ok(text) => text.parse().expect("DOCKET_SEED is a number"),
+        Err(_) => SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_nanos() as u64,
+    };
+    println!("{test}: DOCKET_SEED={seed}");
+    seed
+}
+
 /// A xorshift generator.
 pub(crate) struct Rng(u64);
 
 impl Rng {
-    /// A generator from `DOCKET_SEED`, or from the clock; the seed is printed either way.
+    /// A generator by [`seed`].
     pub(crate) fn seeded(test: &str) -> Self {
-        let seed = match std::env::var("DOCKET_SEED") {
-            Ok(text) => text.parse().expect("DOCKET_SEED is a number"),
-            Err(_) => SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_nanos() as u64,
-        };
-        println!("{test}: DOCKET_SEED={seed}");
-        Rng(seed | 1)
+        Rng(seed(test) | 1)
     }
 
     fn next(&mut self) -> u64 {

@@ -1,0 +1,467 @@
+//! The real store beside the reference: random operations through real servers over a real file, each
+//! answer and the rows after it held to what the desk says, with kills and a clock that jumps between. What
+//! fails is made as short as it gets.
+//!
+//! `DOCKET_ROUNDS` asks for more cases, `DOCKET_SEED` for the same ones again.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+
+use docket::model::status::{Outcome, Release};
+use proptest::prelude::*;
+use proptest::test_runner::{Config, RngSeed, TestRunner};
+use proptest_state_machine::{ReferenceStateMachine, StateMachineTest};
+use rusqlite::Connection;
+use serde_json::{Value, json};
+
+use crate::desk::{Answer, Broken, CODES, Came, Desk, Fence, Request, SECOND};
+use crate::dial::{DAY, Dial, HOUR, MINUTE};
+use crate::support::reply::Reply;
+use crate::support::rng::seed;
+use crate::support::rounds;
+use crate::support::server::Server;
+use crate::support::store::Store;
+
+/// Two tasks of their own, and the chunks of one batch.
+const ITEMS: [usize; 4] = [0, 0, 2, 2];
+/// The clock stands still between jumps, so that the reference knows it to the millisecond.
+const START: i64 = 1_800_000_000_000;
+const MAX_ATTEMPTS: i64 = 3;
+const SERVERS: usize = 2;
+
+/// What happens next.
+#[derive(Debug, Clone, Copy)]
+enum Step {
+    /// Somebody asks one of the servers.
+    Ask(usize, Request),
+    /// A server is killed before it is heard, and asked once more when it is back.
+    AskDying(usize, Request),
+    Kill(usize),
+    /// A server's clock jumps by so many seconds.
+    Jump(usize, i64),
+}
+
+/// The reference: the desk, and the time that each server thinks it is.
+#[derive(Debug, Clone)]
+struct Reference {
+    desk: Desk,
+    clocks: [i64; SERVERS],
+    /// What the last step may be answered.
+    answers: Vec<Answer>,
+    /// Requests with a key that were made.
+    keyed: Vec<Request>,
+}
+
+impl Reference {
+    fn handle(&mut self, server: usize, request: &Request) -> Answer {
+        self.desk.now = self.clocks[server];
+        if matches!(request, Request::Settle { key: Some(_), .. }) && !self.keyed.contains(request) {
+            self.keyed.push(*request);
+        }
+        self.desk.handle(request)
+    }
+}
+
+/// A token that the task has or had, or none.
+fn fence(desk: &Desk, task: usize) -> BoxedStrategy<Option<Fence>> {
+    let newest = desk.entries[task].generation;
+    match desk.entries[task].claim.as_ref().and_then(|held| held.fence) {
+        Some(held) => {
+            prop_oneof![8 => Just(Some(held)), 2 => (1..=newest).prop_map(Some), 1 => Just(None)].boxed()
+        }
+        None => prop_oneof![(0..=newest).prop_map(Some), Just(None)].boxed(),
+    }
+}
+
+fn lease() -> impl Strategy<Value = i64> {
+    prop_oneof![Just(90), Just(30 * MINUTE), Just(DAY)].prop_map(|lease| lease * SECOND)
+}
+
+fn outcome() -> impl Strategy<Value = Outcome> {
+    prop_oneof![4 => Just(Outcome::Done), 1 => Just(Outcome::Failed), 1 => Just(Outcome::Skipped)]
+}
+
+fn release() -> impl Strategy<Value = Release> {
+    prop_oneof![4 => Just(Release::Retry), 1 => Just(Release::Failed), 1 => Just(Release::Blocked)]
+}
+
+fn completion(fences: BoxedStrategy<Option<Fence>>, task: usize) -> impl Strategy<Value = Request> {
+    (fences, prop::bool::weighted(0.2)).prop_map(move |(fence, force)| Request::Complete {
+        task,
+        fence,
+        force,
+    })
+}
+
+fn settling(
+    fences: BoxedStrategy<Option<Fence>>,
+    task: usize,
+    key: BoxedStrategy<Option<u32>>,
+) -> impl Strategy<Value = Request> {
+    let item = 0..ITEMS[task];
+    (fences, item, outcome(), key).prop_map(move |(fence, item, outcome, key)| Request::Settle {
+        task,
+        fence,
+        item,
+        outcome,
+        key,
+    })
+}
+
+/// What somebody may ask about a task.
+fn request(state: &Reference, task: usize) -> BoxedStrategy<Request> {
+    let fences = fence(&state.desk, task);
+    let claim = lease().prop_map(move |lease| Request::Claim { task, lease });
+    let renew = fences.clone().prop_map(move |fence| Request::Renew { task, fence: fence.unwrap_or(0) });
+    let note = fences.clone().prop_map(move |fence| Request::Note { task, fence });
+    let complete = completion(fences.clone(), task);
+    let release = (fences.clone(), release()).prop_map(move |(fence, outcome)| Request::Release {
+        task,
+        fence,
+        outcome,
+    });
+    if ITEMS[task] == 0 {
+        let open = Just(Request::OpenClaim { task });
+        let cancel = any::<bool>().prop_map(move |force| Request::Cancel { task, force });
+        return prop_oneof![
+            6 => claim, 3 => open, 3 => renew, 4 => note, 4 => complete, 2 => release, 1 => cancel
+        ]
+        .boxed();
+    }
+    // A new key, none, or one that was used for something else.
+    let fresh = state.keyed.len() as u32;
+    let key = prop_oneof![6 => Just(Some(fresh)), 3 => Just(None), 1 => (0..=fresh).prop_map(Some)].boxed();
+    let next = lease().prop_map(|lease| Request::ClaimNext { lease });
+    let settle = settling(fences, task, key);
+    let cancel = Just(Request::CancelBatch);
+    prop_oneof![
+        60 => claim, 60 => next, 10 => renew, 20 => note, 120 => settle, 50 => complete, 20 => release, 1 => cancel
+    ]
+    .boxed()
+}
+
+/// What may be asked of a server that dies: what can be asked again.
+fn repeatable(state: &Reference, task: usize) -> BoxedStrategy<Request> {
+    let fences = fence(&state.desk, task);
+    let complete = completion(fences.clone(), task);
+    if ITEMS[task] == 0 {
+        return complete.boxed();
+    }
+    let key = Just(Some(state.keyed.len() as u32)).boxed();
+    prop_oneof![3 => settling(fences, task, key), 1 => complete].boxed()
+}
+
+impl ReferenceStateMachine for Reference {
+    type State = Reference;
+    type Transition = Step;
+
+    fn init_state() -> BoxedStrategy<Reference> {
+        let desk = Desk::new(&ITEMS, START, MAX_ATTEMPTS, Broken::No);
+        Just(Reference { desk, clocks: [START; SERVERS], answers: Vec::new(), keyed: Vec::new() }).boxed()
+    }
+
+    fn transitions(state: &Reference) -> BoxedStrategy<Step> {
+        let server = 0..SERVERS;
+        let of_any = |of: fn(&Reference, usize) -> BoxedStrategy<Request>| {
+            prop::strategy::Union::new((0..ITEMS.len()).map(|task| of(state, task)))
+        };
+        let ask = (server.clone(), of_any(request)).prop_map(|(server, request)| Step::Ask(server, request));
+        let dying = (server.clone(), of_any(repeatable))
+            .prop_map(|(server, request)| Step::AskDying(server, request));
+        let again = match state.keyed.as_slice() {
+            [] => ask.clone().boxed(),
+            keyed => (server.clone(), prop::sample::select(keyed.to_vec()))
+                .prop_map(|(server, request)| Step::Ask(server, request))
+                .boxed(),
+        };
+        let kill = server.clone().prop_map(Step::Kill);
+        let by = prop::sample::select(vec![-10, 2 * MINUTE, 31 * MINUTE, HOUR, -HOUR, DAY, -DAY]);
+        let jump = (server, by).prop_map(|(server, by)| Step::Jump(server, by));
+        prop_oneof![85 => ask, 8 => again, 4 => dying, 2 => kill, 4 => jump].boxed()
+    }
+
+    fn apply(mut state: Reference, step: &Step) -> Reference {
+        state.answers = match step {
+            Step::Ask(server, request) => vec![state.handle(*server, request)],
+            Step::AskDying(server, request) => {
+                // Whether the first was carried out or not: afterwards the desk is the same.
+                let first = state.handle(*server, request);
+                let desk = state.desk.clone();
+                let second = state.handle(*server, request);
+                assert_eq!(state.desk, desk, "{request:?} is not the same twice");
+                vec![first, second]
+            }
+            Step::Kill(_) => Vec::new(),
+            Step::Jump(server, by) => {
+                state.clocks[*server] += by * SECOND;
+                Vec::new()
+            }
+        };
+        state
+    }
+}
+
+/// The real thing.
+struct Real {
+    store: Store,
+    sql: Connection,
+    dials: [Dial; SERVERS],
+    servers: [Server; SERVERS],
+    batch: String,
+    ids: Vec<String>,
+    tokens: BTreeMap<(usize, Fence), Value>,
+}
+
+/// How often something happened, over all cases.
+static HAPPENED: Mutex<BTreeMap<&'static str, u64>> = Mutex::new(BTreeMap::new());
+
+fn happened(what: &'static str) {
+    *HAPPENED.lock().unwrap_or_else(PoisonError::into_inner).entry(what).or_default() += 1;
+}
+
+impl Real {
+    /// The tool and its arguments.
+    fn spoken(&self, request: &Request) -> (&'static str, Value) {
+        let id = |task: usize| self.ids[task].as_str();
+        // One that never was is no token of the task's.
+        let token = |task: usize, fence: Option<Fence>| {
+            fence.map(|fence| {
+                self.tokens.get(&(task, fence)).cloned().unwrap_or_else(|| json!("no-such-token"))
+            })
+        };
+        match *request {
+            Request::Claim { task, lease } => {
+                ("claim_task", json!({"id": id(task), "worker": "w", "lease_seconds": lease / SECOND}))
+            }
+            Request::ClaimNext { lease } => {
+                ("claim_task", json!({"batch": self.batch, "worker": "w", "lease_seconds": lease / SECOND}))
+            }
+            Request::OpenClaim { task } => {
+                ("update_task", json!({"id": id(task), "status": "in_progress", "assignee": "w"}))
+            }
+            Request::Renew { task, fence } => {
+                ("update_task", json!({"id": id(task), "claim": token(task, Some(fence))}))
+            }
+            Request::Note { task, fence } => {
+                ("update_task", json!({"id": id(task), "claim": token(task, fence), "body": "- a note"}))
+            }
+            Request::Settle { task, fence, item, outcome, key } => (
+                "update_task",
+                json!({"id": id(task), "claim": token(task, fence), "item": format!("{task}-{item}"),
+                       "outcome": outcome.as_str(), "request_key": key.map(|key| key.to_string())}),
+            ),
+            Request::Complete { task, fence, force } => {
+                ("complete_task", json!({"id": id(task), "claim": token(task, fence), "force": force}))
+            }
+            Request::Release { task, fence, outcome } => (
+                "release_task",
+                json!({"id": id(task), "claim": token(task, fence), "outcome": outcome.as_str(), "reason": "so"}),
+            ),
+            Request::Cancel { task, force } => {
+                ("update_task", json!({"id": id(task), "status": "cancelled", "force": force}))
+            }
+            Request::CancelBatch => {
+                ("control_batch", json!({"id": self.batch, "action": "cancel", "reason": "so"}))
+            }
+        }
+    }
+
+    /// What a reply says, in the reference's words.
+    fn heard(&mut self, request: &Request, reply: &Reply) -> Answer {
+        if !reply.won() {
+            let receipt = reply.pointer("/receipt/number").and_then(Value::as_u64);
+            happened(match (reply.code(), receipt) {
+                ("claim_lost", Some(_)) => "late receipts",
+                ("claim_lost", None) => "claims lost",
+                _ => "other refusals",
+            });
+            let code = CODES.iter().find(|code| **code == reply.code());
+            let code = code.unwrap_or_else(|| panic!("refused with another code: {}", reply.value));
+            return Answer::Refused { code, receipt };
+        }
+        let repeated = reply["duplicate"] == true;
+        match request {
+            Request::Claim { .. } | Request::ClaimNext { .. } => {
+                happened("claims");
+                let id = reply.text("/task/id");
+                let task = self.ids.iter().position(|known| *known == id).expect("a known task");
+                let generation = reply.count("/claim/generation");
+                let token = reply["claim"]["token"].clone();
+                let twice = self.tokens.values().any(|known| *known == token);
+                assert!(!twice, "a token given twice: {}", reply.value);
+                self.tokens.insert((task, generation), token);
+                Answer::Claimed { task, generation }
+            }
+            Request::OpenClaim { task } => {
+                happened("open claims");
+                Answer::Claimed { task: *task, generation: self.row(*task).0 }
+            }
+            Request::Note { .. } | Request::Settle { .. } => {
+                happened(if repeated { "receipts asked again" } else { "receipts" });
+                Answer::Receipt { number: reply.count("/receipt/number"), duplicate: repeated }
+            }
+            Request::Complete { .. } => {
+                happened(if repeated { "completions asked again" } else { "completions" });
+                Answer::Completed { repeated }
+            }
+            Request::Renew { .. }
+            | Request::Release { .. }
+            | Request::Cancel { .. }
+            | Request::CancelBatch => Answer::Done,
+        }
+    }
+
+    /// A task's generation, status, end of lease, receipts and end of rest, as they are stored.
+    fn row(&self, task: usize) -> (u64, String, Option<i64>, u64, Option<i64>) {
+        let sql = "SELECT generation, status, expires, (SELECT count(*) FROM receipt r WHERE r.task = t.n), held_until
+                     FROM task t WHERE id = ?1";
+        self.sql
+            .query_row(sql, [&self.ids[task]], |row| {
+                Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?))
+            })
+            .expect("the task is there")
+    }
+
+    /// A chunk's attempts, and what its items came to by which receipt.
+    fn chunk(&self, task: usize) -> (i64, Vec<Option<(String, u64)>>) {
+        let attempts = "SELECT attempts FROM chunk c JOIN task t ON t.n = c.task WHERE t.id = ?1";
+        let attempts = self.sql.query_row(attempts, [&self.ids[task]], |row| row.get(0)).expect("a chunk");
+        let sql = "SELECT i.outcome, i.receipt FROM item i JOIN task t ON t.n = i.chunk WHERE t.id = ?1 ORDER BY i.key";
+        let mut items = self.sql.prepare_cached(sql).expect("a query");
+        let items = items
+            .query_map([&self.ids[task]], |row| {
+                let outcome: Option<String> = row.get(0)?;
+                Ok(outcome.zip(row.get(1)?))
+            })
+            .expect("items");
+        (attempts, items.map(|item| item.expect("an item")).collect())
+    }
+
+    /// Holds all that is stored to the reference.
+    fn compare(&self, desk: &Desk) {
+        for (task, entry) in desk.entries.iter().enumerate() {
+            let stored = self.row(task);
+            let expires = entry.claim.as_ref().map(|held| held.expires);
+            let status = entry.status.as_str().to_owned();
+            let expected = (entry.generation, status, expires, entry.receipts, entry.held_until);
+            assert_eq!(stored, expected, "task {task}: stored, and as it should be");
+            if entry.is_chunk() {
+                let came = |came: &Came| (came.outcome.as_str().to_owned(), came.receipt);
+                let items: Vec<_> = entry.items.iter().map(|item| item.as_ref().map(came)).collect();
+                assert_eq!(
+                    self.chunk(task),
+                    (entry.attempts, items),
+                    "chunk {task}: stored, and as it should be"
+                );
+            }
+        }
+    }
+
+    fn restart(&mut self, server: usize) {
+        self.servers[server].kill();
+        self.servers[server] = self.dials[server].serve(&self.store);
+    }
+}
+
+impl StateMachineTest for Real {
+    type SystemUnderTest = Real;
+    type Reference = Reference;
+
+    fn init_test(_: &Reference) -> Real {
+        let store = Store::new();
+        let dials: [Dial; SERVERS] = std::array::from_fn(|_| Dial::new());
+        dials.iter().for_each(|dial| dial.stand_at(START));
+        let mut servers: [Server; SERVERS] = std::array::from_fn(|number| dials[number].serve(&store));
+        let mut ids: Vec<String> = Vec::new();
+        let mut items = Vec::new();
+        for (task, count) in ITEMS.iter().enumerate() {
+            if *count == 0 {
+                ids.push(servers[0].task("A task of its own"));
+            }
+            items.extend((0..*count).map(|item| json!(format!("{task}-{item}"))));
+        }
+        let batch = json!({"title": "B", "instructions": "x", "items": items, "max_chunk": 2,
+                           "max_attempts": MAX_ATTEMPTS});
+        let made = servers[0].call("create_batch", batch).ok();
+        ids.extend(
+            made["chunks"]
+                .as_array()
+                .expect("chunks")
+                .iter()
+                .map(|chunk| chunk["id"].as_str().expect("an id").to_owned()),
+        );
+        assert_eq!(ids.len(), ITEMS.len(), "{}", made.value);
+        dials[0].assert_seen_by(&mut servers[0]);
+        let (sql, batch) = (store.sql(), made.text("/batch/id"));
+        Real { store, sql, dials, servers, batch, ids, tokens: BTreeMap::new() }
+    }
+
+    fn apply(mut real: Real, state: &Reference, step: Step) -> Real {
+        match step {
+            Step::Ask(server, request) | Step::AskDying(server, request) => {
+                let (tool, arguments) = real.spoken(&request);
+                if matches!(step, Step::AskDying(..)) {
+                    happened("kills while asked");
+                    real.servers[server].send(tool, arguments.clone());
+                    real.restart(server);
+                }
+                let reply = real.servers[server].call(tool, arguments);
+                let answer = real.heard(&request, &reply);
+                assert!(
+                    state.answers.contains(&answer),
+                    "{step:?} was answered {answer:?}, not {:?}",
+                    state.answers
+                );
+            }
+            Step::Kill(server) => {
+                happened("kills");
+                real.restart(server);
+            }
+            Step::Jump(server, _) => {
+                happened("jumps");
+                real.dials[server].stand_at(state.clocks[server]);
+            }
+        }
+        real.compare(&state.desk);
+        real
+    }
+
+    fn teardown(mut real: Real, state: Reference) {
+        // Who holds what, as each server sees it by its own clock.
+        let mut desk = state.desk.clone();
+        for (server, clock) in real.servers.iter_mut().zip(state.clocks) {
+            desk.now = clock;
+            for (task, id) in real.ids.iter().enumerate() {
+                let seen = server.look(id);
+                assert_eq!(!seen["claim"].is_null(), desk.is_held(task), "task {task}: {}", seen.value);
+            }
+        }
+        real.store.docket(["verify"]).success();
+    }
+}
+
+#[test]
+fn random_operations_leave_the_store_as_the_reference_says() {
+    const NAME: &str = "random_operations_leave_the_store_as_the_reference_says";
+    let cases = rounds("DOCKET_ROUNDS", 8);
+    let config = Config {
+        cases: cases as u32,
+        failure_persistence: None,
+        max_shrink_iters: 400,
+        rng_seed: RngSeed::Fixed(seed(NAME)),
+        ..Config::default()
+    };
+    let mut runner = TestRunner::new(config.clone());
+    let ran = runner.run(&Reference::sequential_strategy(60..120), |(state, steps, seen)| {
+        Real::test_sequential(config.clone(), state, steps, seen);
+        Ok(())
+    });
+    if let Err(error) = ran {
+        panic!("{error}");
+    }
+    let happened = HAPPENED.lock().unwrap_or_else(PoisonError::into_inner);
+    println!("{NAME}: {cases} cases, {happened:?}");
+    for fault in ["jumps", "kills", "kills while asked", "claims lost", "late receipts", "completions"] {
+        assert!(happened.contains_key(fault), "no {fault}: {happened:?}");
+    }
+}
