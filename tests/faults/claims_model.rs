@@ -305,7 +305,7 @@ const NOTHING_IS_STRANDED: &str = "a task can be claimed, now or after the longe
 /// A world that is small, and one that takes a while.
 fn world(broken: Broken) -> World {
     if rounds("DOCKET_ROUNDS", 1) > 1 {
-        World { workers: 3, tasks: 1, jumps: 2, claims: 2, wire: 3, renews: true, broken }
+        World { workers: 2, tasks: 1, jumps: 2, claims: 3, wire: 2, renews: true, broken }
     } else {
         World { workers: 2, tasks: 1, jumps: 1, claims: 2, wire: 2, renews: false, broken }
     }

@@ -9,7 +9,7 @@ use std::sync::{Mutex, PoisonError};
 
 use docket::model::status::{Outcome, Release};
 use proptest::prelude::*;
-use proptest::test_runner::{Config, RngSeed, TestRunner};
+use proptest::test_runner::{Config, RngSeed, TestError, TestRunner};
 use proptest_state_machine::{ReferenceStateMachine, StateMachineTest};
 use rusqlite::Connection;
 use serde_json::{Value, json};
@@ -53,6 +53,15 @@ struct Reference {
 }
 
 impl Reference {
+    /// Whether somebody holds the task by the clock of any server.
+    fn is_held(&self, task: usize) -> bool {
+        let mut desk = self.desk.clone();
+        self.clocks.iter().any(|now| {
+            desk.now = *now;
+            desk.is_held(task)
+        })
+    }
+
     fn handle(&mut self, server: usize, request: &Request) -> Answer {
         self.desk.now = self.clocks[server];
         if matches!(request, Request::Settle { key: Some(_), .. }) && !self.keyed.contains(request) {
@@ -111,6 +120,7 @@ fn settling(
 /// What somebody may ask about a task.
 fn request(state: &Reference, task: usize) -> BoxedStrategy<Request> {
     let fences = fence(&state.desk, task);
+    let seldom = if state.is_held(task) { 1 } else { 8 };
     let claim = lease().prop_map(move |lease| Request::Claim { task, lease });
     let renew = fences.clone().prop_map(move |fence| Request::Renew { task, fence: fence.unwrap_or(0) });
     let note = fences.clone().prop_map(move |fence| Request::Note { task, fence });
@@ -124,7 +134,7 @@ fn request(state: &Reference, task: usize) -> BoxedStrategy<Request> {
         let open = Just(Request::OpenClaim { task });
         let cancel = any::<bool>().prop_map(move |force| Request::Cancel { task, force });
         return prop_oneof![
-            6 => claim, 3 => open, 3 => renew, 4 => note, 4 => complete, 2 => release, 1 => cancel
+            seldom * 6 => claim, 3 => open, 3 => renew, 4 => note, 4 => complete, 2 => release, 1 => cancel
         ]
         .boxed();
     }
@@ -135,7 +145,14 @@ fn request(state: &Reference, task: usize) -> BoxedStrategy<Request> {
     let settle = settling(fences, task, key);
     let cancel = Just(Request::CancelBatch);
     prop_oneof![
-        60 => claim, 60 => next, 10 => renew, 20 => note, 120 => settle, 50 => complete, 20 => release, 1 => cancel
+        seldom * 15 => claim,
+        seldom * 15 => next,
+        10 => renew,
+        15 => note,
+        120 => settle,
+        40 => complete,
+        15 => release,
+        1 => cancel
     ]
     .boxed()
 }
@@ -163,7 +180,10 @@ impl ReferenceStateMachine for Reference {
     fn transitions(state: &Reference) -> BoxedStrategy<Step> {
         let server = 0..SERVERS;
         let of_any = |of: fn(&Reference, usize) -> BoxedStrategy<Request>| {
-            prop::strategy::Union::new((0..ITEMS.len()).map(|task| of(state, task)))
+            // Most of what happens happens to what is held.
+            let weight = |task: usize| if state.is_held(task) { 5 } else { 1 };
+            let tasks = (0..ITEMS.len()).map(|task| (weight(task), of(state, task)));
+            prop::strategy::Union::new_weighted(tasks.collect())
         };
         let ask = (server.clone(), of_any(request)).prop_map(|(server, request)| Step::Ask(server, request));
         let dying = (server.clone(), of_any(repeatable))
@@ -175,9 +195,10 @@ impl ReferenceStateMachine for Reference {
                 .boxed(),
         };
         let kill = server.clone().prop_map(Step::Kill);
-        let by = prop::sample::select(vec![-10, 2 * MINUTE, 31 * MINUTE, HOUR, -HOUR, DAY, -DAY]);
+        let by =
+            prop::sample::select(vec![-10, 1, 10, MINUTE, 2 * MINUTE, 31 * MINUTE, HOUR, -HOUR, DAY, -DAY]);
         let jump = (server, by).prop_map(|(server, by)| Step::Jump(server, by));
-        prop_oneof![85 => ask, 8 => again, 4 => dying, 2 => kill, 4 => jump].boxed()
+        prop_oneof![80 => ask, 8 => again, 4 => dying, 2 => kill, 6 => jump].boxed()
     }
 
     fn apply(mut state: Reference, step: &Step) -> Reference {
@@ -456,8 +477,13 @@ fn random_operations_leave_the_store_as_the_reference_says() {
         Real::test_sequential(config.clone(), state, steps, seen);
         Ok(())
     });
-    if let Err(error) = ran {
-        panic!("{error}");
+    match ran {
+        Ok(()) => {}
+        Err(TestError::Fail(why, (_, steps, _))) => {
+            let steps: Vec<String> = steps.iter().map(|step| format!("  {step:?}")).collect();
+            panic!("{why}\nafter these steps, from the beginning:\n{}", steps.join("\n"));
+        }
+        Err(error) => panic!("{error}"),
     }
     let happened = HAPPENED.lock().unwrap_or_else(PoisonError::into_inner);
     println!("{NAME}: {cases} cases, {happened:?}");
