@@ -2,7 +2,7 @@
 //! crashes and a clock that jumps can bring a task into. Each promise is also broken on purpose, and a
 //! run that breaks it must be found.
 //!
-//! `DOCKET_ROUNDS` above 1 looks at a larger world. With `DOCKET_EXPLORE=localhost:3000` the model can be
+//! `DOCKET_ROUNDS` above 1 looks at a larger world, at most so many million transitions of it. With `DOCKET_EXPLORE=localhost:3000` the model can be
 //! stepped through in a browser.
 
 use std::collections::BTreeSet;
@@ -305,7 +305,7 @@ const NOTHING_IS_STRANDED: &str = "a task can be claimed, now or after the longe
 /// A world that is small, and one that takes a while.
 fn world(broken: Broken) -> World {
     if rounds("DOCKET_ROUNDS", 1) > 1 {
-        World { workers: 2, tasks: 1, jumps: 2, claims: 3, wire: 2, renews: true, broken }
+        World { workers: 2, tasks: 1, jumps: 2, claims: 2, wire: 2, renews: true, broken }
     } else {
         World { workers: 2, tasks: 1, jumps: 1, claims: 2, wire: 2, renews: false, broken }
     }
@@ -318,10 +318,15 @@ fn no_order_of_requests_crashes_and_jumps_breaks_a_promise() {
         return;
     }
     let began = Instant::now();
-    let checker = world(Broken::No).checker().threads(2).spawn_bfs().join();
+    // The larger world has more states than a machine remembers: those that are near are looked at first.
+    let most = rounds("DOCKET_ROUNDS", 1) * 1_000_000;
+    let checker = world(Broken::No).checker().threads(2).target_state_count(most).spawn_bfs().join();
     checker.assert_properties();
+    let is_all = checker.state_count() < most;
+    assert!(is_all || most > 1_000_000, "the small world is looked at whole");
     println!(
-        "no_order_of_requests_crashes_and_jumps_breaks_a_promise: {} states ({} transitions), up to {} steps deep, {:.0?}",
+        "no_order_of_requests_crashes_and_jumps_breaks_a_promise: {} {} states ({} transitions), up to {} steps deep, {:.0?}",
+        if is_all { "all" } else { "the nearest" },
         checker.unique_state_count(),
         checker.state_count(),
         checker.max_depth(),
