@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use serde_json::json;
 
-use support::background::{batch, processes, runner, settled, stand, until};
+use support::background::{batch, children, processes, runner, settled, stand, until};
 use support::server::Server;
 use support::store::Store;
 use support::{eventually, rounds, signal};
@@ -148,12 +148,6 @@ fn what_a_runner_left_behind_is_known_by_its_mark_and_never_by_a_number_alone() 
     assert!(stranger.try_wait().unwrap().is_none(), "a process that only has the number was ended");
     stranger.kill().unwrap();
     stranger.wait().unwrap();
-}
-
-#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-fn children(parent: u32) -> Vec<u32> {
-    let listed = Command::new("ps").args(["-o", "pid=", "--ppid", &parent.to_string()]).output().unwrap();
-    String::from_utf8_lossy(&listed.stdout).split_whitespace().map(|pid| pid.parse().unwrap()).collect()
 }
 
 fn command_line(pid: u32) -> String {

@@ -96,14 +96,14 @@ impl Other {
 /// Every command that is no operation, in the order of the help.
 pub(super) static ALL: &[Other] = &[
     other("run", "Make a batch from items and work it here, with a progress bar", work::Run::augment_args, |call| {
-        work::run(call.request()?, &call.store()?, call.json)
+        work::run(call.request()?, &call.store()?.with_patience(None), call.json)
     }),
     other("work", "Work what others made", work::Work::augment_args, |call| {
         let request: work::Work = call.request()?;
         if request.is_in_background() {
             log_to_stderr();
         }
-        work::work(request, &call.store()?, &store_path(call.db)?, call.json)
+        work::work(request, &call.store()?.with_patience(None), &store_path(call.db)?, call.json)
     }),
     other("watch", "Watch a batch on a screen, or as a line a change", watch::Watch::augment_args, |call| {
         watch::run(&call.request()?, &call.existing_store()?, call.json)

@@ -2,7 +2,9 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
+use std::time::Duration;
 
 use super::background::Background;
 use super::progress::{Progress, Tell};
@@ -10,6 +12,9 @@ use crate::error::{Code, Error, Result};
 use crate::items::Roots;
 use crate::model::job::Job;
 use crate::store::{Read, Staging, Store, Write, WriteJob};
+
+/// How long a caller waits for its write to begin, where another process is stopped in the middle of one.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A store as one caller sees it.
 #[derive(Clone)]
@@ -21,6 +26,8 @@ pub struct Docket {
     job: Option<Job>,
     background: Option<Arc<dyn Background>>,
     tell: Tell,
+    /// How long a write may wait to begin; for ever where there is none.
+    patience: Option<Duration>,
 }
 
 impl Docket {
@@ -32,7 +39,16 @@ impl Docket {
         caller: impl Into<String>,
     ) -> Self {
         let (roots, caller) = (Arc::new(roots), caller.into());
-        Docket { store, roots, scratchpad, caller, job: None, background: None, tell: Tell::default() }
+        Docket {
+            store,
+            roots,
+            scratchpad,
+            caller,
+            job: None,
+            background: None,
+            tell: Tell::default(),
+            patience: Some(PATIENCE),
+        }
     }
 
     /// The same store, with somebody who starts background workers.
@@ -73,6 +89,13 @@ impl Docket {
         Docket { tell: Tell::to(watcher), ..self.clone() }
     }
 
+    /// The same store for a caller whose writes may wait so long to begin, or for ever: a runner has work in
+    /// hand that would be done again if its receipt were refused.
+    #[must_use]
+    pub fn with_patience(self, patience: Option<Duration>) -> Self {
+        Docket { patience, ..self }
+    }
+
     /// Who is told how far a long operation is.
     pub(super) fn tell(&self) -> &Tell {
         &self.tell
@@ -110,14 +133,28 @@ impl Docket {
     ///
     /// # Errors
     /// What `change` refused: then nothing was written, unless the refusal names the late
-    /// receipt that was kept; or why there was no commit.
+    /// receipt that was kept; or why there was no commit: `busy` where it could not begin for too long.
     pub fn write<R: Send + 'static>(
         &self,
         change: impl FnOnce(&dyn Write) -> Result<R> + Send + 'static,
     ) -> Result<R> {
         let (sender, receiver) = sync_channel(1);
-        self.store.submit(Box::new(Change { change: Some(change), answer: None, sender }));
-        receiver.recv().unwrap_or_else(|_| {
+        let begun = Arc::new(AtomicBool::new(false));
+        self.store.submit(Box::new(Change {
+            change: Some(change),
+            answer: None,
+            sender,
+            begun: begun.clone(),
+        }));
+        let answer = match self.patience.map(|patience| (patience, receiver.recv_timeout(patience))) {
+            // From here on it is never begun.
+            Some((patience, Err(RecvTimeoutError::Timeout))) if !begun.swap(true, Ordering::AcqRel) => {
+                return Err(self.store.held_up(patience));
+            }
+            Some((_, Ok(answer))) => Ok(answer),
+            _ => receiver.recv(),
+        };
+        answer.unwrap_or_else(|_| {
             Err(Error::new(Code::Internal, "the store's writer ended before it answered"))
         })
     }
@@ -145,6 +182,8 @@ struct Change<F, R> {
     change: Option<F>,
     answer: Option<Result<R>>,
     sender: SyncSender<Result<R>>,
+    /// Set by who comes first: the one that runs it, or the one that tired of waiting.
+    begun: Arc<AtomicBool>,
 }
 
 impl<F, R> WriteJob for Change<F, R>
@@ -153,6 +192,9 @@ where
     R: Send,
 {
     fn run(&mut self, tx: &dyn Write) -> bool {
+        if self.begun.swap(true, Ordering::AcqRel) {
+            return false;
+        }
         let answer = match self.change.take() {
             Some(change) => change(tx),
             None => Err(Error::new(Code::Internal, "a write was run twice")),

@@ -17,7 +17,9 @@ pub use look::{Examine, Facts};
 pub use runners::{ReadRunners, Runner, WriteRunners};
 pub use waits::{ReadWaits, WriteWaits};
 
-use crate::error::Result;
+use std::time::Duration;
+
+use crate::error::{Error, Result};
 use crate::items::Item;
 use crate::model::batch::{Batch, Chunk, StoredItem};
 use crate::model::claim::Claim;
@@ -263,7 +265,7 @@ pub trait Write: Read + Flow + WriteResources + WriteRunners + WriteWaits {
 
 /// A closure that a store runs in a transaction; it keeps its own answer.
 pub trait WriteJob: Send {
-    /// Runs it; `false` takes back all that it wrote.
+    /// Runs it, unless nobody wants it any more; `false` takes back all that it wrote.
     fn run(&mut self, tx: &dyn Write) -> bool;
     /// Called once: after the commit, or with why there was none.
     fn finish(self: Box<Self>, committed: Result<()>);
@@ -291,6 +293,8 @@ pub trait Staging: Send {
 pub trait Store: Send + Sync {
     /// Hands over a write; it is answered after its commit is on disk.
     fn submit(&self, job: Box<dyn WriteJob>);
+    /// The refusal of a write that was not begun within so long: who keeps it from that, and what to do.
+    fn held_up(&self, waited: Duration) -> Error;
     /// Hands over a read.
     fn look(&self, job: ReadJob);
     /// An empty place to collect items.

@@ -27,5 +27,7 @@ mod races;
 #[cfg(target_os = "linux")]
 mod shim;
 #[cfg(target_os = "linux")]
+mod stops;
+#[cfg(target_os = "linux")]
 mod syncs;
 mod tampering;

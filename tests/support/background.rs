@@ -1,5 +1,7 @@
 //! Batches that are worked in the background, and the processes that do.
 
+use std::process::Command;
+
 use serde_json::{Value, json};
 
 use super::eventually;
@@ -59,6 +61,13 @@ pub(crate) fn processes(word: &str) -> Vec<u32> {
         .filter(|pid| *pid != std::process::id())
         .filter(|pid| holds(format!("/proc/{pid}/cmdline")) || holds(format!("/proc/{pid}/environ")))
         .collect()
+}
+
+/// The processes that one started and that still live.
+pub(crate) fn children(parent: u32) -> Vec<u32> {
+    let listed = Command::new("ps").args(["-o", "pid=", "--ppid", &parent.to_string()]).output();
+    let listed = listed.expect("`ps` runs").stdout;
+    String::from_utf8_lossy(&listed).split_whitespace().map(|pid| pid.parse().expect("a number")).collect()
 }
 
 /// What is on record of a batch's items: key, outcome and how many receipts that settled it were accepted.

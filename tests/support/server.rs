@@ -73,6 +73,23 @@ impl Server {
         answer["result"].clone()
     }
 
+    /// The legacy handshake with a server that may end before it answers; whether it did.
+    pub(crate) fn try_initialize(&mut self) -> bool {
+        let params = json!({"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": self.client});
+        let (id, line) = self.line("initialize", params);
+        self.write_line(&line);
+        self.write_line(&json!({"jsonrpc": "2.0", "method": "notifications/initialized"}).to_string());
+        self.answer(id).is_some()
+    }
+
+    /// The legacy handshake of a client that does not read what it is answered.
+    pub(crate) fn initialize_unread(&mut self) {
+        let params = json!({"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": self.client});
+        let (_, line) = self.line("initialize", params);
+        self.write_line(&line);
+        self.write_line(&json!({"jsonrpc": "2.0", "method": "notifications/initialized"}).to_string());
+    }
+
     /// What the client can do, to be said before the handshake or with every stateless request.
     pub(crate) fn declare(&mut self, capabilities: Value) {
         self.capabilities = capabilities;

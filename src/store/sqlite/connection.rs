@@ -24,6 +24,9 @@ pub(super) const OLDEST_SQLITE_NAME: &str = "3.51.3";
 /// How long a connection waits for a lock that is not ours to queue for.
 pub(super) const BUSY_WAIT: Duration = Duration::from_secs(60);
 
+/// How long opening waits for whoever makes or migrates the store.
+const MIGRATION_WAIT: Duration = Duration::from_secs(60);
+
 /// The folder that a store lies in.
 pub(super) fn folder_of(path: &Path) -> PathBuf {
     match path.parent() {
@@ -52,7 +55,7 @@ pub(super) fn open(path: &Path) -> Result<Connection> {
     let mut connection = connect(path)?;
     if header.version != SCHEMA_VERSION {
         let ticket = Ticket::open(path)?;
-        let _turn = ticket.take()?;
+        let _turn = ticket.take_within(MIGRATION_WAIT)?;
         migrate(&mut connection, path)?;
     }
     settle(connection, path)

@@ -22,17 +22,19 @@ mod write;
 mod writer;
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 pub use look::LookOnly;
 pub use schema::SCHEMA_VERSION;
 
 use crate::clock::Clock;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::store::{ReadJob, Staging, Store, WriteJob};
 
 /// One SQLite file, with a connection that writes and a few that read.
 pub struct SqliteStore {
     folder: PathBuf,
+    path: PathBuf,
     // Dropped before the writer: the last connection to close must be able to fold the log in.
     readers: reader::Readers,
     writer: writer::Writer,
@@ -47,13 +49,18 @@ impl SqliteStore {
         let opened = connection::open(path)?;
         let folder = connection::folder_of(path);
         let writer = writer::Writer::new(opened, path, clock.clone())?;
-        Ok(SqliteStore { folder, readers: reader::Readers::new(path.to_owned(), clock), writer })
+        let readers = reader::Readers::new(path.to_owned(), clock);
+        Ok(SqliteStore { folder, path: path.to_owned(), readers, writer })
     }
 }
 
 impl Store for SqliteStore {
     fn submit(&self, job: Box<dyn WriteJob>) {
         self.writer.submit(job);
+    }
+
+    fn held_up(&self, waited: Duration) -> Error {
+        ticket::held_up(&ticket::path_of(&self.path), waited)
     }
 
     fn look(&self, job: ReadJob) {

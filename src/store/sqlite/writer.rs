@@ -1,5 +1,6 @@
-//! Writing: one who comes alone writes at once; those who come together are written by a thread,
-//! in one transaction, and answered together.
+//! Writing: one who comes alone, in this process and among all, writes at once; those who meet others are
+//! written by a thread, in one transaction, and answered together. So only that thread ever waits for a
+//! turn, and whoever asked can tire of waiting (`Docket::write`).
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -7,6 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 
@@ -14,7 +16,7 @@ use super::connection;
 use super::log::Log;
 use super::rows::sql_error;
 use super::schema::refuse_renewed;
-use super::ticket::Ticket;
+use super::ticket::{Ticket, Turn};
 use super::tx::Tx;
 use crate::clock::Clock;
 use crate::error::{Code, Error, Result};
@@ -22,6 +24,10 @@ use crate::store::{Write, WriteJob};
 
 /// The most requests that share a commit.
 const GROUP: usize = 64;
+
+/// How long the thread may take to end once nobody waits for an answer of its: it may wait for a turn that a
+/// stopped process has, and then ends with the process.
+const LAST_STEPS: Duration = Duration::from_secs(1);
 
 /// A boxed job.
 type Job = Box<dyn WriteJob>;
@@ -61,8 +67,9 @@ impl Writer {
     pub(super) fn submit(&self, job: Job) {
         if self.queued.load(Ordering::Acquire) == 0
             && let Ok(mut state) = self.state.try_lock()
+            && let Some(turn) = state.ticket.try_take().transpose()
         {
-            state.serve(vec![job]);
+            state.serve(vec![job], turn);
             return;
         }
         let thread = self.thread.get_or_init(|| {
@@ -86,7 +93,13 @@ impl Drop for Writer {
     fn drop(&mut self) {
         if let Some(Some(Thread { jobs, handle })) = self.thread.take() {
             drop(jobs);
-            if handle.join().is_err() {
+            let asked = Instant::now();
+            while !handle.is_finished() && asked.elapsed() < LAST_STEPS {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            if !handle.is_finished() {
+                tracing::warn!("a write that nobody waits for has no turn yet, and is not made");
+            } else if handle.join().is_err() {
                 tracing::error!("the writer panicked");
             }
         }
@@ -106,7 +119,8 @@ fn serve(queue: &Receiver<Job>, state: &Mutex<State>, queued: &AtomicUsize) {
         // All that came while another wrote goes together.
         let group: Vec<Job> = std::iter::once(first).chain(queue.try_iter().take(GROUP - 1)).collect();
         let size = group.len();
-        state.serve(group);
+        let turn = state.ticket.take();
+        state.serve(group, turn);
         queued.fetch_sub(size, Ordering::AcqRel);
     }
 }
@@ -120,8 +134,8 @@ struct State {
 }
 
 impl State {
-    fn serve(&mut self, mut group: Vec<Job>) {
-        let committed = self.write(&mut group).and_then(|()| self.log.sync());
+    fn serve(&mut self, mut group: Vec<Job>, turn: Result<Turn>) {
+        let committed = turn.and_then(|turn| self.write(&mut group, turn)).and_then(|()| self.log.sync());
         if let Err(error) = &committed {
             tracing::error!(%error, "a write failed");
             // Whatever state the failure left the connection in, it is not kept.
@@ -138,12 +152,11 @@ impl State {
 
     /// Runs every job in a savepoint of one transaction and commits; jobs that fail leave nothing.
     /// The turn ends with the commit, before it is on disk.
-    fn write(&mut self, group: &mut [Job]) -> Result<()> {
+    fn write(&mut self, group: &mut [Job], _turn: Turn) -> Result<()> {
         if self.connection.is_none() {
             self.connection = Some(connection::reopen(&self.path)?);
         }
         let Some(connection) = &self.connection else { return Ok(()) };
-        let _turn = self.ticket.take()?;
         let run = |sql: &str| {
             connection
                 .prepare_cached(sql)
