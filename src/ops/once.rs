@@ -51,10 +51,14 @@ pub(super) fn answered_before<R: Repeatable + Send + 'static>(
     key: Option<&RequestKey>,
     operation: &'static str,
 ) -> Result<Option<R>> {
-    match key.cloned() {
-        Some(key) => docket.read(move |tx| answered(tx, &key, operation)),
-        None => Ok(None),
+    let Some(key) = key.cloned() else { return Ok(None) };
+    let looked = key.clone();
+    if docket.read(move |tx| answered::<R>(tx, &looked, operation))?.is_none() {
+        return Ok(None);
     }
+    // A read may see what another process has committed and not synced yet: only a write is answered after
+    // all that it saw is on disk.
+    docket.write(move |tx| answered(tx, &key, operation))
 }
 
 fn answered<R: Repeatable>(tx: &dyn Read, key: &RequestKey, operation: &str) -> Result<Option<R>> {

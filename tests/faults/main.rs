@@ -31,3 +31,6 @@ mod stops;
 #[cfg(target_os = "linux")]
 mod syncs;
 mod tampering;
+#[cfg(target_os = "linux")]
+mod trace;
+mod writes;

@@ -1,71 +1,246 @@
-//! A write is answered after its commit is on disk: seen in the system calls of the real server.
-
-use std::path::Path;
-use std::process::Command;
+//! A write is answered after its commit is on disk: seen in the system calls of real servers, commands and
+//! runs, for every operation that writes.
 
 use serde_json::json;
 
+use crate::shim::shim;
+use crate::support::cli::Run;
+use crate::support::reply::Reply;
 use crate::support::server::Server;
 use crate::support::store::Store;
+use crate::support::{eventually, signal};
+use crate::trace::{can_trace, judge, traced};
+use crate::writes::{PROFILE, Story, Told, words};
 
-/// The server under a tracer that keeps its writes and syncs, with what each file is called.
-fn traced(store: &Store, calls: &Path) -> Option<Server> {
-    let runs = Command::new("strace").arg("true").output().is_ok_and(|ran| ran.status.success());
-    if !runs {
-        return None;
-    }
-    let docket = store.command();
-    let mut strace = Command::new("strace");
-    strace.args(["-f", "-y", "-s", "16", "-e", "trace=pwrite64,fdatasync,write", "-o"]).arg(calls);
-    strace.arg(docket.get_program()).arg("serve").current_dir(store.folder());
-    strace.envs(docket.get_envs().filter_map(|(name, value)| Some((name, value?))));
-    let mut server = Server::spawn(strace);
+/// An answer that a server writes to its client.
+fn is_answer(call: &str) -> bool {
+    call.contains(" write(") && call.contains("<pipe:") && call.contains("jsonrpc")
+}
+
+fn is_output(call: &str) -> bool {
+    call.contains(" write(1<pipe:")
+}
+
+fn traced_server(store: &Store, calls: &std::path::Path, args: &[&str]) -> Server {
+    let mut command = traced(store, calls);
+    command.arg("serve").args(args);
+    let mut server = Server::spawn(command);
     server.listen();
-    server.initialize("2025-11-25");
-    Some(server)
+    server
+}
+
+/// Fails where a call that wrote was answered without a sync of its own.
+fn assert_synced(told: &[Told], syncs: &[usize]) -> usize {
+    assert_eq!(told.len(), syncs.len(), "every answer was seen");
+    for (told, syncs) in told.iter().zip(syncs).filter(|(told, _)| told.writes) {
+        assert!(*syncs > 0, "{} {}: answered without a sync", told.operation, told.arguments);
+    }
+    told.iter().filter(|told| told.writes).count()
 }
 
 #[test]
-fn no_write_is_answered_before_the_log_is_synced() {
-    let store = Store::new();
-    let calls = store.folder().join("calls");
-    // The store is there before: making it is not what is looked at.
-    store.docket(["list-tasks"]).success();
-    let Some(mut server) = traced(&store, &calls) else {
-        println!("skipped no_write_is_answered_before_the_log_is_synced: strace is missing or may not trace");
+fn no_write_of_a_server_is_answered_before_the_log_is_synced() {
+    if !can_trace("no_write_of_a_server_is_answered_before_the_log_is_synced") {
         return;
-    };
-    let id = server.task("Log");
-    for number in 0..50 {
-        server.call("update_task", json!({"id": id, "body": format!("- {number}")})).ok();
     }
-    let batch = server
-        .call("create_batch", json!({"title": "B", "instructions": "x", "items": ["a", "b"], "max_chunk": 1}))
-        .ok()
-        .text("/batch/id");
-    let claim = server.call("claim_task", json!({"batch": batch})).ok();
-    let (chunk, token) = (claim.text("/task/id"), claim["claim"]["token"].clone());
-    let receipt = json!({"id": chunk, "claim": token, "item": "a", "outcome": "done", "request_key": "k"});
-    server.call("update_task", receipt.clone()).ok();
-    server.call("update_task", receipt).ok();
-    server.call("complete_task", json!({"id": chunk, "claim": token})).ok();
-    server.call("control_batch", json!({"id": batch, "action": "cancel"})).ok();
-    server.close();
+    for era in ["2024-11-05", "2025-11-25", "2026-07-28"] {
+        let store = Store::new().with_config(PROFILE);
+        // The store is there before: making it is not what is looked at.
+        store.docket(["list-tasks"]).success();
+        let calls = store.folder().join("calls");
+        let mut server = traced_server(&store, &calls, &[]);
+        let greeted = if era == "2026-07-28" {
+            server.stateless();
+            0
+        } else {
+            server.initialize(era);
+            1
+        };
+        let mut call =
+            |operation: &str, arguments: &serde_json::Value| server.call(operation, arguments.clone());
+        let mut story = Story::by(&mut call);
+        story.tell(&store);
+        let told = std::mem::take(&mut story.told);
+        server.close();
+        let seen = judge(&calls, false, is_answer);
+        let writes = assert_synced(&told, &seen.syncs_before[greeted..]);
+        println!("{era}: {} answers, {writes} writes, each synced before it was answered", told.len());
+    }
+}
 
-    let (mut unsynced, mut syncs, mut answers) = (false, 0, 0);
-    for call in std::fs::read_to_string(&calls).unwrap().lines() {
-        // What another thread interrupts is told again when it is resumed, by then with its end.
-        if call.contains("pwrite64(") && call.contains("-wal>") {
-            unsynced = true;
-        } else if call.contains("fdatasync(") && call.contains("-wal>") {
-            assert!(!call.contains(" = -1"), "{call}");
-            (unsynced, syncs) = (false, syncs + 1);
-        } else if call.contains(" write(") && call.contains("<pipe:") && call.contains("jsonrpc") {
-            answers += 1;
-            assert!(!unsynced, "answer {answers} came before the log was synced: {call}");
-        }
+#[test]
+fn a_wait_is_begun_answered_and_cancelled_after_a_sync_each() {
+    if !can_trace("a_wait_is_begun_answered_and_cancelled_after_a_sync_each") {
+        return;
     }
-    println!("{answers} answers, {syncs} syncs");
-    assert_eq!(answers, 58, "every request was answered where the tracer saw it");
-    assert!(syncs >= 57, "{syncs} syncs for 57 writes");
+    let store = Store::new();
+    let plan = json!({"title": "B", "instructions": "x", "items": ["a", "b"], "max_chunk": 1, "checkpoint": "chunk"});
+    let mut worker = store.serve();
+    let batch = worker.call("create_batch", plan).ok().text("/batch/id");
+    let claim = worker.call("claim_task", json!({"batch": batch, "worker": "w"})).ok();
+    let token = json!({"id": claim["task"]["id"], "claim": claim["claim"]["token"]});
+    let mut receipt = token.clone();
+    (receipt["item"], receipt["outcome"]) = ("a".into(), "done".into());
+    worker.call("update_task", receipt).ok();
+    worker.call("complete_task", token).ok();
+
+    let calls = store.folder().join("calls");
+    let mut server = traced_server(&store, &calls, &[]);
+    server.stateless();
+    server.declare(json!({"extensions": {"io.modelcontextprotocol/tasks": {}}, "elicitation": {"form": {}}}));
+    let begin = json!({"name": "wait_batch", "arguments": {"id": batch}});
+    let begun = server.request("tools/call", begin);
+    let handle = begun["result"]["taskId"].clone();
+    assert!(handle.is_string(), "{begun}");
+    let asked = server.request("tasks/get", json!({"taskId": handle}));
+    let question = asked["result"]["inputRequests"].as_object().unwrap().keys().next().unwrap().clone();
+    let decided = json!({"action": "accept", "content": {"decision": "approve"}});
+    let answered =
+        server.request("tasks/update", json!({"taskId": handle, "inputResponses": {question: decided}}));
+    let cancelled = server.request("tasks/cancel", json!({"taskId": handle}));
+    for answer in [&answered, &cancelled] {
+        assert!(answer["result"].is_object(), "{answer}");
+    }
+    server.close();
+    let seen = judge(&calls, false, is_answer);
+    for (what, number) in [("begin", 0), ("answer", 2), ("cancel", 3)] {
+        assert!(seen.syncs_before[number] > 0, "{what}: {:?}", seen.syncs_before);
+    }
+    println!("a wait: begun, answered and cancelled after a sync each");
+}
+
+#[test]
+fn no_write_of_a_workers_server_is_answered_before_the_log_is_synced() {
+    if !can_trace("no_write_of_a_workers_server_is_answered_before_the_log_is_synced") {
+        return;
+    }
+    let store = Store::new();
+    let plan = json!({"title": "B", "instructions": "x", "items": ["a", "b"], "max_chunk": 1});
+    let batch = store.serve().call("create_batch", plan).ok().text("/batch/id");
+    let calls = store.folder().join("calls");
+    let mut server = traced_server(&store, &calls, &["--toolset", "worker"]);
+    server.initialize("2025-11-25");
+    for ends in ["complete_task", "release_task"] {
+        let claim = server.call("claim_task", json!({"batch": batch, "worker": "w"})).ok();
+        let (id, token) = (claim.text("/task/id"), claim["claim"]["token"].clone());
+        let key = claim["items"][0]["key"].clone();
+        server.call("update_task", json!({"id": id, "claim": token, "item": key, "outcome": "done"})).ok();
+        server.call(ends, json!({"id": id, "claim": token})).ok();
+    }
+    server.close();
+    let seen = judge(&calls, false, is_answer);
+    assert_eq!(seen.syncs_before.len(), 7);
+    assert!(seen.syncs_before[1..].iter().all(|syncs| *syncs > 0), "{:?}", seen.syncs_before);
+    println!("a worker's server: 6 writes, each synced before it was answered");
+}
+
+#[test]
+fn no_command_prints_its_success_before_the_log_is_synced() {
+    if !can_trace("no_command_prints_its_success_before_the_log_is_synced") {
+        return;
+    }
+    let store = Store::new().with_config(PROFILE);
+    store.docket(["list-tasks"]).success();
+    // Somebody else has the store open: the last to close it would fold the log in, which syncs as well.
+    let other = store.sql();
+    other.query_row("SELECT count(*) FROM task", [], |row| row.get::<_, i64>(0)).unwrap();
+    let calls = store.folder().join("calls");
+    let mut syncs = Vec::new();
+    let mut call = |operation: &str, arguments: &serde_json::Value| {
+        let ran = Run::new(traced(&store, &calls), words(operation, arguments)).finish();
+        let seen = judge(&calls, false, is_output);
+        // A long one is printed in pieces.
+        syncs.push(seen.syncs_before[0]);
+        Reply { value: ran.json(), is_error: false }
+    };
+    let mut story = Story::by(&mut call);
+    story.tell(&store);
+    let told = std::mem::take(&mut story.told);
+    let writes = assert_synced(&told, &syncs);
+    println!("commands: {} runs, {writes} writes, each synced before it was printed", told.len());
+}
+
+#[test]
+fn a_run_tells_of_nothing_and_begins_nothing_before_the_log_is_synced() {
+    if !can_trace("a_run_tells_of_nothing_and_begins_nothing_before_the_log_is_synced") {
+        return;
+    }
+    let store = Store::new().with_config("[worker.echo]\nper = \"item\"\ncommand = [\"echo\", \"- done\"]\n");
+    store.write("items.jsonl", "{\"key\":\"a\"}\n{\"key\":\"b\"}\n{\"key\":\"c\"}\n");
+    let calls = store.folder().join("calls");
+    // What it tells its keeper to start is written to a socket or pipe as well: nothing of that is earlier than the disk.
+    let says = |call: &str| is_output(call) || (call.contains(" write(") && call.contains("<UNIX"));
+    let args = ["run", "--items", "items.jsonl", "--workers", "1", "--json", "--", "sh", "-c", "echo - done"];
+    Run::new(traced(&store, &calls), args).success();
+    let run = judge(&calls, true, says).syncs_before;
+    let batch = store.serve().call(
+        "create_batch",
+        json!({"title": "B", "instructions": "x", "items": ["a", "b"], "worker": "nobody"}),
+    );
+    assert_eq!(batch.refusal(), "invalid_argument", "a profile that is not there");
+    let plan = json!({"title": "B", "instructions": "x", "items": ["a", "b"]});
+    let batch = store.serve().call("create_batch", plan).ok().text("/batch/id");
+    let work = ["work", "--batch", &batch, "--worker", "echo", "--json"];
+    Run::new(traced(&store, &calls), work).success();
+    let runner = judge(&calls, true, says).syncs_before;
+    let both: usize = run.iter().chain(&runner).sum();
+    println!("a run said {} things, a runner {}, after {both} syncs", run.len(), runner.len());
+    assert!(both > 8 && run.len() > 3 && runner.len() > 2);
+}
+
+/// A server that committed a write and stopped before it synced the log.
+fn stopped_unsynced(store: &Store, operation: &str, arguments: &serde_json::Value) -> Server {
+    let key = arguments["request_key"].as_str().unwrap();
+    for at in 1..200 {
+        let mut command = store.command();
+        command.arg("serve").env("LD_PRELOAD", shim("stop")).env("DOCKET_STOP_AT", at.to_string());
+        let mut server = Server::spawn(command);
+        server.listen();
+        server.initialize("2025-11-25");
+        let pid = server.pid();
+        server.send(operation, arguments.clone());
+        eventually("it to stop", || {
+            let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+            stat.contains(") T ").then_some(())
+        });
+        let sql = "SELECT count(*) FROM request WHERE key = ?1";
+        if store.sql().query_row(sql, [key], |row| row.get::<_, u64>(0)).unwrap() == 1 {
+            return server;
+        }
+        server.kill();
+    }
+    panic!("{operation} never committed");
+}
+
+#[test]
+fn a_repeat_is_not_answered_before_the_commit_of_the_first_is_on_disk_whoever_made_it() {
+    if !can_trace("a_repeat_is_not_answered_before_the_commit_of_the_first_is_on_disk") {
+        return;
+    }
+    let store = Store::new();
+    let plan = json!({"title": "B", "instructions": "x", "items": ["a"]});
+    let batch = store.serve().call("create_batch", plan.clone()).ok().text("/batch/id");
+    let mut open = store.serve();
+    let log = open.task("Log");
+    let calls = store.folder().join("calls");
+    let mut plan = plan;
+    plan["title"] = "Another".into();
+    for (operation, mut arguments) in [
+        ("create_task", json!({"task_title": "T"})),
+        ("update_task", json!({"id": log, "body": "- once"})),
+        ("create_batch", plan),
+        ("add_items", json!({"id": batch, "items": ["b"]})),
+    ] {
+        arguments["request_key"] = format!("{operation}-key").into();
+        let first = stopped_unsynced(&store, operation, &arguments);
+        let mut second = traced_server(&store, &calls, &[]);
+        second.initialize("2025-11-25");
+        let again = second.call(operation, arguments).ok();
+        assert!(again.value.to_string().contains("\"duplicate\":true"), "{}", again.value);
+        second.close();
+        let seen = judge(&calls, false, is_answer);
+        assert!(seen.syncs_before[1] > 0, "{operation}: a repeat was answered without a sync");
+        signal("KILL", first.pid());
+    }
+    println!("4 repeats of what another process had committed and not synced: each synced by who answered");
 }
