@@ -49,6 +49,14 @@ pub(crate) fn signal(name: &str, pid: u32) {
     assert!(status.expect("`kill` runs").success(), "SIG{name} to {pid}");
 }
 
+/// Resident memory of a process, in KiB.
+#[cfg(target_os = "linux")]
+pub(crate) fn resident_kib(pid: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse().unwrap()
+}
+
 /// How many rounds a repeated test takes: `variable`, or a number that suits CI.
 pub(crate) fn rounds(variable: &str, default: usize) -> usize {
     std::env::var(variable).map_or(default, |text| text.parse().expect("a number of rounds"))

@@ -21,6 +21,11 @@ impl Rng {
         Rng(seed(test) | 1)
     }
 
+    /// One of several that a seeded generator begins.
+    pub(crate) fn from(seed: u64) -> Self {
+        Rng(seed | 1)
+    }
+
     fn next(&mut self) -> u64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
