@@ -12,6 +12,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
+#[cfg(target_os = "linux")]
+use support::resident_kib;
 use support::store::Store;
 
 #[test]
@@ -35,14 +37,6 @@ fn a_server_to_which_nobody_ever_spoke_ends_with_its_stdin() {
     server.listen();
     assert!(server.close().success(), "{}", store.log());
     assert_eq!(server.next_message(), None, "stdout carries the protocol and nothing else");
-}
-
-/// Resident memory of a process, in KiB.
-#[cfg(target_os = "linux")]
-fn resident_kib(pid: u32) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
-    line.split_whitespace().nth(1).unwrap().parse().unwrap()
 }
 
 #[test]

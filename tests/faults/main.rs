@@ -17,6 +17,8 @@ mod clock_rounds;
 mod clock_runs;
 mod desk;
 mod dial;
+#[cfg(target_os = "linux")]
+mod crowd;
 mod kills;
 mod migrating;
 mod movers;

@@ -168,7 +168,12 @@ impl State {
         refuse_renewed(connection, &self.path)?;
         let tx = Tx::new(connection, self.clock.now());
         if let [job] = group {
-            return if keeps(job, &tx) { run("COMMIT") } else { run("ROLLBACK") };
+            if !keeps(job, &tx) {
+                return run("ROLLBACK");
+            }
+            run("COMMIT")?;
+            self.log.fold_if_long(connection);
+            return Ok(());
         }
         for job in group {
             run("SAVEPOINT request")?;
@@ -178,7 +183,9 @@ impl State {
             }
             run("RELEASE request")?;
         }
-        run("COMMIT")
+        run("COMMIT")?;
+        self.log.fold_if_long(connection);
+        Ok(())
     }
 }
 
