@@ -42,7 +42,7 @@ fn a_server_to_which_nobody_ever_spoke_ends_with_its_stdin() {
 #[test]
 #[cfg(target_os = "linux")]
 fn a_client_that_does_not_read_costs_bounded_memory_and_gets_every_answer_later() {
-    const REQUESTS: usize = 4000;
+    const REQUESTS: usize = 10_000;
     let store = Store::new();
     let mut writer = store.serve();
     let id = writer

@@ -5,7 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rmcp::RoleServer;
-use rmcp::model::{ClientJsonRpcMessage, ClientNotification, ErrorCode, RequestId, ServerJsonRpcMessage};
+use rmcp::model::{
+    ClientJsonRpcMessage, ClientNotification, ClientRequest, ErrorCode, GetMeta, ProtocolVersion, RequestId,
+    ServerJsonRpcMessage,
+};
 use rmcp::transport::Transport;
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader};
@@ -186,7 +189,7 @@ impl<R: AsyncRead + Unpin + Send + 'static> Transport<RoleServer> for Lines<R> {
                 Some(Line::Message(message)) => match *message {
                     ClientJsonRpcMessage::Request(request) => {
                         if self.in_flight.enter(&request.id) {
-                            self.opened = true;
+                            self.opened = self.opened || opens(&request.request);
                             return Some(ClientJsonRpcMessage::Request(request));
                         }
                         let text = format!(
@@ -200,7 +203,7 @@ impl<R: AsyncRead + Unpin + Send + 'static> Transport<RoleServer> for Lines<R> {
                     ClientJsonRpcMessage::Notification(notification)
                         if cancels(&notification.notification)
                             .is_some_and(|id| !id.is_some_and(|id| self.in_flight.cancel(id))) => {}
-                    // Before the first request there is nothing that they could belong to.
+                    // Before the session is opened there is nothing that they could belong to.
                     other if self.opened => return Some(other),
                     _ => {}
                 },
@@ -252,6 +255,21 @@ async fn write_all(
     }
     if let Err(error) = write.flush().await {
         tracing::info!(%error, "the client no longer reads");
+    }
+}
+
+/// Whether a request opens the session: until one does, rmcp takes anything that is no request for the end.
+fn opens(request: &ClientRequest) -> bool {
+    match request {
+        ClientRequest::InitializeRequest(_) => true,
+        ClientRequest::PingRequest(_) | ClientRequest::DiscoverRequest(_) => false,
+        other => {
+            let meta = other.get_meta();
+            meta.missing_required_keys(&ProtocolVersion::V_2026_07_28).is_empty()
+                && meta
+                    .protocol_version()
+                    .is_some_and(|version| ProtocolVersion::KNOWN_VERSIONS.contains(&version))
+        }
     }
 }
 

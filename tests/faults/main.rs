@@ -19,6 +19,8 @@ mod desk;
 mod dial;
 #[cfg(target_os = "linux")]
 mod crowd;
+#[cfg(target_os = "linux")]
+mod fuzz;
 mod kills;
 mod migrating;
 mod movers;
@@ -26,6 +28,8 @@ mod movers;
 mod network_disk;
 mod old_stores;
 mod races;
+#[cfg(target_os = "linux")]
+mod requests;
 #[cfg(target_os = "linux")]
 mod shim;
 #[cfg(target_os = "linux")]

@@ -49,12 +49,12 @@ pub(crate) fn signal(name: &str, pid: u32) {
     assert!(status.expect("`kill` runs").success(), "SIG{name} to {pid}");
 }
 
-/// Resident memory of a process, in KiB.
+/// Resident memory of a process, in KiB; nothing for one that has ended.
 #[cfg(target_os = "linux")]
 pub(crate) fn resident_kib(pid: u32) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
-    line.split_whitespace().nth(1).unwrap().parse().unwrap()
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let line = status.lines().find(|line| line.starts_with("VmRSS:"));
+    line.map_or(0, |line| line.split_whitespace().nth(1).unwrap().parse().unwrap())
 }
 
 /// How many rounds a repeated test takes: `variable`, or a number that suits CI.
