@@ -105,7 +105,7 @@ fn many_processes_for_long_starve_nobody_and_the_log_and_the_memory_stay_bounded
                 share.calls += 1;
                 let part = 3 * begun.elapsed().as_millis() / time.as_millis();
                 // What it takes at its start is not what it takes for good.
-                if share.calls % 16 == 0 && share.calls > 64 {
+                if share.calls.is_multiple_of(16) && share.calls > 64 {
                     match part {
                         0 => early.push(resident_kib(share.pid)),
                         1 => {}

@@ -20,6 +20,8 @@ mod dial;
 #[cfg(target_os = "linux")]
 mod crowd;
 #[cfg(target_os = "linux")]
+mod deaf;
+#[cfg(target_os = "linux")]
 mod fuzz;
 mod kills;
 mod migrating;

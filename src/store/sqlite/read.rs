@@ -322,7 +322,7 @@ impl Read for Tx<'_> {
                 ", hash FROM receipt WHERE task = ?1 AND number > ?2 ORDER BY number LIMIT ?3"
             ),
             params![row, after, limit],
-            |row| Ok((rows::receipt(row)?, row.get("hash")?)),
+            |row| Ok((rows::receipt(row)?, row.get(13)?)),
         )
     }
 
