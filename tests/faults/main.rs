@@ -15,12 +15,12 @@ mod claims_store;
 mod clock;
 mod clock_rounds;
 mod clock_runs;
-mod desk;
-mod dial;
 #[cfg(target_os = "linux")]
 mod crowd;
 #[cfg(target_os = "linux")]
 mod deaf;
+mod desk;
+mod dial;
 #[cfg(target_os = "linux")]
 mod fuzz;
 mod kills;

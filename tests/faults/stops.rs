@@ -104,7 +104,8 @@ fn a_process_stopped_at_any_call_of_a_write_keeps_others_no_longer_than_is_promi
                     for named in [format!("process {pid} (docket) is stopped"), format!("kill -CONT {pid}")] {
                         assert!(error.message.contains(&named), "{error}");
                     }
-                    if real_too {
+                    // Half a minute each: once in a pass.
+                    if real_too && held_up % 8 == 1 {
                         assert_a_real_one_is_told(&store, &log, pid);
                     }
                 }

@@ -25,7 +25,7 @@ pub(super) const OLDEST_SQLITE_NAME: &str = "3.51.3";
 pub(super) const BUSY_WAIT: Duration = Duration::from_secs(60);
 
 /// How long opening waits for whoever makes or migrates the store.
-const MIGRATION_WAIT: Duration = Duration::from_secs(60);
+const MIGRATION_WAIT: Duration = Duration::from_secs(30);
 
 /// The folder that a store lies in.
 pub(super) fn folder_of(path: &Path) -> PathBuf {
@@ -53,7 +53,8 @@ pub(super) fn open(path: &Path) -> Result<Connection> {
     make_private(path)?;
     let header = read_header(path)?;
     let mut connection = connect(path)?;
-    if header.version != SCHEMA_VERSION {
+    // What the header says may only be older: a log that was never folded in knows better, without a turn.
+    if header.version != SCHEMA_VERSION && refuse_newer(&connection, path)?.newest() != SCHEMA_VERSION {
         let ticket = Ticket::open(path)?;
         let _turn = ticket.take_within(MIGRATION_WAIT)?;
         migrate(&mut connection, path)?;
