@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags};
 
@@ -71,9 +72,18 @@ fn connect(path: &Path) -> Result<Connection> {
     Ok(connection)
 }
 
+/// Nothing writes to a store that is looked at.
+fn only_looked_at() -> Error {
+    Error::new(Code::ReadOnly, "the store is only looked at")
+}
+
 impl Store for LookOnly {
     fn submit(&self, job: Box<dyn WriteJob>) {
-        job.finish(Err(Error::new(Code::ReadOnly, "the store is only looked at")));
+        job.finish(Err(only_looked_at()));
+    }
+
+    fn held_up(&self, _: Duration) -> Error {
+        only_looked_at()
     }
 
     fn look(&self, job: ReadJob) {
