@@ -182,6 +182,28 @@ pub(super) fn make_private(path: &Path) -> Result<()> {
     }
 }
 
+/// Brings a new store's name to the disk, and those of all folders above: whoever made one of them
+/// may not have come to it.
+pub(super) fn keep_names(path: &Path) -> Result<()> {
+    #[cfg(unix)]
+    for folder in folder_of(path).canonicalize().iter().flat_map(|folder| folder.ancestors()) {
+        use std::io::ErrorKind::{InvalidInput, PermissionDenied, ReadOnlyFilesystem, Unsupported};
+        match File::open(folder).and_then(|folder| folder.sync_all()) {
+            Ok(()) => {}
+            // A folder that cannot be read is nobody's to make one in; some file systems keep names by themselves.
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    InvalidInput | PermissionDenied | ReadOnlyFilesystem | Unsupported
+                ) => {}
+            Err(error) => {
+                return Err(cannot(path, &format!("{} did not reach the disk", folder.display()), error));
+            }
+        }
+    }
+    Ok(())
+}
+
 /// What the first bytes of a store say; of what is in its log they know nothing.
 pub(super) struct Header {
     version: i64,

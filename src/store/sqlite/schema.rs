@@ -5,7 +5,7 @@ use std::path::Path;
 use refinery::Target;
 use rusqlite::Connection;
 
-use super::connection::foreign;
+use super::connection::{foreign, keep_names};
 use super::rows::sql_error;
 use crate::error::{Code, Error, Result};
 
@@ -89,6 +89,8 @@ pub(super) fn migrate(connection: &mut Connection, path: &Path) -> Result<()> {
     if others > 0 {
         return Err(foreign(path));
     }
+    // Before anything is in it: what is found in a store was found under a name that is on disk.
+    keep_names(path)?;
     connection
         .query_row("PRAGMA journal_mode = WAL", [], |_| Ok(()))
         .map_err(|error| sql_error("the store cannot keep a write-ahead log", error))?;
