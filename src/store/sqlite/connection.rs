@@ -235,6 +235,10 @@ pub(super) fn read_header(path: &Path) -> Result<Header> {
         return Ok(Header { version: 0, keeps_log: false });
     }
     if have < header.len() || !header.starts_with(b"SQLite format 3\0") {
+        // The first page of a new store, torn by a power cut: SQLite takes it back by its journal.
+        if journal_is_hot(path) {
+            return Ok(Header { version: 0, keeps_log: false });
+        }
         return Err(Error::invalid(format!(
             "store {}: not a SQLite file; it was left as it is. --db or DOCKET_DB names another",
             path.display()
@@ -252,6 +256,13 @@ pub(super) fn read_header(path: &Path) -> Result<Header> {
         return Err(foreign(path));
     }
     Ok(Header { version, keeps_log: header[18] == 2 })
+}
+
+/// Whether what was being written without a log is still to be taken back.
+fn journal_is_hot(path: &Path) -> bool {
+    let mut magic = [0_u8; 8];
+    File::open(beside(path, "-journal")).and_then(|mut file| file.read_exact(&mut magic)).is_ok()
+        && magic == [0xd9, 0xd5, 0x05, 0xf9, 0x20, 0xa1, 0x63, 0xd7]
 }
 
 pub(super) fn foreign(path: &Path) -> Error {
