@@ -10,7 +10,8 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use rusqlite::Connection;
+use rusqlite::ffi::{SQLITE_IOERR_FSYNC, SQLITE_IOERR_WRITE};
+use rusqlite::{Connection, ErrorCode};
 
 use super::connection;
 use super::log::Log;
@@ -171,7 +172,7 @@ impl State {
             if !keeps(job, &tx) {
                 return run("ROLLBACK");
             }
-            run("COMMIT")?;
+            commit(connection)?;
             self.log.fold_if_long(connection);
             return Ok(());
         }
@@ -183,10 +184,35 @@ impl State {
             }
             run("RELEASE request")?;
         }
-        run("COMMIT")?;
+        commit(connection)?;
         self.log.fold_if_long(connection);
         Ok(())
     }
+}
+
+/// Commits. Where it fails before all is in the log, nothing was written; but SQLite indexes the log after
+/// it wrote to it, and where that fails, whoever opens the store after a crash finds the commit.
+fn commit(connection: &Connection) -> Result<()> {
+    let committed = connection.prepare_cached("COMMIT").and_then(|mut commit| commit.execute([]));
+    committed.map(|_| ()).map_err(|error| {
+        let before_the_end = match error.sqlite_error() {
+            Some(told) => {
+                matches!(
+                    told.code,
+                    ErrorCode::DatabaseBusy | ErrorCode::DiskFull | ErrorCode::ConstraintViolation
+                ) || matches!(told.extended_code, SQLITE_IOERR_WRITE | SQLITE_IOERR_FSYNC)
+            }
+            None => false,
+        };
+        if before_the_end {
+            sql_error("nothing was written", error)
+        } else {
+            Error::internal(
+                "the disk did not confirm the write: it may be kept or lost; read before you repeat it",
+                error,
+            )
+        }
+    })
 }
 
 /// Runs a job; one that panics is taken back like one that refuses.
