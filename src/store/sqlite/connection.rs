@@ -8,6 +8,7 @@ use std::time::Duration;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
+use super::log;
 use super::rows::sql_error;
 use super::schema::{SCHEMA_VERSION, migrate, newer, refuse_newer};
 use super::ticket::Ticket;
@@ -52,6 +53,7 @@ pub(super) fn open(path: &Path) -> Result<Connection> {
     }
     make_private(path)?;
     let header = read_header(path)?;
+    log::take_over(path);
     let mut connection = connect(path)?;
     // What the header says may only be older: a log that was never folded in knows better, without a turn.
     if header.version != SCHEMA_VERSION && refuse_newer(&connection, path)?.newest() != SCHEMA_VERSION {
@@ -72,21 +74,25 @@ fn connect(path: &Path) -> Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)
         .map_err(|error| sql_error("the store cannot be opened", error))?;
-    // Until the version is known, closing must not fold the log into the file.
-    connection
-        .set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)
-        .and_then(|_| connection.busy_timeout(BUSY_WAIT))
-        .map_err(|error| sql_error("the store cannot be set up", error))?;
+    // Not until the version is known.
+    fold_when_closed(&connection, false)?;
+    connection.busy_timeout(BUSY_WAIT).map_err(|error| sql_error("the store cannot be set up", error))?;
     Ok(connection)
 }
 
 fn settle(connection: Connection, path: &Path) -> Result<Connection> {
     refuse_newer(&connection, path)?;
     set_up(&connection)?;
-    connection
-        .set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)
-        .map_err(|error| sql_error("the store cannot be set up", error))?;
+    fold_when_closed(&connection, true)?;
     Ok(connection)
+}
+
+/// Whether the last connection that is closed folds the log into the file.
+pub(super) fn fold_when_closed(connection: &Connection, fold: bool) -> Result<()> {
+    connection
+        .set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, !fold)
+        .map(|_| ())
+        .map_err(|error| sql_error("the store cannot be set up", error))
 }
 
 /// Opens a connection that only reads.

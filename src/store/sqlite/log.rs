@@ -5,16 +5,34 @@
 //! committed meanwhile: frames are in one file, in the order of the commits, and syncing it makes
 //! all earlier ones durable too. No request is answered before its sync. (SQLite itself syncs
 //! before a checkpoint and after it, so a frame that was folded in meanwhile is on disk as well.)
+//!
+//! A sync that fails leaves a log that reads well and may not be on disk: the kernel tells once and
+//! takes the pages for clean, and the next sync succeeds without them. Frames after a lost one are
+//! lost with it; folding such a log in could even tear the store. So the log is *in doubt* until
+//! all of it was written out once more, byte for byte what it reads as, and synced. Whoever had the
+//! file open is told by the kernel; for those who open it later a bit of its mode is the mark; and a
+//! log that a dead process left to nobody is written out by the first to open it. One gap is left:
+//! a process killed while its sync fails cannot mark the log, and if others have it open and write
+//! nothing, one that opens it anew and writes before them is not told.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{File, OpenOptions, Permissions};
+use std::io;
+use std::os::unix::fs::{FileExt as _, MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rusqlite::Connection;
+use rustix::fs::{FlockOperation, fcntl_lock};
 
 use super::connection::{BUSY_WAIT, beside};
 use super::rows::sql_error;
-use crate::error::{Error, Result};
+use crate::error::{Code, Error, Result};
+
+/// The mark of doubt: the right of its owner to run it, which no log has otherwise.
+const MARK: u32 = 0o100;
+
+/// How much is written out at a time.
+const PIECE: usize = 1 << 20;
 
 /// A log is begun anew where nobody reads it in the moment after all of it was folded into the file. One that is
 /// longer than this was not for a long time, for there was always somebody. (As long as `journal_size_limit`
@@ -28,40 +46,85 @@ const READERS_WAIT: Duration = Duration::from_millis(500);
 /// The log beside a store.
 pub(super) struct Log {
     path: PathBuf,
-    file: Option<File>,
+    file: File,
     /// The length at which it is made to begin anew.
     fold_at: u64,
 }
 
 impl Log {
-    /// The log of a store; it may not exist before the first commit.
-    pub(super) fn of(store: &Path) -> Self {
-        Log { path: beside(store, "-wal"), file: None, fold_at: LONGEST }
+    /// The log of a store that a connection of this process has open: while it does, the log is one file.
+    ///
+    /// # Errors
+    /// Where it cannot be opened.
+    pub(super) fn open(store: &Path) -> Result<Self> {
+        let path = beside(store, "-wal");
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .open(&path)
+            .map_err(|error| Error::internal(format!("{} cannot be opened", path.display()), error))?;
+        Ok(Log { path, file, fold_at: LONGEST })
     }
 
     /// Waits until all that was committed is on disk.
     ///
     /// # Errors
-    /// Where the disk does not confirm it: what was committed may or may not survive.
-    pub(super) fn sync(&mut self) -> Result<()> {
-        let unknown = |error| {
+    /// Where the disk does not confirm it: then the log is in doubt.
+    pub(super) fn sync(&self) -> io::Result<()> {
+        self.file.sync_data()
+    }
+
+    /// Whether somebody marked it as in doubt.
+    ///
+    /// # Errors
+    /// Where it was removed: what is written to it is nobody's to read.
+    pub(super) fn in_doubt(&self) -> Result<bool> {
+        let about = self.file.metadata().map_err(|error| {
+            Error::internal(format!("{} cannot be looked at", self.path.display()), error)
+        })?;
+        if about.nlink() == 0 {
+            return Err(Error::new(
+                Code::Internal,
+                format!(
+                    "{} was removed while docket was at work; start docket again, then read what is kept",
+                    self.path.display()
+                ),
+            ));
+        }
+        Ok(about.mode() & MARK != 0)
+    }
+
+    /// Marks it as in doubt, for all who open it from now on.
+    pub(super) fn mark(&self) {
+        if let Err(error) = self.set_mark(true) {
+            tracing::error!(%error, "{} could not be marked as in doubt", self.path.display());
+        }
+    }
+
+    /// Writes all of it out once more, as it reads, and takes the mark away. The caller has the turn.
+    ///
+    /// # Errors
+    /// Where the disk still does not confirm it.
+    pub(super) fn write_out(&self, connection: &Connection) -> Result<()> {
+        let run = |sql: &str| {
+            connection.execute_batch(sql).map_err(|error| sql_error("the log cannot be held still", error))
+        };
+        // Nobody writes to it or begins it anew meanwhile, SQLite's own shell included.
+        run("BEGIN IMMEDIATE")?;
+        let written = self.copy_onto_itself().and_then(|()| self.set_mark(false));
+        run("ROLLBACK")?;
+        written.map_err(|error| {
             Error::internal(
-                "the disk did not confirm the write: it may be kept or lost; read before you repeat it",
+                "an earlier write did not reach the disk, and writing the log out once more failed too; see to the disk and try again",
                 error,
             )
-        };
-        // The file is the same as long as a connection of this process is open.
-        let file = match &self.file {
-            Some(file) => file,
-            None => self.file.insert(OpenOptions::new().write(true).open(&self.path).map_err(unknown)?),
-        };
-        file.sync_data().map_err(unknown)
+        })
     }
 
     /// Lets a log that has grown too long begin anew, in one's turn and after a commit: folds it in, and lets
     /// readers that would keep it end first. New ones don't, for they find everything in the file.
     pub(super) fn fold_if_long(&mut self, connection: &Connection) {
-        let Some(length) = self.file.as_ref().and_then(|file| Some(file.metadata().ok()?.len())) else {
+        let Some(length) = self.file.metadata().ok().map(|about| about.len()) else {
             return;
         };
         if length <= self.fold_at {
@@ -85,5 +148,51 @@ impl Log {
                 length + FURTHER
             }
         };
+    }
+
+    fn copy_onto_itself(&self) -> io::Result<()> {
+        // What failed before is told now, so that what is told below is of what is written now.
+        if let Err(error) = self.sync() {
+            tracing::warn!(%error, "{} is written out once more", self.path.display());
+        }
+        let (mut at, length) = (0, self.file.metadata()?.len());
+        let mut piece = vec![0; PIECE];
+        while at < length {
+            let count = self.file.read_at(&mut piece, at)?;
+            if count == 0 {
+                break;
+            }
+            self.file.write_all_at(&piece[..count], at)?;
+            at += count as u64;
+        }
+        self.sync()
+    }
+
+    fn set_mark(&self, marked: bool) -> io::Result<()> {
+        let mode = self.file.metadata()?.mode();
+        let mode = if marked { mode | MARK } else { mode & !MARK };
+        self.file.set_permissions(Permissions::from_mode(mode))
+    }
+}
+
+/// Writes out once more what a process left behind that ended without closing the store: it may have
+/// ended in a sync that failed, and nobody was told. A log that somebody else has open is left to them.
+/// To be called before this process opens the store itself.
+pub(super) fn take_over(store: &Path) {
+    let path = beside(store, "-wal");
+    let open = |path: &Path| OpenOptions::new().read(true).write(true).open(path);
+    // Who may not write to it has nothing to acknowledge.
+    let Ok(file) = open(&path) else { return };
+    // Every connection holds a lock on it as long as it is open; so none is opened until this is dropped.
+    let shared = open(&beside(store, "-shm"));
+    if let Ok(shared) = &shared
+        && fcntl_lock(shared, FlockOperation::NonBlockingLockExclusive).is_err()
+    {
+        return;
+    }
+    let log = Log { path, file, fold_at: LONGEST };
+    if let Err(error) = log.copy_onto_itself() {
+        tracing::error!(%error, "{} was left behind and cannot be written out", log.path.display());
+        log.mark();
     }
 }

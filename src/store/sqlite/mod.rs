@@ -1,11 +1,13 @@
 //! The store over one SQLite file.
 
+mod commit;
 mod connection;
 mod cost;
 mod flow;
 mod log;
 mod look;
 pub mod moving;
+mod place;
 mod read;
 mod reader;
 mod rows;
@@ -48,8 +50,9 @@ impl SqliteStore {
     pub fn open(path: &Path, clock: Clock) -> Result<Self> {
         let opened = connection::open(path)?;
         let folder = connection::folder_of(path);
-        let writer = writer::Writer::new(opened, path, clock.clone())?;
-        let readers = reader::Readers::new(path.to_owned(), clock);
+        let place = place::Place::of(path)?;
+        let writer = writer::Writer::new(opened, path, place.clone(), clock.clone())?;
+        let readers = reader::Readers::new(path.to_owned(), place, clock);
         Ok(SqliteStore { folder, path: path.to_owned(), readers, writer })
     }
 }

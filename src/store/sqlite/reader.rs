@@ -7,6 +7,7 @@ use std::sync::{Condvar, Mutex, PoisonError};
 use rusqlite::Connection;
 
 use super::connection;
+use super::place::Place;
 use super::rows::sql_error;
 use super::schema::refuse_renewed;
 use super::tx::Tx;
@@ -22,20 +23,24 @@ pub(super) struct Readers {
     idle: Mutex<Vec<Option<Connection>>>,
     returned: Condvar,
     path: PathBuf,
+    place: Place,
     clock: Clock,
 }
 
 impl Readers {
     /// Opens nothing yet.
-    pub(super) fn new(path: PathBuf, clock: Clock) -> Self {
+    pub(super) fn new(path: PathBuf, place: Place, clock: Clock) -> Self {
         let idle = Mutex::new((0..CONNECTIONS).map(|_| None).collect());
-        Readers { idle, returned: Condvar::new(), path, clock }
+        Readers { idle, returned: Condvar::new(), path, place, clock }
     }
 
     /// Runs a read on this thread, once a connection is free.
     pub(super) fn look(&self, job: ReadJob) {
         let connection = self.take();
-        match connection.map_or_else(|| connection::open_reader(&self.path), Ok) {
+        let checked = self.place.check();
+        let opened =
+            checked.and_then(|()| connection.map_or_else(|| connection::open_reader(&self.path), Ok));
+        match opened {
             Err(error) => {
                 job(Err(error));
                 self.give(None);

@@ -6,6 +6,7 @@ use refinery::Target;
 use rusqlite::Connection;
 
 use super::connection::{foreign, keep_names};
+use super::log::Log;
 use super::rows::sql_error;
 use crate::error::{Code, Error, Result};
 
@@ -89,6 +90,11 @@ pub(super) fn migrate(connection: &mut Connection, path: &Path) -> Result<()> {
     if others > 0 {
         return Err(foreign(path));
     }
+    if let Ok(log) = Log::open(path)
+        && log.in_doubt()?
+    {
+        log.write_out(connection)?;
+    }
     // Before anything is in it: what is found in a store was found under a name that is on disk.
     keep_names(path)?;
     connection
@@ -103,7 +109,13 @@ pub(super) fn migrate(connection: &mut Connection, path: &Path) -> Result<()> {
         }
         _ => all().run(connection),
     };
-    run.map(|_| ()).map_err(|error| failed(path, error))
+    run.map(|_| ()).map_err(|error| {
+        // SQLite syncs here, and does not tell whether it was a sync that failed.
+        if let Ok(log) = Log::open(path) {
+            log.mark();
+        }
+        failed(path, error)
+    })
 }
 
 /// A migration that was taken back.

@@ -1,0 +1,238 @@
+//! A group of writes: into the log in this process's turn, to the disk after it, and only then answered.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+
+use rusqlite::ffi::{SQLITE_IOERR_FSYNC, SQLITE_IOERR_WRITE};
+use rusqlite::{Connection, ErrorCode};
+
+use super::connection;
+use super::log::Log;
+use super::place::Place;
+use super::rows::sql_error;
+use super::schema::refuse_renewed;
+use super::ticket::{Ticket, Turn};
+use super::tx::Tx;
+use super::writer::Job;
+use crate::clock::Clock;
+use crate::error::{Error, Result};
+use crate::store::Write;
+
+/// Commits groups of jobs, through one connection.
+pub(super) struct Committer {
+    ticket: Ticket,
+    open: Option<Open>,
+    /// Whether the log may read otherwise than the disk holds it; see [`Log`].
+    in_doubt: bool,
+    /// Whether the latest write came to an end that nobody knows.
+    unconfirmed: bool,
+    path: PathBuf,
+    place: Place,
+    clock: Clock,
+}
+
+/// A connection, and the log that it writes.
+struct Open {
+    connection: Connection,
+    log: Log,
+}
+
+impl Committer {
+    /// Over an open connection.
+    ///
+    /// # Errors
+    /// Where the log or the file that processes queue on cannot be opened.
+    pub(super) fn new(connection: Connection, path: &Path, place: Place, clock: Clock) -> Result<Self> {
+        let mut committer = Committer {
+            ticket: Ticket::open(path)?,
+            open: None,
+            in_doubt: false,
+            unconfirmed: false,
+            path: path.to_owned(),
+            place,
+            clock,
+        };
+        committer.take(connection)?;
+        Ok(committer)
+    }
+
+    /// Works on through a connection. It was opened before the log was, so the log is there.
+    fn take(&mut self, connection: Connection) -> Result<()> {
+        let log = Log::open(&self.path)?;
+        let marked = log.in_doubt()?;
+        self.open = Some(Open { connection, log });
+        if marked || self.in_doubt { self.doubt() } else { Ok(()) }
+    }
+
+    /// From now on nothing is written before the log was written out once more; and who closes
+    /// the connection does not fold it in.
+    fn doubt(&mut self) -> Result<()> {
+        self.in_doubt = true;
+        let Some(open) = &self.open else { return Ok(()) };
+        open.log.mark();
+        connection::fold_when_closed(&open.connection, false)
+    }
+
+    /// Waits for a turn.
+    pub(super) fn turn(&self) -> Result<Turn> {
+        self.ticket.take()
+    }
+
+    /// A turn where nobody has it.
+    pub(super) fn try_turn(&self) -> Result<Option<Turn>> {
+        self.ticket.try_take()
+    }
+
+    /// Writes a group in a turn, brings it to the disk and answers each.
+    pub(super) fn serve(&mut self, mut group: Vec<Job>, turn: Result<Turn>) {
+        let committed = turn
+            .and_then(|turn| self.look_again().map(|()| turn))
+            .and_then(|turn| self.write(&mut group, turn))
+            .and_then(|()| self.confirm());
+        if let Err(error) = &committed {
+            tracing::error!(%error, "a write failed");
+        }
+        for job in group {
+            job.finish(match &committed {
+                Ok(()) => Ok(()),
+                Err(error) => Err(Error::new(error.code, error.to_string())),
+            });
+        }
+    }
+
+    /// Fails where nothing can be written to what the latest write found amiss.
+    fn look_again(&mut self) -> Result<()> {
+        if self.unconfirmed {
+            self.still_there().map_err(|error| Error::internal("nothing was written", error))?;
+            self.unconfirmed = false;
+        }
+        Ok(())
+    }
+
+    /// Fails unless the store and its log are the files that were opened.
+    fn still_there(&self) -> Result<()> {
+        if let Some(open) = &self.open {
+            open.log.in_doubt()?;
+        }
+        self.place.check()
+    }
+
+    /// Commits what jobs write. Whatever state a failure leaves the connection in, it is not kept.
+    fn write(&mut self, group: &mut [Job], turn: Turn) -> Result<()> {
+        let written = self.try_write(group, turn);
+        if written.is_err()
+            && let Some(open) = &self.open
+        {
+            // Whether the kernel has something to tell that SQLite kept to itself.
+            if open.log.sync().is_err() {
+                let doubted = self.doubt();
+                doubted.unwrap_or_else(|error| tracing::error!(%error, "the log's doubt may be lost"));
+            }
+            self.open = None;
+        }
+        written
+    }
+
+    /// Waits until what was committed is on disk, in a store that is still there.
+    fn confirm(&mut self) -> Result<()> {
+        self.try_confirm().map_err(|error| {
+            self.unconfirmed = true;
+            Error::internal(UNKNOWN, error)
+        })
+    }
+
+    fn try_confirm(&mut self) -> Result<()> {
+        let Some(open) = &self.open else { return Ok(()) };
+        if let Err(error) = open.log.sync() {
+            tracing::error!(%error, "the log could not be synced");
+            self.doubt()?;
+        } else if open.log.in_doubt()? {
+            self.doubt()?;
+        }
+        if self.in_doubt {
+            let _turn = self.ticket.take()?;
+            Self::settle(&mut self.in_doubt, &self.open)?;
+        }
+        self.place.check()
+    }
+
+    /// Ends the doubt, in this process's turn.
+    fn settle(in_doubt: &mut bool, open: &Option<Open>) -> Result<()> {
+        if *in_doubt && let Some(open) = open {
+            open.log.write_out(&open.connection)?;
+            connection::fold_when_closed(&open.connection, true)?;
+            *in_doubt = false;
+        }
+        Ok(())
+    }
+
+    /// Runs every job in a savepoint of one transaction and commits; jobs that fail leave nothing.
+    /// The turn ends with the commit, before it is on disk.
+    fn try_write(&mut self, group: &mut [Job], _turn: Turn) -> Result<()> {
+        if self.open.is_none() {
+            self.place.check()?;
+            self.take(connection::reopen(&self.path)?)?;
+        }
+        Self::settle(&mut self.in_doubt, &self.open)
+            .map_err(|error| Error::internal("nothing was written", error))?;
+        let Some(Open { connection, log }) = &mut self.open else { return Ok(()) };
+        let run = |sql: &str| {
+            connection
+                .prepare_cached(sql)
+                .and_then(|mut statement| statement.execute([]))
+                .map(|_| ())
+                .map_err(|error| sql_error("nothing was written", error))
+        };
+        run("BEGIN IMMEDIATE")?;
+        refuse_renewed(connection, &self.path)?;
+        let tx = Tx::new(connection, self.clock.now());
+        if let [job] = group {
+            if !keeps(job, &tx) {
+                return run("ROLLBACK");
+            }
+            commit(connection)?;
+            log.fold_if_long(connection);
+            return Ok(());
+        }
+        for job in group {
+            run("SAVEPOINT request")?;
+            if !keeps(job, &tx) {
+                run("ROLLBACK TO request")?;
+                tx.forget_sequence();
+            }
+            run("RELEASE request")?;
+        }
+        commit(connection)?;
+        log.fold_if_long(connection);
+        Ok(())
+    }
+}
+
+/// What is told where a write may have come to the log or not.
+const UNKNOWN: &str = "the disk did not confirm the write: it may be kept or lost; read before you repeat it";
+
+/// Commits. Where it fails before all is in the log, nothing was written; but SQLite indexes the log after
+/// it wrote to it, and where that fails, whoever opens the store after a crash finds the commit.
+fn commit(connection: &Connection) -> Result<()> {
+    let committed = connection.prepare_cached("COMMIT").and_then(|mut commit| commit.execute([]));
+    committed.map(|_| ()).map_err(|error| {
+        let before_the_end = match error.sqlite_error() {
+            Some(told) => {
+                matches!(
+                    told.code,
+                    ErrorCode::DatabaseBusy | ErrorCode::DiskFull | ErrorCode::ConstraintViolation
+                ) || matches!(told.extended_code, SQLITE_IOERR_WRITE | SQLITE_IOERR_FSYNC)
+            }
+            None => false,
+        };
+        if before_the_end { sql_error("nothing was written", error) } else { Error::internal(UNKNOWN, error) }
+    })
+}
+
+/// Runs a job; one that panics is taken back like one that refuses.
+fn keeps(job: &mut Job, tx: &Tx<'_>) -> bool {
+    catch_unwind(AssertUnwindSafe(|| job.run(tx as &dyn Write))).unwrap_or_else(|_| {
+        tracing::error!("a write panicked");
+        false
+    })
+}
