@@ -5,8 +5,6 @@ mod support;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use serde_json::json;
-
 use support::mount::Mount;
 use support::store::Store;
 use support::untouched::assert_refused_untouched;
@@ -93,35 +91,4 @@ fn a_store_on_a_read_only_disk_is_told_as_read_only() {
     disk.remount("ro");
     assert_read_only(&store);
     disk.remount("rw");
-}
-
-#[test]
-fn a_full_disk_is_an_error_and_what_was_acknowledged_stays() {
-    let store = Store::new().at("disk/store/docket.db");
-    let Some(disk) = Mount::tmpfs(store.folder().join("disk"), "3m") else {
-        println!("skipped a_full_disk: no right to mount");
-        return;
-    };
-    let mut server = store.serve();
-    let id = server.task("Log");
-    let mut kept = Vec::new();
-    let refused = loop {
-        let text = format!("- {} {}", kept.len(), "x".repeat(20_000));
-        let reply = server.call("update_task", json!({"id": id, "body": text}));
-        if !reply.won() {
-            break reply;
-        }
-        kept.push(text);
-        assert!(kept.len() < 1000, "a disk of 3 MB took 20 MB");
-    };
-    assert!(refused.is_error, "{}", refused.value);
-    assert!(refused.message().to_lowercase().contains("full"), "{}", refused.message());
-    assert!(!kept.is_empty());
-    assert_eq!(server.body(&id), kept.join("\n\n"), "what was acknowledged is still read");
-
-    disk.remount("size=64m");
-    server.call("update_task", json!({"id": id, "body": "- room again"})).ok();
-    server.close();
-    store.assert_whole();
-    assert_eq!(store.serve().body(&id), format!("{}\n\n- room again", kept.join("\n\n")));
 }

@@ -9,7 +9,11 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+#[cfg(target_os = "linux")]
+mod asked;
 mod brim;
+#[cfg(target_os = "linux")]
+mod calls;
 mod claims_model;
 mod claims_store;
 mod clock;
@@ -22,13 +26,23 @@ mod deaf;
 mod desk;
 mod dial;
 #[cfg(target_os = "linux")]
+mod disk;
+#[cfg(target_os = "linux")]
+mod failing_calls;
+#[cfg(target_os = "linux")]
 mod fuzz;
+#[cfg(target_os = "linux")]
+mod gone;
 mod kills;
+#[cfg(target_os = "linux")]
+mod lost_pages;
 mod migrating;
 mod movers;
 #[cfg(target_os = "linux")]
 mod network_disk;
 mod old_stores;
+#[cfg(target_os = "linux")]
+mod power;
 mod races;
 #[cfg(target_os = "linux")]
 mod requests;

@@ -1,0 +1,124 @@
+//! A sync of the log that fails: the kernel lets what was to be written go and takes it for clean,
+//! and the next sync succeeds. Whoever goes on, is killed or comes new: what was acknowledged since
+//! is there after a power cut.
+//!
+//! `DOCKET_ROUNDS` asks for more cuts, `DOCKET_SEED` for the same ones again.
+
+use serde_json::json;
+
+use super::asked::{Asked, Leaves, says};
+use super::calls::{Call, Calls, EIO, ENOSPC, End, Fault, KILLED, file, kind};
+use super::disk::{Disk, Names};
+use super::power::{CUTS, Record, cut};
+use crate::support::cli::Run;
+use crate::support::rng::Rng;
+use crate::support::rounds;
+use crate::support::server::Server;
+use crate::support::store::Store;
+
+/// What happens, one thing after the other.
+const STEPS: u64 = 60;
+const SERVERS: u64 = 3;
+
+struct Scene<'a> {
+    store: &'a Store,
+    calls: Calls,
+    servers: Vec<Option<Server>>,
+    log: String,
+    record: Record,
+    injected: u64,
+    unknown: usize,
+    refused: usize,
+}
+
+impl Scene<'_> {
+    /// One receipt by one server, which may be new, and may not survive it.
+    fn write(&mut self, at: usize, number: u64, length: usize) {
+        let text = format!("- receipt {number} of {at} {}", "x".repeat(length));
+        let server = self.servers[at].take().or_else(|| self.calls.try_serve(self.store));
+        let Some(mut server) = server else { return };
+        let id = server.send("update_task", json!({"id": self.log, "body": text}));
+        let leaves = Leaves::Receipt { task: self.log.clone(), text, item: None };
+        self.record.push(((server.pid(), id), leaves));
+        let Some(reply) = server.recv(id) else { return self.others_hear_of_it(number) };
+        if !reply.won() {
+            let (unknown, refused) = (says(&reply, "may be kept or lost"), says(&reply, "nothing was"));
+            assert!(unknown != refused, "an error that doesn't tell what it left: {}", reply.value);
+            self.unknown += usize::from(unknown);
+            self.refused += usize::from(refused);
+        }
+        self.servers[at] = Some(server);
+    }
+
+    /// Who is killed in a sync tells nobody that it failed; whoever has the log open is told at its
+    /// next write. (A new process that writes before any of them isn't: see `log.rs`.)
+    fn others_hear_of_it(&mut self, number: u64) {
+        for at in 0..self.servers.len() {
+            if self.servers[at].is_some() {
+                self.write(at, number, 9000 + at);
+            }
+        }
+    }
+
+    fn fail(&mut self, rng: &mut Rng) {
+        self.heal();
+        let errno = [EIO, EIO, ENOSPC, KILLED][rng.below(4) as usize];
+        let count = [1, 1, 2, 4, u64::MAX][rng.below(5) as usize];
+        let first = 1 + rng.below(3);
+        self.calls.fail(Fault { kind: kind::SYNC, first, count, errno, short: false, files: file::WAL });
+    }
+
+    fn heal(&mut self) {
+        self.injected += self.calls.heal();
+    }
+
+    fn step(&mut self, number: u64, rng: &mut Rng) {
+        let at = rng.below(SERVERS) as usize;
+        match rng.below(16) {
+            0..3 => self.fail(rng),
+            3 => self.heal(),
+            4 => drop(self.servers[at].take()),
+            5 => drop(self.servers[at].take().map(|mut server| server.close())),
+            // A command, which may be the last one out; or be killed.
+            6 => {
+                let mut command = self.calls.before(self.store, self.store.command());
+                command.arg("list-tasks");
+                drop(Run::new(command, [""; 0]).finish());
+            }
+            _ => self.write(at, number, rng.below(9000) as usize),
+        }
+    }
+}
+
+#[test]
+fn what_is_acknowledged_after_a_failed_sync_is_on_disk() {
+    let mut rng = Rng::seeded("what_is_acknowledged_after_a_failed_sync");
+    let rounds = rounds("DOCKET_ROUNDS", CUTS);
+    let (mut cuts, mut held, mut injected, mut unknown, mut refused) = (0, 0, 0, 0, 0);
+    while cuts < rounds {
+        let store = Store::new();
+        let log = store.serve().task("Log");
+        let disk = Disk::of(store.folder(), Names::WithTheFolder);
+        let servers = (0..SERVERS).map(|_| None).collect();
+        let (calls, record) = (Calls::recording(), Record::new());
+        let mut scene =
+            Scene { store: &store, calls, servers, log, record, injected: 0, unknown: 0, refused: 0 };
+        (0..STEPS).for_each(|number| scene.step(number, &mut rng));
+        scene.heal();
+        scene.servers.clear();
+
+        let calls = scene.calls.record();
+        let dropped = calls.iter().filter(|call| matches!(call, Call::Synced { end: End::Dropped, .. }));
+        assert_eq!(dropped.count() as u64, scene.injected);
+        let asked = Asked::of(scene.record).without_refused(&calls).beside(vec!["Log".to_owned()]);
+        held += cut(disk, &asked, &calls, CUTS, &mut rng);
+        cuts += CUTS;
+        injected += scene.injected;
+        unknown += scene.unknown;
+        refused += scene.refused;
+    }
+    println!(
+        "failed syncs: {cuts} cuts, {injected} syncs failed, {unknown} answered as unknown, {refused} as not written, {held} answers held to, none lost"
+    );
+    assert!(injected > 0 && held > 0);
+}

@@ -1,0 +1,243 @@
+//! The power is cut at any moment: what was acknowledged is there, whatever the disk did with the rest.
+//!
+//! Real servers are recorded (`calls.rs`); a disk is rebuilt from the record for each cut (`disk.rs`).
+//! `DOCKET_ROUNDS` asks for more cuts, `DOCKET_SEED` for the same ones again.
+
+use std::process::Stdio;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use serde_json::json;
+
+use super::asked::{Acknowledged, Asked, Leaves, texts};
+use super::calls::{Call, Calls};
+use super::disk::{Disk, Names};
+use crate::support::rng::Rng;
+use crate::support::server::Server;
+use crate::support::store::Store;
+use crate::support::{rounds, together};
+
+/// Cuts over one recording.
+pub(crate) const CUTS: usize = 12;
+
+/// What was asked, by process and request.
+pub(crate) type Record = Vec<((u32, u64), Leaves)>;
+
+/// Asks for a write and waits for the answer; gives the reply.
+fn ask(
+    server: &mut Server,
+    record: &mut Record,
+    tool: &str,
+    arguments: serde_json::Value,
+    leaves: Leaves,
+) -> crate::support::reply::Reply {
+    let id = server.send(tool, arguments);
+    record.push(((server.pid(), id), leaves));
+    server.recv(id).expect("a server that nobody killed answers")
+}
+
+/// One agent's work: a task, receipts on its own and a shared one, a batch, claims, outcomes.
+fn work(server: &mut Server, shared: &str, name: &str, writes: usize) -> Record {
+    let mut all = Record::new();
+    let record = &mut all;
+    for round in 0..writes {
+        let tag = format!("{name}-{round}");
+        let text = format!("- receipt {tag} {}", "x".repeat(40 * (round % 50)));
+        let leaves = Leaves::Receipt { task: shared.to_owned(), text: text.clone(), item: None };
+        ask(server, record, "update_task", json!({"id": shared, "body": text}), leaves).ok();
+        if round % 4 == 0 {
+            let title = format!("Task {tag}");
+            let made = json!({"task_title": title});
+            let id = ask(server, record, "create_task", made, Leaves::Task(title)).ok().text("/task/id");
+            let claim = json!({"id": id, "status": "in_progress", "assignee": name});
+            ask(server, record, "update_task", claim, Leaves::Status(id.clone(), "in_progress")).ok();
+            ask(server, record, "complete_task", json!({"id": id}), Leaves::Status(id, "done")).ok();
+        }
+        if round % 8 == 3 {
+            let title = format!("Batch {tag}");
+            let items: Vec<String> = (0..4).map(|item| format!("{tag}-{item}")).collect();
+            let make = json!({"title": title, "instructions": "x", "items": items, "max_chunk": 4});
+            let batch =
+                ask(server, record, "create_batch", make, Leaves::Batch(title, 4)).ok().text("/batch/id");
+            let claim = server.call("claim_task", json!({"batch": batch})).ok();
+            let (chunk, token) = (claim.text("/task/id"), claim["claim"]["token"].clone());
+            for key in items {
+                let text = format!("- did {key}");
+                let receipt =
+                    json!({"id": chunk, "claim": token, "item": key, "outcome": "done", "body": text});
+                let leaves = Leaves::Receipt { task: chunk.clone(), text, item: Some(key) };
+                ask(server, record, "update_task", receipt, leaves).ok();
+            }
+            let leaves = Leaves::Status(chunk.clone(), "done");
+            ask(server, record, "complete_task", json!({"id": chunk, "claim": token}), leaves).ok();
+        }
+    }
+    all
+}
+
+/// Checkpoints once, as the server itself does only after thousands of pages.
+pub(crate) fn checkpoint(store: &Store, calls: &Calls) {
+    let mut this = calls.before(store, std::process::Command::new(std::env::current_exe().unwrap()));
+    this.args(["--ignored", "--exact", "power::one_checkpoint"]).env("DOCKET_DB", store.file());
+    let status = this.stdout(Stdio::null()).stderr(Stdio::null()).status();
+    assert!(status.unwrap().success());
+}
+
+#[test]
+#[ignore = "a process of its own for `checkpoint`"]
+fn one_checkpoint() {
+    let sql = rusqlite::Connection::open(std::env::var_os("DOCKET_DB").unwrap()).unwrap();
+    sql.busy_timeout(crate::support::PATIENCE).unwrap();
+    sql.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(())).unwrap();
+    // Not as the last one, which would fold the log away.
+    sql.set_db_config(rusqlite::config::DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).unwrap();
+}
+
+/// Where the power is cut: half of the time just after an answer, else after any call.
+fn moments(calls: &[Call], cuts: usize, rng: &mut Rng) -> Vec<usize> {
+    let answers: Vec<usize> =
+        (0..calls.len()).filter(|at| matches!(calls[*at], Call::Answered { .. })).collect();
+    let mut moments: Vec<usize> = (0..cuts)
+        .map(|cut| match cut % 2 {
+            0 => answers[rng.below(answers.len() as u64) as usize] + 1,
+            _ => rng.below(calls.len() as u64 + 1) as usize,
+        })
+        .collect();
+    moments.sort_unstable();
+    moments
+}
+
+/// Cuts the power again and again over what was recorded, by one idea of when names are on disk;
+/// gives how many answers were held to.
+pub(crate) fn cut<'a>(
+    mut disk: Disk<'a>,
+    asked: &Asked,
+    calls: &'a [Call],
+    cuts: usize,
+    rng: &mut Rng,
+) -> usize {
+    let acknowledged = asked.acknowledged(calls);
+    let (mut done, mut held) = (0, 0);
+    for moment in moments(calls, cuts, rng) {
+        calls[done..moment].iter().for_each(|call| disk.apply(call, rng));
+        done = moment;
+        let found = Store::new();
+        disk.cut(found.folder(), rng);
+        let before: Vec<&Acknowledged<'_>> =
+            acknowledged.iter().filter(|(at, _)| *at < moment).map(|(_, what)| what).collect();
+        let when = format!("cut after call {moment} of {}, names {:?}", calls.len(), disk.names());
+        asked.assert_kept(&found, &before, &when);
+        held += before.len();
+    }
+    held
+}
+
+/// Records what `work` does, and cuts the power over it.
+fn record_and_cut(
+    what: &str,
+    rng: &mut Rng,
+    store: impl Fn() -> Store,
+    work: impl Fn(&Store, &Calls) -> Vec<Record>,
+    saw: impl Fn(&[Call]),
+) {
+    let rounds = rounds("DOCKET_ROUNDS", CUTS);
+    let (mut cuts, mut held, mut recorded) = (0, 0, 0);
+    while cuts < rounds {
+        let store = store();
+        let disks = [Names::WithTheFolder, Names::WithAnySync].map(|names| Disk::of(store.folder(), names));
+        let before = if store.file().exists() { texts(&store) } else { Vec::new() };
+        let recording = Calls::recording();
+        let asked = Asked::of(work(&store, &recording).into_iter().flatten()).beside(before);
+        let calls = recording.record();
+        saw(&calls);
+        for disk in disks {
+            held += cut(disk, &asked, &calls, CUTS / 2, rng);
+        }
+        cuts += CUTS;
+        recorded += 1;
+    }
+    println!("{what}: {cuts} cuts over {recorded} recordings, {held} answers held to, none lost");
+    assert!(held > 0, "no answer came before any cut");
+}
+
+const SERVERS: usize = 3;
+
+#[test]
+fn what_was_acknowledged_is_there_after_any_power_cut() {
+    let mut rng = Rng::seeded("what_was_acknowledged_is_there");
+    let work_all = |store: &Store, calls: &Calls| {
+        let mut first = calls.serve(store);
+        let mut record = Record::new();
+        let made = json!({"task_title": "Shared"});
+        let made = ask(&mut first, &mut record, "create_task", made, Leaves::Task("Shared".into()));
+        let shared = made.ok().text("/task/id");
+        let mut records = vec![record];
+        // The second time they are the first to open what the others closed.
+        for pass in 0..2 {
+            let done = AtomicBool::new(false);
+            std::thread::scope(|scope| {
+                scope.spawn(|| {
+                    while !done.load(Ordering::Acquire) {
+                        checkpoint(store, calls);
+                    }
+                });
+                records.extend(together(SERVERS, |worker| {
+                    let mut server = calls.serve(store);
+                    let record = work(&mut server, &shared, &format!("agent-{pass}-{worker}"), 12);
+                    server.close();
+                    record
+                }));
+                done.store(true, Ordering::Release);
+            });
+            first.close();
+        }
+        records
+    };
+    record_and_cut("any power cut", &mut rng, Store::new, work_all, |calls| {
+        let begun = calls
+            .iter()
+            .filter(|call| matches!(call, Call::Wrote { offset: 0, data, .. } if data.len() == 32));
+        assert!(begun.count() > 2, "the log was never begun anew while it was written");
+    });
+}
+
+#[test]
+fn a_new_store_is_there_once_it_has_answered() {
+    let mut rng = Rng::seeded("a_new_store_is_there");
+    let work_all = |store: &Store, calls: &Calls| {
+        together(SERVERS, |worker| {
+            let (mut server, mut record) = (calls.serve(store), Record::new());
+            for number in 0..2 {
+                let title = format!("Task {worker}-{number}");
+                let made = json!({"task_title": title});
+                ask(&mut server, &mut record, "create_task", made, Leaves::Task(title)).ok();
+            }
+            server.kill();
+            record
+        })
+    };
+    record_and_cut("a new store", &mut rng, Store::new, work_all, |_| {});
+}
+
+#[test]
+fn an_old_store_survives_a_power_cut_while_it_is_brought_up_to_date() {
+    let mut rng = Rng::seeded("an_old_store_survives");
+    let old = || {
+        let store = Store::new();
+        std::fs::create_dir(store.file().parent().unwrap()).unwrap();
+        let fixture = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/store-1.db");
+        std::fs::copy(fixture, store.file()).unwrap();
+        store
+    };
+    let work_all = |store: &Store, calls: &Calls| {
+        together(SERVERS, |worker| {
+            let (mut server, mut record) = (calls.serve(store), Record::new());
+            let text = format!("- worker {worker}");
+            let leaves = Leaves::Receipt { task: "v48s861mgb4h".into(), text: text.clone(), item: None };
+            let receipt = json!({"id": "v48s861mgb4h", "body": text});
+            ask(&mut server, &mut record, "update_task", receipt, leaves).ok();
+            server.close();
+            record
+        })
+    };
+    record_and_cut("an old store", &mut rng, old, work_all, |_| {});
+}
