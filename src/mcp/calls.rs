@@ -27,7 +27,7 @@ impl Server {
         let answered = if entry.name == "wait_batch" && client.tasks {
             self.begin_wait(arguments, context).await
         } else if entry.name == "review_batch" && client.forms && arguments["decision"].is_null() {
-            self.ask_review(arguments, responses, client, context).await
+            Box::pin(self.ask_review(arguments, responses, client, context)).await
         } else {
             let reply = self.operate(entry, arguments, context).await;
             return result(reply, version.as_ref()).into();

@@ -61,7 +61,8 @@ impl<S: Service<RoleServer>> Service<RoleServer> for Eras<S> {
                 None,
             ));
         }
-        let mut result = self.0.handle_request(request, context).await?;
+        // It has room for every sort of request, and rmcp moves what it is part of several times.
+        let mut result = Box::pin(self.0.handle_request(request, context)).await?;
         let capabilities = match &mut result {
             // Whatever version it asks for: a handshake ends in an older one.
             ServerResult::InitializeResult(result) => Some(&mut result.capabilities),
