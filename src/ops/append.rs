@@ -62,7 +62,7 @@ pub(super) fn append(tx: &dyn Write, task: &Task, incoming: &Incoming<'_>) -> Re
                 claim.token.is_none() && claim.worker == author && task.live_claim(tx.now()).is_some();
             standing == Standing::Holder || own_open
         })
-        .map(|claim| claim.renewed(tx.now()));
+        .and_then(|claim| claim.renewed_worthwhile(tx.now()));
     let receipt = NewReceipt {
         author: &author,
         text: incoming.text.unwrap_or_default(),

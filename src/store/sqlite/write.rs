@@ -246,16 +246,18 @@ impl Write for Tx<'_> {
                 params![batch, changed, written],
             )?;
         }
-        self.execute(
-            "UPDATE task SET updated = ?2, changed = ?3, boxes = boxes OR ?4, expires = ifnull(?5, expires) WHERE n = ?1",
-            params![
-                task.row,
-                self.now.millis(),
-                changed,
-                has_box(new.text) && !new.late,
-                new.renews.map(|until| until.millis()),
-            ],
-        )?;
+        let boxes = has_box(new.text) && !new.late;
+        // Naming `expires` would write the index of leases anew, whatever its value.
+        match new.renews {
+            Some(until) => self.execute(
+                "UPDATE task SET updated = ?2, changed = ?3, boxes = boxes OR ?4, expires = ?5 WHERE n = ?1",
+                params![task.row, self.now.millis(), changed, boxes, until.millis()],
+            )?,
+            None => self.execute(
+                "UPDATE task SET updated = ?2, changed = ?3, boxes = boxes OR ?4 WHERE n = ?1",
+                params![task.row, self.now.millis(), changed, boxes],
+            )?,
+        };
         if written % INDEX_AFTER == 0 {
             self.index_text()?;
         }
