@@ -188,9 +188,12 @@ impl Committer {
         let tx = Tx::new(connection, self.clock.now());
         if let [job] = group {
             if !keeps(job, &tx) {
-                return run("ROLLBACK");
+                run("ROLLBACK")?;
+                tx.end_room();
+                return Ok(());
             }
             commit(connection)?;
+            tx.end_room();
             log.fold_if_long(connection);
             return Ok(());
         }
@@ -203,6 +206,7 @@ impl Committer {
             run("RELEASE request")?;
         }
         commit(connection)?;
+        tx.end_room();
         log.fold_if_long(connection);
         Ok(())
     }

@@ -22,6 +22,14 @@ const OLDEST_SQLITE: i32 = 3_051_003;
 /// The same in words.
 pub(super) const OLDEST_SQLITE_NAME: &str = "3.51.3";
 
+/// How much of the file a connection keeps in memory.
+macro_rules! usual_cache {
+    () => {
+        "PRAGMA cache_size = -2000"
+    };
+}
+pub(super) use usual_cache;
+
 /// How long a connection waits for a lock that is not ours to queue for.
 pub(super) const BUSY_WAIT: Duration = Duration::from_secs(60);
 
@@ -109,9 +117,8 @@ pub(super) fn settle_reader(connection: &Connection) -> Result<()> {
     connection
         .busy_timeout(BUSY_WAIT)
         .and_then(|()| {
-            connection.execute_batch(
-                "PRAGMA trusted_schema = OFF; PRAGMA mmap_size = 0; PRAGMA cache_size = -2000;",
-            )
+            connection
+                .execute_batch(concat!("PRAGMA trusted_schema = OFF; PRAGMA mmap_size = 0; ", usual_cache!()))
         })
         .map_err(|error| sql_error("the store cannot be set up for reading", error))?;
     keep_plans(connection)?;
@@ -134,14 +141,16 @@ fn set_up(connection: &Connection) -> Result<()> {
     connection
         .execute_batch(
             // NORMAL keeps the order of what reaches the disk; the writer syncs each commit itself.
-            "PRAGMA synchronous = NORMAL;
-             PRAGMA foreign_keys = ON;
-             PRAGMA recursive_triggers = ON;
-             PRAGMA trusted_schema = OFF;
-             PRAGMA mmap_size = 0;
-             PRAGMA cache_size = -2000;
-             PRAGMA wal_autocheckpoint = 4000;
-             PRAGMA journal_size_limit = 67108864;",
+            concat!(
+                "PRAGMA synchronous = NORMAL;
+                 PRAGMA foreign_keys = ON;
+                 PRAGMA recursive_triggers = ON;
+                 PRAGMA trusted_schema = OFF;
+                 PRAGMA mmap_size = 0;
+                 PRAGMA wal_autocheckpoint = 4000;
+                 PRAGMA journal_size_limit = 67108864;",
+                usual_cache!()
+            ),
         )
         .map_err(|error| sql_error("the store cannot be set up", error))?;
     keep_plans(connection)?;

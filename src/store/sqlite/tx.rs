@@ -4,6 +4,7 @@ use std::cell::Cell;
 
 use rusqlite::{Connection, OptionalExtension, Params, Row as SqlRow};
 
+use super::connection::usual_cache;
 use super::rows::sql_error;
 use crate::error::Result;
 use crate::model::moment::Moment;
@@ -14,12 +15,18 @@ pub(super) struct Tx<'a> {
     pub(super) now: Moment,
     /// The number of the latest change, once it is known.
     sequence: Cell<Option<u64>>,
+    /// How many items were put into batches.
+    items: Cell<u64>,
 }
+
+/// How many items are many: their keys come in any order, and what of their index has no room in memory is
+/// written and read again and again.
+const MANY: u64 = 10_000;
 
 impl<'a> Tx<'a> {
     /// A transaction that has begun.
     pub(super) fn new(connection: &'a Connection, now: Moment) -> Self {
-        Tx { connection, now, sequence: Cell::new(None) }
+        Tx { connection, now, sequence: Cell::new(None), items: Cell::new(0) }
     }
 
     /// The number of the latest change.
@@ -40,6 +47,27 @@ impl<'a> Tx<'a> {
         let next = self.latest_change()? + 1;
         self.sequence.set(Some(next));
         Ok(next)
+    }
+
+    /// Gives the connection room once many items come.
+    pub(super) fn count_item(&self) -> Result<()> {
+        self.items.set(self.items.get() + 1);
+        if self.items.get() != MANY {
+            return Ok(());
+        }
+        self.connection
+            .execute_batch("PRAGMA cache_size = -20000")
+            .map_err(|error| sql_error("the store could not be given memory", error))
+    }
+
+    /// Takes that room back, once the transaction has ended: what it came to is not changed by it.
+    pub(super) fn end_room(&self) {
+        if self.items.get() >= MANY
+            && let Err(error) =
+                self.connection.execute_batch(concat!(usual_cache!(), "; PRAGMA shrink_memory"))
+        {
+            tracing::warn!(%error, "the store keeps more memory than it needs");
+        }
     }
 
     /// Looks the number up again, for some changes were taken back.

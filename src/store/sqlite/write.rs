@@ -313,6 +313,7 @@ impl Write for Tx<'_> {
     }
 
     fn insert_item(&self, batch: Row, chunk: Row, position: u64, key: &str, fields: &str) -> Result<()> {
+        self.count_item()?;
         self.execute(
             "INSERT INTO item (chunk, position, batch, key, fields) VALUES (?1, ?2, ?3, ?4, ?5)",
             params![chunk, position, batch, key, fields],
