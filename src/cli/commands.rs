@@ -4,6 +4,11 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use clap::{Arg, ArgMatches, Args, Command, FromArgMatches};
+use tracing::Level;
+use tracing_subscriber::Layer as _;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 use super::open::{Caller, job, open, store_path};
 use super::{backup, config, connect, doctor, export, import, init, logs, manifest, prompt, report, verify};
@@ -225,7 +230,9 @@ fn serve(call: Call<'_>) -> Result<u8> {
 
 /// What is worth telling an operator; standard output belongs to the protocol.
 fn log_to_stderr() {
-    let filter = tracing_subscriber::EnvFilter::try_from_env("DOCKET_LOG")
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("docket=warn,rmcp=error"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false).init();
+    let usual = || Targets::new().with_target("docket", Level::WARN).with_target("rmcp", Level::ERROR);
+    let told = std::env::var("DOCKET_LOG").ok().filter(|told| !told.is_empty());
+    let filter = told.and_then(|told| told.parse().ok()).unwrap_or_else(usual);
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(false);
+    tracing_subscriber::registry().with(lines.with_filter(filter)).init();
 }
