@@ -1,17 +1,22 @@
 //! What Docket costs, each figure a ratio to bare SQLite (or to a smaller store, or to a goal)
 //! measured in the same run, turn by turn: `cargo bench --bench figures`.
 //!
-//! `DOCKET_BENCH_LARGE=1` adds a store of 1,000,000 tasks; `DOCKET_FLEETWRIGHT=PATH` the peer;
-//! `DOCKET_BENCH_ONLY=operations` (or `start`, `flight`, `swarm`, `polls`, `commands`) measures one section.
+//! `DOCKET_BENCH_LARGE=1` adds a store of 1,000,000 tasks with 10,000,000 receipts; `DOCKET_FLEETWRIGHT=PATH` and
+//! `DOCKET_TASK_GRAPH=PATH` the peers; `DOCKET_BENCH_ONLY=operations` (or another section, or several with commas)
+//! measures those alone. What is measured lies in `TMPDIR`: it has to be on the disk in question.
 //! Nothing is random: there is no seed.
 #![expect(clippy::print_stdout, reason = "a benchmark prints its table")]
 
 #[path = "figures/bare.rs"]
 mod bare;
+#[path = "figures/batch.rs"]
+mod batch;
 #[path = "figures/client.rs"]
 mod client;
 #[path = "figures/commands.rs"]
 mod commands;
+#[path = "figures/elected.rs"]
+mod elected;
 #[path = "figures/fill.rs"]
 mod fill;
 #[path = "figures/flight.rs"]
@@ -28,6 +33,8 @@ mod start;
 mod swarm;
 #[path = "figures/table.rs"]
 mod table;
+#[path = "figures/verify.rs"]
+mod verify;
 
 use std::path::Path;
 use std::time::Instant;
@@ -38,36 +45,64 @@ fn main() -> Result<()> {
     if bare::is_child() {
         return bare::child();
     }
+    if elected::is_child() {
+        return elected::child();
+    }
     let began = Instant::now();
     let folder = tempfile::tempdir()?;
     let mut sizes = vec![1_000, 100_000];
     if std::env::var_os("DOCKET_BENCH_LARGE").is_some_and(|value| value == "1") {
         sizes.push(1_000_000);
     }
-    let stores = fill::stores(folder.path(), &sizes)?;
     println!(
         "docket {} on {} cores, SQLite {}, write-ahead log, every commit on disk before its answer; no randomness, no seed",
         env!("CARGO_PKG_VERSION"),
         std::thread::available_parallelism()?,
         rusqlite::version()
     );
-    println!("p50 and p99 in milliseconds; spread: the ratio's least and greatest in a block of the run\n");
+    println!("p50 and p99 in milliseconds; spread: the ratio's least and greatest in a block of the run");
+    let only = std::env::var("DOCKET_BENCH_ONLY").unwrap_or_default();
+    let only: Vec<&str> = only.split(',').map(str::trim).filter(|name| !name.is_empty()).collect();
+    for name in &only {
+        anyhow::ensure!(SECTIONS.iter().any(|(known, ..)| known == name), "there is no section '{name}'");
+    }
     let mut table = table::Table;
-    type Section = fn(&[fill::Filled], &Path, &mut table::Table) -> Result<()>;
-    let sections: [(&str, Section); 6] = [
-        ("operations", operations::measure),
-        ("start", |stores, _, table| start::measure(stores, table)),
-        ("flight", |_, folder, table| flight::measure(folder, table)),
-        ("swarm", |_, folder, table| swarm::measure(folder, table)),
-        ("polls", |_, folder, table| polls::measure(folder, table)),
-        ("commands", |_, folder, table| commands::measure(folder, table)),
-    ];
-    for (name, measure) in sections {
-        if std::env::var("DOCKET_BENCH_ONLY").is_ok_and(|only| only != name) {
+    let mut stores = Vec::new();
+    for (name, over, measure) in SECTIONS {
+        if !only.is_empty() && !only.contains(name) {
             continue;
         }
+        let began = Instant::now();
+        if *over == Over::Filled && stores.is_empty() {
+            stores = fill::stores(folder.path(), &sizes)?;
+            println!("\nthe stores were filled in {:.0} s", began.elapsed().as_secs_f64());
+        }
         measure(&stores, folder.path(), &mut table)?;
+        println!("  {name}: {:.0} s", began.elapsed().as_secs_f64());
     }
     println!("\n{:.0} s in all", began.elapsed().as_secs_f64());
     Ok(())
 }
+
+/// What a section is measured over.
+#[derive(PartialEq, Eq)]
+enum Over {
+    /// Stores that hold much.
+    Filled,
+    /// Stores of its own.
+    Fresh,
+}
+
+type Section = fn(&[fill::Filled], &Path, &mut table::Table) -> Result<()>;
+
+const SECTIONS: &[(&str, Over, Section)] = &[
+    ("operations", Over::Filled, operations::measure),
+    ("start", Over::Filled, |stores, _, table| start::measure(stores, table)),
+    ("verify", Over::Filled, |stores, _, table| verify::measure(stores, table)),
+    ("flight", Over::Fresh, |_, folder, table| flight::measure(folder, table)),
+    ("swarm", Over::Fresh, |_, folder, table| swarm::measure(folder, table)),
+    ("elected", Over::Fresh, |_, folder, table| elected::measure(folder, table)),
+    ("batch", Over::Fresh, |_, folder, table| batch::measure(folder, table)),
+    ("polls", Over::Fresh, |_, folder, table| polls::measure(folder, table)),
+    ("commands", Over::Fresh, |_, folder, table| commands::measure(folder, table)),
+];

@@ -19,6 +19,22 @@ pub enum Turns {
     Ticket,
 }
 
+/// How bare SQLite writes.
+#[derive(Clone, Copy)]
+pub struct Manner {
+    /// Whose turn it is.
+    pub turns: Turns,
+    /// How many writes share a transaction.
+    pub group: i64,
+}
+
+/// The manners that are measured: single transactions both ways, and many writes a transaction.
+pub const MANNERS: [(&str, Manner); 3] = [
+    ("bare, busy timeout", Manner { turns: Turns::Busy, group: 1 }),
+    ("bare, ticket", Manner { turns: Turns::Ticket, group: 1 }),
+    ("bare, 64 writes a transaction", Manner { turns: Turns::Ticket, group: 64 }),
+];
+
 const CHILD: &str = "DOCKET_BENCH_CHILD";
 const WARM: usize = 500;
 const TEXT: &str = "- Archived: 2025-11-03 | Ann | Lunch";
@@ -79,18 +95,21 @@ impl Bare {
         Ok(())
     }
 
-    /// One transaction of the swarm: a receipt to a task of this worker's, and the task's row.
-    pub fn append(&mut self, worker: i64, number: i64) -> Result<()> {
+    /// One transaction of so many writes, each what a receipt writes: its row, to a task of this
+    /// worker's, and the task's row.
+    pub fn append(&mut self, worker: i64, after: i64, writes: i64) -> Result<()> {
         let run = |sql: &str| self.connection.prepare_cached(sql)?.execute([]);
         run("BEGIN IMMEDIATE")?;
-        self.connection
-            .prepare_cached(
-                "INSERT INTO receipt (task, number, at, author, text) VALUES (?1, ?2, ?2, 'bench', ?3)",
-            )?
-            .execute(params![worker, number + 1, TEXT])?;
-        self.connection
-            .prepare_cached("UPDATE task SET updated = ?2 WHERE n = ?1")?
-            .execute(params![worker, number])?;
+        for number in after + 1..=after + writes {
+            self.connection
+                .prepare_cached(
+                    "INSERT INTO receipt (task, number, at, author, text) VALUES (?1, ?2, ?2, 'bench', ?3)",
+                )?
+                .execute(params![worker, number, TEXT])?;
+            self.connection
+                .prepare_cached("UPDATE task SET updated = ?2 WHERE n = ?1")?
+                .execute(params![worker, number])?;
+        }
         run("COMMIT")?;
         Ok(())
     }
@@ -115,6 +134,7 @@ pub fn child() -> Result<()> {
     let told: Value = serde_json::from_str(&std::env::var(CHILD)?)?;
     let path = Path::new(told["path"].as_str().context("path")?);
     let worker = told["worker"].as_i64().context("worker")?;
+    let group = told["group"].as_i64().context("group")?;
     let time = Duration::from_secs_f64(told["seconds"].as_f64().context("seconds")?);
     let ticket = if told["ticket"] == true { Some(File::create(path.with_extension("turn"))?) } else { None };
     let mut bare = Bare::open(path, 0)?;
@@ -127,11 +147,11 @@ pub fn child() -> Result<()> {
         if let Some(ticket) = &ticket {
             ticket.lock()?;
         }
-        bare.append(worker, writes + 1)?;
+        bare.append(worker, writes, group)?;
         if let Some(ticket) = &ticket {
             ticket.unlock()?;
         }
-        writes += 1;
+        writes += group;
         longest = longest.max(asked.elapsed());
     }
     println!(
@@ -142,24 +162,33 @@ pub fn child() -> Result<()> {
 }
 
 /// What a swarm did: writes a second, the slowest's share of the mean, the longest wait in seconds.
+#[derive(Clone, Copy)]
 pub struct Rate {
-    /// Transactions a second.
+    /// Writes a second.
     pub writes: f64,
     /// The slowest worker's writes against the mean.
     pub slowest: f64,
-    /// The longest wait for one reply, in seconds.
+    /// The longest wait for one answer, in seconds.
     pub longest: f64,
 }
 
-/// So many processes of bare SQLite write to one file for so long.
-pub fn swarm(path: &Path, workers: i64, seconds: f64, turns: Turns) -> Result<Rate> {
-    let mut warm = Bare::open(path, workers.unsigned_abs())?;
+/// So many processes of bare SQLite write to one file for so long, with a library before the C library
+/// where one is named.
+pub fn swarm(
+    path: &Path,
+    workers: usize,
+    seconds: f64,
+    manner: Manner,
+    preload: Option<&Path>,
+) -> Result<Rate> {
+    let mut warm = Bare::open(path, workers as u64)?;
     warm.warm()?;
     let mut children: Vec<(Child, BufReader<_>)> = Vec::new();
     for worker in 1..=workers {
-        let told =
-            json!({"path": path, "worker": worker, "seconds": seconds, "ticket": turns == Turns::Ticket});
+        let ticket = manner.turns == Turns::Ticket;
+        let told = json!({"path": path, "worker": worker, "seconds": seconds, "ticket": ticket, "group": manner.group});
         let mut command = Command::new(std::env::current_exe()?);
+        command.envs(preload.map(|library| ("LD_PRELOAD", library)));
         let mut child =
             command.env(CHILD, told.to_string()).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
         let mut output = BufReader::new(child.stdout.take().context("no pipe")?);

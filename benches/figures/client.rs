@@ -3,6 +3,7 @@
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail};
 use serde_json::{Value, json};
@@ -22,10 +23,17 @@ pub struct Client {
 impl Client {
     /// Starts a server over a store and shakes hands with it.
     pub fn start(store: &Path, name: &str) -> Result<Client> {
+        Client::start_over(store, name, None)
+    }
+
+    /// The same, in the store's folder, with a library before the C library where one is named.
+    pub fn start_over(store: &Path, name: &str, preload: Option<&Path>) -> Result<Client> {
         let mut process = Command::new(DOCKET)
             .arg("--db")
             .arg(store)
             .arg("serve")
+            .current_dir(store.parent().context("a store has a folder")?)
+            .envs(preload.map(|library| ("LD_PRELOAD", library)))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -101,6 +109,47 @@ impl Client {
         Ok(())
     }
 
+    /// Keeps so many of the same request in flight for so long; gives how many were answered.
+    pub fn keep_asking(
+        &mut self,
+        method: &str,
+        params: &Value,
+        at_once: usize,
+        time: Duration,
+    ) -> Result<usize> {
+        let began = Instant::now();
+        let (mut sent, mut answered) = (0, 0);
+        while answered < sent || began.elapsed() < time {
+            while sent < answered + at_once && began.elapsed() < time {
+                self.number += 1;
+                let number = self.number;
+                self.send(&json!({"jsonrpc": "2.0", "id": number, "method": method, "params": params}))?;
+                sent += 1;
+            }
+            self.line.clear();
+            self.output.read_line(&mut self.line)?;
+            if !self.line.contains("\"success\":true") {
+                bail!("{method} was refused: {}", self.line);
+            }
+            answered += 1;
+        }
+        Ok(answered)
+    }
+
+    /// Calls a tool that has to succeed, and only looks whether it did: a client that reads the whole answer
+    /// takes its time from the processor that the servers share.
+    pub fn tell(&mut self, tool: &str, arguments: &Value) -> Result<()> {
+        self.number += 1;
+        let params = json!({"name": tool, "arguments": arguments});
+        self.send(&json!({"jsonrpc": "2.0", "id": self.number, "method": "tools/call", "params": params}))?;
+        self.line.clear();
+        self.output.read_line(&mut self.line)?;
+        if !self.line.contains("\"success\":true") {
+            bail!("{tool} was refused: {}", self.line);
+        }
+        Ok(())
+    }
+
     /// Calls a tool; gives its reply whether it did or refused.
     pub fn try_call(&mut self, tool: &str, arguments: Value) -> Result<Value> {
         let mut result = self.request("tools/call", json!({"name": tool, "arguments": arguments}))?;
@@ -126,6 +175,14 @@ impl Client {
 /// Whether a reply tells of success.
 pub fn succeeded(reply: &Value) -> bool {
     reply.get("success") == Some(&Value::Bool(true))
+}
+
+/// What the system says of a process's memory (`VmRSS:`, or `VmHWM:` for its most), in MiB.
+pub fn memory_mib(process: u32, field: &str) -> Result<f64> {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status"))?;
+    let line = status.lines().find(|line| line.starts_with(field)).context("no such field")?;
+    let kib: f64 = line.split_whitespace().nth(1).context("no number")?.parse()?;
+    Ok(kib / 1024.0)
 }
 
 impl Drop for Client {

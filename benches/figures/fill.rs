@@ -4,6 +4,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Result, ensure};
+use docket::model::cost::Cost;
+use docket::model::moment::Moment;
+use docket::model::receipt::{FIRST_HASH, Receipt};
 use rusqlite::{Connection, params};
 
 use super::client::DOCKET;
@@ -16,11 +19,14 @@ pub struct Filled {
     pub tasks: u64,
 }
 
+/// How many receipts each task has.
+pub const RECEIPTS_A_TASK: u64 = 10;
+
 /// Tasks as a long-lived store has them: of a hundred, seventy are done, twenty-five active, two held by
-/// workers, and each of three other lanes has one. Every task has a receipt.
+/// workers, and each of three other lanes has one. Every task has ten receipts.
 const TASKS: &str = "
     INSERT INTO task (id, title, type, status, priority, position, project, assignee, tags, role, opening, boxes,
-                      created, updated, changed, generation, worker, since, expires, lease)
+                      created, updated, changed, moved, generation, worker, since, expires, lease, receipts)
     WITH RECURSIVE number(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM number WHERE n < ?1),
     made AS (SELECT n, n % 100 AS share, CAST(unixepoch('subsec') * 1000 AS INTEGER) AS now FROM number)
     SELECT printf('fill%08d', n), printf('Archive mail %08d', n), 'task',
@@ -28,14 +34,12 @@ const TASKS: &str = "
                 WHEN share = 97 THEN 'inbox' WHEN share = 98 THEN 'blocked' ELSE 'review' END,
            n % 5, 0, CASE n % 3 WHEN 0 THEN 'mail' WHEN 1 THEN 'queue' END,
            CASE WHEN share IN (95, 96) THEN 'someone' END, '[]', 'task', 'Sort it by sender.', 0,
-           now, now, n, CASE WHEN share IN (95, 96) THEN 1 ELSE 0 END,
+           now, now, n, n, CASE WHEN share IN (95, 96) THEN 1 ELSE 0 END,
            CASE WHEN share IN (95, 96) THEN 'someone' END, CASE WHEN share IN (95, 96) THEN now END,
-           CASE WHEN share IN (95, 96) THEN now + 3600000 END, CASE WHEN share IN (95, 96) THEN 3600 END
+           CASE WHEN share IN (95, 96) THEN now + 3600000 END, CASE WHEN share IN (95, 96) THEN 3600 END, ?2
       FROM made";
 
-const RECEIPTS: &str = "
-    INSERT INTO receipt (task, number, at, author, text, late, hash)
-    SELECT n, 1, created, 'someone', '- Archived: ' || title, 0, zeroblob(32) FROM task;
+const INDEX: &str = "
     INSERT INTO receipt_text (rowid, text) SELECT n, text FROM receipt;
     INSERT INTO task_text (rowid, title, opening) SELECT n, title, opening FROM task;
     UPDATE indexed SET receipt = (SELECT max(n) FROM receipt), task = (SELECT max(n) FROM task);";
@@ -47,19 +51,67 @@ pub fn empty(path: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Makes a store of each size.
+/// Makes a store of each size, once.
 pub fn stores(folder: &Path, sizes: &[u64]) -> Result<Vec<Filled>> {
     let mut stores = Vec::new();
     for &tasks in sizes {
         let path = folder.join(format!("filled-{tasks}.db"));
         empty(&path)?;
         let mut connection = Connection::open(&path)?;
+        connection.execute_batch("PRAGMA cache_size = -256000; PRAGMA wal_autocheckpoint = 0")?;
         let tx = connection.transaction()?;
-        tx.execute(TASKS, params![tasks])?;
-        tx.execute_batch(RECEIPTS)?;
+        tx.execute(TASKS, params![tasks, RECEIPTS_A_TASK])?;
+        receipts(&tx, tasks)?;
+        tx.execute_batch(INDEX)?;
         tx.commit()?;
         connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)")?;
         stores.push(Filled { path, tasks });
     }
     Ok(stores)
+}
+
+/// Receipts whose hashes chain as Docket's do. The triggers that each is held to are taken away meanwhile, for
+/// what is written here keeps to them, and ten million take long enough.
+fn receipts(connection: &Connection, tasks: u64) -> Result<()> {
+    let triggers: Vec<(String, String)> = connection
+        .prepare("SELECT name, sql FROM sqlite_schema WHERE type = 'trigger' AND tbl_name = 'receipt'")?
+        .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
+        .collect::<Result<_, _>>()?;
+    for (name, _) in &triggers {
+        connection.execute_batch(&format!("DROP TRIGGER {name}"))?;
+    }
+    let mut insert = connection.prepare(
+        "INSERT INTO receipt (task, number, at, author, text, late, hash) VALUES (?1, ?2, ?3, ?4, ?5, 0, ?6)",
+    )?;
+    for task in 1..=tasks {
+        let id = format!("fill{task:08}");
+        let mut before = FIRST_HASH;
+        for number in 1..=RECEIPTS_A_TASK {
+            let receipt = Receipt {
+                number,
+                at: Moment::from_millis(1_760_000_000_000),
+                author: "someone".into(),
+                text: format!("- Archived: Archive mail {task:08}"),
+                item: None,
+                outcome: None,
+                category: None,
+                late: false,
+                step: None,
+                cost: Cost::default(),
+            };
+            before = receipt.hash(&id, &before);
+            insert.execute(params![
+                task,
+                number,
+                receipt.at.millis(),
+                receipt.author,
+                receipt.text,
+                before
+            ])?;
+        }
+    }
+    for (_, sql) in &triggers {
+        connection.execute_batch(sql)?;
+    }
+    Ok(())
 }

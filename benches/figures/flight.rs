@@ -1,42 +1,86 @@
-//! Many requests in flight on one pipe: they share commits.
+//! One client on one pipe, asking one thing after the other and many at once: those share commits.
+//! On this disk, and on one whose every sync takes 2 ms longer.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Instant;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 
-use super::bare::Bare;
+use super::bare::{self, MANNERS};
 use super::client::Client;
 use super::fill;
 use super::table::{Table, quantile};
 
-const REQUESTS: usize = 3_000;
+const SECONDS: f64 = 1.0;
 const ROUNDS: usize = 5;
+const AT_ONCE: usize = 20_000;
 
-/// Receipts a second, asked for without waiting, against bare transactions one after the other.
+/// Receipts a second, both ways, against bare SQLite's writes a second.
 pub fn measure(folder: &Path, table: &mut Table) -> Result<()> {
-    let store = folder.join("flight.db");
+    on_disk(folder, "this disk", None, table)?;
+    match slow_disk(folder) {
+        Ok(library) => on_disk(folder, "a disk that takes 2 ms more a sync", Some(&library), table),
+        Err(error) => {
+            table.note(&format!("the slow disk is skipped: {error:#}"));
+            Ok(())
+        }
+    }
+}
+
+/// The library that slows syncs down, compiled.
+fn slow_disk(folder: &Path) -> Result<PathBuf> {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/shims/slow_sync.c");
+    let library = folder.join("slow_sync.so");
+    let mut cc = Command::new("cc");
+    cc.args(["-shared", "-fPIC", "-O2", "-o"]).arg(&library).arg(source).arg("-ldl");
+    ensure!(cc.status().context("cc does not start")?.success(), "slow_sync.c does not compile");
+    Ok(library)
+}
+
+fn on_disk(folder: &Path, disk: &str, preload: Option<&Path>, table: &mut Table) -> Result<()> {
+    let kind = if preload.is_some() { "slow" } else { "plain" };
+    let store = folder.join(format!("flight-{kind}.db"));
     fill::empty(&store)?;
-    let mut client = Client::start(&store, "bench")?;
+    let mut client = Client::start_over(&store, "bench", preload)?;
     let made = client.call("create_task", json!({"task_title": "Log"}))?;
     let id = made.pointer("/task/id").and_then(Value::as_str).context("no id")?.to_owned();
-    let receipt =
-        json!({"name": "update_task", "arguments": {"id": id, "body": "- Archived: 1 | Ann | Lunch"}});
-    let mut bare = Bare::open(&folder.join("flight-bare.db"), 0)?;
-    bare.warm()?;
-    let (mut ours, mut theirs) = (Vec::new(), Vec::new());
-    for _ in 0..ROUNDS {
+    let receipt = json!({"id": id, "body": "- Archived: 1 | Ann | Lunch"});
+    let call = json!({"name": "update_task", "arguments": receipt});
+    // Until the write-ahead log has its full length: a log that grows costs more to sync.
+    client.request_all("tools/call", &call, 3_000)?;
+    let (mut alone, mut at_once) = (Vec::new(), Vec::new());
+    let mut bares = MANNERS.map(|_| Vec::new());
+    for round in 0..ROUNDS {
+        let (began, mut written) = (Instant::now(), 0);
+        while began.elapsed().as_secs_f64() < SECONDS {
+            client.tell("update_task", &receipt)?;
+            written += 1;
+        }
+        alone.push(f64::from(written) / began.elapsed().as_secs_f64());
         let began = Instant::now();
-        client.request_all("tools/call", &receipt, REQUESTS)?;
-        ours.push(REQUESTS as f64 / began.elapsed().as_secs_f64());
-        let began = Instant::now();
-        (0..REQUESTS).try_for_each(|_| bare.write())?;
-        theirs.push(REQUESTS as f64 / began.elapsed().as_secs_f64());
+        client.request_all("tools/call", &call, AT_ONCE)?;
+        at_once.push(AT_ONCE as f64 / began.elapsed().as_secs_f64());
+        for (number, (rates, (_, manner))) in bares.iter_mut().zip(MANNERS).enumerate() {
+            let path = folder.join(format!("flight-{kind}-{round}-{number}.db"));
+            rates.push(bare::swarm(&path, 1, SECONDS, manner, preload)?.writes);
+        }
     }
-    table.section("Many requests in flight on one pipe, against bare transactions in turn", "docket", "bare");
-    let ratios: Vec<f64> = ours.iter().zip(&theirs).map(|(ours, bare)| ours / bare).collect();
-    let shown = |values: &[f64]| format!("{:.0}", quantile(values, 0.5));
-    table.row("receipts/s", &shown(&ours), &shown(&theirs), &ratios);
+    let [single, _, grouped] = &bares;
+    table.section(
+        &format!("One client on one pipe, {disk}: receipts/s against bare writes/s"),
+        "docket",
+        "bare",
+    );
+    for (name, ours, bare) in [
+        ("one after the other; bare single (goal: 0.8)", &alone, single),
+        ("many in flight; bare single (goal where sync is all: 10)", &at_once, single),
+        ("many in flight; bare 64 a transaction", &at_once, grouped),
+    ] {
+        let ratios: Vec<f64> = ours.iter().zip(bare).map(|(ours, bare)| ours / bare).collect();
+        let shown = |values: &[f64]| format!("{:.0}", quantile(values, 0.5));
+        table.row(name, &shown(ours), &shown(bare), &ratios);
+    }
     Ok(())
 }

@@ -1,0 +1,101 @@
+//! A batch of a million items, through the pipe from a file, beside bare SQLite putting the same items
+//! into two indexes in one transaction; and the server's memory meanwhile.
+
+use std::fs::File;
+use std::io::{BufWriter, Write as _};
+use std::path::Path;
+use std::time::Instant;
+
+use anyhow::{Context, Result};
+use rusqlite::Connection;
+use serde_json::{Value, json};
+
+use super::client::{Client, memory_mib};
+use super::fill;
+use super::table::{Table, quantile};
+
+const ITEMS: usize = 1_000_000;
+const GOAL: f64 = 100_000.0;
+const GOAL_MIB: f64 = 64.0;
+
+/// How often each sort of batch is made.
+const SORTS: [(&str, usize); 2] = [("plain", 5), ("that touch files", 5)];
+
+/// Items a second, and memory.
+pub fn measure(folder: &Path, table: &mut Table) -> Result<()> {
+    let items = std::env::var("DOCKET_BENCH_ITEMS").ok().and_then(|said| said.parse().ok()).unwrap_or(ITEMS);
+    for (sort, rounds) in SORTS {
+        let (mut ours, mut bare, mut memory) = (Vec::new(), Vec::new(), Vec::new());
+        let file = folder.join("items.jsonl");
+        write(&file, items, sort != "plain")?;
+        for round in 0..rounds {
+            let (rate, mib) = docket(&folder.join(format!("batch-{round}.db")), items)?;
+            ours.push(rate);
+            memory.push(mib);
+            bare.push(insert(&folder.join(format!("batch-bare-{round}.db")), &file, items)?);
+        }
+        table.section(
+            &format!("create_batch of {items} items {sort}, from JSONL through the pipe"),
+            "docket",
+            "other",
+        );
+        let shown = |values: &[f64]| format!("{:.0}", quantile(values, 0.5));
+        let against = |goal: f64, values: &[f64]| values.iter().map(|value| value / goal).collect::<Vec<_>>();
+        let goal = "items/s; the goal (1 at least)";
+        table.row(goal, &shown(&ours), &format!("{GOAL:.0}"), &against(GOAL, &ours));
+        let ratios: Vec<f64> = ours.iter().zip(&bare).map(|(ours, bare)| ours / bare).collect();
+        table.row("items/s; bare inserting them", &shown(&ours), &shown(&bare), &ratios);
+        let most = "memory at its most, MiB; the goal (1 at most)";
+        table.row(most, &shown(&memory), &format!("{GOAL_MIB:.0}"), &against(GOAL_MIB, &memory));
+    }
+    Ok(())
+}
+
+fn write(path: &Path, items: usize, files: bool) -> Result<()> {
+    let mut file = BufWriter::new(File::create(path)?);
+    for number in 0..items {
+        // Not in the order of the keys, as mails and files are not.
+        let key = number * 7_919 % items;
+        let touches =
+            if files { format!(",\"files\":[\"src/{:04}/{key:07}.rs\"]", key / 250) } else { String::new() };
+        writeln!(file, "{{\"key\":\"mail-{key:07}\",\"subject\":\"Lunch on the {key}th\"{touches}}}")?;
+    }
+    Ok(file.flush()?)
+}
+
+/// Items a second, and the memory that it took at its most.
+fn docket(store: &Path, items: usize) -> Result<(f64, f64)> {
+    fill::empty(store)?;
+    let mut client = Client::start(store, "bench")?;
+    let batch = json!({"title": "Archive mail", "instructions": "x", "source": {"path": "items.jsonl"},
+                       "split": {"by": "size"}, "max_chunk": 50});
+    let began = Instant::now();
+    let made = client.call("create_batch", batch)?;
+    let rate = items as f64 / began.elapsed().as_secs_f64();
+    let count = made.pointer("/batch/items").and_then(Value::as_u64).context("no items")?;
+    anyhow::ensure!(count == items as u64, "{count} items, not {items}");
+    Ok((rate, memory_mib(client.id(), "VmHWM:")?))
+}
+
+/// The same by hand: a row an item in its chunk's place, and its key found once.
+fn insert(store: &Path, items: &Path, count: usize) -> Result<f64> {
+    let connection = Connection::open(store)?;
+    connection.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(()))?;
+    connection.execute_batch(
+        "PRAGMA synchronous = FULL; PRAGMA cache_size = -16000;
+         CREATE TABLE item (chunk INTEGER NOT NULL, position INTEGER NOT NULL, batch INTEGER NOT NULL, key TEXT NOT NULL,
+             fields TEXT NOT NULL, outcome TEXT, PRIMARY KEY (chunk, position), UNIQUE (batch, key)) STRICT, WITHOUT ROWID;",
+    )?;
+    let began = Instant::now();
+    connection.execute_batch("BEGIN IMMEDIATE")?;
+    let mut insert = connection
+        .prepare("INSERT INTO item (chunk, position, batch, key, fields) VALUES (?1, ?2, 1, ?3, ?4)")?;
+    let lines = std::io::BufRead::lines(std::io::BufReader::new(File::open(items)?));
+    for (number, line) in (0_i64..).zip(lines) {
+        let line = line?;
+        let item: Value = serde_json::from_str(&line)?;
+        insert.execute((number / 50, number % 50, item["key"].as_str(), &line))?;
+    }
+    connection.execute_batch("COMMIT")?;
+    Ok(count as f64 / began.elapsed().as_secs_f64())
+}

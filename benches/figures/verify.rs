@@ -1,0 +1,51 @@
+//! `docket verify` over all receipts of the stores, beside bare SQLite reading the same rows.
+
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+use anyhow::{Result, ensure};
+use rusqlite::Connection;
+
+use super::client::DOCKET;
+use super::fill::{Filled, RECEIPTS_A_TASK};
+use super::table::{Table, quantile};
+
+const ROUNDS: usize = 5;
+
+/// Receipts a second.
+pub fn measure(stores: &[Filled], table: &mut Table) -> Result<()> {
+    table.section(
+        "docket verify (every hash, every count), against bare reading the receipts",
+        "docket",
+        "bare",
+    );
+    for store in stores.iter().filter(|store| store.tasks > 1_000) {
+        let receipts = (store.tasks * RECEIPTS_A_TASK) as f64;
+        let (mut ours, mut bare) = (Vec::new(), Vec::new());
+        for _ in 0..ROUNDS {
+            let began = Instant::now();
+            let verified = Command::new(DOCKET)
+                .arg("--db")
+                .arg(&store.path)
+                .arg("verify")
+                .stdout(Stdio::null())
+                .status()?;
+            ours.push(receipts / began.elapsed().as_secs_f64());
+            ensure!(verified.success(), "the store that was filled does not verify");
+            let began = Instant::now();
+            let connection = Connection::open(&store.path)?;
+            let read: i64 = connection.query_row(
+                "SELECT sum(length(author) + length(text) + length(hash) + at) FROM (
+                   SELECT author, text, hash, at FROM receipt ORDER BY task, number)",
+                [],
+                |row| row.get(0),
+            )?;
+            ensure!(read > 0, "there are no receipts");
+            bare.push(receipts / began.elapsed().as_secs_f64());
+        }
+        let ratios: Vec<f64> = ours.iter().zip(&bare).map(|(ours, bare)| ours / bare).collect();
+        let shown = |values: &[f64]| format!("{:.0}", quantile(values, 0.5));
+        table.row(&format!("receipts/s, {receipts} receipts"), &shown(&ours), &shown(&bare), &ratios);
+    }
+    Ok(())
+}
