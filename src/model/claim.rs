@@ -209,6 +209,22 @@ mod tests {
     }
 
     #[test]
+    fn a_lease_is_renewed_once_that_gains_a_thousandth() {
+        fn check(lease: i64, after_ms: i64, moves: bool) {
+            let claim = held(lease).unwrap();
+            let now = Moment::from_millis(at(0).millis() + after_ms);
+            let until = claim.renewed_worthwhile(now);
+            assert_eq!(until, moves.then(|| claim.renewed(now)), "{lease} s, after {after_ms} ms");
+        }
+        check(1_800, 1_799, false);
+        check(1_800, 1_800, true);
+        check(1, 1, true);
+        check(1, 0, false);
+        // The clock jumped back: a lease never gets shorter.
+        check(60, -5_000, false);
+    }
+
+    #[test]
     fn only_a_free_ready_task_is_won() {
         fn check(task: Task, now: Moment, expected: Result<(), Code>) {
             assert_eq!(
