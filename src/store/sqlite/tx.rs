@@ -56,7 +56,7 @@ impl<'a> Tx<'a> {
             return Ok(());
         }
         self.connection
-            .execute_batch("PRAGMA cache_size = -20000")
+            .execute_batch("PRAGMA cache_size = -28000")
             .map_err(|error| sql_error("the store could not be given memory", error))
     }
 
