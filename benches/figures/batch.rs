@@ -29,10 +29,10 @@ pub fn measure(folder: &Path, table: &mut Table) -> Result<()> {
         let file = folder.join("items.jsonl");
         write(&file, items, sort != "plain")?;
         for round in 0..rounds {
-            let (rate, mib) = docket(&folder.join(format!("batch-{round}.db")), items)?;
+            let (rate, mib) = docket(&folder.join(format!("batch-{sort}-{round}.db")), items)?;
             ours.push(rate);
             memory.push(mib);
-            bare.push(insert(&folder.join(format!("batch-bare-{round}.db")), &file, items)?);
+            bare.push(insert(&folder.join(format!("batch-bare-{sort}-{round}.db")), &file, items)?);
         }
         table.section(
             &format!("create_batch of {items} items {sort}, from JSONL through the pipe"),
