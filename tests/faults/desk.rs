@@ -250,7 +250,7 @@ impl Desk {
                 (Standing::Lost, Some(fence)) => self.lost(task, fence, true),
                 (standing, _) => {
                     if standing == Standing::Holder {
-                        self.renew(task);
+                        self.renew_by_receipt(task);
                     }
                     Answer::Receipt { number: self.entries[task].receipt(), duplicate: false }
                 }
@@ -310,9 +310,18 @@ impl Desk {
 
     fn renew(&mut self, task: usize) {
         let now = self.moment();
-        let renewed = self.task(task).claim.map(|claim| claim.renewed(now).millis());
-        if let (Some(held), Some(renewed)) = (&mut self.entries[task].claim, renewed) {
-            held.expires = renewed;
+        self.lease_until(task, self.task(task).claim.map(|claim| claim.renewed(now)));
+    }
+
+    /// As a new receipt does it: where that gains enough.
+    fn renew_by_receipt(&mut self, task: usize) {
+        let now = self.moment();
+        self.lease_until(task, self.task(task).claim.and_then(|claim| claim.renewed_worthwhile(now)));
+    }
+
+    fn lease_until(&mut self, task: usize, until: Option<Moment>) {
+        if let (Some(held), Some(until)) = (&mut self.entries[task].claim, until) {
+            held.expires = until.millis();
         }
     }
 
@@ -385,7 +394,7 @@ impl Desk {
             }
             Err(error) => refused(&error),
             Ok(_) => {
-                self.renew(task);
+                self.renew_by_receipt(task);
                 let entry = &mut self.entries[task];
                 let receipt = entry.receipt();
                 entry.items[item] = Some(Came { outcome, receipt, by, under: entry.generation });

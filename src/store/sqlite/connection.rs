@@ -63,11 +63,13 @@ pub(super) fn open(path: &Path) -> Result<Connection> {
     let header = read_header(path)?;
     log::take_over(path);
     let mut connection = connect(path)?;
-    // What the header says may only be older: a log that was never folded in knows better, without a turn.
-    if header.version != SCHEMA_VERSION && refuse_newer(&connection, path)?.newest() != SCHEMA_VERSION {
+    if header.version != SCHEMA_VERSION {
         let ticket = Ticket::open(path)?;
-        let _turn = ticket.take_within(MIGRATION_WAIT)?;
-        migrate(&mut connection, path)?;
+        // What the header says may only be older: a log that was never folded in knows better, without a turn.
+        if refuse_newer(&connection, path)?.newest() != SCHEMA_VERSION {
+            let _turn = ticket.take_within(MIGRATION_WAIT)?;
+            migrate(&mut connection, path)?;
+        }
     }
     settle(connection, path)
 }
@@ -138,6 +140,10 @@ fn set_up(connection: &Connection) -> Result<()> {
             ),
         ));
     }
+    // A store that had another journal until now gets its log with the first look at it.
+    connection
+        .query_row("PRAGMA user_version", [], |_| Ok(()))
+        .map_err(|error| sql_error("the store cannot be read", error))?;
     connection
         .execute_batch(
             // NORMAL keeps the order of what reaches the disk; the writer syncs each commit itself.
