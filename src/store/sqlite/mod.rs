@@ -4,6 +4,7 @@ mod commit;
 mod connection;
 mod cost;
 mod flow;
+mod list;
 mod log;
 mod look;
 pub mod moving;

@@ -1,6 +1,6 @@
 //! What is asked of the store, in SQL.
 
-use rusqlite::{named_params, params};
+use rusqlite::params;
 
 use super::rows::{self, batch_columns, item_columns, receipt_columns, task_columns};
 use super::tx::Tx;
@@ -10,47 +10,8 @@ use crate::model::id::TaskId;
 use crate::model::limits::FARTHEST_LEASE_SECONDS;
 use crate::model::moment::Moment;
 use crate::model::receipt::Receipt;
-use crate::model::status::Status;
 use crate::model::task::{Row, Task};
 use crate::store::{After, Filter, Read, Total};
-
-/// How many rows are counted where no tally tells; beyond it a total is "at least".
-const COUNTED: u64 = 1_000;
-
-/// The condition that every list shares, after the index has led to a lane.
-macro_rules! matching {
-    () => {
-        "AND (:type IS NULL OR t.type = :type)
-         AND (:priority IS NULL OR t.priority = :priority)
-         AND (:priority_max IS NULL OR t.priority <= :priority_max)
-         AND (:project IS NULL OR t.project = :project)
-         AND (:assignee IS NULL OR t.assignee = :assignee)
-         AND (:parent IS NULL OR t.parent = :parent)
-         AND (:free = 0 OR t.role <> 'chunk' OR NOT EXISTS (
-              SELECT 1 FROM interlock mine CROSS JOIN held theirs
-                    ON theirs.project = mine.project AND theirs.key = mine.key
-               WHERE mine.chunk = t.n AND theirs.chunk <> t.n AND (mine.beneath = 0 OR theirs.beneath = 0)))
-         AND (:tags IS NULL OR NOT EXISTS (
-              SELECT 1 FROM json_each(:tags) wanted
-               WHERE wanted.value NOT IN (SELECT value FROM json_each(t.tags))))"
-    };
-}
-
-/// One lane of a list, led by an index; `$by` is the index's first condition.
-macro_rules! lane_sql {
-    ($by:literal) => {
-        concat!(
-            "SELECT ",
-            task_columns!(),
-            " FROM task t WHERE ",
-            $by,
-            " t.lane = :lane
-             AND (t.priority, t.position, t.n) > (:after_priority, :after_position, :after_n) ",
-            matching!(),
-            " ORDER BY t.priority, t.position, t.n LIMIT :limit"
-        )
-    };
-}
 
 macro_rules! chunk_columns {
     () => {
@@ -79,56 +40,6 @@ fn batch_receipt(row: &rusqlite::Row<'_>) -> rusqlite::Result<(u64, TaskId, Rece
     Ok((row.get("change")?, TaskId::stored(row.get("id")?), rows::receipt(row)?))
 }
 
-impl Filter {
-    /// The lanes to look into: a status that is `active` has two, those that are ready come first.
-    fn lanes(&self) -> Vec<&'static str> {
-        if self.ready {
-            return if self.status.is_none_or(|status| status == Status::Active) {
-                vec!["active"]
-            } else {
-                vec![]
-            };
-        }
-        match self.status {
-            Some(Status::Active) => vec!["active", "held"],
-            Some(status) => vec![status.as_str()],
-            None => Status::ALL.iter().map(|status| status.as_str()).chain(["held"]).collect(),
-        }
-    }
-
-    /// Whether the tally's columns are all that is asked for.
-    fn is_tallied(&self) -> bool {
-        self.assignee.is_none() && self.parent.is_none() && self.tags.is_empty()
-    }
-}
-
-impl Tx<'_> {
-    fn lane(&self, filter: &Filter, lane: &str, after: After, limit: usize) -> Result<Vec<Task>> {
-        let sql = if filter.parent.is_some() {
-            lane_sql!("t.parent = :parent AND")
-        } else if filter.assignee.is_some() {
-            lane_sql!("t.assignee = :assignee AND")
-        } else if filter.project.is_some() {
-            lane_sql!("t.project = :project AND")
-        } else {
-            lane_sql!("")
-        };
-        self.all(
-            sql,
-            named_params! {
-                ":lane": lane,
-                ":after_priority": after.0, ":after_position": after.1, ":after_n": after.2,
-                ":type": filter.kind.map(|kind| kind.as_str()),
-                ":priority": filter.priority, ":priority_max": filter.priority_max,
-                ":project": filter.project, ":assignee": filter.assignee, ":parent": filter.parent,
-                ":free": filter.free, ":tags": rows::some_list(&filter.tags),
-                ":limit": i64::try_from(limit).unwrap_or(i64::MAX),
-            },
-            rows::task,
-        )
-    }
-}
-
 impl Read for Tx<'_> {
     fn now(&self) -> Moment {
         self.now
@@ -153,71 +64,15 @@ impl Read for Tx<'_> {
     }
 
     fn list(&self, filter: &Filter, after: Option<After>, limit: usize) -> Result<Vec<Task>> {
-        let after = after.unwrap_or((i64::MIN, i64::MIN, i64::MIN));
-        let mut found = Vec::new();
-        for lane in filter.lanes() {
-            found.extend(self.lane(filter, lane, after, limit)?);
-        }
-        found.sort_by_key(|task| (task.priority, task.order, task.row));
-        found.truncate(limit);
-        Ok(found)
+        self.listed(filter, after, limit)
     }
 
     fn total(&self, filter: &Filter) -> Result<Total> {
-        if filter.is_tallied() && !(filter.free && self.anything_held()?) {
-            let mut count = 0;
-            for lane in filter.lanes() {
-                count += self
-                    .first(
-                        "SELECT ifnull(sum(count), 0) FROM tally
-                          WHERE (?1 IS NULL OR project = ?1) AND lane = ?2 AND (?3 IS NULL OR type = ?3)
-                            AND (?4 IS NULL OR priority = ?4) AND (?5 IS NULL OR priority <= ?5)",
-                        params![
-                            filter.project,
-                            lane,
-                            filter.kind.map(|kind| kind.as_str()),
-                            filter.priority,
-                            filter.priority_max
-                        ],
-                        |row| row.get::<_, u64>(0),
-                    )?
-                    .unwrap_or(0);
-            }
-            return Ok(Total { count, at_least: false });
-        }
-        let limit = usize::try_from(COUNTED).unwrap_or(usize::MAX);
-        let mut count = 0;
-        for lane in filter.lanes() {
-            count += self.lane(filter, lane, (i64::MIN, i64::MIN, i64::MIN), limit)?.len() as u64;
-            if count >= COUNTED {
-                return Ok(Total { count: COUNTED, at_least: true });
-            }
-        }
-        Ok(Total { count, at_least: false })
+        self.counted(filter)
     }
 
     fn changed_since(&self, filter: &Filter, since: u64, limit: usize) -> Result<Vec<Task>> {
-        let lanes = serde_json::Value::from(filter.lanes()).to_string();
-        self.all(
-            concat!(
-                "SELECT ",
-                task_columns!(),
-                " FROM task t INDEXED BY task_by_change
-                  WHERE t.changed > :since AND t.lane IN (SELECT value FROM json_each(:lanes)) ",
-                matching!(),
-                " ORDER BY t.changed LIMIT :limit"
-            ),
-            named_params! {
-                ":since": since, ":lanes": lanes,
-                ":type": filter.kind.map(|kind| kind.as_str()),
-                ":priority": filter.priority, ":priority_max": filter.priority_max,
-                ":project": filter.project, ":assignee": filter.assignee, ":parent": filter.parent,
-                // What another chunk gives free has not changed itself: it is told here all along.
-                ":free": false, ":tags": rows::some_list(&filter.tags),
-                ":limit": i64::try_from(limit).unwrap_or(i64::MAX),
-            },
-            rows::task,
-        )
+        self.changed(filter, since, limit)
     }
 
     fn moved_since(&self, parent: Row, since: u64, limit: usize) -> Result<Vec<(u64, Task)>> {
