@@ -133,6 +133,10 @@ impl Runner<'_> {
     /// Works the batch while its lock is held.
     fn hold(&self) -> Result<Outlook> {
         let look = outlook(self.docket, self.batch)?;
+        // Before anything else: whoever kills this process now leaves somebody to take over.
+        if !is_over(&look) {
+            self.standby.see_to_it();
+        }
         // Also where nothing is left to work, or nothing may be started.
         end_earlier(self.docket, self.batch, look.row, self.progress)?;
         if is_over(&look) { Ok(look) } else { self.shifts() }
@@ -163,7 +167,6 @@ impl Runner<'_> {
             };
             is_first = false;
             let mark = begin_runner(docket, look.row, &name, std::process::id(), &host)?;
-            standby.see_to_it();
             let most = profile.max_parallel.min(usize::try_from(look.max_parallel).unwrap_or(usize::MAX));
             let starts = Starts::new(docket, batch, &profile, &limits);
             let turns = Turns::new(docket, look.row, limits.max_parallel as u64);
