@@ -62,3 +62,27 @@ fn an_edit_a_gap_and_a_cut_are_found() {
         assert_eq!(ran.code, Some(1), "{forged}: {}", ran.said());
     }
 }
+
+#[test]
+fn an_item_that_is_gone_or_that_no_receipt_settled_is_found() {
+    for (forged, said) in [
+        ("DELETE FROM item WHERE key = 'b'", "of 2 items are there"),
+        ("UPDATE item SET outcome = 'failed' WHERE key = 'a'", "items are there"),
+        ("UPDATE item SET category = 'fyi' WHERE key = 'a'", "item 'a' is done, and no receipt says so"),
+        ("UPDATE chunk SET total = 7 WHERE number = 2", "1 of 7 items are there"),
+        ("UPDATE batch SET total = 4", "2 of 2 chunks are there, with 3 of 4 items"),
+    ] {
+        let store = Store::new();
+        let mut server = store.serve();
+        let batch = json!({"title": "B", "instructions": "x", "items": ["a", "b", "c"], "max_chunk": 2});
+        let batch = server.call("create_batch", batch).ok().text("/batch/id");
+        let claim = server.call("claim_task", json!({"batch": batch})).ok();
+        let done = json!({"id": claim.text("/task/id"), "claim": claim["claim"]["token"], "item": "a", "outcome": "done"});
+        server.call("update_task", done).ok();
+        server.close();
+        store.docket(["verify"]).success();
+        assert!(store.sql().execute(forged, []).unwrap() > 0, "{forged} changed nothing");
+        let ran = store.docket(["verify"]).code(1);
+        assert!(ran.said().contains(said), "{forged}: {}", ran.said());
+    }
+}

@@ -25,7 +25,12 @@ pub(super) fn verify(request: &Verify, docket: &Docket, json: bool, out: &mut im
     let Walked { tasks, receipts, bad } = walked;
     let against = if known > 0 { format!(", and as {known} heads say") } else { String::new() };
     let (message, code) = match bad {
-        None => (format!("{receipts} receipts of {tasks} tasks are as they were written{against}"), 0),
+        None => (
+            format!(
+                "{receipts} receipts of {tasks} tasks are as they were written, every item is accounted for{against}"
+            ),
+            0,
+        ),
         Some(bad) => (bad, 1),
     };
     let reply =

@@ -21,7 +21,7 @@ pub struct Walked {
 }
 
 /// Follows every task's chain, and compares it with heads that were noted elsewhere; ends at the first
-/// receipt that is not as it was written.
+/// receipt that is not as it was written. Where all are, looks whether every item is accounted for.
 ///
 /// # Errors
 /// Where the store cannot be read.
@@ -53,6 +53,9 @@ pub fn walk(tx: &dyn Read, noted: Vec<Head>) -> Result<Walked> {
     {
         walked.bad =
             Some(format!("task {}: it was there when its head was noted, and is gone", excerpt(&gone)));
+    }
+    if walked.bad.is_none() {
+        walked.bad = tx.unaccounted()?;
     }
     Ok(walked)
 }

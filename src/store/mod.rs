@@ -204,6 +204,8 @@ pub trait Read: Course + ReadResources + ReadRunners + ReadWaits {
     fn next_expiry(&self) -> Result<Option<Moment>>;
     /// Claimed tasks without a change since a moment.
     fn idle_since(&self, moment: Moment, limit: usize) -> Result<Vec<Task>>;
+    /// The first count that isn't that of what is stored, or item whose outcome no receipt tells; all of it is read.
+    fn unaccounted(&self) -> Result<Option<String>>;
     /// Whether every task and receipt can be found by search.
     fn all_indexed(&self) -> Result<bool>;
     /// Tasks whose title or body holds all the words or their beginnings: best first, or newest first

@@ -3,6 +3,7 @@
 mod commit;
 mod connection;
 mod cost;
+mod counts;
 mod flow;
 mod list;
 mod log;

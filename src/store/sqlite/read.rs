@@ -338,6 +338,10 @@ impl Read for Tx<'_> {
         )
     }
 
+    fn unaccounted(&self) -> Result<Option<String>> {
+        Tx::unaccounted(self)
+    }
+
     fn all_indexed(&self) -> Result<bool> {
         let all = self.first(
             "SELECT task >= (SELECT ifnull(max(n), 0) FROM task) AND receipt >= (SELECT ifnull(max(n), 0) FROM receipt)
