@@ -89,8 +89,11 @@ impl<R: AsyncRead + Unpin + Send> Lines<R> {
             let chunk = self.read.fill_buf().await?;
             if chunk.is_empty() {
                 // What a client wrote last counts without its line end, too.
+                if std::mem::take(&mut self.too_long) {
+                    return Ok(Some(too_long()));
+                }
                 let rest = std::mem::take(&mut self.line);
-                return Ok((!rest.is_empty() && !self.too_long).then(|| read_line(&rest)));
+                return Ok((!rest.is_empty()).then(|| read_line(&rest)));
             }
             let end = chunk.iter().position(|byte| *byte == b'\n');
             let take = end.unwrap_or(chunk.len());
@@ -107,8 +110,7 @@ impl<R: AsyncRead + Unpin + Send> Lines<R> {
                 continue;
             }
             if std::mem::take(&mut self.too_long) {
-                let message = format!("a line is longer than {LONGEST_LINE} bytes; send less at once");
-                return Ok(Some(Line::Refused(refused(None, ErrorCode::INVALID_REQUEST, &message))));
+                return Ok(Some(too_long()));
             }
             let line = read_line(&self.line);
             self.in_flight.more_came(self.read.buffer().contains(&b'\n'));
@@ -288,6 +290,12 @@ fn unread() -> std::io::Error {
 /// An error answer; rmcp's own leaves out an id that isn't known, JSON-RPC wants it null.
 fn refused(id: Option<&RequestId>, code: ErrorCode, message: &str) -> Value {
     json!({ "jsonrpc": "2.0", "id": id, "error": { "code": code.0, "message": message } })
+}
+
+/// The refusal of a line that nobody keeps in memory.
+fn too_long() -> Line {
+    let message = format!("a line is longer than {LONGEST_LINE} bytes; send less at once");
+    Line::Refused(refused(None, ErrorCode::INVALID_REQUEST, &message))
 }
 
 fn read_line(line: &[u8]) -> Line {

@@ -208,3 +208,19 @@ fn what_is_no_request_ends_nothing_before_the_session_is_opened() {
     assert!(server.initialize("2025-11-25").is_object(), "{}", store.log());
     server.task("It goes on");
 }
+
+#[test]
+fn a_line_that_is_too_long_is_answered_also_where_it_is_the_last_and_lacks_its_end() {
+    let store = Store::new();
+    let mut server = store.serve();
+    let mut line = br#"{"jsonrpc":"2.0","id":1,"method":"ping","params":{"a":""#.to_vec();
+    line.resize(LONGEST_LINE + 1, b'x');
+    server.write(&line);
+    assert!(server.close().success());
+    let refused = server.next_message().expect("it is answered");
+    assert!(
+        refused["error"]["message"].as_str().unwrap().contains("longer than 16777216 bytes"),
+        "{refused}"
+    );
+    assert_eq!(server.next_message(), None);
+}

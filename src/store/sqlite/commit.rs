@@ -2,6 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use rusqlite::ffi::{SQLITE_IOERR_FSYNC, SQLITE_IOERR_WRITE};
 use rusqlite::{Connection, ErrorCode};
@@ -18,14 +19,15 @@ use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::store::Write;
 
+/// How long a write that is not confirmed waits for the turn in which the log is written out once more.
+const SETTLING_WAIT: Duration = Duration::from_secs(30);
+
 /// Commits groups of jobs, through one connection.
 pub(super) struct Committer {
     ticket: Ticket,
     open: Option<Open>,
     /// Whether the log may read otherwise than the disk holds it; see [`Log`].
     in_doubt: bool,
-    /// Whether the latest write came to an end that nobody knows.
-    unconfirmed: bool,
     path: PathBuf,
     place: Place,
     clock: Clock,
@@ -47,7 +49,6 @@ impl Committer {
             ticket: Ticket::open(path)?,
             open: None,
             in_doubt: false,
-            unconfirmed: false,
             path: path.to_owned(),
             place,
             clock,
@@ -86,7 +87,7 @@ impl Committer {
     /// Writes a group in a turn, brings it to the disk and answers each.
     pub(super) fn serve(&mut self, mut group: Vec<Job>, turn: Result<Turn>) {
         let committed = turn
-            .and_then(|turn| self.look_again().map(|()| turn))
+            .and_then(|turn| self.look_first().map(|()| turn))
             .and_then(|turn| self.write(&mut group, turn))
             .and_then(|()| self.confirm());
         if let Err(error) = &committed {
@@ -100,21 +101,15 @@ impl Committer {
         }
     }
 
-    /// Fails where nothing can be written to what the latest write found amiss.
-    fn look_again(&mut self) -> Result<()> {
-        if self.unconfirmed {
-            self.still_there().map_err(|error| Error::internal("nothing was written", error))?;
-            self.unconfirmed = false;
+    /// Fails, before anything is written, unless the store and its log are the files that were opened: another
+    /// store in this one's place would share the log. And somebody may have marked it: a commit could fold it in.
+    fn look_first(&mut self) -> Result<()> {
+        let unwritten = |error| Error::internal("nothing was written", error);
+        self.place.check().map_err(unwritten)?;
+        match &self.open {
+            Some(open) if open.log.in_doubt().map_err(unwritten)? => self.doubt(),
+            _ => Ok(()),
         }
-        Ok(())
-    }
-
-    /// Fails unless the store and its log are the files that were opened.
-    fn still_there(&self) -> Result<()> {
-        if let Some(open) = &self.open {
-            open.log.in_doubt()?;
-        }
-        self.place.check()
     }
 
     /// Commits what jobs write. Whatever state a failure leaves the connection in, it is not kept.
@@ -135,10 +130,7 @@ impl Committer {
 
     /// Waits until what was committed is on disk, in a store that is still there.
     fn confirm(&mut self) -> Result<()> {
-        self.try_confirm().map_err(|error| {
-            self.unconfirmed = true;
-            Error::internal(UNKNOWN, error)
-        })
+        self.try_confirm().map_err(|error| Error::internal(UNKNOWN, error))
     }
 
     fn try_confirm(&mut self) -> Result<()> {
@@ -150,7 +142,7 @@ impl Committer {
             self.doubt()?;
         }
         if self.in_doubt {
-            let _turn = self.ticket.take()?;
+            let _turn = self.ticket.take_within(SETTLING_WAIT)?;
             Self::settle(&mut self.in_doubt, &self.open)?;
         }
         self.place.check()
@@ -170,7 +162,6 @@ impl Committer {
     /// The turn ends with the commit, before it is on disk.
     fn try_write(&mut self, group: &mut [Job], _turn: Turn) -> Result<()> {
         if self.open.is_none() {
-            self.place.check()?;
             self.take(connection::reopen(&self.path)?)?;
         }
         Self::settle(&mut self.in_doubt, &self.open)

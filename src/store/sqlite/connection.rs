@@ -8,7 +8,7 @@ use std::time::Duration;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
-use super::log;
+use super::log::{self, Log};
 use super::rows::sql_error;
 use super::schema::{SCHEMA_VERSION, migrate, newer, refuse_newer};
 use super::ticket::Ticket;
@@ -34,7 +34,7 @@ pub(super) use usual_cache;
 pub(super) const BUSY_WAIT: Duration = Duration::from_secs(60);
 
 /// How long opening waits for whoever makes or migrates the store.
-const MIGRATION_WAIT: Duration = Duration::from_secs(30);
+pub(super) const MIGRATION_WAIT: Duration = Duration::from_secs(30);
 
 /// The folder that a store lies in.
 pub(super) fn folder_of(path: &Path) -> PathBuf {
@@ -93,7 +93,7 @@ fn connect(path: &Path) -> Result<Connection> {
 fn settle(connection: Connection, path: &Path) -> Result<Connection> {
     refuse_newer(&connection, path)?;
     set_up(&connection)?;
-    fold_when_closed(&connection, true)?;
+    fold_when_closed(&connection, !Log::open(path)?.in_doubt()?)?;
     Ok(connection)
 }
 
@@ -146,9 +146,12 @@ fn set_up(connection: &Connection) -> Result<()> {
         .map_err(|error| sql_error("the store cannot be read", error))?;
     connection
         .execute_batch(
-            // NORMAL keeps the order of what reaches the disk; the writer syncs each commit itself.
+            // NORMAL keeps the order of what reaches the disk; the writer syncs each commit itself. (On macOS a
+            // plain fsync does not reach the disk.)
             concat!(
                 "PRAGMA synchronous = NORMAL;
+                 PRAGMA fullfsync = ON;
+                 PRAGMA checkpoint_fullfsync = ON;
                  PRAGMA foreign_keys = ON;
                  PRAGMA recursive_triggers = ON;
                  PRAGMA trusted_schema = OFF;

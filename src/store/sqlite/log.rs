@@ -17,7 +17,7 @@
 
 use std::fs::{File, OpenOptions, Permissions};
 use std::io;
-use std::os::unix::fs::{FileExt as _, MetadataExt as _, PermissionsExt as _};
+use std::os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -49,6 +49,8 @@ pub(super) struct Log {
     file: File,
     /// The length at which it is made to begin anew.
     fold_at: u64,
+    /// Whether files can be marked here: not where the store has the mark, as all files of some disks do.
+    marks: bool,
 }
 
 impl Log {
@@ -63,7 +65,7 @@ impl Log {
             .write(true)
             .open(&path)
             .map_err(|error| Error::internal(format!("{} cannot be opened", path.display()), error))?;
-        Ok(Log { path, file, fold_at: LONGEST })
+        Ok(Log { path, file, fold_at: LONGEST, marks: can_mark(store) })
     }
 
     /// Waits until all that was committed is on disk.
@@ -91,7 +93,7 @@ impl Log {
                 ),
             ));
         }
-        Ok(about.mode() & MARK != 0)
+        Ok(self.marks && about.mode() & MARK != 0)
     }
 
     /// Marks it as in doubt, for all who open it from now on.
@@ -170,9 +172,18 @@ impl Log {
 
     fn set_mark(&self, marked: bool) -> io::Result<()> {
         let mode = self.file.metadata()?.mode();
-        let mode = if marked { mode | MARK } else { mode & !MARK };
-        self.file.set_permissions(Permissions::from_mode(mode))
+        let wanted = if marked { mode | MARK } else { mode & !MARK };
+        // Who may not change it need not, either.
+        if !self.marks || mode == wanted {
+            return Ok(());
+        }
+        self.file.set_permissions(Permissions::from_mode(wanted))
     }
+}
+
+/// Whether a log of the store can be marked: SQLite gives it the store's own rights.
+fn can_mark(store: &Path) -> bool {
+    std::fs::metadata(store).is_ok_and(|about| about.mode() & MARK == 0)
 }
 
 /// Writes out once more what a process left behind that ended without closing the store: it may have
@@ -184,13 +195,15 @@ pub(super) fn take_over(store: &Path) {
     // Who may not write to it has nothing to acknowledge.
     let Ok(file) = open(&path) else { return };
     // Every connection holds a lock on it as long as it is open; so none is opened until this is dropped.
-    let shared = open(&beside(store, "-shm"));
+    let mut shared = OpenOptions::new();
+    shared.read(true).write(true).create(true).truncate(false).mode(0o600);
+    let shared = shared.open(beside(store, "-shm"));
     if let Ok(shared) = &shared
         && fcntl_lock(shared, FlockOperation::NonBlockingLockExclusive).is_err()
     {
         return;
     }
-    let log = Log { path, file, fold_at: LONGEST };
+    let log = Log { path, file, fold_at: LONGEST, marks: can_mark(store) };
     if let Err(error) = log.copy_onto_itself() {
         tracing::error!(%error, "{} was left behind and cannot be written out", log.path.display());
         log.mark();

@@ -133,7 +133,14 @@ fn failed(path: &Path, error: refinery::Error) -> Error {
             (Code::ReadOnly, ": it cannot be written. Let docket write its file and folder")
         }
         Some(rusqlite::ErrorCode::DatabaseBusy) => (Code::Busy, ": another program holds it. Try again"),
-        _ => (Code::Internal, ""),
+        // A commit that failed late may be found when the store is opened again.
+        _ => {
+            let what = format!(
+                "store {}: its schema could not be brought up to date; it is as it was, or up to date and whole",
+                path.display()
+            );
+            return Error::internal(what, error);
+        }
     };
     let what =
         format!("store {} is as it was: its schema could not be brought up to date{next}", path.display());

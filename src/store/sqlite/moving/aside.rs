@@ -57,7 +57,7 @@ impl Aside {
         let file = self.file(name);
         let failed = |error| Error::internal(format!("{} cannot be put in place", target.display()), error);
         File::open(&file).and_then(|file| file.sync_all()).map_err(failed)?;
-        refuse_log(&file)?;
+        refuse_log_of(&file, 1)?;
         refuse_log(target)?;
         if replace {
             fs::rename(&file, target).map_err(failed)?;
@@ -102,10 +102,17 @@ pub(super) fn exists(target: &Path) -> Error {
 }
 
 /// Refuses a place where SQLite would take somebody else's log for that of the file that is put there.
+///
+/// # Errors
+/// `conflict` where there is one, an empty one too: somebody may have it open and write to it.
 pub(super) fn refuse_log(target: &Path) -> Result<()> {
+    refuse_log_of(target, 0)
+}
+
+fn refuse_log_of(target: &Path, least: u64) -> Result<()> {
     for ending in ["-wal", "-journal"] {
         let log = beside(target, ending);
-        if fs::metadata(&log).is_ok_and(|log| log.len() > 0) {
+        if fs::metadata(&log).is_ok_and(|log| log.len() >= least) {
             return Err(Error::new(
                 Code::Conflict,
                 format!(

@@ -13,7 +13,8 @@ use super::tables::TABLES;
 use super::{Held, Tell, copy, sound};
 use crate::clock::Clock;
 use crate::error::{Code, Error, Result};
-use crate::store::sqlite::connection;
+use crate::store::sqlite::connection::{self, MIGRATION_WAIT};
+use crate::store::sqlite::log::Log;
 use crate::store::sqlite::rows::sql_error;
 use crate::store::sqlite::ticket::Ticket;
 
@@ -87,10 +88,18 @@ fn fill(made: &Path, store: &Path, tell: Tell<'_>) -> Result<()> {
     let unwritten = |error| sql_error("the store could not be written", error);
     let mut connection = connection::open(store)?;
     let ticket = Ticket::open(store)?;
-    let _turn = ticket.take()?;
+    let _turn = ticket.take_within(MIGRATION_WAIT)?;
+    let log = Log::open(store)?;
+    if log.in_doubt()? {
+        log.write_out(&connection)?;
+    }
     look_whether_empty(&connection, store)?;
     // The commit itself brings it to the disk.
     connection.execute_batch("PRAGMA synchronous = FULL").map_err(unwritten)?;
     let from = connection::open_reader(made)?;
-    copy::pages(&from, &mut connection, tell).map_err(unwritten)
+    copy::pages(&from, &mut connection, tell).map_err(|error| {
+        // Whether it was a sync that failed is not told.
+        log.mark();
+        unwritten(error)
+    })
 }
