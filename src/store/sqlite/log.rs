@@ -25,6 +25,7 @@ use rusqlite::Connection;
 use rustix::fs::{FlockOperation, fcntl_lock};
 
 use super::connection::{BUSY_WAIT, beside};
+use super::frames::Frames;
 use super::rows::sql_error;
 use crate::error::{Code, Error, Result};
 
@@ -113,14 +114,29 @@ impl Log {
         };
         // Nobody writes to it or begins it anew meanwhile, SQLite's own shell included.
         run("BEGIN IMMEDIATE")?;
-        let written = self.copy_onto_itself().and_then(|()| self.set_mark(false));
+        let written = self.copy_onto_itself();
         run("ROLLBACK")?;
-        written.map_err(|error| {
+        // A kernel that gave up pages after a failed sync may read what was there before them.
+        let committed: u64 = connection
+            .query_row("PRAGMA wal_checkpoint(NOOP)", [], |row| row.get(1))
+            .map_err(|error| sql_error("the log cannot be looked at", error))?;
+        let found = written.and_then(|found| self.set_mark(found < committed).map(|()| found));
+        let found = found.map_err(|error| {
             Error::internal(
                 "an earlier write did not reach the disk, and writing the log out once more failed too; see to the disk and try again",
                 error,
             )
-        })
+        })?;
+        if found >= committed {
+            return Ok(());
+        }
+        Err(Error::new(
+            Code::Internal,
+            format!(
+                "{}: the disk lost what an earlier write had not confirmed: {found} of {committed} pages can be read; see to the disk, end every docket, then start again with what is left",
+                self.path.display()
+            ),
+        ))
     }
 
     /// Lets a log that has grown too long begin anew, in one's turn and after a commit: folds it in, and lets
@@ -152,22 +168,24 @@ impl Log {
         };
     }
 
-    fn copy_onto_itself(&self) -> io::Result<()> {
+    /// Gives how many of its frames follow each other.
+    fn copy_onto_itself(&self) -> io::Result<u64> {
         // What failed before is told now, so that what is told below is of what is written now.
         if let Err(error) = self.sync() {
             tracing::warn!(%error, "{} is written out once more", self.path.display());
         }
         let (mut at, length) = (0, self.file.metadata()?.len());
-        let mut piece = vec![0; PIECE];
+        let (mut piece, mut frames) = (vec![0; PIECE], Frames::default());
         while at < length {
             let count = self.file.read_at(&mut piece, at)?;
             if count == 0 {
                 break;
             }
+            frames.take(&piece[..count]);
             self.file.write_all_at(&piece[..count], at)?;
             at += count as u64;
         }
-        self.sync()
+        self.sync().map(|()| frames.count)
     }
 
     fn set_mark(&self, marked: bool) -> io::Result<()> {

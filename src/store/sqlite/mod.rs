@@ -5,6 +5,7 @@ mod connection;
 mod cost;
 mod counts;
 mod flow;
+mod frames;
 mod list;
 mod log;
 mod look;
