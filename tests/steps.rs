@@ -1,45 +1,12 @@
 //! Steps, checkpoints, pauses: what a person decides, and what goes no further without them.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 mod support;
 
 use serde_json::{Value, json};
 
 use support::server::Server;
+use support::steps::{by_letter, claim, make, two_steps, work};
 use support::store::Store;
-
-/// Claims a chunk of a batch.
-fn claim(server: &mut Server, batch: &str) -> Value {
-    server.call("claim_task", json!({"batch": batch, "worker": "polecat"})).ok().value
-}
-
-/// Settles every item of a claim with the category that `sort` gives it, and completes the chunk.
-fn work(server: &mut Server, claim: &Value, sort: impl Fn(&str) -> &'static str) -> String {
-    let (id, token) = (&claim["task"]["id"], &claim["claim"]["token"]);
-    for item in claim["items"].as_array().unwrap() {
-        let key = item["key"].as_str().unwrap();
-        let receipt = json!({"id": id, "claim": token, "item": key, "outcome": "done", "category": sort(key),
-                             "body": format!("- {key}: {}", sort(key))});
-        server.call("update_task", receipt).ok();
-    }
-    server.call("complete_task", json!({"id": id, "claim": token})).ok().message().to_owned()
-}
-
-fn by_letter(key: &str) -> &'static str {
-    if key.starts_with('a') { "archive" } else { "keep" }
-}
-
-fn two_steps(checkpoint: &str) -> Value {
-    json!({"title": "Mail", "instructions": "Look at each mail.", "items": ["a1", "a2", "b1", "a3", "b2", "b3"],
-           "max_chunk": 3, "checkpoint": checkpoint,
-           "steps": [{"name": "classify", "instructions": "Say what it is."},
-                     {"name": "execute", "instructions": "Archive it.", "only_categories": ["archive"]}]})
-}
-
-fn make(server: &mut Server, batch: Value) -> String {
-    server.call("create_batch", batch).ok().text("/batch/id")
-}
 
 #[test]
 fn a_later_step_takes_only_the_categories_it_names() {

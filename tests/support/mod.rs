@@ -16,6 +16,7 @@ pub(crate) mod reply;
 pub(crate) mod rng;
 pub(crate) mod screen;
 pub(crate) mod server;
+pub(crate) mod steps;
 pub(crate) mod store;
 pub(crate) mod touch;
 pub(crate) mod untouched;
