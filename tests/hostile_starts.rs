@@ -300,7 +300,8 @@ fn a_configuration_that_was_exchanged_since_starts_nothing() {
         assert_eq!(named.refusal(), "invalid_argument", "{what}");
         assert!(named.message().contains(words), "{what}: {}", named.message());
         assert_eq!(server.look(&batch).count("/task/receipts"), before, "{what}");
-        let again = server.call("control_batch", json!({"id": batch, "action": "start"})).ok();
+        let again = server.call("control_batch", json!({"id": batch, "action": "start"}));
+        assert!(!again.won() && !again.is_error, "{what}: {}", again.value);
         assert!(again.message().contains("no runner could be started"), "{what}: {}", again.message());
         assert!(again.message().contains(words), "{what}: {}", again.message());
         if for_persons {

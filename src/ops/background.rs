@@ -104,14 +104,23 @@ fn profile_of(docket: &Docket, batch: &TaskId) -> Result<Option<String>> {
 /// Sees to it that a running batch with a profile has a runner; says what came of it, for the end of a
 /// message. A runner that can't be started does not undo what was done before.
 pub(super) fn wake(docket: &Docket, batch: &TaskId) -> Result<String> {
-    Ok(match start(docket, batch) {
+    try_wake(docket, batch).map(|(_, told)| told)
+}
+
+/// The same, with whether nothing stands in the way of a runner.
+pub(super) fn try_wake(docket: &Docket, batch: &TaskId) -> Result<(bool, String)> {
+    let told = match start(docket, batch) {
         Ok(None) => String::new(),
         Ok(Some((profile, Started::As(pid)))) => {
             format!("; profile '{profile}' works it in the background (process {pid})")
         }
         Ok(Some((profile, Started::Already))) => format!("; profile '{profile}' works it in the background"),
-        Err(error) => format!(
-            "; but no runner could be started: {error}. control_batch(id=\"{batch}\", action=\"start\") tries again"
-        ),
-    })
+        Err(error) => {
+            let told = format!(
+                "; but no runner could be started: {error}. control_batch(id=\"{batch}\", action=\"start\") tries again"
+            );
+            return Ok((false, told));
+        }
+    };
+    Ok((true, told))
 }

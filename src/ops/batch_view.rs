@@ -97,7 +97,7 @@ impl BatchView {
 /// The reply to a decision on a batch.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct BatchReply {
-    success: bool,
+    pub(super) success: bool,
     /// What was done.
     pub(super) message: String,
     batch: BatchView,

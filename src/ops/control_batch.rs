@@ -109,7 +109,10 @@ impl Operation for ControlBatch {
             BatchReply::of(tx, &self.id, message)
         })?;
         if action != Action::Cancel && action != Action::Pause {
-            reply.message += &background::wake(docket, &id)?;
+            let (is_worked, told) = background::try_wake(docket, &id)?;
+            reply.message += &told;
+            // That it be worked is all that a start is for.
+            reply.success = is_worked || action != Action::Start;
         }
         Ok(reply)
     }
