@@ -34,6 +34,11 @@ pub(super) struct Backup {
 
 /// Makes it, and says what is in it and how to use it.
 pub(super) fn run(request: &Backup, store: &Path, json: bool, out: &mut impl Write) -> Result<u8> {
+    if request.file == Path::new("-") {
+        return Err(Error::invalid(
+            "FILE: a backup is read back before it is kept, so it cannot go to standard output as - would mean; name a file (./- for one called so)",
+        ));
+    }
     let bar = Bar::new(json);
     let tell = &mut |what: &str, done, of| bar.show(what, done, of);
     let held = moving::backup(store, &request.file, request.replace, &Clock::system(), tell)?;

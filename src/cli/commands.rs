@@ -168,7 +168,7 @@ pub(super) static ALL: &[Other] = &[
         "heads",
         "Print where each task's hash chain stands: kept elsewhere, docket verify --from compares with it",
         |command| command,
-        |mut call| verify::heads(&call.existing_store()?, &mut call.out),
+        |mut call| verify::heads(&call.existing_store()?, call.json, &mut call.out),
     ),
     other(
         "backup",

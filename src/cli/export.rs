@@ -23,7 +23,7 @@ use crate::store::sqlite::moving::{self, Destination};
 /// and now: who runs a batch, and the search index, which an import makes anew.
 #[derive(Debug, clap::Args)]
 pub(super) struct Export {
-    /// The file to make [default: standard output]
+    /// The file to make; - for standard output [default: standard output]
     #[arg(value_name = "FILE")]
     file: Option<PathBuf>,
     /// Let it take the place of a file that is there
@@ -36,7 +36,7 @@ pub(super) fn run(request: &Export, store: &Path, json: bool, out: &mut impl Wri
     let bar = Bar::new(json);
     let tell = &mut |what: &str, done, of| bar.show(what, done, of);
     let clock = Clock::system();
-    let Some(path) = &request.file else {
+    let Some(path) = request.file.as_deref().filter(|path| *path != Path::new("-")) else {
         moving::export(store, Destination::Stream(out), &clock, tell)?;
         return Ok(0);
     };

@@ -2,7 +2,7 @@
 //! `docket heads` notes them.
 
 use std::io::{BufRead, BufReader, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::error::{Code, Error, Result};
 use crate::model::chain::Head;
@@ -12,7 +12,8 @@ use crate::store::chains::{Walked, each_task, follow, walk};
 /// Check every receipt against its hash chain, and the counts against the receipts.
 #[derive(Debug, clap::Args)]
 pub(super) struct Verify {
-    /// A file that docket heads wrote earlier and that was kept elsewhere: finds what was cut or written anew, too
+    /// A file that docket heads wrote earlier and that was kept elsewhere (- for standard input): finds what was
+    /// cut or written anew, too
     #[arg(long, value_name = "HEADS")]
     from: Option<PathBuf>,
 }
@@ -40,7 +41,7 @@ pub(super) fn verify(request: &Verify, docket: &Docket, json: bool, out: &mut im
 }
 
 /// Prints where each task's chain stands: a line a task that has receipts.
-pub(super) fn heads(docket: &Docket, out: &mut impl Write) -> Result<u8> {
+pub(super) fn heads(docket: &Docket, json: bool, out: &mut impl Write) -> Result<u8> {
     let heads = docket.read(|tx| {
         let mut heads = Vec::new();
         each_task(tx, |task| {
@@ -59,7 +60,15 @@ pub(super) fn heads(docket: &Docket, out: &mut impl Write) -> Result<u8> {
         })?;
         Ok(heads)
     })?;
-    heads.iter().try_for_each(|head| say(out, head.to_string()))?;
+    for head in &heads {
+        let line = if json {
+            serde_json::to_string(head)
+                .map_err(|error| Error::internal("a head could not be written as JSON", error))?
+        } else {
+            head.to_string()
+        };
+        say(out, line)?;
+    }
     Ok(0)
 }
 
@@ -69,10 +78,15 @@ fn say(out: &mut impl Write, line: String) -> Result<()> {
 
 fn read_heads(path: &PathBuf) -> Result<Vec<Head>> {
     let wrong = |what: String| Error::invalid(format!("from: {}: {what}", path.display()));
-    let file = std::fs::File::open(path)
-        .map_err(|error| wrong("it cannot be opened; docket heads writes one".into()).caused_by(error))?;
+    let file: Box<dyn BufRead> = if path == Path::new("-") {
+        Box::new(std::io::stdin().lock())
+    } else {
+        let file = std::fs::File::open(path)
+            .map_err(|error| wrong("it cannot be opened; docket heads writes one".into()).caused_by(error))?;
+        Box::new(BufReader::new(file))
+    };
     let mut heads = Vec::new();
-    for (number, line) in (1..).zip(BufReader::new(file).lines()) {
+    for (number, line) in (1..).zip(file.lines()) {
         let line = line.map_err(|error| wrong(format!("line {number} cannot be read")).caused_by(error))?;
         if !line.trim().is_empty() {
             heads.push(line.parse().map_err(|why: String| wrong(format!("line {number}: {why}")))?);

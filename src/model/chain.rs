@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use serde::{Deserialize, Serialize};
+
 use super::id::TaskId;
 use super::receipt::{FIRST_HASH, Receipt};
 use super::text::excerpt;
@@ -56,8 +58,9 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Where a task's chain stood when it was noted: a line `ID NUMBER HASH`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// Where a task's chain stood when it was noted: a line `ID NUMBER HASH`, or the same as a JSON object.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Head {
     /// The task.
     pub task: TaskId,
@@ -78,18 +81,17 @@ impl FromStr for Head {
 
     fn from_str(line: &str) -> Result<Self, String> {
         let parts: Vec<&str> = line.split_whitespace().collect();
-        let head = match parts.as_slice() {
-            [task, number, hash] if hash.len() == 64 && hash.bytes().all(|byte| byte.is_ascii_hexdigit()) => {
-                task.parse().ok().zip(number.parse().ok()).map(|(task, number)| Head {
-                    task,
-                    number,
-                    hash: hash.to_ascii_lowercase(),
-                })
-            }
-            _ => None,
-        };
-        head.ok_or_else(|| {
-            format!("'{}' is no head: a line is ID NUMBER HASH, as docket heads wrote it", excerpt(line))
+        let head =
+            match parts.as_slice() {
+                _ if line.trim_start().starts_with('{') => serde_json::from_str::<Head>(line).ok(),
+                [task, number, hash] => (task.parse().ok().zip(number.parse().ok()))
+                    .map(|(task, number)| Head { task, number, hash: (*hash).to_owned() }),
+                _ => None,
+            };
+        let is_hash = |hash: &str| hash.len() == 64 && hash.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let head = head.filter(|head| is_hash(&head.hash));
+        head.map(|head| Head { hash: head.hash.to_ascii_lowercase(), ..head }).ok_or_else(|| {
+            format!("'{}' is no head: a line is ID NUMBER HASH, as docket heads wrote it, or what docket heads --json did", excerpt(line))
         })
     }
 }
@@ -102,7 +104,11 @@ mod tests {
     fn a_head_is_read_as_it_was_written() {
         let head = Head { task: TaskId::stored("abc.01".into()), number: 7, hash: hex(&[0xAB; 32]) };
         assert_eq!(head.to_string().parse(), Ok(head.clone()));
-        for bad in ["", "abc 7", "abc x 00", "abc 7 zz", &format!("{head} more")] {
+        let json = serde_json::to_string(&head).unwrap();
+        assert_eq!(json.parse(), Ok(head.clone()));
+        for bad in
+            ["", "abc 7", "abc x 00", "abc 7 zz", &format!("{head} more"), "{}", &json.replace("ab", "xy")]
+        {
             assert!(bad.parse::<Head>().is_err(), "{bad}");
         }
     }

@@ -76,8 +76,10 @@ pub fn export(
             write(&from, &held, clock, &mut out, tell)?;
             let lines = out.number;
             out.end().map_err(failed)?;
+            // Of the file, not of the copy that it was read from.
+            let bytes = made.metadata().map_err(failed)?.len();
             aside.put(LINES, path, replace)?;
-            Ok((held, lines))
+            Ok((Held { bytes, ..held }, lines))
         }
     }
 }
