@@ -5,6 +5,8 @@
 
 #[path = "movers/refused.rs"]
 mod refused;
+#[path = "movers/streams.rs"]
+mod streams;
 mod support;
 
 use std::collections::{BTreeMap, HashMap};

@@ -10,7 +10,8 @@ use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
-use super::open::{Caller, job, open, store_path};
+use super::open::{Caller, job, open, store_path, unseen};
+use super::shell::docket;
 use super::{backup, config, connect, doctor, export, import, init, logs, manifest, prompt, report, verify};
 use crate::error::{Error, Result};
 use crate::mcp::{self, Toolset};
@@ -42,10 +43,14 @@ impl Call<'_> {
 
     fn existing_path(&self) -> Result<PathBuf> {
         let path = store_path(self.db)?;
-        if path.exists() {
-            return Ok(path);
+        match path.try_exists() {
+            Ok(true) => Ok(path),
+            Ok(false) => Err(Error::invalid(format!(
+                "store {}: there is none; --db or DOCKET_DB names one",
+                path.display()
+            ))),
+            Err(error) => Err(unseen(&path, error)),
         }
-        Err(Error::invalid(format!("store {}: there is none; --db or DOCKET_DB names one", path.display())))
     }
 }
 
@@ -101,14 +106,15 @@ impl Other {
 /// Every command that is no operation, in the order of the help.
 pub(super) static ALL: &[Other] = &[
     other("run", "Make a batch from items and work it here, with a progress bar", work::Run::augment_args, |call| {
-        work::run(call.request()?, &call.store()?.with_patience(None), call.json)
+        work::run(call.request()?, &call.store()?.with_patience(None), &docket(&store_path(call.db)?), call.json)
     }),
     other("work", "Work what others made", work::Work::augment_args, |call| {
         let request: work::Work = call.request()?;
         if request.is_in_background() {
             log_to_stderr();
         }
-        work::work(request, &call.store()?.with_patience(None), &store_path(call.db)?, call.json)
+        let store = store_path(call.db)?;
+        work::work(request, &call.store()?.with_patience(None), &store, &docket(&store), call.json)
     }),
     other("watch", "Watch a batch on a screen, or as a line a change", watch::Watch::augment_args, |call| {
         watch::run(&call.request()?, &call.existing_store()?, call.json)

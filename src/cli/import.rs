@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use super::backup::{reply, told};
 use super::bar::Bar;
 use super::render::safe;
+use super::shell::docket;
 use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::store::sqlite::moving;
@@ -45,7 +46,8 @@ pub(super) fn run(request: &Import, store: &Path, json: bool, out: &mut impl Wri
     let claims = match held.claims {
         0 => String::new(),
         count => format!(
-            "; {count} claims came along: docket reset-stalled-tasks --hours 0 gives them back if their holders don't"
+            "; {count} claims came along: {} reset-stalled-tasks --hours 0 gives them back if their holders don't",
+            docket(store)
         ),
     };
     let message = format!("Imported {} into {}{claims}", told(&held), store.display());

@@ -17,6 +17,7 @@ mod open;
 mod prompt;
 mod render;
 mod report;
+mod shell;
 mod try_profile;
 mod verify;
 

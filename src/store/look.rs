@@ -18,6 +18,17 @@ pub struct Facts {
     pub keeps_log: bool,
 }
 
+/// A store that is too damaged to be opened.
+#[derive(Debug, Clone)]
+pub struct Wreck {
+    /// The schema that it had.
+    pub schema: i64,
+    /// The number that marks such a file as a store.
+    pub mark: i64,
+    /// Where the end of the file is missing: how many pages are there, and of how many.
+    pub short: Option<(u64, u64)>,
+}
+
 /// A store that is only looked at.
 pub trait Examine: Store {
     /// What it says of itself.

@@ -13,7 +13,7 @@ pub mod sqlite;
 mod waits;
 
 pub use flow::{Chosen, Course, Flow};
-pub use look::{Examine, Facts};
+pub use look::{Examine, Facts, Wreck};
 pub use runners::{ReadRunners, Runner, WriteRunners};
 pub use waits::{ReadWaits, WriteWaits};
 

@@ -114,11 +114,12 @@ impl Work {
     }
 }
 
-/// Makes or resumes a batch and works it; gives the exit code.
+/// Makes or resumes a batch and works it; gives the exit code. `called` is what `docket` is called as over this
+/// store, for what is printed to be copied.
 ///
 /// # Errors
 /// What keeps it from starting or going on.
-pub fn run(request: Run, docket: &Docket, json: bool) -> Result<u8> {
+pub fn run(request: Run, docket: &Docket, called: &str, json: bool) -> Result<u8> {
     let stop = Stop::on_signals()?;
     let begun = Instant::now();
     let manner = Manner::choose(json, request.quiet);
@@ -184,9 +185,9 @@ pub fn run(request: Run, docket: &Docket, json: bool) -> Result<u8> {
     let worked = crew(docket, &method, &progress, &stop, family).work(&claim, &worker, request.workers)?;
     progress.finish();
     let after = status(docket, &batch)?;
-    finish(docket, &batch, manner, begun, after.processed - before.processed)?;
+    finish(docket, called, &batch, manner, begun, after.processed - before.processed)?;
     if after.processed < after.total && stop.is_asked() {
-        say(&format!("Stopped. To go on: docket run --resume {batch}"));
+        say(&format!("Stopped. To go on: {called} run --resume {batch}"));
     }
     Ok(match after.state {
         BatchStatus::Done if after.failed == 0 && worked.claimed == 0 && request.resume.is_some() => 3,
@@ -199,9 +200,9 @@ pub fn run(request: Run, docket: &Docket, json: bool) -> Result<u8> {
 ///
 /// # Errors
 /// What keeps it from starting or going on.
-pub fn work(request: Work, docket: &Docket, store: &Path, json: bool) -> Result<u8> {
+pub fn work(request: Work, docket: &Docket, store: &Path, called: &str, json: bool) -> Result<u8> {
     if let Some(batch) = request.batch.as_ref().filter(|_| request.command.is_empty()) {
-        return work_by_profile(&request, docket, store, batch, json);
+        return work_by_profile(&request, docket, store, called, batch, json);
     }
     let stop = Stop::on_signals()?;
     let progress = Progress::new(Manner::choose(json, request.quiet), 0, 0);
@@ -236,7 +237,14 @@ pub fn work(request: Work, docket: &Docket, store: &Path, json: bool) -> Result<
 }
 
 /// Works a batch by a profile, here or in the background.
-fn work_by_profile(request: &Work, docket: &Docket, store: &Path, batch: &TaskId, json: bool) -> Result<u8> {
+fn work_by_profile(
+    request: &Work,
+    docket: &Docket,
+    store: &Path,
+    called: &str,
+    batch: &TaskId,
+    json: bool,
+) -> Result<u8> {
     let store = &std::path::absolute(store)
         .map_err(|error| Error::internal("the store's path cannot be made absolute", error))?;
     if let Some(worker) = &request.worker
@@ -262,7 +270,14 @@ fn work_by_profile(request: &Work, docket: &Docket, store: &Path, batch: &TaskId
     let code = runner(docket, store, batch, how, &progress)?;
     progress.finish();
     if how == How::InFront {
-        finish(docket, batch, manner, Instant::now(), status(docket, batch)?.processed - before.processed)?;
+        finish(
+            docket,
+            called,
+            batch,
+            manner,
+            Instant::now(),
+            status(docket, batch)?.processed - before.processed,
+        )?;
     }
     Ok(code)
 }
@@ -398,7 +413,14 @@ fn mark_of(batch: &TaskId) -> String {
     format!("run-{batch}")
 }
 
-fn finish(docket: &Docket, batch: &TaskId, manner: Manner, begun: Instant, now_done: u64) -> Result<()> {
+fn finish(
+    docket: &Docket,
+    called: &str,
+    batch: &TaskId,
+    manner: Manner,
+    begun: Instant,
+    now_done: u64,
+) -> Result<()> {
     if manner == Manner::Json {
         let reply = GetBatch::progress_of(batch.clone()).run(docket)?;
         let mut event = serde_json::to_value(reply)
@@ -414,7 +436,7 @@ fn finish(docket: &Docket, batch: &TaskId, manner: Manner, begun: Instant, now_d
     let rate = now_done as f64 / seconds.max(0.001);
     say(&table(docket, batch)?);
     say(&format!(
-        "{now_done} items in {seconds:.1} s, {rate:.0} a second. Receipts: docket get-task {batch}.01. Files: {}",
+        "{now_done} items in {seconds:.1} s, {rate:.0} a second. Receipts: {called} get-task {batch}.01. Files: {}",
         intermediate::folder(docket, batch).display()
     ));
     Ok(())

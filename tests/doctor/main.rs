@@ -7,6 +7,7 @@
 mod support;
 
 mod setup;
+mod shut;
 mod work;
 
 use std::os::unix::fs::PermissionsExt as _;

@@ -59,6 +59,13 @@ fn what_is_no_store_is_told_and_left_alone() {
     // SQLite opens what it finds; whose it is only a docket asks.
     store.sql().execute_batch("PRAGMA user_version = 3").unwrap();
     finds(&store, "file", "problem", &["another program"]);
+    // Nor need it have said so in its header.
+    store.sql().execute_batch("PRAGMA user_version = 0").unwrap();
+    finds(&store, "file", "problem", &["another program"]);
+    let (found, refused) = (store.docket(["doctor"]).code(2), store.docket(["list-tasks"]).code(2).said());
+    let whole = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let refused = whole(refused.strip_prefix("docket: ").unwrap());
+    assert!(whole(&found.stdout).contains(&refused), "{refused} is not in {}", found.stdout);
     let store = Store::new();
     std::fs::create_dir_all(store.file().join("docket.db")).unwrap();
     finds(&store, "file", "problem", &["not a regular file"]);
@@ -84,6 +91,8 @@ fn an_older_store_is_brought_up_to_date_by_the_next_command_not_by_doctor() {
         mended(&store, "schema", "warning", &[&format!("{schema}; this docket knows 8")]);
     }
     let store = placed(Store::new(), "");
+    // Nobody has switched off a log that was never made.
+    assert_eq!(look_with(&store, "log", &[]), []);
     mended(&store, "schema", "warning", &["none yet"]);
 }
 
@@ -111,6 +120,12 @@ fn a_damaged_file_is_told_and_what_can_be_read_is_rescued() {
     }
     run(&store, &command);
     let rescued = format!("{}.rescued", store.file().display());
+    let once = std::fs::read(&rescued).unwrap();
+    let again = Command::new("sh").args(["-c", &command]).output().unwrap();
+    assert!(!again.status.success(), "the second run pours everything in again");
+    assert!(std::fs::read(&rescued).unwrap() == once, "the second run touched what was rescued");
+    let next = finds(&store, "integrity", "problem", &["docket backup", "are lost", ".rescued-2 verify"]);
+    assert!(next.unwrap().contains(".rescued-2 && "));
     store.docket(["--db", &rescued, "doctor", "--full"]).success();
     let listed = store.docket(["--db", &rescued, "list-tasks", "--json"]).success().json();
     assert_eq!(listed["total"], 300);
@@ -120,8 +135,60 @@ fn a_damaged_file_is_told_and_what_can_be_read_is_rescued() {
     let mut file = std::fs::read(store.file()).unwrap();
     file[100..4096].fill(0x5a);
     std::fs::write(store.file(), file).unwrap();
-    finds(&store, "file", "problem", &["malformed"]);
-    store.docket(["doctor"]).code(2);
+    finds(&store, "integrity", "problem", &["malformed"]);
+    store.docket(["doctor"]).code(1);
+}
+
+#[test]
+fn a_file_that_was_cut_is_told_with_how_much_is_missing_and_rescued() {
+    let store = Store::new();
+    let mut server = store.serve();
+    let ids: Vec<String> = (0..300).map(|n| server.task(&format!("Task {n}"))).collect();
+    server.close();
+    let file = std::fs::File::options().write(true).open(store.file()).unwrap();
+    let pages = file.metadata().unwrap().len() / 4096;
+    file.set_len((pages - 3) * 4096 + 100).unwrap();
+    let told = format!("{} of {pages} pages are there", pages - 3);
+    let words = [told.as_str(), "docket backup", "are lost", ".rescued verify"];
+    let command = finds(&store, "integrity", "problem", &words).unwrap();
+    store.docket(["doctor"]).code(1);
+    // Asked to mend, it tells the same.
+    let mending = look_with(&store, "integrity", &["--mend"]);
+    assert!(mending[0].1.contains(&told), "{mending:?}");
+    store.docket(["doctor", "--mend"]).code(1);
+    if Command::new("sqlite3").arg("-version").output().is_err() {
+        println!("skipped the rescue: sqlite3 is missing");
+        return;
+    }
+    run(&store, &command);
+    let rescued = format!("{}.rescued", store.file().display());
+    let listed = store.docket(["--db", &rescued, "list-tasks", "--json"]).success().json();
+    let total = listed["total"].as_u64().unwrap();
+    assert!(total > 0 && total <= ids.len() as u64, "{total}");
+}
+
+#[test]
+fn what_cannot_be_opened_is_told_the_same_with_mend_and_nothing_is_made() {
+    let same = |store: &Store, code: i32| {
+        let of = |args: &[&str]| {
+            let mut findings = store.docket(args).code(code).json()["findings"].as_array().unwrap().clone();
+            // Others take room meanwhile.
+            findings.retain(|found| found["check"] != "room");
+            findings
+        };
+        assert_eq!(of(&["doctor", "--json"]), of(&["doctor", "--mend", "--json"]));
+        store.docket(["doctor", "--mend"]).code(code);
+    };
+    let store = Store::new();
+    same(&store, 2);
+    assert!(!store.file().parent().unwrap().exists());
+    same(&placed(Store::new(), "hello\n".repeat(1000)), 2);
+    let empty = placed(Store::new(), "");
+    same(&empty, 0);
+    assert_eq!(std::fs::read(empty.file()).unwrap(), b"", "nothing is made");
+    let older = placed(Store::new(), kept(3));
+    same(&older, 0);
+    finds(&older, "schema", "warning", &["3; this docket knows 8"]);
 }
 
 #[test]
@@ -180,6 +247,10 @@ fn a_read_only_disk_is_told() {
     let command = finds(&store, "permissions", "problem", &["mounted read-only"]).unwrap();
     assert!(command.starts_with("findmnt"), "{command}");
     all_well(&store, "integrity");
+    // What cannot be cleared keeps nothing from being told.
+    let mending = look_with(&store, "mend", &["--mend"]);
+    assert!(mending[0].0 == "problem" && mending[0].1.contains("nothing could be cleared"), "{mending:?}");
+    assert_eq!(look_with(&store, "permissions", &["--mend"]), look_with(&store, "permissions", &[]));
     disk.remount("rw");
     all_well(&store, "permissions");
 }
@@ -262,9 +333,11 @@ fn what_is_wrong_with_the_configuration_is_told() {
     assert!(check.unwrap().ends_with("config check"));
     write("[worker.w]\nper = \"item\"\ncommand = [\"true\"]\n");
     set_mode(&store.config(), 0o666);
-    finds(&store, "configuration", "problem", &["can be written to by"]);
-    mended(&store, "permissions", "problem", &["who could have a worker run anything"]);
-    all_well(&store, "configuration");
+    all_well(&store, "permissions");
+    mended(&store, "configuration", "problem", &["who could have a worker run anything"]);
+    let folder = store.config().parent().unwrap().to_owned();
+    set_mode(&folder, 0o770);
+    mended(&store, "configuration", "problem", &["can be written to by its group"]);
 }
 
 #[test]

@@ -32,7 +32,7 @@ fn a_batch_without_its_runner_is_told_and_started_again() {
     let store = Store::new().with_config(&sleeper());
     let mut server = store.serve();
     let id = batch(&mut server, 2, 1, "sleeper");
-    runner(&mut server, &id);
+    let first = runner(&mut server, &id);
     all_well(&store, "batches");
     all_well(&store, "runners");
     server.close();
@@ -46,10 +46,41 @@ fn a_batch_without_its_runner_is_told_and_started_again() {
     all_well(&store, "runners");
 
     // One that is over, whose runner was killed: nobody comes after it.
+    eventually("the new runner to be on record", || {
+        let sql = "SELECT count(*) FROM runner WHERE pid != ?1";
+        let count = store.sql().query_row(sql, [first], |row| row.get::<_, i64>(0)).unwrap();
+        (count > 0).then_some(())
+    });
     end_all(&id);
     store.docket(["control-batch", &id, "--action", "cancel"]).success();
     mended(&store, "runners", "warning", &["has died"]);
     all_well(&store, "leftovers");
+}
+
+#[test]
+fn a_batch_whose_profile_is_gone_is_told_with_the_profile() {
+    let store = Store::new().with_config(&sleeper());
+    let mut server = store.serve();
+    let id = batch(&mut server, 2, 1, "sleeper");
+    runner(&mut server, &id);
+    server.close();
+    end_all(&id);
+    std::fs::write(store.config(), "").unwrap();
+    let words = [id.as_str(), "there is no profile 'sleeper'", "docket config example"];
+    let command = finds(&store, "batches", "problem", &words).unwrap();
+    assert_eq!(command, format!("${{EDITOR:-vi}} {}", store.config().display()));
+    // What cannot be started was not done; all else that is done to a batch was.
+    let start = store.docket(["control-batch", &id, "--action", "start", "--json"]).code(1).json();
+    assert_eq!(start["success"], false);
+    assert!(start["message"].as_str().unwrap().contains("no runner could be started"), "{start}");
+    for action in ["pause", "resume"] {
+        store.docket(["control-batch", &id, "--action", action]).success();
+    }
+    store.docket(["control-batch", &id, "--action", "pause"]).success();
+    finds(&store, "batches", "problem", &words);
+    std::fs::write(store.config(), sleeper()).unwrap();
+    store.docket(["control-batch", &id, "--action", "start"]).success();
+    all_well(&store, "batches");
 }
 
 #[test]

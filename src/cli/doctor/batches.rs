@@ -1,7 +1,9 @@
 //! The work: who works batches, which wait for somebody, whose claims have run out.
 
+use super::configuration::edit;
 use super::finding::{Finding, or_ok};
 use super::scene::{Opened, Scene};
+use crate::config::Config;
 use crate::error::Result;
 use crate::model::batch::BatchStatus;
 use crate::model::id::TaskId;
@@ -52,11 +54,13 @@ pub(super) fn batches(scene: &Scene) -> Result<Vec<Finding>> {
         let tasks = tx.open_batches(None, LOOKED_AT)?;
         tasks.into_iter().map(|task| Ok((task.id, tx.batch(task.row)?))).collect::<Result<Vec<_>>>()
     })?;
+    // One that cannot be read is told of elsewhere.
+    let config = Config::load(&[]).ok();
     let mut found = Vec::new();
     for (id, batch) in &open {
         let Some(batch) = batch else { continue };
         let is_run = batch.command.is_some();
-        found.extend(stands(scene, docket, id, is_run, batch.paused.as_deref())?);
+        found.extend(stands(scene, docket, id, is_run, batch.paused.as_deref(), config.as_ref())?);
     }
     let newest = if open.len() == LOOKED_AT { "the newest " } else { "" };
     Ok(or_ok(limited(found), format!("{newest}{} open, none of them waits for you", open.len())))
@@ -69,12 +73,22 @@ fn stands(
     id: &TaskId,
     is_run: bool,
     paused: Option<&str>,
+    config: Option<&Config>,
 ) -> Result<Option<Finding>> {
     let look = outlook(docket, id)?;
     let in_review = docket.read(move |tx| {
         let chunks = Filter { parent: Some(look.row), status: Some(Status::Review), ..Filter::default() };
         Ok(tx.list(&chunks, None, MOST)?.len())
     })?;
+    if let Some((config, profile)) = config.zip(look.worker.as_deref())
+        && matches!(look.status, BatchStatus::Paused | BatchStatus::Running)
+        && in_review == 0
+        && let Err(error) = config.profile(profile)
+        && !is_at_work(docket, id)?
+    {
+        let what = format!("batch {id} cannot be worked in the background: {error}");
+        return Ok(Some(Finding::problem(what).mend(edit(&config.location.path))));
+    }
     Ok(match look.status {
         BatchStatus::Paused => {
             let profile =

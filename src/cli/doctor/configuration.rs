@@ -1,7 +1,14 @@
 //! The operator's configuration, and whether its profiles could be started.
 
-use super::finding::{Finding, or_ok, path_word};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+
+use rustix::fs::Access;
+
+use super::finding::{Finding, or_ok};
+use super::permissions::{STICKY, let_in};
 use super::scene::Scene;
+use crate::cli::shell::path_word;
 use crate::config::{Config, Location};
 use crate::error::Result;
 use crate::work::ready;
@@ -12,8 +19,7 @@ pub(super) fn configuration(scene: &Scene) -> Result<Vec<Finding>> {
     let config = match Config::load(&[]) {
         Ok(config) => config,
         Err(error) => {
-            let command = format!("${{EDITOR:-vi}} {}", path_word(&location.path));
-            return Ok(vec![Finding::problem(error.to_string()).mend(command)]);
+            return Ok(vec![Finding::problem(error.to_string()).mend(mend(&location.path))]);
         }
     };
     let path = location.path.display();
@@ -30,4 +36,26 @@ pub(super) fn configuration(scene: &Scene) -> Result<Vec<Finding>> {
     });
     let well = format!("{path} is read; {} profiles could be started", config.profiles().count());
     Ok(or_ok(bad.collect(), well))
+}
+
+/// What makes a configuration that was refused one that is read: its mode, or that of a folder above it, else
+/// what is written in it.
+fn mend(path: &Path) -> String {
+    // As it was given, and where links lead to: both decide over what is read.
+    let real = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let open = path.ancestors().chain(real.ancestors()).find(|part| {
+        part.metadata().is_ok_and(|metadata| metadata.mode() & 0o022 != 0 && metadata.mode() & STICKY == 0)
+    });
+    if let Some(open) = open {
+        return format!("chmod go-w {}", path_word(open));
+    }
+    let_in(path).unwrap_or_else(|| match rustix::fs::access(path, Access::READ_OK) {
+        Err(rustix::io::Errno::ACCESS) => format!("chmod u+r {}", path_word(path)),
+        _ => edit(path),
+    })
+}
+
+/// The command that lets a person write the configuration.
+pub(super) fn edit(path: &Path) -> String {
+    format!("${{EDITOR:-vi}} {}", path_word(path))
 }

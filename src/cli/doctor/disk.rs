@@ -1,8 +1,9 @@
 //! The disk beneath: a file system that keeps what SQLite relies on, and room.
 
-use super::finding::{Finding, path_word};
+use super::finding::Finding;
 use super::scene::Scene;
 use crate::cli::open::{is_network_allowed, store_path};
+use crate::cli::shell::path_word;
 use crate::config::{Config, Limits};
 use crate::error::{Error, Result};
 use crate::store::disk::{Safety, kind_of};

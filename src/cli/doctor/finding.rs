@@ -1,7 +1,5 @@
 //! What a check found, and the command that mends it.
 
-use std::path::Path;
-
 use serde::Serialize;
 
 /// How bad it is.
@@ -70,38 +68,9 @@ pub(super) fn or_ok(found: Vec<Finding>, well: impl Into<String>) -> Vec<Finding
     if found.is_empty() { vec![Finding::ok(well)] } else { found }
 }
 
-/// A word of a shell command, quoted where the shell would read it as something else.
-pub(super) fn word(text: &str) -> String {
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "/-_.,:=@%+".contains(c);
-    if !text.is_empty() && text.chars().all(is_plain) {
-        text.to_owned()
-    } else {
-        format!("'{}'", text.replace('\'', r"'\''"))
-    }
-}
-
-/// A path as a word of a shell command; one that begins like an option, or counts from here, in full.
-pub(super) fn path_word(path: &Path) -> String {
-    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-    word(&path.to_string_lossy())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_word_is_quoted_where_a_shell_would_read_more_into_it() {
-        #[track_caller]
-        fn check(text: &str, expected: &str) {
-            assert_eq!(word(text), expected);
-        }
-        check("/home/me/docket.db", "/home/me/docket.db");
-        check("/home/me/my files", "'/home/me/my files'");
-        check("$(rm -rf ~)", "'$(rm -rf ~)'");
-        check("it's", r"'it'\''s'");
-        check("", "''");
-    }
 
     #[test]
     fn a_problem_is_worse_than_a_warning() {

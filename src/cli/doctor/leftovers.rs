@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::finding::{Finding, or_ok, path_word};
+use super::finding::{Finding, or_ok};
 use super::scene::{Opened, Scene};
 use crate::cli::open::{Caller, open};
+use crate::cli::shell::path_word;
 use crate::error::Result;
 use crate::work::leftovers::{Kind, Leftover, clear, find};
 use crate::work::worktree;
@@ -65,11 +66,17 @@ fn needs_a_person(left: &Leftover) -> Option<Finding> {
     }
 }
 
-/// Clears what can be cleared without a person; says what was done.
+/// Clears what can be cleared without a person; says what was done. Where there is no store, or none that can be
+/// worked with, nothing is made and nothing done: the checks tell of that.
 ///
 /// # Errors
-/// Where the store cannot be opened, or what was left cannot be told.
+/// Where the store cannot be opened for writing, or what was left cannot be told.
 pub(super) fn mend(db: Option<&Path>) -> Result<Vec<String>> {
+    if Scene::of(db, false)?.opened().is_none() {
+        return Ok(vec![
+            "nothing was cleared: there is no store here that can be worked with as it is".to_owned(),
+        ]);
+    }
     let docket = open(db, Caller::Person)?;
     let mut said = Vec::new();
     for left in find(&docket)? {

@@ -2,8 +2,9 @@
 
 use std::path::Path;
 
-use super::finding::{Finding, path_word};
+use super::finding::Finding;
 use super::scene::{Found, Scene};
+use crate::cli::shell::path_word;
 use crate::error::Result;
 
 /// A mebibyte, in bytes.
@@ -16,6 +17,10 @@ const MOST: usize = 3;
 /// Whether the log is kept, and how much waits in it.
 pub(super) fn log(scene: &Scene) -> Result<Vec<Finding>> {
     let Found::Open(opened) = &scene.found else { return Ok(Vec::new()) };
+    // An empty file keeps none yet.
+    if opened.store.facts().schema == 0 {
+        return Ok(Vec::new());
+    }
     let path = scene.beside("-wal");
     let size = path.metadata().map_or(0, |log| log.len());
     if !opened.store.facts().keeps_log && size == 0 {

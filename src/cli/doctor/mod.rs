@@ -55,9 +55,9 @@ const CHECKS: [(&str, u8, Look); 12] = [
 /// Looks, and says what was found; gives the exit code.
 ///
 /// # Errors
-/// Where there is no place for a store, or what is to be cleared cannot be.
+/// Where there is no place for a store.
 pub(super) fn run(request: &Doctor, db: Option<&Path>, json: bool, out: &mut impl Write) -> Result<u8> {
-    let mended = if request.mend { leftovers::mend(db)? } else { Vec::new() };
+    let mended = if request.mend { leftovers::mend(db) } else { Ok(Vec::new()) };
     let scene = Scene::of(db, request.full)?;
     let mut all: Vec<Named<'_>> = Vec::new();
     let mut code = 0;
@@ -69,6 +69,11 @@ pub(super) fn run(request: &Doctor, db: Option<&Path>, json: bool, out: &mut imp
         }
         all.extend(found.into_iter().map(|finding| (name, finding)));
     }
+    let mended = mended.unwrap_or_else(|error| {
+        code = code.max(1);
+        all.push(("mend", Finding::problem(format!("nothing could be cleared: {error}"))));
+        Vec::new()
+    });
     let message = summary(&all);
     let text = if json {
         let mut reply = as_json(code == 0, &message, &scene.path.display().to_string(), &all);

@@ -2,19 +2,19 @@
 
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use rustix::fs::Access;
 
-use super::finding::{Finding, or_ok, path_word};
+use super::finding::{Finding, or_ok};
 use super::scene::Scene;
-use crate::config::Location;
+use crate::cli::shell::path_word;
 use crate::error::Result;
 
 /// Keeps people from each other's files in a folder that everybody may write to.
-const STICKY: u32 = 0o1000;
+pub(super) const STICKY: u32 = 0o1000;
 
-/// Looks at the store, what lies beside it, its folder, and the configuration.
+/// Looks at the store, what lies beside it, and its folder.
 pub(super) fn permissions(scene: &Scene) -> Result<Vec<Finding>> {
     let mut found = Vec::new();
     let folder = scene.folder();
@@ -33,8 +33,7 @@ pub(super) fn permissions(scene: &Scene) -> Result<Vec<Finding>> {
             writable(&file, Access::READ_OK | Access::WRITE_OK, "u+rw", &mut found);
         }
     }
-    found.extend(configuration()?);
-    Ok(or_ok(found, "the store, its folder and the configuration are yours alone to change"))
+    Ok(or_ok(found, "the store and its folder are yours alone to change"))
 }
 
 /// A folder in which others can put another file in the store's place.
@@ -77,6 +76,17 @@ fn owner(path: &Path, metadata: &Metadata, found: &mut Vec<Finding>) {
     }
 }
 
+/// The command that lets this user reach a path that a folder above it keeps closed; nothing where none does.
+pub(super) fn let_in(path: &Path) -> Option<String> {
+    let path = std::path::absolute(path).ok()?;
+    let closed = |folder: &&Path| {
+        let is_folder = folder.metadata().is_ok_and(|metadata| metadata.is_dir());
+        is_folder && rustix::fs::access(*folder, Access::EXEC_OK) == Err(rustix::io::Errno::ACCESS)
+    };
+    let folder = path.ancestors().skip(1).find(closed)?;
+    Some(format!("chmod u+rwx {}", path_word(folder)))
+}
+
 fn writable(path: &Path, wanted: Access, bits: &str, found: &mut Vec<Finding>) {
     match rustix::fs::access(path, wanted) {
         Ok(()) => {}
@@ -89,24 +99,4 @@ fn writable(path: &Path, wanted: Access, bits: &str, found: &mut Vec<Finding>) {
                 .mend(format!("chmod {bits} {}", path_word(path))),
         ),
     }
-}
-
-/// What of the configuration others can change; the rest of it has a check of its own.
-fn configuration() -> Result<Vec<Finding>> {
-    let file = Location::find()?.path;
-    let folder = file.parent().map(Path::to_owned);
-    let found = |path: PathBuf| {
-        let mode = path.metadata().ok()?.mode();
-        (mode & 0o022 != 0).then(|| {
-            Finding::problem(format!(
-                "{} can be changed by others (mode {:04o}), who could have a worker run anything",
-                path.display(),
-                mode & 0o7777
-            ))
-            .mend(format!("chmod go-w {}", path_word(&path)))
-        })
-    };
-    // The folder counts only where there is a configuration in it.
-    let all = file.exists().then_some([Some(file), folder]);
-    Ok(all.into_iter().flatten().flatten().filter_map(found).collect())
 }

@@ -1,16 +1,17 @@
 //! What the checks look at: a store as it was found, which may be in no state to be opened.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::finding::path_word;
-use crate::cli::open::store_path;
+use crate::cli::open::{store_path, unseen};
+use crate::cli::shell::docket;
 use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::items::Roots;
 use crate::ops::Docket;
-use crate::store::Examine;
-use crate::store::sqlite::LookOnly;
+use crate::store::sqlite::{LookOnly, wreck};
+use crate::store::{Examine, Wreck};
 
 /// A store that could be opened for reading.
 pub(super) struct Opened {
@@ -26,6 +27,8 @@ pub(super) enum Found {
     Nothing,
     /// It cannot be opened.
     Refused(Error),
+    /// It cannot be opened for its damage.
+    Damaged(Wreck, Error),
     /// It can be read.
     Open(Opened),
 }
@@ -47,7 +50,11 @@ impl Scene {
     /// Where there is no place for one.
     pub(super) fn of(db: Option<&Path>, full: bool) -> Result<Self> {
         let path = store_path(db)?;
-        let found = if path.symlink_metadata().is_ok() { open(&path) } else { Found::Nothing };
+        let found = match path.symlink_metadata() {
+            Ok(_) => open(&path),
+            Err(error) if error.kind() == ErrorKind::NotFound => Found::Nothing,
+            Err(error) => Found::Refused(unseen(&path, error)),
+        };
         Ok(Scene { path, found, full })
     }
 
@@ -75,11 +82,7 @@ impl Scene {
 
     /// A `docket` command over this store.
     pub(super) fn docket(&self, words: &str) -> String {
-        let is_default = store_path(None).is_ok_and(|default| default == self.path);
-        if is_default && std::env::var_os("DOCKET_DB").is_none() {
-            return format!("docket {words}");
-        }
-        format!("docket --db {} {words}", path_word(&self.path))
+        format!("{} {words}", docket(&self.path))
     }
 }
 
@@ -90,6 +93,9 @@ fn open(path: &Path) -> Found {
             let docket = Docket::new(store.clone(), Roots::new(Vec::<PathBuf>::new()), None, "doctor");
             Found::Open(Opened { store, docket })
         }
-        Err(error) => Found::Refused(error),
+        Err(error) => match wreck(path, &error) {
+            Some(wreck) => Found::Damaged(wreck, error),
+            None => Found::Refused(error),
+        },
     }
 }

@@ -1,7 +1,9 @@
 //! The file itself: whether it is there and can be read, its schema, and whether it is whole.
 
-use super::finding::{Finding, or_ok, path_word};
-use super::scene::{Found, Opened, Scene};
+use super::finding::{Finding, or_ok};
+use super::permissions::let_in;
+use super::scene::{Found, Scene};
+use crate::cli::shell::path_word;
 use crate::error::{Code, Result};
 use crate::store::chains::walk;
 
@@ -12,6 +14,8 @@ const MOST: usize = 5;
 pub(super) fn file(scene: &Scene) -> Result<Vec<Finding>> {
     let path = scene.path.display();
     Ok(vec![match &scene.found {
+        // What is in it is told of elsewhere.
+        Found::Damaged(..) => return Ok(Vec::new()),
         Found::Nothing => Finding::problem(format!(
             "there is none at {path}: the first command that writes makes it; --db or DOCKET_DB names another"
         ))
@@ -20,10 +24,10 @@ pub(super) fn file(scene: &Scene) -> Result<Vec<Finding>> {
             let finding = Finding::problem(error.to_string());
             match error.code {
                 Code::StoreNewer => finding.mend("git pull && cargo install --path ."),
-                Code::ReadOnly => finding.mend(format!("ls -la {}", path_word(&scene.folder()))),
-                // Nothing but a copy that was kept elsewhere helps.
-                Code::Internal => {
-                    finding.mend(format!("sqlite3 {} 'PRAGMA integrity_check'", path_word(&scene.path)))
+                Code::ReadOnly | Code::Internal => {
+                    let folder = scene.folder();
+                    finding
+                        .mend(let_in(&scene.path).unwrap_or_else(|| format!("ls -la {}", path_word(&folder))))
                 }
                 _ => finding.mend(format!("file {}", path_word(&scene.path))),
             }
@@ -54,14 +58,26 @@ pub(super) fn schema(scene: &Scene) -> Result<Vec<Finding>> {
 
 /// Whether it is whole: as SQLite sees it, and with all its receipts as they were written.
 pub(super) fn integrity(scene: &Scene) -> Result<Vec<Finding>> {
-    let Found::Open(opened) = &scene.found else { return Ok(Vec::new()) };
+    let opened = match &scene.found {
+        Found::Open(opened) => opened,
+        Found::Damaged(wreck, error) => {
+            let what = match wreck.short {
+                Some((there, of)) => format!(
+                    "it is shorter than its header says: {there} of {of} pages are there, and what was cut off is lost"
+                ),
+                None => error.to_string(),
+            };
+            return Ok(vec![damaged(scene, &what, wreck.schema, wreck.mark)]);
+        }
+        _ => return Ok(Vec::new()),
+    };
     let damage = match opened.store.damage(scene.full, MOST) {
         Ok(damage) => damage,
         Err(error) => vec![error.to_string()],
     };
     if !damage.is_empty() {
-        let finding = format!("the file is damaged: {}", damage.join("; "));
-        return Ok(vec![Finding::problem(finding).mend(rescue(scene, opened))]);
+        let facts = opened.store.facts();
+        return Ok(vec![damaged(scene, &damage.join("; "), facts.schema, facts.mark)]);
     }
     let Some(opened) = scene.opened().filter(|_| scene.full) else {
         let more = if scene.full { "" } else { "; --full compares indexes and receipts, too" };
@@ -76,14 +92,20 @@ pub(super) fn integrity(scene: &Scene) -> Result<Vec<Finding>> {
     Ok(or_ok(forged.into_iter().collect(), well))
 }
 
-/// What can be read is written into a new file beside the damaged one; that one stays.
-fn rescue(scene: &Scene, opened: &Opened) -> String {
-    let (from, to) = (path_word(&scene.path), path_word(&scene.beside(".rescued")));
-    let set = format!(
-        "PRAGMA user_version = {}; PRAGMA application_id = {};",
-        opened.store.facts().schema,
-        opened.store.facts().mark
+/// Damage, with the command that writes what can be read into a new file beside the damaged one; that one stays.
+fn damaged(scene: &Scene, what: &str, schema: i64, mark: i64) -> Finding {
+    let names = (1..).map(|n| if n == 1 { ".rescued".to_owned() } else { format!(".rescued-{n}") });
+    let mut files = names.map(|ending| scene.beside(&ending));
+    let file =
+        files.find(|file| file.symlink_metadata().is_err()).unwrap_or_else(|| scene.beside(".rescued"));
+    let (from, to) = (path_word(&scene.path), path_word(&file));
+    let told = format!(
+        "the file is damaged: {what}. A backup that docket backup made earlier is better, where there is one. Else rescue what can be read into {to}: rows on damaged pages are lost, and afterwards docket --db {to} verify tells whose receipts are not all there"
     );
+    let set = format!("PRAGMA user_version = {schema}; PRAGMA application_id = {mark};");
+    // The shell makes the file, and refuses to where it is there: a second run would pour everything in again.
     // What cannot be read ends the dump with a ROLLBACK of all that could be.
-    format!("umask 077; (sqlite3 {from} .dump | sed 's/^ROLLBACK;.*/COMMIT;/'; echo '{set}') | sqlite3 {to}")
+    Finding::problem(told).mend(format!(
+        "(umask 077; set -C; true > {to} && (sqlite3 {from} .dump | sed 's/^ROLLBACK;.*/COMMIT;/'; echo '{set}') | sqlite3 {to})"
+    ))
 }

@@ -192,8 +192,10 @@ pub(super) fn make_folder(path: &Path) -> Result<()> {
 /// Makes the folder and an empty file (0600), before SQLite would with wider rights.
 pub(super) fn make_private(path: &Path) -> Result<()> {
     make_folder(path)?;
-    if path.exists() {
-        return Ok(());
+    match path.try_exists() {
+        Ok(true) => return Ok(()),
+        Ok(false) => {}
+        Err(error) => return Err(cannot(path, "it cannot be looked at", error)),
     }
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);
@@ -229,10 +231,15 @@ pub(super) fn keep_names(path: &Path) -> Result<()> {
 }
 
 /// What the first bytes of a store say; of what is in its log they know nothing.
+#[derive(Default)]
 pub(super) struct Header {
-    version: i64,
+    pub(super) version: i64,
     /// Whether it keeps a write-ahead log.
     pub(super) keeps_log: bool,
+    /// How many bytes a page has.
+    pub(super) page_size: u64,
+    /// How many pages the file has, as it says itself.
+    pub(super) pages: u64,
 }
 
 /// Reads the header as plain bytes, before SQLite holds any lock that closing could drop:
@@ -256,12 +263,12 @@ pub(super) fn read_header(path: &Path) -> Result<Header> {
         }
     }
     if have == 0 {
-        return Ok(Header { version: 0, keeps_log: false });
+        return Ok(Header::default());
     }
     if have < header.len() || !header.starts_with(b"SQLite format 3\0") {
         // The first page of a new store, torn by a power cut: SQLite takes it back by its journal.
         if journal_is_hot(path) {
-            return Ok(Header { version: 0, keeps_log: false });
+            return Ok(Header::default());
         }
         return Err(Error::invalid(format!(
             "store {}: not a SQLite file; it was left as it is. --db or DOCKET_DB names another",
@@ -279,7 +286,12 @@ pub(super) fn read_header(path: &Path) -> Result<Header> {
     if application != APPLICATION_ID && (application != 0 || version != 0) {
         return Err(foreign(path));
     }
-    Ok(Header { version, keeps_log: header[18] == 2 })
+    let page_size = match u16::from_be_bytes([header[16], header[17]]) {
+        // The largest does not fit into two bytes.
+        1 => 1 << 16,
+        size => u64::from(size),
+    };
+    Ok(Header { version, keeps_log: header[18] == 2, page_size, pages: number(28).cast_unsigned() })
 }
 
 /// Whether what was being written without a log is still to be taken back.

@@ -6,15 +6,15 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use super::connection::{APPLICATION_ID, OLDEST_SQLITE_NAME, beside, folder_of, read_header, settle_reader};
 use super::rows::sql_error;
-use super::schema::{SCHEMA_VERSION, refuse_newer};
+use super::schema::{SCHEMA_VERSION, refuse_foreign, refuse_newer};
 use super::{reader, staging};
 use crate::clock::Clock;
 use crate::error::{Code, Error, Result};
-use crate::store::{Examine, Facts, ReadJob, Staging, Store, WriteJob};
+use crate::store::{Examine, Facts, ReadJob, Staging, Store, Wreck, WriteJob};
 
 /// A SQLite file as it lies there.
 pub struct LookOnly {
@@ -34,6 +34,7 @@ impl LookOnly {
         let header = read_header(path)?;
         let connection = connect(path)?;
         let version = refuse_newer(&connection, path)?;
+        refuse_foreign(&connection, path)?;
         let facts = Facts {
             engine: format!("SQLite {} ({OLDEST_SQLITE_NAME} or newer is needed)", rusqlite::version()),
             schema: version.newest(),
@@ -44,6 +45,22 @@ impl LookOnly {
         let (path, folder, connection) = (path.to_owned(), folder_of(path), Mutex::new(connection));
         Ok(LookOnly { path, folder, connection, facts, clock })
     }
+}
+
+/// A store that SQLite refused to open for its damage, as far as its first bytes tell; nothing where there was
+/// another reason.
+pub fn wreck(path: &Path, refusal: &Error) -> Option<Wreck> {
+    let cause = std::error::Error::source(refusal)?.downcast_ref::<rusqlite::Error>()?;
+    if cause.sqlite_error_code() != Some(ErrorCode::DatabaseCorrupt) {
+        return None;
+    }
+    let header = read_header(path).ok()?;
+    let length = path.metadata().ok()?.len();
+    let there = length.checked_div(header.page_size).filter(|there| *there < header.pages);
+    // What is in the log need not be in the file.
+    let is_all = beside(path, "-wal").metadata().map_or(true, |log| log.len() == 0);
+    let short = there.filter(|_| is_all).map(|there| (there, header.pages));
+    Some(Wreck { schema: header.version, mark: APPLICATION_ID, short })
 }
 
 /// A connection that reads. A log-keeping file has an index of its log made beside it by whoever reads; where

@@ -29,7 +29,7 @@ mod writer;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-pub use look::LookOnly;
+pub use look::{LookOnly, wreck};
 pub use schema::SCHEMA_VERSION;
 
 use crate::clock::Clock;

@@ -77,19 +77,22 @@ pub(super) fn refuse_renewed(connection: &Connection, path: &Path) -> Result<()>
     ))
 }
 
+/// Refuses what another program keeps in a SQLite file that it did not mark as its own.
+pub(super) fn refuse_foreign(connection: &Connection, path: &Path) -> Result<()> {
+    // By the table's name: the list of migrations, made before the first of them, has an index that isn't named so.
+    let others: i64 = connection
+        .query_row("SELECT count(*) FROM sqlite_schema WHERE tbl_name NOT LIKE 'refinery_%' AND (SELECT application_id FROM pragma_application_id) = 0", [], |row| row.get(0))
+        .map_err(|error| sql_error("the store cannot be read", error))?;
+    if others > 0 { Err(foreign(path)) } else { Ok(()) }
+}
+
 /// Brings a store up to date in one transaction: it is as old as it was, or as new as this docket.
 pub(super) fn migrate(connection: &mut Connection, path: &Path) -> Result<()> {
     let version = refuse_newer(connection, path)?;
     if version.newest() == SCHEMA_VERSION {
         return Ok(());
     }
-    // By the table's name: the list of migrations, made before the first of them, has an index that isn't named so.
-    let others: i64 = connection
-        .query_row("SELECT count(*) FROM sqlite_schema WHERE tbl_name NOT LIKE 'refinery_%' AND (SELECT application_id FROM pragma_application_id) = 0", [], |row| row.get(0))
-        .map_err(|error| sql_error("the store cannot be read", error))?;
-    if others > 0 {
-        return Err(foreign(path));
-    }
+    refuse_foreign(connection, path)?;
     if let Ok(log) = Log::open(path)
         && log.in_doubt()?
     {
