@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use crate::small;
 use crate::support::store::Store;
+use crate::support::{eventually, signal};
 
 #[test]
 fn a_dash_is_standard_output_for_an_export_and_refused_for_a_backup() {
@@ -72,4 +73,24 @@ fn a_command_that_is_printed_to_be_copied_names_the_store() {
     let items = other.write("items.jsonl", "{\"key\": \"a\"}\n");
     let said = docket(&["run", "--items", items.to_str().unwrap(), "--", "echo", "done"]);
     assert!(said.contains(&format!("Receipts: {called} get-task ")), "{said}");
+
+    // As does a run that was stopped, with how it goes on.
+    let items: String = (0..50).map(|n| format!("{{\"key\": \"{n}\"}}\n")).collect();
+    let items = other.write("items.jsonl", items);
+    let script = "touch began; while ! test -e go; do sleep 0.05; done; echo done";
+    let mut command = other.command();
+    command
+        .env_remove("DOCKET_DB")
+        .arg("--db")
+        .arg(&file)
+        .arg("run")
+        .arg("--workers=1")
+        .arg("--items")
+        .arg(&items);
+    let run = command.args(["--", "sh", "-c", script]).stdout(Stdio::piped()).spawn().unwrap();
+    eventually("the run to begin", || other.folder().join("began").exists().then_some(()));
+    signal("INT", run.id());
+    other.write("go", "");
+    let said = String::from_utf8(run.wait_with_output().unwrap().stdout).unwrap();
+    assert!(said.contains(&format!("To go on: {called} run --resume ")), "{said}");
 }
