@@ -58,9 +58,16 @@ pub fn measure(folder: &Path, table: &mut Table) -> Result<()> {
             }
             if workers == AS_PEERS {
                 by_listing.push(docket(&path("listing"), workers, Taking::Listed)?);
-                for (peer, rates) in &mut theirs {
-                    rates.push(peer.swarm(workers)?);
-                }
+                theirs.retain_mut(|(peer, rates)| match peer.swarm(workers) {
+                    Ok(rate) => {
+                        rates.push(rate);
+                        true
+                    }
+                    Err(error) => {
+                        table.note(&format!("{} is left out: {error}", peer.name));
+                        false
+                    }
+                });
             }
         }
         report(workers, &ours, &bares, table);
