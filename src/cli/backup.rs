@@ -7,7 +7,7 @@ use indicatif::HumanBytes;
 use serde_json::json;
 
 use super::bar::Bar;
-use super::render::safe;
+use super::render::{safe, say};
 use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::store::sqlite::moving::{self, Held};
@@ -56,7 +56,7 @@ pub(super) fn run(request: &Backup, store: &Path, json: bool, out: &mut impl Wri
     } else {
         safe(&format!("{message}\nTo restore it: {restore}"))
     };
-    writeln!(out, "{text}").map_err(|error| Error::internal("nothing can be printed", error))?;
+    say(out, &text)?;
     Ok(0)
 }
 

@@ -7,7 +7,7 @@ use clap::{Arg, ArgMatches, Command};
 use serde_json::{Map, Value, json};
 
 use super::open::store_path;
-use super::render::safe;
+use super::render::{safe, say};
 use super::try_profile::try_profile;
 use crate::config::{Config, Profile, Setting, example};
 use crate::error::{Error, Result};
@@ -47,7 +47,7 @@ pub(super) fn run(
             let example =
                 found.ok_or_else(|| Error::invalid(format!("name: there is no example '{name}'")))?;
             let reply = json!({ "success": true, "message": example.about, "example": example.text });
-            print(out, if json { reply.to_string() } else { example.text.trim_end().to_owned() })?;
+            say(out, &if json { reply.to_string() } else { example.text.trim_end().to_owned() })?;
             Ok(0)
         }
         Some(("check", _)) => {
@@ -58,14 +58,10 @@ pub(super) fn run(
         }
         _ => {
             let config = Config::load(&[])?;
-            print(out, if json { as_json(&config).to_string() } else { as_text(&config) })?;
+            say(out, &if json { as_json(&config).to_string() } else { as_text(&config) })?;
             Ok(0)
         }
     }
-}
-
-fn print(out: &mut impl Write, text: String) -> Result<()> {
-    writeln!(out, "{text}").map_err(|error| Error::internal("nothing can be printed", error))
 }
 
 fn check(config: &Config, data: &std::path::Path, json: bool, out: &mut impl Write) -> Result<u8> {
@@ -93,7 +89,7 @@ fn check(config: &Config, data: &std::path::Path, json: bool, out: &mut impl Wri
             rows.iter().map(|row| format!("{}: {}\n", text_of(&row["name"]), safe(text_of(&row["message"]))));
         format!("{}{}", lines.collect::<String>(), safe(&message))
     };
-    print(out, text)?;
+    say(out, &text)?;
     Ok(if failed > 0 { 2 } else { 0 })
 }
 

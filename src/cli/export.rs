@@ -7,9 +7,9 @@ use serde_json::json;
 
 use super::backup::{reply, told};
 use super::bar::Bar;
-use super::render::safe;
+use super::render::{safe, say};
 use crate::clock::Clock;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::store::sqlite::moving::{self, Destination};
 
 /// All that is stored, as JSON lines.
@@ -52,6 +52,6 @@ pub(super) fn run(request: &Export, store: &Path, json: bool, out: &mut impl Wri
     } else {
         safe(&message)
     };
-    writeln!(out, "{text}").map_err(|error| Error::internal("nothing can be printed", error))?;
+    say(out, &text)?;
     Ok(0)
 }

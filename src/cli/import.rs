@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::backup::{reply, told};
 use super::bar::Bar;
-use super::render::safe;
+use super::render::{safe, say};
 use super::shell::docket;
 use crate::clock::Clock;
 use crate::error::{Error, Result};
@@ -52,6 +52,6 @@ pub(super) fn run(request: &Import, store: &Path, json: bool, out: &mut impl Wri
     };
     let message = format!("Imported {} into {}{claims}", told(&held), store.display());
     let text = if json { reply(&held, &message).to_string() } else { safe(&message) };
-    writeln!(out, "{text}").map_err(|error| Error::internal("nothing can be printed", error))?;
+    say(out, &text)?;
     Ok(0)
 }

@@ -4,6 +4,7 @@ use std::io::Write;
 
 use serde_json::{Value, json};
 
+use super::render::say;
 use crate::error::{Error, Result};
 use crate::mcp::{Toolset, definitions};
 use crate::prompts;
@@ -37,7 +38,7 @@ pub(super) fn run(out: &mut impl Write) -> Result<u8> {
         .collect();
     let text = serde_json::to_string_pretty(&manifest(&tools))
         .map_err(|error| Error::internal("the manifest could not be written", error))?;
-    writeln!(out, "{text}").map_err(|error| Error::internal("nothing can be printed", error))?;
+    say(out, &text)?;
     Ok(0)
 }
 

@@ -5,7 +5,8 @@ use std::io::Write;
 use clap::{Arg, ArgMatches, Command};
 use serde_json::{Map, Value, json};
 
-use crate::error::{Error, Result};
+use super::render::say;
+use crate::error::Result;
 use crate::prompts::{ALL, Prompt, named};
 
 /// A subcommand for each prompt.
@@ -54,6 +55,6 @@ pub(super) fn run(matches: &ArgMatches, json: bool, out: &mut impl Write) -> Res
     } else {
         text
     };
-    writeln!(out, "{shown}").map_err(|error| Error::internal("nothing can be printed", error))?;
+    say(out, &shown)?;
     Ok(0)
 }

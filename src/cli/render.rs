@@ -12,6 +12,14 @@ use crate::model::field::is_hidden;
 /// Prints a reply.
 pub(super) fn show(reply: &Value, json: bool, out: &mut impl Write) -> Result<()> {
     let text = if json { reply.to_string() } else { plain(reply) };
+    say(out, &text)
+}
+
+/// Prints a text and ends the line.
+///
+/// # Errors
+/// Where nobody reads it any more.
+pub(super) fn say(out: &mut impl Write, text: &str) -> Result<()> {
     writeln!(out, "{text}").map_err(|error| Error::internal("nothing can be printed", error))
 }
 

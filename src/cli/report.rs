@@ -5,8 +5,8 @@ use std::path::PathBuf;
 
 use serde_json::json;
 
-use super::render::safe;
-use crate::error::{Error, Result};
+use super::render::{safe, say};
+use crate::error::Result;
 use crate::model::id::TaskId;
 use crate::ops::Docket;
 use crate::report;
@@ -39,6 +39,6 @@ pub(super) fn run(request: &Report, docket: &Docket, json: bool, out: &mut impl 
     } else {
         safe(&message)
     };
-    writeln!(out, "{text}").map_err(|error| Error::internal("nothing can be printed", error))?;
+    say(out, &text)?;
     Ok(u8::from(!sound))
 }

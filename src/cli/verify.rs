@@ -4,6 +4,7 @@
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 
+use super::render::say;
 use crate::error::{Code, Error, Result};
 use crate::model::chain::Head;
 use crate::ops::Docket;
@@ -36,7 +37,7 @@ pub(super) fn verify(request: &Verify, docket: &Docket, json: bool, out: &mut im
     };
     let reply =
         serde_json::json!({ "success": code == 0, "message": message, "tasks": tasks, "receipts": receipts });
-    say(out, if json { reply.to_string() } else { message })?;
+    say(out, &if json { reply.to_string() } else { message })?;
     Ok(code)
 }
 
@@ -67,13 +68,9 @@ pub(super) fn heads(docket: &Docket, json: bool, out: &mut impl Write) -> Result
         } else {
             head.to_string()
         };
-        say(out, line)?;
+        say(out, &line)?;
     }
     Ok(0)
-}
-
-fn say(out: &mut impl Write, line: String) -> Result<()> {
-    writeln!(out, "{line}").map_err(|error| Error::internal("nothing can be printed", error))
 }
 
 fn read_heads(path: &PathBuf) -> Result<Vec<Head>> {

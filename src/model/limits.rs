@@ -47,3 +47,5 @@ pub const PREVIEW_CHARS: usize = 100;
 pub const REPLY_CHARS: usize = 24_000;
 /// The most ids, tags or dependencies in one request.
 pub const MOST_IDS: usize = 1_000;
+/// A mebibyte, in bytes.
+pub const MIB: u64 = 1024 * 1024;

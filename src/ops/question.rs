@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 use super::review_view::{Sample, review};
 use crate::error::{Error, Result};
 use crate::model::batch::{Batch, Chunk};
+use crate::model::chain::hex;
 use crate::model::field::visible;
 use crate::model::step::Decision;
 use crate::model::task::Task;
@@ -48,8 +49,7 @@ pub(super) fn name_of(batch: &Task, chunks: &[(Chunk, Task)]) -> String {
                 hash.update(name(chunk, task));
                 hash.update("\n");
             }
-            let hex: String = hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect();
-            format!("{}:{hex}", batch.id)
+            format!("{}:{}", batch.id, hex(&hash.finalize()[..8]))
         }
     }
 }

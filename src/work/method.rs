@@ -10,13 +10,12 @@ use super::worktree;
 use crate::config::{Job, Per, Place, Profile};
 use crate::error::Result;
 use crate::model::id::TaskId;
+use crate::model::limits::MIB;
 
 /// How long a worker that was asked to end may take for it.
 const GRACE: Duration = Duration::from_secs(5);
 /// How much is kept of each output of a chunk's attempt, in bytes.
 const OUTPUT_LIMIT: u64 = 1024 * 1024;
-/// A mebibyte, in bytes.
-const MIB: u64 = 1024 * 1024;
 
 /// How workers are started, and what their ends mean.
 pub(super) struct Method {

@@ -19,6 +19,6 @@ mod stop;
 mod table;
 pub mod worktree;
 
-pub use background::Launcher;
+pub use background::{Launcher, free_disk};
 pub use keeper::keep;
 pub use run::{Run, Work, run, work, work_here};

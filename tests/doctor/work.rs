@@ -27,6 +27,17 @@ fn end_all(batch: &str) {
     });
 }
 
+/// A store, and its batch whose runner and workers were killed.
+fn with_a_killed_runner() -> (Store, String) {
+    let store = Store::new().with_config(&sleeper());
+    let mut server = store.serve();
+    let id = batch(&mut server, 2, 1, "sleeper");
+    runner(&mut server, &id);
+    server.close();
+    end_all(&id);
+    (store, id)
+}
+
 #[test]
 fn a_batch_without_its_runner_is_told_and_started_again() {
     let store = Store::new().with_config(&sleeper());
@@ -59,12 +70,7 @@ fn a_batch_without_its_runner_is_told_and_started_again() {
 
 #[test]
 fn a_batch_whose_profile_is_gone_is_told_with_the_profile() {
-    let store = Store::new().with_config(&sleeper());
-    let mut server = store.serve();
-    let id = batch(&mut server, 2, 1, "sleeper");
-    runner(&mut server, &id);
-    server.close();
-    end_all(&id);
+    let (store, id) = with_a_killed_runner();
     std::fs::write(store.config(), "").unwrap();
     let words = [id.as_str(), "there is no profile 'sleeper'", "docket config example"];
     let command = finds(&store, "batches", "problem", &words).unwrap();
@@ -85,12 +91,7 @@ fn a_batch_whose_profile_is_gone_is_told_with_the_profile() {
 
 #[test]
 fn what_runners_left_when_they_were_killed_is_told_and_cleared() {
-    let store = Store::new().with_config(&sleeper());
-    let mut server = store.serve();
-    let id = batch(&mut server, 2, 1, "sleeper");
-    runner(&mut server, &id);
-    server.close();
-    end_all(&id);
+    let (store, id) = with_a_killed_runner();
     store.docket(["control-batch", &id, "--action", "cancel"]).success();
     let data = store.file().parent().unwrap();
     // A job with a token in it, as a worker of a chunk is given.

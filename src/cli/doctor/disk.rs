@@ -5,11 +5,10 @@ use super::scene::Scene;
 use crate::cli::open::{is_network_allowed, store_path};
 use crate::cli::shell::path_word;
 use crate::config::{Config, Limits};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::store::disk::{Safety, kind_of};
+use crate::work::free_disk;
 
-/// A mebibyte, in bytes.
-const MIB: u64 = 1024 * 1024;
 /// With less than this free, in MiB, writes fail before long: the log alone may need as much.
 const SCARCE: u64 = 64;
 
@@ -53,10 +52,7 @@ fn move_away(scene: &Scene) -> Option<String> {
 pub(super) fn room(scene: &Scene) -> Result<Vec<Finding>> {
     let folder = scene.folder();
     let Some(there) = folder.ancestors().find(|part| part.exists()) else { return Ok(Vec::new()) };
-    let room = rustix::fs::statvfs(there).map_err(|error| {
-        Error::internal(format!("the disk of {} cannot be looked at", there.display()), error)
-    })?;
-    let free = room.f_bavail.saturating_mul(room.f_frsize) / MIB;
+    let free = free_disk(there)?;
     // A configuration that cannot be read is told of elsewhere.
     let limits = Config::load(&[]).map_or_else(|_| Limits::default(), |config| config.limits().clone());
     Ok(vec![judge(free, limits.min_free_disk_mb, &format!("du -xsh {}/* | sort -h", path_word(there)))])

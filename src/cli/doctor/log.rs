@@ -6,9 +6,8 @@ use super::finding::Finding;
 use super::scene::{Found, Scene};
 use crate::cli::shell::path_word;
 use crate::error::Result;
+use crate::model::limits::MIB;
 
-/// A mebibyte, in bytes.
-const MIB: u64 = 1024 * 1024;
 /// A log larger than this, in MiB, is not folded as it should be: it is at 16.
 const LARGE: u64 = 64;
 /// How many processes are named.

@@ -19,8 +19,8 @@ use finding::{Finding, Level};
 use scene::Scene;
 use show::{Named, as_json, as_text, in_colour, summary};
 
-use super::render::safe;
-use crate::error::{Error, Result};
+use super::render::{safe, say};
+use crate::error::Result;
 
 /// What is wrong, and the command that mends it.
 #[derive(Debug, clap::Args)]
@@ -85,6 +85,6 @@ pub(super) fn run(request: &Doctor, db: Option<&Path>, json: bool, out: &mut imp
         let mended: String = mended.iter().map(|line| format!("{}\n", safe(line))).collect();
         format!("{mended}{}\n\n{message}", as_text(&all, in_colour()))
     };
-    writeln!(out, "{text}").map_err(|error| Error::internal("nothing can be printed", error))?;
+    say(out, &text)?;
     Ok(code)
 }

@@ -10,7 +10,7 @@ use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::items::Roots;
 use crate::ops::Docket;
-use crate::store::sqlite::{LookOnly, wreck};
+use crate::store::sqlite::{LookOnly, beside, folder_of, wreck};
 use crate::store::{Examine, Wreck};
 
 /// A store that could be opened for reading.
@@ -60,10 +60,7 @@ impl Scene {
 
     /// The folder that the store lies in.
     pub(super) fn folder(&self) -> PathBuf {
-        match self.path.parent() {
-            Some(folder) if !folder.as_os_str().is_empty() => folder.to_owned(),
-            _ => PathBuf::from("."),
-        }
+        folder_of(&self.path)
     }
 
     /// The store as it was opened, where it has the schema that this program reads.
@@ -75,9 +72,7 @@ impl Scene {
 
     /// A file beside the store that is called like it, with an ending.
     pub(super) fn beside(&self, ending: &str) -> PathBuf {
-        let mut name = self.path.as_os_str().to_owned();
-        name.push(ending);
-        PathBuf::from(name)
+        beside(&self.path, ending)
     }
 
     /// A `docket` command over this store.

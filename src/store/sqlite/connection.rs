@@ -37,7 +37,7 @@ pub(super) const BUSY_WAIT: Duration = Duration::from_secs(60);
 pub(super) const MIGRATION_WAIT: Duration = Duration::from_secs(30);
 
 /// The folder that a store lies in.
-pub(super) fn folder_of(path: &Path) -> PathBuf {
+pub fn folder_of(path: &Path) -> PathBuf {
     match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder.to_owned(),
         _ => PathBuf::from("."),
@@ -45,7 +45,7 @@ pub(super) fn folder_of(path: &Path) -> PathBuf {
 }
 
 /// A file that lies beside a store and is called like it, with an ending.
-pub(super) fn beside(store: &Path, ending: &str) -> PathBuf {
+pub fn beside(store: &Path, ending: &str) -> PathBuf {
     let mut name = store.as_os_str().to_owned();
     name.push(ending);
     PathBuf::from(name)

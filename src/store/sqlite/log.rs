@@ -139,6 +139,14 @@ impl Log {
         ))
     }
 
+    /// Writes it out once more where somebody marked it. The caller has the turn.
+    ///
+    /// # Errors
+    /// As [`Log::in_doubt`] and [`Log::write_out`].
+    pub(super) fn make_good(&self, connection: &Connection) -> Result<()> {
+        if self.in_doubt()? { self.write_out(connection) } else { Ok(()) }
+    }
+
     /// Lets a log that has grown too long begin anew, in one's turn and after a commit: folds it in, and lets
     /// readers that would keep it end first. New ones don't, for they find everything in the file.
     pub(super) fn fold_if_long(&mut self, connection: &Connection) {

@@ -93,10 +93,8 @@ pub(super) fn migrate(connection: &mut Connection, path: &Path) -> Result<()> {
         return Ok(());
     }
     refuse_foreign(connection, path)?;
-    if let Ok(log) = Log::open(path)
-        && log.in_doubt()?
-    {
-        log.write_out(connection)?;
+    if let Ok(log) = Log::open(path) {
+        log.make_good(connection)?;
     }
     // Before anything is in it: what is found in a store was found under a name that is on disk.
     keep_names(path)?;

@@ -10,4 +10,5 @@ pub use launch::Launcher;
 pub(super) use launch::detach;
 pub(super) use runner::{How, end_earlier, runner};
 pub(super) use starts::Starts;
+pub use starts::free_disk;
 pub(super) use turns::{Turn, Turns};

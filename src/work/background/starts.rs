@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use crate::config::{Limits, Profile};
 use crate::error::{Error, Result};
 use crate::model::id::TaskId;
+use crate::model::limits::MIB;
 use crate::ops::{Docket, may_start, pause_profile, profile_pause};
 
 /// How often it is looked at what keeps a worker from being started.
@@ -16,8 +17,6 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 const ASK_AGAIN: Duration = Duration::from_millis(200);
 /// So many starts in a row that fail at once pause a profile.
 const MOST_FAILED: u32 = 5;
-/// A mebibyte, in bytes.
-const MIB: u64 = 1024 * 1024;
 
 /// What stands before every start.
 pub(in crate::work) struct Starts<'a> {
@@ -151,12 +150,20 @@ impl<'a> Starts<'a> {
     }
 }
 
-/// What the machine lacks for another worker.
-fn lacking(limits: &Limits, folder: &Path) -> Result<Option<String>> {
+/// What is free on the disk of a folder, in MiB.
+///
+/// # Errors
+/// Where it cannot be looked at.
+pub fn free_disk(folder: &Path) -> Result<u64> {
     let room = rustix::fs::statvfs(folder).map_err(|error| {
         Error::internal(format!("the disk of {} cannot be looked at", folder.display()), error)
     })?;
-    let free = room.f_bavail.saturating_mul(room.f_frsize) / MIB;
+    Ok(room.f_bavail.saturating_mul(room.f_frsize) / MIB)
+}
+
+/// What the machine lacks for another worker.
+fn lacking(limits: &Limits, folder: &Path) -> Result<Option<String>> {
+    let free = free_disk(folder)?;
     if free < limits.min_free_disk_mb {
         return Ok(Some(format!(
             "{free} MiB are free on the disk of {}, less than limits.min_free_disk_mb {}",

@@ -15,6 +15,7 @@ use super::tables::TABLES;
 use super::{Held, Tell, copy, line, sound};
 use crate::clock::Clock;
 use crate::error::{Error, Result};
+use crate::model::chain::hex;
 use crate::store::sqlite::rows::sql_error;
 use crate::store::sqlite::{SCHEMA_VERSION, connection};
 
@@ -103,7 +104,7 @@ impl<W: Write> Lines<W> {
     }
 
     fn end(mut self) -> io::Result<()> {
-        let hash = line::hex(&self.hash.finalize());
+        let hash = hex(&self.hash.finalize());
         writeln!(self.out, "{}", json!({ line::LINE: line::LAST, "lines": self.number, "sha256": hash }))?;
         self.out.flush()
     }

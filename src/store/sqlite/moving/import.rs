@@ -90,9 +90,7 @@ fn fill(made: &Path, store: &Path, tell: Tell<'_>) -> Result<()> {
     let ticket = Ticket::open(store)?;
     let _turn = ticket.take_within(MIGRATION_WAIT)?;
     let log = Log::open(store)?;
-    if log.in_doubt()? {
-        log.write_out(&connection)?;
-    }
+    log.make_good(&connection)?;
     look_whether_empty(&connection, store)?;
     // The commit itself brings it to the disk.
     connection.execute_batch("PRAGMA synchronous = FULL").map_err(unwritten)?;

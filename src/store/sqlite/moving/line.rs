@@ -12,6 +12,7 @@ use serde_json::{Map, Value};
 
 use super::tables::{Holds, Table};
 use crate::error::{Error, Result};
+use crate::model::chain::hex;
 use crate::model::moment::Moment;
 use crate::model::text::excerpt;
 
@@ -147,11 +148,6 @@ fn cell(value: &Value, holds: Holds) -> Result<Cell, String> {
         (Holds::Bytes, _) => Err("is no text of hexadecimal digits".into()),
         (Holds::Task, _) => Err("is no task's id".into()),
     }
-}
-
-/// Bytes as hexadecimal digits.
-pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn bytes(digits: &str) -> Option<Vec<u8>> {

@@ -5,8 +5,9 @@ use std::io::{BufRead, Read as _};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
-use super::line::{FIRST, FORMAT, LAST, LINE, MOST_BYTES, hex};
+use super::line::{FIRST, FORMAT, LAST, LINE, MOST_BYTES};
 use crate::error::{Code, Error, Result};
+use crate::model::chain::hex;
 use crate::model::text::excerpt;
 use crate::store::sqlite::SCHEMA_VERSION;
 
