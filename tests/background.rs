@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use support::agent;
-use support::background::{batch, commits, processes, runner, settled, stand, until};
+use support::background::{batch, commits, end_all, processes, runner, settled, stand, until};
 use support::store::Store;
 use support::{eventually, signal};
 
@@ -244,10 +244,8 @@ fn a_server_that_starts_sees_to_it_that_batches_have_a_runner() {
     let first = runner(&mut server, &id);
     let has_standby = || processes("--standby").into_iter().any(|pid| processes(&id).contains(&pid));
     eventually("another one to stand by", || has_standby().then_some(()));
-    // As a machine that stops: the one at work and the one that stands by.
-    let all = processes("--background").into_iter().filter(|pid| processes(&id).contains(pid));
-    all.collect::<Vec<_>>().into_iter().for_each(|pid| signal("KILL", pid));
-    eventually("all of it to end", || processes(&id).is_empty().then_some(()));
+    // As a machine that stops: the one at work, the one that stands by, and all their workers.
+    end_all(&id);
     // A process that ends is out of sight before its lock is.
     let unworked = || {
         let told = stand(&mut server, &id);

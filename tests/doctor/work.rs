@@ -6,25 +6,13 @@ use std::time::{Duration, SystemTime};
 
 use serde_json::json;
 
-use crate::support::background::{batch, processes, runner, stand, until};
+use crate::support::background::{batch, end_all, processes, runner, stand, until};
 use crate::support::eventually;
 use crate::support::store::Store;
 use crate::{all_well, filled, finds, kept, look_with, mended, placed, run};
 
 fn sleeper() -> String {
     "[worker.sleeper]\nper = \"item\"\ncommand = [\"sh\", \"-c\", \"sleep 600\"]\n".to_owned()
-}
-
-/// Ends all that works a batch, as the end of the machine would.
-fn end_all(batch: &str) {
-    eventually("all processes of the batch to end", || {
-        let left = processes(batch);
-        left.iter().for_each(|pid| {
-            // It may have ended by itself.
-            let _ = Command::new("kill").args(["-KILL", &pid.to_string()]).status();
-        });
-        left.is_empty().then_some(())
-    });
 }
 
 /// A store, and its batch whose runner and workers were killed.

@@ -1,6 +1,7 @@
 //! Batches that are worked in the background, and the processes that do.
 
-use std::process::Command;
+use std::collections::BTreeSet;
+use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 
@@ -61,6 +62,28 @@ pub(crate) fn processes(word: &str) -> Vec<u32> {
         .filter(|pid| *pid != std::process::id())
         .filter(|pid| holds(format!("/proc/{pid}/cmdline")) || holds(format!("/proc/{pid}/environ")))
         .collect()
+}
+
+/// Ends all that works a batch at once, as the end of the machine would: held still first, for whoever is killed
+/// is taken over from.
+pub(crate) fn end_all(batch: &str) {
+    let mut held = BTreeSet::new();
+    let send = |name: &str, pid: u32| {
+        // It may have ended by itself.
+        let sent =
+            Command::new("kill").args([format!("-{name}"), pid.to_string()]).stderr(Stdio::null()).status();
+        sent.expect("`kill` runs");
+    };
+    loop {
+        let more: Vec<u32> = processes(batch).into_iter().filter(|pid| !held.contains(pid)).collect();
+        if more.is_empty() {
+            break;
+        }
+        more.iter().for_each(|pid| send("STOP", *pid));
+        held.extend(more);
+    }
+    held.iter().for_each(|pid| send("KILL", *pid));
+    eventually("all processes of the batch to end", || processes(batch).is_empty().then_some(()));
 }
 
 /// The processes that one started and that still live.
