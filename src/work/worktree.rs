@@ -41,7 +41,7 @@ pub fn add(repository: &Path, folder: &Path, chunk: &str) -> Result<PathBuf> {
         .create(parent)
         .map_err(|error| Error::invalid(format!("{} cannot be made", parent.display())).caused_by(error))?;
     if folder.exists() {
-        let (theirs, ours) = (common_folder(folder)?, common_folder(repository)?);
+        let (theirs, ours) = (repository_of(folder)?, repository_of(repository)?);
         if theirs == ours {
             return real(folder);
         }
@@ -103,14 +103,6 @@ pub fn changes(folder: &Path) -> Result<Vec<String>> {
     Ok(names.take(10).map(crate::model::text::excerpt).collect())
 }
 
-/// The repository that a worktree belongs to.
-///
-/// # Errors
-/// What git says: it is no worktree, or its repository is gone.
-pub fn repository_of(folder: &Path) -> Result<PathBuf> {
-    common_folder(folder)
-}
-
 /// Refuses what is no repository with a commit in it.
 ///
 /// # Errors
@@ -127,7 +119,11 @@ pub fn check_repository(repository: &Path) -> Result<()> {
     )
 }
 
-fn common_folder(folder: &Path) -> Result<PathBuf> {
+/// The repository that a worktree belongs to.
+///
+/// # Errors
+/// What git says: it is no worktree, or its repository is gone.
+pub fn repository_of(folder: &Path) -> Result<PathBuf> {
     let told = git(folder, &["rev-parse", "--path-format=absolute", "--git-common-dir"].map(OsStr::new))?;
     real(Path::new(told.trim_end_matches('\n')))
 }

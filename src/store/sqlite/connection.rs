@@ -28,7 +28,11 @@ macro_rules! usual_cache {
         "PRAGMA cache_size = -2000"
     };
 }
-pub(super) use usual_cache;
+
+/// Takes back room that a connection was given for more.
+pub(super) fn end_room(connection: &Connection) -> rusqlite::Result<()> {
+    connection.execute_batch(concat!(usual_cache!(), "; PRAGMA shrink_memory"))
+}
 
 /// How long a connection waits for a lock that is not ours to queue for.
 pub(super) const BUSY_WAIT: Duration = Duration::from_secs(60);

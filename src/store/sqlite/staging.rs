@@ -5,6 +5,7 @@ use std::collections::HashMap;
 
 use rusqlite::{Connection, ErrorCode, params};
 
+use super::connection::end_room;
 use super::rows::sql_error;
 use crate::error::{Error, Result};
 use crate::items::Item;
@@ -130,7 +131,7 @@ impl Staging for TemporaryTable {
 
     fn groups(&mut self) -> Result<Vec<(String, u64)>> {
         // All has come, in any order of the keys; from now on it is read in another, and the store needs the memory.
-        self.connection.execute_batch("PRAGMA cache_size = -2000; PRAGMA shrink_memory").map_err(failed)?;
+        end_room(&self.connection).map_err(failed)?;
         self.connection
             .prepare("SELECT label, count FROM part WHERE count > 0 ORDER BY sort, n")
             .and_then(|mut statement| {

@@ -4,7 +4,7 @@ use std::cell::Cell;
 
 use rusqlite::{Connection, OptionalExtension, Params, Row as SqlRow};
 
-use super::connection::usual_cache;
+use super::connection::end_room;
 use super::rows::sql_error;
 use crate::error::Result;
 use crate::model::moment::Moment;
@@ -63,8 +63,7 @@ impl<'a> Tx<'a> {
     /// Takes that room back, once the transaction has ended: what it came to is not changed by it.
     pub(super) fn end_room(&self) {
         if self.items.get() >= MANY
-            && let Err(error) =
-                self.connection.execute_batch(concat!(usual_cache!(), "; PRAGMA shrink_memory"))
+            && let Err(error) = end_room(self.connection)
         {
             tracing::warn!(%error, "the store keeps more memory than it needs");
         }
