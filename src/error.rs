@@ -134,7 +134,8 @@ impl fmt::Display for Error {
         let mut cause = self.source();
         while let Some(error) = cause {
             write!(f, ": {error}")?;
-            cause = error.source();
+            // One of ours has told its own causes.
+            cause = if error.is::<Error>() { None } else { error.source() };
         }
         Ok(())
     }
@@ -143,5 +144,18 @@ impl fmt::Display for Error {
 impl StdError for Error {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         self.source.as_deref().map(|source| source as &(dyn StdError + 'static))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_cause_is_told_once() {
+        let disk = std::io::Error::other("no such device");
+        let log = Error::internal("the log cannot be opened", disk);
+        let error = Error::new(Code::Internal, "nothing was written").caused_by(log);
+        assert_eq!(error.to_string(), "nothing was written: the log cannot be opened: no such device");
     }
 }

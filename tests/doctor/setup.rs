@@ -244,7 +244,7 @@ fn a_read_only_disk_is_told() {
     };
     let store = filled(store);
     disk.remount("ro");
-    let command = finds(&store, "permissions", "problem", &["mounted read-only"]).unwrap();
+    let command = finds(&store, "permissions", "problem", &["disk that is read-only"]).unwrap();
     assert!(command.starts_with("findmnt"), "{command}");
     all_well(&store, "integrity");
     // What cannot be cleared keeps nothing from being told.

@@ -45,6 +45,8 @@ mod old_stores;
 mod power;
 mod races;
 #[cfg(target_os = "linux")]
+mod read_only;
+#[cfg(target_os = "linux")]
 mod requests;
 #[cfg(target_os = "linux")]
 mod shim;

@@ -4,7 +4,7 @@ use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
-use rustix::fs::Access;
+use rustix::fs::{Access, Mode, OFlags};
 
 use super::finding::{Finding, or_ok};
 use super::scene::Scene;
@@ -13,6 +13,9 @@ use crate::error::Result;
 
 /// Keeps people from each other's files in a folder that everybody may write to.
 pub(super) const STICKY: u32 = 0o1000;
+
+/// What writers queue on: the one file that can be opened and closed without dropping a lock of SQLite's.
+const QUEUE: &str = "-turn";
 
 /// Looks at the store, what lies beside it, and its folder.
 pub(super) fn permissions(scene: &Scene) -> Result<Vec<Finding>> {
@@ -23,14 +26,20 @@ pub(super) fn permissions(scene: &Scene) -> Result<Vec<Finding>> {
         if let Some(finding) = shared_folder(&folder, metadata.mode()) {
             found.push(finding);
         }
-        writable(&folder, Access::READ_OK | Access::WRITE_OK | Access::EXEC_OK, "u+rwx", &mut found);
+        let access = rustix::fs::access(&folder, Access::READ_OK | Access::WRITE_OK | Access::EXEC_OK);
+        writable(&folder, access, "u+rwx", &mut found);
     }
-    for file in ["", "-wal", "-shm", "-turn"].map(|ending| scene.beside(ending)) {
+    for ending in ["", "-wal", "-shm", QUEUE] {
+        let file = scene.beside(ending);
         let Ok(metadata) = file.metadata() else { continue };
         owner(&file, &metadata, &mut found);
         found.extend(shared_file(&file, metadata.mode()));
         if metadata.is_file() {
-            writable(&file, Access::READ_OK | Access::WRITE_OK, "u+rw", &mut found);
+            let mut access = rustix::fs::access(&file, Access::READ_OK | Access::WRITE_OK);
+            if access.is_ok() && ending == QUEUE {
+                access = open_to_write(&file);
+            }
+            writable(&file, access, "u+rw", &mut found);
         }
     }
     Ok(or_ok(found, "the store and its folder are yours alone to change"))
@@ -87,11 +96,16 @@ pub(super) fn let_in(path: &Path) -> Option<String> {
     Some(format!("chmod u+rwx {}", path_word(folder)))
 }
 
-fn writable(path: &Path, wanted: Access, bits: &str, found: &mut Vec<Finding>) {
-    match rustix::fs::access(path, wanted) {
+/// A disk that became read-only by an error of its own says so to nobody before.
+fn open_to_write(path: &Path) -> rustix::io::Result<()> {
+    rustix::fs::open(path, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty()).map(drop)
+}
+
+fn writable(path: &Path, access: rustix::io::Result<()>, bits: &str, found: &mut Vec<Finding>) {
+    match access {
         Ok(()) => {}
         Err(rustix::io::Errno::ROFS) => found.push(
-            Finding::problem(format!("{} lies on a disk that is mounted read-only", path.display()))
+            Finding::problem(format!("{} lies on a disk that is read-only", path.display()))
                 .mend(format!("findmnt --target {}", path_word(path))),
         ),
         Err(error) => found.push(

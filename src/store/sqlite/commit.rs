@@ -16,7 +16,7 @@ use super::ticket::{Ticket, Turn};
 use super::tx::Tx;
 use super::writer::Job;
 use crate::clock::Clock;
-use crate::error::{Error, Result};
+use crate::error::{Code, Error, Result};
 use crate::store::Write;
 
 /// How long a write that is not confirmed waits for the turn in which the log is written out once more.
@@ -104,7 +104,6 @@ impl Committer {
     /// Fails, before anything is written, unless the store and its log are the files that were opened: another
     /// store in this one's place would share the log. And somebody may have marked it: a commit could fold it in.
     fn look_first(&mut self) -> Result<()> {
-        let unwritten = |error| Error::internal("nothing was written", error);
         self.place.check().map_err(unwritten)?;
         match &self.open {
             Some(open) if open.log.in_doubt().map_err(unwritten)? => self.doubt(),
@@ -125,7 +124,18 @@ impl Committer {
             }
             self.open = None;
         }
-        written
+        written.map_err(|error| self.name_the_disk(error))
+    }
+
+    /// SQLite tells that a write failed, and not that the disk takes none any more.
+    fn name_the_disk(&self, error: Error) -> Error {
+        match Log::open(&self.path) {
+            Err(cause) if cause.code == Code::ReadOnly && error.code == Code::Internal => {
+                let code = if error.message == UNKNOWN { error.code } else { cause.code };
+                Error::new(code, error.to_string()).caused_by(cause)
+            }
+            _ => error,
+        }
     }
 
     /// Waits until what was committed is on disk, in a store that is still there.
@@ -162,10 +172,10 @@ impl Committer {
     /// The turn ends with the commit, before it is on disk.
     fn try_write(&mut self, group: &mut [Job], _turn: Turn) -> Result<()> {
         if self.open.is_none() {
-            self.take(connection::reopen(&self.path)?)?;
+            let taken = connection::reopen(&self.path).and_then(|connection| self.take(connection));
+            taken.map_err(unwritten)?;
         }
-        Self::settle(&mut self.in_doubt, &self.open)
-            .map_err(|error| Error::internal("nothing was written", error))?;
+        Self::settle(&mut self.in_doubt, &self.open).map_err(unwritten)?;
         let Some(Open { connection, log }) = &mut self.open else { return Ok(()) };
         let run = |sql: &str| {
             connection
@@ -183,18 +193,15 @@ impl Committer {
                 tx.end_room();
                 return Ok(());
             }
-            commit(connection)?;
-            tx.end_room();
-            log.fold_if_long(connection);
-            return Ok(());
-        }
-        for job in group {
-            run("SAVEPOINT request")?;
-            if !keeps(job, &tx) {
-                run("ROLLBACK TO request")?;
-                tx.forget_sequence();
+        } else {
+            for job in group {
+                run("SAVEPOINT request")?;
+                if !keeps(job, &tx) {
+                    run("ROLLBACK TO request")?;
+                    tx.forget_sequence();
+                }
+                run("RELEASE request")?;
             }
-            run("RELEASE request")?;
         }
         commit(connection)?;
         tx.end_room();
@@ -205,6 +212,10 @@ impl Committer {
 
 /// What is told where a write may have come to the log or not.
 const UNKNOWN: &str = "the disk did not confirm the write: it may be kept or lost; read before you repeat it";
+
+fn unwritten(error: Error) -> Error {
+    Error::new(error.code, "nothing was written").caused_by(error)
+}
 
 /// Commits. Where it fails before all is in the log, nothing was written; but SQLite indexes the log after
 /// it wrote to it, and where that fails, whoever opens the store after a crash finds the commit.

@@ -313,9 +313,13 @@ pub(super) fn foreign(path: &Path) -> Error {
 }
 
 pub(super) fn cannot(path: &Path, what: &str, error: std::io::Error) -> Error {
-    let code = match error.kind() {
-        std::io::ErrorKind::PermissionDenied | std::io::ErrorKind::ReadOnlyFilesystem => Code::ReadOnly,
-        _ => Code::Internal,
+    let (code, next) = match error.kind() {
+        std::io::ErrorKind::ReadOnlyFilesystem => (
+            Code::ReadOnly,
+            "; its disk is read-only: have it checked and mounted for writing, then try again",
+        ),
+        std::io::ErrorKind::PermissionDenied => (Code::ReadOnly, ""),
+        _ => (Code::Internal, ""),
     };
-    Error::new(code, format!("store {}: {what}", path.display())).caused_by(error)
+    Error::new(code, format!("store {}: {what}{next}", path.display())).caused_by(error)
 }

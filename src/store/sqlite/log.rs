@@ -24,7 +24,7 @@ use std::time::Duration;
 use rusqlite::Connection;
 use rustix::fs::{FlockOperation, fcntl_lock};
 
-use super::connection::{BUSY_WAIT, beside};
+use super::connection::{BUSY_WAIT, beside, cannot};
 use super::frames::Frames;
 use super::rows::sql_error;
 use crate::error::{Code, Error, Result};
@@ -61,11 +61,8 @@ impl Log {
     /// Where it cannot be opened.
     pub(super) fn open(store: &Path) -> Result<Self> {
         let path = beside(store, "-wal");
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .open(&path)
-            .map_err(|error| Error::internal(format!("{} cannot be opened", path.display()), error))?;
+        let file = OpenOptions::new().read(true).write(true).open(&path);
+        let file = file.map_err(|error| cannot(store, "its log cannot be opened", error))?;
         Ok(Log { path, file, fold_at: LONGEST, marks: can_mark(store) })
     }
 

@@ -1,0 +1,121 @@
+//! A disk turns read-only under a server that writes: a real file system that finds an error in itself.
+//!
+//! In the moment of its error ext4 may confirm a sync and lose what it grew a file by; a bare `pwrite` and
+//! `fdatasync` lose it as well (Linux 6.18, some of a hundred moments). So the last receipt that was
+//! acknowledged is only counted; all before it have to be there.
+//!
+//! `DOCKET_ROUNDS` says how often, `DOCKET_SEED` for the same moments again.
+
+use std::thread;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::asked::{Acknowledged, Asked, Leaves, says, texts};
+use crate::support::cli::Run;
+use crate::support::mount::Mount;
+use crate::support::rng::Rng;
+use crate::support::rounds;
+use crate::support::server::Server;
+use crate::support::store::Store;
+
+/// After how many refusals the server has been heard.
+const REFUSALS: usize = 5;
+
+/// Receipts, until the disk takes no more.
+#[derive(Default)]
+struct Log {
+    task: String,
+    /// All but what was told as not written.
+    asked: Vec<Leaves>,
+    kept: Vec<(Leaves, Value)>,
+    unknown: usize,
+}
+
+impl Log {
+    fn write_until_refused(&mut self, server: &mut Server) {
+        let mut refusals = 0;
+        while refusals < REFUSALS {
+            let text = format!("- receipt {} {refusals}", self.asked.len());
+            let reply = server.call("update_task", json!({"id": self.task, "body": text}));
+            let leaves = Leaves::Receipt { task: self.task.clone(), text, item: None };
+            if reply.won() {
+                assert_eq!(refusals, 0, "a disk that takes nothing took a write");
+                self.asked.push(leaves.clone());
+                self.kept.push((leaves, reply.value));
+                continue;
+            }
+            refusals += 1;
+            assert!(says(&reply, "its disk is read-only") || says(&reply, "Read-only"), "{}", reply.value);
+            if says(&reply, "may be kept or lost") {
+                self.unknown += 1;
+                self.asked.push(leaves);
+            } else {
+                assert!(says(&reply, "nothing was written"), "{}", reply.value);
+                assert_eq!(reply.refusal(), "read_only", "{}", reply.value);
+            }
+        }
+    }
+
+    fn assert_read(&self, server: &mut Server) {
+        let body = server.body(&self.task);
+        for (leaves, _) in &self.kept {
+            let Leaves::Receipt { text, .. } = leaves else { continue };
+            assert!(body.split("\n\n").any(|kept| kept == text), "'{text}' is not read any more");
+        }
+    }
+}
+
+#[test]
+fn a_disk_that_turns_read_only_under_a_server_is_told_and_loses_nothing() {
+    let mut rng = Rng::seeded("a_disk_that_turns_read_only");
+    let (mut acknowledged, mut unknown, mut lost) = (0, 0, 0);
+    let rounds = rounds("DOCKET_ROUNDS", 2);
+    for round in 0..rounds {
+        let store = Store::new().at("disk/store/docket.db");
+        let image = store.folder().join("image");
+        let Some(disk) = Mount::ext4(store.folder().join("disk"), &image, 24 << 20) else {
+            println!("skipped a_disk_that_turns_read_only: no right to mount a file, or no tools for it");
+            return;
+        };
+        let mut server = store.serve();
+        let mut log = Log { task: server.task("Log"), ..Log::default() };
+        // Whoever asks for it is refused by the kernel, as long as files are open for writing.
+        assert!(!disk.try_remount("ro"), "a disk in use was remounted");
+        let wait = Duration::from_micros(rng.below(40_000));
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                thread::sleep(wait);
+                disk.break_it();
+            });
+            log.write_until_refused(&mut server);
+        });
+        log.assert_read(&mut server);
+        for args in [&["list-tasks"][..], &["create-task", "--task-title", "New"]] {
+            let ran = Run::new(store.command(), args).finish();
+            assert_eq!(ran.code, Some(2), "{ran:?}");
+            assert!(ran.said().contains("its disk is read-only"), "{}", ran.said());
+        }
+        if round % 2 == 0 {
+            server.kill();
+        } else {
+            server.close();
+        }
+        disk.mend(&image);
+        acknowledged += log.kept.len();
+        unknown += log.unknown;
+        let last = log.kept.pop();
+        let asked = log.asked.into_iter().chain([Leaves::Task("Log".into())]);
+        let asked = Asked::of((0..).map(|number| (0, number)).zip(asked));
+        let kept = log.kept.iter();
+        let kept: Vec<Acknowledged<'_>> =
+            kept.map(|(leaves, reply)| Acknowledged { leaves, reply: reply.clone() }).collect();
+        asked.assert_kept(&store, &kept.iter().collect::<Vec<_>>(), &format!("round {round}"));
+        if let Some((Leaves::Receipt { text, .. }, _)) = last {
+            lost += usize::from(!texts(&store).contains(&text));
+        }
+    }
+    println!(
+        "{rounds} disks turned read-only under a server: {acknowledged} receipts acknowledged and kept but {lost} that the kernel confirmed as it failed, {unknown} told as unknown"
+    );
+}
