@@ -18,7 +18,7 @@ manifest:
 bench:
     cargo bench --bench figures
 
-# All that docs/reliability.md tells of, in full: hours; FAULT takes only those of that name
+# All that docs/reliability.md tells of, in full: an hour and a half; FAULT takes only those of that name
 faults FAULT="":
     tests/faults/long {{FAULT}}
 

@@ -30,6 +30,16 @@ const FAULTS: [(&str, u64, u64, bool); 11] = [
     ("change", kind::WRITE | kind::SYNC | kind::TRUNCATE | kind::NAME, EROFS, false),
 ];
 
+/// In what a call fails.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Scenario {
+    /// A server, asked for a bit of everything.
+    Server,
+    /// A batch of more than a connection keeps in memory: some of it is written before its commit.
+    Batch,
+    Command,
+}
+
 /// What a scenario asked for and was told.
 #[derive(Default)]
 struct Told {
@@ -64,7 +74,7 @@ impl Told {
         self.ask(server, "update_task", json!({"id": task, "body": text}), leaves);
     }
 
-    /// All of it, as far as it comes.
+    /// A bit of everything, as far as it comes.
     fn work(&mut self, server: &mut Server) {
         let made = json!({"task_title": "Task"});
         if let Some(made) = self.ask(server, "create_task", made, Leaves::Task("Task".into())) {
@@ -94,14 +104,14 @@ impl Told {
             let complete = json!({"id": chunk, "claim": token});
             self.ask(server, "complete_task", complete, Leaves::Status(chunk, "done"));
         }
-        // More than a connection keeps in memory, not in a hurry: some of it is written before the commit.
-        let long = if rounds("DOCKET_ROUNDS", 1) > 1 { 700 } else { 7 };
-        let item =
-            |number: usize| json!({"key": format!("long-{number}"), "fields": {"text": "x".repeat(4000)}});
-        let items: Vec<Value> = (0..long).map(item).collect();
-        let count = items.len() as u64;
+        let last = json!({"task_title": "Last"});
+        self.ask(server, "create_task", last, Leaves::Task("Last".into()));
+    }
+
+    fn long_batch(&mut self, server: &mut Server) {
+        let items: Vec<Value> = (0..700).map(long_item).collect();
         let long = json!({"title": "Long", "instructions": "x", "items": items});
-        self.ask(server, "create_batch", long, Leaves::Batch("Long".into(), count));
+        self.ask(server, "create_batch", long, Leaves::Batch("Long".into(), 700));
         let last = json!({"task_title": "Last"});
         self.ask(server, "create_task", last, Leaves::Task("Last".into()));
     }
@@ -133,14 +143,22 @@ impl Told {
     }
 }
 
+/// An item of a page's length.
+fn long_item(number: usize) -> Value {
+    json!({"key": format!("long-{number}"), "fields": {"text": "x".repeat(4000)}})
+}
+
 /// A scenario over a new store, with a fault in it; what was injected, and how many calls matched.
-fn run(fault: Fault, command: bool, kill: bool, told: &mut Told) -> (Store, u64, u64) {
+fn run(fault: Fault, scenario: Scenario, kill: bool, told: &mut Told) -> (Store, u64, u64) {
     let (store, calls) = (Store::new(), Calls::failing());
     calls.fail(fault);
-    if command {
+    if scenario == Scenario::Command {
         told.command(&calls, &store);
     } else if let Some(mut server) = calls.try_serve(&store) {
-        told.work(&mut server);
+        match scenario {
+            Scenario::Batch => told.long_batch(&mut server),
+            _ => told.work(&mut server),
+        }
         if kill {
             server.kill();
         } else {
@@ -151,13 +169,13 @@ fn run(fault: Fault, command: bool, kill: bool, told: &mut Told) -> (Store, u64,
     (store, calls.heal(), matched)
 }
 
-/// Tries calls of a scenario, each kind of fault once and for ever.
-fn try_all(what: &str, command: bool, rng: &mut Rng) {
+/// Tries calls of a scenario, each kind of fault once and for ever: every one of them, where so many are asked for.
+fn try_all(scenario: Scenario, faults: &[(&str, u64, u64, bool)], rng: &mut Rng) {
     let tries = rounds("DOCKET_ROUNDS", 1) as u64;
-    for (name, kind, errno, short) in FAULTS {
+    for &(name, kind, errno, short) in faults {
         let none = Fault { kind, first: 1, count: 0, errno, short, files: file::ANY };
         let mut whole = Told::default();
-        let (_, _, matched) = run(none, command, false, &mut whole);
+        let (_, _, matched) = run(none, scenario, false, &mut whole);
         assert_eq!(whole.errors, 0, "nothing failed yet: {:?}", whole.asked);
         let (mut runs, mut injected, mut errors, mut unknown) = (0, 0, 0, 0);
         // Once, and from then on; in a hurry one of them.
@@ -167,33 +185,42 @@ fn try_all(what: &str, command: bool, rng: &mut Rng) {
                 let first = if tries < matched { 1 + rng.below(matched) } else { number + 1 };
                 let fault = Fault { first, count, ..none };
                 let mut told = Told::default();
-                let (mut store, mut failed, _) = run(fault, command, first.is_multiple_of(2), &mut told);
+                let (mut store, mut failed, _) = run(fault, scenario, first.is_multiple_of(2), &mut told);
                 if failed == 0 {
                     // Only one that ends by itself comes so far.
                     told = Told::default();
-                    (store, failed, _) = run(fault, command, false, &mut told);
+                    (store, failed, _) = run(fault, scenario, false, &mut told);
                 }
                 (runs, injected) = (runs + 1, injected + failed);
                 (errors, unknown) = (errors + told.errors, unknown + told.unknown);
-                told.assert_kept(&store, &format!("{what}: {name} {first} of {matched}, {fault:?}"));
+                told.assert_kept(&store, &format!("{scenario:?}: {name} {first} of {matched}, {fault:?}"));
             }
         }
         println!(
-            "{what}: {name} with error {errno}: {runs} runs over {matched} calls, {injected} failed, {errors} answered as errors ({unknown} as unknown), none wrong"
+            "{scenario:?}: {name} with error {errno}: {runs} runs over {matched} calls, {injected} failed, {errors} answered as errors ({unknown} as unknown), none wrong"
         );
         // A command need not come to a call of each kind.
-        assert!(injected > 0 || command && matched == 0, "{what}: no {name} failed");
+        assert!(
+            injected > 0 || scenario == Scenario::Command && matched == 0,
+            "{scenario:?}: no {name} failed"
+        );
     }
 }
 
 #[test]
 fn a_server_whose_system_calls_fail_answers_rightly_and_leaves_the_store_whole() {
-    try_all("server", false, &mut Rng::seeded("a_server_whose_system_calls_fail"));
+    try_all(Scenario::Server, &FAULTS, &mut Rng::seeded("a_server_whose_system_calls_fail"));
+}
+
+#[test]
+fn a_long_batch_whose_writes_fail_is_there_or_not() {
+    let writes: Vec<_> = FAULTS.into_iter().filter(|(_, kind, ..)| kind & kind::WRITE != 0).collect();
+    try_all(Scenario::Batch, &writes, &mut Rng::seeded("a_long_batch_whose_writes_fail"));
 }
 
 #[test]
 fn a_command_whose_system_calls_fail_answers_rightly_and_leaves_the_store_whole() {
-    try_all("command", true, &mut Rng::seeded("a_command_whose_system_calls_fail"));
+    try_all(Scenario::Command, &FAULTS, &mut Rng::seeded("a_command_whose_system_calls_fail"));
 }
 
 #[test]
@@ -207,8 +234,7 @@ fn a_commit_that_is_in_the_log_and_not_in_its_index_is_not_told_as_unwritten() {
         server.call("update_task", json!({"id": id, "body": "x".repeat(60_000)})).ok();
     }
     calls.fail(Fault { kind: kind::MAP, first: 1, count: 1, errno: ENOMEM, short: false, files: file::ANY });
-    let item = |number: usize| json!({"key": format!("long-{number}"), "fields": {"text": "x".repeat(4000)}});
-    let items: Vec<Value> = (0..200).map(item).collect();
+    let items: Vec<Value> = (0..700).map(long_item).collect();
     let batch = server.call("create_batch", json!({"title": "Batch", "instructions": "x", "items": items}));
     assert_eq!(calls.heal(), 1, "the log's index did not grow");
     server.kill();
