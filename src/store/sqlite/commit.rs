@@ -22,12 +22,17 @@ use crate::store::Write;
 /// How long a write that is not confirmed waits for the turn in which the log is written out once more.
 const SETTLING_WAIT: Duration = Duration::from_secs(30);
 
+/// From which of its groups on a process makes room in the log ahead: a command writes once, and is done.
+const ROOM_FROM: u32 = 2;
+
 /// Commits groups of jobs, through one connection.
 pub(super) struct Committer {
     ticket: Ticket,
     open: Option<Open>,
     /// Whether the log may read otherwise than the disk holds it; see [`Log`].
     in_doubt: bool,
+    /// How many groups it was given.
+    groups: u32,
     path: PathBuf,
     place: Place,
     clock: Clock,
@@ -49,6 +54,7 @@ impl Committer {
             ticket: Ticket::open(path)?,
             open: None,
             in_doubt: false,
+            groups: 0,
             path: path.to_owned(),
             place,
             clock,
@@ -176,6 +182,7 @@ impl Committer {
             taken.map_err(unwritten)?;
         }
         Self::settle(&mut self.in_doubt, &self.open).map_err(unwritten)?;
+        self.groups = self.groups.saturating_add(1);
         let Some(Open { connection, log }) = &mut self.open else { return Ok(()) };
         let run = |sql: &str| {
             connection
@@ -202,6 +209,9 @@ impl Committer {
                 }
                 run("RELEASE request")?;
             }
+        }
+        if self.groups >= ROOM_FROM {
+            log.make_room();
         }
         commit(connection)?;
         tx.end_room();

@@ -44,6 +44,9 @@ const FURTHER: u64 = 16 * 1024 * 1024;
 /// How long an attempt lets readers end, while nobody writes; reads take milliseconds.
 const READERS_WAIT: Duration = Duration::from_millis(500);
 
+/// By how much it is made longer ahead of what is written to it.
+const AHEAD: u64 = 1 << 20;
+
 /// The log beside a store.
 pub(super) struct Log {
     path: PathBuf,
@@ -171,6 +174,29 @@ impl Log {
                 length + FURTHER
             }
         };
+    }
+
+    /// Makes it longer ahead of what is written to it, in a transaction of the caller's: nobody else writes to it
+    /// then. To sync a file that grows costs twice, and a file system that fails in that moment may lose what
+    /// it grew by, though it confirmed the sync (seen of ext4). What no commit wrote yet is no frame to SQLite.
+    pub(super) fn make_room(&self) {
+        let Ok(length) = self.file.metadata().map(|about| about.len()) else {
+            return;
+        };
+        // Frames end at no such length: nobody came to the end of the room yet.
+        let has_room = length > 0 && length.is_multiple_of(AHEAD);
+        if has_room || length >= LONGEST {
+            return;
+        }
+        let end = (length + AHEAD / 2).next_multiple_of(AHEAD);
+        let room = vec![0; usize::try_from(end - length).unwrap_or_default()];
+        if let Err(error) = self.file.write_all_at(&room, length) {
+            tracing::debug!(%error, "the log is not made longer ahead");
+            // A full disk has better use for it.
+            if let Err(error) = self.file.set_len(length) {
+                tracing::debug!(%error, "the log stays longer");
+            }
+        }
     }
 
     /// Gives how many of its frames follow each other.
