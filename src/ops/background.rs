@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::Docket;
 use super::batch_view::{batch_status, batch_task};
-use crate::error::{Error, Result};
+use crate::error::{Code, Error, Result};
 use crate::model::batch::{Batch, BatchStatus};
 use crate::model::id::TaskId;
 use crate::model::limits::MOST_IDS;
@@ -104,11 +104,11 @@ fn profile_of(docket: &Docket, batch: &TaskId) -> Result<Option<String>> {
 /// Sees to it that a running batch with a profile has a runner; says what came of it, for the end of a
 /// message. A runner that can't be started does not undo what was done before.
 pub(super) fn wake(docket: &Docket, batch: &TaskId) -> Result<String> {
-    try_wake(docket, batch).map(|(_, told)| told)
+    try_wake(docket, batch).map(|(told, _)| told)
 }
 
-/// The same, with whether nothing stands in the way of a runner.
-pub(super) fn try_wake(docket: &Docket, batch: &TaskId) -> Result<(bool, String)> {
+/// The same, with the code of what stands in the way of a runner.
+pub(super) fn try_wake(docket: &Docket, batch: &TaskId) -> Result<(String, Option<Code>)> {
     let told = match start(docket, batch) {
         Ok(None) => String::new(),
         Ok(Some((profile, Started::As(pid)))) => {
@@ -119,8 +119,8 @@ pub(super) fn try_wake(docket: &Docket, batch: &TaskId) -> Result<(bool, String)
             let told = format!(
                 "; but no runner could be started: {error}. control_batch(id=\"{batch}\", action=\"start\") tries again"
             );
-            return Ok((false, told));
+            return Ok((told, Some(error.code)));
         }
     };
-    Ok((true, told))
+    Ok((told, None))
 }

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use super::failures::{cut, cut_to};
 use super::spent_view::{SpentView, spent};
-use crate::error::{Error, Result};
+use crate::error::{Code, Error, Result};
 use crate::model::batch::{Batch, BatchStatus, Chunk, Counts};
 use crate::model::cost::Spent;
 use crate::model::id::TaskId;
@@ -98,6 +98,9 @@ impl BatchView {
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct BatchReply {
     pub(super) success: bool,
+    /// What stands in the way, where it was not done.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) code: Option<Code>,
     /// What was done.
     pub(super) message: String,
     batch: BatchView,
@@ -112,7 +115,7 @@ impl BatchReply {
         batch.title = cut_to(batch.title, TITLE_CHARS);
         batch.paused = batch.paused.map(|why| cut_to(why, TITLE_CHARS));
         sum_up(&mut batch.categories);
-        Ok(BatchReply { success: true, message, batch })
+        Ok(BatchReply { success: true, code: None, message, batch })
     }
 }
 

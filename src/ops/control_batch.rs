@@ -109,10 +109,12 @@ impl Operation for ControlBatch {
             BatchReply::of(tx, &self.id, message)
         })?;
         if action != Action::Cancel && action != Action::Pause {
-            let (is_worked, told) = background::try_wake(docket, &id)?;
+            let (told, hindered) = background::try_wake(docket, &id)?;
             reply.message += &told;
             // That it be worked is all that a start is for.
-            reply.success = is_worked || action != Action::Start;
+            if action == Action::Start && hindered.is_some() {
+                (reply.success, reply.code) = (false, hindered);
+            }
         }
         Ok(reply)
     }

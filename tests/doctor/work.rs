@@ -65,7 +65,7 @@ fn a_batch_whose_profile_is_gone_is_told_with_the_profile() {
     assert_eq!(command, format!("${{EDITOR:-vi}} {}", store.config().display()));
     // What cannot be started was not done; all else that is done to a batch was.
     let start = store.docket(["control-batch", &id, "--action", "start", "--json"]).code(1).json();
-    assert_eq!(start["success"], false);
+    assert_eq!((&start["success"], &start["code"]), (&false.into(), &"internal".into()));
     assert!(start["message"].as_str().unwrap().contains("no runner could be started"), "{start}");
     for action in ["pause", "resume"] {
         store.docket(["control-batch", &id, "--action", action]).success();

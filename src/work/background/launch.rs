@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use serde::Deserialize as _;
 use serde_json::{Value, json};
 
 use crate::config::Config;
@@ -71,7 +72,10 @@ impl Background for Launcher {
         match (reply.get("pid").and_then(Value::as_u64), reply.get("message").and_then(Value::as_str)) {
             (Some(pid), _) => Ok(Started::As(u32::try_from(pid).unwrap_or_default())),
             (None, _) if reply["success"] == true => Ok(Started::Already),
-            (None, Some(why)) => Err(Error::new(Code::Internal, why)),
+            (None, Some(why)) => {
+                let code = Code::deserialize(&reply["code"]).unwrap_or(Code::Internal);
+                Err(Error::new(code, why))
+            }
             (None, None) => Err(Error::new(Code::Internal, format!("the runner ended with {}", told.status))),
         }
     }
