@@ -9,6 +9,7 @@ use std::time::Duration;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use super::connection::{APPLICATION_ID, OLDEST_SQLITE_NAME, beside, folder_of, read_header, settle_reader};
+use super::damage::damage;
 use super::rows::sql_error;
 use super::schema::{SCHEMA_VERSION, refuse_foreign, refuse_newer};
 use super::{reader, staging};
@@ -124,21 +125,6 @@ impl Examine for LookOnly {
 
     fn damage(&self, fully: bool, most: usize) -> Result<Vec<String>> {
         let connection = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
-        let check = if fully { "integrity_check" } else { "quick_check" };
-        let lines = |sql: &str, map: fn(&rusqlite::Row<'_>) -> rusqlite::Result<String>| {
-            let mut statement = connection.prepare(sql)?;
-            statement.query_map([], map)?.take(most).collect::<rusqlite::Result<Vec<String>>>()
-        };
-        let found = lines(&format!("PRAGMA {check}({most})"), |row| row.get(0));
-        let mut found = found.map_err(|error| sql_error("the store cannot be checked", error))?;
-        found.retain(|line| line != "ok");
-        if fully {
-            let orphans = lines("PRAGMA foreign_key_check", |row| {
-                let (table, of): (String, String) = (row.get(0)?, row.get(2)?);
-                Ok(format!("a row of {table} names one of {of} that isn't there"))
-            });
-            found.extend(orphans.map_err(|error| sql_error("the store cannot be checked", error))?);
-        }
-        Ok(found)
+        damage(&connection, fully, most)
     }
 }

@@ -4,6 +4,7 @@ mod commit;
 mod connection;
 mod cost;
 mod counts;
+mod damage;
 mod flow;
 mod frames;
 mod list;

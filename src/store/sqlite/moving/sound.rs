@@ -11,6 +11,7 @@ use crate::error::{Code, Error, Result};
 use crate::model::moment::Moment;
 use crate::store::chains::walk;
 use crate::store::sqlite::connection;
+use crate::store::sqlite::damage::damage;
 use crate::store::sqlite::rows::sql_error;
 use crate::store::sqlite::tx::Tx;
 
@@ -25,22 +26,8 @@ fn unread(error: rusqlite::Error) -> Error {
 pub(super) fn check(path: &Path, clock: &Clock, tell: Tell<'_>) -> Result<Held> {
     let connection = connection::open_reader(path)?;
     tell("Checking", 0, 0);
-    let told: String =
-        connection.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0)).map_err(unread)?;
-    if told != "ok" {
-        return Err(Error::new(Code::Conflict, format!("SQLite finds it damaged: {told}")));
-    }
-    let dangling: Option<(String, String)> = connection
-        .query_row("SELECT \"table\", parent FROM pragma_foreign_key_check LIMIT 1", [], |row| {
-            Ok((row.get(0)?, row.get(1)?))
-        })
-        .optional()
-        .map_err(unread)?;
-    if let Some((table, parent)) = dangling {
-        return Err(Error::new(
-            Code::Conflict,
-            format!("a row of {table} refers to a row of {parent} that is not there"),
-        ));
+    if let Some(first) = damage(&connection, true, 1)?.first() {
+        return Err(Error::new(Code::Conflict, format!("SQLite finds it damaged: {first}")));
     }
     let walked = walk(&Tx::new(&connection, clock.now()), Vec::new())?;
     if let Some(bad) = walked.bad {
