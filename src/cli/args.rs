@@ -2,19 +2,21 @@
 
 use std::ffi::OsString;
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use serde_json::Value;
 
 use super::commands::{self, Call};
-use super::open::{Caller, open};
-use super::render::{refuse, show};
+use super::open::{Caller, open, store_path};
+use super::render::Voice;
+use super::shell::docket;
 use crate::error::{Code, Error, Result};
 use crate::ops::{self, Docket, Entry};
 
-fn hyphens(name: &str) -> String {
+/// What an operation or a parameter is called on the command line.
+pub(super) fn hyphens(name: &str) -> String {
     name.replace('_', "-")
 }
 
@@ -80,12 +82,15 @@ pub fn main() -> ExitCode {
     let json = matches.get_flag("json");
     // Not locked: the server and the runner's threads print, too.
     let mut out = std::io::stdout();
-    match run(&matches, json, &mut out) {
+    let db = matches.get_one::<PathBuf>("db").map(PathBuf::as_path);
+    let docket = store_path(db).map_or_else(|_| "docket".to_owned(), |store| docket(&store));
+    let voice = Voice { json, docket: &docket };
+    match run(&matches, db, voice, &mut out) {
         Ok(code) => ExitCode::from(code),
         // Whoever read it has seen enough.
         Err(error) if has_lost_its_reader(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            refuse(&error, json, &mut out);
+            voice.refuse(&error, &mut out);
             ExitCode::from(code_of(error.code))
         }
     }
@@ -105,14 +110,13 @@ fn code_of(code: Code) -> u8 {
     }
 }
 
-fn run(matches: &ArgMatches, json: bool, out: &mut dyn Write) -> Result<u8> {
-    let db = matches.get_one::<PathBuf>("db").map(PathBuf::as_path);
+fn run(matches: &ArgMatches, db: Option<&Path>, voice: Voice<'_>, out: &mut dyn Write) -> Result<u8> {
     let Some((name, matches)) = matches.subcommand() else { return Ok(2) };
     if let Some(entry) = ops::ALL.iter().find(|entry| hyphens(entry.name) == name) {
-        return operate(entry, matches, json, &open(db, Caller::Person)?, out);
+        return operate(entry, matches, voice, &open(db, Caller::Person)?, out);
     }
     match commands::ALL.iter().find(|command| command.name() == name) {
-        Some(command) => command.run(Call { matches, db, json, out }),
+        Some(command) => command.run(Call { matches, db, json: voice.json, out }),
         None => Err(Error::invalid(format!("'{name}' is not a command; docket help lists them"))),
     }
 }
@@ -120,11 +124,11 @@ fn run(matches: &ArgMatches, json: bool, out: &mut dyn Write) -> Result<u8> {
 fn operate(
     entry: &Entry,
     matches: &ArgMatches,
-    json: bool,
+    voice: Voice<'_>,
     docket: &Docket,
     mut out: &mut dyn Write,
 ) -> Result<u8> {
     let reply = (entry.call_matches)(docket, matches)?;
-    show(&reply, json, &mut out)?;
+    voice.show(&reply, &mut out)?;
     Ok(u8::from(reply.get("success") == Some(&Value::Bool(false))))
 }

@@ -3,6 +3,7 @@
 mod args;
 mod backup;
 mod bar;
+mod calls;
 mod commands;
 mod config;
 mod connect;

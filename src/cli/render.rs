@@ -5,14 +5,40 @@ use std::io::Write;
 use comfy_table::{ContentArrangement, Table, presets};
 use serde_json::Value;
 
+use super::calls::as_commands;
 use crate::error::{Error, Result};
 use crate::mcp::refusal;
 use crate::model::field::is_hidden;
 
-/// Prints a reply.
-pub(super) fn show(reply: &Value, json: bool, out: &mut impl Write) -> Result<()> {
-    let text = if json { reply.to_string() } else { plain(reply) };
-    say(out, &text)
+/// How replies are told.
+#[derive(Clone, Copy)]
+pub(super) struct Voice<'a> {
+    /// As the tool gives them.
+    pub(super) json: bool,
+    /// What `docket` is called as over the store, in the commands that a person is told for calls of tools.
+    pub(super) docket: &'a str,
+}
+
+impl Voice<'_> {
+    /// Prints a reply.
+    ///
+    /// # Errors
+    /// Where nobody reads it any more.
+    pub(super) fn show(self, reply: &Value, out: &mut impl Write) -> Result<()> {
+        let text = if self.json { reply.to_string() } else { plain(reply, self.docket) };
+        say(out, &text)
+    }
+
+    /// Prints a refusal: to a script as the tool gives it, to a person on standard error.
+    pub(super) fn refuse(self, error: &Error, out: &mut impl Write) {
+        // Where nothing can be printed, the exit code still tells.
+        if self.json {
+            writeln!(out, "{}", refusal(error)).ok();
+        } else {
+            let told = as_commands(&safe(&error.to_string()), self.docket);
+            writeln!(std::io::stderr(), "docket: {told}").ok();
+        }
+    }
 }
 
 /// Prints a text and ends the line.
@@ -21,16 +47,6 @@ pub(super) fn show(reply: &Value, json: bool, out: &mut impl Write) -> Result<()
 /// Where nobody reads it any more.
 pub(super) fn say(out: &mut impl Write, text: &str) -> Result<()> {
     writeln!(out, "{text}").map_err(|error| Error::internal("nothing can be printed", error))
-}
-
-/// Prints a refusal: to a script as the tool gives it, to a person on standard error.
-pub(super) fn refuse(error: &Error, json: bool, out: &mut impl Write) {
-    // Where nothing can be printed, the exit code still tells.
-    if json {
-        writeln!(out, "{}", refusal(error)).ok();
-    } else {
-        writeln!(std::io::stderr(), "docket: {}", safe(&error.to_string())).ok();
-    }
 }
 
 /// Text from tasks, with what would move the cursor or turn the line around escaped.
@@ -43,10 +59,11 @@ pub(crate) fn safe(text: &str) -> String {
         .collect()
 }
 
-fn plain(reply: &Value) -> String {
+fn plain(reply: &Value, docket: &str) -> String {
+    let advice = |text: &str| as_commands(&safe(text), docket);
     let mut parts = Vec::new();
     if let Some(message) = reply["message"].as_str() {
-        parts.push(safe(message));
+        parts.push(advice(message));
     }
     for key in ["tasks", "chunks", "failures", "receipts", "batches", "items"] {
         if let Some(rows) = reply[key].as_array().filter(|rows| !rows.is_empty()) {
@@ -87,9 +104,16 @@ fn plain(reply: &Value) -> String {
             parts.push(format!("{told}: {}", cell(&reply[key])));
         }
     }
-    for key in ["instructions", "worker_prompt", "poll", "next", "next_cursor", "since"] {
+    for (key, is_advice) in [
+        ("instructions", false),
+        ("worker_prompt", false),
+        ("poll", true),
+        ("next", true),
+        ("next_cursor", false),
+        ("since", false),
+    ] {
         if let Some(text) = reply[key].as_str() {
-            parts.push(format!("{key}: {}", safe(text)));
+            parts.push(format!("{key}: {}", if is_advice { advice(text) } else { safe(text) }));
         }
     }
     parts.retain(|part| !part.is_empty());
