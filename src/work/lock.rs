@@ -21,6 +21,14 @@ pub(super) struct Lock {
     file: File,
 }
 
+impl Lock {
+    /// Whether it is the batch's lock still: not where its file was removed, as with all of the data folder.
+    pub(super) fn is_kept(&self) -> bool {
+        // What cannot be looked at now may be later.
+        is_current(&self.path, &self.file).unwrap_or(true)
+    }
+}
+
 impl Drop for Lock {
     fn drop(&mut self) {
         // While it is held: who locks the file after that sees that it is no longer the batch's.

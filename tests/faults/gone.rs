@@ -3,6 +3,8 @@
 use serde_json::json;
 
 use super::asked::says;
+use crate::support::background::{batch, processes, runner};
+use crate::support::eventually;
 use crate::support::mount::Mount;
 use crate::support::server::Server;
 use crate::support::store::Store;
@@ -152,4 +154,16 @@ fn a_full_disk_is_an_error_and_what_was_acknowledged_stays() {
     server.close();
     store.assert_whole();
     assert_eq!(store.serve().body(&id), format!("{}\n\n- room again", kept.join("\n\n")));
+}
+
+#[test]
+fn a_runner_whose_store_was_removed_ends_with_all_that_it_started() {
+    let profile = "[worker.slow]\nper = \"item\"\ncommand = [\"sleep\", \"2\"]\n";
+    let store = Store::new().with_config(profile);
+    let mut server = store.serve();
+    let id = batch(&mut server, 1, 1, "slow");
+    runner(&mut server, &id);
+    eventually("a worker to be at work", || (processes(&id).len() > 2).then_some(()));
+    std::fs::remove_dir_all(store.file().parent().unwrap()).unwrap();
+    eventually("all of it to end", || processes(&id).is_empty().then_some(()));
 }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::standby::Standby;
 use super::starts::Starts;
@@ -76,6 +76,7 @@ pub(in crate::work) fn runner(
     let runner = Runner { docket, store, batch, how, progress, stop: &stop, standby: &standby };
     let mut rest = FIRST_REST;
     loop {
+        let began = Instant::now();
         match runner.hold() {
             Ok(look) => {
                 standby.end();
@@ -91,8 +92,12 @@ pub(in crate::work) fn runner(
                     Err(error) => return Err(error),
                 };
             }
-            // What a full disk or a busy store keeps from being done now may be done later.
-            Err(error) if how != How::InFront && !stop.is_asked() && may_pass(&error) => {
+            // What a full disk or a busy store keeps from being done now may be done later; a store that was
+            // removed with its folder is worked by nobody.
+            Err(error) if how != How::InFront && !stop.is_asked() && may_pass(&error) && lock.is_kept() => {
+                if began.elapsed() > LONGEST_REST {
+                    rest = FIRST_REST;
+                }
                 progress.say(&format!("{error}; tried again in {} s", rest.as_secs()));
                 std::thread::sleep(rest);
                 rest = (rest * 2).min(LONGEST_REST);
