@@ -12,8 +12,9 @@ use crate::dial::{DAY, Dial, HOUR, MINUTE};
 use crate::support::background::{processes, stand};
 use crate::support::cli::Run;
 use crate::support::rng::Rng;
+use crate::support::server::Server;
 use crate::support::store::Store;
-use crate::support::{eventually, rounds, together};
+use crate::support::{eventually, eventually_or, rounds, together};
 
 #[test]
 fn servers_whose_clocks_are_a_day_apart_race_and_each_item_has_one_outcome() {
@@ -160,9 +161,15 @@ fn a_background_runner_goes_on_while_the_clock_jumps_and_each_item_has_one_outco
             let items: Vec<String> = (1..=RUN_ITEMS).map(|item| item.to_string()).collect();
             let batch = json!({"title": "B", "instructions": "x", "items": items, "max_chunk": 5, "max_parallel": 3,
                                "max_attempts": 100, "worker": "w"});
-            let batch = server.call("create_batch", batch).ok().text("/batch/id");
-            eventually("the batch to be done", || {
-                (stand(&mut server, &batch)["batch"]["status"] == "done").then_some(())
+            let made = server.call("create_batch", batch).ok();
+            let batch = made.text("/batch/id");
+            let is_done =
+                |server: &mut Server| (stand(server, &batch)["batch"]["status"] == "done").then_some(());
+            eventually_or("the batch to be done", &mut server, is_done, |server| {
+                let (stands, at_work) = (stand(server, &batch), processes(&batch));
+                let log = store.file().with_file_name(format!("logs/runner-{batch}.log"));
+                let log = std::fs::read_to_string(log).unwrap_or_default();
+                format!("{} {} at work: {at_work:?}\n{log}", made.message(), stands.value)
             });
             eventually("its runner to end", || processes(&batch).is_empty().then_some(()));
             assert_each_item_once(&store, &mut server, &batch, RUN_ITEMS);

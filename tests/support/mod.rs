@@ -29,12 +29,24 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Asks `condition` again and again until it gives something.
 pub(crate) fn eventually<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
+    eventually_or(what, &mut (), |()| condition(), |()| "nothing else was seen".to_owned())
+}
+
+/// The same over something; where it never gives anything, what is `seen` instead is told.
+pub(crate) fn eventually_or<C, T>(
+    what: &str,
+    over: &mut C,
+    mut condition: impl FnMut(&mut C) -> Option<T>,
+    seen: impl FnOnce(&mut C) -> String,
+) -> T {
     let start = Instant::now();
     loop {
-        if let Some(found) = condition() {
+        if let Some(found) = condition(over) {
             return found;
         }
-        assert!(start.elapsed() < PATIENCE, "waited {PATIENCE:?} in vain: {what}");
+        if start.elapsed() >= PATIENCE {
+            panic!("waited {PATIENCE:?} in vain: {what}; {}", seen(over));
+        }
         std::thread::sleep(Duration::from_millis(10));
     }
 }
