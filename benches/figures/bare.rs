@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
@@ -114,6 +114,17 @@ impl Bare {
         Ok(())
     }
 
+    /// A transaction and a line for each line that comes, until none comes any more.
+    fn answer(&mut self, worker: i64) -> Result<()> {
+        let mut out = std::io::stdout().lock();
+        for (number, line) in (1..).zip(std::io::stdin().lock().lines()) {
+            line?;
+            self.append(worker, number, 1)?;
+            out.write_all(b"written\n")?;
+        }
+        Ok(())
+    }
+
     /// A page of tasks by an index.
     pub fn read(&self) -> Result<usize> {
         let mut select = self.connection.prepare_cached(
@@ -139,6 +150,9 @@ pub fn child() -> Result<()> {
     let ticket = if told["ticket"] == true { Some(File::create(path.with_extension("turn"))?) } else { None };
     let mut bare = Bare::open(path, 0)?;
     println!("ready");
+    if told["asked"] == true {
+        return bare.answer(worker);
+    }
     std::io::stdin().lock().read_line(&mut String::new())?;
     let began = Instant::now();
     let (mut writes, mut longest) = (0, Duration::ZERO);
@@ -183,17 +197,11 @@ pub fn swarm(
 ) -> Result<Rate> {
     let mut warm = Bare::open(path, workers as u64)?;
     warm.warm()?;
-    let mut children: Vec<(Child, BufReader<_>)> = Vec::new();
+    let mut children = Vec::new();
     for worker in 1..=workers {
         let ticket = manner.turns == Turns::Ticket;
         let told = json!({"path": path, "worker": worker, "seconds": seconds, "ticket": ticket, "group": manner.group});
-        let mut command = Command::new(std::env::current_exe()?);
-        command.envs(preload.map(|library| ("LD_PRELOAD", library)));
-        let mut child =
-            command.env(CHILD, told.to_string()).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
-        let mut output = BufReader::new(child.stdout.take().context("no pipe")?);
-        output.read_line(&mut String::new())?;
-        children.push((child, output));
+        children.push(start(&told, preload)?);
     }
     for (child, _) in &mut children {
         child.stdin.as_mut().context("no pipe")?.write_all(b"go\n")?;
@@ -210,6 +218,37 @@ pub fn swarm(
     }
     drop(warm);
     Ok(Rate::of(&writes, took, longest))
+}
+
+/// Starts a process that is told what to do, and waits until it is ready.
+fn start(told: &Value, preload: Option<&Path>) -> Result<(Child, BufReader<ChildStdout>)> {
+    let mut command = Command::new(std::env::current_exe()?);
+    command.env(CHILD, told.to_string()).envs(preload.map(|library| ("LD_PRELOAD", library)));
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+    let mut output = BufReader::new(child.stdout.take().context("no pipe")?);
+    output.read_line(&mut String::new())?;
+    Ok((child, output))
+}
+
+/// A process of bare SQLite behind a pipe, asked for one write after the other for so long: writes a second.
+pub fn asked(path: &Path, seconds: f64, preload: Option<&Path>) -> Result<f64> {
+    let mut warm = Bare::open(path, 1)?;
+    warm.warm()?;
+    let told = json!({"path": path, "worker": 1, "seconds": seconds, "group": 1, "asked": true});
+    let (mut child, mut output) = start(&told, preload)?;
+    let mut input = child.stdin.take().context("no pipe")?;
+    let (request, mut line) = (format!("{TEXT}\n"), String::new());
+    let (began, mut writes) = (Instant::now(), 0);
+    while began.elapsed().as_secs_f64() < seconds {
+        input.write_all(request.as_bytes())?;
+        line.clear();
+        output.read_line(&mut line)?;
+        writes += 1;
+    }
+    let rate = f64::from(writes) / began.elapsed().as_secs_f64();
+    drop(input);
+    child.wait()?;
+    Ok(rate)
 }
 
 impl Rate {

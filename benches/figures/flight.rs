@@ -51,7 +51,7 @@ fn on_disk(folder: &Path, disk: &str, preload: Option<&Path>, table: &mut Table)
     // Until the write-ahead log has its full length: a log that grows costs more to sync.
     client.request_all("tools/call", &call, 3_000)?;
     let (mut alone, mut at_once) = (Vec::new(), Vec::new());
-    let mut bares = MANNERS.map(|_| Vec::new());
+    let (mut bares, mut asked) = (MANNERS.map(|_| Vec::new()), Vec::new());
     for round in 0..ROUNDS {
         let (began, mut written) = (Instant::now(), 0);
         while began.elapsed().as_secs_f64() < SECONDS {
@@ -62,6 +62,7 @@ fn on_disk(folder: &Path, disk: &str, preload: Option<&Path>, table: &mut Table)
         let began = Instant::now();
         client.request_all("tools/call", &call, AT_ONCE)?;
         at_once.push(AT_ONCE as f64 / began.elapsed().as_secs_f64());
+        asked.push(bare::asked(&folder.join(format!("flight-{kind}-{round}-asked.db")), SECONDS, preload)?);
         for (number, (rates, (_, manner))) in bares.iter_mut().zip(MANNERS).enumerate() {
             let path = folder.join(format!("flight-{kind}-{round}-{number}.db"));
             rates.push(bare::swarm(&path, 1, SECONDS, manner, preload)?.writes);
@@ -75,6 +76,7 @@ fn on_disk(folder: &Path, disk: &str, preload: Option<&Path>, table: &mut Table)
     );
     for (name, ours, bare) in [
         ("one after the other; bare single (goal: 0.8)", &alone, single),
+        ("one after the other; bare single, asked over a pipe", &alone, &asked),
         ("many in flight; bare single (goal where sync is all: 10)", &at_once, single),
         ("many in flight; bare 64 a transaction", &at_once, grouped),
     ] {
