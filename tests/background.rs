@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use support::agent;
-use support::background::{batch, commits, end_all, processes, runner, settled, stand, until};
+use support::background::{batch, children, commits, end_all, processes, runner, settled, stand, until};
 use support::store::Store;
 use support::{eventually, signal};
 
@@ -234,6 +234,46 @@ fn a_runner_that_is_killed_is_taken_over_and_no_item_is_accepted_twice() {
     assert_eq!(ended.count("/batch/processed"), 200);
     assert!(settled(&store).iter().all(|(_, _, receipts)| *receipts == 1));
     eventually("all runners to end", || processes(&id).is_empty().then_some(()));
+}
+
+#[test]
+fn a_worker_that_cannot_start_as_somebody_else_has_its_chunk_by_now_pauses_no_profile() {
+    // The keeper waits between the tries of an item, and starts the next one where the folder is gone.
+    let store =
+        Store::new().with_config(&shell("w", "item", "touch ../../tried; exit 75", "max_parallel = 1"));
+    let mut server = store.serve();
+    let id = batch(&mut server, 1, 1, "w");
+    let runner = runner(&mut server, &id);
+    let folder = store.file().parent().unwrap().to_owned();
+    let keeper = eventually("the keeper to wait for the next try", || {
+        let has_tried = std::fs::remove_file(folder.join("tried")).is_ok();
+        let keeper = children(runner).into_iter().find(|pid| processes("keeper\0").contains(pid))?;
+        if !has_tried {
+            return None;
+        }
+        signal("STOP", keeper);
+        if children(keeper).is_empty() {
+            return Some(keeper);
+        }
+        signal("CONT", keeper);
+        None
+    });
+    // By then the runner has told it to.
+    std::thread::sleep(Duration::from_secs(1));
+    let chunk = format!("{id}.01");
+    store.sql().execute("UPDATE task SET expires = 1 WHERE id = ?1", [&chunk]).unwrap();
+    let claim = server.call("claim_task", json!({"id": chunk, "worker": "other"})).ok();
+    std::fs::remove_dir_all(folder.join("work").join(&chunk)).unwrap();
+    signal("CONT", keeper);
+    let log = folder.join(format!("logs/runner-{id}.log"));
+    let lost = || std::fs::read_to_string(&log).ok().filter(|said| said.contains("taken away"));
+    eventually("the runner to see that its claim is lost", lost);
+    let token = &claim["claim"]["token"];
+    let receipt =
+        json!({"id": chunk, "claim": token, "item": "item-001", "outcome": "done", "body": "- did it"});
+    server.call("update_task", receipt).ok();
+    server.call("complete_task", json!({"id": chunk, "claim": token})).ok();
+    assert_eq!(until(&mut server, &id, "done")["batch"]["paused"], json!(null));
 }
 
 #[test]

@@ -24,8 +24,8 @@ fn reopen(tx: &dyn Write, task: &Task, why: &str) -> Result<()> {
     Ok(())
 }
 
-/// Gives a live claim back; one that is lost already is left as it is. Where nothing can have happened
-/// under it, what was begun under it is not in doubt.
+/// Gives a live claim back; one that is lost already is left as it is: false. Where nothing can have
+/// happened under it, what was begun under it is not in doubt.
 ///
 /// # Errors
 /// Where the store cannot be written.
@@ -35,21 +35,21 @@ pub fn take_back(
     token: &Token,
     why: &'static str,
     nothing_happened: bool,
-) -> Result<()> {
+) -> Result<bool> {
     let (wanted, token) = (id.clone(), token.clone());
-    docket.write(move |tx| {
+    let is_given_back = docket.write(move |tx| {
         let task = tx.task(&wanted)?;
-        if standing(&task, Some(&token), tx.now()) == Standing::Holder {
+        let is_held = standing(&task, Some(&token), tx.now()) == Standing::Holder;
+        if is_held {
             if let Some(chunk) = tx.chunk(&task)?.filter(|_| nothing_happened) {
                 tx.forget_begun(&chunk, Some(task.generation))?;
             }
-            reopen(tx, &task, why)
-        } else {
-            Ok(())
+            reopen(tx, &task, why)?;
         }
+        Ok(is_held)
     })?;
     intermediate::write_chunk(docket, id);
-    Ok(())
+    Ok(is_given_back)
 }
 
 /// Gives back what an earlier `docket run` of a batch held when it died. Only its successor may

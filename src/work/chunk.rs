@@ -73,10 +73,7 @@ impl Slot<'_> {
         crew.progress.advance(before.items.saturating_sub(left.items));
         if left.items == 0 {
             // Every item has its receipt: that the worker forgot to say so changes nothing.
-            let status = crew.complete(won)?;
-            crew.progress.chunk_ends(won.id.as_str(), &won.claim.task.title, &status);
-            self.clear(won)?;
-            return Ok(0);
+            return self.complete(won).map(|()| 0);
         }
         let items = if left.items == 1 { "item" } else { "items" };
         crew.release(

@@ -56,8 +56,7 @@ impl Slot<'_> {
                 }
             }
         }
-        let status = crew.complete(won)?;
-        crew.progress.chunk_ends(id.as_str(), &claim.task.title, &status);
+        self.complete(won)?;
         Ok(failed)
     }
 
@@ -175,6 +174,7 @@ impl Slot<'_> {
             CompleteTask { id, claim, summary: Some(body(&text)?), force: false }.run(crew.docket)?;
         }
         crew.progress.chunk_ends(won.id.as_str(), &won.claim.task.title, outcome.as_str());
+        self.clear(won)?;
         Ok(u64::from(failed))
     }
 }

@@ -13,6 +13,7 @@ use super::keeper::{Because, Ended, Keeper, Launch, MARK, Report};
 use super::method::Ground;
 use crate::error::{Code, Error, Result};
 use crate::model::id::{TaskId, Token};
+use crate::model::status::Status;
 use crate::model::text::Body;
 use crate::ops::{ClaimReply, ClaimTask, Operation, UpdateTask, outlook, take_back, waits_for_others};
 
@@ -153,12 +154,10 @@ impl<'a> Slot<'a> {
             return self.work_chunk(won);
         }
         self.prepare(won, None, Vec::new())?;
-        let failed = match &won.claim.items {
+        match &won.claim.items {
             Some(items) => self.work_items(won, items.clone()),
             None => self.work_task(won),
-        }?;
-        self.clear(won)?;
-        Ok(failed)
+        }
     }
 
     /// Prepares the ground for the workers of a claim.
@@ -172,25 +171,30 @@ impl<'a> Slot<'a> {
         self.is_told = false;
         match crew.method.ground(&won.id, mcp_config, told, &crew.family) {
             Ok(ground) => self.ground = Some(ground),
-            Err(error) => return Err(self.not_begun(won, error)?),
+            Err(error) => return Err(self.not_begun(won, error)),
         }
         Ok(())
     }
 
     /// Gives a claim back under which no worker could be started, so that nothing of it is in doubt but what
-    /// was so before.
-    fn not_begun(&self, won: &Won, why: Error) -> Result<Error> {
-        let given_back = take_back(
-            self.crew.docket,
-            &won.id,
-            &won.token,
-            "no worker could be started",
-            !self.may_have_happened,
-        );
-        if let Err(other) = given_back {
-            self.crew.progress.say(&format!("{} cannot be given back: {other}", won.id));
+    /// was so before. Why it could not: `claim_lost` where the claim is another's by now, for whoever has it
+    /// works on the same ground, and clears it away.
+    fn not_begun(&self, won: &Won, why: Error) -> Error {
+        let reason = "no worker could be started";
+        match take_back(self.crew.docket, &won.id, &won.token, reason, !self.may_have_happened) {
+            Ok(true) => {}
+            Ok(false) => return lost(won),
+            Err(other) => self.crew.progress.say(&format!("{} cannot be given back: {other}", won.id)),
         }
-        Ok(why)
+        why
+    }
+
+    /// Completes a chunk, and clears its ground away; not where it goes on with its next step, for which somebody
+    /// may have claimed it by now.
+    pub(super) fn complete(&self, won: &Won) -> Result<()> {
+        let status = self.crew.complete(won)?;
+        self.crew.progress.chunk_ends(won.id.as_str(), &won.claim.task.title, &status);
+        if status == Status::Active.as_str() { Ok(()) } else { self.clear(won) }
     }
 
     /// Clears the ground away; what is left on it is on record.
@@ -253,7 +257,7 @@ impl<'a> Slot<'a> {
         match report {
             Report::NotStarted(why) => {
                 self.may_have_happened = before;
-                Err(self.not_begun(won, Error::invalid(format!("command: {why}")))?)
+                Err(self.not_begun(won, Error::invalid(format!("command: {why}"))))
             }
             Report::Ended(ended) => {
                 if ended.left > 0 {
@@ -310,10 +314,7 @@ impl<'a> Slot<'a> {
                 crew.progress.chunk_ends(won.id.as_str(), &won.claim.task.title, "given back");
                 Ok(())
             }
-            EndedFor::Lost => Err(Error::new(
-                Code::ClaimLost,
-                format!("{}: its claim was taken away, its worker was ended", won.id),
-            )),
+            EndedFor::Lost => Err(lost(won)),
             EndedFor::Orphaned => {
                 crew.release(won, "the keeper of its worker was killed, and the worker was ended")
             }
@@ -322,6 +323,10 @@ impl<'a> Slot<'a> {
             }
         }
     }
+}
+
+fn lost(won: &Won) -> Error {
+    Error::new(Code::ClaimLost, format!("{}: its claim was taken away, its worker was ended", won.id))
 }
 
 /// Whether an item that a worker is given was begun before and never settled.
