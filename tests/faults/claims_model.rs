@@ -2,7 +2,7 @@
 //! crashes and a clock that jumps can bring a task into. Each promise is also broken on purpose, and a
 //! run that breaks it must be found.
 //!
-//! `DOCKET_ROUNDS` above 1 looks at a larger world, at most so many million transitions of it. With `DOCKET_EXPLORE=localhost:3000` the model can be
+//! `DOCKET_ROUNDS` above 1 looks at a larger world, at most so many million transitions of its nine. With `DOCKET_EXPLORE=localhost:3000` the model can be
 //! stepped through in a browser.
 
 use std::collections::BTreeSet;
@@ -318,7 +318,7 @@ fn no_order_of_requests_crashes_and_jumps_breaks_a_promise() {
         return;
     }
     let began = Instant::now();
-    // The larger world has more states than a machine remembers: those that are near are looked at first.
+    // What is near is looked at first: a small machine need not remember all of the larger world.
     let most = rounds("DOCKET_ROUNDS", 1) * 1_000_000;
     let checker = world(Broken::No).checker().threads(2).target_state_count(most).spawn_bfs().join();
     checker.assert_properties();
