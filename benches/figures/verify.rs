@@ -34,13 +34,13 @@ pub fn measure(stores: &[Filled], table: &mut Table) -> Result<()> {
             ensure!(verified.success(), "the store that was filled does not verify");
             let began = Instant::now();
             let connection = Connection::open(&store.path)?;
-            let read: i64 = connection.query_row(
-                "SELECT sum(length(author) + length(text) + length(hash) + at) FROM (
+            let read: f64 = connection.query_row(
+                "SELECT total(length(author) + length(text) + length(hash) + at) FROM (
                    SELECT author, text, hash, at FROM receipt ORDER BY task, number)",
                 [],
                 |row| row.get(0),
             )?;
-            ensure!(read > 0, "there are no receipts");
+            ensure!(read > 0.0, "there are no receipts");
             bare.push(receipts / began.elapsed().as_secs_f64());
         }
         let ratios: Vec<f64> = ours.iter().zip(&bare).map(|(ours, bare)| ours / bare).collect();

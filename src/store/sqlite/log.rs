@@ -46,6 +46,8 @@ const READERS_WAIT: Duration = Duration::from_millis(500);
 
 /// By how much it is made longer ahead of what is written to it.
 const AHEAD: u64 = 1 << 20;
+/// What it is made longer with, at a time.
+static ROOM: [u8; 1 << 16] = [0; 1 << 16];
 
 /// The log beside a store.
 pub(super) struct Log {
@@ -189,8 +191,16 @@ impl Log {
             return;
         }
         let end = (length + AHEAD / 2).next_multiple_of(AHEAD);
-        let room = vec![0; usize::try_from(end - length).unwrap_or_default()];
-        if let Err(error) = self.file.write_all_at(&room, length) {
+        let write = || -> io::Result<()> {
+            let mut at = length;
+            while at < end {
+                let count = ROOM.len().min(usize::try_from(end - at).unwrap_or(usize::MAX));
+                self.file.write_all_at(&ROOM[..count], at)?;
+                at += count as u64;
+            }
+            Ok(())
+        };
+        if let Err(error) = write() {
             tracing::debug!(%error, "the log is not made longer ahead");
             // A full disk has better use for it.
             if let Err(error) = self.file.set_len(length) {
