@@ -46,8 +46,8 @@ const READERS_WAIT: Duration = Duration::from_millis(500);
 
 /// By how much it is made longer ahead of what is written to it.
 const AHEAD: u64 = 1 << 20;
-/// What it is made longer with, at a time.
-static ROOM: [u8; 1 << 16] = [0; 1 << 16];
+/// How much of that is written at a time.
+const ROOM_PIECE: usize = 1 << 16;
 
 /// The log beside a store.
 pub(super) struct Log {
@@ -192,10 +192,10 @@ impl Log {
         }
         let end = (length + AHEAD / 2).next_multiple_of(AHEAD);
         let write = || -> io::Result<()> {
-            let mut at = length;
+            let (mut at, room) = (length, vec![0; ROOM_PIECE]);
             while at < end {
-                let count = ROOM.len().min(usize::try_from(end - at).unwrap_or(usize::MAX));
-                self.file.write_all_at(&ROOM[..count], at)?;
+                let count = room.len().min(usize::try_from(end - at).unwrap_or(usize::MAX));
+                self.file.write_all_at(&room[..count], at)?;
                 at += count as u64;
             }
             Ok(())
