@@ -2,16 +2,15 @@
 
 use std::ffi::OsString;
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use serde_json::Value;
 
 use super::commands::{self, Call};
-use super::open::{Caller, open, store_path};
+use super::open::{Caller, open};
 use super::render::Voice;
-use super::shell::docket;
 use crate::error::{Code, Error, Result};
 use crate::ops::{self, Docket, Entry};
 
@@ -83,9 +82,8 @@ pub fn main() -> ExitCode {
     // Not locked: the server and the runner's threads print, too.
     let mut out = std::io::stdout();
     let db = matches.get_one::<PathBuf>("db").map(PathBuf::as_path);
-    let docket = store_path(db).map_or_else(|_| "docket".to_owned(), |store| docket(&store));
-    let voice = Voice { json, docket: &docket };
-    match run(&matches, db, voice, &mut out) {
+    let voice = Voice { json, db };
+    match run(&matches, voice, &mut out) {
         Ok(code) => ExitCode::from(code),
         // Whoever read it has seen enough.
         Err(error) if has_lost_its_reader(&error) => ExitCode::SUCCESS,
@@ -110,13 +108,14 @@ fn code_of(code: Code) -> u8 {
     }
 }
 
-fn run(matches: &ArgMatches, db: Option<&Path>, voice: Voice<'_>, out: &mut dyn Write) -> Result<u8> {
+fn run(matches: &ArgMatches, voice: Voice<'_>, out: &mut dyn Write) -> Result<u8> {
+    let Voice { json, db } = voice;
     let Some((name, matches)) = matches.subcommand() else { return Ok(2) };
     if let Some(entry) = ops::ALL.iter().find(|entry| hyphens(entry.name) == name) {
         return operate(entry, matches, voice, &open(db, Caller::Person)?, out);
     }
     match commands::ALL.iter().find(|command| command.name() == name) {
-        Some(command) => command.run(Call { matches, db, json: voice.json, out }),
+        Some(command) => command.run(Call { matches, db, json, out }),
         None => Err(Error::invalid(format!("'{name}' is not a command; docket help lists them"))),
     }
 }

@@ -10,12 +10,13 @@ use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
-use super::open::{Caller, job, open, store_path, unseen};
+use super::open::{Caller, job, open, store_path};
 use super::shell::docket;
 use super::{backup, config, connect, doctor, export, import, init, logs, manifest, prompt, report, verify};
 use crate::error::{Error, Result};
 use crate::mcp::{self, Toolset};
 use crate::ops::{self, Docket};
+use crate::store::sqlite::cannot;
 use crate::{watch, work};
 
 /// How a command was called.
@@ -49,7 +50,7 @@ impl Call<'_> {
                 "store {}: there is none; --db or DOCKET_DB names one",
                 path.display()
             ))),
-            Err(error) => Err(unseen(&path, error)),
+            Err(error) => Err(cannot(&path, "it cannot be looked at", error)),
         }
     }
 }

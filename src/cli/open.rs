@@ -6,7 +6,7 @@ use std::sync::Arc;
 use etcetera::BaseStrategy as _;
 
 use crate::clock::Clock;
-use crate::error::{Code, Error, Result};
+use crate::error::{Error, Result};
 use crate::items::Roots;
 use crate::model::job::Job;
 use crate::ops::Docket;
@@ -38,15 +38,6 @@ pub(super) fn store_path(given: Option<&Path>) -> Result<PathBuf> {
             Ok(folders.data_dir().join("docket").join("docket.db"))
         }
     }
-}
-
-/// The refusal where it cannot even be told whether there is a store.
-pub(super) fn unseen(path: &Path, error: std::io::Error) -> Error {
-    let code = match error.kind() {
-        std::io::ErrorKind::PermissionDenied => Code::ReadOnly,
-        _ => Code::Internal,
-    };
-    Error::new(code, format!("store {}: it cannot be looked at", path.display())).caused_by(error)
 }
 
 /// The job that this process is held to, where a runner started it for a worker.

@@ -1,11 +1,14 @@
 //! How replies look in a terminal.
 
 use std::io::Write;
+use std::path::Path;
 
 use comfy_table::{ContentArrangement, Table, presets};
 use serde_json::Value;
 
 use super::calls::as_commands;
+use super::open::store_path;
+use super::shell::docket;
 use crate::error::{Error, Result};
 use crate::mcp::refusal;
 use crate::model::field::is_hidden;
@@ -15,8 +18,8 @@ use crate::model::field::is_hidden;
 pub(super) struct Voice<'a> {
     /// As the tool gives them.
     pub(super) json: bool,
-    /// What `docket` is called as over the store, in the commands that a person is told for calls of tools.
-    pub(super) docket: &'a str,
+    /// The store that was named: the commands that a person is told for calls of tools name it, too.
+    pub(super) db: Option<&'a Path>,
 }
 
 impl Voice<'_> {
@@ -25,7 +28,7 @@ impl Voice<'_> {
     /// # Errors
     /// Where nobody reads it any more.
     pub(super) fn show(self, reply: &Value, out: &mut impl Write) -> Result<()> {
-        let text = if self.json { reply.to_string() } else { plain(reply, self.docket) };
+        let text = if self.json { reply.to_string() } else { plain(reply, &self.docket()) };
         say(out, &text)
     }
 
@@ -35,9 +38,14 @@ impl Voice<'_> {
         if self.json {
             writeln!(out, "{}", refusal(error)).ok();
         } else {
-            let told = as_commands(&safe(&error.to_string()), self.docket);
+            let told = as_commands(&safe(&error.to_string()), &self.docket());
             writeln!(std::io::stderr(), "docket: {told}").ok();
         }
+    }
+
+    /// What `docket` is called as over the store.
+    fn docket(self) -> String {
+        store_path(self.db).map_or_else(|_| "docket".to_owned(), |store| docket(&store))
     }
 }
 
@@ -104,16 +112,11 @@ fn plain(reply: &Value, docket: &str) -> String {
             parts.push(format!("{told}: {}", cell(&reply[key])));
         }
     }
-    for (key, is_advice) in [
-        ("instructions", false),
-        ("worker_prompt", false),
-        ("poll", true),
-        ("next", true),
-        ("next_cursor", false),
-        ("since", false),
-    ] {
+    for key in ["instructions", "worker_prompt", "poll", "next", "next_cursor", "since"] {
         if let Some(text) = reply[key].as_str() {
-            parts.push(format!("{key}: {}", if is_advice { advice(text) } else { safe(text) }));
+            // What a worker is told is an agent's to call.
+            let told = if matches!(key, "poll" | "next") { advice(text) } else { safe(text) };
+            parts.push(format!("{key}: {told}"));
         }
     }
     parts.retain(|part| !part.is_empty());

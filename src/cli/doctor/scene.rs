@@ -4,13 +4,13 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::cli::open::{store_path, unseen};
+use crate::cli::open::store_path;
 use crate::cli::shell::docket;
 use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::items::Roots;
 use crate::ops::Docket;
-use crate::store::sqlite::{LookOnly, beside, folder_of, wreck};
+use crate::store::sqlite::{LookOnly, beside, cannot, folder_of, wreck};
 use crate::store::{Examine, Wreck};
 
 /// A store that could be opened for reading.
@@ -53,7 +53,7 @@ impl Scene {
         let found = match path.symlink_metadata() {
             Ok(_) => open(&path),
             Err(error) if error.kind() == ErrorKind::NotFound => Found::Nothing,
-            Err(error) => Found::Refused(unseen(&path, error)),
+            Err(error) => Found::Refused(cannot(&path, "it cannot be looked at", error)),
         };
         Ok(Scene { path, found, full })
     }

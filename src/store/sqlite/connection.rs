@@ -312,7 +312,8 @@ pub(super) fn foreign(path: &Path) -> Error {
     ))
 }
 
-pub(super) fn cannot(path: &Path, what: &str, error: std::io::Error) -> Error {
+/// The refusal where the system does not let something be done with a store's files.
+pub fn cannot(path: &Path, what: &str, error: std::io::Error) -> Error {
     let (code, next) = match error.kind() {
         std::io::ErrorKind::ReadOnlyFilesystem => (
             Code::ReadOnly,

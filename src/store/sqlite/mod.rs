@@ -30,7 +30,7 @@ mod writer;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-pub use connection::{beside, folder_of};
+pub use connection::{beside, cannot, folder_of};
 pub use look::{LookOnly, wreck};
 pub use schema::SCHEMA_VERSION;
 
