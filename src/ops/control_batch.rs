@@ -112,9 +112,8 @@ impl Operation for ControlBatch {
             let (told, hindered) = background::try_wake(docket, &id)?;
             reply.message += &told;
             // That it be worked is all that a start is for.
-            if action == Action::Start && hindered.is_some() {
-                (reply.success, reply.code) = (false, hindered);
-            }
+            reply.code = hindered.filter(|_| action == Action::Start);
+            reply.success = reply.code.is_none();
         }
         Ok(reply)
     }

@@ -90,11 +90,7 @@ impl Slot<'_> {
             "done" | "review" | "failed" | "active" | "blocked" => {
                 self.crew.saw_start(false, String::new)?;
                 self.crew.progress.advance(won.claim.items_left.unwrap_or(0).saturating_sub(left.items));
-                self.crew.progress.chunk_ends(won.id.as_str(), &won.claim.task.title, &left.status);
-                if left.status != "active" {
-                    self.clear(won)?;
-                }
-                Ok(0)
+                self.leave(won, &left.status).map(|()| 0)
             }
             _ => self.hand_back(won, EndedFor::Lost).map(|()| 0),
         }

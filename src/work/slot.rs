@@ -189,11 +189,16 @@ impl<'a> Slot<'a> {
         why
     }
 
-    /// Completes a chunk, and clears its ground away; not where it goes on with its next step, for which somebody
-    /// may have claimed it by now.
+    /// Completes a chunk.
     pub(super) fn complete(&self, won: &Won) -> Result<()> {
         let status = self.crew.complete(won)?;
-        self.crew.progress.chunk_ends(won.id.as_str(), &won.claim.task.title, &status);
+        self.leave(won, &status)
+    }
+
+    /// Leaves a chunk that has come to a status, and clears its ground away; not where it goes on with its next
+    /// step, for which somebody may have claimed it by now.
+    pub(super) fn leave(&self, won: &Won, status: &str) -> Result<()> {
+        self.crew.progress.chunk_ends(won.id.as_str(), &won.claim.task.title, status);
         if status == Status::Active.as_str() { Ok(()) } else { self.clear(won) }
     }
 
