@@ -5,7 +5,11 @@ use std::collections::{BTreeMap, HashMap};
 use serde_json::{Value, json};
 
 use super::calls::Call;
+use crate::support::reply::Reply;
 use crate::support::store::Store;
+
+/// How a write is refused of which nobody knows.
+pub(crate) const UNKNOWN: &str = "may be kept or lost";
 
 /// What a write is to leave in the store.
 #[derive(Debug, Clone)]
@@ -139,6 +143,46 @@ impl Asked {
             let count = left.get_mut(&text[..]).filter(|count| **count > 0);
             *count.unwrap_or_else(|| panic!("{when}: more of '{text:.40}' than was asked")) -= 1;
         }
+    }
+}
+
+/// What was asked for over a faulty disk, one thing after the other, and was told.
+#[derive(Default)]
+pub(crate) struct Told {
+    /// Whatever may be there: all but what was told as not written.
+    pub(crate) asked: Vec<Leaves>,
+    pub(crate) kept: Vec<(Leaves, Value)>,
+    pub(crate) errors: usize,
+    pub(crate) unknown: usize,
+}
+
+impl Told {
+    /// Takes note of a write's reply.
+    pub(crate) fn note(&mut self, reply: &Reply, leaves: Leaves) {
+        if reply.won() {
+            self.asked.push(leaves.clone());
+            self.kept.push((leaves, reply.value.clone()));
+        } else {
+            assert!(reply.is_error, "a disk that fails is an error: {}", reply.value);
+            self.refused(says(reply, UNKNOWN), leaves);
+        }
+    }
+
+    /// Takes note of a write that was refused, perhaps as one of which nobody knows.
+    pub(crate) fn refused(&mut self, is_unknown: bool, leaves: Leaves) {
+        self.errors += 1;
+        if is_unknown {
+            self.unknown += 1;
+            self.asked.push(leaves);
+        }
+    }
+
+    /// See [`Asked::assert_kept`].
+    pub(crate) fn assert_kept(self, store: &Store, when: &str) {
+        let asked = Asked::of((0..).map(|number| (0, number)).zip(self.asked));
+        let kept: Vec<Acknowledged<'_>> =
+            self.kept.iter().map(|(leaves, reply)| Acknowledged { leaves, reply: reply.clone() }).collect();
+        asked.assert_kept(store, &kept.iter().collect::<Vec<_>>(), when);
     }
 }
 

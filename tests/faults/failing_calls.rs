@@ -6,7 +6,7 @@
 
 use serde_json::{Value, json};
 
-use super::asked::{Acknowledged, Asked, Leaves, says, texts};
+use super::asked::{Leaves, Told, UNKNOWN, says, texts};
 use super::calls::{Calls, EIO, EMFILE, ENOMEM, ENOSPC, EROFS, Fault, file, kind};
 use crate::support::cli::Run;
 use crate::support::rng::Rng;
@@ -40,33 +40,13 @@ enum Scenario {
     Command,
 }
 
-/// What a scenario asked for and was told.
-#[derive(Default)]
-struct Told {
-    /// Whatever may be there: all but what was told as not written.
-    asked: Vec<Leaves>,
-    kept: Vec<(Leaves, Value)>,
-    errors: usize,
-    unknown: usize,
-}
-
 impl Told {
     /// One write; what it replied, if it was done.
     fn ask(&mut self, server: &mut Server, tool: &str, arguments: Value, leaves: Leaves) -> Option<Value> {
         let id = server.send(tool, arguments);
         let reply = server.recv(id)?;
-        if reply.won() {
-            self.asked.push(leaves.clone());
-            self.kept.push((leaves, reply.value.clone()));
-            return Some(reply.value);
-        }
-        assert!(reply.is_error, "a disk that fails is an error: {}", reply.value);
-        self.errors += 1;
-        if says(&reply, "may be kept or lost") {
-            self.unknown += 1;
-            self.asked.push(leaves);
-        }
-        None
+        self.note(&reply, leaves);
+        reply.won().then_some(reply.value)
     }
 
     fn receipt(&mut self, server: &mut Server, task: &str, text: String) {
@@ -127,19 +107,8 @@ impl Told {
             self.kept.push((leaves, ran.json()));
         } else {
             assert!(!ran.said().is_empty(), "{ran:?}");
-            self.errors += 1;
-            if ran.said().contains("may be kept or lost") {
-                self.unknown += 1;
-                self.asked.push(leaves);
-            }
+            self.refused(ran.said().contains(UNKNOWN), leaves);
         }
-    }
-
-    fn assert_kept(self, store: &Store, when: &str) {
-        let asked = Asked::of((0..).map(|number| (0, number)).zip(self.asked));
-        let kept: Vec<Acknowledged<'_>> =
-            self.kept.iter().map(|(leaves, reply)| Acknowledged { leaves, reply: reply.clone() }).collect();
-        asked.assert_kept(store, &kept.iter().collect::<Vec<_>>(), when);
     }
 }
 
@@ -240,7 +209,7 @@ fn a_commit_that_is_in_the_log_and_not_in_its_index_is_not_told_as_unwritten() {
     server.kill();
     let kept = texts(&store).iter().any(|text| text == "Batch");
     assert!(batch.is_error, "{}", batch.value);
-    assert!(!kept || says(&batch, "may be kept or lost"), "kept, and answered by {}", batch.value);
+    assert!(!kept || says(&batch, UNKNOWN), "kept, and answered by {}", batch.value);
     store.assert_whole();
     store.docket(["verify"]).success();
     println!("a log that could not be indexed: its write {}", if kept { "was kept" } else { "was lost" });

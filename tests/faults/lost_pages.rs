@@ -6,7 +6,7 @@
 
 use serde_json::json;
 
-use super::asked::{Asked, Leaves, says};
+use super::asked::{Asked, Leaves, UNKNOWN, says};
 use super::calls::{Call, Calls, EIO, ENOSPC, End, Fault, KILLED, file, kind};
 use super::disk::{Disk, Names};
 use super::power::{CUTS, Record, cut};
@@ -42,7 +42,7 @@ impl Scene<'_> {
         self.record.push(((server.pid(), id), leaves));
         let Some(reply) = server.recv(id) else { return self.others_hear_of_it(number) };
         if !reply.won() {
-            let (unknown, refused) = (says(&reply, "may be kept or lost"), says(&reply, "nothing was"));
+            let (unknown, refused) = (says(&reply, UNKNOWN), says(&reply, "nothing was"));
             assert!(unknown != refused, "an error that doesn't tell what it left: {}", reply.value);
             self.unknown += usize::from(unknown);
             self.refused += usize::from(refused);

@@ -9,9 +9,9 @@
 use std::thread;
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::json;
 
-use super::asked::{Acknowledged, Asked, Leaves, says, texts};
+use super::asked::{Leaves, Told, UNKNOWN, says, texts};
 use crate::support::cli::Run;
 use crate::support::mount::Mount;
 use crate::support::rng::Rng;
@@ -23,46 +23,27 @@ use crate::support::store::Store;
 const REFUSALS: usize = 5;
 
 /// Receipts, until the disk takes no more.
-#[derive(Default)]
-struct Log {
-    task: String,
-    /// All but what was told as not written.
-    asked: Vec<Leaves>,
-    kept: Vec<(Leaves, Value)>,
-    unknown: usize,
-}
-
-impl Log {
-    fn write_until_refused(&mut self, server: &mut Server) {
-        let mut refusals = 0;
-        while refusals < REFUSALS {
-            let text = format!("- receipt {} {refusals}", self.asked.len());
-            let reply = server.call("update_task", json!({"id": self.task, "body": text}));
-            let leaves = Leaves::Receipt { task: self.task.clone(), text, item: None };
-            if reply.won() {
-                assert_eq!(refusals, 0, "a disk that takes nothing took a write");
-                self.asked.push(leaves.clone());
-                self.kept.push((leaves, reply.value));
-                continue;
-            }
-            refusals += 1;
-            assert!(says(&reply, "its disk is read-only") || says(&reply, "Read-only"), "{}", reply.value);
-            if says(&reply, "may be kept or lost") {
-                self.unknown += 1;
-                self.asked.push(leaves);
-            } else {
-                assert!(says(&reply, "nothing was written"), "{}", reply.value);
-                assert_eq!(reply.refusal(), "read_only", "{}", reply.value);
-            }
+fn write_until_refused(told: &mut Told, server: &mut Server, task: &str) {
+    while told.errors < REFUSALS {
+        let text = format!("- receipt {} {}", told.asked.len(), told.errors);
+        let reply = server.call("update_task", json!({"id": task, "body": text}));
+        told.note(&reply, Leaves::Receipt { task: task.to_owned(), text, item: None });
+        if reply.won() {
+            assert_eq!(told.errors, 0, "a disk that takes nothing took a write");
+            continue;
+        }
+        assert!(says(&reply, "its disk is read-only") || says(&reply, "Read-only"), "{}", reply.value);
+        if !says(&reply, UNKNOWN) {
+            assert!(says(&reply, "nothing was written"), "{}", reply.value);
+            assert_eq!(reply.refusal(), "read_only", "{}", reply.value);
         }
     }
+}
 
-    fn assert_read(&self, server: &mut Server) {
-        let body = server.body(&self.task);
-        for (leaves, _) in &self.kept {
-            let Leaves::Receipt { text, .. } = leaves else { continue };
-            assert!(body.split("\n\n").any(|kept| kept == text), "'{text}' is not read any more");
-        }
+fn assert_read(told: &Told, body: &str) {
+    for (leaves, _) in &told.kept {
+        let Leaves::Receipt { text, .. } = leaves else { continue };
+        assert!(body.split("\n\n").any(|kept| kept == text), "'{text}' is not read any more");
     }
 }
 
@@ -79,7 +60,7 @@ fn a_disk_that_turns_read_only_under_a_server_is_told_and_loses_nothing() {
             return;
         };
         let mut server = store.serve();
-        let mut log = Log { task: server.task("Log"), ..Log::default() };
+        let (id, mut told) = (server.task("Log"), Told::default());
         // Whoever asks for it is refused by the kernel, as long as files are open for writing.
         assert!(!disk.try_remount("ro"), "a disk in use was remounted");
         let wait = Duration::from_micros(rng.below(40_000));
@@ -88,9 +69,9 @@ fn a_disk_that_turns_read_only_under_a_server_is_told_and_loses_nothing() {
                 thread::sleep(wait);
                 disk.break_it();
             });
-            log.write_until_refused(&mut server);
+            write_until_refused(&mut told, &mut server, &id);
         });
-        log.assert_read(&mut server);
+        assert_read(&told, &server.body(&id));
         for args in [&["list-tasks"][..], &["create-task", "--task-title", "New"]] {
             let ran = Run::new(store.command(), args).finish();
             assert_eq!(ran.code, Some(2), "{ran:?}");
@@ -102,15 +83,11 @@ fn a_disk_that_turns_read_only_under_a_server_is_told_and_loses_nothing() {
             server.close();
         }
         disk.mend(&image);
-        acknowledged += log.kept.len();
-        unknown += log.unknown;
-        let last = log.kept.pop();
-        let asked = log.asked.into_iter().chain([Leaves::Task("Log".into())]);
-        let asked = Asked::of((0..).map(|number| (0, number)).zip(asked));
-        let kept = log.kept.iter();
-        let kept: Vec<Acknowledged<'_>> =
-            kept.map(|(leaves, reply)| Acknowledged { leaves, reply: reply.clone() }).collect();
-        asked.assert_kept(&store, &kept.iter().collect::<Vec<_>>(), &format!("round {round}"));
+        acknowledged += told.kept.len();
+        unknown += told.unknown;
+        let last = told.kept.pop();
+        told.asked.push(Leaves::Task("Log".into()));
+        told.assert_kept(&store, &format!("round {round}"));
         if let Some((Leaves::Receipt { text, .. }, _)) = last {
             lost += usize::from(!texts(&store).contains(&text));
         }
