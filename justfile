@@ -2,7 +2,7 @@
 
 # The main job on the example items
 demo:
-    cargo run --release --quiet -- --db target/demo/docket.db run --items examples/commits.jsonl --split month:date -- examples/file-commit.sh
+    cargo run --release --quiet -- --db target/demo/tasktally.db run --items examples/commits.jsonl --split month:date -- examples/file-commit.sh
 
 test:
     cargo test

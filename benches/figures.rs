@@ -1,8 +1,8 @@
-//! What Docket costs, each figure a ratio to bare SQLite (or to a smaller store, or to a goal)
+//! What Tasktally costs, each figure a ratio to bare SQLite (or to a smaller store, or to a goal)
 //! measured in the same run, turn by turn: `cargo bench --bench figures`.
 //!
-//! `DOCKET_BENCH_LARGE=1` adds a store of 1,000,000 tasks with 10,000,000 receipts; `DOCKET_FLEETWRIGHT=PATH` and
-//! `DOCKET_TASK_GRAPH=PATH` the peers; `DOCKET_BENCH_ONLY=operations` (or another section, or several with commas)
+//! `TASKTALLY_BENCH_LARGE=1` adds a store of 1,000,000 tasks with 10,000,000 receipts; `TASKTALLY_FLEETWRIGHT=PATH` and
+//! `TASKTALLY_TASK_GRAPH=PATH` the peers; `TASKTALLY_BENCH_ONLY=operations` (or another section, or several with commas)
 //! measures those alone. What is measured lies in `TMPDIR`: it has to be on the disk in question.
 //! Nothing is random: there is no seed.
 #![expect(clippy::print_stdout, reason = "a benchmark prints its table")]
@@ -51,17 +51,17 @@ fn main() -> Result<()> {
     let began = Instant::now();
     let folder = tempfile::tempdir()?;
     let mut sizes = vec![1_000, 100_000];
-    if std::env::var_os("DOCKET_BENCH_LARGE").is_some_and(|value| value == "1") {
+    if std::env::var_os("TASKTALLY_BENCH_LARGE").is_some_and(|value| value == "1") {
         sizes.push(1_000_000);
     }
     println!(
-        "docket {} on {} cores, SQLite {}, write-ahead log, every commit on disk before its answer; no randomness, no seed",
+        "tasktally {} on {} cores, SQLite {}, write-ahead log, every commit on disk before its answer; no randomness, no seed",
         env!("CARGO_PKG_VERSION"),
         std::thread::available_parallelism()?,
         rusqlite::version()
     );
     println!("p50 and p99 in milliseconds; spread: the ratio's least and greatest in a block of the run");
-    let only = std::env::var("DOCKET_BENCH_ONLY").unwrap_or_default();
+    let only = std::env::var("TASKTALLY_BENCH_ONLY").unwrap_or_default();
     let only: Vec<&str> = only.split(',').map(str::trim).filter(|name| !name.is_empty()).collect();
     for name in &only {
         anyhow::ensure!(SECTIONS.iter().any(|(known, ..)| known == name), "there is no section '{name}'");

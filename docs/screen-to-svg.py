@@ -103,7 +103,7 @@ def main():
     print(
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:.0f} {height:.0f}" xml:space="preserve" '
         f'font-family="ui-monospace, Menlo, Consolas, DejaVu Sans Mono, monospace" font-size="{SIZE}">'
-        f'<title>docket watch</title><rect width="100%" height="100%" rx="8" fill="{GROUND}"/>'
+        f'<title>tasktally watch</title><rect width="100%" height="100%" rx="8" fill="{GROUND}"/>'
     )
     print("\n".join(out))
     print("</svg>")

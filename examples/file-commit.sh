@@ -10,4 +10,4 @@ case $kind in
   *)            category=look ;;
 esac
 subject=$(printf %s "$subject" | tr -d '"\\')
-printf '{"receipt": "- Filed: %s | %s", "category": "%s"}\n' "$DOCKET_ITEM" "$subject" "$category"
+printf '{"receipt": "- Filed: %s | %s", "category": "%s"}\n' "$TASKTALLY_ITEM" "$subject" "$category"

@@ -36,9 +36,9 @@ pub enum Code {
     TooLarge,
     /// The store cannot be written.
     ReadOnly,
-    /// The store was locked for longer than Docket waits.
+    /// The store was locked for longer than Tasktally waits.
     Busy,
-    /// The store was written by a newer Docket.
+    /// The store was written by a newer Tasktally.
     StoreNewer,
     /// Something failed that the caller can't mend; the cause is in the message.
     Internal,

@@ -1,4 +1,4 @@
-//! Docket: the task manager that a swarm of AI agents shares.
+//! Tasktally: the task manager that a swarm of AI agents shares.
 //!
 //! - [`model`]: what a task, receipt, claim, batch is; every rule, pure
 //! - [`items`]: items, read one at a time from where they lie

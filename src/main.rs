@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    docket::cli::main()
+    tasktally::cli::main()
 }

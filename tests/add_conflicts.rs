@@ -87,7 +87,7 @@ fn reject_refuses_items_if_and_only_if_they_make_chunks_touch_the_same() {
     let store = Store::new();
     let mut server = store.serve();
     let (mut refused, mut taken) = (0, 0);
-    for round in 0..rounds("DOCKET_ROUNDS", 60) {
+    for round in 0..rounds("TASKTALLY_ROUNDS", 60) {
         let (project, max_chunk) = (format!("p{round}"), 1 + rng.below(4));
         let mut items = items(&mut rng, "k");
         let made = create(&mut server, &items, "reject", max_chunk, &project);
@@ -146,7 +146,7 @@ fn serialize_lets_no_chunk_with_new_items_be_claimed_beside_one_that_touches_the
     let mut rng = Rng::seeded("serialize added");
     let store = Store::new();
     let mut server = store.serve();
-    for round in 0..rounds("DOCKET_ROUNDS", 15) {
+    for round in 0..rounds("TASKTALLY_ROUNDS", 15) {
         let (project, max_chunk) = (format!("p{round}"), 1 + rng.below(3));
         let (mut items, beside) = (items(&mut rng, "k"), support::at_work::items(&mut rng, "b"));
         let batch = create(&mut server, &items, "serialize", max_chunk, &project).ok().text("/batch/id");
@@ -168,7 +168,7 @@ fn merge_puts_new_items_to_what_they_touch_if_nobody_has_claimed_it_else_seriali
     let mut server = store.serve();
     let (mut joined, mut serialized) = (0, 0);
     // Both must come up: so many rounds at the least.
-    for round in 0..rounds("DOCKET_ROUNDS", 40).max(20) {
+    for round in 0..rounds("TASKTALLY_ROUNDS", 40).max(20) {
         let (project, max_chunk) = (format!("p{round}"), 1 + rng.below(4));
         let mut items = items(&mut rng, "k");
         let batch = create(&mut server, &items, "merge", max_chunk, &project).ok().text("/batch/id");
@@ -251,13 +251,13 @@ fn allow_looks_at_nothing_and_a_batch_without_files_takes_items_that_touch_nothi
 fn the_fields_that_the_batch_was_made_with_say_what_new_items_touch() {
     let store = Store::new();
     let mut server = store.serve();
-    let batch = json!({"title": "B", "instructions": "do", "items": [{"key": "a", "repo": "docket"}],
+    let batch = json!({"title": "B", "instructions": "do", "items": [{"key": "a", "repo": "tasktally"}],
                        "resources": ["repo"], "max_chunk": 1});
     let id = server.call("create_batch", batch).ok().text("/batch/id");
     let mut add = |item: Value| server.call("add_items", json!({"id": id, "items": [item]}));
-    assert_eq!(add(json!({"key": "b", "repo": "docket"})).refusal(), "conflict");
+    assert_eq!(add(json!({"key": "b", "repo": "tasktally"})).refusal(), "conflict");
     assert_eq!(add(json!({"key": "b", "repo": 3})).refusal(), "invalid_argument");
-    add(json!({"key": "b", "files": "docket"})).ok();
+    add(json!({"key": "b", "files": "tasktally"})).ok();
     add(json!({"key": "c", "repo": "other"})).ok();
 }
 
@@ -323,20 +323,21 @@ fn a_resumed_run_holds_new_items_to_the_rule_of_its_batch() {
     // The first run fails an item, so that its batch stays open.
     let first =
         ["run", "--items", "items.jsonl", "--on-conflict", "reject", "--max-chunk", "1", "--json", "--"];
-    let ran = store.docket([&first[..], &["sh", "-c", "test $DOCKET_ITEM = a || exit 75"]].concat()).code(1);
+    let ran =
+        store.tasktally([&first[..], &["sh", "-c", "test $TASKTALLY_ITEM = a || exit 75"]].concat()).code(1);
     let id = ran.stdout.lines().find_map(|line| {
         let event: Value = serde_json::from_str(line).unwrap();
         event["batch"]["id"].as_str().map(str::to_owned)
     });
     let id = id.unwrap();
-    store.docket(["control-batch", &id, "--action", "retry"]).success();
+    store.tasktally(["control-batch", &id, "--action", "retry"]).success();
     items += &line("c", "two");
     store.write("items.jsonl", &items);
-    let refused = store.docket(["run", "--resume", &id, "--items", "items.jsonl", "--", "true"]).code(1);
+    let refused = store.tasktally(["run", "--resume", &id, "--items", "items.jsonl", "--", "true"]).code(1);
     assert!(refused.stderr.contains("'two'"), "{}", refused.stderr);
     store.write("items.jsonl", items.replace(&line("c", "two"), &line("c", "three")));
     let ran =
-        store.docket(["run", "--resume", &id, "--items", "items.jsonl", "--json", "--", "true"]).success();
+        store.tasktally(["run", "--resume", &id, "--items", "items.jsonl", "--json", "--", "true"]).success();
     assert!(
         ran.stdout.contains(r#""event":"added""#) && ran.stdout.contains(r#""added":1"#),
         "{}",

@@ -242,9 +242,9 @@ fn the_command_adds_what_the_tool_would() {
     let store = Store::new();
     let batch = create(&mut store.serve(), json!({"items": ["a"]}));
     store.write("more.csv", "key,from\na,x\nb,y\n");
-    let ran = store.docket(["add-items", &batch, "--source", "more.csv", "--json"]).success().json();
+    let ran = store.tasktally(["add-items", &batch, "--source", "more.csv", "--json"]).success().json();
     assert_eq!((&ran["added"], &ran["known"]), (&json!(1), &json!(1)), "{ran}");
-    let ran = store.docket(["add-items", &batch, "--items", r#"["b", "c"]"#]).success();
+    let ran = store.tasktally(["add-items", &batch, "--items", r#"["b", "c"]"#]).success();
     assert!(ran.stdout.contains("Added 1 items"), "{}", ran.stdout);
 }
 

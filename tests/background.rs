@@ -70,7 +70,7 @@ fn a_batch_ends_by_itself_when_the_client_and_its_server_are_killed() {
     let settled = settled(&store);
     assert!(settled.iter().all(|(_, outcome, receipts)| outcome.is_some() && *receipts == 1), "{settled:?}");
     eventually("all runners to end", || processes(&id).is_empty().then_some(()));
-    store.docket(["verify"]).success();
+    store.tasktally(["verify"]).success();
 }
 
 #[test]
@@ -108,7 +108,7 @@ fn a_batch_that_is_opened_again_as_it_ends_has_a_runner() {
         "",
     ));
     let mut server = store.serve();
-    for _ in 0..support::rounds("DOCKET_ROUNDS", 10) {
+    for _ in 0..support::rounds("TASKTALLY_ROUNDS", 10) {
         let _ = std::fs::remove_file(store.file().with_file_name("good"));
         let id = batch(&mut server, 1, 1, "flaky");
         until(&mut server, &id, "done");

@@ -119,7 +119,7 @@ fn a_fifo_is_refused_at_once() {
     let made = std::process::Command::new("mkfifo").arg(&fifo).status().expect("mkfifo runs");
     assert!(made.success());
     check(&store, json!({"source": {"path": "items.jsonl"}}), INVALID, &["items.jsonl", "regular file"]);
-    store.docket(["run", "--items", "items.jsonl", "--", "true"]).code(2);
+    store.tasktally(["run", "--items", "items.jsonl", "--", "true"]).code(2);
 }
 
 #[test]
@@ -152,14 +152,14 @@ fn a_path_that_leaves_the_allowed_roots_is_refused() {
 fn a_run_of_bad_items_ends_with_code_2_and_the_reason() {
     let store = Store::new();
     store.write("items.jsonl", "{\"key\": \"a\"}\nnot json\n");
-    let ran = store.docket(["run", "--items", "items.jsonl", "--", "true"]).code(2);
+    let ran = store.tasktally(["run", "--items", "items.jsonl", "--", "true"]).code(2);
     assert!(ran.stderr.contains("line 2"), "{}", ran.stderr);
-    let ran = store.docket(["run", "--items", "missing.jsonl", "--", "true"]).code(2);
+    let ran = store.tasktally(["run", "--items", "missing.jsonl", "--", "true"]).code(2);
     assert!(ran.stderr.contains("missing.jsonl"), "{}", ran.stderr);
     store.write("items.jsonl", "{\"key\": \"a\"}\n{\"key\": \"a\"}\n");
-    let ran = store.docket(["run", "--items", "items.jsonl", "--", "true"]).code(2);
+    let ran = store.tasktally(["run", "--items", "items.jsonl", "--", "true"]).code(2);
     assert!(ran.stderr.contains('a'), "{}", ran.stderr);
-    let left = store.docket(["list-tasks", "--limit", "0", "--json"]).finish().json();
+    let left = store.tasktally(["list-tasks", "--limit", "0", "--json"]).finish().json();
     assert_eq!(left["total"], 0, "{left}");
 }
 
@@ -249,7 +249,7 @@ fn a_run_may_leave_bad_items_out_and_says_so() {
     let run = |more: &[&str]| {
         let args =
             [&["run", "--items", "items.jsonl", "--on-bad-item", "skip"], more, &["--", "true"]].concat();
-        store.docket(args).success()
+        store.tasktally(args).success()
     };
     let ran = run(&[]);
     assert!(ran.said().contains("line 2: not JSON") && ran.said().contains("left out: 2"), "{}", ran.said());

@@ -11,7 +11,7 @@ use support::untouched::assert_refused_untouched;
 
 /// A store with one task in it, closed.
 fn filled(store: Store) -> Store {
-    store.docket(["create-task", "--task-title", "Kept", "--json"]).success();
+    store.tasktally(["create-task", "--task-title", "Kept", "--json"]).success();
     store
 }
 
@@ -38,7 +38,7 @@ fn a_folder_given_as_the_store_holds_the_file() {
     let store = Store::new().at("folder");
     std::fs::create_dir(store.file()).unwrap();
     let store = filled(store);
-    assert!(store.file().join("docket.db").is_file());
+    assert!(store.file().join("tasktally.db").is_file());
 }
 
 #[test]
@@ -51,10 +51,10 @@ fn the_store_is_its_owners_alone() {
 
 /// Reading may work on a store that cannot be written; writing says why it doesn't.
 fn assert_read_only(store: &Store) {
-    let ran = store.docket(["create-task", "--task-title", "New", "--json"]).finish();
+    let ran = store.tasktally(["create-task", "--task-title", "New", "--json"]).finish();
     assert!(matches!(ran.code, Some(1 | 2)), "{ran:?}");
     assert!(ran.said().contains("read_only") || ran.said().to_lowercase().contains("read-only"), "{ran:?}");
-    let listed = store.docket(["list-tasks", "--limit", "0", "--json"]).finish();
+    let listed = store.tasktally(["list-tasks", "--limit", "0", "--json"]).finish();
     match listed.code {
         Some(0) => assert_eq!(listed.json()["total"], 1),
         code => {
@@ -82,7 +82,7 @@ fn a_store_without_the_right_to_write_is_told_as_read_only() {
 
 #[test]
 fn a_store_on_a_read_only_disk_is_told_as_read_only() {
-    let store = Store::new().at("disk/store/docket.db");
+    let store = Store::new().at("disk/store/tasktally.db");
     let Some(disk) = Mount::tmpfs(store.folder().join("disk"), "16m") else {
         println!("skipped a_store_on_a_read_only_disk: no right to mount");
         return;

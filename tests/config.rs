@@ -41,23 +41,23 @@ impl Scene {
     }
 
     fn folder(&self) -> PathBuf {
-        self.home().join(".config/docket")
+        self.home().join(".config/tasktally")
     }
 
     fn file(&self) -> PathBuf {
         self.folder().join("config.toml")
     }
 
-    /// `docket config …` as a user with nothing but a home.
+    /// `tasktally config …` as a user with nothing but a home.
     fn config(&self, args: &[&str]) -> Run {
         self.config_at(None, args)
     }
 
     fn config_at(&self, file: Option<&Path>, args: &[&str]) -> Run {
         let mut command = self.store.command();
-        command.env_remove("DOCKET_CONFIG").env_remove("XDG_CONFIG_HOME").arg("config");
+        command.env_remove("TASKTALLY_CONFIG").env_remove("XDG_CONFIG_HOME").arg("config");
         if let Some(file) = file {
-            command.env("DOCKET_CONFIG", file);
+            command.env("TASKTALLY_CONFIG", file);
         }
         Run::new(command, args)
     }
@@ -134,12 +134,12 @@ set = { TOKEN = "hunter2", MODE = "quiet" }
 }
 
 #[test]
-fn docket_config_names_the_file_before_the_users_folder_does() {
+fn tasktally_config_names_the_file_before_the_users_folder_does() {
     let scene = Scene::with(PLAIN);
     let other = scene.home().join("other.toml");
     put(&other, "[limits]\nmax_parallel = 3\n");
     let json = scene.config_at(Some(&other), &["--json"]).success().json();
-    assert_eq!(json["file"]["from"], "DOCKET_CONFIG");
+    assert_eq!(json["file"]["from"], "TASKTALLY_CONFIG");
     assert_eq!(json["settings"]["limits.max_parallel"]["value"], 3);
     assert_eq!(json["workers"], serde_json::json!({}));
     let json = scene.config(&["--json"]).success().json();
@@ -154,7 +154,7 @@ fn a_bad_value_is_named_with_file_line_setting_value_and_limit() {
     let mut check = |text: &str, line: usize, names: &[&str]| {
         put(&scene.file(), text);
         let told = scene.told(&scene.config(&[]).code(2));
-        let place = format!("HOME/.config/docket/config.toml:{line}: ");
+        let place = format!("HOME/.config/tasktally/config.toml:{line}: ");
         for name in [place.as_str()].iter().chain(names) {
             assert!(told.contains(name), "{text:?}: no {name:?} in {told:?}");
         }
@@ -187,8 +187,8 @@ fn a_bad_value_is_named_with_file_line_setting_value_and_limit() {
         ("env = { allow = [\"LD_PRELOAD\"] }", &["env.allow", "'LD_PRELOAD'", "never passed on"]),
         ("env = { allow = [\"*\"] }", &["env.allow", "'*'"]),
         ("env = { allow = [\"NODE_OPTIONS\"] }", &["NODE_OPTIONS is never passed on", "env.set"]),
-        ("env = { allow = [\"DOCKET_JOB\"] }", &["DOCKET_*"]),
-        ("env = { set = { DOCKET_TASK = \"x\" } }", &["env.set.DOCKET_TASK", "cannot be set"]),
+        ("env = { allow = [\"TASKTALLY_JOB\"] }", &["TASKTALLY_*"]),
+        ("env = { set = { TASKTALLY_TASK = \"x\" } }", &["env.set.TASKTALLY_TASK", "cannot be set"]),
         ("env = { set = { LD_PRELOAD = \"x\" } }", &["env.set.LD_PRELOAD", "cannot be set"]),
         ("env = { set = { A-B = \"x\" } }", &["env.set.A-B", "letters, digits"]),
         ("env = { set = { A = 5 } }", &["env.set.A: this is an integer", "a string"]),
@@ -247,7 +247,7 @@ fn a_file_or_folder_that_others_can_write_to_is_refused() {
     scene.config(&[]).success();
     for bad in [0o775, 0o757, 0o1777] {
         mode(&scene.folder(), bad);
-        scene.refused(&["folder HOME/.config/docket can be written to by", &format!("mode {bad:04o}")]);
+        scene.refused(&["folder HOME/.config/tasktally can be written to by", &format!("mode {bad:04o}")]);
     }
     mode(&scene.folder(), 0o755);
     mode(&scene.home().join(".config"), 0o777);
@@ -328,7 +328,7 @@ fn a_file_inside_a_project_or_an_allowed_root_is_refused() {
     for mark in [".git", ".hg", ".jj", ".svn"] {
         // A worktree's .git is a file.
         std::fs::write(project.join(mark), "").unwrap();
-        scene.refused_at(Some(&file), &["lies inside the project HOME/project", mark, "DOCKET_CONFIG"]);
+        scene.refused_at(Some(&file), &["lies inside the project HOME/project", mark, "TASKTALLY_CONFIG"]);
         // Nor does a link from a good place help.
         symlink(&file, scene.file()).unwrap();
         scene.refused(&["lies inside the project HOME/project"]);
@@ -430,7 +430,7 @@ fn the_script_in_the_docs_works() {
         [r#"{"key": "a", "subject": "Invoice 7"}"#, r#"{"key": "b", "subject": "Hello"}"#, r#"{"key": "c"}"#];
     let items = store.write("items.jsonl", items.join("\n"));
     let (items, script) = (items.to_str().unwrap(), script.to_str().unwrap());
-    let ran = store.docket(["run", "--json", "--items", items, "--", script]).code(1);
+    let ran = store.tasktally(["run", "--json", "--items", items, "--", script]).code(1);
     let done: Value = serde_json::from_str(ran.stdout.lines().last().unwrap()).unwrap();
     assert_eq!(done["batch"]["outcomes"], serde_json::json!({"done": 2, "failed": 1}), "{done}");
     assert_eq!(done["batch"]["categories"]["money"], 1, "{done}");
@@ -447,14 +447,14 @@ fn connect_becomes_the_server_that_the_worker_was_given() {
     );
     let connect = |file: Option<&Path>| {
         let mut command = scene.store.command();
-        command.env_remove("DOCKET_MCP_CONFIG");
+        command.env_remove("TASKTALLY_MCP_CONFIG");
         if let Some(file) = file {
-            command.env("DOCKET_MCP_CONFIG", file);
+            command.env("TASKTALLY_MCP_CONFIG", file);
         }
         Run::new(command, ["connect"])
     };
     assert_eq!(connect(Some(&file)).success().stdout, "a b secret 0\n");
-    assert!(connect(None).code(2).stderr.contains("DOCKET_MCP_CONFIG is not set"));
+    assert!(connect(None).code(2).stderr.contains("TASKTALLY_MCP_CONFIG is not set"));
     let gone = connect(Some(&scene.home().join("gone.json"))).code(2).stderr;
     assert!(gone.contains("cannot be opened"), "{gone}");
     put(&file, r#"{"mcpServers": {}}"#);

@@ -41,7 +41,7 @@ fn reject_refuses_a_batch_if_and_only_if_two_chunks_touch_the_same() {
     let store = Store::new();
     let mut server = store.serve();
     let mut refused = 0;
-    for round in 0..rounds("DOCKET_ROUNDS", 150) {
+    for round in 0..rounds("TASKTALLY_ROUNDS", 150) {
         let (items, max_chunk) = (items(&mut rng, "k"), 1 + rng.below(6));
         let before = server.call("list_tasks", json!({"limit": 0})).ok().count("/total");
         let reply = create(&mut server, &items, "reject", max_chunk, &format!("p{round}"));
@@ -66,7 +66,7 @@ fn merge_puts_items_into_one_chunk_if_and_only_if_something_joins_them_or_there_
     let mut rng = Rng::seeded("merge");
     let store = Store::new();
     let mut server = store.serve();
-    for round in 0..rounds("DOCKET_ROUNDS", 150) {
+    for round in 0..rounds("TASKTALLY_ROUNDS", 150) {
         let (items, max_chunk) = (items(&mut rng, "k"), 1 + rng.below(6));
         let component = items.components();
         let reply = create(&mut server, &items, "merge", max_chunk, &format!("p{round}")).ok();
@@ -92,7 +92,7 @@ fn serialize_lets_no_two_chunks_that_touch_the_same_be_claimed_at_once() {
     let mut rng = Rng::seeded("serialize");
     let store = Store::new();
     let mut server = store.serve();
-    for round in 0..rounds("DOCKET_ROUNDS", 20) {
+    for round in 0..rounds("TASKTALLY_ROUNDS", 20) {
         let (items, max_chunk) = (items(&mut rng, "k"), 1 + rng.below(3));
         let made = create(&mut server, &items, "serialize", max_chunk, &format!("p{round}")).ok();
         assert_eq!(
@@ -110,7 +110,7 @@ fn allow_lets_every_chunk_be_claimed() {
     let mut rng = Rng::seeded("allow");
     let store = Store::new();
     let mut server = store.serve();
-    for round in 0..rounds("DOCKET_ROUNDS", 10) {
+    for round in 0..rounds("TASKTALLY_ROUNDS", 10) {
         let items = items(&mut rng, "k");
         let made = create(&mut server, &items, "allow", 1, &format!("p{round}")).ok();
         for _ in 0..items.0.len() {
@@ -124,7 +124,7 @@ fn a_second_batch_keeps_clear_of_the_first_by_its_own_rule() {
     let mut rng = Rng::seeded("two batches");
     let store = Store::new();
     let mut server = store.serve();
-    for round in 0..rounds("DOCKET_ROUNDS", 20) {
+    for round in 0..rounds("TASKTALLY_ROUNDS", 20) {
         let project = format!("p{round}");
         let (one, other) = (items(&mut rng, "k"), items(&mut rng, "l"));
         let first = create(&mut server, &one, "serialize", 2, &project).ok().text("/batch/id");

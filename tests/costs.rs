@@ -51,7 +51,7 @@ fn costs_are_summed_up_exactly_by_chunk_worker_category_and_model() {
     assert_eq!(polled["batch"]["spent"]["cost"], 1.65);
     assert!(polled["batch"]["spent"].get("workers").is_none(), "a poll is short: {}", polled.value);
     server.close();
-    store.docket(["verify"]).success();
+    store.tasktally(["verify"]).success();
 }
 
 #[test]
@@ -92,7 +92,7 @@ fn a_command_may_say_what_its_item_cost() {
     let store = Store::new();
     store.write("items.jsonl", "{\"key\":\"a\"}\n{\"key\":\"b\"}\n");
     let say = r#"echo '{"receipt": "- sorted", "category": "keep", "model": "small-1", "tokens_in": 7, "tokens_out": 2, "cost": 0.003}'"#;
-    let ran = store.docket(["run", "--items", "items.jsonl", "--json", "--", "sh", "-c", say]).success();
+    let ran = store.tasktally(["run", "--items", "items.jsonl", "--json", "--", "sh", "-c", say]).success();
     let done: Value = ran.stdout.lines().last().map(|line| serde_json::from_str(line).unwrap()).unwrap();
     assert_eq!(done["batch"]["spent"]["cost"], 0.006, "{done}");
     assert_eq!(done["batch"]["spent"]["tokens_in"], 14);

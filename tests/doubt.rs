@@ -83,7 +83,7 @@ fn whoever_gets_an_item_in_doubt_is_told_when_and_by_whom() {
     assert_eq!(after["batch"]["outcomes"], json!({"done": 3}), "`started` is no outcome");
     assert_eq!(after["batch"]["categories"], json!({"done": 3}));
     server.close();
-    store.docket(["verify"]).success();
+    store.tasktally(["verify"]).success();
 }
 
 #[test]
@@ -206,12 +206,12 @@ fn a_run_that_is_killed_tells_its_successor_which_command_was_under_way() {
     store.write("items.jsonl", "{\"key\":\"a\"}\n{\"key\":\"b\"}\n{\"key\":\"c\"}\n");
     store.write(
         "worker.sh",
-        "item=$(cat); echo \"$DOCKET_ITEM in_doubt=${DOCKET_IN_DOUBT:+yes} by=$DOCKET_IN_DOUBT_BY $item\" >> seen.log
-         [ \"$DOCKET_ITEM\" = b ] && [ ! -e again ] && { touch again; sleep 60; }
-         echo \"- did $DOCKET_ITEM\"",
+        "item=$(cat); echo \"$TASKTALLY_ITEM in_doubt=${TASKTALLY_IN_DOUBT:+yes} by=$TASKTALLY_IN_DOUBT_BY $item\" >> seen.log
+         [ \"$TASKTALLY_ITEM\" = b ] && [ ! -e again ] && { touch again; sleep 60; }
+         echo \"- did $TASKTALLY_ITEM\"",
     );
     let args = ["run", "--items", "items.jsonl", "--workers", "1", "--quiet", "--", "sh", "worker.sh"];
-    let mut first = store.docket(args).start();
+    let mut first = store.tasktally(args).start();
     eventually("the second item to be under way", || store.folder().join("again").exists().then_some(()));
     signal("KILL", first.id());
     first.wait().unwrap();
@@ -220,7 +220,7 @@ fn a_run_that_is_killed_tells_its_successor_which_command_was_under_way() {
     let listed = server.call("get_batch", json!({})).ok();
     let batch = listed.text("/batches/0/id");
     server.close();
-    store.docket(["run", "--resume", &batch, "--quiet"]).success();
+    store.tasktally(["run", "--resume", &batch, "--quiet"]).success();
     let seen = std::fs::read_to_string(store.folder().join("seen.log")).unwrap();
     let lines: Vec<&str> = seen.lines().collect();
     assert_eq!(lines.len(), 4, "{seen}");
@@ -238,7 +238,7 @@ fn a_run_begins_each_item_in_the_commit_that_settles_the_one_before() {
     let store = Store::new();
     store.write("items.jsonl", "{\"key\":\"a\"}\n{\"key\":\"b\"}\n");
     let args = ["run", "--items", "items.jsonl", "--workers", "1", "--quiet", "--", "true"];
-    store.docket(args).success();
+    store.tasktally(args).success();
     let sql = store.sql();
     let mut receipts =
         sql.prepare("SELECT item, outcome, at FROM receipt WHERE item IS NOT NULL ORDER BY n").unwrap();
@@ -261,7 +261,7 @@ fn an_item_that_asked_for_another_try_and_cannot_have_it_is_in_doubt() {
     let command = store.write("once", "#!/bin/sh\ntouch acted\nrm \"$0\"\nexit 75\n");
     std::fs::set_permissions(&command, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
     let run = ["run", "--items", "items.jsonl", "--workers", "1", "--", command.to_str().unwrap()];
-    let ran = store.docket(run).code(2);
+    let ran = store.tasktally(run).code(2);
     assert!(ran.said().contains("cannot be started"), "{}", ran.said());
     assert!(store.folder().join("acted").exists());
     let mut server = store.serve();

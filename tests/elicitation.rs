@@ -61,10 +61,10 @@ fn a_legacy_client_with_elicitation_is_asked_directly() {
         let reply = server.recv(call).unwrap().ok();
         assert!(reply.message().starts_with("redo:"), "{}", reply.message());
         let body = server.body(&format!("{id}.01"));
-        assert!(body.contains("by 'person at docket-tests'") && body.contains("look again"), "{body}");
+        assert!(body.contains("by 'person at tasktally-tests'") && body.contains("look again"), "{body}");
         assert_eq!(server.look(&format!("{id}.02")).text("/task/status"), "review");
         assert!(server.close().success());
-        store.docket(["verify"]).success();
+        store.tasktally(["verify"]).success();
     }
 }
 
@@ -100,7 +100,7 @@ fn an_answer_that_comes_after_somebody_elses_changes_nothing() {
     let mut server = legacy(&store, "2025-11-25", json!({"elicitation": {}}));
     let id = in_review(&mut server);
     let (call, question) = ask(&mut server, json!({"id": id}));
-    store.docket(["review-batch", &id, "--chunk", &format!("{id}.01"), "--decision", "approve"]).success();
+    store.tasktally(["review-batch", &id, "--chunk", &format!("{id}.01"), "--decision", "approve"]).success();
     server.respond(&question, json!({"action": "accept", "content": {"decision": "reject", "note": "bad"}}));
     let reply = server.recv(call).unwrap();
     assert_eq!(reply.refusal(), "conflict");
@@ -194,7 +194,7 @@ fn where_nobody_can_be_asked_the_error_says_what_to_do() {
             assert!(reply.message().contains(told), "{}", reply.message());
         }
     }
-    let ran = store.docket(["review-batch", &id]).finish();
+    let ran = store.tasktally(["review-batch", &id]).finish();
     assert_eq!(ran.code, Some(2), "{}", ran.stderr);
     assert!(ran.stderr.contains("approve, reject"), "{}", ran.stderr);
     // A note belongs to a decision.

@@ -74,7 +74,7 @@ fn more_failures_than_are_shown_are_said_to_be_more() {
         "items.jsonl",
         items.iter().map(|key| json!({"key": key}).to_string()).collect::<Vec<_>>().join("\n"),
     );
-    store.docket(["run", "--items", "items.jsonl", "--quiet", "--", "false"]).code(1);
+    store.tasktally(["run", "--items", "items.jsonl", "--quiet", "--", "false"]).code(1);
     let mut server = store.serve();
     let found = server.call("list_tasks", json!({"type": "epic", "limit": 1})).ok();
     let seen = server.call("get_batch", json!({"id": found["tasks"][0]["id"], "view": "failures"})).ok();

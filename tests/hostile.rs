@@ -35,7 +35,7 @@ fn claim(server: &mut Server, batch: &str) -> Reply {
 /// A server as the worker of a job is given it.
 fn worker(store: &Store, job: &str) -> Server {
     let mut command = store.command();
-    command.args(["serve", "--toolset", "worker"]).env("DOCKET_JOB", job);
+    command.args(["serve", "--toolset", "worker"]).env("TASKTALLY_JOB", job);
     let mut server = Server::spawn(command);
     server.listen();
     server.initialize("2025-11-25");
@@ -99,7 +99,7 @@ fn an_agent_names_a_profile_and_chooses_nothing_else() {
     symlink("../link.jsonl", here("code/chain.jsonl")).unwrap();
     symlink("/dev/zero", here("device")).unwrap();
     symlink("nothing", here("nowhere")).unwrap();
-    symlink("store/docket.db", here("soft.jsonl")).unwrap();
+    symlink("store/tasktally.db", here("soft.jsonl")).unwrap();
     std::fs::hard_link(scene.store.file(), here("hard.jsonl")).unwrap();
     assert!(Command::new("mkfifo").arg(here("fifo")).status().unwrap().success());
     let _socket = UnixListener::bind(here("socket")).unwrap();
@@ -184,16 +184,16 @@ fn a_worker_that_calls_commands_is_held_to_its_chunk_by_them_too() {
             "not for the worker",
         ),
         (vec!["add-items", &own, "--items", "[\"z\"]"], 2, "not for the worker"),
-        (vec!["work", "--batch", &other, "--worker", "mail"], 2, "DOCKET_JOB is set"),
-        (vec!["work", "--", "touch", "ran"], 2, "DOCKET_JOB is set"),
-        (vec!["run", "--items", "items.jsonl", "--", "touch", "ran"], 2, "DOCKET_JOB is set"),
-        (vec!["report", &other], 2, "DOCKET_JOB is set"),
-        (vec!["verify"], 2, "DOCKET_JOB is set"),
-        (vec!["init"], 2, "DOCKET_JOB is set"),
-        (vec!["manifest"], 2, "DOCKET_JOB is set"),
+        (vec!["work", "--batch", &other, "--worker", "mail"], 2, "TASKTALLY_JOB is set"),
+        (vec!["work", "--", "touch", "ran"], 2, "TASKTALLY_JOB is set"),
+        (vec!["run", "--items", "items.jsonl", "--", "touch", "ran"], 2, "TASKTALLY_JOB is set"),
+        (vec!["report", &other], 2, "TASKTALLY_JOB is set"),
+        (vec!["verify"], 2, "TASKTALLY_JOB is set"),
+        (vec!["init"], 2, "TASKTALLY_JOB is set"),
+        (vec!["manifest"], 2, "TASKTALLY_JOB is set"),
     ] {
         let mut command = held.scene.store.command();
-        command.env("DOCKET_JOB", held.job());
+        command.env("TASKTALLY_JOB", held.job());
         let ran = Run::new(command, &arguments).code(code);
         assert!(ran.said().contains(words), "{arguments:?}: no {words:?} in {}", ran.said());
         let after = held.scene.rows();
@@ -202,7 +202,7 @@ fn a_worker_that_calls_commands_is_held_to_its_chunk_by_them_too() {
     assert!(!held.scene.has_run());
     // It offers no more by another toolset.
     let mut command = held.scene.store.command();
-    command.args(["serve", "--toolset", "all"]).env("DOCKET_JOB", held.job());
+    command.args(["serve", "--toolset", "all"]).env("TASKTALLY_JOB", held.job());
     let mut server = Server::spawn(command);
     server.listen();
     server.initialize("2025-11-25");
@@ -254,7 +254,7 @@ fn a_job_that_no_runner_gave_opens_nothing() {
     ] {
         for arguments in [&["serve", "--toolset", "worker"][..], &["serve"], &["get-task", chunk]] {
             let mut command = held.scene.store.command();
-            command.env("DOCKET_JOB", &job);
+            command.env("TASKTALLY_JOB", &job);
             let ran = Run::new(command, arguments).finish();
             assert!(matches!(ran.code, Some(1 | 2)), "{job}: {arguments:?}: {ran:?}");
             assert!(ran.said().contains(words), "{job}: no {words:?} in {}", ran.said());
@@ -263,7 +263,7 @@ fn a_job_that_no_runner_gave_opens_nothing() {
     }
     // What is no text is no job, and above all not none.
     let mut command = held.scene.store.command();
-    command.env("DOCKET_JOB", std::ffi::OsStr::from_bytes(b"\xff\xfe"));
+    command.env("TASKTALLY_JOB", std::ffi::OsStr::from_bytes(b"\xff\xfe"));
     let ran = Run::new(command, ["get-task", chunk]).code(2);
     assert!(ran.said().contains(no_job), "{}", ran.said());
     let after = held.scene.rows();
@@ -356,7 +356,7 @@ fn a_worker_whose_chunk_went_to_another_may_only_say_what_happened() {
     }
     // And a new process with the old job is no way round.
     let mut command = held.scene.store.command();
-    command.env("DOCKET_JOB", held.job());
+    command.env("TASKTALLY_JOB", held.job());
     let ran = Run::new(command, ["get-task", &held.chunk]).code(1);
     assert!(ran.said().contains("is over; stop"), "{}", ran.said());
 }

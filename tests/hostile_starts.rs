@@ -56,9 +56,9 @@ impl Recorder {
             format!(
                 "#!/bin/sh\nto=$(mktemp -d {record}/XXXXXX)\ncat /proc/$$/cmdline > $to/argv\n\
                  cat /proc/$$/environ > $to/env\nreadlink /proc/$$/cwd > $to/cwd\ncat > $to/input\n\
-                 if [ \"$DOCKET_MCP_CONFIG\" ]; then\n\
-                 cp \"$DOCKET_MCP_CONFIG\" $to/mcp\nstat -c %a \"$DOCKET_MCP_CONFIG\" > $to/mode\n\
-                 stat -c %a \"${{DOCKET_MCP_CONFIG%/*}}\" > $to/folder\nfi\ntouch $to/ready\n"
+                 if [ \"$TASKTALLY_MCP_CONFIG\" ]; then\n\
+                 cp \"$TASKTALLY_MCP_CONFIG\" $to/mcp\nstat -c %a \"$TASKTALLY_MCP_CONFIG\" > $to/mode\n\
+                 stat -c %a \"${{TASKTALLY_MCP_CONFIG%/*}}\" > $to/folder\nfi\ntouch $to/ready\n"
             ),
         );
         std::fs::set_permissions(&script, Permissions::from_mode(0o755)).unwrap();
@@ -84,8 +84,8 @@ impl Recorder {
             ("SECRET_TOKEN", "hunter2"),
             ("BASH_ENV", "/nowhere"),
             ("NODE_OPTIONS", "--require=/nowhere"),
-            ("DOCKET_ITEM", "forged"),
-            ("DOCKET_IN_DOUBT", "forged"),
+            ("TASKTALLY_ITEM", "forged"),
+            ("TASKTALLY_IN_DOUBT", "forged"),
             ("FIXED", "by the agent"),
         ]);
         let mut server = Server::spawn(command);
@@ -115,7 +115,7 @@ impl Recorder {
         let chunk = format!("{batch}.01");
         let script = self.script.to_str().unwrap();
         let mut words = vec!["/bin/sh", script, "--fixed", "two words", "$HOME", "", batch, &chunk];
-        let config = started.variables.get("DOCKET_MCP_CONFIG").cloned();
+        let config = started.variables.get("TASKTALLY_MCP_CONFIG").cloned();
         words.extend(config.as_deref());
         assert_eq!(started.words, words);
         assert_eq!(started.folder, self.store.folder().canonicalize().unwrap().join("code/mail-1"));
@@ -123,7 +123,8 @@ impl Recorder {
         let known = |name: &str| {
             basic.contains(&name)
                 || name.starts_with("LC_")
-                || ["SOME_KEY", "FIXED", "DOCKET_TASK", "DOCKET_BATCH", "DOCKET_RUNNER"].contains(&name)
+                || ["SOME_KEY", "FIXED", "TASKTALLY_TASK", "TASKTALLY_BATCH", "TASKTALLY_RUNNER"]
+                    .contains(&name)
                 || more.contains(&name)
         };
         let strange: Vec<_> = started.variables.keys().filter(|name| !known(name)).collect();
@@ -131,7 +132,7 @@ impl Recorder {
         let value = |name: &str| started.variables.get(name).map(String::as_str);
         assert_eq!(value("SOME_KEY"), Some("let through"));
         assert_eq!(value("FIXED"), Some(format!("$(id) {chunk}").as_str()));
-        assert_eq!((value("DOCKET_TASK"), value("DOCKET_BATCH")), (Some(chunk.as_str()), Some(batch)));
+        assert_eq!((value("TASKTALLY_TASK"), value("TASKTALLY_BATCH")), (Some(chunk.as_str()), Some(batch)));
     }
 
     fn nothing_was_run(&self) {
@@ -188,9 +189,9 @@ fn text_of_items_and_instructions_is_data_and_never_a_word_of_the_command() {
     for item in &items {
         let key = item["key"].as_str().unwrap();
         let mine: Vec<_> =
-            all.iter().filter(|started| started.variables.get("DOCKET_ITEM").unwrap() == key).collect();
+            all.iter().filter(|started| started.variables.get("TASKTALLY_ITEM").unwrap() == key).collect();
         assert_eq!(mine.len(), 1, "{key}");
-        recorder.hold(mine[0], &batch, &["DOCKET_ITEM"]);
+        recorder.hold(mine[0], &batch, &["TASKTALLY_ITEM"]);
         let input: Value = serde_json::from_str(&mine[0].input).unwrap();
         assert_eq!((&input["key"], &input["text"]), (&item["key"], &item["text"]));
         assert_eq!(input["in_doubt"], Value::Null, "an item says of itself that it is in doubt");
@@ -211,22 +212,22 @@ fn a_chunks_worker_is_given_its_server_in_a_file_of_its_own_that_goes_with_it() 
     let all = recorder.started();
     assert_eq!(all.len(), 1);
     let started = &all[0];
-    recorder.hold(started, &batch, &["DOCKET_JOB", "DOCKET_DB", "DOCKET_MCP_CONFIG"]);
+    recorder.hold(started, &batch, &["TASKTALLY_JOB", "TASKTALLY_DB", "TASKTALLY_MCP_CONFIG"]);
     let kept = |name: &str| std::fs::read_to_string(started.kept.join(name)).unwrap();
     assert_eq!((kept("mode").trim(), kept("folder").trim()), ("600", "700"));
     let config: Value = serde_json::from_str(&kept("mcp")).unwrap();
     let told = &config["mcpServers"]["task_manager"];
     let file = recorder.store.file().to_str().unwrap();
     assert_eq!(told["args"], json!(["--db", file, "serve", "--toolset", "worker"]));
-    assert_eq!(told["env"], json!({"DOCKET_JOB": started.variables["DOCKET_JOB"]}));
+    assert_eq!(told["env"], json!({"TASKTALLY_JOB": started.variables["TASKTALLY_JOB"]}));
     for text in TEXTS {
         assert!(!started.input.contains(text), "the prompt holds {text:?}");
     }
-    assert!(!Path::new(&started.variables["DOCKET_MCP_CONFIG"]).exists());
+    assert!(!Path::new(&started.variables["TASKTALLY_MCP_CONFIG"]).exists());
     assert_eq!(std::fs::read_dir(recorder.store.folder().join("store/jobs")).unwrap().count(), 0);
     // And its job is over.
     let mut command = recorder.store.command();
-    command.env("DOCKET_JOB", &started.variables["DOCKET_JOB"]);
+    command.env("TASKTALLY_JOB", &started.variables["TASKTALLY_JOB"]);
     let ran = Run::new(command, ["update-task", &batch, "--body", "- late"]).code(1);
     assert!(ran.said().contains("is lost: the task is failed"), "{}", ran.said());
     let late = "SELECT late FROM receipt WHERE text = '- late'";
@@ -243,7 +244,7 @@ fn what_a_runner_that_was_killed_left_of_jobs_goes_with_the_next() {
     std::fs::create_dir(store.folder().join("store/jobs")).unwrap();
     let left = store.write(&format!("store/jobs/{batch}.01abc.json"), "{}");
     let others = store.write(&format!("store/jobs/{batch}x.01abc.json"), "{}");
-    store.docket(["work", "--batch", &batch, "--worker", "mail"]).success();
+    store.tasktally(["work", "--batch", &batch, "--worker", "mail"]).success();
     assert!(!left.exists() && others.exists());
 }
 
@@ -306,7 +307,7 @@ fn a_configuration_that_was_exchanged_since_starts_nothing() {
         assert!(again.message().contains(words), "{what}: {}", again.message());
         if for_persons {
             for more in [&[][..], &["--worker", "mail"], &["--detach"]] {
-                let ran = scene.docket([&["work", "--batch", &batch][..], more].concat()).finish();
+                let ran = scene.tasktally([&["work", "--batch", &batch][..], more].concat()).finish();
                 assert!(matches!(ran.code, Some(1 | 2)) && ran.said().contains(words), "{what}: {ran:?}");
             }
         }
@@ -323,7 +324,7 @@ fn a_profile_that_there_is_not_is_not_written_down_by_a_command_either() {
     let request = json!({"title": "Sort", "instructions": "Sort it.", "items": ["a"]});
     let batch = server.call("create_batch", request).ok().text("/batch/id");
     let before = server.look(&batch);
-    let ran = store.docket(["work", "--batch", &batch, "--worker", "/bin/sh"]).code(2);
+    let ran = store.tasktally(["work", "--batch", &batch, "--worker", "/bin/sh"]).code(2);
     assert!(ran.said().contains("there is no profile '/bin/sh'"), "{}", ran.said());
     assert_eq!(server.look(&batch), before);
 }

@@ -59,7 +59,7 @@ fn a_resource_that_is_none_is_refused_with_its_item_and_field() {
 fn any_field_can_say_what_an_item_touches() {
     let store = Store::new();
     let mut server = store.serve();
-    let items = json!([{"key": "a", "repo": "docket", "at": {"path": "x"}}, {"key": "b", "repo": "docket", "at": {"path": "y"}}]);
+    let items = json!([{"key": "a", "repo": "tasktally", "at": {"path": "x"}}, {"key": "b", "repo": "tasktally", "at": {"path": "y"}}]);
     let mut create = |resources: Value| {
         let batch = json!({"title": "B", "instructions": "do", "items": items, "max_chunk": 1, "resources": resources, "dry_run": true});
         server.call("create_batch", batch)
@@ -115,7 +115,7 @@ fn a_run_allows_conflicts_unless_told_otherwise_and_waits_where_it_serializes() 
     store.write("items.jsonl", lines.join("\n"));
     let run = |more: &[&str]| {
         let args = ["run", "--items", "items.jsonl", "--max-chunk", "1", "--workers", "4", "--quiet"];
-        store.docket([&args, more, &["--", "sh", "worker.sh"]].concat())
+        store.tasktally([&args, more, &["--", "sh", "worker.sh"]].concat())
     };
     store.write("worker.sh", "true");
     run(&[]).success();
@@ -231,7 +231,7 @@ fn among_thousands_of_files_of_a_batch_under_way_those_that_are_shared_are_found
     let batch = json!({"title": "B", "instructions": "do", "items": items});
     server.call("create_batch", batch).ok();
     let (mut met, mut free) = (0, 0);
-    for _ in 0..rounds("DOCKET_ROUNDS", 100) {
+    for _ in 0..rounds("TASKTALLY_ROUNDS", 100) {
         let paths: Vec<String> = (0..1 + rng.below(3)).map(|_| near(&mut rng)).collect();
         let batch = json!({"title": "B", "instructions": "do", "items": [{"key": "k", "files": paths}], "dry_run": true});
         let reply = server.call("create_batch", batch);

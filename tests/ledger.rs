@@ -60,7 +60,7 @@ fn assert_adds_up(store: &Store, server: &mut Server, batch: &str, items: u64, w
 
 #[test]
 fn counts_add_up_whatever_workers_people_and_kills_do() {
-    let rounds = rounds("DOCKET_LEDGER_ROUNDS", 12);
+    let rounds = rounds("TASKTALLY_LEDGER_ROUNDS", 12);
     let mut rng = Rng::seeded("ledger");
     for round in 0..rounds {
         let store = Store::new();
@@ -78,6 +78,6 @@ fn counts_add_up_whatever_workers_people_and_kills_do() {
             assert_adds_up(&store, &mut server, &batch, items, &format!("round {round}, turn {turn}, {did}"));
         }
         server.close();
-        store.docket(["verify"]).success();
+        store.tasktally(["verify"]).success();
     }
 }

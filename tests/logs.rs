@@ -1,4 +1,4 @@
-//! `docket logs` shows what a chunk's worker printed, harmlessly, and follows it to the attempt's end.
+//! `tasktally logs` shows what a chunk's worker printed, harmlessly, and follows it to the attempt's end.
 
 #![expect(clippy::expect_used, reason = "a test fails by panicking")]
 
@@ -7,17 +7,17 @@ mod support;
 use std::io::{BufRead, BufReader};
 use std::process::Stdio;
 
-use docket::logs::{LogWriter, Stream, place};
-use docket::model::id::TaskId;
 use serde_json::Value;
 use support::ended;
 use support::store::Store;
+use tasktally::logs::{LogWriter, Stream, place};
+use tasktally::model::id::TaskId;
 
 /// A store with a batch of one chunk, whose id is given.
 fn chunk(store: &Store) -> String {
     store.write("items.jsonl", "{\"key\":\"a\"}\n{\"key\":\"b\"}\n");
     let made = store
-        .docket(["create-batch", "Print", "--instructions", "x", "--source", "items.jsonl", "--json"])
+        .tasktally(["create-batch", "Print", "--instructions", "x", "--source", "items.jsonl", "--json"])
         .success();
     made.json()["chunks"][0]["id"].as_str().expect("a chunk").to_owned()
 }
@@ -37,7 +37,7 @@ fn both_streams_are_labelled_and_nothing_in_them_moves_the_cursor() {
     writer(&store, &chunk, 2, Stream::Err).write(b"oh\n").expect("it is written");
     let shown = |args: &[&str]| {
         let args = ["logs", chunk.as_str()].into_iter().chain(args.iter().copied());
-        store.docket(args).success().stdout
+        store.tasktally(args).success().stdout
     };
     assert_eq!(shown(&[]), "── out ──\na\\u{1b}[2J\\u{202e}b\nc\n── err ──\noh\n");
     assert_eq!(shown(&["--attempt", "1"]), "── out ──\nold\n");
@@ -54,7 +54,7 @@ fn what_is_left_out_of_a_long_log_is_told() {
     let store = Store::new();
     let chunk = chunk(&store);
     writer(&store, &chunk, 1, Stream::Out).write(&[b'x'; 1_000]).expect("it is written");
-    let shown = store.docket(["logs", &chunk]).success().stdout;
+    let shown = store.tasktally(["logs", &chunk]).success().stdout;
     assert!(shown.contains(&format!("\n… {} bytes left out …\n", 1_000 - 64)), "{shown}");
 }
 
@@ -62,15 +62,15 @@ fn what_is_left_out_of_a_long_log_is_told() {
 fn a_chunk_without_a_log_leads_to_its_receipts() {
     let store = Store::new();
     let chunk = chunk(&store);
-    let said = store.docket(["logs", &chunk]).code(1).stderr;
-    assert!(said.contains(&format!("docket get-task {chunk}")), "{said}");
+    let said = store.tasktally(["logs", &chunk]).code(1).stderr;
+    assert!(said.contains(&format!("tasktally get-task {chunk}")), "{said}");
     writer(&store, &chunk, 3, Stream::Out).write(b"x").expect("it is written");
-    let said = store.docket(["logs", &chunk, "--attempt", "1"]).code(1).stderr;
+    let said = store.tasktally(["logs", &chunk, "--attempt", "1"]).code(1).stderr;
     assert!(said.contains("attempt: 1") && said.contains("those of 3"), "{said}");
     let batch = chunk.split('.').next().expect("a batch");
-    let said = store.docket(["logs", batch]).code(2).stderr;
+    let said = store.tasktally(["logs", batch]).code(2).stderr;
     assert!(said.contains("is a batch"), "{said}");
-    let said = store.docket(["logs", "nothing.1"]).code(1).stderr;
+    let said = store.tasktally(["logs", "nothing.1"]).code(1).stderr;
     assert!(said.contains("No task 'nothing.1'"), "{said}");
 }
 
@@ -78,7 +78,7 @@ fn a_chunk_without_a_log_leads_to_its_receipts() {
 fn following_goes_on_until_the_attempt_has_ended() {
     let store = Store::new();
     let chunk = chunk(&store);
-    let claim = store.docket(["claim-task", "--id", &chunk, "--worker", "w", "--json"]).success().json();
+    let claim = store.tasktally(["claim-task", "--id", &chunk, "--worker", "w", "--json"]).success().json();
     let token = claim["claim"]["token"].as_str().expect("a token").to_owned();
     let mut log = writer(&store, &chunk, 1, Stream::Out);
     log.write(b"first\n").expect("it is written");
@@ -87,14 +87,14 @@ fn following_goes_on_until_the_attempt_has_ended() {
         .args(["logs", &chunk, "--follow"])
         .stdout(Stdio::piped())
         .spawn()
-        .expect("docket starts");
+        .expect("tasktally starts");
     let mut lines = BufReader::new(follower.stdout.take().expect("stdout is piped")).lines();
     let mut next = || lines.next().map(|line| line.expect("a line"));
     assert_eq!((next().as_deref(), next().as_deref()), (Some("── out ──"), Some("first")));
     log.write("日本 second\n".as_bytes()).expect("it is written");
     assert_eq!(next().as_deref(), Some("日本 second"), "while it is written");
     log.write(b"last\n").expect("it is written");
-    store.docket(["release-task", &chunk, "--claim", &token, "--reason", "over"]).success();
+    store.tasktally(["release-task", &chunk, "--claim", &token, "--reason", "over"]).success();
     assert_eq!((next().as_deref(), next()), (Some("last"), None));
     assert!(ended(&mut follower).success());
 }

@@ -68,10 +68,10 @@ fn work_together(store: &Store, batch: &str) {
 
 /// Holds summary files, get_batch, receipts and report to the same numbers, chunk by chunk.
 fn assert_all_agree(store: &Store, batch: &str) {
-    let told = store.docket(["get-batch", batch, "--json"]).success().json();
+    let told = store.tasktally(["get-batch", batch, "--json"]).success().json();
     assert_eq!(told["batch"]["processed"], ITEMS, "{told}");
     let folder = store.folder().join("scratch").join(format!("batch-{batch}"));
-    let report = store.docket(["report", batch]).success();
+    let report = store.tasktally(["report", batch]).success();
     let report = std::fs::read_to_string(folder.join("report.md")).unwrap_or_else(|_| panic!("{report:?}"));
     let sql = store.sql();
     let mut total = 0;
@@ -99,7 +99,7 @@ fn assert_all_agree(store: &Store, batch: &str) {
     }
     assert_eq!(total, ITEMS);
     assert!(report.contains("663"), "{report}");
-    store.docket(["verify"]).success();
+    store.tasktally(["verify"]).success();
 }
 
 #[test]
@@ -179,9 +179,9 @@ fn six_hundred_mails_are_sorted_reviewed_and_archived_by_mcp() {
 fn the_same_story_by_commands_alone() {
     let store = Store::new();
     store.write("mail.jsonl", include_str!("../examples/commits.jsonl"));
-    let docket = |args: &[&str]| -> Ran { store.docket(args).success() };
+    let tasktally = |args: &[&str]| -> Ran { store.tasktally(args).success() };
     let steps = steps().to_string();
-    let made = docket(&[
+    let made = tasktally(&[
         "create-batch",
         "Archive mail",
         "--instructions",
@@ -204,14 +204,14 @@ fn the_same_story_by_commands_alone() {
     store.write(
         "sort.sh",
         "#!/bin/sh\nitem=$(cat)\ncase $item in\n  *earlier_steps*) category=archived ;;\n  *'\"kind\":\"fix\"'*) category=reply ;;\n  \
-         *) category=archive ;;\nesac\nprintf '{\"receipt\": \"- %s\", \"category\": \"%s\"}\\n' \"$DOCKET_ITEM\" \"$category\"\n",
+         *) category=archive ;;\nesac\nprintf '{\"receipt\": \"- %s\", \"category\": \"%s\"}\\n' \"$TASKTALLY_ITEM\" \"$category\"\n",
     );
-    let work = || docket(&["work", "--batch", &batch, "--workers", "8", "--", "sh", "sort.sh"]);
+    let work = || tasktally(&["work", "--batch", &batch, "--workers", "8", "--", "sh", "sort.sh"]);
     work();
-    let review = docket(&["get-batch", &batch, "--view", "review", "--json"]).json();
+    let review = tasktally(&["get-batch", &batch, "--view", "review", "--json"]).json();
     let chunk = review["reviews"][0]["chunk"].as_str().unwrap().to_owned();
-    docket(&["review-batch", &batch, "--chunk", &chunk, "--decision", "reject", "--note", "look again"]);
-    docket(&[
+    tasktally(&["review-batch", &batch, "--chunk", &chunk, "--decision", "reject", "--note", "look again"]);
+    tasktally(&[
         "review-batch",
         &batch,
         "--chunk",
@@ -222,11 +222,11 @@ fn the_same_story_by_commands_alone() {
         "newsletters are no mail",
     ]);
     work();
-    docket(&["review-batch", &batch, "--decision", "approve"]);
+    tasktally(&["review-batch", &batch, "--decision", "approve"]);
     work();
-    let after = docket(&["get-batch", &batch, "--json"]).json();
+    let after = tasktally(&["get-batch", &batch, "--json"]).json();
     assert_eq!(after["batch"]["status"], "done", "{after}");
-    let finish = docket(&["claim-task", "--worker", "me", "--json"]).json();
+    let finish = tasktally(&["claim-task", "--worker", "me", "--json"]).json();
     assert_eq!(finish["task"]["title"], "Check and push once");
     assert_all_agree(&store, &batch);
 }

@@ -85,12 +85,12 @@ fn rich(store: &Store, rng: &mut Rng) -> HashMap<String, Value> {
 /// Another store, of which nothing is there yet.
 fn import(lines: &Path) -> Store {
     let other = Store::new();
-    other.docket(["import", lines.to_str().unwrap()]).success();
+    other.tasktally(["import", lines.to_str().unwrap()]).success();
     other
 }
 
 fn export(store: &Store, name: &str) -> PathBuf {
-    store.docket(["export", name]).success();
+    store.tasktally(["export", name]).success();
     store.folder().join(name)
 }
 
@@ -154,7 +154,7 @@ fn without_the_moment(reply: &mut Value) {
 fn what_is_exported_and_imported_is_the_same_store() {
     let mut rng = Rng::seeded("what_is_exported_and_imported");
     let mut lines = 0;
-    for _ in 0..rounds("DOCKET_ROUNDS", 1) {
+    for _ in 0..rounds("TASKTALLY_ROUNDS", 1) {
         let store = Store::new();
         let held = rich(&store, &mut rng);
         let first = export(&store, "first.jsonl");
@@ -170,9 +170,9 @@ fn what_is_exported_and_imported_is_the_same_store() {
         }
         assert_eq!(ours.len(), theirs.len());
         lines += ours.len();
-        other.docket(["verify"]).success();
+        other.tasktally(["verify"]).success();
         other.assert_whole();
-        assert_eq!(store.docket(["heads"]).success().stdout, other.docket(["heads"]).success().stdout);
+        assert_eq!(store.tasktally(["heads"]).success().stdout, other.tasktally(["heads"]).success().stdout);
         let unfound =
             "SELECT (SELECT max(n) FROM task) - task + (SELECT max(n) FROM receipt) - receipt FROM indexed";
         let unfound: i64 = other.sql().query_row(unfound, [], |row| row.get(0)).unwrap();
@@ -208,12 +208,12 @@ fn works_on(store: &Store, held: &HashMap<String, Value>) {
     server.call("update_task", json!({"id": id, "body": "- new"})).ok();
     assert_eq!(server.call("search_tasks", json!({"query": "new"})).ok()["tasks"][0]["id"], json!(id));
     server.close();
-    store.docket(["verify"]).success();
+    store.tasktally(["verify"]).success();
 }
 
-/// Whose holders don't come along are given back as docket import says, and their tokens are worth nothing.
+/// Whose holders don't come along are given back as tasktally import says, and their tokens are worth nothing.
 fn gives_back(store: &Store, held: &HashMap<String, Value>) {
-    store.docket(["reset-stalled-tasks", "--hours", "0"]).success();
+    store.tasktally(["reset-stalled-tasks", "--hours", "0"]).success();
     let mut server = store.serve();
     for (chunk, token) in held {
         let late = server.call("complete_task", json!({"id": chunk, "claim": token}));
@@ -227,7 +227,7 @@ fn a_backup_is_one_file_for_its_owner_alone_and_holds_the_store() {
     let store = Store::new();
     rich(&store, &mut rng);
     std::fs::create_dir(store.folder().join("kept")).unwrap();
-    let told = store.docket(["backup", "kept/backup.db", "--json"]).success().json();
+    let told = store.tasktally(["backup", "kept/backup.db", "--json"]).success().json();
     let kept = store.folder().join("kept");
     let names: Vec<_> = std::fs::read_dir(&kept).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(names, ["backup.db"], "nothing beside it");
@@ -240,15 +240,15 @@ fn a_backup_is_one_file_for_its_owner_alone_and_holds_the_store() {
     assert_eq!(told["receipts"], count("SELECT count(*) FROM receipt"));
     assert_eq!(told["change"], count("SELECT max(changed) FROM task"));
 
-    let refused = store.docket(["backup", "kept/backup.db"]).code(1);
+    let refused = store.tasktally(["backup", "kept/backup.db"]).code(1);
     assert!(refused.said().contains("--replace"), "{}", refused.said());
-    store.docket(["backup", "kept/backup.db", "--replace"]).success();
+    store.tasktally(["backup", "kept/backup.db", "--replace"]).success();
 
     // As its message says: used where it is, or put in the place of a store.
     let restored = Store::new();
     std::fs::create_dir(restored.file().parent().unwrap()).unwrap();
     std::fs::copy(&file, restored.file()).unwrap();
-    restored.docket(["verify"]).success();
+    restored.tasktally(["verify"]).success();
     let runners: u64 = restored.sql().query_row("SELECT count(*) FROM runner", [], |row| row.get(0)).unwrap();
     assert_eq!(runners, 0, "nobody runs a batch of a backup");
     assert_eq!(timeless(&export(&store, "a.jsonl")), timeless(&export(&restored, "b.jsonl")));
@@ -257,7 +257,7 @@ fn a_backup_is_one_file_for_its_owner_alone_and_holds_the_store() {
 #[test]
 fn a_backup_never_takes_the_place_of_what_is_not_one() {
     let store = Store::new();
-    store.docket(["create-task", "--task-title", "Kept"]).success();
+    store.tasktally(["create-task", "--task-title", "Kept"]).success();
     let file = store.file().to_str().unwrap();
     let whole = std::fs::read(file).unwrap();
     let link = store.folder().join("link.db");
@@ -271,14 +271,14 @@ fn a_backup_never_takes_the_place_of_what_is_not_one() {
         ("hard.db", "the store itself"),
         (&format!("{file}-turn"), "part of it"),
         (&format!("{file}-wal"), "part of it"),
-        ("store/../store/docket.db-journal", "part of it"),
+        ("store/../store/tasktally.db-journal", "part of it"),
         ("folder", "a folder"),
         ("/dev/null", "no regular file"),
         ("stray.db", "the log of another file"),
         ("gone/backup.db", "gone"),
     ] {
         for command in ["backup", "export"] {
-            let ran = store.docket([command, target, "--replace"]).finish();
+            let ran = store.tasktally([command, target, "--replace"]).finish();
             assert!(matches!(ran.code, Some(1 | 2)), "{command} {target}: {}", ran.said());
             assert!(ran.said().contains(why), "{command} {target}: {}", ran.said());
         }
@@ -336,16 +336,16 @@ fn a_store_with_something_in_it_is_left_byte_for_byte() {
     let (_store, path, _) = small();
     let lines = path.to_str().unwrap();
     let other = Store::new();
-    other.docket(["create-task", "--task-title", "Theirs"]).success();
+    other.tasktally(["create-task", "--task-title", "Theirs"]).success();
     let folder = other.file().parent().unwrap();
     // A log that nobody has folded in stays as it is, too.
     let held = other.sql();
     held.execute_batch("PRAGMA wal_autocheckpoint = 0; UPDATE task SET effort = 'some'").unwrap();
     let kept = |folder: &Path| -> BTreeMap<PathBuf, Vec<u8>> {
-        files(folder).into_iter().filter(|(path, _)| !path.ends_with("docket.db-shm")).collect()
+        files(folder).into_iter().filter(|(path, _)| !path.ends_with("tasktally.db-shm")).collect()
     };
     let before = kept(folder);
-    let refused = other.docket(["import", lines]).code(1);
+    let refused = other.tasktally(["import", lines]).code(1);
     assert!(refused.said().contains("never mixed") && refused.said().contains("--db"), "{}", refused.said());
     assert!(kept(folder) == before, "the store was touched");
     drop(held);
@@ -354,10 +354,10 @@ fn a_store_with_something_in_it_is_left_byte_for_byte() {
     let stray = Store::new();
     std::fs::create_dir(stray.file().parent().unwrap()).unwrap();
     std::fs::write(format!("{}-wal", stray.file().display()), "stray").unwrap();
-    let said = stray.docket(["import", lines]).code(1).said();
+    let said = stray.tasktally(["import", lines]).code(1).said();
     assert!(said.contains("the log of another file"), "{said}");
     std::fs::write(stray.file(), "hello\n".repeat(1000)).unwrap();
-    assert!(stray.docket(["import", lines]).code(2).said().contains("not a SQLite file"));
+    assert!(stray.tasktally(["import", lines]).code(2).said().contains("not a SQLite file"));
 }
 
 #[test]
@@ -373,13 +373,13 @@ fn an_empty_store_is_filled_under_the_servers_that_have_it_open() {
     let total = lines.iter().filter(|line| line.starts_with("{\"line\":\"task\"")).count() as u64;
     assert_eq!(server.call("list_tasks", json!({"limit": 0})).ok().count("/total"), total);
     server.task("One more");
-    let refused = other.docket(["import", path.to_str().unwrap()]).code(1);
+    let refused = other.tasktally(["import", path.to_str().unwrap()]).code(1);
     assert!(refused.said().contains("never mixed"), "{}", refused.said());
     server.close();
-    other.docket(["verify"]).success();
+    other.tasktally(["verify"]).success();
     other.assert_whole();
-    let heads = other.docket(["heads"]).success().stdout;
-    assert_eq!(store.docket(["heads"]).success().stdout, heads);
+    let heads = other.tasktally(["heads"]).success().stdout;
+    assert_eq!(store.tasktally(["heads"]).success().stdout, heads);
 }
 
 #[test]
@@ -393,11 +393,11 @@ fn a_store_that_was_tampered_with_is_neither_backed_up_nor_exported() {
     sql.execute_batch("DROP TRIGGER receipt_stays_as_written; UPDATE receipt SET text = '- forged'").unwrap();
     drop(sql);
     for command in ["backup", "export"] {
-        let ran = store.docket([command, "kept"]).code(1);
+        let ran = store.tasktally([command, "kept"]).code(1);
         assert!(ran.said().contains("receipt 1 is not as it was written"), "{}", ran.said());
         assert!(!store.folder().join("kept").exists());
     }
-    let ran = store.docket(["export"]).code(1);
+    let ran = store.tasktally(["export"]).code(1);
     assert_eq!(ran.stdout, "", "not a line");
 }
 

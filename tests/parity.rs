@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::process::Command;
 
 use clap::Command as Clap;
-use docket::ops;
 use serde_json::{Value, json};
+use tasktally::ops;
 
 /// The command's parameters, with the words and defaults it takes.
 fn command_of(entry: &ops::Entry) -> Clap {
@@ -92,10 +92,10 @@ fn without_what_varies(value: &mut Value) {
 fn the_same_request_gets_the_same_reply() {
     let folder = tempfile::tempdir().expect("a folder");
     let (by_tool, by_command) = (folder.path().join("tool.db"), folder.path().join("command.db"));
-    let store =
-        docket::store::sqlite::SqliteStore::open(&by_tool, docket::clock::Clock::system()).expect("a store");
-    let docket =
-        ops::Docket::new(std::sync::Arc::new(store), docket::items::Roots::new(["/"]), None, "person");
+    let store = tasktally::store::sqlite::SqliteStore::open(&by_tool, tasktally::clock::Clock::system())
+        .expect("a store");
+    let session =
+        ops::Session::new(std::sync::Arc::new(store), tasktally::items::Roots::new(["/"]), None, "person");
     let cases: &[(&str, Value, &[&str])] = &[
         (
             "create_task",
@@ -116,15 +116,15 @@ fn the_same_request_gets_the_same_reply() {
     ];
     for (name, arguments, words) in cases {
         let entry = ops::named(name).expect("an operation");
-        let mut tool = (entry.call)(&docket, arguments.clone()).expect("a reply");
-        let output = Command::new(env!("CARGO_BIN_EXE_docket"))
+        let mut tool = (entry.call)(&session, arguments.clone()).expect("a reply");
+        let output = Command::new(env!("CARGO_BIN_EXE_tasktally"))
             .arg(name.replace('_', "-"))
             .args(*words)
             .arg("--json")
-            .env("DOCKET_DB", &by_command)
+            .env("TASKTALLY_DB", &by_command)
             .env("USER", "person")
             .output()
-            .expect("docket runs");
+            .expect("tasktally runs");
         let mut command: Value = serde_json::from_slice(&output.stdout)
             .unwrap_or_else(|error| panic!("{name}: {error}: {output:?}"));
         for reply in [&mut tool, &mut command] {

@@ -252,7 +252,7 @@ fn receipts_are_shown_in_the_order_of_their_writing_whatever_chunk_they_are_of()
     assert_eq!(told["- too late"]["late"], true);
     let decision = told.iter().find(|(text, _)| text.contains("enough")).unwrap().1;
     assert!(decision.get("chunk").is_none(), "it is the batch's own: {decision}");
-    let listed = store.docket(["get-batch", &id, "--view", "receipts"]).success();
+    let listed = store.tasktally(["get-batch", &id, "--view", "receipts"]).success();
     assert!(listed.stdout.contains("- too late"), "{}", listed.stdout);
 }
 

@@ -66,9 +66,9 @@ fn the_worker_prompt_is_one_text_wherever_it_comes_from() {
     let batch = plan.text("/batch/id");
     let told = plan.text("/worker_prompt");
     assert_eq!(text(&get(&mut server, "work_chunk", json!({"batch": batch}))), told);
-    let printed = store.docket(["prompt", "work_chunk", "--batch", &batch]).success();
+    let printed = store.tasktally(["prompt", "work_chunk", "--batch", &batch]).success();
     assert_eq!(printed.stdout.trim_end(), told);
-    let json = store.docket(["prompt", "work-chunk", "--batch", &batch, "--json"]).success().json();
+    let json = store.tasktally(["prompt", "work-chunk", "--batch", &batch, "--json"]).success().json();
     let answer = get(&mut server, "work_chunk", json!({"batch": batch}));
     assert_eq!(json["messages"], answer["result"]["messages"]);
     assert_eq!(json["description"], answer["result"]["description"]);
@@ -124,11 +124,11 @@ fn what_is_wrong_with_a_request_is_told_with_what_there_is() {
         let message = refused(&get(&mut server, name, arguments));
         assert!(message.contains(told), "{message}");
     }
-    let said = store.docket(["prompt", "no_such_prompt"]).code(2).said();
+    let said = store.tasktally(["prompt", "no_such_prompt"]).code(2).said();
     assert!(said.contains("no_such_prompt"), "{said}");
-    let said = store.docket(["prompt", "work_chunk"]).code(2).said();
+    let said = store.tasktally(["prompt", "work_chunk"]).code(2).said();
     assert!(said.contains("--batch"), "{said}");
-    let said = store.docket(["prompt", "supervise_batch", "--goal", "g", "--workers", "9"]).code(2).said();
+    let said = store.tasktally(["prompt", "supervise_batch", "--goal", "g", "--workers", "9"]).code(2).said();
     assert!(said.contains("1 to 8"), "{said}");
 }
 
@@ -146,7 +146,7 @@ fn a_worker_is_offered_its_own_prompt_and_no_resources() {
     for (method, params) in [
         ("resources/list", json!({})),
         ("resources/templates/list", json!({})),
-        ("resources/read", json!({"uri": "docket://tasks/x"})),
+        ("resources/read", json!({"uri": "tasktally://tasks/x"})),
     ] {
         assert_eq!(server.request(method, params)["error"]["code"], -32601, "{method}");
     }

@@ -1,4 +1,4 @@
-//! `docket report`: a batch's audit adds up, shows hostile text as text, and holds no batch whole.
+//! `tasktally report`: a batch's audit adds up, shows hostile text as text, and holds no batch whole.
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
@@ -8,17 +8,17 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use docket::model::cost::Cost;
-use docket::model::moment::Moment;
-use docket::model::receipt::{FIRST_HASH, Receipt};
 use serde_json::{Value, json};
+use tasktally::model::cost::Cost;
+use tasktally::model::moment::Moment;
+use tasktally::model::receipt::{FIRST_HASH, Receipt};
 
 use support::store::Store;
 
 /// Writes the report; the Markdown and the HTML.
 #[track_caller]
 fn report(store: &Store, batch: &str) -> [String; 2] {
-    let written = store.docket(["report", batch, "--json"]).success().json();
+    let written = store.tasktally(["report", batch, "--json"]).success().json();
     assert_eq!(written["success"], true, "{written}");
     read(&written)
 }
@@ -73,12 +73,12 @@ fn the_report_of_a_real_run_adds_up_to_get_batch_and_the_summary_files() {
     );
     let items = format!("{root}/examples/commits.jsonl");
     let run = ["run", "--items", &items, "--split", "month:date", "--json", "--", "sh", "worker.sh"];
-    let ran = store.docket(run).code(1);
+    let ran = store.tasktally(run).code(1);
     let done: Value = serde_json::from_str(ran.stdout.lines().last().unwrap()).unwrap();
     let batch = done["batch"]["id"].as_str().unwrap();
     let reports = report(&store, batch);
-    let shown = store.docket(["get-batch", batch, "--json"]).success().json();
-    let failures = store.docket(["get-batch", batch, "--view", "failures", "--json"]).success().json();
+    let shown = store.tasktally(["get-batch", batch, "--json"]).success().json();
+    let failures = store.tasktally(["get-batch", batch, "--view", "failures", "--json"]).success().json();
     let count = |object: &Value, name: &str| object[name].as_u64().unwrap_or(0);
     let whole = &shown["batch"];
     assert_eq!(count(whole, "total"), 663);
@@ -158,7 +158,7 @@ fn hostile_text_is_shown_as_text() {
         server.call("update_task", receipt).ok();
     }
     server.close();
-    // A store may hold what this Docket would have refused.
+    // A store may hold what this Tasktally would have refused.
     let hidden = "'a\u{202e}b\u{1b}[2Jc' || char(10) || char(10) || '<i>d'";
     store.sql().execute(&format!("UPDATE task SET title = {hidden} WHERE parent IS NOT NULL"), []).unwrap();
     store.sql().execute(&format!("UPDATE category SET name = {hidden} WHERE task > 1"), []).unwrap();
@@ -237,7 +237,7 @@ fn a_report_goes_where_it_is_told_and_takes_the_place_of_the_last_one() {
 
     let elsewhere = store.folder().join("a").join("b");
     let out = elsewhere.to_str().unwrap();
-    let [first, _] = read(&store.docket(["report", &batch, "--out", out, "--json"]).success().json());
+    let [first, _] = read(&store.tasktally(["report", &batch, "--out", out, "--json"]).success().json());
     assert!(
         first.contains("0 of 1 items processed") && first.contains("Nobody wrote a receipt yet"),
         "{first}"
@@ -245,7 +245,7 @@ fn a_report_goes_where_it_is_told_and_takes_the_place_of_the_last_one() {
     let claim = server.call("claim_task", json!({"batch": batch, "worker": "w"})).ok();
     let (chunk, token) = (claim.text("/task/id"), claim.text("/claim/token"));
     server.call("update_task", json!({"id": chunk, "claim": token, "item": "a", "outcome": "skipped"})).ok();
-    let said = store.docket(["report", &batch, "--out", out]).success().said();
+    let said = store.tasktally(["report", &batch, "--out", out]).success().said();
     assert!(said.contains("report.md") && said.contains("report.html"), "{said}");
     assert!(fs::read_to_string(elsewhere.join("report.md")).unwrap().contains("1 of 1 items processed"));
     assert_eq!(names(&elsewhere), both);
@@ -255,15 +255,15 @@ fn a_report_goes_where_it_is_told_and_takes_the_place_of_the_last_one() {
         (task, "is a task, not a batch".to_owned()),
         ("nowhere".to_owned(), "nowhere".to_owned()),
     ] {
-        let ran = store.docket(["report", &id, "--out", "none"]).finish();
+        let ran = store.tasktally(["report", &id, "--out", "none"]).finish();
         assert_ne!(ran.code, Some(0));
         assert!(ran.said().contains(&told), "{}", ran.said());
         assert!(!store.folder().join("none").exists(), "a refusal leaves no folder");
     }
     store.write("file", "");
-    let said = store.docket(["report", &batch, "--out", "file/x"]).code(1).said();
+    let said = store.tasktally(["report", &batch, "--out", "file/x"]).code(1).said();
     assert!(said.contains("file/x"), "{said}");
-    let said = Store::new().docket(["report", &batch]).code(2).said();
+    let said = Store::new().tasktally(["report", &batch]).code(2).said();
     assert!(said.contains("there is none"), "{said}");
 }
 
@@ -292,7 +292,7 @@ fn a_store_that_does_not_add_up_is_reported_and_said_so() {
         }
         server.close();
         store.sql().execute_batch(forged).unwrap();
-        let written = store.docket(["report", &batch, "--json"]).code(1).json();
+        let written = store.tasktally(["report", &batch, "--json"]).code(1).json();
         assert_eq!(written["success"], false, "{written}");
         let [_, html] = read(&written);
         assert!(html.contains(told), "{told}: {html}");
@@ -307,7 +307,7 @@ fn a_large_batch(store: &Store) -> String {
     store.write("items.jsonl", lines);
     let args =
         ["create-batch", "Large", "--instructions", "Do.", "--source", "items.jsonl", "--max-chunk", "10000"];
-    let plan = store.docket(args.into_iter().chain(["--json"])).success().json();
+    let plan = store.tasktally(args.into_iter().chain(["--json"])).success().json();
     let batch = plan["batch"]["id"].as_str().unwrap().to_owned();
     let connection = store.sql();
     connection.execute_batch("BEGIN").unwrap();
@@ -346,7 +346,7 @@ fn a_large_batch(store: &Store) -> String {
 fn a_batch_of_a_hundred_thousand_items_is_not_held_in_memory() {
     let store = Store::new();
     let batch = a_large_batch(&store);
-    let mut child = store.docket(["report", &batch]).start();
+    let mut child = store.tasktally(["report", &batch]).start();
     let mut highest = 0;
     let status = loop {
         let status = fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap_or_default();

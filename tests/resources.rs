@@ -66,11 +66,11 @@ fn a_resource_is_the_object_that_its_tool_gives_in_both_eras() {
             server.call("get_task", json!({"id": format!("{id}.07")})).ok(),
             server.call("get_task", json!({"id": id})).ok(),
         );
-        assert_eq!(read(&mut server, &format!("docket://batches/{id}")), shown.value);
-        assert_eq!(read(&mut server, &format!("docket://batches/{id}/chunks/7")), chunk.value);
-        assert_eq!(read(&mut server, &format!("docket://batches/{id}/chunks/07")), chunk.value);
-        assert_eq!(read(&mut server, &format!("docket://tasks/{id}.07")), chunk.value);
-        assert_eq!(read(&mut server, &format!("docket://tasks/{id}")), task.value);
+        assert_eq!(read(&mut server, &format!("tasktally://batches/{id}")), shown.value);
+        assert_eq!(read(&mut server, &format!("tasktally://batches/{id}/chunks/7")), chunk.value);
+        assert_eq!(read(&mut server, &format!("tasktally://batches/{id}/chunks/07")), chunk.value);
+        assert_eq!(read(&mut server, &format!("tasktally://tasks/{id}.07")), chunk.value);
+        assert_eq!(read(&mut server, &format!("tasktally://tasks/{id}")), task.value);
     }
 }
 
@@ -83,7 +83,7 @@ fn the_list_names_the_open_batches_and_the_templates_the_rest() {
         server.call("control_batch", json!({"id": over, "action": "cancel"})).ok();
         let answer = server.request("resources/list", json!({}));
         let listed = answer["result"]["resources"].as_array().expect("resources").clone();
-        assert_eq!(listed[0]["uri"], format!("docket://batches/{open}"), "{answer}");
+        assert_eq!(listed[0]["uri"], format!("tasktally://batches/{open}"), "{answer}");
         assert_eq!(listed[0]["title"], "File the mail", "{answer}");
         assert_eq!(listed[0]["description"], "0 of 2 items processed", "{answer}");
         assert!(!answer.to_string().contains(&over), "a batch that is over is not listed: {answer}");
@@ -94,7 +94,7 @@ fn the_list_names_the_open_batches_and_the_templates_the_rest() {
         let uris: Vec<&str> = templates.iter().filter_map(|found| found["uriTemplate"].as_str()).collect();
         assert_eq!(
             uris,
-            ["docket://batches/{id}", "docket://tasks/{id}", "docket://batches/{id}/chunks/{n}"]
+            ["tasktally://batches/{id}", "tasktally://tasks/{id}", "tasktally://batches/{id}/chunks/{n}"]
         );
     }
 }
@@ -106,13 +106,13 @@ fn an_address_that_names_nothing_is_told_what_there_is() {
         let mut server = server(&store, stateless);
         let (id, task) = (batch(&mut server, 2), server.task("A task"));
         for (uri, code, told) in [
-            ("docket://tasks/nowhere".to_owned(), missing, "nowhere"),
-            ("docket://batches/nowhere".to_owned(), missing, "nowhere"),
-            ("file:///etc/passwd".to_owned(), missing, "docket://batches/{id}, docket://tasks/{id}"),
-            (format!("docket://batches/{id}/chunks/3"), missing, "its chunks are 1 to 2"),
-            (format!("docket://batches/{id}/chunks/x"), -32602, "they count from 1"),
-            (format!("docket://batches/{task}"), -32602, "is a task, not a batch"),
-            ("docket://tasks/a b".to_owned(), -32602, "is not a task id"),
+            ("tasktally://tasks/nowhere".to_owned(), missing, "nowhere"),
+            ("tasktally://batches/nowhere".to_owned(), missing, "nowhere"),
+            ("file:///etc/passwd".to_owned(), missing, "tasktally://batches/{id}, tasktally://tasks/{id}"),
+            (format!("tasktally://batches/{id}/chunks/3"), missing, "its chunks are 1 to 2"),
+            (format!("tasktally://batches/{id}/chunks/x"), -32602, "they count from 1"),
+            (format!("tasktally://batches/{task}"), -32602, "is a task, not a batch"),
+            ("tasktally://tasks/a b".to_owned(), -32602, "is not a task id"),
         ] {
             let answer = server.request("resources/read", json!({"uri": uri}));
             assert_eq!(answer["error"]["code"], code, "{uri}: {answer}");
@@ -130,8 +130,11 @@ fn ids_numbers_and_words_are_completed_in_both_eras() {
         let (id, task) = (batch(&mut server, 12), server.task("A task"));
         let of = |uri: &str| json!({"type": "ref/resource", "uri": uri});
         let prompt = |name: &str| json!({"type": "ref/prompt", "name": name});
-        let (batches, tasks, chunks) =
-            (of("docket://batches/{id}"), of("docket://tasks/{id}"), of("docket://batches/{id}/chunks/{n}"));
+        let (batches, tasks, chunks) = (
+            of("tasktally://batches/{id}"),
+            of("tasktally://tasks/{id}"),
+            of("tasktally://batches/{id}/chunks/{n}"),
+        );
         assert_eq!(values(&complete(&mut server, batches.clone(), "id", &id[..6], json!({}))), [id.as_str()]);
         assert!(values(&complete(&mut server, batches, "id", &task, json!({}))).is_empty());
         assert_eq!(values(&complete(&mut server, tasks.clone(), "id", &task[..6], json!({}))), [task]);
@@ -148,7 +151,11 @@ fn ids_numbers_and_words_are_completed_in_both_eras() {
 
         for (of, name, told) in [
             (chunks, "number", "it takes id, n"),
-            (json!({"type": "ref/resource", "uri": "docket://x"}), "id", "there are docket://batches/{id}"),
+            (
+                json!({"type": "ref/resource", "uri": "tasktally://x"}),
+                "id",
+                "there are tasktally://batches/{id}",
+            ),
             (prompt("no"), "batch", "supervise_batch, work_chunk"),
             (prompt("work_chunk"), "no", "it takes batch, worker"),
         ] {
@@ -164,7 +171,7 @@ fn a_completion_holds_a_hundred_values_and_says_that_there_are_more() {
     let store = Store::new();
     let mut server = store.serve();
     let id = batch(&mut server, 150);
-    let of = json!({"type": "ref/resource", "uri": "docket://tasks/{id}"});
+    let of = json!({"type": "ref/resource", "uri": "tasktally://tasks/{id}"});
     for typed in [id.as_str(), ""] {
         let answer = complete(&mut server, of.clone(), "id", typed, json!({}));
         assert_eq!(values(&answer).len(), 100, "{answer}");

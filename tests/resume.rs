@@ -22,7 +22,7 @@ fn a_store_with_items() -> Store {
     store.write("items.jsonl", lines.join("\n"));
     store.write(
         "worker.sh",
-        "printf '%s\\n' \"$DOCKET_ITEM\" >> \"$1\"; sleep 0.1; echo \"- did $DOCKET_ITEM\"",
+        "printf '%s\\n' \"$TASKTALLY_ITEM\" >> \"$1\"; sleep 0.1; echo \"- did $TASKTALLY_ITEM\"",
     );
     store
 }
@@ -30,7 +30,7 @@ fn a_store_with_items() -> Store {
 fn run(store: &Store, from: &[&str]) -> Run {
     let args =
         [&["run"], from, &["--workers", "3", "--quiet", "--", "sh", "worker.sh", "starts.log"]].concat();
-    store.docket(args)
+    store.tasktally(args)
 }
 
 const ANEW: &[&str] = &["--items", "items.jsonl", "--split", "month:date"];
@@ -101,7 +101,7 @@ fn a_run_resumes_by_the_command_that_it_began_with() {
     first.kill().unwrap();
     first.wait().unwrap();
     let batch = batch_of(&store);
-    store.docket(["run", "--resume", &batch, "--quiet"]).success();
+    store.tasktally(["run", "--resume", &batch, "--quiet"]).success();
     assert_eq!(starts(&store).len(), ITEMS);
     assert_eq!(progress(&store, &batch)["outcomes"]["done"], ITEMS);
 }
@@ -151,7 +151,7 @@ fn a_run_that_goes_on_with_items_adds_only_what_is_new_in_them() {
     let batch = batch_of(&store);
     grow(&store, 40);
     let args = ["run", "--resume", &batch, "--items", "items.jsonl", "--workers", "3", "--json"];
-    let ran = store.docket(args).success();
+    let ran = store.tasktally(args).success();
     let added = ran.stdout.lines().find(|line| line.contains(r#""event":"added""#)).unwrap();
     let added: Value = serde_json::from_str(added).unwrap();
     assert_eq!((&added["added"], &added["known"]), (&json!(10), &json!(ITEMS)), "{added}");

@@ -1,23 +1,24 @@
-//! `docket watch` in a real terminal: what a person sees during work, at a checkpoint and after failure,
+//! `tasktally watch` in a real terminal: what a person sees during work, at a checkpoint and after failure,
 //! and what each key does.
 
 #![expect(clippy::expect_used, reason = "a test fails by panicking")]
 
 mod support;
 
-use docket::logs::{LogWriter, Stream, place};
-use docket::model::id::TaskId;
 use serde_json::Value;
 use support::screen::Screen;
 use support::store::Store;
 use support::{eventually, signal};
+use tasktally::logs::{LogWriter, Stream, place};
+use tasktally::model::id::TaskId;
 
 /// A batch of chunks of two items each; gives its id.
 fn batch(store: &Store, chunks: usize, more: &[&str]) -> String {
     let items: String = (1..=chunks * 2).map(|number| format!("{{\"key\":\"item-{number}\"}}\n")).collect();
     store.write("items.jsonl", items);
     let args = ["create-batch", "File the mail", "--instructions", "x", "--source", "items.jsonl"];
-    let made = store.docket(args.iter().chain(&["--max-chunk", "2", "--json"]).chain(more)).success().json();
+    let made =
+        store.tasktally(args.iter().chain(&["--max-chunk", "2", "--json"]).chain(more)).success().json();
     made["batch"]["id"].as_str().expect("an id").to_owned()
 }
 
@@ -30,7 +31,8 @@ struct Claim<'a> {
 }
 
 fn claim<'a>(store: &'a Store, batch: &str, worker: &str) -> Claim<'a> {
-    let won = store.docket(["claim-task", "--batch", batch, "--worker", worker, "--json"]).success().json();
+    let won =
+        store.tasktally(["claim-task", "--batch", batch, "--worker", worker, "--json"]).success().json();
     let text = |value: &Value| value.as_str().expect("text").to_owned();
     Claim {
         store,
@@ -43,7 +45,7 @@ fn claim<'a>(store: &'a Store, batch: &str, worker: &str) -> Claim<'a> {
 impl Claim<'_> {
     fn tell(&self, item: usize, outcome: &str, text: &str) {
         let args = ["update-task", &self.chunk, "--claim", &self.token, "--item", &self.items[item]];
-        self.store.docket(args.iter().chain(&["--outcome", outcome, "--body", text])).success();
+        self.store.tasktally(args.iter().chain(&["--outcome", outcome, "--body", text])).success();
     }
 
     /// Settles what is left and completes the chunk.
@@ -51,18 +53,18 @@ impl Claim<'_> {
         for item in 0..self.items.len() {
             self.tell(item, outcome, &format!("- {outcome}: {}", self.items[item]));
         }
-        self.store.docket(["complete-task", &self.chunk, "--claim", &self.token]).success();
+        self.store.tasktally(["complete-task", &self.chunk, "--claim", &self.token]).success();
         self.chunk
     }
 }
 
 fn status_of(store: &Store, batch: &str, chunk: usize) -> String {
-    let reply = store.docket(["get-batch", batch, "--json"]).success().json();
+    let reply = store.tasktally(["get-batch", batch, "--json"]).success().json();
     reply["chunks"][chunk - 1]["status"].as_str().expect("a status").to_owned()
 }
 
 fn body_of(store: &Store, task: &str) -> String {
-    store.docket(["get-task", task, "--json"]).success().json()["task"]["body"]
+    store.tasktally(["get-task", task, "--json"]).success().json()["task"]["body"]
         .as_str()
         .expect("a body")
         .to_owned()
@@ -146,7 +148,7 @@ fn a_batch_is_paused_let_go_on_and_cancelled_by_keys() {
     screen.press(&["Enter"]);
     screen.shows(&["running", "chunks 2"]);
     screen.press(&["p"]);
-    screen.shows(&["paused: decided in docket watch"]);
+    screen.shows(&["paused: decided in tasktally watch"]);
     screen.press(&["p"]);
     eventually("the batch to go on", || screen.text().lines().next()?.contains("running").then_some(()));
     screen.press(&["c"]);
@@ -174,7 +176,7 @@ fn receipts_and_log_open_and_hostile_text_stays_text() {
     let work = claim(&store, &id, "w");
     for number in 1..=40 {
         let text = format!("note {number}");
-        store.docket(["update-task", &work.chunk, "--claim", &work.token, "--body", &text]).success();
+        store.tasktally(["update-task", &work.chunk, "--claim", &work.token, "--body", &text]).success();
     }
     let folder = store.file().parent().expect("a folder");
     let chunk: TaskId = work.chunk.parse().expect("an id");
@@ -216,7 +218,7 @@ fn what_failed_is_found_and_retried() {
     let work = claim(&store, &id, "w");
     work.tell(0, "failed", "exit code 3: no such folder");
     let args = ["release-task", &work.chunk, "--claim", &work.token, "--reason", "no", "--outcome", "failed"];
-    store.docket(args).success();
+    store.tasktally(args).success();
     let screen = Screen::watch(&store, (80, 24), "", &id);
     screen.shows(&["failed", "exit code 3: no such folder", "1 chunk failed or blocked", "1 failed"]);
     screen.press(&["n", "t"]);
@@ -294,7 +296,7 @@ fn ten_thousand_chunks_are_walked_through_and_only_what_changes_is_sent() {
         "1",
         "--json",
     ];
-    let made = store.docket(args).success().json();
+    let made = store.tasktally(args).success().json();
     let id = made["batch"]["id"].as_str().expect("an id").to_owned();
     let screen = Screen::watch(&store, (80, 24), "", &id);
     screen.shows(&["chunks 10000", "▸ 00001"]);

@@ -2,8 +2,8 @@
 
 use std::process::Command;
 
-use docket::mcp::{Toolset, definitions};
 use serde_json::json;
+use tasktally::mcp::{Toolset, definitions};
 
 #[test]
 fn tool_schemas() {
@@ -33,20 +33,21 @@ fn help_texts() {
         "update-task",
         "create-batch",
     ] {
-        let output = Command::new(env!("CARGO_BIN_EXE_docket"))
+        let output = Command::new(env!("CARGO_BIN_EXE_tasktally"))
             .args([command, "--help"])
-            .env_remove("DOCKET_DB")
+            .env_remove("TASKTALLY_DB")
             .output()
-            .expect("docket runs");
+            .expect("tasktally runs");
         insta::assert_snapshot!(format!("help_{command}"), String::from_utf8_lossy(&output.stdout));
     }
 }
 
 #[test]
 fn the_committed_manifest_is_the_operations() {
-    let output = Command::new(env!("CARGO_BIN_EXE_docket")).arg("manifest").output().expect("docket runs");
+    let output =
+        Command::new(env!("CARGO_BIN_EXE_tasktally")).arg("manifest").output().expect("tasktally runs");
     let committed = std::fs::read_to_string("mcp-manifest.json").expect("the manifest");
-    assert_eq!(String::from_utf8_lossy(&output.stdout), committed, "docket manifest > mcp-manifest.json");
+    assert_eq!(String::from_utf8_lossy(&output.stdout), committed, "tasktally manifest > mcp-manifest.json");
 }
 
 #[test]
@@ -55,7 +56,7 @@ fn prompts_are_short() {
         ("work_chunk", json!({"batch": "k3m9p0q1r2s3"})),
         ("supervise_batch", json!({"goal": "File each mail."})),
     ] {
-        let prompt = docket::prompts::named(docket::prompts::ALL.iter(), name).expect("a prompt");
+        let prompt = tasktally::prompts::named(tasktally::prompts::ALL.iter(), name).expect("a prompt");
         let text = prompt.render(arguments.as_object().expect("an object")).expect("its text");
         assert!(text.len() < 2_000, "{name}: {} bytes", text.len());
         insta::assert_snapshot!(format!("prompt_{name}"), text);

@@ -13,9 +13,9 @@ fn a_client_on_sockets_is_answered() {
     let folder = tempfile::tempdir().unwrap();
     let (mut to_server, stdin) = UnixStream::pair().unwrap();
     let (from_server, stdout) = UnixStream::pair().unwrap();
-    let mut server = Command::new(env!("CARGO_BIN_EXE_docket"))
+    let mut server = Command::new(env!("CARGO_BIN_EXE_tasktally"))
         .args(["serve", "--db"])
-        .arg(folder.path().join("docket.db"))
+        .arg(folder.path().join("tasktally.db"))
         .stdin(Stdio::from(OwnedFd::from(stdin)))
         .stdout(Stdio::from(OwnedFd::from(stdout)))
         .spawn()

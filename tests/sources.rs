@@ -129,7 +129,7 @@ fn a_glob_takes_what_is_meant_of_a_folder() {
         assert!(refused.message().contains(because), "{}", refused.message());
     }
     let source = r#"{"path": "mail", "glob": "**/*.eml"}"#;
-    let ran = store.docket(["run", "--items", source, "--json", "--", "true"]).success();
+    let ran = store.tasktally(["run", "--items", source, "--json", "--", "true"]).success();
     assert!(ran.stdout.contains(r#""total":2"#), "{}", ran.stdout);
 }
 
@@ -230,9 +230,9 @@ fn a_query_that_cannot_be_asked_is_refused_by_its_field() {
         assert!(refused.message().contains(because), "{request}: {}", refused.message());
     }
     let ran = store
-        .docket(["create-batch", "B", "--instructions", "do", "--query", r#"{"type": "bug"}"#, "--json"])
+        .tasktally(["create-batch", "B", "--instructions", "do", "--query", r#"{"type": "bug"}"#, "--json"])
         .success();
     assert_eq!(ran.json()["batch"]["items"], 3, "{}", ran.stdout);
-    let ran = store.docket(["create-batch", "B", "--instructions", "do", "--query", "bug"]).code(2);
+    let ran = store.tasktally(["create-batch", "B", "--instructions", "do", "--query", "bug"]).code(2);
     assert!(ran.said().contains("list_tasks filters"), "{}", ran.said());
 }

@@ -43,7 +43,7 @@ fn a_later_step_takes_only_the_categories_it_names() {
     assert_eq!(after["batch"]["categories"], json!({"keep": 3, "archived": 2, "archive": 1}));
     assert_eq!(after.count("/batch/processed"), 6);
     server.close();
-    store.docket(["verify"]).success();
+    store.tasktally(["verify"]).success();
     let steps: i64 = store
         .sql()
         .query_row("SELECT count(*) FROM receipt WHERE item IS NOT NULL AND step = 'execute'", [], |row| {
@@ -99,7 +99,7 @@ fn nothing_of_the_next_step_is_claimed_before_a_person_approves() {
         body.contains("2 items to be redone by 'Ann' after step 'classify'. a1 is a newsletter"),
         "{body}"
     );
-    assert!(body.contains("Approved by 'docket-tests'"), "who decided: {body}");
+    assert!(body.contains("Approved by 'tasktally-tests'"), "who decided: {body}");
 }
 
 #[test]

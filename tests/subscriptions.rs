@@ -39,9 +39,9 @@ fn a_legacy_client_is_told_of_changes_that_another_process_makes() {
     let id = batch(&mut other);
     let task = other.task("Alone");
     let uris = [
-        format!("docket://batches/{id}"),
-        format!("docket://batches/{id}/chunks/2"),
-        format!("docket://tasks/{task}"),
+        format!("tasktally://batches/{id}"),
+        format!("tasktally://batches/{id}/chunks/2"),
+        format!("tasktally://tasks/{task}"),
     ];
     for uri in &uris {
         let answer = watcher.request("resources/subscribe", json!({"uri": uri}));
@@ -70,7 +70,7 @@ fn a_stateless_client_listens_until_it_cancels_or_goes() {
     let mut watcher = stateless(&store);
     let mut other = store.serve();
     let id = batch(&mut other);
-    let uri = format!("docket://batches/{id}");
+    let uri = format!("tasktally://batches/{id}");
     let (first, accepted) = listen(&mut watcher, &[uri.clone(), "file:///etc/passwd".to_owned()]);
     assert_eq!(accepted, json!({"resourceSubscriptions": [uri]}), "no more than is kept");
     let (second, _) = listen(&mut watcher, std::slice::from_ref(&uri));
@@ -101,31 +101,31 @@ fn what_names_nothing_and_what_is_too_much_is_refused() {
     let store = Store::new();
     let mut server = store.serve();
     let task = server.task("One");
-    for uri in ["docket://tasks/nothing", "docket://batches/nothing", "file:///etc/passwd"] {
+    for uri in ["tasktally://tasks/nothing", "tasktally://batches/nothing", "file:///etc/passwd"] {
         let answer = server.request("resources/subscribe", json!({"uri": uri}));
         assert_eq!(answer["error"]["code"], -32002, "{answer}");
     }
     for _ in 0..200 {
-        let uri = format!("docket://tasks/{task}");
+        let uri = format!("tasktally://tasks/{task}");
         let answer = server.request("resources/subscribe", json!({"uri": uri}));
         assert!(answer["result"].is_object(), "the same once more is one: {answer}");
     }
     for n in 1..100 {
         let id = server.task(&format!("T{n}"));
-        let answer = server.request("resources/subscribe", json!({"uri": format!("docket://tasks/{id}")}));
+        let answer = server.request("resources/subscribe", json!({"uri": format!("tasktally://tasks/{id}")}));
         assert!(answer["result"].is_object(), "{n}: {answer}");
     }
     let id = server.task("One too many");
-    let answer = server.request("resources/subscribe", json!({"uri": format!("docket://tasks/{id}")}));
+    let answer = server.request("resources/subscribe", json!({"uri": format!("tasktally://tasks/{id}")}));
     assert!(answer["error"]["message"].as_str().unwrap().contains("at most 100"), "{answer}");
 
     let mut stateless = stateless(&store);
-    let (id, _) = listen(&mut stateless, &["docket://tasks/nothing".to_owned()]);
+    let (id, _) = listen(&mut stateless, &["tasktally://tasks/nothing".to_owned()]);
     let answer = stateless.answer(id).unwrap();
     assert!(answer["error"]["message"].as_str().unwrap().contains("No task 'nothing'"), "{answer}");
     // A worker has its chunk, and nothing to watch.
     let mut worker = store.serve_with(&["--toolset", "worker"]);
-    let answer = worker.request("resources/subscribe", json!({"uri": format!("docket://tasks/{task}")}));
+    let answer = worker.request("resources/subscribe", json!({"uri": format!("tasktally://tasks/{task}")}));
     assert_eq!(answer["error"]["code"], -32601, "{answer}");
 }
 

@@ -51,7 +51,7 @@ async fn connect(store: &Store, lifecycle: ClientLifecycleMode) -> Client {
     let mut command = store.command();
     command.arg("serve");
     let transport =
-        TokioChildProcess::new(tokio::process::Command::from(command)).expect("docket serve starts");
+        TokioChildProcess::new(tokio::process::Command::from(command)).expect("tasktally serve starts");
     let mut capabilities = ClientCapabilities::builder().enable_tasks().build();
     capabilities.elicitation = Some(ElicitationCapability::new());
     let config = ClientConfig::new(capabilities, Implementation::new("supervisor", "1.0"));
@@ -115,7 +115,9 @@ async fn a_client_of_another_make_waits_answers_and_gets_the_result_over_two_ser
     let id = batch(&first).await;
     let handle = wait(&first, &id).await;
     let stream = first
-        .listen(SubscriptionFilter::builder().resource_subscription(format!("docket://batches/{id}")).build())
+        .listen(
+            SubscriptionFilter::builder().resource_subscription(format!("tasktally://batches/{id}")).build(),
+        )
         .await
         .expect("a stream");
     work(&first, &id).await;

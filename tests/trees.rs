@@ -1,7 +1,7 @@
 //! Workers that won't end: ignoring TERM, forking, in sessions of their own, orphaned by forking twice, with an
 //! empty environment, printing without end. Nothing of them is left, whoever ends first.
 //!
-//! `DOCKET_ROUNDS` asks for more rounds.
+//! `TASKTALLY_ROUNDS` asks for more rounds.
 mod support;
 
 use std::process::{Command, Stdio};
@@ -21,7 +21,7 @@ const SLEEPERS: usize = 6;
 /// A worker that settles its first item of two, then goes wild. Its processes are told by how long they sleep.
 fn wild(nap: &str) -> String {
     let script = format!(
-        "case $DOCKET_ITEM in *[13579]) echo '- tame'; exit 0;; esac
+        "case $TASKTALLY_ITEM in *[13579]) echo '- tame'; exit 0;; esac
          trap '' TERM INT HUP
          (setsid sh -c 'trap \"\" TERM; (sleep {nap} &) ; sleep {nap}' &)
          setsid sh -c 'trap \"\" TERM; sleep {nap} & sleep {nap} & wait' &
@@ -62,7 +62,7 @@ fn a_cancel_leaves_nothing_of_any_worker() {
     let store = Store::new().with_config(&wild(&nap));
     let mut server = store.serve();
     let mut longest = 0;
-    for _ in 0..rounds("DOCKET_ROUNDS", 3) {
+    for _ in 0..rounds("TASKTALLY_ROUNDS", 3) {
         let id = gone_wild(&mut server, &nap);
         server.call("control_batch", json!({"id": id, "action": "cancel"})).ok();
         let cancelled = Instant::now();
@@ -79,7 +79,7 @@ fn a_runner_killed_in_full_work_leaves_nothing_and_is_taken_over() {
     let nap = nap(2);
     let store = Store::new().with_config(&wild(&nap));
     let mut server = store.serve();
-    for _ in 0..rounds("DOCKET_ROUNDS", 3) {
+    for _ in 0..rounds("TASKTALLY_ROUNDS", 3) {
         let id = gone_wild(&mut server, &nap);
         let (first, before) = (runner(&mut server, &id), sleepers(&nap));
         signal("KILL", first);
@@ -135,7 +135,7 @@ fn what_a_runner_left_behind_is_known_by_its_mark_and_never_by_a_number_alone() 
     let plan = server.call("create_batch", json!({"title": "B", "instructions": "x", "items": ["a"]})).ok();
     let id = plan.text("/batch/id");
     let sleeper = |mark: &str| {
-        Command::new("sleep").arg("600").env("DOCKET_RUNNER", mark).stdin(Stdio::null()).spawn().unwrap()
+        Command::new("sleep").arg("600").env("TASKTALLY_RUNNER", mark).stdin(Stdio::null()).spawn().unwrap()
     };
     let (mut stray, mut stranger) = (sleeper("nonce-of-the-dead"), sleeper("nonce-of-another"));
     // The dead runner's number is the stranger's by now.
@@ -185,7 +185,7 @@ fn what_forked_twice_with_an_empty_environment_is_found_by_its_control_group_whe
     eventually("the runner and its keepers to end", || processes(&id).is_empty().then_some(()));
     let left = Command::new("find")
         .arg(groups.path())
-        .args(["-name", &format!("docket-{mark}-*")])
+        .args(["-name", &format!("tasktally-{mark}-*")])
         .output()
         .unwrap();
     assert_eq!(String::from_utf8_lossy(&left.stdout), "", "groups are left");

@@ -1,4 +1,4 @@
-//! `docket verify` finds what the schema alone cannot forbid to whoever owns the file.
+//! `tasktally verify` finds what the schema alone cannot forbid to whoever owns the file.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -38,7 +38,7 @@ fn forge(store: &Store, sql: &str) {
 
 #[test]
 fn receipts_as_they_were_written_are_verified() {
-    a_store_with_receipts().docket(["verify"]).success();
+    a_store_with_receipts().tasktally(["verify"]).success();
 }
 
 #[test]
@@ -58,7 +58,7 @@ fn an_edit_a_gap_and_a_cut_are_found() {
     ] {
         let store = a_store_with_receipts();
         forge(&store, &forged);
-        let ran = store.docket(["verify"]).finish();
+        let ran = store.tasktally(["verify"]).finish();
         assert_eq!(ran.code, Some(1), "{forged}: {}", ran.said());
     }
 }
@@ -80,9 +80,9 @@ fn an_item_that_is_gone_or_that_no_receipt_settled_is_found() {
         let done = json!({"id": claim.text("/task/id"), "claim": claim["claim"]["token"], "item": "a", "outcome": "done"});
         server.call("update_task", done).ok();
         server.close();
-        store.docket(["verify"]).success();
+        store.tasktally(["verify"]).success();
         assert!(store.sql().execute(forged, []).unwrap() > 0, "{forged} changed nothing");
-        let ran = store.docket(["verify"]).code(1);
+        let ran = store.tasktally(["verify"]).code(1);
         assert!(ran.said().contains(said), "{forged}: {}", ran.said());
     }
 }

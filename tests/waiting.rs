@@ -126,7 +126,7 @@ fn a_handle_asks_at_checkpoints_survives_servers_and_ends_with_the_final_table()
     assert_eq!(state["status"], "working", "{state}");
     assert!(state["statusMessage"].as_str().unwrap().contains("approve:"), "{state}");
     let body = second.body(&format!("{id}.01"));
-    assert!(body.contains("Approved by 'person at docket-tests'"), "{body}");
+    assert!(body.contains("Approved by 'person at tasktally-tests'"), "{body}");
     assert!(body.contains("fine"), "{body}");
 
     work(&mut second, &id);
@@ -148,7 +148,7 @@ fn a_handle_asks_at_checkpoints_survives_servers_and_ends_with_the_final_table()
     for mut server in [second, third] {
         server.close();
     }
-    store.docket(["verify"]).success();
+    store.tasktally(["verify"]).success();
 }
 
 #[test]
@@ -157,7 +157,7 @@ fn an_answer_to_what_others_decided_meanwhile_changes_nothing_and_says_so() {
     let mut server = stateless(&store, tasks());
     let (id, handle, key) = one_in_review(&mut server);
     let chunk = format!("{id}.01");
-    store.docket(["review-batch", &id, "--chunk", &chunk, "--decision", "approve"]).success();
+    store.tasktally(["review-batch", &id, "--chunk", &chunk, "--decision", "approve"]).success();
     let before = server.look(&chunk).value;
     answer(&mut server, &handle, &key, decide("reject", "all wrong"));
     assert_eq!(server.look(&chunk).value, before, "not a receipt");
@@ -167,7 +167,7 @@ fn an_answer_to_what_others_decided_meanwhile_changes_nothing_and_says_so() {
 
     // A chunk that comes to review again is another question.
     store
-        .docket(["review-batch", &id, "--chunk", &chunk, "--decision", "redo", "--note", "once more"])
+        .tasktally(["review-batch", &id, "--chunk", &chunk, "--decision", "redo", "--note", "once more"])
         .success();
     work(&mut server, &id);
     let (again, _) = question(&look(&mut server, &handle));
@@ -228,7 +228,7 @@ fn an_answer_that_cannot_be_carried_out_is_asked_for_again_under_another_key() {
     answer(&mut server, &handle, &third, decide("reject", "all wrong"));
     let chunk = server.look(&format!("{id}.01"));
     assert_eq!(chunk.text("/task/status"), "failed");
-    assert!(chunk.text("/task/body").contains("Rejected by 'person at docket-tests'"), "{}", chunk.value);
+    assert!(chunk.text("/task/body").contains("Rejected by 'person at tasktally-tests'"), "{}", chunk.value);
 }
 
 #[test]
@@ -382,7 +382,7 @@ fn a_client_that_did_not_declare_the_extension_sees_nothing_of_it() {
     let extensions = &found["result"]["capabilities"]["extensions"];
     assert!(extensions["io.modelcontextprotocol/tasks"].is_object(), "{found}");
     // The command is the same as the tool without it.
-    let ran = store.docket(["wait-batch", &id, "--json"]).finish();
+    let ran = store.tasktally(["wait-batch", &id, "--json"]).finish();
     let told: Value = serde_json::from_str(&ran.stdout).expect("JSON");
     assert_eq!(told["batch"]["id"], *id);
 }

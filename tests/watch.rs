@@ -1,4 +1,4 @@
-//! `docket watch` without a screen: a line a change, to the batch's end.
+//! `tasktally watch` without a screen: a line a change, to the batch's end.
 
 #![expect(clippy::expect_used, reason = "a test fails by panicking")]
 
@@ -14,26 +14,27 @@ use support::store::Store;
 fn batch(store: &Store) -> String {
     store.write("items.jsonl", "{\"key\":\"a\"}\n{\"key\":\"b\"}\n");
     let args = ["create-batch", "File the mail", "--instructions", "x", "--source", "items.jsonl"];
-    let made =
-        store.docket(args.iter().chain(&["--max-chunk", "1", "--checkpoint", "chunk", "--json"])).success();
+    let made = store
+        .tasktally(args.iter().chain(&["--max-chunk", "1", "--checkpoint", "chunk", "--json"]))
+        .success();
     made.json()["batch"]["id"].as_str().expect("an id").to_owned()
 }
 
 fn watch(store: &Store, args: &[&str]) -> (Child, impl FnMut() -> Option<String> + use<>) {
     let mut child =
-        store.command().arg("watch").args(args).stdout(Stdio::piped()).spawn().expect("docket starts");
+        store.command().arg("watch").args(args).stdout(Stdio::piped()).spawn().expect("tasktally starts");
     let mut lines = BufReader::new(child.stdout.take().expect("stdout is piped")).lines();
     (child, move || lines.next().map(|line| line.expect("a line")))
 }
 
 fn work(store: &Store, batch: &str, outcome: &str) -> String {
-    let won = store.docket(["claim-task", "--batch", batch, "--worker", "w", "--json"]).success().json();
+    let won = store.tasktally(["claim-task", "--batch", batch, "--worker", "w", "--json"]).success().json();
     let text = |value: &Value| value.as_str().expect("text").to_owned();
     let (chunk, token) = (text(&won["task"]["id"]), text(&won["claim"]["token"]));
     let item = text(&won["items"][0]["key"]);
     let args = ["update-task", &chunk, "--claim", &token, "--item", &item, "--outcome", outcome];
-    store.docket(args).success();
-    store.docket(["complete-task", &chunk, "--claim", &token]).success();
+    store.tasktally(args).success();
+    store.tasktally(["complete-task", &chunk, "--claim", &token]).success();
     chunk
 }
 
@@ -59,8 +60,8 @@ fn each_change_is_a_line_and_the_end_is_an_exit_code() {
         let line = until(&format!("{second} "));
         assert!(line.contains("review, 1 of 1"), "{line}");
         let line = until(": waiting");
-        assert!(line.contains(&format!("docket review-batch {id} --decision approve")), "{line}");
-        store.docket(["review-batch", &id, "--decision", "approve"]).success();
+        assert!(line.contains(&format!("tasktally review-batch {id} --decision approve")), "{line}");
+        store.tasktally(["review-batch", &id, "--decision", "approve"]).success();
         let line = until(&format!("{id} File the mail: done, 2 of 2 items"));
         assert_eq!(line.contains(", 1 failed"), code == 1, "{line}");
         assert_eq!(ended(&mut child).code(), Some(code));
@@ -74,7 +75,7 @@ fn scripts_get_an_object_a_line_and_the_whole_batch_last() {
     let (mut child, mut next) = watch(&store, &[&id, "--json"]);
     let first: Value = serde_json::from_str(&next().expect("a line")).expect("JSON");
     assert_eq!((first["event"].as_str(), first["total"].as_u64()), (Some("batch"), Some(2)));
-    store.docket(["control-batch", &id, "--action", "cancel"]).success();
+    store.tasktally(["control-batch", &id, "--action", "cancel"]).success();
     let events: Vec<Value> =
         std::iter::from_fn(next).map(|line| serde_json::from_str(&line).expect("JSON")).collect();
     let last = events.last().expect("events");
@@ -85,15 +86,15 @@ fn scripts_get_an_object_a_line_and_the_whole_batch_last() {
 #[test]
 fn without_a_name_the_one_open_batch_is_watched_or_the_open_ones_are_named() {
     let store = Store::new();
-    let said = store.docket(["watch"]).code(2).stderr;
+    let said = store.tasktally(["watch"]).code(2).stderr;
     assert!(said.contains("there is none"), "{said}");
     let first = batch(&store);
-    store.docket(["control-batch", &first, "--action", "cancel"]).success();
-    let said = store.docket(["watch"]).code(3).stdout;
+    store.tasktally(["control-batch", &first, "--action", "cancel"]).success();
+    let said = store.tasktally(["watch"]).code(3).stdout;
     assert!(said.contains("No batch is open"), "{said}");
     let (second, third) = (batch(&store), batch(&store));
-    let said = store.docket(["watch"]).code(2).stderr;
+    let said = store.tasktally(["watch"]).code(2).stderr;
     assert!(said.contains("2 are open") && said.contains(&second) && said.contains(&third), "{said}");
-    let said = store.docket(["watch", "nothing"]).code(1).stderr;
+    let said = store.tasktally(["watch", "nothing"]).code(1).stderr;
     assert!(said.contains("No task 'nothing'"), "{said}");
 }

@@ -10,16 +10,16 @@ fn quoted(page: &str) -> impl Iterator<Item = &str> {
 #[test]
 fn the_page_names_only_what_there_is() {
     let page = std::fs::read_to_string("docs/workflow.md").unwrap();
-    let help = Command::new(env!("CARGO_BIN_EXE_docket")).arg("help").output().unwrap();
+    let help = Command::new(env!("CARGO_BIN_EXE_tasktally")).arg("help").output().unwrap();
     let help = String::from_utf8(help.stdout).unwrap();
     let commands: Vec<&str> = help.lines().filter_map(|line| line.split_whitespace().next()).collect();
     let (mut tools_seen, mut commands_seen) = (0, 0);
     for code in quoted(&page) {
-        if let Some(command) = code.strip_prefix("docket ").and_then(|rest| rest.split(' ').next()) {
-            assert!(commands.contains(&command), "`{code}`: docket has no command {command}");
+        if let Some(command) = code.strip_prefix("tasktally ").and_then(|rest| rest.split(' ').next()) {
+            assert!(commands.contains(&command), "`{code}`: tasktally has no command {command}");
             commands_seen += 1;
         } else if let Some((tool, _)) = code.split_once('(') {
-            assert!(docket::ops::named(tool).is_some(), "`{code}`: there is no tool {tool}");
+            assert!(tasktally::ops::named(tool).is_some(), "`{code}`: there is no tool {tool}");
             tools_seen += 1;
         }
     }

@@ -35,7 +35,7 @@ pub const MANNERS: [(&str, Manner); 3] = [
     ("bare, 64 writes a transaction", Manner { turns: Turns::Ticket, group: 64 }),
 ];
 
-const CHILD: &str = "DOCKET_BENCH_CHILD";
+const CHILD: &str = "TASKTALLY_BENCH_CHILD";
 const WARM: usize = 500;
 const TEXT: &str = "- Archived: 2025-11-03 | Ann | Lunch";
 

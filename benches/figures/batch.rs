@@ -23,20 +23,21 @@ const SORTS: [(&str, usize); 2] = [("plain", 5), ("that touch files", 5)];
 
 /// Items a second, and memory.
 pub fn measure(folder: &Path, table: &mut Table) -> Result<()> {
-    let items = std::env::var("DOCKET_BENCH_ITEMS").ok().and_then(|said| said.parse().ok()).unwrap_or(ITEMS);
+    let items =
+        std::env::var("TASKTALLY_BENCH_ITEMS").ok().and_then(|said| said.parse().ok()).unwrap_or(ITEMS);
     for (sort, rounds) in SORTS {
         let (mut ours, mut bare, mut memory) = (Vec::new(), Vec::new(), Vec::new());
         let file = folder.join("items.jsonl");
         write(&file, items, sort != "plain")?;
         for round in 0..rounds {
-            let (rate, mib) = docket(&folder.join(format!("batch-{sort}-{round}.db")), items)?;
+            let (rate, mib) = tasktally(&folder.join(format!("batch-{sort}-{round}.db")), items)?;
             ours.push(rate);
             memory.push(mib);
             bare.push(insert(&folder.join(format!("batch-bare-{sort}-{round}.db")), &file, items)?);
         }
         table.section(
             &format!("create_batch of {items} items {sort}, from JSONL through the pipe"),
-            "docket",
+            "tasktally",
             "other",
         );
         let shown = |values: &[f64]| format!("{:.0}", quantile(values, 0.5));
@@ -64,7 +65,7 @@ fn write(path: &Path, items: usize, files: bool) -> Result<()> {
 }
 
 /// Items a second, and the memory that it took at its most.
-fn docket(store: &Path, items: usize) -> Result<(f64, f64)> {
+fn tasktally(store: &Path, items: usize) -> Result<(f64, f64)> {
     fill::empty(store)?;
     let mut client = Client::start(store, "bench")?;
     let batch = json!({"title": "Archive mail", "instructions": "x", "source": {"path": "items.jsonl"},

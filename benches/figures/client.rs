@@ -9,7 +9,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use serde_json::{Value, json};
 
 /// The program under measurement.
-pub const DOCKET: &str = env!("CARGO_BIN_EXE_docket");
+pub const TASKTALLY: &str = env!("CARGO_BIN_EXE_tasktally");
 
 /// A server process and both ends of its pipe.
 pub struct Client {
@@ -28,7 +28,7 @@ impl Client {
 
     /// The same, in the store's folder, with a library before the C library where one is named.
     pub fn start_over(store: &Path, name: &str, preload: Option<&Path>) -> Result<Client> {
-        let mut process = Command::new(DOCKET)
+        let mut process = Command::new(TASKTALLY)
             .arg("--db")
             .arg(store)
             .arg("serve")
@@ -37,7 +37,7 @@ impl Client {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
-            .context("the docket binary does not start")?;
+            .context("the tasktally binary does not start")?;
         let input = process.stdin.take();
         let output = BufReader::new(process.stdout.take().context("no pipe")?);
         let mut client = Client { process, input, output, line: String::new(), number: 0 };

@@ -1,4 +1,4 @@
-//! Trivial commands, eight at once: `docket run`, every outcome durable, beside GNU parallel with its log
+//! Trivial commands, eight at once: `tasktally run`, every outcome durable, beside GNU parallel with its log
 //! of jobs and beside xargs, which records nothing; and by a profile in the background.
 
 use std::fs::File;
@@ -16,8 +16,8 @@ const COMMANDS: usize = 2_000;
 /// How often all of it is measured, turn by turn.
 const BLOCKS: usize = 5;
 
-fn docket(store: &Path) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_docket"));
+fn tasktally(store: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tasktally"));
     command.arg("--db").arg(store).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     command
 }
@@ -32,7 +32,7 @@ fn timed(mut command: Command) -> Result<Duration> {
 }
 
 fn run(folder: &Path, block: usize) -> Result<Duration> {
-    let mut command = docket(&folder.join(format!("run-{block}.db")));
+    let mut command = tasktally(&folder.join(format!("run-{block}.db")));
     command.args(["run", "--quiet", "--workers", "8", "--items"]).arg(folder.join("items.jsonl"));
     command.args(["--", "true"]);
     timed(command)
@@ -43,14 +43,14 @@ fn background(folder: &Path, block: usize) -> Result<Duration> {
     let config = folder.join("config/config.toml");
     let store = folder.join(format!("background-{block}.db"));
     let began = Instant::now();
-    let mut create = docket(&store);
-    create.env("DOCKET_CONFIG", &config).arg("--json");
+    let mut create = tasktally(&store);
+    create.env("TASKTALLY_CONFIG", &config).arg("--json");
     create.args(["create-batch", "Commands", "--instructions", "run", "--worker", "trivial", "--source"]);
     create.arg(folder.join("items.jsonl")).stdout(Stdio::piped());
     let plan: Value = serde_json::from_slice(&create.output()?.stdout)?;
     let id = plan.pointer("/batch/id").and_then(Value::as_str).context("no batch was made")?;
     loop {
-        let mut poll = docket(&store);
+        let mut poll = tasktally(&store);
         poll.args(["--json", "get-batch", id]).stdout(Stdio::piped());
         let reply: Value = serde_json::from_slice(&poll.output()?.stdout)?;
         if reply.pointer("/batch/status").and_then(Value::as_str) == Some("done") {
@@ -89,13 +89,13 @@ pub fn measure(folder: &Path, table: &mut Table) -> Result<()> {
         Command::new("parallel").arg("--version").output().is_ok_and(|told| told.status.success());
     table.section(
         &format!("{COMMANDS} trivial commands, 8 at once (seconds; the ratio is theirs to ours: above 1 we are faster)"),
-        "docket run",
+        "tasktally run",
         "other",
     );
     let mut ours = Vec::new();
     let mut theirs: Vec<(&str, Vec<f64>)> = vec![
         ("xargs -P8, records nothing", Vec::new()),
-        ("docket, by a profile in the background", Vec::new()),
+        ("tasktally, by a profile in the background", Vec::new()),
     ];
     if has_parallel {
         theirs.push(("GNU parallel --joblog", Vec::new()));

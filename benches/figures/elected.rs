@@ -1,6 +1,6 @@
 //! What handing writes to one elected writer could bring: eight processes send theirs over a socket to
 //! one that commits what has come together, beside eight that write for themselves. A bound, no product:
-//! nobody is elected, nothing is repeated when the writer dies. Docket's part is one server with eight
+//! nobody is elected, nothing is repeated when the writer dies. Tasktally's part is one server with eight
 //! requests in flight, which has not even the way to the writer.
 
 use std::io::{BufRead, BufReader, Write as _};
@@ -21,7 +21,7 @@ use super::{fill, swarm};
 const WORKERS: usize = 8;
 const ROUNDS: usize = 5;
 const TURN: Duration = Duration::from_secs(1);
-const CHILD: &str = "DOCKET_BENCH_SENDER";
+const CHILD: &str = "TASKTALLY_BENCH_SENDER";
 
 /// Whether this process is one of those that send their writes.
 pub fn is_child() -> bool {
@@ -66,7 +66,7 @@ pub fn measure(folder: &Path, table: &mut Table) -> Result<()> {
     );
     for (name, ours, other) in [
         ("bare SQLite, 8 processes, writes/s", &sent, &direct),
-        ("docket, 8 in flight in one process, writes/s", &in_one, &each),
+        ("tasktally, 8 in flight in one process, writes/s", &in_one, &each),
     ] {
         let ratios: Vec<f64> = ours.iter().zip(other).map(|(ours, other)| ours / other).collect();
         let shown = |values: &[f64]| format!("{:.0}", quantile(values, 0.5));

@@ -1,15 +1,15 @@
-//! Stores of a given size: made by Docket, filled by SQL over its own schema.
+//! Stores of a given size: made by Tasktally, filled by SQL over its own schema.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Result, ensure};
-use docket::model::cost::Cost;
-use docket::model::moment::Moment;
-use docket::model::receipt::{FIRST_HASH, Receipt};
 use rusqlite::{Connection, params};
+use tasktally::model::cost::Cost;
+use tasktally::model::moment::Moment;
+use tasktally::model::receipt::{FIRST_HASH, Receipt};
 
-use super::client::DOCKET;
+use super::client::TASKTALLY;
 
 /// A store and how many tasks it was filled with.
 pub struct Filled {
@@ -46,8 +46,9 @@ const INDEX: &str = "
 
 /// Makes an empty store by the binary itself.
 pub fn empty(path: &Path) -> Result<()> {
-    let made = Command::new(DOCKET).arg("--db").arg(path).arg("list-tasks").stdout(Stdio::null()).status()?;
-    ensure!(made.success(), "docket did not make its store");
+    let made =
+        Command::new(TASKTALLY).arg("--db").arg(path).arg("list-tasks").stdout(Stdio::null()).status()?;
+    ensure!(made.success(), "tasktally did not make its store");
     Ok(())
 }
 
@@ -70,7 +71,7 @@ pub fn stores(folder: &Path, sizes: &[u64]) -> Result<Vec<Filled>> {
     Ok(stores)
 }
 
-/// Receipts whose hashes chain as Docket's do. The triggers that each is held to are taken away meanwhile, for
+/// Receipts whose hashes chain as Tasktally's do. The triggers that each is held to are taken away meanwhile, for
 /// what is written here keeps to them, and ten million take long enough.
 fn receipts(connection: &Connection, tasks: u64) -> Result<()> {
     let triggers: Vec<(String, String)> = connection

@@ -71,7 +71,7 @@ fn on_disk(folder: &Path, disk: &str, preload: Option<&Path>, table: &mut Table)
     let [single, _, grouped] = &bares;
     table.section(
         &format!("One client on one pipe, {disk}: receipts/s against bare writes/s"),
-        "docket",
+        "tasktally",
         "bare",
     );
     for (name, ours, bare) in [

@@ -128,7 +128,7 @@ pub fn measure(stores: &[Filled], folder: &Path, table: &mut Table) -> Result<()
             table.row(name, &shown(large), &shown(small), &large.ratios(small, 0.5));
         }
     }
-    table.section("Memory, against the goal", "docket", "goal");
+    table.section("Memory, against the goal", "tasktally", "goal");
     for ((client, _), store) in clients.iter().zip(stores) {
         start::memory(client, store.tasks, table)?;
     }
@@ -139,7 +139,7 @@ fn against_bare(times: &Times, bare: &Times, table: &mut Table) {
     for (share, title) in [(0.5, "p50"), (0.99, "p99")] {
         table.section(
             &format!("{title} through the pipe, 1,000 tasks stored, against bare SQLite (task row + receipt row; indexed select)"),
-            "docket",
+            "tasktally",
             "bare",
         );
         for (name, writes) in OPERATIONS {

@@ -10,8 +10,8 @@ use serde_json::Value;
 /// Which peers there are: name, variable with the program's path, how it is installed, the tasks
 /// that it gets (the slower it is, the fewer, for it to take about a second or two).
 const PEERS: [(&str, &str, &str, usize); 2] = [
-    ("fleetwright", "DOCKET_FLEETWRIGHT", "pip install fleetwright", 100),
-    ("task-graph-mcp", "DOCKET_TASK_GRAPH", "cargo install task-graph-mcp", 60),
+    ("fleetwright", "TASKTALLY_FLEETWRIGHT", "pip install fleetwright", 100),
+    ("task-graph-mcp", "TASKTALLY_TASK_GRAPH", "cargo install task-graph-mcp", 60),
 ];
 
 /// A peer that is there.

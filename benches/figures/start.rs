@@ -5,7 +5,7 @@ use std::time::Instant;
 use anyhow::Result;
 use serde_json::json;
 
-use super::client::{Client, DOCKET, memory_mib};
+use super::client::{Client, TASKTALLY, memory_mib};
 use super::fill::Filled;
 use super::table::{Table, quantile};
 
@@ -16,7 +16,7 @@ const GOAL_MIB: f64 = 20.0;
 
 /// Measures over the largest store of the default run.
 pub fn measure(stores: &[Filled], table: &mut Table) -> Result<()> {
-    table.section("Start and size, against the goal", "docket", "goal");
+    table.section("Start and size, against the goal", "tasktally", "goal");
     for store in stores {
         let mut times = Vec::new();
         for _ in 0..STARTS {
@@ -33,7 +33,7 @@ pub fn measure(stores: &[Filled], table: &mut Table) -> Result<()> {
             &ratios,
         );
     }
-    let megabytes = std::fs::metadata(DOCKET)?.len() as f64 / 1_000_000.0;
+    let megabytes = std::fs::metadata(TASKTALLY)?.len() as f64 / 1_000_000.0;
     table.row("the binary, MB", &format!("{megabytes:.2}"), &format!("{GOAL_MB:.0}"), &[megabytes / GOAL_MB]);
     Ok(())
 }

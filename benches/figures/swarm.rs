@@ -41,7 +41,7 @@ struct Swarm {
     tasks: f64,
 }
 
-/// Docket, bare SQLite three ways, and the peers, in turn.
+/// Tasktally, bare SQLite three ways, and the peers, in turn.
 pub fn measure(folder: &Path, table: &mut Table) -> Result<()> {
     let peers = peer::all();
     let mut by_listing = Vec::new();
@@ -51,13 +51,13 @@ pub fn measure(folder: &Path, table: &mut Table) -> Result<()> {
         let mut bares = MANNERS.map(|_| Vec::new());
         for round in 0..ROUNDS {
             let path = |name: &str| folder.join(format!("swarm-{workers}-{round}-{name}.db"));
-            ours.push(docket(&path("docket"), workers, Taking::Given)?);
+            ours.push(tasktally(&path("tasktally"), workers, Taking::Given)?);
             for (number, (rates, (_, manner))) in bares.iter_mut().zip(MANNERS).enumerate() {
                 let path = path(&format!("bare-{number}"));
                 rates.push(bare::swarm(&path, workers, TURN.as_secs_f64(), manner, None)?);
             }
             if workers == AS_PEERS {
-                by_listing.push(docket(&path("listing"), workers, Taking::Listed)?);
+                by_listing.push(tasktally(&path("listing"), workers, Taking::Listed)?);
                 theirs.retain_mut(|(peer, rates)| match peer.swarm(workers) {
                     Ok(rate) => {
                         rates.push(rate);
@@ -82,7 +82,7 @@ pub fn measure(folder: &Path, table: &mut Table) -> Result<()> {
 fn report(workers: usize, ours: &[Swarm], bares: &[Vec<Rate>; MANNERS.len()], table: &mut Table) {
     table.section(
         &format!("{workers} at once on one file: claim, {RECEIPTS} receipts, completion; bare writes receipts alone"),
-        "docket",
+        "tasktally",
         "bare",
     );
     let shown = median(ours, |swarm| swarm.rate.writes);
@@ -122,7 +122,7 @@ fn against_itself(by_listing: &[Swarm], ours: &[Swarm], table: &mut Table) {
 fn against_peers(ours: &[Swarm], theirs: &[(&Peer, Vec<f64>)], table: &mut Table) {
     table.section(
         &format!("{AS_PEERS} workers against peers that do the same: a claim and {RECEIPTS} receipts a task"),
-        "docket",
+        "tasktally",
         "peer",
     );
     for (peer, rates) in theirs {
@@ -146,10 +146,10 @@ fn median<T>(values: &[T], of: impl Fn(&T) -> f64) -> String {
 
 /// Writes a second of so many servers.
 pub fn given(path: &Path, workers: usize) -> Result<f64> {
-    Ok(docket(path, workers, Taking::Given)?.rate.writes)
+    Ok(tasktally(path, workers, Taking::Given)?.rate.writes)
 }
 
-fn docket(path: &Path, workers: usize, taking: Taking) -> Result<Swarm> {
+fn tasktally(path: &Path, workers: usize, taking: Taking) -> Result<Swarm> {
     fill::empty(path)?;
     let mut clients = (1..=workers)
         .map(|number| Client::start(path, &format!("worker-{number}")))

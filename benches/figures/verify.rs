@@ -1,4 +1,4 @@
-//! `docket verify` over all receipts of the stores, beside bare SQLite reading the same rows.
+//! `tasktally verify` over all receipts of the stores, beside bare SQLite reading the same rows.
 
 use std::process::{Command, Stdio};
 use std::time::Instant;
@@ -6,7 +6,7 @@ use std::time::Instant;
 use anyhow::{Result, ensure};
 use rusqlite::Connection;
 
-use super::client::DOCKET;
+use super::client::TASKTALLY;
 use super::fill::{Filled, RECEIPTS_A_TASK};
 use super::table::{Table, quantile};
 
@@ -15,8 +15,8 @@ const ROUNDS: usize = 5;
 /// Receipts a second.
 pub fn measure(stores: &[Filled], table: &mut Table) -> Result<()> {
     table.section(
-        "docket verify (every hash, every count), against bare reading the receipts",
-        "docket",
+        "tasktally verify (every hash, every count), against bare reading the receipts",
+        "tasktally",
         "bare",
     );
     for store in stores.iter().filter(|store| store.tasks > 1_000) {
@@ -24,7 +24,7 @@ pub fn measure(stores: &[Filled], table: &mut Table) -> Result<()> {
         let (mut ours, mut bare) = (Vec::new(), Vec::new());
         for _ in 0..ROUNDS {
             let began = Instant::now();
-            let verified = Command::new(DOCKET)
+            let verified = Command::new(TASKTALLY)
                 .arg("--db")
                 .arg(&store.path)
                 .arg("verify")

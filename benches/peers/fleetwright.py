@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Fleetwright in Docket's swarm: `fleetwright.py --bin PATH`."""
+"""Fleetwright in Tasktally's swarm: `fleetwright.py --bin PATH`."""
 
 import json
 

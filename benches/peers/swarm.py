@@ -1,4 +1,4 @@
-"""What a peer does of Docket's swarm benchmark, on this machine in this run.
+"""What a peer does of Tasktally's swarm benchmark, on this machine in this run.
 
 As many server processes as workers share one file; this one process drives them all over their
 pipes, each waiting for its own replies only, so that the client costs little.

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""task-graph-mcp in Docket's swarm: `task-graph-mcp.py --bin PATH`."""
+"""task-graph-mcp in Tasktally's swarm: `task-graph-mcp.py --bin PATH`."""
 
 import json
 
@@ -7,7 +7,7 @@ from swarm import RECEIPT, RECEIPTS_PER_TASK, Server, main
 
 
 class TaskGraph(Server):
-    """A task is listed, claimed, given ten attachments, and completed: four calls where Docket's worker has three."""
+    """A task is listed, claimed, given ten attachments, and completed: four calls where Tasktally's worker has three."""
 
     task = None
     listed = ()

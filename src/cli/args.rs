@@ -12,7 +12,7 @@ use super::commands::{self, Call};
 use super::open::{Caller, open};
 use super::render::Voice;
 use crate::error::{Code, Error, Result};
-use crate::ops::{self, Docket, Entry};
+use crate::ops::{self, Entry, Session};
 
 /// What an operation or a parameter is called on the command line.
 pub(super) fn hyphens(name: &str) -> String {
@@ -20,7 +20,7 @@ pub(super) fn hyphens(name: &str) -> String {
 }
 
 fn command() -> Command {
-    let mut root = Command::new("docket")
+    let mut root = Command::new("tasktally")
         .version(env!("CARGO_PKG_VERSION"))
         .about("The task manager that a swarm of AI agents shares")
         .subcommand_required(true)
@@ -28,7 +28,7 @@ fn command() -> Command {
         .arg(
             Arg::new("db")
                 .long("db")
-                .env("DOCKET_DB")
+                .env("TASKTALLY_DB")
                 .global(true)
                 .value_name("PATH")
                 .value_parser(clap::value_parser!(PathBuf))
@@ -49,7 +49,7 @@ fn command() -> Command {
     root
 }
 
-/// Lets the first parameter of an operation stand without its name: `docket get-task ID`.
+/// Lets the first parameter of an operation stand without its name: `tasktally get-task ID`.
 fn name_first(arguments: Vec<OsString>) -> Vec<OsString> {
     let found = arguments.iter().enumerate().skip(1).find_map(|(at, word)| {
         let word = word.to_str()?;
@@ -116,7 +116,7 @@ fn run(matches: &ArgMatches, voice: Voice<'_>, out: &mut dyn Write) -> Result<u8
     }
     match commands::ALL.iter().find(|command| command.name() == name) {
         Some(command) => command.run(Call { matches, db, json, out }),
-        None => Err(Error::invalid(format!("'{name}' is not a command; docket help lists them"))),
+        None => Err(Error::invalid(format!("'{name}' is not a command; tasktally help lists them"))),
     }
 }
 
@@ -124,10 +124,10 @@ fn operate(
     entry: &Entry,
     matches: &ArgMatches,
     voice: Voice<'_>,
-    docket: &Docket,
+    session: &Session,
     mut out: &mut dyn Write,
 ) -> Result<u8> {
-    let reply = (entry.call_matches)(docket, matches)?;
+    let reply = (entry.call_matches)(session, matches)?;
     voice.show(&reply, &mut out)?;
     Ok(u8::from(reply.get("success") == Some(&Value::Bool(false))))
 }

@@ -1,4 +1,4 @@
-//! `docket backup`: a copy of the store in one file.
+//! `tasktally backup`: a copy of the store in one file.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -20,7 +20,7 @@ use crate::store::sqlite::moving::{self, Held};
 ///
 /// To restore it: stop everyone, move the store and what lies beside it under its name (-wal, -shm) away,
 /// and copy the backup to the store's place; or name it with --db. Claims come back with their leases, and
-/// a docket serve goes on with open batches that have a worker profile: don't let it at a backup while the
+/// a tasktally serve goes on with open batches that have a worker profile: don't let it at a backup while the
 /// store itself is still worked.
 #[derive(Debug, clap::Args)]
 pub(super) struct Backup {

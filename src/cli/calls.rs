@@ -6,14 +6,14 @@ use super::args::hyphens;
 use super::shell::word;
 use crate::ops::{self, Entry};
 
-/// A text in which every call of a tool is a command of `docket`, as it is called over this store. What
+/// A text in which every call of a tool is a command of `tasktally`, as it is called over this store. What
 /// could not be typed is left as it is.
-pub(super) fn as_commands(text: &str, docket: &str) -> String {
+pub(super) fn as_commands(text: &str, prefix: &str) -> String {
     let mut told = String::with_capacity(text.len());
     let mut rest = text;
     while let Some((at, entry)) = next_call(rest) {
         let arguments = &rest[at + entry.name.len()..];
-        let (command, length) = match command(entry, docket, arguments) {
+        let (command, length) = match command(entry, prefix, arguments) {
             Some((command, length)) => (command, entry.name.len() + length),
             None => (entry.name.to_owned(), entry.name.len()),
         };
@@ -37,7 +37,7 @@ fn next_call(text: &str) -> Option<(usize, &'static Entry)> {
 }
 
 /// The command for a call whose arguments begin a text, and how many bytes these are.
-fn command(entry: &Entry, docket: &str, arguments: &str) -> Option<(String, usize)> {
+fn command(entry: &Entry, prefix: &str, arguments: &str) -> Option<(String, usize)> {
     let known = (entry.command)(Command::new(entry.name));
     let (mut first, mut others) = (None, String::new());
     let mut rest = arguments.strip_prefix('(')?;
@@ -62,7 +62,7 @@ fn command(entry: &Entry, docket: &str, arguments: &str) -> Option<(String, usiz
     }
     let first = first.map(|first| format!(" {first}")).unwrap_or_default();
     let length = arguments.len() - rest.len() + 1;
-    Some((format!("{docket} {}{first}{others}", hyphens(entry.name)), length))
+    Some((format!("{prefix} {}{first}{others}", hyphens(entry.name)), length))
 }
 
 /// An argument's name, its value where it has one, and what comes after it.
@@ -86,32 +86,32 @@ mod tests {
 
     #[track_caller]
     fn check(text: &str, expected: &str) {
-        assert_eq!(as_commands(text, "docket"), expected);
+        assert_eq!(as_commands(text, "tasktally"), expected);
     }
 
     #[test]
     fn a_call_is_told_as_its_command() {
         check(
             "paused; control_batch(id=\"ab12\", action=\"resume\") goes on",
-            "paused; docket control-batch ab12 --action resume goes on",
+            "paused; tasktally control-batch ab12 --action resume goes on",
         );
-        check("reset_stalled_tasks(dry_run=true)", "docket reset-stalled-tasks --dry-run");
+        check("reset_stalled_tasks(dry_run=true)", "tasktally reset-stalled-tasks --dry-run");
         check(
             "get_batch(id=\"x\", view=\"failures\"), then control_batch(id=\"x\", action=\"retry\")",
-            "docket get-batch x --view failures, then docket control-batch x --action retry",
+            "tasktally get-batch x --view failures, then tasktally control-batch x --action retry",
         );
-        check("update_task(body=\"- two words\", id=K)", "docket update-task K --body '- two words'");
-        check("(get_task(id=\"é's\")…", r"(docket get-task 'é'\''s'…");
+        check("update_task(body=\"- two words\", id=K)", "tasktally update-task K --body '- two words'");
+        check("(get_task(id=\"é's\")…", r"(tasktally get-task 'é'\''s'…");
     }
 
     #[test]
     fn what_a_command_needs_and_a_call_leaves_open_is_named() {
         check(
             "review_batch(decision=\"redo\") opens them",
-            "docket review-batch ID --decision redo opens them",
+            "tasktally review-batch ID --decision redo opens them",
         );
-        check("wait_batch(id) gives one", "docket wait-batch ID gives one");
-        check("get_batch(view=\"review\")", "docket get-batch --view review");
+        check("wait_batch(id) gives one", "tasktally wait-batch ID gives one");
+        check("get_batch(view=\"review\")", "tasktally get-batch --view review");
     }
 
     #[test]

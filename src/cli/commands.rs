@@ -11,11 +11,11 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
 use super::open::{Caller, job, open, store_path};
-use super::shell::docket;
+use super::shell::command_prefix;
 use super::{backup, config, connect, doctor, export, import, init, logs, manifest, prompt, report, verify};
 use crate::error::{Error, Result};
 use crate::mcp::{self, Toolset};
-use crate::ops::{self, Docket};
+use crate::ops::{self, Session};
 use crate::store::sqlite::cannot;
 use crate::{watch, work};
 
@@ -32,12 +32,12 @@ impl Call<'_> {
         A::from_arg_matches(self.matches).map_err(|error| Error::invalid(error.to_string()))
     }
 
-    fn store(&self) -> Result<Docket> {
+    fn store(&self) -> Result<Session> {
         open(self.db, Caller::Person)
     }
 
     /// For what only reads: it must not make a store that isn't there.
-    fn existing_store(&self) -> Result<Docket> {
+    fn existing_store(&self) -> Result<Session> {
         self.existing_path()?;
         self.store()
     }
@@ -47,7 +47,7 @@ impl Call<'_> {
         match path.try_exists() {
             Ok(true) => Ok(path),
             Ok(false) => Err(Error::invalid(format!(
-                "store {}: there is none; --db or DOCKET_DB names one",
+                "store {}: there is none; --db or TASKTALLY_DB names one",
                 path.display()
             ))),
             Err(error) => Err(cannot(&path, "it cannot be looked at", error)),
@@ -96,7 +96,7 @@ impl Other {
     pub(super) fn run(&self, call: Call<'_>) -> Result<u8> {
         if !self.worker && job()?.is_some() {
             return Err(Error::invalid(format!(
-                "{}: DOCKET_JOB is set, and the worker of a chunk does not call it; unset it where you are none",
+                "{}: TASKTALLY_JOB is set, and the worker of a chunk does not call it; unset it where you are none",
                 self.name
             )));
         }
@@ -107,7 +107,7 @@ impl Other {
 /// Every command that is no operation, in the order of the help.
 pub(super) static ALL: &[Other] = &[
     other("run", "Make a batch from items and work it here, with a progress bar", work::Run::augment_args, |call| {
-        work::run(call.request()?, &call.store()?.with_patience(None), &docket(&store_path(call.db)?), call.json)
+        work::run(call.request()?, &call.store()?.with_patience(None), &command_prefix(&store_path(call.db)?), call.json)
     }),
     other("work", "Work what others made", work::Work::augment_args, |call| {
         let request: work::Work = call.request()?;
@@ -115,7 +115,7 @@ pub(super) static ALL: &[Other] = &[
             log_to_stderr();
         }
         let store = store_path(call.db)?;
-        work::work(request, &call.store()?.with_patience(None), &store, &docket(&store), call.json)
+        work::work(request, &call.store()?.with_patience(None), &store, &command_prefix(&store), call.json)
     }),
     other("watch", "Watch a batch on a screen, or as a line a change", watch::Watch::augment_args, |call| {
         watch::run(&call.request()?, &call.existing_store()?, call.json)
@@ -173,7 +173,7 @@ pub(super) static ALL: &[Other] = &[
     ),
     other(
         "heads",
-        "Print where each task's hash chain stands: kept elsewhere, docket verify --from compares with it",
+        "Print where each task's hash chain stands: kept elsewhere, tasktally verify --from compares with it",
         |command| command,
         |mut call| verify::heads(&call.existing_store()?, call.json, &mut call.out),
     ),
@@ -188,7 +188,7 @@ pub(super) static ALL: &[Other] = &[
     }),
     other(
         "import",
-        "Make a new store from what docket export wrote",
+        "Make a new store from what tasktally export wrote",
         import::Import::augment_args,
         |mut call| import::run(&call.request()?, &store_path(call.db)?, call.json, &mut call.out),
     ),
@@ -219,9 +219,9 @@ fn serve(call: Call<'_>) -> Result<u8> {
     log_to_stderr();
     let asked = call.matches.get_one::<Toolset>("toolset").copied().unwrap_or(Toolset::All);
     let toolset = if job()?.is_some() { Toolset::Worker } else { asked };
-    let docket = open(call.db, Caller::Agent)?;
+    let session = open(call.db, Caller::Agent)?;
     std::thread::scope(|scope| {
-        let beside = docket.clone();
+        let beside = session.clone();
         // A worker's server is one of many, and has its runner.
         if toolset == Toolset::All {
             scope.spawn(move || {
@@ -230,15 +230,15 @@ fn serve(call: Call<'_>) -> Result<u8> {
                 }
             });
         }
-        mcp::serve(docket, toolset)
+        mcp::serve(session, toolset)
     })?;
     Ok(0)
 }
 
 /// What is worth telling an operator; standard output belongs to the protocol.
 fn log_to_stderr() {
-    let usual = || Targets::new().with_target("docket", Level::WARN).with_target("rmcp", Level::ERROR);
-    let told = std::env::var("DOCKET_LOG").ok().filter(|told| !told.is_empty());
+    let usual = || Targets::new().with_target("tasktally", Level::WARN).with_target("rmcp", Level::ERROR);
+    let told = std::env::var("TASKTALLY_LOG").ok().filter(|told| !told.is_empty());
     let filter = told.and_then(|told| told.parse().ok()).unwrap_or_else(usual);
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(false);
     tracing_subscriber::registry().with(lines.with_filter(filter)).init();

@@ -1,4 +1,4 @@
-//! `docket config`: where the configuration is looked for, what it sets and what is left at its default.
+//! `tasktally config`: where the configuration is looked for, what it sets and what is left at its default.
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -145,7 +145,7 @@ fn as_text(config: &Config) -> String {
         parts.push(format!("[worker.{}]\n{}", profile.name, lines(&settings(profile))));
     }
     parts.push(
-        "docket config example NAME prints a profile ready to be used, docket config check tries them."
+        "tasktally config example NAME prints a profile ready to be used, tasktally config check tries them."
             .into(),
     );
     parts.join("\n\n")

@@ -1,5 +1,5 @@
-//! `docket connect`: becomes the MCP server that a worker was given, for agents that take their servers from
-//! a configuration of their own and can't be handed `DOCKET_MCP_CONFIG`.
+//! `tasktally connect`: becomes the MCP server that a worker was given, for agents that take their servers from
+//! a configuration of their own and can't be handed `TASKTALLY_MCP_CONFIG`.
 
 use std::fs::File;
 use std::io::Read as _;
@@ -32,9 +32,9 @@ struct Server {
 
 /// Replaces this process by the server; comes back only where that fails.
 pub(super) fn run() -> Result<u8> {
-    let path = std::env::var_os("DOCKET_MCP_CONFIG").filter(|path| !path.is_empty()).map(PathBuf::from);
+    let path = std::env::var_os("TASKTALLY_MCP_CONFIG").filter(|path| !path.is_empty()).map(PathBuf::from);
     let path = path.ok_or_else(|| {
-        Error::invalid("connect: DOCKET_MCP_CONFIG is not set; this command is for workers that Docket starts once a chunk")
+        Error::invalid("connect: TASKTALLY_MCP_CONFIG is not set; this command is for workers that Tasktally starts once a chunk")
     })?;
     let server = read(&path)?;
     let error = Command::new(&server.command).args(&server.args).envs(&server.env).exec();

@@ -1,4 +1,4 @@
-//! `docket export`: all that is stored, as JSON lines.
+//! `tasktally export`: all that is stored, as JSON lines.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -16,7 +16,7 @@ use crate::store::sqlite::moving::{self, Destination};
 ///
 /// The first line tells the format and how many lines of each kind follow; then a line a task, receipt,
 /// batch, chunk, item and so on, as they all stood at one moment; the last line holds the number of lines
-/// and a SHA-256 of them, by which docket import knows a file that was cut or changed. The lines are
+/// and a SHA-256 of them, by which tasktally import knows a file that was cut or changed. The lines are
 /// written from a copy, which takes as much room as the store, beside FILE or else beside the store.
 ///
 /// Claims and their tokens are in it: it is as private as the store. Left out is what is true only here

@@ -1,4 +1,4 @@
-//! `docket import`: a new store from what `docket export` wrote.
+//! `tasktally import`: a new store from what `tasktally export` wrote.
 
 use std::fs::File;
 use std::io::{BufReader, Write};
@@ -7,12 +7,12 @@ use std::path::{Path, PathBuf};
 use super::backup::{reply, told};
 use super::bar::Bar;
 use super::render::{safe, say};
-use super::shell::docket;
+use super::shell::command_prefix;
 use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::store::sqlite::moving;
 
-/// Make a new store from what docket export wrote.
+/// Make a new store from what tasktally export wrote.
 ///
 /// The store that --db names must not be there yet, or be empty: two stores are never mixed. Every line is
 /// looked at, every receipt held to the one before it, and the whole to the last line's SHA-256; the first
@@ -20,7 +20,7 @@ use crate::store::sqlite::moving;
 ///
 /// Nothing is different in it: ids, numbers, hashes, answers kept for repeated requests, and claims with
 /// their tokens and leases. Whoever holds a claim goes on with it here, so stop everyone before you move a
-/// store; docket reset-stalled-tasks --hours 0 gives all claims back where their holders don't come along.
+/// store; tasktally reset-stalled-tasks --hours 0 gives all claims back where their holders don't come along.
 /// Two stores made of one don't know of each other: work only one of them.
 #[derive(Debug, clap::Args)]
 pub(super) struct Import {
@@ -47,7 +47,7 @@ pub(super) fn run(request: &Import, store: &Path, json: bool, out: &mut impl Wri
         0 => String::new(),
         count => format!(
             "; {count} claims came along: {} reset-stalled-tasks --hours 0 gives them back if their holders don't",
-            docket(store)
+            command_prefix(store)
         ),
     };
     let message = format!("Imported {} into {}{claims}", told(&held), store.display());

@@ -1,4 +1,4 @@
-//! `docket init`: the configuration that connects an MCP client, printed or merged into its file.
+//! `tasktally init`: the configuration that connects an MCP client, printed or merged into its file.
 
 mod client;
 mod file;
@@ -46,7 +46,7 @@ impl Init {
                 merge(client, &server, &client.file(here, codex_home().as_deref())?, out)
             }
             (None, true) => Err(Error::invalid(format!(
-                "--write needs the client whose file is to be changed: docket init CLIENT --write, with CLIENT one of {}.",
+                "--write needs the client whose file is to be changed: tasktally init CLIENT --write, with CLIENT one of {}.",
                 Client::names()
             ))),
             (Some(client), false) => print(out, &client.snippet(&server)?),

@@ -1,4 +1,4 @@
-//! `docket logs`: what a chunk's worker printed.
+//! `tasktally logs`: what a chunk's worker printed.
 
 use std::collections::VecDeque;
 use std::io::Write;
@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::logs::{self, LogReader, Part, Stream};
 use crate::model::id::TaskId;
 use crate::model::status::Status;
-use crate::ops::Docket;
+use crate::ops::Session;
 
 /// How often a log that is followed is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
@@ -46,15 +46,15 @@ pub(super) struct Logs {
 ///
 /// # Errors
 /// Where there is no such chunk, or none of its attempts has a log: what to look at instead.
-pub(super) fn run(request: &Logs, docket: &Docket, json: bool, out: &mut impl Write) -> Result<u8> {
-    let begun = standing(docket, &request.chunk)?;
-    let attempt = attempt(request, docket)?;
+pub(super) fn run(request: &Logs, session: &Session, json: bool, out: &mut impl Write) -> Result<u8> {
+    let begun = standing(session, &request.chunk)?;
+    let attempt = attempt(request, session)?;
     let mut printer = Printer { out, json, raw: request.raw, last: None, fresh: true };
     let mut streams: Vec<(Stream, LogReader, Decoder)> = Stream::ALL
         .iter()
         .filter(|stream| !(request.out && **stream == Stream::Err || request.err && **stream == Stream::Out))
         .map(|stream| {
-            let path = logs::place(docket.folder(), &request.chunk, attempt, *stream);
+            let path = logs::place(session.folder(), &request.chunk, attempt, *stream);
             (*stream, LogReader::new(&path), Decoder::default())
         })
         .collect();
@@ -69,7 +69,7 @@ pub(super) fn run(request: &Logs, docket: &Docket, json: bool, out: &mut impl Wr
     let mut goes_on = request.follow && begun.is_some();
     while goes_on {
         std::thread::sleep(LOOK_EVERY);
-        goes_on = standing(docket, &request.chunk)? == begun;
+        goes_on = standing(session, &request.chunk)? == begun;
         for (stream, reader, decoder) in &mut streams {
             reader
                 .read(&mut |part| printer.put(*stream, decoder, part))
@@ -85,13 +85,13 @@ fn unreadable(chunk: &TaskId, error: std::io::Error) -> Error {
 }
 
 /// The generation of the claim under which a chunk is being worked on, if it is.
-fn standing(docket: &Docket, chunk: &TaskId) -> Result<Option<u64>> {
+fn standing(session: &Session, chunk: &TaskId) -> Result<Option<u64>> {
     let id = chunk.clone();
-    docket.read(move |tx| {
+    session.read(move |tx| {
         let task = tx.task(&id)?;
         if task.is_batch {
             return Err(Error::invalid(format!(
-                "CHUNK: {id} is a batch; a chunk of it is named {id}.N, docket get-batch {id} lists them"
+                "CHUNK: {id} is a batch; a chunk of it is named {id}.N, tasktally get-batch {id} lists them"
             )));
         }
         Ok((task.status == Status::InProgress).then_some(task.generation))
@@ -99,12 +99,12 @@ fn standing(docket: &Docket, chunk: &TaskId) -> Result<Option<u64>> {
 }
 
 /// The attempt that is asked for.
-fn attempt(request: &Logs, docket: &Docket) -> Result<u64> {
+fn attempt(request: &Logs, session: &Session) -> Result<u64> {
     let chunk = &request.chunk;
-    let known = logs::attempts_of(docket.folder(), chunk)?;
+    let known = logs::attempts_of(session.folder(), chunk)?;
     let Some(newest) = known.last() else {
         return Err(Error::not_found(format!(
-            "Chunk {chunk} has no log: only background workers have one, and old ones are removed. Its receipts: docket get-task {chunk}"
+            "Chunk {chunk} has no log: only background workers have one, and old ones are removed. Its receipts: tasktally get-task {chunk}"
         )));
     };
     match request.attempt {

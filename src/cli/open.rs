@@ -9,7 +9,7 @@ use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::items::Roots;
 use crate::model::job::Job;
-use crate::ops::Docket;
+use crate::ops::Session;
 use crate::store::disk::{Safety, kind_of};
 use crate::store::sqlite::SqliteStore;
 use crate::work::Launcher;
@@ -23,19 +23,19 @@ pub(super) enum Caller {
     Agent,
 }
 
-/// The store's file: `--db`, `DOCKET_DB`, or one in the user's data folder.
+/// The store's file: `--db`, `TASKTALLY_DB`, or one in the user's data folder.
 pub(super) fn store_path(given: Option<&Path>) -> Result<PathBuf> {
     match given {
-        Some(path) if path.is_dir() => Ok(path.join("docket.db")),
+        Some(path) if path.is_dir() => Ok(path.join("tasktally.db")),
         Some(path) => Ok(path.to_owned()),
         None => {
             let folders = etcetera::choose_base_strategy().map_err(|error| {
                 Error::invalid(
-                    "db: there is no home folder to keep a store in; name one with --db or DOCKET_DB",
+                    "db: there is no home folder to keep a store in; name one with --db or TASKTALLY_DB",
                 )
                 .caused_by(error)
             })?;
-            Ok(folders.data_dir().join("docket").join("docket.db"))
+            Ok(folders.data_dir().join("tasktally").join("tasktally.db"))
         }
     }
 }
@@ -45,7 +45,7 @@ pub(super) fn store_path(given: Option<&Path>) -> Result<PathBuf> {
 /// # Errors
 /// What is no job.
 pub(super) fn job() -> Result<Option<Job>> {
-    match std::env::var_os("DOCKET_JOB") {
+    match std::env::var_os("TASKTALLY_JOB") {
         // What is no text is no job either, and must not pass for none at all.
         Some(job) if !job.is_empty() => {
             job.to_string_lossy().parse().map(Some).map_err(|why: String| Error::invalid(why))
@@ -56,7 +56,7 @@ pub(super) fn job() -> Result<Option<Job>> {
 
 /// Whether the operator takes it upon himself that no other machine uses a store on a network disk.
 pub(super) fn is_network_allowed() -> bool {
-    std::env::var_os("DOCKET_NETWORK_DISK").is_some_and(|value| value == "allow")
+    std::env::var_os("TASKTALLY_NETWORK_DISK").is_some_and(|value| value == "allow")
 }
 
 /// Refuses a store on a network disk: neither locks nor the log's index hold across machines.
@@ -66,13 +66,13 @@ fn refuse_network(path: &Path) -> Result<()> {
         return Ok(());
     }
     Err(Error::invalid(format!(
-        "store {}: it lies on a network disk ({kind}), where locks and the write-ahead log do not hold across machines and the store may be destroyed; name one on a local disk with --db or DOCKET_DB, or set DOCKET_NETWORK_DISK=allow where no other machine uses it",
+        "store {}: it lies on a network disk ({kind}), where locks and the write-ahead log do not hold across machines and the store may be destroyed; name one on a local disk with --db or TASKTALLY_DB, or set TASKTALLY_NETWORK_DISK=allow where no other machine uses it",
         path.display()
     )))
 }
 
 /// Opens the store.
-pub(super) fn open(db: Option<&Path>, caller: Caller) -> Result<Docket> {
+pub(super) fn open(db: Option<&Path>, caller: Caller) -> Result<Session> {
     let path = store_path(db)?;
     let job = job()?;
     // A worker's server has none of the operator's variables; its runner was let in.
@@ -97,13 +97,13 @@ pub(super) fn open(db: Option<&Path>, caller: Caller) -> Result<Docket> {
         Caller::Agent => "agent".into(),
     };
     let store = SqliteStore::open(&path, Clock::system())?;
-    let docket = Docket::new(Arc::new(store), roots, scratchpad, name);
+    let session = Session::new(Arc::new(store), roots, scratchpad, name);
     let path = std::path::absolute(&path)
         .map_err(|error| Error::internal("the store's path cannot be made absolute", error))?;
-    let launcher = Launcher::new(&path, docket.folder(), closed);
-    let docket = docket.with_background(Arc::new(launcher));
+    let launcher = Launcher::new(&path, session.folder(), closed);
+    let session = session.with_background(Arc::new(launcher));
     match job {
-        Some(job) => docket.for_job(job),
-        None => Ok(docket),
+        Some(job) => session.for_job(job),
+        None => Ok(session),
     }
 }

@@ -1,4 +1,4 @@
-//! `docket prompt`: a prompt's text, as `prompts/get` gives it.
+//! `tasktally prompt`: a prompt's text, as `prompts/get` gives it.
 
 use std::io::Write;
 

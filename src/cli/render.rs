@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::calls::as_commands;
 use super::open::store_path;
-use super::shell::docket;
+use super::shell::command_prefix;
 use crate::error::{Error, Result};
 use crate::mcp::refusal;
 use crate::model::field::is_hidden;
@@ -28,7 +28,7 @@ impl Voice<'_> {
     /// # Errors
     /// Where nobody reads it any more.
     pub(super) fn show(self, reply: &Value, out: &mut impl Write) -> Result<()> {
-        let text = if self.json { reply.to_string() } else { plain(reply, &self.docket()) };
+        let text = if self.json { reply.to_string() } else { plain(reply, &self.command_prefix()) };
         say(out, &text)
     }
 
@@ -38,14 +38,14 @@ impl Voice<'_> {
         if self.json {
             writeln!(out, "{}", refusal(error)).ok();
         } else {
-            let told = as_commands(&safe(&error.to_string()), &self.docket());
-            writeln!(std::io::stderr(), "docket: {told}").ok();
+            let told = as_commands(&safe(&error.to_string()), &self.command_prefix());
+            writeln!(std::io::stderr(), "tasktally: {told}").ok();
         }
     }
 
-    /// What `docket` is called as over the store.
-    fn docket(self) -> String {
-        store_path(self.db).map_or_else(|_| "docket".to_owned(), |store| docket(&store))
+    /// What `tasktally` is called as over the store.
+    fn command_prefix(self) -> String {
+        store_path(self.db).map_or_else(|_| "tasktally".to_owned(), |store| command_prefix(&store))
     }
 }
 
@@ -67,8 +67,8 @@ pub(crate) fn safe(text: &str) -> String {
         .collect()
 }
 
-fn plain(reply: &Value, docket: &str) -> String {
-    let advice = |text: &str| as_commands(&safe(text), docket);
+fn plain(reply: &Value, prefix: &str) -> String {
+    let advice = |text: &str| as_commands(&safe(text), prefix);
     let mut parts = Vec::new();
     if let Some(message) = reply["message"].as_str() {
         parts.push(advice(message));

@@ -1,4 +1,4 @@
-//! `docket report`: a batch's audit as files.
+//! `tasktally report`: a batch's audit as files.
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -8,7 +8,7 @@ use serde_json::json;
 use super::render::{safe, say};
 use crate::error::Result;
 use crate::model::id::TaskId;
-use crate::ops::Docket;
+use crate::ops::Session;
 use crate::report;
 
 /// A batch's audit, as one Markdown and one HTML file.
@@ -23,15 +23,15 @@ pub(super) struct Report {
 }
 
 /// Writes the files and says where; exit code 1 where what the store holds does not add up.
-pub(super) fn run(request: &Report, docket: &Docket, json: bool, out: &mut impl Write) -> Result<u8> {
-    let written = report::write(docket, &request.batch, request.out.as_deref())?;
+pub(super) fn run(request: &Report, session: &Session, json: bool, out: &mut impl Write) -> Result<u8> {
+    let written = report::write(session, &request.batch, request.out.as_deref())?;
     let [markdown, html] = written.files.each_ref().map(|file| file.display().to_string());
     let sound = written.checks.hold();
     let message = if sound {
         format!("Wrote {markdown} and {html}")
     } else {
         format!(
-            "Wrote {markdown} and {html}, but what the store holds does not add up: see Checks there; docket verify says more"
+            "Wrote {markdown} and {html}, but what the store holds does not add up: see Checks there; tasktally verify says more"
         )
     };
     let text = if json {

@@ -20,13 +20,13 @@ pub(super) fn path_word(path: &Path) -> String {
     word(&path.to_string_lossy())
 }
 
-/// What `docket` is called as over a store: with `--db`, unless it is the one that is found without.
-pub(super) fn docket(store: &Path) -> String {
+/// What `tasktally` is called as over a store: with `--db`, unless it is the one that is found without.
+pub(super) fn command_prefix(store: &Path) -> String {
     let is_default = store_path(None).is_ok_and(|default| default == store);
-    if is_default && std::env::var_os("DOCKET_DB").is_none() {
-        return "docket".to_owned();
+    if is_default && std::env::var_os("TASKTALLY_DB").is_none() {
+        return "tasktally".to_owned();
     }
-    format!("docket --db {}", path_word(store))
+    format!("tasktally --db {}", path_word(store))
 }
 
 #[cfg(test)]
@@ -39,7 +39,7 @@ mod tests {
         fn check(text: &str, expected: &str) {
             assert_eq!(word(text), expected);
         }
-        check("/home/me/docket.db", "/home/me/docket.db");
+        check("/home/me/tasktally.db", "/home/me/tasktally.db");
         check("/home/me/my files", "'/home/me/my files'");
         check("$(rm -rf ~)", "'$(rm -rf ~)'");
         check("it's", r"'it'\''s'");

@@ -10,7 +10,7 @@ use crate::error::{Code, Error, Result};
 use crate::items::Roots;
 use crate::model::id::TaskId;
 use crate::model::text::Line;
-use crate::ops::{self, Docket};
+use crate::ops::{self, Session};
 use crate::store::sqlite::SqliteStore;
 use crate::work;
 
@@ -25,35 +25,39 @@ outcome done, category check, body \"- checked\". Then complete the chunk.";
 pub(super) fn try_profile(profile: &Profile) -> Result<String> {
     let folder = tempfile::tempdir()
         .map_err(|error| Error::internal("there is no room for a store to try profiles in", error))?;
-    let path = folder.path().join("docket.db");
+    let path = folder.path().join("tasktally.db");
     let store = SqliteStore::open(&path, Clock::system())?;
-    let docket =
-        Docket::new(Arc::new(store), Roots::new([folder.path()]), Some(folder.path().to_owned()), "docket");
+    let session = Session::new(
+        Arc::new(store),
+        Roots::new([folder.path()]),
+        Some(folder.path().to_owned()),
+        "tasktally",
+    );
     let request = json!({
         "title": "Check", "instructions": INSTRUCTIONS, "items": [{ "key": "check" }], "project": "check",
         "max_attempts": 1,
     });
-    let plan = call(&docket, "create_batch", request)?;
+    let plan = call(&session, "create_batch", request)?;
     let id = TaskId::stored(text(&plan, "/batch/id"));
     let name: Line = profile.name.as_str().parse().map_err(|why: String| Error::invalid(why))?;
-    ops::name_worker(&docket, &id, &name)?;
-    work::work_here(&docket, &path, &id)?;
-    let batch = call(&docket, "get_batch", json!({ "id": id }))?;
+    ops::name_worker(&session, &id, &name)?;
+    work::work_here(&session, &path, &id)?;
+    let batch = call(&session, "get_batch", json!({ "id": id }))?;
     if batch.pointer("/batch/outcomes/done").and_then(Value::as_u64) == Some(1) {
         let what = if profile.per == Per::Item { "an item" } else { "a chunk" };
         return Ok(format!("was started and settled {what}"));
     }
-    let task = call(&docket, "get_task", json!({ "id": text(&batch, "/chunks/0/id") }))?;
+    let task = call(&session, "get_task", json!({ "id": text(&batch, "/chunks/0/id") }))?;
     let paused = batch.pointer("/batch/paused").and_then(Value::as_str).map(str::to_owned);
     let body = text(&task, "/task/body");
     let why = paused.unwrap_or_else(|| body.lines().last().unwrap_or_default().to_owned());
     Err(Error::new(Code::Internal, format!("was started and did not settle its item: {why}")))
 }
 
-fn call(docket: &Docket, operation: &str, arguments: Value) -> Result<Value> {
+fn call(session: &Session, operation: &str, arguments: Value) -> Result<Value> {
     let entry = ops::named(operation)
         .ok_or_else(|| Error::new(Code::Internal, format!("there is no operation {operation}")))?;
-    (entry.call)(docket, arguments)
+    (entry.call)(session, arguments)
 }
 
 fn text(reply: &Value, pointer: &str) -> String {

@@ -1,5 +1,5 @@
-//! `docket verify`: walks every receipt's hash chain, and compares it with heads that were noted elsewhere.
-//! `docket heads` notes them.
+//! `tasktally verify`: walks every receipt's hash chain, and compares it with heads that were noted elsewhere.
+//! `tasktally heads` notes them.
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
@@ -7,23 +7,23 @@ use std::path::{Path, PathBuf};
 use super::render::say;
 use crate::error::{Code, Error, Result};
 use crate::model::chain::Head;
-use crate::ops::Docket;
+use crate::ops::Session;
 use crate::store::chains::{Walked, each_task, follow, walk};
 
 /// Check every receipt against its hash chain, and the counts against the receipts.
 #[derive(Debug, clap::Args)]
 pub(super) struct Verify {
-    /// A file that docket heads wrote earlier and that was kept elsewhere (- for standard input): finds what was
+    /// A file that tasktally heads wrote earlier and that was kept elsewhere (- for standard input): finds what was
     /// cut or written anew, too
     #[arg(long, value_name = "HEADS")]
     from: Option<PathBuf>,
 }
 
 /// Walks all tasks; names the first receipt that is not what was written.
-pub(super) fn verify(request: &Verify, docket: &Docket, json: bool, out: &mut impl Write) -> Result<u8> {
+pub(super) fn verify(request: &Verify, session: &Session, json: bool, out: &mut impl Write) -> Result<u8> {
     let noted = request.from.as_ref().map_or(Ok(Vec::new()), read_heads)?;
     let known = noted.len();
-    let walked = docket.read(move |tx| walk(tx, noted))?;
+    let walked = session.read(move |tx| walk(tx, noted))?;
     let Walked { tasks, receipts, bad } = walked;
     let against = if known > 0 { format!(", and as {known} heads say") } else { String::new() };
     let (message, code) = match bad {
@@ -42,8 +42,8 @@ pub(super) fn verify(request: &Verify, docket: &Docket, json: bool, out: &mut im
 }
 
 /// Prints where each task's chain stands: a line a task that has receipts.
-pub(super) fn heads(docket: &Docket, json: bool, out: &mut impl Write) -> Result<u8> {
-    let heads = docket.read(|tx| {
+pub(super) fn heads(session: &Session, json: bool, out: &mut impl Write) -> Result<u8> {
+    let heads = session.read(|tx| {
         let mut heads = Vec::new();
         each_task(tx, |task| {
             let chain = follow(tx, task, &mut |_| {})?;
@@ -78,8 +78,9 @@ fn read_heads(path: &PathBuf) -> Result<Vec<Head>> {
     let file: Box<dyn BufRead> = if path == Path::new("-") {
         Box::new(std::io::stdin().lock())
     } else {
-        let file = std::fs::File::open(path)
-            .map_err(|error| wrong("it cannot be opened; docket heads writes one".into()).caused_by(error))?;
+        let file = std::fs::File::open(path).map_err(|error| {
+            wrong("it cannot be opened; tasktally heads writes one".into()).caused_by(error)
+        })?;
         Box::new(BufReader::new(file))
     };
     let mut heads = Vec::new();
@@ -91,7 +92,7 @@ fn read_heads(path: &PathBuf) -> Result<Vec<Head>> {
     }
     if heads.is_empty() {
         return Err(wrong(
-            "there is no head in it, so nothing could be found; docket heads writes one".into(),
+            "there is no head in it, so nothing could be found; tasktally heads writes one".into(),
         ));
     }
     Ok(heads)

@@ -1,4 +1,4 @@
-//! What a worker finds in its environment: a short list from the runner's, fixed values, and what Docket tells it.
+//! What a worker finds in its environment: a short list from the runner's, fixed values, and what Tasktally tells it.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -9,8 +9,8 @@ use std::os::unix::ffi::OsStrExt as _;
 pub const BASIC: [&str; 11] =
     ["HOME", "LANG", "LANGUAGE", "LC_*", "LOGNAME", "PATH", "SHELL", "TERM", "TMPDIR", "TZ", "USER"];
 
-/// Never fixed and never passed on: what Docket itself says, and what the loader runs inside any program.
-const CLOSED: [&str; 5] = ["DOCKET_*", "LD_*", "DYLD_*", "GLIBC_TUNABLES", "GCONV_PATH"];
+/// Never fixed and never passed on: what Tasktally itself says, and what the loader runs inside any program.
+const CLOSED: [&str; 5] = ["TASKTALLY_*", "LD_*", "DYLD_*", "GLIBC_TUNABLES", "GCONV_PATH"];
 /// Fixed by the operator at will, but never passed on: what has an interpreter or git run more than its command.
 const FIXED_ONLY: [&str; 14] = [
     "BASH_ENV",
@@ -71,7 +71,11 @@ pub(super) fn check_allowed(pattern: &str) -> Result<(), String> {
 }
 
 fn why_closed(closed: &str) -> &'static str {
-    if closed == "DOCKET_*" { "such names are Docket's own" } else { "it has the loader run other code" }
+    if closed == "TASKTALLY_*" {
+        "such names are Tasktally's own"
+    } else {
+        "it has the loader run other code"
+    }
 }
 
 /// Holds a name to what may have a fixed value.
@@ -123,8 +127,8 @@ mod tests {
             ("SSH_AUTH_SOCK", "/run/agent"),
             ("LD_PRELOAD", "/tmp/x.so"),
             ("BASH_ENV", "/tmp/x"),
-            ("DOCKET_TASK", "forged"),
-            ("DOCKET_DB", "/x"),
+            ("TASKTALLY_TASK", "forged"),
+            ("TASKTALLY_DB", "/x"),
         ];
         let own = |pairs: &[(&str, &str)]| -> Vec<(String, OsString)> {
             pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).into())).collect()
@@ -142,18 +146,18 @@ mod tests {
     }
 
     #[test]
-    fn what_is_allowed_passes_what_is_set_replaces_it_and_docket_has_the_last_word() {
+    fn what_is_allowed_passes_what_is_set_replaces_it_and_tasktally_has_the_last_word() {
         let all = made(
             &["AWS_*"],
             &[("AWS_SECRET", "other"), ("HOME", "/nowhere")],
-            &[("DOCKET_TASK", "b1.02"), ("HOME", "/told")],
+            &[("TASKTALLY_TASK", "b1.02"), ("HOME", "/told")],
         );
         assert_eq!(
             all,
             [
                 "AWS_REGION=here",
                 "AWS_SECRET=other",
-                "DOCKET_TASK=b1.02",
+                "TASKTALLY_TASK=b1.02",
                 "HOME=/told",
                 "LC_ALL=C.UTF-8",
                 "PATH=/usr/bin:/bin"
@@ -163,7 +167,7 @@ mod tests {
 
     #[test]
     fn closed_names_pass_by_no_pattern() {
-        for allow in [["LD_PRELOAD"], ["DOCKET_TASK"], ["BASH_ENV"], ["LD*"], ["D*"]] {
+        for allow in [["LD_PRELOAD"], ["TASKTALLY_TASK"], ["BASH_ENV"], ["LD*"], ["D*"]] {
             let all = made(&allow, &[], &[]);
             assert_eq!(all.len(), 3, "{allow:?}: {all:?}");
         }
@@ -181,7 +185,7 @@ mod tests {
         for name in ["NODE_OPTIONS", "BASH_ENV", "GIT_DIR", "ENV"] {
             check(name, false, true);
         }
-        for name in ["LD_PRELOAD", "DYLD_INSERT_LIBRARIES", "DOCKET_JOB", "GLIBC_TUNABLES"] {
+        for name in ["LD_PRELOAD", "DYLD_INSERT_LIBRARIES", "TASKTALLY_JOB", "GLIBC_TUNABLES"] {
             check(name, false, false);
         }
         for pattern in ["*", "L*", "LD_*", "LD_X*", "D*", "GIT_S*", "E*", "NODE_*", "BASH_FUNC_x*"] {

@@ -25,7 +25,7 @@ const PROJECT: [&str; 5] = [".git", ".hg", ".jj", ".svn", ".bzr"];
 /// Who said where the file is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Origin {
-    /// The variable `DOCKET_CONFIG`.
+    /// The variable `TASKTALLY_CONFIG`.
     Variable,
     /// The user's configuration folder.
     Folder,
@@ -35,7 +35,7 @@ impl Origin {
     /// In words.
     pub fn as_str(self) -> &'static str {
         match self {
-            Origin::Variable => "DOCKET_CONFIG",
+            Origin::Variable => "TASKTALLY_CONFIG",
             Origin::Folder => "the user's configuration folder",
         }
     }
@@ -51,19 +51,19 @@ pub struct Location {
 }
 
 impl Location {
-    /// `DOCKET_CONFIG`, else `docket/config.toml` in the user's configuration folder.
+    /// `TASKTALLY_CONFIG`, else `tasktally/config.toml` in the user's configuration folder.
     ///
     /// # Errors
     /// Where there is neither the variable nor a home folder.
     pub fn find() -> Result<Self> {
-        let (path, from) = match std::env::var_os("DOCKET_CONFIG").filter(|value| !value.is_empty()) {
+        let (path, from) = match std::env::var_os("TASKTALLY_CONFIG").filter(|value| !value.is_empty()) {
             Some(path) => (PathBuf::from(path), Origin::Variable),
             None => {
                 let folders = etcetera::choose_base_strategy().map_err(|error| {
-                    Error::invalid("config: there is no home folder to look for config.toml in; name the file with DOCKET_CONFIG")
+                    Error::invalid("config: there is no home folder to look for config.toml in; name the file with TASKTALLY_CONFIG")
                         .caused_by(error)
                 })?;
-                (folders.config_dir().join("docket").join("config.toml"), Origin::Folder)
+                (folders.config_dir().join("tasktally").join("config.toml"), Origin::Folder)
             }
         };
         let path = std::path::absolute(&path).map_err(|error| {
@@ -152,7 +152,7 @@ fn walk(path: &Path, user: u32) -> Result<Option<(PathBuf, Vec<PathBuf>)>> {
             links.push(next.clone());
             if links.len() > MAX_LINKS {
                 return Err(Error::invalid(format!(
-                    "{} leads through more than {MAX_LINKS} links; name the file itself with DOCKET_CONFIG",
+                    "{} leads through more than {MAX_LINKS} links; name the file itself with TASKTALLY_CONFIG",
                     path.display()
                 )));
             }
@@ -193,7 +193,7 @@ fn check_file(file: &Path, metadata: &Metadata, user: u32) -> Result<()> {
     if !metadata.is_file() {
         let what = if metadata.is_dir() { "a folder" } else { "no regular file" };
         return Err(Error::invalid(format!(
-            "{} is {what}, so no worker is started from it; put a file there, or name one with DOCKET_CONFIG",
+            "{} is {what}, so no worker is started from it; put a file there, or name one with TASKTALLY_CONFIG",
             file.display()
         )));
     }
@@ -210,7 +210,7 @@ fn check_owner(path: &Path, metadata: &Metadata, user: u32) -> Result<()> {
         return Ok(());
     }
     Err(Error::invalid(format!(
-        "{} belongs to user {owner}, not to you (user {user}) or root, who could have a worker run anything; chown it, or name another file with DOCKET_CONFIG",
+        "{} belongs to user {owner}, not to you (user {user}) or root, who could have a worker run anything; chown it, or name another file with TASKTALLY_CONFIG",
         path.display()
     )))
 }
@@ -219,7 +219,7 @@ fn writable(what: &str, path: &Path, metadata: &Metadata) -> Error {
     let who = if metadata.mode() & 0o002 != 0 { "everybody" } else { "its group" };
     // Taking a folder away from everybody who shares it would be bad advice.
     let advice = if metadata.mode() & STICKY != 0 {
-        "keep it in a folder of your own, as ~/.config/docket".to_owned()
+        "keep it in a folder of your own, as ~/.config/tasktally".to_owned()
     } else {
         format!("chmod go-w {}", path.display())
     };
@@ -257,7 +257,7 @@ pub(super) fn beneath(way: &[PathBuf], folders: &[PathBuf], what: &str) -> Resul
 
 fn inside(file: &Path, whose: &str) -> Error {
     Error::invalid(format!(
-        "{} lies inside {whose}, so an agent could write to it and choose what is run; move it out, or name another file with DOCKET_CONFIG",
+        "{} lies inside {whose}, so an agent could write to it and choose what is run; move it out, or name another file with TASKTALLY_CONFIG",
         file.display()
     ))
 }

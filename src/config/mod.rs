@@ -135,7 +135,7 @@ impl Config {
             let names: Vec<&str> = self.profiles.keys().map(String::as_str).collect();
             Error::invalid(if names.is_empty() {
                 format!(
-                    "worker: there is no profile '{name}', nor any other; the operator writes [worker.{name}] into {path} (docket config example shows how)"
+                    "worker: there is no profile '{name}', nor any other; the operator writes [worker.{name}] into {path} (tasktally config example shows how)"
                 )
             } else {
                 format!("worker: there is no profile '{name}' in {path}; there are {}", names.join(", "))

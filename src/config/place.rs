@@ -43,7 +43,7 @@ impl Profile {
     }
 
     /// The folder for one job, made (0700) where it isn't there. Every link is followed first, and what lies
-    /// beneath none of the allowed roots then is refused. `data` is the folder that Docket keeps its own in:
+    /// beneath none of the allowed roots then is refused. `data` is the folder that Tasktally keeps its own in:
     /// without `cwd` the worker is started in `data/work/CHUNK`, a worktree lies at `data/worktrees/CHUNK`.
     ///
     /// # Errors

@@ -66,14 +66,14 @@ impl FromStr for ProfileName {
 pub enum Per {
     /// An item: its JSON on standard input, the receipt from standard output.
     Item,
-    /// A chunk: the worker prompt on standard input, the tools through `DOCKET_MCP_CONFIG`.
+    /// A chunk: the worker prompt on standard input, the tools through `TASKTALLY_MCP_CONFIG`.
     Chunk,
 }
 
 /// Where a worker is started.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Cwd {
-    /// A folder of the chunk's own in Docket's data folder.
+    /// A folder of the chunk's own in Tasktally's data folder.
     Own,
     /// A folder beneath an allowed root.
     Folder(Template),
@@ -216,7 +216,7 @@ impl Profile {
     }
 
     /// The whole environment of one worker: what the profile lets through of `runner`, then its fixed values,
-    /// then what Docket tells it (`told`, names that begin with `DOCKET_`). Nothing else is to be added.
+    /// then what Tasktally tells it (`told`, names that begin with `TASKTALLY_`). Nothing else is to be added.
     ///
     /// # Errors
     /// As [`Profile::arguments`].

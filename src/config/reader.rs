@@ -39,7 +39,7 @@ impl Text {
     }
 }
 
-/// A setting as `docket config` shows it.
+/// A setting as `tasktally config` shows it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Setting {
     /// Its name within its table: `timeout_s`, `env.allow`.

@@ -42,17 +42,17 @@ impl Server {
         arguments: Value,
         context: &RequestContext<RoleServer>,
     ) -> Result<Value> {
-        let docket = self.docket_of(context);
+        let session = self.session_of(context);
         match context.meta.get_progress_token() {
             Some(token) if entry.long => {
                 let (sender, watched) = tokio::sync::watch::channel(ops::Progress::default());
-                let docket = docket.watched_by(move |progress| {
+                let session = session.watched_by(move |progress| {
                     sender.send_replace(progress);
                 });
-                let work = self.run(true, move || attempt(entry, &docket, arguments));
+                let work = self.run(true, move || attempt(entry, &session, arguments));
                 progress::told(&context.peer, token, watched, work).await
             }
-            _ => self.run(entry.long, move || attempt(entry, &docket, arguments)).await,
+            _ => self.run(entry.long, move || attempt(entry, &session, arguments)).await,
         }
     }
 
@@ -62,8 +62,8 @@ impl Server {
         arguments: Value,
         context: &RequestContext<RoleServer>,
     ) -> Result<CallToolResponse> {
-        let docket = self.docket_of(context);
-        let waiting = self.run(false, move || ops::begin_wait(&docket, arguments)).await?;
+        let session = self.session_of(context);
+        let waiting = self.run(false, move || ops::begin_wait(&session, arguments)).await?;
         Ok(match waiting.state {
             WaitState::Ended(reply) => result(Ok(reply), context.protocol_version().as_ref()).into(),
             _ => CreateTaskResult::new(handles::handle(&waiting)).into(),
@@ -78,8 +78,8 @@ impl Server {
         client: Client,
         context: &RequestContext<RoleServer>,
     ) -> Result<CallToolResponse> {
-        let docket = self.docket_of(context);
-        let asker = docket.clone();
+        let session = self.session_of(context);
+        let asker = session.clone();
         let Some(asked) = self.run(false, move || ops::ask_review(&asker, arguments)).await? else {
             return Err(Error::new(Code::Internal, "the review is decided, and a person was to be asked"));
         };
@@ -95,7 +95,7 @@ impl Server {
                 .await?
                 .map_err(|why| asked.undecided(&why))?,
         };
-        let reply = self.run(true, move || asked.answer(&docket, &given)).await?;
+        let reply = self.run(true, move || asked.answer(&session, &given)).await?;
         Ok(result(Ok(reply), context.protocol_version().as_ref()).into())
     }
 }

@@ -8,7 +8,7 @@ use super::tools::Toolset;
 use crate::error::{Error, Result};
 use crate::model::id::TaskId;
 use crate::model::text::excerpt;
-use crate::ops::{self, Docket};
+use crate::ops::{self, Session};
 use crate::prompts::{Completes, named};
 
 /// What could be meant.
@@ -21,7 +21,7 @@ enum Candidates {
 
 /// The values that an argument could take, beginning with what is typed so far.
 pub(super) fn complete(
-    docket: &Docket,
+    session: &Session,
     toolset: Toolset,
     request: &CompleteRequestParams,
 ) -> Result<CompletionInfo> {
@@ -29,10 +29,10 @@ pub(super) fn complete(
     // One more than may be told says whether there are more.
     let most = CompletionInfo::MAX_VALUES + 1;
     let mut values = match candidates(toolset, request)? {
-        Candidates::Batches => ops::batch_ids(docket, typed, most)?,
-        Candidates::Tasks => ops::task_ids(docket, typed, most)?,
+        Candidates::Batches => ops::batch_ids(session, typed, most)?,
+        Candidates::Tasks => ops::task_ids(session, typed, most)?,
         Candidates::Chunks(None) => Vec::new(),
-        Candidates::Chunks(Some(batch)) => ops::chunk_numbers(docket, batch, typed, most)?,
+        Candidates::Chunks(Some(batch)) => ops::chunk_numbers(session, batch, typed, most)?,
         Candidates::Words(words) => {
             words.iter().filter(|word| word.starts_with(typed)).map(|word| (*word).to_owned()).collect()
         }
@@ -73,7 +73,7 @@ fn candidates(toolset: Toolset, request: &CompleteRequestParams) -> Result<Candi
             (BATCH | TASK, _) => Err(unknown(&reference.uri, "id")),
             (CHUNK, _) => Err(unknown(CHUNK, "id, n")),
             (other, _) => Err(Error::not_found(format!(
-                "'{}' is no resource template of docket; there are {}",
+                "'{}' is no resource template of tasktally; there are {}",
                 excerpt(other),
                 resources::addresses()
             ))),

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::error::{Code, Error, Result};
 use crate::model::id::TaskId;
 use crate::model::text::excerpt;
-use crate::ops::{self, Docket, GetBatch, Operation, Watched};
+use crate::ops::{self, GetBatch, Operation, Session, Watched};
 
 const JSON: &str = "application/json";
 
@@ -19,11 +19,11 @@ pub(super) struct Template {
 }
 
 /// The address of a batch.
-pub(super) const BATCH: &str = "docket://batches/{id}";
+pub(super) const BATCH: &str = "tasktally://batches/{id}";
 /// The address of a task.
-pub(super) const TASK: &str = "docket://tasks/{id}";
+pub(super) const TASK: &str = "tasktally://tasks/{id}";
 /// The address of a batch's chunk by its number.
-pub(super) const CHUNK: &str = "docket://batches/{id}/chunks/{n}";
+pub(super) const CHUNK: &str = "tasktally://batches/{id}/chunks/{n}";
 
 /// Every kind.
 pub(super) static TEMPLATES: &[Template] = &[
@@ -62,8 +62,8 @@ pub(super) fn addresses() -> String {
 }
 
 /// The running batches: the few things worth a look.
-pub(super) fn list(docket: &Docket) -> Result<Vec<Resource>> {
-    let batches = GetBatch::running().run(docket)?.batches.unwrap_or_default();
+pub(super) fn list(session: &Session) -> Result<Vec<Resource>> {
+    let batches = GetBatch::running().run(session)?.batches.unwrap_or_default();
     Ok(batches
         .into_iter()
         .map(|batch| {
@@ -77,22 +77,22 @@ pub(super) fn list(docket: &Docket) -> Result<Vec<Resource>> {
 }
 
 /// The object at an address.
-pub(super) fn read(docket: &Docket, uri: &str) -> Result<ReadResourceResult> {
+pub(super) fn read(session: &Session, uri: &str) -> Result<ReadResourceResult> {
     let object = match parse(uri)? {
-        Address::Batch(id) => reply("get_batch", docket, &id)?,
-        Address::Task(id) => reply("get_task", docket, &id)?,
-        Address::Chunk(batch, number) => reply("get_task", docket, &ops::chunk_id(docket, batch, number)?)?,
+        Address::Batch(id) => reply("get_batch", session, &id)?,
+        Address::Task(id) => reply("get_task", session, &id)?,
+        Address::Chunk(batch, number) => reply("get_task", session, &ops::chunk_id(session, batch, number)?)?,
     };
     let contents = ResourceContents::text(object.to_string(), uri).with_mime_type(JSON);
     Ok(ReadResourceResult::new(vec![contents]))
 }
 
 /// What changes where the object at an address does.
-pub(super) fn watched(docket: &Docket, uri: &str) -> Result<Watched> {
+pub(super) fn watched(session: &Session, uri: &str) -> Result<Watched> {
     Ok(match parse(uri)? {
         Address::Batch(id) => Watched::Batch(id),
         Address::Task(id) => Watched::Task(id),
-        Address::Chunk(batch, number) => Watched::Task(ops::chunk_id(docket, batch, number)?),
+        Address::Chunk(batch, number) => Watched::Task(ops::chunk_id(session, batch, number)?),
     })
 }
 
@@ -101,20 +101,20 @@ pub(super) fn is_address(uri: &str) -> bool {
     parse(uri).is_ok()
 }
 
-fn reply(operation: &str, docket: &Docket, id: &TaskId) -> Result<Value> {
+fn reply(operation: &str, session: &Session, id: &TaskId) -> Result<Value> {
     let entry = ops::named(operation)
         .ok_or_else(|| Error::new(Code::Internal, format!("there is no operation {operation}")))?;
-    super::server::attempt(entry, docket, json!({ "id": id }))
+    super::server::attempt(entry, session, json!({ "id": id }))
 }
 
 fn parse(uri: &str) -> Result<Address> {
     let unknown = || {
-        Error::not_found(format!("'{}' is no resource of docket; there are {}", excerpt(uri), addresses()))
+        Error::not_found(format!("'{}' is no resource of tasktally; there are {}", excerpt(uri), addresses()))
     };
     let id = |text: &str| {
         text.parse::<TaskId>().map_err(|reason| Error::invalid(format!("{}: {reason}", excerpt(uri))))
     };
-    let path = uri.strip_prefix("docket://").ok_or_else(unknown)?;
+    let path = uri.strip_prefix("tasktally://").ok_or_else(unknown)?;
     match path.split('/').collect::<Vec<_>>().as_slice() {
         ["batches", batch] => Ok(Address::Batch(id(batch)?)),
         ["tasks", task] => Ok(Address::Task(id(task)?)),
@@ -140,15 +140,15 @@ mod tests {
     fn an_address_is_read_or_refused() {
         let id = || TaskId::stored("abc".into());
         let check = |uri: &str, expected: Option<Address>| assert_eq!(parse(uri).ok(), expected, "{uri}");
-        check("docket://batches/abc", Some(Address::Batch(id())));
-        check("docket://tasks/abc", Some(Address::Task(id())));
-        check("docket://batches/abc/chunks/7", Some(Address::Chunk(id(), 7)));
-        check("docket://batches/abc/chunks/07", Some(Address::Chunk(id(), 7)));
-        check("docket://batches/abc/chunks/0", None);
-        check("docket://batches/abc/chunks/-1", None);
-        check("docket://batches/../etc", None);
-        check("docket://tasks/a%2Fb", None);
-        check("docket://tasks/", None);
+        check("tasktally://batches/abc", Some(Address::Batch(id())));
+        check("tasktally://tasks/abc", Some(Address::Task(id())));
+        check("tasktally://batches/abc/chunks/7", Some(Address::Chunk(id(), 7)));
+        check("tasktally://batches/abc/chunks/07", Some(Address::Chunk(id(), 7)));
+        check("tasktally://batches/abc/chunks/0", None);
+        check("tasktally://batches/abc/chunks/-1", None);
+        check("tasktally://batches/../etc", None);
+        check("tasktally://tasks/a%2Fb", None);
+        check("tasktally://tasks/", None);
         check("file:///etc/passwd", None);
         check("", None);
     }

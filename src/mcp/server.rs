@@ -22,16 +22,16 @@ use super::tools::{Toolset, definitions, result};
 use super::transport::Lines;
 use super::{completion, handles, prompts, resources};
 use crate::error::{Code, Error, Result};
-use crate::ops::{self, Docket};
+use crate::ops::{self, Session};
 
 /// What an agent that has read nothing else needs to know.
-const INSTRUCTIONS: &str = "Docket: tasks shared by many agents. Work: list_tasks(status=\"active\"), \
+const INSTRUCTIONS: &str = "Tasktally: tasks shared by many agents. Work: list_tasks(status=\"active\"), \
 update_task(id, status=\"in_progress\", assignee=YOU) claims (code already_claimed: take another), \
 update_task(id, body=\"- ...\") after EACH item (append-only receipts), complete_task(id). \
 Many similar items: create_batch splits them into chunks and returns the prompt for background workers; \
 they claim_task(batch=...) and bring claim.token with every write. Don't block on workers: poll get_batch(id, since).";
 
-const WORKER_INSTRUCTIONS: &str = "Docket: claim_task gives one task with its instructions, items and claim.token. \
+const WORKER_INSTRUCTIONS: &str = "Tasktally: claim_task gives one task with its instructions, items and claim.token. \
 After EACH item update_task(id, claim, item, outcome, category, body); then complete_task(id, claim). \
 On claim_lost or nothing_to_claim: stop.";
 
@@ -58,7 +58,7 @@ const KNOWN_METHODS: &[&str] = &[
 ];
 
 pub(super) struct Server {
-    docket: Docket,
+    session: Session,
     toolset: Toolset,
     tools: Arc<Vec<Tool>>,
     pub(super) in_flight: Arc<InFlight>,
@@ -66,12 +66,12 @@ pub(super) struct Server {
 }
 
 /// Runs an operation; one that panics is a failure like others.
-pub(super) fn attempt(entry: &ops::Entry, docket: &Docket, arguments: Value) -> Result<Value> {
-    catch_unwind(AssertUnwindSafe(|| (entry.call)(docket, arguments))).unwrap_or_else(|_| Err(failed()))
+pub(super) fn attempt(entry: &ops::Entry, session: &Session, arguments: Value) -> Result<Value> {
+    catch_unwind(AssertUnwindSafe(|| (entry.call)(session, arguments))).unwrap_or_else(|_| Err(failed()))
 }
 
 pub(super) fn failed() -> Error {
-    Error::new(Code::Internal, "the request failed inside docket; nothing was changed")
+    Error::new(Code::Internal, "the request failed inside tasktally; nothing was changed")
 }
 
 /// A refusal of something that is no tool, as JSON-RPC words it.
@@ -101,11 +101,11 @@ impl Server {
     }
 
     /// The store as the client of a request sees it.
-    pub(super) fn docket_of(&self, context: &RequestContext<RoleServer>) -> Docket {
+    pub(super) fn session_of(&self, context: &RequestContext<RoleServer>) -> Session {
         match context.client_info() {
             // It is an author's name in receipts, and a client may say anything.
-            Some(client) => self.docket.called_by(crate::model::text::excerpt(&client.name)),
-            None => self.docket.clone(),
+            Some(client) => self.session.called_by(crate::model::text::excerpt(&client.name)),
+            None => self.session.clone(),
         }
     }
 
@@ -132,7 +132,7 @@ impl ServerHandler for Server {
             with.enable_resources().enable_resources_subscribe().enable_tasks().build()
         };
         InitializeResult::new(capabilities)
-            .with_server_info(Implementation::new("docket", env!("CARGO_PKG_VERSION")))
+            .with_server_info(Implementation::new("tasktally", env!("CARGO_PKG_VERSION")))
             .with_instructions(instructions)
     }
 
@@ -185,8 +185,8 @@ impl ServerHandler for Server {
         _: RequestContext<RoleServer>,
     ) -> Result<ListResourcesResult, ErrorData> {
         self.has_resources()?;
-        let docket = self.docket.clone();
-        let listed = self.run(false, move || resources::list(&docket)).await.map_err(refused)?;
+        let session = self.session.clone();
+        let listed = self.run(false, move || resources::list(&session)).await.map_err(refused)?;
         Ok(ListResourcesResult::with_all_items(listed))
     }
 
@@ -205,8 +205,8 @@ impl ServerHandler for Server {
         _: RequestContext<RoleServer>,
     ) -> Result<ReadResourceResponse, ErrorData> {
         self.has_resources()?;
-        let docket = self.docket.clone();
-        let read = self.run(false, move || resources::read(&docket, &request.uri)).await;
+        let session = self.session.clone();
+        let read = self.run(false, move || resources::read(&session, &request.uri)).await;
         read.map(Into::into).map_err(refused)
     }
 
@@ -256,10 +256,10 @@ impl ServerHandler for Server {
         request: GetTaskParams,
         context: RequestContext<RoleServer>,
     ) -> Result<GetTaskResult, ErrorData> {
-        let (docket, may_ask) = (self.docket_of(&context), Client::of(&context).forms);
+        let (session, may_ask) = (self.session_of(&context), Client::of(&context).forms);
         let version = context.protocol_version();
         let look = move || {
-            let waiting = ops::look_at_wait(&docket, &request.task_id, may_ask)?;
+            let waiting = ops::look_at_wait(&session, &request.task_id, may_ask)?;
             handles::detailed(waiting, version.as_ref())
         };
         self.run(false, look).await.map(GetTaskResult::new).map_err(handles::refused)
@@ -270,8 +270,8 @@ impl ServerHandler for Server {
         request: UpdateTaskParams,
         context: RequestContext<RoleServer>,
     ) -> Result<(), ErrorData> {
-        let docket = self.docket_of(&context);
-        let answer = move || ops::answer_wait(&docket, &request.task_id, request.input_responses);
+        let session = self.session_of(&context);
+        let answer = move || ops::answer_wait(&session, &request.task_id, request.input_responses);
         self.run(false, answer).await.map_err(handles::refused)
     }
 
@@ -280,8 +280,8 @@ impl ServerHandler for Server {
         request: CancelTaskParams,
         context: RequestContext<RoleServer>,
     ) -> Result<(), ErrorData> {
-        let docket = self.docket_of(&context);
-        self.run(false, move || ops::cancel_wait(&docket, &request.task_id)).await.map_err(handles::refused)
+        let session = self.session_of(&context);
+        self.run(false, move || ops::cancel_wait(&session, &request.task_id)).await.map_err(handles::refused)
     }
 
     async fn complete(
@@ -289,8 +289,8 @@ impl ServerHandler for Server {
         request: CompleteRequestParams,
         _: RequestContext<RoleServer>,
     ) -> Result<CompleteResult, ErrorData> {
-        let (docket, toolset) = (self.docket.clone(), self.toolset);
-        let completion = self.run(false, move || completion::complete(&docket, toolset, &request)).await;
+        let (session, toolset) = (self.session.clone(), self.toolset);
+        let completion = self.run(false, move || completion::complete(&session, toolset, &request)).await;
         completion.map(CompleteResult::new).map_err(|error| match error.code {
             Code::NotFound => ErrorData::invalid_params(error.to_string(), None),
             _ => refused(error),
@@ -330,7 +330,7 @@ impl ServerHandler for Server {
 ///
 /// # Errors
 /// Where the runtime cannot start or the client does not speak the protocol.
-pub fn serve(docket: Docket, toolset: Toolset) -> Result<()> {
+pub fn serve(session: Session, toolset: Toolset) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .max_blocking_threads(super::in_flight::IN_FLIGHT as usize + 4)
@@ -340,8 +340,8 @@ pub fn serve(docket: Docket, toolset: Toolset) -> Result<()> {
         let (input, output) = rmcp::transport::stdio_pipes();
         let lines = Lines::new(input, output);
         let tools = Arc::new(definitions(toolset));
-        let subscriptions = Subscriptions::new(docket.clone());
-        let server = Server { docket, toolset, tools, in_flight: lines.in_flight(), subscriptions };
+        let subscriptions = Subscriptions::new(session.clone());
+        let server = Server { session, toolset, tools, in_flight: lines.in_flight(), subscriptions };
         match Eras(server).serve(lines).await {
             Ok(running) => {
                 running.waiting().await.map_err(|error| Error::internal("the server ended early", error))?;

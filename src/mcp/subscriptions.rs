@@ -11,7 +11,7 @@ use tokio::task::spawn_blocking;
 
 use super::resources::watched;
 use crate::error::{Code, Error, Result};
-use crate::ops::{Docket, Watched, begin_to_watch, changes, latest_change};
+use crate::ops::{Session, Watched, begin_to_watch, changes, latest_change};
 
 /// How often the store is looked at while anything is watched.
 const EVERY: Duration = Duration::from_secs(1);
@@ -62,14 +62,14 @@ struct State {
 
 /// What one client watches.
 pub(super) struct Subscriptions {
-    docket: Docket,
+    session: Session,
     state: Mutex<State>,
 }
 
 impl Subscriptions {
     /// Nothing is watched yet.
-    pub(super) fn new(docket: Docket) -> Arc<Self> {
-        Arc::new(Subscriptions { docket, state: Mutex::default() })
+    pub(super) fn new(session: Session) -> Arc<Self> {
+        Arc::new(Subscriptions { session, state: Mutex::default() })
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -79,7 +79,7 @@ impl Subscriptions {
     /// A stream is about to be agreed to: what changes from now on, its client is told. (It hears of the
     /// agreement before [`Subscriptions::watch`] runs.)
     pub(super) fn agree(&self) {
-        match latest_change(&self.docket) {
+        match latest_change(&self.session) {
             Ok(latest) => self.state().agreed.push(latest),
             Err(error) => tracing::warn!(%error, "changes before the stream begins could be missed"),
         }
@@ -94,12 +94,12 @@ impl Subscriptions {
             Told::Peer(_) => None,
             Told::Stream(_) => self.earliest_agreed(),
         };
-        let docket = self.docket.clone();
+        let session = self.session.clone();
         let watches = blocking(move || {
             uris.into_iter()
                 .map(|uri| {
-                    let watched = watched(&docket, &uri)?;
-                    let now = begin_to_watch(&docket, watched.clone())?;
+                    let watched = watched(&session, &uri)?;
+                    let now = begin_to_watch(&session, watched.clone())?;
                     let since = agreed.unwrap_or(now);
                     Ok(Watch { number: 0, uri, watched, since, told: told.clone() })
                 })
@@ -175,8 +175,8 @@ impl Subscriptions {
                 state.watches.clone()
             };
             let asked = watches.iter().map(|one| (one.watched.clone(), one.since)).collect();
-            let docket = self.docket.clone();
-            let (latest, changed) = match blocking(move || changes(&docket, asked)).await {
+            let session = self.session.clone();
+            let (latest, changed) = match blocking(move || changes(&session, asked)).await {
                 Ok(found) => found,
                 Err(error) => {
                     tracing::warn!(%error, "changes could not be looked for");

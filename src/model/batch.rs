@@ -92,7 +92,7 @@ pub struct Batch {
     pub max_parallel: i64,
     /// How often a chunk may be claimed.
     pub max_attempts: i64,
-    /// The command that `docket run` works it with.
+    /// The command that `tasktally run` works it with.
     pub command: Option<Vec<String>>,
     /// How many chunks it has.
     pub chunks: u64,

@@ -92,7 +92,7 @@ impl FromStr for Head {
         let is_hash = |hash: &str| hash.len() == 64 && hash.bytes().all(|byte| byte.is_ascii_hexdigit());
         let head = head.filter(|head| is_hash(&head.hash));
         head.map(|head| Head { hash: head.hash.to_ascii_lowercase(), ..head }).ok_or_else(|| {
-            format!("'{}' is no head: a line is ID NUMBER HASH, as docket heads wrote it, or what docket heads --json did", excerpt(line))
+            format!("'{}' is no head: a line is ID NUMBER HASH, as tasktally heads wrote it, or what tasktally heads --json did", excerpt(line))
         })
     }
 }

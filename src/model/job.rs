@@ -40,7 +40,7 @@ impl FromStr for Job {
         parts.ok_or_else(|| {
             let chunk = text.split(':').next().unwrap_or_default();
             format!(
-                "DOCKET_JOB: '{}…' is no job token, which is CHUNK:TOKEN as a runner gave it",
+                "TASKTALLY_JOB: '{}…' is no job token, which is CHUNK:TOKEN as a runner gave it",
                 excerpt(chunk)
             )
         })

@@ -21,7 +21,7 @@ bounded!(
     MaxChunk, 1..=10_000, "1 to 10000 items"
 );
 bounded!(
-    /// How many workers a batch's plan asks for, and `docket run` starts.
+    /// How many workers a batch's plan asks for, and `tasktally run` starts.
     MaxParallel, 1..=64, "1 to 64 workers"
 );
 bounded!(

@@ -11,7 +11,7 @@ use super::create_batch::{PlannedBatch, PlannedChunk};
 use super::grow_batch::{Grown, grow};
 use super::independence::{Independence, Looking};
 use super::once::{Repeatable, RequestKey, answered_before, once};
-use super::{Docket, Effect, Operation};
+use super::{Effect, Operation, Session};
 use crate::error::{Code, Error, Result};
 use crate::items::Source;
 use crate::model::batch::Batch;
@@ -51,7 +51,7 @@ pub struct AddItems {
     #[schemars(description = "")]
     #[arg(long)]
     pub request_key: Option<Line>,
-    /// Whether a finished batch is only refused where something is new; for `docket run`.
+    /// Whether a finished batch is only refused where something is new; for `tasktally run`.
     #[serde(skip)]
     #[arg(skip)]
     pub only_if_new: bool,
@@ -103,14 +103,14 @@ impl Operation for AddItems {
     const FIRST: &'static str = "id";
     type Reply = AddItemsReply;
 
-    fn run(self, docket: &Docket) -> Result<AddItemsReply> {
+    fn run(self, session: &Session) -> Result<AddItemsReply> {
         let request_key = RequestKey::of(self.request_key.as_ref().map(Line::as_str), &self)?;
         // Before the source is read: it may be gone by the time the request is repeated.
-        if let Some(reply) = answered_before(docket, request_key.as_ref(), Self::NAME)? {
+        if let Some(reply) = answered_before(session, request_key.as_ref(), Self::NAME)? {
             return Ok(reply);
         }
         let id = self.id.clone();
-        let (task, batch) = docket.read(move |tx| batch_task(tx, &id))?;
+        let (task, batch) = session.read(move |tx| batch_task(tx, &id))?;
         if !self.only_if_new {
             refuse_finished(&task)?;
         }
@@ -124,19 +124,19 @@ impl Operation for AddItems {
             on_bad_item: self.on_bad_item,
             done: "added",
         };
-        let Collected { mut staging, bad } = origin.collect(docket)?;
+        let Collected { mut staging, bad } = origin.collect(session)?;
         if staging.groups()?.is_empty() && bad.is_none() {
             return Err(origin.empty(None));
         }
         // Where a source grew most is known: told before the write's turn comes, so that nobody waits for it.
-        let (mut staging, mut known, seen) = docket.read(move |tx| {
+        let (mut staging, mut known, seen) = session.read(move |tx| {
             let known = staging.leave_out(&mut |key| tx.has_item(batch.row, key))?;
             Ok((staging, known, tx.batch(batch.row)?.map(|batch| batch.counts.total)))
         })?;
         let mut looked = look(&batch, staging.as_mut())?;
-        let (author, watcher) = (docket.caller().to_owned(), docket.tell().clone());
+        let (author, watcher) = (session.caller().to_owned(), session.tell().clone());
         let id = self.id.clone();
-        let mut reply = docket.write(move |tx| {
+        let mut reply = session.write(move |tx| {
             once(tx, request_key.as_ref(), Self::NAME, |tx| {
                 let (task, batch) = batch_task(tx, &self.id)?;
                 if seen != Some(batch.counts.total) {
@@ -159,7 +159,7 @@ impl Operation for AddItems {
                 Ok(reply(&task, &batch, grown, known, bad))
             })
         })?;
-        reply.message += &background::wake(docket, &id)?;
+        reply.message += &background::wake(session, &id)?;
         Ok(reply)
     }
 }
@@ -189,7 +189,7 @@ fn look(batch: &Batch, staging: &mut dyn Staging) -> Result<Option<Independence>
 /// What is told where a batch holds its chunks to be independent, and is too old to tell by which rule.
 fn unseen(batch: &Task) -> String {
     format!(
-        "Batch {} was made by an older docket that didn't keep its on_conflict: make a batch of its own for these items with create_batch, it is looked at beside this one",
+        "Batch {} was made by an older tasktally that didn't keep its on_conflict: make a batch of its own for these items with create_batch, it is looked at beside this one",
         batch.id
     )
 }

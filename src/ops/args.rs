@@ -25,7 +25,7 @@ pub fn parse<O: Operation>(arguments: Value) -> Result<O> {
     arguments.retain(|_, value| !value.is_null());
     if let Some(later) = O::LATER.iter().find(|name| arguments.contains_key(**name)) {
         return Err(Error::invalid(format!(
-            "{later}: {} does not support it yet in docket {}; leave it out",
+            "{later}: {} does not support it yet in tasktally {}; leave it out",
             O::NAME,
             env!("CARGO_PKG_VERSION")
         )));

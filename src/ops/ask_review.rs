@@ -6,7 +6,7 @@ use super::batch_view::batch_task;
 use super::decide::{Decided, none_in_review};
 use super::question::{Answer, Question, name_of, question};
 use super::review_batch::ReviewBatch;
-use super::{Docket, Operation, args, job};
+use super::{Operation, Session, args, job};
 use crate::error::{Code, Error, Result};
 use crate::model::id::TaskId;
 use crate::model::text::Line;
@@ -19,16 +19,16 @@ pub struct AskedReview {
 }
 
 /// Who decided, where a client asked the person that it works for.
-pub(super) fn person_at(docket: &Docket) -> String {
-    format!("person at {}", docket.caller())
+pub(super) fn person_at(session: &Session) -> String {
+    format!("person at {}", session.caller())
 }
 
 /// The question that the arguments of `review_batch` leave to a person; none where they decide.
 ///
 /// # Errors
 /// Arguments that cannot be taken; `not_ready` where nothing waits for a review.
-pub fn ask_review(docket: &Docket, arguments: Value) -> Result<Option<AskedReview>> {
-    let request: ReviewBatch = args::parse(job::admit(docket, ReviewBatch::NAME, arguments)?)?;
+pub fn ask_review(session: &Session, arguments: Value) -> Result<Option<AskedReview>> {
+    let request: ReviewBatch = args::parse(job::admit(session, ReviewBatch::NAME, arguments)?)?;
     if request.decision.is_some() {
         return Ok(None);
     }
@@ -37,7 +37,7 @@ pub fn ask_review(docket: &Docket, arguments: Value) -> Result<Option<AskedRevie
             "note, categories: they go with a decision; leave them out to ask the person, who writes their own note",
         ));
     }
-    docket.read(move |tx| {
+    session.read(move |tx| {
         let (task, batch) = batch_task(tx, &request.id)?;
         let found = request.found(tx, &task, &batch)?;
         if found.is_empty() {
@@ -69,7 +69,7 @@ impl AskedReview {
     ///
     /// # Errors
     /// `not_ready` where the person did not decide, `conflict` where others did meanwhile.
-    pub fn answer(self, docket: &Docket, given: &Value) -> Result<Value> {
+    pub fn answer(self, session: &Session, given: &Value) -> Result<Value> {
         let (decision, note) = match Answer::read(given)? {
             Answer::Decided(decision, note) => (decision, note),
             Answer::Undecided(action) => {
@@ -79,12 +79,12 @@ impl AskedReview {
         let AskedReview { request, question } = self;
         let reviewer = match request.reviewer.as_ref().and_then(Line::non_empty) {
             Some(name) => name.to_owned(),
-            None => person_at(docket),
+            None => person_at(session),
         };
         let decided = Decided { decision, categories: Vec::new(), note, reviewer };
         decided.check()?;
         let id = request.id.clone();
-        let reply = decided.on(docket, &id, move |tx| {
+        let reply = decided.on(session, &id, move |tx| {
             let (task, batch) = batch_task(tx, &request.id)?;
             let found = request.found(tx, &task, &batch).map_err(|error| match error.code {
                 Code::NotReady => outdated(&request.id),

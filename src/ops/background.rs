@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::Docket;
+use super::Session;
 use super::batch_view::{batch_status, batch_task};
 use crate::error::{Code, Error, Result};
 use crate::model::batch::{Batch, BatchStatus};
@@ -42,8 +42,8 @@ pub enum Started {
 }
 
 /// Refuses a profile by which no batch can be worked here.
-pub(super) fn check(docket: &Docket, profile: &Line, project: Option<&str>) -> Result<()> {
-    let background = docket.background().ok_or_else(|| {
+pub(super) fn check(session: &Session, profile: &Line, project: Option<&str>) -> Result<()> {
+    let background = session.background().ok_or_else(|| {
         Error::invalid("worker: no background workers can be started from here; leave it out")
     })?;
     background.check(profile.as_str(), project)
@@ -53,8 +53,8 @@ pub(super) fn check(docket: &Docket, profile: &Line, project: Option<&str>) -> R
 ///
 /// # Errors
 /// Where the store cannot be read.
-pub fn wake_all(docket: &Docket) -> Result<()> {
-    let open = docket.read(|tx| {
+pub fn wake_all(session: &Session) -> Result<()> {
+    let open = session.read(|tx| {
         let mut open = Vec::new();
         for task in tx.open_batches(None, MOST_IDS)? {
             if tx.batch(task.row)?.is_some_and(|batch| batch.worker.is_some()) {
@@ -64,7 +64,7 @@ pub fn wake_all(docket: &Docket) -> Result<()> {
         Ok(open)
     })?;
     for id in open {
-        match start(docket, &id) {
+        match start(session, &id) {
             Ok(_) => {}
             Err(error) => tracing::warn!(batch = %id, %error, "no runner could be started"),
         }
@@ -85,16 +85,16 @@ pub(super) fn is_unworked(
 }
 
 /// Starts a runner for a running batch with a profile; gives the profile's name, where there is one.
-fn start(docket: &Docket, batch: &TaskId) -> Result<Option<(String, Started)>> {
-    let Some(profile) = profile_of(docket, batch)? else { return Ok(None) };
-    let Some(background) = docket.background() else { return Ok(None) };
+fn start(session: &Session, batch: &TaskId) -> Result<Option<(String, Started)>> {
+    let Some(profile) = profile_of(session, batch)? else { return Ok(None) };
+    let Some(background) = session.background() else { return Ok(None) };
     background.start(batch).map(|started| Some((profile, started)))
 }
 
 /// The profile of a batch that is running.
-fn profile_of(docket: &Docket, batch: &TaskId) -> Result<Option<String>> {
+fn profile_of(session: &Session, batch: &TaskId) -> Result<Option<String>> {
     let id = batch.clone();
-    docket.read(move |tx| {
+    session.read(move |tx| {
         let (task, batch) = batch_task(tx, &id)?;
         let is_running = batch_status(tx, &task, &batch)? == BatchStatus::Running;
         Ok(batch.worker.filter(|_| is_running))
@@ -103,13 +103,13 @@ fn profile_of(docket: &Docket, batch: &TaskId) -> Result<Option<String>> {
 
 /// Sees to it that a running batch with a profile has a runner; says what came of it, for the end of a
 /// message. A runner that can't be started does not undo what was done before.
-pub(super) fn wake(docket: &Docket, batch: &TaskId) -> Result<String> {
-    try_wake(docket, batch).map(|(told, _)| told)
+pub(super) fn wake(session: &Session, batch: &TaskId) -> Result<String> {
+    try_wake(session, batch).map(|(told, _)| told)
 }
 
 /// The same, with the code of what stands in the way of a runner.
-pub(super) fn try_wake(docket: &Docket, batch: &TaskId) -> Result<(String, Option<Code>)> {
-    let told = match start(docket, batch) {
+pub(super) fn try_wake(session: &Session, batch: &TaskId) -> Result<(String, Option<Code>)> {
+    let told = match start(session, batch) {
         Ok(None) => String::new(),
         Ok(Some((profile, Started::As(pid)))) => {
             format!("; profile '{profile}' works it in the background (process {pid})")

@@ -1,6 +1,6 @@
 //! Which tasks and batches changed, for those who watch them.
 
-use super::Docket;
+use super::Session;
 use super::batch_view::batch_task;
 use crate::error::Result;
 use crate::model::id::TaskId;
@@ -32,8 +32,8 @@ impl Watched {
 ///
 /// # Errors
 /// `not_found` where there is no such thing.
-pub fn begin_to_watch(docket: &Docket, watched: Watched) -> Result<u64> {
-    docket.read(move |tx| {
+pub fn begin_to_watch(session: &Session, watched: Watched) -> Result<u64> {
+    session.read(move |tx| {
         let since = tx.sequence()?;
         watched.changed_since(tx, since)?;
         Ok(since)
@@ -44,8 +44,8 @@ pub fn begin_to_watch(docket: &Docket, watched: Watched) -> Result<u64> {
 ///
 /// # Errors
 /// Where the store cannot be read.
-pub fn latest_change(docket: &Docket) -> Result<u64> {
-    docket.read(|tx| tx.sequence())
+pub fn latest_change(session: &Session) -> Result<u64> {
+    session.read(|tx| tx.sequence())
 }
 
 /// The number of the latest change, and which of these changed after the number beside them; where
@@ -53,8 +53,8 @@ pub fn latest_change(docket: &Docket) -> Result<u64> {
 ///
 /// # Errors
 /// Where the store cannot be read.
-pub fn changes(docket: &Docket, watched: Vec<(Watched, u64)>) -> Result<(u64, Vec<bool>)> {
-    docket.read(move |tx| {
+pub fn changes(session: &Session, watched: Vec<(Watched, u64)>) -> Result<(u64, Vec<bool>)> {
+    session.read(move |tx| {
         let latest = tx.sequence()?;
         let changed = watched
             .iter()

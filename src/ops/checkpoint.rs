@@ -19,7 +19,7 @@ pub(super) fn pass(tx: &dyn Write, task: &Task, chunk: &Chunk, batch: &Batch) ->
         && batch.approved >= enough
     {
         let text = format!("Approved by rule: {} chunks in a row were approved.", batch.approved);
-        tx.append(task, &NewReceipt { author: "docket", text: &text, ..NewReceipt::default() })?;
+        tx.append(task, &NewReceipt { author: "tasktally", text: &text, ..NewReceipt::default() })?;
         return go_on(tx, task, chunk, batch);
     }
     save(tx, task, &Task { status: Status::Review, ..task.clone() })?;
@@ -37,7 +37,7 @@ pub(super) fn go_on(tx: &dyn Write, task: &Task, chunk: &Chunk, batch: &Batch) -
             save(tx, task, &Task { status: Status::Active, assignee: None, ..task.clone() })?;
             let name = step.name.as_str();
             let text = format!("Step '{name}' begins with {opened} of {} items.", chunk.counts.total);
-            tx.append(task, &NewReceipt { author: "docket", text: &text, ..NewReceipt::default() })?;
+            tx.append(task, &NewReceipt { author: "tasktally", text: &text, ..NewReceipt::default() })?;
             return Ok(format!("step '{name}' is open for {opened} of its items"));
         }
     }

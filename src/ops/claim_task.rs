@@ -8,7 +8,7 @@ use super::append::{Incoming, append};
 use super::end_claim::{reap, save};
 use super::get_task::open_items;
 use super::view::TaskView;
-use super::{Docket, Effect, Operation};
+use super::{Effect, Operation, Session};
 use crate::error::{Code, Error, Result};
 use crate::model::batch::{Batch, BatchStatus, Chunk};
 use crate::model::claim::{Claim, Manner, may_claim};
@@ -120,12 +120,12 @@ impl Operation for ClaimTask {
     const WORKER: &'static [&'static str] = &["worker", "id", "project", "batch", "tags"];
     type Reply = ClaimReply;
 
-    fn run(self, docket: &Docket) -> Result<ClaimReply> {
-        if let Some(job) = docket.job() {
-            return of_job(docket, job.clone());
+    fn run(self, session: &Session) -> Result<ClaimReply> {
+        if let Some(job) = session.job() {
+            return of_job(session, job.clone());
         }
-        let worker = self.worker.as_ref().and_then(Line::non_empty).unwrap_or(docket.caller()).to_owned();
-        let claimed = docket.write(move |tx| {
+        let worker = self.worker.as_ref().and_then(Line::non_empty).unwrap_or(session.caller()).to_owned();
+        let claimed = session.write(move |tx| {
             reap(tx)?;
             let before = match &self.id {
                 Some(id) => tx.task(id)?,
@@ -146,21 +146,21 @@ impl Operation for ClaimTask {
             if let Some(first) = reply.items.as_ref().filter(|_| self.begins).and_then(|items| items.first())
             {
                 let key = first.get("key").and_then(Value::as_str).unwrap_or_default();
-                append(tx, &task, &Incoming::begins(Some(&token), "docket", key))?;
+                append(tx, &task, &Incoming::begins(Some(&token), "tasktally", key))?;
             }
             Ok(reply)
         });
         if claimed.is_err() {
             // The refusal took back the leases that it found run out: they are ended all the same.
-            docket.write(|tx| reap(tx).map(|_| ()))?;
+            session.write(|tx| reap(tx).map(|_| ()))?;
         }
         claimed
     }
 }
 
 /// The claim that a runner won for its worker, told once more.
-fn of_job(docket: &Docket, job: Job) -> Result<ClaimReply> {
-    docket.read(move |tx| {
+fn of_job(session: &Session, job: Job) -> Result<ClaimReply> {
+    session.read(move |tx| {
         let task = tx.task(&job.chunk)?;
         let chunk = tx.chunk(&task)?;
         ClaimTask::reply(tx, &task, chunk, &job.token)
@@ -191,9 +191,9 @@ fn may_work(tx: &dyn Write, task: &Task) -> Result<()> {
 ///
 /// # Errors
 /// Where the store cannot be read.
-pub fn waits_for_others(docket: &Docket, batch: &TaskId) -> Result<bool> {
+pub fn waits_for_others(session: &Session, batch: &TaskId) -> Result<bool> {
     let batch = batch.clone();
-    docket.read(move |tx| {
+    session.read(move |tx| {
         let filter = Filter { parent: Some(tx.task(&batch)?.row), ready: true, ..Filter::default() };
         Ok(!tx.list(&filter, None, 1)?.is_empty())
     })

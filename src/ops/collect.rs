@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::Docket;
+use super::Session;
 use super::bad_items::{BadItems, OnBadItem};
 use super::progress::{Progress, Tell};
 use super::query::Query;
@@ -60,26 +60,26 @@ impl Origin<'_> {
     ///
     /// # Errors
     /// A source that cannot be read; bad items, unless they may be left out.
-    pub(super) fn collect(&self, docket: &Docket) -> Result<Collected> {
+    pub(super) fn collect(&self, session: &Session) -> Result<Collected> {
         let mut shelf = Shelf {
-            staging: docket.staging()?,
+            staging: session.staging()?,
             split: self.split.clone(),
             bad: BadItems::default(),
             read: 0,
-            tell: docket.tell().clone(),
+            tell: session.tell().clone(),
         };
         match (self.items, self.source, self.query) {
             (Some(inline), None, None) => {
                 items::inline(inline.0.clone(), self.key).try_for_each(|item| shelf.take(item))?;
             }
             (None, Some(source), None) => {
-                items::read(source, docket.roots(), self.key)?.try_for_each(|item| shelf.take(item))?;
+                items::read(source, session.roots(), self.key)?.try_for_each(|item| shelf.take(item))?;
             }
             (None, None, Some(query)) => {
                 query.allows_key(self.key)?;
                 let query = query.clone();
                 // One read is one moment of the store, however many pages it takes.
-                shelf = docket.read(move |tx| {
+                shelf = session.read(move |tx| {
                     query.each(tx, |item| shelf.take(Ok(item)))?;
                     Ok(shelf)
                 })?;

@@ -7,7 +7,7 @@ use super::checkpoint::{pass, skip_open};
 use super::end_claim::{batch_of, save};
 use super::intermediate;
 use super::view::{TaskReply, TaskView};
-use super::{Docket, Effect, Operation};
+use super::{Effect, Operation, Session};
 use crate::error::{Code, Error, Result};
 use crate::model::batch::Chunk;
 use crate::model::checklist::{has_box, open_boxes};
@@ -50,9 +50,9 @@ impl Operation for CompleteTask {
     const WORKER: &'static [&'static str] = &["id", "claim", "summary"];
     type Reply = TaskReply;
 
-    fn run(self, docket: &Docket) -> Result<TaskReply> {
-        let author = docket.caller().to_owned();
-        let (reply, chunk) = docket.write(move |tx| {
+    fn run(self, session: &Session) -> Result<TaskReply> {
+        let author = session.caller().to_owned();
+        let (reply, chunk) = session.write(move |tx| {
             let task = tx.task(&self.id)?;
             let completion =
                 complete(tx, &task, self.claim.as_ref(), self.summary.as_ref(), self.force, &author)?;
@@ -62,7 +62,7 @@ impl Operation for CompleteTask {
             Ok((reply, after.is_chunk.then_some(after.id)))
         })?;
         if let Some(chunk) = chunk {
-            intermediate::write_chunk(docket, &chunk);
+            intermediate::write_chunk(session, &chunk);
         }
         Ok(reply)
     }

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::complete_task::complete;
-use super::{Docket, Effect, Operation};
+use super::{Effect, Operation, Session};
 use crate::error::{Error, Result};
 use crate::model::id::TaskId;
 use crate::model::limits::MOST_IDS;
@@ -46,17 +46,17 @@ impl Operation for CompleteTasks {
     const FIRST: &'static str = "ids";
     type Reply = CompleteTasksReply;
 
-    fn run(self, docket: &Docket) -> Result<CompleteTasksReply> {
+    fn run(self, session: &Session) -> Result<CompleteTasksReply> {
         if self.ids.is_empty() || self.ids.len() > MOST_IDS {
             return Err(Error::invalid(format!("ids: {} of them; 1 to {MOST_IDS}", self.ids.len())));
         }
         let mut failures = Vec::new();
         let count = self.ids.len() as u64;
         for id in self.ids {
-            let author = docket.caller().to_owned();
+            let author = session.caller().to_owned();
             let (wanted, force) = (id.clone(), self.force);
             let outcome =
-                docket.write(move |tx| complete(tx, &tx.task(&wanted)?, None, None, force, &author));
+                session.write(move |tx| complete(tx, &tx.task(&wanted)?, None, None, force, &author));
             if let Err(error) = outcome {
                 failures.push(Failure {
                     id: id.to_string(),

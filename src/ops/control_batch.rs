@@ -10,7 +10,7 @@ use super::each::each_chunk;
 use super::end_claim::save;
 use super::finish::becomes_ready;
 use super::pause::{pause, resume};
-use super::{Docket, Effect, Operation};
+use super::{Effect, Operation, Session};
 use crate::error::{Code, Error, Result};
 use crate::model::batch::Batch;
 use crate::model::id::TaskId;
@@ -84,18 +84,18 @@ impl Operation for ControlBatch {
     const FIRST: &'static str = "id";
     type Reply = BatchReply;
 
-    fn run(self, docket: &Docket) -> Result<BatchReply> {
-        let author = docket.caller().to_owned();
+    fn run(self, session: &Session) -> Result<BatchReply> {
+        let author = session.caller().to_owned();
         if let Some(profile) = &self.worker {
             if self.action != Action::Start {
                 return Err(Error::invalid(format!("worker: it goes with start, not with {}", self.action)));
             }
             let id = self.id.clone();
-            let project = docket.read(move |tx| Ok(batch_task(tx, &id)?.0.project))?;
-            background::check(docket, profile, project.as_deref())?;
+            let project = session.read(move |tx| Ok(batch_task(tx, &id)?.0.project))?;
+            background::check(session, profile, project.as_deref())?;
         }
         let (id, action) = (self.id.clone(), self.action);
-        let mut reply = docket.write(move |tx| {
+        let mut reply = session.write(move |tx| {
             let (task, batch) = batch_task(tx, &self.id)?;
             let reason = self.reason.as_ref().and_then(Body::non_empty).unwrap_or("no reason given");
             let chosen = self.chosen()?;
@@ -109,7 +109,7 @@ impl Operation for ControlBatch {
             BatchReply::of(tx, &self.id, message)
         })?;
         if action != Action::Cancel && action != Action::Pause {
-            let (told, hindered) = background::try_wake(docket, &id)?;
+            let (told, hindered) = background::try_wake(session, &id)?;
             reply.message += &told;
             // That it be worked is all that a start is for.
             reply.code = hindered.filter(|_| action == Action::Start);
@@ -123,11 +123,11 @@ impl Operation for ControlBatch {
 ///
 /// # Errors
 /// Where there is no such batch, or it is over.
-pub fn name_worker(docket: &Docket, batch: &TaskId, profile: &Line) -> Result<()> {
-    let (id, profile, author) = (batch.clone(), profile.clone(), docket.caller().to_owned());
-    docket.write(move |tx| {
+pub fn name_worker(session: &Session, batch: &TaskId, profile: &Line) -> Result<()> {
+    let (id, profile, author) = (batch.clone(), profile.clone(), session.caller().to_owned());
+    session.write(move |tx| {
         let (task, batch) = batch_task(tx, &id)?;
-        start(tx, &task, &batch, Some(&profile), "docket work", &author).map(|_| ())
+        start(tx, &task, &batch, Some(&profile), "tasktally work", &author).map(|_| ())
     })
 }
 
@@ -142,7 +142,7 @@ fn start(
 ) -> Result<String> {
     let profile = profile.map(Line::as_str).or(batch.worker.as_deref()).ok_or_else(|| {
         Error::invalid(format!(
-            "worker: batch {} has no profile yet; name one of the operator's, docket config lists them",
+            "worker: batch {} has no profile yet; name one of the operator's, tasktally config lists them",
             task.id
         ))
     })?;

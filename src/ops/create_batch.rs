@@ -15,7 +15,7 @@ use super::pieces::{Piece, Pieces};
 use super::progress::Tell;
 use super::query::Query;
 use super::verdict::Found;
-use super::{Docket, Effect, Operation};
+use super::{Effect, Operation, Session};
 use crate::error::{Error, Result};
 use crate::items::Source;
 use crate::model::batch::{Batch, Counts, Mode};
@@ -132,7 +132,7 @@ pub struct CreateBatch {
     #[serde(default)]
     #[arg(long, num_args = 0..=1, default_value = "false", default_missing_value = "true")]
     pub dry_run: bool,
-    /// The command that `docket run` works it with; no agent can set it.
+    /// The command that `tasktally run` works it with; no agent can set it.
     #[serde(skip)]
     #[arg(skip)]
     pub command: Option<Vec<String>>,
@@ -244,7 +244,7 @@ impl Operation for CreateBatch {
     const FIRST: &'static str = "title";
     type Reply = Plan;
 
-    fn run(self, docket: &Docket) -> Result<Plan> {
+    fn run(self, session: &Session) -> Result<Plan> {
         let request_key = RequestKey::of(self.request_key.as_ref().map(Line::as_str), &self)?;
         if self.title.non_empty().is_none() {
             return Err(Error::invalid("title: it is empty; say in a few words what the batch is"));
@@ -260,19 +260,19 @@ impl Operation for CreateBatch {
             ));
         }
         // Before the source is read: it may be gone by the time the request is repeated.
-        if let Some(plan) = answered_before(docket, request_key.as_ref(), Self::NAME)? {
+        if let Some(plan) = answered_before(session, request_key.as_ref(), Self::NAME)? {
             return Ok(plan);
         }
         if let Some(profile) = &self.worker {
-            background::check(docket, profile, super::create_task::text(&self.project).as_deref())?;
+            background::check(session, profile, super::create_task::text(&self.project).as_deref())?;
         }
-        let Collected { mut staging, bad } = self.origin().collect(docket)?;
+        let Collected { mut staging, bad } = self.origin().collect(session)?;
         let (pieces, mut independence) = self.pieces(staging.as_mut())?;
         if pieces.total() == 0 {
             return Err(self.origin().empty(bad.as_ref()));
         }
         if self.dry_run {
-            return docket.read(move |tx| {
+            return session.read(move |tx| {
                 let project = super::create_task::text(&self.project);
                 let found = independence.map_or(Ok(Found::default()), |mut independence| {
                     independence.judge(tx, project.as_deref(), &named(&pieces.all))
@@ -280,15 +280,15 @@ impl Operation for CreateBatch {
                 Ok(self.plan(None, &pieces, found, bad))
             });
         }
-        let tell = docket.tell().clone();
-        let mut plan = docket.write(move |tx| {
+        let tell = session.tell().clone();
+        let mut plan = session.write(move |tx| {
             once(tx, request_key.as_ref(), Self::NAME, |tx| {
                 let (id, found) = self.store(tx, staging.as_mut(), &pieces, independence.as_mut(), &tell)?;
                 Ok(self.plan(Some((&id, tx.sequence()?)), &pieces, found, bad))
             })
         })?;
         if let Some(id) = &plan.batch.id {
-            plan.message += &background::wake(docket, &TaskId::stored(id.clone()))?;
+            plan.message += &background::wake(session, &TaskId::stored(id.clone()))?;
         }
         Ok(plan)
     }

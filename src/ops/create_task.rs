@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::once::{RequestKey, once};
 use super::view::{TaskReply, TaskView};
-use super::{Docket, Effect, Operation};
+use super::{Effect, Operation, Session};
 use crate::error::{Error, Result};
 use crate::model::id::TaskId;
 use crate::model::limits::{MOST_IDS, Order, Priority};
@@ -83,7 +83,7 @@ impl Operation for CreateTask {
     const FIRST: &'static str = "task-title";
     type Reply = TaskReply;
 
-    fn run(self, docket: &Docket) -> Result<TaskReply> {
+    fn run(self, session: &Session) -> Result<TaskReply> {
         let key = RequestKey::of(self.request_key.as_ref().map(Line::as_str), &self)?;
         if self.task_title.non_empty().is_none() {
             return Err(Error::invalid("task_title: it is empty; say in a few words what is to be done"));
@@ -92,7 +92,7 @@ impl Operation for CreateTask {
             return Err(Error::invalid("status: a new task cannot be in_progress; create it, then claim it"));
         }
         let due = self.due.as_ref().and_then(Line::non_empty).map(parse_due).transpose()?;
-        docket.write(move |tx| {
+        session.write(move |tx| {
             once(tx, key.as_ref(), Self::NAME, |tx| {
                 let parent = match &self.parent {
                     None => None,

@@ -6,7 +6,7 @@ use super::checkpoint::go_on;
 use super::doubt::take_for_done;
 use super::end_claim::save;
 use super::independence::join_again;
-use super::{Docket, intermediate};
+use super::{Session, intermediate};
 use crate::error::{Code, Error, Result};
 use crate::model::batch::{Batch, Chunk};
 use crate::model::id::TaskId;
@@ -54,21 +54,21 @@ impl Decided {
     /// What `found` refuses; as [`Decided::carry_out`].
     pub(super) fn on(
         self,
-        docket: &Docket,
+        session: &Session,
         batch: &TaskId,
         found: impl FnOnce(&dyn Write) -> Result<Vec<(Chunk, Task)>> + Send + 'static,
     ) -> Result<BatchReply> {
         let id = batch.clone();
-        let (mut reply, chunks) = docket.write(move |tx| {
+        let (mut reply, chunks) = session.write(move |tx| {
             let found = found(tx)?;
             let message = self.carry_out(tx, &id, &found)?;
             let chunks: Vec<TaskId> = found.into_iter().map(|(_, task)| task.id).collect();
             Ok((BatchReply::of(tx, &id, message)?, chunks))
         })?;
         for chunk in &chunks {
-            intermediate::write_chunk(docket, chunk);
+            intermediate::write_chunk(session, chunk);
         }
-        reply.message += &background::wake(docket, batch)?;
+        reply.message += &background::wake(session, batch)?;
         Ok(reply)
     }
 

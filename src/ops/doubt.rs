@@ -71,7 +71,7 @@ pub(super) fn settle_begun(tx: &dyn Write, before: &Task, after: &Task) -> Resul
         for item in &begun {
             let (since, by) = since_and_by(tx, &chunk, item)?;
             let text = format!("- {}: skipped, it may have happened: '{by}' began it at {since}", item.key);
-            settle(tx, before, &chunk, item, &text, "docket", Outcome::Skipped)?;
+            settle(tx, before, &chunk, item, &text, "tasktally", Outcome::Skipped)?;
         }
         return Ok(after.status);
     }
@@ -86,7 +86,7 @@ pub(super) fn settle_begun(tx: &dyn Write, before: &Task, after: &Task) -> Resul
         "Begun and never settled, a person decides whether it happened (review_batch): {}.",
         keys.join(", ")
     );
-    tx.append(before, &NewReceipt { author: "docket", text: &text, ..NewReceipt::default() })?;
+    tx.append(before, &NewReceipt { author: "tasktally", text: &text, ..NewReceipt::default() })?;
     Ok(Status::Review)
 }
 

@@ -70,7 +70,7 @@ fn count_in_batch(tx: &dyn Write, before: Status, chunk: &Task) -> Result<()> {
             tx.append(
                 &after,
                 &NewReceipt {
-                    author: "docket",
+                    author: "tasktally",
                     text: &format!("Batch {status}: {}", batch.sum()),
                     ..NewReceipt::default()
                 },
@@ -126,7 +126,7 @@ pub(super) fn reap(tx: &dyn Write) -> Result<usize> {
     for task in &expired {
         if let Some(claim) = &task.claim {
             let why = format!("The lease of '{}' ran out at {}.", claim.worker, claim.expires_at);
-            give_back(tx, task, &why, "docket")?;
+            give_back(tx, task, &why, "tasktally")?;
         }
     }
     Ok(expired.len())

@@ -39,7 +39,9 @@ pub(super) fn failures(tx: &dyn Read, batch: &Task, most: usize) -> Result<Vec<F
     for (chunk, item) in tx.failed_items(batch.row, most)? {
         let number = item.settled.as_ref().map_or(0, |settled| settled.receipt);
         let text = tx.receipt(item.chunk, number)?.map(|receipt| receipt.text).ok_or_else(|| {
-            Error::not_found(format!("receipt {number} of chunk {chunk} is missing; docket verify says more"))
+            Error::not_found(format!(
+                "receipt {number} of chunk {chunk} is missing; tasktally verify says more"
+            ))
         })?;
         failures.push(FailureView { chunk: chunk.to_string(), item: Some(item.key), reason: cut(text) });
     }

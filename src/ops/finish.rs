@@ -62,7 +62,7 @@ pub(super) fn becomes_ready(tx: &dyn Write, task: &Task, batch: &Batch) -> Resul
     let Some(row) = batch.finish else { return Ok(()) };
     let finish = tx.task_at(row)?;
     let text = report(tx, task, batch)?;
-    tx.append(&finish, &NewReceipt { author: "docket", text: &text, ..NewReceipt::default() })?;
+    tx.append(&finish, &NewReceipt { author: "tasktally", text: &text, ..NewReceipt::default() })?;
     tx.release_holds(row)
 }
 
@@ -73,7 +73,7 @@ pub(super) fn waits_again(tx: &dyn Write, batch: &Batch) -> Result<()> {
     if finish.status == Status::Active && finish.holds == 0 {
         tx.hold(row, None)?;
         let text = "The batch was opened again; this waits until it has ended.";
-        tx.append(&finish, &NewReceipt { author: "docket", text, ..NewReceipt::default() })?;
+        tx.append(&finish, &NewReceipt { author: "tasktally", text, ..NewReceipt::default() })?;
     }
     Ok(())
 }
@@ -101,7 +101,7 @@ fn report(tx: &dyn Write, task: &Task, batch: &Batch) -> Result<String> {
     if batch.counts.failed > failed.len() as u64 {
         let _ = write!(
             text,
-            "\n- get_batch(id=\"{0}\", view=\"failures\") shows more, docket report {0} all",
+            "\n- get_batch(id=\"{0}\", view=\"failures\") shows more, tasktally report {0} all",
             task.id
         );
     }

@@ -10,7 +10,7 @@ use super::failures::{FailureView, failures};
 use super::receipts_view::{BatchReceipt, receipts};
 use super::review_view::{ReviewView, reviews};
 use super::standing::{OpenBatch, Standing, lapsed, standing};
-use super::{Docket, Effect, Operation};
+use super::{Effect, Operation, Session};
 use crate::error::Result;
 use crate::model::batch::Batch;
 use crate::model::id::TaskId;
@@ -125,10 +125,10 @@ impl Operation for GetBatch {
     const FIRST: &'static str = "id";
     type Reply = GetBatchReply;
 
-    fn run(self, docket: &Docket) -> Result<GetBatchReply> {
+    fn run(self, session: &Session) -> Result<GetBatchReply> {
         let since = self.since.as_ref().map(super::list_tasks::parse_since).transpose()?;
-        let background = docket.background().cloned();
-        docket.read(move |tx| {
+        let background = session.background().cloned();
+        session.read(move |tx| {
             let sequence = tx.sequence()?;
             let since = since.map(|since| super::list_tasks::known(since, sequence));
             let mut reply = GetBatchReply {
@@ -191,7 +191,7 @@ impl Operation for GetBatch {
                 reply.message = format!("{} of {} items failed", batch.counts.failed, batch.counts.total);
                 if batch.counts.failed > FAILURES as u64 {
                     reply.message +=
-                        &format!("; the first {FAILURES} are here, docket report has all of them");
+                        &format!("; the first {FAILURES} are here, tasktally report has all of them");
                 }
                 reply.failures = Some(failures);
                 reply.chunks = Some(Vec::new());

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::doubt::told;
 use super::view::TaskView;
-use super::{Docket, Effect, Operation};
+use super::{Effect, Operation, Session};
 use crate::error::Result;
 use crate::model::batch::{Chunk, StoredItem};
 use crate::model::id::TaskId;
@@ -73,9 +73,9 @@ impl Operation for GetTask {
     const WORKER: &'static [&'static str] = &["id", "receipts_after", "items_after"];
     type Reply = GetTaskReply;
 
-    fn run(self, docket: &Docket) -> Result<GetTaskReply> {
-        let job = docket.job().cloned();
-        docket.read(move |tx| {
+    fn run(self, session: &Session) -> Result<GetTaskReply> {
+        let job = session.job().cloned();
+        session.read(move |tx| {
             let task = tx.task(&self.id)?;
             let limit =
                 self.limit.map(|limit| limit.get() as usize).filter(|limit| *limit > 0).unwrap_or(PAGE);
@@ -168,9 +168,9 @@ pub(super) fn open_items(
 ///
 /// # Errors
 /// Where there is no such task or the store cannot be read.
-pub fn open_items_page(docket: &Docket, chunk: &TaskId, after: u64) -> Result<ItemsPage> {
+pub fn open_items_page(session: &Session, chunk: &TaskId, after: u64) -> Result<ItemsPage> {
     let chunk = chunk.clone();
-    docket.read(move |tx| {
+    session.read(move |tx| {
         let task = tx.task(&chunk)?;
         match tx.chunk(&task)? {
             Some(chunk) => open_items(tx, &task, &chunk, after, PAGE),
@@ -191,14 +191,14 @@ fn earlier_steps(tx: &dyn Read, chunk: &Chunk, steps: &Steps, position: u64) -> 
     Ok(Value::Object(earlier.collect()))
 }
 
-/// The names that Docket itself uses in an item as a worker sees it.
+/// The names that Tasktally itself uses in an item as a worker sees it.
 const OWN: [&str; 3] = ["key", "in_doubt", "earlier_steps"];
 
 /// An item as a worker sees it: its key first, then its fields.
 pub(super) fn wire_item(item: StoredItem) -> Map<String, Value> {
     let mut map = Map::with_capacity(item.fields.len() + 1);
     map.insert("key".into(), item.key.into());
-    // What Docket says of an item, the item cannot say of itself.
+    // What Tasktally says of an item, the item cannot say of itself.
     map.extend(item.fields.into_iter().filter(|(name, _)| !OWN.contains(&name.as_str())));
     map
 }

@@ -10,20 +10,20 @@ use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
-use super::Docket;
+use super::Session;
 use super::each::each_item;
 use crate::error::{Error, Result};
 use crate::model::id::TaskId;
 use crate::model::text::excerpt;
 
 /// The folder that a batch's files are written to.
-pub fn folder(docket: &Docket, batch: &TaskId) -> PathBuf {
-    docket.scratch().join(format!("batch-{batch}"))
+pub fn folder(session: &Session, batch: &TaskId) -> PathBuf {
+    session.scratch().join(format!("batch-{batch}"))
 }
 
 /// Writes `chunk-NN-summary.json` and `chunk-NN-details.md` of a chunk.
-pub fn write_chunk(docket: &Docket, chunk: &TaskId) {
-    if let Err(error) = try_write(docket, chunk) {
+pub fn write_chunk(session: &Session, chunk: &TaskId) {
+    if let Err(error) = try_write(session, chunk) {
         tracing::warn!(%chunk, %error, "intermediate state could not be written");
     }
 }
@@ -35,10 +35,10 @@ struct Shown {
     details: String,
 }
 
-fn try_write(docket: &Docket, chunk: &TaskId) -> Result<()> {
+fn try_write(session: &Session, chunk: &TaskId) -> Result<()> {
     let chunk = chunk.clone();
-    let Some(shown) = docket.read(move |tx| show(tx, &chunk))? else { return Ok(()) };
-    let folder = folder(docket, &shown.batch);
+    let Some(shown) = session.read(move |tx| show(tx, &chunk))? else { return Ok(()) };
+    let folder = folder(session, &shown.batch);
     fs::create_dir_all(&folder)
         .map_err(|error| Error::internal(format!("{} cannot be made", folder.display()), error))?;
     let summary = format!("{}\n", shown.summary);

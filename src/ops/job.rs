@@ -6,7 +6,7 @@
 
 use serde_json::{Map, Value};
 
-use super::{CompleteTask, Docket, Operation, ReleaseTask, UpdateTask};
+use super::{CompleteTask, Operation, ReleaseTask, Session, UpdateTask};
 use crate::error::{Code, Error, Result};
 use crate::model::claim::{Standing, lost, standing};
 use crate::model::job::Job;
@@ -68,8 +68,8 @@ const ALLOWED: &[Allowed] = &[
 /// # Errors
 /// `invalid_argument` for what no worker calls or brings, `not_found` for another task, `claim_lost`
 /// once the job is over.
-pub(super) fn admit(docket: &Docket, operation: &str, arguments: Value) -> Result<Value> {
-    let Some(job) = docket.job() else { return Ok(arguments) };
+pub(super) fn admit(session: &Session, operation: &str, arguments: Value) -> Result<Value> {
+    let Some(job) = session.job() else { return Ok(arguments) };
     let mut arguments = match arguments {
         Value::Object(arguments) => arguments,
         Value::Null => Map::new(),
@@ -102,7 +102,7 @@ pub(super) fn admit(docket: &Docket, operation: &str, arguments: Value) -> Resul
         )));
     }
     if !matches!(operation, "update_task" | "complete_task") {
-        is_live(docket, job)?;
+        is_live(session, job)?;
     }
     if let Some(Value::String(key)) = arguments.get_mut("request_key") {
         // Whoever else uses the same key, now or later, means another request.
@@ -149,7 +149,7 @@ pub(super) fn is_real(tx: &dyn Read, job: &Job) -> Result<()> {
     if is_latest {
         return Ok(());
     }
-    Err(Error::new(Code::ClaimLost, format!("DOCKET_JOB: the job on chunk {} is over; stop", job.chunk)))
+    Err(Error::new(Code::ClaimLost, format!("TASKTALLY_JOB: the job on chunk {} is over; stop", job.chunk)))
 }
 
 /// Refuses what a worker says of its batch once it neither holds its chunk nor has completed it.
@@ -167,9 +167,9 @@ pub(super) fn may_speak(tx: &dyn Read, job: &Job) -> Result<()> {
 
 /// Refuses to show anything once the job's claim is not live any more. What is written looks for itself: a
 /// receipt is kept as late, a completion that was accepted is told once more.
-fn is_live(docket: &Docket, job: &Job) -> Result<()> {
+fn is_live(session: &Session, job: &Job) -> Result<()> {
     let job = job.clone();
-    docket.read(move |tx| {
+    session.read(move |tx| {
         let task = tx.task(&job.chunk)?;
         match standing(&task, Some(&job.token), tx.now()) {
             Standing::Holder => Ok(()),

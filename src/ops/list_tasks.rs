@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::view::TaskView;
-use super::{Docket, Effect, Operation};
+use super::{Effect, Operation, Session};
 use crate::error::{Error, Result};
 use crate::model::id::TaskId;
 use crate::model::job::Job;
@@ -80,13 +80,13 @@ impl Operation for ListTasks {
     const WORKER: &'static [&'static str] = &["project", "status", "batch", "ready", "since", "limit"];
     type Reply = ListTasksReply;
 
-    fn run(self, docket: &Docket) -> Result<ListTasksReply> {
-        if let Some(job) = docket.job() {
-            return of_job(docket, job.clone());
+    fn run(self, session: &Session) -> Result<ListTasksReply> {
+        if let Some(job) = session.job() {
+            return of_job(session, job.clone());
         }
         let since = self.since.as_ref().map(parse_since).transpose()?;
         let after = self.cursor.as_ref().map(parse_cursor).transpose()?;
-        docket.read(move |tx| {
+        session.read(move |tx| {
             let limit = match self.limit.get() {
                 0 => PAGE,
                 limit => limit as usize,
@@ -159,8 +159,8 @@ impl Operation for ListTasks {
 }
 
 /// The one task that the worker of a chunk sees.
-fn of_job(docket: &Docket, job: Job) -> Result<ListTasksReply> {
-    docket.read(move |tx| {
+fn of_job(session: &Session, job: Job) -> Result<ListTasksReply> {
+    session.read(move |tx| {
         let task = TaskView::listed(tx, &tx.task(&job.chunk)?)?;
         Ok(ListTasksReply {
             success: true,

@@ -19,7 +19,6 @@ mod control_batch;
 mod create_batch;
 mod create_task;
 mod decide;
-mod docket;
 mod doubt;
 mod each;
 mod end_claim;
@@ -49,6 +48,7 @@ mod runners;
 mod running;
 mod schema;
 mod search_tasks;
+mod session;
 mod spent_view;
 mod standing;
 mod suggest;
@@ -77,7 +77,6 @@ pub use claim_task::{ClaimReply, ClaimTask, waits_for_others};
 pub use complete_task::CompleteTask;
 pub use control_batch::name_worker;
 pub use create_batch::{CreateBatch, Plan};
-pub use docket::Docket;
 pub(crate) use each::{each_chunk, each_item};
 pub use get_batch::{GetBatch, GetBatchReply};
 pub use get_task::open_items_page;
@@ -89,6 +88,7 @@ pub use runners::{
     runner_lives, runner_of, stop_waiting, take_turn, yield_turn,
 };
 pub(crate) use schema::drop_bounds;
+pub use session::Session;
 pub use suggest::{batch_ids, chunk_id, chunk_numbers, task_ids};
 pub use take_back::{release_runner_claims, take_back};
 pub use update_task::{ItemCost, ItemReceipt, UpdateTask};
@@ -138,7 +138,7 @@ pub trait Operation: Serialize + DeserializeOwned + JsonSchema + clap::Args + Se
     ///
     /// # Errors
     /// A refusal, with the code and sentence that the caller is told.
-    fn run(self, docket: &Docket) -> Result<Self::Reply>;
+    fn run(self, session: &Session) -> Result<Self::Reply>;
 }
 
 /// An operation without its types.
@@ -162,11 +162,11 @@ pub struct Entry {
     /// The reply's schema.
     pub output: fn() -> Value,
     /// Runs it on the arguments of a tool call.
-    pub call: fn(&Docket, Value) -> Result<Value>,
+    pub call: fn(&Session, Value) -> Result<Value>,
     /// Adds its parameters to a command.
     pub command: fn(clap::Command) -> clap::Command,
     /// Runs it on the arguments of a command.
-    pub call_matches: fn(&Docket, &clap::ArgMatches) -> Result<Value>,
+    pub call_matches: fn(&Session, &clap::ArgMatches) -> Result<Value>,
 }
 
 const fn entry<O: Operation>() -> Entry {
@@ -180,22 +180,22 @@ const fn entry<O: Operation>() -> Entry {
         worker: O::WORKER,
         input: || schema::input::<O>(O::SPELLS_OUT),
         output: schema::output::<O::Reply>,
-        call: |docket, arguments| {
-            let arguments = job::admit(docket, O::NAME, arguments)?;
-            reply(args::parse::<O>(arguments)?.run(docket)?)
+        call: |session, arguments| {
+            let arguments = job::admit(session, O::NAME, arguments)?;
+            reply(args::parse::<O>(arguments)?.run(session)?)
         },
         command: |command| {
             let command = O::augment_args(command).about(O::TITLE).long_about(O::ABOUT);
             words::spell_out(command, &schema::input::<O>(true))
         },
-        call_matches: |docket, matches| {
+        call_matches: |session, matches| {
             let request = O::from_arg_matches(matches)
                 .map_err(|error| crate::error::Error::invalid(error.to_string()))?;
-            let request = match docket.job() {
+            let request = match session.job() {
                 None => request,
-                Some(_) => args::parse(job::admit(docket, O::NAME, reply(request)?)?)?,
+                Some(_) => args::parse(job::admit(session, O::NAME, reply(request)?)?)?,
             };
-            reply(request.run(docket)?)
+            reply(request.run(session)?)
         },
     }
 }

@@ -4,7 +4,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::Docket;
+use super::Session;
 use crate::error::{Code, Error, Result};
 use crate::model::text::excerpt;
 use crate::store::{Read, Write};
@@ -47,18 +47,18 @@ pub(super) trait Repeatable: Serialize + DeserializeOwned {
 /// # Errors
 /// The first refusal, or `conflict` where the key was used for something else.
 pub(super) fn answered_before<R: Repeatable + Send + 'static>(
-    docket: &Docket,
+    session: &Session,
     key: Option<&RequestKey>,
     operation: &'static str,
 ) -> Result<Option<R>> {
     let Some(key) = key.cloned() else { return Ok(None) };
     let looked = key.clone();
-    if docket.read(move |tx| answered::<R>(tx, &looked, operation))?.is_none() {
+    if session.read(move |tx| answered::<R>(tx, &looked, operation))?.is_none() {
         return Ok(None);
     }
     // A read may see what another process has committed and not synced yet: only a write is answered after
     // all that it saw is on disk.
-    docket.write(move |tx| answered(tx, &key, operation))
+    session.write(move |tx| answered(tx, &key, operation))
 }
 
 fn answered<R: Repeatable>(tx: &dyn Read, key: &RequestKey, operation: &str) -> Result<Option<R>> {

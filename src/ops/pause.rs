@@ -54,7 +54,7 @@ pub(super) fn pause_if_too_many_failed(tx: &dyn Write, chunk: &Chunk) -> Result<
             "{} of {} items failed, more than max_failures {most}; see get_batch(view=\"failures\"), then control_batch resume or cancel.",
             batch.counts.failed, batch.counts.total
         );
-        pause(tx, &task, &batch, &why, "docket")?;
+        pause(tx, &task, &batch, &why, "tasktally")?;
     }
     Ok(())
 }

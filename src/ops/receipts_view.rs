@@ -1,4 +1,4 @@
-//! What was written of a batch, by its workers, its reviewers and Docket itself, in the order of writing.
+//! What was written of a batch, by its workers, its reviewers and Tasktally itself, in the order of writing.
 
 use schemars::JsonSchema;
 use serde::Serialize;

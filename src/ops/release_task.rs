@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::end_claim::{give_back, rest, save};
 use super::intermediate;
 use super::view::{TaskReply, TaskView};
-use super::{Docket, Effect, Operation};
+use super::{Effect, Operation, Session};
 use crate::error::{Code, Error, Result};
 use crate::model::claim::{Standing, lost, may_change_state, standing};
 use crate::model::id::{TaskId, Token};
@@ -51,9 +51,9 @@ impl Operation for ReleaseTask {
     const WORKER: &'static [&'static str] = &["id", "claim", "reason", "outcome"];
     type Reply = TaskReply;
 
-    fn run(self, docket: &Docket) -> Result<TaskReply> {
-        let author = docket.caller().to_owned();
-        let (reply, chunk) = docket.write(move |tx| {
+    fn run(self, session: &Session) -> Result<TaskReply> {
+        let author = session.caller().to_owned();
+        let (reply, chunk) = session.write(move |tx| {
             let task = tx.task(&self.id)?;
             if let Some(token) = &self.claim
                 && standing(&task, Some(token), tx.now()) == Standing::Lost
@@ -96,7 +96,7 @@ impl Operation for ReleaseTask {
             ))
         })?;
         if let Some(chunk) = chunk {
-            intermediate::write_chunk(docket, &chunk);
+            intermediate::write_chunk(session, &chunk);
         }
         Ok(reply)
     }

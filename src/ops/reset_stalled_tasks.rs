@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::end_claim::give_back;
-use super::{Docket, Effect, Operation};
+use super::{Effect, Operation, Session};
 use crate::error::{Error, Result};
 use crate::model::limits::MOST_IDS;
 use crate::model::moment::Moment;
@@ -59,16 +59,16 @@ impl Operation for ResetStalledTasks {
     const FIRST: &'static str = "hours";
     type Reply = ResetReply;
 
-    fn run(self, docket: &Docket) -> Result<ResetReply> {
+    fn run(self, session: &Session) -> Result<ResetReply> {
         if !(self.hours.is_finite() && (0.0..=8_760.0).contains(&self.hours)) {
             return Err(Error::invalid(format!("hours: {} is out of range; allowed: 0 to 8760", self.hours)));
         }
-        let author = docket.caller().to_owned();
+        let author = session.caller().to_owned();
         let dry_run = self.dry_run;
         let tasks = if dry_run {
-            docket.read(move |tx| Ok(self.stalled(tx)?.iter().map(stalled).collect::<Vec<_>>()))?
+            session.read(move |tx| Ok(self.stalled(tx)?.iter().map(stalled).collect::<Vec<_>>()))?
         } else {
-            docket.write(move |tx| {
+            session.write(move |tx| {
                 let found = self.stalled(tx)?;
                 for task in &found {
                     let worker = task.claim.as_ref().map_or("nobody", |claim| claim.worker.as_str());

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::batch_view::{BatchReply, batch_task};
 use super::decide::{Decided, chunk_of, in_review};
-use super::{Docket, Effect, Operation};
+use super::{Effect, Operation, Session};
 use crate::error::{Code, Error, Result};
 use crate::model::batch::{Batch, Chunk};
 use crate::model::id::TaskId;
@@ -50,7 +50,7 @@ impl Operation for ReviewBatch {
     const FIRST: &'static str = "id";
     type Reply = BatchReply;
 
-    fn run(self, docket: &Docket) -> Result<BatchReply> {
+    fn run(self, session: &Session) -> Result<BatchReply> {
         let Some(decision) = self.decision else {
             return Err(Error::invalid(format!(
                 "decision: it is missing, and there is nobody to ask here: show a person get_batch(id=\"{}\", view=\"review\") and bring what they say: approve, reject (with a note) or redo (with a note)",
@@ -61,11 +61,11 @@ impl Operation for ReviewBatch {
             decision,
             categories: self.categories.clone(),
             note: self.note.clone(),
-            reviewer: self.reviewer.as_ref().and_then(Line::non_empty).unwrap_or(docket.caller()).to_owned(),
+            reviewer: self.reviewer.as_ref().and_then(Line::non_empty).unwrap_or(session.caller()).to_owned(),
         };
         decided.check()?;
         let id = self.id.clone();
-        decided.on(docket, &id, move |tx| {
+        decided.on(session, &id, move |tx| {
             let (task, batch) = batch_task(tx, &self.id)?;
             self.found(tx, &task, &batch)
         })

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::Docket;
+use super::Session;
 use super::batch_view::{batch_status, batch_task};
 use super::pause::pause;
 use crate::error::Result;
@@ -38,9 +38,9 @@ pub struct Outlook {
 ///
 /// # Errors
 /// `not_found`, `invalid_argument` for what is no batch, or where the store cannot be read.
-pub fn outlook(docket: &Docket, batch: &TaskId) -> Result<Outlook> {
+pub fn outlook(session: &Session, batch: &TaskId) -> Result<Outlook> {
     let batch = batch.clone();
-    docket.read(move |tx| {
+    session.read(move |tx| {
         let (task, batch) = batch_task(tx, &batch)?;
         let ready = Filter { parent: Some(task.row), ready: true, free: true, ..Filter::default() };
         // What the next claim gives free first: a chunk that has rested, or one whose holder died.
@@ -60,9 +60,9 @@ pub fn outlook(docket: &Docket, batch: &TaskId) -> Result<Outlook> {
 ///
 /// # Errors
 /// Where the store cannot be written.
-pub fn begin_runner(docket: &Docket, batch: Row, profile: &str, pid: u32, host: &str) -> Result<String> {
+pub fn begin_runner(session: &Session, batch: Row, profile: &str, pid: u32, host: &str) -> Result<String> {
     let (profile, host) = (profile.to_owned(), host.to_owned());
-    docket.write(move |tx| {
+    session.write(move |tx| {
         let nonce = Token::random().to_string();
         let (since, seen) = (tx.now(), tx.now());
         let runner = Runner { batch, nonce: nonce.clone(), profile, pid, host, since, seen, note: None };
@@ -75,25 +75,25 @@ pub fn begin_runner(docket: &Docket, batch: Row, profile: &str, pid: u32, host: 
 ///
 /// # Errors
 /// Where the store cannot be written.
-pub fn runner_lives(docket: &Docket, batch: Row, note: Option<String>) -> Result<()> {
-    docket.write(move |tx| tx.runner_lives(batch, note.as_deref()))
+pub fn runner_lives(session: &Session, batch: Row, note: Option<String>) -> Result<()> {
+    session.write(move |tx| tx.runner_lives(batch, note.as_deref()))
 }
 
 /// The runner of a batch, in its row.
 ///
 /// # Errors
 /// Where the store cannot be read.
-pub fn runner_of(docket: &Docket, batch: Row) -> Result<Option<Runner>> {
-    docket.read(move |tx| tx.runner(batch))
+pub fn runner_of(session: &Session, batch: Row) -> Result<Option<Runner>> {
+    session.read(move |tx| tx.runner(batch))
 }
 
 /// Takes a runner off the record.
 ///
 /// # Errors
 /// Where the store cannot be written.
-pub fn end_runner(docket: &Docket, batch: Row, nonce: &str) -> Result<()> {
+pub fn end_runner(session: &Session, batch: Row, nonce: &str) -> Result<()> {
     let nonce = nonce.to_owned();
-    docket.write(move |tx| tx.remove_runner(batch, &nonce))
+    session.write(move |tx| tx.remove_runner(batch, &nonce))
 }
 
 /// The stakes of runners that live, that of `batch` with what it wants.
@@ -111,15 +111,15 @@ fn stakes(tx: &dyn Read, batch: Row, wants: bool) -> Result<Vec<Stake>> {
 ///
 /// # Errors
 /// Where the store cannot be written.
-pub fn take_turn(docket: &Docket, batch: Row, limit: u64, others: bool) -> Result<bool> {
-    let (is_next, is_known) = docket.read(move |tx| {
+pub fn take_turn(session: &Session, batch: Row, limit: u64, others: bool) -> Result<bool> {
+    let (is_next, is_known) = session.read(move |tx| {
         let known = tx.stakes()?.iter().any(|(stake, _)| stake.batch == batch && stake.wants);
         Ok((next(&stakes(tx, batch, true)?, limit) == Some(batch), known))
     })?;
     if !is_next && is_known {
         return Ok(false);
     }
-    docket.write(move |tx| {
+    session.write(move |tx| {
         let all = stakes(tx, batch, true)?;
         let held = held(&all, batch);
         let is_next = next(&all, limit) == Some(batch);
@@ -132,13 +132,13 @@ pub fn take_turn(docket: &Docket, batch: Row, limit: u64, others: bool) -> Resul
 ///
 /// # Errors
 /// Where the store cannot be written.
-pub fn stop_waiting(docket: &Docket, batch: Row) -> Result<()> {
-    if !docket
+pub fn stop_waiting(session: &Session, batch: Row) -> Result<()> {
+    if !session
         .read(move |tx| Ok(tx.stakes()?.iter().any(|(stake, _)| stake.batch == batch && stake.wants)))?
     {
         return Ok(());
     }
-    docket.write(move |tx| {
+    session.write(move |tx| {
         let held = held(&stakes(tx, batch, false)?, batch);
         tx.set_stake(batch, held, false)
     })
@@ -148,8 +148,8 @@ pub fn stop_waiting(docket: &Docket, batch: Row) -> Result<()> {
 ///
 /// # Errors
 /// Where the store cannot be written.
-pub fn give_turn(docket: &Docket, batch: Row, waits: bool) -> Result<()> {
-    docket.write(move |tx| {
+pub fn give_turn(session: &Session, batch: Row, waits: bool) -> Result<()> {
+    session.write(move |tx| {
         let held = held(&stakes(tx, batch, waits)?, batch);
         tx.set_stake(batch, held.saturating_sub(1), waits)
     })
@@ -159,11 +159,11 @@ pub fn give_turn(docket: &Docket, batch: Row, waits: bool) -> Result<()> {
 ///
 /// # Errors
 /// Where the store cannot be written.
-pub fn yield_turn(docket: &Docket, batch: Row, limit: u64) -> Result<bool> {
-    if !docket.read(move |tx| Ok(must_yield(&stakes(tx, batch, false)?, batch, limit)))? {
+pub fn yield_turn(session: &Session, batch: Row, limit: u64) -> Result<bool> {
+    if !session.read(move |tx| Ok(must_yield(&stakes(tx, batch, false)?, batch, limit)))? {
         return Ok(false);
     }
-    docket.write(move |tx| {
+    session.write(move |tx| {
         let all = stakes(tx, batch, false)?;
         let yields = must_yield(&all, batch, limit);
         if yields {
@@ -182,14 +182,14 @@ fn held(stakes: &[Stake], batch: Row) -> u64 {
 ///
 /// # Errors
 /// Where the store cannot be written.
-pub fn may_start(docket: &Docket, profile: &str, most: u64) -> Result<Option<Duration>> {
+pub fn may_start(session: &Session, profile: &str, most: u64) -> Result<Option<Duration>> {
     let profile = profile.to_owned();
     // Who waits asks often: only a start is written.
     let of_profile = profile.clone();
-    if let Some(wait) = docket.read(move |tx| wait(tx, &of_profile, most))? {
+    if let Some(wait) = session.read(move |tx| wait(tx, &of_profile, most))? {
         return Ok(Some(wait));
     }
-    docket.write(move |tx| match wait(tx, &profile, most)? {
+    session.write(move |tx| match wait(tx, &profile, most)? {
         Some(wait) => Ok(Some(wait)),
         None => {
             tx.record_start(&profile, tx.now().saturating_add_secs(-MINUTE_SECONDS))?;
@@ -213,18 +213,18 @@ fn wait(tx: &dyn Read, profile: &str, most: u64) -> Result<Option<Duration>> {
 ///
 /// # Errors
 /// Where the store cannot be read.
-pub fn profile_pause(docket: &Docket, profile: &str) -> Result<Option<String>> {
+pub fn profile_pause(session: &Session, profile: &str) -> Result<Option<String>> {
     let profile = profile.to_owned();
-    docket.read(move |tx| tx.profile_pause(&profile))
+    session.read(move |tx| tx.profile_pause(&profile))
 }
 
 /// Pauses a profile, so that no batch starts workers by it, and the batch of the runner that says so.
 ///
 /// # Errors
 /// Where the store cannot be written.
-pub fn pause_profile(docket: &Docket, batch: &TaskId, profile: &str, why: &str) -> Result<()> {
+pub fn pause_profile(session: &Session, batch: &TaskId, profile: &str, why: &str) -> Result<()> {
     let (id, profile, why) = (batch.clone(), profile.to_owned(), why.to_owned());
-    docket.write(move |tx| {
+    session.write(move |tx| {
         tx.pause_profile(&profile, Some(&why))?;
         let (task, batch) = batch_task(tx, &id)?;
         if task.status.is_terminal() {
@@ -232,6 +232,6 @@ pub fn pause_profile(docket: &Docket, batch: &TaskId, profile: &str, why: &str) 
         }
         let why = why.trim_end_matches('.');
         let why = format!("profile '{profile}' is paused: {why}. Mend it, then control_batch(id=\"{id}\", action=\"resume\"); retry opens what failed by it.");
-        pause(tx, &task, &batch, &why, "docket").map(|_| ())
+        pause(tx, &task, &batch, &why, "tasktally").map(|_| ())
     })
 }

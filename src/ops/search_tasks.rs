@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::view::TaskView;
-use super::{Docket, Effect, Operation};
+use super::{Effect, Operation, Session};
 use crate::error::{Code, Error, Result};
 use crate::model::limits::{Limit, PAGE};
 use crate::model::status::Status;
@@ -49,11 +49,11 @@ impl Operation for SearchTasks {
     const FIRST: &'static str = "query";
     type Reply = SearchReply;
 
-    fn run(self, docket: &Docket) -> Result<SearchReply> {
+    fn run(self, session: &Session) -> Result<SearchReply> {
         let words = words(self.query.as_str())?;
         // The latest may not be searchable yet; a store that can't be written is searched as it is.
-        if !docket.read(|tx| tx.all_indexed())?
-            && let Err(error) = docket.write(|tx| tx.index_text())
+        if !session.read(|tx| tx.all_indexed())?
+            && let Err(error) = session.write(|tx| tx.index_text())
             && !matches!(error.code, Code::ReadOnly | Code::Internal)
         {
             return Err(error);
@@ -67,7 +67,7 @@ impl Operation for SearchTasks {
             status: self.status,
             ..Filter::default()
         };
-        docket.read(move |tx| {
+        session.read(move |tx| {
             let tasks = tx
                 .search(&words, &filter, limit)?
                 .iter()

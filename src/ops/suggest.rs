@@ -1,6 +1,6 @@
 //! Ids and numbers that begin with what a person has typed so far.
 
-use super::Docket;
+use super::Session;
 use super::batch_view::batch_task;
 use crate::error::{Error, Result};
 use crate::model::id::TaskId;
@@ -9,22 +9,22 @@ use crate::model::id::TaskId;
 ///
 /// # Errors
 /// Where the store cannot be read.
-pub fn batch_ids(docket: &Docket, typed: &str, limit: usize) -> Result<Vec<String>> {
-    if let Some(job) = docket.job() {
+pub fn batch_ids(session: &Session, typed: &str, limit: usize) -> Result<Vec<String>> {
+    if let Some(job) = session.job() {
         // The worker of a chunk knows of no other batch.
         return Ok([job.batch()].iter().map(TaskId::to_string).filter(|id| id.starts_with(typed)).collect());
     }
     let typed = typed.to_owned();
-    docket.read(move |tx| Ok(text(tx.ids(&typed, true, limit)?)))
+    session.read(move |tx| Ok(text(tx.ids(&typed, true, limit)?)))
 }
 
 /// Tasks whose ids begin so.
 ///
 /// # Errors
 /// Where the store cannot be read.
-pub fn task_ids(docket: &Docket, typed: &str, limit: usize) -> Result<Vec<String>> {
+pub fn task_ids(session: &Session, typed: &str, limit: usize) -> Result<Vec<String>> {
     let typed = typed.to_owned();
-    docket.read(move |tx| Ok(text(tx.ids(&typed, false, limit)?)))
+    session.read(move |tx| Ok(text(tx.ids(&typed, false, limit)?)))
 }
 
 fn text(ids: Vec<TaskId>) -> Vec<String> {
@@ -35,9 +35,9 @@ fn text(ids: Vec<TaskId>) -> Vec<String> {
 ///
 /// # Errors
 /// Where the store cannot be read.
-pub fn chunk_numbers(docket: &Docket, batch: TaskId, typed: &str, limit: usize) -> Result<Vec<String>> {
+pub fn chunk_numbers(session: &Session, batch: TaskId, typed: &str, limit: usize) -> Result<Vec<String>> {
     let typed = typed.to_owned();
-    docket.read(move |tx| {
+    session.read(move |tx| {
         // Somebody who is still typing need not be told that there is no such batch yet.
         let Ok((_, of)) = batch_task(tx, &batch) else { return Ok(Vec::new()) };
         Ok(numbers(&typed, of.chunks).take(limit).map(|number| number.to_string()).collect())
@@ -62,8 +62,8 @@ fn numbers(typed: &str, last: u64) -> impl Iterator<Item = u64> {
 ///
 /// # Errors
 /// `not_found` where the batch has no chunk of that number; what is wrong with the batch's id.
-pub fn chunk_id(docket: &Docket, batch: TaskId, number: u64) -> Result<TaskId> {
-    docket.read(move |tx| {
+pub fn chunk_id(session: &Session, batch: TaskId, number: u64) -> Result<TaskId> {
+    session.read(move |tx| {
         let (task, of) = batch_task(tx, &batch)?;
         let found = tx.chunks(task.row, number.saturating_sub(1), 1)?;
         match found.into_iter().next() {

@@ -3,7 +3,7 @@
 
 use super::each::each_chunk;
 use super::end_claim::save;
-use super::{Docket, intermediate};
+use super::{Session, intermediate};
 use crate::error::Result;
 use crate::model::claim::{Standing, standing};
 use crate::model::id::{TaskId, Token};
@@ -15,7 +15,7 @@ fn reopen(tx: &dyn Write, task: &Task, why: &str) -> Result<()> {
     if let Some(chunk) = tx.chunk(task)? {
         tx.set_attempts(&chunk, (chunk.attempts - 1).max(0))?;
     }
-    let worker = task.claim.as_ref().map_or("docket", |claim| claim.worker.as_str());
+    let worker = task.claim.as_ref().map_or("tasktally", |claim| claim.worker.as_str());
     save(tx, task, &Task { status: Status::Active, assignee: None, ..task.clone() })?;
     tx.append(
         task,
@@ -30,14 +30,14 @@ fn reopen(tx: &dyn Write, task: &Task, why: &str) -> Result<()> {
 /// # Errors
 /// Where the store cannot be written.
 pub fn take_back(
-    docket: &Docket,
+    session: &Session,
     id: &TaskId,
     token: &Token,
     why: &'static str,
     nothing_happened: bool,
 ) -> Result<bool> {
     let (wanted, token) = (id.clone(), token.clone());
-    let is_given_back = docket.write(move |tx| {
+    let is_given_back = session.write(move |tx| {
         let task = tx.task(&wanted)?;
         let is_held = standing(&task, Some(&token), tx.now()) == Standing::Holder;
         if is_held {
@@ -48,18 +48,18 @@ pub fn take_back(
         }
         Ok(is_held)
     })?;
-    intermediate::write_chunk(docket, id);
+    intermediate::write_chunk(session, id);
     Ok(is_given_back)
 }
 
-/// Gives back what an earlier `docket run` of a batch held when it died. Only its successor may
+/// Gives back what an earlier `tasktally run` of a batch held when it died. Only its successor may
 /// call this: it holds the lock that the dead one held.
 ///
 /// # Errors
 /// Where the store cannot be written.
-pub fn release_runner_claims(docket: &Docket, batch: &TaskId) -> Result<()> {
+pub fn release_runner_claims(session: &Session, batch: &TaskId) -> Result<()> {
     let batch = batch.clone();
-    docket.write(move |tx| {
+    session.write(move |tx| {
         let row = tx.task(&batch)?.row;
         each_chunk(tx, row, 0, |_, task| {
             let runners =

@@ -10,7 +10,7 @@ use super::end_claim::save;
 use super::job::may_speak;
 use super::once::{RequestKey, once};
 use super::view::{TaskReply, TaskView};
-use super::{Docket, Effect, Operation, intermediate};
+use super::{Effect, Operation, Session, intermediate};
 use crate::error::{Code, Error, Result};
 use crate::model::claim::{Claim, Manner, Standing, may_change_state, may_claim, standing};
 use crate::model::cost::{Cost, Money, Tokens};
@@ -90,7 +90,7 @@ pub struct UpdateTask {
     #[schemars(skip)]
     #[arg(long, hide = true, num_args = 0..=1, default_value = "false", default_missing_value = "true")]
     replace_body: bool,
-    /// The item that `docket run` begins next, in the same commit; no agent can set it.
+    /// The item that `tasktally run` begins next, in the same commit; no agent can set it.
     #[serde(skip)]
     #[arg(skip)]
     next: Option<Line>,
@@ -121,7 +121,7 @@ impl Operation for UpdateTask {
     ];
     type Reply = TaskReply;
 
-    fn run(self, docket: &Docket) -> Result<TaskReply> {
+    fn run(self, session: &Session) -> Result<TaskReply> {
         if self.replace_body {
             return Err(Error::invalid(
                 "replace_body: true is refused, the body is append-only; `body` appends a receipt",
@@ -131,26 +131,26 @@ impl Operation for UpdateTask {
             return Err(Error::invalid("outcome: it needs `item`, the key of the item it tells of"));
         }
         let key = RequestKey::of(self.request_key.as_ref().map(Line::as_str), &self)?;
-        let author = text(&self.assignee).unwrap_or_else(|| docket.caller().to_owned());
+        let author = text(&self.assignee).unwrap_or_else(|| session.caller().to_owned());
         if self.is_open_claim() {
             // Most who race for a task lose: they need not wait for their turn to write to be told.
             let (id, worker) = (self.id.clone(), author.clone());
-            docket.read(move |tx| may_claim(&tx.task(&id)?, &worker, Manner::Open, tx.now()))?;
+            session.read(move |tx| may_claim(&tx.task(&id)?, &worker, Manner::Open, tx.now()))?;
         }
-        let job = docket.job().cloned();
-        let (reply, chunk) = docket.write(move |tx| {
+        let job = session.job().cloned();
+        let (reply, chunk) = session.write(move |tx| {
             let reply = once(tx, key.as_ref(), Self::NAME, |tx| self.change(tx, &author, job.as_ref()))?;
             let completed = self.status == Some(Status::Done) && tx.task(&self.id)?.is_chunk;
             Ok((reply, completed.then_some(self.id)))
         })?;
         if let Some(chunk) = chunk {
-            intermediate::write_chunk(docket, &chunk);
+            intermediate::write_chunk(session, &chunk);
         }
         Ok(reply)
     }
 }
 
-/// What `docket run` says of an item.
+/// What `tasktally run` says of an item.
 #[derive(Debug, Clone)]
 pub struct ItemReceipt {
     /// The item's key.

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Docket, Effect, GetBatch, GetBatchReply, Operation};
+use super::{Effect, GetBatch, GetBatchReply, Operation, Session};
 use crate::error::Result;
 use crate::model::id::TaskId;
 
@@ -32,7 +32,7 @@ impl Operation for WaitBatch {
     const FIRST: &'static str = "id";
     type Reply = WaitReply;
 
-    fn run(self, docket: &Docket) -> Result<WaitReply> {
-        GetBatch::progress_of(self.id).run(docket).map(WaitReply)
+    fn run(self, session: &Session) -> Result<WaitReply> {
+        GetBatch::progress_of(self.id).run(session).map(WaitReply)
     }
 }

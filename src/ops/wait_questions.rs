@@ -8,7 +8,7 @@ use super::ask_review::person_at;
 use super::decide::{Decided, chunk_of, each_in_review, in_review, is_through};
 use super::question::{Answer, Question, name_of, question};
 use super::waits::{of, own};
-use super::{Docket, background, intermediate};
+use super::{Session, background, intermediate};
 use crate::error::{Code, Error, Result};
 use crate::model::batch::{Batch, Chunk};
 use crate::model::id::TaskId;
@@ -26,25 +26,25 @@ const MOST_ANSWERS: usize = 20;
 ///
 /// # Errors
 /// As `look_at_wait`; `too_large`; a failure of the store.
-pub fn answer_wait(docket: &Docket, handle: &str, answers: BTreeMap<String, Value>) -> Result<()> {
-    let handle = own(docket, handle)?.handle;
+pub fn answer_wait(session: &Session, handle: &str, answers: BTreeMap<String, Value>) -> Result<()> {
+    let handle = own(session, handle)?.handle;
     if answers.len() > MOST_ANSWERS {
         let message = format!("inputResponses: {} are too many, at most {MOST_ANSWERS}", answers.len());
         return Err(Error::new(Code::TooLarge, message));
     }
     for (key, given) in answers {
-        let reviewer = person_at(docket);
+        let reviewer = person_at(session);
         let (at, named) = (handle.clone(), key.clone());
-        match docket.write(move |tx| answer(tx, &at, &named, &given, &reviewer)) {
+        match session.write(move |tx| answer(tx, &at, &named, &given, &reviewer)) {
             Ok(None) => {}
             Ok(Some((batch, chunks))) => {
                 for chunk in &chunks {
-                    intermediate::write_chunk(docket, chunk);
+                    intermediate::write_chunk(session, chunk);
                 }
-                let woken = background::wake(docket, &batch)?;
+                let woken = background::wake(session, &batch)?;
                 if !woken.is_empty() {
                     let at = handle.clone();
-                    docket.write(move |tx| say_more(tx, &at, &woken))?;
+                    session.write(move |tx| say_more(tx, &at, &woken))?;
                 }
             }
             Err(error) if matches!(error.code, Code::Internal | Code::Busy | Code::ReadOnly) => {
@@ -53,7 +53,7 @@ pub fn answer_wait(docket: &Docket, handle: &str, answers: BTreeMap<String, Valu
             // Nothing of it was kept but that it was tried.
             Err(error) => {
                 let at = handle.clone();
-                docket.write(move |tx| keep_failure(tx, &at, &key, &error))?;
+                session.write(move |tx| keep_failure(tx, &at, &key, &error))?;
             }
         }
     }

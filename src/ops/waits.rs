@@ -6,7 +6,7 @@ use super::batch_view::{batch_status, batch_task};
 use super::question::Question;
 use super::wait_batch::WaitBatch;
 use super::wait_questions::open_question;
-use super::{Docket, GetBatch, Operation, args, job};
+use super::{GetBatch, Operation, Session, args, job};
 use crate::error::{Code, Error, Result};
 use crate::model::batch::{Batch, BatchStatus};
 use crate::model::id::{TaskId, Token};
@@ -48,10 +48,10 @@ pub enum WaitState {
 ///
 /// # Errors
 /// Arguments that cannot be taken; `too_large` where too many wait for it.
-pub fn begin_wait(docket: &Docket, arguments: Value) -> Result<Waiting> {
-    let WaitBatch { id } = args::parse(job::admit(docket, WaitBatch::NAME, arguments)?)?;
-    let caller = docket.caller().to_owned();
-    let wait = docket.write(move |tx| {
+pub fn begin_wait(session: &Session, arguments: Value) -> Result<Waiting> {
+    let WaitBatch { id } = args::parse(job::admit(session, WaitBatch::NAME, arguments)?)?;
+    let caller = session.caller().to_owned();
+    let wait = session.write(move |tx| {
         let (task, batch) = batch_task(tx, &id)?;
         let mut wait = Wait::new(Token::random().to_string(), task.row, &caller, tx.now());
         if batch_status(tx, &task, &batch)?.is_over() {
@@ -67,25 +67,25 @@ pub fn begin_wait(docket: &Docket, arguments: Value) -> Result<Waiting> {
         tx.insert_wait(&wait)?;
         Ok(wait)
     })?;
-    show(docket, wait, false)
+    show(session, wait, false)
 }
 
 /// How a wait stands; `may_ask` says whether a person can be asked there.
 ///
 /// # Errors
 /// `not_found` for a handle that there isn't, or that is another client's.
-pub fn look_at_wait(docket: &Docket, handle: &str, may_ask: bool) -> Result<Waiting> {
-    let wait = own(docket, handle)?;
-    show(docket, wait, may_ask)
+pub fn look_at_wait(session: &Session, handle: &str, may_ask: bool) -> Result<Waiting> {
+    let wait = own(session, handle)?;
+    show(session, wait, may_ask)
 }
 
 /// Ends the waiting; the batch is left alone. One that is over stays as it is.
 ///
 /// # Errors
 /// As [`look_at_wait`].
-pub fn cancel_wait(docket: &Docket, handle: &str) -> Result<()> {
-    let handle = own(docket, handle)?.handle;
-    docket.write(move |tx| {
+pub fn cancel_wait(session: &Session, handle: &str) -> Result<()> {
+    let handle = own(session, handle)?.handle;
+    session.write(move |tx| {
         let Some(mut wait) = tx.wait(&handle)?.filter(Wait::is_open) else { return Ok(()) };
         let (task, batch) = of(tx, wait.batch)?;
         let over = batch_status(tx, &task, &batch)?.is_over();
@@ -96,10 +96,10 @@ pub fn cancel_wait(docket: &Docket, handle: &str) -> Result<()> {
 }
 
 /// The wait of a handle, if it was given to this caller.
-pub(super) fn own(docket: &Docket, handle: &str) -> Result<Wait> {
-    job::admit(docket, WaitBatch::NAME, Value::Null)?;
-    let (named, caller) = (handle.to_owned(), docket.caller().to_owned());
-    docket.read(move |tx| match tx.wait(&named)? {
+pub(super) fn own(session: &Session, handle: &str) -> Result<Wait> {
+    job::admit(session, WaitBatch::NAME, Value::Null)?;
+    let (named, caller) = (handle.to_owned(), session.caller().to_owned());
+    session.read(move |tx| match tx.wait(&named)? {
         Some(wait) if wait.asked_by == caller => Ok(wait),
         Some(_) => Err(Error::not_found(format!(
             "Handle '{}' was given to another client than '{}'; wait_batch(id) gives one of your own",
@@ -128,14 +128,14 @@ struct Seen {
     question: Option<Question>,
 }
 
-fn show(docket: &Docket, wait: Wait, may_ask: bool) -> Result<Waiting> {
-    let (mut wait, seen) = docket.read(move |tx| {
+fn show(session: &Session, wait: Wait, may_ask: bool) -> Result<Waiting> {
+    let (mut wait, seen) = session.read(move |tx| {
         let seen = see(tx, &wait, may_ask)?;
         Ok((wait, seen))
     })?;
     if seen.over && wait.is_open() {
         // From now on it is over, whatever a retry makes of the batch.
-        wait = docket.write(move |tx| {
+        wait = session.write(move |tx| {
             let mut wait = tx.wait(&wait.handle)?.unwrap_or(wait);
             if wait.is_open() {
                 wait.ended = Some(tx.now());
@@ -150,7 +150,7 @@ fn show(docket: &Docket, wait: Wait, may_ask: bool) -> Result<Waiting> {
             "The waiting was cancelled; the batch was left alone, control_batch(action=\"cancel\") ends it";
         (WaitState::Cancelled, message.to_owned())
     } else if wait.ended.is_some() {
-        let reply = super::reply(GetBatch::progress_of(seen.batch).run(docket)?)?;
+        let reply = super::reply(GetBatch::progress_of(seen.batch).run(session)?)?;
         (WaitState::Ended(reply), seen.message)
     } else {
         (seen.question.map_or(WaitState::Working, WaitState::Asks), seen.message)

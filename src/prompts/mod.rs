@@ -15,7 +15,7 @@ use serde_json::{Map, Value};
 use crate::error::{Error, Result};
 use crate::model::text::excerpt;
 
-/// The key of Docket's server in a client's configuration: agents call `mcp__task_manager__…`.
+/// The key of Tasktally's server in a client's configuration: agents call `mcp__task_manager__…`.
 pub const SERVER_KEY: &str = "task_manager";
 
 /// A prompt with arguments.

@@ -19,7 +19,7 @@ pub(super) struct Opening {
     pub(super) max_chunk: i64,
     pub(super) max_parallel: i64,
     pub(super) max_attempts: i64,
-    /// The program that `docket run` works it with; its arguments may be secret.
+    /// The program that `tasktally run` works it with; its arguments may be secret.
     pub(super) program: Option<String>,
     /// The names of its steps, where it has several.
     pub(super) steps: Option<String>,
@@ -55,7 +55,7 @@ impl Opening {
             ("items in doubt", Some(self.in_doubt.clone())),
             ("worked by the profile", self.batch.worker.clone()),
             ("finish task", self.batch.finish.clone()),
-            ("worked by docket run with", self.program.clone()),
+            ("worked by tasktally run with", self.program.clone()),
             ("first claim", self.started.map(|at| at.to_string())),
         ];
         plan.extend(optional.into_iter().filter_map(|(name, value)| Some((name, value?))));

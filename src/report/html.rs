@@ -173,7 +173,7 @@ fn end(out: &mut dyn Write, checks: &Checks) -> io::Result<()> {
     }
     writeln!(
         out,
-        "</ul>\n<footer>Written by docket {}.</footer>\n</body>\n</html>",
+        "</ul>\n<footer>Written by tasktally {}.</footer>\n</body>\n</html>",
         env!("CARGO_PKG_VERSION")
     )
 }

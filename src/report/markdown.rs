@@ -145,5 +145,5 @@ fn end(out: &mut dyn Write, checks: &Checks) -> io::Result<()> {
     for (sentence, holds) in checks.sentences() {
         writeln!(out, "- {}: {}", if holds { "yes" } else { "**NO**" }, Markdown(&sentence))?;
     }
-    writeln!(out, "\nWritten by docket {}.", env!("CARGO_PKG_VERSION"))
+    writeln!(out, "\nWritten by tasktally {}.", env!("CARGO_PKG_VERSION"))
 }

@@ -22,7 +22,7 @@ use tempfile::NamedTempFile;
 
 use crate::error::{Error, Result};
 use crate::model::id::TaskId;
-use crate::ops::{Docket, intermediate};
+use crate::ops::{Session, intermediate};
 
 pub use facts::Checks;
 
@@ -39,11 +39,11 @@ pub struct Written {
 ///
 /// # Errors
 /// Where there is no such batch, the store cannot be read or a file cannot be written.
-pub fn write(docket: &Docket, batch: &TaskId, out: Option<&Path>) -> Result<Written> {
+pub fn write(session: &Session, batch: &TaskId, out: Option<&Path>) -> Result<Written> {
     let id = batch.clone();
     // Looked for first: a batch that isn't there must not leave a folder.
-    docket.read(move |tx| crate::ops::batch_task(tx, &id).map(|_| ()))?;
-    let folder = out.map_or_else(|| intermediate::folder(docket, batch), Path::to_owned);
+    session.read(move |tx| crate::ops::batch_task(tx, &id).map(|_| ()))?;
+    let folder = out.map_or_else(|| intermediate::folder(session, batch), Path::to_owned);
     let failed = {
         let folder = folder.clone();
         move |error: io::Error| {
@@ -55,7 +55,7 @@ pub fn write(docket: &Docket, batch: &TaskId, out: Option<&Path>) -> Result<Writ
     let (mut markdown, mut html) = (aside()?, aside()?);
     let id = batch.clone();
     let while_written = failed.clone();
-    let (checks, markdown, html) = docket.read(move |tx| {
+    let (checks, markdown, html) = session.read(move |tx| {
         let checks = walk::walk(tx, &id, &mut |part| {
             markdown::put(&mut markdown, part)
                 .and_then(|()| html::put(&mut html, part))

@@ -104,12 +104,12 @@ mod tests {
             assert_eq!(kind_among(MOUNTS, Path::new(path)).as_deref(), Some(kind), "{path}");
             assert_eq!(Safety::of(kind), safety, "{kind}");
         }
-        check("/var/lib/docket.db", "ext4", Safety::Local);
-        check("/homes/docket.db", "ext4", Safety::Local);
-        check("/home/me/docket.db", "nfs4", Safety::Network);
-        check("/home/me/far away/docket.db", "fuse.sshfs", Safety::Network);
-        check("/mnt/docket.db", "cifs", Safety::Network);
-        check("/host/docket.db", "9p", Safety::Shared);
+        check("/var/lib/tasktally.db", "ext4", Safety::Local);
+        check("/homes/tasktally.db", "ext4", Safety::Local);
+        check("/home/me/tasktally.db", "nfs4", Safety::Network);
+        check("/home/me/far away/tasktally.db", "fuse.sshfs", Safety::Network);
+        check("/mnt/tasktally.db", "cifs", Safety::Network);
+        check("/host/tasktally.db", "9p", Safety::Shared);
     }
 
     #[test]

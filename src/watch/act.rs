@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::error::{Error, Result};
 use crate::model::id::TaskId;
 use crate::model::step::Decision;
-use crate::ops::{self, Docket};
+use crate::ops::{self, Session};
 
 /// A decision on a batch.
 #[derive(Debug, Clone, PartialEq)]
@@ -22,14 +22,15 @@ pub(super) enum Order {
 ///
 /// # Errors
 /// The operation's own refusal.
-pub(super) fn carry_out(docket: &Docket, batch: &TaskId, order: &Order) -> Result<String> {
+pub(super) fn carry_out(session: &Session, batch: &TaskId, order: &Order) -> Result<String> {
     let (name, arguments) = match order {
         Order::Review { chunk, decision, note } => {
             ("review_batch", json!({ "id": batch, "chunk": chunk, "decision": decision, "note": note }))
         }
-        Order::Control(action) => {
-            ("control_batch", json!({ "id": batch, "action": action, "reason": "decided in docket watch" }))
-        }
+        Order::Control(action) => (
+            "control_batch",
+            json!({ "id": batch, "action": action, "reason": "decided in tasktally watch" }),
+        ),
         Order::Retry(chunk) => {
             let chunks: Vec<&TaskId> = chunk.iter().collect();
             ("control_batch", json!({ "id": batch, "action": "retry", "chunks": chunks }))
@@ -38,6 +39,6 @@ pub(super) fn carry_out(docket: &Docket, batch: &TaskId, order: &Order) -> Resul
     let Some(operation) = ops::named(name) else {
         return Err(Error::invalid(format!("{name}: there is no such operation")));
     };
-    let reply = (operation.call)(docket, arguments)?;
+    let reply = (operation.call)(session, arguments)?;
     Ok(reply.get("message").and_then(Value::as_str).unwrap_or_default().to_owned())
 }

@@ -5,7 +5,7 @@ use crate::model::batch::BatchStatus;
 use crate::model::field::visible;
 use crate::model::id::TaskId;
 use crate::model::status::Status;
-use crate::ops::Docket;
+use crate::ops::Session;
 use crate::store::{Filter, Read};
 
 /// How many batches are listed: the newest.
@@ -48,8 +48,8 @@ impl OpenBatch {
 ///
 /// # Errors
 /// Where the store cannot be read.
-pub(super) fn open_batches(docket: &Docket) -> Result<Vec<OpenBatch>> {
-    docket.read(|tx| {
+pub(super) fn open_batches(session: &Session) -> Result<Vec<OpenBatch>> {
+    session.read(|tx| {
         let mut open = Vec::new();
         for task in tx.open_batches(None, LISTED)? {
             let Some(batch) = tx.batch(task.row)? else { continue };
@@ -76,8 +76,8 @@ fn chunks(tx: &dyn Read, batch: i64, status: Status) -> Result<usize> {
 ///
 /// # Errors
 /// Where several are open: which.
-pub(super) fn only_one(docket: &Docket) -> Result<Option<TaskId>> {
-    let open = open_batches(docket)?;
+pub(super) fn only_one(session: &Session) -> Result<Option<TaskId>> {
+    let open = open_batches(session)?;
     match open.as_slice() {
         [] => Ok(None),
         [one] => Ok(Some(one.id.clone())),

@@ -11,7 +11,7 @@ use crate::model::moment::Moment;
 use crate::model::receipt::Receipt;
 use crate::model::status::{Status, Told};
 use crate::model::task::{Row, Task};
-use crate::ops::{Docket, batch_task, batch_view};
+use crate::ops::{Session, batch_task, batch_view};
 use crate::store::{Filter, Read, Runner};
 
 /// The most characters of a title, a name or a receipt that are kept.
@@ -40,9 +40,9 @@ pub(super) struct Feed {
 }
 
 /// Refuses what is not a batch.
-pub(super) fn exists(docket: &Docket, batch: &TaskId) -> Result<()> {
+pub(super) fn exists(session: &Session, batch: &TaskId) -> Result<()> {
     let batch = batch.clone();
-    docket.read(move |tx| batch_task(tx, &batch).map(|_| ()))
+    session.read(move |tx| batch_task(tx, &batch).map(|_| ()))
 }
 
 impl Feed {
@@ -55,16 +55,16 @@ impl Feed {
     ///
     /// # Errors
     /// Where there is no such batch or the store cannot be read.
-    pub(super) fn look(&mut self, docket: &Docket) -> Result<Update> {
+    pub(super) fn look(&mut self, session: &Session) -> Result<Update> {
         let mut found = match self.since {
-            None => self.all(docket)?,
-            Some(since) => self.changed(docket, since)?,
+            None => self.all(session)?,
+            Some(since) => self.changed(session, since)?,
         };
         found.sort_by_key(|found| std::cmp::Reverse(found.chunk.changed));
         let writers: Vec<(u64, Row, u64)> =
             found.iter().take(WRITERS).map(|found| (found.chunk.number, found.row, found.receipts)).collect();
         let id = self.batch.clone();
-        let (head, workers, receipts) = docket.read(move |tx| {
+        let (head, workers, receipts) = session.read(move |tx| {
             let (task, batch) = batch_task(tx, &id)?;
             let mut receipts = Vec::new();
             for (number, row, count) in std::iter::once((0, task.row, task.receipts)).chain(writers) {
@@ -80,13 +80,13 @@ impl Feed {
     }
 
     /// Every chunk, a page a read: no read of the store lasts long.
-    fn all(&mut self, docket: &Docket) -> Result<Vec<Found>> {
+    fn all(&mut self, session: &Session) -> Result<Vec<Found>> {
         let id = self.batch.clone();
-        let (batch, since) = docket.read(move |tx| Ok((batch_task(tx, &id)?.0.row, tx.sequence()?)))?;
+        let (batch, since) = session.read(move |tx| Ok((batch_task(tx, &id)?.0.row, tx.sequence()?)))?;
         let mut all = Vec::new();
         let mut after = 0;
         loop {
-            let page = docket.read(move |tx| tx.chunks(batch, after, PAGE))?;
+            let page = session.read(move |tx| tx.chunks(batch, after, PAGE))?;
             let Some((last, _)) = page.last() else { break };
             after = last.number;
             all.extend(page.into_iter().map(|(chunk, task)| found(&chunk, task)));
@@ -96,11 +96,11 @@ impl Feed {
     }
 
     /// The chunks that changed after a change.
-    fn changed(&mut self, docket: &Docket, mut since: u64) -> Result<Vec<Found>> {
+    fn changed(&mut self, session: &Session, mut since: u64) -> Result<Vec<Found>> {
         let mut all = Vec::new();
         loop {
             let id = self.batch.clone();
-            let (page, next, more) = docket.read(move |tx| {
+            let (page, next, more) = session.read(move |tx| {
                 let sequence = tx.sequence()?;
                 if sequence == since {
                     return Ok((Vec::new(), since, false));

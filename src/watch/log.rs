@@ -5,7 +5,7 @@ use crate::cli::Decoder;
 use crate::error::{Error, Result};
 use crate::logs::{self, LogReader, Part, Stream};
 use crate::model::id::TaskId;
-use crate::ops::Docket;
+use crate::ops::Session;
 
 /// The log of one chunk: its newest attempt.
 pub(super) struct Log {
@@ -28,8 +28,8 @@ impl Log {
     ///
     /// # Errors
     /// Where a file cannot be read.
-    pub(super) fn look(&mut self, docket: &Docket) -> Result<()> {
-        let newest = logs::attempts_of(docket.folder(), &self.chunk)?.pop();
+    pub(super) fn look(&mut self, session: &Session) -> Result<()> {
+        let newest = logs::attempts_of(session.folder(), &self.chunk)?.pop();
         if let Some(attempt) = newest.filter(|_| newest != self.attempt) {
             self.attempt = newest;
             self.last = None;
@@ -37,7 +37,7 @@ impl Log {
             self.streams = Stream::ALL
                 .iter()
                 .map(|stream| {
-                    let path = logs::place(docket.folder(), &self.chunk, attempt, *stream);
+                    let path = logs::place(session.folder(), &self.chunk, attempt, *stream);
                     (*stream, LogReader::new(&path), Decoder::default())
                 })
                 .collect();

@@ -1,4 +1,4 @@
-//! `docket watch`: a batch as it is worked, on a terminal's screen or as a line a change.
+//! `tasktally watch`: a batch as it is worked, on a terminal's screen or as a line a change.
 //!
 //! `feed` reads what changed into a `board`; `app` is what a person looks at and asks for, `keys` and
 //! `act` what they press and what comes of it; `screen` and the files of its parts draw. Only `terminal`
@@ -27,7 +27,7 @@ use std::io::IsTerminal;
 
 use crate::error::{Error, Result};
 use crate::model::id::TaskId;
-use crate::ops::Docket;
+use crate::ops::Session;
 
 /// Watch a batch: what is done, who works, what waits for you.
 #[derive(Debug, clap::Args)]
@@ -44,11 +44,11 @@ pub struct Watch {
 ///
 /// # Errors
 /// What cannot be read, or shown on this terminal.
-pub fn run(request: &Watch, docket: &Docket, json: bool) -> Result<u8> {
+pub fn run(request: &Watch, session: &Session, json: bool) -> Result<u8> {
     if request.plain || json || !has_screen() {
         let batch = match &request.batch {
             Some(batch) => batch.clone(),
-            None => match batches::only_one(docket)? {
+            None => match batches::only_one(session)? {
                 Some(batch) => batch,
                 None => {
                     plain::none(json)?;
@@ -56,12 +56,12 @@ pub fn run(request: &Watch, docket: &Docket, json: bool) -> Result<u8> {
                 }
             },
         };
-        return plain::run(docket, &batch, json);
+        return plain::run(session, &batch, json);
     }
     if let Some(batch) = &request.batch {
-        feed::exists(docket, batch)?;
+        feed::exists(session, batch)?;
     }
-    terminal::run(docket, request.batch.clone(), style::Theme::of_environment())
+    terminal::run(session, request.batch.clone(), style::Theme::of_environment())
 }
 
 /// Whether there is a terminal that can move its cursor.
@@ -71,7 +71,7 @@ fn has_screen() -> bool {
 }
 
 fn cannot_show(error: std::io::Error) -> Error {
-    Error::internal("the screen cannot be drawn; docket watch --plain writes lines", error)
+    Error::internal("the screen cannot be drawn; tasktally watch --plain writes lines", error)
 }
 
 #[cfg(test)]

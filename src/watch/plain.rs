@@ -1,4 +1,4 @@
-//! `docket watch --plain`: a line a change, for logs and for whoever has no screen.
+//! `tasktally watch --plain`: a line a change, for logs and for whoever has no screen.
 
 use std::io::Write;
 use std::time::{Duration, Instant};
@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::model::batch::BatchStatus;
 use crate::model::id::TaskId;
 use crate::model::status::Status;
-use crate::ops::{Docket, GetBatch, Operation};
+use crate::ops::{GetBatch, Operation, Session};
 
 /// How often the store is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
@@ -22,9 +22,9 @@ const TELL_EVERY: Duration = Duration::from_secs(5);
 
 /// Writes lines until the batch has ended; gives the exit code: 0 where all went well, 1 where
 /// something failed or it was cancelled.
-pub(super) fn run(docket: &Docket, batch: &TaskId, json: bool) -> Result<u8> {
+pub(super) fn run(session: &Session, batch: &TaskId, json: bool) -> Result<u8> {
     let mut feed = Feed::new(batch.clone());
-    let mut board = Board::new(feed.look(docket)?);
+    let mut board = Board::new(feed.look(session)?);
     tell(json, &whole(&board))?;
     for chunk in
         board.chunks.iter().filter(|chunk| chunk.status == Status::InProgress || chunk.needs_person())
@@ -34,7 +34,7 @@ pub(super) fn run(docket: &Docket, batch: &TaskId, json: bool) -> Result<u8> {
     let (mut told, mut told_at) = (board.head.counts.processed(), Instant::now());
     while !is_over(board.head.status) {
         std::thread::sleep(LOOK_EVERY);
-        for change in board.apply(feed.look(docket)?) {
+        for change in board.apply(feed.look(session)?) {
             let line = match change {
                 Change::Chunk(number) => of_chunk(&board, number),
                 Change::Batch => whole(&board),
@@ -48,7 +48,7 @@ pub(super) fn run(docket: &Docket, batch: &TaskId, json: bool) -> Result<u8> {
         }
     }
     if json {
-        let mut done = serde_json::to_value(GetBatch::progress_of(batch.clone()).run(docket)?)
+        let mut done = serde_json::to_value(GetBatch::progress_of(batch.clone()).run(session)?)
             .map_err(|error| Error::internal("the reply could not be written as JSON", error))?;
         done["event"] = "done".into();
         tell(json, &(String::new(), done))?;
@@ -58,7 +58,7 @@ pub(super) fn run(docket: &Docket, batch: &TaskId, json: bool) -> Result<u8> {
 
 /// Says that there is nothing to watch.
 pub(super) fn none(json: bool) -> Result<()> {
-    let text = "No batch is open; docket watch BATCH tells of one that has ended";
+    let text = "No batch is open; tasktally watch BATCH tells of one that has ended";
     tell(json, &(text.to_owned(), json!({ "event": "done", "success": true, "message": text })))
 }
 
@@ -81,7 +81,7 @@ fn whole(board: &Board) -> Line {
     }
     let review = board.in_status(Status::Review);
     if head.status == BatchStatus::Waiting && review > 0 {
-        text.push_str(&format!("; to decide: docket review-batch {} --decision approve", head.id));
+        text.push_str(&format!("; to decide: tasktally review-batch {} --decision approve", head.id));
     }
     let event = json!({ "event": "batch", "batch": head.id, "title": head.title, "status": head.status,
         "processed": processed, "total": total, "failed": head.counts.failed });

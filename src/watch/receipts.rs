@@ -7,7 +7,7 @@ use crate::error::Result;
 use crate::model::id::TaskId;
 use crate::model::limits::PAGE;
 use crate::model::receipt::Receipt;
-use crate::ops::Docket;
+use crate::ops::Session;
 
 /// How many of the newest receipts are read at first.
 const NEWEST: u64 = 1_000;
@@ -29,16 +29,16 @@ impl Receipts {
     ///
     /// # Errors
     /// Where the store cannot be read.
-    pub(super) fn look(&mut self, docket: &Docket) -> Result<()> {
+    pub(super) fn look(&mut self, session: &Session) -> Result<()> {
         loop {
             let (chunk, known) = (self.chunk.clone(), self.after);
-            let (after, page) = docket.read(move |tx| {
+            let (after, page) = session.read(move |tx| {
                 let task = tx.task(&chunk)?;
                 let after = known.unwrap_or_else(|| task.receipts.saturating_sub(NEWEST));
                 Ok((after, tx.receipts(task.row, after, PAGE)?))
             })?;
             if self.after.is_none() && after > 0 {
-                let text = format!("… {after} earlier ones: docket get-task {}", self.chunk);
+                let text = format!("… {after} earlier ones: tasktally get-task {}", self.chunk);
                 self.pane.extend([text]);
             }
             self.after = Some(page.last().map_or(after, |last| last.number));

@@ -96,7 +96,7 @@ fn batches(paint: &mut Paint<'_>, app: &App) {
     let theme = paint.theme;
     paint.rule("open batches");
     if app.open.is_empty() {
-        paint.row(&[("No batch is open. docket watch BATCH shows one that has ended.", theme.plain())]);
+        paint.row(&[("No batch is open. tasktally watch BATCH shows one that has ended.", theme.plain())]);
     }
     let wide = paint.columns() >= WIDE;
     let page = paint.rows().max(1);

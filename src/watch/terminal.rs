@@ -21,7 +21,7 @@ use super::screen::draw;
 use super::style::Theme;
 use crate::error::{Error, Result};
 use crate::model::id::TaskId;
-use crate::ops::Docket;
+use crate::ops::Session;
 
 /// How often the store is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
@@ -29,7 +29,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(500);
 const WAIT: Duration = Duration::from_millis(200);
 
 /// Shows a batch, or the open ones, until the person leaves or a signal ends it.
-pub(super) fn run(docket: &Docket, batch: Option<TaskId>, theme: Theme) -> Result<u8> {
+pub(super) fn run(session: &Session, batch: Option<TaskId>, theme: Theme) -> Result<u8> {
     let ended = Arc::new(AtomicBool::new(false));
     let unheard = |error| Error::internal("signals cannot be listened to", error);
     for signal in [SIGINT, SIGTERM] {
@@ -39,7 +39,7 @@ pub(super) fn run(docket: &Docket, batch: Option<TaskId>, theme: Theme) -> Resul
     signal_hook::flag::register_conditional_shutdown(SIGHUP, 1, Arc::new(AtomicBool::new(true)))
         .map_err(unheard)?;
     let first = if batch.is_some() { View::Batch } else { View::Batches };
-    let mut watched = Watched { docket, feed: batch.map(Feed::new), app: App::new(first) };
+    let mut watched = Watched { session, feed: batch.map(Feed::new), app: App::new(first) };
     // It also restores the terminal where anything panics.
     let mut terminal = ratatui::try_init().map_err(cannot_show)?;
     let shown = watched.go_on(&mut terminal, theme, &ended);
@@ -77,7 +77,7 @@ fn pressed(wait: Duration) -> std::io::Result<Pressed> {
 }
 
 struct Watched<'a> {
-    docket: &'a Docket,
+    session: &'a Session,
     feed: Option<Feed>,
     app: App,
 }
@@ -121,20 +121,20 @@ impl Watched<'_> {
     /// Reads what is in view.
     fn look(&mut self) -> Result<()> {
         if matches!(self.app.views.last(), Some(View::Batches)) {
-            self.app.open = open_batches(self.docket)?;
+            self.app.open = open_batches(self.session)?;
             self.app.picked = self.app.picked.min(self.app.open.len().saturating_sub(1));
             return Ok(());
         }
         if let Some(feed) = &mut self.feed {
-            let update = feed.look(self.docket)?;
+            let update = feed.look(self.session)?;
             match &mut self.app.board {
                 Some(board) => drop(board.apply(update)),
                 none => *none = Some(Board::new(update)),
             }
         }
         match self.app.views.last_mut() {
-            Some(View::Receipts(receipts)) => receipts.look(self.docket),
-            Some(View::Log(log)) => log.look(self.docket),
+            Some(View::Receipts(receipts)) => receipts.look(self.session),
+            Some(View::Log(log)) => log.look(self.session),
             _ => Ok(()),
         }
     }
@@ -149,7 +149,7 @@ impl Watched<'_> {
             }
             Want::Do(order) => {
                 let Some(board) = &self.app.board else { return };
-                let said = carry_out(self.docket, &board.head.id, &order);
+                let said = carry_out(self.session, &board.head.id, &order);
                 self.app.say(said);
             }
             Want::Quit => {}

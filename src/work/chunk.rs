@@ -1,4 +1,4 @@
-//! A worker a chunk: the prompt on its standard input, the tools through `DOCKET_MCP_CONFIG`.
+//! A worker a chunk: the prompt on its standard input, the tools through `TASKTALLY_MCP_CONFIG`.
 
 use std::ffi::OsString;
 use std::fs::DirBuilder;
@@ -41,11 +41,11 @@ impl Slot<'_> {
         let job = Job { chunk: won.id.clone(), token: won.token.clone() };
         let config = self.mcp_config(&job)?;
         let told = [
-            ("DOCKET_TASK", OsString::from(won.id.as_str())),
-            ("DOCKET_BATCH", job.batch().as_str().into()),
-            ("DOCKET_JOB", job.to_string().into()),
-            ("DOCKET_DB", crew.store.into()),
-            ("DOCKET_MCP_CONFIG", config.path().into()),
+            ("TASKTALLY_TASK", OsString::from(won.id.as_str())),
+            ("TASKTALLY_BATCH", job.batch().as_str().into()),
+            ("TASKTALLY_JOB", job.to_string().into()),
+            ("TASKTALLY_DB", crew.store.into()),
+            ("TASKTALLY_MCP_CONFIG", config.path().into()),
         ];
         let told = told.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
         self.prepare(won, Some(config.path()), told)?;
@@ -98,7 +98,7 @@ impl Slot<'_> {
 
     fn left(&self, won: &Won) -> Result<Left> {
         let (id, token) = (won.id.clone(), won.token.clone());
-        self.crew.docket.read(move |tx| {
+        self.crew.session.read(move |tx| {
             let task = tx.task(&id)?;
             let items = tx.chunk(&task)?.map_or(0, |chunk| chunk.counts.total - chunk.counts.processed());
             Ok(Left {
@@ -112,7 +112,7 @@ impl Slot<'_> {
 
     /// A file, for its owner alone and gone with its worker, that names a server which shows this chunk only.
     fn mcp_config(&self, job: &Job) -> Result<NamedTempFile> {
-        let folder = jobs(self.crew.docket.folder());
+        let folder = jobs(self.crew.session.folder());
         let cannot =
             |error| Error::internal(format!("a job cannot be written to {}", folder.display()), error);
         let program = this_program_by_name()?;
@@ -127,7 +127,7 @@ impl Slot<'_> {
         let server = json!({
             "command": text(&program)?,
             "args": ["--db", text(self.crew.store)?, "serve", "--toolset", "worker"],
-            "env": { "DOCKET_JOB": job.to_string() },
+            "env": { "TASKTALLY_JOB": job.to_string() },
         });
         DirBuilder::new().recursive(true).mode(0o700).create(&folder).map_err(cannot)?;
         // Files of this kind are 0600 from the start.

@@ -59,10 +59,13 @@ pub(super) struct About<'a> {
 impl About<'_> {
     /// The variables.
     pub(super) fn environment(&self) -> Vec<(String, String)> {
-        let mut told =
-            vec![("DOCKET_TASK", self.task), ("DOCKET_BATCH", self.batch), ("DOCKET_ITEM", self.item)];
+        let mut told = vec![
+            ("TASKTALLY_TASK", self.task),
+            ("TASKTALLY_BATCH", self.batch),
+            ("TASKTALLY_ITEM", self.item),
+        ];
         if let Some((since, by)) = self.in_doubt {
-            told.extend([("DOCKET_IN_DOUBT", since), ("DOCKET_IN_DOUBT_BY", by)]);
+            told.extend([("TASKTALLY_IN_DOUBT", since), ("TASKTALLY_IN_DOUBT_BY", by)]);
         }
         told.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
     }

@@ -18,14 +18,14 @@ use crate::model::id::TaskId;
 use crate::model::limits::MaxParallel;
 use crate::model::status::Release;
 use crate::model::text::Line;
-use crate::ops::{ClaimTask, CompleteTask, Docket, Operation, ReleaseTask, outlook};
+use crate::ops::{ClaimTask, CompleteTask, Operation, ReleaseTask, Session, outlook};
 
 /// A worker that fails sooner has failed to start.
 pub(super) const AT_ONCE: Duration = Duration::from_secs(1);
 
 /// What all slots share.
 pub(super) struct Crew<'a> {
-    pub(super) docket: &'a Docket,
+    pub(super) session: &'a Session,
     /// The store's file.
     pub(super) store: &'a Path,
     pub(super) method: &'a Method,
@@ -43,11 +43,11 @@ impl Crew<'_> {
     /// # Errors
     /// The first that a slot could not go on from.
     pub(super) fn work(&self, claim: &ClaimTask, worker: &str, slots: MaxParallel) -> Result<Worked> {
-        old_logs::clear(self.docket);
+        old_logs::clear(self.session);
         let (over, ended) = channel::<()>();
         std::thread::scope(|scope| {
             let keeper = scope.spawn(move || {
-                self.in_hand.look_after(self.docket, self.stop, self.method.stalled_after(), &ended);
+                self.in_hand.look_after(self.session, self.stop, self.method.stalled_after(), &ended);
             });
             let workers: Vec<_> = (1..=slots.get())
                 .map(|number| {
@@ -82,7 +82,7 @@ impl Crew<'_> {
 
     /// Where the output of the worker of a claim is kept.
     pub(super) fn kept_in(&self, won: &Won) -> (PathBuf, PathBuf) {
-        let at = |stream| logs::place(self.docket.folder(), &won.id, won.claim.attempt, stream);
+        let at = |stream| logs::place(self.session.folder(), &won.id, won.claim.attempt, stream);
         (at(Stream::Out), at(Stream::Err))
     }
 
@@ -98,7 +98,7 @@ impl Crew<'_> {
     pub(super) fn is_replaced(&self, batch: &TaskId) -> Result<bool> {
         let Some(profile) = self.method.profile() else { return Ok(false) };
         let is_old = self.background.is_some_and(|(_, starts)| starts.has_paused());
-        Ok(is_old || outlook(self.docket, batch)?.worker.as_deref() != Some(profile.name.as_str()))
+        Ok(is_old || outlook(self.session, batch)?.worker.as_deref() != Some(profile.name.as_str()))
     }
 
     /// Takes note of a start that failed at once, or of one that did not.
@@ -109,14 +109,14 @@ impl Crew<'_> {
     /// Completes a chunk; gives the status it came to.
     pub(super) fn complete(&self, won: &Won) -> Result<String> {
         let (id, claim) = (won.id.clone(), Some(won.token.clone()));
-        let reply = CompleteTask { id, claim, summary: None, force: false }.run(self.docket)?;
+        let reply = CompleteTask { id, claim, summary: None, force: false }.run(self.session)?;
         Ok(reply.task.map_or_else(|| "done".to_owned(), |task| task.status))
     }
 
     /// Gives a claim back as an attempt that came to nothing, with the reason on record.
     pub(super) fn release(&self, won: &Won, why: &str) -> Result<()> {
         let (id, claim) = (won.id.clone(), Some(won.token.clone()));
-        ReleaseTask { id, claim, reason: Some(body(why)?), outcome: Release::Retry }.run(self.docket)?;
+        ReleaseTask { id, claim, reason: Some(body(why)?), outcome: Release::Retry }.run(self.session)?;
         self.progress.chunk_ends(won.id.as_str(), &won.claim.task.title, "given back");
         Ok(())
     }

@@ -12,7 +12,7 @@ use super::stop::Stop;
 use crate::error::Result;
 use crate::model::claim::{Standing, standing};
 use crate::model::id::{TaskId, Token};
-use crate::ops::{Docket, Operation, UpdateTask};
+use crate::ops::{Operation, Session, UpdateTask};
 
 /// How often the store is looked at: whoever cancels a batch waits for it.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
@@ -121,7 +121,7 @@ impl InHand {
     /// Looks after what is in hand until `over` says that no slot works any more.
     pub(super) fn look_after(
         &self,
-        docket: &Docket,
+        session: &Session,
         stop: &Stop,
         stalled_after: Option<Duration>,
         over: &Receiver<()>,
@@ -132,7 +132,7 @@ impl InHand {
                 self.ids().iter().for_each(|(id, _)| self.end(id, EndedFor::Stopped));
             }
             let known = seen.filter(|_| !self.has_new.swap(false, Ordering::SeqCst));
-            match self.look(docket, known) {
+            match self.look(session, known) {
                 Ok(sequence) => seen = Some(sequence),
                 Err(error) => {
                     seen = None;
@@ -145,9 +145,9 @@ impl InHand {
             self.lingering().iter().for_each(|id| self.end(id, EndedFor::Lost));
             self.end_again();
             if renewed.elapsed() >= RENEW_EVERY {
-                old_logs::clear(docket);
+                old_logs::clear(session);
                 renewed = Instant::now();
-                self.renew(docket);
+                self.renew(session);
             }
         }
     }
@@ -171,9 +171,9 @@ impl InHand {
 
     /// Ends the workers whose claims are lost, and sees who wrote receipts, if anything has changed since
     /// the change of number `seen`.
-    fn look(&self, docket: &Docket, seen: Option<u64>) -> Result<u64> {
+    fn look(&self, session: &Session, seen: Option<u64>) -> Result<u64> {
         let ids = self.ids();
-        let (sequence, tasks) = docket.read(move |tx| {
+        let (sequence, tasks) = session.read(move |tx| {
             let sequence = tx.sequence()?;
             if seen == Some(sequence) {
                 return Ok((sequence, Vec::new()));
@@ -207,9 +207,9 @@ impl InHand {
         Ok(sequence)
     }
 
-    fn renew(&self, docket: &Docket) {
+    fn renew(&self, session: &Session) {
         for (id, token) in self.ids() {
-            if let Err(error) = UpdateTask::renewal(id.clone(), token).run(docket) {
+            if let Err(error) = UpdateTask::renewal(id.clone(), token).run(session) {
                 tracing::warn!(%id, %error, "a claim could not be renewed");
             }
         }

@@ -37,7 +37,7 @@ impl Slot<'_> {
         let (mut queue, mut after) = (VecDeque::from(items), claim.next_items_after);
         while let Some(item) = queue.pop_front() {
             if let Some(last) = after.filter(|_| queue.is_empty()) {
-                let (page, further) = open_items_page(crew.docket, id, last)?;
+                let (page, further) = open_items_page(crew.session, id, last)?;
                 queue.extend(page);
                 after = further;
             }
@@ -100,7 +100,7 @@ impl Slot<'_> {
             cost,
         };
         let request = UpdateTask::item_receipt(won.id.clone(), won.token.clone(), receipt, next);
-        let number = request.run(crew.docket)?.receipt.map_or(0, |receipt| receipt.number);
+        let number = request.run(crew.session)?.receipt.map_or(0, |receipt| receipt.number);
         crew.saw_start(has_failed_to_start, || text)?;
         crew.progress.item(won.id.as_str(), key, outcome.as_str(), category.as_deref(), number);
         Ok(Ok(Settled { failed: outcome == Outcome::Failed, ends_for }))
@@ -169,9 +169,9 @@ impl Slot<'_> {
         let (id, claim) = (id.clone(), Some(won.token.clone()));
         if failed {
             let (reason, outcome) = (Some(body(&text)?), Release::Failed);
-            ReleaseTask { id, claim, reason, outcome }.run(crew.docket)?;
+            ReleaseTask { id, claim, reason, outcome }.run(crew.session)?;
         } else {
-            CompleteTask { id, claim, summary: Some(body(&text)?), force: false }.run(crew.docket)?;
+            CompleteTask { id, claim, summary: Some(body(&text)?), force: false }.run(crew.session)?;
         }
         crew.progress.chunk_ends(won.id.as_str(), &won.claim.task.title, outcome.as_str());
         self.clear(won)?;

@@ -13,7 +13,7 @@ use crate::error::{Code, Error, Result};
 use crate::logs;
 use crate::model::batch::BatchStatus;
 use crate::model::id::TaskId;
-use crate::ops::{Docket, outlook, runner_of};
+use crate::ops::{Session, outlook, runner_of};
 
 /// How long the log of a runner is kept once its batch is over.
 const KEPT: Duration = Duration::from_secs(7 * 24 * 3600);
@@ -45,35 +45,35 @@ pub struct Leftover {
     pub path: PathBuf,
 }
 
-/// Whether a runner, or `docket run`, works a batch; makes nothing.
+/// Whether a runner, or `tasktally run`, works a batch; makes nothing.
 ///
 /// # Errors
 /// Where that cannot be told.
-pub fn is_at_work(docket: &Docket, batch: &TaskId) -> Result<bool> {
-    lock::is_held(docket.folder(), batch)
+pub fn is_at_work(session: &Session, batch: &TaskId) -> Result<bool> {
+    lock::is_held(session.folder(), batch)
 }
 
 /// All that was left beside a store and in it, but for what the next runner of a batch that is to go on clears.
 ///
 /// # Errors
 /// Where the store or a folder cannot be read.
-pub fn find(docket: &Docket) -> Result<Vec<Leftover>> {
-    let data = docket.folder();
+pub fn find(session: &Session) -> Result<Vec<Leftover>> {
+    let data = session.folder();
     let mut found = Vec::new();
-    let runners = docket.read(|tx| {
+    let runners = session.read(|tx| {
         let runners = tx.runners()?;
         runners.iter().map(|runner| Ok(tx.task_at(runner.batch)?.id)).collect::<Result<Vec<_>>>()
     })?;
     for batch in runners {
-        let look = outlook(docket, &batch)?;
+        let look = outlook(session, &batch)?;
         let goes_on = look.status == BatchStatus::Running && look.worker.is_some();
-        if !goes_on && !is_at_work(docket, &batch)? {
+        if !goes_on && !is_at_work(session, &batch)? {
             found.push(Leftover { kind: Kind::Runner, batch, path: data.to_owned() });
         }
     }
     each_entry(data, &mut |entry, name| {
         if let Some(batch) = lock::batch_of(name)
-            && !is_at_work(docket, &batch)?
+            && !is_at_work(session, &batch)?
         {
             found.push(Leftover { kind: Kind::Lock, batch, path: entry.path() });
         }
@@ -83,7 +83,7 @@ pub fn find(docket: &Docket) -> Result<Vec<Leftover>> {
         let batch = name.strip_prefix("runner-").and_then(|name| name.strip_suffix(".log"));
         if let Some(batch) = batch.map(|id| TaskId::stored(id.to_owned()))
             && is_old(entry)
-            && is_over(docket, &batch)?
+            && is_over(session, &batch)?
         {
             found.push(Leftover { kind: Kind::Log, batch, path: entry.path() });
         }
@@ -91,14 +91,14 @@ pub fn find(docket: &Docket) -> Result<Vec<Leftover>> {
     })?;
     each_entry(&jobs(data), &mut |entry, name| {
         let batch = batch_of_chunk(name);
-        if !is_at_work(docket, &batch)? {
+        if !is_at_work(session, &batch)? {
             found.push(Leftover { kind: Kind::Job, batch, path: entry.path() });
         }
         Ok(())
     })?;
     each_entry(&data.join("worktrees"), &mut |entry, name| {
         let (chunk, batch) = (TaskId::stored(name.to_owned()), batch_of_chunk(name));
-        if has_ended(docket, &chunk)? && !is_at_work(docket, &batch)? {
+        if has_ended(session, &chunk)? && !is_at_work(session, &batch)? {
             found.push(Leftover { kind: Kind::Worktree, batch, path: entry.path() });
         }
         Ok(())
@@ -110,9 +110,9 @@ pub fn find(docket: &Docket) -> Result<Vec<Leftover>> {
 ///
 /// # Errors
 /// Where it cannot be removed.
-pub fn clear(docket: &Docket, left: &Leftover) -> Result<Option<String>> {
+pub fn clear(session: &Session, left: &Leftover) -> Result<Option<String>> {
     // While the lock is held, no runner of the batch begins; its file goes with it.
-    let _only = match lock::take(docket.folder(), &left.batch) {
+    let _only = match lock::take(session.folder(), &left.batch) {
         Ok(lock) => lock,
         Err(error) if error.code == Code::AlreadyClaimed => {
             return Ok(Some(format!("batch {} is being worked again", left.batch)));
@@ -122,9 +122,9 @@ pub fn clear(docket: &Docket, left: &Leftover) -> Result<Option<String>> {
     match left.kind {
         Kind::Lock => {}
         Kind::Runner => {
-            let row = outlook(docket, &left.batch)?.row;
-            if runner_of(docket, row)?.is_some() {
-                end_earlier(docket, &left.batch, row, &Progress::new(Manner::Quiet, 0, 0))?;
+            let row = outlook(session, &left.batch)?.row;
+            if runner_of(session, row)?.is_some() {
+                end_earlier(session, &left.batch, row, &Progress::new(Manner::Quiet, 0, 0))?;
             }
         }
         Kind::Log | Kind::Job => match std::fs::remove_file(&left.path) {
@@ -175,8 +175,8 @@ fn is_old(entry: &DirEntry) -> bool {
 }
 
 /// Whether a batch is over, or none that the store knows.
-fn is_over(docket: &Docket, batch: &TaskId) -> Result<bool> {
-    match outlook(docket, batch) {
+fn is_over(session: &Session, batch: &TaskId) -> Result<bool> {
+    match outlook(session, batch) {
         Ok(look) => Ok(look.status.is_over()),
         Err(error) if matches!(error.code, Code::NotFound | Code::InvalidArgument) => Ok(true),
         Err(error) => Err(error),
@@ -184,9 +184,9 @@ fn is_over(docket: &Docket, batch: &TaskId) -> Result<bool> {
 }
 
 /// Whether a chunk has ended, or is none that the store knows.
-fn has_ended(docket: &Docket, chunk: &TaskId) -> Result<bool> {
+fn has_ended(session: &Session, chunk: &TaskId) -> Result<bool> {
     let id = chunk.clone();
-    match docket.read(move |tx| Ok(tx.task(&id)?.status)) {
+    match session.read(move |tx| Ok(tx.task(&id)?.status)) {
         Ok(status) => Ok(status.is_terminal()),
         Err(error) if error.code == Code::NotFound => Ok(true),
         Err(error) => Err(error),

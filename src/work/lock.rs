@@ -91,7 +91,7 @@ pub(super) fn take(folder: &Path, batch: &TaskId) -> Result<Lock> {
                 return Err(Error::new(
                     Code::AlreadyClaimed,
                     format!(
-                        "Batch {batch} is being worked by another docket run; wait for it, or help with docket work --batch {batch} -- CMD"
+                        "Batch {batch} is being worked by another tasktally run; wait for it, or help with tasktally work --batch {batch} -- CMD"
                     ),
                 ));
             }

@@ -34,7 +34,7 @@ struct ByProfile {
     profile: Profile,
     batch: TaskId,
     project: Option<String>,
-    /// The folder that Docket keeps its own in.
+    /// The folder that Tasktally keeps its own in.
     data: PathBuf,
 }
 
@@ -77,7 +77,7 @@ impl Method {
         self.profile().and_then(|profile| profile.stalled_after)
     }
 
-    /// Prepares the ground for the workers of a chunk or task; `told` is what Docket tells them in their
+    /// Prepares the ground for the workers of a chunk or task; `told` is what Tasktally tells them in their
     /// environment.
     ///
     /// # Errors

@@ -7,7 +7,7 @@ use crate::config::{Job, Profile};
 use crate::error::Result;
 use crate::model::id::TaskId;
 
-/// Looks for the program and looks at the folder that a chunk would get; gives the program's file. Makes nothing. `data` is the folder that Docket keeps its own in.
+/// Looks for the program and looks at the folder that a chunk would get; gives the program's file. Makes nothing. `data` is the folder that Tasktally keeps its own in.
 ///
 /// # Errors
 /// What keeps a worker from being started.

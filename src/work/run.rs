@@ -1,4 +1,4 @@
-//! `docket run`: makes a batch and works it here. `docket work`: works what others made.
+//! `tasktally run`: makes a batch and works it here. `tasktally work`: works what others made.
 
 use std::io::Write;
 use std::path::Path;
@@ -27,7 +27,7 @@ use crate::model::split::Split;
 use crate::model::step::Checkpoint;
 use crate::model::text::{Line, Long, excerpt};
 use crate::ops::{
-    AddItems, Background as _, BadItems, ClaimTask, CreateBatch, Docket, GetBatch, OnBadItem, Operation,
+    AddItems, Background as _, BadItems, ClaimTask, CreateBatch, GetBatch, OnBadItem, Operation, Session,
     intermediate, name_worker, outlook, release_runner_claims,
 };
 
@@ -114,24 +114,24 @@ impl Work {
     }
 }
 
-/// Makes or resumes a batch and works it; gives the exit code. `called` is what `docket` is called as over this
+/// Makes or resumes a batch and works it; gives the exit code. `called` is what `tasktally` is called as over this
 /// store, for what is printed to be copied.
 ///
 /// # Errors
 /// What keeps it from starting or going on.
-pub fn run(request: Run, docket: &Docket, called: &str, json: bool) -> Result<u8> {
+pub fn run(request: Run, session: &Session, called: &str, json: bool) -> Result<u8> {
     let stop = Stop::on_signals()?;
     let begun = Instant::now();
     let manner = Manner::choose(json, request.quiet);
     let (batch, command, made) = match &request.resume {
         None => {
-            let plan = create(&request).run(docket)?;
+            let plan = create(&request).run(session)?;
             let id = plan.batch.id.clone().unwrap_or_default();
             (TaskId::stored(id), request.command.clone(), Some(plan))
         }
         Some(id) => {
             let command = if request.command.is_empty() {
-                recorded_command(docket, id)?
+                recorded_command(session, id)?
             } else {
                 request.command.clone()
             };
@@ -139,15 +139,15 @@ pub fn run(request: Run, docket: &Docket, called: &str, json: bool) -> Result<u8
         }
     };
     // Held until this process ends, however it ends: nobody else may take its claims for a dead run's.
-    let _only = lock::take(docket.folder(), &batch)?;
+    let _only = lock::take(session.folder(), &batch)?;
     let added = match (&request.resume, &request.items) {
-        (Some(_), Some(_)) => Some(add(&request, &batch).run(docket)?),
+        (Some(_), Some(_)) => Some(add(&request, &batch).run(session)?),
         _ => None,
     };
     // A run that was killed gives its commands some grace: they must not go on beside the next ones.
     end_strays(&mark_of(&batch));
-    release_runner_claims(docket, &batch)?;
-    let before = status(docket, &batch)?;
+    release_runner_claims(session, &batch)?;
+    let before = status(session, &batch)?;
     let progress = Progress::new(manner, before.total, before.processed);
     match &made {
         Some(plan) => {
@@ -182,10 +182,10 @@ pub fn run(request: Run, docket: &Docket, called: &str, json: bool) -> Result<u8
     let claim = ClaimTask::of_batch(Line::known("run"), batch.clone(), true);
     let method = Method::of_command(&command);
     let family = Family::found()?.marked(&mark_of(&batch));
-    let worked = crew(docket, &method, &progress, &stop, family).work(&claim, &worker, request.workers)?;
+    let worked = crew(session, &method, &progress, &stop, family).work(&claim, &worker, request.workers)?;
     progress.finish();
-    let after = status(docket, &batch)?;
-    finish(docket, called, &batch, manner, begun, after.processed - before.processed)?;
+    let after = status(session, &batch)?;
+    finish(session, called, &batch, manner, begun, after.processed - before.processed)?;
     if after.processed < after.total && stop.is_asked() {
         say(&format!("Stopped. To go on: {called} run --resume {batch}"));
     }
@@ -200,9 +200,9 @@ pub fn run(request: Run, docket: &Docket, called: &str, json: bool) -> Result<u8
 ///
 /// # Errors
 /// What keeps it from starting or going on.
-pub fn work(request: Work, docket: &Docket, store: &Path, called: &str, json: bool) -> Result<u8> {
+pub fn work(request: Work, session: &Session, store: &Path, called: &str, json: bool) -> Result<u8> {
     if let Some(batch) = request.batch.as_ref().filter(|_| request.command.is_empty()) {
-        return work_by_profile(&request, docket, store, called, batch, json);
+        return work_by_profile(&request, session, store, called, batch, json);
     }
     let stop = Stop::on_signals()?;
     let progress = Progress::new(Manner::choose(json, request.quiet), 0, 0);
@@ -221,7 +221,7 @@ pub fn work(request: Work, docket: &Docket, store: &Path, called: &str, json: bo
     let worker = format!("work-{}", std::process::id());
     let method = Method::of_command(&request.command);
     let worked =
-        crew(docket, &method, &progress, &stop, Family::found()?).work(&claim, &worker, request.workers)?;
+        crew(session, &method, &progress, &stop, Family::found()?).work(&claim, &worker, request.workers)?;
     progress.finish();
     let message = format!("{} worked on, {} failed", worked.claimed, worked.failed);
     if json {
@@ -239,7 +239,7 @@ pub fn work(request: Work, docket: &Docket, store: &Path, called: &str, json: bo
 /// Works a batch by a profile, here or in the background.
 fn work_by_profile(
     request: &Work,
-    docket: &Docket,
+    session: &Session,
     store: &Path,
     called: &str,
     batch: &TaskId,
@@ -250,12 +250,12 @@ fn work_by_profile(
     if let Some(worker) = &request.worker
         && !request.background
     {
-        let project = outlook(docket, batch)?.project;
-        Launcher::new(store, docket.folder(), Vec::new()).check(worker.as_str(), project.as_deref())?;
-        name_worker(docket, batch, worker)?;
+        let project = outlook(session, batch)?.project;
+        Launcher::new(store, session.folder(), Vec::new()).check(worker.as_str(), project.as_deref())?;
+        name_worker(session, batch, worker)?;
     }
     if request.detach {
-        let reply = detach(docket, store, batch)?;
+        let reply = detach(session, store, batch)?;
         say(&if json { reply.to_string() } else { reply["message"].as_str().unwrap_or_default().to_owned() });
         return Ok(0);
     }
@@ -265,18 +265,18 @@ fn work_by_profile(
         (true, true) => How::StandingBy,
     };
     let manner = if request.background { Manner::Lines } else { Manner::choose(json, request.quiet) };
-    let before = status(docket, batch)?;
+    let before = status(session, batch)?;
     let progress = Progress::new(manner, before.total, before.processed);
-    let code = runner(docket, store, batch, how, &progress)?;
+    let code = runner(session, store, batch, how, &progress)?;
     progress.finish();
     if how == How::InFront {
         finish(
-            docket,
+            session,
             called,
             batch,
             manner,
             Instant::now(),
-            status(docket, batch)?.processed - before.processed,
+            status(session, batch)?.processed - before.processed,
         )?;
     }
     Ok(code)
@@ -286,10 +286,10 @@ fn work_by_profile(
 ///
 /// # Errors
 /// What keeps it from starting or going on.
-pub fn work_here(docket: &Docket, store: &Path, batch: &TaskId) -> Result<()> {
-    let before = status(docket, batch)?;
+pub fn work_here(session: &Session, store: &Path, batch: &TaskId) -> Result<()> {
+    let before = status(session, batch)?;
     let progress = Progress::new(Manner::Quiet, before.total, before.processed);
-    runner(docket, store, batch, How::InFront, &progress).map(|_| ())
+    runner(session, store, batch, How::InFront, &progress).map(|_| ())
 }
 
 fn create(request: &Run) -> CreateBatch {
@@ -343,9 +343,9 @@ fn add(request: &Run, batch: &TaskId) -> AddItems {
     }
 }
 
-fn recorded_command(docket: &Docket, batch: &TaskId) -> Result<Vec<String>> {
+fn recorded_command(session: &Session, batch: &TaskId) -> Result<Vec<String>> {
     let id = batch.clone();
-    let recorded = docket.read(move |tx| {
+    let recorded = session.read(move |tx| {
         let task = tx.task(&id)?;
         let batch = tx
             .batch(task.row)?
@@ -353,7 +353,7 @@ fn recorded_command(docket: &Docket, batch: &TaskId) -> Result<Vec<String>> {
         Ok(batch.command)
     })?;
     recorded.ok_or_else(|| {
-        Error::invalid(format!("resume: batch {batch} was not made by docket run; name the command after --, or docket work --batch {batch} works it by its profile"))
+        Error::invalid(format!("resume: batch {batch} was not made by tasktally run; name the command after --, or tasktally work --batch {batch} works it by its profile"))
     })
 }
 
@@ -381,9 +381,9 @@ struct Standing {
     state: BatchStatus,
 }
 
-fn status(docket: &Docket, batch: &TaskId) -> Result<Standing> {
+fn status(session: &Session, batch: &TaskId) -> Result<Standing> {
     let id = batch.clone();
-    docket.read(move |tx| {
+    session.read(move |tx| {
         let task = tx.task(&id)?;
         let batch = tx
             .batch(task.row)?
@@ -398,14 +398,14 @@ fn status(docket: &Docket, batch: &TaskId) -> Result<Standing> {
 }
 
 fn crew<'a>(
-    docket: &'a Docket,
+    session: &'a Session,
     method: &'a Method,
     progress: &'a Progress,
     stop: &'a Stop,
     family: Family,
 ) -> Crew<'a> {
     let (in_hand, store) = (InHand::default(), Path::new(""));
-    Crew { docket, store, method, progress, stop, family, in_hand, background: None }
+    Crew { session, store, method, progress, stop, family, in_hand, background: None }
 }
 
 /// What marks the commands of a run of a batch, for the run that goes on with it.
@@ -414,7 +414,7 @@ fn mark_of(batch: &TaskId) -> String {
 }
 
 fn finish(
-    docket: &Docket,
+    session: &Session,
     called: &str,
     batch: &TaskId,
     manner: Manner,
@@ -422,7 +422,7 @@ fn finish(
     now_done: u64,
 ) -> Result<()> {
     if manner == Manner::Json {
-        let reply = GetBatch::progress_of(batch.clone()).run(docket)?;
+        let reply = GetBatch::progress_of(batch.clone()).run(session)?;
         let mut event = serde_json::to_value(reply)
             .map_err(|error| Error::internal("the reply could not be written as JSON", error))?;
         if let Value::Object(map) = &mut event {
@@ -434,10 +434,10 @@ fn finish(
     let seconds = begun.elapsed().as_secs_f64();
     #[expect(clippy::cast_precision_loss, reason = "a count of items")]
     let rate = now_done as f64 / seconds.max(0.001);
-    say(&table(docket, batch)?);
+    say(&table(session, batch)?);
     say(&format!(
         "{now_done} items in {seconds:.1} s, {rate:.0} a second. Receipts: {called} get-task {batch}.01. Files: {}",
-        intermediate::folder(docket, batch).display()
+        intermediate::folder(session, batch).display()
     ));
     Ok(())
 }

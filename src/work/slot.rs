@@ -70,7 +70,7 @@ impl<'a> Slot<'a> {
         let crew = self.crew;
         let mut worked = Worked::default();
         while !crew.stop.is_asked() && self.has_turn(request)? {
-            let claim = match request.clone().run(crew.docket) {
+            let claim = match request.clone().run(crew.session) {
                 Ok(claim) => claim,
                 Err(error) if error.code == Code::NothingToClaim && self.waits(request)? => {
                     self.yields()?;
@@ -100,7 +100,7 @@ impl<'a> Slot<'a> {
                     // Told at once: other slots may go on for hours.
                     crew.progress.say(&error.to_string());
                     let why = "the worker stopped on an error";
-                    if let Err(other) = take_back(crew.docket, &won.id, &won.token, why, false) {
+                    if let Err(other) = take_back(crew.session, &won.id, &won.token, why, false) {
                         crew.progress.say(&format!("{} cannot be given back: {other}", won.id));
                     }
                     crew.progress.chunk_ends(won.id.as_str(), &won.claim.task.title, "given back");
@@ -115,7 +115,7 @@ impl<'a> Slot<'a> {
     /// Waits a moment where the batch has chunks that only wait for others to give a resource free.
     fn waits(&self, request: &ClaimTask) -> Result<bool> {
         let Some(batch) = &request.batch else { return Ok(false) };
-        let waits = waits_for_others(self.crew.docket, batch)?;
+        let waits = waits_for_others(self.crew.session, batch)?;
         if waits {
             std::thread::sleep(ASK_AGAIN);
         }
@@ -131,7 +131,7 @@ impl<'a> Slot<'a> {
             return Ok(false);
         }
         if self.turn.is_none() {
-            let is_off = || Ok(crew.stop.is_asked() || !outlook(crew.docket, batch)?.is_claimable);
+            let is_off = || Ok(crew.stop.is_asked() || !outlook(crew.session, batch)?.is_claimable);
             self.turn = turns.take(is_off)?;
         }
         Ok(self.turn.is_some())
@@ -181,7 +181,7 @@ impl<'a> Slot<'a> {
     /// works on the same ground, and clears it away.
     fn not_begun(&self, won: &Won, why: Error) -> Error {
         let reason = "no worker could be started";
-        match take_back(self.crew.docket, &won.id, &won.token, reason, !self.may_have_happened) {
+        match take_back(self.crew.session, &won.id, &won.token, reason, !self.may_have_happened) {
             Ok(true) => {}
             Ok(false) => return lost(won),
             Err(other) => self.crew.progress.say(&format!("{} cannot be given back: {other}", won.id)),
@@ -209,7 +209,7 @@ impl<'a> Slot<'a> {
             return Ok(());
         };
         if let Some(left) = crew.method.clear(&won.id, place, &crew.family)? {
-            UpdateTask::note(won.id.clone(), body(&left)?).run(crew.docket)?;
+            UpdateTask::note(won.id.clone(), body(&left)?).run(crew.session)?;
         }
         Ok(())
     }
@@ -303,14 +303,14 @@ impl<'a> Slot<'a> {
         match why {
             EndedFor::Stopped => {
                 let nothing = !self.may_have_happened;
-                take_back(crew.docket, &won.id, &won.token, "the person stopped the run", nothing)?;
+                take_back(crew.session, &won.id, &won.token, "the person stopped the run", nothing)?;
                 crew.progress.chunk_ends(won.id.as_str(), &won.claim.task.title, "given back");
                 Ok(())
             }
             EndedFor::Yielded => {
                 // Its place was given up between two items.
                 take_back(
-                    crew.docket,
+                    crew.session,
                     &won.id,
                     &won.token,
                     "it is another batch's turn, or no worker may start",

@@ -6,7 +6,7 @@ use crate::error::Result;
 use crate::model::batch::{Batch, BatchStatus, Chunk};
 use crate::model::id::TaskId;
 use crate::model::task::Task;
-use crate::ops::Docket;
+use crate::ops::Session;
 
 /// How many chunks a table shows.
 const SHOWN: usize = 60;
@@ -21,9 +21,9 @@ struct Row {
 }
 
 /// A batch's chunks and their sums.
-pub(super) fn table(docket: &Docket, batch: &TaskId) -> Result<String> {
+pub(super) fn table(session: &Session, batch: &TaskId) -> Result<String> {
     let batch = batch.clone();
-    let (rows, sum, hidden) = docket.read(move |tx| {
+    let (rows, sum, hidden) = session.read(move |tx| {
         let task = tx.task(&batch)?;
         let Some(of) = tx.batch(task.row)? else { return Ok((Vec::new(), None, 0)) };
         let mut rows = Vec::new();
@@ -45,7 +45,7 @@ pub(super) fn table(docket: &Docket, batch: &TaskId) -> Result<String> {
     }
     let mut text = table.trim_fmt();
     if hidden > 0 {
-        text.push_str(&format!("\n… and {hidden} more chunks; docket get-batch shows them all"));
+        text.push_str(&format!("\n… and {hidden} more chunks; tasktally get-batch shows them all"));
     }
     Ok(text)
 }

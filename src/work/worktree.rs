@@ -27,7 +27,7 @@ pub enum Left {
     },
 }
 
-/// Makes the chunk's worktree, on a branch `docket/CHUNK` that starts at the repository's `HEAD`. One that is
+/// Makes the chunk's worktree, on a branch `tasktally/CHUNK` that starts at the repository's `HEAD`. One that is
 /// there already, from an earlier attempt at the chunk, is used again as it stands. Gives its folder.
 ///
 /// # Errors
@@ -56,7 +56,7 @@ pub fn add(repository: &Path, folder: &Path, chunk: &str) -> Result<PathBuf> {
     }
     // A folder that was removed by hand is still on git's list.
     git(repository, &["worktree".as_ref(), "prune".as_ref()])?;
-    let branch = format!("docket/{chunk}");
+    let branch = format!("tasktally/{chunk}");
     let known = git(
         repository,
         &["rev-parse", "--verify", "--quiet", &format!("refs/heads/{branch}")].map(OsStr::new),
@@ -84,7 +84,7 @@ pub fn remove(repository: &Path, folder: &Path, chunk: &str) -> Result<Left> {
     git(repository, &["worktree".as_ref(), "remove".as_ref(), folder.as_os_str()])?;
     // -d refuses a branch with commits that HEAD has not: those are the work.
     if let Err(error) =
-        git(repository, &["branch", "--quiet", "-d", &format!("docket/{chunk}")].map(OsStr::new))
+        git(repository, &["branch", "--quiet", "-d", &format!("tasktally/{chunk}")].map(OsStr::new))
     {
         tracing::debug!(%error, "the chunk's branch is kept");
     }

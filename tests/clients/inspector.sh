@@ -4,7 +4,7 @@
 # Needs `mcp-inspector` and `node` on PATH; `tests/clients/run` puts them there.
 set -euo pipefail
 
-docket=$(realpath "${1:-${DOCKET_BIN:-target/debug/docket}}")
+tasktally=$(realpath "${1:-${TASKTALLY_BIN:-target/debug/tasktally}}")
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 export MCP_CATALOG_PATH=$folder/catalog.json MCP_CLIENT_CONFIG_PATH=$folder/client.json
@@ -18,7 +18,7 @@ fail() {
 inspect() {
     local era=$1 status=0
     shift
-    reply=$(mcp-inspector --cli --protocol-era "$era" "$docket" serve --db "$folder/$era.db" \
+    reply=$(mcp-inspector --cli --protocol-era "$era" "$tasktally" serve --db "$folder/$era.db" \
         --format json "$@" 2>"$folder/stderr") || status=$?
     complaint=$(<"$folder/stderr")
     return "$status"

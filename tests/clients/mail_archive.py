@@ -6,7 +6,7 @@ workers, each with a server of its own, while a supervisor polls. A worker is ki
 undone and its receipt. At the end nothing was archived twice, and summary files, `get_batch`, receipts and report
 say the same of every chunk.
 
-Usage: mail_archive.py DOCKET [LIBRARY…]
+Usage: mail_archive.py TASKTALLY [LIBRARY…]
 """
 
 import asyncio
@@ -44,22 +44,22 @@ def sort(item):
 class House:
     """A store, the folder where batches leave their files, and the ways to speak to both."""
 
-    def __init__(self, docket, folder, library, mode):
-        self.docket, self.folder, self.library, self.mode = docket, Path(folder), library, mode
-        self.env = {"DOCKET_DB": str(self.folder / "tasks.db"), "SCRATCHPAD": str(self.folder / "scratch")}
+    def __init__(self, tasktally, folder, library, mode):
+        self.tasktally, self.folder, self.library, self.mode = tasktally, Path(folder), library, mode
+        self.env = {"TASKTALLY_DB": str(self.folder / "tasks.db"), "SCRATCHPAD": str(self.folder / "scratch")}
         self.mailbox = list(ITEMS)
         self.archived = []
 
     def serve(self, *, toolset="all", before=()):
         """A session with a server process of its own."""
-        command = [*before, self.docket, "serve", "--toolset", toolset]
+        command = [*before, self.tasktally, "serve", "--toolset", toolset]
         return self.library(command, mode=self.mode, env=self.env, cwd=str(self.folder))
 
     def command(self, *arguments):
         """What a command prints."""
         environment = os.environ | self.env
         return subprocess.run(
-            [self.docket, *arguments], env=environment, check=True, capture_output=True, text=True, timeout=60
+            [self.tasktally, *arguments], env=environment, check=True, capture_output=True, text=True, timeout=60
         ).stdout
 
     def archive(self, key):
@@ -296,12 +296,12 @@ async def tell(house):
 
 
 def main():
-    docket, chosen = str(Path(sys.argv[1]).resolve()), sys.argv[2:] or list(LIBRARIES)
+    tasktally, chosen = str(Path(sys.argv[1]).resolve()), sys.argv[2:] or list(LIBRARIES)
     for name in chosen:
         for mode, era in ERAS.items():
             began = time.monotonic()
             with tempfile.TemporaryDirectory() as folder:
-                polls = run(tell(House(docket, folder, LIBRARIES[name], mode)))
+                polls = run(tell(House(tasktally, folder, LIBRARIES[name], mode)))
             print(
                 f"mail_archive: {name} {version(name)} over {era}: {len(ITEMS)} mails sorted, reviewed, archived once "
                 f"each and reported alike; one worker killed, what it began looked up; {len(polls)} polls, "

@@ -4,7 +4,7 @@
 The schema is `schema/2026-07-28/schema.json` of the repository modelcontextprotocol/modelcontextprotocol; it is not
 ours to carry, so this is for who has it at hand and no part of `tests/clients/run`.
 
-Usage: protocol_schema.py DOCKET SCHEMA
+Usage: protocol_schema.py TASKTALLY SCHEMA
 """
 
 import json
@@ -17,7 +17,7 @@ from raw import Pipe, Refused
 
 
 def main():
-    docket, schema = str(Path(sys.argv[1]).resolve()), json.loads(Path(sys.argv[2]).read_text())
+    tasktally, schema = str(Path(sys.argv[1]).resolve()), json.loads(Path(sys.argv[2]).read_text())
     checked = []
 
     def check(kind, value):
@@ -26,7 +26,7 @@ def main():
         checked.append(kind)
 
     with tempfile.TemporaryDirectory() as folder:
-        command, env = [docket, "serve"], {"DOCKET_DB": str(Path(folder, "tasks.db"))}
+        command, env = [tasktally, "serve"], {"TASKTALLY_DB": str(Path(folder, "tasks.db"))}
         with Pipe(command, env=env, cwd=folder, capabilities={}) as client:
 
             def ask(kind, method, **params):
@@ -52,14 +52,14 @@ def main():
             ask("GetPromptResult", "prompts/get", name="work_chunk", arguments={"batch": batch})
             ask("ListResourcesResult", "resources/list")
             ask("ListResourceTemplatesResult", "resources/templates/list")
-            ask("ReadResourceResult", "resources/read", uri=f"docket://batches/{batch}")
-            template = {"type": "ref/resource", "uri": "docket://batches/{id}/chunks/{n}"}
+            ask("ReadResourceResult", "resources/read", uri=f"tasktally://batches/{batch}")
+            template = {"type": "ref/resource", "uri": "tasktally://batches/{id}/chunks/{n}"}
             argument, known = {"name": "n", "value": ""}, {"arguments": {"id": batch}}
             ask("CompleteResult", "completion/complete", ref=template, argument=argument, context=known)
             for method, params in {
                 "tools/call": {"name": "no_such_tool", "arguments": {}},
                 "prompts/get": {"name": "no_such_prompt"},
-                "resources/read": {"uri": "docket://nothing"},
+                "resources/read": {"uri": "tasktally://nothing"},
                 "no/such/method": {},
             }.items():
                 try:

@@ -2,7 +2,7 @@
 """The official Python SDK runs the workflow's loop, a batch, prompts and resources through a real server.
 
 Each reply is validated by the SDK against the tool's output schema, and here once more.
-Usage: python_sdk.py DOCKET
+Usage: python_sdk.py TASKTALLY
 """
 
 import asyncio
@@ -122,14 +122,14 @@ async def prompts_and_resources(session):
     assert prompt.messages[0].content.text == made["worker_prompt"], prompt
 
     resources = (await client.list_resources()).resources
-    assert f"docket://batches/{batch}" in [str(resource.uri) for resource in resources], resources
+    assert f"tasktally://batches/{batch}" in [str(resource.uri) for resource in resources], resources
     templates = [template.uri_template for template in (await client.list_resource_templates()).resource_templates]
-    assert "docket://batches/{id}/chunks/{n}" in templates, templates
-    read = (await client.read_resource(f"docket://batches/{batch}")).contents[0]
+    assert "tasktally://batches/{id}/chunks/{n}" in templates, templates
+    read = (await client.read_resource(f"tasktally://batches/{batch}")).contents[0]
     assert read.mime_type == "application/json", read
     assert json.loads(read.text) == await session.do("get_batch", id=batch), read
     numbers = await client.complete(
-        ResourceTemplateReference(type="ref/resource", uri="docket://batches/{id}/chunks/{n}"),
+        ResourceTemplateReference(type="ref/resource", uri="tasktally://batches/{id}/chunks/{n}"),
         {"name": "n", "value": ""},
         {"id": batch},
     )
@@ -144,9 +144,9 @@ async def bad_input(one):
     assert "limit" in limit["message"] and "-1" in limit["message"], limit
 
 
-async def tell(docket, mode):
+async def tell(tasktally, mode):
     with tempfile.TemporaryDirectory() as folder:
-        command = [docket, "serve", "--db", str(Path(folder, "tasks.db"))]
+        command = [tasktally, "serve", "--db", str(Path(folder, "tasks.db"))]
         async with sdk(command, mode=mode) as one, sdk(command, mode=mode) as other:
             assert one.client.instructions, "the server says nothing of how it is used"
             await the_workflows_loop(one, other)

@@ -7,7 +7,7 @@ the envelope that of the schema 2026-07-28. Then by `fastmcp-tasks`, whose clien
 
 `MCP_TASKS_SCHEMA=…/schema/draft/schema.json` (of ext-tasks) holds each answer to the published JSON schema too.
 
-Usage: tasks_extension.py DOCKET
+Usage: tasks_extension.py TASKTALLY
 """
 
 import asyncio
@@ -179,9 +179,9 @@ async def fastmcp_waits(serve, command, env, folder):
 
 
 def main():
-    docket = str(Path(sys.argv[1]).resolve())
+    tasktally = str(Path(sys.argv[1]).resolve())
     with tempfile.TemporaryDirectory() as folder:
-        command, env = [docket, "serve"], {"DOCKET_DB": str(Path(folder, "tasks.db"))}
+        command, env = [tasktally, "serve"], {"TASKTALLY_DB": str(Path(folder, "tasks.db"))}
 
         def serve():
             return Pipe(command, env=env, cwd=folder, capabilities=DECLARED)

@@ -1,4 +1,4 @@
-//! `docket doctor`: each finding is provoked by a real broken set-up, and gone once the command that stands
+//! `tasktally doctor`: each finding is provoked by a real broken set-up, and gone once the command that stands
 //! beside it was run. It only reads.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
@@ -22,11 +22,11 @@ use support::untouched::bytes;
 
 /// A store with a task in it.
 fn filled(store: Store) -> Store {
-    store.docket(["create-task", "--task-title", "Kept", "--json"]).success();
+    store.tasktally(["create-task", "--task-title", "Kept", "--json"]).success();
     store
 }
 
-/// A store that no docket made.
+/// A store that no tasktally made.
 fn placed(store: Store, content: impl AsRef<[u8]>) -> Store {
     std::fs::create_dir_all(store.file().parent().unwrap()).unwrap();
     set_mode(store.file().parent().unwrap(), 0o700);
@@ -49,7 +49,7 @@ fn look_with(store: &Store, check: &str, args: &[&str]) -> Vec<(String, String, 
     // Whoever works writes signs of life.
     let is_quiet = processes(store.file().to_str().unwrap()).is_empty();
     let before = store.file().parent().unwrap().exists().then(|| bytes(store));
-    let ran = store.docket(["doctor", "--json"].iter().chain(args)).finish();
+    let ran = store.tasktally(["doctor", "--json"].iter().chain(args)).finish();
     let after = store.file().parent().unwrap().exists().then(|| bytes(store));
     assert!(!is_quiet || before == after, "doctor changed something");
     let told = ran.json();
@@ -84,12 +84,12 @@ fn all_well(store: &Store, check: &str) {
 /// Runs a command as a person would who copies it into a shell; gives what it printed.
 #[track_caller]
 fn run(store: &Store, command: &str) -> String {
-    let docket = store.command();
+    let tasktally = store.command();
     let mut shell = Command::new("sh");
-    let folder = Path::new(env!("CARGO_BIN_EXE_docket")).parent().unwrap();
+    let folder = Path::new(env!("CARGO_BIN_EXE_tasktally")).parent().unwrap();
     let path = format!("{}:{}", folder.display(), std::env::var("PATH").unwrap());
     shell.args(["-c", command]).current_dir(store.folder());
-    shell.envs(docket.get_envs().filter_map(|(name, value)| Some((name, value?)))).env("PATH", path);
+    shell.envs(tasktally.get_envs().filter_map(|(name, value)| Some((name, value?)))).env("PATH", path);
     let ran = shell.output().unwrap();
     let said = String::from_utf8_lossy(&ran.stdout).into_owned() + &String::from_utf8_lossy(&ran.stderr);
     assert!(ran.status.success(), "{command}: {said}");

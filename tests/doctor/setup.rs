@@ -14,7 +14,7 @@ use crate::{all_well, filled, finds, kept, look_with, mended, placed, run, set_m
 #[test]
 fn a_store_in_order_is_well_in_every_respect() {
     let store = filled(Store::new());
-    let told = store.docket(["doctor", "--full", "--json"]).success().json();
+    let told = store.tasktally(["doctor", "--full", "--json"]).success().json();
     let checks: Vec<&str> =
         told["findings"].as_array().unwrap().iter().map(|found| found["check"].as_str().unwrap()).collect();
     assert_eq!(
@@ -35,7 +35,7 @@ fn a_store_in_order_is_well_in_every_respect() {
         ]
     );
     assert_eq!(told["message"], "all is well", "{told}");
-    let said = store.docket(["doctor"]).success().stdout;
+    let said = store.tasktally(["doctor"]).success().stdout;
     assert!(!said.contains('\u{1b}') && said.lines().all(|line| line.chars().count() <= 80), "{said}");
 }
 
@@ -44,7 +44,7 @@ fn a_store_that_is_not_there_is_told_and_not_made() {
     let store = Store::new();
     let command = finds(&store, "file", "problem", &["there is none", store.file().to_str().unwrap()]);
     assert!(!store.file().parent().unwrap().exists());
-    store.docket(["doctor"]).code(2);
+    store.tasktally(["doctor"]).code(2);
     run(&store, &command.unwrap());
     all_well(&store, "file");
 }
@@ -56,31 +56,32 @@ fn what_is_no_store_is_told_and_left_alone() {
     let store = placed(Store::new(), "");
     std::fs::remove_file(store.file()).unwrap();
     store.sql().execute_batch("CREATE TABLE recipe (name TEXT); INSERT INTO recipe VALUES ('soup')").unwrap();
-    // SQLite opens what it finds; whose it is only a docket asks.
+    // SQLite opens what it finds; whose it is only a tasktally asks.
     store.sql().execute_batch("PRAGMA user_version = 3").unwrap();
     finds(&store, "file", "problem", &["another program"]);
     // Nor need it have said so in its header.
     store.sql().execute_batch("PRAGMA user_version = 0").unwrap();
     finds(&store, "file", "problem", &["another program"]);
-    let (found, refused) = (store.docket(["doctor"]).code(2), store.docket(["list-tasks"]).code(2).said());
+    let (found, refused) =
+        (store.tasktally(["doctor"]).code(2), store.tasktally(["list-tasks"]).code(2).said());
     let whole = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
-    let refused = whole(refused.strip_prefix("docket: ").unwrap());
+    let refused = whole(refused.strip_prefix("tasktally: ").unwrap());
     assert!(whole(&found.stdout).contains(&refused), "{refused} is not in {}", found.stdout);
     let store = Store::new();
-    std::fs::create_dir_all(store.file().join("docket.db")).unwrap();
+    std::fs::create_dir_all(store.file().join("tasktally.db")).unwrap();
     finds(&store, "file", "problem", &["not a regular file"]);
     let store = placed(Store::new(), "");
     std::fs::remove_file(store.file()).unwrap();
     std::os::unix::fs::symlink("nowhere", store.file()).unwrap();
     finds(&store, "file", "problem", &["cannot be read"]);
-    store.docket(["doctor"]).code(2);
+    store.tasktally(["doctor"]).code(2);
 }
 
 #[test]
 fn a_newer_store_is_told_and_left_alone() {
     let store = placed(Store::new(), kept(8));
     store.sql().execute_batch("PRAGMA user_version = 99").unwrap();
-    let command = finds(&store, "file", "problem", &["newer docket", "schema 99"]);
+    let command = finds(&store, "file", "problem", &["newer tasktally", "schema 99"]);
     assert!(command.unwrap().contains("cargo install"));
 }
 
@@ -88,7 +89,7 @@ fn a_newer_store_is_told_and_left_alone() {
 fn an_older_store_is_brought_up_to_date_by_the_next_command_not_by_doctor() {
     for schema in 1..8 {
         let store = placed(Store::new(), kept(schema));
-        mended(&store, "schema", "warning", &[&format!("{schema}; this docket knows 8")]);
+        mended(&store, "schema", "warning", &[&format!("{schema}; this tasktally knows 8")]);
     }
     let store = placed(Store::new(), "");
     // Nobody has switched off a log that was never made.
@@ -113,7 +114,7 @@ fn a_damaged_file_is_told_and_what_can_be_read_is_rescued() {
     file[(root - 1) * 4096..root * 4096].fill(0x5a);
     std::fs::write(store.file(), file).unwrap();
     let command = finds(&store, "integrity", "problem", &["the file is damaged"]).unwrap();
-    assert_eq!(store.docket(["doctor"]).finish().code, Some(1));
+    assert_eq!(store.tasktally(["doctor"]).finish().code, Some(1));
     if Command::new("sqlite3").arg("-version").output().is_err() {
         println!("skipped the rescue: sqlite3 is missing");
         return;
@@ -124,19 +125,19 @@ fn a_damaged_file_is_told_and_what_can_be_read_is_rescued() {
     let again = Command::new("sh").args(["-c", &command]).output().unwrap();
     assert!(!again.status.success(), "the second run pours everything in again");
     assert!(std::fs::read(&rescued).unwrap() == once, "the second run touched what was rescued");
-    let next = finds(&store, "integrity", "problem", &["docket backup", "are lost", ".rescued-2 verify"]);
+    let next = finds(&store, "integrity", "problem", &["tasktally backup", "are lost", ".rescued-2 verify"]);
     assert!(next.unwrap().contains(".rescued-2 && "));
-    store.docket(["--db", &rescued, "doctor", "--full"]).success();
-    let listed = store.docket(["--db", &rescued, "list-tasks", "--json"]).success().json();
+    store.tasktally(["--db", &rescued, "doctor", "--full"]).success();
+    let listed = store.tasktally(["--db", &rescued, "list-tasks", "--json"]).success().json();
     assert_eq!(listed["total"], 300);
-    assert_eq!(store.docket(["--db", &rescued, "verify", "--json"]).success().json()["receipts"], 300);
+    assert_eq!(store.tasktally(["--db", &rescued, "verify", "--json"]).success().json()["receipts"], 300);
 
     // So much that it cannot even be opened.
     let mut file = std::fs::read(store.file()).unwrap();
     file[100..4096].fill(0x5a);
     std::fs::write(store.file(), file).unwrap();
     finds(&store, "integrity", "problem", &["malformed"]);
-    store.docket(["doctor"]).code(1);
+    store.tasktally(["doctor"]).code(1);
 }
 
 #[test]
@@ -149,20 +150,20 @@ fn a_file_that_was_cut_is_told_with_how_much_is_missing_and_rescued() {
     let pages = file.metadata().unwrap().len() / 4096;
     file.set_len((pages - 3) * 4096 + 100).unwrap();
     let told = format!("{} of {pages} pages are there", pages - 3);
-    let words = [told.as_str(), "docket backup", "are lost", ".rescued verify"];
+    let words = [told.as_str(), "tasktally backup", "are lost", ".rescued verify"];
     let command = finds(&store, "integrity", "problem", &words).unwrap();
-    store.docket(["doctor"]).code(1);
+    store.tasktally(["doctor"]).code(1);
     // Asked to mend, it tells the same.
     let mending = look_with(&store, "integrity", &["--mend"]);
     assert!(mending[0].1.contains(&told), "{mending:?}");
-    store.docket(["doctor", "--mend"]).code(1);
+    store.tasktally(["doctor", "--mend"]).code(1);
     if Command::new("sqlite3").arg("-version").output().is_err() {
         println!("skipped the rescue: sqlite3 is missing");
         return;
     }
     run(&store, &command);
     let rescued = format!("{}.rescued", store.file().display());
-    let listed = store.docket(["--db", &rescued, "list-tasks", "--json"]).success().json();
+    let listed = store.tasktally(["--db", &rescued, "list-tasks", "--json"]).success().json();
     let total = listed["total"].as_u64().unwrap();
     assert!(total > 0 && total <= ids.len() as u64, "{total}");
 }
@@ -171,13 +172,14 @@ fn a_file_that_was_cut_is_told_with_how_much_is_missing_and_rescued() {
 fn what_cannot_be_opened_is_told_the_same_with_mend_and_nothing_is_made() {
     let same = |store: &Store, code: i32| {
         let of = |args: &[&str]| {
-            let mut findings = store.docket(args).code(code).json()["findings"].as_array().unwrap().clone();
+            let mut findings =
+                store.tasktally(args).code(code).json()["findings"].as_array().unwrap().clone();
             // Others take room meanwhile.
             findings.retain(|found| found["check"] != "room");
             findings
         };
         assert_eq!(of(&["doctor", "--json"]), of(&["doctor", "--mend", "--json"]));
-        store.docket(["doctor", "--mend"]).code(code);
+        store.tasktally(["doctor", "--mend"]).code(code);
     };
     let store = Store::new();
     same(&store, 2);
@@ -188,7 +190,7 @@ fn what_cannot_be_opened_is_told_the_same_with_mend_and_nothing_is_made() {
     assert_eq!(std::fs::read(empty.file()).unwrap(), b"", "nothing is made");
     let older = placed(Store::new(), kept(3));
     same(&older, 0);
-    finds(&older, "schema", "warning", &["3; this docket knows 8"]);
+    finds(&older, "schema", "warning", &["3; this tasktally knows 8"]);
 }
 
 #[test]
@@ -237,7 +239,7 @@ fn who_else_may_read_or_change_the_store_is_told_and_shut_out() {
 
 #[test]
 fn a_read_only_disk_is_told() {
-    let store = Store::new().at("disk/store/docket.db");
+    let store = Store::new().at("disk/store/tasktally.db");
     let Some(disk) = Mount::tmpfs(store.folder().join("disk"), "16m") else {
         println!("skipped a_read_only_disk_is_told: no right to mount");
         return;
@@ -257,14 +259,14 @@ fn a_read_only_disk_is_told() {
 
 #[test]
 fn a_disk_with_next_to_no_room_is_told() {
-    let store = Store::new().at("disk/store/docket.db");
+    let store = Store::new().at("disk/store/tasktally.db");
     let Some(disk) = Mount::tmpfs(store.folder().join("disk"), "16m") else {
         println!("skipped a_disk_with_next_to_no_room: no right to mount");
         return;
     };
     let store = filled(store);
     let command = finds(&store, "room", "problem", &["less than 64", "writes are about to fail"]).unwrap();
-    assert!(run(&store, &command).contains("docket.db"), "{command} shows what takes the room");
+    assert!(run(&store, &command).contains("tasktally.db"), "{command} shows what takes the room");
     disk.remount("size=128m");
     finds(&store, "room", "warning", &["limits.min_free_disk_mb 512: no worker is started"]);
     disk.remount("size=600m");
@@ -326,7 +328,7 @@ fn what_is_wrong_with_the_configuration_is_told() {
     write("[worker.w]\nper = \"item\"\ncommand = [\"true\"]\ntimeout_s = 0\n");
     let edit = finds(&store, "configuration", "problem", &["worker.w.timeout_s = 0", ":4: "]).unwrap();
     assert!(edit.starts_with("${EDITOR:-vi} ") && edit.contains("config.toml"), "{edit}");
-    store.docket(["doctor"]).code(2);
+    store.tasktally(["doctor"]).code(2);
     write("[worker.w]\nper = \"item\"\ncommand = [\"no-such-program-7\"]\n");
     let check =
         finds(&store, "configuration", "problem", &["profile 'w' cannot be started", "no-such-program-7"]);
@@ -342,7 +344,7 @@ fn what_is_wrong_with_the_configuration_is_told() {
 
 #[test]
 fn commands_name_the_store_in_words_that_a_shell_reads_as_they_are() {
-    let store = Store::new().at("my store's/docket.db");
+    let store = Store::new().at("my store's/tasktally.db");
     let command = finds(&store, "file", "problem", &["there is none"]).unwrap();
     run(&store, &command);
     all_well(&store, "file");
@@ -353,6 +355,6 @@ fn commands_name_the_store_in_words_that_a_shell_reads_as_they_are() {
 fn a_worker_is_not_told() {
     let store = filled(Store::new());
     let mut command = store.command();
-    command.env("DOCKET_JOB", "x.01:tok");
+    command.env("TASKTALLY_JOB", "x.01:tok");
     cli::Run::new(command, ["doctor"]).code(2);
 }

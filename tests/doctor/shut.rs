@@ -27,13 +27,13 @@ fn of_a_user() -> Option<Store> {
         give(store.folder());
         give(store.config().parent().unwrap());
     }
-    let reaches = Some(as_user(&store, &[env!("CARGO_BIN_EXE_docket"), "doctor"]));
+    let reaches = Some(as_user(&store, &[env!("CARGO_BIN_EXE_tasktally"), "doctor"]));
     reaches.filter(|ran| ran.status.success()).map(|_| store)
 }
 
 /// Runs a program as the user.
 fn as_user(store: &Store, words: &[&str]) -> Output {
-    let docket = store.command();
+    let tasktally = store.command();
     let mut command = if rustix::process::geteuid().is_root() {
         let id = NOBODY.to_string();
         let mut command = Command::new("setpriv");
@@ -43,13 +43,13 @@ fn as_user(store: &Store, words: &[&str]) -> Output {
         Command::new("env")
     };
     command.args(words).current_dir("/");
-    command.envs(docket.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    command.envs(tasktally.get_envs().filter_map(|(name, value)| Some((name, value?))));
     command.output().unwrap_or_else(|_| Command::new("false").output().unwrap())
 }
 
 /// The problems that doctor tells the user of: check, message, command.
 fn problems(store: &Store, args: &[&str]) -> Vec<(String, String, String)> {
-    let ran = as_user(store, &[&[env!("CARGO_BIN_EXE_docket"), "doctor", "--json"], args].concat());
+    let ran = as_user(store, &[&[env!("CARGO_BIN_EXE_tasktally"), "doctor", "--json"], args].concat());
     let told: Value = serde_json::from_slice(&ran.stdout).unwrap();
     let text = |found: &Value, name: &str| found[name].as_str().unwrap_or_default().to_owned();
     let all = told["findings"].as_array().unwrap().iter().filter(|found| found["level"] == "problem");
@@ -79,7 +79,7 @@ fn what_this_user_cannot_look_at_is_no_store_that_is_not_there() {
     let denied = "it cannot be looked at: Permission denied";
     set_mode(folder, 0o000);
     for command in ["verify", "list-tasks"] {
-        let ran = as_user(&store, &[env!("CARGO_BIN_EXE_docket"), command]);
+        let ran = as_user(&store, &[env!("CARGO_BIN_EXE_tasktally"), command]);
         let said = String::from_utf8_lossy(&ran.stderr);
         assert!(ran.status.code() == Some(2) && said.contains(denied), "{command}: {said}");
     }

@@ -36,7 +36,7 @@ fn a_batch_without_its_runner_is_told_and_started_again() {
     all_well(&store, "runners");
     server.close();
     end_all(&id);
-    assert_eq!(store.docket(["doctor"]).finish().code, Some(1));
+    assert_eq!(store.tasktally(["doctor"]).finish().code, Some(1));
     let start = finds(&store, "runners", "warning", &[&format!("the runner of batch {id} has died")]);
     let command = finds(&store, "batches", "problem", &[&id, "no runner works it"]);
     assert_eq!(command, start);
@@ -51,7 +51,7 @@ fn a_batch_without_its_runner_is_told_and_started_again() {
         (count > 0).then_some(())
     });
     end_all(&id);
-    store.docket(["control-batch", &id, "--action", "cancel"]).success();
+    store.tasktally(["control-batch", &id, "--action", "cancel"]).success();
     mended(&store, "runners", "warning", &["has died"]);
     all_well(&store, "leftovers");
 }
@@ -60,27 +60,27 @@ fn a_batch_without_its_runner_is_told_and_started_again() {
 fn a_batch_whose_profile_is_gone_is_told_with_the_profile() {
     let (store, id) = with_a_killed_runner();
     std::fs::write(store.config(), "").unwrap();
-    let words = [id.as_str(), "there is no profile 'sleeper'", "docket config example"];
+    let words = [id.as_str(), "there is no profile 'sleeper'", "tasktally config example"];
     let command = finds(&store, "batches", "problem", &words).unwrap();
     assert_eq!(command, format!("${{EDITOR:-vi}} {}", store.config().display()));
     // What cannot be started was not done; all else that is done to a batch was.
-    let start = store.docket(["control-batch", &id, "--action", "start", "--json"]).code(1).json();
+    let start = store.tasktally(["control-batch", &id, "--action", "start", "--json"]).code(1).json();
     assert_eq!((&start["success"], &start["code"]), (&false.into(), &"internal".into()));
     assert!(start["message"].as_str().unwrap().contains("no runner could be started"), "{start}");
     for action in ["pause", "resume"] {
-        store.docket(["control-batch", &id, "--action", action]).success();
+        store.tasktally(["control-batch", &id, "--action", action]).success();
     }
-    store.docket(["control-batch", &id, "--action", "pause"]).success();
+    store.tasktally(["control-batch", &id, "--action", "pause"]).success();
     finds(&store, "batches", "problem", &words);
     std::fs::write(store.config(), sleeper()).unwrap();
-    store.docket(["control-batch", &id, "--action", "start"]).success();
+    store.tasktally(["control-batch", &id, "--action", "start"]).success();
     all_well(&store, "batches");
 }
 
 #[test]
 fn what_runners_left_when_they_were_killed_is_told_and_cleared() {
     let (store, id) = with_a_killed_runner();
-    store.docket(["control-batch", &id, "--action", "cancel"]).success();
+    store.tasktally(["control-batch", &id, "--action", "cancel"]).success();
     let data = store.file().parent().unwrap();
     // A job with a token in it, as a worker of a chunk is given.
     std::fs::create_dir_all(data.join("jobs")).unwrap();
@@ -116,7 +116,7 @@ fn nothing_of_a_batch_that_is_being_worked_is_a_leftover() {
     let id = batch(&mut server, 2, 1, "sleeper");
     let at_work = runner(&mut server, &id);
     all_well(&store, "leftovers");
-    store.docket(["doctor", "--mend"]).success();
+    store.tasktally(["doctor", "--mend"]).success();
     assert!(store.file().parent().unwrap().join(format!("run-{id}.lock")).exists());
     assert_eq!(runner(&mut server, &id), at_work, "it is left at work");
     server.call("control_batch", json!({"id": id, "action": "cancel"})).ok();
@@ -144,7 +144,7 @@ fn worktrees_of_chunks_that_have_ended_are_cleared_unless_they_hold_work() {
         let folder = worktrees.join(chunk);
         git(
             &repository,
-            &["worktree", "add", "--quiet", "-b", &format!("docket/{chunk}"), folder.to_str().unwrap()],
+            &["worktree", "add", "--quiet", "-b", &format!("tasktally/{chunk}"), folder.to_str().unwrap()],
         );
     }
     std::fs::write(worktrees.join("gone.02/notes.txt"), "not lost").unwrap();
@@ -177,7 +177,7 @@ fn a_run_that_was_killed_is_told_and_goes_on() {
     let store = Store::new();
     store.write("items.jsonl", "{\"key\": \"a\"}\n{\"key\": \"b\"}\n");
     let script = "test -e go || sleep 600; echo done";
-    let mut killed = store.docket(["run", "--items", "items.jsonl", "--", "sh", "-c", script]).start();
+    let mut killed = store.tasktally(["run", "--items", "items.jsonl", "--", "sh", "-c", script]).start();
     eventually("the run to have claimed", || {
         let sql = "SELECT count(*) FROM task WHERE status = 'in_progress' AND role = 'chunk'";
         let exists = store.file().exists();
@@ -188,7 +188,7 @@ fn a_run_that_was_killed_is_told_and_goes_on() {
     killed.kill().unwrap();
     killed.wait().unwrap();
     store.write("go", "");
-    mended(&store, "batches", "warning", &["made by docket run, which ended before it was through"]);
+    mended(&store, "batches", "warning", &["made by tasktally run, which ended before it was through"]);
     all_well(&store, "leftovers");
 }
 

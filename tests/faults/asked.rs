@@ -76,9 +76,9 @@ impl Asked {
     pub(crate) fn assert_kept(&self, store: &Store, acknowledged: &[&Acknowledged<'_>], when: &str) {
         assert!(store.file().exists() || acknowledged.is_empty(), "{when}: there is no store");
         // A store that is not there yet is made.
-        let listed = store.docket(["list-tasks"]).finish();
+        let listed = store.tasktally(["list-tasks"]).finish();
         assert_eq!(listed.code, Some(0), "{when}: {listed:?}");
-        let verified = store.docket(["verify"]).finish();
+        let verified = store.tasktally(["verify"]).finish();
         assert_eq!(verified.code, Some(0), "{when}: {verified:?}");
         store.assert_whole();
         let mut server = store.serve();
@@ -205,7 +205,7 @@ pub(crate) fn says(reply: &Value, words: &str) -> bool {
 }
 
 /// The titles of all tasks and batches, and the texts of all receipts that somebody wrote: a batch's
-/// end is told by Docket itself.
+/// end is told by Tasktally itself.
 pub(crate) fn texts(store: &Store) -> Vec<String> {
     let sql = store.sql();
     let query = "SELECT text FROM receipt WHERE text NOT LIKE 'Batch done: %'

@@ -1,4 +1,4 @@
-//! The system calls of real `docket` processes: recorded in their order, or made to fail; see
+//! The system calls of real `tasktally` processes: recorded in their order, or made to fail; see
 //! `shims/calls.c`, whose numbers these are.
 
 use std::fs::File;
@@ -83,7 +83,7 @@ pub(crate) enum End {
 impl Calls {
     /// Faults only: the real files are written and synced.
     pub(crate) fn failing() -> Self {
-        let folder = TempDir::with_prefix("docket-calls-").unwrap();
+        let folder = TempDir::with_prefix("tasktally-calls-").unwrap();
         let faults = File::options()
             .create(true)
             .truncate(true)
@@ -132,7 +132,7 @@ impl Calls {
     /// The same; none where it does not come so far.
     pub(crate) fn try_serve(&self, store: &Store) -> Option<Server> {
         let mut server = self.server(store);
-        let client = json!({"name": "docket-tests", "version": "0"});
+        let client = json!({"name": "tasktally-tests", "version": "0"});
         let params = json!({"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": client});
         let (id, line) = server.line("initialize", params);
         server.write_line(&line);

@@ -2,16 +2,16 @@
 //! crashes and a clock that jumps can bring a task into. Each promise is also broken on purpose, and a
 //! run that breaks it must be found.
 //!
-//! `DOCKET_ROUNDS` above 1 looks at a larger world, at most so many million transitions of its nine. With `DOCKET_EXPLORE=localhost:3000` the model can be
+//! `TASKTALLY_ROUNDS` above 1 looks at a larger world, at most so many million transitions of its nine. With `TASKTALLY_EXPLORE=localhost:3000` the model can be
 //! stepped through in a browser.
 
 use std::collections::BTreeSet;
 use std::time::Instant;
 
-use docket::model::batch::LONGEST_REST_SECONDS;
-use docket::model::limits::FARTHEST_LEASE_SECONDS;
-use docket::model::status::{Outcome, Release, Status};
 use stateright::{Checker, HasDiscoveries, Model, Property};
+use tasktally::model::batch::LONGEST_REST_SECONDS;
+use tasktally::model::limits::FARTHEST_LEASE_SECONDS;
+use tasktally::model::status::{Outcome, Release, Status};
 
 use crate::desk::{Answer, Broken, Desk, Fence, Request, SECOND};
 use crate::support::rounds;
@@ -304,7 +304,7 @@ const NOTHING_IS_STRANDED: &str = "a task can be claimed, now or after the longe
 
 /// A world that is small, and one that takes a while.
 fn world(broken: Broken) -> World {
-    if rounds("DOCKET_ROUNDS", 1) > 1 {
+    if rounds("TASKTALLY_ROUNDS", 1) > 1 {
         World { workers: 2, tasks: 1, jumps: 2, claims: 2, wire: 2, renews: true, broken }
     } else {
         World { workers: 2, tasks: 1, jumps: 1, claims: 2, wire: 2, renews: false, broken }
@@ -313,13 +313,13 @@ fn world(broken: Broken) -> World {
 
 #[test]
 fn no_order_of_requests_crashes_and_jumps_breaks_a_promise() {
-    if let Ok(address) = std::env::var("DOCKET_EXPLORE") {
+    if let Ok(address) = std::env::var("TASKTALLY_EXPLORE") {
         world(Broken::No).checker().serve(address);
         return;
     }
     let began = Instant::now();
     // What is near is looked at first: a small machine need not remember all of the larger world.
-    let most = rounds("DOCKET_ROUNDS", 1) * 1_000_000;
+    let most = rounds("TASKTALLY_ROUNDS", 1) * 1_000_000;
     let checker = world(Broken::No).checker().threads(2).target_state_count(most).spawn_bfs().join();
     checker.assert_properties();
     let is_all = checker.state_count() < most;

@@ -2,17 +2,17 @@
 //! answer and the rows after it held to what the desk says, with kills and a clock that jumps between. What
 //! fails is made as short as it gets.
 //!
-//! `DOCKET_ROUNDS` asks for more cases, `DOCKET_SEED` for the same ones again.
+//! `TASKTALLY_ROUNDS` asks for more cases, `TASKTALLY_SEED` for the same ones again.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
-use docket::model::status::{Outcome, Release};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngSeed, TestError, TestRunner};
 use proptest_state_machine::{ReferenceStateMachine, StateMachineTest};
 use rusqlite::Connection;
 use serde_json::{Value, json};
+use tasktally::model::status::{Outcome, Release};
 
 use crate::desk::{Answer, Broken, CODES, Came, Desk, Fence, Request, SECOND};
 use crate::dial::{DAY, Dial, HOUR, MINUTE};
@@ -457,14 +457,14 @@ impl StateMachineTest for Real {
                 assert_eq!(!seen["claim"].is_null(), desk.is_held(task), "task {task}: {}", seen.value);
             }
         }
-        real.store.docket(["verify"]).success();
+        real.store.tasktally(["verify"]).success();
     }
 }
 
 #[test]
 fn random_operations_leave_the_store_as_the_reference_says() {
     const NAME: &str = "random_operations_leave_the_store_as_the_reference_says";
-    let cases = rounds("DOCKET_ROUNDS", 8);
+    let cases = rounds("TASKTALLY_ROUNDS", 8);
     let config = Config {
         cases: cases as u32,
         failure_persistence: None,

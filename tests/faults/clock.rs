@@ -4,11 +4,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use docket::clock::Clock;
-use docket::items::Roots;
-use docket::ops::{Docket, begin_runner, give_turn, may_start, take_turn};
-use docket::store::sqlite::SqliteStore;
 use serde_json::{Value, json};
+use tasktally::clock::Clock;
+use tasktally::items::Roots;
+use tasktally::ops::{Session, begin_runner, give_turn, may_start, take_turn};
+use tasktally::store::sqlite::SqliteStore;
 
 use crate::dial::{DAY, Dial, HOUR, MINUTE, millis};
 use crate::support::background::settled;
@@ -48,8 +48,8 @@ pub(crate) fn assert_each_item_once(store: &Store, server: &mut Server, batch: &
     let gaps: u64 = store.sql().query_row(numbers, [], |row| row.get(0)).unwrap();
     assert_eq!(gaps, 0, "receipts are numbered without gaps");
     store.assert_whole();
-    store.docket(["verify"]).success();
-    store.docket(["report", batch, "--out", "audit"]).success();
+    store.tasktally(["verify"]).success();
+    store.tasktally(["report", batch, "--out", "audit"]).success();
 }
 
 #[test]
@@ -154,22 +154,22 @@ fn a_rest_from_before_the_clock_jumped_back_is_over() {
 }
 
 /// The store as a runner sees it, by a clock of the test's.
-fn runner(store: &Store) -> (Docket, Clock) {
+fn runner(store: &Store) -> (Session, Clock) {
     let clock = Clock::system();
     let opened = SqliteStore::open(store.file(), clock.clone()).unwrap();
-    (Docket::new(Arc::new(opened), Roots::new([store.folder().to_owned()]), None, "test"), clock)
+    (Session::new(Arc::new(opened), Roots::new([store.folder().to_owned()]), None, "test"), clock)
 }
 
 #[test]
 fn starts_from_before_the_clock_jumped_back_do_not_keep_others_from_starting() {
     let store = Store::new();
-    let (docket, clock) = runner(&store);
+    let (session, clock) = runner(&store);
     clock.shift(DAY * 1_000);
-    assert_eq!(may_start(&docket, "p", 1).unwrap(), None);
-    assert!(may_start(&docket, "p", 1).unwrap().is_some(), "one a minute");
+    assert_eq!(may_start(&session, "p", 1).unwrap(), None);
+    assert!(may_start(&session, "p", 1).unwrap().is_some(), "one a minute");
     clock.shift(-DAY * 1_000);
-    assert_eq!(may_start(&docket, "p", 1).unwrap(), None);
-    let wait = may_start(&docket, "p", 1).unwrap().expect("one a minute, by this clock too");
+    assert_eq!(may_start(&session, "p", 1).unwrap(), None);
+    let wait = may_start(&session, "p", 1).unwrap().expect("one a minute, by this clock too");
     assert!(wait <= Duration::from_secs(60));
 }
 
@@ -181,13 +181,13 @@ fn a_runner_that_died_before_the_clock_jumped_back_holds_no_turn() {
     let row = |id: &str| -> i64 {
         store.sql().query_row("SELECT n FROM task WHERE id = ?1", [id], |row| row.get(0)).unwrap()
     };
-    let (docket, clock) = runner(&store);
+    let (session, clock) = runner(&store);
     clock.shift(DAY * 1_000);
-    begin_runner(&docket, row(&dead), "p", 1, "here").unwrap();
-    assert!(take_turn(&docket, row(&dead), 1, false).unwrap());
+    begin_runner(&session, row(&dead), "p", 1, "here").unwrap();
+    assert!(take_turn(&session, row(&dead), 1, false).unwrap());
     // It dies with its turn; then the clock is put right.
     clock.shift(-DAY * 1_000);
-    begin_runner(&docket, row(&alive), "p", 2, "here").unwrap();
-    assert!(take_turn(&docket, row(&alive), 1, false).unwrap(), "its turn is held by one that is silent");
-    give_turn(&docket, row(&alive), false).unwrap();
+    begin_runner(&session, row(&alive), "p", 2, "here").unwrap();
+    assert!(take_turn(&session, row(&alive), 1, false).unwrap(), "its turn is held by one that is silent");
+    give_turn(&session, row(&alive), false).unwrap();
 }

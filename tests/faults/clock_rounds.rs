@@ -1,7 +1,7 @@
 //! Random jumps under random requests: three servers, each by a clock of its own, that are asked with every
 //! token there ever was. Held to promises alone, not to a reference.
 //!
-//! `DOCKET_ROUNDS` asks for more rounds, `DOCKET_SEED` for the same ones again.
+//! `TASKTALLY_ROUNDS` asks for more rounds, `TASKTALLY_SEED` for the same ones again.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -116,7 +116,7 @@ fn finish(dial: &Dial, server: &mut Server, batch: &str, accepted: &mut Accepted
 #[test]
 fn random_jumps_strand_nothing_and_let_nothing_be_accepted_twice() {
     let mut rng = Rng::seeded("random_jumps_strand_nothing");
-    let (mut jumps, mut claims, mut lost, all) = (0, 0, 0, rounds("DOCKET_ROUNDS", 4));
+    let (mut jumps, mut claims, mut lost, all) = (0, 0, 0, rounds("TASKTALLY_ROUNDS", 4));
     for _ in 0..all {
         let store = Store::new();
         let dials: [Dial; SERVERS] = std::array::from_fn(|_| Dial::new());

@@ -1,6 +1,6 @@
 //! Those who work a batch while the clock jumps, or is another one for each: every item has one outcome.
 //!
-//! `DOCKET_ROUNDS` asks for more rounds, `DOCKET_SEED` for the same jumps again.
+//! `TASKTALLY_ROUNDS` asks for more rounds, `TASKTALLY_SEED` for the same jumps again.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -20,7 +20,7 @@ use crate::support::{eventually, eventually_or, rounds, together};
 fn servers_whose_clocks_are_a_day_apart_race_and_each_item_has_one_outcome() {
     const ITEMS: usize = 24;
     let (mut taken_over, mut late) = (0, 0);
-    let all = rounds("DOCKET_ROUNDS", 2);
+    let all = rounds("TASKTALLY_ROUNDS", 2);
     for _ in 0..all {
         let store = Store::new();
         let dials = [0, DAY, -DAY, HOUR].map(|apart| {
@@ -107,7 +107,7 @@ fn retry(store: &Store, batch: &str) {
     store.serve().call("control_batch", retry);
 }
 
-/// Runs `docket run` until the batch is done; gives it.
+/// Runs `tasktally run` until the batch is done; gives it.
 fn run_to_the_end(store: &Store, dial: &Dial) -> String {
     let mut batch: Option<String> = None;
     for _ in 0..40 {
@@ -134,7 +134,7 @@ fn run_to_the_end(store: &Store, dial: &Dial) -> String {
 #[test]
 fn a_run_goes_on_while_the_clock_jumps_and_each_item_has_one_outcome() {
     let mut rng = Rng::seeded("a_run_goes_on_while_the_clock_jumps");
-    let (mut jumps, all) = (0, rounds("DOCKET_ROUNDS", 2));
+    let (mut jumps, all) = (0, rounds("TASKTALLY_ROUNDS", 2));
     for _ in 0..all {
         let (store, dial) = (Store::new(), Dial::new());
         let items: Vec<String> =
@@ -151,7 +151,7 @@ fn a_run_goes_on_while_the_clock_jumps_and_each_item_has_one_outcome() {
 #[test]
 fn a_background_runner_goes_on_while_the_clock_jumps_and_each_item_has_one_outcome() {
     let mut rng = Rng::seeded("a_background_runner_goes_on_while_the_clock_jumps");
-    let (mut jumps, all) = (0, rounds("DOCKET_ROUNDS", 1));
+    let (mut jumps, all) = (0, rounds("TASKTALLY_ROUNDS", 1));
     for _ in 0..all {
         let profile = "[worker.w]\nper = \"item\"\ncommand = [\"sh\", \"-c\", \"sleep 0.05; echo '- did it'\"]\n\
                        max_starts_per_minute = 500\n";

@@ -1,6 +1,6 @@
 //! Many processes for long: nobody is starved, the log and the memory stay bounded, nothing fails.
 //!
-//! `DOCKET_SECONDS` asks for more time, `DOCKET_ROUNDS` for more processes.
+//! `TASKTALLY_SECONDS` asks for more time, `TASKTALLY_ROUNDS` for more processes.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -67,8 +67,8 @@ fn mean(values: &[u64]) -> u64 {
 
 #[test]
 fn many_processes_for_long_starve_nobody_and_the_log_and_the_memory_stay_bounded() {
-    let processes = rounds("DOCKET_ROUNDS", 8);
-    let time = Duration::from_secs(rounds("DOCKET_SECONDS", 5) as u64);
+    let processes = rounds("TASKTALLY_ROUNDS", 8);
+    let time = Duration::from_secs(rounds("TASKTALLY_SECONDS", 5) as u64);
     let seed = Rng::seeded("many_processes_for_long").below(u64::MAX >> 12);
     let store = Store::new();
     let log = store.serve().task("Log");
@@ -120,7 +120,7 @@ fn many_processes_for_long_starve_nobody_and_the_log_and_the_memory_stay_bounded
         longest_log = sampler.join().unwrap();
     });
     store.assert_whole();
-    store.docket(["verify"]).success();
+    store.tasktally(["verify"]).success();
     assert!(!store.log().contains("ERROR"), "{}", store.log());
     for reads_only in [false, true] {
         let of_kind: Vec<&Share> = shares.iter().filter(|share| share.reads_only == reads_only).collect();

@@ -1,6 +1,6 @@
 //! A client that asks and does not read: the server's memory is bounded, and every answer comes later.
 //!
-//! `DOCKET_ROUNDS` asks for more requests.
+//! `TASKTALLY_ROUNDS` asks for more requests.
 
 use std::io::Write;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use crate::support::{resident_kib, rounds};
 
 #[test]
 fn a_client_that_does_not_read_costs_bounded_memory_and_gets_every_answer_later() {
-    let requests = rounds("DOCKET_ROUNDS", 900).max(900);
+    let requests = rounds("TASKTALLY_ROUNDS", 900).max(900);
     let store = Store::new();
     let mut writer = store.serve();
     let id = writer

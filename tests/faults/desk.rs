@@ -5,14 +5,14 @@
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
-use docket::error::{Code, Error};
-use docket::model::batch::{LONGEST_REST_SECONDS, Settled, Settling, StoredItem, rest_after, settle};
-use docket::model::claim::{Claim, Manner, Standing, lost, may_change_state, may_claim, standing};
-use docket::model::id::Token;
-use docket::model::limits::{FARTHEST_LEASE_SECONDS, OPEN_LEASE_SECONDS};
-use docket::model::moment::Moment;
-use docket::model::status::{Outcome, Release, Status};
-use docket::model::task::Task;
+use tasktally::error::{Code, Error};
+use tasktally::model::batch::{LONGEST_REST_SECONDS, Settled, Settling, StoredItem, rest_after, settle};
+use tasktally::model::claim::{Claim, Manner, Standing, lost, may_change_state, may_claim, standing};
+use tasktally::model::id::Token;
+use tasktally::model::limits::{FARTHEST_LEASE_SECONDS, OPEN_LEASE_SECONDS};
+use tasktally::model::moment::Moment;
+use tasktally::model::status::{Outcome, Release, Status};
+use tasktally::model::task::Task;
 
 /// The milliseconds of a second.
 pub(crate) const SECOND: i64 = 1_000;

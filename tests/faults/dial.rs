@@ -30,7 +30,7 @@ pub(crate) struct Dial {
 impl Dial {
     /// One that shows the machine's time.
     pub(crate) fn new() -> Self {
-        let folder = TempDir::with_prefix("docket-clock-").unwrap();
+        let folder = TempDir::with_prefix("tasktally-clock-").unwrap();
         let path = folder.path().join("dial");
         std::fs::write(&path, [0; 16]).unwrap();
         let file = File::options().read(true).write(true).open(&path).unwrap();
@@ -65,7 +65,7 @@ impl Dial {
 
     /// A command whose process, and whatever that starts with its own environment, sees this clock.
     pub(crate) fn of(&self, mut command: Command) -> Command {
-        command.env("LD_PRELOAD", shim("clock")).env("DOCKET_TEST_CLOCK", &self.path);
+        command.env("LD_PRELOAD", shim("clock")).env("TASKTALLY_TEST_CLOCK", &self.path);
         command
     }
 

@@ -1,7 +1,7 @@
 //! A system call fails, whichever and with whatever: an answer is right, or an error that tells what
 //! it left, and the store is whole.
 //!
-//! `DOCKET_ROUNDS` says how many of a scenario's calls are tried for each kind of fault, `DOCKET_SEED`
+//! `TASKTALLY_ROUNDS` says how many of a scenario's calls are tried for each kind of fault, `TASKTALLY_SEED`
 //! for the same ones again.
 
 use serde_json::{Value, json};
@@ -140,7 +140,7 @@ fn run(fault: Fault, scenario: Scenario, kill: bool, told: &mut Told) -> (Store,
 
 /// Tries calls of a scenario, each kind of fault once and for ever: every one of them, where so many are asked for.
 fn try_all(scenario: Scenario, faults: &[(&str, u64, u64, bool)], rng: &mut Rng) {
-    let tries = rounds("DOCKET_ROUNDS", 1) as u64;
+    let tries = rounds("TASKTALLY_ROUNDS", 1) as u64;
     for &(name, kind, errno, short) in faults {
         let none = Fault { kind, first: 1, count: 0, errno, short, files: file::ANY };
         let mut whole = Told::default();
@@ -211,6 +211,6 @@ fn a_commit_that_is_in_the_log_and_not_in_its_index_is_not_told_as_unwritten() {
     assert!(batch.is_error, "{}", batch.value);
     assert!(!kept || says(&batch, UNKNOWN), "kept, and answered by {}", batch.value);
     store.assert_whole();
-    store.docket(["verify"]).success();
+    store.tasktally(["verify"]).success();
     println!("a log that could not be indexed: its write {}", if kept { "was kept" } else { "was lost" });
 }

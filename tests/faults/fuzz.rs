@@ -1,7 +1,7 @@
 //! Anything on the pipe of a real server: whatever has an id is answered once, nothing crashes, and the store is
 //! whole afterwards.
 //!
-//! `DOCKET_SECONDS` asks for more time, `DOCKET_SEED` for the same sessions again.
+//! `TASKTALLY_SECONDS` asks for more time, `TASKTALLY_SEED` for the same sessions again.
 
 use std::collections::HashMap;
 use std::io::Write;
@@ -142,7 +142,7 @@ fn session(store: &Store, corpus: &Corpus, rng: &mut Rng) -> Session {
     writer.join().unwrap();
     let ended = server.close();
     let told = || {
-        let path = std::env::temp_dir().join("docket-fuzz-session");
+        let path = std::env::temp_dir().join("tasktally-fuzz-session");
         std::fs::write(&path, &bytes).unwrap();
         format!("the session is in {}; {}", path.display(), store.log())
     };
@@ -172,7 +172,7 @@ fn session(store: &Store, corpus: &Corpus, rng: &mut Rng) -> Session {
 #[test]
 fn whatever_comes_over_the_pipe_is_answered_once_and_nothing_breaks() {
     let mut rng = Rng::seeded("whatever_comes_over_the_pipe");
-    let time = Duration::from_secs(rounds("DOCKET_SECONDS", 5) as u64);
+    let time = Duration::from_secs(rounds("TASKTALLY_SECONDS", 5) as u64);
     let store = Store::new();
     let corpus = Corpus::of(&store);
     let (mut sessions, mut lines, mut answers, mut memory) = (0, 0, 0, 0);
@@ -187,7 +187,7 @@ fn whatever_comes_over_the_pipe_is_answered_once_and_nothing_breaks() {
         }
     }
     store.assert_whole();
-    store.docket(["verify"]).success();
+    store.tasktally(["verify"]).success();
     println!(
         "{sessions} sessions, {lines} lines, {answers} answers, each that was owed and no other; at most {memory} KiB"
     );

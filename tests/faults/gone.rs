@@ -34,14 +34,14 @@ fn a_store_that_was_removed_under_a_server_keeps_nothing_and_says_so() {
     servers[1].look(&id);
     std::fs::remove_dir_all(store.file().parent().unwrap()).unwrap();
     for server in &mut servers {
-        assert_refused(server, &id, "removed while docket was at work");
-        assert_unread(server, &id, "removed while docket was at work");
+        assert_refused(server, &id, "removed while tasktally was at work");
+        assert_unread(server, &id, "removed while tasktally was at work");
     }
     // A new one is made by who starts anew; those at work still don't take it for theirs.
     let other = store.serve().task("Other");
     for server in &mut servers {
         let written = server.call("create_task", json!({"task_title": "Nowhere"}));
-        assert!(written.is_error && says(&written, "while docket was at work"), "{}", written.value);
+        assert!(written.is_error && says(&written, "while tasktally was at work"), "{}", written.value);
         assert_unread(server, &other, "in its place");
     }
     store.assert_whole();
@@ -67,7 +67,7 @@ fn a_store_that_was_replaced_under_a_server_is_not_written_for_the_other() {
     assert!(server.body(&id).ends_with("- back"));
     server.close();
     store.assert_whole();
-    store.docket(["verify"]).success();
+    store.tasktally(["verify"]).success();
 }
 
 #[test]
@@ -76,16 +76,16 @@ fn a_store_that_came_to_the_place_of_one_with_an_empty_log_is_not_written_to_by_
     let beside = |name: &str| store.file().with_file_name(name);
     let other = Store::new();
     let kept = other.serve().task("Other");
-    other.docket(["export", "out.jsonl"]).success();
+    other.tasktally(["export", "out.jsonl"]).success();
     let mut server = store.serve();
     let id = server.task("Log");
     let fold = "PRAGMA wal_checkpoint(TRUNCATE)";
     store.sql().query_row(fold, [], |row| row.get::<_, bool>(0)).unwrap();
-    assert_eq!(std::fs::metadata(beside("docket.db-wal")).unwrap().len(), 0);
+    assert_eq!(std::fs::metadata(beside("tasktally.db-wal")).unwrap().len(), 0);
     std::fs::rename(store.file(), beside("away.db")).unwrap();
     let lines = other.folder().join("out.jsonl");
-    let refused = store.docket(["import", lines.to_str().unwrap()]).code(1);
-    assert!(refused.said().contains("docket.db-wal lies there"), "{}", refused.said());
+    let refused = store.tasktally(["import", lines.to_str().unwrap()]).code(1);
+    assert!(refused.said().contains("tasktally.db-wal lies there"), "{}", refused.said());
     // Whoever copies it there by hand is not asked.
     std::fs::copy(other.file(), store.file()).unwrap();
     for _ in 0..3 {
@@ -102,12 +102,12 @@ fn a_log_that_was_removed_under_a_server_is_not_written_to() {
     let mut server = store.serve();
     let id = server.task("Log");
     std::fs::remove_file(format!("{}-wal", store.file().display())).unwrap();
-    assert_refused(&mut server, &id, "-wal was removed while docket was at work");
+    assert_refused(&mut server, &id, "-wal was removed while tasktally was at work");
 }
 
 #[test]
 fn a_disk_that_was_taken_away_is_told() {
-    let store = Store::new().at("disk/store/docket.db");
+    let store = Store::new().at("disk/store/tasktally.db");
     let Some(disk) = Mount::tmpfs(store.folder().join("disk"), "16m") else {
         println!("skipped a_disk_that_was_taken_away: no right to mount");
         return;
@@ -115,12 +115,12 @@ fn a_disk_that_was_taken_away_is_told() {
     let mut server = store.serve();
     let id = server.task("Log");
     drop(disk);
-    assert_refused(&mut server, &id, "removed while docket was at work");
+    assert_refused(&mut server, &id, "removed while tasktally was at work");
 }
 
 #[test]
 fn a_full_disk_is_an_error_and_what_was_acknowledged_stays() {
-    let store = Store::new().at("disk/store/docket.db");
+    let store = Store::new().at("disk/store/tasktally.db");
     let Some(disk) = Mount::tmpfs(store.folder().join("disk"), "3m") else {
         println!("skipped a_full_disk: no right to mount");
         return;

@@ -2,7 +2,7 @@
 //! and the next sync succeeds. Whoever goes on, is killed or comes new: what was acknowledged since
 //! is there after a power cut.
 //!
-//! `DOCKET_ROUNDS` asks for more cuts, `DOCKET_SEED` for the same ones again.
+//! `TASKTALLY_ROUNDS` asks for more cuts, `TASKTALLY_SEED` for the same ones again.
 
 use serde_json::json;
 
@@ -93,7 +93,7 @@ impl Scene<'_> {
 #[test]
 fn what_is_acknowledged_after_a_failed_sync_is_on_disk() {
     let mut rng = Rng::seeded("what_is_acknowledged_after_a_failed_sync");
-    let rounds = rounds("DOCKET_ROUNDS", CUTS);
+    let rounds = rounds("TASKTALLY_ROUNDS", CUTS);
     let (mut cuts, mut held, mut injected, mut unknown, mut refused) = (0, 0, 0, 0, 0);
     while cuts < rounds {
         let store = Store::new();

@@ -1,7 +1,7 @@
-//! Docket under faults: a file for each way in which it is attacked. Short in CI; `just faults` runs
+//! Tasktally under faults: a file for each way in which it is attacked. Short in CI; `just faults` runs
 //! the rounds that `docs/reliability.md` tells of, by the list in `tests/faults/long`.
 //!
-//! `DOCKET_ROUNDS` asks for more rounds, `DOCKET_SEED` for the same ones again; what a test printed
+//! `TASKTALLY_ROUNDS` asks for more rounds, `TASKTALLY_SEED` for the same ones again; what a test printed
 //! shows with `--nocapture`.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, reason = "as in any test")]

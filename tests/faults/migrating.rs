@@ -1,13 +1,13 @@
 //! A migration that is killed, or for which there is no room: the store is as old as it was or up to date,
 //! never between, and nothing of it is lost.
 //!
-//! `DOCKET_ROUNDS` asks for more rounds, `DOCKET_SEED` for the same ones again.
+//! `TASKTALLY_ROUNDS` asks for more rounds, `TASKTALLY_SEED` for the same ones again.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use docket::model::{moment::Moment, receipt::Receipt};
 use rusqlite::{Connection, params};
+use tasktally::model::{moment::Moment, receipt::Receipt};
 
 use super::old_stores::{NEWEST, assert_all_is_there, everything, look, old};
 use crate::support::mount::Mount;
@@ -98,7 +98,7 @@ fn usual(template: &Template) -> Duration {
     let store = Store::new();
     place(&store, &template.bytes);
     let begun = Instant::now();
-    store.docket(["list-tasks"]).success();
+    store.tasktally(["list-tasks"]).success();
     begun.elapsed()
 }
 
@@ -106,7 +106,7 @@ fn usual(template: &Template) -> Duration {
 fn a_migration_killed_at_any_moment_leaves_the_store_old_or_new_with_all_that_is_in_it() {
     let mut rng = Rng::seeded("a_migration_killed_at_any_moment");
     let (mut old_ones, mut inside, mut new_ones) = (0, 0, 0);
-    let rounds = rounds("DOCKET_ROUNDS", 8);
+    let rounds = rounds("TASKTALLY_ROUNDS", 8);
     let mut templates: BTreeMap<i64, (Template, Duration)> = BTreeMap::new();
     for round in 0..rounds {
         // A few schemas in a short run, all of them in a long one.
@@ -119,7 +119,7 @@ fn a_migration_killed_at_any_moment_leaves_the_store_old_or_new_with_all_that_is
         let store = Store::new();
         place(&store, &template.bytes);
         let processes = 1 + rng.below(3) as usize;
-        let mut killed: Vec<_> = (0..processes).map(|_| store.docket(["list-tasks"]).start()).collect();
+        let mut killed: Vec<_> = (0..processes).map(|_| store.tasktally(["list-tasks"]).start()).collect();
         let log = format!("{}-wal", store.file().display());
         let logged = || std::fs::metadata(&log).map_or(0, |log| log.len());
         if round > 0 && rng.below(2) == 0 {
@@ -145,11 +145,11 @@ fn a_migration_killed_at_any_moment_leaves_the_store_old_or_new_with_all_that_is
         inside += usize::from(found == from && log > 0);
         new_ones += usize::from(found == NEWEST);
         // Several at once, as after a crash.
-        together(3, |_| store.docket(["list-tasks", "--limit", "1"]).success());
+        together(3, |_| store.tasktally(["list-tasks", "--limit", "1"]).success());
         assert_eq!(schema(&store.sql()), NEWEST);
         assert_all_is_there(&store, &template.all);
         store.assert_whole();
-        store.docket(["verify"]).success();
+        store.tasktally(["verify"]).success();
     }
     println!(
         "{rounds} migrations killed: {old_ones} left old, {inside} of them in the midst; {new_ones} were through"
@@ -160,15 +160,15 @@ fn a_migration_killed_at_any_moment_leaves_the_store_old_or_new_with_all_that_is
 #[test]
 fn a_store_whose_making_is_killed_is_made_by_the_next() {
     let mut rng = Rng::seeded("a_store_whose_making_is_killed");
-    let (mut begun, rounds) = (0, rounds("DOCKET_ROUNDS", 20));
+    let (mut begun, rounds) = (0, rounds("TASKTALLY_ROUNDS", 20));
     let usual = {
         let (store, at) = (Store::new(), Instant::now());
-        store.docket(["list-tasks"]).success();
+        store.tasktally(["list-tasks"]).success();
         at.elapsed()
     };
     for _ in 0..rounds {
         let store = Store::new();
-        let mut child = store.docket(["create-task", "--task-title", "First"]).start();
+        let mut child = store.tasktally(["create-task", "--task-title", "First"]).start();
         std::thread::sleep(Duration::from_micros(rng.below(usual.as_micros() as u64)));
         child.kill().unwrap();
         child.wait().unwrap();
@@ -177,8 +177,8 @@ fn a_store_whose_making_is_killed_is_made_by_the_next() {
             let found = schema(&store.sql());
             assert!(found == 0 || found == NEWEST, "schema {found}");
         }
-        together(2, |_| store.docket(["create-task", "--task-title", "Next"]).success());
-        let listed = store.docket(["list-tasks", "--json"]).success().json();
+        together(2, |_| store.tasktally(["create-task", "--task-title", "Next"]).success());
+        let listed = store.tasktally(["list-tasks", "--json"]).success().json();
         assert!(matches!(listed["total"].as_u64(), Some(2 | 3)), "{listed}");
         store.assert_whole();
     }
@@ -191,18 +191,18 @@ fn eight_processes_that_open_an_old_store_at_once_all_find_it_up_to_date() {
     let store = large(Store::new(), 1);
     let before = everything(&look(&store));
     together(8, |number| {
-        store.docket(["create-task", "--task-title", &format!("By {number}")]).success();
+        store.tasktally(["create-task", "--task-title", &format!("By {number}")]).success();
     });
-    let listed = store.docket(["list-tasks", "--limit", "0", "--json"]).success().json();
+    let listed = store.tasktally(["list-tasks", "--limit", "0", "--json"]).success().json();
     assert_eq!(listed["total"].as_u64().unwrap() as usize, before["task"].1.len() + 8);
     assert_eq!(schema(&store.sql()), NEWEST);
-    store.docket(["verify"]).success();
+    store.tasktally(["verify"]).success();
     store.assert_whole();
 }
 
 #[test]
 fn a_migration_for_which_there_is_no_room_leaves_the_store_as_old_as_it_was() {
-    let store = Store::new().at("disk/store/docket.db");
+    let store = Store::new().at("disk/store/tasktally.db");
     let Some(disk) = Mount::tmpfs(store.folder().join("disk"), "64m") else {
         println!("skipped a_migration_for_which_there_is_no_room: no right to mount");
         return;
@@ -214,7 +214,7 @@ fn a_migration_for_which_there_is_no_room_leaves_the_store_as_old_as_it_was() {
     // From no room at all up to more than enough.
     for room in [64, 256, 512, 1024, 2048, 4096] {
         disk.remount(&format!("size={}k", used + room));
-        let ran = store.docket(["list-tasks", "--json"]).finish();
+        let ran = store.tasktally(["list-tasks", "--json"]).finish();
         if ran.code == Some(0) {
             break;
         }
@@ -226,8 +226,8 @@ fn a_migration_for_which_there_is_no_room_leaves_the_store_as_old_as_it_was() {
     }
     assert!(refused > 1, "the disk was never full");
     disk.remount("size=64m");
-    store.docket(["list-tasks"]).success();
+    store.tasktally(["list-tasks"]).success();
     assert_all_is_there(&store, &before);
-    store.docket(["verify"]).success();
+    store.tasktally(["verify"]).success();
     println!("refused {refused} times for want of room");
 }

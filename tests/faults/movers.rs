@@ -1,7 +1,7 @@
 //! A backup, an export or an import while others write, killed at any moment, or onto a full disk: a whole
 //! one, with all that was acknowledged before it began, or none.
 //!
-//! `DOCKET_ROUNDS` asks for more rounds, `DOCKET_SEED` for the same ones again.
+//! `TASKTALLY_ROUNDS` asks for more rounds, `TASKTALLY_SEED` for the same ones again.
 
 use std::path::Path;
 use std::sync::Mutex;
@@ -25,7 +25,7 @@ type Acknowledged = Vec<String>;
 /// A store that is used where a backup lies, or that was made by an import.
 fn assert_holds(store: &Store, file: &Path, tasks: &[String], known: &[Acknowledged]) {
     let file = file.to_str().unwrap();
-    store.docket(["--db", file, "verify"]).success();
+    store.tasktally(["--db", file, "verify"]).success();
     let sql = Connection::open(file).unwrap();
     let whole: String = sql.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
     assert_eq!(whole, "ok");
@@ -77,17 +77,17 @@ fn a_copy_made_while_four_processes_write_holds_all_that_was_acknowledged_before
             });
         }
         let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-            for round in 0..rounds("DOCKET_ROUNDS", 2) {
+            for round in 0..rounds("TASKTALLY_ROUNDS", 2) {
                 let before = so_far();
                 let (backup, lines) = (format!("backup-{round}.db"), format!("lines-{round}.jsonl"));
-                store.docket(["backup", &backup]).success();
+                store.tasktally(["backup", &backup]).success();
                 let between = so_far();
-                store.docket(["export", &lines]).success();
+                store.tasktally(["export", &lines]).success();
                 meanwhile += count(&so_far()) - count(&before);
                 let (backup, made) =
                     (store.folder().join(backup), store.folder().join(format!("made-{round}.db")));
                 assert_holds(&store, &backup, &tasks, &before);
-                store.docket(["--db", made.to_str().unwrap(), "import", &lines]).success();
+                store.tasktally(["--db", made.to_str().unwrap(), "import", &lines]).success();
                 assert_holds(&store, &made, &tasks, &between);
                 copies += 2;
             }
@@ -97,7 +97,7 @@ fn a_copy_made_while_four_processes_write_holds_all_that_was_acknowledged_before
             std::panic::resume_unwind(panic);
         }
     });
-    store.docket(["verify"]).success();
+    store.tasktally(["verify"]).success();
     assert!(meanwhile > 0, "nobody wrote meanwhile");
     println!("{copies} copies while {WRITERS} processes wrote {meanwhile} receipts: each whole");
 }
@@ -146,13 +146,13 @@ fn killed_at_any_moment_there_is_a_whole_copy_or_none() {
     let mut rng = Rng::seeded("killed_at_any_moment_there_is_a_whole_copy");
     let store = Store::new();
     let receipts = sizeable(&store);
-    store.docket(["export", "whole.jsonl"]).success();
+    store.tasktally(["export", "whole.jsonl"]).success();
     let kept = store.folder().join("kept");
     let fresh = |deed: &str| {
         let _ = std::fs::remove_dir_all(&kept);
         std::fs::create_dir(&kept).unwrap();
         if deed == "fill" {
-            store.docket(["--db", "kept/empty.db", "list-tasks"]).success();
+            store.tasktally(["--db", "kept/empty.db", "list-tasks"]).success();
         }
     };
     let (mut killed, mut whole, mut left) = (0, 0, 0);
@@ -162,14 +162,14 @@ fn killed_at_any_moment_there_is_a_whole_copy_or_none() {
         .map(|(deed, args, _)| {
             fresh(deed);
             let start = Instant::now();
-            store.docket(*args).success();
+            store.tasktally(*args).success();
             start.elapsed()
         })
         .collect();
-    for round in 0..rounds("DOCKET_ROUNDS", 12) {
+    for round in 0..rounds("TASKTALLY_ROUNDS", 12) {
         let (deed, args, name) = DEEDS[round % DEEDS.len()];
         fresh(deed);
-        let mut child = store.docket(args).start();
+        let mut child = store.tasktally(args).start();
         thread::sleep(takes[round % DEEDS.len()].mul_f64(rng.below(1_100) as f64 / 1_000.0));
         child.kill().unwrap();
         let has_ended = child.wait().unwrap().success();
@@ -185,7 +185,7 @@ fn killed_at_any_moment_there_is_a_whole_copy_or_none() {
         }
         // Once more, over what was left.
         if !file.exists() {
-            store.docket(args).success();
+            store.tasktally(args).success();
             assert_eq!(aside(&kept), 0, "{deed}, round {round}: what a killed one left is gone");
             assert_eq!(assert_whole(&store, deed, &file, receipts, true), 1);
         }
@@ -199,11 +199,11 @@ fn assert_whole(store: &Store, deed: &str, file: &Path, receipts: u64, must: boo
     let named = file.to_str().unwrap();
     if deed == "export" {
         let made = store.folder().join("again.db");
-        store.docket(["--db", made.to_str().unwrap(), "import", named]).success();
+        store.tasktally(["--db", made.to_str().unwrap(), "import", named]).success();
         std::fs::remove_file(&made).unwrap();
         return 1;
     }
-    let told = store.docket(["--db", named, "verify", "--json"]).success().json();
+    let told = store.tasktally(["--db", named, "verify", "--json"]).success().json();
     if deed == "fill" && !must && told["receipts"] == 0 && told["tasks"] == 0 {
         return 0;
     }
@@ -216,22 +216,22 @@ fn on_a_full_disk_it_is_told_and_nothing_is_left() {
     let mut rng = Rng::seeded("on_a_full_disk");
     let store = Store::new();
     let receipts = sizeable(&store);
-    store.docket(["export", "whole.jsonl"]).success();
+    store.tasktally(["export", "whole.jsonl"]).success();
     let kept = store.folder().join("kept");
     let Some(disk) = Mount::tmpfs(kept.clone(), "64m") else {
         println!("skipped on_a_full_disk: no right to mount");
         return;
     };
     let (mut full, mut done) = (0, 0);
-    for round in 0..rounds("DOCKET_ROUNDS", 12) {
+    for round in 0..rounds("TASKTALLY_ROUNDS", 12) {
         let (deed, args, name) = DEEDS[round % DEEDS.len()];
         disk.remount("size=64m");
         if deed == "fill" {
-            store.docket(["--db", "kept/empty.db", "list-tasks"]).success();
+            store.tasktally(["--db", "kept/empty.db", "list-tasks"]).success();
         }
         disk.remount(&format!("size={}k", 500 + rng.below(2_500)));
         let before = seen(&kept);
-        let ran = store.docket(args).finish();
+        let ran = store.tasktally(args).finish();
         let file = kept.join(name);
         assert_eq!(aside(&kept), 0, "{deed}: something was left: {}", ran.said());
         if ran.code == Some(0) {

@@ -1,4 +1,4 @@
-//! A store on a network disk is refused before SQLite touches it, for locks do not hold there; `docket doctor`
+//! A store on a network disk is refused before SQLite touches it, for locks do not hold there; `tasktally doctor`
 //! says so, and the operator may know better.
 
 use serde_json::Value;
@@ -36,14 +36,15 @@ fn a_store_on_a_network_disk_is_refused_and_left_as_it_was() {
                 assert!(said.contains("there is none"), "{said}");
                 continue;
             }
-            for part in [kind, "network disk", "locks", store.file().to_str().unwrap(), "DOCKET_NETWORK_DISK"]
+            for part in
+                [kind, "network disk", "locks", store.file().to_str().unwrap(), "TASKTALLY_NETWORK_DISK"]
             {
                 assert!(said.contains(part), "{kind} {args:?}: no {part:?} in {said}");
             }
             assert!(!store.file().exists(), "{kind}: it was made");
             refused += 1;
         }
-        store.docket(["create-task", "--task-title", "T"]).success();
+        store.tasktally(["create-task", "--task-title", "T"]).success();
         let before = bytes(&store);
         on(&store, kind, &["list-tasks"]).code(2);
         let (level, message) = finding(&on(&store, kind, &["doctor", "--json"]).code(2).json());
@@ -57,7 +58,7 @@ fn a_store_on_a_network_disk_is_refused_and_left_as_it_was() {
 #[test]
 fn what_doctor_says_moves_the_store_to_a_local_disk() {
     let store = Store::new();
-    store.docket(["create-task", "--task-title", "Kept"]).success();
+    store.tasktally(["create-task", "--task-title", "Kept"]).success();
     let real = std::fs::canonicalize(store.file().parent().unwrap()).unwrap();
     let mounts =
         format!("1 0 0:1 / / rw - ext4 /dev/vda rw\n2 1 0:2 / {} rw - nfs box:/x rw\n", real.display());
@@ -74,7 +75,7 @@ fn what_doctor_says_moves_the_store_to_a_local_disk() {
     let ran = std::process::Command::new("sh").args(["-c", &mend]).status().unwrap();
     assert!(ran.success(), "{mend}");
     let mut command = store.command();
-    command.env_remove("DOCKET_DB");
+    command.env_remove("TASKTALLY_DB");
     assert_eq!(Run::new(command, ["list-tasks", "--json"]).success().json()["total"], 1);
 }
 
@@ -89,7 +90,7 @@ fn the_operator_may_know_better_and_a_disk_shared_with_the_host_is_only_told() {
         command
             .env("LD_PRELOAD", shim("mountinfo"))
             .env("MOUNTINFO", mounts)
-            .env("DOCKET_NETWORK_DISK", "allow");
+            .env("TASKTALLY_NETWORK_DISK", "allow");
         Run::new(command, args.iter())
     };
     allowed("nfs", &["create-task", "--task-title", "T"]).success();

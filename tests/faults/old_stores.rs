@@ -1,5 +1,5 @@
 //! Stores of every schema there was (`tests/data`) are brought up to date with all that is in them; newer
-//! ones are left alone, also by a docket that had them open before.
+//! ones are left alone, also by a tasktally that had them open before.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -14,7 +14,7 @@ use crate::support::store::Store;
 use crate::support::untouched::{assert_refused_untouched, bytes};
 
 /// The newest schema.
-pub(crate) const NEWEST: i64 = docket::store::sqlite::SCHEMA_VERSION;
+pub(crate) const NEWEST: i64 = tasktally::store::sqlite::SCHEMA_VERSION;
 
 /// The kept store of a schema; copied, never opened where it lies.
 pub(crate) fn kept(schema: i64) -> PathBuf {
@@ -93,7 +93,7 @@ fn work_to_its_end(server: &mut Server, batch: &str) -> usize {
         }
         let (chunk, token) = (claimed.text("/task/id"), claimed["claim"]["token"].clone());
         for item in claimed["items"].as_array().unwrap() {
-            let text = format!("- {} by a docket of today", item["key"]);
+            let text = format!("- {} by a tasktally of today", item["key"]);
             let settled = json!({"id": chunk, "claim": token, "item": item["key"], "outcome": "done",
                 "category": "task", "body": text});
             server.call("update_task", settled).ok();
@@ -115,10 +115,10 @@ fn a_store_of_every_schema_is_brought_up_to_date_with_all_that_is_in_it_and_its_
     for schema in 1..=NEWEST {
         let store = old(Store::new(), schema);
         let before = everything(&store.sql());
-        store.docket(["list-tasks", "--limit", "0"]).success();
+        store.tasktally(["list-tasks", "--limit", "0"]).success();
         assert_all_is_there(&store, &before);
         store.assert_whole();
-        let verified = store.docket(["verify", "--json"]).success().json();
+        let verified = store.tasktally(["verify", "--json"]).success().json();
         assert_eq!(verified["receipts"], before["receipt"].1.len(), "schema {schema}");
         assert_eq!(verified["tasks"], before["task"].1.len(), "schema {schema}");
 
@@ -158,7 +158,7 @@ fn a_store_of_every_schema_is_brought_up_to_date_with_all_that_is_in_it_and_its_
         }
         assert!(claims > 0, "schema {schema}: the next claim works");
         server.close();
-        store.docket(["verify"]).success();
+        store.tasktally(["verify"]).success();
         store.assert_whole();
         println!(
             "schema {schema}: {} receipts, {done} items done after it, {claims} claims",
@@ -168,7 +168,7 @@ fn a_store_of_every_schema_is_brought_up_to_date_with_all_that_is_in_it_and_its_
 }
 
 #[test]
-fn a_store_that_an_older_docket_left_between_two_migrations_is_brought_up_to_date() {
+fn a_store_that_an_older_tasktally_left_between_two_migrations_is_brought_up_to_date() {
     for schema in 0..NEWEST {
         // The next migration's own transaction, without the one that records it.
         let store = if schema == 0 { Store::new() } else { old(Store::new(), schema) };
@@ -184,13 +184,13 @@ fn a_store_that_an_older_docket_left_between_two_migrations_is_brought_up_to_dat
         sql.execute_batch(&format!("BEGIN; {}; COMMIT", std::fs::read_to_string(file).unwrap())).unwrap();
         let before = everything(&sql);
         drop(sql);
-        store.docket(["create-task", "--task-title", "Next"]).success();
+        store.tasktally(["create-task", "--task-title", "Next"]).success();
         let now = everything(&store.sql());
         // The last one is recorded with the next: nothing is to be done for it.
         let recorded = if schema + 1 == NEWEST { schema } else { NEWEST };
         assert_eq!(now["refinery_schema_history"].1.len() as i64, recorded, "schema {schema}");
         assert_eq!(now["receipt"].1.len(), before["receipt"].1.len());
-        store.docket(["verify"]).success();
+        store.tasktally(["verify"]).success();
     }
 }
 
@@ -201,8 +201,8 @@ fn a_store_whose_maker_was_killed_after_the_list_of_migrations_is_made() {
     let made = "PRAGMA journal_mode = WAL; CREATE TABLE refinery_schema_history (version INT4 PRIMARY KEY,
         name VARCHAR(255), applied_on VARCHAR(255), checksum VARCHAR(255))";
     store.sql().execute_batch(made).unwrap();
-    store.docket(["create-task", "--task-title", "Next"]).success();
-    store.docket(["verify"]).success();
+    store.tasktally(["create-task", "--task-title", "Next"]).success();
+    store.tasktally(["verify"]).success();
 }
 
 #[test]
@@ -224,19 +224,19 @@ fn a_store_with_a_newer_migration_is_left_byte_for_byte() {
 #[test]
 fn a_store_whose_newer_schema_is_only_in_the_log_is_left_byte_for_byte() {
     let store = old(Store::new(), NEWEST);
-    // Held open by the newer docket: nothing of it has reached the file itself.
+    // Held open by the newer tasktally: nothing of it has reached the file itself.
     let newer = store.sql();
     newer.execute_batch("PRAGMA journal_mode = WAL; PRAGMA user_version = 999").unwrap();
     assert_refused_untouched(&store, "newer");
 }
 
-/// What a newer docket does to a store that others have open.
+/// What a newer tasktally does to a store that others have open.
 fn renew(store: &Store, schema: i64) {
     store.sql().execute_batch(&format!("PRAGMA user_version = {schema}")).unwrap();
 }
 
 #[test]
-fn a_docket_whose_store_is_brought_up_to_date_by_a_newer_one_writes_nothing_more_and_has_lost_nothing() {
+fn a_tasktally_whose_store_is_brought_up_to_date_by_a_newer_one_writes_nothing_more_and_has_lost_nothing() {
     let store = old(Store::new(), NEWEST);
     let mut server = store.serve();
     let log = server.task("Log");
@@ -246,7 +246,7 @@ fn a_docket_whose_store_is_brought_up_to_date_by_a_newer_one_writes_nothing_more
     let refused = |server: &mut Server, tool: &str, arguments: serde_json::Value| {
         let reply = server.call(tool, arguments);
         assert_eq!(reply.refusal(), "store_newer", "{tool}: {}", reply.value);
-        assert!(reply.message().contains("Update docket"), "{}", reply.message());
+        assert!(reply.message().contains("Update tasktally"), "{}", reply.message());
     };
     // Again and again: what the first refusal dropped is opened anew.
     for _ in 0..3 {
@@ -266,19 +266,20 @@ fn a_docket_whose_store_is_brought_up_to_date_by_a_newer_one_writes_nothing_more
     server.call("update_task", json!({"id": log, "body": "- again"})).ok();
     assert_eq!(server.body(&log), "- before\n\n- again");
     server.close();
-    store.docket(["verify"]).success();
+    store.tasktally(["verify"]).success();
 }
 
 #[test]
-fn a_run_whose_store_is_brought_up_to_date_by_a_newer_docket_stops_and_goes_on_later() {
+fn a_run_whose_store_is_brought_up_to_date_by_a_newer_tasktally_stops_and_goes_on_later() {
     let store = Store::new();
     let items: Vec<String> = (0..40).map(|n| json!({"key": format!("item-{n:02}")}).to_string()).collect();
     store.write("items.jsonl", items.join("\n"));
-    store.write("worker.sh", "echo $DOCKET_ITEM >> starts.log; sleep 0.05; echo \"- did $DOCKET_ITEM\"");
-    store.docket(["list-tasks"]).success();
+    store
+        .write("worker.sh", "echo $TASKTALLY_ITEM >> starts.log; sleep 0.05; echo \"- did $TASKTALLY_ITEM\"");
+    store.tasktally(["list-tasks"]).success();
     let run = |words: &[&str]| {
         let rest = ["--workers", "2", "--quiet", "--", "sh", "worker.sh"];
-        store.docket(words.iter().chain(&rest).copied())
+        store.tasktally(words.iter().chain(&rest).copied())
     };
     let mut child = run(&["run", "--items", "items.jsonl"]).start();
     crate::support::eventually("some items to be done", || {
@@ -305,7 +306,7 @@ fn a_run_whose_store_is_brought_up_to_date_by_a_newer_docket_stops_and_goes_on_l
 
 #[test]
 fn an_old_store_on_a_read_only_disk_is_told_and_left_byte_for_byte() {
-    let store = Store::new().at("disk/store/docket.db");
+    let store = Store::new().at("disk/store/tasktally.db");
     let Some(disk) = Mount::tmpfs(store.folder().join("disk"), "16m") else {
         println!("skipped an_old_store_on_a_read_only_disk: no right to mount");
         return;
@@ -314,14 +315,14 @@ fn an_old_store_on_a_read_only_disk_is_told_and_left_byte_for_byte() {
     let before = bytes(&store);
     disk.remount("ro");
     for args in [&["list-tasks", "--json"][..], &["create-task", "--task-title", "New", "--json"]] {
-        let ran = store.docket(args).code(2);
+        let ran = store.tasktally(args).code(2);
         assert_eq!(ran.json()["code"], "read_only", "{}", ran.said());
         assert!(ran.said().contains(store.file().to_str().unwrap()), "{}", ran.said());
     }
     assert_eq!(bytes(&store), before);
     disk.remount("rw");
-    store.docket(["list-tasks"]).success();
-    store.docket(["verify"]).success();
+    store.tasktally(["list-tasks"]).success();
+    store.tasktally(["verify"]).success();
 }
 
 /// A connection that reads a store as it lies there.

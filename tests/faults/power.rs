@@ -1,7 +1,7 @@
 //! The power is cut at any moment: what was acknowledged is there, whatever the disk did with the rest.
 //!
 //! Real servers are recorded (`calls.rs`); a disk is rebuilt from the record for each cut (`disk.rs`).
-//! `DOCKET_ROUNDS` asks for more cuts, `DOCKET_SEED` for the same ones again.
+//! `TASKTALLY_ROUNDS` asks for more cuts, `TASKTALLY_SEED` for the same ones again.
 
 use std::process::Stdio;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -77,7 +77,7 @@ fn work(server: &mut Server, shared: &str, name: &str, writes: usize) -> Record 
 /// Checkpoints once, as the server itself does only after thousands of pages.
 pub(crate) fn checkpoint(store: &Store, calls: &Calls) {
     let mut this = calls.before(store, std::process::Command::new(std::env::current_exe().unwrap()));
-    this.args(["--ignored", "--exact", "power::one_checkpoint"]).env("DOCKET_DB", store.file());
+    this.args(["--ignored", "--exact", "power::one_checkpoint"]).env("TASKTALLY_DB", store.file());
     let status = this.stdout(Stdio::null()).stderr(Stdio::null()).status();
     assert!(status.unwrap().success());
 }
@@ -85,7 +85,7 @@ pub(crate) fn checkpoint(store: &Store, calls: &Calls) {
 #[test]
 #[ignore = "a process of its own for `checkpoint`"]
 fn one_checkpoint() {
-    let sql = rusqlite::Connection::open(std::env::var_os("DOCKET_DB").unwrap()).unwrap();
+    let sql = rusqlite::Connection::open(std::env::var_os("TASKTALLY_DB").unwrap()).unwrap();
     sql.busy_timeout(crate::support::PATIENCE).unwrap();
     sql.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(())).unwrap();
     // Not as the last one, which would fold the log away.
@@ -139,7 +139,7 @@ fn record_and_cut(
     work: impl Fn(&Store, &Calls) -> Vec<Record>,
     saw: impl Fn(&[Call]),
 ) {
-    let rounds = rounds("DOCKET_ROUNDS", CUTS);
+    let rounds = rounds("TASKTALLY_ROUNDS", CUTS);
     let (mut cuts, mut held, mut recorded) = (0, 0, 0);
     while cuts < rounds {
         let store = store();

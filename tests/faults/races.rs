@@ -101,7 +101,7 @@ fn name_of(worker: usize, round: usize) -> String {
 
 #[test]
 fn of_eight_servers_that_claim_a_task_at_the_same_instant_exactly_one_wins() {
-    let rounds = rounds("DOCKET_ROUNDS", 1000).max(200);
+    let rounds = rounds("TASKTALLY_ROUNDS", 1000).max(200);
     let store = Store::new();
     let mut supervisor = store.serve();
     let ids: Vec<String> = (0..rounds).map(|n| supervisor.task(&format!("Prize {n}"))).collect();
@@ -129,17 +129,18 @@ fn of_eight_servers_that_claim_a_task_at_the_same_instant_exactly_one_wins() {
 
 #[test]
 fn of_eight_commands_that_claim_a_task_at_the_same_instant_exactly_one_wins() {
-    let rounds = rounds("DOCKET_ROUNDS", 20).min(200);
+    let rounds = rounds("TASKTALLY_ROUNDS", 20).min(200);
     let store = Store::new();
     for round in 0..rounds {
         let title = format!("Prize {round}");
-        let made = store.docket(["create-task", "--task-title", title.as_str(), "--json"]).success().json();
+        let made =
+            store.tasktally(["create-task", "--task-title", title.as_str(), "--json"]).success().json();
         let id = made["task"]["id"].as_str().unwrap().to_owned();
         let barrier = Barrier::new(PROCESSES);
         let answers = together(PROCESSES, |worker| {
             let name = name_of(worker, round);
             let args = ["update-task", "--id", &id, "--status", "in_progress", "--assignee", &name, "--json"];
-            let command = store.docket(args);
+            let command = store.tasktally(args);
             barrier.wait();
             let ran = command.finish();
             let reply = Reply { value: ran.json(), is_error: false };

@@ -4,7 +4,7 @@
 //! `fdatasync` lose it as well (Linux 6.18, some of a hundred moments). So the last receipt that was
 //! acknowledged is only counted; all before it have to be there.
 //!
-//! `DOCKET_ROUNDS` says how often, `DOCKET_SEED` for the same moments again.
+//! `TASKTALLY_ROUNDS` says how often, `TASKTALLY_SEED` for the same moments again.
 
 use std::thread;
 use std::time::Duration;
@@ -51,9 +51,9 @@ fn assert_read(told: &Told, body: &str) {
 fn a_disk_that_turns_read_only_under_a_server_is_told_and_loses_nothing() {
     let mut rng = Rng::seeded("a_disk_that_turns_read_only");
     let (mut acknowledged, mut unknown, mut lost) = (0, 0, 0);
-    let rounds = rounds("DOCKET_ROUNDS", 2);
+    let rounds = rounds("TASKTALLY_ROUNDS", 2);
     for round in 0..rounds {
-        let store = Store::new().at("disk/store/docket.db");
+        let store = Store::new().at("disk/store/tasktally.db");
         let image = store.folder().join("image");
         let Some(disk) = Mount::ext4(store.folder().join("disk"), &image, 24 << 20) else {
             println!("skipped a_disk_that_turns_read_only: no right to mount a file, or no tools for it");

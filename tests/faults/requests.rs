@@ -98,7 +98,7 @@ impl Corpus {
             }
             7 => self.other(rng),
             8 if stateless => {
-                ("subscriptions/listen", json!({"resourceSubscriptions": ["docket://batches"]}))
+                ("subscriptions/listen", json!({"resourceSubscriptions": ["tasktally://batches"]}))
             }
             _ => (METHODS[rng.below(METHODS.len() as u64) as usize], json!({})),
         };
@@ -120,9 +120,9 @@ impl Corpus {
         let word = self.word(rng);
         match rng.below(7) {
             0 => ("prompts/get", json!({"name": "work_chunk", "arguments": {"batch": word}})),
-            1 => ("resources/read", json!({"uri": format!("docket://batch/{word}")})),
-            2 => ("resources/subscribe", json!({"uri": format!("docket://task/{word}")})),
-            3 => ("resources/unsubscribe", json!({"uri": "docket://batches"})),
+            1 => ("resources/read", json!({"uri": format!("tasktally://batch/{word}")})),
+            2 => ("resources/subscribe", json!({"uri": format!("tasktally://task/{word}")})),
+            3 => ("resources/unsubscribe", json!({"uri": "tasktally://batches"})),
             4 => {
                 let about = json!({"type": "ref/prompt", "name": "work_chunk"});
                 ("completion/complete", json!({"ref": about, "argument": {"name": "batch", "value": word}}))

@@ -1,7 +1,7 @@
 //! Stopped (SIGSTOP) at any moment: others go on, or are told in bounded time who keeps them; nothing is lost
 //! and nothing is taken twice once the stopped one goes on.
 //!
-//! `DOCKET_ROUNDS` asks for more rounds.
+//! `TASKTALLY_ROUNDS` asks for more rounds.
 
 use std::process::Command;
 use std::sync::Arc;
@@ -14,29 +14,29 @@ use crate::support::background::{batch, children, runner, settled, stand, until}
 use crate::support::server::Server;
 use crate::support::store::Store;
 use crate::support::{eventually, rounds, signal};
-use docket::ops;
+use tasktally::ops;
 
-/// How long a write of this test's own process waits for a turn; `docket` itself waits longer.
+/// How long a write of this test's own process waits for a turn; `tasktally` itself waits longer.
 const PATIENCE: Duration = Duration::from_millis(300);
 /// How long a write of a real process waits at most, as is promised, with what a loaded machine adds.
 const PROMISED: Duration = Duration::from_secs(30 + 15);
 
-/// The store in this process: somebody else who writes, with less patience than `docket` has.
-fn other(store: &Store) -> ops::Docket {
+/// The store in this process: somebody else who writes, with less patience than `tasktally` has.
+fn other(store: &Store) -> ops::Session {
     let opened =
-        docket::store::sqlite::SqliteStore::open(store.file(), docket::clock::Clock::system()).unwrap();
-    ops::Docket::new(Arc::new(opened), docket::items::Roots::new(["/"]), None, "other")
+        tasktally::store::sqlite::SqliteStore::open(store.file(), tasktally::clock::Clock::system()).unwrap();
+    ops::Session::new(Arc::new(opened), tasktally::items::Roots::new(["/"]), None, "other")
         .with_patience(Some(PATIENCE))
 }
 
-fn call(docket: &ops::Docket, operation: &str, arguments: Value) -> docket::error::Result<Value> {
-    (ops::named(operation).unwrap().call)(docket, arguments)
+fn call(session: &ops::Session, operation: &str, arguments: Value) -> tasktally::error::Result<Value> {
+    (ops::named(operation).unwrap().call)(session, arguments)
 }
 
 /// A server that stops itself before its n-th write or sync.
 fn stopping_at(store: &Store, call: usize) -> Server {
     let mut command = store.command();
-    command.arg("serve").env("LD_PRELOAD", shim("stop")).env("DOCKET_STOP_AT", call.to_string());
+    command.arg("serve").env("LD_PRELOAD", shim("stop")).env("TASKTALLY_STOP_AT", call.to_string());
     let mut server = Server::spawn(command);
     server.listen();
     server.initialize("2025-11-25");
@@ -64,7 +64,7 @@ fn a_process_stopped_at_any_call_of_a_write_keeps_others_no_longer_than_is_promi
     let log = store.serve().task("Log");
     let other = other(&store);
     let (mut kept, mut held_up, mut free, mut longest) = (Vec::new(), 0, 0, Duration::ZERO);
-    let real_too = rounds("DOCKET_ROUNDS", 1) > 1;
+    let real_too = rounds("TASKTALLY_ROUNDS", 1) > 1;
     'ends: for ends in ["CONT", "KILL"] {
         for at in 1.. {
             let mut victim = stopping_at(&store, at);
@@ -100,8 +100,10 @@ fn a_process_stopped_at_any_call_of_a_write_keeps_others_no_longer_than_is_promi
                 }
                 Err(error) => {
                     held_up += 1;
-                    assert_eq!(error.code, docket::error::Code::Busy, "{error}");
-                    for named in [format!("process {pid} (docket) is stopped"), format!("kill -CONT {pid}")] {
+                    assert_eq!(error.code, tasktally::error::Code::Busy, "{error}");
+                    for named in
+                        [format!("process {pid} (tasktally) is stopped"), format!("kill -CONT {pid}")]
+                    {
                         assert!(error.message.contains(&named), "{error}");
                     }
                     // Half a minute each: once in a pass.
@@ -129,7 +131,7 @@ fn a_process_stopped_at_any_call_of_a_write_keeps_others_no_longer_than_is_promi
         }
     }
     store.assert_whole();
-    store.docket(["verify"]).success();
+    store.tasktally(["verify"]).success();
     let body = store.serve().body(&log);
     for text in &kept {
         assert_eq!(body.split("\n\n").filter(|line| line == text).count(), 1, "{text}");
@@ -146,9 +148,9 @@ fn assert_a_real_one_is_told(store: &Store, log: &str, pid: u32) {
     let asked = Instant::now();
     let mut server = store.serve();
     let sent = server.send("update_task", json!({"id": log, "body": "- never"}));
-    let ran = store.docket(["update-task", log, "--body", "- never", "--json"]).finish();
+    let ran = store.tasktally(["update-task", log, "--body", "- never", "--json"]).finish();
     assert_ne!(ran.code, Some(0), "{ran:?}");
-    assert!(ran.said().contains(&format!("process {pid} (docket) is stopped")), "{ran:?}");
+    assert!(ran.said().contains(&format!("process {pid} (tasktally) is stopped")), "{ran:?}");
     let told = server.recv(sent).unwrap();
     assert_eq!(told.refusal(), "busy");
     assert!(server.close().success(), "a server that waits for a turn ends with its client");
@@ -161,7 +163,7 @@ fn assert_a_real_one_is_told(store: &Store, log: &str, pid: u32) {
 fn a_worker_stopped_with_a_claim_is_overtaken_and_its_completion_is_refused() {
     let store = Store::new();
     let mut other = store.serve();
-    for round in 0..rounds("DOCKET_ROUNDS", 3) {
+    for round in 0..rounds("TASKTALLY_ROUNDS", 3) {
         let id = other.task(&format!("Task {round}"));
         let mut victim = store.serve();
         let claim =
@@ -215,14 +217,14 @@ fn a_client_that_is_stopped_keeps_nobody_else_waiting() {
 }
 
 /// A profile whose worker takes a moment an item.
-const SLOW: &str = "[worker.slow]\nper = \"item\"\nmax_parallel = 2\ncommand = [\"sh\", \"-c\", \"sleep 0.05; echo - did $DOCKET_ITEM\"]\n";
+const SLOW: &str = "[worker.slow]\nper = \"item\"\nmax_parallel = 2\ncommand = [\"sh\", \"-c\", \"sleep 0.05; echo - did $TASKTALLY_ITEM\"]\n";
 
 #[test]
 fn a_runner_a_keeper_and_a_worker_that_are_stopped_go_on_where_they_were() {
     let store = Store::new().with_config(SLOW);
     let mut server = store.serve();
     let mut stopped = 0;
-    for round in 0..rounds("DOCKET_ROUNDS", 1) {
+    for round in 0..rounds("TASKTALLY_ROUNDS", 1) {
         let id = batch(&mut server, 12, 6, "slow");
         let runner = runner(&mut server, &id);
         eventually("some work", || (stand(&mut server, &id).count("/batch/processed") > 0).then_some(()));

@@ -46,7 +46,7 @@ fn no_write_of_a_server_is_answered_before_the_log_is_synced() {
     for era in ["2024-11-05", "2025-11-25", "2026-07-28"] {
         let store = Store::new().with_config(PROFILE);
         // The store is there before: making it is not what is looked at.
-        store.docket(["list-tasks"]).success();
+        store.tasktally(["list-tasks"]).success();
         let calls = store.folder().join("calls");
         let mut server = traced_server(&store, &calls, &[]);
         let greeted = if era == "2026-07-28" {
@@ -140,7 +140,7 @@ fn no_command_prints_its_success_before_the_log_is_synced() {
         return;
     }
     let store = Store::new().with_config(PROFILE);
-    store.docket(["list-tasks"]).success();
+    store.tasktally(["list-tasks"]).success();
     // Somebody else has the store open: the last to close it would fold the log in, which syncs as well.
     let other = store.sql();
     other.query_row("SELECT count(*) FROM task", [], |row| row.get::<_, i64>(0)).unwrap();
@@ -193,7 +193,7 @@ fn stopped_unsynced(store: &Store, operation: &str, arguments: &serde_json::Valu
     let key = arguments["request_key"].as_str().unwrap();
     for at in 1..200 {
         let mut command = store.command();
-        command.arg("serve").env("LD_PRELOAD", shim("stop")).env("DOCKET_STOP_AT", at.to_string());
+        command.arg("serve").env("LD_PRELOAD", shim("stop")).env("TASKTALLY_STOP_AT", at.to_string());
         let mut server = Server::spawn(command);
         server.listen();
         server.initialize("2025-11-25");

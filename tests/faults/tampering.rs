@@ -1,6 +1,6 @@
 //! Whoever owns the file can write anything to it: against heads that were kept elsewhere every forgery is found.
 //!
-//! `DOCKET_ROUNDS` asks for more rounds, `DOCKET_SEED` for the same ones again.
+//! `TASKTALLY_ROUNDS` asks for more rounds, `TASKTALLY_SEED` for the same ones again.
 
 use rusqlite::{Connection, params};
 use serde_json::json;
@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 use crate::support::rng::Rng;
 use crate::support::rounds;
 use crate::support::store::Store;
-use docket::model::chain::Head;
+use tasktally::model::chain::Head;
 
 const TASKS: u64 = 6;
 const RECEIPTS: u64 = 12;
@@ -25,7 +25,7 @@ fn scene() -> (Store, Vec<Head>) {
         }
     }
     server.close();
-    let told = store.docket(["heads"]).success().stdout;
+    let told = store.tasktally(["heads"]).success().stdout;
     store.write("heads", &told);
     let heads: Vec<Head> = told.lines().map(|line| line.parse().unwrap()).collect();
     assert_eq!(heads.len() as u64, TASKS);
@@ -66,9 +66,9 @@ fn hash_anew(store: &Connection, task: &str, from: u64) {
                 |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
             )
             .unwrap();
-        let receipt = docket::model::receipt::Receipt {
+        let receipt = tasktally::model::receipt::Receipt {
             number,
-            at: docket::model::moment::Moment::from_millis(at),
+            at: tasktally::model::moment::Moment::from_millis(at),
             author,
             text,
             item: None,
@@ -93,9 +93,9 @@ fn every_forgery_is_found_against_heads_that_were_noted_before() {
     let mut rng = Rng::seeded("every_forgery_is_found");
     let (store, heads) = scene();
     let whole = std::fs::read(store.file()).unwrap();
-    assert!(store.docket(["verify", "--from", "heads"]).success().stdout.contains("as 6 heads say"));
+    assert!(store.tasktally(["verify", "--from", "heads"]).success().stdout.contains("as 6 heads say"));
     let mut kinds = [0; 7];
-    for _ in 0..rounds("DOCKET_ROUNDS", 60) {
+    for _ in 0..rounds("TASKTALLY_ROUNDS", 60) {
         std::fs::write(store.file(), &whole).unwrap();
         for ending in ["-wal", "-shm"] {
             let _ = std::fs::remove_file(format!("{}{ending}", store.file().display()));
@@ -161,7 +161,7 @@ fn every_forgery_is_found_against_heads_that_were_noted_before() {
             }
         };
         drop(forger);
-        let ran = store.docket(["verify", "--from", "heads"]).finish();
+        let ran = store.tasktally(["verify", "--from", "heads"]).finish();
         assert_eq!(ran.code, Some(1), "kind {kind}, receipt {number}: {}", ran.said());
         assert!(ran.stdout.contains(&format!("task {task}")), "kind {kind}: {}", ran.said());
         if let Some(number) = named {
@@ -177,7 +177,7 @@ fn what_came_since_the_heads_were_noted_is_no_forgery() {
     let mut server = store.serve();
     server.call("update_task", json!({"id": heads[0].task.as_str(), "body": "- one more"})).ok();
     server.task("A new one");
-    store.docket(["verify", "--from", "heads"]).success();
+    store.tasktally(["verify", "--from", "heads"]).success();
 }
 
 #[test]
@@ -190,8 +190,8 @@ fn what_is_no_list_of_heads_is_refused_by_line() {
         (&format!("abc.01 3 {hash}\nabc.01 three {hash}\n"), "line 2"),
     ] {
         store.write("bad", text);
-        let refused = store.docket(["verify", "--from", "bad"]).code(2);
+        let refused = store.tasktally(["verify", "--from", "bad"]).code(2);
         assert!(refused.said().contains(names), "{}", refused.said());
     }
-    assert!(store.docket(["verify", "--from", "gone"]).code(2).said().contains("cannot be opened"));
+    assert!(store.tasktally(["verify", "--from", "gone"]).code(2).said().contains("cannot be opened"));
 }

@@ -14,13 +14,13 @@ pub(crate) fn can_trace(test: &str) -> bool {
     can
 }
 
-/// `docket` over a store, traced into a file. Processes that it starts are not followed.
+/// `tasktally` over a store, traced into a file. Processes that it starts are not followed.
 pub(crate) fn traced(store: &Store, calls: &Path) -> Command {
-    let docket = store.command();
+    let tasktally = store.command();
     let mut strace = Command::new("strace");
     strace.args(["-f", "-b", "execve", "-y", "-s", "16", "-e", "trace=pwrite64,fdatasync,write", "-o"]);
-    strace.arg(calls).arg(docket.get_program()).current_dir(store.folder());
-    strace.envs(docket.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    strace.arg(calls).arg(tasktally.get_program()).current_dir(store.folder());
+    strace.envs(tasktally.get_envs().filter_map(|(name, value)| Some((name, value?))));
     strace
 }
 

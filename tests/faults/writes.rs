@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 
 use crate::support::reply::Reply;
 use crate::support::store::Store;
-use docket::ops;
-use docket::ops::Effect;
+use tasktally::ops;
+use tasktally::ops::Effect;
 
 /// A profile that takes no work: the story only names it.
 pub(crate) const PROFILE: &str =
@@ -132,9 +132,9 @@ impl<'a> Story<'a> {
             self.did("control_batch", asked);
         }
         // Its schema lists no actions; whoever names none of them is told all.
-        let command = (ops::named("control_batch").unwrap().command)(clap::Command::new("docket"));
+        let command = (ops::named("control_batch").unwrap().command)(clap::Command::new("tasktally"));
         let refused =
-            command.try_get_matches_from(["docket", "--id=x", "--action=none"]).unwrap_err().to_string();
+            command.try_get_matches_from(["tasktally", "--id=x", "--action=none"]).unwrap_err().to_string();
         assert!(
             refused.contains("one of pause, resume, cancel, retry, start\n"),
             "another is to be told: {refused}"

@@ -44,7 +44,7 @@ impl Scene {
     pub(crate) fn new() -> Self {
         let store = Store::new().with_config(PROFILES);
         std::fs::create_dir(store.folder().join("code")).unwrap();
-        let outside = TempDir::with_prefix("docket-outside-").unwrap();
+        let outside = TempDir::with_prefix("tasktally-outside-").unwrap();
         std::fs::write(outside.path().join("secret.jsonl"), "{\"key\": \"secret\"}\n").unwrap();
         let names = vec![
             ("$OUT", outside.path().to_str().unwrap().to_owned()),

@@ -1,4 +1,4 @@
-//! Lines that were cut, changed or written by a newer docket: told by their number, and nothing is left.
+//! Lines that were cut, changed or written by a newer tasktally: told by their number, and nothing is left.
 
 use serde_json::json;
 use sha2::{Digest, Sha256};
@@ -19,7 +19,7 @@ fn assert_refused(content: impl AsRef<[u8]>, words: &[&str]) {
     let other = Store::new();
     other.write("bad.jsonl", content);
     let before = files(other.folder());
-    let ran = other.docket(["import", "bad.jsonl"]).finish();
+    let ran = other.tasktally(["import", "bad.jsonl"]).finish();
     assert!(matches!(ran.code, Some(1 | 2)), "{words:?}: {}", ran.said());
     for word in words {
         assert!(ran.said().contains(word), "no {word:?} in {}", ran.said());
@@ -76,7 +76,7 @@ fn lines_that_are_not_as_they_were_written_are_refused_by_their_number() {
         (task, "{", "[", "no JSON"),
         (item, "\"key\":\"b\"", "\"key\":\"a\"", "UNIQUE"),
         (item, "\"batch\":\"", "\"batch\":\"x", "there is no task"),
-        (at("tally", 0), "{\"line\":\"tally\"", "{\"line\":\"docket\"", "'docket' is no line"),
+        (at("tally", 0), "{\"line\":\"tally\"", "{\"line\":\"tasktally\"", "'tasktally' is no line"),
     ] {
         let (text, line) = edited(place, from, to);
         assert_refused(text, &[&line, words, "nothing was imported"]);
@@ -101,11 +101,11 @@ fn a_newer_format_or_schema_is_refused_as_newer() {
     for (from, to) in [("\"format\":1", "\"format\":2"), ("\"schema\":8", "\"schema\":999")] {
         let mut newer = lines[..lines.len() - 1].to_vec();
         newer[0] = newer[0].replacen(from, to, 1);
-        assert_refused(vouched(&newer), &["written by a newer docket"]);
+        assert_refused(vouched(&newer), &["written by a newer tasktally"]);
     }
     let mut older = lines[..lines.len() - 1].to_vec();
     older[0] = older[0].replacen("\"schema\":8", "\"schema\":7", 1);
-    assert_refused(vouched(&older), &["none that this docket reads"]);
+    assert_refused(vouched(&older), &["none that this tasktally reads"]);
 }
 
 #[test]

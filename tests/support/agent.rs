@@ -23,11 +23,11 @@ pub(crate) struct Given {
     pub(crate) server: Server,
 }
 
-/// Reads the prompt, and starts the one server that `DOCKET_MCP_CONFIG` names.
+/// Reads the prompt, and starts the one server that `TASKTALLY_MCP_CONFIG` names.
 pub(crate) fn given() -> Given {
     let mut prompt = String::new();
     std::io::stdin().read_to_string(&mut prompt).expect("the prompt comes on standard input");
-    let path = std::env::var("DOCKET_MCP_CONFIG").expect("DOCKET_MCP_CONFIG is set");
+    let path = std::env::var("TASKTALLY_MCP_CONFIG").expect("TASKTALLY_MCP_CONFIG is set");
     let config: Value = serde_json::from_slice(&std::fs::read(path).expect("the configuration is there"))
         .expect("the configuration is JSON");
     let server = &config["mcpServers"]["task_manager"];

@@ -29,7 +29,7 @@ pub(crate) struct Ran {
 impl Run {
     /// `command` with more arguments.
     pub(crate) fn new<A: AsRef<str>>(mut command: Command, args: impl IntoIterator<Item = A>) -> Self {
-        let mut told = String::from("docket");
+        let mut told = String::from("tasktally");
         for arg in args {
             command.arg(arg.as_ref());
             told = told + " " + arg.as_ref();
@@ -39,13 +39,13 @@ impl Run {
 
     /// Starts it and leaves it to the caller; its output goes nowhere.
     pub(crate) fn start(mut self) -> Child {
-        self.command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("docket starts")
+        self.command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("tasktally starts")
     }
 
     /// Runs it to its end.
     pub(crate) fn finish(mut self) -> Ran {
         let mut child =
-            self.command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("docket starts");
+            self.command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("tasktally starts");
         let stdout = gather(child.stdout.take().expect("stdout is piped"));
         let stderr = gather(child.stderr.take().expect("stderr is piped"));
         let code = ended(&mut child).code();

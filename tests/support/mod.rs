@@ -1,6 +1,6 @@
-//! The one harness: real `docket` processes over real files in a temporary folder.
+//! The one harness: real `tasktally` processes over real files in a temporary folder.
 //!
-//! [`store::Store`] is the folder and the file, [`server::Server`] a `docket serve` with a
+//! [`store::Store`] is the folder and the file, [`server::Server`] a `tasktally serve` with a
 //! client's end of its pipes, [`cli::Run`] one command, [`reply::Reply`] what a tool answered.
 
 #![allow(dead_code, reason = "each test file uses its part of the harness")]

@@ -2,13 +2,13 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// `DOCKET_SEED`, or a number by the clock; it is printed either way.
+/// `TASKTALLY_SEED`, or a number by the clock; it is printed either way.
 pub(crate) fn seed(test: &str) -> u64 {
-    let seed = match std::env::var("DOCKET_SEED") {
-        Ok(text) => text.parse().expect("DOCKET_SEED is a number"),
+    let seed = match std::env::var("TASKTALLY_SEED") {
+        Ok(text) => text.parse().expect("TASKTALLY_SEED is a number"),
         Err(_) => SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_nanos() as u64,
     };
-    println!("{test}: DOCKET_SEED={seed}");
+    println!("{test}: TASKTALLY_SEED={seed}");
     seed
 }
 

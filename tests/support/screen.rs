@@ -1,4 +1,4 @@
-//! A terminal for `docket watch`: a `tmux` of the test's own, looked at as a person would.
+//! A terminal for `tasktally watch`: a `tmux` of the test's own, looked at as a person would.
 
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -21,17 +21,17 @@ impl Screen {
         found
     }
 
-    /// Starts `docket watch` in a terminal of so many columns and rows. Once it has ended, the screen
+    /// Starts `tasktally watch` in a terminal of so many columns and rows. Once it has ended, the screen
     /// says `ended with` its exit code.
     pub(crate) fn watch(store: &Store, size: (u16, u16), variables: &str, args: &str) -> Screen {
         static STARTED: AtomicU32 = AtomicU32::new(0);
         let name = format!("tmux-{}", STARTED.fetch_add(1, Ordering::Relaxed));
         let screen = Screen { socket: store.folder().join(name).display().to_string() };
         let shell = format!(
-            "cd '{}'; export USER=erika HOME=\"$PWD\" DOCKET_DB='{}' {variables}; '{}' watch {args}; echo \"ended with $?\"; exec cat",
+            "cd '{}'; export USER=erika HOME=\"$PWD\" TASKTALLY_DB='{}' {variables}; '{}' watch {args}; echo \"ended with $?\"; exec cat",
             store.folder().display(),
             store.file().display(),
-            env!("CARGO_BIN_EXE_docket"),
+            env!("CARGO_BIN_EXE_tasktally"),
         );
         let (columns, rows) = (size.0.to_string(), size.1.to_string());
         screen.tmux(&[

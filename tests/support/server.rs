@@ -1,4 +1,4 @@
-//! A real `docket serve`, and a client's end of its two pipes.
+//! A real `tasktally serve`, and a client's end of its two pipes.
 
 use std::collections::{HashMap, VecDeque};
 use std::io::{BufRead, BufReader, Write};
@@ -31,7 +31,7 @@ impl Server {
     /// Starts the process; nobody reads its stdout until [`Server::listen`].
     pub(crate) fn spawn(mut command: Command) -> Self {
         let mut child =
-            command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("docket serve starts");
+            command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("tasktally serve starts");
         Server {
             stdin: child.stdin.take(),
             unread: child.stdout.take(),
@@ -42,7 +42,7 @@ impl Server {
             next_id: 0,
             stateless: false,
             structured: true,
-            client: json!({"name": "docket-tests", "version": "0"}),
+            client: json!({"name": "tasktally-tests", "version": "0"}),
             capabilities: json!({}),
         }
     }

@@ -20,16 +20,16 @@ pub(crate) struct Store {
 }
 
 impl Store {
-    /// An empty folder; the first `docket` that runs over it makes the store.
+    /// An empty folder; the first `tasktally` that runs over it makes the store.
     pub(crate) fn new() -> Self {
-        let folder = TempDir::with_prefix("docket-test-").expect("a temporary folder");
-        let file = folder.path().join("store").join("docket.db");
+        let folder = TempDir::with_prefix("tasktally-test-").expect("a temporary folder");
+        let file = folder.path().join("store").join("tasktally.db");
         Store { folder, file, config: None }
     }
 
     /// With the operator's configuration: a file that is the operator's alone, outside of every project.
     pub(crate) fn with_config(mut self, text: &str) -> Self {
-        let folder = TempDir::with_prefix("docket-config-").expect("a temporary folder");
+        let folder = TempDir::with_prefix("tasktally-config-").expect("a temporary folder");
         let file = folder.path().join("config.toml");
         std::fs::write(&file, text).expect("a configuration can be written");
         std::fs::set_permissions(&file, Permissions::from_mode(0o600)).expect("a mode can be set");
@@ -56,7 +56,7 @@ impl Store {
         &self.file
     }
 
-    /// The temporary folder: working directory of every `docket`, so that item files lie in it.
+    /// The temporary folder: working directory of every `tasktally`, so that item files lie in it.
     pub(crate) fn folder(&self) -> &Path {
         self.folder.path()
     }
@@ -68,13 +68,13 @@ impl Store {
         path
     }
 
-    /// `docket` with this store, and nothing of the machine's own configuration.
+    /// `tasktally` with this store, and nothing of the machine's own configuration.
     pub(crate) fn command(&self) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_docket"));
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tasktally"));
         command
             .current_dir(self.folder())
-            .env("DOCKET_DB", &self.file)
-            .env("DOCKET_CONFIG", self.config())
+            .env("TASKTALLY_DB", &self.file)
+            .env("TASKTALLY_CONFIG", self.config())
             .env("SCRATCHPAD", self.folder().join("scratch"))
             .env("HOME", self.folder())
             .stdin(Stdio::null());
@@ -82,7 +82,7 @@ impl Store {
     }
 
     /// A command with its arguments, ready to run.
-    pub(crate) fn docket<A: AsRef<str>>(&self, args: impl IntoIterator<Item = A>) -> Run {
+    pub(crate) fn tasktally<A: AsRef<str>>(&self, args: impl IntoIterator<Item = A>) -> Run {
         Run::new(self.command(), args)
     }
 

@@ -11,7 +11,7 @@ pub(crate) fn bytes(store: &Store) -> BTreeMap<PathBuf, Vec<u8>> {
     let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
     let contents =
         entries.filter(|path| path.is_file()).map(|path| (path.clone(), std::fs::read(path).unwrap()));
-    contents.filter(|(path, bytes)| !(path.ends_with("docket.db-shm") || bytes.is_empty())).collect()
+    contents.filter(|(path, bytes)| !(path.ends_with("tasktally.db-shm") || bytes.is_empty())).collect()
 }
 
 /// Holds reading, writing and serving to exit code 2, a reason, and files that stay as they are.
@@ -21,7 +21,7 @@ pub(crate) fn assert_refused_untouched(store: &Store, reason: &str) {
     for args in
         [&["list-tasks"][..], &["create-task", "--task-title", "New"], &["list-tasks", "--json"], &["serve"]]
     {
-        let ran = store.docket(args).code(2);
+        let ran = store.tasktally(args).code(2);
         let said = ran.said();
         assert!(said.to_lowercase().contains(reason), "{args:?}: no {reason:?} in {said}");
         assert!(said.contains(store.file().to_str().unwrap()), "{args:?}: which file? {said}");

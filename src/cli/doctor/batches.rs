@@ -9,7 +9,7 @@ use crate::model::batch::BatchStatus;
 use crate::model::id::TaskId;
 use crate::model::status::Status;
 use crate::model::text::excerpt;
-use crate::ops::{Docket, outlook, profile_pause};
+use crate::ops::{Session, outlook, profile_pause};
 use crate::store::{Filter, Runner};
 use crate::work::leftovers::is_at_work;
 
@@ -20,17 +20,17 @@ const LOOKED_AT: usize = 1_000;
 
 /// Whether every runner on record is alive.
 pub(super) fn runners(scene: &Scene) -> Result<Vec<Finding>> {
-    let Some(Opened { docket, .. }) = scene.opened() else { return Ok(Vec::new()) };
-    let all: Vec<(TaskId, Runner)> = docket.read(|tx| {
+    let Some(Opened { session, .. }) = scene.opened() else { return Ok(Vec::new()) };
+    let all: Vec<(TaskId, Runner)> = session.read(|tx| {
         let runners = tx.runners()?.into_iter();
         runners.map(|runner| Ok((tx.task_at(runner.batch)?.id, runner))).collect()
     })?;
     let mut found = Vec::new();
     for (batch, runner) in &all {
-        if is_at_work(docket, batch)? {
+        if is_at_work(session, batch)? {
             continue;
         }
-        let look = outlook(docket, batch)?;
+        let look = outlook(session, batch)?;
         let goes_on = look.status == BatchStatus::Running && look.worker.is_some();
         let next =
             if goes_on { format!("control-batch {batch} --action start") } else { "doctor --mend".into() };
@@ -41,7 +41,7 @@ pub(super) fn runners(scene: &Scene) -> Result<Vec<Finding>> {
                 excerpt(&runner.host),
                 runner.seen
             ))
-            .mend(scene.docket(&next)),
+            .mend(scene.command(&next)),
         );
     }
     Ok(or_ok(limited(found), format!("{} at work, none of them dead", all.len())))
@@ -49,8 +49,8 @@ pub(super) fn runners(scene: &Scene) -> Result<Vec<Finding>> {
 
 /// Whether every batch that has not ended goes on by itself.
 pub(super) fn batches(scene: &Scene) -> Result<Vec<Finding>> {
-    let Some(Opened { docket, .. }) = scene.opened() else { return Ok(Vec::new()) };
-    let open = docket.read(|tx| {
+    let Some(Opened { session, .. }) = scene.opened() else { return Ok(Vec::new()) };
+    let open = session.read(|tx| {
         let tasks = tx.open_batches(None, LOOKED_AT)?;
         tasks.into_iter().map(|task| Ok((task.id, tx.batch(task.row)?))).collect::<Result<Vec<_>>>()
     })?;
@@ -60,7 +60,7 @@ pub(super) fn batches(scene: &Scene) -> Result<Vec<Finding>> {
     for (id, batch) in &open {
         let Some(batch) = batch else { continue };
         let is_run = batch.command.is_some();
-        found.extend(stands(scene, docket, id, is_run, batch.paused.as_deref(), config.as_ref())?);
+        found.extend(stands(scene, session, id, is_run, batch.paused.as_deref(), config.as_ref())?);
     }
     let newest = if open.len() == LOOKED_AT { "the newest " } else { "" };
     Ok(or_ok(limited(found), format!("{newest}{} open, none of them waits for you", open.len())))
@@ -69,14 +69,14 @@ pub(super) fn batches(scene: &Scene) -> Result<Vec<Finding>> {
 /// What is to be done about an open batch, if anything.
 fn stands(
     scene: &Scene,
-    docket: &Docket,
+    session: &Session,
     id: &TaskId,
     is_run: bool,
     paused: Option<&str>,
     config: Option<&Config>,
 ) -> Result<Option<Finding>> {
-    let look = outlook(docket, id)?;
-    let in_review = docket.read(move |tx| {
+    let look = outlook(session, id)?;
+    let in_review = session.read(move |tx| {
         let chunks = Filter { parent: Some(look.row), status: Some(Status::Review), ..Filter::default() };
         Ok(tx.list(&chunks, None, MOST)?.len())
     })?;
@@ -84,7 +84,7 @@ fn stands(
         && matches!(look.status, BatchStatus::Paused | BatchStatus::Running)
         && in_review == 0
         && let Err(error) = config.profile(profile)
-        && !is_at_work(docket, id)?
+        && !is_at_work(session, id)?
     {
         let what = format!("batch {id} cannot be worked in the background: {error}");
         return Ok(Some(Finding::problem(what).mend(edit(&config.location.path))));
@@ -92,26 +92,28 @@ fn stands(
     Ok(match look.status {
         BatchStatus::Paused => {
             let profile =
-                look.worker.as_deref().map(|name| profile_pause(docket, name)).transpose()?.flatten();
+                look.worker.as_deref().map(|name| profile_pause(session, name)).transpose()?.flatten();
             let why = profile.as_deref().or(paused).unwrap_or("no reason given");
             let next = if profile.is_some() { "start" } else { "resume" };
             Some(
                 Finding::warning(format!("batch {id} is paused: {}", excerpt(why)))
-                    .mend(scene.docket(&format!("control-batch {id} --action {next}"))),
+                    .mend(scene.command(&format!("control-batch {id} --action {next}"))),
             )
         }
         status if in_review > 0 || status == BatchStatus::Waiting => Some(
             Finding::warning(format!("batch {id} waits for a person; chunks in review: {in_review}"))
-                .mend(scene.docket(&format!("get-batch {id} --view review"))),
+                .mend(scene.command(&format!("get-batch {id} --view review"))),
         ),
-        BatchStatus::Running if is_at_work(docket, id)? => None,
+        BatchStatus::Running if is_at_work(session, id)? => None,
         BatchStatus::Running if look.worker.is_some() => Some(
             Finding::problem(format!("batch {id} is to be worked in the background, and no runner works it"))
-                .mend(scene.docket(&format!("control-batch {id} --action start"))),
+                .mend(scene.command(&format!("control-batch {id} --action start"))),
         ),
         BatchStatus::Running if is_run => Some(
-            Finding::warning(format!("batch {id} was made by docket run, which ended before it was through"))
-                .mend(scene.docket(&format!("run --resume {id}"))),
+            Finding::warning(format!(
+                "batch {id} was made by tasktally run, which ended before it was through"
+            ))
+            .mend(scene.command(&format!("run --resume {id}"))),
         ),
         _ => None,
     })
@@ -119,8 +121,8 @@ fn stands(
 
 /// Whether every claim is live.
 pub(super) fn claims(scene: &Scene) -> Result<Vec<Finding>> {
-    let Some(Opened { docket, .. }) = scene.opened() else { return Ok(Vec::new()) };
-    let expired = docket.read(|tx| tx.expired(MOST + 1))?;
+    let Some(Opened { session, .. }) = scene.opened() else { return Ok(Vec::new()) };
+    let expired = session.read(|tx| tx.expired(MOST + 1))?;
     let named: Vec<String> = expired.iter().take(3).map(|task| task.id.to_string()).collect();
     let found = (!expired.is_empty()).then(|| {
         let count =
@@ -130,7 +132,7 @@ pub(super) fn claims(scene: &Scene) -> Result<Vec<Finding>> {
             named.join(", "),
             if expired.len() > 3 { ", …" } else { "" }
         ))
-        .mend(scene.docket("reset-stalled-tasks"))
+        .mend(scene.command("reset-stalled-tasks"))
     });
     Ok(or_ok(found.into_iter().collect(), "none has run out"))
 }

@@ -32,7 +32,7 @@ pub(super) fn configuration(scene: &Scene) -> Result<Vec<Finding>> {
     let bad = config.profiles().filter_map(|profile| {
         let error = ready::check(profile, &data).err()?;
         let what = format!("profile '{}' cannot be started: {error}", profile.name);
-        Some(Finding::problem(what).mend(scene.docket("config check")))
+        Some(Finding::problem(what).mend(scene.command("config check")))
     });
     let well = format!("{path} is read; {} profiles could be started", config.profiles().count());
     Ok(or_ok(bad.collect(), well))

@@ -13,10 +13,10 @@ use crate::work::worktree;
 
 /// Whether anything was left behind; dead runners have a check of their own.
 pub(super) fn leftovers(scene: &Scene) -> Result<Vec<Finding>> {
-    let Some(Opened { docket, .. }) = scene.opened() else { return Ok(Vec::new()) };
+    let Some(Opened { session, .. }) = scene.opened() else { return Ok(Vec::new()) };
     let mut by_kind: BTreeMap<&str, Vec<Leftover>> = BTreeMap::new();
     let mut found = Vec::new();
-    for left in find(docket)?.into_iter().filter(|left| left.kind != Kind::Runner) {
+    for left in find(session)?.into_iter().filter(|left| left.kind != Kind::Runner) {
         match needs_a_person(&left) {
             Some(finding) => found.push(finding),
             None => by_kind.entry(told(left.kind)).or_default().push(left),
@@ -27,7 +27,7 @@ pub(super) fn leftovers(scene: &Scene) -> Result<Vec<Finding>> {
         let more = if all.len() > 1 { ", …" } else { "" };
         Some(
             Finding::warning(format!("{what}: {} ({first}{more})", all.len()))
-                .mend(scene.docket("doctor --mend")),
+                .mend(scene.command("doctor --mend")),
         )
     }));
     Ok(or_ok(found, "nothing"))
@@ -77,15 +77,15 @@ pub(super) fn mend(db: Option<&Path>) -> Result<Vec<String>> {
             "nothing was cleared: there is no store here that can be worked with as it is".to_owned(),
         ]);
     }
-    let docket = open(db, Caller::Person)?;
+    let session = open(db, Caller::Person)?;
     let mut said = Vec::new();
-    for left in find(&docket)? {
+    for left in find(&session)? {
         let what = match left.kind {
             Kind::Runner => format!("the record of the runner of batch {}", left.batch),
             _ => format!("{} {}", left.kind, left.path.display()),
         };
         // One that cannot be cleared keeps none of the others.
-        said.push(match clear(&docket, &left) {
+        said.push(match clear(&session, &left) {
             Ok(None) => format!("cleared {what}"),
             Ok(Some(why)) => format!("left {what}: {why}"),
             Err(error) => format!("left {what}: {error}"),

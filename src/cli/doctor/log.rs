@@ -25,7 +25,7 @@ pub(super) fn log(scene: &Scene) -> Result<Vec<Finding>> {
     if !opened.store.facts().keeps_log && size == 0 {
         return Ok(vec![
             Finding::warning("the store keeps no write-ahead log: some other program has switched it off")
-                .mend(scene.docket("list-tasks")),
+                .mend(scene.command("list-tasks")),
         ]);
     }
     if size == 0 {
@@ -41,7 +41,7 @@ pub(super) fn log(scene: &Scene) -> Result<Vec<Finding>> {
             "{} MiB wait to be folded into the store; nobody has it open",
             size / MIB
         ))
-        .mend(scene.docket("list-tasks")),
+        .mend(scene.command("list-tasks")),
         Some((pid, _)) => {
             let named: Vec<String> =
                 holders.iter().take(MOST).map(|(pid, name)| format!("{name} (process {pid})")).collect();

@@ -1,4 +1,4 @@
-//! `docket doctor`: what is wrong with a store, its disk, its work and the configuration, and the command
+//! `tasktally doctor`: what is wrong with a store, its disk, its work and the configuration, and the command
 //! that mends each. It only reads, also what cannot be opened; `--mend` clears what runners left behind.
 
 mod batches;

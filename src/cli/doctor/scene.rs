@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::cli::open::store_path;
-use crate::cli::shell::docket;
+use crate::cli::shell::command_prefix;
 use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::items::Roots;
-use crate::ops::Docket;
+use crate::ops::Session;
 use crate::store::sqlite::{LookOnly, beside, cannot, folder_of, wreck};
 use crate::store::{Examine, Wreck};
 
@@ -18,7 +18,7 @@ pub(super) struct Opened {
     /// The file.
     pub(super) store: Arc<dyn Examine>,
     /// The same as operations see it; nothing can be written through it.
-    pub(super) docket: Docket,
+    pub(super) session: Session,
 }
 
 /// How a store was found.
@@ -75,9 +75,9 @@ impl Scene {
         beside(&self.path, ending)
     }
 
-    /// A `docket` command over this store.
-    pub(super) fn docket(&self, words: &str) -> String {
-        format!("{} {words}", docket(&self.path))
+    /// A `tasktally` command over this store.
+    pub(super) fn command(&self, words: &str) -> String {
+        format!("{} {words}", command_prefix(&self.path))
     }
 }
 
@@ -85,8 +85,8 @@ fn open(path: &Path) -> Found {
     match LookOnly::open(path, Clock::system()) {
         Ok(store) => {
             let store = Arc::new(store);
-            let docket = Docket::new(store.clone(), Roots::new(Vec::<PathBuf>::new()), None, "doctor");
-            Found::Open(Opened { store, docket })
+            let session = Session::new(store.clone(), Roots::new(Vec::<PathBuf>::new()), None, "doctor");
+            Found::Open(Opened { store, session })
         }
         Err(error) => match wreck(path, &error) {
             Some(wreck) => Found::Damaged(wreck, error),

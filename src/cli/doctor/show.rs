@@ -98,11 +98,11 @@ mod tests {
 
     fn found() -> Vec<Named<'static>> {
         vec![
-            ("file", Finding::ok("/tmp/docket.db can be read")),
+            ("file", Finding::ok("/tmp/tasktally.db can be read")),
             (
                 "log",
                 Finding::warning("84 MiB wait to be folded into the store; nobody has it open at all")
-                    .mend("docket list-tasks"),
+                    .mend("tasktally list-tasks"),
             ),
             ("integrity", Finding::problem("a \u{202e}forged\u{1b}[31m line")),
         ]
@@ -113,10 +113,10 @@ mod tests {
         let text = as_text(&found(), false);
         assert_eq!(
             text,
-            "ok       file          /tmp/docket.db can be read
+            "ok       file          /tmp/tasktally.db can be read
 warning  log           84 MiB wait to be folded into the store; nobody has it
                        open at all
-  $ docket list-tasks
+  $ session list-tasks
 problem  integrity     a \\u{202e}forged\\u{1b}[31m line"
         );
         assert!(text.lines().all(|line| line.chars().count() <= WIDTH));

@@ -17,9 +17,9 @@ pub(super) fn file(scene: &Scene) -> Result<Vec<Finding>> {
         // What is in it is told of elsewhere.
         Found::Damaged(..) => return Ok(Vec::new()),
         Found::Nothing => Finding::problem(format!(
-            "there is none at {path}: the first command that writes makes it; --db or DOCKET_DB names another"
+            "there is none at {path}: the first command that writes makes it; --db or TASKTALLY_DB names another"
         ))
-        .mend(scene.docket("list-tasks")),
+        .mend(scene.command("list-tasks")),
         Found::Refused(error) => {
             let finding = Finding::problem(error.to_string());
             match error.code {
@@ -38,21 +38,21 @@ pub(super) fn file(scene: &Scene) -> Result<Vec<Finding>> {
     }])
 }
 
-/// Whether it has the schema that this docket knows.
+/// Whether it has the schema that this tasktally knows.
 pub(super) fn schema(scene: &Scene) -> Result<Vec<Finding>> {
     let Found::Open(opened) = &scene.found else { return Ok(Vec::new()) };
     let facts = opened.store.facts();
     let (has, newest) = (facts.schema, facts.newest);
     Ok(vec![if has == newest {
-        Finding::ok(format!("{has}, the newest that this docket knows"))
+        Finding::ok(format!("{has}, the newest that this tasktally knows"))
     } else if has == 0 {
         Finding::warning("none yet: whoever made the file ended before the store was in it")
-            .mend(scene.docket("list-tasks"))
+            .mend(scene.command("list-tasks"))
     } else {
         Finding::warning(format!(
-            "{has}; this docket knows {newest}, and brings it up to date when it next opens it. What is in it was not looked at"
+            "{has}; this tasktally knows {newest}, and brings it up to date when it next opens it. What is in it was not looked at"
         ))
-        .mend(scene.docket("list-tasks"))
+        .mend(scene.command("list-tasks"))
     }])
 }
 
@@ -83,8 +83,8 @@ pub(super) fn integrity(scene: &Scene) -> Result<Vec<Finding>> {
         let more = if scene.full { "" } else { "; --full compares indexes and receipts, too" };
         return Ok(vec![Finding::ok(format!("SQLite finds the file whole{more}"))]);
     };
-    let walked = opened.docket.read(|tx| walk(tx, Vec::new()))?;
-    let forged = walked.bad.map(|bad| Finding::problem(bad).mend(scene.docket("verify")));
+    let walked = opened.session.read(|tx| walk(tx, Vec::new()))?;
+    let forged = walked.bad.map(|bad| Finding::problem(bad).mend(scene.command("verify")));
     let well = format!(
         "SQLite finds the file whole; {} receipts of {} tasks are as they were written",
         walked.receipts, walked.tasks
@@ -100,7 +100,7 @@ fn damaged(scene: &Scene, what: &str, schema: i64, mark: i64) -> Finding {
         files.find(|file| file.symlink_metadata().is_err()).unwrap_or_else(|| scene.beside(".rescued"));
     let (from, to) = (path_word(&scene.path), path_word(&file));
     let told = format!(
-        "the file is damaged: {what}. A backup that docket backup made earlier is better, where there is one. Else rescue what can be read into {to}: rows on damaged pages are lost, and afterwards docket --db {to} verify tells whose receipts are not all there"
+        "the file is damaged: {what}. A backup that tasktally backup made earlier is better, where there is one. Else rescue what can be read into {to}: rows on damaged pages are lost, and afterwards tasktally --db {to} verify tells whose receipts are not all there"
     );
     let set = format!("PRAGMA user_version = {schema}; PRAGMA application_id = {mark};");
     // The shell makes the file, and refuses to where it is there: a second run would pour everything in again.

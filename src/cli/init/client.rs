@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use crate::error::{Error, Result};
 use crate::prompts::SERVER_KEY;
 
-/// An MCP client that `docket init` knows.
+/// An MCP client that `tasktally init` knows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Client {
     /// Claude Code, `.mcp.json` in the project

@@ -63,7 +63,7 @@ pub(super) fn write(path: &Path, before: Option<&Found>, text: &str) -> Result<O
 /// new file would have; one that was there keeps its own.
 fn stage(folder: &Path, text: &str, before: Option<&Found>) -> std::io::Result<NamedTempFile> {
     let mut builder = tempfile::Builder::new();
-    builder.prefix(".docket-init-");
+    builder.prefix(".tasktally-init-");
     let mut staged = match before {
         Some(before) => {
             let staged = builder.tempfile_in(folder)?;

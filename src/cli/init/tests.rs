@@ -1,4 +1,4 @@
-//! What `docket init` writes into real files.
+//! What `tasktally init` writes into real files.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,7 +7,7 @@ use super::client::{Client, Server};
 use super::merge;
 
 fn server() -> Server {
-    Server::new(Path::new("/opt/docket"), Some(Path::new("/data/tasks.db"))).unwrap()
+    Server::new(Path::new("/opt/tasktally"), Some(Path::new("/data/tasks.db"))).unwrap()
 }
 
 /// Merges into a file that holds `before`; the outcome, what was said, and the file after it.
@@ -43,7 +43,7 @@ fn check_refused(client: Client, before: &str, reason: &str) {
     let mut said = Vec::new();
     let error = merge(client, &server(), &path, &mut said).unwrap_err().to_string();
     assert!(error.contains(reason) && error.contains("by hand"), "{error}");
-    assert!(String::from_utf8(said).unwrap().contains("/opt/docket"), "the configuration is shown");
+    assert!(String::from_utf8(said).unwrap().contains("/opt/tasktally"), "the configuration is shown");
     assert_eq!(fs::read_to_string(&path).unwrap(), before);
     assert!(!bak(&path, "").exists());
 }
@@ -54,7 +54,7 @@ fn bak(path: &Path, number: &str) -> PathBuf {
 
 const ENTRY: &str = r#""task_manager": {
       "type": "stdio",
-      "command": "/opt/docket",
+      "command": "/opt/tasktally",
       "args": [
         "serve",
         "--db",
@@ -101,7 +101,7 @@ fn a_single_line_stays_one() {
     check(
         Client::Gemini,
         r#"{"ui":{"a":1}}"#,
-        r#"{"ui":{"a":1}, "mcpServers": {"task_manager":{"command":"/opt/docket","args":["serve","--db","/data/tasks.db"]}}}"#,
+        r#"{"ui":{"a":1}, "mcpServers": {"task_manager":{"command":"/opt/session","args":["serve","--db","/data/tasks.db"]}}}"#,
     );
 }
 
@@ -110,7 +110,7 @@ fn tabs_and_crlf_are_kept() {
     check(
         Client::Gemini,
         "{\r\n\t\"mcpServers\": {\r\n\t}\r\n}\r\n",
-        "{\r\n\t\"mcpServers\": {\r\n\t\t\"task_manager\": {\r\n\t\t\t\"command\": \"/opt/docket\",\r\n\t\t\t\"args\": [\r\n\t\t\t\t\"serve\",\r\n\t\t\t\t\"--db\",\r\n\t\t\t\t\"/data/tasks.db\"\r\n\t\t\t]\r\n\t\t}\r\n\t}\r\n}\r\n",
+        "{\r\n\t\"mcpServers\": {\r\n\t\t\"task_manager\": {\r\n\t\t\t\"command\": \"/opt/tasktally\",\r\n\t\t\t\"args\": [\r\n\t\t\t\t\"serve\",\r\n\t\t\t\t\"--db\",\r\n\t\t\t\t\"/data/tasks.db\"\r\n\t\t\t]\r\n\t\t}\r\n\t}\r\n}\r\n",
     );
 }
 
@@ -119,13 +119,13 @@ fn an_older_entry_is_changed_and_keeps_what_its_owner_added() {
     check(
         Client::Gemini,
         r#"{"mcpServers": {"task_manager": {"command": "old", "timeout": 9, "args": []}, "b": {}}}"#,
-        r#"{"mcpServers": {"task_manager": {"command":"/opt/docket","timeout":9,"args":["serve","--db","/data/tasks.db"]}, "b": {}}}"#,
+        r#"{"mcpServers": {"task_manager": {"command":"/opt/session","timeout":9,"args":["serve","--db","/data/tasks.db"]}, "b": {}}}"#,
     );
 }
 
 #[test]
 fn toml_keeps_comments_order_and_line_ends() {
-    let entry = "[mcp_servers.task_manager]\ncommand = \"/opt/docket\"\nargs = [\"serve\", \"--db\", \"/data/tasks.db\"]\n";
+    let entry = "[mcp_servers.task_manager]\ncommand = \"/opt/tasktally\"\nargs = [\"serve\", \"--db\", \"/data/tasks.db\"]\n";
     let before =
         "# mine\nmodel = \"m\" # best\n\n[mcp_servers.z]\ncommand = \"z\"\n\n[tui] # last\na = 1.10\n";
     let after = format!(
@@ -137,12 +137,12 @@ fn toml_keeps_comments_order_and_line_ends() {
     check(
         Client::Codex,
         "mcp_servers = { z = { command = \"z\" } }\n",
-        "mcp_servers = { z = { command = \"z\" } , task_manager = { command = \"/opt/docket\", args = [\"serve\", \"--db\", \"/data/tasks.db\"] } }\n",
+        "mcp_servers = { z = { command = \"z\" } , task_manager = { command = \"/opt/tasktally\", args = [\"serve\", \"--db\", \"/data/tasks.db\"] } }\n",
     );
     check(
         Client::Codex,
         "[mcp_servers.task_manager]\ncommand = \"old\" # why\nargs = [\"serve\", \"--db\", \"/data/tasks.db\"]\nenabled = false\n",
-        "[mcp_servers.task_manager]\ncommand = \"/opt/docket\" # why\nargs = [\"serve\", \"--db\", \"/data/tasks.db\"]\nenabled = false\n",
+        "[mcp_servers.task_manager]\ncommand = \"/opt/tasktally\" # why\nargs = [\"serve\", \"--db\", \"/data/tasks.db\"]\nenabled = false\n",
     );
 }
 
@@ -174,7 +174,7 @@ fn a_folder_is_no_file() {
     let path = folder.path().join(".mcp.json");
     fs::create_dir(&path).unwrap();
     let (done, said, _) = merged(Client::ClaudeCode, &path, None);
-    assert!(!done && said.contains("/opt/docket"));
+    assert!(!done && said.contains("/opt/tasktally"));
 }
 
 #[cfg(unix)]

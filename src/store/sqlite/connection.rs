@@ -14,7 +14,7 @@ use super::schema::{SCHEMA_VERSION, migrate, newer, refuse_newer};
 use super::ticket::Ticket;
 use crate::error::{Code, Error, Result};
 
-/// What marks a SQLite file as a Docket store; see `migrations/V1`.
+/// What marks a SQLite file as a Tasktally store; see `migrations/V1`.
 pub(super) const APPLICATION_ID: i64 = 0x446F_636B;
 
 /// SQLite before this can corrupt a file when its log is reset.
@@ -60,7 +60,10 @@ pub(super) fn open(path: &Path) -> Result<Connection> {
     if rusqlite::version_number() < OLDEST_SQLITE {
         return Err(Error::new(
             Code::Internal,
-            format!("SQLite {} is too old: Docket needs {OLDEST_SQLITE_NAME} or newer", rusqlite::version()),
+            format!(
+                "SQLite {} is too old: Tasktally needs {OLDEST_SQLITE_NAME} or newer",
+                rusqlite::version()
+            ),
         ));
     }
     make_private(path)?;
@@ -247,12 +250,12 @@ pub(super) struct Header {
 }
 
 /// Reads the header as plain bytes, before SQLite holds any lock that closing could drop:
-/// refuses what isn't SQLite's, isn't Docket's, or is a newer Docket's.
+/// refuses what isn't SQLite's, isn't Tasktally's, or is a newer Tasktally's.
 pub(super) fn read_header(path: &Path) -> Result<Header> {
     let metadata = fs::metadata(path).map_err(|error| cannot(path, "it cannot be read", error))?;
     if !metadata.is_file() {
         return Err(Error::invalid(format!(
-            "store {}: not a regular file; --db or DOCKET_DB names one",
+            "store {}: not a regular file; --db or TASKTALLY_DB names one",
             path.display()
         )));
     }
@@ -275,7 +278,7 @@ pub(super) fn read_header(path: &Path) -> Result<Header> {
             return Ok(Header::default());
         }
         return Err(Error::invalid(format!(
-            "store {}: not a SQLite file; it was left as it is. --db or DOCKET_DB names another",
+            "store {}: not a SQLite file; it was left as it is. --db or TASKTALLY_DB names another",
             path.display()
         )));
     }
@@ -307,7 +310,7 @@ fn journal_is_hot(path: &Path) -> bool {
 
 pub(super) fn foreign(path: &Path) -> Error {
     Error::invalid(format!(
-        "store {}: a SQLite file of another program; it was left as it is. --db or DOCKET_DB names another",
+        "store {}: a SQLite file of another program; it was left as it is. --db or TASKTALLY_DB names another",
         path.display()
     ))
 }

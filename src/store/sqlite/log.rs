@@ -91,7 +91,7 @@ impl Log {
             return Err(Error::new(
                 Code::Internal,
                 format!(
-                    "{} was removed while docket was at work; start docket again, then read what is kept",
+                    "{} was removed while tasktally was at work; start tasktally again, then read what is kept",
                     self.path.display()
                 ),
             ));
@@ -135,7 +135,7 @@ impl Log {
         Err(Error::new(
             Code::Internal,
             format!(
-                "{}: the disk lost what an earlier write had not confirmed: {found} of {committed} pages can be read; see to the disk, end every docket, then start again with what is left",
+                "{}: the disk lost what an earlier write had not confirmed: {found} of {committed} pages can be read; see to the disk, end every tasktally, then start again with what is left",
                 self.path.display()
             ),
         ))

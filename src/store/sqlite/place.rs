@@ -44,7 +44,7 @@ impl Place {
         Err(Error::new(
             Code::Internal,
             format!(
-                "store {}: {what} while docket was at work; put it back, or start docket again for what is there now",
+                "store {}: {what} while tasktally was at work; put it back, or start tasktally again for what is there now",
                 self.path.display()
             ),
         ))

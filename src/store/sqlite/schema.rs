@@ -49,7 +49,7 @@ impl Version {
     }
 }
 
-/// Refuses a store of a newer docket.
+/// Refuses a store of a newer tasktally.
 pub(super) fn refuse_newer(connection: &Connection, path: &Path) -> Result<Version> {
     let version = Version::of(connection)?;
     if version.newest() > SCHEMA_VERSION {
@@ -58,7 +58,7 @@ pub(super) fn refuse_newer(connection: &Connection, path: &Path) -> Result<Versi
     Ok(version)
 }
 
-/// The same inside a transaction of a store that was opened before: a newer docket may have brought it up to
+/// The same inside a transaction of a store that was opened before: a newer tasktally may have brought it up to
 /// date since, and what this one would write lacks what the newer one relies on.
 pub(super) fn refuse_renewed(connection: &Connection, path: &Path) -> Result<()> {
     let version: i64 = connection
@@ -71,7 +71,7 @@ pub(super) fn refuse_renewed(connection: &Connection, path: &Path) -> Result<()>
     Err(Error::new(
         Code::StoreNewer,
         format!(
-            "store {} was brought up to date by a newer docket (schema {version}) while this one, which knows up to {SCHEMA_VERSION}, had it open; nothing was done. Update docket if it isn't yet, and start it again",
+            "store {} was brought up to date by a newer tasktally (schema {version}) while this one, which knows up to {SCHEMA_VERSION}, had it open; nothing was done. Update tasktally if it isn't yet, and start it again",
             path.display()
         ),
     ))
@@ -86,7 +86,7 @@ pub(super) fn refuse_foreign(connection: &Connection, path: &Path) -> Result<()>
     if others > 0 { Err(foreign(path)) } else { Ok(()) }
 }
 
-/// Brings a store up to date in one transaction: it is as old as it was, or as new as this docket.
+/// Brings a store up to date in one transaction: it is as old as it was, or as new as this tasktally.
 pub(super) fn migrate(connection: &mut Connection, path: &Path) -> Result<()> {
     let version = refuse_newer(connection, path)?;
     if version.newest() == SCHEMA_VERSION {
@@ -102,7 +102,7 @@ pub(super) fn migrate(connection: &mut Connection, path: &Path) -> Result<()> {
         .query_row("PRAGMA journal_mode = WAL", [], |_| Ok(()))
         .map_err(|error| sql_error("the store cannot keep a write-ahead log", error))?;
     let all = || migrations::migrations::runner().set_grouped(true);
-    // Older dockets recorded a migration in a transaction of its own: one that was killed before it had done
+    // Older tasktallys recorded a migration in a transaction of its own: one that was killed before it had done
     // what it recorded is not to be done again.
     let run = match i32::try_from(version.set) {
         Ok(set) if version.set > version.recorded => {
@@ -131,7 +131,7 @@ fn failed(path: &Path, error: refinery::Error) -> Error {
     let (code, next) = match code {
         Some(rusqlite::ErrorCode::DiskFull) => (Code::Internal, ": the disk is full. Free some space"),
         Some(rusqlite::ErrorCode::ReadOnly) => {
-            (Code::ReadOnly, ": it cannot be written. Let docket write its file and folder")
+            (Code::ReadOnly, ": it cannot be written. Let tasktally write its file and folder")
         }
         Some(rusqlite::ErrorCode::DatabaseBusy) => (Code::Busy, ": another program holds it. Try again"),
         // A commit that failed late may be found when the store is opened again.
@@ -148,12 +148,12 @@ fn failed(path: &Path, error: refinery::Error) -> Error {
     Error::new(code, what).caused_by(error)
 }
 
-/// The refusal of a newer docket's store.
+/// The refusal of a newer tasktally's store.
 pub(super) fn newer(path: &Path, version: i64) -> Error {
     Error::new(
         Code::StoreNewer,
         format!(
-            "store {} has schema {version}, this docket knows up to {SCHEMA_VERSION}: it was written by a newer docket and was left as it is. Update docket, or name another store with --db",
+            "store {} has schema {version}, this tasktally knows up to {SCHEMA_VERSION}: it was written by a newer tasktally and was left as it is. Update tasktally, or name another store with --db",
             path.display()
         ),
     )

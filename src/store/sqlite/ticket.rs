@@ -95,7 +95,7 @@ pub(super) fn held_up(turn: &Path, waited: Duration) -> Error {
             "{what}, for process {pid} ({name}) is stopped in the middle of a write. Let it go on (kill -CONT {pid}) or end it (kill -KILL {pid}; what it acknowledged is kept), then try again"
         ),
         Some(Holder { pid, .. }) if pid.unsigned_abs() == std::process::id() => {
-            format!("{what}, for this docket is at a long write of another request. Try again")
+            format!("{what}, for this tasktally is at a long write of another request. Try again")
         }
         Some(Holder { pid, name, .. }) => {
             format!(

@@ -1,6 +1,6 @@
 //! Writing: one who comes alone, in this process and among all, writes at once; those who meet others are
 //! written by a thread, in one transaction, and answered together. So only that thread ever waits for a
-//! turn, and whoever asked can tire of waiting (`Docket::write`).
+//! turn, and whoever asked can tire of waiting (`Tasktally::write`).
 
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -77,7 +77,10 @@ impl Writer {
         };
         if let Some(job) = refused {
             self.queued.fetch_sub(1, Ordering::AcqRel);
-            job.finish(Err(Error::new(Code::Internal, "the store's writer has ended; start docket again")));
+            job.finish(Err(Error::new(
+                Code::Internal,
+                "the store's writer has ended; start tasktally again",
+            )));
         }
     }
 }

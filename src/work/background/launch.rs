@@ -14,7 +14,7 @@ use crate::config::Config;
 use crate::error::{Code, Error, Result};
 use crate::model::id::TaskId;
 use crate::model::text::excerpt;
-use crate::ops::{Background, Docket, Started, outlook, runner_of};
+use crate::ops::{Background, Session, Started, outlook, runner_of};
 use crate::work::keeper::this_program;
 use crate::work::lock;
 use crate::work::ready;
@@ -108,26 +108,26 @@ pub(super) fn start(store: &Path, data: &Path, batch: &TaskId, more: &[&str]) ->
         .map_err(cannot)
 }
 
-/// `docket work --detach`: starts a runner, waits until it is at work, and says as which process.
+/// `tasktally work --detach`: starts a runner, waits until it is at work, and says as which process.
 ///
 /// # Errors
 /// Why it is not.
-pub(in crate::work) fn detach(docket: &Docket, store: &Path, batch: &TaskId) -> Result<Value> {
-    let row = outlook(docket, batch)?.row;
-    let (path, mut log) = log_of(docket.folder(), batch)?;
+pub(in crate::work) fn detach(session: &Session, store: &Path, batch: &TaskId) -> Result<Value> {
+    let row = outlook(session, batch)?.row;
+    let (path, mut log) = log_of(session.folder(), batch)?;
     let begins = log.seek(SeekFrom::End(0)).unwrap_or_default();
-    let mut runner = start(store, docket.folder(), batch, &[])?;
+    let mut runner = start(store, session.folder(), batch, &[])?;
     let give_up = Instant::now() + PATIENCE;
     loop {
         let pid = runner.id();
-        if runner_of(docket, row)?.is_some_and(|at_work| at_work.pid == pid) {
+        if runner_of(session, row)?.is_some_and(|at_work| at_work.pid == pid) {
             let message = format!("Batch {batch} is worked in the background by process {pid}");
             return Ok(json!({ "success": true, "message": message, "pid": pid }));
         }
         let ended =
             runner.try_wait().map_err(|error| Error::internal("a runner cannot be waited for", error))?;
         if ended.is_some() || Instant::now() >= give_up {
-            if lock::is_held(docket.folder(), batch)? {
+            if lock::is_held(session.folder(), batch)? {
                 let message = format!("Batch {batch} is worked in the background already");
                 return Ok(json!({ "success": true, "message": message }));
             }

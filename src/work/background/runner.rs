@@ -15,7 +15,7 @@ use crate::model::limits::MaxParallel;
 use crate::model::task::Row;
 use crate::model::text::Line;
 use crate::ops::{
-    ClaimTask, Docket, Outlook, begin_runner, end_runner, outlook, pause_profile, release_runner_claims,
+    ClaimTask, Outlook, Session, begin_runner, end_runner, outlook, pause_profile, release_runner_claims,
     runner_lives, runner_of,
 };
 use crate::work::chunk::remove_jobs;
@@ -51,7 +51,7 @@ pub(in crate::work) enum How {
 /// # Errors
 /// What keeps it from starting or going on.
 pub(in crate::work) fn runner(
-    docket: &Docket,
+    session: &Session,
     store: &Path,
     batch: &TaskId,
     how: How,
@@ -63,17 +63,17 @@ pub(in crate::work) fn runner(
         if let Err(error) = rustix::process::setsid() {
             tracing::debug!(%error, "the runner leads its session already");
         }
-        std::env::set_current_dir(docket.folder())
+        std::env::set_current_dir(session.folder())
             .map_err(|error| Error::internal("the data folder cannot be entered", error))?;
     }
     // Held while the batch is worked, and until this process ends, however it ends.
     let mut lock = match how {
-        How::StandingBy => lock::wait(docket.folder(), batch)?,
-        How::InFront | How::Behind => lock::take(docket.folder(), batch)?,
+        How::StandingBy => lock::wait(session.folder(), batch)?,
+        How::InFront | How::Behind => lock::take(session.folder(), batch)?,
     };
     let family = Family::found()?;
-    let standby = Standby::new(docket, store, batch, &family, how);
-    let runner = Runner { docket, store, batch, how, progress, stop: &stop, standby: &standby };
+    let standby = Standby::new(session, store, batch, &family, how);
+    let runner = Runner { session, store, batch, how, progress, stop: &stop, standby: &standby };
     let mut rest = FIRST_REST;
     loop {
         let began = Instant::now();
@@ -82,11 +82,11 @@ pub(in crate::work) fn runner(
                 standby.end();
                 // Whoever opened the batch again while the lock was held took it to be worked.
                 drop(lock);
-                let now = outlook(docket, batch)?;
+                let now = outlook(session, batch)?;
                 if how == How::InFront || stop.is_asked() || is_over(&now) {
                     return Ok(code(&look));
                 }
-                lock = match lock::take(docket.folder(), batch) {
+                lock = match lock::take(session.folder(), batch) {
                     Ok(lock) => lock,
                     Err(error) if error.code == Code::AlreadyClaimed => return Ok(code(&look)),
                     Err(error) => return Err(error),
@@ -117,7 +117,7 @@ fn may_pass(error: &Error) -> bool {
 
 /// A process that works a batch.
 struct Runner<'a> {
-    docket: &'a Docket,
+    session: &'a Session,
     store: &'a Path,
     batch: &'a TaskId,
     how: How,
@@ -137,47 +137,47 @@ enum Ended {
 impl Runner<'_> {
     /// Works the batch while its lock is held.
     fn hold(&self) -> Result<Outlook> {
-        let look = outlook(self.docket, self.batch)?;
+        let look = outlook(self.session, self.batch)?;
         // Before anything else: whoever kills this process now leaves somebody to take over.
         if !is_over(&look) {
             self.standby.see_to_it();
         }
         // Also where nothing is left to work, or nothing may be started.
-        end_earlier(self.docket, self.batch, look.row, self.progress)?;
+        end_earlier(self.session, self.batch, look.row, self.progress)?;
         if is_over(&look) { Ok(look) } else { self.shifts() }
     }
 
     /// Works by the batch's profile, read anew whenever it was paused or another was named.
     fn shifts(&self) -> Result<Outlook> {
-        let Runner { docket, store, batch, how, progress, stop, standby } = *self;
+        let Runner { session, store, batch, how, progress, stop, standby } = *self;
         let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
         let mut is_first = true;
         loop {
-            let look = outlook(docket, batch)?;
+            let look = outlook(session, batch)?;
             let name = look.worker.clone().ok_or_else(|| {
                 Error::invalid(format!(
-                    "worker: batch {batch} has no profile; --worker names one, docket config lists them; or give a command after --"
+                    "worker: batch {batch} has no profile; --worker names one, tasktally config lists them; or give a command after --"
                 ))
             })?;
             let (profile, limits) = match profile(&name, &look) {
                 Ok(found) => found,
                 Err(error) if is_first => return Err(error),
                 Err(error) => {
-                    pause_profile(docket, batch, &name, &error.to_string())?;
-                    match wait_for_change(docket, batch, &name, stop)? {
+                    pause_profile(session, batch, &name, &error.to_string())?;
+                    match wait_for_change(session, batch, &name, stop)? {
                         Ended::Over(look) => return Ok(look),
                         Ended::Changed => continue,
                     }
                 }
             };
             is_first = false;
-            let mark = begin_runner(docket, look.row, &name, std::process::id(), &host)?;
+            let mark = begin_runner(session, look.row, &name, std::process::id(), &host)?;
             let most = profile.max_parallel.min(usize::try_from(look.max_parallel).unwrap_or(usize::MAX));
-            let starts = Starts::new(docket, batch, &profile, &limits);
-            let turns = Turns::new(docket, look.row, limits.max_parallel as u64);
-            let method = Method::of_profile(profile.clone(), batch, look.project, docket.folder());
+            let starts = Starts::new(session, batch, &profile, &limits);
+            let turns = Turns::new(session, look.row, limits.max_parallel as u64);
+            let method = Method::of_profile(profile.clone(), batch, look.project, session.folder());
             let crew = Crew {
-                docket,
+                session,
                 store,
                 method: &method,
                 progress,
@@ -187,10 +187,10 @@ impl Runner<'_> {
                 background: Some((&turns, &starts)),
             };
             let ended =
-                with_pulse(docket, look.row, &starts, standby, || go_on(&crew, batch, how, most, &name));
+                with_pulse(session, look.row, &starts, standby, || go_on(&crew, batch, how, most, &name));
             // Nothing is left, but perhaps of a keeper that was killed.
             end_strays(&mark);
-            let recorded = end_runner(docket, look.row, &mark);
+            let recorded = end_runner(session, look.row, &mark);
             if let Ended::Over(look) = ended.and_then(|ended| recorded.map(|()| ended))? {
                 return Ok(look);
             }
@@ -207,9 +207,9 @@ fn profile(name: &str, look: &Outlook) -> Result<(Profile, Limits)> {
 }
 
 /// Waits until a paused batch goes on, or another profile is named for it.
-fn wait_for_change(docket: &Docket, batch: &TaskId, name: &str, stop: &Stop) -> Result<Ended> {
+fn wait_for_change(session: &Session, batch: &TaskId, name: &str, stop: &Stop) -> Result<Ended> {
     loop {
-        let look = outlook(docket, batch)?;
+        let look = outlook(session, batch)?;
         if stop.is_asked() || is_over(&look) {
             return Ok(Ended::Over(look));
         }
@@ -222,21 +222,21 @@ fn wait_for_change(docket: &Docket, batch: &TaskId, name: &str, stop: &Stop) -> 
 
 /// Ends what an earlier runner of the batch left when it died, and takes back what it held.
 pub(in crate::work) fn end_earlier(
-    docket: &Docket,
+    session: &Session,
     batch: &TaskId,
     row: Row,
     progress: &Progress,
 ) -> Result<()> {
-    if let Some(earlier) = runner_of(docket, row)? {
+    if let Some(earlier) = runner_of(session, row)? {
         let ended = end_strays(&earlier.nonce);
         if ended > 0 {
             progress.say(&format!("Ended {ended} processes that an earlier runner left behind"));
         }
         // Only now: this one may die, too, and would leave them to the next.
-        end_runner(docket, row, &earlier.nonce)?;
+        end_runner(session, row, &earlier.nonce)?;
     }
-    release_runner_claims(docket, batch)?;
-    remove_jobs(docket.folder(), batch)
+    release_runner_claims(session, batch)?;
+    remove_jobs(session.folder(), batch)
 }
 
 /// Works whatever can be worked until the batch has ended, or the profile is to be read anew.
@@ -245,14 +245,14 @@ fn go_on(crew: &Crew<'_>, batch: &TaskId, how: How, most: usize, name: &str) -> 
     let worker = format!("runner-{}", std::process::id());
     let slots = MaxParallel::of(i64::try_from(most).unwrap_or(i64::MAX));
     loop {
-        let look = outlook(crew.docket, batch)?;
+        let look = outlook(crew.session, batch)?;
         // Whoever watches is told, and comes back; nobody watches a runner that is detached.
         let waits = matches!(look.status, BatchStatus::Paused | BatchStatus::Waiting);
         if crew.stop.is_asked() || is_over(&look) || (waits && how == How::InFront) {
             return Ok(Ended::Over(look));
         }
         if look.status == BatchStatus::Paused || look.worker.as_deref() != Some(name) {
-            return wait_for_change(crew.docket, batch, name, crew.stop);
+            return wait_for_change(crew.session, batch, name, crew.stop);
         }
         if look.status == BatchStatus::Running
             && look.is_claimable
@@ -267,7 +267,7 @@ fn go_on(crew: &Crew<'_>, batch: &TaskId, how: How, most: usize, name: &str) -> 
                 Err(error) => starts.pause(&error.to_string())?,
             }
             if starts.has_paused() {
-                return wait_for_change(crew.docket, batch, name, crew.stop);
+                return wait_for_change(crew.session, batch, name, crew.stop);
             }
         }
         std::thread::sleep(LOOK_AGAIN);
@@ -276,7 +276,7 @@ fn go_on(crew: &Crew<'_>, batch: &TaskId, how: How, most: usize, name: &str) -> 
 
 /// Gives signs of life while something is done.
 fn with_pulse<T>(
-    docket: &Docket,
+    session: &Session,
     batch: Row,
     starts: &Starts<'_>,
     standby: &Standby<'_>,
@@ -284,14 +284,14 @@ fn with_pulse<T>(
 ) -> T {
     let (over, ended) = channel::<()>();
     std::thread::scope(|scope| {
-        scope.spawn(move || pulse(docket, batch, starts, standby, &ended));
+        scope.spawn(move || pulse(session, batch, starts, standby, &ended));
         let done = work();
         drop(over);
         done
     })
 }
 
-fn pulse(docket: &Docket, batch: Row, starts: &Starts<'_>, standby: &Standby<'_>, ended: &Receiver<()>) {
+fn pulse(session: &Session, batch: Row, starts: &Starts<'_>, standby: &Standby<'_>, ended: &Receiver<()>) {
     let mut said = None;
     let mut quiet = Duration::ZERO;
     while ended.recv_timeout(LOOK_AGAIN) == Err(RecvTimeoutError::Timeout) {
@@ -303,7 +303,7 @@ fn pulse(docket: &Docket, batch: Row, starts: &Starts<'_>, standby: &Standby<'_>
         standby.see_to_it();
         quiet = Duration::ZERO;
         said.clone_from(&note);
-        if let Err(error) = runner_lives(docket, batch, note) {
+        if let Err(error) = runner_lives(session, batch, note) {
             tracing::warn!(%error, "the runner's sign of life cannot be written");
         }
     }

@@ -7,12 +7,12 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use super::launch;
 use super::runner::How;
 use crate::model::id::TaskId;
-use crate::ops::Docket;
+use crate::ops::Session;
 use crate::work::keeper::Family;
 
 /// The one that takes over when this runner dies.
 pub(super) struct Standby<'a> {
-    docket: &'a Docket,
+    session: &'a Session,
     store: &'a Path,
     batch: &'a TaskId,
     pub(super) family: &'a Family,
@@ -23,13 +23,13 @@ pub(super) struct Standby<'a> {
 impl<'a> Standby<'a> {
     /// For a runner of a batch; nobody stands by yet.
     pub(super) fn new(
-        docket: &'a Docket,
+        session: &'a Session,
         store: &'a Path,
         batch: &'a TaskId,
         family: &'a Family,
         how: How,
     ) -> Self {
-        Standby { docket, store, batch, family, how, process: Mutex::default() }
+        Standby { session, store, batch, family, how, process: Mutex::default() }
     }
 
     fn process(&self) -> MutexGuard<'_, Option<Child>> {
@@ -48,7 +48,7 @@ impl<'a> Standby<'a> {
         if let Some(ended) = process.take() {
             self.family.forget(&ended);
         }
-        let folder = self.docket.folder();
+        let folder = self.session.folder();
         match self.family.start(|| launch::start(self.store, folder, self.batch, &["--standby"])) {
             Ok(child) => *process = Some(child),
             Err(error) => tracing::warn!(%error, "nobody stands by for this runner"),

@@ -9,7 +9,7 @@ use crate::config::{Limits, Profile};
 use crate::error::{Error, Result};
 use crate::model::id::TaskId;
 use crate::model::limits::MIB;
-use crate::ops::{Docket, may_start, pause_profile, profile_pause};
+use crate::ops::{Session, may_start, pause_profile, profile_pause};
 
 /// How often it is looked at what keeps a worker from being started.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -20,7 +20,7 @@ const MOST_FAILED: u32 = 5;
 
 /// What stands before every start.
 pub(in crate::work) struct Starts<'a> {
-    docket: &'a Docket,
+    session: &'a Session,
     batch: &'a TaskId,
     profile: &'a Profile,
     limits: Limits,
@@ -42,9 +42,14 @@ fn open<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl<'a> Starts<'a> {
     /// By a profile, within limits, for a batch.
-    pub(super) fn new(docket: &'a Docket, batch: &'a TaskId, profile: &'a Profile, limits: &Limits) -> Self {
+    pub(super) fn new(
+        session: &'a Session,
+        batch: &'a TaskId,
+        profile: &'a Profile,
+        limits: &Limits,
+    ) -> Self {
         Starts {
-            docket,
+            session,
             batch,
             profile,
             limits: limits.clone(),
@@ -72,10 +77,10 @@ impl<'a> Starts<'a> {
             }
             let mut looked = open(&self.looked);
             let is_due = looked.is_none_or(|at| at.elapsed() >= LOOK_EVERY);
-            if is_due && let Some(why) = profile_pause(self.docket, self.profile.name.as_str())? {
+            if is_due && let Some(why) = profile_pause(self.session, self.profile.name.as_str())? {
                 *open(&self.waits_for) = None;
                 self.has_paused.store(true, Ordering::SeqCst);
-                pause_profile(self.docket, self.batch, self.profile.name.as_str(), &why)?;
+                pause_profile(self.session, self.batch, self.profile.name.as_str(), &why)?;
                 return Ok(false);
             }
             let obstacle = self.obstacle(&mut looked, is_due)?;
@@ -91,13 +96,13 @@ impl<'a> Starts<'a> {
 
     fn obstacle(&self, looked: &mut Option<Instant>, is_due: bool) -> Result<Option<String>> {
         if is_due {
-            if let Some(lacks) = lacking(&self.limits, self.docket.folder())? {
+            if let Some(lacks) = lacking(&self.limits, self.session.folder())? {
                 return Ok(Some(lacks));
             }
             *looked = Some(Instant::now());
         }
         let Some(most) = self.profile.max_starts_per_minute else { return Ok(None) };
-        let wait = may_start(self.docket, self.profile.name.as_str(), u64::from(most))?;
+        let wait = may_start(self.session, self.profile.name.as_str(), u64::from(most))?;
         Ok(wait.map(|wait| {
             format!(
                 "profile '{}' starts {most} workers a minute; the next in {} s",
@@ -146,7 +151,7 @@ impl<'a> Starts<'a> {
         self.has_paused.store(true, Ordering::SeqCst);
         // Whoever starts next sees it.
         *open(&self.looked) = None;
-        pause_profile(self.docket, self.batch, self.profile.name.as_str(), why)
+        pause_profile(self.session, self.batch, self.profile.name.as_str(), why)
     }
 }
 

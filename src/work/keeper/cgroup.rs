@@ -10,7 +10,7 @@ use procfs::process::Process;
 const MOST_FOLDERS: usize = 10_000;
 
 fn name(mark: &str, pid: u32) -> String {
-    format!("docket-{mark}-{pid}")
+    format!("tasktally-{mark}-{pid}")
 }
 
 /// Where control groups are mounted, if they are.

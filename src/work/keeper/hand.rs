@@ -15,7 +15,7 @@ use super::wire::{Launch, Order, Report, Trade};
 use crate::error::{Code, Error, Result};
 
 /// The variable that marks all that a runner starts, in its environment.
-pub(crate) const MARK: &str = "DOCKET_RUNNER";
+pub(crate) const MARK: &str = "TASKTALLY_RUNNER";
 /// How long ending a tree may take beyond its grace.
 const BEYOND_GRACE: Duration = Duration::from_secs(6);
 /// How long what was killed may take to go away.
@@ -34,7 +34,7 @@ pub(crate) fn this_program() -> Result<std::path::PathBuf> {
 /// Where the system does not tell.
 pub(crate) fn this_program_by_name() -> Result<std::path::PathBuf> {
     let path = std::env::current_exe()
-        .map_err(|error| Error::internal("docket does not find its own program", error))?;
+        .map_err(|error| Error::internal("tasktally does not find its own program", error))?;
     // What Linux puts behind the name of a file that is gone.
     let replaced =
         path.to_str().and_then(|path| path.strip_suffix(" (deleted)")).map(std::path::PathBuf::from);

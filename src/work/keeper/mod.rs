@@ -1,6 +1,6 @@
 //! Keepers: a process beside each worker, that starts it and ends it with all that it started.
 //!
-//! A keeper (`docket keeper`) is a *subreaper*: whatever a worker leaves behind, by setsid or by
+//! A keeper (`tasktally keeper`) is a *subreaper*: whatever a worker leaves behind, by setsid or by
 //! forking twice, becomes the keeper's child, so a worker's tree is all that descends from its
 //! keeper. When the runner dies, however it dies, the keeper's standard input ends, and it ends the
 //! worker and itself. When a keeper is killed, its worker becomes the runner's child, which ends it.

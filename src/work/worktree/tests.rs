@@ -67,7 +67,7 @@ fn a_chunk_gets_a_worktree_on_a_branch_of_its_own_and_no_hook_runs() {
     let scene = Scene::new();
     let folder = scene.add().unwrap();
     assert_eq!(std::fs::read_to_string(folder.join("a.txt")).unwrap(), "a\n");
-    assert_eq!(scene.git_in(&folder, &["branch", "--show-current"]), "docket/b1.02\n");
+    assert_eq!(scene.git_in(&folder, &["branch", "--show-current"]), "tasktally/b1.02\n");
     assert!(!scene.hooked().exists());
     let mode = std::fs::metadata(scene.worktree().parent().unwrap()).unwrap().permissions();
     assert_eq!(std::os::unix::fs::PermissionsExt::mode(&mode) & 0o777, 0o700);
@@ -79,7 +79,7 @@ fn a_clean_worktree_is_removed_with_its_unused_branch() {
     scene.add().unwrap();
     assert_eq!(scene.remove().unwrap(), Left::Removed);
     assert!(!scene.worktree().exists());
-    assert_eq!(scene.git(&["branch", "--list", "docket/*"]), "");
+    assert_eq!(scene.git(&["branch", "--list", "tasktally/*"]), "");
 }
 
 #[test]
@@ -90,7 +90,7 @@ fn commits_stay_on_the_branch_when_the_worktree_goes_and_are_found_again() {
     scene.git_in(&folder, &["add", "."]);
     scene.git_in(&folder, &["commit", "--quiet", "-m", "second"]);
     assert_eq!(scene.remove().unwrap(), Left::Removed);
-    assert_eq!(scene.git(&["log", "-1", "--format=%s", "docket/b1.02"]), "second\n");
+    assert_eq!(scene.git(&["log", "-1", "--format=%s", "tasktally/b1.02"]), "second\n");
     let again = scene.add().unwrap();
     assert!(again.join("b.txt").exists());
 }

@@ -99,7 +99,7 @@ fn run_until(store: &Store, words: &[String], moment: Moment) -> (Option<i32>, S
 #[test]
 fn a_command_killed_at_any_moment_is_done_wholly_or_not_at_all_and_done_where_it_said_so() {
     let mut rng = Rng::seeded("a_command_killed_at_any_moment");
-    let all = rounds("DOCKET_ROUNDS", 60);
+    let all = rounds("TASKTALLY_ROUNDS", 60);
     let (mut said, mut silent, mut absent, mut whole) = (0, 0, 0, 0);
     let mut store = Store::new();
     let mut log = String::new();

@@ -1,7 +1,7 @@
 //! Killed (SIGKILL) at any moment: what was acknowledged is there, what was not is there wholly or not at all,
 //! nothing is written twice, and no receipted item is done again.
 //!
-//! `DOCKET_ROUNDS` asks for more rounds, `DOCKET_SEED` for the same ones again. A kill comes after a random
+//! `TASKTALLY_ROUNDS` asks for more rounds, `TASKTALLY_SEED` for the same ones again. A kill comes after a random
 //! time, or (where there is a compiler) right before a random call that writes or syncs a file: so it meets the
 //! making of the store, the middle of a commit, the moment between commit and answer, the folding of the log.
 
@@ -42,8 +42,8 @@ impl Moment {
     fn prepare(self, command: &mut Command) {
         #[cfg(target_os = "linux")]
         if let Moment::Before(call) = self {
-            command.env("LD_PRELOAD", crate::shim::shim("stop")).env("DOCKET_STOP_BY", "KILL");
-            command.env("DOCKET_STOP_AT", call.to_string());
+            command.env("LD_PRELOAD", crate::shim::shim("stop")).env("TASKTALLY_STOP_BY", "KILL");
+            command.env("TASKTALLY_STOP_AT", call.to_string());
         }
     }
 

@@ -11,13 +11,13 @@ use crate::support::store::Store;
 use crate::support::{eventually, rounds, signal};
 
 /// A profile whose worker notes each item that it begins, and takes a moment.
-const NOTING: &str = "[worker.noting]\nper = \"item\"\nmax_parallel = 4\ncommand = [\"sh\", \"-c\", \"sleep 0.01; echo - did $DOCKET_ITEM\"]\n";
+const NOTING: &str = "[worker.noting]\nper = \"item\"\nmax_parallel = 4\ncommand = [\"sh\", \"-c\", \"sleep 0.01; echo - did $TASKTALLY_ITEM\"]\n";
 const ITEMS: usize = 60;
 
 #[test]
 fn a_runner_killed_at_any_moment_is_taken_over_and_every_item_has_one_outcome() {
     let mut rng = Rng::seeded("a_runner_killed_at_any_moment");
-    let all = rounds("DOCKET_ROUNDS", 4);
+    let all = rounds("TASKTALLY_ROUNDS", 4);
     let (mut kills, mut batches) = (0, 0);
     while kills < all {
         let store = Store::new().with_config(NOTING);

@@ -1,4 +1,4 @@
-//! `docket run`, killed and begun again.
+//! `tasktally run`, killed and begun again.
 
 use std::collections::HashMap;
 use std::thread;
@@ -15,8 +15,8 @@ const ITEMS: usize = 60;
 
 /// The worker logs each start of an item before it ends, so that a second run would show.
 const WORKER: &str = r#"
-printf '%s\n' "$DOCKET_ITEM" >> "$1"
-printf '{"receipt": "- did %s", "category": "%s"}\n' "$DOCKET_ITEM" "${DOCKET_ITEM%-*}"
+printf '%s\n' "$TASKTALLY_ITEM" >> "$1"
+printf '{"receipt": "- did %s", "category": "%s"}\n' "$TASKTALLY_ITEM" "${TASKTALLY_ITEM%-*}"
 "#;
 
 /// Items over three months: `task-00 … skip-59`.
@@ -59,7 +59,7 @@ fn receipted(server: &mut Server, batch: &str) -> Vec<String> {
     keys
 }
 
-/// `docket run` from the start, or on from what the store holds.
+/// `tasktally run` from the start, or on from what the store holds.
 fn run(store: &Store, batch: Option<&str>) -> crate::support::cli::Run {
     let mut args = vec!["run"];
     match batch {
@@ -67,11 +67,11 @@ fn run(store: &Store, batch: Option<&str>) -> crate::support::cli::Run {
         None => args.extend(["--items", "items.jsonl", "--split", "month:date"]),
     }
     args.extend(["--workers", "4", "--quiet", "--", "sh", "worker.sh", "starts.log"]);
-    store.docket(args)
+    store.tasktally(args)
 }
 
 fn assert_every_item_has_one_outcome(store: &Store, server: &mut Server, batch: &str) {
-    store.docket(["verify"]).success();
+    store.tasktally(["verify"]).success();
     let progress = server.call("get_batch", json!({"id": batch})).ok();
     for count in ["/batch/total", "/batch/processed", "/batch/outcomes/done"] {
         assert_eq!(progress.count(count), ITEMS as u64, "{count} of {}", progress.value);
@@ -89,7 +89,7 @@ fn assert_every_item_has_one_outcome(store: &Store, server: &mut Server, batch: 
 fn a_run_killed_at_any_moment_resumes_without_doing_a_receipted_item_again() {
     let mut rng = Rng::seeded("a_run_killed_at_any_moment");
     let (mut kills, mut receipts) = (0, 0);
-    let killed_rounds = rounds("DOCKET_ROUNDS", 20);
+    let killed_rounds = rounds("TASKTALLY_ROUNDS", 20);
     let mut round = 0;
     while kills < killed_rounds {
         round += 1;

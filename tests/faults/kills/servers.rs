@@ -227,7 +227,7 @@ fn a_server_killed_at_any_moment_has_kept_every_write_it_acknowledged() {
     let mut rng = Rng::seeded("a_server_killed_at_any_moment");
     let (mut serial, mut acknowledged, mut repeated, mut by_call) = (0, 0, 0, 0);
     let (mut store, mut log, mut known) = (Store::new(), String::new(), Acknowledged::default());
-    let all = rounds("DOCKET_ROUNDS", 25);
+    let all = rounds("TASKTALLY_ROUNDS", 25);
     for round in 0..all {
         if round % ROUNDS_A_STORE == 0 {
             (store, known) = (Store::new(), Acknowledged::default());
@@ -259,14 +259,14 @@ fn a_server_killed_at_any_moment_has_kept_every_write_it_acknowledged() {
         killer.join().unwrap();
         drop(server);
         if round % 2 == 0 {
-            // Whoever comes first finds what the killed one left: here another docket, else SQLite itself.
-            store.docket(["list-tasks"]).success();
+            // Whoever comes first finds what the killed one left: here another tasktally, else SQLite itself.
+            store.tasktally(["list-tasks"]).success();
         }
         let sql = store.sql();
         assert_kept(&sql, &log, &known);
         if round % ROUNDS_A_STORE == ROUNDS_A_STORE - 1 || round + 1 == all {
             store.assert_whole();
-            store.docket(["verify"]).success();
+            store.tasktally(["verify"]).success();
         }
     }
     println!(

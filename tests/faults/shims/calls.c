@@ -1,4 +1,4 @@
-/* Stands between `docket` and the C library: records every call that changes what lies beneath a
+/* Stands between `tasktally` and the C library: records every call that changes what lies beneath a
  * folder, and every line on stdout, in the order in which they happened over all processes; or has
  * a call fail. What it does is told by the environment:
  *

@@ -1,4 +1,4 @@
-// The wall clock that a test turns: DOCKET_TEST_CLOCK names a file of two 64-bit numbers that the test
+// The wall clock that a test turns: TASKTALLY_TEST_CLOCK names a file of two 64-bit numbers that the test
 // writes while the process runs. The first moves the clock by so many nanoseconds; the second, where it is
 // not 0, is the time itself, and it stands still. The monotonic clock is the machine's.
 #define _GNU_SOURCE
@@ -15,7 +15,7 @@
 static const volatile int64_t *dial;
 
 __attribute__((constructor)) static void find_dial(void) {
-    const char *path = getenv("DOCKET_TEST_CLOCK");
+    const char *path = getenv("TASKTALLY_TEST_CLOCK");
     int file = path ? open(path, O_RDONLY | O_CLOEXEC) : -1;
     if (file < 0)
         return;

@@ -1,5 +1,5 @@
-/* Stops the process, as SIGSTOP does, right before its DOCKET_STOP_AT-th write to a file or sync of one; with
-   DOCKET_STOP_BY=KILL it is killed there. */
+/* Stops the process, as SIGSTOP does, right before its TASKTALLY_STOP_AT-th write to a file or sync of one; with
+   TASKTALLY_STOP_BY=KILL it is killed there. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <signal.h>
@@ -11,9 +11,9 @@ static long seen;
 static int by = SIGSTOP;
 
 __attribute__((constructor)) static void read_environment(void) {
-    const char *text = getenv("DOCKET_STOP_AT");
+    const char *text = getenv("TASKTALLY_STOP_AT");
     at = text ? atol(text) : -1;
-    by = getenv("DOCKET_STOP_BY") ? SIGKILL : SIGSTOP;
+    by = getenv("TASKTALLY_STOP_BY") ? SIGKILL : SIGSTOP;
     /* Processes that this one starts are not stopped. */
     unsetenv("LD_PRELOAD");
 }

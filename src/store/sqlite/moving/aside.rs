@@ -10,7 +10,7 @@ use crate::error::{Code, Error, Result};
 use crate::store::sqlite::connection::{beside, folder_of};
 
 /// What such a folder's name begins with.
-const PREFIX: &str = ".docket-aside-";
+const PREFIX: &str = ".tasktally-aside-";
 /// Somebody who sweeps may take a folder that is made and not yet locked.
 const TRIES: usize = 5;
 

@@ -36,7 +36,7 @@ pub fn backup(store: &Path, target: &Path, replace: bool, clock: &Clock, tell: T
 }
 
 /// What a copy is called while it is aside.
-pub(super) const COPY: &str = "docket.db";
+pub(super) const COPY: &str = "tasktally.db";
 
 /// Refuses a target that is the store or a part of it, a folder, or a file that is to stay.
 pub(super) fn refuse_target(store: &Path, target: &Path, replace: bool) -> Result<()> {

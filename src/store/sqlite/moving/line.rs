@@ -22,7 +22,7 @@ const VERBATIM: &str = "$text";
 /// The member that tells what a line is of: a table, or one of these.
 pub(super) const LINE: &str = "line";
 /// The first line.
-pub(super) const FIRST: &str = "docket";
+pub(super) const FIRST: &str = "tasktally";
 /// The last one.
 pub(super) const LAST: &str = "end";
 /// The format of a file of lines, told in its first.
@@ -55,7 +55,7 @@ pub(super) fn write(table: &Table, row: &rusqlite::Row<'_>, line: &mut Vec<u8>) 
     write!(line, "{{\"{LINE}\":\"{}\"", table.name).map_err(unwritten)?;
     for (place, (name, holds)) in table.columns.iter().enumerate() {
         let broken = |what: String| {
-            Error::invalid(format!("{} of a row of {}: {what}; docket verify says more", name, table.name))
+            Error::invalid(format!("{} of a row of {}: {what}; tasktally verify says more", name, table.name))
         };
         let cell = row.get_ref(place).map_err(|error| broken("it cannot be read".into()).caused_by(error))?;
         let value = match (cell, holds) {
@@ -133,7 +133,7 @@ fn cell(value: &Value, holds: Holds) -> Result<Cell, String> {
             .ok()
             .filter(|moment| moment.to_string() == *text)
             .map(|moment| Cell::Integer(moment.millis()))
-            .ok_or_else(|| "is no time as docket export writes it (2026-01-31T12:00:00.000Z)".into()),
+            .ok_or_else(|| "is no time as tasktally export writes it (2026-01-31T12:00:00.000Z)".into()),
         (Holds::Json, value) => Ok(Cell::Text(match value.get(VERBATIM) {
             Some(Value::String(text)) => text.clone(),
             _ => value.to_string(),

@@ -62,7 +62,7 @@ impl Load {
         let (mut done, mut at) = (0, 0);
         while let Some(line) = lines.next()? {
             let place = TABLES.iter().position(|table| table.name == line.kind).ok_or_else(|| {
-                lines.wrong(format!("'{}' is no line that this docket knows", excerpt(&line.kind)))
+                lines.wrong(format!("'{}' is no line that this tasktally knows", excerpt(&line.kind)))
             })?;
             if place < at {
                 return Err(lines.wrong(format!("a {} comes before a {}", line.kind, TABLES[at].name)));

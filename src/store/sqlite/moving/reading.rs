@@ -58,21 +58,21 @@ impl<'a> Lines<'a> {
         let line = self
             .next()?
             .filter(is_export)
-            .ok_or_else(|| self.wrong("this is not how an export begins; docket export writes one"))?;
+            .ok_or_else(|| self.wrong("this is not how an export begins; tasktally export writes one"))?;
         let number = |name: &str| line.members.get(name).and_then(Value::as_i64).unwrap_or(-1);
         let (format, schema) = (number("format"), number("schema"));
         if format > FORMAT as i64 || schema > SCHEMA_VERSION {
             return Err(Error::new(
                 Code::StoreNewer,
                 format!(
-                    "{}: it has format {format} and schema {schema}, this docket knows up to {FORMAT} and {SCHEMA_VERSION}: it was written by a newer docket. Update docket; nothing was imported",
+                    "{}: it has format {format} and schema {schema}, this tasktally knows up to {FORMAT} and {SCHEMA_VERSION}: it was written by a newer tasktally. Update tasktally; nothing was imported",
                     self.named
                 ),
             ));
         }
         if format < 1 || schema < OLDEST_SCHEMA {
             return Err(self.wrong(format!(
-                "format {format} and schema {schema} are none that this docket reads: 1 to {FORMAT}, {OLDEST_SCHEMA} to {SCHEMA_VERSION}"
+                "format {format} and schema {schema} are none that this tasktally reads: 1 to {FORMAT}, {OLDEST_SCHEMA} to {SCHEMA_VERSION}"
             )));
         }
         let counts = line.members.get("counts").and_then(Value::as_object);

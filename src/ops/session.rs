@@ -18,7 +18,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A store as one caller sees it.
 #[derive(Clone)]
-pub struct Docket {
+pub struct Session {
     store: Arc<dyn Store>,
     roots: Arc<Roots>,
     scratchpad: Option<PathBuf>,
@@ -30,7 +30,7 @@ pub struct Docket {
     patience: Option<Duration>,
 }
 
-impl Docket {
+impl Session {
     /// A store for a caller; `roots` are the folders that item files may lie in.
     pub fn new(
         store: Arc<dyn Store>,
@@ -39,7 +39,7 @@ impl Docket {
         caller: impl Into<String>,
     ) -> Self {
         let (roots, caller) = (Arc::new(roots), caller.into());
-        Docket {
+        Session {
             store,
             roots,
             scratchpad,
@@ -54,7 +54,7 @@ impl Docket {
     /// The same store, with somebody who starts background workers.
     #[must_use]
     pub fn with_background(self, background: Arc<dyn Background>) -> Self {
-        Docket { background: Some(background), ..self }
+        Session { background: Some(background), ..self }
     }
 
     /// The same store for the worker of a chunk, that sees and writes nothing else.
@@ -64,7 +64,7 @@ impl Docket {
     pub fn for_job(self, job: Job) -> Result<Self> {
         let wanted = job.clone();
         self.read(move |tx| super::job::is_real(tx, &wanted))?;
-        Ok(Docket { job: Some(job), ..self })
+        Ok(Session { job: Some(job), ..self })
     }
 
     /// The job that a caller is held to.
@@ -80,20 +80,20 @@ impl Docket {
     /// The same store for another caller.
     #[must_use]
     pub fn called_by(&self, caller: impl Into<String>) -> Self {
-        Docket { caller: caller.into(), ..self.clone() }
+        Session { caller: caller.into(), ..self.clone() }
     }
 
     /// The same store for a caller who is told how far a long operation is, from other threads.
     #[must_use]
     pub fn watched_by(&self, watcher: impl Fn(Progress) + Send + Sync + 'static) -> Self {
-        Docket { tell: Tell::to(watcher), ..self.clone() }
+        Session { tell: Tell::to(watcher), ..self.clone() }
     }
 
     /// The same store for a caller whose writes may wait so long to begin, or for ever: a runner has work in
     /// hand that would be done again if its receipt were refused.
     #[must_use]
     pub fn with_patience(self, patience: Option<Duration>) -> Self {
-        Docket { patience, ..self }
+        Session { patience, ..self }
     }
 
     /// Who is told how far a long operation is.
@@ -211,7 +211,7 @@ where
         let answer = match (committed, self.answer) {
             (Ok(()), Some(answer)) => answer,
             (Ok(()), None) => {
-                Err(Error::new(Code::Internal, "the request failed inside docket; nothing was changed"))
+                Err(Error::new(Code::Internal, "the request failed inside tasktally; nothing was changed"))
             }
             (Err(error), _) => Err(error),
         };
