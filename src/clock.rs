@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use crate::model::moment::Moment;
+use crate::model::timestamp::Moment;
 
 /// A clock: the machine's, moved by an offset that tests set.
 #[derive(Debug, Clone, Default)]

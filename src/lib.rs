@@ -22,6 +22,8 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod error;
+mod external_sort;
+pub mod file_system;
 pub mod items;
 pub mod logs;
 pub mod mcp;

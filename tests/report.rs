@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 use tasktally::model::cost::Cost;
-use tasktally::model::moment::Moment;
 use tasktally::model::receipt::{FIRST_HASH, Receipt};
+use tasktally::model::timestamp::Moment;
 
 use support::store::Store;
 

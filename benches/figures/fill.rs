@@ -6,8 +6,8 @@ use std::process::{Command, Stdio};
 use anyhow::{Result, ensure};
 use rusqlite::{Connection, params};
 use tasktally::model::cost::Cost;
-use tasktally::model::moment::Moment;
 use tasktally::model::receipt::{FIRST_HASH, Receipt};
+use tasktally::model::timestamp::Moment;
 
 use super::client::TASKTALLY;
 

@@ -10,7 +10,7 @@ use super::bar::Bar;
 use super::render::{safe, say};
 use crate::clock::Clock;
 use crate::error::{Error, Result};
-use crate::store::sqlite::moving::{self, Held};
+use crate::store::sqlite::transfer::{self, Held};
 
 /// A copy of the store in one file, taken while others write.
 ///
@@ -41,7 +41,7 @@ pub(super) fn run(request: &Backup, store: &Path, json: bool, out: &mut impl Wri
     }
     let bar = Bar::new(json);
     let tell = &mut |what: &str, done, of| bar.show(what, done, of);
-    let held = moving::backup(store, &request.file, request.replace, &Clock::system(), tell)?;
+    let held = transfer::backup(store, &request.file, request.replace, &Clock::system(), tell)?;
     drop(bar);
     let (file, store) = (request.file.display(), store.display());
     let message = format!("Backed up {} to {file} ({})", told(&held), HumanBytes(held.bytes));

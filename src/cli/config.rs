@@ -11,7 +11,7 @@ use super::render::{safe, say};
 use super::try_profile::try_profile;
 use crate::config::{Config, Profile, Setting, example};
 use crate::error::{Error, Result};
-use crate::work::ready;
+use crate::work::preflight;
 
 /// Its subcommands, `example` and `check`.
 pub(super) fn arguments(command: Command) -> Command {
@@ -68,7 +68,7 @@ fn check(config: &Config, data: &std::path::Path, json: bool, out: &mut impl Wri
     let mut rows = Vec::new();
     let mut failed = 0;
     for profile in config.profiles() {
-        let found = ready::check(profile, data)
+        let found = preflight::check(profile, data)
             .and_then(|program| Ok(format!("{} {}", program.display(), tried(profile)?)));
         failed += usize::from(found.is_err());
         let message = match &found {

@@ -10,7 +10,7 @@ use super::bar::Bar;
 use super::render::{safe, say};
 use crate::clock::Clock;
 use crate::error::Result;
-use crate::store::sqlite::moving::{self, Destination};
+use crate::store::sqlite::transfer::{self, Destination};
 
 /// All that is stored, as JSON lines.
 ///
@@ -37,11 +37,11 @@ pub(super) fn run(request: &Export, store: &Path, json: bool, out: &mut impl Wri
     let tell = &mut |what: &str, done, of| bar.show(what, done, of);
     let clock = Clock::system();
     let Some(path) = request.file.as_deref().filter(|path| *path != Path::new("-")) else {
-        moving::export(store, Destination::Stream(out), &clock, tell)?;
+        transfer::export(store, Destination::Stream(out), &clock, tell)?;
         return Ok(0);
     };
     let destination = Destination::File { path, replace: request.replace };
-    let (held, lines) = moving::export(store, destination, &clock, tell)?;
+    let (held, lines) = transfer::export(store, destination, &clock, tell)?;
     drop(bar);
     let message = format!("Exported {} to {}, in {lines} lines", told(&held), path.display());
     let text = if json {

@@ -10,7 +10,7 @@ use super::render::{safe, say};
 use super::shell::command_prefix;
 use crate::clock::Clock;
 use crate::error::{Error, Result};
-use crate::store::sqlite::moving;
+use crate::store::sqlite::transfer;
 
 /// Make a new store from what tasktally export wrote.
 ///
@@ -35,12 +35,12 @@ pub(super) fn run(request: &Import, store: &Path, json: bool, out: &mut impl Wri
     let tell = &mut |what: &str, done, of| bar.show(what, done, of);
     let clock = Clock::system();
     let held = if request.file == Path::new("-") {
-        moving::import(&mut std::io::stdin().lock(), "standard input", store, &clock, tell)?
+        transfer::import(&mut std::io::stdin().lock(), "standard input", store, &clock, tell)?
     } else {
         let named = request.file.display().to_string();
         let file = File::open(&request.file)
             .map_err(|error| Error::invalid(format!("FILE: {named} cannot be opened")).caused_by(error))?;
-        moving::import(&mut BufReader::with_capacity(1 << 16, file), &named, store, &clock, tell)?
+        transfer::import(&mut BufReader::with_capacity(1 << 16, file), &named, store, &clock, tell)?
     };
     drop(bar);
     let claims = match held.claims {

@@ -7,10 +7,10 @@ use etcetera::BaseStrategy as _;
 
 use crate::clock::Clock;
 use crate::error::{Error, Result};
+use crate::file_system::{Safety, kind_of};
 use crate::items::Roots;
 use crate::model::job::Job;
 use crate::ops::Session;
-use crate::store::disk::{Safety, kind_of};
 use crate::store::sqlite::SqliteStore;
 use crate::work::Launcher;
 

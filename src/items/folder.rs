@@ -10,7 +10,7 @@ use super::glob::Glob;
 use super::item::{BadItem, Item, Place, from_fields};
 use super::roots::shown;
 use crate::error::{Error, Result};
-use crate::model::moment::Moment;
+use crate::model::timestamp::Moment;
 
 /// The most files (and folders) that a folder may hold, at any depth.
 const MAX_FILES: usize = 1_000_000;

@@ -11,7 +11,8 @@ use tokio::task::spawn_blocking;
 
 use super::resources::watched;
 use crate::error::{Code, Error, Result};
-use crate::ops::{Session, Watched, begin_to_watch, changes, latest_change};
+use crate::ops::changes;
+use crate::ops::{Session, Watched, begin_to_watch, latest_change};
 
 /// How often the store is looked at while anything is watched.
 const EVERY: Duration = Duration::from_secs(1);

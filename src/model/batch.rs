@@ -3,14 +3,14 @@
 use serde_json::{Map, Value};
 
 use super::conflict::OnConflict;
-use super::doubt::{InDoubt, Started};
 use super::failures::MaxFailures;
 use super::id::TaskId;
-use super::moment::Moment;
+use super::in_doubt::{InDoubt, Started};
 use super::status::{Outcome, Status};
 use super::step::{Checkpoint, Steps};
 use super::task::Row;
 use super::text::Line;
+use super::timestamp::Moment;
 use crate::error::{Code, Error, Result};
 
 words!(

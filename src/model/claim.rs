@@ -2,9 +2,9 @@
 
 use super::id::Token;
 use super::limits::FARTHEST_LEASE_SECONDS;
-use super::moment::Moment;
 use super::status::Status;
 use super::task::Task;
+use super::timestamp::Moment;
 use crate::error::{Code, Error, Result};
 
 /// A claim on a task.

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use super::grow::Open;
+use super::extend::Open;
 
 /// Things numbered from 0 that are put together two by two (a union-find).
 #[derive(Debug)]

@@ -3,8 +3,8 @@
 use sha2::{Digest, Sha256};
 
 use super::cost::Cost;
-use super::moment::Moment;
 use super::status::Told;
+use super::timestamp::Moment;
 
 /// The hash that stands before a task's first receipt.
 pub const FIRST_HASH: [u8; 32] = [0; 32];

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::field::{is_hidden, lookup, visible};
-use super::moment::Stamp;
+use super::timestamp::Stamp;
 
 /// The longest category, in characters: it becomes part of a task's title.
 const MAX_LABEL: usize = 100;

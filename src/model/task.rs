@@ -2,8 +2,8 @@
 
 use super::claim::Claim;
 use super::id::TaskId;
-use super::moment::Moment;
 use super::status::{Complexity, Kind, Status};
+use super::timestamp::Moment;
 
 /// The row number the store gives a task: the order of creation.
 pub type Row = i64;

@@ -1,7 +1,7 @@
 //! Waiting for a batch by a handle, which outlives the process that gave it.
 
-use super::moment::Moment;
 use super::task::Row;
+use super::timestamp::Moment;
 
 /// How long a holder is asked to rest between two looks, in milliseconds.
 pub const POLL_INTERVAL_MS: u64 = 2_000;

@@ -3,14 +3,14 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::background;
-use super::bad_items::{BadItems, OnBadItem, left_out};
-use super::batch_view::batch_task;
-use super::collect::{Collected, Inline, Origin, inline, objects_or_strings};
+use super::conflicts::detect::{Independence, Looking};
 use super::create_batch::{PlannedBatch, PlannedChunk};
-use super::grow_batch::{Grown, grow};
-use super::independence::{Independence, Looking};
-use super::once::{Repeatable, RequestKey, answered_before, once};
+use super::ingest::bad_items::{BadItems, OnBadItem, left_out};
+use super::ingest::collect::{Collected, Inline, Origin, inline, objects_or_strings};
+use super::ingest::extend::{Grown, grow};
+use super::request::idempotency::{Repeatable, RequestKey, answered_before, once};
+use super::runners::background;
+use super::views::batch::batch_task;
 use super::{Effect, Operation, Session};
 use crate::error::{Code, Error, Result};
 use crate::items::Source;

@@ -4,10 +4,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::append::{Incoming, append};
-use super::end_claim::{reap, save};
 use super::get_task::open_items;
-use super::view::TaskView;
+use super::lifecycle::receipts::{Incoming, append};
+use super::lifecycle::transition::{reap, save};
+use super::views::task::TaskView;
 use super::{Effect, Operation, Session};
 use crate::error::{Code, Error, Result};
 use crate::model::batch::{Batch, BatchStatus, Chunk};
@@ -15,11 +15,11 @@ use crate::model::claim::{Claim, Manner, may_claim};
 use crate::model::id::{TaskId, Token};
 use crate::model::job::Job;
 use crate::model::limits::{LeaseSeconds, PAGE, Priority};
-use crate::model::moment::Moment;
 use crate::model::resource::path_of;
 use crate::model::status::{Kind, Status};
 use crate::model::task::Task;
 use crate::model::text::{Line, excerpt};
+use crate::model::timestamp::Moment;
 use crate::store::{Filter, Read, Write, claimed};
 
 /// The request.

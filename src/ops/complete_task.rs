@@ -3,10 +3,10 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::checkpoint::{pass, skip_open};
-use super::end_claim::{batch_of, save};
-use super::intermediate;
-use super::view::{TaskReply, TaskView};
+use super::lifecycle::steps::{pass, skip_open};
+use super::lifecycle::transition::{batch_of, save};
+use super::views::intermediate_state;
+use super::views::task::{TaskReply, TaskView};
 use super::{Effect, Operation, Session};
 use crate::error::{Code, Error, Result};
 use crate::model::batch::Chunk;
@@ -62,7 +62,7 @@ impl Operation for CompleteTask {
             Ok((reply, after.is_chunk.then_some(after.id)))
         })?;
         if let Some(chunk) = chunk {
-            intermediate::write_chunk(session, &chunk);
+            intermediate_state::write_chunk(session, &chunk);
         }
         Ok(reply)
     }

@@ -3,13 +3,12 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::background;
-use super::batch_view::{BatchReply, batch_task};
-use super::decide::is_through;
-use super::each::each_chunk;
-use super::end_claim::save;
-use super::finish::becomes_ready;
-use super::pause::{pause, resume};
+use super::lifecycle::finish_task::becomes_ready;
+use super::lifecycle::pause::{pause, resume};
+use super::lifecycle::review::is_through;
+use super::lifecycle::transition::save;
+use super::runners::background;
+use super::views::batch::{BatchReply, batch_task};
 use super::{Effect, Operation, Session};
 use crate::error::{Code, Error, Result};
 use crate::model::batch::Batch;
@@ -17,6 +16,7 @@ use crate::model::id::TaskId;
 use crate::model::status::Status;
 use crate::model::task::Task;
 use crate::model::text::{Body, Line};
+use crate::store::pages::each_chunk;
 use crate::store::{Chosen, NewReceipt, Write};
 
 words!(
@@ -236,7 +236,7 @@ fn retry(
         Ok(true)
     })?;
     // Batches that began meanwhile did not look at chunks that had ended.
-    super::independence::join_again(tx, batch.row, batch.project.as_deref())?;
+    super::conflicts::detect::join_again(tx, batch.row, batch.project.as_deref())?;
     let left = match rejected {
         0 => String::new(),
         _ => format!("; {rejected} rejected chunks stay so, review_batch(decision=\"redo\") opens them"),

@@ -3,16 +3,16 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::once::{RequestKey, once};
-use super::view::{TaskReply, TaskView};
+use super::request::idempotency::{RequestKey, once};
+use super::views::task::{TaskReply, TaskView};
 use super::{Effect, Operation, Session};
 use crate::error::{Error, Result};
 use crate::model::id::TaskId;
 use crate::model::limits::{MOST_IDS, Order, Priority};
-use crate::model::moment::Moment;
 use crate::model::status::{Complexity, Kind, Status};
 use crate::model::task::{Row, Task};
 use crate::model::text::{Line, Long};
+use crate::model::timestamp::Moment;
 use crate::store::{NewTask, Read};
 
 /// The request.

@@ -4,12 +4,12 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::background::is_unworked;
-use super::batch_view::{ChunkView, batch_status, batch_task, batch_view, chunk_view};
-use super::failures::{FailureView, failures};
-use super::receipts_view::{BatchReceipt, receipts};
-use super::review_view::{ReviewView, reviews};
-use super::standing::{OpenBatch, Standing, lapsed, standing};
+use super::runners::background::is_unworked;
+use super::views::batch::{ChunkView, batch_status, batch_task, batch_view, chunk_view};
+use super::views::failures::{FailureView, failures};
+use super::views::overview::{OpenBatch, Standing, lapsed, standing};
+use super::views::receipts::{BatchReceipt, receipts};
+use super::views::review::{ReviewView, reviews};
 use super::{Effect, Operation, Session};
 use crate::error::Result;
 use crate::model::batch::Batch;

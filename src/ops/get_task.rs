@@ -4,8 +4,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use super::doubt::told;
-use super::view::TaskView;
+use super::lifecycle::in_doubt::told;
+use super::views::task::TaskView;
 use super::{Effect, Operation, Session};
 use crate::error::Result;
 use crate::model::batch::{Chunk, StoredItem};

@@ -3,98 +3,64 @@
 //! A new operation is a new file and a line in [`ALL`].
 
 mod add_items;
-mod append;
-pub mod args;
-mod ask_review;
-mod background;
-mod bad_items;
-mod batch_view;
-mod changes;
-mod checkpoint;
 mod claim_task;
-mod collect;
 mod complete_task;
 mod complete_tasks;
+mod conflicts;
 mod control_batch;
 mod create_batch;
 mod create_task;
-mod decide;
-mod doubt;
-mod each;
-mod end_claim;
-mod failures;
-mod fill;
-mod finish;
 mod get_batch;
 mod get_task;
-mod grow_batch;
-mod grow_merged;
-mod independence;
-pub mod intermediate;
-mod job;
+mod ingest;
+mod lifecycle;
 mod list_tasks;
-mod once;
-mod pause;
-mod pieces;
-mod progress;
-mod query;
-mod question;
-mod receipts_view;
 mod release_task;
+pub mod request;
 mod reset_stalled_tasks;
 mod review_batch;
-mod review_view;
 mod runners;
-mod running;
-mod schema;
 mod search_tasks;
 mod session;
-mod spent_view;
-mod standing;
-mod suggest;
-mod take_back;
 mod update_task;
-mod verdict;
-mod view;
+pub mod views;
 mod wait_batch;
-mod wait_questions;
 mod waits;
-mod words;
 
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+pub(crate) use crate::store::pages::{each_chunk, each_item};
 pub use add_items::AddItems;
-pub use ask_review::{AskedReview, ask_review};
-pub use background::{Background, Started, wake_all};
-pub use bad_items::{BadItems, OnBadItem};
-pub use batch_view::BatchView;
-pub(crate) use batch_view::{batch_task, batch_view};
-pub use changes::{Watched, begin_to_watch, changes, latest_change};
 pub use claim_task::{ClaimReply, ClaimTask, waits_for_others};
 pub use complete_task::CompleteTask;
 pub use control_batch::name_worker;
 pub use create_batch::{CreateBatch, Plan};
-pub(crate) use each::{each_chunk, each_item};
 pub use get_batch::{GetBatch, GetBatchReply};
 pub use get_task::open_items_page;
-pub use progress::Progress;
-pub use question::{Question, form};
+pub use ingest::bad_items::{BadItems, OnBadItem};
+pub use lifecycle::release::{release_runner_claims, take_back};
 pub use release_task::ReleaseTask;
-pub use runners::{
+pub use request::progress::Progress;
+pub(crate) use request::schema::drop_bounds;
+pub use runners::background::{Background, Started, wake_all};
+pub use runners::registry::{
     Outlook, begin_runner, end_runner, give_turn, may_start, outlook, pause_profile, profile_pause,
     runner_lives, runner_of, stop_waiting, take_turn, yield_turn,
 };
-pub(crate) use schema::drop_bounds;
 pub use session::Session;
-pub use suggest::{batch_ids, chunk_id, chunk_numbers, task_ids};
-pub use take_back::{release_runner_claims, take_back};
 pub use update_task::{ItemCost, ItemReceipt, UpdateTask};
-pub use view::TaskReply;
-pub use wait_questions::answer_wait;
-pub use waits::{WaitState, Waiting, begin_wait, cancel_wait, look_at_wait};
+pub use views::batch::BatchView;
+pub(crate) use views::batch::{batch_task, batch_view};
+pub use views::changes::{Watched, begin_to_watch, changes, latest_change};
+pub use views::completion::{batch_ids, chunk_id, chunk_numbers, task_ids};
+pub use views::task::TaskReply;
+pub use waits::answers::answer_wait;
+pub use waits::elicit_review::{AskedReview, ask_review};
+pub use waits::review_form::{Question, form};
+pub use waits::state::{WaitState, Waiting, begin_wait, cancel_wait, look_at_wait};
 
 use crate::error::Result;
 
@@ -178,22 +144,24 @@ const fn entry<O: Operation>() -> Entry {
         long: O::LONG,
         first: O::FIRST,
         worker: O::WORKER,
-        input: || schema::input::<O>(O::SPELLS_OUT),
-        output: schema::output::<O::Reply>,
+        input: || request::schema::input::<O>(O::SPELLS_OUT),
+        output: request::schema::output::<O::Reply>,
         call: |session, arguments| {
-            let arguments = job::admit(session, O::NAME, arguments)?;
-            reply(args::parse::<O>(arguments)?.run(session)?)
+            let arguments = request::worker_scope::admit(session, O::NAME, arguments)?;
+            reply(request::args::parse::<O>(arguments)?.run(session)?)
         },
         command: |command| {
             let command = O::augment_args(command).about(O::TITLE).long_about(O::ABOUT);
-            words::spell_out(command, &schema::input::<O>(true))
+            request::help::spell_out(command, &request::schema::input::<O>(true))
         },
         call_matches: |session, matches| {
             let request = O::from_arg_matches(matches)
                 .map_err(|error| crate::error::Error::invalid(error.to_string()))?;
             let request = match session.job() {
                 None => request,
-                Some(_) => args::parse(job::admit(session, O::NAME, reply(request)?)?)?,
+                Some(_) => {
+                    request::args::parse(request::worker_scope::admit(session, O::NAME, reply(request)?)?)?
+                }
             };
             reply(request.run(session)?)
         },

@@ -3,9 +3,9 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::end_claim::{give_back, rest, save};
-use super::intermediate;
-use super::view::{TaskReply, TaskView};
+use super::lifecycle::transition::{give_back, rest, save};
+use super::views::intermediate_state;
+use super::views::task::{TaskReply, TaskView};
 use super::{Effect, Operation, Session};
 use crate::error::{Code, Error, Result};
 use crate::model::claim::{Standing, lost, may_change_state, standing};
@@ -96,7 +96,7 @@ impl Operation for ReleaseTask {
             ))
         })?;
         if let Some(chunk) = chunk {
-            intermediate::write_chunk(session, &chunk);
+            intermediate_state::write_chunk(session, &chunk);
         }
         Ok(reply)
     }

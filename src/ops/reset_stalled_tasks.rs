@@ -3,12 +3,12 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::end_claim::give_back;
+use super::lifecycle::transition::give_back;
 use super::{Effect, Operation, Session};
 use crate::error::{Error, Result};
 use crate::model::limits::MOST_IDS;
-use crate::model::moment::Moment;
 use crate::model::text::Line;
+use crate::model::timestamp::Moment;
 use crate::store::Read;
 
 /// The request.

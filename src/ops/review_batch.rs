@@ -3,8 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::batch_view::{BatchReply, batch_task};
-use super::decide::{Decided, chunk_of, in_review};
+use super::lifecycle::review::{Decided, chunk_of, in_review};
+use super::views::batch::{BatchReply, batch_task};
 use super::{Effect, Operation, Session};
 use crate::error::{Code, Error, Result};
 use crate::model::batch::{Batch, Chunk};

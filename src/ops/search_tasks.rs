@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::view::TaskView;
+use super::views::task::TaskView;
 use super::{Effect, Operation, Session};
 use crate::error::{Code, Error, Result};
 use crate::model::limits::{Limit, PAGE};

@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
 use std::time::Duration;
 
-use super::background::Background;
-use super::progress::{Progress, Tell};
+use super::request::progress::{Progress, Tell};
+use super::runners::background::Background;
 use crate::error::{Code, Error, Result};
 use crate::items::Roots;
 use crate::model::job::Job;
@@ -63,7 +63,7 @@ impl Session {
     /// `claim_lost` where the job is not that of the chunk's latest claim.
     pub fn for_job(self, job: Job) -> Result<Self> {
         let wanted = job.clone();
-        self.read(move |tx| super::job::is_real(tx, &wanted))?;
+        self.read(move |tx| super::request::worker_scope::is_real(tx, &wanted))?;
         Ok(Session { job: Some(job), ..self })
     }
 

@@ -3,14 +3,15 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::append::{Incoming, append, keep_late, renew};
 use super::complete_task::complete;
 use super::create_task::{existing_all, parse_due, possible_parent, tags, text};
-use super::end_claim::save;
-use super::job::may_speak;
-use super::once::{RequestKey, once};
-use super::view::{TaskReply, TaskView};
-use super::{Effect, Operation, Session, intermediate};
+use super::lifecycle::receipts::{Incoming, append, keep_late, renew};
+use super::lifecycle::transition::save;
+use super::request::idempotency::{RequestKey, once};
+use super::request::worker_scope::may_speak;
+use super::views::intermediate_state;
+use super::views::task::{TaskReply, TaskView};
+use super::{Effect, Operation, Session};
 use crate::error::{Code, Error, Result};
 use crate::model::claim::{Claim, Manner, Standing, may_change_state, may_claim, standing};
 use crate::model::cost::{Cost, Money, Tokens};
@@ -144,7 +145,7 @@ impl Operation for UpdateTask {
             Ok((reply, completed.then_some(self.id)))
         })?;
         if let Some(chunk) = chunk {
-            intermediate::write_chunk(session, &chunk);
+            intermediate_state::write_chunk(session, &chunk);
         }
         Ok(reply)
     }

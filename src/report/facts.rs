@@ -1,8 +1,8 @@
 //! What a report tells, part by part, in the order of its pages.
 
 use crate::model::batch::Counts;
-use crate::model::moment::Moment;
 use crate::model::receipt::Receipt;
+use crate::model::timestamp::Moment;
 use crate::ops::BatchView;
 
 use super::timeline::Timeline;

@@ -41,7 +41,7 @@ pub(super) fn lanes(timeline: &Timeline) -> Vec<Lane<'_>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::moment::Moment;
+    use crate::model::timestamp::Moment;
 
     #[test]
     fn bars_of_one_name_that_overlap_lie_beneath_each_other() {

@@ -22,7 +22,8 @@ use tempfile::NamedTempFile;
 
 use crate::error::{Error, Result};
 use crate::model::id::TaskId;
-use crate::ops::{Session, intermediate};
+use crate::ops::Session;
+use crate::ops::views::intermediate_state;
 
 pub use facts::Checks;
 
@@ -43,7 +44,7 @@ pub fn write(session: &Session, batch: &TaskId, out: Option<&Path>) -> Result<Wr
     let id = batch.clone();
     // Looked for first: a batch that isn't there must not leave a folder.
     session.read(move |tx| crate::ops::batch_task(tx, &id).map(|_| ()))?;
-    let folder = out.map_or_else(|| intermediate::folder(session, batch), Path::to_owned);
+    let folder = out.map_or_else(|| intermediate_state::folder(session, batch), Path::to_owned);
     let failed = {
         let folder = folder.clone();
         move |error: io::Error| {

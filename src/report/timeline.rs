@@ -1,7 +1,7 @@
 //! Which worker worked on which chunk when, read off the receipts.
 
-use crate::model::moment::Moment;
 use crate::model::receipt::Receipt;
+use crate::model::timestamp::Moment;
 
 /// The most bars that are drawn: a picture of more shows nothing.
 pub(super) const MOST_BARS: usize = 1_000;

@@ -11,7 +11,8 @@ use crate::model::split::number_width;
 use crate::model::status::{Outcome, Status};
 use crate::model::step::Checkpoint;
 use crate::model::task::Task;
-use crate::ops::{batch_task, batch_view, each_chunk, each_item};
+use crate::ops::batch_view;
+use crate::ops::{batch_task, each_chunk, each_item};
 use crate::store::Read;
 
 /// Takes each part as it comes.

@@ -3,17 +3,16 @@
 //! An operation hands the store a closure. The store runs it inside one transaction over a
 //! [`Read`] or [`Write`], commits, and only then answers.
 
+mod batches;
 pub mod chains;
-pub mod disk;
-mod flow;
-mod look;
+mod inspect;
+pub(crate) mod pages;
 mod runners;
-pub mod sorter;
 pub mod sqlite;
 mod waits;
 
-pub use flow::{Chosen, Course, Flow};
-pub use look::{Examine, Facts, Wreck};
+pub use batches::{Chosen, Course, Flow};
+pub use inspect::{Examine, Facts, Wreck};
 pub use runners::{ReadRunners, Runner, WriteRunners};
 pub use waits::{ReadWaits, WriteWaits};
 
@@ -25,10 +24,10 @@ use crate::model::batch::{Batch, Chunk, StoredItem};
 use crate::model::claim::Claim;
 use crate::model::cost::Cost;
 use crate::model::id::TaskId;
-use crate::model::moment::Moment;
 use crate::model::receipt::Receipt;
 use crate::model::status::{Kind, Outcome, Status, Told};
 use crate::model::task::{Row, Task};
+use crate::model::timestamp::Moment;
 
 /// Which tasks a list asks for; a field left out matches all.
 #[derive(Debug, Clone, Default)]

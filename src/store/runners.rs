@@ -1,9 +1,9 @@
 //! Who works batches in the background.
 
 use crate::error::Result;
-use crate::model::moment::Moment;
 use crate::model::share::Stake;
 use crate::model::task::Row;
+use crate::model::timestamp::Moment;
 
 /// A process that works a batch, or did when it died.
 #[derive(Debug, Clone)]

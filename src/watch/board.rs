@@ -4,8 +4,8 @@ use std::collections::VecDeque;
 
 use crate::model::batch::{BatchStatus, Counts};
 use crate::model::id::TaskId;
-use crate::model::moment::Moment;
 use crate::model::status::Status;
+use crate::model::timestamp::Moment;
 
 /// How many receipts are remembered.
 const RECEIPTS: usize = 100;

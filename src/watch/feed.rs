@@ -7,11 +7,12 @@ use crate::model::batch::{Batch, Chunk};
 use crate::model::field::visible;
 use crate::model::id::TaskId;
 use crate::model::limits::PAGE;
-use crate::model::moment::Moment;
 use crate::model::receipt::Receipt;
 use crate::model::status::{Status, Told};
 use crate::model::task::{Row, Task};
-use crate::ops::{Session, batch_task, batch_view};
+use crate::model::timestamp::Moment;
+use crate::ops::batch_view;
+use crate::ops::{Session, batch_task};
 use crate::store::{Filter, Read, Runner};
 
 /// The most characters of a title, a name or a receipt that are kept.

@@ -13,9 +13,9 @@ use super::screen::draw;
 use super::style::Theme;
 use crate::model::batch::{BatchStatus, Counts};
 use crate::model::id::TaskId;
-use crate::model::moment::Moment;
 use crate::model::status::Status;
 use crate::model::step::Decision;
+use crate::model::timestamp::Moment;
 
 const NOON: i64 = 1_764_072_000_000;
 

@@ -2,7 +2,7 @@
 
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
-use crate::model::moment::Moment;
+use crate::model::timestamp::Moment;
 
 /// The text in exactly so many columns: padded, or cut with `…`.
 pub(super) fn fit(text: &str, columns: usize) -> String {

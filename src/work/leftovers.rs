@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use super::background::end_earlier;
-use super::chunk::jobs;
+use super::per_chunk::jobs;
 use super::progress::{Manner, Progress};
-use super::{lock, worktree};
+use super::{runner_lock, worktree};
 use crate::error::{Code, Error, Result};
 use crate::logs;
 use crate::model::batch::BatchStatus;
@@ -50,7 +50,7 @@ pub struct Leftover {
 /// # Errors
 /// Where that cannot be told.
 pub fn is_at_work(session: &Session, batch: &TaskId) -> Result<bool> {
-    lock::is_held(session.folder(), batch)
+    runner_lock::is_held(session.folder(), batch)
 }
 
 /// All that was left beside a store and in it, but for what the next runner of a batch that is to go on clears.
@@ -72,7 +72,7 @@ pub fn find(session: &Session) -> Result<Vec<Leftover>> {
         }
     }
     each_entry(data, &mut |entry, name| {
-        if let Some(batch) = lock::batch_of(name)
+        if let Some(batch) = runner_lock::batch_of(name)
             && !is_at_work(session, &batch)?
         {
             found.push(Leftover { kind: Kind::Lock, batch, path: entry.path() });
@@ -112,7 +112,7 @@ pub fn find(session: &Session) -> Result<Vec<Leftover>> {
 /// Where it cannot be removed.
 pub fn clear(session: &Session, left: &Leftover) -> Result<Option<String>> {
     // While the lock is held, no runner of the batch begins; its file goes with it.
-    let _only = match lock::take(session.folder(), &left.batch) {
+    let _only = match runner_lock::take(session.folder(), &left.batch) {
         Ok(lock) => lock,
         Err(error) if error.code == Code::AlreadyClaimed => {
             return Ok(Some(format!("batch {} is being worked again", left.batch)));

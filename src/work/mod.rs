@@ -1,24 +1,24 @@
 //! The runner: takes chunks, lets workers do them, writes the receipts.
 
 mod background;
-mod chunk;
-mod command;
-mod crew;
-mod in_hand;
-mod items;
-mod keeper;
+mod claim_heartbeat;
+mod command_spec;
+mod interrupt;
+mod item_command;
 pub mod leftovers;
-mod lock;
-mod method;
-mod old_logs;
+mod log_retention;
+mod per_chunk;
+mod per_item;
+pub mod preflight;
 mod progress;
-pub mod ready;
 mod run;
-mod slot;
-mod stop;
+mod runner_lock;
+mod supervisor;
 mod table;
+mod worker;
+mod worker_pool;
 pub mod worktree;
 
 pub use background::{Launcher, free_disk};
-pub use keeper::keep;
 pub use run::{Run, Work, run, work, work_here};
+pub use supervisor::keep;

@@ -7,28 +7,29 @@ use std::time::Instant;
 use serde_json::{Value, json};
 
 use super::background::{How, Launcher, detach, runner};
-use super::crew::Crew;
-use super::in_hand::InHand;
-use super::keeper::{Family, end_strays};
-use super::lock;
-use super::method::Method;
+use super::claim_heartbeat::InHand;
+use super::command_spec::Method;
+use super::interrupt::Stop;
 use super::progress::{Manner, Progress};
-use super::slot::Worked;
-use super::stop::Stop;
+use super::runner_lock;
+use super::supervisor::{Family, end_strays};
 use super::table::table;
+use super::worker::Worked;
+use super::worker_pool::Crew;
 use crate::error::{Error, Result};
 use crate::items::Source;
 use crate::model::batch::BatchStatus;
 use crate::model::conflict::OnConflict;
-use crate::model::doubt::InDoubt;
 use crate::model::id::TaskId;
+use crate::model::in_doubt::InDoubt;
 use crate::model::limits::{LeaseSeconds, MaxAttempts, MaxChunk, MaxParallel};
 use crate::model::split::Split;
 use crate::model::step::Checkpoint;
 use crate::model::text::{Line, Long, excerpt};
+use crate::ops::views::intermediate_state;
 use crate::ops::{
     AddItems, Background as _, BadItems, ClaimTask, CreateBatch, GetBatch, OnBadItem, Operation, Session,
-    intermediate, name_worker, outlook, release_runner_claims,
+    name_worker, outlook, release_runner_claims,
 };
 
 /// Make a batch from items and work it here.
@@ -139,7 +140,7 @@ pub fn run(request: Run, session: &Session, called: &str, json: bool) -> Result<
         }
     };
     // Held until this process ends, however it ends: nobody else may take its claims for a dead run's.
-    let _only = lock::take(session.folder(), &batch)?;
+    let _only = runner_lock::take(session.folder(), &batch)?;
     let added = match (&request.resume, &request.items) {
         (Some(_), Some(_)) => Some(add(&request, &batch).run(session)?),
         _ => None,
@@ -437,7 +438,7 @@ fn finish(
     say(&table(session, batch)?);
     say(&format!(
         "{now_done} items in {seconds:.1} s, {rate:.0} a second. Receipts: {called} get-task {batch}.01. Files: {}",
-        intermediate::folder(session, batch).display()
+        intermediate_state::folder(session, batch).display()
     ));
     Ok(())
 }

@@ -10,9 +10,9 @@ use tasktally::model::batch::{LONGEST_REST_SECONDS, Settled, Settling, StoredIte
 use tasktally::model::claim::{Claim, Manner, Standing, lost, may_change_state, may_claim, standing};
 use tasktally::model::id::Token;
 use tasktally::model::limits::{FARTHEST_LEASE_SECONDS, OPEN_LEASE_SECONDS};
-use tasktally::model::moment::Moment;
 use tasktally::model::status::{Outcome, Release, Status};
 use tasktally::model::task::Task;
+use tasktally::model::timestamp::Moment;
 
 /// The milliseconds of a second.
 pub(crate) const SECOND: i64 = 1_000;

@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, params};
-use tasktally::model::{moment::Moment, receipt::Receipt};
+use tasktally::model::receipt::Receipt;
+use tasktally::model::timestamp::Moment;
 
 use super::old_stores::{NEWEST, assert_all_is_there, everything, look, old};
 use crate::support::mount::Mount;

@@ -11,7 +11,7 @@ use super::scene::Scene;
 use crate::cli::shell::path_word;
 use crate::config::{Config, Location};
 use crate::error::Result;
-use crate::work::ready;
+use crate::work::preflight;
 
 /// Whether the file is read, and every profile's program and folders are there.
 pub(super) fn configuration(scene: &Scene) -> Result<Vec<Finding>> {
@@ -30,7 +30,7 @@ pub(super) fn configuration(scene: &Scene) -> Result<Vec<Finding>> {
     }
     let data = scene.folder();
     let bad = config.profiles().filter_map(|profile| {
-        let error = ready::check(profile, &data).err()?;
+        let error = preflight::check(profile, &data).err()?;
         let what = format!("profile '{}' cannot be started: {error}", profile.name);
         Some(Finding::problem(what).mend(scene.command("config check")))
     });

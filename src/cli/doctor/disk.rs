@@ -6,7 +6,7 @@ use crate::cli::open::{is_network_allowed, store_path};
 use crate::cli::shell::path_word;
 use crate::config::{Config, Limits};
 use crate::error::Result;
-use crate::store::disk::{Safety, kind_of};
+use crate::file_system::{Safety, kind_of};
 use crate::work::free_disk;
 
 /// With less than this free, in MiB, writes fail before long: the log alone may need as much.

@@ -8,10 +8,10 @@ use std::time::Duration;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
-use super::log::{self, Log};
 use super::rows::sql_error;
 use super::schema::{SCHEMA_VERSION, migrate, newer, refuse_newer};
-use super::ticket::Ticket;
+use super::writer::wal::{self, Log};
+use super::writer::write_lock::Ticket;
 use crate::error::{Code, Error, Result};
 
 /// What marks a SQLite file as a Tasktally store; see `migrations/V1`.
@@ -68,7 +68,7 @@ pub(super) fn open(path: &Path) -> Result<Connection> {
     }
     make_private(path)?;
     let header = read_header(path)?;
-    log::take_over(path);
+    wal::take_over(path);
     let mut connection = connect(path)?;
     if header.version != SCHEMA_VERSION {
         let ticket = Ticket::open(path)?;

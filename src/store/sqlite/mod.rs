@@ -1,29 +1,24 @@
 //! The store over one SQLite file.
 
-mod commit;
+mod batches;
+mod completion;
 mod connection;
 mod cost;
-mod counts;
+mod count_check;
 mod damage;
-mod flow;
-mod frames;
 mod list;
-mod log;
-mod look;
-pub mod moving;
-mod place;
 mod read;
+mod read_only;
 mod reader;
+mod resources;
 mod rows;
 mod runners;
 mod schema;
 mod search;
 mod staging;
-mod suggest;
-mod ticket;
-mod touch;
+pub mod transfer;
 mod tx;
-mod wait;
+mod waits;
 mod write;
 mod writer;
 
@@ -31,7 +26,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use connection::{beside, cannot, folder_of};
-pub use look::{LookOnly, wreck};
+pub use read_only::{LookOnly, wreck};
 pub use schema::SCHEMA_VERSION;
 
 use crate::clock::Clock;
@@ -55,7 +50,7 @@ impl SqliteStore {
     pub fn open(path: &Path, clock: Clock) -> Result<Self> {
         let opened = connection::open(path)?;
         let folder = connection::folder_of(path);
-        let place = place::Place::of(path)?;
+        let place = writer::file_identity::Place::of(path)?;
         let writer = writer::Writer::new(opened, path, place.clone(), clock.clone())?;
         let readers = reader::Readers::new(path.to_owned(), place, clock);
         Ok(SqliteStore { folder, path: path.to_owned(), readers, writer })
@@ -68,7 +63,7 @@ impl Store for SqliteStore {
     }
 
     fn held_up(&self, waited: Duration) -> Error {
-        ticket::held_up(&ticket::path_of(&self.path), waited)
+        writer::write_lock::held_up(&writer::write_lock::path_of(&self.path), waited)
     }
 
     fn look(&self, job: ReadJob) {

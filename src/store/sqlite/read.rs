@@ -8,9 +8,9 @@ use crate::error::{Error, Result};
 use crate::model::batch::{Batch, Chunk, StoredItem};
 use crate::model::id::TaskId;
 use crate::model::limits::FARTHEST_LEASE_SECONDS;
-use crate::model::moment::Moment;
 use crate::model::receipt::Receipt;
 use crate::model::task::{Row, Task};
+use crate::model::timestamp::Moment;
 use crate::store::{After, Filter, Read, Total};
 
 macro_rules! chunk_columns {
@@ -368,6 +368,6 @@ impl Read for Tx<'_> {
     }
 
     fn ids(&self, beginning: &str, only_batches: bool, limit: usize) -> Result<Vec<TaskId>> {
-        super::suggest::ids(self, beginning, only_batches, limit)
+        super::completion::ids(self, beginning, only_batches, limit)
     }
 }

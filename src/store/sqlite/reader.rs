@@ -7,10 +7,10 @@ use std::sync::{Condvar, Mutex, PoisonError};
 use rusqlite::Connection;
 
 use super::connection;
-use super::place::Place;
 use super::rows::sql_error;
 use super::schema::refuse_renewed;
 use super::tx::Tx;
+use super::writer::file_identity::Place;
 use crate::clock::Clock;
 use crate::store::{Read, ReadJob};
 

@@ -7,12 +7,12 @@ use crate::error::{Code, Error};
 use crate::model::batch::{Batch, Chunk, Counts, Settled, StoredItem};
 use crate::model::claim::Claim;
 use crate::model::cost::{Cost, Money};
-use crate::model::doubt::Started;
 use crate::model::id::{TaskId, Token};
-use crate::model::moment::Moment;
+use crate::model::in_doubt::Started;
 use crate::model::receipt::Receipt;
 use crate::model::step::Steps;
 use crate::model::task::Task;
+use crate::model::timestamp::Moment;
 
 /// The columns that [`task`] reads, for a table named `t`.
 macro_rules! task_columns {

@@ -4,9 +4,9 @@ use rusqlite::{Row as SqlRow, params};
 
 use super::tx::Tx;
 use crate::error::Result;
-use crate::model::moment::Moment;
 use crate::model::share::Stake;
 use crate::model::task::Row;
+use crate::model::timestamp::Moment;
 use crate::store::{ReadRunners, Runner, WriteRunners};
 
 fn runner(row: &SqlRow<'_>) -> rusqlite::Result<Runner> {

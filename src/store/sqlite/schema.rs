@@ -6,8 +6,8 @@ use refinery::Target;
 use rusqlite::Connection;
 
 use super::connection::{foreign, keep_names};
-use super::log::Log;
 use super::rows::sql_error;
+use super::writer::wal::Log;
 use crate::error::{Code, Error, Result};
 
 mod migrations {

@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension, Params, Row as SqlRow};
 use super::connection::end_room;
 use super::rows::sql_error;
 use crate::error::Result;
-use crate::model::moment::Moment;
+use crate::model::timestamp::Moment;
 
 /// What `Read` and `Write` are implemented for.
 pub(super) struct Tx<'a> {

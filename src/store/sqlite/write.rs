@@ -8,10 +8,10 @@ use crate::error::{Code, Error, Result};
 use crate::model::batch::{Batch, Chunk, StoredItem};
 use crate::model::checklist::has_box;
 use crate::model::cost::Money;
-use crate::model::moment::Moment;
 use crate::model::receipt::{FIRST_HASH, Receipt};
 use crate::model::status::Outcome;
 use crate::model::task::{Row, Task};
+use crate::model::timestamp::Moment;
 use crate::store::{NewReceipt, NewTask, Write};
 
 /// How many tasks or receipts may wait before they are made searchable.

@@ -1,14 +1,14 @@
 //! Working a batch in the background: a runner, one a batch, that starts workers by a profile.
 
-mod launch;
+mod fair_share;
+mod launcher;
 mod runner;
 mod standby;
-mod starts;
-mod turns;
+mod start_limits;
 
-pub use launch::Launcher;
-pub(super) use launch::detach;
+pub(super) use fair_share::{Turn, Turns};
+pub use launcher::Launcher;
+pub(super) use launcher::detach;
 pub(super) use runner::{How, end_earlier, runner};
-pub(super) use starts::Starts;
-pub use starts::free_disk;
-pub(super) use turns::{Turn, Turns};
+pub(super) use start_limits::Starts;
+pub use start_limits::free_disk;

@@ -4,9 +4,9 @@ use std::path::Path;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
+use super::fair_share::Turns;
 use super::standby::Standby;
-use super::starts::Starts;
-use super::turns::Turns;
+use super::start_limits::Starts;
 use crate::config::{Config, Limits, Profile};
 use crate::error::{Code, Error, Result};
 use crate::model::batch::BatchStatus;
@@ -18,14 +18,14 @@ use crate::ops::{
     ClaimTask, Outlook, Session, begin_runner, end_runner, outlook, pause_profile, release_runner_claims,
     runner_lives, runner_of,
 };
-use crate::work::chunk::remove_jobs;
-use crate::work::crew::Crew;
-use crate::work::in_hand::InHand;
-use crate::work::keeper::{Family, end_strays};
-use crate::work::lock;
-use crate::work::method::Method;
+use crate::work::claim_heartbeat::InHand;
+use crate::work::command_spec::Method;
+use crate::work::interrupt::Stop;
+use crate::work::per_chunk::remove_jobs;
 use crate::work::progress::Progress;
-use crate::work::stop::Stop;
+use crate::work::runner_lock;
+use crate::work::supervisor::{Family, end_strays};
+use crate::work::worker_pool::Crew;
 
 /// How often a runner gives a sign of life.
 const PULSE: Duration = Duration::from_secs(5);
@@ -68,8 +68,8 @@ pub(in crate::work) fn runner(
     }
     // Held while the batch is worked, and until this process ends, however it ends.
     let mut lock = match how {
-        How::StandingBy => lock::wait(session.folder(), batch)?,
-        How::InFront | How::Behind => lock::take(session.folder(), batch)?,
+        How::StandingBy => runner_lock::wait(session.folder(), batch)?,
+        How::InFront | How::Behind => runner_lock::take(session.folder(), batch)?,
     };
     let family = Family::found()?;
     let standby = Standby::new(session, store, batch, &family, how);
@@ -86,7 +86,7 @@ pub(in crate::work) fn runner(
                 if how == How::InFront || stop.is_asked() || is_over(&now) {
                     return Ok(code(&look));
                 }
-                lock = match lock::take(session.folder(), batch) {
+                lock = match runner_lock::take(session.folder(), batch) {
                     Ok(lock) => lock,
                     Err(error) if error.code == Code::AlreadyClaimed => return Ok(code(&look)),
                     Err(error) => return Err(error),

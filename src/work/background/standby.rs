@@ -4,11 +4,11 @@ use std::path::Path;
 use std::process::Child;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::launch;
+use super::launcher;
 use super::runner::How;
 use crate::model::id::TaskId;
 use crate::ops::Session;
-use crate::work::keeper::Family;
+use crate::work::supervisor::Family;
 
 /// The one that takes over when this runner dies.
 pub(super) struct Standby<'a> {
@@ -49,7 +49,7 @@ impl<'a> Standby<'a> {
             self.family.forget(&ended);
         }
         let folder = self.session.folder();
-        match self.family.start(|| launch::start(self.store, folder, self.batch, &["--standby"])) {
+        match self.family.start(|| launcher::start(self.store, folder, self.batch, &["--standby"])) {
             Ok(child) => *process = Some(child),
             Err(error) => tracing::warn!(%error, "nobody stands by for this runner"),
         }

@@ -1,0 +1,5 @@
+//! Chunks that touch the same resources: found, compared with stored batches, and resolved by the batch's rule.
+
+pub(in crate::ops) mod detect;
+pub(in crate::ops) mod outcome;
+pub(in crate::ops) mod stored;

@@ -1,0 +1,132 @@
+//! Tasks as items: what `list_tasks` would list, as a batch's items at one moment.
+
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+
+use crate::error::{Error, Result};
+use crate::items::{Item, Place};
+use crate::model::id::TaskId;
+use crate::model::limits::{PAGE, Priority};
+use crate::model::status::{Kind, Status};
+use crate::model::task::Task;
+use crate::model::text::{Line, excerpt};
+use crate::ops::create_task::{existing, tags, text};
+use crate::store::{Filter, Read};
+
+/// The field that holds a task's id.
+const KEY: &str = "key";
+/// Characters of a body that an item carries; `get_task` gives the rest.
+const BODY_CHARS: usize = 500;
+
+/// The filters of `list_tasks`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Query {
+    project: Option<Line>,
+    status: Option<Status>,
+    #[serde(rename = "type")]
+    kind: Option<Kind>,
+    priority: Option<Priority>,
+    priority_max: Option<Priority>,
+    assignee: Option<Line>,
+    batch: Option<TaskId>,
+    parent: Option<TaskId>,
+    ready: Option<bool>,
+    #[serde(default)]
+    tags: Vec<Line>,
+}
+
+impl FromStr for Query {
+    type Err = Error;
+
+    /// Reads the text of a JSON object.
+    fn from_str(text: &str) -> Result<Self> {
+        serde_json::from_str(text).map_err(|error| {
+            Error::invalid(format!(
+                "query: '{}' is not an object of list_tasks filters, such as {{\"status\": \"active\"}}: {error}",
+                excerpt(text)
+            ))
+        })
+    }
+}
+
+schema_of!(Query, {"type": "object"});
+
+impl Query {
+    /// Refuses a key field: a task is named by its id.
+    pub(in crate::ops) fn allows_key(&self, key: &str) -> Result<()> {
+        if key == KEY {
+            return Ok(());
+        }
+        Err(Error::invalid(format!(
+            "key: '{}' cannot name the items of a query, which are tasks named by their ids; leave it out",
+            excerpt(key)
+        )))
+    }
+
+    /// Calls `visit` for every task that matches, page by page; chunks and batches are none.
+    pub(in crate::ops) fn each(
+        &self,
+        tx: &dyn Read,
+        mut visit: impl FnMut(Item) -> Result<()>,
+    ) -> Result<()> {
+        let filter = self.filter(tx)?;
+        let mut after = None;
+        loop {
+            let page = tx.list(&filter, after, PAGE)?;
+            let Some(last) = page.last() else { return Ok(()) };
+            after = Some((last.priority, last.order, last.row));
+            for task in page.iter().filter(|task| !task.is_batch && !task.is_chunk) {
+                visit(item(tx, task)?)?;
+            }
+        }
+    }
+
+    fn filter(&self, tx: &dyn Read) -> Result<Filter> {
+        let (above, field) = match (&self.batch, &self.parent) {
+            (Some(batch), _) => (Some(batch), "query.batch"),
+            (None, parent) => (parent.as_ref(), "query.parent"),
+        };
+        Ok(Filter {
+            project: text(&self.project),
+            status: Some(self.status.unwrap_or(Status::Active)),
+            kind: self.kind,
+            priority: self.priority.map(Priority::get),
+            priority_max: self.priority_max.map(Priority::get),
+            assignee: text(&self.assignee),
+            parent: above.map(|id| existing(tx, id, field)).transpose()?.map(|task| task.row),
+            ready: self.ready.unwrap_or(false),
+            free: false,
+            tags: tags(&self.tags)?,
+        })
+    }
+}
+
+/// A task as an item.
+fn item(tx: &dyn Read, task: &Task) -> Result<Item> {
+    let mut body = tx.preview(task.row, BODY_CHARS + 1)?;
+    if let Some((end, _)) = body.char_indices().nth(BODY_CHARS) {
+        body.truncate(end);
+        body.push('…');
+    }
+    let fields = [
+        (KEY, json!(task.id.as_str())),
+        ("title", json!(task.title)),
+        ("type", json!(task.kind.as_str())),
+        ("priority", json!(task.priority)),
+        ("project", json!(task.project)),
+        ("status", json!(task.status.as_str())),
+        ("tags", json!(task.tags)),
+        ("due", json!(task.due)),
+        ("created", json!(task.created)),
+        ("body", json!(body)),
+    ];
+    let fields: Map<String, Value> = fields
+        .into_iter()
+        .filter(|(_, value)| !value.is_null())
+        .map(|(name, value)| (name.to_owned(), value))
+        .collect();
+    Ok(Item { key: task.id.to_string(), fields, place: Place::Task(task.id.to_string()) })
+}

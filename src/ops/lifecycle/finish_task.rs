@@ -1,0 +1,109 @@
+//! The finish task of a batch: ready once every chunk has ended, with the numbers in its body.
+
+use std::fmt::Write as _;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::Result;
+use crate::model::batch::Batch;
+use crate::model::status::Status;
+use crate::model::task::{Row, Task};
+use crate::model::text::{Line, Long};
+use crate::ops::views::failures::failures;
+use crate::store::pages::each_chunk;
+use crate::store::{NewReceipt, NewTask, Write};
+
+/// How many chunks and failures a report names.
+const NAMED: usize = 20;
+
+/// What is to be done at the end.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "{title, body?}")]
+pub struct Finish {
+    /// The task's title.
+    pub title: Line,
+    /// The task's body.
+    #[serde(default)]
+    pub body: Long,
+}
+
+impl FromStr for Finish {
+    type Err = String;
+
+    /// Reads a title, or the text of a JSON object.
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text.trim_start().starts_with('{') {
+            return serde_json::from_str(text).map_err(|error| format!("not {{title, body?}}: {error}"));
+        }
+        Ok(Finish { title: text.parse()?, body: Long::default() })
+    }
+}
+
+schema_of!(Finish, {
+    "type": "object",
+    "properties": {"title": {"type": "string"}, "body": {"type": "string"}},
+    "required": ["title"]
+});
+
+impl Finish {
+    /// Makes the task, held until the batch has ended.
+    pub(in crate::ops) fn store(&self, tx: &dyn Write, batch: &Task, row: Row) -> Result<Row> {
+        let task = Task { project: batch.project.clone(), ..Task::blank(tx.now(), self.title.as_str()) };
+        let finish = tx.insert_task(&NewTask { task: &task, opening: self.body.as_str() })?;
+        tx.set_dependencies(finish, &[row], true)?;
+        tx.hold(finish, None)?;
+        Ok(finish)
+    }
+}
+
+/// The batch has ended: its finish task can be claimed, the numbers in its body.
+pub(in crate::ops) fn becomes_ready(tx: &dyn Write, task: &Task, batch: &Batch) -> Result<()> {
+    let Some(row) = batch.finish else { return Ok(()) };
+    let finish = tx.task_at(row)?;
+    let text = report(tx, task, batch)?;
+    tx.append(&finish, &NewReceipt { author: "tasktally", text: &text, ..NewReceipt::default() })?;
+    tx.release_holds(row)
+}
+
+/// The batch goes on after all: its finish task waits again, unless somebody has it already.
+pub(in crate::ops) fn waits_again(tx: &dyn Write, batch: &Batch) -> Result<()> {
+    let Some(row) = batch.finish else { return Ok(()) };
+    let finish = tx.task_at(row)?;
+    if finish.status == Status::Active && finish.holds == 0 {
+        tx.hold(row, None)?;
+        let text = "The batch was opened again; this waits until it has ended.";
+        tx.append(&finish, &NewReceipt { author: "tasktally", text, ..NewReceipt::default() })?;
+    }
+    Ok(())
+}
+
+/// What became of a batch, in a few lines.
+fn report(tx: &dyn Write, task: &Task, batch: &Batch) -> Result<String> {
+    let mut text = format!("Batch {} ({}) is {}: {}\n", task.id, task.title, task.status, batch.sum());
+    // Writing to a String cannot fail.
+    for (name, count) in tx.categories(task.row)?.into_iter().take(NAMED) {
+        let _ = write!(text, "\n- {name}: {count}");
+    }
+    let mut named = 0;
+    each_chunk(tx, task.row, 0, |_, chunk| {
+        if chunk.status != Status::Done {
+            named += 1;
+            let _ = write!(text, "\n- chunk {} ({}) is {}", chunk.id, chunk.title, chunk.status);
+        }
+        Ok(named < NAMED)
+    })?;
+    let failed = failures(tx, task, NAMED)?;
+    for failure in &failed {
+        let _ = write!(text, "\n- failed: {}", failure.item.as_deref().unwrap_or(&failure.chunk));
+        let _ = write!(text, ": {}", failure.reason.lines().next().unwrap_or_default());
+    }
+    if batch.counts.failed > failed.len() as u64 {
+        let _ = write!(
+            text,
+            "\n- get_batch(id=\"{0}\", view=\"failures\") shows more, tasktally report {0} all",
+            task.id
+        );
+    }
+    Ok(text)
+}

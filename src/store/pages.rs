@@ -1,0 +1,48 @@
+//! Going over all chunks of a batch or all items of a chunk, a page at a time.
+
+use super::Read;
+use crate::error::Result;
+use crate::model::batch::{Chunk, StoredItem};
+use crate::model::limits::PAGE;
+use crate::model::task::{Row, Task};
+
+/// Calls `visit` with each chunk of a batch after a number, in order, until it says that it has
+/// seen enough.
+///
+/// # Errors
+/// What `visit` refuses, or why the store could not be read.
+pub(crate) fn each_chunk(
+    tx: &dyn Read,
+    batch: Row,
+    mut after: u64,
+    mut visit: impl FnMut(Chunk, Task) -> Result<bool>,
+) -> Result<()> {
+    loop {
+        let page = tx.chunks(batch, after, PAGE)?;
+        let Some((last, _)) = page.last() else { return Ok(()) };
+        after = last.number;
+        for (chunk, task) in page {
+            if !visit(chunk, task)? {
+                return Ok(());
+            }
+        }
+    }
+}
+
+/// Calls `visit` with each item of a chunk, in order.
+///
+/// # Errors
+/// What `visit` refuses, or why the store could not be read.
+pub(crate) fn each_item(
+    tx: &dyn Read,
+    chunk: Row,
+    mut visit: impl FnMut(StoredItem) -> Result<()>,
+) -> Result<()> {
+    let mut after = 0;
+    loop {
+        let page = tx.items(chunk, after, PAGE, false)?;
+        let Some(last) = page.last() else { return Ok(()) };
+        after = last.position;
+        page.into_iter().try_for_each(&mut visit)?;
+    }
+}

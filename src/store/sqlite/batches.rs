@@ -1,0 +1,272 @@
+//! What moves a batch on, in SQL.
+
+use rusqlite::params;
+
+use super::rows::{self, item_columns};
+use super::tx::Tx;
+use crate::error::Result;
+use crate::model::batch::{Chunk, Earlier, LONGEST_REST_SECONDS, StoredItem};
+use crate::model::cost::{Spent, SpentBy};
+use crate::model::in_doubt::Started;
+use crate::model::limits::FARTHEST_LEASE_SECONDS;
+use crate::model::status::Outcome;
+use crate::model::task::Row;
+use crate::model::timestamp::Moment;
+use crate::store::{Chosen, Course, Flow};
+
+/// The chosen items of a chunk, over `?1` (the chunk), `?2` (categories) and `?3` (keys).
+macro_rules! chosen_items {
+    () => {
+        "chunk = ?1 AND (?2 IS NULL OR ifnull(category, outcome) IN (SELECT value FROM json_each(?2)))
+                    AND (?3 IS NULL OR key IN (SELECT value FROM json_each(?3)))"
+    };
+}
+
+impl Tx<'_> {
+    /// When a rest ends that begins now and is the longest there is.
+    fn longest_rest(&self) -> Moment {
+        self.now.saturating_add_secs(LONGEST_REST_SECONDS)
+    }
+
+    /// Takes the outcomes of chosen items of a chunk's step back; `condition` says which may be chosen.
+    fn take_outcomes(&self, chunk: &Chunk, chosen: &Chosen, condition: &str) -> Result<u64> {
+        let items =
+            format!(concat!(chosen_items!(), " AND step = ?4 AND outcome IS NOT NULL AND {}"), condition);
+        let (categories, keys) = (rows::some_list(&chosen.categories), rows::some_list(&chosen.keys));
+        let counts = self.all(
+            &format!(
+                "SELECT outcome, ifnull(category, outcome), count(*) FROM item WHERE {items} GROUP BY 1, 2"
+            ),
+            params![chunk.row, categories, keys, chunk.step],
+            |row| Ok((rows::word::<Outcome>(row, 0)?, row.get::<_, String>(1)?, row.get::<_, i64>(2)?)),
+        )?;
+        let mut taken = 0;
+        for (outcome, name, count) in counts {
+            self.count(chunk, outcome, &name, -count)?;
+            taken += count.unsigned_abs();
+        }
+        self.execute(
+            &format!("UPDATE item SET outcome = NULL, category = NULL, receipt = NULL WHERE {items}"),
+            params![chunk.row, categories, keys, chunk.step],
+        )?;
+        Ok(taken)
+    }
+}
+
+impl Course for Tx<'_> {
+    fn is_workable(&self, batch: Row) -> Result<bool> {
+        let found = self.first(
+            "SELECT 1 FROM task WHERE parent = ?1 AND lane IN ('active', 'held', 'in_progress') LIMIT 1",
+            [batch],
+            |_| Ok(()),
+        )?;
+        Ok(found.is_some())
+    }
+
+    fn open_step(&self, batch: Row) -> Result<Option<usize>> {
+        let step = self.first(
+            "SELECT min(c.step) FROM chunk c JOIN task t ON t.n = c.task
+              WHERE c.batch = ?1 AND t.status NOT IN ('done', 'failed', 'cancelled')",
+            [batch],
+            |row| row.get(0),
+        )?;
+        Ok(step.flatten())
+    }
+
+    fn next_hold(&self) -> Result<Option<Moment>> {
+        let end = |which: &str| -> Result<Option<Moment>> {
+            let sql = format!(
+                "SELECT {which}(held_until) FROM task INDEXED BY task_by_hold WHERE held_until IS NOT NULL"
+            );
+            let found = self.first(&sql, [], |row| row.get::<_, Option<i64>>(0))?;
+            Ok(found.flatten().map(Moment::from_millis))
+        };
+        let is_stranded = end("max")?.is_some_and(|last| last > self.longest_rest());
+        if is_stranded { Ok(Some(self.now)) } else { end("min") }
+    }
+
+    fn earlier(&self, chunk: Row, position: u64) -> Result<Vec<Earlier>> {
+        self.all(
+            "SELECT step, outcome, category FROM earlier WHERE chunk = ?1 AND position = ?2 ORDER BY step",
+            params![chunk, position],
+            |row| Ok(Earlier { step: row.get(0)?, outcome: rows::word(row, 1)?, category: row.get(2)? }),
+        )
+    }
+
+    fn in_doubt(&self, batch: Row) -> Result<u64> {
+        // An item that the holder of a live claim began is in hand (`model::doubt::is_in_doubt`).
+        let count = self.first(
+            "SELECT count(*) FROM item i INDEXED BY item_by_start JOIN task t ON t.n = i.chunk
+              WHERE i.batch = ?1 AND i.started IS NOT NULL
+                AND NOT (t.status = 'in_progress' AND t.generation = i.started_under AND t.expires > ?2 AND t.expires <= ?3)",
+            params![
+                batch,
+                self.now.millis(),
+                self.now.saturating_add_secs(FARTHEST_LEASE_SECONDS).millis()
+            ],
+            |row| row.get(0),
+        )?;
+        Ok(count.unwrap_or(0))
+    }
+
+    fn begun(&self, chunk: &Chunk) -> Result<Vec<StoredItem>> {
+        self.all(
+            concat!(
+                "SELECT ",
+                item_columns!(),
+                " FROM item i INDEXED BY item_by_start
+                  WHERE i.batch = ?1 AND i.chunk = ?2 AND i.started IS NOT NULL ORDER BY i.position"
+            ),
+            params![chunk.batch, chunk.row],
+            rows::item,
+        )
+    }
+
+    fn spent(&self, row: Row) -> Result<Vec<(SpentBy, String, Spent)>> {
+        self.all_spent(row)
+    }
+}
+
+impl Flow for Tx<'_> {
+    fn hold(&self, row: Row, until: Option<Moment>) -> Result<()> {
+        let changed = self.next_change()?;
+        self.execute(
+            "UPDATE task SET holds = holds + 1, blockers = blockers + 1, held_until = ifnull(?2, held_until), changed = ?3
+              WHERE n = ?1",
+            params![row, until.map(|until| until.millis()), changed],
+        )?;
+        Ok(())
+    }
+
+    fn release_holds(&self, row: Row) -> Result<()> {
+        let changed = self.next_change()?;
+        self.execute(
+            "UPDATE task SET blockers = blockers - holds, holds = 0, held_until = NULL, changed = ?2
+              WHERE n = ?1 AND holds > 0",
+            params![row, changed],
+        )?;
+        Ok(())
+    }
+
+    fn release_due(&self) -> Result<usize> {
+        let due = self.all(
+            "SELECT n FROM task INDEXED BY task_by_hold WHERE held_until <= ?1
+              UNION ALL SELECT n FROM task INDEXED BY task_by_hold WHERE held_until > ?2",
+            [self.now.millis(), self.longest_rest().millis()],
+            |row| row.get::<_, Row>(0),
+        )?;
+        for row in &due {
+            let changed = self.next_change()?;
+            self.execute(
+                "UPDATE task SET blockers = blockers - 1, holds = holds - 1, held_until = NULL, changed = ?2 WHERE n = ?1",
+                params![row, changed],
+            )?;
+        }
+        Ok(due.len())
+    }
+
+    fn pause(&self, batch: Row, why: &str) -> Result<()> {
+        self.execute("UPDATE batch SET paused = ?2 WHERE task = ?1", params![batch, why])?;
+        // The batch tells that it is paused; its chunks have not changed otherwise.
+        self.execute(
+            "UPDATE task SET holds = holds + 1, blockers = blockers + 1 WHERE parent = ?1 AND status = 'active' AND role = 'chunk'",
+            [batch],
+        )?;
+        Ok(())
+    }
+
+    fn resume(&self, batch: Row) -> Result<()> {
+        self.execute("UPDATE batch SET paused = NULL, forgiven = failed WHERE task = ?1", [batch])?;
+        self.execute(
+            "UPDATE task SET holds = holds - 1, blockers = blockers - 1
+              WHERE parent = ?1 AND status = 'active' AND role = 'chunk' AND holds > 0",
+            [batch],
+        )?;
+        Ok(())
+    }
+
+    fn accept(&self, chunk: Row, generation: u64) -> Result<()> {
+        self.execute("UPDATE chunk SET accepted = ?2 WHERE task = ?1", params![chunk, generation])?;
+        Ok(())
+    }
+
+    fn advance(&self, chunk: &Chunk, to: usize, only: &[String]) -> Result<u64> {
+        let chosen = Chosen { categories: only.to_vec(), keys: Vec::new() };
+        let kept = self.execute(
+            concat!(
+                "INSERT OR REPLACE INTO earlier (chunk, position, step, outcome, category, receipt)
+                 SELECT chunk, position, step, outcome, category, receipt FROM item
+                  WHERE ",
+                chosen_items!(),
+                " AND step = ?4 AND outcome = 'done'"
+            ),
+            params![chunk.row, rows::some_list(only), None::<String>, chunk.step],
+        )?;
+        if kept == 0 {
+            return Ok(0);
+        }
+        let taken = self.take_outcomes(chunk, &chosen, "outcome = 'done'")?;
+        self.execute(
+            "UPDATE item SET step = ?2 WHERE chunk = ?1 AND step = ?3 AND outcome IS NULL",
+            params![chunk.row, to, chunk.step],
+        )?;
+        self.execute("UPDATE chunk SET step = ?2, note = '' WHERE task = ?1", params![chunk.row, to])?;
+        Ok(taken)
+    }
+
+    fn reopen(&self, chunk: &Chunk, chosen: &Chosen) -> Result<u64> {
+        self.take_outcomes(chunk, chosen, "TRUE")
+    }
+
+    fn reopen_failed(&self, chunk: &Chunk, chosen: &Chosen) -> Result<u64> {
+        // What a worker gets is of one step: that of the open items, else the first that one failed in.
+        let step: Option<Option<usize>> = self.first(
+            concat!(
+                "SELECT ifnull((SELECT step FROM item WHERE chunk = ?1 AND outcome IS NULL LIMIT 1),
+                               (SELECT min(step) FROM item WHERE ",
+                chosen_items!(),
+                " AND outcome = 'failed'))"
+            ),
+            params![chunk.row, rows::some_list(&chosen.categories), rows::some_list(&chosen.keys)],
+            |row| row.get(0),
+        )?;
+        let Some(step) = step.flatten() else { return Ok(0) };
+        self.execute("UPDATE chunk SET step = ?2 WHERE task = ?1", params![chunk.row, step])?;
+        self.take_outcomes(&Chunk { step, ..chunk.clone() }, chosen, "outcome = 'failed'")
+    }
+
+    fn begin(&self, item: &StoredItem, started: Started) -> Result<()> {
+        self.execute(
+            "UPDATE item SET started = ?3, started_under = ?4 WHERE chunk = ?1 AND position = ?2 AND outcome IS NULL",
+            params![item.chunk, item.position, started.receipt, started.generation],
+        )?;
+        Ok(())
+    }
+
+    fn forget_begun(&self, chunk: &Chunk, under: Option<u64>) -> Result<()> {
+        self.execute(
+            "UPDATE item SET started = NULL, started_under = NULL
+              WHERE chunk = ?1 AND started IS NOT NULL AND (?2 IS NULL OR started_under = ?2)",
+            params![chunk.row, under],
+        )?;
+        Ok(())
+    }
+
+    fn add_reason(&self, chunk: Row, reason: &str) -> Result<()> {
+        self.execute(
+            "UPDATE chunk SET reasons = substr(reasons || ?2 || char(10), -2000) WHERE task = ?1",
+            params![chunk, reason],
+        )?;
+        Ok(())
+    }
+
+    fn set_note(&self, chunk: Row, note: &str) -> Result<()> {
+        self.execute("UPDATE chunk SET note = ?2 WHERE task = ?1", params![chunk, note])?;
+        Ok(())
+    }
+
+    fn set_approved(&self, batch: Row, approved: u64) -> Result<()> {
+        self.execute("UPDATE batch SET approved = ?2 WHERE task = ?1", params![batch, approved])?;
+        Ok(())
+    }
+}

@@ -1,0 +1,94 @@
+//! Waits for batches, in SQL.
+
+use rusqlite::params;
+
+use super::rows::{maybe_moment, moment};
+use super::tx::Tx;
+use crate::error::Result;
+use crate::model::task::Row;
+use crate::model::timestamp::Moment;
+use crate::model::wait::{Undecided, Wait};
+use crate::store::{ReadWaits, WriteWaits};
+
+impl ReadWaits for Tx<'_> {
+    fn wait(&self, handle: &str) -> Result<Option<Wait>> {
+        self.first(
+            "SELECT handle, batch, asked_by, created, updated, ended, cancelled, said
+               FROM wait WHERE handle = ?1",
+            [handle],
+            |row| {
+                Ok(Wait {
+                    handle: row.get(0)?,
+                    batch: row.get(1)?,
+                    asked_by: row.get(2)?,
+                    created: moment(row, 3)?,
+                    updated: moment(row, 4)?,
+                    ended: maybe_moment(row, 5)?,
+                    cancelled: maybe_moment(row, 6)?,
+                    said: row.get(7)?,
+                })
+            },
+        )
+    }
+
+    fn open_waits(&self, batch: Row) -> Result<u64> {
+        let count = self.first(
+            "SELECT count(*) FROM wait WHERE batch = ?1 AND ended IS NULL AND cancelled IS NULL",
+            [batch],
+            |row| row.get(0),
+        )?;
+        Ok(count.unwrap_or(0))
+    }
+
+    fn undecided(&self, handle: &str, question: &str) -> Result<Undecided> {
+        let found = self.first(
+            "SELECT tries, declined FROM wait_question WHERE handle = ?1 AND question = ?2",
+            [handle, question],
+            |row| Ok(Undecided { tries: row.get(0)?, declined: row.get(1)? }),
+        )?;
+        Ok(found.unwrap_or_default())
+    }
+}
+
+impl WriteWaits for Tx<'_> {
+    fn insert_wait(&self, wait: &Wait) -> Result<()> {
+        self.execute(
+            "INSERT INTO wait (handle, batch, asked_by, created, updated, ended, cancelled, said)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+            params![
+                wait.handle,
+                wait.batch,
+                wait.asked_by,
+                wait.created.millis(),
+                wait.updated.millis(),
+                wait.ended.map(Moment::millis),
+                wait.cancelled.map(Moment::millis),
+                wait.said
+            ],
+        )?;
+        Ok(())
+    }
+
+    fn save_wait(&self, wait: &Wait) -> Result<()> {
+        self.execute(
+            "UPDATE wait SET updated = ?2, ended = ?3, cancelled = ?4, said = ?5 WHERE handle = ?1",
+            params![
+                wait.handle,
+                wait.updated.millis(),
+                wait.ended.map(Moment::millis),
+                wait.cancelled.map(Moment::millis),
+                wait.said
+            ],
+        )?;
+        Ok(())
+    }
+
+    fn save_undecided(&self, handle: &str, question: &str, undecided: Undecided) -> Result<()> {
+        self.execute(
+            "INSERT INTO wait_question (handle, question, tries, declined) VALUES (?1, ?2, ?3, ?4)
+             ON CONFLICT DO UPDATE SET tries = excluded.tries, declined = excluded.declined",
+            params![handle, question, undecided.tries, undecided.declined],
+        )?;
+        Ok(())
+    }
+}
