@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use crate::model::timestamp::Moment;
+use crate::model::timestamp::Timestamp;
 
 /// A clock: the machine's, moved by an offset that tests set.
 #[derive(Debug, Clone, Default)]
@@ -23,8 +23,8 @@ impl Clock {
     }
 
     /// Now.
-    pub fn now(&self) -> Moment {
+    pub fn now(&self) -> Timestamp {
         let machine = jiff::Timestamp::now().as_millisecond();
-        Moment::from_millis(machine.saturating_add(self.offset_ms.load(Ordering::SeqCst)))
+        Timestamp::from_millis(machine.saturating_add(self.offset_ms.load(Ordering::SeqCst)))
     }
 }

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 use tasktally::model::cost::Cost;
 use tasktally::model::receipt::{FIRST_HASH, Receipt};
-use tasktally::model::timestamp::Moment;
+use tasktally::model::timestamp::Timestamp;
 
 use support::store::Store;
 
@@ -322,7 +322,7 @@ fn a_large_batch(store: &Store) -> String {
         for number in 1..=items {
             let receipt = Receipt {
                 number,
-                at: Moment::from_millis(1_700_000_000_000 + number as i64),
+                at: Timestamp::from_millis(1_700_000_000_000 + number as i64),
                 author: "polecat".into(),
                 text: format!("- Archived {number}: {}", "a subject ".repeat(20)),
                 item: None,

@@ -7,7 +7,7 @@ use anyhow::{Result, ensure};
 use rusqlite::{Connection, params};
 use tasktally::model::cost::Cost;
 use tasktally::model::receipt::{FIRST_HASH, Receipt};
-use tasktally::model::timestamp::Moment;
+use tasktally::model::timestamp::Timestamp;
 
 use super::client::TASKTALLY;
 
@@ -90,7 +90,7 @@ fn receipts(connection: &Connection, tasks: u64) -> Result<()> {
         for number in 1..=RECEIPTS_A_TASK {
             let receipt = Receipt {
                 number,
-                at: Moment::from_millis(1_760_000_000_000),
+                at: Timestamp::from_millis(1_760_000_000_000),
                 author: "someone".into(),
                 text: format!("- Archived: Archive mail {task:08}"),
                 item: None,

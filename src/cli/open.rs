@@ -9,7 +9,7 @@ use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::file_system::{Safety, kind_of};
 use crate::items::Roots;
-use crate::model::job::Job;
+use crate::model::job::WorkerScope;
 use crate::ops::Session;
 use crate::store::sqlite::SqliteStore;
 use crate::work::Launcher;
@@ -44,7 +44,7 @@ pub(super) fn store_path(given: Option<&Path>) -> Result<PathBuf> {
 ///
 /// # Errors
 /// What is no job.
-pub(super) fn job() -> Result<Option<Job>> {
+pub(super) fn job() -> Result<Option<WorkerScope>> {
     match std::env::var_os("TASKTALLY_JOB") {
         // What is no text is no job either, and must not pass for none at all.
         Some(job) if !job.is_empty() => {

@@ -10,7 +10,7 @@ use super::glob::Glob;
 use super::item::{BadItem, Item, Place, from_fields};
 use super::roots::shown;
 use crate::error::{Error, Result};
-use crate::model::timestamp::Moment;
+use crate::model::timestamp::Timestamp;
 
 /// The most files (and folders) that a folder may hold, at any depth.
 const MAX_FILES: usize = 1_000_000;
@@ -125,7 +125,7 @@ fn describe(folder: &Dir, prefix: &str, path: &str) -> Result<Map<String, Value>
         ("key", json!(path)),
         ("path", json!(format!("{prefix}/{path}"))),
         ("size", json!(size)),
-        ("modified", json!(Moment::from_millis(modified).to_string())),
+        ("modified", json!(Timestamp::from_millis(modified).to_string())),
     ];
     Ok(fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
 }

@@ -10,7 +10,7 @@ use super::status::{Outcome, Status};
 use super::step::{Checkpoint, Steps};
 use super::task::Row;
 use super::text::Line;
-use super::timestamp::Moment;
+use super::timestamp::Timestamp;
 use crate::error::{Code, Error, Result};
 
 words!(
@@ -103,7 +103,7 @@ pub struct Batch {
     /// Items by outcome.
     pub counts: Counts,
     /// When the first chunk was claimed.
-    pub started: Option<Moment>,
+    pub started: Option<Timestamp>,
     /// The passes over its chunks.
     pub steps: Steps,
     /// Where a person is asked.

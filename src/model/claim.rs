@@ -4,7 +4,7 @@ use super::id::Token;
 use super::limits::FARTHEST_LEASE_SECONDS;
 use super::status::Status;
 use super::task::Task;
-use super::timestamp::Moment;
+use super::timestamp::Timestamp;
 use crate::error::{Code, Error, Result};
 
 /// A claim on a task.
@@ -15,16 +15,16 @@ pub struct Claim {
     /// What later writes must bring; an open claim has none.
     pub token: Option<Token>,
     /// Since when.
-    pub since: Moment,
+    pub since: Timestamp,
     /// Until when, unless a write of its holder renews it.
-    pub expires_at: Moment,
+    pub expires_at: Timestamp,
     /// By how much a write renews it, in seconds.
     pub lease_seconds: i64,
 }
 
 impl Claim {
     /// A new claim under a lease.
-    pub fn new(worker: impl Into<String>, token: Option<Token>, now: Moment, lease_seconds: i64) -> Self {
+    pub fn new(worker: impl Into<String>, token: Option<Token>, now: Timestamp, lease_seconds: i64) -> Self {
         Claim {
             worker: worker.into(),
             token,
@@ -36,18 +36,18 @@ impl Claim {
 
     /// Whether the lease holds. One that ends further ahead than any lease may was written before
     /// the clock jumped back, and must not strand the task.
-    pub fn is_live(&self, now: Moment) -> bool {
+    pub fn is_live(&self, now: Timestamp) -> bool {
         now < self.expires_at && self.expires_at <= now.saturating_add_secs(FARTHEST_LEASE_SECONDS)
     }
 
     /// Until when the lease runs once it is renewed: never shorter than before.
-    pub fn renewed(&self, now: Moment) -> Moment {
+    pub fn renewed(&self, now: Timestamp) -> Timestamp {
         self.expires_at.max(now.saturating_add_secs(self.lease_seconds))
     }
 
     /// The same, where it is later by a thousandth of the lease at least: receipts that follow each other
     /// closely are spared a change of what is sorted by expiry.
-    pub fn renewed_worthwhile(&self, now: Moment) -> Option<Moment> {
+    pub fn renewed_worthwhile(&self, now: Timestamp) -> Option<Timestamp> {
         let until = self.renewed(now);
         let gain = until.millis().saturating_sub(self.expires_at.millis());
         (gain > 0 && gain >= self.lease_seconds).then_some(until)
@@ -68,7 +68,7 @@ pub enum Manner {
 ///
 /// # Errors
 /// `already_claimed`, `not_ready`, `cancelled`, `claim_required` with the reason.
-pub fn may_claim(task: &Task, worker: &str, manner: Manner, now: Moment) -> Result<()> {
+pub fn may_claim(task: &Task, worker: &str, manner: Manner, now: Timestamp) -> Result<()> {
     if let Some(holder) = task.live_claim(now) {
         return Err(Error::new(
             Code::AlreadyClaimed,
@@ -132,7 +132,7 @@ pub fn may_claim(task: &Task, worker: &str, manner: Manner, now: Moment) -> Resu
 
 /// Under what right a write comes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Standing {
+pub enum ClaimAuthority {
     /// It brought the live claim's token.
     Holder,
     /// It brought no token.
@@ -142,18 +142,18 @@ pub enum Standing {
 }
 
 /// What right `token` gives over the task now.
-pub fn standing(task: &Task, token: Option<&Token>, now: Moment) -> Standing {
+pub fn standing(task: &Task, token: Option<&Token>, now: Timestamp) -> ClaimAuthority {
     match token {
-        None => Standing::Stranger,
+        None => ClaimAuthority::Stranger,
         Some(token) => match task.live_claim(now) {
-            Some(claim) if claim.token.as_ref() == Some(token) => Standing::Holder,
-            _ => Standing::Lost,
+            Some(claim) if claim.token.as_ref() == Some(token) => ClaimAuthority::Holder,
+            _ => ClaimAuthority::Lost,
         },
     }
 }
 
 /// The answer to a token that isn't the live claim's.
-pub fn lost(task: &Task, token: &Token, now: Moment) -> Error {
+pub fn lost(task: &Task, token: &Token, now: Timestamp) -> Error {
     let was_last = task.claim.as_ref().and_then(|claim| claim.token.as_ref()) == Some(token);
     let why = if let Some(holder) = task.live_claim(now) {
         format!("'{}' holds it since {}", holder.worker, holder.since)
@@ -175,10 +175,10 @@ pub fn lost(task: &Task, token: &Token, now: Moment) -> Error {
 ///
 /// # Errors
 /// `claim_lost` for a token that is not the live one, `claim_required` for none on a fenced task.
-pub fn may_change_state(task: &Task, token: Option<&Token>, now: Moment) -> Result<()> {
+pub fn may_change_state(task: &Task, token: Option<&Token>, now: Timestamp) -> Result<()> {
     match (standing(task, token, now), token) {
-        (Standing::Lost, Some(token)) => Err(lost(task, token, now)),
-        (Standing::Stranger, _) => match task.live_claim(now) {
+        (ClaimAuthority::Lost, Some(token)) => Err(lost(task, token, now)),
+        (ClaimAuthority::Stranger, _) => match task.live_claim(now) {
             Some(claim) if claim.token.is_some() => Err(Error::new(
                 Code::ClaimRequired,
                 format!(
@@ -200,8 +200,8 @@ mod tests {
         Task { status, claim, ..Task::blank(at(0), "t") }
     }
 
-    fn at(seconds: i64) -> Moment {
-        Moment::from_millis(1_700_000_000_000 + seconds * 1_000)
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_millis(1_700_000_000_000 + seconds * 1_000)
     }
 
     fn held(lease: i64) -> Option<Claim> {
@@ -212,7 +212,7 @@ mod tests {
     fn a_lease_is_renewed_once_that_gains_a_thousandth() {
         fn check(lease: i64, after_ms: i64, moves: bool) {
             let claim = held(lease).unwrap();
-            let now = Moment::from_millis(at(0).millis() + after_ms);
+            let now = Timestamp::from_millis(at(0).millis() + after_ms);
             let until = claim.renewed_worthwhile(now);
             assert_eq!(until, moves.then(|| claim.renewed(now)), "{lease} s, after {after_ms} ms");
         }
@@ -226,7 +226,7 @@ mod tests {
 
     #[test]
     fn only_a_free_ready_task_is_won() {
-        fn check(task: Task, now: Moment, expected: Result<(), Code>) {
+        fn check(task: Task, now: Timestamp, expected: Result<(), Code>) {
             assert_eq!(
                 may_claim(&task, "polecat", Manner::Open, now).map_err(|e| e.code),
                 expected,
@@ -249,10 +249,10 @@ mod tests {
         let mine = Token::stored("tok".into());
         let other = Token::stored("old".into());
         let held = task(Status::InProgress, held(60));
-        assert_eq!(standing(&held, Some(&mine), at(10)), Standing::Holder);
-        assert_eq!(standing(&held, Some(&other), at(10)), Standing::Lost);
-        assert_eq!(standing(&held, Some(&mine), at(60)), Standing::Lost);
-        assert_eq!(standing(&held, None, at(10)), Standing::Stranger);
+        assert_eq!(standing(&held, Some(&mine), at(10)), ClaimAuthority::Holder);
+        assert_eq!(standing(&held, Some(&other), at(10)), ClaimAuthority::Lost);
+        assert_eq!(standing(&held, Some(&mine), at(60)), ClaimAuthority::Lost);
+        assert_eq!(standing(&held, None, at(10)), ClaimAuthority::Stranger);
         assert_eq!(may_change_state(&held, None, at(10)).map_err(|e| e.code), Err(Code::ClaimRequired));
         assert!(may_change_state(&held, None, at(60)).is_ok());
     }

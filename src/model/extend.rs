@@ -109,7 +109,7 @@ impl Names<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::timestamp::Moment;
+    use crate::model::timestamp::Timestamp;
     use proptest::prelude::*;
 
     fn open(number: u64, part: u64, items: u64) -> Open {
@@ -138,7 +138,7 @@ mod tests {
     fn only_a_chunk_that_nobody_ever_claimed_and_has_room_is_open() {
         let check = |status: Status, attempts: i64, generation: u64, total: u64, is_open: bool| {
             let task =
-                Task { status, generation, ..Task::blank(Moment::from_millis(0), "Items 1-2: 2 of 2") };
+                Task { status, generation, ..Task::blank(Timestamp::from_millis(0), "Items 1-2: 2 of 2") };
             let chunk = Chunk { attempts, ..Chunk::fresh(2, (1, &task.id), 7, "", total) };
             let mut group = Group { chunks: 1, open: Vec::new() };
             group.count(&chunk, &task, 5);

@@ -2,7 +2,7 @@
 
 use super::batch::StoredItem;
 use super::task::Task;
-use super::timestamp::Moment;
+use super::timestamp::Timestamp;
 
 words!(
     /// What becomes of an item in doubt.
@@ -26,7 +26,7 @@ pub struct Started {
 }
 
 /// Whether an item of a chunk's `task` was begun, and not by who holds the chunk now.
-pub fn is_in_doubt(item: &StoredItem, task: &Task, now: Moment) -> bool {
+pub fn is_in_doubt(item: &StoredItem, task: &Task, now: Timestamp) -> bool {
     item.started
         .is_some_and(|started| task.live_claim(now).is_none() || started.generation != task.generation)
 }
@@ -41,7 +41,7 @@ mod tests {
 
     #[test]
     fn an_item_is_in_doubt_once_nobody_holds_the_claim_it_was_begun_under() {
-        let now = Moment::from_millis(1_000_000);
+        let now = Timestamp::from_millis(1_000_000);
         let mut task = Task::blank(now, "chunk");
         task.status = Status::InProgress;
         task.generation = 2;

@@ -8,14 +8,14 @@ use super::text::excerpt;
 
 /// A chunk and the token of the claim that it is worked under.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Job {
+pub struct WorkerScope {
     /// The chunk.
     pub chunk: TaskId,
     /// The claim's token.
     pub token: Token,
 }
 
-impl Job {
+impl WorkerScope {
     /// The batch that the chunk is of: a chunk's id is its batch's with a number behind a dot.
     pub fn batch(&self) -> TaskId {
         let batch = self.chunk.as_str().rsplit_once('.').map_or(self.chunk.as_str(), |(batch, _)| batch);
@@ -23,19 +23,19 @@ impl Job {
     }
 }
 
-impl fmt::Display for Job {
+impl fmt::Display for WorkerScope {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}", self.chunk, self.token)
     }
 }
 
-impl FromStr for Job {
+impl FromStr for WorkerScope {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let parts = text
-            .split_once(':')
-            .and_then(|(chunk, token)| Some(Job { chunk: chunk.parse().ok()?, token: token.parse().ok()? }));
+        let parts = text.split_once(':').and_then(|(chunk, token)| {
+            Some(WorkerScope { chunk: chunk.parse().ok()?, token: token.parse().ok()? })
+        });
         // The token is a secret: it is not shown.
         parts.ok_or_else(|| {
             let chunk = text.split(':').next().unwrap_or_default();
@@ -53,12 +53,12 @@ mod tests {
 
     #[test]
     fn a_job_names_its_chunk_and_batch() {
-        let job: Job = "k3m9p0q1r2s3.07:run-abc".parse().unwrap();
+        let job: WorkerScope = "k3m9p0q1r2s3.07:run-abc".parse().unwrap();
         assert_eq!((job.chunk.as_str(), job.token.as_str()), ("k3m9p0q1r2s3.07", "run-abc"));
         assert_eq!(job.batch().as_str(), "k3m9p0q1r2s3");
         assert_eq!(job.to_string().parse(), Ok(job));
         for bad in ["", "abc", "a b:tok", "abc:", ":tok", "../x:tok"] {
-            assert!(bad.parse::<Job>().is_err(), "{bad}");
+            assert!(bad.parse::<WorkerScope>().is_err(), "{bad}");
         }
     }
 }

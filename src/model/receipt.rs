@@ -3,8 +3,8 @@
 use sha2::{Digest, Sha256};
 
 use super::cost::Cost;
-use super::status::Told;
-use super::timestamp::Moment;
+use super::status::ItemReport;
+use super::timestamp::Timestamp;
 
 /// The hash that stands before a task's first receipt.
 pub const FIRST_HASH: [u8; 32] = [0; 32];
@@ -15,7 +15,7 @@ pub struct Receipt {
     /// Its place in the task's body, from 1, without gaps.
     pub number: u64,
     /// When it was written.
-    pub at: Moment,
+    pub at: Timestamp,
     /// Who wrote it.
     pub author: String,
     /// What a reader sees.
@@ -23,7 +23,7 @@ pub struct Receipt {
     /// The item that it tells of.
     pub item: Option<String>,
     /// What it tells of that item.
-    pub outcome: Option<Told>,
+    pub outcome: Option<ItemReport>,
     /// What the item was found to be.
     pub category: Option<String>,
     /// Whether it came with a lost token: kept, never counted.
@@ -55,7 +55,7 @@ impl Receipt {
             &self.author,
             &self.text,
             self.item.as_deref().unwrap_or("\0"),
-            self.outcome.map_or("\0", Told::as_str),
+            self.outcome.map_or("\0", ItemReport::as_str),
             self.category.as_deref().unwrap_or("\0"),
             late,
         ];
@@ -77,7 +77,7 @@ impl Receipt {
 }
 
 /// The text of an item's receipt where the worker gave none.
-pub fn item_text(key: &str, outcome: Told, category: Option<&str>) -> String {
+pub fn item_text(key: &str, outcome: ItemReport, category: Option<&str>) -> String {
     match category {
         Some(category) => format!("- {key}: {outcome} ({category})"),
         None => format!("- {key}: {outcome}"),
@@ -93,11 +93,11 @@ mod tests {
     fn every_part_changes_the_hash() {
         let receipt = Receipt {
             number: 1,
-            at: Moment::from_millis(1),
+            at: Timestamp::from_millis(1),
             author: "a".into(),
             text: "t".into(),
             item: Some("k".into()),
-            outcome: Some(Told::Done),
+            outcome: Some(ItemReport::Done),
             category: None,
             late: false,
             step: None,
@@ -106,11 +106,11 @@ mod tests {
         let base = receipt.hash("id", &FIRST_HASH);
         let variants = [
             Receipt { number: 2, ..receipt.clone() },
-            Receipt { at: Moment::from_millis(2), ..receipt.clone() },
+            Receipt { at: Timestamp::from_millis(2), ..receipt.clone() },
             Receipt { author: "b".into(), ..receipt.clone() },
             Receipt { text: "u".into(), ..receipt.clone() },
             Receipt { item: None, ..receipt.clone() },
-            Receipt { outcome: Some(Told::Failed), ..receipt.clone() },
+            Receipt { outcome: Some(ItemReport::Failed), ..receipt.clone() },
             Receipt { category: Some(String::new()), ..receipt.clone() },
             Receipt { late: true, ..receipt.clone() },
             Receipt { step: Some(String::new()), ..receipt.clone() },

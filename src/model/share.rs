@@ -5,7 +5,7 @@ use super::task::Row;
 
 /// What a runner has and wants.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Stake {
+pub struct FairShare {
     /// Its batch.
     pub batch: Row,
     /// The batch's priority, 0 (critical) to 4.
@@ -16,7 +16,7 @@ pub struct Stake {
     pub wants: bool,
 }
 
-impl Stake {
+impl FairShare {
     /// A step of priority counts double.
     fn weight(&self) -> u64 {
         16 >> self.priority.clamp(0, 4)
@@ -24,13 +24,13 @@ impl Stake {
 
     /// Whether this one has nothing, or with one more would still have less, by weight, than another has
     /// now. Nobody's last one is asked for.
-    fn is_behind(&self, other: &Stake) -> bool {
+    fn is_behind(&self, other: &FairShare) -> bool {
         other.held > 1 && (self.held == 0 || (self.held + 1) * other.weight() < other.held * self.weight())
     }
 }
 
 /// Who gets the next worker, if one more may run.
-pub fn next(stakes: &[Stake], limit: u64) -> Option<Row> {
+pub fn next(stakes: &[FairShare], limit: u64) -> Option<Row> {
     if stakes.iter().map(|stake| stake.held).sum::<u64>() >= limit {
         return None;
     }
@@ -42,7 +42,7 @@ pub fn next(stakes: &[Stake], limit: u64) -> Option<Row> {
 }
 
 /// Whether a batch has to give one of its workers up to another that waits.
-pub fn must_yield(stakes: &[Stake], batch: Row, limit: u64) -> bool {
+pub fn must_yield(stakes: &[FairShare], batch: Row, limit: u64) -> bool {
     let Some(own) = stakes.iter().find(|stake| stake.batch == batch) else { return false };
     let held = stakes.iter().map(|stake| stake.held).sum::<u64>();
     let waiting = stakes.iter().filter(|stake| stake.wants && stake.batch != batch);
@@ -53,13 +53,13 @@ pub fn must_yield(stakes: &[Stake], batch: Row, limit: u64) -> bool {
 mod tests {
     use super::*;
 
-    fn stake(batch: Row, priority: i64, held: u64, wants: bool) -> Stake {
-        Stake { batch, priority, held, wants }
+    fn stake(batch: Row, priority: i64, held: u64, wants: bool) -> FairShare {
+        FairShare { batch, priority, held, wants }
     }
 
     /// Lets all who want have workers until nothing moves any more; gives what each has.
     fn settled(priorities: &[i64], limit: u64) -> Vec<u64> {
-        let mut stakes: Vec<Stake> =
+        let mut stakes: Vec<FairShare> =
             (1..).zip(priorities).map(|(batch, priority)| stake(batch, *priority, 0, true)).collect();
         // The first one came first and has all.
         stakes[0].held = limit;

@@ -93,7 +93,7 @@ words!(
 
 words!(
     /// What a receipt tells of an item.
-    Told, "outcome" {
+    ItemReport, "outcome" {
         /// It is about to be acted on.
         Started = "started",
         /// It was processed.
@@ -105,24 +105,24 @@ words!(
     }
 );
 
-impl Told {
+impl ItemReport {
     /// The outcome that settles the item; none where it was only begun.
     pub fn outcome(self) -> Option<Outcome> {
         match self {
-            Told::Started => None,
-            Told::Done => Some(Outcome::Done),
-            Told::Failed => Some(Outcome::Failed),
-            Told::Skipped => Some(Outcome::Skipped),
+            ItemReport::Started => None,
+            ItemReport::Done => Some(Outcome::Done),
+            ItemReport::Failed => Some(Outcome::Failed),
+            ItemReport::Skipped => Some(Outcome::Skipped),
         }
     }
 }
 
-impl From<Outcome> for Told {
+impl From<Outcome> for ItemReport {
     fn from(outcome: Outcome) -> Self {
         match outcome {
-            Outcome::Done => Told::Done,
-            Outcome::Failed => Told::Failed,
-            Outcome::Skipped => Told::Skipped,
+            Outcome::Done => ItemReport::Done,
+            Outcome::Failed => ItemReport::Failed,
+            Outcome::Skipped => ItemReport::Skipped,
         }
     }
 }

@@ -3,7 +3,7 @@
 use super::claim::Claim;
 use super::id::TaskId;
 use super::status::{Complexity, Kind, Status};
-use super::timestamp::Moment;
+use super::timestamp::Timestamp;
 
 /// The row number the store gives a task: the order of creation.
 pub type Row = i64;
@@ -34,7 +34,7 @@ pub struct Task {
     /// Who works or worked on it.
     pub assignee: Option<String>,
     /// When it is due.
-    pub due: Option<Moment>,
+    pub due: Option<Timestamp>,
     /// Its tags.
     pub tags: Vec<String>,
     /// How much work it is thought to be.
@@ -44,9 +44,9 @@ pub struct Task {
     /// How much judgment it takes.
     pub complexity: Option<Complexity>,
     /// When it was made.
-    pub created: Moment,
+    pub created: Timestamp,
     /// When anything of it last changed.
-    pub updated: Moment,
+    pub updated: Timestamp,
     /// The number of that change in the store's one sequence.
     pub changed: u64,
     /// How many receipts it has.
@@ -56,7 +56,7 @@ pub struct Task {
     /// What keeps it from being claimed beside its dependencies: a pause, a rest after a failed attempt.
     pub holds: i64,
     /// When one of these ends by itself.
-    pub held_until: Option<Moment>,
+    pub held_until: Option<Timestamp>,
     /// How many of its dependencies are not done, and its holds.
     pub blockers: i64,
     /// Whether its body ever held `- [ ]`.
@@ -73,7 +73,7 @@ pub struct Task {
 
 impl Task {
     /// A task with a new id and nothing set but its title.
-    pub fn blank(now: Moment, title: &str) -> Self {
+    pub fn blank(now: Timestamp, title: &str) -> Self {
         Task {
             row: 0,
             id: TaskId::random(),
@@ -113,7 +113,7 @@ impl Task {
     }
 
     /// The claim that holds now, if any.
-    pub fn live_claim(&self, now: Moment) -> Option<&Claim> {
+    pub fn live_claim(&self, now: Timestamp) -> Option<&Claim> {
         self.claim.as_ref().filter(|claim| self.status == Status::InProgress && claim.is_live(now))
     }
 }

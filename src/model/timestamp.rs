@@ -2,7 +2,6 @@
 
 use std::fmt;
 
-use jiff::Timestamp;
 use jiff::civil::{Date, DateTime, Time};
 use jiff::fmt::rfc2822;
 use jiff::fmt::temporal::Pieces;
@@ -22,13 +21,13 @@ const RANGE: &str = "1970-01-01 to 2999-12-31";
 
 /// An instant in milliseconds since the epoch, UTC, from 1970 to 2999.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Moment(i64);
+pub struct Timestamp(i64);
 
-impl Moment {
+impl Timestamp {
     /// The moment so many milliseconds after the epoch, held within the range:
     /// a broken clock must not make a moment that cannot be printed.
     pub fn from_millis(millis: i64) -> Self {
-        Moment(millis.clamp(0, LAST_MS))
+        Timestamp(millis.clamp(0, LAST_MS))
     }
 
     /// Milliseconds since the epoch.
@@ -39,7 +38,7 @@ impl Moment {
     /// The moment so many seconds later (earlier if negative), held within the range.
     #[must_use]
     pub fn saturating_add_secs(self, secs: i64) -> Self {
-        Moment::from_millis(self.0.saturating_add(secs.saturating_mul(1000)))
+        Timestamp::from_millis(self.0.saturating_add(secs.saturating_mul(1000)))
     }
 
     /// Reads RFC 3339, or a plain date as its midnight UTC.
@@ -54,25 +53,25 @@ impl Moment {
             _ => Err("is neither RFC 3339 (2025-11-03T10:00:00Z) nor a date (2025-11-03)".to_owned()),
         };
         stamp
-            .map(|stamp| Moment(stamp.millis))
+            .map(|stamp| Timestamp(stamp.millis))
             .map_err(|reason| Error::invalid(format!("{} {reason}", quoted(text))))
     }
 }
 
-impl fmt::Display for Moment {
+impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let instant = Timestamp::from_millisecond(self.0).unwrap_or(Timestamp::UNIX_EPOCH);
+        let instant = jiff::Timestamp::from_millisecond(self.0).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
         write!(f, "{instant:.3}")
     }
 }
 
-impl Serialize for Moment {
+impl Serialize for Timestamp {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
     }
 }
 
-schema_of!(Moment, {"type": "string"});
+schema_of!(Timestamp, {"type": "string"});
 
 /// The time that an item bears: the date as it is written there, and the instant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -125,7 +124,7 @@ impl Stamp {
         if !(0.0..=LAST_MS as f64).contains(&millis) {
             return Err(outside());
         }
-        let instant = Timestamp::from_millisecond(millis as i64).map_err(|_| outside())?;
+        let instant = jiff::Timestamp::from_millisecond(millis as i64).map_err(|_| outside())?;
         Stamp::within(Offset::UTC.to_datetime(instant).date(), millis as i64)
     }
 

@@ -1,7 +1,7 @@
 //! Waiting for a batch by a handle, which outlives the process that gave it.
 
 use super::task::Row;
-use super::timestamp::Moment;
+use super::timestamp::Timestamp;
 
 /// How long a holder is asked to rest between two looks, in milliseconds.
 pub const POLL_INTERVAL_MS: u64 = 2_000;
@@ -18,20 +18,20 @@ pub struct Wait {
     /// The client that was given the handle.
     pub asked_by: String,
     /// When it began.
-    pub created: Moment,
+    pub created: Timestamp,
     /// When it last changed by itself, not by its batch.
-    pub updated: Moment,
+    pub updated: Timestamp,
     /// When its holder was first told that the batch had ended: it stays ended.
-    pub ended: Option<Moment>,
+    pub ended: Option<Timestamp>,
     /// When it was cancelled.
-    pub cancelled: Option<Moment>,
+    pub cancelled: Option<Timestamp>,
     /// What the last answer to a question came to.
     pub said: String,
 }
 
 impl Wait {
     /// A wait that begins now.
-    pub fn new(handle: String, batch: Row, asked_by: &str, now: Moment) -> Self {
+    pub fn new(handle: String, batch: Row, asked_by: &str, now: Timestamp) -> Self {
         Wait {
             handle,
             batch,

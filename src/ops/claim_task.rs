@@ -13,13 +13,13 @@ use crate::error::{Code, Error, Result};
 use crate::model::batch::{Batch, BatchStatus, Chunk};
 use crate::model::claim::{Claim, Manner, may_claim};
 use crate::model::id::{TaskId, Token};
-use crate::model::job::Job;
+use crate::model::job::WorkerScope;
 use crate::model::limits::{LeaseSeconds, PAGE, Priority};
 use crate::model::resource::path_of;
 use crate::model::status::{Kind, Status};
 use crate::model::task::Task;
 use crate::model::text::{Line, excerpt};
-use crate::model::timestamp::Moment;
+use crate::model::timestamp::Timestamp;
 use crate::store::{Filter, Read, Write, claimed};
 
 /// The request.
@@ -159,7 +159,7 @@ impl Operation for ClaimTask {
 }
 
 /// The claim that a runner won for its worker, told once more.
-fn of_job(session: &Session, job: Job) -> Result<ClaimReply> {
+fn of_job(session: &Session, job: WorkerScope) -> Result<ClaimReply> {
     session.read(move |tx| {
         let task = tx.task(&job.chunk)?;
         let chunk = tx.chunk(&task)?;
@@ -348,6 +348,6 @@ fn waits_for_a_person(tx: &dyn Write, task: &Task) -> Result<()> {
 }
 
 /// When the next claim or hold ends by itself.
-fn soonest(tx: &dyn Write) -> Result<Option<Moment>> {
+fn soonest(tx: &dyn Write) -> Result<Option<Timestamp>> {
     Ok(tx.next_expiry()?.into_iter().chain(tx.next_hold()?).min())
 }

@@ -5,11 +5,11 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
 use super::conflicts::detect::{CREATED, Independence, Looking, Takers};
-use super::conflicts::outcome::Found;
+use super::conflicts::outcome::Conflict;
 use super::ingest::bad_items::{BadItems, OnBadItem, left_out};
 use super::ingest::chunk_plan::{Piece, Pieces};
 use super::ingest::collect::{Collected, Inline, Origin, inline, objects_or_strings};
-use super::ingest::insert::{Home, lay, new_chunk};
+use super::ingest::insert::{Placement, lay, new_chunk};
 use super::ingest::task_query::Query;
 use super::lifecycle::finish_task::Finish;
 use super::request::idempotency::{Repeatable, RequestKey, answered_before, once};
@@ -274,7 +274,7 @@ impl Operation for CreateBatch {
         if self.dry_run {
             return session.read(move |tx| {
                 let project = super::create_task::text(&self.project);
-                let found = independence.map_or(Ok(Found::default()), |mut independence| {
+                let found = independence.map_or(Ok(Conflict::default()), |mut independence| {
                     independence.judge(tx, project.as_deref(), &named(&pieces.all))
                 })?;
                 Ok(self.plan(None, &pieces, found, bad))
@@ -336,7 +336,7 @@ impl CreateBatch {
         pieces: &Pieces,
         independence: Option<&mut Independence>,
         tell: &Tell,
-    ) -> Result<(TaskId, Found)> {
+    ) -> Result<(TaskId, Conflict)> {
         let (order, pieces, total) = (&pieces.order, &pieces.all, pieces.total());
         let mut task = Task::blank(tx.now(), self.title.as_str());
         task.kind = Kind::Epic;
@@ -383,7 +383,7 @@ impl CreateBatch {
         }
         // First who touches what: a refusal comes before all items are written.
         let found = match independence {
-            None => Found::default(),
+            None => Conflict::default(),
             Some(independence) => {
                 let project = task.project.as_deref();
                 let name = &named(pieces);
@@ -392,7 +392,7 @@ impl CreateBatch {
             }
         };
         let homes = rows.into_iter().zip(pieces);
-        let homes = homes.map(|(chunk, piece)| Home { chunk, held: 0, items: piece.items }).collect();
+        let homes = homes.map(|(chunk, piece)| Placement { chunk, held: 0, items: piece.items }).collect();
         match order {
             None => staging.each(&mut lay(tx, row, homes, tell))?,
             Some(order) => staging.each_in(order, &mut lay(tx, row, homes, tell))?,
@@ -404,7 +404,7 @@ impl CreateBatch {
         &self,
         stored: Option<(&TaskId, u64)>,
         pieces: &Pieces,
-        found: Found,
+        found: Conflict,
         bad_items: Option<BadItems>,
     ) -> Plan {
         let id = stored.map(|(id, _)| id);

@@ -12,7 +12,7 @@ use crate::model::limits::{MOST_IDS, Order, Priority};
 use crate::model::status::{Complexity, Kind, Status};
 use crate::model::task::{Row, Task};
 use crate::model::text::{Line, Long};
-use crate::model::timestamp::Moment;
+use crate::model::timestamp::Timestamp;
 use crate::store::{NewTask, Read};
 
 /// The request.
@@ -139,8 +139,8 @@ pub(super) fn tags(tags: &[Line]) -> Result<Vec<String>> {
 }
 
 /// When a task is due.
-pub(super) fn parse_due(text: &str) -> Result<Moment> {
-    Moment::parse(text).map_err(|error| Error::invalid(format!("due: {}", error.message)))
+pub(super) fn parse_due(text: &str) -> Result<Timestamp> {
+    Timestamp::parse(text).map_err(|error| Error::invalid(format!("due: {}", error.message)))
 }
 
 /// A task that a request refers to.

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use super::runners::background::is_unworked;
 use super::views::batch::{ChunkView, batch_status, batch_task, batch_view, chunk_view};
 use super::views::failures::{FailureView, failures};
-use super::views::overview::{OpenBatch, Standing, lapsed, standing};
+use super::views::overview::{OpenBatch, Overview, lapsed, standing};
 use super::views::receipts::{BatchReceipt, receipts};
 use super::views::review::{ReviewView, reviews};
 use super::{Effect, Operation, Session};
@@ -148,7 +148,7 @@ impl Operation for GetBatch {
             };
             let Some(id) = &self.id else {
                 let project = self.project.as_ref().and_then(Line::non_empty);
-                let Standing { open, batches, needs_person, stalled, next } =
+                let Overview { open, batches, needs_person, stalled, next } =
                     standing(tx, project, background.as_ref())?;
                 reply.message = match open {
                     0 => "No batch is open".to_owned(),

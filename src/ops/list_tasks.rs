@@ -7,7 +7,7 @@ use super::views::task::TaskView;
 use super::{Effect, Operation, Session};
 use crate::error::{Error, Result};
 use crate::model::id::TaskId;
-use crate::model::job::Job;
+use crate::model::job::WorkerScope;
 use crate::model::limits::{Limit, PAGE, Priority};
 use crate::model::status::{Kind, Status};
 use crate::model::text::{Line, excerpt};
@@ -159,7 +159,7 @@ impl Operation for ListTasks {
 }
 
 /// The one task that the worker of a chunk sees.
-fn of_job(session: &Session, job: Job) -> Result<ListTasksReply> {
+fn of_job(session: &Session, job: WorkerScope) -> Result<ListTasksReply> {
     session.read(move |tx| {
         let task = TaskView::listed(tx, &tx.task(&job.chunk)?)?;
         Ok(ListTasksReply {

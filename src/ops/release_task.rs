@@ -8,7 +8,7 @@ use super::views::intermediate_state;
 use super::views::task::{TaskReply, TaskView};
 use super::{Effect, Operation, Session};
 use crate::error::{Code, Error, Result};
-use crate::model::claim::{Standing, lost, may_change_state, standing};
+use crate::model::claim::{ClaimAuthority, lost, may_change_state, standing};
 use crate::model::id::{TaskId, Token};
 use crate::model::status::{Release, Status};
 use crate::model::task::Task;
@@ -56,7 +56,7 @@ impl Operation for ReleaseTask {
         let (reply, chunk) = session.write(move |tx| {
             let task = tx.task(&self.id)?;
             if let Some(token) = &self.claim
-                && standing(&task, Some(token), tx.now()) == Standing::Lost
+                && standing(&task, Some(token), tx.now()) == ClaimAuthority::Lost
             {
                 return Err(lost(&task, token, tx.now()));
             }

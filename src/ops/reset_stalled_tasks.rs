@@ -8,7 +8,7 @@ use super::{Effect, Operation, Session};
 use crate::error::{Error, Result};
 use crate::model::limits::MOST_IDS;
 use crate::model::text::Line;
-use crate::model::timestamp::Moment;
+use crate::model::timestamp::Timestamp;
 use crate::store::Read;
 
 /// The request.
@@ -106,7 +106,7 @@ impl ResetStalledTasks {
         // Hours within 0..=8760 are far below what an i64 of milliseconds holds.
         #[expect(clippy::cast_possible_truncation, reason = "bounded above")]
         let idle_ms = (self.hours * 3_600_000.0) as i64;
-        let before = Moment::from_millis(tx.now().millis().saturating_sub(idle_ms));
+        let before = Timestamp::from_millis(tx.now().millis().saturating_sub(idle_ms));
         let mut found = tx.expired(MOST_IDS)?;
         for task in tx.idle_since(before, MOST_IDS)? {
             if !found.iter().any(|other| other.row == task.row) {

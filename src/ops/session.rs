@@ -10,7 +10,7 @@ use super::request::progress::{Progress, Tell};
 use super::runners::background::Background;
 use crate::error::{Code, Error, Result};
 use crate::items::Roots;
-use crate::model::job::Job;
+use crate::model::job::WorkerScope;
 use crate::store::{Read, Staging, Store, Write, WriteJob};
 
 /// How long a caller waits for its write to begin, where another process is stopped in the middle of one.
@@ -23,7 +23,7 @@ pub struct Session {
     roots: Arc<Roots>,
     scratchpad: Option<PathBuf>,
     caller: String,
-    job: Option<Job>,
+    job: Option<WorkerScope>,
     background: Option<Arc<dyn Background>>,
     tell: Tell,
     /// How long a write may wait to begin; for ever where there is none.
@@ -61,14 +61,14 @@ impl Session {
     ///
     /// # Errors
     /// `claim_lost` where the job is not that of the chunk's latest claim.
-    pub fn for_job(self, job: Job) -> Result<Self> {
+    pub fn for_job(self, job: WorkerScope) -> Result<Self> {
         let wanted = job.clone();
         self.read(move |tx| super::request::worker_scope::is_real(tx, &wanted))?;
         Ok(Session { job: Some(job), ..self })
     }
 
     /// The job that a caller is held to.
-    pub(super) fn job(&self) -> Option<&Job> {
+    pub(super) fn job(&self) -> Option<&WorkerScope> {
         self.job.as_ref()
     }
 

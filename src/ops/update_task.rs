@@ -13,12 +13,12 @@ use super::views::intermediate_state;
 use super::views::task::{TaskReply, TaskView};
 use super::{Effect, Operation, Session};
 use crate::error::{Code, Error, Result};
-use crate::model::claim::{Claim, Manner, Standing, may_change_state, may_claim, standing};
+use crate::model::claim::{Claim, ClaimAuthority, Manner, may_change_state, may_claim, standing};
 use crate::model::cost::{Cost, Money, Tokens};
 use crate::model::id::{TaskId, Token};
-use crate::model::job::Job;
+use crate::model::job::WorkerScope;
 use crate::model::limits::{OPEN_LEASE_SECONDS, Order, Priority};
-use crate::model::status::{Complexity, Kind, Outcome, Status, Told};
+use crate::model::status::{Complexity, ItemReport, Kind, Outcome, Status};
 use crate::model::task::Task;
 use crate::model::text::{Body, Line};
 use crate::store::{NewReceipt, Write, claimed};
@@ -71,7 +71,7 @@ pub struct UpdateTask {
     #[arg(long)]
     item: Option<Line>,
     #[arg(long)]
-    outcome: Option<Told>,
+    outcome: Option<ItemReport>,
     #[arg(long)]
     category: Option<Line>,
     #[arg(long)]
@@ -246,12 +246,12 @@ impl UpdateTask {
             && self.request_key.is_none()
     }
 
-    fn change(&self, tx: &dyn Write, author: &str, job: Option<&Job>) -> Result<TaskReply> {
+    fn change(&self, tx: &dyn Write, author: &str, job: Option<&WorkerScope>) -> Result<TaskReply> {
         let mut task = tx.task(&self.id)?;
         let mut receipt = None;
         let has_receipt =
             self.body.as_ref().is_some_and(|body| body.non_empty().is_some()) || self.item.is_some();
-        let lost = standing(&task, self.claim.as_ref(), tx.now()) == Standing::Lost;
+        let lost = standing(&task, self.claim.as_ref(), tx.now()) == ClaimAuthority::Lost;
         let cost = self.cost();
         if !has_receipt && !cost.is_empty() {
             return Err(Error::invalid(
@@ -408,7 +408,7 @@ impl UpdateTask {
     fn change_status(&self, tx: &dyn Write, task: &Task, status: Status, author: &str) -> Result<()> {
         let now = tx.now();
         match status {
-            Status::InProgress if standing(task, self.claim.as_ref(), now) == Standing::Holder => {
+            Status::InProgress if standing(task, self.claim.as_ref(), now) == ClaimAuthority::Holder => {
                 renew(tx, task)
             }
             Status::InProgress => {

@@ -2,7 +2,7 @@
 
 use crate::model::batch::Counts;
 use crate::model::receipt::Receipt;
-use crate::model::timestamp::Moment;
+use crate::model::timestamp::Timestamp;
 use crate::ops::BatchView;
 
 use super::timeline::Timeline;
@@ -27,11 +27,11 @@ pub(super) struct Opening {
     pub(super) checkpoint: Option<String>,
     /// What becomes of items in doubt.
     pub(super) in_doubt: String,
-    pub(super) created: Moment,
-    pub(super) started: Option<Moment>,
-    pub(super) updated: Moment,
+    pub(super) created: Timestamp,
+    pub(super) started: Option<Timestamp>,
+    pub(super) updated: Timestamp,
     /// The moment that the report shows.
-    pub(super) now: Moment,
+    pub(super) now: Timestamp,
     /// The store's number of the latest change at that moment.
     pub(super) sequence: u64,
 }

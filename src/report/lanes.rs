@@ -41,15 +41,15 @@ pub(super) fn lanes(timeline: &Timeline) -> Vec<Lane<'_>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::timestamp::Moment;
+    use crate::model::timestamp::Timestamp;
 
     #[test]
     fn bars_of_one_name_that_overlap_lie_beneath_each_other() {
         let bar = |worker: &str, chunk, from, to| Bar {
             worker: worker.into(),
             chunk,
-            from: Moment::from_millis(from),
-            to: Moment::from_millis(to),
+            from: Timestamp::from_millis(from),
+            to: Timestamp::from_millis(to),
             receipts: 1,
         };
         let timeline = Timeline {

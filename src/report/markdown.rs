@@ -126,7 +126,7 @@ fn fold_begin(out: &mut dyn Write, fold: &Fold) -> io::Result<()> {
 }
 
 fn line(out: &mut dyn Write, receipt: &Receipt) -> io::Result<()> {
-    let outcome = receipt.outcome.map_or("", crate::model::status::Told::as_str);
+    let outcome = receipt.outcome.map_or("", crate::model::status::ItemReport::as_str);
     let late = if receipt.late { " **late, not counted**" } else { "" };
     writeln!(
         out,

@@ -1,7 +1,7 @@
 //! Which worker worked on which chunk when, read off the receipts.
 
 use crate::model::receipt::Receipt;
-use crate::model::timestamp::Moment;
+use crate::model::timestamp::Timestamp;
 
 /// The most bars that are drawn: a picture of more shows nothing.
 pub(super) const MOST_BARS: usize = 1_000;
@@ -13,9 +13,9 @@ pub(super) struct Bar {
     /// The chunk's number.
     pub(super) chunk: u64,
     /// Its first receipt.
-    pub(super) from: Moment,
+    pub(super) from: Timestamp,
     /// Its last receipt.
-    pub(super) to: Moment,
+    pub(super) to: Timestamp,
     pub(super) receipts: u64,
 }
 
@@ -50,7 +50,7 @@ impl Timeline {
     }
 
     /// From the first receipt to the last one; nothing where there is none.
-    pub(super) fn span(&self) -> Option<(Moment, Moment)> {
+    pub(super) fn span(&self) -> Option<(Timestamp, Timestamp)> {
         let from = self.bars.iter().map(|bar| bar.from).min()?;
         let to = self.bars.iter().map(|bar| bar.to).max()?;
         Some((from, to))
@@ -64,7 +64,7 @@ mod tests {
     fn receipt(author: &str, at: i64) -> Receipt {
         Receipt {
             number: 1,
-            at: Moment::from_millis(at),
+            at: Timestamp::from_millis(at),
             author: author.into(),
             text: String::new(),
             item: None,
@@ -91,7 +91,7 @@ mod tests {
             bars,
             [(1, "a", 10, 30, 2), (1, "b", 40, 40, 1), (1, "a", 50, 50, 1), (2, "a", 60, 60, 1)]
         );
-        assert_eq!(timeline.span(), Some((Moment::from_millis(10), Moment::from_millis(60))));
+        assert_eq!(timeline.span(), Some((Timestamp::from_millis(10), Timestamp::from_millis(60))));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use crate::model::batch::{Chunk, Earlier, StoredItem};
 use crate::model::cost::{Spent, SpentBy};
 use crate::model::in_doubt::Started;
 use crate::model::task::Row;
-use crate::model::timestamp::Moment;
+use crate::model::timestamp::Timestamp;
 
 /// Which items of a chunk are meant; an empty list chooses all.
 #[derive(Debug, Clone, Default)]
@@ -24,13 +24,13 @@ impl Chosen {
 }
 
 /// Where a batch stands.
-pub trait Course {
+pub trait BatchRead {
     /// Whether a chunk of a batch can be claimed, now or once a hold ends, or is being worked on.
     fn is_workable(&self, batch: Row) -> Result<bool>;
     /// The lowest step that a chunk of a batch is in and has not ended.
     fn open_step(&self, batch: Row) -> Result<Option<usize>>;
     /// When the next hold ends by itself.
-    fn next_hold(&self) -> Result<Option<Moment>>;
+    fn next_hold(&self) -> Result<Option<Timestamp>>;
     /// What an item came to in the steps before, oldest first.
     fn earlier(&self, chunk: Row, position: u64) -> Result<Vec<Earlier>>;
     /// How many items of a batch are in doubt.
@@ -42,9 +42,9 @@ pub trait Course {
 }
 
 /// What moves a batch on inside one transaction.
-pub trait Flow {
-    /// Keeps a task from being claimed: until a moment, or until [`Flow::release_holds`].
-    fn hold(&self, row: Row, until: Option<Moment>) -> Result<()>;
+pub trait BatchWrite {
+    /// Keeps a task from being claimed: until a moment, or until [`BatchWrite::release_holds`].
+    fn hold(&self, row: Row, until: Option<Timestamp>) -> Result<()>;
     /// Ends all holds of a task.
     fn release_holds(&self, row: Row) -> Result<()>;
     /// Ends the holds whose time has come; gives how many.

@@ -5,7 +5,7 @@ use crate::error::Result;
 
 /// What a store says of itself.
 #[derive(Debug, Clone)]
-pub struct Facts {
+pub struct StoreFacts {
     /// The database beneath, in words.
     pub engine: String,
     /// The schema that it has.
@@ -20,7 +20,7 @@ pub struct Facts {
 
 /// A store that is too damaged to be opened.
 #[derive(Debug, Clone)]
-pub struct Wreck {
+pub struct CorruptStore {
     /// The schema that it had.
     pub schema: i64,
     /// The number that marks such a file as a store.
@@ -30,9 +30,9 @@ pub struct Wreck {
 }
 
 /// A store that is only looked at.
-pub trait Examine: Store {
+pub trait Inspect: Store {
     /// What it says of itself.
-    fn facts(&self) -> &Facts;
+    fn facts(&self) -> &StoreFacts;
     /// What is wrong with its file, at most so many lines; `fully` compares every index with its table, too.
     fn damage(&self, fully: bool, most: usize) -> Result<Vec<String>>;
 }

@@ -11,8 +11,8 @@ mod runners;
 pub mod sqlite;
 mod waits;
 
-pub use batches::{Chosen, Course, Flow};
-pub use inspect::{Examine, Facts, Wreck};
+pub use batches::{BatchRead, BatchWrite, Chosen};
+pub use inspect::{CorruptStore, Inspect, StoreFacts};
 pub use runners::{ReadRunners, Runner, WriteRunners};
 pub use waits::{ReadWaits, WriteWaits};
 
@@ -25,9 +25,9 @@ use crate::model::claim::Claim;
 use crate::model::cost::Cost;
 use crate::model::id::TaskId;
 use crate::model::receipt::Receipt;
-use crate::model::status::{Kind, Outcome, Status, Told};
+use crate::model::status::{ItemReport, Kind, Outcome, Status};
 use crate::model::task::{Row, Task};
-use crate::model::timestamp::Moment;
+use crate::model::timestamp::Timestamp;
 
 /// Which tasks a list asks for; a field left out matches all.
 #[derive(Debug, Clone, Default)]
@@ -94,7 +94,7 @@ pub struct NewReceipt<'a> {
     /// The item that it tells of.
     pub item: Option<&'a str>,
     /// What it tells of that item.
-    pub outcome: Option<Told>,
+    pub outcome: Option<ItemReport>,
     /// What the item was found to be.
     pub category: Option<&'a str>,
     /// Whether it came with a lost token.
@@ -102,7 +102,7 @@ pub struct NewReceipt<'a> {
     /// The step that it is of, where its batch has several.
     pub step: Option<&'a str>,
     /// Until when the holder's lease runs by it.
-    pub renews: Option<Moment>,
+    pub renews: Option<Timestamp>,
     /// What the work cost.
     pub cost: Cost,
 }
@@ -134,9 +134,9 @@ pub trait WriteResources {
 }
 
 /// What is read inside one transaction: a single moment of the store.
-pub trait Read: Course + ReadResources + ReadRunners + ReadWaits {
+pub trait Read: BatchRead + ReadResources + ReadRunners + ReadWaits {
     /// The moment this transaction works with.
-    fn now(&self) -> Moment;
+    fn now(&self) -> Timestamp;
     /// The number of the latest change.
     fn sequence(&self) -> Result<u64>;
     /// The task, or `not_found`.
@@ -200,9 +200,9 @@ pub trait Read: Course + ReadResources + ReadRunners + ReadWaits {
     /// Claims whose lease has run out (or was written before the clock jumped back).
     fn expired(&self, limit: usize) -> Result<Vec<Task>>;
     /// When the next lease runs out.
-    fn next_expiry(&self) -> Result<Option<Moment>>;
+    fn next_expiry(&self) -> Result<Option<Timestamp>>;
     /// Claimed tasks without a change since a moment.
-    fn idle_since(&self, moment: Moment, limit: usize) -> Result<Vec<Task>>;
+    fn idle_since(&self, moment: Timestamp, limit: usize) -> Result<Vec<Task>>;
     /// The first count that isn't that of what is stored, or item whose outcome no receipt tells; all of it is read.
     fn unaccounted(&self) -> Result<Option<String>>;
     /// Whether every task and receipt can be found by search.
@@ -218,7 +218,7 @@ pub trait Read: Course + ReadResources + ReadRunners + ReadWaits {
 }
 
 /// What is written inside one transaction.
-pub trait Write: Read + Flow + WriteResources + WriteRunners + WriteWaits {
+pub trait Write: Read + BatchWrite + WriteResources + WriteRunners + WriteWaits {
     /// Makes a task; gives its row.
     fn insert_task(&self, new: &NewTask<'_>) -> Result<Row>;
     /// Stores what a task is, in place of what it was: everything but its status and claim. Numbers
@@ -227,7 +227,7 @@ pub trait Write: Read + Flow + WriteResources + WriteRunners + WriteWaits {
     /// Stores a task's status, assignee and claim if its generation is still `generation`.
     fn save_state(&self, task: &Task, generation: u64) -> Result<()>;
     /// Lets the lease of a task's claim run until a moment.
-    fn renew(&self, task: &Task, until: Moment) -> Result<()>;
+    fn renew(&self, task: &Task, until: Timestamp) -> Result<()>;
     /// Replaces what a task depends on.
     fn set_dependencies(&self, row: Row, needs: &[Row], soft: bool) -> Result<()>;
     /// Counts anew how many dependencies of a task aren't done.

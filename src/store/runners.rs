@@ -1,9 +1,9 @@
 //! Who works batches in the background.
 
 use crate::error::Result;
-use crate::model::share::Stake;
+use crate::model::share::FairShare;
 use crate::model::task::Row;
-use crate::model::timestamp::Moment;
+use crate::model::timestamp::Timestamp;
 
 /// A process that works a batch, or did when it died.
 #[derive(Debug, Clone)]
@@ -19,9 +19,9 @@ pub struct Runner {
     /// The machine.
     pub host: String,
     /// When it began.
-    pub since: Moment,
+    pub since: Timestamp,
     /// Its last sign of life.
-    pub seen: Moment,
+    pub seen: Timestamp,
     /// What it waits for.
     pub note: Option<String>,
 }
@@ -33,11 +33,11 @@ pub trait ReadRunners {
     /// All runners that are on record.
     fn runners(&self) -> Result<Vec<Runner>>;
     /// What each runner has and wants, with its last sign of life.
-    fn stakes(&self) -> Result<Vec<(Stake, Moment)>>;
+    fn stakes(&self) -> Result<Vec<(FairShare, Timestamp)>>;
     /// Why a profile starts no workers, where it is paused.
     fn profile_pause(&self, profile: &str) -> Result<Option<String>>;
     /// How many workers a profile has started since a moment, and when the first of them.
-    fn starts_since(&self, profile: &str, since: Moment) -> Result<(u64, Option<Moment>)>;
+    fn starts_since(&self, profile: &str, since: Timestamp) -> Result<(u64, Option<Timestamp>)>;
 }
 
 /// What is written of runners.
@@ -55,5 +55,5 @@ pub trait WriteRunners {
     /// Lets a profile start no workers, or again.
     fn pause_profile(&self, profile: &str, reason: Option<&str>) -> Result<()>;
     /// Takes note that a profile starts a worker, and forgets those before a moment.
-    fn record_start(&self, profile: &str, before: Moment) -> Result<()>;
+    fn record_start(&self, profile: &str, before: Timestamp) -> Result<()>;
 }

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use crate::model::batch::{BatchStatus, Counts};
 use crate::model::id::TaskId;
 use crate::model::status::Status;
-use crate::model::timestamp::Moment;
+use crate::model::timestamp::Timestamp;
 
 /// How many receipts are remembered.
 const RECEIPTS: usize = 100;
@@ -32,7 +32,7 @@ pub(super) struct Head {
     /// Who runs it in the background, in words.
     pub(super) runner: Option<String>,
     /// When this was read.
-    pub(super) now: Moment,
+    pub(super) now: Timestamp,
 }
 
 /// A chunk in a line.
@@ -62,9 +62,9 @@ pub(super) struct Worker {
     pub(super) chunk: u64,
     /// What it began last, if it says.
     pub(super) item: Option<String>,
-    pub(super) since: Moment,
+    pub(super) since: Timestamp,
     /// When its chunk last changed.
-    pub(super) sign: Moment,
+    pub(super) sign: Timestamp,
     /// Whether its lease has run out.
     pub(super) lost: bool,
 }
@@ -72,7 +72,7 @@ pub(super) struct Worker {
 /// A receipt in a line.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct ReceiptRow {
-    pub(super) at: Moment,
+    pub(super) at: Timestamp,
     /// The chunk's number; 0 for the batch's own.
     pub(super) chunk: u64,
     pub(super) number: u64,

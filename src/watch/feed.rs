@@ -8,9 +8,9 @@ use crate::model::field::visible;
 use crate::model::id::TaskId;
 use crate::model::limits::PAGE;
 use crate::model::receipt::Receipt;
-use crate::model::status::{Status, Told};
+use crate::model::status::{ItemReport, Status};
 use crate::model::task::{Row, Task};
-use crate::model::timestamp::Moment;
+use crate::model::timestamp::Timestamp;
 use crate::ops::batch_view;
 use crate::ops::{Session, batch_task};
 use crate::store::{Filter, Read, Runner};
@@ -71,7 +71,7 @@ impl Feed {
             for (number, row, count) in std::iter::once((0, task.row, task.receipts)).chain(writers) {
                 let newest = tx.receipts(row, count.saturating_sub(OF_EACH), OF_EACH as usize)?;
                 // That an item was begun shows beside its worker.
-                let told = newest.into_iter().filter(|receipt| receipt.outcome != Some(Told::Started));
+                let told = newest.into_iter().filter(|receipt| receipt.outcome != Some(ItemReport::Started));
                 receipts.extend(told.map(|receipt| receipt_row(number, receipt)));
             }
             Ok((head(tx, &task, &batch)?, workers(tx, &task)?, receipts))
@@ -180,7 +180,7 @@ fn head(tx: &dyn Read, task: &Task, batch: &Batch) -> Result<Head> {
 }
 
 /// Who works the batch in the background, in a line.
-fn runner_line(runner: &Runner, now: Moment) -> String {
+fn runner_line(runner: &Runner, now: Timestamp) -> String {
     let mut line = format!(
         "runner {} on {}, profile {}, for {}",
         runner.pid,

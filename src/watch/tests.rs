@@ -15,12 +15,12 @@ use crate::model::batch::{BatchStatus, Counts};
 use crate::model::id::TaskId;
 use crate::model::status::Status;
 use crate::model::step::Decision;
-use crate::model::timestamp::Moment;
+use crate::model::timestamp::Timestamp;
 
 const NOON: i64 = 1_764_072_000_000;
 
-fn at(second: i64) -> Moment {
-    Moment::from_millis(NOON + second * 1_000)
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_millis(NOON + second * 1_000)
 }
 
 fn id(text: &str) -> TaskId {

@@ -2,7 +2,7 @@
 
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
-use crate::model::timestamp::Moment;
+use crate::model::timestamp::Timestamp;
 
 /// The text in exactly so many columns: padded, or cut with `…`.
 pub(super) fn fit(text: &str, columns: usize) -> String {
@@ -78,12 +78,12 @@ pub(super) fn span(seconds: u64) -> String {
 }
 
 /// How many seconds lie between two moments; none where a clock jumped back.
-pub(super) fn seconds_between(from: Moment, to: Moment) -> u64 {
+pub(super) fn seconds_between(from: Timestamp, to: Timestamp) -> u64 {
     u64::try_from((to.millis() - from.millis()) / 1_000).unwrap_or(0)
 }
 
 /// The time of day, UTC.
-pub(super) fn clock(moment: Moment) -> String {
+pub(super) fn clock(moment: Timestamp) -> String {
     let seconds = moment.millis().rem_euclid(86_400_000) / 1_000;
     format!("{:02}:{:02}:{:02}", seconds / 3_600, seconds / 60 % 60, seconds % 60)
 }

@@ -10,7 +10,7 @@ use super::interrupt::Stop;
 use super::log_retention;
 use super::supervisor::Ender;
 use crate::error::Result;
-use crate::model::claim::{Standing, standing};
+use crate::model::claim::{ClaimAuthority, standing};
 use crate::model::id::{TaskId, Token};
 use crate::ops::{Operation, Session, UpdateTask};
 
@@ -51,13 +51,13 @@ struct Held {
 
 /// The claims in hand.
 #[derive(Default)]
-pub(super) struct InHand {
+pub(super) struct ClaimHeartbeat {
     held: Mutex<HashMap<TaskId, Held>>,
     /// Whether one was taken that was never looked at: it may have been lost before it was in hand.
     has_new: AtomicBool,
 }
 
-impl InHand {
+impl ClaimHeartbeat {
     fn held(&self) -> MutexGuard<'_, HashMap<TaskId, Held>> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -181,7 +181,7 @@ impl InHand {
             let mut tasks = Vec::new();
             for (id, token) in ids {
                 let task = tx.task(&id)?;
-                let is_mine = standing(&task, Some(&token), tx.now()) == Standing::Holder;
+                let is_mine = standing(&task, Some(&token), tx.now()) == ClaimAuthority::Holder;
                 let accepted = tx.chunk(&task)?.map_or(0, |chunk| chunk.accepted);
                 tasks.push((id, token, is_mine, task.receipts, accepted));
             }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::item_command::RETRY;
-use super::supervisor::{Family, Trade};
+use super::supervisor::{ChildRegistry, CommandSpec};
 use super::worktree;
 use crate::config::{Job, Per, Place, Profile};
 use crate::error::Result;
@@ -39,9 +39,9 @@ struct ByProfile {
 }
 
 /// Where a chunk's worker is, and how it is started.
-pub(super) struct Ground {
+pub(super) struct WorkDir {
     /// What its keeper is told.
-    pub(super) trade: Trade,
+    pub(super) trade: CommandSpec,
     /// What is to be cleared away once the chunk is done.
     pub(super) place: Option<Place>,
 }
@@ -87,12 +87,12 @@ impl Method {
         chunk: &TaskId,
         mcp_config: Option<&Path>,
         told: Vec<(String, OsString)>,
-        family: &Family,
-    ) -> Result<Ground> {
+        family: &ChildRegistry,
+    ) -> Result<WorkDir> {
         let by = match &self.by {
             By::Command(command) => {
-                return Ok(Ground {
-                    trade: Trade {
+                return Ok(WorkDir {
+                    trade: CommandSpec {
                         command: command.clone(),
                         environment: None,
                         folder: None,
@@ -119,8 +119,8 @@ impl Method {
                 family.meanwhile(|| worktree::add(repository, folder, chunk.as_str()))?
             }
         };
-        Ok(Ground {
-            trade: Trade {
+        Ok(WorkDir {
+            trade: CommandSpec {
                 command: [program.into_os_string()].into_iter().chain(arguments).collect(),
                 environment: Some(environment.into_iter().collect()),
                 folder: Some(folder),
@@ -137,7 +137,12 @@ impl Method {
     ///
     /// # Errors
     /// What git says.
-    pub(super) fn clear(&self, chunk: &TaskId, place: &Place, family: &Family) -> Result<Option<String>> {
+    pub(super) fn clear(
+        &self,
+        chunk: &TaskId,
+        place: &Place,
+        family: &ChildRegistry,
+    ) -> Result<Option<String>> {
         match place {
             Place::Worktree { repository, folder } => {
                 Ok(match family.meanwhile(|| worktree::remove(repository, folder, chunk.as_str()))? {

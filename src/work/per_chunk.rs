@@ -12,12 +12,12 @@ use tempfile::NamedTempFile;
 use super::claim_heartbeat::EndedFor;
 use super::item_command::{last_words, why};
 use super::supervisor::{Ended, Launch, this_program_by_name};
-use super::worker::{Came, Slot, Won};
+use super::worker::{Came, Won, Worker};
 use super::worker_pool::AT_ONCE;
 use crate::error::{Code, Error, Result};
-use crate::model::claim::{Standing, standing};
+use crate::model::claim::{ClaimAuthority, standing};
 use crate::model::id::TaskId;
-use crate::model::job::Job;
+use crate::model::job::WorkerScope;
 use crate::prompts::{SERVER_KEY, work_chunk};
 
 /// How a chunk stands once its worker has ended.
@@ -29,7 +29,7 @@ struct Left {
     receipts: u64,
 }
 
-impl Slot<'_> {
+impl Worker<'_> {
     /// Lets a worker work a whole chunk; gives how many items failed.
     pub(super) fn work_chunk(&mut self, won: &Won) -> Result<u64> {
         let crew = self.crew;
@@ -38,7 +38,7 @@ impl Slot<'_> {
             &won.claim.task.title,
             won.claim.items_left.unwrap_or_default(),
         );
-        let job = Job { chunk: won.id.clone(), token: won.token.clone() };
+        let job = WorkerScope { chunk: won.id.clone(), token: won.token.clone() };
         let config = self.mcp_config(&job)?;
         let told = [
             ("TASKTALLY_TASK", OsString::from(won.id.as_str())),
@@ -102,7 +102,7 @@ impl Slot<'_> {
             let task = tx.task(&id)?;
             let items = tx.chunk(&task)?.map_or(0, |chunk| chunk.counts.total - chunk.counts.processed());
             Ok(Left {
-                is_held: standing(&task, Some(&token), tx.now()) == Standing::Holder,
+                is_held: standing(&task, Some(&token), tx.now()) == ClaimAuthority::Holder,
                 status: task.status.to_string(),
                 items,
                 receipts: task.receipts,
@@ -111,7 +111,7 @@ impl Slot<'_> {
     }
 
     /// A file, for its owner alone and gone with its worker, that names a server which shows this chunk only.
-    fn mcp_config(&self, job: &Job) -> Result<NamedTempFile> {
+    fn mcp_config(&self, job: &WorkerScope) -> Result<NamedTempFile> {
         let folder = jobs(self.crew.session.folder());
         let cannot =
             |error| Error::internal(format!("a job cannot be written to {}", folder.display()), error);

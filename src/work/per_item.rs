@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use super::claim_heartbeat::EndedFor;
 use super::item_command::{About, Ran, Said, judge};
 use super::supervisor::Launch;
-use super::worker::{Came, Slot, Won, body, is_in_doubt};
+use super::worker::{Came, Won, Worker, body, is_in_doubt};
 use crate::error::{Error, Result};
 use crate::model::receipt::item_text;
 use crate::model::status::{Outcome, Release};
@@ -27,7 +27,7 @@ struct Settled {
     ends_for: Option<EndedFor>,
 }
 
-impl Slot<'_> {
+impl Worker<'_> {
     /// Works the items of a chunk; gives how many failed.
     pub(super) fn work_items(&mut self, won: &Won, items: Vec<Map<String, Value>>) -> Result<u64> {
         let crew = self.crew;

@@ -7,15 +7,15 @@ use std::time::Instant;
 use serde_json::{Value, json};
 
 use super::background::{How, Launcher, detach, runner};
-use super::claim_heartbeat::InHand;
+use super::claim_heartbeat::ClaimHeartbeat;
 use super::command_spec::Method;
 use super::interrupt::Stop;
 use super::progress::{Manner, Progress};
 use super::runner_lock;
-use super::supervisor::{Family, end_strays};
+use super::supervisor::{ChildRegistry, end_strays};
 use super::table::table;
 use super::worker::Worked;
-use super::worker_pool::Crew;
+use super::worker_pool::WorkerPool;
 use crate::error::{Error, Result};
 use crate::items::Source;
 use crate::model::batch::BatchStatus;
@@ -182,7 +182,7 @@ pub fn run(request: Run, session: &Session, called: &str, json: bool) -> Result<
     let worker = format!("run-{}", std::process::id());
     let claim = ClaimTask::of_batch(Line::known("run"), batch.clone(), true);
     let method = Method::of_command(&command);
-    let family = Family::found()?.marked(&mark_of(&batch));
+    let family = ChildRegistry::found()?.marked(&mark_of(&batch));
     let worked = crew(session, &method, &progress, &stop, family).work(&claim, &worker, request.workers)?;
     progress.finish();
     let after = status(session, &batch)?;
@@ -221,8 +221,11 @@ pub fn work(request: Work, session: &Session, store: &Path, called: &str, json: 
     };
     let worker = format!("work-{}", std::process::id());
     let method = Method::of_command(&request.command);
-    let worked =
-        crew(session, &method, &progress, &stop, Family::found()?).work(&claim, &worker, request.workers)?;
+    let worked = crew(session, &method, &progress, &stop, ChildRegistry::found()?).work(
+        &claim,
+        &worker,
+        request.workers,
+    )?;
     progress.finish();
     let message = format!("{} worked on, {} failed", worked.claimed, worked.failed);
     if json {
@@ -403,10 +406,10 @@ fn crew<'a>(
     method: &'a Method,
     progress: &'a Progress,
     stop: &'a Stop,
-    family: Family,
-) -> Crew<'a> {
-    let (in_hand, store) = (InHand::default(), Path::new(""));
-    Crew { session, store, method, progress, stop, family, in_hand, background: None }
+    family: ChildRegistry,
+) -> WorkerPool<'a> {
+    let (in_hand, store) = (ClaimHeartbeat::default(), Path::new(""));
+    WorkerPool { session, store, method, progress, stop, family, in_hand, background: None }
 }
 
 /// What marks the commands of a run of a batch, for the run that goes on with it.

@@ -8,9 +8,9 @@ use serde_json::{Map, Value};
 
 use super::background::Turn;
 use super::claim_heartbeat::EndedFor;
-use super::command_spec::Ground;
-use super::supervisor::{Because, Ended, Keeper, Launch, MARK, Report};
-use super::worker_pool::Crew;
+use super::command_spec::WorkDir;
+use super::supervisor::{Because, Ended, Launch, MARK, Report, SupervisorHandle};
+use super::worker_pool::WorkerPool;
 use crate::error::{Code, Error, Result};
 use crate::model::id::{TaskId, Token};
 use crate::model::status::Status;
@@ -46,21 +46,21 @@ pub(super) enum Came {
 }
 
 /// A place for a worker, with its keeper.
-pub(super) struct Slot<'a> {
-    pub(super) crew: &'a Crew<'a>,
-    keeper: Option<Keeper>,
+pub(super) struct Worker<'a> {
+    pub(super) crew: &'a WorkerPool<'a>,
+    keeper: Option<SupervisorHandle>,
     /// Where the chunk in hand is worked; its trade is told to the keeper before the first worker.
-    ground: Option<Ground>,
+    ground: Option<WorkDir>,
     is_told: bool,
     turn: Option<Turn<'a>>,
     /// Whether what is begun under the claim in hand may have happened.
     pub(super) may_have_happened: bool,
 }
 
-impl<'a> Slot<'a> {
+impl<'a> Worker<'a> {
     /// An empty place.
-    pub(super) fn of(crew: &'a Crew<'a>) -> Self {
-        Slot { crew, keeper: None, ground: None, is_told: false, turn: None, may_have_happened: false }
+    pub(super) fn of(crew: &'a WorkerPool<'a>) -> Self {
+        Worker { crew, keeper: None, ground: None, is_told: false, turn: None, may_have_happened: false }
     }
 
     /// Works until nothing is left or the person stops it.
@@ -279,7 +279,7 @@ impl<'a> Slot<'a> {
     }
 
     /// The slot's keeper, told how workers are run; another one where it was killed meanwhile.
-    fn told_keeper(&mut self) -> Result<Keeper> {
+    fn told_keeper(&mut self) -> Result<SupervisorHandle> {
         let trade = self.ground.as_ref().map(|ground| ground.trade.clone());
         if let Some(mut keeper) = self.keeper.take() {
             match trade.clone().filter(|_| !self.is_told).map(|trade| keeper.take(trade)) {
@@ -292,7 +292,7 @@ impl<'a> Slot<'a> {
                 }
             }
         }
-        let mut keeper = Keeper::start(&self.crew.family)?;
+        let mut keeper = SupervisorHandle::start(&self.crew.family)?;
         trade.map_or(Ok(()), |trade| keeper.take(trade))?;
         self.is_told = true;
         Ok(keeper)

@@ -5,13 +5,13 @@ use std::sync::mpsc::channel;
 use std::time::Duration;
 
 use super::background::{Starts, Turns};
-use super::claim_heartbeat::InHand;
+use super::claim_heartbeat::ClaimHeartbeat;
 use super::command_spec::Method;
 use super::interrupt::Stop;
 use super::log_retention;
 use super::progress::Progress;
-use super::supervisor::{Ended, Family};
-use super::worker::{Slot, Won, Worked, body};
+use super::supervisor::{ChildRegistry, Ended};
+use super::worker::{Won, Worked, Worker, body};
 use crate::error::{Code, Error, Result};
 use crate::logs::{self, Stream};
 use crate::model::id::TaskId;
@@ -24,20 +24,20 @@ use crate::ops::{ClaimTask, CompleteTask, Operation, ReleaseTask, Session, outlo
 pub(super) const AT_ONCE: Duration = Duration::from_secs(1);
 
 /// What all slots share.
-pub(super) struct Crew<'a> {
+pub(super) struct WorkerPool<'a> {
     pub(super) session: &'a Session,
     /// The store's file.
     pub(super) store: &'a Path,
     pub(super) method: &'a Method,
     pub(super) progress: &'a Progress,
     pub(super) stop: &'a Stop,
-    pub(super) family: Family,
-    pub(super) in_hand: InHand,
+    pub(super) family: ChildRegistry,
+    pub(super) in_hand: ClaimHeartbeat,
     /// Whose turn it is and whether a worker may start, in the background.
     pub(super) background: Option<(&'a Turns<'a>, &'a Starts<'a>)>,
 }
 
-impl Crew<'_> {
+impl WorkerPool<'_> {
     /// Runs so many slots at once, each claiming under a name of its own, and waits for them all.
     ///
     /// # Errors
@@ -53,7 +53,7 @@ impl Crew<'_> {
                 .map(|number| {
                     let name = format!("{worker}-{number}").parse().unwrap_or(Line::known("run"));
                     let request = ClaimTask { worker: Some(name), ..claim.clone() };
-                    scope.spawn(move || Slot::of(self).work(&request))
+                    scope.spawn(move || Worker::of(self).work(&request))
                 })
                 .collect();
             let mut sum = Worked::default();

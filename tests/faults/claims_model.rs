@@ -13,7 +13,7 @@ use tasktally::model::batch::LONGEST_REST_SECONDS;
 use tasktally::model::limits::FARTHEST_LEASE_SECONDS;
 use tasktally::model::status::{Outcome, Release, Status};
 
-use crate::desk::{Answer, Broken, Desk, Fence, Request, SECOND};
+use crate::reference_model::{Answer, Broken, Fence, ReferenceModel, Request, SECOND};
 use crate::support::rounds;
 
 const HOUR: i64 = 3_600 * SECOND;
@@ -61,7 +61,7 @@ struct Sent {
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct State {
-    desk: Desk,
+    reference_model: ReferenceModel,
     workers: Vec<Worker>,
     wire: BTreeSet<Sent>,
     jumps: u8,
@@ -109,8 +109,8 @@ fn is_done(request: &Request, answer: &Answer) -> bool {
 impl State {
     fn deliver(&mut self, sent: &Sent, heard: bool, again: bool) {
         self.wire.remove(sent);
-        let before = self.desk.clone();
-        let answer = self.desk.handle(&sent.request);
+        let before = self.reference_model.clone();
+        let answer = self.reference_model.handle(&sent.request);
         self.judge(&before, sent, &answer);
         if again {
             self.wire.insert(Sent { is_done: is_done(&sent.request, &answer), ..sent.clone() });
@@ -138,7 +138,7 @@ impl State {
     }
 
     /// Takes note of what must not be: by who won which claim, not by tokens.
-    fn judge(&mut self, before: &Desk, sent: &Sent, answer: &Answer) {
+    fn judge(&mut self, before: &ReferenceModel, sent: &Sent, answer: &Answer) {
         let is_held = |task: usize| {
             let entry = &before.entries[task];
             entry.status == Status::InProgress
@@ -157,13 +157,13 @@ impl State {
                 if !is_holder(task) {
                     seen.push(Foul::CountedLate);
                 }
-                if self.desk.entries[task].completions > 1 {
+                if self.reference_model.entries[task].completions > 1 {
                     seen.push(Foul::CompletedTwice);
                 }
             }
             _ => {}
         }
-        if sent.is_done && before.entries != self.desk.entries {
+        if sent.is_done && before.entries != self.reference_model.entries {
             seen.push(Foul::DoneTwice);
         }
         self.fouls.extend(seen);
@@ -176,7 +176,7 @@ impl Model for World {
 
     fn init_states(&self) -> Vec<State> {
         vec![State {
-            desk: Desk::new(&vec![1; self.tasks], START, 100, self.broken),
+            reference_model: ReferenceModel::new(&vec![1; self.tasks], START, 100, self.broken),
             workers: vec![Worker::default(); self.workers],
             wire: BTreeSet::new(),
             jumps: 0,
@@ -250,7 +250,7 @@ impl Model for World {
             Action::Crash(worker) => state.workers[worker] = Worker::default(),
             Action::Jump(by) => {
                 state.jumps += 1;
-                state.desk.now += by;
+                state.reference_model.now += by;
             }
         }
         Some(state)
@@ -273,10 +273,10 @@ impl Model for World {
             Property::always(NOTHING_IS_STRANDED, |_, state: &State| {
                 // Now, or by this clock: a lease that ends too far ahead does not hold until that is near.
                 let moments = [0, (FARTHEST_LEASE_SECONDS + LONGEST_REST_SECONDS) * SECOND];
-                (0..state.desk.entries.len()).all(|task| {
-                    state.desk.entries[task].status.is_terminal()
+                (0..state.reference_model.entries.len()).all(|task| {
+                    state.reference_model.entries[task].status.is_terminal()
                         || moments.iter().any(|passed| {
-                            let mut then = state.desk.clone();
+                            let mut then = state.reference_model.clone();
                             then.now += passed;
                             matches!(
                                 then.handle(&Request::Claim { task, lease: HOUR }),
@@ -286,12 +286,14 @@ impl Model for World {
                 })
             }),
             Property::sometimes("a task is completed", |_, state: &State| {
-                state.desk.entries.iter().any(|entry| entry.completions > 0)
+                state.reference_model.entries.iter().any(|entry| entry.completions > 0)
             }),
             Property::sometimes("a claim is taken over", |_, state: &State| {
-                state.desk.entries.iter().any(|entry| entry.generation > 1)
+                state.reference_model.entries.iter().any(|entry| entry.generation > 1)
             }),
-            Property::sometimes("a late receipt is kept", |_, state: &State| state.desk.kept_late() > 0),
+            Property::sometimes("a late receipt is kept", |_, state: &State| {
+                state.reference_model.kept_late() > 0
+            }),
         ]
     }
 }

@@ -14,8 +14,8 @@ use rusqlite::Connection;
 use serde_json::{Value, json};
 use tasktally::model::status::{Outcome, Release};
 
-use crate::desk::{Answer, Broken, CODES, Came, Desk, Fence, Request, SECOND};
-use crate::dial::{DAY, Dial, HOUR, MINUTE};
+use crate::fake_clock::{DAY, FakeClock, HOUR, MINUTE};
+use crate::reference_model::{Answer, Broken, CODES, Came, Fence, ReferenceModel, Request, SECOND};
 use crate::support::reply::Reply;
 use crate::support::rng::seed;
 use crate::support::rounds;
@@ -44,7 +44,7 @@ enum Step {
 /// The reference: the desk, and the time that each server thinks it is.
 #[derive(Debug, Clone)]
 struct Reference {
-    desk: Desk,
+    reference_model: ReferenceModel,
     clocks: [i64; SERVERS],
     /// What the last step may be answered.
     answers: Vec<Answer>,
@@ -55,26 +55,26 @@ struct Reference {
 impl Reference {
     /// Whether somebody holds the task by the clock of any server.
     fn is_held(&self, task: usize) -> bool {
-        let mut desk = self.desk.clone();
+        let mut reference_model = self.reference_model.clone();
         self.clocks.iter().any(|now| {
-            desk.now = *now;
-            desk.is_held(task)
+            reference_model.now = *now;
+            reference_model.is_held(task)
         })
     }
 
     fn handle(&mut self, server: usize, request: &Request) -> Answer {
-        self.desk.now = self.clocks[server];
+        self.reference_model.now = self.clocks[server];
         if matches!(request, Request::Settle { key: Some(_), .. }) && !self.keyed.contains(request) {
             self.keyed.push(*request);
         }
-        self.desk.handle(request)
+        self.reference_model.handle(request)
     }
 }
 
 /// A token that the task has or had, or none.
-fn fence(desk: &Desk, task: usize) -> BoxedStrategy<Option<Fence>> {
-    let newest = desk.entries[task].generation;
-    match desk.entries[task].claim.as_ref().and_then(|held| held.fence) {
+fn fence(reference_model: &ReferenceModel, task: usize) -> BoxedStrategy<Option<Fence>> {
+    let newest = reference_model.entries[task].generation;
+    match reference_model.entries[task].claim.as_ref().and_then(|held| held.fence) {
         Some(held) => {
             prop_oneof![8 => Just(Some(held)), 2 => (1..=newest).prop_map(Some), 1 => Just(None)].boxed()
         }
@@ -119,7 +119,7 @@ fn settling(
 
 /// What somebody may ask about a task.
 fn request(state: &Reference, task: usize) -> BoxedStrategy<Request> {
-    let fences = fence(&state.desk, task);
+    let fences = fence(&state.reference_model, task);
     let seldom = if state.is_held(task) { 1 } else { 8 };
     let claim = lease().prop_map(move |lease| Request::Claim { task, lease });
     let renew = fences.clone().prop_map(move |fence| Request::Renew { task, fence: fence.unwrap_or(0) });
@@ -159,7 +159,7 @@ fn request(state: &Reference, task: usize) -> BoxedStrategy<Request> {
 
 /// What may be asked of a server that dies: what can be asked again.
 fn repeatable(state: &Reference, task: usize) -> BoxedStrategy<Request> {
-    let fences = fence(&state.desk, task);
+    let fences = fence(&state.reference_model, task);
     let complete = completion(fences.clone(), task);
     if ITEMS[task] == 0 {
         return complete.boxed();
@@ -173,8 +173,9 @@ impl ReferenceStateMachine for Reference {
     type Transition = Step;
 
     fn init_state() -> BoxedStrategy<Reference> {
-        let desk = Desk::new(&ITEMS, START, MAX_ATTEMPTS, Broken::No);
-        Just(Reference { desk, clocks: [START; SERVERS], answers: Vec::new(), keyed: Vec::new() }).boxed()
+        let reference_model = ReferenceModel::new(&ITEMS, START, MAX_ATTEMPTS, Broken::No);
+        Just(Reference { reference_model, clocks: [START; SERVERS], answers: Vec::new(), keyed: Vec::new() })
+            .boxed()
     }
 
     fn transitions(state: &Reference) -> BoxedStrategy<Step> {
@@ -207,9 +208,9 @@ impl ReferenceStateMachine for Reference {
             Step::AskDying(server, request) => {
                 // Whether the first was carried out or not: afterwards the desk is the same.
                 let first = state.handle(*server, request);
-                let desk = state.desk.clone();
+                let reference_model = state.reference_model.clone();
                 let second = state.handle(*server, request);
-                assert_eq!(state.desk, desk, "{request:?} is not the same twice");
+                assert_eq!(state.reference_model, reference_model, "{request:?} is not the same twice");
                 vec![first, second]
             }
             Step::Kill(_) => Vec::new(),
@@ -226,7 +227,7 @@ impl ReferenceStateMachine for Reference {
 struct Real {
     store: Store,
     sql: Connection,
-    dials: [Dial; SERVERS],
+    dials: [FakeClock; SERVERS],
     servers: [Server; SERVERS],
     batch: String,
     ids: Vec<String>,
@@ -359,8 +360,8 @@ impl Real {
     }
 
     /// Holds all that is stored to the reference.
-    fn compare(&self, desk: &Desk) {
-        for (task, entry) in desk.entries.iter().enumerate() {
+    fn compare(&self, reference_model: &ReferenceModel) {
+        for (task, entry) in reference_model.entries.iter().enumerate() {
             let stored = self.row(task);
             let expires = entry.claim.as_ref().map(|held| held.expires);
             let status = entry.status.as_str().to_owned();
@@ -390,8 +391,8 @@ impl StateMachineTest for Real {
 
     fn init_test(_: &Reference) -> Real {
         let store = Store::new();
-        let dials: [Dial; SERVERS] = std::array::from_fn(|_| Dial::new());
-        dials.iter().for_each(|dial| dial.stand_at(START));
+        let dials: [FakeClock; SERVERS] = std::array::from_fn(|_| FakeClock::new());
+        dials.iter().for_each(|fake_clock| fake_clock.stand_at(START));
         let mut servers: [Server; SERVERS] = std::array::from_fn(|number| dials[number].serve(&store));
         let mut ids: Vec<String> = Vec::new();
         let mut items = Vec::new();
@@ -443,18 +444,23 @@ impl StateMachineTest for Real {
                 real.dials[server].stand_at(state.clocks[server]);
             }
         }
-        real.compare(&state.desk);
+        real.compare(&state.reference_model);
         real
     }
 
     fn teardown(mut real: Real, state: Reference) {
         // Who holds what, as each server sees it by its own clock.
-        let mut desk = state.desk.clone();
+        let mut reference_model = state.reference_model.clone();
         for (server, clock) in real.servers.iter_mut().zip(state.clocks) {
-            desk.now = clock;
+            reference_model.now = clock;
             for (task, id) in real.ids.iter().enumerate() {
                 let seen = server.look(id);
-                assert_eq!(!seen["claim"].is_null(), desk.is_held(task), "task {task}: {}", seen.value);
+                assert_eq!(
+                    !seen["claim"].is_null(),
+                    reference_model.is_held(task),
+                    "task {task}: {}",
+                    seen.value
+                );
             }
         }
         real.store.tasktally(["verify"]).success();

@@ -10,7 +10,7 @@ use tasktally::items::Roots;
 use tasktally::ops::{Session, begin_runner, give_turn, may_start, take_turn};
 use tasktally::store::sqlite::SqliteStore;
 
-use crate::dial::{DAY, Dial, HOUR, MINUTE, millis};
+use crate::fake_clock::{DAY, FakeClock, HOUR, MINUTE, millis};
 use crate::support::background::settled;
 use crate::support::server::Server;
 use crate::support::store::Store;
@@ -55,16 +55,16 @@ pub(crate) fn assert_each_item_once(store: &Store, server: &mut Server, batch: &
 #[test]
 fn a_lease_that_the_clock_jumps_over_is_over_and_its_work_is_accepted_once() {
     for jump in [HOUR, DAY, 400 * DAY] {
-        let (store, dial) = (Store::new(), Dial::new());
-        let mut server = dial.serve(&store);
-        dial.assert_seen_by(&mut server);
+        let (store, fake_clock) = (Store::new(), FakeClock::new());
+        let mut server = fake_clock.serve(&store);
+        fake_clock.assert_seen_by(&mut server);
         let batch = batch(&mut server, 3, 3);
         let (chunk, token, keys) = claim(&mut server, &batch, 30 * MINUTE).unwrap();
         server.call("update_task", receipt(&chunk, &token, &keys[0])).ok();
         let since = server.call("list_tasks", json!({"batch": batch, "limit": 0})).ok()["since"].clone();
 
-        dial.move_to(jump);
-        dial.assert_seen_by(&mut server);
+        fake_clock.move_to(jump);
+        fake_clock.assert_seen_by(&mut server);
         let late = server.call("update_task", receipt(&chunk, &token, &keys[1]));
         assert_eq!((late.refusal(), &late["receipt"]["late"]), ("claim_lost", &json!(true)));
         let complete = json!({"id": chunk, "claim": token});
@@ -85,9 +85,9 @@ fn a_lease_that_the_clock_jumps_over_is_over_and_its_work_is_accepted_once() {
         assert_eq!(changed.count("/count"), 1, "{}", changed.value);
 
         // By then what was written lies in the future.
-        dial.move_to(0);
+        fake_clock.move_to(0);
         let moment = |server: &mut Server| millis(&server.look(&chunk)["task"]["updated"]);
-        assert!(moment(&mut server) > dial.now());
+        assert!(moment(&mut server) > fake_clock.now());
         server.call("update_task", json!({"id": chunk, "body": "- seen"})).ok();
         let body = server.body(&chunk);
         assert!(body.ends_with("- seen"), "receipts stand in the order of their numbers: {body}");
@@ -98,26 +98,26 @@ fn a_lease_that_the_clock_jumps_over_is_over_and_its_work_is_accepted_once() {
 #[test]
 fn a_lease_from_before_the_clock_jumped_back_strands_nothing_for_longer_than_the_longest() {
     for (jump, lease) in [(HOUR, 30 * MINUTE), (HOUR, DAY), (DAY, 30 * MINUTE), (400 * DAY, DAY)] {
-        let (store, dial) = (Store::new(), Dial::new());
-        dial.move_to(jump);
-        let mut server = dial.serve(&store);
+        let (store, fake_clock) = (Store::new(), FakeClock::new());
+        fake_clock.move_to(jump);
+        let mut server = fake_clock.serve(&store);
         let batch = batch(&mut server, 1, 1);
         let (chunk, lost, keys) = claim(&mut server, &batch, lease).unwrap();
-        let begun = dial.now();
+        let begun = fake_clock.now();
 
-        dial.move_to(0);
+        fake_clock.move_to(0);
         let ends = jump + lease;
         let claimed = claim(&mut server, &batch, HOUR);
         assert_eq!(claimed.is_some(), ends > DAY, "jump {jump} s back under a lease of {lease} s");
         let heir = claimed.unwrap_or_else(|| {
-            dial.move_to(ends + 1);
+            fake_clock.move_to(ends + 1);
             claim(&mut server, &batch, HOUR).expect("it is free when the lease ends")
         });
         let late = server.call("update_task", receipt(&chunk, &lost, &keys[0]));
         assert_eq!(late.refusal(), "claim_lost");
         server.call("update_task", receipt(&chunk, &heir.1, &keys[0])).ok();
         server.call("complete_task", json!({"id": chunk, "claim": heir.1})).ok();
-        if dial.now() < begun {
+        if fake_clock.now() < begun {
             let stands = server.call("get_batch", json!({"id": batch})).ok();
             let rate = &stands["batch"]["per_minute"];
             assert!(rate.is_null(), "it was begun later than now, and {rate} items a minute were done");
@@ -128,11 +128,11 @@ fn a_lease_from_before_the_clock_jumped_back_strands_nothing_for_longer_than_the
 
 #[test]
 fn a_clock_that_is_set_back_by_seconds_takes_no_lease_away() {
-    let (store, dial) = (Store::new(), Dial::new());
-    let mut server = dial.serve(&store);
+    let (store, fake_clock) = (Store::new(), FakeClock::new());
+    let mut server = fake_clock.serve(&store);
     let batch = batch(&mut server, 1, 1);
     let (chunk, token, keys) = claim(&mut server, &batch, DAY).unwrap();
-    dial.move_to(-30);
+    fake_clock.move_to(-30);
     assert!(claim(&mut server, &batch, DAY).is_none(), "it is held under the longest lease");
     server.call("update_task", receipt(&chunk, &token, &keys[0])).ok();
     server.call("complete_task", json!({"id": chunk, "claim": token})).ok();
@@ -142,13 +142,13 @@ fn a_clock_that_is_set_back_by_seconds_takes_no_lease_away() {
 #[test]
 fn a_rest_from_before_the_clock_jumped_back_is_over() {
     for jump in [HOUR, DAY, 400 * DAY] {
-        let (store, dial) = (Store::new(), Dial::new());
-        dial.move_to(jump);
-        let mut server = dial.serve(&store);
+        let (store, fake_clock) = (Store::new(), FakeClock::new());
+        fake_clock.move_to(jump);
+        let mut server = fake_clock.serve(&store);
         let batch = batch(&mut server, 1, 1);
         let (chunk, token, _) = claim(&mut server, &batch, HOUR).unwrap();
         server.call("release_task", json!({"id": chunk, "claim": token, "reason": "tired"})).ok();
-        dial.move_to(0);
+        fake_clock.move_to(0);
         assert!(claim(&mut server, &batch, HOUR).is_some(), "it rests until {jump} s from now");
     }
 }

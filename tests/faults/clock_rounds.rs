@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Value, json};
 
 use crate::clock::{assert_each_item_once, batch, claim, receipt};
-use crate::dial::{DAY, Dial, HOUR, MINUTE};
+use crate::fake_clock::{DAY, FakeClock, HOUR, MINUTE};
 use crate::support::rng::Rng;
 use crate::support::rounds;
 use crate::support::server::Server;
@@ -107,9 +107,9 @@ fn work(server: &mut Server, batch: &str, accepted: &mut Accepted) {
 }
 
 /// By whichever clock: what cannot be claimed now can be after the longest lease and rest.
-fn finish(dial: &Dial, server: &mut Server, batch: &str, accepted: &mut Accepted) {
+fn finish(fake_clock: &FakeClock, server: &mut Server, batch: &str, accepted: &mut Accepted) {
     work(server, batch, accepted);
-    dial.move_to(dial.moved() + DAY + 5 * MINUTE);
+    fake_clock.move_to(fake_clock.moved() + DAY + 5 * MINUTE);
     work(server, batch, accepted);
 }
 
@@ -119,7 +119,7 @@ fn random_jumps_strand_nothing_and_let_nothing_be_accepted_twice() {
     let (mut jumps, mut claims, mut lost, all) = (0, 0, 0, rounds("TASKTALLY_ROUNDS", 4));
     for _ in 0..all {
         let store = Store::new();
-        let dials: [Dial; SERVERS] = std::array::from_fn(|_| Dial::new());
+        let dials: [FakeClock; SERVERS] = std::array::from_fn(|_| FakeClock::new());
         let mut servers: [Server; SERVERS] = std::array::from_fn(|number| dials[number].serve(&store));
         let batch = batch(&mut servers[0], ITEMS, 3);
         let (mut won, mut accepted) = (Vec::new(), Accepted::default());

@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use crate::clock::{assert_each_item_once, batch, claim, receipt};
-use crate::dial::{DAY, Dial, HOUR, MINUTE};
+use crate::fake_clock::{DAY, FakeClock, HOUR, MINUTE};
 use crate::support::background::{processes, stand};
 use crate::support::cli::Run;
 use crate::support::rng::Rng;
@@ -24,9 +24,9 @@ fn servers_whose_clocks_are_a_day_apart_race_and_each_item_has_one_outcome() {
     for _ in 0..all {
         let store = Store::new();
         let dials = [0, DAY, -DAY, HOUR].map(|apart| {
-            let dial = Dial::new();
-            dial.move_to(apart);
-            dial
+            let fake_clock = FakeClock::new();
+            fake_clock.move_to(apart);
+            fake_clock
         });
         let batch = batch(&mut dials[0].serve(&store), ITEMS, 4);
         let done = together(dials.len(), |number| {
@@ -81,14 +81,14 @@ fn servers_whose_clocks_are_a_day_apart_race_and_each_item_has_one_outcome() {
 const RUN_ITEMS: usize = 40;
 
 /// Turns the dial at random while `job` is at work; gives what that gave, and how often it was turned.
-fn while_it_jumps<T>(rng: &mut Rng, dial: &Dial, job: impl FnOnce() -> T) -> (T, u64) {
+fn while_it_jumps<T>(rng: &mut Rng, fake_clock: &FakeClock, job: impl FnOnce() -> T) -> (T, u64) {
     let over = AtomicBool::new(false);
     std::thread::scope(|scope| {
         let turner = scope.spawn(|| {
             let mut jumps = 0;
             while !over.load(Ordering::SeqCst) {
                 std::thread::sleep(Duration::from_millis(rng.below(200)));
-                dial.move_to([0, HOUR, -HOUR, DAY, -DAY][rng.below(5) as usize]);
+                fake_clock.move_to([0, HOUR, -HOUR, DAY, -DAY][rng.below(5) as usize]);
                 jumps += 1;
             }
             jumps
@@ -108,7 +108,7 @@ fn retry(store: &Store, batch: &str) {
 }
 
 /// Runs `tasktally run` until the batch is done; gives it.
-fn run_to_the_end(store: &Store, dial: &Dial) -> String {
+fn run_to_the_end(store: &Store, fake_clock: &FakeClock) -> String {
     let mut batch: Option<String> = None;
     for _ in 0..40 {
         let mut args = vec!["run", "--workers", "3", "--quiet"];
@@ -117,7 +117,7 @@ fn run_to_the_end(store: &Store, dial: &Dial) -> String {
             Some(id) => args.extend(["--resume", id]),
         }
         args.extend(["--", "sh", "-c", "sleep 0.02; echo '- did it'"]);
-        let ran = Run::new(dial.of(store.command()), args).finish();
+        let ran = Run::new(fake_clock.of(store.command()), args).finish();
         assert!(matches!(ran.code, Some(0 | 1 | 3)), "{ran:?}");
         let mut server = store.serve();
         let listed = server.call("list_tasks", json!({"limit": 0, "type": "epic"})).ok();
@@ -136,11 +136,11 @@ fn a_run_goes_on_while_the_clock_jumps_and_each_item_has_one_outcome() {
     let mut rng = Rng::seeded("a_run_goes_on_while_the_clock_jumps");
     let (mut jumps, all) = (0, rounds("TASKTALLY_ROUNDS", 2));
     for _ in 0..all {
-        let (store, dial) = (Store::new(), Dial::new());
+        let (store, fake_clock) = (Store::new(), FakeClock::new());
         let items: Vec<String> =
             (1..=RUN_ITEMS).map(|item| json!({"key": item.to_string()}).to_string()).collect();
         store.write("items.jsonl", items.join("\n"));
-        let (batch, turned) = while_it_jumps(&mut rng, &dial, || run_to_the_end(&store, &dial));
+        let (batch, turned) = while_it_jumps(&mut rng, &fake_clock, || run_to_the_end(&store, &fake_clock));
         jumps += turned;
         assert_each_item_once(&store, &mut store.serve(), &batch, RUN_ITEMS);
     }
@@ -155,9 +155,9 @@ fn a_background_runner_goes_on_while_the_clock_jumps_and_each_item_has_one_outco
     for _ in 0..all {
         let profile = "[worker.w]\nper = \"item\"\ncommand = [\"sh\", \"-c\", \"sleep 0.05; echo '- did it'\"]\n\
                        max_starts_per_minute = 500\n";
-        let (store, dial) = (Store::new().with_config(profile), Dial::new());
-        let ((), turned) = while_it_jumps(&mut rng, &dial, || {
-            let mut server = dial.serve(&store);
+        let (store, fake_clock) = (Store::new().with_config(profile), FakeClock::new());
+        let ((), turned) = while_it_jumps(&mut rng, &fake_clock, || {
+            let mut server = fake_clock.serve(&store);
             let items: Vec<String> = (1..=RUN_ITEMS).map(|item| item.to_string()).collect();
             let batch = json!({"title": "B", "instructions": "x", "items": items, "max_chunk": 5, "max_parallel": 3,
                                "max_attempts": 100, "worker": "w"});

@@ -11,7 +11,6 @@ mod support;
 
 #[cfg(target_os = "linux")]
 mod asked;
-mod brim;
 #[cfg(target_os = "linux")]
 mod calls;
 mod claims_model;
@@ -22,13 +21,11 @@ mod clock_runs;
 #[cfg(target_os = "linux")]
 mod crowd;
 #[cfg(target_os = "linux")]
-mod deaf;
-mod desk;
-mod dial;
-#[cfg(target_os = "linux")]
 mod disk;
+mod disk_full;
 #[cfg(target_os = "linux")]
 mod failing_calls;
+mod fake_clock;
 #[cfg(target_os = "linux")]
 mod fuzz;
 #[cfg(target_os = "linux")]
@@ -46,10 +43,13 @@ mod power;
 mod races;
 #[cfg(target_os = "linux")]
 mod read_only;
+mod reference_model;
 #[cfg(target_os = "linux")]
 mod requests;
 #[cfg(target_os = "linux")]
 mod shim;
+#[cfg(target_os = "linux")]
+mod slow_reader;
 #[cfg(target_os = "linux")]
 mod stops;
 #[cfg(target_os = "linux")]

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, params};
 use tasktally::model::receipt::Receipt;
-use tasktally::model::timestamp::Moment;
+use tasktally::model::timestamp::Timestamp;
 
 use super::old_stores::{NEWEST, assert_all_is_there, everything, look, old};
 use crate::support::mount::Mount;
@@ -45,7 +45,7 @@ fn large(store: Store, schema: i64) -> Store {
     for number in 1..=RECEIPTS {
         let receipt = Receipt {
             number,
-            at: Moment::from_millis(1),
+            at: Timestamp::from_millis(1),
             author: "w".into(),
             text: format!("- receipt {number}"),
             item: None,

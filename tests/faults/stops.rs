@@ -196,11 +196,11 @@ fn a_client_that_is_stopped_keeps_nobody_else_waiting() {
     let log = store.serve().call("create_task", json!({"title": "Log", "body": "x".repeat(60_000)})).ok();
     let log = log.text("/task/id");
     // Nobody reads what this server says: its pipe is full, in the middle of an answer, with writes behind it.
-    let mut deaf = store.server(&[]);
-    deaf.initialize_unread();
+    let mut slow_reader = store.server(&[]);
+    slow_reader.initialize_unread();
     for number in 0..30 {
-        deaf.send("get_task", json!({"id": log}));
-        deaf.send("update_task", json!({"id": log, "body": format!("- deaf {number}")}));
+        slow_reader.send("get_task", json!({"id": log}));
+        slow_reader.send("update_task", json!({"id": log, "body": format!("- deaf {number}")}));
     }
     let mut other = store.serve();
     let mut longest = Duration::ZERO;
@@ -210,9 +210,9 @@ fn a_client_that_is_stopped_keeps_nobody_else_waiting() {
         longest = longest.max(asked.elapsed());
     }
     println!("beside a client that does not read, 50 writes took at most {longest:?} each");
-    deaf.listen();
+    slow_reader.listen();
     for _ in 0..61 {
-        assert!(deaf.next_message().unwrap()["result"].is_object());
+        assert!(slow_reader.next_message().unwrap()["result"].is_object());
     }
 }
 

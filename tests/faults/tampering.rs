@@ -68,7 +68,7 @@ fn hash_anew(store: &Connection, task: &str, from: u64) {
             .unwrap();
         let receipt = tasktally::model::receipt::Receipt {
             number,
-            at: tasktally::model::timestamp::Moment::from_millis(at),
+            at: tasktally::model::timestamp::Timestamp::from_millis(at),
             author,
             text,
             item: None,

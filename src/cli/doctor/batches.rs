@@ -1,8 +1,8 @@
 //! The work: who works batches, which wait for somebody, whose claims have run out.
 
 use super::configuration::edit;
+use super::context::{DoctorContext, Opened};
 use super::finding::{Finding, or_ok};
-use super::scene::{Opened, Scene};
 use crate::config::Config;
 use crate::error::Result;
 use crate::model::batch::BatchStatus;
@@ -19,8 +19,8 @@ const MOST: usize = 20;
 const LOOKED_AT: usize = 1_000;
 
 /// Whether every runner on record is alive.
-pub(super) fn runners(scene: &Scene) -> Result<Vec<Finding>> {
-    let Some(Opened { session, .. }) = scene.opened() else { return Ok(Vec::new()) };
+pub(super) fn runners(context: &DoctorContext) -> Result<Vec<Finding>> {
+    let Some(Opened { session, .. }) = context.opened() else { return Ok(Vec::new()) };
     let all: Vec<(TaskId, Runner)> = session.read(|tx| {
         let runners = tx.runners()?.into_iter();
         runners.map(|runner| Ok((tx.task_at(runner.batch)?.id, runner))).collect()
@@ -41,15 +41,15 @@ pub(super) fn runners(scene: &Scene) -> Result<Vec<Finding>> {
                 excerpt(&runner.host),
                 runner.seen
             ))
-            .mend(scene.command(&next)),
+            .mend(context.command(&next)),
         );
     }
     Ok(or_ok(limited(found), format!("{} at work, none of them dead", all.len())))
 }
 
 /// Whether every batch that has not ended goes on by itself.
-pub(super) fn batches(scene: &Scene) -> Result<Vec<Finding>> {
-    let Some(Opened { session, .. }) = scene.opened() else { return Ok(Vec::new()) };
+pub(super) fn batches(context: &DoctorContext) -> Result<Vec<Finding>> {
+    let Some(Opened { session, .. }) = context.opened() else { return Ok(Vec::new()) };
     let open = session.read(|tx| {
         let tasks = tx.open_batches(None, LOOKED_AT)?;
         tasks.into_iter().map(|task| Ok((task.id, tx.batch(task.row)?))).collect::<Result<Vec<_>>>()
@@ -60,7 +60,7 @@ pub(super) fn batches(scene: &Scene) -> Result<Vec<Finding>> {
     for (id, batch) in &open {
         let Some(batch) = batch else { continue };
         let is_run = batch.command.is_some();
-        found.extend(stands(scene, session, id, is_run, batch.paused.as_deref(), config.as_ref())?);
+        found.extend(stands(context, session, id, is_run, batch.paused.as_deref(), config.as_ref())?);
     }
     let newest = if open.len() == LOOKED_AT { "the newest " } else { "" };
     Ok(or_ok(limited(found), format!("{newest}{} open, none of them waits for you", open.len())))
@@ -68,7 +68,7 @@ pub(super) fn batches(scene: &Scene) -> Result<Vec<Finding>> {
 
 /// What is to be done about an open batch, if anything.
 fn stands(
-    scene: &Scene,
+    context: &DoctorContext,
     session: &Session,
     id: &TaskId,
     is_run: bool,
@@ -97,31 +97,31 @@ fn stands(
             let next = if profile.is_some() { "start" } else { "resume" };
             Some(
                 Finding::warning(format!("batch {id} is paused: {}", excerpt(why)))
-                    .mend(scene.command(&format!("control-batch {id} --action {next}"))),
+                    .mend(context.command(&format!("control-batch {id} --action {next}"))),
             )
         }
         status if in_review > 0 || status == BatchStatus::Waiting => Some(
             Finding::warning(format!("batch {id} waits for a person; chunks in review: {in_review}"))
-                .mend(scene.command(&format!("get-batch {id} --view review"))),
+                .mend(context.command(&format!("get-batch {id} --view review"))),
         ),
         BatchStatus::Running if is_at_work(session, id)? => None,
         BatchStatus::Running if look.worker.is_some() => Some(
             Finding::problem(format!("batch {id} is to be worked in the background, and no runner works it"))
-                .mend(scene.command(&format!("control-batch {id} --action start"))),
+                .mend(context.command(&format!("control-batch {id} --action start"))),
         ),
         BatchStatus::Running if is_run => Some(
             Finding::warning(format!(
                 "batch {id} was made by tasktally run, which ended before it was through"
             ))
-            .mend(scene.command(&format!("run --resume {id}"))),
+            .mend(context.command(&format!("run --resume {id}"))),
         ),
         _ => None,
     })
 }
 
 /// Whether every claim is live.
-pub(super) fn claims(scene: &Scene) -> Result<Vec<Finding>> {
-    let Some(Opened { session, .. }) = scene.opened() else { return Ok(Vec::new()) };
+pub(super) fn claims(context: &DoctorContext) -> Result<Vec<Finding>> {
+    let Some(Opened { session, .. }) = context.opened() else { return Ok(Vec::new()) };
     let expired = session.read(|tx| tx.expired(MOST + 1))?;
     let named: Vec<String> = expired.iter().take(3).map(|task| task.id.to_string()).collect();
     let found = (!expired.is_empty()).then(|| {
@@ -132,7 +132,7 @@ pub(super) fn claims(scene: &Scene) -> Result<Vec<Finding>> {
             named.join(", "),
             if expired.len() > 3 { ", …" } else { "" }
         ))
-        .mend(scene.command("reset-stalled-tasks"))
+        .mend(context.command("reset-stalled-tasks"))
     });
     Ok(or_ok(found.into_iter().collect(), "none has run out"))
 }

@@ -5,16 +5,16 @@ use std::path::Path;
 
 use rustix::fs::Access;
 
+use super::context::DoctorContext;
 use super::finding::{Finding, or_ok};
 use super::permissions::{STICKY, let_in};
-use super::scene::Scene;
 use crate::cli::shell::path_word;
 use crate::config::{Config, Location};
 use crate::error::Result;
 use crate::work::preflight;
 
 /// Whether the file is read, and every profile's program and folders are there.
-pub(super) fn configuration(scene: &Scene) -> Result<Vec<Finding>> {
+pub(super) fn configuration(context: &DoctorContext) -> Result<Vec<Finding>> {
     let location = Location::find()?;
     let config = match Config::load(&[]) {
         Ok(config) => config,
@@ -28,11 +28,11 @@ pub(super) fn configuration(scene: &Scene) -> Result<Vec<Finding>> {
             "{path} is not there: all is at its default, without profiles"
         ))]);
     }
-    let data = scene.folder();
+    let data = context.folder();
     let bad = config.profiles().filter_map(|profile| {
         let error = preflight::check(profile, &data).err()?;
         let what = format!("profile '{}' cannot be started: {error}", profile.name);
-        Some(Finding::problem(what).mend(scene.command("config check")))
+        Some(Finding::problem(what).mend(context.command("config check")))
     });
     let well = format!("{path} is read; {} profiles could be started", config.profiles().count());
     Ok(or_ok(bad.collect(), well))

@@ -1,7 +1,7 @@
 //! The disk beneath: a file system that keeps what SQLite relies on, and room.
 
+use super::context::DoctorContext;
 use super::finding::Finding;
-use super::scene::Scene;
 use crate::cli::open::{is_network_allowed, store_path};
 use crate::cli::shell::path_word;
 use crate::config::{Config, Limits};
@@ -13,8 +13,8 @@ use crate::work::free_disk;
 const SCARCE: u64 = 64;
 
 /// Whether the file system is a local one.
-pub(super) fn file_system(scene: &Scene) -> Result<Vec<Finding>> {
-    let Some(kind) = kind_of(&scene.path) else {
+pub(super) fn file_system(context: &DoctorContext) -> Result<Vec<Finding>> {
+    let Some(kind) = kind_of(&context.path) else {
         return Ok(vec![Finding::ok("this system does not tell which it is")]);
     };
     Ok(vec![match Safety::of(&kind) {
@@ -28,7 +28,7 @@ pub(super) fn file_system(scene: &Scene) -> Result<Vec<Finding>> {
             );
             // What the operator has allowed is told all the same.
             let finding = if is_network_allowed() { Finding::warning(why) } else { Finding::problem(why) };
-            match move_away(scene) {
+            match move_away(context) {
                 Some(command) => finding.mend(command),
                 None => finding,
             }
@@ -37,20 +37,20 @@ pub(super) fn file_system(scene: &Scene) -> Result<Vec<Finding>> {
 }
 
 /// Where the user's own data folder is another place, the store can be moved there.
-fn move_away(scene: &Scene) -> Option<String> {
+fn move_away(context: &DoctorContext) -> Option<String> {
     let to = store_path(None).ok()?;
     let folder = to.parent()?;
     let is_local = kind_of(folder).is_none_or(|kind| Safety::of(&kind) == Safety::Local);
-    if to == scene.path || to.exists() || !is_local || !scene.path.exists() {
+    if to == context.path || to.exists() || !is_local || !context.path.exists() {
         return None;
     }
-    let (from, into) = (path_word(&scene.path), path_word(folder));
+    let (from, into) = (path_word(&context.path), path_word(folder));
     Some(format!("umask 077 && mkdir -p {into} && sqlite3 {from} \".backup {}\"", path_word(&to)))
 }
 
 /// Whether there is room.
-pub(super) fn room(scene: &Scene) -> Result<Vec<Finding>> {
-    let folder = scene.folder();
+pub(super) fn room(context: &DoctorContext) -> Result<Vec<Finding>> {
+    let folder = context.folder();
     let Some(there) = folder.ancestors().find(|part| part.exists()) else { return Ok(Vec::new()) };
     let free = free_disk(there)?;
     // A configuration that cannot be read is told of elsewhere.

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use super::context::{DoctorContext, Opened};
 use super::finding::{Finding, or_ok};
-use super::scene::{Opened, Scene};
 use crate::cli::open::{Caller, open};
 use crate::cli::shell::path_word;
 use crate::error::Result;
@@ -12,8 +12,8 @@ use crate::work::leftovers::{Kind, Leftover, clear, find};
 use crate::work::worktree;
 
 /// Whether anything was left behind; dead runners have a check of their own.
-pub(super) fn leftovers(scene: &Scene) -> Result<Vec<Finding>> {
-    let Some(Opened { session, .. }) = scene.opened() else { return Ok(Vec::new()) };
+pub(super) fn leftovers(context: &DoctorContext) -> Result<Vec<Finding>> {
+    let Some(Opened { session, .. }) = context.opened() else { return Ok(Vec::new()) };
     let mut by_kind: BTreeMap<&str, Vec<Leftover>> = BTreeMap::new();
     let mut found = Vec::new();
     for left in find(session)?.into_iter().filter(|left| left.kind != Kind::Runner) {
@@ -27,7 +27,7 @@ pub(super) fn leftovers(scene: &Scene) -> Result<Vec<Finding>> {
         let more = if all.len() > 1 { ", …" } else { "" };
         Some(
             Finding::warning(format!("{what}: {} ({first}{more})", all.len()))
-                .mend(scene.command("doctor --mend")),
+                .mend(context.command("doctor --mend")),
         )
     }));
     Ok(or_ok(found, "nothing"))
@@ -72,7 +72,7 @@ fn needs_a_person(left: &Leftover) -> Option<Finding> {
 /// # Errors
 /// Where the store cannot be opened for writing, or what was left cannot be told.
 pub(super) fn mend(db: Option<&Path>) -> Result<Vec<String>> {
-    if Scene::of(db, false)?.opened().is_none() {
+    if DoctorContext::of(db, false)?.opened().is_none() {
         return Ok(vec![
             "nothing was cleared: there is no store here that can be worked with as it is".to_owned(),
         ]);

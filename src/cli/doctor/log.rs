@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
+use super::context::{DoctorContext, Found};
 use super::finding::Finding;
-use super::scene::{Found, Scene};
 use crate::cli::shell::path_word;
 use crate::error::Result;
 use crate::model::limits::MIB;
@@ -14,18 +14,18 @@ const LARGE: u64 = 64;
 const MOST: usize = 3;
 
 /// Whether the log is kept, and how much waits in it.
-pub(super) fn log(scene: &Scene) -> Result<Vec<Finding>> {
-    let Found::Open(opened) = &scene.found else { return Ok(Vec::new()) };
+pub(super) fn log(context: &DoctorContext) -> Result<Vec<Finding>> {
+    let Found::Open(opened) = &context.found else { return Ok(Vec::new()) };
     // An empty file keeps none yet.
     if opened.store.facts().schema == 0 {
         return Ok(Vec::new());
     }
-    let path = scene.beside("-wal");
+    let path = context.beside("-wal");
     let size = path.metadata().map_or(0, |log| log.len());
     if !opened.store.facts().keeps_log && size == 0 {
         return Ok(vec![
             Finding::warning("the store keeps no write-ahead log: some other program has switched it off")
-                .mend(scene.command("list-tasks")),
+                .mend(context.command("list-tasks")),
         ]);
     }
     if size == 0 {
@@ -41,7 +41,7 @@ pub(super) fn log(scene: &Scene) -> Result<Vec<Finding>> {
             "{} MiB wait to be folded into the store; nobody has it open",
             size / MIB
         ))
-        .mend(scene.command("list-tasks")),
+        .mend(context.command("list-tasks")),
         Some((pid, _)) => {
             let named: Vec<String> =
                 holders.iter().take(MOST).map(|(pid, name)| format!("{name} (process {pid})")).collect();

@@ -3,20 +3,20 @@
 
 mod batches;
 mod configuration;
+mod context;
 mod disk;
 mod finding;
 mod leftovers;
 mod log;
 mod permissions;
-mod scene;
 mod show;
 mod store;
 
 use std::io::Write;
 use std::path::Path;
 
+use context::DoctorContext;
 use finding::{Finding, Level};
-use scene::Scene;
 use show::{Named, as_json, as_text, in_colour, summary};
 
 use super::render::{safe, say};
@@ -34,7 +34,7 @@ pub(super) struct Doctor {
 }
 
 /// Looks at one thing; nothing is found where it cannot be looked at for a reason that another check tells.
-type Look = fn(&Scene) -> Result<Vec<Finding>>;
+type Look = fn(&DoctorContext) -> Result<Vec<Finding>>;
 
 /// What is looked at: its name, the exit code where it has a problem (2: the set-up, 1: what is in it), and how.
 const CHECKS: [(&str, u8, Look); 12] = [
@@ -58,12 +58,12 @@ const CHECKS: [(&str, u8, Look); 12] = [
 /// Where there is no place for a store.
 pub(super) fn run(request: &Doctor, db: Option<&Path>, json: bool, out: &mut impl Write) -> Result<u8> {
     let mended = if request.mend { leftovers::mend(db) } else { Ok(Vec::new()) };
-    let scene = Scene::of(db, request.full)?;
+    let context = DoctorContext::of(db, request.full)?;
     let mut all: Vec<Named<'_>> = Vec::new();
     let mut code = 0;
     for (name, bad, look) in CHECKS {
         // What cannot be looked at is a problem itself, and keeps nothing else from being looked at.
-        let found = look(&scene).unwrap_or_else(|error| vec![Finding::problem(error.to_string())]);
+        let found = look(&context).unwrap_or_else(|error| vec![Finding::problem(error.to_string())]);
         if found.iter().any(|finding| finding.level == Level::Problem) {
             code = code.max(bad);
         }
@@ -76,7 +76,7 @@ pub(super) fn run(request: &Doctor, db: Option<&Path>, json: bool, out: &mut imp
     });
     let message = summary(&all);
     let text = if json {
-        let mut reply = as_json(code == 0, &message, &scene.path.display().to_string(), &all);
+        let mut reply = as_json(code == 0, &message, &context.path.display().to_string(), &all);
         if request.mend {
             reply["mended"] = mended.into();
         }

@@ -6,8 +6,8 @@ use std::path::Path;
 
 use rustix::fs::{Access, Mode, OFlags};
 
+use super::context::DoctorContext;
 use super::finding::{Finding, or_ok};
-use super::scene::Scene;
 use crate::cli::shell::path_word;
 use crate::error::Result;
 
@@ -18,9 +18,9 @@ pub(super) const STICKY: u32 = 0o1000;
 const QUEUE: &str = "-turn";
 
 /// Looks at the store, what lies beside it, and its folder.
-pub(super) fn permissions(scene: &Scene) -> Result<Vec<Finding>> {
+pub(super) fn permissions(context: &DoctorContext) -> Result<Vec<Finding>> {
     let mut found = Vec::new();
-    let folder = scene.folder();
+    let folder = context.folder();
     if let Ok(metadata) = folder.metadata() {
         owner(&folder, &metadata, &mut found);
         if let Some(finding) = shared_folder(&folder, metadata.mode()) {
@@ -30,7 +30,7 @@ pub(super) fn permissions(scene: &Scene) -> Result<Vec<Finding>> {
         writable(&folder, access, "u+rwx", &mut found);
     }
     for ending in ["", "-wal", "-shm", QUEUE] {
-        let file = scene.beside(ending);
+        let file = context.beside(ending);
         let Ok(metadata) = file.metadata() else { continue };
         owner(&file, &metadata, &mut found);
         found.extend(shared_file(&file, metadata.mode()));

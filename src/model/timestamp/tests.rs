@@ -4,7 +4,7 @@ use serde_json::json;
 fn check(value: Value, date: &str, instant: &str) {
     let stamp = Stamp::from_json(&value).unwrap_or_else(|reason| panic!("{value}: {reason}"));
     assert_eq!(
-        (stamp.date.to_string().as_str(), Moment(stamp.millis).to_string().as_str()),
+        (stamp.date.to_string().as_str(), Timestamp(stamp.millis).to_string().as_str()),
         (date, instant),
         "{value}"
     );
@@ -87,21 +87,21 @@ fn the_range_holds_for_every_way_of_writing() {
 
 #[test]
 fn a_moment_is_written_with_milliseconds_and_read_back() {
-    let moment = Moment::parse("2025-11-03T11:00:00.5+01:00").unwrap();
+    let moment = Timestamp::parse("2025-11-03T11:00:00.5+01:00").unwrap();
     assert_eq!(moment.to_string(), "2025-11-03T10:00:00.500Z");
     assert_eq!(serde_json::to_value(moment).unwrap(), json!("2025-11-03T10:00:00.500Z"));
-    assert_eq!(Moment::parse(&moment.to_string()).unwrap(), moment);
-    assert_eq!(Moment::parse("2025-11-03").unwrap().to_string(), "2025-11-03T00:00:00.000Z");
+    assert_eq!(Timestamp::parse(&moment.to_string()).unwrap(), moment);
+    assert_eq!(Timestamp::parse("2025-11-03").unwrap().to_string(), "2025-11-03T00:00:00.000Z");
     for text in ["2025-11-03T10:00:00", "20251103", "1762164000", "", "tomorrow", "3000-01-01"] {
-        assert!(Moment::parse(text).is_err(), "{text}");
+        assert!(Timestamp::parse(text).is_err(), "{text}");
     }
 }
 
 #[test]
 fn a_moment_stays_within_the_range() {
-    assert_eq!(Moment::from_millis(i64::MIN).millis(), 0);
-    assert_eq!(Moment::from_millis(i64::MAX).to_string(), "2999-12-31T23:59:59.999Z");
-    assert_eq!(Moment::from_millis(5000).saturating_add_secs(-2).millis(), 3000);
-    assert_eq!(Moment::from_millis(5000).saturating_add_secs(i64::MAX).millis(), LAST_MS);
-    assert_eq!(Moment::from_millis(5000).saturating_add_secs(i64::MIN).millis(), 0);
+    assert_eq!(Timestamp::from_millis(i64::MIN).millis(), 0);
+    assert_eq!(Timestamp::from_millis(i64::MAX).to_string(), "2999-12-31T23:59:59.999Z");
+    assert_eq!(Timestamp::from_millis(5000).saturating_add_secs(-2).millis(), 3000);
+    assert_eq!(Timestamp::from_millis(5000).saturating_add_secs(i64::MAX).millis(), LAST_MS);
+    assert_eq!(Timestamp::from_millis(5000).saturating_add_secs(i64::MIN).millis(), 0);
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
-use super::outcome::{Case, Found, NAMED, Verdict, more};
+use super::outcome::{Case, Conflict, NAMED, Verdict, more};
 use super::stored::Running;
 use crate::error::{Code, Error, Result};
 use crate::external_sort::Sorter;
@@ -173,7 +173,7 @@ impl Independence {
         tx: &dyn Read,
         project: Option<&str>,
         name: &dyn Fn(u32) -> String,
-    ) -> Result<Found> {
+    ) -> Result<Conflict> {
         let chunks = self.chunk_of.iter().max().map_or(0, |last| *last as usize + 1);
         let mut running = Running::of_project(tx, project, None)?;
         let case = Case { rule: self.rule, done: self.done, batch: None, name };
@@ -186,7 +186,7 @@ impl Independence {
     ///
     /// # Errors
     /// `conflict` by the rule `reject`.
-    pub(in crate::ops) fn store(&mut self, tx: &dyn Write, takers: Takers<'_>) -> Result<Found> {
+    pub(in crate::ops) fn store(&mut self, tx: &dyn Write, takers: Takers<'_>) -> Result<Conflict> {
         let Takers { batch, project, rows, grown, name } = takers;
         let row = |chunk: u32| {
             rows.get(chunk as usize)

@@ -24,14 +24,14 @@ pub(in crate::ops) fn more(count: u64, named: usize) -> String {
 
 /// How many chunks share something.
 #[derive(Debug, Default, Clone, Copy)]
-pub(in crate::ops) struct Found {
+pub(in crate::ops) struct Conflict {
     /// With others of their batch.
     pub(in crate::ops) among: u64,
     /// With chunks of batches under way.
     pub(in crate::ops) running: u64,
 }
 
-impl Found {
+impl Conflict {
     /// What a caller is told of it: over chunks by their numbers and how many items they hold.
     pub(in crate::ops) fn told(self, chunks: impl Iterator<Item = (u64, u64)>, max_chunk: u64) -> String {
         let mut told = String::new();
@@ -173,7 +173,7 @@ impl<'a> Verdict<'a> {
     pub(in crate::ops) fn end(
         mut self,
         lock: &mut dyn FnMut(Owner, &str, bool) -> Result<()>,
-    ) -> Result<Found> {
+    ) -> Result<Conflict> {
         if self.conflicts > 0 {
             let way_out = if self.case.done == CREATED {
                 "on_conflict=merge puts items that share a resource into one chunk, serialize works such chunks one after another, allow lets them be"
@@ -210,6 +210,6 @@ impl<'a> Verdict<'a> {
         })?;
         let count =
             |which: fn(&(bool, bool)) -> bool| self.shares.iter().filter(|shares| which(shares)).count();
-        Ok(Found { among: count(|shares| shares.0) as u64, running: count(|shares| shares.1) as u64 })
+        Ok(Conflict { among: count(|shares| shares.0) as u64, running: count(|shares| shares.1) as u64 })
     }
 }

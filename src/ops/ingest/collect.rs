@@ -61,7 +61,7 @@ impl Origin<'_> {
     /// # Errors
     /// A source that cannot be read; bad items, unless they may be left out.
     pub(in crate::ops) fn collect(&self, session: &Session) -> Result<Collected> {
-        let mut shelf = Shelf {
+        let mut shelf = Collector {
             staging: session.staging()?,
             split: self.split.clone(),
             bad: BadItems::default(),
@@ -117,7 +117,7 @@ impl Origin<'_> {
 }
 
 /// Where items are put.
-struct Shelf {
+struct Collector {
     staging: Box<dyn Staging>,
     split: Split,
     bad: BadItems,
@@ -125,7 +125,7 @@ struct Shelf {
     tell: Tell,
 }
 
-impl Shelf {
+impl Collector {
     fn take(&mut self, item: Result<Item, BadItem>) -> Result<()> {
         self.read += 1;
         self.tell.now_and_then(Progress { read: self.read, stored: 0 });

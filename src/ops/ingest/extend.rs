@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::chunk_plan::Piece;
-use super::insert::{Home, lay, new_chunk};
+use super::insert::{Placement, lay, new_chunk};
 use crate::error::{Code, Error, Result};
 use crate::model::batch::{Batch, Chunk};
 use crate::model::conflict::OnConflict;
@@ -11,7 +11,7 @@ use crate::model::extend::{Group, Names};
 use crate::model::split::{Split, number_width};
 use crate::model::task::Task;
 use crate::ops::conflicts::detect::{Independence, Takers};
-use crate::ops::conflicts::outcome::Found;
+use crate::ops::conflicts::outcome::Conflict;
 use crate::ops::create_batch::PlannedChunk;
 use crate::ops::request::progress::Tell;
 use crate::store::pages::each_chunk;
@@ -28,7 +28,7 @@ pub(in crate::ops) struct Grown {
     /// Every chunk that took items, as it stands now.
     pub(in crate::ops) chunks: Vec<PlannedChunk>,
     /// How many of them share something.
-    pub(in crate::ops) found: Found,
+    pub(in crate::ops) found: Conflict,
 }
 
 /// A chunk that takes new items.
@@ -68,7 +68,7 @@ pub(in crate::ops) fn grow(
     let groups = staging.groups()?;
     let items = groups.iter().map(|(_, count)| count).sum::<u64>();
     let mut grown =
-        Grown { items, in_new_chunks: 0, new_chunks: 0, chunks: Vec::new(), found: Found::default() };
+        Grown { items, in_new_chunks: 0, new_chunks: 0, chunks: Vec::new(), found: Conflict::default() };
     if items == 0 {
         return Ok(grown);
     }
@@ -107,7 +107,7 @@ pub(in crate::ops) fn grow(
             }
         };
         let (id, title, span) = (Some(chunk.id.to_string()), chunk.title, place.span.clone());
-        homes.push(Home { chunk: chunk.row, held: place.held, items: place.items });
+        homes.push(Placement { chunk: chunk.row, held: place.held, items: place.items });
         rows.push(chunk.row);
         stored.push(place.into.map(|_| chunk.row));
         grown.chunks.push(PlannedChunk { id, number, title, items: place.held + place.items, span });

@@ -8,7 +8,7 @@ use crate::ops::request::progress::{Progress, Tell};
 use crate::store::{NewTask, Write};
 
 /// Where a run of new items lies: the chunk, and how many it had before.
-pub(in crate::ops) struct Home {
+pub(in crate::ops) struct Placement {
     pub(in crate::ops) chunk: Row,
     pub(in crate::ops) held: u64,
     pub(in crate::ops) items: u64,
@@ -38,7 +38,7 @@ pub(in crate::ops) fn new_chunk(
 pub(in crate::ops) fn lay(
     tx: &dyn Write,
     batch: Row,
-    homes: Vec<Home>,
+    homes: Vec<Placement>,
     tell: &Tell,
 ) -> impl FnMut(&str, &str) -> Result<()> {
     let mut progress = Progress { read: homes.iter().map(|home| home.items).sum(), stored: 0 };

@@ -7,7 +7,7 @@ use crate::error::Result;
 use crate::model::batch::{Chunk, StoredItem};
 use crate::model::in_doubt::{InDoubt, Started, is_in_doubt};
 use crate::model::receipt::item_text;
-use crate::model::status::{Outcome, Status, Told};
+use crate::model::status::{ItemReport, Outcome, Status};
 use crate::model::task::Task;
 use crate::model::text::excerpt;
 use crate::store::{NewReceipt, Read, Write};
@@ -31,7 +31,7 @@ pub(in crate::ops) fn begin(
     }
     let made;
     let text = if receipt.text.trim().is_empty() {
-        made = item_text(&item.key, Told::Started, receipt.category);
+        made = item_text(&item.key, ItemReport::Started, receipt.category);
         &made
     } else {
         receipt.text
@@ -41,7 +41,7 @@ pub(in crate::ops) fn begin(
         &NewReceipt {
             text,
             item: Some(&item.key),
-            outcome: Some(Told::Started),
+            outcome: Some(ItemReport::Started),
             step: chunk.step_name.as_deref(),
             ..receipt
         },

@@ -3,11 +3,11 @@
 use super::in_doubt::begin;
 use crate::error::{Error, Result};
 use crate::model::batch::{Settling, settle};
-use crate::model::claim::{Standing, lost, standing};
+use crate::model::claim::{ClaimAuthority, lost, standing};
 use crate::model::cost::Cost;
 use crate::model::id::Token;
 use crate::model::receipt::item_text;
-use crate::model::status::{Outcome, Told};
+use crate::model::status::{ItemReport, Outcome};
 use crate::model::task::Task;
 use crate::model::text::excerpt;
 use crate::ops::views::task::ReceiptView;
@@ -25,7 +25,7 @@ pub(in crate::ops) struct Incoming<'a> {
     /// The item it tells of.
     pub(in crate::ops) item: Option<&'a str>,
     /// What it tells of the item.
-    pub(in crate::ops) outcome: Option<Told>,
+    pub(in crate::ops) outcome: Option<ItemReport>,
     /// What the item was found to be.
     pub(in crate::ops) category: Option<&'a str>,
     /// What the work cost.
@@ -35,7 +35,13 @@ pub(in crate::ops) struct Incoming<'a> {
 impl<'a> Incoming<'a> {
     /// That the holder begins an item.
     pub(in crate::ops) fn begins(token: Option<&'a Token>, author: &'a str, item: &'a str) -> Self {
-        Incoming { token, author, item: Some(item), outcome: Some(Told::Started), ..Incoming::default() }
+        Incoming {
+            token,
+            author,
+            item: Some(item),
+            outcome: Some(ItemReport::Started),
+            ..Incoming::default()
+        }
     }
 }
 
@@ -46,11 +52,11 @@ impl<'a> Incoming<'a> {
 /// `invalid_argument` or `conflict`, keeping nothing.
 pub(in crate::ops) fn append(tx: &dyn Write, task: &Task, incoming: &Incoming<'_>) -> Result<ReceiptView> {
     let standing = standing(task, incoming.token, tx.now());
-    if let (Standing::Lost, Some(token)) = (standing, incoming.token) {
+    if let (ClaimAuthority::Lost, Some(token)) = (standing, incoming.token) {
         return Err(keep_late(tx, task, incoming, lost(task, token, tx.now()))?);
     }
     let author = match (standing, &task.claim) {
-        (Standing::Holder, Some(claim)) => claim.worker.clone(),
+        (ClaimAuthority::Holder, Some(claim)) => claim.worker.clone(),
         _ => incoming.author.to_owned(),
     };
     // Who holds an open claim is known by name only.
@@ -60,7 +66,7 @@ pub(in crate::ops) fn append(tx: &dyn Write, task: &Task, incoming: &Incoming<'_
         .filter(|claim| {
             let own_open =
                 claim.token.is_none() && claim.worker == author && task.live_claim(tx.now()).is_some();
-            standing == Standing::Holder || own_open
+            standing == ClaimAuthority::Holder || own_open
         })
         .and_then(|claim| claim.renewed_worthwhile(tx.now()));
     let receipt = NewReceipt {
@@ -95,7 +101,7 @@ fn append_for_item(
     task: &Task,
     incoming: &Incoming<'_>,
     key: &str,
-    standing: Standing,
+    standing: ClaimAuthority,
     receipt: NewReceipt<'_>,
 ) -> Result<ReceiptView> {
     let Some(chunk) = tx.chunk(task)? else {
@@ -104,7 +110,7 @@ fn append_for_item(
             task.id
         )));
     };
-    if standing != Standing::Holder {
+    if standing != ClaimAuthority::Holder {
         return Err(Error::new(
             crate::error::Code::ClaimRequired,
             format!(
@@ -177,7 +183,7 @@ pub(in crate::ops) fn keep_late(
     let text = match (incoming.text, incoming.item, incoming.outcome) {
         (Some(text), _, _) if !text.trim().is_empty() => text,
         (_, Some(key), outcome) => {
-            made = item_text(key, outcome.unwrap_or(Told::Done), incoming.category);
+            made = item_text(key, outcome.unwrap_or(ItemReport::Done), incoming.category);
             &made
         }
         (text, None, _) => text.unwrap_or_default(),

@@ -3,7 +3,7 @@
 
 use super::transition::save;
 use crate::error::Result;
-use crate::model::claim::{Standing, standing};
+use crate::model::claim::{ClaimAuthority, standing};
 use crate::model::id::{TaskId, Token};
 use crate::model::status::Status;
 use crate::model::task::Task;
@@ -40,7 +40,7 @@ pub fn take_back(
     let (wanted, token) = (id.clone(), token.clone());
     let is_given_back = session.write(move |tx| {
         let task = tx.task(&wanted)?;
-        let is_held = standing(&task, Some(&token), tx.now()) == Standing::Holder;
+        let is_held = standing(&task, Some(&token), tx.now()) == ClaimAuthority::Holder;
         if is_held {
             if let Some(chunk) = tx.chunk(&task)?.filter(|_| nothing_happened) {
                 tx.forget_begun(&chunk, Some(task.generation))?;

@@ -7,8 +7,8 @@
 use serde_json::{Map, Value};
 
 use crate::error::{Code, Error, Result};
-use crate::model::claim::{Standing, lost, standing};
-use crate::model::job::Job;
+use crate::model::claim::{ClaimAuthority, lost, standing};
+use crate::model::job::WorkerScope;
 use crate::model::status::Status;
 use crate::model::text::excerpt;
 use crate::ops::{CompleteTask, Operation, ReleaseTask, Session, UpdateTask};
@@ -115,7 +115,7 @@ pub(in crate::ops) fn admit(session: &Session, operation: &str, arguments: Value
 }
 
 /// Whether a request is about the batch's task; refuses what is about any other task than the job's.
-fn about(job: &Job, arguments: &Map<String, Value>) -> Result<bool> {
+fn about(job: &WorkerScope, arguments: &Map<String, Value>) -> Result<bool> {
     let batch = job.batch();
     let mut on_batch = false;
     for name in ["id", "batch", "parent"] {
@@ -136,7 +136,7 @@ fn about(job: &Job, arguments: &Map<String, Value>) -> Result<bool> {
 }
 
 /// Refuses a job that is not that of the chunk's latest claim.
-pub(in crate::ops) fn is_real(tx: &dyn Read, job: &Job) -> Result<()> {
+pub(in crate::ops) fn is_real(tx: &dyn Read, job: &WorkerScope) -> Result<()> {
     let is_latest = match tx.task(&job.chunk) {
         Ok(task) => {
             let latest = task.claim.as_ref().and_then(|claim| claim.token.as_ref());
@@ -153,13 +153,13 @@ pub(in crate::ops) fn is_real(tx: &dyn Read, job: &Job) -> Result<()> {
 }
 
 /// Refuses what a worker says of its batch once it neither holds its chunk nor has completed it.
-pub(in crate::ops) fn may_speak(tx: &dyn Read, job: &Job) -> Result<()> {
+pub(in crate::ops) fn may_speak(tx: &dyn Read, job: &WorkerScope) -> Result<()> {
     let task = tx.task(&job.chunk)?;
     let latest = task.claim.as_ref().and_then(|claim| claim.token.as_ref());
     let completed = latest == Some(&job.token)
         && task.status != Status::InProgress
         && tx.chunk(&task)?.is_some_and(|chunk| chunk.accepted == task.generation);
-    if completed || standing(&task, Some(&job.token), tx.now()) == Standing::Holder {
+    if completed || standing(&task, Some(&job.token), tx.now()) == ClaimAuthority::Holder {
         return Ok(());
     }
     Err(lost(&task, &job.token, tx.now()))
@@ -167,12 +167,12 @@ pub(in crate::ops) fn may_speak(tx: &dyn Read, job: &Job) -> Result<()> {
 
 /// Refuses to show anything once the job's claim is not live any more. What is written looks for itself: a
 /// receipt is kept as late, a completion that was accepted is told once more.
-fn is_live(session: &Session, job: &Job) -> Result<()> {
+fn is_live(session: &Session, job: &WorkerScope) -> Result<()> {
     let job = job.clone();
     session.read(move |tx| {
         let task = tx.task(&job.chunk)?;
         match standing(&task, Some(&job.token), tx.now()) {
-            Standing::Holder => Ok(()),
+            ClaimAuthority::Holder => Ok(()),
             _ => Err(lost(&task, &job.token, tx.now())),
         }
     })

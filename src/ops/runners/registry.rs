@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::error::Result;
 use crate::model::batch::BatchStatus;
 use crate::model::id::{TaskId, Token};
-use crate::model::share::{Stake, must_yield, next};
+use crate::model::share::{FairShare, must_yield, next};
 use crate::model::task::Row;
 use crate::ops::Session;
 use crate::ops::lifecycle::pause::pause;
@@ -97,13 +97,15 @@ pub fn end_runner(session: &Session, batch: Row, nonce: &str) -> Result<()> {
 }
 
 /// The stakes of runners that live, that of `batch` with what it wants.
-fn stakes(tx: &dyn Read, batch: Row, wants: bool) -> Result<Vec<Stake>> {
+fn stakes(tx: &dyn Read, batch: Row, wants: bool) -> Result<Vec<FairShare>> {
     let silent = tx.now().saturating_add_secs(-SILENT_SECONDS);
     // A sign of life from further ahead came before the clock jumped back, perhaps from one that died since.
     let ahead = tx.now().saturating_add_secs(SILENT_SECONDS);
     let all = tx.stakes()?.into_iter();
     let living = all.filter(|(stake, seen)| stake.batch == batch || (*seen > silent && *seen <= ahead));
-    Ok(living.map(|(stake, _)| if stake.batch == batch { Stake { wants, ..stake } } else { stake }).collect())
+    Ok(living
+        .map(|(stake, _)| if stake.batch == batch { FairShare { wants, ..stake } } else { stake })
+        .collect())
 }
 
 /// Asks for one more worker, of at most `limit` over all batches; `others` says whether more of this
@@ -174,7 +176,7 @@ pub fn yield_turn(session: &Session, batch: Row, limit: u64) -> Result<bool> {
     })
 }
 
-fn held(stakes: &[Stake], batch: Row) -> u64 {
+fn held(stakes: &[FairShare], batch: Row) -> u64 {
     stakes.iter().find(|stake| stake.batch == batch).map_or(0, |stake| stake.held)
 }
 

@@ -11,7 +11,7 @@ use crate::model::batch::{Batch, BatchStatus, Chunk, Counts};
 use crate::model::cost::Spent;
 use crate::model::id::TaskId;
 use crate::model::task::{Row, Task};
-use crate::model::timestamp::Moment;
+use crate::model::timestamp::Timestamp;
 use crate::store::Read;
 
 /// How many characters a write answers of a batch's title, and of why it is paused.
@@ -236,10 +236,10 @@ pub(crate) fn batch_view(tx: &dyn Read, task: &Task, batch: &Batch) -> Result<Ba
     })
 }
 
-fn rate(batch: &Batch, until: Moment, running: bool) -> (Option<f64>, Option<u64>) {
+fn rate(batch: &Batch, until: Timestamp, running: bool) -> (Option<f64>, Option<u64>) {
     let processed = batch.counts.processed();
     // Begun later than now: the clock jumped back since, and nobody knows how long it took.
-    let is_known = |started: &Moment| processed > 0 && *started <= until;
+    let is_known = |started: &Timestamp| processed > 0 && *started <= until;
     let Some(started) = batch.started.filter(is_known) else { return (None, None) };
     #[expect(clippy::cast_precision_loss, reason = "counts and milliseconds stay far below 2^52")]
     let (minutes, processed, left) = (

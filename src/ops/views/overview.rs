@@ -42,7 +42,7 @@ pub struct OpenBatch {
 
 /// Where a project stands.
 #[derive(Debug, Default)]
-pub(in crate::ops) struct Standing {
+pub(in crate::ops) struct Overview {
     /// How many batches are open.
     pub(in crate::ops) open: usize,
     /// The most urgent of them.
@@ -70,7 +70,7 @@ pub(in crate::ops) fn standing(
     tx: &dyn Read,
     project: Option<&str>,
     background: Option<&Arc<dyn Background>>,
-) -> Result<Standing> {
+) -> Result<Overview> {
     let mut looked = Vec::new();
     for task in tx.open_batches(project, MOST_IDS)? {
         let Some(batch) = tx.batch(task.row)? else { continue };
@@ -78,7 +78,7 @@ pub(in crate::ops) fn standing(
     }
     // The most urgent ones first, of those the newest.
     looked.sort_by_key(|looked| Reverse(looked.urgency));
-    let mut standing = Standing { open: looked.len(), ..Standing::default() };
+    let mut standing = Overview { open: looked.len(), ..Overview::default() };
     standing.next = looked.first().map_or_else(
         || "nothing is open: list_tasks(status=\"active\"), or create_batch".to_owned(),
         |first| first.call.clone(),

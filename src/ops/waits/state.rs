@@ -11,7 +11,7 @@ use crate::model::status::Status;
 use crate::model::step::Checkpoint;
 use crate::model::task::{Row, Task};
 use crate::model::text::excerpt;
-use crate::model::timestamp::Moment;
+use crate::model::timestamp::Timestamp;
 use crate::model::wait::{MOST_WAITS, Wait};
 use crate::ops::request::{args, worker_scope};
 use crate::ops::views::batch::{batch_status, batch_task};
@@ -24,9 +24,9 @@ pub struct Waiting {
     /// What names it.
     pub handle: String,
     /// When it began.
-    pub created: Moment,
+    pub created: Timestamp,
     /// When it or its batch last changed.
-    pub updated: Moment,
+    pub updated: Timestamp,
     /// In a line.
     pub message: String,
     /// What its holder does next.
@@ -123,7 +123,7 @@ pub(in crate::ops) fn of(tx: &dyn Read, batch: Row) -> Result<(Task, Batch)> {
 /// What is seen of a batch in one moment.
 struct Seen {
     batch: TaskId,
-    updated: Moment,
+    updated: Timestamp,
     over: bool,
     message: String,
     question: Option<Question>,

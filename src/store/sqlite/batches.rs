@@ -11,8 +11,8 @@ use crate::model::in_doubt::Started;
 use crate::model::limits::FARTHEST_LEASE_SECONDS;
 use crate::model::status::Outcome;
 use crate::model::task::Row;
-use crate::model::timestamp::Moment;
-use crate::store::{Chosen, Course, Flow};
+use crate::model::timestamp::Timestamp;
+use crate::store::{BatchRead, BatchWrite, Chosen};
 
 /// The chosen items of a chunk, over `?1` (the chunk), `?2` (categories) and `?3` (keys).
 macro_rules! chosen_items {
@@ -24,7 +24,7 @@ macro_rules! chosen_items {
 
 impl Tx<'_> {
     /// When a rest ends that begins now and is the longest there is.
-    fn longest_rest(&self) -> Moment {
+    fn longest_rest(&self) -> Timestamp {
         self.now.saturating_add_secs(LONGEST_REST_SECONDS)
     }
 
@@ -53,7 +53,7 @@ impl Tx<'_> {
     }
 }
 
-impl Course for Tx<'_> {
+impl BatchRead for Tx<'_> {
     fn is_workable(&self, batch: Row) -> Result<bool> {
         let found = self.first(
             "SELECT 1 FROM task WHERE parent = ?1 AND lane IN ('active', 'held', 'in_progress') LIMIT 1",
@@ -73,13 +73,13 @@ impl Course for Tx<'_> {
         Ok(step.flatten())
     }
 
-    fn next_hold(&self) -> Result<Option<Moment>> {
-        let end = |which: &str| -> Result<Option<Moment>> {
+    fn next_hold(&self) -> Result<Option<Timestamp>> {
+        let end = |which: &str| -> Result<Option<Timestamp>> {
             let sql = format!(
                 "SELECT {which}(held_until) FROM task INDEXED BY task_by_hold WHERE held_until IS NOT NULL"
             );
             let found = self.first(&sql, [], |row| row.get::<_, Option<i64>>(0))?;
-            Ok(found.flatten().map(Moment::from_millis))
+            Ok(found.flatten().map(Timestamp::from_millis))
         };
         let is_stranded = end("max")?.is_some_and(|last| last > self.longest_rest());
         if is_stranded { Ok(Some(self.now)) } else { end("min") }
@@ -127,8 +127,8 @@ impl Course for Tx<'_> {
     }
 }
 
-impl Flow for Tx<'_> {
-    fn hold(&self, row: Row, until: Option<Moment>) -> Result<()> {
+impl BatchWrite for Tx<'_> {
+    fn hold(&self, row: Row, until: Option<Timestamp>) -> Result<()> {
         let changed = self.next_change()?;
         self.execute(
             "UPDATE task SET holds = holds + 1, blockers = blockers + 1, held_until = ifnull(?2, held_until), changed = ?3

@@ -10,7 +10,7 @@ use rusqlite::{Connection, OpenFlags};
 
 use super::rows::sql_error;
 use super::schema::{SCHEMA_VERSION, migrate, newer, refuse_newer};
-use super::writer::wal::{self, Log};
+use super::writer::wal::{self, Wal};
 use super::writer::write_lock::Ticket;
 use crate::error::{Code, Error, Result};
 
@@ -100,7 +100,7 @@ fn connect(path: &Path) -> Result<Connection> {
 fn settle(connection: Connection, path: &Path) -> Result<Connection> {
     refuse_newer(&connection, path)?;
     set_up(&connection)?;
-    fold_when_closed(&connection, !Log::open(path)?.in_doubt()?)?;
+    fold_when_closed(&connection, !Wal::open(path)?.in_doubt()?)?;
     Ok(connection)
 }
 

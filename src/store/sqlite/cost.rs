@@ -7,7 +7,7 @@ use super::tx::Tx;
 use crate::error::Result;
 use crate::model::cost::{Money, Spent, SpentBy};
 use crate::model::receipt::Receipt;
-use crate::model::status::Told;
+use crate::model::status::ItemReport;
 use crate::model::task::{Row, Task};
 
 impl Tx<'_> {
@@ -20,7 +20,8 @@ impl Tx<'_> {
         }
         self.add_to_spent(batch, SpentBy::All, "", spent)?;
         self.add_to_spent(batch, SpentBy::Worker, &receipt.author, spent)?;
-        let category = receipt.category.as_deref().or(receipt.outcome.map(Told::as_str)).unwrap_or("none");
+        let category =
+            receipt.category.as_deref().or(receipt.outcome.map(ItemReport::as_str)).unwrap_or("none");
         self.add_to_spent(batch, SpentBy::Category, category, spent)?;
         match &receipt.cost.model {
             Some(model) => self.add_to_spent(batch, SpentBy::Model, model, spent),

@@ -26,7 +26,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use connection::{beside, cannot, folder_of};
-pub use read_only::{LookOnly, wreck};
+pub use read_only::{ReadOnlyStore, wreck};
 pub use schema::SCHEMA_VERSION;
 
 use crate::clock::Clock;
@@ -50,7 +50,7 @@ impl SqliteStore {
     pub fn open(path: &Path, clock: Clock) -> Result<Self> {
         let opened = connection::open(path)?;
         let folder = connection::folder_of(path);
-        let place = writer::file_identity::Place::of(path)?;
+        let place = writer::file_identity::FileIdentity::of(path)?;
         let writer = writer::Writer::new(opened, path, place.clone(), clock.clone())?;
         let readers = reader::Readers::new(path.to_owned(), place, clock);
         Ok(SqliteStore { folder, path: path.to_owned(), readers, writer })

@@ -10,7 +10,7 @@ use crate::model::id::TaskId;
 use crate::model::limits::FARTHEST_LEASE_SECONDS;
 use crate::model::receipt::Receipt;
 use crate::model::task::{Row, Task};
-use crate::model::timestamp::Moment;
+use crate::model::timestamp::Timestamp;
 use crate::store::{After, Filter, Read, Total};
 
 macro_rules! chunk_columns {
@@ -41,7 +41,7 @@ fn batch_receipt(row: &rusqlite::Row<'_>) -> rusqlite::Result<(u64, TaskId, Rece
 }
 
 impl Read for Tx<'_> {
-    fn now(&self) -> Moment {
+    fn now(&self) -> Timestamp {
         self.now
     }
 
@@ -316,7 +316,7 @@ impl Read for Tx<'_> {
         Ok(expired)
     }
 
-    fn next_expiry(&self) -> Result<Option<Moment>> {
+    fn next_expiry(&self) -> Result<Option<Timestamp>> {
         Ok(self
             .first(
                 "SELECT min(expires) FROM task INDEXED BY task_by_lease WHERE status = 'in_progress' AND expires > ?1",
@@ -324,10 +324,10 @@ impl Read for Tx<'_> {
                 |row| row.get::<_, Option<i64>>(0),
             )?
             .flatten()
-            .map(Moment::from_millis))
+            .map(Timestamp::from_millis))
     }
 
-    fn idle_since(&self, moment: Moment, limit: usize) -> Result<Vec<Task>> {
+    fn idle_since(&self, moment: Timestamp, limit: usize) -> Result<Vec<Task>> {
         self.all(
             concat!(
                 "SELECT ", task_columns!(), " FROM task t

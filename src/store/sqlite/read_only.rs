@@ -15,18 +15,18 @@ use super::schema::{SCHEMA_VERSION, refuse_foreign, refuse_newer};
 use super::{reader, staging};
 use crate::clock::Clock;
 use crate::error::{Code, Error, Result};
-use crate::store::{Examine, Facts, ReadJob, Staging, Store, Wreck, WriteJob};
+use crate::store::{CorruptStore, Inspect, ReadJob, Staging, Store, StoreFacts, WriteJob};
 
 /// A SQLite file as it lies there.
-pub struct LookOnly {
+pub struct ReadOnlyStore {
     path: PathBuf,
     folder: PathBuf,
     connection: Mutex<Connection>,
-    facts: Facts,
+    facts: StoreFacts,
     clock: Clock,
 }
 
-impl LookOnly {
+impl ReadOnlyStore {
     /// Opens a store for reading; one that isn't there is not made, an older one not brought up to date.
     ///
     /// # Errors
@@ -36,7 +36,7 @@ impl LookOnly {
         let connection = connect(path)?;
         let version = refuse_newer(&connection, path)?;
         refuse_foreign(&connection, path)?;
-        let facts = Facts {
+        let facts = StoreFacts {
             engine: format!("SQLite {} ({OLDEST_SQLITE_NAME} or newer is needed)", rusqlite::version()),
             schema: version.newest(),
             newest: SCHEMA_VERSION,
@@ -44,13 +44,13 @@ impl LookOnly {
             keeps_log: header.keeps_log,
         };
         let (path, folder, connection) = (path.to_owned(), folder_of(path), Mutex::new(connection));
-        Ok(LookOnly { path, folder, connection, facts, clock })
+        Ok(ReadOnlyStore { path, folder, connection, facts, clock })
     }
 }
 
 /// A store that SQLite refused to open for its damage, as far as its first bytes tell; nothing where there was
 /// another reason.
-pub fn wreck(path: &Path, refusal: &Error) -> Option<Wreck> {
+pub fn wreck(path: &Path, refusal: &Error) -> Option<CorruptStore> {
     let cause = std::error::Error::source(refusal)?.downcast_ref::<rusqlite::Error>()?;
     if cause.sqlite_error_code() != Some(ErrorCode::DatabaseCorrupt) {
         return None;
@@ -61,7 +61,7 @@ pub fn wreck(path: &Path, refusal: &Error) -> Option<Wreck> {
     // What is in the log need not be in the file.
     let is_all = beside(path, "-wal").metadata().map_or(true, |log| log.len() == 0);
     let short = there.filter(|_| is_all).map(|there| (there, header.pages));
-    Some(Wreck { schema: header.version, mark: APPLICATION_ID, short })
+    Some(CorruptStore { schema: header.version, mark: APPLICATION_ID, short })
 }
 
 /// A connection that reads. A log-keeping file has an index of its log made beside it by whoever reads; where
@@ -95,7 +95,7 @@ fn only_looked_at() -> Error {
     Error::new(Code::ReadOnly, "the store is only looked at")
 }
 
-impl Store for LookOnly {
+impl Store for ReadOnlyStore {
     fn submit(&self, job: Box<dyn WriteJob>) {
         job.finish(Err(only_looked_at()));
     }
@@ -118,8 +118,8 @@ impl Store for LookOnly {
     }
 }
 
-impl Examine for LookOnly {
-    fn facts(&self) -> &Facts {
+impl Inspect for ReadOnlyStore {
+    fn facts(&self) -> &StoreFacts {
         &self.facts
     }
 

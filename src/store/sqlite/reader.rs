@@ -10,7 +10,7 @@ use super::connection;
 use super::rows::sql_error;
 use super::schema::refuse_renewed;
 use super::tx::Tx;
-use super::writer::file_identity::Place;
+use super::writer::file_identity::FileIdentity;
 use crate::clock::Clock;
 use crate::store::{Read, ReadJob};
 
@@ -23,13 +23,13 @@ pub(super) struct Readers {
     idle: Mutex<Vec<Option<Connection>>>,
     returned: Condvar,
     path: PathBuf,
-    place: Place,
+    place: FileIdentity,
     clock: Clock,
 }
 
 impl Readers {
     /// Opens nothing yet.
-    pub(super) fn new(path: PathBuf, place: Place, clock: Clock) -> Self {
+    pub(super) fn new(path: PathBuf, place: FileIdentity, clock: Clock) -> Self {
         let idle = Mutex::new((0..CONNECTIONS).map(|_| None).collect());
         Readers { idle, returned: Condvar::new(), path, place, clock }
     }

@@ -12,7 +12,7 @@ use crate::model::in_doubt::Started;
 use crate::model::receipt::Receipt;
 use crate::model::step::Steps;
 use crate::model::task::Task;
-use crate::model::timestamp::Moment;
+use crate::model::timestamp::Timestamp;
 
 /// The columns that [`task`] reads, for a table named `t`.
 macro_rules! task_columns {
@@ -44,12 +44,12 @@ fn maybe_word<T: std::str::FromStr<Err = String>>(
     }
 }
 
-pub(super) fn moment(row: &SqlRow<'_>, column: usize) -> rusqlite::Result<Moment> {
-    row.get(column).map(Moment::from_millis)
+pub(super) fn moment(row: &SqlRow<'_>, column: usize) -> rusqlite::Result<Timestamp> {
+    row.get(column).map(Timestamp::from_millis)
 }
 
-pub(super) fn maybe_moment(row: &SqlRow<'_>, column: usize) -> rusqlite::Result<Option<Moment>> {
-    row.get::<_, Option<i64>>(column).map(|millis| millis.map(Moment::from_millis))
+pub(super) fn maybe_moment(row: &SqlRow<'_>, column: usize) -> rusqlite::Result<Option<Timestamp>> {
+    row.get::<_, Option<i64>>(column).map(|millis| millis.map(Timestamp::from_millis))
 }
 
 /// A list of texts as SQL takes it.

@@ -4,9 +4,9 @@ use rusqlite::{Row as SqlRow, params};
 
 use super::tx::Tx;
 use crate::error::Result;
-use crate::model::share::Stake;
+use crate::model::share::FairShare;
 use crate::model::task::Row;
-use crate::model::timestamp::Moment;
+use crate::model::timestamp::Timestamp;
 use crate::store::{ReadRunners, Runner, WriteRunners};
 
 fn runner(row: &SqlRow<'_>) -> rusqlite::Result<Runner> {
@@ -16,8 +16,8 @@ fn runner(row: &SqlRow<'_>) -> rusqlite::Result<Runner> {
         profile: row.get(2)?,
         pid: row.get(3)?,
         host: row.get(4)?,
-        since: Moment::from_millis(row.get(5)?),
-        seen: Moment::from_millis(row.get(6)?),
+        since: Timestamp::from_millis(row.get(5)?),
+        seen: Timestamp::from_millis(row.get(6)?),
         note: row.get(7)?,
     })
 }
@@ -39,18 +39,18 @@ impl ReadRunners for Tx<'_> {
         )
     }
 
-    fn stakes(&self) -> Result<Vec<(Stake, Moment)>> {
+    fn stakes(&self) -> Result<Vec<(FairShare, Timestamp)>> {
         self.all(
             "SELECT r.batch, t.priority, r.held, r.wants, r.seen FROM runner r JOIN task t ON t.n = r.batch",
             [],
             |row| {
-                let stake = Stake {
+                let stake = FairShare {
                     batch: row.get(0)?,
                     priority: row.get(1)?,
                     held: row.get(2)?,
                     wants: row.get(3)?,
                 };
-                Ok((stake, Moment::from_millis(row.get(4)?)))
+                Ok((stake, Timestamp::from_millis(row.get(4)?)))
             },
         )
     }
@@ -59,11 +59,11 @@ impl ReadRunners for Tx<'_> {
         self.first("SELECT reason FROM paused_profile WHERE name = ?1", [profile], |row| row.get(0))
     }
 
-    fn starts_since(&self, profile: &str, since: Moment) -> Result<(u64, Option<Moment>)> {
+    fn starts_since(&self, profile: &str, since: Timestamp) -> Result<(u64, Option<Timestamp>)> {
         let found = self.first(
             "SELECT count(*), min(at) FROM worker_start WHERE profile = ?1 AND at > ?2 AND at <= ?3",
             params![profile, since.millis(), self.now.millis()],
-            |row| Ok((row.get(0)?, row.get::<_, Option<i64>>(1)?.map(Moment::from_millis))),
+            |row| Ok((row.get(0)?, row.get::<_, Option<i64>>(1)?.map(Timestamp::from_millis))),
         )?;
         Ok(found.unwrap_or_default())
     }
@@ -126,7 +126,7 @@ impl WriteRunners for Tx<'_> {
         Ok(())
     }
 
-    fn record_start(&self, profile: &str, before: Moment) -> Result<()> {
+    fn record_start(&self, profile: &str, before: Timestamp) -> Result<()> {
         self.execute(
             "DELETE FROM worker_start WHERE profile = ?1 AND (at <= ?2 OR at > ?3)",
             params![profile, before.millis(), self.now.millis()],

@@ -7,7 +7,7 @@ use rusqlite::Connection;
 
 use super::connection::{foreign, keep_names};
 use super::rows::sql_error;
-use super::writer::wal::Log;
+use super::writer::wal::Wal;
 use crate::error::{Code, Error, Result};
 
 mod migrations {
@@ -93,7 +93,7 @@ pub(super) fn migrate(connection: &mut Connection, path: &Path) -> Result<()> {
         return Ok(());
     }
     refuse_foreign(connection, path)?;
-    if let Ok(log) = Log::open(path) {
+    if let Ok(log) = Wal::open(path) {
         log.make_good(connection)?;
     }
     // Before anything is in it: what is found in a store was found under a name that is on disk.
@@ -112,7 +112,7 @@ pub(super) fn migrate(connection: &mut Connection, path: &Path) -> Result<()> {
     };
     run.map(|_| ()).map_err(|error| {
         // SQLite syncs here, and does not tell whether it was a sync that failed.
-        if let Ok(log) = Log::open(path) {
+        if let Ok(log) = Wal::open(path) {
             log.mark();
         }
         failed(path, error)

@@ -7,12 +7,12 @@ use rusqlite::{Connection, OptionalExtension, Params, Row as SqlRow};
 use super::connection::end_room;
 use super::rows::sql_error;
 use crate::error::Result;
-use crate::model::timestamp::Moment;
+use crate::model::timestamp::Timestamp;
 
 /// What `Read` and `Write` are implemented for.
 pub(super) struct Tx<'a> {
     pub(super) connection: &'a Connection,
-    pub(super) now: Moment,
+    pub(super) now: Timestamp,
     /// The number of the latest change, once it is known.
     sequence: Cell<Option<u64>>,
     /// How many items were put into batches.
@@ -25,7 +25,7 @@ const MANY: u64 = 10_000;
 
 impl<'a> Tx<'a> {
     /// A transaction that has begun.
-    pub(super) fn new(connection: &'a Connection, now: Moment) -> Self {
+    pub(super) fn new(connection: &'a Connection, now: Timestamp) -> Self {
         Tx { connection, now, sequence: Cell::new(None), items: Cell::new(0) }
     }
 

@@ -6,7 +6,7 @@ use super::rows::{maybe_moment, moment};
 use super::tx::Tx;
 use crate::error::Result;
 use crate::model::task::Row;
-use crate::model::timestamp::Moment;
+use crate::model::timestamp::Timestamp;
 use crate::model::wait::{Undecided, Wait};
 use crate::store::{ReadWaits, WriteWaits};
 
@@ -61,8 +61,8 @@ impl WriteWaits for Tx<'_> {
                 wait.asked_by,
                 wait.created.millis(),
                 wait.updated.millis(),
-                wait.ended.map(Moment::millis),
-                wait.cancelled.map(Moment::millis),
+                wait.ended.map(Timestamp::millis),
+                wait.cancelled.map(Timestamp::millis),
                 wait.said
             ],
         )?;
@@ -75,8 +75,8 @@ impl WriteWaits for Tx<'_> {
             params![
                 wait.handle,
                 wait.updated.millis(),
-                wait.ended.map(Moment::millis),
-                wait.cancelled.map(Moment::millis),
+                wait.ended.map(Timestamp::millis),
+                wait.cancelled.map(Timestamp::millis),
                 wait.said
             ],
         )?;

@@ -11,7 +11,7 @@ use crate::model::cost::Money;
 use crate::model::receipt::{FIRST_HASH, Receipt};
 use crate::model::status::Outcome;
 use crate::model::task::{Row, Task};
-use crate::model::timestamp::Moment;
+use crate::model::timestamp::Timestamp;
 use crate::store::{NewReceipt, NewTask, Write};
 
 /// How many tasks or receipts may wait before they are made searchable.
@@ -158,7 +158,7 @@ impl Write for Tx<'_> {
         expect_saved(task, saved)
     }
 
-    fn renew(&self, task: &Task, until: Moment) -> Result<()> {
+    fn renew(&self, task: &Task, until: Timestamp) -> Result<()> {
         let changed = self.next_change()?;
         let saved = self.execute(
             "UPDATE task SET expires = ?3, updated = ?4, changed = ?5 WHERE n = ?1 AND generation = ?2",

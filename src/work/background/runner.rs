@@ -18,14 +18,14 @@ use crate::ops::{
     ClaimTask, Outlook, Session, begin_runner, end_runner, outlook, pause_profile, release_runner_claims,
     runner_lives, runner_of,
 };
-use crate::work::claim_heartbeat::InHand;
+use crate::work::claim_heartbeat::ClaimHeartbeat;
 use crate::work::command_spec::Method;
 use crate::work::interrupt::Stop;
 use crate::work::per_chunk::remove_jobs;
 use crate::work::progress::Progress;
 use crate::work::runner_lock;
-use crate::work::supervisor::{Family, end_strays};
-use crate::work::worker_pool::Crew;
+use crate::work::supervisor::{ChildRegistry, end_strays};
+use crate::work::worker_pool::WorkerPool;
 
 /// How often a runner gives a sign of life.
 const PULSE: Duration = Duration::from_secs(5);
@@ -71,7 +71,7 @@ pub(in crate::work) fn runner(
         How::StandingBy => runner_lock::wait(session.folder(), batch)?,
         How::InFront | How::Behind => runner_lock::take(session.folder(), batch)?,
     };
-    let family = Family::found()?;
+    let family = ChildRegistry::found()?;
     let standby = Standby::new(session, store, batch, &family, how);
     let runner = Runner { session, store, batch, how, progress, stop: &stop, standby: &standby };
     let mut rest = FIRST_REST;
@@ -176,14 +176,14 @@ impl Runner<'_> {
             let starts = Starts::new(session, batch, &profile, &limits);
             let turns = Turns::new(session, look.row, limits.max_parallel as u64);
             let method = Method::of_profile(profile.clone(), batch, look.project, session.folder());
-            let crew = Crew {
+            let crew = WorkerPool {
                 session,
                 store,
                 method: &method,
                 progress,
                 stop,
                 family: standby.family.clone().marked(&mark),
-                in_hand: InHand::default(),
+                in_hand: ClaimHeartbeat::default(),
                 background: Some((&turns, &starts)),
             };
             let ended =
@@ -240,7 +240,7 @@ pub(in crate::work) fn end_earlier(
 }
 
 /// Works whatever can be worked until the batch has ended, or the profile is to be read anew.
-fn go_on(crew: &Crew<'_>, batch: &TaskId, how: How, most: usize, name: &str) -> Result<Ended> {
+fn go_on(crew: &WorkerPool<'_>, batch: &TaskId, how: How, most: usize, name: &str) -> Result<Ended> {
     let claim = ClaimTask::of_batch(Line::known("runner"), batch.clone(), !crew.method.is_per_chunk());
     let worker = format!("runner-{}", std::process::id());
     let slots = MaxParallel::of(i64::try_from(most).unwrap_or(i64::MAX));

@@ -8,14 +8,14 @@ use super::launcher;
 use super::runner::How;
 use crate::model::id::TaskId;
 use crate::ops::Session;
-use crate::work::supervisor::Family;
+use crate::work::supervisor::ChildRegistry;
 
 /// The one that takes over when this runner dies.
 pub(super) struct Standby<'a> {
     session: &'a Session,
     store: &'a Path,
     batch: &'a TaskId,
-    pub(super) family: &'a Family,
+    pub(super) family: &'a ChildRegistry,
     how: How,
     process: Mutex<Option<Child>>,
 }
@@ -26,7 +26,7 @@ impl<'a> Standby<'a> {
         session: &'a Session,
         store: &'a Path,
         batch: &'a TaskId,
-        family: &'a Family,
+        family: &'a ChildRegistry,
         how: How,
     ) -> Self {
         Standby { session, store, batch, family, how, process: Mutex::default() }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use rustix::io::Errno;
 use rustix::process::{Pid, WaitOptions, WaitStatus, getpid, wait};
 
-use super::messages::{Because, Ended, Launch, Trade};
+use super::messages::{Because, CommandSpec, Ended, Launch};
 use super::output::Output;
 use super::process_tree;
 
@@ -51,7 +51,7 @@ pub(super) struct Running {
 
 impl Running {
     /// Starts a worker; in words why not.
-    pub(super) fn start(trade: &Trade, launch: Launch) -> Result<Self, String> {
+    pub(super) fn start(trade: &CommandSpec, launch: Launch) -> Result<Self, String> {
         let Some((program, arguments)) = trade.command.split_first() else {
             return Err("the command is empty".into());
         };

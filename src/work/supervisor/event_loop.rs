@@ -12,7 +12,7 @@ use rustix::io::Errno;
 use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM};
 
 use super::child_process::Running;
-use super::messages::{Because, Order, Report, Trade};
+use super::messages::{Because, CommandSpec, Order, Report};
 use crate::error::{Error, Result};
 
 /// Keeps workers until standard input ends; then ends the one that runs and itself. `mark` is that of the
@@ -33,7 +33,7 @@ pub fn keep(mark: Option<&str>) -> Result<()> {
         .map_err(|error| Error::internal("signals cannot be listened to", error))?;
     let (mut orders, mut reports) = (std::io::stdin(), std::io::stdout());
     let mut lines = Lines::default();
-    let mut trade: Option<Trade> = None;
+    let mut trade: Option<CommandSpec> = None;
     let mut running: Option<Running> = None;
     let mut is_over = false;
     loop {

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{WaitOptions, getpid, waitpid};
 
-use super::messages::{Launch, Order, Report, Trade};
+use super::messages::{CommandSpec, Launch, Order, Report};
 use super::process_tree;
 use crate::error::{Code, Error, Result};
 
@@ -44,13 +44,13 @@ pub(crate) fn this_program_by_name() -> Result<std::path::PathBuf> {
 /// The processes that this one started itself. All other children of it are what keepers that were
 /// killed had kept.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Family {
+pub(crate) struct ChildRegistry {
     known: Arc<Mutex<HashSet<u32>>>,
     /// What marks it, where a successor may have to look for it.
     mark: Option<String>,
 }
 
-impl Family {
+impl ChildRegistry {
     /// Lets this process become the parent of what its keepers leave behind when they are killed.
     ///
     /// # Errors
@@ -59,13 +59,13 @@ impl Family {
         #[cfg(target_os = "linux")]
         rustix::process::set_child_subreaper(Some(getpid()))
             .map_err(|error| Error::internal("a runner cannot become a subreaper", error))?;
-        Ok(Family::default())
+        Ok(ChildRegistry::default())
     }
 
     /// The same, marked.
     #[must_use]
     pub(crate) fn marked(self, mark: &str) -> Self {
-        Family { mark: Some(mark.to_owned()), ..self }
+        ChildRegistry { mark: Some(mark.to_owned()), ..self }
     }
 
     /// What marks it.
@@ -171,20 +171,20 @@ impl Ender {
 
 /// A keeper's process. Dropping it ends its worker.
 #[derive(Debug)]
-pub(crate) struct Keeper {
-    family: Family,
+pub(crate) struct SupervisorHandle {
+    family: ChildRegistry,
     child: Child,
     orders: Ender,
     reports: BufReader<ChildStdout>,
     patience: Duration,
 }
 
-impl Keeper {
+impl SupervisorHandle {
     /// Starts a keeper.
     ///
     /// # Errors
     /// Where it cannot be started.
-    pub(crate) fn start(family: &Family) -> Result<Self> {
+    pub(crate) fn start(family: &ChildRegistry) -> Result<Self> {
         let mut command = Command::new(this_program()?);
         // A group of its own: Ctrl-C in the terminal is the runner's to handle.
         command
@@ -201,14 +201,14 @@ impl Keeper {
         };
         let orders = Ender { orders: Arc::new(Mutex::new(Some(orders))) };
         let reports = BufReader::new(reports);
-        Ok(Keeper { family: family.clone(), child, orders, reports, patience: BEYOND_GRACE })
+        Ok(SupervisorHandle { family: family.clone(), child, orders, reports, patience: BEYOND_GRACE })
     }
 
     /// Says how workers are run from now on.
     ///
     /// # Errors
     /// Where the keeper was ended.
-    pub(crate) fn take(&mut self, trade: Trade) -> Result<()> {
+    pub(crate) fn take(&mut self, trade: CommandSpec) -> Result<()> {
         self.patience = trade.grace.saturating_add(BEYOND_GRACE);
         self.orders.send(&Order::Take(trade)).map_err(|error| self.gone(error))
     }
@@ -238,7 +238,7 @@ impl Keeper {
     }
 }
 
-impl Drop for Keeper {
+impl Drop for SupervisorHandle {
     fn drop(&mut self) {
         self.orders.close();
         let give_up = Instant::now() + self.patience;

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 /// How a keeper runs what it is told to run, until it is told otherwise.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub(crate) struct Trade {
+pub(crate) struct CommandSpec {
     /// The program and its arguments; no shell is between.
     pub(crate) command: Vec<OsString>,
     /// The whole environment; none: that of the runner.
@@ -29,7 +29,7 @@ pub(crate) struct Trade {
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum Order {
     /// Says how workers are run from now on.
-    Take(Trade),
+    Take(CommandSpec),
     /// Starts a worker.
     Run(Launch),
     /// Ends the one that runs.

@@ -17,5 +17,7 @@ mod output;
 mod process_tree;
 
 pub use event_loop::keep;
-pub(crate) use handle::{Ender, Family, Keeper, MARK, end_strays, this_program, this_program_by_name};
-pub(crate) use messages::{Because, Ended, Launch, Report, Trade};
+pub(crate) use handle::{
+    ChildRegistry, Ender, MARK, SupervisorHandle, end_strays, this_program, this_program_by_name,
+};
+pub(crate) use messages::{Because, CommandSpec, Ended, Launch, Report};

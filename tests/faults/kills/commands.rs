@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use rusqlite::Connection;
 use serde_json::Value;
 
-use super::Moment;
+use super::Timestamp;
 use crate::support::cli::Run;
 use crate::support::rng::Rng;
 use crate::support::rounds;
@@ -78,7 +78,7 @@ fn choose(rng: &mut Rng, sql: &Connection, log: &str, round: usize) -> Asked {
 
 /// Runs a command until it ends or its moment has come: its exit code, where it was not killed, and what it
 /// had printed by then.
-fn run_until(store: &Store, words: &[String], moment: Moment) -> (Option<i32>, String) {
+fn run_until(store: &Store, words: &[String], moment: Timestamp) -> (Option<i32>, String) {
     let mut command = store.command();
     moment.prepare(&mut command);
     command.args(words).arg("--json").stdout(Stdio::piped()).stderr(Stdio::null());
@@ -109,7 +109,7 @@ fn a_command_killed_at_any_moment_is_done_wholly_or_not_at_all_and_done_where_it
             log = store.serve().task("Log");
         }
         let asked = choose(&mut rng, &store.sql(), &log, round);
-        let (code, printed) = run_until(&store, &asked.words, Moment::any(&mut rng, 30, 60));
+        let (code, printed) = run_until(&store, &asked.words, Timestamp::any(&mut rng, 30, 60));
         let sql = store.sql();
         let there: u64 = sql.query_row(&asked.there, [], |row| row.get(0)).unwrap();
         let told = serde_json::from_str::<Value>(&printed).is_ok_and(|reply| reply["success"] == true);

@@ -19,29 +19,29 @@ use crate::support::rng::Rng;
 
 /// When a process is killed.
 #[derive(Debug, Clone, Copy)]
-enum Moment {
+enum Timestamp {
     /// After so long.
     After(Duration),
     /// Before so many calls that write or sync.
     Before(u64),
 }
 
-impl Moment {
+impl Timestamp {
     /// Half of them by time, half by call.
     fn any(rng: &mut Rng, longest_ms: u64, most_calls: u64) -> Self {
         if cfg!(not(target_os = "linux")) || rng.below(2) == 0 {
-            Moment::After(Duration::from_micros(rng.below(longest_ms * 1000)))
+            Timestamp::After(Duration::from_micros(rng.below(longest_ms * 1000)))
         } else {
             // The first calls as often as all of the later ones: they are the start-up.
             let most = if rng.below(2) == 0 { most_calls } else { 40 };
-            Moment::Before(1 + rng.below(most))
+            Timestamp::Before(1 + rng.below(most))
         }
     }
 
     /// Lets a command be killed so, where it is by a call.
     fn prepare(self, command: &mut Command) {
         #[cfg(target_os = "linux")]
-        if let Moment::Before(call) = self {
+        if let Timestamp::Before(call) = self {
             command.env("LD_PRELOAD", crate::shim::shim("stop")).env("TASKTALLY_STOP_BY", "KILL");
             command.env("TASKTALLY_STOP_AT", call.to_string());
         }
@@ -50,8 +50,8 @@ impl Moment {
     /// How long until it is killed in any case.
     fn at_the_latest(self) -> Duration {
         match self {
-            Moment::After(time) => time,
-            Moment::Before(_) => Duration::from_millis(300),
+            Timestamp::After(time) => time,
+            Timestamp::Before(_) => Duration::from_millis(300),
         }
     }
 }

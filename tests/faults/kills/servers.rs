@@ -7,7 +7,7 @@ use std::thread;
 use rusqlite::Connection;
 use serde_json::{Value, json};
 
-use super::Moment;
+use super::Timestamp;
 use crate::support::reply::Reply;
 use crate::support::rng::Rng;
 use crate::support::rounds;
@@ -213,7 +213,7 @@ fn assert_kept(sql: &Connection, log: &str, known: &Acknowledged) {
 
 /// Kills a server that makes the store; another one makes it all the same, whatever it finds.
 fn kill_at_the_making(rng: &mut Rng, store: &Store) {
-    let moment = Moment::any(rng, 40, 60);
+    let moment = Timestamp::any(rng, 40, 60);
     let mut command = store.command();
     moment.prepare(&mut command);
     let mut child = crate::support::cli::Run::new(command, ["list-tasks"]).start();
@@ -234,8 +234,8 @@ fn a_server_killed_at_any_moment_has_kept_every_write_it_acknowledged() {
             kill_at_the_making(&mut rng, &store);
             log = store.serve().task("Log");
         }
-        let moment = Moment::any(&mut rng, 120, 3000);
-        by_call += usize::from(matches!(moment, Moment::Before(_)));
+        let moment = Timestamp::any(&mut rng, 120, 3000);
+        by_call += usize::from(matches!(moment, Timestamp::Before(_)));
         repeated += known.unanswered.len();
         let mut command = store.command();
         command.arg("serve").stderr(std::process::Stdio::null());

@@ -15,7 +15,7 @@ use crate::clock::Clock;
 use crate::error::{Code, Error, Result};
 use crate::store::sqlite::connection::{self, MIGRATION_WAIT};
 use crate::store::sqlite::rows::sql_error;
-use crate::store::sqlite::writer::wal::Log;
+use crate::store::sqlite::writer::wal::Wal;
 use crate::store::sqlite::writer::write_lock::Ticket;
 
 /// Makes a store from the lines of an export, where there is none yet or an empty one.
@@ -89,7 +89,7 @@ fn fill(made: &Path, store: &Path, tell: Tell<'_>) -> Result<()> {
     let mut connection = connection::open(store)?;
     let ticket = Ticket::open(store)?;
     let _turn = ticket.take_within(MIGRATION_WAIT)?;
-    let log = Log::open(store)?;
+    let log = Wal::open(store)?;
     log.make_good(&connection)?;
     look_whether_empty(&connection, store)?;
     // The commit itself brings it to the disk.

@@ -8,7 +8,7 @@ use rusqlite::{Connection, OptionalExtension as _};
 use super::{Held, Tell};
 use crate::clock::Clock;
 use crate::error::{Code, Error, Result};
-use crate::model::timestamp::Moment;
+use crate::model::timestamp::Timestamp;
 use crate::store::chains::walk;
 use crate::store::sqlite::connection;
 use crate::store::sqlite::damage::damage;
@@ -50,7 +50,7 @@ pub(super) fn held(connection: &Connection, path: &Path) -> Result<Held> {
         receipts: count("SELECT count(*) FROM receipt")?,
         claims: count("SELECT count(*) FROM task WHERE status = 'in_progress'")?,
         change: last.map_or(0, |(change, _)| change),
-        changed: last.map(|(_, at)| Moment::from_millis(at)),
+        changed: last.map(|(_, at)| Timestamp::from_millis(at)),
         bytes: std::fs::metadata(path)
             .map_err(|error| Error::internal("the copy could not be read back", error))?
             .len(),

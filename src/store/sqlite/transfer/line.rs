@@ -14,7 +14,7 @@ use super::tables::{Holds, Table};
 use crate::error::{Error, Result};
 use crate::model::chain::hex;
 use crate::model::text::excerpt;
-use crate::model::timestamp::Moment;
+use crate::model::timestamp::Timestamp;
 
 /// The one member of an object that stands for text which is not to be read as JSON.
 const VERBATIM: &str = "$text";
@@ -62,8 +62,8 @@ pub(super) fn write(table: &Table, row: &rusqlite::Row<'_>, line: &mut Vec<u8>) 
             (ValueRef::Null, _) => continue,
             (ValueRef::Integer(0), Holds::Flag) => Value::Bool(false),
             (ValueRef::Integer(1), Holds::Flag) => Value::Bool(true),
-            (ValueRef::Integer(number), Holds::Time) if Moment::from_millis(number).millis() == number => {
-                Value::String(Moment::from_millis(number).to_string())
+            (ValueRef::Integer(number), Holds::Time) if Timestamp::from_millis(number).millis() == number => {
+                Value::String(Timestamp::from_millis(number).to_string())
             }
             (ValueRef::Integer(number), _) => Value::from(number),
             (ValueRef::Text(text), holds) => {
@@ -129,7 +129,7 @@ fn cell(value: &Value, holds: Holds) -> Result<Cell, String> {
             number.as_i64().map(Cell::Integer).ok_or_else(|| "is no whole number that the store takes".into())
         }
         (Holds::Flag, Value::Bool(flag)) => Ok(Cell::Integer(i64::from(*flag))),
-        (Holds::Time, Value::String(text)) => Moment::parse(text)
+        (Holds::Time, Value::String(text)) => Timestamp::parse(text)
             .ok()
             .filter(|moment| moment.to_string() == *text)
             .map(|moment| Cell::Integer(moment.millis()))

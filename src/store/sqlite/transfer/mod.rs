@@ -18,7 +18,7 @@ pub use backup::backup;
 pub use export::{Destination, export};
 pub use import::import;
 
-use crate::model::timestamp::Moment;
+use crate::model::timestamp::Timestamp;
 
 /// Is told what is being done, and how much of how much (0: not known).
 pub type Tell<'a> = &'a mut dyn FnMut(&str, u64, u64);
@@ -35,7 +35,7 @@ pub struct Held {
     /// The number of the latest change.
     pub change: u64,
     /// When that was.
-    pub changed: Option<Moment>,
+    pub changed: Option<Timestamp>,
     /// The size of the file.
     pub bytes: u64,
 }

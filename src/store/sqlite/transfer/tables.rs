@@ -6,7 +6,7 @@ use std::str::FromStr;
 use crate::model::conflict::OnConflict;
 use crate::model::id::TaskId;
 use crate::model::in_doubt::InDoubt;
-use crate::model::status::{Complexity, Kind, Outcome, Status, Told};
+use crate::model::status::{Complexity, ItemReport, Kind, Outcome, Status};
 use crate::model::step::Checkpoint;
 
 /// What a column holds, which tells how it stands in a line.
@@ -115,7 +115,7 @@ pub(super) const TABLES: &[Table] = &[
             ("author", Text),
             ("text", Text),
             ("item", Text),
-            ("outcome", Word(is::<Told>)),
+            ("outcome", Word(is::<ItemReport>)),
             ("category", Text),
             ("late", Flag),
             ("step", Text),

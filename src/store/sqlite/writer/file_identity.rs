@@ -10,12 +10,12 @@ use crate::error::{Code, Error, Result};
 
 /// A store's path, and which file it was when the store was opened.
 #[derive(Debug, Clone)]
-pub(in crate::store::sqlite) struct Place {
+pub(in crate::store::sqlite) struct FileIdentity {
     path: PathBuf,
     file: (u64, u64),
 }
 
-impl Place {
+impl FileIdentity {
     /// What is at a path now.
     ///
     /// # Errors
@@ -24,7 +24,7 @@ impl Place {
         let file = which(path).map_err(|error| {
             Error::internal(format!("store {}: it cannot be looked at", path.display()), error)
         })?;
-        Ok(Place { path: path.to_owned(), file })
+        Ok(FileIdentity { path: path.to_owned(), file })
     }
 
     /// Fails unless the same file is there.

@@ -7,9 +7,9 @@ use std::time::Duration;
 use rusqlite::ffi::{SQLITE_IOERR_FSYNC, SQLITE_IOERR_WRITE};
 use rusqlite::{Connection, ErrorCode};
 
-use super::Job;
-use super::file_identity::Place;
-use super::wal::Log;
+use super::QueuedWrite;
+use super::file_identity::FileIdentity;
+use super::wal::Wal;
 use super::write_lock::{Ticket, Turn};
 use crate::clock::Clock;
 use crate::error::{Code, Error, Result};
@@ -29,19 +29,19 @@ const ROOM_FROM: u32 = 2;
 pub(in crate::store::sqlite) struct Committer {
     ticket: Ticket,
     open: Option<Open>,
-    /// Whether the log may read otherwise than the disk holds it; see [`Log`].
+    /// Whether the log may read otherwise than the disk holds it; see [`Wal`].
     in_doubt: bool,
     /// How many groups it was given.
     groups: u32,
     path: PathBuf,
-    place: Place,
+    place: FileIdentity,
     clock: Clock,
 }
 
 /// A connection, and the log that it writes.
 struct Open {
     connection: Connection,
-    log: Log,
+    log: Wal,
 }
 
 impl Committer {
@@ -52,7 +52,7 @@ impl Committer {
     pub(in crate::store::sqlite) fn new(
         connection: Connection,
         path: &Path,
-        place: Place,
+        place: FileIdentity,
         clock: Clock,
     ) -> Result<Self> {
         let mut committer = Committer {
@@ -70,7 +70,7 @@ impl Committer {
 
     /// Works on through a connection. It was opened before the log was, so the log is there.
     fn take(&mut self, connection: Connection) -> Result<()> {
-        let log = Log::open(&self.path)?;
+        let log = Wal::open(&self.path)?;
         let marked = log.in_doubt()?;
         self.open = Some(Open { connection, log });
         if marked || self.in_doubt { self.doubt() } else { Ok(()) }
@@ -96,7 +96,7 @@ impl Committer {
     }
 
     /// Writes a group in a turn, brings it to the disk and answers each.
-    pub(in crate::store::sqlite) fn serve(&mut self, mut group: Vec<Job>, turn: Result<Turn>) {
+    pub(in crate::store::sqlite) fn serve(&mut self, mut group: Vec<QueuedWrite>, turn: Result<Turn>) {
         let committed = turn
             .and_then(|turn| self.look_first().map(|()| turn))
             .and_then(|turn| self.write(&mut group, turn))
@@ -123,7 +123,7 @@ impl Committer {
     }
 
     /// Commits what jobs write. Whatever state a failure leaves the connection in, it is not kept.
-    fn write(&mut self, group: &mut [Job], turn: Turn) -> Result<()> {
+    fn write(&mut self, group: &mut [QueuedWrite], turn: Turn) -> Result<()> {
         let written = self.try_write(group, turn);
         if written.is_err()
             && let Some(open) = &self.open
@@ -140,7 +140,7 @@ impl Committer {
 
     /// SQLite tells that a write failed, and not that the disk takes none any more.
     fn name_the_disk(&self, error: Error) -> Error {
-        match Log::open(&self.path) {
+        match Wal::open(&self.path) {
             Err(cause) if cause.code == Code::ReadOnly && error.code == Code::Internal => {
                 let code = if error.message == UNKNOWN { error.code } else { cause.code };
                 Error::new(code, error.to_string()).caused_by(cause)
@@ -181,7 +181,7 @@ impl Committer {
 
     /// Runs every job in a savepoint of one transaction and commits; jobs that fail leave nothing.
     /// The turn ends with the commit, before it is on disk.
-    fn try_write(&mut self, group: &mut [Job], _turn: Turn) -> Result<()> {
+    fn try_write(&mut self, group: &mut [QueuedWrite], _turn: Turn) -> Result<()> {
         if self.open.is_none() {
             let taken = connection::reopen(&self.path).and_then(|connection| self.take(connection));
             taken.map_err(unwritten)?;
@@ -251,7 +251,7 @@ fn commit(connection: &Connection) -> Result<()> {
 }
 
 /// Runs a job; one that panics is taken back like one that refuses.
-fn keeps(job: &mut Job, tx: &Tx<'_>) -> bool {
+fn keeps(job: &mut QueuedWrite, tx: &Tx<'_>) -> bool {
     catch_unwind(AssertUnwindSafe(|| job.run(tx as &dyn Write))).unwrap_or_else(|_| {
         tracing::error!("a write panicked");
         false

@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 
-use super::writer::file_identity::Place;
+use super::writer::file_identity::FileIdentity;
 use super::writer::group_commit::Committer;
 use crate::clock::Clock;
 use crate::error::{Code, Error, Result};
@@ -31,7 +31,7 @@ const GROUP: usize = 64;
 const LAST_STEPS: Duration = Duration::from_secs(1);
 
 /// A boxed job.
-pub(in crate::store::sqlite) type Job = Box<dyn WriteJob>;
+pub(in crate::store::sqlite) type QueuedWrite = Box<dyn WriteJob>;
 
 /// The one writing connection of a process.
 pub(in crate::store::sqlite) struct Writer {
@@ -44,7 +44,7 @@ pub(in crate::store::sqlite) struct Writer {
 
 /// The thread for jobs that meet.
 struct Thread {
-    jobs: Sender<Job>,
+    jobs: Sender<QueuedWrite>,
     handle: JoinHandle<()>,
 }
 
@@ -56,7 +56,7 @@ impl Writer {
     pub(in crate::store::sqlite) fn new(
         connection: Connection,
         path: &Path,
-        place: Place,
+        place: FileIdentity,
         clock: Clock,
     ) -> Result<Self> {
         let committer = Committer::new(connection, path, place, clock)?;
@@ -68,7 +68,7 @@ impl Writer {
     }
 
     /// Has a job written and answered: on this thread where nobody else writes.
-    pub(in crate::store::sqlite) fn submit(&self, job: Job) {
+    pub(in crate::store::sqlite) fn submit(&self, job: QueuedWrite) {
         if self.queued.load(Ordering::Acquire) == 0
             && let Ok(mut committer) = self.committer.try_lock()
             && let Some(turn) = committer.try_turn().transpose()
@@ -120,11 +120,12 @@ fn start(committer: Arc<Mutex<Committer>>, queued: Arc<AtomicUsize>) -> std::io:
     Ok(Thread { jobs, handle })
 }
 
-fn serve(queue: &Receiver<Job>, committer: &Mutex<Committer>, queued: &AtomicUsize) {
+fn serve(queue: &Receiver<QueuedWrite>, committer: &Mutex<Committer>, queued: &AtomicUsize) {
     while let Ok(first) = queue.recv() {
         let mut committer = committer.lock().unwrap_or_else(PoisonError::into_inner);
         // All that came while another wrote goes together.
-        let group: Vec<Job> = std::iter::once(first).chain(queue.try_iter().take(GROUP - 1)).collect();
+        let group: Vec<QueuedWrite> =
+            std::iter::once(first).chain(queue.try_iter().take(GROUP - 1)).collect();
         let size = group.len();
         let turn = committer.turn();
         committer.serve(group, turn);

@@ -50,7 +50,7 @@ const AHEAD: u64 = 1 << 20;
 const ROOM_PIECE: usize = 1 << 16;
 
 /// The log beside a store.
-pub(in crate::store::sqlite) struct Log {
+pub(in crate::store::sqlite) struct Wal {
     path: PathBuf,
     file: File,
     /// The length at which it is made to begin anew.
@@ -59,7 +59,7 @@ pub(in crate::store::sqlite) struct Log {
     marks: bool,
 }
 
-impl Log {
+impl Wal {
     /// The log of a store that a connection of this process has open: while it does, the log is one file.
     ///
     /// # Errors
@@ -68,7 +68,7 @@ impl Log {
         let path = beside(store, "-wal");
         let file = OpenOptions::new().read(true).write(true).open(&path);
         let file = file.map_err(|error| cannot(store, "its log cannot be opened", error))?;
-        Ok(Log { path, file, fold_at: LONGEST, marks: can_mark(store) })
+        Ok(Wal { path, file, fold_at: LONGEST, marks: can_mark(store) })
     }
 
     /// Waits until all that was committed is on disk.
@@ -144,7 +144,7 @@ impl Log {
     /// Writes it out once more where somebody marked it. The caller has the turn.
     ///
     /// # Errors
-    /// As [`Log::in_doubt`] and [`Log::write_out`].
+    /// As [`Wal::in_doubt`] and [`Wal::write_out`].
     pub(in crate::store::sqlite) fn make_good(&self, connection: &Connection) -> Result<()> {
         if self.in_doubt()? { self.write_out(connection) } else { Ok(()) }
     }
@@ -262,7 +262,7 @@ pub(in crate::store::sqlite) fn take_over(store: &Path) {
     {
         return;
     }
-    let log = Log { path, file, fold_at: LONGEST, marks: can_mark(store) };
+    let log = Wal { path, file, fold_at: LONGEST, marks: can_mark(store) };
     if let Err(error) = log.copy_onto_itself() {
         tracing::error!(%error, "{} was left behind and cannot be written out", log.path.display());
         log.mark();

@@ -10,14 +10,14 @@ const FRAME_HEADER: usize = 24;
 #[derive(Default)]
 pub(in crate::store::sqlite) struct Frames {
     begun: Vec<u8>,
-    log: Option<Log>,
+    log: Option<Wal>,
     ended: bool,
     /// How many frames follow each other.
     pub(in crate::store::sqlite) count: u64,
 }
 
 /// What the log's header says, and the checksum so far.
-struct Log {
+struct Wal {
     big_endian: bool,
     page: usize,
     salt: [u8; 8],
@@ -40,7 +40,7 @@ impl Frames {
             }
             let sound = match &mut self.log {
                 None => {
-                    self.log = Log::begin(&rest[..length]);
+                    self.log = Wal::begin(&rest[..length]);
                     self.log.is_some()
                 }
                 Some(log) => {
@@ -59,7 +59,7 @@ impl Frames {
     }
 }
 
-impl Log {
+impl Wal {
     fn begin(header: &[u8]) -> Option<Self> {
         let big_endian = match word(header, 0, true) {
             0x377f_0682 => false,
@@ -67,7 +67,7 @@ impl Log {
             _ => return None,
         };
         let page = usize::try_from(word(header, 8, true)).ok().filter(|page| page.is_power_of_two())?;
-        let mut log = Log { big_endian, page, salt: [0; 8], sum: (0, 0) };
+        let mut log = Wal { big_endian, page, salt: [0; 8], sum: (0, 0) };
         log.salt.copy_from_slice(&header[16..24]);
         log.add(&header[..24]);
         (log.sum == (word(header, 24, true), word(header, 28, true))).then_some(log)

@@ -20,21 +20,21 @@ pub(crate) const DAY: i64 = 86_400;
 const NANOS: i64 = 1_000_000_000;
 
 /// The clock of all processes that were started with it.
-pub(crate) struct Dial {
+pub(crate) struct FakeClock {
     path: PathBuf,
     file: File,
     // Gone with it.
     _folder: TempDir,
 }
 
-impl Dial {
+impl FakeClock {
     /// One that shows the machine's time.
     pub(crate) fn new() -> Self {
         let folder = TempDir::with_prefix("tasktally-clock-").unwrap();
         let path = folder.path().join("dial");
         std::fs::write(&path, [0; 16]).unwrap();
         let file = File::options().read(true).write(true).open(&path).unwrap();
-        Dial { path, file, _folder: folder }
+        FakeClock { path, file, _folder: folder }
     }
 
     /// Shows the machine's time moved by so many seconds.

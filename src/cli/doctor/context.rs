@@ -10,13 +10,13 @@ use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::items::Roots;
 use crate::ops::Session;
-use crate::store::sqlite::{LookOnly, beside, cannot, folder_of, wreck};
-use crate::store::{Examine, Wreck};
+use crate::store::sqlite::{ReadOnlyStore, beside, cannot, folder_of, wreck};
+use crate::store::{CorruptStore, Inspect};
 
 /// A store that could be opened for reading.
 pub(super) struct Opened {
     /// The file.
-    pub(super) store: Arc<dyn Examine>,
+    pub(super) store: Arc<dyn Inspect>,
     /// The same as operations see it; nothing can be written through it.
     pub(super) session: Session,
 }
@@ -28,13 +28,13 @@ pub(super) enum Found {
     /// It cannot be opened.
     Refused(Error),
     /// It cannot be opened for its damage.
-    Damaged(Wreck, Error),
+    Damaged(CorruptStore, Error),
     /// It can be read.
     Open(Opened),
 }
 
 /// What the checks look at.
-pub(super) struct Scene {
+pub(super) struct DoctorContext {
     /// The store's file.
     pub(super) path: PathBuf,
     /// How it was found.
@@ -43,7 +43,7 @@ pub(super) struct Scene {
     pub(super) full: bool,
 }
 
-impl Scene {
+impl DoctorContext {
     /// Looks at a store.
     ///
     /// # Errors
@@ -55,7 +55,7 @@ impl Scene {
             Err(error) if error.kind() == ErrorKind::NotFound => Found::Nothing,
             Err(error) => Found::Refused(cannot(&path, "it cannot be looked at", error)),
         };
-        Ok(Scene { path, found, full })
+        Ok(DoctorContext { path, found, full })
     }
 
     /// The folder that the store lies in.
@@ -82,7 +82,7 @@ impl Scene {
 }
 
 fn open(path: &Path) -> Found {
-    match LookOnly::open(path, Clock::system()) {
+    match ReadOnlyStore::open(path, Clock::system()) {
         Ok(store) => {
             let store = Arc::new(store);
             let session = Session::new(store.clone(), Roots::new(Vec::<PathBuf>::new()), None, "doctor");

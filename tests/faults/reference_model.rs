@@ -7,12 +7,12 @@ use std::sync::LazyLock;
 
 use tasktally::error::{Code, Error};
 use tasktally::model::batch::{LONGEST_REST_SECONDS, Settled, Settling, StoredItem, rest_after, settle};
-use tasktally::model::claim::{Claim, Manner, Standing, lost, may_change_state, may_claim, standing};
+use tasktally::model::claim::{Claim, ClaimAuthority, Manner, lost, may_change_state, may_claim, standing};
 use tasktally::model::id::Token;
 use tasktally::model::limits::{FARTHEST_LEASE_SECONDS, OPEN_LEASE_SECONDS};
 use tasktally::model::status::{Outcome, Release, Status};
 use tasktally::model::task::Task;
-use tasktally::model::timestamp::Moment;
+use tasktally::model::timestamp::Timestamp;
 
 /// The milliseconds of a second.
 pub(crate) const SECOND: i64 = 1_000;
@@ -102,7 +102,7 @@ pub(crate) enum Answer {
 
 /// All tasks, and the time it is, in milliseconds.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) struct Desk {
+pub(crate) struct ReferenceModel {
     pub(crate) now: i64,
     pub(crate) entries: Vec<Entry>,
     pub(crate) max_attempts: i64,
@@ -161,23 +161,23 @@ impl Entry {
     }
 }
 
-impl Desk {
+impl ReferenceModel {
     /// Chunks and tasks of their own, by how many items they have.
     pub(crate) fn new(items: &[usize], now: i64, max_attempts: i64, broken: Broken) -> Self {
         let entries = items.iter().map(|items| Entry::new(*items)).collect();
-        Desk { now, entries, max_attempts, is_cancelled: false, broken, answered: BTreeMap::new() }
+        ReferenceModel { now, entries, max_attempts, is_cancelled: false, broken, answered: BTreeMap::new() }
     }
 
     /// A task as the crate's rules see it.
     fn task(&self, number: usize) -> Task {
-        static BLANK: LazyLock<Task> = LazyLock::new(|| Task::blank(Moment::from_millis(0), "t"));
+        static BLANK: LazyLock<Task> = LazyLock::new(|| Task::blank(Timestamp::from_millis(0), "t"));
         let entry = &self.entries[number];
         let holds = i64::from(entry.held_until.is_some());
         let claim = entry.claim.as_ref().map(|held| Claim {
             worker: String::new(),
             token: held.fence.map(token),
-            since: Moment::from_millis(held.since),
-            expires_at: Moment::from_millis(match self.broken {
+            since: Timestamp::from_millis(held.since),
+            expires_at: Timestamp::from_millis(match self.broken {
                 Broken::EndlessLease => self.now + 1,
                 Broken::FarLease => held.expires.min(self.now + FARTHEST_LEASE_SECONDS * SECOND),
                 _ => held.expires,
@@ -192,15 +192,15 @@ impl Desk {
             generation: entry.generation,
             claim,
             holds,
-            held_until: entry.held_until.map(Moment::from_millis),
+            held_until: entry.held_until.map(Timestamp::from_millis),
             blockers: holds,
             is_chunk: entry.is_chunk(),
             ..BLANK.clone()
         }
     }
 
-    fn moment(&self) -> Moment {
-        Moment::from_millis(self.now)
+    fn moment(&self) -> Timestamp {
+        Timestamp::from_millis(self.now)
     }
 
     /// Whether somebody holds the task now.
@@ -240,23 +240,23 @@ impl Desk {
                 }
             }
             Request::Renew { task, fence } => match self.standing(task, Some(fence)) {
-                Standing::Holder => {
+                ClaimAuthority::Holder => {
                     self.renew(task);
                     Answer::Done
                 }
                 _ => self.lost(task, fence, false),
             },
             Request::Note { task, fence } => match (self.standing(task, fence), fence) {
-                (Standing::Lost, Some(fence)) => self.lost(task, fence, true),
+                (ClaimAuthority::Lost, Some(fence)) => self.lost(task, fence, true),
                 (standing, _) => {
-                    if standing == Standing::Holder {
+                    if standing == ClaimAuthority::Holder {
                         self.renew_by_receipt(task);
                     }
                     Answer::Receipt { number: self.entries[task].receipt(), duplicate: false }
                 }
             },
             Request::Settle { task, fence, item, outcome, key } => {
-                self.once(key, *request, |desk| desk.settle(task, fence, item, outcome))
+                self.once(key, *request, |reference_model| reference_model.settle(task, fence, item, outcome))
             }
             Request::Complete { task, fence, force } => self.complete(task, fence, force),
             Request::Release { task, fence, outcome } => self.release(task, fence, outcome),
@@ -298,7 +298,7 @@ impl Desk {
         answer
     }
 
-    fn standing(&self, task: usize, fence: Option<Fence>) -> Standing {
+    fn standing(&self, task: usize, fence: Option<Fence>) -> ClaimAuthority {
         standing(&self.task(task), self.token(task, fence).as_ref(), self.moment())
     }
 
@@ -319,7 +319,7 @@ impl Desk {
         self.lease_until(task, self.task(task).claim.and_then(|claim| claim.renewed_worthwhile(now)));
     }
 
-    fn lease_until(&mut self, task: usize, until: Option<Moment>) {
+    fn lease_until(&mut self, task: usize, until: Option<Timestamp>) {
         if let (Some(held), Some(until)) = (&mut self.entries[task].claim, until) {
             held.expires = until.millis();
         }
@@ -370,8 +370,8 @@ impl Desk {
 
     fn settle(&mut self, task: usize, fence: Option<Fence>, item: usize, outcome: Outcome) -> Answer {
         let by = match (self.standing(task, fence), fence) {
-            (Standing::Lost, Some(fence)) => return self.lost(task, fence, true),
-            (Standing::Holder, Some(fence)) => fence,
+            (ClaimAuthority::Lost, Some(fence)) => return self.lost(task, fence, true),
+            (ClaimAuthority::Holder, Some(fence)) => fence,
             _ => return code(Code::ClaimRequired, None),
         };
         let stored = StoredItem {
@@ -416,7 +416,7 @@ impl Desk {
         if (seen.status == Status::Done || accepted) && is_own && self.broken != Broken::Blind {
             return Answer::Completed { repeated: true };
         }
-        if let (Standing::Lost, Some(fence)) = (self.standing(task, fence), fence) {
+        if let (ClaimAuthority::Lost, Some(fence)) = (self.standing(task, fence), fence) {
             return self.lost(task, fence, false);
         }
         if entry.status == Status::Cancelled {
@@ -449,7 +449,7 @@ impl Desk {
     }
 
     fn release(&mut self, task: usize, fence: Option<Fence>, outcome: Release) -> Answer {
-        if let (Standing::Lost, Some(fence)) = (self.standing(task, fence), fence) {
+        if let (ClaimAuthority::Lost, Some(fence)) = (self.standing(task, fence), fence) {
             return self.lost(task, fence, false);
         }
         if self.entries[task].status != Status::InProgress {
