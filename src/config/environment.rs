@@ -157,10 +157,10 @@ mod tests {
             [
                 "AWS_REGION=here",
                 "AWS_SECRET=other",
-                "TASKTALLY_TASK=b1.02",
                 "HOME=/told",
                 "LC_ALL=C.UTF-8",
-                "PATH=/usr/bin:/bin"
+                "PATH=/usr/bin:/bin",
+                "TASKTALLY_TASK=b1.02"
             ]
         );
     }

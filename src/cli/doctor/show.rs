@@ -116,7 +116,7 @@ mod tests {
             "ok       file          /tmp/tasktally.db can be read
 warning  log           84 MiB wait to be folded into the store; nobody has it
                        open at all
-  $ session list-tasks
+  $ tasktally list-tasks
 problem  integrity     a \\u{202e}forged\\u{1b}[31m line"
         );
         assert!(text.lines().all(|line| line.chars().count() <= WIDTH));

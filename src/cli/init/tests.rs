@@ -101,7 +101,7 @@ fn a_single_line_stays_one() {
     check(
         Client::Gemini,
         r#"{"ui":{"a":1}}"#,
-        r#"{"ui":{"a":1}, "mcpServers": {"task_manager":{"command":"/opt/session","args":["serve","--db","/data/tasks.db"]}}}"#,
+        r#"{"ui":{"a":1}, "mcpServers": {"task_manager":{"command":"/opt/tasktally","args":["serve","--db","/data/tasks.db"]}}}"#,
     );
 }
 
@@ -119,7 +119,7 @@ fn an_older_entry_is_changed_and_keeps_what_its_owner_added() {
     check(
         Client::Gemini,
         r#"{"mcpServers": {"task_manager": {"command": "old", "timeout": 9, "args": []}, "b": {}}}"#,
-        r#"{"mcpServers": {"task_manager": {"command":"/opt/session","timeout":9,"args":["serve","--db","/data/tasks.db"]}, "b": {}}}"#,
+        r#"{"mcpServers": {"task_manager": {"command":"/opt/tasktally","timeout":9,"args":["serve","--db","/data/tasks.db"]}, "b": {}}}"#,
     );
 }
 

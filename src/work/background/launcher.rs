@@ -12,8 +12,8 @@ use serde_json::{Value, json};
 
 use crate::config::Config;
 use crate::error::{Code, Error, Result};
+use crate::model::field::visible;
 use crate::model::id::TaskId;
-use crate::model::text::excerpt;
 use crate::ops::{Background, Session, Started, outlook, runner_of};
 use crate::work::preflight;
 use crate::work::runner_lock;
@@ -25,6 +25,8 @@ const PATIENCE: Duration = Duration::from_secs(20);
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
 /// How much of the end of a runner's log is told, in bytes.
 const LAST_WORDS: i64 = 2_000;
+/// How much of the last line an error message shows; a configuration error names a path and a remedy.
+const LAST_LINE_CHARS: usize = 400;
 
 /// Starts runners for a store.
 #[derive(Debug, Clone)]
@@ -157,7 +159,7 @@ fn last_words(log: &mut File, begins: u64) -> String {
         Ok(String::from_utf8_lossy(&bytes).into_owned())
     };
     match read() {
-        Ok(text) => excerpt(text.trim().lines().last().unwrap_or("it said nothing")),
+        Ok(text) => visible(text.trim().lines().last().unwrap_or("it said nothing"), LAST_LINE_CHARS),
         Err(error) => format!("its log cannot be read: {error}"),
     }
 }
