@@ -279,7 +279,8 @@ fn many_small_additions_are_still_looked_at() {
         assert_eq!(reply.refusal(), "conflict");
         assert!(reply.message().contains(&format!("'e/{number}'")), "{}", reply.message());
     }
-    let rows: u64 = store.sql().query_row("SELECT count(*) FROM touch", [], |row| row.get(0)).unwrap();
+    let rows: u64 =
+        store.sql().query_row("SELECT count(*) FROM resource_block", [], |row| row.get(0)).unwrap();
     assert!(rows < 10, "{rows} rows for 300 small additions");
 }
 

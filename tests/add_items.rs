@@ -272,31 +272,31 @@ fn assert_whole(store: &Store, batch: &str, items: u64, max_chunk: u64) {
     let ask = |text: &str| -> u64 {
         sql.query_row(text, [batch], |row| row.get(0)).unwrap_or_else(|error| panic!("{text}: {error}"))
     };
-    let of = "FROM batch b JOIN task t ON t.n = b.task AND t.id = ?1";
-    assert_eq!(ask(&format!("SELECT b.total {of}")), items, "the batch's count");
+    let of = "FROM batch b JOIN task t ON t.row_id = b.task AND t.id = ?1";
+    assert_eq!(ask(&format!("SELECT b.items_total {of}")), items, "the batch's count");
     assert_eq!(ask(&format!("SELECT count(DISTINCT i.key) {of} JOIN item i ON i.batch = b.task")), items);
-    assert_eq!(ask(&format!("SELECT sum(c.total) {of} JOIN chunk c ON c.batch = b.task")), items);
+    assert_eq!(ask(&format!("SELECT sum(c.items_total) {of} JOIN chunk c ON c.batch = b.task")), items);
     let differ = [
         format!(
-            "SELECT count(*) {of} JOIN chunk c ON c.batch = b.task WHERE c.total <> (SELECT count(*) FROM item i WHERE i.chunk = c.task AND i.batch = b.task)"
+            "SELECT count(*) {of} JOIN chunk c ON c.batch = b.task WHERE c.items_total <> (SELECT count(*) FROM item i WHERE i.chunk = c.task AND i.batch = b.task)"
         ),
         format!(
-            "SELECT count(*) {of} JOIN chunk c ON c.batch = b.task WHERE c.total <> (SELECT max(position) FROM item i WHERE i.chunk = c.task)"
+            "SELECT count(*) {of} JOIN chunk c ON c.batch = b.task WHERE c.items_total <> (SELECT max(position) FROM item i WHERE i.chunk = c.task)"
         ),
         format!(
             "SELECT count(*) {of} JOIN item i ON i.batch = b.task LEFT JOIN chunk c ON c.task = i.chunk WHERE c.batch IS NOT b.task"
         ),
-        format!("SELECT abs(b.chunks - (SELECT count(*) FROM chunk c WHERE c.batch = b.task)) {of}"),
-        format!("SELECT abs(b.chunks - (SELECT max(number) FROM chunk c WHERE c.batch = b.task)) {of}"),
-        format!("SELECT count(*) {of} JOIN chunk c ON c.batch = b.task WHERE c.total > {max_chunk}"),
+        format!("SELECT abs(b.chunks_total - (SELECT count(*) FROM chunk c WHERE c.batch = b.task)) {of}"),
+        format!("SELECT abs(b.chunks_total - (SELECT max(number) FROM chunk c WHERE c.batch = b.task)) {of}"),
+        format!("SELECT count(*) {of} JOIN chunk c ON c.batch = b.task WHERE c.items_total > {max_chunk}"),
         format!(
-            "SELECT count(*) {of} WHERE b.done + b.failed + b.skipped <> (SELECT sum(done + failed + skipped) FROM chunk c WHERE c.batch = b.task)"
+            "SELECT count(*) {of} WHERE b.items_done + b.items_failed + b.items_skipped <> (SELECT sum(items_done + items_failed + items_skipped) FROM chunk c WHERE c.batch = b.task)"
         ),
     ];
     for text in differ {
         assert_eq!(ask(&text), 0, "{text}");
     }
-    let tallied: i64 = sql.query_row("SELECT sum(count) FROM tally", [], |row| row.get(0)).unwrap();
+    let tallied: i64 = sql.query_row("SELECT sum(count) FROM task_count", [], |row| row.get(0)).unwrap();
     let tasks: i64 = sql.query_row("SELECT count(*) FROM task", [], |row| row.get(0)).unwrap();
     assert_eq!(tallied, tasks, "the tally");
 }

@@ -261,7 +261,7 @@ fn a_worker_that_cannot_start_as_somebody_else_has_its_chunk_by_now_pauses_no_pr
     // By then the runner has told it to.
     std::thread::sleep(Duration::from_secs(1));
     let chunk = format!("{id}.01");
-    store.sql().execute("UPDATE task SET expires = 1 WHERE id = ?1", [&chunk]).unwrap();
+    store.sql().execute("UPDATE task SET expires_at = 1 WHERE id = ?1", [&chunk]).unwrap();
     server.call("claim_task", json!({"id": chunk, "worker": "other"})).ok();
     std::fs::remove_dir_all(folder.join("work").join(&chunk)).unwrap();
     signal("CONT", keeper);

@@ -240,8 +240,11 @@ fn a_run_begins_each_item_in_the_commit_that_settles_the_one_before() {
     let args = ["run", "--items", "items.jsonl", "--workers", "1", "--quiet", "--", "true"];
     store.tasktally(args).success();
     let sql = store.sql();
-    let mut receipts =
-        sql.prepare("SELECT item, outcome, at FROM receipt WHERE item IS NOT NULL ORDER BY n").unwrap();
+    let mut receipts = sql
+        .prepare(
+            "SELECT item_key, outcome, created_at FROM receipt WHERE item_key IS NOT NULL ORDER BY row_id",
+        )
+        .unwrap();
     let told: Vec<(String, String, i64)> = receipts
         .query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
         .unwrap()

@@ -15,8 +15,7 @@ fn a_chunk_out_of_attempts_says_why_each_of_them_failed() {
     let id = server.call("create_batch", batch).ok().text("/batch/id");
     let chunk = format!("{id}.01");
     for reason in ["no network", "no disk", "no hope"] {
-        let rested =
-            "UPDATE task SET blockers = blockers - holds, holds = 0, held_until = NULL WHERE holds > 0";
+        let rested = "UPDATE task SET blocker_count = blocker_count - hold_count, hold_count = 0, held_until = NULL WHERE hold_count > 0";
         store.sql().execute(rested, []).unwrap();
         let claim = server.call("claim_task", json!({"id": chunk, "worker": "w"})).ok();
         let token = claim["claim"]["token"].clone();

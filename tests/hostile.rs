@@ -309,7 +309,7 @@ fn a_token_that_is_not_the_live_one_changes_nothing_and_its_receipt_is_kept_as_l
 #[track_caller]
 fn only_a_late_receipt(before: &scene::Rows, store: &Store) {
     let after = rows(store);
-    for table in ["item", "chunk", "batch", "category"] {
+    for table in ["item", "chunk", "batch", "category_count"] {
         assert_eq!(before.get(table), after.get(table), "{table}");
     }
     let late = "SELECT count(*) FROM receipt WHERE late";

@@ -256,7 +256,7 @@ fn a_configuration_that_was_exchanged_since_starts_nothing() {
     let request = json!({"title": "Sort", "instructions": "Sort it.", "items": ["a"]});
     let batch = server.call("create_batch", request).ok().text("/batch/id");
     // As it stands where a runner was at work once and has died.
-    scene.sql().execute("UPDATE batch SET worker = 'mail'", []).unwrap();
+    scene.sql().execute("UPDATE batch SET worker_profile = 'mail'", []).unwrap();
     let file = scene.config();
     let put = |path: &Path, mode: u32| {
         std::fs::write(path, good).unwrap();

@@ -26,12 +26,12 @@ fn assert_adds_up(store: &Store, server: &mut Server, batch: &str, items: u64, w
         let by_category: u64 =
             chunk["categories"].as_object().unwrap().values().filter_map(Value::as_u64).sum();
         let settled = count(
-            "SELECT count(*) FROM item i JOIN task t ON t.n = i.chunk WHERE t.id = ?1 AND i.outcome IS NOT NULL",
+            "SELECT count(*) FROM item i JOIN task t ON t.row_id = i.chunk WHERE t.id = ?1 AND i.outcome IS NOT NULL",
             id,
         );
         let proved = count(
-            "SELECT count(*) FROM item i JOIN task t ON t.n = i.chunk
-               JOIN receipt r ON r.task = i.chunk AND r.number = i.receipt AND r.item = i.key
+            "SELECT count(*) FROM item i JOIN task t ON t.row_id = i.chunk
+               JOIN receipt r ON r.task = i.chunk AND r.number = i.receipt_number AND r.item_key = i.key
                 AND r.outcome = i.outcome AND r.category IS i.category AND NOT r.late
               WHERE t.id = ?1",
             id,
@@ -44,14 +44,16 @@ fn assert_adds_up(store: &Store, server: &mut Server, batch: &str, items: u64, w
     let by_category: u64 =
         told["batch"]["categories"].as_object().unwrap().values().filter_map(Value::as_u64).sum();
     assert_eq!(by_category, processed, "{what}: {}", told.value);
-    let keys =
-        count("SELECT count(DISTINCT i.key) FROM item i JOIN task t ON t.n = i.batch WHERE t.id = ?1", batch);
-    let rows = count("SELECT count(*) FROM item i JOIN task t ON t.n = i.batch WHERE t.id = ?1", batch);
+    let keys = count(
+        "SELECT count(DISTINCT i.key) FROM item i JOIN task t ON t.row_id = i.batch WHERE t.id = ?1",
+        batch,
+    );
+    let rows = count("SELECT count(*) FROM item i JOIN task t ON t.row_id = i.batch WHERE t.id = ?1", batch);
     assert_eq!((keys, rows), (items, items), "{what}: every item is in one chunk");
     let unproved = count(
-        "SELECT count(*) FROM earlier e JOIN item i USING (chunk, position) JOIN task t ON t.n = i.batch
-          WHERE t.id = ?1 AND (e.step >= i.step OR NOT EXISTS (
-            SELECT 1 FROM receipt r WHERE r.task = e.chunk AND r.number = e.receipt AND r.item = i.key
+        "SELECT count(*) FROM earlier_outcome e JOIN item i USING (chunk, position) JOIN task t ON t.row_id = i.batch
+          WHERE t.id = ?1 AND (e.step_index >= i.step_index OR NOT EXISTS (
+            SELECT 1 FROM receipt r WHERE r.task = e.chunk AND r.number = e.receipt_number AND r.item_key = i.key
                AND r.outcome = e.outcome AND r.category IS e.category AND NOT r.late))",
         batch,
     );

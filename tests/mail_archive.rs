@@ -84,9 +84,9 @@ fn assert_all_agree(store: &Store, batch: &str) {
         // The latest receipt of each item is what it came to.
         let mut latest = sql
             .prepare(
-                "SELECT category, count(*) FROM receipt r JOIN task t ON t.n = r.task
-                  WHERE t.id = ?1 AND item IS NOT NULL AND number = (
-                    SELECT max(number) FROM receipt WHERE task = r.task AND item = r.item AND NOT late) GROUP BY 1",
+                "SELECT category, count(*) FROM receipt r JOIN task t ON t.row_id = r.task
+                  WHERE t.id = ?1 AND item_key IS NOT NULL AND number = (
+                    SELECT max(number) FROM receipt WHERE task = r.task AND item_key = r.item_key AND NOT late) GROUP BY 1",
             )
             .unwrap();
         let from_receipts: BTreeMap<String, u64> = latest

@@ -69,14 +69,14 @@ fn rich(store: &Store, rng: &mut Rng) -> HashMap<String, Value> {
     sql.execute_batch(
         "INSERT INTO paused_profile VALUES ('mail', 'it cannot be found');
          INSERT INTO wait_question SELECT handle, 'q', 1, 0 FROM wait;
-         INSERT INTO runner (batch, nonce, profile, pid, host, since, seen) SELECT task, 'n', 'mail', 1, 'h', 1, 1 FROM batch LIMIT 1;",
+         INSERT INTO runner (batch, run_marker, profile, pid, host, started_at, heartbeat_at) SELECT task, 'n', 'mail', 1, 'h', 1, 1 FROM batch LIMIT 1;",
     )
     .unwrap();
     // Random work need not have come to these.
     sql.execute_batch(
-        "INSERT INTO category SELECT task, 'sure', 1 FROM batch WHERE NOT EXISTS (SELECT 1 FROM category) LIMIT 1;
-         INSERT INTO earlier SELECT chunk, position, 0, 'done', NULL, 1 FROM item
-          WHERE NOT EXISTS (SELECT 1 FROM earlier) LIMIT 1;",
+        "INSERT INTO category_count SELECT task, 'sure', 1 FROM batch WHERE NOT EXISTS (SELECT 1 FROM category_count) LIMIT 1;
+         INSERT INTO earlier_outcome SELECT chunk, position, 0, 'done', NULL, 1 FROM item
+          WHERE NOT EXISTS (SELECT 1 FROM earlier_outcome) LIMIT 1;",
     )
     .unwrap();
     held
@@ -173,8 +173,7 @@ fn what_is_exported_and_imported_is_the_same_store() {
         other.tasktally(["verify"]).success();
         other.assert_whole();
         assert_eq!(store.tasktally(["heads"]).success().stdout, other.tasktally(["heads"]).success().stdout);
-        let unfound =
-            "SELECT (SELECT max(n) FROM task) - task + (SELECT max(n) FROM receipt) - receipt FROM indexed";
+        let unfound = "SELECT (SELECT max(row_id) FROM task) - last_task + (SELECT max(row_id) FROM receipt) - last_receipt FROM search_progress";
         let unfound: i64 = other.sql().query_row(unfound, [], |row| row.get(0)).unwrap();
         assert_eq!(unfound, 0, "all can be searched for");
         for (ours, theirs) in replies(&store).iter().zip(replies(&other)) {
@@ -238,7 +237,7 @@ fn a_backup_is_one_file_for_its_owner_alone_and_holds_the_store() {
     let count = |sql: &str| -> u64 { store.sql().query_row(sql, [], |row| row.get(0)).unwrap() };
     assert_eq!(told["tasks"], count("SELECT count(*) FROM task"));
     assert_eq!(told["receipts"], count("SELECT count(*) FROM receipt"));
-    assert_eq!(told["change"], count("SELECT max(changed) FROM task"));
+    assert_eq!(told["change"], count("SELECT max(change_number) FROM task"));
 
     let refused = store.tasktally(["backup", "kept/backup.db"]).code(1);
     assert!(refused.said().contains("--replace"), "{}", refused.said());
@@ -390,7 +389,7 @@ fn a_store_that_was_tampered_with_is_neither_backed_up_nor_exported() {
     server.call("update_task", json!({"id": id, "body": "- mail"})).ok();
     server.close();
     let sql = store.sql();
-    sql.execute_batch("DROP TRIGGER receipt_stays_as_written; UPDATE receipt SET text = '- forged'").unwrap();
+    sql.execute_batch("DROP TRIGGER receipt_is_never_changed; UPDATE receipt SET text = '- forged'").unwrap();
     drop(sql);
     for command in ["backup", "export"] {
         let ran = store.tasktally([command, "kept"]).code(1);

@@ -172,7 +172,7 @@ fn without_an_id_the_standing_of_a_project_takes_less_than_a_kilobyte_at_worst()
         }
     }
     // As if all who hold something had written nothing for an hour.
-    let quiet = "UPDATE task SET updated = updated - 3600000 WHERE status = 'in_progress'";
+    let quiet = "UPDATE task SET updated_at = updated_at - 3600000 WHERE status = 'in_progress'";
     store.sql().execute(quiet, []).unwrap();
     for project in [json!({}), json!({"project": "p"})] {
         let reply = server.call("get_batch", project).ok();
@@ -262,10 +262,12 @@ fn a_page_of_receipts_reads_no_other_batches() {
     let mut server = store.serve();
     server.task("A store");
     let sql = store.sql();
-    for order in ["b.changed > 5 ORDER BY b.changed", "b.changed >= 0 ORDER BY b.changed DESC"] {
+    for order in
+        ["b.change_number > 5 ORDER BY b.change_number", "b.change_number >= 0 ORDER BY b.change_number DESC"]
+    {
         let query = format!(
-            "EXPLAIN QUERY PLAN SELECT r.number, t.id FROM batch_receipt b JOIN receipt r ON r.n = b.receipt
-               JOIN task t ON t.n = r.task WHERE b.batch = 1 AND {order} LIMIT 20"
+            "EXPLAIN QUERY PLAN SELECT r.number, t.id FROM batch_receipt b JOIN receipt r ON r.row_id = b.receipt
+               JOIN task t ON t.row_id = r.task WHERE b.batch = 1 AND {order} LIMIT 20"
         );
         let mut plan = sql.prepare(&query).unwrap();
         let plan: Vec<String> = plan.query_map([], |row| row.get(3)).unwrap().map(Result::unwrap).collect();

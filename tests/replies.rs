@@ -255,7 +255,8 @@ fn what_a_worker_and_a_supervisor_are_told() {
     story.call("release_task", json!({"id": chunk, "claim": token, "reason": "tired"})).ok();
     story.call("release_task", json!({"id": chunk, "claim": token, "reason": "tired"}));
     story.call("update_task", receipt(&token, "m2", "done"));
-    let rested = "UPDATE task SET blockers = 0, holds = 0, held_until = NULL WHERE held_until IS NOT NULL";
+    let rested =
+        "UPDATE task SET blocker_count = 0, hold_count = 0, held_until = NULL WHERE held_until IS NOT NULL";
     assert_eq!(store.sql().execute(rested, []).ok(), Some(1), "the chunk rests");
     let claim = story.call("claim_task", json!({"id": chunk, "worker": "polecat-2"})).ok();
     let token = claim.text("/claim/token");

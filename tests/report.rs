@@ -161,7 +161,10 @@ fn hostile_text_is_shown_as_text() {
     // A store may hold what this Tasktally would have refused.
     let hidden = "'a\u{202e}b\u{1b}[2Jc' || char(10) || char(10) || '<i>d'";
     store.sql().execute(&format!("UPDATE task SET title = {hidden} WHERE parent IS NOT NULL"), []).unwrap();
-    store.sql().execute(&format!("UPDATE category SET name = {hidden} WHERE task > 1"), []).unwrap();
+    store
+        .sql()
+        .execute(&format!("UPDATE category_count SET category = {hidden} WHERE task > 1"), [])
+        .unwrap();
 
     let [markdown, html] = report(&store, &batch);
     for text in [&markdown, &html] {
@@ -270,10 +273,13 @@ fn a_report_goes_where_it_is_told_and_takes_the_place_of_the_last_one() {
 #[test]
 fn a_store_that_does_not_add_up_is_reported_and_said_so() {
     for (forged, told) in [
-        ("UPDATE batch SET done = done + 1", "NO: 1 of 1 chunks add up to 2 of 3 items processed"),
-        ("UPDATE category SET count = 7 WHERE task = 1", "NO: categories add up to 7 of 2"),
         (
-            "DROP TRIGGER receipt_stays_as_written; UPDATE receipt SET text = 'x' WHERE number = 1",
+            "UPDATE batch SET items_done = items_done + 1",
+            "NO: 1 of 1 chunks add up to 2 of 3 items processed",
+        ),
+        ("UPDATE category_count SET count = 7 WHERE task = 1", "NO: categories add up to 7 of 2"),
+        (
+            "DROP TRIGGER receipt_is_never_changed; UPDATE receipt SET text = 'x' WHERE number = 1",
             "NO: receipts are not as they were written in",
         ),
     ] {
@@ -314,10 +320,10 @@ fn a_large_batch(store: &Store) -> String {
     for chunk in plan["chunks"].as_array().unwrap() {
         let (id, items) = (chunk["id"].as_str().unwrap(), chunk["items"].as_u64().unwrap());
         let row: i64 =
-            connection.query_row("SELECT n FROM task WHERE id = ?1", [id], |row| row.get(0)).unwrap();
+            connection.query_row("SELECT row_id FROM task WHERE id = ?1", [id], |row| row.get(0)).unwrap();
         let mut before = FIRST_HASH;
         let mut insert = connection
-            .prepare("INSERT INTO receipt (task, number, at, author, text, late, hash) VALUES (?1, ?2, ?3, ?4, ?5, 0, ?6)")
+            .prepare("INSERT INTO receipt (task, number, created_at, author, text, late, hash) VALUES (?1, ?2, ?3, ?4, ?5, 0, ?6)")
             .unwrap();
         for number in 1..=items {
             let receipt = Receipt {

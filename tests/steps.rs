@@ -46,9 +46,11 @@ fn a_later_step_takes_only_the_categories_it_names() {
     store.tasktally(["verify"]).success();
     let steps: i64 = store
         .sql()
-        .query_row("SELECT count(*) FROM receipt WHERE item IS NOT NULL AND step = 'execute'", [], |row| {
-            row.get(0)
-        })
+        .query_row(
+            "SELECT count(*) FROM receipt WHERE item_key IS NOT NULL AND step_name = 'execute'",
+            [],
+            |row| row.get(0),
+        )
         .unwrap();
     assert_eq!(steps, 3, "receipts say their step");
 }

@@ -139,8 +139,8 @@ fn what_a_runner_left_behind_is_known_by_its_mark_and_never_by_a_number_alone() 
     };
     let (mut stray, mut stranger) = (sleeper("nonce-of-the-dead"), sleeper("nonce-of-another"));
     // The dead runner's number is the stranger's by now.
-    let recorded = "INSERT INTO runner (batch, nonce, profile, pid, host, since, seen)
-        SELECT n, 'nonce-of-the-dead', 'quick', ?2, 'here', 0, 0 FROM task WHERE id = ?1";
+    let recorded = "INSERT INTO runner (batch, run_marker, profile, pid, host, started_at, heartbeat_at)
+        SELECT row_id, 'nonce-of-the-dead', 'quick', ?2, 'here', 0, 0 FROM task WHERE id = ?1";
     store.sql().execute(recorded, (&id, stranger.id())).unwrap();
     server.call("control_batch", json!({"id": id, "action": "start", "worker": "quick"})).ok();
     until(&mut server, &id, "done");
@@ -168,7 +168,7 @@ fn what_forked_twice_with_an_empty_environment_is_found_by_its_control_group_whe
     let id = gone_wild(&mut server, &nap);
     let before = sleepers(&nap);
     let runner = runner(&mut server, &id);
-    let mark: String = store.sql().query_row("SELECT nonce FROM runner", [], |row| row.get(0)).unwrap();
+    let mark: String = store.sql().query_row("SELECT run_marker FROM runner", [], |row| row.get(0)).unwrap();
     // Stopped first, so that neither can end the workers of the other.
     let all: Vec<u32> = [runner].into_iter().chain(children(runner)).collect();
     let (standby, dying): (Vec<u32>, Vec<u32>) =

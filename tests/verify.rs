@@ -47,7 +47,7 @@ fn an_edit_a_gap_and_a_cut_are_found() {
     for forged in [
         "UPDATE receipt SET text = '- mail 33' WHERE number = 3".to_owned(),
         "UPDATE receipt SET author = 'somebody' WHERE number = 1".to_owned(),
-        "UPDATE receipt SET at = at + 1 WHERE number = 2".to_owned(),
+        "UPDATE receipt SET created_at = created_at + 1 WHERE number = 2".to_owned(),
         "UPDATE receipt SET late = 1 WHERE number = 2".to_owned(),
         "UPDATE receipt SET category = 'fyi', outcome = 'done' WHERE number = 2".to_owned(),
         "DELETE FROM receipt WHERE number = 3".to_owned(),
@@ -69,8 +69,8 @@ fn an_item_that_is_gone_or_that_no_receipt_settled_is_found() {
         ("DELETE FROM item WHERE key = 'b'", "of 2 items are there"),
         ("UPDATE item SET outcome = 'failed' WHERE key = 'a'", "items are there"),
         ("UPDATE item SET category = 'fyi' WHERE key = 'a'", "item 'a' is done, and no receipt says so"),
-        ("UPDATE chunk SET total = 7 WHERE number = 2", "1 of 7 items are there"),
-        ("UPDATE batch SET total = 4", "2 of 2 chunks are there, with 3 of 4 items"),
+        ("UPDATE chunk SET items_total = 7 WHERE number = 2", "1 of 7 items are there"),
+        ("UPDATE batch SET items_total = 4", "2 of 2 chunks are there, with 3 of 4 items"),
     ] {
         let store = Store::new();
         let mut server = store.serve();

@@ -25,8 +25,9 @@ pub const RECEIPTS_A_TASK: u64 = 10;
 /// Tasks as a long-lived store has them: of a hundred, seventy are done, twenty-five active, two held by
 /// workers, and each of three other lanes has one. Every task has ten receipts.
 const TASKS: &str = "
-    INSERT INTO task (id, title, type, status, priority, position, project, assignee, tags, role, opening, boxes,
-                      created, updated, changed, moved, generation, worker, since, expires, lease, receipts)
+    INSERT INTO task (id, title, type, status, priority, position, project, assignee, tags, role, initial_text, has_checkbox,
+                      created_at, updated_at, change_number, status_changed, generation, claim_worker, claimed_at,
+                      expires_at, lease_seconds, receipt_count)
     WITH RECURSIVE number(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM number WHERE n < ?1),
     made AS (SELECT n, n % 100 AS share, CAST(unixepoch('subsec') * 1000 AS INTEGER) AS now FROM number)
     SELECT printf('fill%08d', n), printf('Archive mail %08d', n), 'task',
@@ -40,9 +41,9 @@ const TASKS: &str = "
       FROM made";
 
 const INDEX: &str = "
-    INSERT INTO receipt_text (rowid, text) SELECT n, text FROM receipt;
-    INSERT INTO task_text (rowid, title, opening) SELECT n, title, opening FROM task;
-    UPDATE indexed SET receipt = (SELECT max(n) FROM receipt), task = (SELECT max(n) FROM task);";
+    INSERT INTO receipt_text (rowid, text) SELECT row_id, text FROM receipt;
+    INSERT INTO task_text (rowid, title, initial_text) SELECT row_id, title, initial_text FROM task;
+    UPDATE search_progress SET last_receipt = (SELECT max(row_id) FROM receipt), last_task = (SELECT max(row_id) FROM task);";
 
 /// Makes an empty store by the binary itself.
 pub fn empty(path: &Path) -> Result<()> {
@@ -82,7 +83,7 @@ fn receipts(connection: &Connection, tasks: u64) -> Result<()> {
         connection.execute_batch(&format!("DROP TRIGGER {name}"))?;
     }
     let mut insert = connection.prepare(
-        "INSERT INTO receipt (task, number, at, author, text, late, hash) VALUES (?1, ?2, ?3, ?4, ?5, 0, ?6)",
+        "INSERT INTO receipt (task, number, created_at, author, text, late, hash) VALUES (?1, ?2, ?3, ?4, ?5, 0, ?6)",
     )?;
     for task in 1..=tasks {
         let id = format!("fill{task:08}");

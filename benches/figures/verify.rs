@@ -35,8 +35,8 @@ pub fn measure(stores: &[Filled], table: &mut Table) -> Result<()> {
             let began = Instant::now();
             let connection = Connection::open(&store.path)?;
             let read: f64 = connection.query_row(
-                "SELECT total(length(author) + length(text) + length(hash) + at) FROM (
-                   SELECT author, text, hash, at FROM receipt ORDER BY task, number)",
+                "SELECT total(length(author) + length(text) + length(hash) + created_at) FROM (
+                   SELECT author, text, hash, created_at FROM receipt ORDER BY task, number)",
                 [],
                 |row| row.get(0),
             )?;

@@ -199,7 +199,7 @@ fn a_forged_receipt_is_found_where_all_is_looked_at() {
     store
         .sql()
         .execute_batch(
-            "DROP TRIGGER receipt_stays_as_written; UPDATE receipt SET text = 'forged' WHERE number = 3",
+            "DROP TRIGGER receipt_is_never_changed; UPDATE receipt SET text = 'forged' WHERE number = 3",
         )
         .unwrap();
     all_well(&store, "integrity");
@@ -278,7 +278,8 @@ fn write_a_large_log(store: &Store) {
     let sql = store.sql();
     sql.set_db_config(rusqlite::config::DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).unwrap();
     sql.execute_batch("PRAGMA wal_autocheckpoint = 0").unwrap();
-    let insert = "INSERT INTO request VALUES (hex(randomblob(8)), 'x', x'00', printf('%.1000000c', 'x'), 0)";
+    let insert =
+        "INSERT INTO stored_response VALUES (hex(randomblob(8)), 'x', x'00', printf('%.1000000c', 'x'), 0)";
     for _ in 0..70 {
         sql.execute(insert, []).unwrap();
     }

@@ -335,7 +335,7 @@ impl Real {
 
     /// A task's generation, status, end of lease, receipts and end of rest, as they are stored.
     fn row(&self, task: usize) -> (u64, String, Option<i64>, u64, Option<i64>) {
-        let sql = "SELECT generation, status, expires, (SELECT count(*) FROM receipt r WHERE r.task = t.n), held_until
+        let sql = "SELECT generation, status, expires_at, (SELECT count(*) FROM receipt r WHERE r.task = t.row_id), held_until
                      FROM task t WHERE id = ?1";
         self.sql
             .query_row(sql, [&self.ids[task]], |row| {
@@ -346,9 +346,9 @@ impl Real {
 
     /// A chunk's attempts, and what its items came to by which receipt.
     fn chunk(&self, task: usize) -> (i64, Vec<Option<(String, u64)>>) {
-        let attempts = "SELECT attempts FROM chunk c JOIN task t ON t.n = c.task WHERE t.id = ?1";
+        let attempts = "SELECT attempts FROM chunk c JOIN task t ON t.row_id = c.task WHERE t.id = ?1";
         let attempts = self.sql.query_row(attempts, [&self.ids[task]], |row| row.get(0)).expect("a chunk");
-        let sql = "SELECT i.outcome, i.receipt FROM item i JOIN task t ON t.n = i.chunk WHERE t.id = ?1 ORDER BY i.key";
+        let sql = "SELECT i.outcome, i.receipt_number FROM item i JOIN task t ON t.row_id = i.chunk WHERE t.id = ?1 ORDER BY i.key";
         let mut items = self.sql.prepare_cached(sql).expect("a query");
         let items = items
             .query_map([&self.ids[task]], |row| {

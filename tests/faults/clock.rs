@@ -179,7 +179,7 @@ fn a_runner_that_died_before_the_clock_jumped_back_holds_no_turn() {
     let mut server = store.serve();
     let (dead, alive) = (batch(&mut server, 1, 1), batch(&mut server, 1, 1));
     let row = |id: &str| -> i64 {
-        store.sql().query_row("SELECT n FROM task WHERE id = ?1", [id], |row| row.get(0)).unwrap()
+        store.sql().query_row("SELECT row_id FROM task WHERE id = ?1", [id], |row| row.get(0)).unwrap()
     };
     let (session, clock) = runner(&store);
     clock.shift(DAY * 1_000);

@@ -32,7 +32,7 @@ fn assert_holds(store: &Store, file: &Path, tasks: &[String], known: &[Acknowled
     for (task, known) in tasks.iter().zip(known) {
         let mut texts = sql
             .prepare(
-                "SELECT text FROM receipt WHERE task = (SELECT n FROM task WHERE id = ?1) ORDER BY number",
+                "SELECT text FROM receipt WHERE task = (SELECT row_id FROM task WHERE id = ?1) ORDER BY number",
             )
             .unwrap();
         let texts: Vec<String> =

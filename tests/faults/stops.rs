@@ -175,7 +175,7 @@ fn a_worker_stopped_with_a_claim_is_overtaken_and_its_completion_is_refused() {
             victim.send("update_task", json!({"id": id, "claim": token, "body": "- by the victim"}));
         let completion = victim.send("complete_task", json!({"id": id, "claim": token}));
         // Its lease runs out meanwhile.
-        store.sql().execute("UPDATE task SET expires = since WHERE id = ?1", [&id]).unwrap();
+        store.sql().execute("UPDATE task SET expires_at = claimed_at WHERE id = ?1", [&id]).unwrap();
         let taken = other.call("claim_task", json!({"worker": "other", "id": id})).ok();
         signal("CONT", victim.pid());
         let receipt = victim.recv(receipt).unwrap();

@@ -203,7 +203,7 @@ fn stopped_unsynced(store: &Store, operation: &str, arguments: &serde_json::Valu
             let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
             stat.contains(") T ").then_some(())
         });
-        let sql = "SELECT count(*) FROM request WHERE key = ?1";
+        let sql = "SELECT count(*) FROM stored_response WHERE request_key = ?1";
         if store.sql().query_row(sql, [key], |row| row.get::<_, u64>(0)).unwrap() == 1 {
             return server;
         }

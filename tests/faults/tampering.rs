@@ -50,7 +50,8 @@ fn open(store: &Store) -> Connection {
 
 /// The chain of a task hashed anew from a receipt on, as its writer would have: a forger who knows how.
 fn hash_anew(store: &Connection, task: &str, from: u64) {
-    let row: i64 = store.query_row("SELECT n FROM task WHERE id = ?1", [task], |row| row.get(0)).unwrap();
+    let row: i64 =
+        store.query_row("SELECT row_id FROM task WHERE id = ?1", [task], |row| row.get(0)).unwrap();
     let of = |number: u64| -> Vec<u8> {
         let sql = "SELECT hash FROM receipt WHERE task = ?1 AND number = ?2";
         store.query_row(sql, params![row, number], |row| row.get(0)).unwrap_or_else(|_| vec![0; 32])
@@ -61,7 +62,7 @@ fn hash_anew(store: &Connection, task: &str, from: u64) {
         let before: [u8; 32] = of(number - 1).try_into().unwrap();
         let (at, author, text): (i64, String, String) = store
             .query_row(
-                "SELECT at, author, text FROM receipt WHERE task = ?1 AND number = ?2",
+                "SELECT created_at, author, text FROM receipt WHERE task = ?1 AND number = ?2",
                 params![row, number],
                 |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
             )
@@ -105,13 +106,18 @@ fn every_forgery_is_found_against_heads_that_were_noted_before() {
         let kind = rng.below(7) as usize;
         kinds[kind] += 1;
         let forger = open(&store);
-        let of_task = format!("task = (SELECT n FROM task WHERE id = '{task}')");
+        let of_task = format!("task = (SELECT row_id FROM task WHERE id = '{task}')");
         let edit = |sql: &str| assert!(forger.execute(sql, []).unwrap() > 0, "{sql} changed nothing");
         // The receipt that is named, where one can be.
         let named = match kind {
             0 => {
-                let fields =
-                    ["text = text || '!'", "author = 'x'", "at = at + 1", "late = 1", "category = 'c'"];
+                let fields = [
+                    "text = text || '!'",
+                    "author = 'x'",
+                    "created_at = created_at + 1",
+                    "late = 1",
+                    "category = 'c'",
+                ];
                 let field = fields[rng.below(5) as usize];
                 edit(&format!("UPDATE receipt SET {field} WHERE number = {number} AND {of_task}"));
                 Some(number)
@@ -130,7 +136,7 @@ fn every_forgery_is_found_against_heads_that_were_noted_before() {
             // A tail cut off, with all that counts it.
             3 => {
                 edit(&format!("DELETE FROM receipt WHERE number >= {number} AND {of_task}"));
-                edit(&format!("UPDATE task SET receipts = {} WHERE id = '{task}'", number - 1));
+                edit(&format!("UPDATE task SET receipt_count = {} WHERE id = '{task}'", number - 1));
                 None
             }
             // Written anew, with hashes that are right.
@@ -148,7 +154,7 @@ fn every_forgery_is_found_against_heads_that_were_noted_before() {
                         later - 1
                     ));
                 }
-                edit(&format!("UPDATE task SET receipts = {} WHERE id = '{task}'", RECEIPTS - 1));
+                edit(&format!("UPDATE task SET receipt_count = {} WHERE id = '{task}'", RECEIPTS - 1));
                 if number < RECEIPTS {
                     hash_anew(&forger, &task, number);
                 }

@@ -100,7 +100,7 @@ impl<'a> Story<'a> {
         }
         let id = self.task("Stalled");
         self.claim(json!({"id": id, "worker": "w"}));
-        store.sql().execute("UPDATE task SET expires = since WHERE id = ?1", [&id]).unwrap();
+        store.sql().execute("UPDATE task SET expires_at = claimed_at WHERE id = ?1", [&id]).unwrap();
         self.did("reset_stalled_tasks", json!({}));
         self.did("search_tasks", json!({"query": "renamed"}));
     }

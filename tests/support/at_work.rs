@@ -81,7 +81,7 @@ pub(crate) fn chunks(store: &Store, batch: &str) -> BTreeMap<String, BTreeSet<St
     let sql = store.sql();
     let mut found = sql
         .prepare(
-            "SELECT t.id, i.key FROM item i JOIN task t ON t.n = i.chunk WHERE i.batch = (SELECT n FROM task WHERE id = ?1)",
+            "SELECT t.id, i.key FROM item i JOIN task t ON t.row_id = i.chunk WHERE i.batch = (SELECT row_id FROM task WHERE id = ?1)",
         )
         .unwrap();
     let mut chunks: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
@@ -118,8 +118,7 @@ pub(crate) fn work_at_random(
             if rng.below(3) == 0 {
                 server.call("release_task", json!({"id": chunk, "claim": claim, "reason": "later"})).ok();
                 // It would rest before it is tried again: the test does not wait for that.
-                let rested =
-                    "UPDATE task SET blockers = blockers - holds, holds = 0, held_until = NULL WHERE id = ?1";
+                let rested = "UPDATE task SET blocker_count = blocker_count - hold_count, hold_count = 0, held_until = NULL WHERE id = ?1";
                 store.sql().execute(rested, [&chunk]).unwrap();
                 waiting.insert(chunk, (batch, touched));
             } else {
@@ -161,7 +160,8 @@ pub(crate) fn work_at_random(
             }
         }
     }
-    let left: i64 = store.sql().query_row("SELECT count(*) FROM held", [], |row| row.get(0)).unwrap();
+    let left: i64 =
+        store.sql().query_row("SELECT count(*) FROM resource_in_use", [], |row| row.get(0)).unwrap();
     assert_eq!(left, 0, "nobody is at work");
 }
 

@@ -98,7 +98,7 @@ pub(crate) fn settled(store: &Store) -> Vec<(String, Option<String>, u64)> {
     let sql = store.sql();
     let mut statement = sql
         .prepare(
-            "SELECT i.key, i.outcome, (SELECT count(*) FROM receipt r WHERE r.task = i.chunk AND r.item = i.key
+            "SELECT i.key, i.outcome, (SELECT count(*) FROM receipt r WHERE r.task = i.chunk AND r.item_key = i.key
                 AND r.late = 0 AND r.outcome <> 'started')
                FROM item i ORDER BY i.key",
         )

@@ -30,8 +30,10 @@ impl Tx<'_> {
 
     /// Takes the outcomes of chosen items of a chunk's step back; `condition` says which may be chosen.
     fn take_outcomes(&self, chunk: &Chunk, chosen: &Chosen, condition: &str) -> Result<u64> {
-        let items =
-            format!(concat!(chosen_items!(), " AND step = ?4 AND outcome IS NOT NULL AND {}"), condition);
+        let items = format!(
+            concat!(chosen_items!(), " AND step_index = ?4 AND outcome IS NOT NULL AND {}"),
+            condition
+        );
         let (categories, keys) = (rows::some_list(&chosen.categories), rows::some_list(&chosen.keys));
         let counts = self.all(
             &format!(
@@ -46,7 +48,7 @@ impl Tx<'_> {
             taken += count.unsigned_abs();
         }
         self.execute(
-            &format!("UPDATE item SET outcome = NULL, category = NULL, receipt = NULL WHERE {items}"),
+            &format!("UPDATE item SET outcome = NULL, category = NULL, receipt_number = NULL WHERE {items}"),
             params![chunk.row, categories, keys, chunk.step],
         )?;
         Ok(taken)
@@ -56,7 +58,7 @@ impl Tx<'_> {
 impl BatchRead for Tx<'_> {
     fn is_workable(&self, batch: Row) -> Result<bool> {
         let found = self.first(
-            "SELECT 1 FROM task WHERE parent = ?1 AND lane IN ('active', 'held', 'in_progress') LIMIT 1",
+            "SELECT 1 FROM task WHERE parent = ?1 AND queue_state IN ('ready', 'not_ready', 'in_progress') LIMIT 1",
             [batch],
             |_| Ok(()),
         )?;
@@ -65,7 +67,7 @@ impl BatchRead for Tx<'_> {
 
     fn open_step(&self, batch: Row) -> Result<Option<usize>> {
         let step = self.first(
-            "SELECT min(c.step) FROM chunk c JOIN task t ON t.n = c.task
+            "SELECT min(c.step_index) FROM chunk c JOIN task t ON t.row_id = c.task
               WHERE c.batch = ?1 AND t.status NOT IN ('done', 'failed', 'cancelled')",
             [batch],
             |row| row.get(0),
@@ -87,7 +89,8 @@ impl BatchRead for Tx<'_> {
 
     fn earlier(&self, chunk: Row, position: u64) -> Result<Vec<Earlier>> {
         self.all(
-            "SELECT step, outcome, category FROM earlier WHERE chunk = ?1 AND position = ?2 ORDER BY step",
+            "SELECT step_index, outcome, category FROM earlier_outcome
+              WHERE chunk = ?1 AND position = ?2 ORDER BY step_index",
             params![chunk, position],
             |row| Ok(Earlier { step: row.get(0)?, outcome: rows::word(row, 1)?, category: row.get(2)? }),
         )
@@ -96,14 +99,11 @@ impl BatchRead for Tx<'_> {
     fn in_doubt(&self, batch: Row) -> Result<u64> {
         // An item that the holder of a live claim began is in hand (`model::doubt::is_in_doubt`).
         let count = self.first(
-            "SELECT count(*) FROM item i INDEXED BY item_by_start JOIN task t ON t.n = i.chunk
-              WHERE i.batch = ?1 AND i.started IS NOT NULL
-                AND NOT (t.status = 'in_progress' AND t.generation = i.started_under AND t.expires > ?2 AND t.expires <= ?3)",
-            params![
-                batch,
-                self.now.millis(),
-                self.now.saturating_add_secs(FARTHEST_LEASE_SECONDS).millis()
-            ],
+            "SELECT count(*) FROM item i INDEXED BY item_by_start JOIN task t ON t.row_id = i.chunk
+              WHERE i.batch = ?1 AND i.started_receipt IS NOT NULL
+                AND NOT (t.status = 'in_progress' AND t.generation = i.started_generation
+                         AND t.expires_at > ?2 AND t.expires_at <= ?3)",
+            params![batch, self.now.millis(), self.now.saturating_add_secs(FARTHEST_LEASE_SECONDS).millis()],
             |row| row.get(0),
         )?;
         Ok(count.unwrap_or(0))
@@ -115,7 +115,7 @@ impl BatchRead for Tx<'_> {
                 "SELECT ",
                 item_columns!(),
                 " FROM item i INDEXED BY item_by_start
-                  WHERE i.batch = ?1 AND i.chunk = ?2 AND i.started IS NOT NULL ORDER BY i.position"
+                  WHERE i.batch = ?1 AND i.chunk = ?2 AND i.started_receipt IS NOT NULL ORDER BY i.position"
             ),
             params![chunk.batch, chunk.row],
             rows::item,
@@ -131,8 +131,9 @@ impl BatchWrite for Tx<'_> {
     fn hold(&self, row: Row, until: Option<Timestamp>) -> Result<()> {
         let changed = self.next_change()?;
         self.execute(
-            "UPDATE task SET holds = holds + 1, blockers = blockers + 1, held_until = ifnull(?2, held_until), changed = ?3
-              WHERE n = ?1",
+            "UPDATE task SET hold_count = hold_count + 1, blocker_count = blocker_count + 1,
+                    held_until = ifnull(?2, held_until), change_number = ?3
+              WHERE row_id = ?1",
             params![row, until.map(|until| until.millis()), changed],
         )?;
         Ok(())
@@ -141,8 +142,8 @@ impl BatchWrite for Tx<'_> {
     fn release_holds(&self, row: Row) -> Result<()> {
         let changed = self.next_change()?;
         self.execute(
-            "UPDATE task SET blockers = blockers - holds, holds = 0, held_until = NULL, changed = ?2
-              WHERE n = ?1 AND holds > 0",
+            "UPDATE task SET blocker_count = blocker_count - hold_count, hold_count = 0, held_until = NULL, change_number = ?2
+              WHERE row_id = ?1 AND hold_count > 0",
             params![row, changed],
         )?;
         Ok(())
@@ -150,15 +151,16 @@ impl BatchWrite for Tx<'_> {
 
     fn release_due(&self) -> Result<usize> {
         let due = self.all(
-            "SELECT n FROM task INDEXED BY task_by_hold WHERE held_until <= ?1
-              UNION ALL SELECT n FROM task INDEXED BY task_by_hold WHERE held_until > ?2",
+            "SELECT row_id FROM task INDEXED BY task_by_hold WHERE held_until <= ?1
+              UNION ALL SELECT row_id FROM task INDEXED BY task_by_hold WHERE held_until > ?2",
             [self.now.millis(), self.longest_rest().millis()],
             |row| row.get::<_, Row>(0),
         )?;
         for row in &due {
             let changed = self.next_change()?;
             self.execute(
-                "UPDATE task SET blockers = blockers - 1, holds = holds - 1, held_until = NULL, changed = ?2 WHERE n = ?1",
+                "UPDATE task SET blocker_count = blocker_count - 1, hold_count = hold_count - 1, held_until = NULL, change_number = ?2
+                  WHERE row_id = ?1",
                 params![row, changed],
             )?;
         }
@@ -166,27 +168,34 @@ impl BatchWrite for Tx<'_> {
     }
 
     fn pause(&self, batch: Row, why: &str) -> Result<()> {
-        self.execute("UPDATE batch SET paused = ?2 WHERE task = ?1", params![batch, why])?;
+        self.execute("UPDATE batch SET pause_reason = ?2 WHERE task = ?1", params![batch, why])?;
         // The batch tells that it is paused; its chunks have not changed otherwise.
         self.execute(
-            "UPDATE task SET holds = holds + 1, blockers = blockers + 1 WHERE parent = ?1 AND status = 'active' AND role = 'chunk'",
+            "UPDATE task SET hold_count = hold_count + 1, blocker_count = blocker_count + 1
+              WHERE parent = ?1 AND status = 'active' AND role = 'chunk'",
             [batch],
         )?;
         Ok(())
     }
 
     fn resume(&self, batch: Row) -> Result<()> {
-        self.execute("UPDATE batch SET paused = NULL, forgiven = failed WHERE task = ?1", [batch])?;
         self.execute(
-            "UPDATE task SET holds = holds - 1, blockers = blockers - 1
-              WHERE parent = ?1 AND status = 'active' AND role = 'chunk' AND holds > 0",
+            "UPDATE batch SET pause_reason = NULL, failures_at_resume = items_failed WHERE task = ?1",
+            [batch],
+        )?;
+        self.execute(
+            "UPDATE task SET hold_count = hold_count - 1, blocker_count = blocker_count - 1
+              WHERE parent = ?1 AND status = 'active' AND role = 'chunk' AND hold_count > 0",
             [batch],
         )?;
         Ok(())
     }
 
     fn accept(&self, chunk: Row, generation: u64) -> Result<()> {
-        self.execute("UPDATE chunk SET accepted = ?2 WHERE task = ?1", params![chunk, generation])?;
+        self.execute(
+            "UPDATE chunk SET accepted_generation = ?2 WHERE task = ?1",
+            params![chunk, generation],
+        )?;
         Ok(())
     }
 
@@ -194,11 +203,11 @@ impl BatchWrite for Tx<'_> {
         let chosen = Chosen { categories: only.to_vec(), keys: Vec::new() };
         let kept = self.execute(
             concat!(
-                "INSERT OR REPLACE INTO earlier (chunk, position, step, outcome, category, receipt)
-                 SELECT chunk, position, step, outcome, category, receipt FROM item
+                "INSERT OR REPLACE INTO earlier_outcome (chunk, position, step_index, outcome, category, receipt_number)
+                 SELECT chunk, position, step_index, outcome, category, receipt_number FROM item
                   WHERE ",
                 chosen_items!(),
-                " AND step = ?4 AND outcome = 'done'"
+                " AND step_index = ?4 AND outcome = 'done'"
             ),
             params![chunk.row, rows::some_list(only), None::<String>, chunk.step],
         )?;
@@ -207,10 +216,13 @@ impl BatchWrite for Tx<'_> {
         }
         let taken = self.take_outcomes(chunk, &chosen, "outcome = 'done'")?;
         self.execute(
-            "UPDATE item SET step = ?2 WHERE chunk = ?1 AND step = ?3 AND outcome IS NULL",
+            "UPDATE item SET step_index = ?2 WHERE chunk = ?1 AND step_index = ?3 AND outcome IS NULL",
             params![chunk.row, to, chunk.step],
         )?;
-        self.execute("UPDATE chunk SET step = ?2, note = '' WHERE task = ?1", params![chunk.row, to])?;
+        self.execute(
+            "UPDATE chunk SET step_index = ?2, review_note = '' WHERE task = ?1",
+            params![chunk.row, to],
+        )?;
         Ok(taken)
     }
 
@@ -222,8 +234,8 @@ impl BatchWrite for Tx<'_> {
         // What a worker gets is of one step: that of the open items, else the first that one failed in.
         let step: Option<Option<usize>> = self.first(
             concat!(
-                "SELECT ifnull((SELECT step FROM item WHERE chunk = ?1 AND outcome IS NULL LIMIT 1),
-                               (SELECT min(step) FROM item WHERE ",
+                "SELECT ifnull((SELECT step_index FROM item WHERE chunk = ?1 AND outcome IS NULL LIMIT 1),
+                               (SELECT min(step_index) FROM item WHERE ",
                 chosen_items!(),
                 " AND outcome = 'failed'))"
             ),
@@ -231,13 +243,13 @@ impl BatchWrite for Tx<'_> {
             |row| row.get(0),
         )?;
         let Some(step) = step.flatten() else { return Ok(0) };
-        self.execute("UPDATE chunk SET step = ?2 WHERE task = ?1", params![chunk.row, step])?;
+        self.execute("UPDATE chunk SET step_index = ?2 WHERE task = ?1", params![chunk.row, step])?;
         self.take_outcomes(&Chunk { step, ..chunk.clone() }, chosen, "outcome = 'failed'")
     }
 
     fn begin(&self, item: &StoredItem, started: Started) -> Result<()> {
         self.execute(
-            "UPDATE item SET started = ?3, started_under = ?4 WHERE chunk = ?1 AND position = ?2 AND outcome IS NULL",
+            "UPDATE item SET started_receipt = ?3, started_generation = ?4 WHERE chunk = ?1 AND position = ?2 AND outcome IS NULL",
             params![item.chunk, item.position, started.receipt, started.generation],
         )?;
         Ok(())
@@ -245,8 +257,8 @@ impl BatchWrite for Tx<'_> {
 
     fn forget_begun(&self, chunk: &Chunk, under: Option<u64>) -> Result<()> {
         self.execute(
-            "UPDATE item SET started = NULL, started_under = NULL
-              WHERE chunk = ?1 AND started IS NOT NULL AND (?2 IS NULL OR started_under = ?2)",
+            "UPDATE item SET started_receipt = NULL, started_generation = NULL
+              WHERE chunk = ?1 AND started_receipt IS NOT NULL AND (?2 IS NULL OR started_generation = ?2)",
             params![chunk.row, under],
         )?;
         Ok(())
@@ -254,19 +266,19 @@ impl BatchWrite for Tx<'_> {
 
     fn add_reason(&self, chunk: Row, reason: &str) -> Result<()> {
         self.execute(
-            "UPDATE chunk SET reasons = substr(reasons || ?2 || char(10), -2000) WHERE task = ?1",
+            "UPDATE chunk SET release_reasons = substr(release_reasons || ?2 || char(10), -2000) WHERE task = ?1",
             params![chunk, reason],
         )?;
         Ok(())
     }
 
     fn set_note(&self, chunk: Row, note: &str) -> Result<()> {
-        self.execute("UPDATE chunk SET note = ?2 WHERE task = ?1", params![chunk, note])?;
+        self.execute("UPDATE chunk SET review_note = ?2 WHERE task = ?1", params![chunk, note])?;
         Ok(())
     }
 
     fn set_approved(&self, batch: Row, approved: u64) -> Result<()> {
-        self.execute("UPDATE batch SET approved = ?2 WHERE task = ?1", params![batch, approved])?;
+        self.execute("UPDATE batch SET approvals_in_a_row = ?2 WHERE task = ?1", params![batch, approved])?;
         Ok(())
     }
 }

@@ -6,9 +6,9 @@ use super::tx::Tx;
 use crate::error::Result;
 use crate::model::id::TaskId;
 
-const BATCHES: &str = "SELECT t.id FROM batch b JOIN task t ON t.n = b.task
+const BATCHES: &str = "SELECT t.id FROM batch b JOIN task t ON t.row_id = b.task
   WHERE substr(t.id, 1, length(?1)) = ?1 ORDER BY b.task DESC LIMIT ?2";
-const NEWEST: &str = "SELECT id FROM task WHERE ?1 = '' ORDER BY n DESC LIMIT ?2";
+const NEWEST: &str = "SELECT id FROM task WHERE ?1 = '' ORDER BY row_id DESC LIMIT ?2";
 /// '{' comes after every character of an id, so that the index gives the range.
 const RANGE: &str = "SELECT id FROM task WHERE id >= ?1 AND id < ?1 || '{' ORDER BY id LIMIT ?2";
 

@@ -31,9 +31,11 @@ impl Tx<'_> {
 
     fn add_to_spent(&self, row: Row, kind: SpentBy, name: &str, spent: Spent) -> Result<()> {
         self.execute(
-            "INSERT INTO spent VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+            "INSERT INTO cost_total (task, grouped_by, group_name, tokens_in, tokens_out, cost_millionths)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6)
              ON CONFLICT DO UPDATE SET tokens_in = tokens_in + excluded.tokens_in,
-                tokens_out = tokens_out + excluded.tokens_out, cost = cost + excluded.cost",
+                tokens_out = tokens_out + excluded.tokens_out,
+                cost_millionths = cost_millionths + excluded.cost_millionths",
             params![row, kind.as_str(), name, spent.tokens_in, spent.tokens_out, spent.cost.millionths()],
         )?;
         Ok(())
@@ -42,8 +44,8 @@ impl Tx<'_> {
     /// The sums of a chunk or a batch, the dearest first.
     pub(super) fn all_spent(&self, row: Row) -> Result<Vec<(SpentBy, String, Spent)>> {
         self.all(
-            "SELECT kind, name, tokens_in, tokens_out, cost FROM spent WHERE task = ?1
-              ORDER BY kind, cost DESC, tokens_in + tokens_out DESC, name",
+            "SELECT grouped_by, group_name, tokens_in, tokens_out, cost_millionths FROM cost_total WHERE task = ?1
+              ORDER BY grouped_by, cost_millionths DESC, tokens_in + tokens_out DESC, group_name",
             [row],
             |row| {
                 let spent = Spent {

@@ -5,30 +5,30 @@ use crate::error::Result;
 
 /// Chunks whose counts are not those of their items.
 const CHUNKS: &str = "
-    SELECT t.id, c.total, count(i.key), c.done + c.failed + c.skipped, count(i.outcome)
-      FROM chunk c JOIN task t ON t.n = c.task LEFT JOIN item i ON i.chunk = c.task
+    SELECT t.id, c.items_total, count(i.key), c.items_done + c.items_failed + c.items_skipped, count(i.outcome)
+      FROM chunk c JOIN task t ON t.row_id = c.task LEFT JOIN item i ON i.chunk = c.task
      GROUP BY c.task
-    HAVING c.total <> count(i.key)
-        OR c.done <> ifnull(sum(i.outcome = 'done'), 0)
-        OR c.failed <> ifnull(sum(i.outcome = 'failed'), 0)
-        OR c.skipped <> ifnull(sum(i.outcome = 'skipped'), 0)
+    HAVING c.items_total <> count(i.key)
+        OR c.items_done <> ifnull(sum(i.outcome = 'done'), 0)
+        OR c.items_failed <> ifnull(sum(i.outcome = 'failed'), 0)
+        OR c.items_skipped <> ifnull(sum(i.outcome = 'skipped'), 0)
      LIMIT 1";
 
 /// Batches whose counts are not those of their chunks.
 const BATCHES: &str = "
-    SELECT t.id, b.chunks, count(c.task), b.total, ifnull(sum(c.total), 0)
-      FROM batch b JOIN task t ON t.n = b.task LEFT JOIN chunk c ON c.batch = b.task
+    SELECT t.id, b.chunks_total, count(c.task), b.items_total, ifnull(sum(c.items_total), 0)
+      FROM batch b JOIN task t ON t.row_id = b.task LEFT JOIN chunk c ON c.batch = b.task
      GROUP BY b.task
-    HAVING b.chunks <> count(c.task) OR b.total <> ifnull(sum(c.total), 0)
+    HAVING b.chunks_total <> count(c.task) OR b.items_total <> ifnull(sum(c.items_total), 0)
      LIMIT 1";
 
 /// Items whose outcome no receipt tells.
 const UNPROVED: &str = "
     SELECT t.id, i.key, i.outcome
-      FROM item i JOIN task t ON t.n = i.chunk
+      FROM item i JOIN task t ON t.row_id = i.chunk
      WHERE i.outcome IS NOT NULL AND NOT EXISTS (
            SELECT 1 FROM receipt r
-            WHERE r.task = i.chunk AND r.number = i.receipt AND r.item = i.key
+            WHERE r.task = i.chunk AND r.number = i.receipt_number AND r.item_key = i.key
               AND r.outcome = i.outcome AND r.category IS i.category AND NOT r.late)
      LIMIT 1";
 

@@ -22,9 +22,9 @@ macro_rules! matching {
          AND (:assignee IS NULL OR t.assignee = :assignee)
          AND (:parent IS NULL OR t.parent = :parent)
          AND (:free = 0 OR t.role <> 'chunk' OR NOT EXISTS (
-              SELECT 1 FROM interlock mine CROSS JOIN held theirs
-                    ON theirs.project = mine.project AND theirs.key = mine.key
-               WHERE mine.chunk = t.n AND theirs.chunk <> t.n AND (mine.beneath = 0 OR theirs.beneath = 0)))
+              SELECT 1 FROM shared_resource mine CROSS JOIN resource_in_use theirs
+                    ON theirs.project = mine.project AND theirs.resource_key = mine.resource_key
+               WHERE mine.chunk = t.row_id AND theirs.chunk <> t.row_id AND (mine.descendants_only = 0 OR theirs.descendants_only = 0)))
          AND (:tags IS NULL OR NOT EXISTS (
               SELECT 1 FROM json_each(:tags) wanted
                WHERE wanted.value NOT IN (SELECT value FROM json_each(t.tags))))"
@@ -39,10 +39,10 @@ macro_rules! lane_sql {
             task_columns!(),
             " FROM task t WHERE ",
             $by,
-            " t.lane = :lane
-             AND (t.priority, t.position, t.n) > (:after_priority, :after_position, :after_n) ",
+            " t.queue_state = :queue_state
+             AND (t.priority, t.position, t.row_id) > (:after_priority, :after_position, :after_row_id) ",
             matching!(),
-            " ORDER BY t.priority, t.position, t.n LIMIT :limit"
+            " ORDER BY t.priority, t.position, t.row_id LIMIT :limit"
         )
     };
 }
@@ -52,15 +52,20 @@ impl Filter {
     fn lanes(&self) -> Vec<&'static str> {
         if self.ready {
             return if self.status.is_none_or(|status| status == Status::Active) {
-                vec!["active"]
+                vec!["ready"]
             } else {
                 vec![]
             };
         }
         match self.status {
-            Some(Status::Active) => vec!["active", "held"],
+            Some(Status::Active) => vec!["ready", "not_ready"],
             Some(status) => vec![status.as_str()],
-            None => Status::ALL.iter().map(|status| status.as_str()).chain(["held"]).collect(),
+            None => Status::ALL
+                .iter()
+                .filter(|status| **status != Status::Active)
+                .map(|status| status.as_str())
+                .chain(["ready", "not_ready"])
+                .collect(),
         }
     }
 
@@ -84,8 +89,8 @@ impl Tx<'_> {
         self.all(
             sql,
             named_params! {
-                ":lane": lane,
-                ":after_priority": after.0, ":after_position": after.1, ":after_n": after.2,
+                ":queue_state": lane,
+                ":after_priority": after.0, ":after_position": after.1, ":after_row_id": after.2,
                 ":type": filter.kind.map(|kind| kind.as_str()),
                 ":priority": filter.priority, ":priority_max": filter.priority_max,
                 ":project": filter.project, ":assignee": filter.assignee, ":parent": filter.parent,
@@ -115,8 +120,8 @@ impl Tx<'_> {
             for lane in filter.lanes() {
                 count += self
                     .first(
-                        "SELECT ifnull(sum(count), 0) FROM tally
-                          WHERE (?1 IS NULL OR project = ?1) AND lane = ?2 AND (?3 IS NULL OR type = ?3)
+                        "SELECT ifnull(sum(count), 0) FROM task_count
+                          WHERE (?1 IS NULL OR project = ?1) AND queue_state = ?2 AND (?3 IS NULL OR type = ?3)
                             AND (?4 IS NULL OR priority = ?4) AND (?5 IS NULL OR priority <= ?5)",
                         params![
                             filter.project,
@@ -150,12 +155,12 @@ impl Tx<'_> {
                 "SELECT ",
                 task_columns!(),
                 " FROM task t INDEXED BY task_by_change
-                  WHERE t.changed > :since AND t.lane IN (SELECT value FROM json_each(:lanes)) ",
+                  WHERE t.change_number > :since AND t.queue_state IN (SELECT value FROM json_each(:queue_states)) ",
                 matching!(),
-                " ORDER BY t.changed LIMIT :limit"
+                " ORDER BY t.change_number LIMIT :limit"
             ),
             named_params! {
-                ":since": since, ":lanes": lanes,
+                ":since": since, ":queue_states": lanes,
                 ":type": filter.kind.map(|kind| kind.as_str()),
                 ":priority": filter.priority, ":priority_max": filter.priority_max,
                 ":project": filter.project, ":assignee": filter.assignee, ":parent": filter.parent,

@@ -15,9 +15,10 @@ use crate::store::{After, Filter, Read, Total};
 
 macro_rules! chunk_columns {
     () => {
-        "c.task, c.batch, (SELECT b.id FROM task b WHERE b.n = c.batch), c.number, c.span, c.attempts, \
-         c.total, c.done, c.failed, c.skipped, c.step, c.note, c.accepted, \
-         (SELECT json_extract(b.steps, '$[' || c.step || '].name') FROM batch b WHERE b.task = c.batch), c.reasons"
+        "c.task, c.batch, (SELECT b.id FROM task b WHERE b.row_id = c.batch), c.number, c.span, c.attempts, \
+         c.items_total, c.items_done, c.items_failed, c.items_skipped, c.step_index, c.review_note, c.accepted_generation, \
+         (SELECT json_extract(b.steps, '$[' || c.step_index || '].name') FROM batch b WHERE b.task = c.batch), \
+         c.release_reasons"
     };
 }
 
@@ -27,8 +28,8 @@ macro_rules! batch_receipts_sql {
         concat!(
             "SELECT ",
             receipt_columns!(),
-            ", b.changed AS change, t.id AS id
-               FROM batch_receipt b JOIN receipt r ON r.n = b.receipt JOIN task t ON t.n = r.task
+            ", b.change_number AS change, t.id AS id
+               FROM batch_receipt b JOIN receipt r ON r.row_id = b.receipt JOIN task t ON t.row_id = r.task
               WHERE b.batch = ?1 AND ",
             $which,
             " LIMIT ?3"
@@ -59,8 +60,12 @@ impl Read for Tx<'_> {
     }
 
     fn task_at(&self, row: Row) -> Result<Task> {
-        self.first(concat!("SELECT ", task_columns!(), " FROM task t WHERE t.n = ?1"), [row], rows::task)?
-            .ok_or_else(|| Error::not_found(format!("No task in row {row}")))
+        self.first(
+            concat!("SELECT ", task_columns!(), " FROM task t WHERE t.row_id = ?1"),
+            [row],
+            rows::task,
+        )?
+        .ok_or_else(|| Error::not_found(format!("No task in row {row}")))
     }
 
     fn list(&self, filter: &Filter, after: Option<After>, limit: usize) -> Result<Vec<Task>> {
@@ -80,11 +85,11 @@ impl Read for Tx<'_> {
             concat!(
                 "SELECT ",
                 task_columns!(),
-                ", t.moved FROM task t INDEXED BY task_by_change
-                  WHERE t.changed > ?2 AND t.moved > ?2 AND t.parent = ?1 ORDER BY t.moved LIMIT ?3"
+                ", t.status_changed FROM task t INDEXED BY task_by_change
+                  WHERE t.change_number > ?2 AND t.status_changed > ?2 AND t.parent = ?1 ORDER BY t.status_changed LIMIT ?3"
             ),
             params![parent, since, limit],
-            |row| Ok((row.get("moved")?, rows::task(row)?)),
+            |row| Ok((row.get("status_changed")?, rows::task(row)?)),
         )
     }
 
@@ -93,7 +98,7 @@ impl Read for Tx<'_> {
             return Ok(Vec::new());
         }
         self.all(
-            "SELECT t.id, d.soft FROM dependency d JOIN task t ON t.n = d.needs WHERE d.task = ?1 ORDER BY d.position",
+            "SELECT t.id, d.soft FROM dependency d JOIN task t ON t.row_id = d.depends_on WHERE d.task = ?1 ORDER BY d.position",
             [task.row],
             |row| Ok((TaskId::stored(row.get(0)?), row.get(1)?)),
         )
@@ -101,28 +106,30 @@ impl Read for Tx<'_> {
 
     fn dependents(&self, row: Row, limit: usize) -> Result<Vec<TaskId>> {
         self.all(
-            "SELECT t.id FROM dependency d JOIN task t ON t.n = d.task WHERE d.needs = ?1 ORDER BY d.soft, t.n LIMIT ?2",
+            "SELECT t.id FROM dependency d JOIN task t ON t.row_id = d.task WHERE d.depends_on = ?1 ORDER BY d.soft, t.row_id LIMIT ?2",
             params![row, limit],
             |row| row.get(0).map(TaskId::stored),
         )
     }
 
     fn waiting_rows(&self, row: Row) -> Result<Vec<Row>> {
-        self.all("SELECT task FROM dependency WHERE needs = ?1 AND soft = 0", [row], |row| row.get(0))
+        self.all("SELECT task FROM dependency WHERE depends_on = ?1 AND soft = 0", [row], |row| row.get(0))
     }
 
     fn children(&self, row: Row, limit: usize) -> Result<Vec<TaskId>> {
-        self.all("SELECT id FROM task WHERE parent = ?1 ORDER BY n LIMIT ?2", params![row, limit], |row| {
-            row.get(0).map(TaskId::stored)
-        })
+        self.all(
+            "SELECT id FROM task WHERE parent = ?1 ORDER BY row_id LIMIT ?2",
+            params![row, limit],
+            |row| row.get(0).map(TaskId::stored),
+        )
     }
 
     fn depends_through(&self, from: Row, to: Row) -> Result<bool> {
         Ok(self
             .first(
-                "WITH RECURSIVE reached(n) AS (
-                   SELECT ?1 UNION SELECT d.needs FROM dependency d JOIN reached r ON d.task = r.n)
-                 SELECT 1 FROM reached WHERE n = ?2",
+                "WITH RECURSIVE reached(row_id) AS (
+                   SELECT ?1 UNION SELECT d.depends_on FROM dependency d JOIN reached r ON d.task = r.row_id)
+                 SELECT 1 FROM reached WHERE row_id = ?2",
                 [from, to],
                 |_| Ok(()),
             )?
@@ -132,9 +139,9 @@ impl Read for Tx<'_> {
     fn lies_beneath(&self, from: Row, above: Row) -> Result<bool> {
         Ok(self
             .first(
-                "WITH RECURSIVE chain(n) AS (
-                   SELECT ?1 UNION SELECT t.parent FROM task t JOIN chain c ON t.n = c.n WHERE t.parent IS NOT NULL)
-                 SELECT 1 FROM chain WHERE n = ?2",
+                "WITH RECURSIVE chain(row_id) AS (
+                   SELECT ?1 UNION SELECT t.parent FROM task t JOIN chain c ON t.row_id = c.row_id WHERE t.parent IS NOT NULL)
+                 SELECT 1 FROM chain WHERE row_id = ?2",
                 [from, above],
                 |_| Ok(()),
             )?
@@ -142,15 +149,17 @@ impl Read for Tx<'_> {
     }
 
     fn opening(&self, row: Row) -> Result<String> {
-        Ok(self.first("SELECT opening FROM task WHERE n = ?1", [row], |row| row.get(0))?.unwrap_or_default())
+        Ok(self
+            .first("SELECT initial_text FROM task WHERE row_id = ?1", [row], |row| row.get(0))?
+            .unwrap_or_default())
     }
 
     fn preview(&self, row: Row, chars: usize) -> Result<String> {
         Ok(self
             .first(
-                "SELECT CASE WHEN t.opening <> '' THEN substr(t.opening, 1, ?2)
-                        ELSE ifnull((SELECT substr(r.text, 1, ?2) FROM receipt r WHERE r.task = t.n AND r.number = 1), '') END
-                   FROM task t WHERE t.n = ?1",
+                "SELECT CASE WHEN t.initial_text <> '' THEN substr(t.initial_text, 1, ?2)
+                        ELSE ifnull((SELECT substr(r.text, 1, ?2) FROM receipt r WHERE r.task = t.row_id AND r.number = 1), '') END
+                   FROM task t WHERE t.row_id = ?1",
                 params![row, chars],
                 |row| row.get(0),
             )?
@@ -162,7 +171,7 @@ impl Read for Tx<'_> {
             concat!(
                 "SELECT ",
                 receipt_columns!(),
-                " FROM receipt WHERE task = ?1 AND number > ?2 ORDER BY number LIMIT ?3"
+                " FROM receipt r WHERE r.task = ?1 AND r.number > ?2 ORDER BY r.number LIMIT ?3"
             ),
             params![row, after, limit],
             rows::receipt,
@@ -174,7 +183,7 @@ impl Read for Tx<'_> {
             concat!(
                 "SELECT ",
                 receipt_columns!(),
-                ", hash FROM receipt WHERE task = ?1 AND number > ?2 ORDER BY number LIMIT ?3"
+                ", r.hash FROM receipt r WHERE r.task = ?1 AND r.number > ?2 ORDER BY r.number LIMIT ?3"
             ),
             params![row, after, limit],
             |row| Ok((rows::receipt(row)?, row.get(13)?)),
@@ -203,7 +212,7 @@ impl Read for Tx<'_> {
                 task_columns!(),
                 ", ",
                 chunk_columns!(),
-                " FROM chunk c JOIN task t ON t.n = c.task
+                " FROM chunk c JOIN task t ON t.row_id = c.task
                   WHERE c.batch = ?1 AND c.number > ?2 ORDER BY c.number LIMIT ?3"
             ),
             params![batch, after, limit],
@@ -243,8 +252,8 @@ impl Read for Tx<'_> {
             concat!(
                 "SELECT ",
                 item_columns!(),
-                ", t.id FROM chunk c JOIN item i ON i.chunk = c.task JOIN task t ON t.n = c.task
-                  WHERE c.batch = ?1 AND c.failed > 0 AND i.outcome = 'failed' ORDER BY c.number, i.position LIMIT ?2"
+                ", t.id FROM chunk c JOIN item i ON i.chunk = c.task JOIN task t ON t.row_id = c.task
+                  WHERE c.batch = ?1 AND c.items_failed > 0 AND i.outcome = 'failed' ORDER BY c.number, i.position LIMIT ?2"
             ),
             params![batch, limit],
             |row| Ok((TaskId::stored(row.get("id")?), rows::item(row)?)),
@@ -253,7 +262,7 @@ impl Read for Tx<'_> {
 
     fn receipt(&self, row: Row, number: u64) -> Result<Option<Receipt>> {
         self.first(
-            concat!("SELECT ", receipt_columns!(), " FROM receipt WHERE task = ?1 AND number = ?2"),
+            concat!("SELECT ", receipt_columns!(), " FROM receipt r WHERE r.task = ?1 AND r.number = ?2"),
             params![row, number],
             rows::receipt,
         )
@@ -261,7 +270,7 @@ impl Read for Tx<'_> {
 
     fn batch_receipts(&self, batch: Row, since: u64, limit: usize) -> Result<Vec<(u64, TaskId, Receipt)>> {
         self.all(
-            batch_receipts_sql!("b.changed > ?2 ORDER BY b.changed"),
+            batch_receipts_sql!("b.change_number > ?2 ORDER BY b.change_number"),
             params![batch, since, limit],
             batch_receipt,
         )
@@ -269,7 +278,7 @@ impl Read for Tx<'_> {
 
     fn last_batch_receipts(&self, batch: Row, limit: usize) -> Result<Vec<(u64, TaskId, Receipt)>> {
         let mut found = self.all(
-            batch_receipts_sql!("b.changed >= ?2 ORDER BY b.changed DESC"),
+            batch_receipts_sql!("b.change_number >= ?2 ORDER BY b.change_number DESC"),
             params![batch, 0, limit],
             batch_receipt,
         )?;
@@ -279,16 +288,18 @@ impl Read for Tx<'_> {
 
     fn categories(&self, row: Row) -> Result<Vec<(String, u64)>> {
         self.all(
-            "SELECT name, count FROM category WHERE task = ?1 AND count > 0 ORDER BY count DESC, name",
+            "SELECT category, count FROM category_count WHERE task = ?1 AND count > 0 ORDER BY count DESC, category",
             [row],
             |row| Ok((row.get(0)?, row.get(1)?)),
         )
     }
 
     fn answered(&self, key: &str) -> Result<Option<(String, Vec<u8>, String)>> {
-        self.first("SELECT operation, fingerprint, reply FROM request WHERE key = ?1", [key], |row| {
-            Ok((row.get(0)?, row.get(1)?, row.get(2)?))
-        })
+        self.first(
+            "SELECT operation, fingerprint, response FROM stored_response WHERE request_key = ?1",
+            [key],
+            |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
+        )
     }
 
     fn expired(&self, limit: usize) -> Result<Vec<Task>> {
@@ -298,7 +309,7 @@ impl Read for Tx<'_> {
                 "SELECT ",
                 task_columns!(),
                 " FROM task t INDEXED BY task_by_lease
-                  WHERE t.status = 'in_progress' AND t.expires <= ?1 ORDER BY t.expires LIMIT ?2"
+                  WHERE t.status = 'in_progress' AND t.expires_at <= ?1 ORDER BY t.expires_at LIMIT ?2"
             ),
             params![self.now.millis(), limit],
             rows::task,
@@ -308,7 +319,7 @@ impl Read for Tx<'_> {
                 "SELECT ",
                 task_columns!(),
                 " FROM task t INDEXED BY task_by_lease
-                  WHERE t.status = 'in_progress' AND t.expires > ?1 ORDER BY t.expires LIMIT ?2"
+                  WHERE t.status = 'in_progress' AND t.expires_at > ?1 ORDER BY t.expires_at LIMIT ?2"
             ),
             params![self.now.saturating_add_secs(FARTHEST_LEASE_SECONDS).millis(), limit],
             rows::task,
@@ -319,7 +330,7 @@ impl Read for Tx<'_> {
     fn next_expiry(&self) -> Result<Option<Timestamp>> {
         Ok(self
             .first(
-                "SELECT min(expires) FROM task INDEXED BY task_by_lease WHERE status = 'in_progress' AND expires > ?1",
+                "SELECT min(expires_at) FROM task INDEXED BY task_by_lease WHERE status = 'in_progress' AND expires_at > ?1",
                 [self.now.millis()],
                 |row| row.get::<_, Option<i64>>(0),
             )?
@@ -331,7 +342,7 @@ impl Read for Tx<'_> {
         self.all(
             concat!(
                 "SELECT ", task_columns!(), " FROM task t
-                  WHERE t.lane = 'in_progress' AND t.role <> 'batch' AND t.updated <= ?1 ORDER BY t.priority, t.position, t.n LIMIT ?2"
+                  WHERE t.queue_state = 'in_progress' AND t.role <> 'batch' AND t.updated_at <= ?1 ORDER BY t.priority, t.position, t.row_id LIMIT ?2"
             ),
             params![moment.millis(), limit],
             rows::task,
@@ -344,8 +355,8 @@ impl Read for Tx<'_> {
 
     fn all_indexed(&self) -> Result<bool> {
         let all = self.first(
-            "SELECT task >= (SELECT ifnull(max(n), 0) FROM task) AND receipt >= (SELECT ifnull(max(n), 0) FROM receipt)
-               FROM indexed",
+            "SELECT last_task >= (SELECT ifnull(max(row_id), 0) FROM task) AND last_receipt >= (SELECT ifnull(max(row_id), 0) FROM receipt)
+               FROM search_progress",
             [],
             |row| row.get(0),
         )?;
@@ -359,8 +370,8 @@ impl Read for Tx<'_> {
     fn open_batches(&self, project: Option<&str>, limit: usize) -> Result<Vec<Task>> {
         self.all(
             concat!(
-                "SELECT ", task_columns!(), " FROM batch b JOIN task t ON t.n = b.task
-                  WHERE b.ended < b.chunks AND t.status <> 'cancelled' AND (?1 IS NULL OR t.project = ?1) ORDER BY t.n DESC LIMIT ?2"
+                "SELECT ", task_columns!(), " FROM batch b JOIN task t ON t.row_id = b.task
+                  WHERE b.chunks_ended < b.chunks_total AND t.status <> 'cancelled' AND (?1 IS NULL OR t.project = ?1) ORDER BY t.row_id DESC LIMIT ?2"
             ),
             params![project, limit],
             rows::task,

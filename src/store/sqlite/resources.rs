@@ -39,30 +39,31 @@ fn read(text: &str) -> Result<Vec<(String, Vec<Row>)>> {
 impl Tx<'_> {
     /// Whether a chunk is being worked on that may keep others waiting.
     pub(super) fn anything_held(&self) -> Result<bool> {
-        Ok(self.first("SELECT 1 FROM held LIMIT 1", [], |_| Ok(()))?.is_some())
+        Ok(self.first("SELECT 1 FROM resource_in_use LIMIT 1", [], |_| Ok(()))?.is_some())
     }
 }
 
 impl ReadResources for Tx<'_> {
     fn running_batches(&self, project: Option<&str>) -> Result<Vec<Row>> {
         self.all(
-            "SELECT t.n FROM task t WHERE t.lane = 'in_progress' AND t.role = 'batch' AND t.project IS ?1",
+            "SELECT t.row_id FROM task t WHERE t.queue_state = 'in_progress' AND t.role = 'batch' AND t.project IS ?1",
             [project],
             |row| row.get(0),
         )
     }
 
     fn touch_layers(&self, batch: Row) -> Result<u64> {
-        let layers =
-            self.first("SELECT ifnull(max(layer) + 1, 0) FROM touch WHERE batch = ?1", [batch], |row| {
-                row.get(0)
-            })?;
+        let layers = self.first(
+            "SELECT ifnull(max(layer) + 1, 0) FROM resource_block WHERE batch = ?1",
+            [batch],
+            |row| row.get(0),
+        )?;
         Ok(layers.unwrap_or(0))
     }
 
     fn touches(&self, batch: Row, layer: u64, key: &str) -> Result<Vec<(String, Vec<Row>)>> {
         let block: Option<String> = self.first(
-            "SELECT entries FROM touch WHERE batch = ?1 AND layer = ?2 AND last >= ?3 ORDER BY last LIMIT 1",
+            "SELECT entries FROM resource_block WHERE batch = ?1 AND layer = ?2 AND last_key >= ?3 ORDER BY last_key LIMIT 1",
             params![batch, layer, key],
             |row| row.get(0),
         )?;
@@ -71,9 +72,9 @@ impl ReadResources for Tx<'_> {
 
     fn held_up(&self, chunk: Row) -> Result<Option<HeldUp>> {
         self.first(
-            "SELECT theirs.chunk, mine.key FROM interlock mine CROSS JOIN held theirs
-                    ON theirs.project = mine.project AND theirs.key = mine.key
-              WHERE mine.chunk = ?1 AND theirs.chunk <> ?1 AND (mine.beneath = 0 OR theirs.beneath = 0) LIMIT 1",
+            "SELECT theirs.chunk, mine.resource_key FROM shared_resource mine CROSS JOIN resource_in_use theirs
+                    ON theirs.project = mine.project AND theirs.resource_key = mine.resource_key
+              WHERE mine.chunk = ?1 AND theirs.chunk <> ?1 AND (mine.descendants_only = 0 OR theirs.descendants_only = 0) LIMIT 1",
             [chunk],
             |row| Ok(HeldUp { by: row.get(0)?, resource: row.get(1)? }),
         )
@@ -84,22 +85,22 @@ impl WriteResources for Tx<'_> {
     fn insert_touches(&self, batch: Row, layer: u64, block: &[(String, Vec<Row>)]) -> Result<()> {
         let Some((last, _)) = block.last() else { return Ok(()) };
         self.execute(
-            "INSERT INTO touch (batch, layer, last, entries) VALUES (?1, ?2, ?3, ?4)",
+            "INSERT INTO resource_block (batch, layer, last_key, entries) VALUES (?1, ?2, ?3, ?4)",
             params![batch, layer, last, written(block)],
         )?;
         Ok(())
     }
 
     fn forget_touches(&self, batch: Row, layer: u64) -> Result<()> {
-        self.execute("DELETE FROM touch WHERE batch = ?1 AND layer = ?2", params![batch, layer])?;
+        self.execute("DELETE FROM resource_block WHERE batch = ?1 AND layer = ?2", params![batch, layer])?;
         Ok(())
     }
 
     fn interlock(&self, chunk: Row, project: Option<&str>, key: &str, beneath: bool) -> Result<()> {
         self.execute(
             // Who touches the whole and something beneath it touches the whole.
-            "INSERT INTO interlock (chunk, key, beneath, project) VALUES (?1, ?2, ?3, ?4)
-             ON CONFLICT DO UPDATE SET beneath = 0 WHERE beneath > excluded.beneath",
+            "INSERT INTO shared_resource (chunk, resource_key, descendants_only, project) VALUES (?1, ?2, ?3, ?4)
+             ON CONFLICT DO UPDATE SET descendants_only = 0 WHERE descendants_only > excluded.descendants_only",
             params![chunk, key, beneath, project.unwrap_or_default()],
         )?;
         Ok(())
@@ -108,9 +109,9 @@ impl WriteResources for Tx<'_> {
     fn interlock_stored(&self, chunk: Row, project: Option<&str>, key: &str, beneath: bool) -> Result<()> {
         self.interlock(chunk, project, key, beneath)?;
         self.execute(
-            "INSERT INTO held (project, key, chunk, beneath)
-             SELECT ?2, ?3, ?1, ?4 FROM task WHERE n = ?1 AND status = 'in_progress'
-             ON CONFLICT DO UPDATE SET beneath = 0 WHERE beneath > excluded.beneath",
+            "INSERT INTO resource_in_use (project, resource_key, chunk, descendants_only)
+             SELECT ?2, ?3, ?1, ?4 FROM task WHERE row_id = ?1 AND status = 'in_progress'
+             ON CONFLICT DO UPDATE SET descendants_only = 0 WHERE descendants_only > excluded.descendants_only",
             params![chunk, project.unwrap_or_default(), key, beneath],
         )?;
         Ok(())

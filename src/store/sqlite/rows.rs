@@ -17,10 +17,11 @@ use crate::model::timestamp::Timestamp;
 /// The columns that [`task`] reads, for a table named `t`.
 macro_rules! task_columns {
     () => {
-        "t.n, t.id, t.title, t.type, t.status, t.priority, t.position, t.project, t.parent, t.assignee, t.due, \
-         t.tags, t.effort, t.context, t.complexity, t.role, t.boxes, t.receipts, t.blockers, t.created, t.updated, \
-         t.changed, t.generation, t.worker, t.token, t.since, t.expires, t.lease, \
-         (SELECT p.id FROM task p WHERE p.n = t.parent), t.needs, t.holds, t.held_until"
+        "t.row_id, t.id, t.title, t.type, t.status, t.priority, t.position, t.project, t.parent, t.assignee, t.due_at, \
+         t.tags, t.effort, t.context, t.complexity, t.role, t.has_checkbox, t.receipt_count, t.blocker_count, \
+         t.created_at, t.updated_at, t.change_number, t.generation, t.claim_worker, t.claim_token, t.claimed_at, \
+         t.expires_at, t.lease_seconds, (SELECT p.id FROM task p WHERE p.row_id = t.parent), t.dependency_count, \
+         t.hold_count, t.held_until"
     };
 }
 pub(super) use task_columns;
@@ -114,10 +115,11 @@ pub(super) fn task(row: &SqlRow<'_>) -> rusqlite::Result<Task> {
     })
 }
 
-/// The columns that [`receipt`] reads.
+/// The columns that [`receipt`] reads, for a table named `r`.
 macro_rules! receipt_columns {
     () => {
-        "number, at, author, text, item, outcome, category, late, step, model, tokens_in, tokens_out, cost"
+        "r.number, r.created_at, r.author, r.text, r.item_key, r.outcome, r.category, r.late, r.step_name, r.model, \
+         r.tokens_in, r.tokens_out, r.cost_millionths"
     };
 }
 pub(super) use receipt_columns;
@@ -155,9 +157,10 @@ fn counts(row: &SqlRow<'_>, column: usize) -> rusqlite::Result<Counts> {
 /// The columns that [`batch`] reads.
 macro_rules! batch_columns {
     () => {
-        "task, instructions, key, split, max_chunk, max_parallel, max_attempts, command, chunks, ended, unsuccessful, \
-         started, total, done, failed, skipped, steps, checkpoint, auto_approve, approved, max_failures, forgiven, \
-         paused, finish, in_doubt, worker, on_conflict, resources"
+        "task, instructions, key_field, split, max_chunk, max_parallel, max_attempts, command, chunks_total, chunks_ended, \
+         chunks_unsuccessful, started_at, items_total, items_done, items_failed, items_skipped, steps, checkpoint, \
+         auto_approve_after, approvals_in_a_row, max_failures, failures_at_resume, pause_reason, finish_task, \
+         in_doubt_policy, worker_profile, on_conflict, resource_fields"
     };
 }
 pub(super) use batch_columns;
@@ -224,7 +227,8 @@ pub(super) fn chunk(row: &SqlRow<'_>, at: usize) -> rusqlite::Result<Chunk> {
 /// The columns that [`item`] reads, for a table named `i`.
 macro_rules! item_columns {
     () => {
-        "i.chunk, i.position, i.key, i.fields, i.outcome, i.category, i.receipt, i.step, i.started, i.started_under"
+        "i.chunk, i.position, i.key, i.fields, i.outcome, i.category, i.receipt_number, i.step_index, i.started_receipt, \
+         i.started_generation"
     };
 }
 pub(super) use item_columns;

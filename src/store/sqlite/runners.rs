@@ -25,7 +25,7 @@ fn runner(row: &SqlRow<'_>) -> rusqlite::Result<Runner> {
 impl ReadRunners for Tx<'_> {
     fn runner(&self, batch: Row) -> Result<Option<Runner>> {
         self.first(
-            "SELECT batch, nonce, profile, pid, host, since, seen, note FROM runner WHERE batch = ?1",
+            "SELECT batch, run_marker, profile, pid, host, started_at, heartbeat_at, wait_reason FROM runner WHERE batch = ?1",
             [batch],
             runner,
         )
@@ -33,7 +33,7 @@ impl ReadRunners for Tx<'_> {
 
     fn runners(&self) -> Result<Vec<Runner>> {
         self.all(
-            "SELECT batch, nonce, profile, pid, host, since, seen, note FROM runner ORDER BY batch",
+            "SELECT batch, run_marker, profile, pid, host, started_at, heartbeat_at, wait_reason FROM runner ORDER BY batch",
             [],
             runner,
         )
@@ -41,7 +41,7 @@ impl ReadRunners for Tx<'_> {
 
     fn stakes(&self) -> Result<Vec<(FairShare, Timestamp)>> {
         self.all(
-            "SELECT r.batch, t.priority, r.held, r.wants, r.seen FROM runner r JOIN task t ON t.n = r.batch",
+            "SELECT r.batch, t.priority, r.permits_held, r.wants_permit, r.heartbeat_at FROM runner r JOIN task t ON t.row_id = r.batch",
             [],
             |row| {
                 let stake = FairShare {
@@ -61,7 +61,7 @@ impl ReadRunners for Tx<'_> {
 
     fn starts_since(&self, profile: &str, since: Timestamp) -> Result<(u64, Option<Timestamp>)> {
         let found = self.first(
-            "SELECT count(*), min(at) FROM worker_start WHERE profile = ?1 AND at > ?2 AND at <= ?3",
+            "SELECT count(*), min(started_at) FROM worker_start WHERE profile = ?1 AND started_at > ?2 AND started_at <= ?3",
             params![profile, since.millis(), self.now.millis()],
             |row| Ok((row.get(0)?, row.get::<_, Option<i64>>(1)?.map(Timestamp::from_millis))),
         )?;
@@ -71,13 +71,13 @@ impl ReadRunners for Tx<'_> {
 
 impl WriteRunners for Tx<'_> {
     fn set_worker(&self, batch: Row, profile: &str) -> Result<()> {
-        self.execute("UPDATE batch SET worker = ?2 WHERE task = ?1", params![batch, profile])?;
+        self.execute("UPDATE batch SET worker_profile = ?2 WHERE task = ?1", params![batch, profile])?;
         Ok(())
     }
 
     fn insert_runner(&self, runner: &Runner) -> Result<()> {
         self.execute(
-            "INSERT OR REPLACE INTO runner (batch, nonce, profile, pid, host, since, seen, note)
+            "INSERT OR REPLACE INTO runner (batch, run_marker, profile, pid, host, started_at, heartbeat_at, wait_reason)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
             params![
                 runner.batch,
@@ -95,7 +95,7 @@ impl WriteRunners for Tx<'_> {
 
     fn runner_lives(&self, batch: Row, note: Option<&str>) -> Result<()> {
         self.execute(
-            "UPDATE runner SET seen = ?2, note = ?3 WHERE batch = ?1",
+            "UPDATE runner SET heartbeat_at = ?2, wait_reason = ?3 WHERE batch = ?1",
             params![batch, self.now.millis(), note],
         )?;
         Ok(())
@@ -103,14 +103,14 @@ impl WriteRunners for Tx<'_> {
 
     fn set_stake(&self, batch: Row, held: u64, wants: bool) -> Result<()> {
         self.execute(
-            "UPDATE runner SET held = ?2, wants = ?3, seen = ?4 WHERE batch = ?1",
+            "UPDATE runner SET permits_held = ?2, wants_permit = ?3, heartbeat_at = ?4 WHERE batch = ?1",
             params![batch, held, wants, self.now.millis()],
         )?;
         Ok(())
     }
 
     fn remove_runner(&self, batch: Row, nonce: &str) -> Result<()> {
-        self.execute("DELETE FROM runner WHERE batch = ?1 AND nonce = ?2", params![batch, nonce])?;
+        self.execute("DELETE FROM runner WHERE batch = ?1 AND run_marker = ?2", params![batch, nonce])?;
         Ok(())
     }
 
@@ -128,11 +128,11 @@ impl WriteRunners for Tx<'_> {
 
     fn record_start(&self, profile: &str, before: Timestamp) -> Result<()> {
         self.execute(
-            "DELETE FROM worker_start WHERE profile = ?1 AND (at <= ?2 OR at > ?3)",
+            "DELETE FROM worker_start WHERE profile = ?1 AND (started_at <= ?2 OR started_at > ?3)",
             params![profile, before.millis(), self.now.millis()],
         )?;
         self.execute(
-            "INSERT INTO worker_start (profile, at) VALUES (?1, ?2)",
+            "INSERT INTO worker_start (profile, started_at) VALUES (?1, ?2)",
             params![profile, self.now.millis()],
         )?;
         Ok(())

@@ -15,7 +15,7 @@ mod migrations {
 }
 
 /// The newest schema this program knows.
-pub const SCHEMA_VERSION: i64 = 8;
+pub const SCHEMA_VERSION: i64 = 9;
 
 /// What a store says of its schema, log and all.
 pub(super) struct Version {

@@ -13,32 +13,32 @@ const RANKED: u64 = 1_000;
 
 /// A search's tasks, best first; only what is in few tasks can be ranked.
 const BEST: &str = concat!(
-    "WITH hit(n, rank) AS (
+    "WITH hit(row_id, rank) AS (
                    SELECT rowid, bm25(task_text, 4.0, 1.0) FROM task_text WHERE task_text MATCH ?1
                    UNION ALL
-                   SELECT (SELECT r.task FROM receipt r WHERE r.n = receipt_text.rowid), bm25(receipt_text)
+                   SELECT (SELECT r.task FROM receipt r WHERE r.row_id = receipt_text.rowid), bm25(receipt_text)
                      FROM receipt_text WHERE receipt_text MATCH ?1)
                  SELECT ",
     task_columns!(),
-    " FROM (SELECT n, min(rank) AS rank FROM hit GROUP BY n) h JOIN task t ON t.n = h.n
+    " FROM (SELECT row_id, min(rank) AS rank FROM hit GROUP BY row_id) h JOIN task t ON t.row_id = h.row_id
                   WHERE (?2 IS NULL OR t.project = ?2) AND (?3 IS NULL OR t.status = ?3)
-                  ORDER BY h.rank, t.n LIMIT ?4"
+                  ORDER BY h.rank, t.row_id LIMIT ?4"
 );
 
 /// A search's tasks, newest first.
 const NEWEST: &str = concat!(
-                "WITH title(n) AS (
-                   SELECT f.rowid FROM task_text f CROSS JOIN task t ON t.n = f.rowid
+                "WITH title(row_id) AS (
+                   SELECT f.rowid FROM task_text f CROSS JOIN task t ON t.row_id = f.rowid
                     WHERE task_text MATCH ?1 AND (?2 IS NULL OR t.project = ?2) AND (?3 IS NULL OR t.status = ?3)
                     ORDER BY f.rowid DESC LIMIT ?4),
-                 latest(n) AS (
-                   SELECT DISTINCT r.task FROM (SELECT rowid AS n FROM receipt_text WHERE receipt_text MATCH ?1
+                 latest(row_id) AS (
+                   SELECT DISTINCT r.task FROM (SELECT rowid AS row_id FROM receipt_text WHERE receipt_text MATCH ?1
                                                  ORDER BY rowid DESC LIMIT 100 * ?4) f
-                     CROSS JOIN receipt r ON r.n = f.n CROSS JOIN task t ON t.n = r.task
+                     CROSS JOIN receipt r ON r.row_id = f.row_id CROSS JOIN task t ON t.row_id = r.task
                     WHERE (?2 IS NULL OR t.project = ?2) AND (?3 IS NULL OR t.status = ?3))
                  SELECT ",
                 task_columns!(),
-                " FROM task t WHERE t.n IN (SELECT n FROM title UNION SELECT n FROM latest) ORDER BY t.n DESC LIMIT ?4"
+                " FROM task t WHERE t.row_id IN (SELECT row_id FROM title UNION SELECT row_id FROM latest) ORDER BY t.row_id DESC LIMIT ?4"
             );
 
 impl Tx<'_> {

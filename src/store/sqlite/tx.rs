@@ -35,7 +35,7 @@ impl<'a> Tx<'a> {
             return Ok(known);
         }
         let latest = self
-            .first("SELECT max(changed) FROM task", [], |row| row.get::<_, Option<u64>>(0))?
+            .first("SELECT max(change_number) FROM task", [], |row| row.get::<_, Option<u64>>(0))?
             .flatten()
             .unwrap_or(0);
         self.sequence.set(Some(latest));

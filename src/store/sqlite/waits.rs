@@ -13,7 +13,7 @@ use crate::store::{ReadWaits, WriteWaits};
 impl ReadWaits for Tx<'_> {
     fn wait(&self, handle: &str) -> Result<Option<Wait>> {
         self.first(
-            "SELECT handle, batch, asked_by, created, updated, ended, cancelled, said
+            "SELECT handle, batch, client, created_at, updated_at, end_reported_at, cancelled_at, last_answer_result
                FROM wait WHERE handle = ?1",
             [handle],
             |row| {
@@ -33,7 +33,7 @@ impl ReadWaits for Tx<'_> {
 
     fn open_waits(&self, batch: Row) -> Result<u64> {
         let count = self.first(
-            "SELECT count(*) FROM wait WHERE batch = ?1 AND ended IS NULL AND cancelled IS NULL",
+            "SELECT count(*) FROM wait WHERE batch = ?1 AND end_reported_at IS NULL AND cancelled_at IS NULL",
             [batch],
             |row| row.get(0),
         )?;
@@ -42,7 +42,7 @@ impl ReadWaits for Tx<'_> {
 
     fn undecided(&self, handle: &str, question: &str) -> Result<Undecided> {
         let found = self.first(
-            "SELECT tries, declined FROM wait_question WHERE handle = ?1 AND question = ?2",
+            "SELECT failed_answers, declined FROM wait_question WHERE handle = ?1 AND question = ?2",
             [handle, question],
             |row| Ok(Undecided { tries: row.get(0)?, declined: row.get(1)? }),
         )?;
@@ -53,7 +53,7 @@ impl ReadWaits for Tx<'_> {
 impl WriteWaits for Tx<'_> {
     fn insert_wait(&self, wait: &Wait) -> Result<()> {
         self.execute(
-            "INSERT INTO wait (handle, batch, asked_by, created, updated, ended, cancelled, said)
+            "INSERT INTO wait (handle, batch, client, created_at, updated_at, end_reported_at, cancelled_at, last_answer_result)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
             params![
                 wait.handle,
@@ -71,7 +71,7 @@ impl WriteWaits for Tx<'_> {
 
     fn save_wait(&self, wait: &Wait) -> Result<()> {
         self.execute(
-            "UPDATE wait SET updated = ?2, ended = ?3, cancelled = ?4, said = ?5 WHERE handle = ?1",
+            "UPDATE wait SET updated_at = ?2, end_reported_at = ?3, cancelled_at = ?4, last_answer_result = ?5 WHERE handle = ?1",
             params![
                 wait.handle,
                 wait.updated.millis(),
@@ -85,8 +85,8 @@ impl WriteWaits for Tx<'_> {
 
     fn save_undecided(&self, handle: &str, question: &str, undecided: Undecided) -> Result<()> {
         self.execute(
-            "INSERT INTO wait_question (handle, question, tries, declined) VALUES (?1, ?2, ?3, ?4)
-             ON CONFLICT DO UPDATE SET tries = excluded.tries, declined = excluded.declined",
+            "INSERT INTO wait_question (handle, question, failed_answers, declined) VALUES (?1, ?2, ?3, ?4)
+             ON CONFLICT DO UPDATE SET failed_answers = excluded.failed_answers, declined = excluded.declined",
             params![handle, question, undecided.tries, undecided.declined],
         )?;
         Ok(())

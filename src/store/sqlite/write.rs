@@ -28,7 +28,7 @@ fn expect_saved(task: &Task, saved: usize) -> Result<()> {
 impl Tx<'_> {
     fn add_to_category(&self, row: Row, name: &str, count: i64) -> Result<()> {
         self.execute(
-            "INSERT INTO category VALUES (?1, ?2, ?3) ON CONFLICT DO UPDATE SET count = count + excluded.count",
+            "INSERT INTO category_count (task, category, count) VALUES (?1, ?2, ?3) ON CONFLICT DO UPDATE SET count = count + excluded.count",
             params![row, name, count],
         )?;
         Ok(())
@@ -40,11 +40,13 @@ impl Tx<'_> {
         let (done, failed, skipped) =
             (by_outcome(Outcome::Done), by_outcome(Outcome::Failed), by_outcome(Outcome::Skipped));
         self.execute(
-            "UPDATE chunk SET done = done + ?2, failed = failed + ?3, skipped = skipped + ?4 WHERE task = ?1",
+            "UPDATE chunk SET items_done = items_done + ?2, items_failed = items_failed + ?3, items_skipped = items_skipped + ?4
+              WHERE task = ?1",
             params![chunk.row, done, failed, skipped],
         )?;
         self.execute(
-            "UPDATE batch SET done = done + ?2, failed = failed + ?3, skipped = skipped + ?4 WHERE task = ?1",
+            "UPDATE batch SET items_done = items_done + ?2, items_failed = items_failed + ?3, items_skipped = items_skipped + ?4
+              WHERE task = ?1",
             params![chunk.batch, done, failed, skipped],
         )?;
         self.add_to_category(chunk.row, category, by)?;
@@ -64,8 +66,9 @@ impl Write for Tx<'_> {
             "task"
         };
         self.execute(
-            "INSERT INTO task (id, title, type, status, priority, position, project, parent, assignee, due, tags, effort,
-                               context, complexity, role, opening, boxes, created, updated, changed, moved)
+            "INSERT INTO task (id, title, type, status, priority, position, project, parent, assignee, due_at, tags, effort,
+                               context, complexity, role, initial_text, has_checkbox, created_at, updated_at, change_number,
+                               status_changed)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?18, ?19, ?19)",
             params![
                 task.id.as_str(),
@@ -100,8 +103,9 @@ impl Write for Tx<'_> {
         let changed = self.next_change()?;
         let saved = self.execute(
             "UPDATE task SET title = ?3, type = ?4, priority = ?5, position = ?6, project = ?7, parent = ?8, assignee = ?9,
-                    due = ?10, tags = ?11, effort = ?12, context = ?13, complexity = ?14, updated = ?15, changed = ?16
-              WHERE n = ?1 AND generation = ?2",
+                    due_at = ?10, tags = ?11, effort = ?12, context = ?13, complexity = ?14, updated_at = ?15,
+                    change_number = ?16
+              WHERE row_id = ?1 AND generation = ?2",
             params![
                 task.row,
                 task.generation,
@@ -125,8 +129,9 @@ impl Write for Tx<'_> {
         if task.title != before.title {
             // A task that isn't in the index yet comes there with its new title.
             self.execute(
-                "INSERT OR REPLACE INTO task_text (rowid, title, opening)
-                 SELECT n, title, opening FROM task WHERE n = ?1 AND n <= (SELECT task FROM indexed)",
+                "INSERT OR REPLACE INTO task_text (rowid, title, initial_text)
+                 SELECT row_id, title, initial_text FROM task
+                  WHERE row_id = ?1 AND row_id <= (SELECT last_task FROM search_progress)",
                 [task.row],
             )?;
         }
@@ -137,9 +142,9 @@ impl Write for Tx<'_> {
         let changed = self.next_change()?;
         let claim = task.claim.as_ref();
         let saved = self.execute(
-            "UPDATE task SET status = ?3, assignee = ?4, updated = ?5, changed = ?6, moved = ?6, generation = ?7, worker = ?8,
-                    token = ?9, since = ?10, expires = ?11, lease = ?12
-              WHERE n = ?1 AND generation = ?2",
+            "UPDATE task SET status = ?3, assignee = ?4, updated_at = ?5, change_number = ?6, status_changed = ?6, generation = ?7,
+                    claim_worker = ?8, claim_token = ?9, claimed_at = ?10, expires_at = ?11, lease_seconds = ?12
+              WHERE row_id = ?1 AND generation = ?2",
             params![
                 task.row,
                 generation,
@@ -161,7 +166,7 @@ impl Write for Tx<'_> {
     fn renew(&self, task: &Task, until: Timestamp) -> Result<()> {
         let changed = self.next_change()?;
         let saved = self.execute(
-            "UPDATE task SET expires = ?3, updated = ?4, changed = ?5 WHERE n = ?1 AND generation = ?2",
+            "UPDATE task SET expires_at = ?3, updated_at = ?4, change_number = ?5 WHERE row_id = ?1 AND generation = ?2",
             params![task.row, task.generation, until.millis(), self.now.millis(), changed],
         )?;
         expect_saved(task, saved)
@@ -171,12 +176,12 @@ impl Write for Tx<'_> {
         self.execute("DELETE FROM dependency WHERE task = ?1 AND soft = ?2", params![row, soft])?;
         for (position, need) in (0_i64..).zip(needs) {
             self.execute(
-                "INSERT INTO dependency (task, needs, soft, position) VALUES (?1, ?2, ?3, ?4)",
+                "INSERT INTO dependency (task, depends_on, soft, position) VALUES (?1, ?2, ?3, ?4)",
                 params![row, need, soft, position],
             )?;
         }
         self.execute(
-            "UPDATE task SET needs = (SELECT count(*) FROM dependency WHERE task = ?1) WHERE n = ?1",
+            "UPDATE task SET dependency_count = (SELECT count(*) FROM dependency WHERE task = ?1) WHERE row_id = ?1",
             [row],
         )?;
         Ok(())
@@ -185,10 +190,10 @@ impl Write for Tx<'_> {
     fn count_blockers(&self, row: Row) -> Result<()> {
         let changed = self.next_change()?;
         self.execute(
-            "UPDATE task SET changed = ?2, blockers = holds + (
-                SELECT count(*) FROM dependency d JOIN task needed ON needed.n = d.needs
+            "UPDATE task SET change_number = ?2, blocker_count = hold_count + (
+                SELECT count(*) FROM dependency d JOIN task needed ON needed.row_id = d.depends_on
                  WHERE d.task = ?1 AND d.soft = 0 AND needed.status <> 'done')
-              WHERE n = ?1",
+              WHERE row_id = ?1",
             params![row, changed],
         )?;
         Ok(())
@@ -214,8 +219,8 @@ impl Write for Tx<'_> {
             cost: new.cost.clone(),
         };
         self.execute(
-            "INSERT INTO receipt (task, number, at, author, text, item, outcome, category, late, step,
-                                  model, tokens_in, tokens_out, cost, hash)
+            "INSERT INTO receipt (task, number, created_at, author, text, item_key, outcome, category, late, step_name,
+                                  model, tokens_in, tokens_out, cost_millionths, hash)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
             params![
                 task.row,
@@ -242,19 +247,21 @@ impl Write for Tx<'_> {
         let changed = self.next_change()?;
         if let Some(batch) = task.batch_row() {
             self.execute(
-                "INSERT INTO batch_receipt (batch, changed, receipt) VALUES (?1, ?2, ?3)",
+                "INSERT INTO batch_receipt (batch, change_number, receipt) VALUES (?1, ?2, ?3)",
                 params![batch, changed, written],
             )?;
         }
         let boxes = has_box(new.text) && !new.late;
-        // Naming `expires` would write the index of leases anew, whatever its value.
+        // Naming `expires_at` would write the index of leases anew, whatever its value.
         match new.renews {
             Some(until) => self.execute(
-                "UPDATE task SET updated = ?2, changed = ?3, boxes = boxes OR ?4, expires = ?5 WHERE n = ?1",
+                "UPDATE task SET updated_at = ?2, change_number = ?3, has_checkbox = has_checkbox OR ?4, expires_at = ?5
+                  WHERE row_id = ?1",
                 params![task.row, self.now.millis(), changed, boxes, until.millis()],
             )?,
             None => self.execute(
-                "UPDATE task SET updated = ?2, changed = ?3, boxes = boxes OR ?4 WHERE n = ?1",
+                "UPDATE task SET updated_at = ?2, change_number = ?3, has_checkbox = has_checkbox OR ?4
+                  WHERE row_id = ?1",
                 params![task.row, self.now.millis(), changed, boxes],
             )?,
         };
@@ -276,8 +283,9 @@ impl Write for Tx<'_> {
             )
         };
         self.execute(
-            "INSERT INTO batch (task, instructions, key, split, max_chunk, max_parallel, max_attempts, command, chunks, total,
-                                steps, checkpoint, auto_approve, max_failures, finish, in_doubt, worker, on_conflict, resources)
+            "INSERT INTO batch (task, instructions, key_field, split, max_chunk, max_parallel, max_attempts, command, chunks_total,
+                                items_total, steps, checkpoint, auto_approve_after, max_failures, finish_task, in_doubt_policy,
+                                worker_profile, on_conflict, resource_fields)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19)",
             params![
                 batch.row,
@@ -306,7 +314,7 @@ impl Write for Tx<'_> {
 
     fn insert_chunk(&self, chunk: &Chunk) -> Result<()> {
         self.execute(
-            "INSERT INTO chunk (task, batch, number, span, total) VALUES (?1, ?2, ?3, ?4, ?5)",
+            "INSERT INTO chunk (task, batch, number, span, items_total) VALUES (?1, ?2, ?3, ?4, ?5)",
             params![chunk.row, chunk.batch, chunk.number, chunk.span, chunk.counts.total],
         )?;
         Ok(())
@@ -323,7 +331,7 @@ impl Write for Tx<'_> {
 
     fn grow_chunk(&self, chunk: Row, items: u64, span: &str) -> Result<()> {
         self.execute(
-            "UPDATE chunk SET total = total + ?2, span = ?3 WHERE task = ?1",
+            "UPDATE chunk SET items_total = items_total + ?2, span = ?3 WHERE task = ?1",
             params![chunk, items, span],
         )?;
         Ok(())
@@ -331,7 +339,7 @@ impl Write for Tx<'_> {
 
     fn grow_batch(&self, batch: Row, chunks: u64, items: u64) -> Result<()> {
         self.execute(
-            "UPDATE batch SET chunks = chunks + ?2, total = total + ?3 WHERE task = ?1",
+            "UPDATE batch SET chunks_total = chunks_total + ?2, items_total = items_total + ?3 WHERE task = ?1",
             params![batch, chunks, items],
         )?;
         Ok(())
@@ -346,7 +354,7 @@ impl Write for Tx<'_> {
         receipt: u64,
     ) -> Result<()> {
         let settled = self.execute(
-            "UPDATE item SET outcome = ?3, category = ?4, receipt = ?5, started = NULL, started_under = NULL
+            "UPDATE item SET outcome = ?3, category = ?4, receipt_number = ?5, started_receipt = NULL, started_generation = NULL
               WHERE chunk = ?1 AND position = ?2 AND outcome IS NULL",
             params![item.chunk, item.position, outcome.as_str(), category, receipt],
         )?;
@@ -359,11 +367,11 @@ impl Write for Tx<'_> {
 
     fn set_attempts(&self, chunk: &Chunk, attempts: i64) -> Result<()> {
         self.execute(
-            "UPDATE chunk SET attempts = ?2, reasons = iif(?2 = 0, '', reasons) WHERE task = ?1",
+            "UPDATE chunk SET attempts = ?2, release_reasons = iif(?2 = 0, '', release_reasons) WHERE task = ?1",
             params![chunk.row, attempts],
         )?;
         self.execute(
-            "UPDATE batch SET started = ?2 WHERE task = ?1 AND started IS NULL",
+            "UPDATE batch SET started_at = ?2 WHERE task = ?1 AND started_at IS NULL",
             params![chunk.batch, self.now.millis()],
         )?;
         Ok(())
@@ -371,7 +379,8 @@ impl Write for Tx<'_> {
 
     fn count_ended(&self, batch: Row, ended: i64, unsuccessful: i64) -> Result<()> {
         self.execute(
-            "UPDATE batch SET ended = ended + ?2, unsuccessful = unsuccessful + ?3 WHERE task = ?1",
+            "UPDATE batch SET chunks_ended = chunks_ended + ?2, chunks_unsuccessful = chunks_unsuccessful + ?3
+              WHERE task = ?1",
             params![batch, ended, unsuccessful],
         )?;
         Ok(())
@@ -379,7 +388,7 @@ impl Write for Tx<'_> {
 
     fn keep_answer(&self, key: &str, operation: &str, fingerprint: &[u8], reply: &str) -> Result<()> {
         self.execute(
-            "INSERT INTO request (key, operation, fingerprint, reply, at) VALUES (?1, ?2, ?3, ?4, ?5)",
+            "INSERT INTO stored_response (request_key, operation, fingerprint, response, created_at) VALUES (?1, ?2, ?3, ?4, ?5)",
             params![key, operation, fingerprint, reply, self.now.millis()],
         )?;
         Ok(())
@@ -387,19 +396,22 @@ impl Write for Tx<'_> {
 
     fn index_text(&self) -> Result<()> {
         let (task, receipt): (Row, i64) = self
-            .first("SELECT task, receipt FROM indexed", [], |row| Ok((row.get(0)?, row.get(1)?)))?
+            .first("SELECT last_task, last_receipt FROM search_progress", [], |row| {
+                Ok((row.get(0)?, row.get(1)?))
+            })?
             .unwrap_or_default();
         let added = self.execute(
-            "INSERT INTO task_text (rowid, title, opening) SELECT n, title, opening FROM task WHERE n > ?1",
+            "INSERT INTO task_text (rowid, title, initial_text)
+             SELECT row_id, title, initial_text FROM task WHERE row_id > ?1",
             [task],
         )? + self.execute(
-            "INSERT INTO receipt_text (rowid, text) SELECT n, text FROM receipt WHERE n > ?1",
+            "INSERT INTO receipt_text (rowid, text) SELECT row_id, text FROM receipt WHERE row_id > ?1",
             [receipt],
         )?;
         if added > 0 {
             self.execute(
-                "UPDATE indexed SET task = (SELECT ifnull(max(n), 0) FROM task),
-                                    receipt = (SELECT ifnull(max(n), 0) FROM receipt)",
+                "UPDATE search_progress SET last_task = (SELECT ifnull(max(row_id), 0) FROM task),
+                                            last_receipt = (SELECT ifnull(max(row_id), 0) FROM receipt)",
                 [],
             )?;
         }

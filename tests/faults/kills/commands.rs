@@ -52,8 +52,8 @@ fn choose(rng: &mut Rng, sql: &Connection, log: &str, round: usize) -> Asked {
             // The batch's task, three chunks' tasks, six items and their fields.
             let there = format!(
                 "SELECT (SELECT count(*) FROM task WHERE title = '{title}')
-                      + (SELECT count(*) FROM chunk c JOIN task t ON t.n = c.batch WHERE t.title = '{title}')
-                      + (SELECT count(*) FROM item i JOIN task t ON t.n = i.batch WHERE t.title = '{title}')"
+                      + (SELECT count(*) FROM chunk c JOIN task t ON t.row_id = c.batch WHERE t.title = '{title}')
+                      + (SELECT count(*) FROM item i JOIN task t ON t.row_id = i.batch WHERE t.title = '{title}')"
             );
             let items = r#"["a","b","c","d","e","f"]"#;
             let words = [

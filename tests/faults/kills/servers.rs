@@ -167,7 +167,7 @@ fn assert_kept(sql: &Connection, log: &str, known: &Acknowledged) {
     let count = |query: &str, value: &str| -> u64 {
         sql.prepare_cached(query).unwrap().query_row([value], |row| row.get(0)).unwrap()
     };
-    let row = count("SELECT n FROM task WHERE id = ?1", log);
+    let row = count("SELECT row_id FROM task WHERE id = ?1", log);
     let mut texts =
         sql.prepare_cached("SELECT number, text FROM receipt WHERE task = ?1 ORDER BY number").unwrap();
     let texts: HashMap<u64, String> =
@@ -188,12 +188,12 @@ fn assert_kept(sql: &Connection, log: &str, known: &Acknowledged) {
         assert_eq!(now, *status, "{id} was acknowledged as {status}");
     }
     for batch in &known.batches {
-        let items = "SELECT count(*) FROM item WHERE batch = (SELECT n FROM task WHERE id = ?1)";
+        let items = "SELECT count(*) FROM item WHERE batch = (SELECT row_id FROM task WHERE id = ?1)";
         assert_eq!(count(items, batch), ITEMS, "batch {batch} was acknowledged");
     }
     for (chunk, _, key) in &known.settled {
         let done = format!(
-            "SELECT count(*) FROM receipt WHERE task = (SELECT n FROM task WHERE id = ?1) AND item = '{key}' AND late = 0"
+            "SELECT count(*) FROM receipt WHERE task = (SELECT row_id FROM task WHERE id = ?1) AND item_key = '{key}' AND late = 0"
         );
         assert_eq!(count(&done, chunk), 1, "{chunk}: {key} was acknowledged");
     }
@@ -201,13 +201,13 @@ fn assert_kept(sql: &Connection, log: &str, known: &Acknowledged) {
         assert_eq!(count("SELECT count(*) FROM task WHERE id = ?1 AND status = 'done'", chunk), 1, "{chunk}");
     }
     // Batches that nobody was told of are there wholly, too: of each key one.
-    let halves = "SELECT count(*) FROM batch b WHERE total <> (SELECT count(*) FROM item i WHERE i.batch = b.task) OR total <> ?1";
+    let halves = "SELECT count(*) FROM batch b WHERE items_total <> (SELECT count(*) FROM item i WHERE i.batch = b.task) OR items_total <> ?1";
     assert_eq!(
         sql.query_row(halves, [ITEMS], |row| row.get::<_, u64>(0)).unwrap(),
         0,
         "a batch is there in part"
     );
-    let twice = "SELECT count(*) - count(DISTINCT t.title) FROM batch b JOIN task t ON t.n = b.task";
+    let twice = "SELECT count(*) - count(DISTINCT t.title) FROM batch b JOIN task t ON t.row_id = b.task";
     assert_eq!(sql.query_row(twice, [], |row| row.get::<_, u64>(0)).unwrap(), 0, "a batch was made twice");
 }
 

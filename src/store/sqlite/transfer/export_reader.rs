@@ -11,8 +11,9 @@ use crate::model::chain::hex;
 use crate::model::text::excerpt;
 use crate::store::sqlite::SCHEMA_VERSION;
 
-/// The oldest schema whose exports are read: exports began with it.
-const OLDEST_SCHEMA: i64 = 8;
+/// The oldest schema whose exports can be imported. Schema 9 renamed most tables and columns, and no version
+/// that exported an older schema was released.
+const OLDEST_SCHEMA: i64 = 9;
 
 /// Lines that are read one after the other.
 pub(super) struct Lines<'a> {
@@ -72,7 +73,7 @@ impl<'a> Lines<'a> {
         }
         if format < 1 || schema < OLDEST_SCHEMA {
             return Err(self.wrong(format!(
-                "format {format} and schema {schema} are none that this tasktally reads: 1 to {FORMAT}, {OLDEST_SCHEMA} to {SCHEMA_VERSION}"
+                "the export has format {format} and schema {schema}; formats 1 to {FORMAT} with schemas {OLDEST_SCHEMA} to {SCHEMA_VERSION} can be imported. Export the store that it came from again: this tasktally migrates it first"
             )));
         }
         let counts = line.members.get("counts").and_then(Value::as_object);

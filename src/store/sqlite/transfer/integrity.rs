@@ -40,9 +40,11 @@ pub(super) fn check(path: &Path, clock: &Clock, tell: Tell<'_>) -> Result<Held> 
 pub(super) fn held(connection: &Connection, path: &Path) -> Result<Held> {
     let count = |sql: &str| connection.query_row(sql, [], |row| row.get::<_, u64>(0)).map_err(unread);
     let last: Option<(u64, i64)> = connection
-        .query_row("SELECT changed, updated FROM task ORDER BY changed DESC LIMIT 1", [], |row| {
-            Ok((row.get(0)?, row.get(1)?))
-        })
+        .query_row(
+            "SELECT change_number, updated_at FROM task ORDER BY change_number DESC LIMIT 1",
+            [],
+            |row| Ok((row.get(0)?, row.get(1)?)),
+        )
         .optional()
         .map_err(unread)?;
     Ok(Held {

@@ -33,7 +33,7 @@ pub(super) const MOST_BYTES: usize = 64 << 20;
 /// The query that reads a table for [`write`].
 pub(super) fn select(table: &Table) -> String {
     let column = |(name, holds): &(&str, Holds)| match holds {
-        Holds::Task => format!("(SELECT id FROM task WHERE n = t.\"{name}\")"),
+        Holds::Task => format!("(SELECT id FROM task WHERE row_id = t.\"{name}\")"),
         _ => format!("t.\"{name}\""),
     };
     let columns: Vec<String> = table.columns.iter().map(column).collect();

@@ -101,7 +101,7 @@ impl Load {
             .map_err(unwritten)?;
         match (table.name, parent) {
             ("task", Some(parent)) => {
-                let row = number(table, &cells, "n");
+                let row = number(table, &cells, "row_id");
                 self.children.push((row, parent));
                 Ok(())
             }
@@ -142,7 +142,7 @@ impl Load {
                 return Err(Error::invalid(format!("parent: there is no task '{}'", excerpt(&parent))));
             };
             self.connection
-                .execute("UPDATE task SET parent = ?2 WHERE n = ?1", params![row, found])
+                .execute("UPDATE task SET parent = ?2 WHERE row_id = ?1", params![row, found])
                 .map_err(unwritten)?;
         }
         self.compare_tally()?;
@@ -159,11 +159,11 @@ impl Load {
         let differs: Option<(String, String)> = self
             .connection
             .query_row(
-                "WITH told AS (SELECT project, lane, type, priority, count FROM tally WHERE count <> 0),
-                      real AS (SELECT ifnull(project, '') AS project, lane, type, priority, count(*) AS count
-                                 FROM task GROUP BY 1, 2, 3, 4)
-                 SELECT lane, type FROM (SELECT * FROM told EXCEPT SELECT * FROM real)
-                 UNION ALL SELECT lane, type FROM (SELECT * FROM real EXCEPT SELECT * FROM told) LIMIT 1",
+                "WITH stored AS (SELECT project, queue_state, type, priority, count FROM task_count WHERE count <> 0),
+                      counted AS (SELECT ifnull(project, '') AS project, queue_state, type, priority, count(*) AS count
+                                    FROM task GROUP BY 1, 2, 3, 4)
+                 SELECT queue_state, type FROM (SELECT * FROM stored EXCEPT SELECT * FROM counted)
+                 UNION ALL SELECT queue_state, type FROM (SELECT * FROM counted EXCEPT SELECT * FROM stored) LIMIT 1",
                 [],
                 |row| Ok((row.get(0)?, row.get(1)?)),
             )
@@ -190,7 +190,7 @@ fn find(
         return Ok(Some(*row));
     }
     let row: Option<i64> = connection
-        .prepare_cached("SELECT n FROM task WHERE id = ?1")
+        .prepare_cached("SELECT row_id FROM task WHERE id = ?1")
         .and_then(|mut find| find.query_row([id], |row| row.get(0)).optional())
         .map_err(unwritten)?;
     if let Some(row) = row {
