@@ -115,7 +115,7 @@ fn the_same_request_gets_the_same_reply() {
         ("get_batch", json!({}), &[]),
     ];
     for (name, arguments, words) in cases {
-        let entry = ops::named(name).expect("an operation");
+        let entry = ops::find_operation(name).expect("an operation");
         let mut tool = (entry.call)(&session, arguments.clone()).expect("a reply");
         let output = Command::new(env!("CARGO_BIN_EXE_tasktally"))
             .arg(name.replace('_', "-"))

@@ -19,7 +19,7 @@ fn the_page_names_only_what_there_is() {
             assert!(commands.contains(&command), "`{code}`: tasktally has no command {command}");
             commands_seen += 1;
         } else if let Some((tool, _)) = code.split_once('(') {
-            assert!(tasktally::ops::named(tool).is_some(), "`{code}`: there is no tool {tool}");
+            assert!(tasktally::ops::find_operation(tool).is_some(), "`{code}`: there is no tool {tool}");
             tools_seen += 1;
         }
     }

@@ -225,7 +225,7 @@ fn serve(call: Call<'_>) -> Result<u8> {
         // A worker's server is one of many, and has its runner.
         if toolset == Toolset::All {
             scope.spawn(move || {
-                if let Err(error) = ops::wake_all(&beside) {
+                if let Err(error) = ops::start_missing_runners(&beside) {
                     tracing::warn!(%error, "it cannot be told whether batches lack a runner");
                 }
             });

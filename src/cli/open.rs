@@ -101,7 +101,7 @@ pub(super) fn open(db: Option<&Path>, caller: Caller) -> Result<Session> {
     let path = std::path::absolute(&path)
         .map_err(|error| Error::internal("the store's path cannot be made absolute", error))?;
     let launcher = Launcher::new(&path, session.folder(), closed);
-    let session = session.with_background(Arc::new(launcher));
+    let session = session.with_launcher(Arc::new(launcher));
     match job {
         Some(job) => session.for_job(job),
         None => Ok(session),

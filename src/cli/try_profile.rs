@@ -40,7 +40,7 @@ pub(super) fn try_profile(profile: &Profile) -> Result<String> {
     let plan = call(&session, "create_batch", request)?;
     let id = TaskId::stored(text(&plan, "/batch/id"));
     let name: Line = profile.name.as_str().parse().map_err(|why: String| Error::invalid(why))?;
-    ops::name_worker(&session, &id, &name)?;
+    ops::assign_profile(&session, &id, &name)?;
     work::work_here(&session, &path, &id)?;
     let batch = call(&session, "get_batch", json!({ "id": id }))?;
     if batch.pointer("/batch/outcomes/done").and_then(Value::as_u64) == Some(1) {
@@ -55,7 +55,7 @@ pub(super) fn try_profile(profile: &Profile) -> Result<String> {
 }
 
 fn call(session: &Session, operation: &str, arguments: Value) -> Result<Value> {
-    let entry = ops::named(operation)
+    let entry = ops::find_operation(operation)
         .ok_or_else(|| Error::new(Code::Internal, format!("there is no operation {operation}")))?;
     (entry.call)(session, arguments)
 }

@@ -25,9 +25,9 @@ impl Server {
         let client = Client::of(context);
         let version = context.protocol_version();
         let answered = if entry.name == "wait_batch" && client.tasks {
-            self.begin_wait(arguments, context).await
+            self.start_wait(arguments, context).await
         } else if entry.name == "review_batch" && client.forms && arguments["decision"].is_null() {
-            Box::pin(self.ask_review(arguments, responses, client, context)).await
+            Box::pin(self.pending_review(arguments, responses, client, context)).await
         } else {
             let reply = self.operate(entry, arguments, context).await;
             return result(reply, version.as_ref()).into();
@@ -46,7 +46,7 @@ impl Server {
         match context.meta.get_progress_token() {
             Some(token) if entry.long => {
                 let (sender, watched) = tokio::sync::watch::channel(ops::Progress::default());
-                let session = session.watched_by(move |progress| {
+                let session = session.with_progress(move |progress| {
                     sender.send_replace(progress);
                 });
                 let work = self.run(true, move || attempt(entry, &session, arguments));
@@ -57,13 +57,13 @@ impl Server {
     }
 
     /// `wait_batch` for a client that takes a handle for an answer.
-    async fn begin_wait(
+    async fn start_wait(
         &self,
         arguments: Value,
         context: &RequestContext<RoleServer>,
     ) -> Result<CallToolResponse> {
         let session = self.session_of(context);
-        let waiting = self.run(false, move || ops::begin_wait(&session, arguments)).await?;
+        let waiting = self.run(false, move || ops::start_wait(&session, arguments)).await?;
         Ok(match waiting.state {
             WaitState::Ended(reply) => result(Ok(reply), context.protocol_version().as_ref()).into(),
             _ => CreateTaskResult::new(handles::handle(&waiting)).into(),
@@ -71,7 +71,7 @@ impl Server {
     }
 
     /// `review_batch` without a decision, for a client that can ask a person.
-    async fn ask_review(
+    async fn pending_review(
         &self,
         arguments: Value,
         responses: Option<InputResponses>,
@@ -80,7 +80,7 @@ impl Server {
     ) -> Result<CallToolResponse> {
         let session = self.session_of(context);
         let asker = session.clone();
-        let Some(asked) = self.run(false, move || ops::ask_review(&asker, arguments)).await? else {
+        let Some(asked) = self.run(false, move || ops::pending_review(&asker, arguments)).await? else {
             return Err(Error::new(Code::Internal, "the review is decided, and a person was to be asked"));
         };
         let given = match (client.stateless, responses) {

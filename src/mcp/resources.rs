@@ -102,7 +102,7 @@ pub(super) fn is_address(uri: &str) -> bool {
 }
 
 fn reply(operation: &str, session: &Session, id: &TaskId) -> Result<Value> {
-    let entry = ops::named(operation)
+    let entry = ops::find_operation(operation)
         .ok_or_else(|| Error::new(Code::Internal, format!("there is no operation {operation}")))?;
     super::server::attempt(entry, session, json!({ "id": id }))
 }

@@ -149,7 +149,8 @@ impl ServerHandler for Server {
         request: CallToolRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
-        let Some(entry) = ops::named(&request.name).filter(|entry| self.toolset.offers(entry)) else {
+        let Some(entry) = ops::find_operation(&request.name).filter(|entry| self.toolset.offers(entry))
+        else {
             let offered: Vec<&str> = self.tools.iter().map(|tool| tool.name.as_ref()).collect();
             let name = crate::model::text::excerpt(&request.name);
             return Err(ErrorData::invalid_params(
@@ -259,7 +260,7 @@ impl ServerHandler for Server {
         let (session, may_ask) = (self.session_of(&context), Client::of(&context).forms);
         let version = context.protocol_version();
         let look = move || {
-            let waiting = ops::look_at_wait(&session, &request.task_id, may_ask)?;
+            let waiting = ops::read_wait(&session, &request.task_id, may_ask)?;
             handles::detailed(waiting, version.as_ref())
         };
         self.run(false, look).await.map(GetTaskResult::new).map_err(handles::refused)

@@ -11,8 +11,8 @@ use tokio::task::spawn_blocking;
 
 use super::resources::watched;
 use crate::error::{Code, Error, Result};
-use crate::ops::changes;
-use crate::ops::{Session, Watched, begin_to_watch, latest_change};
+use crate::ops::find_changes;
+use crate::ops::{Session, Watched, latest_change_number, start_watching};
 
 /// How often the store is looked at while anything is watched.
 const EVERY: Duration = Duration::from_secs(1);
@@ -80,7 +80,7 @@ impl Subscriptions {
     /// A stream is about to be agreed to: what changes from now on, its client is told. (It hears of the
     /// agreement before [`Subscriptions::watch`] runs.)
     pub(super) fn agree(&self) {
-        match latest_change(&self.session) {
+        match latest_change_number(&self.session) {
             Ok(latest) => self.state().agreed.push(latest),
             Err(error) => tracing::warn!(%error, "changes before the stream begins could be missed"),
         }
@@ -100,7 +100,7 @@ impl Subscriptions {
             uris.into_iter()
                 .map(|uri| {
                     let watched = watched(&session, &uri)?;
-                    let now = begin_to_watch(&session, watched.clone())?;
+                    let now = start_watching(&session, watched.clone())?;
                     let since = agreed.unwrap_or(now);
                     Ok(Watch { number: 0, uri, watched, since, told: told.clone() })
                 })
@@ -177,7 +177,7 @@ impl Subscriptions {
             };
             let asked = watches.iter().map(|one| (one.watched.clone(), one.since)).collect();
             let session = self.session.clone();
-            let (latest, changed) = match blocking(move || changes(&session, asked)).await {
+            let (latest, changed) = match blocking(move || find_changes(&session, asked)).await {
                 Ok(found) => found,
                 Err(error) => {
                     tracing::warn!(%error, "changes could not be looked for");

@@ -20,7 +20,7 @@ pub enum Toolset {
 impl Toolset {
     /// Whether an operation is offered.
     pub fn offers(self, entry: &Entry) -> bool {
-        self == Toolset::All || !entry.worker.is_empty()
+        self == Toolset::All || !entry.worker_parameters.is_empty()
     }
 }
 
@@ -39,7 +39,7 @@ fn object(value: Value) -> Arc<JsonObject> {
 fn definition(entry: &Entry, toolset: Toolset) -> Tool {
     let (mut input, mut output) = ((entry.input)(), (entry.output)());
     if toolset == Toolset::Worker {
-        only_for_workers(&mut input, entry.worker);
+        only_for_workers(&mut input, entry.worker_parameters);
         // The reply explains itself; its shape need not be paid for twice.
         output = json!({ "type": "object", "required": output["required"] });
     }
@@ -50,7 +50,7 @@ fn definition(entry: &Entry, toolset: Toolset) -> Tool {
         Effect::WriteOnce => annotations.destructive(false).idempotent(true),
         Effect::Destructive => annotations.destructive(true).idempotent(true),
     };
-    Tool::new(entry.name, entry.about, object(input))
+    Tool::new(entry.name, entry.description, object(input))
         .with_title(entry.title)
         .with_raw_output_schema(object(output))
         .with_annotations(annotations)

@@ -10,7 +10,7 @@ use super::ingest::collect::{Collected, Inline, Origin, inline, objects_or_strin
 use super::ingest::extend::{Grown, grow};
 use super::request::idempotency::{Repeatable, RequestKey, answered_before, once};
 use super::runners::background;
-use super::views::batch::batch_task;
+use super::views::batch::find_batch;
 use super::{Effect, Operation, Session};
 use crate::error::{Code, Error, Result};
 use crate::items::Source;
@@ -97,7 +97,7 @@ impl Repeatable for AddItemsReply {
 impl Operation for AddItems {
     const NAME: &'static str = "add_items";
     const TITLE: &'static str = "Add items to a batch";
-    const ABOUT: &'static str = "More items for a running batch; known keys are left alone.";
+    const DESCRIPTION: &'static str = "More items for a running batch; known keys are left alone.";
     const EFFECT: Effect = Effect::WriteOnce;
     const LONG: bool = true;
     const FIRST: &'static str = "id";
@@ -110,7 +110,7 @@ impl Operation for AddItems {
             return Ok(reply);
         }
         let id = self.id.clone();
-        let (task, batch) = session.read(move |tx| batch_task(tx, &id))?;
+        let (task, batch) = session.read(move |tx| find_batch(tx, &id))?;
         if !self.only_if_new {
             refuse_finished(&task)?;
         }
@@ -134,11 +134,11 @@ impl Operation for AddItems {
             Ok((staging, known, tx.batch(batch.row)?.map(|batch| batch.counts.total)))
         })?;
         let mut looked = look(&batch, staging.as_mut())?;
-        let (author, watcher) = (session.caller().to_owned(), session.tell().clone());
+        let (author, watcher) = (session.caller().to_owned(), session.progress().clone());
         let id = self.id.clone();
         let mut reply = session.write(move |tx| {
             once(tx, request_key.as_ref(), Self::NAME, |tx| {
-                let (task, batch) = batch_task(tx, &self.id)?;
+                let (task, batch) = find_batch(tx, &self.id)?;
                 if seen != Some(batch.counts.total) {
                     known += staging.leave_out(&mut |key| tx.has_item(batch.row, key))?;
                 }

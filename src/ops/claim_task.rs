@@ -114,10 +114,10 @@ pub struct ClaimReply {
 impl Operation for ClaimTask {
     const NAME: &'static str = "claim_task";
     const TITLE: &'static str = "Claim a task";
-    const ABOUT: &'static str = "Claim the best ready task that matches (or id): its instructions, items and claim.token for your writes.";
+    const DESCRIPTION: &'static str = "Claim the best ready task that matches (or id): its instructions, items and claim.token for your writes.";
     const EFFECT: Effect = Effect::Write;
     const FIRST: &'static str = "id";
-    const WORKER: &'static [&'static str] = &["worker", "id", "project", "batch", "tags"];
+    const WORKER_PARAMETERS: &'static [&'static str] = &["worker", "id", "project", "batch", "tags"];
     type Reply = ClaimReply;
 
     fn run(self, session: &Session) -> Result<ClaimReply> {

@@ -43,11 +43,11 @@ pub struct CompleteTask {
 impl Operation for CompleteTask {
     const NAME: &'static str = "complete_task";
     const TITLE: &'static str = "Complete a task";
-    const ABOUT: &'static str =
+    const DESCRIPTION: &'static str =
         "Mark a task done. Refused while its body holds `- [ ]` or items lack receipts.";
     const EFFECT: Effect = Effect::WriteOnce;
     const FIRST: &'static str = "id";
-    const WORKER: &'static [&'static str] = &["id", "claim", "summary"];
+    const WORKER_PARAMETERS: &'static [&'static str] = &["id", "claim", "summary"];
     type Reply = TaskReply;
 
     fn run(self, session: &Session) -> Result<TaskReply> {

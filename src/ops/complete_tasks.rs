@@ -41,7 +41,7 @@ pub struct CompleteTasksReply {
 impl Operation for CompleteTasks {
     const NAME: &'static str = "complete_tasks";
     const TITLE: &'static str = "Complete several tasks";
-    const ABOUT: &'static str = "complete_task for each id by itself.";
+    const DESCRIPTION: &'static str = "complete_task for each id by itself.";
     const EFFECT: Effect = Effect::WriteOnce;
     const FIRST: &'static str = "ids";
     type Reply = CompleteTasksReply;

@@ -8,7 +8,7 @@ use super::lifecycle::pause::{pause, resume};
 use super::lifecycle::review::is_through;
 use super::lifecycle::transition::save;
 use super::runners::background;
-use super::views::batch::{BatchReply, batch_task};
+use super::views::batch::{BatchReply, find_batch};
 use super::{Effect, Operation, Session};
 use crate::error::{Code, Error, Result};
 use crate::model::batch::Batch;
@@ -79,7 +79,7 @@ impl ControlBatch {
 impl Operation for ControlBatch {
     const NAME: &'static str = "control_batch";
     const TITLE: &'static str = "Control a batch";
-    const ABOUT: &'static str = "Pause, resume, cancel or retry a batch.";
+    const DESCRIPTION: &'static str = "Pause, resume, cancel or retry a batch.";
     const EFFECT: Effect = Effect::Destructive;
     const FIRST: &'static str = "id";
     type Reply = BatchReply;
@@ -91,12 +91,12 @@ impl Operation for ControlBatch {
                 return Err(Error::invalid(format!("worker: it goes with start, not with {}", self.action)));
             }
             let id = self.id.clone();
-            let project = session.read(move |tx| Ok(batch_task(tx, &id)?.0.project))?;
+            let project = session.read(move |tx| Ok(find_batch(tx, &id)?.0.project))?;
             background::check(session, profile, project.as_deref())?;
         }
         let (id, action) = (self.id.clone(), self.action);
         let mut reply = session.write(move |tx| {
-            let (task, batch) = batch_task(tx, &self.id)?;
+            let (task, batch) = find_batch(tx, &self.id)?;
             let reason = self.reason.as_ref().and_then(Body::non_empty).unwrap_or("no reason given");
             let chosen = self.chosen()?;
             let message = match self.action {
@@ -123,10 +123,10 @@ impl Operation for ControlBatch {
 ///
 /// # Errors
 /// Where there is no such batch, or it is over.
-pub fn name_worker(session: &Session, batch: &TaskId, profile: &Line) -> Result<()> {
+pub fn assign_profile(session: &Session, batch: &TaskId, profile: &Line) -> Result<()> {
     let (id, profile, author) = (batch.clone(), profile.clone(), session.caller().to_owned());
     session.write(move |tx| {
-        let (task, batch) = batch_task(tx, &id)?;
+        let (task, batch) = find_batch(tx, &id)?;
         start(tx, &task, &batch, Some(&profile), "tasktally work", &author).map(|_| ())
     })
 }
@@ -181,7 +181,7 @@ fn cancel(tx: &dyn Write, batch: &Task, reason: &str, author: &str) -> Result<St
     })?;
     let text = format!("Cancelled by '{author}': {reason}. {count} chunks had not ended.");
     tx.append(batch, &NewReceipt { author, text: &text, ..NewReceipt::default() })?;
-    let (batch, stored) = batch_task(tx, &batch.id)?;
+    let (batch, stored) = find_batch(tx, &batch.id)?;
     becomes_ready(tx, &batch, &stored)?;
     Ok(format!("Cancelled {}: {count} chunks had not ended; their receipts stay", batch.id))
 }

@@ -238,7 +238,7 @@ impl Repeatable for Plan {
 impl Operation for CreateBatch {
     const NAME: &'static str = "create_batch";
     const TITLE: &'static str = "Create a batch";
-    const ABOUT: &'static str = "Split items into chunks, one worker each. Replies with the plan and the prompt for background workers.";
+    const DESCRIPTION: &'static str = "Split items into chunks, one worker each. Replies with the plan and the prompt for background workers.";
     const EFFECT: Effect = Effect::Write;
     const LONG: bool = true;
     const FIRST: &'static str = "title";
@@ -280,7 +280,7 @@ impl Operation for CreateBatch {
                 Ok(self.plan(None, &pieces, found, bad))
             });
         }
-        let tell = session.tell().clone();
+        let tell = session.progress().clone();
         let mut plan = session.write(move |tx| {
             once(tx, request_key.as_ref(), Self::NAME, |tx| {
                 let (id, found) = self.store(tx, staging.as_mut(), &pieces, independence.as_mut(), &tell)?;

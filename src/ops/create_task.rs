@@ -78,7 +78,7 @@ fn normal() -> Priority {
 impl Operation for CreateTask {
     const NAME: &'static str = "create_task";
     const TITLE: &'static str = "Create a task";
-    const ABOUT: &'static str = "Create a task. parent and depends_on must exist.";
+    const DESCRIPTION: &'static str = "Create a task. parent and depends_on must exist.";
     const EFFECT: Effect = Effect::Write;
     const FIRST: &'static str = "task-title";
     type Reply = TaskReply;

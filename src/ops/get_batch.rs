@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::runners::background::is_unworked;
-use super::views::batch::{ChunkView, batch_status, batch_task, batch_view, chunk_view};
+use super::views::batch::{ChunkView, batch_status, batch_view, chunk_view, find_batch};
 use super::views::failures::{FailureView, failures};
 use super::views::overview::{OpenBatch, Overview, lapsed, standing};
 use super::views::receipts::{BatchReceipt, receipts};
@@ -120,14 +120,14 @@ pub struct GetBatchReply {
 impl Operation for GetBatch {
     const NAME: &'static str = "get_batch";
     const TITLE: &'static str = "Read a batch";
-    const ABOUT: &'static str = "Progress, failures, reviews or receipts. Poll with since.";
+    const DESCRIPTION: &'static str = "Progress, failures, reviews or receipts. Poll with since.";
     const EFFECT: Effect = Effect::Read;
     const FIRST: &'static str = "id";
     type Reply = GetBatchReply;
 
     fn run(self, session: &Session) -> Result<GetBatchReply> {
         let since = self.since.as_ref().map(super::list_tasks::parse_since).transpose()?;
-        let background = session.background().cloned();
+        let background = session.launcher().cloned();
         session.read(move |tx| {
             let sequence = tx.sequence()?;
             let since = since.map(|since| super::list_tasks::known(since, sequence));
@@ -162,7 +162,7 @@ impl Operation for GetBatch {
                 (reply.needs_person, reply.stalled) = (Some(needs_person), Some(stalled));
                 return Ok(reply);
             };
-            let (task, batch) = batch_task(tx, id)?;
+            let (task, batch) = find_batch(tx, id)?;
             let is_unworked = is_unworked(background.as_ref(), tx, &task, &batch)?;
             if self.view == View::Receipts {
                 let (receipts, last) = receipts(tx, &task, since)?;

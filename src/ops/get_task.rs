@@ -67,10 +67,10 @@ pub struct GetTaskReply {
 impl Operation for GetTask {
     const NAME: &'static str = "get_task";
     const TITLE: &'static str = "Read a task";
-    const ABOUT: &'static str = "One task with its body; a chunk's open items.";
+    const DESCRIPTION: &'static str = "One task with its body; a chunk's open items.";
     const EFFECT: Effect = Effect::Read;
     const FIRST: &'static str = "id";
-    const WORKER: &'static [&'static str] = &["id", "receipts_after", "items_after"];
+    const WORKER_PARAMETERS: &'static [&'static str] = &["id", "receipts_after", "items_after"];
     type Reply = GetTaskReply;
 
     fn run(self, session: &Session) -> Result<GetTaskReply> {

@@ -74,10 +74,11 @@ pub struct ListTasksReply {
 impl Operation for ListTasks {
     const NAME: &'static str = "list_tasks";
     const TITLE: &'static str = "List tasks";
-    const ABOUT: &'static str = "Tasks by priority, order, creation. Poll with since.";
+    const DESCRIPTION: &'static str = "Tasks by priority, order, creation. Poll with since.";
     const EFFECT: Effect = Effect::Read;
     const FIRST: &'static str = "status";
-    const WORKER: &'static [&'static str] = &["project", "status", "batch", "ready", "since", "limit"];
+    const WORKER_PARAMETERS: &'static [&'static str] =
+        &["project", "status", "batch", "ready", "since", "limit"];
     type Reply = ListTasksReply;
 
     fn run(self, session: &Session) -> Result<ListTasksReply> {

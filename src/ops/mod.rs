@@ -36,31 +36,31 @@ pub(crate) use crate::store::pages::{each_chunk, each_item};
 pub use add_items::AddItems;
 pub use claim_task::{ClaimReply, ClaimTask, waits_for_others};
 pub use complete_task::CompleteTask;
-pub use control_batch::name_worker;
+pub use control_batch::assign_profile;
 pub use create_batch::{CreateBatch, Plan};
 pub use get_batch::{GetBatch, GetBatchReply};
 pub use get_task::open_items_page;
 pub use ingest::bad_items::{BadItems, OnBadItem};
-pub use lifecycle::release::{release_runner_claims, take_back};
+pub use lifecycle::release::{release_claim, release_runner_claims};
 pub use release_task::ReleaseTask;
 pub use request::progress::Progress;
 pub(crate) use request::schema::drop_bounds;
-pub use runners::background::{Background, Started, wake_all};
+pub use runners::background::{RunnerLauncher, RunnerStart, start_missing_runners};
 pub use runners::registry::{
-    Outlook, begin_runner, end_runner, give_turn, may_start, outlook, pause_profile, profile_pause,
-    runner_lives, runner_of, stop_waiting, take_turn, yield_turn,
+    BatchState, acquire_permit, batch_state, find_runner, pause_profile, profile_pause, record_worker_start,
+    register_runner, release_permit, runner_lives, stop_waiting_for_permit, unregister_runner, yield_permit,
 };
 pub use session::Session;
 pub use update_task::{ItemCost, ItemReceipt, UpdateTask};
 pub use views::batch::BatchView;
-pub(crate) use views::batch::{batch_task, batch_view};
-pub use views::changes::{Watched, begin_to_watch, changes, latest_change};
+pub(crate) use views::batch::{batch_view, find_batch};
+pub use views::changes::{Watched, find_changes, latest_change_number, start_watching};
 pub use views::completion::{batch_ids, chunk_id, chunk_numbers, task_ids};
 pub use views::task::TaskReply;
 pub use waits::answers::answer_wait;
-pub use waits::elicit_review::{AskedReview, ask_review};
+pub use waits::elicit_review::{PendingReview, pending_review};
 pub use waits::review_form::{Question, form};
-pub use waits::state::{WaitState, Waiting, begin_wait, cancel_wait, look_at_wait};
+pub use waits::state::{WaitState, Waiting, cancel_wait, read_wait, start_wait};
 
 use crate::error::Result;
 
@@ -84,7 +84,7 @@ pub trait Operation: Serialize + DeserializeOwned + JsonSchema + clap::Args + Se
     /// A few words for a person.
     const TITLE: &'static str;
     /// What a model reads of it.
-    const ABOUT: &'static str;
+    const DESCRIPTION: &'static str;
     /// What it does to the store.
     const EFFECT: Effect;
     /// Whether it may take long by itself, and not only by waiting for others.
@@ -96,7 +96,7 @@ pub trait Operation: Serialize + DeserializeOwned + JsonSchema + clap::Args + Se
     /// Parameters of the contract that this version refuses by name.
     const LATER: &'static [&'static str] = &[];
     /// The parameters that a background worker needs; none where it does not need the operation.
-    const WORKER: &'static [&'static str] = &[];
+    const WORKER_PARAMETERS: &'static [&'static str] = &[];
     /// The answer.
     type Reply: Serialize + JsonSchema;
 
@@ -113,16 +113,16 @@ pub struct Entry {
     pub name: &'static str,
     /// See [`Operation::TITLE`].
     pub title: &'static str,
-    /// See [`Operation::ABOUT`].
-    pub about: &'static str,
+    /// See [`Operation::DESCRIPTION`].
+    pub description: &'static str,
     /// See [`Operation::EFFECT`].
     pub effect: Effect,
     /// See [`Operation::LONG`].
     pub long: bool,
     /// See [`Operation::FIRST`].
     pub first: &'static str,
-    /// See [`Operation::WORKER`].
-    pub worker: &'static [&'static str],
+    /// See [`Operation::WORKER_PARAMETERS`].
+    pub worker_parameters: &'static [&'static str],
     /// The parameters' schema.
     pub input: fn() -> Value,
     /// The reply's schema.
@@ -139,11 +139,11 @@ const fn entry<O: Operation>() -> Entry {
     Entry {
         name: O::NAME,
         title: O::TITLE,
-        about: O::ABOUT,
+        description: O::DESCRIPTION,
         effect: O::EFFECT,
         long: O::LONG,
         first: O::FIRST,
-        worker: O::WORKER,
+        worker_parameters: O::WORKER_PARAMETERS,
         input: || request::schema::input::<O>(O::SPELLS_OUT),
         output: request::schema::output::<O::Reply>,
         call: |session, arguments| {
@@ -151,7 +151,7 @@ const fn entry<O: Operation>() -> Entry {
             reply(request::args::parse::<O>(arguments)?.run(session)?)
         },
         command: |command| {
-            let command = O::augment_args(command).about(O::TITLE).long_about(O::ABOUT);
+            let command = O::augment_args(command).about(O::TITLE).long_about(O::DESCRIPTION);
             request::help::spell_out(command, &request::schema::input::<O>(true))
         },
         call_matches: |session, matches| {
@@ -194,6 +194,6 @@ pub static ALL: &[Entry] = &[
 ];
 
 /// The operation of a name.
-pub fn named(name: &str) -> Option<&'static Entry> {
+pub fn find_operation(name: &str) -> Option<&'static Entry> {
     ALL.iter().find(|entry| entry.name == name)
 }

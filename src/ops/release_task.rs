@@ -45,10 +45,10 @@ fn retry() -> Release {
 impl Operation for ReleaseTask {
     const NAME: &'static str = "release_task";
     const TITLE: &'static str = "Give a claim back";
-    const ABOUT: &'static str = "Give a task back that you can't finish; its receipts stay.";
+    const DESCRIPTION: &'static str = "Give a task back that you can't finish; its receipts stay.";
     const EFFECT: Effect = Effect::Write;
     const FIRST: &'static str = "id";
-    const WORKER: &'static [&'static str] = &["id", "claim", "reason", "outcome"];
+    const WORKER_PARAMETERS: &'static [&'static str] = &["id", "claim", "reason", "outcome"];
     type Reply = TaskReply;
 
     fn run(self, session: &Session) -> Result<TaskReply> {

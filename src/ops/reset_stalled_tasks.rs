@@ -54,7 +54,7 @@ pub struct ResetReply {
 impl Operation for ResetStalledTasks {
     const NAME: &'static str = "reset_stalled_tasks";
     const TITLE: &'static str = "Reset stalled tasks";
-    const ABOUT: &'static str = "Claims that ran out or are idle go back to active.";
+    const DESCRIPTION: &'static str = "Claims that ran out or are idle go back to active.";
     const EFFECT: Effect = Effect::Destructive;
     const FIRST: &'static str = "hours";
     type Reply = ResetReply;

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::lifecycle::review::{Decided, chunk_of, in_review};
-use super::views::batch::{BatchReply, batch_task};
+use super::views::batch::{BatchReply, find_batch};
 use super::{Effect, Operation, Session};
 use crate::error::{Code, Error, Result};
 use crate::model::batch::{Batch, Chunk};
@@ -45,7 +45,7 @@ pub struct ReviewBatch {
 impl Operation for ReviewBatch {
     const NAME: &'static str = "review_batch";
     const TITLE: &'static str = "Answer a checkpoint";
-    const ABOUT: &'static str = "A person's decision on chunks in review, never your own.";
+    const DESCRIPTION: &'static str = "A person's decision on chunks in review, never your own.";
     const EFFECT: Effect = Effect::Write;
     const FIRST: &'static str = "id";
     type Reply = BatchReply;
@@ -66,7 +66,7 @@ impl Operation for ReviewBatch {
         decided.check()?;
         let id = self.id.clone();
         decided.on(session, &id, move |tx| {
-            let (task, batch) = batch_task(tx, &self.id)?;
+            let (task, batch) = find_batch(tx, &self.id)?;
             self.found(tx, &task, &batch)
         })
     }

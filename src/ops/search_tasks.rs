@@ -43,7 +43,7 @@ pub struct SearchReply {
 impl Operation for SearchTasks {
     const NAME: &'static str = "search_tasks";
     const TITLE: &'static str = "Search tasks";
-    const ABOUT: &'static str = "Full text over titles and bodies; best first, newest first if many.";
+    const DESCRIPTION: &'static str = "Full text over titles and bodies; best first, newest first if many.";
     const EFFECT: Effect = Effect::Read;
     const LONG: bool = true;
     const FIRST: &'static str = "query";

@@ -7,7 +7,7 @@ use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
 use std::time::Duration;
 
 use super::request::progress::{Progress, Tell};
-use super::runners::background::Background;
+use super::runners::background::RunnerLauncher;
 use crate::error::{Code, Error, Result};
 use crate::items::Roots;
 use crate::model::job::WorkerScope;
@@ -24,7 +24,7 @@ pub struct Session {
     scratchpad: Option<PathBuf>,
     caller: String,
     job: Option<WorkerScope>,
-    background: Option<Arc<dyn Background>>,
+    launcher: Option<Arc<dyn RunnerLauncher>>,
     tell: Tell,
     /// How long a write may wait to begin; for ever where there is none.
     patience: Option<Duration>,
@@ -45,7 +45,7 @@ impl Session {
             scratchpad,
             caller,
             job: None,
-            background: None,
+            launcher: None,
             tell: Tell::default(),
             patience: Some(PATIENCE),
         }
@@ -53,8 +53,8 @@ impl Session {
 
     /// The same store, with somebody who starts background workers.
     #[must_use]
-    pub fn with_background(self, background: Arc<dyn Background>) -> Self {
-        Session { background: Some(background), ..self }
+    pub fn with_launcher(self, launcher: Arc<dyn RunnerLauncher>) -> Self {
+        Session { launcher: Some(launcher), ..self }
     }
 
     /// The same store for the worker of a chunk, that sees and writes nothing else.
@@ -73,8 +73,8 @@ impl Session {
     }
 
     /// Who starts background workers.
-    pub(super) fn background(&self) -> Option<&Arc<dyn Background>> {
-        self.background.as_ref()
+    pub(super) fn launcher(&self) -> Option<&Arc<dyn RunnerLauncher>> {
+        self.launcher.as_ref()
     }
 
     /// The same store for another caller.
@@ -85,7 +85,7 @@ impl Session {
 
     /// The same store for a caller who is told how far a long operation is, from other threads.
     #[must_use]
-    pub fn watched_by(&self, watcher: impl Fn(Progress) + Send + Sync + 'static) -> Self {
+    pub fn with_progress(&self, watcher: impl Fn(Progress) + Send + Sync + 'static) -> Self {
         Session { tell: Tell::to(watcher), ..self.clone() }
     }
 
@@ -97,7 +97,7 @@ impl Session {
     }
 
     /// Who is told how far a long operation is.
-    pub(super) fn tell(&self) -> &Tell {
+    pub(super) fn progress(&self) -> &Tell {
         &self.tell
     }
 

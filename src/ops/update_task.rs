@@ -100,12 +100,12 @@ pub struct UpdateTask {
 impl Operation for UpdateTask {
     const NAME: &'static str = "update_task";
     const TITLE: &'static str = "Update a task";
-    const ABOUT: &'static str =
+    const DESCRIPTION: &'static str =
         "Change fields (\"\" clears, lists replace), append a receipt (body), or claim (status=in_progress).";
     const EFFECT: Effect = Effect::Write;
     const SPELLS_OUT: bool = true;
     const FIRST: &'static str = "id";
-    const WORKER: &'static [&'static str] = &[
+    const WORKER_PARAMETERS: &'static [&'static str] = &[
         "id",
         "status",
         "assignee",

@@ -27,7 +27,7 @@ schema_of!(WaitReply, { "type": "object" });
 impl Operation for WaitBatch {
     const NAME: &'static str = "wait_batch";
     const TITLE: &'static str = "Wait for a batch";
-    const ABOUT: &'static str = "get_batch, or an MCP task to wait by.";
+    const DESCRIPTION: &'static str = "get_batch, or an MCP task to wait by.";
     const EFFECT: Effect = Effect::Read;
     const FIRST: &'static str = "id";
     type Reply = WaitReply;

@@ -43,7 +43,7 @@ pub struct Written {
 pub fn write(session: &Session, batch: &TaskId, out: Option<&Path>) -> Result<Written> {
     let id = batch.clone();
     // Looked for first: a batch that isn't there must not leave a folder.
-    session.read(move |tx| crate::ops::batch_task(tx, &id).map(|_| ()))?;
+    session.read(move |tx| crate::ops::find_batch(tx, &id).map(|_| ()))?;
     let folder = out.map_or_else(|| intermediate_state::folder(session, batch), Path::to_owned);
     let failed = {
         let folder = folder.clone();

@@ -12,7 +12,7 @@ use crate::model::status::{Outcome, Status};
 use crate::model::step::Checkpoint;
 use crate::model::task::Task;
 use crate::ops::batch_view;
-use crate::ops::{batch_task, each_chunk, each_item};
+use crate::ops::{each_chunk, each_item, find_batch};
 use crate::store::Read;
 
 /// Takes each part as it comes.
@@ -20,7 +20,7 @@ type Put<'a> = &'a mut dyn FnMut(&Part<'_>) -> Result<()>;
 
 /// Walks over a batch; gives whether what was seen adds up.
 pub(super) fn walk(tx: &dyn Read, id: &TaskId, put: Put<'_>) -> Result<Checks> {
-    let (task, batch) = batch_task(tx, id)?;
+    let (task, batch) = find_batch(tx, id)?;
     let walk = Walk { tx, width: number_width(batch.chunks), task: &task, batch: &batch };
     put(&Part::Opening(&walk.opening()?))?;
     put(&Part::Timeline(&walk.timeline()?))?;

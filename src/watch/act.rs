@@ -36,7 +36,7 @@ pub(super) fn carry_out(session: &Session, batch: &TaskId, order: &Order) -> Res
             ("control_batch", json!({ "id": batch, "action": "retry", "chunks": chunks }))
         }
     };
-    let Some(operation) = ops::named(name) else {
+    let Some(operation) = ops::find_operation(name) else {
         return Err(Error::invalid(format!("{name}: there is no such operation")));
     };
     let reply = (operation.call)(session, arguments)?;

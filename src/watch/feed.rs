@@ -12,7 +12,7 @@ use crate::model::status::{ItemReport, Status};
 use crate::model::task::{Row, Task};
 use crate::model::timestamp::Timestamp;
 use crate::ops::batch_view;
-use crate::ops::{Session, batch_task};
+use crate::ops::{Session, find_batch};
 use crate::store::{Filter, Read, Runner};
 
 /// The most characters of a title, a name or a receipt that are kept.
@@ -43,7 +43,7 @@ pub(super) struct Feed {
 /// Refuses what is not a batch.
 pub(super) fn exists(session: &Session, batch: &TaskId) -> Result<()> {
     let batch = batch.clone();
-    session.read(move |tx| batch_task(tx, &batch).map(|_| ()))
+    session.read(move |tx| find_batch(tx, &batch).map(|_| ()))
 }
 
 impl Feed {
@@ -66,7 +66,7 @@ impl Feed {
             found.iter().take(WRITERS).map(|found| (found.chunk.number, found.row, found.receipts)).collect();
         let id = self.batch.clone();
         let (head, workers, receipts) = session.read(move |tx| {
-            let (task, batch) = batch_task(tx, &id)?;
+            let (task, batch) = find_batch(tx, &id)?;
             let mut receipts = Vec::new();
             for (number, row, count) in std::iter::once((0, task.row, task.receipts)).chain(writers) {
                 let newest = tx.receipts(row, count.saturating_sub(OF_EACH), OF_EACH as usize)?;
@@ -83,7 +83,7 @@ impl Feed {
     /// Every chunk, a page a read: no read of the store lasts long.
     fn all(&mut self, session: &Session) -> Result<Vec<Found>> {
         let id = self.batch.clone();
-        let (batch, since) = session.read(move |tx| Ok((batch_task(tx, &id)?.0.row, tx.sequence()?)))?;
+        let (batch, since) = session.read(move |tx| Ok((find_batch(tx, &id)?.0.row, tx.sequence()?)))?;
         let mut all = Vec::new();
         let mut after = 0;
         loop {

@@ -13,7 +13,7 @@ use crate::error::{Code, Error, Result};
 use crate::logs;
 use crate::model::batch::BatchStatus;
 use crate::model::id::TaskId;
-use crate::ops::{Session, outlook, runner_of};
+use crate::ops::{Session, batch_state, find_runner};
 
 /// How long the log of a runner is kept once its batch is over.
 const KEPT: Duration = Duration::from_secs(7 * 24 * 3600);
@@ -65,7 +65,7 @@ pub fn find(session: &Session) -> Result<Vec<Leftover>> {
         runners.iter().map(|runner| Ok(tx.task_at(runner.batch)?.id)).collect::<Result<Vec<_>>>()
     })?;
     for batch in runners {
-        let look = outlook(session, &batch)?;
+        let look = batch_state(session, &batch)?;
         let goes_on = look.status == BatchStatus::Running && look.worker.is_some();
         if !goes_on && !is_at_work(session, &batch)? {
             found.push(Leftover { kind: Kind::Runner, batch, path: data.to_owned() });
@@ -122,8 +122,8 @@ pub fn clear(session: &Session, left: &Leftover) -> Result<Option<String>> {
     match left.kind {
         Kind::Lock => {}
         Kind::Runner => {
-            let row = outlook(session, &left.batch)?.row;
-            if runner_of(session, row)?.is_some() {
+            let row = batch_state(session, &left.batch)?.row;
+            if find_runner(session, row)?.is_some() {
                 end_earlier(session, &left.batch, row, &Progress::new(Manner::Quiet, 0, 0))?;
             }
         }
@@ -176,7 +176,7 @@ fn is_old(entry: &DirEntry) -> bool {
 
 /// Whether a batch is over, or none that the store knows.
 fn is_over(session: &Session, batch: &TaskId) -> Result<bool> {
-    match outlook(session, batch) {
+    match batch_state(session, batch) {
         Ok(look) => Ok(look.status.is_over()),
         Err(error) if matches!(error.code, Code::NotFound | Code::InvalidArgument) => Ok(true),
         Err(error) => Err(error),

@@ -28,8 +28,8 @@ use crate::model::step::Checkpoint;
 use crate::model::text::{Line, Long, excerpt};
 use crate::ops::views::intermediate_state;
 use crate::ops::{
-    AddItems, Background as _, BadItems, ClaimTask, CreateBatch, GetBatch, OnBadItem, Operation, Session,
-    name_worker, outlook, release_runner_claims,
+    AddItems, BadItems, ClaimTask, CreateBatch, GetBatch, OnBadItem, Operation, RunnerLauncher as _, Session,
+    assign_profile, batch_state, release_runner_claims,
 };
 
 /// Make a batch from items and work it here.
@@ -254,9 +254,9 @@ fn work_by_profile(
     if let Some(worker) = &request.worker
         && !request.background
     {
-        let project = outlook(session, batch)?.project;
+        let project = batch_state(session, batch)?.project;
         Launcher::new(store, session.folder(), Vec::new()).check(worker.as_str(), project.as_deref())?;
-        name_worker(session, batch, worker)?;
+        assign_profile(session, batch, worker)?;
     }
     if request.detach {
         let reply = detach(session, store, batch)?;

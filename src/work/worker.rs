@@ -15,8 +15,8 @@ use crate::error::{Code, Error, Result};
 use crate::model::id::{TaskId, Token};
 use crate::model::status::Status;
 use crate::model::text::Body;
-use crate::ops::take_back;
-use crate::ops::{ClaimReply, ClaimTask, Operation, UpdateTask, outlook, waits_for_others};
+use crate::ops::release_claim;
+use crate::ops::{ClaimReply, ClaimTask, Operation, UpdateTask, batch_state, waits_for_others};
 
 /// When a slot asks again for a chunk that waits for others.
 const ASK_AGAIN: Duration = Duration::from_millis(200);
@@ -101,7 +101,7 @@ impl<'a> Worker<'a> {
                     // Told at once: other slots may go on for hours.
                     crew.progress.say(&error.to_string());
                     let why = "the worker stopped on an error";
-                    if let Err(other) = take_back(crew.session, &won.id, &won.token, why, false) {
+                    if let Err(other) = release_claim(crew.session, &won.id, &won.token, why, false) {
                         crew.progress.say(&format!("{} cannot be given back: {other}", won.id));
                     }
                     crew.progress.chunk_ends(won.id.as_str(), &won.claim.task.title, "given back");
@@ -132,7 +132,7 @@ impl<'a> Worker<'a> {
             return Ok(false);
         }
         if self.turn.is_none() {
-            let is_off = || Ok(crew.stop.is_asked() || !outlook(crew.session, batch)?.is_claimable);
+            let is_off = || Ok(crew.stop.is_asked() || !batch_state(crew.session, batch)?.is_claimable);
             self.turn = turns.take(is_off)?;
         }
         Ok(self.turn.is_some())
@@ -182,7 +182,7 @@ impl<'a> Worker<'a> {
     /// works on the same ground, and clears it away.
     fn not_begun(&self, won: &Won, why: Error) -> Error {
         let reason = "no worker could be started";
-        match take_back(self.crew.session, &won.id, &won.token, reason, !self.may_have_happened) {
+        match release_claim(self.crew.session, &won.id, &won.token, reason, !self.may_have_happened) {
             Ok(true) => {}
             Ok(false) => return lost(won),
             Err(other) => self.crew.progress.say(&format!("{} cannot be given back: {other}", won.id)),
@@ -304,13 +304,13 @@ impl<'a> Worker<'a> {
         match why {
             EndedFor::Stopped => {
                 let nothing = !self.may_have_happened;
-                take_back(crew.session, &won.id, &won.token, "the person stopped the run", nothing)?;
+                release_claim(crew.session, &won.id, &won.token, "the person stopped the run", nothing)?;
                 crew.progress.chunk_ends(won.id.as_str(), &won.claim.task.title, "given back");
                 Ok(())
             }
             EndedFor::Yielded => {
                 // Its place was given up between two items.
-                take_back(
+                release_claim(
                     crew.session,
                     &won.id,
                     &won.token,

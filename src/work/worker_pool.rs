@@ -18,7 +18,7 @@ use crate::model::id::TaskId;
 use crate::model::limits::MaxParallel;
 use crate::model::status::Release;
 use crate::model::text::Line;
-use crate::ops::{ClaimTask, CompleteTask, Operation, ReleaseTask, Session, outlook};
+use crate::ops::{ClaimTask, CompleteTask, Operation, ReleaseTask, Session, batch_state};
 
 /// A worker that fails sooner has failed to start.
 pub(super) const AT_ONCE: Duration = Duration::from_secs(1);
@@ -98,7 +98,7 @@ impl WorkerPool<'_> {
     pub(super) fn is_replaced(&self, batch: &TaskId) -> Result<bool> {
         let Some(profile) = self.method.profile() else { return Ok(false) };
         let is_old = self.background.is_some_and(|(_, starts)| starts.has_paused());
-        Ok(is_old || outlook(self.session, batch)?.worker.as_deref() != Some(profile.name.as_str()))
+        Ok(is_old || batch_state(self.session, batch)?.worker.as_deref() != Some(profile.name.as_str()))
     }
 
     /// Takes note of a start that failed at once, or of one that did not.

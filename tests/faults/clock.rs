@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tasktally::clock::Clock;
 use tasktally::items::Roots;
-use tasktally::ops::{Session, begin_runner, give_turn, may_start, take_turn};
+use tasktally::ops::{Session, acquire_permit, record_worker_start, register_runner, release_permit};
 use tasktally::store::sqlite::SqliteStore;
 
 use crate::fake_clock::{DAY, FakeClock, HOUR, MINUTE, millis};
@@ -165,11 +165,11 @@ fn starts_from_before_the_clock_jumped_back_do_not_keep_others_from_starting() {
     let store = Store::new();
     let (session, clock) = runner(&store);
     clock.shift(DAY * 1_000);
-    assert_eq!(may_start(&session, "p", 1).unwrap(), None);
-    assert!(may_start(&session, "p", 1).unwrap().is_some(), "one a minute");
+    assert_eq!(record_worker_start(&session, "p", 1).unwrap(), None);
+    assert!(record_worker_start(&session, "p", 1).unwrap().is_some(), "one a minute");
     clock.shift(-DAY * 1_000);
-    assert_eq!(may_start(&session, "p", 1).unwrap(), None);
-    let wait = may_start(&session, "p", 1).unwrap().expect("one a minute, by this clock too");
+    assert_eq!(record_worker_start(&session, "p", 1).unwrap(), None);
+    let wait = record_worker_start(&session, "p", 1).unwrap().expect("one a minute, by this clock too");
     assert!(wait <= Duration::from_secs(60));
 }
 
@@ -183,11 +183,14 @@ fn a_runner_that_died_before_the_clock_jumped_back_holds_no_turn() {
     };
     let (session, clock) = runner(&store);
     clock.shift(DAY * 1_000);
-    begin_runner(&session, row(&dead), "p", 1, "here").unwrap();
-    assert!(take_turn(&session, row(&dead), 1, false).unwrap());
+    register_runner(&session, row(&dead), "p", 1, "here").unwrap();
+    assert!(acquire_permit(&session, row(&dead), 1, false).unwrap());
     // It dies with its turn; then the clock is put right.
     clock.shift(-DAY * 1_000);
-    begin_runner(&session, row(&alive), "p", 2, "here").unwrap();
-    assert!(take_turn(&session, row(&alive), 1, false).unwrap(), "its turn is held by one that is silent");
-    give_turn(&session, row(&alive), false).unwrap();
+    register_runner(&session, row(&alive), "p", 2, "here").unwrap();
+    assert!(
+        acquire_permit(&session, row(&alive), 1, false).unwrap(),
+        "its turn is held by one that is silent"
+    );
+    release_permit(&session, row(&alive), false).unwrap();
 }

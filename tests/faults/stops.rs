@@ -30,7 +30,7 @@ fn other(store: &Store) -> ops::Session {
 }
 
 fn call(session: &ops::Session, operation: &str, arguments: Value) -> tasktally::error::Result<Value> {
-    (ops::named(operation).unwrap().call)(session, arguments)
+    (ops::find_operation(operation).unwrap().call)(session, arguments)
 }
 
 /// A server that stops itself before its n-th write or sync.

@@ -34,7 +34,7 @@ impl<'a> Story<'a> {
 
     fn ask(&mut self, operation: &str, arguments: Value) -> Reply {
         let reply = (self.call)(operation, &arguments);
-        let effect = ops::named(operation).unwrap().effect;
+        let effect = ops::find_operation(operation).unwrap().effect;
         let writes = effect != Effect::Read && reply.won() && arguments["dry_run"] != true;
         self.told.push(Told { operation: operation.to_owned(), writes, arguments });
         reply
@@ -132,7 +132,8 @@ impl<'a> Story<'a> {
             self.did("control_batch", asked);
         }
         // Its schema lists no actions; whoever names none of them is told all.
-        let command = (ops::named("control_batch").unwrap().command)(clap::Command::new("tasktally"));
+        let command =
+            (ops::find_operation("control_batch").unwrap().command)(clap::Command::new("tasktally"));
         let refused =
             command.try_get_matches_from(["tasktally", "--id=x", "--action=none"]).unwrap_err().to_string();
         assert!(
@@ -155,7 +156,7 @@ impl<'a> Story<'a> {
 
 /// The values that a parameter may have, as the tool's schema lists them.
 fn values(operation: &str, parameter: &str) -> Vec<String> {
-    let schema = (ops::named(operation).unwrap().input)();
+    let schema = (ops::find_operation(operation).unwrap().input)();
     let listed = find_enum(&schema["properties"][parameter]);
     let values = listed.unwrap_or_else(|| panic!("{operation}: {parameter} lists no values: {schema}"));
     values.iter().filter_map(Value::as_str).map(str::to_owned).collect()

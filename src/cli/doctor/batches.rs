@@ -9,7 +9,7 @@ use crate::model::batch::BatchStatus;
 use crate::model::id::TaskId;
 use crate::model::status::Status;
 use crate::model::text::excerpt;
-use crate::ops::{Session, outlook, profile_pause};
+use crate::ops::{Session, batch_state, profile_pause};
 use crate::store::{Filter, Runner};
 use crate::work::leftovers::is_at_work;
 
@@ -30,7 +30,7 @@ pub(super) fn runners(context: &DoctorContext) -> Result<Vec<Finding>> {
         if is_at_work(session, batch)? {
             continue;
         }
-        let look = outlook(session, batch)?;
+        let look = batch_state(session, batch)?;
         let goes_on = look.status == BatchStatus::Running && look.worker.is_some();
         let next =
             if goes_on { format!("control-batch {batch} --action start") } else { "doctor --mend".into() };
@@ -75,7 +75,7 @@ fn stands(
     paused: Option<&str>,
     config: Option<&Config>,
 ) -> Result<Option<Finding>> {
-    let look = outlook(session, id)?;
+    let look = batch_state(session, id)?;
     let in_review = session.read(move |tx| {
         let chunks = Filter { parent: Some(look.row), status: Some(Status::Review), ..Filter::default() };
         Ok(tx.list(&chunks, None, MOST)?.len())

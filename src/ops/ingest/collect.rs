@@ -66,7 +66,7 @@ impl Origin<'_> {
             split: self.split.clone(),
             bad: BadItems::default(),
             read: 0,
-            tell: session.tell().clone(),
+            tell: session.progress().clone(),
         };
         match (self.items, self.source, self.query) {
             (Some(inline), None, None) => {

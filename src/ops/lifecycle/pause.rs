@@ -4,7 +4,7 @@ use crate::error::{Code, Error, Result};
 use crate::model::batch::{Batch, Chunk};
 use crate::model::id::TaskId;
 use crate::model::task::Task;
-use crate::ops::views::batch::batch_task;
+use crate::ops::views::batch::find_batch;
 use crate::store::{NewReceipt, Write};
 
 /// Pauses a batch: nothing more is claimed, what is in hand may be finished.
@@ -58,7 +58,7 @@ fn still_open(task: &Task) -> Result<()> {
 /// Pauses a chunk's batch once more items have failed than it bears.
 pub(in crate::ops) fn pause_if_too_many_failed(tx: &dyn Write, chunk: &Chunk) -> Result<()> {
     let id: &TaskId = &chunk.batch_id;
-    let (task, batch) = batch_task(tx, id)?;
+    let (task, batch) = find_batch(tx, id)?;
     if let Some(most) = batch.max_failures.filter(|_| batch.failed_too_often())
         && batch.paused.is_none()
     {

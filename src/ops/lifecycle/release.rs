@@ -30,7 +30,7 @@ fn reopen(tx: &dyn Write, task: &Task, why: &str) -> Result<()> {
 ///
 /// # Errors
 /// Where the store cannot be written.
-pub fn take_back(
+pub fn release_claim(
     session: &Session,
     id: &TaskId,
     token: &Token,

@@ -14,7 +14,7 @@ use crate::model::text::{Body, Line};
 use crate::ops::Session;
 use crate::ops::conflicts::detect::join_again;
 use crate::ops::runners::background;
-use crate::ops::views::batch::{BatchReply, batch_task};
+use crate::ops::views::batch::{BatchReply, find_batch};
 use crate::ops::views::intermediate_state;
 use crate::store::{Chosen, Filter, NewReceipt, Read, Write};
 
@@ -83,7 +83,7 @@ impl Decided {
         id: &TaskId,
         found: &[(Chunk, Task)],
     ) -> Result<String> {
-        let (task, batch) = batch_task(tx, id)?;
+        let (task, batch) = find_batch(tx, id)?;
         if found.is_empty() {
             return Err(none_in_review(&task));
         }

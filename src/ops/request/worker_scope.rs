@@ -45,19 +45,19 @@ const ALLOWED: &[Allowed] = &[
     },
     Allowed {
         operation: UpdateTask::NAME,
-        parameters: UpdateTask::WORKER,
+        parameters: UpdateTask::WORKER_PARAMETERS,
         on_batch: &["id", "body", "model", "tokens_in", "tokens_out", "cost", "request_key"],
         needs_claim: true,
     },
     Allowed {
         operation: CompleteTask::NAME,
-        parameters: CompleteTask::WORKER,
+        parameters: CompleteTask::WORKER_PARAMETERS,
         on_batch: &[],
         needs_claim: true,
     },
     Allowed {
         operation: ReleaseTask::NAME,
-        parameters: ReleaseTask::WORKER,
+        parameters: ReleaseTask::WORKER_PARAMETERS,
         on_batch: &[],
         needs_claim: true,
     },

@@ -9,11 +9,11 @@ use crate::model::limits::MOST_IDS;
 use crate::model::task::Task;
 use crate::model::text::Line;
 use crate::ops::Session;
-use crate::ops::views::batch::{batch_status, batch_task};
+use crate::ops::views::batch::{batch_status, find_batch};
 use crate::store::Read;
 
 /// Who starts runners.
-pub trait Background: Send + Sync {
+pub trait RunnerLauncher: Send + Sync {
     /// Refuses a profile that the operator's configuration doesn't have, or that could not be started for
     /// the batches of a project.
     ///
@@ -24,7 +24,7 @@ pub trait Background: Send + Sync {
     ///
     /// # Errors
     /// Why none could be started.
-    fn start(&self, batch: &TaskId) -> Result<Started>;
+    fn start(&self, batch: &TaskId) -> Result<RunnerStart>;
     /// Whether a runner is at work on a batch.
     ///
     /// # Errors
@@ -34,16 +34,16 @@ pub trait Background: Send + Sync {
 
 /// Whether a runner was started.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Started {
-    /// It was, as this process.
-    As(u32),
-    /// One is at work already.
-    Already,
+pub enum RunnerStart {
+    /// A runner was started; its process id.
+    Started(u32),
+    /// The batch has a runner already.
+    AlreadyRunning,
 }
 
 /// Refuses a profile by which no batch can be worked here.
 pub(in crate::ops) fn check(session: &Session, profile: &Line, project: Option<&str>) -> Result<()> {
-    let background = session.background().ok_or_else(|| {
+    let background = session.launcher().ok_or_else(|| {
         Error::invalid("worker: no background workers can be started from here; leave it out")
     })?;
     background.check(profile.as_str(), project)
@@ -53,7 +53,7 @@ pub(in crate::ops) fn check(session: &Session, profile: &Line, project: Option<&
 ///
 /// # Errors
 /// Where the store cannot be read.
-pub fn wake_all(session: &Session) -> Result<()> {
+pub fn start_missing_runners(session: &Session) -> Result<()> {
     let open = session.read(|tx| {
         let mut open = Vec::new();
         for task in tx.open_batches(None, MOST_IDS)? {
@@ -75,7 +75,7 @@ pub fn wake_all(session: &Session) -> Result<()> {
 /// Whether a running batch has a profile and no runner works it; where no runner could be started from here,
 /// nobody can tell.
 pub(in crate::ops) fn is_unworked(
-    background: Option<&Arc<dyn Background>>,
+    background: Option<&Arc<dyn RunnerLauncher>>,
     tx: &dyn Read,
     task: &Task,
     batch: &Batch,
@@ -85,9 +85,9 @@ pub(in crate::ops) fn is_unworked(
 }
 
 /// Starts a runner for a running batch with a profile; gives the profile's name, where there is one.
-fn start(session: &Session, batch: &TaskId) -> Result<Option<(String, Started)>> {
+fn start(session: &Session, batch: &TaskId) -> Result<Option<(String, RunnerStart)>> {
     let Some(profile) = profile_of(session, batch)? else { return Ok(None) };
-    let Some(background) = session.background() else { return Ok(None) };
+    let Some(background) = session.launcher() else { return Ok(None) };
     background.start(batch).map(|started| Some((profile, started)))
 }
 
@@ -95,7 +95,7 @@ fn start(session: &Session, batch: &TaskId) -> Result<Option<(String, Started)>>
 fn profile_of(session: &Session, batch: &TaskId) -> Result<Option<String>> {
     let id = batch.clone();
     session.read(move |tx| {
-        let (task, batch) = batch_task(tx, &id)?;
+        let (task, batch) = find_batch(tx, &id)?;
         let is_running = batch_status(tx, &task, &batch)? == BatchStatus::Running;
         Ok(batch.worker.filter(|_| is_running))
     })
@@ -111,10 +111,12 @@ pub(in crate::ops) fn wake(session: &Session, batch: &TaskId) -> Result<String> 
 pub(in crate::ops) fn try_wake(session: &Session, batch: &TaskId) -> Result<(String, Option<Code>)> {
     let told = match start(session, batch) {
         Ok(None) => String::new(),
-        Ok(Some((profile, Started::As(pid)))) => {
+        Ok(Some((profile, RunnerStart::Started(pid)))) => {
             format!("; profile '{profile}' works it in the background (process {pid})")
         }
-        Ok(Some((profile, Started::Already))) => format!("; profile '{profile}' works it in the background"),
+        Ok(Some((profile, RunnerStart::AlreadyRunning))) => {
+            format!("; profile '{profile}' works it in the background")
+        }
         Err(error) => {
             let told = format!(
                 "; but no runner could be started: {error}. control_batch(id=\"{batch}\", action=\"start\") tries again"

@@ -9,7 +9,7 @@ use crate::model::share::{FairShare, must_yield, next};
 use crate::model::task::Row;
 use crate::ops::Session;
 use crate::ops::lifecycle::pause::pause;
-use crate::ops::views::batch::{batch_status, batch_task};
+use crate::ops::views::batch::{batch_status, find_batch};
 use crate::store::{Filter, Read, Runner};
 
 /// How long a runner may give no sign of life before its workers no longer count, in seconds.
@@ -19,7 +19,7 @@ const MINUTE_SECONDS: i64 = 60;
 
 /// A batch as its runner looks at it.
 #[derive(Debug)]
-pub struct Outlook {
+pub struct BatchState {
     /// Its row.
     pub row: Row,
     /// Where it stands.
@@ -38,14 +38,14 @@ pub struct Outlook {
 ///
 /// # Errors
 /// `not_found`, `invalid_argument` for what is no batch, or where the store cannot be read.
-pub fn outlook(session: &Session, batch: &TaskId) -> Result<Outlook> {
+pub fn batch_state(session: &Session, batch: &TaskId) -> Result<BatchState> {
     let batch = batch.clone();
     session.read(move |tx| {
-        let (task, batch) = batch_task(tx, &batch)?;
+        let (task, batch) = find_batch(tx, &batch)?;
         let ready = Filter { parent: Some(task.row), ready: true, free: true, ..Filter::default() };
         // What the next claim gives free first: a chunk that has rested, or one whose holder died.
         let due = tx.next_hold()?.is_some_and(|at| at <= tx.now()) || !tx.expired(1)?.is_empty();
-        Ok(Outlook {
+        Ok(BatchState {
             row: task.row,
             status: batch_status(tx, &task, &batch)?,
             is_claimable: due || !tx.list(&ready, None, 1)?.is_empty(),
@@ -60,7 +60,7 @@ pub fn outlook(session: &Session, batch: &TaskId) -> Result<Outlook> {
 ///
 /// # Errors
 /// Where the store cannot be written.
-pub fn begin_runner(session: &Session, batch: Row, profile: &str, pid: u32, host: &str) -> Result<String> {
+pub fn register_runner(session: &Session, batch: Row, profile: &str, pid: u32, host: &str) -> Result<String> {
     let (profile, host) = (profile.to_owned(), host.to_owned());
     session.write(move |tx| {
         let nonce = Token::random().to_string();
@@ -83,7 +83,7 @@ pub fn runner_lives(session: &Session, batch: Row, note: Option<String>) -> Resu
 ///
 /// # Errors
 /// Where the store cannot be read.
-pub fn runner_of(session: &Session, batch: Row) -> Result<Option<Runner>> {
+pub fn find_runner(session: &Session, batch: Row) -> Result<Option<Runner>> {
     session.read(move |tx| tx.runner(batch))
 }
 
@@ -91,7 +91,7 @@ pub fn runner_of(session: &Session, batch: Row) -> Result<Option<Runner>> {
 ///
 /// # Errors
 /// Where the store cannot be written.
-pub fn end_runner(session: &Session, batch: Row, nonce: &str) -> Result<()> {
+pub fn unregister_runner(session: &Session, batch: Row, nonce: &str) -> Result<()> {
     let nonce = nonce.to_owned();
     session.write(move |tx| tx.remove_runner(batch, &nonce))
 }
@@ -113,7 +113,7 @@ fn stakes(tx: &dyn Read, batch: Row, wants: bool) -> Result<Vec<FairShare>> {
 ///
 /// # Errors
 /// Where the store cannot be written.
-pub fn take_turn(session: &Session, batch: Row, limit: u64, others: bool) -> Result<bool> {
+pub fn acquire_permit(session: &Session, batch: Row, limit: u64, others: bool) -> Result<bool> {
     let (is_next, is_known) = session.read(move |tx| {
         let known = tx.stakes()?.iter().any(|(stake, _)| stake.batch == batch && stake.wants);
         Ok((next(&stakes(tx, batch, true)?, limit) == Some(batch), known))
@@ -134,7 +134,7 @@ pub fn take_turn(session: &Session, batch: Row, limit: u64, others: bool) -> Res
 ///
 /// # Errors
 /// Where the store cannot be written.
-pub fn stop_waiting(session: &Session, batch: Row) -> Result<()> {
+pub fn stop_waiting_for_permit(session: &Session, batch: Row) -> Result<()> {
     if !session
         .read(move |tx| Ok(tx.stakes()?.iter().any(|(stake, _)| stake.batch == batch && stake.wants)))?
     {
@@ -150,7 +150,7 @@ pub fn stop_waiting(session: &Session, batch: Row) -> Result<()> {
 ///
 /// # Errors
 /// Where the store cannot be written.
-pub fn give_turn(session: &Session, batch: Row, waits: bool) -> Result<()> {
+pub fn release_permit(session: &Session, batch: Row, waits: bool) -> Result<()> {
     session.write(move |tx| {
         let held = held(&stakes(tx, batch, waits)?, batch);
         tx.set_stake(batch, held.saturating_sub(1), waits)
@@ -161,7 +161,7 @@ pub fn give_turn(session: &Session, batch: Row, waits: bool) -> Result<()> {
 ///
 /// # Errors
 /// Where the store cannot be written.
-pub fn yield_turn(session: &Session, batch: Row, limit: u64) -> Result<bool> {
+pub fn yield_permit(session: &Session, batch: Row, limit: u64) -> Result<bool> {
     if !session.read(move |tx| Ok(must_yield(&stakes(tx, batch, false)?, batch, limit)))? {
         return Ok(false);
     }
@@ -184,7 +184,7 @@ fn held(stakes: &[FairShare], batch: Row) -> u64 {
 ///
 /// # Errors
 /// Where the store cannot be written.
-pub fn may_start(session: &Session, profile: &str, most: u64) -> Result<Option<Duration>> {
+pub fn record_worker_start(session: &Session, profile: &str, most: u64) -> Result<Option<Duration>> {
     let profile = profile.to_owned();
     // Who waits asks often: only a start is written.
     let of_profile = profile.clone();
@@ -228,7 +228,7 @@ pub fn pause_profile(session: &Session, batch: &TaskId, profile: &str, why: &str
     let (id, profile, why) = (batch.clone(), profile.to_owned(), why.to_owned());
     session.write(move |tx| {
         tx.pause_profile(&profile, Some(&why))?;
-        let (task, batch) = batch_task(tx, &id)?;
+        let (task, batch) = find_batch(tx, &id)?;
         if task.status.is_terminal() {
             return Ok(());
         }

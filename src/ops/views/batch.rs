@@ -109,7 +109,7 @@ pub struct BatchReply {
 impl BatchReply {
     /// What was done, and the batch as it stands now.
     pub(in crate::ops) fn of(tx: &dyn Read, id: &TaskId, message: String) -> Result<Self> {
-        let (task, batch) = batch_task(tx, id)?;
+        let (task, batch) = find_batch(tx, id)?;
         let mut batch = batch_view(tx, &task, &batch)?;
         // A write's reply is small: get_batch tells all of it.
         batch.title = cut_to(batch.title, TITLE_CHARS);
@@ -159,7 +159,7 @@ pub struct ChunkView {
 }
 
 /// The task of a batch and the batch itself.
-pub(crate) fn batch_task(tx: &dyn Read, id: &TaskId) -> Result<(Task, Batch)> {
+pub(crate) fn find_batch(tx: &dyn Read, id: &TaskId) -> Result<(Task, Batch)> {
     let task = tx.task(id)?;
     match tx.batch(task.row)? {
         Some(batch) => Ok((task, batch)),

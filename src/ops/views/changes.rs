@@ -1,6 +1,6 @@
 //! Which tasks and batches changed, for those who watch them.
 
-use super::batch::batch_task;
+use super::batch::find_batch;
 use crate::error::Result;
 use crate::model::id::TaskId;
 use crate::ops::Session;
@@ -20,7 +20,7 @@ impl Watched {
         match self {
             Watched::Task(id) => Ok(tx.task(id)?.changed > since),
             Watched::Batch(id) => {
-                let (task, _) = batch_task(tx, id)?;
+                let (task, _) = find_batch(tx, id)?;
                 let chunks = Filter { parent: Some(task.row), ..Filter::default() };
                 Ok(task.changed > since || !tx.changed_since(&chunks, since, 1)?.is_empty())
             }
@@ -32,7 +32,7 @@ impl Watched {
 ///
 /// # Errors
 /// `not_found` where there is no such thing.
-pub fn begin_to_watch(session: &Session, watched: Watched) -> Result<u64> {
+pub fn start_watching(session: &Session, watched: Watched) -> Result<u64> {
     session.read(move |tx| {
         let since = tx.sequence()?;
         watched.changed_since(tx, since)?;
@@ -44,7 +44,7 @@ pub fn begin_to_watch(session: &Session, watched: Watched) -> Result<u64> {
 ///
 /// # Errors
 /// Where the store cannot be read.
-pub fn latest_change(session: &Session) -> Result<u64> {
+pub fn latest_change_number(session: &Session) -> Result<u64> {
     session.read(|tx| tx.sequence())
 }
 
@@ -53,7 +53,7 @@ pub fn latest_change(session: &Session) -> Result<u64> {
 ///
 /// # Errors
 /// Where the store cannot be read.
-pub fn changes(session: &Session, watched: Vec<(Watched, u64)>) -> Result<(u64, Vec<bool>)> {
+pub fn find_changes(session: &Session, watched: Vec<(Watched, u64)>) -> Result<(u64, Vec<bool>)> {
     session.read(move |tx| {
         let latest = tx.sequence()?;
         let changed = watched

@@ -1,6 +1,6 @@
 //! Ids and numbers that begin with what a person has typed so far.
 
-use super::batch::batch_task;
+use super::batch::find_batch;
 use crate::error::{Error, Result};
 use crate::model::id::TaskId;
 use crate::ops::Session;
@@ -39,7 +39,7 @@ pub fn chunk_numbers(session: &Session, batch: TaskId, typed: &str, limit: usize
     let typed = typed.to_owned();
     session.read(move |tx| {
         // Somebody who is still typing need not be told that there is no such batch yet.
-        let Ok((_, of)) = batch_task(tx, &batch) else { return Ok(Vec::new()) };
+        let Ok((_, of)) = find_batch(tx, &batch) else { return Ok(Vec::new()) };
         Ok(numbers(&typed, of.chunks).take(limit).map(|number| number.to_string()).collect())
     })
 }
@@ -64,7 +64,7 @@ fn numbers(typed: &str, last: u64) -> impl Iterator<Item = u64> {
 /// `not_found` where the batch has no chunk of that number; what is wrong with the batch's id.
 pub fn chunk_id(session: &Session, batch: TaskId, number: u64) -> Result<TaskId> {
     session.read(move |tx| {
-        let (task, of) = batch_task(tx, &batch)?;
+        let (task, of) = find_batch(tx, &batch)?;
         let found = tx.chunks(task.row, number.saturating_sub(1), 1)?;
         match found.into_iter().next() {
             Some((chunk, task)) if chunk.number == number => Ok(task.id),

@@ -15,7 +15,7 @@ use crate::model::limits::MOST_IDS;
 use crate::model::status::Status;
 use crate::model::task::Task;
 use crate::ops::get_batch::needs_person;
-use crate::ops::runners::background::{Background, is_unworked};
+use crate::ops::runners::background::{RunnerLauncher, is_unworked};
 use crate::store::{Filter, Read};
 
 /// How many batches are shown; with everything else, the reply stays under a kilobyte.
@@ -69,7 +69,7 @@ fn short_title(title: &str) -> String {
 pub(in crate::ops) fn standing(
     tx: &dyn Read,
     project: Option<&str>,
-    background: Option<&Arc<dyn Background>>,
+    background: Option<&Arc<dyn RunnerLauncher>>,
 ) -> Result<Overview> {
     let mut looked = Vec::new();
     for task in tx.open_batches(project, MOST_IDS)? {
@@ -108,7 +108,7 @@ fn look(
     tx: &dyn Read,
     task: &Task,
     batch: &Batch,
-    background: Option<&Arc<dyn Background>>,
+    background: Option<&Arc<dyn RunnerLauncher>>,
 ) -> Result<Looked> {
     let status = batch_status(tx, task, batch)?;
     let needs_person = needs_person(tx, task)?;

@@ -89,7 +89,7 @@ pub(in crate::ops) fn reviews(
 /// What is shown of one chunk in review.
 pub(in crate::ops) fn review(
     tx: &dyn Read,
-    batch_task: &Task,
+    find_batch: &Task,
     batch: &Batch,
     chunk: &Chunk,
     task: &Task,
@@ -98,7 +98,7 @@ pub(in crate::ops) fn review(
     let mut drawn: BTreeMap<String, Vec<([u8; 32], String, u64)>> = BTreeMap::new();
     each_item(tx, chunk.row, |item| {
         let Some(settled) = item.settled.filter(|_| item.step == chunk.step) else { return Ok(()) };
-        let hash = Sha256::digest(format!("{}\n{}", batch_task.id, item.key)).into();
+        let hash = Sha256::digest(format!("{}\n{}", find_batch.id, item.key)).into();
         let category = settled.category.unwrap_or_else(|| settled.outcome.to_string());
         let of_category = drawn.entry(category).or_default();
         of_category.push((hash, item.key, settled.receipt));

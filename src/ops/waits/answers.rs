@@ -27,7 +27,7 @@ const MOST_ANSWERS: usize = 20;
 /// Carries out what a person answered; what it came to is in the next message.
 ///
 /// # Errors
-/// As `look_at_wait`; `too_large`; a failure of the store.
+/// As `read_wait`; `too_large`; a failure of the store.
 pub fn answer_wait(session: &Session, handle: &str, answers: BTreeMap<String, Value>) -> Result<()> {
     let handle = own(session, handle)?.handle;
     if answers.len() > MOST_ANSWERS {

@@ -9,11 +9,11 @@ use crate::model::text::Line;
 use crate::ops::lifecycle::review::{Decided, none_in_review};
 use crate::ops::request::{args, worker_scope};
 use crate::ops::review_batch::ReviewBatch;
-use crate::ops::views::batch::batch_task;
+use crate::ops::views::batch::find_batch;
 use crate::ops::{Operation, Session};
 
 /// A review that waits for a person's answer.
-pub struct AskedReview {
+pub struct PendingReview {
     request: ReviewBatch,
     /// What the person is asked.
     pub question: Question,
@@ -28,7 +28,7 @@ pub(in crate::ops) fn person_at(session: &Session) -> String {
 ///
 /// # Errors
 /// Arguments that cannot be taken; `not_ready` where nothing waits for a review.
-pub fn ask_review(session: &Session, arguments: Value) -> Result<Option<AskedReview>> {
+pub fn pending_review(session: &Session, arguments: Value) -> Result<Option<PendingReview>> {
     let request: ReviewBatch = args::parse(worker_scope::admit(session, ReviewBatch::NAME, arguments)?)?;
     if request.decision.is_some() {
         return Ok(None);
@@ -39,17 +39,17 @@ pub fn ask_review(session: &Session, arguments: Value) -> Result<Option<AskedRev
         ));
     }
     session.read(move |tx| {
-        let (task, batch) = batch_task(tx, &request.id)?;
+        let (task, batch) = find_batch(tx, &request.id)?;
         let found = request.found(tx, &task, &batch)?;
         if found.is_empty() {
             return Err(none_in_review(&task));
         }
         let question = question(tx, &task, &batch, &found)?;
-        Ok(Some(AskedReview { request, question }))
+        Ok(Some(PendingReview { request, question }))
     })
 }
 
-impl AskedReview {
+impl PendingReview {
     /// What the caller is told where nobody decided.
     pub fn undecided(&self, why: &str) -> Error {
         Error::new(
@@ -77,7 +77,7 @@ impl AskedReview {
                 return Err(self.undecided(&format!("the answer was {action}")));
             }
         };
-        let AskedReview { request, question } = self;
+        let PendingReview { request, question } = self;
         let reviewer = match request.reviewer.as_ref().and_then(Line::non_empty) {
             Some(name) => name.to_owned(),
             None => person_at(session),
@@ -86,7 +86,7 @@ impl AskedReview {
         decided.check()?;
         let id = request.id.clone();
         let reply = decided.on(session, &id, move |tx| {
-            let (task, batch) = batch_task(tx, &request.id)?;
+            let (task, batch) = find_batch(tx, &request.id)?;
             let found = request.found(tx, &task, &batch).map_err(|error| match error.code {
                 Code::NotReady => outdated(&request.id),
                 _ => error,

@@ -14,7 +14,7 @@ use crate::model::text::excerpt;
 use crate::model::timestamp::Timestamp;
 use crate::model::wait::{MOST_WAITS, Wait};
 use crate::ops::request::{args, worker_scope};
-use crate::ops::views::batch::{batch_status, batch_task};
+use crate::ops::views::batch::{batch_status, find_batch};
 use crate::ops::wait_batch::WaitBatch;
 use crate::ops::{GetBatch, Operation, Session};
 use crate::store::{Filter, Read};
@@ -49,11 +49,11 @@ pub enum WaitState {
 ///
 /// # Errors
 /// Arguments that cannot be taken; `too_large` where too many wait for it.
-pub fn begin_wait(session: &Session, arguments: Value) -> Result<Waiting> {
+pub fn start_wait(session: &Session, arguments: Value) -> Result<Waiting> {
     let WaitBatch { id } = args::parse(worker_scope::admit(session, WaitBatch::NAME, arguments)?)?;
     let caller = session.caller().to_owned();
     let wait = session.write(move |tx| {
-        let (task, batch) = batch_task(tx, &id)?;
+        let (task, batch) = find_batch(tx, &id)?;
         let mut wait = Wait::new(Token::random().to_string(), task.row, &caller, tx.now());
         if batch_status(tx, &task, &batch)?.is_over() {
             wait.ended = Some(tx.now());
@@ -75,7 +75,7 @@ pub fn begin_wait(session: &Session, arguments: Value) -> Result<Waiting> {
 ///
 /// # Errors
 /// `not_found` for a handle that there isn't, or that is another client's.
-pub fn look_at_wait(session: &Session, handle: &str, may_ask: bool) -> Result<Waiting> {
+pub fn read_wait(session: &Session, handle: &str, may_ask: bool) -> Result<Waiting> {
     let wait = own(session, handle)?;
     show(session, wait, may_ask)
 }
@@ -83,7 +83,7 @@ pub fn look_at_wait(session: &Session, handle: &str, may_ask: bool) -> Result<Wa
 /// Ends the waiting; the batch is left alone. One that is over stays as it is.
 ///
 /// # Errors
-/// As [`look_at_wait`].
+/// As [`read_wait`].
 pub fn cancel_wait(session: &Session, handle: &str) -> Result<()> {
     let handle = own(session, handle)?.handle;
     session.write(move |tx| {
@@ -117,7 +117,7 @@ pub(in crate::ops) fn own(session: &Session, handle: &str) -> Result<Wait> {
 /// The batch that is waited for.
 pub(in crate::ops) fn of(tx: &dyn Read, batch: Row) -> Result<(Task, Batch)> {
     let task = tx.task_at(batch)?;
-    batch_task(tx, &task.id)
+    find_batch(tx, &task.id)
 }
 
 /// What is seen of a batch in one moment.

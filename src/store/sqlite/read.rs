@@ -47,7 +47,7 @@ impl Read for Tx<'_> {
     }
 
     fn sequence(&self) -> Result<u64> {
-        self.latest_change()
+        self.latest_change_number()
     }
 
     fn task(&self, id: &TaskId) -> Result<Task> {

@@ -30,7 +30,7 @@ impl<'a> Tx<'a> {
     }
 
     /// The number of the latest change.
-    pub(super) fn latest_change(&self) -> Result<u64> {
+    pub(super) fn latest_change_number(&self) -> Result<u64> {
         if let Some(known) = self.sequence.get() {
             return Ok(known);
         }
@@ -44,7 +44,7 @@ impl<'a> Tx<'a> {
 
     /// The number of the next change, taken.
     pub(super) fn next_change(&self) -> Result<u64> {
-        let next = self.latest_change()? + 1;
+        let next = self.latest_change_number()? + 1;
         self.sequence.set(Some(next));
         Ok(next)
     }

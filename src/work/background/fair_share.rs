@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::error::Result;
 use crate::model::task::Row;
-use crate::ops::{Session, give_turn, stop_waiting, take_turn, yield_turn};
+use crate::ops::{Session, acquire_permit, release_permit, stop_waiting_for_permit, yield_permit};
 
 /// How often a turn is asked for.
 const ASK_AGAIN: Duration = Duration::from_millis(50);
@@ -44,7 +44,7 @@ impl<'a> Turns<'a> {
         let others = self.waiting.fetch_sub(1, Ordering::SeqCst) > 1;
         // Whoever took its turn said whether others waited: the last of them may have left meanwhile.
         if !others {
-            stop_waiting(self.session, self.batch)?;
+            stop_waiting_for_permit(self.session, self.batch)?;
         }
         Ok(taken?.then_some(Turn { turns: self, is_given: false }))
     }
@@ -54,13 +54,13 @@ impl<'a> Turns<'a> {
     /// # Errors
     /// Where the store cannot be written.
     pub(super) fn none_waits(&self) -> Result<()> {
-        stop_waiting(self.session, self.batch)
+        stop_waiting_for_permit(self.session, self.batch)
     }
 
     fn wait(&self, is_off: impl Fn() -> Result<bool>) -> Result<bool> {
         while !is_off()? {
             let others = self.waiting.load(Ordering::SeqCst) > 1;
-            if take_turn(self.session, self.batch, self.limit, others)? {
+            if acquire_permit(self.session, self.batch, self.limit, others)? {
                 return Ok(true);
             }
             std::thread::sleep(ASK_AGAIN);
@@ -83,7 +83,7 @@ impl Turn<'_> {
             }
             *looked = Instant::now();
         }
-        self.is_given = yield_turn(turns.session, turns.batch, turns.limit)?;
+        self.is_given = yield_permit(turns.session, turns.batch, turns.limit)?;
         Ok(self.is_given)
     }
 }
@@ -92,7 +92,7 @@ impl Drop for Turn<'_> {
     fn drop(&mut self) {
         if !self.is_given {
             let waits = self.turns.waiting.load(Ordering::SeqCst) > 0;
-            if let Err(error) = give_turn(self.turns.session, self.turns.batch, waits) {
+            if let Err(error) = release_permit(self.turns.session, self.turns.batch, waits) {
                 tracing::warn!(%error, "a worker's turn cannot be given up; it ends with this runner");
             }
         }

@@ -14,7 +14,7 @@ use crate::config::Config;
 use crate::error::{Code, Error, Result};
 use crate::model::field::visible;
 use crate::model::id::TaskId;
-use crate::ops::{Background, Session, Started, outlook, runner_of};
+use crate::ops::{RunnerLauncher, RunnerStart, Session, batch_state, find_runner};
 use crate::work::preflight;
 use crate::work::runner_lock;
 use crate::work::supervisor::this_program;
@@ -44,7 +44,7 @@ impl Launcher {
     }
 }
 
-impl Background for Launcher {
+impl RunnerLauncher for Launcher {
     fn check(&self, profile: &str, project: Option<&str>) -> Result<()> {
         let config = Config::load(&self.closed)?;
         let profile = config.profile(profile)?;
@@ -56,9 +56,9 @@ impl Background for Launcher {
         runner_lock::is_held(&self.data, batch)
     }
 
-    fn start(&self, batch: &TaskId) -> Result<Started> {
+    fn start(&self, batch: &TaskId) -> Result<RunnerStart> {
         if runner_lock::is_held(&self.data, batch)? {
-            return Ok(Started::Already);
+            return Ok(RunnerStart::AlreadyRunning);
         }
         // The runner doesn't know which folders are closed: the profile may have been named elsewhere.
         Config::load(&self.closed)?;
@@ -72,8 +72,8 @@ impl Background for Launcher {
             .map_err(|error| Error::internal("a runner cannot be started", error))?;
         let reply: Value = serde_json::from_slice(&told.stdout).unwrap_or_default();
         match (reply.get("pid").and_then(Value::as_u64), reply.get("message").and_then(Value::as_str)) {
-            (Some(pid), _) => Ok(Started::As(u32::try_from(pid).unwrap_or_default())),
-            (None, _) if reply["success"] == true => Ok(Started::Already),
+            (Some(pid), _) => Ok(RunnerStart::Started(u32::try_from(pid).unwrap_or_default())),
+            (None, _) if reply["success"] == true => Ok(RunnerStart::AlreadyRunning),
             (None, Some(why)) => {
                 let code = Code::deserialize(&reply["code"]).unwrap_or(Code::Internal);
                 Err(Error::new(code, why))
@@ -115,14 +115,14 @@ pub(super) fn start(store: &Path, data: &Path, batch: &TaskId, more: &[&str]) ->
 /// # Errors
 /// Why it is not.
 pub(in crate::work) fn detach(session: &Session, store: &Path, batch: &TaskId) -> Result<Value> {
-    let row = outlook(session, batch)?.row;
+    let row = batch_state(session, batch)?.row;
     let (path, mut log) = log_of(session.folder(), batch)?;
     let begins = log.seek(SeekFrom::End(0)).unwrap_or_default();
     let mut runner = start(store, session.folder(), batch, &[])?;
     let give_up = Instant::now() + PATIENCE;
     loop {
         let pid = runner.id();
-        if runner_of(session, row)?.is_some_and(|at_work| at_work.pid == pid) {
+        if find_runner(session, row)?.is_some_and(|at_work| at_work.pid == pid) {
             let message = format!("Batch {batch} is worked in the background by process {pid}");
             return Ok(json!({ "success": true, "message": message, "pid": pid }));
         }

@@ -15,8 +15,8 @@ use crate::model::limits::MaxParallel;
 use crate::model::task::Row;
 use crate::model::text::Line;
 use crate::ops::{
-    ClaimTask, Outlook, Session, begin_runner, end_runner, outlook, pause_profile, release_runner_claims,
-    runner_lives, runner_of,
+    BatchState, ClaimTask, Session, batch_state, find_runner, pause_profile, register_runner,
+    release_runner_claims, runner_lives, unregister_runner,
 };
 use crate::work::claim_heartbeat::ClaimHeartbeat;
 use crate::work::command_spec::Method;
@@ -82,7 +82,7 @@ pub(in crate::work) fn runner(
                 standby.end();
                 // Whoever opened the batch again while the lock was held took it to be worked.
                 drop(lock);
-                let now = outlook(session, batch)?;
+                let now = batch_state(session, batch)?;
                 if how == How::InFront || stop.is_asked() || is_over(&now) {
                     return Ok(code(&look));
                 }
@@ -129,15 +129,15 @@ struct Runner<'a> {
 /// How a shift ended.
 enum Ended {
     /// The batch has ended, or somebody stopped the runner.
-    Over(Outlook),
+    Over(BatchState),
     /// The profile is to be read anew.
     Changed,
 }
 
 impl Runner<'_> {
     /// Works the batch while its lock is held.
-    fn hold(&self) -> Result<Outlook> {
-        let look = outlook(self.session, self.batch)?;
+    fn hold(&self) -> Result<BatchState> {
+        let look = batch_state(self.session, self.batch)?;
         // Before anything else: whoever kills this process now leaves somebody to take over.
         if !is_over(&look) {
             self.standby.see_to_it();
@@ -148,12 +148,12 @@ impl Runner<'_> {
     }
 
     /// Works by the batch's profile, read anew whenever it was paused or another was named.
-    fn shifts(&self) -> Result<Outlook> {
+    fn shifts(&self) -> Result<BatchState> {
         let Runner { session, store, batch, how, progress, stop, standby } = *self;
         let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
         let mut is_first = true;
         loop {
-            let look = outlook(session, batch)?;
+            let look = batch_state(session, batch)?;
             let name = look.worker.clone().ok_or_else(|| {
                 Error::invalid(format!(
                     "worker: batch {batch} has no profile; --worker names one, tasktally config lists them; or give a command after --"
@@ -171,7 +171,7 @@ impl Runner<'_> {
                 }
             };
             is_first = false;
-            let mark = begin_runner(session, look.row, &name, std::process::id(), &host)?;
+            let mark = register_runner(session, look.row, &name, std::process::id(), &host)?;
             let most = profile.max_parallel.min(usize::try_from(look.max_parallel).unwrap_or(usize::MAX));
             let starts = Starts::new(session, batch, &profile, &limits);
             let turns = Turns::new(session, look.row, limits.max_parallel as u64);
@@ -190,7 +190,7 @@ impl Runner<'_> {
                 with_pulse(session, look.row, &starts, standby, || go_on(&crew, batch, how, most, &name));
             // Nothing is left, but perhaps of a keeper that was killed.
             end_strays(&mark);
-            let recorded = end_runner(session, look.row, &mark);
+            let recorded = unregister_runner(session, look.row, &mark);
             if let Ended::Over(look) = ended.and_then(|ended| recorded.map(|()| ended))? {
                 return Ok(look);
             }
@@ -199,7 +199,7 @@ impl Runner<'_> {
 }
 
 /// The profile of a name as the configuration has it now, for a batch, and the limits beside it.
-fn profile(name: &str, look: &Outlook) -> Result<(Profile, Limits)> {
+fn profile(name: &str, look: &BatchState) -> Result<(Profile, Limits)> {
     let config = Config::load(&[])?;
     let profile = config.profile(name)?.clone();
     profile.takes_project(look.project.as_deref())?;
@@ -209,7 +209,7 @@ fn profile(name: &str, look: &Outlook) -> Result<(Profile, Limits)> {
 /// Waits until a paused batch goes on, or another profile is named for it.
 fn wait_for_change(session: &Session, batch: &TaskId, name: &str, stop: &Stop) -> Result<Ended> {
     loop {
-        let look = outlook(session, batch)?;
+        let look = batch_state(session, batch)?;
         if stop.is_asked() || is_over(&look) {
             return Ok(Ended::Over(look));
         }
@@ -227,13 +227,13 @@ pub(in crate::work) fn end_earlier(
     row: Row,
     progress: &Progress,
 ) -> Result<()> {
-    if let Some(earlier) = runner_of(session, row)? {
+    if let Some(earlier) = find_runner(session, row)? {
         let ended = end_strays(&earlier.nonce);
         if ended > 0 {
             progress.say(&format!("Ended {ended} processes that an earlier runner left behind"));
         }
         // Only now: this one may die, too, and would leave them to the next.
-        end_runner(session, row, &earlier.nonce)?;
+        unregister_runner(session, row, &earlier.nonce)?;
     }
     release_runner_claims(session, batch)?;
     remove_jobs(session.folder(), batch)
@@ -245,7 +245,7 @@ fn go_on(crew: &WorkerPool<'_>, batch: &TaskId, how: How, most: usize, name: &st
     let worker = format!("runner-{}", std::process::id());
     let slots = MaxParallel::of(i64::try_from(most).unwrap_or(i64::MAX));
     loop {
-        let look = outlook(crew.session, batch)?;
+        let look = batch_state(crew.session, batch)?;
         // Whoever watches is told, and comes back; nobody watches a runner that is detached.
         let waits = matches!(look.status, BatchStatus::Paused | BatchStatus::Waiting);
         if crew.stop.is_asked() || is_over(&look) || (waits && how == How::InFront) {
@@ -309,10 +309,10 @@ fn pulse(session: &Session, batch: Row, starts: &Starts<'_>, standby: &Standby<'
     }
 }
 
-fn is_over(look: &Outlook) -> bool {
+fn is_over(look: &BatchState) -> bool {
     matches!(look.status, BatchStatus::Done | BatchStatus::Failed | BatchStatus::Cancelled)
 }
 
-fn code(look: &Outlook) -> u8 {
+fn code(look: &BatchState) -> u8 {
     u8::from(look.status != BatchStatus::Done)
 }

@@ -9,7 +9,7 @@ use crate::config::{Limits, Profile};
 use crate::error::{Error, Result};
 use crate::model::id::TaskId;
 use crate::model::limits::MIB;
-use crate::ops::{Session, may_start, pause_profile, profile_pause};
+use crate::ops::{Session, pause_profile, profile_pause, record_worker_start};
 
 /// How often it is looked at what keeps a worker from being started.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -102,7 +102,7 @@ impl<'a> Starts<'a> {
             *looked = Some(Instant::now());
         }
         let Some(most) = self.profile.max_starts_per_minute else { return Ok(None) };
-        let wait = may_start(self.session, self.profile.name.as_str(), u64::from(most))?;
+        let wait = record_worker_start(self.session, self.profile.name.as_str(), u64::from(most))?;
         Ok(wait.map(|wait| {
             format!(
                 "profile '{}' starts {most} workers a minute; the next in {} s",
