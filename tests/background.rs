@@ -59,7 +59,7 @@ fn a_batch_ends_by_itself_when_the_client_and_its_server_are_killed() {
         "on_conflict": "allow", "worker": "filer"});
     let plan = server.call("create_batch", request).ok();
     let id = plan.text("/batch/id");
-    assert!(plan.message().contains("profile 'filer' works it in the background"), "{}", plan.message());
+    assert!(plan.message().contains("profile 'filer' works on it in the background"), "{}", plan.message());
     assert!(plan.get("worker_prompt").is_none(), "nobody else is to start workers");
     server.kill();
 
@@ -290,12 +290,12 @@ fn a_server_that_starts_sees_to_it_that_batches_have_a_runner() {
     // A process that ends is out of sight before its lock is.
     let unworked = || {
         let told = stand(&mut server, &id);
-        told.message().contains("no runner works it: control_batch(").then_some(told)
+        told.message().contains("the batch has no runner: control_batch(").then_some(told)
     };
     let told = eventually("it to be told that no runner works it", unworked);
     assert!(told["batch"].get("runner").is_none(), "one that is gone is not shown");
     let next = server.call("get_batch", json!({})).ok().text("/next");
-    assert!(next.contains("action=\"start\"): no runner works it"), "{next}");
+    assert!(next.contains("action=\"start\"): the batch has no runner"), "{next}");
     let _another = store.serve();
     eventually("a new runner to be at work", || (runner(&mut server, &id) != first).then_some(()));
     assert_eq!(until(&mut server, &id, "done").count("/batch/processed"), 100);
@@ -330,7 +330,7 @@ fn a_chunk_whose_lease_ran_out_with_somebody_else_is_worked_by_the_runner() {
     server.call("claim_task", json!({"batch": id, "worker": "agent", "lease_seconds": 1})).ok();
     server.call("control_batch", json!({"id": id, "action": "start", "worker": "quick"})).ok();
     until(&mut server, &id, "done");
-    assert!(server.body(&format!("{id}.01")).contains("The lease of 'agent' ran out"));
+    assert!(server.body(&format!("{id}.01")).contains("The lease of 'agent' expired"));
 }
 
 #[test]

@@ -130,11 +130,7 @@ fn by_the_rule_skip_an_item_in_doubt_is_skipped_with_a_receipt() {
     let second = claim(&mut server, &batch, "heir", 1800);
     let keys: Vec<_> = second["items"].as_array().unwrap().iter().map(|item| item["key"].clone()).collect();
     assert_eq!(keys, ["c"]);
-    assert!(
-        server
-            .body(&format!("{batch}.01"))
-            .contains("- b: skipped, it may have happened: 'polecat' began it")
-    );
+    assert!(server.body(&format!("{batch}.01")).contains("- b: skipped, in doubt: 'polecat' started it"));
     finish(&mut server, &second, &["c"]);
     let after = server.call("get_batch", json!({"id": batch})).ok();
     assert_eq!(after["batch"]["outcomes"], json!({"done": 2, "skipped": 1}));
@@ -162,7 +158,7 @@ fn by_the_rule_ask_a_person_says_that_it_happened() {
     let batch = asks(&mut server);
     let approved =
         server.call("review_batch", json!({"id": batch, "decision": "approve", "reviewer": "Ann"})).ok();
-    assert!(approved.message().contains("1 items in doubt are taken for done"), "{}", approved.message());
+    assert!(approved.message().contains("1 items in doubt were settled as done"), "{}", approved.message());
     let second = claim(&mut server, &batch, "heir", 1800);
     assert_eq!(second["items"].as_array().unwrap().len(), 1, "only c is left: {second}");
     finish(&mut server, &second, &["c"]);

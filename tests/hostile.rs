@@ -161,15 +161,15 @@ fn a_worker_that_calls_commands_is_held_to_its_chunk_by_them_too() {
         (vec!["get-task", &sibling], 1, "not yours"),
         (vec!["get-task", &task], 1, "not yours"),
         (vec!["update-task", &sibling, "--body", "- x"], 1, "not yours"),
-        (vec!["update-task", &chunk, "--body", "- x", "--force"], 2, "cannot bring it"),
-        (vec!["update-task", &chunk, "--body", "- x", "--replace-body"], 2, "cannot bring it"),
-        (vec!["update-task", &chunk, "--priority", "0"], 2, "cannot bring it"),
+        (vec!["update-task", &chunk, "--body", "- x", "--force"], 2, "cannot pass it"),
+        (vec!["update-task", &chunk, "--body", "- x", "--replace-body"], 2, "cannot pass it"),
+        (vec!["update-task", &chunk, "--priority", "0"], 2, "cannot pass it"),
         (vec!["update-task", &own, "--status", "cancelled"], 2, "your batch's task"),
-        (vec!["complete-task", &chunk, "--force"], 2, "cannot bring it"),
+        (vec!["complete-task", &chunk, "--force"], 2, "cannot pass it"),
         (vec!["complete-task", &sibling], 1, "not yours"),
         (vec!["complete-tasks", &sibling], 2, "not for the worker"),
         (vec!["claim-task", "--batch", &other], 1, "not yours"),
-        (vec!["claim-task", "--project", "p"], 2, "cannot bring it"),
+        (vec!["claim-task", "--project", "p"], 2, "cannot pass it"),
         (vec!["list-tasks", "--parent", &other], 1, "not yours"),
         (vec!["release-task", &other], 1, "not yours"),
         (vec!["create-task", "Mine"], 2, "not for the worker"),
@@ -223,22 +223,22 @@ fn a_job_that_no_runner_gave_opens_nothing() {
     let before = held.scene.rows();
     let no_job = "is no job token, which is CHUNK:TOKEN";
     for (job, words) in [
-        (format!("{chunk}:{cut}"), "is over; stop"),
-        (format!("{chunk}:{token}x"), "is over; stop"),
-        (format!("{chunk}:{token}:"), "is over; stop"),
-        (format!("{chunk}:{}", token.to_uppercase()), "is over; stop"),
-        (format!("{chunk}:run-{token}"), "is over; stop"),
-        (format!("{chunk}:{}", name("$OTHERTOKEN")), "is over; stop"),
-        (format!("{}:{token}", name("$SIBLING")), "is over; stop"),
-        (format!("{}:{token}", name("$OTHERCHUNK")), "is over; stop"),
-        (format!("{}:{token}", held.batch), "is over; stop"),
-        (format!("{}:{token}", name("$TASK")), "is over; stop"),
-        (format!("000000000000.01:{token}"), "is over; stop"),
-        (format!("{}:{token}", chunk.to_uppercase()), "is over; stop"),
-        (format!("{}:{}", foreign.text("/task/id"), foreign.text("/claim/token")), "is over; stop"),
-        (format!("{chunk}:*"), "is over; stop"),
-        (format!("{chunk}:%"), "is over; stop"),
-        (format!("{chunk}:null"), "is over; stop"),
+        (format!("{chunk}:{cut}"), "has ended; stop"),
+        (format!("{chunk}:{token}x"), "has ended; stop"),
+        (format!("{chunk}:{token}:"), "has ended; stop"),
+        (format!("{chunk}:{}", token.to_uppercase()), "has ended; stop"),
+        (format!("{chunk}:run-{token}"), "has ended; stop"),
+        (format!("{chunk}:{}", name("$OTHERTOKEN")), "has ended; stop"),
+        (format!("{}:{token}", name("$SIBLING")), "has ended; stop"),
+        (format!("{}:{token}", name("$OTHERCHUNK")), "has ended; stop"),
+        (format!("{}:{token}", held.batch), "has ended; stop"),
+        (format!("{}:{token}", name("$TASK")), "has ended; stop"),
+        (format!("000000000000.01:{token}"), "has ended; stop"),
+        (format!("{}:{token}", chunk.to_uppercase()), "has ended; stop"),
+        (format!("{}:{}", foreign.text("/task/id"), foreign.text("/claim/token")), "has ended; stop"),
+        (format!("{chunk}:*"), "has ended; stop"),
+        (format!("{chunk}:%"), "has ended; stop"),
+        (format!("{chunk}:null"), "has ended; stop"),
         (chunk.clone(), no_job),
         (format!("{chunk}:"), no_job),
         (format!(":{token}"), no_job),
@@ -358,7 +358,7 @@ fn a_worker_whose_chunk_went_to_another_may_only_say_what_happened() {
     let mut command = held.scene.store.command();
     command.env("TASKTALLY_JOB", held.job());
     let ran = Run::new(command, ["get-task", &held.chunk]).code(1);
-    assert!(ran.said().contains("is over; stop"), "{}", ran.said());
+    assert!(ran.said().contains("has ended; stop"), "{}", ran.said());
 }
 
 #[test]

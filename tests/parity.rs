@@ -52,10 +52,10 @@ fn every_operation_has_the_same_parameters_and_defaults_as_tool_and_command() {
             );
         }
         assert!(
-            named.contains(&entry.first.replace('-', "_")),
+            named.contains(&entry.positional.replace('-', "_")),
             "{}: {} comes first",
             entry.name,
-            entry.first
+            entry.positional
         );
     }
 }

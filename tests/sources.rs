@@ -216,7 +216,7 @@ fn a_query_takes_more_than_a_page_and_neither_batches_nor_chunks() {
 fn a_query_that_cannot_be_asked_is_refused_by_its_field() {
     let (store, mut server, _) = a_store_with_tasks();
     for (request, because) in [
-        (json!({"query": {"statu": "active"}}), "query has no field `statu`; did you mean `status`?"),
+        (json!({"query": {"statu": "active"}}), "query has no field 'statu'. Did you mean 'status'?"),
         (json!({"query": {"status": "asleep"}}), "asleep"),
         (json!({"query": {"priority": 9}}), "priority"),
         (json!({"query": {"parent": "nothing"}}), "query.parent"),

@@ -98,7 +98,7 @@ fn nothing_of_the_next_step_is_claimed_before_a_person_approves() {
     assert_eq!(after["batch"]["status"], "done", "{}", after.value);
     let body = server.body(&format!("{batch}.01"));
     assert!(
-        body.contains("2 items to be redone by 'Ann' after step 'classify'. a1 is a newsletter"),
+        body.contains("Redo of 2 items requested by 'Ann' after step 'classify'. a1 is a newsletter"),
         "{body}"
     );
     assert!(body.contains("Approved by 'tasktally-tests'"), "who decided: {body}");
@@ -135,7 +135,7 @@ fn a_rejected_chunk_goes_no_further_and_ends_the_row_of_approvals() {
     server.call("review_batch", json!({"id": batch, "decision": "approve"})).ok();
     let second = claim(&mut server, &batch);
     assert!(work(&mut server, &second, |_| "k").contains("it is done"), "one approval is enough");
-    assert!(server.body(&format!("{batch}.02")).contains("Approved by rule"));
+    assert!(server.body(&format!("{batch}.02")).contains("Approved automatically"));
     let bare = server
         .call("review_batch", json!({"id": batch, "decision": "reject", "chunk": format!("{batch}.01")}));
     assert!(bare.message().contains("note"), "{}", bare.message());
@@ -153,7 +153,7 @@ fn a_rejected_chunk_goes_no_further_and_ends_the_row_of_approvals() {
     );
     let rejected =
         server.call("review_batch", json!({"id": batch, "decision": "reject", "note": "no good"})).ok();
-    assert!(rejected.message().contains("goes no further"), "{}", rejected.message());
+    assert!(rejected.message().contains("is rejected"), "{}", rejected.message());
     let nothing = server.call("review_batch", json!({"id": batch, "decision": "approve"}));
     assert_eq!(nothing.answer(), "not_ready");
 }
@@ -302,7 +302,7 @@ fn an_agent_that_knows_nothing_is_told_where_things_stand_and_what_to_call() {
     let store = Store::new();
     let mut server = store.serve();
     let empty = server.call("get_batch", json!({})).ok();
-    assert!(empty.text("/next").starts_with("nothing is open"), "{}", empty.value);
+    assert!(empty.text("/next").starts_with("no batch is open"), "{}", empty.value);
     let title = "A long title, as people write them when nobody stops them in time";
     let create = |server: &mut Server, project: &str, checkpoint: &str| {
         make(
@@ -362,13 +362,18 @@ fn failed_items_are_retried_alone_by_chunk_key_or_category() {
         arguments.as_object_mut().unwrap().extend(chosen.as_object().unwrap().clone());
         server.call("control_batch", arguments)
     };
-    assert!(retry(json!({"items": ["nowhere"]})).ok().message().starts_with("Nothing failed"));
+    assert!(
+        retry(json!({"items": ["nowhere"]}))
+            .ok()
+            .message()
+            .contains("has no failed items or chunks to retry")
+    );
     let by_key = retry(json!({"items": ["b"]})).ok();
     assert!(by_key.message().contains("1 chunks with 1 failed items"), "{}", by_key.message());
     let by_both = retry(json!({"chunks": [format!("{batch}.02")], "categories": ["timeout"]})).ok();
     assert!(by_both.message().contains("1 chunks with 1 failed items"), "{}", by_both.message());
     let stranger = retry(json!({"chunks": [batch.clone()]}));
-    assert!(stranger.message().contains("is no chunk of batch"), "{}", stranger.message());
+    assert!(stranger.message().contains("is not a chunk of batch"), "{}", stranger.message());
     let mut open = Vec::new();
     for _ in 0..2 {
         let chunk = claim(&mut server, &batch);
@@ -458,7 +463,7 @@ fn what_needs_a_person_is_told_first_however_many_batches_are_open() {
         plan(&mut server, json!({"title": format!("Later {number}"), "instructions": "x", "items": ["a"]}));
     }
     let told = server.call("get_batch", json!({})).ok();
-    assert_eq!(told.message(), "7 batches are open, here are the 4 most urgent");
+    assert_eq!(told.message(), "7 batches are open, the 4 most urgent are shown");
     assert_eq!(told["batches"][0]["id"], waits.as_str());
     assert_eq!(told["needs_person"], json!([id]));
     assert!(told.text("/next").contains(&format!("review_batch(id=\"{waits}\"")), "{}", told.text("/next"));
@@ -476,6 +481,6 @@ fn a_retry_leaves_a_persons_no_alone() {
     server.call("complete_task", json!({"id": id, "claim": token})).ok();
     server.call("review_batch", json!({"id": batch, "decision": "reject", "note": "not ours"})).ok();
     let told = server.call("control_batch", json!({"id": batch, "action": "retry"})).ok();
-    assert!(told.message().contains("1 rejected chunks stay so"), "{}", told.message());
+    assert!(told.message().contains("1 chunks stay rejected"), "{}", told.message());
     assert_eq!(server.look(&id)["task"]["status"], "failed");
 }

@@ -108,7 +108,7 @@ fn a_handle_asks_at_checkpoints_survives_servers_and_ends_with_the_final_table()
     let handle = wait(&mut first, &id);
     let state = look(&mut first, &handle);
     assert_eq!(state["status"], "working");
-    assert_eq!(state["statusMessage"], "0 of 4 items processed, 0 chunks at work");
+    assert_eq!(state["statusMessage"], "0 of 4 items processed, 0 chunks in progress");
     work(&mut first, &id);
     let (key, message) = question(&look(&mut first, &handle));
     for told in ["Mail", "2 items: 2 a", "[a] a1: - a1: sorted"] {
@@ -215,7 +215,10 @@ fn an_answer_that_cannot_be_carried_out_is_asked_for_again_under_another_key() {
     answer(&mut server, &handle, &key, json!({"action": "accept", "content": {"decision": "reject"}}));
     let state = look(&mut server, &handle);
     assert!(
-        state["statusMessage"].as_str().unwrap().contains("reject needs one: say what is wrong"),
+        state["statusMessage"]
+            .as_str()
+            .unwrap()
+            .contains("decision 'reject' needs a note that says what is wrong"),
         "{state}"
     );
     let (again, _) = question(&state);
@@ -270,7 +273,7 @@ fn cancelling_a_handle_ends_the_waiting_and_leaves_the_batch_alone() {
     work(&mut server, &id);
     let state = look(&mut server, &handle);
     assert_eq!(state["status"], "cancelled", "{state}");
-    assert!(state["statusMessage"].as_str().unwrap().contains("waiting was cancelled"), "{state}");
+    assert!(state["statusMessage"].as_str().unwrap().contains("wait was cancelled"), "{state}");
     assert_eq!(status_of(&mut server, &id), "done");
 
     // What is over is not cancelled any more, even where nobody had looked yet.

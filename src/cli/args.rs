@@ -61,7 +61,7 @@ fn name_first(arguments: Vec<OsString>) -> Vec<OsString> {
             .get(at + 1)
             .is_some_and(|next| !next.to_string_lossy().starts_with('-') && next != "help")
     {
-        arguments.insert(at + 1, format!("--{}", entry.first).into());
+        arguments.insert(at + 1, format!("--{}", entry.positional).into());
     }
     arguments
 }

@@ -47,7 +47,7 @@ fn command(entry: &Entry, prefix: &str, arguments: &str) -> Option<(String, usiz
         let name = hyphens(name);
         let known = known.get_arguments().find(|known| known.get_long() == Some(&name))?;
         let value = word(&value.map_or(name.to_uppercase(), str::to_owned));
-        if name == entry.first {
+        if name == entry.positional {
             first = Some(value);
         } else if !matches!(known.get_action(), ArgAction::SetTrue) {
             others += &format!(" --{name} {value}");
@@ -56,9 +56,10 @@ fn command(entry: &Entry, prefix: &str, arguments: &str) -> Option<(String, usiz
         }
         rest = rest.strip_prefix(", ").unwrap_or(rest);
     }
-    let is_required = |first: &clap::Arg| first.get_long() == Some(entry.first) && first.is_required_set();
+    let is_required =
+        |first: &clap::Arg| first.get_long() == Some(entry.positional) && first.is_required_set();
     if first.is_none() && known.get_arguments().any(is_required) {
-        first = Some(entry.first.to_uppercase());
+        first = Some(entry.positional.to_uppercase());
     }
     let first = first.map(|first| format!(" {first}")).unwrap_or_default();
     let length = arguments.len() - rest.len() + 1;

@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::file_system::{Safety, kind_of};
 use crate::items::Roots;
 use crate::model::job::WorkerScope;
-use crate::ops::Session;
+use crate::ops::{Session, scope_to_worker};
 use crate::store::sqlite::SqliteStore;
 use crate::work::Launcher;
 
@@ -103,7 +103,7 @@ pub(super) fn open(db: Option<&Path>, caller: Caller) -> Result<Session> {
     let launcher = Launcher::new(&path, session.folder(), closed);
     let session = session.with_launcher(Arc::new(launcher));
     match job {
-        Some(job) => session.for_job(job),
+        Some(job) => scope_to_worker(session, job),
         None => Ok(session),
     }
 }

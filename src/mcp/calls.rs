@@ -44,7 +44,7 @@ impl Server {
     ) -> Result<Value> {
         let session = self.session_of(context);
         match context.meta.get_progress_token() {
-            Some(token) if entry.long => {
+            Some(token) if entry.long_running => {
                 let (sender, watched) = tokio::sync::watch::channel(ops::Progress::default());
                 let session = session.with_progress(move |progress| {
                     sender.send_replace(progress);
@@ -52,7 +52,7 @@ impl Server {
                 let work = self.run(true, move || attempt(entry, &session, arguments));
                 progress::told(&context.peer, token, watched, work).await
             }
-            _ => self.run(entry.long, move || attempt(entry, &session, arguments)).await,
+            _ => self.run(entry.long_running, move || attempt(entry, &session, arguments)).await,
         }
     }
 

@@ -7,10 +7,10 @@ use super::person::input_request;
 use super::tools::result;
 use crate::error::{Error, Result};
 use crate::model::wait::POLL_INTERVAL_MS;
-use crate::ops::{WaitState, Waiting};
+use crate::ops::{WaitState, WaitView};
 
 /// The handle that a call is answered with.
-pub(super) fn handle(waiting: &Waiting) -> Task {
+pub(super) fn handle(waiting: &WaitView) -> Task {
     Task::new(
         waiting.handle.clone(),
         TaskStatus::Working,
@@ -22,11 +22,13 @@ pub(super) fn handle(waiting: &Waiting) -> Task {
 }
 
 /// What a look at a handle is answered with.
-pub(super) fn detailed(waiting: Waiting, version: Option<&ProtocolVersion>) -> Result<DetailedTask> {
+pub(super) fn detailed(waiting: WaitView, version: Option<&ProtocolVersion>) -> Result<DetailedTask> {
     let task = handle(&waiting);
     let payload = match waiting.state {
         WaitState::Working => TaskPayload::Working,
-        WaitState::Asks(question) => TaskPayload::InputRequired { input_requests: input_request(&question)? },
+        WaitState::NeedsAnswer(question) => {
+            TaskPayload::InputRequired { input_requests: input_request(&question)? }
+        }
         WaitState::Ended(reply) => TaskPayload::Completed { result: as_result(reply, version)? },
         WaitState::Cancelled => TaskPayload::Cancelled,
     };

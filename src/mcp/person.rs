@@ -9,9 +9,9 @@ use serde_json::Value;
 
 use super::in_flight::InFlight;
 use crate::error::{Code, Error, Result};
-use crate::ops::{Question, form};
+use crate::ops::{ReviewQuestion, form};
 
-fn elicitation(question: &Question) -> Result<ElicitRequest> {
+fn elicitation(question: &ReviewQuestion) -> Result<ElicitRequest> {
     let Value::Object(schema) = form() else {
         return Err(Error::new(Code::Internal, "the form is no object"));
     };
@@ -26,14 +26,14 @@ fn elicitation(question: &Question) -> Result<ElicitRequest> {
 }
 
 /// The question as an answer asks it, under its name.
-pub(super) fn input_request(question: &Question) -> Result<InputRequests> {
+pub(super) fn input_request(question: &ReviewQuestion) -> Result<InputRequests> {
     Ok(InputRequests::from([(question.name.clone(), InputRequest::Elicitation(elicitation(question)?))]))
 }
 
 /// Sends the question to a client that takes requests, and waits for the answer as long as it takes;
 /// it holds neither a thread nor a slot meanwhile. Where there is none, says why.
 pub(super) async fn ask(
-    question: &Question,
+    question: &ReviewQuestion,
     context: &RequestContext<RoleServer>,
     in_flight: &InFlight,
 ) -> Result<Result<Value, String>> {

@@ -63,7 +63,7 @@ pub(super) fn addresses() -> String {
 
 /// The running batches: the few things worth a look.
 pub(super) fn list(session: &Session) -> Result<Vec<Resource>> {
-    let batches = GetBatch::running().run(session)?.batches.unwrap_or_default();
+    let batches = GetBatch::overview().run(session)?.batches.unwrap_or_default();
     Ok(batches
         .into_iter()
         .map(|batch| {

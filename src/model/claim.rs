@@ -54,6 +54,18 @@ impl Claim {
     }
 }
 
+/// The task as it is after the claim was won.
+#[must_use]
+pub fn claimed(task: &Task, claim: Claim) -> Task {
+    Task {
+        generation: task.generation + 1,
+        status: Status::InProgress,
+        assignee: Some(claim.worker.clone()),
+        claim: Some(claim),
+        ..task.clone()
+    }
+}
+
 /// How a task is to be claimed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Manner {

@@ -8,9 +8,9 @@ use super::create_batch::{PlannedBatch, PlannedChunk};
 use super::ingest::bad_items::{BadItems, OnBadItem, left_out};
 use super::ingest::collect::{Collected, Inline, Origin, inline, objects_or_strings};
 use super::ingest::extend::{Grown, grow};
-use super::request::idempotency::{Repeatable, RequestKey, answered_before, once};
-use super::runners::background;
-use super::views::batch::find_batch;
+use super::request::idempotency::{Repeatable, RequestKey, run_once, stored_response};
+use super::request::lookup::find_batch;
+use super::runners::start::start_runner;
 use super::{Effect, Operation, Session};
 use crate::error::{Code, Error, Result};
 use crate::items::Source;
@@ -99,14 +99,14 @@ impl Operation for AddItems {
     const TITLE: &'static str = "Add items to a batch";
     const DESCRIPTION: &'static str = "More items for a running batch; known keys are left alone.";
     const EFFECT: Effect = Effect::WriteOnce;
-    const LONG: bool = true;
-    const FIRST: &'static str = "id";
+    const LONG_RUNNING: bool = true;
+    const POSITIONAL: &'static str = "id";
     type Reply = AddItemsReply;
 
     fn run(self, session: &Session) -> Result<AddItemsReply> {
-        let request_key = RequestKey::of(self.request_key.as_ref().map(Line::as_str), &self)?;
+        let request_key = RequestKey::new(self.request_key.as_ref().map(Line::as_str), &self)?;
         // Before the source is read: it may be gone by the time the request is repeated.
-        if let Some(reply) = answered_before(session, request_key.as_ref(), Self::NAME)? {
+        if let Some(reply) = stored_response(session, request_key.as_ref(), Self::NAME)? {
             return Ok(reply);
         }
         let id = self.id.clone();
@@ -137,7 +137,7 @@ impl Operation for AddItems {
         let (author, watcher) = (session.caller().to_owned(), session.progress().clone());
         let id = self.id.clone();
         let mut reply = session.write(move |tx| {
-            once(tx, request_key.as_ref(), Self::NAME, |tx| {
+            run_once(tx, request_key.as_ref(), Self::NAME, |tx| {
                 let (task, batch) = find_batch(tx, &self.id)?;
                 if seen != Some(batch.counts.total) {
                     known += staging.leave_out(&mut |key| tx.has_item(batch.row, key))?;
@@ -159,7 +159,7 @@ impl Operation for AddItems {
                 Ok(reply(&task, &batch, grown, known, bad))
             })
         })?;
-        reply.message += &background::wake(session, &id)?;
+        reply.message += &start_runner(session, &id);
         Ok(reply)
     }
 }

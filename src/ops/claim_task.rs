@@ -4,14 +4,15 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::get_task::open_items;
-use super::lifecycle::receipts::{Incoming, append};
-use super::lifecycle::transition::{reap, save};
+use super::lifecycle::expire_leases::expire_leases;
+use super::lifecycle::receipts::{IncomingReceipt, append_receipt};
+use super::lifecycle::transition::change_state;
+use super::views::items::open_items;
 use super::views::task::TaskView;
 use super::{Effect, Operation, Session};
 use crate::error::{Code, Error, Result};
 use crate::model::batch::{Batch, BatchStatus, Chunk};
-use crate::model::claim::{Claim, Manner, may_claim};
+use crate::model::claim::{Claim, Manner, claimed, may_claim};
 use crate::model::id::{TaskId, Token};
 use crate::model::job::WorkerScope;
 use crate::model::limits::{LeaseSeconds, PAGE, Priority};
@@ -20,7 +21,7 @@ use crate::model::status::{Kind, Status};
 use crate::model::task::Task;
 use crate::model::text::{Line, excerpt};
 use crate::model::timestamp::Timestamp;
-use crate::store::{Filter, Read, Write, claimed};
+use crate::store::{Filter, Read, Write};
 
 /// The request.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema, clap::Args)]
@@ -116,27 +117,27 @@ impl Operation for ClaimTask {
     const TITLE: &'static str = "Claim a task";
     const DESCRIPTION: &'static str = "Claim the best ready task that matches (or id): its instructions, items and claim.token for your writes.";
     const EFFECT: Effect = Effect::Write;
-    const FIRST: &'static str = "id";
+    const POSITIONAL: &'static str = "id";
     const WORKER_PARAMETERS: &'static [&'static str] = &["worker", "id", "project", "batch", "tags"];
     type Reply = ClaimReply;
 
     fn run(self, session: &Session) -> Result<ClaimReply> {
-        if let Some(job) = session.job() {
+        if let Some(job) = session.worker_scope() {
             return of_job(session, job.clone());
         }
         let worker = self.worker.as_ref().and_then(Line::non_empty).unwrap_or(session.caller()).to_owned();
         let claimed = session.write(move |tx| {
-            reap(tx)?;
+            expire_leases(tx)?;
             let before = match &self.id {
                 Some(id) => tx.task(id)?,
                 None => self.best(tx)?,
             };
             may_claim(&before, &worker, Manner::Fenced, tx.now())?;
             may_work(tx, &before)?;
-            let mut task = before.clone();
             let token = if self.by_runner { Token::of_runner() } else { Token::random() };
-            claimed(&mut task, Claim::new(worker, Some(token.clone()), tx.now(), self.lease_seconds.get()));
-            save(tx, &before, &task)?;
+            let claim = Claim::new(worker, Some(token.clone()), tx.now(), self.lease_seconds.get());
+            let task = claimed(&before, claim);
+            change_state(tx, &before, &task)?;
             let chunk = tx.chunk(&task)?;
             if let Some(chunk) = &chunk {
                 tx.set_attempts(chunk, chunk.attempts + 1)?;
@@ -146,13 +147,13 @@ impl Operation for ClaimTask {
             if let Some(first) = reply.items.as_ref().filter(|_| self.begins).and_then(|items| items.first())
             {
                 let key = first.get("key").and_then(Value::as_str).unwrap_or_default();
-                append(tx, &task, &Incoming::begins(Some(&token), "tasktally", key))?;
+                append_receipt(tx, &task, &IncomingReceipt::item_started(Some(&token), "tasktally", key))?;
             }
             Ok(reply)
         });
         if claimed.is_err() {
             // The refusal took back the leases that it found run out: they are ended all the same.
-            session.write(|tx| reap(tx).map(|_| ()))?;
+            session.write(|tx| expire_leases(tx).map(|_| ()))?;
         }
         claimed
     }
@@ -219,7 +220,7 @@ impl ClaimTask {
     fn best(&self, tx: &dyn Write) -> Result<Task> {
         let batch = match &self.batch {
             None => None,
-            Some(id) => Some(super::create_task::existing(tx, id, "batch")?),
+            Some(id) => Some(super::request::lookup::find_task(tx, id, "batch")?),
         };
         if let Some(Task { id, parent: Some(batch), is_chunk: true, .. }) = &batch {
             let message =
@@ -232,13 +233,13 @@ impl ClaimTask {
             return Err(Error::new(Code::Cancelled, format!("Batch {} was cancelled; stop", batch.id)));
         }
         let filter = Filter {
-            project: super::create_task::text(&self.project),
+            project: super::request::fields::non_empty(&self.project),
             kind: self.kind,
             priority_max: self.priority_max.map(Priority::get),
             parent: batch.as_ref().map(|batch| batch.row),
             ready: true,
             free: true,
-            tags: super::create_task::tags(&self.tags)?,
+            tags: super::request::fields::parse_tags(&self.tags)?,
             ..Filter::default()
         };
         if let Some(task) = tx.list(&filter, None, 1)?.pop() {

@@ -1,9 +1,9 @@
-//! `complete_tasks`: several at once, each by itself.
+//! `complete_tasks`: completes several tasks, each in its own transaction.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::complete_task::complete;
+use super::lifecycle::complete::complete;
 use super::{Effect, Operation, Session};
 use crate::error::{Error, Result};
 use crate::model::id::TaskId;
@@ -13,8 +13,10 @@ use crate::model::limits::MOST_IDS;
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema, clap::Args)]
 #[serde(deny_unknown_fields)]
 pub struct CompleteTasks {
+    /// Task ids
     #[arg(long, required = true, value_delimiter = ',')]
     ids: Vec<TaskId>,
+    /// Complete although something is left; recorded
     #[serde(default)]
     #[arg(long, num_args = 0..=1, default_value = "false", default_missing_value = "true")]
     force: bool,
@@ -41,23 +43,23 @@ pub struct CompleteTasksReply {
 impl Operation for CompleteTasks {
     const NAME: &'static str = "complete_tasks";
     const TITLE: &'static str = "Complete several tasks";
-    const DESCRIPTION: &'static str = "complete_task for each id by itself.";
+    const DESCRIPTION: &'static str = "complete_task for each id; a failure does not affect the other tasks.";
     const EFFECT: Effect = Effect::WriteOnce;
-    const FIRST: &'static str = "ids";
+    const POSITIONAL: &'static str = "ids";
     type Reply = CompleteTasksReply;
 
     fn run(self, session: &Session) -> Result<CompleteTasksReply> {
         if self.ids.is_empty() || self.ids.len() > MOST_IDS {
-            return Err(Error::invalid(format!("ids: {} of them; 1 to {MOST_IDS}", self.ids.len())));
+            return Err(Error::invalid(format!("ids: {} given, 1 to {MOST_IDS} allowed", self.ids.len())));
         }
         let mut failures = Vec::new();
         let count = self.ids.len() as u64;
         for id in self.ids {
             let author = session.caller().to_owned();
-            let (wanted, force) = (id.clone(), self.force);
-            let outcome =
-                session.write(move |tx| complete(tx, &tx.task(&wanted)?, None, None, force, &author));
-            if let Err(error) = outcome {
+            let (task_id, force) = (id.clone(), self.force);
+            let completed =
+                session.write(move |tx| complete(tx, &tx.task(&task_id)?, None, None, force, &author));
+            if let Err(error) = completed {
                 failures.push(Failure {
                     id: id.to_string(),
                     code: error.code.as_str().to_owned(),

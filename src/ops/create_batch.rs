@@ -12,9 +12,9 @@ use super::ingest::collect::{Collected, Inline, Origin, inline, objects_or_strin
 use super::ingest::insert::{Placement, lay, new_chunk};
 use super::ingest::task_query::Query;
 use super::lifecycle::finish_task::Finish;
-use super::request::idempotency::{Repeatable, RequestKey, answered_before, once};
-use super::request::progress::Tell;
-use super::runners::background;
+use super::request::idempotency::{Repeatable, RequestKey, run_once, stored_response};
+use super::request::progress::ProgressReporter;
+use super::runners::start::{check_profile, start_runner};
 use super::{Effect, Operation, Session};
 use crate::error::{Error, Result};
 use crate::items::Source;
@@ -240,12 +240,12 @@ impl Operation for CreateBatch {
     const TITLE: &'static str = "Create a batch";
     const DESCRIPTION: &'static str = "Split items into chunks, one worker each. Replies with the plan and the prompt for background workers.";
     const EFFECT: Effect = Effect::Write;
-    const LONG: bool = true;
-    const FIRST: &'static str = "title";
+    const LONG_RUNNING: bool = true;
+    const POSITIONAL: &'static str = "title";
     type Reply = Plan;
 
     fn run(self, session: &Session) -> Result<Plan> {
-        let request_key = RequestKey::of(self.request_key.as_ref().map(Line::as_str), &self)?;
+        let request_key = RequestKey::new(self.request_key.as_ref().map(Line::as_str), &self)?;
         if self.title.non_empty().is_none() {
             return Err(Error::invalid("title: it is empty; say in a few words what the batch is"));
         }
@@ -260,11 +260,11 @@ impl Operation for CreateBatch {
             ));
         }
         // Before the source is read: it may be gone by the time the request is repeated.
-        if let Some(plan) = answered_before(session, request_key.as_ref(), Self::NAME)? {
+        if let Some(plan) = stored_response(session, request_key.as_ref(), Self::NAME)? {
             return Ok(plan);
         }
         if let Some(profile) = &self.worker {
-            background::check(session, profile, super::create_task::text(&self.project).as_deref())?;
+            check_profile(session, profile, super::request::fields::non_empty(&self.project).as_deref())?;
         }
         let Collected { mut staging, bad } = self.origin().collect(session)?;
         let (pieces, mut independence) = self.pieces(staging.as_mut())?;
@@ -273,7 +273,7 @@ impl Operation for CreateBatch {
         }
         if self.dry_run {
             return session.read(move |tx| {
-                let project = super::create_task::text(&self.project);
+                let project = super::request::fields::non_empty(&self.project);
                 let found = independence.map_or(Ok(Conflict::default()), |mut independence| {
                     independence.judge(tx, project.as_deref(), &named(&pieces.all))
                 })?;
@@ -282,13 +282,13 @@ impl Operation for CreateBatch {
         }
         let tell = session.progress().clone();
         let mut plan = session.write(move |tx| {
-            once(tx, request_key.as_ref(), Self::NAME, |tx| {
+            run_once(tx, request_key.as_ref(), Self::NAME, |tx| {
                 let (id, found) = self.store(tx, staging.as_mut(), &pieces, independence.as_mut(), &tell)?;
                 Ok(self.plan(Some((&id, tx.sequence()?)), &pieces, found, bad))
             })
         })?;
         if let Some(id) = &plan.batch.id {
-            plan.message += &background::wake(session, &TaskId::stored(id.clone()))?;
+            plan.message += &start_runner(session, &TaskId::stored(id.clone()));
         }
         Ok(plan)
     }
@@ -335,18 +335,18 @@ impl CreateBatch {
         staging: &mut dyn Staging,
         pieces: &Pieces,
         independence: Option<&mut Independence>,
-        tell: &Tell,
+        tell: &ProgressReporter,
     ) -> Result<(TaskId, Conflict)> {
         let (order, pieces, total) = (&pieces.order, &pieces.all, pieces.total());
         let mut task = Task::blank(tx.now(), self.title.as_str());
         task.kind = Kind::Epic;
         task.status = Status::InProgress;
         task.is_batch = true;
-        task.project = super::create_task::text(&self.project);
+        task.project = super::request::fields::non_empty(&self.project);
         let row = tx.insert_task(&NewTask { task: &task, opening: self.instructions.as_str() })?;
         task.row = row;
         let finish = match &self.finish {
-            Some(finish) => Some(finish.store(tx, &task, row)?),
+            Some(finish) => Some(finish.insert(tx, &task, row)?),
             None => None,
         };
         tx.insert_batch(&Batch {

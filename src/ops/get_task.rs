@@ -1,44 +1,44 @@
-//! `get_task`: a whole task with its body.
+//! `get_task`: a task with its body, children and claim; a chunk with its open items.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
-use super::lifecycle::in_doubt::told;
+use super::views::items::open_items;
 use super::views::task::TaskView;
 use super::{Effect, Operation, Session};
 use crate::error::Result;
-use crate::model::batch::{Chunk, StoredItem};
 use crate::model::id::TaskId;
 use crate::model::limits::{Limit, Number, PAGE, REPLY_CHARS};
-use crate::model::step::Steps;
-use crate::model::task::{Row, Task};
+use crate::model::task::Row;
 use crate::store::Read;
 
 /// The request.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema, clap::Args)]
 #[serde(deny_unknown_fields)]
 pub struct GetTask {
+    /// Task id
     #[arg(long)]
     id: TaskId,
-    /// next_receipts_after of the last reply
+    /// Next page of the body: next_receipts_after of the last reply
     #[arg(long)]
     receipts_after: Option<Number>,
-    /// Page a chunk's open items
+    /// Next page of a chunk's open items: next_items_after of the last reply
     #[arg(long)]
     items_after: Option<Number>,
+    /// Receipts and items per page; default: 200
     #[arg(long)]
     limit: Option<Limit>,
 }
 
-/// Who holds a task; never the token.
+/// The live claim of a task, without its token.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-pub struct Holder {
-    /// By the name it gave.
+pub struct ClaimHolder {
+    /// The worker's name.
     pub worker: String,
-    /// Since when.
+    /// When the worker claimed the task.
     pub since: String,
-    /// Until when, unless renewed.
+    /// When the lease expires, unless a write renews it.
     pub expires_at: String,
 }
 
@@ -53,7 +53,7 @@ pub struct GetTaskReply {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     blocks: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    claim: Option<Holder>,
+    claim: Option<ClaimHolder>,
     #[serde(skip_serializing_if = "Option::is_none")]
     next_receipts_after: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -67,14 +67,14 @@ pub struct GetTaskReply {
 impl Operation for GetTask {
     const NAME: &'static str = "get_task";
     const TITLE: &'static str = "Read a task";
-    const DESCRIPTION: &'static str = "One task with its body; a chunk's open items.";
+    const DESCRIPTION: &'static str = "A task with its body, receipts and claim; for a chunk its open items.";
     const EFFECT: Effect = Effect::Read;
-    const FIRST: &'static str = "id";
+    const POSITIONAL: &'static str = "id";
     const WORKER_PARAMETERS: &'static [&'static str] = &["id", "receipts_after", "items_after"];
     type Reply = GetTaskReply;
 
     fn run(self, session: &Session) -> Result<GetTaskReply> {
-        let job = session.job().cloned();
+        let scope = session.worker_scope().cloned();
         session.read(move |tx| {
             let task = tx.task(&self.id)?;
             let limit =
@@ -89,14 +89,15 @@ impl Operation for GetTask {
                     (Some(items), Some(chunk.counts.total - chunk.counts.processed()), next)
                 }
             };
-            let claim = task.live_claim(tx.now()).map(|claim| Holder {
+            let claim = task.live_claim(tx.now()).map(|claim| ClaimHolder {
                 worker: claim.worker.clone(),
                 since: claim.since.to_string(),
                 expires_at: claim.expires_at.to_string(),
             });
-            // The worker of a chunk is told of no other task.
-            let is_told = |id: &TaskId| job.as_ref().is_none_or(|job| *id == job.chunk);
-            let ids = |ids: Vec<TaskId>| ids.into_iter().filter(is_told).map(|id| id.to_string()).collect();
+            // A chunk's worker sees no ids of other tasks.
+            let is_visible = |id: &TaskId| scope.as_ref().is_none_or(|scope| *id == scope.chunk);
+            let ids =
+                |ids: Vec<TaskId>| ids.into_iter().filter(is_visible).map(|id| id.to_string()).collect();
             Ok(GetTaskReply {
                 success: true,
                 message: format!("{} ({})", task.id, task.status),
@@ -113,7 +114,7 @@ impl Operation for GetTask {
     }
 }
 
-/// A page of a body: the opening text with the first one, then receipts, a blank line between.
+/// A page of a body: the initial text on the first page, then receipts, separated by blank lines.
 fn body_page(tx: &dyn Read, row: Row, after: u64, limit: usize) -> Result<(String, Option<u64>)> {
     let mut body = if after == 0 { tx.opening(row)? } else { String::new() };
     let receipts = tx.receipts(row, after, limit + 1)?;
@@ -127,78 +128,4 @@ fn body_page(tx: &dyn Read, row: Row, after: u64, limit: usize) -> Result<(Strin
         body.push_str(&receipt.shown());
     }
     Ok((body, None))
-}
-
-/// Items as a worker sees them, and where the next page begins.
-pub type ItemsPage = (Vec<Map<String, Value>>, Option<u64>);
-
-/// A page of a chunk's items without an outcome, and where the next one begins.
-pub(super) fn open_items(
-    tx: &dyn Read,
-    task: &Task,
-    chunk: &Chunk,
-    after: u64,
-    limit: usize,
-) -> Result<ItemsPage> {
-    let steps = if chunk.step > 0 { tx.batch(chunk.batch)?.map(|batch| batch.steps) } else { None };
-    let mut shown = Vec::new();
-    let mut length = 0;
-    let mut last = after;
-    for (count, item) in tx.items(chunk.row, after, limit + 1, true)?.into_iter().enumerate() {
-        let (position, step) = (item.position, item.step);
-        let in_doubt = told(tx, task, chunk, &item)?;
-        let mut item = wire_item(item);
-        if let Some(steps) = steps.as_ref().filter(|_| step > 0) {
-            item.insert("earlier_steps".into(), earlier_steps(tx, chunk, steps, position)?);
-        }
-        if let Some(in_doubt) = in_doubt {
-            item.insert("in_doubt".into(), in_doubt);
-        }
-        length += serde_json::to_string(&item).map_or(0, |text| text.len());
-        if count == limit || (count > 0 && length > REPLY_CHARS) {
-            return Ok((shown, Some(last)));
-        }
-        shown.push(item);
-        last = position;
-    }
-    Ok((shown, None))
-}
-
-/// The next page of a chunk's items without an outcome, and where the one after begins.
-///
-/// # Errors
-/// Where there is no such task or the store cannot be read.
-pub fn open_items_page(session: &Session, chunk: &TaskId, after: u64) -> Result<ItemsPage> {
-    let chunk = chunk.clone();
-    session.read(move |tx| {
-        let task = tx.task(&chunk)?;
-        match tx.chunk(&task)? {
-            Some(chunk) => open_items(tx, &task, &chunk, after, PAGE),
-            None => Ok((Vec::new(), None)),
-        }
-    })
-}
-
-/// What an item came to in the steps before, by their names.
-fn earlier_steps(tx: &dyn Read, chunk: &Chunk, steps: &Steps, position: u64) -> Result<Value> {
-    let earlier = tx.earlier(chunk.row, position)?.into_iter().map(|earlier| {
-        let told = match earlier.category {
-            Some(category) => json!({ "outcome": earlier.outcome, "category": category }),
-            None => json!({ "outcome": earlier.outcome }),
-        };
-        (steps.name(earlier.step).to_owned(), told)
-    });
-    Ok(Value::Object(earlier.collect()))
-}
-
-/// The names that Tasktally itself uses in an item as a worker sees it.
-const OWN: [&str; 3] = ["key", "in_doubt", "earlier_steps"];
-
-/// An item as a worker sees it: its key first, then its fields.
-pub(super) fn wire_item(item: StoredItem) -> Map<String, Value> {
-    let mut map = Map::with_capacity(item.fields.len() + 1);
-    map.insert("key".into(), item.key.into());
-    // What Tasktally says of an item, the item cannot say of itself.
-    map.extend(item.fields.into_iter().filter(|(name, _)| !OWN.contains(&name.as_str())));
-    map
 }

@@ -1,8 +1,11 @@
-//! `list_tasks`: tasks by priority, order and creation; or what changed.
+//! `list_tasks`: tasks by priority, order and creation; with `since` the tasks that changed.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::request::fields::non_empty;
+use super::request::lookup::find_task;
+use super::request::since::{parse_since, poll_from};
 use super::views::task::TaskView;
 use super::{Effect, Operation, Session};
 use crate::error::{Error, Result};
@@ -10,42 +13,50 @@ use crate::model::id::TaskId;
 use crate::model::job::WorkerScope;
 use crate::model::limits::{Limit, PAGE, Priority};
 use crate::model::status::{Kind, Status};
+use crate::model::task::Task;
 use crate::model::text::{Line, excerpt};
-use crate::store::{After, Filter};
+use crate::store::{After, Filter, Read};
 
 /// The request.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema, clap::Args)]
 #[serde(deny_unknown_fields)]
 pub struct ListTasks {
+    /// Only this project
     #[arg(long)]
     project: Option<Line>,
+    /// Only this status
     #[arg(long)]
     status: Option<Status>,
+    /// Only this type
     #[serde(rename = "type")]
     #[arg(long = "type")]
     kind: Option<Kind>,
+    /// Only this priority, 0 (critical) to 4
     #[arg(long)]
     priority: Option<Priority>,
+    /// Only this priority or a more urgent (smaller) one
     #[arg(long)]
     priority_max: Option<Priority>,
+    /// Only tasks of this worker
     #[arg(long)]
     assignee: Option<Line>,
-    /// A batch's chunks
+    /// Only chunks of this batch id
     #[arg(long)]
     batch: Option<TaskId>,
+    /// Only children of this task id
     #[arg(long)]
     parent: Option<TaskId>,
-    /// Only what can be claimed now
+    /// Only tasks that can be claimed now
     #[serde(default)]
     #[arg(long, num_args = 0..=1, default_value = "false", default_missing_value = "true")]
     ready: bool,
-    /// `since` of an earlier reply: only what changed
+    /// `since` of an earlier reply: only what changed after it
     #[arg(long)]
     since: Option<Line>,
-    /// next_cursor of the last reply
+    /// Next page: next_cursor of the last reply
     #[arg(long)]
     cursor: Option<Line>,
-    /// 0: all, in pages
+    /// Tasks per page; 0: 200
     #[serde(default = "five")]
     #[arg(long, default_value = "5", allow_negative_numbers = true)]
     limit: Limit,
@@ -55,8 +66,8 @@ fn five() -> Limit {
     Limit::of(5)
 }
 
-/// How far the changes of a poll are counted where they don't fit a page.
-const COUNTED: usize = 1_000;
+/// A poll counts at most this many changes beyond its page.
+const MAX_COUNTED: usize = 1_000;
 
 /// The reply.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -74,16 +85,17 @@ pub struct ListTasksReply {
 impl Operation for ListTasks {
     const NAME: &'static str = "list_tasks";
     const TITLE: &'static str = "List tasks";
-    const DESCRIPTION: &'static str = "Tasks by priority, order, creation. Poll with since.";
+    const DESCRIPTION: &'static str =
+        "Tasks by priority, order and creation, with the start of their bodies. Poll with since.";
     const EFFECT: Effect = Effect::Read;
-    const FIRST: &'static str = "status";
+    const POSITIONAL: &'static str = "status";
     const WORKER_PARAMETERS: &'static [&'static str] =
         &["project", "status", "batch", "ready", "since", "limit"];
     type Reply = ListTasksReply;
 
     fn run(self, session: &Session) -> Result<ListTasksReply> {
-        if let Some(job) = session.job() {
-            return of_job(session, job.clone());
+        if let Some(scope) = session.worker_scope() {
+            return chunk_of_worker(session, scope.clone());
         }
         let since = self.since.as_ref().map(parse_since).transpose()?;
         let after = self.cursor.as_ref().map(parse_cursor).transpose()?;
@@ -92,80 +104,99 @@ impl Operation for ListTasks {
                 0 => PAGE,
                 limit => limit as usize,
             };
-            let sequence = tx.sequence()?;
-            let since = since.map(|since| known(since, sequence));
-            if since == Some(sequence) {
-                return Ok(changes(Vec::new(), sequence, 0));
+            let latest = tx.sequence()?;
+            match since.map(|since| poll_from(since, latest)) {
+                Some(since) if since == latest => Ok(changes_reply(Vec::new(), latest, 0)),
+                Some(since) => changed_tasks(tx, &self.filter(tx)?, since, latest, limit),
+                None => self.page_of_tasks(tx, after, limit, latest),
             }
-            let parent = match self.batch.as_ref().or(self.parent.as_ref()) {
-                None => None,
-                Some(id) => Some(
-                    super::create_task::existing(
-                        tx,
-                        id,
-                        if self.batch.is_some() { "batch" } else { "parent" },
-                    )?
-                    .row,
-                ),
-            };
-            let filter = Filter {
-                project: super::create_task::text(&self.project),
-                status: self.status,
-                kind: self.kind,
-                priority: self.priority.map(Priority::get),
-                priority_max: self.priority_max.map(Priority::get),
-                assignee: super::create_task::text(&self.assignee),
-                parent,
-                ready: self.ready,
-                free: self.ready,
-                tags: Vec::new(),
-            };
-            let views = |tasks: &[crate::model::task::Task]| -> Result<Vec<TaskView>> {
-                tasks.iter().map(|task| TaskView::listed(tx, task)).collect()
-            };
-            if let Some(since) = since {
-                let mut found = tx.changed_since(&filter, since, limit + 1)?;
-                let more = found.len() > limit;
-                found.truncate(limit);
-                let reached = found.last().filter(|_| more).map_or(sequence, |task| task.changed);
-                let total = if more { tx.changed_since(&filter, since, COUNTED)?.len() } else { found.len() };
-                return Ok(changes(views(&found)?, reached, total as u64));
-            }
-            let mut found = tx.list(&filter, after, limit + 1)?;
-            let more = found.len() > limit;
-            found.truncate(limit);
-            let total = tx.total(&filter)?;
-            let next_cursor = found
-                .last()
-                .filter(|_| more)
-                .map(|task| format!("{}:{}:{}", task.priority, task.order, task.row));
-            let held = match (self.status, &self.project, total.count, tx.next_expiry()?) {
-                (Some(Status::Active), None, 0, Some(expiry)) => {
-                    format!("; others are in progress, the next lease runs out at {expiry}")
-                }
-                _ => String::new(),
-            };
-            let plus = if total.at_least { " or more" } else { "" };
-            Ok(ListTasksReply {
-                success: true,
-                message: format!("{} of {}{plus} tasks{held}", found.len(), total.count),
-                count: found.len() as u64,
-                total: total.count,
-                tasks: views(&found)?,
-                next_cursor,
-                since: sequence.to_string(),
-            })
         })
     }
 }
 
-/// The one task that the worker of a chunk sees.
-fn of_job(session: &Session, job: WorkerScope) -> Result<ListTasksReply> {
-    session.read(move |tx| {
-        let task = TaskView::listed(tx, &tx.task(&job.chunk)?)?;
+impl ListTasks {
+    fn filter(&self, tx: &dyn Read) -> Result<Filter> {
+        let parent = match (&self.batch, &self.parent) {
+            (Some(id), _) => Some(find_task(tx, id, "batch")?.row),
+            (None, Some(id)) => Some(find_task(tx, id, "parent")?.row),
+            (None, None) => None,
+        };
+        Ok(Filter {
+            project: non_empty(&self.project),
+            status: self.status,
+            kind: self.kind,
+            priority: self.priority.map(Priority::get),
+            priority_max: self.priority_max.map(Priority::get),
+            assignee: non_empty(&self.assignee),
+            parent,
+            ready: self.ready,
+            free: self.ready,
+            tags: Vec::new(),
+        })
+    }
+
+    fn page_of_tasks(
+        &self,
+        tx: &dyn Read,
+        after: Option<After>,
+        limit: usize,
+        latest: u64,
+    ) -> Result<ListTasksReply> {
+        let filter = self.filter(tx)?;
+        let mut tasks = tx.list(&filter, after, limit + 1)?;
+        let more = tasks.len() > limit;
+        tasks.truncate(limit);
+        let total = tx.total(&filter)?;
+        let next_cursor = tasks
+            .last()
+            .filter(|_| more)
+            .map(|task| format!("{}:{}:{}", task.priority, task.order, task.row));
+        let hint = match (self.status, &self.project, total.count, tx.next_expiry()?) {
+            (Some(Status::Active), None, 0, Some(expiry)) => {
+                format!("; other tasks are in progress, the next lease expires at {expiry}")
+            }
+            _ => String::new(),
+        };
+        let or_more = if total.at_least { " or more" } else { "" };
         Ok(ListTasksReply {
             success: true,
-            message: "Your chunk; claim_task gives its items".to_owned(),
+            message: format!("{} of {}{or_more} tasks{hint}", tasks.len(), total.count),
+            count: tasks.len() as u64,
+            total: total.count,
+            tasks: views(tx, &tasks)?,
+            next_cursor,
+            since: latest.to_string(),
+        })
+    }
+}
+
+fn views(tx: &dyn Read, tasks: &[Task]) -> Result<Vec<TaskView>> {
+    tasks.iter().map(|task| TaskView::listed(tx, task)).collect()
+}
+
+/// A page of the tasks that changed after `since`, oldest change first.
+fn changed_tasks(
+    tx: &dyn Read,
+    filter: &Filter,
+    since: u64,
+    latest: u64,
+    limit: usize,
+) -> Result<ListTasksReply> {
+    let mut tasks = tx.changed_since(filter, since, limit + 1)?;
+    let more = tasks.len() > limit;
+    tasks.truncate(limit);
+    let reached = tasks.last().filter(|_| more).map_or(latest, |task| task.changed);
+    let total = if more { tx.changed_since(filter, since, MAX_COUNTED)?.len() } else { tasks.len() };
+    Ok(changes_reply(views(tx, &tasks)?, reached, total as u64))
+}
+
+/// The one task that a chunk's worker sees.
+fn chunk_of_worker(session: &Session, scope: WorkerScope) -> Result<ListTasksReply> {
+    session.read(move |tx| {
+        let task = TaskView::listed(tx, &tx.task(&scope.chunk)?)?;
+        Ok(ListTasksReply {
+            success: true,
+            message: format!("Your chunk; claim_task(id=\"{}\") returns its items", scope.chunk),
             tasks: vec![task],
             count: 1,
             total: 1,
@@ -175,12 +206,12 @@ fn of_job(session: &Session, job: WorkerScope) -> Result<ListTasksReply> {
     })
 }
 
-fn changes(tasks: Vec<TaskView>, since: u64, total: u64) -> ListTasksReply {
+fn changes_reply(tasks: Vec<TaskView>, since: u64, total: u64) -> ListTasksReply {
     let count = tasks.len() as u64;
     let message = match count {
         0 => "Nothing changed".to_owned(),
-        _ if total > count => format!("{count} changed; ask again with since for more"),
-        _ => format!("{count} changed"),
+        _ if total > count => format!("{count} of {total} changes, more follow: pass since"),
+        _ => format!("{count} changes"),
     };
     ListTasksReply {
         success: true,
@@ -193,28 +224,12 @@ fn changes(tasks: Vec<TaskView>, since: u64, total: u64) -> ListTasksReply {
     }
 }
 
-/// Where to poll from. A store that was put back to an earlier state knows less than the caller
-/// has seen: then all of it counts as changed.
-pub(super) fn known(since: u64, sequence: u64) -> u64 {
-    if since > sequence { 0 } else { since }
-}
-
-/// The number that a `since` stands for.
-pub(super) fn parse_since(since: &Line) -> Result<u64> {
-    since.as_str().parse().map_err(|_| {
-        Error::invalid(format!(
-            "since: '{}' is not what a reply gave; pass `since` of an earlier reply as it is",
-            excerpt(since.as_str())
-        ))
-    })
-}
-
 fn parse_cursor(cursor: &Line) -> Result<After> {
     let parts: Vec<i64> = cursor.as_str().split(':').filter_map(|part| part.parse().ok()).collect();
     match parts.as_slice() {
         [priority, order, row] => Ok((*priority, *order, *row)),
         _ => Err(Error::invalid(format!(
-            "cursor: '{}' is not what a reply gave; pass next_cursor of the last reply as it is",
+            "cursor: '{}' is not a cursor; pass next_cursor of the last reply unchanged",
             excerpt(cursor.as_str())
         ))),
     }

@@ -1,6 +1,8 @@
-//! The operations: each one type that is MCP tool and command at once, and the one list of them.
+//! The operations. Each is one type that is an MCP tool and a command at the same time; [`ALL`] lists them.
 //!
-//! A new operation is a new file and a line in [`ALL`].
+//! A new operation is a new file and an entry in [`ALL`]. Operations may use the helper folders and each other;
+//! a helper folder uses no operation. Among the helper folders, each uses only those before it: `request`, `views`,
+//! `conflicts`, `lifecycle`, `runners`, `waits`, `ingest`.
 
 mod add_items;
 mod claim_task;
@@ -32,82 +34,83 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-pub(crate) use crate::store::pages::{each_chunk, each_item};
+pub(crate) use crate::store::pages::{for_each_chunk, for_each_item};
 pub use add_items::AddItems;
 pub use claim_task::{ClaimReply, ClaimTask, waits_for_others};
 pub use complete_task::CompleteTask;
 pub use control_batch::assign_profile;
 pub use create_batch::{CreateBatch, Plan};
 pub use get_batch::{GetBatch, GetBatchReply};
-pub use get_task::open_items_page;
 pub use ingest::bad_items::{BadItems, OnBadItem};
 pub use lifecycle::release::{release_claim, release_runner_claims};
 pub use release_task::ReleaseTask;
+pub(crate) use request::lookup::find_batch;
 pub use request::progress::Progress;
 pub(crate) use request::schema::drop_bounds;
-pub use runners::background::{RunnerLauncher, RunnerStart, start_missing_runners};
-pub use runners::registry::{
-    BatchState, acquire_permit, batch_state, find_runner, pause_profile, profile_pause, record_worker_start,
-    register_runner, release_permit, runner_lives, stop_waiting_for_permit, unregister_runner, yield_permit,
-};
+pub use request::worker_scope::scope_to_worker;
+pub use review_batch::elicit::{PendingReview, pending_review};
+pub use runners::batch_state::{BatchState, batch_state};
+pub use runners::launcher::{RunnerLauncher, RunnerStart};
+pub use runners::permits::{acquire_permit, release_permit, stop_waiting_for_permit, yield_permit};
+pub use runners::profiles::{pause_profile, profile_pause, record_worker_start};
+pub use runners::registry::{find_runner, record_runner_heartbeat, register_runner, unregister_runner};
+pub use runners::start::start_missing_runners;
 pub use session::Session;
 pub use update_task::{ItemCost, ItemReceipt, UpdateTask};
 pub use views::batch::BatchView;
-pub(crate) use views::batch::{batch_view, find_batch};
+pub(crate) use views::batch::batch_view;
 pub use views::changes::{Watched, find_changes, latest_change_number, start_watching};
 pub use views::completion::{batch_ids, chunk_id, chunk_numbers, task_ids};
+pub use views::items::open_items_page;
 pub use views::task::TaskReply;
+pub use wait_batch::handle::{WaitState, WaitView, cancel_wait, read_wait, start_wait};
 pub use waits::answers::answer_wait;
-pub use waits::elicit_review::{PendingReview, pending_review};
-pub use waits::review_form::{Question, form};
-pub use waits::state::{WaitState, Waiting, cancel_wait, read_wait, start_wait};
+pub use waits::review_form::{ReviewQuestion, form};
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 
-/// What an operation does to the store, as its annotations tell a client.
+/// How an operation affects the store, for the annotations of its tool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Effect {
-    /// It changes nothing.
+    /// The operation changes nothing.
     Read,
-    /// It adds or moves on.
+    /// The operation adds or changes something.
     Write,
-    /// Doing it twice is doing it once.
+    /// The operation writes, and a repetition changes nothing more.
     WriteOnce,
-    /// It takes something away, such as claims or running work.
+    /// The operation can end claims or running work.
     Destructive,
 }
 
-/// A thing that callers can ask for: its fields are the parameters, in MCP and on the command line.
+/// An operation. Its fields are the parameters, for MCP and for the command line.
 pub trait Operation: Serialize + DeserializeOwned + JsonSchema + clap::Args + Send + 'static {
-    /// The tool's name; the command's is the same with hyphens.
+    /// The tool's name; the command has hyphens instead of underscores.
     const NAME: &'static str;
-    /// A few words for a person.
+    /// The title, a few words for a person.
     const TITLE: &'static str;
-    /// What a model reads of it.
+    /// The description that a model reads.
     const DESCRIPTION: &'static str;
-    /// What it does to the store.
+    /// The effect on the store.
     const EFFECT: Effect;
-    /// Whether it may take long by itself, and not only by waiting for others.
-    const LONG: bool = false;
-    /// Whether its schema spells out the statuses, types and so on, once for all tools.
-    const SPELLS_OUT: bool = false;
-    /// The parameter whose name may be left out on the command line.
-    const FIRST: &'static str;
-    /// Parameters of the contract that this version refuses by name.
-    const LATER: &'static [&'static str] = &[];
-    /// The parameters that a background worker needs; none where it does not need the operation.
+    /// Whether the operation itself may take long, so that clients are sent its progress.
+    const LONG_RUNNING: bool = false;
+    /// Whether the tool's schema lists all words of statuses, types and complexities. One tool does so for all.
+    const ALL_WORDS: bool = false;
+    /// The parameter that the command line accepts without its name, spelled as there.
+    const POSITIONAL: &'static str;
+    /// The parameters that the worker toolset offers; none if workers do not get the operation.
     const WORKER_PARAMETERS: &'static [&'static str] = &[];
-    /// The answer.
+    /// The reply.
     type Reply: Serialize + JsonSchema;
 
-    /// Does it. It blocks until what it wrote is on disk.
+    /// Runs the operation. Returns after everything that it wrote is on disk.
     ///
     /// # Errors
-    /// A refusal, with the code and sentence that the caller is told.
+    /// A refusal with its code and the message for the caller.
     fn run(self, session: &Session) -> Result<Self::Reply>;
 }
 
-/// An operation without its types.
+/// An operation without its Rust types, for lists.
 pub struct Entry {
     /// See [`Operation::NAME`].
     pub name: &'static str,
@@ -117,21 +120,21 @@ pub struct Entry {
     pub description: &'static str,
     /// See [`Operation::EFFECT`].
     pub effect: Effect,
-    /// See [`Operation::LONG`].
-    pub long: bool,
-    /// See [`Operation::FIRST`].
-    pub first: &'static str,
+    /// See [`Operation::LONG_RUNNING`].
+    pub long_running: bool,
+    /// See [`Operation::POSITIONAL`].
+    pub positional: &'static str,
     /// See [`Operation::WORKER_PARAMETERS`].
     pub worker_parameters: &'static [&'static str],
-    /// The parameters' schema.
+    /// The parameters' JSON schema.
     pub input: fn() -> Value,
-    /// The reply's schema.
+    /// The reply's JSON schema.
     pub output: fn() -> Value,
-    /// Runs it on the arguments of a tool call.
+    /// Runs the operation with the arguments of a tool call.
     pub call: fn(&Session, Value) -> Result<Value>,
-    /// Adds its parameters to a command.
+    /// Adds the parameters to a command.
     pub command: fn(clap::Command) -> clap::Command,
-    /// Runs it on the arguments of a command.
+    /// Runs the operation with the arguments of a command.
     pub call_matches: fn(&Session, &clap::ArgMatches) -> Result<Value>,
 }
 
@@ -141,39 +144,39 @@ const fn entry<O: Operation>() -> Entry {
         title: O::TITLE,
         description: O::DESCRIPTION,
         effect: O::EFFECT,
-        long: O::LONG,
-        first: O::FIRST,
+        long_running: O::LONG_RUNNING,
+        positional: O::POSITIONAL,
         worker_parameters: O::WORKER_PARAMETERS,
-        input: || request::schema::input::<O>(O::SPELLS_OUT),
+        input: || request::schema::input::<O>(O::ALL_WORDS),
         output: request::schema::output::<O::Reply>,
         call: |session, arguments| {
-            let arguments = request::worker_scope::admit(session, O::NAME, arguments)?;
-            reply(request::args::parse::<O>(arguments)?.run(session)?)
+            let arguments = request::worker_scope::check_scope::<O>(session, arguments)?;
+            to_json(request::args::parse::<O>(arguments)?.run(session)?)
         },
         command: |command| {
             let command = O::augment_args(command).about(O::TITLE).long_about(O::DESCRIPTION);
-            request::help::spell_out(command, &request::schema::input::<O>(true))
+            request::help::complete_help(command, &request::schema::input::<O>(true))
         },
         call_matches: |session, matches| {
-            let request = O::from_arg_matches(matches)
-                .map_err(|error| crate::error::Error::invalid(error.to_string()))?;
-            let request = match session.job() {
+            let request = O::from_arg_matches(matches).map_err(|error| Error::invalid(error.to_string()))?;
+            let request = match session.worker_scope() {
                 None => request,
                 Some(_) => {
-                    request::args::parse(request::worker_scope::admit(session, O::NAME, reply(request)?)?)?
+                    let arguments = to_json(request)?;
+                    request::args::parse(request::worker_scope::check_scope::<O>(session, arguments)?)?
                 }
             };
-            reply(request.run(session)?)
+            to_json(request.run(session)?)
         },
     }
 }
 
-fn reply(reply: impl Serialize) -> Result<Value> {
-    serde_json::to_value(reply)
-        .map_err(|error| crate::error::Error::internal("the reply could not be written as JSON", error))
+fn to_json(value: impl Serialize) -> Result<Value> {
+    serde_json::to_value(value)
+        .map_err(|error| Error::internal("the reply could not be written as JSON", error))
 }
 
-/// Every operation, in the order of the contract.
+/// All operations, in the order in which tools are listed.
 pub static ALL: &[Entry] = &[
     entry::<create_task::CreateTask>(),
     entry::<get_task::GetTask>(),
@@ -193,7 +196,7 @@ pub static ALL: &[Entry] = &[
     entry::<wait_batch::WaitBatch>(),
 ];
 
-/// The operation of a name.
+/// The operation with a name.
 pub fn find_operation(name: &str) -> Option<&'static Entry> {
     ALL.iter().find(|entry| entry.name == name)
 }

@@ -1,10 +1,11 @@
-//! `release_task`: gives a claim back, with the reason on record.
+//! `release_task`: releases a claim and records the reason.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::lifecycle::transition::{give_back, rest, save};
-use super::views::intermediate_state;
+use super::lifecycle::release::{release, start_backoff};
+use super::lifecycle::transition::change_state;
+use super::views::intermediate_state::write_chunk;
 use super::views::task::{TaskReply, TaskView};
 use super::{Effect, Operation, Session};
 use crate::error::{Code, Error, Result};
@@ -13,26 +14,22 @@ use crate::model::id::{TaskId, Token};
 use crate::model::status::{Release, Status};
 use crate::model::task::Task;
 use crate::model::text::Body;
-use crate::store::NewReceipt;
+use crate::store::{NewReceipt, Write};
 
 /// The request.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema, clap::Args)]
 #[serde(deny_unknown_fields)]
 pub struct ReleaseTask {
-    /// The task.
-    #[schemars(description = "")]
+    /// Task id
     #[arg(long)]
     pub id: TaskId,
-    /// Its token.
-    #[schemars(description = "")]
+    /// claim.token from claim_task
     #[arg(long)]
     pub claim: Option<Token>,
-    /// Why; on record.
-    #[schemars(description = "")]
+    /// Why; recorded
     #[arg(long)]
     pub reason: Option<Body>,
-    /// What becomes of it.
-    #[schemars(description = "")]
+    /// retry: others can claim it; failed; blocked: a person must decide
     #[serde(default = "retry")]
     #[arg(long, default_value = "retry")]
     pub outcome: Release,
@@ -44,10 +41,10 @@ fn retry() -> Release {
 
 impl Operation for ReleaseTask {
     const NAME: &'static str = "release_task";
-    const TITLE: &'static str = "Give a claim back";
-    const DESCRIPTION: &'static str = "Give a task back that you can't finish; its receipts stay.";
+    const TITLE: &'static str = "Release a claim";
+    const DESCRIPTION: &'static str = "Release a task that you cannot finish. Its receipts are kept.";
     const EFFECT: Effect = Effect::Write;
-    const FIRST: &'static str = "id";
+    const POSITIONAL: &'static str = "id";
     const WORKER_PARAMETERS: &'static [&'static str] = &["id", "claim", "reason", "outcome"];
     type Reply = TaskReply;
 
@@ -55,49 +52,60 @@ impl Operation for ReleaseTask {
         let author = session.caller().to_owned();
         let (reply, chunk) = session.write(move |tx| {
             let task = tx.task(&self.id)?;
-            if let Some(token) = &self.claim
-                && standing(&task, Some(token), tx.now()) == ClaimAuthority::Lost
-            {
-                return Err(lost(&task, token, tx.now()));
-            }
-            if task.status != Status::InProgress {
-                let why = format!("Task {} is {}, nobody holds it", task.id, task.status);
-                return Err(Error::new(Code::NotReady, why));
-            }
-            may_change_state(&task, self.claim.as_ref(), tx.now())?;
-            if task.is_batch {
-                return Err(Error::new(
-                    Code::NotReady,
-                    format!("Task {} is a batch; control_batch ends it", task.id),
-                ));
-            }
-            let worker =
-                task.claim.as_ref().map_or(author.as_str(), |claim| claim.worker.as_str()).to_owned();
-            let reason = self.reason.as_ref().and_then(Body::non_empty).unwrap_or("no reason given");
-            let why = format!("Released by '{worker}' ({}): {reason}.", self.outcome);
-            match self.outcome {
-                Release::Retry => {
-                    if give_back(tx, &task, &why, &worker)? == Status::Active {
-                        rest(tx, &task)?;
-                    }
-                }
-                Release::Failed | Release::Blocked => {
-                    let status =
-                        if self.outcome == Release::Failed { Status::Failed } else { Status::Blocked };
-                    save(tx, &task, &Task { status, ..task.clone() })?;
-                    tx.append(&task, &NewReceipt { author: &worker, text: &why, ..NewReceipt::default() })?;
-                }
-            }
+            self.check(tx, &task)?;
+            self.release(tx, &task, &author)?;
             let after = tx.task_at(task.row)?;
-            let message = format!("Released {}: it is {} now", task.id, after.status);
-            Ok((
-                TaskReply::new(message, Some(TaskView::compact(tx, &after)?)),
-                after.is_chunk.then_some(after.id),
-            ))
+            let message = format!("Released {}: its status is {}", task.id, after.status);
+            let reply = TaskReply::new(message, Some(TaskView::compact(tx, &after)?));
+            Ok((reply, after.is_chunk.then_some(after.id)))
         })?;
         if let Some(chunk) = chunk {
-            intermediate_state::write_chunk(session, &chunk);
+            write_chunk(session, &chunk);
         }
         Ok(reply)
+    }
+}
+
+impl ReleaseTask {
+    /// Refuses a lost token, and a task that has no claim to release.
+    fn check(&self, tx: &dyn Write, task: &Task) -> Result<()> {
+        let now = tx.now();
+        if let Some(token) = &self.claim
+            && standing(task, Some(token), now) == ClaimAuthority::Lost
+        {
+            return Err(lost(task, token, now));
+        }
+        if task.status != Status::InProgress {
+            let message = format!("Task {} is {}, it has no claim to release", task.id, task.status);
+            return Err(Error::new(Code::NotReady, message));
+        }
+        may_change_state(task, self.claim.as_ref(), now)?;
+        if task.is_batch {
+            let message = format!(
+                "Task {0} is a batch and has no claim; control_batch(id=\"{0}\", action=\"cancel\") ends it",
+                task.id
+            );
+            return Err(Error::new(Code::NotReady, message));
+        }
+        Ok(())
+    }
+
+    fn release(&self, tx: &dyn Write, task: &Task, author: &str) -> Result<()> {
+        let worker = task.claim.as_ref().map_or(author, |claim| claim.worker.as_str());
+        let reason = self.reason.as_ref().and_then(Body::non_empty).unwrap_or("no reason given");
+        let why = format!("Released by '{worker}' ({}): {reason}.", self.outcome);
+        let status = match self.outcome {
+            Release::Retry => {
+                if release(tx, task, &why, worker)? == Status::Active {
+                    start_backoff(tx, task)?;
+                }
+                return Ok(());
+            }
+            Release::Failed => Status::Failed,
+            Release::Blocked => Status::Blocked,
+        };
+        change_state(tx, task, &Task { status, ..task.clone() })?;
+        tx.append(task, &NewReceipt { author: worker, text: &why, ..NewReceipt::default() })?;
+        Ok(())
     }
 }

@@ -1,28 +1,36 @@
-//! `reset_stalled_tasks`: expired or idle claims back to active.
+//! `reset_stalled_tasks`: releases expired and idle claims.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::lifecycle::transition::give_back;
+use super::lifecycle::release::release;
+use super::request::fields::non_empty;
 use super::{Effect, Operation, Session};
 use crate::error::{Error, Result};
 use crate::model::limits::MOST_IDS;
+use crate::model::task::Task;
 use crate::model::text::Line;
 use crate::model::timestamp::Timestamp;
 use crate::store::Read;
+
+/// The longest idle time that can be asked for: a year.
+const MAX_HOURS: f64 = 8_760.0;
 
 /// The request.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema, clap::Args)]
 #[serde(deny_unknown_fields)]
 pub struct ResetStalledTasks {
-    /// Idle for so long, or lease run out
+    /// Release claims without a write for this many hours; expired leases always
     #[serde(default = "four")]
     #[arg(long, default_value = "4", allow_negative_numbers = true)]
     hours: f64,
+    /// Only tasks of this project
     #[arg(long)]
     project: Option<Line>,
+    /// Only tasks of this worker
     #[arg(long)]
     assignee: Option<Line>,
+    /// Only list the tasks
     #[serde(default)]
     #[arg(long, num_args = 0..=1, default_value = "false", default_missing_value = "true")]
     dry_run: bool,
@@ -32,59 +40,77 @@ fn four() -> f64 {
     4.0
 }
 
-/// A task that was, or would be, reset.
+/// A task whose claim was, or would be, released.
 #[derive(Debug, Serialize, JsonSchema)]
-pub struct Stalled {
+pub struct StalledTask {
     id: String,
     title: String,
     assignee: Option<String>,
     updated: String,
 }
 
+impl From<&Task> for StalledTask {
+    fn from(task: &Task) -> Self {
+        StalledTask {
+            id: task.id.to_string(),
+            title: task.title.clone(),
+            assignee: task.assignee.clone(),
+            updated: task.updated.to_string(),
+        }
+    }
+}
+
 /// The reply.
 #[derive(Debug, Serialize, JsonSchema)]
-pub struct ResetReply {
+pub struct ResetStalledReply {
     success: bool,
     message: String,
     count: u64,
-    tasks: Vec<Stalled>,
+    tasks: Vec<StalledTask>,
     dry_run: bool,
 }
 
 impl Operation for ResetStalledTasks {
     const NAME: &'static str = "reset_stalled_tasks";
     const TITLE: &'static str = "Reset stalled tasks";
-    const DESCRIPTION: &'static str = "Claims that ran out or are idle go back to active.";
+    const DESCRIPTION: &'static str =
+        "Release claims that have expired or are idle: their tasks can be claimed again.";
     const EFFECT: Effect = Effect::Destructive;
-    const FIRST: &'static str = "hours";
-    type Reply = ResetReply;
+    const POSITIONAL: &'static str = "hours";
+    type Reply = ResetStalledReply;
 
-    fn run(self, session: &Session) -> Result<ResetReply> {
-        if !(self.hours.is_finite() && (0.0..=8_760.0).contains(&self.hours)) {
-            return Err(Error::invalid(format!("hours: {} is out of range; allowed: 0 to 8760", self.hours)));
+    fn run(self, session: &Session) -> Result<ResetStalledReply> {
+        if !(self.hours.is_finite() && (0.0..=MAX_HOURS).contains(&self.hours)) {
+            return Err(Error::invalid(format!(
+                "hours: {} is out of range; allowed: 0 to {MAX_HOURS}",
+                self.hours
+            )));
         }
         let author = session.caller().to_owned();
         let dry_run = self.dry_run;
         let tasks = if dry_run {
-            session.read(move |tx| Ok(self.stalled(tx)?.iter().map(stalled).collect::<Vec<_>>()))?
+            session.read(move |tx| {
+                Ok(self.find_stalled(tx)?.iter().map(StalledTask::from).collect::<Vec<_>>())
+            })?
         } else {
             session.write(move |tx| {
-                let found = self.stalled(tx)?;
+                let found = self.find_stalled(tx)?;
                 for task in &found {
-                    let worker = task.claim.as_ref().map_or("nobody", |claim| claim.worker.as_str());
+                    let worker =
+                        task.claim.as_ref().map_or("an unknown worker", |claim| claim.worker.as_str());
                     let why = format!(
                         "Reset by '{author}': claimed by '{worker}', last change at {}.",
                         task.updated
                     );
-                    give_back(tx, task, &why, &author)?;
+                    release(tx, task, &why, &author)?;
                 }
-                Ok(found.iter().map(stalled).collect::<Vec<_>>())
+                Ok(found.iter().map(StalledTask::from).collect::<Vec<_>>())
             })?
         };
-        let would = if dry_run { "would be" } else { "were" };
-        Ok(ResetReply {
+        let were = if dry_run { "would be" } else { "were" };
+        Ok(ResetStalledReply {
             success: true,
-            message: format!("{} tasks {would} reset", tasks.len()),
+            message: format!("{} tasks {were} reset", tasks.len()),
             count: tasks.len() as u64,
             tasks,
             dry_run,
@@ -92,29 +118,19 @@ impl Operation for ResetStalledTasks {
     }
 }
 
-fn stalled(task: &crate::model::task::Task) -> Stalled {
-    Stalled {
-        id: task.id.to_string(),
-        title: task.title.clone(),
-        assignee: task.assignee.clone(),
-        updated: task.updated.to_string(),
-    }
-}
-
 impl ResetStalledTasks {
-    fn stalled(&self, tx: &dyn Read) -> Result<Vec<crate::model::task::Task>> {
-        // Hours within 0..=8760 are far below what an i64 of milliseconds holds.
-        #[expect(clippy::cast_possible_truncation, reason = "bounded above")]
+    /// The claimed tasks whose lease has expired or which are idle, as the filters select them.
+    fn find_stalled(&self, tx: &dyn Read) -> Result<Vec<Task>> {
+        #[expect(clippy::cast_possible_truncation, reason = "a year of milliseconds is far below 2^63")]
         let idle_ms = (self.hours * 3_600_000.0) as i64;
-        let before = Timestamp::from_millis(tx.now().millis().saturating_sub(idle_ms));
+        let idle_since = Timestamp::from_millis(tx.now().millis().saturating_sub(idle_ms));
         let mut found = tx.expired(MOST_IDS)?;
-        for task in tx.idle_since(before, MOST_IDS)? {
+        for task in tx.idle_since(idle_since, MOST_IDS)? {
             if !found.iter().any(|other| other.row == task.row) {
                 found.push(task);
             }
         }
-        let (project, assignee) =
-            (super::create_task::text(&self.project), super::create_task::text(&self.assignee));
+        let (project, assignee) = (non_empty(&self.project), non_empty(&self.assignee));
         found.retain(|task| {
             !task.is_batch
                 && (project.is_none() || task.project == project)

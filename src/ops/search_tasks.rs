@@ -1,8 +1,9 @@
-//! `search_tasks`: full text over titles and bodies.
+//! `search_tasks`: full-text search over titles and bodies.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::request::fields::non_empty;
 use super::views::task::TaskView;
 use super::{Effect, Operation, Session};
 use crate::error::{Code, Error, Result};
@@ -15,13 +16,16 @@ use crate::store::Filter;
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema, clap::Args)]
 #[serde(deny_unknown_fields)]
 pub struct SearchTasks {
-    /// Words that all have to occur
+    /// Words, all of which must occur
     #[arg(long)]
     query: Line,
+    /// Only this project
     #[arg(long)]
     project: Option<Line>,
+    /// Only this status
     #[arg(long)]
     status: Option<Status>,
+    /// Most results; 0: 200
     #[serde(default = "ten")]
     #[arg(long, default_value = "10", allow_negative_numbers = true)]
     limit: Limit,
@@ -43,15 +47,16 @@ pub struct SearchReply {
 impl Operation for SearchTasks {
     const NAME: &'static str = "search_tasks";
     const TITLE: &'static str = "Search tasks";
-    const DESCRIPTION: &'static str = "Full text over titles and bodies; best first, newest first if many.";
+    const DESCRIPTION: &'static str =
+        "Full-text search over titles and bodies. Best match first; newest first if very many match.";
     const EFFECT: Effect = Effect::Read;
-    const LONG: bool = true;
-    const FIRST: &'static str = "query";
+    const LONG_RUNNING: bool = true;
+    const POSITIONAL: &'static str = "query";
     type Reply = SearchReply;
 
     fn run(self, session: &Session) -> Result<SearchReply> {
         let words = words(self.query.as_str())?;
-        // The latest may not be searchable yet; a store that can't be written is searched as it is.
+        // The newest texts may not be indexed yet. A store that cannot be written is searched without them.
         if !session.read(|tx| tx.all_indexed())?
             && let Err(error) = session.write(|tx| tx.index_text())
             && !matches!(error.code, Code::ReadOnly | Code::Internal)
@@ -62,11 +67,7 @@ impl Operation for SearchTasks {
             0 => PAGE,
             limit => limit as usize,
         };
-        let filter = Filter {
-            project: super::create_task::text(&self.project),
-            status: self.status,
-            ..Filter::default()
-        };
+        let filter = Filter { project: non_empty(&self.project), status: self.status, ..Filter::default() };
         session.read(move |tx| {
             let tasks = tx
                 .search(&words, &filter, limit)?
@@ -83,7 +84,7 @@ impl Operation for SearchTasks {
     }
 }
 
-/// What to look for: letters and digits only.
+/// The words of a query: its runs of letters and digits.
 fn words(query: &str) -> Result<Vec<String>> {
     let words: Vec<String> = query
         .split(|c: char| !c.is_alphanumeric())
@@ -91,7 +92,10 @@ fn words(query: &str) -> Result<Vec<String>> {
         .map(str::to_owned)
         .collect();
     if words.is_empty() {
-        return Err(Error::invalid(format!("query: '{}' holds no word to search for", excerpt(query))));
+        return Err(Error::invalid(format!(
+            "query: '{}' contains no word; a word consists of letters or digits",
+            excerpt(query)
+        )));
     }
     Ok(words)
 }

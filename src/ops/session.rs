@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
 use std::time::Duration;
 
-use super::request::progress::{Progress, Tell};
-use super::runners::background::RunnerLauncher;
+use super::request::progress::{Progress, ProgressReporter};
+use super::runners::launcher::RunnerLauncher;
 use crate::error::{Code, Error, Result};
 use crate::items::Roots;
 use crate::model::job::WorkerScope;
@@ -23,9 +23,9 @@ pub struct Session {
     roots: Arc<Roots>,
     scratchpad: Option<PathBuf>,
     caller: String,
-    job: Option<WorkerScope>,
+    worker_scope: Option<WorkerScope>,
     launcher: Option<Arc<dyn RunnerLauncher>>,
-    tell: Tell,
+    progress: ProgressReporter,
     /// How long a write may wait to begin; for ever where there is none.
     patience: Option<Duration>,
 }
@@ -44,9 +44,9 @@ impl Session {
             roots,
             scratchpad,
             caller,
-            job: None,
+            worker_scope: None,
             launcher: None,
-            tell: Tell::default(),
+            progress: ProgressReporter::default(),
             patience: Some(PATIENCE),
         }
     }
@@ -57,19 +57,14 @@ impl Session {
         Session { launcher: Some(launcher), ..self }
     }
 
-    /// The same store for the worker of a chunk, that sees and writes nothing else.
-    ///
-    /// # Errors
-    /// `claim_lost` where the job is not that of the chunk's latest claim.
-    pub fn for_job(self, job: WorkerScope) -> Result<Self> {
-        let wanted = job.clone();
-        self.read(move |tx| super::request::worker_scope::is_real(tx, &wanted))?;
-        Ok(Session { job: Some(job), ..self })
+    /// The same store for the worker of a chunk. [`super::request::worker_scope`] enforces the scope.
+    pub(super) fn with_worker_scope(self, scope: WorkerScope) -> Self {
+        Session { worker_scope: Some(scope), ..self }
     }
 
-    /// The job that a caller is held to.
-    pub(super) fn job(&self) -> Option<&WorkerScope> {
-        self.job.as_ref()
+    /// The scope of the worker that the session is for.
+    pub(super) fn worker_scope(&self) -> Option<&WorkerScope> {
+        self.worker_scope.as_ref()
     }
 
     /// Who starts background workers.
@@ -86,7 +81,7 @@ impl Session {
     /// The same store for a caller who is told how far a long operation is, from other threads.
     #[must_use]
     pub fn with_progress(&self, watcher: impl Fn(Progress) + Send + Sync + 'static) -> Self {
-        Session { tell: Tell::to(watcher), ..self.clone() }
+        Session { progress: ProgressReporter::new(watcher), ..self.clone() }
     }
 
     /// The same store for a caller whose writes may wait so long to begin, or for ever: a runner has work in
@@ -97,8 +92,8 @@ impl Session {
     }
 
     /// Who is told how far a long operation is.
-    pub(super) fn progress(&self) -> &Tell {
-        &self.tell
+    pub(super) fn progress(&self) -> &ProgressReporter {
+        &self.progress
     }
 
     /// Who asks, where the request itself does not say.

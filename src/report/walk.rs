@@ -12,7 +12,7 @@ use crate::model::status::{Outcome, Status};
 use crate::model::step::Checkpoint;
 use crate::model::task::Task;
 use crate::ops::batch_view;
-use crate::ops::{each_chunk, each_item, find_batch};
+use crate::ops::{find_batch, for_each_chunk, for_each_item};
 use crate::store::Read;
 
 /// Takes each part as it comes.
@@ -78,7 +78,7 @@ impl Walk<'_> {
 
     fn timeline(&self) -> Result<Timeline> {
         let mut timeline = Timeline::default();
-        each_chunk(self.tx, self.task.row, 0, |chunk, task| {
+        for_each_chunk(self.tx, self.task.row, 0, |chunk, task| {
             let mut after = 0;
             loop {
                 let page = self.tx.receipts(task.row, after, PAGE)?;
@@ -93,7 +93,7 @@ impl Walk<'_> {
     fn chunks(&self, put: Put<'_>) -> Result<Checks> {
         let mut checks = Checks::default();
         put(&Part::ChunksBegin)?;
-        each_chunk(self.tx, self.task.row, 0, |chunk, task| {
+        for_each_chunk(self.tx, self.task.row, 0, |chunk, task| {
             checks.chunks.0 += 1;
             checks.processed.0 += chunk.counts.processed();
             put(&Part::Chunk(&Row {
@@ -126,7 +126,7 @@ impl Walk<'_> {
     fn failures(&self, put: Put<'_>) -> Result<()> {
         let mut count = 0;
         put(&Part::FailuresBegin)?;
-        each_chunk(self.tx, self.task.row, 0, |chunk, task| {
+        for_each_chunk(self.tx, self.task.row, 0, |chunk, task| {
             let reason = |number: u64| -> Result<String> {
                 Ok(self.tx.receipt(task.row, number)?.map(|receipt| receipt.text).unwrap_or_default())
             };
@@ -141,7 +141,7 @@ impl Walk<'_> {
             if chunk.counts.failed == 0 {
                 return Ok(true);
             }
-            each_item(self.tx, task.row, |item| match item.settled {
+            for_each_item(self.tx, task.row, |item| match item.settled {
                 Some(settled) if settled.outcome == Outcome::Failed => {
                     tell(Some(item.key), settled.category, settled.receipt)
                 }
@@ -157,7 +157,7 @@ impl Walk<'_> {
         if self.task.receipts > 0 {
             self.fold(None, self.task, put, checks)?;
         }
-        each_chunk(self.tx, self.task.row, 0, |chunk, task| {
+        for_each_chunk(self.tx, self.task.row, 0, |chunk, task| {
             self.fold(Some(self.name(chunk.number)), &task, put, checks)?;
             Ok(true)
         })

@@ -21,7 +21,6 @@ use std::time::Duration;
 use crate::error::{Error, Result};
 use crate::items::Item;
 use crate::model::batch::{Batch, Chunk, StoredItem};
-use crate::model::claim::Claim;
 use crate::model::cost::Cost;
 use crate::model::id::TaskId;
 use crate::model::receipt::Receipt;
@@ -302,12 +301,4 @@ pub trait Store: Send + Sync {
     fn staging(&self) -> Result<Box<dyn Staging>>;
     /// The folder beside the store, for what belongs to it.
     fn folder(&self) -> &std::path::Path;
-}
-
-/// A claim as it stands after `task` was won.
-pub fn claimed(task: &mut Task, claim: Claim) {
-    task.generation += 1;
-    task.status = Status::InProgress;
-    task.assignee = Some(claim.worker.clone());
-    task.claim = Some(claim);
 }

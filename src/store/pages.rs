@@ -1,4 +1,4 @@
-//! Going over all chunks of a batch or all items of a chunk, a page at a time.
+//! Iteration over all chunks of a batch or all items of a chunk, one page at a time.
 
 use super::Read;
 use crate::error::Result;
@@ -6,12 +6,12 @@ use crate::model::batch::{Chunk, StoredItem};
 use crate::model::limits::PAGE;
 use crate::model::task::{Row, Task};
 
-/// Calls `visit` with each chunk of a batch after a number, in order, until it says that it has
-/// seen enough.
+/// Calls `visit` with each chunk of a batch whose number is greater than `after`, in order, until `visit` returns
+/// `false`.
 ///
 /// # Errors
-/// What `visit` refuses, or why the store could not be read.
-pub(crate) fn each_chunk(
+/// The error of `visit`, or if the store cannot be read.
+pub(crate) fn for_each_chunk(
     tx: &dyn Read,
     batch: Row,
     mut after: u64,
@@ -32,8 +32,8 @@ pub(crate) fn each_chunk(
 /// Calls `visit` with each item of a chunk, in order.
 ///
 /// # Errors
-/// What `visit` refuses, or why the store could not be read.
-pub(crate) fn each_item(
+/// The error of `visit`, or if the store cannot be read.
+pub(crate) fn for_each_item(
     tx: &dyn Read,
     chunk: Row,
     mut visit: impl FnMut(StoredItem) -> Result<()>,

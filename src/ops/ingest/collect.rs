@@ -10,7 +10,7 @@ use crate::items::{self, BadItem, Item, Source};
 use crate::model::split::Split;
 use crate::model::text::excerpt;
 use crate::ops::Session;
-use crate::ops::request::progress::{Progress, Tell};
+use crate::ops::request::progress::{Progress, ProgressReporter};
 use crate::store::Staging;
 
 /// Items that came with the request.
@@ -122,13 +122,13 @@ struct Collector {
     split: Split,
     bad: BadItems,
     read: u64,
-    tell: Tell,
+    tell: ProgressReporter,
 }
 
 impl Collector {
     fn take(&mut self, item: Result<Item, BadItem>) -> Result<()> {
         self.read += 1;
-        self.tell.now_and_then(Progress { read: self.read, stored: 0 });
+        self.tell.report(Progress { read: self.read, stored: 0 });
         let grouped = item.and_then(|item| match self.split.group(&item.fields) {
             Ok(group) => Ok((item, group)),
             Err(reason) => Err(BadItem::new(item.place, reason)),

@@ -13,8 +13,8 @@ use crate::model::task::Task;
 use crate::ops::conflicts::detect::{Independence, Takers};
 use crate::ops::conflicts::outcome::Conflict;
 use crate::ops::create_batch::PlannedChunk;
-use crate::ops::request::progress::Tell;
-use crate::store::pages::each_chunk;
+use crate::ops::request::progress::ProgressReporter;
+use crate::store::pages::for_each_chunk;
 use crate::store::{Staging, Write};
 
 /// What a batch took.
@@ -63,7 +63,7 @@ pub(in crate::ops) fn grow(
     split: &Split,
     staging: &mut dyn Staging,
     mut independence: Option<Independence>,
-    tell: &Tell,
+    tell: &ProgressReporter,
 ) -> Result<Grown> {
     let groups = staging.groups()?;
     let items = groups.iter().map(|(_, count)| count).sum::<u64>();
@@ -166,7 +166,7 @@ pub(in crate::ops) fn standing(
     let by_size = *split == Split::Size;
     // By size, only the last chunk can grow and still hold one run of items.
     let after = if by_size { batch.chunks.saturating_sub(1) } else { 0 };
-    each_chunk(tx, batch.row, after, |chunk, task| {
+    for_each_chunk(tx, batch.row, after, |chunk, task| {
         let group = if by_size { standing.values_mut().next() } else { standing.get_mut(&chunk.span) };
         if let Some(group) = group {
             group.count(&chunk, &task, max_chunk);

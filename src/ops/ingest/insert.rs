@@ -4,7 +4,7 @@ use super::chunk_plan::Piece;
 use crate::error::{Code, Error, Result};
 use crate::model::batch::Chunk;
 use crate::model::task::{Row, Task};
-use crate::ops::request::progress::{Progress, Tell};
+use crate::ops::request::progress::{Progress, ProgressReporter};
 use crate::store::{NewTask, Write};
 
 /// Where a run of new items lies: the chunk, and how many it had before.
@@ -39,7 +39,7 @@ pub(in crate::ops) fn lay(
     tx: &dyn Write,
     batch: Row,
     homes: Vec<Placement>,
-    tell: &Tell,
+    tell: &ProgressReporter,
 ) -> impl FnMut(&str, &str) -> Result<()> {
     let mut progress = Progress { read: homes.iter().map(|home| home.items).sum(), stored: 0 };
     let mut places = homes
@@ -48,7 +48,7 @@ pub(in crate::ops) fn lay(
     move |key, fields| match places.next() {
         Some((chunk, place)) => {
             progress.stored += 1;
-            tell.now_and_then(progress);
+            tell.report(progress);
             tx.insert_item(batch, chunk, place, key, fields)
         }
         None => Err(Error::new(Code::Internal, "more items than chunks have room for")),

@@ -12,7 +12,8 @@ use crate::model::limits::{PAGE, Priority};
 use crate::model::status::{Kind, Status};
 use crate::model::task::Task;
 use crate::model::text::{Line, excerpt};
-use crate::ops::create_task::{existing, tags, text};
+use crate::ops::request::fields::{non_empty, parse_tags};
+use crate::ops::request::lookup::find_task;
 use crate::store::{Filter, Read};
 
 /// The field that holds a task's id.
@@ -90,16 +91,16 @@ impl Query {
             (None, parent) => (parent.as_ref(), "query.parent"),
         };
         Ok(Filter {
-            project: text(&self.project),
+            project: non_empty(&self.project),
             status: Some(self.status.unwrap_or(Status::Active)),
             kind: self.kind,
             priority: self.priority.map(Priority::get),
             priority_max: self.priority_max.map(Priority::get),
-            assignee: text(&self.assignee),
-            parent: above.map(|id| existing(tx, id, field)).transpose()?.map(|task| task.row),
+            assignee: non_empty(&self.assignee),
+            parent: above.map(|id| find_task(tx, id, field)).transpose()?.map(|task| task.row),
             ready: self.ready.unwrap_or(false),
             free: false,
-            tags: tags(&self.tags)?,
+            tags: parse_tags(&self.tags)?,
         })
     }
 }

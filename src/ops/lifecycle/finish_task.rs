@@ -1,4 +1,4 @@
-//! The finish task of a batch: ready once every chunk has ended, with the numbers in its body.
+//! The finish task of a batch: held until every chunk has ended, then opened with a summary in its body.
 
 use std::fmt::Write as _;
 use std::str::FromStr;
@@ -11,19 +11,19 @@ use crate::model::status::Status;
 use crate::model::task::{Row, Task};
 use crate::model::text::{Line, Long};
 use crate::ops::views::failures::failures;
-use crate::store::pages::each_chunk;
+use crate::store::pages::for_each_chunk;
 use crate::store::{NewReceipt, NewTask, Write};
 
-/// How many chunks and failures a report names.
+/// The most categories, chunks and failures that a summary names.
 const NAMED: usize = 20;
 
-/// What is to be done at the end.
+/// The `finish` parameter of a batch: the task to create for its end.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, expecting = "{title, body?}")]
 pub struct Finish {
     /// The task's title.
     pub title: Line,
-    /// The task's body.
+    /// The task's initial text.
     #[serde(default)]
     pub body: Long,
 }
@@ -31,7 +31,7 @@ pub struct Finish {
 impl FromStr for Finish {
     type Err = String;
 
-    /// Reads a title, or the text of a JSON object.
+    /// Parses a title, or a JSON object.
     fn from_str(text: &str) -> Result<Self, String> {
         if text.trim_start().starts_with('{') {
             return serde_json::from_str(text).map_err(|error| format!("not {{title, body?}}: {error}"));
@@ -47,8 +47,8 @@ schema_of!(Finish, {
 });
 
 impl Finish {
-    /// Makes the task, held until the batch has ended.
-    pub(in crate::ops) fn store(&self, tx: &dyn Write, batch: &Task, row: Row) -> Result<Row> {
+    /// Inserts the finish task, held until the batch has ended. Returns its row.
+    pub(in crate::ops) fn insert(&self, tx: &dyn Write, batch: &Task, row: Row) -> Result<Row> {
         let task = Task { project: batch.project.clone(), ..Task::blank(tx.now(), self.title.as_str()) };
         let finish = tx.insert_task(&NewTask { task: &task, opening: self.body.as_str() })?;
         tx.set_dependencies(finish, &[row], true)?;
@@ -57,36 +57,36 @@ impl Finish {
     }
 }
 
-/// The batch has ended: its finish task can be claimed, the numbers in its body.
-pub(in crate::ops) fn becomes_ready(tx: &dyn Write, task: &Task, batch: &Batch) -> Result<()> {
+/// Appends the summary of an ended batch to its finish task, and ends the task's hold.
+pub(in crate::ops) fn open_finish_task(tx: &dyn Write, task: &Task, batch: &Batch) -> Result<()> {
     let Some(row) = batch.finish else { return Ok(()) };
     let finish = tx.task_at(row)?;
-    let text = report(tx, task, batch)?;
+    let text = summary(tx, task, batch)?;
     tx.append(&finish, &NewReceipt { author: "tasktally", text: &text, ..NewReceipt::default() })?;
     tx.release_holds(row)
 }
 
-/// The batch goes on after all: its finish task waits again, unless somebody has it already.
-pub(in crate::ops) fn waits_again(tx: &dyn Write, batch: &Batch) -> Result<()> {
+/// Holds the finish task of a reopened batch again, unless it has been claimed or completed.
+pub(in crate::ops) fn hold_finish_task(tx: &dyn Write, batch: &Batch) -> Result<()> {
     let Some(row) = batch.finish else { return Ok(()) };
     let finish = tx.task_at(row)?;
     if finish.status == Status::Active && finish.holds == 0 {
         tx.hold(row, None)?;
-        let text = "The batch was opened again; this waits until it has ended.";
+        let text = "The batch was reopened; this task waits until it has ended.";
         tx.append(&finish, &NewReceipt { author: "tasktally", text, ..NewReceipt::default() })?;
     }
     Ok(())
 }
 
-/// What became of a batch, in a few lines.
-fn report(tx: &dyn Write, task: &Task, batch: &Batch) -> Result<String> {
+/// The result of a batch in a few lines: counts, categories, chunks that are not done, failures.
+fn summary(tx: &dyn Write, task: &Task, batch: &Batch) -> Result<String> {
     let mut text = format!("Batch {} ({}) is {}: {}\n", task.id, task.title, task.status, batch.sum());
     // Writing to a String cannot fail.
     for (name, count) in tx.categories(task.row)?.into_iter().take(NAMED) {
         let _ = write!(text, "\n- {name}: {count}");
     }
     let mut named = 0;
-    each_chunk(tx, task.row, 0, |_, chunk| {
+    for_each_chunk(tx, task.row, 0, |_, chunk| {
         if chunk.status != Status::Done {
             named += 1;
             let _ = write!(text, "\n- chunk {} ({}) is {}", chunk.id, chunk.title, chunk.status);
@@ -101,7 +101,7 @@ fn report(tx: &dyn Write, task: &Task, batch: &Batch) -> Result<String> {
     if batch.counts.failed > failed.len() as u64 {
         let _ = write!(
             text,
-            "\n- get_batch(id=\"{0}\", view=\"failures\") shows more, tasktally report {0} all",
+            "\n- get_batch(id=\"{0}\", view=\"failures\") shows more failures, `tasktally report {0}` writes all",
             task.id
         );
     }

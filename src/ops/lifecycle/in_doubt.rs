@@ -1,23 +1,22 @@
-//! Items that were begun: the mark, what becomes of those never settled, and how they are told of.
+//! Started items: the mark on them, and what the batch's `in_doubt` rule does with those that were never settled.
 
-use serde_json::{Value, json};
-
-use super::transition::batch_of;
 use crate::error::Result;
 use crate::model::batch::{Chunk, StoredItem};
-use crate::model::in_doubt::{InDoubt, Started, is_in_doubt};
+use crate::model::in_doubt::{InDoubt, Started};
 use crate::model::receipt::item_text;
 use crate::model::status::{ItemReport, Outcome, Status};
 use crate::model::task::Task;
 use crate::model::text::excerpt;
-use crate::store::{NewReceipt, Read, Write};
+use crate::ops::request::lookup::batch_of_chunk;
+use crate::ops::views::in_doubt::started_at_and_by;
+use crate::store::{NewReceipt, Write};
 
-/// How many items a receipt names.
+/// The most items that a receipt names.
 const NAMED: usize = 10;
 
-/// Appends the receipt that says an item is begun, and marks the item; gives its number. The same
-/// holder's second one is the first.
-pub(in crate::ops) fn begin(
+/// Appends the receipt that an item was started, and marks the item. Returns the receipt's number, and whether
+/// the same claim had already started the item.
+pub(in crate::ops) fn record_start(
     tx: &dyn Write,
     task: &Task,
     chunk: &Chunk,
@@ -29,10 +28,10 @@ pub(in crate::ops) fn begin(
     {
         return Ok((started.receipt, true));
     }
-    let made;
+    let default_text;
     let text = if receipt.text.trim().is_empty() {
-        made = item_text(&item.key, ItemReport::Started, receipt.category);
-        &made
+        default_text = item_text(&item.key, ItemReport::Started, receipt.category);
+        &default_text
     } else {
         receipt.text
     };
@@ -50,63 +49,65 @@ pub(in crate::ops) fn begin(
     Ok((number, false))
 }
 
-/// By the batch's rule, what becomes of the items that a chunk's holder began and didn't settle, now
-/// that its claim ends; gives the status that the chunk comes to.
-pub(in crate::ops) fn settle_begun(tx: &dyn Write, before: &Task, after: &Task) -> Result<Status> {
-    let ends = before.status == Status::InProgress && after.status != Status::InProgress;
-    if !ends || after.status == Status::Cancelled {
+/// Applies the batch's `in_doubt` rule when a claim on a chunk ends: decides what happens to the items that were
+/// started and not settled. Returns the status that the chunk gets.
+pub(in crate::ops) fn resolve_in_doubt(tx: &dyn Write, before: &Task, after: &Task) -> Result<Status> {
+    let claim_ends = before.status == Status::InProgress && after.status != Status::InProgress;
+    if !claim_ends || after.status == Status::Cancelled {
         return Ok(after.status);
     }
-    let (Some(chunk), Some(batch)) = (tx.chunk(before)?, batch_of(tx, before)?) else {
+    let (Some(chunk), Some(batch)) = (tx.chunk(before)?, batch_of_chunk(tx, before)?) else {
         return Ok(after.status);
     };
     if batch.in_doubt == InDoubt::Retry {
         return Ok(after.status);
     }
-    let begun = tx.begun(&chunk)?;
-    if begun.is_empty() {
+    let started = tx.begun(&chunk)?;
+    if started.is_empty() {
         return Ok(after.status);
     }
     if batch.in_doubt == InDoubt::Skip {
-        for item in &begun {
-            let (since, by) = since_and_by(tx, &chunk, item)?;
-            let text = format!("- {}: skipped, it may have happened: '{by}' began it at {since}", item.key);
-            settle(tx, before, &chunk, item, &text, "tasktally", Outcome::Skipped)?;
+        for item in &started {
+            let (since, by) = started_at_and_by(tx, &chunk, item)?;
+            let text = format!("- {}: skipped, in doubt: '{by}' started it at {since}", item.key);
+            settle_item(tx, before, &chunk, item, &text, "tasktally", Outcome::Skipped)?;
         }
         return Ok(after.status);
     }
     if !matches!(after.status, Status::Active | Status::Failed | Status::Blocked) {
         return Ok(after.status);
     }
-    let mut keys: Vec<String> = begun.iter().take(NAMED).map(|item| excerpt(&item.key)).collect();
-    if begun.len() > NAMED {
-        keys.push(format!("{} more", begun.len() - NAMED));
+    let mut keys: Vec<String> = started.iter().take(NAMED).map(|item| excerpt(&item.key)).collect();
+    if started.len() > NAMED {
+        keys.push(format!("{} more", started.len() - NAMED));
     }
     let text = format!(
-        "Begun and never settled, a person decides whether it happened (review_batch): {}.",
-        keys.join(", ")
+        "Started and never settled: {}. A person decides whether they happened: review_batch(id=\"{}\").",
+        keys.join(", "),
+        chunk.batch_id
     );
     tx.append(before, &NewReceipt { author: "tasktally", text: &text, ..NewReceipt::default() })?;
     Ok(Status::Review)
 }
 
-/// Settles what of a chunk is in doubt as done, on a person's word; gives how many items.
-pub(in crate::ops) fn take_for_done(
+/// Settles the items in doubt of a chunk as done, because a person approved. Returns the number of items.
+pub(in crate::ops) fn settle_in_doubt_as_done(
     tx: &dyn Write,
     task: &Task,
     chunk: &Chunk,
     reviewer: &str,
 ) -> Result<usize> {
-    let begun = tx.begun(chunk)?;
-    for item in &begun {
-        let text = format!("- {}: done, as '{reviewer}' says; it was begun and never settled", item.key);
-        settle(tx, task, chunk, item, &text, reviewer, Outcome::Done)?;
+    let started = tx.begun(chunk)?;
+    for item in &started {
+        let text =
+            format!("- {}: done, approved by '{reviewer}'; it was started and never settled", item.key);
+        settle_item(tx, task, chunk, item, &text, reviewer, Outcome::Done)?;
     }
-    Ok(begun.len())
+    Ok(started.len())
 }
 
-/// Settles an item that its worker left open.
-pub(in crate::ops) fn settle(
+/// Settles an item that its worker left open, with a receipt.
+pub(in crate::ops) fn settle_item(
     tx: &dyn Write,
     task: &Task,
     chunk: &Chunk,
@@ -125,34 +126,4 @@ pub(in crate::ops) fn settle(
     };
     let number = tx.append(task, &receipt)?;
     tx.settle_item(chunk, item, outcome, None, number)
-}
-
-/// When an item in doubt was begun, and by whom.
-pub(in crate::ops) fn since_and_by(
-    tx: &dyn Read,
-    chunk: &Chunk,
-    item: &StoredItem,
-) -> Result<(String, String)> {
-    let receipt = match item.started {
-        Some(started) => tx.receipt(chunk.row, started.receipt)?,
-        None => None,
-    };
-    Ok(receipt.map_or_else(
-        || ("an unknown time".to_owned(), "somebody".to_owned()),
-        |receipt| (receipt.at.to_string(), receipt.author),
-    ))
-}
-
-/// What whoever gets an item is told where it may have happened.
-pub(in crate::ops) fn told(
-    tx: &dyn Read,
-    task: &Task,
-    chunk: &Chunk,
-    item: &StoredItem,
-) -> Result<Option<Value>> {
-    if !is_in_doubt(item, task, tx.now()) {
-        return Ok(None);
-    }
-    let (since, by) = since_and_by(tx, chunk, item)?;
-    Ok(Some(json!({ "since": since, "by": by })))
 }

@@ -1,5 +1,8 @@
-//! What moves a task or a chunk from one state to the next: receipts, releases, steps, reviews, pauses.
+//! State changes of tasks and chunks: receipts, completion, release, lease expiry, steps, reviews, pauses.
 
+pub(in crate::ops) mod checkpoint;
+pub(in crate::ops) mod complete;
+pub(in crate::ops) mod expire_leases;
 pub(in crate::ops) mod finish_task;
 pub(in crate::ops) mod in_doubt;
 pub(in crate::ops) mod pause;

@@ -1,39 +1,38 @@
-//! Pausing a batch, by a person or because too much failed, and letting it go on.
+//! Pauses and resumes a batch, on request or because too many items failed.
 
 use crate::error::{Code, Error, Result};
 use crate::model::batch::{Batch, Chunk};
-use crate::model::id::TaskId;
 use crate::model::task::Task;
-use crate::ops::views::batch::find_batch;
+use crate::ops::request::lookup::find_batch;
 use crate::store::{NewReceipt, Write};
 
-/// Pauses a batch: nothing more is claimed, what is in hand may be finished.
-pub(in crate::ops) fn pause(
+/// Pauses a batch: no more chunks are claimed, and claimed chunks can be finished. Returns the reply's message.
+pub(in crate::ops) fn pause_batch(
     tx: &dyn Write,
     task: &Task,
     batch: &Batch,
     why: &str,
     author: &str,
 ) -> Result<String> {
-    still_open(task)?;
+    refuse_ended(task)?;
     if let Some(reason) = &batch.paused {
-        return Ok(format!("Batch {} is paused already: {reason}", task.id));
+        return Ok(format!("Batch {} is already paused: {reason}", task.id));
     }
     tx.pause(task.row, why)?;
     let text = format!("Paused by '{author}': {why}");
     tx.append(task, &NewReceipt { author, text: &text, ..NewReceipt::default() })?;
-    Ok(format!("Paused {}: nothing more is claimed, what is in hand may be finished", task.id))
+    Ok(format!("Paused {}: no more chunks are claimed, claimed chunks can be finished", task.id))
 }
 
-/// Lets a paused batch go on.
-pub(in crate::ops) fn resume(
+/// Resumes a paused batch and its worker profile. Returns the reply's message.
+pub(in crate::ops) fn resume_batch(
     tx: &dyn Write,
     task: &Task,
     batch: &Batch,
     why: &str,
     author: &str,
 ) -> Result<String> {
-    still_open(task)?;
+    refuse_ended(task)?;
     if batch.paused.is_none() {
         return Ok(format!("Batch {} is not paused", task.id));
     }
@@ -43,30 +42,30 @@ pub(in crate::ops) fn resume(
     }
     let text = format!("Resumed by '{author}': {why}");
     tx.append(task, &NewReceipt { author, text: &text, ..NewReceipt::default() })?;
-    let workers = if batch.worker.is_some() { "" } else { ": start workers" };
-    Ok(format!("Resumed {}{workers}", task.id))
+    let next_step = if batch.worker.is_some() { "" } else { ": start workers" };
+    Ok(format!("Resumed {}{next_step}", task.id))
 }
 
-fn still_open(task: &Task) -> Result<()> {
+fn refuse_ended(task: &Task) -> Result<()> {
     if task.status.is_terminal() {
-        let message = format!("Batch {} is {}: nothing of it is left to claim", task.id, task.status);
+        let message = format!("Batch {} is {}: it has no chunk left to claim", task.id, task.status);
         return Err(Error::new(Code::NotReady, message));
     }
     Ok(())
 }
 
-/// Pauses a chunk's batch once more items have failed than it bears.
+/// Pauses a chunk's batch if more items have failed than its `max_failures` allows.
 pub(in crate::ops) fn pause_if_too_many_failed(tx: &dyn Write, chunk: &Chunk) -> Result<()> {
-    let id: &TaskId = &chunk.batch_id;
-    let (task, batch) = find_batch(tx, id)?;
-    if let Some(most) = batch.max_failures.filter(|_| batch.failed_too_often())
+    let (task, batch) = find_batch(tx, &chunk.batch_id)?;
+    if let Some(max_failures) = batch.max_failures.filter(|_| batch.failed_too_often())
         && batch.paused.is_none()
     {
+        let id = &task.id;
         let why = format!(
-            "{} of {} items failed, more than max_failures {most}; see get_batch(view=\"failures\"), then control_batch resume or cancel.",
+            "{} of {} items failed, more than max_failures {max_failures} allows; see get_batch(id=\"{id}\", view=\"failures\"), then control_batch(id=\"{id}\", action=\"resume\") or control_batch(id=\"{id}\", action=\"cancel\").",
             batch.counts.failed, batch.counts.total
         );
-        pause(tx, &task, &batch, &why, "tasktally")?;
+        pause_batch(tx, &task, &batch, &why, "tasktally")?;
     }
     Ok(())
 }

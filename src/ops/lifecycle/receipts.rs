@@ -1,8 +1,11 @@
-//! Appending a receipt: who may, what it settles, and what happens to one that comes too late.
+//! Appends receipts: checks the claim, settles the item, and keeps a receipt that comes with a lost token.
+//!
+//! The store numbers a task's receipts in [`Write::append`].
 
-use super::in_doubt::begin;
-use crate::error::{Error, Result};
-use crate::model::batch::{Settling, settle};
+use super::in_doubt::record_start;
+use super::pause::pause_if_too_many_failed;
+use crate::error::{Code, Error, Result};
+use crate::model::batch::{Chunk, Settling, StoredItem, settle};
 use crate::model::claim::{ClaimAuthority, lost, standing};
 use crate::model::cost::Cost;
 use crate::model::id::Token;
@@ -10,181 +13,192 @@ use crate::model::receipt::item_text;
 use crate::model::status::{ItemReport, Outcome};
 use crate::model::task::Task;
 use crate::model::text::excerpt;
-use crate::ops::views::task::ReceiptView;
+use crate::ops::views::receipt::ReceiptView;
 use crate::store::{NewReceipt, Write};
 
-/// A receipt as a request brings it.
+/// A receipt as it comes in a request.
 #[derive(Debug, Clone, Copy, Default)]
-pub(in crate::ops) struct Incoming<'a> {
-    /// The token it came with.
+pub(in crate::ops) struct IncomingReceipt<'a> {
+    /// The token of the request.
     pub(in crate::ops) token: Option<&'a Token>,
-    /// Its author, where no claim tells.
+    /// The author, unless the token belongs to a claim, whose worker is the author then.
     pub(in crate::ops) author: &'a str,
-    /// Its text.
+    /// The text.
     pub(in crate::ops) text: Option<&'a str>,
-    /// The item it tells of.
+    /// The key of the item that the receipt reports on.
     pub(in crate::ops) item: Option<&'a str>,
-    /// What it tells of the item.
+    /// What the receipt reports on the item.
     pub(in crate::ops) outcome: Option<ItemReport>,
-    /// What the item was found to be.
+    /// The category of the item.
     pub(in crate::ops) category: Option<&'a str>,
-    /// What the work cost.
+    /// The cost of the work.
     pub(in crate::ops) cost: Option<&'a Cost>,
 }
 
-impl<'a> Incoming<'a> {
-    /// That the holder begins an item.
-    pub(in crate::ops) fn begins(token: Option<&'a Token>, author: &'a str, item: &'a str) -> Self {
-        Incoming {
+impl<'a> IncomingReceipt<'a> {
+    /// The report that the claim's holder starts an item.
+    pub(in crate::ops) fn item_started(token: Option<&'a Token>, author: &'a str, item: &'a str) -> Self {
+        IncomingReceipt {
             token,
             author,
             item: Some(item),
             outcome: Some(ItemReport::Started),
-            ..Incoming::default()
+            ..IncomingReceipt::default()
         }
     }
 }
 
-/// Appends it; renews the lease of a holder.
+/// Appends a receipt, and renews the lease if it comes from the claim's holder.
 ///
 /// # Errors
-/// `claim_lost` naming the late receipt that was kept; `claim_required`, `not_found`,
-/// `invalid_argument` or `conflict`, keeping nothing.
-pub(in crate::ops) fn append(tx: &dyn Write, task: &Task, incoming: &Incoming<'_>) -> Result<ReceiptView> {
-    let standing = standing(task, incoming.token, tx.now());
-    if let (ClaimAuthority::Lost, Some(token)) = (standing, incoming.token) {
-        return Err(keep_late(tx, task, incoming, lost(task, token, tx.now()))?);
+/// `claim_lost` with the number of the late receipt that was kept; `claim_required`, `not_found`,
+/// `invalid_argument` or `conflict` if nothing was kept.
+pub(in crate::ops) fn append_receipt(
+    tx: &dyn Write,
+    task: &Task,
+    incoming: &IncomingReceipt<'_>,
+) -> Result<ReceiptView> {
+    let authority = standing(task, incoming.token, tx.now());
+    if let (ClaimAuthority::Lost, Some(token)) = (authority, incoming.token) {
+        return Err(append_late_receipt(tx, task, incoming, lost(task, token, tx.now()))?);
     }
-    let author = match (standing, &task.claim) {
+    let author = match (authority, &task.claim) {
         (ClaimAuthority::Holder, Some(claim)) => claim.worker.clone(),
         _ => incoming.author.to_owned(),
     };
-    // Who holds an open claim is known by name only.
-    let renewed = task
+    let renews = task
         .claim
         .as_ref()
         .filter(|claim| {
+            // An open claim has no token: its holder is recognized by name.
             let own_open =
                 claim.token.is_none() && claim.worker == author && task.live_claim(tx.now()).is_some();
-            standing == ClaimAuthority::Holder || own_open
+            authority == ClaimAuthority::Holder || own_open
         })
         .and_then(|claim| claim.renewed_worthwhile(tx.now()));
     let receipt = NewReceipt {
         author: &author,
         text: incoming.text.unwrap_or_default(),
         category: incoming.category,
-        renews: renewed,
+        renews,
         cost: incoming.cost.cloned().unwrap_or_default(),
         ..NewReceipt::default()
     };
     match incoming.item {
-        Some(key) => append_for_item(tx, task, incoming, key, standing, receipt),
-        None => Ok(ReceiptView {
-            number: tx.append(task, &receipt)?,
-            duplicate: false,
-            late: false,
-            items_left: None,
-        }),
+        Some(key) => append_item_receipt(tx, task, incoming, key, authority, receipt),
+        None => Ok(ReceiptView::new(tx.append(task, &receipt)?)),
     }
 }
 
-/// Renews the holder's lease, where nothing else is written.
-pub(in crate::ops) fn renew(tx: &dyn Write, task: &Task) -> Result<()> {
+/// Renews the lease of the task's claim.
+pub(in crate::ops) fn renew_lease(tx: &dyn Write, task: &Task) -> Result<()> {
     match &task.claim {
         Some(claim) => tx.renew(task, claim.renewed(tx.now())),
         None => Ok(()),
     }
 }
 
-fn append_for_item(
+fn append_item_receipt(
     tx: &dyn Write,
     task: &Task,
-    incoming: &Incoming<'_>,
+    incoming: &IncomingReceipt<'_>,
     key: &str,
-    standing: ClaimAuthority,
+    authority: ClaimAuthority,
     receipt: NewReceipt<'_>,
 ) -> Result<ReceiptView> {
+    let (chunk, item, report) = find_item(tx, task, incoming, key, authority)?;
+    let left = chunk.counts.total - chunk.counts.processed();
+    let Some(outcome) = report.outcome() else {
+        if let Some(settled) = &item.settled {
+            return Err(Error::new(
+                Code::Conflict,
+                format!(
+                    "Item '{}' is already {} by receipt {}; do not process it again, continue with the next item",
+                    item.key, settled.outcome, settled.receipt
+                ),
+            ));
+        }
+        let (number, duplicate) = record_start(tx, task, &chunk, &item, receipt)?;
+        return Ok(ReceiptView { duplicate, items_left: Some(left), ..ReceiptView::new(number) });
+    };
+    if let Settling::Duplicate(number) = settle(&item, outcome)? {
+        renew_lease(tx, task)?;
+        return Ok(ReceiptView { duplicate: true, items_left: Some(left), ..ReceiptView::new(number) });
+    }
+    let default_text;
+    let text = match incoming.text.filter(|text| !text.trim().is_empty()) {
+        Some(text) => text,
+        None => {
+            default_text = item_text(key, report, incoming.category);
+            &default_text
+        }
+    };
+    let step = chunk.step_name.as_deref();
+    let receipt = NewReceipt { text, item: Some(key), outcome: Some(report), step, ..receipt };
+    let number = tx.append(task, &receipt)?;
+    tx.settle_item(&chunk, &item, outcome, incoming.category, number)?;
+    if outcome == Outcome::Failed {
+        pause_if_too_many_failed(tx, &chunk)?;
+    }
+    Ok(ReceiptView { items_left: Some(left - 1), ..ReceiptView::new(number) })
+}
+
+/// The item that a receipt reports on, its chunk and the report. Only the holder of the chunk's claim may report.
+fn find_item(
+    tx: &dyn Write,
+    task: &Task,
+    incoming: &IncomingReceipt<'_>,
+    key: &str,
+    authority: ClaimAuthority,
+) -> Result<(Chunk, StoredItem, ItemReport)> {
     let Some(chunk) = tx.chunk(task)? else {
         return Err(Error::invalid(format!(
             "item: task {} is not a chunk of a batch and has no items; leave `item` out",
             task.id
         )));
     };
-    if standing != ClaimAuthority::Holder {
+    if authority != ClaimAuthority::Holder {
         return Err(Error::new(
-            crate::error::Code::ClaimRequired,
+            Code::ClaimRequired,
             format!(
-                "A receipt for an item needs the chunk's claim: claim_task(id=\"{}\") gives a token, bring it as `claim`",
+                "claim: a receipt for an item needs the chunk's claim; claim_task(id=\"{}\") returns claim.token",
                 task.id
             ),
         ));
     }
-    let Some(told) = incoming.outcome else {
+    let Some(report) = incoming.outcome else {
         return Err(Error::invalid(format!(
-            "outcome: item '{}' needs one of done, failed, skipped (or started, before you act)",
+            "outcome: missing for item '{}'; allowed: done, failed, skipped, or started before you act",
             excerpt(key)
         )));
     };
     let item = tx.item(chunk.batch, key)?.filter(|item| item.chunk == chunk.row).ok_or_else(|| {
         Error::not_found(format!(
-            "Chunk {} has no item '{}'; claim_task or get_task shows its items",
+            "item: chunk {0} has no item '{1}'; get_task(id=\"{0}\") shows its open items",
             task.id,
             excerpt(key)
         ))
     })?;
-    let left = chunk.counts.total - chunk.counts.processed();
-    let Some(outcome) = told.outcome() else {
-        if let Some(settled) = &item.settled {
-            return Err(Error::new(
-                crate::error::Code::Conflict,
-                format!(
-                    "Item '{}' is already {} by receipt {}; don't do it again, go on with the next",
-                    item.key, settled.outcome, settled.receipt
-                ),
-            ));
-        }
-        let (number, duplicate) = begin(tx, task, &chunk, &item, receipt)?;
-        return Ok(ReceiptView { number, duplicate, late: false, items_left: Some(left) });
-    };
-    if let Settling::Duplicate(number) = settle(&item, outcome)? {
-        renew(tx, task)?;
-        return Ok(ReceiptView { number, duplicate: true, late: false, items_left: Some(left) });
-    }
-    let made;
-    let text = match incoming.text.filter(|text| !text.trim().is_empty()) {
-        Some(text) => text,
-        None => {
-            made = item_text(key, told, incoming.category);
-            &made
-        }
-    };
-    let step = chunk.step_name.as_deref();
-    let receipt = NewReceipt { text, item: Some(key), outcome: Some(told), step, ..receipt };
-    let number = tx.append(task, &receipt)?;
-    tx.settle_item(&chunk, &item, outcome, incoming.category, number)?;
-    if outcome == Outcome::Failed {
-        super::pause::pause_if_too_many_failed(tx, &chunk)?;
-    }
-    Ok(ReceiptView { number, duplicate: false, late: false, items_left: Some(left - 1) })
+    Ok((chunk, item, report))
 }
 
-/// Keeps what a worker without a claim tells of, for it may have happened; it never counts. Gives the
-/// refusal with the number of what was kept.
-pub(in crate::ops) fn keep_late(
+/// Keeps the receipt of a worker that lost its claim, marked late: what it reports may have happened. A late
+/// receipt never counts. Returns the refusal with the number of the kept receipt.
+pub(in crate::ops) fn append_late_receipt(
     tx: &dyn Write,
     task: &Task,
-    incoming: &Incoming<'_>,
+    incoming: &IncomingReceipt<'_>,
     refusal: Error,
 ) -> Result<Error> {
     if incoming.text.is_none() && incoming.item.is_none() {
         return Ok(refusal);
     }
-    let made;
+    let default_text;
     let text = match (incoming.text, incoming.item, incoming.outcome) {
         (Some(text), _, _) if !text.trim().is_empty() => text,
         (_, Some(key), outcome) => {
-            made = item_text(key, outcome.unwrap_or(ItemReport::Done), incoming.category);
-            &made
+            default_text = item_text(key, outcome.unwrap_or(ItemReport::Done), incoming.category);
+            &default_text
         }
         (text, None, _) => text.unwrap_or_default(),
     };

@@ -1,35 +1,68 @@
-//! Taking back claims of a runner that stops or has died: it says nothing against the chunk, so
-//! the attempt does not count.
+//! Releases claims: the task can be claimed again, a chunk after a backoff, or fails after its last attempt.
 
-use super::transition::save;
+use super::transition::change_state;
 use crate::error::Result;
+use crate::model::batch::rest_after;
 use crate::model::claim::{ClaimAuthority, standing};
+use crate::model::field::visible;
 use crate::model::id::{TaskId, Token};
 use crate::model::status::Status;
 use crate::model::task::Task;
 use crate::ops::Session;
-use crate::ops::views::intermediate_state;
-use crate::store::pages::each_chunk;
+use crate::ops::request::lookup::batch_of_chunk;
+use crate::ops::views::intermediate_state::write_chunk;
+use crate::store::pages::for_each_chunk;
 use crate::store::{NewReceipt, Write};
 
-fn reopen(tx: &dyn Write, task: &Task, why: &str) -> Result<()> {
+/// The most characters of a release's reason that a chunk keeps for `get_batch(view="failures")`.
+const REASON_CHARS: usize = 200;
+
+/// Releases a claim. The task becomes `active` again, or `failed` if it is a chunk that has used all its
+/// attempts. Returns the new status.
+pub(in crate::ops) fn release(tx: &dyn Write, task: &Task, why: &str, author: &str) -> Result<Status> {
+    let mut status = Status::Active;
+    let mut text = why.to_owned();
+    if let (Some(chunk), Some(batch)) = (tx.chunk(task)?, batch_of_chunk(tx, task)?) {
+        tx.add_reason(chunk.row, &visible(why, REASON_CHARS))?;
+        if chunk.attempts >= batch.max_attempts {
+            status = Status::Failed;
+            text = format!(
+                "{why} This was attempt {} of {}: the chunk failed and needs a person; control_batch(id=\"{}\", action=\"retry\") opens it again.",
+                chunk.attempts, batch.max_attempts, chunk.batch_id
+            );
+        }
+    }
+    let status = change_state(tx, task, &Task { status, assignee: None, ..task.clone() })?;
+    tx.append(task, &NewReceipt { author, text: &text, ..NewReceipt::default() })?;
+    Ok(status)
+}
+
+/// Holds a released chunk for its backoff, which doubles with every attempt.
+pub(in crate::ops) fn start_backoff(tx: &dyn Write, task: &Task) -> Result<()> {
+    match tx.chunk(task)? {
+        Some(chunk) => tx.hold(task.row, Some(tx.now().saturating_add_secs(rest_after(chunk.attempts)))),
+        None => Ok(()),
+    }
+}
+
+/// Releases the claim of a runner that stopped or died. The attempt does not count, because the chunk did not
+/// cause it.
+fn release_uncounted(tx: &dyn Write, task: &Task, why: &str) -> Result<()> {
     if let Some(chunk) = tx.chunk(task)? {
         tx.set_attempts(&chunk, (chunk.attempts - 1).max(0))?;
     }
     let worker = task.claim.as_ref().map_or("tasktally", |claim| claim.worker.as_str());
-    save(tx, task, &Task { status: Status::Active, assignee: None, ..task.clone() })?;
-    tx.append(
-        task,
-        &NewReceipt { author: worker, text: &format!("Given back: {why}."), ..NewReceipt::default() },
-    )?;
+    change_state(tx, task, &Task { status: Status::Active, assignee: None, ..task.clone() })?;
+    let text = format!("Released: {why}.");
+    tx.append(task, &NewReceipt { author: worker, text: &text, ..NewReceipt::default() })?;
     Ok(())
 }
 
-/// Gives a live claim back; one that is lost already is left as it is: false. Where nothing can have
-/// happened under it, what was begun under it is not in doubt.
+/// Releases a runner's live claim; the attempt does not count. With `nothing_happened`, items started under
+/// the claim are not in doubt. Returns `false` and changes nothing if the claim was already lost.
 ///
 /// # Errors
-/// Where the store cannot be written.
+/// If the store cannot be written.
 pub fn release_claim(
     session: &Session,
     id: &TaskId,
@@ -37,36 +70,36 @@ pub fn release_claim(
     why: &'static str,
     nothing_happened: bool,
 ) -> Result<bool> {
-    let (wanted, token) = (id.clone(), token.clone());
-    let is_given_back = session.write(move |tx| {
-        let task = tx.task(&wanted)?;
-        let is_held = standing(&task, Some(&token), tx.now()) == ClaimAuthority::Holder;
-        if is_held {
+    let (task_id, token) = (id.clone(), token.clone());
+    let is_released = session.write(move |tx| {
+        let task = tx.task(&task_id)?;
+        let is_live = standing(&task, Some(&token), tx.now()) == ClaimAuthority::Holder;
+        if is_live {
             if let Some(chunk) = tx.chunk(&task)?.filter(|_| nothing_happened) {
                 tx.forget_begun(&chunk, Some(task.generation))?;
             }
-            reopen(tx, &task, why)?;
+            release_uncounted(tx, &task, why)?;
         }
-        Ok(is_held)
+        Ok(is_live)
     })?;
-    intermediate_state::write_chunk(session, id);
-    Ok(is_given_back)
+    write_chunk(session, id);
+    Ok(is_released)
 }
 
-/// Gives back what an earlier `tasktally run` of a batch held when it died. Only its successor may
-/// call this: it holds the lock that the dead one held.
+/// Releases the claims that an earlier `tasktally run` or `tasktally work` of the batch held when it died.
+/// Only its successor may call this, because it holds the batch's run lock.
 ///
 /// # Errors
-/// Where the store cannot be written.
+/// If the store cannot be written.
 pub fn release_runner_claims(session: &Session, batch: &TaskId) -> Result<()> {
     let batch = batch.clone();
     session.write(move |tx| {
         let row = tx.task(&batch)?.row;
-        each_chunk(tx, row, 0, |_, task| {
-            let runners =
+        for_each_chunk(tx, row, 0, |_, task| {
+            let is_by_runner =
                 task.claim.as_ref().is_some_and(|claim| claim.token.as_ref().is_some_and(Token::is_runners));
-            if task.status == Status::InProgress && runners {
-                reopen(tx, &task, "its run ended early")?;
+            if task.status == Status::InProgress && is_by_runner {
+                release_uncounted(tx, &task, "its run ended early")?;
             }
             Ok(true)
         })

@@ -1,216 +1,178 @@
-//! Carrying out a person's decision on chunks in review, however it was asked for.
+//! Applies a person's decision to chunks in review, whichever way the person was asked.
 
-use super::in_doubt::take_for_done;
-use super::steps::go_on;
-use super::transition::save;
+use super::checkpoint::{check_step_complete, has_completed_step};
+use super::in_doubt::settle_in_doubt_as_done;
+use super::steps::open_next_step;
+use super::transition::change_state;
 use crate::error::{Code, Error, Result};
 use crate::model::batch::{Batch, Chunk};
 use crate::model::id::TaskId;
 use crate::model::limits::PAGE;
 use crate::model::status::Status;
-use crate::model::step::{Checkpoint, Decision};
+use crate::model::step::Decision;
 use crate::model::task::Task;
 use crate::model::text::{Body, Line};
-use crate::ops::Session;
 use crate::ops::conflicts::detect::join_again;
-use crate::ops::runners::background;
-use crate::ops::views::batch::{BatchReply, find_batch};
-use crate::ops::views::intermediate_state;
+use crate::ops::request::lookup::find_batch;
 use crate::store::{Chosen, Filter, NewReceipt, Read, Write};
 
-/// What a person decided.
+/// A decision on chunks in review.
 #[derive(Debug, Clone)]
-pub(in crate::ops) struct Decided {
+pub(in crate::ops) struct Review {
     pub(in crate::ops) decision: Decision,
-    /// For redo: only items of these.
+    /// For `redo`: only items of these categories are redone; empty for all.
     pub(in crate::ops) categories: Vec<Line>,
     pub(in crate::ops) note: Option<Body>,
-    /// Who.
+    /// The name of the person who decided.
     pub(in crate::ops) reviewer: String,
 }
 
-impl Decided {
-    /// Whether it can be carried out at all.
+impl Review {
+    /// Checks that the decision has the parameters that it needs and no others.
     ///
     /// # Errors
-    /// `invalid_argument`, naming what is missing or too much.
-    pub(in crate::ops) fn check(&self) -> Result<()> {
-        if self.decision != Decision::Approve && self.note.as_ref().and_then(Body::non_empty).is_none() {
-            let message = format!("note: {} needs one: say what is wrong", self.decision);
-            return Err(Error::invalid(message));
+    /// `invalid_argument`, naming the parameter.
+    pub(in crate::ops) fn validate(&self) -> Result<()> {
+        if self.decision != Decision::Approve && self.note_text().is_none() {
+            return Err(Error::invalid(format!(
+                "note: missing; decision '{}' needs a note that says what is wrong",
+                self.decision
+            )));
         }
         if self.decision != Decision::Redo && !self.categories.is_empty() {
             return Err(Error::invalid(format!(
-                "categories: they go with redo; {} is for whole chunks",
+                "categories: allowed with decision 'redo' only; '{}' applies to whole chunks",
                 self.decision
             )));
         }
         Ok(())
     }
 
-    /// Carries it out for the chunks that `found` finds, and all that follows: their files, and a runner for
-    /// what goes on.
+    /// Applies the decision to chunks of a batch and records it. Returns the reply's message.
     ///
     /// # Errors
-    /// What `found` refuses; as [`Decided::carry_out`].
-    pub(in crate::ops) fn on(
-        self,
-        session: &Session,
-        batch: &TaskId,
-        found: impl FnOnce(&dyn Write) -> Result<Vec<(Chunk, Task)>> + Send + 'static,
-    ) -> Result<BatchReply> {
-        let id = batch.clone();
-        let (mut reply, chunks) = session.write(move |tx| {
-            let found = found(tx)?;
-            let message = self.carry_out(tx, &id, &found)?;
-            let chunks: Vec<TaskId> = found.into_iter().map(|(_, task)| task.id).collect();
-            Ok((BatchReply::of(tx, &id, message)?, chunks))
-        })?;
-        for chunk in &chunks {
-            intermediate_state::write_chunk(session, chunk);
-        }
-        reply.message += &background::wake(session, batch)?;
-        Ok(reply)
-    }
-
-    /// Carries it out for chunks of a batch and records it; says what they came to.
-    ///
-    /// # Errors
-    /// `not_ready` where there is nothing to decide yet; then nothing may be kept.
-    pub(in crate::ops) fn carry_out(
+    /// `not_ready` if no chunk waits for a review, or the step of a `step` checkpoint is not complete. The caller
+    /// must roll the transaction back then.
+    pub(in crate::ops) fn apply(
         &self,
         tx: &dyn Write,
         id: &TaskId,
-        found: &[(Chunk, Task)],
+        chunks: &[(Chunk, Task)],
     ) -> Result<String> {
         let (task, batch) = find_batch(tx, id)?;
-        if found.is_empty() {
-            return Err(none_in_review(&task));
+        if chunks.is_empty() {
+            return Err(nothing_in_review(&task));
         }
-        if batch.checkpoint == Checkpoint::Step
-            && self.decision == Decision::Approve
-            && found.iter().any(|(chunk, task)| is_through(chunk, task))
-            && tx.is_workable(task.row)?
-        {
-            return Err(not_through(&task));
+        if self.decision == Decision::Approve {
+            check_step_complete(tx, &task, &batch, chunks)?;
         }
-        let mut came_to = Vec::new();
-        for (chunk, chunk_task) in found {
-            came_to.push(self.decide(tx, chunk, chunk_task, &batch)?);
+        let mut results = Vec::new();
+        for (chunk, chunk_task) in chunks {
+            results.push(self.apply_to_chunk(tx, chunk, chunk_task, &batch)?);
         }
-        if self.decision == Decision::Redo && found.iter().any(|(_, task)| task.status.is_terminal()) {
+        if self.decision == Decision::Redo && chunks.iter().any(|(_, task)| task.status.is_terminal()) {
             join_again(tx, batch.row, task.project.as_deref())?;
         }
-        let approved =
-            if self.decision == Decision::Approve { batch.approved + found.len() as u64 } else { 0 };
-        tx.set_approved(batch.row, approved)?;
-        let chunks = format!("{} chunk{}", found.len(), if found.len() == 1 { "" } else { "s" });
-        let text = format!("'{}' decided {} for {chunks}.{}", self.reviewer, self.decision, self.said());
+        let approved_in_a_row =
+            if self.decision == Decision::Approve { batch.approved + chunks.len() as u64 } else { 0 };
+        tx.set_approved(batch.row, approved_in_a_row)?;
+        let count = format!("{} chunk{}", chunks.len(), if chunks.len() == 1 { "" } else { "s" });
+        let text =
+            format!("'{}' decided {} for {count}.{}", self.reviewer, self.decision, self.note_suffix());
         tx.append(&task, &NewReceipt { author: &self.reviewer, text: &text, ..NewReceipt::default() })?;
-        Ok(match came_to.as_slice() {
-            [one] => format!("{}: {one}", self.decision),
-            _ => format!("{} for {chunks}", self.decision),
+        Ok(match results.as_slice() {
+            [only] => format!("{}: {only}", self.decision),
+            _ => format!("{} for {count}", self.decision),
         })
     }
 
-    fn said(&self) -> String {
-        self.note.as_ref().and_then(Body::non_empty).map_or(String::new(), |note| format!(" {note}"))
+    fn note_text(&self) -> Option<&str> {
+        self.note.as_ref().and_then(Body::non_empty)
     }
 
-    /// Carries it out for one chunk; says what that came to.
-    fn decide(&self, tx: &dyn Write, chunk: &Chunk, task: &Task, batch: &Batch) -> Result<String> {
-        let reviewer = self.reviewer.as_str();
+    fn note_suffix(&self) -> String {
+        self.note_text().map_or(String::new(), |note| format!(" {note}"))
+    }
+
+    /// Appends the receipt of the decision to a chunk: what was decided, by whom, after which step, and the note.
+    fn record(&self, tx: &dyn Write, task: &Task, step: &str, what: &str) -> Result<()> {
+        let author = self.reviewer.as_str();
+        let text = format!("{what} by '{author}' after step '{step}'.{}", self.note_suffix());
+        tx.append(task, &NewReceipt { author, text: &text, ..NewReceipt::default() })?;
+        Ok(())
+    }
+
+    /// Applies the decision to one chunk. Returns the result as a part of the reply's message.
+    fn apply_to_chunk(&self, tx: &dyn Write, chunk: &Chunk, task: &Task, batch: &Batch) -> Result<String> {
         let step = batch.steps.name(chunk.step);
-        let record = |what: &str| -> Result<()> {
-            let text = format!("{what} by '{reviewer}' after step '{step}'.{}", self.said());
-            tx.append(task, &NewReceipt { author: reviewer, text: &text, ..NewReceipt::default() })?;
-            Ok(())
-        };
         match self.decision {
             Decision::Approve => {
-                record("Approved")?;
-                let happened = take_for_done(tx, task, chunk, reviewer)?;
-                if happened > 0 && !is_through(chunk, task) {
-                    open(tx, chunk, task)?;
-                    return Ok(format!("{} goes on, {happened} items in doubt are taken for done", task.id));
+                self.record(tx, task, step, "Approved")?;
+                let settled = settle_in_doubt_as_done(tx, task, chunk, &self.reviewer)?;
+                if settled > 0 && !has_completed_step(chunk, task) {
+                    reopen(tx, chunk, task)?;
+                    return Ok(format!(
+                        "{} is open again, {settled} items in doubt were settled as done",
+                        task.id
+                    ));
                 }
-                Ok(format!("{} goes on, {}", task.id, go_on(tx, task, chunk, batch)?))
+                Ok(format!("{}: {}", task.id, open_next_step(tx, task, chunk, batch)?))
             }
             Decision::Reject => {
-                save(tx, task, &Task { status: Status::Failed, ..task.clone() })?;
-                record("Rejected")?;
-                Ok(format!("{} goes no further; redo opens it again", task.id))
+                change_state(tx, task, &Task { status: Status::Failed, ..task.clone() })?;
+                self.record(tx, task, step, "Rejected")?;
+                Ok(format!("{} is rejected; decision redo opens it again", task.id))
             }
             Decision::Redo => {
-                let only: Vec<String> = self.categories.iter().map(|name| name.as_str().to_owned()).collect();
-                let doubts = tx.begun(chunk)?.len() as u64;
-                tx.forget_begun(chunk, None)?;
-                // Where items in doubt are decided on, those settled stay so unless they are named.
-                let reopened = if !only.is_empty() || doubts == 0 || is_through(chunk, task) {
-                    tx.reopen(chunk, &Chosen { categories: only.clone(), keys: Vec::new() })?
-                } else {
-                    0
-                };
-                let opened = reopened + doubts;
-                if opened == 0 {
-                    return Err(Error::not_found(format!(
-                        "Chunk {} has no item of {} to be redone; get_batch(view=\"review\") shows its categories",
-                        task.id,
-                        only.join(", ")
-                    )));
-                }
-                let note = [chunk.note.as_str(), self.said().trim()].join("\n").trim().to_owned();
-                tx.set_note(chunk.row, &note)?;
-                open(tx, chunk, task)?;
-                record(&format!("{opened} items to be redone"))?;
+                let opened = self.reopen_items(tx, chunk, task)?;
+                self.record(tx, task, step, &format!("Redo of {opened} items requested"))?;
                 Ok(format!("{} is open again for {opened} of its items", task.id))
             }
         }
     }
-}
 
-/// That there is nothing to decide.
-pub(in crate::ops) fn none_in_review(batch: &Task) -> Error {
-    Error::new(Code::NotReady, format!("No chunk of batch {} waits for a review", batch.id))
-}
-
-/// That a step is approved as a whole, and isn't whole yet.
-fn not_through(batch: &Task) -> Error {
-    Error::new(
-        Code::NotReady,
-        format!(
-            "Batch {} is not through its step: chunks are still being worked on; poll get_batch until its status is waiting",
-            batch.id
-        ),
-    )
-}
-
-/// Whether a chunk was completed; otherwise it waits because items of it are in doubt.
-pub(in crate::ops) fn is_through(chunk: &Chunk, task: &Task) -> bool {
-    chunk.accepted == task.generation
-}
-
-/// Lets a chunk be claimed again, as if for the first time.
-fn open(tx: &dyn Write, chunk: &Chunk, task: &Task) -> Result<()> {
-    tx.set_attempts(chunk, 0)?;
-    save(tx, task, &Task { status: Status::Active, assignee: None, ..task.clone() })?;
-    Ok(())
-}
-
-/// The chunk that a task of a batch is.
-pub(in crate::ops) fn chunk_of(tx: &dyn Read, id: &TaskId, batch: &Task) -> Result<(Chunk, Task)> {
-    let task = tx.task(id)?;
-    match tx.chunk(&task)?.filter(|chunk| chunk.batch == batch.row) {
-        Some(chunk) => Ok((chunk, task)),
-        None => Err(Error::invalid(format!(
-            "chunk: {id} is no chunk of batch {}; get_batch lists them",
-            batch.id
-        ))),
+    /// Opens the selected items of a chunk again, with the reviewer's note for the next worker. Returns their
+    /// number.
+    fn reopen_items(&self, tx: &dyn Write, chunk: &Chunk, task: &Task) -> Result<u64> {
+        let only: Vec<String> = self.categories.iter().map(|name| name.as_str().to_owned()).collect();
+        let in_doubt = tx.begun(chunk)?.len() as u64;
+        tx.forget_begun(chunk, None)?;
+        // A review of items in doubt leaves settled items alone, unless the decision names categories.
+        let reopened = if !only.is_empty() || in_doubt == 0 || has_completed_step(chunk, task) {
+            tx.reopen(chunk, &Chosen { categories: only.clone(), keys: Vec::new() })?
+        } else {
+            0
+        };
+        let opened = reopened + in_doubt;
+        if opened == 0 {
+            return Err(Error::not_found(format!(
+                "categories: chunk {} has no item in {}; get_batch(id=\"{}\", view=\"review\") shows its categories",
+                task.id,
+                only.join(", "),
+                chunk.batch_id
+            )));
+        }
+        let note = [chunk.note.as_str(), self.note_suffix().trim()].join("\n").trim().to_owned();
+        tx.set_note(chunk.row, &note)?;
+        reopen(tx, chunk, task)?;
+        Ok(opened)
     }
 }
 
-/// Calls `visit` with each chunk of a batch that is in review, until it says that it has seen enough.
-pub(in crate::ops) fn each_in_review(
+/// The refusal of a review when no chunk waits for one.
+pub(in crate::ops) fn nothing_in_review(batch: &Task) -> Error {
+    Error::new(Code::NotReady, format!("No chunk of batch {} waits for a review", batch.id))
+}
+
+/// Makes a chunk claimable again, with all its attempts.
+fn reopen(tx: &dyn Write, chunk: &Chunk, task: &Task) -> Result<()> {
+    tx.set_attempts(chunk, 0)?;
+    change_state(tx, task, &Task { status: Status::Active, assignee: None, ..task.clone() })?;
+    Ok(())
+}
+
+/// Calls `visit` with each chunk of a batch that is in review, until `visit` returns `false`.
+pub(in crate::ops) fn for_each_in_review(
     tx: &dyn Read,
     batch: &Batch,
     mut visit: impl FnMut(Chunk, Task) -> Result<bool>,
@@ -232,11 +194,11 @@ pub(in crate::ops) fn each_in_review(
 }
 
 /// The chunks of a batch that wait for a review.
-pub(in crate::ops) fn in_review(tx: &dyn Read, batch: &Batch) -> Result<Vec<(Chunk, Task)>> {
-    let mut found = Vec::new();
-    each_in_review(tx, batch, |chunk, task| {
-        found.push((chunk, task));
+pub(in crate::ops) fn chunks_in_review(tx: &dyn Read, batch: &Batch) -> Result<Vec<(Chunk, Task)>> {
+    let mut chunks = Vec::new();
+    for_each_in_review(tx, batch, |chunk, task| {
+        chunks.push((chunk, task));
         Ok(true)
     })?;
-    Ok(found)
+    Ok(chunks)
 }

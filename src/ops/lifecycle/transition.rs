@@ -1,23 +1,23 @@
-//! Storing a task's new state, and all that follows from it: dependents, its batch, the batch's own end.
+//! Stores a task's new state and everything that follows from it: blockers of its dependents, holds of a paused
+//! batch, the batch's counts, and the end of the batch itself.
 
-use super::finish_task;
-use super::in_doubt::settle_begun;
+use super::finish_task::{hold_finish_task, open_finish_task};
+use super::in_doubt::resolve_in_doubt;
 use crate::error::Result;
-use crate::model::batch::{Batch, rest_after};
-use crate::model::field::visible;
-use crate::model::limits::MOST_IDS;
 use crate::model::status::Status;
 use crate::model::task::Task;
+use crate::ops::request::lookup::batch_of_chunk;
 use crate::store::{NewReceipt, Write};
 
-/// Stores `after` in place of `before`; gives the status that it came to.
-pub(in crate::ops) fn save(tx: &dyn Write, before: &Task, after: &Task) -> Result<Status> {
-    let settled;
-    let after = match settle_begun(tx, before, after)? {
+/// Stores `after` in place of `before`. Returns the new status, which differs from that of `after` if items in
+/// doubt send the chunk to review.
+pub(in crate::ops) fn change_state(tx: &dyn Write, before: &Task, after: &Task) -> Result<Status> {
+    let resolved;
+    let after = match resolve_in_doubt(tx, before, after)? {
         status if status == after.status => after,
         status => {
-            settled = Task { status, ..after.clone() };
-            &settled
+            resolved = Task { status, ..after.clone() };
+            &resolved
         }
     };
     tx.save_state(after, before.generation)?;
@@ -27,27 +27,30 @@ pub(in crate::ops) fn save(tx: &dyn Write, before: &Task, after: &Task) -> Resul
         }
     }
     if after.is_chunk {
-        keep_held(tx, before, after)?;
-        count_in_batch(tx, before.status, after)?;
+        update_holds(tx, before, after)?;
+        update_batch(tx, before.status, after)?;
     }
     Ok(after.status)
 }
 
-/// A chunk that can be claimed is held while its batch is paused; one that can't needs no holds.
-fn keep_held(tx: &dyn Write, before: &Task, after: &Task) -> Result<()> {
-    let is_open = |task: &Task| task.status == Status::Active;
-    if is_open(before) && !is_open(after) && before.holds > 0 {
+/// Holds a chunk that becomes active while its batch is paused, and ends the holds of a chunk that is no longer
+/// active.
+fn update_holds(tx: &dyn Write, before: &Task, after: &Task) -> Result<()> {
+    let is_active = |task: &Task| task.status == Status::Active;
+    if is_active(before) && !is_active(after) && before.holds > 0 {
         tx.release_holds(after.row)?;
     }
-    if !is_open(before) && is_open(after) && batch_of(tx, after)?.is_some_and(|batch| batch.paused.is_some())
+    if !is_active(before)
+        && is_active(after)
+        && batch_of_chunk(tx, after)?.is_some_and(|batch| batch.paused.is_some())
     {
         tx.hold(after.row, None)?;
     }
     Ok(())
 }
 
-/// Keeps a batch's count of ended chunks, and ends or reopens the batch itself.
-fn count_in_batch(tx: &dyn Write, before: Status, chunk: &Task) -> Result<()> {
+/// Updates a batch's count of ended chunks, and ends or reopens the batch itself.
+fn update_batch(tx: &dyn Write, before: Status, chunk: &Task) -> Result<()> {
     let ended = |status: Status| i64::from(status.is_terminal());
     let unsuccessful = |status: Status| i64::from(status.is_terminal() && status != Status::Done);
     let (ended, unsuccessful) =
@@ -63,71 +66,21 @@ fn count_in_batch(tx: &dyn Write, before: Status, chunk: &Task) -> Result<()> {
         _ if batch.ended == batch.chunks => batch.final_status(),
         _ => Status::InProgress,
     };
-    if status != before.status {
-        let after = Task { status, ..before.clone() };
-        save(tx, &before, &after)?;
-        if status.is_terminal() {
-            tx.append(
-                &after,
-                &NewReceipt {
-                    author: "tasktally",
-                    text: &format!("Batch {status}: {}", batch.sum()),
-                    ..NewReceipt::default()
-                },
-            )?;
-            finish_task::becomes_ready(tx, &after, &batch)?;
-        } else {
-            finish_task::waits_again(tx, &batch)?;
-        }
+    if status == before.status {
+        return Ok(());
     }
-    Ok(())
-}
-
-/// Takes a claim off a task: back to active, or to `failed` where a chunk was tried too often.
-/// Gives the status it came to.
-pub(in crate::ops) fn give_back(tx: &dyn Write, task: &Task, why: &str, author: &str) -> Result<Status> {
-    let mut status = Status::Active;
-    let mut text = why.to_owned();
-    if let (Some(chunk), Some(batch)) = (tx.chunk(task)?, batch_of(tx, task)?) {
-        tx.add_reason(chunk.row, &visible(why, 200))?;
-        if chunk.attempts >= batch.max_attempts {
-            status = Status::Failed;
-            text = format!(
-                "{why} It was attempt {} of {}: the chunk waits for a person; control_batch(action=\"retry\") opens it again.",
-                chunk.attempts, batch.max_attempts
-            );
-        }
+    let after = Task { status, ..before.clone() };
+    change_state(tx, &before, &after)?;
+    if !status.is_terminal() {
+        return hold_finish_task(tx, &batch);
     }
-    let status = save(tx, task, &Task { status, assignee: None, ..task.clone() })?;
-    tx.append(task, &NewReceipt { author, text: &text, ..NewReceipt::default() })?;
-    Ok(status)
-}
-
-pub(in crate::ops) fn batch_of(tx: &dyn Write, task: &Task) -> Result<Option<Batch>> {
-    match task.parent_row {
-        Some(row) if task.is_chunk => tx.batch(row),
-        _ => Ok(None),
-    }
-}
-
-/// Lets a chunk that was given back rest before it is tried again, longer each time.
-pub(in crate::ops) fn rest(tx: &dyn Write, task: &Task) -> Result<()> {
-    match tx.chunk(task)? {
-        Some(chunk) => tx.hold(task.row, Some(tx.now().saturating_add_secs(rest_after(chunk.attempts)))),
-        None => Ok(()),
-    }
-}
-
-/// Gives back every claim whose lease has run out, and ends the holds whose time has come; gives
-/// how many claims.
-pub(in crate::ops) fn reap(tx: &dyn Write) -> Result<usize> {
-    tx.release_due()?;
-    let expired = tx.expired(MOST_IDS)?;
-    for task in &expired {
-        if let Some(claim) = &task.claim {
-            let why = format!("The lease of '{}' ran out at {}.", claim.worker, claim.expires_at);
-            give_back(tx, task, &why, "tasktally")?;
-        }
-    }
-    Ok(expired.len())
+    tx.append(
+        &after,
+        &NewReceipt {
+            author: "tasktally",
+            text: &format!("Batch {status}: {}", batch.sum()),
+            ..NewReceipt::default()
+        },
+    )?;
+    open_finish_task(tx, &after, &batch)
 }

@@ -1,4 +1,4 @@
-//! Arguments of a tool call into a request, or a sentence that names field, value and what is allowed.
+//! Deserializes the arguments of a tool call, with refusals that name the field, the value and what is allowed.
 
 use serde_json::Value;
 
@@ -6,7 +6,10 @@ use crate::error::{Code, Error, Result};
 use crate::model::text::excerpt;
 use crate::ops::Operation;
 
-/// Reads the arguments; `null` is the same as leaving a field out.
+/// A known parameter is suggested for an unknown one if their Jaro-Winkler similarity is above this.
+const SIMILAR: f64 = 0.7;
+
+/// Deserializes the arguments. `null` counts as absent.
 ///
 /// # Errors
 /// `invalid_argument` or `too_large`, naming the field.
@@ -18,42 +21,22 @@ pub fn parse<O: Operation>(arguments: Value) -> Result<O> {
             return Err(Error::invalid(format!(
                 "{}: arguments must be an object, not {}",
                 O::NAME,
-                shown(&other)
+                json_excerpt(&other)
             )));
         }
     };
     arguments.retain(|_, value| !value.is_null());
-    if let Some(later) = O::LATER.iter().find(|name| arguments.contains_key(**name)) {
-        return Err(Error::invalid(format!(
-            "{later}: {} does not support it yet in tasktally {}; leave it out",
-            O::NAME,
-            env!("CARGO_PKG_VERSION")
-        )));
-    }
-    let copy = Value::Object(arguments);
-    serde_path_to_error::deserialize(&copy).map_err(|error| {
+    let arguments = Value::Object(arguments);
+    serde_path_to_error::deserialize(&arguments).map_err(|error| {
         let path = error.path().to_string();
-        explain(O::NAME, &copy, &path, &error.into_inner().to_string())
+        refusal(O::NAME, &arguments, &path, &error.into_inner().to_string())
     })
 }
 
-fn explain(tool: &str, arguments: &Value, path: &str, reason: &str) -> Error {
+/// The refusal for a deserialization error at a path.
+fn refusal(tool: &str, arguments: &Value, path: &str, reason: &str) -> Error {
     if let Some(unknown) = reason.strip_prefix("unknown field `") {
-        let (name, rest) = unknown.split_once('`').unwrap_or((unknown, ""));
-        let allowed: Vec<&str> = rest.split('`').skip(1).step_by(2).collect();
-        let near = allowed
-            .iter()
-            .map(|candidate| (strsim::jaro_winkler(name, candidate), candidate))
-            .filter(|(nearness, _)| *nearness > 0.7)
-            .max_by(|a, b| a.0.total_cmp(&b.0))
-            .map_or(String::new(), |(_, candidate)| format!("; did you mean `{candidate}`?"));
-        let outer = path.split(['.', '[']).next().unwrap_or(path);
-        let whose = if outer != name && arguments.get(outer).is_some() {
-            format!("{outer} has no field")
-        } else {
-            format!("{tool} has no parameter")
-        };
-        return Error::invalid(format!("{whose} `{}`{near} It takes {}", excerpt(name), allowed.join(", ")));
+        return unknown_field(tool, arguments, path, unknown);
     }
     let pointer = format!("/{}", path.replace(['.', '['], "/").replace(']', ""));
     let value = arguments.pointer(&pointer);
@@ -61,17 +44,36 @@ fn explain(tool: &str, arguments: &Value, path: &str, reason: &str) -> Error {
     let code = if reason.starts_with("too large") { Code::TooLarge } else { Code::InvalidArgument };
     match value {
         Some(value)
-            if !reason.contains(&shown(value))
+            if !reason.contains(&json_excerpt(value))
                 && !value.is_object()
                 && !value.is_array()
                 && code == Code::InvalidArgument =>
         {
-            Error::new(code, format!("{field}: {reason} (given: {})", shown(value)))
+            Error::new(code, format!("{field}: {reason} (given: {})", json_excerpt(value)))
         }
         _ => Error::new(code, format!("{field}: {reason}")),
     }
 }
 
-fn shown(value: &Value) -> String {
+/// The refusal of an unknown field; `unknown` is serde's message after "unknown field `".
+fn unknown_field(tool: &str, arguments: &Value, path: &str, unknown: &str) -> Error {
+    let (name, rest) = unknown.split_once('`').unwrap_or((unknown, ""));
+    let allowed: Vec<&str> = rest.split('`').skip(1).step_by(2).collect();
+    let suggestion = allowed
+        .iter()
+        .map(|candidate| (strsim::jaro_winkler(name, candidate), candidate))
+        .filter(|(similarity, _)| *similarity > SIMILAR)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map_or(String::new(), |(_, candidate)| format!(" Did you mean '{candidate}'?"));
+    let outer = path.split(['.', '[']).next().unwrap_or(path);
+    let subject = if outer != name && arguments.get(outer).is_some() {
+        format!("{outer} has no field")
+    } else {
+        format!("{tool} has no parameter")
+    };
+    Error::invalid(format!("{subject} '{}'.{suggestion} Allowed: {}", excerpt(name), allowed.join(", ")))
+}
+
+fn json_excerpt(value: &Value) -> String {
     excerpt(&value.to_string())
 }

@@ -1,4 +1,5 @@
-//! A repeated request with the same key answers what the first one answered.
+//! Idempotency keys: a request that is repeated with the same `request_key` gets the stored response of the
+//! first one.
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -9,7 +10,7 @@ use crate::model::text::excerpt;
 use crate::ops::Session;
 use crate::store::{Read, Write};
 
-/// A key and what it was used for.
+/// An idempotency key and the fingerprint of the request that carries it.
 #[derive(Clone)]
 pub(in crate::ops) struct RequestKey {
     key: String,
@@ -17,8 +18,8 @@ pub(in crate::ops) struct RequestKey {
 }
 
 impl RequestKey {
-    /// The key of a request, if it has one; the fingerprint is over all its fields.
-    pub(in crate::ops) fn of(key: Option<&str>, request: &impl Serialize) -> Result<Option<Self>> {
+    /// The key of a request, if the request has one. The fingerprint covers all fields of the request.
+    pub(in crate::ops) fn new(key: Option<&str>, request: &impl Serialize) -> Result<Option<Self>> {
         let Some(key) = key else { return Ok(None) };
         let text = serde_json::to_string(request)
             .map_err(|error| Error::internal("the request could not be written as JSON", error))?;
@@ -26,7 +27,7 @@ impl RequestKey {
     }
 }
 
-/// A refusal that is kept because it kept a late receipt.
+/// A stored refusal. Only a refusal that wrote a late receipt is stored: any other may be repeated.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Refused {
@@ -35,39 +36,39 @@ struct Refused {
     receipt: u64,
 }
 
-/// A reply that can be given again.
+/// A reply that can be stored and sent again.
 pub(in crate::ops) trait Repeatable: Serialize + DeserializeOwned {
-    /// Marks the reply as given before.
+    /// Marks the reply as a repetition.
     fn mark_repeated(&mut self);
 }
 
-/// What a request with this key was answered, if there was one, marked as repeated: for requests
-/// that do much before they write.
+/// The stored response to a key, marked as repeated, if there is one. Operations call this before they
+/// prepare a large write.
 ///
 /// # Errors
-/// The first refusal, or `conflict` where the key was used for something else.
-pub(in crate::ops) fn answered_before<R: Repeatable + Send + 'static>(
+/// The stored refusal; `conflict` if the key was used for another request.
+pub(in crate::ops) fn stored_response<R: Repeatable + Send + 'static>(
     session: &Session,
     key: Option<&RequestKey>,
     operation: &'static str,
 ) -> Result<Option<R>> {
     let Some(key) = key.cloned() else { return Ok(None) };
-    let looked = key.clone();
-    if session.read(move |tx| answered::<R>(tx, &looked, operation))?.is_none() {
+    let read_key = key.clone();
+    if session.read(move |tx| load_response::<R>(tx, &read_key, operation))?.is_none() {
         return Ok(None);
     }
-    // A read may see what another process has committed and not synced yet: only a write is answered after
-    // all that it saw is on disk.
-    session.write(move |tx| answered(tx, &key, operation))
+    // A read may see what another process has committed but not yet synced. A write is answered only after
+    // everything that it saw is on disk.
+    session.write(move |tx| load_response(tx, &key, operation))
 }
 
-fn answered<R: Repeatable>(tx: &dyn Read, key: &RequestKey, operation: &str) -> Result<Option<R>> {
+fn load_response<R: Repeatable>(tx: &dyn Read, key: &RequestKey, operation: &str) -> Result<Option<R>> {
     let Some((first, fingerprint, reply)) = tx.answered(&key.key)? else { return Ok(None) };
     if first != operation || fingerprint != key.fingerprint {
         return Err(Error::new(
             Code::Conflict,
             format!(
-                "request_key '{}' was used for another {first} request; use a new key for a new request",
+                "request_key: '{}' was used for another {first} request; choose a new key for a new request",
                 excerpt(&key.key)
             ),
         ));
@@ -76,31 +77,32 @@ fn answered<R: Repeatable>(tx: &dyn Read, key: &RequestKey, operation: &str) -> 
         return Err(Error::new(refused.refused, refused.message).with_receipt(refused.receipt));
     }
     let mut reply: R = serde_json::from_str(&reply)
-        .map_err(|error| Error::internal("a kept reply could not be read", error))?;
+        .map_err(|error| Error::internal("a stored response could not be read", error))?;
     reply.mark_repeated();
     Ok(Some(reply))
 }
 
-/// Runs `change` the first time; afterwards gives its first answer, marked as repeated.
-pub(in crate::ops) fn once<R: Repeatable>(
+/// Runs `change` and stores its response under the key. If the key has a stored response, returns that one,
+/// marked as repeated, and does not run `change`.
+pub(in crate::ops) fn run_once<R: Repeatable>(
     tx: &dyn Write,
     key: Option<&RequestKey>,
     operation: &str,
     change: impl FnOnce(&dyn Write) -> Result<R>,
 ) -> Result<R> {
     let Some(key) = key else { return change(tx) };
-    if let Some(reply) = answered(tx, key, operation)? {
+    if let Some(reply) = load_response(tx, key, operation)? {
         return Ok(reply);
     }
-    let outcome = change(tx);
-    let text = match &outcome {
+    let response = change(tx);
+    let text = match &response {
         Ok(reply) => serde_json::to_string(reply),
         Err(Error { code, message, receipt: Some(receipt), .. }) => {
             serde_json::to_string(&Refused { refused: *code, message: message.clone(), receipt: *receipt })
         }
-        Err(_) => return outcome,
+        Err(_) => return response,
     };
     let text = text.map_err(|error| Error::internal("the reply could not be written as JSON", error))?;
     tx.keep_answer(&key.key, operation, &key.fingerprint, &text)?;
-    outcome
+    response
 }

@@ -1,11 +1,11 @@
-//! How far a long operation is, for whoever asked to be told. Nothing depends on it.
+//! Progress of a long operation, reported to the caller who asked for it. No result depends on it.
 
 use std::sync::Arc;
 
-/// How often somebody is told: once in so many items.
-const EVERY: u64 = 100;
+/// Progress is reported once per this many items.
+const REPORT_EVERY: u64 = 100;
 
-/// How far it is.
+/// How many items an operation has handled.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Progress {
     /// Items read so far.
@@ -14,22 +14,22 @@ pub struct Progress {
     pub stored: u64,
 }
 
-/// Who is told, if anybody.
+/// Calls the caller's function with the progress, if the caller gave one.
 #[derive(Clone, Default)]
-pub(in crate::ops) struct Tell(Option<Arc<dyn Fn(Progress) + Send + Sync>>);
+pub(in crate::ops) struct ProgressReporter(Option<Arc<dyn Fn(Progress) + Send + Sync>>);
 
-impl Tell {
-    /// Tells `to`.
-    pub(in crate::ops) fn to(to: impl Fn(Progress) + Send + Sync + 'static) -> Self {
-        Tell(Some(Arc::new(to)))
+impl ProgressReporter {
+    /// A reporter that calls `report`.
+    pub(in crate::ops) fn new(report: impl Fn(Progress) + Send + Sync + 'static) -> Self {
+        ProgressReporter(Some(Arc::new(report)))
     }
 
-    /// Tells it now and then.
-    pub(in crate::ops) fn now_and_then(&self, progress: Progress) {
-        if let Some(tell) = &self.0
-            && (progress.read + progress.stored).is_multiple_of(EVERY)
+    /// Reports the progress if it is a multiple of 100 items.
+    pub(in crate::ops) fn report(&self, progress: Progress) {
+        if let Some(report) = &self.0
+            && (progress.read + progress.stored).is_multiple_of(REPORT_EVERY)
         {
-            tell(progress);
+            report(progress);
         }
     }
 }

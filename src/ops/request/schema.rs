@@ -1,8 +1,15 @@
-//! Schemas as small as they can be: every byte is paid for by an agent in tokens.
+//! Generates the JSON schemas of requests and replies. They are kept small: agents pay for every byte of them
+//! in tokens.
 
 use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, Schema};
 use serde_json::{Map, Value, json};
+
+/// A list of more words than this is part of the schema only where the operation asks for it; a wrong word is
+/// refused with the list.
+const FEW_WORDS: usize = 4;
+/// A range of more values than this is checked, but not part of the schema: requests rarely come near its ends.
+const FEW_VALUES: i64 = 10;
 
 fn generate<T: JsonSchema>(output: bool) -> Map<String, Value> {
     let mut settings = SchemaSettings::draft2020_12().with(|settings| {
@@ -19,29 +26,24 @@ fn generate<T: JsonSchema>(output: bool) -> Map<String, Value> {
     }
 }
 
-/// A request's schema: types, defaults and the few words that a model needs; ranges and long lists of
-/// words only where they are spelt out.
-pub(in crate::ops) fn input<T: JsonSchema>(spell_out: bool) -> Value {
+/// A request's schema: types, defaults and descriptions. Long lists of words and ranges are left out unless
+/// `all_words` is set.
+pub(in crate::ops) fn input<T: JsonSchema>(all_words: bool) -> Value {
     let mut schema = generate::<T>(false);
     schema.remove("title");
     schema.remove("description");
     let mut value = Value::Object(schema);
     slim(&mut value);
     if let Some(Value::Object(properties)) = value.get_mut("properties") {
-        properties.values_mut().for_each(drop_inner_closing);
-        if !spell_out {
+        properties.values_mut().for_each(drop_additional_properties);
+        if !all_words {
             properties.values_mut().for_each(drop_bounds);
         }
     }
     value
 }
 
-/// More words than these are spelt out in one tool only; a wrong word is refused with the list.
-const FEW_WORDS: usize = 4;
-/// A range of more values than these is checked but not spelt out: nobody comes near its ends.
-const FEW_VALUES: i64 = 10;
-
-/// Leaves a long list of words, and a range, out of a parameter.
+/// Removes a long list of words, and a range, from a parameter's schema.
 pub(crate) fn drop_bounds(field: &mut Value) {
     let Value::Object(field) = field else { return };
     if field.get("enum").and_then(Value::as_array).is_some_and(|words| words.len() > FEW_WORDS) {
@@ -51,62 +53,65 @@ pub(crate) fn drop_bounds(field: &mut Value) {
     field.remove("maximum");
 }
 
-/// A misspelt field inside a parameter is refused by name anyway.
-fn drop_inner_closing(field: &mut Value) {
+/// Removes `additionalProperties` from nested objects: deserialization refuses unknown fields by name anyway.
+fn drop_additional_properties(field: &mut Value) {
     match field {
         Value::Object(map) => {
             map.remove("additionalProperties");
-            map.values_mut().for_each(drop_inner_closing);
+            map.values_mut().for_each(drop_additional_properties);
         }
-        Value::Array(values) => values.iter_mut().for_each(drop_inner_closing),
+        Value::Array(values) => values.iter_mut().for_each(drop_additional_properties),
         _ => {}
     }
 }
 
-/// A reply's schema: its own fields that are always there, by their kinds.
+/// A reply's schema: the fields that every reply has, with their JSON types.
 pub(in crate::ops) fn output<T: JsonSchema>() -> Value {
     let schema = generate::<T>(true);
     let mut properties = Map::new();
     if let Some(Value::Object(fields)) = schema.get("properties") {
-        let always = schema.get("required").and_then(Value::as_array);
-        let is_always = |name: &str| always.is_some_and(|names| names.iter().any(|known| known == name));
-        for (name, field) in fields.iter().filter(|(name, _)| is_always(name)) {
-            let kind = kind_of(field);
-            properties.insert(name.clone(), kind.map_or(json!({}), |kind| json!({ "type": kind })));
+        let required = schema.get("required").and_then(Value::as_array);
+        let is_required =
+            |name: &str| required.is_some_and(|names| names.iter().any(|required| required == name));
+        for (name, field) in fields.iter().filter(|(name, _)| is_required(name)) {
+            let json_type = json_type(field);
+            properties
+                .insert(name.clone(), json_type.map_or(json!({}), |json_type| json!({ "type": json_type })));
         }
     }
     json!({ "type": "object", "properties": properties, "required": ["success", "message"] })
 }
 
-/// The JSON type of a schema, if it has one besides null.
-fn kind_of(schema: &Value) -> Option<&str> {
+/// The JSON type of a schema, other than null.
+fn json_type(schema: &Value) -> Option<&str> {
     if let Some(Value::Array(choices)) = schema.get("anyOf") {
-        return choices.iter().filter_map(kind_of).find(|kind| *kind != "null");
+        return choices.iter().filter_map(json_type).find(|json_type| *json_type != "null");
     }
     match schema.get("type") {
-        Some(Value::String(kind)) => Some(kind),
-        Some(Value::Array(kinds)) => kinds.iter().filter_map(Value::as_str).find(|kind| *kind != "null"),
+        Some(Value::String(json_type)) => Some(json_type),
+        Some(Value::Array(types)) => types.iter().filter_map(Value::as_str).find(|name| *name != "null"),
         _ => None,
     }
 }
 
-/// Takes out what no model needs: nullability (null is the same as leaving out), formats, null defaults.
+/// Removes what a model does not need: nullability (null counts as absent), formats, and defaults that equal
+/// leaving the parameter out.
 fn slim(value: &mut Value) {
     match value {
         Value::Object(map) => {
             if let Some(Value::Array(choices)) = map.get("anyOf") {
-                let mut real: Vec<Value> =
+                let mut not_null: Vec<Value> =
                     choices.iter().filter(|choice| choice["type"] != "null").cloned().collect();
-                if real.len() == 1
-                    && let Some(Value::Object(only)) = real.pop()
+                if not_null.len() == 1
+                    && let Some(Value::Object(only)) = not_null.pop()
                 {
                     map.remove("anyOf");
                     map.extend(only);
                 }
             }
-            if let Some(Value::Array(kinds)) = map.get("type") {
-                let real: Vec<Value> = kinds.iter().filter(|kind| *kind != "null").cloned().collect();
-                if let [only] = real.as_slice() {
+            if let Some(Value::Array(types)) = map.get("type") {
+                let not_null: Vec<Value> = types.iter().filter(|name| *name != "null").cloned().collect();
+                if let [only] = not_null.as_slice() {
                     let only = only.clone();
                     map.insert("type".into(), only);
                 }
@@ -115,12 +120,12 @@ fn slim(value: &mut Value) {
                 choices.retain(|choice| !choice.is_null());
             }
             map.remove("format");
-            if map.get("maximum").and_then(Value::as_i64).is_some_and(|most| most > FEW_VALUES) {
+            if map.get("maximum").and_then(Value::as_i64).is_some_and(|maximum| maximum > FEW_VALUES) {
                 map.remove("maximum");
                 map.remove("minimum");
             }
-            let nothing = [Value::Null, json!(false), json!([]), json!(""), json!(0)];
-            if map.get("default").is_some_and(|default| nothing.contains(default)) {
+            let as_absent = [Value::Null, json!(false), json!([]), json!(""), json!(0)];
+            if map.get("default").is_some_and(|default| as_absent.contains(default)) {
                 map.remove("default");
             }
             for (_, inner) in map.iter_mut() {

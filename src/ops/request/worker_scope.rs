@@ -1,179 +1,193 @@
-//! What a background worker may ask for: its own chunk, and receipts on its batch's task.
+//! The scope of a background worker: its own chunk, and receipts on its batch's task.
 //!
-//! Looked at in one place, before a request is read: whatever ids it names, whatever operation it
-//! calls. It holds an agent to its job that has nothing but the tools; a program with the user's rights
-//! is held by nothing here.
+//! The scope is enforced here, in one place, before a request is deserialized: on the operation, on every
+//! parameter and on every id. It confines an agent that has only the tools. It does not confine a program
+//! that runs with the user's rights.
 
 use serde_json::{Map, Value};
 
 use crate::error::{Code, Error, Result};
 use crate::model::claim::{ClaimAuthority, lost, standing};
+use crate::model::id::Token;
 use crate::model::job::WorkerScope;
 use crate::model::status::Status;
+use crate::model::task::Task;
 use crate::model::text::excerpt;
-use crate::ops::{CompleteTask, Operation, ReleaseTask, Session, UpdateTask};
+use crate::ops::{Operation, Session};
 use crate::store::Read;
 
-/// What an operation may bring, and which of the job's tasks it may be about.
+/// What a worker may pass to an operation.
 struct Allowed {
     operation: &'static str,
-    parameters: &'static [&'static str],
+    /// Parameters for the worker's chunk; `None` allows [`Operation::WORKER_PARAMETERS`].
+    on_chunk: Option<&'static [&'static str]>,
+    /// Parameters for the batch's task; empty if the operation is not allowed there.
     on_batch: &'static [&'static str],
-    /// Whether it comes under the chunk's claim.
+    /// Whether the operation on the chunk needs the claim, so that the scope's token is filled in.
     needs_claim: bool,
 }
 
-/// What a worker of a chunk calls; everything else is refused.
+/// The operations of a worker; every other operation is refused.
 const ALLOWED: &[Allowed] = &[
     Allowed {
         operation: "claim_task",
-        parameters: &["worker", "id", "batch", "lease_seconds"],
+        on_chunk: Some(&["worker", "id", "batch", "lease_seconds"]),
         on_batch: &[],
         needs_claim: false,
     },
     Allowed {
         operation: "get_task",
-        parameters: &["id", "receipts_after", "items_after", "limit"],
+        on_chunk: Some(&["id", "receipts_after", "items_after", "limit"]),
         on_batch: &["id", "receipts_after", "limit"],
         needs_claim: false,
     },
     Allowed {
         operation: "list_tasks",
-        parameters: &["batch", "parent", "status", "ready", "since", "limit"],
+        on_chunk: Some(&["batch", "parent", "status", "ready", "since", "limit"]),
         on_batch: &[],
         needs_claim: false,
     },
     Allowed {
-        operation: UpdateTask::NAME,
-        parameters: UpdateTask::WORKER_PARAMETERS,
+        operation: "update_task",
+        on_chunk: None,
         on_batch: &["id", "body", "model", "tokens_in", "tokens_out", "cost", "request_key"],
         needs_claim: true,
     },
-    Allowed {
-        operation: CompleteTask::NAME,
-        parameters: CompleteTask::WORKER_PARAMETERS,
-        on_batch: &[],
-        needs_claim: true,
-    },
-    Allowed {
-        operation: ReleaseTask::NAME,
-        parameters: ReleaseTask::WORKER_PARAMETERS,
-        on_batch: &[],
-        needs_claim: true,
-    },
+    Allowed { operation: "complete_task", on_chunk: None, on_batch: &[], needs_claim: true },
+    Allowed { operation: "release_task", on_chunk: None, on_batch: &[], needs_claim: true },
 ];
 
-/// The arguments as the job lets them through; where no claim is named, with the job's own.
+/// A session that sees and writes only the chunk of a worker.
 ///
 /// # Errors
-/// `invalid_argument` for what no worker calls or brings, `not_found` for another task, `claim_lost`
-/// once the job is over.
-pub(in crate::ops) fn admit(session: &Session, operation: &str, arguments: Value) -> Result<Value> {
-    let Some(job) = session.job() else { return Ok(arguments) };
+/// `claim_lost` if the scope's token is not the one of the chunk's latest claim.
+pub fn scope_to_worker(session: Session, scope: WorkerScope) -> Result<Session> {
+    let checked = scope.clone();
+    session.read(move |tx| check_token(tx, &checked))?;
+    Ok(session.with_worker_scope(scope))
+}
+
+/// Checks the arguments of a call against the session's worker scope, and adds the scope's token if the
+/// arguments name no claim. Without a worker scope, returns the arguments unchanged.
+///
+/// # Errors
+/// `invalid_argument` for an operation or a parameter that no worker may use, `not_found` for another task,
+/// `claim_lost` if the claim has ended.
+pub(in crate::ops) fn check_scope<O: Operation>(session: &Session, arguments: Value) -> Result<Value> {
+    let Some(scope) = session.worker_scope() else { return Ok(arguments) };
+    let operation = O::NAME;
     let mut arguments = match arguments {
         Value::Object(arguments) => arguments,
         Value::Null => Map::new(),
-        // It is refused where it is read.
+        // Deserialization refuses everything else.
         other => return Ok(other),
     };
-    // A command brings what it was not given, too.
+    // The arguments of a command hold all parameters, also those that were not given.
     arguments.retain(|_, value| {
         !(value.is_null() || *value == Value::Bool(false) || *value == Value::Array(Vec::new()))
     });
     let allowed = ALLOWED.iter().find(|allowed| allowed.operation == operation).ok_or_else(|| {
         let offered: Vec<&str> = ALLOWED.iter().map(|allowed| allowed.operation).collect();
         Error::invalid(format!(
-            "{operation} is not for the worker of a chunk; it calls {}",
+            "{operation}: a chunk's worker cannot call it; allowed: {}",
             offered.join(", ")
         ))
     })?;
-    let on_batch = about(job, &arguments)?;
-    let parameters = if on_batch { allowed.on_batch } else { allowed.parameters };
+    let on_batch = is_about_batch(scope, &arguments)?;
+    let on_chunk = allowed.on_chunk.unwrap_or(O::WORKER_PARAMETERS);
+    let parameters = if on_batch { allowed.on_batch } else { on_chunk };
     if on_batch && parameters.is_empty() {
-        let why = format!("{operation}: it is for your chunk {}, not for its batch", job.chunk);
-        return Err(Error::invalid(why));
+        return Err(Error::invalid(format!(
+            "{operation}: a chunk's worker can call it on its chunk {}, not on the batch",
+            scope.chunk
+        )));
     }
     if let Some(other) = arguments.keys().find(|name| !parameters.contains(&name.as_str())) {
-        let what = if on_batch { "your batch's task" } else { "your chunk" };
+        let target = if on_batch { "the batch's task" } else { "its chunk" };
         return Err(Error::invalid(format!(
-            "{}: the worker of a chunk cannot bring it; {operation} on {what} takes {}",
+            "{}: a chunk's worker cannot pass it; {operation} on {target} takes {}",
             excerpt(other),
             parameters.join(", ")
         )));
     }
+    // These two check the claim themselves: a late receipt is kept, and a repeated completion gets its first
+    // answer.
     if !matches!(operation, "update_task" | "complete_task") {
-        is_live(session, job)?;
+        check_live(session, scope)?;
     }
     if let Some(Value::String(key)) = arguments.get_mut("request_key") {
-        // Whoever else uses the same key, now or later, means another request.
-        key.insert_str(0, &format!("{}/", job.chunk));
+        // Workers do not know of each other's keys: the same key of another chunk is another request.
+        key.insert_str(0, &format!("{}/", scope.chunk));
     }
     if allowed.needs_claim && !on_batch && !arguments.contains_key("claim") {
-        arguments.insert("claim".into(), job.token.as_str().into());
+        arguments.insert("claim".into(), scope.token.as_str().into());
     }
     Ok(Value::Object(arguments))
 }
 
-/// Whether a request is about the batch's task; refuses what is about any other task than the job's.
-fn about(job: &WorkerScope, arguments: &Map<String, Value>) -> Result<bool> {
-    let batch = job.batch();
+/// Whether the request is about the batch's task. Refuses ids of tasks outside the scope.
+fn is_about_batch(scope: &WorkerScope, arguments: &Map<String, Value>) -> Result<bool> {
+    let batch = scope.batch();
     let mut on_batch = false;
     for name in ["id", "batch", "parent"] {
-        // What is no text is refused where it is read.
+        // Deserialization refuses an id that is not a string.
         let Some(id) = arguments.get(name).and_then(Value::as_str) else { continue };
         let is_batch = id == batch.as_str();
         if name == "id" && is_batch {
             on_batch = true;
-        } else if !(is_batch || name == "id" && id == job.chunk.as_str()) {
+        } else if !(is_batch || name == "id" && id == scope.chunk.as_str()) {
             return Err(Error::not_found(format!(
-                "{name}: '{}' is not yours: you work chunk {} of batch {batch}, and nothing else",
+                "{name}: '{}' is outside your scope; you work on chunk {} of batch {batch} only",
                 excerpt(id),
-                job.chunk
+                scope.chunk
             )));
         }
     }
     Ok(on_batch)
 }
 
-/// Refuses a job that is not that of the chunk's latest claim.
-pub(in crate::ops) fn is_real(tx: &dyn Read, job: &WorkerScope) -> Result<()> {
-    let is_latest = match tx.task(&job.chunk) {
-        Ok(task) => {
-            let latest = task.claim.as_ref().and_then(|claim| claim.token.as_ref());
-            task.is_chunk && latest == Some(&job.token)
-        }
-        // A forged job may name anything: it is told what an old one is told.
+/// The token of a task's latest claim, live or not.
+fn latest_token(task: &Task) -> Option<&Token> {
+    task.claim.as_ref().and_then(|claim| claim.token.as_ref())
+}
+
+/// Refuses a token that is not the one of the chunk's latest claim.
+fn check_token(tx: &dyn Read, scope: &WorkerScope) -> Result<()> {
+    let is_latest = match tx.task(&scope.chunk) {
+        Ok(task) => task.is_chunk && latest_token(&task) == Some(&scope.token),
+        // A forged scope may name any id: the refusal must not reveal which ids exist.
         Err(error) if error.code == Code::NotFound => false,
         Err(error) => return Err(error),
     };
     if is_latest {
         return Ok(());
     }
-    Err(Error::new(Code::ClaimLost, format!("TASKTALLY_JOB: the job on chunk {} is over; stop", job.chunk)))
+    Err(Error::new(
+        Code::ClaimLost,
+        format!("TASKTALLY_JOB: the claim on chunk {} has ended; stop working on it", scope.chunk),
+    ))
 }
 
-/// Refuses what a worker says of its batch once it neither holds its chunk nor has completed it.
-pub(in crate::ops) fn may_speak(tx: &dyn Read, job: &WorkerScope) -> Result<()> {
-    let task = tx.task(&job.chunk)?;
-    let latest = task.claim.as_ref().and_then(|claim| claim.token.as_ref());
-    let completed = latest == Some(&job.token)
+/// Refuses a receipt on the batch's task unless the worker holds its chunk or has completed it.
+pub(in crate::ops) fn may_write_to_batch(tx: &dyn Read, scope: &WorkerScope) -> Result<()> {
+    let task = tx.task(&scope.chunk)?;
+    let completed = latest_token(&task) == Some(&scope.token)
         && task.status != Status::InProgress
         && tx.chunk(&task)?.is_some_and(|chunk| chunk.accepted == task.generation);
-    if completed || standing(&task, Some(&job.token), tx.now()) == ClaimAuthority::Holder {
+    if completed || standing(&task, Some(&scope.token), tx.now()) == ClaimAuthority::Holder {
         return Ok(());
     }
-    Err(lost(&task, &job.token, tx.now()))
+    Err(lost(&task, &scope.token, tx.now()))
 }
 
-/// Refuses to show anything once the job's claim is not live any more. What is written looks for itself: a
-/// receipt is kept as late, a completion that was accepted is told once more.
-fn is_live(session: &Session, job: &WorkerScope) -> Result<()> {
-    let job = job.clone();
+/// Refuses every request once the scope's claim is not live any more.
+fn check_live(session: &Session, scope: &WorkerScope) -> Result<()> {
+    let scope = scope.clone();
     session.read(move |tx| {
-        let task = tx.task(&job.chunk)?;
-        match standing(&task, Some(&job.token), tx.now()) {
+        let task = tx.task(&scope.chunk)?;
+        match standing(&task, Some(&scope.token), tx.now()) {
             ClaimAuthority::Holder => Ok(()),
-            _ => Err(lost(&task, &job.token, tx.now())),
+            _ => Err(lost(&task, &scope.token, tx.now())),
         }
     })
 }

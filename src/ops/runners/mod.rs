@@ -1,4 +1,8 @@
-//! What runners ask of the store, and how operations start them.
+//! Runners of background workers: how operations start them, and what they read from and write to the store.
 
-pub(in crate::ops) mod background;
+pub(in crate::ops) mod batch_state;
+pub(in crate::ops) mod launcher;
+pub(in crate::ops) mod permits;
+pub(in crate::ops) mod profiles;
 pub(in crate::ops) mod registry;
+pub(in crate::ops) mod start;

@@ -1,90 +1,84 @@
-//! Batches and chunks as callers see them.
+//! A batch as callers see it.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::cost::{SpentView, spent};
-use super::failures::{cut, cut_to};
-use crate::error::{Code, Error, Result};
-use crate::model::batch::{Batch, BatchStatus, Chunk, Counts};
-use crate::model::cost::Spent;
-use crate::model::id::TaskId;
+use super::shorten::shorten;
+use crate::error::{Error, Result};
+use crate::model::batch::{Batch, BatchStatus, Counts};
 use crate::model::task::{Row, Task};
 use crate::model::timestamp::Timestamp;
+use crate::ops::request::lookup::batch_status;
 use crate::store::Read;
 
-/// How many characters a write answers of a batch's title, and of why it is paused.
-const TITLE_CHARS: usize = 40;
-/// How many bytes of its categories.
-const CATEGORY_BYTES: usize = 80;
-
-/// A batch on the wire.
+/// A batch in a reply.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct BatchView {
-    /// Its id.
+    /// The batch's id.
     pub id: String,
-    /// Its title.
+    /// The batch's title.
     pub title: String,
     /// running, paused, waiting (for a person), done, failed or cancelled.
     pub status: String,
-    /// The pass that is under way.
+    /// The name of the current step: the first that a chunk has not completed.
     pub step: String,
-    /// Why it is paused.
+    /// The reason for the pause.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub paused: Option<String>,
-    /// Items in all.
+    /// The number of items.
     pub total: u64,
-    /// Items with an outcome.
+    /// The number of items with an outcome.
     pub processed: u64,
-    /// Items by outcome.
+    /// The number of items by outcome.
     pub outcomes: Map<String, Value>,
-    /// Items by category.
+    /// The number of items by category.
     pub categories: Map<String, Value>,
-    /// Items that may have happened.
+    /// The number of items in doubt.
     pub in_doubt: u64,
-    /// What the receipts say that it cost.
+    /// The cost of the work, according to the receipts.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub spent: Option<SpentView>,
-    /// Chunks in all.
+    /// The number of chunks.
     pub chunks: u64,
-    /// Chunks that have ended.
+    /// The number of chunks that have ended.
     pub chunks_ended: u64,
-    /// Items a minute since the first claim.
+    /// Items per minute since the first claim.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub per_minute: Option<f64>,
-    /// The task for its end.
+    /// The id of the finish task.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub finish: Option<String>,
-    /// The profile that works it in the background.
+    /// The profile of the batch's background workers.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub worker: Option<String>,
-    /// The process that does.
+    /// The runner of the batch's background workers.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub runner: Option<RunnerView>,
-    /// How long the rest takes at that rate.
+    /// The estimated time until all items are processed, in seconds.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub seconds_left: Option<u64>,
 }
 
-/// A runner on the wire.
+/// A runner in a reply.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct RunnerView {
-    /// Its process.
+    /// The runner's process id.
     pub pid: u32,
-    /// The machine.
+    /// The machine's name.
     pub host: String,
-    /// When it began.
+    /// When the runner started.
     pub since: String,
-    /// Its last sign of life.
+    /// The time of the runner's last heartbeat.
     pub seen: String,
-    /// What it waits for.
+    /// What the runner waits for.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub waits_for: Option<String>,
 }
 
 impl BatchView {
-    /// The same as a JSON object.
+    /// The view as a JSON object.
     pub(in crate::ops) fn into_map(self) -> Result<Map<String, Value>> {
         match serde_json::to_value(self) {
             Ok(Value::Object(map)) => Ok(map),
@@ -94,84 +88,7 @@ impl BatchView {
     }
 }
 
-/// The reply to a decision on a batch.
-#[derive(Debug, Serialize, JsonSchema)]
-pub struct BatchReply {
-    pub(in crate::ops) success: bool,
-    /// What stands in the way, where it was not done.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(in crate::ops) code: Option<Code>,
-    /// What was done.
-    pub(in crate::ops) message: String,
-    batch: BatchView,
-}
-
-impl BatchReply {
-    /// What was done, and the batch as it stands now.
-    pub(in crate::ops) fn of(tx: &dyn Read, id: &TaskId, message: String) -> Result<Self> {
-        let (task, batch) = find_batch(tx, id)?;
-        let mut batch = batch_view(tx, &task, &batch)?;
-        // A write's reply is small: get_batch tells all of it.
-        batch.title = cut_to(batch.title, TITLE_CHARS);
-        batch.paused = batch.paused.map(|why| cut_to(why, TITLE_CHARS));
-        sum_up(&mut batch.categories);
-        Ok(BatchReply { success: true, code: None, message, batch })
-    }
-}
-
-/// Keeps the first categories, and sums the others up.
-fn sum_up(categories: &mut Map<String, Value>) {
-    let (mut bytes, mut others) = (0, 0);
-    categories.retain(|name, count| {
-        bytes += name.len() + 8;
-        let stays = bytes <= CATEGORY_BYTES;
-        if !stays {
-            others += count.as_u64().unwrap_or(0);
-        }
-        stays
-    });
-    if others > 0 {
-        categories.insert("(others)".to_owned(), others.into());
-    }
-}
-
-/// A chunk on the wire.
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-pub struct ChunkView {
-    /// Its id.
-    pub id: String,
-    /// Its number in the batch.
-    pub number: u64,
-    /// Its status.
-    pub status: String,
-    /// Items in all.
-    pub total: u64,
-    /// Items with an outcome.
-    pub processed: u64,
-    /// Items by category.
-    pub categories: Map<String, Value>,
-    /// Who works on it.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub worker: Option<String>,
-    /// What its receipts say that it cost.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub spent: Option<Spent>,
-}
-
-/// The task of a batch and the batch itself.
-pub(crate) fn find_batch(tx: &dyn Read, id: &TaskId) -> Result<(Task, Batch)> {
-    let task = tx.task(id)?;
-    match tx.batch(task.row)? {
-        Some(batch) => Ok((task, batch)),
-        None if task.is_chunk => Err(Error::invalid(format!(
-            "id: {id} is a chunk; its batch is {}",
-            task.parent.as_ref().map_or("", TaskId::as_str)
-        ))),
-        None => Err(Error::invalid(format!("id: {id} is a task, not a batch; get_task shows it"))),
-    }
-}
-
-/// Counts by category as an object, most first.
+/// The number of items by category, for a chunk or a batch, largest first.
 pub(in crate::ops) fn categories(tx: &dyn Read, row: Row) -> Result<Map<String, Value>> {
     Ok(tx.categories(row)?.into_iter().map(|(name, count)| (name, count.into())).collect())
 }
@@ -184,22 +101,17 @@ fn outcomes(counts: &Counts) -> Map<String, Value> {
         .collect()
 }
 
-/// Where a batch stands.
-pub(in crate::ops) fn batch_status(tx: &dyn Read, task: &Task, batch: &Batch) -> Result<BatchStatus> {
-    Ok(batch.status(task.status, tx.is_workable(task.row)?))
-}
-
-/// The pass that is under way: the first that a chunk is still in.
-fn step(tx: &dyn Read, batch: &Batch) -> Result<String> {
+/// The name of the first step that a chunk has not completed.
+fn current_step(tx: &dyn Read, batch: &Batch) -> Result<String> {
     let last = batch.steps.count() - 1;
     let number = if last == 0 { 0 } else { tx.open_step(batch.row)?.unwrap_or(last) };
     Ok(batch.steps.name(number).to_owned())
 }
 
-/// A batch.
+/// Reads a batch for a reply.
 pub(crate) fn batch_view(tx: &dyn Read, task: &Task, batch: &Batch) -> Result<BatchView> {
     let status = batch_status(tx, task, batch)?;
-    // While nobody can work there is no rate to speak of.
+    // While no worker can work, a rate would say nothing.
     let (per_minute, seconds_left) = match status {
         BatchStatus::Running => rate(batch, tx.now(), true),
         BatchStatus::Paused | BatchStatus::Waiting => (None, None),
@@ -209,14 +121,14 @@ pub(crate) fn batch_view(tx: &dyn Read, task: &Task, batch: &Batch) -> Result<Ba
         id: task.id.to_string(),
         title: task.title.clone(),
         status: status.to_string(),
-        step: step(tx, batch)?,
-        paused: batch.paused.clone().map(cut),
+        step: current_step(tx, batch)?,
+        paused: batch.paused.clone().map(shorten),
         total: batch.counts.total,
         processed: batch.counts.processed(),
         outcomes: outcomes(&batch.counts),
         categories: categories(tx, task.row)?,
         in_doubt: tx.in_doubt(task.row)?,
-        spent: spent(tx, task.row)?.map(SpentView::of),
+        spent: spent(tx, task.row)?.map(SpentView::total),
         chunks: batch.chunks,
         chunks_ended: batch.ended,
         per_minute,
@@ -236,9 +148,11 @@ pub(crate) fn batch_view(tx: &dyn Read, task: &Task, batch: &Batch) -> Result<Ba
     })
 }
 
+/// Items per minute between the batch's first claim and `until`, and the seconds left at that rate if the batch
+/// is running.
 fn rate(batch: &Batch, until: Timestamp, running: bool) -> (Option<f64>, Option<u64>) {
     let processed = batch.counts.processed();
-    // Begun later than now: the clock jumped back since, and nobody knows how long it took.
+    // A start after `until` means that the clock was set back since: the duration is unknown.
     let is_known = |started: &Timestamp| processed > 0 && *started <= until;
     let Some(started) = batch.started.filter(is_known) else { return (None, None) };
     #[expect(clippy::cast_precision_loss, reason = "counts and milliseconds stay far below 2^52")]
@@ -251,18 +165,4 @@ fn rate(batch: &Batch, until: Timestamp, running: bool) -> (Option<f64>, Option<
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a number of seconds")]
     let seconds_left = running.then_some((left / per_minute * 60.0).ceil() as u64);
     (Some((per_minute * 10.0).round() / 10.0), seconds_left)
-}
-
-/// A chunk.
-pub(in crate::ops) fn chunk_view(tx: &dyn Read, chunk: &Chunk, task: &Task) -> Result<ChunkView> {
-    Ok(ChunkView {
-        id: task.id.to_string(),
-        number: chunk.number,
-        status: task.status.to_string(),
-        total: chunk.counts.total,
-        processed: chunk.counts.processed(),
-        categories: categories(tx, task.row)?,
-        worker: task.live_claim(tx.now()).map(|claim| claim.worker.clone()),
-        spent: spent(tx, task.row)?,
-    })
 }

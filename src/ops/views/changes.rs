@@ -1,15 +1,15 @@
-//! Which tasks and batches changed, for those who watch them.
+//! Changes of tasks and batches, for callers that watch them.
 
-use super::batch::find_batch;
 use crate::error::Result;
 use crate::model::id::TaskId;
 use crate::ops::Session;
+use crate::ops::request::lookup::find_batch;
 use crate::store::{Filter, Read};
 
-/// Something that is watched.
+/// A task or a batch that a caller watches.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Watched {
-    /// A task, a chunk among them.
+    /// A task or a chunk.
     Task(TaskId),
     /// A batch with its chunks.
     Batch(TaskId),
@@ -28,10 +28,11 @@ impl Watched {
     }
 }
 
-/// The number of the latest change, for who begins to watch.
+/// Checks that the watched task or batch exists. Returns the number of the latest change, to pass to
+/// [`find_changes`].
 ///
 /// # Errors
-/// `not_found` where there is no such thing.
+/// `not_found`; `invalid_argument` if the id of a batch names something else.
 pub fn start_watching(session: &Session, watched: Watched) -> Result<u64> {
     session.read(move |tx| {
         let since = tx.sequence()?;
@@ -40,19 +41,19 @@ pub fn start_watching(session: &Session, watched: Watched) -> Result<u64> {
     })
 }
 
-/// The number of the latest change.
+/// The number of the latest change in the store.
 ///
 /// # Errors
-/// Where the store cannot be read.
+/// If the store cannot be read.
 pub fn latest_change_number(session: &Session) -> Result<u64> {
     session.read(|tx| tx.sequence())
 }
 
-/// The number of the latest change, and which of these changed after the number beside them; where
-/// nothing did, the number is all that is read.
+/// The number of the latest change, and for each watched task or batch whether it changed after the number
+/// beside it. If the store has no new change, only that number is read.
 ///
 /// # Errors
-/// Where the store cannot be read.
+/// If the store cannot be read.
 pub fn find_changes(session: &Session, watched: Vec<(Watched, u64)>) -> Result<(u64, Vec<bool>)> {
     session.read(move |tx| {
         let latest = tx.sequence()?;

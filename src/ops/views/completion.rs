@@ -1,76 +1,76 @@
-//! Ids and numbers that begin with what a person has typed so far.
+//! Completions of ids and chunk numbers that a person or a client has typed in part.
 
-use super::batch::find_batch;
 use crate::error::{Error, Result};
 use crate::model::id::TaskId;
 use crate::ops::Session;
+use crate::ops::request::lookup::find_batch;
 
-/// Batches whose ids begin so, newest first.
+/// The ids of batches that start with `typed`, newest first. A worker sees only the batch of its chunk.
 ///
 /// # Errors
-/// Where the store cannot be read.
+/// If the store cannot be read.
 pub fn batch_ids(session: &Session, typed: &str, limit: usize) -> Result<Vec<String>> {
-    if let Some(job) = session.job() {
-        // The worker of a chunk knows of no other batch.
-        return Ok([job.batch()].iter().map(TaskId::to_string).filter(|id| id.starts_with(typed)).collect());
+    if let Some(scope) = session.worker_scope() {
+        let batch = scope.batch().to_string();
+        return Ok(if batch.starts_with(typed) { vec![batch] } else { Vec::new() });
     }
     let typed = typed.to_owned();
-    session.read(move |tx| Ok(text(tx.ids(&typed, true, limit)?)))
+    session.read(move |tx| Ok(to_strings(tx.ids(&typed, true, limit)?)))
 }
 
-/// Tasks whose ids begin so.
+/// The ids of tasks that start with `typed`.
 ///
 /// # Errors
-/// Where the store cannot be read.
+/// If the store cannot be read.
 pub fn task_ids(session: &Session, typed: &str, limit: usize) -> Result<Vec<String>> {
     let typed = typed.to_owned();
-    session.read(move |tx| Ok(text(tx.ids(&typed, false, limit)?)))
+    session.read(move |tx| Ok(to_strings(tx.ids(&typed, false, limit)?)))
 }
 
-fn text(ids: Vec<TaskId>) -> Vec<String> {
+fn to_strings(ids: Vec<TaskId>) -> Vec<String> {
     ids.into_iter().map(|id| id.as_str().to_owned()).collect()
 }
 
-/// The numbers of a batch's chunks that begin so, in order; none where there is no such batch.
+/// The numbers of a batch's chunks that start with `typed`, in order; none if there is no such batch.
 ///
 /// # Errors
-/// Where the store cannot be read.
+/// If the store cannot be read.
 pub fn chunk_numbers(session: &Session, batch: TaskId, typed: &str, limit: usize) -> Result<Vec<String>> {
     let typed = typed.to_owned();
     session.read(move |tx| {
-        // Somebody who is still typing need not be told that there is no such batch yet.
-        let Ok((_, of)) = find_batch(tx, &batch) else { return Ok(Vec::new()) };
-        Ok(numbers(&typed, of.chunks).take(limit).map(|number| number.to_string()).collect())
+        // The id may be incomplete while the person is still typing: that is not an error.
+        let Ok((_, batch)) = find_batch(tx, &batch) else { return Ok(Vec::new()) };
+        Ok(numbers_starting_with(&typed, batch.chunks).take(limit).map(|number| number.to_string()).collect())
     })
 }
 
-/// The numbers from 1 to `last` that begin so, in order; leading zeros don't count.
-fn numbers(typed: &str, last: u64) -> impl Iterator<Item = u64> {
+/// The numbers from 1 to `last` whose digits start with `typed`, in order. Leading zeros are ignored.
+fn numbers_starting_with(typed: &str, last: u64) -> impl Iterator<Item = u64> {
     let typed = typed.trim_start_matches('0');
-    let begun = if typed.is_empty() { None } else { Some(typed.parse().unwrap_or(u64::MAX)) };
-    // 12 begins 12, then 120 to 129, then 1200 to 1299, and so on.
-    let of_length = move |zeros: u32| {
-        let (begun, power) = (begun?, 10_u64.checked_pow(zeros)?);
-        let first = u64::checked_mul(begun, power)?;
+    let prefix = if typed.is_empty() { None } else { Some(typed.parse().unwrap_or(u64::MAX)) };
+    // The numbers with prefix 12 are 12, then 120 to 129, then 1200 to 1299, and so on.
+    let with_more_digits = move |digits: u32| {
+        let (prefix, power) = (prefix?, 10_u64.checked_pow(digits)?);
+        let first = u64::checked_mul(prefix, power)?;
         Some(first..=first.saturating_add(power - 1).min(last))
     };
-    let all = begun.is_none().then_some(1..=last);
-    all.into_iter().chain((0..20).map_while(of_length)).flatten()
+    let all = prefix.is_none().then_some(1..=last);
+    all.into_iter().chain((0..20).map_while(with_more_digits)).flatten()
 }
 
 /// The id of a batch's chunk by its number.
 ///
 /// # Errors
-/// `not_found` where the batch has no chunk of that number; what is wrong with the batch's id.
+/// `not_found` if the batch has no chunk with that number; `invalid_argument` if the id names no batch.
 pub fn chunk_id(session: &Session, batch: TaskId, number: u64) -> Result<TaskId> {
     session.read(move |tx| {
-        let (task, of) = find_batch(tx, &batch)?;
+        let (task, stored) = find_batch(tx, &batch)?;
         let found = tx.chunks(task.row, number.saturating_sub(1), 1)?;
         match found.into_iter().next() {
             Some((chunk, task)) if chunk.number == number => Ok(task.id),
             _ => Err(Error::not_found(format!(
                 "Batch {batch} has no chunk {number}; its chunks are 1 to {}",
-                of.chunks
+                stored.chunks
             ))),
         }
     })
@@ -78,12 +78,12 @@ pub fn chunk_id(session: &Session, batch: TaskId, number: u64) -> Result<TaskId>
 
 #[cfg(test)]
 mod tests {
-    use super::numbers;
+    use super::numbers_starting_with;
 
     #[test]
-    fn numbers_that_begin_so_are_found_in_order() {
+    fn numbers_with_a_prefix_are_found_in_order() {
         let check = |typed: &str, last: u64, expected: &[u64]| {
-            assert_eq!(numbers(typed, last).collect::<Vec<_>>(), expected, "{typed} of {last}");
+            assert_eq!(numbers_starting_with(typed, last).collect::<Vec<_>>(), expected, "{typed} of {last}");
         };
         check("", 3, &[1, 2, 3]);
         check("1", 12, &[1, 10, 11, 12]);
@@ -93,6 +93,9 @@ mod tests {
         check("x", 12, &[]);
         check("-1", 12, &[]);
         check("99999999999999999999999", 12, &[]);
-        assert_eq!(numbers("1", 1_000_000).count(), 1 + 10 + 100 + 1_000 + 10_000 + 100_000 + 1);
+        assert_eq!(
+            numbers_starting_with("1", 1_000_000).count(),
+            1 + 10 + 100 + 1_000 + 10_000 + 100_000 + 1
+        );
     }
 }

@@ -1,4 +1,4 @@
-//! What a batch's work cost, as callers see it.
+//! The cost of a batch's work as callers see it.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -9,39 +9,39 @@ use crate::model::cost::{Spent, SpentBy};
 use crate::model::task::Row;
 use crate::store::Read;
 
-/// How many workers, categories and models are shown: the dearest.
+/// The most workers, categories and models that are shown: the most expensive ones.
 const SHOWN: usize = 20;
 
-/// A batch's costs, from its receipts.
+/// The cost of a batch, added up from its receipts.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct SpentView {
-    /// In all.
+    /// The total.
     #[serde(flatten)]
     pub all: Spent,
-    /// By worker.
+    /// The cost by worker.
     #[serde(skip_serializing_if = "Map::is_empty", default)]
     pub workers: Map<String, Value>,
-    /// By category; by outcome where there is none.
+    /// The cost by category, or by outcome for items without a category.
     #[serde(skip_serializing_if = "Map::is_empty", default)]
     pub categories: Map<String, Value>,
-    /// By model.
+    /// The cost by model.
     #[serde(skip_serializing_if = "Map::is_empty", default)]
     pub models: Map<String, Value>,
 }
 
-/// What a chunk or a batch cost in all, if its receipts say.
+/// The total cost of a chunk or a batch; `None` if no receipt reports a cost.
 pub(in crate::ops) fn spent(tx: &dyn Read, row: Row) -> Result<Option<Spent>> {
     Ok(tx.spent(row)?.into_iter().find(|(by, ..)| *by == SpentBy::All).map(|(.., spent)| spent))
 }
 
 impl SpentView {
-    /// The sum alone.
-    pub(in crate::ops) fn of(all: Spent) -> Self {
+    /// The total alone.
+    pub(in crate::ops) fn total(all: Spent) -> Self {
         SpentView { all, workers: Map::new(), categories: Map::new(), models: Map::new() }
     }
 
-    /// Adds what was spent by whom and on what.
-    pub(in crate::ops) fn detailed(mut self, tx: &dyn Read, row: Row) -> Result<Self> {
+    /// Adds the cost by worker, category and model.
+    pub(in crate::ops) fn with_details(mut self, tx: &dyn Read, row: Row) -> Result<Self> {
         for (by, name, spent) in tx.spent(row)? {
             let map = match by {
                 SpentBy::All => continue,

@@ -1,7 +1,7 @@
-//! Intermediate state: files that show a chunk, for a person's review and audit.
+//! Intermediate state: files that show each chunk, for a person's review and audit.
 //!
-//! They are a view. The store is the truth, and they can be written again from it at any time,
-//! so a failure to write them is logged and never fails the request that is already committed.
+//! The files are a view: they can be written again from the store at any time. A failure to write them is logged
+//! and never fails the request, which is already committed.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -10,40 +10,44 @@ use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
+use super::batch::categories;
 use crate::error::{Error, Result};
 use crate::model::id::TaskId;
 use crate::model::text::excerpt;
 use crate::ops::Session;
-use crate::store::pages::each_item;
+use crate::store::Read;
+use crate::store::pages::for_each_item;
 
-/// The folder that a batch's files are written to.
+/// The folder of a batch's files.
 pub fn folder(session: &Session, batch: &TaskId) -> PathBuf {
     session.scratch().join(format!("batch-{batch}"))
 }
 
 /// Writes `chunk-NN-summary.json` and `chunk-NN-details.md` of a chunk.
 pub fn write_chunk(session: &Session, chunk: &TaskId) {
-    if let Err(error) = try_write(session, chunk) {
+    if let Err(error) = try_write_chunk(session, chunk) {
         tracing::warn!(%chunk, %error, "intermediate state could not be written");
     }
 }
 
-struct Shown {
+/// The contents of a chunk's files.
+struct ChunkFiles {
     batch: TaskId,
-    name: String,
+    /// The `NN` of the files' names.
+    number: String,
     summary: Value,
     details: String,
 }
 
-fn try_write(session: &Session, chunk: &TaskId) -> Result<()> {
+fn try_write_chunk(session: &Session, chunk: &TaskId) -> Result<()> {
     let chunk = chunk.clone();
-    let Some(shown) = session.read(move |tx| show(tx, &chunk))? else { return Ok(()) };
-    let folder = folder(session, &shown.batch);
+    let Some(files) = session.read(move |tx| read_chunk(tx, &chunk))? else { return Ok(()) };
+    let folder = folder(session, &files.batch);
     fs::create_dir_all(&folder)
-        .map_err(|error| Error::internal(format!("{} cannot be made", folder.display()), error))?;
-    let summary = format!("{}\n", shown.summary);
-    for (ending, text) in [("summary.json", &summary), ("details.md", &shown.details)] {
-        let path = folder.join(format!("chunk-{}-{ending}", shown.name));
+        .map_err(|error| Error::internal(format!("{} cannot be created", folder.display()), error))?;
+    let summary = format!("{}\n", files.summary);
+    for (suffix, text) in [("summary.json", &summary), ("details.md", &files.details)] {
+        let path = folder.join(format!("chunk-{}-{suffix}", files.number));
         let written = tempfile::NamedTempFile::new_in(&folder).and_then(|mut file| {
             file.write_all(text.as_bytes())?;
             file.persist(&path).map_err(|error| error.error)
@@ -53,12 +57,11 @@ fn try_write(session: &Session, chunk: &TaskId) -> Result<()> {
     Ok(())
 }
 
-fn show(tx: &dyn crate::store::Read, id: &TaskId) -> Result<Option<Shown>> {
+fn read_chunk(tx: &dyn Read, id: &TaskId) -> Result<Option<ChunkFiles>> {
     let task = tx.task(id)?;
     let Some(chunk) = tx.chunk(&task)? else { return Ok(None) };
-    let categories = super::batch::categories(tx, task.row)?;
     let mut details = format!("# {}\n\n", excerpt(&task.title));
-    each_item(tx, task.row, |item| {
+    for_each_item(tx, task.row, |item| {
         let key = excerpt(&item.key);
         // Writing to a String cannot fail.
         let _ = match &item.settled {
@@ -73,12 +76,12 @@ fn show(tx: &dyn crate::store::Read, id: &TaskId) -> Result<Option<Shown>> {
         };
         Ok(())
     })?;
-    // The number as the id has it: a batch that grew keeps the names of its first files.
-    let number = task.id.as_str().rsplit('.').next().unwrap_or_default();
-    Ok(Some(Shown {
+    // The id has as many digits as the batch had chunks at first: a batch that grows keeps its files' names.
+    let number = task.id.as_str().rsplit('.').next().unwrap_or_default().to_owned();
+    Ok(Some(ChunkFiles {
         batch: chunk.batch_id.clone(),
-        name: number.to_owned(),
-        summary: json!({ "processed": chunk.counts.processed(), "categories": categories }),
+        number,
+        summary: json!({ "processed": chunk.counts.processed(), "categories": categories(tx, task.row)? }),
         details,
     }))
 }

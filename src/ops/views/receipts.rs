@@ -1,9 +1,9 @@
-//! What was written of a batch, by its workers, its reviewers and Tasktally itself, in the order of writing.
+//! The receipts of a batch and its chunks in the order in which they were written.
 
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::failures::cut_to;
+use super::shorten::shorten_to;
 use crate::error::Result;
 use crate::model::field::visible;
 use crate::model::id::TaskId;
@@ -11,46 +11,46 @@ use crate::model::receipt::Receipt;
 use crate::model::task::Task;
 use crate::store::Read;
 
-/// How many receipts a reply shows.
+/// The most receipts of a reply.
 const RECEIPTS: usize = 20;
-/// How many characters of a receipt are shown; `get_task` has all of them.
+/// The most characters of a receipt's text; `get_task` shows it whole.
 const TEXT_CHARS: usize = 160;
-/// How many characters of a name are shown.
+/// The most characters of an author's or a category's name.
 const NAME_CHARS: usize = 60;
 
-/// A receipt of a batch.
+/// A receipt of a batch in a reply.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct BatchReceipt {
-    /// The chunk; none where it is the batch's own.
+    /// The chunk's id; absent for a receipt on the batch's own task.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub chunk: Option<String>,
-    /// Its number there.
+    /// The receipt's number in the body of its task.
     pub number: u64,
-    /// When it was written.
+    /// When the receipt was written.
     pub at: String,
-    /// By whom.
+    /// Who wrote the receipt.
     pub author: String,
-    /// Its beginning.
+    /// The start of the text.
     pub text: String,
-    /// The item that it tells of.
+    /// The key of the item that the receipt reports on.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub item: Option<String>,
-    /// What it tells of that item.
+    /// What the receipt reports on the item.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub outcome: Option<String>,
-    /// What the item was found to be.
+    /// The category of the item.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub category: Option<String>,
-    /// The step that it is of.
+    /// The step in which the receipt was written.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub step: Option<String>,
-    /// Whether it came with a lost claim: kept, not counted.
+    /// Whether the receipt came with a lost claim: it is kept and not counted.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub late: bool,
 }
 
-/// The receipts of a page, oldest first: those after a change, or the newest there are. Where more
-/// follow, the change that the page ends with.
+/// A page of a batch's receipts, oldest first: those after a change number, or the newest ones. If more receipts
+/// follow, also the change number at which the page ends.
 pub(in crate::ops) fn receipts(
     tx: &dyn Read,
     batch: &Task,
@@ -62,23 +62,23 @@ pub(in crate::ops) fn receipts(
     };
     let more = found.len() > RECEIPTS;
     found.truncate(RECEIPTS);
-    let last = found.last().filter(|_| more).map(|(changed, ..)| *changed);
-    let of = |task: TaskId| (task != batch.id).then(|| task.to_string());
-    let shown = found.into_iter().map(|(_, task, receipt)| shown(of(task), receipt)).collect();
-    Ok((shown, last))
+    let last = found.last().filter(|_| more).map(|(change, ..)| *change);
+    let chunk = |task: TaskId| (task != batch.id).then(|| task.to_string());
+    let views = found.into_iter().map(|(_, task, receipt)| view(chunk(task), receipt)).collect();
+    Ok((views, last))
 }
 
-fn shown(chunk: Option<String>, receipt: Receipt) -> BatchReceipt {
+fn view(chunk: Option<String>, receipt: Receipt) -> BatchReceipt {
     let name = |name: Option<String>| name.map(|name| visible(&name, NAME_CHARS));
     BatchReceipt {
         chunk,
         number: receipt.number,
         at: receipt.at.to_string(),
         author: visible(&receipt.author, NAME_CHARS),
-        text: cut_to(receipt.text, TEXT_CHARS),
-        // A key is given whole, for it is what get_task and retry go by.
+        text: shorten_to(receipt.text, TEXT_CHARS),
+        // The key is not shortened: callers pass it to get_task and control_batch.
         item: receipt.item,
-        outcome: receipt.outcome.map(|told| told.to_string()),
+        outcome: receipt.outcome.map(|report| report.to_string()),
         category: name(receipt.category),
         step: receipt.step,
         late: receipt.late,

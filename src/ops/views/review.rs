@@ -1,4 +1,4 @@
-//! What a person is shown at a checkpoint: counts, and a fair sample of each category.
+//! What a person is shown at a checkpoint: counts by category, a sample of each category, items in doubt.
 
 use std::collections::BTreeMap;
 
@@ -8,115 +8,118 @@ use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
 use super::batch::categories;
+use super::in_doubt::started_at_and_by;
+use super::shorten::shorten;
 use crate::error::Result;
 use crate::model::batch::{Batch, Chunk};
 use crate::model::status::Status;
 use crate::model::task::Task;
-use crate::ops::lifecycle::in_doubt::since_and_by;
 use crate::store::Read;
-use crate::store::pages::{each_chunk, each_item};
+use crate::store::pages::{for_each_chunk, for_each_item};
 
-/// How many chunks a reply shows.
+/// The most chunks of a reply.
 const CHUNKS: usize = 5;
-/// How many items of a category are shown.
+/// The number of samples per category.
 const SAMPLES: usize = 3;
-/// How many items in doubt are shown of a chunk.
-const DOUBTS: usize = 20;
+/// The most items in doubt that are shown per chunk.
+const IN_DOUBT: usize = 20;
 
-/// A chunk that waits for a yes or no.
+/// A chunk that waits for a decision.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 pub struct ReviewView {
-    /// Its id.
+    /// The chunk's id.
     pub chunk: String,
-    /// Its title.
+    /// The chunk's title.
     pub title: String,
-    /// The step that it is through.
+    /// The step that the chunk has completed.
     pub step: String,
-    /// Its items by category.
+    /// The number of items by category.
     pub categories: Map<String, Value>,
-    /// Some of each category, chosen by hashing the batch's id with each key: the same for everybody.
+    /// Some items of each category. The choice depends only on the batch's id and the keys, so every caller sees
+    /// the same items.
     pub samples: Vec<Sample>,
-    /// Items that may have happened: approve takes them for done, redo has them done.
+    /// Items in doubt: approve settles them as done, redo opens them again.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
-    pub in_doubt: Vec<Doubt>,
+    pub in_doubt: Vec<ItemInDoubt>,
 }
 
-/// An item that may have happened.
+/// An item that was started and never settled.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
-pub struct Doubt {
-    /// Its key.
+pub struct ItemInDoubt {
+    /// The item's key.
     pub item: String,
-    /// When it was begun.
+    /// When a worker started it.
     pub since: String,
-    /// By whom.
+    /// The worker that started it.
     pub by: String,
 }
 
-/// An item of the sample.
+/// A sample of a category.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Sample {
-    /// Its key.
+    /// The item's key.
     pub item: String,
-    /// What it was found to be.
+    /// The item's category, or its outcome if it has no category.
     pub category: String,
-    /// Its receipt.
+    /// The text of the item's receipt.
     pub receipt: String,
 }
 
-/// The first chunks in review after a number, and where the next page begins.
+/// A page of chunks in review whose number is greater than `after`, and the number at which the page ends if
+/// more follow.
 pub(in crate::ops) fn reviews(
     tx: &dyn Read,
     task: &Task,
     batch: &Batch,
     after: u64,
 ) -> Result<(Vec<ReviewView>, Option<u64>)> {
-    let (mut shown, mut last, mut next) = (Vec::new(), after, None);
-    each_chunk(tx, batch.row, after, |chunk, chunk_task| {
+    let (mut reviews, mut last, mut next) = (Vec::new(), after, None);
+    for_each_chunk(tx, batch.row, after, |chunk, chunk_task| {
         if chunk_task.status != Status::Review {
             return Ok(true);
         }
-        if shown.len() == CHUNKS {
+        if reviews.len() == CHUNKS {
             next = Some(last);
             return Ok(false);
         }
-        shown.push(review(tx, task, batch, &chunk, &chunk_task)?);
+        reviews.push(review(tx, task, batch, &chunk, &chunk_task)?);
         last = chunk.number;
         Ok(true)
     })?;
-    Ok((shown, next))
+    Ok((reviews, next))
 }
 
-/// What is shown of one chunk in review.
+/// Reads one chunk in review for a reply.
 pub(in crate::ops) fn review(
     tx: &dyn Read,
-    find_batch: &Task,
+    batch_task: &Task,
     batch: &Batch,
     chunk: &Chunk,
     task: &Task,
 ) -> Result<ReviewView> {
-    // For each category the items with the smallest hashes: a draw that anybody can repeat.
-    let mut drawn: BTreeMap<String, Vec<([u8; 32], String, u64)>> = BTreeMap::new();
-    each_item(tx, chunk.row, |item| {
+    // The samples of a category are the items with the smallest hashes: anybody can repeat the selection.
+    let mut smallest: BTreeMap<String, Vec<([u8; 32], String, u64)>> = BTreeMap::new();
+    for_each_item(tx, chunk.row, |item| {
         let Some(settled) = item.settled.filter(|_| item.step == chunk.step) else { return Ok(()) };
-        let hash = Sha256::digest(format!("{}\n{}", find_batch.id, item.key)).into();
+        let hash = Sha256::digest(format!("{}\n{}", batch_task.id, item.key)).into();
         let category = settled.category.unwrap_or_else(|| settled.outcome.to_string());
-        let of_category = drawn.entry(category).or_default();
+        let of_category = smallest.entry(category).or_default();
         of_category.push((hash, item.key, settled.receipt));
         of_category.sort();
         of_category.truncate(SAMPLES);
         Ok(())
     })?;
     let mut samples = Vec::new();
-    for (category, of_category) in drawn {
+    for (category, of_category) in smallest {
         for (_, item, number) in of_category {
             let text = tx.receipt(chunk.row, number)?.map(|receipt| receipt.text).unwrap_or_default();
-            samples.push(Sample { item, category: category.clone(), receipt: super::failures::cut(text) });
+            samples.push(Sample { item, category: category.clone(), receipt: shorten(text) });
         }
     }
     let mut in_doubt = Vec::new();
-    for item in tx.begun(chunk)?.into_iter().take(DOUBTS) {
-        let (since, by) = since_and_by(tx, chunk, &item)?;
-        in_doubt.push(Doubt { item: item.key, since, by });
+    for item in tx.begun(chunk)?.into_iter().take(IN_DOUBT) {
+        let (since, by) = started_at_and_by(tx, chunk, &item)?;
+        in_doubt.push(ItemInDoubt { item: item.key, since, by });
     }
     Ok(ReviewView {
         chunk: task.id.to_string(),

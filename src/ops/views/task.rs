@@ -1,8 +1,10 @@
-//! Tasks as callers see them.
+//! A task as callers see it, and the reply of an operation that changes one.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::receipt::ReceiptView;
+use super::shorten::shorten_to;
 use crate::error::Result;
 use crate::model::id::TaskId;
 use crate::model::limits::PREVIEW_CHARS;
@@ -10,54 +12,59 @@ use crate::model::task::Task;
 use crate::ops::request::idempotency::Repeatable;
 use crate::store::Read;
 
-/// A task on the wire.
+/// The most characters of the title in the reply to a write.
+const SHORT_TITLE_CHARS: usize = 80;
+/// The most dependencies and tags in the reply to a write.
+const SHORT_LIST: usize = 3;
+
+/// A task in a reply.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct TaskView {
-    /// Its id.
+    /// The task's id.
     pub id: String,
-    /// Its title.
+    /// The task's title.
     pub title: String,
-    /// Its type.
+    /// The task's type.
     #[serde(rename = "type")]
     pub kind: String,
-    /// Its status.
+    /// The task's status.
     pub status: String,
     /// 0 (critical) to 4.
     pub priority: i64,
-    /// Its project.
+    /// The task's project.
     pub project: Option<String>,
-    /// The task it is part of.
+    /// The id of the parent task.
     pub parent: Option<String>,
-    /// What has to be done before.
+    /// The ids of tasks that must be done first.
     pub depends_on: Vec<String>,
-    /// What is better done before.
+    /// The ids of tasks that should be done first.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub soft_depends_on: Vec<String>,
-    /// Who works on it.
+    /// The worker that the task is assigned to.
     pub assignee: Option<String>,
-    /// Where it stands among its siblings.
+    /// The position among its siblings.
     pub order: i64,
-    /// When it is due.
+    /// When the task is due.
     pub due: Option<String>,
-    /// Its tags.
+    /// The task's tags.
     pub tags: Vec<String>,
-    /// How much work it is.
+    /// The estimated effort.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub effort: Option<String>,
-    /// Where or with what it is done.
+    /// The place or tool that the work needs.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub context: Option<String>,
-    /// How much judgment it takes.
+    /// How much judgment the work needs.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub complexity: Option<String>,
-    /// When it was made.
+    /// When the task was created.
     pub created: String,
-    /// When it last changed.
+    /// When the task last changed.
     pub updated: String,
-    /// The body, or its beginning.
+    /// The body, or the start of it.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub body: Option<String>,
-    /// How many receipts the body has.
+    /// The number of receipts in the body.
     pub receipts: u64,
 }
 
@@ -65,8 +72,7 @@ impl TaskView {
     /// A task without its body.
     pub(in crate::ops) fn compact(tx: &dyn Read, task: &Task) -> Result<Self> {
         let (soft, hard): (Vec<_>, Vec<_>) = tx.dependencies(task)?.into_iter().partition(|(_, soft)| *soft);
-        let ids =
-            |needs: Vec<(TaskId, bool)>| needs.into_iter().map(|(id, _)| id.as_str().to_owned()).collect();
+        let ids = |ids: Vec<(TaskId, bool)>| ids.into_iter().map(|(id, _)| id.as_str().to_owned()).collect();
         Ok(TaskView {
             id: task.id.as_str().to_owned(),
             title: task.title.clone(),
@@ -91,54 +97,31 @@ impl TaskView {
         })
     }
 
-    /// A task with the beginning of its body.
+    /// A task with the start of its body.
     pub(in crate::ops) fn listed(tx: &dyn Read, task: &Task) -> Result<Self> {
-        let mut preview = tx.preview(task.row, PREVIEW_CHARS + 1)?;
-        if let Some((end, _)) = preview.char_indices().nth(PREVIEW_CHARS) {
-            preview.truncate(end);
-            preview.push('…');
-        }
+        let preview = shorten_to(tx.preview(task.row, PREVIEW_CHARS + 1)?, PREVIEW_CHARS);
         Ok(TaskView { body: Some(preview), ..TaskView::compact(tx, task)? })
     }
 
-    /// Cuts a long title and drops what a write's reply has no room for.
-    pub(in crate::ops) fn cut_title(&mut self) {
-        if let Some((end, _)) = self.title.char_indices().nth(80) {
-            self.title.truncate(end);
-            self.title.push('…');
-        }
-        if self.depends_on.len() > 3 {
-            self.depends_on.truncate(3);
-        }
+    /// Shortens the title and removes fields, so that the reply to a write stays small.
+    pub(in crate::ops) fn shrink(&mut self) {
+        self.title = shorten_to(std::mem::take(&mut self.title), SHORT_TITLE_CHARS);
+        self.depends_on.truncate(SHORT_LIST);
         self.soft_depends_on.clear();
-        self.tags.truncate(3);
+        self.tags.truncate(SHORT_LIST);
         self.effort = None;
         self.context = None;
     }
 }
 
-/// What a receipt became.
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-pub struct ReceiptView {
-    /// Its number in the task's body.
-    pub number: u64,
-    /// Whether it was there already.
-    pub duplicate: bool,
-    /// Whether it came with a lost claim: kept, not counted.
-    pub late: bool,
-    /// How many items of the chunk have no outcome yet.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub items_left: Option<u64>,
-}
-
-/// The reply to a write of one task.
+/// The reply of an operation that changes one task.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct TaskReply {
-    /// Whether it was done.
+    /// Whether the request was fulfilled.
     pub success: bool,
     /// What was done.
     pub message: String,
-    /// Whether the same request was answered before.
+    /// Whether this is the stored response to an earlier request.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub duplicate: Option<bool>,
     /// The task, without its body.
@@ -153,10 +136,10 @@ pub struct TaskReply {
 }
 
 impl TaskReply {
-    /// A success.
+    /// A success with its message and the task.
     pub(in crate::ops) fn new(message: impl Into<String>, task: Option<TaskView>) -> Self {
         let task = task.map(|mut task| {
-            task.cut_title();
+            task.shrink();
             task
         });
         TaskReply {

@@ -1,159 +1,90 @@
-//! What the holder of a handle has a person asked, and what comes of the answers.
+//! Applies the answers that a person gives through a wait.
 
 use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::elicit_review::person_at;
-use super::review_form::{Answer, Question, name_of, question};
-use super::state::{of, own};
+use super::lookup::{awaited_batch, find_wait};
+use super::questions::chunks_of_question;
+use super::review_form::{FormAnswer, person_at, question_name};
 use crate::error::{Code, Error, Result};
-use crate::model::batch::{Batch, Chunk};
 use crate::model::id::TaskId;
-use crate::model::status::Status;
-use crate::model::step::Checkpoint;
-use crate::model::task::Task;
 use crate::model::text::excerpt;
-use crate::model::wait::{Undecided, Wait};
+use crate::model::wait::Undecided;
 use crate::ops::Session;
-use crate::ops::lifecycle::review::{Decided, chunk_of, each_in_review, in_review, is_through};
-use crate::ops::runners::background;
-use crate::ops::views::intermediate_state;
-use crate::store::{Read, Write};
+use crate::ops::lifecycle::review::Review;
+use crate::ops::runners::start::start_runner;
+use crate::ops::views::intermediate_state::write_chunk;
+use crate::store::Write;
 
 /// The most answers in one request.
-const MOST_ANSWERS: usize = 20;
+const MAX_ANSWERS: usize = 20;
 
-/// Carries out what a person answered; what it came to is in the next message.
+/// Applies a person's answers, by the names of the questions. The wait's next message reports the result.
 ///
 /// # Errors
-/// As `read_wait`; `too_large`; a failure of the store.
+/// As [`find_wait`]; `too_large`; or if the store cannot be written. A refused decision is not an error: the
+/// person is asked again.
 pub fn answer_wait(session: &Session, handle: &str, answers: BTreeMap<String, Value>) -> Result<()> {
-    let handle = own(session, handle)?.handle;
-    if answers.len() > MOST_ANSWERS {
-        let message = format!("inputResponses: {} are too many, at most {MOST_ANSWERS}", answers.len());
+    let handle = find_wait(session, handle)?.handle;
+    if answers.len() > MAX_ANSWERS {
+        let message =
+            format!("inputResponses: {} answers given, at most {MAX_ANSWERS} allowed", answers.len());
         return Err(Error::new(Code::TooLarge, message));
     }
-    for (key, given) in answers {
+    for (key, answer) in answers {
         let reviewer = person_at(session);
-        let (at, named) = (handle.clone(), key.clone());
-        match session.write(move |tx| answer(tx, &at, &named, &given, &reviewer)) {
+        let (wait_handle, question_key) = (handle.clone(), key.clone());
+        match session.write(move |tx| apply_answer(tx, &wait_handle, &question_key, &answer, &reviewer)) {
             Ok(None) => {}
             Ok(Some((batch, chunks))) => {
                 for chunk in &chunks {
-                    intermediate_state::write_chunk(session, chunk);
+                    write_chunk(session, chunk);
                 }
-                let woken = background::wake(session, &batch)?;
-                if !woken.is_empty() {
-                    let at = handle.clone();
-                    session.write(move |tx| say_more(tx, &at, &woken))?;
+                let runner = start_runner(session, &batch);
+                if !runner.is_empty() {
+                    let wait_handle = handle.clone();
+                    session.write(move |tx| extend_result(tx, &wait_handle, &runner))?;
                 }
             }
             Err(error) if matches!(error.code, Code::Internal | Code::Busy | Code::ReadOnly) => {
                 return Err(error);
             }
-            // Nothing of it was kept but that it was tried.
+            // The refusal rolled everything back: only the failed attempt is recorded.
             Err(error) => {
-                let at = handle.clone();
-                session.write(move |tx| keep_failure(tx, &at, &key, &error))?;
+                let wait_handle = handle.clone();
+                session.write(move |tx| record_refusal(tx, &wait_handle, &key, &error))?;
             }
         }
     }
     Ok(())
 }
 
-/// The first question that the holder of a handle has not declined. A chunk at a time, because a
-/// yes covers what was shown; a step that is approved as a whole is asked about as a whole.
-pub(in crate::ops) fn open_question(
-    tx: &dyn Read,
-    wait: &Wait,
-    task: &Task,
-    batch: &Batch,
-) -> Result<Option<Question>> {
-    let (mut found, mut through) = (None, Vec::new());
-    each_in_review(tx, batch, |chunk, chunk_task| {
-        if batch.checkpoint == Checkpoint::Step && is_through(&chunk, &chunk_task) {
-            through.push((chunk, chunk_task));
-            return Ok(true);
-        }
-        let one = vec![(chunk, chunk_task)];
-        found = key(tx, wait, task, &one)?.map(|key| (key, one));
-        Ok(found.is_none())
-    })?;
-    if found.is_none() && !through.is_empty() && !tx.is_workable(task.row)? {
-        found = key(tx, wait, task, &through)?.map(|key| (key, through));
-    }
-    match found {
-        Some((key, chunks)) => Ok(Some(Question { name: key, ..question(tx, task, batch, &chunks)? })),
-        None => Ok(None),
-    }
-}
-
-/// What the question about these chunks is called now: answers that could not be carried out make it
-/// another one. None where it was declined.
-fn key(tx: &dyn Read, wait: &Wait, task: &Task, chunks: &[(Chunk, Task)]) -> Result<Option<String>> {
-    let name = name_of(task, chunks);
-    let Undecided { tries, declined } = tx.undecided(&wait.handle, &name)?;
-    Ok(match (declined, tries) {
-        (true, _) => None,
-        (false, 0) => Some(name),
-        (false, tries) => Some(format!("{name}~{}", tries + 1)),
-    })
-}
-
-/// The chunks that a question of this key is about, if it is still open.
-fn asked(
-    tx: &dyn Read,
-    wait: &Wait,
-    task: &Task,
-    batch: &Batch,
-    named: &str,
-) -> Result<Option<Vec<(Chunk, Task)>>> {
-    let subject = named.split_once(':').map_or("", |(subject, _)| subject);
-    let chunks = if subject == task.id.as_str() {
-        let mut all = in_review(tx, batch)?;
-        all.retain(|(chunk, task)| is_through(chunk, task));
-        all
-    } else {
-        let Ok(id) = subject.parse() else { return Ok(None) };
-        match chunk_of(tx, &id, task) {
-            Ok(found) if found.1.status == Status::Review => vec![found],
-            Ok(_) => return Ok(None),
-            Err(error) if matches!(error.code, Code::NotFound | Code::InvalidArgument) => return Ok(None),
-            Err(error) => return Err(error),
-        }
-    };
-    Ok((key(tx, wait, task, &chunks)?.as_deref() == Some(named)).then_some(chunks))
-}
-
-/// Carries one answer out; gives the batch and the chunks of it that were decided on, if any.
-fn answer(
+/// Applies one answer. Returns the batch and the chunks that were decided on, if there was a decision.
+fn apply_answer(
     tx: &dyn Write,
     handle: &str,
-    named: &str,
-    given: &Value,
+    key: &str,
+    answer: &Value,
     reviewer: &str,
 ) -> Result<Option<(TaskId, Vec<TaskId>)>> {
     let Some(mut wait) = tx.wait(handle)? else { return Ok(None) };
-    let (task, batch) = of(tx, wait.batch)?;
-    let chunks = if wait.is_open() { asked(tx, &wait, &task, &batch, named)? } else { None };
+    let (task, batch) = awaited_batch(tx, wait.batch)?;
+    let chunks = if wait.is_open() { chunks_of_question(tx, &wait, &task, &batch, key)? } else { None };
     let mut decided = None;
     wait.said = match chunks {
-        None => {
-            format!("The answer to '{}' changed nothing: that question is no longer open", excerpt(named))
-        }
-        Some(chunks) => match Answer::read(given)? {
-            Answer::Undecided(action) => {
-                let question = name_of(&task, &chunks);
+        None => format!("The answer to '{}' changed nothing: that question is no longer open", excerpt(key)),
+        Some(chunks) => match FormAnswer::parse(answer)? {
+            FormAnswer::Undecided(action) => {
+                let question = question_name(&task, &chunks);
                 let undecided = Undecided { declined: true, ..tx.undecided(handle, &question)? };
                 tx.save_undecided(handle, &question, undecided)?;
-                format!("The answer was {action}: the review stays open, nobody is asked again")
+                format!("The answer was {action}: the review stays open, and the person is not asked again")
             }
-            Answer::Decided(decision, note) => {
-                let decided_so =
-                    Decided { decision, categories: Vec::new(), note, reviewer: reviewer.to_owned() };
-                decided_so.check()?;
-                let message = decided_so.carry_out(tx, &task.id, &chunks)?;
+            FormAnswer::Decided(decision, note) => {
+                let review = Review { decision, categories: Vec::new(), note, reviewer: reviewer.to_owned() };
+                review.validate()?;
+                let message = review.apply(tx, &task.id, &chunks)?;
                 decided = Some((task.id, chunks.into_iter().map(|(_, task)| task.id).collect()));
                 message
             }
@@ -164,19 +95,19 @@ fn answer(
     Ok(decided)
 }
 
-/// Adds to what an answer came to.
-fn say_more(tx: &dyn Write, handle: &str, more: &str) -> Result<()> {
+/// Appends to the result of the last answer.
+fn extend_result(tx: &dyn Write, handle: &str, more: &str) -> Result<()> {
     let Some(mut wait) = tx.wait(handle)? else { return Ok(()) };
     wait.said += more;
     tx.save_wait(&wait)
 }
 
-/// Keeps that an answer could not be carried out, so that the person is asked once more.
-fn keep_failure(tx: &dyn Write, handle: &str, named: &str, error: &Error) -> Result<()> {
+/// Records that an answer was refused, so that the person is asked again.
+fn record_refusal(tx: &dyn Write, handle: &str, key: &str, error: &Error) -> Result<()> {
     let Some(mut wait) = tx.wait(handle)? else { return Ok(()) };
-    let (task, batch) = of(tx, wait.batch)?;
-    if let Some(chunks) = asked(tx, &wait, &task, &batch, named)? {
-        let question = name_of(&task, &chunks);
+    let (task, batch) = awaited_batch(tx, wait.batch)?;
+    if let Some(chunks) = chunks_of_question(tx, &wait, &task, &batch, key)? {
+        let question = question_name(&task, &chunks);
         let undecided = tx.undecided(handle, &question)?;
         tx.save_undecided(handle, &question, Undecided { tries: undecided.tries + 1, ..undecided })?;
     }

@@ -1,5 +1,5 @@
-//! What a person is asked about chunks in review, and how the answer is read: the same in every
-//! protocol.
+//! The question to a person about chunks in review, the form for the answer, and how the answer is parsed. All
+//! protocols use the same.
 
 use std::collections::BTreeMap;
 
@@ -14,32 +14,38 @@ use crate::model::field::visible;
 use crate::model::step::Decision;
 use crate::model::task::Task;
 use crate::model::text::{Body, excerpt};
+use crate::ops::Session;
 use crate::ops::views::review::{Sample, review};
 use crate::store::Read;
 
-/// How many chunks samples are taken of.
+/// The most chunks whose samples are shown.
 const CHUNKS: usize = 5;
-/// How many samples of a category are shown.
+/// The most samples per category.
 const SAMPLES: usize = 3;
-/// How many categories are shown.
+/// The most categories.
 const CATEGORIES: usize = 12;
-/// How many characters of a receipt are shown.
+/// The most characters of a receipt.
 const RECEIPT_CHARS: usize = 160;
-/// How many items in doubt are named.
-const DOUBTS: usize = 5;
+/// The most items in doubt that are named.
+const IN_DOUBT: usize = 5;
 
-/// A question to a person.
+/// A question to a person about chunks in review.
 #[derive(Debug, Clone)]
-pub struct Question {
-    /// What it is about: an answer under another name is about something else.
+pub struct ReviewQuestion {
+    /// Identifies the chunks and their state: an answer is applied only if its question still has this name.
     pub name: String,
-    /// What the person reads.
+    /// The text that the person reads.
     pub message: String,
 }
 
-/// The name of the question about these chunks as they stand: a chunk that comes to review once more
-/// was claimed since, or is in another step.
-pub(in crate::ops) fn name_of(batch: &Task, chunks: &[(Chunk, Task)]) -> String {
+/// The reviewer's name if a client asked the person it works for.
+pub(in crate::ops) fn person_at(session: &Session) -> String {
+    format!("person at {}", session.caller())
+}
+
+/// The name of the question about these chunks in their present state. It contains step and generation, so a chunk
+/// that comes to review again has another name.
+pub(in crate::ops) fn question_name(batch: &Task, chunks: &[(Chunk, Task)]) -> String {
     let name = |chunk: &Chunk, task: &Task| format!("{}:{}.{}", task.id, chunk.step, task.generation);
     match chunks {
         [(chunk, task)] => name(chunk, task),
@@ -54,27 +60,78 @@ pub(in crate::ops) fn name_of(batch: &Task, chunks: &[(Chunk, Task)]) -> String 
     }
 }
 
-/// The question about chunks in review: counts by category and a few samples of each.
+/// The question about chunks in review: counts by category, samples of each category, and items in doubt.
 pub(in crate::ops) fn question(
     tx: &dyn Read,
     task: &Task,
     batch: &Batch,
     chunks: &[(Chunk, Task)],
-) -> Result<Question> {
-    let mut counts: BTreeMap<String, u64> = BTreeMap::new();
+) -> Result<ReviewQuestion> {
     let (mut items, mut steps) = (0, Vec::new());
     for (chunk, _) in chunks {
         items += chunk.counts.total;
-        for (category, count) in tx.categories(chunk.row)? {
-            *counts.entry(category).or_default() += count;
-        }
         let step = batch.steps.name(chunk.step);
         if !steps.contains(&step) {
             steps.push(step);
         }
     }
+    let subject = match chunks {
+        [(_, chunk)] => format!("chunk {} ({})", chunk.id, excerpt(&chunk.title)),
+        many => format!("all {} chunks in review", many.len()),
+    };
+    let categories = count_categories(tx, chunks)?;
+    let counts: Vec<String> = categories
+        .iter()
+        .take(CATEGORIES)
+        .map(|(category, count)| format!("{count} {}", excerpt(category)))
+        .collect();
+    let more = if categories.len() > CATEGORIES { " and others" } else { "" };
+    let mut message = format!(
+        "Batch \"{}\", {subject}, after step {}. {items} items: {}{more}.",
+        excerpt(&task.title),
+        steps.iter().map(|step| excerpt(step)).collect::<Vec<_>>().join(", "),
+        if counts.is_empty() { "none settled".to_owned() } else { counts.join(", ") },
+    );
+    let (samples, mut in_doubt) = collect_samples(tx, task, batch, chunks)?;
+    for (category, _) in categories.iter().take(CATEGORIES) {
+        for sample in samples.get(category).into_iter().flatten() {
+            let receipt = visible(&sample.receipt, RECEIPT_CHARS);
+            message += &format!("\n[{}] {}: {receipt}", excerpt(category), excerpt(&sample.item));
+        }
+    }
+    if !in_doubt.is_empty() {
+        let more = if in_doubt.len() > IN_DOUBT { " and others" } else { "" };
+        in_doubt.truncate(IN_DOUBT);
+        message += &format!(
+            "\nIn doubt (started and never settled, may have happened): {}{more}; approve settles them as done, redo opens them again.",
+            in_doubt.join(", ")
+        );
+    }
+    Ok(ReviewQuestion { name: question_name(task, chunks), message })
+}
+
+/// The number of items by category over all chunks, largest first.
+fn count_categories(tx: &dyn Read, chunks: &[(Chunk, Task)]) -> Result<Vec<(String, u64)>> {
+    let mut counts: BTreeMap<String, u64> = BTreeMap::new();
+    for (chunk, _) in chunks {
+        for (category, count) in tx.categories(chunk.row)? {
+            *counts.entry(category).or_default() += count;
+        }
+    }
+    let mut counts: Vec<_> = counts.into_iter().collect();
+    counts.sort_by(|a, b| b.1.cmp(&a.1).then(a.0.cmp(&b.0)));
+    Ok(counts)
+}
+
+/// Samples by category, and the keys of items in doubt, from the first chunks.
+fn collect_samples(
+    tx: &dyn Read,
+    task: &Task,
+    batch: &Batch,
+    chunks: &[(Chunk, Task)],
+) -> Result<(BTreeMap<String, Vec<Sample>>, Vec<String>)> {
     let mut samples: BTreeMap<String, Vec<Sample>> = BTreeMap::new();
-    let mut doubts = Vec::new();
+    let mut in_doubt = Vec::new();
     for (chunk, chunk_task) in chunks.iter().take(CHUNKS) {
         let view = review(tx, task, batch, chunk, chunk_task)?;
         for sample in view.samples {
@@ -83,41 +140,9 @@ pub(in crate::ops) fn question(
                 of_category.push(sample);
             }
         }
-        doubts.extend(view.in_doubt.into_iter().map(|doubt| excerpt(&doubt.item)));
+        in_doubt.extend(view.in_doubt.into_iter().map(|doubt| excerpt(&doubt.item)));
     }
-    let what = match chunks {
-        [(_, chunk)] => format!("chunk {} ({})", chunk.id, excerpt(&chunk.title)),
-        many => format!("all {} chunks in review", many.len()),
-    };
-    let mut by_count: Vec<_> = counts.into_iter().collect();
-    by_count.sort_by(|a, b| b.1.cmp(&a.1).then(a.0.cmp(&b.0)));
-    let counted: Vec<String> = by_count
-        .iter()
-        .take(CATEGORIES)
-        .map(|(category, count)| format!("{count} {}", excerpt(category)))
-        .collect();
-    let more = if by_count.len() > CATEGORIES { " and others" } else { "" };
-    let mut message = format!(
-        "Batch \"{}\", {what}, after step {}. {items} items: {}{more}.",
-        excerpt(&task.title),
-        steps.iter().map(|step| excerpt(step)).collect::<Vec<_>>().join(", "),
-        if counted.is_empty() { "none settled".to_owned() } else { counted.join(", ") },
-    );
-    for (category, _) in by_count.iter().take(CATEGORIES) {
-        for sample in samples.get(category).into_iter().flatten() {
-            let receipt = visible(&sample.receipt, RECEIPT_CHARS);
-            message += &format!("\n[{}] {}: {receipt}", excerpt(category), excerpt(&sample.item));
-        }
-    }
-    if !doubts.is_empty() {
-        let more = if doubts.len() > DOUBTS { " and others" } else { "" };
-        doubts.truncate(DOUBTS);
-        message += &format!(
-            "\nMay have happened already: {}{more}; approve takes them for done, redo has them done.",
-            doubts.join(", ")
-        );
-    }
-    Ok(Question { name: name_of(task, chunks), message })
+    Ok((samples, in_doubt))
 }
 
 /// The form that a person fills in, as a JSON schema.
@@ -129,13 +154,13 @@ pub fn form() -> Value {
             "decision": {
                 "type": "string",
                 "title": "Decision",
-                "description": "approve: it goes on; reject: it goes no further; redo: it is worked again",
+                "description": "approve: the next step; reject: the chunk ends as failed; redo: the items are worked on again",
                 "enum": words,
             },
             "note": {
                 "type": "string",
                 "title": "Note",
-                "description": "What is wrong: reject and redo need it, and redo gives it to the next worker",
+                "description": "What is wrong. Required for reject and redo; redo passes it to the next worker",
             },
         },
         "required": ["decision"],
@@ -143,35 +168,35 @@ pub fn form() -> Value {
 }
 
 words!(
-    /// What a person did with a question.
-    Action, "action of an answer" {
+    /// What a person did with the form.
+    FormAction, "action of an answer" {
         /// Filled the form in.
         Accept = "accept",
-        /// Did not want to.
+        /// Declined to answer.
         Decline = "decline",
-        /// Put it away.
+        /// Closed the form.
         Cancel = "cancel",
     }
 );
 
 /// A person's answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::ops) enum Answer {
-    /// They decided.
+pub(in crate::ops) enum FormAnswer {
+    /// A decision with its note.
     Decided(Decision, Option<Body>),
-    /// They did not.
-    Undecided(Action),
+    /// No decision.
+    Undecided(FormAction),
 }
 
-impl Answer {
-    /// Reads what a client brought back.
+impl FormAnswer {
+    /// Parses the answer that a client sent.
     ///
     /// # Errors
-    /// `invalid_argument` where it is none, or the form is not filled in.
-    pub(in crate::ops) fn read(given: &Value) -> Result<Self> {
+    /// `invalid_argument` if it is not an answer to the form, or the form is incomplete.
+    pub(in crate::ops) fn parse(answer: &Value) -> Result<Self> {
         #[derive(Deserialize)]
-        struct Given {
-            action: Action,
+        struct Answer {
+            action: FormAction,
             #[serde(default)]
             content: Option<Value>,
         }
@@ -181,13 +206,14 @@ impl Answer {
             #[serde(default)]
             note: Option<Body>,
         }
-        let wrong = |error: serde_json::Error| Error::invalid(format!("the answer cannot be read: {error}"));
-        let given = Given::deserialize(given).map_err(wrong)?;
-        if given.action != Action::Accept {
-            return Ok(Answer::Undecided(given.action));
+        let invalid =
+            |error: serde_json::Error| Error::invalid(format!("the answer cannot be parsed: {error}"));
+        let answer = Answer::deserialize(answer).map_err(invalid)?;
+        if answer.action != FormAction::Accept {
+            return Ok(FormAnswer::Undecided(answer.action));
         }
-        let form = Form::deserialize(given.content.unwrap_or_default()).map_err(wrong)?;
-        Ok(Answer::Decided(form.decision, form.note))
+        let form = Form::deserialize(answer.content.unwrap_or_default()).map_err(invalid)?;
+        Ok(FormAnswer::Decided(form.decision, form.note))
     }
 }
 
@@ -196,17 +222,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_answer_is_a_decision_or_none_or_refused() {
-        let check = |given: Value, expected: Option<Answer>| {
-            assert_eq!(Answer::read(&given).ok(), expected, "{given}");
+    fn an_answer_is_a_decision_or_no_decision_or_refused() {
+        let check = |answer: Value, expected: Option<FormAnswer>| {
+            assert_eq!(FormAnswer::parse(&answer).ok(), expected, "{answer}");
         };
         let note: Body = "too many".parse().unwrap();
         check(
             json!({"action": "accept", "content": {"decision": "redo", "note": "too many"}}),
-            Some(Answer::Decided(Decision::Redo, Some(note))),
+            Some(FormAnswer::Decided(Decision::Redo, Some(note))),
         );
-        check(json!({"action": "decline"}), Some(Answer::Undecided(Action::Decline)));
-        check(json!({"action": "cancel", "content": {}}), Some(Answer::Undecided(Action::Cancel)));
+        check(json!({"action": "decline"}), Some(FormAnswer::Undecided(FormAction::Decline)));
+        check(json!({"action": "cancel", "content": {}}), Some(FormAnswer::Undecided(FormAction::Cancel)));
         check(json!({"action": "accept"}), None);
         check(json!({"action": "accept", "content": {"decision": "maybe"}}), None);
         check(json!({"decision": "approve"}), None);

@@ -52,7 +52,7 @@ impl RunnerLauncher for Launcher {
         preflight::check(profile, &self.data).map(|_| ())
     }
 
-    fn is_at_work(&self, batch: &TaskId) -> Result<bool> {
+    fn is_running(&self, batch: &TaskId) -> Result<bool> {
         runner_lock::is_held(&self.data, batch)
     }
 

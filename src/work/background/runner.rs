@@ -15,8 +15,8 @@ use crate::model::limits::MaxParallel;
 use crate::model::task::Row;
 use crate::model::text::Line;
 use crate::ops::{
-    BatchState, ClaimTask, Session, batch_state, find_runner, pause_profile, register_runner,
-    release_runner_claims, runner_lives, unregister_runner,
+    BatchState, ClaimTask, Session, batch_state, find_runner, pause_profile, record_runner_heartbeat,
+    register_runner, release_runner_claims, unregister_runner,
 };
 use crate::work::claim_heartbeat::ClaimHeartbeat;
 use crate::work::command_spec::Method;
@@ -303,7 +303,7 @@ fn pulse(session: &Session, batch: Row, starts: &Starts<'_>, standby: &Standby<'
         standby.see_to_it();
         quiet = Duration::ZERO;
         said.clone_from(&note);
-        if let Err(error) = runner_lives(session, batch, note) {
+        if let Err(error) = record_runner_heartbeat(session, batch, note) {
             tracing::warn!(%error, "the runner's sign of life cannot be written");
         }
     }

@@ -14,7 +14,7 @@ use crate::support::store::Store;
 const ITEMS: usize = 60;
 
 /// The worker logs each start of an item before it ends, so that a second run would show.
-const WORKER_PARAMETERS: &str = r#"
+const WORKER: &str = r#"
 printf '%s\n' "$TASKTALLY_ITEM" >> "$1"
 printf '{"receipt": "- did %s", "category": "%s"}\n' "$TASKTALLY_ITEM" "${TASKTALLY_ITEM%-*}"
 "#;

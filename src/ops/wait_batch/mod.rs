@@ -1,4 +1,7 @@
-//! `wait_batch`: the end of a batch, for clients that can wait; where it stands, for others.
+//! `wait_batch`: for a client with the tasks extension a wait that a handle names; for any other client the
+//! progress of the batch, as `get_batch` returns it.
+
+pub(super) mod handle;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -11,13 +14,12 @@ use crate::model::id::TaskId;
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema, clap::Args)]
 #[serde(deny_unknown_fields)]
 pub struct WaitBatch {
-    /// The batch.
-    #[schemars(description = "")]
+    /// Batch id
     #[arg(long)]
-    pub(super) id: TaskId,
+    id: TaskId,
 }
 
-/// The reply: what `get_batch` answers.
+/// The reply: that of `get_batch`.
 #[derive(Debug, Serialize)]
 #[serde(transparent)]
 pub struct WaitReply(GetBatchReply);
@@ -27,9 +29,9 @@ schema_of!(WaitReply, { "type": "object" });
 impl Operation for WaitBatch {
     const NAME: &'static str = "wait_batch";
     const TITLE: &'static str = "Wait for a batch";
-    const DESCRIPTION: &'static str = "get_batch, or an MCP task to wait by.";
+    const DESCRIPTION: &'static str = "Wait in the background until the batch needs a person or has ended, if your client supports MCP tasks; else the same reply as get_batch, at once.";
     const EFFECT: Effect = Effect::Read;
-    const FIRST: &'static str = "id";
+    const POSITIONAL: &'static str = "id";
     type Reply = WaitReply;
 
     fn run(self, session: &Session) -> Result<WaitReply> {

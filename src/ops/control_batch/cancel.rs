@@ -1,0 +1,32 @@
+//! Cancelling a batch.
+
+use crate::error::Result;
+use crate::model::status::Status;
+use crate::model::task::Task;
+use crate::ops::lifecycle::finish_task::open_finish_task;
+use crate::ops::lifecycle::transition::change_state;
+use crate::ops::request::lookup::find_batch;
+use crate::store::pages::for_each_chunk;
+use crate::store::{NewReceipt, Write};
+
+/// Cancels a batch and its chunks that have not ended. Returns the reply's message.
+pub(super) fn cancel(tx: &dyn Write, batch: &Task, reason: &str, author: &str) -> Result<String> {
+    if batch.status.is_terminal() {
+        return Ok(format!("Batch {} is already {}", batch.id, batch.status));
+    }
+    // The batch is cancelled before its chunks: otherwise the last chunk would end it as failed.
+    change_state(tx, batch, &Task { status: Status::Cancelled, ..batch.clone() })?;
+    let mut count = 0;
+    for_each_chunk(tx, batch.row, 0, |_, task| {
+        if !task.status.is_terminal() {
+            count += 1;
+            change_state(tx, &task, &Task { status: Status::Cancelled, ..task.clone() })?;
+        }
+        Ok(true)
+    })?;
+    let text = format!("Cancelled by '{author}': {reason}. {count} chunks had not ended.");
+    tx.append(batch, &NewReceipt { author, text: &text, ..NewReceipt::default() })?;
+    let (batch, stored) = find_batch(tx, &batch.id)?;
+    open_finish_task(tx, &batch, &stored)?;
+    Ok(format!("Cancelled {}: {count} chunks had not ended; their receipts are kept", batch.id))
+}

@@ -1,0 +1,106 @@
+//! Retrying a batch: opens failed items and chunks again.
+
+use crate::error::{Code, Error, Result};
+use crate::model::batch::Chunk;
+use crate::model::id::TaskId;
+use crate::model::status::Status;
+use crate::model::task::Task;
+use crate::ops::conflicts::detect::join_again;
+use crate::ops::lifecycle::checkpoint::has_completed_step;
+use crate::ops::lifecycle::transition::change_state;
+use crate::ops::request::lookup::not_a_chunk;
+use crate::store::pages::for_each_chunk;
+use crate::store::{Chosen, NewReceipt, Write};
+
+/// What a retry did with one chunk.
+enum ChunkRetry {
+    /// The chunk was opened again with this number of items.
+    Opened(u64),
+    /// The chunk has failed items and has not ended yet.
+    StillOpen,
+    /// A person rejected the chunk; only a person opens it again.
+    Rejected,
+    /// The chunk has nothing to retry, or none of the selected items.
+    Unaffected,
+}
+
+/// Opens failed items and chunks again: all, or the selected ones. Returns the reply's message.
+pub(super) fn retry(
+    tx: &dyn Write,
+    batch: &Task,
+    reason: &str,
+    author: &str,
+    only: &[TaskId],
+    selected: &Chosen,
+) -> Result<String> {
+    let id = &batch.id;
+    if batch.status == Status::Cancelled {
+        return Err(Error::new(
+            Code::Cancelled,
+            format!("Batch {id} was cancelled; create_batch() with the items that are left"),
+        ));
+    }
+    for chunk in only {
+        if tx.task(chunk)?.parent_row != Some(batch.row) {
+            return Err(not_a_chunk("chunks", chunk, id));
+        }
+    }
+    let (mut chunks, mut items, mut still_open, mut rejected) = (0, 0, 0, 0);
+    for_each_chunk(tx, batch.row, 0, |chunk, task| {
+        if only.is_empty() || only.contains(&task.id) {
+            match retry_chunk(tx, &chunk, &task, reason, author, selected)? {
+                ChunkRetry::Opened(count) => {
+                    chunks += 1;
+                    items += count;
+                }
+                ChunkRetry::StillOpen => still_open += 1,
+                ChunkRetry::Rejected => rejected += 1,
+                ChunkRetry::Unaffected => {}
+            }
+        }
+        Ok(true)
+    })?;
+    // Batches created meanwhile were not checked against the resources of chunks that had ended.
+    join_again(tx, batch.row, batch.project.as_deref())?;
+    let note = match rejected {
+        0 => String::new(),
+        _ => format!(
+            "; {rejected} chunks stay rejected, review_batch(id=\"{id}\", chunk, decision=\"redo\") opens one again"
+        ),
+    };
+    Ok(match chunks {
+        0 if still_open > 0 => format!(
+            "Opened nothing: {still_open} chunks with failed items have not ended; retry once they have"
+        ),
+        0 => format!("Batch {id} has no failed items or chunks to retry{note}"),
+        _ => format!("Opened {chunks} chunks with {items} failed items again; their receipts are kept{note}"),
+    })
+}
+
+fn retry_chunk(
+    tx: &dyn Write,
+    chunk: &Chunk,
+    task: &Task,
+    reason: &str,
+    author: &str,
+    selected: &Chosen,
+) -> Result<ChunkRetry> {
+    let has_stopped = matches!(task.status, Status::Failed | Status::Blocked);
+    let has_open_items = chunk.counts.processed() < chunk.counts.total;
+    if !has_stopped && (task.status != Status::Done || (chunk.counts.failed == 0 && !has_open_items)) {
+        return Ok(if chunk.counts.failed > 0 { ChunkRetry::StillOpen } else { ChunkRetry::Unaffected });
+    }
+    let opened = tx.reopen_failed(chunk, selected)?;
+    if opened == 0 && !selected.is_all() {
+        return Ok(ChunkRetry::Unaffected);
+    }
+    // A failed chunk that has completed its step and has no failed item was rejected by a person.
+    if opened == 0 && task.status == Status::Failed && has_completed_step(chunk, task) {
+        return Ok(ChunkRetry::Rejected);
+    }
+    tx.set_attempts(chunk, 0)?;
+    change_state(tx, task, &Task { status: Status::Active, assignee: None, ..task.clone() })?;
+    let text = format!("Opened again by '{author}' with {opened} failed items: {reason}.");
+    tx.append(task, &NewReceipt { author, text: &text, ..NewReceipt::default() })?;
+    Ok(ChunkRetry::Opened(opened))
+}

@@ -1,0 +1,57 @@
+//! Starting a batch: names its worker profile and ends its pause.
+
+use crate::error::{Code, Error, Result};
+use crate::model::batch::Batch;
+use crate::model::id::TaskId;
+use crate::model::task::Task;
+use crate::model::text::Line;
+use crate::ops::Session;
+use crate::ops::lifecycle::pause::resume_batch;
+use crate::ops::request::lookup::find_batch;
+use crate::store::{NewReceipt, Write};
+
+/// Names the profile of a batch for the runner that calls this, and ends the batch's pause.
+///
+/// # Errors
+/// `not_found`, `invalid_argument`; `not_ready` if the batch has ended.
+pub fn assign_profile(session: &Session, batch: &TaskId, profile: &Line) -> Result<()> {
+    let (id, profile, author) = (batch.clone(), profile.clone(), session.caller().to_owned());
+    session.write(move |tx| {
+        let (task, batch) = find_batch(tx, &id)?;
+        start(tx, &task, &batch, Some(&profile), "tasktally work", &author).map(|_| ())
+    })
+}
+
+/// Names the profile of a batch, and ends the pauses of the batch and of the profile. Returns the reply's message.
+pub(super) fn start(
+    tx: &dyn Write,
+    task: &Task,
+    batch: &Batch,
+    profile: Option<&Line>,
+    reason: &str,
+    author: &str,
+) -> Result<String> {
+    let profile = profile.map(Line::as_str).or(batch.worker.as_deref()).ok_or_else(|| {
+        Error::invalid(format!(
+            "worker: missing, batch {} has no profile yet; `tasktally config` lists the operator's profiles",
+            task.id
+        ))
+    })?;
+    if task.status.is_terminal() {
+        return Err(Error::new(
+            Code::NotReady,
+            format!(
+                "Batch {0} is {1}: it has no open items; control_batch(id=\"{0}\", action=\"retry\") opens failed items again",
+                task.id, task.status
+            ),
+        ));
+    }
+    tx.set_worker(task.row, profile)?;
+    tx.pause_profile(profile, None)?;
+    let text = format!("Started by '{author}' with profile '{profile}': {reason}");
+    tx.append(task, &NewReceipt { author, text: &text, ..NewReceipt::default() })?;
+    if batch.paused.is_some() {
+        resume_batch(tx, task, batch, reason, author)?;
+    }
+    Ok(format!("Started {}", task.id))
+}

@@ -1,0 +1,260 @@
+//! `get_batch`: a batch's progress, reviews, failures or receipts; without an id the overview of open batches.
+
+mod overview;
+mod progress;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::request::lookup::{batch_status, find_batch};
+use super::request::since::{parse_since, poll_from};
+use super::runners::start::lacks_runner;
+use super::views::attention::{expired_chunks, needs_person};
+use super::views::chunk::ChunkView;
+use super::views::failures::{FailureView, failures};
+use super::views::overview::OpenBatch;
+use super::views::receipts::{BatchReceipt, receipts};
+use super::views::review::{ReviewView, reviews};
+use super::{Effect, Operation, Session};
+use crate::error::Result;
+use crate::model::batch::Batch;
+use crate::model::id::TaskId;
+use crate::model::limits::Number;
+use crate::model::task::Task;
+use crate::model::text::Line;
+use crate::store::Read;
+
+/// The most failed chunks, and the most failed items, of a reply.
+const FAILURES: usize = 100;
+
+words!(
+    /// Which part of a batch is shown.
+    View, "view" {
+        /// Counts and chunks.
+        Progress = "progress",
+        /// Chunks that wait for a decision, with samples.
+        Review = "review",
+        /// Failed chunks and items, with reasons.
+        Failures = "failures",
+        /// Receipts, newest last.
+        Receipts = "receipts",
+    }
+);
+
+/// The request.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema, clap::Args)]
+#[serde(deny_unknown_fields)]
+pub struct GetBatch {
+    /// Batch id; default: overview of all open batches and the next call
+    #[arg(long)]
+    id: Option<TaskId>,
+    /// Without id: only batches of this project
+    #[arg(long)]
+    project: Option<Line>,
+    /// `since` of the last reply: only what changed after it
+    #[arg(long)]
+    since: Option<Line>,
+    /// What to show
+    #[serde(default = "progress")]
+    #[arg(long, default_value = "progress")]
+    view: View,
+    /// Next page: next_chunks_after of the last reply
+    #[arg(long)]
+    chunks_after: Option<Number>,
+}
+
+fn progress() -> View {
+    View::Progress
+}
+
+impl GetBatch {
+    /// The request for the progress of a batch.
+    pub fn progress_of(id: TaskId) -> Self {
+        GetBatch { id: Some(id), ..GetBatch::overview() }
+    }
+
+    /// The request for the overview of open batches.
+    pub fn overview() -> Self {
+        GetBatch { id: None, project: None, since: None, view: View::Progress, chunks_after: None }
+    }
+}
+
+/// The reply.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct GetBatchReply {
+    /// Always true.
+    pub success: bool,
+    /// The result in a line.
+    pub message: String,
+    /// The batch; only its id and status if nothing changed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub batch: Option<Map<String, Value>>,
+    /// The batch's chunks; with `since` those that got another status or worker.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub chunks: Option<Vec<ChunkView>>,
+    /// `chunks_after` of the next page.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next_chunks_after: Option<u64>,
+    /// Failed chunks and items.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failures: Option<Vec<FailureView>>,
+    /// Receipts, newest last: the newest ones, or the first after `since`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub receipts: Option<Vec<BatchReceipt>>,
+    /// Chunks that wait for a decision.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reviews: Option<Vec<ReviewView>>,
+    /// The open batches, in the overview.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub batches: Option<Vec<OpenBatch>>,
+    /// Chunks whose lease has expired, so that any worker can take them over; in the overview also claimed chunks
+    /// without a write for ten minutes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stalled: Option<Vec<String>>,
+    /// The call to make next, in the overview.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
+    /// Chunks that only a person can move on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub needs_person: Option<Vec<String>>,
+    /// Pass it as `since` to see only what changed after this reply.
+    pub since: String,
+}
+
+impl GetBatchReply {
+    fn empty(latest: u64) -> Self {
+        GetBatchReply {
+            success: true,
+            message: "Nothing changed".into(),
+            batch: None,
+            chunks: None,
+            next_chunks_after: None,
+            failures: None,
+            receipts: None,
+            reviews: None,
+            batches: None,
+            needs_person: None,
+            stalled: None,
+            next: None,
+            since: latest.to_string(),
+        }
+    }
+}
+
+impl Operation for GetBatch {
+    const NAME: &'static str = "get_batch";
+    const TITLE: &'static str = "Read a batch";
+    const DESCRIPTION: &'static str =
+        "A batch's progress, chunks to review, failures or receipts. Poll with since.";
+    const EFFECT: Effect = Effect::Read;
+    const POSITIONAL: &'static str = "id";
+    type Reply = GetBatchReply;
+
+    fn run(self, session: &Session) -> Result<GetBatchReply> {
+        let since = self.since.as_ref().map(parse_since).transpose()?;
+        let launcher = session.launcher().cloned();
+        session.read(move |tx| {
+            let latest = tx.sequence()?;
+            let since = since.map(|since| poll_from(since, latest));
+            let mut reply = GetBatchReply::empty(latest);
+            let Some(id) = &self.id else {
+                let project = self.project.as_ref().and_then(Line::non_empty);
+                overview::fill(tx, project, launcher.as_ref(), &mut reply)?;
+                return Ok(reply);
+            };
+            let (task, batch) = find_batch(tx, id)?;
+            let lacks_runner = lacks_runner(launcher.as_ref(), tx, &task, &batch)?;
+            let request = BatchRequest {
+                tx,
+                task: &task,
+                batch: &batch,
+                since,
+                chunks_after: self.chunks_after.map_or(0, |after| after.get() as u64),
+                lacks_runner,
+            };
+            match self.view {
+                View::Progress => request.progress(&mut reply)?,
+                View::Review => request.review(&mut reply)?,
+                View::Failures => request.failures(&mut reply)?,
+                View::Receipts => request.receipts(&mut reply)?,
+            }
+            if lacks_runner {
+                reply.message +=
+                    &format!("; the batch has no runner: control_batch(id=\"{id}\", action=\"start\")");
+            }
+            Ok(reply)
+        })
+    }
+}
+
+/// A request about one batch.
+struct BatchRequest<'a> {
+    tx: &'a dyn Read,
+    task: &'a Task,
+    batch: &'a Batch,
+    since: Option<u64>,
+    chunks_after: u64,
+    lacks_runner: bool,
+}
+
+impl BatchRequest<'_> {
+    fn review(&self, reply: &mut GetBatchReply) -> Result<()> {
+        let (reviews, next) = reviews(self.tx, self.task, self.batch, self.chunks_after)?;
+        let more = if next.is_some() { " or more" } else { "" };
+        let wait = if reviews.len() == 1 { "chunk waits" } else { "chunks wait" };
+        reply.message = format!(
+            "{}{more} {wait} for a person's decision: review_batch(id=\"{}\", decision)",
+            reviews.len(),
+            self.task.id
+        );
+        reply.reviews = Some(reviews);
+        reply.next_chunks_after = next;
+        self.add_batch(reply)
+    }
+
+    fn failures(&self, reply: &mut GetBatchReply) -> Result<()> {
+        let (tx, task, counts) = (self.tx, self.task, &self.batch.counts);
+        reply.message = format!("{} of {} items failed", counts.failed, counts.total);
+        if counts.failed > FAILURES as u64 {
+            reply.message +=
+                &format!("; the first {FAILURES} are shown, `tasktally report {}` writes all", task.id);
+        }
+        reply.failures = Some(failures(tx, task, FAILURES)?);
+        reply.chunks = Some(Vec::new());
+        self.add_batch(reply)
+    }
+
+    fn receipts(&self, reply: &mut GetBatchReply) -> Result<()> {
+        let (receipts, last) = receipts(self.tx, self.task, self.since)?;
+        reply.message = match last {
+            Some(last) => {
+                reply.since = last.to_string();
+                format!("{} receipts, more follow: pass since", receipts.len())
+            }
+            None => format!("{} receipts, newest last", receipts.len()),
+        };
+        reply.receipts = Some(receipts);
+        reply.batch = Some(self.id_and_status()?);
+        Ok(())
+    }
+
+    /// The batch's id and status.
+    fn id_and_status(&self) -> Result<Map<String, Value>> {
+        let status = batch_status(self.tx, self.task, self.batch)?.to_string();
+        let fields = [("id", self.task.id.to_string()), ("status", status)];
+        Ok(fields.into_iter().map(|(name, text)| (name.to_owned(), text.into())).collect())
+    }
+
+    /// Adds the batch itself, and its chunks that need attention.
+    fn add_batch(&self, reply: &mut GetBatchReply) -> Result<()> {
+        reply.stalled = self.stalled()?;
+        reply.needs_person = Some(needs_person(self.tx, self.task)?);
+        reply.batch = Some(self.batch_fields()?);
+        Ok(())
+    }
+
+    fn stalled(&self) -> Result<Option<Vec<String>>> {
+        Ok(Some(expired_chunks(self.tx, self.task)?).filter(|chunks| !chunks.is_empty()))
+    }
+}

@@ -1,0 +1,32 @@
+//! The reply without an id: the overview of open batches.
+
+use std::sync::Arc;
+
+use super::GetBatchReply;
+use crate::error::Result;
+use crate::ops::runners::launcher::RunnerLauncher;
+use crate::ops::runners::start::lacks_runner;
+use crate::ops::views::overview::{Overview, overview};
+use crate::store::Read;
+
+/// Fills the reply with the open batches of a project, or of the store.
+pub(super) fn fill(
+    tx: &dyn Read,
+    project: Option<&str>,
+    launcher: Option<&Arc<dyn RunnerLauncher>>,
+    reply: &mut GetBatchReply,
+) -> Result<()> {
+    let Overview { open, batches, needs_person, stalled, next } =
+        overview(tx, project, |task, batch| lacks_runner(launcher, tx, task, batch))?;
+    reply.message = match open {
+        0 => "No batch is open".to_owned(),
+        1 => "1 batch is open".to_owned(),
+        more if more > batches.len() => {
+            format!("{more} batches are open, the {} most urgent are shown", batches.len())
+        }
+        more => format!("{more} batches are open"),
+    };
+    (reply.batches, reply.next) = (Some(batches), Some(next));
+    (reply.needs_person, reply.stalled) = (Some(needs_person), Some(stalled));
+    Ok(())
+}

@@ -1,0 +1,76 @@
+//! The progress of a batch: its counts and chunks, all of them or those that changed.
+
+use serde_json::{Map, Value};
+
+use super::{BatchRequest, GetBatchReply};
+use crate::error::Result;
+use crate::model::limits::PAGE;
+use crate::ops::views::batch::batch_view;
+use crate::ops::views::chunk::{ChunkView, chunk_view};
+use crate::store::Filter;
+
+impl BatchRequest<'_> {
+    pub(super) fn progress(&self, reply: &mut GetBatchReply) -> Result<()> {
+        let chunks = match self.since {
+            Some(since) if !self.has_changed(since)? => {
+                reply.stalled = self.stalled()?;
+                reply.batch = Some(self.id_and_status()?);
+                reply.chunks = Some(Vec::new());
+                reply.needs_person = Some(Vec::new());
+                return Ok(());
+            }
+            Some(since) => self.changed_chunks(since, reply)?,
+            None => self.page_of_chunks(reply)?,
+        };
+        reply.chunks = Some(chunks);
+        let counts = &self.batch.counts;
+        reply.message = format!("{} of {} items processed", counts.processed(), counts.total);
+        self.add_batch(reply)
+    }
+
+    /// Whether the batch or one of its chunks changed after a change number.
+    fn has_changed(&self, since: u64) -> Result<bool> {
+        let filter = Filter { parent: Some(self.task.row), ..Filter::default() };
+        Ok(self.task.changed > since || !self.tx.changed_since(&filter, since, 1)?.is_empty())
+    }
+
+    /// The chunks that got another status or worker. A full page moves `since` only to its end, so that the next
+    /// poll continues there.
+    fn changed_chunks(&self, since: u64, reply: &mut GetBatchReply) -> Result<Vec<ChunkView>> {
+        let changed = self.tx.moved_since(self.task.row, since, PAGE)?;
+        if changed.len() == PAGE
+            && let Some((last, _)) = changed.last()
+        {
+            reply.since = last.to_string();
+        }
+        let mut views = Vec::new();
+        for (_, task) in changed {
+            if let Some(chunk) = self.tx.chunk(&task)? {
+                views.push(chunk_view(self.tx, &chunk, &task)?);
+            }
+        }
+        Ok(views)
+    }
+
+    fn page_of_chunks(&self, reply: &mut GetBatchReply) -> Result<Vec<ChunkView>> {
+        let mut chunks = self.tx.chunks(self.task.row, self.chunks_after, PAGE + 1)?;
+        if chunks.len() > PAGE {
+            chunks.truncate(PAGE);
+            reply.next_chunks_after = chunks.last().map(|(chunk, _)| chunk.number);
+        }
+        chunks.iter().map(|(chunk, task)| chunk_view(self.tx, chunk, task)).collect()
+    }
+
+    /// The batch with all its fields. The cost is broken down in the first reply only: a poll stays small.
+    pub(super) fn batch_fields(&self) -> Result<Map<String, Value>> {
+        let mut view = batch_view(self.tx, self.task, self.batch)?;
+        if self.lacks_runner {
+            // The recorded runner has ended.
+            (view.runner, view.seconds_left) = (None, None);
+        }
+        if self.since.is_none() {
+            view.spent = view.spent.map(|spent| spent.with_details(self.tx, self.task.row)).transpose()?;
+        }
+        view.into_map()
+    }
+}

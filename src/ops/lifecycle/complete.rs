@@ -1,0 +1,161 @@
+//! Completes a task: the checks, the summary's receipt, and the chunk's next step.
+
+use super::steps::{complete_step, skip_open_items};
+use super::transition::change_state;
+use crate::error::{Code, Error, Result};
+use crate::model::batch::Chunk;
+use crate::model::checklist::{has_box, open_boxes};
+use crate::model::claim::{lost, may_change_state};
+use crate::model::complete::{NAMED, Remaining, nothing_remains};
+use crate::model::id::Token;
+use crate::model::status::Status;
+use crate::model::task::Task;
+use crate::model::text::Body;
+use crate::ops::request::lookup::batch_of_chunk;
+use crate::store::{NewReceipt, Read, Write};
+
+/// A completion that was accepted.
+pub(in crate::ops) struct Completion {
+    /// Whether it was accepted before this request.
+    pub(in crate::ops) repeated: bool,
+    /// The reply's message.
+    pub(in crate::ops) message: String,
+}
+
+/// Completes a task. A completion that was accepted before is reported as repeated.
+///
+/// # Errors
+/// `claim_lost`, `claim_required`, `incomplete_items`, `not_ready`, `cancelled`.
+pub(in crate::ops) fn complete(
+    tx: &dyn Write,
+    task: &Task,
+    token: Option<&Token>,
+    summary: Option<&Body>,
+    force: bool,
+    author: &str,
+) -> Result<Completion> {
+    let now = tx.now();
+    let chunk = tx.chunk(task)?;
+    if let Some(repeated) = accepted_before(task, chunk.as_ref(), token) {
+        return Ok(repeated);
+    }
+    if let Some(token) = token
+        && task.live_claim(now).is_none_or(|claim| claim.token.as_ref() != Some(token))
+    {
+        let refusal = lost(task, token, now);
+        // What the summary reports may have happened: it is kept as a late receipt.
+        return Err(match summary.and_then(Body::non_empty) {
+            Some(text) => refusal.with_receipt(
+                tx.append(task, &NewReceipt { author, text, late: true, ..NewReceipt::default() })?,
+            ),
+            None => refusal,
+        });
+    }
+    if task.status == Status::Cancelled {
+        return Err(Error::new(
+            Code::Cancelled,
+            format!("Task {} was cancelled; it cannot be completed", task.id),
+        ));
+    }
+    may_change_state(task, token, now)?;
+    if task.is_chunk && token.is_none() && !force {
+        return Err(Error::new(
+            Code::ClaimRequired,
+            format!(
+                "claim: task {0} is a chunk of a batch and needs its claim; claim_task(id=\"{0}\") returns claim.token",
+                task.id
+            ),
+        ));
+    }
+    let remaining = check_nothing_remains(tx, task, chunk.as_ref(), summary);
+    if task.is_batch {
+        remaining?;
+        return Err(Error::new(
+            Code::NotReady,
+            format!(
+                "Batch {0} has ended with status {1}; control_batch(id=\"{0}\", action=\"retry\") opens failed items again",
+                task.id, task.status
+            ),
+        ));
+    }
+    let forced = match (remaining, force) {
+        (Ok(()), _) => None,
+        (Err(error), true) if error.code == Code::IncompleteItems => Some(error.message),
+        (Err(error), _) => return Err(error),
+    };
+    let author = task.live_claim(now).map_or(author, |claim| claim.worker.as_str());
+    if let Some(text) = summary.and_then(Body::non_empty) {
+        tx.append(task, &NewReceipt { author, text, ..NewReceipt::default() })?;
+    }
+    if let Some(remaining) = forced {
+        let text = format!("Completed by force. {remaining}");
+        tx.append(task, &NewReceipt { author, text: &text, ..NewReceipt::default() })?;
+    }
+    // A repeated completion is recognized by the token of the claim that completed the task: no other token is kept.
+    let claim = task.claim.clone().filter(|claim| claim.token.is_none() || claim.token.as_ref() == token);
+    let task = &Task { claim, ..task.clone() };
+    let result = match (&chunk, batch_of_chunk(tx, task)?) {
+        (Some(chunk), Some(batch)) => {
+            tx.accept(chunk.row, task.generation)?;
+            if force && batch.steps.get(chunk.step + 1).is_some() {
+                skip_open_items(tx, task, chunk, author)?;
+            }
+            format!(": {}", complete_step(tx, task, chunk, &batch)?)
+        }
+        _ => {
+            change_state(tx, task, &Task { status: Status::Done, ..task.clone() })?;
+            String::new()
+        }
+    };
+    Ok(Completion { repeated: false, message: format!("Completed {}{result}", task.id) })
+}
+
+/// The completion of a task that was accepted before under the same claim. A completed chunk may be in review or
+/// open for its next step by now.
+fn accepted_before(task: &Task, chunk: Option<&Chunk>, token: Option<&Token>) -> Option<Completion> {
+    let latest_token = task.claim.as_ref().and_then(|claim| claim.token.as_ref());
+    let step_accepted = chunk.is_some_and(|chunk| {
+        token.is_some() && chunk.accepted == task.generation && task.status != Status::InProgress
+    });
+    let accepted =
+        (task.status == Status::Done || step_accepted) && (token.is_none() || token == latest_token);
+    accepted.then(|| {
+        let worker = task.claim.as_ref().map(|claim| claim.worker.as_str()).or(task.assignee.as_deref());
+        let by = worker.map_or(String::new(), |worker| format!(" by '{worker}'"));
+        let message = format!("Task {} was already completed{by} at {}", task.id, task.updated);
+        Completion { repeated: true, message }
+    })
+}
+
+/// Refuses a task whose body holds open checkboxes, a chunk with open items, and a batch with open chunks.
+fn check_nothing_remains(
+    tx: &dyn Read,
+    task: &Task,
+    chunk: Option<&Chunk>,
+    summary: Option<&Body>,
+) -> Result<()> {
+    let summary = summary.map(Body::as_str).unwrap_or_default();
+    let texts = if task.boxes || has_box(summary) {
+        let mut texts = vec![tx.opening(task.row)?];
+        // A late receipt never counts.
+        let receipts = tx.receipts(task.row, 0, usize::MAX >> 1)?;
+        texts.extend(receipts.into_iter().filter(|receipt| !receipt.late).map(|receipt| receipt.text));
+        texts.push(summary.to_owned());
+        texts
+    } else {
+        Vec::new()
+    };
+    let keys = match chunk {
+        Some(chunk) if chunk.counts.processed() < chunk.counts.total => {
+            tx.items(task.row, 0, NAMED, true)?.into_iter().map(|item| item.key).collect()
+        }
+        _ => Vec::new(),
+    };
+    let batch = if task.is_batch { tx.batch(task.row)? } else { None };
+    let remaining = Remaining {
+        boxes: open_boxes(texts.iter().map(String::as_str)),
+        chunk: chunk.map(|chunk| (chunk, keys)),
+        batch: batch.as_ref(),
+    };
+    nothing_remains(task, &remaining)
+}

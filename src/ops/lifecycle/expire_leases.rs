@@ -1,0 +1,20 @@
+//! Expires leases. Every `claim_task` does this first, so an expired lease needs no background process.
+
+use super::release::release;
+use crate::error::Result;
+use crate::model::limits::MOST_IDS;
+use crate::store::Write;
+
+/// Releases every claim whose lease has expired, and ends the holds whose time has come. Returns the number
+/// of released claims.
+pub(in crate::ops) fn expire_leases(tx: &dyn Write) -> Result<usize> {
+    tx.release_due()?;
+    let expired = tx.expired(MOST_IDS)?;
+    for task in &expired {
+        if let Some(claim) = &task.claim {
+            let why = format!("The lease of '{}' expired at {}.", claim.worker, claim.expires_at);
+            release(tx, task, &why, "tasktally")?;
+        }
+    }
+    Ok(expired.len())
+}

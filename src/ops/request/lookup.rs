@@ -1,0 +1,98 @@
+//! Finds the tasks, batches and chunks that a request names by id.
+
+use crate::error::{Error, Result};
+use crate::model::batch::{Batch, BatchStatus, Chunk};
+use crate::model::id::TaskId;
+use crate::model::limits::MOST_IDS;
+use crate::model::task::{Row, Task};
+use crate::store::Read;
+
+/// The task that a request's field names.
+///
+/// # Errors
+/// `not_found`, naming the field.
+pub(in crate::ops) fn find_task(tx: &dyn Read, id: &TaskId, field: &str) -> Result<Task> {
+    tx.task(id).map_err(|error| Error::new(error.code, format!("{field}: {}", error.message)))
+}
+
+/// The rows of the tasks that a request's field names, without duplicates.
+///
+/// # Errors
+/// `not_found` or `invalid_argument`, naming the field.
+pub(in crate::ops) fn find_rows(tx: &dyn Read, ids: &[TaskId], field: &str) -> Result<Vec<Row>> {
+    if ids.len() > MOST_IDS {
+        return Err(Error::invalid(format!("{field}: {} ids given, at most {MOST_IDS} allowed", ids.len())));
+    }
+    let mut rows = Vec::with_capacity(ids.len());
+    for id in ids {
+        let row = find_task(tx, id, field)?.row;
+        if !rows.contains(&row) {
+            rows.push(row);
+        }
+    }
+    Ok(rows)
+}
+
+/// The task that `parent` names.
+///
+/// # Errors
+/// `not_found`; `invalid_argument` for a batch or a chunk, which take no children from requests.
+pub(in crate::ops) fn find_parent(tx: &dyn Read, id: &TaskId) -> Result<Task> {
+    let parent = find_task(tx, id, "parent")?;
+    if parent.is_batch || parent.is_chunk {
+        return Err(Error::invalid(format!(
+            "parent: {id} is a batch or a chunk of one; a batch holds only its own chunks, so choose another task"
+        )));
+    }
+    Ok(parent)
+}
+
+/// A batch and its task.
+///
+/// # Errors
+/// `not_found`; `invalid_argument` if the id names a chunk or an ordinary task.
+pub(crate) fn find_batch(tx: &dyn Read, id: &TaskId) -> Result<(Task, Batch)> {
+    let task = tx.task(id)?;
+    match tx.batch(task.row)? {
+        Some(batch) => Ok((task, batch)),
+        None if task.is_chunk => Err(Error::invalid(format!(
+            "id: {id} is a chunk; its batch is {}",
+            task.parent.as_ref().map_or("", TaskId::as_str)
+        ))),
+        None => {
+            Err(Error::invalid(format!("id: {id} is a task, not a batch; get_task(id=\"{id}\") shows it")))
+        }
+    }
+}
+
+/// A chunk of a batch and the chunk's task.
+///
+/// # Errors
+/// `not_found`; `invalid_argument` if the id names no chunk of this batch.
+pub(in crate::ops) fn find_chunk(tx: &dyn Read, id: &TaskId, batch: &Task) -> Result<(Chunk, Task)> {
+    let task = tx.task(id)?;
+    match tx.chunk(&task)?.filter(|chunk| chunk.batch == batch.row) {
+        Some(chunk) => Ok((chunk, task)),
+        None => Err(not_a_chunk("chunk", id, &batch.id)),
+    }
+}
+
+/// The refusal of an id that names no chunk of a batch.
+pub(in crate::ops) fn not_a_chunk(field: &str, id: &TaskId, batch: &TaskId) -> Error {
+    Error::invalid(format!(
+        "{field}: {id} is not a chunk of batch {batch}; get_batch(id=\"{batch}\") lists them"
+    ))
+}
+
+/// The batch of a task that is a chunk; `None` for any other task.
+pub(in crate::ops) fn batch_of_chunk(tx: &dyn Read, task: &Task) -> Result<Option<Batch>> {
+    match task.parent_row {
+        Some(row) if task.is_chunk => tx.batch(row),
+        _ => Ok(None),
+    }
+}
+
+/// The status of a batch, which follows from its task, its pause and its chunks.
+pub(in crate::ops) fn batch_status(tx: &dyn Read, task: &Task, batch: &Batch) -> Result<BatchStatus> {
+    Ok(batch.status(task.status, tx.is_workable(task.row)?))
+}

@@ -1,0 +1,114 @@
+//! `review_batch`: a person's decision at a checkpoint.
+
+pub(super) mod elicit;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::lifecycle::review::{Review, chunks_in_review};
+use super::request::lookup::{find_batch, find_chunk};
+use super::runners::start::start_runner;
+use super::views::batch_reply::BatchReply;
+use super::views::intermediate_state::write_chunk;
+use super::{Effect, Operation, Session};
+use crate::error::{Code, Error, Result};
+use crate::model::batch::{Batch, Chunk};
+use crate::model::id::TaskId;
+use crate::model::status::Status;
+use crate::model::step::Decision;
+use crate::model::task::Task;
+use crate::model::text::{Body, Line};
+use crate::store::{Read, Write};
+
+/// The request.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema, clap::Args)]
+#[serde(deny_unknown_fields)]
+pub struct ReviewBatch {
+    /// Batch id
+    #[arg(long)]
+    id: TaskId,
+    /// Id of one chunk; default: all in review
+    #[arg(long)]
+    chunk: Option<TaskId>,
+    /// approve: next step; reject: end as failed; redo: work again. Default: ask the user with a form
+    #[arg(long)]
+    decision: Option<Decision>,
+    /// With redo: only items of these categories; default: all
+    #[serde(default)]
+    #[arg(long, value_delimiter = ',')]
+    categories: Vec<Line>,
+    /// Reason; required for reject and redo, which passes it to the next worker
+    #[arg(long)]
+    note: Option<Body>,
+    /// Name of the person who decided; default: the caller
+    #[arg(long)]
+    reviewer: Option<Line>,
+}
+
+impl Operation for ReviewBatch {
+    const NAME: &'static str = "review_batch";
+    const TITLE: &'static str = "Review chunks at a checkpoint";
+    const DESCRIPTION: &'static str =
+        "Record a person's decision on chunks in review. Never decide yourself: ask the user.";
+    const EFFECT: Effect = Effect::Write;
+    const POSITIONAL: &'static str = "id";
+    type Reply = BatchReply;
+
+    fn run(self, session: &Session) -> Result<BatchReply> {
+        let Some(decision) = self.decision else {
+            return Err(Error::invalid(format!(
+                "decision: missing, and no person can be asked through this client; show a person get_batch(id=\"{}\", view=\"review\") and pass their decision: approve, or reject or redo with a note",
+                self.id
+            )));
+        };
+        let review = Review {
+            decision,
+            categories: self.categories.clone(),
+            note: self.note.clone(),
+            reviewer: self.reviewer.as_ref().and_then(Line::non_empty).unwrap_or(session.caller()).to_owned(),
+        };
+        review.validate()?;
+        let id = self.id.clone();
+        apply_review(session, review, &id, move |tx| {
+            let (task, batch) = find_batch(tx, &self.id)?;
+            self.selected_chunks(tx, &task, &batch)
+        })
+    }
+}
+
+impl ReviewBatch {
+    /// The chunks to decide on.
+    fn selected_chunks(&self, tx: &dyn Read, task: &Task, batch: &Batch) -> Result<Vec<(Chunk, Task)>> {
+        let Some(id) = &self.chunk else { return chunks_in_review(tx, batch) };
+        let (chunk, chunk_task) = find_chunk(tx, id, task)?;
+        let redo_of_ended = self.decision == Some(Decision::Redo)
+            && matches!(chunk_task.status, Status::Failed | Status::Done);
+        if chunk_task.status != Status::Review && !redo_of_ended {
+            let message = format!("Chunk {id} is {}, it does not wait for a review", chunk_task.status);
+            return Err(Error::new(Code::NotReady, message));
+        }
+        Ok(vec![(chunk, chunk_task)])
+    }
+}
+
+/// Applies a review to the chunks that `select` returns, writes their files, and starts a runner if the batch
+/// needs one.
+fn apply_review(
+    session: &Session,
+    review: Review,
+    batch: &TaskId,
+    select: impl FnOnce(&dyn Write) -> Result<Vec<(Chunk, Task)>> + Send + 'static,
+) -> Result<BatchReply> {
+    let id = batch.clone();
+    let (mut reply, chunks) = session.write(move |tx| {
+        let selected = select(tx)?;
+        let message = review.apply(tx, &id, &selected)?;
+        let chunks: Vec<TaskId> = selected.into_iter().map(|(_, task)| task.id).collect();
+        Ok((BatchReply::new(tx, &id, message)?, chunks))
+    })?;
+    for chunk in &chunks {
+        write_chunk(session, chunk);
+    }
+    reply.message += &start_runner(session, batch);
+    Ok(reply)
+}

@@ -1,0 +1,48 @@
+//! The state of a batch as its runner needs it.
+
+use crate::error::Result;
+use crate::model::batch::BatchStatus;
+use crate::model::id::TaskId;
+use crate::model::task::Row;
+use crate::ops::Session;
+use crate::ops::request::lookup::{batch_status, find_batch};
+use crate::store::Filter;
+
+/// The state of a batch as its runner needs it.
+#[derive(Debug)]
+pub struct BatchState {
+    /// The row of the batch's task.
+    pub row: Row,
+    /// The batch's status.
+    pub status: BatchStatus,
+    /// Whether a chunk can be claimed now.
+    pub is_claimable: bool,
+    /// The batch's worker profile.
+    pub worker: Option<String>,
+    /// The batch's project.
+    pub project: Option<String>,
+    /// The most workers of the batch at once.
+    pub max_parallel: i64,
+}
+
+/// Reads the state of a batch.
+///
+/// # Errors
+/// `not_found`; `invalid_argument` if the id names no batch; or if the store cannot be read.
+pub fn batch_state(session: &Session, batch: &TaskId) -> Result<BatchState> {
+    let batch = batch.clone();
+    session.read(move |tx| {
+        let (task, batch) = find_batch(tx, &batch)?;
+        let ready = Filter { parent: Some(task.row), ready: true, free: true, ..Filter::default() };
+        // The next claim first ends backoffs that are over and releases expired claims.
+        let frees_a_chunk = tx.next_hold()?.is_some_and(|at| at <= tx.now()) || !tx.expired(1)?.is_empty();
+        Ok(BatchState {
+            row: task.row,
+            status: batch_status(tx, &task, &batch)?,
+            is_claimable: frees_a_chunk || !tx.list(&ready, None, 1)?.is_empty(),
+            worker: batch.worker,
+            project: task.project,
+            max_parallel: batch.max_parallel,
+        })
+    })
+}

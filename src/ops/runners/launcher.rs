@@ -1,0 +1,33 @@
+//! The interface through which operations start runners. `work` implements it: operations know no processes.
+
+use crate::error::Result;
+use crate::model::id::TaskId;
+
+/// Starts runners, one per batch.
+pub trait RunnerLauncher: Send + Sync {
+    /// Checks that the operator's configuration has a profile, and that it can be started for batches of a
+    /// project.
+    ///
+    /// # Errors
+    /// What is wrong with the profile, the project or the configuration.
+    fn check(&self, profile: &str, project: Option<&str>) -> Result<()>;
+    /// Starts a runner for a batch, unless the batch has one.
+    ///
+    /// # Errors
+    /// Why no runner could be started.
+    fn start(&self, batch: &TaskId) -> Result<RunnerStart>;
+    /// Whether a batch has a running runner.
+    ///
+    /// # Errors
+    /// If that cannot be determined.
+    fn is_running(&self, batch: &TaskId) -> Result<bool>;
+}
+
+/// The result of starting a runner.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RunnerStart {
+    /// A runner was started; its process id.
+    Started(u32),
+    /// The batch has a runner already.
+    AlreadyRunning,
+}

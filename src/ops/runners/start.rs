@@ -1,0 +1,104 @@
+//! Starts the runners that batches with a worker profile need.
+
+use std::sync::Arc;
+
+use super::launcher::{RunnerLauncher, RunnerStart};
+use crate::error::{Code, Error, Result};
+use crate::model::batch::{Batch, BatchStatus};
+use crate::model::id::TaskId;
+use crate::model::limits::MOST_IDS;
+use crate::model::task::Task;
+use crate::model::text::Line;
+use crate::ops::Session;
+use crate::ops::request::lookup::{batch_status, find_batch};
+use crate::store::Read;
+
+/// Refuses a profile that cannot be started here.
+///
+/// # Errors
+/// `invalid_argument`, or what is wrong with the profile.
+pub(in crate::ops) fn check_profile(session: &Session, profile: &Line, project: Option<&str>) -> Result<()> {
+    let launcher = session.launcher().ok_or_else(|| {
+        Error::invalid(format!(
+            "worker: profile '{profile}' cannot be used, this process starts no background workers; leave `worker` out"
+        ))
+    })?;
+    launcher.check(profile.as_str(), project)
+}
+
+/// Starts a runner for every open batch that has a profile and no runner, for example after the machine was
+/// restarted. A failed start is logged.
+///
+/// # Errors
+/// If the store cannot be read.
+pub fn start_missing_runners(session: &Session) -> Result<()> {
+    let open = session.read(|tx| {
+        let mut open = Vec::new();
+        for task in tx.open_batches(None, MOST_IDS)? {
+            if tx.batch(task.row)?.is_some_and(|batch| batch.worker.is_some()) {
+                open.push(task.id);
+            }
+        }
+        Ok(open)
+    })?;
+    for id in open {
+        if let Err(error) = start(session, &id) {
+            tracing::warn!(batch = %id, %error, "no runner could be started");
+        }
+    }
+    Ok(())
+}
+
+/// Whether a running batch has a profile and no runner; `false` if this process cannot start runners, because it
+/// cannot know of them either.
+pub(in crate::ops) fn lacks_runner(
+    launcher: Option<&Arc<dyn RunnerLauncher>>,
+    tx: &dyn Read,
+    task: &Task,
+    batch: &Batch,
+) -> Result<bool> {
+    let Some(launcher) = launcher.filter(|_| batch.worker.is_some()) else { return Ok(false) };
+    Ok(batch_status(tx, task, batch)? == BatchStatus::Running && !launcher.is_running(&task.id)?)
+}
+
+/// Starts a runner for a running batch that has a profile. Returns the profile's name; `None` if the batch needs
+/// no runner or this process cannot start one.
+fn start(session: &Session, batch: &TaskId) -> Result<Option<(String, RunnerStart)>> {
+    let Some(profile) = profile_of_running(session, batch)? else { return Ok(None) };
+    let Some(launcher) = session.launcher() else { return Ok(None) };
+    launcher.start(batch).map(|start| Some((profile, start)))
+}
+
+fn profile_of_running(session: &Session, batch: &TaskId) -> Result<Option<String>> {
+    let id = batch.clone();
+    session.read(move |tx| {
+        let (task, batch) = find_batch(tx, &id)?;
+        let is_running = batch_status(tx, &task, &batch)? == BatchStatus::Running;
+        Ok(batch.worker.filter(|_| is_running))
+    })
+}
+
+/// Starts a runner for a batch if it needs one. Returns the result as the end of a reply's message. A runner that
+/// cannot be started does not undo what the operation has committed.
+pub(in crate::ops) fn start_runner(session: &Session, batch: &TaskId) -> String {
+    try_start_runner(session, batch).0
+}
+
+/// As [`start_runner`]; also returns the code of the error that prevented the start.
+pub(in crate::ops) fn try_start_runner(session: &Session, batch: &TaskId) -> (String, Option<Code>) {
+    match start(session, batch) {
+        Ok(None) => (String::new(), None),
+        Ok(Some((profile, RunnerStart::Started(pid)))) => {
+            (format!("; profile '{profile}' works on it in the background (process {pid})"), None)
+        }
+        Ok(Some((profile, RunnerStart::AlreadyRunning))) => {
+            (format!("; profile '{profile}' works on it in the background"), None)
+        }
+        Err(error) => {
+            let message = format!(
+                "; no runner could be started: {error}. control_batch(id=\"{batch}\", action=\"start\") tries again"
+            );
+            (message, Some(error.code))
+        }
+    }
+}

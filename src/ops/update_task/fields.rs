@@ -1,0 +1,115 @@
+//! The fields that an update changes: everything but status and body.
+
+use super::UpdateTask;
+use crate::error::{Code, Error, Result};
+use crate::model::claim::may_change_state;
+use crate::model::id::TaskId;
+use crate::model::limits::{Order, Priority};
+use crate::model::status::{Complexity, Kind, Status};
+use crate::model::task::{Row, Task};
+use crate::model::text::Line;
+use crate::ops::request::fields::{parse_due, parse_tags};
+use crate::ops::request::lookup::{find_parent, find_rows};
+use crate::store::Write;
+
+impl UpdateTask {
+    /// Changes the fields that the request sets. Returns their names.
+    pub(super) fn change_fields(&self, tx: &dyn Write, before: &Task) -> Result<Vec<&'static str>> {
+        let mut task = before.clone();
+        let mut modified = Vec::new();
+        if let Some(title) = &self.task_title {
+            let Some(title) = title.non_empty() else {
+                return Err(Error::invalid("task_title: '' is not allowed, a title cannot be cleared"));
+            };
+            title.clone_into(&mut task.title);
+            modified.push("task_title");
+        }
+        macro_rules! set {
+            ($field:ident, $name:literal, $value:expr) => {
+                if let Some(value) = &self.$field {
+                    task.$field = $value(value);
+                    modified.push($name);
+                }
+            };
+        }
+        set!(kind, "type", |value: &Kind| *value);
+        set!(priority, "priority", |value: &Priority| value.get());
+        set!(order, "order", |value: &Order| value.get());
+        set!(complexity, "complexity", |value: &Complexity| Some(*value));
+        let text = |value: &Line| value.non_empty().map(str::to_owned);
+        set!(project, "project", text);
+        set!(effort, "effort", text);
+        set!(context, "context", text);
+        // In a claim, the assignee is the worker that claims.
+        if self.status != Some(Status::InProgress)
+            && let Some(assignee) = &self.assignee
+        {
+            may_change_state(before, self.claim.as_ref(), tx.now())?;
+            task.assignee = text(assignee);
+            modified.push("assignee");
+        }
+        if let Some(due) = &self.due {
+            task.due = due.non_empty().map(parse_due).transpose()?;
+            modified.push("due");
+        }
+        if let Some(list) = &self.tags {
+            task.tags = parse_tags(list)?;
+            modified.push("tags");
+        }
+        if let Some(parent) = &self.parent {
+            task.parent_row = new_parent(tx, before, parent)?;
+            modified.push("parent");
+        }
+        // Workers pass their name as assignee with every receipt: unchanged fields are not written again.
+        if task != *before {
+            tx.save_fields(before, &task)?;
+        }
+        for (ids, soft, name) in
+            [(&self.depends_on, false, "depends_on"), (&self.soft_depends_on, true, "soft_depends_on")]
+        {
+            if let Some(ids) = ids {
+                replace_dependencies(tx, before, ids, soft, name)?;
+                modified.push(name);
+            }
+        }
+        Ok(modified)
+    }
+}
+
+fn replace_dependencies(tx: &dyn Write, task: &Task, ids: &[TaskId], soft: bool, field: &str) -> Result<()> {
+    let rows = find_rows(tx, ids, field)?;
+    for row in &rows {
+        if tx.depends_through(*row, task.row)? {
+            let message = format!(
+                "{field}: {} already depends on {}; with a cycle neither task could ever be claimed",
+                tx.task_at(*row)?.id,
+                task.id
+            );
+            return Err(Error::new(Code::Conflict, message));
+        }
+    }
+    tx.set_dependencies(task.row, &rows, soft)?;
+    tx.count_blockers(task.row)
+}
+
+/// The row of the new parent; `None` if `parent` is empty, which clears it.
+fn new_parent(tx: &dyn Write, task: &Task, parent: &str) -> Result<Option<Row>> {
+    if task.is_chunk {
+        return Err(Error::invalid(format!(
+            "parent: the parent of chunk {} is its batch and cannot be changed",
+            task.id
+        )));
+    }
+    if parent.is_empty() {
+        return Ok(None);
+    }
+    let id: TaskId = parent.parse().map_err(|reason: String| Error::invalid(format!("parent: {reason}")))?;
+    let parent = find_parent(tx, &id)?;
+    if tx.lies_beneath(parent.row, task.row)? {
+        return Err(Error::new(
+            Code::Conflict,
+            format!("parent: {id} is a descendant of {0}, so it cannot be the parent of {0}", task.id),
+        ));
+    }
+    Ok(Some(parent.row))
+}

@@ -1,0 +1,231 @@
+//! `update_task`: changes fields, appends a receipt, claims a task openly, or changes its status.
+
+mod fields;
+mod receipt;
+mod runner_requests;
+mod status;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::lifecycle::receipts::renew_lease;
+use super::request::fields::non_empty;
+use super::request::idempotency::{RequestKey, run_once};
+use super::views::intermediate_state::write_chunk;
+use super::views::receipt::ReceiptView;
+use super::views::task::{TaskReply, TaskView};
+use super::{Effect, Operation, Session};
+use crate::error::{Error, Result};
+use crate::model::claim::{Manner, may_claim};
+use crate::model::cost::{Money, Tokens};
+use crate::model::id::{TaskId, Token};
+use crate::model::job::WorkerScope;
+use crate::model::limits::{Order, Priority};
+use crate::model::status::{Complexity, ItemReport, Kind, Status};
+use crate::model::text::{Body, Line};
+use crate::store::Write;
+
+pub use runner_requests::{ItemCost, ItemReceipt};
+
+/// The request.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema, clap::Args)]
+#[serde(deny_unknown_fields)]
+pub struct UpdateTask {
+    /// Task id
+    #[arg(long)]
+    id: TaskId,
+    /// New title
+    #[arg(long)]
+    task_title: Option<Line>,
+    /// New type
+    #[serde(rename = "type")]
+    #[arg(long = "type")]
+    kind: Option<Kind>,
+    /// New status. in_progress claims the task (needs assignee); done completes it
+    #[arg(long)]
+    status: Option<Status>,
+    /// New priority, 0 (critical) to 4
+    #[arg(long)]
+    priority: Option<Priority>,
+    /// New position among tasks of the same priority
+    #[arg(long, allow_negative_numbers = true)]
+    order: Option<Order>,
+    /// New parent task id
+    #[arg(long)]
+    parent: Option<String>,
+    /// Ids that must be done first
+    #[arg(long, value_delimiter = ',')]
+    depends_on: Option<Vec<TaskId>>,
+    /// Ids that should be done first
+    #[arg(long, value_delimiter = ',')]
+    soft_depends_on: Option<Vec<TaskId>>,
+    /// Due date, YYYY-MM-DD or RFC 3339
+    #[arg(long)]
+    due: Option<Line>,
+    /// New project
+    #[arg(long)]
+    project: Option<Line>,
+    /// New tags
+    #[arg(long, value_delimiter = ',')]
+    tags: Option<Vec<Line>>,
+    /// Estimated effort
+    #[arg(long)]
+    effort: Option<Line>,
+    /// Place or tool that the work needs
+    #[arg(long)]
+    context: Option<Line>,
+    /// Worker name; your own when you claim
+    #[arg(long)]
+    assignee: Option<Line>,
+    /// How much judgment the work needs
+    #[arg(long)]
+    complexity: Option<Complexity>,
+    /// Text of a receipt to append
+    #[arg(long)]
+    body: Option<Body>,
+    /// claim.token from claim_task
+    #[arg(long)]
+    claim: Option<Token>,
+    /// Key of the chunk's item that the receipt reports on
+    #[arg(long)]
+    item: Option<Line>,
+    /// With item: started (before you act), done, failed or skipped
+    #[arg(long)]
+    outcome: Option<ItemReport>,
+    /// With item: its category
+    #[arg(long)]
+    category: Option<Line>,
+    /// Model that did the work
+    #[arg(long)]
+    model: Option<Line>,
+    /// Tokens the model read
+    #[arg(long)]
+    tokens_in: Option<Tokens>,
+    /// Tokens the model wrote
+    #[arg(long)]
+    tokens_out: Option<Tokens>,
+    /// Cost of the work
+    #[arg(long)]
+    cost: Option<Money>,
+    /// Unique key; a repeated request gets the first reply
+    #[arg(long)]
+    request_key: Option<Line>,
+    /// Change the status although the task is claimed or incomplete; recorded
+    #[serde(default)]
+    #[arg(long, num_args = 0..=1, default_value = "false", default_missing_value = "true")]
+    force: bool,
+    /// Refused if true: the body is append-only.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[schemars(skip)]
+    #[arg(long, hide = true, num_args = 0..=1, default_value = "false", default_missing_value = "true")]
+    replace_body: bool,
+    /// The item that a runner starts next, in the same commit; agents cannot set it.
+    #[serde(skip)]
+    #[arg(skip)]
+    next: Option<Line>,
+}
+
+impl Operation for UpdateTask {
+    const NAME: &'static str = "update_task";
+    const TITLE: &'static str = "Update a task";
+    const DESCRIPTION: &'static str = "Append a receipt (body, item), claim a task (status=in_progress), or change fields: \"\" clears one, lists replace.";
+    const EFFECT: Effect = Effect::Write;
+    const ALL_WORDS: bool = true;
+    const POSITIONAL: &'static str = "id";
+    const WORKER_PARAMETERS: &'static [&'static str] = &[
+        "id",
+        "status",
+        "assignee",
+        "body",
+        "claim",
+        "item",
+        "outcome",
+        "category",
+        "model",
+        "tokens_in",
+        "tokens_out",
+        "cost",
+        "request_key",
+    ];
+    type Reply = TaskReply;
+
+    fn run(self, session: &Session) -> Result<TaskReply> {
+        if self.replace_body {
+            return Err(Error::invalid(
+                "replace_body: true is refused because the body is append-only; `body` appends a receipt",
+            ));
+        }
+        if self.item.is_none() && self.outcome.is_some() {
+            return Err(Error::invalid(
+                "outcome: allowed with `item` only, the key of the item it reports on",
+            ));
+        }
+        let key = RequestKey::new(self.request_key.as_ref().map(Line::as_str), &self)?;
+        let author = non_empty(&self.assignee).unwrap_or_else(|| session.caller().to_owned());
+        if self.is_open_claim() {
+            // Most workers that race for a task lose. A read refuses them without the write lock.
+            let (id, worker) = (self.id.clone(), author.clone());
+            session.read(move |tx| may_claim(&tx.task(&id)?, &worker, Manner::Open, tx.now()))?;
+        }
+        let scope = session.worker_scope().cloned();
+        let (reply, chunk) = session.write(move |tx| {
+            let reply =
+                run_once(tx, key.as_ref(), Self::NAME, |tx| self.update(tx, &author, scope.as_ref()))?;
+            let completed_chunk = self.status == Some(Status::Done) && tx.task(&self.id)?.is_chunk;
+            Ok((reply, completed_chunk.then_some(self.id)))
+        })?;
+        if let Some(chunk) = chunk {
+            write_chunk(session, &chunk);
+        }
+        Ok(reply)
+    }
+}
+
+impl UpdateTask {
+    /// Whether the request only claims the task openly.
+    fn is_open_claim(&self) -> bool {
+        self.status == Some(Status::InProgress)
+            && self.claim.is_none()
+            && self.body.is_none()
+            && self.request_key.is_none()
+    }
+
+    /// Appends the receipt, then changes the fields, then the status.
+    fn update(&self, tx: &dyn Write, author: &str, scope: Option<&WorkerScope>) -> Result<TaskReply> {
+        let mut task = tx.task(&self.id)?;
+        let receipt = self.append_receipt(tx, &task, author, scope)?;
+        let mut modified = self.change_fields(tx, &task)?;
+        if let Some(status) = self.status {
+            if receipt.is_some() || !modified.is_empty() {
+                task = tx.task_at(task.row)?;
+            }
+            self.change_status(tx, &task, status, author)?;
+            modified.push("status");
+        } else if receipt.is_none() && self.claim.is_some() {
+            // Every write of the claim's holder renews its lease; a receipt has done so already.
+            renew_lease(tx, &task)?;
+        }
+        if receipt.is_some() {
+            modified.push("body");
+        }
+        let after = tx.task_at(task.row)?;
+        let message = self.message(receipt.as_ref(), &modified, author);
+        let mut reply = TaskReply::new(message, Some(TaskView::compact(tx, &after)?));
+        reply.duplicate = receipt.as_ref().filter(|receipt| receipt.duplicate).map(|_| true);
+        reply.modified_fields = Some(modified.into_iter().map(str::to_owned).collect());
+        reply.receipt = receipt;
+        Ok(reply)
+    }
+
+    fn message(&self, receipt: Option<&ReceiptView>, modified: &[&str], author: &str) -> String {
+        match (receipt, self.status) {
+            (Some(receipt), _) if receipt.duplicate => {
+                format!("Item already has receipt {}", receipt.number)
+            }
+            (_, Some(Status::InProgress)) => format!("Claimed {} for '{author}'", self.id),
+            (Some(receipt), _) => format!("Receipt {}", receipt.number),
+            (None, _) if modified.is_empty() => format!("Nothing to change in {}", self.id),
+            _ => format!("Updated {}", self.id),
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! The receipt that an update appends.
+
+use super::UpdateTask;
+use crate::error::{Error, Result};
+use crate::model::claim::{ClaimAuthority, standing};
+use crate::model::cost::{Cost, Tokens};
+use crate::model::job::WorkerScope;
+use crate::model::task::Task;
+use crate::model::text::{Body, Line};
+use crate::ops::lifecycle::receipts::{IncomingReceipt, append_late_receipt, append_receipt};
+use crate::ops::request::fields::non_empty;
+use crate::ops::request::worker_scope::may_write_to_batch;
+use crate::ops::views::receipt::ReceiptView;
+use crate::store::Write;
+
+impl UpdateTask {
+    /// Appends the receipt of the request, if it has one. A request with a lost token is refused here.
+    pub(super) fn append_receipt(
+        &self,
+        tx: &dyn Write,
+        task: &Task,
+        author: &str,
+        scope: Option<&WorkerScope>,
+    ) -> Result<Option<ReceiptView>> {
+        let text = self.body.as_ref().and_then(Body::non_empty);
+        let has_receipt = text.is_some() || self.item.is_some();
+        let is_lost = standing(task, self.claim.as_ref(), tx.now()) == ClaimAuthority::Lost;
+        let cost = self.receipt_cost();
+        if !has_receipt && !cost.is_empty() {
+            return Err(Error::invalid(
+                "model, tokens_in, tokens_out, cost: allowed with a receipt only; pass body or item with them",
+            ));
+        }
+        if !has_receipt && !is_lost {
+            return Ok(None);
+        }
+        let incoming = IncomingReceipt {
+            token: self.claim.as_ref(),
+            author,
+            text,
+            item: self.item.as_ref().map(Line::as_str),
+            outcome: self.outcome,
+            category: self.category.as_ref().and_then(Line::non_empty),
+            cost: Some(&cost),
+        };
+        if let Some(scope) = scope
+            && task.is_batch
+            && let Err(refusal) = may_write_to_batch(tx, scope)
+        {
+            return Err(append_late_receipt(tx, task, &incoming, refusal)?);
+        }
+        let receipt = append_receipt(tx, task, &incoming)?;
+        if let Some(next) = &self.next {
+            let started = IncomingReceipt::item_started(self.claim.as_ref(), author, next.as_str());
+            append_receipt(tx, task, &started)?;
+        }
+        Ok(Some(receipt))
+    }
+
+    fn receipt_cost(&self) -> Cost {
+        Cost {
+            model: non_empty(&self.model),
+            tokens_in: self.tokens_in.map(Tokens::get),
+            tokens_out: self.tokens_out.map(Tokens::get),
+            cost: self.cost,
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! The status that an update sets: an open claim, a completion, or any other status.
+
+use super::UpdateTask;
+use crate::error::{Code, Error, Result};
+use crate::model::claim::{Claim, ClaimAuthority, Manner, claimed, may_change_state, may_claim, standing};
+use crate::model::limits::OPEN_LEASE_SECONDS;
+use crate::model::status::Status;
+use crate::model::task::Task;
+use crate::ops::lifecycle::complete::complete;
+use crate::ops::lifecycle::receipts::renew_lease;
+use crate::ops::lifecycle::transition::change_state;
+use crate::store::{NewReceipt, Write};
+
+impl UpdateTask {
+    /// Changes the status, if the request may.
+    pub(super) fn change_status(
+        &self,
+        tx: &dyn Write,
+        task: &Task,
+        status: Status,
+        author: &str,
+    ) -> Result<()> {
+        match status {
+            Status::InProgress => self.claim_openly(tx, task, author),
+            Status::Done => complete(tx, task, self.claim.as_ref(), None, self.force, author).map(|_| ()),
+            _ if task.is_batch => Err(Error::invalid(format!(
+                "status: '{status}' cannot be set, a batch's status follows from its chunks; control_batch(id=\"{}\", action=\"cancel\") cancels it",
+                task.id
+            ))),
+            _ if task.is_chunk => Err(Error::invalid(format!(
+                "status: '{status}' cannot be set, the status of chunk {} changes only by claim_task, complete_task and release_task",
+                task.id
+            ))),
+            _ => self.set_status(tx, task, status, author),
+        }
+    }
+
+    /// Claims a task without a token, or renews the lease of the holder's claim.
+    fn claim_openly(&self, tx: &dyn Write, task: &Task, author: &str) -> Result<()> {
+        let now = tx.now();
+        if standing(task, self.claim.as_ref(), now) == ClaimAuthority::Holder {
+            return renew_lease(tx, task);
+        }
+        may_claim(task, author, Manner::Open, now)?;
+        let after = claimed(task, Claim::new(author, None, now, OPEN_LEASE_SECONDS));
+        change_state(tx, task, &after).map(|_| ())
+    }
+
+    /// Sets a status that neither claims nor completes. `force` overrides a fenced claim and is recorded.
+    fn set_status(&self, tx: &dyn Write, task: &Task, status: Status, author: &str) -> Result<()> {
+        match (may_change_state(task, self.claim.as_ref(), tx.now()), self.force) {
+            (Err(error), true) if error.code == Code::ClaimRequired => {
+                let text =
+                    format!("'{author}' set the status to {status} by force while the task was claimed.");
+                tx.append(task, &NewReceipt { author, text: &text, ..NewReceipt::default() })?;
+            }
+            (Err(error), _) => return Err(error),
+            (Ok(()), _) => {}
+        }
+        let mut after = task.clone();
+        after.status = status;
+        if task.status == Status::InProgress && self.assignee.is_none() && status == Status::Active {
+            after.assignee = None;
+        }
+        change_state(tx, task, &after).map(|_| ())
+    }
+}

@@ -1,0 +1,57 @@
+//! The reply of an operation that changes a batch.
+
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use super::batch::{BatchView, batch_view};
+use super::shorten::shorten_to;
+use crate::error::{Code, Result};
+use crate::model::id::TaskId;
+use crate::ops::request::lookup::find_batch;
+use crate::store::Read;
+
+/// The most characters of the batch's title and of the reason for its pause.
+const TEXT_CHARS: usize = 40;
+/// The most bytes of the batch's categories.
+const CATEGORY_BYTES: usize = 80;
+
+/// What was done to a batch, and the batch afterwards.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct BatchReply {
+    pub(in crate::ops) success: bool,
+    /// Why the request was not fulfilled.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::ops) code: Option<Code>,
+    /// What was done.
+    pub(in crate::ops) message: String,
+    batch: BatchView,
+}
+
+impl BatchReply {
+    /// A success with its message, and the batch as it is now. Texts are shortened: `get_batch` shows them whole.
+    pub(in crate::ops) fn new(tx: &dyn Read, id: &TaskId, message: String) -> Result<Self> {
+        let (task, batch) = find_batch(tx, id)?;
+        let mut batch = batch_view(tx, &task, &batch)?;
+        batch.title = shorten_to(batch.title, TEXT_CHARS);
+        batch.paused = batch.paused.map(|why| shorten_to(why, TEXT_CHARS));
+        sum_small_categories(&mut batch.categories);
+        Ok(BatchReply { success: true, code: None, message, batch })
+    }
+}
+
+/// Keeps the first categories and adds the others up.
+fn sum_small_categories(categories: &mut Map<String, Value>) {
+    let (mut bytes, mut others) = (0, 0);
+    categories.retain(|name, count| {
+        bytes += name.len() + 8;
+        let fits = bytes <= CATEGORY_BYTES;
+        if !fits {
+            others += count.as_u64().unwrap_or(0);
+        }
+        fits
+    });
+    if others > 0 {
+        categories.insert("(others)".to_owned(), others.into());
+    }
+}

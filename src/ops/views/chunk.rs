@@ -1,0 +1,50 @@
+//! A chunk as callers see it.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::batch::categories;
+use super::cost::spent;
+use crate::error::Result;
+use crate::model::batch::Chunk;
+use crate::model::cost::Spent;
+use crate::model::task::Task;
+use crate::store::Read;
+
+/// A chunk in a reply.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct ChunkView {
+    /// The chunk's id.
+    pub id: String,
+    /// The chunk's number in the batch.
+    pub number: u64,
+    /// The status of the chunk's task.
+    pub status: String,
+    /// The number of items.
+    pub total: u64,
+    /// The number of items with an outcome.
+    pub processed: u64,
+    /// The number of items by category.
+    pub categories: Map<String, Value>,
+    /// The worker that holds the claim.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub worker: Option<String>,
+    /// The cost of the work, according to the receipts.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub spent: Option<Spent>,
+}
+
+/// Reads a chunk for a reply.
+pub(in crate::ops) fn chunk_view(tx: &dyn Read, chunk: &Chunk, task: &Task) -> Result<ChunkView> {
+    Ok(ChunkView {
+        id: task.id.to_string(),
+        number: chunk.number,
+        status: task.status.to_string(),
+        total: chunk.counts.total,
+        processed: chunk.counts.processed(),
+        categories: categories(tx, task.row)?,
+        worker: task.live_claim(tx.now()).map(|claim| claim.worker.clone()),
+        spent: spent(tx, task.row)?,
+    })
+}

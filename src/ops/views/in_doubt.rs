@@ -1,0 +1,39 @@
+//! Items in doubt as callers see them: an item was started, and nobody reported how it ended.
+
+use serde_json::{Value, json};
+
+use crate::error::Result;
+use crate::model::batch::{Chunk, StoredItem};
+use crate::model::in_doubt::is_in_doubt;
+use crate::model::task::Task;
+use crate::store::Read;
+
+/// The time at which an item was started, and the worker that started it.
+pub(in crate::ops) fn started_at_and_by(
+    tx: &dyn Read,
+    chunk: &Chunk,
+    item: &StoredItem,
+) -> Result<(String, String)> {
+    let receipt = match item.started {
+        Some(started) => tx.receipt(chunk.row, started.receipt)?,
+        None => None,
+    };
+    Ok(receipt.map_or_else(
+        || ("an unknown time".to_owned(), "an unknown worker".to_owned()),
+        |receipt| (receipt.at.to_string(), receipt.author),
+    ))
+}
+
+/// The `in_doubt` field of an item in a reply; `None` if the item is not in doubt.
+pub(in crate::ops) fn describe_doubt(
+    tx: &dyn Read,
+    task: &Task,
+    chunk: &Chunk,
+    item: &StoredItem,
+) -> Result<Option<Value>> {
+    if !is_in_doubt(item, task, tx.now()) {
+        return Ok(None);
+    }
+    let (since, by) = started_at_and_by(tx, chunk, item)?;
+    Ok(Some(json!({ "since": since, "by": by })))
+}

@@ -1,0 +1,25 @@
+//! The receipt of a write, as its caller sees it.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// The receipt that a write appended or found.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct ReceiptView {
+    /// The receipt's number in the task's body.
+    pub number: u64,
+    /// Whether the receipt existed before this request.
+    pub duplicate: bool,
+    /// Whether the receipt came with a lost claim: it is kept and not counted.
+    pub late: bool,
+    /// The number of items of the chunk without an outcome.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub items_left: Option<u64>,
+}
+
+impl ReceiptView {
+    /// A new receipt that is not about an item.
+    pub(in crate::ops) fn new(number: u64) -> Self {
+        ReceiptView { number, duplicate: false, late: false, items_left: None }
+    }
+}

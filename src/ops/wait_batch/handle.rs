@@ -1,0 +1,188 @@
+//! Waits that a handle names. A wait is a row of the store, so any server on the store can continue it.
+
+use serde_json::Value;
+
+use super::WaitBatch;
+use crate::error::{Code, Error, Result};
+use crate::model::batch::BatchStatus;
+use crate::model::id::{TaskId, Token};
+use crate::model::status::Status;
+use crate::model::step::Checkpoint;
+use crate::model::timestamp::Timestamp;
+use crate::model::wait::{MOST_WAITS, Wait};
+use crate::ops::request::args;
+use crate::ops::request::lookup::{batch_status, find_batch};
+use crate::ops::request::worker_scope::check_scope;
+use crate::ops::waits::lookup::{awaited_batch, find_wait};
+use crate::ops::waits::questions::open_question;
+use crate::ops::waits::review_form::ReviewQuestion;
+use crate::ops::{GetBatch, Operation, Session, to_json};
+use crate::store::{Filter, Read};
+
+/// A wait as its holder sees it.
+pub struct WaitView {
+    /// The handle.
+    pub handle: String,
+    /// When the wait started.
+    pub created: Timestamp,
+    /// When the wait or its batch last changed.
+    pub updated: Timestamp,
+    /// The state in a line.
+    pub message: String,
+    /// The state.
+    pub state: WaitState,
+}
+
+/// The state of a wait.
+pub enum WaitState {
+    /// The batch is being worked on: poll again.
+    Working,
+    /// A person has to answer.
+    NeedsAnswer(ReviewQuestion),
+    /// The batch has ended, with this reply of `get_batch`.
+    Ended(Value),
+    /// The wait was cancelled.
+    Cancelled,
+}
+
+/// Starts a wait for a batch. A batch that has ended gets an ended wait, which is not stored.
+///
+/// # Errors
+/// Invalid arguments; `too_large` if the batch has too many waits.
+pub fn start_wait(session: &Session, arguments: Value) -> Result<WaitView> {
+    let WaitBatch { id } = args::parse(check_scope::<WaitBatch>(session, arguments)?)?;
+    let caller = session.caller().to_owned();
+    let wait = session.write(move |tx| {
+        let (task, batch) = find_batch(tx, &id)?;
+        let mut wait = Wait::new(Token::random().to_string(), task.row, &caller, tx.now());
+        if batch_status(tx, &task, &batch)?.is_over() {
+            wait.ended = Some(tx.now());
+            return Ok(wait);
+        }
+        if tx.open_waits(task.row)? >= MOST_WAITS {
+            return Err(Error::new(
+                Code::TooLarge,
+                format!(
+                    "Batch {id} has {MOST_WAITS} open waits, the most allowed: cancel waits that are not needed, or poll get_batch(id=\"{id}\")"
+                ),
+            ));
+        }
+        tx.insert_wait(&wait)?;
+        Ok(wait)
+    })?;
+    view(session, wait, false)
+}
+
+/// Reads a wait; `can_ask` says whether the client can ask its person.
+///
+/// # Errors
+/// `not_found` if no wait has the handle, or it belongs to another client.
+pub fn read_wait(session: &Session, handle: &str, can_ask: bool) -> Result<WaitView> {
+    let wait = own_wait(session, handle)?;
+    view(session, wait, can_ask)
+}
+
+/// Cancels a wait. The batch is not changed, and a wait that has ended stays ended.
+///
+/// # Errors
+/// As [`read_wait`].
+pub fn cancel_wait(session: &Session, handle: &str) -> Result<()> {
+    let handle = own_wait(session, handle)?.handle;
+    session.write(move |tx| {
+        let Some(mut wait) = tx.wait(&handle)?.filter(Wait::is_open) else { return Ok(()) };
+        let (task, batch) = awaited_batch(tx, wait.batch)?;
+        let is_over = batch_status(tx, &task, &batch)?.is_over();
+        *(if is_over { &mut wait.ended } else { &mut wait.cancelled }) = Some(tx.now());
+        wait.updated = tx.now();
+        tx.save_wait(&wait)
+    })
+}
+
+/// The caller's wait; a worker may not wait for batches.
+fn own_wait(session: &Session, handle: &str) -> Result<Wait> {
+    check_scope::<WaitBatch>(session, Value::Null)?;
+    find_wait(session, handle)
+}
+
+/// The batch of a wait at one moment.
+struct Snapshot {
+    batch: TaskId,
+    updated: Timestamp,
+    is_over: bool,
+    message: String,
+    question: Option<ReviewQuestion>,
+}
+
+fn view(session: &Session, wait: Wait, can_ask: bool) -> Result<WaitView> {
+    let (mut wait, snapshot) = session.read(move |tx| {
+        let snapshot = snapshot(tx, &wait, can_ask)?;
+        Ok((wait, snapshot))
+    })?;
+    if snapshot.is_over && wait.is_open() {
+        // The end is stored: the wait stays ended if a retry reopens the batch.
+        wait = session.write(move |tx| {
+            let mut wait = tx.wait(&wait.handle)?.unwrap_or(wait);
+            if wait.is_open() {
+                wait.ended = Some(tx.now());
+                wait.updated = tx.now();
+                tx.save_wait(&wait)?;
+            }
+            Ok(wait)
+        })?;
+    }
+    let (state, message) = if wait.cancelled.is_some() {
+        let message = format!(
+            "The wait was cancelled; the batch was not changed, control_batch(id=\"{}\", action=\"cancel\") cancels it",
+            snapshot.batch
+        );
+        (WaitState::Cancelled, message)
+    } else if wait.ended.is_some() {
+        let reply = to_json(GetBatch::progress_of(snapshot.batch).run(session)?)?;
+        (WaitState::Ended(reply), snapshot.message)
+    } else {
+        (snapshot.question.map_or(WaitState::Working, WaitState::NeedsAnswer), snapshot.message)
+    };
+    let message = if wait.said.is_empty() { message } else { format!("{message}. {}", wait.said) };
+    let updated = wait.updated.max(snapshot.updated);
+    Ok(WaitView { handle: wait.handle, created: wait.created, updated, message, state })
+}
+
+fn snapshot(tx: &dyn Read, wait: &Wait, can_ask: bool) -> Result<Snapshot> {
+    let (task, batch) = awaited_batch(tx, wait.batch)?;
+    let id = &task.id;
+    let status = batch_status(tx, &task, &batch)?;
+    let is_open = wait.is_open() && !status.is_over();
+    let question = if is_open && can_ask { open_question(tx, wait, &task, &batch)? } else { None };
+    let count = |status| {
+        let filter = Filter { parent: Some(task.row), status: Some(status), ..Filter::default() };
+        tx.total(&filter).map(|total| total.count)
+    };
+    let in_review = count(Status::Review)?;
+    let mut message = format!(
+        "{} of {} items processed, {} in progress",
+        batch.counts.processed(),
+        batch.counts.total,
+        chunks(count(Status::InProgress)?)
+    );
+    match status {
+        BatchStatus::Running | BatchStatus::Waiting => {}
+        other => message += &format!(", {other}"),
+    }
+    if question.is_some() {
+        message += ", a person is asked";
+    } else if is_open && in_review > 0 {
+        message += &format!(", {} in review", chunks(in_review));
+        // At a step checkpoint the chunks are approved together, once all of them have completed the step.
+        if status == BatchStatus::Waiting || batch.checkpoint != Checkpoint::Step {
+            message += &format!(": review_batch(id=\"{id}\", decision)");
+        }
+    } else if status == BatchStatus::Waiting {
+        message +=
+            &format!(", the other chunks wait for a person: get_batch(id=\"{id}\", view=\"failures\")");
+    }
+    Ok(Snapshot { batch: task.id, updated: task.updated, is_over: status.is_over(), message, question })
+}
+
+fn chunks(count: u64) -> String {
+    format!("{count} chunk{}", if count == 1 { "" } else { "s" })
+}

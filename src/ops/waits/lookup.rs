@@ -1,0 +1,36 @@
+//! Finds the wait of a handle and the batch that it waits for.
+
+use crate::error::{Error, Result};
+use crate::model::batch::Batch;
+use crate::model::task::{Row, Task};
+use crate::model::text::excerpt;
+use crate::model::wait::Wait;
+use crate::ops::Session;
+use crate::ops::request::lookup::find_batch;
+use crate::store::Read;
+
+/// The wait of a handle that was given to this caller.
+///
+/// # Errors
+/// `not_found` if no wait has the handle, or it was given to another client.
+pub(in crate::ops) fn find_wait(session: &Session, handle: &str) -> Result<Wait> {
+    let (handle, caller) = (handle.to_owned(), session.caller().to_owned());
+    session.read(move |tx| match tx.wait(&handle)? {
+        Some(wait) if wait.asked_by == caller => Ok(wait),
+        Some(_) => Err(Error::not_found(format!(
+            "Handle '{}' belongs to another client than '{}'; wait_batch(id) returns a handle of your own",
+            excerpt(&handle),
+            excerpt(&caller)
+        ))),
+        None => Err(Error::not_found(format!(
+            "No wait has the handle '{}'; wait_batch(id) returns a handle",
+            excerpt(&handle)
+        ))),
+    })
+}
+
+/// The batch in a row, and its task.
+pub(in crate::ops) fn awaited_batch(tx: &dyn Read, row: Row) -> Result<(Task, Batch)> {
+    let task = tx.task_at(row)?;
+    find_batch(tx, &task.id)
+}
