@@ -6,6 +6,7 @@ mod completion;
 mod eras;
 mod handles;
 mod in_flight;
+mod lone_calls;
 mod person;
 mod progress;
 mod prompts;

@@ -14,9 +14,11 @@ use rmcp::model::{
 use rmcp::service::{RequestContext, SubscriptionContext};
 use rmcp::{RoleServer, ServerHandler, ServiceExt};
 use serde_json::Value;
+use tokio::sync::{mpsc, oneshot};
 
 use super::eras::{Client, Eras};
 use super::in_flight::InFlight;
+use super::lone_calls::{self, Calls};
 use super::subscriptions::{Subscriptions, Told};
 use super::tools::{Toolset, definitions, result};
 use super::transport::Lines;
@@ -62,10 +64,11 @@ pub(super) struct Server {
     toolset: Toolset,
     tools: Arc<Vec<Tool>>,
     pub(super) in_flight: Arc<InFlight>,
+    lone_calls: Calls,
     subscriptions: Arc<Subscriptions>,
 }
 
-/// Runs an operation; one that panics is a failure like others.
+/// Runs an operation. If it panics, the caller gets an error like any other.
 pub(super) fn attempt(entry: &ops::Entry, session: &Session, arguments: Value) -> Result<Value> {
     catch_unwind(AssertUnwindSafe(|| (entry.call)(session, arguments))).unwrap_or_else(|_| Err(failed()))
 }
@@ -85,19 +88,25 @@ fn refused(error: Error) -> ErrorData {
 }
 
 impl Server {
-    /// Runs what may block. It blocks until the store has answered, so the protocol goes on beside
-    /// it. What is alone is run right here: waking threads would take longer than the call itself.
+    /// Runs a call that may block, beside the protocol: on the protocol's own thread if no other request is in
+    /// flight (see [`lone_calls`]), else on a thread of its own. A call that panics is answered with an error.
     pub(super) async fn run<T: Send + 'static>(
         &self,
         long: bool,
         call: impl FnOnce() -> Result<T> + Send + 'static,
     ) -> Result<T> {
-        if self.in_flight.is_one() && !long {
-            // A panic is a failure like others here, too: the request is answered.
-            catch_unwind(AssertUnwindSafe(call)).unwrap_or_else(|_| Err(failed()))
-        } else {
-            tokio::task::spawn_blocking(call).await.unwrap_or_else(|error| Err(failed().caused_by(error)))
+        if !self.in_flight.is_one() || long {
+            let ran = tokio::task::spawn_blocking(call).await;
+            return ran.unwrap_or_else(|error| Err(failed().caused_by(error)));
         }
+        let (sender, answer) = oneshot::channel();
+        let call = move || {
+            let ran = catch_unwind(AssertUnwindSafe(call)).unwrap_or_else(|_| Err(failed()));
+            // A request that was cancelled has no receiver.
+            sender.send(ran).ok();
+        };
+        self.lone_calls.send(Box::new(call)).map_err(|_| failed())?;
+        answer.await.unwrap_or_else(|error| Err(failed().caused_by(error)))
     }
 
     /// The store as the client of a request sees it.
@@ -337,23 +346,26 @@ pub fn serve(session: Session, toolset: Toolset) -> Result<()> {
         .max_blocking_threads(super::in_flight::IN_FLIGHT as usize + 4)
         .build()
         .map_err(|error| Error::internal("the server could not be started", error))?;
-    let ended = runtime.block_on(async move {
+    let (lone_calls, calls) = mpsc::unbounded_channel();
+    let serving = runtime.spawn(async move {
         let (input, output) = rmcp::transport::stdio_pipes();
         let lines = Lines::new(input, output);
         let tools = Arc::new(definitions(toolset));
         let subscriptions = Subscriptions::new(session.clone());
-        let server = Server { session, toolset, tools, in_flight: lines.in_flight(), subscriptions };
+        let server =
+            Server { session, toolset, tools, in_flight: lines.in_flight(), lone_calls, subscriptions };
         match Eras(server).serve(lines).await {
             Ok(running) => {
                 running.waiting().await.map_err(|error| Error::internal("the server ended early", error))?;
                 Ok(())
             }
-            // A client that goes away before it says anything has asked for nothing.
+            // A client that closed its end before it sent anything asked for nothing.
             Err(rmcp::service::ServerInitializeError::ConnectionClosed(_)) => Ok(()),
             Err(error) => Err(Error::internal("the client does not speak the protocol", error)),
         }
     });
-    // A read of standard input that is still waiting must not keep the process.
+    let ended = lone_calls::run(&runtime, calls, serving);
+    // A thread may still wait for standard input: the process does not wait for it.
     runtime.shutdown_background();
     ended
 }

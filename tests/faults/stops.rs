@@ -4,7 +4,7 @@
 //! `TASKTALLY_ROUNDS` asks for more rounds.
 
 use std::process::Command;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -157,6 +157,35 @@ fn assert_a_real_one_is_told(store: &Store, log: &str, pid: u32) {
     let waited = asked.elapsed();
     println!("a real command and a real server were told after {waited:?}");
     assert!(waited < PROMISED, "{waited:?}");
+}
+
+#[test]
+fn a_ping_and_a_read_are_answered_while_a_lone_write_waits_for_the_write_lock() {
+    let store = Store::new();
+    let mut server = store.serve();
+    let log = server.task("Log");
+    let other = other(&store);
+    let (held, is_held) = mpsc::channel();
+    let (release, is_released) = mpsc::channel::<()>();
+    let holder = std::thread::spawn(move || {
+        other.write(move |_| {
+            held.send(()).unwrap();
+            is_released.recv().unwrap();
+            Ok(())
+        })
+    });
+    is_held.recv().unwrap();
+    let write = server.send("update_task", json!({"id": log, "body": "- waits"}));
+    for _ in 0..3 {
+        assert!(server.request("ping", json!({}))["result"].is_object());
+        server.call("get_task", json!({"id": log})).ok();
+    }
+    assert!(!server.body(&log).contains("- waits"), "another process holds the write lock");
+    release.send(()).unwrap();
+    holder.join().unwrap().unwrap();
+    server.recv(write).unwrap().ok();
+    assert!(server.body(&log).contains("- waits"));
+    assert!(server.close().success());
 }
 
 #[test]
