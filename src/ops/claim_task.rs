@@ -126,37 +126,33 @@ impl Operation for ClaimTask {
             return of_job(session, job.clone());
         }
         let worker = self.worker.as_ref().and_then(Line::non_empty).unwrap_or(session.caller()).to_owned();
-        let claimed = session.write(move |tx| {
-            expire_leases(tx)?;
-            let before = match &self.id {
-                Some(id) => tx.task(id)?,
-                None => self.best(tx)?,
-            };
-            may_claim(&before, &worker, Manner::Fenced, tx.now())?;
-            may_work(tx, &before)?;
-            let token = if self.by_runner { Token::of_runner() } else { Token::random() };
-            let claim = Claim::new(worker, Some(token.clone()), tx.now(), self.lease_seconds.get());
-            let task = claimed(&before, claim);
-            change_state(tx, &before, &task)?;
-            let chunk = tx.chunk(&task)?;
-            if let Some(chunk) = &chunk {
-                tx.set_attempts(chunk, chunk.attempts + 1)?;
+        // Idle workers poll: if there is nothing to claim and nothing to expire, they cost no write.
+        let (request, name) = (self.clone(), worker.clone());
+        session.read(move |tx| {
+            let refusal = request.choose(tx, &name).err();
+            match refusal {
+                Some(refusal) if !is_anything_due(tx)? => Err(refusal),
+                _ => Ok(()),
             }
-            let task = tx.task_at(task.row)?;
-            let reply = Self::reply(tx, &task, chunk, &token)?;
-            if let Some(first) = reply.items.as_ref().filter(|_| self.begins).and_then(|items| items.first())
-            {
-                let key = first.get("key").and_then(Value::as_str).unwrap_or_default();
-                append_receipt(tx, &task, &IncomingReceipt::item_started(Some(&token), "tasktally", key))?;
+        })?;
+        session.write(move |tx| {
+            let is_due = is_anything_due(tx)?;
+            if is_due {
+                expire_leases(tx)?;
             }
-            Ok(reply)
-        });
-        if claimed.is_err() {
-            // The refusal took back the leases that it found run out: they are ended all the same.
-            session.write(|tx| expire_leases(tx).map(|_| ()))?;
-        }
-        claimed
+            match self.choose(tx, &worker) {
+                Ok(task) => self.claim(tx, &task, worker).map(Ok),
+                // A refused claim still commits the leases that were expired.
+                Err(refusal) if is_due => Ok(Err(refusal)),
+                Err(refusal) => Err(refusal),
+            }
+        })?
     }
+}
+
+/// Whether a lease has run out or a hold has ended, which only a write can note.
+fn is_anything_due(tx: &dyn Read) -> Result<bool> {
+    Ok(tx.next_hold()?.is_some_and(|end| end <= tx.now()) || !tx.expired(1)?.is_empty())
 }
 
 /// The claim that a runner won for its worker, told once more.
@@ -169,7 +165,7 @@ fn of_job(session: &Session, job: WorkerScope) -> Result<ClaimReply> {
 }
 
 /// Whether no chunk that shares a resource with this one is being worked on.
-fn may_work(tx: &dyn Write, task: &Task) -> Result<()> {
+fn may_work(tx: &dyn Read, task: &Task) -> Result<()> {
     if task.is_chunk
         && let Some(held) = tx.held_up(task.row)?
     {
@@ -217,7 +213,37 @@ impl ClaimTask {
         }
     }
 
-    fn best(&self, tx: &dyn Write) -> Result<Task> {
+    /// The task that `worker` may claim.
+    fn choose(&self, tx: &dyn Read, worker: &str) -> Result<Task> {
+        let task = match &self.id {
+            Some(id) => tx.task(id)?,
+            None => self.best(tx)?,
+        };
+        may_claim(&task, worker, Manner::Fenced, tx.now())?;
+        may_work(tx, &task)?;
+        Ok(task)
+    }
+
+    /// Claims a task that [`ClaimTask::choose`] chose in the same transaction.
+    fn claim(&self, tx: &dyn Write, before: &Task, worker: String) -> Result<ClaimReply> {
+        let token = if self.by_runner { Token::of_runner() } else { Token::random() };
+        let claim = Claim::new(worker, Some(token.clone()), tx.now(), self.lease_seconds.get());
+        let task = claimed(before, claim);
+        change_state(tx, before, &task)?;
+        let chunk = tx.chunk(&task)?;
+        if let Some(chunk) = &chunk {
+            tx.set_attempts(chunk, chunk.attempts + 1)?;
+        }
+        let task = tx.task_at(task.row)?;
+        let reply = Self::reply(tx, &task, chunk, &token)?;
+        if let Some(first) = reply.items.as_ref().filter(|_| self.begins).and_then(|items| items.first()) {
+            let key = first.get("key").and_then(Value::as_str).unwrap_or_default();
+            append_receipt(tx, &task, &IncomingReceipt::item_started(Some(&token), "tasktally", key))?;
+        }
+        Ok(reply)
+    }
+
+    fn best(&self, tx: &dyn Read) -> Result<Task> {
         let batch = match &self.batch {
             None => None,
             Some(id) => Some(super::request::lookup::find_task(tx, id, "batch")?),
@@ -336,7 +362,7 @@ fn brief(batch: &Batch, chunk: &Chunk) -> String {
 }
 
 /// Refuses a batch of which nothing goes on without a person, saying so.
-fn waits_for_a_person(tx: &dyn Write, task: &Task) -> Result<()> {
+fn waits_for_a_person(tx: &dyn Read, task: &Task) -> Result<()> {
     let Some(batch) = tx.batch(task.row)? else { return Ok(()) };
     if let Some(why) = &batch.paused {
         return Err(Error::new(Code::Paused, format!("Batch {} is paused; stop. {why}", task.id)));
@@ -349,6 +375,6 @@ fn waits_for_a_person(tx: &dyn Write, task: &Task) -> Result<()> {
 }
 
 /// When the next claim or hold ends by itself.
-fn soonest(tx: &dyn Write) -> Result<Option<Timestamp>> {
+fn soonest(tx: &dyn Read) -> Result<Option<Timestamp>> {
     Ok(tx.next_expiry()?.into_iter().chain(tx.next_hold()?).min())
 }
