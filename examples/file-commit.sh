@@ -1,6 +1,6 @@
 #!/bin/sh
-# A worker: one commit's JSON comes in on standard input, one line of JSON goes out.
-# It files each commit by kind, as an agent would file mail.
+# A worker for one item: reads a commit as JSON from standard input and prints its receipt as one line of JSON.
+# The category depends on the kind of the commit.
 item=$(cat)
 subject=${item#*'"subject":"'}; subject=${subject%%'","files"'*}
 kind=${item#*'"kind":"'};       kind=${kind%%'"'*}

@@ -157,7 +157,7 @@ fn a_worker_that_hangs_is_ended_by_its_time_and_its_item_has_failed() {
     let ended = until(&mut server, &id, "done");
     assert_eq!(ended.count("/batch/outcomes/failed"), 2);
     let body = server.body(&format!("{id}.01"));
-    assert!(body.contains("ended after 1 s, its timeout_s"), "{body}");
+    assert!(body.contains("stopped after 1 s (timeout_s)"), "{body}");
 }
 
 #[test]
@@ -168,7 +168,7 @@ fn a_worker_that_takes_too_much_memory_is_ended_and_says_so() {
     let id = batch(&mut server, 1, 1, "greedy");
     until(&mut server, &id, "done");
     let body = server.body(&format!("{id}.01"));
-    assert!(body.contains("more than its memory_mb"), "{body}");
+    assert!(body.contains("more memory than memory_mb"), "{body}");
 }
 
 #[test]
@@ -193,7 +193,7 @@ fn a_profile_that_cannot_be_started_is_refused_before_anything_is_made() {
     let request = json!({"title": "B", "instructions": "Read it.", "items": ["a"], "worker": "missing"});
     let refused = server.call("create_batch", request);
     assert_eq!(refused.refusal(), "invalid_argument");
-    assert!(refused.message().contains("/nonexistent/x is not there"), "{}", refused.message());
+    assert!(refused.message().contains("/nonexistent/x does not exist"), "{}", refused.message());
     assert_eq!(server.call("list_tasks", json!({"limit": 0})).ok().count("/total"), 0);
 }
 
@@ -238,24 +238,25 @@ fn a_runner_that_is_killed_is_taken_over_and_no_item_is_accepted_twice() {
 
 #[test]
 fn a_worker_that_cannot_start_as_somebody_else_has_its_chunk_by_now_pauses_no_profile() {
-    // The keeper waits between the tries of an item, and starts the next one where the folder is gone.
+    // The supervisor process waits between two tries of an item. The next try starts after the folder was removed.
     let store =
         Store::new().with_config(&shell("w", "item", "touch ../../tried; exit 75", "max_parallel = 1"));
     let mut server = store.serve();
     let id = batch(&mut server, 20, 20, "w");
     let runner = runner(&mut server, &id);
     let folder = store.file().parent().unwrap().to_owned();
-    let keeper = eventually("the keeper to wait for the next try", || {
+    let supervisor = eventually("the supervisor process to wait for the next try", || {
         let has_tried = std::fs::remove_file(folder.join("tried")).is_ok();
-        let keeper = children(runner).into_iter().find(|pid| processes("keeper\0").contains(pid))?;
+        let supervisor =
+            children(runner).into_iter().find(|pid| processes("supervisor-process\0").contains(pid))?;
         if !has_tried {
             return None;
         }
-        signal("STOP", keeper);
-        if children(keeper).is_empty() {
-            return Some(keeper);
+        signal("STOP", supervisor);
+        if children(supervisor).is_empty() {
+            return Some(supervisor);
         }
-        signal("CONT", keeper);
+        signal("CONT", supervisor);
         None
     });
     // By then the runner has told it to.
@@ -264,14 +265,14 @@ fn a_worker_that_cannot_start_as_somebody_else_has_its_chunk_by_now_pauses_no_pr
     store.sql().execute("UPDATE task SET expires_at = 1 WHERE id = ?1", [&chunk]).unwrap();
     server.call("claim_task", json!({"id": chunk, "worker": "other"})).ok();
     std::fs::remove_dir_all(folder.join("work").join(&chunk)).unwrap();
-    signal("CONT", keeper);
+    signal("CONT", supervisor);
     let log = folder.join(format!("logs/runner-{id}.log"));
-    let ended = ["taken away", "cannot be started"];
+    let ended = ["claim was lost", "cannot be started"];
     let said = eventually("the runner to say what became of it", || {
         let said = std::fs::read_to_string(&log).ok()?;
         ended.iter().any(|words| said.contains(words)).then_some(said)
     });
-    assert!(said.contains("taken away"), "{said}");
+    assert!(said.contains("claim was lost"), "{said}");
     assert_eq!(stand(&mut server, &id)["batch"]["status"], "running", "{said}");
     server.call("control_batch", json!({"id": id, "action": "cancel"})).ok();
     eventually("the runner to end", || processes(&id).is_empty().then_some(()));

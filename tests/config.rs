@@ -162,27 +162,27 @@ fn a_bad_value_is_named_with_file_line_setting_value_and_limit() {
     };
     // One line of a profile after its three; what the message has to name.
     for (line, names) in [
-        ("timeout_s = 0", &["worker.mail.timeout_s = 0", "1 to 86400 (seconds), 600 if left out"][..]),
+        ("timeout_s = 0", &["worker.mail.timeout_s = 0", "1 to 86400 seconds; the default is 600"][..]),
         ("timeout_s = 86401", &["86401", "out of range"]),
         ("timeout_s = -5", &["-5", "out of range"]),
-        ("timeout_s = \"5m\"", &["\"5m\"", "this is a string", "whole number"]),
+        ("timeout_s = \"5m\"", &["\"5m\"", "found a string", "an integer"]),
         ("timeout_s = 1.5", &["1.5", "float"]),
         ("grace_s = 301", &["grace_s = 301", "0 to 300"]),
-        ("stalled_after_s = 60", &["stalled_after_s", "once an item", "timeout_s bounds it"]),
+        ("stalled_after_s = 60", &["stalled_after_s", "once per item", "limited by timeout_s"]),
         ("max_parallel = 65", &["65", "1 to 64"]),
-        ("max_starts_per_minute = 0", &["max_starts_per_minute", "no limit if left out"]),
-        ("memory_mb = 1", &["memory_mb = 1", "16 to 1048576 (MiB)"]),
+        ("max_starts_per_minute = 0", &["max_starts_per_minute", "the default is no limit"]),
+        ("memory_mb = 1", &["memory_mb = 1", "16 to 1048576 MiB"]),
         ("output_limit = 1", &["output_limit = 1", "4096 to"]),
         ("retry_exit_codes = [0]", &["[0]", "0 is out of range", "1 to 255"]),
-        ("retry_exit_codes = 75", &["retry_exit_codes = 75", "a list of whole numbers"]),
-        ("timout_s = 5", &["worker.mail has no setting 'timout_s'", "Did you mean 'timeout_s'?"]),
-        ("comand = []", &["'comand'", "Did you mean 'command'?"]),
-        ("frobnicate = 1", &["'frobnicate'. It takes command, per"]),
-        ("cwd = \"relative\"", &["\"relative\"", "no absolute path"]),
-        ("cwd = \"/x/{prompt}\"", &["{prompt} is no placeholder", "{batch}, {chunk}, {project}, {home}"]),
-        ("cwd = \"{project}/x\"", &["no absolute path"]),
-        ("worktree = \"code\"", &["worktree = \"code\"", "no absolute path"]),
-        ("worktree = \"/x/{chunk}\"", &["{chunk} stands for nothing here"]),
+        ("retry_exit_codes = 75", &["retry_exit_codes = 75", "a list of integers"]),
+        ("timout_s = 5", &["worker.mail: unknown setting 'timout_s'", "did you mean 'timeout_s'?"]),
+        ("comand = []", &["'comand'", "did you mean 'command'?"]),
+        ("frobnicate = 1", &["'frobnicate' (known: command, per"]),
+        ("cwd = \"relative\"", &["\"relative\"", "expected an absolute path"]),
+        ("cwd = \"/x/{prompt}\"", &["{prompt} is not a placeholder", "{batch}, {chunk}, {project}, {home}"]),
+        ("cwd = \"{project}/x\"", &["expected an absolute path"]),
+        ("worktree = \"code\"", &["worktree = \"code\"", "expected an absolute path"]),
+        ("worktree = \"/x/{chunk}\"", &["{chunk} has no value here"]),
         ("env = 5", &["env = 5", "a table of settings"]),
         ("env = { allow = [\"LD_PRELOAD\"] }", &["env.allow", "'LD_PRELOAD'", "never passed on"]),
         ("env = { allow = [\"*\"] }", &["env.allow", "'*'"]),
@@ -191,9 +191,9 @@ fn a_bad_value_is_named_with_file_line_setting_value_and_limit() {
         ("env = { set = { TASKTALLY_TASK = \"x\" } }", &["env.set.TASKTALLY_TASK", "cannot be set"]),
         ("env = { set = { LD_PRELOAD = \"x\" } }", &["env.set.LD_PRELOAD", "cannot be set"]),
         ("env = { set = { A-B = \"x\" } }", &["env.set.A-B", "letters, digits"]),
-        ("env = { set = { A = 5 } }", &["env.set.A: this is an integer", "a string"]),
-        ("env = { set = \"TOKEN=hunter2\" }", &["env.set: this is a string", "a table of strings"]),
-        ("env = { alow = [] }", &["worker.mail.env has no setting 'alow'", "'allow'"]),
+        ("env = { set = { A = 5 } }", &["env.set.A: expected a string", "an integer"]),
+        ("env = { set = \"TOKEN=hunter2\" }", &["env.set: expected a table of strings", "a string"]),
+        ("env = { alow = [] }", &["worker.mail.env: unknown setting 'alow'", "'allow'"]),
     ] {
         check(&format!("{PLAIN}{line}\n"), 4, names);
     }
@@ -204,21 +204,21 @@ fn a_bad_value_is_named_with_file_line_setting_value_and_limit() {
         ("[worker.mail]\ncommand = []\n", 2, &["command is missing"]),
         ("[worker.mail]\ncommand = [\"./run\"]\n", 2, &["an absolute path"]),
         ("[worker.mail]\ncommand = [\"bin/run\"]\n", 2, &["an absolute path"]),
-        ("[worker.mail]\ncommand = [\"\"]\n", 2, &["a name that PATH finds"]),
-        ("[worker.mail]\ncommand = [\"a\", \"{cunk}\"]\n", 2, &["{cunk} is no placeholder", "{chunk}"]),
+        ("[worker.mail]\ncommand = [\"\"]\n", 2, &["a name to search for in PATH"]),
+        ("[worker.mail]\ncommand = [\"a\", \"{cunk}\"]\n", 2, &["{cunk} is not a placeholder", "{chunk}"]),
         (
             "[worker.mail]\ncommand = [\"a\"]\nper = \"batch\"\n",
             3,
             &["per = \"batch\"", "\"item\" or \"chunk\""],
         ),
-        ("[limits]\nmax_parallel = 0\n", 2, &["limits.max_parallel = 0", "1 to 64", "8 if left out"]),
-        ("[limit]\n", 1, &["the file has no setting 'limit'", "'limits'"]),
-        ("\n[workers.mail]\n", 2, &["'workers'", "Did you mean 'worker'?"]),
+        ("[limits]\nmax_parallel = 0\n", 2, &["limits.max_parallel = 0", "1 to 64", "the default is 8"]),
+        ("[limit]\n", 1, &["unknown setting 'limit'", "'limits'"]),
+        ("\n[workers.mail]\n", 2, &["'workers'", "did you mean 'worker'?"]),
         ("worker = 5\n", 1, &["worker = 5", "a table of settings"]),
         ("[paths]\nroots = [\"/\"]\n", 2, &["not / itself"]),
         ("[paths]\nroots = [\"code\"]\n", 2, &["the absolute path of a folder"]),
-        ("[limits\n", 1, &["this is not TOML"]),
-        ("a = 1\na = 2\n", 2, &["this is not TOML", "duplicate key"]),
+        ("[limits\n", 1, &["not valid TOML"]),
+        ("a = 1\na = 2\n", 2, &["not valid TOML", "duplicate key"]),
     ] {
         check(text, line, names);
     }
@@ -231,7 +231,7 @@ fn a_profile_has_one_plain_word_for_a_name() {
     let scene = Scene::new();
     for name in ["\"a b\"", "\"../x\"", "\"\"", "\"-x\"", "\"é\""] {
         put(&scene.file(), &format!("[worker.{name}]\ncommand = [\"true\"]\nper = \"item\"\n"));
-        scene.refused(&["is no profile's name", "1 to 64 letters"]);
+        scene.refused(&["is not a valid profile name", "1 to 64 letters"]);
     }
 }
 
@@ -260,7 +260,7 @@ fn a_file_or_folder_that_others_can_write_to_is_refused() {
 #[test]
 fn a_file_or_folder_of_another_user_is_refused() {
     if !rustix::process::geteuid().is_root() {
-        println!("only root can give files away: src/config/file.rs tests the rule alone");
+        println!("only root can give files away: src/config/path_checks.rs tests the rule alone");
         return;
     }
     let scene = Scene::with(PLAIN);
@@ -308,7 +308,7 @@ fn what_is_no_regular_file_is_refused_and_never_waited_for() {
     let fifo = scene.home().join("fifo");
     let status = std::process::Command::new("mkfifo").arg(&fifo).args(["-m", "600"]).status();
     assert!(status.unwrap().success());
-    scene.refused_at(Some(&fifo), &["no regular file"]);
+    scene.refused_at(Some(&fifo), &["not a regular file"]);
     let large = scene.home().join("large.toml");
     put(&large, &"#".repeat(1024 * 1024 + 1));
     scene.refused_at(Some(&large), &["more than 1048576 bytes"]);
@@ -328,15 +328,15 @@ fn a_file_inside_a_project_or_an_allowed_root_is_refused() {
     for mark in [".git", ".hg", ".jj", ".svn"] {
         // A worktree's .git is a file.
         std::fs::write(project.join(mark), "").unwrap();
-        scene.refused_at(Some(&file), &["lies inside the project HOME/project", mark, "TASKTALLY_CONFIG"]);
+        scene.refused_at(Some(&file), &["is inside the project HOME/project", mark, "TASKTALLY_CONFIG"]);
         // Nor does a link from a good place help.
         symlink(&file, scene.file()).unwrap();
-        scene.refused(&["lies inside the project HOME/project"]);
+        scene.refused(&["is inside the project HOME/project"]);
         std::fs::remove_file(scene.file()).unwrap();
         std::fs::remove_file(project.join(mark)).unwrap();
     }
     put(&scene.file(), "[paths]\nroots = [\"{home}\"]\n");
-    scene.refused(&["lies inside HOME (one of [paths] roots"]);
+    scene.refused(&["is inside HOME (one of [paths] roots"]);
 }
 
 #[test]
@@ -396,11 +396,11 @@ worktree = "{home}/code"
     check("folder", true, "/true was started and settled an item");
     check("project", true, "its folder is named after a batch's project");
     check("gone", false, "there is no program 'no-such-program-7' in PATH");
-    check("path", false, "/no/such/program is not there or cannot be executed");
-    check("outside", false, "lies beneath no allowed root ([paths] roots: ");
-    check("link", false, "secret/x, which lies beneath no allowed root");
-    check("upwards", false, "goes upwards");
-    check("tree", false, "no git repository with a commit");
+    check("path", false, "/no/such/program does not exist or cannot be executed");
+    check("outside", false, "is outside the allowed roots ([paths] roots: ");
+    check("link", false, "secret/x, which is outside the allowed roots");
+    check("upwards", false, "contains '..'");
+    check("tree", false, "not a git repository with a commit");
     // What is refused makes nothing.
     assert_eq!(std::fs::read_dir(scene.home().join("secret")).unwrap().count(), 0);
 }

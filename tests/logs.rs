@@ -10,7 +10,7 @@ use std::process::Stdio;
 use serde_json::Value;
 use support::ended;
 use support::store::Store;
-use tasktally::logs::{LogWriter, Stream, place};
+use tasktally::logs::{LogWriter, Stream, log_path};
 use tasktally::model::id::TaskId;
 
 /// A store with a batch of one chunk, whose id is given.
@@ -25,7 +25,7 @@ fn chunk(store: &Store) -> String {
 fn writer(store: &Store, chunk: &str, attempt: u64, stream: Stream) -> LogWriter {
     let folder = store.file().parent().expect("a folder");
     let chunk: TaskId = chunk.parse().expect("an id");
-    LogWriter::open(&place(folder, &chunk, attempt, stream), 64).expect("a log")
+    LogWriter::open(&log_path(folder, &chunk, attempt, stream), 64).expect("a log")
 }
 
 #[test]

@@ -9,7 +9,7 @@ use serde_json::Value;
 use support::screen::Screen;
 use support::store::Store;
 use support::{eventually, signal};
-use tasktally::logs::{LogWriter, Stream, place};
+use tasktally::logs::{LogWriter, Stream, log_path};
 use tasktally::model::id::TaskId;
 
 /// A batch of chunks of two items each; gives its id.
@@ -180,7 +180,7 @@ fn receipts_and_log_open_and_hostile_text_stays_text() {
     }
     let folder = store.file().parent().expect("a folder");
     let chunk: TaskId = work.chunk.parse().expect("an id");
-    let mut log = LogWriter::open(&place(folder, &chunk, 1, Stream::Out), 4_096).expect("a log");
+    let mut log = LogWriter::open(&log_path(folder, &chunk, 1, Stream::Out), 4_096).expect("a log");
     log.write("\x1b[2J\x1b[31mred\u{202e}\nsecond\n".as_bytes()).expect("it is written");
     let screen = Screen::watch(&store, (80, 24), "", &id);
     screen.shows(&["File the mail"]);

@@ -69,7 +69,9 @@ fn a_cancel_leaves_nothing_of_any_worker() {
         eventually("everything to end", || sleepers(&nap).is_empty().then_some(()));
         longest = longest.max(cancelled.elapsed().as_millis());
         assert_kept(&store, &mut server, &id);
-        eventually("the runner and its keepers to end", || processes(&id).is_empty().then_some(()));
+        eventually("the runner and its supervisor processes to end", || {
+            processes(&id).is_empty().then_some(())
+        });
     }
     println!("nothing was left at most {longest} ms after a cancel");
 }
@@ -94,29 +96,32 @@ fn a_runner_killed_in_full_work_leaves_nothing_and_is_taken_over() {
         server.call("control_batch", json!({"id": id, "action": "cancel"})).ok();
         eventually("everything to end", || sleepers(&nap).is_empty().then_some(()));
         assert_kept(&store, &mut server, &id);
-        eventually("the runner and its keepers to end", || processes(&id).is_empty().then_some(()));
+        eventually("the runner and its supervisor processes to end", || {
+            processes(&id).is_empty().then_some(())
+        });
     }
 }
 
 #[test]
-fn a_keeper_that_is_killed_leaves_its_worker_to_the_runner_which_ends_it() {
+fn the_runner_kills_the_worker_of_a_killed_supervisor_process() {
     let nap = nap(3);
     let store = Store::new().with_config(&wild(&nap));
     let mut server = store.serve();
     let id = gone_wild(&mut server, &nap);
     let before = sleepers(&nap);
     let runner = runner(&mut server, &id);
-    let keepers = children(runner).into_iter().filter(|pid| command_line(*pid).contains("keeper"));
-    let keepers: Vec<u32> = keepers.collect();
-    assert_eq!(keepers.len(), WORKERS);
-    keepers.iter().for_each(|pid| signal("KILL", *pid));
+    let supervisors =
+        children(runner).into_iter().filter(|pid| command_line(*pid).contains("supervisor-process"));
+    let supervisors: Vec<u32> = supervisors.collect();
+    assert_eq!(supervisors.len(), WORKERS);
+    supervisors.iter().for_each(|pid| signal("KILL", *pid));
     eventually("their workers to end", || {
         let now = sleepers(&nap);
         (!before.iter().any(|pid| now.contains(pid))).then_some(())
     });
     let given_back = eventually("the chunks to be given back", || {
         let body = server.body(&format!("{id}.01"));
-        body.contains("the keeper of its worker was killed").then_some(body)
+        body.contains("the supervisor process of its worker was killed").then_some(body)
     });
     assert!(
         !given_back.contains("no worker could be started"),
@@ -182,7 +187,7 @@ fn what_forked_twice_with_an_empty_environment_is_found_by_its_control_group_whe
     });
     server.call("control_batch", json!({"id": id, "action": "cancel"})).ok();
     eventually("everything to end", || sleepers(&nap).is_empty().then_some(()));
-    eventually("the runner and its keepers to end", || processes(&id).is_empty().then_some(()));
+    eventually("the runner and its supervisor processes to end", || processes(&id).is_empty().then_some(()));
     let left = Command::new("find")
         .arg(groups.path())
         .args(["-name", &format!("tasktally-{mark}-*")])

@@ -127,9 +127,9 @@ pub(super) static ALL: &[Other] = &[
     other("init", "The configuration for an MCP client", init::Init::augment_args, |mut call| {
         call.request::<init::Init>()?.run(&mut call.out).map(|()| 0)
     }),
-    other("keeper", "Starts and ends the workers of a runner, which starts it", mark, |call| {
+    other("supervisor-process", "Start and stop the workers of the runner that starts this process", run_marker, |call| {
         log_to_stderr();
-        work::keep(call.matches.get_one::<String>("mark").map(String::as_str)).map(|()| 0)
+        work::run_supervisor_process(call.matches.get_one::<String>("run-marker").map(String::as_str)).map(|()| 0)
     })
     .for_workers_too(),
     other(
@@ -200,8 +200,8 @@ pub(super) static ALL: &[Other] = &[
     ),
 ];
 
-fn mark(command: Command) -> Command {
-    command.arg(Arg::new("mark")).hide(true)
+fn run_marker(command: Command) -> Command {
+    command.arg(Arg::new("run-marker")).hide(true)
 }
 
 fn toolset(command: Command) -> Command {

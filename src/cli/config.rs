@@ -15,7 +15,7 @@ use crate::work::preflight;
 
 /// Its subcommands, `example` and `check`.
 pub(super) fn arguments(command: Command) -> Command {
-    let names = example::ALL.iter().map(|example| example.name);
+    let names = example::EXAMPLES.iter().map(|example| example.name);
     command
         .disable_help_subcommand(true)
         .subcommand(
@@ -43,10 +43,10 @@ pub(super) fn run(
     match matches.subcommand() {
         Some(("example", matches)) => {
             let name = matches.get_one::<String>("name").map_or("", String::as_str);
-            let found = example::ALL.iter().find(|example| example.name == name);
+            let found = example::EXAMPLES.iter().find(|example| example.name == name);
             let example =
                 found.ok_or_else(|| Error::invalid(format!("name: there is no example '{name}'")))?;
-            let reply = json!({ "success": true, "message": example.about, "example": example.text });
+            let reply = json!({ "success": true, "message": example.description, "example": example.text });
             say(out, &if json { reply.to_string() } else { example.text.trim_end().to_owned() })?;
             Ok(0)
         }
@@ -109,7 +109,7 @@ fn state(config: &Config) -> String {
     format!(
         "{} (from {}): {}",
         config.location.path.display(),
-        config.location.from.as_str(),
+        config.location.source.as_str(),
         if config.found { "read" } else { "not there, so all is at its default and there are no profiles" }
     )
 }
@@ -118,7 +118,7 @@ fn as_json(config: &Config) -> Value {
     let listed = |settings: &[Setting]| -> Map<String, Value> {
         settings
             .iter()
-            .map(|setting| (setting.name.clone(), json!({ "value": setting.value, "set": setting.set })))
+            .map(|setting| (setting.name.clone(), json!({ "value": setting.value, "set": setting.is_set })))
             .collect()
     };
     let workers: Map<String, Value> = config
@@ -130,7 +130,7 @@ fn as_json(config: &Config) -> Value {
         "message": state(config),
         "file": {
             "path": config.location.path.display().to_string(),
-            "from": config.location.from.as_str(),
+            "from": config.location.source.as_str(),
             "found": config.found,
         },
         "settings": listed(&config.settings),
@@ -171,7 +171,7 @@ fn lines(settings: &[&Setting]) -> String {
     let width =
         all.iter().map(|(text, _)| text.chars().count()).filter(|width| *width <= 60).max().unwrap_or(0);
     let told = |(text, setting): &(String, &Setting)| {
-        format!("{text:width$}  # {}", if setting.set { "set" } else { "default" })
+        format!("{text:width$}  # {}", if setting.is_set { "set" } else { "default" })
     };
     all.iter().map(told).collect::<Vec<_>>().join("\n")
 }

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::decode::Decoder;
 use crate::error::{Error, Result};
-use crate::logs::{self, LogReader, Part, Stream};
+use crate::logs::{self, LogPart, LogReader, Stream};
 use crate::model::id::TaskId;
 use crate::model::status::Status;
 use crate::ops::Session;
@@ -54,7 +54,7 @@ pub(super) fn run(request: &Logs, session: &Session, json: bool, out: &mut impl 
         .iter()
         .filter(|stream| !(request.out && **stream == Stream::Err || request.err && **stream == Stream::Out))
         .map(|stream| {
-            let path = logs::place(session.folder(), &request.chunk, attempt, *stream);
+            let path = logs::log_path(session.folder(), &request.chunk, attempt, *stream);
             (*stream, LogReader::new(&path), Decoder::default())
         })
         .collect();
@@ -121,12 +121,12 @@ fn attempt(request: &Logs, session: &Session) -> Result<u64> {
 fn tail(
     reader: &mut LogReader,
     lines: usize,
-    visit: &mut dyn FnMut(Part<'_>) -> std::io::Result<()>,
+    visit: &mut dyn FnMut(LogPart<'_>) -> std::io::Result<()>,
 ) -> std::io::Result<()> {
     // Each with its end; the last one may have none yet.
     let mut kept: VecDeque<Vec<u8>> = VecDeque::new();
     reader.read(&mut |part| {
-        let Part::Bytes(bytes) = part else { return Ok(()) };
+        let LogPart::Bytes(bytes) = part else { return Ok(()) };
         for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
             match kept.back_mut().filter(|last| !last.ends_with(b"\n")) {
                 Some(last) => last.extend_from_slice(piece),
@@ -139,7 +139,7 @@ fn tail(
         Ok(())
     })?;
     let kept: Vec<u8> = kept.into_iter().flatten().collect();
-    if kept.is_empty() { Ok(()) } else { visit(Part::Bytes(&kept)) }
+    if kept.is_empty() { Ok(()) } else { visit(LogPart::Bytes(&kept)) }
 }
 
 /// Prints pieces of two streams, with a label where one follows the other.
@@ -153,13 +153,13 @@ struct Printer<'a, W> {
 }
 
 impl<W: Write> Printer<'_, W> {
-    fn put(&mut self, stream: Stream, decoder: &mut Decoder, part: Part<'_>) -> std::io::Result<()> {
+    fn put(&mut self, stream: Stream, decoder: &mut Decoder, part: LogPart<'_>) -> std::io::Result<()> {
         if self.json {
             let line = match part {
-                Part::Bytes(bytes) => {
+                LogPart::Bytes(bytes) => {
                     json!({ "stream": stream, "text": String::from_utf8_lossy(bytes) })
                 }
-                Part::LeftOut(count) => json!({ "stream": stream, "left_out": count }),
+                LogPart::Omitted(count) => json!({ "stream": stream, "left_out": count }),
             };
             return writeln!(self.out, "{line}");
         }
@@ -168,9 +168,9 @@ impl<W: Write> Printer<'_, W> {
             writeln!(self.out, "── {stream} ──")?;
         }
         match part {
-            Part::Bytes(bytes) if self.raw => self.out.write_all(bytes)?,
-            Part::Bytes(bytes) => self.text(&decoder.decode(bytes))?,
-            Part::LeftOut(count) => {
+            LogPart::Bytes(bytes) if self.raw => self.out.write_all(bytes)?,
+            LogPart::Bytes(bytes) => self.text(&decoder.decode(bytes))?,
+            LogPart::Omitted(count) => {
                 self.new_line()?;
                 writeln!(self.out, "… {count} bytes left out …")?;
             }

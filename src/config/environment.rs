@@ -1,18 +1,19 @@
-//! What a worker finds in its environment: a short list from the runner's, fixed values, and what Tasktally tells it.
+//! The environment of a worker: a short list of the runner's variables, fixed values, and Tasktally's own variables.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt as _;
 
-/// What is passed on from the runner's environment whatever a profile says: who and where the user is,
-/// which language and time zone, where programs and temporary files lie. Nothing in it opens a door.
-pub const BASIC: [&str; 11] =
+/// The variables of the runner that every worker gets: the user, language, time zone, and where programs and temporary
+/// files are. None of them grants access to anything.
+pub const BASE_VARIABLES: [&str; 11] =
     ["HOME", "LANG", "LANGUAGE", "LC_*", "LOGNAME", "PATH", "SHELL", "TERM", "TMPDIR", "TZ", "USER"];
 
-/// Never fixed and never passed on: what Tasktally itself says, and what the loader runs inside any program.
-const CLOSED: [&str; 5] = ["TASKTALLY_*", "LD_*", "DYLD_*", "GLIBC_TUNABLES", "GCONV_PATH"];
-/// Fixed by the operator at will, but never passed on: what has an interpreter or git run more than its command.
-const FIXED_ONLY: [&str; 14] = [
+/// Variables that can be neither passed on nor set: Tasktally's own, and those that make the loader run other code in
+/// any program.
+const FORBIDDEN: [&str; 5] = ["TASKTALLY_*", "LD_*", "DYLD_*", "GLIBC_TUNABLES", "GCONV_PATH"];
+/// Variables that can be set by the operator, but not passed on: they make an interpreter or git run other commands.
+const ONLY_SET: [&str; 14] = [
     "BASH_ENV",
     "BASH_FUNC_*",
     "BASHOPTS",
@@ -28,87 +29,94 @@ const FIXED_ONLY: [&str; 14] = [
     "RUBYOPT",
     "SHELLOPTS",
 ];
-/// The longest name, in bytes.
-const MAX_NAME: usize = 128;
+/// The longest name of a variable, in bytes.
+const MAX_NAME_BYTES: usize = 128;
 
-/// A name, or names that begin alike: `AWS_*`.
+/// Whether a name matches a pattern, which is a name or a prefix with `*`, for example `AWS_*`.
 fn matches(pattern: &str, name: &OsStr) -> bool {
     match pattern.strip_suffix('*') {
-        Some(start) => name.as_bytes().starts_with(start.as_bytes()),
+        Some(prefix) => name.as_bytes().starts_with(prefix.as_bytes()),
         None => name == pattern,
     }
 }
 
 fn check_name(name: &str) -> Result<(), String> {
-    let fits = name.len() <= MAX_NAME
+    let is_valid = name.len() <= MAX_NAME_BYTES
         && name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
         && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
-    if fits {
+    if is_valid {
         Ok(())
     } else {
-        Err(format!("a variable's name has at most {MAX_NAME} letters, digits or '_', the first no digit"))
+        Err(format!(
+            "a variable name has 1 to {MAX_NAME_BYTES} letters, digits or '_', and does not start with a digit"
+        ))
     }
 }
 
-/// Holds a name, or a beginning with `*`, to what may be passed on.
-pub(super) fn check_allowed(pattern: &str) -> Result<(), String> {
+/// Checks a pattern of `env.allow`.
+pub(super) fn check_allowed_name(pattern: &str) -> Result<(), String> {
     let name = pattern.strip_suffix('*').unwrap_or(pattern);
     check_name(name)?;
     let overlaps = |closed: &&&str| match (closed.strip_suffix('*'), pattern.ends_with('*')) {
-        (Some(start), true) => start.starts_with(name) || name.starts_with(start),
+        (Some(prefix), true) => prefix.starts_with(name) || name.starts_with(prefix),
         (None, true) => closed.starts_with(name),
         _ => matches(closed, OsStr::new(name)),
     };
-    match CLOSED.iter().chain(&FIXED_ONLY).find(overlaps) {
+    match FORBIDDEN.iter().chain(&ONLY_SET).find(overlaps) {
         None => Ok(()),
-        Some(closed) if CLOSED.contains(closed) => {
-            Err(format!("{closed} is never passed on: {}", why_closed(closed)))
+        Some(closed) if FORBIDDEN.contains(closed) => {
+            Err(format!("{closed} is never passed on, because {}", why_forbidden(closed)))
         }
         Some(closed) => Err(format!(
-            "{closed} is never passed on: whoever starts the runner could have another command run with it; give it a fixed value in env.set"
+            "{closed} is never passed on, because the process that starts the runner could use it to run other commands; give it a fixed value in env.set"
         )),
     }
 }
 
-fn why_closed(closed: &str) -> &'static str {
-    if closed == "TASKTALLY_*" {
-        "such names are Tasktally's own"
+fn why_forbidden(pattern: &str) -> &'static str {
+    if pattern == "TASKTALLY_*" {
+        "Tasktally itself sets these variables"
     } else {
-        "it has the loader run other code"
+        "it makes the loader run other code"
     }
 }
 
-/// Holds a name to what may have a fixed value.
-pub(super) fn check_set(name: &str) -> Result<(), String> {
+/// Checks a name of `env.set`.
+pub(super) fn check_set_name(name: &str) -> Result<(), String> {
     check_name(name)?;
-    match CLOSED.iter().find(|closed| matches(closed, OsStr::new(name))) {
+    match FORBIDDEN.iter().find(|pattern| matches(pattern, OsStr::new(name))) {
         None => Ok(()),
-        Some(closed) => Err(format!("{closed} cannot be set: {}", why_closed(closed))),
+        Some(pattern) => Err(format!("{pattern} cannot be set, because {}", why_forbidden(pattern))),
     }
 }
 
-/// The whole environment of a worker. Later ones win: what `allow` lets through of the runner's, `set`, `told`.
-pub(super) fn environment(
-    runner: impl IntoIterator<Item = (OsString, OsString)>,
+/// The whole environment of a worker: the runner's variables that `allow` names, then `set`, then Tasktally's own. A
+/// later value replaces an earlier one.
+pub(super) fn build_environment(
+    of_runner: impl IntoIterator<Item = (OsString, OsString)>,
     allow: &[String],
     set: Vec<(String, OsString)>,
-    told: Vec<(String, OsString)>,
+    own_variables: Vec<(String, OsString)>,
 ) -> BTreeMap<OsString, OsString> {
-    let passes = |name: &OsStr| {
-        let open =
-            BASIC.into_iter().chain(allow.iter().map(String::as_str)).any(|pattern| matches(pattern, name));
-        open && !CLOSED.iter().chain(&FIXED_ONLY).any(|closed| matches(closed, name))
+    let is_passed_on = |name: &OsStr| {
+        let is_allowed = BASE_VARIABLES
+            .into_iter()
+            .chain(allow.iter().map(String::as_str))
+            .any(|pattern| matches(pattern, name));
+        is_allowed && !FORBIDDEN.iter().chain(&ONLY_SET).any(|pattern| matches(pattern, name))
     };
-    let mut all: BTreeMap<OsString, OsString> = runner.into_iter().filter(|(name, _)| passes(name)).collect();
+    let mut all: BTreeMap<OsString, OsString> =
+        of_runner.into_iter().filter(|(name, _)| is_passed_on(name)).collect();
     if let Some(path) = all.get_mut(OsStr::new("PATH")) {
-        *path = absolute_only(path);
+        *path = absolute_folders(path);
     }
-    all.extend(set.into_iter().chain(told).map(|(name, value)| (name.into(), value)));
+    all.extend(set.into_iter().chain(own_variables).map(|(name, value)| (name.into(), value)));
     all
 }
 
-/// `PATH` without relative folders: a worker starts where agents write, and would find their programs first.
-fn absolute_only(path: &OsStr) -> OsString {
+/// `PATH` without relative folders. A worker starts in a folder that agents write to, and would find their programs
+/// there first.
+fn absolute_folders(path: &OsStr) -> OsString {
     let folders = path.as_bytes().split(|&b| b == b':').filter(|folder| folder.starts_with(b"/"));
     OsString::from(OsStr::from_bytes(&folders.collect::<Vec<_>>().join(&b':')))
 }
@@ -117,8 +125,8 @@ fn absolute_only(path: &OsStr) -> OsString {
 mod tests {
     use super::*;
 
-    fn made(allow: &[&str], set: &[(&str, &str)], told: &[(&str, &str)]) -> Vec<String> {
-        let runner = [
+    fn environment(allow: &[&str], set: &[(&str, &str)], own_variables: &[(&str, &str)]) -> Vec<String> {
+        let of_runner = [
             ("PATH", ".:/usr/bin::bin:/bin"),
             ("HOME", "/home/me"),
             ("LC_ALL", "C.UTF-8"),
@@ -130,34 +138,35 @@ mod tests {
             ("TASKTALLY_TASK", "forged"),
             ("TASKTALLY_DB", "/x"),
         ];
-        let own = |pairs: &[(&str, &str)]| -> Vec<(String, OsString)> {
+        let owned = |pairs: &[(&str, &str)]| -> Vec<(String, OsString)> {
             pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).into())).collect()
         };
+        let of_runner = of_runner.map(|(name, value)| (name.into(), value.into()));
         let allow: Vec<String> = allow.iter().map(|name| (*name).to_owned()).collect();
-        environment(runner.map(|(name, value)| (name.into(), value.into())), &allow, own(set), own(told))
+        build_environment(of_runner, &allow, owned(set), owned(own_variables))
             .into_iter()
             .map(|(name, value)| format!("{}={}", name.to_string_lossy(), value.to_string_lossy()))
             .collect()
     }
 
     #[test]
-    fn only_the_basic_variables_pass_by_themselves() {
-        assert_eq!(made(&[], &[], &[]), ["HOME=/home/me", "LC_ALL=C.UTF-8", "PATH=/usr/bin:/bin"]);
+    fn only_the_base_variables_are_passed_on_by_default() {
+        assert_eq!(environment(&[], &[], &[]), ["HOME=/home/me", "LC_ALL=C.UTF-8", "PATH=/usr/bin:/bin"]);
     }
 
     #[test]
-    fn what_is_allowed_passes_what_is_set_replaces_it_and_tasktally_has_the_last_word() {
-        let all = made(
+    fn set_values_replace_allowed_ones_and_own_variables_replace_both() {
+        let all = environment(
             &["AWS_*"],
             &[("AWS_SECRET", "other"), ("HOME", "/nowhere")],
-            &[("TASKTALLY_TASK", "b1.02"), ("HOME", "/told")],
+            &[("TASKTALLY_TASK", "b1.02"), ("HOME", "/own")],
         );
         assert_eq!(
             all,
             [
                 "AWS_REGION=here",
                 "AWS_SECRET=other",
-                "HOME=/told",
+                "HOME=/own",
                 "LC_ALL=C.UTF-8",
                 "PATH=/usr/bin:/bin",
                 "TASKTALLY_TASK=b1.02"
@@ -166,18 +175,22 @@ mod tests {
     }
 
     #[test]
-    fn closed_names_pass_by_no_pattern() {
+    fn no_pattern_passes_on_a_forbidden_variable() {
         for allow in [["LD_PRELOAD"], ["TASKTALLY_TASK"], ["BASH_ENV"], ["LD*"], ["D*"]] {
-            let all = made(&allow, &[], &[]);
+            let all = environment(&allow, &[], &[]);
             assert_eq!(all.len(), 3, "{allow:?}: {all:?}");
         }
     }
 
     #[test]
-    fn names_are_held_to_what_may_be_passed_on_and_set() {
+    fn names_that_may_not_be_passed_on_or_set_are_refused() {
         #[track_caller]
         fn check(name: &str, allowed: bool, set: bool) {
-            assert_eq!((check_allowed(name).is_ok(), check_set(name).is_ok()), (allowed, set), "{name}");
+            assert_eq!(
+                (check_allowed_name(name).is_ok(), check_set_name(name).is_ok()),
+                (allowed, set),
+                "{name}"
+            );
         }
         check("ANTHROPIC_API_KEY", true, true);
         check("AWS_*", true, false);

@@ -1,35 +1,35 @@
-//! Profiles ready to be used.
+//! The example profiles that `tasktally config example` prints.
 
-/// A name and the text of a configuration.
-pub struct Example {
+/// An example configuration with one profile.
+pub struct ProfileExample {
     /// Its name on the command line.
     pub name: &'static str,
-    /// What is started.
-    pub about: &'static str,
-    /// The configuration.
+    /// What the profile runs.
+    pub description: &'static str,
+    /// The text of the configuration.
     pub text: &'static str,
 }
 
-/// Those that there are.
-pub const ALL: &[Example] = &[
-    Example {
+/// Every example.
+pub const EXAMPLES: &[ProfileExample] = &[
+    ProfileExample {
         name: "claude-code",
-        about: "Claude Code, once a chunk",
+        description: "Claude Code, once per chunk",
         text: include_str!("../../examples/workers/claude-code.toml"),
     },
-    Example {
+    ProfileExample {
         name: "codex",
-        about: "Codex CLI, once a chunk",
+        description: "Codex CLI, once per chunk",
         text: include_str!("../../examples/workers/codex.toml"),
     },
-    Example {
+    ProfileExample {
         name: "gemini",
-        about: "Gemini CLI, once a chunk",
+        description: "Gemini CLI, once per chunk",
         text: include_str!("../../examples/workers/gemini.toml"),
     },
-    Example {
+    ProfileExample {
         name: "script",
-        about: "a plain script, once an item",
+        description: "A script, once per item",
         text: include_str!("../../examples/workers/script.toml"),
     },
 ];

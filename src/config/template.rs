@@ -1,118 +1,133 @@
-//! A setting with placeholders, `{batch}` and the like: what may stand in it, and how it is filled.
+//! Settings with placeholders such as `{batch}`: which are allowed, and how they are filled.
 
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
 
-use super::Job;
 use crate::error::{Error, Result};
+use crate::model::id::TaskId;
 use crate::model::text::excerpt;
 
-/// What a placeholder stands for, but `{home}`, which is filled when the file is read.
+/// The longest name that may replace a placeholder, in bytes.
+const MAX_NAME_BYTES: usize = 100;
+
+/// What the placeholders of a profile stand for.
+#[derive(Debug, Clone, Copy)]
+pub struct PlaceholderValues<'a> {
+    /// `{batch}`
+    pub batch: &'a TaskId,
+    /// `{chunk}`
+    pub chunk: &'a TaskId,
+    /// `{project}`, if the batch has one.
+    pub project: Option<&'a str>,
+}
+
+/// A placeholder that is filled for each chunk. `{home}` is not among them: it is filled when the file is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Word {
+pub(super) enum Placeholder {
     Batch,
     Chunk,
     Project,
     McpConfig,
 }
 
-impl Word {
-    const ALL: [Word; 4] = [Word::Batch, Word::Chunk, Word::Project, Word::McpConfig];
+impl Placeholder {
+    const ALL: [Placeholder; 4] =
+        [Placeholder::Batch, Placeholder::Chunk, Placeholder::Project, Placeholder::McpConfig];
 
     fn name(self) -> &'static str {
         match self {
-            Word::Batch => "batch",
-            Word::Chunk => "chunk",
-            Word::Project => "project",
-            Word::McpConfig => "mcp_config",
+            Placeholder::Batch => "batch",
+            Placeholder::Chunk => "chunk",
+            Placeholder::Project => "project",
+            Placeholder::McpConfig => "mcp_config",
         }
     }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Part {
-    Text(String),
-    Word(Word),
+enum TemplatePart {
+    Literal(String),
+    Placeholder(Placeholder),
 }
 
-/// A text with its placeholders found.
+/// A text with placeholders.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Template(Vec<Part>);
+pub(super) struct Template(Vec<TemplatePart>);
 
 impl Template {
-    /// Finds the placeholders: a lower-case word in braces. `{{word}}` is that word in braces and no
-    /// placeholder; braces around anything else stand for themselves, so that JSON needs no care.
+    /// Parses the placeholders of a text. A placeholder is a lower-case word in braces; `{{word}}` is the literal text
+    /// `{word}`. Braces around anything else are literal, so that JSON needs no escaping.
     ///
     /// # Errors
-    /// A placeholder that isn't one of `allowed` or `{home}`; `{home}` where there is no home folder.
-    pub(super) fn parse(text: &str, allowed: &[Word], home: Option<&str>) -> Result<Self, String> {
+    /// A placeholder that is neither in `allowed` nor `{home}`, or `{home}` without a home folder.
+    pub(super) fn parse(text: &str, allowed: &[Placeholder], home: Option<&str>) -> Result<Self, String> {
         let mut parts = Vec::new();
-        let mut plain = String::new();
+        let mut literal = String::new();
         let mut rest = text;
         while let Some(at) = rest.find('{') {
-            plain.push_str(&rest[..at]);
+            literal.push_str(&rest[..at]);
             rest = &rest[at..];
-            if let Some(word) = braced(rest, "{{", "}}") {
-                plain.push_str(&rest[1..word.len() + 3]);
+            if let Some(word) = braced_word(rest, "{{", "}}") {
+                literal.push_str(&rest[1..word.len() + 3]);
                 rest = &rest[word.len() + 4..];
-            } else if let Some(name) = braced(rest, "{", "}") {
+            } else if let Some(name) = braced_word(rest, "{", "}") {
                 rest = &rest[name.len() + 2..];
-                match allowed.iter().find(|word| word.name() == name) {
-                    Some(&word) => {
-                        parts.push(Part::Text(std::mem::take(&mut plain)));
-                        parts.push(Part::Word(word));
+                match allowed.iter().find(|placeholder| placeholder.name() == name) {
+                    Some(&placeholder) => {
+                        parts.push(TemplatePart::Literal(std::mem::take(&mut literal)));
+                        parts.push(TemplatePart::Placeholder(placeholder));
                     }
-                    None if name == "home" => plain.push_str(home.ok_or(
-                        "there is no home folder (or its name is not UTF-8) to put for {home}; write the path itself",
+                    None if name == "home" => literal.push_str(home.ok_or(
+                        "{home} has no value, because there is no home folder or its path is not UTF-8; write the path itself",
                     )?),
-                    None => return Err(unknown(name, allowed)),
+                    None => return Err(bad_placeholder(name, allowed)),
                 }
             } else {
-                plain.push('{');
+                literal.push('{');
                 rest = &rest[1..];
             }
         }
-        plain.push_str(rest);
-        parts.push(Part::Text(plain));
-        parts.retain(|part| *part != Part::Text(String::new()));
+        literal.push_str(rest);
+        parts.push(TemplatePart::Literal(literal));
+        parts.retain(|part| *part != TemplatePart::Literal(String::new()));
         Ok(Template(parts))
     }
 
-    /// Whether a placeholder stands in it.
-    pub(super) fn holds(&self, word: Word) -> bool {
-        self.0.contains(&Part::Word(word))
+    /// Whether it contains a placeholder.
+    pub(super) fn contains(&self, placeholder: Placeholder) -> bool {
+        self.0.contains(&TemplatePart::Placeholder(placeholder))
     }
 
-    /// What it begins with, up to the first placeholder.
-    pub(super) fn start(&self) -> &str {
+    /// The literal text before the first placeholder.
+    pub(super) fn literal_start(&self) -> &str {
         match self.0.first() {
-            Some(Part::Text(text)) => text,
+            Some(TemplatePart::Literal(text)) => text,
             _ => "",
         }
     }
 
-    /// The text for one job.
+    /// The text with its placeholders replaced.
     ///
     /// # Errors
-    /// An id or a project whose name is no plain name, and a placeholder for which there is nothing.
-    pub(super) fn fill(&self, job: &Job<'_>, mcp_config: Option<&Path>) -> Result<OsString> {
+    /// A placeholder has no value, or its value is not a plain name.
+    pub(super) fn fill(&self, values: &PlaceholderValues<'_>, mcp_config: Option<&Path>) -> Result<OsString> {
         let mut filled = OsString::new();
         for part in &self.0 {
             let value = match part {
-                Part::Text(text) => OsStr::new(text),
-                Part::Word(Word::Batch) => plain_name("batch", job.batch.as_str())?,
-                Part::Word(Word::Chunk) => plain_name("chunk", job.chunk.as_str())?,
-                Part::Word(Word::Project) => {
-                    let project = job.project.ok_or_else(|| {
+                TemplatePart::Literal(text) => OsStr::new(text),
+                TemplatePart::Placeholder(Placeholder::Batch) => plain_name("batch", values.batch.as_str())?,
+                TemplatePart::Placeholder(Placeholder::Chunk) => plain_name("chunk", values.chunk.as_str())?,
+                TemplatePart::Placeholder(Placeholder::Project) => {
+                    let project = values.project.ok_or_else(|| {
                         Error::invalid(
-                            "{project}: the batch has no project; make it with one, or take {project} out of the profile",
+                            "{project}: the batch has no project; create it with one, or remove {project} from the profile",
                         )
                     })?;
                     plain_name("project", project)?
                 }
-                Part::Word(Word::McpConfig) => {
+                TemplatePart::Placeholder(Placeholder::McpConfig) => {
                     let path = mcp_config.ok_or_else(|| {
-                        Error::invalid("{mcp_config}: there is none, because the profile runs once an item")
+                        Error::invalid("{mcp_config} has no value, because the profile has per = \"item\"; remove it from the profile")
                     })?;
                     path.as_os_str()
                 }
@@ -123,37 +138,38 @@ impl Template {
     }
 }
 
-fn braced<'a>(text: &'a str, open: &str, close: &str) -> Option<&'a str> {
+fn braced_word<'a>(text: &'a str, open: &str, close: &str) -> Option<&'a str> {
     let inner = text.strip_prefix(open)?;
     let end = inner.find(|c: char| !c.is_ascii_lowercase() && c != '_')?;
     (end > 0 && inner[end..].starts_with(close)).then(|| &inner[..end])
 }
 
-fn unknown(name: &str, allowed: &[Word]) -> String {
-    let list: Vec<String> =
-        allowed.iter().map(|word| format!("{{{}}}", word.name())).chain(["{home}".to_owned()]).collect();
-    let elsewhere = if Word::ALL.iter().any(|word| word.name() == name) {
-        "stands for nothing here"
+fn bad_placeholder(name: &str, allowed: &[Placeholder]) -> String {
+    let allowed: Vec<String> = allowed
+        .iter()
+        .map(|placeholder| format!("{{{}}}", placeholder.name()))
+        .chain(["{home}".to_owned()])
+        .collect();
+    let allowed = allowed.join(", ");
+    let problem = if Placeholder::ALL.iter().any(|placeholder| placeholder.name() == name) {
+        "has no value here"
     } else {
-        "is no placeholder"
+        "is not a placeholder"
     };
-    format!(
-        "{{{name}}} {elsewhere}; there are {}, and {{{{{name}}}}} for the word in braces",
-        list.join(", ")
-    )
+    format!("{{{name}}} {problem}; allowed: {allowed}; write {{{{{name}}}}} for the literal text {{{name}}}")
 }
 
-/// A value that may become part of a path or an argument: one folder's name, and nothing that a program
-/// could take for an option or a step upwards. Projects are named by agents, so this is where they are held.
+/// Checks that a value may become part of a path or an argument: the name of one folder, which no program takes for an
+/// option or for a step upwards. Agents choose projects, so this check guards against them.
 pub(super) fn plain_name<'a>(what: &str, value: &'a str) -> Result<&'a OsStr> {
-    let plain = value.starts_with(|c: char| c.is_ascii_alphanumeric())
-        && value.len() <= 100
+    let is_plain = value.starts_with(|c: char| c.is_ascii_alphanumeric())
+        && value.len() <= MAX_NAME_BYTES
         && value.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_'));
-    if plain {
+    if is_plain {
         return Ok(OsStr::new(value));
     }
     Err(Error::invalid(format!(
-        "{{{what}}}: '{}' cannot be part of a path; at most 100 letters, digits, '.', '-' or '_', the first a letter or digit",
+        "{{{what}}}: '{}' cannot be part of a path; allowed: 1 to {MAX_NAME_BYTES} letters, digits, '.', '-' or '_', starting with a letter or digit",
         excerpt(value)
     )))
 }
@@ -161,19 +177,19 @@ pub(super) fn plain_name<'a>(what: &str, value: &'a str) -> Result<&'a OsStr> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::id::TaskId;
 
     fn fill(text: &str, project: Option<&str>) -> Result<String, String> {
         let (batch, chunk) = (TaskId::stored("b1".into()), TaskId::stored("b1.02".into()));
-        let template = Template::parse(text, &Word::ALL, Some("/home/me"))?;
-        let job = Job { batch: &batch, chunk: &chunk, project };
+        let template = Template::parse(text, &Placeholder::ALL, Some("/home/me"))?;
+        let values = PlaceholderValues { batch: &batch, chunk: &chunk, project };
         let filled =
-            template.fill(&job, Some(Path::new("/run/mcp.json"))).map_err(|error| error.to_string())?;
+            template.fill(&values, Some(Path::new("/run/mcp.json"))).map_err(|error| error.to_string())?;
         filled.into_string().map_err(|_| "not UTF-8".to_owned())
     }
 
     #[test]
-    fn placeholders_are_filled_and_other_braces_left() {
+    fn placeholders_are_filled_and_other_braces_are_literal() {
+        #[track_caller]
         fn check(text: &str, filled: &str) {
             assert_eq!(fill(text, Some("mail")).as_deref(), Ok(filled), "{text}");
         }
@@ -185,19 +201,19 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_placeholder_or_no_plain_name_is_refused() {
+    fn unknown_placeholders_and_unsafe_names_are_refused() {
         #[track_caller]
-        fn check(text: &str, project: Option<&str>, names: &str) {
+        fn check(text: &str, project: Option<&str>, expected: &str) {
             let refusal = fill(text, project).expect_err(text);
-            assert!(refusal.contains(names), "{text}: {refusal}");
+            assert!(refusal.contains(expected), "{text}: {refusal}");
         }
-        check("{prompt}", None, "{prompt} is no placeholder");
+        check("{prompt}", None, "{prompt} is not a placeholder");
         check("{project}", None, "no project");
         for project in ["..", ".", "", "-x", ".git", "a/b", "/etc", "a b", "a\0", "é", &"x".repeat(101)] {
             check("{project}", Some(project), "cannot be part of a path");
         }
-        let here = Template::parse("{mcp_config}", &[Word::Batch], None).unwrap_err();
-        assert!(here.contains("stands for nothing here; there are {batch}, {home}"), "{here}");
+        let refusal = Template::parse("{mcp_config}", &[Placeholder::Batch], None).unwrap_err();
+        assert!(refusal.contains("has no value here; allowed: {batch}, {home}"), "{refusal}");
         assert!(Template::parse("{home}", &[], None).unwrap_err().contains("no home folder"));
     }
 }

@@ -1,21 +1,24 @@
-//! Reading a log, whole or as it grows.
+//! Reads a log, as a whole or while it grows.
 
 use std::fs::File;
 use std::io::{ErrorKind, Read, Result, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
-use super::{HEADER, files, from_byte};
+use super::log_files::{HEADER_BYTES, files_of, parse_header};
 
-/// A piece of a stream.
+/// How much is read at once, in bytes.
+const READ_BYTES: usize = 64 * 1024;
+
+/// A part of a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Part<'a> {
+pub enum LogPart<'a> {
     /// The next bytes.
     Bytes(&'a [u8]),
-    /// So many bytes were written here and are not kept.
-    LeftOut(u64),
+    /// So many bytes are not in the log any more.
+    Omitted(u64),
 }
 
-/// One stream of an attempt's output, as it is read: each call goes on where the last one ended.
+/// Reads one stream of an attempt. Each call continues where the last one ended.
 #[derive(Debug)]
 pub struct LogReader {
     files: [PathBuf; 3],
@@ -23,65 +26,65 @@ pub struct LogReader {
 }
 
 impl LogReader {
-    /// Reads from the beginning.
+    /// A reader at the start of a log.
     pub fn new(path: &Path) -> LogReader {
-        LogReader { files: files(path), position: 0 }
+        LogReader { files: files_of(path), position: 0 }
     }
 
-    /// Whether there is such a log.
+    /// Whether the log exists.
     pub fn exists(&self) -> bool {
         self.files[0].exists()
     }
 
-    /// Gives what was written since the last call, in order, in pieces of at most 64 KiB. A log that
-    /// isn't there yet is empty.
+    /// Passes what was written since the last call to `visit`, in order, in parts of at most 64 KiB. A log that does
+    /// not exist yet is empty.
     ///
     /// # Errors
-    /// Why a file cannot be read, or what `visit` refuses.
-    pub fn read(&mut self, visit: &mut dyn FnMut(Part<'_>) -> Result<()>) -> Result<()> {
-        // The tail is opened before the head is read: where there is a tail, the head is whole.
+    /// A file cannot be read, or the error of `visit`.
+    pub fn read(&mut self, visit: &mut dyn FnMut(LogPart<'_>) -> Result<()>) -> Result<()> {
+        // The tail files are opened first: if one exists, the head is complete.
         let mut tails = Vec::new();
         for path in &self.files[1..] {
             if let Some(mut file) = open(path)? {
-                let mut first = Vec::new();
-                file.by_ref().take(HEADER as u64).read_to_end(&mut first)?;
-                if let Some(from) = from_byte(&first) {
-                    tails.push((from, file));
+                let mut header = Vec::new();
+                file.by_ref().take(HEADER_BYTES as u64).read_to_end(&mut header)?;
+                if let Some(start) = parse_header(&header) {
+                    tails.push((start, file));
                 }
             }
         }
-        tails.sort_by_key(|(from, _)| *from);
+        tails.sort_by_key(|(start, _)| *start);
         if let Some(head) = open(&self.files[0])? {
-            self.go_on(head, 0, 0, visit)?;
+            self.read_file(head, 0, 0, visit)?;
         }
-        for (from, file) in tails {
-            if from > self.position {
-                visit(Part::LeftOut(from - self.position))?;
-                self.position = from;
+        for (start, file) in tails {
+            if start > self.position {
+                visit(LogPart::Omitted(start - self.position))?;
+                self.position = start;
             }
-            self.go_on(file, from, HEADER as u64, visit)?;
+            self.read_file(file, start, HEADER_BYTES as u64, visit)?;
         }
         Ok(())
     }
 
-    /// Reads on in a file that holds the stream from a position, behind so many bytes that aren't its.
-    fn go_on(
+    /// Reads the rest of a file whose content, after the header, starts at the position `start` of the stream.
+    fn read_file(
         &mut self,
         mut file: File,
-        from: u64,
-        header: u64,
-        visit: &mut dyn FnMut(Part<'_>) -> Result<()>,
+        start: u64,
+        header_bytes: u64,
+        visit: &mut dyn FnMut(LogPart<'_>) -> Result<()>,
     ) -> Result<()> {
-        if from + file.metadata()?.len().saturating_sub(header) <= self.position {
+        if start + file.metadata()?.len().saturating_sub(header_bytes) <= self.position {
             return Ok(());
         }
-        file.seek(SeekFrom::Start(header + self.position - from))?;
-        let mut buffer = vec![0; 64 * 1024];
+        file.seek(SeekFrom::Start(header_bytes + self.position - start))?;
+        let mut buffer = vec![0; READ_BYTES];
         loop {
             match file.read(&mut buffer) {
                 Ok(0) => return Ok(()),
                 Ok(count) => {
-                    visit(Part::Bytes(&buffer[..count]))?;
+                    visit(LogPart::Bytes(&buffer[..count]))?;
                     self.position += count as u64;
                 }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}

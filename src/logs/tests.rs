@@ -1,15 +1,18 @@
+use std::path::Path;
 use std::time::{Duration, SystemTime};
 
+use super::log_files::{HEADER_BYTES, files_of};
 use super::*;
+use crate::model::id::TaskId;
 
-/// What a reader is given: the bytes, with `<n>` where n bytes are left out.
+/// What a reader returns, with `<n>` for n omitted bytes.
 fn read(reader: &mut LogReader) -> String {
     let mut text = String::new();
     reader
         .read(&mut |part| {
             match part {
-                Part::Bytes(bytes) => text.push_str(&String::from_utf8_lossy(bytes)),
-                Part::LeftOut(count) => text.push_str(&format!("<{count}>")),
+                LogPart::Bytes(bytes) => text.push_str(&String::from_utf8_lossy(bytes)),
+                LogPart::Omitted(count) => text.push_str(&format!("<{count}>")),
             }
             Ok(())
         })
@@ -22,10 +25,11 @@ fn chunk(id: &str) -> TaskId {
 }
 
 #[test]
-fn the_head_and_the_tail_are_kept_and_the_middle_is_counted() {
+fn head_and_tail_are_kept_and_the_omitted_bytes_are_counted() {
+    #[track_caller]
     fn check(writes: &[&str], kept: &str) {
         let folder = tempfile::tempdir().unwrap();
-        let path = place(folder.path(), &chunk("b.01"), 1, Stream::Out);
+        let path = log_path(folder.path(), &chunk("b.01"), 1, Stream::Out);
         let mut writer = LogWriter::open(&path, 16).unwrap();
         for bytes in writes {
             writer.write(bytes.as_bytes()).unwrap();
@@ -42,9 +46,9 @@ fn the_head_and_the_tail_are_kept_and_the_middle_is_counted() {
 }
 
 #[test]
-fn a_writer_goes_on_where_the_last_one_ended() {
+fn a_new_writer_continues_where_the_last_one_ended() {
     let folder = tempfile::tempdir().unwrap();
-    let path = place(folder.path(), &chunk("b.01"), 1, Stream::Out);
+    let path = log_path(folder.path(), &chunk("b.01"), 1, Stream::Out);
     for letter in "abcdefghijklmnopqrstu".chars() {
         LogWriter::open(&path, 16).unwrap().write(letter.to_string().as_bytes()).unwrap();
     }
@@ -53,16 +57,16 @@ fn a_writer_goes_on_where_the_last_one_ended() {
 }
 
 #[test]
-fn a_reader_that_keeps_up_misses_nothing_and_one_that_does_not_is_told() {
+fn a_fast_reader_misses_nothing_and_a_slow_one_learns_how_much() {
     let folder = tempfile::tempdir().unwrap();
-    let path = place(folder.path(), &chunk("b.01"), 1, Stream::Err);
-    let (mut quick, mut slow) = (LogReader::new(&path), LogReader::new(&path));
-    assert_eq!(read(&mut quick), "", "before there is a log");
+    let path = log_path(folder.path(), &chunk("b.01"), 1, Stream::Err);
+    let (mut fast, mut slow) = (LogReader::new(&path), LogReader::new(&path));
+    assert_eq!(read(&mut fast), "", "before the log exists");
     let mut writer = LogWriter::open(&path, 16).unwrap();
     let mut followed = String::new();
     for letter in 'a'..='z' {
         writer.write(letter.to_string().as_bytes()).unwrap();
-        followed.push_str(&read(&mut quick));
+        followed.push_str(&read(&mut fast));
         if letter == 'c' {
             assert_eq!(read(&mut slow), "abc");
         }
@@ -75,38 +79,38 @@ fn a_reader_that_keeps_up_misses_nothing_and_one_that_does_not_is_told() {
 #[test]
 fn a_log_never_takes_more_than_its_limit() {
     let folder = tempfile::tempdir().unwrap();
-    let path = place(folder.path(), &chunk("b.01"), 1, Stream::Out);
+    let path = log_path(folder.path(), &chunk("b.01"), 1, Stream::Out);
     let limit = 256 * 1024;
     let mut writer = LogWriter::open(&path, limit).unwrap();
     let block = vec![b'x'; 64 * 1024];
     for _ in 0..1024 {
         writer.write(&block).unwrap();
-        let files = std::fs::read_dir(folder_of(folder.path())).unwrap();
+        let files = std::fs::read_dir(logs_folder(folder.path())).unwrap();
         let taken: u64 = files.map(|file| file.unwrap().metadata().unwrap().len()).sum();
-        assert!(taken <= limit + 2 * HEADER as u64, "{taken}");
+        assert!(taken <= limit + 2 * HEADER_BYTES as u64, "{taken}");
     }
     assert_eq!(writer.position(), 64 * 1024 * 1024);
 }
 
 #[cfg(unix)]
 #[test]
-fn nobody_else_reads_a_log() {
+fn only_the_owner_can_read_a_log() {
     use std::os::unix::fs::PermissionsExt;
     let folder = tempfile::tempdir().unwrap();
-    let path = place(folder.path(), &chunk("b.01"), 1, Stream::Out);
+    let path = log_path(folder.path(), &chunk("b.01"), 1, Stream::Out);
     LogWriter::open(&path, 8).unwrap().write(b"0123456789").unwrap();
     let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
-    assert_eq!(mode(&folder_of(folder.path())), 0o700);
-    assert_eq!((mode(&path), mode(&files(&path)[1])), (0o600, 0o600));
+    assert_eq!(mode(&logs_folder(folder.path())), 0o700);
+    assert_eq!((mode(&path), mode(&files_of(&path)[1])), (0o600, 0o600));
 }
 
 #[test]
-fn attempts_are_those_of_the_chunk_itself() {
+fn attempts_of_other_chunks_are_not_listed() {
     let folder = tempfile::tempdir().unwrap();
     assert_eq!(attempts_of(folder.path(), &chunk("b.1")).unwrap(), Vec::<u64>::new());
     for (id, attempt) in [("b.1", 2), ("b.1", 10), ("b.10", 7), ("b", 1), ("x.b.1", 4)] {
         for stream in Stream::ALL {
-            LogWriter::open(&place(folder.path(), &chunk(id), attempt, *stream), 8).unwrap();
+            LogWriter::open(&log_path(folder.path(), &chunk(id), attempt, *stream), 8).unwrap();
         }
     }
     assert_eq!(attempts_of(folder.path(), &chunk("b.1")).unwrap(), [2, 10]);
@@ -114,17 +118,17 @@ fn attempts_are_those_of_the_chunk_itself() {
 }
 
 #[test]
-fn the_oldest_logs_go_first_and_live_ones_stay() {
+fn the_oldest_logs_are_removed_first_and_those_in_use_stay() {
     let folder = tempfile::tempdir().unwrap();
     for (age, id) in [(40, "b.1"), (30, "b.2"), (20, "b.3"), (10, "b.4")] {
-        let path = place(folder.path(), &chunk(id), 1, Stream::Out);
+        let path = log_path(folder.path(), &chunk(id), 1, Stream::Out);
         LogWriter::open(&path, 1000).unwrap().write(&[b'x'; 100]).unwrap();
         let written = SystemTime::now() - Duration::from_secs(age);
         std::fs::File::options().append(true).open(&path).unwrap().set_modified(written).unwrap();
     }
-    let cleared = clear(folder.path(), 250, &|chunk, _| chunk == "b.1").unwrap();
-    assert_eq!(cleared, Cleared { attempts: 2, bytes: 200 });
-    let left = |id: &str| place(folder.path(), &chunk(id), 1, Stream::Out).exists();
+    let removed = remove_oldest(folder.path(), 250, &|chunk, _| chunk == "b.1").unwrap();
+    assert_eq!(removed, RemovedLogs { attempts: 2, bytes: 200 });
+    let left = |id: &str| log_path(folder.path(), &chunk(id), 1, Stream::Out).exists();
     assert_eq!([left("b.1"), left("b.2"), left("b.3"), left("b.4")], [true, false, false, true]);
-    assert_eq!(clear(folder.path(), 250, &|_, _| false).unwrap(), Cleared::default());
+    assert_eq!(remove_oldest(folder.path(), 250, &|_, _| false).unwrap(), RemovedLogs::default());
 }

@@ -3,7 +3,7 @@
 use super::pane::Pane;
 use crate::cli::Decoder;
 use crate::error::{Error, Result};
-use crate::logs::{self, LogReader, Part, Stream};
+use crate::logs::{self, LogPart, LogReader, Stream};
 use crate::model::id::TaskId;
 use crate::ops::Session;
 
@@ -37,7 +37,7 @@ impl Log {
             self.streams = Stream::ALL
                 .iter()
                 .map(|stream| {
-                    let path = logs::place(session.folder(), &self.chunk, attempt, *stream);
+                    let path = logs::log_path(session.folder(), &self.chunk, attempt, *stream);
                     (*stream, LogReader::new(&path), Decoder::default())
                 })
                 .collect();
@@ -55,8 +55,8 @@ impl Log {
             };
             let read = reader.read(&mut |part| {
                 match part {
-                    Part::Bytes(bytes) => put(decoder.decode(bytes)),
-                    Part::LeftOut(count) => put(format!("\n… {count} bytes left out …\n")),
+                    LogPart::Bytes(bytes) => put(decoder.decode(bytes)),
+                    LogPart::Omitted(count) => put(format!("\n… {count} bytes left out …\n")),
                 }
                 Ok(())
             });

@@ -1,158 +1,159 @@
-//! What runners leave behind when they are killed, and nobody comes after them: names, and clears it.
+//! Finds and removes what killed runners left behind: records, lock files, logs, MCP configurations and worktrees.
 
 use std::fs::DirEntry;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use super::background::end_earlier;
-use super::per_chunk::jobs;
-use super::progress::{Manner, Progress};
-use super::{runner_lock, worktree};
+use super::background::{end_previous_runner, runner_log};
+use super::pool::mcp_config_folder;
+use super::progress::RunProgress;
+use super::{run_lock, worktree};
 use crate::error::{Code, Error, Result};
 use crate::logs;
 use crate::model::batch::BatchStatus;
 use crate::model::id::TaskId;
 use crate::ops::{Session, batch_state, find_runner};
 
-/// How long the log of a runner is kept once its batch is over.
-const KEPT: Duration = Duration::from_secs(7 * 24 * 3600);
+/// How long the log of a runner is kept after its last line.
+const LOG_RETENTION: Duration = Duration::from_secs(7 * 24 * 3600);
 
 words!(
-    /// What was left.
-    Kind, "leftover" {
+    /// What was left behind.
+    LeftoverKind, "leftover" {
         /// The record of a runner that has died.
         Runner = "runner",
-        /// A lock that nobody holds.
+        /// A run lock that no process holds.
         Lock = "lock",
-        /// What the runner of a batch wrote of itself, that is long over.
+        /// The log of a runner whose batch has ended.
         Log = "log",
-        /// The claim that a worker was started for.
+        /// The MCP configuration of a worker that runs per chunk.
         Job = "job",
         /// The worktree of a chunk that has ended.
         Worktree = "worktree",
     }
 );
 
-/// One thing that was left.
+/// One thing that was left behind.
 #[derive(Debug, Clone)]
 pub struct Leftover {
     /// What it is.
-    pub kind: Kind,
-    /// The batch that it was for.
+    pub kind: LeftoverKind,
+    /// Its batch.
     pub batch: TaskId,
-    /// The file or folder; for a runner the store itself.
+    /// The file or folder; for a runner's record, the data folder.
     pub path: PathBuf,
 }
 
-/// Whether a runner, or `tasktally run`, works a batch; makes nothing.
+/// Whether a runner or `tasktally run` works a batch now. Creates nothing.
 ///
 /// # Errors
-/// Where that cannot be told.
-pub fn is_at_work(session: &Session, batch: &TaskId) -> Result<bool> {
-    runner_lock::is_held(session.folder(), batch)
+/// The run lock cannot be read.
+pub fn has_live_runner(session: &Session, batch: &TaskId) -> Result<bool> {
+    run_lock::is_held(session.folder(), batch)
 }
 
-/// All that was left beside a store and in it, but for what the next runner of a batch that is to go on clears.
+/// Everything that was left behind, in the store and in its data folder. The record of a runner whose batch still
+/// runs by a profile is not listed: the batch's next runner removes it.
 ///
 /// # Errors
-/// Where the store or a folder cannot be read.
-pub fn find(session: &Session) -> Result<Vec<Leftover>> {
+/// The store or a folder cannot be read.
+pub fn find_leftovers(session: &Session) -> Result<Vec<Leftover>> {
     let data = session.folder();
     let mut found = Vec::new();
-    let runners = session.read(|tx| {
+    let batches_with_runner = session.read(|tx| {
         let runners = tx.runners()?;
         runners.iter().map(|runner| Ok(tx.task_at(runner.batch)?.id)).collect::<Result<Vec<_>>>()
     })?;
-    for batch in runners {
-        let look = batch_state(session, &batch)?;
-        let goes_on = look.status == BatchStatus::Running && look.worker.is_some();
-        if !goes_on && !is_at_work(session, &batch)? {
-            found.push(Leftover { kind: Kind::Runner, batch, path: data.to_owned() });
+    for batch in batches_with_runner {
+        let state = batch_state(session, &batch)?;
+        let gets_a_runner = state.status == BatchStatus::Running && state.worker.is_some();
+        if !gets_a_runner && !has_live_runner(session, &batch)? {
+            found.push(Leftover { kind: LeftoverKind::Runner, batch, path: data.to_owned() });
         }
     }
     each_entry(data, &mut |entry, name| {
-        if let Some(batch) = runner_lock::batch_of(name)
-            && !is_at_work(session, &batch)?
+        if let Some(batch) = run_lock::batch_of_file(name)
+            && !has_live_runner(session, &batch)?
         {
-            found.push(Leftover { kind: Kind::Lock, batch, path: entry.path() });
+            found.push(Leftover { kind: LeftoverKind::Lock, batch, path: entry.path() });
         }
         Ok(())
     })?;
-    each_entry(&logs::folder_of(data), &mut |entry, name| {
-        let batch = name.strip_prefix("runner-").and_then(|name| name.strip_suffix(".log"));
-        if let Some(batch) = batch.map(|id| TaskId::stored(id.to_owned()))
+    each_entry(&logs::logs_folder(data), &mut |entry, name| {
+        if let Some(batch) = runner_log::batch_of_file(name)
             && is_old(entry)
-            && is_over(session, &batch)?
+            && batch_has_ended(session, &batch)?
         {
-            found.push(Leftover { kind: Kind::Log, batch, path: entry.path() });
+            found.push(Leftover { kind: LeftoverKind::Log, batch, path: entry.path() });
         }
         Ok(())
     })?;
-    each_entry(&jobs(data), &mut |entry, name| {
+    each_entry(&mcp_config_folder(data), &mut |entry, name| {
         let batch = batch_of_chunk(name);
-        if !is_at_work(session, &batch)? {
-            found.push(Leftover { kind: Kind::Job, batch, path: entry.path() });
+        if !has_live_runner(session, &batch)? {
+            found.push(Leftover { kind: LeftoverKind::Job, batch, path: entry.path() });
         }
         Ok(())
     })?;
     each_entry(&data.join("worktrees"), &mut |entry, name| {
         let (chunk, batch) = (TaskId::stored(name.to_owned()), batch_of_chunk(name));
-        if has_ended(session, &chunk)? && !is_at_work(session, &batch)? {
-            found.push(Leftover { kind: Kind::Worktree, batch, path: entry.path() });
+        if chunk_has_ended(session, &chunk)? && !has_live_runner(session, &batch)? {
+            found.push(Leftover { kind: LeftoverKind::Worktree, batch, path: entry.path() });
         }
         Ok(())
     })?;
     Ok(found)
 }
 
-/// Clears one; what a person has to look at first stays, and why is given.
+/// Removes one. Returns the reason if it stays, because a person has to look at it first.
 ///
 /// # Errors
-/// Where it cannot be removed.
-pub fn clear(session: &Session, left: &Leftover) -> Result<Option<String>> {
-    // While the lock is held, no runner of the batch begins; its file goes with it.
-    let _only = match runner_lock::take(session.folder(), &left.batch) {
+/// It cannot be removed.
+pub fn remove_leftover(session: &Session, leftover: &Leftover) -> Result<Option<String>> {
+    // No runner of the batch can start while we hold the lock. Dropping the lock removes its file.
+    let _run_lock = match run_lock::acquire(session.folder(), &leftover.batch) {
         Ok(lock) => lock,
         Err(error) if error.code == Code::AlreadyClaimed => {
-            return Ok(Some(format!("batch {} is being worked again", left.batch)));
+            return Ok(Some(format!("a runner works batch {} again", leftover.batch)));
         }
         Err(error) => return Err(error),
     };
-    match left.kind {
-        Kind::Lock => {}
-        Kind::Runner => {
-            let row = batch_state(session, &left.batch)?.row;
+    match leftover.kind {
+        LeftoverKind::Lock => {}
+        LeftoverKind::Runner => {
+            let row = batch_state(session, &leftover.batch)?.row;
             if find_runner(session, row)?.is_some() {
-                end_earlier(session, &left.batch, row, &Progress::new(Manner::Quiet, 0, 0))?;
+                end_previous_runner(session, &leftover.batch, row, &RunProgress::hidden())?;
             }
         }
-        Kind::Log | Kind::Job => match std::fs::remove_file(&left.path) {
+        LeftoverKind::Log | LeftoverKind::Job => match std::fs::remove_file(&leftover.path) {
             Err(error) if error.kind() != ErrorKind::NotFound => {
-                return Err(Error::internal(format!("{} cannot be removed", left.path.display()), error));
+                let message = format!("{} cannot be removed", leftover.path.display());
+                return Err(Error::internal(message, error));
             }
             _ => {}
         },
-        Kind::Worktree => {
-            let repository = worktree::repository_of(&left.path)?;
-            let chunk = left.path.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
-            if let worktree::Left::Changed { folder, files } =
-                worktree::remove(&repository, &left.path, &chunk)?
+        LeftoverKind::Worktree => {
+            let repository = worktree::repository_of(&leftover.path)?;
+            let chunk = leftover.path.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
+            if let worktree::Removal::HasChanges { folder, files } =
+                worktree::remove(&repository, &leftover.path, &chunk)?
             {
                 let (folder, files) = (folder.display(), files.join(", "));
-                return Ok(Some(format!("{folder} holds changes that are in no commit: {files}")));
+                return Ok(Some(format!("{folder} has changes that are in no commit: {files}")));
             }
         }
     }
     Ok(None)
 }
 
-/// The batch of a chunk, or of what is called like one with more behind it.
+/// The batch of a chunk, from a file name that starts with the chunk's id.
 fn batch_of_chunk(name: &str) -> TaskId {
     TaskId::stored(name.split('.').next().unwrap_or_default().to_owned())
 }
 
-/// Calls `visit` with each entry of a folder, where there is one, whose name is text.
+/// Calls `visit` for each entry of a folder whose name is UTF-8. A missing folder has no entries.
 fn each_entry(folder: &Path, visit: &mut dyn FnMut(&DirEntry, &str) -> Result<()>) -> Result<()> {
     let unreadable = |error| Error::internal(format!("{} cannot be read", folder.display()), error);
     let entries = match std::fs::read_dir(folder) {
@@ -170,21 +171,21 @@ fn each_entry(folder: &Path, visit: &mut dyn FnMut(&DirEntry, &str) -> Result<()
 }
 
 fn is_old(entry: &DirEntry) -> bool {
-    let written = entry.metadata().and_then(|metadata| metadata.modified());
-    written.is_ok_and(|at| SystemTime::now().duration_since(at).is_ok_and(|age| age > KEPT))
+    let modified = entry.metadata().and_then(|metadata| metadata.modified());
+    modified.is_ok_and(|at| SystemTime::now().duration_since(at).is_ok_and(|age| age > LOG_RETENTION))
 }
 
-/// Whether a batch is over, or none that the store knows.
-fn is_over(session: &Session, batch: &TaskId) -> Result<bool> {
+/// Whether a batch has ended, or is not in the store.
+fn batch_has_ended(session: &Session, batch: &TaskId) -> Result<bool> {
     match batch_state(session, batch) {
-        Ok(look) => Ok(look.status.is_over()),
+        Ok(state) => Ok(state.status.is_over()),
         Err(error) if matches!(error.code, Code::NotFound | Code::InvalidArgument) => Ok(true),
         Err(error) => Err(error),
     }
 }
 
-/// Whether a chunk has ended, or is none that the store knows.
-fn has_ended(session: &Session, chunk: &TaskId) -> Result<bool> {
+/// Whether a chunk has ended, or is not in the store.
+fn chunk_has_ended(session: &Session, chunk: &TaskId) -> Result<bool> {
     let id = chunk.clone();
     match session.read(move |tx| Ok(tx.task(&id)?.status)) {
         Ok(status) => Ok(status.is_terminal()),

@@ -1,4 +1,4 @@
-//! Old logs make room for new ones.
+//! Removes old worker logs, so that all logs of a store stay below a fixed size.
 
 use crate::error::Code;
 use crate::logs;
@@ -7,24 +7,24 @@ use crate::model::status::Status;
 use crate::ops::Session;
 
 /// How much all logs of a store may take, in bytes.
-const MOST: u64 = 1024 * 1024 * 1024;
+const MAX_TOTAL_BYTES: u64 = 1024 * 1024 * 1024;
 
-/// Removes the logs written to longest ago, but for those of chunks at work, until the rest is within bounds.
-pub(super) fn clear(session: &Session) {
-    let is_live = |chunk: &str, _: u64| {
+/// Removes the oldest logs, except those of chunks that are in progress, until the rest is below the limit.
+pub(super) fn remove_old_logs(session: &Session) {
+    let is_in_use = |chunk: &str, _: u64| {
         let id = TaskId::stored(chunk.to_owned());
         match session.read(move |tx| Ok(tx.task(&id)?.status)) {
             Ok(status) => status == Status::InProgress,
-            // What the store doesn't know is of no chunk any more; what can't be looked at is kept.
+            // The log of a chunk that is not in the store may go. If the store cannot be read, the log stays.
             Err(error) => error.code != Code::NotFound,
         }
     };
-    match logs::clear(session.folder(), MOST, &is_live) {
-        Ok(cleared) if cleared.attempts > 0 => {
-            tracing::info!(attempts = cleared.attempts, bytes = cleared.bytes, "old logs were removed");
+    match logs::remove_oldest(session.folder(), MAX_TOTAL_BYTES, &is_in_use) {
+        Ok(removed) if removed.attempts > 0 => {
+            tracing::info!(attempts = removed.attempts, bytes = removed.bytes, "old logs were removed");
         }
         Ok(_) => {}
-        // The work goes on: its receipts are what counts.
+        // Receipts matter more than logs: the work continues.
         Err(error) => tracing::warn!(%error, "old logs cannot be removed"),
     }
 }

@@ -1,24 +1,27 @@
-//! The runner: takes chunks, lets workers do them, writes the receipts.
+//! The runner: starts workers for batches and tasks, and writes their receipts.
+//!
+//! - `commands`: `tasktally run` and `tasktally work`
+//! - `background`: one runner process per batch, which works by a profile of the operator's configuration
+//! - `pool`: the workers, each of which claims a chunk or task and runs a command for it
+//! - `limits`: what a background runner checks before a worker starts
+//! - `supervisor`: the processes that start workers and end their process trees
+//! - `worktree`: a git worktree for each chunk
 
 mod background;
-mod claim_heartbeat;
-mod command_spec;
-mod interrupt;
-mod item_command;
+mod commands;
 pub mod leftovers;
+mod limits;
 mod log_retention;
-mod per_chunk;
-mod per_item;
+mod pool;
 pub mod preflight;
 mod progress;
-mod run;
-mod runner_lock;
+mod run_lock;
+mod stop_signal;
 mod supervisor;
-mod table;
-mod worker;
-mod worker_pool;
+mod this_program;
 pub mod worktree;
 
-pub use background::{Launcher, free_disk};
-pub use run::{Run, Work, run, work, work_here};
-pub use supervisor::keep;
+pub use background::Launcher;
+pub use commands::{Run, Work, run, work, work_in_foreground};
+pub use limits::free_disk_mb;
+pub use supervisor::run_supervisor_process;

@@ -1,139 +1,160 @@
-//! What a person or a script sees while a batch is worked.
+//! Shows the progress of `tasktally run` and `tasktally work`: as bars, lines or JSON.
 
 use std::collections::HashMap;
 use std::io::{IsTerminal, Write};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::{Value, json};
 
+/// How many characters of a chunk's title its bar shows.
+const TITLE_CHARS: usize = 28;
+
 /// How progress is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Manner {
-    /// Bars by chunk and for the whole.
+pub(super) enum ProgressMode {
+    /// A bar per chunk, and one for the whole batch.
     Bars,
-    /// A line a chunk.
+    /// A line when a chunk ends.
     Lines,
-    /// A JSON object a line.
+    /// A JSON object per event, one a line.
     Json,
     /// Nothing.
     Quiet,
 }
 
-impl Manner {
-    /// Bars where somebody watches.
+impl ProgressMode {
+    /// The mode for the options of a command; bars only if standard error is a terminal.
     pub(super) fn choose(json: bool, quiet: bool) -> Self {
         match (json, quiet) {
-            (true, _) => Manner::Json,
-            (_, true) => Manner::Quiet,
-            _ if std::io::stderr().is_terminal() => Manner::Bars,
-            _ => Manner::Lines,
+            (true, _) => ProgressMode::Json,
+            (_, true) => ProgressMode::Quiet,
+            _ if std::io::stderr().is_terminal() => ProgressMode::Bars,
+            _ => ProgressMode::Lines,
         }
     }
 }
 
 /// The progress of one run.
-pub(super) struct Progress {
-    manner: Manner,
+pub(super) struct RunProgress {
+    mode: ProgressMode,
     bars: MultiProgress,
-    whole: ProgressBar,
-    chunks: Mutex<HashMap<String, ProgressBar>>,
+    total_bar: ProgressBar,
+    chunk_bars: Mutex<HashMap<String, ProgressBar>>,
 }
 
-fn style(template: &str) -> ProgressStyle {
+fn bar_style(template: &str) -> ProgressStyle {
     ProgressStyle::with_template(template)
         .unwrap_or_else(|_| ProgressStyle::default_bar())
         .progress_chars("━╸ ")
 }
 
-impl Progress {
-    /// Of a batch with so many items, some of them processed already.
-    pub(super) fn new(manner: Manner, total: u64, processed: u64) -> Self {
-        let target = if manner == Manner::Bars {
+impl RunProgress {
+    /// The progress of a batch of `total` items, of which some are `processed` already.
+    pub(super) fn new(mode: ProgressMode, total: u64, processed: u64) -> Self {
+        let target = if mode == ProgressMode::Bars {
             ProgressDrawTarget::stderr_with_hz(15)
         } else {
             ProgressDrawTarget::hidden()
         };
         let bars = MultiProgress::with_draw_target(target);
-        let whole = bars.add(ProgressBar::new(total).with_position(processed));
-        whole.set_style(style(
+        let total_bar = bars.add(ProgressBar::new(total).with_position(processed));
+        total_bar.set_style(bar_style(
             "{prefix:<28} {bar:32.green} {pos:>6}/{len:<6} {percent:>3} %  {per_sec}  {eta} left",
         ));
-        whole.set_prefix("all");
-        if manner == Manner::Bars {
-            whole.enable_steady_tick(Duration::from_millis(500));
+        total_bar.set_prefix("all");
+        if mode == ProgressMode::Bars {
+            total_bar.enable_steady_tick(Duration::from_millis(500));
         }
-        Progress { manner, bars, whole, chunks: Mutex::default() }
+        RunProgress { mode, bars, total_bar, chunk_bars: Mutex::default() }
     }
 
-    /// A JSON event, where those are asked for.
+    /// Progress that is not shown.
+    pub(super) fn hidden() -> Self {
+        RunProgress::new(ProgressMode::Quiet, 0, 0)
+    }
+
+    fn chunk_bars(&self) -> MutexGuard<'_, HashMap<String, ProgressBar>> {
+        self.chunk_bars.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Prints a JSON event in that mode.
     pub(super) fn event(&self, event: &Value) {
-        if self.manner == Manner::Json {
-            // A reader that went away does not end the work.
+        if self.mode == ProgressMode::Json {
+            // A closed pipe does not stop the work.
             writeln!(std::io::stdout().lock(), "{event}").ok();
         }
     }
 
     fn line(&self, text: &str) {
-        if self.manner == Manner::Lines {
+        if self.mode == ProgressMode::Lines {
             writeln!(std::io::stderr().lock(), "{text}").ok();
         }
     }
 
     /// A chunk was claimed.
-    pub(super) fn chunk_begins(&self, id: &str, title: &str, left: u64) {
-        self.event(&json!({ "event": "chunk_claimed", "chunk": id, "title": title, "items_left": left }));
-        if self.manner == Manner::Bars {
-            let bar = self.bars.insert_before(&self.whole, ProgressBar::new(left));
-            bar.set_style(style("{prefix:<28} {bar:32.cyan} {pos:>6}/{len:<6} {msg}"));
-            bar.set_prefix(title.chars().take(28).collect::<String>());
-            self.chunks.lock().unwrap_or_else(PoisonError::into_inner).insert(id.to_owned(), bar);
+    pub(super) fn chunk_claimed(&self, id: &str, title: &str, items_left: u64) {
+        self.event(
+            &json!({ "event": "chunk_claimed", "chunk": id, "title": title, "items_left": items_left }),
+        );
+        if self.mode == ProgressMode::Bars {
+            let bar = self.bars.insert_before(&self.total_bar, ProgressBar::new(items_left));
+            bar.set_style(bar_style("{prefix:<28} {bar:32.cyan} {pos:>6}/{len:<6} {msg}"));
+            bar.set_prefix(title.chars().take(TITLE_CHARS).collect::<String>());
+            self.chunk_bars().insert(id.to_owned(), bar);
         }
     }
 
     /// An item was settled.
-    pub(super) fn item(&self, chunk: &str, key: &str, outcome: &str, category: Option<&str>, number: u64) {
-        self.event(&json!({ "event": "item", "chunk": chunk, "item": key, "outcome": outcome, "category": category, "receipt": number }));
-        self.whole.inc(1);
-        if let Some(bar) = self.chunks.lock().unwrap_or_else(PoisonError::into_inner).get(chunk) {
+    pub(super) fn item_settled(
+        &self,
+        chunk: &str,
+        key: &str,
+        outcome: &str,
+        category: Option<&str>,
+        receipt: u64,
+    ) {
+        self.event(&json!({ "event": "item", "chunk": chunk, "item": key, "outcome": outcome, "category": category, "receipt": receipt }));
+        self.total_bar.inc(1);
+        if let Some(bar) = self.chunk_bars().get(chunk) {
             bar.inc(1);
         }
     }
 
-    /// So many more items were settled, by a worker that has the whole chunk.
-    pub(super) fn advance(&self, items: u64) {
-        self.whole.inc(items);
+    /// Several items were settled by a process that works a whole chunk.
+    pub(super) fn items_settled(&self, count: u64) {
+        self.total_bar.inc(count);
     }
 
-    /// A chunk was completed, or given back.
-    pub(super) fn chunk_ends(&self, id: &str, title: &str, status: &str) {
+    /// A chunk was completed or released.
+    pub(super) fn chunk_ended(&self, id: &str, title: &str, status: &str) {
         self.event(&json!({ "event": "chunk_ended", "chunk": id, "title": title, "status": status }));
-        let count = match self.whole.length() {
-            Some(total) if total > 0 => format!(" ({} of {total} items)", self.whole.position()),
+        let count = match self.total_bar.length() {
+            Some(total) if total > 0 => format!(" ({} of {total} items)", self.total_bar.position()),
             _ => String::new(),
         };
         self.line(&format!("{id}  {title}: {status}{count}"));
-        if let Some(bar) = self.chunks.lock().unwrap_or_else(PoisonError::into_inner).remove(id) {
+        if let Some(bar) = self.chunk_bars().remove(id) {
             bar.finish_and_clear();
             self.bars.remove(&bar);
         }
     }
 
-    /// Something a person should read.
-    pub(super) fn say(&self, text: &str) {
-        match self.manner {
-            Manner::Bars => {
+    /// A message for the person at the terminal, or a `note` event.
+    pub(super) fn note(&self, text: &str) {
+        match self.mode {
+            ProgressMode::Bars => {
                 self.bars.suspend(|| writeln!(std::io::stderr().lock(), "{text}").ok().unwrap_or(()))
             }
-            Manner::Lines => self.line(text),
-            Manner::Json => self.event(&json!({ "event": "note", "message": text })),
-            Manner::Quiet => {}
+            ProgressMode::Lines => self.line(text),
+            ProgressMode::Json => self.event(&json!({ "event": "note", "message": text })),
+            ProgressMode::Quiet => {}
         }
     }
 
-    /// The work is over: the bars go away.
+    /// Removes the bars.
     pub(super) fn finish(&self) {
-        self.whole.finish_and_clear();
+        self.total_bar.finish_and_clear();
     }
 }

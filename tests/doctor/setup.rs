@@ -337,7 +337,7 @@ fn what_is_wrong_with_the_configuration_is_told() {
     write("[worker.w]\nper = \"item\"\ncommand = [\"true\"]\n");
     set_mode(&store.config(), 0o666);
     all_well(&store, "permissions");
-    mended(&store, "configuration", "problem", &["who could have a worker run anything"]);
+    mended(&store, "configuration", "problem", &["others could choose the commands that workers run"]);
     let folder = store.config().parent().unwrap().to_owned();
     set_mode(&folder, 0o770);
     mended(&store, "configuration", "problem", &["can be written to by its group"]);

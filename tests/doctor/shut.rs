@@ -98,7 +98,7 @@ fn a_configuration_with_the_wrong_mode_is_told_once_with_its_chmod() {
     };
     let (file, folder) = (store.config(), store.config().parent().unwrap().to_owned());
     for (path, mode, words, bits) in [
-        (&file, 0o666, "who could have a worker run anything", "go-w"),
+        (&file, 0o666, "others could choose the commands that workers run", "go-w"),
         (&file, 0o000, "make it readable for its owner", "u+r"),
         (&folder, 0o000, "cannot be looked at", "u+rwx"),
     ] {

@@ -249,7 +249,7 @@ fn a_client_that_is_stopped_keeps_nobody_else_waiting() {
 const SLOW: &str = "[worker.slow]\nper = \"item\"\nmax_parallel = 2\ncommand = [\"sh\", \"-c\", \"sleep 0.05; echo - did $TASKTALLY_ITEM\"]\n";
 
 #[test]
-fn a_runner_a_keeper_and_a_worker_that_are_stopped_go_on_where_they_were() {
+fn a_stopped_runner_supervisor_process_and_worker_continue_where_they_were() {
     let store = Store::new().with_config(SLOW);
     let mut server = store.serve();
     let mut stopped = 0;
@@ -257,7 +257,7 @@ fn a_runner_a_keeper_and_a_worker_that_are_stopped_go_on_where_they_were() {
         let id = batch(&mut server, 12, 6, "slow");
         let runner = runner(&mut server, &id);
         eventually("some work", || (stand(&mut server, &id).count("/batch/processed") > 0).then_some(()));
-        // The runner first, so that it starts nothing more; then its keepers and their workers, if they are still there.
+        // The runner first, so that it starts nothing more; then its supervisor processes and their workers, if they are still there.
         let mut all = vec![runner];
         let tell = |name: &str, pid: u32| {
             let args = [format!("-{name}"), pid.to_string()];
@@ -289,5 +289,5 @@ fn a_runner_a_keeper_and_a_worker_that_are_stopped_go_on_where_they_were() {
         );
     }
     println!("{stopped} processes of background work were stopped; every item done once");
-    assert!(stopped > 3, "a runner has keepers and workers");
+    assert!(stopped > 3, "a runner has supervisor processes and workers");
 }

@@ -168,7 +168,7 @@ fn a_run_tells_of_nothing_and_begins_nothing_before_the_log_is_synced() {
     let store = Store::new().with_config("[worker.echo]\nper = \"item\"\ncommand = [\"echo\", \"- done\"]\n");
     store.write("items.jsonl", "{\"key\":\"a\"}\n{\"key\":\"b\"}\n{\"key\":\"c\"}\n");
     let calls = store.folder().join("calls");
-    // What it tells its keeper to start is written to a socket or pipe as well: nothing of that is earlier than the disk.
+    // What it tells its supervisor process to start is written to a socket or pipe as well: nothing of that is earlier than the disk.
     let says = |call: &str| is_output(call) || (call.contains(" write(") && call.contains("<UNIX"));
     let args = ["run", "--items", "items.jsonl", "--workers", "1", "--json", "--", "sh", "-c", "echo - done"];
     Run::new(traced(&store, &calls), args).success();

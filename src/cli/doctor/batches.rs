@@ -11,7 +11,7 @@ use crate::model::status::Status;
 use crate::model::text::excerpt;
 use crate::ops::{Session, batch_state, profile_pause};
 use crate::store::{Filter, Runner};
-use crate::work::leftovers::is_at_work;
+use crate::work::leftovers::has_live_runner;
 
 /// How many batches, runners or claims are told of.
 const MOST: usize = 20;
@@ -27,7 +27,7 @@ pub(super) fn runners(context: &DoctorContext) -> Result<Vec<Finding>> {
     })?;
     let mut found = Vec::new();
     for (batch, runner) in &all {
-        if is_at_work(session, batch)? {
+        if has_live_runner(session, batch)? {
             continue;
         }
         let look = batch_state(session, batch)?;
@@ -84,7 +84,7 @@ fn stands(
         && matches!(look.status, BatchStatus::Paused | BatchStatus::Running)
         && in_review == 0
         && let Err(error) = config.profile(profile)
-        && !is_at_work(session, id)?
+        && !has_live_runner(session, id)?
     {
         let what = format!("batch {id} cannot be worked in the background: {error}");
         return Ok(Some(Finding::problem(what).mend(edit(&config.location.path))));
@@ -104,7 +104,7 @@ fn stands(
             Finding::warning(format!("batch {id} waits for a person; chunks in review: {in_review}"))
                 .mend(context.command(&format!("get-batch {id} --view review"))),
         ),
-        BatchStatus::Running if is_at_work(session, id)? => None,
+        BatchStatus::Running if has_live_runner(session, id)? => None,
         BatchStatus::Running if look.worker.is_some() => Some(
             Finding::problem(format!("batch {id} is to be worked in the background, and no runner works it"))
                 .mend(context.command(&format!("control-batch {id} --action start"))),

@@ -9,13 +9,13 @@ use super::context::DoctorContext;
 use super::finding::{Finding, or_ok};
 use super::permissions::{STICKY, let_in};
 use crate::cli::shell::path_word;
-use crate::config::{Config, Location};
+use crate::config::{Config, ConfigLocation};
 use crate::error::Result;
 use crate::work::preflight;
 
 /// Whether the file is read, and every profile's program and folders are there.
 pub(super) fn configuration(context: &DoctorContext) -> Result<Vec<Finding>> {
-    let location = Location::find()?;
+    let location = ConfigLocation::find()?;
     let config = match Config::load(&[]) {
         Ok(config) => config,
         Err(error) => {

@@ -7,7 +7,7 @@ use crate::cli::shell::path_word;
 use crate::config::{Config, Limits};
 use crate::error::Result;
 use crate::file_system::{Safety, kind_of};
-use crate::work::free_disk;
+use crate::work::free_disk_mb;
 
 /// With less than this free, in MiB, writes fail before long: the log alone may need as much.
 const SCARCE: u64 = 64;
@@ -52,7 +52,7 @@ fn move_away(context: &DoctorContext) -> Option<String> {
 pub(super) fn room(context: &DoctorContext) -> Result<Vec<Finding>> {
     let folder = context.folder();
     let Some(there) = folder.ancestors().find(|part| part.exists()) else { return Ok(Vec::new()) };
-    let free = free_disk(there)?;
+    let free = free_disk_mb(there)?;
     // A configuration that cannot be read is told of elsewhere.
     let limits = Config::load(&[]).map_or_else(|_| Limits::default(), |config| config.limits().clone());
     Ok(vec![judge(free, limits.min_free_disk_mb, &format!("du -xsh {}/* | sort -h", path_word(there)))])

@@ -8,7 +8,7 @@ use super::finding::{Finding, or_ok};
 use crate::cli::open::{Caller, open};
 use crate::cli::shell::path_word;
 use crate::error::Result;
-use crate::work::leftovers::{Kind, Leftover, clear, find};
+use crate::work::leftovers::{Leftover, LeftoverKind, find_leftovers, remove_leftover};
 use crate::work::worktree;
 
 /// Whether anything was left behind; dead runners have a check of their own.
@@ -16,7 +16,7 @@ pub(super) fn leftovers(context: &DoctorContext) -> Result<Vec<Finding>> {
     let Some(Opened { session, .. }) = context.opened() else { return Ok(Vec::new()) };
     let mut by_kind: BTreeMap<&str, Vec<Leftover>> = BTreeMap::new();
     let mut found = Vec::new();
-    for left in find(session)?.into_iter().filter(|left| left.kind != Kind::Runner) {
+    for left in find_leftovers(session)?.into_iter().filter(|left| left.kind != LeftoverKind::Runner) {
         match needs_a_person(&left) {
             Some(finding) => found.push(finding),
             None => by_kind.entry(told(left.kind)).or_default().push(left),
@@ -34,19 +34,19 @@ pub(super) fn leftovers(context: &DoctorContext) -> Result<Vec<Finding>> {
 }
 
 /// What of its kind was left.
-fn told(kind: Kind) -> &'static str {
+fn told(kind: LeftoverKind) -> &'static str {
     match kind {
-        Kind::Runner => "records of runners that have died",
-        Kind::Lock => "locks that nobody holds, of batches that nobody works",
-        Kind::Log => "logs of runners whose batches ended more than a week ago",
-        Kind::Job => "jobs of workers whose runner has died",
-        Kind::Worktree => "worktrees of chunks that have ended",
+        LeftoverKind::Runner => "records of runners that have died",
+        LeftoverKind::Lock => "locks that nobody holds, of batches that nobody works",
+        LeftoverKind::Log => "logs of runners whose batches ended more than a week ago",
+        LeftoverKind::Job => "jobs of workers whose runner has died",
+        LeftoverKind::Worktree => "worktrees of chunks that have ended",
     }
 }
 
 /// A worktree with work in it that is in no commit.
 fn needs_a_person(left: &Leftover) -> Option<Finding> {
-    if left.kind != Kind::Worktree {
+    if left.kind != LeftoverKind::Worktree {
         return None;
     }
     let folder = left.path.display();
@@ -79,13 +79,13 @@ pub(super) fn mend(db: Option<&Path>) -> Result<Vec<String>> {
     }
     let session = open(db, Caller::Person)?;
     let mut said = Vec::new();
-    for left in find(&session)? {
+    for left in find_leftovers(&session)? {
         let what = match left.kind {
-            Kind::Runner => format!("the record of the runner of batch {}", left.batch),
+            LeftoverKind::Runner => format!("the record of the runner of batch {}", left.batch),
             _ => format!("{} {}", left.kind, left.path.display()),
         };
         // One that cannot be cleared keeps none of the others.
-        said.push(match clear(&session, &left) {
+        said.push(match remove_leftover(&session, &left) {
             Ok(None) => format!("cleared {what}"),
             Ok(Some(why)) => format!("left {what}: {why}"),
             Err(error) => format!("left {what}: {error}"),

@@ -1,14 +1,18 @@
-//! Working a batch in the background: a runner, one a batch, that starts workers by a profile.
+//! Background runners: one process per batch, which works the batch by a profile, and a standby runner that takes over
+//! if that process dies.
 
-mod fair_share;
+mod batch_pass;
 mod launcher;
-mod runner;
-mod standby;
-mod start_limits;
+mod previous_runner;
+mod run_batch;
+mod runner_heartbeat;
+pub(super) mod runner_log;
+mod runner_mode;
+mod spawn;
+mod standby_runner;
 
-pub(super) use fair_share::{Turn, Turns};
 pub use launcher::Launcher;
-pub(super) use launcher::detach;
-pub(super) use runner::{How, end_earlier, runner};
-pub(super) use start_limits::Starts;
-pub use start_limits::free_disk;
+pub(super) use previous_runner::end_previous_runner;
+pub(super) use run_batch::run_batch;
+pub(super) use runner_mode::RunnerMode;
+pub(super) use spawn::start_detached;

@@ -1,35 +1,41 @@
-//! Control groups (version 2), where they can be written to: whatever a worker does, it stays in its
-//! keeper's group, so that who takes over finds it even if runner and keeper were killed at once.
+//! Control groups (cgroup v2), if this process may write to them. A process cannot leave its group by forking or by
+//! clearing its environment, so the next runner finds what is left even if runner and supervisor process were both
+//! killed.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use procfs::process::Process;
 
-/// How many folders are looked into for groups at the most.
-const MOST_FOLDERS: usize = 10_000;
+/// How many folders are searched for groups.
+const MAX_SEARCHED_FOLDERS: usize = 10_000;
 
-fn name(mark: &str, pid: u32) -> String {
-    format!("tasktally-{mark}-{pid}")
+fn group_prefix(run_marker: &str) -> String {
+    format!("tasktally-{run_marker}-")
 }
 
-/// Where control groups are mounted, if they are.
-fn mounted() -> Vec<PathBuf> {
+fn group_name(run_marker: &str, pid: u32) -> String {
+    format!("{}{pid}", group_prefix(run_marker))
+}
+
+fn mount_points() -> Vec<PathBuf> {
     let mounts = Process::myself().and_then(|process| process.mountinfo());
     let Ok(mounts) = mounts else { return Vec::new() };
     mounts.into_iter().filter(|mount| mount.fs_type == "cgroup2").map(|mount| mount.mount_point).collect()
 }
 
-/// Moves this process to a group of its own, beneath the one that it is in. Without the right to do so
-/// it stays where it is.
-pub(super) fn enter(mark: &str) {
+/// Creates a group below the current one and moves this process into it. Without the permission, the process stays
+/// where it is.
+pub(super) fn enter_new_group(run_marker: &str) {
     let groups = Process::myself().and_then(|process| process.cgroups());
-    let Some(own) = groups.ok().and_then(|groups| groups.into_iter().find(|group| group.hierarchy == 0))
+    let Some(current) = groups.ok().and_then(|groups| groups.into_iter().find(|group| group.hierarchy == 0))
     else {
         return;
     };
-    for mount in mounted() {
-        let group = mount.join(own.pathname.trim_start_matches('/')).join(name(mark, std::process::id()));
+    for mount in mount_points() {
+        let group = mount
+            .join(current.pathname.trim_start_matches('/'))
+            .join(group_name(run_marker, std::process::id()));
         let entered = fs::create_dir(&group).and_then(|()| fs::write(group.join("cgroup.procs"), "0"));
         match entered {
             Ok(()) => return,
@@ -41,21 +47,20 @@ pub(super) fn enter(mark: &str) {
     }
 }
 
-/// Removes the group of a keeper that has ended.
-pub(super) fn leave(mark: &str, pid: u32) {
-    let wanted = name(mark, pid);
-    for group in found(|group| group == wanted) {
+/// Removes the group of a supervisor process that has exited.
+pub(super) fn remove_group(run_marker: &str, pid: u32) {
+    let name = group_name(run_marker, pid);
+    for group in find_groups(|found| found == name) {
         fs::remove_dir(group).ok();
     }
 }
 
-/// Kills all that is in the groups of a runner's keepers, and removes those that are empty; gives how many
-/// held anything.
-pub(super) fn kill(mark: &str) -> usize {
-    let wanted = name(mark, 0);
-    let wanted = wanted.trim_end_matches('0');
+/// Kills every process in the groups of a runner's supervisor processes, and removes the groups that are empty.
+/// Returns how many processes were killed.
+pub(super) fn kill_groups(run_marker: &str) -> usize {
+    let prefix = group_prefix(run_marker);
     let mut killed = 0;
-    for group in found(|group| group.starts_with(wanted)) {
+    for group in find_groups(|found| found.starts_with(&prefix)) {
         let members = fs::read_to_string(group.join("cgroup.procs")).unwrap_or_default();
         if members.trim().is_empty() {
             fs::remove_dir(&group).ok();
@@ -66,16 +71,16 @@ pub(super) fn kill(mark: &str) -> usize {
     killed
 }
 
-fn found(is_wanted: impl Fn(&str) -> bool) -> Vec<PathBuf> {
+fn find_groups(matches: impl Fn(&str) -> bool) -> Vec<PathBuf> {
     let mut found = Vec::new();
-    for mount in mounted() {
-        let (mut open, mut looked) = (vec![mount], 0);
-        while let Some(folder) = open.pop().filter(|_| looked < MOST_FOLDERS) {
-            looked += 1;
-            for group in folders(&folder) {
+    for mount in mount_points() {
+        let (mut pending, mut searched) = (vec![mount], 0);
+        while let Some(folder) = pending.pop().filter(|_| searched < MAX_SEARCHED_FOLDERS) {
+            searched += 1;
+            for group in subfolders(&folder) {
                 match group.file_name().and_then(|name| name.to_str()) {
-                    Some(name) if is_wanted(name) => found.push(group),
-                    _ => open.push(group),
+                    Some(name) if matches(name) => found.push(group),
+                    _ => pending.push(group),
                 }
             }
         }
@@ -83,7 +88,7 @@ fn found(is_wanted: impl Fn(&str) -> bool) -> Vec<PathBuf> {
     found
 }
 
-fn folders(folder: &Path) -> Vec<PathBuf> {
+fn subfolders(folder: &Path) -> Vec<PathBuf> {
     let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
     let folders = entries.flatten().filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
     folders.map(|entry| entry.path()).collect()

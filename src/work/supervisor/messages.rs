@@ -1,4 +1,4 @@
-//! What a runner and its keepers say to each other: a JSON object a line.
+//! The messages between a runner and its supervisor processes: one JSON object per line.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -6,84 +6,84 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-/// How a keeper runs what it is told to run, until it is told otherwise.
+/// How the workers of one claim are run: the command, its surroundings and its limits.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct CommandSpec {
-    /// The program and its arguments; no shell is between.
+    /// The program and its arguments. No shell interprets them.
     pub(crate) command: Vec<OsString>,
-    /// The whole environment; none: that of the runner.
+    /// The whole environment; `None` inherits the runner's.
     pub(crate) environment: Option<Vec<(OsString, OsString)>>,
-    /// Where it is started; none: where the runner is.
-    pub(crate) folder: Option<PathBuf>,
-    /// How long a worker may take.
+    /// The working directory; `None` inherits the runner's.
+    pub(crate) working_dir: Option<PathBuf>,
+    /// How long one worker may run.
     pub(crate) timeout: Option<Duration>,
-    /// How long a worker that was asked to end may take for it before it is killed.
+    /// The time between TERM and KILL.
     pub(crate) grace: Duration,
-    /// The most memory that a worker and all that it starts may hold, in bytes.
-    pub(crate) memory: Option<u64>,
-    /// How much is kept of each output of a chunk's attempt, in bytes.
-    pub(crate) output_limit: u64,
+    /// The memory limit of the worker's whole process tree.
+    pub(crate) memory_limit_bytes: Option<u64>,
+    /// How much of standard output, and of standard error, the log of one attempt keeps.
+    pub(crate) output_limit_bytes: u64,
 }
 
-/// A line to a keeper.
-#[derive(Debug, Serialize, Deserialize)]
-pub(crate) enum Order {
-    /// Says how workers are run from now on.
-    Take(CommandSpec),
-    /// Starts a worker.
-    Run(Launch),
-    /// Ends the one that runs.
-    End,
-}
-
-/// What a worker is started with.
+/// What one worker gets in addition to the `CommandSpec` of its claim.
 #[derive(Debug, Default, Serialize, Deserialize)]
-pub(crate) struct Launch {
-    /// More of the environment.
+pub(crate) struct LaunchSpec {
+    /// Variables added to the environment.
     pub(crate) environment: Vec<(String, String)>,
-    /// Its standard input.
-    pub(crate) input: String,
-    /// What its output is kept under.
-    pub(crate) title: String,
-    /// The files that its standard output and standard error are kept in.
-    pub(crate) kept_in: Option<(PathBuf, PathBuf)>,
+    /// The text for its standard input.
+    pub(crate) stdin: String,
+    /// The line that its part of the log files starts with.
+    pub(crate) log_title: String,
+    /// The log files for its standard output and its standard error.
+    pub(crate) log_files: Option<(PathBuf, PathBuf)>,
 }
 
-/// A line from a keeper: what became of a worker, once nothing of its tree is left.
+/// A line from the runner to a supervisor process.
 #[derive(Debug, Serialize, Deserialize)]
-pub(crate) enum Report {
-    /// It could not be started, and why.
+pub(crate) enum SupervisorRequest {
+    /// Sets the command that later `Start` requests run.
+    SetCommand(CommandSpec),
+    /// Starts a worker.
+    Start(LaunchSpec),
+    /// Stops the running worker.
+    Stop,
+}
+
+/// A line from a supervisor process to the runner: the answer to `Start`, sent once no process of the worker is left.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum SupervisorReport {
+    /// The worker could not be started, with the reason.
     NotStarted(String),
-    /// It has ended.
-    Ended(Ended),
+    /// The worker has ended.
+    Exited(ProcessExit),
 }
 
 /// How a worker ended.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub(crate) struct Ended {
-    /// Its exit code; none where a signal ended it.
+pub(crate) struct ProcessExit {
+    /// The exit code; `None` if a signal ended the process.
     pub(crate) code: Option<i32>,
-    /// The signal that ended it.
+    /// The signal that ended the process.
     pub(crate) signal: Option<i32>,
-    /// Why the keeper ended it.
-    pub(crate) because: Option<Because>,
-    /// The end of its standard output.
-    pub(crate) out: String,
-    /// The end of its standard error.
-    pub(crate) err: String,
-    /// How long it ran.
-    pub(crate) took: Duration,
-    /// How many processes of its tree could not be ended.
-    pub(crate) left: usize,
+    /// Why the supervisor process stopped the worker; `None` if the worker exited by itself.
+    pub(crate) stop_reason: Option<StopReason>,
+    /// The end of standard output.
+    pub(crate) stdout_tail: String,
+    /// The end of standard error.
+    pub(crate) stderr_tail: String,
+    /// How long the worker ran.
+    pub(crate) duration: Duration,
+    /// How many processes of its tree survived KILL.
+    pub(crate) unkillable: usize,
 }
 
-/// Why a keeper ended a worker.
+/// Why a supervisor process stopped a worker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) enum Because {
-    /// The runner wanted it.
-    Asked,
-    /// It took too long.
+pub(crate) enum StopReason {
+    /// The runner requested it, or the supervisor process itself was told to exit.
+    Requested,
+    /// It ran longer than its timeout.
     Timeout,
-    /// It held too much memory.
-    Memory,
+    /// Its process tree used more memory than allowed.
+    MemoryLimit,
 }

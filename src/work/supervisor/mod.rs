@@ -1,23 +1,32 @@
-//! Keepers: a process beside each worker, that starts it and ends it with all that it started.
+//! Supervisor processes: one child process per worker. It starts the worker's command and ends the whole process tree.
 //!
-//! A keeper (`tasktally keeper`) is a *subreaper*: whatever a worker leaves behind, by setsid or by
-//! forking twice, becomes the keeper's child, so a worker's tree is all that descends from its
-//! keeper. When the runner dies, however it dies, the keeper's standard input ends, and it ends the
-//! worker and itself. When a keeper is killed, its worker becomes the runner's child, which ends it.
-//! Whatever is left when both were killed is found by its mark in the environment, and by its control
-//! group where the system has one for it.
+//! A supervisor process (`tasktally supervisor-process`) is a *subreaper*: the kernel makes it the parent of every
+//! descendant whose own parent exits. Neither `setsid` nor a double fork leads out of its process tree.
+//!
+//! - If the runner dies, the standard input of its supervisor processes closes. Each one ends its worker and exits.
+//! - If a supervisor process is killed, its worker becomes a child of the runner, also a subreaper, which kills it.
+//! - If both are killed, the next runner finds what is left by the run marker in its environment, or by its control
+//!   group if the system has one.
+//!
+//! `process_tree` ends a tree, `worker_process` decides when, `event_loop` is the process around both, and `handle`
+//! is the runner's side.
 
 #[cfg(target_os = "linux")]
 mod cgroup;
-mod child_process;
+mod child_registry;
 mod event_loop;
 mod handle;
+mod line_reader;
 mod messages;
-mod output;
+mod output_capture;
+mod process_table;
 mod process_tree;
+mod readiness;
+mod run_marker;
+mod worker_process;
 
-pub use event_loop::keep;
-pub(crate) use handle::{
-    ChildRegistry, Ender, MARK, SupervisorHandle, end_strays, this_program, this_program_by_name,
-};
-pub(crate) use messages::{Because, CommandSpec, Ended, Launch, Report};
+pub(crate) use child_registry::ChildRegistry;
+pub use event_loop::run_supervisor_process;
+pub(crate) use handle::{StopHandle, SupervisorHandle};
+pub(crate) use messages::{CommandSpec, LaunchSpec, ProcessExit, StopReason, SupervisorReport};
+pub(crate) use run_marker::{RUN_MARKER_VARIABLE, kill_marked_processes};

@@ -2,33 +2,34 @@ use std::process::Command;
 
 use tempfile::TempDir;
 
+use super::git::override_repository_commands;
 use super::*;
 
-/// A repository with one commit, a folder for worktrees beside it, and a hook that must not run.
-struct Scene {
+/// A repository with one commit, a folder for its worktrees, and a hook that must not run.
+struct TestRepository {
     folder: TempDir,
 }
 
-impl Scene {
+impl TestRepository {
     fn new() -> Self {
-        let scene = Scene { folder: tempfile::tempdir().unwrap() };
-        std::fs::create_dir(scene.repository()).unwrap();
-        scene.git(&["init", "--quiet", "--initial-branch=main"]);
-        std::fs::write(scene.repository().join("a.txt"), "a\n").unwrap();
-        scene.git(&["add", "."]);
-        scene.git(&["commit", "--quiet", "-m", "first"]);
-        let hook = scene.repository().join(".git/hooks/post-checkout");
+        let test = TestRepository { folder: tempfile::tempdir().unwrap() };
+        std::fs::create_dir(test.repository()).unwrap();
+        test.git(&["init", "--quiet", "--initial-branch=main"]);
+        std::fs::write(test.repository().join("a.txt"), "a\n").unwrap();
+        test.git(&["add", "."]);
+        test.git(&["commit", "--quiet", "-m", "first"]);
+        let hook = test.repository().join(".git/hooks/post-checkout");
         std::fs::create_dir_all(hook.parent().unwrap()).unwrap();
-        std::fs::write(&hook, format!("#!/bin/sh\ntouch {}\n", scene.hooked().display())).unwrap();
+        std::fs::write(&hook, format!("#!/bin/sh\ntouch {}\n", test.hook_result().display())).unwrap();
         std::fs::set_permissions(&hook, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
-        scene
+        test
     }
 
     fn repository(&self) -> PathBuf {
         self.folder.path().join("repository")
     }
 
-    fn hooked(&self) -> PathBuf {
+    fn hook_result(&self) -> PathBuf {
         self.folder.path().join("hook-ran")
     }
 
@@ -57,108 +58,108 @@ impl Scene {
         add(&self.repository(), &self.worktree(), "b1.02")
     }
 
-    fn remove(&self) -> Result<Left> {
+    fn remove(&self) -> Result<Removal> {
         remove(&self.repository(), &self.worktree(), "b1.02")
     }
 }
 
 #[test]
 fn a_chunk_gets_a_worktree_on_a_branch_of_its_own_and_no_hook_runs() {
-    let scene = Scene::new();
-    let folder = scene.add().unwrap();
+    let test = TestRepository::new();
+    let folder = test.add().unwrap();
     assert_eq!(std::fs::read_to_string(folder.join("a.txt")).unwrap(), "a\n");
-    assert_eq!(scene.git_in(&folder, &["branch", "--show-current"]), "tasktally/b1.02\n");
-    assert!(!scene.hooked().exists());
-    let mode = std::fs::metadata(scene.worktree().parent().unwrap()).unwrap().permissions();
+    assert_eq!(test.git_in(&folder, &["branch", "--show-current"]), "tasktally/b1.02\n");
+    assert!(!test.hook_result().exists());
+    let mode = std::fs::metadata(test.worktree().parent().unwrap()).unwrap().permissions();
     assert_eq!(std::os::unix::fs::PermissionsExt::mode(&mode) & 0o777, 0o700);
 }
 
 #[test]
 fn a_clean_worktree_is_removed_with_its_unused_branch() {
-    let scene = Scene::new();
-    scene.add().unwrap();
-    assert_eq!(scene.remove().unwrap(), Left::Removed);
-    assert!(!scene.worktree().exists());
-    assert_eq!(scene.git(&["branch", "--list", "tasktally/*"]), "");
+    let test = TestRepository::new();
+    test.add().unwrap();
+    assert_eq!(test.remove().unwrap(), Removal::Removed);
+    assert!(!test.worktree().exists());
+    assert_eq!(test.git(&["branch", "--list", "tasktally/*"]), "");
 }
 
 #[test]
-fn commits_stay_on_the_branch_when_the_worktree_goes_and_are_found_again() {
-    let scene = Scene::new();
-    let folder = scene.add().unwrap();
+fn commits_stay_on_the_branch_of_a_removed_worktree_and_are_found_again() {
+    let test = TestRepository::new();
+    let folder = test.add().unwrap();
     std::fs::write(folder.join("b.txt"), "b\n").unwrap();
-    scene.git_in(&folder, &["add", "."]);
-    scene.git_in(&folder, &["commit", "--quiet", "-m", "second"]);
-    assert_eq!(scene.remove().unwrap(), Left::Removed);
-    assert_eq!(scene.git(&["log", "-1", "--format=%s", "tasktally/b1.02"]), "second\n");
-    let again = scene.add().unwrap();
+    test.git_in(&folder, &["add", "."]);
+    test.git_in(&folder, &["commit", "--quiet", "-m", "second"]);
+    assert_eq!(test.remove().unwrap(), Removal::Removed);
+    assert_eq!(test.git(&["log", "-1", "--format=%s", "tasktally/b1.02"]), "second\n");
+    let again = test.add().unwrap();
     assert!(again.join("b.txt").exists());
 }
 
 #[test]
-fn a_worktree_with_changes_is_left_and_names_them() {
-    let scene = Scene::new();
-    let folder = scene.add().unwrap();
+fn a_worktree_with_uncommitted_changes_stays_and_its_files_are_named() {
+    let test = TestRepository::new();
+    let folder = test.add().unwrap();
     std::fs::write(folder.join("a.txt"), "changed\n").unwrap();
     std::fs::write(folder.join("new.txt"), "new\n").unwrap();
-    let Left::Changed { files, .. } = scene.remove().unwrap() else { panic!("it was removed") };
+    let Removal::HasChanges { files, .. } = test.remove().unwrap() else { panic!("it was removed") };
     assert_eq!(files, ["a.txt", "new.txt"]);
     assert_eq!(std::fs::read_to_string(folder.join("a.txt")).unwrap(), "changed\n");
-    // The next attempt at the chunk goes on where the first one stopped.
-    assert_eq!(scene.add().unwrap(), folder);
+    // The next attempt at the chunk continues in the same worktree.
+    assert_eq!(test.add().unwrap(), folder);
     assert!(folder.join("new.txt").exists());
 }
 
 #[test]
-fn a_worktree_that_was_deleted_by_hand_is_made_again() {
-    let scene = Scene::new();
-    let folder = scene.add().unwrap();
+fn a_worktree_that_was_deleted_by_hand_is_created_again() {
+    let test = TestRepository::new();
+    let folder = test.add().unwrap();
     std::fs::remove_dir_all(folder).unwrap();
-    assert!(scene.add().unwrap().join("a.txt").exists());
+    assert!(test.add().unwrap().join("a.txt").exists());
 }
 
 #[test]
-fn what_is_no_repository_or_somebody_elses_folder_is_refused() {
-    let scene = Scene::new();
-    let elsewhere = scene.folder.path().join("elsewhere");
+fn a_folder_without_a_repository_and_an_existing_folder_are_refused() {
+    let test = TestRepository::new();
+    let elsewhere = test.folder.path().join("elsewhere");
     std::fs::create_dir(&elsewhere).unwrap();
-    let refusal = add(&elsewhere, &scene.worktree(), "b1.02").unwrap_err().to_string();
-    assert!(refusal.contains("no git repository with a commit"), "{refusal}");
+    let refusal = add(&elsewhere, &test.worktree(), "b1.02").unwrap_err().to_string();
+    assert!(refusal.contains("not a git repository with a commit"), "{refusal}");
 
-    std::fs::create_dir_all(scene.worktree()).unwrap();
-    std::fs::write(scene.worktree().join("mine"), "").unwrap();
-    assert!(scene.add().is_err());
-    assert!(scene.worktree().join("mine").exists());
+    std::fs::create_dir_all(test.worktree()).unwrap();
+    std::fs::write(test.worktree().join("mine"), "").unwrap();
+    assert!(test.add().is_err());
+    assert!(test.worktree().join("mine").exists());
 }
 
 #[test]
-fn nothing_that_the_repository_itself_names_is_run() {
-    let scene = Scene::new();
-    let ran = scene.folder.path().join("filter-ran");
+fn no_command_that_the_repository_configures_is_run() {
+    let test = TestRepository::new();
+    let ran = test.folder.path().join("filter-ran");
     let filter = format!("touch {}; cat", ran.display());
-    std::fs::write(scene.repository().join(".gitattributes"), "*.txt filter=own\n").unwrap();
-    scene.git(&["add", "."]);
-    scene.git(&["commit", "--quiet", "-m", "attributes"]);
+    std::fs::write(test.repository().join(".gitattributes"), "*.txt filter=own\n").unwrap();
+    test.git(&["add", "."]);
+    test.git(&["commit", "--quiet", "-m", "attributes"]);
     for what in ["smudge", "clean", "process"] {
-        scene.git(&["config", &format!("filter.own.{what}"), &filter]);
+        test.git(&["config", &format!("filter.own.{what}"), &filter]);
     }
-    scene.git(&["config", "filter.own.required", "true"]);
-    let worktree = scene.add().unwrap();
+    test.git(&["config", "filter.own.required", "true"]);
+    let worktree = test.add().unwrap();
     assert_eq!(std::fs::read_to_string(worktree.join("a.txt")).unwrap(), "a\n");
     std::fs::write(worktree.join("a.txt"), "b\n").unwrap();
-    assert!(matches!(scene.remove().unwrap(), Left::Changed { .. }));
+    assert!(matches!(test.remove().unwrap(), Removal::HasChanges { .. }));
     std::fs::write(worktree.join("a.txt"), "a\n").unwrap();
-    assert_eq!(scene.remove().unwrap(), Left::Removed);
-    assert!(!ran.exists(), "a filter of the repository's ran");
-    // A name that cannot be left out is refused, not run.
-    scene.git(&["config", "filter.a=b.smudge", &filter]);
-    assert!(scene.add().unwrap_err().to_string().contains("'filter.a=b'"));
+    assert_eq!(test.remove().unwrap(), Removal::Removed);
+    assert!(!ran.exists(), "a filter of the repository ran");
+    // A name that cannot be overridden is refused.
+    test.git(&["config", "filter.a=b.smudge", &filter]);
+    assert!(test.add().unwrap_err().to_string().contains("'filter.a=b'"));
 }
 
 #[test]
-fn what_the_user_says_of_filters_stays() {
+fn the_users_own_filters_stay() {
     let found = "global\0filter.lfs.smudge\nlfs smudge\0local\0filter.lfs.smudge\nevil\0local\0hook.x.command\nevil\0";
-    let settings = without_own_commands(found).unwrap();
+    let settings = override_repository_commands(found).unwrap();
     assert_eq!(
         settings,
         [
@@ -169,5 +170,5 @@ fn what_the_user_says_of_filters_stays() {
             "hook.x.enabled=false"
         ]
     );
-    assert_eq!(without_own_commands("").unwrap(), Vec::<String>::new());
+    assert_eq!(override_repository_commands("").unwrap(), Vec::<String>::new());
 }

@@ -1,0 +1,56 @@
+//! The heartbeat of a background runner: records that the runner lives and what it waits for, and keeps the standby
+//! runner running.
+
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::time::Duration;
+
+use super::standby_runner::StandbyRunner;
+use crate::model::task::Row;
+use crate::ops::{Session, record_runner_heartbeat};
+use crate::work::limits::StartLimits;
+
+/// How often the heartbeat is written.
+const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(5);
+/// How often a change of what the runner waits for is looked for.
+const CHECK_INTERVAL: Duration = Duration::from_millis(200);
+
+/// Runs `work` with a heartbeat beside it.
+pub(super) fn with_heartbeat<T>(
+    session: &Session,
+    batch: Row,
+    starts: &StartLimits<'_>,
+    standby: &StandbyRunner<'_>,
+    work: impl FnOnce() -> T,
+) -> T {
+    let (working, work_ended) = channel::<()>();
+    std::thread::scope(|scope| {
+        scope.spawn(move || beat(session, batch, starts, standby, &work_ended));
+        let result = work();
+        drop(working);
+        result
+    })
+}
+
+fn beat(
+    session: &Session,
+    batch: Row,
+    starts: &StartLimits<'_>,
+    standby: &StandbyRunner<'_>,
+    work_ended: &Receiver<()>,
+) {
+    let mut recorded = None;
+    let mut since_heartbeat = Duration::ZERO;
+    while work_ended.recv_timeout(CHECK_INTERVAL) == Err(RecvTimeoutError::Timeout) {
+        since_heartbeat += CHECK_INTERVAL;
+        let waits_for = starts.waits_for();
+        if since_heartbeat < HEARTBEAT_INTERVAL && waits_for == recorded {
+            continue;
+        }
+        standby.ensure_running();
+        since_heartbeat = Duration::ZERO;
+        recorded.clone_from(&waits_for);
+        if let Err(error) = record_runner_heartbeat(session, batch, waits_for) {
+            tracing::warn!(%error, "the heartbeat of the runner cannot be written");
+        }
+    }
+}

@@ -1,0 +1,39 @@
+//! The item counts of a batch, before and after a run.
+
+use crate::error::{Error, Result};
+use crate::model::batch::BatchStatus;
+use crate::model::id::TaskId;
+use crate::ops::Session;
+
+/// The item counts and the status of a batch.
+pub(super) struct BatchTotals {
+    pub(super) total: u64,
+    pub(super) processed: u64,
+    pub(super) failed: u64,
+    pub(super) status: BatchStatus,
+}
+
+impl BatchTotals {
+    /// Reads the counts of a batch.
+    ///
+    /// # Errors
+    /// The task does not exist or is not a batch.
+    pub(super) fn read(session: &Session, batch: &TaskId) -> Result<Self> {
+        let id = batch.clone();
+        session.read(move |tx| {
+            let task = tx.task(&id)?;
+            let batch = tx.batch(task.row)?.ok_or_else(|| not_a_batch(&id))?;
+            Ok(BatchTotals {
+                total: batch.counts.total,
+                processed: batch.counts.processed(),
+                failed: batch.counts.failed,
+                status: batch.status(task.status, tx.is_workable(task.row)?),
+            })
+        })
+    }
+}
+
+/// The error for a task that is not a batch.
+pub(super) fn not_a_batch(id: &TaskId) -> Error {
+    Error::invalid(format!("resume: {id} is a task, not a batch; tasktally get-batch lists the batches"))
+}

@@ -1,0 +1,13 @@
+//! The commands `tasktally run` and `tasktally work`.
+
+mod batch_totals;
+mod run;
+mod run_options;
+mod run_requests;
+mod summary;
+mod summary_table;
+mod work;
+
+pub use run::run;
+pub use run_options::Run;
+pub use work::{Work, work, work_in_foreground};

@@ -1,0 +1,142 @@
+//! `tasktally run`: creates a batch from items and works it in this process.
+
+use std::path::Path;
+use std::time::Instant;
+
+use serde_json::json;
+
+use super::batch_totals::BatchTotals;
+use super::run_options::Run;
+use super::run_requests::{add_items_request, create_batch_request, recorded_command};
+use super::summary::{print_line, print_summary};
+use crate::error::Result;
+use crate::model::batch::BatchStatus;
+use crate::model::id::TaskId;
+use crate::model::text::Line;
+use crate::ops::{BadItems, ClaimTask, Operation, Plan, Session, release_runner_claims};
+use crate::work::pool::{HeldClaims, WorkContext, WorkerCommand, run_workers};
+use crate::work::progress::{ProgressMode, RunProgress};
+use crate::work::run_lock;
+use crate::work::stop_signal::StopSignal;
+use crate::work::supervisor::{ChildRegistry, kill_marked_processes};
+
+/// Creates or resumes a batch and works it. Returns the exit code. `program` is how tasktally is called for this store,
+/// for the commands that are printed.
+///
+/// # Errors
+/// The batch cannot be created or is worked by another process, the command cannot be started, or the store cannot be
+/// written.
+pub fn run(options: Run, session: &Session, program: &str, json: bool) -> Result<u8> {
+    let stop = StopSignal::install()?;
+    let started_at = Instant::now();
+    let mode = ProgressMode::choose(json, options.quiet);
+    let (batch, command, plan) = match &options.resume {
+        None => {
+            let plan = create_batch_request(&options).run(session)?;
+            let id = plan.batch.id.clone().unwrap_or_default();
+            (TaskId::stored(id), options.command.clone(), Some(plan))
+        }
+        Some(id) if options.command.is_empty() => (id.clone(), recorded_command(session, id)?, None),
+        Some(id) => (id.clone(), options.command.clone(), None),
+    };
+    // Held until this process ends in any way, so that no other process takes its claims for those of a killed run.
+    let _run_lock = run_lock::acquire(session.folder(), &batch)?;
+    let added = match (&options.resume, &options.items) {
+        (Some(_), Some(_)) => Some(add_items_request(&options, &batch).run(session)?),
+        _ => None,
+    };
+    // The commands of a killed run may still be within their grace. They must not run beside the new ones.
+    kill_marked_processes(&run_marker(&batch));
+    release_runner_claims(session, &batch)?;
+    let before = BatchTotals::read(session, &batch)?;
+    let progress = RunProgress::new(mode, before.total, before.processed);
+    report_start(&progress, mode, &batch, plan.as_ref(), &before);
+    if let Some(added) = &added {
+        let event =
+            json!({ "event": "added", "batch": added.batch, "added": added.added, "known": added.known });
+        progress.event(&with_bad_items(event, added.bad_items.as_ref()));
+        if mode != ProgressMode::Json {
+            progress.note(&added.message);
+        }
+        list_bad_items(&progress, mode, added.bad_items.as_ref());
+    }
+    progress.note(&format!(
+        "Batch {batch}: {} of {} items to do, {} workers",
+        before.total - before.processed,
+        before.total,
+        options.workers
+    ));
+    let command = WorkerCommand::from_arguments(&command);
+    let context = WorkContext {
+        session,
+        store: Path::new(""),
+        command: &command,
+        progress: &progress,
+        stop: &stop,
+        children: ChildRegistry::new_subreaper()?.with_run_marker(&run_marker(&batch)),
+        claims: HeldClaims::default(),
+        limits: None,
+    };
+    let request = ClaimTask::of_batch(Line::known("run"), batch.clone(), true);
+    let worker_name = format!("run-{}", std::process::id());
+    let totals = run_workers(&context, &request, &worker_name, options.workers)?;
+    progress.finish();
+    let after = BatchTotals::read(session, &batch)?;
+    print_summary(session, program, &batch, mode, started_at, after.processed - before.processed)?;
+    if after.processed < after.total && stop.is_requested() {
+        print_line(&format!("Stopped. To continue: {program} run --resume {batch}"));
+    }
+    let nothing_to_do = totals.claimed == 0 && options.resume.is_some();
+    Ok(match after.status {
+        BatchStatus::Done if after.failed == 0 && nothing_to_do => 3,
+        BatchStatus::Done if after.failed == 0 => 0,
+        _ => 1,
+    })
+}
+
+/// The run marker of the commands of a batch, by which a later run finds them.
+fn run_marker(batch: &TaskId) -> String {
+    format!("run-{batch}")
+}
+
+/// Reports that a batch was created, or how far a resumed one has come.
+fn report_start(
+    progress: &RunProgress,
+    mode: ProgressMode,
+    batch: &TaskId,
+    plan: Option<&Plan>,
+    before: &BatchTotals,
+) {
+    let Some(plan) = plan else {
+        let (processed, total) = (before.processed, before.total);
+        let event = json!({ "event": "resumed", "batch": batch, "processed": processed, "total": total });
+        return progress.event(&event);
+    };
+    let event = json!({ "event": "created", "batch": plan.batch, "mode": plan.mode });
+    progress.event(&with_bad_items(event, plan.bad_items.as_ref()));
+    list_bad_items(progress, mode, plan.bad_items.as_ref());
+}
+
+fn with_bad_items(mut event: serde_json::Value, bad_items: Option<&BadItems>) -> serde_json::Value {
+    if let Some(bad_items) = bad_items {
+        event["bad_items"] = json!(bad_items);
+    }
+    event
+}
+
+/// Lists the bad items that were left out. Quiet mode prints their number, JSON mode has them in its event.
+fn list_bad_items(progress: &RunProgress, mode: ProgressMode, bad_items: Option<&BadItems>) {
+    let Some(bad_items) = bad_items.filter(|_| mode != ProgressMode::Json) else { return };
+    let count = format!("Bad items left out: {}", bad_items.count);
+    if mode == ProgressMode::Quiet {
+        return print_line(&count);
+    }
+    progress.note(&count);
+    for item in &bad_items.listed {
+        progress.note(&format!("  {item}"));
+    }
+    let more = bad_items.count - bad_items.listed.len() as u64;
+    if more > 0 {
+        progress.note(&format!("  and {more} more"));
+    }
+}

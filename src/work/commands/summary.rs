@@ -1,0 +1,52 @@
+//! What `tasktally run` and `tasktally work` print at the end.
+
+use std::io::Write;
+use std::time::Instant;
+
+use serde_json::Value;
+
+use super::summary_table::summary_table;
+use crate::error::{Error, Result};
+use crate::model::id::TaskId;
+use crate::ops::views::intermediate_state;
+use crate::ops::{GetBatch, Operation, Session};
+use crate::work::progress::ProgressMode;
+
+/// Prints the summary of a batch: a table, or the `done` event of JSON mode. `processed` items were settled since
+/// `started_at`. `program` is how tasktally is called for this store.
+///
+/// # Errors
+/// The store cannot be read.
+pub(super) fn print_summary(
+    session: &Session,
+    program: &str,
+    batch: &TaskId,
+    mode: ProgressMode,
+    started_at: Instant,
+    processed: u64,
+) -> Result<()> {
+    if mode == ProgressMode::Json {
+        let reply = GetBatch::progress_of(batch.clone()).run(session)?;
+        let mut event = serde_json::to_value(reply)
+            .map_err(|error| Error::internal("the reply could not be written as JSON", error))?;
+        if let Value::Object(map) = &mut event {
+            map.insert("event".into(), "done".into());
+        }
+        print_line(&event.to_string());
+        return Ok(());
+    }
+    let seconds = started_at.elapsed().as_secs_f64();
+    #[expect(clippy::cast_precision_loss, reason = "a count of items")]
+    let rate = processed as f64 / seconds.max(0.001);
+    print_line(&summary_table(session, batch)?);
+    print_line(&format!(
+        "{processed} items in {seconds:.1} s, {rate:.0} per second. Receipts: {program} get-task {batch}.01. Files: {}",
+        intermediate_state::folder(session, batch).display()
+    ));
+    Ok(())
+}
+
+/// Prints a line on standard output. A closed pipe is no error: the work is done.
+pub(super) fn print_line(text: &str) {
+    writeln!(std::io::stdout().lock(), "{text}").ok();
+}

@@ -1,0 +1,161 @@
+//! `tasktally work`: works tasks and chunks that already exist.
+
+use std::path::Path;
+use std::time::Instant;
+
+use serde_json::json;
+
+use super::batch_totals::BatchTotals;
+use super::summary::{print_line, print_summary};
+use crate::error::{Error, Result};
+use crate::model::id::TaskId;
+use crate::model::limits::{LeaseSeconds, MaxParallel};
+use crate::model::text::Line;
+use crate::ops::{ClaimTask, RunnerLauncher as _, Session, assign_profile, batch_state};
+use crate::work::background::{Launcher, RunnerMode, run_batch, start_detached};
+use crate::work::pool::{HeldClaims, WorkContext, WorkTotals, WorkerCommand, run_workers};
+use crate::work::progress::{ProgressMode, RunProgress};
+use crate::work::stop_signal::StopSignal;
+use crate::work::supervisor::ChildRegistry;
+
+/// Work tasks and chunks that already exist.
+#[derive(Debug, clap::Args)]
+pub struct Work {
+    /// Work only this batch
+    #[arg(long)]
+    batch: Option<TaskId>,
+    /// Work only tasks of this project
+    #[arg(long)]
+    project: Option<Line>,
+    /// How many tasks or chunks are worked at the same time
+    #[arg(long, default_value = "8")]
+    workers: MaxParallel,
+    /// Print only the summary
+    #[arg(long)]
+    quiet: bool,
+    /// The profile of the configuration that works the batch [default: the batch's profile]
+    #[arg(long, requires = "batch", conflicts_with = "command")]
+    worker: Option<Line>,
+    /// Start a background runner, print its process id, and exit
+    #[arg(long, requires = "batch", conflicts_with = "command")]
+    detach: bool,
+    /// Run as the background runner
+    #[arg(long, hide = true, requires = "batch", conflicts_with = "command")]
+    background: bool,
+    /// Run as the standby of a background runner
+    #[arg(long, hide = true, requires = "background")]
+    standby: bool,
+    /// The command. It runs once per item or task, with its JSON on standard input [default with --batch: the profile's command]
+    #[arg(last = true, value_name = "CMD", required_unless_present = "batch")]
+    command: Vec<String>,
+}
+
+impl Work {
+    /// Whether this process is a background runner, whose standard error is the runner log.
+    pub fn is_in_background(&self) -> bool {
+        self.background
+    }
+}
+
+/// Works ready tasks and chunks until none is left. Returns the exit code. `program` is how tasktally is called for
+/// this store, for the commands that are printed.
+///
+/// # Errors
+/// The command cannot be started, the profile cannot be used, or the store cannot be written.
+pub fn work(options: Work, session: &Session, store: &Path, program: &str, json: bool) -> Result<u8> {
+    if let Some(batch) = options.batch.as_ref().filter(|_| options.command.is_empty()) {
+        return work_by_profile(&options, session, store, program, batch, json);
+    }
+    let stop = StopSignal::install()?;
+    let progress = RunProgress::new(ProgressMode::choose(json, options.quiet), 0, 0);
+    let command = WorkerCommand::from_arguments(&options.command);
+    let context = WorkContext {
+        session,
+        store: Path::new(""),
+        command: &command,
+        progress: &progress,
+        stop: &stop,
+        children: ChildRegistry::new_subreaper()?,
+        claims: HeldClaims::default(),
+        limits: None,
+    };
+    let request = ClaimTask {
+        worker: None,
+        id: None,
+        project: options.project.clone(),
+        batch: options.batch.clone(),
+        kind: None,
+        priority_max: None,
+        tags: Vec::new(),
+        lease_seconds: LeaseSeconds::of(1_800),
+        by_runner: false,
+        begins: true,
+    };
+    let worker_name = format!("work-{}", std::process::id());
+    let totals = run_workers(&context, &request, &worker_name, options.workers)?;
+    progress.finish();
+    let message =
+        format!("{} tasks or chunks worked, {} tasks or items failed", totals.claimed, totals.failed);
+    if json {
+        progress.event(&json!({ "event": "done", "success": totals.failed == 0, "message": message }));
+    } else {
+        print_line(&message);
+    }
+    Ok(match totals {
+        WorkTotals { claimed: 0, .. } => 3,
+        WorkTotals { failed: 0, .. } => 0,
+        _ => 1,
+    })
+}
+
+/// Works a batch by its profile, in this process or in a detached one.
+fn work_by_profile(
+    options: &Work,
+    session: &Session,
+    store: &Path,
+    program: &str,
+    batch: &TaskId,
+    json: bool,
+) -> Result<u8> {
+    let store = &std::path::absolute(store)
+        .map_err(|error| Error::internal("the store's path cannot be made absolute", error))?;
+    if let Some(worker) = &options.worker
+        && !options.background
+    {
+        let project = batch_state(session, batch)?.project;
+        Launcher::new(store, session.folder(), Vec::new()).check(worker.as_str(), project.as_deref())?;
+        assign_profile(session, batch, worker)?;
+    }
+    if options.detach {
+        let reply = start_detached(session, store, batch)?;
+        let text =
+            if json { reply.to_string() } else { reply["message"].as_str().unwrap_or_default().to_owned() };
+        print_line(&text);
+        return Ok(0);
+    }
+    let started_at = Instant::now();
+    let runner_mode = match (options.background, options.standby) {
+        (false, _) => RunnerMode::Foreground,
+        (true, false) => RunnerMode::Background,
+        (true, true) => RunnerMode::Standby,
+    };
+    let mode =
+        if options.background { ProgressMode::Lines } else { ProgressMode::choose(json, options.quiet) };
+    let before = BatchTotals::read(session, batch)?;
+    let progress = RunProgress::new(mode, before.total, before.processed);
+    let exit_code = run_batch(session, store, batch, runner_mode, &progress)?;
+    progress.finish();
+    if runner_mode == RunnerMode::Foreground {
+        let processed = BatchTotals::read(session, batch)?.processed - before.processed;
+        print_summary(session, program, batch, mode, started_at, processed)?;
+    }
+    Ok(exit_code)
+}
+
+/// Works a batch by its profile until it has ended or waits for a person. Prints nothing.
+///
+/// # Errors
+/// The profile cannot be used, or the store cannot be written.
+pub fn work_in_foreground(session: &Session, store: &Path, batch: &TaskId) -> Result<()> {
+    run_batch(session, store, batch, RunnerMode::Foreground, &RunProgress::hidden()).map(|_| ())
+}

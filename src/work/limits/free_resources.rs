@@ -1,0 +1,48 @@
+//! Free disk and memory of the machine.
+
+use std::path::Path;
+
+use crate::config::Limits;
+use crate::error::{Error, Result};
+use crate::model::limits::MIB;
+
+/// The free space on the disk of a folder, in MiB.
+///
+/// # Errors
+/// The file system does not report it.
+pub fn free_disk_mb(folder: &Path) -> Result<u64> {
+    let stat = rustix::fs::statvfs(folder).map_err(|error| {
+        Error::internal(format!("the free disk space of {} cannot be read", folder.display()), error)
+    })?;
+    Ok(stat.f_bavail.saturating_mul(stat.f_frsize) / MIB)
+}
+
+/// Memory that is available without swapping, in MiB. `None` if the system does not report it.
+#[cfg(target_os = "linux")]
+fn free_memory_mb() -> Option<u64> {
+    use procfs::Current as _;
+    procfs::Meminfo::current().ok()?.mem_available.map(|bytes| bytes / MIB)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn free_memory_mb() -> Option<u64> {
+    None
+}
+
+/// Which limit keeps the machine from running another worker, if one does. `folder` is the store's.
+pub(super) fn missing_resource(limits: &Limits, folder: &Path) -> Result<Option<String>> {
+    let disk = free_disk_mb(folder)?;
+    if disk < limits.min_free_disk_mb {
+        return Ok(Some(format!(
+            "{disk} MiB are free on the disk of {}, less than limits.min_free_disk_mb {}",
+            folder.display(),
+            limits.min_free_disk_mb
+        )));
+    }
+    Ok(free_memory_mb().filter(|memory| *memory < limits.min_free_memory_mb).map(|memory| {
+        format!(
+            "{memory} MiB of memory are free, less than limits.min_free_memory_mb {}",
+            limits.min_free_memory_mb
+        )
+    }))
+}

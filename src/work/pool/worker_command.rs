@@ -1,0 +1,188 @@
+//! The command that workers run: given at the command line, or by a profile of the operator's configuration.
+
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::item_result::EX_TEMPFAIL;
+use crate::config::{Per, PlaceholderValues, Profile, WorkDir};
+use crate::error::Result;
+use crate::model::id::TaskId;
+use crate::model::limits::MIB;
+use crate::work::supervisor::{ChildRegistry, CommandSpec};
+use crate::work::worktree::{self, Removal};
+
+/// The time between TERM and KILL for a command without a profile.
+const DEFAULT_GRACE: Duration = Duration::from_secs(5);
+/// How much of each output the log of one attempt keeps for a command without a profile, in bytes.
+const DEFAULT_OUTPUT_LIMIT: u64 = 1024 * 1024;
+
+/// The command that workers run, and what its exit codes mean.
+pub(in crate::work) struct WorkerCommand {
+    source: CommandSource,
+    /// The exit codes that ask for another try.
+    pub(super) retry_exit_codes: Vec<i32>,
+}
+
+enum CommandSource {
+    Arguments(Vec<OsString>),
+    Profile(Box<BatchProfile>),
+}
+
+/// A profile together with the batch that it works.
+struct BatchProfile {
+    profile: Profile,
+    batch: TaskId,
+    project: Option<String>,
+    /// The data folder of the store.
+    data: PathBuf,
+}
+
+/// How processes are started under one claim.
+pub(super) struct PreparedCommand {
+    /// What the supervisor process runs.
+    pub(super) command: CommandSpec,
+    /// The folder to clean up once the chunk is done.
+    pub(super) work_dir: Option<WorkDir>,
+}
+
+impl WorkerCommand {
+    /// A command given at the command line. It runs once per item, with the environment of the runner.
+    pub(in crate::work) fn from_arguments(command: &[String]) -> Self {
+        let command = command.iter().map(OsString::from).collect();
+        WorkerCommand { source: CommandSource::Arguments(command), retry_exit_codes: vec![EX_TEMPFAIL] }
+    }
+
+    /// The command of a profile, for the chunks of a batch.
+    pub(in crate::work) fn from_profile(
+        profile: Profile,
+        batch: &TaskId,
+        project: Option<String>,
+        data: &Path,
+    ) -> Self {
+        let retry_exit_codes = profile.retry_exit_codes.iter().map(|code| i32::from(*code)).collect();
+        let (batch, data) = (batch.clone(), data.to_owned());
+        let source = CommandSource::Profile(Box::new(BatchProfile { profile, batch, project, data }));
+        WorkerCommand { source, retry_exit_codes }
+    }
+
+    /// The profile, if the command comes from one.
+    pub(in crate::work) fn profile(&self) -> Option<&Profile> {
+        match &self.source {
+            CommandSource::Arguments(_) => None,
+            CommandSource::Profile(batch_profile) => Some(&batch_profile.profile),
+        }
+    }
+
+    /// Whether one process works a whole chunk.
+    pub(in crate::work) fn runs_per_chunk(&self) -> bool {
+        self.profile().is_some_and(|profile| profile.per == Per::Chunk)
+    }
+
+    /// How long the process of a chunk may write no receipt.
+    pub(super) fn stalled_after(&self) -> Option<Duration> {
+        self.profile().and_then(|profile| profile.stalled_after)
+    }
+
+    /// Prepares the command for a chunk or task: finds the program, builds the environment with Tasktally's own
+    /// `variables`, creates the working directory.
+    ///
+    /// # Errors
+    /// The program does not exist, or the working directory may not be used.
+    pub(super) fn prepare(
+        &self,
+        chunk: &TaskId,
+        mcp_config: Option<&Path>,
+        variables: Vec<(String, OsString)>,
+        children: &ChildRegistry,
+    ) -> Result<PreparedCommand> {
+        match &self.source {
+            CommandSource::Arguments(command) => {
+                Ok(PreparedCommand { command: inherited_surroundings(command), work_dir: None })
+            }
+            CommandSource::Profile(batch_profile) => {
+                batch_profile.prepare(chunk, mcp_config, variables, children)
+            }
+        }
+    }
+
+    /// Cleans up the working directory of a chunk that is done. Returns a note for a receipt if something stays.
+    ///
+    /// # Errors
+    /// git fails.
+    pub(super) fn clean_up(
+        &self,
+        chunk: &TaskId,
+        work_dir: &WorkDir,
+        children: &ChildRegistry,
+    ) -> Result<Option<String>> {
+        match work_dir {
+            WorkDir::Worktree { repository, folder } => {
+                let removal = children
+                    .without_killing_orphans(|| worktree::remove(repository, folder, chunk.as_str()))?;
+                Ok(match removal {
+                    Removal::Removed => None,
+                    Removal::HasChanges { folder, files } => Some(format!(
+                        "The worktree {} was kept, because these files are in no commit: {}",
+                        folder.display(),
+                        files.join(", ")
+                    )),
+                })
+            }
+            WorkDir::Folder(folder) => {
+                // Only the chunk's own folder, and only if it is empty: other folders are the operator's.
+                if folder.file_name() == Some(chunk.as_str().as_ref()) {
+                    std::fs::remove_dir(folder).ok();
+                }
+                Ok(None)
+            }
+        }
+    }
+}
+
+impl BatchProfile {
+    fn prepare(
+        &self,
+        chunk: &TaskId,
+        mcp_config: Option<&Path>,
+        variables: Vec<(String, OsString)>,
+        children: &ChildRegistry,
+    ) -> Result<PreparedCommand> {
+        let values = PlaceholderValues { batch: &self.batch, chunk, project: self.project.as_deref() };
+        let profile = &self.profile;
+        let environment = profile.environment(std::env::vars_os(), &values, mcp_config, variables)?;
+        let path = environment.get(OsStr::new("PATH"));
+        let program = profile.find_program(path.map(OsString::as_os_str))?;
+        let arguments = profile.arguments(&values, mcp_config)?;
+        let work_dir = profile.create_work_dir(&values, &self.data)?;
+        let folder = match &work_dir {
+            WorkDir::Folder(folder) => folder.clone(),
+            WorkDir::Worktree { repository, folder } => {
+                children.without_killing_orphans(|| worktree::add(repository, folder, chunk.as_str()))?
+            }
+        };
+        let command = CommandSpec {
+            command: [program.into_os_string()].into_iter().chain(arguments).collect(),
+            environment: Some(environment.into_iter().collect()),
+            working_dir: Some(folder),
+            timeout: Some(profile.timeout),
+            grace: profile.grace,
+            memory_limit_bytes: profile.memory_mb.map(|limit| limit.saturating_mul(MIB)),
+            output_limit_bytes: profile.output_limit,
+        };
+        Ok(PreparedCommand { command, work_dir: Some(work_dir) })
+    }
+}
+
+/// A command in the runner's own environment and folder, without limits.
+fn inherited_surroundings(command: &[OsString]) -> CommandSpec {
+    CommandSpec {
+        command: command.to_vec(),
+        environment: None,
+        working_dir: None,
+        timeout: None,
+        grace: DEFAULT_GRACE,
+        memory_limit_bytes: None,
+        output_limit_bytes: DEFAULT_OUTPUT_LIMIT,
+    }
+}

@@ -1,0 +1,59 @@
+//! Runs the workers of a pool, each on its own thread.
+
+use std::sync::mpsc::channel;
+
+use super::claim_heartbeat::ClaimHeartbeat;
+use super::context::WorkContext;
+use super::worker::{WorkTotals, Worker};
+use crate::error::{Code, Error, Result};
+use crate::model::limits::MaxParallel;
+use crate::model::text::Line;
+use crate::ops::ClaimTask;
+use crate::work::log_retention;
+
+/// Runs `count` workers and waits until all of them have ended. Each claims tasks by `request` under its own name,
+/// which starts with `name`.
+///
+/// # Errors
+/// The first error after which a worker could not continue.
+pub(in crate::work) fn run_workers(
+    context: &WorkContext<'_>,
+    request: &ClaimTask,
+    name: &str,
+    count: MaxParallel,
+) -> Result<WorkTotals> {
+    log_retention::remove_old_logs(context.session);
+    let (workers_running, workers_ended) = channel::<()>();
+    std::thread::scope(|scope| {
+        let heartbeat = scope.spawn(move || ClaimHeartbeat::of(context).run(&workers_ended));
+        let workers: Vec<_> = (1..=count.get())
+            .map(|number| {
+                let name = format!("{name}-{number}").parse().unwrap_or(Line::known("run"));
+                let request = ClaimTask { worker: Some(name), ..request.clone() };
+                scope.spawn(move || Worker::new(context).run(&request))
+            })
+            .collect();
+        let mut totals = WorkTotals::default();
+        let mut first_error = None;
+        for worker in workers {
+            match worker.join() {
+                Ok(Ok(worked)) => {
+                    totals.claimed += worked.claimed;
+                    totals.failed += worked.failed;
+                }
+                Ok(Err(error)) => {
+                    first_error.get_or_insert(error);
+                }
+                Err(_) => {
+                    first_error.get_or_insert(Error::new(Code::Internal, "a worker thread panicked"));
+                }
+            }
+        }
+        // Dropping the sender ends the heartbeat.
+        drop(workers_running);
+        if heartbeat.join().is_err() {
+            tracing::error!("the thread that renews claims panicked");
+        }
+        first_error.map_or(Ok(totals), Err)
+    })
+}

@@ -1,0 +1,86 @@
+//! Reads one output of a worker: its end is kept for the receipt, more of it in a log file.
+
+use std::collections::VecDeque;
+use std::io::{self, Read};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::path::PathBuf;
+
+use crate::logs::LogWriter;
+
+/// How much of the end is kept for the receipt, in bytes.
+const TAIL_BYTES: usize = 16 * 1024;
+/// How much is read at once, in bytes.
+const READ_BYTES: usize = 64 * 1024;
+
+/// Standard output or standard error of a worker.
+pub(super) struct OutputCapture<R> {
+    pipe: Option<R>,
+    tail: VecDeque<u8>,
+    log: LogTarget,
+    buffer: Vec<u8>,
+}
+
+/// The log file. It is created with the first byte, so that a worker without output leaves no empty file.
+enum LogTarget {
+    None,
+    NotOpened { file: PathBuf, limit: u64, title: String },
+    Open(LogWriter),
+}
+
+impl LogTarget {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        if let LogTarget::NotOpened { file, limit, title } = self {
+            let mut log = LogWriter::open(file, *limit)?;
+            log.write(title.as_bytes())?;
+            *self = LogTarget::Open(log);
+        }
+        if let LogTarget::Open(log) = self { log.write(bytes) } else { Ok(()) }
+    }
+}
+
+impl<R: Read + AsFd> OutputCapture<R> {
+    /// Captures what a worker writes to `pipe`. If there is a log `file`, it gets at most `limit` bytes, after `title`.
+    pub(super) fn new(pipe: Option<R>, file: Option<PathBuf>, limit: u64, title: &str) -> Self {
+        let title = title.to_owned();
+        let log = file.map_or(LogTarget::None, |file| LogTarget::NotOpened { file, limit, title });
+        OutputCapture { pipe, tail: VecDeque::new(), log, buffer: vec![0; READ_BYTES] }
+    }
+
+    /// The file descriptor to poll for reading, until the output is closed.
+    pub(super) fn poll_fd(&self) -> Option<BorrowedFd<'_>> {
+        self.pipe.as_ref().map(AsFd::as_fd)
+    }
+
+    /// Reads what is available.
+    pub(super) fn read_available(&mut self) {
+        let Some(pipe) = &mut self.pipe else { return };
+        match pipe.read(&mut self.buffer) {
+            Ok(0) => self.close(),
+            Ok(count) => self.append(count),
+            Err(error) if matches!(error.kind(), io::ErrorKind::Interrupted | io::ErrorKind::WouldBlock) => {}
+            Err(_) => self.close(),
+        }
+    }
+
+    fn append(&mut self, count: usize) {
+        let bytes = &self.buffer[..count];
+        self.tail.extend(&bytes[count.saturating_sub(TAIL_BYTES)..]);
+        let surplus = self.tail.len().saturating_sub(TAIL_BYTES);
+        self.tail.drain(..surplus);
+        if let Err(error) = self.log.write(bytes) {
+            // Receipts matter more than logs: the worker continues without one.
+            tracing::warn!(%error, "the output of a worker cannot be logged");
+            self.log = LogTarget::None;
+        }
+    }
+
+    /// Stops reading.
+    pub(super) fn close(&mut self) {
+        self.pipe = None;
+    }
+
+    /// The end of the output as text.
+    pub(super) fn tail_text(&mut self) -> String {
+        String::from_utf8_lossy(self.tail.make_contiguous()).into_owned()
+    }
+}

@@ -1,0 +1,245 @@
+//! One worker's process, from its start until no process of its tree is left. Decides when the tree is ended.
+
+use std::io::Write;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::process::CommandExt;
+use std::process::{ChildStderr, ChildStdin, ChildStdout, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::io::Errno;
+use rustix::process::{Pid, WaitOptions, WaitStatus, getpid, wait};
+
+use super::messages::{CommandSpec, LaunchSpec, ProcessExit, StopReason};
+use super::output_capture::OutputCapture;
+use super::process_tree;
+
+/// How often the memory of the tree is measured.
+const MEMORY_CHECK_INTERVAL: Duration = Duration::from_millis(250);
+/// How often KILL is repeated for what is left of the tree.
+const KILL_INTERVAL: Duration = Duration::from_millis(20);
+/// How long killed processes may take to disappear. A process that takes longer hangs in the kernel.
+const KILL_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long an output is read after the whole tree has ended: a process outside the tree may still hold it open.
+const OUTPUT_TIMEOUT: Duration = Duration::from_millis(500);
+
+/// How far the termination of the tree has come.
+#[derive(Debug, Clone, Copy)]
+enum Termination {
+    /// TERM was sent; KILL follows at this time.
+    TermSent(Instant),
+    /// KILL is being sent since this time.
+    KillSent(Instant),
+}
+
+/// The text for standard input that the worker has not read yet.
+struct PendingInput {
+    pipe: ChildStdin,
+    text: Vec<u8>,
+    written: usize,
+}
+
+/// A worker's process. Its tree is every descendant of the supervisor process.
+pub(super) struct WorkerProcess {
+    pid: Pid,
+    status: Option<WaitStatus>,
+    stdin: Option<PendingInput>,
+    stdout: OutputCapture<ChildStdout>,
+    stderr: OutputCapture<ChildStderr>,
+    started_at: Instant,
+    exited_at: Option<Instant>,
+    timeout_at: Option<Instant>,
+    grace: Duration,
+    /// The limit in bytes, and when the memory is measured next.
+    memory_limit: Option<(u64, Instant)>,
+    stop_reason: Option<StopReason>,
+    termination: Option<Termination>,
+    /// Since when no process of the tree is left.
+    tree_empty_since: Option<Instant>,
+}
+
+impl WorkerProcess {
+    /// Starts a worker. The error says why it could not be started.
+    pub(super) fn start(spec: &CommandSpec, launch: LaunchSpec) -> Result<Self, String> {
+        let Some((program, arguments)) = spec.command.split_first() else {
+            return Err("the command is empty".into());
+        };
+        let mut command = Command::new(program);
+        command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        // Its own process group: the runner handles Ctrl-C in the terminal.
+        command.process_group(0);
+        if let Some(environment) = &spec.environment {
+            command.env_clear().envs(environment.iter().map(|(name, value)| (name, value)));
+        }
+        command.envs(launch.environment);
+        if let Some(folder) = &spec.working_dir {
+            command.current_dir(folder);
+        }
+        let mut child = command.spawn().map_err(|error| {
+            let folder =
+                spec.working_dir.as_ref().map_or(String::new(), |at| format!(" in {}", at.display()));
+            let program = program.display();
+            format!("'{program}' cannot be started{folder}: {error}; is it installed and executable?")
+        })?;
+        let stdin = child.stdin.take().and_then(|pipe| {
+            // A worker that does not read its input must not block the event loop.
+            rustix::io::ioctl_fionbio(&pipe, true).ok()?;
+            Some(PendingInput { pipe, text: launch.stdin.into_bytes(), written: 0 })
+        });
+        let (out, err) = launch.log_files.map_or((None, None), |(out, err)| (Some(out), Some(err)));
+        let limit = spec.output_limit_bytes;
+        let now = Instant::now();
+        Ok(WorkerProcess {
+            pid: Pid::from_child(&child),
+            status: None,
+            stdin,
+            stdout: OutputCapture::new(child.stdout.take(), out, limit, &launch.log_title),
+            stderr: OutputCapture::new(child.stderr.take(), err, limit, &launch.log_title),
+            started_at: now,
+            exited_at: None,
+            timeout_at: spec.timeout.and_then(|timeout| now.checked_add(timeout)),
+            grace: spec.grace,
+            memory_limit: spec.memory_limit_bytes.map(|limit| (limit, now + MEMORY_CHECK_INTERVAL)),
+            stop_reason: None,
+            termination: None,
+            tree_empty_since: None,
+        })
+    }
+
+    /// Its standard input, output and error, as far as they are open.
+    pub(super) fn poll_fds(&self) -> [Option<BorrowedFd<'_>>; 3] {
+        [self.stdin.as_ref().map(|input| input.pipe.as_fd()), self.stdout.poll_fd(), self.stderr.poll_fd()]
+    }
+
+    /// Writes and reads what is ready, in the order of [`WorkerProcess::poll_fds`].
+    pub(super) fn transfer(&mut self, ready: [bool; 3]) {
+        if ready[0] {
+            self.write_stdin();
+        }
+        if ready[1] {
+            self.stdout.read_available();
+        }
+        if ready[2] {
+            self.stderr.read_available();
+        }
+    }
+
+    fn write_stdin(&mut self) {
+        let Some(PendingInput { pipe, text, written }) = &mut self.stdin else { return };
+        match pipe.write(&text[*written..]) {
+            Ok(count) => *written += count,
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
+            // The worker has closed its standard input.
+            Err(_) => *written = text.len(),
+        }
+        if *written == text.len() {
+            self.stdin = None;
+        }
+    }
+
+    /// When [`WorkerProcess::update`] has to run even if no event arrives.
+    pub(super) fn next_deadline(&self) -> Option<Instant> {
+        let termination = match self.termination {
+            Some(Termination::TermSent(kill_at)) => Some(kill_at),
+            Some(Termination::KillSent(_)) => Some(Instant::now() + KILL_INTERVAL),
+            None => self.timeout_at,
+        };
+        let memory = self.memory_limit.filter(|_| self.termination.is_none()).map(|(_, check_at)| check_at);
+        let output = self.tree_empty_since.map(|since| since + OUTPUT_TIMEOUT);
+        [termination, memory, output].into_iter().flatten().min()
+    }
+
+    /// Starts to end the whole tree, unless that has started already.
+    pub(super) fn stop(&mut self, reason: StopReason) {
+        if self.termination.is_some() {
+            return;
+        }
+        self.stop_reason = self.stop_reason.or(Some(reason));
+        self.terminate_tree();
+    }
+
+    fn terminate_tree(&mut self) {
+        self.stdin = None;
+        process_tree::terminate_descendants(getpid());
+        self.termination = Some(Termination::TermSent(Instant::now() + self.grace));
+    }
+
+    /// Collects the exit status of processes that have ended, enforces the limits, and continues the termination.
+    pub(super) fn update(&mut self) {
+        self.reap_children();
+        if self.tree_empty_since.is_some() {
+            return;
+        }
+        let now = Instant::now();
+        match self.termination {
+            // Processes that a worker leaves running are ended, too.
+            None if self.status.is_some() => self.terminate_tree(),
+            None => self.enforce_limits(now),
+            Some(Termination::TermSent(kill_at)) if now >= kill_at => {
+                process_tree::kill_descendants(getpid());
+                self.termination = Some(Termination::KillSent(now));
+            }
+            Some(Termination::TermSent(_)) => {}
+            Some(Termination::KillSent(_)) => process_tree::kill_descendants(getpid()),
+        }
+    }
+
+    fn reap_children(&mut self) {
+        loop {
+            match wait(WaitOptions::NOHANG) {
+                Ok(Some((pid, status))) => {
+                    if pid == self.pid {
+                        self.status = Some(status);
+                        self.exited_at = Some(Instant::now());
+                    }
+                }
+                Ok(None) => {
+                    self.tree_empty_since = None;
+                    return;
+                }
+                Err(Errno::INTR) => {}
+                // No child is left: orphans would have become children of this subreaper.
+                Err(_) => {
+                    self.tree_empty_since = self.tree_empty_since.or(Some(Instant::now()));
+                    return;
+                }
+            }
+        }
+    }
+
+    fn enforce_limits(&mut self, now: Instant) {
+        if self.timeout_at.is_some_and(|deadline| now >= deadline) {
+            self.stop(StopReason::Timeout);
+        } else if let Some((limit, check_at)) = self.memory_limit.filter(|(_, check_at)| now >= *check_at) {
+            self.memory_limit = Some((limit, check_at.max(now) + MEMORY_CHECK_INTERVAL));
+            if process_tree::memory_of_descendants(getpid()) > limit {
+                self.stop(StopReason::MemoryLimit);
+            }
+        }
+    }
+
+    /// How the worker ended, once no process of its tree is left.
+    pub(super) fn exit(&mut self) -> Option<ProcessExit> {
+        let now = Instant::now();
+        let outputs_closed = self.stdout.poll_fd().is_none() && self.stderr.poll_fd().is_none();
+        let is_over = match (self.tree_empty_since, self.termination) {
+            (Some(since), _) => outputs_closed || now >= since + OUTPUT_TIMEOUT,
+            (None, Some(Termination::KillSent(since))) => now >= since + KILL_TIMEOUT,
+            (None, _) => false,
+        };
+        if !is_over {
+            return None;
+        }
+        self.stdout.close();
+        self.stderr.close();
+        let tree_is_empty = self.tree_empty_since.is_some();
+        Some(ProcessExit {
+            code: self.status.and_then(WaitStatus::exit_status),
+            signal: self.status.and_then(WaitStatus::terminating_signal),
+            stop_reason: self.stop_reason,
+            stdout_tail: self.stdout.tail_text(),
+            stderr_tail: self.stderr.tail_text(),
+            duration: self.exited_at.unwrap_or(now).saturating_duration_since(self.started_at),
+            unkillable: if tree_is_empty { 0 } else { process_tree::descendants(getpid()).len() },
+        })
+    }
+}
