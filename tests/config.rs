@@ -191,8 +191,8 @@ fn a_bad_value_is_named_with_file_line_setting_value_and_limit() {
         ("env = { set = { TASKTALLY_TASK = \"x\" } }", &["env.set.TASKTALLY_TASK", "cannot be set"]),
         ("env = { set = { LD_PRELOAD = \"x\" } }", &["env.set.LD_PRELOAD", "cannot be set"]),
         ("env = { set = { A-B = \"x\" } }", &["env.set.A-B", "letters, digits"]),
-        ("env = { set = { A = 5 } }", &["env.set.A: expected a string", "an integer"]),
-        ("env = { set = \"TOKEN=hunter2\" }", &["env.set: expected a table of strings", "a string"]),
+        ("env = { set = { A = 5 } }", &["env.set.A: found an integer", "a string"]),
+        ("env = { set = \"TOKEN=hunter2\" }", &["env.set: found a string", "a table of strings"]),
         ("env = { alow = [] }", &["worker.mail.env: unknown setting 'alow'", "'allow'"]),
     ] {
         check(&format!("{PLAIN}{line}\n"), 4, names);

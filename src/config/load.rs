@@ -33,7 +33,7 @@ impl Config {
     /// current folder and its item roots, for a person none. A file inside one of them is refused.
     ///
     /// # Errors
-    /// Somebody other than the operator can write to the file, or a setting is wrong. The message has the file, line,
+    /// Another user than the operator can write to the file, or a setting is wrong. The message has the file, line,
     /// setting, value and what is allowed.
     pub fn load(agent_folders: &[PathBuf]) -> Result<Self> {
         let location = ConfigLocation::find()?;

@@ -1,6 +1,6 @@
 //! The operator's configuration: the commands that background workers run, and their limits.
 //!
-//! It is one file, and it is read only if nobody but the operator can write to it (`trusted_file`). Agents name a
+//! It is one file, and it is read only if the operator alone can write to it (`trusted_file`). Agents name a
 //! profile. Nothing that an agent writes becomes a command, a variable or a folder. This module uses `model` and the
 //! error type, and nothing else of the crate.
 //!

@@ -111,13 +111,13 @@ impl<'a> TableReader<'a> {
 
     /// The error for a value of the wrong type.
     pub(super) fn bad_type(&self, field: &str, item: &Item, expected: &str) -> Error {
-        self.bad_value(field, &format!("expected {expected}, found {}", type_name(item)))
+        self.bad_value(field, &format!("found {}; expected {expected}", type_name(item)))
     }
 
     /// The error for a value of the wrong type that may be a secret. The value is not shown.
     pub(super) fn bad_secret_type(&self, field: &str, item: &Item, expected: &str) -> Error {
         let (position, name) = (self.text.position(item.span()), self.full_name(field));
-        Error::invalid(format!("{position}: {name}: expected {expected}, found {}", type_name(item)))
+        Error::invalid(format!("{position}: {name}: found {}; expected {expected}", type_name(item)))
     }
 
     /// The error for a bad value in a table of secrets. The value is not shown.

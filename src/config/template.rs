@@ -63,15 +63,15 @@ impl Template {
     pub(super) fn parse(text: &str, allowed: &[Placeholder], home: Option<&str>) -> Result<Self, String> {
         let mut parts = Vec::new();
         let mut literal = String::new();
-        let mut rest = text;
-        while let Some(at) = rest.find('{') {
-            literal.push_str(&rest[..at]);
-            rest = &rest[at..];
-            if let Some(word) = braced_word(rest, "{{", "}}") {
-                literal.push_str(&rest[1..word.len() + 3]);
-                rest = &rest[word.len() + 4..];
-            } else if let Some(name) = braced_word(rest, "{", "}") {
-                rest = &rest[name.len() + 2..];
+        let mut remaining = text;
+        while let Some(at) = remaining.find('{') {
+            literal.push_str(&remaining[..at]);
+            remaining = &remaining[at..];
+            if let Some(word) = braced_word(remaining, "{{", "}}") {
+                literal.push_str(&remaining[1..word.len() + 3]);
+                remaining = &remaining[word.len() + 4..];
+            } else if let Some(name) = braced_word(remaining, "{", "}") {
+                remaining = &remaining[name.len() + 2..];
                 match allowed.iter().find(|placeholder| placeholder.name() == name) {
                     Some(&placeholder) => {
                         parts.push(TemplatePart::Literal(std::mem::take(&mut literal)));
@@ -84,10 +84,10 @@ impl Template {
                 }
             } else {
                 literal.push('{');
-                rest = &rest[1..];
+                remaining = &remaining[1..];
             }
         }
-        literal.push_str(rest);
+        literal.push_str(remaining);
         parts.push(TemplatePart::Literal(literal));
         parts.retain(|part| *part != TemplatePart::Literal(String::new()));
         Ok(Template(parts))

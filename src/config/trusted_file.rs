@@ -59,8 +59,8 @@ pub(super) fn read_trusted(
     Ok(Some((ConfigText { path: path.to_owned(), text }, paths)))
 }
 
-/// Follows a path folder by folder and link by link, and checks each of them: whoever can change one can change what
-/// is read. Returns the real path and the links, or `None` if the file does not exist.
+/// Follows a path folder by folder and link by link, and checks each of them: a user who can change one of them can
+/// change what is read. Returns the real path and the links, or `None` if the file does not exist.
 fn follow_path(path: &Path, user: u32) -> Result<Option<(PathBuf, Vec<PathBuf>)>> {
     let mut real = PathBuf::from("/");
     let mut pending: VecDeque<OsString> = VecDeque::new();

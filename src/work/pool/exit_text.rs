@@ -37,7 +37,7 @@ pub(super) fn last_error_lines(stderr: &str) -> String {
     printable(&lines[lines.len().saturating_sub(MAX_ERROR_LINES)..].join(" | "))
 }
 
-/// An output as it may stand in a receipt: cut to its limit, without control characters.
+/// An output as it may appear in a receipt: cut to its limit, without control characters.
 pub(super) fn printable(text: &str) -> String {
     let mut kept: String =
         text.chars().map(|c| if is_hidden(c) { ' ' } else { c }).take(MAX_RECEIPT_CHARS).collect();
