@@ -10,6 +10,7 @@
 //! - [`cli`]: the commands, made from the same operations
 //! - [`logs`]: what workers printed, bounded in size
 //! - [`report`]: a batch's audit as files
+//! - `terminal`: escaped text, tables, progress bars and colours
 //! - [`watch`]: a batch as it is worked, on a screen or as lines
 //! - [`work`]: the runner of worker commands
 //!
@@ -31,5 +32,6 @@ pub mod ops;
 pub mod prompts;
 pub mod report;
 pub mod store;
+mod terminal;
 pub mod watch;
 pub mod work;

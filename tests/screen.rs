@@ -94,8 +94,8 @@ fn work_is_seen_as_it_happens_at_either_size() {
     screen.resize(200, 50);
     eventually("chunks and workers side by side", || {
         let wide = screen.text();
-        let row = wide.lines().find(|line| line.contains("─ chunks 3: 1 at work ─"))?;
-        row.contains("─ 1 worker at work ─").then_some(())
+        let row = wide.lines().find(|line| line.contains("─ chunks 3: 1 in progress ─"))?;
+        row.contains("─ 1 worker ─").then_some(())
     });
     screen.resize(30, 8);
     screen.shows(&["needs 40×10, this is 30×8"]);

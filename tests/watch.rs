@@ -60,7 +60,7 @@ fn each_change_is_a_line_and_the_end_is_an_exit_code() {
         let line = until(&format!("{second} "));
         assert!(line.contains("review, 1 of 1"), "{line}");
         let line = until(": waiting");
-        assert!(line.contains(&format!("tasktally review-batch {id} --decision approve")), "{line}");
+        assert!(line.contains(&format!("review-batch {id} --decision approve")), "{line}");
         store.tasktally(["review-batch", &id, "--decision", "approve"]).success();
         let line = until(&format!("{id} File the mail: done, 2 of 2 items"));
         assert_eq!(line.contains(", 1 failed"), code == 1, "{line}");
@@ -87,14 +87,14 @@ fn scripts_get_an_object_a_line_and_the_whole_batch_last() {
 fn without_a_name_the_one_open_batch_is_watched_or_the_open_ones_are_named() {
     let store = Store::new();
     let said = store.tasktally(["watch"]).code(2).stderr;
-    assert!(said.contains("there is none"), "{said}");
+    assert!(said.contains("there is no such file"), "{said}");
     let first = batch(&store);
     store.tasktally(["control-batch", &first, "--action", "cancel"]).success();
     let said = store.tasktally(["watch"]).code(3).stdout;
     assert!(said.contains("No batch is open"), "{said}");
     let (second, third) = (batch(&store), batch(&store));
     let said = store.tasktally(["watch"]).code(2).stderr;
-    assert!(said.contains("2 are open") && said.contains(&second) && said.contains(&third), "{said}");
+    assert!(said.contains("2 batches are open") && said.contains(&second) && said.contains(&third), "{said}");
     let said = store.tasktally(["watch", "nothing"]).code(1).stderr;
     assert!(said.contains("No task 'nothing'"), "{said}");
 }

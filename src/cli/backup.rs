@@ -6,79 +6,57 @@ use std::path::{Path, PathBuf};
 use indicatif::HumanBytes;
 use serde_json::json;
 
-use super::bar::Bar;
-use super::render::{safe, say};
+use super::store_contents::{contents_as_json, describe_contents};
 use crate::clock::Clock;
 use crate::error::{Error, Result};
-use crate::store::sqlite::transfer::{self, Held};
+use crate::store::sqlite::transfer;
+use crate::terminal::{ProgressLine, escape_hidden, print_line};
 
-/// A copy of the store in one file, taken while others write.
+/// Copy the store to one file, while others write to it.
 ///
-/// It holds all that was acknowledged before it began, is read back (SQLite's integrity check, every
-/// receipt's hash chain, the counts) and only then appears under its name; whoever writes meanwhile is not
-/// held up. Who runs a batch at that moment is left out.
+/// The backup holds everything that was acknowledged before the command started. It is checked before it
+/// gets its name: SQLite's integrity check, the hash chain of every receipt, and the counts. Writers are not
+/// blocked meanwhile. Which runner works on which batch is not copied.
 ///
-/// To restore it: stop everyone, move the store and what lies beside it under its name (-wal, -shm) away,
-/// and copy the backup to the store's place; or name it with --db. Claims come back with their leases, and
-/// a tasktally serve goes on with open batches that have a worker profile: don't let it at a backup while the
-/// store itself is still worked.
+/// To restore a backup, stop every process that uses the store, move the store and the files beside it
+/// (-wal, -shm) away, and copy the backup to the store's path. Or use the backup where it is, with --db.
+/// Claims are restored with their leases. A tasktally serve starts runners for open batches that have a
+/// worker profile, so do not run it on a backup while the store itself is in use.
 #[derive(Debug, clap::Args)]
 pub(super) struct Backup {
-    /// The file to make
+    /// The file to write
     #[arg(value_name = "FILE")]
     file: PathBuf,
-    /// Let it take the place of a file that is there
+    /// Replace FILE if it exists
     #[arg(long)]
     replace: bool,
 }
 
-/// Makes it, and says what is in it and how to use it.
+/// Writes the backup, and prints what it holds and how to restore it.
 pub(super) fn run(request: &Backup, store: &Path, json: bool, out: &mut impl Write) -> Result<u8> {
     if request.file == Path::new("-") {
         return Err(Error::invalid(
-            "FILE: a backup is read back before it is kept, so it cannot go to standard output as - would mean; name a file (./- for one called so)",
+            "FILE: '-' would write to standard output, but a backup is read back to check it; name a file (./- for a file with that name)",
         ));
     }
-    let bar = Bar::new(json);
-    let tell = &mut |what: &str, done, of| bar.show(what, done, of);
-    let held = transfer::backup(store, &request.file, request.replace, &Clock::system(), tell)?;
-    drop(bar);
+    let progress = ProgressLine::new(json);
+    let report = &mut |phase: &str, done, total| progress.update(phase, done, total);
+    let contents = transfer::backup(store, &request.file, request.replace, &Clock::system(), report)?;
+    drop(progress);
     let (file, store) = (request.file.display(), store.display());
-    let message = format!("Backed up {} to {file} ({})", told(&held), HumanBytes(held.bytes));
+    let message =
+        format!("Backed up {} to {file} ({})", describe_contents(&contents), HumanBytes(contents.bytes));
     let restore = format!(
-        "stop everyone, move {store} and what lies beside it under its name (-wal, -shm) away, copy {file} to {store}; or use it where it is with --db {file}"
+        "stop every process that uses {store}, move it and the files beside it ({store}-wal, {store}-shm) away, and copy {file} to {store}; or use the backup where it is, with --db {file}"
     );
     let text = if json {
-        let mut reply = reply(&held, &message);
+        let mut reply = contents_as_json(&contents, &message);
         reply["file"] = json!(request.file.display().to_string());
         reply["restore"] = json!(restore);
         reply.to_string()
     } else {
-        safe(&format!("{message}\nTo restore it: {restore}"))
+        escape_hidden(&format!("{message}\nTo restore it: {restore}"))
     };
-    say(out, &text)?;
+    print_line(out, &text)?;
     Ok(0)
-}
-
-/// What a store holds, in a sentence.
-pub(super) fn told(held: &Held) -> String {
-    let last = match held.changed {
-        Some(at) => format!("up to change {} of {at}", held.change),
-        None => "with nothing in it yet".to_owned(),
-    };
-    format!("{} tasks and {} receipts, {last}", held.tasks, held.receipts)
-}
-
-/// The same for a script.
-pub(super) fn reply(held: &Held, message: &str) -> serde_json::Value {
-    json!({
-        "success": true,
-        "message": message,
-        "tasks": held.tasks,
-        "receipts": held.receipts,
-        "claims": held.claims,
-        "change": held.change,
-        "changed": held.changed,
-        "bytes": held.bytes,
-    })
 }

@@ -1,6 +1,7 @@
-//! `tasktally connect`: becomes the MCP server that a worker was given, for agents that take their servers from
-//! a configuration of their own and can't be handed `TASKTALLY_MCP_CONFIG`.
+//! `tasktally connect`: runs the MCP server that a worker was given. It is for agents that read MCP servers only
+//! from their own configuration, and so cannot use the file that `TASKTALLY_MCP_CONFIG` names.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Read as _;
 use std::os::unix::process::CommandExt as _;
@@ -12,44 +13,44 @@ use serde::Deserialize;
 use crate::error::{Error, Result};
 use crate::prompts::SERVER_KEY;
 
-/// The largest file that is read, in bytes.
+/// The largest configuration that is read, in bytes.
 const MAX_FILE: u64 = 1024 * 1024;
 
 #[derive(Debug, Deserialize)]
-struct Servers {
+struct McpConfig {
     #[serde(rename = "mcpServers")]
-    servers: std::collections::BTreeMap<String, Server>,
+    servers: BTreeMap<String, ServerCommand>,
 }
 
 #[derive(Debug, Deserialize)]
-struct Server {
+struct ServerCommand {
     command: PathBuf,
     #[serde(default)]
     args: Vec<String>,
     #[serde(default)]
-    env: std::collections::BTreeMap<String, String>,
+    env: BTreeMap<String, String>,
 }
 
-/// Replaces this process by the server; comes back only where that fails.
+/// Replaces this process with the server. Returns only if that fails.
 pub(super) fn run() -> Result<u8> {
     let path = std::env::var_os("TASKTALLY_MCP_CONFIG").filter(|path| !path.is_empty()).map(PathBuf::from);
     let path = path.ok_or_else(|| {
-        Error::invalid("connect: TASKTALLY_MCP_CONFIG is not set; this command is for workers that Tasktally starts once a chunk")
+        Error::invalid("connect: TASKTALLY_MCP_CONFIG is not set; only workers that Tasktally starts once per chunk can use this command")
     })?;
     let server = read(&path)?;
     let error = Command::new(&server.command).args(&server.args).envs(&server.env).exec();
     Err(Error::invalid(format!("connect: {} cannot be started", server.command.display())).caused_by(error))
 }
 
-fn read(path: &Path) -> Result<Server> {
-    let wrong = |what: &str| Error::invalid(format!("connect: {} {what}", path.display()));
+fn read(path: &Path) -> Result<ServerCommand> {
+    let invalid = |what: &str| Error::invalid(format!("connect: {} {what}", path.display()));
     let mut text = String::new();
     let file = File::open(path)
-        .map_err(|error| wrong("cannot be opened; has the worker's run ended?").caused_by(error))?;
+        .map_err(|error| invalid("cannot be opened; has the worker's run ended?").caused_by(error))?;
     file.take(MAX_FILE)
         .read_to_string(&mut text)
-        .map_err(|error| wrong("cannot be read").caused_by(error))?;
-    let mut found: Servers =
-        serde_json::from_str(&text).map_err(|error| wrong("is no list of MCP servers").caused_by(error))?;
-    found.servers.remove(SERVER_KEY).ok_or_else(|| wrong(&format!("has no server '{SERVER_KEY}'")))
+        .map_err(|error| invalid("cannot be read").caused_by(error))?;
+    let mut config: McpConfig = serde_json::from_str(&text)
+        .map_err(|error| invalid("is not a list of MCP servers").caused_by(error))?;
+    config.servers.remove(SERVER_KEY).ok_or_else(|| invalid(&format!("has no server '{SERVER_KEY}'")))
 }

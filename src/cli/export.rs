@@ -1,57 +1,59 @@
-//! `tasktally export`: all that is stored, as JSON lines.
+//! `tasktally export`: everything in the store, as JSON lines.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
-use super::backup::{reply, told};
-use super::bar::Bar;
-use super::render::{safe, say};
+use super::store_contents::{contents_as_json, describe_contents};
 use crate::clock::Clock;
 use crate::error::Result;
 use crate::store::sqlite::transfer::{self, Destination};
+use crate::terminal::{ProgressLine, escape_hidden, print_line};
 
-/// All that is stored, as JSON lines.
+/// Export everything in the store as JSON lines.
 ///
-/// The first line tells the format and how many lines of each kind follow; then a line a task, receipt,
-/// batch, chunk, item and so on, as they all stood at one moment; the last line holds the number of lines
-/// and a SHA-256 of them, by which tasktally import knows a file that was cut or changed. The lines are
-/// written from a copy, which takes as much room as the store, beside FILE or else beside the store.
+/// The first line names the format and how many lines of each kind follow. Then there is one line for each
+/// task, receipt, batch, chunk, item and so on, all from one moment. The last line holds the number of lines
+/// and their SHA-256, by which tasktally import recognises a file that was cut or changed. The lines are
+/// written from a copy of the store, which needs as much free space as the store, beside FILE or else beside
+/// the store.
 ///
-/// Claims and their tokens are in it: it is as private as the store. Left out is what is true only here
-/// and now: who runs a batch, and the search index, which an import makes anew.
+/// The export contains claims and their tokens, so keep it as private as the store. It leaves out what only
+/// applies to this store now: which runner works on which batch, and the search index, which an import
+/// builds again.
 #[derive(Debug, clap::Args)]
 pub(super) struct Export {
-    /// The file to make; - for standard output [default: standard output]
+    /// The file to write; - for standard output [default: standard output]
     #[arg(value_name = "FILE")]
     file: Option<PathBuf>,
-    /// Let it take the place of a file that is there
+    /// Replace FILE if it exists
     #[arg(long, requires = "file")]
     replace: bool,
 }
 
-/// Writes the lines; what a person is told goes to standard error where the lines go to standard output.
+/// Writes the lines. If they go to standard output, nothing else is written there.
 pub(super) fn run(request: &Export, store: &Path, json: bool, out: &mut impl Write) -> Result<u8> {
-    let bar = Bar::new(json);
-    let tell = &mut |what: &str, done, of| bar.show(what, done, of);
+    let progress = ProgressLine::new(json);
+    let report = &mut |phase: &str, done, total| progress.update(phase, done, total);
     let clock = Clock::system();
     let Some(path) = request.file.as_deref().filter(|path| *path != Path::new("-")) else {
-        transfer::export(store, Destination::Stream(out), &clock, tell)?;
+        transfer::export(store, Destination::Stream(out), &clock, report)?;
         return Ok(0);
     };
     let destination = Destination::File { path, replace: request.replace };
-    let (held, lines) = transfer::export(store, destination, &clock, tell)?;
-    drop(bar);
-    let message = format!("Exported {} to {}, in {lines} lines", told(&held), path.display());
+    let (contents, lines) = transfer::export(store, destination, &clock, report)?;
+    drop(progress);
+    let message =
+        format!("Exported {} to {}, in {lines} lines", describe_contents(&contents), path.display());
     let text = if json {
-        let mut reply = reply(&held, &message);
+        let mut reply = contents_as_json(&contents, &message);
         reply["file"] = json!(path.display().to_string());
         reply["lines"] = json!(lines);
         reply.to_string()
     } else {
-        safe(&message)
+        escape_hidden(&message)
     };
-    say(out, &text)?;
+    print_line(out, &text)?;
     Ok(0)
 }

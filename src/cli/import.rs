@@ -1,27 +1,26 @@
-//! `tasktally import`: a new store from what `tasktally export` wrote.
+//! `tasktally import`: a new store from an export.
 
 use std::fs::File;
 use std::io::{BufReader, Write};
 use std::path::{Path, PathBuf};
 
-use super::backup::{reply, told};
-use super::bar::Bar;
-use super::render::{safe, say};
-use super::shell::command_prefix;
+use super::store_contents::{contents_as_json, describe_contents};
+use super::store_path::command_prefix;
 use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::store::sqlite::transfer;
+use crate::terminal::{ProgressLine, escape_hidden, print_line};
 
-/// Make a new store from what tasktally export wrote.
+/// Make a new store from an export.
 ///
-/// The store that --db names must not be there yet, or be empty: two stores are never mixed. Every line is
-/// looked at, every receipt held to the one before it, and the whole to the last line's SHA-256; the first
-/// thing that is wrong is told by its line, and then nothing is changed. The store appears all at once.
+/// The store that --db names must not exist yet, or must be empty: an import never merges two stores. Every
+/// line is checked, every receipt against the one before it, and the whole file against the SHA-256 in its
+/// last line. The first error is reported with its line number, and then no store is made.
 ///
-/// Nothing is different in it: ids, numbers, hashes, answers kept for repeated requests, and claims with
-/// their tokens and leases. Whoever holds a claim goes on with it here, so stop everyone before you move a
-/// store; tasktally reset-stalled-tasks --hours 0 gives all claims back where their holders don't come along.
-/// Two stores made of one don't know of each other: work only one of them.
+/// The new store equals the old one: ids, numbers, hashes, the stored responses of idempotency keys, and
+/// claims with their tokens and leases. A worker that holds a claim can continue on the new store, so stop
+/// all processes before you move a store. If the workers do not move with it, tasktally reset-stalled-tasks
+/// --hours 0 releases their claims. The two stores do not know of each other: use only one of them.
 #[derive(Debug, clap::Args)]
 pub(super) struct Import {
     /// The file to read; - for standard input
@@ -29,29 +28,29 @@ pub(super) struct Import {
     file: PathBuf,
 }
 
-/// Reads the lines and says what the store holds now.
+/// Reads the lines, and prints what the new store holds.
 pub(super) fn run(request: &Import, store: &Path, json: bool, out: &mut impl Write) -> Result<u8> {
-    let bar = Bar::new(json);
-    let tell = &mut |what: &str, done, of| bar.show(what, done, of);
+    let progress = ProgressLine::new(json);
+    let report = &mut |phase: &str, done, total| progress.update(phase, done, total);
     let clock = Clock::system();
-    let held = if request.file == Path::new("-") {
-        transfer::import(&mut std::io::stdin().lock(), "standard input", store, &clock, tell)?
+    let contents = if request.file == Path::new("-") {
+        transfer::import(&mut std::io::stdin().lock(), "standard input", store, &clock, report)?
     } else {
-        let named = request.file.display().to_string();
+        let name = request.file.display().to_string();
         let file = File::open(&request.file)
-            .map_err(|error| Error::invalid(format!("FILE: {named} cannot be opened")).caused_by(error))?;
-        transfer::import(&mut BufReader::with_capacity(1 << 16, file), &named, store, &clock, tell)?
+            .map_err(|error| Error::invalid(format!("FILE: {name} cannot be opened")).caused_by(error))?;
+        transfer::import(&mut BufReader::with_capacity(1 << 16, file), &name, store, &clock, report)?
     };
-    drop(bar);
-    let claims = match held.claims {
+    drop(progress);
+    let claims = match contents.claims {
         0 => String::new(),
         count => format!(
-            "; {count} claims came along: {} reset-stalled-tasks --hours 0 gives them back if their holders don't",
+            "; {count} claims were imported: if their holders do not use the new store, {} reset-stalled-tasks --hours 0 releases them",
             command_prefix(store)
         ),
     };
-    let message = format!("Imported {} into {}{claims}", told(&held), store.display());
-    let text = if json { reply(&held, &message).to_string() } else { safe(&message) };
-    say(out, &text)?;
+    let message = format!("Imported {} into {}{claims}", describe_contents(&contents), store.display());
+    let text = if json { contents_as_json(&contents, &message).to_string() } else { escape_hidden(&message) };
+    print_line(out, &text)?;
     Ok(0)
 }

@@ -1,9 +1,13 @@
-//! `tasktally init`: the configuration that connects an MCP client, printed or merged into its file.
+//! `tasktally init`: the configuration that connects an MCP client to the server, printed or written to the
+//! client's file.
 
 mod client;
 mod file;
 mod json;
 mod json_text;
+mod merged;
+mod server;
+mod snippet;
 mod toml;
 
 use std::io::Write;
@@ -11,51 +15,53 @@ use std::path::{Path, PathBuf};
 
 use crate::error::{Code, Error, Result};
 use crate::prompts::SERVER_KEY;
-pub use client::Client;
-use client::{Format, Server};
+use client::{Client, Format};
+use merged::Merged;
+use server::Server;
+use snippet::snippet;
 
-/// Print the configuration that connects an MCP client, or merge it into the client's file.
+/// Print the configuration for an MCP client, or write it to the client's file.
 #[derive(Debug, clap::Args)]
-pub struct Init {
-    /// The client to connect; none prints the configuration for all of them
+pub(super) struct Init {
+    /// The client to connect [default: print the configuration for every client]
     #[arg(value_enum)]
-    pub client: Option<Client>,
+    client: Option<Client>,
 
-    /// Merge the configuration into the client's file, keeping the rest and a backup beside it
+    /// Add the configuration to the client's file; the rest of the file is kept, and a backup is made beside it
     #[arg(long)]
-    pub write: bool,
+    write: bool,
 
-    /// The task file that the server opens; none leaves it to the server
+    /// The store that the server opens [default: as without this option, the server's own default]
     #[arg(long, value_name = "PATH")]
-    pub db: Option<PathBuf>,
+    db: Option<PathBuf>,
 }
 
 impl Init {
-    /// Prints the configuration, or merges it into the client's file and says what changed.
+    /// Prints the configuration, or adds it to the client's file and prints what changed.
     ///
     /// # Errors
-    /// A client that isn't named with `--write`, and a file that can't be merged into: the
-    /// configuration is then printed, to be added by hand.
-    pub fn run(self, out: &mut dyn Write) -> Result<()> {
+    /// If `--write` comes without a client, or the client's file cannot be changed. In the second case the
+    /// configuration is printed, to be added by hand.
+    pub(super) fn run(self, out: &mut dyn Write) -> Result<()> {
         let exe = std::env::current_exe()
-            .map_err(|error| Error::internal("cannot tell where this program's file is", error))?;
+            .map_err(|error| Error::internal("the path of this program cannot be found", error))?;
         let server = Server::new(&exe, self.db.as_deref())?;
         match (self.client, self.write) {
             (Some(client), true) => {
-                let here = Path::new("");
-                merge(client, &server, &client.file(here, codex_home().as_deref())?, out)
+                let file = client.file(Path::new(""), codex_home().as_deref())?;
+                write_to(client, &server, &file, out)
             }
             (None, true) => Err(Error::invalid(format!(
-                "--write needs the client whose file is to be changed: tasktally init CLIENT --write, with CLIENT one of {}.",
+                "--write needs the name of a client: tasktally init CLIENT --write, with CLIENT one of {}",
                 Client::names()
             ))),
-            (Some(client), false) => print(out, &client.snippet(&server)?),
+            (Some(client), false) => print(out, &snippet(client, &server)?),
             (None, false) => print_all(&server, out),
         }
     }
 }
 
-/// Codex keeps one file a user: in `CODEX_HOME`, else in `.codex` in the home folder.
+/// Codex has one file per user: in `CODEX_HOME`, else in `.codex` in the home folder.
 fn codex_home() -> Option<PathBuf> {
     match std::env::var_os("CODEX_HOME") {
         Some(home) if !home.is_empty() => Some(PathBuf::from(home)),
@@ -66,41 +72,42 @@ fn codex_home() -> Option<PathBuf> {
 fn print_all(server: &Server, out: &mut dyn Write) -> Result<()> {
     for (number, client) in Client::all().enumerate() {
         let gap = if number == 0 { "" } else { "\n" };
-        print(out, &format!("{gap}# {}: {}\n", client.title(), client.shown_file()))?;
-        print(out, &client.snippet(server)?)?;
+        print(out, &format!("{gap}# {}: {}\n", client.title(), client.file_description()))?;
+        print(out, &snippet(client, server)?)?;
     }
     Ok(())
 }
 
-fn merge(client: Client, server: &Server, path: &Path, out: &mut dyn Write) -> Result<()> {
-    match merged(client, server, path) {
+/// Adds the server to the client's file and prints what changed.
+fn write_to(client: Client, server: &Server, path: &Path, out: &mut dyn Write) -> Result<()> {
+    match update_file(client, server, path) {
         Ok(Outcome::Unchanged) => print(
             out,
-            &format!("{}: {SERVER_KEY} is already in {}, nothing to do.\n", client.title(), path.display()),
+            &format!("{}: {SERVER_KEY} is already in {}, nothing to do\n", client.title(), path.display()),
         ),
         Ok(Outcome::Written { replaced, backup }) => {
             let verb = if replaced { "changed" } else { "added" };
-            let kept = match backup {
-                Some(backup) => format!(" (what was there is in {})", backup.display()),
+            let backup = match backup {
+                Some(backup) => format!(" (backup: {})", backup.display()),
                 None => " (a new file)".to_owned(),
             };
-            print(out, &format!("{}: {verb} {SERVER_KEY} in {}{kept}.\n", client.title(), path.display()))
+            print(out, &format!("{}: {verb} {SERVER_KEY} in {}{backup}\n", client.title(), path.display()))
         }
         Err(error) => {
-            print(out, &format!("# to add to {} by hand:\n", path.display()))?;
-            print(out, &client.snippet(server)?)?;
+            print(out, &format!("# add this to {} by hand:\n", path.display()))?;
+            print(out, &snippet(client, server)?)?;
             Err(error)
         }
     }
 }
 
-/// What a merge did to the client's file.
+/// What happened to the client's file.
 enum Outcome {
     Unchanged,
     Written { replaced: bool, backup: Option<PathBuf> },
 }
 
-fn merged(client: Client, server: &Server, path: &Path) -> Result<Outcome> {
+fn update_file(client: Client, server: &Server, path: &Path) -> Result<Outcome> {
     let before = file::read(path)?;
     let text = before.as_ref().map_or("", |file| file.text.as_str());
     let merge = match client.format() {
@@ -110,7 +117,7 @@ fn merged(client: Client, server: &Server, path: &Path) -> Result<Outcome> {
     let merged = merge.map_err(|reason| {
         Error::new(
             Code::Conflict,
-            format!("{} was left as it is: {reason}. Add the configuration above by hand.", path.display()),
+            format!("{} was not changed: {reason}. Add the configuration above by hand", path.display()),
         )
     })?;
     match merged {
@@ -120,14 +127,6 @@ fn merged(client: Client, server: &Server, path: &Path) -> Result<Outcome> {
             Ok(Outcome::Written { replaced, backup })
         }
     }
-}
-
-/// A client's file with the server in it.
-#[derive(Debug)]
-struct Merged {
-    text: String,
-    /// Whether there was such a server already, with other values.
-    replaced: bool,
 }
 
 fn print(out: &mut dyn Write, text: &str) -> Result<()> {

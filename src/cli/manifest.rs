@@ -1,20 +1,20 @@
-//! The MCPB manifest: what an installer of MCP bundles is told of this server.
+//! `tasktally manifest`: the MCPB manifest, which describes this server to an installer of MCP bundles.
 
 use std::io::Write;
 
 use serde_json::{Value, json};
 
-use super::render::say;
 use crate::error::{Error, Result};
 use crate::mcp::{Toolset, definitions};
 use crate::prompts;
+use crate::terminal::print_line;
 
-/// The prompts, with what they cannot do without.
+/// The prompts with their required arguments.
 fn prompts() -> Vec<Value> {
     prompts::ALL
         .iter()
         .map(|prompt| {
-            let needed: Vec<&str> = prompt
+            let required: Vec<&str> = prompt
                 .arguments
                 .iter()
                 .filter(|argument| argument.required)
@@ -23,7 +23,7 @@ fn prompts() -> Vec<Value> {
             json!({
                 "name": prompt.name,
                 "description": prompt.about,
-                "arguments": needed,
+                "arguments": required,
                 "text": prompt.template(),
             })
         })
@@ -37,8 +37,8 @@ pub(super) fn run(out: &mut impl Write) -> Result<u8> {
         .map(|tool| (tool.name.into_owned(), tool.description.unwrap_or_default().into_owned()))
         .collect();
     let text = serde_json::to_string_pretty(&manifest(&tools))
-        .map_err(|error| Error::internal("the manifest could not be written", error))?;
-    say(out, &text)?;
+        .map_err(|error| Error::internal("the manifest could not be written as JSON", error))?;
+    print_line(out, &text)?;
     Ok(0)
 }
 
@@ -68,11 +68,11 @@ fn manifest(tools: &[(String, String)]) -> Value {
         "prompts": prompts(),
         "compatibility": { "platforms": ["darwin", "linux"] },
         "user_config": {
-            // Not of type "file": that asks for one that exists, and the first start makes it.
+            // Not of type "file": an installer would require an existing file, but the first start creates it.
             "db": {
                 "type": "string",
                 "title": "Task file",
-                "description": "The SQLite file that holds the tasks; made at the first start. Every agent that names the same file shares its tasks.",
+                "description": "The SQLite file that holds the tasks. The first start creates it. All agents that name the same file share its tasks.",
                 "default": "${HOME}/.local/share/tasktally/tasktally.db",
                 "required": true,
             },

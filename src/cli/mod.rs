@@ -1,27 +1,26 @@
-//! The commands: one for each operation, and those that only a person or a script needs.
+//! The command line: a command for each operation, and those that only people and scripts need.
 
-mod args;
 mod backup;
-mod bar;
-mod calls;
+mod command_line;
 mod commands;
 mod config;
 mod connect;
-mod decode;
 mod doctor;
 mod export;
 mod import;
-pub mod init;
+mod init;
+mod log_printer;
 mod logs;
 mod manifest;
 mod open;
 mod prompt;
-mod render;
+mod reply;
 mod report;
-mod shell;
+mod serve;
+mod store_contents;
+mod store_path;
+mod subcommand;
 mod try_profile;
 mod verify;
 
-pub use args::main;
-pub(crate) use decode::Decoder;
-pub(crate) use render::safe;
+pub use command_line::{command, main};

@@ -1,15 +1,15 @@
-//! `tasktally prompt`: a prompt's text, as `prompts/get` gives it.
+//! `tasktally prompt`: the text of a prompt, as the MCP method `prompts/get` returns it.
 
 use std::io::Write;
 
 use clap::{Arg, ArgMatches, Command};
 use serde_json::{Map, Value, json};
 
-use super::render::say;
 use crate::error::Result;
 use crate::prompts::{ALL, Prompt, named};
+use crate::terminal::print_line;
 
-/// A subcommand for each prompt.
+/// The arguments of the command: a subcommand for each prompt.
 pub(super) fn arguments(command: Command) -> Command {
     let command = command
         .subcommand_required(true)
@@ -17,10 +17,10 @@ pub(super) fn arguments(command: Command) -> Command {
         .subcommand_value_name("NAME")
         .subcommand_help_heading("Prompts")
         .disable_help_subcommand(true);
-    ALL.iter().fold(command, |command, prompt| command.subcommand(one(prompt)))
+    ALL.iter().fold(command, |command, prompt| command.subcommand(subcommand(prompt)))
 }
 
-fn one(prompt: &Prompt) -> Command {
+fn subcommand(prompt: &Prompt) -> Command {
     let arguments = prompt.arguments.iter().map(|argument| {
         Arg::new(argument.name)
             .long(argument.name)
@@ -31,11 +31,11 @@ fn one(prompt: &Prompt) -> Command {
     Command::new(prompt.name).alias(prompt.name.replace('_', "-")).about(prompt.about).args(arguments)
 }
 
-/// Prints the text; with `--json` what `prompts/get` answers.
+/// Prints the text, or with `--json` the whole reply of `prompts/get`.
 pub(super) fn run(matches: &ArgMatches, json: bool, out: &mut impl Write) -> Result<u8> {
     let (name, matches) = matches.subcommand().unwrap_or(("", matches));
     let prompt = named(ALL.iter(), name)?;
-    let given: Map<String, Value> = prompt
+    let arguments: Map<String, Value> = prompt
         .arguments
         .iter()
         .filter_map(|argument| {
@@ -43,8 +43,8 @@ pub(super) fn run(matches: &ArgMatches, json: bool, out: &mut impl Write) -> Res
             Some((argument.name.to_owned(), value.as_str().into()))
         })
         .collect();
-    let text = prompt.render(&given)?;
-    let shown = if json {
+    let text = prompt.render(&arguments)?;
+    let printed = if json {
         json!({
             "success": true,
             "message": prompt.title,
@@ -55,6 +55,6 @@ pub(super) fn run(matches: &ArgMatches, json: bool, out: &mut impl Write) -> Res
     } else {
         text
     };
-    say(out, &shown)?;
+    print_line(out, &printed)?;
     Ok(0)
 }

@@ -1,44 +1,44 @@
-//! `tasktally report`: a batch's audit as files.
+//! `tasktally report`: a batch's full report as files.
 
 use std::io::Write;
 use std::path::PathBuf;
 
 use serde_json::json;
 
-use super::render::{safe, say};
 use crate::error::Result;
 use crate::model::id::TaskId;
 use crate::ops::Session;
 use crate::report;
+use crate::terminal::{escape_hidden, print_line};
 
-/// A batch's audit, as one Markdown and one HTML file.
+/// Write a batch's full report as one Markdown and one HTML file.
 #[derive(Debug, clap::Args)]
 pub(super) struct Report {
-    /// The batch
+    /// The batch's id
     #[arg(value_name = "BATCH")]
     batch: TaskId,
-    /// Where report.md and report.html are written (else beside the batch's intermediate state)
+    /// The folder for report.md and report.html [default: the folder of the batch's intermediate state]
     #[arg(long, value_name = "FOLDER")]
     out: Option<PathBuf>,
 }
 
-/// Writes the files and says where; exit code 1 where what the store holds does not add up.
+/// Writes the files. The exit code is 1 if the numbers in the store are inconsistent.
 pub(super) fn run(request: &Report, session: &Session, json: bool, out: &mut impl Write) -> Result<u8> {
     let written = report::write(session, &request.batch, request.out.as_deref())?;
     let [markdown, html] = written.files.each_ref().map(|file| file.display().to_string());
-    let sound = written.checks.hold();
-    let message = if sound {
+    let is_consistent = written.checks.hold();
+    let message = if is_consistent {
         format!("Wrote {markdown} and {html}")
     } else {
         format!(
-            "Wrote {markdown} and {html}, but what the store holds does not add up: see Checks there; tasktally verify says more"
+            "Wrote {markdown} and {html}, but the store is inconsistent: see the section Checks in them, and run tasktally verify"
         )
     };
     let text = if json {
-        json!({ "success": sound, "message": message, "files": [markdown, html] }).to_string()
+        json!({ "success": is_consistent, "message": message, "files": [markdown, html] }).to_string()
     } else {
-        safe(&message)
+        escape_hidden(&message)
     };
-    say(out, &text)?;
-    Ok(u8::from(!sound))
+    print_line(out, &text)?;
+    Ok(u8::from(!is_consistent))
 }

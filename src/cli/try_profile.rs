@@ -1,4 +1,4 @@
-//! Starting a profile once, on an item that asks for nothing, in a store that is gone afterwards.
+//! A test run of a profile: it is started once, on one item, in a temporary store.
 
 use std::sync::Arc;
 
@@ -14,17 +14,18 @@ use crate::ops::{self, Session};
 use crate::store::sqlite::SqliteStore;
 use crate::work;
 
-/// What an agent is told to do with the one item.
+/// The instructions for an agent that gets the item.
 const INSTRUCTIONS: &str = "This is a check of the configuration. Do nothing with the item but write its receipt: \
 outcome done, category check, body \"- checked\". Then complete the chunk.";
 
-/// Starts a worker of the profile as a batch would; says what came of it.
+/// Starts a worker of the profile as a batch would, and returns a sentence about what happened.
 ///
 /// # Errors
-/// What kept it from starting, or that it did not settle its item.
+/// If the worker cannot be started, or does not settle its item.
 pub(super) fn try_profile(profile: &Profile) -> Result<String> {
-    let folder = tempfile::tempdir()
-        .map_err(|error| Error::internal("there is no room for a store to try profiles in", error))?;
+    let folder = tempfile::tempdir().map_err(|error| {
+        Error::internal("the temporary store for the test of a profile cannot be made", error)
+    })?;
     let path = folder.path().join("tasktally.db");
     let store = SqliteStore::open(&path, Clock::system())?;
     let session = Session::new(
@@ -44,14 +45,14 @@ pub(super) fn try_profile(profile: &Profile) -> Result<String> {
     work::work_in_foreground(&session, &path, &id)?;
     let batch = call(&session, "get_batch", json!({ "id": id }))?;
     if batch.pointer("/batch/outcomes/done").and_then(Value::as_u64) == Some(1) {
-        let what = if profile.per == Per::Item { "an item" } else { "a chunk" };
-        return Ok(format!("was started and settled {what}"));
+        let unit = if profile.per == Per::Item { "an item" } else { "a chunk" };
+        return Ok(format!("was started and settled {unit}"));
     }
     let task = call(&session, "get_task", json!({ "id": text(&batch, "/chunks/0/id") }))?;
     let paused = batch.pointer("/batch/paused").and_then(Value::as_str).map(str::to_owned);
     let body = text(&task, "/task/body");
-    let why = paused.unwrap_or_else(|| body.lines().last().unwrap_or_default().to_owned());
-    Err(Error::new(Code::Internal, format!("was started and did not settle its item: {why}")))
+    let reason = paused.unwrap_or_else(|| body.lines().last().unwrap_or_default().to_owned());
+    Err(Error::new(Code::Internal, format!("was started and did not settle its item: {reason}")))
 }
 
 fn call(session: &Session, operation: &str, arguments: Value) -> Result<Value> {

@@ -1,201 +1,214 @@
-//! What a person looks at, and what each key does to it.
+//! The state of the screen, and what each key changes.
 
-use super::act::Order;
-use super::batches::OpenBatch;
+use super::batch_command::BatchCommand;
+use super::batch_list::BatchRow;
 use super::board::{Board, ChunkRow};
-use super::keys::{Key, Mode};
-use super::log::Log;
-use super::pane::Pane;
-use super::receipts::Receipts;
-use crate::cli::safe;
+use super::keys::{Key, KeyMode};
+use super::log_view::LogView;
+use super::receipts_view::ReceiptsView;
+use super::scroll_pane::ScrollPane;
 use crate::error::Error;
 use crate::model::batch::BatchStatus;
 use crate::model::id::TaskId;
 use crate::model::status::Status;
 use crate::model::step::Decision;
+use crate::terminal::{escape_hidden, with_commands};
 
-/// What fills the screen.
+/// What the screen shows.
 pub(super) enum View {
     /// The open batches.
     Batches,
     /// One batch.
     Batch,
     /// A chunk's receipts.
-    Receipts(Receipts),
+    Receipts(ReceiptsView),
     /// A chunk's log.
-    Log(Log),
+    Log(LogView),
     /// The keys.
     Help,
 }
 
-/// What the person is asked at the bottom.
-pub(super) enum Ask {
-    /// Why a chunk is rejected or redone.
+/// A question in the bottom row.
+pub(super) enum Dialog {
+    /// The reason for a decision on a chunk.
     Note { chunk: TaskId, decision: Decision, text: String },
-    /// Whether the batch is to be cancelled.
-    Cancel,
+    /// Whether to cancel the batch.
+    ConfirmCancel,
 }
 
-/// What a key leads to beyond the screen.
+/// What a key leads to outside of the screen's state.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Want {
-    /// Another batch.
+pub(super) enum Action {
+    /// Watch another batch.
     Watch(TaskId),
-    /// An operation.
-    Do(Order),
-    /// The end.
+    /// Run a command for the batch.
+    Run(BatchCommand),
+    /// End the program.
     Quit,
 }
 
-/// The screen's state.
+/// The state of the screen.
 pub(super) struct App {
-    /// What is open, the topmost last.
+    /// The views that are open; the last one is visible.
     pub(super) views: Vec<View>,
     pub(super) board: Option<Board>,
-    pub(super) open: Vec<OpenBatch>,
-    /// The batch in the list that is selected.
-    pub(super) picked: usize,
-    /// The chunk that is selected, by its number.
-    pub(super) selected: u64,
-    /// The place of the first chunk in view.
-    pub(super) top: usize,
-    /// How many chunks are in view.
+    pub(super) batches: Vec<BatchRow>,
+    /// The index of the selected batch.
+    pub(super) selected_batch: usize,
+    /// The number of the selected chunk.
+    pub(super) selected_chunk: u64,
+    /// The index of the first visible chunk.
+    pub(super) first_visible: usize,
+    /// How many chunks are visible at once.
     pub(super) page: usize,
-    /// Whether only chunks at work or waiting for a person are listed.
+    /// Whether only chunks in progress or waiting for a person are listed.
     pub(super) only_open: bool,
-    pub(super) ask: Option<Ask>,
-    /// What was said last, and whether it is bad news.
+    pub(super) dialog: Option<Dialog>,
+    /// The last message, and whether it is an error.
     pub(super) message: Option<(String, bool)>,
+    /// How the commands in messages start.
+    prefix: String,
 }
 
 impl App {
-    /// With a list of batches or a batch first.
-    pub(super) fn new(first: View) -> Self {
+    /// A screen that shows this view first.
+    pub(super) fn new(first: View, prefix: &str) -> Self {
         App {
             views: vec![first],
             board: None,
-            open: Vec::new(),
-            picked: 0,
-            selected: 1,
-            top: 0,
+            batches: Vec::new(),
+            selected_batch: 0,
+            selected_chunk: 1,
+            first_visible: 0,
             page: 1,
             only_open: false,
-            ask: None,
+            dialog: None,
             message: None,
+            prefix: prefix.to_owned(),
         }
     }
 
-    /// Says something at the bottom.
-    pub(super) fn say(&mut self, said: Result<String, Error>) {
-        self.message = Some(match said {
-            Ok(text) => (safe(&text), false),
-            Err(error) => (safe(&error.to_string()), true),
-        });
+    /// Shows the result of a command.
+    pub(super) fn show_result(&mut self, result: Result<String, Error>) {
+        let (text, is_error) = match result {
+            Ok(text) => (text, false),
+            Err(error) => (error.to_string(), true),
+        };
+        self.message = Some((self.with_commands(&text), is_error));
     }
 
-    /// What keys go to now.
-    pub(super) fn mode(&self) -> Mode {
-        match &self.ask {
-            None => Mode::Command,
-            Some(Ask::Note { .. }) => Mode::Line,
-            Some(Ask::Cancel) => Mode::Question,
+    /// A message for the person.
+    pub(super) fn with_commands(&self, text: &str) -> String {
+        with_commands(&escape_hidden(text), &self.prefix)
+    }
+
+    /// How the next key is read.
+    pub(super) fn key_mode(&self) -> KeyMode {
+        match &self.dialog {
+            None => KeyMode::Command,
+            Some(Dialog::Note { .. }) => KeyMode::Text,
+            Some(Dialog::ConfirmCancel) => KeyMode::Confirm,
         }
     }
 
-    /// The places of the chunks that are listed.
-    pub(super) fn listed(&self) -> Vec<usize> {
+    /// The indexes of the listed chunks.
+    pub(super) fn listed_chunks(&self) -> Vec<usize> {
         let Some(board) = &self.board else { return Vec::new() };
+        let is_open = |chunk: &ChunkRow| chunk.status == Status::InProgress || chunk.needs_person();
         let all = board.chunks.iter().enumerate();
-        all.filter(|(_, chunk)| !self.only_open || chunk.status == Status::InProgress || chunk.needs_person())
-            .map(|(at, _)| at)
-            .collect()
+        all.filter(|(_, chunk)| !self.only_open || is_open(chunk)).map(|(at, _)| at).collect()
     }
 
-    /// The chunk that is selected.
+    /// The selected chunk.
     pub(super) fn chunk(&self) -> Option<&ChunkRow> {
-        self.board.as_ref()?.chunk(self.selected)
+        self.board.as_ref()?.chunk(self.selected_chunk)
     }
 
-    /// Takes a key.
-    pub(super) fn press(&mut self, key: Key) -> Option<Want> {
+    /// Handles a key.
+    pub(super) fn press(&mut self, key: Key) -> Option<Action> {
         if key == Key::Quit {
-            return Some(Want::Quit);
+            return Some(Action::Quit);
         }
         self.message = None;
-        if let Some(ask) = self.ask.take() {
-            return self.answer(ask, key).map(Want::Do);
+        if let Some(dialog) = self.dialog.take() {
+            return self.answer(dialog, key).map(Action::Run);
         }
-        let read = match self.views.last_mut() {
-            Some(View::Receipts(receipts)) => moved(&mut receipts.pane, key),
-            Some(View::Log(log)) => moved(&mut log.pane, key),
-            Some(View::Batches) => return self.choose(key),
+        let is_scrolled = match self.views.last_mut() {
+            Some(View::Receipts(receipts)) => scroll(&mut receipts.pane, key),
+            Some(View::Log(log)) => scroll(&mut log.pane, key),
+            Some(View::Batches) => return self.choose_batch(key),
             _ => false,
         };
-        if read { None } else { self.command(key) }
+        if is_scrolled { None } else { self.handle_key(key) }
     }
 
-    fn answer(&mut self, ask: Ask, key: Key) -> Option<Order> {
-        match (ask, key) {
-            (Ask::Cancel, Key::Yes) => return Some(Order::Control("cancel")),
-            (Ask::Cancel, _) => self.message = Some(("Not cancelled".to_owned(), false)),
-            (Ask::Note { .. }, Key::No) => self.message = Some(("Nothing was decided".to_owned(), false)),
-            (Ask::Note { chunk, decision, text }, Key::Yes) if !text.trim().is_empty() => {
-                return Some(Order::Review { chunk: Some(chunk), decision, note: Some(text) });
+    fn answer(&mut self, dialog: Dialog, key: Key) -> Option<BatchCommand> {
+        match (dialog, key) {
+            (Dialog::ConfirmCancel, Key::Yes) => return Some(BatchCommand::Control("cancel")),
+            (Dialog::ConfirmCancel, _) => self.message = Some(("Not cancelled".to_owned(), false)),
+            (Dialog::Note { .. }, Key::No) => {
+                self.message = Some(("No decision was recorded".to_owned(), false));
             }
-            (Ask::Note { chunk, decision, mut text }, key) => {
+            (Dialog::Note { chunk, decision, text }, Key::Yes) if !text.trim().is_empty() => {
+                return Some(BatchCommand::Review { chunk: Some(chunk), decision, note: Some(text) });
+            }
+            (Dialog::Note { chunk, decision, mut text }, key) => {
                 match key {
                     Key::Letter(c) => text.push(c),
                     Key::Erase => drop(text.pop()),
                     Key::EraseLine => text.clear(),
                     _ => {}
                 }
-                self.ask = Some(Ask::Note { chunk, decision, text });
+                self.dialog = Some(Dialog::Note { chunk, decision, text });
             }
         }
         None
     }
 
-    fn choose(&mut self, key: Key) -> Option<Want> {
-        let last = self.open.len().saturating_sub(1);
+    fn choose_batch(&mut self, key: Key) -> Option<Action> {
+        let last = self.batches.len().saturating_sub(1);
         match key {
-            Key::Up => self.picked = self.picked.saturating_sub(1),
-            Key::Down => self.picked = (self.picked + 1).min(last),
-            Key::PageUp | Key::First => self.picked = 0,
-            Key::PageDown | Key::Last => self.picked = last,
-            Key::Open => return self.open.get(self.picked).map(|batch| Want::Watch(batch.id.clone())),
+            Key::Up => self.selected_batch = self.selected_batch.saturating_sub(1),
+            Key::Down => self.selected_batch = (self.selected_batch + 1).min(last),
+            Key::PageUp | Key::First => self.selected_batch = 0,
+            Key::PageDown | Key::Last => self.selected_batch = last,
+            Key::Open => {
+                return self.batches.get(self.selected_batch).map(|batch| Action::Watch(batch.id.clone()));
+            }
             Key::Help => self.views.push(View::Help),
-            Key::Back => return Some(Want::Quit),
+            Key::Back => return Some(Action::Quit),
             _ => {}
         }
         None
     }
 
-    fn command(&mut self, key: Key) -> Option<Want> {
+    fn handle_key(&mut self, key: Key) -> Option<Action> {
         match key {
-            Key::Back => return self.back(),
+            Key::Back => return self.close_view(),
             Key::Help => {
                 if !matches!(self.views.last(), Some(View::Help)) {
                     self.views.push(View::Help);
                 }
             }
-            Key::Up => self.walk(-1),
-            Key::Down => self.walk(1),
-            Key::PageUp => self.walk(-self.page.cast_signed()),
-            Key::PageDown => self.walk(self.page.cast_signed()),
-            Key::First => self.walk(isize::MIN),
-            Key::Last => self.walk(isize::MAX),
-            Key::Next => self.next(),
+            Key::Up => self.move_selection(-1),
+            Key::Down => self.move_selection(1),
+            Key::PageUp => self.move_selection(-self.page.cast_signed()),
+            Key::PageDown => self.move_selection(self.page.cast_signed()),
+            Key::First => self.move_selection(isize::MIN),
+            Key::Last => self.move_selection(isize::MAX),
+            Key::Next => self.select_next_waiting(),
             Key::OnlyOpen => self.only_open = !self.only_open,
-            Key::Open | Key::Log => self.open_chunk(key),
-            _ => return self.decide(key).map(Want::Do),
+            Key::Open => self.open_chunk(|chunk, title| View::Receipts(ReceiptsView::new(chunk, title))),
+            Key::Log => self.open_chunk(|chunk, title| View::Log(LogView::new(chunk, title))),
+            _ => return self.command_for(key).map(Action::Run),
         }
         None
     }
 
-    fn back(&mut self) -> Option<Want> {
+    fn close_view(&mut self) -> Option<Action> {
         self.views.pop();
         if self.views.is_empty() {
-            return Some(Want::Quit);
+            return Some(Action::Quit);
         }
         if matches!(self.views.last(), Some(View::Batches)) {
             self.board = None;
@@ -203,86 +216,76 @@ impl App {
         None
     }
 
-    /// Selects another chunk of those listed.
-    fn walk(&mut self, by: isize) {
-        let listed = self.listed();
+    /// Selects another of the listed chunks.
+    fn move_selection(&mut self, by: isize) {
+        let listed = self.listed_chunks();
         let Some(board) = &self.board else { return };
-        let at = listed.partition_point(|at| board.chunks[*at].number < self.selected);
-        let to = at.saturating_add_signed(by).min(listed.len().saturating_sub(1));
+        let from = listed.partition_point(|at| board.chunks[*at].number < self.selected_chunk);
+        let to = from.saturating_add_signed(by).min(listed.len().saturating_sub(1));
         if let Some(at) = listed.get(to) {
-            self.selected = board.chunks[*at].number;
+            self.selected_chunk = board.chunks[*at].number;
         }
     }
 
-    /// Selects the next chunk that waits for a person, from the beginning again after the last.
-    fn next(&mut self) {
+    /// Selects the next chunk that waits for a person. After the last one the search starts at the first.
+    fn select_next_waiting(&mut self) {
         let Some(board) = &self.board else { return };
         let waiting: Vec<u64> =
             board.chunks.iter().filter(|chunk| chunk.needs_person()).map(|chunk| chunk.number).collect();
-        let next = waiting.iter().find(|number| **number > self.selected).or(waiting.first());
+        let next = waiting.iter().find(|number| **number > self.selected_chunk).or(waiting.first());
         match next {
-            Some(number) => self.selected = *number,
+            Some(number) => self.selected_chunk = *number,
             None => self.message = Some(("No chunk waits for you".to_owned(), false)),
         }
     }
 
-    fn open_chunk(&mut self, key: Key) {
+    /// Opens a view of the selected chunk. It replaces another view of a chunk, so that one step back leads to
+    /// the batch.
+    fn open_chunk(&mut self, view: fn(TaskId, &str) -> View) {
         let digits = self.board.as_ref().map_or(2, Board::digits);
         let Some(chunk) = self.chunk() else { return };
-        let title = format!("{:0digits$} {}", chunk.number, chunk.title);
-        let view = match key {
-            Key::Log => View::Log(Log::new(chunk.id.clone(), &title)),
-            _ => View::Receipts(Receipts::new(chunk.id.clone(), &title)),
-        };
-        // From one to the other of the same chunk, and back to the batch from either.
+        let view = view(chunk.id.clone(), &format!("{:0digits$} {}", chunk.number, chunk.title));
         if matches!(self.views.last(), Some(View::Receipts(_) | View::Log(_))) {
             self.views.pop();
         }
         self.views.push(view);
     }
 
-    fn decide(&mut self, key: Key) -> Option<Order> {
-        let board = self.board.as_ref()?;
-        let chunk = self.chunk();
-        let review = |decision| Some(Order::Review { chunk: None, decision, note: None });
+    /// The command that a key gives at once. Keys that need an answer first open a dialog.
+    fn command_for(&mut self, key: Key) -> Option<BatchCommand> {
+        let is_paused = self.board.as_ref()?.header.status == BatchStatus::Paused;
+        let chunk = self.chunk().map(|chunk| chunk.id.clone());
+        let approve = |chunk| BatchCommand::Review { chunk, decision: Decision::Approve, note: None };
         match (key, chunk) {
-            (Key::Pause, _) if board.head.status == BatchStatus::Paused => Some(Order::Control("resume")),
-            (Key::Pause, _) => Some(Order::Control("pause")),
+            (Key::Pause, _) => Some(BatchCommand::Control(if is_paused { "resume" } else { "pause" })),
             (Key::Cancel, _) => {
-                self.ask = Some(Ask::Cancel);
+                self.dialog = Some(Dialog::ConfirmCancel);
                 None
             }
-            (Key::ApproveAll, _) => review(Decision::Approve),
-            (Key::RetryAll, _) => Some(Order::Retry(None)),
-            (Key::Approve, Some(chunk)) => {
-                Some(Order::Review { chunk: Some(chunk.id.clone()), decision: Decision::Approve, note: None })
-            }
-            (Key::Reject, Some(chunk)) => {
-                self.ask_why(chunk.id.clone(), Decision::Reject);
-                None
-            }
-            (Key::Redo, Some(chunk)) => {
-                self.ask_why(chunk.id.clone(), Decision::Redo);
-                None
-            }
-            (Key::Retry, Some(chunk)) => Some(Order::Retry(Some(chunk.id.clone()))),
+            (Key::ApproveAll, _) => Some(approve(None)),
+            (Key::RetryAll, _) => Some(BatchCommand::Retry(None)),
+            (Key::Approve, Some(chunk)) => Some(approve(Some(chunk))),
+            (Key::Reject, Some(chunk)) => self.ask_reason(chunk, Decision::Reject),
+            (Key::Redo, Some(chunk)) => self.ask_reason(chunk, Decision::Redo),
+            (Key::Retry, Some(chunk)) => Some(BatchCommand::Retry(Some(chunk))),
             _ => None,
         }
     }
 
-    fn ask_why(&mut self, chunk: TaskId, decision: Decision) {
-        self.ask = Some(Ask::Note { chunk, decision, text: String::new() });
+    fn ask_reason(&mut self, chunk: TaskId, decision: Decision) -> Option<BatchCommand> {
+        self.dialog = Some(Dialog::Note { chunk, decision, text: String::new() });
+        None
     }
 }
 
-/// Moves in lines that are read; whether the key was for that.
-fn moved(pane: &mut Pane, key: Key) -> bool {
+/// Scrolls a pane; returns whether the key was for that.
+fn scroll(pane: &mut ScrollPane, key: Key) -> bool {
     match key {
         Key::Up => pane.scroll(1),
         Key::Down => pane.scroll(-1),
         Key::PageUp => pane.scroll(pane.page()),
         Key::PageDown => pane.scroll(-pane.page()),
-        Key::First | Key::Last => pane.go_to(key == Key::First),
+        Key::First | Key::Last => pane.scroll_to_end(key == Key::First),
         _ => return false,
     }
     true

@@ -1,41 +1,43 @@
-//! What is known of a batch while it is watched, and what a newer look at it changes.
+//! The state of a watched batch, and how an update changes it.
 
 use std::collections::VecDeque;
 
 use crate::model::batch::{BatchStatus, Counts};
 use crate::model::id::TaskId;
+use crate::model::split::number_width;
 use crate::model::status::Status;
 use crate::model::timestamp::Timestamp;
 
-/// How many receipts are remembered.
-const RECEIPTS: usize = 100;
+/// How many of the newest receipts are kept.
+const MAX_RECEIPTS: usize = 100;
 
 /// The batch as a whole.
 #[derive(Debug, Clone)]
-pub(super) struct Head {
+pub(super) struct BatchHeader {
     pub(super) id: TaskId,
     pub(super) title: String,
     pub(super) status: BatchStatus,
-    /// The step under way, its number from 1, and how many there are.
+    /// The name of the current step.
     pub(super) step: String,
+    /// The number of the current step, from 1.
     pub(super) step_number: usize,
     pub(super) steps: usize,
-    /// Why it is paused.
+    /// The reason if the batch is paused.
     pub(super) paused: Option<String>,
     pub(super) counts: Counts,
     pub(super) in_doubt: u64,
-    /// Most first.
+    /// Categories with their counts, largest first.
     pub(super) categories: Vec<(String, u64)>,
     pub(super) chunks: u64,
     pub(super) per_minute: Option<f64>,
     pub(super) seconds_left: Option<u64>,
-    /// Who runs it in the background, in words.
+    /// The runner that works on it in the background, in a sentence.
     pub(super) runner: Option<String>,
     /// When this was read.
     pub(super) now: Timestamp,
 }
 
-/// A chunk in a line.
+/// A chunk in the list.
 #[derive(Debug, Clone)]
 pub(super) struct ChunkRow {
     pub(super) number: u64,
@@ -44,139 +46,138 @@ pub(super) struct ChunkRow {
     pub(super) status: Status,
     pub(super) counts: Counts,
     /// The number of its last change.
-    pub(super) changed: u64,
+    pub(super) change: u64,
 }
 
 impl ChunkRow {
-    /// Whether nobody but a person moves it on.
+    /// Whether the chunk waits for a person.
     pub(super) fn needs_person(&self) -> bool {
         matches!(self.status, Status::Review | Status::Failed | Status::Blocked)
     }
 }
 
-/// Somebody who holds a chunk.
+/// A worker that holds a chunk.
 #[derive(Debug, Clone)]
-pub(super) struct Worker {
+pub(super) struct WorkerRow {
     pub(super) name: String,
     /// The chunk's number.
     pub(super) chunk: u64,
-    /// What it began last, if it says.
+    /// The item that it started last, if it reports that.
     pub(super) item: Option<String>,
-    pub(super) since: Timestamp,
+    pub(super) claimed_at: Timestamp,
     /// When its chunk last changed.
-    pub(super) sign: Timestamp,
-    /// Whether its lease has run out.
-    pub(super) lost: bool,
+    pub(super) last_change: Timestamp,
+    pub(super) is_expired: bool,
 }
 
-/// A receipt in a line.
+/// A receipt in the list.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct ReceiptRow {
     pub(super) at: Timestamp,
-    /// The chunk's number; 0 for the batch's own.
+    /// The chunk's number; 0 for the batch itself.
     pub(super) chunk: u64,
     pub(super) number: u64,
     pub(super) outcome: Option<&'static str>,
     pub(super) text: String,
 }
 
-/// What a look at the store found.
+/// What was read from the store at once.
 #[derive(Debug)]
 pub(super) struct Update {
-    pub(super) head: Head,
-    /// Chunks that are new or changed.
+    pub(super) header: BatchHeader,
+    /// New and changed chunks.
     pub(super) chunks: Vec<ChunkRow>,
-    /// Everybody at work.
-    pub(super) workers: Vec<Worker>,
+    /// All workers.
+    pub(super) workers: Vec<WorkerRow>,
     /// Receipts that may be new.
     pub(super) receipts: Vec<ReceiptRow>,
 }
 
-/// Something that happened between two looks.
+/// What got another status by an update.
 #[derive(Debug, PartialEq)]
-pub(super) enum Change {
-    /// A chunk came to another status.
+pub(super) enum StatusChange {
+    /// The chunk with this number.
     Chunk(u64),
-    /// The batch came to another status.
+    /// The batch.
     Batch,
 }
 
-/// All that is known.
+/// The state of a batch.
 #[derive(Debug)]
 pub(super) struct Board {
-    pub(super) head: Head,
-    /// By number.
+    pub(super) header: BatchHeader,
+    /// In order of their numbers.
     pub(super) chunks: Vec<ChunkRow>,
-    pub(super) workers: Vec<Worker>,
-    /// Newest last.
+    pub(super) workers: Vec<WorkerRow>,
+    /// Oldest first.
     pub(super) receipts: VecDeque<ReceiptRow>,
 }
 
 impl Board {
-    /// What the first look found.
+    /// The state after the first update.
     pub(super) fn new(update: Update) -> Self {
-        let Update { head, mut chunks, workers, receipts } = update;
+        let Update { header, mut chunks, workers, receipts } = update;
         chunks.sort_by_key(|chunk| chunk.number);
-        let mut board = Board { head, chunks, workers, receipts: receipts.into() };
-        board.forget();
+        let mut board = Board { header, chunks, workers, receipts: receipts.into() };
+        board.drop_old_receipts();
         board
     }
 
-    /// Takes a later look in; tells what changed its status.
-    pub(super) fn apply(&mut self, update: Update) -> Vec<Change> {
+    /// Applies a later update, and returns what changed its status.
+    pub(super) fn apply(&mut self, update: Update) -> Vec<StatusChange> {
         let mut changes = Vec::new();
         for chunk in update.chunks {
             match self.chunks.binary_search_by_key(&chunk.number, |known| known.number) {
                 Ok(at) => {
                     if self.chunks[at].status != chunk.status {
-                        changes.push(Change::Chunk(chunk.number));
+                        changes.push(StatusChange::Chunk(chunk.number));
                     }
                     self.chunks[at] = chunk;
                 }
                 Err(at) => self.chunks.insert(at, chunk),
             }
         }
-        if self.head.status != update.head.status {
-            changes.push(Change::Batch);
+        if self.header.status != update.header.status {
+            changes.push(StatusChange::Batch);
         }
-        self.head = update.head;
+        self.header = update.header;
         self.workers = update.workers;
         for receipt in update.receipts {
-            let known = |known: &ReceiptRow| (known.chunk, known.number) == (receipt.chunk, receipt.number);
-            if !self.receipts.iter().any(known) {
+            let is_same = |known: &ReceiptRow| (known.chunk, known.number) == (receipt.chunk, receipt.number);
+            if !self.receipts.iter().any(is_same) {
                 self.receipts.push_back(receipt);
             }
         }
-        self.forget();
+        self.drop_old_receipts();
         changes
     }
 
-    /// Keeps the newest receipts, in their order.
-    fn forget(&mut self) {
-        let in_order = |receipt: &ReceiptRow| (receipt.at, receipt.chunk, receipt.number);
-        self.receipts.make_contiguous().sort_by_key(in_order);
-        let excess = self.receipts.len().saturating_sub(RECEIPTS);
+    /// Sorts the receipts and keeps the newest.
+    fn drop_old_receipts(&mut self) {
+        let order = |receipt: &ReceiptRow| (receipt.at, receipt.chunk, receipt.number);
+        self.receipts.make_contiguous().sort_by_key(order);
+        let excess = self.receipts.len().saturating_sub(MAX_RECEIPTS);
         self.receipts.drain(..excess);
     }
 
-    /// A chunk by its number.
+    /// The chunk with a number.
     pub(super) fn chunk(&self, number: u64) -> Option<&ChunkRow> {
         let at = self.chunks.binary_search_by_key(&number, |known| known.number).ok()?;
         self.chunks.get(at)
     }
 
     /// How many chunks are in a status.
-    pub(super) fn in_status(&self, status: Status) -> u64 {
+    pub(super) fn count_in(&self, status: Status) -> u64 {
         self.chunks.iter().filter(|chunk| chunk.status == status).count() as u64
     }
 
-    /// Who holds a chunk.
-    pub(super) fn worker_of(&self, chunk: u64) -> Option<&Worker> {
+    /// The worker that holds a chunk.
+    pub(super) fn worker_of(&self, chunk: u64) -> Option<&WorkerRow> {
         self.workers.iter().find(|worker| worker.chunk == chunk)
     }
 
-    /// How many digits a chunk's number takes.
+    /// How many digits a chunk's number has.
     pub(super) fn digits(&self) -> usize {
-        crate::model::split::number_width(self.head.chunks)
+        number_width(self.header.chunks)
     }
 }

@@ -1,19 +1,19 @@
-//! What a key means, by what it is pressed in.
+//! The keys, and what they mean in each mode.
 
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 
-/// What keys go to.
+/// How keys are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Mode {
-    /// The screen: a letter is a command.
+pub(super) enum KeyMode {
+    /// A letter is a command.
     Command,
-    /// A line that is being written.
-    Line,
-    /// A question that is answered with y or n.
-    Question,
+    /// A letter is text.
+    Text,
+    /// A letter answers a question with yes or no.
+    Confirm,
 }
 
-/// What a person wants.
+/// The meaning of a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Key {
     Up,
@@ -44,30 +44,30 @@ pub(super) enum Key {
     EraseLine,
 }
 
-/// What a key means; nothing for one that has no meaning here.
-pub(super) fn meaning(event: KeyEvent, mode: Mode) -> Option<Key> {
+/// The meaning of a key in this mode, if it has one.
+pub(super) fn meaning(event: KeyEvent, mode: KeyMode) -> Option<Key> {
     if event.kind == KeyEventKind::Release {
         return None;
     }
     if event.modifiers.contains(KeyModifiers::CONTROL) {
         return match event.code {
             KeyCode::Char('c') => Some(Key::Quit),
-            KeyCode::Char('u') if mode == Mode::Line => Some(Key::EraseLine),
+            KeyCode::Char('u') if mode == KeyMode::Text => Some(Key::EraseLine),
             KeyCode::Char('b') => Some(Key::PageUp),
             KeyCode::Char('f') => Some(Key::PageDown),
             _ => None,
         };
     }
     match mode {
-        Mode::Command => command(event.code),
-        Mode::Line => match event.code {
+        KeyMode::Command => command(event.code),
+        KeyMode::Text => match event.code {
             KeyCode::Char(c) => Some(Key::Letter(c)),
             KeyCode::Backspace => Some(Key::Erase),
             KeyCode::Enter => Some(Key::Yes),
             KeyCode::Esc => Some(Key::No),
             _ => None,
         },
-        Mode::Question => match event.code {
+        KeyMode::Confirm => match event.code {
             KeyCode::Char('y' | 'Y') => Some(Key::Yes),
             _ => Some(Key::No),
         },
@@ -95,28 +95,27 @@ fn command(code: KeyCode) -> Option<Key> {
         KeyCode::Char('n') => Key::Next,
         KeyCode::Char('f') => Key::OnlyOpen,
         KeyCode::Char('?' | 'h') => Key::Help,
-        KeyCode::Esc | KeyCode::Backspace | KeyCode::Left => Key::Back,
-        KeyCode::Char('q') => Key::Back,
+        KeyCode::Esc | KeyCode::Backspace | KeyCode::Left | KeyCode::Char('q') => Key::Back,
         _ => return None,
     })
 }
 
-/// The keys as the help shows them.
+/// The keys and their meanings for the help.
 pub(super) const HELP: &[(&str, &str)] = &[
-    ("↑ ↓  k j", "the chunk before, the next one"),
-    ("PgUp PgDn  Home End", "further, and to either end"),
-    ("n", "the next chunk that waits for you"),
-    ("f", "all chunks, or only those at work or waiting for you"),
-    ("Enter", "the chunk's receipts"),
-    ("l", "what its worker printed"),
-    ("a  A", "approve the chunk, or all that are in review"),
-    ("r", "reject it: it goes no further (asks why)"),
-    ("d", "have it redone (asks what is wrong)"),
-    ("t  T", "retry what failed in the chunk, or in all"),
-    ("p", "pause the batch, or let it go on"),
+    ("↑ ↓  k j", "select the previous or the next chunk"),
+    ("PgUp PgDn  Home End", "move by a page, or to the first or last chunk"),
+    ("n", "select the next chunk that waits for you"),
+    ("f", "list all chunks, or only those in progress or waiting for you"),
+    ("Enter", "show the chunk's receipts"),
+    ("l", "show the output of the chunk's worker"),
+    ("a  A", "approve the chunk, or all chunks in review"),
+    ("r", "reject the chunk for good (asks for the reason)"),
+    ("d", "have the chunk redone (asks for the reason)"),
+    ("t  T", "retry what failed in the chunk, or in all chunks"),
+    ("p", "pause the batch, or resume it"),
     ("c", "cancel the batch (asks first)"),
-    ("?", "this help"),
-    ("q  Esc", "back, and out"),
+    ("?", "show this help"),
+    ("q  Esc", "go back; on the first screen, quit"),
 ];
 
 #[cfg(test)]
@@ -124,19 +123,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_key_means_what_its_mode_says() {
-        fn check(code: KeyCode, mode: Mode, meant: Option<Key>) {
-            assert_eq!(meaning(KeyEvent::new(code, KeyModifiers::NONE), mode), meant, "{code:?} in {mode:?}");
+    fn a_key_means_something_else_in_each_mode() {
+        fn check(code: KeyCode, mode: KeyMode, expected: Option<Key>) {
+            let event = KeyEvent::new(code, KeyModifiers::NONE);
+            assert_eq!(meaning(event, mode), expected, "{code:?} in {mode:?}");
         }
-        check(KeyCode::Char('a'), Mode::Command, Some(Key::Approve));
-        check(KeyCode::Char('a'), Mode::Line, Some(Key::Letter('a')));
-        check(KeyCode::Char('a'), Mode::Question, Some(Key::No));
-        check(KeyCode::Char('y'), Mode::Question, Some(Key::Yes));
-        check(KeyCode::Enter, Mode::Question, Some(Key::No));
-        check(KeyCode::Esc, Mode::Line, Some(Key::No));
-        check(KeyCode::F(5), Mode::Command, None);
+        check(KeyCode::Char('a'), KeyMode::Command, Some(Key::Approve));
+        check(KeyCode::Char('a'), KeyMode::Text, Some(Key::Letter('a')));
+        check(KeyCode::Char('a'), KeyMode::Confirm, Some(Key::No));
+        check(KeyCode::Char('y'), KeyMode::Confirm, Some(Key::Yes));
+        check(KeyCode::Enter, KeyMode::Confirm, Some(Key::No));
+        check(KeyCode::Esc, KeyMode::Text, Some(Key::No));
+        check(KeyCode::F(5), KeyMode::Command, None);
         let interrupt = KeyEvent::new(KeyCode::Char('c'), KeyModifiers::CONTROL);
-        for mode in [Mode::Command, Mode::Line, Mode::Question] {
+        for mode in [KeyMode::Command, KeyMode::Text, KeyMode::Confirm] {
             assert_eq!(meaning(interrupt, mode), Some(Key::Quit));
         }
     }

@@ -1,77 +1,74 @@
-//! `tasktally watch`: a batch as it is worked, on a terminal's screen or as a line a change.
+//! `tasktally watch`: a batch while it is worked on, on a terminal's screen or as one line per change.
 //!
-//! `feed` reads what changed into a `board`; `app` is what a person looks at and asks for, `keys` and
-//! `act` what they press and what comes of it; `screen` and the files of its parts draw. Only `terminal`
-//! knows that there is one.
+//! `poller` reads changes from the store into a `board`. `app` holds what the person sees and does; `keys` and
+//! `batch_command` are the keys and the commands they give. `screen` and the files of its parts draw. Only
+//! `screen_loop` reads and writes the terminal.
 
-mod act;
 mod app;
-mod batches;
+mod batch_command;
+mod batch_list;
 mod board;
-mod chunks;
-mod feed;
+mod canvas;
+mod chunk_list;
+mod format;
+mod header;
 mod keys;
-mod log;
-mod paint;
-mod pane;
-mod plain;
-mod receipts;
+mod log_view;
+mod panels;
+mod plain_output;
+mod poller;
+mod receipts_view;
 mod screen;
-mod sides;
-mod style;
-mod terminal;
-mod top;
-mod words;
+mod screen_loop;
+mod scroll_pane;
+mod theme;
 
 use std::io::IsTerminal;
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::model::id::TaskId;
 use crate::ops::Session;
 
-/// Watch a batch: what is done, who works, what waits for you.
+/// Watch a batch: its progress, its workers and what waits for you.
 #[derive(Debug, clap::Args)]
 pub struct Watch {
-    /// The batch; none: the open ones, to choose from
+    /// The batch's id [default: choose from the open batches]
     #[arg(value_name = "BATCH")]
     batch: Option<TaskId>,
-    /// A line a change, until the batch has ended; so too where no terminal is there
+    /// Print one line per change until the batch has ended; this is the default without a terminal
     #[arg(long)]
     plain: bool,
 }
 
-/// Shows a batch until it is left (on a screen) or has ended (as lines); gives the exit code.
+/// Shows a batch on a screen until the person leaves, or prints lines until the batch has ended. Returns the exit
+/// code. Messages name commands as calls of `prefix`, such as `tasktally --db FILE`.
 ///
 /// # Errors
-/// What cannot be read, or shown on this terminal.
-pub fn run(request: &Watch, session: &Session, json: bool) -> Result<u8> {
+/// If the batch cannot be read, or the terminal cannot show it.
+pub fn run(request: &Watch, session: &Session, prefix: &str, json: bool) -> Result<u8> {
     if request.plain || json || !has_screen() {
         let batch = match &request.batch {
             Some(batch) => batch.clone(),
-            None => match batches::only_one(session)? {
+            None => match batch_list::the_only_open_batch(session)? {
                 Some(batch) => batch,
                 None => {
-                    plain::none(json)?;
+                    plain_output::print_no_batch(json)?;
                     return Ok(3);
                 }
             },
         };
-        return plain::run(session, &batch, json);
+        return plain_output::run(session, &batch, prefix, json);
     }
     if let Some(batch) = &request.batch {
-        feed::exists(session, batch)?;
+        poller::check_exists(session, batch)?;
     }
-    terminal::run(session, request.batch.clone(), style::Theme::of_environment())
+    screen_loop::run(session, request.batch.clone(), prefix, theme::Theme::from_environment())
 }
 
-/// Whether there is a terminal that can move its cursor.
+/// Whether standard input and output are a terminal with a movable cursor.
 fn has_screen() -> bool {
-    let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
-    !dumb && std::io::stdout().is_terminal() && std::io::stdin().is_terminal()
-}
-
-fn cannot_show(error: std::io::Error) -> Error {
-    Error::internal("the screen cannot be drawn; tasktally watch --plain writes lines", error)
+    let is_dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+    !is_dumb && std::io::stdout().is_terminal() && std::io::stdin().is_terminal()
 }
 
 #[cfg(test)]

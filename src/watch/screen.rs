@@ -1,186 +1,187 @@
-//! Drawing: what stands where, at any size.
+//! Drawing the screen at any size.
 
 use ratatui::Frame;
 use ratatui::layout::Rect;
 
-use super::app::{App, Ask, View};
+use super::app::{App, Dialog, View};
 use super::board::Board;
+use super::canvas::Canvas;
+use super::format::{bar, fit, percent};
 use super::keys::HELP;
-use super::paint::Paint;
-use super::pane::Pane;
-use super::style::Theme;
-use super::words::{bar, fit, percent};
-use super::{chunks, sides, top};
+use super::scroll_pane::ScrollPane;
+use super::theme::Theme;
+use super::{chunk_list, header, panels};
 use crate::model::step::Decision;
 
-/// The smallest screen that says anything.
-const LEAST: (u16, u16) = (40, 10);
-/// From how many columns on workers, categories and receipts stand beside the chunks.
+/// The smallest screen, in columns and rows.
+const MIN_SIZE: (u16, u16) = (40, 10);
+/// From how many columns the panels are beside the chunks.
 const WIDE: usize = 120;
+/// From how many rows below the header there are panels below the chunks.
+const TALL: usize = 12;
 
-/// Draws all of it.
+/// Draws the screen.
 pub(super) fn draw(frame: &mut Frame<'_>, app: &mut App, theme: Theme) {
     let area = frame.area();
-    let mut paint = Paint { buffer: frame.buffer_mut(), area, theme };
-    if area.width < LEAST.0 || area.height < LEAST.1 {
-        let text = format!("needs {}×{}, this is {}×{}", LEAST.0, LEAST.1, area.width, area.height);
-        paint.row(&[(&text, theme.plain())]);
+    let mut canvas = Canvas { buffer: frame.buffer_mut(), area, theme };
+    if area.width < MIN_SIZE.0 || area.height < MIN_SIZE.1 {
+        let text = format!("needs {}×{}, this is {}×{}", MIN_SIZE.0, MIN_SIZE.1, area.width, area.height);
+        canvas.row(&[(&text, theme.plain())]);
         return;
     }
-    let mut view = paint.upper(usize::from(area.height) - 1);
+    let mut view = canvas.split_top(usize::from(area.height) - 1);
     match app.views.last_mut() {
-        Some(View::Batches) => batches(&mut view, app),
-        Some(View::Help) => help(&mut view),
-        Some(View::Receipts(receipts)) => pane(&mut view, &mut receipts.pane, "no receipts yet"),
-        Some(View::Log(log)) => pane(
+        Some(View::Batches) => draw_batches(&mut view, app),
+        Some(View::Help) => draw_help(&mut view),
+        Some(View::Receipts(receipts)) => draw_pane(&mut view, &mut receipts.pane, "no receipts yet"),
+        Some(View::Log(log)) => draw_pane(
             &mut view,
             &mut log.pane,
-            "no log: only background workers have one, and old ones are removed; Enter shows the receipts",
+            "no log: only background workers have logs, and old logs are removed; Enter shows the receipts",
         ),
-        Some(View::Batch) | None => batch(&mut view, app),
+        Some(View::Batch) | None => draw_batch(&mut view, app),
     }
-    foot(&mut paint, app);
+    draw_bottom_row(&mut canvas, app);
 }
 
-fn batch(paint: &mut Paint<'_>, app: &mut App) {
+fn draw_batch(canvas: &mut Canvas<'_>, app: &mut App) {
     let Some(board) = &app.board else {
-        let theme = paint.theme;
-        return paint.row(&[("reading…", theme.dim())]);
+        let theme = canvas.theme;
+        return canvas.row(&[("reading…", theme.dim())]);
     };
-    top::draw(&mut paint.upper(top::height(board)), board);
-    if paint.columns() >= WIDE {
-        beside(paint, app);
+    header::draw(&mut canvas.split_top(header::height(board)), board);
+    if canvas.columns() >= WIDE {
+        draw_panels_beside(canvas, app);
     } else {
-        below(paint, app);
+        draw_panels_below(canvas, app);
     }
 }
 
-/// Chunks on the left, everything else on the right.
-fn beside(paint: &mut Paint<'_>, app: &mut App) {
-    chunks::draw(&mut paint.left(paint.columns() * 11 / 20), app);
+fn draw_panels_beside(canvas: &mut Canvas<'_>, app: &mut App) {
+    chunk_list::draw(&mut canvas.split_left(canvas.columns() * 11 / 20), app);
     let Some(board) = &app.board else { return };
-    let rows = paint.rows();
-    sides::workers(&mut paint.upper((board.workers.len() + 1).min(rows / 3)), board);
-    let categories = board.head.categories.len();
+    let rows = canvas.rows();
+    panels::workers(&mut canvas.split_top((board.workers.len() + 1).min(rows / 3)), board);
+    let categories = board.header.categories.len();
     if categories > 0 {
-        sides::categories(&mut paint.upper((categories + 1).min(rows / 3)), board);
+        panels::categories(&mut canvas.split_top((categories + 1).min(rows / 3)), board);
     }
-    sides::receipts(paint, board);
+    panels::receipts(canvas, board);
 }
 
-/// Chunks first, everything else below.
-fn below(paint: &mut Paint<'_>, app: &mut App) {
-    let rows = paint.rows();
+fn draw_panels_below(canvas: &mut Canvas<'_>, app: &mut App) {
+    let rows = canvas.rows();
     let Some(board) = &app.board else { return };
-    let (workers, receipts, categories) = shares(board, rows);
-    chunks::draw(&mut paint.upper(rows - workers - receipts - categories), app);
+    let (workers, receipts, categories) = panel_rows(board, rows);
+    chunk_list::draw(&mut canvas.split_top(rows - workers - receipts - categories), app);
     let Some(board) = &app.board else { return };
-    sides::workers(&mut paint.upper(workers), board);
+    panels::workers(&mut canvas.split_top(workers), board);
     if categories > 0 {
-        sides::categories_in_a_row(&mut paint.upper(categories), board);
+        panels::categories_in_one_row(&mut canvas.split_top(categories), board);
     }
-    sides::receipts(&mut paint.upper(receipts), board);
+    panels::receipts(&mut canvas.split_top(receipts), board);
 }
 
-/// The rows of workers, receipts and categories where all stand below the chunks.
-fn shares(board: &Board, rows: usize) -> (usize, usize, usize) {
-    if rows < 12 {
+/// The rows for workers, receipts and categories below the chunks.
+fn panel_rows(board: &Board, rows: usize) -> (usize, usize, usize) {
+    if rows < TALL {
         return (0, 0, 0);
     }
     let workers = (board.workers.len() + 1).min(rows / 3);
     let receipts = (board.receipts.len() + 1).min(rows / 4);
-    (workers, receipts, usize::from(!board.head.categories.is_empty()))
+    (workers, receipts, usize::from(!board.header.categories.is_empty()))
 }
 
-fn batches(paint: &mut Paint<'_>, app: &App) {
-    let theme = paint.theme;
-    paint.rule("open batches");
-    if app.open.is_empty() {
-        paint.row(&[("No batch is open. tasktally watch BATCH shows one that has ended.", theme.plain())]);
+fn draw_batches(canvas: &mut Canvas<'_>, app: &App) {
+    let theme = canvas.theme;
+    canvas.rule("open batches");
+    if app.batches.is_empty() {
+        let text = "No batch is open. To see one that has ended, name it: tasktally watch BATCH";
+        canvas.row(&[(text, theme.plain())]);
     }
-    let wide = paint.columns() >= WIDE;
-    let page = paint.rows().max(1);
-    let first = (app.picked + 1).saturating_sub(page);
-    for (place, batch) in app.open.iter().enumerate().skip(first).take(page) {
-        let picked = place == app.picked;
-        let mark = format!("{} {} ", if picked { "▸" } else { " " }, batch.id);
-        let told = format!(
+    let is_wide = canvas.columns() >= WIDE;
+    let page = canvas.rows().max(1);
+    let first = (app.selected_batch + 1).saturating_sub(page);
+    for (at, batch) in app.batches.iter().enumerate().skip(first).take(page) {
+        let is_selected = at == app.selected_batch;
+        let id = format!("{} {} ", if is_selected { "▸" } else { " " }, batch.id);
+        let progress = format!(
             " {:>7}/{:<7} {:>3} % ",
             batch.processed,
             batch.total,
             percent(batch.processed, batch.total)
         );
         let status = format!("{:<9} ", batch.status);
-        let waits = if wide { fit(&batch.waits(), 40) } else { fit(&batch.waits_in_short(), 15) };
-        let taken = mark.chars().count() + 9 + told.len() + status.len() + waits.chars().count();
-        let title = fit(&batch.title, (paint.columns() + if wide { 0 } else { 8 }).saturating_sub(taken));
-        let (full, rest) = bar(batch.processed, batch.total, if wide { 8 } else { 0 });
-        let style = if picked { theme.selected() } else { theme.plain() };
-        paint.row(&[
-            (&mark, style),
+        let waiting = if is_wide { fit(&batch.waiting(), 40) } else { fit(&batch.waiting_count(), 15) };
+        let used = id.chars().count() + 9 + progress.len() + status.len() + waiting.chars().count();
+        let title = fit(&batch.title, (canvas.columns() + if is_wide { 0 } else { 8 }).saturating_sub(used));
+        let (full, empty) = bar(batch.processed, batch.total, if is_wide { 8 } else { 0 });
+        let style = if is_selected { theme.selected() } else { theme.plain() };
+        canvas.row(&[
+            (&id, style),
             (&title, style),
             (" ", theme.plain()),
             (&full, theme.good()),
-            (&rest, theme.dim()),
-            (&told, theme.plain()),
+            (&empty, theme.dim()),
+            (&progress, theme.plain()),
             (&status, theme.batch(batch.status)),
-            (&waits, theme.asks()),
+            (&waiting, theme.attention()),
         ]);
     }
 }
 
-fn pane(paint: &mut Paint<'_>, pane: &mut Pane, empty: &str) {
-    paint.rule(&pane.title);
-    let theme = paint.theme;
+fn draw_pane(canvas: &mut Canvas<'_>, pane: &mut ScrollPane, if_empty: &str) {
+    canvas.rule(&pane.title);
+    let theme = canvas.theme;
     if pane.is_empty() {
-        return paint.row(&[(empty, theme.dim())]);
+        return canvas.row(&[(if_empty, theme.dim())]);
     }
-    for row in pane.rows(paint.columns(), paint.rows()) {
-        paint.row(&[(&row, theme.plain())]);
+    for row in pane.visible_rows(canvas.columns(), canvas.rows()) {
+        canvas.row(&[(&row, theme.plain())]);
     }
 }
 
-fn help(paint: &mut Paint<'_>) {
-    let theme = paint.theme;
-    paint.rule("keys");
+fn draw_help(canvas: &mut Canvas<'_>) {
+    let theme = canvas.theme;
+    canvas.rule("keys");
     for (keys, meaning) in HELP {
-        paint.row(&[(&fit(keys, 22), theme.strong()), (meaning, theme.plain())]);
+        canvas.row(&[(&fit(keys, 22), theme.strong()), (meaning, theme.plain())]);
     }
 }
 
-/// The last row: a question, what was said last, or the keys.
-fn foot(paint: &mut Paint<'_>, app: &App) {
-    let theme = paint.theme;
-    let area = Rect { height: 1, ..paint.area };
-    let mut paint = Paint { buffer: paint.buffer, area, theme };
-    match (&app.ask, &app.message) {
-        (Some(Ask::Cancel), _) => {
-            paint.row(&[("Cancel the batch? Running claims are lost, receipts stay. y / n", theme.asks())]);
+/// Draws a question, the last message, or else the most important keys.
+fn draw_bottom_row(canvas: &mut Canvas<'_>, app: &App) {
+    let theme = canvas.theme;
+    let area = Rect { height: 1, ..canvas.area };
+    let mut canvas = Canvas { buffer: canvas.buffer, area, theme };
+    match (&app.dialog, &app.message) {
+        (Some(Dialog::ConfirmCancel), _) => {
+            let question = "Cancel the batch? Live claims are lost, receipts are kept. y / n";
+            canvas.row(&[(question, theme.attention())]);
         }
-        (Some(Ask::Note { chunk, decision, text }), _) => {
+        (Some(Dialog::Note { chunk, decision, text }), _) => {
             let verb = if *decision == Decision::Reject { "Reject" } else { "Redo" };
-            let question = format!("{verb} {chunk}, because (Enter sends, Esc leaves): ");
-            // The end of a long note is what is being written.
-            let room = paint.columns().saturating_sub(question.chars().count() + 1);
-            let skipped = text.chars().count().saturating_sub(room);
+            let question = format!("{verb} {chunk} because (Enter sends, Esc cancels): ");
+            // The end of a long note, which is where the person types.
+            let columns = canvas.columns().saturating_sub(question.chars().count() + 1);
+            let skipped = text.chars().count().saturating_sub(columns);
             let text: String = text.chars().skip(skipped).collect();
-            paint.row(&[(&question, theme.asks()), (&text, theme.plain()), (" ", theme.selected())]);
+            canvas.row(&[(&question, theme.attention()), (&text, theme.plain()), (" ", theme.selected())]);
         }
-        (None, Some((text, bad))) => {
+        (None, Some((text, is_error))) => {
             let text = text.replace('\n', " ");
-            paint.row(&[(&text, if *bad { theme.bad() } else { theme.good() })]);
+            canvas.row(&[(&text, if *is_error { theme.bad() } else { theme.good() })]);
         }
-        (None, None) => {
-            let hints = match app.views.last() {
-                Some(View::Batches) => "↑↓ choose  Enter watch  ? help  q quit",
-                Some(View::Batch) => {
-                    "Enter receipts  l log  a approve  r reject  d redo  p pause  ? help  q quit"
-                }
-                Some(View::Receipts(_)) => "↑↓ scroll  l log  a approve  r reject  d redo  q back",
-                Some(View::Log(_)) => "↑↓ scroll  Enter receipts  q back",
-                _ => "q back",
-            };
-            paint.row(&[(hints, theme.dim())]);
-        }
+        (None, None) => canvas.row(&[(key_hints(app), theme.dim())]),
+    }
+}
+
+fn key_hints(app: &App) -> &'static str {
+    match app.views.last() {
+        Some(View::Batches) => "↑↓ choose  Enter watch  ? help  q quit",
+        Some(View::Batch) => "Enter receipts  l log  a approve  r reject  d redo  p pause  ? help  q quit",
+        Some(View::Receipts(_)) => "↑↓ scroll  l log  a approve  r reject  d redo  q back",
+        Some(View::Log(_)) => "↑↓ scroll  Enter receipts  q back",
+        _ => "q back",
     }
 }

@@ -59,7 +59,7 @@ fn look_with(store: &Store, check: &str, args: &[&str]) -> Vec<(String, String, 
     assert_eq!(told["success"], !bad, "{told}");
     let of = all.iter().filter(|found| found["check"] == check);
     let text = |found: &Value, name: &str| found[name].as_str().map(str::to_owned);
-    of.map(|found| (text(found, "level").unwrap(), text(found, "message").unwrap(), text(found, "mend")))
+    of.map(|found| (text(found, "level").unwrap(), text(found, "message").unwrap(), text(found, "fix")))
         .collect()
 }
 

@@ -23,9 +23,9 @@ fn a_store_in_order_is_well_in_every_respect() {
             "file",
             "permissions",
             "file system",
-            "room",
+            "free space",
             "schema",
-            "log",
+            "WAL",
             "integrity",
             "runners",
             "batches",
@@ -34,7 +34,7 @@ fn a_store_in_order_is_well_in_every_respect() {
             "configuration"
         ]
     );
-    assert_eq!(told["message"], "all is well", "{told}");
+    assert_eq!(told["message"], "no problems found", "{told}");
     let said = store.tasktally(["doctor"]).success().stdout;
     assert!(!said.contains('\u{1b}') && said.lines().all(|line| line.chars().count() <= 80), "{said}");
 }
@@ -42,7 +42,7 @@ fn a_store_in_order_is_well_in_every_respect() {
 #[test]
 fn a_store_that_is_not_there_is_told_and_not_made() {
     let store = Store::new();
-    let command = finds(&store, "file", "problem", &["there is none", store.file().to_str().unwrap()]);
+    let command = finds(&store, "file", "problem", &["does not exist", store.file().to_str().unwrap()]);
     assert!(!store.file().parent().unwrap().exists());
     store.tasktally(["doctor"]).code(2);
     run(&store, &command.unwrap());
@@ -89,11 +89,11 @@ fn a_newer_store_is_told_and_left_alone() {
 fn an_older_store_is_brought_up_to_date_by_the_next_command_not_by_doctor() {
     for schema in 1..8 {
         let store = placed(Store::new(), kept(schema));
-        mended(&store, "schema", "warning", &[&format!("{schema}; this tasktally knows 8")]);
+        mended(&store, "schema", "warning", &[&format!("{schema}; this version migrates the store to 8")]);
     }
     let store = placed(Store::new(), "");
     // Nobody has switched off a log that was never made.
-    assert_eq!(look_with(&store, "log", &[]), []);
+    assert_eq!(look_with(&store, "WAL", &[]), []);
     mended(&store, "schema", "warning", &["none yet"]);
 }
 
@@ -149,14 +149,14 @@ fn a_file_that_was_cut_is_told_with_how_much_is_missing_and_rescued() {
     let file = std::fs::File::options().write(true).open(store.file()).unwrap();
     let pages = file.metadata().unwrap().len() / 4096;
     file.set_len((pages - 3) * 4096 + 100).unwrap();
-    let told = format!("{} of {pages} pages are there", pages - 3);
+    let told = format!("{} of the {pages} pages", pages - 3);
     let words = [told.as_str(), "tasktally backup", "are lost", ".rescued verify"];
     let command = finds(&store, "integrity", "problem", &words).unwrap();
     store.tasktally(["doctor"]).code(1);
     // Asked to mend, it tells the same.
-    let mending = look_with(&store, "integrity", &["--mend"]);
+    let mending = look_with(&store, "integrity", &["--fix"]);
     assert!(mending[0].1.contains(&told), "{mending:?}");
-    store.tasktally(["doctor", "--mend"]).code(1);
+    store.tasktally(["doctor", "--fix"]).code(1);
     if Command::new("sqlite3").arg("-version").output().is_err() {
         println!("skipped the rescue: sqlite3 is missing");
         return;
@@ -175,11 +175,11 @@ fn what_cannot_be_opened_is_told_the_same_with_mend_and_nothing_is_made() {
             let mut findings =
                 store.tasktally(args).code(code).json()["findings"].as_array().unwrap().clone();
             // Others take room meanwhile.
-            findings.retain(|found| found["check"] != "room");
+            findings.retain(|found| found["check"] != "free space");
             findings
         };
-        assert_eq!(of(&["doctor", "--json"]), of(&["doctor", "--mend", "--json"]));
-        store.tasktally(["doctor", "--mend"]).code(code);
+        assert_eq!(of(&["doctor", "--json"]), of(&["doctor", "--fix", "--json"]));
+        store.tasktally(["doctor", "--fix"]).code(code);
     };
     let store = Store::new();
     same(&store, 2);
@@ -190,7 +190,7 @@ fn what_cannot_be_opened_is_told_the_same_with_mend_and_nothing_is_made() {
     assert_eq!(std::fs::read(empty.file()).unwrap(), b"", "nothing is made");
     let older = placed(Store::new(), kept(3));
     same(&older, 0);
-    finds(&older, "schema", "warning", &["3; this tasktally knows 8"]);
+    finds(&older, "schema", "warning", &["3; this version migrates the store to 8"]);
 }
 
 #[test]
@@ -220,7 +220,7 @@ fn who_else_may_read_or_change_the_store_is_told_and_shut_out() {
     let mode = std::fs::metadata(store.file()).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode, 0o600);
     set_mode(&folder, 0o777);
-    mended(&store, "permissions", "problem", &["they can put another file in the store's place"]);
+    mended(&store, "permissions", "problem", &["they can replace the store's file"]);
     set_mode(&folder, 0o1777);
     finds(&store, "permissions", "warning", &["a folder of its own"]);
     set_mode(&folder, 0o700);
@@ -246,13 +246,13 @@ fn a_read_only_disk_is_told() {
     };
     let store = filled(store);
     disk.remount("ro");
-    let command = finds(&store, "permissions", "problem", &["disk that is read-only"]).unwrap();
+    let command = finds(&store, "permissions", "problem", &["is on a read-only disk"]).unwrap();
     assert!(command.starts_with("findmnt"), "{command}");
     all_well(&store, "integrity");
     // What cannot be cleared keeps nothing from being told.
-    let mending = look_with(&store, "mend", &["--mend"]);
-    assert!(mending[0].0 == "problem" && mending[0].1.contains("nothing could be cleared"), "{mending:?}");
-    assert_eq!(look_with(&store, "permissions", &["--mend"]), look_with(&store, "permissions", &[]));
+    let mending = look_with(&store, "fix", &["--fix"]);
+    assert!(mending[0].0 == "problem" && mending[0].1.contains("nothing could be removed"), "{mending:?}");
+    assert_eq!(look_with(&store, "permissions", &["--fix"]), look_with(&store, "permissions", &[]));
     disk.remount("rw");
     all_well(&store, "permissions");
 }
@@ -265,12 +265,12 @@ fn a_disk_with_next_to_no_room_is_told() {
         return;
     };
     let store = filled(store);
-    let command = finds(&store, "room", "problem", &["less than 64", "writes are about to fail"]).unwrap();
+    let command = finds(&store, "free space", "problem", &["less than 64", "writes will soon fail"]).unwrap();
     assert!(run(&store, &command).contains("tasktally.db"), "{command} shows what takes the room");
     disk.remount("size=128m");
-    finds(&store, "room", "warning", &["limits.min_free_disk_mb 512: no worker is started"]);
+    finds(&store, "free space", "warning", &["limits.min_free_disk_mb = 512: no worker is started"]);
     disk.remount("size=600m");
-    all_well(&store, "room");
+    all_well(&store, "free space");
 }
 
 /// Leaves a log of 70 MiB that nobody has folded in.
@@ -289,7 +289,7 @@ fn write_a_large_log(store: &Store) {
 fn a_log_that_is_not_folded_in_is_told_with_who_holds_it() {
     let store = filled(Store::new());
     write_a_large_log(&store);
-    mended(&store, "log", "warning", &["MiB wait to be folded", "nobody has it open"]);
+    mended(&store, "WAL", "warning", &["MiB are not checkpointed", "no process has the store open"]);
     let log = format!("{}-wal", store.file().display());
     assert!(std::fs::metadata(log).map_or(0, |log| log.len()) == 0, "it was folded in");
 
@@ -307,18 +307,18 @@ fn a_log_that_is_not_folded_in_is_told_with_who_holds_it() {
     eventually("the reader to have it open", held);
     write_a_large_log(&store);
     let named = format!("sqlite3 (process {})", reader.id());
-    let command = finds(&store, "log", "warning", &["for as long as somebody reads", &named]).unwrap();
+    let command = finds(&store, "WAL", "warning", &["because a process reads the store", &named]).unwrap();
     assert_eq!(command, format!("kill {}", reader.id()));
     run(&store, &command);
     reader.wait().unwrap();
-    mended(&store, "log", "warning", &["nobody has it open"]);
+    mended(&store, "WAL", "warning", &["no process has the store open"]);
 }
 
 #[test]
 fn a_store_whose_log_was_switched_off_is_told() {
     let store = filled(Store::new());
     store.sql().execute_batch("PRAGMA journal_mode = DELETE").unwrap();
-    mended(&store, "log", "warning", &["keeps no write-ahead log"]);
+    mended(&store, "WAL", "warning", &["does not use a WAL"]);
 }
 
 #[test]
@@ -346,7 +346,7 @@ fn what_is_wrong_with_the_configuration_is_told() {
 #[test]
 fn commands_name_the_store_in_words_that_a_shell_reads_as_they_are() {
     let store = Store::new().at("my store's/tasktally.db");
-    let command = finds(&store, "file", "problem", &["there is none"]).unwrap();
+    let command = finds(&store, "file", "problem", &["does not exist"]).unwrap();
     run(&store, &command);
     all_well(&store, "file");
     assert!(store.file().exists());

@@ -53,14 +53,14 @@ fn problems(store: &Store, args: &[&str]) -> Vec<(String, String, String)> {
     let told: Value = serde_json::from_slice(&ran.stdout).unwrap();
     let text = |found: &Value, name: &str| found[name].as_str().unwrap_or_default().to_owned();
     let all = told["findings"].as_array().unwrap().iter().filter(|found| found["level"] == "problem");
-    all.map(|found| (text(found, "check"), text(found, "message"), text(found, "mend"))).collect()
+    all.map(|found| (text(found, "check"), text(found, "message"), text(found, "fix"))).collect()
 }
 
 /// Holds doctor to one problem of a check with these words and this command, which mends it.
 #[track_caller]
 fn shut(store: &Store, check: &str, words: &str, command: &str) {
     let found = problems(store, &[]);
-    assert_eq!(problems(store, &["--mend"]), found, "asked to mend");
+    assert_eq!(problems(store, &["--fix"]), found, "asked to mend");
     let of: Vec<_> = found.iter().filter(|(of, _, _)| of == check).collect();
     assert_eq!(of.len(), 1, "{found:?}");
     assert!(of[0].1.contains(words), "no {words:?} in {found:?}");
@@ -76,7 +76,7 @@ fn what_this_user_cannot_look_at_is_no_store_that_is_not_there() {
         return;
     };
     let folder = store.file().parent().unwrap();
-    let denied = "it cannot be looked at: Permission denied";
+    let denied = "it cannot be read: Permission denied";
     set_mode(folder, 0o000);
     for command in ["verify", "list-tasks"] {
         let ran = as_user(&store, &[env!("CARGO_BIN_EXE_tasktally"), command]);

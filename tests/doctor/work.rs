@@ -38,7 +38,7 @@ fn a_batch_without_its_runner_is_told_and_started_again() {
     end_all(&id);
     assert_eq!(store.tasktally(["doctor"]).finish().code, Some(1));
     let start = finds(&store, "runners", "warning", &[&format!("the runner of batch {id} has died")]);
-    let command = finds(&store, "batches", "problem", &[&id, "no runner works it"]);
+    let command = finds(&store, "batches", "problem", &[&id, "no runner works on it"]);
     assert_eq!(command, start);
     run(&store, &command.unwrap());
     all_well(&store, "batches");
@@ -90,9 +90,9 @@ fn what_runners_left_when_they_were_killed_is_told_and_cleared() {
         &store,
         "leftovers",
         "warning",
-        &["locks that nobody holds, of batches that nobody works: 1 ", &format!("run-{id}.lock")],
+        &["run locks that no process holds: 1 ", &format!("run-{id}.lock")],
     );
-    finds(&store, "leftovers", "warning", &["jobs of workers whose runner has died: 1 "]);
+    finds(&store, "leftovers", "warning", &["files of workers whose runner is dead: 1 "]);
     assert!(
         look_with(&store, "leftovers", &[])
             .iter()
@@ -103,7 +103,7 @@ fn what_runners_left_when_they_were_killed_is_told_and_cleared() {
     finds(&store, "leftovers", "warning", &["logs of runners whose batches ended", "runner-"]);
     let command = finds(&store, "leftovers", "warning", &["locks"]).unwrap();
     let said = run(&store, &command);
-    assert!(said.contains("cleared lock ") && said.contains("cleared the record of the runner"), "{said}");
+    assert!(said.contains("removed lock ") && said.contains("removed the record of the runner"), "{said}");
     all_well(&store, "leftovers");
     all_well(&store, "runners");
     assert!(!log.exists() && !data.join(format!("run-{id}.lock")).exists());
@@ -116,7 +116,7 @@ fn nothing_of_a_batch_that_is_being_worked_is_a_leftover() {
     let id = batch(&mut server, 2, 1, "sleeper");
     let at_work = runner(&mut server, &id);
     all_well(&store, "leftovers");
-    store.tasktally(["doctor", "--mend"]).success();
+    store.tasktally(["doctor", "--fix"]).success();
     assert!(store.file().parent().unwrap().join(format!("run-{id}.lock")).exists());
     assert_eq!(runner(&mut server, &id), at_work, "it is left at work");
     server.call("control_batch", json!({"id": id, "action": "cancel"})).ok();
@@ -148,12 +148,13 @@ fn worktrees_of_chunks_that_have_ended_are_cleared_unless_they_hold_work() {
         );
     }
     std::fs::write(worktrees.join("gone.02/notes.txt"), "not lost").unwrap();
-    let status = finds(&store, "leftovers", "warning", &["gone.02", "in no commit", "notes.txt"]).unwrap();
+    let status =
+        finds(&store, "leftovers", "warning", &["gone.02", "uncommitted changes", "notes.txt"]).unwrap();
     assert!(run(&store, &status).contains("notes.txt"));
     let command =
         finds(&store, "leftovers", "warning", &["worktrees of chunks that have ended: 1 ", "gone.01"]);
     let said = run(&store, &command.unwrap());
-    assert!(said.contains("cleared worktree") && said.contains("left worktree"), "{said}");
+    assert!(said.contains("removed worktree") && said.contains("kept worktree"), "{said}");
     assert!(!worktrees.join("gone.01").exists());
     assert_eq!(std::fs::read_to_string(worktrees.join("gone.02/notes.txt")).unwrap(), "not lost");
     std::fs::remove_file(worktrees.join("gone.02/notes.txt")).unwrap();
@@ -169,7 +170,7 @@ fn batches_that_wait_for_somebody_and_claims_that_ran_out_are_told() {
     assert!(all.iter().all(|(_, message, _)| !message.contains("is paused")), "{all:?}");
     let review = finds(&store, "batches", "warning", &["waits for a person; chunks in review: 1"]).unwrap();
     assert!(run(&store, &review).contains("review"), "{review}");
-    mended(&store, "claims", "warning", &["2 ran out while somebody held them"]);
+    mended(&store, "claims", "warning", &["2 expired before their holders released them"]);
 }
 
 #[test]
@@ -188,7 +189,12 @@ fn a_run_that_was_killed_is_told_and_goes_on() {
     killed.kill().unwrap();
     killed.wait().unwrap();
     store.write("go", "");
-    mended(&store, "batches", "warning", &["made by tasktally run, which ended before it was through"]);
+    mended(
+        &store,
+        "batches",
+        "warning",
+        &["made by tasktally run, which ended before the batch was finished"],
+    );
     all_well(&store, "leftovers");
 }
 

@@ -33,7 +33,7 @@ fn a_store_on_a_network_disk_is_refused_and_left_as_it_was() {
         for args in [&["list-tasks"][..], &["create-task", "--task-title", "T"], &["serve"], &["verify"]] {
             let said = on(&store, kind, args).code(2).said();
             if args == ["verify"] {
-                assert!(said.contains("there is none"), "{said}");
+                assert!(said.contains("there is no such file"), "{said}");
                 continue;
             }
             for part in
@@ -49,7 +49,7 @@ fn a_store_on_a_network_disk_is_refused_and_left_as_it_was() {
         on(&store, kind, &["list-tasks"]).code(2);
         let (level, message) = finding(&on(&store, kind, &["doctor", "--json"]).code(2).json());
         assert_eq!(level, "problem", "{message}");
-        assert!(message.starts_with(kind) && message.contains("Keep it on a local disk"), "{message}");
+        assert!(message.starts_with(kind) && message.contains("Move it to a local disk"), "{message}");
         assert_eq!(bytes(&store), before, "{kind}");
     }
     println!("{refused} refused, on 9 kinds of network disks");
@@ -67,7 +67,7 @@ fn what_doctor_says_moves_the_store_to_a_local_disk() {
     command.env("LD_PRELOAD", shim("mountinfo")).env("MOUNTINFO", mounts);
     let told = Run::new(command, ["doctor", "--json"]).code(2).json();
     let all = told["findings"].as_array().unwrap();
-    let mend = all.iter().find_map(|found| found["mend"].as_str()).expect("a command").to_owned();
+    let mend = all.iter().find_map(|found| found["fix"].as_str()).expect("a command").to_owned();
     if std::process::Command::new("sqlite3").arg("-version").output().is_err() {
         println!("skipped the command itself: sqlite3 is missing");
         return;

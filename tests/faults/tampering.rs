@@ -94,7 +94,7 @@ fn every_forgery_is_found_against_heads_that_were_noted_before() {
     let mut rng = Rng::seeded("every_forgery_is_found");
     let (store, heads) = scene();
     let whole = std::fs::read(store.file()).unwrap();
-    assert!(store.tasktally(["verify", "--from", "heads"]).success().stdout.contains("as 6 heads say"));
+    assert!(store.tasktally(["verify", "--from", "heads"]).success().stdout.contains("6 heads agree"));
     let mut kinds = [0; 7];
     for _ in 0..rounds("TASKTALLY_ROUNDS", 60) {
         std::fs::write(store.file(), &whole).unwrap();

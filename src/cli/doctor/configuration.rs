@@ -7,55 +7,55 @@ use rustix::fs::Access;
 
 use super::context::DoctorContext;
 use super::finding::{Finding, or_ok};
-use super::permissions::{STICKY, let_in};
-use crate::cli::shell::path_word;
-use crate::config::{Config, ConfigLocation};
+use super::permissions::{STICKY, command_to_open_folder};
+use crate::config::{Config, Location};
 use crate::error::Result;
+use crate::terminal::shell_path;
 use crate::work::preflight;
 
-/// Whether the file is read, and every profile's program and folders are there.
-pub(super) fn configuration(context: &DoctorContext) -> Result<Vec<Finding>> {
-    let location = ConfigLocation::find()?;
+/// Whether the file can be read, and the program and the folders of every profile exist.
+pub(super) fn check_configuration(context: &DoctorContext) -> Result<Vec<Finding>> {
+    let location = Location::find()?;
     let config = match Config::load(&[]) {
         Ok(config) => config,
         Err(error) => {
-            return Ok(vec![Finding::problem(error.to_string()).mend(mend(&location.path))]);
+            return Ok(vec![Finding::problem(error.to_string()).with_fix(fix_for(&location.path))]);
         }
     };
     let path = location.path.display();
     if !config.found {
         return Ok(vec![Finding::ok(format!(
-            "{path} is not there: all is at its default, without profiles"
+            "{path} does not exist: every setting has its default, and there are no profiles"
         ))]);
     }
     let data = context.folder();
     let bad = config.profiles().filter_map(|profile| {
         let error = preflight::check(profile, &data).err()?;
-        let what = format!("profile '{}' cannot be started: {error}", profile.name);
-        Some(Finding::problem(what).mend(context.command("config check")))
+        let message = format!("profile '{}' cannot be started: {error}", profile.name);
+        Some(Finding::problem(message).with_fix(context.command("config check")))
     });
-    let well = format!("{path} is read; {} profiles could be started", config.profiles().count());
-    Ok(or_ok(bad.collect(), well))
+    let ok = format!("{path} is in effect; {} profiles could be started", config.profiles().count());
+    Ok(or_ok(bad.collect(), ok))
 }
 
-/// What makes a configuration that was refused one that is read: its mode, or that of a folder above it, else
-/// what is written in it.
-fn mend(path: &Path) -> String {
-    // As it was given, and where links lead to: both decide over what is read.
+/// The command that makes a refused configuration acceptable: it corrects the permissions of the file or of a
+/// folder above it, or else opens the file in an editor.
+fn fix_for(path: &Path) -> String {
+    // Folders on the path as given and on the path that links lead to are both checked when it is read.
     let real = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-    let open = path.ancestors().chain(real.ancestors()).find(|part| {
+    let writable_by_others = path.ancestors().chain(real.ancestors()).find(|part| {
         part.metadata().is_ok_and(|metadata| metadata.mode() & 0o022 != 0 && metadata.mode() & STICKY == 0)
     });
-    if let Some(open) = open {
-        return format!("chmod go-w {}", path_word(open));
+    if let Some(part) = writable_by_others {
+        return format!("chmod go-w {}", shell_path(part));
     }
-    let_in(path).unwrap_or_else(|| match rustix::fs::access(path, Access::READ_OK) {
-        Err(rustix::io::Errno::ACCESS) => format!("chmod u+r {}", path_word(path)),
-        _ => edit(path),
+    command_to_open_folder(path).unwrap_or_else(|| match rustix::fs::access(path, Access::READ_OK) {
+        Err(rustix::io::Errno::ACCESS) => format!("chmod u+r {}", shell_path(path)),
+        _ => command_to_edit(path),
     })
 }
 
-/// The command that lets a person write the configuration.
-pub(super) fn edit(path: &Path) -> String {
-    format!("${{EDITOR:-vi}} {}", path_word(path))
+/// The command that opens the configuration in the person's editor.
+pub(super) fn command_to_edit(path: &Path) -> String {
+    format!("${{EDITOR:-vi}} {}", shell_path(path))
 }

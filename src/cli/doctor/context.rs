@@ -1,11 +1,10 @@
-//! What the checks look at: a store as it was found, which may be in no state to be opened.
+//! What the checks read: a store in any state, even one that cannot be opened.
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::cli::open::store_path;
-use crate::cli::shell::command_prefix;
+use crate::cli::store_path::{command_prefix, store_path};
 use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::items::Roots;
@@ -13,84 +12,83 @@ use crate::ops::Session;
 use crate::store::sqlite::{ReadOnlyStore, beside, cannot, folder_of, wreck};
 use crate::store::{CorruptStore, Inspect};
 
-/// A store that could be opened for reading.
-pub(super) struct Opened {
+/// A store that is open for reading.
+pub(super) struct OpenStore {
     /// The file.
     pub(super) store: Arc<dyn Inspect>,
-    /// The same as operations see it; nothing can be written through it.
+    /// The same store for operations, which cannot write through it.
     pub(super) session: Session,
 }
 
-/// How a store was found.
-pub(super) enum Found {
+/// The state of the store's file.
+pub(super) enum StoreState {
     /// There is no such file.
-    Nothing,
+    Missing,
     /// It cannot be opened.
     Refused(Error),
-    /// It cannot be opened for its damage.
-    Damaged(CorruptStore, Error),
+    /// It cannot be opened because it is damaged.
+    Corrupt(CorruptStore, Error),
     /// It can be read.
-    Open(Opened),
+    Open(OpenStore),
 }
 
-/// What the checks look at.
+/// What the checks read.
 pub(super) struct DoctorContext {
     /// The store's file.
     pub(super) path: PathBuf,
-    /// How it was found.
-    pub(super) found: Found,
-    /// Whether all that takes long is done, too.
+    pub(super) state: StoreState,
+    /// Whether the slow checks run as well.
     pub(super) full: bool,
 }
 
 impl DoctorContext {
-    /// Looks at a store.
+    /// Opens the store, if it can be opened.
     ///
     /// # Errors
-    /// Where there is no place for one.
+    /// If the store's path is unknown.
     pub(super) fn of(db: Option<&Path>, full: bool) -> Result<Self> {
         let path = store_path(db)?;
-        let found = match path.symlink_metadata() {
+        let state = match path.symlink_metadata() {
             Ok(_) => open(&path),
-            Err(error) if error.kind() == ErrorKind::NotFound => Found::Nothing,
-            Err(error) => Found::Refused(cannot(&path, "it cannot be looked at", error)),
+            Err(error) if error.kind() == ErrorKind::NotFound => StoreState::Missing,
+            Err(error) => StoreState::Refused(cannot(&path, "it cannot be read", error)),
         };
-        Ok(DoctorContext { path, found, full })
+        Ok(DoctorContext { path, state, full })
     }
 
-    /// The folder that the store lies in.
+    /// The folder that the store is in.
     pub(super) fn folder(&self) -> PathBuf {
         folder_of(&self.path)
     }
 
-    /// The store as it was opened, where it has the schema that this program reads.
-    pub(super) fn opened(&self) -> Option<&Opened> {
-        let Found::Open(opened) = &self.found else { return None };
-        let facts = opened.store.facts();
-        (facts.schema == facts.newest).then_some(opened)
+    /// The open store, if it has the schema that this version reads.
+    pub(super) fn current_store(&self) -> Option<&OpenStore> {
+        let StoreState::Open(open) = &self.state else { return None };
+        let facts = open.store.facts();
+        (facts.schema == facts.newest).then_some(open)
     }
 
-    /// A file beside the store that is called like it, with an ending.
-    pub(super) fn beside(&self, ending: &str) -> PathBuf {
-        beside(&self.path, ending)
+    /// The file beside the store whose name is the store's with a suffix.
+    pub(super) fn beside(&self, suffix: &str) -> PathBuf {
+        beside(&self.path, suffix)
     }
 
-    /// A `tasktally` command over this store.
+    /// A `tasktally` command for this store.
     pub(super) fn command(&self, words: &str) -> String {
         format!("{} {words}", command_prefix(&self.path))
     }
 }
 
-fn open(path: &Path) -> Found {
+fn open(path: &Path) -> StoreState {
     match ReadOnlyStore::open(path, Clock::system()) {
         Ok(store) => {
             let store = Arc::new(store);
             let session = Session::new(store.clone(), Roots::new(Vec::<PathBuf>::new()), None, "doctor");
-            Found::Open(Opened { store, session })
+            StoreState::Open(OpenStore { store, session })
         }
         Err(error) => match wreck(path, &error) {
-            Some(wreck) => Found::Damaged(wreck, error),
-            None => Found::Refused(error),
+            Some(corrupt) => StoreState::Corrupt(corrupt, error),
+            None => StoreState::Refused(error),
         },
     }
 }

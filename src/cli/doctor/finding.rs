@@ -1,21 +1,21 @@
-//! What a check found, and the command that mends it.
+//! The result of a check, and the command that fixes a problem.
 
 use serde::Serialize;
 
-/// How bad it is.
+/// How serious a finding is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Level {
-    /// As it should be.
+    /// There is nothing to do.
     Ok,
-    /// Somebody should look at it.
+    /// A person should look into it.
     Warning,
-    /// Something does not work, or will not for long.
+    /// Something does not work, or will soon stop working.
     Problem,
 }
 
 impl Level {
-    /// In a word.
+    /// The level's name.
     pub(super) fn as_str(self) -> &'static str {
         match self {
             Level::Ok => "ok",
@@ -28,44 +28,42 @@ impl Level {
 /// What a check found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Finding {
-    /// How bad it is.
     pub(super) level: Level,
-    /// What is so.
     pub(super) message: String,
-    /// The command that mends it, or shows more where only a person can.
-    pub(super) mend: Option<String>,
+    /// The command that fixes it, or that shows more if only a person can fix it.
+    pub(super) fix: Option<String>,
 }
 
 impl Finding {
     fn new(level: Level, message: impl Into<String>) -> Self {
-        Finding { level, message: message.into(), mend: None }
+        Finding { level, message: message.into(), fix: None }
     }
 
-    /// All is well.
+    /// A finding with nothing to do.
     pub(super) fn ok(message: impl Into<String>) -> Self {
         Finding::new(Level::Ok, message)
     }
 
-    /// Somebody should look at it.
+    /// A finding that a person should look into.
     pub(super) fn warning(message: impl Into<String>) -> Self {
         Finding::new(Level::Warning, message)
     }
 
-    /// It does not work, or will not for long.
+    /// Something that does not work, or will soon stop working.
     pub(super) fn problem(message: impl Into<String>) -> Self {
         Finding::new(Level::Problem, message)
     }
 
-    /// With the command that mends it.
-    pub(super) fn mend(mut self, command: impl Into<String>) -> Self {
-        self.mend = Some(command.into());
+    /// The finding with the command that fixes it.
+    pub(super) fn with_fix(mut self, command: impl Into<String>) -> Self {
+        self.fix = Some(command.into());
         self
     }
 }
 
-/// The findings, or that all is well.
-pub(super) fn or_ok(found: Vec<Finding>, well: impl Into<String>) -> Vec<Finding> {
-    if found.is_empty() { vec![Finding::ok(well)] } else { found }
+/// The findings; if there are none, one that everything is in order.
+pub(super) fn or_ok(findings: Vec<Finding>, message: impl Into<String>) -> Vec<Finding> {
+    if findings.is_empty() { vec![Finding::ok(message)] } else { findings }
 }
 
 #[cfg(test)]
@@ -73,7 +71,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_problem_is_worse_than_a_warning() {
+    fn a_problem_is_more_serious_than_a_warning() {
         assert!(Level::Problem > Level::Warning && Level::Warning > Level::Ok);
     }
 }

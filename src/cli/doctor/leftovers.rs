@@ -1,95 +1,90 @@
-//! What runners left behind, and clearing it.
+//! What runners left behind when they were killed, and removing it.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::context::{DoctorContext, Opened};
+use super::context::{DoctorContext, OpenStore};
 use super::finding::{Finding, or_ok};
 use crate::cli::open::{Caller, open};
-use crate::cli::shell::path_word;
 use crate::error::Result;
-use crate::work::leftovers::{Leftover, LeftoverKind, find_leftovers, remove_leftover};
+use crate::terminal::shell_path;
+use crate::work::leftovers::{Kind, Leftover, clear, find};
 use crate::work::worktree;
 
-/// Whether anything was left behind; dead runners have a check of their own.
-pub(super) fn leftovers(context: &DoctorContext) -> Result<Vec<Finding>> {
-    let Some(Opened { session, .. }) = context.opened() else { return Ok(Vec::new()) };
+/// Whether runners left anything behind. Records of dead runners have a check of their own.
+pub(super) fn check_leftovers(context: &DoctorContext) -> Result<Vec<Finding>> {
+    let Some(OpenStore { session, .. }) = context.current_store() else { return Ok(Vec::new()) };
     let mut by_kind: BTreeMap<&str, Vec<Leftover>> = BTreeMap::new();
-    let mut found = Vec::new();
-    for left in find_leftovers(session)?.into_iter().filter(|left| left.kind != LeftoverKind::Runner) {
-        match needs_a_person(&left) {
-            Some(finding) => found.push(finding),
-            None => by_kind.entry(told(left.kind)).or_default().push(left),
+    let mut findings = Vec::new();
+    for leftover in find(session)?.into_iter().filter(|leftover| leftover.kind != Kind::Runner) {
+        match needs_a_person(&leftover) {
+            Some(finding) => findings.push(finding),
+            None => by_kind.entry(describe(leftover.kind)).or_default().push(leftover),
         }
     }
-    found.extend(by_kind.iter().filter_map(|(what, all)| {
+    findings.extend(by_kind.iter().filter_map(|(what, all)| {
         let first = all.first()?.path.display();
         let more = if all.len() > 1 { ", …" } else { "" };
-        Some(
-            Finding::warning(format!("{what}: {} ({first}{more})", all.len()))
-                .mend(context.command("doctor --mend")),
-        )
+        let message = format!("{what}: {} ({first}{more})", all.len());
+        Some(Finding::warning(message).with_fix(context.command("doctor --fix")))
     }));
-    Ok(or_ok(found, "nothing"))
+    Ok(or_ok(findings, "nothing"))
 }
 
-/// What of its kind was left.
-fn told(kind: LeftoverKind) -> &'static str {
+fn describe(kind: Kind) -> &'static str {
     match kind {
-        LeftoverKind::Runner => "records of runners that have died",
-        LeftoverKind::Lock => "locks that nobody holds, of batches that nobody works",
-        LeftoverKind::Log => "logs of runners whose batches ended more than a week ago",
-        LeftoverKind::Job => "jobs of workers whose runner has died",
-        LeftoverKind::Worktree => "worktrees of chunks that have ended",
+        Kind::Runner => "records of dead runners",
+        Kind::Lock => "run locks that no process holds",
+        Kind::Log => "logs of runners whose batches ended more than a week ago",
+        Kind::Job => "files of workers whose runner is dead",
+        Kind::Worktree => "worktrees of chunks that have ended",
     }
 }
 
-/// A worktree with work in it that is in no commit.
-fn needs_a_person(left: &Leftover) -> Option<Finding> {
-    if left.kind != LeftoverKind::Worktree {
+/// The finding for a worktree that holds uncommitted changes: only a person can decide about them.
+fn needs_a_person(leftover: &Leftover) -> Option<Finding> {
+    if leftover.kind != Kind::Worktree {
         return None;
     }
-    let folder = left.path.display();
-    let command = format!("git -C {} status", path_word(&left.path));
-    match worktree::changes(&left.path) {
+    let folder = leftover.path.display();
+    let command = format!("git -C {} status", shell_path(&leftover.path));
+    match worktree::changes(&leftover.path) {
         Ok(files) if files.is_empty() => None,
         Ok(files) => {
-            let what = format!(
-                "{folder} holds changes that are in no commit, of a chunk that has ended: {}",
+            let message = format!(
+                "{folder} belongs to a chunk that has ended, and holds uncommitted changes: {}",
                 files.join(", ")
             );
-            Some(Finding::warning(what).mend(command))
+            Some(Finding::warning(message).with_fix(command))
         }
         Err(error) => {
-            Some(Finding::warning(format!("{folder} is no worktree any more: {error}")).mend(command))
+            Some(Finding::warning(format!("{folder} is not a worktree any more: {error}")).with_fix(command))
         }
     }
 }
 
-/// Clears what can be cleared without a person; says what was done. Where there is no store, or none that can be
-/// worked with, nothing is made and nothing done: the checks tell of that.
+/// Removes what can be removed without a person, and returns a line for each leftover. It does nothing if there
+/// is no store, or the store cannot be used: the checks report that.
 ///
 /// # Errors
-/// Where the store cannot be opened for writing, or what was left cannot be told.
-pub(super) fn mend(db: Option<&Path>) -> Result<Vec<String>> {
-    if DoctorContext::of(db, false)?.opened().is_none() {
-        return Ok(vec![
-            "nothing was cleared: there is no store here that can be worked with as it is".to_owned(),
-        ]);
+/// If the store cannot be opened for writing, or the leftovers cannot be listed.
+pub(super) fn remove(db: Option<&Path>) -> Result<Vec<String>> {
+    if DoctorContext::of(db, false)?.current_store().is_none() {
+        return Ok(vec!["nothing was removed: there is no usable store here".to_owned()]);
     }
     let session = open(db, Caller::Person)?;
-    let mut said = Vec::new();
-    for left in find_leftovers(&session)? {
-        let what = match left.kind {
-            LeftoverKind::Runner => format!("the record of the runner of batch {}", left.batch),
-            _ => format!("{} {}", left.kind, left.path.display()),
+    let mut lines = Vec::new();
+    for leftover in find(&session)? {
+        let what = match leftover.kind {
+            Kind::Runner => format!("the record of the runner of batch {}", leftover.batch),
+            _ => format!("{} {}", leftover.kind, leftover.path.display()),
         };
-        // One that cannot be cleared keeps none of the others.
-        said.push(match remove_leftover(&session, &left) {
-            Ok(None) => format!("cleared {what}"),
-            Ok(Some(why)) => format!("left {what}: {why}"),
-            Err(error) => format!("left {what}: {error}"),
+        // An error on one leftover does not stop the others.
+        lines.push(match clear(&session, &leftover) {
+            Ok(None) => format!("removed {what}"),
+            Ok(Some(reason)) => format!("kept {what}: {reason}"),
+            Err(error) => format!("kept {what}: {error}"),
         });
     }
-    Ok(said)
+    Ok(lines)
 }

@@ -1,90 +1,103 @@
-//! `tasktally doctor`: what is wrong with a store, its disk, its work and the configuration, and the command
-//! that mends each. It only reads, also what cannot be opened; `--mend` clears what runners left behind.
+//! `tasktally doctor`: checks a store, its disk, its batches and the configuration, and names the command that
+//! fixes each problem.
+//!
+//! The checks only read, and also report on a store that cannot be opened. `--fix` first removes what dead
+//! runners left behind.
 
-mod batches;
 mod configuration;
 mod context;
 mod disk;
 mod finding;
 mod leftovers;
-mod log;
+mod output;
 mod permissions;
-mod show;
 mod store;
+mod wal;
+mod work;
 
 use std::io::Write;
 use std::path::Path;
 
 use context::DoctorContext;
 use finding::{Finding, Level};
-use show::{Named, as_json, as_text, in_colour, summary};
+use output::{Named, as_json, as_text, summary};
 
-use super::render::{safe, say};
 use crate::error::Result;
+use crate::terminal::{escape_hidden, print_line, stdout_has_colours};
 
-/// What is wrong, and the command that mends it.
+/// Check the store, its disk, its batches and the configuration.
 #[derive(Debug, clap::Args)]
 pub(super) struct Doctor {
-    /// Also what takes long: every index, every receipt
+    /// Also run the slow checks, which read every index and every receipt
     #[arg(long)]
     full: bool,
-    /// Clear what runners left behind when they were killed, then look
+    /// First remove what runners left behind when they were killed
     #[arg(long)]
-    mend: bool,
+    fix: bool,
 }
 
-/// Looks at one thing; nothing is found where it cannot be looked at for a reason that another check tells.
-type Look = fn(&DoctorContext) -> Result<Vec<Finding>>;
+/// One check. It returns no findings if another check reports why this one is impossible.
+struct Check {
+    name: &'static str,
+    /// The exit code for a problem: 2 for the set-up, 1 for the store's contents.
+    exit_code: u8,
+    run: fn(&DoctorContext) -> Result<Vec<Finding>>,
+}
 
-/// What is looked at: its name, the exit code where it has a problem (2: the set-up, 1: what is in it), and how.
-const CHECKS: [(&str, u8, Look); 12] = [
-    ("file", 2, store::file),
-    ("permissions", 2, permissions::permissions),
-    ("file system", 2, disk::file_system),
-    ("room", 2, disk::room),
-    ("schema", 2, store::schema),
-    ("log", 1, log::log),
-    ("integrity", 1, store::integrity),
-    ("runners", 1, batches::runners),
-    ("batches", 1, batches::batches),
-    ("claims", 1, batches::claims),
-    ("leftovers", 1, leftovers::leftovers),
-    ("configuration", 2, configuration::configuration),
+const fn check(name: &'static str, exit_code: u8, run: fn(&DoctorContext) -> Result<Vec<Finding>>) -> Check {
+    Check { name, exit_code, run }
+}
+
+/// The checks in the order of the output.
+const CHECKS: [Check; 12] = [
+    check("file", 2, store::check_file),
+    check("permissions", 2, permissions::check_permissions),
+    check("file system", 2, disk::check_file_system),
+    check("free space", 2, disk::check_free_space),
+    check("schema", 2, store::check_schema),
+    check("WAL", 1, wal::check_wal),
+    check("integrity", 1, store::check_integrity),
+    check("runners", 1, work::check_runners),
+    check("batches", 1, work::check_batches),
+    check("claims", 1, work::check_claims),
+    check("leftovers", 1, leftovers::check_leftovers),
+    check("configuration", 2, configuration::check_configuration),
 ];
 
-/// Looks, and says what was found; gives the exit code.
+/// Runs all checks, prints the findings and returns the exit code.
 ///
 /// # Errors
-/// Where there is no place for a store.
+/// If the store's path is unknown, or the output cannot be written.
 pub(super) fn run(request: &Doctor, db: Option<&Path>, json: bool, out: &mut impl Write) -> Result<u8> {
-    let mended = if request.mend { leftovers::mend(db) } else { Ok(Vec::new()) };
+    let fixed = if request.fix { leftovers::remove(db) } else { Ok(Vec::new()) };
     let context = DoctorContext::of(db, request.full)?;
     let mut all: Vec<Named<'_>> = Vec::new();
     let mut code = 0;
-    for (name, bad, look) in CHECKS {
-        // What cannot be looked at is a problem itself, and keeps nothing else from being looked at.
-        let found = look(&context).unwrap_or_else(|error| vec![Finding::problem(error.to_string())]);
-        if found.iter().any(|finding| finding.level == Level::Problem) {
-            code = code.max(bad);
+    for check in CHECKS {
+        // A check that fails is a problem itself, and the other checks still run.
+        let findings =
+            (check.run)(&context).unwrap_or_else(|error| vec![Finding::problem(error.to_string())]);
+        if findings.iter().any(|finding| finding.level == Level::Problem) {
+            code = code.max(check.exit_code);
         }
-        all.extend(found.into_iter().map(|finding| (name, finding)));
+        all.extend(findings.into_iter().map(|finding| (check.name, finding)));
     }
-    let mended = mended.unwrap_or_else(|error| {
+    let fixed = fixed.unwrap_or_else(|error| {
         code = code.max(1);
-        all.push(("mend", Finding::problem(format!("nothing could be cleared: {error}"))));
+        all.push(("fix", Finding::problem(format!("nothing could be removed: {error}"))));
         Vec::new()
     });
     let message = summary(&all);
     let text = if json {
         let mut reply = as_json(code == 0, &message, &context.path.display().to_string(), &all);
-        if request.mend {
-            reply["mended"] = mended.into();
+        if request.fix {
+            reply["fixed"] = fixed.into();
         }
         reply.to_string()
     } else {
-        let mended: String = mended.iter().map(|line| format!("{}\n", safe(line))).collect();
-        format!("{mended}{}\n\n{message}", as_text(&all, in_colour()))
+        let fixed: String = fixed.iter().map(|line| format!("{}\n", escape_hidden(line))).collect();
+        format!("{fixed}{}\n\n{message}", as_text(&all, stdout_has_colours()))
     };
-    say(out, &text)?;
+    print_line(out, &text)?;
     Ok(code)
 }

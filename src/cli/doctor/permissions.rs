@@ -1,4 +1,4 @@
-//! Who may read and write the store: its owner alone.
+//! Who may read and write the store: only its owner should.
 
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt as _;
@@ -8,109 +8,107 @@ use rustix::fs::{Access, Mode, OFlags};
 
 use super::context::DoctorContext;
 use super::finding::{Finding, or_ok};
-use crate::cli::shell::path_word;
 use crate::error::Result;
+use crate::terminal::shell_path;
 
-/// Keeps people from each other's files in a folder that everybody may write to.
+/// The mode bit of a folder, such as `/tmp`, in which users cannot replace each other's files.
 pub(super) const STICKY: u32 = 0o1000;
 
-/// What writers queue on: the one file that can be opened and closed without dropping a lock of SQLite's.
-const QUEUE: &str = "-turn";
+/// The suffix of the write lock's file. It is the only file beside the store that may be opened and closed:
+/// closing any other would drop SQLite's locks on it.
+const WRITE_LOCK: &str = "-turn";
 
-/// Looks at the store, what lies beside it, and its folder.
-pub(super) fn permissions(context: &DoctorContext) -> Result<Vec<Finding>> {
-    let mut found = Vec::new();
+/// Checks the store, the files beside it, and its folder.
+pub(super) fn check_permissions(context: &DoctorContext) -> Result<Vec<Finding>> {
+    let mut findings = Vec::new();
     let folder = context.folder();
     if let Ok(metadata) = folder.metadata() {
-        owner(&folder, &metadata, &mut found);
-        if let Some(finding) = shared_folder(&folder, metadata.mode()) {
-            found.push(finding);
-        }
+        findings.extend(check_owner(&folder, &metadata));
+        findings.extend(check_shared_folder(&folder, metadata.mode()));
         let access = rustix::fs::access(&folder, Access::READ_OK | Access::WRITE_OK | Access::EXEC_OK);
-        writable(&folder, access, "u+rwx", &mut found);
+        findings.extend(check_access(&folder, access, "u+rwx"));
     }
-    for ending in ["", "-wal", "-shm", QUEUE] {
-        let file = context.beside(ending);
+    for suffix in ["", "-wal", "-shm", WRITE_LOCK] {
+        let file = context.beside(suffix);
         let Ok(metadata) = file.metadata() else { continue };
-        owner(&file, &metadata, &mut found);
-        found.extend(shared_file(&file, metadata.mode()));
+        findings.extend(check_owner(&file, &metadata));
+        findings.extend(check_shared_file(&file, metadata.mode()));
         if metadata.is_file() {
             let mut access = rustix::fs::access(&file, Access::READ_OK | Access::WRITE_OK);
-            if access.is_ok() && ending == QUEUE {
-                access = open_to_write(&file);
+            if access.is_ok() && suffix == WRITE_LOCK {
+                access = open_for_writing(&file);
             }
-            writable(&file, access, "u+rw", &mut found);
+            findings.extend(check_access(&file, access, "u+rw"));
         }
     }
-    Ok(or_ok(found, "the store and its folder are yours alone to change"))
+    Ok(or_ok(findings, "only you can change the store and its folder"))
 }
 
-/// A folder in which others can put another file in the store's place.
-fn shared_folder(folder: &Path, mode: u32) -> Option<Finding> {
+/// Whether others could replace the store's file, because they may write to its folder.
+fn check_shared_folder(folder: &Path, mode: u32) -> Option<Finding> {
     if mode & 0o022 == 0 {
         return None;
     }
     let what = format!("{} can be written to by others (mode {:04o})", folder.display(), mode & 0o7777);
-    let mend = format!("chmod go-w {}", path_word(folder));
     Some(if mode & STICKY == 0 {
-        Finding::problem(format!("{what}: they can put another file in the store's place")).mend(mend)
+        Finding::problem(format!("{what}: they can replace the store's file"))
+            .with_fix(format!("chmod go-w {}", shell_path(folder)))
     } else {
-        // A folder such as /tmp is not the user's to close.
-        Finding::warning(format!("{what}: a store is better kept in a folder of its own"))
+        // A folder such as /tmp is for everyone, so the user cannot restrict it.
+        Finding::warning(format!("{what}: keep the store in a folder of its own"))
     })
 }
 
-/// A file that others can read or change.
-fn shared_file(file: &Path, mode: u32) -> Option<Finding> {
+/// Whether others can read or change a file.
+fn check_shared_file(file: &Path, mode: u32) -> Option<Finding> {
     let (name, shown) = (file.display(), mode & 0o7777);
-    let mend = format!("chmod go= {}", path_word(file));
+    let fix = format!("chmod go= {}", shell_path(file));
     if mode & 0o022 != 0 {
-        Some(Finding::problem(format!("{name} can be changed by others (mode {shown:04o})")).mend(mend))
+        Some(Finding::problem(format!("{name} can be changed by others (mode {shown:04o})")).with_fix(fix))
     } else if mode & 0o044 != 0 {
-        Some(Finding::warning(format!("{name} can be read by others (mode {shown:04o})")).mend(mend))
+        Some(Finding::warning(format!("{name} can be read by others (mode {shown:04o})")).with_fix(fix))
     } else {
         None
     }
 }
 
-fn owner(path: &Path, metadata: &Metadata, found: &mut Vec<Finding>) {
+fn check_owner(path: &Path, metadata: &Metadata) -> Option<Finding> {
     let user = rustix::process::geteuid().as_raw();
     let owner = metadata.uid();
-    // Such a folder as /tmp is root's.
-    if owner != user && !(owner == 0 && metadata.is_dir()) {
-        found.push(
-            Finding::problem(format!("{} belongs to user {owner}, not to you (user {user})", path.display()))
-                .mend(format!("sudo chown {user} {}", path_word(path))),
-        );
+    // Folders such as /tmp belong to root.
+    if owner == user || (owner == 0 && metadata.is_dir()) {
+        return None;
     }
+    let message = format!("{} belongs to user {owner}, not to you (user {user})", path.display());
+    Some(Finding::problem(message).with_fix(format!("sudo chown {user} {}", shell_path(path))))
 }
 
-/// The command that lets this user reach a path that a folder above it keeps closed; nothing where none does.
-pub(super) fn let_in(path: &Path) -> Option<String> {
+/// The command that lets this user reach a path, if a folder above it denies that.
+pub(super) fn command_to_open_folder(path: &Path) -> Option<String> {
     let path = std::path::absolute(path).ok()?;
-    let closed = |folder: &&Path| {
+    let denies_access = |folder: &&Path| {
         let is_folder = folder.metadata().is_ok_and(|metadata| metadata.is_dir());
         is_folder && rustix::fs::access(*folder, Access::EXEC_OK) == Err(rustix::io::Errno::ACCESS)
     };
-    let folder = path.ancestors().skip(1).find(closed)?;
-    Some(format!("chmod u+rwx {}", path_word(folder)))
+    let folder = path.ancestors().skip(1).find(denies_access)?;
+    Some(format!("chmod u+rwx {}", shell_path(folder)))
 }
 
-/// A disk that became read-only by an error of its own says so to nobody before.
-fn open_to_write(path: &Path) -> rustix::io::Result<()> {
+/// Opens a file for writing: only this shows that the kernel made the disk read-only after an error.
+fn open_for_writing(path: &Path) -> rustix::io::Result<()> {
     rustix::fs::open(path, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty()).map(drop)
 }
 
-fn writable(path: &Path, access: rustix::io::Result<()>, bits: &str, found: &mut Vec<Finding>) {
+fn check_access(path: &Path, access: rustix::io::Result<()>, bits: &str) -> Option<Finding> {
     match access {
-        Ok(()) => {}
-        Err(rustix::io::Errno::ROFS) => found.push(
-            Finding::problem(format!("{} lies on a disk that is read-only", path.display()))
-                .mend(format!("findmnt --target {}", path_word(path))),
+        Ok(()) => None,
+        Err(rustix::io::Errno::ROFS) => Some(
+            Finding::problem(format!("{} is on a read-only disk", path.display()))
+                .with_fix(format!("findmnt --target {}", shell_path(path))),
         ),
-        Err(error) => found.push(
+        Err(error) => Some(
             Finding::problem(format!("{} cannot be read and written: {error}", path.display()))
-                .mend(format!("chmod {bits} {}", path_word(path))),
+                .with_fix(format!("chmod {bits} {}", shell_path(path))),
         ),
     }
 }

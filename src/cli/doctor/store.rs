@@ -1,111 +1,107 @@
-//! The file itself: whether it is there and can be read, its schema, and whether it is whole.
+//! The store's file: whether it can be read, its schema, and its integrity.
 
-use super::context::{DoctorContext, Found};
+use super::context::{DoctorContext, StoreState};
 use super::finding::{Finding, or_ok};
-use super::permissions::let_in;
-use crate::cli::shell::path_word;
-use crate::error::{Code, Result};
+use super::permissions::command_to_open_folder;
+use crate::error::{Code, Error, Result};
 use crate::store::chains::walk;
+use crate::terminal::shell_path;
 
-/// How many lines of damage are told.
-const MOST: usize = 5;
+/// How many errors of SQLite's integrity check a message lists.
+const LISTED_ERRORS: usize = 5;
 
 /// Whether there is a store that can be read.
-pub(super) fn file(context: &DoctorContext) -> Result<Vec<Finding>> {
+pub(super) fn check_file(context: &DoctorContext) -> Result<Vec<Finding>> {
     let path = context.path.display();
-    Ok(vec![match &context.found {
-        // What is in it is told of elsewhere.
-        Found::Damaged(..) => return Ok(Vec::new()),
-        Found::Nothing => Finding::problem(format!(
-            "there is none at {path}: the first command that writes makes it; --db or TASKTALLY_DB names another"
+    Ok(vec![match &context.state {
+        // The integrity check reports it.
+        StoreState::Corrupt(..) => return Ok(Vec::new()),
+        StoreState::Missing => Finding::problem(format!(
+            "{path} does not exist: the first command that writes creates it; --db or TASKTALLY_DB names another"
         ))
-        .mend(context.command("list-tasks")),
-        Found::Refused(error) => {
-            let finding = Finding::problem(error.to_string());
-            match error.code {
-                Code::StoreNewer => finding.mend("git pull && cargo install --path ."),
-                Code::ReadOnly | Code::Internal => {
-                    let folder = context.folder();
-                    finding
-                        .mend(let_in(&context.path).unwrap_or_else(|| format!("ls -la {}", path_word(&folder))))
-                }
-                _ => finding.mend(format!("file {}", path_word(&context.path))),
-            }
-        }
-        Found::Open(opened) => {
-            Finding::ok(format!("{path} can be read, with {}", opened.store.facts().engine))
-        }
+        .with_fix(context.command("list-tasks")),
+        StoreState::Refused(error) => Finding::problem(error.to_string()).with_fix(fix_for(context, error)),
+        StoreState::Open(open) => Finding::ok(format!("{path} can be read, by {}", open.store.facts().engine)),
     }])
 }
 
-/// Whether it has the schema that this tasktally knows.
-pub(super) fn schema(context: &DoctorContext) -> Result<Vec<Finding>> {
-    let Found::Open(opened) = &context.found else { return Ok(Vec::new()) };
-    let facts = opened.store.facts();
-    let (has, newest) = (facts.schema, facts.newest);
-    Ok(vec![if has == newest {
-        Finding::ok(format!("{has}, the newest that this tasktally knows"))
-    } else if has == 0 {
-        Finding::warning("none yet: whoever made the file ended before the store was in it")
-            .mend(context.command("list-tasks"))
+/// The command to use after the store could not be opened.
+fn fix_for(context: &DoctorContext, error: &Error) -> String {
+    match error.code {
+        Code::StoreNewer => "git pull && cargo install --path .".to_owned(),
+        Code::ReadOnly | Code::Internal => command_to_open_folder(&context.path)
+            .unwrap_or_else(|| format!("ls -la {}", shell_path(&context.folder()))),
+        _ => format!("file {}", shell_path(&context.path)),
+    }
+}
+
+/// Whether the store has the schema of this version.
+pub(super) fn check_schema(context: &DoctorContext) -> Result<Vec<Finding>> {
+    let StoreState::Open(open) = &context.state else { return Ok(Vec::new()) };
+    let facts = open.store.facts();
+    let (schema, newest) = (facts.schema, facts.newest);
+    Ok(vec![if schema == newest {
+        Finding::ok(format!("{schema}, the newest that this version knows"))
+    } else if schema == 0 {
+        Finding::warning("none yet: the process that created the file ended before it wrote the schema")
+            .with_fix(context.command("list-tasks"))
     } else {
         Finding::warning(format!(
-            "{has}; this tasktally knows {newest}, and brings it up to date when it next opens it. What is in it was not looked at"
+            "{schema}; this version migrates the store to {newest} when it next opens it. Its contents were not checked"
         ))
-        .mend(context.command("list-tasks"))
+        .with_fix(context.command("list-tasks"))
     }])
 }
 
-/// Whether it is whole: as SQLite sees it, and with all its receipts as they were written.
-pub(super) fn integrity(context: &DoctorContext) -> Result<Vec<Finding>> {
-    let opened = match &context.found {
-        Found::Open(opened) => opened,
-        Found::Damaged(wreck, error) => {
-            let what = match wreck.short {
-                Some((there, of)) => format!(
-                    "it is shorter than its header says: {there} of {of} pages are there, and what was cut off is lost"
+/// Whether the file is intact, by SQLite's integrity check and, with `--full`, by the receipts' hash chains.
+pub(super) fn check_integrity(context: &DoctorContext) -> Result<Vec<Finding>> {
+    let open = match &context.state {
+        StoreState::Open(open) => open,
+        StoreState::Corrupt(corrupt, error) => {
+            let what = match corrupt.short {
+                Some((present, expected)) => format!(
+                    "it has {present} of the {expected} pages that its header names, and the missing pages are lost"
                 ),
                 None => error.to_string(),
             };
-            return Ok(vec![damaged(context, &what, wreck.schema, wreck.mark)]);
+            return Ok(vec![damaged(context, &what, corrupt.schema, corrupt.mark)]);
         }
         _ => return Ok(Vec::new()),
     };
-    let damage = match opened.store.damage(context.full, MOST) {
-        Ok(damage) => damage,
-        Err(error) => vec![error.to_string()],
-    };
+    let damage =
+        open.store.damage(context.full, LISTED_ERRORS).unwrap_or_else(|error| vec![error.to_string()]);
     if !damage.is_empty() {
-        let facts = opened.store.facts();
+        let facts = open.store.facts();
         return Ok(vec![damaged(context, &damage.join("; "), facts.schema, facts.mark)]);
     }
-    let Some(opened) = context.opened().filter(|_| context.full) else {
-        let more = if context.full { "" } else { "; --full compares indexes and receipts, too" };
-        return Ok(vec![Finding::ok(format!("SQLite finds the file whole{more}"))]);
+    let Some(open) = context.current_store().filter(|_| context.full) else {
+        let more = if context.full { "" } else { "; --full also checks indexes and receipts" };
+        return Ok(vec![Finding::ok(format!("SQLite finds no damage{more}"))]);
     };
-    let walked = opened.session.read(|tx| walk(tx, Vec::new()))?;
-    let forged = walked.bad.map(|bad| Finding::problem(bad).mend(context.command("verify")));
-    let well = format!(
-        "SQLite finds the file whole; {} receipts of {} tasks are as they were written",
+    let walked = open.session.read(|tx| walk(tx, Vec::new()))?;
+    let changed = walked.bad.map(|bad| Finding::problem(bad).with_fix(context.command("verify")));
+    let ok = format!(
+        "SQLite finds no damage; {} receipts of {} tasks are unchanged",
         walked.receipts, walked.tasks
     );
-    Ok(or_ok(forged.into_iter().collect(), well))
+    Ok(or_ok(changed.into_iter().collect(), ok))
 }
 
-/// Damage, with the command that writes what can be read into a new file beside the damaged one; that one stays.
+/// The finding for a damaged file, with the command that copies what can be read to a new file beside it. The
+/// damaged file is not changed.
 fn damaged(context: &DoctorContext, what: &str, schema: i64, mark: i64) -> Finding {
-    let names = (1..).map(|n| if n == 1 { ".rescued".to_owned() } else { format!(".rescued-{n}") });
-    let mut files = names.map(|ending| context.beside(&ending));
+    let suffixes = (1..).map(|n| if n == 1 { ".rescued".to_owned() } else { format!(".rescued-{n}") });
+    let mut files = suffixes.map(|suffix| context.beside(&suffix));
     let file =
         files.find(|file| file.symlink_metadata().is_err()).unwrap_or_else(|| context.beside(".rescued"));
-    let (from, to) = (path_word(&context.path), path_word(&file));
-    let told = format!(
-        "the file is damaged: {what}. A backup that tasktally backup made earlier is better, where there is one. Else rescue what can be read into {to}: rows on damaged pages are lost, and afterwards tasktally --db {to} verify tells whose receipts are not all there"
+    let (from, to) = (shell_path(&context.path), shell_path(&file));
+    let message = format!(
+        "the file is damaged: {what}. If there is a backup made by tasktally backup, use that. Otherwise this command copies what can be read to {to}. Rows on damaged pages are lost; tasktally --db {to} verify then names a task whose receipts are incomplete"
     );
-    let set = format!("PRAGMA user_version = {schema}; PRAGMA application_id = {mark};");
-    // The shell makes the file, and refuses to where it is there: a second run would pour everything in again.
-    // What cannot be read ends the dump with a ROLLBACK of all that could be.
-    Finding::problem(told).mend(format!(
-        "(umask 077; set -C; true > {to} && (sqlite3 {from} .dump | sed 's/^ROLLBACK;.*/COMMIT;/'; echo '{set}') | sqlite3 {to})"
+    let pragmas = format!("PRAGMA user_version = {schema}; PRAGMA application_id = {mark};");
+    // With `set -C` the shell refuses an existing file, so a second run cannot insert everything twice. If pages
+    // cannot be read, sqlite3 ends the dump with a ROLLBACK; sed makes it a COMMIT, to keep the readable rows.
+    Finding::problem(message).with_fix(format!(
+        "(umask 077; set -C; true > {to} && (sqlite3 {from} .dump | sed 's/^ROLLBACK;.*/COMMIT;/'; echo '{pragmas}') | sqlite3 {to})"
     ))
 }

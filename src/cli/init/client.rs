@@ -1,16 +1,14 @@
-//! The MCP clients: where each keeps its servers, and how one is written there.
+//! The MCP clients: the file that lists each client's servers, and its format.
 
 use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
-use serde_json::{Map, Value, json};
 
 use crate::error::{Error, Result};
-use crate::prompts::SERVER_KEY;
 
-/// An MCP client that `tasktally init` knows.
+/// An MCP client that `tasktally init` can configure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Client {
+pub(super) enum Client {
     /// Claude Code, `.mcp.json` in the project
     ClaudeCode,
     /// Codex CLI, `config.toml` in `CODEX_HOME` or `~/.codex`
@@ -23,16 +21,16 @@ pub enum Client {
     Vscode,
 }
 
-/// How a client's file is written.
+/// The format of a client's file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Format {
-    /// A JSON object whose member `list` holds the servers.
+    /// A JSON object with the servers in its member `list`.
     Json {
         list: &'static str,
-        /// Whether an entry names its transport.
+        /// Whether an entry has a field `type` for its transport.
         typed: bool,
     },
-    /// TOML tables under `mcp_servers`.
+    /// TOML with a table per server under `mcp_servers`.
     Toml,
 }
 
@@ -65,7 +63,7 @@ impl Client {
         }
     }
 
-    /// The file within the project, or within the folder of Codex.
+    /// The file's name relative to the project's folder; for Codex, relative to its own folder.
     fn file_name(self) -> &'static str {
         match self {
             Client::ClaudeCode => ".mcp.json",
@@ -76,76 +74,22 @@ impl Client {
         }
     }
 
-    /// The file as a heading names it.
-    pub(super) fn shown_file(self) -> String {
+    /// The file's name for a heading.
+    pub(super) fn file_description(self) -> String {
         match self {
             Client::Codex => "~/.codex/config.toml".to_owned(),
             _ => format!("{} in the project's folder", self.file_name()),
         }
     }
 
-    /// The file to merge into: in the project's folder, for Codex in its own.
+    /// The file to change.
     pub(super) fn file(self, project: &Path, codex_home: Option<&Path>) -> Result<PathBuf> {
         match (self, codex_home) {
             (Client::Codex, Some(home)) => Ok(home.join(self.file_name())),
-            (Client::Codex, None) => Err(Error::invalid(
-                "There is no home folder to look for .codex/config.toml in: set CODEX_HOME.",
-            )),
+            (Client::Codex, None) => {
+                Err(Error::invalid("There is no home folder with .codex/config.toml; set CODEX_HOME"))
+            }
             _ => Ok(project.join(self.file_name())),
         }
     }
-
-    /// The whole configuration, as a file that held nothing else would have it.
-    pub(super) fn snippet(self, server: &Server) -> Result<String> {
-        let merged = match self.format() {
-            Format::Json { list, typed } => super::json::merge("", list, &server.fields(typed)),
-            Format::Toml => super::toml::merge("", server),
-        };
-        match merged {
-            Ok(Some(merged)) => Ok(merged.text),
-            Ok(None) => Ok(String::new()),
-            Err(reason) => Err(Error::invalid(reason)),
-        }
-    }
-}
-
-/// How the client starts the server.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Server {
-    pub(super) command: String,
-    pub(super) args: Vec<String>,
-}
-
-impl Server {
-    /// The server as this program and task file; paths become absolute, because clients start
-    /// it from folders of their own.
-    pub(super) fn new(exe: &Path, db: Option<&Path>) -> Result<Server> {
-        let mut args = vec!["serve".to_owned()];
-        if let Some(db) = db {
-            args.extend(["--db".to_owned(), absolute(db)?]);
-        }
-        Ok(Server { command: absolute(exe)?, args })
-    }
-
-    /// The entry in a JSON file.
-    pub(super) fn fields(&self, typed: bool) -> Map<String, Value> {
-        let mut fields = Map::new();
-        if typed {
-            fields.insert("type".to_owned(), json!("stdio"));
-        }
-        fields.insert("command".to_owned(), json!(self.command));
-        fields.insert("args".to_owned(), json!(self.args));
-        fields
-    }
-}
-
-fn absolute(path: &Path) -> Result<String> {
-    let absolute = std::path::absolute(path)
-        .map_err(|error| Error::invalid(format!("{} is no path", path.display())).caused_by(error))?;
-    absolute.into_os_string().into_string().map_err(|path| {
-        Error::invalid(format!(
-            "The path {} is not UTF-8, which the configuration of {SERVER_KEY} cannot hold.",
-            path.display()
-        ))
-    })
 }

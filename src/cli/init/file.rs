@@ -1,4 +1,4 @@
-//! A client's file, read as it is and replaced as a whole, never half written.
+//! Reading a client's file and replacing it atomically, with a backup.
 
 use std::fs::{self, File, Permissions};
 use std::io::{ErrorKind, Write};
@@ -8,21 +8,21 @@ use tempfile::NamedTempFile;
 
 use crate::error::{Code, Error, Result};
 
-/// How many backups may stand beside a file before another is refused.
+/// The most backups beside one file.
 const MAX_BACKUPS: u32 = 1000;
 
-/// A client's file as it was found.
+/// A client's file before the change.
 #[derive(Debug)]
-pub(super) struct Found {
+pub(super) struct OriginalFile {
     pub(super) text: String,
     permissions: Permissions,
 }
 
-/// The file's text; `None` when there is no file.
+/// Reads the file; `None` if there is no file.
 ///
 /// # Errors
-/// What isn't a regular file (a link, a folder, a pipe), isn't UTF-8 or can't be read.
-pub(super) fn read(path: &Path) -> Result<Option<Found>> {
+/// If it is not a regular file (a link, a folder, a pipe), is not UTF-8 or cannot be read.
+pub(super) fn read(path: &Path) -> Result<Option<OriginalFile>> {
     let kind = match fs::symlink_metadata(path) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(failed("read", path, error)),
@@ -32,23 +32,20 @@ pub(super) fn read(path: &Path) -> Result<Option<Found>> {
         let what = if kind.is_symlink() { "a symbolic link" } else { "not a regular file" };
         return Err(Error::new(
             Code::Conflict,
-            format!(
-                "{} was left as it is: it is {what}. Add the configuration above by hand.",
-                path.display()
-            ),
+            format!("{} was not changed: it is {what}. Add the configuration above by hand", path.display()),
         ));
     }
     let text = fs::read_to_string(path).map_err(|error| failed("read", path, error))?;
-    Ok(Some(Found { text, permissions: kind.permissions() }))
+    Ok(Some(OriginalFile { text, permissions: kind.permissions() }))
 }
 
-/// Replaces the file in one step, what was there kept in the backup whose path it answers.
+/// Replaces the file in one step, and returns the path of the backup.
 ///
 /// # Errors
-/// A file or folder that can't be written; the client's file is then as it was.
-pub(super) fn write(path: &Path, before: Option<&Found>, text: &str) -> Result<Option<PathBuf>> {
+/// If a file or folder cannot be written. The client's file is then unchanged.
+pub(super) fn write(path: &Path, before: Option<&OriginalFile>, text: &str) -> Result<Option<PathBuf>> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    fs::create_dir_all(folder).map_err(|error| failed("make", folder, error))?;
+    fs::create_dir_all(folder).map_err(|error| failed("create", folder, error))?;
     let staged = stage(folder, text, before).map_err(|error| failed("write", path, error))?;
     let backup = before.map(|before| back_up(path, folder, before)).transpose()?;
     let placed = match before {
@@ -59,9 +56,9 @@ pub(super) fn write(path: &Path, before: Option<&Found>, text: &str) -> Result<O
     Ok(backup)
 }
 
-/// The text in a file of its own on the same disk. A new file gets the modes that any program's
-/// new file would have; one that was there keeps its own.
-fn stage(folder: &Path, text: &str, before: Option<&Found>) -> std::io::Result<NamedTempFile> {
+/// Writes the text to a temporary file in the same folder. A replaced file keeps its permissions; a new file
+/// gets the default ones.
+fn stage(folder: &Path, text: &str, before: Option<&OriginalFile>) -> std::io::Result<NamedTempFile> {
     let mut builder = tempfile::Builder::new();
     builder.prefix(".tasktally-init-");
     let mut staged = match before {
@@ -80,8 +77,8 @@ fn stage(folder: &Path, text: &str, before: Option<&Found>) -> std::io::Result<N
     Ok(staged)
 }
 
-/// Keeps what was there as `<file>.bak`, or `<file>.bak.1` and so on where that is taken.
-fn back_up(path: &Path, folder: &Path, before: &Found) -> Result<PathBuf> {
+/// Copies the original to `<file>.bak`, or `<file>.bak.1` and so on if that exists.
+fn back_up(path: &Path, folder: &Path, before: &OriginalFile) -> Result<PathBuf> {
     let mut staged =
         stage(folder, &before.text, Some(before)).map_err(|error| failed("write", path, error))?;
     for number in 0..MAX_BACKUPS {
@@ -96,7 +93,7 @@ fn back_up(path: &Path, folder: &Path, before: &Found) -> Result<PathBuf> {
     }
     Err(Error::new(
         Code::TooLarge,
-        format!("{} has {MAX_BACKUPS} backups beside it already; remove some.", path.display()),
+        format!("{} has {MAX_BACKUPS} backups beside it, which is the most; remove some", path.display()),
     ))
 }
 

@@ -1,17 +1,17 @@
-//! A server put into a JSON file by changing the text where it belongs and nowhere else, so
-//! that order, spacing and numbers of everything around it stay as their owner wrote them.
+//! Adding a server to a JSON file. Only the text of the entry changes, so the order, the spacing and the numbers
+//! in the rest of the file stay as they are.
 
 use serde::de::IgnoredAny;
 use serde_json::{Map, Value};
 
-use super::Merged;
 use super::json_text::{Object, Style, pretty};
+use super::merged::Merged;
 use crate::prompts::SERVER_KEY;
 
-/// The text with the server in the object `list`; `None` when it is there already.
+/// The text with the server in the object `list`; `None` if the text has the same entry already.
 ///
 /// # Errors
-/// Why the text is not one that a server can be put into.
+/// Why no server can be added to the text.
 pub(super) fn merge(text: &str, list: &str, fields: &Map<String, Value>) -> Result<Option<Merged>, String> {
     if text.trim().is_empty() {
         let file = object([(list, object([(SERVER_KEY, Value::Object(fields.clone()))]))]);
@@ -46,7 +46,7 @@ fn added(text: String) -> Result<Option<Merged>, String> {
     Ok(Some(Merged { text, replaced: false }))
 }
 
-/// The entry with our fields, keeping what else its owner gave it (an environment, a timeout).
+/// The entry with the server's fields. Its other fields, such as an environment or a timeout, are kept.
 fn updated(old: &Value, fields: &Map<String, Value>) -> Result<Value, String> {
     let Value::Object(old) = old else {
         return Err(format!("its {SERVER_KEY} is not an object"));

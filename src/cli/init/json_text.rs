@@ -1,4 +1,4 @@
-//! A JSON text as its owner laid it out: where its members stand, and how new ones would look.
+//! A JSON text and its formatting: where the members of an object are, and how to format a new one.
 
 use std::ops::Range;
 
@@ -7,9 +7,9 @@ use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::Value;
 use serde_json::ser::{PrettyFormatter, Serializer};
 
-/// How the file is laid out.
+/// The formatting of a file.
 pub(super) struct Style {
-    /// One step of indentation; none when the file is a single line.
+    /// One level of indentation; `None` if the file is a single line.
     indent: Option<String>,
     newline: &'static str,
 }
@@ -44,9 +44,9 @@ impl Style {
 /// A JSON object within a text that is known to be JSON.
 pub(super) struct Object {
     members: Vec<(String, Range<usize>)>,
-    /// Behind the last member, or behind the opening brace.
+    /// The position after the last member, or after the opening brace.
     end: usize,
-    /// The closing brace.
+    /// The position of the closing brace.
     close: usize,
 }
 
@@ -69,7 +69,7 @@ impl Object {
         }
     }
 
-    /// Where the member's value stands.
+    /// The position of a member's value.
     pub(super) fn value(&self, key: &str) -> Result<Option<Range<usize>>, String> {
         let mut found = self.members.iter().filter(|(name, _)| name == key);
         match (found.next(), found.next()) {
@@ -95,7 +95,7 @@ impl Object {
             Value::from(key),
             style.render(value, depth)?
         );
-        // An object that was closed on its last member's line, `{}` above all, opens up.
+        // The closing brace moves to its own line if it was on the last member's line, as in `{}`.
         let closing = text.get(self.end..self.close).unwrap_or_default();
         let closing = if closing.contains('\n') { closing.to_owned() } else { style.line(depth - 1) };
         let mut text = text.to_owned();
@@ -104,20 +104,20 @@ impl Object {
     }
 }
 
-/// Skips white space, and the one separator that may stand in it.
+/// Skips white space and separators.
 fn skip(text: &str, at: usize, separator: &[char]) -> usize {
     let rest = text.get(at..).unwrap_or_default();
     text.len() - rest.trim_start_matches(|c: char| c.is_ascii_whitespace() || separator.contains(&c)).len()
 }
 
-/// The value that begins here, and where it ends.
+/// The value at a position, and the position after it.
 fn value_at<T: DeserializeOwned>(text: &str, at: usize) -> Option<(T, usize)> {
     let mut values = serde_json::Deserializer::from_str(text.get(at..)?).into_iter::<T>();
     let value = values.next()?.ok()?;
     Some((value, at + values.byte_offset()))
 }
 
-/// Several lines, all but the first behind `margin`.
+/// The value on several lines, each but the first indented by `margin`.
 pub(super) fn pretty(value: &Value, indent: &str, margin: &str) -> Result<String, String> {
     let mut text = Vec::new();
     let mut serializer =

@@ -1,38 +1,40 @@
-//! What `tasktally init` writes into real files.
+//! `tasktally init --write` on real files.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::client::{Client, Server};
-use super::merge;
+use super::client::Client;
+use super::server::Server;
+use super::snippet::snippet;
+use super::write_to;
 
 fn server() -> Server {
     Server::new(Path::new("/opt/tasktally"), Some(Path::new("/data/tasks.db"))).unwrap()
 }
 
-/// Merges into a file that holds `before`; the outcome, what was said, and the file after it.
+/// Writes to a file that holds `before`. Returns whether that succeeded, the output, and the file afterwards.
 fn merged(client: Client, path: &Path, before: Option<&str>) -> (bool, String, Option<String>) {
     if let Some(before) = before {
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, before).unwrap();
     }
-    let mut said = Vec::new();
-    let done = merge(client, &server(), path, &mut said).is_ok();
-    (done, String::from_utf8(said).unwrap(), fs::read_to_string(path).ok())
+    let mut output = Vec::new();
+    let done = write_to(client, &server(), path, &mut output).is_ok();
+    (done, String::from_utf8(output).unwrap(), fs::read_to_string(path).ok())
 }
 
 fn check(client: Client, before: &str, after: &str) {
     let folder = tempfile::tempdir().unwrap();
     let path = client.file(folder.path(), Some(folder.path())).unwrap();
-    let (done, said, text) = merged(client, &path, Some(before));
-    assert!(done, "{said}");
+    let (done, output, text) = merged(client, &path, Some(before));
+    assert!(done, "{output}");
     assert_eq!(text.as_deref(), Some(after));
     assert_eq!(fs::read_to_string(bak(&path, "")).unwrap(), before);
 
-    let (done, said, text) = merged(client, &path, None);
-    assert!(done && said.contains("nothing to do"), "{said}");
+    let (done, output, text) = merged(client, &path, None);
+    assert!(done && output.contains("nothing to do"), "{output}");
     assert_eq!(text.as_deref(), Some(after));
-    assert!(!bak(&path, ".1").exists(), "nothing to do makes no backup");
+    assert!(!bak(&path, ".1").exists(), "no change, no backup");
 }
 
 fn check_refused(client: Client, before: &str, reason: &str) {
@@ -40,10 +42,10 @@ fn check_refused(client: Client, before: &str, reason: &str) {
     let path = client.file(folder.path(), Some(folder.path())).unwrap();
     fs::create_dir_all(path.parent().unwrap()).unwrap();
     fs::write(&path, before).unwrap();
-    let mut said = Vec::new();
-    let error = merge(client, &server(), &path, &mut said).unwrap_err().to_string();
+    let mut output = Vec::new();
+    let error = write_to(client, &server(), &path, &mut output).unwrap_err().to_string();
     assert!(error.contains(reason) && error.contains("by hand"), "{error}");
-    assert!(String::from_utf8(said).unwrap().contains("/opt/tasktally"), "the configuration is shown");
+    assert!(String::from_utf8(output).unwrap().contains("/opt/tasktally"), "the configuration is shown");
     assert_eq!(fs::read_to_string(&path).unwrap(), before);
     assert!(!bak(&path, "").exists());
 }
@@ -63,19 +65,19 @@ const ENTRY: &str = r#""task_manager": {
     }"#;
 
 #[test]
-fn a_missing_file_is_made_with_its_folder() {
+fn a_missing_file_is_created_with_its_folder() {
     for client in Client::all() {
         let folder = tempfile::tempdir().unwrap();
         let path = client.file(&folder.path().join("new"), Some(&folder.path().join("new"))).unwrap();
-        let (done, said, text) = merged(client, &path, None);
-        assert!(done && said.contains("a new file"), "{said}");
-        assert_eq!(text, Some(client.snippet(&server()).unwrap()));
-        assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1, "nothing else is left there");
+        let (done, output, text) = merged(client, &path, None);
+        assert!(done && output.contains("a new file"), "{output}");
+        assert_eq!(text, Some(snippet(client, &server()).unwrap()));
+        assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1, "no other file is left");
     }
 }
 
 #[test]
-fn everything_around_the_entry_stays_byte_for_byte() {
+fn the_rest_of_the_file_is_unchanged_byte_for_byte() {
     let rest = r#""z":   1.10, "big": 12345678901234567890123, "a\u0062": [ ]"#;
     check(
         Client::Vscode,
@@ -91,13 +93,13 @@ fn an_object_without_servers_gets_them() {
 }
 
 #[test]
-fn an_empty_list_opens_up() {
+fn an_empty_object_is_expanded() {
     let after = format!("{{\n  \"mcpServers\": {{\n    {ENTRY}\n  }}\n}}\n");
     check(Client::ClaudeCode, "{\n  \"mcpServers\": {}\n}\n", &after);
 }
 
 #[test]
-fn a_single_line_stays_one() {
+fn a_single_line_file_stays_a_single_line() {
     check(
         Client::Gemini,
         r#"{"ui":{"a":1}}"#,
@@ -115,7 +117,7 @@ fn tabs_and_crlf_are_kept() {
 }
 
 #[test]
-fn an_older_entry_is_changed_and_keeps_what_its_owner_added() {
+fn an_older_entry_is_changed_and_keeps_its_other_fields() {
     check(
         Client::Gemini,
         r#"{"mcpServers": {"task_manager": {"command": "old", "timeout": 9, "args": []}, "b": {}}}"#,
@@ -147,7 +149,7 @@ fn toml_keeps_comments_order_and_line_ends() {
 }
 
 #[test]
-fn a_file_that_cannot_be_merged_into_is_left_alone() {
+fn a_file_that_cannot_be_merged_into_is_not_changed() {
     check_refused(Client::Vscode, "{ // comment\n}", "not JSON without comments");
     check_refused(Client::Vscode, "{\"a\": 1,}", "not JSON without comments");
     check_refused(Client::Vscode, "[1]", "not a JSON object");
@@ -169,17 +171,17 @@ fn backups_are_numbered() {
 }
 
 #[test]
-fn a_folder_is_no_file() {
+fn a_folder_in_place_of_the_file_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join(".mcp.json");
     fs::create_dir(&path).unwrap();
-    let (done, said, _) = merged(Client::ClaudeCode, &path, None);
-    assert!(!done && said.contains("/opt/tasktally"));
+    let (done, output, _) = merged(Client::ClaudeCode, &path, None);
+    assert!(!done && output.contains("/opt/tasktally"));
 }
 
 #[cfg(unix)]
 #[test]
-fn a_link_is_left_alone_and_modes_are_kept() {
+fn a_link_is_not_changed_and_permissions_are_kept() {
     use std::os::unix::fs::{PermissionsExt, symlink};
     let folder = tempfile::tempdir().unwrap();
     let (path, link) = (folder.path().join(".mcp.json"), folder.path().join("link.json"));

@@ -1,17 +1,17 @@
-//! A server put into the TOML file of Codex, comments and order kept.
+//! Adding a server to the TOML file of Codex, which keeps its comments and its order.
 
 use toml_edit::{Array, DocumentMut, InlineTable, Item, Table, TableLike, Value};
 
-use super::Merged;
-use super::client::Server;
+use super::merged::Merged;
+use super::server::Server;
 use crate::prompts::SERVER_KEY;
 
 const LIST: &str = "mcp_servers";
 
-/// The text with the server under `mcp_servers`; `None` when it is there already.
+/// The text with the server under `mcp_servers`; `None` if the text has the same entry already.
 ///
 /// # Errors
-/// Why the text is not one that a server can be put into.
+/// Why no server can be added to the text.
 pub(super) fn merge(text: &str, server: &Server) -> Result<Option<Merged>, String> {
     let mut document: DocumentMut = text
         .parse()
@@ -32,29 +32,29 @@ pub(super) fn merge(text: &str, server: &Server) -> Result<Option<Merged>, Strin
     if entry.contains_key("url") {
         return Err(format!("its {SERVER_KEY} is another server, reached by url"));
     }
-    let commanded = set(entry, "command", Value::from(&server.command));
-    let argued = set(entry, "args", Value::Array(server.args.iter().collect::<Array>()));
-    if !commanded && !argued {
+    let command_changed = set(entry, "command", Value::from(&server.command));
+    let args_changed = set(entry, "args", Value::Array(server.args.iter().collect::<Array>()));
+    if !command_changed && !args_changed {
         return Ok(None);
     }
-    // The writer ends every line with LF; a file that ended them with CRLF gets them back.
+    // toml_edit ends every line with LF.
     let crlf = text.contains("\r\n");
     let text = document.to_string();
     let text = if crlf { text.replace("\r\n", "\n").replace('\n', "\r\n") } else { text };
     Ok(Some(Merged { text, replaced }))
 }
 
-/// A table that only holds tables needs no header of its own.
+/// A table without a header of its own: it only holds other tables.
 fn implicit_table() -> Item {
     let mut table = Table::new();
     table.set_implicit(true);
     Item::Table(table)
 }
 
-/// Sets a value, keeping what stands around it; whether that changed anything.
+/// Sets a value, and keeps the space and comments around it. Returns whether the value changed.
 fn set(table: &mut dyn TableLike, key: &str, value: Value) -> bool {
     match table.get_mut(key).and_then(Item::as_value_mut) {
-        Some(old) if plain(old) == plain(&value) => false,
+        Some(old) if strings(old) == strings(&value) => false,
         Some(old) => {
             let decor = old.decor().clone();
             *old = value;
@@ -68,8 +68,8 @@ fn set(table: &mut dyn TableLike, key: &str, value: Value) -> bool {
     }
 }
 
-/// A string or a list of strings, however it is written.
-fn plain(value: &Value) -> Option<Vec<String>> {
+/// The strings in a string or a list of strings, without their formatting.
+fn strings(value: &Value) -> Option<Vec<String>> {
     match value {
         Value::String(text) => Some(vec![text.value().clone()]),
         Value::Array(list) => list.iter().map(|item| item.as_str().map(str::to_owned)).collect(),

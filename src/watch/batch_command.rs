@@ -1,4 +1,4 @@
-//! What a person decided, done by the operations that the tools are made of.
+//! What a person decides about a batch, carried out by the operations that the MCP tools use.
 
 use serde_json::{Value, json};
 
@@ -7,31 +7,31 @@ use crate::model::id::TaskId;
 use crate::model::step::Decision;
 use crate::ops::{self, Session};
 
-/// A decision on a batch.
+/// A command for a batch.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Order {
-    /// On a chunk that waits, or on all of them.
+pub(super) enum BatchCommand {
+    /// A decision on one chunk in review, or on all of them.
     Review { chunk: Option<TaskId>, decision: Decision, note: Option<String> },
-    /// On the batch: pause, resume, cancel.
+    /// Pause, resume or cancel the batch.
     Control(&'static str),
-    /// On what failed in a chunk, or in all of them.
+    /// Retry what failed in one chunk, or in all of them.
     Retry(Option<TaskId>),
 }
 
-/// Carries it out; gives the sentence that says what came of it.
+/// Runs the command and returns the message of the reply.
 ///
 /// # Errors
-/// The operation's own refusal.
-pub(super) fn carry_out(session: &Session, batch: &TaskId, order: &Order) -> Result<String> {
-    let (name, arguments) = match order {
-        Order::Review { chunk, decision, note } => {
+/// What the operation refuses.
+pub(super) fn run_command(session: &Session, batch: &TaskId, command: &BatchCommand) -> Result<String> {
+    let (name, arguments) = match command {
+        BatchCommand::Review { chunk, decision, note } => {
             ("review_batch", json!({ "id": batch, "chunk": chunk, "decision": decision, "note": note }))
         }
-        Order::Control(action) => (
+        BatchCommand::Control(action) => (
             "control_batch",
             json!({ "id": batch, "action": action, "reason": "decided in tasktally watch" }),
         ),
-        Order::Retry(chunk) => {
+        BatchCommand::Retry(chunk) => {
             let chunks: Vec<&TaskId> = chunk.iter().collect();
             ("control_batch", json!({ "id": batch, "action": "retry", "chunks": chunks }))
         }

@@ -1,0 +1,125 @@
+//! The command line: from its arguments to an exit code.
+
+use std::ffi::OsString;
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Arg, ArgAction, ArgMatches, Command};
+use serde_json::Value;
+
+use super::commands;
+use super::open::{Caller, open};
+use super::reply::ReplyPrinter;
+use super::subcommand::{Invocation, Subcommand};
+use crate::error::{Code, Error, Result};
+use crate::ops::{self, Entry};
+use crate::terminal::{hyphenated, is_closed_output};
+
+/// The whole command line: all commands with their options and help texts.
+pub fn command() -> Command {
+    let mut root = Command::new("tasktally")
+        .version(env!("CARGO_PKG_VERSION"))
+        .about("The task manager that a swarm of AI agents shares")
+        .subcommand_required(true)
+        .arg_required_else_help(true)
+        .arg(
+            Arg::new("db")
+                .long("db")
+                .env("TASKTALLY_DB")
+                .global(true)
+                .value_name("PATH")
+                .value_parser(clap::value_parser!(PathBuf))
+                .help("The store's file, or the folder it is in [default: one in the user's data folder]"),
+        )
+        .arg(
+            Arg::new("json")
+                .long("json")
+                .global(true)
+                .action(ArgAction::SetTrue)
+                .help("Print the reply as JSON, as the MCP tool returns it"),
+        )
+        .subcommands(commands::ALL.iter().map(Subcommand::command));
+    for entry in ops::ALL {
+        let command = Command::new(hyphenated(entry.name)).about(entry.title);
+        root = root.subcommand(command.defer(entry.command));
+    }
+    root
+}
+
+/// Inserts the name of an operation's first parameter if it was left out: `tasktally get-task ID`.
+fn insert_first_name(mut arguments: Vec<OsString>) -> Vec<OsString> {
+    let operation = arguments.iter().enumerate().skip(1).find_map(|(at, word)| {
+        let word = word.to_str()?;
+        ops::ALL.iter().find(|entry| hyphenated(entry.name) == word).map(|entry| (at, entry))
+    });
+    if let Some((at, entry)) = operation
+        && arguments
+            .get(at + 1)
+            .is_some_and(|next| !next.to_string_lossy().starts_with('-') && next != "help")
+    {
+        arguments.insert(at + 1, format!("--{}", entry.first).into());
+    }
+    arguments
+}
+
+/// Runs the command that the process was started with.
+///
+/// Returns the exit code: 0 done, 1 a task failed or was refused, 2 bad usage or set-up, 3 nothing to do.
+pub fn main() -> ExitCode {
+    let arguments = insert_first_name(std::env::args_os().collect());
+    let matches = match command().try_get_matches_from(arguments) {
+        Ok(matches) => matches,
+        Err(error) => {
+            // If the terminal is gone there is nothing left to report to.
+            error.print().ok();
+            return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
+        }
+    };
+    let json = matches.get_flag("json");
+    // Not locked: the MCP server and the runner's threads print as well.
+    let mut out = std::io::stdout();
+    let db = matches.get_one::<PathBuf>("db").map(PathBuf::as_path);
+    let printer = ReplyPrinter { json, db };
+    match run(&matches, printer, &mut out) {
+        Ok(code) => ExitCode::from(code),
+        // The reader of the output, such as `head`, exited because it has what it wanted.
+        Err(error) if is_closed_output(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            printer.print_error(&error, &mut out);
+            ExitCode::from(exit_code(error.code))
+        }
+    }
+}
+
+fn exit_code(code: Code) -> u8 {
+    match code {
+        Code::InvalidArgument | Code::TooLarge | Code::StoreNewer | Code::ReadOnly => 2,
+        Code::NothingToClaim => 3,
+        _ => 1,
+    }
+}
+
+fn run(matches: &ArgMatches, printer: ReplyPrinter<'_>, out: &mut dyn Write) -> Result<u8> {
+    let ReplyPrinter { json, db } = printer;
+    let Some((name, matches)) = matches.subcommand() else { return Ok(2) };
+    if let Some(entry) = ops::ALL.iter().find(|entry| hyphenated(entry.name) == name) {
+        return run_operation(entry, matches, printer, out);
+    }
+    match commands::ALL.iter().find(|command| command.name() == name) {
+        Some(command) => command.run(Invocation { matches, db, json, out }),
+        None => Err(Error::invalid(format!("'{name}' is not a command; tasktally help lists them"))),
+    }
+}
+
+fn run_operation(
+    entry: &Entry,
+    matches: &ArgMatches,
+    printer: ReplyPrinter<'_>,
+    mut out: &mut dyn Write,
+) -> Result<u8> {
+    let session = open(printer.db, Caller::Person)?;
+    let reply = (entry.call_matches)(&session, matches)?;
+    printer.print(&reply, &mut out)?;
+    Ok(u8::from(reply.get("success") == Some(&Value::Bool(false))))
+}

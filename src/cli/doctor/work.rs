@@ -1,0 +1,181 @@
+//! The work: runners, batches that need something, and expired claims.
+
+use super::configuration::command_to_edit;
+use super::context::{DoctorContext, OpenStore};
+use super::finding::{Finding, or_ok};
+use crate::config::Config;
+use crate::error::Result;
+use crate::model::batch::BatchStatus;
+use crate::model::id::TaskId;
+use crate::model::status::Status;
+use crate::model::text::excerpt;
+use crate::ops::{Outlook, Session, outlook, profile_pause};
+use crate::store::{Filter, Runner};
+use crate::work::leftovers::is_at_work;
+
+/// The most findings of one check, and the most chunks or claims that are counted.
+const MAX_FINDINGS: usize = 20;
+/// How many of the newest batches are checked.
+const CHECKED_BATCHES: usize = 1_000;
+
+/// Whether every runner on record is alive.
+pub(super) fn check_runners(context: &DoctorContext) -> Result<Vec<Finding>> {
+    let Some(OpenStore { session, .. }) = context.current_store() else { return Ok(Vec::new()) };
+    let all: Vec<(TaskId, Runner)> = session.read(|tx| {
+        let runners = tx.runners()?.into_iter();
+        runners.map(|runner| Ok((tx.task_at(runner.batch)?.id, runner))).collect()
+    })?;
+    let mut findings = Vec::new();
+    for (batch, runner) in &all {
+        if is_at_work(session, batch)? {
+            continue;
+        }
+        let state = outlook(session, batch)?;
+        let needs_a_runner = state.status == BatchStatus::Running && state.worker.is_some();
+        let fix = if needs_a_runner {
+            format!("control-batch {batch} --action start")
+        } else {
+            "doctor --fix".into()
+        };
+        let message = format!(
+            "the runner of batch {batch} has died (process {} on {}, last heartbeat {})",
+            runner.pid,
+            excerpt(&runner.host),
+            runner.seen
+        );
+        findings.push(Finding::warning(message).with_fix(context.command(&fix)));
+    }
+    Ok(or_ok(limited(findings), format!("{} on record, all alive", all.len())))
+}
+
+/// Whether every open batch proceeds without a person.
+pub(super) fn check_batches(context: &DoctorContext) -> Result<Vec<Finding>> {
+    let Some(OpenStore { session, .. }) = context.current_store() else { return Ok(Vec::new()) };
+    let open = session.read(|tx| {
+        let tasks = tx.open_batches(None, CHECKED_BATCHES)?;
+        tasks.into_iter().map(|task| Ok((task.id, tx.batch(task.row)?))).collect::<Result<Vec<_>>>()
+    })?;
+    // The check of the configuration reports one that cannot be read.
+    let config = Config::load(&[]).ok();
+    let mut findings = Vec::new();
+    for (id, batch) in &open {
+        let Some(batch) = batch else { continue };
+        let batch = OpenBatch {
+            id,
+            state: outlook(session, id)?,
+            is_worked: is_at_work(session, id)?,
+            made_by_run: batch.command.is_some(),
+            pause_reason: batch.paused.as_deref(),
+        };
+        findings.extend(batch.check(context, session, config.as_ref())?);
+    }
+    let newest = if open.len() == CHECKED_BATCHES { "the newest " } else { "" };
+    Ok(or_ok(limited(findings), format!("{newest}{} open, none needs you", open.len())))
+}
+
+/// A batch that has not ended.
+struct OpenBatch<'a> {
+    id: &'a TaskId,
+    state: Outlook,
+    /// Whether a runner works on it.
+    is_worked: bool,
+    /// Whether `tasktally run` made it.
+    made_by_run: bool,
+    pause_reason: Option<&'a str>,
+}
+
+impl OpenBatch<'_> {
+    /// What a person has to do for the batch, if anything.
+    fn check(
+        &self,
+        context: &DoctorContext,
+        session: &Session,
+        config: Option<&Config>,
+    ) -> Result<Option<Finding>> {
+        let (id, status) = (self.id, self.state.status);
+        let in_review = self.chunks_in_review(session)?;
+        if in_review == 0
+            && let Some(finding) = config.and_then(|config| self.check_profile(config))
+        {
+            return Ok(Some(finding));
+        }
+        let control = |action: &str| context.command(&format!("control-batch {id} --action {action}"));
+        Ok(match status {
+            BatchStatus::Paused => {
+                let profile = self.state.worker.as_deref();
+                let profile_reason = profile.map(|name| profile_pause(session, name)).transpose()?.flatten();
+                let reason = profile_reason.as_deref().or(self.pause_reason).unwrap_or("no reason given");
+                let action = if profile_reason.is_some() { "start" } else { "resume" };
+                let message = format!("batch {id} is paused: {}", excerpt(reason));
+                Some(Finding::warning(message).with_fix(control(action)))
+            }
+            status if in_review > 0 || status == BatchStatus::Waiting => {
+                let message = format!("batch {id} waits for a person; chunks in review: {in_review}");
+                Some(
+                    Finding::warning(message)
+                        .with_fix(context.command(&format!("get-batch {id} --view review"))),
+                )
+            }
+            BatchStatus::Running if self.is_worked => None,
+            BatchStatus::Running if self.state.worker.is_some() => {
+                let message = format!("batch {id} has a worker profile, but no runner works on it");
+                Some(Finding::problem(message).with_fix(control("start")))
+            }
+            BatchStatus::Running if self.made_by_run => {
+                let message = format!(
+                    "batch {id} was made by tasktally run, which ended before the batch was finished"
+                );
+                Some(Finding::warning(message).with_fix(context.command(&format!("run --resume {id}"))))
+            }
+            _ => None,
+        })
+    }
+
+    /// The problem with the batch's worker profile, if it can no longer be started.
+    fn check_profile(&self, config: &Config) -> Option<Finding> {
+        if self.is_worked || !matches!(self.state.status, BatchStatus::Paused | BatchStatus::Running) {
+            return None;
+        }
+        let error = config.profile(self.state.worker.as_deref()?).err()?;
+        let message = format!("batch {} cannot be worked on in the background: {error}", self.id);
+        Some(Finding::problem(message).with_fix(command_to_edit(&config.location.path)))
+    }
+
+    fn chunks_in_review(&self, session: &Session) -> Result<usize> {
+        let batch = self.state.row;
+        session.read(move |tx| {
+            let chunks = Filter { parent: Some(batch), status: Some(Status::Review), ..Filter::default() };
+            Ok(tx.list(&chunks, None, MAX_FINDINGS)?.len())
+        })
+    }
+}
+
+/// Whether every claim is live.
+pub(super) fn check_claims(context: &DoctorContext) -> Result<Vec<Finding>> {
+    let Some(OpenStore { session, .. }) = context.current_store() else { return Ok(Vec::new()) };
+    let expired = session.read(|tx| tx.expired(MAX_FINDINGS + 1))?;
+    if expired.is_empty() {
+        return Ok(vec![Finding::ok("none has expired")]);
+    }
+    let count = if expired.len() > MAX_FINDINGS {
+        format!("more than {MAX_FINDINGS}")
+    } else {
+        expired.len().to_string()
+    };
+    let named: Vec<String> = expired.iter().take(3).map(|task| task.id.to_string()).collect();
+    let more = if expired.len() > 3 { ", …" } else { "" };
+    let message = format!(
+        "{count} expired before their holders released them ({}{more}); the next claim releases them",
+        named.join(", ")
+    );
+    Ok(vec![Finding::warning(message).with_fix(context.command("reset-stalled-tasks"))])
+}
+
+/// The first findings, and a note if there are more.
+fn limited(mut findings: Vec<Finding>) -> Vec<Finding> {
+    if findings.len() > MAX_FINDINGS {
+        findings.truncate(MAX_FINDINGS);
+        findings.push(Finding::warning("there are more: fix these, then run this command again"));
+    }
+    findings
+}

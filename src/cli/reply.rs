@@ -1,0 +1,161 @@
+//! Printing replies and errors.
+
+use std::io::Write;
+use std::path::Path;
+
+use comfy_table::ContentArrangement;
+use serde_json::Value;
+
+use super::store_path::{command_prefix, store_path};
+use crate::error::{Error, Result};
+use crate::mcp::refusal;
+use crate::terminal::{escape_hidden, new_table, print_line, with_commands};
+
+/// Lists in a reply that are printed as tables.
+const TABLES: &[&str] = &["tasks", "chunks", "failures", "receipts", "batches", "items"];
+/// Objects in a reply that are printed one field per line.
+const RECORDS: &[&str] = &["task", "batch", "claim"];
+/// Texts in a reply, and what a person reads before each.
+const TEXTS: &[(&str, &str)] = &[
+    ("instructions", "instructions"),
+    ("worker_prompt", "prompt for MCP workers"),
+    ("poll", "to follow it"),
+    ("next", "next"),
+    ("next_cursor", "next page, with --cursor"),
+    ("since", "later changes, with --since"),
+];
+
+/// How replies and errors are printed.
+#[derive(Clone, Copy)]
+pub(super) struct ReplyPrinter<'a> {
+    /// As JSON, as the MCP tool returns them.
+    pub(super) json: bool,
+    /// The value of `--db`, which the commands in messages repeat.
+    pub(super) db: Option<&'a Path>,
+}
+
+impl ReplyPrinter<'_> {
+    /// Prints a reply.
+    ///
+    /// # Errors
+    /// If the output cannot be written.
+    pub(super) fn print(self, reply: &Value, out: &mut impl Write) -> Result<()> {
+        let text = if self.json { reply.to_string() } else { as_text(reply, &self.command_prefix()) };
+        print_line(out, &text)
+    }
+
+    /// Prints an error: with `--json` to the output, as the MCP tool returns it, else to standard error.
+    pub(super) fn print_error(self, error: &Error, out: &mut impl Write) {
+        // If nothing can be printed, the exit code still reports the failure.
+        if self.json {
+            writeln!(out, "{}", refusal(error)).ok();
+        } else {
+            let message = with_commands(&escape_hidden(&error.to_string()), &self.command_prefix());
+            writeln!(std::io::stderr(), "tasktally: {message}").ok();
+        }
+    }
+
+    fn command_prefix(self) -> String {
+        store_path(self.db).map_or_else(|_| "tasktally".to_owned(), |store| command_prefix(&store))
+    }
+}
+
+fn as_text(reply: &Value, prefix: &str) -> String {
+    let message = |text: &str| with_commands(&escape_hidden(text), prefix);
+    let mut parts = Vec::new();
+    parts.extend(reply["message"].as_str().map(message));
+    for key in TABLES {
+        parts.extend(reply[key].as_array().filter(|rows| !rows.is_empty()).map(|rows| table(rows)));
+    }
+    parts.extend(reply["reviews"].as_array().into_iter().flatten().map(review));
+    for key in RECORDS {
+        let Some(fields) = reply[key].as_object() else { continue };
+        let lines = fields.iter().filter(|(name, value)| *name != "body" && !is_empty(value));
+        parts.push(
+            lines
+                .map(|(name, value)| format!("{:>14}  {}", label(name), cell(value)))
+                .collect::<Vec<_>>()
+                .join("\n"),
+        );
+        parts.extend(fields.get("body").and_then(Value::as_str).map(escape_hidden));
+    }
+    if let Some(listed) = reply["bad_items"]["listed"].as_array() {
+        parts.push(listed.iter().map(cell).collect::<Vec<_>>().join("\n"));
+    }
+    for (key, label) in [("needs_person", "waiting for a person"), ("stalled", "no receipt for a while")] {
+        if !is_empty(&reply[key]) {
+            parts.push(format!("{label}: {}", cell(&reply[key])));
+        }
+    }
+    for (key, label) in TEXTS {
+        if let Some(text) = reply[key].as_str() {
+            // The worker prompt is for agents that call the MCP tools.
+            let text = if *key == "worker_prompt" { escape_hidden(text) } else { message(text) };
+            parts.push(format!("{label}: {text}"));
+        }
+    }
+    parts.retain(|part| !part.is_empty());
+    parts.join("\n\n")
+}
+
+/// A chunk that waits for a decision, with samples of its receipts.
+fn review(review: &Value) -> String {
+    let samples = review["samples"].as_array().map_or(&[][..], Vec::as_slice);
+    format!(
+        "{} ({}), after step {}: {}\n\n{}",
+        cell(&review["chunk"]),
+        cell(&review["title"]),
+        cell(&review["step"]),
+        cell(&review["categories"]),
+        table(samples)
+    )
+}
+
+fn is_empty(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::Array(values) => values.is_empty(),
+        Value::Object(map) => map.is_empty(),
+        _ => false,
+    }
+}
+
+/// The name of a field as a person reads it.
+fn label(field: &str) -> String {
+    escape_hidden(field).replace('_', " ")
+}
+
+/// A value on one line.
+fn cell(value: &Value) -> String {
+    match value {
+        Value::Null => String::new(),
+        Value::String(text) => escape_hidden(text).replace('\n', " "),
+        Value::Array(values) => values.iter().map(cell).collect::<Vec<_>>().join(", "),
+        Value::Object(map) => map
+            .iter()
+            .map(|(name, value)| format!("{} {}", escape_hidden(name), cell(value)))
+            .collect::<Vec<_>>()
+            .join(", "),
+        other => other.to_string(),
+    }
+}
+
+/// A table with a column for each field that has a value in any row.
+fn table(rows: &[Value]) -> String {
+    const HIDDEN: &[&str] = &["created", "body", "order", "depends_on"];
+    let mut columns: Vec<&String> = Vec::new();
+    for row in rows {
+        for (name, value) in row.as_object().into_iter().flatten() {
+            if !is_empty(value) && !HIDDEN.contains(&name.as_str()) && !columns.contains(&name) {
+                columns.push(name);
+            }
+        }
+    }
+    let mut table = new_table();
+    table.set_content_arrangement(ContentArrangement::Dynamic);
+    table.set_header(columns.iter().map(|name| label(name).to_uppercase()));
+    for row in rows {
+        table.add_row(columns.iter().map(|name| cell(&row[name.as_str()])));
+    }
+    table.trim_fmt()
+}

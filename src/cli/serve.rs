@@ -1,0 +1,57 @@
+//! `tasktally serve`: the MCP server on standard input and output.
+
+use clap::{Arg, Command};
+use tracing::Level;
+use tracing_subscriber::Layer as _;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+
+use super::open::{Caller, open, worker_scope};
+use super::subcommand::Invocation;
+use crate::error::Result;
+use crate::mcp::{self, Toolset};
+use crate::ops;
+
+/// The arguments of the command.
+pub(super) fn arguments(command: Command) -> Command {
+    command.arg(
+        Arg::new("toolset")
+            .long("toolset")
+            .value_name("TOOLSET")
+            .value_parser(clap::value_parser!(Toolset))
+            .default_value("all")
+            .help("Which tools to offer; `worker` offers only those that a background worker needs"),
+    )
+}
+
+/// Serves one client, and starts a runner for every batch that has a worker profile but no runner.
+pub(super) fn run(call: Invocation<'_>) -> Result<u8> {
+    log_to_stderr();
+    let requested = call.matches.get_one::<Toolset>("toolset").copied().unwrap_or(Toolset::All);
+    let toolset = if worker_scope()?.is_some() { Toolset::Worker } else { requested };
+    let session = open(call.db, Caller::Agent)?;
+    std::thread::scope(|scope| {
+        let for_runners = session.clone();
+        // A worker's server leaves this out: its batch has a runner, and there are many such servers.
+        if toolset == Toolset::All {
+            scope.spawn(move || {
+                if let Err(error) = ops::wake_all(&for_runners) {
+                    tracing::warn!(%error, "cannot check whether batches lack a runner");
+                }
+            });
+        }
+        mcp::serve(session, toolset)
+    })?;
+    Ok(0)
+}
+
+/// Logs to standard error, because standard output belongs to the protocol. `TASKTALLY_LOG` sets the level of
+/// each target, such as `tasktally=debug`; by default only warnings are logged.
+pub(super) fn log_to_stderr() {
+    let default = || Targets::new().with_target("tasktally", Level::WARN).with_target("rmcp", Level::ERROR);
+    let requested = std::env::var("TASKTALLY_LOG").ok().filter(|levels| !levels.is_empty());
+    let filter = requested.and_then(|levels| levels.parse().ok()).unwrap_or_else(default);
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(false);
+    tracing_subscriber::registry().with(lines.with_filter(filter)).init();
+}

@@ -1,0 +1,20 @@
+//! What `cli`, `watch` and `work` share to print for people: escaped text, messages that name commands, tables,
+//! progress bars and colours.
+
+mod colour;
+mod escape;
+mod mentions;
+mod output;
+mod progress_bar;
+mod shell;
+mod stream_decoder;
+mod table;
+
+pub(crate) use colour::{colours_are_wanted, stdout_has_colours};
+pub(crate) use escape::escape_hidden;
+pub(crate) use mentions::{hyphenated, with_commands};
+pub(crate) use output::{is_closed_output, output_error, print_line};
+pub(crate) use progress_bar::{ProgressLine, bar_style};
+pub(crate) use shell::shell_path;
+pub(crate) use stream_decoder::StreamDecoder;
+pub(crate) use table::new_table;

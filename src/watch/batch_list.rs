@@ -1,0 +1,100 @@
+//! The list of open batches.
+
+use crate::error::{Code, Error, Result};
+use crate::model::batch::BatchStatus;
+use crate::model::field::visible;
+use crate::model::id::TaskId;
+use crate::model::status::Status;
+use crate::ops::Session;
+use crate::store::{Filter, Read};
+
+/// How many batches are listed: the newest.
+const MAX_BATCHES: usize = 100;
+/// How many chunks in one status are counted at most.
+const MAX_COUNT: usize = 100;
+/// The most characters of a title.
+const TITLE_CHARS: usize = 200;
+/// How many batches an error message names.
+const NAMED_BATCHES: usize = 10;
+
+/// A batch in the list.
+#[derive(Debug, Clone)]
+pub(super) struct BatchRow {
+    pub(super) id: TaskId,
+    pub(super) title: String,
+    pub(super) status: BatchStatus,
+    pub(super) processed: u64,
+    pub(super) total: u64,
+    /// Chunks in review, up to [`MAX_COUNT`].
+    pub(super) in_review: usize,
+    /// Failed and blocked chunks, up to [`MAX_COUNT`] of each.
+    pub(super) stuck: usize,
+}
+
+impl BatchRow {
+    /// The chunks that wait for a person, by kind.
+    pub(super) fn waiting(&self) -> String {
+        let parts = [(self.in_review, "in review"), (self.stuck, "failed or blocked")];
+        let parts = parts.into_iter().filter(|(count, _)| *count > 0);
+        parts.map(|(count, what)| format!("{count} {what}")).collect::<Vec<_>>().join(", ")
+    }
+
+    /// How many chunks wait for a person.
+    pub(super) fn waiting_count(&self) -> String {
+        match self.in_review + self.stuck {
+            0 => String::new(),
+            1 => "1 waits for you".to_owned(),
+            more => format!("{more} wait for you"),
+        }
+    }
+}
+
+/// The open batches, newest first.
+///
+/// # Errors
+/// If the store cannot be read.
+pub(super) fn open_batches(session: &Session) -> Result<Vec<BatchRow>> {
+    session.read(|tx| {
+        let mut open = Vec::new();
+        for task in tx.open_batches(None, MAX_BATCHES)? {
+            let Some(batch) = tx.batch(task.row)? else { continue };
+            open.push(BatchRow {
+                title: visible(&task.title, TITLE_CHARS),
+                status: batch.status(task.status, tx.is_workable(task.row)?),
+                processed: batch.counts.processed(),
+                total: batch.counts.total,
+                in_review: count_chunks(tx, task.row, Status::Review)?,
+                stuck: count_chunks(tx, task.row, Status::Failed)?
+                    + count_chunks(tx, task.row, Status::Blocked)?,
+                id: task.id,
+            });
+        }
+        Ok(open)
+    })
+}
+
+fn count_chunks(tx: &dyn Read, batch: i64, status: Status) -> Result<usize> {
+    let filter = Filter { parent: Some(batch), status: Some(status), ..Filter::default() };
+    Ok(tx.list(&filter, None, MAX_COUNT)?.len())
+}
+
+/// The only open batch, for a command that names none; `None` if no batch is open.
+///
+/// # Errors
+/// If several are open: the message names them.
+pub(super) fn the_only_open_batch(session: &Session) -> Result<Option<TaskId>> {
+    let open = open_batches(session)?;
+    match open.as_slice() {
+        [] => Ok(None),
+        [one] => Ok(Some(one.id.clone())),
+        more => {
+            let named =
+                more.iter().take(NAMED_BATCHES).map(|batch| format!("{} ('{}')", batch.id, batch.title));
+            let named = named.collect::<Vec<_>>().join(", ");
+            Err(Error::new(
+                Code::InvalidArgument,
+                format!("BATCH: {} batches are open; name one of them: {named}", more.len()),
+            ))
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! Drawing the top of the screen: the batch as a whole.
+
+use super::board::Board;
+use super::canvas::Canvas;
+use super::format::{bar, count, cut, duration, fit, percent};
+use crate::model::batch::BatchStatus;
+use crate::model::status::Status;
+
+/// Draws the header.
+pub(super) fn draw(canvas: &mut Canvas<'_>, board: &Board) {
+    let (header, theme) = (&board.header, canvas.theme);
+    let id = format!(" {}", header.id);
+    let status = format!("  {}  ", header.status);
+    let title = fit(&header.title, canvas.columns().saturating_sub(id.len() + status.len()));
+    canvas.row(&[(&title, theme.strong()), (&status, theme.batch(header.status)), (&id, theme.dim())]);
+
+    let (processed, total) = (header.counts.processed(), header.counts.total);
+    let progress = format!("  {processed} of {total}  {} %", percent(processed, total));
+    let (full, empty) = bar(processed, total, canvas.columns().saturating_sub(progress.len()));
+    canvas.row(&[(&full, theme.good()), (&empty, theme.dim()), (&progress, theme.plain())]);
+
+    canvas.row(&[(&facts(board), theme.plain())]);
+    if let Some(runner) = &header.runner {
+        canvas.row(&[(runner, theme.dim())]);
+    }
+    if let Some(reason) = waits_for_person(board) {
+        canvas.row(&[(&cut(&reason, canvas.columns()), theme.attention())]);
+    }
+}
+
+/// How many rows the header has.
+pub(super) fn height(board: &Board) -> usize {
+    3 + usize::from(board.header.runner.is_some()) + usize::from(waits_for_person(board).is_some())
+}
+
+fn facts(board: &Board) -> String {
+    let header = &board.header;
+    let counts = header.counts;
+    let mut facts = Vec::new();
+    if header.steps > 1 {
+        facts.push(format!("step {} ({} of {})", header.step, header.step_number, header.steps));
+    }
+    facts.push(format!("{} done", counts.done));
+    for (number, what) in
+        [(counts.failed, "failed"), (counts.skipped, "skipped"), (header.in_doubt, "in doubt")]
+    {
+        if number > 0 {
+            facts.push(format!("{number} {what}"));
+        }
+    }
+    facts.extend(header.per_minute.map(|rate| format!("{rate:.0} per minute")));
+    let seconds_left = header.seconds_left.filter(|_| counts.processed() < counts.total);
+    facts.extend(seconds_left.map(|seconds| format!("{} left", duration(seconds))));
+    facts.join(" · ")
+}
+
+/// What waits for a person, with the keys for it.
+fn waits_for_person(board: &Board) -> Option<String> {
+    let header = &board.header;
+    let mut reasons = Vec::new();
+    if header.status == BatchStatus::Paused {
+        reasons.push(format!("paused: {} (p resumes it)", header.paused.as_deref().unwrap_or_default()));
+    }
+    let review = board.count_in(Status::Review);
+    if review > 0 {
+        reasons.push(format!("{} in review (n a r d)", count(review, "chunk")));
+    }
+    let stuck = board.count_in(Status::Failed) + board.count_in(Status::Blocked);
+    if stuck > 0 && header.status != BatchStatus::Cancelled {
+        reasons.push(format!("{} failed or blocked (n t)", count(stuck, "chunk")));
+    }
+    (!reasons.is_empty()).then(|| format!("waits for you: {}", reasons.join("; ")))
+}

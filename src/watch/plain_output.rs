@@ -1,0 +1,129 @@
+//! `tasktally watch --plain`: one line per change, for logs and for terminals without a screen.
+
+use std::io::Write;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use super::board::{Board, StatusChange};
+use super::format::{duration, percent};
+use super::poller::Poller;
+use crate::error::{Error, Result};
+use crate::model::batch::BatchStatus;
+use crate::model::id::TaskId;
+use crate::model::status::Status;
+use crate::ops::{GetBatch, Operation, Session};
+use crate::terminal::{escape_hidden, output_error, with_commands};
+
+/// How often the store is read.
+const POLL_INTERVAL: Duration = Duration::from_millis(500);
+/// The least time between two lines that report only progress.
+const PROGRESS_INTERVAL: Duration = Duration::from_secs(5);
+
+/// A change as a line for a person, and as an event for a script.
+type Event = (String, Value);
+
+/// Prints lines until the batch has ended. The exit code is 1 if something failed or the batch was cancelled.
+pub(super) fn run(session: &Session, batch: &TaskId, prefix: &str, json: bool) -> Result<u8> {
+    let print = |event: &Event| print_event(event, json);
+    let mut poller = Poller::new(batch.clone());
+    let mut board = Board::new(poller.poll(session)?);
+    print(&batch_event(&board, prefix))?;
+    for chunk in
+        board.chunks.iter().filter(|chunk| chunk.status == Status::InProgress || chunk.needs_person())
+    {
+        print(&chunk_event(&board, chunk.number))?;
+    }
+    let (mut last_processed, mut last_progress) = (board.header.counts.processed(), Instant::now());
+    while !has_ended(board.header.status) {
+        std::thread::sleep(POLL_INTERVAL);
+        for change in board.apply(poller.poll(session)?) {
+            print(&match change {
+                StatusChange::Chunk(number) => chunk_event(&board, number),
+                StatusChange::Batch => batch_event(&board, prefix),
+            })?;
+        }
+        let processed = board.header.counts.processed();
+        if processed != last_processed
+            && last_progress.elapsed() >= PROGRESS_INTERVAL
+            && !has_ended(board.header.status)
+        {
+            (last_processed, last_progress) = (processed, Instant::now());
+            print(&progress_event(&board))?;
+        }
+    }
+    if json {
+        let mut done = serde_json::to_value(GetBatch::progress_of(batch.clone()).run(session)?)
+            .map_err(|error| Error::internal("the reply could not be written as JSON", error))?;
+        done["event"] = "done".into();
+        print(&(String::new(), done))?;
+    }
+    Ok(u8::from(board.header.status != BatchStatus::Done || board.header.counts.failed > 0))
+}
+
+/// Prints that there is nothing to watch.
+pub(super) fn print_no_batch(json: bool) -> Result<()> {
+    let text = "No batch is open. To see one that has ended, name it: tasktally watch BATCH";
+    let event = json!({ "event": "done", "success": true, "message": text });
+    print_event(&(text.to_owned(), event), json)
+}
+
+fn has_ended(status: BatchStatus) -> bool {
+    matches!(status, BatchStatus::Done | BatchStatus::Failed | BatchStatus::Cancelled)
+}
+
+fn batch_event(board: &Board, prefix: &str) -> Event {
+    let header = &board.header;
+    let (processed, total) = (header.counts.processed(), header.counts.total);
+    let mut text = format!("{} {}: {}, {processed} of {total} items", header.id, header.title, header.status);
+    if header.counts.failed > 0 {
+        text.push_str(&format!(", {} failed", header.counts.failed));
+    }
+    if let Some(reason) = &header.paused {
+        text.push_str(&format!("; paused: {}", with_commands(reason, prefix)));
+    }
+    if header.status == BatchStatus::Waiting && board.count_in(Status::Review) > 0 {
+        let call = format!("review_batch(id=\"{}\", decision=\"approve\")", header.id);
+        text.push_str(&format!("; to decide: {}", with_commands(&call, prefix)));
+    }
+    let event = json!({ "event": "batch", "batch": header.id, "title": header.title, "status": header.status,
+        "processed": processed, "total": total, "failed": header.counts.failed });
+    (text, event)
+}
+
+fn chunk_event(board: &Board, number: u64) -> Event {
+    let Some(chunk) = board.chunk(number) else { return (String::new(), Value::Null) };
+    let (processed, total) = (chunk.counts.processed(), chunk.counts.total);
+    let mut text = format!("{} {}: {}, {processed} of {total}", chunk.id, chunk.title, chunk.status);
+    if chunk.counts.failed > 0 {
+        text.push_str(&format!(", {} failed", chunk.counts.failed));
+    }
+    let worker = board.worker_of(number).map(|worker| worker.name.as_str());
+    if let Some(worker) = worker {
+        text.push_str(&format!(", by {worker}"));
+    }
+    let event = json!({ "event": "chunk", "chunk": chunk.id, "title": chunk.title, "status": chunk.status,
+        "processed": processed, "total": total, "failed": chunk.counts.failed, "worker": worker });
+    (text, event)
+}
+
+fn progress_event(board: &Board) -> Event {
+    let header = &board.header;
+    let (processed, total) = (header.counts.processed(), header.counts.total);
+    let mut text = format!("{processed} of {total} items, {} %", percent(processed, total));
+    if let Some(rate) = header.per_minute {
+        text.push_str(&format!(", {rate:.0} per minute"));
+    }
+    if let Some(seconds) = header.seconds_left {
+        text.push_str(&format!(", {} left", duration(seconds)));
+    }
+    let event = json!({ "event": "progress", "processed": processed, "total": total,
+        "per_minute": header.per_minute, "seconds_left": header.seconds_left });
+    (text, event)
+}
+
+fn print_event((text, event): &Event, json: bool) -> Result<()> {
+    let line = if json { event.to_string() } else { escape_hidden(text) };
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{line}").and_then(|()| out.flush()).map_err(output_error)
+}

@@ -1,0 +1,233 @@
+//! Reading a batch from the store again and again: everything once, then only what changed.
+
+use super::board::{BatchHeader, ChunkRow, ReceiptRow, Update, WorkerRow};
+use super::format::{duration, seconds_between};
+use crate::error::Result;
+use crate::model::batch::{Batch, Chunk};
+use crate::model::field::visible;
+use crate::model::id::TaskId;
+use crate::model::limits::PAGE;
+use crate::model::receipt::Receipt;
+use crate::model::status::{ItemReport, Status};
+use crate::model::task::{Row, Task};
+use crate::model::timestamp::Timestamp;
+use crate::ops::batch_view;
+use crate::ops::{Session, batch_task};
+use crate::store::{Filter, Read, Runner};
+
+/// The most characters of a title, a name or a receipt.
+const CHARS: usize = 200;
+/// The most workers that are read.
+const MAX_WORKERS: usize = 100;
+/// After how many seconds without a heartbeat a runner's silence is shown.
+const SILENT_AFTER: u64 = 20;
+/// How many of the chunks that changed last have their newest receipts read.
+const CHUNKS_WITH_RECEIPTS: usize = 24;
+/// How many of a chunk's newest receipts are read.
+const RECEIPTS_PER_CHUNK: u64 = 16;
+
+/// A chunk that was read, and what is needed to read its receipts.
+struct ChangedChunk {
+    row: Row,
+    receipts: u64,
+    shown: ChunkRow,
+}
+
+/// Reads a batch and its changes.
+pub(super) struct Poller {
+    batch: TaskId,
+    /// The number of the last change that was read.
+    since: Option<u64>,
+}
+
+/// Checks that a batch exists.
+pub(super) fn check_exists(session: &Session, batch: &TaskId) -> Result<()> {
+    let batch = batch.clone();
+    session.read(move |tx| batch_task(tx, &batch).map(|_| ()))
+}
+
+impl Poller {
+    /// A poller that has read nothing yet.
+    pub(super) fn new(batch: TaskId) -> Self {
+        Poller { batch, since: None }
+    }
+
+    /// Reads everything the first time, and later what changed.
+    ///
+    /// # Errors
+    /// If there is no such batch, or the store cannot be read.
+    pub(super) fn poll(&mut self, session: &Session) -> Result<Update> {
+        let mut chunks = match self.since {
+            None => self.all_chunks(session)?,
+            Some(since) => self.changed_chunks(session, since)?,
+        };
+        chunks.sort_by_key(|chunk| std::cmp::Reverse(chunk.shown.change));
+        let with_receipts: Vec<(u64, Row, u64)> = chunks
+            .iter()
+            .take(CHUNKS_WITH_RECEIPTS)
+            .map(|chunk| (chunk.shown.number, chunk.row, chunk.receipts))
+            .collect();
+        let id = self.batch.clone();
+        let (header, workers, receipts) = session.read(move |tx| {
+            let (task, batch) = batch_task(tx, &id)?;
+            let mut receipts = Vec::new();
+            for (number, row, count) in std::iter::once((0, task.row, task.receipts)).chain(with_receipts) {
+                let after = count.saturating_sub(RECEIPTS_PER_CHUNK);
+                let newest = tx.receipts(row, after, RECEIPTS_PER_CHUNK as usize)?.into_iter();
+                // The list of workers shows which items were started.
+                let shown = newest.filter(|receipt| receipt.outcome != Some(ItemReport::Started));
+                receipts.extend(shown.map(|receipt| receipt_row(number, receipt)));
+            }
+            Ok((header(tx, &task, &batch)?, workers(tx, &task)?, receipts))
+        })?;
+        let chunks = chunks.into_iter().map(|chunk| chunk.shown).collect();
+        Ok(Update { header, chunks, workers, receipts })
+    }
+
+    /// Reads every chunk. Each page is a read of its own, so that no read transaction takes long.
+    fn all_chunks(&mut self, session: &Session) -> Result<Vec<ChangedChunk>> {
+        let id = self.batch.clone();
+        let (batch, since) = session.read(move |tx| Ok((batch_task(tx, &id)?.0.row, tx.sequence()?)))?;
+        let mut all = Vec::new();
+        let mut after = 0;
+        loop {
+            let page = session.read(move |tx| tx.chunks(batch, after, PAGE))?;
+            let Some((last, _)) = page.last() else { break };
+            after = last.number;
+            all.extend(page.into_iter().map(|(chunk, task)| changed_chunk(&chunk, task)));
+        }
+        self.since = Some(since);
+        Ok(all)
+    }
+
+    /// Reads the chunks that changed after a change.
+    fn changed_chunks(&mut self, session: &Session, mut since: u64) -> Result<Vec<ChangedChunk>> {
+        let mut all = Vec::new();
+        loop {
+            let id = self.batch.clone();
+            let (page, next, has_more) = session.read(move |tx| {
+                let sequence = tx.sequence()?;
+                if sequence == since {
+                    return Ok((Vec::new(), since, false));
+                }
+                let filter = Filter { parent: Some(tx.task(&id)?.row), ..Filter::default() };
+                let tasks = tx.changed_since(&filter, since, PAGE)?;
+                let has_more = tasks.len() == PAGE;
+                let next = tasks.last().filter(|_| has_more).map_or(sequence, |last| last.changed);
+                let mut page = Vec::new();
+                for task in tasks {
+                    if let Some(chunk) = tx.chunk(&task)? {
+                        page.push(changed_chunk(&chunk, task));
+                    }
+                }
+                Ok((page, next, has_more))
+            })?;
+            all.extend(page);
+            since = next;
+            if !has_more {
+                self.since = Some(since);
+                return Ok(all);
+            }
+        }
+    }
+}
+
+fn changed_chunk(chunk: &Chunk, task: Task) -> ChangedChunk {
+    let shown = ChunkRow {
+        number: chunk.number,
+        title: visible(without_counts(&task.title), CHARS),
+        status: task.status,
+        counts: chunk.counts,
+        change: task.changed,
+        id: task.id,
+    };
+    ChangedChunk { row: task.row, receipts: task.receipts, shown }
+}
+
+/// A chunk's title without the counts at its end (`…: 12 of 50`), which have a column of their own.
+fn without_counts(title: &str) -> &str {
+    let is_count = |text: &str| {
+        let (some, all) = text.split_once(" of ")?;
+        Some(some.parse::<u64>().is_ok() && all.parse::<u64>().is_ok())
+    };
+    match title.rsplit_once(": ") {
+        Some((span, text)) if is_count(text) == Some(true) => span,
+        _ => title,
+    }
+}
+
+fn header(tx: &dyn Read, task: &Task, batch: &Batch) -> Result<BatchHeader> {
+    let view = batch_view(tx, task, batch)?;
+    let categories = tx.categories(task.row)?.into_iter();
+    Ok(BatchHeader {
+        id: task.id.clone(),
+        title: visible(&task.title, CHARS),
+        status: batch.status(task.status, tx.is_workable(task.row)?),
+        step: visible(&view.step, CHARS),
+        step_number: (0..batch.steps.count())
+            .find(|n| batch.steps.name(*n) == view.step)
+            .map_or(1, |n| n + 1),
+        steps: batch.steps.count(),
+        paused: batch.paused.as_deref().map(|reason| visible(reason, CHARS)),
+        counts: batch.counts,
+        in_doubt: view.in_doubt,
+        categories: categories.map(|(name, count)| (visible(&name, CHARS), count)).collect(),
+        chunks: batch.chunks,
+        per_minute: view.per_minute,
+        seconds_left: view.seconds_left,
+        runner: tx.runner(task.row)?.map(|runner| describe_runner(&runner, tx.now())),
+        now: tx.now(),
+    })
+}
+
+/// The runner that works on the batch in the background, in a line.
+fn describe_runner(runner: &Runner, now: Timestamp) -> String {
+    let mut line = format!(
+        "runner {} on {}, profile {}, for {}",
+        runner.pid,
+        visible(&runner.host, CHARS),
+        visible(&runner.profile, CHARS),
+        duration(seconds_between(runner.since, now))
+    );
+    let silence = seconds_between(runner.seen, now);
+    if silence >= SILENT_AFTER {
+        line.push_str(&format!(", no heartbeat for {}", duration(silence)));
+    }
+    if let Some(note) = &runner.note {
+        line.push_str(&format!(": {}", visible(note, CHARS)));
+    }
+    line
+}
+
+fn workers(tx: &dyn Read, batch: &Task) -> Result<Vec<WorkerRow>> {
+    let claimed = Filter { parent: Some(batch.row), status: Some(Status::InProgress), ..Filter::default() };
+    let mut workers = Vec::new();
+    for task in tx.list(&claimed, None, MAX_WORKERS)? {
+        let (Some(claim), Some(chunk)) = (&task.claim, tx.chunk(&task)?) else { continue };
+        let started = tx.begun(&chunk)?;
+        let by_this_claim = started
+            .iter()
+            .filter_map(|item| item.started.map(|started| (started, item)))
+            .filter(|(started, _)| started.generation == task.generation);
+        let item = by_this_claim.max_by_key(|(started, _)| started.receipt).map(|(_, item)| &item.key);
+        workers.push(WorkerRow {
+            name: visible(&claim.worker, CHARS),
+            chunk: chunk.number,
+            item: item.map(|key| visible(key, CHARS)),
+            claimed_at: claim.since,
+            last_change: task.updated,
+            is_expired: task.live_claim(tx.now()).is_none(),
+        });
+    }
+    Ok(workers)
+}
+
+fn receipt_row(chunk: u64, receipt: Receipt) -> ReceiptRow {
+    ReceiptRow {
+        at: receipt.at,
+        chunk,
+        number: receipt.number,
+        outcome: receipt.outcome.map(|outcome| outcome.as_str()),
+        text: visible(&receipt.shown().replace('\n', " "), CHARS),
+    }
+}
