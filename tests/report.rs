@@ -126,7 +126,7 @@ fn the_report_of_a_real_run_adds_up_to_get_batch_and_the_summary_files() {
     assert_eq!(bars, receipts, "every receipt is in the report");
     for report in &reports {
         assert!(report.contains("663 of 663 items processed"), "the head");
-        assert!(report.contains(&format!("yes: {receipts} receipts are as they were written")), "the checks");
+        assert!(report.contains(&format!("yes: {receipts} receipts are unchanged")), "the checks");
         assert!(!report.contains("NO:") && !report.contains("**NO**"), "a check failed");
     }
     assert!(reports[1].matches("<rect").count() >= shown["chunks"].as_array().unwrap().len());
@@ -242,7 +242,7 @@ fn a_report_goes_where_it_is_told_and_takes_the_place_of_the_last_one() {
     let out = elsewhere.to_str().unwrap();
     let [first, _] = read(&store.tasktally(["report", &batch, "--out", out, "--json"]).success().json());
     assert!(
-        first.contains("0 of 1 items processed") && first.contains("Nobody wrote a receipt yet"),
+        first.contains("0 of 1 items processed") && first.contains("There are no receipts yet"),
         "{first}"
     );
     let claim = server.call("claim_task", json!({"batch": batch, "worker": "w"})).ok();
@@ -267,7 +267,7 @@ fn a_report_goes_where_it_is_told_and_takes_the_place_of_the_last_one() {
     let said = store.tasktally(["report", &batch, "--out", "file/x"]).code(1).said();
     assert!(said.contains("file/x"), "{said}");
     let said = Store::new().tasktally(["report", &batch]).code(2).said();
-    assert!(said.contains("there is none"), "{said}");
+    assert!(said.contains("there is no such file"), "{said}");
 }
 
 #[test]
@@ -275,12 +275,12 @@ fn a_store_that_does_not_add_up_is_reported_and_said_so() {
     for (forged, told) in [
         (
             "UPDATE batch SET items_done = items_done + 1",
-            "NO: 1 of 1 chunks add up to 2 of 3 items processed",
+            "NO: 1 of 1 chunks add up to 2 of 3 processed items",
         ),
         ("UPDATE category_count SET count = 7 WHERE task = 1", "NO: categories add up to 7 of 2"),
         (
             "DROP TRIGGER receipt_is_never_changed; UPDATE receipt SET text = 'x' WHERE number = 1",
-            "NO: receipts are not as they were written in",
+            "NO: receipts were changed after they were written in",
         ),
     ] {
         let store = Store::new();

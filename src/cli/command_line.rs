@@ -58,7 +58,7 @@ fn insert_first_name(mut arguments: Vec<OsString>) -> Vec<OsString> {
             .get(at + 1)
             .is_some_and(|next| !next.to_string_lossy().starts_with('-') && next != "help")
     {
-        arguments.insert(at + 1, format!("--{}", entry.first).into());
+        arguments.insert(at + 1, format!("--{}", entry.positional).into());
     }
     arguments
 }

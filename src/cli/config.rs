@@ -19,7 +19,7 @@ const ALIGNED: usize = 60;
 
 /// The arguments of the command: its subcommands `example` and `check`.
 pub(super) fn arguments(command: Command) -> Command {
-    let names = example::ALL.iter().map(|example| example.name);
+    let names = example::EXAMPLES.iter().map(|example| example.name);
     command
         .disable_help_subcommand(true)
         .subcommand(
@@ -59,10 +59,10 @@ pub(super) fn run(matches: &ArgMatches, db: Option<&Path>, json: bool, out: &mut
 }
 
 fn print_example(name: &str, json: bool, out: &mut impl Write) -> Result<u8> {
-    let example = example::ALL.iter().find(|example| example.name == name);
+    let example = example::EXAMPLES.iter().find(|example| example.name == name);
     let example = example.ok_or_else(|| Error::invalid(format!("NAME: there is no example '{name}'")))?;
     let text = if json {
-        json!({ "success": true, "message": example.about, "example": example.text }).to_string()
+        json!({ "success": true, "message": example.description, "example": example.text }).to_string()
     } else {
         example.text.trim_end().to_owned()
     };
@@ -115,7 +115,7 @@ fn state(config: &Config) -> String {
     format!(
         "{} (from {}): {}",
         config.location.path.display(),
-        config.location.from.as_str(),
+        config.location.source.as_str(),
         if config.found {
             "in effect"
         } else {
@@ -128,7 +128,7 @@ fn as_json(config: &Config) -> Value {
     let fields = |settings: &[Setting]| -> Map<String, Value> {
         settings
             .iter()
-            .map(|setting| (setting.name.clone(), json!({ "value": setting.value, "set": setting.set })))
+            .map(|setting| (setting.name.clone(), json!({ "value": setting.value, "set": setting.is_set })))
             .collect()
     };
     let workers: Map<String, Value> = config
@@ -140,7 +140,7 @@ fn as_json(config: &Config) -> Value {
         "message": state(config),
         "file": {
             "path": config.location.path.display().to_string(),
-            "from": config.location.from.as_str(),
+            "from": config.location.source.as_str(),
             "found": config.found,
         },
         "settings": fields(&config.settings),
@@ -168,7 +168,7 @@ fn lines(settings: &[Setting]) -> String {
     let width = widths.filter(|width| *width <= ALIGNED).max().unwrap_or(0);
     let commented = lines
         .iter()
-        .map(|(text, setting)| format!("{text:width$}  # {}", if setting.set { "set" } else { "default" }));
+        .map(|(text, setting)| format!("{text:width$}  # {}", if setting.is_set { "set" } else { "default" }));
     commented.collect::<Vec<_>>().join("\n")
 }
 

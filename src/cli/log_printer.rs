@@ -4,7 +4,7 @@ use std::io::{Result, Write};
 
 use serde_json::json;
 
-use crate::logs::{Part, Stream};
+use crate::logs::{LogPart, Stream};
 use crate::terminal::StreamDecoder;
 
 /// How a log is printed.
@@ -38,7 +38,7 @@ impl<'a, W: Write> LogPrinter<'a, W> {
         &mut self,
         stream: Stream,
         decoder: &mut StreamDecoder,
-        part: Part<'_>,
+        part: LogPart<'_>,
     ) -> Result<()> {
         match self.format {
             Format::Json => return self.print_json(stream, part),
@@ -51,9 +51,9 @@ impl<'a, W: Write> LogPrinter<'a, W> {
             }
         }
         match part {
-            Part::Bytes(bytes) if self.format == Format::Raw => self.out.write_all(bytes)?,
-            Part::Bytes(bytes) => self.print_text(&decoder.decode(bytes))?,
-            Part::LeftOut(count) => {
+            LogPart::Bytes(bytes) if self.format == Format::Raw => self.out.write_all(bytes)?,
+            LogPart::Bytes(bytes) => self.print_text(&decoder.decode(bytes))?,
+            LogPart::Omitted(count) => {
                 self.end_line()?;
                 writeln!(self.out, "… {count} bytes left out …")?;
             }
@@ -67,10 +67,10 @@ impl<'a, W: Write> LogPrinter<'a, W> {
         self.out.flush()
     }
 
-    fn print_json(&mut self, stream: Stream, part: Part<'_>) -> Result<()> {
+    fn print_json(&mut self, stream: Stream, part: LogPart<'_>) -> Result<()> {
         let line = match part {
-            Part::Bytes(bytes) => json!({ "stream": stream, "text": String::from_utf8_lossy(bytes) }),
-            Part::LeftOut(count) => json!({ "stream": stream, "left_out": count }),
+            LogPart::Bytes(bytes) => json!({ "stream": stream, "text": String::from_utf8_lossy(bytes) }),
+            LogPart::Omitted(count) => json!({ "stream": stream, "left_out": count }),
         };
         writeln!(self.out, "{line}")
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::log_printer::{Format, LogPrinter};
 use crate::error::{Error, Result};
-use crate::logs::{self, LogReader, Part, Stream};
+use crate::logs::{self, LogReader, LogPart, Stream};
 use crate::model::id::TaskId;
 use crate::model::status::Status;
 use crate::ops::Session;
@@ -63,7 +63,7 @@ pub(super) fn run(request: &Logs, session: &Session, json: bool, out: &mut impl 
     };
     let mut printer = LogPrinter::new(out, format);
     for LogStream { stream, reader, decoder } in &mut streams {
-        let mut print = |part: Part<'_>| printer.print(*stream, decoder, part);
+        let mut print = |part: LogPart<'_>| printer.print(*stream, decoder, part);
         match request.tail {
             Some(lines) => read_tail(reader, lines, &mut print),
             None => reader.read(&mut print),
@@ -100,7 +100,7 @@ fn open_streams(request: &Logs, session: &Session) -> Result<Vec<LogStream>> {
         Stream::Err => !request.out,
     };
     let open = |stream: &Stream| {
-        let path = logs::place(session.folder(), &request.chunk, attempt, *stream);
+        let path = logs::log_path(session.folder(), &request.chunk, attempt, *stream);
         LogStream { stream: *stream, reader: LogReader::new(&path), decoder: StreamDecoder::default() }
     };
     Ok(Stream::ALL.iter().filter(is_wanted).map(open).collect())
@@ -143,12 +143,12 @@ fn find_attempt(request: &Logs, session: &Session) -> Result<u64> {
 fn read_tail(
     reader: &mut LogReader,
     lines: usize,
-    visit: &mut dyn FnMut(Part<'_>) -> io::Result<()>,
+    visit: &mut dyn FnMut(LogPart<'_>) -> io::Result<()>,
 ) -> io::Result<()> {
     // Each with its line feed; the last one may have none yet.
     let mut newest: VecDeque<Vec<u8>> = VecDeque::new();
     reader.read(&mut |part| {
-        let Part::Bytes(bytes) = part else { return Ok(()) };
+        let LogPart::Bytes(bytes) = part else { return Ok(()) };
         for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
             match newest.back_mut().filter(|last| !last.ends_with(b"\n")) {
                 Some(last) => last.extend_from_slice(piece),
@@ -161,5 +161,5 @@ fn read_tail(
         Ok(())
     })?;
     let newest: Vec<u8> = newest.into_iter().flatten().collect();
-    if newest.is_empty() { Ok(()) } else { visit(Part::Bytes(&newest)) }
+    if newest.is_empty() { Ok(()) } else { visit(LogPart::Bytes(&newest)) }
 }

@@ -79,9 +79,9 @@ pub(super) fn open(db: Option<&Path>, caller: Caller) -> Result<Session> {
     let path = std::path::absolute(&path)
         .map_err(|error| Error::internal("the store's path cannot be made absolute", error))?;
     let launcher = Launcher::new(&path, session.folder(), writable_by_agents);
-    let session = session.with_background(Arc::new(launcher));
+    let session = session.with_launcher(Arc::new(launcher));
     match scope {
-        Some(scope) => session.for_job(scope),
+        Some(scope) => scope_to_worker(session, scope),
         None => Ok(session),
     }
 }

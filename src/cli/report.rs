@@ -26,7 +26,7 @@ pub(super) struct Report {
 pub(super) fn run(request: &Report, session: &Session, json: bool, out: &mut impl Write) -> Result<u8> {
     let written = report::write(session, &request.batch, request.out.as_deref())?;
     let [markdown, html] = written.files.each_ref().map(|file| file.display().to_string());
-    let is_consistent = written.checks.hold();
+    let is_consistent = written.checks.pass();
     let message = if is_consistent {
         format!("Wrote {markdown} and {html}")
     } else {

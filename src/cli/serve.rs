@@ -36,7 +36,7 @@ pub(super) fn run(call: Invocation<'_>) -> Result<u8> {
         // A worker's server leaves this out: its batch has a runner, and there are many such servers.
         if toolset == Toolset::All {
             scope.spawn(move || {
-                if let Err(error) = ops::wake_all(&for_runners) {
+                if let Err(error) = ops::start_missing_runners(&for_runners) {
                     tracing::warn!(%error, "cannot check whether batches lack a runner");
                 }
             });

@@ -1,5 +1,5 @@
-//! Text that agents wrote, made harmless for HTML and for Markdown: it shows as it is stored, and
-//! what would not show, or show something else, is made visible.
+//! Text that agents wrote, escaped for HTML and for Markdown. It is shown as it is stored, and hidden characters
+//! are made visible.
 
 use std::fmt::{self, Display, Formatter, Write};
 
@@ -8,20 +8,20 @@ use crate::model::field::is_hidden;
 /// Text in HTML, inside an element or a quoted attribute.
 pub(super) struct Html<'a>(pub(super) &'a str);
 
-/// The same on one line, for HTML inside Markdown: a blank line would end it there.
+/// Text on one line, for HTML inside Markdown: a blank line would end the HTML.
 pub(super) struct HtmlLine<'a>(pub(super) &'a str);
 
-/// Text in a Markdown table's cell, heading or paragraph, never at the beginning of a line.
+/// Text in a cell, a heading or a paragraph of Markdown, but not at the start of a line.
 pub(super) struct Markdown<'a>(pub(super) &'a str);
 
-/// Text of many lines as a Markdown code block.
+/// Text with several lines as a Markdown code block.
 pub(super) struct Fenced<'a>(pub(super) &'a str);
 
 impl Display for Html<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         self.0.chars().try_for_each(|c| match c {
             '\n' | '\t' => f.write_char(c),
-            c => html(f, c),
+            c => write_html(f, c),
         })
     }
 }
@@ -30,24 +30,24 @@ impl Display for HtmlLine<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         self.0.chars().try_for_each(|c| match c {
             '\n' | '\t' => f.write_char(' '),
-            c => html(f, c),
+            c => write_html(f, c),
         })
     }
 }
 
-fn html(f: &mut Formatter<'_>, c: char) -> fmt::Result {
+fn write_html(f: &mut Formatter<'_>, c: char) -> fmt::Result {
     match c {
         '&' => f.write_str("&amp;"),
         '<' => f.write_str("&lt;"),
         '>' => f.write_str("&gt;"),
         '"' => f.write_str("&quot;"),
         '\'' => f.write_str("&#39;"),
-        c => shown(f, c),
+        c => write_visible(f, c),
     }
 }
 
-/// A character, or its number where it would not show.
-fn shown(f: &mut Formatter<'_>, c: char) -> fmt::Result {
+/// Writes a character, or its escape if it is hidden.
+fn write_visible(f: &mut Formatter<'_>, c: char) -> fmt::Result {
     if is_hidden(c) { write!(f, "{}", c.escape_unicode()) } else { f.write_char(c) }
 }
 
@@ -62,14 +62,14 @@ impl Display for Markdown<'_> {
                 '&' => f.write_str("&amp;")?,
                 '<' => f.write_str("&lt;")?,
                 '>' => f.write_str("&gt;")?,
-                // Renderers differ in how a backslash before a cell's border is read.
+                // Renderers differ in how they read a backslash before the border of a cell.
                 '|' => f.write_str("&#124;")?,
-                // What is hidden is shown as \u{…}, too, and is no escape of Markdown's.
+                // Hidden characters are shown as \u{…}, in which the backslash must not escape in Markdown.
                 '\\' => f.write_str("&#92;")?,
                 '`' | '*' | '_' | '[' | ']' | '{' | '}' | '#' | '!' | '~' | '$' | '^' | '@' => {
                     write!(f, "\\{c}")?;
                 }
-                // Renderers make links of bare addresses, and pictures of :words:, but not of 10:30.
+                // Renderers turn bare addresses into links and :words: into emoji, but not 10:30.
                 ':' if !(before[2].is_ascii_digit() && chars.peek().is_some_and(char::is_ascii_digit))
                     && chars.peek().is_some_and(|next| !next.is_whitespace()) =>
                 {
@@ -90,12 +90,12 @@ impl Display for Markdown<'_> {
 
 impl Display for Fenced<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        // Longer than any fence in the text, so that nothing in it ends the block.
+        // Longer than any run of backticks in the text, so that the text cannot end the block.
         let longest = self.0.split(|c| c != '`').map(str::len).max().unwrap_or(0);
         let fence = "`".repeat(longest.max(2) + 1);
         writeln!(f, "{fence}text")?;
         for c in self.0.chars() {
-            if matches!(c, '\n' | '\t') { f.write_char(c)? } else { shown(f, c)? }
+            if matches!(c, '\n' | '\t') { f.write_char(c)? } else { write_visible(f, c)? }
         }
         write!(f, "\n{fence}")
     }
@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn a_code_block_is_not_ended_by_what_is_in_it() {
+    fn text_cannot_end_its_code_block() {
         assert_eq!(Fenced("a\nb").to_string(), "```text\na\nb\n```");
         assert_eq!(Fenced("x\n`````\ny").to_string(), "``````text\nx\n`````\ny\n``````");
         assert_eq!(Fenced("a\u{1b}").to_string(), "```text\na\\u{1b}\n```");
@@ -141,7 +141,7 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn no_text_leaves_its_place(text in "(?s).{0,40}|[<>&|\\\\`*:/w.\n\\[\\]!a-z\"']{0,40}") {
+        fn no_text_escapes_its_context(text in "(?s).{0,40}|[<>&|\\\\`*:/w.\n\\[\\]!a-z\"']{0,40}") {
             let html = Html(&text).to_string();
             assert!(!html.contains(['<', '>', '"', '\'']), "{html}");
             let line = HtmlLine(&text).to_string();

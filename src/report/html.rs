@@ -1,60 +1,60 @@
-//! The report as one HTML file that needs nothing else: no script, nothing fetched.
+//! The report as one HTML file without scripts, which loads nothing from elsewhere.
 
 use std::io::{self, Write};
 
 use super::escape::Html;
-use super::facts::{Checks, Failure, Fold, Opening, Part, Row};
 use super::html_style::STYLE;
+use super::parts::{Checks, ChunkLine, FailureLine, ReceiptsHeading, ReportPart, Summary};
 use super::svg;
 use super::timeline::{MOST_BARS, Timeline};
 use crate::model::batch::Counts;
 use crate::model::receipt::Receipt;
 
 /// Writes a part.
-pub(super) fn put(out: &mut dyn Write, part: &Part<'_>) -> io::Result<()> {
+pub(super) fn write_part(out: &mut dyn Write, part: &ReportPart<'_>) -> io::Result<()> {
     match part {
-        Part::Opening(opening) => head(out, opening),
-        Part::Timeline(timeline) => picture(out, timeline),
-        Part::ChunksBegin => writeln!(
+        ReportPart::Summary(summary) => write_summary(out, summary),
+        ReportPart::Timeline(timeline) => write_timeline(out, timeline),
+        ReportPart::ChunksStart => writeln!(
             out,
             "<h2>Chunks</h2>\n<table>\n<thead><tr><th class=\"n\">chunk</th><th>title</th><th>status</th>\
              <th class=\"n\">items</th><th class=\"n\">done</th><th class=\"n\">failed</th><th class=\"n\">skipped</th>\
              <th class=\"n\">open</th><th class=\"n\">claims</th><th>last worker</th><th>categories</th></tr></thead>\n<tbody>"
         ),
-        Part::Chunk(row) => chunk(out, row),
-        Part::ChunksEnd(sum) => {
+        ReportPart::Chunk(line) => write_chunk(out, line),
+        ReportPart::ChunksEnd(sums) => {
             writeln!(
                 out,
                 "</tbody>\n<tfoot><tr><td></td><td>{}</td><td>{}</td>{}<td></td><td></td><td>{}</td></tr></tfoot>\n</table>",
-                Html(&sum.title),
-                Html(&sum.status),
-                counts(&sum.counts),
-                categories(&sum.categories)
+                Html(&sums.title),
+                Html(&sums.status),
+                count_cells(&sums.counts),
+                categories(&sums.categories)
             )
         }
-        Part::FailuresBegin => writeln!(
+        ReportPart::FailuresStart => writeln!(
             out,
             "<h2>Failures</h2>\n<table>\n<thead><tr><th class=\"n\">chunk</th><th>item</th><th>category</th><th>reason</th></tr></thead>\n<tbody>"
         ),
-        Part::Failure(failure) => failed(out, failure),
-        Part::FailuresEnd(0) => writeln!(out, "</tbody>\n</table>\n<p>None.</p>"),
-        Part::FailuresEnd(count) => writeln!(out, "</tbody>\n</table>\n<p>{count} in all.</p>"),
-        Part::ReceiptsBegin => writeln!(out, "<h2>Receipts</h2>"),
-        Part::FoldBegin(fold) => fold_begin(out, fold),
-        Part::Receipt(receipt) => line(out, receipt),
-        Part::FoldEnd { head, whole } => {
-            let state = if *whole { "whole" } else { "<strong class=\"bad\">broken</strong>" };
+        ReportPart::Failure(failure) => write_failure(out, failure),
+        ReportPart::FailuresEnd(0) => writeln!(out, "</tbody>\n</table>\n<p>None.</p>"),
+        ReportPart::FailuresEnd(count) => writeln!(out, "</tbody>\n</table>\n<p>{count} in all.</p>"),
+        ReportPart::ReceiptsStart => writeln!(out, "<h2>Receipts</h2>"),
+        ReportPart::ReceiptsHeading(heading) => write_receipts_heading(out, heading),
+        ReportPart::Receipt(receipt) => write_receipt(out, receipt),
+        ReportPart::ReceiptsEnd { head, is_intact } => {
+            let state = if *is_intact { "intact" } else { "<strong class=\"bad\">broken</strong>" };
             writeln!(
                 out,
-                "</tbody>\n</table>\n<p>Hash chain {state}; its head is <code>{head}</code></p>\n</details>"
+                "</tbody>\n</table>\n<p>Hash chain {state}; last hash <code>{head}</code></p>\n</details>"
             )
         }
-        Part::End(checks) => end(out, checks),
+        ReportPart::End(checks) => write_checks(out, checks),
     }
 }
 
-fn head(out: &mut dyn Write, opening: &Opening) -> io::Result<()> {
-    let batch = &opening.batch;
+fn write_summary(out: &mut dyn Write, summary: &Summary) -> io::Result<()> {
+    let batch = &summary.batch;
     let title = Html(&batch.title);
     writeln!(
         out,
@@ -67,40 +67,41 @@ fn head(out: &mut dyn Write, opening: &Opening) -> io::Result<()> {
         Html(&batch.status),
         batch.processed,
         batch.total,
-        opening.counts.done,
-        opening.counts.failed,
-        opening.counts.skipped
+        summary.counts.done,
+        summary.counts.failed,
+        summary.counts.skipped
     )?;
     writeln!(out, "<h2>Plan</h2>\n<table>\n<tbody>")?;
-    for (name, value) in opening.plan() {
+    for (name, value) in summary.plan() {
         writeln!(out, "<tr><th>{name}</th><td>{}</td></tr>", Html(&value))?;
     }
     writeln!(
         out,
-        "</tbody>\n</table>\n<details><summary>What every worker was told</summary>\n<pre>{}</pre>\n</details>",
-        Html(&opening.instructions)
+        "</tbody>\n</table>\n<details><summary>Instructions for the workers</summary>\n<pre>{}</pre>\n</details>",
+        Html(&summary.instructions)
     )
 }
 
-fn picture(out: &mut dyn Write, timeline: &Timeline) -> io::Result<()> {
+fn write_timeline(out: &mut dyn Write, timeline: &Timeline) -> io::Result<()> {
     writeln!(out, "<h2>Timeline</h2>")?;
     match timeline.span() {
-        None => writeln!(out, "<p>Nobody wrote a receipt yet.</p>"),
+        None => writeln!(out, "<p>There are no receipts yet.</p>"),
         Some((from, to)) => {
             writeln!(
                 out,
-                "<p>Who worked on which chunk when, by the receipts, from {from} to {to}. A bar is a run of one author's receipts in one chunk.</p>"
+                "<p>Which worker worked on which chunk when, according to the receipts, from {from} to {to}. A bar stands for consecutive receipts of one author in one chunk.</p>"
             )?;
             svg::draw(out, timeline)?;
-            if timeline.cut {
-                writeln!(out, "<p>The first {MOST_BARS} bars are drawn; there were more.</p>")?;
+            if timeline.is_truncated {
+                writeln!(out, "<p>Only the first {MOST_BARS} bars are drawn.</p>")?;
             }
             Ok(())
         }
     }
 }
 
-fn counts(counts: &Counts) -> String {
+/// The cells with the counts of a line.
+fn count_cells(counts: &Counts) -> String {
     let open = counts.total - counts.processed();
     [counts.total, counts.done, counts.failed, counts.skipped, open]
         .map(|count| format!("<td class=\"n\">{count}</td>"))
@@ -111,21 +112,21 @@ fn categories(categories: &[(String, u64)]) -> String {
     categories.iter().map(|(name, count)| format!("{} {count}", Html(name))).collect::<Vec<_>>().join(", ")
 }
 
-fn chunk(out: &mut dyn Write, row: &Row) -> io::Result<()> {
+fn write_chunk(out: &mut dyn Write, line: &ChunkLine) -> io::Result<()> {
     writeln!(
         out,
         "<tr><td class=\"n\"><a href=\"#chunk-{0}\">{0}</a></td><td>{1}</td><td>{2}</td>{3}<td class=\"n\">{4}</td><td>{5}</td><td>{6}</td></tr>",
-        row.name,
-        Html(&row.title),
-        Html(&row.status),
-        counts(&row.counts),
-        row.attempts,
-        Html(row.worker.as_deref().unwrap_or_default()),
-        categories(&row.categories)
+        line.name,
+        Html(&line.title),
+        Html(&line.status),
+        count_cells(&line.counts),
+        line.attempts,
+        Html(line.worker.as_deref().unwrap_or_default()),
+        categories(&line.categories)
     )
 }
 
-fn failed(out: &mut dyn Write, failure: &Failure) -> io::Result<()> {
+fn write_failure(out: &mut dyn Write, failure: &FailureLine) -> io::Result<()> {
     let item = failure.item.as_deref().unwrap_or("(the chunk itself)");
     writeln!(
         out,
@@ -137,20 +138,20 @@ fn failed(out: &mut dyn Write, failure: &Failure) -> io::Result<()> {
     )
 }
 
-fn fold_begin(out: &mut dyn Write, fold: &Fold) -> io::Result<()> {
-    let (id, name) = match &fold.chunk {
+fn write_receipts_heading(out: &mut dyn Write, heading: &ReceiptsHeading) -> io::Result<()> {
+    let (id, name) = match &heading.chunk {
         Some(number) => (format!("chunk-{number}"), format!("Chunk {number}: ")),
         None => ("batch".to_owned(), "The batch itself: ".to_owned()),
     };
     writeln!(
         out,
         "<details id=\"{id}\"><summary>{name}{} ({} receipts)</summary>\n<table>\n<thead><tr><th class=\"n\">no.</th><th>time</th><th>author</th><th>item</th><th>outcome</th><th>category</th><th>receipt</th></tr></thead>\n<tbody>",
-        Html(&fold.title),
-        fold.receipts
+        Html(&heading.title),
+        heading.receipts
     )
 }
 
-fn line(out: &mut dyn Write, receipt: &Receipt) -> io::Result<()> {
+fn write_receipt(out: &mut dyn Write, receipt: &Receipt) -> io::Result<()> {
     let outcome = receipt.outcome.map_or("", crate::model::status::ItemReport::as_str);
     let late = if receipt.late { " <strong class=\"bad\">late, not counted</strong>" } else { "" };
     writeln!(
@@ -165,10 +166,10 @@ fn line(out: &mut dyn Write, receipt: &Receipt) -> io::Result<()> {
     )
 }
 
-fn end(out: &mut dyn Write, checks: &Checks) -> io::Result<()> {
+fn write_checks(out: &mut dyn Write, checks: &Checks) -> io::Result<()> {
     writeln!(out, "<h2>Checks</h2>\n<ul>")?;
-    for (sentence, holds) in checks.sentences() {
-        let (class, mark) = if holds { ("", "yes") } else { (" class=\"bad\"", "NO") };
+    for (sentence, passes) in checks.sentences() {
+        let (class, mark) = if passes { ("", "yes") } else { (" class=\"bad\"", "NO") };
         writeln!(out, "<li{class}>{mark}: {}</li>", Html(&sentence))?;
     }
     writeln!(

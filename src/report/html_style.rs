@@ -1,6 +1,6 @@
-//! How the HTML file looks. Nothing in it comes from outside.
+//! The style sheet of the HTML file.
 
-/// The whole of its style.
+/// The style sheet. It loads nothing from elsewhere.
 pub(super) const STYLE: &str = "
 :root { color-scheme: light dark; }
 body { font: 15px/1.45 system-ui, sans-serif; max-width: 1100px; margin: 2rem auto; padding: 0 1rem; }

@@ -1,31 +1,31 @@
-//! The report as one Markdown file; tables and `<details>` are as GitHub reads them.
+//! The report as one Markdown file, with tables and `<details>` as GitHub renders them.
 
 use std::io::{self, Write};
 
 use super::escape::{Fenced, HtmlLine, Markdown};
-use super::facts::{Checks, Fold, Opening, Part, Row};
+use super::parts::{Checks, ChunkLine, ReceiptsHeading, ReportPart, Summary};
 use super::timeline::{MOST_BARS, Timeline};
 use crate::model::receipt::Receipt;
 
 /// Writes a part.
-pub(super) fn put(out: &mut dyn Write, part: &Part<'_>) -> io::Result<()> {
+pub(super) fn write_part(out: &mut dyn Write, part: &ReportPart<'_>) -> io::Result<()> {
     match part {
-        Part::Opening(opening) => head(out, opening),
-        Part::Timeline(timeline) => runs(out, timeline),
-        Part::ChunksBegin => writeln!(
+        ReportPart::Summary(summary) => write_summary(out, summary),
+        ReportPart::Timeline(timeline) => write_timeline(out, timeline),
+        ReportPart::ChunksStart => writeln!(
             out,
             "## Chunks\n\n| chunk | title | status | items | done | failed | skipped | open | claims | last worker | categories |\n\
              |---:|---|---|---:|---:|---:|---:|---:|---:|---|---|"
         ),
-        Part::Chunk(row) => chunk(out, row, &row.attempts.to_string()),
-        Part::ChunksEnd(sum) => {
-            chunk(out, sum, "")?;
+        ReportPart::Chunk(line) => write_chunk(out, line, &line.attempts.to_string()),
+        ReportPart::ChunksEnd(sums) => {
+            write_chunk(out, sums, "")?;
             writeln!(out)
         }
-        Part::FailuresBegin => {
+        ReportPart::FailuresStart => {
             writeln!(out, "## Failures\n\n| chunk | item | category | reason |\n|---:|---|---|---|")
         }
-        Part::Failure(failure) => writeln!(
+        ReportPart::Failure(failure) => writeln!(
             out,
             "| {} | {} | {} | {} |",
             failure.chunk,
@@ -33,21 +33,21 @@ pub(super) fn put(out: &mut dyn Write, part: &Part<'_>) -> io::Result<()> {
             Markdown(failure.category.as_deref().unwrap_or_default()),
             Markdown(&failure.reason)
         ),
-        Part::FailuresEnd(0) => writeln!(out, "\nNone.\n"),
-        Part::FailuresEnd(count) => writeln!(out, "\n{count} in all.\n"),
-        Part::ReceiptsBegin => writeln!(out, "## Receipts\n"),
-        Part::FoldBegin(fold) => fold_begin(out, fold),
-        Part::Receipt(receipt) => line(out, receipt),
-        Part::FoldEnd { head, whole } => {
-            let state = if *whole { "whole" } else { "**broken**" };
-            writeln!(out, "\nHash chain {state}; its head is `{head}`\n\n</details>\n")
+        ReportPart::FailuresEnd(0) => writeln!(out, "\nNone.\n"),
+        ReportPart::FailuresEnd(count) => writeln!(out, "\n{count} in all.\n"),
+        ReportPart::ReceiptsStart => writeln!(out, "## Receipts\n"),
+        ReportPart::ReceiptsHeading(heading) => write_receipts_heading(out, heading),
+        ReportPart::Receipt(receipt) => write_receipt(out, receipt),
+        ReportPart::ReceiptsEnd { head, is_intact } => {
+            let state = if *is_intact { "intact" } else { "**broken**" };
+            writeln!(out, "\nHash chain {state}; last hash `{head}`\n\n</details>\n")
         }
-        Part::End(checks) => end(out, checks),
+        ReportPart::End(checks) => write_checks(out, checks),
     }
 }
 
-fn head(out: &mut dyn Write, opening: &Opening) -> io::Result<()> {
-    let batch = &opening.batch;
+fn write_summary(out: &mut dyn Write, summary: &Summary) -> io::Result<()> {
+    let batch = &summary.batch;
     writeln!(
         out,
         "# Report: {}\n\nBatch `{}` is **{}**: {} of {} items processed, {} done, {} failed, {} skipped.\n\n\
@@ -57,75 +57,75 @@ fn head(out: &mut dyn Write, opening: &Opening) -> io::Result<()> {
         batch.status,
         batch.processed,
         batch.total,
-        opening.counts.done,
-        opening.counts.failed,
-        opening.counts.skipped
+        summary.counts.done,
+        summary.counts.failed,
+        summary.counts.skipped
     )?;
-    for (name, value) in opening.plan() {
+    for (name, value) in summary.plan() {
         writeln!(out, "| {name} | {} |", Markdown(&value))?;
     }
     writeln!(
         out,
-        "\n<details><summary>What every worker was told</summary>\n\n{}\n\n</details>\n",
-        Fenced(&opening.instructions)
+        "\n<details><summary>Instructions for the workers</summary>\n\n{}\n\n</details>\n",
+        Fenced(&summary.instructions)
     )
 }
 
-/// Pictures in Markdown come from elsewhere, so the timeline is a table here.
-fn runs(out: &mut dyn Write, timeline: &Timeline) -> io::Result<()> {
+/// The timeline as a table: a chart would have to be a separate file.
+fn write_timeline(out: &mut dyn Write, timeline: &Timeline) -> io::Result<()> {
     writeln!(out, "## Timeline\n")?;
     let Some((from, to)) = timeline.span() else {
-        return writeln!(out, "Nobody wrote a receipt yet.\n");
+        return writeln!(out, "There are no receipts yet.\n");
     };
     writeln!(
         out,
-        "Who worked on which chunk when, by the receipts, from {from} to {to}.\n\n\
+        "Which worker worked on which chunk when, according to the receipts, from {from} to {to}.\n\n\
          | chunk | worker | from | to | receipts |\n|---:|---|---|---|---:|"
     )?;
     for bar in &timeline.bars {
         let (chunk, worker) = (bar.chunk, Markdown(&bar.worker));
         writeln!(out, "| {chunk} | {worker} | {} | {} | {} |", bar.from, bar.to, bar.receipts)?;
     }
-    if timeline.cut {
-        writeln!(out, "\nThe first {MOST_BARS} runs of receipts; there were more.")?;
+    if timeline.is_truncated {
+        writeln!(out, "\nOnly the first {MOST_BARS} rows are shown.")?;
     }
     writeln!(out)
 }
 
-fn chunk(out: &mut dyn Write, row: &Row, attempts: &str) -> io::Result<()> {
-    let counts = &row.counts;
+fn write_chunk(out: &mut dyn Write, line: &ChunkLine, attempts: &str) -> io::Result<()> {
+    let counts = &line.counts;
     let categories: Vec<String> =
-        row.categories.iter().map(|(name, count)| format!("{} {count}", Markdown(name))).collect();
+        line.categories.iter().map(|(name, count)| format!("{} {count}", Markdown(name))).collect();
     writeln!(
         out,
         "| {} | {} | {} | {} | {} | {} | {} | {} | {attempts} | {} | {} |",
-        row.name,
-        Markdown(&row.title),
-        row.status,
+        line.name,
+        Markdown(&line.title),
+        line.status,
         counts.total,
         counts.done,
         counts.failed,
         counts.skipped,
         counts.total - counts.processed(),
-        Markdown(row.worker.as_deref().unwrap_or_default()),
+        Markdown(line.worker.as_deref().unwrap_or_default()),
         categories.join(", ")
     )
 }
 
-fn fold_begin(out: &mut dyn Write, fold: &Fold) -> io::Result<()> {
-    let name = match &fold.chunk {
+fn write_receipts_heading(out: &mut dyn Write, heading: &ReceiptsHeading) -> io::Result<()> {
+    let name = match &heading.chunk {
         Some(number) => format!("Chunk {number}: "),
         None => "The batch itself: ".to_owned(),
     };
     writeln!(
         out,
         "<details><summary>{name}{} ({} receipts)</summary>\n\n| no. | time | author | item | outcome | category | receipt |\n|---:|---|---|---|---|---|---|",
-        HtmlLine(&fold.title),
-        fold.receipts
+        HtmlLine(&heading.title),
+        heading.receipts
     )
 }
 
-fn line(out: &mut dyn Write, receipt: &Receipt) -> io::Result<()> {
+fn write_receipt(out: &mut dyn Write, receipt: &Receipt) -> io::Result<()> {
     let outcome = receipt.outcome.map_or("", crate::model::status::ItemReport::as_str);
     let late = if receipt.late { " **late, not counted**" } else { "" };
     writeln!(
@@ -140,10 +140,10 @@ fn line(out: &mut dyn Write, receipt: &Receipt) -> io::Result<()> {
     )
 }
 
-fn end(out: &mut dyn Write, checks: &Checks) -> io::Result<()> {
+fn write_checks(out: &mut dyn Write, checks: &Checks) -> io::Result<()> {
     writeln!(out, "## Checks\n")?;
-    for (sentence, holds) in checks.sentences() {
-        writeln!(out, "- {}: {}", if holds { "yes" } else { "**NO**" }, Markdown(&sentence))?;
+    for (sentence, passes) in checks.sentences() {
+        writeln!(out, "- {}: {}", if passes { "yes" } else { "**NO**" }, Markdown(&sentence))?;
     }
     writeln!(out, "\nWritten by tasktally {}.", env!("CARGO_PKG_VERSION"))
 }

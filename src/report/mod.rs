@@ -1,18 +1,17 @@
-//! A batch's audit: one Markdown file and one HTML file that hold all of it.
+//! A batch's full report, as one Markdown file and one HTML file.
 //!
-//! `walk` reads the store at one moment and hands the report on part by part; both
-//! files are written as the parts come, so a batch of any size is never held whole. Everything
-//! that agents wrote goes through `escape`.
+//! `reader` reads the store at one moment and emits the report part by part. Both files are written as the parts
+//! arrive, so memory does not grow with the batch. All text that agents wrote goes through `escape`.
 
 mod escape;
-mod facts;
 mod html;
 mod html_style;
-mod lanes;
 mod markdown;
+mod parts;
+mod reader;
 mod svg;
 mod timeline;
-mod walk;
+mod timeline_rows;
 
 use std::fs;
 use std::io::{self, BufWriter, Write};
@@ -25,54 +24,55 @@ use crate::model::id::TaskId;
 use crate::ops::Session;
 use crate::ops::views::intermediate_state;
 
-pub use facts::Checks;
+pub use parts::Checks;
 
-/// What was written.
+/// The files of a report.
 #[derive(Debug)]
-pub struct Written {
+pub struct ReportFiles {
     /// The Markdown file, then the HTML file.
     pub files: [PathBuf; 2],
-    /// Whether what the store holds adds up.
+    /// Whether the numbers in the store are consistent.
     pub checks: Checks,
 }
 
-/// Writes `report.md` and `report.html` of a batch, into `out` or beside its intermediate state.
+/// Writes `report.md` and `report.html` of a batch to the folder `out`, by default the folder of the batch's
+/// intermediate state.
 ///
 /// # Errors
-/// Where there is no such batch, the store cannot be read or a file cannot be written.
-pub fn write(session: &Session, batch: &TaskId, out: Option<&Path>) -> Result<Written> {
+/// If there is no such batch, the store cannot be read or a file cannot be written.
+pub fn write(session: &Session, batch: &TaskId, out: Option<&Path>) -> Result<ReportFiles> {
     let id = batch.clone();
-    // Looked for first: a batch that isn't there must not leave a folder.
+    // Before a folder is made: an unknown batch must not leave one.
     session.read(move |tx| crate::ops::find_batch(tx, &id).map(|_| ()))?;
     let folder = out.map_or_else(|| intermediate_state::folder(session, batch), Path::to_owned);
-    let failed = {
+    let write_error = {
         let folder = folder.clone();
         move |error: io::Error| {
             Error::internal(format!("the report cannot be written to {}", folder.display()), error)
         }
     };
-    fs::create_dir_all(&folder).map_err(&failed)?;
-    let aside = || NamedTempFile::new_in(&folder).map(BufWriter::new).map_err(&failed);
-    let (mut markdown, mut html) = (aside()?, aside()?);
+    fs::create_dir_all(&folder).map_err(&write_error)?;
+    let temporary = || NamedTempFile::new_in(&folder).map(BufWriter::new).map_err(&write_error);
+    let (mut markdown, mut html) = (temporary()?, temporary()?);
     let id = batch.clone();
-    let while_written = failed.clone();
+    let part_error = write_error.clone();
     let (checks, markdown, html) = session.read(move |tx| {
-        let checks = walk::walk(tx, &id, &mut |part| {
-            markdown::put(&mut markdown, part)
-                .and_then(|()| html::put(&mut html, part))
-                .map_err(&while_written)
+        let checks = reader::read_report(tx, &id, &mut |part| {
+            markdown::write_part(&mut markdown, part)
+                .and_then(|()| html::write_part(&mut html, part))
+                .map_err(&part_error)
         })?;
         Ok((checks, markdown, html))
     })?;
     let files = [folder.join("report.md"), folder.join("report.html")];
     for (file, path) in [markdown, html].into_iter().zip(&files) {
-        finish(file, path).map_err(&failed)?;
+        persist(file, path).map_err(&write_error)?;
     }
-    Ok(Written { files, checks })
+    Ok(ReportFiles { files, checks })
 }
 
-/// Puts a whole file in the place of the old one.
-fn finish(file: BufWriter<NamedTempFile>, path: &Path) -> io::Result<()> {
+/// Replaces the previous file with a complete one.
+fn persist(file: BufWriter<NamedTempFile>, path: &Path) -> io::Result<()> {
     let mut file = file.into_inner().map_err(io::IntoInnerError::into_error)?;
     file.flush()?;
     file.persist(path).map_err(|error| error.error)?;

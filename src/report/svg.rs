@@ -1,23 +1,24 @@
-//! The timeline as a picture: a lane a worker, a bar a chunk.
+//! The timeline as a chart: a row per worker, a bar per chunk.
 
 use std::io::{self, Write};
 
 use super::escape::Html;
-use super::lanes::lanes;
 use super::timeline::Timeline;
+use super::timeline_rows::timeline_rows;
 use crate::model::field::visible;
 
 const WIDTH: f64 = 1_000.0;
-/// Where the bars begin, right of the names.
+/// The x coordinate at which the bars start, right of the names.
 const LEFT: f64 = 190.0;
-const LANE: usize = 20;
+/// The height of a row.
+const ROW: usize = 20;
 const TICKS: u32 = 5;
 
-/// Draws it; nothing where there is nothing to draw.
+/// Writes the chart; nothing if the timeline is empty.
 pub(super) fn draw(out: &mut dyn Write, timeline: &Timeline) -> io::Result<()> {
     let Some((from, to)) = timeline.span() else { return Ok(()) };
-    let lanes = lanes(timeline);
-    let bottom = lanes.len() * LANE;
+    let rows = timeline_rows(timeline);
+    let bottom = rows.len() * ROW;
     #[expect(clippy::cast_precision_loss, reason = "milliseconds of a batch stay far below 2^52")]
     let (span, from_ms) = ((to.millis() - from.millis()).max(1) as f64, from.millis());
     #[expect(clippy::cast_precision_loss, reason = "as above")]
@@ -38,16 +39,16 @@ pub(super) fn draw(out: &mut dyn Write, timeline: &Timeline) -> io::Result<()> {
             elapsed(part * span)
         )?;
     }
-    for (row, lane) in lanes.iter().enumerate() {
-        let top = row * LANE;
-        if lane.first {
-            let name = visible(lane.worker, 26);
+    for (number, row) in rows.iter().enumerate() {
+        let top = number * ROW;
+        if row.is_first {
+            let name = visible(row.worker, 26);
             writeln!(out, r#"<text x="0" y="{}">{}</text>"#, top + 14, Html(&name))?;
         }
-        for bar in &lane.bars {
+        for bar in &row.bars {
             let (start, end) = (x(bar.from.millis()), x(bar.to.millis()));
             let width = (end - start).max(3.0);
-            // Neighbouring numbers get hues far from each other.
+            // Consecutive numbers get distinct hues.
             let hue = bar.chunk.wrapping_mul(137) % 360;
             write!(
                 out,
@@ -74,7 +75,7 @@ pub(super) fn draw(out: &mut dyn Write, timeline: &Timeline) -> io::Result<()> {
     writeln!(out, "</svg>")
 }
 
-/// A time since the beginning, in the unit that suits it.
+/// The time since the start of the timeline.
 fn elapsed(millis: f64) -> String {
     match millis / 1_000.0 {
         seconds if seconds < 120.0 => format!("+{seconds:.1} s"),

@@ -1,20 +1,20 @@
-//! Which worker worked on which chunk when, read off the receipts.
+//! Which worker worked on which chunk when, according to the receipts.
 
 use crate::model::receipt::Receipt;
 use crate::model::timestamp::Timestamp;
 
-/// The most bars that are drawn: a picture of more shows nothing.
+/// The most bars that are drawn: a chart with more is unreadable.
 pub(super) const MOST_BARS: usize = 1_000;
 
-/// A run of receipts in one chunk by one worker.
+/// Consecutive receipts of one worker in one chunk.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Bar {
     pub(super) worker: String,
     /// The chunk's number.
     pub(super) chunk: u64,
-    /// Its first receipt.
+    /// The time of the first receipt.
     pub(super) from: Timestamp,
-    /// Its last receipt.
+    /// The time of the last receipt.
     pub(super) to: Timestamp,
     pub(super) receipts: u64,
 }
@@ -23,13 +23,13 @@ pub(super) struct Bar {
 #[derive(Debug, Default)]
 pub(super) struct Timeline {
     pub(super) bars: Vec<Bar>,
-    /// Whether there were more than are drawn.
-    pub(super) cut: bool,
+    /// Whether there are more bars than are drawn.
+    pub(super) is_truncated: bool,
 }
 
 impl Timeline {
-    /// Takes the next receipt of a chunk; receipts that follow each other by one author are one bar.
-    pub(super) fn take(&mut self, chunk: u64, receipt: &Receipt) {
+    /// Adds the next receipt of a chunk. Consecutive receipts by one author make one bar.
+    pub(super) fn add(&mut self, chunk: u64, receipt: &Receipt) {
         if let Some(last) = self.bars.last_mut()
             && last.chunk == chunk
             && last.worker == receipt.author
@@ -45,11 +45,11 @@ impl Timeline {
                 receipts: 1,
             });
         } else {
-            self.cut = true;
+            self.is_truncated = true;
         }
     }
 
-    /// From the first receipt to the last one; nothing where there is none.
+    /// The times of the first and the last receipt, if there are receipts.
     pub(super) fn span(&self) -> Option<(Timestamp, Timestamp)> {
         let from = self.bars.iter().map(|bar| bar.from).min()?;
         let to = self.bars.iter().map(|bar| bar.to).max()?;
@@ -77,10 +77,10 @@ mod tests {
     }
 
     #[test]
-    fn receipts_that_follow_each_other_are_one_bar() {
+    fn consecutive_receipts_of_one_worker_are_one_bar() {
         let mut timeline = Timeline::default();
         for (chunk, author, at) in [(1, "a", 10), (1, "a", 30), (1, "b", 40), (1, "a", 50), (2, "a", 60)] {
-            timeline.take(chunk, &receipt(author, at));
+            timeline.add(chunk, &receipt(author, at));
         }
         let bars: Vec<_> = timeline
             .bars
@@ -95,12 +95,12 @@ mod tests {
     }
 
     #[test]
-    fn a_picture_has_its_limit() {
+    fn a_timeline_is_truncated_at_its_limit() {
         let mut timeline = Timeline::default();
         for chunk in 0..MOST_BARS as u64 + 5 {
-            timeline.take(chunk, &receipt("a", 1));
+            timeline.add(chunk, &receipt("a", 1));
         }
         assert_eq!(timeline.bars.len(), MOST_BARS);
-        assert!(timeline.cut);
+        assert!(timeline.is_truncated);
     }
 }

@@ -80,7 +80,7 @@ fn quoted_length(text: &str, mark: char) -> usize {
 fn rewrite_name(text: &str, starts_message: bool, prefix: &str) -> (String, usize) {
     let end = text.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(text.len());
     let (name, rest) = text.split_at(end);
-    let mention = match ops::named(name) {
+    let mention = match ops::find_operation(name) {
         Some(entry) => command(entry, prefix, rest),
         None if PARAMETERS.contains(name) => option(name, rest, starts_message),
         None => None,
@@ -121,7 +121,7 @@ fn command(entry: &Entry, prefix: &str, after_name: &str) -> Option<(String, usi
             Value::Choice(words) => words,
             Value::Open => name.to_uppercase().replace('-', "_"),
         };
-        if name == entry.first {
+        if name == entry.positional {
             first = Some(shown);
         } else if !matches!(known.get_action(), ArgAction::SetTrue) {
             others += &format!(" --{name} {shown}");
@@ -130,9 +130,9 @@ fn command(entry: &Entry, prefix: &str, after_name: &str) -> Option<(String, usi
         }
         rest = rest.strip_prefix(", ").unwrap_or(rest);
     }
-    let is_required = |arg: &clap::Arg| arg.get_long() == Some(entry.first) && arg.is_required_set();
+    let is_required = |arg: &clap::Arg| arg.get_long() == Some(entry.positional) && arg.is_required_set();
     if first.is_none() && known.get_arguments().any(is_required) {
-        first = Some(entry.first.to_uppercase());
+        first = Some(entry.positional.to_uppercase());
     }
     let first = first.map(|first| format!(" {first}")).unwrap_or_default();
     let length = after_name.len() - rest.len() + 1;

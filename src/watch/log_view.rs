@@ -2,7 +2,7 @@
 
 use super::scroll_pane::ScrollPane;
 use crate::error::{Error, Result};
-use crate::logs::{self, LogReader, Part, Stream};
+use crate::logs::{self, LogReader, LogPart, Stream};
 use crate::model::id::TaskId;
 use crate::ops::Session;
 use crate::terminal::StreamDecoder;
@@ -46,8 +46,8 @@ impl LogView {
             };
             let read = reader.read(&mut |part| {
                 match part {
-                    Part::Bytes(bytes) => append(decoder.decode(bytes)),
-                    Part::LeftOut(count) => append(format!("\n… {count} bytes left out …\n")),
+                    LogPart::Bytes(bytes) => append(decoder.decode(bytes)),
+                    LogPart::Omitted(count) => append(format!("\n… {count} bytes left out …\n")),
                 }
                 Ok(())
             });
@@ -63,7 +63,7 @@ impl LogView {
         self.last = None;
         self.pane.extend([format!("── attempt {attempt} ──")]);
         let open = |stream: &Stream| {
-            let path = logs::place(session.folder(), &self.chunk, attempt, *stream);
+            let path = logs::log_path(session.folder(), &self.chunk, attempt, *stream);
             (*stream, LogReader::new(&path), StreamDecoder::default())
         };
         self.streams = Stream::ALL.iter().map(open).collect();

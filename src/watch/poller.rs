@@ -12,7 +12,7 @@ use crate::model::status::{ItemReport, Status};
 use crate::model::task::{Row, Task};
 use crate::model::timestamp::Timestamp;
 use crate::ops::batch_view;
-use crate::ops::{Session, batch_task};
+use crate::ops::{Session, find_batch};
 use crate::store::{Filter, Read, Runner};
 
 /// The most characters of a title, a name or a receipt.
@@ -43,7 +43,7 @@ pub(super) struct Poller {
 /// Checks that a batch exists.
 pub(super) fn check_exists(session: &Session, batch: &TaskId) -> Result<()> {
     let batch = batch.clone();
-    session.read(move |tx| batch_task(tx, &batch).map(|_| ()))
+    session.read(move |tx| find_batch(tx, &batch).map(|_| ()))
 }
 
 impl Poller {
@@ -69,7 +69,7 @@ impl Poller {
             .collect();
         let id = self.batch.clone();
         let (header, workers, receipts) = session.read(move |tx| {
-            let (task, batch) = batch_task(tx, &id)?;
+            let (task, batch) = find_batch(tx, &id)?;
             let mut receipts = Vec::new();
             for (number, row, count) in std::iter::once((0, task.row, task.receipts)).chain(with_receipts) {
                 let after = count.saturating_sub(RECEIPTS_PER_CHUNK);
@@ -87,7 +87,7 @@ impl Poller {
     /// Reads every chunk. Each page is a read of its own, so that no read transaction takes long.
     fn all_chunks(&mut self, session: &Session) -> Result<Vec<ChangedChunk>> {
         let id = self.batch.clone();
-        let (batch, since) = session.read(move |tx| Ok((batch_task(tx, &id)?.0.row, tx.sequence()?)))?;
+        let (batch, since) = session.read(move |tx| Ok((find_batch(tx, &id)?.0.row, tx.sequence()?)))?;
         let mut all = Vec::new();
         let mut after = 0;
         loop {

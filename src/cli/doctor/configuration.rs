@@ -8,14 +8,14 @@ use rustix::fs::Access;
 use super::context::DoctorContext;
 use super::finding::{Finding, or_ok};
 use super::permissions::{STICKY, command_to_open_folder};
-use crate::config::{Config, Location};
+use crate::config::{Config, ConfigLocation};
 use crate::error::Result;
 use crate::terminal::shell_path;
 use crate::work::preflight;
 
 /// Whether the file can be read, and the program and the folders of every profile exist.
 pub(super) fn check_configuration(context: &DoctorContext) -> Result<Vec<Finding>> {
-    let location = Location::find()?;
+    let location = ConfigLocation::find()?;
     let config = match Config::load(&[]) {
         Ok(config) => config,
         Err(error) => {

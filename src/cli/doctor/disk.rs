@@ -8,7 +8,7 @@ use crate::config::{Config, Limits};
 use crate::error::Result;
 use crate::file_system::{Safety, kind_of};
 use crate::terminal::shell_path;
-use crate::work::free_disk;
+use crate::work::free_disk_mb;
 
 /// With less free space than this, in MiB, writes soon fail: the WAL alone can grow to this size.
 const MIN_FREE_MIB: u64 = 64;
@@ -54,7 +54,7 @@ fn command_to_move(context: &DoctorContext) -> Option<String> {
 pub(super) fn check_free_space(context: &DoctorContext) -> Result<Vec<Finding>> {
     let folder = context.folder();
     let Some(existing) = folder.ancestors().find(|part| part.exists()) else { return Ok(Vec::new()) };
-    let free = free_disk(existing)?;
+    let free = free_disk_mb(existing)?;
     // The check of the configuration reports one that cannot be read.
     let limits = Config::load(&[]).map_or_else(|_| Limits::default(), |config| config.limits().clone());
     let largest = format!("du -xsh {}/* | sort -h", shell_path(existing));

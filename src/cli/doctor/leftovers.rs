@@ -8,7 +8,7 @@ use super::finding::{Finding, or_ok};
 use crate::cli::open::{Caller, open};
 use crate::error::Result;
 use crate::terminal::shell_path;
-use crate::work::leftovers::{Kind, Leftover, clear, find};
+use crate::work::leftovers::{LeftoverKind, Leftover, remove_leftover, find_leftovers};
 use crate::work::worktree;
 
 /// Whether runners left anything behind. Records of dead runners have a check of their own.
@@ -16,7 +16,7 @@ pub(super) fn check_leftovers(context: &DoctorContext) -> Result<Vec<Finding>> {
     let Some(OpenStore { session, .. }) = context.current_store() else { return Ok(Vec::new()) };
     let mut by_kind: BTreeMap<&str, Vec<Leftover>> = BTreeMap::new();
     let mut findings = Vec::new();
-    for leftover in find(session)?.into_iter().filter(|leftover| leftover.kind != Kind::Runner) {
+    for leftover in find_leftovers(session)?.into_iter().filter(|leftover| leftover.kind != LeftoverKind::Runner) {
         match needs_a_person(&leftover) {
             Some(finding) => findings.push(finding),
             None => by_kind.entry(describe(leftover.kind)).or_default().push(leftover),
@@ -31,19 +31,19 @@ pub(super) fn check_leftovers(context: &DoctorContext) -> Result<Vec<Finding>> {
     Ok(or_ok(findings, "nothing"))
 }
 
-fn describe(kind: Kind) -> &'static str {
+fn describe(kind: LeftoverKind) -> &'static str {
     match kind {
-        Kind::Runner => "records of dead runners",
-        Kind::Lock => "run locks that no process holds",
-        Kind::Log => "logs of runners whose batches ended more than a week ago",
-        Kind::Job => "files of workers whose runner is dead",
-        Kind::Worktree => "worktrees of chunks that have ended",
+        LeftoverKind::Runner => "records of dead runners",
+        LeftoverKind::Lock => "run locks that no process holds",
+        LeftoverKind::Log => "logs of runners whose batches ended more than a week ago",
+        LeftoverKind::Job => "files of workers whose runner is dead",
+        LeftoverKind::Worktree => "worktrees of chunks that have ended",
     }
 }
 
 /// The finding for a worktree that holds uncommitted changes: only a person can decide about them.
 fn needs_a_person(leftover: &Leftover) -> Option<Finding> {
-    if leftover.kind != Kind::Worktree {
+    if leftover.kind != LeftoverKind::Worktree {
         return None;
     }
     let folder = leftover.path.display();
@@ -74,13 +74,13 @@ pub(super) fn remove(db: Option<&Path>) -> Result<Vec<String>> {
     }
     let session = open(db, Caller::Person)?;
     let mut lines = Vec::new();
-    for leftover in find(&session)? {
+    for leftover in find_leftovers(&session)? {
         let what = match leftover.kind {
-            Kind::Runner => format!("the record of the runner of batch {}", leftover.batch),
+            LeftoverKind::Runner => format!("the record of the runner of batch {}", leftover.batch),
             _ => format!("{} {}", leftover.kind, leftover.path.display()),
         };
         // An error on one leftover does not stop the others.
-        lines.push(match clear(&session, &leftover) {
+        lines.push(match remove_leftover(&session, &leftover) {
             Ok(None) => format!("removed {what}"),
             Ok(Some(reason)) => format!("kept {what}: {reason}"),
             Err(error) => format!("kept {what}: {error}"),

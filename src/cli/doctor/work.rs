@@ -9,9 +9,9 @@ use crate::model::batch::BatchStatus;
 use crate::model::id::TaskId;
 use crate::model::status::Status;
 use crate::model::text::excerpt;
-use crate::ops::{Outlook, Session, outlook, profile_pause};
+use crate::ops::{Outlook, Session, batch_state, profile_pause};
 use crate::store::{Filter, Runner};
-use crate::work::leftovers::is_at_work;
+use crate::work::leftovers::has_live_runner;
 
 /// The most findings of one check, and the most chunks or claims that are counted.
 const MAX_FINDINGS: usize = 20;
@@ -27,10 +27,10 @@ pub(super) fn check_runners(context: &DoctorContext) -> Result<Vec<Finding>> {
     })?;
     let mut findings = Vec::new();
     for (batch, runner) in &all {
-        if is_at_work(session, batch)? {
+        if has_live_runner(session, batch)? {
             continue;
         }
-        let state = outlook(session, batch)?;
+        let state = batch_state(session, batch)?;
         let needs_a_runner = state.status == BatchStatus::Running && state.worker.is_some();
         let fix = if needs_a_runner {
             format!("control-batch {batch} --action start")
@@ -62,8 +62,8 @@ pub(super) fn check_batches(context: &DoctorContext) -> Result<Vec<Finding>> {
         let Some(batch) = batch else { continue };
         let batch = OpenBatch {
             id,
-            state: outlook(session, id)?,
-            is_worked: is_at_work(session, id)?,
+            state: batch_state(session, id)?,
+            is_worked: has_live_runner(session, id)?,
             made_by_run: batch.command.is_some(),
             pause_reason: batch.paused.as_deref(),
         };

@@ -1,21 +1,21 @@
-//! Bars laid into lanes: a worker's beneath each other, and never two on one another, since many
-//! workers may share one name.
+//! The rows of the timeline. Each worker has a row; overlapping bars get further rows, because several workers
+//! may share a name.
 
 use super::timeline::{Bar, Timeline};
 
-/// A row of the picture.
+/// A row of the timeline.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Lane<'a> {
-    /// Whose it is.
+pub(super) struct TimelineRow<'a> {
+    /// The worker's name.
     pub(super) worker: &'a str,
-    /// Whether it is the worker's first, which bears the name.
-    pub(super) first: bool,
-    /// Its bars, in order of time.
+    /// Whether this is the worker's first row, which shows the name.
+    pub(super) is_first: bool,
+    /// The bars in order of time, without overlaps.
     pub(super) bars: Vec<&'a Bar>,
 }
 
-/// The lanes of a picture, workers in the order in which they came.
-pub(super) fn lanes(timeline: &Timeline) -> Vec<Lane<'_>> {
+/// The rows of a timeline, with the workers in order of their first bar.
+pub(super) fn timeline_rows(timeline: &Timeline) -> Vec<TimelineRow<'_>> {
     let mut bars: Vec<&Bar> = timeline.bars.iter().collect();
     bars.sort_by_key(|bar| (bar.from, bar.chunk));
     let mut workers: Vec<(&str, Vec<Vec<&Bar>>)> = Vec::new();
@@ -33,7 +33,11 @@ pub(super) fn lanes(timeline: &Timeline) -> Vec<Lane<'_>> {
     workers
         .into_iter()
         .flat_map(|(worker, rows)| {
-            rows.into_iter().enumerate().map(move |(at, bars)| Lane { worker, first: at == 0, bars })
+            rows.into_iter().enumerate().map(move |(at, bars)| TimelineRow {
+                worker,
+                is_first: at == 0,
+                bars,
+            })
         })
         .collect()
 }
@@ -44,7 +48,7 @@ mod tests {
     use crate::model::timestamp::Timestamp;
 
     #[test]
-    fn bars_of_one_name_that_overlap_lie_beneath_each_other() {
+    fn overlapping_bars_of_one_worker_get_separate_rows() {
         let bar = |worker: &str, chunk, from, to| Bar {
             worker: worker.into(),
             chunk,
@@ -54,11 +58,11 @@ mod tests {
         };
         let timeline = Timeline {
             bars: vec![bar("a", 1, 0, 10), bar("b", 2, 5, 6), bar("a", 3, 4, 8), bar("a", 4, 8, 9)],
-            cut: false,
+            is_truncated: false,
         };
-        let shown: Vec<(&str, bool, Vec<u64>)> = lanes(&timeline)
+        let shown: Vec<(&str, bool, Vec<u64>)> = timeline_rows(&timeline)
             .into_iter()
-            .map(|lane| (lane.worker, lane.first, lane.bars.iter().map(|bar| bar.chunk).collect()))
+            .map(|row| (row.worker, row.is_first, row.bars.iter().map(|bar| bar.chunk).collect()))
             .collect();
         assert_eq!(shown, [("a", true, vec![1]), ("a", false, vec![3, 4]), ("b", true, vec![2])]);
     }

@@ -1,6 +1,6 @@
-//! Reads a batch at one moment of the store and hands its report on part by part.
+//! Reads a batch at one moment of the store, and emits its report part by part.
 
-use super::facts::{Checks, Failure, Fold, Opening, Part, Row};
+use super::parts::{Checks, ChunkLine, FailureLine, ReceiptsHeading, ReportPart, Summary};
 use super::timeline::Timeline;
 use crate::error::Result;
 use crate::model::batch::Batch;
@@ -15,38 +15,41 @@ use crate::ops::batch_view;
 use crate::ops::{find_batch, for_each_chunk, for_each_item};
 use crate::store::Read;
 
-/// Takes each part as it comes.
-type Put<'a> = &'a mut dyn FnMut(&Part<'_>) -> Result<()>;
+/// The most changed tasks that the checks name: a list of all could be as long as the batch.
+const NAMED_TASKS: usize = 20;
 
-/// Walks over a batch; gives whether what was seen adds up.
-pub(super) fn walk(tx: &dyn Read, id: &TaskId, put: Put<'_>) -> Result<Checks> {
+/// Receives the parts in order.
+type Emit<'a> = &'a mut dyn FnMut(&ReportPart<'_>) -> Result<()>;
+
+/// Reads a batch, emits the parts of its report, and returns the result of the checks.
+pub(super) fn read_report(tx: &dyn Read, id: &TaskId, emit: Emit<'_>) -> Result<Checks> {
     let (task, batch) = find_batch(tx, id)?;
-    let walk = Walk { tx, width: number_width(batch.chunks), task: &task, batch: &batch };
-    put(&Part::Opening(&walk.opening()?))?;
-    put(&Part::Timeline(&walk.timeline()?))?;
-    let mut checks = walk.chunks(put)?;
-    walk.failures(put)?;
-    walk.receipts(put, &mut checks)?;
-    put(&Part::End(&checks))?;
+    let reader = ReportReader { tx, number_width: number_width(batch.chunks), task: &task, batch: &batch };
+    emit(&ReportPart::Summary(&reader.summary()?))?;
+    emit(&ReportPart::Timeline(&reader.timeline()?))?;
+    let mut checks = reader.chunks(emit)?;
+    reader.failures(emit)?;
+    reader.receipts(emit, &mut checks)?;
+    emit(&ReportPart::End(&checks))?;
     Ok(checks)
 }
 
-struct Walk<'a> {
+struct ReportReader<'a> {
     tx: &'a dyn Read,
     task: &'a Task,
     batch: &'a Batch,
     /// Digits of a chunk's number.
-    width: usize,
+    number_width: usize,
 }
 
-impl Walk<'_> {
-    fn opening(&self) -> Result<Opening> {
+impl ReportReader<'_> {
+    fn summary(&self) -> Result<Summary> {
         let batch = self.batch;
-        Ok(Opening {
+        Ok(Summary {
             batch: batch_view(self.tx, self.task, batch)?,
             counts: batch.counts,
             project: self.task.project.clone(),
-            instructions: told(batch),
+            instructions: all_instructions(batch),
             key: batch.key.clone(),
             split: batch.split.clone(),
             max_chunk: batch.max_chunk,
@@ -68,12 +71,12 @@ impl Walk<'_> {
             started: batch.started,
             updated: self.task.updated,
             now: self.tx.now(),
-            sequence: self.tx.sequence()?,
+            change: self.tx.sequence()?,
         })
     }
 
-    fn name(&self, number: u64) -> String {
-        format!("{number:0width$}", width = self.width)
+    fn padded(&self, number: u64) -> String {
+        format!("{number:0width$}", width = self.number_width)
     }
 
     fn timeline(&self) -> Result<Timeline> {
@@ -82,22 +85,22 @@ impl Walk<'_> {
             let mut after = 0;
             loop {
                 let page = self.tx.receipts(task.row, after, PAGE)?;
-                let Some(last) = page.last() else { return Ok(!timeline.cut) };
+                let Some(last) = page.last() else { return Ok(!timeline.is_truncated) };
                 after = last.number;
-                page.iter().for_each(|receipt| timeline.take(chunk.number, receipt));
+                page.iter().for_each(|receipt| timeline.add(chunk.number, receipt));
             }
         })?;
         Ok(timeline)
     }
 
-    fn chunks(&self, put: Put<'_>) -> Result<Checks> {
+    fn chunks(&self, emit: Emit<'_>) -> Result<Checks> {
         let mut checks = Checks::default();
-        put(&Part::ChunksBegin)?;
+        emit(&ReportPart::ChunksStart)?;
         for_each_chunk(self.tx, self.task.row, 0, |chunk, task| {
             checks.chunks.0 += 1;
             checks.processed.0 += chunk.counts.processed();
-            put(&Part::Chunk(&Row {
-                name: self.name(chunk.number),
+            emit(&ReportPart::Chunk(&ChunkLine {
+                name: self.padded(chunk.number),
                 title: task.title.clone(),
                 status: task.status.to_string(),
                 attempts: chunk.attempts,
@@ -107,7 +110,7 @@ impl Walk<'_> {
             }))?;
             Ok(true)
         })?;
-        let sum = Row {
+        let sums = ChunkLine {
             name: String::new(),
             title: format!("{} chunks", self.batch.chunks),
             status: self.batch.status(self.task.status, self.tx.is_workable(self.task.row)?).to_string(),
@@ -117,54 +120,63 @@ impl Walk<'_> {
             worker: None,
         };
         checks.chunks.1 = self.batch.chunks;
-        checks.processed.1 = sum.categories.iter().map(|(_, count)| count).sum();
+        checks.processed.1 = sums.categories.iter().map(|(_, count)| count).sum();
         checks.processed.2 = self.batch.counts.processed();
-        put(&Part::ChunksEnd(&sum))?;
+        emit(&ReportPart::ChunksEnd(&sums))?;
         Ok(checks)
     }
 
-    fn failures(&self, put: Put<'_>) -> Result<()> {
+    fn failures(&self, emit: Emit<'_>) -> Result<()> {
         let mut count = 0;
-        put(&Part::FailuresBegin)?;
+        emit(&ReportPart::FailuresStart)?;
         for_each_chunk(self.tx, self.task.row, 0, |chunk, task| {
-            let reason = |number: u64| -> Result<String> {
-                Ok(self.tx.receipt(task.row, number)?.map(|receipt| receipt.text).unwrap_or_default())
-            };
-            let mut tell = |item: Option<String>, category: Option<String>, receipt: u64| {
+            let mut emit_failure = |item: Option<String>, category: Option<String>, receipt: u64| {
                 count += 1;
-                let chunk = self.name(chunk.number);
-                put(&Part::Failure(&Failure { chunk, item, category, reason: reason(receipt)? }))
+                let receipt = self.tx.receipt(task.row, receipt)?;
+                emit(&ReportPart::Failure(&FailureLine {
+                    chunk: self.padded(chunk.number),
+                    item,
+                    category,
+                    reason: receipt.map(|receipt| receipt.text).unwrap_or_default(),
+                }))
             };
             if task.status == Status::Failed {
-                tell(None, None, task.receipts)?;
+                emit_failure(None, None, task.receipts)?;
             }
             if chunk.counts.failed == 0 {
                 return Ok(true);
             }
             for_each_item(self.tx, task.row, |item| match item.settled {
                 Some(settled) if settled.outcome == Outcome::Failed => {
-                    tell(Some(item.key), settled.category, settled.receipt)
+                    emit_failure(Some(item.key), settled.category, settled.receipt)
                 }
                 _ => Ok(()),
             })?;
             Ok(true)
         })?;
-        put(&Part::FailuresEnd(count))
+        emit(&ReportPart::FailuresEnd(count))
     }
 
-    fn receipts(&self, put: Put<'_>, checks: &mut Checks) -> Result<()> {
-        put(&Part::ReceiptsBegin)?;
+    fn receipts(&self, emit: Emit<'_>, checks: &mut Checks) -> Result<()> {
+        emit(&ReportPart::ReceiptsStart)?;
         if self.task.receipts > 0 {
-            self.fold(None, self.task, put, checks)?;
+            self.receipts_of(None, self.task, emit, checks)?;
         }
         for_each_chunk(self.tx, self.task.row, 0, |chunk, task| {
-            self.fold(Some(self.name(chunk.number)), &task, put, checks)?;
+            self.receipts_of(Some(self.padded(chunk.number)), &task, emit, checks)?;
             Ok(true)
         })
     }
 
-    fn fold(&self, chunk: Option<String>, task: &Task, put: Put<'_>, checks: &mut Checks) -> Result<()> {
-        put(&Part::FoldBegin(&Fold { chunk, title: task.title.clone(), receipts: task.receipts }))?;
+    fn receipts_of(
+        &self,
+        chunk: Option<String>,
+        task: &Task,
+        emit: Emit<'_>,
+        checks: &mut Checks,
+    ) -> Result<()> {
+        let heading = ReceiptsHeading { chunk, title: task.title.clone(), receipts: task.receipts };
+        emit(&ReportPart::ReceiptsHeading(&heading))?;
         let (mut chain, mut after) = (Chain::begin(), 0);
         loop {
             let page = self.tx.hashed_receipts(task.row, after, PAGE)?;
@@ -172,26 +184,25 @@ impl Walk<'_> {
             after = last.number;
             for (receipt, hash) in page {
                 chain.take(task.id.as_str(), &receipt, hash);
-                put(&Part::Receipt(&receipt))?;
+                emit(&ReportPart::Receipt(&receipt))?;
             }
         }
         checks.receipts += chain.number();
-        let whole = chain.is_whole(task.receipts);
-        // A list of all that is broken could be as long as the batch.
-        if !whole && checks.broken.len() < 20 {
+        let is_intact = chain.is_whole(task.receipts);
+        if !is_intact && checks.broken.len() < NAMED_TASKS {
             checks.broken.push(task.id.to_string());
         }
-        put(&Part::FoldEnd { head: &chain.head(), whole })
+        emit(&ReportPart::ReceiptsEnd { head: &chain.head(), is_intact })
     }
 }
 
-/// What workers were told: the batch's instructions, then those of each step.
-fn told(batch: &Batch) -> String {
-    let mut told = batch.instructions.clone();
+/// The instructions of the batch, then those of each step.
+fn all_instructions(batch: &Batch) -> String {
+    let mut text = batch.instructions.clone();
     for step in (0..).map_while(|number| batch.steps.get(number)) {
         let only: Vec<&str> = step.only_categories.iter().map(|category| category.as_str()).collect();
         let only = if only.is_empty() { String::new() } else { format!(" (only {})", only.join(", ")) };
-        told += &format!("\n\nStep '{}'{only}: {}", step.name.as_str(), step.instructions.as_str());
+        text += &format!("\n\nStep '{}'{only}: {}", step.name.as_str(), step.instructions.as_str());
     }
-    told
+    text
 }
