@@ -35,9 +35,9 @@ pub(super) static ALL: &[Subcommand] = &[
     Subcommand::new("init", "Print the configuration for an MCP client, or write it", init::Init::augment_args, |mut call| {
         call.arguments::<init::Init>()?.run(&mut call.out).map(|()| 0)
     }),
-    Subcommand::new("keeper", "Start and end the workers of the runner that runs this command", run_mark, |call| {
+    Subcommand::new("supervisor-process", "Start and stop the workers of the runner that starts this process", run_marker, |call| {
         serve::log_to_stderr();
-        work::keep(call.matches.get_one::<String>("mark").map(String::as_str)).map(|()| 0)
+        work::run_supervisor_process(call.matches.get_one::<String>("run-marker").map(String::as_str)).map(|()| 0)
     })
     .internal(),
     Subcommand::new("config", "Show the configuration, print an example or check the worker profiles", config::arguments, |mut call| {
@@ -97,7 +97,7 @@ fn no_arguments(command: Command) -> Command {
     command
 }
 
-/// The mark by which a runner finds the processes of its workers.
-fn run_mark(command: Command) -> Command {
-    command.arg(Arg::new("mark").help("The run's mark").hide(true))
+/// The argument by which a runner finds the processes of its workers.
+fn run_marker(command: Command) -> Command {
+    command.arg(Arg::new("run-marker").help("The run marker").hide(true))
 }

@@ -166,9 +166,9 @@ fn lines(settings: &[Setting]) -> String {
         settings.iter().map(|setting| (escape_hidden(&assignment(setting)), setting)).collect();
     let widths = lines.iter().map(|(text, _)| text.chars().count());
     let width = widths.filter(|width| *width <= ALIGNED).max().unwrap_or(0);
-    let commented = lines
-        .iter()
-        .map(|(text, setting)| format!("{text:width$}  # {}", if setting.is_set { "set" } else { "default" }));
+    let commented = lines.iter().map(|(text, setting)| {
+        format!("{text:width$}  # {}", if setting.is_set { "set" } else { "default" })
+    });
     commented.collect::<Vec<_>>().join("\n")
 }
 

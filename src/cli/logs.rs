@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::log_printer::{Format, LogPrinter};
 use crate::error::{Error, Result};
-use crate::logs::{self, LogReader, LogPart, Stream};
+use crate::logs::{self, LogPart, LogReader, Stream};
 use crate::model::id::TaskId;
 use crate::model::status::Status;
 use crate::ops::Session;

@@ -10,7 +10,7 @@ use crate::file_system::{Safety, kind_of};
 use crate::items::Roots;
 use crate::model::job::WorkerScope;
 use crate::model::text::Line;
-use crate::ops::Session;
+use crate::ops::{Session, scope_to_worker};
 use crate::store::sqlite::SqliteStore;
 use crate::work::Launcher;
 

@@ -2,7 +2,7 @@
 
 use super::scroll_pane::ScrollPane;
 use crate::error::{Error, Result};
-use crate::logs::{self, LogReader, LogPart, Stream};
+use crate::logs::{self, LogPart, LogReader, Stream};
 use crate::model::id::TaskId;
 use crate::ops::Session;
 use crate::terminal::StreamDecoder;

@@ -5,8 +5,10 @@ use std::io::{IsTerminal, Write};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget};
 use serde_json::{Value, json};
+
+use crate::terminal::bar_style;
 
 /// How many characters of a chunk's title its bar shows.
 const TITLE_CHARS: usize = 28;
@@ -42,12 +44,6 @@ pub(super) struct RunProgress {
     bars: MultiProgress,
     total_bar: ProgressBar,
     chunk_bars: Mutex<HashMap<String, ProgressBar>>,
-}
-
-fn bar_style(template: &str) -> ProgressStyle {
-    ProgressStyle::with_template(template)
-        .unwrap_or_else(|_| ProgressStyle::default_bar())
-        .progress_chars("━╸ ")
 }
 
 impl RunProgress {

@@ -8,7 +8,7 @@ use super::finding::{Finding, or_ok};
 use crate::cli::open::{Caller, open};
 use crate::error::Result;
 use crate::terminal::shell_path;
-use crate::work::leftovers::{LeftoverKind, Leftover, remove_leftover, find_leftovers};
+use crate::work::leftovers::{Leftover, LeftoverKind, find_leftovers, remove_leftover};
 use crate::work::worktree;
 
 /// Whether runners left anything behind. Records of dead runners have a check of their own.
@@ -16,7 +16,9 @@ pub(super) fn check_leftovers(context: &DoctorContext) -> Result<Vec<Finding>> {
     let Some(OpenStore { session, .. }) = context.current_store() else { return Ok(Vec::new()) };
     let mut by_kind: BTreeMap<&str, Vec<Leftover>> = BTreeMap::new();
     let mut findings = Vec::new();
-    for leftover in find_leftovers(session)?.into_iter().filter(|leftover| leftover.kind != LeftoverKind::Runner) {
+    for leftover in
+        find_leftovers(session)?.into_iter().filter(|leftover| leftover.kind != LeftoverKind::Runner)
+    {
         match needs_a_person(&leftover) {
             Some(finding) => findings.push(finding),
             None => by_kind.entry(describe(leftover.kind)).or_default().push(leftover),

@@ -9,7 +9,7 @@ use crate::model::batch::BatchStatus;
 use crate::model::id::TaskId;
 use crate::model::status::Status;
 use crate::model::text::excerpt;
-use crate::ops::{Outlook, Session, batch_state, profile_pause};
+use crate::ops::{BatchState, Session, batch_state, profile_pause};
 use crate::store::{Filter, Runner};
 use crate::work::leftovers::has_live_runner;
 
@@ -76,7 +76,7 @@ pub(super) fn check_batches(context: &DoctorContext) -> Result<Vec<Finding>> {
 /// A batch that has not ended.
 struct OpenBatch<'a> {
     id: &'a TaskId,
-    state: Outlook,
+    state: BatchState,
     /// Whether a runner works on it.
     is_worked: bool,
     /// Whether `tasktally run` made it.

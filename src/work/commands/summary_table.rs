@@ -1,12 +1,13 @@
 //! The table of a batch's chunks at the end of a run.
 
-use comfy_table::{Cell, CellAlignment, Table, presets};
+use comfy_table::{Cell, CellAlignment};
 
 use crate::error::Result;
 use crate::model::batch::{Batch, BatchStatus, Chunk};
 use crate::model::id::TaskId;
 use crate::model::task::Task;
 use crate::ops::Session;
+use crate::terminal::{escape_hidden, new_table};
 
 /// How many chunks the table shows.
 const MAX_CHUNKS: usize = 60;
@@ -34,8 +35,7 @@ pub(super) fn summary_table(session: &Session, batch: &TaskId) -> Result<String>
         let status = batch.status(task.status, tx.is_workable(task.row)?);
         Ok((rows, Some(total_row(&batch, status, tx.categories(task.row)?)), hidden))
     })?;
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING);
+    let mut table = new_table();
     table.set_header(["chunk", "status", "items", "done", "failed", "skipped", "categories"]);
     for row in rows.iter().chain(&total) {
         let mut cells = vec![Cell::new(&row.name), Cell::new(&row.status)];
@@ -53,7 +53,7 @@ pub(super) fn summary_table(session: &Session, batch: &TaskId) -> Result<String>
 fn chunk_row(chunk: &Chunk, task: &Task, categories: Vec<(String, u64)>) -> SummaryRow {
     let counts = chunk.counts;
     SummaryRow {
-        name: crate::cli::safe(&task.title),
+        name: escape_hidden(&task.title),
         status: task.status.to_string(),
         counts: [counts.total, counts.done, counts.failed, counts.skipped],
         categories,
@@ -74,7 +74,7 @@ fn categories_cell(categories: &[(String, u64)]) -> String {
     let mut cell: Vec<String> = categories
         .iter()
         .take(MAX_CATEGORIES)
-        .map(|(name, count)| format!("{} {count}", crate::cli::safe(name)))
+        .map(|(name, count)| format!("{} {count}", escape_hidden(name)))
         .collect();
     if categories.len() > MAX_CATEGORIES {
         cell.push(format!("+{}", categories.len() - MAX_CATEGORIES));
