@@ -1,6 +1,6 @@
 //! Which files of a folder are items.
 
-use globset::{GlobBuilder, GlobMatcher};
+use fast_glob::{glob_match, validate};
 
 use super::roots::shown;
 use crate::error::{Error, Result};
@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 const MAX_PATTERN: usize = 500;
 
 /// A pattern over the paths within a folder: `*` stays within a name, `**` does not.
-pub(super) struct Glob(GlobMatcher);
+pub(super) struct Glob(String);
 
 impl Glob {
     /// Reads a pattern.
@@ -26,16 +26,16 @@ impl Glob {
         if pattern.len() > MAX_PATTERN {
             return Err(refused(format!("has {} bytes, at most {MAX_PATTERN}", pattern.len())));
         }
-        let glob = GlobBuilder::new(pattern)
-            .literal_separator(true)
-            .build()
-            .map_err(|error| refused(format!("is no pattern ({})", error.kind())))?;
-        Ok(Glob(glob.compile_matcher()))
+        // A leading `!` would negate the pattern for the library; here it is a character of the name.
+        let pattern =
+            if pattern.starts_with('!') { format!("\\{pattern}") } else { pattern.to_owned() };
+        validate(&pattern).map_err(|error| refused(format!("is not a valid pattern ({error})")))?;
+        Ok(Glob(pattern))
     }
 
     /// Whether a file is chosen, by its path within the folder.
     pub(super) fn chooses(&self, path: &str) -> bool {
-        self.0.is_match(path)
+        glob_match(&self.0, path)
     }
 }
 
@@ -58,13 +58,15 @@ mod tests {
         check("*.{eml,msg}", "a.msg", true);
         check("[ab]?.txt", "b1.txt", true);
         check("*.EML", "a.eml", false);
+        check("!a*", "!a.eml", true);
+        check("!a*", "b.eml", false);
     }
 
     #[test]
     fn what_is_no_pattern_is_refused_with_an_example() {
         for (pattern, because) in [
             ("", "is empty"),
-            ("a[", "\"a[\" is no pattern"),
+            ("a[", "\"a[\" is not a valid pattern"),
             (&"a".repeat(501), "has 501 bytes, at most 500"),
         ] {
             let refused = Glob::parse(pattern).err().unwrap().to_string();

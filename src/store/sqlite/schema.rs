@@ -2,20 +2,28 @@
 
 use std::path::Path;
 
-use refinery::Target;
-use rusqlite::Connection;
+use rusqlite::{Connection, TransactionBehavior};
 
 use super::connection::{foreign, keep_names};
 use super::rows::sql_error;
 use super::writer::wal::Wal;
 use crate::error::{Code, Error, Result};
 
-mod migrations {
-    refinery::embed_migrations!("migrations");
-}
+/// The migrations in order. Each ends by setting `user_version` to its number.
+const MIGRATIONS: [&str; 9] = [
+    include_str!("../../../migrations/V1__tasks_receipts_batches.sql"),
+    include_str!("../../../migrations/V2__lazy_index_and_needs.sql"),
+    include_str!("../../../migrations/V3__steps_checkpoints_holds.sql"),
+    include_str!("../../../migrations/V4__resources.sql"),
+    include_str!("../../../migrations/V5__doubt_and_costs.sql"),
+    include_str!("../../../migrations/V6__waits.sql"),
+    include_str!("../../../migrations/V7__runners.sql"),
+    include_str!("../../../migrations/V8__rule_and_batch_receipts.sql"),
+    include_str!("../../../migrations/V9__standard_names.sql"),
+];
 
 /// The newest schema this program knows.
-pub const SCHEMA_VERSION: i64 = 9;
+pub const SCHEMA_VERSION: i64 = MIGRATIONS.len() as i64;
 
 /// What a store says of its schema, log and all.
 pub(super) struct Version {
@@ -101,16 +109,8 @@ pub(super) fn migrate(connection: &mut Connection, path: &Path) -> Result<()> {
     connection
         .query_row("PRAGMA journal_mode = WAL", [], |_| Ok(()))
         .map_err(|error| sql_error("the store cannot keep a write-ahead log", error))?;
-    let all = || migrations::migrations::runner().set_grouped(true);
-    // Older tasktallys recorded a migration in a transaction of its own: one that was killed before it had done
-    // what it recorded is not to be done again.
-    let run = match i32::try_from(version.set) {
-        Ok(set) if version.set > version.recorded => {
-            all().set_target(Target::FakeVersion(set)).run(connection).and_then(|_| all().run(connection))
-        }
-        _ => all().run(connection),
-    };
-    run.map(|_| ()).map_err(|error| {
+    let run = upgrade(connection);
+    run.map_err(|error| {
         // SQLite syncs here, and does not tell whether it was a sync that failed.
         if let Ok(log) = Wal::open(path) {
             log.mark();
@@ -119,16 +119,20 @@ pub(super) fn migrate(connection: &mut Connection, path: &Path) -> Result<()> {
     })
 }
 
-/// A migration that was taken back.
-fn failed(path: &Path, error: refinery::Error) -> Error {
-    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(&error);
-    let code = std::iter::from_fn(|| {
-        let this = cause?;
-        cause = this.source();
-        Some(this)
-    })
-    .find_map(|cause| cause.downcast_ref::<rusqlite::Error>()?.sqlite_error_code());
-    let (code, next) = match code {
+/// Runs the missing migrations in one transaction.
+fn upgrade(connection: &mut Connection) -> rusqlite::Result<()> {
+    // Another process may have upgraded the store while this one waited for the lock: read the version again.
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let version: i64 = transaction.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    for migration in MIGRATIONS.iter().skip(usize::try_from(version).unwrap_or_default()) {
+        transaction.execute_batch(migration)?;
+    }
+    transaction.commit()
+}
+
+/// The error for migrations that were rolled back.
+fn failed(path: &Path, error: rusqlite::Error) -> Error {
+    let (code, next) = match error.sqlite_error_code() {
         Some(rusqlite::ErrorCode::DiskFull) => (Code::Internal, ": the disk is full. Free some space"),
         Some(rusqlite::ErrorCode::ReadOnly) => {
             (Code::ReadOnly, ": it cannot be written. Let tasktally write its file and folder")
