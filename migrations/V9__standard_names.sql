@@ -203,4 +203,7 @@ BEGIN
     (SELECT project, resource_key, chunk FROM shared_resource WHERE chunk = NEW.row_id);
 END;
 
+-- The list of applied migrations. `user_version` alone says which schema a store has.
+DROP TABLE IF EXISTS refinery_schema_history;
+
 PRAGMA user_version = 9;

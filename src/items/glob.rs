@@ -27,8 +27,7 @@ impl Glob {
             return Err(refused(format!("has {} bytes, at most {MAX_PATTERN}", pattern.len())));
         }
         // A leading `!` would negate the pattern for the library; here it is a character of the name.
-        let pattern =
-            if pattern.starts_with('!') { format!("\\{pattern}") } else { pattern.to_owned() };
+        let pattern = if pattern.starts_with('!') { format!("\\{pattern}") } else { pattern.to_owned() };
         validate(&pattern).map_err(|error| refused(format!("is not a valid pattern ({error})")))?;
         Ok(Glob(pattern))
     }

@@ -254,7 +254,7 @@ fn a_glob_chooses_among_the_files_of_a_folder() {
     );
     compare(&chosen(r#"{"path": ".", "glob": "*.none"}"#).unwrap(), &[]);
     refused(&roots, r#"{"path": "a.jsonl", "glob": "*"}"#, "glob: \"a.jsonl\" is a file");
-    refused(&roots, r#"{"path": ".", "glob": "["}"#, "glob: \"[\" is no pattern");
+    refused(&roots, r#"{"path": ".", "glob": "["}"#, "glob: \"[\" is not a valid pattern");
     let misspelt = r#"{"path": ".", "golb": "*"}"#.parse::<Source>().unwrap_err().to_string();
     assert!(misspelt.contains("unknown field `golb`"), "{misspelt}");
 }

@@ -68,14 +68,9 @@ fn large(store: Store, schema: i64) -> Store {
     store
 }
 
-/// The schema that a store says it has, and the last one that was recorded: they never differ.
+/// The schema of a store.
 fn schema(sql: &Connection) -> i64 {
-    let set: i64 = sql.query_row("PRAGMA user_version", [], |row| row.get(0)).unwrap();
-    let recorded: i64 = sql
-        .query_row("SELECT ifnull(max(version), 0) FROM refinery_schema_history", [], |row| row.get(0))
-        .unwrap_or(0);
-    assert_eq!(set, recorded, "a store between two schemas");
-    set
+    sql.query_row("PRAGMA user_version", [], |row| row.get(0)).unwrap()
 }
 
 /// Its bytes, to begin every round with.

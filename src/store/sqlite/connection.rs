@@ -73,7 +73,7 @@ pub(super) fn open(path: &Path) -> Result<Connection> {
     if header.version != SCHEMA_VERSION {
         let ticket = Ticket::open(path)?;
         // What the header says may only be older: a log that was never folded in knows better, without a turn.
-        if refuse_newer(&connection, path)?.newest() != SCHEMA_VERSION {
+        if refuse_newer(&connection, path)? != SCHEMA_VERSION {
             let _turn = ticket.take_within(MIGRATION_WAIT)?;
             migrate(&mut connection, path)?;
         }

@@ -38,7 +38,7 @@ impl ReadOnlyStore {
         refuse_foreign(&connection, path)?;
         let facts = StoreFacts {
             engine: format!("SQLite {} ({OLDEST_SQLITE_NAME} or newer is needed)", rusqlite::version()),
-            schema: version.newest(),
+            schema: version,
             newest: SCHEMA_VERSION,
             mark: APPLICATION_ID,
             keeps_log: header.keeps_log,

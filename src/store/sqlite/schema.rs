@@ -25,43 +25,18 @@ const MIGRATIONS: [&str; 9] = [
 /// The newest schema this program knows.
 pub const SCHEMA_VERSION: i64 = MIGRATIONS.len() as i64;
 
-/// What a store says of its schema, log and all.
-pub(super) struct Version {
-    /// `user_version`, which each migration sets as it ends.
-    set: i64,
-    /// The last migration in the table of those that were run.
-    recorded: i64,
-}
-
-impl Version {
-    /// Looks at a store.
-    pub(super) fn of(connection: &Connection) -> Result<Self> {
-        let read = |sql: &str| {
-            connection
-                .query_row(sql, [], |row| row.get::<_, i64>(0))
-                .map_err(|error| sql_error("the store cannot be read", error))
-        };
-        let set = read("PRAGMA user_version")?;
-        let tables = read("SELECT count(*) FROM sqlite_schema WHERE name = 'refinery_schema_history'")?;
-        let recorded = if tables == 0 {
-            0
-        } else {
-            read("SELECT ifnull(max(version), 0) FROM refinery_schema_history")?
-        };
-        Ok(Version { set, recorded })
-    }
-
-    /// The newest schema that it names.
-    pub(super) fn newest(&self) -> i64 {
-        self.set.max(self.recorded)
-    }
+/// The schema of a store, as each migration sets it at its end.
+fn version_of(connection: &Connection) -> Result<i64> {
+    connection
+        .query_row("PRAGMA user_version", [], |row| row.get(0))
+        .map_err(|error| sql_error("the store cannot be read", error))
 }
 
 /// Refuses a store of a newer tasktally.
-pub(super) fn refuse_newer(connection: &Connection, path: &Path) -> Result<Version> {
-    let version = Version::of(connection)?;
-    if version.newest() > SCHEMA_VERSION {
-        return Err(newer(path, version.newest()));
+pub(super) fn refuse_newer(connection: &Connection, path: &Path) -> Result<i64> {
+    let version = version_of(connection)?;
+    if version > SCHEMA_VERSION {
+        return Err(newer(path, version));
     }
     Ok(version)
 }
@@ -97,7 +72,7 @@ pub(super) fn refuse_foreign(connection: &Connection, path: &Path) -> Result<()>
 /// Brings a store up to date in one transaction: it is as old as it was, or as new as this tasktally.
 pub(super) fn migrate(connection: &mut Connection, path: &Path) -> Result<()> {
     let version = refuse_newer(connection, path)?;
-    if version.newest() == SCHEMA_VERSION {
+    if version == SCHEMA_VERSION {
         return Ok(());
     }
     refuse_foreign(connection, path)?;

@@ -286,7 +286,6 @@ const LEFT_OUT: &[(&str, &str)] = &[
     ("task_text", "search, indexed anew"),
     ("receipt_text", "search, indexed anew"),
     ("search_progress", "how far search is"),
-    ("refinery_schema_history", "a new store has its own"),
 ];
 
 #[cfg(test)]
