@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::error::{Code, Error, Result};
 use crate::model::chain::Head;
 use crate::ops::Session;
-use crate::store::chains::{Walked, each_task, follow, walk};
+use crate::store::chains::{ChainReport, for_each_task, read_chain, verify_chains};
 use crate::terminal::{escape_hidden, print_line};
 
 /// Check every receipt against its hash chain, and the counts against the receipts.
@@ -27,9 +27,9 @@ pub(super) fn verify(request: &Verify, session: &Session, json: bool, out: &mut 
         0 => String::new(),
         count => format!("; {count} heads agree"),
     };
-    let Walked { tasks, receipts, bad } = session.read(move |tx| walk(tx, noted))?;
-    let is_intact = bad.is_none();
-    let message = bad.unwrap_or_else(|| {
+    let ChainReport { tasks, receipts, problem } = session.read(move |tx| verify_chains(tx, noted))?;
+    let is_intact = problem.is_none();
+    let message = problem.unwrap_or_else(|| {
         format!(
             "{receipts} receipts of {tasks} tasks are unchanged, and every item is accounted for{compared}"
         )
@@ -64,8 +64,8 @@ pub(super) fn heads(session: &Session, json: bool, out: &mut impl Write) -> Resu
 fn read_chains(session: &Session) -> Result<Vec<Head>> {
     session.read(|tx| {
         let mut heads = Vec::new();
-        each_task(tx, |task| {
-            let chain = follow(tx, task, &mut |_| {})?;
+        for_each_task(tx, |task| {
+            let chain = read_chain(tx, task, &mut |_| {})?;
             if let Some(number) = chain.bad() {
                 return Err(Error::new(
                     Code::Conflict,

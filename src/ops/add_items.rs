@@ -21,7 +21,7 @@ use crate::model::limits::PAGE;
 use crate::model::status::Status;
 use crate::model::task::Task;
 use crate::model::text::Line;
-use crate::store::{NewReceipt, Staging, Write};
+use crate::store::{NewReceipt, Staging, StoreWrite};
 
 /// The request.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema, clap::Args)]
@@ -146,7 +146,7 @@ impl Operation for AddItems {
                 if added > 0 || !self.only_if_new {
                     refuse_finished(&task)?;
                 }
-                if added > 0 && batch.on_conflict.is_none() && tx.touch_layers(batch.row)? > 0 {
+                if added > 0 && batch.on_conflict.is_none() && tx.count_resource_layers(batch.row)? > 0 {
                     return Err(Error::new(Code::Conflict, unseen(&task)));
                 }
                 if seen != Some(batch.counts.total) {
@@ -195,9 +195,9 @@ fn unseen(batch: &Task) -> String {
 }
 
 /// Leaves on record who added what.
-fn tell(tx: &dyn Write, batch: &Task, grown: &Grown, known: u64, author: &str) -> Result<()> {
+fn tell(tx: &dyn StoreWrite, batch: &Task, grown: &Grown, known: u64, author: &str) -> Result<()> {
     let text = format!("'{author}' added {}; {known} were there already.", counted(grown));
-    tx.append(batch, &NewReceipt { author, text: &text, ..NewReceipt::default() })?;
+    tx.append_receipt(batch, &NewReceipt { author, text: &text, ..NewReceipt::default() })?;
     Ok(())
 }
 

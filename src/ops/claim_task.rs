@@ -21,7 +21,7 @@ use crate::model::status::{Kind, Status};
 use crate::model::task::Task;
 use crate::model::text::{Line, excerpt};
 use crate::model::timestamp::Timestamp;
-use crate::store::{Filter, Read, Write};
+use crate::store::{StoreRead, StoreWrite, TaskFilter};
 
 /// The request.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema, clap::Args)]
@@ -151,8 +151,8 @@ impl Operation for ClaimTask {
 }
 
 /// Whether a lease has run out or a hold has ended, which only a write can note.
-fn is_anything_due(tx: &dyn Read) -> Result<bool> {
-    Ok(tx.next_hold()?.is_some_and(|end| end <= tx.now()) || !tx.expired(1)?.is_empty())
+fn is_anything_due(tx: &dyn StoreRead) -> Result<bool> {
+    Ok(tx.next_hold_expiry()?.is_some_and(|end| end <= tx.now()) || !tx.expired_claims(1)?.is_empty())
 }
 
 /// The claim that a runner won for its worker, told once more.
@@ -165,11 +165,11 @@ fn of_job(session: &Session, job: WorkerScope) -> Result<ClaimReply> {
 }
 
 /// Whether no chunk that shares a resource with this one is being worked on.
-fn may_work(tx: &dyn Read, task: &Task) -> Result<()> {
+fn may_work(tx: &dyn StoreRead, task: &Task) -> Result<()> {
     if task.is_chunk
-        && let Some(held) = tx.held_up(task.row)?
+        && let Some(held) = tx.resource_in_use(task.row)?
     {
-        let other = tx.task_at(held.by)?;
+        let other = tx.task_by_row(held.chunk)?;
         return Err(Error::new(
             Code::NotReady,
             format!(
@@ -191,7 +191,7 @@ fn may_work(tx: &dyn Read, task: &Task) -> Result<()> {
 pub fn waits_for_others(session: &Session, batch: &TaskId) -> Result<bool> {
     let batch = batch.clone();
     session.read(move |tx| {
-        let filter = Filter { parent: Some(tx.task(&batch)?.row), ready: true, ..Filter::default() };
+        let filter = TaskFilter { parent: Some(tx.task(&batch)?.row), ready: true, ..TaskFilter::default() };
         Ok(!tx.list(&filter, None, 1)?.is_empty())
     })
 }
@@ -214,7 +214,7 @@ impl ClaimTask {
     }
 
     /// The task that `worker` may claim.
-    fn choose(&self, tx: &dyn Read, worker: &str) -> Result<Task> {
+    fn choose(&self, tx: &dyn StoreRead, worker: &str) -> Result<Task> {
         let task = match &self.id {
             Some(id) => tx.task(id)?,
             None => self.best(tx)?,
@@ -225,7 +225,7 @@ impl ClaimTask {
     }
 
     /// Claims a task that [`ClaimTask::choose`] chose in the same transaction.
-    fn claim(&self, tx: &dyn Write, before: &Task, worker: String) -> Result<ClaimReply> {
+    fn claim(&self, tx: &dyn StoreWrite, before: &Task, worker: String) -> Result<ClaimReply> {
         let token = if self.by_runner { Token::of_runner() } else { Token::random() };
         let claim = Claim::new(worker, Some(token.clone()), tx.now(), self.lease_seconds.get());
         let task = claimed(before, claim);
@@ -234,7 +234,7 @@ impl ClaimTask {
         if let Some(chunk) = &chunk {
             tx.set_attempts(chunk, chunk.attempts + 1)?;
         }
-        let task = tx.task_at(task.row)?;
+        let task = tx.task_by_row(task.row)?;
         let reply = Self::reply(tx, &task, chunk, &token)?;
         if let Some(first) = reply.items.as_ref().filter(|_| self.begins).and_then(|items| items.first()) {
             let key = first.get("key").and_then(Value::as_str).unwrap_or_default();
@@ -243,7 +243,7 @@ impl ClaimTask {
         Ok(reply)
     }
 
-    fn best(&self, tx: &dyn Read) -> Result<Task> {
+    fn best(&self, tx: &dyn StoreRead) -> Result<Task> {
         let batch = match &self.batch {
             None => None,
             Some(id) => Some(super::request::lookup::find_task(tx, id, "batch")?),
@@ -258,15 +258,15 @@ impl ClaimTask {
         {
             return Err(Error::new(Code::Cancelled, format!("Batch {} was cancelled; stop", batch.id)));
         }
-        let filter = Filter {
+        let filter = TaskFilter {
             project: super::request::fields::non_empty(&self.project),
             kind: self.kind,
             priority_max: self.priority_max.map(Priority::get),
             parent: batch.as_ref().map(|batch| batch.row),
             ready: true,
-            free: true,
+            without_conflicts: true,
             tags: super::request::fields::parse_tags(&self.tags)?,
-            ..Filter::default()
+            ..TaskFilter::default()
         };
         if let Some(task) = tx.list(&filter, None, 1)?.pop() {
             return Ok(task);
@@ -278,7 +278,7 @@ impl ClaimTask {
             (Some(batch), _) if batch.status.is_terminal() => {
                 format!("batch {} is {}; stop", batch.id, batch.status)
             }
-            _ if !tx.list(&Filter { free: false, ..filter }, None, 1)?.is_empty() => {
+            _ if !tx.list(&TaskFilter { without_conflicts: false, ..filter }, None, 1)?.is_empty() => {
                 "those left share resources with chunks being worked on; ask again after 60 s".to_owned()
             }
             (_, Some(expiry)) => {
@@ -289,7 +289,7 @@ impl ClaimTask {
         Err(Error::new(Code::NothingToClaim, format!("No ready task matches: {when}")))
     }
 
-    fn reply(tx: &dyn Read, task: &Task, chunk: Option<Chunk>, token: &Token) -> Result<ClaimReply> {
+    fn reply(tx: &dyn StoreRead, task: &Task, chunk: Option<Chunk>, token: &Token) -> Result<ClaimReply> {
         let claim = ClaimView {
             token: token.to_string(),
             generation: task.generation,
@@ -302,7 +302,7 @@ impl ClaimTask {
                 message,
                 instructions: format!(
                     "{}Append a receipt after each step: update_task(id=\"{id}\", claim=\"{token}\", body=\"...\"). Then complete_task(id=\"{id}\", claim=\"{token}\").",
-                    Some(tx.opening(task.row)?)
+                    Some(tx.initial_text(task.row)?)
                         .filter(|text| !text.is_empty())
                         .map_or(String::new(), |text| text + "\n\n"),
                     id = task.id
@@ -318,7 +318,7 @@ impl ClaimTask {
                 let instructions =
                     tx.batch(chunk.batch)?.map(|batch| brief(&batch, &chunk)).unwrap_or_default();
                 let (items, next_items_after) = open_items(tx, task, &chunk, 0, PAGE)?;
-                let doubts = match tx.begun(&chunk)?.len() {
+                let doubts = match tx.started_items(&chunk)?.len() {
                     0 => String::new(),
                     count => format!(
                         "\n\n{count} of the items may have happened: in_doubt says who began it and when, without saying how it ended. Look before you act on such an item again."
@@ -362,12 +362,12 @@ fn brief(batch: &Batch, chunk: &Chunk) -> String {
 }
 
 /// Refuses a batch of which nothing goes on without a person, saying so.
-fn waits_for_a_person(tx: &dyn Read, task: &Task) -> Result<()> {
+fn waits_for_a_person(tx: &dyn StoreRead, task: &Task) -> Result<()> {
     let Some(batch) = tx.batch(task.row)? else { return Ok(()) };
     if let Some(why) = &batch.paused {
         return Err(Error::new(Code::Paused, format!("Batch {} is paused; stop. {why}", task.id)));
     }
-    if batch.status(task.status, tx.is_workable(task.row)?) == BatchStatus::Waiting {
+    if batch.status(task.status, tx.has_workable_chunk(task.row)?) == BatchStatus::Waiting {
         let message = format!("Batch {} waits for a person, get_batch(view=\"review\"); stop", task.id);
         return Err(Error::new(Code::NothingToClaim, message));
     }
@@ -375,6 +375,6 @@ fn waits_for_a_person(tx: &dyn Read, task: &Task) -> Result<()> {
 }
 
 /// When the next claim or hold ends by itself.
-fn soonest(tx: &dyn Read) -> Result<Option<Timestamp>> {
-    Ok(tx.next_expiry()?.into_iter().chain(tx.next_hold()?).min())
+fn soonest(tx: &dyn StoreRead) -> Result<Option<Timestamp>> {
+    Ok(tx.next_lease_expiry()?.into_iter().chain(tx.next_hold_expiry()?).min())
 }

@@ -45,7 +45,7 @@ impl Operation for CompleteTask {
             let task = tx.task(&self.id)?;
             let completion =
                 complete(tx, &task, self.claim.as_ref(), self.summary.as_ref(), self.force, &author)?;
-            let after = tx.task_at(task.row)?;
+            let after = tx.task_by_row(task.row)?;
             let mut reply = TaskReply::new(completion.message, Some(TaskView::compact(tx, &after)?));
             reply.duplicate = completion.repeated.then_some(true);
             Ok((reply, after.is_chunk.then_some(after.id)))

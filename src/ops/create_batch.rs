@@ -30,7 +30,7 @@ use crate::model::step::{Checkpoint, Steps};
 use crate::model::task::Task;
 use crate::model::text::{Line, Long};
 use crate::prompts::work_chunk;
-use crate::store::{NewTask, Staging, Write};
+use crate::store::{NewTask, Staging, StoreWrite};
 
 /// The request.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema, clap::Args)]
@@ -284,7 +284,7 @@ impl Operation for CreateBatch {
         let mut plan = session.write(move |tx| {
             run_once(tx, request_key.as_ref(), Self::NAME, |tx| {
                 let (id, found) = self.store(tx, staging.as_mut(), &pieces, independence.as_mut(), &tell)?;
-                Ok(self.plan(Some((&id, tx.sequence()?)), &pieces, found, bad))
+                Ok(self.plan(Some((&id, tx.latest_change_number()?)), &pieces, found, bad))
             })
         })?;
         if let Some(id) = &plan.batch.id {
@@ -331,7 +331,7 @@ impl CreateBatch {
 
     fn store(
         &self,
-        tx: &dyn Write,
+        tx: &dyn StoreWrite,
         staging: &mut dyn Staging,
         pieces: &Pieces,
         independence: Option<&mut Independence>,
@@ -343,7 +343,7 @@ impl CreateBatch {
         task.status = Status::InProgress;
         task.is_batch = true;
         task.project = super::request::fields::non_empty(&self.project);
-        let row = tx.insert_task(&NewTask { task: &task, opening: self.instructions.as_str() })?;
+        let row = tx.insert_task(&NewTask { task: &task, initial_text: self.instructions.as_str() })?;
         task.row = row;
         let finish = match &self.finish {
             Some(finish) => Some(finish.insert(tx, &task, row)?),

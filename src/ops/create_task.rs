@@ -15,7 +15,7 @@ use crate::model::status::{Complexity, Kind, Status};
 use crate::model::task::Task;
 use crate::model::text::{Line, Long};
 use crate::model::timestamp::Timestamp;
-use crate::store::{NewTask, Write};
+use crate::store::{NewTask, StoreWrite};
 
 /// The request.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema, clap::Args)]
@@ -114,7 +114,7 @@ impl Operation for CreateTask {
 }
 
 impl CreateTask {
-    fn insert(&self, tx: &dyn Write, due: Option<Timestamp>) -> Result<TaskReply> {
+    fn insert(&self, tx: &dyn StoreWrite, due: Option<Timestamp>) -> Result<TaskReply> {
         let parent = match &self.parent {
             None => None,
             Some(id) => Some(find_parent(tx, id)?),
@@ -135,13 +135,13 @@ impl CreateTask {
             complexity: self.complexity,
             ..Task::blank(tx.now(), self.task_title.as_str())
         };
-        let row = tx.insert_task(&NewTask { task: &task, opening: self.body.as_str() })?;
+        let row = tx.insert_task(&NewTask { task: &task, initial_text: self.body.as_str() })?;
         tx.set_dependencies(row, &hard, false)?;
         tx.set_dependencies(row, &soft, true)?;
         if !hard.is_empty() {
-            tx.count_blockers(row)?;
+            tx.recount_blockers(row)?;
         }
-        let task = tx.task_at(row)?;
+        let task = tx.task_by_row(row)?;
         Ok(TaskReply::new(format!("Created {}", task.id), Some(TaskView::compact(tx, &task)?)))
     }
 }

@@ -11,7 +11,7 @@ use crate::error::Result;
 use crate::model::id::TaskId;
 use crate::model::limits::{Limit, Number, PAGE, REPLY_CHARS};
 use crate::model::task::Row;
-use crate::store::Read;
+use crate::store::StoreRead;
 
 /// The request.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema, clap::Args)]
@@ -66,7 +66,7 @@ pub struct GetTaskReply {
 
 impl Operation for GetTask {
     const NAME: &'static str = "get_task";
-    const TITLE: &'static str = "Read a task";
+    const TITLE: &'static str = "StoreRead a task";
     const DESCRIPTION: &'static str = "A task with its body, receipts and claim; for a chunk its open items.";
     const EFFECT: Effect = Effect::Read;
     const POSITIONAL: &'static str = "id";
@@ -115,8 +115,8 @@ impl Operation for GetTask {
 }
 
 /// A page of a body: the initial text on the first page, then receipts, separated by blank lines.
-fn body_page(tx: &dyn Read, row: Row, after: u64, limit: usize) -> Result<(String, Option<u64>)> {
-    let mut body = if after == 0 { tx.opening(row)? } else { String::new() };
+fn body_page(tx: &dyn StoreRead, row: Row, after: u64, limit: usize) -> Result<(String, Option<u64>)> {
+    let mut body = if after == 0 { tx.initial_text(row)? } else { String::new() };
     let receipts = tx.receipts(row, after, limit + 1)?;
     for (count, receipt) in receipts.iter().enumerate() {
         if count == limit || (count > 0 && body.len() >= REPLY_CHARS) {

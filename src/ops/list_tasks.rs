@@ -15,7 +15,7 @@ use crate::model::limits::{Limit, PAGE, Priority};
 use crate::model::status::{Kind, Status};
 use crate::model::task::Task;
 use crate::model::text::{Line, excerpt};
-use crate::store::{After, Filter, Read};
+use crate::store::{ListPosition, StoreRead, TaskFilter};
 
 /// The request.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema, clap::Args)]
@@ -104,7 +104,7 @@ impl Operation for ListTasks {
                 0 => PAGE,
                 limit => limit as usize,
             };
-            let latest = tx.sequence()?;
+            let latest = tx.latest_change_number()?;
             match since.map(|since| poll_from(since, latest)) {
                 Some(since) if since == latest => Ok(changes_reply(Vec::new(), latest, 0)),
                 Some(since) => changed_tasks(tx, &self.filter(tx)?, since, latest, limit),
@@ -115,13 +115,13 @@ impl Operation for ListTasks {
 }
 
 impl ListTasks {
-    fn filter(&self, tx: &dyn Read) -> Result<Filter> {
+    fn filter(&self, tx: &dyn StoreRead) -> Result<TaskFilter> {
         let parent = match (&self.batch, &self.parent) {
             (Some(id), _) => Some(find_task(tx, id, "batch")?.row),
             (None, Some(id)) => Some(find_task(tx, id, "parent")?.row),
             (None, None) => None,
         };
-        Ok(Filter {
+        Ok(TaskFilter {
             project: non_empty(&self.project),
             status: self.status,
             kind: self.kind,
@@ -130,15 +130,15 @@ impl ListTasks {
             assignee: non_empty(&self.assignee),
             parent,
             ready: self.ready,
-            free: self.ready,
+            without_conflicts: self.ready,
             tags: Vec::new(),
         })
     }
 
     fn page_of_tasks(
         &self,
-        tx: &dyn Read,
-        after: Option<After>,
+        tx: &dyn StoreRead,
+        after: Option<ListPosition>,
         limit: usize,
         latest: u64,
     ) -> Result<ListTasksReply> {
@@ -146,12 +146,12 @@ impl ListTasks {
         let mut tasks = tx.list(&filter, after, limit + 1)?;
         let more = tasks.len() > limit;
         tasks.truncate(limit);
-        let total = tx.total(&filter)?;
+        let total = tx.count_tasks(&filter)?;
         let next_cursor = tasks
             .last()
             .filter(|_| more)
             .map(|task| format!("{}:{}:{}", task.priority, task.order, task.row));
-        let hint = match (self.status, &self.project, total.count, tx.next_expiry()?) {
+        let hint = match (self.status, &self.project, total.count, tx.next_lease_expiry()?) {
             (Some(Status::Active), None, 0, Some(expiry)) => {
                 format!("; other tasks are in progress, the next lease expires at {expiry}")
             }
@@ -170,23 +170,23 @@ impl ListTasks {
     }
 }
 
-fn views(tx: &dyn Read, tasks: &[Task]) -> Result<Vec<TaskView>> {
+fn views(tx: &dyn StoreRead, tasks: &[Task]) -> Result<Vec<TaskView>> {
     tasks.iter().map(|task| TaskView::listed(tx, task)).collect()
 }
 
 /// A page of the tasks that changed after `since`, oldest change first.
 fn changed_tasks(
-    tx: &dyn Read,
-    filter: &Filter,
+    tx: &dyn StoreRead,
+    filter: &TaskFilter,
     since: u64,
     latest: u64,
     limit: usize,
 ) -> Result<ListTasksReply> {
-    let mut tasks = tx.changed_since(filter, since, limit + 1)?;
+    let mut tasks = tx.tasks_changed_since(filter, since, limit + 1)?;
     let more = tasks.len() > limit;
     tasks.truncate(limit);
     let reached = tasks.last().filter(|_| more).map_or(latest, |task| task.changed);
-    let total = if more { tx.changed_since(filter, since, MAX_COUNTED)?.len() } else { tasks.len() };
+    let total = if more { tx.tasks_changed_since(filter, since, MAX_COUNTED)?.len() } else { tasks.len() };
     Ok(changes_reply(views(tx, &tasks)?, reached, total as u64))
 }
 
@@ -201,7 +201,7 @@ fn chunk_of_worker(session: &Session, scope: WorkerScope) -> Result<ListTasksRep
             count: 1,
             total: 1,
             next_cursor: None,
-            since: tx.sequence()?.to_string(),
+            since: tx.latest_change_number()?.to_string(),
         })
     })
 }
@@ -224,7 +224,7 @@ fn changes_reply(tasks: Vec<TaskView>, since: u64, total: u64) -> ListTasksReply
     }
 }
 
-fn parse_cursor(cursor: &Line) -> Result<After> {
+fn parse_cursor(cursor: &Line) -> Result<ListPosition> {
     let parts: Vec<i64> = cursor.as_str().split(':').filter_map(|part| part.parse().ok()).collect();
     match parts.as_slice() {
         [priority, order, row] => Ok((*priority, *order, *row)),

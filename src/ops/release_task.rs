@@ -14,7 +14,7 @@ use crate::model::id::{TaskId, Token};
 use crate::model::status::{Release, Status};
 use crate::model::task::Task;
 use crate::model::text::Body;
-use crate::store::{NewReceipt, Write};
+use crate::store::{NewReceipt, StoreWrite};
 
 /// The request.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema, clap::Args)]
@@ -54,7 +54,7 @@ impl Operation for ReleaseTask {
             let task = tx.task(&self.id)?;
             self.check(tx, &task)?;
             self.release(tx, &task, &author)?;
-            let after = tx.task_at(task.row)?;
+            let after = tx.task_by_row(task.row)?;
             let message = format!("Released {}: its status is {}", task.id, after.status);
             let reply = TaskReply::new(message, Some(TaskView::compact(tx, &after)?));
             Ok((reply, after.is_chunk.then_some(after.id)))
@@ -68,7 +68,7 @@ impl Operation for ReleaseTask {
 
 impl ReleaseTask {
     /// Refuses a lost token, and a task that has no claim to release.
-    fn check(&self, tx: &dyn Write, task: &Task) -> Result<()> {
+    fn check(&self, tx: &dyn StoreWrite, task: &Task) -> Result<()> {
         let now = tx.now();
         if let Some(token) = &self.claim
             && standing(task, Some(token), now) == ClaimAuthority::Lost
@@ -90,7 +90,7 @@ impl ReleaseTask {
         Ok(())
     }
 
-    fn release(&self, tx: &dyn Write, task: &Task, author: &str) -> Result<()> {
+    fn release(&self, tx: &dyn StoreWrite, task: &Task, author: &str) -> Result<()> {
         let worker = task.claim.as_ref().map_or(author, |claim| claim.worker.as_str());
         let reason = self.reason.as_ref().and_then(Body::non_empty).unwrap_or("no reason given");
         let why = format!("Released by '{worker}' ({}): {reason}.", self.outcome);
@@ -105,7 +105,7 @@ impl ReleaseTask {
             Release::Blocked => Status::Blocked,
         };
         change_state(tx, task, &Task { status, ..task.clone() })?;
-        tx.append(task, &NewReceipt { author: worker, text: &why, ..NewReceipt::default() })?;
+        tx.append_receipt(task, &NewReceipt { author: worker, text: &why, ..NewReceipt::default() })?;
         Ok(())
     }
 }

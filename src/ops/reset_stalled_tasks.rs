@@ -11,7 +11,7 @@ use crate::model::limits::MOST_IDS;
 use crate::model::task::Task;
 use crate::model::text::Line;
 use crate::model::timestamp::Timestamp;
-use crate::store::Read;
+use crate::store::StoreRead;
 
 /// The longest idle time that can be asked for: a year.
 const MAX_HOURS: f64 = 8_760.0;
@@ -120,12 +120,12 @@ impl Operation for ResetStalledTasks {
 
 impl ResetStalledTasks {
     /// The claimed tasks whose lease has expired or which are idle, as the filters select them.
-    fn find_stalled(&self, tx: &dyn Read) -> Result<Vec<Task>> {
+    fn find_stalled(&self, tx: &dyn StoreRead) -> Result<Vec<Task>> {
         #[expect(clippy::cast_possible_truncation, reason = "a year of milliseconds is far below 2^63")]
         let idle_ms = (self.hours * 3_600_000.0) as i64;
         let idle_since = Timestamp::from_millis(tx.now().millis().saturating_sub(idle_ms));
-        let mut found = tx.expired(MOST_IDS)?;
-        for task in tx.idle_since(idle_since, MOST_IDS)? {
+        let mut found = tx.expired_claims(MOST_IDS)?;
+        for task in tx.claims_idle_since(idle_since, MOST_IDS)? {
             if !found.iter().any(|other| other.row == task.row) {
                 found.push(task);
             }

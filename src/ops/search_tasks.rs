@@ -10,7 +10,7 @@ use crate::error::{Code, Error, Result};
 use crate::model::limits::{Limit, PAGE};
 use crate::model::status::Status;
 use crate::model::text::{Line, excerpt};
-use crate::store::Filter;
+use crate::store::TaskFilter;
 
 /// The request.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema, clap::Args)]
@@ -57,8 +57,8 @@ impl Operation for SearchTasks {
     fn run(self, session: &Session) -> Result<SearchReply> {
         let words = words(self.query.as_str())?;
         // The newest texts may not be indexed yet. A store that cannot be written is searched without them.
-        if !session.read(|tx| tx.all_indexed())?
-            && let Err(error) = session.write(|tx| tx.index_text())
+        if !session.read(|tx| tx.is_search_index_complete())?
+            && let Err(error) = session.write(|tx| tx.update_search_index())
             && !matches!(error.code, Code::ReadOnly | Code::Internal)
         {
             return Err(error);
@@ -67,7 +67,8 @@ impl Operation for SearchTasks {
             0 => PAGE,
             limit => limit as usize,
         };
-        let filter = Filter { project: non_empty(&self.project), status: self.status, ..Filter::default() };
+        let filter =
+            TaskFilter { project: non_empty(&self.project), status: self.status, ..TaskFilter::default() };
         session.read(move |tx| {
             let tasks = tx
                 .search(&words, &filter, limit)?

@@ -11,7 +11,7 @@ use super::runners::launcher::RunnerLauncher;
 use crate::error::{Code, Error, Result};
 use crate::items::Roots;
 use crate::model::job::WorkerScope;
-use crate::store::{Read, Staging, Store, Write, WriteJob};
+use crate::store::{Staging, Store, StoreRead, StoreWrite, WriteJob};
 
 /// How long a caller waits for its write to begin, where another process is stopped in the middle of one.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -131,11 +131,11 @@ impl Session {
     /// receipt that was kept; or why there was no commit: `busy` where it could not begin for too long.
     pub fn write<R: Send + 'static>(
         &self,
-        change: impl FnOnce(&dyn Write) -> Result<R> + Send + 'static,
+        change: impl FnOnce(&dyn StoreWrite) -> Result<R> + Send + 'static,
     ) -> Result<R> {
         let (sender, receiver) = sync_channel(1);
         let begun = Arc::new(AtomicBool::new(false));
-        self.store.submit(Box::new(Change {
+        self.store.submit_write(Box::new(Change {
             change: Some(change),
             answer: None,
             sender,
@@ -144,7 +144,7 @@ impl Session {
         let answer = match self.patience.map(|patience| (patience, receiver.recv_timeout(patience))) {
             // From here on it is never begun.
             Some((patience, Err(RecvTimeoutError::Timeout))) if !begun.swap(true, Ordering::AcqRel) => {
-                return Err(self.store.held_up(patience));
+                return Err(self.store.write_timeout_error(patience));
             }
             Some((_, Ok(answer))) => Ok(answer),
             _ => receiver.recv(),
@@ -160,10 +160,10 @@ impl Session {
     /// What `look` refused, or why the store could not be read.
     pub fn read<R: Send + 'static>(
         &self,
-        look: impl FnOnce(&dyn Read) -> Result<R> + Send + 'static,
+        look: impl FnOnce(&dyn StoreRead) -> Result<R> + Send + 'static,
     ) -> Result<R> {
         let (sender, receiver) = sync_channel(1);
-        self.store.look(Box::new(move |tx| {
+        self.store.read(Box::new(move |tx| {
             // Nobody waits for the answer where the caller has gone.
             sender.send(tx.and_then(look)).ok();
         }));
@@ -183,10 +183,10 @@ struct Change<F, R> {
 
 impl<F, R> WriteJob for Change<F, R>
 where
-    F: FnOnce(&dyn Write) -> Result<R> + Send,
+    F: FnOnce(&dyn StoreWrite) -> Result<R> + Send,
     R: Send,
 {
-    fn run(&mut self, tx: &dyn Write) -> bool {
+    fn run(&mut self, tx: &dyn StoreWrite) -> bool {
         if self.begun.swap(true, Ordering::AcqRel) {
             return false;
         }

@@ -13,7 +13,7 @@ use crate::model::step::Checkpoint;
 use crate::model::task::Task;
 use crate::ops::batch_view;
 use crate::ops::{find_batch, for_each_chunk, for_each_item};
-use crate::store::Read;
+use crate::store::StoreRead;
 
 /// The most changed tasks that the checks name: a list of all could be as long as the batch.
 const NAMED_TASKS: usize = 20;
@@ -22,7 +22,7 @@ const NAMED_TASKS: usize = 20;
 type Emit<'a> = &'a mut dyn FnMut(&ReportPart<'_>) -> Result<()>;
 
 /// Reads a batch, emits the parts of its report, and returns the result of the checks.
-pub(super) fn read_report(tx: &dyn Read, id: &TaskId, emit: Emit<'_>) -> Result<Checks> {
+pub(super) fn read_report(tx: &dyn StoreRead, id: &TaskId, emit: Emit<'_>) -> Result<Checks> {
     let (task, batch) = find_batch(tx, id)?;
     let reader = ReportReader { tx, number_width: number_width(batch.chunks), task: &task, batch: &batch };
     emit(&ReportPart::Summary(&reader.summary()?))?;
@@ -35,7 +35,7 @@ pub(super) fn read_report(tx: &dyn Read, id: &TaskId, emit: Emit<'_>) -> Result<
 }
 
 struct ReportReader<'a> {
-    tx: &'a dyn Read,
+    tx: &'a dyn StoreRead,
     task: &'a Task,
     batch: &'a Batch,
     /// Digits of a chunk's number.
@@ -71,7 +71,7 @@ impl ReportReader<'_> {
             started: batch.started,
             updated: self.task.updated,
             now: self.tx.now(),
-            change: self.tx.sequence()?,
+            change: self.tx.latest_change_number()?,
         })
     }
 
@@ -105,7 +105,7 @@ impl ReportReader<'_> {
                 status: task.status.to_string(),
                 attempts: chunk.attempts,
                 counts: chunk.counts,
-                categories: self.tx.categories(task.row)?,
+                categories: self.tx.category_counts(task.row)?,
                 worker: task.claim.as_ref().map(|claim| claim.worker.clone()),
             }))?;
             Ok(true)
@@ -113,10 +113,13 @@ impl ReportReader<'_> {
         let sums = ChunkLine {
             name: String::new(),
             title: format!("{} chunks", self.batch.chunks),
-            status: self.batch.status(self.task.status, self.tx.is_workable(self.task.row)?).to_string(),
+            status: self
+                .batch
+                .status(self.task.status, self.tx.has_workable_chunk(self.task.row)?)
+                .to_string(),
             attempts: 0,
             counts: self.batch.counts,
-            categories: self.tx.categories(self.task.row)?,
+            categories: self.tx.category_counts(self.task.row)?,
             worker: None,
         };
         checks.chunks.1 = self.batch.chunks;

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::{Filter, Read};
+use super::{StoreRead, TaskFilter};
 use crate::error::Result;
 use crate::model::chain::{Chain, Head};
 use crate::model::limits::PAGE;
@@ -11,13 +11,13 @@ use crate::model::text::excerpt;
 
 /// What a walk over all chains came to.
 #[derive(Debug, Default)]
-pub struct Walked {
+pub struct ChainReport {
     /// Tasks that were looked at.
     pub tasks: u64,
     /// Receipts that were looked at.
     pub receipts: u64,
     /// The first thing that is not as it was written.
-    pub bad: Option<String>,
+    pub problem: Option<String>,
 }
 
 /// Follows every task's chain, and compares it with heads that were noted elsewhere; ends at the first
@@ -25,37 +25,37 @@ pub struct Walked {
 ///
 /// # Errors
 /// Where the store cannot be read.
-pub fn walk(tx: &dyn Read, noted: Vec<Head>) -> Result<Walked> {
+pub fn verify_chains(tx: &dyn StoreRead, noted: Vec<Head>) -> Result<ChainReport> {
     let mut noted: HashMap<String, Head> =
         noted.into_iter().map(|head| (head.task.to_string(), head)).collect();
-    let mut walked = Walked::default();
-    each_task(tx, |task| {
+    let mut walked = ChainReport::default();
+    for_each_task(tx, |task| {
         walked.tasks += 1;
         let head = noted.remove(task.id.as_str());
         let mut then = None;
-        let chain = follow(tx, task, &mut |chain| {
+        let chain = read_chain(tx, task, &mut |chain| {
             if head.as_ref().is_some_and(|head| head.number == chain.number()) {
                 then = Some(chain.head());
             }
         })?;
         walked.receipts += chain.number();
-        walked.bad = if let Some(number) = chain.bad() {
+        walked.problem = if let Some(number) = chain.bad() {
             Some(format!("task {}: receipt {number} is not as it was written", task.id))
         } else if !chain.is_whole(task.receipts) {
             Some(format!("task {}: {} of {} receipts are there", task.id, chain.number(), task.receipts))
         } else {
             head.and_then(|head| differs(&head, then.as_deref(), chain.number()))
         };
-        Ok(walked.bad.is_none())
+        Ok(walked.problem.is_none())
     })?;
-    if walked.bad.is_none()
+    if walked.problem.is_none()
         && let Some(gone) = noted.into_keys().min()
     {
-        walked.bad =
+        walked.problem =
             Some(format!("task {}: it was there when its head was noted, and is gone", excerpt(&gone)));
     }
-    if walked.bad.is_none() {
-        walked.bad = tx.unaccounted()?;
+    if walked.problem.is_none() {
+        walked.problem = tx.first_count_mismatch()?;
     }
     Ok(walked)
 }
@@ -79,10 +79,10 @@ fn differs(head: &Head, then: Option<&str>, now: u64) -> Option<String> {
 ///
 /// # Errors
 /// What `visit` refused, or where the store cannot be read.
-pub fn each_task(tx: &dyn Read, mut visit: impl FnMut(&Task) -> Result<bool>) -> Result<()> {
+pub fn for_each_task(tx: &dyn StoreRead, mut visit: impl FnMut(&Task) -> Result<bool>) -> Result<()> {
     let mut after = None;
     loop {
-        let page = tx.list(&Filter::default(), after, PAGE)?;
+        let page = tx.list(&TaskFilter::default(), after, PAGE)?;
         let Some(last) = page.last() else { return Ok(()) };
         after = Some((last.priority, last.order, last.row));
         for task in &page {
@@ -97,7 +97,7 @@ pub fn each_task(tx: &dyn Read, mut visit: impl FnMut(&Task) -> Result<bool>) ->
 ///
 /// # Errors
 /// Where the store cannot be read.
-pub fn follow(tx: &dyn Read, task: &Task, show: &mut dyn FnMut(&Chain)) -> Result<Chain> {
+pub fn read_chain(tx: &dyn StoreRead, task: &Task, show: &mut dyn FnMut(&Chain)) -> Result<Chain> {
     let mut chain = Chain::begin();
     loop {
         let page = tx.hashed_receipts(task.row, chain.number(), PAGE)?;

@@ -11,11 +11,11 @@ pub struct StoreFacts {
     /// The schema that it has.
     pub schema: i64,
     /// The newest schema that this program knows.
-    pub newest: i64,
+    pub newest_schema: i64,
     /// The number that marks such a file as a store.
-    pub mark: i64,
+    pub application_id: i64,
     /// Whether it keeps a write-ahead log, without which readers and writers wait for each other.
-    pub keeps_log: bool,
+    pub uses_wal: bool,
 }
 
 /// A store that is too damaged to be opened.
@@ -24,9 +24,9 @@ pub struct CorruptStore {
     /// The schema that it had.
     pub schema: i64,
     /// The number that marks such a file as a store.
-    pub mark: i64,
+    pub application_id: i64,
     /// Where the end of the file is missing: how many pages are there, and of how many.
-    pub short: Option<(u64, u64)>,
+    pub missing_pages: Option<(u64, u64)>,
 }
 
 /// A store that is only looked at.
@@ -34,5 +34,5 @@ pub trait Inspect: Store {
     /// What it says of itself.
     fn facts(&self) -> &StoreFacts;
     /// What is wrong with its file, at most so many lines; `fully` compares every index with its table, too.
-    fn damage(&self, fully: bool, most: usize) -> Result<Vec<String>>;
+    fn find_damage(&self, fully: bool, most: usize) -> Result<Vec<String>>;
 }

@@ -1,7 +1,7 @@
 //! Durable state: the door to any database, and nothing of any one of them.
 //!
 //! An operation hands the store a closure. The store runs it inside one transaction over a
-//! [`Read`] or [`Write`], commits, and only then answers.
+//! [`StoreRead`] or [`StoreWrite`], commits, and only then answers.
 
 mod batches;
 pub mod chains;
@@ -11,10 +11,10 @@ mod runners;
 pub mod sqlite;
 mod waits;
 
-pub use batches::{BatchRead, BatchWrite, Chosen};
+pub use batches::{BatchRead, BatchWrite, ItemSelection};
 pub use inspect::{CorruptStore, Inspect, StoreFacts};
-pub use runners::{ReadRunners, Runner, WriteRunners};
-pub use waits::{ReadWaits, WriteWaits};
+pub use runners::{RunnerRead, RunnerRecord, RunnerWrite};
+pub use waits::{WaitRead, WaitWrite};
 
 use std::time::Duration;
 
@@ -30,7 +30,7 @@ use crate::model::timestamp::Timestamp;
 
 /// Which tasks a list asks for; a field left out matches all.
 #[derive(Debug, Clone, Default)]
-pub struct Filter {
+pub struct TaskFilter {
     /// Of this project.
     pub project: Option<String>,
     /// In this status.
@@ -48,26 +48,26 @@ pub struct Filter {
     /// Only those that could be claimed now.
     pub ready: bool,
     /// None of those that share a resource with a chunk that is being worked on.
-    pub free: bool,
+    pub without_conflicts: bool,
     /// Only those with all of these tags.
     pub tags: Vec<String>,
 }
 
 /// What keeps a chunk from being worked on now.
 #[derive(Debug, Clone)]
-pub struct HeldUp {
+pub struct ResourceInUse {
     /// The chunk that is being worked on.
-    pub by: Row,
+    pub chunk: Row,
     /// The key of the resource that both touch.
     pub resource: String,
 }
 
 /// Where a page of a list ended: priority, order, row.
-pub type After = (i64, i64, Row);
+pub type ListPosition = (i64, i64, Row);
 
 /// How many tasks match: exactly, or at least so many.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Total {
+pub struct TaskTotal {
     /// The number.
     pub count: u64,
     /// Whether there may be more.
@@ -80,7 +80,7 @@ pub struct NewTask<'a> {
     /// Everything but what the store gives it.
     pub task: &'a Task,
     /// The body before its first receipt.
-    pub opening: &'a str,
+    pub initial_text: &'a str,
 }
 
 /// A receipt to be appended; the store numbers, times and hashes it.
@@ -101,70 +101,81 @@ pub struct NewReceipt<'a> {
     /// The step that it is of, where its batch has several.
     pub step: Option<&'a str>,
     /// Until when the holder's lease runs by it.
-    pub renews: Option<Timestamp>,
+    pub lease_until: Option<Timestamp>,
     /// What the work cost.
     pub cost: Cost,
 }
 
 /// What is read of the resources that chunks touch.
-pub trait ReadResources {
+pub trait ResourceRead {
     /// Batches that are under way in exactly this project, or in none.
     fn running_batches(&self, project: Option<&str>) -> Result<Vec<Row>>;
     /// In how many layers a batch's resources are stored.
-    fn touch_layers(&self, batch: Row) -> Result<u64>;
+    fn count_resource_layers(&self, batch: Row) -> Result<u64>;
     /// The block of a layer that begins with, or before, the first resource that is not before `key`:
     /// keys in order, and the chunks that touch each.
-    fn touches(&self, batch: Row, layer: u64, key: &str) -> Result<Vec<(String, Vec<Row>)>>;
+    fn resource_block(&self, batch: Row, layer: u64, key: &str) -> Result<Vec<(String, Vec<Row>)>>;
     /// The first chunk at work that shares a resource with this one.
-    fn held_up(&self, chunk: Row) -> Result<Option<HeldUp>>;
+    fn resource_in_use(&self, chunk: Row) -> Result<Option<ResourceInUse>>;
 }
 
 /// What is written of the resources that chunks touch.
-pub trait WriteResources {
+pub trait ResourceWrite {
     /// Stores a block of the resources that a batch's chunks touch, in the order of their keys.
-    fn insert_touches(&self, batch: Row, layer: u64, block: &[(String, Vec<Row>)]) -> Result<()>;
+    fn insert_resource_block(&self, batch: Row, layer: u64, block: &[(String, Vec<Row>)]) -> Result<()>;
     /// Forgets a layer of them.
-    fn forget_touches(&self, batch: Row, layer: u64) -> Result<()>;
+    fn delete_resource_layer(&self, batch: Row, layer: u64) -> Result<()>;
     /// Lets a chunk not be worked at once with others of the project that touch the same resource;
     /// `beneath` says that it touches only what lies beneath it.
-    fn interlock(&self, chunk: Row, project: Option<&str>, key: &str, beneath: bool) -> Result<()>;
+    fn add_shared_resource(&self, chunk: Row, project: Option<&str>, key: &str, beneath: bool) -> Result<()>;
     /// The same for a chunk that may be at work already.
-    fn interlock_stored(&self, chunk: Row, project: Option<&str>, key: &str, beneath: bool) -> Result<()>;
+    fn add_shared_resource_of_stored_chunk(
+        &self,
+        chunk: Row,
+        project: Option<&str>,
+        key: &str,
+        beneath: bool,
+    ) -> Result<()>;
 }
 
 /// What is read inside one transaction: a single moment of the store.
-pub trait Read: BatchRead + ReadResources + ReadRunners + ReadWaits {
+pub trait StoreRead: BatchRead + ResourceRead + RunnerRead + WaitRead {
     /// The moment this transaction works with.
     fn now(&self) -> Timestamp;
     /// The number of the latest change.
-    fn sequence(&self) -> Result<u64>;
+    fn latest_change_number(&self) -> Result<u64>;
     /// The task, or `not_found`.
     fn task(&self, id: &TaskId) -> Result<Task>;
     /// The task in a row.
-    fn task_at(&self, row: Row) -> Result<Task>;
+    fn task_by_row(&self, row: Row) -> Result<Task>;
     /// A page of tasks by priority, order and creation.
-    fn list(&self, filter: &Filter, after: Option<After>, limit: usize) -> Result<Vec<Task>>;
+    fn list(&self, filter: &TaskFilter, after: Option<ListPosition>, limit: usize) -> Result<Vec<Task>>;
     /// How many tasks match.
-    fn total(&self, filter: &Filter) -> Result<Total>;
+    fn count_tasks(&self, filter: &TaskFilter) -> Result<TaskTotal>;
     /// The tasks that changed after `since`, oldest change first.
-    fn changed_since(&self, filter: &Filter, since: u64, limit: usize) -> Result<Vec<Task>>;
+    fn tasks_changed_since(&self, filter: &TaskFilter, since: u64, limit: usize) -> Result<Vec<Task>>;
     /// The children of a task that came to another status or holder after `since`, oldest such change
     /// first, with its number.
-    fn moved_since(&self, parent: Row, since: u64, limit: usize) -> Result<Vec<(u64, Task)>>;
+    fn children_with_status_changed_since(
+        &self,
+        parent: Row,
+        since: u64,
+        limit: usize,
+    ) -> Result<Vec<(u64, Task)>>;
     /// The ids a task depends on, in the order given, and whether softly.
     fn dependencies(&self, task: &Task) -> Result<Vec<(TaskId, bool)>>;
     /// The first ids of tasks that depend on this one.
     fn dependents(&self, row: Row, limit: usize) -> Result<Vec<TaskId>>;
     /// The rows of tasks that wait for this one.
-    fn waiting_rows(&self, row: Row) -> Result<Vec<Row>>;
+    fn hard_dependents(&self, row: Row) -> Result<Vec<Row>>;
     /// The first ids of a task's children.
     fn children(&self, row: Row, limit: usize) -> Result<Vec<TaskId>>;
     /// Whether following hard and soft dependencies from one row arrives at another.
-    fn depends_through(&self, from: Row, to: Row) -> Result<bool>;
+    fn depends_transitively(&self, from: Row, to: Row) -> Result<bool>;
     /// Whether following parents from one row arrives at another.
-    fn lies_beneath(&self, from: Row, above: Row) -> Result<bool>;
+    fn is_self_or_descendant(&self, from: Row, above: Row) -> Result<bool>;
     /// The body before its first receipt.
-    fn opening(&self, row: Row) -> Result<String>;
+    fn initial_text(&self, row: Row) -> Result<String>;
     /// The first characters of the body.
     fn preview(&self, row: Row, chars: usize) -> Result<String>;
     /// A task's receipts after a number, in order.
@@ -189,50 +200,55 @@ pub trait Read: BatchRead + ReadResources + ReadRunners + ReadWaits {
     fn receipt(&self, row: Row, number: u64) -> Result<Option<Receipt>>;
     /// The receipts of a batch and its chunks that came with a change after `since`, in the order of
     /// their writing: the change, the task, the receipt.
-    fn batch_receipts(&self, batch: Row, since: u64, limit: usize) -> Result<Vec<(u64, TaskId, Receipt)>>;
+    fn batch_receipts_since(
+        &self,
+        batch: Row,
+        since: u64,
+        limit: usize,
+    ) -> Result<Vec<(u64, TaskId, Receipt)>>;
     /// The last ones of them, in the same order.
-    fn last_batch_receipts(&self, batch: Row, limit: usize) -> Result<Vec<(u64, TaskId, Receipt)>>;
+    fn latest_batch_receipts(&self, batch: Row, limit: usize) -> Result<Vec<(u64, TaskId, Receipt)>>;
     /// Items by category, for a chunk or a batch, most first.
-    fn categories(&self, row: Row) -> Result<Vec<(String, u64)>>;
+    fn category_counts(&self, row: Row) -> Result<Vec<(String, u64)>>;
     /// What a request with this key was answered: operation, fingerprint, reply.
-    fn answered(&self, key: &str) -> Result<Option<(String, Vec<u8>, String)>>;
+    fn stored_response(&self, key: &str) -> Result<Option<(String, Vec<u8>, String)>>;
     /// Claims whose lease has run out (or was written before the clock jumped back).
-    fn expired(&self, limit: usize) -> Result<Vec<Task>>;
+    fn expired_claims(&self, limit: usize) -> Result<Vec<Task>>;
     /// When the next lease runs out.
-    fn next_expiry(&self) -> Result<Option<Timestamp>>;
+    fn next_lease_expiry(&self) -> Result<Option<Timestamp>>;
     /// Claimed tasks without a change since a moment.
-    fn idle_since(&self, moment: Timestamp, limit: usize) -> Result<Vec<Task>>;
+    fn claims_idle_since(&self, moment: Timestamp, limit: usize) -> Result<Vec<Task>>;
     /// The first count that isn't that of what is stored, or item whose outcome no receipt tells; all of it is read.
-    fn unaccounted(&self) -> Result<Option<String>>;
+    fn first_count_mismatch(&self) -> Result<Option<String>>;
     /// Whether every task and receipt can be found by search.
-    fn all_indexed(&self) -> Result<bool>;
+    fn is_search_index_complete(&self) -> Result<bool>;
     /// Tasks whose title or body holds all the words or their beginnings: best first, or newest first
     /// where the words themselves are in very many.
-    fn search(&self, words: &[String], filter: &Filter, limit: usize) -> Result<Vec<Task>>;
+    fn search(&self, words: &[String], filter: &TaskFilter, limit: usize) -> Result<Vec<Task>>;
     /// Batches that have not ended, newest first.
     fn open_batches(&self, project: Option<&str>, limit: usize) -> Result<Vec<Task>>;
     /// Ids that begin with some characters: batches' newest first, or any task's, the newest where there
     /// are no characters yet.
-    fn ids(&self, beginning: &str, only_batches: bool, limit: usize) -> Result<Vec<TaskId>>;
+    fn ids_with_prefix(&self, beginning: &str, only_batches: bool, limit: usize) -> Result<Vec<TaskId>>;
 }
 
 /// What is written inside one transaction.
-pub trait Write: Read + BatchWrite + WriteResources + WriteRunners + WriteWaits {
+pub trait StoreWrite: StoreRead + BatchWrite + ResourceWrite + RunnerWrite + WaitWrite {
     /// Makes a task; gives its row.
     fn insert_task(&self, new: &NewTask<'_>) -> Result<Row>;
     /// Stores what a task is, in place of what it was: everything but its status and claim. Numbers
     /// the change, as all of these do.
-    fn save_fields(&self, before: &Task, task: &Task) -> Result<()>;
+    fn update_fields(&self, before: &Task, task: &Task) -> Result<()>;
     /// Stores a task's status, assignee and claim if its generation is still `generation`.
-    fn save_state(&self, task: &Task, generation: u64) -> Result<()>;
+    fn update_state(&self, task: &Task, generation: u64) -> Result<()>;
     /// Lets the lease of a task's claim run until a moment.
-    fn renew(&self, task: &Task, until: Timestamp) -> Result<()>;
+    fn renew_lease(&self, task: &Task, until: Timestamp) -> Result<()>;
     /// Replaces what a task depends on.
     fn set_dependencies(&self, row: Row, needs: &[Row], soft: bool) -> Result<()>;
     /// Counts anew how many dependencies of a task aren't done.
-    fn count_blockers(&self, row: Row) -> Result<()>;
+    fn recount_blockers(&self, row: Row) -> Result<()>;
     /// Appends a receipt; gives its number.
-    fn append(&self, task: &Task, receipt: &NewReceipt<'_>) -> Result<u64>;
+    fn append_receipt(&self, task: &Task, receipt: &NewReceipt<'_>) -> Result<u64>;
     /// Makes a batch of a task.
     fn insert_batch(&self, batch: &Batch) -> Result<()>;
     /// Makes a chunk of a task.
@@ -256,23 +272,23 @@ pub trait Write: Read + BatchWrite + WriteResources + WriteRunners + WriteWaits 
     /// it was given back go with the attempts.
     fn set_attempts(&self, chunk: &Chunk, attempts: i64) -> Result<()>;
     /// Adds to a batch's ended and unsuccessful chunks.
-    fn count_ended(&self, batch: Row, ended: i64, unsuccessful: i64) -> Result<()>;
+    fn add_ended_chunks(&self, batch: Row, ended: i64, unsuccessful: i64) -> Result<()>;
     /// Keeps the reply to a request with a key.
-    fn keep_answer(&self, key: &str, operation: &str, fingerprint: &[u8], reply: &str) -> Result<()>;
+    fn store_response(&self, key: &str, operation: &str, fingerprint: &[u8], reply: &str) -> Result<()>;
     /// Indexes the tasks and receipts that are not yet searchable.
-    fn index_text(&self) -> Result<()>;
+    fn update_search_index(&self) -> Result<()>;
 }
 
 /// A closure that a store runs in a transaction; it keeps its own answer.
 pub trait WriteJob: Send {
     /// Runs it, unless nobody wants it any more; `false` takes back all that it wrote.
-    fn run(&mut self, tx: &dyn Write) -> bool;
+    fn run(&mut self, tx: &dyn StoreWrite) -> bool;
     /// Called once: after the commit, or with why there was none.
     fn finish(self: Box<Self>, committed: Result<()>);
 }
 
 /// A closure that a store runs over one moment of its state.
-pub type ReadJob = Box<dyn FnOnce(Result<&dyn Read>) + Send>;
+pub type ReadJob = Box<dyn FnOnce(Result<&dyn StoreRead>) + Send>;
 
 /// A place to collect a batch's items, in the order of their chunks, before anything is stored.
 pub trait Staging: Send {
@@ -292,11 +308,11 @@ pub trait Staging: Send {
 /// A durable store, shared by any number of processes.
 pub trait Store: Send + Sync {
     /// Hands over a write; it is answered after its commit is on disk.
-    fn submit(&self, job: Box<dyn WriteJob>);
+    fn submit_write(&self, job: Box<dyn WriteJob>);
     /// The refusal of a write that was not begun within so long: who keeps it from that, and what to do.
-    fn held_up(&self, waited: Duration) -> Error;
+    fn write_timeout_error(&self, waited: Duration) -> Error;
     /// Hands over a read.
-    fn look(&self, job: ReadJob);
+    fn read(&self, job: ReadJob);
     /// An empty place to collect items.
     fn staging(&self) -> Result<Box<dyn Staging>>;
     /// The folder beside the store, for what belongs to it.

@@ -1,6 +1,6 @@
 //! Iteration over all chunks of a batch or all items of a chunk, one page at a time.
 
-use super::Read;
+use super::StoreRead;
 use crate::error::Result;
 use crate::model::batch::{Chunk, StoredItem};
 use crate::model::limits::PAGE;
@@ -12,7 +12,7 @@ use crate::model::task::{Row, Task};
 /// # Errors
 /// The error of `visit`, or if the store cannot be read.
 pub(crate) fn for_each_chunk(
-    tx: &dyn Read,
+    tx: &dyn StoreRead,
     batch: Row,
     mut after: u64,
     mut visit: impl FnMut(Chunk, Task) -> Result<bool>,
@@ -34,7 +34,7 @@ pub(crate) fn for_each_chunk(
 /// # Errors
 /// The error of `visit`, or if the store cannot be read.
 pub(crate) fn for_each_item(
-    tx: &dyn Read,
+    tx: &dyn StoreRead,
     chunk: Row,
     mut visit: impl FnMut(StoredItem) -> Result<()>,
 ) -> Result<()> {

@@ -6,7 +6,7 @@ use crate::model::field::visible;
 use crate::model::id::TaskId;
 use crate::model::status::Status;
 use crate::ops::Session;
-use crate::store::{Filter, Read};
+use crate::store::{StoreRead, TaskFilter};
 
 /// How many batches are listed: the newest.
 const MAX_BATCHES: usize = 100;
@@ -60,7 +60,7 @@ pub(super) fn open_batches(session: &Session) -> Result<Vec<BatchRow>> {
             let Some(batch) = tx.batch(task.row)? else { continue };
             open.push(BatchRow {
                 title: visible(&task.title, TITLE_CHARS),
-                status: batch.status(task.status, tx.is_workable(task.row)?),
+                status: batch.status(task.status, tx.has_workable_chunk(task.row)?),
                 processed: batch.counts.processed(),
                 total: batch.counts.total,
                 in_review: count_chunks(tx, task.row, Status::Review)?,
@@ -73,8 +73,8 @@ pub(super) fn open_batches(session: &Session) -> Result<Vec<BatchRow>> {
     })
 }
 
-fn count_chunks(tx: &dyn Read, batch: i64, status: Status) -> Result<usize> {
-    let filter = Filter { parent: Some(batch), status: Some(status), ..Filter::default() };
+fn count_chunks(tx: &dyn StoreRead, batch: i64, status: Status) -> Result<usize> {
+    let filter = TaskFilter { parent: Some(batch), status: Some(status), ..TaskFilter::default() };
     Ok(tx.list(&filter, None, MAX_COUNT)?.len())
 }
 

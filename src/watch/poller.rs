@@ -13,7 +13,7 @@ use crate::model::task::{Row, Task};
 use crate::model::timestamp::Timestamp;
 use crate::ops::batch_view;
 use crate::ops::{Session, find_batch};
-use crate::store::{Filter, Read, Runner};
+use crate::store::{RunnerRecord, StoreRead, TaskFilter};
 
 /// The most characters of a title, a name or a receipt.
 const CHARS: usize = 200;
@@ -87,7 +87,8 @@ impl Poller {
     /// Reads every chunk. Each page is a read of its own, so that no read transaction takes long.
     fn all_chunks(&mut self, session: &Session) -> Result<Vec<ChangedChunk>> {
         let id = self.batch.clone();
-        let (batch, since) = session.read(move |tx| Ok((find_batch(tx, &id)?.0.row, tx.sequence()?)))?;
+        let (batch, since) =
+            session.read(move |tx| Ok((find_batch(tx, &id)?.0.row, tx.latest_change_number()?)))?;
         let mut all = Vec::new();
         let mut after = 0;
         loop {
@@ -106,12 +107,12 @@ impl Poller {
         loop {
             let id = self.batch.clone();
             let (page, next, has_more) = session.read(move |tx| {
-                let sequence = tx.sequence()?;
+                let sequence = tx.latest_change_number()?;
                 if sequence == since {
                     return Ok((Vec::new(), since, false));
                 }
-                let filter = Filter { parent: Some(tx.task(&id)?.row), ..Filter::default() };
-                let tasks = tx.changed_since(&filter, since, PAGE)?;
+                let filter = TaskFilter { parent: Some(tx.task(&id)?.row), ..TaskFilter::default() };
+                let tasks = tx.tasks_changed_since(&filter, since, PAGE)?;
                 let has_more = tasks.len() == PAGE;
                 let next = tasks.last().filter(|_| has_more).map_or(sequence, |last| last.changed);
                 let mut page = Vec::new();
@@ -156,13 +157,13 @@ fn without_counts(title: &str) -> &str {
     }
 }
 
-fn header(tx: &dyn Read, task: &Task, batch: &Batch) -> Result<BatchHeader> {
+fn header(tx: &dyn StoreRead, task: &Task, batch: &Batch) -> Result<BatchHeader> {
     let view = batch_view(tx, task, batch)?;
-    let categories = tx.categories(task.row)?.into_iter();
+    let categories = tx.category_counts(task.row)?.into_iter();
     Ok(BatchHeader {
         id: task.id.clone(),
         title: visible(&task.title, CHARS),
-        status: batch.status(task.status, tx.is_workable(task.row)?),
+        status: batch.status(task.status, tx.has_workable_chunk(task.row)?),
         step: visible(&view.step, CHARS),
         step_number: (0..batch.steps.count())
             .find(|n| batch.steps.name(*n) == view.step)
@@ -181,30 +182,31 @@ fn header(tx: &dyn Read, task: &Task, batch: &Batch) -> Result<BatchHeader> {
 }
 
 /// The runner that works on the batch in the background, in a line.
-fn describe_runner(runner: &Runner, now: Timestamp) -> String {
+fn describe_runner(runner: &RunnerRecord, now: Timestamp) -> String {
     let mut line = format!(
         "runner {} on {}, profile {}, for {}",
         runner.pid,
         visible(&runner.host, CHARS),
         visible(&runner.profile, CHARS),
-        duration(seconds_between(runner.since, now))
+        duration(seconds_between(runner.started_at, now))
     );
-    let silence = seconds_between(runner.seen, now);
+    let silence = seconds_between(runner.heartbeat_at, now);
     if silence >= SILENT_AFTER {
         line.push_str(&format!(", no heartbeat for {}", duration(silence)));
     }
-    if let Some(note) = &runner.note {
+    if let Some(note) = &runner.wait_reason {
         line.push_str(&format!(": {}", visible(note, CHARS)));
     }
     line
 }
 
-fn workers(tx: &dyn Read, batch: &Task) -> Result<Vec<WorkerRow>> {
-    let claimed = Filter { parent: Some(batch.row), status: Some(Status::InProgress), ..Filter::default() };
+fn workers(tx: &dyn StoreRead, batch: &Task) -> Result<Vec<WorkerRow>> {
+    let claimed =
+        TaskFilter { parent: Some(batch.row), status: Some(Status::InProgress), ..TaskFilter::default() };
     let mut workers = Vec::new();
     for task in tx.list(&claimed, None, MAX_WORKERS)? {
         let (Some(claim), Some(chunk)) = (&task.claim, tx.chunk(&task)?) else { continue };
-        let started = tx.begun(&chunk)?;
+        let started = tx.started_items(&chunk)?;
         let by_this_claim = started
             .iter()
             .filter_map(|item| item.started.map(|started| (started, item)))

@@ -63,7 +63,7 @@ pub fn find_leftovers(session: &Session) -> Result<Vec<Leftover>> {
     let mut found = Vec::new();
     let batches_with_runner = session.read(|tx| {
         let runners = tx.runners()?;
-        runners.iter().map(|runner| Ok(tx.task_at(runner.batch)?.id)).collect::<Result<Vec<_>>>()
+        runners.iter().map(|runner| Ok(tx.task_by_row(runner.batch)?.id)).collect::<Result<Vec<_>>>()
     })?;
     for batch in batches_with_runner {
         let state = batch_state(session, &batch)?;

@@ -63,11 +63,11 @@ fn lines_that_are_not_as_they_were_written_are_refused_by_their_number() {
         (receipt, "\"number\":2", "\"number\":3", "without the one before"),
         (receipt, "\"late\":false", "\"late\":true", "is not as it was written"),
         (receipt, "\"hash\":\"", "\"hash\":\"x", "hexadecimal"),
-        (receipt, "\"at\":\"2", "\"at\":\"x2", "is no time"),
+        (receipt, "\"created_at\":\"2", "\"created_at\":\"x2", "is no time"),
         (task, "\"status\":\"active\"", "\"status\":\"asleep\"", "'asleep' is no status"),
         (task, "\"priority\":2", "\"priority\":2.5", "no whole number"),
         (task, "\"priority\":2", "\"priority\":\"2\"", "is no number"),
-        (task, "\"boxes\":false", "\"boxes\":2", "neither true nor false"),
+        (task, "\"has_checkbox\":false", "\"has_checkbox\":2", "neither true nor false"),
         (task, "\"title\":\"First\",", "", "task.title"),
         (task, "\"title\":", "\"tilte\":", "'tilte' is nothing that a task has"),
         (task, "\"role\":\"task\"", "\"role\":\"king\"", "does not fit"),
@@ -76,7 +76,12 @@ fn lines_that_are_not_as_they_were_written_are_refused_by_their_number() {
         (task, "{", "[", "no JSON"),
         (item, "\"key\":\"b\"", "\"key\":\"a\"", "UNIQUE"),
         (item, "\"batch\":\"", "\"batch\":\"x", "there is no task"),
-        (at("tally", 0), "{\"line\":\"tally\"", "{\"line\":\"tasktally\"", "'tasktally' is no line"),
+        (
+            at("task_count", 0),
+            "{\"line\":\"task_count\"",
+            "{\"line\":\"tasktally\"",
+            "'tasktally' is no line",
+        ),
     ] {
         let (text, line) = edited(place, from, to);
         assert_refused(text, &[&line, words, "nothing was imported"]);
@@ -91,20 +96,20 @@ fn lines_that_are_not_as_they_were_written_are_refused_by_their_number() {
     fewer.remove(at("receipt", 2));
     assert_refused(vouched(&fewer), &["2 of 3 receipts are there"]);
     let mut counted = body.to_vec();
-    counted.remove(at("tally", 0));
+    counted.remove(at("task_count", 0));
     assert_refused(vouched(&counted), &["the tally of"]);
 }
 
 #[test]
 fn a_newer_format_or_schema_is_refused_as_newer() {
     let (_, _, lines) = small();
-    for (from, to) in [("\"format\":1", "\"format\":2"), ("\"schema\":8", "\"schema\":999")] {
+    for (from, to) in [("\"format\":1", "\"format\":2"), ("\"schema\":9", "\"schema\":999")] {
         let mut newer = lines[..lines.len() - 1].to_vec();
         newer[0] = newer[0].replacen(from, to, 1);
         assert_refused(vouched(&newer), &["written by a newer tasktally"]);
     }
     let mut older = lines[..lines.len() - 1].to_vec();
-    older[0] = older[0].replacen("\"schema\":8", "\"schema\":7", 1);
+    older[0] = older[0].replacen("\"schema\":9", "\"schema\":8", 1);
     assert_refused(vouched(&older), &["can be imported"]);
 }
 

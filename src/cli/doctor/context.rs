@@ -9,7 +9,7 @@ use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::items::Roots;
 use crate::ops::Session;
-use crate::store::sqlite::{ReadOnlyStore, beside, cannot, folder_of, wreck};
+use crate::store::sqlite::{ReadOnlyStore, beside, cannot, folder_of, inspect_corrupt_store};
 use crate::store::{CorruptStore, Inspect};
 
 /// A store that is open for reading.
@@ -65,7 +65,7 @@ impl DoctorContext {
     pub(super) fn current_store(&self) -> Option<&OpenStore> {
         let StoreState::Open(open) = &self.state else { return None };
         let facts = open.store.facts();
-        (facts.schema == facts.newest).then_some(open)
+        (facts.schema == facts.newest_schema).then_some(open)
     }
 
     /// The file beside the store whose name is the store's with a suffix.
@@ -86,7 +86,7 @@ fn open(path: &Path) -> StoreState {
             let session = Session::new(store.clone(), Roots::new(Vec::<PathBuf>::new()), None, "doctor");
             StoreState::Open(OpenStore { store, session })
         }
-        Err(error) => match wreck(path, &error) {
+        Err(error) => match inspect_corrupt_store(path, &error) {
             Some(corrupt) => StoreState::Corrupt(corrupt, error),
             None => StoreState::Refused(error),
         },

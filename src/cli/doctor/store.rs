@@ -4,7 +4,7 @@ use super::context::{DoctorContext, StoreState};
 use super::finding::{Finding, or_ok};
 use super::permissions::command_to_open_folder;
 use crate::error::{Code, Error, Result};
-use crate::store::chains::walk;
+use crate::store::chains::verify_chains;
 use crate::terminal::shell_path;
 
 /// How many errors of SQLite's integrity check a message lists.
@@ -39,7 +39,7 @@ fn fix_for(context: &DoctorContext, error: &Error) -> String {
 pub(super) fn check_schema(context: &DoctorContext) -> Result<Vec<Finding>> {
     let StoreState::Open(open) = &context.state else { return Ok(Vec::new()) };
     let facts = open.store.facts();
-    let (schema, newest) = (facts.schema, facts.newest);
+    let (schema, newest) = (facts.schema, facts.newest_schema);
     Ok(vec![if schema == newest {
         Finding::ok(format!("{schema}, the newest that this version knows"))
     } else if schema == 0 {
@@ -58,28 +58,28 @@ pub(super) fn check_integrity(context: &DoctorContext) -> Result<Vec<Finding>> {
     let open = match &context.state {
         StoreState::Open(open) => open,
         StoreState::Corrupt(corrupt, error) => {
-            let what = match corrupt.short {
+            let what = match corrupt.missing_pages {
                 Some((present, expected)) => format!(
                     "it has {present} of the {expected} pages that its header names, and the missing pages are lost"
                 ),
                 None => error.to_string(),
             };
-            return Ok(vec![damaged(context, &what, corrupt.schema, corrupt.mark)]);
+            return Ok(vec![damaged(context, &what, corrupt.schema, corrupt.application_id)]);
         }
         _ => return Ok(Vec::new()),
     };
     let damage =
-        open.store.damage(context.full, LISTED_ERRORS).unwrap_or_else(|error| vec![error.to_string()]);
+        open.store.find_damage(context.full, LISTED_ERRORS).unwrap_or_else(|error| vec![error.to_string()]);
     if !damage.is_empty() {
         let facts = open.store.facts();
-        return Ok(vec![damaged(context, &damage.join("; "), facts.schema, facts.mark)]);
+        return Ok(vec![damaged(context, &damage.join("; "), facts.schema, facts.application_id)]);
     }
     let Some(open) = context.current_store().filter(|_| context.full) else {
         let more = if context.full { "" } else { "; --full also checks indexes and receipts" };
         return Ok(vec![Finding::ok(format!("SQLite finds no damage{more}"))]);
     };
-    let walked = open.session.read(|tx| walk(tx, Vec::new()))?;
-    let changed = walked.bad.map(|bad| Finding::problem(bad).with_fix(context.command("verify")));
+    let walked = open.session.read(|tx| verify_chains(tx, Vec::new()))?;
+    let changed = walked.problem.map(|bad| Finding::problem(bad).with_fix(context.command("verify")));
     let ok = format!(
         "SQLite finds no damage; {} receipts of {} tasks are unchanged",
         walked.receipts, walked.tasks

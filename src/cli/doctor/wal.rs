@@ -23,7 +23,7 @@ pub(super) fn check_wal(context: &DoctorContext) -> Result<Vec<Finding>> {
     }
     let path = context.beside("-wal");
     let size = path.metadata().map_or(0, |wal| wal.len());
-    Ok(vec![if !facts.keeps_log && size == 0 {
+    Ok(vec![if !facts.uses_wal && size == 0 {
         Finding::warning("the store does not use a WAL: another program has switched it off")
             .with_fix(context.command("list-tasks"))
     } else if size == 0 {

@@ -10,7 +10,7 @@ use crate::model::id::TaskId;
 use crate::model::status::Status;
 use crate::model::text::excerpt;
 use crate::ops::{BatchState, Session, batch_state, profile_pause};
-use crate::store::{Filter, Runner};
+use crate::store::{RunnerRecord, TaskFilter};
 use crate::work::leftovers::has_live_runner;
 
 /// The most findings of one check, and the most chunks or claims that are counted.
@@ -21,9 +21,9 @@ const CHECKED_BATCHES: usize = 1_000;
 /// Whether every runner on record is alive.
 pub(super) fn check_runners(context: &DoctorContext) -> Result<Vec<Finding>> {
     let Some(OpenStore { session, .. }) = context.current_store() else { return Ok(Vec::new()) };
-    let all: Vec<(TaskId, Runner)> = session.read(|tx| {
+    let all: Vec<(TaskId, RunnerRecord)> = session.read(|tx| {
         let runners = tx.runners()?.into_iter();
-        runners.map(|runner| Ok((tx.task_at(runner.batch)?.id, runner))).collect()
+        runners.map(|runner| Ok((tx.task_by_row(runner.batch)?.id, runner))).collect()
     })?;
     let mut findings = Vec::new();
     for (batch, runner) in &all {
@@ -41,7 +41,7 @@ pub(super) fn check_runners(context: &DoctorContext) -> Result<Vec<Finding>> {
             "the runner of batch {batch} has died (process {} on {}, last heartbeat {})",
             runner.pid,
             excerpt(&runner.host),
-            runner.seen
+            runner.heartbeat_at
         );
         findings.push(Finding::warning(message).with_fix(context.command(&fix)));
     }
@@ -144,7 +144,8 @@ impl OpenBatch<'_> {
     fn chunks_in_review(&self, session: &Session) -> Result<usize> {
         let batch = self.state.row;
         session.read(move |tx| {
-            let chunks = Filter { parent: Some(batch), status: Some(Status::Review), ..Filter::default() };
+            let chunks =
+                TaskFilter { parent: Some(batch), status: Some(Status::Review), ..TaskFilter::default() };
             Ok(tx.list(&chunks, None, MAX_FINDINGS)?.len())
         })
     }
@@ -153,7 +154,7 @@ impl OpenBatch<'_> {
 /// Whether every claim is live.
 pub(super) fn check_claims(context: &DoctorContext) -> Result<Vec<Finding>> {
     let Some(OpenStore { session, .. }) = context.current_store() else { return Ok(Vec::new()) };
-    let expired = session.read(|tx| tx.expired(MAX_FINDINGS + 1))?;
+    let expired = session.read(|tx| tx.expired_claims(MAX_FINDINGS + 1))?;
     if expired.is_empty() {
         return Ok(vec![Finding::ok("none has expired")]);
     }

@@ -14,7 +14,7 @@ use crate::model::merge::Together;
 use crate::model::resource::{DEFAULT_FIELD, of_item};
 use crate::model::task::Row;
 use crate::model::text::{Line, excerpt};
-use crate::store::{Read, Staging, Write};
+use crate::store::{Staging, StoreRead, StoreWrite};
 
 /// How many resources are stored in a row.
 const BLOCK: usize = 256;
@@ -170,7 +170,7 @@ impl Independence {
     /// `conflict` by the rule `reject`; `name` says how a chunk is called.
     pub(in crate::ops) fn judge(
         &mut self,
-        tx: &dyn Read,
+        tx: &dyn StoreRead,
         project: Option<&str>,
         name: &dyn Fn(u32) -> String,
     ) -> Result<Conflict> {
@@ -186,7 +186,7 @@ impl Independence {
     ///
     /// # Errors
     /// `conflict` by the rule `reject`.
-    pub(in crate::ops) fn store(&mut self, tx: &dyn Write, takers: Takers<'_>) -> Result<Conflict> {
+    pub(in crate::ops) fn store(&mut self, tx: &dyn StoreWrite, takers: Takers<'_>) -> Result<Conflict> {
         let Takers { batch, project, rows, grown, name } = takers;
         let row = |chunk: u32| {
             rows.get(chunk as usize)
@@ -196,13 +196,13 @@ impl Independence {
         let mut running = Running::beside(tx, batch, project, grown)?;
         let case = Case { rule: self.rule, done: self.done, batch: Some(batch), name };
         let mut verdict = Verdict::new(case, tx, rows.len());
-        let layer = tx.touch_layers(batch)?;
+        let layer = tx.count_resource_layers(batch)?;
         let mut block = Vec::with_capacity(BLOCK);
         let mut is_small = true;
         let mut show = |key: &str, chunks: &[u32]| {
             block.push((key.to_owned(), chunks.iter().copied().map(row).collect::<Result<Vec<Row>>>()?));
             if block.len() == BLOCK {
-                tx.insert_touches(batch, layer, &block)?;
+                tx.insert_resource_block(batch, layer, &block)?;
                 block.clear();
                 is_small = false;
             }
@@ -212,18 +212,18 @@ impl Independence {
         if is_small {
             join_layer(tx, batch, layer, block)?;
         } else {
-            tx.insert_touches(batch, layer, &block)?;
+            tx.insert_resource_block(batch, layer, &block)?;
         }
         verdict.end(&mut |owner, key, beneath| match owner {
-            Owner::New(chunk) => tx.interlock(row(chunk)?, project, key, beneath),
-            Owner::Stored(row) => tx.interlock_stored(row, project, key, beneath),
+            Owner::New(chunk) => tx.add_shared_resource(row(chunk)?, project, key, beneath),
+            Owner::Stored(row) => tx.add_shared_resource_of_stored_chunk(row, project, key, beneath),
         })
     }
 }
 
 /// Interlocks the chunks of a stored batch with those of other batches under way, for they may have
 /// begun while it had ended.
-pub(in crate::ops) fn join_again(tx: &dyn Write, batch: Row, project: Option<&str>) -> Result<()> {
+pub(in crate::ops) fn join_again(tx: &dyn StoreWrite, batch: Row, project: Option<&str>) -> Result<()> {
     let mut others = Running::of_project(tx, project, Some(batch))?;
     let mut own = Running::of(tx, [batch])?;
     // Items that were added later did not look at chunks of their own batch that had ended, either.
@@ -233,7 +233,7 @@ pub(in crate::ops) fn join_again(tx: &dyn Write, batch: Row, project: Option<&st
     let mut tell = |meeting: &Meeting<'_>| {
         for (owner, beneath) in meeting.sides() {
             if let Owner::Stored(row) = owner {
-                tx.interlock_stored(row, project, meeting.resource, beneath)?;
+                tx.add_shared_resource_of_stored_chunk(row, project, meeting.resource, beneath)?;
             }
         }
         Ok(())
@@ -246,10 +246,10 @@ pub(in crate::ops) fn join_again(tx: &dyn Write, batch: Row, project: Option<&st
 
 /// Stores a last block: in a layer of its own, or with the one before where that is a small one of items
 /// that were added, too, so that many small additions don't make many layers.
-fn join_layer(tx: &dyn Write, batch: Row, layer: u64, block: Vec<(String, Vec<Row>)>) -> Result<()> {
-    let before = if layer > 1 { tx.touches(batch, layer - 1, "")? } else { Vec::new() };
+fn join_layer(tx: &dyn StoreWrite, batch: Row, layer: u64, block: Vec<(String, Vec<Row>)>) -> Result<()> {
+    let before = if layer > 1 { tx.resource_block(batch, layer - 1, "")? } else { Vec::new() };
     if before.is_empty() || before.len() + block.len() > BLOCK {
-        return tx.insert_touches(batch, layer, &block);
+        return tx.insert_resource_block(batch, layer, &block);
     }
     let mut joined: BTreeMap<String, Vec<Row>> = before.into_iter().collect();
     for (key, chunks) in block {
@@ -258,8 +258,8 @@ fn join_layer(tx: &dyn Write, batch: Row, layer: u64, block: Vec<(String, Vec<Ro
         all.sort_unstable();
         all.dedup();
     }
-    tx.forget_touches(batch, layer - 1)?;
-    tx.insert_touches(batch, layer - 1, &joined.into_iter().collect::<Vec<_>>())
+    tx.delete_resource_layer(batch, layer - 1)?;
+    tx.insert_resource_block(batch, layer - 1, &joined.into_iter().collect::<Vec<_>>())
 }
 
 /// Calls `visit` with each key and all its numbers.

@@ -9,7 +9,7 @@ use crate::model::conflict::{Meeting, OnConflict, Owner};
 use crate::model::resource::path_of;
 use crate::model::task::Row;
 use crate::model::text::excerpt;
-use crate::store::Read;
+use crate::store::StoreRead;
 
 /// How many conflicts a refusal names.
 pub(in crate::ops) const NAMED: usize = 20;
@@ -73,7 +73,7 @@ pub(in crate::ops) struct Case<'a> {
 /// All that is heard of who meets whom.
 pub(in crate::ops) struct Verdict<'a> {
     case: Case<'a>,
-    tx: &'a dyn Read,
+    tx: &'a dyn StoreRead,
     /// Whether a stored chunk is one of the batch, as far as it was asked.
     of_batch: HashMap<Row, bool>,
     conflicts: u64,
@@ -85,7 +85,7 @@ pub(in crate::ops) struct Verdict<'a> {
 }
 
 impl<'a> Verdict<'a> {
-    pub(in crate::ops) fn new(case: Case<'a>, tx: &'a dyn Read, chunks: usize) -> Self {
+    pub(in crate::ops) fn new(case: Case<'a>, tx: &'a dyn StoreRead, chunks: usize) -> Self {
         Verdict {
             case,
             tx,
@@ -140,7 +140,7 @@ impl<'a> Verdict<'a> {
         if let Some(known) = self.of_batch.get(&chunk) {
             return Ok(*known);
         }
-        let found = self.tx.task_at(chunk)?.parent_row == Some(batch);
+        let found = self.tx.task_by_row(chunk)?.parent_row == Some(batch);
         self.of_batch.insert(chunk, found);
         Ok(found)
     }
@@ -160,7 +160,7 @@ impl<'a> Verdict<'a> {
             Owner::New(chunk) => (self.case.name)(chunk),
             Owner::Stored(row) => {
                 let whose = if self.is_of_batch(row)? { "this batch" } else { "a batch under way" };
-                format!("chunk {} of {whose}", self.tx.task_at(row)?.id)
+                format!("chunk {} of {whose}", self.tx.task_by_row(row)?.id)
             }
         })
     }

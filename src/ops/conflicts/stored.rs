@@ -6,11 +6,11 @@ use crate::error::Result;
 use crate::model::conflict::{Meeting, Owner, Walk};
 use crate::model::resource::{above, end};
 use crate::model::task::Row;
-use crate::store::Read;
+use crate::store::StoreRead;
 
 /// The stored resources of batches, all in one order. Each is given once, to those who ask upwards.
 pub(in crate::ops) struct Running<'a> {
-    tx: &'a dyn Read,
+    tx: &'a dyn StoreRead,
     layers: Vec<Layer>,
     /// Whether a chunk may still be worked on.
     open: HashMap<Row, bool>,
@@ -29,7 +29,7 @@ fn after(key: &str) -> String {
 impl<'a> Running<'a> {
     /// Those of the batches under way in a project, without one of them.
     pub(in crate::ops) fn of_project(
-        tx: &'a dyn Read,
+        tx: &'a dyn StoreRead,
         project: Option<&str>,
         but: Option<Row>,
     ) -> Result<Self> {
@@ -40,7 +40,7 @@ impl<'a> Running<'a> {
     /// Those of a batch that takes new items and of all others under way in its project; `homes` are
     /// its chunks that take them, by their places.
     pub(in crate::ops) fn beside(
-        tx: &'a dyn Read,
+        tx: &'a dyn StoreRead,
         batch: Row,
         project: Option<&str>,
         homes: Vec<Option<Row>>,
@@ -52,10 +52,10 @@ impl<'a> Running<'a> {
     }
 
     /// Those of some batches.
-    pub(in crate::ops) fn of(tx: &'a dyn Read, batches: impl IntoIterator<Item = Row>) -> Result<Self> {
+    pub(in crate::ops) fn of(tx: &'a dyn StoreRead, batches: impl IntoIterator<Item = Row>) -> Result<Self> {
         let mut layers = Vec::new();
         for batch in batches {
-            for layer in 0..tx.touch_layers(batch)? {
+            for layer in 0..tx.count_resource_layers(batch)? {
                 layers.push(Layer { batch, layer, block: Vec::new(), at: 0, ended: false });
             }
         }
@@ -160,7 +160,7 @@ impl<'a> Running<'a> {
         if let Some(open) = self.open.get(&chunk) {
             return Ok(*open);
         }
-        let open = !self.tx.task_at(chunk)?.status.is_terminal();
+        let open = !self.tx.task_by_row(chunk)?.status.is_terminal();
         self.open.insert(chunk, open);
         Ok(open)
     }
@@ -177,7 +177,7 @@ struct Layer {
 
 impl Layer {
     /// Goes on to the first resource that is not before `key`.
-    fn seek(&mut self, tx: &dyn Read, key: &str) -> Result<()> {
+    fn seek(&mut self, tx: &dyn StoreRead, key: &str) -> Result<()> {
         self.at += self.block[self.at..].partition_point(|(known, _)| known.as_str() < key);
         if self.at < self.block.len() || self.ended {
             return Ok(());
@@ -187,7 +187,7 @@ impl Layer {
             Some((last, _)) if last.as_str() >= key => after(last),
             _ => key.to_owned(),
         };
-        self.block = tx.touches(self.batch, self.layer, &from)?;
+        self.block = tx.resource_block(self.batch, self.layer, &from)?;
         self.at = self.block.partition_point(|(known, _)| known.as_str() < from.as_str());
         self.ended = self.block.is_empty();
         Ok(())

@@ -7,10 +7,10 @@ use crate::ops::lifecycle::finish_task::open_finish_task;
 use crate::ops::lifecycle::transition::change_state;
 use crate::ops::request::lookup::find_batch;
 use crate::store::pages::for_each_chunk;
-use crate::store::{NewReceipt, Write};
+use crate::store::{NewReceipt, StoreWrite};
 
 /// Cancels a batch and its chunks that have not ended. Returns the reply's message.
-pub(super) fn cancel(tx: &dyn Write, batch: &Task, reason: &str, author: &str) -> Result<String> {
+pub(super) fn cancel(tx: &dyn StoreWrite, batch: &Task, reason: &str, author: &str) -> Result<String> {
     if batch.status.is_terminal() {
         return Ok(format!("Batch {} is already {}", batch.id, batch.status));
     }
@@ -25,7 +25,7 @@ pub(super) fn cancel(tx: &dyn Write, batch: &Task, reason: &str, author: &str) -
         Ok(true)
     })?;
     let text = format!("Cancelled by '{author}': {reason}. {count} chunks had not ended.");
-    tx.append(batch, &NewReceipt { author, text: &text, ..NewReceipt::default() })?;
+    tx.append_receipt(batch, &NewReceipt { author, text: &text, ..NewReceipt::default() })?;
     let (batch, stored) = find_batch(tx, &batch.id)?;
     open_finish_task(tx, &batch, &stored)?;
     Ok(format!("Cancelled {}: {count} chunks had not ended; their receipts are kept", batch.id))

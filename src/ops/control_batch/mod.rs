@@ -15,7 +15,7 @@ use super::{Effect, Operation, Session};
 use crate::error::{Error, Result};
 use crate::model::id::TaskId;
 use crate::model::text::{Body, Line};
-use crate::store::Chosen;
+use crate::store::ItemSelection;
 
 pub use start::assign_profile;
 
@@ -70,9 +70,9 @@ impl ControlBatch {
     ///
     /// # Errors
     /// `invalid_argument` if another action selects items.
-    fn selected_items(&self) -> Result<Chosen> {
+    fn selected_items(&self) -> Result<ItemSelection> {
         let texts = |lines: &[Line]| lines.iter().map(|line| line.as_str().to_owned()).collect();
-        let selected = Chosen { categories: texts(&self.categories), keys: texts(&self.items) };
+        let selected = ItemSelection { categories: texts(&self.categories), keys: texts(&self.items) };
         if self.action != BatchAction::Retry && !(selected.is_all() && self.chunks.is_empty()) {
             return Err(Error::invalid(format!(
                 "chunks, items, categories: allowed with action 'retry' only; '{}' applies to the whole batch",

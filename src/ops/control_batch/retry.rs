@@ -10,7 +10,7 @@ use crate::ops::lifecycle::checkpoint::has_completed_step;
 use crate::ops::lifecycle::transition::change_state;
 use crate::ops::request::lookup::not_a_chunk;
 use crate::store::pages::for_each_chunk;
-use crate::store::{Chosen, NewReceipt, Write};
+use crate::store::{ItemSelection, NewReceipt, StoreWrite};
 
 /// What a retry did with one chunk.
 enum ChunkRetry {
@@ -26,12 +26,12 @@ enum ChunkRetry {
 
 /// Opens failed items and chunks again: all, or the selected ones. Returns the reply's message.
 pub(super) fn retry(
-    tx: &dyn Write,
+    tx: &dyn StoreWrite,
     batch: &Task,
     reason: &str,
     author: &str,
     only: &[TaskId],
-    selected: &Chosen,
+    selected: &ItemSelection,
 ) -> Result<String> {
     let id = &batch.id;
     if batch.status == Status::Cancelled {
@@ -78,19 +78,19 @@ pub(super) fn retry(
 }
 
 fn retry_chunk(
-    tx: &dyn Write,
+    tx: &dyn StoreWrite,
     chunk: &Chunk,
     task: &Task,
     reason: &str,
     author: &str,
-    selected: &Chosen,
+    selected: &ItemSelection,
 ) -> Result<ChunkRetry> {
     let has_stopped = matches!(task.status, Status::Failed | Status::Blocked);
     let has_open_items = chunk.counts.processed() < chunk.counts.total;
     if !has_stopped && (task.status != Status::Done || (chunk.counts.failed == 0 && !has_open_items)) {
         return Ok(if chunk.counts.failed > 0 { ChunkRetry::StillOpen } else { ChunkRetry::Unaffected });
     }
-    let opened = tx.reopen_failed(chunk, selected)?;
+    let opened = tx.reopen_failed_items(chunk, selected)?;
     if opened == 0 && !selected.is_all() {
         return Ok(ChunkRetry::Unaffected);
     }
@@ -101,6 +101,6 @@ fn retry_chunk(
     tx.set_attempts(chunk, 0)?;
     change_state(tx, task, &Task { status: Status::Active, assignee: None, ..task.clone() })?;
     let text = format!("Opened again by '{author}' with {opened} failed items: {reason}.");
-    tx.append(task, &NewReceipt { author, text: &text, ..NewReceipt::default() })?;
+    tx.append_receipt(task, &NewReceipt { author, text: &text, ..NewReceipt::default() })?;
     Ok(ChunkRetry::Opened(opened))
 }

@@ -8,7 +8,7 @@ use crate::model::text::Line;
 use crate::ops::Session;
 use crate::ops::lifecycle::pause::resume_batch;
 use crate::ops::request::lookup::find_batch;
-use crate::store::{NewReceipt, Write};
+use crate::store::{NewReceipt, StoreWrite};
 
 /// Names the profile of a batch for the runner that calls this, and ends the batch's pause.
 ///
@@ -24,7 +24,7 @@ pub fn assign_profile(session: &Session, batch: &TaskId, profile: &Line) -> Resu
 
 /// Names the profile of a batch, and ends the pauses of the batch and of the profile. Returns the reply's message.
 pub(super) fn start(
-    tx: &dyn Write,
+    tx: &dyn StoreWrite,
     task: &Task,
     batch: &Batch,
     profile: Option<&Line>,
@@ -46,10 +46,10 @@ pub(super) fn start(
             ),
         ));
     }
-    tx.set_worker(task.row, profile)?;
-    tx.pause_profile(profile, None)?;
+    tx.set_worker_profile(task.row, profile)?;
+    tx.set_profile_pause(profile, None)?;
     let text = format!("Started by '{author}' with profile '{profile}': {reason}");
-    tx.append(task, &NewReceipt { author, text: &text, ..NewReceipt::default() })?;
+    tx.append_receipt(task, &NewReceipt { author, text: &text, ..NewReceipt::default() })?;
     if batch.paused.is_some() {
         resume_batch(tx, task, batch, reason, author)?;
     }

@@ -23,7 +23,7 @@ use crate::model::id::TaskId;
 use crate::model::limits::Number;
 use crate::model::task::Task;
 use crate::model::text::Line;
-use crate::store::Read;
+use crate::store::StoreRead;
 
 /// The most failed chunks, and the most failed items, of a reply.
 const FAILURES: usize = 100;
@@ -144,7 +144,7 @@ impl GetBatchReply {
 
 impl Operation for GetBatch {
     const NAME: &'static str = "get_batch";
-    const TITLE: &'static str = "Read a batch";
+    const TITLE: &'static str = "StoreRead a batch";
     const DESCRIPTION: &'static str =
         "A batch's progress, chunks to review, failures or receipts. Poll with since.";
     const EFFECT: Effect = Effect::Read;
@@ -155,7 +155,7 @@ impl Operation for GetBatch {
         let since = self.since.as_ref().map(parse_since).transpose()?;
         let launcher = session.launcher().cloned();
         session.read(move |tx| {
-            let latest = tx.sequence()?;
+            let latest = tx.latest_change_number()?;
             let since = since.map(|since| poll_from(since, latest));
             let mut reply = GetBatchReply::empty(latest);
             let Some(id) = &self.id else {
@@ -190,7 +190,7 @@ impl Operation for GetBatch {
 
 /// A request about one batch.
 struct BatchRequest<'a> {
-    tx: &'a dyn Read,
+    tx: &'a dyn StoreRead,
     task: &'a Task,
     batch: &'a Batch,
     since: Option<u64>,

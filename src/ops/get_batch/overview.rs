@@ -7,11 +7,11 @@ use crate::error::Result;
 use crate::ops::runners::launcher::RunnerLauncher;
 use crate::ops::runners::start::lacks_runner;
 use crate::ops::views::overview::{Overview, overview};
-use crate::store::Read;
+use crate::store::StoreRead;
 
 /// Fills the reply with the open batches of a project, or of the store.
 pub(super) fn fill(
-    tx: &dyn Read,
+    tx: &dyn StoreRead,
     project: Option<&str>,
     launcher: Option<&Arc<dyn RunnerLauncher>>,
     reply: &mut GetBatchReply,

@@ -7,7 +7,7 @@ use crate::error::Result;
 use crate::model::limits::PAGE;
 use crate::ops::views::batch::batch_view;
 use crate::ops::views::chunk::{ChunkView, chunk_view};
-use crate::store::Filter;
+use crate::store::TaskFilter;
 
 impl BatchRequest<'_> {
     pub(super) fn progress(&self, reply: &mut GetBatchReply) -> Result<()> {
@@ -30,14 +30,14 @@ impl BatchRequest<'_> {
 
     /// Whether the batch or one of its chunks changed after a change number.
     fn has_changed(&self, since: u64) -> Result<bool> {
-        let filter = Filter { parent: Some(self.task.row), ..Filter::default() };
-        Ok(self.task.changed > since || !self.tx.changed_since(&filter, since, 1)?.is_empty())
+        let filter = TaskFilter { parent: Some(self.task.row), ..TaskFilter::default() };
+        Ok(self.task.changed > since || !self.tx.tasks_changed_since(&filter, since, 1)?.is_empty())
     }
 
     /// The chunks that got another status or worker. A full page moves `since` only to its end, so that the next
     /// poll continues there.
     fn changed_chunks(&self, since: u64, reply: &mut GetBatchReply) -> Result<Vec<ChunkView>> {
-        let changed = self.tx.moved_since(self.task.row, since, PAGE)?;
+        let changed = self.tx.children_with_status_changed_since(self.task.row, since, PAGE)?;
         if changed.len() == PAGE
             && let Some((last, _)) = changed.last()
         {

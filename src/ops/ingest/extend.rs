@@ -15,7 +15,7 @@ use crate::ops::conflicts::outcome::Conflict;
 use crate::ops::create_batch::PlannedChunk;
 use crate::ops::request::progress::ProgressReporter;
 use crate::store::pages::for_each_chunk;
-use crate::store::{Staging, Write};
+use crate::store::{Staging, StoreWrite};
 
 /// What a batch took.
 pub(in crate::ops) struct Grown {
@@ -57,7 +57,7 @@ pub(in crate::ops) struct Places {
 /// # Errors
 /// `conflict` by the batch's rule.
 pub(in crate::ops) fn grow(
-    tx: &dyn Write,
+    tx: &dyn StoreWrite,
     task: &Task,
     batch: &Batch,
     split: &Split,
@@ -101,7 +101,7 @@ pub(in crate::ops) fn grow(
                     Piece { span: place.span.clone(), title: place.title.clone(), items: place.items };
                 let chunk = new_chunk(tx, task, number, width, &piece)?;
                 if batch.paused.is_some() {
-                    tx.hold(chunk.row, None)?;
+                    tx.add_hold(chunk.row, None)?;
                 }
                 (chunk, number)
             }
@@ -132,7 +132,7 @@ pub(in crate::ops) fn grow(
 }
 
 /// Where items go that don't have to stay together: each group's in a row.
-fn places(tx: &dyn Write, batch: &Batch, split: &Split, groups: &[(String, u64)]) -> Result<Places> {
+fn places(tx: &dyn StoreWrite, batch: &Batch, split: &Split, groups: &[(String, u64)]) -> Result<Places> {
     let max_chunk = u64::try_from(batch.max_chunk).unwrap_or(1);
     let total = batch.counts.total + groups.iter().map(|(_, count)| count).sum::<u64>();
     let mut standing = standing(tx, batch, split, groups)?;
@@ -155,7 +155,7 @@ fn places(tx: &dyn Write, batch: &Batch, split: &Split, groups: &[(String, u64)]
 
 /// What the batch holds of each of the groups so far.
 pub(in crate::ops) fn standing(
-    tx: &dyn Write,
+    tx: &dyn StoreWrite,
     batch: &Batch,
     split: &Split,
     groups: &[(String, u64)],
@@ -177,18 +177,18 @@ pub(in crate::ops) fn standing(
 }
 
 /// A chunk of a batch by its number.
-pub(in crate::ops) fn chunk_at(tx: &dyn Write, batch: &Batch, number: u64) -> Result<(Chunk, Task)> {
+pub(in crate::ops) fn chunk_at(tx: &dyn StoreWrite, batch: &Batch, number: u64) -> Result<(Chunk, Task)> {
     let found = tx.chunks(batch.row, number - 1, 1)?.pop();
     found.ok_or_else(|| Error::new(Code::Internal, format!("chunk {number} is gone")))
 }
 
 /// Lets a chunk that nobody has claimed hold more.
-fn enlarge(tx: &dyn Write, batch: &Batch, number: u64, place: &Place) -> Result<Task> {
+fn enlarge(tx: &dyn StoreWrite, batch: &Batch, number: u64, place: &Place) -> Result<Task> {
     let (chunk, task) = chunk_at(tx, batch, number)?;
     // A title that a person gave stays.
     let title = if task.title.starts_with(&chunk.span) { place.title.clone() } else { task.title.clone() };
     let after = Task { title, ..task.clone() };
     tx.grow_chunk(after.row, place.items, &place.span)?;
-    tx.save_fields(&task, &after)?;
+    tx.update_fields(&task, &after)?;
     Ok(after)
 }

@@ -13,11 +13,11 @@ use crate::model::split::{Split, chunk_title};
 use crate::model::task::Row;
 use crate::ops::conflicts::detect::Independence;
 use crate::ops::conflicts::stored::Running;
-use crate::store::Write;
+use crate::store::StoreWrite;
 
 /// Finds the places of all items, and tells `independence` the place of each.
 pub(in crate::ops) fn places(
-    tx: &dyn Write,
+    tx: &dyn StoreWrite,
     batch: &Batch,
     split: &Split,
     groups: &[(String, u64)],
@@ -29,7 +29,7 @@ pub(in crate::ops) fn places(
         let number = match unclaimed.get(&row) {
             Some(known) => *known,
             None => {
-                let task = tx.task_at(row)?;
+                let task = tx.task_by_row(row)?;
                 let chunk = tx.chunk(&task)?.filter(|chunk| is_unclaimed(chunk, &task));
                 let number = chunk.map(|chunk| chunk.number);
                 unclaimed.insert(row, number);

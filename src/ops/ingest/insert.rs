@@ -5,7 +5,7 @@ use crate::error::{Code, Error, Result};
 use crate::model::batch::Chunk;
 use crate::model::task::{Row, Task};
 use crate::ops::request::progress::{Progress, ProgressReporter};
-use crate::store::{NewTask, Write};
+use crate::store::{NewTask, StoreWrite};
 
 /// Where a run of new items lies: the chunk, and how many it had before.
 pub(in crate::ops) struct Placement {
@@ -16,7 +16,7 @@ pub(in crate::ops) struct Placement {
 
 /// Makes a chunk, without its items, of a batch's task.
 pub(in crate::ops) fn new_chunk(
-    tx: &dyn Write,
+    tx: &dyn StoreWrite,
     batch: &Task,
     number: u64,
     width: usize,
@@ -29,14 +29,14 @@ pub(in crate::ops) fn new_chunk(
     task.priority = batch.priority;
     task.parent_row = Some(batch.row);
     task.is_chunk = true;
-    task.row = tx.insert_task(&NewTask { task: &task, opening: "" })?;
+    task.row = tx.insert_task(&NewTask { task: &task, initial_text: "" })?;
     tx.insert_chunk(&Chunk::fresh(task.row, (batch.row, &batch.id), number, &piece.span, piece.items))?;
     Ok(task)
 }
 
 /// Lays items into their homes, in order, and tells how far it is.
 pub(in crate::ops) fn lay(
-    tx: &dyn Write,
+    tx: &dyn StoreWrite,
     batch: Row,
     homes: Vec<Placement>,
     tell: &ProgressReporter,

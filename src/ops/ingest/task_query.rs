@@ -14,7 +14,7 @@ use crate::model::task::Task;
 use crate::model::text::{Line, excerpt};
 use crate::ops::request::fields::{non_empty, parse_tags};
 use crate::ops::request::lookup::find_task;
-use crate::store::{Filter, Read};
+use crate::store::{StoreRead, TaskFilter};
 
 /// The field that holds a task's id.
 const KEY: &str = "key";
@@ -70,7 +70,7 @@ impl Query {
     /// Calls `visit` for every task that matches, page by page; chunks and batches are none.
     pub(in crate::ops) fn each(
         &self,
-        tx: &dyn Read,
+        tx: &dyn StoreRead,
         mut visit: impl FnMut(Item) -> Result<()>,
     ) -> Result<()> {
         let filter = self.filter(tx)?;
@@ -85,12 +85,12 @@ impl Query {
         }
     }
 
-    fn filter(&self, tx: &dyn Read) -> Result<Filter> {
+    fn filter(&self, tx: &dyn StoreRead) -> Result<TaskFilter> {
         let (above, field) = match (&self.batch, &self.parent) {
             (Some(batch), _) => (Some(batch), "query.batch"),
             (None, parent) => (parent.as_ref(), "query.parent"),
         };
-        Ok(Filter {
+        Ok(TaskFilter {
             project: non_empty(&self.project),
             status: Some(self.status.unwrap_or(Status::Active)),
             kind: self.kind,
@@ -99,14 +99,14 @@ impl Query {
             assignee: non_empty(&self.assignee),
             parent: above.map(|id| find_task(tx, id, field)).transpose()?.map(|task| task.row),
             ready: self.ready.unwrap_or(false),
-            free: false,
+            without_conflicts: false,
             tags: parse_tags(&self.tags)?,
         })
     }
 }
 
 /// A task as an item.
-fn item(tx: &dyn Read, task: &Task) -> Result<Item> {
+fn item(tx: &dyn StoreRead, task: &Task) -> Result<Item> {
     let mut body = tx.preview(task.row, BODY_CHARS + 1)?;
     if let Some((end, _)) = body.char_indices().nth(BODY_CHARS) {
         body.truncate(end);

@@ -5,7 +5,7 @@ use crate::error::{Code, Error, Result};
 use crate::model::batch::{Batch, Chunk};
 use crate::model::step::Checkpoint;
 use crate::model::task::Task;
-use crate::store::Read;
+use crate::store::StoreRead;
 
 /// What happens after a chunk has completed a step.
 pub(in crate::ops) enum AfterStep {
@@ -40,14 +40,14 @@ pub(in crate::ops) fn has_completed_step(chunk: &Chunk, task: &Task) -> bool {
 /// # Errors
 /// `not_ready` with the next step.
 pub(in crate::ops) fn check_step_complete(
-    tx: &dyn Read,
+    tx: &dyn StoreRead,
     task: &Task,
     batch: &Batch,
     chunks: &[(Chunk, Task)],
 ) -> Result<()> {
     let approves_step = batch.checkpoint == Checkpoint::Step
         && chunks.iter().any(|(chunk, chunk_task)| has_completed_step(chunk, chunk_task));
-    if approves_step && tx.is_workable(task.row)? {
+    if approves_step && tx.has_workable_chunk(task.row)? {
         return Err(Error::new(
             Code::NotReady,
             format!(

@@ -12,7 +12,7 @@ use crate::model::status::Status;
 use crate::model::task::Task;
 use crate::model::text::Body;
 use crate::ops::request::lookup::batch_of_chunk;
-use crate::store::{NewReceipt, Read, Write};
+use crate::store::{NewReceipt, StoreRead, StoreWrite};
 
 /// A completion that was accepted.
 pub(in crate::ops) struct Completion {
@@ -27,7 +27,7 @@ pub(in crate::ops) struct Completion {
 /// # Errors
 /// `claim_lost`, `claim_required`, `incomplete_items`, `not_ready`, `cancelled`.
 pub(in crate::ops) fn complete(
-    tx: &dyn Write,
+    tx: &dyn StoreWrite,
     task: &Task,
     token: Option<&Token>,
     summary: Option<&Body>,
@@ -46,7 +46,7 @@ pub(in crate::ops) fn complete(
         // What the summary reports may have happened: it is kept as a late receipt.
         return Err(match summary.and_then(Body::non_empty) {
             Some(text) => refusal.with_receipt(
-                tx.append(task, &NewReceipt { author, text, late: true, ..NewReceipt::default() })?,
+                tx.append_receipt(task, &NewReceipt { author, text, late: true, ..NewReceipt::default() })?,
             ),
             None => refusal,
         });
@@ -85,18 +85,18 @@ pub(in crate::ops) fn complete(
     };
     let author = task.live_claim(now).map_or(author, |claim| claim.worker.as_str());
     if let Some(text) = summary.and_then(Body::non_empty) {
-        tx.append(task, &NewReceipt { author, text, ..NewReceipt::default() })?;
+        tx.append_receipt(task, &NewReceipt { author, text, ..NewReceipt::default() })?;
     }
     if let Some(remaining) = forced {
         let text = format!("Completed by force. {remaining}");
-        tx.append(task, &NewReceipt { author, text: &text, ..NewReceipt::default() })?;
+        tx.append_receipt(task, &NewReceipt { author, text: &text, ..NewReceipt::default() })?;
     }
     // A repeated completion is recognized by the token of the claim that completed the task: no other token is kept.
     let claim = task.claim.clone().filter(|claim| claim.token.is_none() || claim.token.as_ref() == token);
     let task = &Task { claim, ..task.clone() };
     let result = match (&chunk, batch_of_chunk(tx, task)?) {
         (Some(chunk), Some(batch)) => {
-            tx.accept(chunk.row, task.generation)?;
+            tx.set_accepted_generation(chunk.row, task.generation)?;
             if force && batch.steps.get(chunk.step + 1).is_some() {
                 skip_open_items(tx, task, chunk, author)?;
             }
@@ -129,14 +129,14 @@ fn accepted_before(task: &Task, chunk: Option<&Chunk>, token: Option<&Token>) ->
 
 /// Refuses a task whose body holds open checkboxes, a chunk with open items, and a batch with open chunks.
 fn check_nothing_remains(
-    tx: &dyn Read,
+    tx: &dyn StoreRead,
     task: &Task,
     chunk: Option<&Chunk>,
     summary: Option<&Body>,
 ) -> Result<()> {
     let summary = summary.map(Body::as_str).unwrap_or_default();
     let texts = if task.boxes || has_box(summary) {
-        let mut texts = vec![tx.opening(task.row)?];
+        let mut texts = vec![tx.initial_text(task.row)?];
         // A late receipt never counts.
         let receipts = tx.receipts(task.row, 0, usize::MAX >> 1)?;
         texts.extend(receipts.into_iter().filter(|receipt| !receipt.late).map(|receipt| receipt.text));

@@ -12,7 +12,7 @@ use crate::model::task::{Row, Task};
 use crate::model::text::{Line, Long};
 use crate::ops::views::failures::failures;
 use crate::store::pages::for_each_chunk;
-use crate::store::{NewReceipt, NewTask, Write};
+use crate::store::{NewReceipt, NewTask, StoreWrite};
 
 /// The most categories, chunks and failures that a summary names.
 const NAMED: usize = 20;
@@ -48,41 +48,41 @@ schema_of!(Finish, {
 
 impl Finish {
     /// Inserts the finish task, held until the batch has ended. Returns its row.
-    pub(in crate::ops) fn insert(&self, tx: &dyn Write, batch: &Task, row: Row) -> Result<Row> {
+    pub(in crate::ops) fn insert(&self, tx: &dyn StoreWrite, batch: &Task, row: Row) -> Result<Row> {
         let task = Task { project: batch.project.clone(), ..Task::blank(tx.now(), self.title.as_str()) };
-        let finish = tx.insert_task(&NewTask { task: &task, opening: self.body.as_str() })?;
+        let finish = tx.insert_task(&NewTask { task: &task, initial_text: self.body.as_str() })?;
         tx.set_dependencies(finish, &[row], true)?;
-        tx.hold(finish, None)?;
+        tx.add_hold(finish, None)?;
         Ok(finish)
     }
 }
 
 /// Appends the summary of an ended batch to its finish task, and ends the task's hold.
-pub(in crate::ops) fn open_finish_task(tx: &dyn Write, task: &Task, batch: &Batch) -> Result<()> {
+pub(in crate::ops) fn open_finish_task(tx: &dyn StoreWrite, task: &Task, batch: &Batch) -> Result<()> {
     let Some(row) = batch.finish else { return Ok(()) };
-    let finish = tx.task_at(row)?;
+    let finish = tx.task_by_row(row)?;
     let text = summary(tx, task, batch)?;
-    tx.append(&finish, &NewReceipt { author: "tasktally", text: &text, ..NewReceipt::default() })?;
+    tx.append_receipt(&finish, &NewReceipt { author: "tasktally", text: &text, ..NewReceipt::default() })?;
     tx.release_holds(row)
 }
 
 /// Holds the finish task of a reopened batch again, unless it has been claimed or completed.
-pub(in crate::ops) fn hold_finish_task(tx: &dyn Write, batch: &Batch) -> Result<()> {
+pub(in crate::ops) fn hold_finish_task(tx: &dyn StoreWrite, batch: &Batch) -> Result<()> {
     let Some(row) = batch.finish else { return Ok(()) };
-    let finish = tx.task_at(row)?;
+    let finish = tx.task_by_row(row)?;
     if finish.status == Status::Active && finish.holds == 0 {
-        tx.hold(row, None)?;
+        tx.add_hold(row, None)?;
         let text = "The batch was reopened; this task waits until it has ended.";
-        tx.append(&finish, &NewReceipt { author: "tasktally", text, ..NewReceipt::default() })?;
+        tx.append_receipt(&finish, &NewReceipt { author: "tasktally", text, ..NewReceipt::default() })?;
     }
     Ok(())
 }
 
 /// The result of a batch in a few lines: counts, categories, chunks that are not done, failures.
-fn summary(tx: &dyn Write, task: &Task, batch: &Batch) -> Result<String> {
+fn summary(tx: &dyn StoreWrite, task: &Task, batch: &Batch) -> Result<String> {
     let mut text = format!("Batch {} ({}) is {}: {}\n", task.id, task.title, task.status, batch.sum());
     // Writing to a String cannot fail.
-    for (name, count) in tx.categories(task.row)?.into_iter().take(NAMED) {
+    for (name, count) in tx.category_counts(task.row)?.into_iter().take(NAMED) {
         let _ = write!(text, "\n- {name}: {count}");
     }
     let mut named = 0;

@@ -9,7 +9,7 @@ use crate::model::task::Task;
 use crate::model::text::excerpt;
 use crate::ops::request::lookup::batch_of_chunk;
 use crate::ops::views::in_doubt::started_at_and_by;
-use crate::store::{NewReceipt, Write};
+use crate::store::{NewReceipt, StoreWrite};
 
 /// The most items that a receipt names.
 const NAMED: usize = 10;
@@ -17,7 +17,7 @@ const NAMED: usize = 10;
 /// Appends the receipt that an item was started, and marks the item. Returns the receipt's number, and whether
 /// the same claim had already started the item.
 pub(in crate::ops) fn record_start(
-    tx: &dyn Write,
+    tx: &dyn StoreWrite,
     task: &Task,
     chunk: &Chunk,
     item: &StoredItem,
@@ -35,7 +35,7 @@ pub(in crate::ops) fn record_start(
     } else {
         receipt.text
     };
-    let number = tx.append(
+    let number = tx.append_receipt(
         task,
         &NewReceipt {
             text,
@@ -45,13 +45,13 @@ pub(in crate::ops) fn record_start(
             ..receipt
         },
     )?;
-    tx.begin(item, Started { receipt: number, generation: task.generation })?;
+    tx.mark_started(item, Started { receipt: number, generation: task.generation })?;
     Ok((number, false))
 }
 
 /// Applies the batch's `in_doubt` rule when a claim on a chunk ends: decides what happens to the items that were
 /// started and not settled. Returns the status that the chunk gets.
-pub(in crate::ops) fn resolve_in_doubt(tx: &dyn Write, before: &Task, after: &Task) -> Result<Status> {
+pub(in crate::ops) fn resolve_in_doubt(tx: &dyn StoreWrite, before: &Task, after: &Task) -> Result<Status> {
     let claim_ends = before.status == Status::InProgress && after.status != Status::InProgress;
     if !claim_ends || after.status == Status::Cancelled {
         return Ok(after.status);
@@ -62,7 +62,7 @@ pub(in crate::ops) fn resolve_in_doubt(tx: &dyn Write, before: &Task, after: &Ta
     if batch.in_doubt == InDoubt::Retry {
         return Ok(after.status);
     }
-    let started = tx.begun(&chunk)?;
+    let started = tx.started_items(&chunk)?;
     if started.is_empty() {
         return Ok(after.status);
     }
@@ -86,18 +86,18 @@ pub(in crate::ops) fn resolve_in_doubt(tx: &dyn Write, before: &Task, after: &Ta
         keys.join(", "),
         chunk.batch_id
     );
-    tx.append(before, &NewReceipt { author: "tasktally", text: &text, ..NewReceipt::default() })?;
+    tx.append_receipt(before, &NewReceipt { author: "tasktally", text: &text, ..NewReceipt::default() })?;
     Ok(Status::Review)
 }
 
 /// Settles the items in doubt of a chunk as done, because a person approved. Returns the number of items.
 pub(in crate::ops) fn settle_in_doubt_as_done(
-    tx: &dyn Write,
+    tx: &dyn StoreWrite,
     task: &Task,
     chunk: &Chunk,
     reviewer: &str,
 ) -> Result<usize> {
-    let started = tx.begun(chunk)?;
+    let started = tx.started_items(chunk)?;
     for item in &started {
         let text =
             format!("- {}: done, approved by '{reviewer}'; it was started and never settled", item.key);
@@ -108,7 +108,7 @@ pub(in crate::ops) fn settle_in_doubt_as_done(
 
 /// Settles an item that its worker left open, with a receipt.
 pub(in crate::ops) fn settle_item(
-    tx: &dyn Write,
+    tx: &dyn StoreWrite,
     task: &Task,
     chunk: &Chunk,
     item: &StoredItem,
@@ -124,6 +124,6 @@ pub(in crate::ops) fn settle_item(
         step: chunk.step_name.as_deref(),
         ..NewReceipt::default()
     };
-    let number = tx.append(task, &receipt)?;
+    let number = tx.append_receipt(task, &receipt)?;
     tx.settle_item(chunk, item, outcome, None, number)
 }

@@ -4,11 +4,11 @@ use crate::error::{Code, Error, Result};
 use crate::model::batch::{Batch, Chunk};
 use crate::model::task::Task;
 use crate::ops::request::lookup::find_batch;
-use crate::store::{NewReceipt, Write};
+use crate::store::{NewReceipt, StoreWrite};
 
 /// Pauses a batch: no more chunks are claimed, and claimed chunks can be finished. Returns the reply's message.
 pub(in crate::ops) fn pause_batch(
-    tx: &dyn Write,
+    tx: &dyn StoreWrite,
     task: &Task,
     batch: &Batch,
     why: &str,
@@ -18,15 +18,15 @@ pub(in crate::ops) fn pause_batch(
     if let Some(reason) = &batch.paused {
         return Ok(format!("Batch {} is already paused: {reason}", task.id));
     }
-    tx.pause(task.row, why)?;
+    tx.pause_batch(task.row, why)?;
     let text = format!("Paused by '{author}': {why}");
-    tx.append(task, &NewReceipt { author, text: &text, ..NewReceipt::default() })?;
+    tx.append_receipt(task, &NewReceipt { author, text: &text, ..NewReceipt::default() })?;
     Ok(format!("Paused {}: no more chunks are claimed, claimed chunks can be finished", task.id))
 }
 
 /// Resumes a paused batch and its worker profile. Returns the reply's message.
 pub(in crate::ops) fn resume_batch(
-    tx: &dyn Write,
+    tx: &dyn StoreWrite,
     task: &Task,
     batch: &Batch,
     why: &str,
@@ -36,12 +36,12 @@ pub(in crate::ops) fn resume_batch(
     if batch.paused.is_none() {
         return Ok(format!("Batch {} is not paused", task.id));
     }
-    tx.resume(task.row)?;
+    tx.resume_batch(task.row)?;
     if let Some(profile) = &batch.worker {
-        tx.pause_profile(profile, None)?;
+        tx.set_profile_pause(profile, None)?;
     }
     let text = format!("Resumed by '{author}': {why}");
-    tx.append(task, &NewReceipt { author, text: &text, ..NewReceipt::default() })?;
+    tx.append_receipt(task, &NewReceipt { author, text: &text, ..NewReceipt::default() })?;
     let next_step = if batch.worker.is_some() { "" } else { ": start workers" };
     Ok(format!("Resumed {}{next_step}", task.id))
 }
@@ -55,7 +55,7 @@ fn refuse_ended(task: &Task) -> Result<()> {
 }
 
 /// Pauses a chunk's batch if more items have failed than its `max_failures` allows.
-pub(in crate::ops) fn pause_if_too_many_failed(tx: &dyn Write, chunk: &Chunk) -> Result<()> {
+pub(in crate::ops) fn pause_if_too_many_failed(tx: &dyn StoreWrite, chunk: &Chunk) -> Result<()> {
     let (task, batch) = find_batch(tx, &chunk.batch_id)?;
     if let Some(max_failures) = batch.max_failures.filter(|_| batch.failed_too_often())
         && batch.paused.is_none()

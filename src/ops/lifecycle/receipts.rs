@@ -1,6 +1,6 @@
 //! Appends receipts: checks the claim, settles the item, and keeps a receipt that comes with a lost token.
 //!
-//! The store numbers a task's receipts in [`Write::append`].
+//! The store numbers a task's receipts in [`StoreWrite::append`].
 
 use super::in_doubt::record_start;
 use super::pause::pause_if_too_many_failed;
@@ -14,7 +14,7 @@ use crate::model::status::{ItemReport, Outcome};
 use crate::model::task::Task;
 use crate::model::text::excerpt;
 use crate::ops::views::receipt::ReceiptView;
-use crate::store::{NewReceipt, Write};
+use crate::store::{NewReceipt, StoreWrite};
 
 /// A receipt as it comes in a request.
 #[derive(Debug, Clone, Copy, Default)]
@@ -54,7 +54,7 @@ impl<'a> IncomingReceipt<'a> {
 /// `claim_lost` with the number of the late receipt that was kept; `claim_required`, `not_found`,
 /// `invalid_argument` or `conflict` if nothing was kept.
 pub(in crate::ops) fn append_receipt(
-    tx: &dyn Write,
+    tx: &dyn StoreWrite,
     task: &Task,
     incoming: &IncomingReceipt<'_>,
 ) -> Result<ReceiptView> {
@@ -66,7 +66,7 @@ pub(in crate::ops) fn append_receipt(
         (ClaimAuthority::Holder, Some(claim)) => claim.worker.clone(),
         _ => incoming.author.to_owned(),
     };
-    let renews = task
+    let lease_until = task
         .claim
         .as_ref()
         .filter(|claim| {
@@ -80,26 +80,26 @@ pub(in crate::ops) fn append_receipt(
         author: &author,
         text: incoming.text.unwrap_or_default(),
         category: incoming.category,
-        renews,
+        lease_until,
         cost: incoming.cost.cloned().unwrap_or_default(),
         ..NewReceipt::default()
     };
     match incoming.item {
         Some(key) => append_item_receipt(tx, task, incoming, key, authority, receipt),
-        None => Ok(ReceiptView::new(tx.append(task, &receipt)?)),
+        None => Ok(ReceiptView::new(tx.append_receipt(task, &receipt)?)),
     }
 }
 
 /// Renews the lease of the task's claim.
-pub(in crate::ops) fn renew_lease(tx: &dyn Write, task: &Task) -> Result<()> {
+pub(in crate::ops) fn renew_lease(tx: &dyn StoreWrite, task: &Task) -> Result<()> {
     match &task.claim {
-        Some(claim) => tx.renew(task, claim.renewed(tx.now())),
+        Some(claim) => tx.renew_lease(task, claim.renewed(tx.now())),
         None => Ok(()),
     }
 }
 
 fn append_item_receipt(
-    tx: &dyn Write,
+    tx: &dyn StoreWrite,
     task: &Task,
     incoming: &IncomingReceipt<'_>,
     key: &str,
@@ -135,7 +135,7 @@ fn append_item_receipt(
     };
     let step = chunk.step_name.as_deref();
     let receipt = NewReceipt { text, item: Some(key), outcome: Some(report), step, ..receipt };
-    let number = tx.append(task, &receipt)?;
+    let number = tx.append_receipt(task, &receipt)?;
     tx.settle_item(&chunk, &item, outcome, incoming.category, number)?;
     if outcome == Outcome::Failed {
         pause_if_too_many_failed(tx, &chunk)?;
@@ -145,7 +145,7 @@ fn append_item_receipt(
 
 /// The item that a receipt reports on, its chunk and the report. Only the holder of the chunk's claim may report.
 fn find_item(
-    tx: &dyn Write,
+    tx: &dyn StoreWrite,
     task: &Task,
     incoming: &IncomingReceipt<'_>,
     key: &str,
@@ -185,7 +185,7 @@ fn find_item(
 /// Keeps the receipt of a worker that lost its claim, marked late: what it reports may have happened. A late
 /// receipt never counts. Returns the refusal with the number of the kept receipt.
 pub(in crate::ops) fn append_late_receipt(
-    tx: &dyn Write,
+    tx: &dyn StoreWrite,
     task: &Task,
     incoming: &IncomingReceipt<'_>,
     refusal: Error,
@@ -202,7 +202,7 @@ pub(in crate::ops) fn append_late_receipt(
         }
         (text, None, _) => text.unwrap_or_default(),
     };
-    let number = tx.append(
+    let number = tx.append_receipt(
         task,
         &NewReceipt {
             author: incoming.author,
@@ -212,7 +212,7 @@ pub(in crate::ops) fn append_late_receipt(
             category: incoming.category,
             late: true,
             step: None,
-            renews: None,
+            lease_until: None,
             cost: incoming.cost.cloned().unwrap_or_default(),
         },
     )?;

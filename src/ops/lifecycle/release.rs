@@ -12,18 +12,18 @@ use crate::ops::Session;
 use crate::ops::request::lookup::batch_of_chunk;
 use crate::ops::views::intermediate_state::write_chunk;
 use crate::store::pages::for_each_chunk;
-use crate::store::{NewReceipt, Write};
+use crate::store::{NewReceipt, StoreWrite};
 
 /// The most characters of a release's reason that a chunk keeps for `get_batch(view="failures")`.
 const REASON_CHARS: usize = 200;
 
 /// Releases a claim. The task becomes `active` again, or `failed` if it is a chunk that has used all its
 /// attempts. Returns the new status.
-pub(in crate::ops) fn release(tx: &dyn Write, task: &Task, why: &str, author: &str) -> Result<Status> {
+pub(in crate::ops) fn release(tx: &dyn StoreWrite, task: &Task, why: &str, author: &str) -> Result<Status> {
     let mut status = Status::Active;
     let mut text = why.to_owned();
     if let (Some(chunk), Some(batch)) = (tx.chunk(task)?, batch_of_chunk(tx, task)?) {
-        tx.add_reason(chunk.row, &visible(why, REASON_CHARS))?;
+        tx.add_release_reason(chunk.row, &visible(why, REASON_CHARS))?;
         if chunk.attempts >= batch.max_attempts {
             status = Status::Failed;
             text = format!(
@@ -33,28 +33,28 @@ pub(in crate::ops) fn release(tx: &dyn Write, task: &Task, why: &str, author: &s
         }
     }
     let status = change_state(tx, task, &Task { status, assignee: None, ..task.clone() })?;
-    tx.append(task, &NewReceipt { author, text: &text, ..NewReceipt::default() })?;
+    tx.append_receipt(task, &NewReceipt { author, text: &text, ..NewReceipt::default() })?;
     Ok(status)
 }
 
 /// Holds a released chunk for its backoff, which doubles with every attempt.
-pub(in crate::ops) fn start_backoff(tx: &dyn Write, task: &Task) -> Result<()> {
+pub(in crate::ops) fn start_backoff(tx: &dyn StoreWrite, task: &Task) -> Result<()> {
     match tx.chunk(task)? {
-        Some(chunk) => tx.hold(task.row, Some(tx.now().saturating_add_secs(rest_after(chunk.attempts)))),
+        Some(chunk) => tx.add_hold(task.row, Some(tx.now().saturating_add_secs(rest_after(chunk.attempts)))),
         None => Ok(()),
     }
 }
 
 /// Releases the claim of a runner that stopped or died. The attempt does not count, because the chunk did not
 /// cause it.
-fn release_uncounted(tx: &dyn Write, task: &Task, why: &str) -> Result<()> {
+fn release_uncounted(tx: &dyn StoreWrite, task: &Task, why: &str) -> Result<()> {
     if let Some(chunk) = tx.chunk(task)? {
         tx.set_attempts(&chunk, (chunk.attempts - 1).max(0))?;
     }
     let worker = task.claim.as_ref().map_or("tasktally", |claim| claim.worker.as_str());
     change_state(tx, task, &Task { status: Status::Active, assignee: None, ..task.clone() })?;
     let text = format!("Released: {why}.");
-    tx.append(task, &NewReceipt { author: worker, text: &text, ..NewReceipt::default() })?;
+    tx.append_receipt(task, &NewReceipt { author: worker, text: &text, ..NewReceipt::default() })?;
     Ok(())
 }
 
@@ -76,7 +76,7 @@ pub fn release_claim(
         let is_live = standing(&task, Some(&token), tx.now()) == ClaimAuthority::Holder;
         if is_live {
             if let Some(chunk) = tx.chunk(&task)?.filter(|_| nothing_happened) {
-                tx.forget_begun(&chunk, Some(task.generation))?;
+                tx.clear_started(&chunk, Some(task.generation))?;
             }
             release_uncounted(tx, &task, why)?;
         }

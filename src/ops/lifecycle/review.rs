@@ -14,7 +14,7 @@ use crate::model::task::Task;
 use crate::model::text::{Body, Line};
 use crate::ops::conflicts::detect::join_again;
 use crate::ops::request::lookup::find_batch;
-use crate::store::{Chosen, Filter, NewReceipt, Read, Write};
+use crate::store::{ItemSelection, NewReceipt, StoreRead, StoreWrite, TaskFilter};
 
 /// A decision on chunks in review.
 #[derive(Debug, Clone)]
@@ -55,7 +55,7 @@ impl Review {
     /// must roll the transaction back then.
     pub(in crate::ops) fn apply(
         &self,
-        tx: &dyn Write,
+        tx: &dyn StoreWrite,
         id: &TaskId,
         chunks: &[(Chunk, Task)],
     ) -> Result<String> {
@@ -75,11 +75,14 @@ impl Review {
         }
         let approved_in_a_row =
             if self.decision == Decision::Approve { batch.approved + chunks.len() as u64 } else { 0 };
-        tx.set_approved(batch.row, approved_in_a_row)?;
+        tx.set_approvals_in_a_row(batch.row, approved_in_a_row)?;
         let count = format!("{} chunk{}", chunks.len(), if chunks.len() == 1 { "" } else { "s" });
         let text =
             format!("'{}' decided {} for {count}.{}", self.reviewer, self.decision, self.note_suffix());
-        tx.append(&task, &NewReceipt { author: &self.reviewer, text: &text, ..NewReceipt::default() })?;
+        tx.append_receipt(
+            &task,
+            &NewReceipt { author: &self.reviewer, text: &text, ..NewReceipt::default() },
+        )?;
         Ok(match results.as_slice() {
             [only] => format!("{}: {only}", self.decision),
             _ => format!("{} for {count}", self.decision),
@@ -95,15 +98,21 @@ impl Review {
     }
 
     /// Appends the receipt of the decision to a chunk: what was decided, by whom, after which step, and the note.
-    fn record(&self, tx: &dyn Write, task: &Task, step: &str, what: &str) -> Result<()> {
+    fn record(&self, tx: &dyn StoreWrite, task: &Task, step: &str, what: &str) -> Result<()> {
         let author = self.reviewer.as_str();
         let text = format!("{what} by '{author}' after step '{step}'.{}", self.note_suffix());
-        tx.append(task, &NewReceipt { author, text: &text, ..NewReceipt::default() })?;
+        tx.append_receipt(task, &NewReceipt { author, text: &text, ..NewReceipt::default() })?;
         Ok(())
     }
 
     /// Applies the decision to one chunk. Returns the result as a part of the reply's message.
-    fn apply_to_chunk(&self, tx: &dyn Write, chunk: &Chunk, task: &Task, batch: &Batch) -> Result<String> {
+    fn apply_to_chunk(
+        &self,
+        tx: &dyn StoreWrite,
+        chunk: &Chunk,
+        task: &Task,
+        batch: &Batch,
+    ) -> Result<String> {
         let step = batch.steps.name(chunk.step);
         match self.decision {
             Decision::Approve => {
@@ -133,13 +142,13 @@ impl Review {
 
     /// Opens the selected items of a chunk again, with the reviewer's note for the next worker. Returns their
     /// number.
-    fn reopen_items(&self, tx: &dyn Write, chunk: &Chunk, task: &Task) -> Result<u64> {
+    fn reopen_items(&self, tx: &dyn StoreWrite, chunk: &Chunk, task: &Task) -> Result<u64> {
         let only: Vec<String> = self.categories.iter().map(|name| name.as_str().to_owned()).collect();
-        let in_doubt = tx.begun(chunk)?.len() as u64;
-        tx.forget_begun(chunk, None)?;
+        let in_doubt = tx.started_items(chunk)?.len() as u64;
+        tx.clear_started(chunk, None)?;
         // A review of items in doubt leaves settled items alone, unless the decision names categories.
         let reopened = if !only.is_empty() || in_doubt == 0 || has_completed_step(chunk, task) {
-            tx.reopen(chunk, &Chosen { categories: only.clone(), keys: Vec::new() })?
+            tx.reopen_items(chunk, &ItemSelection { categories: only.clone(), keys: Vec::new() })?
         } else {
             0
         };
@@ -153,7 +162,7 @@ impl Review {
             )));
         }
         let note = [chunk.note.as_str(), self.note_suffix().trim()].join("\n").trim().to_owned();
-        tx.set_note(chunk.row, &note)?;
+        tx.set_review_note(chunk.row, &note)?;
         reopen(tx, chunk, task)?;
         Ok(opened)
     }
@@ -165,7 +174,7 @@ pub(in crate::ops) fn nothing_in_review(batch: &Task) -> Error {
 }
 
 /// Makes a chunk claimable again, with all its attempts.
-fn reopen(tx: &dyn Write, chunk: &Chunk, task: &Task) -> Result<()> {
+fn reopen(tx: &dyn StoreWrite, chunk: &Chunk, task: &Task) -> Result<()> {
     tx.set_attempts(chunk, 0)?;
     change_state(tx, task, &Task { status: Status::Active, assignee: None, ..task.clone() })?;
     Ok(())
@@ -173,11 +182,12 @@ fn reopen(tx: &dyn Write, chunk: &Chunk, task: &Task) -> Result<()> {
 
 /// Calls `visit` with each chunk of a batch that is in review, until `visit` returns `false`.
 pub(in crate::ops) fn for_each_in_review(
-    tx: &dyn Read,
+    tx: &dyn StoreRead,
     batch: &Batch,
     mut visit: impl FnMut(Chunk, Task) -> Result<bool>,
 ) -> Result<()> {
-    let filter = Filter { parent: Some(batch.row), status: Some(Status::Review), ..Filter::default() };
+    let filter =
+        TaskFilter { parent: Some(batch.row), status: Some(Status::Review), ..TaskFilter::default() };
     let mut after = None;
     loop {
         let page = tx.list(&filter, after, PAGE)?;
@@ -194,7 +204,7 @@ pub(in crate::ops) fn for_each_in_review(
 }
 
 /// The chunks of a batch that wait for a review.
-pub(in crate::ops) fn chunks_in_review(tx: &dyn Read, batch: &Batch) -> Result<Vec<(Chunk, Task)>> {
+pub(in crate::ops) fn chunks_in_review(tx: &dyn StoreRead, batch: &Batch) -> Result<Vec<(Chunk, Task)>> {
     let mut chunks = Vec::new();
     for_each_in_review(tx, batch, |chunk, task| {
         chunks.push((chunk, task));

@@ -7,11 +7,11 @@ use crate::error::Result;
 use crate::model::batch::{Batch, Chunk};
 use crate::model::status::{Outcome, Status};
 use crate::model::task::Task;
-use crate::store::{NewReceipt, Write};
+use crate::store::{NewReceipt, StoreWrite};
 
 /// Moves a chunk on whose items all have outcomes. Returns the second half of the reply's message.
 pub(in crate::ops) fn complete_step(
-    tx: &dyn Write,
+    tx: &dyn StoreWrite,
     task: &Task,
     chunk: &Chunk,
     batch: &Batch,
@@ -23,7 +23,10 @@ pub(in crate::ops) fn complete_step(
         }
         AfterStep::NextStep { rule } => {
             if let Some(text) = rule {
-                tx.append(task, &NewReceipt { author: "tasktally", text: &text, ..NewReceipt::default() })?;
+                tx.append_receipt(
+                    task,
+                    &NewReceipt { author: "tasktally", text: &text, ..NewReceipt::default() },
+                )?;
             }
             open_next_step(tx, task, chunk, batch)
         }
@@ -33,7 +36,7 @@ pub(in crate::ops) fn complete_step(
 /// Opens the next step of a chunk. If there is none, or none of the chunk's items are selected by it, the chunk
 /// is done. Returns the second half of the reply's message.
 pub(in crate::ops) fn open_next_step(
-    tx: &dyn Write,
+    tx: &dyn StoreWrite,
     task: &Task,
     chunk: &Chunk,
     batch: &Batch,
@@ -41,13 +44,16 @@ pub(in crate::ops) fn open_next_step(
     let next = chunk.step + 1;
     if let Some(step) = batch.steps.get(next) {
         let only: Vec<String> = step.only_categories.iter().map(|name| name.as_str().to_owned()).collect();
-        let opened = tx.advance(chunk, next, &only)?;
+        let opened = tx.advance_chunk(chunk, next, &only)?;
         if opened > 0 {
             tx.set_attempts(chunk, 0)?;
             change_state(tx, task, &Task { status: Status::Active, assignee: None, ..task.clone() })?;
             let name = step.name.as_str();
             let text = format!("Step '{name}' starts with {opened} of {} items.", chunk.counts.total);
-            tx.append(task, &NewReceipt { author: "tasktally", text: &text, ..NewReceipt::default() })?;
+            tx.append_receipt(
+                task,
+                &NewReceipt { author: "tasktally", text: &text, ..NewReceipt::default() },
+            )?;
             return Ok(format!("step '{name}' is open for {opened} of its items"));
         }
     }
@@ -58,7 +64,7 @@ pub(in crate::ops) fn open_next_step(
 /// Settles the open items of a chunk that was completed by force as skipped, so that no later step takes them
 /// for done.
 pub(in crate::ops) fn skip_open_items(
-    tx: &dyn Write,
+    tx: &dyn StoreWrite,
     task: &Task,
     chunk: &Chunk,
     author: &str,

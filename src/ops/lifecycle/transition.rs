@@ -7,11 +7,11 @@ use crate::error::Result;
 use crate::model::status::Status;
 use crate::model::task::Task;
 use crate::ops::request::lookup::batch_of_chunk;
-use crate::store::{NewReceipt, Write};
+use crate::store::{NewReceipt, StoreWrite};
 
 /// Stores `after` in place of `before`. Returns the new status, which differs from that of `after` if items in
 /// doubt send the chunk to review.
-pub(in crate::ops) fn change_state(tx: &dyn Write, before: &Task, after: &Task) -> Result<Status> {
+pub(in crate::ops) fn change_state(tx: &dyn StoreWrite, before: &Task, after: &Task) -> Result<Status> {
     let resolved;
     let after = match resolve_in_doubt(tx, before, after)? {
         status if status == after.status => after,
@@ -20,10 +20,10 @@ pub(in crate::ops) fn change_state(tx: &dyn Write, before: &Task, after: &Task) 
             &resolved
         }
     };
-    tx.save_state(after, before.generation)?;
+    tx.update_state(after, before.generation)?;
     if (before.status == Status::Done) != (after.status == Status::Done) {
-        for row in tx.waiting_rows(after.row)? {
-            tx.count_blockers(row)?;
+        for row in tx.hard_dependents(after.row)? {
+            tx.recount_blockers(row)?;
         }
     }
     if after.is_chunk {
@@ -35,7 +35,7 @@ pub(in crate::ops) fn change_state(tx: &dyn Write, before: &Task, after: &Task) 
 
 /// Holds a chunk that becomes active while its batch is paused, and ends the holds of a chunk that is no longer
 /// active.
-fn update_holds(tx: &dyn Write, before: &Task, after: &Task) -> Result<()> {
+fn update_holds(tx: &dyn StoreWrite, before: &Task, after: &Task) -> Result<()> {
     let is_active = |task: &Task| task.status == Status::Active;
     if is_active(before) && !is_active(after) && before.holds > 0 {
         tx.release_holds(after.row)?;
@@ -44,23 +44,23 @@ fn update_holds(tx: &dyn Write, before: &Task, after: &Task) -> Result<()> {
         && is_active(after)
         && batch_of_chunk(tx, after)?.is_some_and(|batch| batch.paused.is_some())
     {
-        tx.hold(after.row, None)?;
+        tx.add_hold(after.row, None)?;
     }
     Ok(())
 }
 
 /// Updates a batch's count of ended chunks, and ends or reopens the batch itself.
-fn update_batch(tx: &dyn Write, before: Status, chunk: &Task) -> Result<()> {
+fn update_batch(tx: &dyn StoreWrite, before: Status, chunk: &Task) -> Result<()> {
     let ended = |status: Status| i64::from(status.is_terminal());
     let unsuccessful = |status: Status| i64::from(status.is_terminal() && status != Status::Done);
     let (ended, unsuccessful) =
         (ended(chunk.status) - ended(before), unsuccessful(chunk.status) - unsuccessful(before));
     let Some(batch_row) = chunk.parent_row else { return Ok(()) };
     if ended != 0 || unsuccessful != 0 {
-        tx.count_ended(batch_row, ended, unsuccessful)?;
+        tx.add_ended_chunks(batch_row, ended, unsuccessful)?;
     }
     let Some(batch) = tx.batch(batch_row)? else { return Ok(()) };
-    let before = tx.task_at(batch_row)?;
+    let before = tx.task_by_row(batch_row)?;
     let status = match before.status {
         Status::Cancelled => return Ok(()),
         _ if batch.ended == batch.chunks => batch.final_status(),
@@ -74,7 +74,7 @@ fn update_batch(tx: &dyn Write, before: Status, chunk: &Task) -> Result<()> {
     if !status.is_terminal() {
         return hold_finish_task(tx, &batch);
     }
-    tx.append(
+    tx.append_receipt(
         &after,
         &NewReceipt {
             author: "tasktally",

@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 use crate::error::{Code, Error, Result};
 use crate::model::text::excerpt;
 use crate::ops::Session;
-use crate::store::{Read, Write};
+use crate::store::{StoreRead, StoreWrite};
 
 /// An idempotency key and the fingerprint of the request that carries it.
 #[derive(Clone)]
@@ -62,8 +62,8 @@ pub(in crate::ops) fn stored_response<R: Repeatable + Send + 'static>(
     session.write(move |tx| load_response(tx, &key, operation))
 }
 
-fn load_response<R: Repeatable>(tx: &dyn Read, key: &RequestKey, operation: &str) -> Result<Option<R>> {
-    let Some((first, fingerprint, reply)) = tx.answered(&key.key)? else { return Ok(None) };
+fn load_response<R: Repeatable>(tx: &dyn StoreRead, key: &RequestKey, operation: &str) -> Result<Option<R>> {
+    let Some((first, fingerprint, reply)) = tx.stored_response(&key.key)? else { return Ok(None) };
     if first != operation || fingerprint != key.fingerprint {
         return Err(Error::new(
             Code::Conflict,
@@ -85,10 +85,10 @@ fn load_response<R: Repeatable>(tx: &dyn Read, key: &RequestKey, operation: &str
 /// Runs `change` and stores its response under the key. If the key has a stored response, returns that one,
 /// marked as repeated, and does not run `change`.
 pub(in crate::ops) fn run_once<R: Repeatable>(
-    tx: &dyn Write,
+    tx: &dyn StoreWrite,
     key: Option<&RequestKey>,
     operation: &str,
-    change: impl FnOnce(&dyn Write) -> Result<R>,
+    change: impl FnOnce(&dyn StoreWrite) -> Result<R>,
 ) -> Result<R> {
     let Some(key) = key else { return change(tx) };
     if let Some(reply) = load_response(tx, key, operation)? {
@@ -103,6 +103,6 @@ pub(in crate::ops) fn run_once<R: Repeatable>(
         Err(_) => return response,
     };
     let text = text.map_err(|error| Error::internal("the reply could not be written as JSON", error))?;
-    tx.keep_answer(&key.key, operation, &key.fingerprint, &text)?;
+    tx.store_response(&key.key, operation, &key.fingerprint, &text)?;
     response
 }

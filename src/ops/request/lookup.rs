@@ -5,13 +5,13 @@ use crate::model::batch::{Batch, BatchStatus, Chunk};
 use crate::model::id::TaskId;
 use crate::model::limits::MOST_IDS;
 use crate::model::task::{Row, Task};
-use crate::store::Read;
+use crate::store::StoreRead;
 
 /// The task that a request's field names.
 ///
 /// # Errors
 /// `not_found`, naming the field.
-pub(in crate::ops) fn find_task(tx: &dyn Read, id: &TaskId, field: &str) -> Result<Task> {
+pub(in crate::ops) fn find_task(tx: &dyn StoreRead, id: &TaskId, field: &str) -> Result<Task> {
     tx.task(id).map_err(|error| Error::new(error.code, format!("{field}: {}", error.message)))
 }
 
@@ -19,7 +19,7 @@ pub(in crate::ops) fn find_task(tx: &dyn Read, id: &TaskId, field: &str) -> Resu
 ///
 /// # Errors
 /// `not_found` or `invalid_argument`, naming the field.
-pub(in crate::ops) fn find_rows(tx: &dyn Read, ids: &[TaskId], field: &str) -> Result<Vec<Row>> {
+pub(in crate::ops) fn find_rows(tx: &dyn StoreRead, ids: &[TaskId], field: &str) -> Result<Vec<Row>> {
     if ids.len() > MOST_IDS {
         return Err(Error::invalid(format!("{field}: {} ids given, at most {MOST_IDS} allowed", ids.len())));
     }
@@ -37,7 +37,7 @@ pub(in crate::ops) fn find_rows(tx: &dyn Read, ids: &[TaskId], field: &str) -> R
 ///
 /// # Errors
 /// `not_found`; `invalid_argument` for a batch or a chunk, which take no children from requests.
-pub(in crate::ops) fn find_parent(tx: &dyn Read, id: &TaskId) -> Result<Task> {
+pub(in crate::ops) fn find_parent(tx: &dyn StoreRead, id: &TaskId) -> Result<Task> {
     let parent = find_task(tx, id, "parent")?;
     if parent.is_batch || parent.is_chunk {
         return Err(Error::invalid(format!(
@@ -51,7 +51,7 @@ pub(in crate::ops) fn find_parent(tx: &dyn Read, id: &TaskId) -> Result<Task> {
 ///
 /// # Errors
 /// `not_found`; `invalid_argument` if the id names a chunk or an ordinary task.
-pub(crate) fn find_batch(tx: &dyn Read, id: &TaskId) -> Result<(Task, Batch)> {
+pub(crate) fn find_batch(tx: &dyn StoreRead, id: &TaskId) -> Result<(Task, Batch)> {
     let task = tx.task(id)?;
     match tx.batch(task.row)? {
         Some(batch) => Ok((task, batch)),
@@ -69,7 +69,7 @@ pub(crate) fn find_batch(tx: &dyn Read, id: &TaskId) -> Result<(Task, Batch)> {
 ///
 /// # Errors
 /// `not_found`; `invalid_argument` if the id names no chunk of this batch.
-pub(in crate::ops) fn find_chunk(tx: &dyn Read, id: &TaskId, batch: &Task) -> Result<(Chunk, Task)> {
+pub(in crate::ops) fn find_chunk(tx: &dyn StoreRead, id: &TaskId, batch: &Task) -> Result<(Chunk, Task)> {
     let task = tx.task(id)?;
     match tx.chunk(&task)?.filter(|chunk| chunk.batch == batch.row) {
         Some(chunk) => Ok((chunk, task)),
@@ -85,7 +85,7 @@ pub(in crate::ops) fn not_a_chunk(field: &str, id: &TaskId, batch: &TaskId) -> E
 }
 
 /// The batch of a task that is a chunk; `None` for any other task.
-pub(in crate::ops) fn batch_of_chunk(tx: &dyn Read, task: &Task) -> Result<Option<Batch>> {
+pub(in crate::ops) fn batch_of_chunk(tx: &dyn StoreRead, task: &Task) -> Result<Option<Batch>> {
     match task.parent_row {
         Some(row) if task.is_chunk => tx.batch(row),
         _ => Ok(None),
@@ -93,6 +93,6 @@ pub(in crate::ops) fn batch_of_chunk(tx: &dyn Read, task: &Task) -> Result<Optio
 }
 
 /// The status of a batch, which follows from its task, its pause and its chunks.
-pub(in crate::ops) fn batch_status(tx: &dyn Read, task: &Task, batch: &Batch) -> Result<BatchStatus> {
-    Ok(batch.status(task.status, tx.is_workable(task.row)?))
+pub(in crate::ops) fn batch_status(tx: &dyn StoreRead, task: &Task, batch: &Batch) -> Result<BatchStatus> {
+    Ok(batch.status(task.status, tx.has_workable_chunk(task.row)?))
 }

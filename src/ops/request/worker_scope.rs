@@ -14,7 +14,7 @@ use crate::model::status::Status;
 use crate::model::task::Task;
 use crate::model::text::excerpt;
 use crate::ops::{Operation, Session};
-use crate::store::Read;
+use crate::store::StoreRead;
 
 /// What a worker may pass to an operation.
 struct Allowed {
@@ -152,7 +152,7 @@ fn latest_token(task: &Task) -> Option<&Token> {
 }
 
 /// Refuses a token that is not the one of the chunk's latest claim.
-fn check_token(tx: &dyn Read, scope: &WorkerScope) -> Result<()> {
+fn check_token(tx: &dyn StoreRead, scope: &WorkerScope) -> Result<()> {
     let is_latest = match tx.task(&scope.chunk) {
         Ok(task) => task.is_chunk && latest_token(&task) == Some(&scope.token),
         // A forged scope may name any id: the refusal must not reveal which ids exist.
@@ -169,7 +169,7 @@ fn check_token(tx: &dyn Read, scope: &WorkerScope) -> Result<()> {
 }
 
 /// Refuses a receipt on the batch's task unless the worker holds its chunk or has completed it.
-pub(in crate::ops) fn may_write_to_batch(tx: &dyn Read, scope: &WorkerScope) -> Result<()> {
+pub(in crate::ops) fn may_write_to_batch(tx: &dyn StoreRead, scope: &WorkerScope) -> Result<()> {
     let task = tx.task(&scope.chunk)?;
     let completed = latest_token(&task) == Some(&scope.token)
         && task.status != Status::InProgress

@@ -18,7 +18,7 @@ use crate::model::status::Status;
 use crate::model::step::Decision;
 use crate::model::task::Task;
 use crate::model::text::{Body, Line};
-use crate::store::{Read, Write};
+use crate::store::{StoreRead, StoreWrite};
 
 /// The request.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema, clap::Args)]
@@ -78,7 +78,7 @@ impl Operation for ReviewBatch {
 
 impl ReviewBatch {
     /// The chunks to decide on.
-    fn selected_chunks(&self, tx: &dyn Read, task: &Task, batch: &Batch) -> Result<Vec<(Chunk, Task)>> {
+    fn selected_chunks(&self, tx: &dyn StoreRead, task: &Task, batch: &Batch) -> Result<Vec<(Chunk, Task)>> {
         let Some(id) = &self.chunk else { return chunks_in_review(tx, batch) };
         let (chunk, chunk_task) = find_chunk(tx, id, task)?;
         let redo_of_ended = self.decision == Some(Decision::Redo)
@@ -97,7 +97,7 @@ fn apply_review(
     session: &Session,
     review: Review,
     batch: &TaskId,
-    select: impl FnOnce(&dyn Write) -> Result<Vec<(Chunk, Task)>> + Send + 'static,
+    select: impl FnOnce(&dyn StoreWrite) -> Result<Vec<(Chunk, Task)>> + Send + 'static,
 ) -> Result<BatchReply> {
     let id = batch.clone();
     let (mut reply, chunks) = session.write(move |tx| {

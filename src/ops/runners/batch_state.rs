@@ -6,7 +6,7 @@ use crate::model::id::TaskId;
 use crate::model::task::Row;
 use crate::ops::Session;
 use crate::ops::request::lookup::{batch_status, find_batch};
-use crate::store::Filter;
+use crate::store::TaskFilter;
 
 /// The state of a batch as its runner needs it.
 #[derive(Debug)]
@@ -33,9 +33,15 @@ pub fn batch_state(session: &Session, batch: &TaskId) -> Result<BatchState> {
     let batch = batch.clone();
     session.read(move |tx| {
         let (task, batch) = find_batch(tx, &batch)?;
-        let ready = Filter { parent: Some(task.row), ready: true, free: true, ..Filter::default() };
+        let ready = TaskFilter {
+            parent: Some(task.row),
+            ready: true,
+            without_conflicts: true,
+            ..TaskFilter::default()
+        };
         // The next claim first ends backoffs that are over and releases expired claims.
-        let frees_a_chunk = tx.next_hold()?.is_some_and(|at| at <= tx.now()) || !tx.expired(1)?.is_empty();
+        let frees_a_chunk =
+            tx.next_hold_expiry()?.is_some_and(|at| at <= tx.now()) || !tx.expired_claims(1)?.is_empty();
         Ok(BatchState {
             row: task.row,
             status: batch_status(tx, &task, &batch)?,

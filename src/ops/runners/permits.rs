@@ -5,18 +5,18 @@ use crate::error::Result;
 use crate::model::share::{FairShare, must_yield, next};
 use crate::model::task::Row;
 use crate::ops::Session;
-use crate::store::{Read, Write};
+use crate::store::{StoreRead, StoreWrite};
 
 /// The permits of a runner do not count once its last heartbeat is older than this, in seconds.
 const SILENT_SECONDS: i64 = 20;
 
 /// The shares of live runners. For `batch`, `wants` replaces whether it waits for a permit.
-fn live_shares(tx: &dyn Read, batch: Row, wants: bool) -> Result<Vec<FairShare>> {
+fn live_shares(tx: &dyn StoreRead, batch: Row, wants: bool) -> Result<Vec<FairShare>> {
     let oldest = tx.now().saturating_add_secs(-SILENT_SECONDS);
     // A heartbeat that lies further ahead was recorded before the clock was set back; the runner may be dead.
     let newest = tx.now().saturating_add_secs(SILENT_SECONDS);
     let live = tx
-        .stakes()?
+        .fair_shares()?
         .into_iter()
         .filter(|(share, seen)| share.batch == batch || (*seen > oldest && *seen <= newest));
     Ok(live
@@ -30,13 +30,13 @@ fn held(shares: &[FairShare], batch: Row) -> u64 {
 }
 
 /// Whether the store has recorded that a batch waits for a permit.
-fn is_waiting(tx: &dyn Read, batch: Row) -> Result<bool> {
-    Ok(tx.stakes()?.iter().any(|(share, _)| share.batch == batch && share.wants))
+fn is_waiting(tx: &dyn StoreRead, batch: Row) -> Result<bool> {
+    Ok(tx.fair_shares()?.iter().any(|(share, _)| share.batch == batch && share.wants))
 }
 
 /// Releases one permit of a batch, and records whether the batch waits for another.
-fn release_one(tx: &dyn Write, batch: Row, shares: &[FairShare], waits: bool) -> Result<()> {
-    tx.set_stake(batch, held(shares, batch).saturating_sub(1), waits)
+fn release_one(tx: &dyn StoreWrite, batch: Row, shares: &[FairShare], waits: bool) -> Result<()> {
+    tx.set_fair_share(batch, held(shares, batch).saturating_sub(1), waits)
 }
 
 /// Tries to acquire one more permit for a batch; `limit` is the limit over all batches. `others_wait` says
@@ -56,7 +56,7 @@ pub fn acquire_permit(session: &Session, batch: Row, limit: u64, others_wait: bo
     session.write(move |tx| {
         let shares = live_shares(tx, batch, true)?;
         let is_next = next(&shares, limit) == Some(batch);
-        tx.set_stake(batch, held(&shares, batch) + u64::from(is_next), others_wait || !is_next)?;
+        tx.set_fair_share(batch, held(&shares, batch) + u64::from(is_next), others_wait || !is_next)?;
         Ok(is_next)
     })
 }
@@ -71,7 +71,7 @@ pub fn stop_waiting_for_permit(session: &Session, batch: Row) -> Result<()> {
     }
     session.write(move |tx| {
         let held = held(&live_shares(tx, batch, false)?, batch);
-        tx.set_stake(batch, held, false)
+        tx.set_fair_share(batch, held, false)
     })
 }
 

@@ -7,7 +7,7 @@ use crate::model::id::TaskId;
 use crate::ops::Session;
 use crate::ops::lifecycle::pause::pause_batch;
 use crate::ops::request::lookup::find_batch;
-use crate::store::Read;
+use crate::store::StoreRead;
 
 /// Worker starts are counted over this time, in seconds.
 const MINUTE_SECONDS: i64 = 60;
@@ -27,16 +27,16 @@ pub fn record_worker_start(session: &Session, profile: &str, limit: u64) -> Resu
     session.write(move |tx| match wait_before_start(tx, &profile, limit)? {
         Some(wait) => Ok(Some(wait)),
         None => {
-            tx.record_start(&profile, tx.now().saturating_add_secs(-MINUTE_SECONDS))?;
+            tx.record_worker_start(&profile, tx.now().saturating_add_secs(-MINUTE_SECONDS))?;
             Ok(None)
         }
     })
 }
 
 /// How long a profile must wait before its next start; `None` if it may start now.
-fn wait_before_start(tx: &dyn Read, profile: &str, limit: u64) -> Result<Option<Duration>> {
+fn wait_before_start(tx: &dyn StoreRead, profile: &str, limit: u64) -> Result<Option<Duration>> {
     let since = tx.now().saturating_add_secs(-MINUTE_SECONDS);
-    Ok(match tx.starts_since(profile, since)? {
+    Ok(match tx.worker_starts_since(profile, since)? {
         (count, Some(first)) if count >= limit => {
             let wait = first.millis() - since.millis();
             Some(Duration::from_millis(wait.clamp(1, MINUTE_SECONDS * 1_000).unsigned_abs()))
@@ -51,7 +51,7 @@ fn wait_before_start(tx: &dyn Read, profile: &str, limit: u64) -> Result<Option<
 /// If the store cannot be read.
 pub fn profile_pause(session: &Session, profile: &str) -> Result<Option<String>> {
     let profile = profile.to_owned();
-    session.read(move |tx| tx.profile_pause(&profile))
+    session.read(move |tx| tx.profile_pause_reason(&profile))
 }
 
 /// Pauses a profile, so that no batch starts workers with it, and pauses the batch in which it failed.
@@ -61,7 +61,7 @@ pub fn profile_pause(session: &Session, profile: &str) -> Result<Option<String>>
 pub fn pause_profile(session: &Session, batch: &TaskId, profile: &str, why: &str) -> Result<()> {
     let (id, profile, why) = (batch.clone(), profile.to_owned(), why.to_owned());
     session.write(move |tx| {
-        tx.pause_profile(&profile, Some(&why))?;
+        tx.set_profile_pause(&profile, Some(&why))?;
         let (task, batch) = find_batch(tx, &id)?;
         if task.status.is_terminal() {
             return Ok(());

@@ -4,7 +4,7 @@ use crate::error::Result;
 use crate::model::id::Token;
 use crate::model::task::Row;
 use crate::ops::Session;
-use crate::store::Runner;
+use crate::store::RunnerRecord;
 
 /// Records this process as the runner of a batch, in place of an earlier one. Returns the run marker, which all
 /// processes of its workers get in their environment.
@@ -14,11 +14,20 @@ use crate::store::Runner;
 pub fn register_runner(session: &Session, batch: Row, profile: &str, pid: u32, host: &str) -> Result<String> {
     let (profile, host) = (profile.to_owned(), host.to_owned());
     session.write(move |tx| {
-        let nonce = Token::random().to_string();
-        let (since, seen) = (tx.now(), tx.now());
-        let runner = Runner { batch, nonce: nonce.clone(), profile, pid, host, since, seen, note: None };
-        tx.insert_runner(&runner)?;
-        Ok(nonce)
+        let run_marker = Token::random().to_string();
+        let (started_at, heartbeat_at) = (tx.now(), tx.now());
+        let runner = RunnerRecord {
+            batch,
+            run_marker: run_marker.clone(),
+            profile,
+            pid,
+            host,
+            started_at,
+            heartbeat_at,
+            wait_reason: None,
+        };
+        tx.replace_runner(&runner)?;
+        Ok(run_marker)
     })
 }
 
@@ -27,14 +36,14 @@ pub fn register_runner(session: &Session, batch: Row, profile: &str, pid: u32, h
 /// # Errors
 /// If the store cannot be written.
 pub fn record_runner_heartbeat(session: &Session, batch: Row, waits_for: Option<String>) -> Result<()> {
-    session.write(move |tx| tx.runner_lives(batch, waits_for.as_deref()))
+    session.write(move |tx| tx.record_runner_heartbeat(batch, waits_for.as_deref()))
 }
 
 /// The recorded runner of a batch.
 ///
 /// # Errors
 /// If the store cannot be read.
-pub fn find_runner(session: &Session, batch: Row) -> Result<Option<Runner>> {
+pub fn find_runner(session: &Session, batch: Row) -> Result<Option<RunnerRecord>> {
     session.read(move |tx| tx.runner(batch))
 }
 
@@ -42,7 +51,7 @@ pub fn find_runner(session: &Session, batch: Row) -> Result<Option<Runner>> {
 ///
 /// # Errors
 /// If the store cannot be written.
-pub fn unregister_runner(session: &Session, batch: Row, nonce: &str) -> Result<()> {
-    let nonce = nonce.to_owned();
-    session.write(move |tx| tx.remove_runner(batch, &nonce))
+pub fn unregister_runner(session: &Session, batch: Row, run_marker: &str) -> Result<()> {
+    let run_marker = run_marker.to_owned();
+    session.write(move |tx| tx.delete_runner(batch, &run_marker))
 }

@@ -11,7 +11,7 @@ use crate::model::task::Task;
 use crate::model::text::Line;
 use crate::ops::Session;
 use crate::ops::request::lookup::{batch_status, find_batch};
-use crate::store::Read;
+use crate::store::StoreRead;
 
 /// Refuses a profile that cannot be started here.
 ///
@@ -53,7 +53,7 @@ pub fn start_missing_runners(session: &Session) -> Result<()> {
 /// cannot know of them either.
 pub(in crate::ops) fn lacks_runner(
     launcher: Option<&Arc<dyn RunnerLauncher>>,
-    tx: &dyn Read,
+    tx: &dyn StoreRead,
     task: &Task,
     batch: &Batch,
 ) -> Result<bool> {

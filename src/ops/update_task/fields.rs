@@ -10,11 +10,11 @@ use crate::model::task::{Row, Task};
 use crate::model::text::Line;
 use crate::ops::request::fields::{parse_due, parse_tags};
 use crate::ops::request::lookup::{find_parent, find_rows};
-use crate::store::Write;
+use crate::store::StoreWrite;
 
 impl UpdateTask {
     /// Changes the fields that the request sets. Returns their names.
-    pub(super) fn change_fields(&self, tx: &dyn Write, before: &Task) -> Result<Vec<&'static str>> {
+    pub(super) fn change_fields(&self, tx: &dyn StoreWrite, before: &Task) -> Result<Vec<&'static str>> {
         let mut task = before.clone();
         let mut modified = Vec::new();
         if let Some(title) = &self.task_title {
@@ -62,7 +62,7 @@ impl UpdateTask {
         }
         // Workers pass their name as assignee with every receipt: unchanged fields are not written again.
         if task != *before {
-            tx.save_fields(before, &task)?;
+            tx.update_fields(before, &task)?;
         }
         for (ids, soft, name) in
             [(&self.depends_on, false, "depends_on"), (&self.soft_depends_on, true, "soft_depends_on")]
@@ -76,24 +76,30 @@ impl UpdateTask {
     }
 }
 
-fn replace_dependencies(tx: &dyn Write, task: &Task, ids: &[TaskId], soft: bool, field: &str) -> Result<()> {
+fn replace_dependencies(
+    tx: &dyn StoreWrite,
+    task: &Task,
+    ids: &[TaskId],
+    soft: bool,
+    field: &str,
+) -> Result<()> {
     let rows = find_rows(tx, ids, field)?;
     for row in &rows {
-        if tx.depends_through(*row, task.row)? {
+        if tx.depends_transitively(*row, task.row)? {
             let message = format!(
                 "{field}: {} already depends on {}; with a cycle neither task could ever be claimed",
-                tx.task_at(*row)?.id,
+                tx.task_by_row(*row)?.id,
                 task.id
             );
             return Err(Error::new(Code::Conflict, message));
         }
     }
     tx.set_dependencies(task.row, &rows, soft)?;
-    tx.count_blockers(task.row)
+    tx.recount_blockers(task.row)
 }
 
 /// The row of the new parent; `None` if `parent` is empty, which clears it.
-fn new_parent(tx: &dyn Write, task: &Task, parent: &str) -> Result<Option<Row>> {
+fn new_parent(tx: &dyn StoreWrite, task: &Task, parent: &str) -> Result<Option<Row>> {
     if task.is_chunk {
         return Err(Error::invalid(format!(
             "parent: the parent of chunk {} is its batch and cannot be changed",
@@ -105,7 +111,7 @@ fn new_parent(tx: &dyn Write, task: &Task, parent: &str) -> Result<Option<Row>> 
     }
     let id: TaskId = parent.parse().map_err(|reason: String| Error::invalid(format!("parent: {reason}")))?;
     let parent = find_parent(tx, &id)?;
-    if tx.lies_beneath(parent.row, task.row)? {
+    if tx.is_self_or_descendant(parent.row, task.row)? {
         return Err(Error::new(
             Code::Conflict,
             format!("parent: {id} is a descendant of {0}, so it cannot be the parent of {0}", task.id),

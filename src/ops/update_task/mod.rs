@@ -23,7 +23,7 @@ use crate::model::job::WorkerScope;
 use crate::model::limits::{Order, Priority};
 use crate::model::status::{Complexity, ItemReport, Kind, Status};
 use crate::model::text::{Body, Line};
-use crate::store::Write;
+use crate::store::StoreWrite;
 
 pub use runner_requests::{ItemCost, ItemReceipt};
 
@@ -191,13 +191,13 @@ impl UpdateTask {
     }
 
     /// Appends the receipt, then changes the fields, then the status.
-    fn update(&self, tx: &dyn Write, author: &str, scope: Option<&WorkerScope>) -> Result<TaskReply> {
+    fn update(&self, tx: &dyn StoreWrite, author: &str, scope: Option<&WorkerScope>) -> Result<TaskReply> {
         let mut task = tx.task(&self.id)?;
         let receipt = self.append_receipt(tx, &task, author, scope)?;
         let mut modified = self.change_fields(tx, &task)?;
         if let Some(status) = self.status {
             if receipt.is_some() || !modified.is_empty() {
-                task = tx.task_at(task.row)?;
+                task = tx.task_by_row(task.row)?;
             }
             self.change_status(tx, &task, status, author)?;
             modified.push("status");
@@ -208,7 +208,7 @@ impl UpdateTask {
         if receipt.is_some() {
             modified.push("body");
         }
-        let after = tx.task_at(task.row)?;
+        let after = tx.task_by_row(task.row)?;
         let message = self.message(receipt.as_ref(), &modified, author);
         let mut reply = TaskReply::new(message, Some(TaskView::compact(tx, &after)?));
         reply.duplicate = receipt.as_ref().filter(|receipt| receipt.duplicate).map(|_| true);

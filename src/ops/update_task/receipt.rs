@@ -11,13 +11,13 @@ use crate::ops::lifecycle::receipts::{IncomingReceipt, append_late_receipt, appe
 use crate::ops::request::fields::non_empty;
 use crate::ops::request::worker_scope::may_write_to_batch;
 use crate::ops::views::receipt::ReceiptView;
-use crate::store::Write;
+use crate::store::StoreWrite;
 
 impl UpdateTask {
     /// Appends the receipt of the request, if it has one. A request with a lost token is refused here.
     pub(super) fn append_receipt(
         &self,
-        tx: &dyn Write,
+        tx: &dyn StoreWrite,
         task: &Task,
         author: &str,
         scope: Option<&WorkerScope>,

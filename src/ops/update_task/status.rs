@@ -9,13 +9,13 @@ use crate::model::task::Task;
 use crate::ops::lifecycle::complete::complete;
 use crate::ops::lifecycle::receipts::renew_lease;
 use crate::ops::lifecycle::transition::change_state;
-use crate::store::{NewReceipt, Write};
+use crate::store::{NewReceipt, StoreWrite};
 
 impl UpdateTask {
     /// Changes the status, if the request may.
     pub(super) fn change_status(
         &self,
-        tx: &dyn Write,
+        tx: &dyn StoreWrite,
         task: &Task,
         status: Status,
         author: &str,
@@ -36,7 +36,7 @@ impl UpdateTask {
     }
 
     /// Claims a task without a token, or renews the lease of the holder's claim.
-    fn claim_openly(&self, tx: &dyn Write, task: &Task, author: &str) -> Result<()> {
+    fn claim_openly(&self, tx: &dyn StoreWrite, task: &Task, author: &str) -> Result<()> {
         let now = tx.now();
         if standing(task, self.claim.as_ref(), now) == ClaimAuthority::Holder {
             return renew_lease(tx, task);
@@ -47,12 +47,12 @@ impl UpdateTask {
     }
 
     /// Sets a status that neither claims nor completes. `force` overrides a fenced claim and is recorded.
-    fn set_status(&self, tx: &dyn Write, task: &Task, status: Status, author: &str) -> Result<()> {
+    fn set_status(&self, tx: &dyn StoreWrite, task: &Task, status: Status, author: &str) -> Result<()> {
         match (may_change_state(task, self.claim.as_ref(), tx.now()), self.force) {
             (Err(error), true) if error.code == Code::ClaimRequired => {
                 let text =
                     format!("'{author}' set the status to {status} by force while the task was claimed.");
-                tx.append(task, &NewReceipt { author, text: &text, ..NewReceipt::default() })?;
+                tx.append_receipt(task, &NewReceipt { author, text: &text, ..NewReceipt::default() })?;
             }
             (Err(error), _) => return Err(error),
             (Ok(()), _) => {}

@@ -3,7 +3,7 @@
 use crate::error::Result;
 use crate::model::status::Status;
 use crate::model::task::Task;
-use crate::store::{Filter, Read};
+use crate::store::{StoreRead, TaskFilter};
 
 /// The most chunks of one status that are read.
 const PER_STATUS: usize = 20;
@@ -11,32 +11,33 @@ const PER_STATUS: usize = 20;
 const CLAIMED: usize = 64;
 
 /// The first chunks of a batch that only a person can move on: in review, failed or blocked.
-pub(in crate::ops) fn needs_person(tx: &dyn Read, batch: &Task) -> Result<Vec<String>> {
+pub(in crate::ops) fn needs_person(tx: &dyn StoreRead, batch: &Task) -> Result<Vec<String>> {
     let mut ids = Vec::new();
     for status in [Status::Review, Status::Failed, Status::Blocked] {
-        let filter = Filter { parent: Some(batch.row), status: Some(status), ..Filter::default() };
+        let filter = TaskFilter { parent: Some(batch.row), status: Some(status), ..TaskFilter::default() };
         ids.extend(tx.list(&filter, None, PER_STATUS)?.into_iter().map(|task| task.id.to_string()));
     }
     Ok(ids)
 }
 
 /// The chunks of a batch whose lease has expired. Nothing is written at that moment, so `since` cannot report it.
-pub(in crate::ops) fn expired_chunks(tx: &dyn Read, batch: &Task) -> Result<Vec<String>> {
+pub(in crate::ops) fn expired_chunks(tx: &dyn StoreRead, batch: &Task) -> Result<Vec<String>> {
     claimed_chunks(tx, batch, |chunk| has_expired(tx, chunk))
 }
 
 /// Whether the lease of a chunk in progress has expired.
-pub(in crate::ops) fn has_expired(tx: &dyn Read, chunk: &Task) -> bool {
+pub(in crate::ops) fn has_expired(tx: &dyn StoreRead, chunk: &Task) -> bool {
     chunk.live_claim(tx.now()).is_none()
 }
 
 /// The ids of the chunks in progress for which `matches` is true.
 pub(in crate::ops) fn claimed_chunks(
-    tx: &dyn Read,
+    tx: &dyn StoreRead,
     batch: &Task,
     matches: impl Fn(&Task) -> bool,
 ) -> Result<Vec<String>> {
-    let filter = Filter { parent: Some(batch.row), status: Some(Status::InProgress), ..Filter::default() };
+    let filter =
+        TaskFilter { parent: Some(batch.row), status: Some(Status::InProgress), ..TaskFilter::default() };
     let chunks = tx.list(&filter, None, CLAIMED)?;
     Ok(chunks.into_iter().filter(|chunk| matches(chunk)).map(|chunk| chunk.id.to_string()).collect())
 }

@@ -11,7 +11,7 @@ use crate::model::batch::{Batch, BatchStatus, Counts};
 use crate::model::task::{Row, Task};
 use crate::model::timestamp::Timestamp;
 use crate::ops::request::lookup::batch_status;
-use crate::store::Read;
+use crate::store::StoreRead;
 
 /// A batch in a reply.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
@@ -89,8 +89,8 @@ impl BatchView {
 }
 
 /// The number of items by category, for a chunk or a batch, largest first.
-pub(in crate::ops) fn categories(tx: &dyn Read, row: Row) -> Result<Map<String, Value>> {
-    Ok(tx.categories(row)?.into_iter().map(|(name, count)| (name, count.into())).collect())
+pub(in crate::ops) fn categories(tx: &dyn StoreRead, row: Row) -> Result<Map<String, Value>> {
+    Ok(tx.category_counts(row)?.into_iter().map(|(name, count)| (name, count.into())).collect())
 }
 
 fn outcomes(counts: &Counts) -> Map<String, Value> {
@@ -102,14 +102,14 @@ fn outcomes(counts: &Counts) -> Map<String, Value> {
 }
 
 /// The name of the first step that a chunk has not completed.
-fn current_step(tx: &dyn Read, batch: &Batch) -> Result<String> {
+fn current_step(tx: &dyn StoreRead, batch: &Batch) -> Result<String> {
     let last = batch.steps.count() - 1;
-    let number = if last == 0 { 0 } else { tx.open_step(batch.row)?.unwrap_or(last) };
+    let number = if last == 0 { 0 } else { tx.lowest_open_step(batch.row)?.unwrap_or(last) };
     Ok(batch.steps.name(number).to_owned())
 }
 
 /// Reads a batch for a reply.
-pub(crate) fn batch_view(tx: &dyn Read, task: &Task, batch: &Batch) -> Result<BatchView> {
+pub(crate) fn batch_view(tx: &dyn StoreRead, task: &Task, batch: &Batch) -> Result<BatchView> {
     let status = batch_status(tx, task, batch)?;
     // While no worker can work, a rate would say nothing.
     let (per_minute, seconds_left) = match status {
@@ -127,22 +127,22 @@ pub(crate) fn batch_view(tx: &dyn Read, task: &Task, batch: &Batch) -> Result<Ba
         processed: batch.counts.processed(),
         outcomes: outcomes(&batch.counts),
         categories: categories(tx, task.row)?,
-        in_doubt: tx.in_doubt(task.row)?,
+        in_doubt: tx.count_in_doubt(task.row)?,
         spent: spent(tx, task.row)?.map(SpentView::total),
         chunks: batch.chunks,
         chunks_ended: batch.ended,
         per_minute,
         finish: match batch.finish {
-            Some(row) => Some(tx.task_at(row)?.id.to_string()),
+            Some(row) => Some(tx.task_by_row(row)?.id.to_string()),
             None => None,
         },
         worker: batch.worker.clone(),
         runner: tx.runner(task.row)?.map(|runner| RunnerView {
             pid: runner.pid,
             host: runner.host,
-            since: runner.since.to_string(),
-            seen: runner.seen.to_string(),
-            waits_for: runner.note,
+            since: runner.started_at.to_string(),
+            seen: runner.heartbeat_at.to_string(),
+            waits_for: runner.wait_reason,
         }),
         seconds_left,
     })

@@ -9,7 +9,7 @@ use super::shorten::shorten_to;
 use crate::error::{Code, Result};
 use crate::model::id::TaskId;
 use crate::ops::request::lookup::find_batch;
-use crate::store::Read;
+use crate::store::StoreRead;
 
 /// The most characters of the batch's title and of the reason for its pause.
 const TEXT_CHARS: usize = 40;
@@ -30,7 +30,7 @@ pub struct BatchReply {
 
 impl BatchReply {
     /// A success with its message, and the batch as it is now. Texts are shortened: `get_batch` shows them whole.
-    pub(in crate::ops) fn new(tx: &dyn Read, id: &TaskId, message: String) -> Result<Self> {
+    pub(in crate::ops) fn new(tx: &dyn StoreRead, id: &TaskId, message: String) -> Result<Self> {
         let (task, batch) = find_batch(tx, id)?;
         let mut batch = batch_view(tx, &task, &batch)?;
         batch.title = shorten_to(batch.title, TEXT_CHARS);

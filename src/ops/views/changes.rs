@@ -4,7 +4,7 @@ use crate::error::Result;
 use crate::model::id::TaskId;
 use crate::ops::Session;
 use crate::ops::request::lookup::find_batch;
-use crate::store::{Filter, Read};
+use crate::store::{StoreRead, TaskFilter};
 
 /// A task or a batch that a caller watches.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,13 +16,13 @@ pub enum Watched {
 }
 
 impl Watched {
-    fn changed_since(&self, tx: &dyn Read, since: u64) -> Result<bool> {
+    fn changed_since(&self, tx: &dyn StoreRead, since: u64) -> Result<bool> {
         match self {
             Watched::Task(id) => Ok(tx.task(id)?.changed > since),
             Watched::Batch(id) => {
                 let (task, _) = find_batch(tx, id)?;
-                let chunks = Filter { parent: Some(task.row), ..Filter::default() };
-                Ok(task.changed > since || !tx.changed_since(&chunks, since, 1)?.is_empty())
+                let chunks = TaskFilter { parent: Some(task.row), ..TaskFilter::default() };
+                Ok(task.changed > since || !tx.tasks_changed_since(&chunks, since, 1)?.is_empty())
             }
         }
     }
@@ -35,7 +35,7 @@ impl Watched {
 /// `not_found`; `invalid_argument` if the id of a batch names something else.
 pub fn start_watching(session: &Session, watched: Watched) -> Result<u64> {
     session.read(move |tx| {
-        let since = tx.sequence()?;
+        let since = tx.latest_change_number()?;
         watched.changed_since(tx, since)?;
         Ok(since)
     })
@@ -46,7 +46,7 @@ pub fn start_watching(session: &Session, watched: Watched) -> Result<u64> {
 /// # Errors
 /// If the store cannot be read.
 pub fn latest_change_number(session: &Session) -> Result<u64> {
-    session.read(|tx| tx.sequence())
+    session.read(|tx| tx.latest_change_number())
 }
 
 /// The number of the latest change, and for each watched task or batch whether it changed after the number
@@ -56,7 +56,7 @@ pub fn latest_change_number(session: &Session) -> Result<u64> {
 /// If the store cannot be read.
 pub fn find_changes(session: &Session, watched: Vec<(Watched, u64)>) -> Result<(u64, Vec<bool>)> {
     session.read(move |tx| {
-        let latest = tx.sequence()?;
+        let latest = tx.latest_change_number()?;
         let changed = watched
             .iter()
             .map(|(watched, since)| Ok(*since < latest && watched.changed_since(tx, *since)?))

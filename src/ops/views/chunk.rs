@@ -10,7 +10,7 @@ use crate::error::Result;
 use crate::model::batch::Chunk;
 use crate::model::cost::Spent;
 use crate::model::task::Task;
-use crate::store::Read;
+use crate::store::StoreRead;
 
 /// A chunk in a reply.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
@@ -36,7 +36,7 @@ pub struct ChunkView {
 }
 
 /// Reads a chunk for a reply.
-pub(in crate::ops) fn chunk_view(tx: &dyn Read, chunk: &Chunk, task: &Task) -> Result<ChunkView> {
+pub(in crate::ops) fn chunk_view(tx: &dyn StoreRead, chunk: &Chunk, task: &Task) -> Result<ChunkView> {
     Ok(ChunkView {
         id: task.id.to_string(),
         number: chunk.number,

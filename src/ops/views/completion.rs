@@ -15,7 +15,7 @@ pub fn batch_ids(session: &Session, typed: &str, limit: usize) -> Result<Vec<Str
         return Ok(if batch.starts_with(typed) { vec![batch] } else { Vec::new() });
     }
     let typed = typed.to_owned();
-    session.read(move |tx| Ok(to_strings(tx.ids(&typed, true, limit)?)))
+    session.read(move |tx| Ok(to_strings(tx.ids_with_prefix(&typed, true, limit)?)))
 }
 
 /// The ids of tasks that start with `typed`.
@@ -24,7 +24,7 @@ pub fn batch_ids(session: &Session, typed: &str, limit: usize) -> Result<Vec<Str
 /// If the store cannot be read.
 pub fn task_ids(session: &Session, typed: &str, limit: usize) -> Result<Vec<String>> {
     let typed = typed.to_owned();
-    session.read(move |tx| Ok(to_strings(tx.ids(&typed, false, limit)?)))
+    session.read(move |tx| Ok(to_strings(tx.ids_with_prefix(&typed, false, limit)?)))
 }
 
 fn to_strings(ids: Vec<TaskId>) -> Vec<String> {

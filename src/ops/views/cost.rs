@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use crate::error::{Error, Result};
 use crate::model::cost::{Spent, SpentBy};
 use crate::model::task::Row;
-use crate::store::Read;
+use crate::store::StoreRead;
 
 /// The most workers, categories and models that are shown: the most expensive ones.
 const SHOWN: usize = 20;
@@ -30,8 +30,8 @@ pub struct SpentView {
 }
 
 /// The total cost of a chunk or a batch; `None` if no receipt reports a cost.
-pub(in crate::ops) fn spent(tx: &dyn Read, row: Row) -> Result<Option<Spent>> {
-    Ok(tx.spent(row)?.into_iter().find(|(by, ..)| *by == SpentBy::All).map(|(.., spent)| spent))
+pub(in crate::ops) fn spent(tx: &dyn StoreRead, row: Row) -> Result<Option<Spent>> {
+    Ok(tx.cost_totals(row)?.into_iter().find(|(by, ..)| *by == SpentBy::All).map(|(.., spent)| spent))
 }
 
 impl SpentView {
@@ -41,8 +41,8 @@ impl SpentView {
     }
 
     /// Adds the cost by worker, category and model.
-    pub(in crate::ops) fn with_details(mut self, tx: &dyn Read, row: Row) -> Result<Self> {
-        for (by, name, spent) in tx.spent(row)? {
+    pub(in crate::ops) fn with_details(mut self, tx: &dyn StoreRead, row: Row) -> Result<Self> {
+        for (by, name, spent) in tx.cost_totals(row)? {
             let map = match by {
                 SpentBy::All => continue,
                 SpentBy::Worker => &mut self.workers,

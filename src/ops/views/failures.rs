@@ -7,7 +7,7 @@ use super::shorten::shorten;
 use crate::error::{Error, Result};
 use crate::model::status::Status;
 use crate::model::task::Task;
-use crate::store::{Filter, Read};
+use crate::store::{StoreRead, TaskFilter};
 
 /// A failed chunk or item.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -22,9 +22,10 @@ pub struct FailureView {
 }
 
 /// The failures of a batch, at most `max` chunks followed by at most `max` items.
-pub(in crate::ops) fn failures(tx: &dyn Read, batch: &Task, max: usize) -> Result<Vec<FailureView>> {
+pub(in crate::ops) fn failures(tx: &dyn StoreRead, batch: &Task, max: usize) -> Result<Vec<FailureView>> {
     let mut failures = Vec::new();
-    let filter = Filter { parent: Some(batch.row), status: Some(Status::Failed), ..Filter::default() };
+    let filter =
+        TaskFilter { parent: Some(batch.row), status: Some(Status::Failed), ..TaskFilter::default() };
     for chunk in tx.list(&filter, None, max)? {
         let last = tx.receipt(chunk.row, chunk.receipts)?.map(|receipt| receipt.text).unwrap_or_default();
         let mut reason = shorten(last);

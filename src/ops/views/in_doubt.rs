@@ -6,11 +6,11 @@ use crate::error::Result;
 use crate::model::batch::{Chunk, StoredItem};
 use crate::model::in_doubt::is_in_doubt;
 use crate::model::task::Task;
-use crate::store::Read;
+use crate::store::StoreRead;
 
 /// The time at which an item was started, and the worker that started it.
 pub(in crate::ops) fn started_at_and_by(
-    tx: &dyn Read,
+    tx: &dyn StoreRead,
     chunk: &Chunk,
     item: &StoredItem,
 ) -> Result<(String, String)> {
@@ -26,7 +26,7 @@ pub(in crate::ops) fn started_at_and_by(
 
 /// The `in_doubt` field of an item in a reply; `None` if the item is not in doubt.
 pub(in crate::ops) fn describe_doubt(
-    tx: &dyn Read,
+    tx: &dyn StoreRead,
     task: &Task,
     chunk: &Chunk,
     item: &StoredItem,

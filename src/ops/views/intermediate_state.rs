@@ -15,7 +15,7 @@ use crate::error::{Error, Result};
 use crate::model::id::TaskId;
 use crate::model::text::excerpt;
 use crate::ops::Session;
-use crate::store::Read;
+use crate::store::StoreRead;
 use crate::store::pages::for_each_item;
 
 /// The folder of a batch's files.
@@ -57,7 +57,7 @@ fn try_write_chunk(session: &Session, chunk: &TaskId) -> Result<()> {
     Ok(())
 }
 
-fn read_chunk(tx: &dyn Read, id: &TaskId) -> Result<Option<ChunkFiles>> {
+fn read_chunk(tx: &dyn StoreRead, id: &TaskId) -> Result<Option<ChunkFiles>> {
     let task = tx.task(id)?;
     let Some(chunk) = tx.chunk(&task)? else { return Ok(None) };
     let mut details = format!("# {}\n\n", excerpt(&task.title));

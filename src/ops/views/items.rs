@@ -10,7 +10,7 @@ use crate::model::limits::{PAGE, REPLY_CHARS};
 use crate::model::step::Steps;
 use crate::model::task::Task;
 use crate::ops::Session;
-use crate::store::Read;
+use crate::store::StoreRead;
 
 /// Names in a worker's view of an item that only Tasktally sets: a field of the item with such a name is left out.
 const RESERVED: [&str; 3] = ["key", "in_doubt", "earlier_steps"];
@@ -20,7 +20,7 @@ pub type ItemsPage = (Vec<Map<String, Value>>, Option<u64>);
 
 /// A page of a chunk's items without an outcome. The page ends at `limit` items or when the reply grows too long.
 pub(in crate::ops) fn open_items(
-    tx: &dyn Read,
+    tx: &dyn StoreRead,
     task: &Task,
     chunk: &Chunk,
     after: u64,
@@ -66,8 +66,8 @@ pub fn open_items_page(session: &Session, chunk: &TaskId, after: u64) -> Result<
 }
 
 /// An item's outcome and category in the earlier steps, by the steps' names.
-fn earlier_steps(tx: &dyn Read, chunk: &Chunk, steps: &Steps, position: u64) -> Result<Value> {
-    let earlier = tx.earlier(chunk.row, position)?.into_iter().map(|earlier| {
+fn earlier_steps(tx: &dyn StoreRead, chunk: &Chunk, steps: &Steps, position: u64) -> Result<Value> {
+    let earlier = tx.earlier_outcomes(chunk.row, position)?.into_iter().map(|earlier| {
         let result = match earlier.category {
             Some(category) => json!({ "outcome": earlier.outcome, "category": category }),
             None => json!({ "outcome": earlier.outcome }),

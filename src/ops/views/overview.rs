@@ -13,7 +13,7 @@ use crate::model::limits::MOST_IDS;
 use crate::model::status::Status;
 use crate::model::task::Task;
 use crate::ops::request::lookup::batch_status;
-use crate::store::{Filter, Read};
+use crate::store::{StoreRead, TaskFilter};
 
 /// The most batches that are shown; this keeps the reply under a kilobyte.
 const BATCHES: usize = 4;
@@ -59,7 +59,7 @@ pub(in crate::ops) struct Overview {
 /// Reads the overview of a project, or of the whole store. `lacks_runner` says whether a batch has a profile but
 /// no runner.
 pub(in crate::ops) fn overview(
-    tx: &dyn Read,
+    tx: &dyn StoreRead,
     project: Option<&str>,
     lacks_runner: impl Fn(&Task, &Batch) -> Result<bool>,
 ) -> Result<Overview> {
@@ -97,13 +97,14 @@ struct Assessment {
     batch: OpenBatch,
 }
 
-fn assess(tx: &dyn Read, task: &Task, batch: &Batch, lacks_runner: bool) -> Result<Assessment> {
+fn assess(tx: &dyn StoreRead, task: &Task, batch: &Batch, lacks_runner: bool) -> Result<Assessment> {
     let status = batch_status(tx, task, batch)?;
     let needs_person = needs_person(tx, task)?;
     let quiet_since = tx.now().saturating_add_secs(-QUIET_SECONDS);
     let stalled = claimed_chunks(tx, task, |chunk| chunk.updated <= quiet_since || has_expired(tx, chunk))?;
     let id = &task.id;
-    let in_review = Filter { parent: Some(task.row), status: Some(Status::Review), ..Filter::default() };
+    let in_review =
+        TaskFilter { parent: Some(task.row), status: Some(Status::Review), ..TaskFilter::default() };
     let (urgency, next) = if !tx.list(&in_review, None, 1)?.is_empty() {
         let next = format!(
             "get_batch(id=\"{id}\", view=\"review\"), ask the person, then review_batch(id=\"{id}\", decision=...)"

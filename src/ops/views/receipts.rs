@@ -9,7 +9,7 @@ use crate::model::field::visible;
 use crate::model::id::TaskId;
 use crate::model::receipt::Receipt;
 use crate::model::task::Task;
-use crate::store::Read;
+use crate::store::StoreRead;
 
 /// The most receipts of a reply.
 const RECEIPTS: usize = 20;
@@ -52,13 +52,13 @@ pub struct BatchReceipt {
 /// A page of a batch's receipts, oldest first: those after a change number, or the newest ones. If more receipts
 /// follow, also the change number at which the page ends.
 pub(in crate::ops) fn receipts(
-    tx: &dyn Read,
+    tx: &dyn StoreRead,
     batch: &Task,
     since: Option<u64>,
 ) -> Result<(Vec<BatchReceipt>, Option<u64>)> {
     let mut found = match since {
-        Some(since) => tx.batch_receipts(batch.row, since, RECEIPTS + 1)?,
-        None => tx.last_batch_receipts(batch.row, RECEIPTS)?,
+        Some(since) => tx.batch_receipts_since(batch.row, since, RECEIPTS + 1)?,
+        None => tx.latest_batch_receipts(batch.row, RECEIPTS)?,
     };
     let more = found.len() > RECEIPTS;
     found.truncate(RECEIPTS);

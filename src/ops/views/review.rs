@@ -14,7 +14,7 @@ use crate::error::Result;
 use crate::model::batch::{Batch, Chunk};
 use crate::model::status::Status;
 use crate::model::task::Task;
-use crate::store::Read;
+use crate::store::StoreRead;
 use crate::store::pages::{for_each_chunk, for_each_item};
 
 /// The most chunks of a reply.
@@ -68,7 +68,7 @@ pub struct Sample {
 /// A page of chunks in review whose number is greater than `after`, and the number at which the page ends if
 /// more follow.
 pub(in crate::ops) fn reviews(
-    tx: &dyn Read,
+    tx: &dyn StoreRead,
     task: &Task,
     batch: &Batch,
     after: u64,
@@ -91,7 +91,7 @@ pub(in crate::ops) fn reviews(
 
 /// Reads one chunk in review for a reply.
 pub(in crate::ops) fn review(
-    tx: &dyn Read,
+    tx: &dyn StoreRead,
     batch_task: &Task,
     batch: &Batch,
     chunk: &Chunk,
@@ -117,7 +117,7 @@ pub(in crate::ops) fn review(
         }
     }
     let mut in_doubt = Vec::new();
-    for item in tx.begun(chunk)?.into_iter().take(IN_DOUBT) {
+    for item in tx.started_items(chunk)?.into_iter().take(IN_DOUBT) {
         let (since, by) = started_at_and_by(tx, chunk, &item)?;
         in_doubt.push(ItemInDoubt { item: item.key, since, by });
     }

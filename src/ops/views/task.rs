@@ -10,7 +10,7 @@ use crate::model::id::TaskId;
 use crate::model::limits::PREVIEW_CHARS;
 use crate::model::task::Task;
 use crate::ops::request::idempotency::Repeatable;
-use crate::store::Read;
+use crate::store::StoreRead;
 
 /// The most characters of the title in the reply to a write.
 const SHORT_TITLE_CHARS: usize = 80;
@@ -70,7 +70,7 @@ pub struct TaskView {
 
 impl TaskView {
     /// A task without its body.
-    pub(in crate::ops) fn compact(tx: &dyn Read, task: &Task) -> Result<Self> {
+    pub(in crate::ops) fn compact(tx: &dyn StoreRead, task: &Task) -> Result<Self> {
         let (soft, hard): (Vec<_>, Vec<_>) = tx.dependencies(task)?.into_iter().partition(|(_, soft)| *soft);
         let ids = |ids: Vec<(TaskId, bool)>| ids.into_iter().map(|(id, _)| id.as_str().to_owned()).collect();
         Ok(TaskView {
@@ -98,7 +98,7 @@ impl TaskView {
     }
 
     /// A task with the start of its body.
-    pub(in crate::ops) fn listed(tx: &dyn Read, task: &Task) -> Result<Self> {
+    pub(in crate::ops) fn listed(tx: &dyn StoreRead, task: &Task) -> Result<Self> {
         let preview = shorten_to(tx.preview(task.row, PREVIEW_CHARS + 1)?, PREVIEW_CHARS);
         Ok(TaskView { body: Some(preview), ..TaskView::compact(tx, task)? })
     }

@@ -17,7 +17,7 @@ use crate::ops::waits::lookup::{awaited_batch, find_wait};
 use crate::ops::waits::questions::open_question;
 use crate::ops::waits::review_form::ReviewQuestion;
 use crate::ops::{GetBatch, Operation, Session, to_json};
-use crate::store::{Filter, Read};
+use crate::store::{StoreRead, TaskFilter};
 
 /// A wait as its holder sees it.
 pub struct WaitView {
@@ -59,7 +59,7 @@ pub fn start_wait(session: &Session, arguments: Value) -> Result<WaitView> {
             wait.ended = Some(tx.now());
             return Ok(wait);
         }
-        if tx.open_waits(task.row)? >= MOST_WAITS {
+        if tx.count_open_waits(task.row)? >= MOST_WAITS {
             return Err(Error::new(
                 Code::TooLarge,
                 format!(
@@ -94,7 +94,7 @@ pub fn cancel_wait(session: &Session, handle: &str) -> Result<()> {
         let is_over = batch_status(tx, &task, &batch)?.is_over();
         *(if is_over { &mut wait.ended } else { &mut wait.cancelled }) = Some(tx.now());
         wait.updated = tx.now();
-        tx.save_wait(&wait)
+        tx.update_wait(&wait)
     })
 }
 
@@ -125,7 +125,7 @@ fn view(session: &Session, wait: Wait, can_ask: bool) -> Result<WaitView> {
             if wait.is_open() {
                 wait.ended = Some(tx.now());
                 wait.updated = tx.now();
-                tx.save_wait(&wait)?;
+                tx.update_wait(&wait)?;
             }
             Ok(wait)
         })?;
@@ -147,15 +147,15 @@ fn view(session: &Session, wait: Wait, can_ask: bool) -> Result<WaitView> {
     Ok(WaitView { handle: wait.handle, created: wait.created, updated, message, state })
 }
 
-fn snapshot(tx: &dyn Read, wait: &Wait, can_ask: bool) -> Result<Snapshot> {
+fn snapshot(tx: &dyn StoreRead, wait: &Wait, can_ask: bool) -> Result<Snapshot> {
     let (task, batch) = awaited_batch(tx, wait.batch)?;
     let id = &task.id;
     let status = batch_status(tx, &task, &batch)?;
     let is_open = wait.is_open() && !status.is_over();
     let question = if is_open && can_ask { open_question(tx, wait, &task, &batch)? } else { None };
     let count = |status| {
-        let filter = Filter { parent: Some(task.row), status: Some(status), ..Filter::default() };
-        tx.total(&filter).map(|total| total.count)
+        let filter = TaskFilter { parent: Some(task.row), status: Some(status), ..TaskFilter::default() };
+        tx.count_tasks(&filter).map(|total| total.count)
     };
     let in_review = count(Status::Review)?;
     let mut message = format!(

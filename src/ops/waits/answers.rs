@@ -15,7 +15,7 @@ use crate::ops::Session;
 use crate::ops::lifecycle::review::Review;
 use crate::ops::runners::start::start_runner;
 use crate::ops::views::intermediate_state::write_chunk;
-use crate::store::Write;
+use crate::store::StoreWrite;
 
 /// The most answers in one request.
 const MAX_ANSWERS: usize = 20;
@@ -62,7 +62,7 @@ pub fn answer_wait(session: &Session, handle: &str, answers: BTreeMap<String, Va
 
 /// Applies one answer. Returns the batch and the chunks that were decided on, if there was a decision.
 fn apply_answer(
-    tx: &dyn Write,
+    tx: &dyn StoreWrite,
     handle: &str,
     key: &str,
     answer: &Value,
@@ -91,19 +91,19 @@ fn apply_answer(
         },
     };
     wait.updated = tx.now();
-    tx.save_wait(&wait)?;
+    tx.update_wait(&wait)?;
     Ok(decided)
 }
 
 /// Appends to the result of the last answer.
-fn extend_result(tx: &dyn Write, handle: &str, more: &str) -> Result<()> {
+fn extend_result(tx: &dyn StoreWrite, handle: &str, more: &str) -> Result<()> {
     let Some(mut wait) = tx.wait(handle)? else { return Ok(()) };
     wait.said += more;
-    tx.save_wait(&wait)
+    tx.update_wait(&wait)
 }
 
 /// Records that an answer was refused, so that the person is asked again.
-fn record_refusal(tx: &dyn Write, handle: &str, key: &str, error: &Error) -> Result<()> {
+fn record_refusal(tx: &dyn StoreWrite, handle: &str, key: &str, error: &Error) -> Result<()> {
     let Some(mut wait) = tx.wait(handle)? else { return Ok(()) };
     let (task, batch) = awaited_batch(tx, wait.batch)?;
     if let Some(chunks) = chunks_of_question(tx, &wait, &task, &batch, key)? {
@@ -113,5 +113,5 @@ fn record_refusal(tx: &dyn Write, handle: &str, key: &str, error: &Error) -> Res
     }
     wait.said = format!("The answer changed nothing: {error}");
     wait.updated = tx.now();
-    tx.save_wait(&wait)
+    tx.update_wait(&wait)
 }

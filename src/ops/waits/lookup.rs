@@ -7,7 +7,7 @@ use crate::model::text::excerpt;
 use crate::model::wait::Wait;
 use crate::ops::Session;
 use crate::ops::request::lookup::find_batch;
-use crate::store::Read;
+use crate::store::StoreRead;
 
 /// The wait of a handle that was given to this caller.
 ///
@@ -30,7 +30,7 @@ pub(in crate::ops) fn find_wait(session: &Session, handle: &str) -> Result<Wait>
 }
 
 /// The batch in a row, and its task.
-pub(in crate::ops) fn awaited_batch(tx: &dyn Read, row: Row) -> Result<(Task, Batch)> {
-    let task = tx.task_at(row)?;
+pub(in crate::ops) fn awaited_batch(tx: &dyn StoreRead, row: Row) -> Result<(Task, Batch)> {
+    let task = tx.task_by_row(row)?;
     find_batch(tx, &task.id)
 }

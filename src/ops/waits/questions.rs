@@ -10,12 +10,12 @@ use crate::model::wait::{Undecided, Wait};
 use crate::ops::lifecycle::checkpoint::has_completed_step;
 use crate::ops::lifecycle::review::{chunks_in_review, for_each_in_review};
 use crate::ops::request::lookup::find_chunk;
-use crate::store::Read;
+use crate::store::StoreRead;
 
 /// The first question that the person has not declined through this wait. Chunks are asked about one at a time,
 /// because an approval covers what was shown; at a `step` checkpoint, one question covers all chunks.
 pub(in crate::ops) fn open_question(
-    tx: &dyn Read,
+    tx: &dyn StoreRead,
     wait: &Wait,
     task: &Task,
     batch: &Batch,
@@ -30,7 +30,7 @@ pub(in crate::ops) fn open_question(
         open = question_key(tx, wait, task, &chunks)?.map(|key| (key, chunks));
         Ok(open.is_none())
     })?;
-    if open.is_none() && !completed.is_empty() && !tx.is_workable(task.row)? {
+    if open.is_none() && !completed.is_empty() && !tx.has_workable_chunk(task.row)? {
         open = question_key(tx, wait, task, &completed)?.map(|key| (key, completed));
     }
     match open {
@@ -41,7 +41,12 @@ pub(in crate::ops) fn open_question(
 
 /// The key of the question about these chunks; `None` if the person declined it. The key changes with every answer
 /// that could not be applied, so that the person is asked again.
-fn question_key(tx: &dyn Read, wait: &Wait, task: &Task, chunks: &[(Chunk, Task)]) -> Result<Option<String>> {
+fn question_key(
+    tx: &dyn StoreRead,
+    wait: &Wait,
+    task: &Task,
+    chunks: &[(Chunk, Task)],
+) -> Result<Option<String>> {
     let name = question_name(task, chunks);
     let Undecided { tries, declined } = tx.undecided(&wait.handle, &name)?;
     Ok(match (declined, tries) {
@@ -53,7 +58,7 @@ fn question_key(tx: &dyn Read, wait: &Wait, task: &Task, chunks: &[(Chunk, Task)
 
 /// The chunks that the question with this key is about; `None` if that question is no longer open.
 pub(in crate::ops) fn chunks_of_question(
-    tx: &dyn Read,
+    tx: &dyn StoreRead,
     wait: &Wait,
     task: &Task,
     batch: &Batch,

@@ -16,7 +16,7 @@ use crate::model::task::Task;
 use crate::model::text::{Body, excerpt};
 use crate::ops::Session;
 use crate::ops::views::review::{Sample, review};
-use crate::store::Read;
+use crate::store::StoreRead;
 
 /// The most chunks whose samples are shown.
 const CHUNKS: usize = 5;
@@ -62,7 +62,7 @@ pub(in crate::ops) fn question_name(batch: &Task, chunks: &[(Chunk, Task)]) -> S
 
 /// The question about chunks in review: counts by category, samples of each category, and items in doubt.
 pub(in crate::ops) fn question(
-    tx: &dyn Read,
+    tx: &dyn StoreRead,
     task: &Task,
     batch: &Batch,
     chunks: &[(Chunk, Task)],
@@ -111,10 +111,10 @@ pub(in crate::ops) fn question(
 }
 
 /// The number of items by category over all chunks, largest first.
-fn count_categories(tx: &dyn Read, chunks: &[(Chunk, Task)]) -> Result<Vec<(String, u64)>> {
+fn count_categories(tx: &dyn StoreRead, chunks: &[(Chunk, Task)]) -> Result<Vec<(String, u64)>> {
     let mut counts: BTreeMap<String, u64> = BTreeMap::new();
     for (chunk, _) in chunks {
-        for (category, count) in tx.categories(chunk.row)? {
+        for (category, count) in tx.category_counts(chunk.row)? {
             *counts.entry(category).or_default() += count;
         }
     }
@@ -125,7 +125,7 @@ fn count_categories(tx: &dyn Read, chunks: &[(Chunk, Task)]) -> Result<Vec<(Stri
 
 /// Samples by category, and the keys of items in doubt, from the first chunks.
 fn collect_samples(
-    tx: &dyn Read,
+    tx: &dyn StoreRead,
     task: &Task,
     batch: &Batch,
     chunks: &[(Chunk, Task)],

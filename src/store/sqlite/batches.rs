@@ -12,7 +12,7 @@ use crate::model::limits::FARTHEST_LEASE_SECONDS;
 use crate::model::status::Outcome;
 use crate::model::task::Row;
 use crate::model::timestamp::Timestamp;
-use crate::store::{BatchRead, BatchWrite, Chosen};
+use crate::store::{BatchRead, BatchWrite, ItemSelection};
 
 /// The chosen items of a chunk, over `?1` (the chunk), `?2` (categories) and `?3` (keys).
 macro_rules! chosen_items {
@@ -29,7 +29,7 @@ impl Tx<'_> {
     }
 
     /// Takes the outcomes of chosen items of a chunk's step back; `condition` says which may be chosen.
-    fn take_outcomes(&self, chunk: &Chunk, chosen: &Chosen, condition: &str) -> Result<u64> {
+    fn take_outcomes(&self, chunk: &Chunk, chosen: &ItemSelection, condition: &str) -> Result<u64> {
         let items = format!(
             concat!(chosen_items!(), " AND step_index = ?4 AND outcome IS NOT NULL AND {}"),
             condition
@@ -56,7 +56,7 @@ impl Tx<'_> {
 }
 
 impl BatchRead for Tx<'_> {
-    fn is_workable(&self, batch: Row) -> Result<bool> {
+    fn has_workable_chunk(&self, batch: Row) -> Result<bool> {
         let found = self.first(
             "SELECT 1 FROM task WHERE parent = ?1 AND queue_state IN ('ready', 'not_ready', 'in_progress') LIMIT 1",
             [batch],
@@ -65,7 +65,7 @@ impl BatchRead for Tx<'_> {
         Ok(found.is_some())
     }
 
-    fn open_step(&self, batch: Row) -> Result<Option<usize>> {
+    fn lowest_open_step(&self, batch: Row) -> Result<Option<usize>> {
         let step = self.first(
             "SELECT min(c.step_index) FROM chunk c JOIN task t ON t.row_id = c.task
               WHERE c.batch = ?1 AND t.status NOT IN ('done', 'failed', 'cancelled')",
@@ -75,7 +75,7 @@ impl BatchRead for Tx<'_> {
         Ok(step.flatten())
     }
 
-    fn next_hold(&self) -> Result<Option<Timestamp>> {
+    fn next_hold_expiry(&self) -> Result<Option<Timestamp>> {
         let end = |which: &str| -> Result<Option<Timestamp>> {
             let sql = format!(
                 "SELECT {which}(held_until) FROM task INDEXED BY task_by_hold WHERE held_until IS NOT NULL"
@@ -87,7 +87,7 @@ impl BatchRead for Tx<'_> {
         if is_stranded { Ok(Some(self.now)) } else { end("min") }
     }
 
-    fn earlier(&self, chunk: Row, position: u64) -> Result<Vec<Earlier>> {
+    fn earlier_outcomes(&self, chunk: Row, position: u64) -> Result<Vec<Earlier>> {
         self.all(
             "SELECT step_index, outcome, category FROM earlier_outcome
               WHERE chunk = ?1 AND position = ?2 ORDER BY step_index",
@@ -96,7 +96,7 @@ impl BatchRead for Tx<'_> {
         )
     }
 
-    fn in_doubt(&self, batch: Row) -> Result<u64> {
+    fn count_in_doubt(&self, batch: Row) -> Result<u64> {
         // An item that the holder of a live claim began is in hand (`model::doubt::is_in_doubt`).
         let count = self.first(
             "SELECT count(*) FROM item i INDEXED BY item_by_start JOIN task t ON t.row_id = i.chunk
@@ -109,7 +109,7 @@ impl BatchRead for Tx<'_> {
         Ok(count.unwrap_or(0))
     }
 
-    fn begun(&self, chunk: &Chunk) -> Result<Vec<StoredItem>> {
+    fn started_items(&self, chunk: &Chunk) -> Result<Vec<StoredItem>> {
         self.all(
             concat!(
                 "SELECT ",
@@ -122,13 +122,13 @@ impl BatchRead for Tx<'_> {
         )
     }
 
-    fn spent(&self, row: Row) -> Result<Vec<(SpentBy, String, Spent)>> {
-        self.all_spent(row)
+    fn cost_totals(&self, row: Row) -> Result<Vec<(SpentBy, String, Spent)>> {
+        self.read_cost_totals(row)
     }
 }
 
 impl BatchWrite for Tx<'_> {
-    fn hold(&self, row: Row, until: Option<Timestamp>) -> Result<()> {
+    fn add_hold(&self, row: Row, until: Option<Timestamp>) -> Result<()> {
         let changed = self.next_change()?;
         self.execute(
             "UPDATE task SET hold_count = hold_count + 1, blocker_count = blocker_count + 1,
@@ -149,7 +149,7 @@ impl BatchWrite for Tx<'_> {
         Ok(())
     }
 
-    fn release_due(&self) -> Result<usize> {
+    fn release_expired_holds(&self) -> Result<usize> {
         let due = self.all(
             "SELECT row_id FROM task INDEXED BY task_by_hold WHERE held_until <= ?1
               UNION ALL SELECT row_id FROM task INDEXED BY task_by_hold WHERE held_until > ?2",
@@ -167,7 +167,7 @@ impl BatchWrite for Tx<'_> {
         Ok(due.len())
     }
 
-    fn pause(&self, batch: Row, why: &str) -> Result<()> {
+    fn pause_batch(&self, batch: Row, why: &str) -> Result<()> {
         self.execute("UPDATE batch SET pause_reason = ?2 WHERE task = ?1", params![batch, why])?;
         // The batch tells that it is paused; its chunks have not changed otherwise.
         self.execute(
@@ -178,7 +178,7 @@ impl BatchWrite for Tx<'_> {
         Ok(())
     }
 
-    fn resume(&self, batch: Row) -> Result<()> {
+    fn resume_batch(&self, batch: Row) -> Result<()> {
         self.execute(
             "UPDATE batch SET pause_reason = NULL, failures_at_resume = items_failed WHERE task = ?1",
             [batch],
@@ -191,7 +191,7 @@ impl BatchWrite for Tx<'_> {
         Ok(())
     }
 
-    fn accept(&self, chunk: Row, generation: u64) -> Result<()> {
+    fn set_accepted_generation(&self, chunk: Row, generation: u64) -> Result<()> {
         self.execute(
             "UPDATE chunk SET accepted_generation = ?2 WHERE task = ?1",
             params![chunk, generation],
@@ -199,8 +199,8 @@ impl BatchWrite for Tx<'_> {
         Ok(())
     }
 
-    fn advance(&self, chunk: &Chunk, to: usize, only: &[String]) -> Result<u64> {
-        let chosen = Chosen { categories: only.to_vec(), keys: Vec::new() };
+    fn advance_chunk(&self, chunk: &Chunk, to: usize, only: &[String]) -> Result<u64> {
+        let chosen = ItemSelection { categories: only.to_vec(), keys: Vec::new() };
         let kept = self.execute(
             concat!(
                 "INSERT OR REPLACE INTO earlier_outcome (chunk, position, step_index, outcome, category, receipt_number)
@@ -226,11 +226,11 @@ impl BatchWrite for Tx<'_> {
         Ok(taken)
     }
 
-    fn reopen(&self, chunk: &Chunk, chosen: &Chosen) -> Result<u64> {
+    fn reopen_items(&self, chunk: &Chunk, chosen: &ItemSelection) -> Result<u64> {
         self.take_outcomes(chunk, chosen, "TRUE")
     }
 
-    fn reopen_failed(&self, chunk: &Chunk, chosen: &Chosen) -> Result<u64> {
+    fn reopen_failed_items(&self, chunk: &Chunk, chosen: &ItemSelection) -> Result<u64> {
         // What a worker gets is of one step: that of the open items, else the first that one failed in.
         let step: Option<Option<usize>> = self.first(
             concat!(
@@ -247,7 +247,7 @@ impl BatchWrite for Tx<'_> {
         self.take_outcomes(&Chunk { step, ..chunk.clone() }, chosen, "outcome = 'failed'")
     }
 
-    fn begin(&self, item: &StoredItem, started: Started) -> Result<()> {
+    fn mark_started(&self, item: &StoredItem, started: Started) -> Result<()> {
         self.execute(
             "UPDATE item SET started_receipt = ?3, started_generation = ?4 WHERE chunk = ?1 AND position = ?2 AND outcome IS NULL",
             params![item.chunk, item.position, started.receipt, started.generation],
@@ -255,7 +255,7 @@ impl BatchWrite for Tx<'_> {
         Ok(())
     }
 
-    fn forget_begun(&self, chunk: &Chunk, under: Option<u64>) -> Result<()> {
+    fn clear_started(&self, chunk: &Chunk, under: Option<u64>) -> Result<()> {
         self.execute(
             "UPDATE item SET started_receipt = NULL, started_generation = NULL
               WHERE chunk = ?1 AND started_receipt IS NOT NULL AND (?2 IS NULL OR started_generation = ?2)",
@@ -264,7 +264,7 @@ impl BatchWrite for Tx<'_> {
         Ok(())
     }
 
-    fn add_reason(&self, chunk: Row, reason: &str) -> Result<()> {
+    fn add_release_reason(&self, chunk: Row, reason: &str) -> Result<()> {
         self.execute(
             "UPDATE chunk SET release_reasons = substr(release_reasons || ?2 || char(10), -2000) WHERE task = ?1",
             params![chunk, reason],
@@ -272,12 +272,12 @@ impl BatchWrite for Tx<'_> {
         Ok(())
     }
 
-    fn set_note(&self, chunk: Row, note: &str) -> Result<()> {
+    fn set_review_note(&self, chunk: Row, note: &str) -> Result<()> {
         self.execute("UPDATE chunk SET review_note = ?2 WHERE task = ?1", params![chunk, note])?;
         Ok(())
     }
 
-    fn set_approved(&self, batch: Row, approved: u64) -> Result<()> {
+    fn set_approvals_in_a_row(&self, batch: Row, approved: u64) -> Result<()> {
         self.execute("UPDATE batch SET approvals_in_a_row = ?2 WHERE task = ?1", params![batch, approved])?;
         Ok(())
     }

@@ -12,7 +12,7 @@ const NEWEST: &str = "SELECT id FROM task WHERE ?1 = '' ORDER BY row_id DESC LIM
 /// '{' comes after every character of an id, so that the index gives the range.
 const RANGE: &str = "SELECT id FROM task WHERE id >= ?1 AND id < ?1 || '{' ORDER BY id LIMIT ?2";
 
-/// See [`crate::store::Read::ids`].
+/// See [`crate::store::StoreRead::ids`].
 pub(super) fn ids(tx: &Tx<'_>, beginning: &str, only_batches: bool, limit: usize) -> Result<Vec<TaskId>> {
     let sql = match (only_batches, beginning) {
         (true, _) => BATCHES,

@@ -12,24 +12,24 @@ use crate::model::task::{Row, Task};
 
 impl Tx<'_> {
     /// Adds a receipt's cost to the sums of its chunk and of its batch; a late one was spent as well.
-    pub(super) fn add_spent(&self, task: &Task, receipt: &Receipt) -> Result<()> {
+    pub(super) fn add_cost(&self, task: &Task, receipt: &Receipt) -> Result<()> {
         let Some(batch) = task.batch_row() else { return Ok(()) };
         let spent = receipt.cost.spent();
         if task.is_chunk {
-            self.add_to_spent(task.row, SpentBy::All, "", spent)?;
+            self.add_to_cost_total(task.row, SpentBy::All, "", spent)?;
         }
-        self.add_to_spent(batch, SpentBy::All, "", spent)?;
-        self.add_to_spent(batch, SpentBy::Worker, &receipt.author, spent)?;
+        self.add_to_cost_total(batch, SpentBy::All, "", spent)?;
+        self.add_to_cost_total(batch, SpentBy::Worker, &receipt.author, spent)?;
         let category =
             receipt.category.as_deref().or(receipt.outcome.map(ItemReport::as_str)).unwrap_or("none");
-        self.add_to_spent(batch, SpentBy::Category, category, spent)?;
+        self.add_to_cost_total(batch, SpentBy::Category, category, spent)?;
         match &receipt.cost.model {
-            Some(model) => self.add_to_spent(batch, SpentBy::Model, model, spent),
+            Some(model) => self.add_to_cost_total(batch, SpentBy::Model, model, spent),
             None => Ok(()),
         }
     }
 
-    fn add_to_spent(&self, row: Row, kind: SpentBy, name: &str, spent: Spent) -> Result<()> {
+    fn add_to_cost_total(&self, row: Row, kind: SpentBy, name: &str, spent: Spent) -> Result<()> {
         self.execute(
             "INSERT INTO cost_total (task, grouped_by, group_name, tokens_in, tokens_out, cost_millionths)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6)
@@ -42,7 +42,7 @@ impl Tx<'_> {
     }
 
     /// The sums of a chunk or a batch, the dearest first.
-    pub(super) fn all_spent(&self, row: Row) -> Result<Vec<(SpentBy, String, Spent)>> {
+    pub(super) fn read_cost_totals(&self, row: Row) -> Result<Vec<(SpentBy, String, Spent)>> {
         self.all(
             "SELECT grouped_by, group_name, tokens_in, tokens_out, cost_millionths FROM cost_total WHERE task = ?1
               ORDER BY grouped_by, cost_millionths DESC, tokens_in + tokens_out DESC, group_name",

@@ -1,10 +1,11 @@
-//! Whether a store's counts are what is in it: every item is there, and its outcome has its receipt.
+//! Compares the stored counts with the rows they count, and each item's outcome with its receipt.
 
 use super::tx::Tx;
 use crate::error::Result;
+use crate::model::text::excerpt;
 
-/// Chunks whose counts are not those of their items.
-const CHUNKS: &str = "
+/// The first chunk whose counts differ from its items.
+const WRONG_CHUNK: &str = "
     SELECT t.id, c.items_total, count(i.key), c.items_done + c.items_failed + c.items_skipped, count(i.outcome)
       FROM chunk c JOIN task t ON t.row_id = c.task LEFT JOIN item i ON i.chunk = c.task
      GROUP BY c.task
@@ -14,16 +15,16 @@ const CHUNKS: &str = "
         OR c.items_skipped <> ifnull(sum(i.outcome = 'skipped'), 0)
      LIMIT 1";
 
-/// Batches whose counts are not those of their chunks.
-const BATCHES: &str = "
+/// The first batch whose counts differ from its chunks.
+const WRONG_BATCH: &str = "
     SELECT t.id, b.chunks_total, count(c.task), b.items_total, ifnull(sum(c.items_total), 0)
       FROM batch b JOIN task t ON t.row_id = b.task LEFT JOIN chunk c ON c.batch = b.task
      GROUP BY b.task
     HAVING b.chunks_total <> count(c.task) OR b.items_total <> ifnull(sum(c.items_total), 0)
      LIMIT 1";
 
-/// Items whose outcome no receipt tells.
-const UNPROVED: &str = "
+/// The first item whose outcome is not the one of the receipt that it names.
+const OUTCOME_WITHOUT_RECEIPT: &str = "
     SELECT t.id, i.key, i.outcome
       FROM item i JOIN task t ON t.row_id = i.chunk
      WHERE i.outcome IS NOT NULL AND NOT EXISTS (
@@ -32,31 +33,28 @@ const UNPROVED: &str = "
               AND r.outcome = i.outcome AND r.category IS i.category AND NOT r.late)
      LIMIT 1";
 
-impl Tx<'_> {
-    /// The first thing that is not accounted for.
-    pub(super) fn unaccounted(&self) -> Result<Option<String>> {
-        let chunk = self.first(CHUNKS, [], |row| {
-            let (id, total, there): (String, u64, u64) = (row.get(0)?, row.get(1)?, row.get(2)?);
-            let (settled, found): (u64, u64) = (row.get(3)?, row.get(4)?);
-            Ok(format!(
-                "chunk {id}: {there} of {total} items are there, {found} of them with an outcome where {settled} are counted"
-            ))
-        })?;
-        if chunk.is_some() {
-            return Ok(chunk);
-        }
-        let batch = self.first(BATCHES, [], |row| {
-            let (id, chunks, there): (String, u64, u64) = (row.get(0)?, row.get(1)?, row.get(2)?);
-            let (total, found): (u64, u64) = (row.get(3)?, row.get(4)?);
-            Ok(format!("batch {id}: {there} of {chunks} chunks are there, with {found} of {total} items"))
-        })?;
-        if batch.is_some() {
-            return Ok(batch);
-        }
-        self.first(UNPROVED, [], |row| {
-            let (id, key, outcome): (String, String, String) = (row.get(0)?, row.get(1)?, row.get(2)?);
-            let key = crate::model::text::excerpt(&key);
-            Ok(format!("chunk {id}: item '{key}' is {outcome}, and no receipt says so"))
-        })
+/// See [`crate::store::StoreRead::first_count_mismatch`].
+pub(super) fn first_count_mismatch(tx: &Tx<'_>) -> Result<Option<String>> {
+    let chunk = tx.first(WRONG_CHUNK, [], |row| {
+        let (id, total, stored): (String, u64, u64) = (row.get(0)?, row.get(1)?, row.get(2)?);
+        let (settled, with_outcome): (u64, u64) = (row.get(3)?, row.get(4)?);
+        Ok(format!(
+            "chunk {id}: {stored} of {total} items are there; {with_outcome} have an outcome, {settled} are counted"
+        ))
+    })?;
+    if chunk.is_some() {
+        return Ok(chunk);
     }
+    let batch = tx.first(WRONG_BATCH, [], |row| {
+        let (id, chunks, stored): (String, u64, u64) = (row.get(0)?, row.get(1)?, row.get(2)?);
+        let (total, items): (u64, u64) = (row.get(3)?, row.get(4)?);
+        Ok(format!("batch {id}: {stored} of {chunks} chunks are there, with {items} of {total} items"))
+    })?;
+    if batch.is_some() {
+        return Ok(batch);
+    }
+    tx.first(OUTCOME_WITHOUT_RECEIPT, [], |row| {
+        let (id, key, outcome): (String, String, String) = (row.get(0)?, row.get(1)?, row.get(2)?);
+        Ok(format!("chunk {id}: item '{}' is {outcome}, and no receipt says so", excerpt(&key)))
+    })
 }

@@ -7,7 +7,7 @@ use super::tx::Tx;
 use crate::error::Result;
 use crate::model::status::Status;
 use crate::model::task::Task;
-use crate::store::{After, Filter, Total};
+use crate::store::{ListPosition, TaskFilter, TaskTotal};
 
 /// How many rows are counted where no tally tells; beyond it a total is "at least".
 const COUNTED: u64 = 1_000;
@@ -47,7 +47,7 @@ macro_rules! lane_sql {
     };
 }
 
-impl Filter {
+impl TaskFilter {
     /// The lanes to look into: a status that is `active` has two, those that are ready come first.
     fn lanes(&self) -> Vec<&'static str> {
         if self.ready {
@@ -76,7 +76,7 @@ impl Filter {
 }
 
 impl Tx<'_> {
-    fn lane(&self, filter: &Filter, lane: &str, after: After, limit: usize) -> Result<Vec<Task>> {
+    fn lane(&self, filter: &TaskFilter, lane: &str, after: ListPosition, limit: usize) -> Result<Vec<Task>> {
         let sql = if filter.parent.is_some() {
             lane_sql!("t.parent = :parent AND")
         } else if filter.assignee.is_some() {
@@ -94,7 +94,7 @@ impl Tx<'_> {
                 ":type": filter.kind.map(|kind| kind.as_str()),
                 ":priority": filter.priority, ":priority_max": filter.priority_max,
                 ":project": filter.project, ":assignee": filter.assignee, ":parent": filter.parent,
-                ":free": filter.free, ":tags": rows::some_list(&filter.tags),
+                ":free": filter.without_conflicts, ":tags": rows::some_list(&filter.tags),
                 ":limit": i64::try_from(limit).unwrap_or(i64::MAX),
             },
             rows::task,
@@ -102,7 +102,12 @@ impl Tx<'_> {
     }
 
     /// A page of a list.
-    pub(super) fn listed(&self, filter: &Filter, after: Option<After>, limit: usize) -> Result<Vec<Task>> {
+    pub(super) fn listed(
+        &self,
+        filter: &TaskFilter,
+        after: Option<ListPosition>,
+        limit: usize,
+    ) -> Result<Vec<Task>> {
         let after = after.unwrap_or((i64::MIN, i64::MIN, i64::MIN));
         let mut found = Vec::new();
         for lane in filter.lanes() {
@@ -114,8 +119,8 @@ impl Tx<'_> {
     }
 
     /// How many there are.
-    pub(super) fn counted(&self, filter: &Filter) -> Result<Total> {
-        if filter.is_tallied() && !(filter.free && self.anything_held()?) {
+    pub(super) fn counted(&self, filter: &TaskFilter) -> Result<TaskTotal> {
+        if filter.is_tallied() && !(filter.without_conflicts && self.anything_held()?) {
             let mut count = 0;
             for lane in filter.lanes() {
                 count += self
@@ -134,21 +139,21 @@ impl Tx<'_> {
                     )?
                     .unwrap_or(0);
             }
-            return Ok(Total { count, at_least: false });
+            return Ok(TaskTotal { count, at_least: false });
         }
         let limit = usize::try_from(COUNTED).unwrap_or(usize::MAX);
         let mut count = 0;
         for lane in filter.lanes() {
             count += self.lane(filter, lane, (i64::MIN, i64::MIN, i64::MIN), limit)?.len() as u64;
             if count >= COUNTED {
-                return Ok(Total { count: COUNTED, at_least: true });
+                return Ok(TaskTotal { count: COUNTED, at_least: true });
             }
         }
-        Ok(Total { count, at_least: false })
+        Ok(TaskTotal { count, at_least: false })
     }
 
     /// What changed after a change, earliest first.
-    pub(super) fn changed(&self, filter: &Filter, since: u64, limit: usize) -> Result<Vec<Task>> {
+    pub(super) fn changed(&self, filter: &TaskFilter, since: u64, limit: usize) -> Result<Vec<Task>> {
         let lanes = serde_json::Value::from(filter.lanes()).to_string();
         self.all(
             concat!(

@@ -26,7 +26,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use connection::{beside, cannot, folder_of};
-pub use read_only::{ReadOnlyStore, wreck};
+pub use read_only::{ReadOnlyStore, inspect_corrupt_store};
 pub use schema::SCHEMA_VERSION;
 
 use crate::clock::Clock;
@@ -58,15 +58,15 @@ impl SqliteStore {
 }
 
 impl Store for SqliteStore {
-    fn submit(&self, job: Box<dyn WriteJob>) {
+    fn submit_write(&self, job: Box<dyn WriteJob>) {
         self.writer.submit(job);
     }
 
-    fn held_up(&self, waited: Duration) -> Error {
+    fn write_timeout_error(&self, waited: Duration) -> Error {
         writer::write_lock::held_up(&writer::write_lock::path_of(&self.path), waited)
     }
 
-    fn look(&self, job: ReadJob) {
+    fn read(&self, job: ReadJob) {
         self.readers.look(job);
     }
 

@@ -2,6 +2,7 @@
 
 use rusqlite::params;
 
+use super::count_check;
 use super::rows::{self, batch_columns, item_columns, receipt_columns, task_columns};
 use super::tx::Tx;
 use crate::error::{Error, Result};
@@ -11,7 +12,7 @@ use crate::model::limits::FARTHEST_LEASE_SECONDS;
 use crate::model::receipt::Receipt;
 use crate::model::task::{Row, Task};
 use crate::model::timestamp::Timestamp;
-use crate::store::{After, Filter, Read, Total};
+use crate::store::{ListPosition, StoreRead, TaskFilter, TaskTotal};
 
 macro_rules! chunk_columns {
     () => {
@@ -41,12 +42,12 @@ fn batch_receipt(row: &rusqlite::Row<'_>) -> rusqlite::Result<(u64, TaskId, Rece
     Ok((row.get("change")?, TaskId::stored(row.get("id")?), rows::receipt(row)?))
 }
 
-impl Read for Tx<'_> {
+impl StoreRead for Tx<'_> {
     fn now(&self) -> Timestamp {
         self.now
     }
 
-    fn sequence(&self) -> Result<u64> {
+    fn latest_change_number(&self) -> Result<u64> {
         self.latest_change_number()
     }
 
@@ -59,7 +60,7 @@ impl Read for Tx<'_> {
         .ok_or_else(|| Error::not_found(format!("No task '{id}'; list_tasks shows ids")))
     }
 
-    fn task_at(&self, row: Row) -> Result<Task> {
+    fn task_by_row(&self, row: Row) -> Result<Task> {
         self.first(
             concat!("SELECT ", task_columns!(), " FROM task t WHERE t.row_id = ?1"),
             [row],
@@ -68,19 +69,24 @@ impl Read for Tx<'_> {
         .ok_or_else(|| Error::not_found(format!("No task in row {row}")))
     }
 
-    fn list(&self, filter: &Filter, after: Option<After>, limit: usize) -> Result<Vec<Task>> {
+    fn list(&self, filter: &TaskFilter, after: Option<ListPosition>, limit: usize) -> Result<Vec<Task>> {
         self.listed(filter, after, limit)
     }
 
-    fn total(&self, filter: &Filter) -> Result<Total> {
+    fn count_tasks(&self, filter: &TaskFilter) -> Result<TaskTotal> {
         self.counted(filter)
     }
 
-    fn changed_since(&self, filter: &Filter, since: u64, limit: usize) -> Result<Vec<Task>> {
+    fn tasks_changed_since(&self, filter: &TaskFilter, since: u64, limit: usize) -> Result<Vec<Task>> {
         self.changed(filter, since, limit)
     }
 
-    fn moved_since(&self, parent: Row, since: u64, limit: usize) -> Result<Vec<(u64, Task)>> {
+    fn children_with_status_changed_since(
+        &self,
+        parent: Row,
+        since: u64,
+        limit: usize,
+    ) -> Result<Vec<(u64, Task)>> {
         self.all(
             concat!(
                 "SELECT ",
@@ -112,7 +118,7 @@ impl Read for Tx<'_> {
         )
     }
 
-    fn waiting_rows(&self, row: Row) -> Result<Vec<Row>> {
+    fn hard_dependents(&self, row: Row) -> Result<Vec<Row>> {
         self.all("SELECT task FROM dependency WHERE depends_on = ?1 AND soft = 0", [row], |row| row.get(0))
     }
 
@@ -124,7 +130,7 @@ impl Read for Tx<'_> {
         )
     }
 
-    fn depends_through(&self, from: Row, to: Row) -> Result<bool> {
+    fn depends_transitively(&self, from: Row, to: Row) -> Result<bool> {
         Ok(self
             .first(
                 "WITH RECURSIVE reached(row_id) AS (
@@ -136,7 +142,7 @@ impl Read for Tx<'_> {
             .is_some())
     }
 
-    fn lies_beneath(&self, from: Row, above: Row) -> Result<bool> {
+    fn is_self_or_descendant(&self, from: Row, above: Row) -> Result<bool> {
         Ok(self
             .first(
                 "WITH RECURSIVE chain(row_id) AS (
@@ -148,7 +154,7 @@ impl Read for Tx<'_> {
             .is_some())
     }
 
-    fn opening(&self, row: Row) -> Result<String> {
+    fn initial_text(&self, row: Row) -> Result<String> {
         Ok(self
             .first("SELECT initial_text FROM task WHERE row_id = ?1", [row], |row| row.get(0))?
             .unwrap_or_default())
@@ -268,7 +274,12 @@ impl Read for Tx<'_> {
         )
     }
 
-    fn batch_receipts(&self, batch: Row, since: u64, limit: usize) -> Result<Vec<(u64, TaskId, Receipt)>> {
+    fn batch_receipts_since(
+        &self,
+        batch: Row,
+        since: u64,
+        limit: usize,
+    ) -> Result<Vec<(u64, TaskId, Receipt)>> {
         self.all(
             batch_receipts_sql!("b.change_number > ?2 ORDER BY b.change_number"),
             params![batch, since, limit],
@@ -276,7 +287,7 @@ impl Read for Tx<'_> {
         )
     }
 
-    fn last_batch_receipts(&self, batch: Row, limit: usize) -> Result<Vec<(u64, TaskId, Receipt)>> {
+    fn latest_batch_receipts(&self, batch: Row, limit: usize) -> Result<Vec<(u64, TaskId, Receipt)>> {
         let mut found = self.all(
             batch_receipts_sql!("b.change_number >= ?2 ORDER BY b.change_number DESC"),
             params![batch, 0, limit],
@@ -286,7 +297,7 @@ impl Read for Tx<'_> {
         Ok(found)
     }
 
-    fn categories(&self, row: Row) -> Result<Vec<(String, u64)>> {
+    fn category_counts(&self, row: Row) -> Result<Vec<(String, u64)>> {
         self.all(
             "SELECT category, count FROM category_count WHERE task = ?1 AND count > 0 ORDER BY count DESC, category",
             [row],
@@ -294,7 +305,7 @@ impl Read for Tx<'_> {
         )
     }
 
-    fn answered(&self, key: &str) -> Result<Option<(String, Vec<u8>, String)>> {
+    fn stored_response(&self, key: &str) -> Result<Option<(String, Vec<u8>, String)>> {
         self.first(
             "SELECT operation, fingerprint, response FROM stored_response WHERE request_key = ?1",
             [key],
@@ -302,7 +313,7 @@ impl Read for Tx<'_> {
         )
     }
 
-    fn expired(&self, limit: usize) -> Result<Vec<Task>> {
+    fn expired_claims(&self, limit: usize) -> Result<Vec<Task>> {
         // Two looks at the index: with OR in one, SQLite reads every claim.
         let mut expired = self.all(
             concat!(
@@ -327,7 +338,7 @@ impl Read for Tx<'_> {
         Ok(expired)
     }
 
-    fn next_expiry(&self) -> Result<Option<Timestamp>> {
+    fn next_lease_expiry(&self) -> Result<Option<Timestamp>> {
         Ok(self
             .first(
                 "SELECT min(expires_at) FROM task INDEXED BY task_by_lease WHERE status = 'in_progress' AND expires_at > ?1",
@@ -338,7 +349,7 @@ impl Read for Tx<'_> {
             .map(Timestamp::from_millis))
     }
 
-    fn idle_since(&self, moment: Timestamp, limit: usize) -> Result<Vec<Task>> {
+    fn claims_idle_since(&self, moment: Timestamp, limit: usize) -> Result<Vec<Task>> {
         self.all(
             concat!(
                 "SELECT ", task_columns!(), " FROM task t
@@ -349,11 +360,11 @@ impl Read for Tx<'_> {
         )
     }
 
-    fn unaccounted(&self) -> Result<Option<String>> {
-        Tx::unaccounted(self)
+    fn first_count_mismatch(&self) -> Result<Option<String>> {
+        count_check::first_count_mismatch(self)
     }
 
-    fn all_indexed(&self) -> Result<bool> {
+    fn is_search_index_complete(&self) -> Result<bool> {
         let all = self.first(
             "SELECT last_task >= (SELECT ifnull(max(row_id), 0) FROM task) AND last_receipt >= (SELECT ifnull(max(row_id), 0) FROM receipt)
                FROM search_progress",
@@ -363,7 +374,7 @@ impl Read for Tx<'_> {
         Ok(all.unwrap_or(false))
     }
 
-    fn search(&self, words: &[String], filter: &Filter, limit: usize) -> Result<Vec<Task>> {
+    fn search(&self, words: &[String], filter: &TaskFilter, limit: usize) -> Result<Vec<Task>> {
         self.full_text(words, filter, limit)
     }
 
@@ -378,7 +389,7 @@ impl Read for Tx<'_> {
         )
     }
 
-    fn ids(&self, beginning: &str, only_batches: bool, limit: usize) -> Result<Vec<TaskId>> {
+    fn ids_with_prefix(&self, beginning: &str, only_batches: bool, limit: usize) -> Result<Vec<TaskId>> {
         super::completion::ids(self, beginning, only_batches, limit)
     }
 }

@@ -39,9 +39,9 @@ impl ReadOnlyStore {
         let facts = StoreFacts {
             engine: format!("SQLite {} ({OLDEST_SQLITE_NAME} or newer is needed)", rusqlite::version()),
             schema: version,
-            newest: SCHEMA_VERSION,
-            mark: APPLICATION_ID,
-            keeps_log: header.keeps_log,
+            newest_schema: SCHEMA_VERSION,
+            application_id: APPLICATION_ID,
+            uses_wal: header.keeps_log,
         };
         let (path, folder, connection) = (path.to_owned(), folder_of(path), Mutex::new(connection));
         Ok(ReadOnlyStore { path, folder, connection, facts, clock })
@@ -50,7 +50,7 @@ impl ReadOnlyStore {
 
 /// A store that SQLite refused to open for its damage, as far as its first bytes tell; nothing where there was
 /// another reason.
-pub fn wreck(path: &Path, refusal: &Error) -> Option<CorruptStore> {
+pub fn inspect_corrupt_store(path: &Path, refusal: &Error) -> Option<CorruptStore> {
     let cause = std::error::Error::source(refusal)?.downcast_ref::<rusqlite::Error>()?;
     if cause.sqlite_error_code() != Some(ErrorCode::DatabaseCorrupt) {
         return None;
@@ -61,7 +61,7 @@ pub fn wreck(path: &Path, refusal: &Error) -> Option<CorruptStore> {
     // What is in the log need not be in the file.
     let is_all = beside(path, "-wal").metadata().map_or(true, |log| log.len() == 0);
     let short = there.filter(|_| is_all).map(|there| (there, header.pages));
-    Some(CorruptStore { schema: header.version, mark: APPLICATION_ID, short })
+    Some(CorruptStore { schema: header.version, application_id: APPLICATION_ID, missing_pages: short })
 }
 
 /// A connection that reads. A log-keeping file has an index of its log made beside it by whoever reads; where
@@ -96,15 +96,15 @@ fn only_looked_at() -> Error {
 }
 
 impl Store for ReadOnlyStore {
-    fn submit(&self, job: Box<dyn WriteJob>) {
+    fn submit_write(&self, job: Box<dyn WriteJob>) {
         job.finish(Err(only_looked_at()));
     }
 
-    fn held_up(&self, _: Duration) -> Error {
+    fn write_timeout_error(&self, _: Duration) -> Error {
         only_looked_at()
     }
 
-    fn look(&self, job: ReadJob) {
+    fn read(&self, job: ReadJob) {
         let connection = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
         reader::answer(&connection, &self.path, &self.clock, job);
     }
@@ -123,7 +123,7 @@ impl Inspect for ReadOnlyStore {
         &self.facts
     }
 
-    fn damage(&self, fully: bool, most: usize) -> Result<Vec<String>> {
+    fn find_damage(&self, fully: bool, most: usize) -> Result<Vec<String>> {
         let connection = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
         damage(&connection, fully, most)
     }

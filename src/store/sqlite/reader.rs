@@ -12,7 +12,7 @@ use super::schema::refuse_renewed;
 use super::tx::Tx;
 use super::writer::file_identity::FileIdentity;
 use crate::clock::Clock;
-use crate::store::{Read, ReadJob};
+use crate::store::{ReadJob, StoreRead};
 
 /// How many reads are answered at once.
 const CONNECTIONS: usize = 2;
@@ -80,7 +80,7 @@ pub(super) fn answer(connection: &Connection, path: &Path, clock: &Clock, job: R
     }
     let tx = Tx::new(connection, clock.now());
     let renewed = refuse_renewed(connection, path);
-    let outcome = catch_unwind(AssertUnwindSafe(|| job(renewed.map(|()| &tx as &dyn Read))));
+    let outcome = catch_unwind(AssertUnwindSafe(|| job(renewed.map(|()| &tx as &dyn StoreRead))));
     let ended = run("ROLLBACK");
     match (&outcome, &ended) {
         (Err(_), _) => tracing::error!("a read panicked"),

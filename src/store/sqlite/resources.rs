@@ -7,7 +7,7 @@ use rusqlite::params;
 use super::tx::Tx;
 use crate::error::{Code, Error, Result};
 use crate::model::task::Row;
-use crate::store::{HeldUp, ReadResources, WriteResources};
+use crate::store::{ResourceInUse, ResourceRead, ResourceWrite};
 
 /// A block as text: key, tab, chunks; neither tab nor line end stands in a key.
 fn written(block: &[(String, Vec<Row>)]) -> String {
@@ -43,7 +43,7 @@ impl Tx<'_> {
     }
 }
 
-impl ReadResources for Tx<'_> {
+impl ResourceRead for Tx<'_> {
     fn running_batches(&self, project: Option<&str>) -> Result<Vec<Row>> {
         self.all(
             "SELECT t.row_id FROM task t WHERE t.queue_state = 'in_progress' AND t.role = 'batch' AND t.project IS ?1",
@@ -52,7 +52,7 @@ impl ReadResources for Tx<'_> {
         )
     }
 
-    fn touch_layers(&self, batch: Row) -> Result<u64> {
+    fn count_resource_layers(&self, batch: Row) -> Result<u64> {
         let layers = self.first(
             "SELECT ifnull(max(layer) + 1, 0) FROM resource_block WHERE batch = ?1",
             [batch],
@@ -61,7 +61,7 @@ impl ReadResources for Tx<'_> {
         Ok(layers.unwrap_or(0))
     }
 
-    fn touches(&self, batch: Row, layer: u64, key: &str) -> Result<Vec<(String, Vec<Row>)>> {
+    fn resource_block(&self, batch: Row, layer: u64, key: &str) -> Result<Vec<(String, Vec<Row>)>> {
         let block: Option<String> = self.first(
             "SELECT entries FROM resource_block WHERE batch = ?1 AND layer = ?2 AND last_key >= ?3 ORDER BY last_key LIMIT 1",
             params![batch, layer, key],
@@ -70,19 +70,19 @@ impl ReadResources for Tx<'_> {
         block.map_or(Ok(Vec::new()), |text| read(&text))
     }
 
-    fn held_up(&self, chunk: Row) -> Result<Option<HeldUp>> {
+    fn resource_in_use(&self, chunk: Row) -> Result<Option<ResourceInUse>> {
         self.first(
             "SELECT theirs.chunk, mine.resource_key FROM shared_resource mine CROSS JOIN resource_in_use theirs
                     ON theirs.project = mine.project AND theirs.resource_key = mine.resource_key
               WHERE mine.chunk = ?1 AND theirs.chunk <> ?1 AND (mine.descendants_only = 0 OR theirs.descendants_only = 0) LIMIT 1",
             [chunk],
-            |row| Ok(HeldUp { by: row.get(0)?, resource: row.get(1)? }),
+            |row| Ok(ResourceInUse { chunk: row.get(0)?, resource: row.get(1)? }),
         )
     }
 }
 
-impl WriteResources for Tx<'_> {
-    fn insert_touches(&self, batch: Row, layer: u64, block: &[(String, Vec<Row>)]) -> Result<()> {
+impl ResourceWrite for Tx<'_> {
+    fn insert_resource_block(&self, batch: Row, layer: u64, block: &[(String, Vec<Row>)]) -> Result<()> {
         let Some((last, _)) = block.last() else { return Ok(()) };
         self.execute(
             "INSERT INTO resource_block (batch, layer, last_key, entries) VALUES (?1, ?2, ?3, ?4)",
@@ -91,12 +91,12 @@ impl WriteResources for Tx<'_> {
         Ok(())
     }
 
-    fn forget_touches(&self, batch: Row, layer: u64) -> Result<()> {
+    fn delete_resource_layer(&self, batch: Row, layer: u64) -> Result<()> {
         self.execute("DELETE FROM resource_block WHERE batch = ?1 AND layer = ?2", params![batch, layer])?;
         Ok(())
     }
 
-    fn interlock(&self, chunk: Row, project: Option<&str>, key: &str, beneath: bool) -> Result<()> {
+    fn add_shared_resource(&self, chunk: Row, project: Option<&str>, key: &str, beneath: bool) -> Result<()> {
         self.execute(
             // Who touches the whole and something beneath it touches the whole.
             "INSERT INTO shared_resource (chunk, resource_key, descendants_only, project) VALUES (?1, ?2, ?3, ?4)
@@ -106,8 +106,14 @@ impl WriteResources for Tx<'_> {
         Ok(())
     }
 
-    fn interlock_stored(&self, chunk: Row, project: Option<&str>, key: &str, beneath: bool) -> Result<()> {
-        self.interlock(chunk, project, key, beneath)?;
+    fn add_shared_resource_of_stored_chunk(
+        &self,
+        chunk: Row,
+        project: Option<&str>,
+        key: &str,
+        beneath: bool,
+    ) -> Result<()> {
+        self.add_shared_resource(chunk, project, key, beneath)?;
         self.execute(
             "INSERT INTO resource_in_use (project, resource_key, chunk, descendants_only)
              SELECT ?2, ?3, ?1, ?4 FROM task WHERE row_id = ?1 AND status = 'in_progress'

@@ -7,23 +7,23 @@ use crate::error::Result;
 use crate::model::share::FairShare;
 use crate::model::task::Row;
 use crate::model::timestamp::Timestamp;
-use crate::store::{ReadRunners, Runner, WriteRunners};
+use crate::store::{RunnerRead, RunnerRecord, RunnerWrite};
 
-fn runner(row: &SqlRow<'_>) -> rusqlite::Result<Runner> {
-    Ok(Runner {
+fn runner(row: &SqlRow<'_>) -> rusqlite::Result<RunnerRecord> {
+    Ok(RunnerRecord {
         batch: row.get(0)?,
-        nonce: row.get(1)?,
+        run_marker: row.get(1)?,
         profile: row.get(2)?,
         pid: row.get(3)?,
         host: row.get(4)?,
-        since: Timestamp::from_millis(row.get(5)?),
-        seen: Timestamp::from_millis(row.get(6)?),
-        note: row.get(7)?,
+        started_at: Timestamp::from_millis(row.get(5)?),
+        heartbeat_at: Timestamp::from_millis(row.get(6)?),
+        wait_reason: row.get(7)?,
     })
 }
 
-impl ReadRunners for Tx<'_> {
-    fn runner(&self, batch: Row) -> Result<Option<Runner>> {
+impl RunnerRead for Tx<'_> {
+    fn runner(&self, batch: Row) -> Result<Option<RunnerRecord>> {
         self.first(
             "SELECT batch, run_marker, profile, pid, host, started_at, heartbeat_at, wait_reason FROM runner WHERE batch = ?1",
             [batch],
@@ -31,7 +31,7 @@ impl ReadRunners for Tx<'_> {
         )
     }
 
-    fn runners(&self) -> Result<Vec<Runner>> {
+    fn runners(&self) -> Result<Vec<RunnerRecord>> {
         self.all(
             "SELECT batch, run_marker, profile, pid, host, started_at, heartbeat_at, wait_reason FROM runner ORDER BY batch",
             [],
@@ -39,7 +39,7 @@ impl ReadRunners for Tx<'_> {
         )
     }
 
-    fn stakes(&self) -> Result<Vec<(FairShare, Timestamp)>> {
+    fn fair_shares(&self) -> Result<Vec<(FairShare, Timestamp)>> {
         self.all(
             "SELECT r.batch, t.priority, r.permits_held, r.wants_permit, r.heartbeat_at FROM runner r JOIN task t ON t.row_id = r.batch",
             [],
@@ -55,11 +55,11 @@ impl ReadRunners for Tx<'_> {
         )
     }
 
-    fn profile_pause(&self, profile: &str) -> Result<Option<String>> {
+    fn profile_pause_reason(&self, profile: &str) -> Result<Option<String>> {
         self.first("SELECT reason FROM paused_profile WHERE name = ?1", [profile], |row| row.get(0))
     }
 
-    fn starts_since(&self, profile: &str, since: Timestamp) -> Result<(u64, Option<Timestamp>)> {
+    fn worker_starts_since(&self, profile: &str, since: Timestamp) -> Result<(u64, Option<Timestamp>)> {
         let found = self.first(
             "SELECT count(*), min(started_at) FROM worker_start WHERE profile = ?1 AND started_at > ?2 AND started_at <= ?3",
             params![profile, since.millis(), self.now.millis()],
@@ -69,31 +69,31 @@ impl ReadRunners for Tx<'_> {
     }
 }
 
-impl WriteRunners for Tx<'_> {
-    fn set_worker(&self, batch: Row, profile: &str) -> Result<()> {
+impl RunnerWrite for Tx<'_> {
+    fn set_worker_profile(&self, batch: Row, profile: &str) -> Result<()> {
         self.execute("UPDATE batch SET worker_profile = ?2 WHERE task = ?1", params![batch, profile])?;
         Ok(())
     }
 
-    fn insert_runner(&self, runner: &Runner) -> Result<()> {
+    fn replace_runner(&self, runner: &RunnerRecord) -> Result<()> {
         self.execute(
             "INSERT OR REPLACE INTO runner (batch, run_marker, profile, pid, host, started_at, heartbeat_at, wait_reason)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
             params![
                 runner.batch,
-                runner.nonce,
+                runner.run_marker,
                 runner.profile,
                 runner.pid,
                 runner.host,
-                runner.since.millis(),
-                runner.seen.millis(),
-                runner.note
+                runner.started_at.millis(),
+                runner.heartbeat_at.millis(),
+                runner.wait_reason
             ],
         )?;
         Ok(())
     }
 
-    fn runner_lives(&self, batch: Row, note: Option<&str>) -> Result<()> {
+    fn record_runner_heartbeat(&self, batch: Row, note: Option<&str>) -> Result<()> {
         self.execute(
             "UPDATE runner SET heartbeat_at = ?2, wait_reason = ?3 WHERE batch = ?1",
             params![batch, self.now.millis(), note],
@@ -101,7 +101,7 @@ impl WriteRunners for Tx<'_> {
         Ok(())
     }
 
-    fn set_stake(&self, batch: Row, held: u64, wants: bool) -> Result<()> {
+    fn set_fair_share(&self, batch: Row, held: u64, wants: bool) -> Result<()> {
         self.execute(
             "UPDATE runner SET permits_held = ?2, wants_permit = ?3, heartbeat_at = ?4 WHERE batch = ?1",
             params![batch, held, wants, self.now.millis()],
@@ -109,12 +109,12 @@ impl WriteRunners for Tx<'_> {
         Ok(())
     }
 
-    fn remove_runner(&self, batch: Row, nonce: &str) -> Result<()> {
-        self.execute("DELETE FROM runner WHERE batch = ?1 AND run_marker = ?2", params![batch, nonce])?;
+    fn delete_runner(&self, batch: Row, run_marker: &str) -> Result<()> {
+        self.execute("DELETE FROM runner WHERE batch = ?1 AND run_marker = ?2", params![batch, run_marker])?;
         Ok(())
     }
 
-    fn pause_profile(&self, profile: &str, reason: Option<&str>) -> Result<()> {
+    fn set_profile_pause(&self, profile: &str, reason: Option<&str>) -> Result<()> {
         match reason {
             Some(reason) => self.execute(
                 "INSERT INTO paused_profile (name, reason) VALUES (?1, ?2)
@@ -126,7 +126,7 @@ impl WriteRunners for Tx<'_> {
         Ok(())
     }
 
-    fn record_start(&self, profile: &str, before: Timestamp) -> Result<()> {
+    fn record_worker_start(&self, profile: &str, before: Timestamp) -> Result<()> {
         self.execute(
             "DELETE FROM worker_start WHERE profile = ?1 AND (started_at <= ?2 OR started_at > ?3)",
             params![profile, before.millis(), self.now.millis()],

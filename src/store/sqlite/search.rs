@@ -6,7 +6,7 @@ use super::rows::{self, task_columns};
 use super::tx::Tx;
 use crate::error::Result;
 use crate::model::task::Task;
-use crate::store::Filter;
+use crate::store::TaskFilter;
 
 /// The most hits that a search ranks.
 const RANKED: u64 = 1_000;
@@ -53,8 +53,8 @@ impl Tx<'_> {
         Ok(hits.unwrap_or(0))
     }
 
-    /// See [`crate::store::Read::search`].
-    pub(super) fn full_text(&self, words: &[String], filter: &Filter, limit: usize) -> Result<Vec<Task>> {
+    /// See [`crate::store::StoreRead::search`].
+    pub(super) fn full_text(&self, words: &[String], filter: &TaskFilter, limit: usize) -> Result<Vec<Task>> {
         // Beginnings are looked for only where the words themselves are rare: SQLite reads all that
         // a beginning leads to before it gives the first.
         let quoted = |end: &str| -> String { words.iter().map(|word| format!("\"{word}\"{end} ")).collect() };

@@ -8,9 +8,9 @@ use crate::error::Result;
 use crate::model::task::Row;
 use crate::model::timestamp::Timestamp;
 use crate::model::wait::{Undecided, Wait};
-use crate::store::{ReadWaits, WriteWaits};
+use crate::store::{WaitRead, WaitWrite};
 
-impl ReadWaits for Tx<'_> {
+impl WaitRead for Tx<'_> {
     fn wait(&self, handle: &str) -> Result<Option<Wait>> {
         self.first(
             "SELECT handle, batch, client, created_at, updated_at, end_reported_at, cancelled_at, last_answer_result
@@ -31,7 +31,7 @@ impl ReadWaits for Tx<'_> {
         )
     }
 
-    fn open_waits(&self, batch: Row) -> Result<u64> {
+    fn count_open_waits(&self, batch: Row) -> Result<u64> {
         let count = self.first(
             "SELECT count(*) FROM wait WHERE batch = ?1 AND end_reported_at IS NULL AND cancelled_at IS NULL",
             [batch],
@@ -50,7 +50,7 @@ impl ReadWaits for Tx<'_> {
     }
 }
 
-impl WriteWaits for Tx<'_> {
+impl WaitWrite for Tx<'_> {
     fn insert_wait(&self, wait: &Wait) -> Result<()> {
         self.execute(
             "INSERT INTO wait (handle, batch, client, created_at, updated_at, end_reported_at, cancelled_at, last_answer_result)
@@ -69,7 +69,7 @@ impl WriteWaits for Tx<'_> {
         Ok(())
     }
 
-    fn save_wait(&self, wait: &Wait) -> Result<()> {
+    fn update_wait(&self, wait: &Wait) -> Result<()> {
         self.execute(
             "UPDATE wait SET updated_at = ?2, end_reported_at = ?3, cancelled_at = ?4, last_answer_result = ?5 WHERE handle = ?1",
             params![

@@ -12,7 +12,7 @@ use crate::model::receipt::{FIRST_HASH, Receipt};
 use crate::model::status::Outcome;
 use crate::model::task::{Row, Task};
 use crate::model::timestamp::Timestamp;
-use crate::store::{NewReceipt, NewTask, Write};
+use crate::store::{NewReceipt, NewTask, StoreWrite};
 
 /// How many tasks or receipts may wait before they are made searchable.
 const INDEX_AFTER: i64 = 1_000;
@@ -54,7 +54,7 @@ impl Tx<'_> {
     }
 }
 
-impl Write for Tx<'_> {
+impl StoreWrite for Tx<'_> {
     fn insert_task(&self, new: &NewTask<'_>) -> Result<Row> {
         let task = new.task;
         let changed = self.next_change()?;
@@ -86,20 +86,20 @@ impl Write for Tx<'_> {
                 task.context,
                 task.complexity.map(|complexity| complexity.as_str()),
                 role,
-                new.opening,
-                has_box(new.opening),
+                new.initial_text,
+                has_box(new.initial_text),
                 self.now.millis(),
                 changed,
             ],
         )?;
         let row = self.connection.last_insert_rowid();
         if row % INDEX_AFTER == 0 {
-            self.index_text()?;
+            self.update_search_index()?;
         }
         Ok(row)
     }
 
-    fn save_fields(&self, before: &Task, task: &Task) -> Result<()> {
+    fn update_fields(&self, before: &Task, task: &Task) -> Result<()> {
         let changed = self.next_change()?;
         let saved = self.execute(
             "UPDATE task SET title = ?3, type = ?4, priority = ?5, position = ?6, project = ?7, parent = ?8, assignee = ?9,
@@ -138,7 +138,7 @@ impl Write for Tx<'_> {
         Ok(())
     }
 
-    fn save_state(&self, task: &Task, generation: u64) -> Result<()> {
+    fn update_state(&self, task: &Task, generation: u64) -> Result<()> {
         let changed = self.next_change()?;
         let claim = task.claim.as_ref();
         let saved = self.execute(
@@ -163,7 +163,7 @@ impl Write for Tx<'_> {
         expect_saved(task, saved)
     }
 
-    fn renew(&self, task: &Task, until: Timestamp) -> Result<()> {
+    fn renew_lease(&self, task: &Task, until: Timestamp) -> Result<()> {
         let changed = self.next_change()?;
         let saved = self.execute(
             "UPDATE task SET expires_at = ?3, updated_at = ?4, change_number = ?5 WHERE row_id = ?1 AND generation = ?2",
@@ -187,7 +187,7 @@ impl Write for Tx<'_> {
         Ok(())
     }
 
-    fn count_blockers(&self, row: Row) -> Result<()> {
+    fn recount_blockers(&self, row: Row) -> Result<()> {
         let changed = self.next_change()?;
         self.execute(
             "UPDATE task SET change_number = ?2, blocker_count = hold_count + (
@@ -199,7 +199,7 @@ impl Write for Tx<'_> {
         Ok(())
     }
 
-    fn append(&self, task: &Task, new: &NewReceipt<'_>) -> Result<u64> {
+    fn append_receipt(&self, task: &Task, new: &NewReceipt<'_>) -> Result<u64> {
         let last = self.first(
             "SELECT number, hash FROM receipt WHERE task = ?1 ORDER BY number DESC LIMIT 1",
             [task.row],
@@ -242,7 +242,7 @@ impl Write for Tx<'_> {
         )?;
         let written = self.connection.last_insert_rowid();
         if !receipt.cost.is_empty() {
-            self.add_spent(task, &receipt)?;
+            self.add_cost(task, &receipt)?;
         }
         let changed = self.next_change()?;
         if let Some(batch) = task.batch_row() {
@@ -253,7 +253,7 @@ impl Write for Tx<'_> {
         }
         let boxes = has_box(new.text) && !new.late;
         // Naming `expires_at` would write the index of leases anew, whatever its value.
-        match new.renews {
+        match new.lease_until {
             Some(until) => self.execute(
                 "UPDATE task SET updated_at = ?2, change_number = ?3, has_checkbox = has_checkbox OR ?4, expires_at = ?5
                   WHERE row_id = ?1",
@@ -266,7 +266,7 @@ impl Write for Tx<'_> {
             )?,
         };
         if written % INDEX_AFTER == 0 {
-            self.index_text()?;
+            self.update_search_index()?;
         }
         Ok(number)
     }
@@ -377,7 +377,7 @@ impl Write for Tx<'_> {
         Ok(())
     }
 
-    fn count_ended(&self, batch: Row, ended: i64, unsuccessful: i64) -> Result<()> {
+    fn add_ended_chunks(&self, batch: Row, ended: i64, unsuccessful: i64) -> Result<()> {
         self.execute(
             "UPDATE batch SET chunks_ended = chunks_ended + ?2, chunks_unsuccessful = chunks_unsuccessful + ?3
               WHERE task = ?1",
@@ -386,7 +386,7 @@ impl Write for Tx<'_> {
         Ok(())
     }
 
-    fn keep_answer(&self, key: &str, operation: &str, fingerprint: &[u8], reply: &str) -> Result<()> {
+    fn store_response(&self, key: &str, operation: &str, fingerprint: &[u8], reply: &str) -> Result<()> {
         self.execute(
             "INSERT INTO stored_response (request_key, operation, fingerprint, response, created_at) VALUES (?1, ?2, ?3, ?4, ?5)",
             params![key, operation, fingerprint, reply, self.now.millis()],
@@ -394,7 +394,7 @@ impl Write for Tx<'_> {
         Ok(())
     }
 
-    fn index_text(&self) -> Result<()> {
+    fn update_search_index(&self) -> Result<()> {
         let (task, receipt): (Row, i64) = self
             .first("SELECT last_task, last_receipt FROM search_progress", [], |row| {
                 Ok((row.get(0)?, row.get(1)?))

@@ -19,12 +19,12 @@ pub(in crate::work) fn end_previous_runner(
     progress: &RunProgress,
 ) -> Result<()> {
     if let Some(previous) = find_runner(session, row)? {
-        let killed = kill_marked_processes(&previous.nonce);
+        let killed = kill_marked_processes(&previous.run_marker);
         if killed > 0 {
             progress.note(&format!("Killed {killed} processes that the previous runner left"));
         }
         // The record is removed last: if this process dies before, the next runner still finds the processes.
-        unregister_runner(session, row, &previous.nonce)?;
+        unregister_runner(session, row, &previous.run_marker)?;
     }
     release_runner_claims(session, batch)?;
     remove_mcp_configs(session.folder(), batch)

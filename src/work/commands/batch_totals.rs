@@ -27,7 +27,7 @@ impl BatchTotals {
                 total: batch.counts.total,
                 processed: batch.counts.processed(),
                 failed: batch.counts.failed,
-                status: batch.status(task.status, tx.is_workable(task.row)?),
+                status: batch.status(task.status, tx.has_workable_chunk(task.row)?),
             })
         })
     }

@@ -29,11 +29,11 @@ pub(super) fn summary_table(session: &Session, batch: &TaskId) -> Result<String>
         let Some(batch) = tx.batch(task.row)? else { return Ok((Vec::new(), None, 0)) };
         let mut rows = Vec::new();
         for (chunk, task) in tx.chunks(task.row, 0, MAX_CHUNKS)? {
-            rows.push(chunk_row(&chunk, &task, tx.categories(task.row)?));
+            rows.push(chunk_row(&chunk, &task, tx.category_counts(task.row)?));
         }
         let hidden = batch.chunks.saturating_sub(rows.len() as u64);
-        let status = batch.status(task.status, tx.is_workable(task.row)?);
-        Ok((rows, Some(total_row(&batch, status, tx.categories(task.row)?)), hidden))
+        let status = batch.status(task.status, tx.has_workable_chunk(task.row)?);
+        Ok((rows, Some(total_row(&batch, status, tx.category_counts(task.row)?)), hidden))
     })?;
     let mut table = new_table();
     table.set_header(["chunk", "status", "items", "done", "failed", "skipped", "categories"]);

@@ -77,7 +77,7 @@ impl<'a> ClaimHeartbeat<'a> {
     fn check_claims(&self, known_change: Option<u64>) -> Result<u64> {
         let claims = self.claims.tokens();
         let (change, states) = self.session.read(move |tx| {
-            let change = tx.sequence()?;
+            let change = tx.latest_change_number()?;
             if known_change == Some(change) {
                 return Ok((change, Vec::new()));
             }

@@ -9,7 +9,7 @@ use super::{Held, Tell};
 use crate::clock::Clock;
 use crate::error::{Code, Error, Result};
 use crate::model::timestamp::Timestamp;
-use crate::store::chains::walk;
+use crate::store::chains::verify_chains;
 use crate::store::sqlite::connection;
 use crate::store::sqlite::damage::damage;
 use crate::store::sqlite::rows::sql_error;
@@ -29,8 +29,8 @@ pub(super) fn check(path: &Path, clock: &Clock, tell: Tell<'_>) -> Result<Held> 
     if let Some(first) = damage(&connection, true, 1)?.first() {
         return Err(Error::new(Code::Conflict, format!("SQLite finds it damaged: {first}")));
     }
-    let walked = walk(&Tx::new(&connection, clock.now()), Vec::new())?;
-    if let Some(bad) = walked.bad {
+    let walked = verify_chains(&Tx::new(&connection, clock.now()), Vec::new())?;
+    if let Some(bad) = walked.problem {
         return Err(Error::new(Code::Conflict, bad));
     }
     held(&connection, path)

@@ -15,7 +15,7 @@ use crate::model::receipt::{FIRST_HASH, Receipt};
 use crate::model::text::excerpt;
 use crate::store::sqlite::rows::sql_error;
 use crate::store::sqlite::tx::Tx;
-use crate::store::{Read as _, Write as _};
+use crate::store::{StoreRead as _, StoreWrite as _};
 
 /// A store that is being filled.
 pub(super) struct Load {
@@ -146,7 +146,7 @@ impl Load {
                 .map_err(unwritten)?;
         }
         self.compare_tally()?;
-        Tx::new(&self.connection, clock.now()).index_text()?;
+        Tx::new(&self.connection, clock.now()).update_search_index()?;
         self.connection
             .execute_batch("COMMIT; PRAGMA journal_mode = WAL;")
             .and_then(|()| copy::fold(&self.connection))

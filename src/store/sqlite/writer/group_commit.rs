@@ -13,7 +13,7 @@ use super::wal::Wal;
 use super::write_lock::{Ticket, Turn};
 use crate::clock::Clock;
 use crate::error::{Code, Error, Result};
-use crate::store::Write;
+use crate::store::StoreWrite;
 use crate::store::sqlite::connection;
 use crate::store::sqlite::rows::sql_error;
 use crate::store::sqlite::schema::refuse_renewed;
@@ -252,7 +252,7 @@ fn commit(connection: &Connection) -> Result<()> {
 
 /// Runs a job; one that panics is taken back like one that refuses.
 fn keeps(job: &mut QueuedWrite, tx: &Tx<'_>) -> bool {
-    catch_unwind(AssertUnwindSafe(|| job.run(tx as &dyn Write))).unwrap_or_else(|_| {
+    catch_unwind(AssertUnwindSafe(|| job.run(tx as &dyn StoreWrite))).unwrap_or_else(|_| {
         tracing::error!("a write panicked");
         false
     })
