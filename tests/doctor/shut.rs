@@ -100,7 +100,7 @@ fn a_configuration_with_the_wrong_mode_is_told_once_with_its_chmod() {
     for (path, mode, words, bits) in [
         (&file, 0o666, "others could choose the commands that workers run", "go-w"),
         (&file, 0o000, "make it readable for its owner", "u+r"),
-        (&folder, 0o000, "cannot be looked at", "u+rwx"),
+        (&folder, 0o000, "cannot be read: Permission denied", "u+rwx"),
     ] {
         set_mode(path, mode);
         shut(&store, "configuration", words, &format!("chmod {bits} {}", path.display()));
