@@ -1,4 +1,4 @@
-//! What moves a batch on: pauses, steps, checkpoints.
+//! The progress of batches: holds, pauses, steps, items in doubt, costs.
 
 use crate::error::Result;
 use crate::model::batch::{Chunk, Earlier, StoredItem};
@@ -7,73 +7,72 @@ use crate::model::in_doubt::Started;
 use crate::model::task::Row;
 use crate::model::timestamp::Timestamp;
 
-/// Which items of a chunk are meant; an empty list chooses all.
+/// Selects items of a chunk. An empty list selects all.
 #[derive(Debug, Clone, Default)]
 pub struct ItemSelection {
-    /// Of these categories (an item without one is of its outcome).
+    /// Items of these categories. The category of an item without one is its outcome.
     pub categories: Vec<String>,
-    /// With these keys.
+    /// Items with these keys.
     pub keys: Vec<String>,
 }
 
 impl ItemSelection {
-    /// Whether it leaves anything out.
+    /// Whether every item is selected.
     pub fn is_all(&self) -> bool {
         self.categories.is_empty() && self.keys.is_empty()
     }
 }
 
-/// Where a batch stands.
+/// Reads the progress of batches.
 pub trait BatchRead {
-    /// Whether a chunk of a batch can be claimed, now or once a hold ends, or is being worked on.
+    /// Whether a chunk of the batch is in progress or can be claimed, now or after a hold ends.
     fn has_workable_chunk(&self, batch: Row) -> Result<bool>;
-    /// The lowest step that a chunk of a batch is in and has not ended.
+    /// The lowest step of the chunks that have not ended.
     fn lowest_open_step(&self, batch: Row) -> Result<Option<usize>>;
-    /// When the next hold ends by itself.
+    /// When the next hold with an end expires.
     fn next_hold_expiry(&self) -> Result<Option<Timestamp>>;
-    /// What an item came to in the steps before, oldest first.
+    /// The outcomes of an item in earlier steps, oldest first.
     fn earlier_outcomes(&self, chunk: Row, position: u64) -> Result<Vec<Earlier>>;
-    /// How many items of a batch are in doubt.
+    /// How many items of the batch are in doubt.
     fn count_in_doubt(&self, batch: Row) -> Result<u64>;
-    /// The items of a chunk that were begun and not settled, in order.
+    /// The items of a chunk that were reported as started and are not settled, in order.
     fn started_items(&self, chunk: &Chunk) -> Result<Vec<StoredItem>>;
-    /// What a chunk's or a batch's receipts say of costs: the kind of sum, of whom or what, the sum.
+    /// The costs that the receipts of a chunk or batch report: grouping, group, total.
     fn cost_totals(&self, row: Row) -> Result<Vec<(SpentBy, String, Spent)>>;
 }
 
-/// What moves a batch on inside one transaction.
+/// Writes the progress of batches.
 pub trait BatchWrite {
-    /// Keeps a task from being claimed: until a moment, or until [`BatchWrite::release_holds`].
+    /// Adds a hold to a task: it cannot be claimed before `until`, or before [`BatchWrite::release_holds`].
     fn add_hold(&self, row: Row, until: Option<Timestamp>) -> Result<()>;
     /// Ends all holds of a task.
     fn release_holds(&self, row: Row) -> Result<()>;
-    /// Ends the holds whose time has come; gives how many.
+    /// Ends all expired holds and returns how many there were.
     fn release_expired_holds(&self) -> Result<usize>;
-    /// Pauses a batch for a reason: its chunks that could be claimed are held.
-    fn pause_batch(&self, batch: Row, why: &str) -> Result<()>;
-    /// Lets a paused batch go on; what failed until now is forgiven.
+    /// Pauses a batch and puts a hold on its active chunks. Only the batch gets a change number.
+    fn pause_batch(&self, batch: Row, reason: &str) -> Result<()>;
+    /// Ends the pause of a batch. Items that have failed so far no longer count towards `max_failures`.
     fn resume_batch(&self, batch: Row) -> Result<()>;
 
-    /// Keeps that a completion under this generation was accepted.
+    /// Records the generation of the claim under which the chunk's completion was accepted.
     fn set_accepted_generation(&self, chunk: Row, generation: u64) -> Result<()>;
-    /// Opens the items for a step that were done in the one before and are of one of these
-    /// categories (none: all of them), and moves the chunk there; gives how many there are.
-    /// Where there are none, nothing changes.
+    /// Moves a chunk to step `to` and opens the items for it that were done in its current step, if their category is
+    /// one of `only` (empty: any). Returns how many items were opened; if there is none, nothing changes.
     fn advance_chunk(&self, chunk: &Chunk, to: usize, only: &[String]) -> Result<u64>;
-    /// Opens chosen items of the chunk's step again; gives how many.
-    fn reopen_items(&self, chunk: &Chunk, chosen: &ItemSelection) -> Result<u64>;
-    /// Opens chosen items of a chunk that failed, those of the first such step, and takes the chunk
-    /// back there (where some are open, those of their step); gives how many.
-    fn reopen_failed_items(&self, chunk: &Chunk, chosen: &ItemSelection) -> Result<u64>;
-    /// Marks an item as begun.
+    /// Opens selected items of the chunk's current step again and returns how many.
+    fn reopen_items(&self, chunk: &Chunk, selection: &ItemSelection) -> Result<u64>;
+    /// Opens selected failed items of one step again, moves the chunk to that step, and returns how many. The step is
+    /// that of the chunk's open items; without open items, the first in which a selected item failed.
+    fn reopen_failed_items(&self, chunk: &Chunk, selection: &ItemSelection) -> Result<u64>;
+    /// Records that work on an item was started.
     fn mark_started(&self, item: &StoredItem, started: Started) -> Result<()>;
-    /// Takes the marks off the items of a chunk that were begun: all, for somebody has decided on them, or
-    /// those begun under the claim of a generation, for nothing was done under it.
-    fn clear_started(&self, chunk: &Chunk, under: Option<u64>) -> Result<()>;
-    /// Keeps why an attempt at a chunk was given back, a line.
+    /// Clears the start records of a chunk's items: those of the claim with this generation (nothing was done under
+    /// it), or all of them (they were decided on).
+    fn clear_started(&self, chunk: &Chunk, generation: Option<u64>) -> Result<()>;
+    /// Adds a line to the chunk's list of reasons why attempts were released.
     fn add_release_reason(&self, chunk: Row, reason: &str) -> Result<()>;
-    /// Sets what a reviewer adds to the instructions of a chunk.
+    /// Sets the reviewer's note, which is added to the instructions of the chunk.
     fn set_review_note(&self, chunk: Row, note: &str) -> Result<()>;
-    /// Sets how many chunks of a batch were approved in a row.
-    fn set_approvals_in_a_row(&self, batch: Row, approved: u64) -> Result<()>;
+    /// Sets how many chunks of the batch were approved in a row.
+    fn set_approvals_in_a_row(&self, batch: Row, approvals: u64) -> Result<()>;
 }

@@ -1,4 +1,4 @@
-//! The receipts' hash chains of a whole store, followed to their ends.
+//! Verification of the receipts' hash chains of a whole store.
 
 use std::collections::HashMap;
 
@@ -9,76 +9,78 @@ use crate::model::limits::PAGE;
 use crate::model::task::Task;
 use crate::model::text::excerpt;
 
-/// What a walk over all chains came to.
+/// The result of a verification.
 #[derive(Debug, Default)]
 pub struct ChainReport {
-    /// Tasks that were looked at.
+    /// How many tasks were read.
     pub tasks: u64,
-    /// Receipts that were looked at.
+    /// How many receipts were read.
     pub receipts: u64,
-    /// The first thing that is not as it was written.
+    /// The first error that was found.
     pub problem: Option<String>,
 }
 
-/// Follows every task's chain, and compares it with heads that were noted elsewhere; ends at the first
-/// receipt that is not as it was written. Where all are, looks whether every item is accounted for.
+/// Verifies the hash chain of every task and compares it with `exported_heads`. Stops at the first receipt that was
+/// altered. If no receipt was, compares all counts and item outcomes with the rows as well.
 ///
 /// # Errors
-/// Where the store cannot be read.
-pub fn verify_chains(tx: &dyn StoreRead, noted: Vec<Head>) -> Result<ChainReport> {
-    let mut noted: HashMap<String, Head> =
-        noted.into_iter().map(|head| (head.task.to_string(), head)).collect();
-    let mut walked = ChainReport::default();
+/// If the store cannot be read.
+pub fn verify_chains(tx: &dyn StoreRead, exported_heads: Vec<Head>) -> Result<ChainReport> {
+    let mut heads: HashMap<String, Head> =
+        exported_heads.into_iter().map(|head| (head.task.to_string(), head)).collect();
+    let mut report = ChainReport::default();
     for_each_task(tx, |task| {
-        walked.tasks += 1;
-        let head = noted.remove(task.id.as_str());
-        let mut then = None;
+        report.tasks += 1;
+        let head = heads.remove(task.id.as_str());
+        let mut hash_at_head = None;
         let chain = read_chain(tx, task, &mut |chain| {
             if head.as_ref().is_some_and(|head| head.number == chain.number()) {
-                then = Some(chain.head());
+                hash_at_head = Some(chain.head());
             }
         })?;
-        walked.receipts += chain.number();
-        walked.problem = if let Some(number) = chain.bad() {
+        report.receipts += chain.number();
+        report.problem = if let Some(number) = chain.bad() {
             Some(format!("task {}: receipt {number} is not as it was written", task.id))
         } else if !chain.is_whole(task.receipts) {
             Some(format!("task {}: {} of {} receipts are there", task.id, chain.number(), task.receipts))
         } else {
-            head.and_then(|head| differs(&head, then.as_deref(), chain.number()))
+            head.and_then(|head| compare_with_head(&head, hash_at_head.as_deref(), chain.number()))
         };
-        Ok(walked.problem.is_none())
+        Ok(report.problem.is_none())
     })?;
-    if walked.problem.is_none()
-        && let Some(gone) = noted.into_keys().min()
+    if report.problem.is_none()
+        && let Some(missing) = heads.into_keys().min()
     {
-        walked.problem =
-            Some(format!("task {}: it was there when its head was noted, and is gone", excerpt(&gone)));
+        report.problem = Some(format!(
+            "task {}: it existed when its head was exported, and is missing now",
+            excerpt(&missing)
+        ));
     }
-    if walked.problem.is_none() {
-        walked.problem = tx.first_count_mismatch()?;
+    if report.problem.is_none() {
+        report.problem = tx.first_count_mismatch()?;
     }
-    Ok(walked)
+    Ok(report)
 }
 
-/// How a chain differs from its head of earlier, where it stood `then`.
-fn differs(head: &Head, then: Option<&str>, now: u64) -> Option<String> {
-    match then {
+/// How a chain of `receipts` receipts differs from its exported head; `hash` is its hash at the head's number.
+fn compare_with_head(head: &Head, hash: Option<&str>, receipts: u64) -> Option<String> {
+    match hash {
         None => Some(format!(
-            "task {}: {now} receipts are there, {} were when its head was noted",
+            "task {}: {receipts} receipts are there, {} were when its head was exported",
             head.task, head.number
         )),
-        Some(then) if then != head.hash => Some(format!(
-            "task {}: its receipts up to {} were written anew since its head was noted",
+        Some(hash) if hash != head.hash => Some(format!(
+            "task {}: its receipts up to {} were rewritten since its head was exported",
             head.task, head.number
         )),
         Some(_) => None,
     }
 }
 
-/// Calls `visit` with every task, until it says that it has seen enough.
+/// Calls `visit` with every task, until it returns `false`.
 ///
 /// # Errors
-/// What `visit` refused, or where the store cannot be read.
+/// The error of `visit`, or if the store cannot be read.
 pub fn for_each_task(tx: &dyn StoreRead, mut visit: impl FnMut(&Task) -> Result<bool>) -> Result<()> {
     let mut after = None;
     loop {
@@ -93,11 +95,11 @@ pub fn for_each_task(tx: &dyn StoreRead, mut visit: impl FnMut(&Task) -> Result<
     }
 }
 
-/// Follows a task's chain to its end, or to the first receipt that is not as it was written; shows each step.
+/// Reads the chain of a task up to its end or to the first altered receipt. Calls `on_receipt` after each receipt.
 ///
 /// # Errors
-/// Where the store cannot be read.
-pub fn read_chain(tx: &dyn StoreRead, task: &Task, show: &mut dyn FnMut(&Chain)) -> Result<Chain> {
+/// If the store cannot be read.
+pub fn read_chain(tx: &dyn StoreRead, task: &Task, on_receipt: &mut dyn FnMut(&Chain)) -> Result<Chain> {
     let mut chain = Chain::begin();
     loop {
         let page = tx.hashed_receipts(task.row, chain.number(), PAGE)?;
@@ -106,7 +108,7 @@ pub fn read_chain(tx: &dyn StoreRead, task: &Task, show: &mut dyn FnMut(&Chain))
         }
         for (receipt, hash) in page {
             chain.take(task.id.as_str(), &receipt, hash);
-            show(&chain);
+            on_receipt(&chain);
         }
     }
 }

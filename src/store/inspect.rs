@@ -1,38 +1,38 @@
-//! Looking at a store that may be in no state to be opened: nothing is made, nothing is changed.
+//! Inspection of a store that may be unusable. It creates and changes no file.
 
 use super::Store;
 use crate::error::Result;
 
-/// What a store says of itself.
+/// Properties of a store.
 #[derive(Debug, Clone)]
 pub struct StoreFacts {
-    /// The database beneath, in words.
+    /// The database engine and its version.
     pub engine: String,
-    /// The schema that it has.
+    /// The schema of the store.
     pub schema: i64,
     /// The newest schema that this program knows.
     pub newest_schema: i64,
-    /// The number that marks such a file as a store.
+    /// The number in the file header that marks the file as a store.
     pub application_id: i64,
-    /// Whether it keeps a write-ahead log, without which readers and writers wait for each other.
+    /// Whether the store uses a write-ahead log. Without one, readers and writers block each other.
     pub uses_wal: bool,
 }
 
 /// A store that is too damaged to be opened.
 #[derive(Debug, Clone)]
 pub struct CorruptStore {
-    /// The schema that it had.
+    /// The schema in the file header.
     pub schema: i64,
-    /// The number that marks such a file as a store.
+    /// The number in the file header that marks the file as a store.
     pub application_id: i64,
-    /// Where the end of the file is missing: how many pages are there, and of how many.
+    /// If the file is truncated: how many pages it has, and how many its header says.
     pub missing_pages: Option<(u64, u64)>,
 }
 
-/// A store that is only looked at.
+/// A store that is opened for inspection only.
 pub trait Inspect: Store {
-    /// What it says of itself.
+    /// Its properties.
     fn facts(&self) -> &StoreFacts;
-    /// What is wrong with its file, at most so many lines; `fully` compares every index with its table, too.
-    fn find_damage(&self, fully: bool, most: usize) -> Result<Vec<String>>;
+    /// Errors in its file, at most `limit` lines. With `full`, every index is compared with its table as well.
+    fn find_damage(&self, full: bool, limit: usize) -> Result<Vec<String>>;
 }

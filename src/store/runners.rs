@@ -1,59 +1,60 @@
-//! Who works batches in the background.
+//! Runners of batches, their heartbeats and permits, and the worker starts of profiles.
 
 use crate::error::Result;
 use crate::model::share::FairShare;
 use crate::model::task::Row;
 use crate::model::timestamp::Timestamp;
 
-/// A process that works a batch, or did when it died.
+/// The process that starts background workers for a batch. The record of a dead runner stays until its successor
+/// has cleaned up; the run lock tells whether the process is alive.
 #[derive(Debug, Clone)]
 pub struct RunnerRecord {
     /// The batch.
     pub batch: Row,
-    /// What is in the environment of all that it starts.
+    /// A random value in the environment of every process that it starts.
     pub run_marker: String,
-    /// The profile that it starts workers by.
+    /// The profile that it starts workers with.
     pub profile: String,
-    /// Its process.
+    /// Its process id.
     pub pid: u32,
-    /// The machine.
+    /// The name of its machine.
     pub host: String,
-    /// When it began.
+    /// When it started.
     pub started_at: Timestamp,
-    /// Its last sign of life.
+    /// When it last wrote a heartbeat.
     pub heartbeat_at: Timestamp,
-    /// What it waits for.
+    /// What it waits for, if it does.
     pub wait_reason: Option<String>,
 }
 
-/// What is read of runners.
+/// Reads runners and profiles.
 pub trait RunnerRead {
-    /// The runner of a batch.
+    /// The recorded runner of a batch.
     fn runner(&self, batch: Row) -> Result<Option<RunnerRecord>>;
-    /// All runners that are on record.
+    /// All recorded runners.
     fn runners(&self) -> Result<Vec<RunnerRecord>>;
-    /// What each runner has and wants, with its last sign of life.
+    /// The concurrency permits of every runner, with the time of its last heartbeat.
     fn fair_shares(&self) -> Result<Vec<(FairShare, Timestamp)>>;
-    /// Why a profile starts no workers, where it is paused.
+    /// Why a profile is paused, if it is.
     fn profile_pause_reason(&self, profile: &str) -> Result<Option<String>>;
-    /// How many workers a profile has started since a moment, and when the first of them.
+    /// How many workers a profile has started since a time, and when it started the first of them.
     fn worker_starts_since(&self, profile: &str, since: Timestamp) -> Result<(u64, Option<Timestamp>)>;
 }
 
-/// What is written of runners.
+/// Writes runners and profiles.
 pub trait RunnerWrite {
-    /// Names the profile that a batch is worked by.
+    /// Sets the profile that the batch's background workers run with.
     fn set_worker_profile(&self, batch: Row, profile: &str) -> Result<()>;
-    /// Puts a runner in the place of the one before; it has nothing yet.
+    /// Records a runner, in place of an earlier one of the same batch. It holds no permits.
     fn replace_runner(&self, runner: &RunnerRecord) -> Result<()>;
-    /// A sign of life, and what the runner waits for.
-    fn record_runner_heartbeat(&self, batch: Row, note: Option<&str>) -> Result<()>;
-    /// What a runner has and wants.
+    /// Records a heartbeat of a runner, and what it waits for.
+    fn record_runner_heartbeat(&self, batch: Row, wait_reason: Option<&str>) -> Result<()>;
+    /// Records how many concurrency permits a runner holds and whether it wants one more.
     fn set_fair_share(&self, batch: Row, held: u64, wants: bool) -> Result<()>;
-    /// Takes a runner away; another one that has come in its place stays.
+    /// Deletes the record of a runner, unless another runner has replaced it.
     fn delete_runner(&self, batch: Row, run_marker: &str) -> Result<()>;
-    /// Lets a profile start no workers, or again.
+    /// Pauses a profile for a reason, or ends its pause.
     fn set_profile_pause(&self, profile: &str, reason: Option<&str>) -> Result<()>;
-    /// Takes note that a profile starts a worker, and forgets those before a moment.
+    /// Records that a profile starts a worker now, and deletes its records up to `before`.
     fn record_worker_start(&self, profile: &str, before: Timestamp) -> Result<()>;
 }

@@ -1,25 +1,25 @@
-//! Waits for batches.
+//! Waits of clients for batches.
 
 use crate::error::Result;
 use crate::model::task::Row;
 use crate::model::wait::{Undecided, Wait};
 
-/// What is read of waits.
+/// Reads waits.
 pub trait WaitRead {
-    /// The wait of a handle.
+    /// The wait with this handle.
     fn wait(&self, handle: &str) -> Result<Option<Wait>>;
-    /// How many wait for a batch.
+    /// How many open waits a batch has.
     fn count_open_waits(&self, batch: Row) -> Result<u64>;
-    /// What became of a question that was put to the holder of a handle.
+    /// What happened so far to a question that the client of a wait was asked.
     fn undecided(&self, handle: &str, question: &str) -> Result<Undecided>;
 }
 
-/// What is written of waits.
+/// Writes waits.
 pub trait WaitWrite {
-    /// Begins a wait.
+    /// Inserts a wait.
     fn insert_wait(&self, wait: &Wait) -> Result<()>;
-    /// Stores what a wait is, in place of what it was.
+    /// Updates a wait.
     fn update_wait(&self, wait: &Wait) -> Result<()>;
-    /// Keeps what became of a question.
+    /// Stores what happened to a question.
     fn save_undecided(&self, handle: &str, question: &str, undecided: Undecided) -> Result<()>;
 }

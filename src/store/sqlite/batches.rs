@@ -1,4 +1,4 @@
-//! What moves a batch on, in SQL.
+//! Queries for the progress of batches: holds, pauses, steps, items in doubt.
 
 use rusqlite::params;
 
@@ -14,8 +14,8 @@ use crate::model::task::Row;
 use crate::model::timestamp::Timestamp;
 use crate::store::{BatchRead, BatchWrite, ItemSelection};
 
-/// The chosen items of a chunk, over `?1` (the chunk), `?2` (categories) and `?3` (keys).
-macro_rules! chosen_items {
+/// The condition for selected items of chunk `?1`: categories `?2`, keys `?3`.
+macro_rules! selected_items {
     () => {
         "chunk = ?1 AND (?2 IS NULL OR ifnull(category, outcome) IN (SELECT value FROM json_each(?2)))
                     AND (?3 IS NULL OR key IN (SELECT value FROM json_each(?3)))"
@@ -23,18 +23,19 @@ macro_rules! chosen_items {
 }
 
 impl Tx<'_> {
-    /// When a rest ends that begins now and is the longest there is.
-    fn longest_rest(&self) -> Timestamp {
+    /// The latest end that a backoff started now can have.
+    fn latest_backoff_end(&self) -> Timestamp {
         self.now.saturating_add_secs(LONGEST_REST_SECONDS)
     }
 
-    /// Takes the outcomes of chosen items of a chunk's step back; `condition` says which may be chosen.
-    fn take_outcomes(&self, chunk: &Chunk, chosen: &ItemSelection, condition: &str) -> Result<u64> {
+    /// Clears the outcomes of selected items of the chunk's step that meet `condition`, and subtracts them from the
+    /// counts. Returns how many there were.
+    fn clear_outcomes(&self, chunk: &Chunk, selection: &ItemSelection, condition: &str) -> Result<u64> {
         let items = format!(
-            concat!(chosen_items!(), " AND step_index = ?4 AND outcome IS NOT NULL AND {}"),
+            concat!(selected_items!(), " AND step_index = ?4 AND outcome IS NOT NULL AND {}"),
             condition
         );
-        let (categories, keys) = (rows::some_list(&chosen.categories), rows::some_list(&chosen.keys));
+        let (categories, keys) = (rows::some_list(&selection.categories), rows::some_list(&selection.keys));
         let counts = self.all(
             &format!(
                 "SELECT outcome, ifnull(category, outcome), count(*) FROM item WHERE {items} GROUP BY 1, 2"
@@ -42,27 +43,27 @@ impl Tx<'_> {
             params![chunk.row, categories, keys, chunk.step],
             |row| Ok((rows::word::<Outcome>(row, 0)?, row.get::<_, String>(1)?, row.get::<_, i64>(2)?)),
         )?;
-        let mut taken = 0;
+        let mut cleared = 0;
         for (outcome, name, count) in counts {
-            self.count(chunk, outcome, &name, -count)?;
-            taken += count.unsigned_abs();
+            self.add_to_counts(chunk, outcome, &name, -count)?;
+            cleared += count.unsigned_abs();
         }
         self.execute(
             &format!("UPDATE item SET outcome = NULL, category = NULL, receipt_number = NULL WHERE {items}"),
             params![chunk.row, categories, keys, chunk.step],
         )?;
-        Ok(taken)
+        Ok(cleared)
     }
 }
 
 impl BatchRead for Tx<'_> {
     fn has_workable_chunk(&self, batch: Row) -> Result<bool> {
-        let found = self.first(
+        let chunk = self.first(
             "SELECT 1 FROM task WHERE parent = ?1 AND queue_state IN ('ready', 'not_ready', 'in_progress') LIMIT 1",
             [batch],
             |_| Ok(()),
         )?;
-        Ok(found.is_some())
+        Ok(chunk.is_some())
     }
 
     fn lowest_open_step(&self, batch: Row) -> Result<Option<usize>> {
@@ -76,14 +77,15 @@ impl BatchRead for Tx<'_> {
     }
 
     fn next_hold_expiry(&self) -> Result<Option<Timestamp>> {
-        let end = |which: &str| -> Result<Option<Timestamp>> {
+        let end = |aggregate: &str| -> Result<Option<Timestamp>> {
             let sql = format!(
-                "SELECT {which}(held_until) FROM task INDEXED BY task_by_hold WHERE held_until IS NOT NULL"
+                "SELECT {aggregate}(held_until) FROM task INDEXED BY task_by_hold WHERE held_until IS NOT NULL"
             );
             let found = self.first(&sql, [], |row| row.get::<_, Option<i64>>(0))?;
             Ok(found.flatten().map(Timestamp::from_millis))
         };
-        let is_stranded = end("max")?.is_some_and(|last| last > self.longest_rest());
+        // The clock was set back since such a hold was written: it has to be released at once.
+        let is_stranded = end("max")?.is_some_and(|last| last > self.latest_backoff_end());
         if is_stranded { Ok(Some(self.now)) } else { end("min") }
     }
 
@@ -97,7 +99,7 @@ impl BatchRead for Tx<'_> {
     }
 
     fn count_in_doubt(&self, batch: Row) -> Result<u64> {
-        // An item that the holder of a live claim began is in hand (`model::doubt::is_in_doubt`).
+        // The same rule as `model::in_doubt::is_in_doubt`: an item started under a live claim is not in doubt.
         let count = self.first(
             "SELECT count(*) FROM item i INDEXED BY item_by_start JOIN task t ON t.row_id = i.chunk
               WHERE i.batch = ?1 AND i.started_receipt IS NOT NULL
@@ -129,22 +131,22 @@ impl BatchRead for Tx<'_> {
 
 impl BatchWrite for Tx<'_> {
     fn add_hold(&self, row: Row, until: Option<Timestamp>) -> Result<()> {
-        let changed = self.next_change()?;
+        let change_number = self.next_change()?;
         self.execute(
             "UPDATE task SET hold_count = hold_count + 1, blocker_count = blocker_count + 1,
                     held_until = ifnull(?2, held_until), change_number = ?3
               WHERE row_id = ?1",
-            params![row, until.map(|until| until.millis()), changed],
+            params![row, until.map(|until| until.millis()), change_number],
         )?;
         Ok(())
     }
 
     fn release_holds(&self, row: Row) -> Result<()> {
-        let changed = self.next_change()?;
+        let change_number = self.next_change()?;
         self.execute(
             "UPDATE task SET blocker_count = blocker_count - hold_count, hold_count = 0, held_until = NULL, change_number = ?2
               WHERE row_id = ?1 AND hold_count > 0",
-            params![row, changed],
+            params![row, change_number],
         )?;
         Ok(())
     }
@@ -153,23 +155,23 @@ impl BatchWrite for Tx<'_> {
         let due = self.all(
             "SELECT row_id FROM task INDEXED BY task_by_hold WHERE held_until <= ?1
               UNION ALL SELECT row_id FROM task INDEXED BY task_by_hold WHERE held_until > ?2",
-            [self.now.millis(), self.longest_rest().millis()],
+            [self.now.millis(), self.latest_backoff_end().millis()],
             |row| row.get::<_, Row>(0),
         )?;
         for row in &due {
-            let changed = self.next_change()?;
+            let change_number = self.next_change()?;
             self.execute(
                 "UPDATE task SET blocker_count = blocker_count - 1, hold_count = hold_count - 1, held_until = NULL, change_number = ?2
                   WHERE row_id = ?1",
-                params![row, changed],
+                params![row, change_number],
             )?;
         }
         Ok(due.len())
     }
 
-    fn pause_batch(&self, batch: Row, why: &str) -> Result<()> {
-        self.execute("UPDATE batch SET pause_reason = ?2 WHERE task = ?1", params![batch, why])?;
-        // The batch tells that it is paused; its chunks have not changed otherwise.
+    fn pause_batch(&self, batch: Row, reason: &str) -> Result<()> {
+        self.execute("UPDATE batch SET pause_reason = ?2 WHERE task = ?1", params![batch, reason])?;
+        // The chunks get no change number: readers of changes learn of the pause from the batch.
         self.execute(
             "UPDATE task SET hold_count = hold_count + 1, blocker_count = blocker_count + 1
               WHERE parent = ?1 AND status = 'active' AND role = 'chunk'",
@@ -200,21 +202,21 @@ impl BatchWrite for Tx<'_> {
     }
 
     fn advance_chunk(&self, chunk: &Chunk, to: usize, only: &[String]) -> Result<u64> {
-        let chosen = ItemSelection { categories: only.to_vec(), keys: Vec::new() };
-        let kept = self.execute(
+        let selection = ItemSelection { categories: only.to_vec(), keys: Vec::new() };
+        let done = self.execute(
             concat!(
                 "INSERT OR REPLACE INTO earlier_outcome (chunk, position, step_index, outcome, category, receipt_number)
                  SELECT chunk, position, step_index, outcome, category, receipt_number FROM item
                   WHERE ",
-                chosen_items!(),
+                selected_items!(),
                 " AND step_index = ?4 AND outcome = 'done'"
             ),
             params![chunk.row, rows::some_list(only), None::<String>, chunk.step],
         )?;
-        if kept == 0 {
+        if done == 0 {
             return Ok(0);
         }
-        let taken = self.take_outcomes(chunk, &chosen, "outcome = 'done'")?;
+        let opened = self.clear_outcomes(chunk, &selection, "outcome = 'done'")?;
         self.execute(
             "UPDATE item SET step_index = ?2 WHERE chunk = ?1 AND step_index = ?3 AND outcome IS NULL",
             params![chunk.row, to, chunk.step],
@@ -223,28 +225,28 @@ impl BatchWrite for Tx<'_> {
             "UPDATE chunk SET step_index = ?2, review_note = '' WHERE task = ?1",
             params![chunk.row, to],
         )?;
-        Ok(taken)
+        Ok(opened)
     }
 
-    fn reopen_items(&self, chunk: &Chunk, chosen: &ItemSelection) -> Result<u64> {
-        self.take_outcomes(chunk, chosen, "TRUE")
+    fn reopen_items(&self, chunk: &Chunk, selection: &ItemSelection) -> Result<u64> {
+        self.clear_outcomes(chunk, selection, "TRUE")
     }
 
-    fn reopen_failed_items(&self, chunk: &Chunk, chosen: &ItemSelection) -> Result<u64> {
-        // What a worker gets is of one step: that of the open items, else the first that one failed in.
+    fn reopen_failed_items(&self, chunk: &Chunk, selection: &ItemSelection) -> Result<u64> {
+        // A worker gets items of one step only: that of the open items, or else the first with a failed item.
         let step: Option<Option<usize>> = self.first(
             concat!(
                 "SELECT ifnull((SELECT step_index FROM item WHERE chunk = ?1 AND outcome IS NULL LIMIT 1),
                                (SELECT min(step_index) FROM item WHERE ",
-                chosen_items!(),
+                selected_items!(),
                 " AND outcome = 'failed'))"
             ),
-            params![chunk.row, rows::some_list(&chosen.categories), rows::some_list(&chosen.keys)],
+            params![chunk.row, rows::some_list(&selection.categories), rows::some_list(&selection.keys)],
             |row| row.get(0),
         )?;
         let Some(step) = step.flatten() else { return Ok(0) };
         self.execute("UPDATE chunk SET step_index = ?2 WHERE task = ?1", params![chunk.row, step])?;
-        self.take_outcomes(&Chunk { step, ..chunk.clone() }, chosen, "outcome = 'failed'")
+        self.clear_outcomes(&Chunk { step, ..chunk.clone() }, selection, "outcome = 'failed'")
     }
 
     fn mark_started(&self, item: &StoredItem, started: Started) -> Result<()> {
@@ -255,11 +257,11 @@ impl BatchWrite for Tx<'_> {
         Ok(())
     }
 
-    fn clear_started(&self, chunk: &Chunk, under: Option<u64>) -> Result<()> {
+    fn clear_started(&self, chunk: &Chunk, generation: Option<u64>) -> Result<()> {
         self.execute(
             "UPDATE item SET started_receipt = NULL, started_generation = NULL
               WHERE chunk = ?1 AND started_receipt IS NOT NULL AND (?2 IS NULL OR started_generation = ?2)",
-            params![chunk.row, under],
+            params![chunk.row, generation],
         )?;
         Ok(())
     }
@@ -277,8 +279,8 @@ impl BatchWrite for Tx<'_> {
         Ok(())
     }
 
-    fn set_approvals_in_a_row(&self, batch: Row, approved: u64) -> Result<()> {
-        self.execute("UPDATE batch SET approvals_in_a_row = ?2 WHERE task = ?1", params![batch, approved])?;
+    fn set_approvals_in_a_row(&self, batch: Row, approvals: u64) -> Result<()> {
+        self.execute("UPDATE batch SET approvals_in_a_row = ?2 WHERE task = ?1", params![batch, approvals])?;
         Ok(())
     }
 }

@@ -1,4 +1,4 @@
-//! Ids that begin with what somebody has typed so far, in SQL.
+//! Ids that start with a prefix, for completion on the command line and in MCP clients.
 
 use rusqlite::params;
 
@@ -9,15 +9,20 @@ use crate::model::id::TaskId;
 const BATCHES: &str = "SELECT t.id FROM batch b JOIN task t ON t.row_id = b.task
   WHERE substr(t.id, 1, length(?1)) = ?1 ORDER BY b.task DESC LIMIT ?2";
 const NEWEST: &str = "SELECT id FROM task WHERE ?1 = '' ORDER BY row_id DESC LIMIT ?2";
-/// '{' comes after every character of an id, so that the index gives the range.
+/// '{' sorts after every character of an id, so the index limits the range on both sides.
 const RANGE: &str = "SELECT id FROM task WHERE id >= ?1 AND id < ?1 || '{' ORDER BY id LIMIT ?2";
 
-/// See [`crate::store::StoreRead::ids`].
-pub(super) fn ids(tx: &Tx<'_>, beginning: &str, only_batches: bool, limit: usize) -> Result<Vec<TaskId>> {
-    let sql = match (only_batches, beginning) {
+/// See [`crate::store::StoreRead::ids_with_prefix`].
+pub(super) fn ids_with_prefix(
+    tx: &Tx<'_>,
+    prefix: &str,
+    only_batches: bool,
+    limit: usize,
+) -> Result<Vec<TaskId>> {
+    let sql = match (only_batches, prefix) {
         (true, _) => BATCHES,
         (false, "") => NEWEST,
         (false, _) => RANGE,
     };
-    tx.all(sql, params![beginning, limit], |row| row.get(0).map(TaskId::stored))
+    tx.all(sql, params![prefix, limit], |row| row.get(0).map(TaskId::stored))
 }

@@ -1,4 +1,4 @@
-//! What work cost, summed up as receipts come in.
+//! Cost totals of chunks and batches, updated with each receipt.
 
 use rusqlite::params;
 
@@ -11,7 +11,7 @@ use crate::model::status::ItemReport;
 use crate::model::task::{Row, Task};
 
 impl Tx<'_> {
-    /// Adds a receipt's cost to the sums of its chunk and of its batch; a late one was spent as well.
+    /// Adds the cost of a receipt to the totals of its chunk and its batch. A late receipt counts: its cost was incurred.
     pub(super) fn add_cost(&self, task: &Task, receipt: &Receipt) -> Result<()> {
         let Some(batch) = task.batch_row() else { return Ok(()) };
         let spent = receipt.cost.spent();
@@ -41,7 +41,7 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// The sums of a chunk or a batch, the dearest first.
+    /// See [`crate::store::BatchRead::cost_totals`]. Highest cost first.
     pub(super) fn read_cost_totals(&self, row: Row) -> Result<Vec<(SpentBy, String, Spent)>> {
         self.all(
             "SELECT grouped_by, group_name, tokens_in, tokens_out, cost_millionths FROM cost_total WHERE task = ?1

@@ -1,28 +1,28 @@
-//! What SQLite itself finds wrong with a store's file.
+//! SQLite's own checks of a store's file.
 
 use rusqlite::{Connection, Row};
 
 use super::rows::sql_error;
 use crate::error::Result;
 
-/// The first things that are not whole, so many at most, a line each; fully with indexes and with rows that
-/// name others that are not there.
+/// The first errors that SQLite finds, at most `limit` lines. With `full`, it also checks indexes against their
+/// tables, and foreign keys.
 ///
 /// # Errors
-/// Where the file cannot be read.
-pub(super) fn damage(connection: &Connection, fully: bool, most: usize) -> Result<Vec<String>> {
-    let check = if fully { "integrity_check" } else { "quick_check" };
+/// If the file cannot be read.
+pub(super) fn find_damage(connection: &Connection, full: bool, limit: usize) -> Result<Vec<String>> {
+    let check = if full { "integrity_check" } else { "quick_check" };
     let lines = |sql: &str, map: fn(&Row<'_>) -> rusqlite::Result<String>| {
         let mut statement = connection.prepare(sql)?;
-        statement.query_map([], map)?.take(most).collect::<rusqlite::Result<Vec<String>>>()
+        statement.query_map([], map)?.take(limit).collect::<rusqlite::Result<Vec<String>>>()
     };
     let unchecked = |error| sql_error("the store cannot be checked", error);
-    let mut found = lines(&format!("PRAGMA {check}({most})"), |row| row.get(0)).map_err(unchecked)?;
+    let mut found = lines(&format!("PRAGMA {check}({limit})"), |row| row.get(0)).map_err(unchecked)?;
     found.retain(|line| line != "ok");
-    if fully {
+    if full {
         let orphans = lines("PRAGMA foreign_key_check", |row| {
-            let (table, of): (String, String) = (row.get(0)?, row.get(2)?);
-            Ok(format!("a row of {table} names one of {of} that isn't there"))
+            let (table, parent): (String, String) = (row.get(0)?, row.get(2)?);
+            Ok(format!("a row of table {table} refers to a row of table {parent} that does not exist"))
         });
         found.extend(orphans.map_err(unchecked)?);
     }

@@ -1,19 +1,18 @@
-//! Lists of tasks: what matches a filter, lane by lane.
+//! Lists and counts of tasks, by queue state: each query then follows one index.
 
 use rusqlite::{named_params, params};
 
 use super::rows::{self, task_columns};
 use super::tx::Tx;
 use crate::error::Result;
-use crate::model::status::Status;
 use crate::model::task::Task;
 use crate::store::{ListPosition, TaskFilter, TaskTotal};
 
-/// How many rows are counted where no tally tells; beyond it a total is "at least".
+/// How many rows are counted if the stored counts do not cover a filter. Beyond it, a total is "at least".
 const COUNTED: u64 = 1_000;
 
-/// The condition that every list shares, after the index has led to a lane.
-macro_rules! matching {
+/// The conditions of a filter that all queries share.
+macro_rules! filter_conditions {
     () => {
         "AND (:type IS NULL OR t.type = :type)
          AND (:priority IS NULL OR t.priority = :priority)
@@ -31,8 +30,8 @@ macro_rules! matching {
     };
 }
 
-/// One lane of a list, led by an index; `$by` is the index's first condition.
-macro_rules! lane_sql {
+/// The query for one queue state. `$by` is the condition on the first column of the index to use.
+macro_rules! queue_state_sql {
     ($by:literal) => {
         concat!(
             "SELECT ",
@@ -41,55 +40,33 @@ macro_rules! lane_sql {
             $by,
             " t.queue_state = :queue_state
              AND (t.priority, t.position, t.row_id) > (:after_priority, :after_position, :after_row_id) ",
-            matching!(),
+            filter_conditions!(),
             " ORDER BY t.priority, t.position, t.row_id LIMIT :limit"
         )
     };
 }
 
-impl TaskFilter {
-    /// The lanes to look into: a status that is `active` has two, those that are ready come first.
-    fn lanes(&self) -> Vec<&'static str> {
-        if self.ready {
-            return if self.status.is_none_or(|status| status == Status::Active) {
-                vec!["ready"]
-            } else {
-                vec![]
-            };
-        }
-        match self.status {
-            Some(Status::Active) => vec!["ready", "not_ready"],
-            Some(status) => vec![status.as_str()],
-            None => Status::ALL
-                .iter()
-                .filter(|status| **status != Status::Active)
-                .map(|status| status.as_str())
-                .chain(["ready", "not_ready"])
-                .collect(),
-        }
-    }
-
-    /// Whether the tally's columns are all that is asked for.
-    fn is_tallied(&self) -> bool {
-        self.assignee.is_none() && self.parent.is_none() && self.tags.is_empty()
-    }
-}
-
 impl Tx<'_> {
-    fn lane(&self, filter: &TaskFilter, lane: &str, after: ListPosition, limit: usize) -> Result<Vec<Task>> {
+    fn list_queue_state(
+        &self,
+        filter: &TaskFilter,
+        queue_state: &str,
+        after: ListPosition,
+        limit: usize,
+    ) -> Result<Vec<Task>> {
         let sql = if filter.parent.is_some() {
-            lane_sql!("t.parent = :parent AND")
+            queue_state_sql!("t.parent = :parent AND")
         } else if filter.assignee.is_some() {
-            lane_sql!("t.assignee = :assignee AND")
+            queue_state_sql!("t.assignee = :assignee AND")
         } else if filter.project.is_some() {
-            lane_sql!("t.project = :project AND")
+            queue_state_sql!("t.project = :project AND")
         } else {
-            lane_sql!("")
+            queue_state_sql!("")
         };
         self.all(
             sql,
             named_params! {
-                ":queue_state": lane,
+                ":queue_state": queue_state,
                 ":after_priority": after.0, ":after_position": after.1, ":after_row_id": after.2,
                 ":type": filter.kind.map(|kind| kind.as_str()),
                 ":priority": filter.priority, ":priority_max": filter.priority_max,
@@ -101,8 +78,8 @@ impl Tx<'_> {
         )
     }
 
-    /// A page of a list.
-    pub(super) fn listed(
+    /// See [`crate::store::StoreRead::list`].
+    pub(super) fn list_tasks(
         &self,
         filter: &TaskFilter,
         after: Option<ListPosition>,
@@ -110,19 +87,19 @@ impl Tx<'_> {
     ) -> Result<Vec<Task>> {
         let after = after.unwrap_or((i64::MIN, i64::MIN, i64::MIN));
         let mut found = Vec::new();
-        for lane in filter.lanes() {
-            found.extend(self.lane(filter, lane, after, limit)?);
+        for queue_state in filter.queue_states() {
+            found.extend(self.list_queue_state(filter, queue_state, after, limit)?);
         }
         found.sort_by_key(|task| (task.priority, task.order, task.row));
         found.truncate(limit);
         Ok(found)
     }
 
-    /// How many there are.
-    pub(super) fn counted(&self, filter: &TaskFilter) -> Result<TaskTotal> {
-        if filter.is_tallied() && !(filter.without_conflicts && self.anything_held()?) {
+    /// See [`crate::store::StoreRead::count_tasks`].
+    pub(super) fn count_matching(&self, filter: &TaskFilter) -> Result<TaskTotal> {
+        if filter.is_counted() && !(filter.without_conflicts && self.is_any_resource_in_use()?) {
             let mut count = 0;
-            for lane in filter.lanes() {
+            for queue_state in filter.queue_states() {
                 count += self
                     .first(
                         "SELECT ifnull(sum(count), 0) FROM task_count
@@ -130,7 +107,7 @@ impl Tx<'_> {
                             AND (?4 IS NULL OR priority = ?4) AND (?5 IS NULL OR priority <= ?5)",
                         params![
                             filter.project,
-                            lane,
+                            queue_state,
                             filter.kind.map(|kind| kind.as_str()),
                             filter.priority,
                             filter.priority_max
@@ -143,8 +120,9 @@ impl Tx<'_> {
         }
         let limit = usize::try_from(COUNTED).unwrap_or(usize::MAX);
         let mut count = 0;
-        for lane in filter.lanes() {
-            count += self.lane(filter, lane, (i64::MIN, i64::MIN, i64::MIN), limit)?.len() as u64;
+        for queue_state in filter.queue_states() {
+            count += self.list_queue_state(filter, queue_state, (i64::MIN, i64::MIN, i64::MIN), limit)?.len()
+                as u64;
             if count >= COUNTED {
                 return Ok(TaskTotal { count: COUNTED, at_least: true });
             }
@@ -152,24 +130,24 @@ impl Tx<'_> {
         Ok(TaskTotal { count, at_least: false })
     }
 
-    /// What changed after a change, earliest first.
-    pub(super) fn changed(&self, filter: &TaskFilter, since: u64, limit: usize) -> Result<Vec<Task>> {
-        let lanes = serde_json::Value::from(filter.lanes()).to_string();
+    /// See [`crate::store::StoreRead::tasks_changed_since`].
+    pub(super) fn list_changed(&self, filter: &TaskFilter, since: u64, limit: usize) -> Result<Vec<Task>> {
+        let queue_states = serde_json::Value::from(filter.queue_states()).to_string();
         self.all(
             concat!(
                 "SELECT ",
                 task_columns!(),
                 " FROM task t INDEXED BY task_by_change
                   WHERE t.change_number > :since AND t.queue_state IN (SELECT value FROM json_each(:queue_states)) ",
-                matching!(),
+                filter_conditions!(),
                 " ORDER BY t.change_number LIMIT :limit"
             ),
             named_params! {
-                ":since": since, ":queue_states": lanes,
+                ":since": since, ":queue_states": queue_states,
                 ":type": filter.kind.map(|kind| kind.as_str()),
                 ":priority": filter.priority, ":priority_max": filter.priority_max,
                 ":project": filter.project, ":assignee": filter.assignee, ":parent": filter.parent,
-                // What another chunk gives free has not changed itself: it is told here all along.
+                // A chunk that becomes free because another one ended has not changed itself, so it is always included.
                 ":free": false, ":tags": rows::some_list(&filter.tags),
                 ":limit": i64::try_from(limit).unwrap_or(i64::MAX),
             },

@@ -1,4 +1,4 @@
-//! What is asked of the store, in SQL.
+//! Queries for tasks, receipts, batches, chunks and items.
 
 use rusqlite::params;
 
@@ -23,7 +23,7 @@ macro_rules! chunk_columns {
     };
 }
 
-/// Receipts of a batch (`?1`) and its chunks, at most `?3`, under a condition over `?2` and in an order.
+/// A query for at most `?3` receipts of batch `?1` and its chunks; `$which` is a condition on `?2` and an order.
 macro_rules! batch_receipts_sql {
     ($which:literal) => {
         concat!(
@@ -57,7 +57,7 @@ impl StoreRead for Tx<'_> {
             [id.as_str()],
             rows::task,
         )?
-        .ok_or_else(|| Error::not_found(format!("No task '{id}'; list_tasks shows ids")))
+        .ok_or_else(|| Error::not_found(format!("No task '{id}'; list_tasks() shows ids")))
     }
 
     fn task_by_row(&self, row: Row) -> Result<Task> {
@@ -70,15 +70,15 @@ impl StoreRead for Tx<'_> {
     }
 
     fn list(&self, filter: &TaskFilter, after: Option<ListPosition>, limit: usize) -> Result<Vec<Task>> {
-        self.listed(filter, after, limit)
+        self.list_tasks(filter, after, limit)
     }
 
     fn count_tasks(&self, filter: &TaskFilter) -> Result<TaskTotal> {
-        self.counted(filter)
+        self.count_matching(filter)
     }
 
     fn tasks_changed_since(&self, filter: &TaskFilter, since: u64, limit: usize) -> Result<Vec<Task>> {
-        self.changed(filter, since, limit)
+        self.list_changed(filter, since, limit)
     }
 
     fn children_with_status_changed_since(
@@ -142,13 +142,13 @@ impl StoreRead for Tx<'_> {
             .is_some())
     }
 
-    fn is_self_or_descendant(&self, from: Row, above: Row) -> Result<bool> {
+    fn is_self_or_descendant(&self, task: Row, ancestor: Row) -> Result<bool> {
         Ok(self
             .first(
                 "WITH RECURSIVE chain(row_id) AS (
                    SELECT ?1 UNION SELECT t.parent FROM task t JOIN chain c ON t.row_id = c.row_id WHERE t.parent IS NOT NULL)
                  SELECT 1 FROM chain WHERE row_id = ?2",
-                [from, above],
+                [task, ancestor],
                 |_| Ok(()),
             )?
             .is_some())
@@ -314,7 +314,7 @@ impl StoreRead for Tx<'_> {
     }
 
     fn expired_claims(&self, limit: usize) -> Result<Vec<Task>> {
-        // Two looks at the index: with OR in one, SQLite reads every claim.
+        // Two queries over the index: with OR in a single one, SQLite reads every claim.
         let mut expired = self.all(
             concat!(
                 "SELECT ",
@@ -375,7 +375,7 @@ impl StoreRead for Tx<'_> {
     }
 
     fn search(&self, words: &[String], filter: &TaskFilter, limit: usize) -> Result<Vec<Task>> {
-        self.full_text(words, filter, limit)
+        self.search_text(words, filter, limit)
     }
 
     fn open_batches(&self, project: Option<&str>, limit: usize) -> Result<Vec<Task>> {
@@ -389,7 +389,7 @@ impl StoreRead for Tx<'_> {
         )
     }
 
-    fn ids_with_prefix(&self, beginning: &str, only_batches: bool, limit: usize) -> Result<Vec<TaskId>> {
-        super::completion::ids(self, beginning, only_batches, limit)
+    fn ids_with_prefix(&self, prefix: &str, only_batches: bool, limit: usize) -> Result<Vec<TaskId>> {
+        super::completion::ids_with_prefix(self, prefix, only_batches, limit)
     }
 }

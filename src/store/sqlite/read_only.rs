@@ -1,4 +1,4 @@
-//! Looking at a SQLite file without making or changing anything.
+//! A store that is opened for inspection: no file is created or changed.
 
 use std::fmt::Write as _;
 use std::os::unix::ffi::OsStrExt as _;
@@ -9,7 +9,7 @@ use std::time::Duration;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use super::connection::{APPLICATION_ID, OLDEST_SQLITE_NAME, beside, folder_of, read_header, settle_reader};
-use super::damage::damage;
+use super::damage::find_damage;
 use super::rows::sql_error;
 use super::schema::{SCHEMA_VERSION, refuse_foreign, refuse_newer};
 use super::{reader, staging};
@@ -17,7 +17,7 @@ use crate::clock::Clock;
 use crate::error::{Code, Error, Result};
 use crate::store::{CorruptStore, Inspect, ReadJob, Staging, Store, StoreFacts, WriteJob};
 
-/// A SQLite file as it lies there.
+/// A SQLite file, opened read-only.
 pub struct ReadOnlyStore {
     path: PathBuf,
     folder: PathBuf,
@@ -27,10 +27,10 @@ pub struct ReadOnlyStore {
 }
 
 impl ReadOnlyStore {
-    /// Opens a store for reading; one that isn't there is not made, an older one not brought up to date.
+    /// Opens a store for reading. A missing store is not created, an older one is not migrated.
     ///
     /// # Errors
-    /// As for a store that is opened, and where it cannot be read without changing it.
+    /// As for [`super::SqliteStore::open`], and if the store cannot be read without changing it.
     pub fn open(path: &Path, clock: Clock) -> Result<Self> {
         let header = read_header(path)?;
         let connection = connect(path)?;
@@ -48,7 +48,7 @@ impl ReadOnlyStore {
     }
 }
 
-/// A store that SQLite refused to open for its damage, as far as its first bytes tell; nothing where there was
+/// Describes a store that SQLite refused to open because it is damaged, from its header. `None` if the refusal had
 /// another reason.
 pub fn inspect_corrupt_store(path: &Path, refusal: &Error) -> Option<CorruptStore> {
     let cause = std::error::Error::source(refusal)?.downcast_ref::<rusqlite::Error>()?;
@@ -57,19 +57,19 @@ pub fn inspect_corrupt_store(path: &Path, refusal: &Error) -> Option<CorruptStor
     }
     let header = read_header(path).ok()?;
     let length = path.metadata().ok()?.len();
-    let there = length.checked_div(header.page_size).filter(|there| *there < header.pages);
-    // What is in the log need not be in the file.
-    let is_all = beside(path, "-wal").metadata().map_or(true, |log| log.len() == 0);
-    let short = there.filter(|_| is_all).map(|there| (there, header.pages));
-    Some(CorruptStore { schema: header.version, application_id: APPLICATION_ID, missing_pages: short })
+    let pages = length.checked_div(header.page_size).filter(|pages| *pages < header.pages);
+    // With a WAL, the missing pages may be in the WAL.
+    let wal_is_empty = beside(path, "-wal").metadata().map_or(true, |wal| wal.len() == 0);
+    let missing_pages = pages.filter(|_| wal_is_empty).map(|pages| (pages, header.pages));
+    Some(CorruptStore { schema: header.version, application_id: APPLICATION_ID, missing_pages })
 }
 
-/// A connection that reads. A log-keeping file has an index of its log made beside it by whoever reads; where
-/// there is neither log nor index, nobody has it open, and it is read as it lies.
+/// Opens a read-only connection. A reader of a file in WAL mode creates a `-shm` file, unless it opens the file as
+/// immutable. That is safe only if no process has the file open: there is neither a WAL nor a `-shm` file.
 fn connect(path: &Path) -> Result<Connection> {
     let is_empty = |path: PathBuf| path.metadata().map_or(true, |file| file.len() == 0);
     let is_closed = is_empty(beside(path, "-wal")) && is_empty(beside(path, "-shm"));
-    let as_it_lies = if is_closed { "&immutable=1" } else { "" };
+    let immutable = if is_closed { "&immutable=1" } else { "" };
     let path = std::path::absolute(path)
         .map_err(|error| Error::internal("the store's path cannot be made absolute", error))?;
     let mut address = String::from("file:");
@@ -77,11 +77,11 @@ fn connect(path: &Path) -> Result<Connection> {
         if byte.is_ascii_alphanumeric() || b"/-_.".contains(byte) {
             address.push(char::from(*byte));
         } else {
-            // Writing to a String does not fail.
+            // Writing to a String cannot fail.
             write!(address, "%{byte:02X}").ok();
         }
     }
-    address = address + "?mode=ro" + as_it_lies;
+    address = address + "?mode=ro" + immutable;
     let flags =
         OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(address, flags)
@@ -90,18 +90,18 @@ fn connect(path: &Path) -> Result<Connection> {
     Ok(connection)
 }
 
-/// Nothing writes to a store that is looked at.
-fn only_looked_at() -> Error {
-    Error::new(Code::ReadOnly, "the store is only looked at")
+/// The error for a write to a store that is opened for inspection.
+fn opened_for_inspection() -> Error {
+    Error::new(Code::ReadOnly, "the store is opened for inspection only")
 }
 
 impl Store for ReadOnlyStore {
     fn submit_write(&self, job: Box<dyn WriteJob>) {
-        job.finish(Err(only_looked_at()));
+        job.finish(Err(opened_for_inspection()));
     }
 
     fn write_timeout_error(&self, _: Duration) -> Error {
-        only_looked_at()
+        opened_for_inspection()
     }
 
     fn read(&self, job: ReadJob) {
@@ -123,8 +123,8 @@ impl Inspect for ReadOnlyStore {
         &self.facts
     }
 
-    fn find_damage(&self, fully: bool, most: usize) -> Result<Vec<String>> {
+    fn find_damage(&self, full: bool, limit: usize) -> Result<Vec<String>> {
         let connection = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
-        damage(&connection, fully, most)
+        find_damage(&connection, full, limit)
     }
 }

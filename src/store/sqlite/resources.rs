@@ -1,4 +1,4 @@
-//! The resources of a batch's chunks, in SQL: stored many to a row, a line each.
+//! The resources of chunks. A row of `resource_block` stores many of them: a line each, with its key and its chunks.
 
 use std::fmt::Write;
 
@@ -9,22 +9,22 @@ use crate::error::{Code, Error, Result};
 use crate::model::task::Row;
 use crate::store::{ResourceInUse, ResourceRead, ResourceWrite};
 
-/// A block as text: key, tab, chunks; neither tab nor line end stands in a key.
-fn written(block: &[(String, Vec<Row>)]) -> String {
+/// Encodes a block. A line is a key, a tab and the chunks; no key contains a tab or a line end.
+fn encode_block(block: &[(String, Vec<Row>)]) -> String {
     let mut text = String::with_capacity(block.len() * 48);
     for (key, chunks) in block {
         text.push_str(key);
-        for (place, chunk) in chunks.iter().enumerate() {
+        for (position, chunk) in chunks.iter().enumerate() {
             // Writing into a string cannot fail.
-            let _ = write!(text, "{}{chunk}", if place == 0 { '\t' } else { ' ' });
+            let _ = write!(text, "{}{chunk}", if position == 0 { '\t' } else { ' ' });
         }
         text.push('\n');
     }
     text
 }
 
-/// The block that a text is.
-fn read(text: &str) -> Result<Vec<(String, Vec<Row>)>> {
+/// Decodes a block.
+fn decode_block(text: &str) -> Result<Vec<(String, Vec<Row>)>> {
     let bad = || Error::new(Code::Internal, "the stored resources of a batch cannot be read");
     text.lines()
         .map(|line| {
@@ -37,8 +37,8 @@ fn read(text: &str) -> Result<Vec<(String, Vec<Row>)>> {
 }
 
 impl Tx<'_> {
-    /// Whether a chunk is being worked on that may keep others waiting.
-    pub(super) fn anything_held(&self) -> Result<bool> {
+    /// Whether a chunk in progress uses a shared resource.
+    pub(super) fn is_any_resource_in_use(&self) -> Result<bool> {
         Ok(self.first("SELECT 1 FROM resource_in_use LIMIT 1", [], |_| Ok(()))?.is_some())
     }
 }
@@ -67,7 +67,7 @@ impl ResourceRead for Tx<'_> {
             params![batch, layer, key],
             |row| row.get(0),
         )?;
-        block.map_or(Ok(Vec::new()), |text| read(&text))
+        block.map_or(Ok(Vec::new()), |text| decode_block(&text))
     }
 
     fn resource_in_use(&self, chunk: Row) -> Result<Option<ResourceInUse>> {
@@ -86,7 +86,7 @@ impl ResourceWrite for Tx<'_> {
         let Some((last, _)) = block.last() else { return Ok(()) };
         self.execute(
             "INSERT INTO resource_block (batch, layer, last_key, entries) VALUES (?1, ?2, ?3, ?4)",
-            params![batch, layer, last, written(block)],
+            params![batch, layer, last, encode_block(block)],
         )?;
         Ok(())
     }
@@ -96,12 +96,18 @@ impl ResourceWrite for Tx<'_> {
         Ok(())
     }
 
-    fn add_shared_resource(&self, chunk: Row, project: Option<&str>, key: &str, beneath: bool) -> Result<()> {
+    fn add_shared_resource(
+        &self,
+        chunk: Row,
+        project: Option<&str>,
+        key: &str,
+        descendants_only: bool,
+    ) -> Result<()> {
         self.execute(
-            // Who touches the whole and something beneath it touches the whole.
+            // A chunk that touches a resource as a whole and a path below it touches the whole.
             "INSERT INTO shared_resource (chunk, resource_key, descendants_only, project) VALUES (?1, ?2, ?3, ?4)
              ON CONFLICT DO UPDATE SET descendants_only = 0 WHERE descendants_only > excluded.descendants_only",
-            params![chunk, key, beneath, project.unwrap_or_default()],
+            params![chunk, key, descendants_only, project.unwrap_or_default()],
         )?;
         Ok(())
     }
@@ -111,14 +117,14 @@ impl ResourceWrite for Tx<'_> {
         chunk: Row,
         project: Option<&str>,
         key: &str,
-        beneath: bool,
+        descendants_only: bool,
     ) -> Result<()> {
-        self.add_shared_resource(chunk, project, key, beneath)?;
+        self.add_shared_resource(chunk, project, key, descendants_only)?;
         self.execute(
             "INSERT INTO resource_in_use (project, resource_key, chunk, descendants_only)
              SELECT ?2, ?3, ?1, ?4 FROM task WHERE row_id = ?1 AND status = 'in_progress'
              ON CONFLICT DO UPDATE SET descendants_only = 0 WHERE descendants_only > excluded.descendants_only",
-            params![chunk, project.unwrap_or_default(), key, beneath],
+            params![chunk, project.unwrap_or_default(), key, descendants_only],
         )?;
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! Rows into values, and SQLite's errors into ours: each in one place.
+//! Conversion of rows to values, and of SQLite's errors to ours.
 
 use rusqlite::types::Type;
 use rusqlite::{ErrorCode, Row as SqlRow};
@@ -35,7 +35,7 @@ pub(super) fn word<T: std::str::FromStr<Err = String>>(
         .map_err(|error: String| rusqlite::Error::FromSqlConversionFailure(column, Type::Text, error.into()))
 }
 
-fn maybe_word<T: std::str::FromStr<Err = String>>(
+fn optional_word<T: std::str::FromStr<Err = String>>(
     row: &SqlRow<'_>,
     column: usize,
 ) -> rusqlite::Result<Option<T>> {
@@ -49,16 +49,16 @@ pub(super) fn moment(row: &SqlRow<'_>, column: usize) -> rusqlite::Result<Timest
     row.get(column).map(Timestamp::from_millis)
 }
 
-pub(super) fn maybe_moment(row: &SqlRow<'_>, column: usize) -> rusqlite::Result<Option<Timestamp>> {
+pub(super) fn optional_moment(row: &SqlRow<'_>, column: usize) -> rusqlite::Result<Option<Timestamp>> {
     row.get::<_, Option<i64>>(column).map(|millis| millis.map(Timestamp::from_millis))
 }
 
-/// A list of texts as SQL takes it.
+/// A list of texts as a JSON array, for `json_each` in SQL.
 pub(super) fn list(values: &[String]) -> String {
     serde_json::Value::from(values).to_string()
 }
 
-/// The same; nothing for an empty one, which asks for all.
+/// The same; NULL for an empty list, which selects everything.
 pub(super) fn some_list(values: &[String]) -> Option<String> {
     (!values.is_empty()).then(|| list(values))
 }
@@ -94,18 +94,18 @@ pub(super) fn task(row: &SqlRow<'_>) -> rusqlite::Result<Task> {
         parent_row: row.get(8)?,
         parent: row.get::<_, Option<String>>(28)?.map(TaskId::stored),
         assignee: row.get(9)?,
-        due: maybe_moment(row, 10)?,
+        due: optional_moment(row, 10)?,
         tags: json(row, 11)?,
         effort: row.get(12)?,
         context: row.get(13)?,
-        complexity: maybe_word(row, 14)?,
+        complexity: optional_word(row, 14)?,
         is_chunk: role == "chunk",
         is_batch: role == "batch",
         boxes: row.get(16)?,
         receipts: row.get(17)?,
         has_needs: row.get::<_, i64>(29)? > 0,
         holds: row.get(30)?,
-        held_until: maybe_moment(row, 31)?,
+        held_until: optional_moment(row, 31)?,
         blockers: row.get(18)?,
         created: moment(row, 19)?,
         updated: moment(row, 20)?,
@@ -132,7 +132,7 @@ pub(super) fn receipt(row: &SqlRow<'_>) -> rusqlite::Result<Receipt> {
         author: row.get(2)?,
         text: row.get(3)?,
         item: row.get(4)?,
-        outcome: maybe_word(row, 5)?,
+        outcome: optional_word(row, 5)?,
         category: row.get(6)?,
         late: row.get(7)?,
         step: row.get(8)?,
@@ -182,7 +182,7 @@ pub(super) fn batch(row: &SqlRow<'_>) -> rusqlite::Result<Batch> {
         chunks: row.get(8)?,
         ended: row.get(9)?,
         unsuccessful: row.get(10)?,
-        started: maybe_moment(row, 11)?,
+        started: optional_moment(row, 11)?,
         counts: counts(row, 12)?,
         steps: match row.get_ref(16)? {
             rusqlite::types::ValueRef::Null => Steps::default(),
@@ -191,13 +191,13 @@ pub(super) fn batch(row: &SqlRow<'_>) -> rusqlite::Result<Batch> {
         checkpoint: word(row, 17)?,
         auto_approve_after: row.get(18)?,
         approved: row.get(19)?,
-        max_failures: maybe_word(row, 20)?,
+        max_failures: optional_word(row, 20)?,
         forgiven: row.get(21)?,
         paused: row.get(22)?,
         finish: row.get(23)?,
         in_doubt: word(row, 24)?,
         worker: row.get(25)?,
-        on_conflict: maybe_word(row, 26)?,
+        on_conflict: optional_word(row, 26)?,
         resources: match row.get_ref(27)? {
             rusqlite::types::ValueRef::Null => Vec::new(),
             _ => json(row, 27)?,
@@ -205,8 +205,8 @@ pub(super) fn batch(row: &SqlRow<'_>) -> rusqlite::Result<Batch> {
     })
 }
 
-/// Columns from `at` on: task, batch, batch's id, number, span, attempts, total, done, failed,
-/// skipped, step, note, accepted, step's name, reasons.
+/// Reads a chunk from the columns that start at `at`: task, batch, id of the batch, number, span, attempts, the four
+/// item counts, step, review note, accepted generation, name of the step, release reasons.
 pub(super) fn chunk(row: &SqlRow<'_>, at: usize) -> rusqlite::Result<Chunk> {
     Ok(Chunk {
         row: row.get(at)?,
@@ -235,7 +235,7 @@ pub(super) use item_columns;
 
 /// See [`item_columns`].
 pub(super) fn item(row: &SqlRow<'_>) -> rusqlite::Result<StoredItem> {
-    let settled = match maybe_word(row, 4)? {
+    let settled = match optional_word(row, 4)? {
         None => None,
         Some(outcome) => Some(Settled { outcome, category: row.get(5)?, receipt: row.get(6)? }),
     };
@@ -253,10 +253,10 @@ pub(super) fn item(row: &SqlRow<'_>) -> rusqlite::Result<StoredItem> {
     })
 }
 
-/// What a caller is told of an error of SQLite's.
+/// The error for a caller after SQLite returned `error`; `what` says what failed.
 pub(super) fn sql_error(what: &str, error: rusqlite::Error) -> Error {
     let code = match error.sqlite_error() {
-        // What a log's index lies in could not grow: SQLite has no word of its own for the reason.
+        // The `-shm` file could not grow. SQLite has no separate code for a full disk there.
         Some(cause) if cause.extended_code == rusqlite::ffi::SQLITE_IOERR_SHMSIZE => {
             Some(ErrorCode::DiskFull)
         }
@@ -264,7 +264,7 @@ pub(super) fn sql_error(what: &str, error: rusqlite::Error) -> Error {
     };
     let (code, message) = match code {
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
-            (Code::Busy, format!("{what}: another program holds the store; try again"))
+            (Code::Busy, format!("{what}: another program has locked the store; try again"))
         }
         Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied | ErrorCode::CannotOpen) => {
             (Code::ReadOnly, format!("{what}: check the permissions of the store's file and folder"))

@@ -1,4 +1,4 @@
-//! Runners, in SQL.
+//! Queries for runners, their permits, and the worker starts of profiles.
 
 use rusqlite::{Row as SqlRow, params};
 
@@ -9,7 +9,7 @@ use crate::model::task::Row;
 use crate::model::timestamp::Timestamp;
 use crate::store::{RunnerRead, RunnerRecord, RunnerWrite};
 
-fn runner(row: &SqlRow<'_>) -> rusqlite::Result<RunnerRecord> {
+fn runner_record(row: &SqlRow<'_>) -> rusqlite::Result<RunnerRecord> {
     Ok(RunnerRecord {
         batch: row.get(0)?,
         run_marker: row.get(1)?,
@@ -27,7 +27,7 @@ impl RunnerRead for Tx<'_> {
         self.first(
             "SELECT batch, run_marker, profile, pid, host, started_at, heartbeat_at, wait_reason FROM runner WHERE batch = ?1",
             [batch],
-            runner,
+            runner_record,
         )
     }
 
@@ -35,7 +35,7 @@ impl RunnerRead for Tx<'_> {
         self.all(
             "SELECT batch, run_marker, profile, pid, host, started_at, heartbeat_at, wait_reason FROM runner ORDER BY batch",
             [],
-            runner,
+            runner_record,
         )
     }
 
@@ -44,13 +44,13 @@ impl RunnerRead for Tx<'_> {
             "SELECT r.batch, t.priority, r.permits_held, r.wants_permit, r.heartbeat_at FROM runner r JOIN task t ON t.row_id = r.batch",
             [],
             |row| {
-                let stake = FairShare {
+                let share = FairShare {
                     batch: row.get(0)?,
                     priority: row.get(1)?,
                     held: row.get(2)?,
                     wants: row.get(3)?,
                 };
-                Ok((stake, Timestamp::from_millis(row.get(4)?)))
+                Ok((share, Timestamp::from_millis(row.get(4)?)))
             },
         )
     }

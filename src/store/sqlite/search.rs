@@ -1,4 +1,4 @@
-//! Full text, in SQL.
+//! Full-text search over titles, initial texts and receipts (FTS5).
 
 use rusqlite::params;
 
@@ -8,11 +8,11 @@ use crate::error::Result;
 use crate::model::task::Task;
 use crate::store::TaskFilter;
 
-/// The most hits that a search ranks.
+/// The most matches that a search ranks.
 const RANKED: u64 = 1_000;
 
-/// A search's tasks, best first; only what is in few tasks can be ranked.
-const BEST: &str = concat!(
+/// Best match first. Ranking reads every match, so this query is for rare words only.
+const BEST_FIRST: &str = concat!(
     "WITH hit(row_id, rank) AS (
                    SELECT rowid, bm25(task_text, 4.0, 1.0) FROM task_text WHERE task_text MATCH ?1
                    UNION ALL
@@ -25,8 +25,8 @@ const BEST: &str = concat!(
                   ORDER BY h.rank, t.row_id LIMIT ?4"
 );
 
-/// A search's tasks, newest first.
-const NEWEST: &str = concat!(
+/// Newest task first, for words that are in many tasks.
+const NEWEST_FIRST: &str = concat!(
                 "WITH title(row_id) AS (
                    SELECT f.rowid FROM task_text f CROSS JOIN task t ON t.row_id = f.rowid
                     WHERE task_text MATCH ?1 AND (?2 IS NULL OR t.project = ?2) AND (?3 IS NULL OR t.status = ?3)
@@ -42,29 +42,33 @@ const NEWEST: &str = concat!(
             );
 
 impl Tx<'_> {
-    /// In how many titles and receipts a search finds something, as far as it matters.
-    fn hits(&self, wanted: &str) -> Result<u64> {
-        let hits = self.first(
+    /// How many tasks and receipts match, counted up to [`RANKED`] each.
+    fn count_matches(&self, query: &str) -> Result<u64> {
+        let matches = self.first(
             "SELECT (SELECT count(*) FROM (SELECT 1 FROM task_text WHERE task_text MATCH ?1 LIMIT ?2))
                   + (SELECT count(*) FROM (SELECT 1 FROM receipt_text WHERE receipt_text MATCH ?1 LIMIT ?2))",
-            params![wanted, RANKED],
+            params![query, RANKED],
             |row| row.get::<_, u64>(0),
         )?;
-        Ok(hits.unwrap_or(0))
+        Ok(matches.unwrap_or(0))
     }
 
     /// See [`crate::store::StoreRead::search`].
-    pub(super) fn full_text(&self, words: &[String], filter: &TaskFilter, limit: usize) -> Result<Vec<Task>> {
-        // Beginnings are looked for only where the words themselves are rare: SQLite reads all that
-        // a beginning leads to before it gives the first.
+    pub(super) fn search_text(
+        &self,
+        words: &[String],
+        filter: &TaskFilter,
+        limit: usize,
+    ) -> Result<Vec<Task>> {
+        // Prefixes are searched only if the words themselves are rare: SQLite reads every match of a prefix before
+        // it returns the first one.
         let quoted = |end: &str| -> String { words.iter().map(|word| format!("\"{word}\"{end} ")).collect() };
-        let mut wanted = quoted("");
-        if self.hits(&wanted)? < RANKED {
-            wanted = quoted("*");
+        let mut query = quoted("");
+        if self.count_matches(&query)? < RANKED {
+            query = quoted("*");
         }
-        // Ranking reads every hit: words that are everywhere are answered newest first instead.
-        let sql = if self.hits(&wanted)? < RANKED { BEST } else { NEWEST };
+        let sql = if self.count_matches(&query)? < RANKED { BEST_FIRST } else { NEWEST_FIRST };
         let status = filter.status.map(|status| status.as_str());
-        self.all(sql, params![wanted, filter.project, status, limit], rows::task)
+        self.all(sql, params![query, filter.project, status, limit], rows::task)
     }
 }

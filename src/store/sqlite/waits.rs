@@ -1,8 +1,8 @@
-//! Waits for batches, in SQL.
+//! Queries for the waits of clients.
 
 use rusqlite::params;
 
-use super::rows::{maybe_moment, moment};
+use super::rows::{moment, optional_moment};
 use super::tx::Tx;
 use crate::error::Result;
 use crate::model::task::Row;
@@ -23,8 +23,8 @@ impl WaitRead for Tx<'_> {
                     asked_by: row.get(2)?,
                     created: moment(row, 3)?,
                     updated: moment(row, 4)?,
-                    ended: maybe_moment(row, 5)?,
-                    cancelled: maybe_moment(row, 6)?,
+                    ended: optional_moment(row, 5)?,
+                    cancelled: optional_moment(row, 6)?,
                     said: row.get(7)?,
                 })
             },

@@ -1,4 +1,4 @@
-//! What is written to the store, in SQL.
+//! Statements that write tasks, receipts, batches, chunks and items.
 
 use rusqlite::params;
 
@@ -14,15 +14,15 @@ use crate::model::task::{Row, Task};
 use crate::model::timestamp::Timestamp;
 use crate::store::{NewReceipt, NewTask, StoreWrite};
 
-/// How many tasks or receipts may wait before they are made searchable.
-const INDEX_AFTER: i64 = 1_000;
+/// After how many new tasks, or receipts, the search index is updated within the writing transaction.
+const INDEX_INTERVAL: i64 = 1_000;
 
-/// Holds a conditional write to having met its task.
-fn expect_saved(task: &Task, saved: usize) -> Result<()> {
-    if saved == 1 {
+/// An error unless a conditional UPDATE changed its row.
+fn expect_updated(task: &Task, rows: usize) -> Result<()> {
+    if rows == 1 {
         return Ok(());
     }
-    Err(Error::new(Code::Conflict, format!("Task {} was changed meanwhile; read it again", task.id)))
+    Err(Error::new(Code::Conflict, format!("Task {} was changed by another writer; read it again", task.id)))
 }
 
 impl Tx<'_> {
@@ -34,8 +34,14 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// Adds items of a category to the counts of a chunk and its batch alike.
-    pub(super) fn count(&self, chunk: &Chunk, outcome: Outcome, category: &str, by: i64) -> Result<()> {
+    /// Adds items of a category to the counts of their chunk and its batch.
+    pub(super) fn add_to_counts(
+        &self,
+        chunk: &Chunk,
+        outcome: Outcome,
+        category: &str,
+        by: i64,
+    ) -> Result<()> {
         let by_outcome = |wanted: Outcome| if outcome == wanted { by } else { 0 };
         let (done, failed, skipped) =
             (by_outcome(Outcome::Done), by_outcome(Outcome::Failed), by_outcome(Outcome::Skipped));
@@ -57,7 +63,7 @@ impl Tx<'_> {
 impl StoreWrite for Tx<'_> {
     fn insert_task(&self, new: &NewTask<'_>) -> Result<Row> {
         let task = new.task;
-        let changed = self.next_change()?;
+        let change_number = self.next_change()?;
         let role = if task.is_batch {
             "batch"
         } else if task.is_chunk {
@@ -89,19 +95,19 @@ impl StoreWrite for Tx<'_> {
                 new.initial_text,
                 has_box(new.initial_text),
                 self.now.millis(),
-                changed,
+                change_number,
             ],
         )?;
         let row = self.connection.last_insert_rowid();
-        if row % INDEX_AFTER == 0 {
+        if row % INDEX_INTERVAL == 0 {
             self.update_search_index()?;
         }
         Ok(row)
     }
 
     fn update_fields(&self, before: &Task, task: &Task) -> Result<()> {
-        let changed = self.next_change()?;
-        let saved = self.execute(
+        let change_number = self.next_change()?;
+        let rows = self.execute(
             "UPDATE task SET title = ?3, type = ?4, priority = ?5, position = ?6, project = ?7, parent = ?8, assignee = ?9,
                     due_at = ?10, tags = ?11, effort = ?12, context = ?13, complexity = ?14, updated_at = ?15,
                     change_number = ?16
@@ -122,12 +128,12 @@ impl StoreWrite for Tx<'_> {
                 task.context,
                 task.complexity.map(|complexity| complexity.as_str()),
                 self.now.millis(),
-                changed,
+                change_number,
             ],
         )?;
-        expect_saved(task, saved)?;
+        expect_updated(task, rows)?;
         if task.title != before.title {
-            // A task that isn't in the index yet comes there with its new title.
+            // A task that is not in the index yet is added later, with its new title.
             self.execute(
                 "INSERT OR REPLACE INTO task_text (rowid, title, initial_text)
                  SELECT row_id, title, initial_text FROM task
@@ -139,9 +145,9 @@ impl StoreWrite for Tx<'_> {
     }
 
     fn update_state(&self, task: &Task, generation: u64) -> Result<()> {
-        let changed = self.next_change()?;
+        let change_number = self.next_change()?;
         let claim = task.claim.as_ref();
-        let saved = self.execute(
+        let rows = self.execute(
             "UPDATE task SET status = ?3, assignee = ?4, updated_at = ?5, change_number = ?6, status_changed = ?6, generation = ?7,
                     claim_worker = ?8, claim_token = ?9, claimed_at = ?10, expires_at = ?11, lease_seconds = ?12
               WHERE row_id = ?1 AND generation = ?2",
@@ -151,7 +157,7 @@ impl StoreWrite for Tx<'_> {
                 task.status.as_str(),
                 task.assignee,
                 self.now.millis(),
-                changed,
+                change_number,
                 task.generation,
                 claim.map(|claim| claim.worker.as_str()),
                 claim.and_then(|claim| claim.token.as_ref()).map(|token| token.as_str()),
@@ -160,24 +166,24 @@ impl StoreWrite for Tx<'_> {
                 claim.map(|claim| claim.lease_seconds),
             ],
         )?;
-        expect_saved(task, saved)
+        expect_updated(task, rows)
     }
 
     fn renew_lease(&self, task: &Task, until: Timestamp) -> Result<()> {
-        let changed = self.next_change()?;
-        let saved = self.execute(
+        let change_number = self.next_change()?;
+        let rows = self.execute(
             "UPDATE task SET expires_at = ?3, updated_at = ?4, change_number = ?5 WHERE row_id = ?1 AND generation = ?2",
-            params![task.row, task.generation, until.millis(), self.now.millis(), changed],
+            params![task.row, task.generation, until.millis(), self.now.millis(), change_number],
         )?;
-        expect_saved(task, saved)
+        expect_updated(task, rows)
     }
 
-    fn set_dependencies(&self, row: Row, needs: &[Row], soft: bool) -> Result<()> {
+    fn set_dependencies(&self, row: Row, depends_on: &[Row], soft: bool) -> Result<()> {
         self.execute("DELETE FROM dependency WHERE task = ?1 AND soft = ?2", params![row, soft])?;
-        for (position, need) in (0_i64..).zip(needs) {
+        for (position, dependency) in (0_i64..).zip(depends_on) {
             self.execute(
                 "INSERT INTO dependency (task, depends_on, soft, position) VALUES (?1, ?2, ?3, ?4)",
-                params![row, need, soft, position],
+                params![row, dependency, soft, position],
             )?;
         }
         self.execute(
@@ -188,13 +194,13 @@ impl StoreWrite for Tx<'_> {
     }
 
     fn recount_blockers(&self, row: Row) -> Result<()> {
-        let changed = self.next_change()?;
+        let change_number = self.next_change()?;
         self.execute(
             "UPDATE task SET change_number = ?2, blocker_count = hold_count + (
-                SELECT count(*) FROM dependency d JOIN task needed ON needed.row_id = d.depends_on
-                 WHERE d.task = ?1 AND d.soft = 0 AND needed.status <> 'done')
+                SELECT count(*) FROM dependency d JOIN task other ON other.row_id = d.depends_on
+                 WHERE d.task = ?1 AND d.soft = 0 AND other.status <> 'done')
               WHERE row_id = ?1",
-            params![row, changed],
+            params![row, change_number],
         )?;
         Ok(())
     }
@@ -240,32 +246,32 @@ impl StoreWrite for Tx<'_> {
                 receipt.hash(task.id.as_str(), &before),
             ],
         )?;
-        let written = self.connection.last_insert_rowid();
+        let receipt_row = self.connection.last_insert_rowid();
         if !receipt.cost.is_empty() {
             self.add_cost(task, &receipt)?;
         }
-        let changed = self.next_change()?;
+        let change_number = self.next_change()?;
         if let Some(batch) = task.batch_row() {
             self.execute(
                 "INSERT INTO batch_receipt (batch, change_number, receipt) VALUES (?1, ?2, ?3)",
-                params![batch, changed, written],
+                params![batch, change_number, receipt_row],
             )?;
         }
         let boxes = has_box(new.text) && !new.late;
-        // Naming `expires_at` would write the index of leases anew, whatever its value.
+        // An UPDATE that names `expires_at` rewrites its index entry even if the value is unchanged.
         match new.lease_until {
             Some(until) => self.execute(
                 "UPDATE task SET updated_at = ?2, change_number = ?3, has_checkbox = has_checkbox OR ?4, expires_at = ?5
                   WHERE row_id = ?1",
-                params![task.row, self.now.millis(), changed, boxes, until.millis()],
+                params![task.row, self.now.millis(), change_number, boxes, until.millis()],
             )?,
             None => self.execute(
                 "UPDATE task SET updated_at = ?2, change_number = ?3, has_checkbox = has_checkbox OR ?4
                   WHERE row_id = ?1",
-                params![task.row, self.now.millis(), changed, boxes],
+                params![task.row, self.now.millis(), change_number, boxes],
             )?,
         };
-        if written % INDEX_AFTER == 0 {
+        if receipt_row % INDEX_INTERVAL == 0 {
             self.update_search_index()?;
         }
         Ok(number)
@@ -359,10 +365,13 @@ impl StoreWrite for Tx<'_> {
             params![item.chunk, item.position, outcome.as_str(), category, receipt],
         )?;
         if settled != 1 {
-            return Err(Error::new(Code::Conflict, format!("Item '{}' was settled meanwhile", item.key)));
+            return Err(Error::new(
+                Code::Conflict,
+                format!("Item '{}' was settled by another writer", item.key),
+            ));
         }
         // `processed` is the sum of the categories: an item without one is counted under its outcome.
-        self.count(chunk, outcome, category.unwrap_or(outcome.as_str()), 1)
+        self.add_to_counts(chunk, outcome, category.unwrap_or(outcome.as_str()), 1)
     }
 
     fn set_attempts(&self, chunk: &Chunk, attempts: i64) -> Result<()> {
@@ -386,10 +395,10 @@ impl StoreWrite for Tx<'_> {
         Ok(())
     }
 
-    fn store_response(&self, key: &str, operation: &str, fingerprint: &[u8], reply: &str) -> Result<()> {
+    fn store_response(&self, key: &str, operation: &str, fingerprint: &[u8], response: &str) -> Result<()> {
         self.execute(
             "INSERT INTO stored_response (request_key, operation, fingerprint, response, created_at) VALUES (?1, ?2, ?3, ?4, ?5)",
-            params![key, operation, fingerprint, reply, self.now.millis()],
+            params![key, operation, fingerprint, response, self.now.millis()],
         )?;
         Ok(())
     }

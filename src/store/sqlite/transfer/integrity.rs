@@ -11,7 +11,7 @@ use crate::error::{Code, Error, Result};
 use crate::model::timestamp::Timestamp;
 use crate::store::chains::verify_chains;
 use crate::store::sqlite::connection;
-use crate::store::sqlite::damage::damage;
+use crate::store::sqlite::damage::find_damage;
 use crate::store::sqlite::rows::sql_error;
 use crate::store::sqlite::tx::Tx;
 
@@ -26,7 +26,7 @@ fn unread(error: rusqlite::Error) -> Error {
 pub(super) fn check(path: &Path, clock: &Clock, tell: Tell<'_>) -> Result<Held> {
     let connection = connection::open_reader(path)?;
     tell("Checking", 0, 0);
-    if let Some(first) = damage(&connection, true, 1)?.first() {
+    if let Some(first) = find_damage(&connection, true, 1)?.first() {
         return Err(Error::new(Code::Conflict, format!("SQLite finds it damaged: {first}")));
     }
     let walked = verify_chains(&Tx::new(&connection, clock.now()), Vec::new())?;

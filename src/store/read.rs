@@ -1,0 +1,104 @@
+//! Reads of tasks, receipts, batches, chunks and items.
+
+use super::{BatchRead, ListPosition, ResourceRead, RunnerRead, TaskFilter, TaskTotal, WaitRead};
+use crate::error::Result;
+use crate::model::batch::{Batch, Chunk, StoredItem};
+use crate::model::id::TaskId;
+use crate::model::receipt::Receipt;
+use crate::model::task::{Row, Task};
+use crate::model::timestamp::Timestamp;
+
+/// Reads inside one transaction: they all see the same state.
+pub trait StoreRead: BatchRead + ResourceRead + RunnerRead + WaitRead {
+    /// The time of this transaction.
+    fn now(&self) -> Timestamp;
+    /// The number of the latest change in the store.
+    fn latest_change_number(&self) -> Result<u64>;
+    /// The task with this id, or the error `not_found`.
+    fn task(&self, id: &TaskId) -> Result<Task>;
+    /// The task in this row, or the error `not_found`.
+    fn task_by_row(&self, row: Row) -> Result<Task>;
+    /// A page of tasks, ordered by priority, order and creation.
+    fn list(&self, filter: &TaskFilter, after: Option<ListPosition>, limit: usize) -> Result<Vec<Task>>;
+    /// How many tasks match.
+    fn count_tasks(&self, filter: &TaskFilter) -> Result<TaskTotal>;
+    /// The tasks whose latest change is after change number `since`, oldest change first.
+    fn tasks_changed_since(&self, filter: &TaskFilter, since: u64, limit: usize) -> Result<Vec<Task>>;
+    /// The children of a task whose status or holder changed after change number `since`, oldest such change first,
+    /// each with the number of that change.
+    fn children_with_status_changed_since(
+        &self,
+        parent: Row,
+        since: u64,
+        limit: usize,
+    ) -> Result<Vec<(u64, Task)>>;
+    /// The tasks that a task depends on, in the order given by its author; `true` marks a soft dependency.
+    fn dependencies(&self, task: &Task) -> Result<Vec<(TaskId, bool)>>;
+    /// The first ids of tasks that depend on this one.
+    fn dependents(&self, row: Row, limit: usize) -> Result<Vec<TaskId>>;
+    /// The rows of tasks with a hard dependency on this one.
+    fn hard_dependents(&self, row: Row) -> Result<Vec<Row>>;
+    /// The first ids of a task's children.
+    fn children(&self, row: Row, limit: usize) -> Result<Vec<TaskId>>;
+    /// Whether `from` depends on `to`, directly or through other tasks, by hard or soft dependencies.
+    fn depends_transitively(&self, from: Row, to: Row) -> Result<bool>;
+    /// Whether `task` is `ancestor` or one of its descendants.
+    fn is_self_or_descendant(&self, task: Row, ancestor: Row) -> Result<bool>;
+    /// The body of a task before its first receipt.
+    fn initial_text(&self, row: Row) -> Result<String>;
+    /// The first characters of a task's body.
+    fn preview(&self, row: Row, chars: usize) -> Result<String>;
+    /// The receipts of a task whose number is greater than `after`, in order.
+    fn receipts(&self, row: Row, after: u64, limit: usize) -> Result<Vec<Receipt>>;
+    /// The same receipts with their hashes, for verification.
+    fn hashed_receipts(&self, row: Row, after: u64, limit: usize) -> Result<Vec<(Receipt, [u8; 32])>>;
+    /// The batch of a task, if the task is one.
+    fn batch(&self, row: Row) -> Result<Option<Batch>>;
+    /// The chunk of a task, if the task is one.
+    fn chunk(&self, task: &Task) -> Result<Option<Chunk>>;
+    /// The chunks of a batch whose number is greater than `after`, in order.
+    fn chunks(&self, batch: Row, after: u64, limit: usize) -> Result<Vec<(Chunk, Task)>>;
+    /// The items of a chunk whose position is greater than `after`; `open` leaves out those with an outcome.
+    fn items(&self, chunk: Row, after: u64, limit: usize, open: bool) -> Result<Vec<StoredItem>>;
+    /// The item of a batch with this key.
+    fn item(&self, batch: Row, key: &str) -> Result<Option<StoredItem>>;
+    /// Whether a batch has an item with this key.
+    fn has_item(&self, batch: Row, key: &str) -> Result<bool>;
+    /// The failed items of a batch in order, each with the id of its chunk.
+    fn failed_items(&self, batch: Row, limit: usize) -> Result<Vec<(TaskId, StoredItem)>>;
+    /// The receipt of a task with this number.
+    fn receipt(&self, row: Row, number: u64) -> Result<Option<Receipt>>;
+    /// The receipts of a batch and its chunks that were written after change number `since`, oldest first: change
+    /// number, task, receipt.
+    fn batch_receipts_since(
+        &self,
+        batch: Row,
+        since: u64,
+        limit: usize,
+    ) -> Result<Vec<(u64, TaskId, Receipt)>>;
+    /// The latest receipts of a batch and its chunks, oldest first: change number, task, receipt.
+    fn latest_batch_receipts(&self, batch: Row, limit: usize) -> Result<Vec<(u64, TaskId, Receipt)>>;
+    /// The number of settled items in each category of a chunk or a batch, largest first.
+    fn category_counts(&self, row: Row) -> Result<Vec<(String, u64)>>;
+    /// The stored response to a request with this idempotency key: operation, fingerprint, response.
+    fn stored_response(&self, key: &str) -> Result<Option<(String, Vec<u8>, String)>>;
+    /// Claimed tasks whose lease has expired. A lease that ends later than any lease can (the clock was set back
+    /// since) counts as expired.
+    fn expired_claims(&self, limit: usize) -> Result<Vec<Task>>;
+    /// When the next lease expires.
+    fn next_lease_expiry(&self) -> Result<Option<Timestamp>>;
+    /// Claimed tasks that have not changed since `moment`.
+    fn claims_idle_since(&self, moment: Timestamp, limit: usize) -> Result<Vec<Task>>;
+    /// Compares all stored counts with the rows they count, and item outcomes with receipts. Returns a description of
+    /// the first difference. Reads the whole store.
+    fn first_count_mismatch(&self) -> Result<Option<String>>;
+    /// Whether every task and receipt is in the search index.
+    fn is_search_index_complete(&self) -> Result<bool>;
+    /// Tasks whose title or body contains all words (or words that start with them): best match first, or newest
+    /// first if very many tasks contain the words.
+    fn search(&self, words: &[String], filter: &TaskFilter, limit: usize) -> Result<Vec<Task>>;
+    /// Batches that have not ended, newest first.
+    fn open_batches(&self, project: Option<&str>, limit: usize) -> Result<Vec<Task>>;
+    /// Ids that start with `prefix`: of batches, newest first, or of all tasks (the newest ones for an empty prefix).
+    fn ids_with_prefix(&self, prefix: &str, only_batches: bool, limit: usize) -> Result<Vec<TaskId>>;
+}

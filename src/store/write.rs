@@ -1,0 +1,87 @@
+//! Writes of tasks, receipts, batches, chunks and items.
+
+use super::{BatchWrite, ResourceWrite, RunnerWrite, StoreRead, WaitWrite};
+use crate::error::Result;
+use crate::model::batch::{Batch, Chunk, StoredItem};
+use crate::model::cost::Cost;
+use crate::model::status::{ItemReport, Outcome};
+use crate::model::task::{Row, Task};
+use crate::model::timestamp::Timestamp;
+
+/// A task to insert.
+#[derive(Debug, Clone)]
+pub struct NewTask<'a> {
+    /// The task. The store assigns its row and times.
+    pub task: &'a Task,
+    /// The body before the first receipt.
+    pub initial_text: &'a str,
+}
+
+/// A receipt to append. The store assigns its number, time and hash.
+#[derive(Debug, Clone, Default)]
+pub struct NewReceipt<'a> {
+    /// Its author.
+    pub author: &'a str,
+    /// Its text.
+    pub text: &'a str,
+    /// The key of the item that it reports on.
+    pub item: Option<&'a str>,
+    /// What it reports about the item.
+    pub outcome: Option<ItemReport>,
+    /// The category of the item.
+    pub category: Option<&'a str>,
+    /// Whether its author had lost the claim.
+    pub late: bool,
+    /// The step that it belongs to, if its batch has several.
+    pub step: Option<&'a str>,
+    /// When the lease of the task's claim ends after this receipt, if the receipt renews it.
+    pub lease_until: Option<Timestamp>,
+    /// What the work cost.
+    pub cost: Cost,
+}
+
+/// Writes inside one transaction. Every write to a task assigns it a new change number, unless documented otherwise.
+pub trait StoreWrite: StoreRead + BatchWrite + ResourceWrite + RunnerWrite + WaitWrite {
+    /// Inserts a task and returns its row.
+    fn insert_task(&self, new: &NewTask<'_>) -> Result<Row>;
+    /// Updates the fields of a task other than its status, its claim and its initial text.
+    fn update_fields(&self, before: &Task, task: &Task) -> Result<()>;
+    /// Updates the status, assignee and claim of a task, if its stored generation is still `generation`.
+    fn update_state(&self, task: &Task, generation: u64) -> Result<()>;
+    /// Extends the lease of a task's claim.
+    fn renew_lease(&self, task: &Task, until: Timestamp) -> Result<()>;
+    /// Replaces the hard or the soft dependencies of a task.
+    fn set_dependencies(&self, row: Row, depends_on: &[Row], soft: bool) -> Result<()>;
+    /// Counts the unfinished hard dependencies and the holds of a task again.
+    fn recount_blockers(&self, row: Row) -> Result<()>;
+    /// Appends a receipt and returns its number.
+    fn append_receipt(&self, task: &Task, receipt: &NewReceipt<'_>) -> Result<u64>;
+    /// Inserts the batch of a task.
+    fn insert_batch(&self, batch: &Batch) -> Result<()>;
+    /// Inserts the chunk of a task.
+    fn insert_chunk(&self, chunk: &Chunk) -> Result<()>;
+    /// Inserts an item of a chunk.
+    fn insert_item(&self, batch: Row, chunk: Row, position: u64, key: &str, fields: &str) -> Result<()>;
+    /// Adds to the item count of a chunk and replaces the label of its span of items.
+    fn grow_chunk(&self, chunk: Row, items: u64, span: &str) -> Result<()>;
+    /// Adds to the chunk and item counts of a batch.
+    fn grow_batch(&self, batch: Row, chunks: u64, items: u64) -> Result<()>;
+    /// Stores the outcome of an item and updates the counts of its chunk, batch and category.
+    fn settle_item(
+        &self,
+        chunk: &Chunk,
+        item: &StoredItem,
+        outcome: Outcome,
+        category: Option<&str>,
+        receipt: u64,
+    ) -> Result<()>;
+    /// Sets how often a chunk was claimed, and the start time of its batch if it has none. With 0 attempts, the
+    /// chunk's release reasons are deleted.
+    fn set_attempts(&self, chunk: &Chunk, attempts: i64) -> Result<()>;
+    /// Adds to the counts of ended and of unsuccessful chunks of a batch.
+    fn add_ended_chunks(&self, batch: Row, ended: i64, unsuccessful: i64) -> Result<()>;
+    /// Stores the response to a request with an idempotency key.
+    fn store_response(&self, key: &str, operation: &str, fingerprint: &[u8], response: &str) -> Result<()>;
+    /// Adds the tasks and receipts to the search index that are not in it.
+    fn update_search_index(&self) -> Result<()>;
+}
