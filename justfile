@@ -1,28 +1,32 @@
-# What a person types; CI calls the same.
+# Common commands. CI runs the same ones.
 
-# The main job on the example items
+# The example items, processed by a shell script
 demo:
-    cargo run --release --quiet -- --db target/demo/tasktally.db run --items examples/commits.jsonl --split month:date -- examples/file-commit.sh
+    cargo run --locked --release --quiet -- --db target/demo/tasktally.db run --items examples/commits.jsonl --split month:date -- examples/file-commit.sh
 
 test:
-    cargo test
+    cargo test --locked
 
 lint:
     cargo fmt --check
-    cargo clippy --all-targets -- -D warnings
+    cargo clippy --locked --all-targets -- -D warnings
 
-# The committed manifest against the operations
+# Versions, licences and sources of the dependencies, and security advisories
+deny:
+    .ci/deny
+
+# Compares the committed manifest with the operations
 manifest:
-    cargo run --quiet -- manifest | diff - mcp-manifest.json
+    cargo run --locked --quiet -- manifest | diff - mcp-manifest.json
 
 bench:
-    cargo bench --bench figures
+    cargo bench --locked --bench figures
 
-# All that docs/reliability.md tells of, in full: an hour and a half; FAULT takes only those of that name
+# All fault tests with the rounds of docs/reliability.md: an hour and a half. FAULT selects tests whose name contains it
 faults FAULT="":
     tests/faults/long {{FAULT}}
 
-# Clients that others wrote
+# Clients of other projects
 clients:
-    cargo build
+    cargo build --locked
     tests/clients/run

@@ -1,5 +1,5 @@
-//! Items that are added to a batch whose chunks are independent: each rule against a slow and obvious
-//! reference, on random items, with chunks at work and ended, and with another batch beside it.
+//! `add_items` for a batch whose items touch resources: each `on_conflict` rule is compared with a slow and obvious
+//! reference, on random items, with claimed and ended chunks, and with a second batch.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -9,38 +9,46 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
-use support::at_work::{AtWork, Items, chunks, create, has_ended, items, work_at_random};
+use support::conflict_model::{
+    ClaimedChunks, ConflictItems, create_batch, has_ended, random_items, stored_chunks, work_in_random_order,
+};
 use support::reply::Reply;
+use support::resources::overlap;
 use support::rng::Rng;
 use support::rounds;
 use support::server::Server;
 use support::store::Store;
-use support::touch::touch_the_same;
 
 type Chunks = BTreeMap<String, BTreeSet<String>>;
 
-/// Claims some chunks of a batch; completes some of those. Gives those that stay at work.
-fn begin_some(rng: &mut Rng, store: &Store, server: &mut Server, items: &Items, batch: &str) -> AtWork {
-    let mut at_work = AtWork::new();
+/// Claims some chunks of a batch and completes some of them. Returns the chunks that stay claimed.
+fn claim_some(
+    rng: &mut Rng,
+    store: &Store,
+    server: &mut Server,
+    items: &ConflictItems,
+    batch: &str,
+) -> ClaimedChunks {
+    let mut claimed = ClaimedChunks::new();
     for _ in 0..rng.below(4) {
         let claim = server.call("claim_task", json!({"worker": "w", "batch": batch}));
-        if !claim.won() {
+        if !claim.succeeded() {
             break;
         }
         let (chunk, token) = (claim.text("/task/id"), claim["claim"]["token"].clone());
-        let keys = chunks(store, batch)[&chunk].clone();
-        // The last one stays open, so that the batch does.
-        if rng.below(2) == 0 && chunks(store, batch).keys().any(|other| is_unclaimed(store, other)) {
+        let keys = stored_chunks(store, batch)[&chunk].clone();
+        // The last unclaimed chunk stays open, so that the batch stays open.
+        if rng.below(2) == 0 && stored_chunks(store, batch).keys().any(|other| is_unclaimed(store, other)) {
             for key in &keys {
                 let done = json!({"id": chunk, "claim": token, "item": key, "outcome": "done"});
                 server.call("update_task", done).ok();
             }
             server.call("complete_task", json!({"id": chunk, "claim": token})).ok();
         } else {
-            at_work.insert(chunk, (0, items.of(&keys), token));
+            claimed.insert(chunk, (0, items.touched_by(&keys), token));
         }
     }
-    at_work
+    claimed
 }
 
 fn is_unclaimed(store: &Store, chunk: &str) -> bool {
@@ -48,161 +56,177 @@ fn is_unclaimed(store: &Store, chunk: &str) -> bool {
     store.sql().query_row(sql, [chunk], |row| row.get(0)).unwrap()
 }
 
-/// What each chunk that has not ended touches.
-fn open(store: &Store, items: &Items, chunks: &Chunks) -> BTreeMap<String, Vec<Vec<String>>> {
+/// The paths that each chunk that has not ended touches.
+fn touched_by_open_chunks(
+    store: &Store,
+    items: &ConflictItems,
+    chunks: &Chunks,
+) -> BTreeMap<String, Vec<Vec<String>>> {
     let open = chunks.iter().filter(|(chunk, _)| !has_ended(store, chunk));
-    open.map(|(chunk, keys)| (chunk.clone(), items.of(keys))).collect()
+    open.map(|(chunk, keys)| (chunk.clone(), items.touched_by(keys))).collect()
 }
 
-fn add(server: &mut Server, batch: &str, items: &Items) -> Reply {
-    server.call("add_items", json!({"id": batch, "items": items.1}))
+/// Adds the items to a batch.
+fn add(server: &mut Server, batch: &str, items: &ConflictItems) -> Reply {
+    server.call("add_items", json!({"id": batch, "items": items.values}))
 }
 
-fn with(items: &mut Items, more: &Items) {
-    items.0.extend(more.0.clone());
-    items.1.extend(more.1.clone());
+/// Adds `more` to `items`.
+fn extend(items: &mut ConflictItems, more: &ConflictItems) {
+    items.touched.extend(more.touched.clone());
+    items.values.extend(more.values.clone());
 }
 
-/// New items as a split by size lays them: the last chunk first, if nobody has claimed it.
-fn laid(store: &Store, before: &Chunks, new: &Items, max_chunk: u64) -> Vec<(Option<String>, Vec<String>)> {
-    let mut keys: Vec<String> = new.0.keys().cloned().collect();
+/// Where a split by size puts new items: first into the last chunk if it is unclaimed, then into new chunks.
+fn planned_chunks(
+    store: &Store,
+    before: &Chunks,
+    new: &ConflictItems,
+    max_chunk: u64,
+) -> Vec<(Option<String>, Vec<String>)> {
+    let mut keys: Vec<String> = new.touched.keys().cloned().collect();
     let number = |chunk: &String| chunk.rsplit('.').next().unwrap().parse::<u64>().unwrap();
-    let (last, held) = before.iter().max_by_key(|(chunk, _)| number(chunk)).unwrap();
-    let mut laid = Vec::new();
-    let room = (max_chunk as usize).saturating_sub(held.len()).min(keys.len());
+    let (last, last_keys) = before.iter().max_by_key(|(chunk, _)| number(chunk)).unwrap();
+    let mut planned = Vec::new();
+    let room = (max_chunk as usize).saturating_sub(last_keys.len()).min(keys.len());
     if room > 0 && is_unclaimed(store, last) {
-        laid.push((Some(last.clone()), keys.drain(..room).collect()));
+        planned.push((Some(last.clone()), keys.drain(..room).collect()));
     }
     let parts = keys.len().div_ceil(max_chunk as usize);
     for part in 0..parts {
         let size = keys.len().div_ceil(parts - part);
-        laid.push((None, keys.drain(..size).collect()));
+        planned.push((None, keys.drain(..size).collect()));
     }
-    laid
+    planned
 }
 
 #[test]
-fn reject_refuses_items_if_and_only_if_they_make_chunks_touch_the_same() {
+fn reject_refuses_items_if_and_only_if_chunks_would_touch_the_same() {
     let mut rng = Rng::seeded("reject added");
     let store = Store::new();
     let mut server = store.serve();
-    let (mut refused, mut taken) = (0, 0);
+    let (mut refused, mut added) = (0, 0);
     for round in 0..rounds("TASKTALLY_ROUNDS", 60) {
         let (project, max_chunk) = (format!("p{round}"), 1 + rng.below(4));
-        let mut items = items(&mut rng, "k");
-        let made = create(&mut server, &items, "reject", max_chunk, &project);
-        if !made.won() {
+        let mut items = random_items(&mut rng, "k");
+        let made = create_batch(&mut server, &items, "reject", max_chunk, &project);
+        if !made.succeeded() {
             continue;
         }
         let batch = made.text("/batch/id");
-        let beside = support::at_work::items(&mut rng, "b");
-        let other = create(&mut server, &beside, "reject", 3, &project);
-        begin_some(&mut rng, &store, &mut server, &items, &batch);
+        let beside = random_items(&mut rng, "b");
+        let other = create_batch(&mut server, &beside, "reject", 3, &project);
+        claim_some(&mut rng, &store, &mut server, &items, &batch);
         for turn in 0..3 {
-            let new = support::at_work::items(&mut rng, &format!("n{turn}-"));
-            let before = chunks(&store, &batch);
-            let mut theirs = open(&store, &items, &before);
-            if other.won() {
-                theirs.extend(open(&store, &beside, &chunks(&store, &other.text("/batch/id"))));
+            let new = random_items(&mut rng, &format!("n{turn}-"));
+            let before = stored_chunks(&store, &batch);
+            let mut theirs = touched_by_open_chunks(&store, &items, &before);
+            if other.succeeded() {
+                theirs.extend(touched_by_open_chunks(
+                    &store,
+                    &beside,
+                    &stored_chunks(&store, &other.text("/batch/id")),
+                ));
             }
-            let laid: Vec<(Option<String>, Vec<Vec<String>>)> = laid(&store, &before, &new, max_chunk)
-                .into_iter()
-                .map(|(into, keys)| (into, new.of(&keys.into_iter().collect())))
-                .collect();
-            let with_stored = laid.iter().any(|(into, touched)| {
-                theirs
-                    .iter()
-                    .any(|(chunk, theirs)| into.as_ref() != Some(chunk) && touch_the_same(touched, theirs))
+            let planned: Vec<(Option<String>, Vec<Vec<String>>)> =
+                planned_chunks(&store, &before, &new, max_chunk)
+                    .into_iter()
+                    .map(|(into, keys)| (into, new.touched_by(&keys.into_iter().collect())))
+                    .collect();
+            let meets_stored = planned.iter().any(|(into, touched)| {
+                theirs.iter().any(|(chunk, theirs)| into.as_ref() != Some(chunk) && overlap(touched, theirs))
             });
-            let among = (0..laid.len()).any(|a| {
-                (a + 1..laid.len()).any(|b| {
+            let meets_planned = (0..planned.len()).any(|a| {
+                (a + 1..planned.len()).any(|b| {
                     let whole = |n: usize| {
-                        let old = laid[n].0.as_ref().and_then(|chunk| theirs.get(chunk)).cloned();
-                        [old.unwrap_or_default(), laid[n].1.clone()].concat()
+                        let old = planned[n].0.as_ref().and_then(|chunk| theirs.get(chunk)).cloned();
+                        [old.unwrap_or_default(), planned[n].1.clone()].concat()
                     };
-                    touch_the_same(&whole(a), &whole(b))
+                    overlap(&whole(a), &whole(b))
                 })
             });
             let reply = add(&mut server, &batch, &new);
-            if with_stored || among {
-                assert_eq!(reply.refusal(), "conflict", "{:?} {:?}", items.1, new.1);
+            if meets_stored || meets_planned {
+                assert_eq!(reply.refusal(), "conflict", "{:?} {:?}", items.values, new.values);
                 assert!(reply.message().contains("nothing was added"), "{}", reply.message());
                 assert!(reply.message().contains("serialize"), "{}", reply.message());
-                assert_eq!(chunks(&store, &batch), before, "nothing was added");
+                assert_eq!(stored_chunks(&store, &batch), before, "nothing was added");
                 refused += 1;
             } else {
-                assert_eq!(reply.ok().count("/added") as usize, new.0.len());
-                with(&mut items, &new);
-                taken += 1;
+                assert_eq!(reply.ok().count("/added") as usize, new.touched.len());
+                extend(&mut items, &new);
+                added += 1;
             }
         }
     }
-    println!("{refused} refused, {taken} taken");
-    assert!(refused > 0 && taken > 0);
+    println!("{refused} refused, {added} added");
+    assert!(refused > 0 && added > 0);
 }
 
 #[test]
-fn serialize_lets_no_chunk_with_new_items_be_claimed_beside_one_that_touches_the_same() {
+fn serialize_never_lets_a_chunk_with_new_items_be_claimed_together_with_one_that_touches_the_same() {
     let mut rng = Rng::seeded("serialize added");
     let store = Store::new();
     let mut server = store.serve();
     for round in 0..rounds("TASKTALLY_ROUNDS", 15) {
         let (project, max_chunk) = (format!("p{round}"), 1 + rng.below(3));
-        let (mut items, beside) = (items(&mut rng, "k"), support::at_work::items(&mut rng, "b"));
-        let batch = create(&mut server, &items, "serialize", max_chunk, &project).ok().text("/batch/id");
-        let other = create(&mut server, &beside, "serialize", 2, &project).ok().text("/batch/id");
-        let at_work = begin_some(&mut rng, &store, &mut server, &items, &batch);
+        let (mut items, beside) = (random_items(&mut rng, "k"), random_items(&mut rng, "b"));
+        let batch =
+            create_batch(&mut server, &items, "serialize", max_chunk, &project).ok().text("/batch/id");
+        let other = create_batch(&mut server, &beside, "serialize", 2, &project).ok().text("/batch/id");
+        let claimed = claim_some(&mut rng, &store, &mut server, &items, &batch);
         for turn in 0..1 + rng.below(3) {
-            let new = support::at_work::items(&mut rng, &format!("n{turn}-"));
+            let new = random_items(&mut rng, &format!("n{turn}-"));
             add(&mut server, &batch, &new).ok();
-            with(&mut items, &new);
+            extend(&mut items, &new);
         }
-        work_at_random(&mut rng, &store, &mut server, &[(&items, batch), (&beside, other)], at_work);
+        work_in_random_order(&mut rng, &store, &mut server, &[(&items, batch), (&beside, other)], claimed);
     }
 }
 
 #[test]
-fn merge_puts_new_items_to_what_they_touch_if_nobody_has_claimed_it_else_serializes() {
+fn merge_adds_new_items_to_the_unclaimed_chunk_they_touch_and_serializes_them_otherwise() {
     let mut rng = Rng::seeded("merge added");
     let store = Store::new();
     let mut server = store.serve();
     let (mut joined, mut serialized) = (0, 0);
-    // Both must come up: so many rounds at the least.
+    // At least 20 rounds, so that both cases occur.
     for round in 0..rounds("TASKTALLY_ROUNDS", 40).max(20) {
         let (project, max_chunk) = (format!("p{round}"), 1 + rng.below(4));
-        let mut items = items(&mut rng, "k");
-        let batch = create(&mut server, &items, "merge", max_chunk, &project).ok().text("/batch/id");
-        let at_work = begin_some(&mut rng, &store, &mut server, &items, &batch);
+        let mut items = random_items(&mut rng, "k");
+        let batch = create_batch(&mut server, &items, "merge", max_chunk, &project).ok().text("/batch/id");
+        let claimed = claim_some(&mut rng, &store, &mut server, &items, &batch);
         for turn in 0..1 + rng.below(3) {
-            let new = support::at_work::items(&mut rng, &format!("n{turn}-"));
-            let before = chunks(&store, &batch);
+            let new = random_items(&mut rng, &format!("n{turn}-"));
+            let before = stored_chunks(&store, &batch);
             let unclaimed: Vec<String> =
                 before.keys().filter(|chunk| is_unclaimed(&store, chunk)).cloned().collect();
-            let theirs = open(&store, &items, &before);
+            let theirs = touched_by_open_chunks(&store, &items, &before);
             let reply = add(&mut server, &batch, &new).ok();
-            with(&mut items, &new);
-            let after = chunks(&store, &batch);
-            let home = |key: &String| after.iter().find(|(_, keys)| keys.contains(key)).unwrap().0.clone();
+            extend(&mut items, &new);
+            let after = stored_chunks(&store, &batch);
+            let chunk_of =
+                |key: &String| after.iter().find(|(_, keys)| keys.contains(key)).unwrap().0.clone();
             for (chunk, keys) in &before {
-                assert!(after[chunk].is_superset(keys), "an item went elsewhere");
+                assert!(after[chunk].is_superset(keys), "an item was moved to another chunk");
                 assert!(unclaimed.contains(chunk) || &after[chunk] == keys, "a claimed chunk grew");
             }
             for component in components(&new) {
-                let touched = new.of(&component);
-                let homes: BTreeSet<String> = component.iter().map(home).collect();
-                assert_eq!(homes.len(), 1, "{component:?} {:?}", items.1);
-                let meets: Vec<&String> = theirs
-                    .iter()
-                    .filter(|(_, theirs)| touch_the_same(&touched, theirs))
-                    .map(|(c, _)| c)
-                    .collect();
+                let touched = new.touched_by(&component);
+                let placed_in: BTreeSet<String> = component.iter().map(chunk_of).collect();
+                assert_eq!(placed_in.len(), 1, "{component:?} {:?}", items.values);
+                let meets: Vec<&String> =
+                    theirs.iter().filter(|(_, theirs)| overlap(&touched, theirs)).map(|(c, _)| c).collect();
                 if let Some(first) = meets.iter().find(|chunk| unclaimed.contains(chunk)) {
-                    assert!(homes.contains(*first), "{component:?} belongs to {first}, not {homes:?}");
+                    assert!(
+                        placed_in.contains(*first),
+                        "{component:?} belongs to {first}, not {placed_in:?}"
+                    );
                     joined += 1;
                 } else {
                     serialized += usize::from(!meets.is_empty());
                 }
-                if meets.iter().any(|chunk| !homes.contains(*chunk)) {
+                if meets.iter().any(|chunk| !placed_in.contains(*chunk)) {
                     assert!(reply.message().contains("share resources"), "{}", reply.message());
                 }
             }
@@ -214,15 +238,18 @@ fn merge_puts_new_items_to_what_they_touch_if_nobody_has_claimed_it_else_seriali
                 }
             }
         }
-        assert_eq!(chunks(&store, &batch).values().map(BTreeSet::len).sum::<usize>(), items.0.len());
-        work_at_random(&mut rng, &store, &mut server, &[(&items, batch)], at_work);
+        assert_eq!(
+            stored_chunks(&store, &batch).values().map(BTreeSet::len).sum::<usize>(),
+            items.touched.len()
+        );
+        work_in_random_order(&mut rng, &store, &mut server, &[(&items, batch)], claimed);
     }
     println!("{joined} joined, {serialized} serialized");
     assert!(joined > 0 && serialized > 0);
 }
 
-/// Items that something joins.
-fn components(items: &Items) -> Vec<BTreeSet<String>> {
+/// The connected components of items: groups that touch the same, directly or through other items.
+fn components(items: &ConflictItems) -> Vec<BTreeSet<String>> {
     let mut found: BTreeMap<usize, BTreeSet<String>> = BTreeMap::new();
     for (key, number) in items.components() {
         found.entry(number).or_default().insert(key.clone());
@@ -231,10 +258,10 @@ fn components(items: &Items) -> Vec<BTreeSet<String>> {
 }
 
 #[test]
-fn allow_looks_at_nothing_and_a_batch_without_files_takes_items_that_touch_nothing() {
+fn allow_checks_nothing_and_reject_accepts_items_that_touch_nothing() {
     let store = Store::new();
     let mut server = store.serve();
-    for (rule, files, is_taken) in
+    for (rule, files, is_added) in
         [("allow", json!("src"), true), ("reject", json!(null), true), ("reject", json!("src/lib.rs"), false)]
     {
         let first = json!([{"key": "a", "files": "src"}]);
@@ -242,13 +269,13 @@ fn allow_looks_at_nothing_and_a_batch_without_files_takes_items_that_touch_nothi
             json!({"title": "B", "instructions": "do", "items": first, "on_conflict": rule, "max_chunk": 1});
         let id = server.call("create_batch", batch).ok().text("/batch/id");
         let reply = server.call("add_items", json!({"id": id, "items": [{"key": "b", "files": files}]}));
-        assert_eq!(reply.won(), is_taken, "{rule} {files}: {}", reply.message());
+        assert_eq!(reply.succeeded(), is_added, "{rule} {files}: {}", reply.message());
         server.call("control_batch", json!({"id": id, "action": "cancel"})).ok();
     }
 }
 
 #[test]
-fn the_fields_that_the_batch_was_made_with_say_what_new_items_touch() {
+fn new_items_touch_what_the_resource_fields_of_the_batch_say() {
     let store = Store::new();
     let mut server = store.serve();
     let batch = json!({"title": "B", "instructions": "do", "items": [{"key": "a", "repo": "tasktally"}],
@@ -262,7 +289,7 @@ fn the_fields_that_the_batch_was_made_with_say_what_new_items_touch() {
 }
 
 #[test]
-fn many_small_additions_are_still_looked_at() {
+fn conflicts_with_many_small_additions_are_found() {
     let store = Store::new();
     let mut server = store.serve();
     let batch =
@@ -285,13 +312,12 @@ fn many_small_additions_are_still_looked_at() {
 }
 
 #[test]
-fn a_chunk_that_is_opened_again_keeps_clear_of_items_that_were_added_meanwhile() {
+fn a_reopened_chunk_waits_for_conflicting_items_that_were_added_meanwhile() {
     let store = Store::new();
     let mut server = store.serve();
-    for again in ["retry", "redo"] {
+    for reopened_by in ["retry", "redo"] {
         let items = json!([{"key": "a", "files": "src/lib.rs"}, {"key": "b", "files": "b"}]);
-        let batch =
-            json!({"title": "B", "instructions": "do", "items": items, "max_chunk": 1, "project": again});
+        let batch = json!({"title": "B", "instructions": "do", "items": items, "max_chunk": 1, "project": reopened_by});
         let id = server.call("create_batch", batch).ok().text("/batch/id");
         let claim = server.call("claim_task", json!({"worker": "w", "batch": id})).ok();
         let (chunk, token) = (claim.text("/task/id"), claim["claim"]["token"].clone());
@@ -301,8 +327,8 @@ fn a_chunk_that_is_opened_again_keeps_clear_of_items_that_were_added_meanwhile()
         server.call("release_task", failed).ok();
         let more = json!([{"key": "c", "files": "src"}]);
         server.call("add_items", json!({"id": id, "items": more})).ok();
-        let taken = server.call("claim_task", json!({"worker": "w", "id": format!("{id}.03")})).ok();
-        match again {
+        let claimed = server.call("claim_task", json!({"worker": "w", "id": format!("{id}.03")})).ok();
+        match reopened_by {
             "retry" => server.call("control_batch", json!({"id": id, "action": "retry"})).ok(),
             _ => {
                 let redo = json!({"id": id, "chunk": chunk, "decision": "redo", "note": "again"});
@@ -310,13 +336,13 @@ fn a_chunk_that_is_opened_again_keeps_clear_of_items_that_were_added_meanwhile()
             }
         };
         let reply = server.call("claim_task", json!({"worker": "w", "id": chunk}));
-        assert_eq!(reply.answer(), "not_ready", "{again}");
-        assert!(reply.message().contains(&taken.text("/task/id")), "{}", reply.message());
+        assert_eq!(reply.declined(), "not_ready", "{reopened_by}");
+        assert!(reply.message().contains(&claimed.text("/task/id")), "{}", reply.message());
     }
 }
 
 #[test]
-fn a_resumed_run_holds_new_items_to_the_rule_of_its_batch() {
+fn a_resumed_run_applies_the_conflict_rule_of_its_batch_to_new_items() {
     let store = Store::new();
     let line = |key: &str, file: &str| format!("{}\n", json!({"key": key, "files": file}));
     let mut items = line("a", "one") + &line("b", "two");

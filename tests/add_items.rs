@@ -1,4 +1,4 @@
-//! More items for a batch: each comes into exactly one chunk, and never into one that somebody has claimed.
+//! `add_items`: each new item is put into exactly one chunk, and never into a chunk that was claimed before.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -13,9 +13,9 @@ use support::rng::Rng;
 use support::server::Server;
 use support::store::Store;
 
-/// Makes a batch; gives its id.
+/// Creates a batch. Returns its id.
 #[track_caller]
-fn create(server: &mut Server, mut request: Value) -> String {
+fn create_batch(server: &mut Server, mut request: Value) -> String {
     request["title"] = json!("Mail");
     request["instructions"] = json!("Sort it.");
     server.call("create_batch", request).ok().text("/batch/id")
@@ -25,7 +25,7 @@ fn add(server: &mut Server, batch: &str, items: Value) -> Reply {
     server.call("add_items", json!({"id": batch, "items": items}))
 }
 
-/// Title and size of every chunk, in order.
+/// The title and size of every chunk, in order.
 fn chunks(server: &mut Server, batch: &str) -> Vec<(String, u64)> {
     let listed = server.call("list_tasks", json!({"batch": batch, "limit": 0})).ok();
     let titles: BTreeMap<String, String> = listed["tasks"]
@@ -48,12 +48,12 @@ fn assert_chunks(server: &mut Server, batch: &str, expected: &[&str]) {
     assert_eq!(titles, expected);
 }
 
-fn mail(numbers: std::ops::Range<u64>, date: &str) -> Vec<Value> {
+fn dated_items(numbers: std::ops::Range<u64>, date: &str) -> Vec<Value> {
     numbers.map(|n| json!({"key": format!("k{n}"), "date": date})).collect()
 }
 
-/// Claims a chunk and settles all its items.
-fn work(server: &mut Server, batch: &str) {
+/// Claims a chunk, settles all its items and completes it.
+fn work_chunk(server: &mut Server, batch: &str) {
     let claimed = server.call("claim_task", json!({"batch": batch})).ok();
     let (chunk, token) = (claimed.text("/task/id"), claimed.text("/claim/token"));
     for item in claimed["items"].as_array().unwrap() {
@@ -64,35 +64,37 @@ fn work(server: &mut Server, batch: &str) {
 }
 
 #[test]
-fn new_items_fill_chunks_that_nobody_has_claimed_and_then_new_ones() {
+fn new_items_fill_unclaimed_chunks_first_and_then_new_chunks() {
     let store = Store::new();
     let mut server = store.serve();
-    let items = [mail(0..3, "2025-10-05"), mail(3..5, "2025-11-05")].concat();
-    let batch = create(&mut server, json!({"items": items, "split": "month:date", "max_chunk": 3}));
+    let items = [dated_items(0..3, "2025-10-05"), dated_items(3..5, "2025-11-05")].concat();
+    let batch = create_batch(&mut server, json!({"items": items, "split": "month:date", "max_chunk": 3}));
     assert_chunks(&mut server, &batch, &["Oct 2025: 3 of 5", "Nov 2025: 2 of 5"]);
-    let more = [mail(0..2, "2025-10-05"), mail(5..8, "2025-11-06"), mail(8..9, "2025-12-01")].concat();
+    let more =
+        [dated_items(0..2, "2025-10-05"), dated_items(5..8, "2025-11-06"), dated_items(8..9, "2025-12-01")]
+            .concat();
     let reply = add(&mut server, &batch, json!(more)).ok();
     assert_eq!((reply.count("/added"), reply.count("/known")), (4, 2));
     assert_eq!((reply.count("/batch/items"), reply.count("/batch/chunks")), (9, 4));
-    let taken: Vec<&str> =
+    let changed: Vec<&str> =
         reply["chunks"].as_array().unwrap().iter().filter_map(|c| c["title"].as_str()).collect();
-    assert_eq!(taken, ["Nov 2025 (1/2): 3 of 9", "Nov 2025 (2/2): 2 of 9", "Dec 2025: 1 of 9"]);
+    assert_eq!(changed, ["Nov 2025 (1/2): 3 of 9", "Nov 2025 (2/2): 2 of 9", "Dec 2025: 1 of 9"]);
     let expected =
         ["Oct 2025: 3 of 5", "Nov 2025 (1/2): 3 of 9", "Nov 2025 (2/2): 2 of 9", "Dec 2025: 1 of 9"];
     assert_chunks(&mut server, &batch, &expected);
     let body = server.body(&batch);
     assert!(body.contains("added 4 items") && body.contains("2 were there already"), "{body}");
     for _ in 0..4 {
-        work(&mut server, &batch);
+        work_chunk(&mut server, &batch);
     }
     let seen = server.call("get_batch", json!({"id": batch})).ok();
     assert_eq!((&seen["batch"]["status"], &seen["batch"]["outcomes"]["done"]), (&json!("done"), &json!(9)));
     let found = server.call("search_tasks", json!({"query": "Dec 2025"})).ok();
-    assert_eq!(found["tasks"][0]["title"], "Dec 2025: 1 of 9", "a new chunk is found by its title");
+    assert_eq!(found["tasks"][0]["title"], "Dec 2025: 1 of 9", "a new chunk is not found by its title");
 }
 
 #[test]
-fn a_claimed_chunk_is_left_as_it_is() {
+fn a_claimed_chunk_gets_no_new_items() {
     let store = Store::new();
     let mut server = store.serve();
     let of_kind =
@@ -102,12 +104,12 @@ fn a_claimed_chunk_is_left_as_it_is() {
         ("category:kind", ["x: 2 of 2", "x (2/2): 2 of 4", "x (2/2): 3 of 5"]),
     ] {
         let request = json!({"items": of_kind(&["a", "b"]), "split": split, "max_chunk": 5});
-        let batch = create(&mut server, request);
+        let batch = create_batch(&mut server, request);
         let claimed = server.call("claim_task", json!({"batch": batch})).ok();
         let reply = add(&mut server, &batch, of_kind(&["b", "c", "d"])).ok();
         assert_eq!((reply.count("/added"), reply.count("/known")), (2, 1));
         assert_chunks(&mut server, &batch, &expected[..2]);
-        // Given back, it was claimed all the same: its worker may know of its items.
+        // A released chunk counts as claimed, because a worker may have seen its items.
         let release =
             json!({"id": claimed.text("/task/id"), "claim": claimed.text("/claim/token"), "reason": "no"});
         server.call("release_task", release).ok();
@@ -117,10 +119,10 @@ fn a_claimed_chunk_is_left_as_it_is() {
 }
 
 #[test]
-fn a_title_that_a_person_gave_a_chunk_stays() {
+fn a_changed_chunk_title_is_kept() {
     let store = Store::new();
     let mut server = store.serve();
-    let batch = create(&mut server, json!({"items": ["a", "b"], "max_chunk": 5}));
+    let batch = create_batch(&mut server, json!({"items": ["a", "b"], "max_chunk": 5}));
     let rename = json!({"id": format!("{batch}.01"), "task_title": "The first ones"});
     server.call("update_task", rename).ok();
     let reply = add(&mut server, &batch, json!(["c"])).ok();
@@ -129,11 +131,11 @@ fn a_title_that_a_person_gave_a_chunk_stays() {
 }
 
 #[test]
-fn numbers_and_ids_go_on_where_they_were() {
+fn chunk_numbers_and_ids_continue_after_the_last_one() {
     let store = Store::new();
     let mut server = store.serve();
     let keys = |range: std::ops::Range<u64>| json!(range.map(|n| format!("k{n}")).collect::<Vec<_>>());
-    let batch = create(&mut server, json!({"items": keys(0..98), "max_chunk": 1}));
+    let batch = create_batch(&mut server, json!({"items": keys(0..98), "max_chunk": 1}));
     let reply = add(&mut server, &batch, keys(90..101)).ok();
     let ids: Vec<&str> =
         reply["chunks"].as_array().unwrap().iter().filter_map(|c| c["id"].as_str()).collect();
@@ -141,17 +143,17 @@ fn numbers_and_ids_go_on_where_they_were() {
     let reply = add(&mut server, &batch, json!(["last"])).ok();
     assert_eq!(reply["chunks"][0]["id"], format!("{batch}.102"));
     assert_eq!(reply["chunks"][0]["title"], "Item 102: 1 of 102");
-    // A file keeps its name.
-    work(&mut server, &batch);
+    // The summary file keeps its two-digit name.
+    work_chunk(&mut server, &batch);
     let files = store.folder().join("scratch").join(format!("batch-{batch}"));
     assert!(files.join("chunk-01-summary.json").exists());
 }
 
 #[test]
-fn nothing_new_changes_nothing() {
+fn adding_only_known_items_changes_nothing() {
     let store = Store::new();
     let mut server = store.serve();
-    let batch = create(&mut server, json!({"items": ["a", "b"]}));
+    let batch = create_batch(&mut server, json!({"items": ["a", "b"]}));
     let before = server.call("list_tasks", json!({})).ok().text("/since");
     let reply = add(&mut server, &batch, json!(["b", "a"])).ok();
     assert_eq!((reply.count("/added"), reply.count("/known")), (0, 2));
@@ -159,10 +161,10 @@ fn nothing_new_changes_nothing() {
 }
 
 #[test]
-fn a_request_with_a_key_adds_once() {
+fn a_repeated_request_key_adds_the_items_once() {
     let store = Store::new();
     let mut server = store.serve();
-    let batch = create(&mut server, json!({"items": ["a"]}));
+    let batch = create_batch(&mut server, json!({"items": ["a"]}));
     store.write("more.jsonl", "{\"key\": \"b\"}\n");
     let request = json!({"id": batch, "source": {"path": "more.jsonl"}, "request_key": "once"});
     let first = server.call("add_items", request.clone()).ok();
@@ -175,11 +177,11 @@ fn a_request_with_a_key_adds_once() {
 }
 
 #[test]
-fn a_finished_batch_takes_no_more() {
+fn a_batch_that_has_ended_accepts_no_items() {
     let store = Store::new();
     let mut server = store.serve();
-    let done = create(&mut server, json!({"items": ["a"]}));
-    work(&mut server, &done);
+    let done = create_batch(&mut server, json!({"items": ["a"]}));
+    work_chunk(&mut server, &done);
     let refused = add(&mut server, &done, json!(["b"]));
     assert_eq!(refused.refusal(), "conflict");
     assert!(
@@ -188,33 +190,33 @@ fn a_finished_batch_takes_no_more() {
         refused.message()
     );
 
-    let failed = create(&mut server, json!({"items": ["a"]}));
+    let failed = create_batch(&mut server, json!({"items": ["a"]}));
     let claimed = server.call("claim_task", json!({"batch": failed})).ok();
-    let give_up = json!({"id": claimed.text("/task/id"), "claim": claimed.text("/claim/token"), "reason": "no", "outcome": "failed"});
-    server.call("release_task", give_up).ok();
+    let release = json!({"id": claimed.text("/task/id"), "claim": claimed.text("/claim/token"), "reason": "no", "outcome": "failed"});
+    server.call("release_task", release).ok();
     let refused = add(&mut server, &failed, json!(["b"]));
     assert_eq!(refused.refusal(), "conflict");
     assert!(refused.message().contains("retry"), "{}", refused.message());
     server.call("control_batch", json!({"id": failed, "action": "retry"})).ok();
     assert_eq!(add(&mut server, &failed, json!(["b"])).ok().count("/added"), 1);
 
-    let cancelled = create(&mut server, json!({"items": ["a"]}));
+    let cancelled = create_batch(&mut server, json!({"items": ["a"]}));
     server.call("control_batch", json!({"id": cancelled, "action": "cancel"})).ok();
     let refused = add(&mut server, &cancelled, json!(["b"]));
-    assert_eq!((refused.won(), refused.code()), (false, "cancelled"));
+    assert_eq!((refused.succeeded(), refused.code()), (false, "cancelled"));
     assert_eq!(server.call("get_batch", json!({"id": cancelled})).ok()["batch"]["total"], 1);
 }
 
 #[test]
-fn what_cannot_be_added_is_refused_and_adds_nothing() {
+fn invalid_items_are_refused_and_nothing_is_added() {
     let store = Store::new();
     let mut server = store.serve();
     let split = json!({"by": "time", "field": "/at/date", "period": "month"});
     let items = json!([{"id": "a", "at": {"date": "2025-11-02"}}]);
-    let batch = create(&mut server, json!({"items": items, "key": "id", "split": split}));
+    let batch = create_batch(&mut server, json!({"items": items, "key": "id", "split": split}));
     let good = json!({"id": "b", "at": {"date": "2025-11-03"}});
     let chunk = format!("{batch}.01");
-    let task = server.task("No batch");
+    let task = server.create_task("No batch");
     for (request, because) in [
         (json!({"id": batch}), "items"),
         (json!({"id": batch, "items": []}), "holds no items"),
@@ -238,9 +240,9 @@ fn what_cannot_be_added_is_refused_and_adds_nothing() {
 }
 
 #[test]
-fn the_command_adds_what_the_tool_would() {
+fn the_command_adds_the_same_as_the_tool() {
     let store = Store::new();
-    let batch = create(&mut store.serve(), json!({"items": ["a"]}));
+    let batch = create_batch(&mut store.serve(), json!({"items": ["a"]}));
     store.write("more.csv", "key,from\na,x\nb,y\n");
     let ran = store.tasktally(["add-items", &batch, "--source", "more.csv", "--json"]).success().json();
     assert_eq!((&ran["added"], &ran["known"]), (&json!(1), &json!(1)), "{ran}");
@@ -249,12 +251,12 @@ fn the_command_adds_what_the_tool_would() {
 }
 
 #[test]
-fn two_that_add_the_same_at_once_add_it_once() {
+fn two_servers_that_add_the_same_items_at_once_add_them_once() {
     let store = Store::new();
     let mut first = store.serve();
     let mut second = store.serve();
     for round in 0..20 {
-        let batch = create(&mut first, json!({"items": ["a"], "max_chunk": 3}));
+        let batch = create_batch(&mut first, json!({"items": ["a"], "max_chunk": 3}));
         let items: Vec<String> = (0..40).map(|n| format!("k{n}")).collect();
         let request = json!({"id": batch, "items": items});
         let (one, two) = (first.send("add_items", request.clone()), second.send("add_items", request));
@@ -265,7 +267,7 @@ fn two_that_add_the_same_at_once_add_it_once() {
     }
 }
 
-/// Holds a batch to its items: each in exactly one chunk, and every count that of what it counts.
+/// Asserts that each item of a batch is in exactly one chunk and that every counter is right.
 #[track_caller]
 fn assert_whole(store: &Store, batch: &str, items: u64, max_chunk: u64) {
     let sql = store.sql();
@@ -301,7 +303,7 @@ fn assert_whole(store: &Store, batch: &str, items: u64, max_chunk: u64) {
     assert_eq!(tallied, tasks, "the tally");
 }
 
-/// What the title of a chunk says must be so, at the time that it was written.
+/// Asserts that the numbers in the title of each changed chunk are right.
 fn assert_titles(before: &[(String, u64)], after: &[(String, u64)], total: u64) {
     for (n, (title, size)) in after.iter().enumerate() {
         match before.get(n) {
@@ -312,7 +314,7 @@ fn assert_titles(before: &[(String, u64)], after: &[(String, u64)], total: u64) 
 }
 
 #[test]
-fn every_item_is_in_exactly_one_chunk_whatever_is_added_when() {
+fn every_item_is_in_exactly_one_chunk_after_random_additions() {
     let mut rng = Rng::seeded("every_item_is_in_exactly_one_chunk");
     let store = Store::new();
     let mut server = store.serve();
@@ -322,7 +324,7 @@ fn every_item_is_in_exactly_one_chunk_whatever_is_added_when() {
         let some = |rng: &mut Rng| -> Vec<Value> {
             let first = rng.below(60);
             (first..=first + rng.below(14))
-                // What a key's item holds is always the same, so that its group is.
+                // The fields depend only on the key, so that an item always belongs to the same group.
                 .map(|n| json!({"key": format!("k{n}"), "kind": n % 4, "date": format!("2025-{:02}-10", 1 + n % 5)}))
                 .collect()
         };
@@ -331,7 +333,8 @@ fn every_item_is_in_exactly_one_chunk_whatever_is_added_when() {
             items.iter().map(|item| item["key"].as_str().unwrap().to_owned()).collect()
         };
         let mut keys = keys_of(&first);
-        let batch = create(&mut server, json!({"items": first, "split": split, "max_chunk": max_chunk}));
+        let batch =
+            create_batch(&mut server, json!({"items": first, "split": split, "max_chunk": max_chunk}));
         let mut held = Vec::new();
         for _ in 0..10 {
             let before = chunks(&mut server, &batch);
@@ -355,7 +358,7 @@ fn every_item_is_in_exactly_one_chunk_whatever_is_added_when() {
                 }
                 2 => {
                     let claimed = server.call("claim_task", json!({"batch": batch}));
-                    if claimed.won() {
+                    if claimed.succeeded() {
                         let id = claimed.text("/task/id");
                         let number: u64 = id.rsplit('.').next().unwrap().parse().unwrap();
                         held.push((number, claimed.count("/items_left")));
@@ -368,7 +371,7 @@ fn every_item_is_in_exactly_one_chunk_whatever_is_added_when() {
                 _ => {
                     let ready = server.call("list_tasks", json!({"batch": batch, "ready": true})).ok();
                     if ready.count("/count") > 0 {
-                        work(&mut server, &batch);
+                        work_chunk(&mut server, &batch);
                     }
                 }
             }

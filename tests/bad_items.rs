@@ -1,4 +1,4 @@
-//! Bad items: a batch is made of all of them or not at all, and the reason says where.
+//! Bad items: a batch is created with all items or not at all, and the error names the place of the bad item.
 
 mod support;
 
@@ -6,14 +6,15 @@ use serde_json::{Value, json};
 
 use support::store::Store;
 
-/// Asks for a batch and holds the refusal to what it names; not one task may come of it.
+/// Asserts that a batch is refused with one of these codes, that the message contains these words, and that no task
+/// is created.
 #[track_caller]
 fn check(store: &Store, mut batch: Value, codes: &[&str], names: &[&str]) {
     batch["title"] = json!("Mail");
     batch["instructions"] = json!("Sort it.");
     let mut server = store.serve();
     let reply = server.call("create_batch", batch.clone());
-    assert!(reply.is_error && !reply.won(), "{batch}: taken: {}", reply.value);
+    assert!(reply.is_error && !reply.succeeded(), "{batch}: taken: {}", reply.value);
     assert!(codes.contains(&reply.code()), "{batch}: {}", reply.value);
     for name in names {
         assert!(reply.message().contains(name), "{batch}: no {name:?} in {:?}", reply.message());
@@ -25,7 +26,7 @@ fn check(store: &Store, mut batch: Value, codes: &[&str], names: &[&str]) {
 const INVALID: &[&str] = &["invalid_argument"];
 
 #[test]
-fn a_bad_line_is_told_by_its_number_and_reason() {
+fn a_bad_line_is_reported_with_its_number_and_reason() {
     for (line, reason) in [
         (r#"{"key": "c""#, ""),
         ("42", "object"),
@@ -43,7 +44,7 @@ fn a_bad_line_is_told_by_its_number_and_reason() {
 }
 
 #[test]
-fn a_line_that_is_no_utf8_or_too_deep_is_told_by_its_number() {
+fn a_line_that_is_not_utf8_or_too_deep_is_reported_with_its_number() {
     let store = Store::new();
     store.write("items.jsonl", b"{\"key\": \"a\"}\n{\"key\": \"\xff\"}\n");
     check(&store, json!({"source": {"path": "items.jsonl"}}), INVALID, &["line 2"]);
@@ -53,7 +54,7 @@ fn a_line_that_is_no_utf8_or_too_deep_is_told_by_its_number() {
 }
 
 #[test]
-fn a_bad_row_of_a_table_is_told_by_its_number() {
+fn a_bad_row_of_a_table_is_reported_with_its_number() {
     let store = Store::new();
     store.write("items.csv", "key,from\na,x\nb\n");
     check(&store, json!({"source": {"path": "items.csv"}}), INVALID, &["3"]);
@@ -62,7 +63,7 @@ fn a_bad_row_of_a_table_is_told_by_its_number() {
 }
 
 #[test]
-fn a_key_that_comes_twice_is_named() {
+fn a_duplicate_key_is_named() {
     let store = Store::new();
     store.write("items.jsonl", "{\"key\": \"a\"}\n{\"key\": \"twin\"}\n{\"key\": \"twin\"}\n");
     check(
@@ -76,7 +77,7 @@ fn a_key_that_comes_twice_is_named() {
 }
 
 #[test]
-fn a_batch_needs_items_and_each_of_them_a_key() {
+fn a_batch_without_items_or_an_item_without_a_key_is_refused() {
     let store = Store::new();
     check(&store, json!({}), INVALID, &["items"]);
     check(&store, json!({"items": []}), INVALID, &["items"]);
@@ -88,7 +89,7 @@ fn a_batch_needs_items_and_each_of_them_a_key() {
 }
 
 #[test]
-fn a_split_that_cannot_be_done_is_refused_with_the_field() {
+fn an_impossible_split_is_refused_with_the_field() {
     let store = Store::new();
     let items = json!([{"key": "a", "date": "2025-11-02"}, {"key": "b", "date": "someday"}]);
     let by_month = json!({"by": "time", "field": "date", "period": "month"});
@@ -102,7 +103,7 @@ fn a_split_that_cannot_be_done_is_refused_with_the_field() {
 }
 
 #[test]
-fn a_source_that_is_not_there_is_named() {
+fn a_missing_source_is_named() {
     let store = Store::new();
     check(
         &store,
@@ -113,7 +114,7 @@ fn a_source_that_is_not_there_is_named() {
 }
 
 #[test]
-fn a_fifo_is_refused_at_once() {
+fn a_fifo_is_refused_without_waiting() {
     let store = Store::new();
     let fifo = store.folder().join("items.jsonl");
     let made = std::process::Command::new("mkfifo").arg(&fifo).status().expect("mkfifo runs");
@@ -164,7 +165,7 @@ fn a_run_of_bad_items_ends_with_code_2_and_the_reason() {
 }
 
 #[test]
-fn what_comes_with_a_later_version_is_refused_by_its_name() {
+fn an_unknown_worker_profile_is_refused() {
     let store = Store::new();
     check(&store, json!({"items": [{"key": "a"}], "worker": "claude"}), INVALID, &["worker"]);
 }
@@ -200,7 +201,7 @@ fn the_first_twenty_bad_items_are_listed_and_all_are_counted() {
 }
 
 #[test]
-fn what_is_left_out_is_told_whatever_is_wrong_with_it() {
+fn skipped_items_are_listed_with_their_reasons() {
     let store = Store::new();
     let mut server = store.serve();
     let items = json!([
@@ -213,7 +214,7 @@ fn what_is_left_out_is_told_whatever_is_wrong_with_it() {
         batch["dry_run"] = json!(dry_run);
         batch["on_bad_item"] = json!("skip");
         let made = server.call("create_batch", batch.clone()).ok();
-        assert_eq!(made["chunks"][0]["title"], "Nov 2025: 1 of 1", "a duplicate makes no chunk");
+        assert_eq!(made["chunks"][0]["title"], "Nov 2025: 1 of 1", "a duplicate item created a chunk");
         assert_eq!((made.count("/batch/items"), made.count("/batch/chunks")), (1, 1));
         let listed = made["bad_items"]["listed"].as_array().unwrap();
         for (line, start) in listed.iter().zip([
@@ -234,7 +235,7 @@ fn what_is_left_out_is_told_whatever_is_wrong_with_it() {
 }
 
 #[test]
-fn what_was_never_read_is_not_left_out() {
+fn a_source_that_cannot_be_read_to_its_end_is_refused_even_with_skip() {
     let store = Store::new();
     store.write("items.csv", "key\na\n\"b\n".to_owned() + &"x\n".repeat(1 << 20));
     let batch = json!({"source": {"path": "items.csv"}, "on_bad_item": "skip"});
@@ -243,7 +244,7 @@ fn what_was_never_read_is_not_left_out() {
 }
 
 #[test]
-fn a_run_may_leave_bad_items_out_and_says_so() {
+fn a_run_can_skip_bad_items_and_reports_them() {
     let store = Store::new();
     store.write("items.jsonl", "{\"key\": \"a\"}\nnot json\n{\"key\": \"a\"}\n{\"key\": \"b\"}\n");
     let run = |more: &[&str]| {
@@ -252,7 +253,11 @@ fn a_run_may_leave_bad_items_out_and_says_so() {
         store.tasktally(args).success()
     };
     let ran = run(&[]);
-    assert!(ran.said().contains("line 2: not JSON") && ran.said().contains("left out: 2"), "{}", ran.said());
+    assert!(
+        ran.output().contains("line 2: not JSON") && ran.output().contains("left out: 2"),
+        "{}",
+        ran.output()
+    );
     assert!(run(&["--quiet"]).stdout.starts_with("Bad items left out: 2\n"));
     let ran = run(&["--json"]);
     let created: Value = serde_json::from_str(ran.stdout.lines().next().unwrap()).unwrap();

@@ -1,13 +1,18 @@
-//! Bad stores: not ours, unwritable, full (old and newer ones: faults/old_stores.rs). Each is told, and none is touched.
+//! Files that are not stores and stores that cannot be written: each is refused with the reason and left unchanged.
+//! Old and newer stores are tested in `faults/old_stores.rs`.
 
 mod support;
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::process::Output;
+
+use serde_json::Value;
 
 use support::mount::Mount;
 use support::store::Store;
-use support::untouched::assert_refused_untouched;
+use support::unchanged::assert_refused_unchanged;
+use support::unprivileged::UserStore;
 
 /// A store with one task in it, closed.
 fn filled(store: Store) -> Store {
@@ -21,7 +26,7 @@ fn a_file_that_is_no_database_is_left_alone() {
         let store = Store::new();
         std::fs::create_dir(store.file().parent().unwrap()).unwrap();
         std::fs::write(store.file(), content).unwrap();
-        assert_refused_untouched(&store, "not a");
+        assert_refused_unchanged(&store, "not a");
     }
 }
 
@@ -30,7 +35,7 @@ fn a_database_of_another_program_is_left_alone() {
     let store = Store::new();
     std::fs::create_dir(store.file().parent().unwrap()).unwrap();
     store.sql().execute_batch("CREATE TABLE recipe (name TEXT); INSERT INTO recipe VALUES ('soup')").unwrap();
-    assert_refused_untouched(&store, "another program");
+    assert_refused_unchanged(&store, "another program");
 }
 
 #[test]
@@ -49,46 +54,46 @@ fn the_store_is_its_owners_alone() {
     assert_eq!(mode(store.file().parent().unwrap()), 0o700);
 }
 
-/// Reading may work on a store that cannot be written; writing says why it doesn't.
-fn assert_read_only(store: &Store) {
-    let ran = store.tasktally(["create-task", "--task-title", "New", "--json"]).finish();
-    assert!(matches!(ran.code, Some(1 | 2)), "{ran:?}");
-    assert!(ran.said().contains("read_only") || ran.said().to_lowercase().contains("read-only"), "{ran:?}");
-    let listed = store.tasktally(["list-tasks", "--limit", "0", "--json"]).finish();
-    match listed.code {
-        Some(0) => assert_eq!(listed.json()["total"], 1),
+/// Asserts that writing is refused as `read_only`, and that reading either works or is refused as `read_only`.
+fn assert_read_only(run: impl Fn(&[&str]) -> Output) {
+    let text = |ran: &Output| {
+        format!("{}{}", String::from_utf8_lossy(&ran.stdout), String::from_utf8_lossy(&ran.stderr))
+    };
+    let ran = run(&["create-task", "--task-title", "New", "--json"]);
+    assert!(matches!(ran.status.code(), Some(1 | 2)), "{ran:?}");
+    let output = text(&ran).to_lowercase();
+    assert!(output.contains("read_only") || output.contains("read-only"), "{ran:?}");
+    let listed = run(&["list-tasks", "--limit", "0", "--json"]);
+    match listed.status.code() {
+        Some(0) => {
+            let reply: Value = serde_json::from_slice(&listed.stdout).unwrap();
+            assert_eq!(reply["total"], 1);
+        }
         code => {
             assert_eq!(code, Some(2), "{listed:?}");
-            assert!(listed.said().contains("read_only"), "{listed:?}");
+            assert!(text(&listed).contains("read_only"), "{listed:?}");
         }
     }
 }
 
 #[test]
-fn a_store_without_the_right_to_write_is_told_as_read_only() {
-    let store = filled(Store::new());
-    let folder = store.file().parent().unwrap().to_owned();
+fn a_store_that_the_user_may_not_write_is_refused_as_read_only() {
+    let Some(user) = UserStore::new(filled(Store::new())) else { return };
+    let folder = user.store.file().parent().unwrap().to_owned();
     let set =
         |path: &Path, mode| std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
-    set(store.file(), 0o400);
+    set(user.store.file(), 0o400);
     set(&folder, 0o500);
-    if std::fs::write(folder.join("probe"), "x").is_ok() {
-        println!("skipped a_store_without_the_right_to_write: root may write anywhere");
-    } else {
-        assert_read_only(&store);
-    }
+    assert_read_only(|args| user.tasktally(args));
     set(&folder, 0o700);
 }
 
 #[test]
-fn a_store_on_a_read_only_disk_is_told_as_read_only() {
+fn a_store_on_a_read_only_disk_is_refused_as_read_only() {
     let store = Store::new().at("disk/store/tasktally.db");
-    let Some(disk) = Mount::tmpfs(store.folder().join("disk"), "16m") else {
-        println!("skipped a_store_on_a_read_only_disk: no right to mount");
-        return;
-    };
+    let Some(disk) = Mount::tmpfs(store.folder().join("disk"), "16m") else { return };
     let store = filled(store);
     disk.remount("ro");
-    assert_read_only(&store);
+    assert_read_only(|args| store.command().args(args).output().unwrap());
     disk.remount("rw");
 }

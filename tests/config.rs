@@ -1,4 +1,4 @@
-//! The operator's configuration: what is read, what is refused and why, and that agents cannot reach it.
+//! The operator's configuration: what is read, what is refused and why, and that agents cannot change it.
 
 #![expect(clippy::unwrap_used, reason = "as in any test")]
 
@@ -11,44 +11,45 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use support::cli::{Ran, Run};
+use support::skip::skip;
 use support::store::Store;
 
 const PLAIN: &str = "[worker.mail]\ncommand = [\"true\"]\nper = \"item\"\n";
 
-/// A home with a configuration folder that only its owner can write to.
-struct Scene {
+/// A home folder with a configuration folder that only its owner can write to.
+struct ConfigHome {
     store: Store,
 }
 
-impl Scene {
+impl ConfigHome {
     fn new() -> Self {
-        let scene = Scene { store: Store::new() };
-        std::fs::create_dir_all(scene.folder()).unwrap();
-        for folder in [scene.home(), &scene.folder()] {
+        let home = ConfigHome { store: Store::new() };
+        std::fs::create_dir_all(home.folder()).unwrap();
+        for folder in [home.path(), &home.folder()] {
             std::fs::set_permissions(folder, Permissions::from_mode(0o755)).unwrap();
         }
-        scene
+        home
     }
 
     fn with(text: &str) -> Self {
-        let scene = Scene::new();
-        put(&scene.file(), text);
-        scene
+        let home = ConfigHome::new();
+        write_file(&home.file(), text);
+        home
     }
 
-    fn home(&self) -> &Path {
+    fn path(&self) -> &Path {
         self.store.folder()
     }
 
     fn folder(&self) -> PathBuf {
-        self.home().join(".config/tasktally")
+        self.path().join(".config/tasktally")
     }
 
     fn file(&self) -> PathBuf {
         self.folder().join("config.toml")
     }
 
-    /// `tasktally config …` as a user with nothing but a home.
+    /// `tasktally config …` for a user with this home folder.
     fn config(&self, args: &[&str]) -> Run {
         self.config_at(None, args)
     }
@@ -62,9 +63,9 @@ impl Scene {
         Run::new(command, args)
     }
 
-    /// What was said, with the folder of this test taken out.
-    fn told(&self, ran: &Ran) -> String {
-        ran.said().replace(self.home().to_str().unwrap(), "HOME")
+    /// The output with the path of the home folder replaced by `HOME`.
+    fn output(&self, ran: &Ran) -> String {
+        ran.output().replace(self.path().to_str().unwrap(), "HOME")
     }
 
     #[track_caller]
@@ -74,35 +75,35 @@ impl Scene {
 
     #[track_caller]
     fn refused_at(&self, file: Option<&Path>, names: &[&str]) {
-        let told = self.told(&self.config_at(file, &[]).code(2));
+        let output = self.output(&self.config_at(file, &[]).code(2));
         for name in names {
-            assert!(told.contains(name), "no {name:?} in {told:?}");
+            assert!(output.contains(name), "no {name:?} in {output:?}");
         }
     }
 }
 
-fn put(path: &Path, text: &str) {
+fn write_file(path: &Path, text: &str) {
     std::fs::write(path, text).unwrap();
     std::fs::set_permissions(path, Permissions::from_mode(0o644)).unwrap();
 }
 
-fn mode(path: &Path, mode: u32) {
+fn set_mode(path: &Path, mode: u32) {
     std::fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
 }
 
 #[test]
-fn without_a_file_all_is_at_its_default_and_nothing_can_be_started() {
-    let scene = Scene::new();
-    insta::assert_snapshot!("nothing", scene.told(&scene.config(&[]).success()));
-    let json = scene.config(&["--json"]).success().json();
+fn without_a_file_all_settings_have_their_default_and_no_profile_exists() {
+    let home = ConfigHome::new();
+    insta::assert_snapshot!("nothing", home.output(&home.config(&[]).success()));
+    let json = home.config(&["--json"]).success().json();
     assert_eq!(json["file"]["found"], false);
     assert_eq!(json["settings"]["limits.max_parallel"], serde_json::json!({"value": 8, "set": false}));
     assert_eq!(json["workers"], serde_json::json!({}));
 }
 
 #[test]
-fn what_is_set_is_shown_beside_what_is_left_out_and_secrets_are_not() {
-    let scene = Scene::with(
+fn set_and_default_values_are_shown_without_secrets() {
+    let home = ConfigHome::with(
         r#"
 [limits]
 max_parallel = 4
@@ -121,11 +122,11 @@ allow = ["MY_KEY", "AWS_*"]
 set = { TOKEN = "hunter2", MODE = "quiet" }
 "#,
     );
-    let told = scene.told(&scene.config(&[]).success());
-    assert!(!told.contains("hunter2"), "{told}");
-    insta::assert_snapshot!("set", told);
+    let output = home.output(&home.config(&[]).success());
+    assert!(!output.contains("hunter2"), "{output}");
+    insta::assert_snapshot!("set", output);
 
-    let ran = scene.config(&["--json"]).success();
+    let ran = home.config(&["--json"]).success();
     assert!(!ran.stdout.contains("hunter2"), "{}", ran.stdout);
     let mail = &ran.json()["workers"]["mail"];
     assert_eq!(mail["timeout_s"], serde_json::json!({"value": 900, "set": true}));
@@ -134,33 +135,33 @@ set = { TOKEN = "hunter2", MODE = "quiet" }
 }
 
 #[test]
-fn tasktally_config_names_the_file_before_the_users_folder_does() {
-    let scene = Scene::with(PLAIN);
-    let other = scene.home().join("other.toml");
-    put(&other, "[limits]\nmax_parallel = 3\n");
-    let json = scene.config_at(Some(&other), &["--json"]).success().json();
+fn the_variable_tasktally_config_takes_precedence_over_the_users_folder() {
+    let home = ConfigHome::with(PLAIN);
+    let other = home.path().join("other.toml");
+    write_file(&other, "[limits]\nmax_parallel = 3\n");
+    let json = home.config_at(Some(&other), &["--json"]).success().json();
     assert_eq!(json["file"]["from"], "TASKTALLY_CONFIG");
     assert_eq!(json["settings"]["limits.max_parallel"]["value"], 3);
     assert_eq!(json["workers"], serde_json::json!({}));
-    let json = scene.config(&["--json"]).success().json();
+    let json = home.config(&["--json"]).success().json();
     assert_eq!(json["file"]["from"], "the user's configuration folder");
     assert!(json["workers"]["mail"].is_object(), "{json}");
 }
 
 #[test]
 fn a_bad_value_is_named_with_file_line_setting_value_and_limit() {
-    let scene = Scene::new();
+    let home = ConfigHome::new();
     let mut seen = String::new();
     let mut check = |text: &str, line: usize, names: &[&str]| {
-        put(&scene.file(), text);
-        let told = scene.told(&scene.config(&[]).code(2));
+        write_file(&home.file(), text);
+        let output = home.output(&home.config(&[]).code(2));
         let place = format!("HOME/.config/tasktally/config.toml:{line}: ");
         for name in [place.as_str()].iter().chain(names) {
-            assert!(told.contains(name), "{text:?}: no {name:?} in {told:?}");
+            assert!(output.contains(name), "{text:?}: no {name:?} in {output:?}");
         }
-        seen.push_str(&told);
+        seen.push_str(&output);
     };
-    // One line of a profile after its three; what the message has to name.
+    // A line that is added to the three lines of a profile, and what the message must contain.
     for (line, names) in [
         ("timeout_s = 0", &["worker.mail.timeout_s = 0", "1 to 86400 seconds; the default is 600"][..]),
         ("timeout_s = 86401", &["86401", "out of range"]),
@@ -227,121 +228,121 @@ fn a_bad_value_is_named_with_file_line_setting_value_and_limit() {
 }
 
 #[test]
-fn a_profile_has_one_plain_word_for_a_name() {
-    let scene = Scene::new();
+fn a_profile_name_is_one_plain_word() {
+    let home = ConfigHome::new();
     for name in ["\"a b\"", "\"../x\"", "\"\"", "\"-x\"", "\"é\""] {
-        put(&scene.file(), &format!("[worker.{name}]\ncommand = [\"true\"]\nper = \"item\"\n"));
-        scene.refused(&["is not a valid profile name", "1 to 64 letters"]);
+        write_file(&home.file(), &format!("[worker.{name}]\ncommand = [\"true\"]\nper = \"item\"\n"));
+        home.refused(&["is not a valid profile name", "1 to 64 letters"]);
     }
 }
 
 #[test]
 fn a_file_or_folder_that_others_can_write_to_is_refused() {
-    let scene = Scene::with(PLAIN);
-    scene.config(&[]).success();
+    let home = ConfigHome::with(PLAIN);
+    home.config(&[]).success();
     for bad in [0o664, 0o646, 0o666] {
-        mode(&scene.file(), bad);
-        scene.refused(&["config.toml can be written to by", &format!("mode {bad:04o}"), "chmod go-w HOME"]);
+        set_mode(&home.file(), bad);
+        home.refused(&["config.toml can be written to by", &format!("mode {bad:04o}"), "chmod go-w HOME"]);
     }
-    mode(&scene.file(), 0o600);
-    scene.config(&[]).success();
+    set_mode(&home.file(), 0o600);
+    home.config(&[]).success();
     for bad in [0o775, 0o757, 0o1777] {
-        mode(&scene.folder(), bad);
-        scene.refused(&["folder HOME/.config/tasktally can be written to by", &format!("mode {bad:04o}")]);
+        set_mode(&home.folder(), bad);
+        home.refused(&["folder HOME/.config/tasktally can be written to by", &format!("mode {bad:04o}")]);
     }
-    mode(&scene.folder(), 0o755);
-    mode(&scene.home().join(".config"), 0o777);
-    scene.refused(&["folder HOME/.config can be written to by everybody"]);
-    // As /tmp: everybody may add to it, nobody may put something in another's place.
-    mode(&scene.home().join(".config"), 0o1777);
-    scene.config(&[]).success();
+    set_mode(&home.folder(), 0o755);
+    set_mode(&home.path().join(".config"), 0o777);
+    home.refused(&["folder HOME/.config can be written to by everybody"]);
+    // Like /tmp: every user may add files, but none may replace files of another.
+    set_mode(&home.path().join(".config"), 0o1777);
+    home.config(&[]).success();
 }
 
 #[test]
 fn a_file_or_folder_of_another_user_is_refused() {
     if !rustix::process::geteuid().is_root() {
-        println!("only root can give files away: src/config/path_checks.rs tests the rule alone");
+        skip("only root may give a file to another user");
         return;
     }
-    let scene = Scene::with(PLAIN);
-    for path in [scene.file(), scene.folder(), scene.home().join(".config")] {
+    let home = ConfigHome::with(PLAIN);
+    for path in [home.file(), home.folder(), home.path().join(".config")] {
         chown(&path, Some(12_345), None).unwrap();
-        scene.refused(&["belongs to user 12345", "chown"]);
+        home.refused(&["belongs to user 12345", "chown"]);
         chown(&path, Some(0), None).unwrap();
     }
-    scene.config(&[]).success();
+    home.config(&[]).success();
 }
 
 #[test]
-fn links_are_followed_and_all_that_they_lead_through_is_looked_at() {
-    let scene = Scene::new();
-    let safe = scene.home().join("safe");
+fn symbolic_links_are_followed_and_every_folder_on_the_way_is_checked() {
+    let home = ConfigHome::new();
+    let safe = home.path().join("safe");
     std::fs::create_dir(&safe).unwrap();
-    put(&safe.join("real.toml"), PLAIN);
-    symlink("../../safe/real.toml", scene.file()).unwrap();
-    assert!(scene.config(&["--json"]).success().json()["workers"]["mail"].is_object());
+    write_file(&safe.join("real.toml"), PLAIN);
+    symlink("../../safe/real.toml", home.file()).unwrap();
+    assert!(home.config(&["--json"]).success().json()["workers"]["mail"].is_object());
 
-    mode(&safe.join("real.toml"), 0o666);
-    scene.refused(&["HOME/safe/real.toml can be written to by everybody"]);
-    mode(&safe.join("real.toml"), 0o644);
-    mode(&safe, 0o777);
-    scene.refused(&["folder HOME/safe can be written to"]);
-    mode(&safe, 0o755);
+    set_mode(&safe.join("real.toml"), 0o666);
+    home.refused(&["HOME/safe/real.toml can be written to by everybody"]);
+    set_mode(&safe.join("real.toml"), 0o644);
+    set_mode(&safe, 0o777);
+    home.refused(&["folder HOME/safe can be written to"]);
+    set_mode(&safe, 0o755);
 
-    // A link in the middle of the way counts, too.
-    let open = scene.home().join("open");
+    // A link in the middle of the path counts, too.
+    let open = home.path().join("open");
     std::fs::create_dir(&open).unwrap();
-    mode(&open, 0o777);
+    set_mode(&open, 0o777);
     symlink(&safe, open.join("way")).unwrap();
-    scene.refused_at(Some(&open.join("way/real.toml")), &["folder HOME/open can be written to by everybody"]);
+    home.refused_at(Some(&open.join("way/real.toml")), &["folder HOME/open can be written to by everybody"]);
 
-    let round = scene.home().join("round.toml");
+    let round = home.path().join("round.toml");
     symlink("round.toml", &round).unwrap();
-    scene.refused_at(Some(&round), &["more than 40 links"]);
+    home.refused_at(Some(&round), &["more than 40 links"]);
 }
 
 #[test]
-fn what_is_no_regular_file_is_refused_and_never_waited_for() {
-    let scene = Scene::new();
-    std::fs::create_dir(scene.file()).unwrap();
-    scene.refused(&["is a folder"]);
-    let fifo = scene.home().join("fifo");
+fn a_configuration_that_is_no_regular_text_file_is_refused_without_waiting() {
+    let home = ConfigHome::new();
+    std::fs::create_dir(home.file()).unwrap();
+    home.refused(&["is a folder"]);
+    let fifo = home.path().join("fifo");
     let status = std::process::Command::new("mkfifo").arg(&fifo).args(["-m", "600"]).status();
     assert!(status.unwrap().success());
-    scene.refused_at(Some(&fifo), &["not a regular file"]);
-    let large = scene.home().join("large.toml");
-    put(&large, &"#".repeat(1024 * 1024 + 1));
-    scene.refused_at(Some(&large), &["more than 1048576 bytes"]);
-    let binary = scene.home().join("binary.toml");
+    home.refused_at(Some(&fifo), &["not a regular file"]);
+    let large = home.path().join("large.toml");
+    write_file(&large, &"#".repeat(1024 * 1024 + 1));
+    home.refused_at(Some(&large), &["more than 1048576 bytes"]);
+    let binary = home.path().join("binary.toml");
     std::fs::write(&binary, [0xff, 0xfe]).unwrap();
-    scene.refused_at(Some(&binary), &["not UTF-8"]);
+    home.refused_at(Some(&binary), &["not UTF-8"]);
 }
 
 #[test]
 fn a_file_inside_a_project_or_an_allowed_root_is_refused() {
-    let scene = Scene::new();
-    let project = scene.home().join("project");
+    let home = ConfigHome::new();
+    let project = home.path().join("project");
     std::fs::create_dir_all(project.join("deep/er")).unwrap();
     let file = project.join("deep/er/config.toml");
-    put(&file, PLAIN);
-    scene.config_at(Some(&file), &[]).success();
+    write_file(&file, PLAIN);
+    home.config_at(Some(&file), &[]).success();
     for mark in [".git", ".hg", ".jj", ".svn"] {
         // A worktree's .git is a file.
         std::fs::write(project.join(mark), "").unwrap();
-        scene.refused_at(Some(&file), &["is inside the project HOME/project", mark, "TASKTALLY_CONFIG"]);
-        // Nor does a link from a good place help.
-        symlink(&file, scene.file()).unwrap();
-        scene.refused(&["is inside the project HOME/project"]);
-        std::fs::remove_file(scene.file()).unwrap();
+        home.refused_at(Some(&file), &["is inside the project HOME/project", mark, "TASKTALLY_CONFIG"]);
+        // A link from an allowed folder does not help.
+        symlink(&file, home.file()).unwrap();
+        home.refused(&["is inside the project HOME/project"]);
+        std::fs::remove_file(home.file()).unwrap();
         std::fs::remove_file(project.join(mark)).unwrap();
     }
-    put(&scene.file(), "[paths]\nroots = [\"{home}\"]\n");
-    scene.refused(&["is inside HOME (one of [paths] roots"]);
+    write_file(&home.file(), "[paths]\nroots = [\"{home}\"]\n");
+    home.refused(&["is inside HOME (one of [paths] roots"]);
 }
 
 #[test]
-fn check_tells_which_profiles_cannot_be_started_and_why() {
-    let scene = Scene::with(
+fn check_reports_which_profiles_cannot_be_started_and_why() {
+    let home = ConfigHome::with(
         r#"
 [paths]
 roots = ["{home}/code", "{home}/plain"]
@@ -381,10 +382,10 @@ worktree = "{home}/code"
 "#,
     );
     for folder in ["code", "plain", "secret"] {
-        std::fs::create_dir(scene.home().join(folder)).unwrap();
+        std::fs::create_dir(home.path().join(folder)).unwrap();
     }
-    symlink(scene.home().join("secret"), scene.home().join("code/out")).unwrap();
-    let json = scene.config(&["check", "--json"]).code(2).json();
+    symlink(home.path().join("secret"), home.path().join("code/out")).unwrap();
+    let json = home.config(&["check", "--json"]).code(2).json();
     assert_eq!(json["message"], "6 of 9 profiles do not work");
     let check = |name: &str, success: bool, names: &str| {
         let rows = json["workers"].as_array().unwrap();
@@ -401,22 +402,22 @@ worktree = "{home}/code"
     check("link", false, "secret/x, which is outside the allowed roots");
     check("upwards", false, "contains '..'");
     check("tree", false, "not a git repository with a commit");
-    // What is refused makes nothing.
-    assert_eq!(std::fs::read_dir(scene.home().join("secret")).unwrap().count(), 0);
+    // The refused profile created nothing.
+    assert_eq!(std::fs::read_dir(home.path().join("secret")).unwrap().count(), 0);
 }
 
 #[test]
-fn every_example_is_a_configuration_that_is_read() {
-    let scene = Scene::new();
+fn every_example_is_a_valid_configuration() {
+    let home = ConfigHome::new();
     for name in ["claude-code", "codex", "gemini", "script"] {
-        let text = scene.config(&["example", name]).success().stdout;
+        let text = home.config(&["example", name]).success().stdout;
         let kept = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("examples/workers/{name}.toml"));
         assert_eq!(text, std::fs::read_to_string(kept).unwrap(), "{name}");
-        put(&scene.file(), &text);
-        let json = scene.config(&["--json"]).success().json();
+        write_file(&home.file(), &text);
+        let json = home.config(&["--json"]).success().json();
         assert!(json["workers"][name].is_object(), "{json}");
     }
-    scene.config(&["example", "nobody"]).code(2);
+    home.config(&["example", "nobody"]).code(2);
 }
 
 #[test]
@@ -425,7 +426,7 @@ fn the_script_in_the_docs_works() {
     let docs = include_str!("../docs/workers.md");
     let script = docs.split("```sh\n").find(|block| block.contains("files it by its first word")).unwrap();
     let script = store.write("sort-mail", script.split("```").next().unwrap());
-    mode(&script, 0o755);
+    set_mode(&script, 0o755);
     let items =
         [r#"{"key": "a", "subject": "Invoice 7"}"#, r#"{"key": "b", "subject": "Hello"}"#, r#"{"key": "c"}"#];
     let items = store.write("items.jsonl", items.join("\n"));
@@ -437,16 +438,16 @@ fn the_script_in_the_docs_works() {
 }
 
 #[test]
-fn connect_becomes_the_server_that_the_worker_was_given() {
-    let scene = Scene::new();
-    let file = scene.home().join("mcp.json");
-    put(
+fn connect_runs_the_server_of_the_workers_configuration() {
+    let home = ConfigHome::new();
+    let file = home.path().join("mcp.json");
+    write_file(
         &file,
         r#"{"mcpServers": {"other": {"command": "false"}, "task_manager":
             {"command": "sh", "args": ["-c", "echo $0 $TOKEN $#", "a b"], "env": {"TOKEN": "secret"}, "trust": true}}}"#,
     );
     let connect = |file: Option<&Path>| {
-        let mut command = scene.store.command();
+        let mut command = home.store.command();
         command.env_remove("TASKTALLY_MCP_CONFIG");
         if let Some(file) = file {
             command.env("TASKTALLY_MCP_CONFIG", file);
@@ -455,9 +456,9 @@ fn connect_becomes_the_server_that_the_worker_was_given() {
     };
     assert_eq!(connect(Some(&file)).success().stdout, "a b secret 0\n");
     assert!(connect(None).code(2).stderr.contains("TASKTALLY_MCP_CONFIG is not set"));
-    let gone = connect(Some(&scene.home().join("gone.json"))).code(2).stderr;
+    let gone = connect(Some(&home.path().join("gone.json"))).code(2).stderr;
     assert!(gone.contains("cannot be opened"), "{gone}");
-    put(&file, r#"{"mcpServers": {}}"#);
+    write_file(&file, r#"{"mcpServers": {}}"#);
     let none = connect(Some(&file)).code(2).stderr;
     assert!(none.contains("has no server 'task_manager'"), "{none}");
 }

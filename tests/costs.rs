@@ -1,4 +1,4 @@
-//! What the work cost, as its receipts say, summed up by chunk, worker, category and model.
+//! Costs: the amounts in the receipts, summed by chunk, worker, category and model.
 
 mod support;
 
@@ -25,7 +25,7 @@ fn costs_are_summed_up_exactly_by_chunk_worker_category_and_model() {
                 "tokens_in": 1000, "tokens_out": 10, "cost": 0.1});
             server.call("update_task", receipt.clone()).ok();
             let again = server.call("update_task", receipt).ok();
-            assert_eq!(again["receipt"]["duplicate"], true, "what is repeated is not spent again");
+            assert_eq!(again["receipt"]["duplicate"], true, "a repeated receipt is counted again");
         }
     }
     // The supervisor's own work on the batch counts as well.
@@ -55,7 +55,7 @@ fn costs_are_summed_up_exactly_by_chunk_worker_category_and_model() {
 }
 
 #[test]
-fn a_batch_without_costs_says_nothing_of_them() {
+fn a_batch_without_costs_shows_none() {
     let store = Store::new();
     let mut server = store.serve();
     let made =
@@ -66,11 +66,11 @@ fn a_batch_without_costs_says_nothing_of_them() {
 }
 
 #[test]
-fn a_cost_that_is_none_or_stands_alone_is_refused_and_nothing_is_written() {
+fn an_invalid_cost_or_one_without_a_receipt_is_refused_and_nothing_is_written() {
     let store = Store::new();
     let mut server = store.serve();
-    let id = server.task("Plain");
-    let before = server.look(&id);
+    let id = server.create_task("Plain");
+    let before = server.read_task(&id);
     let refused = |server: &mut support::server::Server, more: Value| {
         let mut arguments = json!({"id": id});
         for (name, value) in more.as_object().into_iter().flatten() {
@@ -84,11 +84,11 @@ fn a_cost_that_is_none_or_stands_alone_is_refused_and_nothing_is_written() {
     assert!(refused(&mut server, json!({"body": "x", "cost": "dear"})).contains("dear"));
     assert!(refused(&mut server, json!({"body": "x", "tokens_in": -1})).contains("-1"));
     assert!(refused(&mut server, json!({"cost": 0.5})).contains("part of a receipt"));
-    assert_eq!(server.look(&id), before);
+    assert_eq!(server.read_task(&id), before);
 }
 
 #[test]
-fn a_command_may_say_what_its_item_cost() {
+fn a_worker_command_can_report_the_cost_of_its_item() {
     let store = Store::new();
     store.write("items.jsonl", "{\"key\":\"a\"}\n{\"key\":\"b\"}\n");
     let say = r#"echo '{"receipt": "- sorted", "category": "keep", "model": "small-1", "tokens_in": 7, "tokens_out": 2, "cost": 0.003}'"#;

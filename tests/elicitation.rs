@@ -1,4 +1,4 @@
-//! `review_batch` without a decision: the person behind the client is asked, in the way of its era.
+//! `review_batch` without a decision asks the person behind the client, by the method of the client's protocol version.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -9,17 +9,17 @@ use serde_json::{Value, json};
 use support::server::Server;
 use support::store::Store;
 
-/// A legacy client that declares this.
+/// A server whose client uses a protocol before 2026-07-28 and declares these capabilities.
 fn legacy(store: &Store, version: &str, capabilities: Value) -> Server {
     let mut server = store.server(&[]);
-    server.listen();
-    server.declare(capabilities);
+    server.start_reading();
+    server.declare_capabilities(capabilities);
     server.initialize(version);
     server
 }
 
-/// A batch whose chunks wait for a review.
-fn in_review(server: &mut Server) -> String {
+/// Creates a batch and works its chunks until they wait for a review. Returns its id.
+fn batch_in_review(server: &mut Server) -> String {
     let batch = json!({"title": "Mail", "instructions": "Sort it.", "items": ["a1", "b1"], "max_chunk": 1,
                        "checkpoint": "chunk"});
     let id = server.call("create_batch", batch).ok().text("/batch/id");
@@ -34,11 +34,11 @@ fn in_review(server: &mut Server) -> String {
     id
 }
 
-/// Asks for a review without a decision; the call's id, and the question.
+/// Calls `review_batch` without a decision. Returns the id of the call and the question to the person.
 #[track_caller]
 fn ask(server: &mut Server, arguments: Value) -> (u64, Value) {
     let call = server.send("review_batch", arguments);
-    let question = server.hear("elicitation/create");
+    let question = server.receive("elicitation/create");
     assert!(question["params"]["message"].as_str().unwrap().contains("[fyi] a1: - sorted"), "{question}");
     let form = &question["params"]["requestedSchema"];
     assert_eq!(form["properties"]["decision"]["enum"], json!(["approve", "reject", "redo"]), "{question}");
@@ -52,32 +52,32 @@ fn a_legacy_client_with_elicitation_is_asked_directly() {
     {
         let store = Store::new();
         let mut server = legacy(&store, version, capabilities);
-        let id = in_review(&mut server);
+        let id = batch_in_review(&mut server);
         let (call, question) = ask(&mut server, json!({"id": id, "chunk": format!("{id}.01")}));
-        // Others are served while the person thinks.
-        server.task("Meanwhile");
+        // Other requests are served while the person thinks.
+        server.create_task("Meanwhile");
         let content = json!({"decision": "redo", "note": "look again"});
         server.respond(&question, json!({"action": "accept", "content": content}));
         let reply = server.recv(call).unwrap().ok();
         assert!(reply.message().starts_with("redo:"), "{}", reply.message());
         let body = server.body(&format!("{id}.01"));
         assert!(body.contains("by 'person at tasktally-tests'") && body.contains("look again"), "{body}");
-        assert_eq!(server.look(&format!("{id}.02")).text("/task/status"), "review");
+        assert_eq!(server.read_task(&format!("{id}.02")).text("/task/status"), "review");
         assert!(server.close().success());
         store.tasktally(["verify"]).success();
     }
 }
 
 #[test]
-fn who_does_not_decide_leaves_the_review_open() {
+fn a_person_who_does_not_decide_leaves_the_review_open() {
     let store = Store::new();
     let mut server = legacy(&store, "2025-11-25", json!({"elicitation": {}}));
-    let id = in_review(&mut server);
+    let id = batch_in_review(&mut server);
     for action in ["decline", "cancel"] {
         let (call, question) = ask(&mut server, json!({"id": id}));
         server.respond(&question, json!({"action": action}));
         let reply = server.recv(call).unwrap();
-        assert_eq!(reply.answer(), "not_ready");
+        assert_eq!(reply.declined(), "not_ready");
         assert!(reply.message().contains(&format!("the answer was {action}")), "{}", reply.message());
     }
     for content in [json!({"decision": "reject"}), json!({"decision": "maybe"}), json!(7)] {
@@ -95,27 +95,27 @@ fn who_does_not_decide_leaves_the_review_open() {
 }
 
 #[test]
-fn an_answer_that_comes_after_somebody_elses_changes_nothing() {
+fn an_answer_that_comes_after_another_decision_changes_nothing() {
     let store = Store::new();
     let mut server = legacy(&store, "2025-11-25", json!({"elicitation": {}}));
-    let id = in_review(&mut server);
+    let id = batch_in_review(&mut server);
     let (call, question) = ask(&mut server, json!({"id": id}));
     store.tasktally(["review-batch", &id, "--chunk", &format!("{id}.01"), "--decision", "approve"]).success();
     server.respond(&question, json!({"action": "accept", "content": {"decision": "reject", "note": "bad"}}));
     let reply = server.recv(call).unwrap();
     assert_eq!(reply.refusal(), "conflict");
     assert!(reply.message().contains("came too late"), "{}", reply.message());
-    assert_eq!(server.look(&format!("{id}.02")).text("/task/status"), "review");
+    assert_eq!(server.read_task(&format!("{id}.02")).text("/task/status"), "review");
 }
 
 #[test]
-fn a_hundred_requests_are_answered_while_many_people_think() {
+fn a_hundred_requests_are_answered_while_many_questions_are_open() {
     const ASKED: usize = 32;
     let store = Store::new();
     let mut server = legacy(&store, "2025-11-25", json!({"elicitation": {}}));
-    let id = in_review(&mut server);
+    let id = batch_in_review(&mut server);
     let mut asked: Vec<_> = (0..ASKED).map(|_| ask(&mut server, json!({"id": id}))).collect();
-    // One more is refused with the limit.
+    // One more question is refused with the limit.
     let refused = server.call("review_batch", json!({"id": id}));
     assert_eq!(refused.refusal(), "too_large");
     assert!(refused.message().contains("32"), "{}", refused.message());
@@ -124,33 +124,33 @@ fn a_hundred_requests_are_answered_while_many_people_think() {
     for call in calls {
         server.recv(call).unwrap().ok();
     }
-    // One is taken back: it is not answered, and the question is withdrawn.
+    // A cancelled call is not answered, and its question is cancelled.
     let (call, question) = asked.pop().unwrap();
     server.cancel(call);
-    let withdrawn = server.hear("notifications/cancelled");
+    let withdrawn = server.receive("notifications/cancelled");
     assert_eq!(withdrawn["params"]["requestId"], question["id"]);
-    // A slot is free again.
+    // Another question can be asked again.
     asked.push(ask(&mut server, json!({"id": id})));
     let (first, question) = asked.remove(0);
     server.respond(&question, json!({"action": "accept", "content": {"decision": "approve"}}));
     server.recv(first).unwrap().ok();
-    // The client goes away with questions open: they are answered as far as they can be.
+    // The client closes its end with open questions. Their calls are answered.
     assert!(server.close().success());
     for (call, _) in asked {
         let reply = server.recv(call).unwrap();
         assert!(reply.message().contains("the client went away"), "{}", reply.message());
     }
-    assert_eq!(server.next_message(), None, "the call that was taken back is not answered");
+    assert_eq!(server.next_message(), None, "the cancelled call is answered");
 }
 
 #[test]
-fn a_stateless_client_is_asked_by_an_answer_and_asks_again_with_the_persons() {
+fn a_stateless_client_gets_the_question_as_a_response_and_repeats_the_call_with_the_answer() {
     let store = Store::new();
     let mut server = store.server(&[]);
-    server.listen();
+    server.start_reading();
     server.stateless();
-    server.declare(json!({"elicitation": {"form": {}}}));
-    let id = in_review(&mut server);
+    server.declare_capabilities(json!({"elicitation": {"form": {}}}));
+    let id = batch_in_review(&mut server);
     let call = |server: &mut Server, responses: Value| {
         let mut params = json!({"name": "review_batch", "arguments": {"id": id}});
         if !responses.is_null() {
@@ -168,36 +168,36 @@ fn a_stateless_client_is_asked_by_an_answer_and_asks_again_with_the_persons() {
     assert_eq!(late["structuredContent"]["code"], "conflict", "{late}");
     let declined = call(&mut server, json!({key.clone(): {"action": "decline"}}));
     assert_eq!(declined["structuredContent"]["code"], "not_ready", "{declined}");
-    // It is answered by whichever process is asked.
+    // Any server process accepts the answer.
     let mut other = store.server(&[]);
-    other.listen();
+    other.start_reading();
     other.stateless();
-    other.declare(json!({"elicitation": {}}));
+    other.declare_capabilities(json!({"elicitation": {}}));
     let done =
         call(&mut other, json!({key.clone(): {"action": "accept", "content": {"decision": "approve"}}}));
     assert_eq!(done["structuredContent"]["batch"]["status"], "done", "{done}");
     let again = call(&mut server, json!({key: {"action": "accept", "content": {"decision": "approve"}}}));
     assert_eq!(again["structuredContent"]["code"], "not_ready", "{again}");
-    assert_eq!(server.unheard("elicitation/create"), 0, "it is never sent a request");
+    assert_eq!(server.unread_count("elicitation/create"), 0, "a request was sent to a stateless client");
 }
 
 #[test]
-fn where_nobody_can_be_asked_the_error_says_what_to_do() {
+fn without_elicitation_the_error_says_what_to_do() {
     let store = Store::new();
     let mut server = legacy(&store, "2025-11-25", json!({}));
-    let id = in_review(&mut server);
+    let id = batch_in_review(&mut server);
     let mut only_links = legacy(&store, "2025-11-25", json!({"elicitation": {"url": {}}}));
     for server in [&mut server, &mut only_links] {
         let reply = server.call("review_batch", json!({"id": id}));
         assert_eq!(reply.refusal(), "invalid_argument");
-        for told in ["approve", "reject", "redo", "view=\"review\""] {
-            assert!(reply.message().contains(told), "{}", reply.message());
+        for part in ["approve", "reject", "redo", "view=\"review\""] {
+            assert!(reply.message().contains(part), "{}", reply.message());
         }
     }
     let ran = store.tasktally(["review-batch", &id]).finish();
     assert_eq!(ran.code, Some(2), "{}", ran.stderr);
     assert!(ran.stderr.contains("approve, reject"), "{}", ran.stderr);
-    // A note belongs to a decision.
+    // A note without a decision is refused.
     let mut asks = legacy(&store, "2025-11-25", json!({"elicitation": {}}));
     assert_eq!(asks.call("review_batch", json!({"id": id, "note": "fine"})).refusal(), "invalid_argument");
 }

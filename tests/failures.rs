@@ -1,4 +1,4 @@
-//! What a person is told of failures, and what a retry answers.
+//! How failures are reported and retried.
 
 mod support;
 
@@ -7,7 +7,7 @@ use serde_json::json;
 use support::store::Store;
 
 #[test]
-fn a_chunk_out_of_attempts_says_why_each_of_them_failed() {
+fn a_chunk_without_attempts_left_shows_why_each_attempt_failed() {
     let store = Store::new();
     let mut server = store.serve();
     let batch =
@@ -15,33 +15,33 @@ fn a_chunk_out_of_attempts_says_why_each_of_them_failed() {
     let id = server.call("create_batch", batch).ok().text("/batch/id");
     let chunk = format!("{id}.01");
     for reason in ["no network", "no disk", "no hope"] {
-        let rested = "UPDATE task SET blocker_count = blocker_count - hold_count, hold_count = 0, held_until = NULL WHERE hold_count > 0";
-        store.sql().execute(rested, []).unwrap();
+        let clear_backoff = "UPDATE task SET blocker_count = blocker_count - hold_count, hold_count = 0, held_until = NULL WHERE hold_count > 0";
+        store.sql().execute(clear_backoff, []).unwrap();
         let claim = server.call("claim_task", json!({"id": chunk, "worker": "w"})).ok();
         let token = claim["claim"]["token"].clone();
         server.call("release_task", json!({"id": chunk, "claim": token, "reason": reason})).ok();
     }
     let seen = server.call("get_batch", json!({"id": id, "view": "failures"})).ok();
-    let told = seen.text("/failures/0/reason");
+    let reasons = seen.text("/failures/0/reason");
     for (reason, times) in [("no network", 1), ("no disk", 1), ("no hope", 1), ("attempt 3 of 3", 1)] {
-        assert_eq!(told.matches(reason).count(), times, "{reason}: {told}");
+        assert_eq!(reasons.matches(reason).count(), times, "{reason}: {reasons}");
     }
     assert_eq!(seen["needs_person"], json!([chunk]));
 
-    // A person opened it again: what was before is on record, and no reason of today.
+    // After a retry the earlier reasons stay in the body and are no longer shown as the reason.
     server.call("control_batch", json!({"id": id, "action": "retry", "chunks": [chunk]})).ok();
     let claim = server.call("claim_task", json!({"id": chunk, "worker": "w"})).ok();
     let failed =
         json!({"id": chunk, "claim": claim["claim"]["token"], "reason": "no more", "outcome": "failed"});
     server.call("release_task", failed).ok();
     let seen = server.call("get_batch", json!({"id": id, "view": "failures"})).ok();
-    let told = seen.text("/failures/0/reason");
-    assert!(told.contains("no more") && !told.contains("no network"), "{told}");
+    let reasons = seen.text("/failures/0/reason");
+    assert!(reasons.contains("no more") && !reasons.contains("no network"), "{reasons}");
     assert!(server.body(&chunk).contains("no network"));
 }
 
 #[test]
-fn a_retry_of_items_whose_chunk_is_not_through_says_so() {
+fn a_retry_of_items_in_a_chunk_that_has_not_ended_is_explained() {
     let store = Store::new();
     let mut server = store.serve();
     let steps = json!([{"name": "look", "instructions": "x"}, {"name": "act", "instructions": "y"}]);
@@ -55,18 +55,18 @@ fn a_retry_of_items_whose_chunk_is_not_through_says_so() {
     }
     server.call("complete_task", json!({"id": chunk, "claim": token})).ok();
     let retry = json!({"id": id, "action": "retry", "items": ["a"]});
-    let told = server.call("control_batch", retry.clone()).ok();
-    assert!(told.message().contains("1 chunks with failed items are not through"), "{}", told.message());
+    let reply = server.call("control_batch", retry.clone()).ok();
+    assert!(reply.message().contains("1 chunks with failed items are not through"), "{}", reply.message());
     let claim = server.call("claim_task", json!({"batch": id, "worker": "w"})).ok();
     let token = claim["claim"]["token"].clone();
     server.call("update_task", json!({"id": chunk, "claim": token, "item": "b", "outcome": "done"})).ok();
     server.call("complete_task", json!({"id": chunk, "claim": token})).ok();
-    let told = server.call("control_batch", retry).ok();
-    assert!(told.message().contains("1 failed items again"), "{}", told.message());
+    let reply = server.call("control_batch", retry).ok();
+    assert!(reply.message().contains("1 failed items again"), "{}", reply.message());
 }
 
 #[test]
-fn more_failures_than_are_shown_are_said_to_be_more() {
+fn the_number_of_failures_that_are_not_shown_is_reported() {
     let store = Store::new();
     let items: Vec<String> = (0..120).map(|number| format!("k{number}")).collect();
     store.write(

@@ -1,4 +1,4 @@
-//! `tasktally logs` shows what a chunk's worker printed, harmlessly, and follows it to the attempt's end.
+//! `tasktally logs` shows the escaped output of a chunk's worker and follows it until the attempt ends.
 
 #![expect(clippy::expect_used, reason = "a test fails by panicking")]
 
@@ -8,12 +8,12 @@ use std::io::{BufRead, BufReader};
 use std::process::Stdio;
 
 use serde_json::Value;
-use support::ended;
 use support::store::Store;
+use support::wait_for_exit;
 use tasktally::logs::{LogWriter, Stream, log_path};
 use tasktally::model::id::TaskId;
 
-/// A store with a batch of one chunk, whose id is given.
+/// Creates a batch of one chunk. Returns the chunk's id.
 fn chunk(store: &Store) -> String {
     store.write("items.jsonl", "{\"key\":\"a\"}\n{\"key\":\"b\"}\n");
     let made = store
@@ -29,7 +29,7 @@ fn writer(store: &Store, chunk: &str, attempt: u64, stream: Stream) -> LogWriter
 }
 
 #[test]
-fn both_streams_are_labelled_and_nothing_in_them_moves_the_cursor() {
+fn both_streams_are_labelled_and_control_characters_are_escaped() {
     let store = Store::new();
     let chunk = chunk(&store);
     writer(&store, &chunk, 1, Stream::Out).write(b"old\n").expect("it is written");
@@ -50,7 +50,7 @@ fn both_streams_are_labelled_and_nothing_in_them_moves_the_cursor() {
 }
 
 #[test]
-fn what_is_left_out_of_a_long_log_is_told() {
+fn the_number_of_bytes_left_out_of_a_long_log_is_shown() {
     let store = Store::new();
     let chunk = chunk(&store);
     writer(&store, &chunk, 1, Stream::Out).write(&[b'x'; 1_000]).expect("it is written");
@@ -59,23 +59,23 @@ fn what_is_left_out_of_a_long_log_is_told() {
 }
 
 #[test]
-fn a_chunk_without_a_log_leads_to_its_receipts() {
+fn the_error_for_a_chunk_without_a_log_names_the_command_for_its_receipts() {
     let store = Store::new();
     let chunk = chunk(&store);
-    let said = store.tasktally(["logs", &chunk]).code(1).stderr;
-    assert!(said.contains(&format!("tasktally get-task {chunk}")), "{said}");
+    let output = store.tasktally(["logs", &chunk]).code(1).stderr;
+    assert!(output.contains(&format!("tasktally get-task {chunk}")), "{output}");
     writer(&store, &chunk, 3, Stream::Out).write(b"x").expect("it is written");
-    let said = store.tasktally(["logs", &chunk, "--attempt", "1"]).code(1).stderr;
-    assert!(said.contains("attempt: 1") && said.contains("those of 3"), "{said}");
+    let output = store.tasktally(["logs", &chunk, "--attempt", "1"]).code(1).stderr;
+    assert!(output.contains("attempt: 1") && output.contains("those of 3"), "{output}");
     let batch = chunk.split('.').next().expect("a batch");
-    let said = store.tasktally(["logs", batch]).code(2).stderr;
-    assert!(said.contains("is a batch"), "{said}");
-    let said = store.tasktally(["logs", "nothing.1"]).code(1).stderr;
-    assert!(said.contains("No task 'nothing.1'"), "{said}");
+    let output = store.tasktally(["logs", batch]).code(2).stderr;
+    assert!(output.contains("is a batch"), "{output}");
+    let output = store.tasktally(["logs", "nothing.1"]).code(1).stderr;
+    assert!(output.contains("No task 'nothing.1'"), "{output}");
 }
 
 #[test]
-fn following_goes_on_until_the_attempt_has_ended() {
+fn follow_continues_until_the_attempt_has_ended() {
     let store = Store::new();
     let chunk = chunk(&store);
     let claim = store.tasktally(["claim-task", "--id", &chunk, "--worker", "w", "--json"]).success().json();
@@ -96,5 +96,5 @@ fn following_goes_on_until_the_attempt_has_ended() {
     log.write(b"last\n").expect("it is written");
     store.tasktally(["release-task", &chunk, "--claim", &token, "--reason", "over"]).success();
     assert_eq!((next().as_deref(), next()), (Some("last"), None));
-    assert!(ended(&mut follower).success());
+    assert!(wait_for_exit(&mut follower).success());
 }

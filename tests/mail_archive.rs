@@ -1,5 +1,5 @@
-//! The workflow's own story with 663 real items: classify by month with a checkpoint each chunk, one
-//! chunk rejected and redone with a note, archive only one category, a worker killed, finish, report.
+//! The whole workflow with 663 real items: classify by month with a checkpoint per chunk, redo one chunk with a note,
+//! archive only one category, kill a worker, run the finish task, write the report.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -12,12 +12,12 @@ use serde_json::{Value, json};
 use support::cli::Ran;
 use support::server::Server;
 use support::store::Store;
-use support::{eventually, together};
+use support::{eventually, run_in_parallel};
 
 const ITEMS: u64 = 663;
 
-/// What a reader of mail would say of an item.
-fn sort(item: &Value) -> &'static str {
+/// The category of an item.
+fn category_of(item: &Value) -> &'static str {
     match item["kind"].as_str().unwrap_or_default() {
         "fix" => "reply",
         "docs" | "ci" | "chore" | "other" => "archive",
@@ -30,11 +30,11 @@ fn steps() -> Value {
            {"name": "execute", "instructions": "Archive it.", "only_categories": ["archive"]}])
 }
 
-/// A chunk's worker: claims, writes a receipt for each item, completes; nothing where none is left.
-fn work(server: &mut Server, batch: &str, worker: &str) -> bool {
+/// A worker: claims a chunk, writes a receipt for each item and completes it. Returns whether there was a chunk.
+fn work_chunk(server: &mut Server, batch: &str, worker: &str) -> bool {
     let claim = server.call("claim_task", json!({"batch": batch, "worker": worker}));
-    if !claim.won() {
-        assert_eq!(claim.answer(), "nothing_to_claim", "{}", claim.value);
+    if !claim.succeeded() {
+        assert_eq!(claim.declined(), "nothing_to_claim", "{}", claim.value);
         return false;
     }
     let (id, token) = (&claim["task"]["id"], &claim["claim"]["token"]);
@@ -42,7 +42,7 @@ fn work(server: &mut Server, batch: &str, worker: &str) -> bool {
     let mut page = claim.value.clone();
     loop {
         for item in page["items"].as_array().unwrap() {
-            let category = if executing { "archived" } else { sort(item) };
+            let category = if executing { "archived" } else { category_of(item) };
             if executing {
                 assert_eq!(item["earlier_steps"]["classify"]["category"], "archive", "{item}");
             }
@@ -57,31 +57,31 @@ fn work(server: &mut Server, batch: &str, worker: &str) -> bool {
     true
 }
 
-/// Eight workers, each a server of its own, until nothing is left to claim.
-fn work_together(store: &Store, batch: &str) {
-    together(8, |number| {
+/// Eight workers, each with its own server, work until there is no chunk to claim.
+fn work_in_parallel(store: &Store, batch: &str) {
+    run_in_parallel(8, |number| {
         let mut server = store.serve();
-        while work(&mut server, batch, &format!("worker-{number}")) {}
+        while work_chunk(&mut server, batch, &format!("worker-{number}")) {}
         server.close();
     });
 }
 
-/// Holds summary files, get_batch, receipts and report to the same numbers, chunk by chunk.
+/// Asserts that summary files, get_batch, receipts and report agree for each chunk.
 fn assert_all_agree(store: &Store, batch: &str) {
-    let told = store.tasktally(["get-batch", batch, "--json"]).success().json();
-    assert_eq!(told["batch"]["processed"], ITEMS, "{told}");
+    let reply = store.tasktally(["get-batch", batch, "--json"]).success().json();
+    assert_eq!(reply["batch"]["processed"], ITEMS, "{reply}");
     let folder = store.folder().join("scratch").join(format!("batch-{batch}"));
     let report = store.tasktally(["report", batch]).success();
     let report = std::fs::read_to_string(folder.join("report.md")).unwrap_or_else(|_| panic!("{report:?}"));
     let sql = store.sql();
     let mut total = 0;
-    for chunk in told["chunks"].as_array().unwrap() {
+    for chunk in reply["chunks"].as_array().unwrap() {
         let (id, number) = (chunk["id"].as_str().unwrap(), chunk["number"].as_u64().unwrap());
         let summary = folder.join(format!("chunk-{number:02}-summary.json"));
         let summary: Value = serde_json::from_str(&std::fs::read_to_string(&summary).unwrap()).unwrap();
         assert_eq!(summary["categories"], chunk["categories"], "{id}");
         assert_eq!(summary["processed"], chunk["processed"], "{id}");
-        // The latest receipt of each item is what it came to.
+        // The latest receipt of an item is its outcome.
         let mut latest = sql
             .prepare(
                 "SELECT category, count(*) FROM receipt r JOIN task t ON t.row_id = r.task
@@ -103,7 +103,7 @@ fn assert_all_agree(store: &Store, batch: &str) {
 }
 
 #[test]
-fn six_hundred_mails_are_sorted_reviewed_and_archived_by_mcp() {
+fn six_hundred_mails_are_classified_reviewed_and_archived_over_mcp() {
     let store = Store::new();
     store.write("mail.jsonl", include_str!("../examples/commits.jsonl"));
     let mut supervisor = store.serve();
@@ -118,26 +118,22 @@ fn six_hundred_mails_are_sorted_reviewed_and_archived_by_mcp() {
     let batch = made.text("/batch/id");
     assert_eq!(made.count("/batch/items"), ITEMS);
 
-    // A worker is killed in the middle of its chunk; its receipts stay, the next one gets the rest.
+    // A worker is killed in the middle of its chunk. Its receipts stay and the next worker gets the rest.
     let mut doomed = store.serve();
-    let claim =
-        doomed.call("claim_task", json!({"batch": batch, "worker": "doomed", "lease_seconds": 1})).ok();
+    let claim = doomed.call("claim_task", json!({"batch": batch, "worker": "doomed"})).ok();
     let (id, first) = (claim.text("/task/id"), claim["items"][0].clone());
     let receipt = json!({"id": id, "claim": claim["claim"]["token"], "item": first["key"], "outcome": "done",
-                         "category": sort(&first), "body": "- before the end"});
+                         "category": category_of(&first), "body": "- before the end"});
     doomed.call("update_task", receipt).ok();
     doomed.kill();
-    eventually("the dead worker's chunk to come free", || {
-        let freed = supervisor.call("claim_task", json!({"id": id, "worker": "heir"}));
-        freed.won().then(|| {
-            assert_eq!(freed.count("/items_left") + 1, claim.count("/items_left"));
-            let token = freed["claim"]["token"].clone();
-            supervisor.call("release_task", json!({"id": id, "claim": token, "outcome": "retry"})).ok();
-        })
-    });
-    // The chunk rests a moment after that.
+    store.expire_claim(&id);
+    let next = supervisor.call("claim_task", json!({"id": id, "worker": "next"})).ok();
+    assert_eq!(next.count("/items_left") + 1, claim.count("/items_left"));
+    let token = next["claim"]["token"].clone();
+    supervisor.call("release_task", json!({"id": id, "claim": token, "outcome": "retry"})).ok();
+    // The released chunk can be claimed only after its backoff.
     eventually("all chunks to be through the first step", || {
-        work_together(&store, &batch);
+        work_in_parallel(&store, &batch);
         let state = supervisor.call("get_batch", json!({"id": batch})).ok();
         (state["batch"]["status"] == "waiting").then_some(())
     });
@@ -153,17 +149,17 @@ fn six_hundred_mails_are_sorted_reviewed_and_archived_by_mcp() {
     };
     decide(&mut supervisor, json!({"chunk": chunk, "decision": "reject", "note": "look again"}));
     decide(&mut supervisor, json!({"chunk": chunk, "decision": "redo", "note": "newsletters are no mail"}));
-    work_together(&store, &batch);
+    work_in_parallel(&store, &batch);
     assert!(supervisor.body(&chunk).contains("newsletters are no mail"));
     decide(&mut supervisor, json!({"decision": "approve"}));
-    work_together(&store, &batch);
+    work_in_parallel(&store, &batch);
 
     let after = supervisor.call("get_batch", json!({"id": batch})).ok();
     assert_eq!(after["batch"]["status"], "done", "{}", after.value);
     let expected =
         include_str!("../examples/commits.jsonl").lines().fold(BTreeMap::new(), |mut sum, line| {
             let item: Value = serde_json::from_str(line).unwrap();
-            let category = if sort(&item) == "archive" { "archived" } else { sort(&item) };
+            let category = if category_of(&item) == "archive" { "archived" } else { category_of(&item) };
             *sum.entry(category).or_insert(0) += 1;
             sum
         });

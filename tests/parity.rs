@@ -1,4 +1,4 @@
-//! A tool and its command take the same parameters with the same defaults, and give the same replies.
+//! A tool and its command have the same parameters and defaults, and return the same replies.
 
 use std::collections::BTreeSet;
 use std::process::Command;
@@ -7,7 +7,7 @@ use clap::Command as Clap;
 use serde_json::{Value, json};
 use tasktally::ops;
 
-/// The command's parameters, with the words and defaults it takes.
+/// The clap command of an operation.
 fn command_of(entry: &ops::Entry) -> Clap {
     (entry.command)(Clap::new(entry.name))
 }
@@ -36,11 +36,11 @@ fn every_operation_has_the_same_parameters_and_defaults_as_tool_and_command() {
                 Value::Null => vec![],
                 Value::String(text) => vec![text.clone()],
                 Value::Object(split) => vec![split["by"].as_str().unwrap_or_default().to_owned()],
-                // A whole number is written without its fraction on the command line.
+                // The command line shows a whole number without its fraction.
                 Value::Number(number) => vec![number.as_f64().unwrap_or_default().to_string()],
                 other => vec![other.to_string()],
             };
-            // A default that is nothing is not spelt out.
+            // An empty default is not listed in the schema.
             if !(at_tool.is_empty() && (at_command == [""] || at_command == ["0"])) {
                 assert_eq!(at_tool, at_command, "{}: default of {name}", entry.name);
             }
@@ -60,8 +60,8 @@ fn every_operation_has_the_same_parameters_and_defaults_as_tool_and_command() {
     }
 }
 
-/// What differs from one call to the next: ids, times, tokens, numbers of changes.
-fn without_what_varies(value: &mut Value) {
+/// Replaces what differs between two calls: ids, times, tokens and change numbers.
+fn mask_varying(value: &mut Value) {
     match value {
         Value::Object(map) => {
             for (name, inner) in map.iter_mut() {
@@ -79,11 +79,11 @@ fn without_what_varies(value: &mut Value) {
                 if varies.contains(&name.as_str()) && !inner.is_null() {
                     *inner = json!("…");
                 } else {
-                    without_what_varies(inner);
+                    mask_varying(inner);
                 }
             }
         }
-        Value::Array(values) => values.iter_mut().for_each(without_what_varies),
+        Value::Array(values) => values.iter_mut().for_each(mask_varying),
         _ => {}
     }
 }
@@ -128,9 +128,9 @@ fn the_same_request_gets_the_same_reply() {
         let mut command: Value = serde_json::from_slice(&output.stdout)
             .unwrap_or_else(|error| panic!("{name}: {error}: {output:?}"));
         for reply in [&mut tool, &mut command] {
-            without_what_varies(reply);
+            mask_varying(reply);
             for text in ["message", "instructions"] {
-                // Sentences name ids.
+                // Messages contain ids.
                 if reply[text].is_string() {
                     reply[text] = json!("…");
                 }

@@ -1,4 +1,4 @@
-//! What it costs a supervisor to know where its batch stands, and what it is shown of the receipts.
+//! Polling `get_batch`: the size of the replies, and the view of receipts.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -16,7 +16,7 @@ fn bytes(reply: &Reply) -> usize {
     reply.value.to_string().len()
 }
 
-/// A worker of the workflow, one call at a time.
+/// A worker that makes one call at a time.
 struct Worker {
     server: Server,
     name: String,
@@ -24,16 +24,16 @@ struct Worker {
 }
 
 impl Worker {
-    /// Claims a chunk, settles its next item, or completes it; false where there is nothing to claim.
+    /// Claims a chunk, settles its next item or completes it. Returns false if there is nothing to claim.
     fn step(&mut self, batch: &str) -> bool {
         let Some((chunk, token, items)) = &mut self.held else {
             let claim = self.server.call("claim_task", json!({"batch": batch, "worker": self.name}));
-            if claim.won() {
+            if claim.succeeded() {
                 let mut items = claim["items"].as_array().unwrap().clone();
                 items.reverse();
                 self.held = Some((claim.text("/task/id"), claim["claim"]["token"].clone(), items));
             }
-            return claim.won();
+            return claim.succeeded();
         };
         let Some(item) = items.pop() else {
             self.server.call("complete_task", json!({"id": chunk, "claim": token})).ok();
@@ -66,8 +66,8 @@ fn a_batch_of_663_items_polled_to_its_end_costs_less_than_ten_kilobytes() {
     let mut workers: Vec<Worker> = (1..=8)
         .map(|number| Worker { server: store.serve(), name: format!("polecat-{number}"), held: None })
         .collect();
-    // An agent takes its time: at twenty seconds an item, fifteen turns of all workers are five minutes,
-    // and the prompt says to ask every few minutes, the first time as `poll` says.
+    // The prompt tells an agent to poll every few minutes. If an item takes 20 seconds, 15 turns of all workers are five
+    // minutes. The first poll uses the call that the reply suggests.
     assert!(made.text("/poll").contains(&format!("get_batch(id=\"{batch}\", since=\"")));
     let poll = made.text("/poll");
     let since = poll.split("since=\"").nth(1).unwrap().split('"').next().unwrap();
@@ -103,7 +103,7 @@ fn a_batch_of_663_items_polled_to_its_end_costs_less_than_ten_kilobytes() {
 }
 
 #[test]
-fn a_poll_tells_how_far_the_batch_is_and_which_chunks_moved_on() {
+fn a_poll_returns_the_progress_and_the_chunks_whose_status_changed() {
     let store = Store::new();
     let mut server = store.serve();
     let items: Vec<String> = (0..260).map(|number| format!("k{number:03}")).collect();
@@ -125,7 +125,7 @@ fn a_poll_tells_how_far_the_batch_is_and_which_chunks_moved_on() {
         let moved = moved.map(|chunk| chunk["id"].as_str().unwrap().to_owned()).collect();
         (moved, reply.count("/batch/processed"), reply.text("/since"))
     };
-    // More than a page moved on, and while it is turned they get on: none is missed.
+    // More than a page of chunks changed, and they change again between two pages. None is missed.
     let (first, _, mut since) = poll(&mut server, &since);
     assert_eq!(first.len(), 200);
     for (chunk, token, item) in &held {
@@ -150,7 +150,7 @@ fn a_poll_tells_how_far_the_batch_is_and_which_chunks_moved_on() {
 }
 
 #[test]
-fn without_an_id_the_standing_of_a_project_takes_less_than_a_kilobyte_at_worst() {
+fn the_overview_of_a_project_takes_less_than_a_kilobyte_in_the_worst_case() {
     let store = Store::new();
     let mut server = store.serve();
     for (number, letter) in [(0, "x"), (1, "\u{1f41d}"), (2, "\\\""), (3, "\u{10ffff}"), (4, "ß"), (5, "y")]
@@ -171,7 +171,7 @@ fn without_an_id_the_standing_of_a_project_takes_less_than_a_kilobyte_at_worst()
             }
         }
     }
-    // As if all who hold something had written nothing for an hour.
+    // As if the holders of all claims had written nothing for an hour.
     let quiet = "UPDATE task SET updated_at = updated_at - 3600000 WHERE status = 'in_progress'";
     store.sql().execute(quiet, []).unwrap();
     for project in [json!({}), json!({"project": "p"})] {
@@ -182,8 +182,8 @@ fn without_an_id_the_standing_of_a_project_takes_less_than_a_kilobyte_at_worst()
     }
 }
 
-/// All receipts that the view shows from a change on, page by page.
-fn walk(server: &mut Server, batch: &str, since: &str) -> (Vec<Value>, String) {
+/// All receipts since a change number, read page by page, and the new cursor.
+fn receipts_since(server: &mut Server, batch: &str, since: &str) -> (Vec<Value>, String) {
     let (mut seen, mut since) = (Vec::new(), since.to_owned());
     loop {
         let page = server.call("get_batch", json!({"id": batch, "view": "receipts", "since": since})).ok();
@@ -199,13 +199,13 @@ fn walk(server: &mut Server, batch: &str, since: &str) -> (Vec<Value>, String) {
 }
 
 #[test]
-fn receipts_are_shown_in_the_order_of_their_writing_whatever_chunk_they_are_of() {
+fn receipts_of_all_chunks_are_shown_in_the_order_in_which_they_were_written() {
     let store = Store::new();
     let mut server = store.serve();
     let items: Vec<String> = (0..60).map(|number| format!("k{number}")).collect();
     let batch = json!({"title": "B", "instructions": "x", "items": items, "max_chunk": 20});
     let id = server.call("create_batch", batch.clone()).ok().text("/batch/id");
-    // Another batch writes in between, and is not shown.
+    // Receipts of another batch are written in between and must not be shown.
     let other = server.call("create_batch", batch).ok().text("/batch/id");
     let mut held = Vec::new();
     for batch in [&id, &id, &id, &other] {
@@ -230,37 +230,42 @@ fn receipts_are_shown_in_the_order_of_their_writing_whatever_chunk_they_are_of()
         let of = |receipt: &Value| (receipt["chunk"].as_str().unwrap().to_owned(), receipt["item"].clone());
         receipts.iter().map(of).collect()
     };
-    assert_eq!(shown(last["receipts"].as_array().unwrap()), written[40..], "the newest, the last one last");
-    let (all, since) = walk(&mut server, &id, "0");
+    assert_eq!(
+        shown(last["receipts"].as_array().unwrap()),
+        written[40..],
+        "not the newest receipts in order"
+    );
+    let (all, since) = receipts_since(&mut server, &id, "0");
     assert_eq!(shown(&all), written);
     assert_eq!(
         since,
         server.call("get_batch", json!({"id": id})).ok().text("/since"),
-        "one cursor for all views"
+        "the views have different cursors"
     );
     let one = &all[0];
     assert_eq!((&one["number"], &one["outcome"], &one["category"]), (&json!(1), &json!("done"), &json!("c")));
     assert_eq!((&one["author"], one["text"].as_str().unwrap().chars().count()), (&json!("w"), 161));
 
-    // What is new is shown by the since of any reply: a decision, and what came too late.
+    // The cursor of any reply works: the view shows a decision and a late receipt that came after it.
     let (chunk, token, items) = &held[0];
     server.call("control_batch", json!({"id": id, "action": "cancel", "reason": "enough"})).ok();
     let late = json!({"id": chunk, "claim": token, "item": items[0]["key"], "outcome": "done", "body": "- too late"});
     assert_eq!(server.call("update_task", late).refusal(), "claim_lost");
-    let (new, _) = walk(&mut server, &id, &since);
-    let told: BTreeMap<&str, &Value> = new.iter().map(|new| (new["text"].as_str().unwrap(), new)).collect();
-    assert_eq!(told["- too late"]["late"], true);
-    let decision = told.iter().find(|(text, _)| text.contains("enough")).unwrap().1;
-    assert!(decision.get("chunk").is_none(), "it is the batch's own: {decision}");
+    let (new, _) = receipts_since(&mut server, &id, &since);
+    let by_text: BTreeMap<&str, &Value> =
+        new.iter().map(|new| (new["text"].as_str().unwrap(), new)).collect();
+    assert_eq!(by_text["- too late"]["late"], true);
+    let decision = by_text.iter().find(|(text, _)| text.contains("enough")).unwrap().1;
+    assert!(decision.get("chunk").is_none(), "a receipt of the batch names a chunk: {decision}");
     let listed = store.tasktally(["get-batch", &id, "--view", "receipts"]).success();
     assert!(listed.stdout.contains("- too late"), "{}", listed.stdout);
 }
 
 #[test]
-fn a_page_of_receipts_reads_no_other_batches() {
+fn a_page_of_receipts_does_not_read_other_batches() {
     let store = Store::new();
     let mut server = store.serve();
-    server.task("A store");
+    server.create_task("A store");
     let sql = store.sql();
     for order in
         ["b.change_number > 5 ORDER BY b.change_number", "b.change_number >= 0 ORDER BY b.change_number DESC"]

@@ -1,4 +1,4 @@
-//! Prompts: what a supervisor and a worker are told, over the protocol and by command.
+//! The prompts for supervisors and workers, over the protocol and by command.
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
@@ -11,7 +11,7 @@ use support::store::Store;
 
 const BATCH: &str = "k3m9p0q1r2s3";
 
-fn get(server: &mut Server, name: &str, arguments: Value) -> Value {
+fn get_prompt(server: &mut Server, name: &str, arguments: Value) -> Value {
     server.request("prompts/get", json!({"name": name, "arguments": arguments}))
 }
 
@@ -24,7 +24,7 @@ fn text(answer: &Value) -> String {
 #[track_caller]
 fn refused(answer: &Value) -> String {
     assert_eq!(answer["error"]["code"], -32602, "{answer}");
-    answer["error"]["message"].as_str().expect("a sentence").to_owned()
+    answer["error"]["message"].as_str().expect("a message").to_owned()
 }
 
 fn names(server: &mut Server) -> Vec<String> {
@@ -34,11 +34,11 @@ fn names(server: &mut Server) -> Vec<String> {
 }
 
 #[test]
-fn both_prompts_are_offered_in_both_eras() {
+fn both_prompts_are_offered_in_both_protocols() {
     let store = Store::new();
     for stateless in [false, true] {
         let mut server = store.server(&[]);
-        server.listen();
+        server.start_reading();
         let capabilities = if stateless {
             server.stateless();
             server.request("server/discover", json!({}))["result"]["capabilities"].clone()
@@ -52,32 +52,32 @@ fn both_prompts_are_offered_in_both_eras() {
         assert_eq!(prompts[1]["name"], "work_chunk", "{listed}");
         assert_eq!(prompts[1]["arguments"][0]["name"], "batch", "{listed}");
         assert_eq!(prompts[1]["arguments"][0]["required"], true, "{listed}");
-        let told = text(&get(&mut server, "work_chunk", json!({"batch": BATCH})));
-        assert!(told.contains(BATCH), "{told}");
+        let reply = text(&get_prompt(&mut server, "work_chunk", json!({"batch": BATCH})));
+        assert!(reply.contains(BATCH), "{reply}");
     }
 }
 
 #[test]
-fn the_worker_prompt_is_one_text_wherever_it_comes_from() {
+fn the_worker_prompt_is_the_same_in_the_reply_the_protocol_and_the_command() {
     let store = Store::new();
     let mut server = store.serve();
     let plan =
         server.call("create_batch", json!({"title": "B", "instructions": "Do it.", "items": ["a"]})).ok();
     let batch = plan.text("/batch/id");
-    let told = plan.text("/worker_prompt");
-    assert_eq!(text(&get(&mut server, "work_chunk", json!({"batch": batch}))), told);
+    let reply = plan.text("/worker_prompt");
+    assert_eq!(text(&get_prompt(&mut server, "work_chunk", json!({"batch": batch}))), reply);
     let printed = store.tasktally(["prompt", "work_chunk", "--batch", &batch]).success();
-    assert_eq!(printed.stdout.trim_end(), told);
+    assert_eq!(printed.stdout.trim_end(), reply);
     let json = store.tasktally(["prompt", "work-chunk", "--batch", &batch, "--json"]).success().json();
-    let answer = get(&mut server, "work_chunk", json!({"batch": batch}));
+    let answer = get_prompt(&mut server, "work_chunk", json!({"batch": batch}));
     assert_eq!(json["messages"], answer["result"]["messages"]);
     assert_eq!(json["description"], answer["result"]["description"]);
-    let named = get(&mut server, "work_chunk", json!({"batch": batch, "worker": "poly \"cat\""}));
+    let named = get_prompt(&mut server, "work_chunk", json!({"batch": batch, "worker": "poly \"cat\""}));
     assert!(text(&named).contains(r#"worker="poly \"cat\"")"#), "{named}");
 }
 
 #[test]
-fn a_prompt_is_short_and_names_only_tools_that_there_are() {
+fn a_prompt_is_short_and_names_only_existing_tools() {
     let store = Store::new();
     let mut server = store.serve();
     let tools = server.request("tools/list", json!({}))["result"]["tools"].clone();
@@ -91,9 +91,9 @@ fn a_prompt_is_short_and_names_only_tools_that_there_are() {
             json!({"goal": "File each commit.", "source": "commits.jsonl", "split": "time", "workers": "4"}),
         ),
     ] {
-        let told = text(&get(&mut server, name, arguments));
-        assert!(told.len() < 2_000, "{name}: {} bytes", told.len());
-        let called: Vec<&str> = told
+        let reply = text(&get_prompt(&mut server, name, arguments));
+        assert!(reply.len() < 2_000, "{name}: {} bytes", reply.len());
+        let called: Vec<&str> = reply
             .split(|c: char| !c.is_ascii_alphanumeric() && c != '_' && c != '(')
             .filter_map(|word| word.split_once('(').map(|(called, _)| called))
             .filter(|called| called.contains('_'))
@@ -106,12 +106,12 @@ fn a_prompt_is_short_and_names_only_tools_that_there_are() {
 }
 
 #[test]
-fn what_is_wrong_with_a_request_is_told_with_what_there_is() {
+fn an_invalid_request_is_refused_with_what_is_allowed() {
     let store = Store::new();
     let mut server = store.serve();
-    let unknown = refused(&get(&mut server, "no_such_prompt", json!({})));
+    let unknown = refused(&get_prompt(&mut server, "no_such_prompt", json!({})));
     assert!(unknown.contains("supervise_batch, work_chunk"), "{unknown}");
-    for (name, arguments, told) in [
+    for (name, arguments, expected) in [
         ("work_chunk", json!({}), "needs the argument 'batch'"),
         ("work_chunk", json!({"batch": ""}), "needs the argument 'batch'"),
         ("work_chunk", json!({"batch": BATCH, "wroker": "w"}), "no argument 'wroker'"),
@@ -121,27 +121,28 @@ fn what_is_wrong_with_a_request_is_told_with_what_there_is() {
         ("supervise_batch", json!({}), "goal (required: what is to be done with each item)"),
         ("supervise_batch", json!({"goal": "g", "workers": "64"}), "'64' is no number of workers"),
     ] {
-        let message = refused(&get(&mut server, name, arguments));
-        assert!(message.contains(told), "{message}");
+        let message = refused(&get_prompt(&mut server, name, arguments));
+        assert!(message.contains(expected), "{message}");
     }
-    let said = store.tasktally(["prompt", "no_such_prompt"]).code(2).said();
-    assert!(said.contains("no_such_prompt"), "{said}");
-    let said = store.tasktally(["prompt", "work_chunk"]).code(2).said();
-    assert!(said.contains("--batch"), "{said}");
-    let said = store.tasktally(["prompt", "supervise_batch", "--goal", "g", "--workers", "9"]).code(2).said();
-    assert!(said.contains("1 to 8"), "{said}");
+    let output = store.tasktally(["prompt", "no_such_prompt"]).code(2).output();
+    assert!(output.contains("no_such_prompt"), "{output}");
+    let output = store.tasktally(["prompt", "work_chunk"]).code(2).output();
+    assert!(output.contains("--batch"), "{output}");
+    let output =
+        store.tasktally(["prompt", "supervise_batch", "--goal", "g", "--workers", "9"]).code(2).output();
+    assert!(output.contains("1 to 8"), "{output}");
 }
 
 #[test]
 fn a_worker_is_offered_its_own_prompt_and_no_resources() {
     let store = Store::new();
     let mut server = store.server(&["--toolset", "worker"]);
-    server.listen();
+    server.start_reading();
     let capabilities = server.initialize("2025-11-25")["capabilities"].clone();
     assert!(capabilities["resources"].is_null(), "{capabilities}");
     assert_eq!(names(&mut server), ["work_chunk"]);
-    text(&get(&mut server, "work_chunk", json!({"batch": BATCH})));
-    let message = refused(&get(&mut server, "supervise_batch", json!({"goal": "g"})));
+    text(&get_prompt(&mut server, "work_chunk", json!({"batch": BATCH})));
+    let message = refused(&get_prompt(&mut server, "supervise_batch", json!({"goal": "g"})));
     assert!(message.contains("there are work_chunk"), "{message}");
     for (method, params) in [
         ("resources/list", json!({})),
@@ -153,11 +154,11 @@ fn a_worker_is_offered_its_own_prompt_and_no_resources() {
 }
 
 #[test]
-fn malformed_params_are_wrong_params_and_not_a_missing_method() {
+fn malformed_params_are_invalid_params_and_not_an_unknown_method() {
     let store = Store::new();
     for stateless in [false, true] {
         let mut server = store.server(&[]);
-        server.listen();
+        server.start_reading();
         if stateless {
             server.stateless();
         } else {
@@ -176,6 +177,6 @@ fn malformed_params_are_wrong_params_and_not_a_missing_method() {
         ] {
             refused(&server.request(method, params));
         }
-        server.task("Still here");
+        server.create_task("Still here");
     }
 }

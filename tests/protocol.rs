@@ -1,4 +1,4 @@
-//! The protocol: both eras, every request answered once, whatever comes in.
+//! The protocol before and after 2026-07-28: every request is answered once, malformed input too.
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
@@ -20,18 +20,18 @@ fn size(value: &impl serde::Serialize) -> usize {
     serde_json::to_string(value).unwrap().len()
 }
 
-/// A server that still does its work after what it was put through.
+/// Asserts that the server still works.
 #[track_caller]
 fn assert_alive(server: &mut Server) {
-    server.task("Still here");
+    server.create_task("Still here");
 }
 
 #[test]
-fn every_legacy_version_gets_its_own_handshake_and_works() {
+fn every_protocol_version_with_a_handshake_works() {
     for version in ["2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25"] {
         let store = Store::new();
         let mut server = store.server(&[]);
-        server.listen();
+        server.start_reading();
         let welcome = server.initialize(version);
         assert_eq!(welcome["protocolVersion"], version);
         assert!(welcome["serverInfo"]["name"].is_string(), "{welcome}");
@@ -42,10 +42,10 @@ fn every_legacy_version_gets_its_own_handshake_and_works() {
 }
 
 #[test]
-fn an_unknown_legacy_version_is_offered_one_that_the_server_speaks() {
+fn an_unknown_protocol_version_is_answered_with_a_supported_one() {
     let store = Store::new();
     let mut server = store.server(&[]);
-    server.listen();
+    server.start_reading();
     let offered = server.initialize("1999-01-01")["protocolVersion"].clone();
     assert!(offered.as_str().is_some_and(|version| version.starts_with("202")), "{offered}");
 }
@@ -54,7 +54,7 @@ fn an_unknown_legacy_version_is_offered_one_that_the_server_speaks() {
 fn the_stateless_version_needs_no_handshake() {
     let store = Store::new();
     let mut server = store.server(&[]);
-    server.listen();
+    server.start_reading();
     server.stateless();
     let found = server.request("server/discover", json!({}))["result"].clone();
     let versions = found["supportedVersions"].as_array().expect("versions");
@@ -63,14 +63,14 @@ fn the_stateless_version_needs_no_handshake() {
     assert!(!tools(&mut server).is_empty());
     assert_alive(&mut server);
 
-    // And without asking first what the server can do.
+    // A client need not call server/discover first.
     let mut server = store.server(&[]);
-    server.listen();
+    server.start_reading();
     server.stateless();
     assert_alive(&mut server);
 }
 
-/// Writes bytes that are no request, and holds the server to one error that names no id.
+/// Asserts that bytes that are no request are answered with one error without an id.
 #[track_caller]
 fn assert_answered_without_an_id(bytes: &[u8], code: i64) {
     let store = Store::new();
@@ -80,12 +80,12 @@ fn assert_answered_without_an_id(bytes: &[u8], code: i64) {
     assert_eq!(answer["error"]["code"], code, "{answer}");
     assert_eq!(answer.get("id"), Some(&Value::Null), "{answer}");
     assert!(answer["error"]["message"].as_str().is_some_and(|text| !text.is_empty()), "{answer}");
-    assert!(size(&answer) < 1000, "an error does not give back what came in");
+    assert!(size(&answer) < 1000, "the error repeats the input");
     assert_alive(&mut server);
 }
 
 #[test]
-fn a_line_that_is_no_json_is_answered_with_a_parse_error() {
+fn a_line_that_is_not_json_is_answered_with_a_parse_error() {
     assert_answered_without_an_id(b"Content-Length: 52\n", -32700);
     assert_answered_without_an_id(b"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\n", -32700);
     assert_answered_without_an_id(b"\x00\x01\x02\n", -32700);
@@ -109,16 +109,16 @@ fn a_hundred_thousand_nesting_levels_are_answered_with_a_parse_error() {
 }
 
 #[test]
-fn a_line_over_sixteen_megabytes_is_refused_and_the_next_one_read() {
+fn a_line_over_sixteen_megabytes_is_refused_and_the_next_line_is_read() {
     let line = format!("{{\"jsonrpc\":\"2.0\",\"id\":7,\"method\":\"{}\"}}\n", "x".repeat(17 << 20));
     assert_answered_without_an_id(line.as_bytes(), -32600);
 }
 
 #[test]
-fn a_string_of_ten_megabytes_is_too_large_and_the_limit_is_told() {
+fn a_string_of_ten_megabytes_is_refused_with_the_limit() {
     let store = Store::new();
     let mut server = store.serve();
-    let id = server.task("Log");
+    let id = server.create_task("Log");
     for (tool, arguments) in [
         ("create_task", json!({"task_title": "x".repeat(10 << 20)})),
         ("create_task", json!({"task_title": "Big", "body": "x".repeat(10 << 20)})),
@@ -127,16 +127,16 @@ fn a_string_of_ten_megabytes_is_too_large_and_the_limit_is_told() {
         let reply = server.call(tool, arguments);
         assert_eq!(reply.refusal(), "too_large", "{tool}");
         assert!(reply.message().chars().any(|digit| digit.is_ascii_digit()), "{}", reply.message());
-        assert!(size(&reply.value) < 1000, "an error does not give back what came in");
+        assert!(size(&reply.value) < 1000, "the error repeats the input");
     }
     assert_eq!(server.call("list_tasks", json!({"limit": 0})).ok().count("/total"), 1);
 }
 
 #[test]
-fn half_a_message_and_then_the_end_leaves_nothing_behind() {
+fn half_a_message_before_the_end_of_input_changes_nothing() {
     let store = Store::new();
     let mut server = store.serve();
-    server.task("Before");
+    server.create_task("Before");
     server.write(br#"{"jsonrpc":"2.0","id":9,"method":"tools/call","params":{"name":"create_task","#);
     assert!(server.close().success());
     while let Some(message) = server.next_message() {
@@ -146,7 +146,7 @@ fn half_a_message_and_then_the_end_leaves_nothing_behind() {
 }
 
 #[test]
-fn an_id_that_is_in_flight_already_is_refused_and_the_first_request_answered() {
+fn a_second_request_with_an_id_in_flight_is_refused_and_the_first_is_answered() {
     let store = Store::new();
     let mut server = store.serve();
     let mut refused = 0;
@@ -164,7 +164,7 @@ fn an_id_that_is_in_flight_already_is_refused_and_the_first_request_answered() {
     }
     assert!(refused > 0, "two requests of one id were never in flight together");
     let made = server.call("list_tasks", json!({"limit": 0})).ok().count("/total");
-    assert_eq!(made, 40 - refused, "a refused twin has done nothing");
+    assert_eq!(made, 40 - refused, "a refused request was carried out");
 }
 
 #[test]
@@ -185,16 +185,16 @@ fn two_thousand_pipelined_requests_are_each_answered_once() {
         let request = json!({"jsonrpc": "2.0", "id": id, "method": method, "params": params});
         lines += &format!("{request}\n");
     }
-    // The handshake's own answer was read, so from here on everything belongs to these.
+    // The response to the handshake was read, so all further responses belong to these requests.
     let mut stdin = server.take_stdin();
     stdin.write_all(lines.as_bytes()).unwrap();
     let mut answers: HashMap<String, usize> = HashMap::new();
     for _ in 0..REQUESTS {
-        let answer = server.next_message().expect("an answer to each");
+        let answer = server.next_message().expect("a response to each request");
         *answers.entry(answer["id"].to_string()).or_default() += 1;
     }
     assert_eq!(answers.len(), REQUESTS);
     drop(stdin);
-    assert_eq!(server.next_message(), None, "and nothing else");
+    assert_eq!(server.next_message(), None, "an unexpected message");
     assert_eq!(store.serve().call("list_tasks", json!({})).ok().count("/total"), 800);
 }

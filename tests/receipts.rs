@@ -1,4 +1,4 @@
-//! A receipt that was acknowledged stays: kept, numbered without gaps, never changed.
+//! Acknowledged receipts are kept, numbered without gaps and never changed.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -7,17 +7,17 @@ mod support;
 use rusqlite::{Connection, types::Value as SqlValue};
 use serde_json::{Value, json};
 
+use support::run_in_parallel;
 use support::server::Server;
 use support::store::Store;
-use support::together;
 
 #[test]
-fn eight_processes_append_25_each_and_all_200_are_kept_numbered_without_gaps() {
+fn receipts_of_eight_writing_processes_are_all_kept_and_numbered_without_gaps() {
     let store = Store::new();
     let mut supervisor = store.serve();
-    let id = supervisor.task("Archive");
+    let id = supervisor.create_task("Archive");
 
-    let mut told: Vec<(u64, String)> = together(8, |worker| {
+    let mut shown: Vec<(u64, String)> = run_in_parallel(8, |worker| {
         let mut server = store.serve();
         let append = |n: usize| {
             let text = format!("- Archived: worker {worker} | mail {n}");
@@ -30,16 +30,16 @@ fn eight_processes_append_25_each_and_all_200_are_kept_numbered_without_gaps() {
     .flatten()
     .collect();
 
-    told.sort();
-    let numbers: Vec<u64> = told.iter().map(|(number, _)| *number).collect();
+    shown.sort();
+    let numbers: Vec<u64> = shown.iter().map(|(number, _)| *number).collect();
     assert_eq!(numbers, (1..=200).collect::<Vec<u64>>());
-    let body = told.iter().map(|(_, text)| text.as_str()).collect::<Vec<_>>().join("\n\n");
-    assert_eq!(supervisor.body(&id), body, "the body is the receipts in their order");
-    assert_eq!(supervisor.look(&id).count("/task/receipts"), 200);
+    let body = shown.iter().map(|(_, text)| text.as_str()).collect::<Vec<_>>().join("\n\n");
+    assert_eq!(supervisor.body(&id), body, "the body is not the receipts in their order");
+    assert_eq!(supervisor.read_task(&id).count("/task/receipts"), 200);
 }
 
 #[test]
-fn the_body_is_the_opening_then_the_receipts_with_a_blank_line_between() {
+fn the_body_is_the_initial_text_and_the_receipts_with_blank_lines_between_them() {
     let store = Store::new();
     let mut server = store.serve();
     let made = server.call("create_task", json!({"title": "Log", "body": "Opening.\nSecond line."}));
@@ -47,22 +47,22 @@ fn the_body_is_the_opening_then_the_receipts_with_a_blank_line_between() {
     server.call("update_task", json!({"id": id, "body": "- one"})).ok();
     server.call("update_task", json!({"id": id, "body": "- two\n- three"})).ok();
     let expected = "Opening.\nSecond line.\n\n- one\n\n- two\n- three";
-    assert_eq!(server.look(&id).text("/task/body"), expected);
+    assert_eq!(server.read_task(&id).text("/task/body"), expected);
 }
 
 #[test]
 fn replacing_the_body_is_refused_and_changes_nothing() {
     let store = Store::new();
     let mut server = store.serve();
-    let id = server.task("Log");
+    let id = server.create_task("Log");
     server.call("update_task", json!({"id": id, "body": "- kept"})).ok();
     let reply = server.call("update_task", json!({"id": id, "body": "- new", "replace_body": true}));
     assert_eq!(reply.refusal(), "invalid_argument");
     assert!(reply.message().contains("append-only"), "{}", reply.message());
-    assert_eq!(server.look(&id).text("/task/body"), "- kept");
+    assert_eq!(server.read_task(&id).text("/task/body"), "- kept");
 }
 
-/// Every row of both tables, so that a change of any kind shows.
+/// Every row of both tables, to detect any change.
 fn snapshot(sql: &Connection) -> Vec<Vec<SqlValue>> {
     let mut rows = Vec::new();
     for table in ["receipt", "task"] {
@@ -81,11 +81,11 @@ fn columns(sql: &Connection, table: &str) -> Vec<String> {
     names
 }
 
-/// A task with three receipts, and the file as anybody with SQLite could open it.
+/// A store of a task with three receipts, and a plain SQLite connection to it.
 fn a_store_with_receipts() -> (Store, Connection) {
     let store = Store::new();
     let mut server = store.serve();
-    let id = server.task("Log");
+    let id = server.create_task("Log");
     for text in ["- one", "- two", "- three"] {
         server.call("update_task", json!({"id": id, "body": text})).ok();
     }
@@ -96,7 +96,7 @@ fn a_store_with_receipts() -> (Store, Connection) {
 }
 
 #[test]
-fn raw_sql_that_updates_a_receipt_is_refused_column_by_column() {
+fn raw_sql_that_updates_any_column_of_a_receipt_is_refused() {
     let (_store, sql) = a_store_with_receipts();
     let before = snapshot(&sql);
     for column in columns(&sql, "receipt") {
@@ -131,7 +131,7 @@ fn raw_sql_that_deletes_or_replaces_receipts_is_refused() {
 }
 
 #[test]
-fn raw_sql_that_turns_back_the_count_of_receipts_is_refused() {
+fn raw_sql_that_lowers_the_receipt_count_is_refused() {
     let (_store, sql) = a_store_with_receipts();
     let before = snapshot(&sql);
     let mut tried = 0;
@@ -143,12 +143,12 @@ fn raw_sql_that_turns_back_the_count_of_receipts_is_refused() {
             tried += 1;
         }
     }
-    assert!(tried > 0, "the task keeps no count of its receipts");
+    assert!(tried > 0, "the task has no receipt count");
     assert_eq!(snapshot(&sql), before);
 }
 
 #[test]
-fn a_repeated_request_key_answers_the_same_from_another_process_and_after_a_restart() {
+fn a_repeated_request_key_gets_the_same_reply_in_another_process_and_after_a_restart() {
     let store = Store::new();
     let mut first = store.serve();
     let create = json!({"title": "Once", "request_key": "make-1"});
@@ -167,11 +167,11 @@ fn a_repeated_request_key_answers_the_same_from_another_process_and_after_a_rest
     first.close();
     let mut restarted = store.serve();
     repeat(&mut restarted);
-    assert_eq!(restarted.look(&id).count("/task/receipts"), 1);
+    assert_eq!(restarted.read_task(&id).count("/task/receipts"), 1);
     assert_eq!(restarted.call("list_tasks", json!({"limit": 0})).ok().count("/total"), 1);
 }
 
-/// A batch of the given keys, one chunk, claimed: the chunk's id and the token.
+/// Creates a batch of one chunk with these item keys and claims it. Returns the chunk's id and the token.
 fn claimed_chunk(server: &mut Server, keys: &[&str]) -> (String, Value) {
     let items: Vec<Value> = keys.iter().map(|key| json!({"key": key})).collect();
     let batch = json!({"title": "Mail", "instructions": "Sort it.", "items": items});
@@ -183,7 +183,7 @@ fn claimed_chunk(server: &mut Server, keys: &[&str]) -> (String, Value) {
 }
 
 #[test]
-fn an_item_settled_again_is_a_duplicate_and_settled_otherwise_a_conflict() {
+fn settling_an_item_again_is_a_duplicate_and_with_another_outcome_a_conflict() {
     let store = Store::new();
     let mut server = store.serve();
     let (chunk, token) = claimed_chunk(&mut server, &["a", "b"]);
@@ -200,7 +200,7 @@ fn an_item_settled_again_is_a_duplicate_and_settled_otherwise_a_conflict() {
     assert_eq!(again.count("/receipt/number"), first.count("/receipt/number"));
 
     let other = server.call("update_task", settle("failed"));
-    assert!(!other.won(), "{}", other.value);
+    assert!(!other.succeeded(), "{}", other.value);
     assert_eq!(other.code(), "conflict");
-    assert_eq!(server.look(&chunk).count("/task/receipts"), 1);
+    assert_eq!(server.read_task(&chunk).count("/task/receipts"), 1);
 }

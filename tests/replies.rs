@@ -1,5 +1,5 @@
-//! Every reply that a worker or a supervisor sees, in one story: the success and the refusal of each
-//! tool, with ids, times, tokens and rates replaced. The transcript is the snapshot.
+//! A transcript of every reply that a worker or a supervisor sees: the success and the refusal of each tool, with ids,
+//! times, tokens and rates replaced. The transcript is compared with a snapshot.
 
 mod support;
 
@@ -9,45 +9,45 @@ use support::reply::Reply;
 use support::server::Server;
 use support::store::Store;
 
-/// Tools whose reply is what the caller asked to read, and so may be long.
+/// Tools that read, whose replies may be long.
 const READS: [&str; 7] =
     ["get_task", "list_tasks", "search_tasks", "get_batch", "wait_batch", "create_batch", "claim_task"];
 
-/// A server, all that was said, and the names that stand for what differs from run to run.
-struct Story {
+/// A server, the transcript so far, and the names that replace what differs between runs.
+struct Transcript {
     server: Server,
     text: String,
     names: Vec<(String, String)>,
 }
 
-impl Story {
+impl Transcript {
     fn new(store: &Store) -> Self {
-        Story { server: store.serve(), text: String::new(), names: Vec::new() }
+        Transcript { server: store.serve(), text: String::new(), names: Vec::new() }
     }
 
     fn chapter(&mut self, title: &str) {
         self.text += &format!("\n# {title}\n");
     }
 
-    /// From now on an id or a token is called by a name.
+    /// Replaces an id or a token with a name from now on.
     fn name(&mut self, value: &str, name: &str) {
         self.names.push((value.to_owned(), format!("<{name}>")));
     }
 
-    fn told(&self, text: &str) -> String {
-        let mut told = text.to_owned();
+    fn reply(&self, text: &str) -> String {
+        let mut reply = text.to_owned();
         for (value, name) in &self.names {
-            told = told.replace(value, name);
+            reply = reply.replace(value, name);
         }
-        without_times(&told)
+        without_times(&reply)
     }
 
     fn shown(&self, value: &Value) -> Value {
         match value {
-            Value::String(text) => Value::String(self.told(text)),
+            Value::String(text) => Value::String(self.reply(text)),
             Value::Array(values) => {
                 let mut values = values.clone();
-                // The draw of a sample is by the batch's id, and so is its order.
+                // The choice and order of samples depend on the batch's id.
                 if values.iter().all(|value| value["receipt"].is_string()) {
                     values.sort_by_key(|value| value["item"].to_string());
                 }
@@ -67,16 +67,16 @@ impl Story {
         }
     }
 
-    /// Calls a tool and writes down what was said.
+    /// Calls a tool and adds the call and the reply to the transcript.
     fn call(&mut self, tool: &str, arguments: Value) -> Reply {
         let reply = self.server.call(tool, arguments.clone());
-        self.learn(&reply);
-        let kind = match (reply.won(), reply.is_error) {
+        self.name_ids(&reply);
+        let kind = match (reply.succeeded(), reply.is_error) {
             (true, _) => "",
             (false, true) => " (error)",
             (false, false) => " (answer)",
         };
-        if !READS.contains(&tool) && reply.won() {
+        if !READS.contains(&tool) && reply.succeeded() {
             let bytes = reply.value.to_string().len();
             assert!(bytes < 600, "{tool}: {bytes} bytes: {}", reply.value);
         }
@@ -85,8 +85,8 @@ impl Story {
         reply
     }
 
-    /// Gives names to ids and tokens that a reply brings.
-    fn learn(&mut self, reply: &Reply) {
+    /// Names the new ids and tokens in a reply.
+    fn name_ids(&mut self, reply: &Reply) {
         for (place, kind) in [
             ("/task/id", "task"),
             ("/batch/id", "batch"),
@@ -104,7 +104,7 @@ impl Story {
     }
 }
 
-/// The text, each RFC 3339 time in it replaced.
+/// The text with each RFC 3339 time replaced.
 fn without_times(text: &str) -> String {
     let is_time = |bytes: &[u8]| {
         bytes.iter().zip(b"0000-00-00T00:00:00.000Z").all(|(byte, form)| match form {
@@ -112,53 +112,57 @@ fn without_times(text: &str) -> String {
             form => byte == form,
         })
     };
-    let (mut told, mut rest) = (String::new(), text);
+    let (mut reply, mut rest) = (String::new(), text);
     while let Some(first) = rest.chars().next() {
         if rest.len() >= 24 && is_time(&rest.as_bytes()[..24]) {
-            told.push_str("<time>");
+            reply.push_str("<time>");
             rest = &rest[24..];
         } else {
-            told.push(first);
+            reply.push(first);
             rest = &rest[first.len_utf8()..];
         }
     }
-    told
+    reply
 }
 
-fn tasks(story: &mut Story) {
-    story.chapter("The task queue");
-    let first = story.call("create_task", json!({"task_title": "Write the parser", "project": "demo"})).ok();
+fn tasks(transcript: &mut Transcript) {
+    transcript.chapter("The task queue");
+    let first =
+        transcript.call("create_task", json!({"task_title": "Write the parser", "project": "demo"})).ok();
     let first = first.text("/task/id");
     let second = json!({"task_title": "Use the parser", "project": "demo", "depends_on": [first]});
-    let second = story.call("create_task", second).ok().text("/task/id");
-    story.call("create_task", json!({"task_title": "Orphan", "parent": "nosuchtask00"})).refusal();
-    story.call("list_tasks", json!({"status": "active"})).ok();
-    story.call("list_tasks", json!({"status": "waiting for Godot"})).refusal();
-    story.call("update_task", json!({"id": first, "status": "in_progress", "assignee": "polecat"})).ok();
-    let taken = story.call("update_task", json!({"id": first, "status": "in_progress", "assignee": "other"}));
-    assert_eq!(taken.answer(), "already_claimed");
-    story.call("update_task", json!({"id": first, "body": "- Archived: 1 | Ann | Lunch"})).ok();
-    story.call("update_task", json!({"id": first, "body": "x", "replace_body": true})).refusal();
-    story.call("update_task", json!({"id": first, "bodi": "x"})).refusal();
-    story.call("get_task", json!({"id": first})).ok();
-    story.call("get_task", json!({"id": "nosuchtask00"})).refusal();
-    story.call("complete_task", json!({"id": first})).ok();
-    story.call("complete_task", json!({"id": first})).ok();
-    let third =
-        story.call("create_task", json!({"task_title": "Tick", "body": "- [ ] one"})).ok().text("/task/id");
-    story.call("complete_task", json!({"id": third}));
-    story.call("complete_tasks", json!({"ids": [second, third]}));
-    story.call("complete_tasks", json!({"ids": []})).refusal();
-    story.call("search_tasks", json!({"query": "parser"})).ok();
-    story.call("search_tasks", json!({"query": ""})).refusal();
-    story.call("reset_stalled_tasks", json!({"hours": 2.0, "dry_run": true})).ok();
-    story.call("reset_stalled_tasks", json!({"hours": -1.0})).refusal();
+    let second = transcript.call("create_task", second).ok().text("/task/id");
+    transcript.call("create_task", json!({"task_title": "Orphan", "parent": "nosuchtask00"})).refusal();
+    transcript.call("list_tasks", json!({"status": "active"})).ok();
+    transcript.call("list_tasks", json!({"status": "waiting for Godot"})).refusal();
+    transcript.call("update_task", json!({"id": first, "status": "in_progress", "assignee": "polecat"})).ok();
+    let taken =
+        transcript.call("update_task", json!({"id": first, "status": "in_progress", "assignee": "other"}));
+    assert_eq!(taken.declined(), "already_claimed");
+    transcript.call("update_task", json!({"id": first, "body": "- Archived: 1 | Ann | Lunch"})).ok();
+    transcript.call("update_task", json!({"id": first, "body": "x", "replace_body": true})).refusal();
+    transcript.call("update_task", json!({"id": first, "bodi": "x"})).refusal();
+    transcript.call("get_task", json!({"id": first})).ok();
+    transcript.call("get_task", json!({"id": "nosuchtask00"})).refusal();
+    transcript.call("complete_task", json!({"id": first})).ok();
+    transcript.call("complete_task", json!({"id": first})).ok();
+    let third = transcript
+        .call("create_task", json!({"task_title": "Tick", "body": "- [ ] one"}))
+        .ok()
+        .text("/task/id");
+    transcript.call("complete_task", json!({"id": third}));
+    transcript.call("complete_tasks", json!({"ids": [second, third]}));
+    transcript.call("complete_tasks", json!({"ids": []})).refusal();
+    transcript.call("search_tasks", json!({"query": "parser"})).ok();
+    transcript.call("search_tasks", json!({"query": ""})).refusal();
+    transcript.call("reset_stalled_tasks", json!({"hours": 2.0, "dry_run": true})).ok();
+    transcript.call("reset_stalled_tasks", json!({"hours": -1.0})).refusal();
 }
 
-/// A batch with a checkpoint, made; gives its id.
-fn plan(story: &mut Story) -> String {
-    story.chapter("A supervisor makes a batch");
-    story.call("get_batch", json!({"project": "mail"})).ok();
+/// Creates a batch with a checkpoint. Returns its id.
+fn plan(transcript: &mut Transcript) -> String {
+    transcript.chapter("A supervisor makes a batch");
+    transcript.call("get_batch", json!({"project": "mail"})).ok();
     let items = json!([{"id": "m1", "date": "2025-10-03", "files": ["a"]},
                        {"id": "m2", "date": "2025-10-04", "files": ["b"]},
                        {"id": "m3", "date": "2025-11-05", "files": ["c"]}]);
@@ -172,38 +176,38 @@ fn plan(story: &mut Story) -> String {
         plan[field] = value;
         plan
     };
-    story.call("create_batch", with("split", json!("month:when"))).refusal();
-    story.call("create_batch", with("resources", json!("split"))).refusal();
+    transcript.call("create_batch", with("split", json!("month:when"))).refusal();
+    transcript.call("create_batch", with("resources", json!("split"))).refusal();
     let mut shared = with("dry_run", json!(true));
     shared["items"][2]["files"] = json!(["a/beneath"]);
-    story.call("create_batch", shared).refusal();
-    let batch = story.call("create_batch", plan).ok().text("/batch/id");
-    story
+    transcript.call("create_batch", shared).refusal();
+    let batch = transcript.call("create_batch", plan).ok().text("/batch/id");
+    transcript
         .call("add_items", json!({"id": batch, "items": [{"id": "m3"}, {"id": "m4", "date": "soon"}]}))
         .refusal();
     let more = json!([{"id": "m3", "date": "2025-11-05"}, {"id": "m4", "date": "2025-11-06", "files": "a"}]);
-    story.call("add_items", json!({"id": batch, "items": more})).refusal();
+    transcript.call("add_items", json!({"id": batch, "items": more})).refusal();
     let more = json!([{"id": "m3", "date": "2025-11-05"}, {"id": "m4", "date": "2025-11-06", "files": "d"}]);
-    story.call("add_items", json!({"id": batch, "items": more})).ok();
+    transcript.call("add_items", json!({"id": batch, "items": more})).ok();
     batch
 }
 
-/// A worker's calls for a whole chunk, every item of one category; gives its id and token.
-fn work(story: &mut Story, batch: &str, category: &str) -> (String, String) {
-    let claim = story.call("claim_task", json!({"batch": batch, "worker": "polecat-1"})).ok();
+/// The calls of a worker for a whole chunk with one category. Returns the chunk's id and the token.
+fn work(transcript: &mut Transcript, batch: &str, category: &str) -> (String, String) {
+    let claim = transcript.call("claim_task", json!({"batch": batch, "worker": "polecat-1"})).ok();
     let (chunk, token) = (claim.text("/task/id"), claim.text("/claim/token"));
     for item in claim["items"].as_array().into_iter().flatten() {
         let receipt = json!({"id": chunk, "claim": token, "item": item["key"], "outcome": "done",
                              "category": category, "body": "- looked at it", "model": "small", "tokens_in": 100,
                              "tokens_out": 20, "cost": 0.01});
-        story.call("update_task", receipt).ok();
+        transcript.call("update_task", receipt).ok();
     }
-    story.call("complete_task", json!({"id": chunk, "claim": token})).ok();
+    transcript.call("complete_task", json!({"id": chunk, "claim": token})).ok();
     (chunk, token)
 }
 
 #[test]
-fn what_is_decided_on_a_batch_is_answered_in_600_bytes_whatever_it_is_called() {
+fn a_decision_on_a_batch_with_a_long_title_is_answered_in_600_bytes() {
     let store = Store::new();
     let mut server = store.serve();
     let items: Vec<String> = (0..40).map(|number| format!("k{number}")).collect();
@@ -233,67 +237,67 @@ fn what_is_decided_on_a_batch_is_answered_in_600_bytes_whatever_it_is_called() {
 }
 
 #[test]
-fn what_a_worker_and_a_supervisor_are_told() {
+fn replies_to_workers_and_supervisors_are_as_in_the_snapshot() {
     let store = Store::new();
-    let mut story = Story::new(&store);
-    tasks(&mut story);
-    let batch = plan(&mut story);
+    let mut transcript = Transcript::new(&store);
+    tasks(&mut transcript);
+    let batch = plan(&mut transcript);
 
-    story.chapter("A worker works a chunk");
-    let claim = story.call("claim_task", json!({"batch": batch, "worker": "polecat-1"})).ok();
+    transcript.chapter("A worker works a chunk");
+    let claim = transcript.call("claim_task", json!({"batch": batch, "worker": "polecat-1"})).ok();
     let (chunk, token) = (claim.text("/task/id"), claim.text("/claim/token"));
     let receipt = |token: &str, item: &str, outcome: &str| json!({"id": chunk, "claim": token, "item": item, "outcome": outcome, "category": "archive"});
-    story.call("update_task", receipt(&token, "m1", "started")).ok();
-    story.call("update_task", receipt(&token, "m1", "done")).ok();
-    story.call("update_task", receipt(&token, "m1", "done")).ok();
-    story.call("update_task", receipt(&token, "m1", "failed")).refusal();
-    story.call("update_task", receipt(&token, "m9", "done")).refusal();
-    story.call("update_task", json!({"id": chunk, "item": "m2", "outcome": "done"})).refusal();
-    story.call("complete_task", json!({"id": chunk, "claim": token})).refusal();
-    story.call("get_batch", json!({"id": batch})).ok();
-    story.call("update_task", receipt(&token, "m2", "started")).ok();
-    story.call("release_task", json!({"id": chunk, "claim": token, "reason": "tired"})).ok();
-    story.call("release_task", json!({"id": chunk, "claim": token, "reason": "tired"}));
-    story.call("update_task", receipt(&token, "m2", "done"));
+    transcript.call("update_task", receipt(&token, "m1", "started")).ok();
+    transcript.call("update_task", receipt(&token, "m1", "done")).ok();
+    transcript.call("update_task", receipt(&token, "m1", "done")).ok();
+    transcript.call("update_task", receipt(&token, "m1", "failed")).refusal();
+    transcript.call("update_task", receipt(&token, "m9", "done")).refusal();
+    transcript.call("update_task", json!({"id": chunk, "item": "m2", "outcome": "done"})).refusal();
+    transcript.call("complete_task", json!({"id": chunk, "claim": token})).refusal();
+    transcript.call("get_batch", json!({"id": batch})).ok();
+    transcript.call("update_task", receipt(&token, "m2", "started")).ok();
+    transcript.call("release_task", json!({"id": chunk, "claim": token, "reason": "tired"})).ok();
+    transcript.call("release_task", json!({"id": chunk, "claim": token, "reason": "tired"}));
+    transcript.call("update_task", receipt(&token, "m2", "done"));
     let rested =
         "UPDATE task SET blocker_count = 0, hold_count = 0, held_until = NULL WHERE held_until IS NOT NULL";
     assert_eq!(store.sql().execute(rested, []).ok(), Some(1), "the chunk rests");
-    let claim = story.call("claim_task", json!({"id": chunk, "worker": "polecat-2"})).ok();
+    let claim = transcript.call("claim_task", json!({"id": chunk, "worker": "polecat-2"})).ok();
     let token = claim.text("/claim/token");
-    story.call("update_task", receipt(&token, "m2", "failed")).ok();
-    story.call("complete_task", json!({"id": chunk, "claim": token})).ok();
+    transcript.call("update_task", receipt(&token, "m2", "failed")).ok();
+    transcript.call("complete_task", json!({"id": chunk, "claim": token})).ok();
 
-    story.chapter("A person looks at it");
-    story.call("get_batch", json!({"id": batch, "view": "review"})).ok();
-    story.call("review_batch", json!({"id": batch, "decision": "redo"})).refusal();
-    story.call("review_batch", json!({"id": batch, "decision": "approve", "reviewer": "Ann"})).ok();
-    story.call("review_batch", json!({"id": batch, "decision": "approve"}));
-    story.call("get_batch", json!({"id": batch, "view": "failures"})).ok();
-    story.call("control_batch", json!({"id": batch, "action": "pause", "reason": "lunch"})).ok();
-    assert_eq!(story.call("claim_task", json!({"batch": batch, "worker": "w"})).answer(), "paused");
-    story.call("control_batch", json!({"id": batch, "action": "resume"})).ok();
-    story.call("control_batch", json!({"id": batch, "action": "pause", "items": ["m1"]})).refusal();
-    story.call("get_batch", json!({"project": "mail"})).ok();
+    transcript.chapter("A person looks at it");
+    transcript.call("get_batch", json!({"id": batch, "view": "review"})).ok();
+    transcript.call("review_batch", json!({"id": batch, "decision": "redo"})).refusal();
+    transcript.call("review_batch", json!({"id": batch, "decision": "approve", "reviewer": "Ann"})).ok();
+    transcript.call("review_batch", json!({"id": batch, "decision": "approve"}));
+    transcript.call("get_batch", json!({"id": batch, "view": "failures"})).ok();
+    transcript.call("control_batch", json!({"id": batch, "action": "pause", "reason": "lunch"})).ok();
+    assert_eq!(transcript.call("claim_task", json!({"batch": batch, "worker": "w"})).declined(), "paused");
+    transcript.call("control_batch", json!({"id": batch, "action": "resume"})).ok();
+    transcript.call("control_batch", json!({"id": batch, "action": "pause", "items": ["m1"]})).refusal();
+    transcript.call("get_batch", json!({"project": "mail"})).ok();
 
-    story.chapter("To its end");
-    work(&mut story, &batch, "archived");
-    work(&mut story, &batch, "fyi");
-    let none = story.call("claim_task", json!({"batch": batch, "worker": "w"}));
-    assert_eq!(none.answer(), "nothing_to_claim");
-    story.call("review_batch", json!({"id": batch, "decision": "approve", "reviewer": "Ann"})).ok();
-    let since = story.call("get_batch", json!({"id": batch})).ok().text("/since");
-    story.call("get_batch", json!({"id": batch, "since": since})).ok();
-    story.call("get_batch", json!({"id": batch, "view": "receipts"})).ok();
-    story.call("wait_batch", json!({"id": batch})).ok();
-    story.call("wait_batch", json!({"id": "nosuchbatch0"})).refusal();
-    story.call("control_batch", json!({"id": batch, "action": "retry"})).ok();
-    story.call("get_batch", json!({"id": "nosuchbatch0"})).refusal();
-    story.call("add_items", json!({"id": chunk, "items": ["x"]})).refusal();
-    story.call("control_batch", json!({"id": batch, "action": "cancel", "reason": "enough"})).ok();
-    let finish = story.call("claim_task", json!({"project": "mail", "worker": "supervisor"})).ok();
+    transcript.chapter("To its end");
+    work(&mut transcript, &batch, "archived");
+    work(&mut transcript, &batch, "fyi");
+    let none = transcript.call("claim_task", json!({"batch": batch, "worker": "w"}));
+    assert_eq!(none.declined(), "nothing_to_claim");
+    transcript.call("review_batch", json!({"id": batch, "decision": "approve", "reviewer": "Ann"})).ok();
+    let since = transcript.call("get_batch", json!({"id": batch})).ok().text("/since");
+    transcript.call("get_batch", json!({"id": batch, "since": since})).ok();
+    transcript.call("get_batch", json!({"id": batch, "view": "receipts"})).ok();
+    transcript.call("wait_batch", json!({"id": batch})).ok();
+    transcript.call("wait_batch", json!({"id": "nosuchbatch0"})).refusal();
+    transcript.call("control_batch", json!({"id": batch, "action": "retry"})).ok();
+    transcript.call("get_batch", json!({"id": "nosuchbatch0"})).refusal();
+    transcript.call("add_items", json!({"id": chunk, "items": ["x"]})).refusal();
+    transcript.call("control_batch", json!({"id": batch, "action": "cancel", "reason": "enough"})).ok();
+    let finish = transcript.call("claim_task", json!({"project": "mail", "worker": "supervisor"})).ok();
     let finish =
         json!({"id": finish.text("/task/id"), "claim": finish.text("/claim/token"), "summary": "Pushed."});
-    story.call("complete_task", finish).ok();
-    assert_eq!(story.call("claim_task", json!({"batch": batch, "worker": "w"})).answer(), "cancelled");
-    insta::assert_snapshot!("replies", story.text);
+    transcript.call("complete_task", finish).ok();
+    assert_eq!(transcript.call("claim_task", json!({"batch": batch, "worker": "w"})).declined(), "cancelled");
+    insta::assert_snapshot!("replies", transcript.text);
 }

@@ -1,4 +1,4 @@
-//! `tasktally report`: a batch's audit adds up, shows hostile text as text, and holds no batch whole.
+//! `tasktally report`: the numbers add up, hostile text is escaped, and memory stays bounded for large batches.
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
@@ -15,7 +15,7 @@ use tasktally::model::timestamp::Timestamp;
 
 use support::store::Store;
 
-/// Writes the report; the Markdown and the HTML.
+/// Writes the report. Returns the Markdown and the HTML.
 #[track_caller]
 fn report(store: &Store, batch: &str) -> [String; 2] {
     let written = store.tasktally(["report", batch, "--json"]).success().json();
@@ -53,7 +53,7 @@ fn without_tags(html: &str) -> String {
     html.split('<').map(|part| part.split_once('>').map_or(part, |(_, text)| text)).collect()
 }
 
-/// The counts as a cell holds them.
+/// The counts as they are written in a table cell.
 fn categories(counts: &Value) -> String {
     let counts = counts.as_object().expect("categories").iter();
     counts.map(|(name, count)| format!("{name} {count}")).collect::<Vec<_>>().join(", ")
@@ -63,7 +63,7 @@ fn categories(counts: &Value) -> String {
 fn the_report_of_a_real_run_adds_up_to_get_batch_and_the_summary_files() {
     let store = Store::new();
     let root = env!("CARGO_MANIFEST_DIR");
-    // The example's worker, but for one kind that it cannot file.
+    // The worker of the example, except that it fails for one kind of item.
     store.write(
         "worker.sh",
         format!(
@@ -91,9 +91,9 @@ fn the_report_of_a_real_run_adds_up_to_get_batch_and_the_summary_files() {
     ] {
         let number = |row: &[String], column: usize| row[column].parse::<u64>().unwrap();
         let (sum, chunks) = rows.split_last().unwrap();
-        let told = shown["chunks"].as_array().unwrap();
-        assert_eq!(chunks.len(), told.len());
-        for (row, chunk) in chunks.iter().zip(told) {
+        let reply = shown["chunks"].as_array().unwrap();
+        assert_eq!(chunks.len(), reply.len());
+        for (row, chunk) in chunks.iter().zip(reply) {
             let file = folder(&store, batch).join(format!("chunk-{}-summary.json", row[0]));
             let summary: Value = serde_json::from_str(&fs::read_to_string(file).unwrap()).unwrap();
             assert_eq!(row[2], chunk["status"].as_str().unwrap());
@@ -117,13 +117,13 @@ fn the_report_of_a_real_run_adds_up_to_get_batch_and_the_summary_files() {
         assert_eq!(items.clone().count() as u64, failed);
         assert!(items.clone().all(|row| row[3].contains("tests are not filed")), "{failed_rows:?}");
         let keys: BTreeSet<&str> = items.map(|row| row[1].as_str()).collect();
-        let told = failures["failures"].as_array().unwrap().iter();
-        let told: BTreeSet<&str> = told.filter_map(|failure| failure["item"].as_str()).collect();
-        assert!(told.is_subset(&keys), "{told:?} {keys:?}");
+        let reply = failures["failures"].as_array().unwrap().iter();
+        let reply: BTreeSet<&str> = reply.filter_map(|failure| failure["item"].as_str()).collect();
+        assert!(reply.is_subset(&keys), "{reply:?} {keys:?}");
     }
     let receipts: u64 = store.sql().query_row("SELECT count(*) FROM receipt", [], |row| row.get(0)).unwrap();
     let bars = html_rows(&reports[1], "Receipts").len() as u64;
-    assert_eq!(bars, receipts, "every receipt is in the report");
+    assert_eq!(bars, receipts, "a receipt is missing in the report");
     for report in &reports {
         assert!(report.contains("663 of 663 items processed"), "the head");
         assert!(report.contains(&format!("yes: {receipts} receipts are unchanged")), "the checks");
@@ -132,12 +132,12 @@ fn the_report_of_a_real_run_adds_up_to_get_batch_and_the_summary_files() {
     assert!(reports[1].matches("<rect").count() >= shown["chunks"].as_array().unwrap().len());
 }
 
-/// What an agent could try to have a reader's browser or renderer do.
+/// Text that could make a browser or Markdown renderer run code or load files.
 const HOSTILE: &str = "</td></details><script>alert(1)</script><img src=x onerror=alert(1)> \
     [a](javascript:alert(1)) ![b](https://evil.example/b.png) www.evil.example | \\| `c` ```\" ' & &lt; *d*";
 
 #[test]
-fn hostile_text_is_shown_as_text() {
+fn hostile_text_is_escaped() {
     let store = Store::new();
     let mut server = store.serve();
     let instructions = format!("{HOSTILE}\n```\n</pre><script>\n# Not a heading");
@@ -158,7 +158,7 @@ fn hostile_text_is_shown_as_text() {
         server.call("update_task", receipt).ok();
     }
     server.close();
-    // A store may hold what this Tasktally would have refused.
+    // A store may contain text that this version would refuse.
     let hidden = "'a\u{202e}b\u{1b}[2Jc' || char(10) || char(10) || '<i>d'";
     store.sql().execute(&format!("UPDATE task SET title = {hidden} WHERE parent IS NOT NULL"), []).unwrap();
     store
@@ -170,9 +170,9 @@ fn hostile_text_is_shown_as_text() {
     for text in [&markdown, &html] {
         assert!(!text.chars().any(|c| c == '\u{202e}' || (c.is_control() && c != '\n')), "{text}");
     }
-    assert!(html.contains(r"a\u{202e}b\u{1b}[2Jc"), "hidden characters are shown: {html}");
-    assert!(markdown.contains(r"a&#92;u\{202e\}b"), "hidden characters are shown: {markdown}");
-    assert!(html.contains("&lt;script&gt;alert(1)&lt;/script&gt;"), "the text itself is there: {html}");
+    assert!(html.contains(r"a\u{202e}b\u{1b}[2Jc"), "hidden characters are not shown: {html}");
+    assert!(markdown.contains(r"a&#92;u\{202e\}b"), "hidden characters are not shown: {markdown}");
+    assert!(html.contains("&lt;script&gt;alert(1)&lt;/script&gt;"), "the text is missing: {html}");
 
     let tags: BTreeSet<&str> = tags(&html).into_iter().map(|(name, _)| name).collect();
     let known: BTreeSet<&str> =
@@ -189,10 +189,11 @@ fn hostile_text_is_shown_as_text() {
             "<{name}{attributes}>"
         );
     }
-    assert!(!html.contains("url(") && !html.contains("@import"), "nothing is fetched");
+    assert!(!html.contains("url(") && !html.contains("@import"), "the page loads something");
 
-    // Outside of the instructions' code block, which nothing inside of it ends.
-    let (before, rest) = markdown.split_once("````text\n").expect("a fence longer than any inside");
+    // The text outside of the code block with the instructions. The instructions must not be able to end that block.
+    let (before, rest) =
+        markdown.split_once("````text\n").expect("a fence that is longer than any in the text");
     let (_, after) = rest.split_once("\n````\n").expect("its end");
     let outside = format!("{before}{after}");
     let tags: BTreeSet<&str> = self::tags(&outside).into_iter().map(|(name, _)| name).collect();
@@ -225,18 +226,18 @@ fn tags(page: &str) -> Vec<(&str, &str)> {
 }
 
 #[test]
-fn a_report_goes_where_it_is_told_and_takes_the_place_of_the_last_one() {
+fn a_report_is_written_to_the_given_folder_and_replaces_the_last_one() {
     let store = Store::new();
     let mut server = store.serve();
     let made = server.call("create_batch", json!({"title": "B", "instructions": "Do.", "items": ["a"]})).ok();
-    let (batch, task) = (made.text("/batch/id"), server.task("No batch"));
+    let (batch, task) = (made.text("/batch/id"), server.create_task("No batch"));
     report(&store, &batch);
     let names = |folder: &Path| -> BTreeSet<String> {
         let entries = fs::read_dir(folder).unwrap();
         entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
     };
     let both = BTreeSet::from(["report.html".to_owned(), "report.md".to_owned()]);
-    assert_eq!(names(&folder(&store, &batch)), both, "beside the intermediate state, nothing left over");
+    assert_eq!(names(&folder(&store, &batch)), both, "other files were left");
 
     let elsewhere = store.folder().join("a").join("b");
     let out = elsewhere.to_str().unwrap();
@@ -248,31 +249,36 @@ fn a_report_goes_where_it_is_told_and_takes_the_place_of_the_last_one() {
     let claim = server.call("claim_task", json!({"batch": batch, "worker": "w"})).ok();
     let (chunk, token) = (claim.text("/task/id"), claim.text("/claim/token"));
     server.call("update_task", json!({"id": chunk, "claim": token, "item": "a", "outcome": "skipped"})).ok();
-    let said = store.tasktally(["report", &batch, "--out", out]).success().said();
-    assert!(said.contains("report.md") && said.contains("report.html"), "{said}");
+    let output = store.tasktally(["report", &batch, "--out", out]).success().output();
+    assert!(output.contains("report.md") && output.contains("report.html"), "{output}");
     assert!(fs::read_to_string(elsewhere.join("report.md")).unwrap().contains("1 of 1 items processed"));
     assert_eq!(names(&elsewhere), both);
 
-    for (id, told) in [
+    for (id, expected) in [
         (format!("{batch}.01"), format!("its batch is {batch}")),
         (task, "is a task, not a batch".to_owned()),
         ("nowhere".to_owned(), "nowhere".to_owned()),
     ] {
         let ran = store.tasktally(["report", &id, "--out", "none"]).finish();
         assert_ne!(ran.code, Some(0));
-        assert!(ran.said().contains(&told), "{}", ran.said());
-        assert!(!store.folder().join("none").exists(), "a refusal leaves no folder");
+        assert!(ran.output().contains(&expected), "{}", ran.output());
+        assert!(!store.folder().join("none").exists(), "a refused report created a folder");
     }
     store.write("file", "");
-    let said = store.tasktally(["report", &batch, "--out", "file/x"]).code(1).said();
-    assert!(said.contains("file/x"), "{said}");
-    let said = Store::new().tasktally(["report", &batch]).code(2).said();
-    assert!(said.contains("there is no such file"), "{said}");
+    let output = store.tasktally(["report", &batch, "--out", "file/x"]).code(1).output();
+    assert!(output.contains("file/x"), "{output}");
+    let output = Store::new().tasktally(["report", &batch]).code(2).output();
+    assert!(output.contains("there is no such file"), "{output}");
 }
 
 #[test]
-fn a_store_that_does_not_add_up_is_reported_and_said_so() {
-    for (forged, told) in [
+fn a_report_of_a_store_with_wrong_counts_says_so() {
+    for (forged, expected) in [
+        (
+            "UPDATE batch SET items_done = items_done + 1",
+            "NO: 1 of 1 chunks add up to 2 of 3 items processed",
+        ),
+        ("UPDATE category_count SET count = 7 WHERE task = 1", "NO: categories add up to 7 of 2"),
         (
             "UPDATE batch SET items_done = items_done + 1",
             "NO: 1 of 1 chunks add up to 2 of 3 processed items",
@@ -301,14 +307,14 @@ fn a_store_that_does_not_add_up_is_reported_and_said_so() {
         let written = store.tasktally(["report", &batch, "--json"]).code(1).json();
         assert_eq!(written["success"], false, "{written}");
         let [_, html] = read(&written);
-        assert!(html.contains(told), "{told}: {html}");
+        assert!(html.contains(expected), "{expected}: {html}");
     }
 }
 
 const ITEMS: u64 = 100_000;
 
-/// A batch of many items in ten chunks, each with its receipt, written as fast as SQLite takes it.
-fn a_large_batch(store: &Store) -> String {
+/// Writes a batch of 100,000 items in ten chunks, each with a receipt, directly with SQLite. Returns its id.
+fn create_large_batch(store: &Store) -> String {
     let lines: String = (0..ITEMS).map(|n| format!("{{\"key\":\"mail-{n:06}\"}}\n")).collect();
     store.write("items.jsonl", lines);
     let args =
@@ -349,16 +355,16 @@ fn a_large_batch(store: &Store) -> String {
 
 #[test]
 #[cfg(target_os = "linux")]
-fn a_batch_of_a_hundred_thousand_items_is_not_held_in_memory() {
+fn the_report_of_a_hundred_thousand_items_uses_little_memory() {
     let store = Store::new();
-    let batch = a_large_batch(&store);
+    let batch = create_large_batch(&store);
     let mut child = store.tasktally(["report", &batch]).start();
-    let mut highest = 0;
+    let mut max_kib = 0;
     let status = loop {
         let status = fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap_or_default();
         let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
         let peak = peak.and_then(|line| line.split_whitespace().next()).and_then(|text| text.parse().ok());
-        highest = highest.max(peak.unwrap_or(0_u64));
+        max_kib = max_kib.max(peak.unwrap_or(0_u64));
         if let Some(status) = child.try_wait().unwrap() {
             break status;
         }
@@ -366,7 +372,7 @@ fn a_batch_of_a_hundred_thousand_items_is_not_held_in_memory() {
     };
     assert!(status.success());
     let written = fs::metadata(folder(&store, &batch).join("report.html")).unwrap().len();
-    println!("{ITEMS} receipts: {} MB of HTML, {highest} KiB at most", written / 1_000_000);
-    assert!(written > 30_000_000, "every receipt is in it: {written}");
-    assert!(highest > 0 && highest < 64 * 1024, "{highest} KiB");
+    println!("{ITEMS} receipts: {} MB of HTML, {max_kib} KiB at most", written / 1_000_000);
+    assert!(written > 30_000_000, "receipts are missing: {written}");
+    assert!(max_kib > 0 && max_kib < 64 * 1024, "{max_kib} KiB");
 }

@@ -1,4 +1,4 @@
-//! Resources: batches, tasks and chunks under an address, and completion of what is typed.
+//! MCP resources: batches, tasks and chunks by their address, and completion of arguments.
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
@@ -9,10 +9,10 @@ use serde_json::{Value, json};
 use support::server::Server;
 use support::store::Store;
 
-/// A server of either era.
+/// A server with a client of the protocol before or after 2026-07-28.
 fn server(store: &Store, stateless: bool) -> Server {
     let mut server = store.server(&[]);
-    server.listen();
+    server.start_reading();
     if stateless {
         server.stateless();
         let found = server.request("server/discover", json!({}));
@@ -56,7 +56,7 @@ fn values(answer: &Value) -> Vec<String> {
 }
 
 #[test]
-fn a_resource_is_the_object_that_its_tool_gives_in_both_eras() {
+fn a_resource_is_the_reply_of_its_tool_in_both_protocols() {
     let store = Store::new();
     for stateless in [false, true] {
         let mut server = server(&store, stateless);
@@ -75,7 +75,7 @@ fn a_resource_is_the_object_that_its_tool_gives_in_both_eras() {
 }
 
 #[test]
-fn the_list_names_the_open_batches_and_the_templates_the_rest() {
+fn the_list_contains_the_open_batches_and_the_templates_cover_the_rest() {
     let store = Store::new();
     for stateless in [false, true] {
         let mut server = server(&store, stateless);
@@ -86,7 +86,7 @@ fn the_list_names_the_open_batches_and_the_templates_the_rest() {
         assert_eq!(listed[0]["uri"], format!("tasktally://batches/{open}"), "{answer}");
         assert_eq!(listed[0]["title"], "File the mail", "{answer}");
         assert_eq!(listed[0]["description"], "0 of 2 items processed", "{answer}");
-        assert!(!answer.to_string().contains(&over), "a batch that is over is not listed: {answer}");
+        assert!(!answer.to_string().contains(&over), "a batch that has ended is listed: {answer}");
         read(&mut server, listed[0]["uri"].as_str().unwrap());
 
         let answer = server.request("resources/templates/list", json!({}));
@@ -100,12 +100,12 @@ fn the_list_names_the_open_batches_and_the_templates_the_rest() {
 }
 
 #[test]
-fn an_address_that_names_nothing_is_told_what_there_is() {
+fn an_unknown_address_is_refused_with_the_valid_ones() {
     let store = Store::new();
     for (stateless, missing) in [(false, -32002), (true, -32602)] {
         let mut server = server(&store, stateless);
-        let (id, task) = (batch(&mut server, 2), server.task("A task"));
-        for (uri, code, told) in [
+        let (id, task) = (batch(&mut server, 2), server.create_task("A task"));
+        for (uri, code, expected) in [
             ("tasktally://tasks/nowhere".to_owned(), missing, "nowhere"),
             ("tasktally://batches/nowhere".to_owned(), missing, "nowhere"),
             ("file:///etc/passwd".to_owned(), missing, "tasktally://batches/{id}, tasktally://tasks/{id}"),
@@ -117,17 +117,17 @@ fn an_address_that_names_nothing_is_told_what_there_is() {
             let answer = server.request("resources/read", json!({"uri": uri}));
             assert_eq!(answer["error"]["code"], code, "{uri}: {answer}");
             let message = answer["error"]["message"].as_str().unwrap();
-            assert!(message.contains(told), "{uri}: {message}");
+            assert!(message.contains(expected), "{uri}: {message}");
         }
     }
 }
 
 #[test]
-fn ids_numbers_and_words_are_completed_in_both_eras() {
+fn ids_numbers_and_enum_values_are_completed_in_both_protocols() {
     let store = Store::new();
     for stateless in [false, true] {
         let mut server = server(&store, stateless);
-        let (id, task) = (batch(&mut server, 12), server.task("A task"));
+        let (id, task) = (batch(&mut server, 12), server.create_task("A task"));
         let of = |uri: &str| json!({"type": "ref/resource", "uri": uri});
         let prompt = |name: &str| json!({"type": "ref/prompt", "name": name});
         let (batches, tasks, chunks) = (
@@ -149,7 +149,7 @@ fn ids_numbers_and_words_are_completed_in_both_eras() {
         let split = complete(&mut server, prompt("supervise_batch"), "split", "t", json!({}));
         assert_eq!(values(&split), ["time"]);
 
-        for (of, name, told) in [
+        for (of, name, expected) in [
             (chunks, "number", "it takes id, n"),
             (
                 json!({"type": "ref/resource", "uri": "tasktally://x"}),
@@ -161,7 +161,7 @@ fn ids_numbers_and_words_are_completed_in_both_eras() {
         ] {
             let answer = complete(&mut server, of, name, "", json!({}));
             assert_eq!(answer["error"]["code"], -32602, "{answer}");
-            assert!(answer["error"]["message"].as_str().unwrap().contains(told), "{answer}");
+            assert!(answer["error"]["message"].as_str().unwrap().contains(expected), "{answer}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! A run that goes on: what it takes up, and what it leaves to those who are still at it.
+//! `tasktally run --resume`: which items it processes and which it leaves to other workers.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -10,11 +10,11 @@ use serde_json::{Value, json};
 
 use support::cli::Run;
 use support::store::Store;
-use support::{ended, eventually, signal};
+use support::{eventually, send_signal, wait_for_exit};
 
 const ITEMS: usize = 30;
 
-/// Thirty items in three chunks, and a worker slow enough to be met at work.
+/// A store with thirty items for three chunks and a slow worker.
 fn a_store_with_items() -> Store {
     let store = Store::new();
     let item = |n: usize| json!({"key": format!("k{n:02}"), "date": format!("2025-{:02}-15", 10 + n % 3)});
@@ -33,9 +33,9 @@ fn run(store: &Store, from: &[&str]) -> Run {
     store.tasktally(args)
 }
 
-const ANEW: &[&str] = &["--items", "items.jsonl", "--split", "month:date"];
+const NEW_RUN: &[&str] = &["--items", "items.jsonl", "--split", "month:date"];
 
-/// How often each item's command was started.
+/// How often the command of each item was started.
 fn starts(store: &Store) -> HashMap<String, usize> {
     let log = std::fs::read_to_string(store.folder().join("starts.log")).unwrap_or_default();
     let mut starts = HashMap::new();
@@ -51,7 +51,7 @@ fn batch_of(store: &Store) -> String {
     parent.unwrap().to_owned()
 }
 
-/// The batch's numbers.
+/// The counts of the batch.
 fn progress(store: &Store, batch: &str) -> Value {
     store.serve().call("get_batch", json!({"id": batch})).ok()["batch"].clone()
 }
@@ -63,29 +63,29 @@ fn assert_each_item_ran_once(store: &Store) {
 }
 
 #[test]
-fn a_second_run_of_a_batch_that_is_being_worked_is_refused_and_disturbs_nothing() {
+fn a_second_run_of_the_same_batch_is_refused_and_does_not_disturb_the_first() {
     let store = a_store_with_items();
-    let mut first = run(&store, ANEW).start();
-    eventually("the first run to be at work", || (starts(&store).len() > 2).then_some(()));
+    let mut first = run(&store, NEW_RUN).start();
+    eventually("the first run to start items", || (starts(&store).len() > 2).then_some(()));
     let batch = batch_of(&store);
     let second = run(&store, &["--resume", &batch]).finish();
     assert!(matches!(second.code, Some(1 | 2)), "{second:?}");
-    assert!(second.said().contains(&batch), "{second:?}");
-    assert!(ended(&mut first).success());
+    assert!(second.output().contains(&batch), "{second:?}");
+    assert!(wait_for_exit(&mut first).success());
     assert_each_item_ran_once(&store);
 }
 
 #[test]
-fn a_run_that_is_interrupted_finishes_what_is_in_hand_and_is_gone_on_with() {
+fn an_interrupted_run_finishes_its_started_items_and_can_be_resumed() {
     let store = a_store_with_items();
-    let mut first = run(&store, ANEW).start();
-    eventually("the run to be at work", || (starts(&store).len() > 2).then_some(()));
-    signal("INT", first.id());
-    assert_eq!(ended(&mut first).code(), Some(1));
+    let mut first = run(&store, NEW_RUN).start();
+    eventually("the run to start items", || (starts(&store).len() > 2).then_some(()));
+    send_signal("INT", first.id());
+    assert_eq!(wait_for_exit(&mut first).code(), Some(1));
     let batch = batch_of(&store);
     let processed = progress(&store, &batch)["processed"].as_u64().unwrap() as usize;
-    assert_eq!(processed, starts(&store).len(), "what was started has its receipt");
-    assert!(processed < ITEMS, "nothing was left to go on with");
+    assert_eq!(processed, starts(&store).len(), "a started item has no receipt");
+    assert!(processed < ITEMS, "no item was left for the resumed run");
     run(&store, &["--resume", &batch]).success();
     assert_each_item_ran_once(&store);
     assert_eq!(progress(&store, &batch)["outcomes"]["done"], ITEMS);
@@ -94,10 +94,10 @@ fn a_run_that_is_interrupted_finishes_what_is_in_hand_and_is_gone_on_with() {
 }
 
 #[test]
-fn a_run_resumes_by_the_command_that_it_began_with() {
+fn a_resumed_run_uses_the_command_of_the_first_run() {
     let store = a_store_with_items();
-    let mut first = run(&store, ANEW).start();
-    eventually("the run to be at work", || (starts(&store).len() > 2).then_some(()));
+    let mut first = run(&store, NEW_RUN).start();
+    eventually("the run to start items", || (starts(&store).len() > 2).then_some(()));
     first.kill().unwrap();
     first.wait().unwrap();
     let batch = batch_of(&store);
@@ -107,7 +107,7 @@ fn a_run_resumes_by_the_command_that_it_began_with() {
 }
 
 #[test]
-fn a_resumed_run_leaves_the_live_claim_of_an_agent_alone_whatever_its_name() {
+fn a_resumed_run_does_not_touch_the_live_claim_of_an_agent() {
     let store = a_store_with_items();
     let mut agent = store.serve();
     let split = json!({"by": "time", "field": "date", "period": "month"});
@@ -117,10 +117,10 @@ fn a_resumed_run_leaves_the_live_claim_of_an_agent_alone_whatever_its_name() {
     );
     let batch = made.ok().text("/batch/id");
     for name in ["polecat", "run-4711"] {
-        // A chunk that was given back rests a moment.
+        // A released chunk can be claimed only after its backoff.
         let claimed = eventually("a chunk to be claimed", || {
             let claimed = agent.call("claim_task", json!({"worker": name, "batch": batch}));
-            claimed.won().then_some(claimed)
+            claimed.succeeded().then_some(claimed)
         });
         let (chunk, token) = (claimed.text("/task/id"), claimed["claim"]["token"].clone());
         let key = claimed.text("/items/0/key");
@@ -128,13 +128,13 @@ fn a_resumed_run_leaves_the_live_claim_of_an_agent_alone_whatever_its_name() {
         let settle =
             json!({"id": chunk, "claim": token, "item": key, "outcome": "skipped", "body": "- mine"});
         let reply = agent.call("update_task", settle);
-        assert!(reply.won(), "{name}: {}", reply.value);
+        assert!(reply.succeeded(), "{name}: {}", reply.value);
         assert!(!starts(&store).contains_key(&key), "{name}: the run did the agent's item");
         agent.call("release_task", json!({"id": chunk, "claim": token})).ok();
     }
 }
 
-/// The items file with more in it than before.
+/// Adds items to the items file.
 fn grow(store: &Store, items: usize) {
     let item = |n: usize| json!({"key": format!("k{n:02}"), "date": format!("2025-{:02}-15", 10 + n % 3)});
     let lines: Vec<String> = (0..items).map(|n| item(n).to_string()).collect();
@@ -142,12 +142,12 @@ fn grow(store: &Store, items: usize) {
 }
 
 #[test]
-fn a_run_that_goes_on_with_items_adds_only_what_is_new_in_them() {
+fn a_resumed_run_with_items_adds_only_new_items() {
     let store = a_store_with_items();
-    let mut first = run(&store, ANEW).start();
-    eventually("the run to be at work", || (starts(&store).len() > 2).then_some(()));
-    signal("INT", first.id());
-    assert_eq!(ended(&mut first).code(), Some(1));
+    let mut first = run(&store, NEW_RUN).start();
+    eventually("the run to start items", || (starts(&store).len() > 2).then_some(()));
+    send_signal("INT", first.id());
+    assert_eq!(wait_for_exit(&mut first).code(), Some(1));
     let batch = batch_of(&store);
     grow(&store, 40);
     let args = ["run", "--resume", &batch, "--items", "items.jsonl", "--workers", "3", "--json"];
@@ -168,14 +168,14 @@ fn a_run_that_goes_on_with_items_adds_only_what_is_new_in_them() {
 }
 
 #[test]
-fn a_run_that_is_over_takes_nothing_new_and_says_what_to_do() {
+fn a_run_that_has_ended_accepts_no_items_and_says_what_to_do() {
     let store = a_store_with_items();
-    run(&store, ANEW).success();
+    run(&store, NEW_RUN).success();
     let batch = batch_of(&store);
     let again = ["--resume", &batch, "--items", "items.jsonl"];
     run(&store, &again).code(3);
     grow(&store, 31);
     let refused = run(&store, &again).code(1);
-    assert!(refused.said().contains("is done") && refused.said().contains("new batch"), "{refused:?}");
+    assert!(refused.output().contains("is done") && refused.output().contains("new batch"), "{refused:?}");
     assert_each_item_ran_once(&store);
 }

@@ -1,4 +1,4 @@
-//! What users see can't change unseen: tool schemas, help texts.
+//! Snapshots of tool schemas, prompts and help texts, so that no text that users see changes unnoticed.
 
 use std::process::Command;
 
@@ -43,7 +43,7 @@ fn help_texts() {
 }
 
 #[test]
-fn the_committed_manifest_is_the_operations() {
+fn the_committed_manifest_is_up_to_date() {
     let output =
         Command::new(env!("CARGO_BIN_EXE_tasktally")).arg("manifest").output().expect("tasktally runs");
     let committed = std::fs::read_to_string("mcp-manifest.json").expect("the manifest");

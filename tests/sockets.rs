@@ -1,4 +1,4 @@
-//! Some clients connect their servers by sockets in place of pipes; nothing is different then.
+//! Some clients connect to their servers by sockets instead of pipes.
 
 use std::io::{BufRead, BufReader, Write};
 use std::os::fd::OwnedFd;
@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 #[test]
-fn a_client_on_sockets_is_answered() {
+fn a_client_that_uses_sockets_is_answered() {
     let folder = tempfile::tempdir().unwrap();
     let (mut to_server, stdin) = UnixStream::pair().unwrap();
     let (from_server, stdout) = UnixStream::pair().unwrap();

@@ -1,29 +1,29 @@
-//! Steps, checkpoints, pauses: what a person decides, and what goes no further without them.
+//! Steps, checkpoints and pauses: what persons decide, and what waits for their decision.
 
 mod support;
 
 use serde_json::{Value, json};
 
 use support::server::Server;
-use support::steps::{by_letter, claim, make, two_steps, work};
+use support::steps::{category_by_letter, claim_chunk, create_batch, two_step_batch, work_chunk};
 use support::store::Store;
 
 #[test]
-fn a_later_step_takes_only_the_categories_it_names() {
+fn a_later_step_gets_only_items_of_the_categories_it_names() {
     let store = Store::new();
     let mut server = store.serve();
-    let batch = make(&mut server, two_steps("none"));
-    let first = claim(&mut server, &batch);
+    let batch = create_batch(&mut server, two_step_batch("none"));
+    let first = claim_chunk(&mut server, &batch);
     assert!(first["instructions"].as_str().unwrap().contains("Step 'classify' (1 of 2): Say what it is."));
-    let said = work(&mut server, &first, by_letter);
-    assert!(said.contains("step 'execute' is open for 2 of its items"), "{said}");
+    let output = work_chunk(&mut server, &first, category_by_letter);
+    assert!(output.contains("step 'execute' is open for 2 of its items"), "{output}");
     let again = server
         .call("complete_task", json!({"id": first["task"]["id"], "claim": first["claim"]["token"]}))
         .ok();
-    assert_eq!(again["duplicate"], true, "a repeated completion is the first one's: {}", again.value);
+    assert_eq!(again["duplicate"], true, "a repeated completion is no duplicate: {}", again.value);
 
-    let second = claim(&mut server, &batch);
-    assert_eq!(second["task"]["id"], first["task"]["id"], "the chunk goes on where it was");
+    let second = claim_chunk(&mut server, &batch);
+    assert_eq!(second["task"]["id"], first["task"]["id"], "the next step has another chunk");
     assert!(second["instructions"].as_str().unwrap().contains("Step 'execute' (2 of 2): Archive it."));
     let keys: Vec<_> = second["items"].as_array().unwrap().iter().map(|item| item["key"].clone()).collect();
     assert_eq!(keys, ["a1", "a2"]);
@@ -31,12 +31,16 @@ fn a_later_step_takes_only_the_categories_it_names() {
         second["items"][0]["earlier_steps"],
         json!({"classify": {"outcome": "done", "category": "archive"}})
     );
-    let said = work(&mut server, &second, |_| "archived");
-    assert!(said.contains("it is done"), "{said}");
+    let output = work_chunk(&mut server, &second, |_| "archived");
+    assert!(output.contains("it is done"), "{output}");
     while let claim = server.call("claim_task", json!({"batch": batch, "worker": "polecat"}))
-        && claim.won()
+        && claim.succeeded()
     {
-        work(&mut server, &claim.value, |key| if key == "a3" { "archive" } else { by_letter(key) });
+        work_chunk(
+            &mut server,
+            &claim.value,
+            |key| if key == "a3" { "archive" } else { category_by_letter(key) },
+        );
     }
     let after = server.call("get_batch", json!({"id": batch})).ok();
     assert_eq!(after["batch"]["status"], "done", "{}", after.value);
@@ -52,21 +56,21 @@ fn a_later_step_takes_only_the_categories_it_names() {
             |row| row.get(0),
         )
         .unwrap();
-    assert_eq!(steps, 3, "receipts say their step");
+    assert_eq!(steps, 3, "receipts do not name their step");
 }
 
 #[test]
-fn nothing_of_the_next_step_is_claimed_before_a_person_approves() {
+fn no_chunk_of_the_next_step_can_be_claimed_before_a_person_approves() {
     let store = Store::new();
     let mut server = store.serve();
-    let batch = make(&mut server, two_steps("chunk"));
+    let batch = create_batch(&mut server, two_step_batch("chunk"));
     for _ in 0..2 {
-        let chunk = claim(&mut server, &batch);
-        let said = work(&mut server, &chunk, by_letter);
-        assert!(said.contains("waits for a review"), "{said}");
+        let chunk = claim_chunk(&mut server, &batch);
+        let output = work_chunk(&mut server, &chunk, category_by_letter);
+        assert!(output.contains("waits for a review"), "{output}");
     }
     let refused = server.call("claim_task", json!({"batch": batch}));
-    assert_eq!(refused.answer(), "nothing_to_claim");
+    assert_eq!(refused.declined(), "nothing_to_claim");
     assert!(refused.message().contains("waits for a person"), "{}", refused.message());
     let state = server.call("get_batch", json!({"id": batch})).ok();
     assert_eq!(state["batch"]["status"], "waiting");
@@ -81,19 +85,19 @@ fn nothing_of_the_next_step_is_claimed_before_a_person_approves() {
                       "categories": ["archive"], "note": "a1 is a newsletter"});
     let decided = server.call("review_batch", redo).ok();
     assert!(decided.message().contains("open again for 2 of its items"), "{}", decided.message());
-    let again = claim(&mut server, &batch);
+    let again = claim_chunk(&mut server, &batch);
     assert!(again["instructions"].as_str().unwrap().contains("had it redone: a1 is a newsletter"));
     assert_eq!(again["items"].as_array().unwrap().len(), 2);
-    work(&mut server, &again, |key| if key == "a1" { "keep" } else { "archive" });
+    work_chunk(&mut server, &again, |key| if key == "a1" { "keep" } else { "archive" });
     let approved = server.call("review_batch", json!({"id": batch, "decision": "approve"})).ok();
     assert!(approved.message().contains("approve for 2 chunks"), "{}", approved.message());
     let mut executed = Vec::new();
     for _ in 0..2 {
-        let chunk = claim(&mut server, &batch);
+        let chunk = claim_chunk(&mut server, &batch);
         executed.extend(chunk["items"].as_array().unwrap().iter().map(|item| item["key"].clone()));
-        work(&mut server, &chunk, |_| "archived");
+        work_chunk(&mut server, &chunk, |_| "archived");
     }
-    assert_eq!(executed, ["a2", "a3"], "only what was approved as archive");
+    assert_eq!(executed, ["a2", "a3"], "items that were not approved as archive");
     let after = server.call("get_batch", json!({"id": batch})).ok();
     assert_eq!(after["batch"]["status"], "done", "{}", after.value);
     let body = server.body(&format!("{batch}.01"));
@@ -101,40 +105,43 @@ fn nothing_of_the_next_step_is_claimed_before_a_person_approves() {
         body.contains("Redo of 2 items requested by 'Ann' after step 'classify'. a1 is a newsletter"),
         "{body}"
     );
-    assert!(body.contains("Approved by 'tasktally-tests'"), "who decided: {body}");
+    assert!(body.contains("Approved by 'tasktally-tests'"), "the person is not named: {body}");
 }
 
 #[test]
-fn a_step_is_decided_on_once_all_chunks_are_through_it() {
+fn with_a_step_checkpoint_all_chunks_are_decided_together() {
     let store = Store::new();
     let mut server = store.serve();
-    let batch = make(&mut server, two_steps("step"));
-    let chunk = claim(&mut server, &batch);
-    work(&mut server, &chunk, by_letter);
+    let batch = create_batch(&mut server, two_step_batch("step"));
+    let chunk = claim_chunk(&mut server, &batch);
+    work_chunk(&mut server, &chunk, category_by_letter);
     let early = server.call("review_batch", json!({"id": batch, "decision": "approve"}));
-    assert_eq!(early.answer(), "not_ready", "{}", early.value);
-    let chunk = claim(&mut server, &batch);
-    work(&mut server, &chunk, by_letter);
+    assert_eq!(early.declined(), "not_ready", "{}", early.value);
+    let chunk = claim_chunk(&mut server, &batch);
+    work_chunk(&mut server, &chunk, category_by_letter);
     server.call("review_batch", json!({"id": batch, "decision": "approve"})).ok();
-    let next = claim(&mut server, &batch);
+    let next = claim_chunk(&mut server, &batch);
     assert!(next["instructions"].as_str().unwrap().contains("Step 'execute'"));
 }
 
 #[test]
-fn a_rejected_chunk_goes_no_further_and_ends_the_row_of_approvals() {
+fn a_rejected_chunk_fails_and_ends_the_series_of_approvals() {
     let store = Store::new();
     let mut server = store.serve();
     let items: Vec<String> = (0..5).map(|n| format!("i{n}")).collect();
-    let batch = make(
+    let batch = create_batch(
         &mut server,
         json!({"title": "B", "instructions": "x", "items": items, "max_chunk": 1, "checkpoint": "chunk",
                "auto_approve_after": 1}),
     );
-    let first = claim(&mut server, &batch);
-    assert!(work(&mut server, &first, |_| "k").contains("waits for a review"));
+    let first = claim_chunk(&mut server, &batch);
+    assert!(work_chunk(&mut server, &first, |_| "k").contains("waits for a review"));
     server.call("review_batch", json!({"id": batch, "decision": "approve"})).ok();
-    let second = claim(&mut server, &batch);
-    assert!(work(&mut server, &second, |_| "k").contains("it is done"), "one approval is enough");
+    let second = claim_chunk(&mut server, &batch);
+    assert!(
+        work_chunk(&mut server, &second, |_| "k").contains("it is done"),
+        "the chunk is not approved by rule"
+    );
     assert!(server.body(&format!("{batch}.02")).contains("Approved automatically"));
     let bare = server
         .call("review_batch", json!({"id": batch, "decision": "reject", "chunk": format!("{batch}.01")}));
@@ -146,58 +153,58 @@ fn a_rejected_chunk_goes_no_further_and_ends_the_row_of_approvals() {
         )
         .ok();
     assert_eq!(redone.count("/batch/processed"), 1, "{}", redone.value);
-    let chunk = claim(&mut server, &batch);
+    let chunk = claim_chunk(&mut server, &batch);
     assert!(
-        work(&mut server, &chunk, |_| "k").contains("waits for a review"),
-        "the row of approvals has ended"
+        work_chunk(&mut server, &chunk, |_| "k").contains("waits for a review"),
+        "the series of approvals did not end"
     );
     let rejected =
         server.call("review_batch", json!({"id": batch, "decision": "reject", "note": "no good"})).ok();
     assert!(rejected.message().contains("is rejected"), "{}", rejected.message());
     let nothing = server.call("review_batch", json!({"id": batch, "decision": "approve"}));
-    assert_eq!(nothing.answer(), "not_ready");
+    assert_eq!(nothing.declined(), "not_ready");
 }
 
 #[test]
-fn a_paused_batch_gives_nothing_out_and_lets_what_is_in_hand_finish() {
+fn a_paused_batch_refuses_claims_and_lets_claimed_chunks_finish() {
     let store = Store::new();
     let mut server = store.serve();
-    let batch = make(
+    let batch = create_batch(
         &mut server,
         json!({"title": "B", "instructions": "x", "items": ["a", "b", "c"], "max_chunk": 1}),
     );
-    let in_hand = claim(&mut server, &batch);
+    let claimed = claim_chunk(&mut server, &batch);
     server.call("control_batch", json!({"id": batch, "action": "pause", "reason": "lunch"})).ok();
     let refused = server.call("claim_task", json!({"batch": batch}));
     assert_eq!(
-        (refused.answer(), refused.message().contains("lunch")),
+        (refused.declined(), refused.message().contains("lunch")),
         ("paused", true),
         "{}",
         refused.value
     );
-    assert_eq!(server.call("claim_task", json!({})).answer(), "nothing_to_claim");
-    assert_eq!(server.call("claim_task", json!({"id": format!("{batch}.02")})).answer(), "paused");
-    assert!(work(&mut server, &in_hand, |_| "k").contains("it is done"));
+    assert_eq!(server.call("claim_task", json!({})).declined(), "nothing_to_claim");
+    assert_eq!(server.call("claim_task", json!({"id": format!("{batch}.02")})).declined(), "paused");
+    assert!(work_chunk(&mut server, &claimed, |_| "k").contains("it is done"));
     let state = server.call("get_batch", json!({"id": batch})).ok();
     assert_eq!((state.text("/batch/status"), state.text("/batch/paused")), ("paused".into(), "lunch".into()));
     server.call("control_batch", json!({"id": batch, "action": "resume"})).ok();
     for _ in 0..2 {
-        let chunk = claim(&mut server, &batch);
-        work(&mut server, &chunk, |_| "k");
+        let chunk = claim_chunk(&mut server, &batch);
+        work_chunk(&mut server, &chunk, |_| "k");
     }
     assert_eq!(server.call("get_batch", json!({"id": batch})).ok()["batch"]["status"], "done");
 }
 
 #[test]
-fn too_many_failures_pause_a_batch_and_a_person_lets_it_go_on() {
+fn too_many_failures_pause_a_batch_until_a_person_resumes_it() {
     let store = Store::new();
     let mut server = store.serve();
-    let batch = make(
+    let batch = create_batch(
         &mut server,
         json!({"title": "B", "instructions": "x", "items": ["a", "b", "c", "d"], "max_chunk": 1, "max_failures": "25%"}),
     );
     let fail = |server: &mut Server| {
-        let chunk = claim(server, &batch);
+        let chunk = claim_chunk(server, &batch);
         let (id, token) = (&chunk["task"]["id"], &chunk["claim"]["token"]);
         let item = &chunk["items"][0]["key"];
         server
@@ -209,34 +216,34 @@ fn too_many_failures_pause_a_batch_and_a_person_lets_it_go_on() {
         server.call("complete_task", json!({"id": id, "claim": token})).ok();
         server.call("get_batch", json!({"id": batch})).ok().text("/batch/status")
     };
-    assert_eq!(fail(&mut server), "running", "one of four is borne");
-    assert_eq!(fail(&mut server), "paused", "two are too many");
+    assert_eq!(fail(&mut server), "running", "one failure of four pauses the batch");
+    assert_eq!(fail(&mut server), "paused", "two failures of four do not pause the batch");
     let body = server.body(&batch);
     assert!(body.contains("2 of 4 items failed, more than max_failures 25%"), "{body}");
     server.call("control_batch", json!({"id": batch, "action": "resume", "reason": "known"})).ok();
-    assert_eq!(fail(&mut server), "running", "what failed before is forgiven");
+    assert_eq!(fail(&mut server), "running", "failures from before the resume still count");
 }
 
 #[test]
-fn a_chunk_that_was_given_back_rests_before_it_is_tried_again() {
+fn a_released_chunk_can_be_claimed_only_after_its_backoff() {
     let store = Store::new();
     let mut server = store.serve();
-    let batch = make(&mut server, json!({"title": "B", "instructions": "x", "items": ["a"]}));
-    let chunk = claim(&mut server, &batch);
+    let batch = create_batch(&mut server, json!({"title": "B", "instructions": "x", "items": ["a"]}));
+    let chunk = claim_chunk(&mut server, &batch);
     let (id, token) = (&chunk["task"]["id"], &chunk["claim"]["token"]);
     server.call("release_task", json!({"id": id, "claim": token, "reason": "server down"})).ok();
     let early = server.call("claim_task", json!({"id": id}));
-    assert_eq!(early.answer(), "not_ready", "{}", early.value);
+    assert_eq!(early.declined(), "not_ready", "{}", early.value);
     assert!(early.message().contains("rests after a failed attempt until"), "{}", early.message());
     let soon = server.call("claim_task", json!({"batch": batch}));
     assert!(soon.message().contains("the next comes free at"), "{}", soon.message());
-    support::eventually("the rest to be over", || {
-        server.call("claim_task", json!({"batch": batch})).won().then_some(())
+    support::eventually("the backoff to end", || {
+        server.call("claim_task", json!({"batch": batch})).succeeded().then_some(())
     });
 }
 
 #[test]
-fn the_finish_task_becomes_ready_with_the_numbers_once_every_chunk_has_ended() {
+fn the_finish_task_becomes_ready_with_the_counts_once_every_chunk_has_ended() {
     let store = Store::new();
     let mut server = store.serve();
     let made = server
@@ -249,12 +256,12 @@ fn the_finish_task_becomes_ready_with_the_numbers_once_every_chunk_has_ended() {
     let batch = made.text("/batch/id");
     let finish = server.call("get_batch", json!({"id": batch})).ok().text("/batch/finish");
     let early = server.call("claim_task", json!({"id": finish}));
-    assert_eq!(early.answer(), "not_ready", "{}", early.value);
+    assert_eq!(early.declined(), "not_ready", "{}", early.value);
     assert!(early.message().contains("when the batch it finishes has ended"), "{}", early.message());
 
-    let first = claim(&mut server, &batch);
-    work(&mut server, &first, |_| "archive");
-    let second = claim(&mut server, &batch);
+    let first = claim_chunk(&mut server, &batch);
+    work_chunk(&mut server, &first, |_| "archive");
+    let second = claim_chunk(&mut server, &batch);
     let (id, token) = (&second["task"]["id"], &second["claim"]["token"]);
     let failed =
         json!({"id": id, "claim": token, "item": "b", "outcome": "failed", "body": "- no such folder"});
@@ -265,30 +272,35 @@ fn the_finish_task_becomes_ready_with_the_numbers_once_every_chunk_has_ended() {
     assert_eq!(claimed.text("/task/id"), finish);
     let body = server.body(&finish);
     assert!(body.starts_with("Run the tests first."), "{body}");
-    for told in ["2 of 2 items processed, 1 done, 1 failed", "- archive: 1", "- failed: b: - no such folder"]
+    for expected in
+        ["2 of 2 items processed, 1 done, 1 failed", "- archive: 1", "- failed: b: - no such folder"]
     {
-        assert!(body.contains(told), "no {told:?} in {body}");
+        assert!(body.contains(expected), "no {expected:?} in {body}");
     }
     let token = claimed["claim"]["token"].clone();
     server.call("release_task", json!({"id": finish, "claim": token, "reason": "retry first"})).ok();
     server.call("control_batch", json!({"id": batch, "action": "retry"})).ok();
-    assert_eq!(server.call("claim_task", json!({"id": finish})).answer(), "not_ready", "it waits again");
-    let again = claim(&mut server, &batch);
-    work(&mut server, &again, |_| "archive");
+    assert_eq!(
+        server.call("claim_task", json!({"id": finish})).declined(),
+        "not_ready",
+        "the finish task is ready while a chunk is open"
+    );
+    let again = claim_chunk(&mut server, &batch);
+    work_chunk(&mut server, &again, |_| "archive");
     let ready = server.call("claim_task", json!({"id": finish})).ok();
     assert!(server.body(&ready.text("/task/id")).contains("2 done, 0 failed"));
 }
 
 #[test]
-fn the_finish_task_of_a_cancelled_batch_tells_how_far_it_came() {
+fn the_finish_task_of_a_cancelled_batch_shows_its_progress() {
     let store = Store::new();
     let mut server = store.serve();
-    let batch = make(
+    let batch = create_batch(
         &mut server,
         json!({"title": "B", "instructions": "x", "items": ["a", "b"], "max_chunk": 1, "finish": {"title": "Push"}}),
     );
-    let first = claim(&mut server, &batch);
-    work(&mut server, &first, |_| "k");
+    let first = claim_chunk(&mut server, &batch);
+    work_chunk(&mut server, &first, |_| "k");
     server.call("control_batch", json!({"id": batch, "action": "cancel"})).ok();
     let finish = server.call("claim_task", json!({"worker": "supervisor"})).ok();
     assert_eq!(finish.text("/task/title"), "Push");
@@ -298,14 +310,14 @@ fn the_finish_task_of_a_cancelled_batch_tells_how_far_it_came() {
 }
 
 #[test]
-fn an_agent_that_knows_nothing_is_told_where_things_stand_and_what_to_call() {
+fn the_overview_shows_open_batches_and_the_next_call() {
     let store = Store::new();
     let mut server = store.serve();
     let empty = server.call("get_batch", json!({})).ok();
     assert!(empty.text("/next").starts_with("no batch is open"), "{}", empty.value);
     let title = "A long title, as people write them when nobody stops them in time";
     let create = |server: &mut Server, project: &str, checkpoint: &str| {
-        make(
+        create_batch(
             server,
             json!({"title": title, "instructions": "x", "items": ["a", "b"], "max_chunk": 1, "project": project,
                    "checkpoint": checkpoint}),
@@ -315,20 +327,20 @@ fn an_agent_that_knows_nothing_is_told_where_things_stand_and_what_to_call() {
     let asking = create(&mut server, "post", "chunk");
     let others: Vec<String> = (0..6).map(|_| create(&mut server, "elsewhere", "none")).collect();
     for _ in 0..2 {
-        let chunk = claim(&mut server, &asking);
-        work(&mut server, &chunk, |_| "k");
+        let chunk = claim_chunk(&mut server, &asking);
+        work_chunk(&mut server, &chunk, |_| "k");
     }
-    let told = server.call("get_batch", json!({"project": "post"})).ok();
-    let size = serde_json::to_string(&told.value).unwrap().len();
-    assert!(size < 1_000, "{size} bytes: {}", told.value);
-    let ids: Vec<_> = told["batches"].as_array().unwrap().iter().map(|batch| batch["id"].clone()).collect();
+    let reply = server.call("get_batch", json!({"project": "post"})).ok();
+    let size = serde_json::to_string(&reply.value).unwrap().len();
+    assert!(size < 1_000, "{size} bytes: {}", reply.value);
+    let ids: Vec<_> = reply["batches"].as_array().unwrap().iter().map(|batch| batch["id"].clone()).collect();
     assert_eq!(ids, [asking.as_str(), running.as_str()]);
-    assert_eq!(told["batches"][0]["status"], "waiting");
-    assert_eq!(told["needs_person"], json!([format!("{asking}.01"), format!("{asking}.02")]));
+    assert_eq!(reply["batches"][0]["status"], "waiting");
+    assert_eq!(reply["needs_person"], json!([format!("{asking}.01"), format!("{asking}.02")]));
     assert!(
-        told.text("/next").contains("view=\"review\""),
+        reply.text("/next").contains("view=\"review\""),
         "what waits for a person comes first: {}",
-        told.value
+        reply.value
     );
     server.call("control_batch", json!({"id": others[5], "action": "pause"})).ok();
     let all = server.call("get_batch", json!({})).ok();
@@ -340,15 +352,15 @@ fn an_agent_that_knows_nothing_is_told_where_things_stand_and_what_to_call() {
 }
 
 #[test]
-fn failed_items_are_retried_alone_by_chunk_key_or_category() {
+fn failed_items_can_be_retried_by_chunk_key_or_category() {
     let store = Store::new();
     let mut server = store.serve();
-    let batch = make(
+    let batch = create_batch(
         &mut server,
         json!({"title": "B", "instructions": "x", "items": ["a", "b", "c", "d"], "max_chunk": 2}),
     );
     for _ in 0..2 {
-        let chunk = claim(&mut server, &batch);
+        let chunk = claim_chunk(&mut server, &batch);
         let (id, token) = (&chunk["task"]["id"], &chunk["claim"]["token"]);
         for (item, category) in chunk["items"].as_array().unwrap().iter().zip(["timeout", "gone"]) {
             let receipt = json!({"id": id, "claim": token, "item": item["key"], "outcome": "failed",
@@ -376,9 +388,9 @@ fn failed_items_are_retried_alone_by_chunk_key_or_category() {
     assert!(stranger.message().contains("is not a chunk of batch"), "{}", stranger.message());
     let mut open = Vec::new();
     for _ in 0..2 {
-        let chunk = claim(&mut server, &batch);
+        let chunk = claim_chunk(&mut server, &batch);
         open.extend(chunk["items"].as_array().unwrap().iter().map(|item| item["key"].clone()));
-        work(&mut server, &chunk, |_| "k");
+        work_chunk(&mut server, &chunk, |_| "k");
     }
     assert_eq!(open, ["b", "c"], "the others stay failed");
     let after = server.call("get_batch", json!({"id": batch})).ok();
@@ -387,18 +399,18 @@ fn failed_items_are_retried_alone_by_chunk_key_or_category() {
 }
 
 #[test]
-fn the_report_of_the_finish_task_names_the_last_chunk_as_well_as_the_first() {
+fn the_text_of_the_finish_task_names_failures_of_the_first_and_the_last_chunk() {
     let store = Store::new();
     let mut server = store.serve();
     let items: Vec<String> = (1..=230).map(|n| format!("i{n}")).collect();
-    let batch = make(
+    let batch = create_batch(
         &mut server,
         json!({"title": "B", "instructions": "x", "items": items, "max_chunk": 1, "finish": {"title": "Push"}}),
     );
     for number in 1..=230 {
-        let chunk = claim(&mut server, &batch);
+        let chunk = claim_chunk(&mut server, &batch);
         if number < 230 {
-            work(&mut server, &chunk, |_| "k");
+            work_chunk(&mut server, &chunk, |_| "k");
         } else {
             let given_up =
                 json!({"id": chunk["task"]["id"], "claim": chunk["claim"]["token"], "outcome": "failed"});
@@ -411,14 +423,14 @@ fn the_report_of_the_finish_task_names_the_last_chunk_as_well_as_the_first() {
 }
 
 #[test]
-fn what_failed_in_an_earlier_step_is_retried_there_and_what_failed_later_after_it() {
+fn items_are_retried_in_the_step_in_which_they_failed() {
     let store = Store::new();
     let mut server = store.serve();
-    let mut batch = two_steps("none");
+    let mut batch = two_step_batch("none");
     (batch["items"], batch["max_chunk"]) = (json!(["a1", "a2"]), json!(2));
-    let batch = make(&mut server, batch);
+    let batch = create_batch(&mut server, batch);
     let fail = |server: &mut Server, failing: &str| {
-        let chunk = claim(server, &batch);
+        let chunk = claim_chunk(server, &batch);
         let (id, token) = (&chunk["task"]["id"], &chunk["claim"]["token"]);
         let keys: Vec<_> =
             chunk["items"].as_array().unwrap().iter().map(|item| item["key"].clone()).collect();
@@ -446,7 +458,7 @@ fn what_failed_in_an_earlier_step_is_retried_there_and_what_failed_later_after_i
 }
 
 #[test]
-fn what_needs_a_person_is_told_first_however_many_batches_are_open() {
+fn batches_that_need_a_person_are_listed_first() {
     let store = Store::new();
     let mut server = store.serve();
     let plan =
@@ -462,15 +474,15 @@ fn what_needs_a_person_is_told_first_however_many_batches_are_open() {
     for number in 1..=6 {
         plan(&mut server, json!({"title": format!("Later {number}"), "instructions": "x", "items": ["a"]}));
     }
-    let told = server.call("get_batch", json!({})).ok();
-    assert_eq!(told.message(), "7 batches are open, the 4 most urgent are shown");
-    assert_eq!(told["batches"][0]["id"], waits.as_str());
-    assert_eq!(told["needs_person"], json!([id]));
-    assert!(told.text("/next").contains(&format!("review_batch(id=\"{waits}\"")), "{}", told.text("/next"));
+    let reply = server.call("get_batch", json!({})).ok();
+    assert_eq!(reply.message(), "7 batches are open, the 4 most urgent are shown");
+    assert_eq!(reply["batches"][0]["id"], waits.as_str());
+    assert_eq!(reply["needs_person"], json!([id]));
+    assert!(reply.text("/next").contains(&format!("review_batch(id=\"{waits}\"")), "{}", reply.text("/next"));
 }
 
 #[test]
-fn a_retry_leaves_a_persons_no_alone() {
+fn a_retry_does_not_reopen_a_chunk_that_a_person_rejected() {
     let store = Store::new();
     let mut server = store.serve();
     let request = json!({"title": "B", "instructions": "x", "items": ["a"], "checkpoint": "chunk"});
@@ -480,7 +492,7 @@ fn a_retry_leaves_a_persons_no_alone() {
     server.call("update_task", json!({"id": id, "claim": token, "item": "a", "outcome": "done"})).ok();
     server.call("complete_task", json!({"id": id, "claim": token})).ok();
     server.call("review_batch", json!({"id": batch, "decision": "reject", "note": "not ours"})).ok();
-    let told = server.call("control_batch", json!({"id": batch, "action": "retry"})).ok();
-    assert!(told.message().contains("1 chunks stay rejected"), "{}", told.message());
-    assert_eq!(server.look(&id)["task"]["status"], "failed");
+    let reply = server.call("control_batch", json!({"id": batch, "action": "retry"})).ok();
+    assert!(reply.message().contains("1 chunks stay rejected"), "{}", reply.message());
+    assert_eq!(server.read_task(&id)["task"]["status"], "failed");
 }

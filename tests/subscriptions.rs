@@ -1,4 +1,4 @@
-//! Subscriptions: a client is told that what it watches changed, whichever process changed it.
+//! Subscriptions: a client is notified of changes to the resources it watches, whichever process makes them.
 
 mod support;
 
@@ -16,28 +16,28 @@ fn batch(server: &mut Server) -> String {
 
 fn stateless(store: &Store) -> Server {
     let mut server = store.server(&[]);
-    server.listen();
+    server.start_reading();
     server.stateless();
     server
 }
 
-/// Opens a stream; gives the request's id and what was accepted.
-fn listen(server: &mut Server, uris: &[String]) -> (u64, Value) {
+/// Opens a stream. Returns the id of the request and the accepted subscriptions.
+fn open_stream(server: &mut Server, uris: &[String]) -> (u64, Value) {
     let filter = json!({"resourceSubscriptions": uris, "toolsListChanged": true});
-    let (id, line) = server.line("subscriptions/listen", json!({"notifications": filter}));
+    let (id, line) = server.encode_request("subscriptions/listen", json!({"notifications": filter}));
     server.write_line(&line);
-    let accepted = server.hear("notifications/subscriptions/acknowledged");
+    let accepted = server.receive("notifications/subscriptions/acknowledged");
     assert_eq!(accepted["params"]["_meta"]["io.modelcontextprotocol/subscriptionId"], id, "{accepted}");
     (id, accepted["params"]["notifications"].clone())
 }
 
 #[test]
-fn a_legacy_client_is_told_of_changes_that_another_process_makes() {
+fn a_legacy_client_is_notified_of_changes_by_another_process() {
     let store = Store::new();
     let mut watcher = store.serve();
     let mut other = store.serve();
     let id = batch(&mut other);
-    let task = other.task("Alone");
+    let task = other.create_task("Alone");
     let uris = [
         format!("tasktally://batches/{id}"),
         format!("tasktally://batches/{id}/chunks/2"),
@@ -47,60 +47,64 @@ fn a_legacy_client_is_told_of_changes_that_another_process_makes() {
         let answer = watcher.request("resources/subscribe", json!({"uri": uri}));
         assert!(answer["result"].is_object(), "{answer}");
     }
-    // A receipt on a chunk is a change of the batch, and of that chunk only.
+    // A receipt on a chunk is a change of the batch and of that chunk only.
     other.call("update_task", json!({"id": format!("{id}.01"), "body": "- seen"})).ok();
-    assert_eq!(watcher.hear(UPDATED)["params"]["uri"], uris[0]);
+    assert_eq!(watcher.receive(UPDATED)["params"]["uri"], uris[0]);
     other.call("update_task", json!({"id": format!("{id}.02"), "body": "- seen"})).ok();
-    let mut told: Vec<_> =
-        (0..2).map(|_| watcher.hear(UPDATED)["params"]["uri"].as_str().unwrap().to_owned()).collect();
-    told.sort();
-    assert_eq!(told, uris[..2]);
+    let mut reply: Vec<_> =
+        (0..2).map(|_| watcher.receive(UPDATED)["params"]["uri"].as_str().unwrap().to_owned()).collect();
+    reply.sort();
+    assert_eq!(reply, uris[..2]);
     watcher.request("resources/unsubscribe", json!({"uri": uris[0]}));
     watcher.request("resources/unsubscribe", json!({"uri": uris[1]}));
     other.call("update_task", json!({"id": format!("{id}.02"), "body": "- again"})).ok();
     other.call("update_task", json!({"id": task, "body": "- seen"})).ok();
-    assert_eq!(watcher.hear(UPDATED)["params"]["uri"], uris[2], "what it no longer watches it isn't told of");
-    assert_eq!(watcher.unheard(UPDATED), 0);
+    assert_eq!(
+        watcher.receive(UPDATED)["params"]["uri"],
+        uris[2],
+        "a notification for a resource that is no longer watched"
+    );
+    assert_eq!(watcher.unread_count(UPDATED), 0);
     assert!(watcher.close().success());
 }
 
 #[test]
-fn a_stateless_client_listens_until_it_cancels_or_goes() {
+fn a_stateless_client_is_notified_until_it_cancels_or_closes() {
     let store = Store::new();
     let mut watcher = stateless(&store);
     let mut other = store.serve();
     let id = batch(&mut other);
     let uri = format!("tasktally://batches/{id}");
-    let (first, accepted) = listen(&mut watcher, &[uri.clone(), "file:///etc/passwd".to_owned()]);
-    assert_eq!(accepted, json!({"resourceSubscriptions": [uri]}), "no more than is kept");
-    let (second, _) = listen(&mut watcher, std::slice::from_ref(&uri));
-    // The server goes on with other work.
-    watcher.task("Meanwhile");
+    let (first, accepted) = open_stream(&mut watcher, &[uri.clone(), "file:///etc/passwd".to_owned()]);
+    assert_eq!(accepted, json!({"resourceSubscriptions": [uri]}), "other subscriptions were accepted");
+    let (second, _) = open_stream(&mut watcher, std::slice::from_ref(&uri));
+    // The server handles other requests meanwhile.
+    watcher.create_task("Meanwhile");
     other.call("control_batch", json!({"id": id, "action": "pause"})).ok();
     let mut streams: Vec<_> = (0..2)
         .map(|_| {
-            let told = watcher.hear(UPDATED);
-            assert_eq!(told["params"]["uri"], uri, "{told}");
-            told["params"]["_meta"]["io.modelcontextprotocol/subscriptionId"].as_u64().unwrap()
+            let reply = watcher.receive(UPDATED);
+            assert_eq!(reply["params"]["uri"], uri, "{reply}");
+            reply["params"]["_meta"]["io.modelcontextprotocol/subscriptionId"].as_u64().unwrap()
         })
         .collect();
     streams.sort_unstable();
     assert_eq!(streams, [first, second]);
     watcher.cancel(first);
     other.call("control_batch", json!({"id": id, "action": "resume"})).ok();
-    let told = watcher.hear(UPDATED);
-    assert_eq!(told["params"]["_meta"]["io.modelcontextprotocol/subscriptionId"], second, "{told}");
-    // A client that closes its end is told that the stream is over.
+    let reply = watcher.receive(UPDATED);
+    assert_eq!(reply["params"]["_meta"]["io.modelcontextprotocol/subscriptionId"], second, "{reply}");
+    // If the client closes its end, the stream is answered.
     assert!(watcher.close().success());
     assert!(watcher.answer(second).unwrap()["result"].is_object());
     assert_eq!(watcher.next_message(), None);
 }
 
 #[test]
-fn what_names_nothing_and_what_is_too_much_is_refused() {
+fn unknown_resources_and_too_many_subscriptions_are_refused() {
     let store = Store::new();
     let mut server = store.serve();
-    let task = server.task("One");
+    let task = server.create_task("One");
     for uri in ["tasktally://tasks/nothing", "tasktally://batches/nothing", "file:///etc/passwd"] {
         let answer = server.request("resources/subscribe", json!({"uri": uri}));
         assert_eq!(answer["error"]["code"], -32002, "{answer}");
@@ -108,29 +112,29 @@ fn what_names_nothing_and_what_is_too_much_is_refused() {
     for _ in 0..200 {
         let uri = format!("tasktally://tasks/{task}");
         let answer = server.request("resources/subscribe", json!({"uri": uri}));
-        assert!(answer["result"].is_object(), "the same once more is one: {answer}");
+        assert!(answer["result"].is_object(), "a repeated subscription counts twice: {answer}");
     }
     for n in 1..100 {
-        let id = server.task(&format!("T{n}"));
+        let id = server.create_task(&format!("T{n}"));
         let answer = server.request("resources/subscribe", json!({"uri": format!("tasktally://tasks/{id}")}));
         assert!(answer["result"].is_object(), "{n}: {answer}");
     }
-    let id = server.task("One too many");
+    let id = server.create_task("One too many");
     let answer = server.request("resources/subscribe", json!({"uri": format!("tasktally://tasks/{id}")}));
     assert!(answer["error"]["message"].as_str().unwrap().contains("at most 100"), "{answer}");
 
     let mut stateless = stateless(&store);
-    let (id, _) = listen(&mut stateless, &["tasktally://tasks/nothing".to_owned()]);
+    let (id, _) = open_stream(&mut stateless, &["tasktally://tasks/nothing".to_owned()]);
     let answer = stateless.answer(id).unwrap();
     assert!(answer["error"]["message"].as_str().unwrap().contains("No task 'nothing'"), "{answer}");
-    // A worker has its chunk, and nothing to watch.
+    // A worker cannot subscribe.
     let mut worker = store.serve_with(&["--toolset", "worker"]);
     let answer = worker.request("resources/subscribe", json!({"uri": format!("tasktally://tasks/{task}")}));
     assert_eq!(answer["error"]["code"], -32601, "{answer}");
 }
 
 #[test]
-fn a_long_request_with_a_token_tells_how_far_it_is() {
+fn a_long_request_with_a_progress_token_reports_progress() {
     const ITEMS: usize = 60_000;
     let store = Store::new();
     let lines: String =
@@ -139,22 +143,22 @@ fn a_long_request_with_a_token_tells_how_far_it_is() {
     let mut server = store.serve();
     let create = json!({"title": "Mail", "instructions": "Sort it.", "source": {"path": "items.jsonl"}});
     let params = json!({"name": "create_batch", "arguments": create, "_meta": {"progressToken": "how-far"}});
-    let (id, line) = server.line("tools/call", params);
+    let (id, line) = server.encode_request("tools/call", params);
     server.write_line(&line);
-    let told = server.hear("notifications/progress");
-    assert_eq!(told["params"]["progressToken"], "how-far", "{told}");
+    let reply = server.receive("notifications/progress");
+    assert_eq!(reply["params"]["progressToken"], "how-far", "{reply}");
     let answer = server.answer(id).unwrap();
     let batch = answer["result"]["structuredContent"]["batch"]["id"].as_str().unwrap().to_owned();
-    let mut last = told["params"]["progress"].as_f64().unwrap();
+    let mut last = reply["params"]["progress"].as_f64().unwrap();
     assert!(last > 0.0);
-    for _ in 0..server.unheard("notifications/progress") {
-        let told = server.hear("notifications/progress")["params"].clone();
-        let progress = told["progress"].as_f64().unwrap();
-        assert!(progress > last, "it only grows: {told}");
-        assert!(told["message"].as_str().unwrap().contains("items"), "{told}");
+    for _ in 0..server.unread_count("notifications/progress") {
+        let reply = server.receive("notifications/progress")["params"].clone();
+        let progress = reply["progress"].as_f64().unwrap();
+        assert!(progress > last, "progress does not grow: {reply}");
+        assert!(reply["message"].as_str().unwrap().contains("items"), "{reply}");
         last = progress;
     }
-    // Nothing more comes after the answer, and nothing at all without a token.
+    // There is no progress after the response, and none without a token.
     server.call("add_items", json!({"id": batch, "source": {"path": "items.jsonl"}})).ok();
-    assert_eq!(server.unheard("notifications/progress"), 0);
+    assert_eq!(server.unread_count("notifications/progress"), 0);
 }

@@ -1,5 +1,4 @@
-//! The tasks extension driven by somebody else's client, which speaks 2026-07-28: rmcp's, over a child
-//! process.
+//! The tasks extension with another implementation of a 2026-07-28 client: the client of rmcp, over a child process.
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
@@ -23,7 +22,7 @@ use support::store::Store;
 
 type Client = RunningService<RoleClient, Supervisor>;
 
-/// A client whose person approves whatever a form asks.
+/// A client whose person approves every question.
 struct Supervisor(ClientConfig);
 
 impl ClientHandler for Supervisor {
@@ -46,7 +45,7 @@ fn stateless() -> ClientLifecycleMode {
     ClientLifecycleMode::Discover { preferred_versions: vec![ProtocolVersion::V_2026_07_28] }
 }
 
-/// A server process of its own, and the client that started it.
+/// Starts a server process and connects a client to it.
 async fn connect(store: &Store, lifecycle: ClientLifecycleMode) -> Client {
     let mut command = store.command();
     command.arg("serve");
@@ -76,8 +75,8 @@ async fn wait(client: &Client, batch: &str) -> String {
     }
 }
 
-/// Looks at a handle as often as it suggests, until it is in a status.
-async fn until(client: &Client, handle: &str, status: TaskStatus) -> DetailedTask {
+/// Polls a handle at its suggested interval until it has a status.
+async fn wait_for_status(client: &Client, handle: &str, status: TaskStatus) -> DetailedTask {
     let polled = async {
         loop {
             let seen = client.get_task(GetTaskParams::new(handle)).await.expect("the handle is known").task;
@@ -109,7 +108,7 @@ async fn batch(client: &Client) -> String {
 }
 
 #[tokio::test]
-async fn a_client_of_another_make_waits_answers_and_gets_the_result_over_two_servers() {
+async fn an_rmcp_client_waits_answers_and_gets_the_result_over_two_servers() {
     let store = Store::new();
     let first = connect(&store, stateless()).await;
     let id = batch(&first).await;
@@ -122,11 +121,11 @@ async fn a_client_of_another_make_waits_answers_and_gets_the_result_over_two_ser
         .expect("a stream");
     work(&first, &id).await;
     drop(stream);
-    let asked = until(&first, &handle, TaskStatus::InputRequired).await;
+    let asked = wait_for_status(&first, &handle, TaskStatus::InputRequired).await;
     let TaskPayload::InputRequired { input_requests } = asked.payload else { panic!("no question") };
     let (key, request) = input_requests.into_iter().next().expect("a question");
     assert!(matches!(request, InputRequest::Elicitation(_)), "{request:?}");
-    // The first server ends; the second knows what the first began.
+    // The first server ends. The second server continues its wait.
     first.cancel().await.expect("the server ends");
     let second = connect(&store, stateless()).await;
     let given = json!({"action": "accept", "content": {"decision": "approve"}});
@@ -134,21 +133,21 @@ async fn a_client_of_another_make_waits_answers_and_gets_the_result_over_two_ser
         .update_task(UpdateTaskParams::new(&*handle, InputResponses::from([(key, given)])))
         .await
         .expect("the answer is taken");
-    let ended = until(&second, &handle, TaskStatus::Completed).await;
+    let ended = wait_for_status(&second, &handle, TaskStatus::Completed).await;
     let TaskPayload::Completed { result } = ended.payload else { panic!("no result") };
     assert_eq!(result["structuredContent"]["batch"]["status"], "done", "{result:?}");
 
     let id = batch(&second).await;
     let handle = wait(&second, &id).await;
     second.cancel_task(CancelTaskParams::new(&*handle)).await.expect("it is cancelled");
-    let cancelled = until(&second, &handle, TaskStatus::Cancelled).await;
+    let cancelled = wait_for_status(&second, &handle, TaskStatus::Cancelled).await;
     assert!(cancelled.task.status_message.unwrap().contains("the batch was left alone"));
     assert_eq!(call(&second, "get_batch", json!({"id": id})).await["batch"]["status"], "running");
     second.cancel().await.expect("the server ends");
 }
 
 #[tokio::test]
-async fn a_client_of_another_make_has_its_person_asked_in_both_eras() {
+async fn an_rmcp_client_is_asked_for_its_person_in_both_protocols() {
     for lifecycle in [stateless(), ClientLifecycleMode::Initialize] {
         let store = Store::new();
         let client = connect(&store, lifecycle).await;

@@ -1,4 +1,4 @@
-//! What a model is offered: a short list of tools, each with all that a client asks of it.
+//! The tools that a model is offered: a short list, each tool with everything that clients need.
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
@@ -23,7 +23,7 @@ fn size(value: &impl serde::Serialize) -> usize {
 }
 
 #[test]
-fn the_list_of_tools_is_small_and_always_in_the_same_order() {
+fn the_list_of_tools_is_short_and_always_in_the_same_order() {
     let store = Store::new();
     let mut server = store.serve();
     let listed = tools(&mut server);
@@ -47,7 +47,8 @@ fn a_background_worker_is_offered_six_tools_in_five_kilobytes() {
     assert_eq!(names, BTreeSet::from(WORKER_TOOLS));
     println!("worker toolset: {} bytes", size(&listed));
     assert!(size(&listed) < 5_000, "{} bytes", size(&listed));
-    let (id, line) = server.line("tools/call", json!({"name": "create_task", "arguments": {"title": "No"}}));
+    let (id, line) =
+        server.encode_request("tools/call", json!({"name": "create_task", "arguments": {"title": "No"}}));
     server.write_line(&line);
     let answer = server.answer(id).unwrap();
     assert_eq!(answer["error"]["code"], -32602, "a tool that isn't offered can't be called: {answer}");

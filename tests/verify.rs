@@ -1,4 +1,4 @@
-//! `tasktally verify` finds what the schema alone cannot forbid to whoever owns the file.
+//! `tasktally verify` finds changes that the owner of the file can make despite the schema's triggers.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -13,7 +13,7 @@ fn a_store_with_receipts() -> Store {
     let store = Store::new();
     let mut server = store.serve();
     for title in ["First", "Second"] {
-        let id = server.task(title);
+        let id = server.create_task(title);
         for n in 1..=5 {
             server.call("update_task", json!({"id": id, "body": format!("- mail {n}")})).ok();
         }
@@ -22,7 +22,7 @@ fn a_store_with_receipts() -> Store {
     store
 }
 
-/// Lays the triggers aside, as an owner of the file can, and does something forbidden.
+/// Drops the triggers, as the owner of the file can, and changes something.
 fn forge(store: &Store, sql: &str) {
     let connection = store.sql();
     let mut triggers = connection
@@ -37,12 +37,12 @@ fn forge(store: &Store, sql: &str) {
 }
 
 #[test]
-fn receipts_as_they_were_written_are_verified() {
+fn unchanged_receipts_pass() {
     a_store_with_receipts().tasktally(["verify"]).success();
 }
 
 #[test]
-fn an_edit_a_gap_and_a_cut_are_found() {
+fn an_edited_a_missing_and_a_truncated_receipt_are_found() {
     const LAST: &str = "number = 5 AND task = (SELECT min(task) FROM receipt)";
     for forged in [
         "UPDATE receipt SET text = '- mail 33' WHERE number = 3".to_owned(),
@@ -59,13 +59,13 @@ fn an_edit_a_gap_and_a_cut_are_found() {
         let store = a_store_with_receipts();
         forge(&store, &forged);
         let ran = store.tasktally(["verify"]).finish();
-        assert_eq!(ran.code, Some(1), "{forged}: {}", ran.said());
+        assert_eq!(ran.code, Some(1), "{forged}: {}", ran.output());
     }
 }
 
 #[test]
-fn an_item_that_is_gone_or_that_no_receipt_settled_is_found() {
-    for (forged, said) in [
+fn a_missing_item_and_an_outcome_without_receipt_are_found() {
+    for (forged, output) in [
         ("DELETE FROM item WHERE key = 'b'", "of 2 items are there"),
         ("UPDATE item SET outcome = 'failed' WHERE key = 'a'", "items are there"),
         ("UPDATE item SET category = 'fyi' WHERE key = 'a'", "item 'a' is done, and no receipt says so"),
@@ -83,6 +83,6 @@ fn an_item_that_is_gone_or_that_no_receipt_settled_is_found() {
         store.tasktally(["verify"]).success();
         assert!(store.sql().execute(forged, []).unwrap() > 0, "{forged} changed nothing");
         let ran = store.tasktally(["verify"]).code(1);
-        assert!(ran.said().contains(said), "{forged}: {}", ran.said());
+        assert!(ran.output().contains(output), "{forged}: {}", ran.output());
     }
 }

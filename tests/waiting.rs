@@ -1,5 +1,5 @@
-//! Waiting for a batch by a handle: it outlives servers, asks at checkpoints and never loops, and a
-//! client that does not know of it sees nothing of it.
+//! `wait_batch` as a task of the tasks extension: the wait outlives servers and asks at checkpoints. A client without the
+//! extension sees nothing of it.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -10,16 +10,17 @@ use serde_json::{Value, json};
 use support::server::Server;
 use support::store::Store;
 
-fn tasks() -> Value {
+/// The capabilities of a client with the tasks extension and elicitation.
+fn tasks_capability() -> Value {
     json!({"extensions": {"io.modelcontextprotocol/tasks": {}}, "elicitation": {"form": {}}})
 }
 
-/// A server whose client speaks 2026-07-28 and declares this.
+/// A server whose client uses 2026-07-28 and declares these capabilities.
 fn stateless(store: &Store, capabilities: Value) -> Server {
     let mut server = store.server(&[]);
-    server.listen();
+    server.start_reading();
     server.stateless();
-    server.declare(capabilities);
+    server.declare_capabilities(capabilities);
     server
 }
 
@@ -29,8 +30,8 @@ fn batch(server: &mut Server, checkpoint: &str) -> String {
     server.call("create_batch", batch).ok().text("/batch/id")
 }
 
-/// Claims the next chunk of a batch and works it through.
-fn work(server: &mut Server, batch: &str) {
+/// Claims the next chunk of a batch, settles its items and completes it.
+fn work_chunk(server: &mut Server, batch: &str) {
     let claim = server.call("claim_task", json!({"batch": batch, "worker": "polecat"})).ok().value;
     let (id, token) = (&claim["task"]["id"], &claim["claim"]["token"]);
     for item in claim["items"].as_array().unwrap() {
@@ -42,9 +43,9 @@ fn work(server: &mut Server, batch: &str) {
     server.call("complete_task", json!({"id": id, "claim": token})).ok();
 }
 
-/// Begins to wait; gives the handle.
+/// Starts a wait. Returns its handle.
 #[track_caller]
-fn wait(server: &mut Server, batch: &str) -> String {
+fn start_wait(server: &mut Server, batch: &str) -> String {
     let answer =
         server.request("tools/call", json!({"name": "wait_batch", "arguments": {"id": batch}}))["result"]
             .clone();
@@ -55,13 +56,13 @@ fn wait(server: &mut Server, batch: &str) -> String {
 }
 
 #[track_caller]
-fn look(server: &mut Server, handle: &str) -> Value {
+fn wait_state(server: &mut Server, handle: &str) -> Value {
     let answer = server.request("tasks/get", json!({"taskId": handle}));
     assert!(answer["result"]["taskId"] == handle, "{answer}");
     answer["result"].clone()
 }
 
-/// The one question that is asked: its key, and what the person reads.
+/// The only open question: its key and its text.
 #[track_caller]
 fn question(state: &Value) -> (String, String) {
     assert_eq!(state["status"], "input_required", "{state}");
@@ -82,13 +83,14 @@ fn answer(server: &mut Server, handle: &str, key: &str, given: Value) {
     assert_eq!(answer["result"]["resultType"], "complete", "{answer}");
 }
 
-/// A batch that is waited for, with one chunk of two in review: its id, the handle, the question's key.
+/// Creates a batch, starts a wait and works one of its two chunks until it is in review. Returns the batch's id, the
+/// handle and the key of the question.
 #[track_caller]
-fn one_in_review(server: &mut Server) -> (String, String, String) {
+fn wait_with_question(server: &mut Server) -> (String, String, String) {
     let id = batch(server, "chunk");
-    let handle = wait(server, &id);
-    work(server, &id);
-    let (key, _) = question(&look(server, &handle));
+    let handle = start_wait(server, &id);
+    work_chunk(server, &id);
+    let (key, _) = question(&wait_state(server, &handle));
     (id, handle, key)
 }
 
@@ -101,38 +103,38 @@ fn status_of(server: &mut Server, batch: &str) -> String {
 }
 
 #[test]
-fn a_handle_asks_at_checkpoints_survives_servers_and_ends_with_the_final_table() {
+fn a_wait_asks_at_checkpoints_survives_servers_and_ends_with_the_final_counts() {
     let store = Store::new();
-    let mut first = stateless(&store, tasks());
+    let mut first = stateless(&store, tasks_capability());
     let id = batch(&mut first, "chunk");
-    let handle = wait(&mut first, &id);
-    let state = look(&mut first, &handle);
+    let handle = start_wait(&mut first, &id);
+    let state = wait_state(&mut first, &handle);
     assert_eq!(state["status"], "working");
     assert_eq!(state["statusMessage"], "0 of 4 items processed, 0 chunks in progress");
-    work(&mut first, &id);
-    let (key, message) = question(&look(&mut first, &handle));
-    for told in ["Mail", "2 items: 2 a", "[a] a1: - a1: sorted"] {
-        assert!(message.contains(told), "{message}");
+    work_chunk(&mut first, &id);
+    let (key, message) = question(&wait_state(&mut first, &handle));
+    for expected in ["Mail", "2 items: 2 a", "[a] a1: - a1: sorted"] {
+        assert!(message.contains(expected), "{message}");
     }
 
-    // The server dies; another process, started later, knows the handle and the question.
+    // The server is killed. Another process knows the handle and the question.
     first.kill();
-    let mut second = stateless(&store, tasks());
-    assert_eq!(question(&look(&mut second, &handle)).0, key);
-    // And a third one, beside it, takes the answer.
-    let mut third = stateless(&store, tasks());
+    let mut second = stateless(&store, tasks_capability());
+    assert_eq!(question(&wait_state(&mut second, &handle)).0, key);
+    // A third process accepts the answer.
+    let mut third = stateless(&store, tasks_capability());
     answer(&mut third, &handle, &key, decide("approve", "fine"));
-    let state = look(&mut second, &handle);
+    let state = wait_state(&mut second, &handle);
     assert_eq!(state["status"], "working", "{state}");
     assert!(state["statusMessage"].as_str().unwrap().contains("approve:"), "{state}");
     let body = second.body(&format!("{id}.01"));
     assert!(body.contains("Approved by 'person at tasktally-tests'"), "{body}");
     assert!(body.contains("fine"), "{body}");
 
-    work(&mut second, &id);
-    let (key, _) = question(&look(&mut third, &handle));
+    work_chunk(&mut second, &id);
+    let (key, _) = question(&wait_state(&mut third, &handle));
     answer(&mut second, &handle, &key, decide("approve", ""));
-    let state = look(&mut third, &handle);
+    let state = wait_state(&mut third, &handle);
     assert_eq!(state["status"], "completed", "{state}");
     assert!(state["statusMessage"].as_str().unwrap().starts_with("4 of 4 items processed"), "{state}");
     let table = &state["result"]["structuredContent"];
@@ -140,9 +142,9 @@ fn a_handle_asks_at_checkpoints_survives_servers_and_ends_with_the_final_table()
     assert_eq!(table["batch"]["categories"], json!({"a": 2, "b": 2}), "{state}");
     let text: Value = serde_json::from_str(state["result"]["content"][0]["text"].as_str().unwrap()).unwrap();
     assert_eq!(&text, table);
-    assert_eq!(look(&mut second, &handle)["result"], state["result"], "it stays ended");
+    assert_eq!(wait_state(&mut second, &handle)["result"], state["result"], "the result changed");
 
-    // A batch that is over needs no handle.
+    // A batch that has ended needs no wait.
     let over = second.call("wait_batch", json!({"id": id})).ok();
     assert_eq!(over["batch"]["status"], "done");
     for mut server in [second, third] {
@@ -152,68 +154,68 @@ fn a_handle_asks_at_checkpoints_survives_servers_and_ends_with_the_final_table()
 }
 
 #[test]
-fn an_answer_to_what_others_decided_meanwhile_changes_nothing_and_says_so() {
+fn an_answer_after_another_decision_changes_nothing_and_says_so() {
     let store = Store::new();
-    let mut server = stateless(&store, tasks());
-    let (id, handle, key) = one_in_review(&mut server);
+    let mut server = stateless(&store, tasks_capability());
+    let (id, handle, key) = wait_with_question(&mut server);
     let chunk = format!("{id}.01");
     store.tasktally(["review-batch", &id, "--chunk", &chunk, "--decision", "approve"]).success();
-    let before = server.look(&chunk).value;
+    let before = server.read_task(&chunk).value;
     answer(&mut server, &handle, &key, decide("reject", "all wrong"));
-    assert_eq!(server.look(&chunk).value, before, "not a receipt");
-    let state = look(&mut server, &handle);
+    assert_eq!(server.read_task(&chunk).value, before, "the late answer changed the chunk");
+    let state = wait_state(&mut server, &handle);
     assert_eq!(state["status"], "working", "{state}");
     assert!(state["statusMessage"].as_str().unwrap().contains("changed nothing"), "{state}");
 
-    // A chunk that comes to review again is another question.
+    // A chunk that is in review again is another question.
     store
         .tasktally(["review-batch", &id, "--chunk", &chunk, "--decision", "redo", "--note", "once more"])
         .success();
-    work(&mut server, &id);
-    let (again, _) = question(&look(&mut server, &handle));
+    work_chunk(&mut server, &id);
+    let (again, _) = question(&wait_state(&mut server, &handle));
     assert_ne!(again, key);
     answer(&mut server, &handle, &key, decide("reject", "all wrong"));
-    assert_eq!(server.look(&chunk).text("/task/status"), "review");
+    assert_eq!(server.read_task(&chunk).text("/task/status"), "review");
     answer(&mut server, &handle, "no such question", decide("approve", ""));
     answer(&mut server, &handle, &again, decide("approve", ""));
-    assert_eq!(server.look(&chunk).text("/task/status"), "done");
+    assert_eq!(server.read_task(&chunk).text("/task/status"), "done");
 }
 
 #[test]
-fn a_question_that_was_declined_stays_open_and_is_not_asked_again() {
+fn after_a_declined_question_the_review_stays_open_and_is_not_asked_again() {
     let store = Store::new();
-    let mut server = stateless(&store, tasks());
+    let mut server = stateless(&store, tasks_capability());
     let id = batch(&mut server, "chunk");
-    let handle = wait(&mut server, &id);
-    work(&mut server, &id);
-    work(&mut server, &id);
+    let handle = start_wait(&mut server, &id);
+    work_chunk(&mut server, &id);
+    work_chunk(&mut server, &id);
     for (action, left) in [("decline", "input_required"), ("cancel", "working")] {
-        let (key, _) = question(&look(&mut server, &handle));
+        let (key, _) = question(&wait_state(&mut server, &handle));
         answer(&mut server, &handle, &key, json!({"action": action}));
-        let state = look(&mut server, &handle);
-        assert_eq!(state["status"], left, "each chunk is asked about once: {state}");
+        let state = wait_state(&mut server, &handle);
+        assert_eq!(state["status"], left, "a chunk is asked about twice: {state}");
         assert!(state["statusMessage"].as_str().unwrap().contains("the review stays open"), "{state}");
     }
-    let state = look(&mut server, &handle);
+    let state = wait_state(&mut server, &handle);
     assert!(
         state["statusMessage"].as_str().unwrap().contains("2 chunks in review: review_batch("),
         "{state}"
     );
     assert_eq!(status_of(&mut server, &id), "waiting");
-    // Somebody else's handle asks for itself.
-    let other = wait(&mut server, &id);
-    question(&look(&mut server, &other));
+    // Another wait asks its own question.
+    let other = start_wait(&mut server, &id);
+    question(&wait_state(&mut server, &other));
     server.call("review_batch", json!({"id": id, "decision": "approve"})).ok();
-    assert_eq!(look(&mut server, &handle)["status"], "completed");
+    assert_eq!(wait_state(&mut server, &handle)["status"], "completed");
 }
 
 #[test]
-fn an_answer_that_cannot_be_carried_out_is_asked_for_again_under_another_key() {
+fn an_invalid_answer_is_asked_for_again_under_another_key() {
     let store = Store::new();
-    let mut server = stateless(&store, tasks());
-    let (id, handle, key) = one_in_review(&mut server);
+    let mut server = stateless(&store, tasks_capability());
+    let (id, handle, key) = wait_with_question(&mut server);
     answer(&mut server, &handle, &key, json!({"action": "accept", "content": {"decision": "reject"}}));
-    let state = look(&mut server, &handle);
+    let state = wait_state(&mut server, &handle);
     assert!(
         state["statusMessage"]
             .as_str()
@@ -224,29 +226,37 @@ fn an_answer_that_cannot_be_carried_out_is_asked_for_again_under_another_key() {
     let (again, _) = question(&state);
     assert_ne!(again, key);
     answer(&mut server, &handle, &again, json!({"action": "accept", "content": {"decision": "perhaps"}}));
-    let (third, _) = question(&look(&mut server, &handle));
+    let (third, _) = question(&wait_state(&mut server, &handle));
     assert!(third != key && third != again);
     answer(&mut server, &handle, &key, decide("approve", ""));
-    assert_eq!(server.look(&format!("{id}.01")).text("/task/status"), "review", "an old key decides nothing");
+    assert_eq!(
+        server.read_task(&format!("{id}.01")).text("/task/status"),
+        "review",
+        "an old key decided the review"
+    );
     answer(&mut server, &handle, &third, decide("reject", "all wrong"));
-    let chunk = server.look(&format!("{id}.01"));
+    let chunk = server.read_task(&format!("{id}.01"));
     assert_eq!(chunk.text("/task/status"), "failed");
     assert!(chunk.text("/task/body").contains("Rejected by 'person at tasktally-tests'"), "{}", chunk.value);
 }
 
 #[test]
-fn a_step_that_is_approved_as_a_whole_is_asked_about_as_a_whole() {
+fn a_step_checkpoint_is_asked_as_one_question() {
     let store = Store::new();
-    let mut server = stateless(&store, tasks());
+    let mut server = stateless(&store, tasks_capability());
     let request = json!({"title": "Mail", "instructions": "Sort it.", "items": ["a1", "a2", "b1", "b2"],
         "max_chunk": 2, "checkpoint": "step",
         "steps": [{"name": "classify", "instructions": "Look."}, {"name": "execute", "instructions": "Do."}]});
     let id = server.call("create_batch", request).ok().text("/batch/id");
-    let handle = wait(&mut server, &id);
-    work(&mut server, &id);
-    assert_eq!(look(&mut server, &handle)["status"], "working", "the step is not through");
-    work(&mut server, &id);
-    let (key, message) = question(&look(&mut server, &handle));
+    let handle = start_wait(&mut server, &id);
+    work_chunk(&mut server, &id);
+    assert_eq!(
+        wait_state(&mut server, &handle)["status"],
+        "working",
+        "the question came before the step was complete"
+    );
+    work_chunk(&mut server, &id);
+    let (key, message) = question(&wait_state(&mut server, &handle));
     assert!(message.contains("all 2 chunks in review"), "{message}");
     assert!(message.contains("4 items: 2 a, 2 b"), "{message}");
     answer(&mut server, &handle, &key, decide("approve", ""));
@@ -258,44 +268,44 @@ fn a_step_that_is_approved_as_a_whole_is_asked_about_as_a_whole() {
 }
 
 #[test]
-fn cancelling_a_handle_ends_the_waiting_and_leaves_the_batch_alone() {
+fn cancelling_a_wait_does_not_change_the_batch() {
     let store = Store::new();
-    let mut server = stateless(&store, tasks());
+    let mut server = stateless(&store, tasks_capability());
     let id = batch(&mut server, "none");
-    let handle = wait(&mut server, &id);
+    let handle = start_wait(&mut server, &id);
     let before = server.call("get_batch", json!({"id": id})).ok().value;
     for _ in 0..2 {
         let answer = server.request("tasks/cancel", json!({"taskId": handle}));
         assert_eq!(answer["result"]["resultType"], "complete", "{answer}");
     }
     assert_eq!(server.call("get_batch", json!({"id": id})).ok().value, before);
-    work(&mut server, &id);
-    work(&mut server, &id);
-    let state = look(&mut server, &handle);
+    work_chunk(&mut server, &id);
+    work_chunk(&mut server, &id);
+    let state = wait_state(&mut server, &handle);
     assert_eq!(state["status"], "cancelled", "{state}");
     assert!(state["statusMessage"].as_str().unwrap().contains("wait was cancelled"), "{state}");
     assert_eq!(status_of(&mut server, &id), "done");
 
-    // What is over is not cancelled any more, even where nobody had looked yet.
+    // The wait for a batch that has ended cannot be cancelled, even if its state was never read.
     let id = batch(&mut server, "none");
-    let handle = wait(&mut server, &id);
+    let handle = start_wait(&mut server, &id);
     server.call("control_batch", json!({"id": id, "action": "cancel"})).ok();
     server.request("tasks/cancel", json!({"taskId": handle}));
-    let state = look(&mut server, &handle);
+    let state = wait_state(&mut server, &handle);
     assert_eq!(state["status"], "completed", "{state}");
     assert_eq!(state["result"]["structuredContent"]["batch"]["status"], "cancelled", "{state}");
 }
 
 #[test]
-fn what_has_ended_stays_ended_when_the_batch_is_taken_up_again() {
+fn a_wait_that_has_ended_stays_ended_after_the_batch_is_reopened() {
     let store = Store::new();
-    let mut server = stateless(&store, tasks());
+    let mut server = stateless(&store, tasks_capability());
     let id = batch(&mut server, "chunk");
-    let handle = wait(&mut server, &id);
-    work(&mut server, &id);
-    work(&mut server, &id);
+    let handle = start_wait(&mut server, &id);
+    work_chunk(&mut server, &id);
+    work_chunk(&mut server, &id);
     server.call("review_batch", json!({"id": id, "decision": "reject", "note": "all wrong"})).ok();
-    assert_eq!(look(&mut server, &handle)["status"], "completed");
+    assert_eq!(wait_state(&mut server, &handle)["status"], "completed");
     server
         .call(
             "review_batch",
@@ -303,18 +313,18 @@ fn what_has_ended_stays_ended_when_the_batch_is_taken_up_again() {
         )
         .ok();
     assert_eq!(status_of(&mut server, &id), "running");
-    assert_eq!(look(&mut server, &handle)["status"], "completed", "a task that ended does not begin again");
+    assert_eq!(wait_state(&mut server, &handle)["status"], "completed", "the wait started again");
 }
 
 #[test]
-fn an_unknown_or_foreign_handle_is_refused_with_a_sentence() {
+fn an_unknown_or_foreign_handle_is_refused_with_the_reason() {
     let store = Store::new();
-    let mut server = stateless(&store, tasks());
+    let mut server = stateless(&store, tasks_capability());
     let id = batch(&mut server, "none");
-    let handle = wait(&mut server, &id);
-    let mut stranger = stateless(&store, tasks());
-    stranger.call_client("stranger");
-    for (handle, told) in
+    let handle = start_wait(&mut server, &id);
+    let mut stranger = stateless(&store, tasks_capability());
+    stranger.set_client_name("stranger");
+    for (handle, expected) in
         [(handle.as_str(), "another client"), ("nothing", "No wait has the handle 'nothing'")]
     {
         for (method, params) in [
@@ -324,10 +334,10 @@ fn an_unknown_or_foreign_handle_is_refused_with_a_sentence() {
         ] {
             let answer = stranger.request(method, params);
             assert_eq!(answer["error"]["code"], -32602, "{method}: {answer}");
-            assert!(answer["error"]["message"].as_str().unwrap().contains(told), "{method}: {answer}");
+            assert!(answer["error"]["message"].as_str().unwrap().contains(expected), "{method}: {answer}");
         }
     }
-    assert_eq!(look(&mut server, &handle)["status"], "working");
+    assert_eq!(wait_state(&mut server, &handle)["status"], "working");
     let unknown = server.call("wait_batch", json!({"id": "nothing"}));
     assert_eq!(unknown.refusal(), "not_found");
     let malformed = server.request("tasks/get", json!({"task": 1}));
@@ -335,35 +345,35 @@ fn an_unknown_or_foreign_handle_is_refused_with_a_sentence() {
 }
 
 #[test]
-fn who_cannot_have_a_person_asked_is_told_what_to_do_instead() {
+fn without_elicitation_the_wait_shows_the_call_for_the_review() {
     let store = Store::new();
     let mut server = stateless(&store, json!({"extensions": {"io.modelcontextprotocol/tasks": {}}}));
     let id = batch(&mut server, "chunk");
-    let handle = wait(&mut server, &id);
-    work(&mut server, &id);
-    let state = look(&mut server, &handle);
+    let handle = start_wait(&mut server, &id);
+    work_chunk(&mut server, &id);
+    let state = wait_state(&mut server, &handle);
     assert_eq!(state["status"], "working", "{state}");
     assert!(state["statusMessage"].as_str().unwrap().contains("1 chunk in review: review_batch("), "{state}");
 }
 
 #[test]
-fn a_client_that_did_not_declare_the_extension_sees_nothing_of_it() {
+fn a_client_without_the_extension_sees_nothing_of_it() {
     let store = Store::new();
-    // A legacy client, even one that declares it.
+    // A client before 2026-07-28, even if it declares the extension.
     for (capabilities, version) in
-        [(json!({}), "2025-11-25"), (tasks(), "2025-11-25"), (tasks(), "2026-07-28")]
+        [(json!({}), "2025-11-25"), (tasks_capability(), "2025-11-25"), (tasks_capability(), "2026-07-28")]
     {
         let mut server = store.server(&[]);
-        server.listen();
-        server.declare(capabilities);
+        server.start_reading();
+        server.declare_capabilities(capabilities);
         let welcome = server.initialize(version);
         assert_eq!(welcome["protocolVersion"], "2025-11-25");
         assert!(!welcome.to_string().contains("io.modelcontextprotocol/tasks"), "{welcome}");
         let id = batch(&mut server, "none");
-        let told = server.call("wait_batch", json!({"id": id})).ok();
+        let reply = server.call("wait_batch", json!({"id": id})).ok();
         let mut same = server.call("get_batch", json!({"id": id})).ok();
-        same.value["since"] = told["since"].clone();
-        assert_eq!(told, same, "it is get_batch");
+        same.value["since"] = reply["since"].clone();
+        assert_eq!(reply, same, "not the reply of get_batch");
         for (method, params) in [
             ("tasks/get", json!({"taskId": "x"})),
             ("tasks/update", json!({"taskId": "x", "inputResponses": {}})),
@@ -374,18 +384,18 @@ fn a_client_that_did_not_declare_the_extension_sees_nothing_of_it() {
             assert_eq!(answer["error"]["code"], -32601, "{method}: {answer}");
         }
     }
-    // One that speaks 2026-07-28 and declares nothing.
+    // A client of 2026-07-28 that declares nothing.
     let mut server = stateless(&store, json!({}));
     let found = server.request("server/discover", json!({}));
     assert!(!found.to_string().contains("io.modelcontextprotocol/tasks"), "{found}");
     let id = batch(&mut server, "none");
     assert_eq!(server.call("wait_batch", json!({"id": id})).ok()["batch"]["status"], "running");
-    server.declare(tasks());
+    server.declare_capabilities(tasks_capability());
     let found = server.request("server/discover", json!({}));
     let extensions = &found["result"]["capabilities"]["extensions"];
     assert!(extensions["io.modelcontextprotocol/tasks"].is_object(), "{found}");
-    // The command is the same as the tool without it.
+    // The command behaves as the tool without the extension.
     let ran = store.tasktally(["wait-batch", &id, "--json"]).finish();
-    let told: Value = serde_json::from_str(&ran.stdout).expect("JSON");
-    assert_eq!(told["batch"]["id"], *id);
+    let reply: Value = serde_json::from_str(&ran.stdout).expect("JSON");
+    assert_eq!(reply["batch"]["id"], *id);
 }

@@ -118,7 +118,7 @@ impl Calls {
         let mut command = self.before(store, store.command());
         command.arg("serve").stderr(log);
         let mut server = Server::spawn(command);
-        server.listen();
+        server.start_reading();
         server
     }
 
@@ -134,7 +134,7 @@ impl Calls {
         let mut server = self.server(store);
         let client = json!({"name": "tasktally-tests", "version": "0"});
         let params = json!({"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": client});
-        let (id, line) = server.line("initialize", params);
+        let (id, line) = server.encode_request("initialize", params);
         server.write_line(&line);
         server.answer(id)?;
         server.write_line(&json!({"jsonrpc": "2.0", "method": "notifications/initialized"}).to_string());

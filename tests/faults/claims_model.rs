@@ -1,9 +1,9 @@
-//! The claim protocol as a model: every state that a few workers, a wire that delays, loses and repeats,
-//! crashes and a clock that jumps can bring a task into. Each promise is also broken on purpose, and a
-//! run that breaks it must be found.
+//! The claim protocol as a model, checked in every state that workers, a network that delays, loses and repeats
+//! requests, crashes and clock jumps can lead to. Each rule is also broken on purpose, and the checker must find that
+//! a promise is broken.
 //!
-//! `TASKTALLY_ROUNDS` above 1 looks at a larger world, at most so many million transitions of its nine. With `TASKTALLY_EXPLORE=localhost:3000` the model can be
-//! stepped through in a browser.
+//! With `TASKTALLY_ROUNDS` above 1 a larger model is checked, up to that many million transitions of its nine million.
+//! `TASKTALLY_EXPLORE=localhost:3000` serves the model for a browser.
 
 use std::collections::BTreeSet;
 use std::time::Instant;
@@ -19,43 +19,44 @@ use crate::support::rounds;
 const HOUR: i64 = 3_600 * SECOND;
 const DAY: i64 = 24 * HOUR;
 const JUMPS: [i64; 4] = [HOUR, -HOUR, DAY, -DAY];
-/// A moment to begin at.
+/// The time at the start.
 const START: i64 = 20_000 * DAY;
 
-/// How large a world is looked at.
+/// The size of the model.
 #[derive(Clone)]
-struct World {
+struct ClaimModel {
     workers: usize,
     tasks: usize,
     /// How often the clock may jump.
     jumps: u8,
     /// How often a claim may be won.
     claims: u8,
-    /// How many requests may be on their way.
-    wire: usize,
-    /// Whether a worker renews its lease by a request of its own.
+    /// How many requests may be in the network.
+    network: usize,
+    /// Whether workers send requests that only renew the lease.
     renews: bool,
     broken: Broken,
 }
 
-/// What a worker knows: the claim that it was told it won.
+/// What a worker knows.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 struct Worker {
-    /// The request that it waits to be answered; it hears no other answer.
-    waits: Option<Request>,
+    /// The request whose answer it waits for. It ignores other answers.
+    awaits: Option<Request>,
+    /// The claim that it won: task, token and number.
     holds: Option<(usize, Fence, Serial)>,
 }
 
-/// A claim that was won, of all that were: what no token can hide.
+/// The number of a claim among all that were won. Unlike a token it is never reused.
 type Serial = u8;
 
-/// A request on its way.
+/// A request in the network.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 struct Sent {
     worker: usize,
     serial: Serial,
     request: Request,
-    /// Whether it was carried out before: once more must change nothing.
+    /// Whether it was carried out before, so that it must change nothing now.
     is_done: bool,
 }
 
@@ -63,39 +64,39 @@ struct Sent {
 struct State {
     reference_model: ReferenceModel,
     workers: Vec<Worker>,
-    wire: BTreeSet<Sent>,
+    network: BTreeSet<Sent>,
     jumps: u8,
     claims: Serial,
-    /// Which claim of each task was won last.
-    last: Vec<Serial>,
-    fouls: BTreeSet<Foul>,
+    /// The number of the newest claim of each task.
+    newest: Vec<Serial>,
+    violations: BTreeSet<Violation>,
 }
 
-/// What must never be.
+/// A broken promise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-enum Foul {
-    Robbed,
+enum Violation {
+    ClaimedTwice,
     CountedLate,
     CompletedTwice,
-    DoneTwice,
+    RepeatChangedState,
 }
 
 #[derive(Clone, Debug, PartialEq)]
 enum Action {
     Send(usize, Request),
-    /// `heard`: the answer comes through; `again`: the request comes once more.
+    /// `heard`: the answer arrives; `again`: the request is delivered once more later.
     Deliver {
         sent: Sent,
         heard: bool,
         again: bool,
     },
-    /// A worker no longer waits for an answer; its request may still arrive.
-    GoOn(usize),
+    /// A worker stops waiting for an answer. Its request may still arrive.
+    StopWaiting(usize),
     Crash(usize),
     Jump(i64),
 }
 
-/// Whether a request that can be repeated was carried out, or kept.
+/// Whether a repeatable request was carried out or its receipt was kept.
 fn is_done(request: &Request, answer: &Answer) -> bool {
     match answer {
         Answer::Receipt { .. } | Answer::Refused { receipt: Some(_), .. } => {
@@ -108,23 +109,23 @@ fn is_done(request: &Request, answer: &Answer) -> bool {
 
 impl State {
     fn deliver(&mut self, sent: &Sent, heard: bool, again: bool) {
-        self.wire.remove(sent);
+        self.network.remove(sent);
         let before = self.reference_model.clone();
         let answer = self.reference_model.handle(&sent.request);
-        self.judge(&before, sent, &answer);
+        self.check(&before, sent, &answer);
         if again {
-            self.wire.insert(Sent { is_done: is_done(&sent.request, &answer), ..sent.clone() });
+            self.network.insert(Sent { is_done: is_done(&sent.request, &answer), ..sent.clone() });
         }
         if let Answer::Claimed { task, generation } = answer {
             self.claims += 1;
-            self.last[task] = self.claims;
+            self.newest[task] = self.claims;
             if heard {
                 self.workers[sent.worker].holds = Some((task, generation, self.claims));
             }
         }
         let worker = &mut self.workers[sent.worker];
         if heard {
-            worker.waits = None;
+            worker.awaits = None;
         }
         let is_over = match &answer {
             Answer::Refused { code, .. } => *code == "claim_lost",
@@ -137,8 +138,8 @@ impl State {
         }
     }
 
-    /// Takes note of what must not be: by who won which claim, not by tokens.
-    fn judge(&mut self, before: &ReferenceModel, sent: &Sent, answer: &Answer) {
+    /// Records broken promises. It compares the numbers of claims, not tokens.
+    fn check(&mut self, before: &ReferenceModel, sent: &Sent, answer: &Answer) {
         let is_held = |task: usize| {
             let entry = &before.entries[task];
             entry.status == Status::InProgress
@@ -146,31 +147,31 @@ impl State {
                     before.now < held.expires && held.expires - before.now <= FARTHEST_LEASE_SECONDS * SECOND
                 })
         };
-        let is_holder = |task: usize| is_held(task) && self.last[task] == sent.serial;
-        let mut seen = Vec::new();
+        let is_holder = |task: usize| is_held(task) && self.newest[task] == sent.serial;
+        let mut found = Vec::new();
         match (sent.request, answer) {
-            (_, Answer::Claimed { task, .. }) if is_held(*task) => seen.push(Foul::Robbed),
+            (_, Answer::Claimed { task, .. }) if is_held(*task) => found.push(Violation::ClaimedTwice),
             (Request::Settle { task, .. }, Answer::Receipt { duplicate: false, .. }) if !is_holder(task) => {
-                seen.push(Foul::CountedLate);
+                found.push(Violation::CountedLate);
             }
             (Request::Complete { task, .. }, Answer::Completed { repeated: false }) => {
                 if !is_holder(task) {
-                    seen.push(Foul::CountedLate);
+                    found.push(Violation::CountedLate);
                 }
                 if self.reference_model.entries[task].completions > 1 {
-                    seen.push(Foul::CompletedTwice);
+                    found.push(Violation::CompletedTwice);
                 }
             }
             _ => {}
         }
         if sent.is_done && before.entries != self.reference_model.entries {
-            seen.push(Foul::DoneTwice);
+            found.push(Violation::RepeatChangedState);
         }
-        self.fouls.extend(seen);
+        self.violations.extend(found);
     }
 }
 
-impl Model for World {
+impl Model for ClaimModel {
     type State = State;
     type Action = Action;
 
@@ -178,19 +179,19 @@ impl Model for World {
         vec![State {
             reference_model: ReferenceModel::new(&vec![1; self.tasks], START, 100, self.broken),
             workers: vec![Worker::default(); self.workers],
-            wire: BTreeSet::new(),
+            network: BTreeSet::new(),
             jumps: 0,
             claims: 0,
-            last: vec![0; self.tasks],
-            fouls: BTreeSet::new(),
+            newest: vec![0; self.tasks],
+            violations: BTreeSet::new(),
         }]
     }
 
     fn actions(&self, state: &State, actions: &mut Vec<Action>) {
         for (number, worker) in state.workers.iter().enumerate() {
-            if worker.waits.is_some() {
-                actions.push(Action::GoOn(number));
-            } else if state.wire.len() < self.wire {
+            if worker.awaits.is_some() {
+                actions.push(Action::StopWaiting(number));
+            } else if state.network.len() < self.network {
                 let send = |request| Action::Send(number, request);
                 match worker.holds {
                     None => actions.extend(
@@ -218,14 +219,14 @@ impl Model for World {
                 actions.push(Action::Crash(number));
             }
         }
-        for sent in &state.wire {
-            // One that comes a third time tells nothing that the second did not.
+        for sent in &state.network {
+            // A third delivery cannot show anything that the second did not.
             let (is_first, is_awaited) =
-                (!sent.is_done, state.workers[sent.worker].waits == Some(sent.request));
+                (!sent.is_done, state.workers[sent.worker].awaits == Some(sent.request));
             let deliver = |heard, again| Action::Deliver { sent: sent.clone(), heard, again };
             actions.push(deliver(is_awaited, false));
             if is_first {
-                // Whoever heard no answer sends it once more; else the wire does.
+                // The worker sends the request again because it got no answer, or the network repeats it.
                 actions.push(deliver(false, true));
             }
             if is_first && is_awaited {
@@ -242,11 +243,11 @@ impl Model for World {
         match action {
             Action::Send(worker, request) => {
                 let serial = state.workers[worker].holds.map_or(0, |(_, _, serial)| serial);
-                state.workers[worker].waits = Some(request);
-                state.wire.insert(Sent { worker, serial, request, is_done: false });
+                state.workers[worker].awaits = Some(request);
+                state.network.insert(Sent { worker, serial, request, is_done: false });
             }
             Action::Deliver { sent, heard, again } => state.deliver(&sent, heard, again),
-            Action::GoOn(worker) => state.workers[worker].waits = None,
+            Action::StopWaiting(worker) => state.workers[worker].awaits = None,
             Action::Crash(worker) => state.workers[worker] = Worker::default(),
             Action::Jump(by) => {
                 state.jumps += 1;
@@ -262,24 +263,28 @@ impl Model for World {
 
     fn properties(&self) -> Vec<Property<Self>> {
         vec![
-            Property::always(ACCEPTED_ONCE, |_, state: &State| !state.fouls.contains(&Foul::CompletedTwice)),
-            Property::always(LATE_COUNTS_FOR_NOTHING, |_, state: &State| {
-                !state.fouls.contains(&Foul::CountedLate)
+            Property::always(ACCEPTED_ONCE, |_, state: &State| {
+                !state.violations.contains(&Violation::CompletedTwice)
             }),
-            Property::always(NOBODY_IS_ROBBED, |_, state: &State| !state.fouls.contains(&Foul::Robbed)),
-            Property::always(REPEATED_CHANGES_NOTHING, |_, state: &State| {
-                !state.fouls.contains(&Foul::DoneTwice)
+            Property::always(LATE_RECEIPTS_DO_NOT_COUNT, |_, state: &State| {
+                !state.violations.contains(&Violation::CountedLate)
             }),
-            Property::always(NOTHING_IS_STRANDED, |_, state: &State| {
-                // Now, or by this clock: a lease that ends too far ahead does not hold until that is near.
-                let moments = [0, (FARTHEST_LEASE_SECONDS + LONGEST_REST_SECONDS) * SECOND];
+            Property::always(LIVE_CLAIMS_ARE_SAFE, |_, state: &State| {
+                !state.violations.contains(&Violation::ClaimedTwice)
+            }),
+            Property::always(REPEATS_CHANGE_NOTHING, |_, state: &State| {
+                !state.violations.contains(&Violation::RepeatChangedState)
+            }),
+            Property::always(TASKS_STAY_CLAIMABLE, |_, state: &State| {
+                // Now, or after the longest lease and backoff. A lease that ends further ahead does not count as live.
+                let waits = [0, (FARTHEST_LEASE_SECONDS + LONGEST_REST_SECONDS) * SECOND];
                 (0..state.reference_model.entries.len()).all(|task| {
                     state.reference_model.entries[task].status.is_terminal()
-                        || moments.iter().any(|passed| {
-                            let mut then = state.reference_model.clone();
-                            then.now += passed;
+                        || waits.iter().any(|wait| {
+                            let mut later = state.reference_model.clone();
+                            later.now += wait;
                             matches!(
-                                then.handle(&Request::Claim { task, lease: HOUR }),
+                                later.handle(&Request::Claim { task, lease: HOUR }),
                                 Answer::Claimed { .. }
                             )
                         })
@@ -299,62 +304,63 @@ impl Model for World {
 }
 
 const ACCEPTED_ONCE: &str = "a task's completion is accepted once";
-const LATE_COUNTS_FOR_NOTHING: &str = "nothing counts but what the holder of the claim said";
-const NOBODY_IS_ROBBED: &str = "no claim is won while another one's lease holds";
-const REPEATED_CHANGES_NOTHING: &str = "a request that is repeated changes nothing";
-const NOTHING_IS_STRANDED: &str = "a task can be claimed, now or after the longest lease and rest";
+const LATE_RECEIPTS_DO_NOT_COUNT: &str = "only receipts of the holder of the claim count";
+const LIVE_CLAIMS_ARE_SAFE: &str = "no claim is won while the lease of another claim is live";
+const REPEATS_CHANGE_NOTHING: &str = "a repeated request changes nothing";
+const TASKS_STAY_CLAIMABLE: &str = "a task can be claimed, now or after the longest lease and backoff";
 
-/// A world that is small, and one that takes a while.
-fn world(broken: Broken) -> World {
+/// A small model for CI and a larger one for `just faults`.
+fn model(broken: Broken) -> ClaimModel {
     if rounds("TASKTALLY_ROUNDS", 1) > 1 {
-        World { workers: 2, tasks: 1, jumps: 2, claims: 2, wire: 2, renews: true, broken }
+        ClaimModel { workers: 2, tasks: 1, jumps: 2, claims: 2, network: 2, renews: true, broken }
     } else {
-        World { workers: 2, tasks: 1, jumps: 1, claims: 2, wire: 2, renews: false, broken }
+        ClaimModel { workers: 2, tasks: 1, jumps: 1, claims: 2, network: 2, renews: false, broken }
     }
 }
 
 #[test]
 fn no_order_of_requests_crashes_and_jumps_breaks_a_promise() {
     if let Ok(address) = std::env::var("TASKTALLY_EXPLORE") {
-        world(Broken::No).checker().serve(address);
+        model(Broken::No).checker().serve(address);
         return;
     }
-    let began = Instant::now();
-    // What is near is looked at first: a small machine need not remember all of the larger world.
-    let most = rounds("TASKTALLY_ROUNDS", 1) * 1_000_000;
-    let checker = world(Broken::No).checker().threads(2).target_state_count(most).spawn_bfs().join();
+    let start = Instant::now();
+    // Breadth first: a small machine need not hold all states of the larger model.
+    let max_states = rounds("TASKTALLY_ROUNDS", 1) * 1_000_000;
+    let checker = model(Broken::No).checker().threads(2).target_state_count(max_states).spawn_bfs().join();
     checker.assert_properties();
-    let is_all = checker.state_count() < most;
-    assert!(is_all || most > 1_000_000, "the small world is looked at whole");
+    let is_all = checker.state_count() < max_states;
+    assert!(is_all || max_states > 1_000_000, "the small model was not checked completely");
     println!(
-        "no_order_of_requests_crashes_and_jumps_breaks_a_promise: {} {} states ({} transitions), up to {} steps deep, {:.0?}",
+        "claims_model: {} {} states ({} transitions), up to {} steps deep, {:.0?}",
         if is_all { "all" } else { "the nearest" },
         checker.unique_state_count(),
         checker.state_count(),
         checker.max_depth(),
-        began.elapsed()
+        start.elapsed()
     );
 }
 
 #[test]
 fn a_protocol_without_one_of_its_rules_breaks_its_promise() {
     for (broken, promise) in [
-        (Broken::Blind, ACCEPTED_ONCE),
-        (Broken::Unfenced, LATE_COUNTS_FOR_NOTHING),
-        (Broken::SameGeneration, LATE_COUNTS_FOR_NOTHING),
-        (Broken::NoLease, NOBODY_IS_ROBBED),
-        (Broken::EndlessLease, NOTHING_IS_STRANDED),
-        (Broken::FarLease, NOTHING_IS_STRANDED),
-        (Broken::Forgetful, REPEATED_CHANGES_NOTHING),
+        (Broken::IgnoresStatus, ACCEPTED_ONCE),
+        (Broken::IgnoresToken, LATE_RECEIPTS_DO_NOT_COUNT),
+        (Broken::SameGeneration, LATE_RECEIPTS_DO_NOT_COUNT),
+        (Broken::NoLease, LIVE_CLAIMS_ARE_SAFE),
+        (Broken::EndlessLease, TASKS_STAY_CLAIMABLE),
+        (Broken::FarLease, TASKS_STAY_CLAIMABLE),
+        (Broken::ForgetsKeys, REPEATS_CHANGE_NOTHING),
     ] {
-        let small = World { workers: 2, tasks: 1, jumps: 1, claims: 2, wire: 2, renews: false, broken };
+        let small =
+            ClaimModel { workers: 2, tasks: 1, jumps: 1, claims: 2, network: 2, renews: false, broken };
         let found = HasDiscoveries::AllOf([promise].into());
         let checker = small.checker().threads(2).finish_when(found).spawn_bfs().join();
         let path = checker.discovery(promise);
         let path = path.unwrap_or_else(|| panic!("{broken:?}: nothing breaks '{promise}'"));
         let steps = path.into_actions();
         println!(
-            "{broken:?}: '{promise}' is broken after {} steps, of {} states looked at",
+            "{broken:?}: '{promise}' is broken after {} steps, after {} states",
             steps.len(),
             checker.unique_state_count()
         );

@@ -1,8 +1,7 @@
-//! The real store beside the reference: random operations through real servers over a real file, each
-//! answer and the rows after it held to what the desk says, with kills and a clock that jumps between. What
-//! fails is made as short as it gets.
+//! The real store compared with the reference model: random operations through real servers, with kills and clock jumps
+//! between them. Every reply and the stored rows after it must agree with the model. A failing case is shrunk.
 //!
-//! `TASKTALLY_ROUNDS` asks for more cases, `TASKTALLY_SEED` for the same ones again.
+//! `TASKTALLY_ROUNDS` sets the number of cases, `TASKTALLY_SEED` repeats the same ones.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -15,16 +14,16 @@ use serde_json::{Value, json};
 use tasktally::model::status::{Outcome, Release};
 
 use crate::fake_clock::{DAY, FakeClock, HOUR, MINUTE};
-use crate::reference_model::{Answer, Broken, CODES, Came, Fence, ReferenceModel, Request, SECOND};
+use crate::reference_model::{Answer, Broken, CODES, Fence, ReferenceModel, Request, SECOND, SettledItem};
 use crate::support::reply::Reply;
 use crate::support::rng::seed;
 use crate::support::rounds;
 use crate::support::server::Server;
 use crate::support::store::Store;
 
-/// Two tasks of their own, and the chunks of one batch.
+/// The number of items of each task: two tasks without items and two chunks of one batch.
 const ITEMS: [usize; 4] = [0, 0, 2, 2];
-/// The clock stands still between jumps, so that the reference knows it to the millisecond.
+/// The clock stands still between jumps, so that the model knows the time to the millisecond.
 const START: i64 = 1_800_000_000_000;
 const MAX_ATTEMPTS: i64 = 3;
 const SERVERS: usize = 2;
@@ -32,28 +31,28 @@ const SERVERS: usize = 2;
 /// What happens next.
 #[derive(Debug, Clone, Copy)]
 enum Step {
-    /// Somebody asks one of the servers.
+    /// A request to one of the servers.
     Ask(usize, Request),
-    /// A server is killed before it is heard, and asked once more when it is back.
+    /// A request to a server that is killed before its reply; the request is repeated after the restart.
     AskDying(usize, Request),
     Kill(usize),
-    /// A server's clock jumps by so many seconds.
+    /// The clock of a server jumps by this many seconds.
     Jump(usize, i64),
 }
 
-/// The reference: the desk, and the time that each server thinks it is.
+/// The model and the clock of each server.
 #[derive(Debug, Clone)]
 struct Reference {
     reference_model: ReferenceModel,
     clocks: [i64; SERVERS],
-    /// What the last step may be answered.
+    /// The allowed replies to the last step.
     answers: Vec<Answer>,
-    /// Requests with a key that were made.
+    /// All requests with a key so far.
     keyed: Vec<Request>,
 }
 
 impl Reference {
-    /// Whether somebody holds the task by the clock of any server.
+    /// Whether the task has a live claim by the clock of any server.
     fn is_held(&self, task: usize) -> bool {
         let mut reference_model = self.reference_model.clone();
         self.clocks.iter().any(|now| {
@@ -71,7 +70,7 @@ impl Reference {
     }
 }
 
-/// A token that the task has or had, or none.
+/// A current or old token of the task, or none.
 fn fence(reference_model: &ReferenceModel, task: usize) -> BoxedStrategy<Option<Fence>> {
     let newest = reference_model.entries[task].generation;
     match reference_model.entries[task].claim.as_ref().and_then(|held| held.fence) {
@@ -117,7 +116,7 @@ fn settling(
     })
 }
 
-/// What somebody may ask about a task.
+/// A random request about a task.
 fn request(state: &Reference, task: usize) -> BoxedStrategy<Request> {
     let fences = fence(&state.reference_model, task);
     let seldom = if state.is_held(task) { 1 } else { 8 };
@@ -138,7 +137,7 @@ fn request(state: &Reference, task: usize) -> BoxedStrategy<Request> {
         ]
         .boxed();
     }
-    // A new key, none, or one that was used for something else.
+    // A new key, no key, or a key of another request.
     let fresh = state.keyed.len() as u32;
     let key = prop_oneof![6 => Just(Some(fresh)), 3 => Just(None), 1 => (0..=fresh).prop_map(Some)].boxed();
     let next = lease().prop_map(|lease| Request::ClaimNext { lease });
@@ -157,7 +156,7 @@ fn request(state: &Reference, task: usize) -> BoxedStrategy<Request> {
     .boxed()
 }
 
-/// What may be asked of a server that dies: what can be asked again.
+/// A random request that can be repeated after a kill.
 fn repeatable(state: &Reference, task: usize) -> BoxedStrategy<Request> {
     let fences = fence(&state.reference_model, task);
     let complete = completion(fences.clone(), task);
@@ -181,7 +180,7 @@ impl ReferenceStateMachine for Reference {
     fn transitions(state: &Reference) -> BoxedStrategy<Step> {
         let server = 0..SERVERS;
         let of_any = |of: fn(&Reference, usize) -> BoxedStrategy<Request>| {
-            // Most of what happens happens to what is held.
+            // Prefer claimed tasks.
             let weight = |task: usize| if state.is_held(task) { 5 } else { 1 };
             let tasks = (0..ITEMS.len()).map(|task| (weight(task), of(state, task)));
             prop::strategy::Union::new_weighted(tasks.collect())
@@ -206,11 +205,11 @@ impl ReferenceStateMachine for Reference {
         state.answers = match step {
             Step::Ask(server, request) => vec![state.handle(*server, request)],
             Step::AskDying(server, request) => {
-                // Whether the first was carried out or not: afterwards the desk is the same.
+                // The killed server may or may not have carried it out. The model must end in the same state.
                 let first = state.handle(*server, request);
                 let reference_model = state.reference_model.clone();
                 let second = state.handle(*server, request);
-                assert_eq!(state.reference_model, reference_model, "{request:?} is not the same twice");
+                assert_eq!(state.reference_model, reference_model, "repeating {request:?} changes the model");
                 vec![first, second]
             }
             Step::Kill(_) => Vec::new(),
@@ -223,29 +222,29 @@ impl ReferenceStateMachine for Reference {
     }
 }
 
-/// The real thing.
-struct Real {
+/// The real store and its servers.
+struct RealStore {
     store: Store,
     sql: Connection,
-    dials: [FakeClock; SERVERS],
+    clocks: [FakeClock; SERVERS],
     servers: [Server; SERVERS],
     batch: String,
     ids: Vec<String>,
     tokens: BTreeMap<(usize, Fence), Value>,
 }
 
-/// How often something happened, over all cases.
-static HAPPENED: Mutex<BTreeMap<&'static str, u64>> = Mutex::new(BTreeMap::new());
+/// How often each kind of event occurred in all cases.
+static EVENTS: Mutex<BTreeMap<&'static str, u64>> = Mutex::new(BTreeMap::new());
 
-fn happened(what: &'static str) {
-    *HAPPENED.lock().unwrap_or_else(PoisonError::into_inner).entry(what).or_default() += 1;
+fn count_event(what: &'static str) {
+    *EVENTS.lock().unwrap_or_else(PoisonError::into_inner).entry(what).or_default() += 1;
 }
 
-impl Real {
-    /// The tool and its arguments.
-    fn spoken(&self, request: &Request) -> (&'static str, Value) {
+impl RealStore {
+    /// The tool call for a request.
+    fn tool_call(&self, request: &Request) -> (&'static str, Value) {
         let id = |task: usize| self.ids[task].as_str();
-        // One that never was is no token of the task's.
+        // A generation that never had a claim has no token.
         let token = |task: usize, fence: Option<Fence>| {
             fence.map(|fence| {
                 self.tokens.get(&(task, fence)).cloned().unwrap_or_else(|| json!("no-such-token"))
@@ -288,11 +287,11 @@ impl Real {
         }
     }
 
-    /// What a reply says, in the reference's words.
-    fn heard(&mut self, request: &Request, reply: &Reply) -> Answer {
-        if !reply.won() {
+    /// The model's answer that corresponds to a reply.
+    fn answer_of(&mut self, request: &Request, reply: &Reply) -> Answer {
+        if !reply.succeeded() {
             let receipt = reply.pointer("/receipt/number").and_then(Value::as_u64);
-            happened(match (reply.code(), receipt) {
+            count_event(match (reply.code(), receipt) {
                 ("claim_lost", Some(_)) => "late receipts",
                 ("claim_lost", None) => "claims lost",
                 _ => "other refusals",
@@ -304,26 +303,26 @@ impl Real {
         let repeated = reply["duplicate"] == true;
         match request {
             Request::Claim { .. } | Request::ClaimNext { .. } => {
-                happened("claims");
+                count_event("claims");
                 let id = reply.text("/task/id");
                 let task = self.ids.iter().position(|known| *known == id).expect("a known task");
                 let generation = reply.count("/claim/generation");
                 let token = reply["claim"]["token"].clone();
                 let twice = self.tokens.values().any(|known| *known == token);
-                assert!(!twice, "a token given twice: {}", reply.value);
+                assert!(!twice, "the same token for two claims: {}", reply.value);
                 self.tokens.insert((task, generation), token);
                 Answer::Claimed { task, generation }
             }
             Request::OpenClaim { task } => {
-                happened("open claims");
+                count_event("open claims");
                 Answer::Claimed { task: *task, generation: self.row(*task).0 }
             }
             Request::Note { .. } | Request::Settle { .. } => {
-                happened(if repeated { "receipts asked again" } else { "receipts" });
+                count_event(if repeated { "receipts asked again" } else { "receipts" });
                 Answer::Receipt { number: reply.count("/receipt/number"), duplicate: repeated }
             }
             Request::Complete { .. } => {
-                happened(if repeated { "completions asked again" } else { "completions" });
+                count_event(if repeated { "completions asked again" } else { "completions" });
                 Answer::Completed { repeated }
             }
             Request::Renew { .. }
@@ -333,7 +332,7 @@ impl Real {
         }
     }
 
-    /// A task's generation, status, end of lease, receipts and end of rest, as they are stored.
+    /// The stored generation, status, end of lease, number of receipts and end of backoff of a task.
     fn row(&self, task: usize) -> (u64, String, Option<i64>, u64, Option<i64>) {
         let sql = "SELECT generation, status, expires_at, (SELECT count(*) FROM receipt r WHERE r.task = t.row_id), held_until
                      FROM task t WHERE id = ?1";
@@ -344,7 +343,7 @@ impl Real {
             .expect("the task is there")
     }
 
-    /// A chunk's attempts, and what its items came to by which receipt.
+    /// The stored attempts of a chunk, and the outcome and receipt of each item.
     fn chunk(&self, task: usize) -> (i64, Vec<Option<(String, u64)>>) {
         let attempts = "SELECT attempts FROM chunk c JOIN task t ON t.row_id = c.task WHERE t.id = ?1";
         let attempts = self.sql.query_row(attempts, [&self.ids[task]], |row| row.get(0)).expect("a chunk");
@@ -359,46 +358,42 @@ impl Real {
         (attempts, items.map(|item| item.expect("an item")).collect())
     }
 
-    /// Holds all that is stored to the reference.
+    /// Asserts that everything stored agrees with the model.
     fn compare(&self, reference_model: &ReferenceModel) {
         for (task, entry) in reference_model.entries.iter().enumerate() {
             let stored = self.row(task);
             let expires = entry.claim.as_ref().map(|held| held.expires);
             let status = entry.status.as_str().to_owned();
             let expected = (entry.generation, status, expires, entry.receipts, entry.held_until);
-            assert_eq!(stored, expected, "task {task}: stored, and as it should be");
+            assert_eq!(stored, expected, "task {task}: stored and expected");
             if entry.is_chunk() {
-                let came = |came: &Came| (came.outcome.as_str().to_owned(), came.receipt);
-                let items: Vec<_> = entry.items.iter().map(|item| item.as_ref().map(came)).collect();
-                assert_eq!(
-                    self.chunk(task),
-                    (entry.attempts, items),
-                    "chunk {task}: stored, and as it should be"
-                );
+                let settled = |item: &SettledItem| (item.outcome.as_str().to_owned(), item.receipt);
+                let items: Vec<_> = entry.items.iter().map(|item| item.as_ref().map(settled)).collect();
+                assert_eq!(self.chunk(task), (entry.attempts, items), "chunk {task}: stored and expected");
             }
         }
     }
 
     fn restart(&mut self, server: usize) {
         self.servers[server].kill();
-        self.servers[server] = self.dials[server].serve(&self.store);
+        self.servers[server] = self.clocks[server].serve(&self.store);
     }
 }
 
-impl StateMachineTest for Real {
-    type SystemUnderTest = Real;
+impl StateMachineTest for RealStore {
+    type SystemUnderTest = RealStore;
     type Reference = Reference;
 
-    fn init_test(_: &Reference) -> Real {
+    fn init_test(_: &Reference) -> RealStore {
         let store = Store::new();
-        let dials: [FakeClock; SERVERS] = std::array::from_fn(|_| FakeClock::new());
-        dials.iter().for_each(|fake_clock| fake_clock.stand_at(START));
-        let mut servers: [Server; SERVERS] = std::array::from_fn(|number| dials[number].serve(&store));
+        let clocks: [FakeClock; SERVERS] = std::array::from_fn(|_| FakeClock::new());
+        clocks.iter().for_each(|fake_clock| fake_clock.stop_at(START));
+        let mut servers: [Server; SERVERS] = std::array::from_fn(|number| clocks[number].serve(&store));
         let mut ids: Vec<String> = Vec::new();
         let mut items = Vec::new();
         for (task, count) in ITEMS.iter().enumerate() {
             if *count == 0 {
-                ids.push(servers[0].task("A task of its own"));
+                ids.push(servers[0].create_task("A task without a batch"));
             }
             items.extend((0..*count).map(|item| json!(format!("{task}-{item}"))));
         }
@@ -413,22 +408,22 @@ impl StateMachineTest for Real {
                 .map(|chunk| chunk["id"].as_str().expect("an id").to_owned()),
         );
         assert_eq!(ids.len(), ITEMS.len(), "{}", made.value);
-        dials[0].assert_seen_by(&mut servers[0]);
+        clocks[0].assert_seen_by(&mut servers[0]);
         let (sql, batch) = (store.sql(), made.text("/batch/id"));
-        Real { store, sql, dials, servers, batch, ids, tokens: BTreeMap::new() }
+        RealStore { store, sql, clocks, servers, batch, ids, tokens: BTreeMap::new() }
     }
 
-    fn apply(mut real: Real, state: &Reference, step: Step) -> Real {
+    fn apply(mut real: RealStore, state: &Reference, step: Step) -> RealStore {
         match step {
             Step::Ask(server, request) | Step::AskDying(server, request) => {
-                let (tool, arguments) = real.spoken(&request);
+                let (tool, arguments) = real.tool_call(&request);
                 if matches!(step, Step::AskDying(..)) {
-                    happened("kills while asked");
+                    count_event("kills while asked");
                     real.servers[server].send(tool, arguments.clone());
                     real.restart(server);
                 }
                 let reply = real.servers[server].call(tool, arguments);
-                let answer = real.heard(&request, &reply);
+                let answer = real.answer_of(&request, &reply);
                 assert!(
                     state.answers.contains(&answer),
                     "{step:?} was answered {answer:?}, not {:?}",
@@ -436,25 +431,25 @@ impl StateMachineTest for Real {
                 );
             }
             Step::Kill(server) => {
-                happened("kills");
+                count_event("kills");
                 real.restart(server);
             }
             Step::Jump(server, _) => {
-                happened("jumps");
-                real.dials[server].stand_at(state.clocks[server]);
+                count_event("jumps");
+                real.clocks[server].stop_at(state.clocks[server]);
             }
         }
         real.compare(&state.reference_model);
         real
     }
 
-    fn teardown(mut real: Real, state: Reference) {
-        // Who holds what, as each server sees it by its own clock.
+    fn teardown(mut real: RealStore, state: Reference) {
+        // Compare the live claims as each server sees them by its own clock.
         let mut reference_model = state.reference_model.clone();
         for (server, clock) in real.servers.iter_mut().zip(state.clocks) {
             reference_model.now = clock;
             for (task, id) in real.ids.iter().enumerate() {
-                let seen = server.look(id);
+                let seen = server.read_task(id);
                 assert_eq!(
                     !seen["claim"].is_null(),
                     reference_model.is_held(task),
@@ -468,8 +463,8 @@ impl StateMachineTest for Real {
 }
 
 #[test]
-fn random_operations_leave_the_store_as_the_reference_says() {
-    const NAME: &str = "random_operations_leave_the_store_as_the_reference_says";
+fn random_operations_leave_the_store_as_in_the_model() {
+    const NAME: &str = "random_operations_leave_the_store_as_in_the_model";
     let cases = rounds("TASKTALLY_ROUNDS", 8);
     let config = Config {
         cases: cases as u32,
@@ -480,20 +475,20 @@ fn random_operations_leave_the_store_as_the_reference_says() {
     };
     let mut runner = TestRunner::new(config.clone());
     let ran = runner.run(&Reference::sequential_strategy(60..120), |(state, steps, seen)| {
-        Real::test_sequential(config.clone(), state, steps, seen);
+        RealStore::test_sequential(config.clone(), state, steps, seen);
         Ok(())
     });
     match ran {
         Ok(()) => {}
         Err(TestError::Fail(why, (_, steps, _))) => {
             let steps: Vec<String> = steps.iter().map(|step| format!("  {step:?}")).collect();
-            panic!("{why}\nafter these steps, from the beginning:\n{}", steps.join("\n"));
+            panic!("{why}\nafter these steps:\n{}", steps.join("\n"));
         }
         Err(error) => panic!("{error}"),
     }
-    let happened = HAPPENED.lock().unwrap_or_else(PoisonError::into_inner);
-    println!("{NAME}: {cases} cases, {happened:?}");
-    for fault in ["jumps", "kills", "kills while asked", "claims lost", "late receipts", "completions"] {
-        assert!(happened.contains_key(fault), "no {fault}: {happened:?}");
+    let events = EVENTS.lock().unwrap_or_else(PoisonError::into_inner);
+    println!("{NAME}: {cases} cases, {events:?}");
+    for event in ["jumps", "kills", "kills while asked", "claims lost", "late receipts", "completions"] {
+        assert!(events.contains_key(event), "no {event}: {events:?}");
     }
 }

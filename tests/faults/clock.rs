@@ -1,5 +1,5 @@
-//! The wall clock jumps by an hour and a day, on and back, under real processes: no work is accepted twice,
-//! and nothing is stranded for longer than the longest lease.
+//! The wall clock of running processes jumps forwards and back by an hour, a day or more: no work is accepted twice,
+//! and no task stays unclaimable for longer than the longest lease.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,35 +11,40 @@ use tasktally::ops::{Session, acquire_permit, record_worker_start, register_runn
 use tasktally::store::sqlite::SqliteStore;
 
 use crate::fake_clock::{DAY, FakeClock, HOUR, MINUTE, millis};
-use crate::support::background::settled;
+use crate::support::background::settled_items;
 use crate::support::server::Server;
 use crate::support::store::Store;
 
-/// A store with a batch of items `1` to `items`, so many a chunk.
-pub(crate) fn batch(server: &mut Server, items: usize, max_chunk: usize) -> String {
+/// Creates a batch of the items `1` to `items`. Returns its id.
+pub(crate) fn create_batch(server: &mut Server, items: usize, max_chunk: usize) -> String {
     let keys: Vec<String> = (1..=items).map(|item| item.to_string()).collect();
     let batch = json!({"title": "B", "instructions": "x", "items": keys, "max_chunk": max_chunk, "max_attempts": 100});
     server.call("create_batch", batch).ok().text("/batch/id")
 }
 
 /// Claims the next chunk of a batch: its id, its token and the keys of its items.
-pub(crate) fn claim(server: &mut Server, batch: &str, lease: i64) -> Option<(String, Value, Vec<Value>)> {
+pub(crate) fn claim_chunk(
+    server: &mut Server,
+    batch: &str,
+    lease: i64,
+) -> Option<(String, Value, Vec<Value>)> {
     let claimed = server.call("claim_task", json!({"batch": batch, "worker": "w", "lease_seconds": lease}));
     let keys = claimed["items"].as_array().into_iter().flatten().map(|item| item["key"].clone()).collect();
-    claimed.won().then(|| (claimed.text("/task/id"), claimed["claim"]["token"].clone(), keys))
+    claimed.succeeded().then(|| (claimed.text("/task/id"), claimed["claim"]["token"].clone(), keys))
 }
 
+/// The arguments of `update_task` that settle an item.
 pub(crate) fn receipt(chunk: &str, token: &Value, item: &Value) -> Value {
     json!({"id": chunk, "claim": token, "item": item, "outcome": "done", "category": "c"})
 }
 
-/// Every item has one outcome by one receipt, the batch is done, the file whole and its chains too.
+/// Asserts that the batch is done, that each item has one outcome by one receipt, and that the store passes its checks.
 #[track_caller]
 pub(crate) fn assert_each_item_once(store: &Store, server: &mut Server, batch: &str, items: usize) {
     let stands = server.call("get_batch", json!({"id": batch})).ok();
     assert_eq!(stands["batch"]["status"], "done", "{}", stands.value);
     assert_eq!(stands.count("/batch/processed"), items as u64);
-    let settled = settled(store);
+    let settled = settled_items(store);
     let is_once =
         |(_, outcome, receipts): &(String, Option<String>, u64)| outcome.is_some() && *receipts == 1;
     assert!(settled.len() == items && settled.iter().all(is_once), "{settled:?}");
@@ -53,13 +58,13 @@ pub(crate) fn assert_each_item_once(store: &Store, server: &mut Server, batch: &
 }
 
 #[test]
-fn a_lease_that_the_clock_jumps_over_is_over_and_its_work_is_accepted_once() {
+fn a_lease_ends_if_the_clock_jumps_past_it_and_its_work_is_accepted_once() {
     for jump in [HOUR, DAY, 400 * DAY] {
         let (store, fake_clock) = (Store::new(), FakeClock::new());
         let mut server = fake_clock.serve(&store);
         fake_clock.assert_seen_by(&mut server);
-        let batch = batch(&mut server, 3, 3);
-        let (chunk, token, keys) = claim(&mut server, &batch, 30 * MINUTE).unwrap();
+        let batch = create_batch(&mut server, 3, 3);
+        let (chunk, token, keys) = claim_chunk(&mut server, &batch, 30 * MINUTE).unwrap();
         server.call("update_task", receipt(&chunk, &token, &keys[0])).ok();
         let since = server.call("list_tasks", json!({"batch": batch, "limit": 0})).ok()["since"].clone();
 
@@ -69,11 +74,12 @@ fn a_lease_that_the_clock_jumps_over_is_over_and_its_work_is_accepted_once() {
         assert_eq!((late.refusal(), &late["receipt"]["late"]), ("claim_lost", &json!(true)));
         let complete = json!({"id": chunk, "claim": token});
         assert_eq!(server.call("complete_task", complete.clone()).refusal(), "claim_lost");
-        let (again, heir, left) = claim(&mut server, &batch, 30 * MINUTE).expect("another may claim it");
+        let (again, heir, left) =
+            claim_chunk(&mut server, &batch, 30 * MINUTE).expect("another may claim it");
         assert_eq!(
             (&again, left.len()),
             (&chunk, 2),
-            "what was settled stays so, what came late does not count"
+            "settled items stay settled, late receipts do not count"
         );
         for item in &left {
             server.call("update_task", receipt(&chunk, &heir, item)).ok();
@@ -84,113 +90,114 @@ fn a_lease_that_the_clock_jumps_over_is_over_and_its_work_is_accepted_once() {
         let changed = server.call("list_tasks", json!({"batch": batch, "since": since, "limit": 0})).ok();
         assert_eq!(changed.count("/count"), 1, "{}", changed.value);
 
-        // By then what was written lies in the future.
+        // After the jump back, the receipts are dated in the future.
         fake_clock.move_to(0);
-        let moment = |server: &mut Server| millis(&server.look(&chunk)["task"]["updated"]);
-        assert!(moment(&mut server) > fake_clock.now());
+        let updated = |server: &mut Server| millis(&server.read_task(&chunk)["task"]["updated"]);
+        assert!(updated(&mut server) > fake_clock.now());
         server.call("update_task", json!({"id": chunk, "body": "- seen"})).ok();
         let body = server.body(&chunk);
-        assert!(body.ends_with("- seen"), "receipts stand in the order of their numbers: {body}");
+        assert!(body.ends_with("- seen"), "receipts are not in the order of their numbers: {body}");
         assert_each_item_once(&store, &mut server, &batch, 3);
     }
 }
 
 #[test]
-fn a_lease_from_before_the_clock_jumped_back_strands_nothing_for_longer_than_the_longest() {
+fn a_lease_from_before_the_clock_jumped_back_blocks_no_longer_than_the_longest_lease() {
     for (jump, lease) in [(HOUR, 30 * MINUTE), (HOUR, DAY), (DAY, 30 * MINUTE), (400 * DAY, DAY)] {
         let (store, fake_clock) = (Store::new(), FakeClock::new());
         fake_clock.move_to(jump);
         let mut server = fake_clock.serve(&store);
-        let batch = batch(&mut server, 1, 1);
-        let (chunk, lost, keys) = claim(&mut server, &batch, lease).unwrap();
-        let begun = fake_clock.now();
+        let batch = create_batch(&mut server, 1, 1);
+        let (chunk, lost, keys) = claim_chunk(&mut server, &batch, lease).unwrap();
+        let start = fake_clock.now();
 
         fake_clock.move_to(0);
         let ends = jump + lease;
-        let claimed = claim(&mut server, &batch, HOUR);
+        let claimed = claim_chunk(&mut server, &batch, HOUR);
         assert_eq!(claimed.is_some(), ends > DAY, "jump {jump} s back under a lease of {lease} s");
         let heir = claimed.unwrap_or_else(|| {
             fake_clock.move_to(ends + 1);
-            claim(&mut server, &batch, HOUR).expect("it is free when the lease ends")
+            claim_chunk(&mut server, &batch, HOUR).expect("the chunk is free when the lease ends")
         });
         let late = server.call("update_task", receipt(&chunk, &lost, &keys[0]));
         assert_eq!(late.refusal(), "claim_lost");
         server.call("update_task", receipt(&chunk, &heir.1, &keys[0])).ok();
         server.call("complete_task", json!({"id": chunk, "claim": heir.1})).ok();
-        if fake_clock.now() < begun {
+        if fake_clock.now() < start {
             let stands = server.call("get_batch", json!({"id": batch})).ok();
             let rate = &stands["batch"]["per_minute"];
-            assert!(rate.is_null(), "it was begun later than now, and {rate} items a minute were done");
+            assert!(
+                rate.is_null(),
+                "the batch started in the future, and the rate is {rate} items per minute"
+            );
         }
         assert_each_item_once(&store, &mut server, &batch, 1);
     }
 }
 
 #[test]
-fn a_clock_that_is_set_back_by_seconds_takes_no_lease_away() {
+fn a_clock_that_is_set_back_by_seconds_ends_no_lease() {
     let (store, fake_clock) = (Store::new(), FakeClock::new());
     let mut server = fake_clock.serve(&store);
-    let batch = batch(&mut server, 1, 1);
-    let (chunk, token, keys) = claim(&mut server, &batch, DAY).unwrap();
+    let batch = create_batch(&mut server, 1, 1);
+    let (chunk, token, keys) = claim_chunk(&mut server, &batch, DAY).unwrap();
     fake_clock.move_to(-30);
-    assert!(claim(&mut server, &batch, DAY).is_none(), "it is held under the longest lease");
+    assert!(claim_chunk(&mut server, &batch, DAY).is_none(), "the chunk is claimed under the longest lease");
     server.call("update_task", receipt(&chunk, &token, &keys[0])).ok();
     server.call("complete_task", json!({"id": chunk, "claim": token})).ok();
     assert_each_item_once(&store, &mut server, &batch, 1);
 }
 
 #[test]
-fn a_rest_from_before_the_clock_jumped_back_is_over() {
+fn a_backoff_from_before_the_clock_jumped_back_is_over() {
     for jump in [HOUR, DAY, 400 * DAY] {
         let (store, fake_clock) = (Store::new(), FakeClock::new());
         fake_clock.move_to(jump);
         let mut server = fake_clock.serve(&store);
-        let batch = batch(&mut server, 1, 1);
-        let (chunk, token, _) = claim(&mut server, &batch, HOUR).unwrap();
+        let batch = create_batch(&mut server, 1, 1);
+        let (chunk, token, _) = claim_chunk(&mut server, &batch, HOUR).unwrap();
         server.call("release_task", json!({"id": chunk, "claim": token, "reason": "tired"})).ok();
         fake_clock.move_to(0);
-        assert!(claim(&mut server, &batch, HOUR).is_some(), "it rests until {jump} s from now");
+        assert!(claim_chunk(&mut server, &batch, HOUR).is_some(), "the backoff ends {jump} s from now");
     }
 }
 
-/// The store as a runner sees it, by a clock of the test's.
-fn runner(store: &Store) -> (Session, Clock) {
+/// A session on the store with a clock that the test shifts.
+fn session_with_clock(store: &Store) -> (Session, Clock) {
     let clock = Clock::system();
     let opened = SqliteStore::open(store.file(), clock.clone()).unwrap();
     (Session::new(Arc::new(opened), Roots::new([store.folder().to_owned()]), None, "test"), clock)
 }
 
 #[test]
-fn starts_from_before_the_clock_jumped_back_do_not_keep_others_from_starting() {
+fn worker_starts_from_before_the_clock_jumped_back_do_not_delay_others() {
     let store = Store::new();
-    let (session, clock) = runner(&store);
+    let (session, clock) = session_with_clock(&store);
     clock.shift(DAY * 1_000);
     assert_eq!(record_worker_start(&session, "p", 1).unwrap(), None);
-    assert!(record_worker_start(&session, "p", 1).unwrap().is_some(), "one a minute");
+    assert!(record_worker_start(&session, "p", 1).unwrap().is_some(), "one start per minute");
     clock.shift(-DAY * 1_000);
     assert_eq!(record_worker_start(&session, "p", 1).unwrap(), None);
-    let wait = record_worker_start(&session, "p", 1).unwrap().expect("one a minute, by this clock too");
+    let wait =
+        record_worker_start(&session, "p", 1).unwrap().expect("one start per minute by this clock, too");
     assert!(wait <= Duration::from_secs(60));
 }
 
 #[test]
-fn a_runner_that_died_before_the_clock_jumped_back_holds_no_turn() {
+fn a_runner_that_died_before_the_clock_jumped_back_holds_no_permit() {
     let store = Store::new();
     let mut server = store.serve();
-    let (dead, alive) = (batch(&mut server, 1, 1), batch(&mut server, 1, 1));
+    let (dead, alive) = (create_batch(&mut server, 1, 1), create_batch(&mut server, 1, 1));
     let row = |id: &str| -> i64 {
         store.sql().query_row("SELECT row_id FROM task WHERE id = ?1", [id], |row| row.get(0)).unwrap()
     };
-    let (session, clock) = runner(&store);
+    let (session, clock) = session_with_clock(&store);
     clock.shift(DAY * 1_000);
     register_runner(&session, row(&dead), "p", 1, "here").unwrap();
     assert!(acquire_permit(&session, row(&dead), 1, false).unwrap());
-    // It dies with its turn; then the clock is put right.
+    // The runner dies while it holds a permit. Then the clock is set right.
     clock.shift(-DAY * 1_000);
     register_runner(&session, row(&alive), "p", 2, "here").unwrap();
-    assert!(
-        acquire_permit(&session, row(&alive), 1, false).unwrap(),
-        "its turn is held by one that is silent"
-    );
+    assert!(acquire_permit(&session, row(&alive), 1, false).unwrap(), "a dead runner holds the permit");
     release_permit(&session, row(&alive), false).unwrap();
 }

@@ -6,8 +6,8 @@
 
 use serde_json::{Value, json};
 
-use super::asked::{Leaves, Told, UNKNOWN, says, texts};
 use super::calls::{Calls, EIO, EMFILE, ENOMEM, ENOSPC, EROFS, Fault, file, kind};
+use super::stored_writes::{ExpectedWrite, ReplyLog, UNKNOWN, says, texts};
 use crate::support::cli::Run;
 use crate::support::rng::Rng;
 use crate::support::rounds;
@@ -40,60 +40,68 @@ enum Scenario {
     Command,
 }
 
-impl Told {
+impl ReplyLog {
     /// One write; what it replied, if it was done.
-    fn ask(&mut self, server: &mut Server, tool: &str, arguments: Value, leaves: Leaves) -> Option<Value> {
+    fn ask(
+        &mut self,
+        server: &mut Server,
+        tool: &str,
+        arguments: Value,
+        leaves: ExpectedWrite,
+    ) -> Option<Value> {
         let id = server.send(tool, arguments);
         let reply = server.recv(id)?;
-        self.note(&reply, leaves);
-        reply.won().then_some(reply.value)
+        self.record(&reply, leaves);
+        reply.succeeded().then_some(reply.value)
     }
 
     fn receipt(&mut self, server: &mut Server, task: &str, text: String) {
-        let leaves = Leaves::Receipt { task: task.to_owned(), text: text.clone(), item: None };
+        let leaves = ExpectedWrite::Receipt { task: task.to_owned(), text: text.clone(), item: None };
         self.ask(server, "update_task", json!({"id": task, "body": text}), leaves);
     }
 
     /// A bit of everything, as far as it comes.
     fn work(&mut self, server: &mut Server) {
         let made = json!({"task_title": "Task"});
-        if let Some(made) = self.ask(server, "create_task", made, Leaves::Task("Task".into())) {
+        if let Some(made) = self.ask(server, "create_task", made, ExpectedWrite::Task("Task".into())) {
             let id = made["task"]["id"].as_str().unwrap().to_owned();
             (0..3).for_each(|number| self.receipt(server, &id, format!("- receipt {number}")));
             self.receipt(server, &id, format!("- long {}", "x".repeat(60_000)));
             let read = server.call("get_task", json!({"id": id, "receipts_limit": 1}));
-            assert!(read.won() || read.is_error, "{}", read.value);
+            assert!(read.succeeded() || read.is_error, "{}", read.value);
         }
         let batch = json!({"title": "Batch", "instructions": "x", "items": ["a", "b"], "max_chunk": 2});
-        let Some(batch) = self.ask(server, "create_batch", batch, Leaves::Batch("Batch".into(), 2)) else {
+        let Some(batch) = self.ask(server, "create_batch", batch, ExpectedWrite::Batch("Batch".into(), 2))
+        else {
             return;
         };
         let claimed = server.call("claim_task", json!({"batch": batch["batch"]["id"]}));
-        if !claimed.won() {
+        if !claimed.succeeded() {
             return;
         }
         let (chunk, token) = (claimed.text("/task/id"), claimed["claim"]["token"].clone());
         let mut done = 0;
         for key in ["a", "b"] {
             let text = format!("- did {key}");
-            let leaves = Leaves::Receipt { task: chunk.clone(), text: text.clone(), item: Some(key.into()) };
+            let leaves =
+                ExpectedWrite::Receipt { task: chunk.clone(), text: text.clone(), item: Some(key.into()) };
             let receipt = json!({"id": chunk, "claim": token, "item": key, "outcome": "done", "body": text});
             done += usize::from(self.ask(server, "update_task", receipt, leaves).is_some());
         }
         if done == 2 {
             let complete = json!({"id": chunk, "claim": token});
-            self.ask(server, "complete_task", complete, Leaves::Status(chunk, "done"));
+            self.ask(server, "complete_task", complete, ExpectedWrite::Status(chunk, "done"));
         }
         let last = json!({"task_title": "Last"});
-        self.ask(server, "create_task", last, Leaves::Task("Last".into()));
+        self.ask(server, "create_task", last, ExpectedWrite::Task("Last".into()));
     }
 
     fn long_batch(&mut self, server: &mut Server) {
         let items: Vec<Value> = (0..700).map(long_item).collect();
         let long = json!({"title": "Long", "instructions": "x", "items": items});
-        self.ask(server, "create_batch", long, Leaves::Batch("Long".into(), 700));
+        self.ask(server, "create_batch", long, ExpectedWrite::Batch("Long".into(), 700));
         let last = json!({"task_title": "Last"});
-        self.ask(server, "create_task", last, Leaves::Task("Last".into()));
+        self.ask(server, "create_task", last, ExpectedWrite::Task("Last".into()));
     }
 
     /// A command, to its end.
@@ -101,13 +109,13 @@ impl Told {
         let run =
             Run::new(calls.before(store, store.command()), ["create-task", "--task-title", "Made", "--json"]);
         let ran = run.finish();
-        let leaves = Leaves::Task("Made".into());
+        let leaves = ExpectedWrite::Task("Made".into());
         if ran.code == Some(0) {
-            self.asked.push(leaves.clone());
-            self.kept.push((leaves, ran.json()));
+            self.possible.push(leaves.clone());
+            self.acknowledged.push((leaves, ran.json()));
         } else {
-            assert!(!ran.said().is_empty(), "{ran:?}");
-            self.refused(ran.said().contains(UNKNOWN), leaves);
+            assert!(!ran.output().is_empty(), "{ran:?}");
+            self.record_error(ran.output().contains(UNKNOWN), leaves);
         }
     }
 }
@@ -118,7 +126,7 @@ fn long_item(number: usize) -> Value {
 }
 
 /// A scenario over a new store, with a fault in it; what was injected, and how many calls matched.
-fn run(fault: Fault, scenario: Scenario, kill: bool, told: &mut Told) -> (Store, u64, u64) {
+fn run(fault: Fault, scenario: Scenario, kill: bool, told: &mut ReplyLog) -> (Store, u64, u64) {
     let (store, calls) = (Store::new(), Calls::failing());
     calls.fail(fault);
     if scenario == Scenario::Command {
@@ -143,9 +151,9 @@ fn try_all(scenario: Scenario, faults: &[(&str, u64, u64, bool)], rng: &mut Rng)
     let tries = rounds("TASKTALLY_ROUNDS", 1) as u64;
     for &(name, kind, errno, short) in faults {
         let none = Fault { kind, first: 1, count: 0, errno, short, files: file::ANY };
-        let mut whole = Told::default();
+        let mut whole = ReplyLog::default();
         let (_, _, matched) = run(none, scenario, false, &mut whole);
-        assert_eq!(whole.errors, 0, "nothing failed yet: {:?}", whole.asked);
+        assert_eq!(whole.errors, 0, "nothing failed yet: {:?}", whole.possible);
         let (mut runs, mut injected, mut errors, mut unknown) = (0, 0, 0, 0);
         // Once, and from then on; in a hurry one of them.
         let counts = if tries > 1 { vec![1, u64::MAX] } else { vec![[1, u64::MAX][rng.below(2) as usize]] };
@@ -153,11 +161,11 @@ fn try_all(scenario: Scenario, faults: &[(&str, u64, u64, bool)], rng: &mut Rng)
             for number in 0..tries.min(matched) {
                 let first = if tries < matched { 1 + rng.below(matched) } else { number + 1 };
                 let fault = Fault { first, count, ..none };
-                let mut told = Told::default();
+                let mut told = ReplyLog::default();
                 let (mut store, mut failed, _) = run(fault, scenario, first.is_multiple_of(2), &mut told);
                 if failed == 0 {
                     // Only one that ends by itself comes so far.
-                    told = Told::default();
+                    told = ReplyLog::default();
                     (store, failed, _) = run(fault, scenario, false, &mut told);
                 }
                 (runs, injected) = (runs + 1, injected + failed);
@@ -196,7 +204,7 @@ fn a_command_whose_system_calls_fail_answers_rightly_and_leaves_the_store_whole(
 fn a_commit_that_is_in_the_log_and_not_in_its_index_is_not_told_as_unwritten() {
     let (store, calls) = (Store::new(), Calls::failing());
     let mut server = calls.serve(&store);
-    let id = server.task("Log");
+    let id = server.create_task("Log");
     // The index of the log grows by a page of memory after 4062 frames.
     let frames = || std::fs::metadata(format!("{}-wal", store.file().display())).unwrap().len() / 4120;
     while frames() < 3900 {

@@ -1,4 +1,4 @@
-//! A wall clock that a test turns under running processes: `shims/clock.c` reads it from a small file.
+//! A wall clock that a test changes while processes run. `shims/clock.c` reads it from a small file.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt as _;
@@ -19,37 +19,37 @@ pub(crate) const DAY: i64 = 86_400;
 
 const NANOS: i64 = 1_000_000_000;
 
-/// The clock of all processes that were started with it.
+/// The clock of all processes that are started with it.
 pub(crate) struct FakeClock {
     path: PathBuf,
     file: File,
-    // Gone with it.
+    // Deletes the folder when the clock is dropped.
     _folder: TempDir,
 }
 
 impl FakeClock {
-    /// One that shows the machine's time.
+    /// A clock that shows the machine's time.
     pub(crate) fn new() -> Self {
         let folder = TempDir::with_prefix("tasktally-clock-").unwrap();
-        let path = folder.path().join("dial");
+        let path = folder.path().join("clock");
         std::fs::write(&path, [0; 16]).unwrap();
         let file = File::options().read(true).write(true).open(&path).unwrap();
         FakeClock { path, file, _folder: folder }
     }
 
-    /// Shows the machine's time moved by so many seconds.
+    /// Shows the machine's time plus this many seconds.
     pub(crate) fn move_to(&self, seconds: i64) {
         self.write(0, seconds * NANOS);
         self.write(8, 0);
     }
 
-    /// Stands still at a moment, in milliseconds since 1970.
-    pub(crate) fn stand_at(&self, millis: i64) {
+    /// Stops the clock at a time in milliseconds since 1970.
+    pub(crate) fn stop_at(&self, millis: i64) {
         self.write(8, millis * 1_000_000);
     }
 
-    /// By how many seconds it is moved.
-    pub(crate) fn moved(&self) -> i64 {
+    /// The difference to the machine's time in seconds.
+    pub(crate) fn offset(&self) -> i64 {
         self.read(0) / NANOS
     }
 
@@ -63,49 +63,52 @@ impl FakeClock {
         self.file.write_all_at(&value.to_ne_bytes(), at).unwrap();
     }
 
-    /// A command whose process, and whatever that starts with its own environment, sees this clock.
-    pub(crate) fn of(&self, mut command: Command) -> Command {
+    /// A command whose process and child processes see this clock.
+    pub(crate) fn apply_to(&self, mut command: Command) -> Command {
         command.env("LD_PRELOAD", shim("clock")).env("TASKTALLY_TEST_CLOCK", &self.path);
         command
     }
 
-    /// A server that sees it; fails unless it does.
+    /// A server process that sees this clock.
     pub(crate) fn serve(&self, store: &Store) -> Server {
         let mut command = store.command();
         let log = File::options().create(true).append(true).open(store.folder().join("server.log")).unwrap();
         command.arg("serve").stderr(log);
-        let mut server = Server::spawn(self.of(command));
-        server.listen();
+        let mut server = Server::spawn(self.apply_to(command));
+        server.start_reading();
         server.initialize("2025-11-25");
         server
     }
 
-    /// What it shows now, in milliseconds since 1970.
+    /// The time that the clock shows, in milliseconds since 1970.
     pub(crate) fn now(&self) -> i64 {
         match self.read(8) {
-            0 => machine() + self.read(0) / 1_000_000,
-            stands => stands / 1_000_000,
+            0 => machine_millis() + self.read(0) / 1_000_000,
+            stopped_at => stopped_at / 1_000_000,
         }
     }
 
-    /// Fails unless what a server writes is dated by this clock: else nothing here tests anything.
+    /// Asserts that the server uses this clock. Without this check a test could pass with the real clock.
     #[track_caller]
     pub(crate) fn assert_seen_by(&self, server: &mut Server) {
         let made =
             server.call("create_task", json!({"task_title": "What time is it?", "status": "inbox"})).ok();
-        let told = millis(&made["task"]["created"]);
-        let off = Duration::from_millis(told.abs_diff(self.now()));
-        assert!(off < Duration::from_secs(60), "the server's clock is {off:?} off the one it was given");
+        let created = millis(&made["task"]["created"]);
+        let off = Duration::from_millis(created.abs_diff(self.now()));
+        assert!(
+            off < Duration::from_secs(60),
+            "the server's clock differs by {off:?} from the clock of the test"
+        );
     }
 }
 
 /// The machine's time in milliseconds since 1970.
-fn machine() -> i64 {
+fn machine_millis() -> i64 {
     i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis()).unwrap()
 }
 
-/// A moment of a reply in milliseconds since 1970.
+/// A time in a reply, in milliseconds since 1970.
 #[track_caller]
-pub(crate) fn millis(moment: &Value) -> i64 {
-    moment.as_str().unwrap().parse::<jiff::Timestamp>().unwrap().as_millisecond()
+pub(crate) fn millis(time: &Value) -> i64 {
+    time.as_str().unwrap().parse::<jiff::Timestamp>().unwrap().as_millisecond()
 }

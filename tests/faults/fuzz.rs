@@ -1,7 +1,7 @@
-//! Anything on the pipe of a real server: whatever has an id is answered once, nothing crashes, and the store is
-//! whole afterwards.
+//! Random and malformed input on the pipe of a real server: each request with an id is answered once, the server does
+//! not crash, and the store passes its checks afterwards.
 //!
-//! `TASKTALLY_SECONDS` asks for more time, `TASKTALLY_SEED` for the same sessions again.
+//! `TASKTALLY_SECONDS` sets the time, `TASKTALLY_SEED` repeats the same sessions.
 
 use std::collections::HashMap;
 use std::io::Write;
@@ -10,56 +10,56 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::requests::{Corpus, mutate_bytes};
+use crate::fuzz_requests::{Corpus, mutate_bytes};
 use crate::support::rng::Rng;
 use crate::support::store::Store;
 use crate::support::{resident_kib, rounds};
 
-/// More than a server ever needs, in KiB: many lines of the longest size may be in flight.
-const MUCH_MEMORY: u64 = 512 << 10;
-/// What a line may be at most.
-const LONGEST_LINE: usize = 16 << 20;
+/// A bound on the memory of a server. It is high because many lines of the maximal length may be in flight.
+const MAX_MEMORY_KIB: u64 = 512 << 10;
+/// The longest line that the server accepts, in bytes.
+const MAX_LINE: usize = 16 << 20;
 
-/// What is to be answered, of all that was sent.
+/// The responses that are expected to what was sent.
 #[derive(Default)]
-struct Expected {
-    /// How many answers there are in all, at least and at most.
-    least: usize,
-    most: usize,
-    /// How often each id that is surely one was sent.
+struct ExpectedResponses {
+    /// The least and greatest number of responses.
+    min: usize,
+    max: usize,
+    /// How often each id of a valid request was sent.
     ids: HashMap<String, usize>,
-    /// How often each stood in what is no request; a refusal may name it.
-    beside: HashMap<String, usize>,
+    /// How often each id was sent in something that is not a valid request. A refusal may name it.
+    invalid_ids: HashMap<String, usize>,
 }
 
-impl Expected {
-    /// Takes a line into account, as the protocol reads it.
-    fn line(&mut self, line: &[u8]) {
+impl ExpectedResponses {
+    /// Counts the responses to a line, as the protocol defines them.
+    fn add_line(&mut self, line: &[u8]) {
         let line = line.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(line);
         if line.iter().all(u8::is_ascii_whitespace) {
             return;
         }
-        if line.len() > LONGEST_LINE {
-            (self.least, self.most) = (self.least + 1, self.most + 1);
+        if line.len() > MAX_LINE {
+            (self.min, self.max) = (self.min + 1, self.max + 1);
             return;
         }
         let Ok(value) = serde_json::from_slice::<Value>(line) else {
-            (self.least, self.most) = (self.least + 1, self.most + 1);
+            (self.min, self.max) = (self.min + 1, self.max + 1);
             return;
         };
         let (method, id) = (value.get("method"), value.get("id"));
         match (method, id) {
             (Some(Value::String(_)), None) => {}
             (Some(Value::String(method)), Some(id)) if method != "subscriptions/listen" => {
-                (self.least, self.most) = (self.least + 1, self.most + 1);
+                (self.min, self.max) = (self.min + 1, self.max + 1);
                 if id.is_string() || id.as_u64().is_some_and(|id| id < 1 << 31) {
                     *self.ids.entry(id.to_string()).or_default() += 1;
                 }
             }
-            // An answer to nothing, or no message at all; or a stream, which lasts as long as its client.
+            // A response without a request, not a message at all, or a stream, which ends with its client.
             (_, id) => {
-                self.most += 1;
-                *self.beside.entry(id.unwrap_or(&Value::Null).to_string()).or_default() += 1;
+                self.max += 1;
+                *self.invalid_ids.entry(id.unwrap_or(&Value::Null).to_string()).or_default() += 1;
             }
         }
     }
@@ -85,21 +85,21 @@ fn write_in_pieces(stdin: &mut ChildStdin, bytes: &[u8], rng: &mut Rng) {
     }
 }
 
-/// What a session came to: lines and answers.
+/// What a session sent and received.
 struct Session {
     lines: usize,
-    answers: usize,
-    memory: u64,
+    responses: usize,
+    memory_kib: u64,
 }
 
-/// A session from its greeting to its end.
-fn session(store: &Store, corpus: &Corpus, rng: &mut Rng) -> Session {
+/// Runs a random session from its handshake to its end.
+fn run_session(store: &Store, corpus: &Corpus, rng: &mut Rng) -> Session {
     let stateless = rng.below(2) == 0;
-    // One in eight does not greet, or greets with anything.
-    let greets = stateless || rng.below(8) > 0;
+    // One in eight sessions starts without a handshake.
+    let has_handshake = stateless || rng.below(8) > 0;
     let mut bytes = Vec::new();
-    if !stateless && greets {
-        bytes.extend(corpus.greeting(rng));
+    if !stateless && has_handshake {
+        bytes.extend(corpus.handshake(rng));
     }
     for number in 0..20 + rng.below(150) {
         let mut line = corpus.line(rng, number, stateless);
@@ -110,78 +110,78 @@ fn session(store: &Store, corpus: &Corpus, rng: &mut Rng) -> Session {
         bytes.push(b'\n');
     }
     if rng.below(40) == 0 {
-        bytes.extend(corpus.long_line(rng, LONGEST_LINE));
+        bytes.extend(corpus.long_line(rng, MAX_LINE));
     }
     if rng.below(3) == 0 {
-        // The last line lacks its end.
+        // Cut the last line.
         let cut = bytes.len() - 1 - rng.below(20).min(bytes.len() as u64 - 1) as usize;
         bytes.truncate(cut);
     }
-    let mut expected = Expected::default();
-    bytes.split(|byte| *byte == b'\n').for_each(|line| expected.line(line));
+    let mut expected = ExpectedResponses::default();
+    bytes.split(|byte| *byte == b'\n').for_each(|line| expected.add_line(line));
     let lines = bytes.split(|byte| *byte == b'\n').count();
 
     let mut server = store.server(if rng.below(5) == 0 { &["--toolset", "worker"] } else { &[] });
     let mut stdin = server.take_stdin();
-    server.listen();
+    server.start_reading();
     let pid = server.pid();
-    let mut its_own = Rng::from(rng.below(u64::MAX >> 12));
+    let mut writer_rng = Rng::with_seed(rng.below(u64::MAX >> 12));
     let sent = bytes.clone();
-    let writer = std::thread::spawn(move || write_in_pieces(&mut stdin, &sent, &mut its_own));
-    let (mut answers, mut answered) = (0, HashMap::<String, usize>::new());
+    let writer = std::thread::spawn(move || write_in_pieces(&mut stdin, &sent, &mut writer_rng));
+    let (mut responses, mut by_id) = (0, HashMap::<String, usize>::new());
     let mut memory = 0;
     while let Some(message) = server.next_message() {
         if message.get("method").is_none() {
-            answers += 1;
-            *answered.entry(message["id"].to_string()).or_default() += 1;
-            if answers % 16 == 0 {
+            responses += 1;
+            *by_id.entry(message["id"].to_string()).or_default() += 1;
+            if responses % 16 == 0 {
                 memory = memory.max(resident_kib(pid));
             }
         }
     }
     writer.join().unwrap();
     let ended = server.close();
-    let told = || {
+    let context = || {
         let path = std::env::temp_dir().join("tasktally-fuzz-session");
         std::fs::write(&path, &bytes).unwrap();
         format!("the session is in {}; {}", path.display(), store.log())
     };
-    assert!(!store.log().contains("panicked"), "{}", told());
-    assert!(ended.code().is_some(), "a signal ended it: {ended:?}, {}", told());
-    if greets {
-        assert!(ended.success(), "{ended:?}, {}", told());
+    assert!(!store.log().contains("panicked"), "{}", context());
+    assert!(ended.code().is_some(), "a signal ended the server: {ended:?}, {}", context());
+    if has_handshake {
+        assert!(ended.success(), "{ended:?}, {}", context());
         assert!(
-            (expected.least..=expected.most).contains(&answers),
-            "{answers} answers, not {} to {}: {}",
-            expected.least,
-            expected.most,
-            told()
+            (expected.min..=expected.max).contains(&responses),
+            "{responses} responses, not {} to {}: {}",
+            expected.min,
+            expected.max,
+            context()
         );
         for (id, times) in &expected.ids {
-            let got = answered.get(id).copied().unwrap_or(0);
-            // One that is still in use is refused without naming it.
-            let most = times + expected.beside.get(id).unwrap_or(&0);
-            assert!(got <= most && (*times > 1 || got >= 1), "id {id}: {got} of {times}; {}", told());
+            let got = by_id.get(id).copied().unwrap_or(0);
+            // A second request with an id that is in flight is refused without naming the id.
+            let max = times + expected.invalid_ids.get(id).unwrap_or(&0);
+            assert!(got <= max && (*times > 1 || got >= 1), "id {id}: {got} of {times}; {}", context());
         }
     } else {
-        assert!(answers <= expected.most, "{answers} answers to {}: {}", expected.most, told());
+        assert!(responses <= expected.max, "{responses} responses to {}: {}", expected.max, context());
     }
-    Session { lines, answers, memory }
+    Session { lines, responses, memory_kib: memory }
 }
 
 #[test]
-fn whatever_comes_over_the_pipe_is_answered_once_and_nothing_breaks() {
-    let mut rng = Rng::seeded("whatever_comes_over_the_pipe");
+fn every_request_of_random_sessions_is_answered_once_and_the_server_survives() {
+    let mut rng = Rng::seeded("every_request_of_random_sessions");
     let time = Duration::from_secs(rounds("TASKTALLY_SECONDS", 5) as u64);
     let store = Store::new();
     let corpus = Corpus::of(&store);
-    let (mut sessions, mut lines, mut answers, mut memory) = (0, 0, 0, 0);
-    let begun = Instant::now();
-    while begun.elapsed() < time {
-        let session = session(&store, &corpus, &mut rng);
+    let (mut sessions, mut lines, mut responses, mut memory) = (0, 0, 0, 0);
+    let start = Instant::now();
+    while start.elapsed() < time {
+        let session = run_session(&store, &corpus, &mut rng);
         sessions += 1;
-        (lines, answers) = (lines + session.lines, answers + session.answers);
-        memory = memory.max(session.memory);
+        (lines, responses) = (lines + session.lines, responses + session.responses);
+        memory = memory.max(session.memory_kib);
         if sessions % 50 == 0 {
             store.assert_whole();
         }
@@ -189,35 +189,35 @@ fn whatever_comes_over_the_pipe_is_answered_once_and_nothing_breaks() {
     store.assert_whole();
     store.tasktally(["verify"]).success();
     println!(
-        "{sessions} sessions, {lines} lines, {answers} answers, each that was owed and no other; at most {memory} KiB"
+        "{sessions} sessions, {lines} lines, {responses} responses, all the expected ones; at most {memory} KiB"
     );
-    assert!(answers > sessions, "the fuzzer reached nothing");
-    assert!(memory < MUCH_MEMORY, "{memory} KiB");
+    assert!(responses > sessions, "the fuzzer got too few responses");
+    assert!(memory < MAX_MEMORY_KIB, "{memory} KiB");
 }
 
 #[test]
-fn what_is_no_request_ends_nothing_before_the_session_is_opened() {
+fn a_message_that_is_no_request_is_ignored_before_the_handshake() {
     let store = Store::new();
     let mut server = store.server(&[]);
-    server.listen();
-    // A probe opens nothing, so what follows it belongs to no session yet.
+    server.start_reading();
+    // A ping is no handshake, so these messages come before the session.
     assert!(server.request("ping", json!({}))["result"].is_object());
     server
         .write_line(&json!({"jsonrpc": "2.0", "method": "notifications/progress", "params": {}}).to_string());
     server.write_line(&json!({"jsonrpc": "2.0", "id": 9, "result": {}}).to_string());
     assert!(server.initialize("2025-11-25").is_object(), "{}", store.log());
-    server.task("It goes on");
+    server.create_task("After the handshake");
 }
 
 #[test]
-fn a_line_that_is_too_long_is_answered_also_where_it_is_the_last_and_lacks_its_end() {
+fn a_too_long_last_line_without_line_end_is_answered() {
     let store = Store::new();
     let mut server = store.serve();
     let mut line = br#"{"jsonrpc":"2.0","id":1,"method":"ping","params":{"a":""#.to_vec();
-    line.resize(LONGEST_LINE + 1, b'x');
+    line.resize(MAX_LINE + 1, b'x');
     server.write(&line);
     assert!(server.close().success());
-    let refused = server.next_message().expect("it is answered");
+    let refused = server.next_message().expect("a response");
     assert!(
         refused["error"]["message"].as_str().unwrap().contains("longer than 16777216 bytes"),
         "{refused}"

@@ -6,10 +6,10 @@
 
 use serde_json::json;
 
-use super::asked::{Asked, Leaves, UNKNOWN, says};
 use super::calls::{Call, Calls, EIO, ENOSPC, End, Fault, KILLED, file, kind};
 use super::disk::{Disk, Names};
 use super::power::{CUTS, Record, cut};
+use super::stored_writes::{ExpectedWrite, RequestedWrites, UNKNOWN, says};
 use crate::support::cli::Run;
 use crate::support::rng::Rng;
 use crate::support::rounds;
@@ -38,10 +38,10 @@ impl Scene<'_> {
         let server = self.servers[at].take().or_else(|| self.calls.try_serve(self.store));
         let Some(mut server) = server else { return };
         let id = server.send("update_task", json!({"id": self.log, "body": text}));
-        let leaves = Leaves::Receipt { task: self.log.clone(), text, item: None };
+        let leaves = ExpectedWrite::Receipt { task: self.log.clone(), text, item: None };
         self.record.push(((server.pid(), id), leaves));
         let Some(reply) = server.recv(id) else { return self.others_hear_of_it(number) };
-        if !reply.won() {
+        if !reply.succeeded() {
             let (unknown, refused) = (says(&reply, UNKNOWN), says(&reply, "nothing was"));
             assert!(unknown != refused, "an error that doesn't tell what it left: {}", reply.value);
             self.unknown += usize::from(unknown);
@@ -97,7 +97,7 @@ fn what_is_acknowledged_after_a_failed_sync_is_on_disk() {
     let (mut cuts, mut held, mut injected, mut unknown, mut refused) = (0, 0, 0, 0, 0);
     while cuts < rounds {
         let store = Store::new();
-        let log = store.serve().task("Log");
+        let log = store.serve().create_task("Log");
         let disk = Disk::of(store.folder(), Names::WithTheFolder);
         let servers = (0..SERVERS).map(|_| None).collect();
         let (calls, record) = (Calls::recording(), Record::new());
@@ -110,7 +110,8 @@ fn what_is_acknowledged_after_a_failed_sync_is_on_disk() {
         let calls = scene.calls.record();
         let dropped = calls.iter().filter(|call| matches!(call, Call::Synced { end: End::Dropped, .. }));
         assert_eq!(dropped.count() as u64, scene.injected);
-        let asked = Asked::of(scene.record).without_refused(&calls).beside(vec!["Log".to_owned()]);
+        let asked =
+            RequestedWrites::of(scene.record).without_refused(&calls).with_existing(vec!["Log".to_owned()]);
         held += cut(disk, &asked, &calls, CUTS, &mut rng);
         cuts += CUTS;
         injected += scene.injected;

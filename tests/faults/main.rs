@@ -1,8 +1,8 @@
-//! Tasktally under faults: a file for each way in which it is attacked. Short in CI; `just faults` runs
-//! the rounds that `docs/reliability.md` tells of, by the list in `tests/faults/long`.
+//! Tasktally under faults, one file per kind of fault. Short in CI. `just faults` runs the number of rounds that
+//! `docs/reliability.md` reports, from the list in `tests/faults/long`.
 //!
-//! `TASKTALLY_ROUNDS` asks for more rounds, `TASKTALLY_SEED` for the same ones again; what a test printed
-//! shows with `--nocapture`.
+//! `TASKTALLY_ROUNDS` sets the number of rounds, `TASKTALLY_SEED` repeats the same random ones. `--nocapture` shows
+//! what a test printed.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, reason = "as in any test")]
 
@@ -10,31 +10,33 @@
 mod support;
 
 #[cfg(target_os = "linux")]
-mod asked;
-#[cfg(target_os = "linux")]
 mod calls;
 mod claims_model;
-mod claims_store;
-mod clock;
-mod clock_rounds;
-mod clock_runs;
 #[cfg(target_os = "linux")]
-mod crowd;
+mod claims_store;
+#[cfg(target_os = "linux")]
+mod clock;
 #[cfg(target_os = "linux")]
 mod disk;
 mod disk_full;
 #[cfg(target_os = "linux")]
+mod every_write;
+#[cfg(target_os = "linux")]
 mod failing_calls;
+#[cfg(target_os = "linux")]
 mod fake_clock;
 #[cfg(target_os = "linux")]
 mod fuzz;
 #[cfg(target_os = "linux")]
-mod gone;
+mod fuzz_requests;
 mod kills;
 #[cfg(target_os = "linux")]
 mod lost_pages;
-mod migrating;
-mod movers;
+#[cfg(target_os = "linux")]
+mod many_processes;
+mod migration;
+#[cfg(target_os = "linux")]
+mod missing_store;
 #[cfg(target_os = "linux")]
 mod network_disk;
 mod old_stores;
@@ -42,10 +44,10 @@ mod old_stores;
 mod power;
 mod races;
 #[cfg(target_os = "linux")]
+mod random_clocks;
+#[cfg(target_os = "linux")]
 mod read_only;
 mod reference_model;
-#[cfg(target_os = "linux")]
-mod requests;
 #[cfg(target_os = "linux")]
 mod shim;
 #[cfg(target_os = "linux")]
@@ -53,8 +55,12 @@ mod slow_reader;
 #[cfg(target_os = "linux")]
 mod stops;
 #[cfg(target_os = "linux")]
+mod stored_writes;
+#[cfg(target_os = "linux")]
 mod syncs;
 mod tampering;
 #[cfg(target_os = "linux")]
 mod trace;
-mod writes;
+mod transfer;
+#[cfg(target_os = "linux")]
+mod workers_and_clocks;

@@ -1,14 +1,15 @@
-//! A store on a network disk is refused before SQLite touches it, for locks do not hold there; `tasktally doctor`
-//! says so, and the operator may know better.
+//! A store on a network disk is refused before SQLite opens it, because locks are not reliable there. `tasktally doctor`
+//! reports it, and the operator can allow it.
 
 use serde_json::Value;
 
 use crate::shim::shim;
 use crate::support::cli::Run;
+use crate::support::skip::has_program;
 use crate::support::store::Store;
-use crate::support::untouched::bytes;
+use crate::support::unchanged::file_contents;
 
-/// A command over a store that lies on a disk of a kind, as far as the system tells.
+/// A command on a store whose file system type the list of mounts gives as `kind`.
 fn on(store: &Store, kind: &str, args: &[&str]) -> Run {
     let real = std::fs::canonicalize(store.folder()).unwrap();
     let mounts =
@@ -31,32 +32,32 @@ fn a_store_on_a_network_disk_is_refused_and_left_as_it_was() {
     for kind in ["nfs", "nfs4", "cifs", "smb3", "fuse.sshfs", "fuse.rclone", "ceph", "lustre", "afs"] {
         let store = Store::new();
         for args in [&["list-tasks"][..], &["create-task", "--task-title", "T"], &["serve"], &["verify"]] {
-            let said = on(&store, kind, args).code(2).said();
+            let output = on(&store, kind, args).code(2).output();
             if args == ["verify"] {
-                assert!(said.contains("there is no such file"), "{said}");
+                assert!(output.contains("there is no such file"), "{output}");
                 continue;
             }
             for part in
                 [kind, "network disk", "locks", store.file().to_str().unwrap(), "TASKTALLY_NETWORK_DISK"]
             {
-                assert!(said.contains(part), "{kind} {args:?}: no {part:?} in {said}");
+                assert!(output.contains(part), "{kind} {args:?}: no {part:?} in {output}");
             }
-            assert!(!store.file().exists(), "{kind}: it was made");
+            assert!(!store.file().exists(), "{kind}: the store was created");
             refused += 1;
         }
         store.tasktally(["create-task", "--task-title", "T"]).success();
-        let before = bytes(&store);
+        let before = file_contents(&store);
         on(&store, kind, &["list-tasks"]).code(2);
         let (level, message) = finding(&on(&store, kind, &["doctor", "--json"]).code(2).json());
         assert_eq!(level, "problem", "{message}");
         assert!(message.starts_with(kind) && message.contains("Move it to a local disk"), "{message}");
-        assert_eq!(bytes(&store), before, "{kind}");
+        assert_eq!(file_contents(&store), before, "{kind}");
     }
     println!("{refused} refused, on 9 kinds of network disks");
 }
 
 #[test]
-fn what_doctor_says_moves_the_store_to_a_local_disk() {
+fn the_command_that_doctor_prints_moves_the_store_to_a_local_disk() {
     let store = Store::new();
     store.tasktally(["create-task", "--task-title", "Kept"]).success();
     let real = std::fs::canonicalize(store.file().parent().unwrap()).unwrap();
@@ -65,22 +66,21 @@ fn what_doctor_says_moves_the_store_to_a_local_disk() {
     let mounts = store.write("mounts", mounts);
     let mut command = store.command();
     command.env("LD_PRELOAD", shim("mountinfo")).env("MOUNTINFO", mounts);
-    let told = Run::new(command, ["doctor", "--json"]).code(2).json();
-    let all = told["findings"].as_array().unwrap();
-    let mend = all.iter().find_map(|found| found["fix"].as_str()).expect("a command").to_owned();
-    if std::process::Command::new("sqlite3").arg("-version").output().is_err() {
-        println!("skipped the command itself: sqlite3 is missing");
+    let report = Run::new(command, ["doctor", "--json"]).code(2).json();
+    let all = report["findings"].as_array().unwrap();
+    let fix = all.iter().find_map(|found| found["fix"].as_str()).expect("a command").to_owned();
+    if !has_program("sqlite3") {
         return;
     }
-    let ran = std::process::Command::new("sh").args(["-c", &mend]).status().unwrap();
-    assert!(ran.success(), "{mend}");
+    let ran = std::process::Command::new("sh").args(["-c", &fix]).status().unwrap();
+    assert!(ran.success(), "{fix}");
     let mut command = store.command();
     command.env_remove("TASKTALLY_DB");
     assert_eq!(Run::new(command, ["list-tasks", "--json"]).success().json()["total"], 1);
 }
 
 #[test]
-fn the_operator_may_know_better_and_a_disk_shared_with_the_host_is_only_told() {
+fn the_operator_can_allow_a_network_disk_and_a_disk_shared_with_the_host_is_only_a_warning() {
     let store = Store::new();
     let allowed = |kind, args: &[&str]| {
         let real = std::fs::canonicalize(store.folder()).unwrap();

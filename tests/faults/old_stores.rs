@@ -1,5 +1,5 @@
-//! Stores of every schema there was (`tests/data`) are brought up to date with all that is in them; newer
-//! ones are left alone, also by a tasktally that had them open before.
+//! Stores of every earlier schema (`tests/data`) are migrated with all their content. Newer stores are left unchanged,
+//! even by a process that has them open.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -11,28 +11,28 @@ use serde_json::json;
 use crate::support::mount::Mount;
 use crate::support::server::Server;
 use crate::support::store::Store;
-use crate::support::untouched::{assert_refused_untouched, bytes};
+use crate::support::unchanged::{assert_refused_unchanged, file_contents};
 
 /// The newest schema.
 pub(crate) const NEWEST: i64 = tasktally::store::sqlite::SCHEMA_VERSION;
 
-/// The kept store of a schema; copied, never opened where it lies.
-pub(crate) fn kept(schema: i64) -> PathBuf {
+/// The stored file of an old schema. Tests copy it and never open it in place.
+pub(crate) fn stored_file(schema: i64) -> PathBuf {
     PathBuf::from(format!("{}/tests/data/store-{schema}.db", env!("CARGO_MANIFEST_DIR")))
 }
 
-/// A store with a copy of the one kept of a schema.
+/// A store with a copy of the stored file of an old schema.
 pub(crate) fn old(store: Store, schema: i64) -> Store {
     std::fs::create_dir_all(store.file().parent().unwrap()).unwrap();
-    // Its bytes: the kept file itself may not be written to.
-    std::fs::write(store.file(), std::fs::read(kept(schema)).unwrap()).unwrap();
+    // Copies the bytes only, because the stored file may be read-only.
+    std::fs::write(store.file(), std::fs::read(stored_file(schema)).unwrap()).unwrap();
     store
 }
 
-/// A table's columns and rows.
+/// The columns and rows of a table.
 type Rows = (Vec<String>, Vec<Vec<Sql>>);
 
-/// All rows of a query, in the order of the columns.
+/// All rows of a table, ordered by the columns.
 fn rows(store: &Connection, table: &str, columns: &[String]) -> Vec<Vec<Sql>> {
     let (named, order) = (columns.join(", "), (1..=columns.len()).map(|n| n.to_string()).collect::<Vec<_>>());
     let sql = format!("SELECT {named} FROM {table} ORDER BY {}", order.join(", "));
@@ -41,7 +41,7 @@ fn rows(store: &Connection, table: &str, columns: &[String]) -> Vec<Vec<Sql>> {
     read.map(Result::unwrap).collect()
 }
 
-/// Everything in a store, by table, as SQLite sees it; nothing is made beside it.
+/// The content of every table except the full-text index. Reads only.
 pub(crate) fn everything(store: &Connection) -> BTreeMap<String, Rows> {
     let tables = "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE '%_text%'";
     let mut statement = store.prepare(tables).unwrap();
@@ -98,8 +98,8 @@ fn sorted(mut rows: Vec<Vec<Sql>>) -> Vec<Vec<Sql>> {
     rows
 }
 
-/// Every row that a store held before it was migrated is there with the same values.
-pub(crate) fn assert_all_is_there(store: &Store, before: &BTreeMap<String, Rows>) {
+/// Asserts that every row and column from before a migration is unchanged, and that the store has the newest schema.
+pub(crate) fn assert_content_kept(store: &Store, before: &BTreeMap<String, Rows>) {
     let now = store.sql();
     for (table, (columns, was)) in with_names_of_schema_9(before) {
         // Schema 9 removes the list of applied migrations.
@@ -111,12 +111,12 @@ pub(crate) fn assert_all_is_there(store: &Store, before: &BTreeMap<String, Rows>
     assert_eq!(set, NEWEST);
 }
 
-/// Works a batch until it has ended, as a supervisor and its workers would: gives how many items were done.
+/// Works a batch until it has ended, as a supervisor and its workers would. Returns how many items were done.
 fn work_to_its_end(server: &mut Server, batch: &str) -> usize {
     let mut done = 0;
     for _ in 0..100 {
-        let stand = server.call("get_batch", json!({"id": batch})).ok();
-        match stand.text("/batch/status").as_str() {
+        let reply = server.call("get_batch", json!({"id": batch})).ok();
+        match reply.text("/batch/status").as_str() {
             "done" | "failed" => return done,
             "paused" => drop(server.call("control_batch", json!({"id": batch, "action": "resume"})).ok()),
             "waiting" => {
@@ -127,12 +127,12 @@ fn work_to_its_end(server: &mut Server, batch: &str) -> usize {
             _ => {}
         }
         let claimed = server.call("claim_task", json!({"batch": batch, "worker": "w"}));
-        if !claimed.won() {
+        if !claimed.succeeded() {
             continue;
         }
         let (chunk, token) = (claimed.text("/task/id"), claimed["claim"]["token"].clone());
         for item in claimed["items"].as_array().unwrap() {
-            let text = format!("- {} by a tasktally of today", item["key"]);
+            let text = format!("- {} after the migration", item["key"]);
             let settled = json!({"id": chunk, "claim": token, "item": item["key"], "outcome": "done",
                 "category": "task", "body": text});
             server.call("update_task", settled).ok();
@@ -150,12 +150,12 @@ fn text(store: &Store, sql: &str) -> Vec<String> {
 }
 
 #[test]
-fn a_store_of_every_schema_is_brought_up_to_date_with_all_that_is_in_it_and_its_work_goes_on() {
+fn a_store_of_every_schema_is_migrated_with_all_content_and_its_work_continues() {
     for schema in 1..=NEWEST {
         let store = old(Store::new(), schema);
         let before = everything(&store.sql());
         store.tasktally(["list-tasks", "--limit", "0"]).success();
-        assert_all_is_there(&store, &before);
+        assert_content_kept(&store, &before);
         store.assert_whole();
         let verified = store.tasktally(["verify", "--json"]).success().json();
         assert_eq!(verified["receipts"], before["receipt"].1.len(), "schema {schema}");
@@ -166,8 +166,8 @@ fn a_store_of_every_schema_is_brought_up_to_date_with_all_that_is_in_it_and_its_
             .remove(0);
         let body = server.body(&log);
         assert!(body.starts_with("Opening text\n\n- "), "{body}");
-        server.call("update_task", json!({"id": log, "body": "- and one of today"})).ok();
-        assert_eq!(server.body(&log), format!("{body}\n\n- and one of today"));
+        server.call("update_task", json!({"id": log, "body": "- and one after the migration"})).ok();
+        assert_eq!(server.body(&log), format!("{body}\n\n- and one after the migration"));
         assert!(server.call("search_tasks", json!({"query": "receipt"})).ok().count("/count") > 0);
 
         let mut done = 0;
@@ -181,18 +181,19 @@ fn a_store_of_every_schema_is_brought_up_to_date_with_all_that_is_in_it_and_its_
                 )
                 .unwrap();
             done += work_to_its_end(&mut server, &batch);
-            let stand = server.call("get_batch", json!({"id": batch})).ok();
-            assert_eq!(stand.count("/batch/total"), stand.count("/batch/processed"), "{}", stand.value);
-            let told = server.call("get_batch", json!({"id": batch, "view": "receipts", "since": "0"})).ok();
+            let reply = server.call("get_batch", json!({"id": batch})).ok();
+            assert_eq!(reply.count("/batch/total"), reply.count("/batch/processed"), "{}", reply.value);
+            let listed =
+                server.call("get_batch", json!({"id": batch, "view": "receipts", "since": "0"})).ok();
             assert!(
-                told["receipts"].as_array().unwrap().len() as i64 > was,
-                "the old ones and those of today"
+                listed["receipts"].as_array().unwrap().len() as i64 > was,
+                "old and new receipts are listed"
             );
         }
         assert!(done > 3, "schema {schema}: {done} items were left to do");
-        // What is left over: held by one that died, ready, or waiting for what has ended now.
+        // Claim what is left: tasks with an expired claim, ready tasks, and tasks whose blocker has ended now.
         let mut claims = 0;
-        while server.call("claim_task", json!({"worker": "w"})).won() {
+        while server.call("claim_task", json!({"worker": "w"})).succeeded() {
             claims += 1;
         }
         assert!(claims > 0, "schema {schema}: the next claim works");
@@ -207,9 +208,9 @@ fn a_store_of_every_schema_is_brought_up_to_date_with_all_that_is_in_it_and_its_
 }
 
 #[test]
-fn a_store_that_an_older_tasktally_left_between_two_migrations_is_brought_up_to_date() {
+fn a_store_that_an_older_version_left_between_two_migrations_is_migrated() {
     for schema in 0..NEWEST {
-        // The next migration's own transaction, without the one that records it.
+        // Run the next migration without the transaction that records it.
         let store = if schema == 0 { Store::new() } else { old(Store::new(), schema) };
         std::fs::create_dir_all(store.file().parent().unwrap()).unwrap();
         let sql = store.sql();
@@ -232,7 +233,7 @@ fn a_store_that_an_older_tasktally_left_between_two_migrations_is_brought_up_to_
 }
 
 #[test]
-fn a_store_whose_maker_was_killed_after_the_list_of_migrations_is_made() {
+fn a_store_whose_creator_was_killed_after_the_migration_table_is_created_by_the_next_process() {
     let store = Store::new();
     std::fs::create_dir_all(store.file().parent().unwrap()).unwrap();
     let made = "PRAGMA journal_mode = WAL; CREATE TABLE refinery_schema_history (version INT4 PRIMARY KEY,
@@ -246,51 +247,51 @@ fn a_store_whose_maker_was_killed_after_the_list_of_migrations_is_made() {
 fn a_store_with_a_newer_user_version_is_left_byte_for_byte() {
     let store = old(Store::new(), NEWEST);
     store.sql().execute_batch("PRAGMA user_version = 999").unwrap();
-    assert_refused_untouched(&store, "newer");
+    assert_refused_unchanged(&store, "newer");
 }
 
 #[test]
-fn a_store_whose_newer_schema_is_only_in_the_log_is_left_byte_for_byte() {
+fn a_store_whose_newer_schema_is_only_in_the_wal_is_left_byte_for_byte() {
     let store = old(Store::new(), NEWEST);
-    // Held open by the newer tasktally: nothing of it has reached the file itself.
+    // The connection stays open, so the newer schema is only in the WAL and not in the file.
     let newer = store.sql();
     newer.execute_batch("PRAGMA journal_mode = WAL; PRAGMA user_version = 999").unwrap();
-    assert_refused_untouched(&store, "newer");
+    assert_refused_unchanged(&store, "newer");
 }
 
-/// What a newer tasktally does to a store that others have open.
-fn renew(store: &Store, schema: i64) {
+/// Sets the schema version, as a newer version does while other processes have the store open.
+fn set_schema(store: &Store, schema: i64) {
     store.sql().execute_batch(&format!("PRAGMA user_version = {schema}")).unwrap();
 }
 
 #[test]
-fn a_tasktally_whose_store_is_brought_up_to_date_by_a_newer_one_writes_nothing_more_and_has_lost_nothing() {
+fn a_server_whose_store_was_migrated_by_a_newer_version_refuses_everything_and_loses_nothing() {
     let store = old(Store::new(), NEWEST);
     let mut server = store.serve();
-    let log = server.task("Log");
+    let log = server.create_task("Log");
     server.call("update_task", json!({"id": log, "body": "- before"})).ok();
-    renew(&store, NEWEST + 1);
+    set_schema(&store, NEWEST + 1);
     let before = everything(&store.sql());
     let refused = |server: &mut Server, tool: &str, arguments: serde_json::Value| {
         let reply = server.call(tool, arguments);
         assert_eq!(reply.refusal(), "store_newer", "{tool}: {}", reply.value);
         assert!(reply.message().contains("Update tasktally"), "{}", reply.message());
     };
-    // Again and again: what the first refusal dropped is opened anew.
+    // Repeat, because the first refusal closes the connection and the next request opens it again.
     for _ in 0..3 {
         refused(&mut server, "update_task", json!({"id": log, "body": "- after"}));
         refused(&mut server, "claim_task", json!({"worker": "w"}));
         refused(&mut server, "get_task", json!({"id": log}));
         refused(&mut server, "list_tasks", json!({}));
     }
-    // Those that meet are written together.
+    // Concurrent requests go through the group commit.
     let sent: Vec<u64> =
         (0..8).map(|_| server.send("update_task", json!({"id": log, "body": "- after"}))).collect();
     for id in sent {
         assert_eq!(server.recv(id).unwrap().refusal(), "store_newer");
     }
     assert_eq!(everything(&store.sql()), before, "nothing was written");
-    renew(&store, NEWEST);
+    set_schema(&store, NEWEST);
     server.call("update_task", json!({"id": log, "body": "- again"})).ok();
     assert_eq!(server.body(&log), "- before\n\n- again");
     server.close();
@@ -298,7 +299,7 @@ fn a_tasktally_whose_store_is_brought_up_to_date_by_a_newer_one_writes_nothing_m
 }
 
 #[test]
-fn a_run_whose_store_is_brought_up_to_date_by_a_newer_tasktally_stops_and_goes_on_later() {
+fn a_run_whose_store_was_migrated_by_a_newer_version_stops_and_can_be_resumed() {
     let store = Store::new();
     let items: Vec<String> = (0..40).map(|n| json!({"key": format!("item-{n:02}")}).to_string()).collect();
     store.write("items.jsonl", items.join("\n"));
@@ -318,42 +319,41 @@ fn a_run_whose_store_is_brought_up_to_date_by_a_newer_tasktally_stops_and_goes_o
             .is_ok_and(|done| done > 3)
             .then_some(())
     });
-    renew(&store, NEWEST + 1);
-    let ended = crate::support::ended(&mut child);
+    set_schema(&store, NEWEST + 1);
+    let ended = crate::support::wait_for_exit(&mut child);
     assert!(!ended.success(), "{ended}");
     let receipts = everything(&store.sql())["receipt"].clone();
-    renew(&store, NEWEST);
+    set_schema(&store, NEWEST);
     let batch = text(&store, "SELECT id FROM task WHERE role = 'batch'").remove(0);
     run(&["run", "--resume", &batch]).success();
     let now = everything(&store.sql())["receipt"].clone();
     assert!(receipts.1.iter().all(|receipt| now.1.contains(receipt)), "a receipt is lost");
-    let settled = crate::support::background::settled(&store);
+    let settled = crate::support::background::settled_items(&store);
     assert_eq!(settled.len(), 40);
     assert!(settled.iter().all(|(_, outcome, receipts)| outcome.is_some() && *receipts == 1), "{settled:?}");
 }
 
 #[test]
-fn an_old_store_on_a_read_only_disk_is_told_and_left_byte_for_byte() {
+fn an_old_store_on_a_read_only_disk_is_refused_and_left_byte_for_byte() {
     let store = Store::new().at("disk/store/tasktally.db");
     let Some(disk) = Mount::tmpfs(store.folder().join("disk"), "16m") else {
-        println!("skipped an_old_store_on_a_read_only_disk: no right to mount");
         return;
     };
     let store = old(store, 5);
-    let before = bytes(&store);
+    let before = file_contents(&store);
     disk.remount("ro");
     for args in [&["list-tasks", "--json"][..], &["create-task", "--task-title", "New", "--json"]] {
         let ran = store.tasktally(args).code(2);
-        assert_eq!(ran.json()["code"], "read_only", "{}", ran.said());
-        assert!(ran.said().contains(store.file().to_str().unwrap()), "{}", ran.said());
+        assert_eq!(ran.json()["code"], "read_only", "{}", ran.output());
+        assert!(ran.output().contains(store.file().to_str().unwrap()), "{}", ran.output());
     }
-    assert_eq!(bytes(&store), before);
+    assert_eq!(file_contents(&store), before);
     disk.remount("rw");
     store.tasktally(["list-tasks"]).success();
     store.tasktally(["verify"]).success();
 }
 
-/// A connection that reads a store as it lies there.
-pub(crate) fn look(store: &Store) -> Connection {
+/// A read-only SQLite connection.
+pub(crate) fn open_read_only(store: &Store) -> Connection {
     Connection::open_with_flags(store.file(), OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap()
 }

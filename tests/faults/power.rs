@@ -8,19 +8,19 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::json;
 
-use super::asked::{Acknowledged, Asked, Leaves, texts};
 use super::calls::{Call, Calls};
 use super::disk::{Disk, Names};
+use super::stored_writes::{Acknowledged, ExpectedWrite, RequestedWrites, texts};
 use crate::support::rng::Rng;
 use crate::support::server::Server;
 use crate::support::store::Store;
-use crate::support::{rounds, together};
+use crate::support::{rounds, run_in_parallel};
 
 /// Cuts over one recording.
 pub(crate) const CUTS: usize = 12;
 
 /// What was asked, by process and request.
-pub(crate) type Record = Vec<((u32, u64), Leaves)>;
+pub(crate) type Record = Vec<((u32, u64), ExpectedWrite)>;
 
 /// Asks for a write and waits for the answer; gives the reply.
 fn ask(
@@ -28,7 +28,7 @@ fn ask(
     record: &mut Record,
     tool: &str,
     arguments: serde_json::Value,
-    leaves: Leaves,
+    leaves: ExpectedWrite,
 ) -> crate::support::reply::Reply {
     let id = server.send(tool, arguments);
     record.push(((server.pid(), id), leaves));
@@ -42,32 +42,34 @@ fn work(server: &mut Server, shared: &str, name: &str, writes: usize) -> Record 
     for round in 0..writes {
         let tag = format!("{name}-{round}");
         let text = format!("- receipt {tag} {}", "x".repeat(40 * (round % 50)));
-        let leaves = Leaves::Receipt { task: shared.to_owned(), text: text.clone(), item: None };
+        let leaves = ExpectedWrite::Receipt { task: shared.to_owned(), text: text.clone(), item: None };
         ask(server, record, "update_task", json!({"id": shared, "body": text}), leaves).ok();
         if round % 4 == 0 {
             let title = format!("Task {tag}");
             let made = json!({"task_title": title});
-            let id = ask(server, record, "create_task", made, Leaves::Task(title)).ok().text("/task/id");
+            let id =
+                ask(server, record, "create_task", made, ExpectedWrite::Task(title)).ok().text("/task/id");
             let claim = json!({"id": id, "status": "in_progress", "assignee": name});
-            ask(server, record, "update_task", claim, Leaves::Status(id.clone(), "in_progress")).ok();
-            ask(server, record, "complete_task", json!({"id": id}), Leaves::Status(id, "done")).ok();
+            ask(server, record, "update_task", claim, ExpectedWrite::Status(id.clone(), "in_progress")).ok();
+            ask(server, record, "complete_task", json!({"id": id}), ExpectedWrite::Status(id, "done")).ok();
         }
         if round % 8 == 3 {
             let title = format!("Batch {tag}");
             let items: Vec<String> = (0..4).map(|item| format!("{tag}-{item}")).collect();
             let make = json!({"title": title, "instructions": "x", "items": items, "max_chunk": 4});
-            let batch =
-                ask(server, record, "create_batch", make, Leaves::Batch(title, 4)).ok().text("/batch/id");
+            let batch = ask(server, record, "create_batch", make, ExpectedWrite::Batch(title, 4))
+                .ok()
+                .text("/batch/id");
             let claim = server.call("claim_task", json!({"batch": batch})).ok();
             let (chunk, token) = (claim.text("/task/id"), claim["claim"]["token"].clone());
             for key in items {
                 let text = format!("- did {key}");
                 let receipt =
                     json!({"id": chunk, "claim": token, "item": key, "outcome": "done", "body": text});
-                let leaves = Leaves::Receipt { task: chunk.clone(), text, item: Some(key) };
+                let leaves = ExpectedWrite::Receipt { task: chunk.clone(), text, item: Some(key) };
                 ask(server, record, "update_task", receipt, leaves).ok();
             }
-            let leaves = Leaves::Status(chunk.clone(), "done");
+            let leaves = ExpectedWrite::Status(chunk.clone(), "done");
             ask(server, record, "complete_task", json!({"id": chunk, "claim": token}), leaves).ok();
         }
     }
@@ -110,7 +112,7 @@ fn moments(calls: &[Call], cuts: usize, rng: &mut Rng) -> Vec<usize> {
 /// gives how many answers were held to.
 pub(crate) fn cut<'a>(
     mut disk: Disk<'a>,
-    asked: &Asked,
+    asked: &RequestedWrites,
     calls: &'a [Call],
     cuts: usize,
     rng: &mut Rng,
@@ -146,7 +148,7 @@ fn record_and_cut(
         let disks = [Names::WithTheFolder, Names::WithAnySync].map(|names| Disk::of(store.folder(), names));
         let before = if store.file().exists() { texts(&store) } else { Vec::new() };
         let recording = Calls::recording();
-        let asked = Asked::of(work(&store, &recording).into_iter().flatten()).beside(before);
+        let asked = RequestedWrites::of(work(&store, &recording).into_iter().flatten()).with_existing(before);
         let calls = recording.record();
         saw(&calls);
         for disk in disks {
@@ -168,7 +170,7 @@ fn what_was_acknowledged_is_there_after_any_power_cut() {
         let mut first = calls.serve(store);
         let mut record = Record::new();
         let made = json!({"task_title": "Shared"});
-        let made = ask(&mut first, &mut record, "create_task", made, Leaves::Task("Shared".into()));
+        let made = ask(&mut first, &mut record, "create_task", made, ExpectedWrite::Task("Shared".into()));
         let shared = made.ok().text("/task/id");
         let mut records = vec![record];
         // The third time they are the first to open what the others closed.
@@ -180,7 +182,7 @@ fn what_was_acknowledged_is_there_after_any_power_cut() {
                         checkpoint(store, calls);
                     }
                 });
-                records.extend(together(SERVERS, |worker| {
+                records.extend(run_in_parallel(SERVERS, |worker| {
                     let mut server = calls.serve(store);
                     let record = work(&mut server, &shared, &format!("agent-{pass}-{worker}"), 6);
                     server.close();
@@ -208,12 +210,12 @@ fn what_was_acknowledged_is_there_after_any_power_cut() {
 fn a_new_store_is_there_once_it_has_answered() {
     let mut rng = Rng::seeded("a_new_store_is_there");
     let work_all = |store: &Store, calls: &Calls| {
-        together(SERVERS, |worker| {
+        run_in_parallel(SERVERS, |worker| {
             let (mut server, mut record) = (calls.serve(store), Record::new());
             for number in 0..2 {
                 let title = format!("Task {worker}-{number}");
                 let made = json!({"task_title": title});
-                ask(&mut server, &mut record, "create_task", made, Leaves::Task(title)).ok();
+                ask(&mut server, &mut record, "create_task", made, ExpectedWrite::Task(title)).ok();
             }
             server.kill();
             record
@@ -233,10 +235,11 @@ fn an_old_store_survives_a_power_cut_while_it_is_brought_up_to_date() {
         store
     };
     let work_all = |store: &Store, calls: &Calls| {
-        together(SERVERS, |worker| {
+        run_in_parallel(SERVERS, |worker| {
             let (mut server, mut record) = (calls.serve(store), Record::new());
             let text = format!("- worker {worker}");
-            let leaves = Leaves::Receipt { task: "v48s861mgb4h".into(), text: text.clone(), item: None };
+            let leaves =
+                ExpectedWrite::Receipt { task: "v48s861mgb4h".into(), text: text.clone(), item: None };
             let receipt = json!({"id": "v48s861mgb4h", "body": text});
             ask(&mut server, &mut record, "update_task", receipt, leaves).ok();
             server.close();

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::asked::{Leaves, Told, UNKNOWN, says, texts};
+use super::stored_writes::{ExpectedWrite, ReplyLog, UNKNOWN, says, texts};
 use crate::support::cli::Run;
 use crate::support::mount::Mount;
 use crate::support::rng::Rng;
@@ -23,12 +23,12 @@ use crate::support::store::Store;
 const REFUSALS: usize = 5;
 
 /// Receipts, until the disk takes no more.
-fn write_until_refused(told: &mut Told, server: &mut Server, task: &str) {
+fn write_until_refused(told: &mut ReplyLog, server: &mut Server, task: &str) {
     while told.errors < REFUSALS {
-        let text = format!("- receipt {} {}", told.asked.len(), told.errors);
+        let text = format!("- receipt {} {}", told.possible.len(), told.errors);
         let reply = server.call("update_task", json!({"id": task, "body": text}));
-        told.note(&reply, Leaves::Receipt { task: task.to_owned(), text, item: None });
-        if reply.won() {
+        told.record(&reply, ExpectedWrite::Receipt { task: task.to_owned(), text, item: None });
+        if reply.succeeded() {
             assert_eq!(told.errors, 0, "a disk that takes nothing took a write");
             continue;
         }
@@ -40,9 +40,9 @@ fn write_until_refused(told: &mut Told, server: &mut Server, task: &str) {
     }
 }
 
-fn assert_read(told: &Told, body: &str) {
-    for (leaves, _) in &told.kept {
-        let Leaves::Receipt { text, .. } = leaves else { continue };
+fn assert_read(told: &ReplyLog, body: &str) {
+    for (leaves, _) in &told.acknowledged {
+        let ExpectedWrite::Receipt { text, .. } = leaves else { continue };
         assert!(body.split("\n\n").any(|kept| kept == text), "'{text}' is not read any more");
     }
 }
@@ -56,18 +56,17 @@ fn a_disk_that_turns_read_only_under_a_server_is_told_and_loses_nothing() {
         let store = Store::new().at("disk/store/tasktally.db");
         let image = store.folder().join("image");
         let Some(disk) = Mount::ext4(store.folder().join("disk"), &image, 24 << 20) else {
-            println!("skipped a_disk_that_turns_read_only: no right to mount a file, or no tools for it");
             return;
         };
         let mut server = store.serve();
-        let (id, mut told) = (server.task("Log"), Told::default());
+        let (id, mut told) = (server.create_task("Log"), ReplyLog::default());
         // Whoever asks for it is refused by the kernel, as long as files are open for writing.
         assert!(!disk.try_remount("ro"), "a disk in use was remounted");
         let wait = Duration::from_micros(rng.below(40_000));
         thread::scope(|scope| {
             scope.spawn(|| {
                 thread::sleep(wait);
-                disk.break_it();
+                disk.trigger_error();
             });
             write_until_refused(&mut told, &mut server, &id);
         });
@@ -75,20 +74,20 @@ fn a_disk_that_turns_read_only_under_a_server_is_told_and_loses_nothing() {
         for args in [&["list-tasks"][..], &["create-task", "--task-title", "New"]] {
             let ran = Run::new(store.command(), args).finish();
             assert_eq!(ran.code, Some(2), "{ran:?}");
-            assert!(ran.said().contains("its disk is read-only"), "{}", ran.said());
+            assert!(ran.output().contains("its disk is read-only"), "{}", ran.output());
         }
         if round % 2 == 0 {
             server.kill();
         } else {
             server.close();
         }
-        disk.mend(&image);
-        acknowledged += told.kept.len();
+        disk.repair(&image);
+        acknowledged += told.acknowledged.len();
         unknown += told.unknown;
-        let last = told.kept.pop();
-        told.asked.push(Leaves::Task("Log".into()));
+        let last = told.acknowledged.pop();
+        told.possible.push(ExpectedWrite::Task("Log".into()));
         told.assert_kept(&store, &format!("round {round}"));
-        if let Some((Leaves::Receipt { text, .. }, _)) = last {
+        if let Some((ExpectedWrite::Receipt { text, .. }, _)) = last {
             lost += usize::from(!texts(&store).contains(&text));
         }
     }

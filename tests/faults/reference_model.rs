@@ -1,6 +1,6 @@
-//! What a store keeps of tasks and their claims, in memory: what the model of the protocol steps through,
-//! and what the real store is held to. Who may do what is decided by the crate's own rules; what the
-//! store adds to them (a transaction at a time, what is kept, what is counted) is written out here.
+//! Tasks and claims in memory. The protocol model uses it as its state, and the real store is compared with it. The
+//! crate's own rules decide who may do what; this file only adds what a store does: one transaction at a time, stored
+//! receipts, counters.
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
@@ -17,65 +17,65 @@ use tasktally::model::timestamp::Timestamp;
 /// The milliseconds of a second.
 pub(crate) const SECOND: i64 = 1_000;
 
-/// A claim's token: of one task, the generation that it was made under.
+/// The token of a claim: the generation of its task when it was won.
 pub(crate) type Fence = u64;
 
-/// How the protocol may be broken, to see that somebody notices.
+/// A rule of the protocol that is broken on purpose. A test must notice it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub(crate) enum Broken {
-    /// Not at all.
+    /// No rule is broken.
     #[default]
     No,
-    /// A completion does not look at what the task has come to meanwhile.
-    Blind,
-    /// A token is taken for the live claim's, whichever it is.
-    Unfenced,
-    /// A task that is claimed again keeps its generation, and so its token.
+    /// A completion ignores that the task is already done.
+    IgnoresStatus,
+    /// Any token is accepted as the token of the live claim.
+    IgnoresToken,
+    /// A task that is claimed again keeps its generation and so its token.
     SameGeneration,
     /// A lease never ends.
     EndlessLease,
-    /// A lease holds however far ahead it ends.
+    /// A lease is live however far in the future it ends.
     FarLease,
-    /// A lease holds nobody off.
+    /// A lease does not protect a claim.
     NoLease,
-    /// A request that is repeated by its key is carried out again.
-    Forgetful,
+    /// A request with a known key is carried out again.
+    ForgetsKeys,
 }
 
-/// A claim.
+/// A claim on a task.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) struct Held {
+pub(crate) struct ModelClaim {
     pub(crate) fence: Option<Fence>,
     pub(crate) since: i64,
     pub(crate) expires: i64,
     lease: i64,
 }
 
-/// What became of an item: by which receipt, and whether its writer held the chunk then.
+/// The outcome of an item, its receipt, the token of its writer and the generation of the chunk at that time.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) struct Came {
+pub(crate) struct SettledItem {
     pub(crate) outcome: Outcome,
     pub(crate) receipt: u64,
-    pub(crate) by: Fence,
-    pub(crate) under: Fence,
+    pub(crate) token: Fence,
+    pub(crate) generation: Fence,
 }
 
-/// A task; a chunk of the one batch, if it has items.
+/// A task. It is a chunk of the only batch if it has items.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Entry {
     pub(crate) status: Status,
     pub(crate) generation: u64,
-    pub(crate) claim: Option<Held>,
-    pub(crate) items: Vec<Option<Came>>,
+    pub(crate) claim: Option<ModelClaim>,
+    pub(crate) items: Vec<Option<SettledItem>>,
     pub(crate) receipts: u64,
     pub(crate) attempts: i64,
     pub(crate) held_until: Option<i64>,
     accepted: u64,
-    /// How many completions were accepted as new.
+    /// How many completions were accepted, without repeated ones.
     pub(crate) completions: u8,
 }
 
-/// A request as its sender makes it. Times are in milliseconds.
+/// A request. Times are in milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Request {
     Claim { task: usize, lease: i64 },
@@ -90,7 +90,7 @@ pub(crate) enum Request {
     CancelBatch,
 }
 
-/// What it is answered.
+/// The answer to a request.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Answer {
     Claimed { task: usize, generation: u64 },
@@ -100,7 +100,7 @@ pub(crate) enum Answer {
     Refused { code: &'static str, receipt: Option<u64> },
 }
 
-/// All tasks, and the time it is, in milliseconds.
+/// All tasks and the current time in milliseconds.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct ReferenceModel {
     pub(crate) now: i64,
@@ -111,7 +111,7 @@ pub(crate) struct ReferenceModel {
     answered: BTreeMap<u32, (Request, Answer)>,
 }
 
-/// The codes of refusals.
+/// The codes that a refusal may have.
 pub(crate) const CODES: [&str; 8] = [
     "already_claimed",
     "claim_lost",
@@ -136,7 +136,7 @@ fn token(fence: Fence) -> Token {
 }
 
 impl Entry {
-    /// Of so many items; a task of its own, if of none.
+    /// A chunk of this many items, or a task if there are none.
     pub(crate) fn new(items: usize) -> Self {
         Entry {
             status: Status::Active,
@@ -162,13 +162,13 @@ impl Entry {
 }
 
 impl ReferenceModel {
-    /// Chunks and tasks of their own, by how many items they have.
+    /// Tasks and chunks, by their number of items.
     pub(crate) fn new(items: &[usize], now: i64, max_attempts: i64, broken: Broken) -> Self {
         let entries = items.iter().map(|items| Entry::new(*items)).collect();
         ReferenceModel { now, entries, max_attempts, is_cancelled: false, broken, answered: BTreeMap::new() }
     }
 
-    /// A task as the crate's rules see it.
+    /// A task as the crate's rules take it.
     fn task(&self, number: usize) -> Task {
         static BLANK: LazyLock<Task> = LazyLock::new(|| Task::blank(Timestamp::from_millis(0), "t"));
         let entry = &self.entries[number];
@@ -186,7 +186,7 @@ impl ReferenceModel {
         });
         Task {
             status: match (self.broken, entry.status) {
-                (Broken::Blind, Status::Done) => Status::InProgress,
+                (Broken::IgnoresStatus, Status::Done) => Status::InProgress,
                 (_, status) => status,
             },
             generation: entry.generation,
@@ -203,27 +203,27 @@ impl ReferenceModel {
         Timestamp::from_millis(self.now)
     }
 
-    /// Whether somebody holds the task now.
+    /// Whether the task has a live claim now.
     pub(crate) fn is_held(&self, number: usize) -> bool {
         self.task(number).live_claim(self.moment()).is_some()
     }
 
-    /// The token as it is compared.
+    /// The token that is compared with the token of the claim.
     fn token(&self, number: usize, fence: Option<Fence>) -> Option<Token> {
         let own = self.entries[number].claim.as_ref().and_then(|held| held.fence);
-        let taken_for = if self.broken == Broken::Unfenced { own.or(fence) } else { fence };
-        fence.and(taken_for).map(token)
+        let compared = if self.broken == Broken::IgnoresToken { own.or(fence) } else { fence };
+        fence.and(compared).map(token)
     }
 
-    /// Carries a request out, or refuses it.
+    /// Carries out a request or refuses it.
     pub(crate) fn handle(&mut self, request: &Request) -> Answer {
         match *request {
             Request::Claim { task, lease } => {
-                self.reap();
+                self.expire_leases();
                 self.claim(task, lease)
             }
             Request::ClaimNext { lease } => {
-                self.reap();
+                self.expire_leases();
                 let free = |entry: &Entry| {
                     entry.is_chunk() && entry.status == Status::Active && entry.held_until.is_none()
                 };
@@ -256,7 +256,9 @@ impl ReferenceModel {
                 }
             },
             Request::Settle { task, fence, item, outcome, key } => {
-                self.once(key, *request, |reference_model| reference_model.settle(task, fence, item, outcome))
+                self.idempotent(key, *request, |reference_model| {
+                    reference_model.settle(task, fence, item, outcome)
+                })
             }
             Request::Complete { task, fence, force } => self.complete(task, fence, force),
             Request::Release { task, fence, outcome } => self.release(task, fence, outcome),
@@ -273,7 +275,7 @@ impl ReferenceModel {
         }
     }
 
-    /// How many requests with a key were refused and their receipts kept as late.
+    /// How many requests with a key were refused with their receipt kept as late.
     pub(crate) fn kept_late(&self) -> usize {
         self.answered
             .values()
@@ -281,9 +283,15 @@ impl ReferenceModel {
             .count()
     }
 
-    /// What a request with this key was answered, or what it is answered now, if that is kept.
-    fn once(&mut self, key: Option<u32>, request: Request, run: impl FnOnce(&mut Self) -> Answer) -> Answer {
-        let Some(key) = key.filter(|_| self.broken != Broken::Forgetful) else { return run(self) };
+    /// The stored response to a request with this key. Without one, carries out the request and stores the response if
+    /// it left a receipt.
+    fn idempotent(
+        &mut self,
+        key: Option<u32>,
+        request: Request,
+        run: impl FnOnce(&mut Self) -> Answer,
+    ) -> Answer {
+        let Some(key) = key.filter(|_| self.broken != Broken::ForgetsKeys) else { return run(self) };
         if let Some((first, answer)) = self.answered.get(&key) {
             return match *answer {
                 _ if *first != request => code(Code::Conflict, None),
@@ -302,10 +310,10 @@ impl ReferenceModel {
         standing(&self.task(task), self.token(task, fence).as_ref(), self.moment())
     }
 
-    /// The answer to a lost token; what it tells of is kept, and counts for nothing.
-    fn lost(&mut self, task: usize, fence: Fence, tells: bool) -> Answer {
+    /// The answer to a lost token. A receipt is kept as late and does not count.
+    fn lost(&mut self, task: usize, fence: Fence, has_receipt: bool) -> Answer {
         let error = lost(&self.task(task), &token(fence), self.moment());
-        code(error.code, tells.then(|| self.entries[task].receipt()))
+        code(error.code, has_receipt.then(|| self.entries[task].receipt()))
     }
 
     fn renew(&mut self, task: usize) {
@@ -313,7 +321,7 @@ impl ReferenceModel {
         self.lease_until(task, self.task(task).claim.map(|claim| claim.renewed(now)));
     }
 
-    /// As a new receipt does it: where that gains enough.
+    /// Renews the lease as a new receipt does: only if that extends it enough.
     fn renew_by_receipt(&mut self, task: usize) {
         let now = self.moment();
         self.lease_until(task, self.task(task).claim.and_then(|claim| claim.renewed_worthwhile(now)));
@@ -325,8 +333,8 @@ impl ReferenceModel {
         }
     }
 
-    /// Gives back what ran out, and ends the rests that are over.
-    fn reap(&mut self) {
+    /// Releases tasks whose lease has expired and ends backoffs that are over.
+    fn expire_leases(&mut self) {
         for task in 0..self.entries.len() {
             let far = self.now + LONGEST_REST_SECONDS * SECOND;
             if self.entries[task].held_until.is_some_and(|until| until <= self.now || until > far) {
@@ -335,16 +343,16 @@ impl ReferenceModel {
             if self.entries[task].status == Status::InProgress
                 && (!self.is_held(task) || self.broken == Broken::NoLease)
             {
-                self.give_back(task);
+                self.release_to_queue(task);
             }
         }
     }
 
-    fn give_back(&mut self, task: usize) {
-        let most = self.max_attempts;
+    fn release_to_queue(&mut self, task: usize) {
+        let max_attempts = self.max_attempts;
         let entry = &mut self.entries[task];
-        let is_tried = entry.is_chunk() && entry.attempts >= most;
-        entry.status = if is_tried { Status::Failed } else { Status::Active };
+        let has_no_attempts_left = entry.is_chunk() && entry.attempts >= max_attempts;
+        entry.status = if has_no_attempts_left { Status::Failed } else { Status::Active };
         entry.receipt();
     }
 
@@ -364,7 +372,7 @@ impl ReferenceModel {
         entry.status = Status::InProgress;
         entry.attempts += i64::from(entry.is_chunk());
         let fence = (manner == Manner::Fenced).then_some(entry.generation);
-        entry.claim = Some(Held { fence, since: self.now, expires, lease });
+        entry.claim = Some(ModelClaim { fence, since: self.now, expires, lease });
         Answer::Claimed { task, generation: entry.generation }
     }
 
@@ -388,7 +396,7 @@ impl ReferenceModel {
             started: None,
         };
         match settle(&stored, outcome) {
-            Ok(Settling::Duplicate(number)) if self.broken != Broken::Forgetful => {
+            Ok(Settling::Duplicate(number)) if self.broken != Broken::ForgetsKeys => {
                 self.renew(task);
                 Answer::Receipt { number, duplicate: true }
             }
@@ -397,7 +405,8 @@ impl ReferenceModel {
                 self.renew_by_receipt(task);
                 let entry = &mut self.entries[task];
                 let receipt = entry.receipt();
-                entry.items[item] = Some(Came { outcome, receipt, by, under: entry.generation });
+                entry.items[item] =
+                    Some(SettledItem { outcome, receipt, token: by, generation: entry.generation });
                 Answer::Receipt { number: receipt, duplicate: false }
             }
         }
@@ -413,7 +422,7 @@ impl ReferenceModel {
             && entry.accepted == entry.generation
             && entry.status != Status::InProgress;
         let is_own = fence.is_none() || brought.as_ref() == own;
-        if (seen.status == Status::Done || accepted) && is_own && self.broken != Broken::Blind {
+        if (seen.status == Status::Done || accepted) && is_own && self.broken != Broken::IgnoresStatus {
             return Answer::Completed { repeated: true };
         }
         if let (ClaimAuthority::Lost, Some(fence)) = (self.standing(task, fence), fence) {
@@ -428,12 +437,12 @@ impl ReferenceModel {
         if entry.is_chunk() && fence.is_none() && !force {
             return code(Code::ClaimRequired, None);
         }
-        let is_left = entry.items.iter().any(Option::is_none);
-        if is_left && !force {
+        let has_open_items = entry.items.iter().any(Option::is_none);
+        if has_open_items && !force {
             return code(Code::IncompleteItems, None);
         }
         let entry = &mut self.entries[task];
-        if is_left {
+        if has_open_items {
             entry.receipt();
         }
         // Only the holder's own completion can be repeated by its token.
@@ -462,7 +471,7 @@ impl ReferenceModel {
         }
         match outcome {
             Release::Retry => {
-                self.give_back(task);
+                self.release_to_queue(task);
                 let (now, entry) = (self.now, &mut self.entries[task]);
                 if entry.is_chunk() && entry.status == Status::Active {
                     entry.held_until = Some(now + rest_after(entry.attempts) * SECOND);
@@ -477,7 +486,7 @@ impl ReferenceModel {
         Answer::Done
     }
 
-    /// A task of its own is cancelled by whoever says so, by force also while it is held.
+    /// Any caller may cancel a task, with `force` even while it is claimed.
     fn cancel(&mut self, task: usize, force: bool) -> Answer {
         match may_change_state(&self.task(task), None, self.moment()) {
             Err(error) if !(force && error.code == Code::ClaimRequired) => return refused(&error),

@@ -3,14 +3,14 @@
 
 use serde_json::json;
 
+use crate::every_write::{EveryWrite, MadeCall, PROFILE, command_line};
 use crate::shim::shim;
 use crate::support::cli::Run;
 use crate::support::reply::Reply;
 use crate::support::server::Server;
 use crate::support::store::Store;
-use crate::support::{eventually, signal};
+use crate::support::{eventually, send_signal};
 use crate::trace::{can_trace, judge, traced};
-use crate::writes::{PROFILE, Story, Told, words};
 
 /// An answer that a server writes to its client.
 fn is_answer(call: &str) -> bool {
@@ -25,12 +25,12 @@ fn traced_server(store: &Store, calls: &std::path::Path, args: &[&str]) -> Serve
     let mut command = traced(store, calls);
     command.arg("serve").args(args);
     let mut server = Server::spawn(command);
-    server.listen();
+    server.start_reading();
     server
 }
 
 /// Fails where a call that wrote was answered without a sync of its own.
-fn assert_synced(told: &[Told], syncs: &[usize]) -> usize {
+fn assert_synced(told: &[MadeCall], syncs: &[usize]) -> usize {
     assert_eq!(told.len(), syncs.len(), "every answer was seen");
     for (told, syncs) in told.iter().zip(syncs).filter(|(told, _)| told.writes) {
         assert!(*syncs > 0, "{} {}: answered without a sync", told.operation, told.arguments);
@@ -40,7 +40,7 @@ fn assert_synced(told: &[Told], syncs: &[usize]) -> usize {
 
 #[test]
 fn no_write_of_a_server_is_answered_before_the_log_is_synced() {
-    if !can_trace("no_write_of_a_server_is_answered_before_the_log_is_synced") {
+    if !can_trace() {
         return;
     }
     for era in ["2024-11-05", "2025-11-25", "2026-07-28"] {
@@ -58,9 +58,9 @@ fn no_write_of_a_server_is_answered_before_the_log_is_synced() {
         };
         let mut call =
             |operation: &str, arguments: &serde_json::Value| server.call(operation, arguments.clone());
-        let mut story = Story::by(&mut call);
-        story.tell(&store);
-        let told = std::mem::take(&mut story.told);
+        let mut story = EveryWrite::new(&mut call);
+        story.run(&store);
+        let told = std::mem::take(&mut story.calls);
         server.close();
         let seen = judge(&calls, false, is_answer);
         let writes = assert_synced(&told, &seen.syncs_before[greeted..]);
@@ -70,7 +70,7 @@ fn no_write_of_a_server_is_answered_before_the_log_is_synced() {
 
 #[test]
 fn a_wait_is_begun_answered_and_cancelled_after_a_sync_each() {
-    if !can_trace("a_wait_is_begun_answered_and_cancelled_after_a_sync_each") {
+    if !can_trace() {
         return;
     }
     let store = Store::new();
@@ -87,7 +87,9 @@ fn a_wait_is_begun_answered_and_cancelled_after_a_sync_each() {
     let calls = store.folder().join("calls");
     let mut server = traced_server(&store, &calls, &[]);
     server.stateless();
-    server.declare(json!({"extensions": {"io.modelcontextprotocol/tasks": {}}, "elicitation": {"form": {}}}));
+    server.declare_capabilities(
+        json!({"extensions": {"io.modelcontextprotocol/tasks": {}}, "elicitation": {"form": {}}}),
+    );
     let begin = json!({"name": "wait_batch", "arguments": {"id": batch}});
     let begun = server.request("tools/call", begin);
     let handle = begun["result"]["taskId"].clone();
@@ -111,7 +113,7 @@ fn a_wait_is_begun_answered_and_cancelled_after_a_sync_each() {
 
 #[test]
 fn no_write_of_a_workers_server_is_answered_before_the_log_is_synced() {
-    if !can_trace("no_write_of_a_workers_server_is_answered_before_the_log_is_synced") {
+    if !can_trace() {
         return;
     }
     let store = Store::new();
@@ -136,7 +138,7 @@ fn no_write_of_a_workers_server_is_answered_before_the_log_is_synced() {
 
 #[test]
 fn no_command_prints_its_success_before_the_log_is_synced() {
-    if !can_trace("no_command_prints_its_success_before_the_log_is_synced") {
+    if !can_trace() {
         return;
     }
     let store = Store::new().with_config(PROFILE);
@@ -147,22 +149,22 @@ fn no_command_prints_its_success_before_the_log_is_synced() {
     let calls = store.folder().join("calls");
     let mut syncs = Vec::new();
     let mut call = |operation: &str, arguments: &serde_json::Value| {
-        let ran = Run::new(traced(&store, &calls), words(operation, arguments)).finish();
+        let ran = Run::new(traced(&store, &calls), command_line(operation, arguments)).finish();
         let seen = judge(&calls, false, is_output);
         // A long one is printed in pieces.
         syncs.push(seen.syncs_before[0]);
         Reply { value: ran.json(), is_error: false }
     };
-    let mut story = Story::by(&mut call);
-    story.tell(&store);
-    let told = std::mem::take(&mut story.told);
+    let mut story = EveryWrite::new(&mut call);
+    story.run(&store);
+    let told = std::mem::take(&mut story.calls);
     let writes = assert_synced(&told, &syncs);
     println!("commands: {} runs, {writes} writes, each synced before it was printed", told.len());
 }
 
 #[test]
 fn a_run_tells_of_nothing_and_begins_nothing_before_the_log_is_synced() {
-    if !can_trace("a_run_tells_of_nothing_and_begins_nothing_before_the_log_is_synced") {
+    if !can_trace() {
         return;
     }
     let store = Store::new().with_config("[worker.echo]\nper = \"item\"\ncommand = [\"echo\", \"- done\"]\n");
@@ -195,7 +197,7 @@ fn stopped_unsynced(store: &Store, operation: &str, arguments: &serde_json::Valu
         let mut command = store.command();
         command.arg("serve").env("LD_PRELOAD", shim("stop")).env("TASKTALLY_STOP_AT", at.to_string());
         let mut server = Server::spawn(command);
-        server.listen();
+        server.start_reading();
         server.initialize("2025-11-25");
         let pid = server.pid();
         server.send(operation, arguments.clone());
@@ -214,14 +216,14 @@ fn stopped_unsynced(store: &Store, operation: &str, arguments: &serde_json::Valu
 
 #[test]
 fn a_repeat_is_not_answered_before_the_commit_of_the_first_is_on_disk_whoever_made_it() {
-    if !can_trace("a_repeat_is_not_answered_before_the_commit_of_the_first_is_on_disk") {
+    if !can_trace() {
         return;
     }
     let store = Store::new();
     let plan = json!({"title": "B", "instructions": "x", "items": ["a"]});
     let batch = store.serve().call("create_batch", plan.clone()).ok().text("/batch/id");
     let mut open = store.serve();
-    let log = open.task("Log");
+    let log = open.create_task("Log");
     let calls = store.folder().join("calls");
     let mut plan = plan;
     plan["title"] = "Another".into();
@@ -240,7 +242,7 @@ fn a_repeat_is_not_answered_before_the_commit_of_the_first_is_on_disk_whoever_ma
         second.close();
         let seen = judge(&calls, false, is_answer);
         assert!(seen.syncs_before[1] > 0, "{operation}: a repeat was answered without a sync");
-        signal("KILL", first.pid());
+        send_signal("KILL", first.pid());
     }
     println!("4 repeats of what another process had committed and not synced: each synced by who answered");
 }

@@ -1,6 +1,7 @@
-//! Whoever owns the file can write anything to it: against heads that were kept elsewhere every forgery is found.
+//! The owner of the store's file can change it at will. `verify` with chain heads that were stored elsewhere finds every
+//! forgery.
 //!
-//! `TASKTALLY_ROUNDS` asks for more rounds, `TASKTALLY_SEED` for the same ones again.
+//! `TASKTALLY_ROUNDS` sets the number of rounds, `TASKTALLY_SEED` repeats the same ones.
 
 use rusqlite::{Connection, params};
 use serde_json::json;
@@ -14,26 +15,26 @@ use tasktally::model::chain::Head;
 const TASKS: u64 = 6;
 const RECEIPTS: u64 = 12;
 
-/// Tasks with receipts, and the heads of their chains.
-fn scene() -> (Store, Vec<Head>) {
+/// A store of tasks with receipts, and the heads of their chains.
+fn store_with_heads() -> (Store, Vec<Head>) {
     let store = Store::new();
     let mut server = store.serve();
     for task in 1..=TASKS {
-        let id = server.task(&format!("Task {task}"));
+        let id = server.create_task(&format!("Task {task}"));
         for number in 1..=RECEIPTS {
             server.call("update_task", json!({"id": id, "body": format!("- mail {number} of {task}")})).ok();
         }
     }
     server.close();
-    let told = store.tasktally(["heads"]).success().stdout;
-    store.write("heads", &told);
-    let heads: Vec<Head> = told.lines().map(|line| line.parse().unwrap()).collect();
+    let listed = store.tasktally(["heads"]).success().stdout;
+    store.write("heads", &listed);
+    let heads: Vec<Head> = listed.lines().map(|line| line.parse().unwrap()).collect();
     assert_eq!(heads.len() as u64, TASKS);
     (store, heads)
 }
 
-/// Lays the triggers aside, as an owner of the file can.
-fn open(store: &Store) -> Connection {
+/// A connection without the protecting triggers, which the owner of the file can drop.
+fn open_without_triggers(store: &Store) -> Connection {
     let connection = store.sql();
     let triggers = "SELECT name FROM sqlite_master WHERE type = 'trigger'";
     let names: Vec<String> = connection
@@ -48,8 +49,8 @@ fn open(store: &Store) -> Connection {
     connection
 }
 
-/// The chain of a task hashed anew from a receipt on, as its writer would have: a forger who knows how.
-fn hash_anew(store: &Connection, task: &str, from: u64) {
+/// Recomputes the hashes of a task from a receipt on, as a forger who knows the algorithm would.
+fn rehash(store: &Connection, task: &str, from: u64) {
     let row: i64 =
         store.query_row("SELECT row_id FROM task WHERE id = ?1", [task], |row| row.get(0)).unwrap();
     let of = |number: u64| -> Vec<u8> {
@@ -90,9 +91,9 @@ fn hash_anew(store: &Connection, task: &str, from: u64) {
 }
 
 #[test]
-fn every_forgery_is_found_against_heads_that_were_noted_before() {
+fn every_forgery_is_found_with_heads_from_before() {
     let mut rng = Rng::seeded("every_forgery_is_found");
-    let (store, heads) = scene();
+    let (store, heads) = store_with_heads();
     let whole = std::fs::read(store.file()).unwrap();
     assert!(store.tasktally(["verify", "--from", "heads"]).success().stdout.contains("6 heads agree"));
     let mut kinds = [0; 7];
@@ -105,10 +106,10 @@ fn every_forgery_is_found_against_heads_that_were_noted_before() {
         let number = 1 + rng.below(RECEIPTS);
         let kind = rng.below(7) as usize;
         kinds[kind] += 1;
-        let forger = open(&store);
+        let forger = open_without_triggers(&store);
         let of_task = format!("task = (SELECT row_id FROM task WHERE id = '{task}')");
         let edit = |sql: &str| assert!(forger.execute(sql, []).unwrap() > 0, "{sql} changed nothing");
-        // The receipt that is named, where one can be.
+        // The receipt that `verify` must name, if it can name one.
         let named = match kind {
             0 => {
                 let fields = [
@@ -133,19 +134,19 @@ fn every_forgery_is_found_against_heads_that_were_noted_before() {
                 edit(&format!("UPDATE receipt SET number = {other} WHERE number = 1000 AND {of_task}"));
                 Some(number.min(other))
             }
-            // A tail cut off, with all that counts it.
+            // The last receipts deleted, and the count adjusted.
             3 => {
                 edit(&format!("DELETE FROM receipt WHERE number >= {number} AND {of_task}"));
                 edit(&format!("UPDATE task SET receipt_count = {} WHERE id = '{task}'", number - 1));
                 None
             }
-            // Written anew, with hashes that are right.
+            // A receipt changed, and the hashes recomputed.
             4 => {
                 edit(&format!("UPDATE receipt SET text = 'forged' WHERE number = {number} AND {of_task}"));
-                hash_anew(&forger, &task, number);
+                rehash(&forger, &task, number);
                 None
             }
-            // One left out, the rest moved up and hashed anew.
+            // A receipt deleted, the later ones renumbered and rehashed.
             5 => {
                 edit(&format!("DELETE FROM receipt WHERE number = {number} AND {of_task}"));
                 for later in number + 1..=RECEIPTS {
@@ -156,7 +157,7 @@ fn every_forgery_is_found_against_heads_that_were_noted_before() {
                 }
                 edit(&format!("UPDATE task SET receipt_count = {} WHERE id = '{task}'", RECEIPTS - 1));
                 if number < RECEIPTS {
-                    hash_anew(&forger, &task, number);
+                    rehash(&forger, &task, number);
                 }
                 None
             }
@@ -168,27 +169,27 @@ fn every_forgery_is_found_against_heads_that_were_noted_before() {
         };
         drop(forger);
         let ran = store.tasktally(["verify", "--from", "heads"]).finish();
-        assert_eq!(ran.code, Some(1), "kind {kind}, receipt {number}: {}", ran.said());
-        assert!(ran.stdout.contains(&format!("task {task}")), "kind {kind}: {}", ran.said());
+        assert_eq!(ran.code, Some(1), "kind {kind}, receipt {number}: {}", ran.output());
+        assert!(ran.stdout.contains(&format!("task {task}")), "kind {kind}: {}", ran.output());
         if let Some(number) = named {
-            assert!(ran.stdout.contains(&format!("receipt {number} ")), "kind {kind}: {}", ran.said());
+            assert!(ran.stdout.contains(&format!("receipt {number} ")), "kind {kind}: {}", ran.output());
         }
     }
-    println!("found all: {kinds:?} of each kind");
+    println!("all forgeries found: {kinds:?} of each kind");
 }
 
 #[test]
-fn what_came_since_the_heads_were_noted_is_no_forgery() {
-    let (store, heads) = scene();
+fn receipts_and_tasks_added_after_the_heads_are_no_forgery() {
+    let (store, heads) = store_with_heads();
     let mut server = store.serve();
     server.call("update_task", json!({"id": heads[0].task.as_str(), "body": "- one more"})).ok();
-    server.task("A new one");
+    server.create_task("A new one");
     store.tasktally(["verify", "--from", "heads"]).success();
 }
 
 #[test]
-fn what_is_no_list_of_heads_is_refused_by_line() {
-    let (store, _) = scene();
+fn an_invalid_list_of_heads_is_refused_with_its_line() {
+    let (store, _) = store_with_heads();
     let hash = Sha256::digest("x").iter().map(|byte| format!("{byte:02x}")).collect::<String>();
     for (text, names) in [
         ("", "there is no head in it"),
@@ -197,7 +198,7 @@ fn what_is_no_list_of_heads_is_refused_by_line() {
     ] {
         store.write("bad", text);
         let refused = store.tasktally(["verify", "--from", "bad"]).code(2);
-        assert!(refused.said().contains(names), "{}", refused.said());
+        assert!(refused.output().contains(names), "{}", refused.output());
     }
-    assert!(store.tasktally(["verify", "--from", "gone"]).code(2).said().contains("cannot be opened"));
+    assert!(store.tasktally(["verify", "--from", "gone"]).code(2).output().contains("cannot be opened"));
 }

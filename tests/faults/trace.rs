@@ -3,13 +3,16 @@
 use std::path::Path;
 use std::process::Command;
 
+use crate::support::skip::skip;
 use crate::support::store::Store;
 
-/// Whether a tracer is there, and may trace; says so where it is not.
-pub(crate) fn can_trace(test: &str) -> bool {
-    let can = Command::new("strace").arg("true").output().is_ok_and(|ran| ran.status.success());
+/// Whether `strace` is installed and may trace; if not, the test is skipped.
+#[track_caller]
+pub(crate) fn can_trace() -> bool {
+    let traced = Command::new("strace").arg("true").output();
+    let can = traced.as_ref().is_ok_and(|output| output.status.success());
     if !can {
-        println!("skipped {test}: strace is missing or may not trace");
+        skip(&format!("strace cannot trace a process: {traced:?}"));
     }
     can
 }

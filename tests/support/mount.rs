@@ -1,71 +1,91 @@
-//! A disk of a test's own.
+//! Small file systems that a test mounts, fills, breaks and unmounts.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// A folder mounted for the test; needs the right to mount, unmounts itself.
+use super::skip::skip;
+
+/// A file system mounted on a folder; unmounted when dropped.
 pub(crate) struct Mount(PathBuf);
 
 impl Mount {
-    /// A disk in memory, of a size; none where the test may not mount.
+    /// A file system in memory, of a size such as `16m`. None, and the test is skipped, without the right to mount.
+    #[track_caller]
     pub(crate) fn tmpfs(folder: PathBuf, size: &str) -> Option<Self> {
         std::fs::create_dir(&folder).unwrap();
         let options = format!("size={size}");
-        let mounted =
-            Command::new("mount").args(["-t", "tmpfs", "-o", &options, "tmpfs"]).arg(&folder).output();
-        mounted.is_ok_and(|done| done.status.success()).then_some(Mount(folder))
+        let mounted = run(Command::new("mount").args(["-t", "tmpfs", "-o", &options, "tmpfs"]).arg(&folder));
+        or_skip(mounted.map(|()| Mount(folder)))
     }
 
-    /// A real file system on a file, that becomes read-only when it finds an error in itself; none where
-    /// the test may not mount it, has not the tools, or cannot make that error.
+    /// An ext4 file system on an image file that turns read-only on an error. None, and the test is skipped,
+    /// without the right to mount, e2fsprogs, or a kernel that can trigger the error.
+    #[track_caller]
     pub(crate) fn ext4(folder: PathBuf, image: &Path, bytes: u64) -> Option<Self> {
         std::fs::create_dir(&folder).unwrap();
         File::create(image).unwrap().set_len(bytes).unwrap();
-        let made = Command::new("mkfs.ext4").arg("-q").arg(image).status();
-        if !made.is_ok_and(|made| made.success()) || !mount_image(image, &folder) {
-            return None;
-        }
-        let disk = Mount(folder);
-        disk.error_knob().exists().then_some(disk)
+        let mounted = run(Command::new("mkfs.ext4").arg("-q").arg(image))
+            .and_then(|()| mount_image(image, &folder))
+            .and_then(|()| {
+                let disk = Mount(folder);
+                let trigger = disk.error_trigger();
+                if trigger.exists() { Ok(disk) } else { Err(format!("no {}", trigger.display())) }
+            });
+        or_skip(mounted)
     }
 
-    /// Lets the file system find an error in itself.
-    pub(crate) fn break_it(&self) {
-        std::fs::write(self.error_knob(), "1").unwrap();
+    /// Makes the ext4 file system report an error in itself.
+    pub(crate) fn trigger_error(&self) {
+        std::fs::write(self.error_trigger(), "1").unwrap();
     }
 
-    fn error_knob(&self) -> PathBuf {
+    fn error_trigger(&self) -> PathBuf {
         let source = Command::new("findmnt").args(["-no", "SOURCE"]).arg(&self.0).output().unwrap();
         let source = String::from_utf8(source.stdout).unwrap();
         Path::new("/sys/fs/ext4").join(source.trim().trim_start_matches("/dev/")).join("trigger_fs_error")
     }
 
-    /// Mends a file system that nobody uses any more, as a person would, and mounts it again.
-    pub(crate) fn mend(&self, image: &Path) {
-        assert!(Command::new("umount").arg(&self.0).status().unwrap().success(), "somebody still uses it");
+    /// Unmounts a file system that no process uses any more, repairs it as a person would, and mounts it again.
+    pub(crate) fn repair(&self, image: &Path) {
+        assert!(
+            Command::new("umount").arg(&self.0).status().unwrap().success(),
+            "a process still uses the file system"
+        );
         let checked = Command::new("e2fsck").arg("-p").arg(image).output().unwrap();
-        // 1: errors were mended.
+        // 1: errors were repaired.
         assert!(matches!(checked.status.code(), Some(0 | 1)), "{checked:?}");
-        assert!(mount_image(image, &self.0));
+        mount_image(image, &self.0).unwrap();
     }
 
-    /// Mounts it again with other options.
+    /// Remounts it with other options.
     pub(crate) fn remount(&self, options: &str) {
         assert!(self.try_remount(options), "remount {options}");
     }
 
-    /// The same; whether it could be.
+    /// Remounts it with other options; returns whether the kernel allowed it.
     pub(crate) fn try_remount(&self, options: &str) -> bool {
         let done = Command::new("mount").args(["-o", &format!("remount,{options}")]).arg(&self.0).output();
         done.unwrap().status.success()
     }
 }
 
-fn mount_image(image: &Path, folder: &Path) -> bool {
-    let mounted =
-        Command::new("mount").args(["-o", "loop,errors=remount-ro"]).arg(image).arg(folder).output();
-    mounted.is_ok_and(|done| done.status.success())
+fn mount_image(image: &Path, folder: &Path) -> Result<(), String> {
+    run(Command::new("mount").args(["-o", "loop,errors=remount-ro"]).arg(image).arg(folder))
+}
+
+/// Runs a command; the error is what it printed.
+fn run(command: &mut Command) -> Result<(), String> {
+    match command.output() {
+        Ok(done) if done.status.success() => Ok(()),
+        Ok(done) => Err(String::from_utf8_lossy(&done.stderr).trim().to_owned()),
+        Err(error) => Err(format!("{}: {error}", command.get_program().to_string_lossy())),
+    }
+}
+
+#[track_caller]
+fn or_skip(mounted: Result<Mount, String>) -> Option<Mount> {
+    mounted.map_err(|error| skip(&format!("no file system can be mounted: {error}"))).ok()
 }
 
 impl Drop for Mount {

@@ -1,8 +1,8 @@
-//! Random numbers that a printed seed brings back.
+//! Random numbers that a printed seed reproduces.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// `TASKTALLY_SEED`, or a number by the clock; it is printed either way.
+/// `TASKTALLY_SEED`, or a seed from the clock. It is printed either way.
 pub(crate) fn seed(test: &str) -> u64 {
     let seed = match std::env::var("TASKTALLY_SEED") {
         Ok(text) => text.parse().expect("TASKTALLY_SEED is a number"),
@@ -16,13 +16,13 @@ pub(crate) fn seed(test: &str) -> u64 {
 pub(crate) struct Rng(u64);
 
 impl Rng {
-    /// A generator by [`seed`].
+    /// A generator with the seed of [`seed`].
     pub(crate) fn seeded(test: &str) -> Self {
         Rng(seed(test) | 1)
     }
 
-    /// One of several that a seeded generator begins.
-    pub(crate) fn from(seed: u64) -> Self {
+    /// A generator with this seed, for example one of several threads.
+    pub(crate) fn with_seed(seed: u64) -> Self {
         Rng(seed | 1)
     }
 
@@ -33,7 +33,7 @@ impl Rng {
         self.0.wrapping_mul(0x2545_F491_4F6C_DD1D)
     }
 
-    /// A number from 0 up to, and not including, `end`.
+    /// A number from 0 to `end - 1`.
     pub(crate) fn below(&mut self, end: u64) -> u64 {
         (self.next() >> 11) % end
     }

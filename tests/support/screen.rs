@@ -1,4 +1,4 @@
-//! A terminal for `tasktally watch`: a `tmux` of the test's own, looked at as a person would.
+//! `tasktally watch` in a real terminal: a `tmux` server that only this test uses.
 
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -6,23 +6,14 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use super::eventually;
 use super::store::Store;
 
-/// One command in one terminal; the `tmux` server ends with it.
+/// One command in one terminal. The `tmux` server ends when this is dropped.
 pub(crate) struct Screen {
     socket: String,
 }
 
 impl Screen {
-    /// Whether there is a `tmux`; a test that finds none has nothing to look at, and says so.
-    pub(crate) fn is_there() -> bool {
-        let found = Command::new("tmux").arg("-V").output().is_ok_and(|output| output.status.success());
-        if !found {
-            println!("skipped: tmux is not installed");
-        }
-        found
-    }
-
-    /// Starts `tasktally watch` in a terminal of so many columns and rows. Once it has ended, the screen
-    /// says `ended with` its exit code.
+    /// Starts `tasktally watch` in a terminal of `size` columns and rows. After its end the screen shows
+    /// `ended with` and its exit code.
     pub(crate) fn watch(store: &Store, size: (u16, u16), variables: &str, args: &str) -> Screen {
         static STARTED: AtomicU32 = AtomicU32::new(0);
         let name = format!("tmux-{}", STARTED.fetch_add(1, Ordering::Relaxed));
@@ -50,19 +41,19 @@ impl Screen {
         screen
     }
 
-    /// What it shows, as text.
+    /// The text on the screen.
     pub(crate) fn text(&self) -> String {
         self.tmux(&["capture-pane", "-p"])
     }
 
-    /// The same with the sequences that colour it.
-    pub(crate) fn colours(&self) -> String {
+    /// The text on the screen with its colour sequences.
+    pub(crate) fn coloured_text(&self) -> String {
         self.tmux(&["capture-pane", "-e", "-p"])
     }
 
-    /// Waits until it shows all of this, and gives what it shows then.
+    /// Waits until the screen contains all these texts. Returns the whole screen.
     #[track_caller]
-    pub(crate) fn shows(&self, wanted: &[&str]) -> String {
+    pub(crate) fn wait_for(&self, wanted: &[&str]) -> String {
         let mut last = String::new();
         let found = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
             eventually("the screen", || {
@@ -74,7 +65,7 @@ impl Screen {
         last
     }
 
-    /// Presses keys, by tmux's names.
+    /// Presses keys, named as in tmux.
     pub(crate) fn press(&self, keys: &[&str]) {
         self.tmux(&[&["send-keys"], keys].concat());
     }
@@ -84,24 +75,24 @@ impl Screen {
         self.tmux(&["send-keys", "-l", text]);
     }
 
-    /// Changes its size.
+    /// Changes the size of the terminal.
     pub(crate) fn resize(&self, columns: u16, rows: u16) {
         self.tmux(&["resize-window", "-x", &columns.to_string(), "-y", &rows.to_string()]);
     }
 
-    /// Writes all that is sent to the terminal from now on to a file as well.
+    /// From now on copies everything that is sent to the terminal into a file.
     pub(crate) fn record(&self, file: &str) {
         self.tmux(&["pipe-pane", &format!("cat > '{file}'")]);
     }
 
-    /// What tmux knows of the terminal, such as `#{alternate_on}`.
-    pub(crate) fn ask(&self, format: &str) -> String {
+    /// The value of a tmux format such as `#{alternate_on}`.
+    pub(crate) fn tmux_format(&self, format: &str) -> String {
         self.tmux(&["display-message", "-p", format]).trim().to_owned()
     }
 
     /// The process that the terminal's shell started.
     pub(crate) fn process(&self) -> u32 {
-        let shell = self.ask("#{pane_pid}");
+        let shell = self.tmux_format("#{pane_pid}");
         eventually("the process", || {
             let found = Command::new("pgrep").args(["-P", &shell]).output().ok()?;
             String::from_utf8(found.stdout).ok()?.trim().parse().ok()

@@ -1,4 +1,4 @@
-//! A real `tasktally serve`, and a client's end of its two pipes.
+//! A real `tasktally serve` process and the client's end of its two pipes.
 
 use std::collections::{HashMap, VecDeque};
 use std::io::{BufRead, BufReader, Write};
@@ -9,17 +9,19 @@ use std::thread;
 use serde_json::{Value, json};
 
 use super::reply::Reply;
-use super::{PATIENCE, ended};
+use super::{PATIENCE, wait_for_exit};
 
-/// A server process with one client.
+/// A server process and its only client.
 pub(crate) struct Server {
     child: Child,
     stdin: Option<ChildStdin>,
-    unread: Option<ChildStdout>,
+    /// The server's stdout until [`Server::start_reading`].
+    stdout: Option<ChildStdout>,
     lines: Option<Receiver<String>>,
-    parked: HashMap<String, Value>,
-    /// Requests and notifications that nobody has asked for yet.
-    told: VecDeque<Value>,
+    /// Responses that came before the test asked for them, by request id.
+    responses: HashMap<String, Value>,
+    /// Requests and notifications of the server that the test has not asked for yet.
+    incoming: VecDeque<Value>,
     next_id: u64,
     stateless: bool,
     structured: bool,
@@ -28,17 +30,17 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Starts the process; nobody reads its stdout until [`Server::listen`].
+    /// Starts the process. Its stdout is not read before [`Server::start_reading`].
     pub(crate) fn spawn(mut command: Command) -> Self {
         let mut child =
             command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("tasktally serve starts");
         Server {
             stdin: child.stdin.take(),
-            unread: child.stdout.take(),
+            stdout: child.stdout.take(),
             child,
             lines: None,
-            parked: HashMap::new(),
-            told: VecDeque::new(),
+            responses: HashMap::new(),
+            incoming: VecDeque::new(),
             next_id: 0,
             stateless: false,
             structured: true,
@@ -47,9 +49,9 @@ impl Server {
         }
     }
 
-    /// Begins to read what the server says.
-    pub(crate) fn listen(&mut self) {
-        let stdout = self.unread.take().expect("nobody listens yet");
+    /// Starts a thread that reads the server's stdout.
+    pub(crate) fn start_reading(&mut self) {
+        let stdout = self.stdout.take().expect("stdout is not read yet");
         let (sender, receiver) = channel();
         thread::spawn(move || {
             for line in BufReader::new(stdout).lines() {
@@ -62,60 +64,60 @@ impl Server {
         self.lines = Some(receiver);
     }
 
-    /// The legacy handshake; what the server answered.
+    /// The handshake of the protocol before 2026-07-28. Returns the server's result.
     pub(crate) fn initialize(&mut self, version: &str) -> Value {
         let params =
             json!({"protocolVersion": version, "capabilities": self.capabilities, "clientInfo": self.client});
-        // Structured replies came with 2025-06-18; older clients read the text.
+        // Structured replies exist since 2025-06-18; older clients read the text.
         self.structured = version >= "2025-06-18";
         let answer = self.request("initialize", params);
         self.write_line(&json!({"jsonrpc": "2.0", "method": "notifications/initialized"}).to_string());
         answer["result"].clone()
     }
 
-    /// The legacy handshake with a server that may end before it answers; whether it did.
+    /// The handshake with a server that may end before it answers. Returns whether it answered.
     pub(crate) fn try_initialize(&mut self) -> bool {
         let params = json!({"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": self.client});
-        let (id, line) = self.line("initialize", params);
+        let (id, line) = self.encode_request("initialize", params);
         self.write_line(&line);
         self.write_line(&json!({"jsonrpc": "2.0", "method": "notifications/initialized"}).to_string());
         self.answer(id).is_some()
     }
 
-    /// The legacy handshake of a client that does not read what it is answered.
-    pub(crate) fn initialize_unread(&mut self) {
+    /// The handshake of a client that does not read the response.
+    pub(crate) fn initialize_without_reading(&mut self) {
         let params = json!({"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": self.client});
-        let (_, line) = self.line("initialize", params);
+        let (_, line) = self.encode_request("initialize", params);
         self.write_line(&line);
         self.write_line(&json!({"jsonrpc": "2.0", "method": "notifications/initialized"}).to_string());
     }
 
-    /// What the client can do, to be said before the handshake or with every stateless request.
-    pub(crate) fn declare(&mut self, capabilities: Value) {
+    /// Sets the capabilities that the client sends in the handshake or with every stateless request.
+    pub(crate) fn declare_capabilities(&mut self, capabilities: Value) {
         self.capabilities = capabilities;
     }
 
-    /// What the client is called.
-    pub(crate) fn call_client(&mut self, name: &str) {
+    /// Sets the name that the client sends.
+    pub(crate) fn set_client_name(&mut self, name: &str) {
         self.client["name"] = name.into();
     }
 
-    /// From now on every request carries what the stateless protocol wants, and no handshake.
+    /// Switches to the stateless protocol 2026-07-28: no handshake, and its metadata in every request.
     pub(crate) fn stateless(&mut self) {
         self.stateless = true;
     }
 
-    /// The process.
+    /// The process id.
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()
     }
 
-    /// The process's stdin, for a thread of the caller's; the server sees its end when it drops.
+    /// The process's stdin, for another thread. The server sees end of file when it is dropped.
     pub(crate) fn take_stdin(&mut self) -> ChildStdin {
         self.stdin.take().expect("stdin is open")
     }
 
-    /// Writes bytes as they are. A server that is gone is the caller's to notice by its answers.
+    /// Writes bytes unchanged. If the server has ended, the caller notices by the missing responses.
     pub(crate) fn write(&mut self, bytes: &[u8]) {
         let stdin = self.stdin.as_mut().expect("stdin is open");
         let _ = stdin.write_all(bytes).and_then(|()| stdin.flush());
@@ -126,8 +128,8 @@ impl Server {
         self.write(format!("{line}\n").as_bytes());
     }
 
-    /// A request as it goes over the pipe, with the next id.
-    pub(crate) fn line(&mut self, method: &str, mut params: Value) -> (u64, String) {
+    /// A request with the next id, as one line of JSON without its line end.
+    pub(crate) fn encode_request(&mut self, method: &str, mut params: Value) -> (u64, String) {
         self.next_id += 1;
         if self.stateless {
             params["_meta"] = json!({
@@ -140,112 +142,117 @@ impl Server {
         (self.next_id, request.to_string())
     }
 
-    /// Sends a tool call and does not wait.
+    /// Sends a tool call without waiting. Returns the request id.
     pub(crate) fn send(&mut self, tool: &str, arguments: Value) -> u64 {
-        let (id, line) = self.line("tools/call", json!({"name": tool, "arguments": arguments}));
+        let (id, line) = self.encode_request("tools/call", json!({"name": tool, "arguments": arguments}));
         self.write_line(&line);
         id
     }
 
-    /// The next message of any kind; none when the server's stdout has ended.
+    /// The next message of any kind; none if the server's stdout has ended.
     pub(crate) fn next_message(&mut self) -> Option<Value> {
-        let line = match self.lines.as_ref().expect("listening").recv_timeout(PATIENCE) {
-            Ok(line) => line,
-            Err(RecvTimeoutError::Disconnected) => return None,
-            Err(RecvTimeoutError::Timeout) => panic!("the server said nothing for {PATIENCE:?}"),
-        };
-        let message: Value =
-            serde_json::from_str(&line).unwrap_or_else(|_| panic!("not the protocol on stdout: {line}"));
-        assert_eq!(message["jsonrpc"], "2.0", "not the protocol on stdout: {line}");
-        Some(message)
+        match self.lines.as_ref().expect("stdout is read").recv_timeout(PATIENCE) {
+            Ok(line) => Some(parse_message(&line)),
+            Err(RecvTimeoutError::Disconnected) => None,
+            Err(RecvTimeoutError::Timeout) => panic!("the server wrote nothing for {PATIENCE:?}"),
+        }
     }
 
-    /// The answer to a request, other answers being kept; none when the server is gone.
-    pub(crate) fn answer(&mut self, id: u64) -> Option<Value> {
-        let wanted = id.to_string();
-        loop {
-            if let Some(found) = self.parked.remove(&wanted) {
-                return Some(found);
-            }
-            let message = self.next_message()?;
-            if message.get("method").is_some() {
-                self.told.push_back(message);
-                continue;
-            }
-            let twice = self.parked.insert(message["id"].to_string(), message);
+    /// Keeps a message until the test asks for it.
+    fn keep(&mut self, message: Value) {
+        if message.get("method").is_some() {
+            self.incoming.push_back(message);
+        } else {
+            let twice = self.responses.insert(message["id"].to_string(), message);
             assert!(twice.is_none(), "answered twice: {twice:?}");
         }
     }
 
-    /// The first request or notification of a method that the server sent; answers are kept.
-    #[track_caller]
-    pub(crate) fn hear(&mut self, method: &str) -> Value {
+    /// The response to a request; none if the server has ended. Other messages are kept for later.
+    pub(crate) fn answer(&mut self, id: u64) -> Option<Value> {
+        let wanted = id.to_string();
         loop {
-            if let Some(at) = self.told.iter().position(|message| message["method"] == method) {
-                return self.told.remove(at).expect("it was there");
+            if let Some(found) = self.responses.remove(&wanted) {
+                return Some(found);
             }
-            let message = self.next_message().unwrap_or_else(|| panic!("the server ended without {method}"));
-            if message.get("method").is_some() {
-                self.told.push_back(message);
-            } else {
-                let twice = self.parked.insert(message["id"].to_string(), message);
-                assert!(twice.is_none(), "answered twice: {twice:?}");
-            }
+            let message = self.next_message()?;
+            self.keep(message);
         }
     }
 
-    /// How many requests and notifications of a method came and were not asked for yet.
-    pub(crate) fn unheard(&self, method: &str) -> usize {
-        self.told.iter().filter(|message| message["method"] == method).count()
+    /// The first request or notification of a method from the server. Other messages are kept for later.
+    #[track_caller]
+    pub(crate) fn receive(&mut self, method: &str) -> Value {
+        loop {
+            if let Some(index) = self.incoming.iter().position(|message| message["method"] == method) {
+                return self.incoming.remove(index).expect("the index exists");
+            }
+            let message = self.next_message().unwrap_or_else(|| panic!("the server ended without {method}"));
+            self.keep(message);
+        }
     }
 
-    /// Answers a request of the server's.
+    /// How many requests and notifications of a method are waiting in [`Server::receive`]'s queue.
+    pub(crate) fn unread_count(&self, method: &str) -> usize {
+        self.incoming.iter().filter(|message| message["method"] == method).count()
+    }
+
+    /// Answers a request of the server.
     pub(crate) fn respond(&mut self, request: &Value, result: Value) {
         self.write_line(&json!({"jsonrpc": "2.0", "id": request["id"], "result": result}).to_string());
     }
 
-    /// Takes back a request that waits.
+    /// Cancels a request.
     pub(crate) fn cancel(&mut self, id: u64) {
-        let params = json!({"requestId": id, "reason": "changed my mind"});
+        let params = json!({"requestId": id, "reason": "no longer needed"});
         self.write_line(
             &json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": params}).to_string(),
         );
     }
 
-    /// Sends a request of any method and waits for its answer.
+    /// Sends a request of any method and waits for the response.
     #[track_caller]
     pub(crate) fn request(&mut self, method: &str, params: Value) -> Value {
-        let (id, line) = self.line(method, params);
+        let (id, line) = self.encode_request(method, params);
         self.write_line(&line);
         self.answer(id).unwrap_or_else(|| panic!("the server ended before it answered {method}"))
     }
 
-    /// Waits for the reply to a tool call that was sent; none when the server is gone.
+    /// Waits for the reply to a tool call that was sent; none if the server has ended.
     pub(crate) fn recv(&mut self, id: u64) -> Option<Reply> {
         let structured = self.structured;
         self.answer(id).map(|answer| Reply::from_answer(&answer, structured))
     }
 
-    /// Calls a tool.
+    /// The reply to a tool call that was sent, if it has arrived.
+    pub(crate) fn try_recv(&mut self, id: u64) -> Option<Reply> {
+        while let Ok(line) = self.lines.as_ref().expect("stdout is read").try_recv() {
+            self.keep(parse_message(&line));
+        }
+        let answer = self.responses.remove(&id.to_string())?;
+        Some(Reply::from_answer(&answer, self.structured))
+    }
+
+    /// Calls a tool and waits for the reply.
     #[track_caller]
     pub(crate) fn call(&mut self, tool: &str, arguments: Value) -> Reply {
         let id = self.send(tool, arguments);
         self.recv(id).unwrap_or_else(|| panic!("the server ended before it answered {tool}"))
     }
 
-    /// Makes a task and tells its id.
+    /// Creates a task. Returns its id.
     #[track_caller]
-    pub(crate) fn task(&mut self, title: &str) -> String {
+    pub(crate) fn create_task(&mut self, title: &str) -> String {
         self.call("create_task", json!({"task_title": title})).ok().text("/task/id")
     }
 
-    /// Everything that the store says of a task, its body whole.
+    /// The reply of `get_task`.
     #[track_caller]
-    pub(crate) fn look(&mut self, id: &str) -> Reply {
+    pub(crate) fn read_task(&mut self, id: &str) -> Reply {
         self.call("get_task", json!({"id": id})).ok()
     }
 
-    /// A task's body, however many pages it takes.
+    /// The whole body of a task, read page by page.
     #[track_caller]
     pub(crate) fn body(&mut self, id: &str) -> String {
         let mut pages = Vec::new();
@@ -260,17 +267,25 @@ impl Server {
         }
     }
 
-    /// Kills the process as a crash would.
+    /// Kills the process (SIGKILL).
     pub(crate) fn kill(&mut self) {
         self.child.kill().expect("a process can be killed");
         self.child.wait().expect("a killed process ends");
     }
 
-    /// Closes the server's stdin and waits until it has ended by itself.
+    /// Closes the server's stdin and waits for the process to end by itself.
     pub(crate) fn close(&mut self) -> ExitStatus {
         self.stdin = None;
-        ended(&mut self.child)
+        wait_for_exit(&mut self.child)
     }
+}
+
+/// A line of the server as a JSON-RPC message.
+fn parse_message(line: &str) -> Value {
+    let message: Value =
+        serde_json::from_str(line).unwrap_or_else(|_| panic!("not JSON-RPC on stdout: {line}"));
+    assert_eq!(message["jsonrpc"], "2.0", "not JSON-RPC on stdout: {line}");
+    message
 }
 
 impl Drop for Server {

@@ -1,4 +1,4 @@
-//! A store of its own for every test.
+//! A store for each test.
 
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt as _;
@@ -12,7 +12,7 @@ use tempfile::TempDir;
 use super::cli::Run;
 use super::server::Server;
 
-/// A temporary folder with the path of a store in it; gone with the test.
+/// A temporary folder and the path of a store inside it. Both are deleted after the test.
 pub(crate) struct Store {
     folder: TempDir,
     file: PathBuf,
@@ -20,14 +20,14 @@ pub(crate) struct Store {
 }
 
 impl Store {
-    /// An empty folder; the first `tasktally` that runs over it makes the store.
+    /// An empty folder. The first `tasktally` command creates the store.
     pub(crate) fn new() -> Self {
         let folder = TempDir::with_prefix("tasktally-test-").expect("a temporary folder");
         let file = folder.path().join("store").join("tasktally.db");
         Store { folder, file, config: None }
     }
 
-    /// With the operator's configuration: a file that is the operator's alone, outside of every project.
+    /// Adds an operator's configuration: a file with mode 0600 outside of the store's folder.
     pub(crate) fn with_config(mut self, text: &str) -> Self {
         let folder = TempDir::with_prefix("tasktally-config-").expect("a temporary folder");
         let file = folder.path().join("config.toml");
@@ -37,7 +37,7 @@ impl Store {
         self
     }
 
-    /// The configuration's file; there is none unless a test wrote one.
+    /// The path of the configuration. The file exists only if the test wrote one.
     pub(crate) fn config(&self) -> PathBuf {
         match &self.config {
             Some(folder) => folder.path().join("config.toml"),
@@ -45,7 +45,7 @@ impl Store {
         }
     }
 
-    /// A folder of the caller's choosing inside the temporary one holds the file.
+    /// Puts the store at this path inside the temporary folder.
     pub(crate) fn at(mut self, relative: &str) -> Self {
         self.file = self.folder.path().join(relative);
         self
@@ -56,7 +56,7 @@ impl Store {
         &self.file
     }
 
-    /// The temporary folder: working directory of every `tasktally`, so that item files lie in it.
+    /// The temporary folder. It is the working directory of every command, so item files belong in it.
     pub(crate) fn folder(&self) -> &Path {
         self.folder.path()
     }
@@ -68,7 +68,7 @@ impl Store {
         path
     }
 
-    /// `tasktally` with this store, and nothing of the machine's own configuration.
+    /// A `tasktally` command for this store that does not use the machine's configuration.
     pub(crate) fn command(&self) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_tasktally"));
         command
@@ -81,49 +81,55 @@ impl Store {
         command
     }
 
-    /// A command with its arguments, ready to run.
+    /// A `tasktally` command with arguments, ready to run.
     pub(crate) fn tasktally<A: AsRef<str>>(&self, args: impl IntoIterator<Item = A>) -> Run {
         Run::new(self.command(), args)
     }
 
-    /// A server process, its handshake done.
+    /// A server process after the handshake.
     pub(crate) fn serve(&self) -> Server {
         self.serve_with(&[])
     }
 
-    /// A server process with more arguments, its handshake done.
+    /// A server process with arguments, after the handshake.
     pub(crate) fn serve_with(&self, args: &[&str]) -> Server {
         let mut server = self.server(args);
-        server.listen();
+        server.start_reading();
         server.initialize("2025-11-25");
         server
     }
 
-    /// A server process to which nothing was said yet, and whose stdout nobody reads yet.
+    /// A server process before the handshake, whose stdout is not read yet.
     pub(crate) fn server(&self, args: &[&str]) -> Server {
         let log = std::fs::File::options()
             .create(true)
             .append(true)
             .open(self.folder().join("server.log"))
-            .expect("a log for stderr");
+            .expect("a log file for stderr");
         let mut command = self.command();
         command.arg("serve").args(args).stderr(log);
         Server::spawn(command)
     }
 
-    /// What the servers logged.
+    /// Everything the servers logged.
     pub(crate) fn log(&self) -> String {
         std::fs::read_to_string(self.folder().join("server.log")).unwrap_or_default()
     }
 
-    /// The store by other means: SQLite, as anybody could open it.
+    /// A plain SQLite connection to the store.
     pub(crate) fn sql(&self) -> Connection {
         let connection = Connection::open(&self.file).expect("SQLite opens the store");
         connection.busy_timeout(Duration::from_secs(20)).expect("a busy timeout");
         connection
     }
 
-    /// Fails unless SQLite finds the file whole.
+    /// Lets the lease of a task expire now, so that a test need not wait for its end.
+    pub(crate) fn expire_claim(&self, task: &str) {
+        let changed = self.sql().execute("UPDATE task SET expires_at = claimed_at WHERE id = ?1", [task]);
+        assert_eq!(changed.expect("the claim can be changed"), 1, "no task {task}");
+    }
+
+    /// Asserts that SQLite's integrity check finds no error.
     pub(crate) fn assert_whole(&self) {
         let answer: String =
             self.sql().query_row("PRAGMA integrity_check", [], |row| row.get(0)).expect("an integrity check");
@@ -133,10 +139,10 @@ impl Store {
 
 impl Drop for Store {
     fn drop(&mut self) {
-        // A test that fails must not leave a runner at work.
+        // A failed test must not leave a runner behind.
         if self.config.is_some() {
-            let named = self.folder.path().to_string_lossy().into_owned();
-            let _ = Command::new("pkill").args(["-KILL", "-f", &named]).status();
+            let path = self.folder.path().to_string_lossy().into_owned();
+            let _ = Command::new("pkill").args(["-KILL", "-f", &path]).status();
         }
     }
 }

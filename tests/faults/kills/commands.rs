@@ -1,4 +1,4 @@
-//! Command lines: each prints its success, or is wholly there or not at all.
+//! Commands: what a command did is there if it printed its success, and completely or not at all if it was killed.
 
 use std::io::Read;
 use std::process::Stdio;
@@ -7,27 +7,27 @@ use std::time::{Duration, Instant};
 use rusqlite::Connection;
 use serde_json::Value;
 
-use super::Timestamp;
+use super::KillTime;
 use crate::support::cli::Run;
 use crate::support::rng::Rng;
 use crate::support::rounds;
 use crate::support::store::Store;
 
-/// What a command was told to do: its words, and how much of it is there, of how much.
-struct Asked {
+/// A command and how to check what it did.
+struct CommandCase {
     words: Vec<String>,
-    /// A query that gives how many of its rows there are.
-    there: String,
-    /// How many there are where it was done.
-    whole: u64,
+    /// A query that counts the rows that the command wrote.
+    count_sql: String,
+    /// The number of rows if the command was carried out.
+    rows: u64,
 }
 
-/// A command, and how to see what it did.
-fn choose(rng: &mut Rng, sql: &Connection, log: &str, round: usize) -> Asked {
-    let asked = |words: &[&str], there: String, whole| Asked {
+/// A random command.
+fn choose(rng: &mut Rng, sql: &Connection, log: &str, round: usize) -> CommandCase {
+    let case = |words: &[&str], count_sql: String, rows| CommandCase {
         words: words.iter().map(|word| (*word).to_owned()).collect(),
-        there,
-        whole,
+        count_sql,
+        rows,
     };
     let receipt = |text: &str| format!("SELECT count(*) FROM receipt WHERE text = '{text}'");
     let open = "SELECT id FROM task WHERE status = 'active' AND title LIKE 'Task %' LIMIT 1";
@@ -35,22 +35,22 @@ fn choose(rng: &mut Rng, sql: &Connection, log: &str, round: usize) -> Asked {
     match (rng.below(5), open) {
         (0, _) => {
             let title = format!("Task {round}");
-            let there = format!("SELECT count(*) FROM task WHERE title = '{title}'");
-            asked(&["create-task", "--task-title", &title], there, 1)
+            let count_sql = format!("SELECT count(*) FROM task WHERE title = '{title}'");
+            case(&["create-task", "--task-title", &title], count_sql, 1)
         }
         (1, Some(id)) => {
             let text = format!("- done {round}");
-            // The summary and the status come together.
-            let there = format!(
+            // The summary and the status are written together.
+            let count_sql = format!(
                 "{} + (SELECT count(*) FROM task WHERE id = '{id}' AND status = 'done')",
                 receipt(&text).replacen("SELECT count(*)", "SELECT (SELECT count(*)", 1) + ")"
             );
-            asked(&["complete-task", &id, "--summary", &text], there, 2)
+            case(&["complete-task", &id, "--summary", &text], count_sql, 2)
         }
         (2, _) => {
             let title = format!("Batch {round}");
             // The batch's task, three chunks' tasks, six items and their fields.
-            let there = format!(
+            let count_sql = format!(
                 "SELECT (SELECT count(*) FROM task WHERE title = '{title}')
                       + (SELECT count(*) FROM chunk c JOIN task t ON t.row_id = c.batch WHERE t.title = '{title}')
                       + (SELECT count(*) FROM item i JOIN task t ON t.row_id = i.batch WHERE t.title = '{title}')"
@@ -67,25 +67,24 @@ fn choose(rng: &mut Rng, sql: &Connection, log: &str, round: usize) -> Asked {
                 "--max-chunk",
                 "2",
             ];
-            asked(&words, there, 10)
+            case(&words, count_sql, 10)
         }
         _ => {
             let text = format!("- receipt {round}");
-            asked(&["update-task", log, "--body", &text], receipt(&text), 1)
+            case(&["update-task", log, "--body", &text], receipt(&text), 1)
         }
     }
 }
 
-/// Runs a command until it ends or its moment has come: its exit code, where it was not killed, and what it
-/// had printed by then.
-fn run_until(store: &Store, words: &[String], moment: Timestamp) -> (Option<i32>, String) {
+/// Runs a command until it ends or is killed. Returns its exit code, if it was not killed, and what it had printed.
+fn run_until(store: &Store, words: &[String], kill: KillTime) -> (Option<i32>, String) {
     let mut command = store.command();
-    moment.prepare(&mut command);
+    kill.prepare(&mut command);
     command.args(words).arg("--json").stdout(Stdio::piped()).stderr(Stdio::null());
     let mut child = command.spawn().unwrap();
     let started = Instant::now();
     let mut code = None;
-    while started.elapsed() < moment.at_the_latest() && code.is_none() {
+    while started.elapsed() < kill.deadline() && code.is_none() {
         std::thread::sleep(Duration::from_micros(200));
         code = child.try_wait().unwrap();
     }
@@ -97,31 +96,38 @@ fn run_until(store: &Store, words: &[String], moment: Timestamp) -> (Option<i32>
 }
 
 #[test]
-fn a_command_killed_at_any_moment_is_done_wholly_or_not_at_all_and_done_where_it_said_so() {
+fn a_command_killed_at_any_moment_is_done_completely_or_not_at_all() {
     let mut rng = Rng::seeded("a_command_killed_at_any_moment");
     let all = rounds("TASKTALLY_ROUNDS", 60);
-    let (mut said, mut silent, mut absent, mut whole) = (0, 0, 0, 0);
+    let (mut succeeded, mut killed, mut absent, mut complete) = (0, 0, 0, 0);
     let mut store = Store::new();
     let mut log = String::new();
     for round in 0..all {
         if round % 50 == 0 {
             store = Store::new();
-            log = store.serve().task("Log");
+            log = store.serve().create_task("Log");
         }
-        let asked = choose(&mut rng, &store.sql(), &log, round);
-        let (code, printed) = run_until(&store, &asked.words, Timestamp::any(&mut rng, 30, 60));
+        let case = choose(&mut rng, &store.sql(), &log, round);
+        // Some commands are never killed and some are killed before they write, so that both outcomes occur.
+        let kill = match round % 10 {
+            0 => KillTime::Never,
+            5 => KillTime::before_any_write(),
+            _ => KillTime::random(&mut rng, 30, 60),
+        };
+        let (code, printed) = run_until(&store, &case.words, kill);
         let sql = store.sql();
-        let there: u64 = sql.query_row(&asked.there, [], |row| row.get(0)).unwrap();
-        let told = serde_json::from_str::<Value>(&printed).is_ok_and(|reply| reply["success"] == true);
-        if code == Some(0) || told {
-            said += 1;
-            assert!(told, "{:?} ended with {code:?} and printed {printed:?}", asked.words);
-            assert_eq!(there, asked.whole, "{:?} printed its success", asked.words);
+        let rows: u64 = sql.query_row(&case.count_sql, [], |row| row.get(0)).unwrap();
+        let printed_success =
+            serde_json::from_str::<Value>(&printed).is_ok_and(|reply| reply["success"] == true);
+        if code == Some(0) || printed_success {
+            succeeded += 1;
+            assert!(printed_success, "{:?} ended with {code:?} and printed {printed:?}", case.words);
+            assert_eq!(rows, case.rows, "{:?} printed its success", case.words);
         } else {
-            silent += 1;
-            assert_eq!(code, None, "{:?} failed and was not killed: {printed}", asked.words);
-            assert!(there == 0 || there == asked.whole, "{:?} is there in part: {there}", asked.words);
-            *(if there == 0 { &mut absent } else { &mut whole }) += 1;
+            killed += 1;
+            assert_eq!(code, None, "{:?} failed and was not killed: {printed}", case.words);
+            assert!(rows == 0 || rows == case.rows, "{:?} is there in part: {rows} rows", case.words);
+            *(if rows == 0 { &mut absent } else { &mut complete }) += 1;
         }
         if round % 25 == 24 || round + 1 == all {
             store.assert_whole();
@@ -129,7 +135,7 @@ fn a_command_killed_at_any_moment_is_done_wholly_or_not_at_all_and_done_where_it
         }
     }
     println!(
-        "{all} commands: {said} said that they had succeeded and had, {silent} were killed before ({absent} not done at all, {whole} wholly)"
+        "{all} commands: {succeeded} printed their success and had succeeded, {killed} were killed before ({absent} not done, {complete} done completely)"
     );
-    assert!(said > 0 && absent > 0);
+    assert!(succeeded > 0 && absent > 0);
 }

@@ -1,4 +1,4 @@
-//! `tasktally run`, killed and begun again.
+//! `tasktally run`, killed and resumed.
 
 use std::collections::HashMap;
 use std::thread;
@@ -13,13 +13,13 @@ use crate::support::store::Store;
 
 const ITEMS: usize = 60;
 
-/// The worker logs each start of an item before it ends, so that a second run would show.
+/// The worker logs each start of an item, so that a second start is visible.
 const WORKER: &str = r#"
 printf '%s\n' "$TASKTALLY_ITEM" >> "$1"
 printf '{"receipt": "- did %s", "category": "%s"}\n' "$TASKTALLY_ITEM" "${TASKTALLY_ITEM%-*}"
 "#;
 
-/// Items over three months: `task-00 … skip-59`.
+/// Items over three months: `task-00` to `skip-59`.
 fn write_items(store: &Store) {
     let item = |n: usize| {
         let kind = ["task", "fyi", "skip"][n % 3];
@@ -29,7 +29,7 @@ fn write_items(store: &Store) {
     store.write("worker.sh", WORKER);
 }
 
-/// How often each item's command was started so far.
+/// How often the command of each item was started so far.
 fn starts(store: &Store) -> HashMap<String, usize> {
     let log = std::fs::read_to_string(store.folder().join("starts.log")).unwrap_or_default();
     let mut starts = HashMap::new();
@@ -39,16 +39,16 @@ fn starts(store: &Store) -> HashMap<String, usize> {
     starts
 }
 
-/// The batch in the store, once there is one.
-fn the_batch(server: &mut Server) -> Option<String> {
+/// The id of the batch in the store, if there is one.
+fn find_batch(server: &mut Server) -> Option<String> {
     let listed = server.call("list_tasks", json!({"limit": 0})).ok();
     let tasks = listed["tasks"].as_array().unwrap();
     let parent = tasks.iter().find_map(|task| task["parent"].as_str());
     parent.map(str::to_owned)
 }
 
-/// The keys with a receipt, each as often as it has one.
-fn receipted(server: &mut Server, batch: &str) -> Vec<String> {
+/// The key of every receipt in a batch.
+fn keys_with_receipt(server: &mut Server, batch: &str) -> Vec<String> {
     let progress = server.call("get_batch", json!({"id": batch})).ok();
     let mut keys = Vec::new();
     for chunk in progress["chunks"].as_array().unwrap() {
@@ -59,7 +59,7 @@ fn receipted(server: &mut Server, batch: &str) -> Vec<String> {
     keys
 }
 
-/// `tasktally run` from the start, or on from what the store holds.
+/// `tasktally run` for the items, or `--resume` for a batch.
 fn run(store: &Store, batch: Option<&str>) -> crate::support::cli::Run {
     let mut args = vec!["run"];
     match batch {
@@ -79,14 +79,14 @@ fn assert_every_item_has_one_outcome(store: &Store, server: &mut Server, batch: 
     assert_eq!(progress.text("/batch/status"), "done");
     let categories = progress["batch"]["categories"].as_object().unwrap();
     assert_eq!(categories.values().filter_map(Value::as_u64).sum::<u64>(), ITEMS as u64);
-    let keys = receipted(server, batch);
+    let keys = keys_with_receipt(server, batch);
     let mut once = keys.clone();
     once.dedup();
     assert_eq!((keys.len(), once.len()), (ITEMS, ITEMS), "each item once: {keys:?}");
 }
 
 #[test]
-fn a_run_killed_at_any_moment_resumes_without_doing_a_receipted_item_again() {
+fn a_run_killed_at_any_moment_resumes_without_repeating_an_item_that_has_a_receipt() {
     let mut rng = Rng::seeded("a_run_killed_at_any_moment");
     let (mut kills, mut receipts) = (0, 0);
     let killed_rounds = rounds("TASKTALLY_ROUNDS", 20);
@@ -95,36 +95,42 @@ fn a_run_killed_at_any_moment_resumes_without_doing_a_receipted_item_again() {
         round += 1;
         let store = Store::new();
         write_items(&store);
-        let mut kept: HashMap<String, usize> = HashMap::new();
+        let mut starts_before: HashMap<String, usize> = HashMap::new();
         for _ in 0..=rng.below(3) {
-            let batch = the_batch(&mut store.serve());
+            let batch = find_batch(&mut store.serve());
             let mut killed = run(&store, batch.as_deref()).start();
             thread::sleep(Duration::from_millis(rng.below(250)));
             killed.kill().unwrap();
             killed.wait().unwrap();
             kills += 1;
             store.assert_whole();
-            if let Some(batch) = the_batch(&mut store.serve()) {
+            if let Some(batch) = find_batch(&mut store.serve()) {
                 let starts = starts(&store);
-                for key in receipted(&mut store.serve(), &batch) {
+                for key in keys_with_receipt(&mut store.serve(), &batch) {
                     let so_far = starts[&key];
-                    assert_eq!(*kept.entry(key.clone()).or_insert(so_far), so_far, "{key}, round {round}");
+                    assert_eq!(
+                        *starts_before.entry(key.clone()).or_insert(so_far),
+                        so_far,
+                        "{key}, round {round}"
+                    );
                 }
             }
         }
-        let batch = the_batch(&mut store.serve());
+        let batch = find_batch(&mut store.serve());
         let ran = run(&store, batch.as_deref()).finish();
         assert!(matches!(ran.code, Some(0 | 3)), "round {round}: {ran:?}");
 
         let mut server = store.serve();
-        let batch = the_batch(&mut server).expect("a batch");
+        let batch = find_batch(&mut server).expect("a batch");
         assert_every_item_has_one_outcome(&store, &mut server, &batch);
         let starts = starts(&store);
-        for (key, before) in kept {
-            assert_eq!(starts[&key], before, "{key} had a receipt and was run again, round {round}");
+        for (key, before) in starts_before {
+            assert_eq!(starts[&key], before, "{key} had a receipt and was started again, round {round}");
         }
         assert_eq!(starts.len(), ITEMS);
         receipts += ITEMS;
     }
-    println!("{kills} runs killed, {receipts} items with one receipt each, none with a receipt done again");
+    println!(
+        "{kills} runs killed, {receipts} items with one receipt each, none started again after its receipt"
+    );
 }

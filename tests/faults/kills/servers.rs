@@ -1,4 +1,4 @@
-//! Servers with sixteen writes of all kinds in flight.
+//! Servers with sixteen writes of different kinds in flight.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::mpsc::RecvTimeoutError;
@@ -7,38 +7,38 @@ use std::thread;
 use rusqlite::Connection;
 use serde_json::{Value, json};
 
-use super::Timestamp;
+use super::KillTime;
 use crate::support::reply::Reply;
 use crate::support::rng::Rng;
 use crate::support::rounds;
 use crate::support::server::Server;
 use crate::support::store::Store;
 
-/// How many items a batch has, one a chunk.
+/// The number of items in a batch, one per chunk.
 const ITEMS: u64 = 3;
-/// After how many rounds another store is begun, so that reading back does not outgrow the writing.
-const ROUNDS_A_STORE: usize = 25;
+/// The number of rounds before a new store is used, so that checking a store does not take longer than writing it.
+const ROUNDS_PER_STORE: usize = 25;
 
-/// What the servers acknowledged, over all rounds with a store.
+/// What the servers acknowledged in all rounds with one store.
 #[derive(Default)]
-struct Acknowledged {
-    /// Text of each receipt on the log task, by the number that the reply told.
+struct AcknowledgedWrites {
+    /// The text of each receipt on the log task, by the number in the reply.
     receipts: HashMap<u64, String>,
-    /// Receipts that were asked for under a key and are to be there once.
+    /// Texts of receipts that were written with a request key and must be there once.
     keyed: Vec<String>,
-    /// The status that each task was last told to have.
+    /// The last acknowledged status of each task.
     tasks: BTreeMap<String, &'static str>,
     batches: Vec<String>,
-    /// Chunks that are held under a token, with the key of their item.
-    held: Vec<(String, Value, String)>,
-    /// Chunks whose item was settled, under the same token.
+    /// Claimed chunks: id, token and the key of the only item.
+    claimed: Vec<(String, Value, String)>,
+    /// Chunks whose item is settled: id, token and key.
     settled: Vec<(String, Value, String)>,
     completed: Vec<String>,
-    /// Asked under a key and not answered: to be asked again.
+    /// Writes with a request key that got no reply; they are sent again.
     unanswered: VecDeque<Write>,
 }
 
-/// A write on its way.
+/// A write that is sent to a server.
 #[derive(Clone)]
 enum Write {
     Receipt(String),
@@ -53,7 +53,7 @@ enum Write {
 }
 
 impl Write {
-    /// What is asked.
+    /// The tool and its arguments.
     fn request(&self, log: &str, serial: u64) -> (&'static str, Value) {
         match self {
             Write::Receipt(text) => ("update_task", json!({"id": log, "body": text})),
@@ -75,8 +75,8 @@ impl Write {
         }
     }
 
-    /// Takes an acknowledgement down.
-    fn acknowledge(self, reply: Reply, known: &mut Acknowledged) {
+    /// Records the reply.
+    fn acknowledge(self, reply: Reply, known: &mut AcknowledgedWrites) {
         if let (Write::ClaimChunk(_), "nothing_to_claim") = (&self, reply.code()) {
             return;
         }
@@ -84,14 +84,14 @@ impl Write {
         match self {
             Write::Receipt(text) => {
                 let twice = known.receipts.insert(reply.count("/receipt/number"), text);
-                assert_eq!(twice, None, "a number given twice: {}", reply.value);
+                assert_eq!(twice, None, "the same number for two receipts: {}", reply.value);
             }
             Write::Keyed(text) => known.keyed.push(text),
             Write::Create => drop(known.tasks.insert(reply.text("/task/id"), "active")),
             Write::Claim(id) => drop(known.tasks.insert(id, "in_progress")),
             Write::Complete(id) => drop(known.tasks.insert(id, "done")),
             Write::Batch(_) => known.batches.push(reply.text("/batch/id")),
-            Write::ClaimChunk(_) => known.held.push((
+            Write::ClaimChunk(_) => known.claimed.push((
                 reply.text("/task/id"),
                 reply["claim"]["token"].clone(),
                 reply.text("/items/0/key"),
@@ -102,8 +102,8 @@ impl Write {
     }
 }
 
-/// Chooses a write; what has one in flight is left alone until it is answered.
-fn choose(rng: &mut Rng, known: &mut Acknowledged, serial: u64) -> Write {
+/// A random write. A task or chunk with a write in flight is not chosen until its reply.
+fn choose(rng: &mut Rng, known: &mut AcknowledgedWrites, serial: u64) -> Write {
     if let Some(again) = known.unanswered.pop_front() {
         return again;
     }
@@ -120,22 +120,22 @@ fn choose(rng: &mut Rng, known: &mut Acknowledged, serial: u64) -> Write {
         13 => pick("in_progress").map(Write::Complete),
         14 => Some(Write::Batch(format!("batch {serial}"))),
         15 | 16 => known.batches.last().cloned().map(Write::ClaimChunk),
-        17 | 18 => known.held.pop().map(|(chunk, token, key)| Write::Settle(chunk, token, key)),
+        17 | 18 => known.claimed.pop().map(|(chunk, token, key)| Write::Settle(chunk, token, key)),
         _ => known.settled.pop().map(|(chunk, token, _)| Write::CompleteChunk(chunk, token)),
     };
-    // A long one now and then, so that the log is folded in often.
+    // Sometimes a long text, so that WAL checkpoints are frequent.
     let size = if rng.below(8) == 0 { 40_000 } else { 1 };
     chosen.unwrap_or_else(|| Write::Receipt(format!("- receipt {serial}{}", ".".repeat(size))))
 }
 
-/// Keeps sixteen writes in flight until the server is gone, or closes it after some and lets it be killed
-/// while it ends; records what it acknowledged. Gives how many that was.
+/// Keeps sixteen writes in flight until the server has ended. After `most` writes, closes the server so that it is
+/// killed while it ends. Records what the server acknowledged and returns how many writes that were.
 fn write_until_killed(
     server: &mut Server,
     log: &str,
     rng: &mut Rng,
     serial: &mut u64,
-    known: &mut Acknowledged,
+    known: &mut AcknowledgedWrites,
     most: u64,
 ) -> u64 {
     let mut in_flight = VecDeque::new();
@@ -163,7 +163,7 @@ fn write_until_killed(
     }
 }
 
-fn assert_kept(sql: &Connection, log: &str, known: &Acknowledged) {
+fn assert_kept(sql: &Connection, log: &str, known: &AcknowledgedWrites) {
     let count = |query: &str, value: &str| -> u64 {
         sql.prepare_cached(query).unwrap().query_row([value], |row| row.get(0)).unwrap()
     };
@@ -175,13 +175,13 @@ fn assert_kept(sql: &Connection, log: &str, known: &Acknowledged) {
     for (number, text) in &known.receipts {
         assert_eq!(texts.get(number), Some(text), "receipt {number} was acknowledged");
     }
-    let mut often: HashMap<&str, usize> = HashMap::new();
-    texts.values().for_each(|text| *often.entry(text).or_default() += 1);
+    let mut counts: HashMap<&str, usize> = HashMap::new();
+    texts.values().for_each(|text| *counts.entry(text).or_default() += 1);
     for text in &known.keyed {
-        assert_eq!(often.get(text.as_str()), Some(&1), "{text} was acknowledged once");
+        assert_eq!(counts.get(text.as_str()), Some(&1), "{text} was acknowledged once");
     }
-    // Whatever was asked, and answered or not: never twice.
-    assert!(often.values().all(|times| *times == 1), "a receipt was written twice");
+    // No write, acknowledged or not, is there twice.
+    assert!(counts.values().all(|times| *times == 1), "a receipt was written twice");
     for (id, status) in &known.tasks {
         let now: String =
             sql.query_row("SELECT status FROM task WHERE id = ?1", [id], |row| row.get(0)).unwrap();
@@ -200,77 +200,83 @@ fn assert_kept(sql: &Connection, log: &str, known: &Acknowledged) {
     for chunk in &known.completed {
         assert_eq!(count("SELECT count(*) FROM task WHERE id = ?1 AND status = 'done'", chunk), 1, "{chunk}");
     }
-    // Batches that nobody was told of are there wholly, too: of each key one.
-    let halves = "SELECT count(*) FROM batch b WHERE items_total <> (SELECT count(*) FROM item i WHERE i.batch = b.task) OR items_total <> ?1";
+    // Batches that were not acknowledged are complete, too, and no batch is there twice.
+    let partial = "SELECT count(*) FROM batch b WHERE items_total <> (SELECT count(*) FROM item i WHERE i.batch = b.task) OR items_total <> ?1";
     assert_eq!(
-        sql.query_row(halves, [ITEMS], |row| row.get::<_, u64>(0)).unwrap(),
+        sql.query_row(partial, [ITEMS], |row| row.get::<_, u64>(0)).unwrap(),
         0,
         "a batch is there in part"
     );
     let twice = "SELECT count(*) - count(DISTINCT t.title) FROM batch b JOIN task t ON t.row_id = b.task";
-    assert_eq!(sql.query_row(twice, [], |row| row.get::<_, u64>(0)).unwrap(), 0, "a batch was made twice");
+    assert_eq!(sql.query_row(twice, [], |row| row.get::<_, u64>(0)).unwrap(), 0, "a batch was created twice");
 }
 
-/// Kills a server that makes the store; another one makes it all the same, whatever it finds.
-fn kill_at_the_making(rng: &mut Rng, store: &Store) {
-    let moment = Timestamp::any(rng, 40, 60);
+/// Kills a process while it creates the store. The next process must complete the creation.
+fn kill_during_creation(rng: &mut Rng, store: &Store) {
+    let kill = KillTime::random(rng, 40, 60);
     let mut command = store.command();
-    moment.prepare(&mut command);
+    kill.prepare(&mut command);
     let mut child = crate::support::cli::Run::new(command, ["list-tasks"]).start();
-    thread::sleep(moment.at_the_latest().min(std::time::Duration::from_millis(40)));
+    thread::sleep(kill.deadline().min(std::time::Duration::from_millis(40)));
     let _ = child.kill();
     child.wait().unwrap();
 }
 
 #[test]
-fn a_server_killed_at_any_moment_has_kept_every_write_it_acknowledged() {
+fn a_server_killed_at_any_moment_has_kept_every_acknowledged_write() {
     let mut rng = Rng::seeded("a_server_killed_at_any_moment");
     let (mut serial, mut acknowledged, mut repeated, mut by_call) = (0, 0, 0, 0);
-    let (mut store, mut log, mut known) = (Store::new(), String::new(), Acknowledged::default());
+    let (mut store, mut log, mut known) = (Store::new(), String::new(), AcknowledgedWrites::default());
     let all = rounds("TASKTALLY_ROUNDS", 25);
     for round in 0..all {
-        if round % ROUNDS_A_STORE == 0 {
-            (store, known) = (Store::new(), Acknowledged::default());
-            kill_at_the_making(&mut rng, &store);
-            log = store.serve().task("Log");
+        if round % ROUNDS_PER_STORE == 0 {
+            (store, known) = (Store::new(), AcknowledgedWrites::default());
+            kill_during_creation(&mut rng, &store);
+            log = store.serve().create_task("Log");
         }
-        let moment = Timestamp::any(&mut rng, 120, 3000);
-        by_call += usize::from(matches!(moment, Timestamp::Before(_)));
+        // The first server is not killed, so that some writes are acknowledged on a slow machine, too.
+        let kill = if round == 0 { KillTime::Never } else { KillTime::random(&mut rng, 120, 3000) };
+        by_call += usize::from(matches!(kill, KillTime::Before(_)));
         repeated += known.unanswered.len();
         let mut command = store.command();
         command.arg("serve").stderr(std::process::Stdio::null());
-        moment.prepare(&mut command);
+        kill.prepare(&mut command);
         let mut server = Server::spawn(command);
-        server.listen();
+        server.start_reading();
         let pid = server.pid();
-        let (gone, is_gone) = std::sync::mpsc::channel::<()>();
+        let (ended, has_ended) = std::sync::mpsc::channel::<()>();
         let killer = thread::spawn(move || {
-            // One that was killed by its call is not waited for yet, so nobody else has its number.
-            if is_gone.recv_timeout(moment.at_the_latest()) == Err(RecvTimeoutError::Timeout) {
-                crate::support::signal("KILL", pid);
+            // A process that was killed by its call is still a zombie, so no other process has its id.
+            if has_ended.recv_timeout(kill.deadline()) == Err(RecvTimeoutError::Timeout) {
+                crate::support::send_signal("KILL", pid);
             }
         });
         if server.try_initialize() {
-            // One in four is closed after some writes, to be killed while it ends.
-            let most = if rng.below(4) == 0 { rng.below(60) } else { u64::MAX };
+            // One in four servers is closed after some writes, so that it is killed while it ends.
+            let most = match rng.below(4) {
+                _ if round == 0 => 60,
+                0 => rng.below(60),
+                _ => u64::MAX,
+            };
             acknowledged += write_until_killed(&mut server, &log, &mut rng, &mut serial, &mut known, most);
         }
-        drop(gone);
+        drop(ended);
         killer.join().unwrap();
         drop(server);
         if round % 2 == 0 {
-            // Whoever comes first finds what the killed one left: here another tasktally, else SQLite itself.
+            // In half of the rounds tasktally recovers the store, otherwise plain SQLite does.
             store.tasktally(["list-tasks"]).success();
         }
         let sql = store.sql();
         assert_kept(&sql, &log, &known);
-        if round % ROUNDS_A_STORE == ROUNDS_A_STORE - 1 || round + 1 == all {
+        if round % ROUNDS_PER_STORE == ROUNDS_PER_STORE - 1 || round + 1 == all {
             store.assert_whole();
             store.tasktally(["verify"]).success();
         }
     }
     println!(
-        "{all} servers killed ({by_call} at a call), {acknowledged} writes acknowledged and kept, {repeated} repeated under their keys, none twice"
+        "{} servers killed ({by_call} at a call), {acknowledged} writes acknowledged and kept, {repeated} repeated under their keys, none twice",
+        all - 1
     );
     assert!(acknowledged > 0 && by_call > 0 && by_call < all);
 }

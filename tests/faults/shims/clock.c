@@ -1,6 +1,6 @@
-// The wall clock that a test turns: TASKTALLY_TEST_CLOCK names a file of two 64-bit numbers that the test
-// writes while the process runs. The first moves the clock by so many nanoseconds; the second, where it is
-// not 0, is the time itself, and it stands still. The monotonic clock is the machine's.
+// A wall clock that a test changes: TASKTALLY_TEST_CLOCK names a file of two 64-bit numbers that the test writes
+// while the process runs. The first is an offset to the machine's clock in nanoseconds. The second, if it is not 0,
+// is a fixed time. The monotonic clock is not changed.
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <fcntl.h>
@@ -12,9 +12,9 @@
 #include <time.h>
 #include <unistd.h>
 
-static const volatile int64_t *dial;
+static const volatile int64_t *fake_clock;
 
-__attribute__((constructor)) static void find_dial(void) {
+__attribute__((constructor)) static void map_fake_clock(void) {
     const char *path = getenv("TASKTALLY_TEST_CLOCK");
     int file = path ? open(path, O_RDONLY | O_CLOEXEC) : -1;
     if (file < 0)
@@ -22,15 +22,15 @@ __attribute__((constructor)) static void find_dial(void) {
     void *found = mmap(NULL, 2 * sizeof(int64_t), PROT_READ, MAP_SHARED, file, 0);
     close(file);
     if (found != MAP_FAILED)
-        dial = found;
+        fake_clock = found;
 }
 
 int clock_gettime(clockid_t clock, struct timespec *at) {
     int result = (int)syscall(SYS_clock_gettime, clock, at);
-    if (result != 0 || !dial || (clock != CLOCK_REALTIME && clock != CLOCK_REALTIME_COARSE))
+    if (result != 0 || !fake_clock || (clock != CLOCK_REALTIME && clock != CLOCK_REALTIME_COARSE))
         return result;
-    int64_t stands_at = dial[1];
-    int64_t now = stands_at ? stands_at : (int64_t)at->tv_sec * 1000000000 + at->tv_nsec + dial[0];
+    int64_t fixed = fake_clock[1];
+    int64_t now = fixed ? fixed : (int64_t)at->tv_sec * 1000000000 + at->tv_nsec + fake_clock[0];
     at->tv_sec = now / 1000000000;
     at->tv_nsec = now % 1000000000;
     return 0;

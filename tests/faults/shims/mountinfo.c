@@ -1,4 +1,4 @@
-/* Says that files lie on other kinds of disks than they do: MOUNTINFO is read in the place of the list of mounts. */
+/* Replaces the list of mounts: a process that opens /proc/self/mountinfo gets the file that MOUNTINFO names. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <fcntl.h>

@@ -1,5 +1,5 @@
-/* Stops the process, as SIGSTOP does, right before its TASKTALLY_STOP_AT-th write to a file or sync of one; with
-   TASKTALLY_STOP_BY=KILL it is killed there. */
+/* Stops the process with SIGSTOP right before the call number TASKTALLY_STOP_AT that writes or syncs a file. If
+   TASKTALLY_STOP_BY is set, the process is killed with SIGKILL instead. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <signal.h>
@@ -14,7 +14,7 @@ __attribute__((constructor)) static void read_environment(void) {
     const char *text = getenv("TASKTALLY_STOP_AT");
     at = text ? atol(text) : -1;
     by = getenv("TASKTALLY_STOP_BY") ? SIGKILL : SIGSTOP;
-    /* Processes that this one starts are not stopped. */
+    /* Child processes are not stopped. */
     unsetenv("LD_PRELOAD");
 }
 

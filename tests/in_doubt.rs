@@ -1,0 +1,272 @@
+//! Items in doubt: an item whose action may have happened is never silently processed again.
+
+mod support;
+
+use serde_json::{Value, json};
+
+use support::server::Server;
+use support::store::Store;
+use support::{eventually, send_signal};
+
+/// Creates a batch of one chunk with three items. Returns its id.
+fn create_batch(server: &mut Server, rule: Option<&str>) -> String {
+    let mut batch = json!({"title": "Mail", "instructions": "Archive each mail.", "items": ["a", "b", "c"]});
+    if let Some(rule) = rule {
+        batch["in_doubt"] = rule.into();
+    }
+    server.call("create_batch", batch).ok().text("/batch/id")
+}
+
+fn claim(server: &mut Server, batch: &str, worker: &str) -> Value {
+    let arguments = json!({"worker": worker, "batch": batch});
+    eventually("a chunk to be claimed", || {
+        let claimed = server.call("claim_task", arguments.clone());
+        claimed.succeeded().then_some(claimed.value)
+    })
+}
+
+/// Reports an outcome for an item.
+fn report(server: &mut Server, claim: &Value, item: &str, outcome: &str) -> support::reply::Reply {
+    let (id, token) = (&claim["task"]["id"], &claim["claim"]["token"]);
+    server.call("update_task", json!({"id": id, "claim": token, "item": item, "outcome": outcome}))
+}
+
+/// A worker settles `a`, starts `b` and releases the chunk without an outcome for `b`.
+fn leave_item_in_doubt(server: &mut Server, batch: &str) {
+    let first = claim(server, batch, "polecat");
+    report(server, &first, "a", "done").ok();
+    report(server, &first, "b", "started").ok();
+    assert_eq!(in_doubt(server, batch), 0, "a started item of a live claim is in doubt");
+    let (id, token) = (&first["task"]["id"], &first["claim"]["token"]);
+    server.call("release_task", json!({"id": id, "claim": token, "reason": "out of context"})).ok();
+}
+
+/// The number of items in doubt.
+fn in_doubt(server: &mut Server, batch: &str) -> u64 {
+    server.call("get_batch", json!({"id": batch})).ok().count("/batch/in_doubt")
+}
+
+fn finish(server: &mut Server, claim: &Value, items: &[&str]) {
+    for item in items {
+        report(server, claim, item, "done").ok();
+    }
+    let (id, token) = (&claim["task"]["id"], &claim["claim"]["token"]);
+    server.call("complete_task", json!({"id": id, "claim": token})).ok();
+}
+
+#[test]
+fn the_next_worker_sees_when_and_by_whom_an_item_in_doubt_was_started() {
+    let store = Store::new();
+    let mut server = store.serve();
+    let batch = create_batch(&mut server, None);
+    leave_item_in_doubt(&mut server, &batch);
+    assert_eq!(in_doubt(&mut server, &batch), 1);
+    let shown = server.read_task(&format!("{batch}.01"));
+    assert_eq!(shown["items"][0]["in_doubt"]["by"], "polecat", "{}", shown.value);
+
+    let second = claim(&mut server, &batch, "next");
+    let items = second["items"].as_array().unwrap();
+    assert_eq!(items.len(), 2);
+    assert_eq!(items[0]["key"], "b");
+    assert_eq!(items[0]["in_doubt"]["by"], "polecat");
+    assert!(items[0]["in_doubt"]["since"].as_str().unwrap().starts_with("20"), "{}", items[0]);
+    assert!(items[1].get("in_doubt").is_none(), "c was never started: {}", items[1]);
+    assert!(
+        second["instructions"].as_str().unwrap().contains("1 of the items may have happened"),
+        "{second}"
+    );
+    assert_eq!(in_doubt(&mut server, &batch), 1, "the item is in doubt until it is settled");
+    report(&mut server, &second, "b", "started").ok();
+    assert_eq!(in_doubt(&mut server, &batch), 0, "the next worker has started the item again");
+    finish(&mut server, &second, &["b", "c"]);
+    let after = server.call("get_batch", json!({"id": batch})).ok();
+    assert_eq!(after["batch"]["status"], "done");
+    assert_eq!(after.count("/batch/in_doubt"), 0);
+    assert_eq!(after["batch"]["outcomes"], json!({"done": 3}), "`started` is no outcome");
+    assert_eq!(after["batch"]["categories"], json!({"done": 3}));
+    server.close();
+    store.tasktally(["verify"]).success();
+}
+
+#[test]
+fn an_item_is_started_once_per_claim_and_never_after_its_outcome() {
+    let store = Store::new();
+    let mut server = store.serve();
+    let batch = create_batch(&mut server, None);
+    let held = claim(&mut server, &batch, "polecat");
+    let first = report(&mut server, &held, "a", "started").ok();
+    let again = report(&mut server, &held, "a", "started").ok();
+    assert_eq!(again["receipt"]["duplicate"], true, "{}", again.value);
+    assert_eq!(again["receipt"]["number"], first["receipt"]["number"]);
+    assert_eq!(first["receipt"]["items_left"], 3, "{}", first.value);
+    let early = json!({"id": held["task"]["id"], "claim": held["claim"]["token"]});
+    let refused = server.call("complete_task", early);
+    assert_eq!(refused.refusal(), "incomplete_items", "a started item counts as settled");
+    report(&mut server, &held, "a", "done").ok();
+    let late = report(&mut server, &held, "a", "started");
+    assert_eq!(late.refusal(), "conflict");
+    assert!(late.message().contains("already done by receipt 2"), "{}", late.message());
+}
+
+#[test]
+fn a_started_item_is_in_doubt_as_soon_as_the_lease_expires() {
+    let store = Store::new();
+    let mut server = store.serve();
+    let batch = create_batch(&mut server, None);
+    let held = claim(&mut server, &batch, "polecat");
+    report(&mut server, &held, "a", "started").ok();
+    store.expire_claim(&format!("{batch}.01"));
+    assert_eq!(in_doubt(&mut server, &batch), 1);
+    let late = report(&mut server, &held, "b", "started");
+    assert_eq!(late.refusal(), "claim_lost", "the claim is not reported as lost");
+    let next = claim(&mut server, &batch, "next");
+    assert!(next["items"][0]["in_doubt"].is_object());
+    assert!(next["items"][1].get("in_doubt").is_none(), "a late receipt started an item: {next}");
+}
+
+#[test]
+fn with_the_rule_skip_an_item_in_doubt_is_skipped_with_a_receipt() {
+    let store = Store::new();
+    let mut server = store.serve();
+    let batch = create_batch(&mut server, Some("skip"));
+    leave_item_in_doubt(&mut server, &batch);
+    let second = claim(&mut server, &batch, "next");
+    let keys: Vec<_> = second["items"].as_array().unwrap().iter().map(|item| item["key"].clone()).collect();
+    assert_eq!(keys, ["c"]);
+    assert!(server.body(&format!("{batch}.01")).contains("- b: skipped, in doubt: 'polecat' started it"));
+    finish(&mut server, &second, &["c"]);
+    let after = server.call("get_batch", json!({"id": batch})).ok();
+    assert_eq!(after["batch"]["outcomes"], json!({"done": 2, "skipped": 1}));
+    assert_eq!(after.count("/batch/in_doubt"), 0);
+}
+
+/// Creates a batch with the rule `ask` and an item in doubt. Asserts that the chunk waits for a person. Returns its id.
+fn batch_that_asks(server: &mut Server) -> String {
+    let batch = create_batch(server, Some("ask"));
+    leave_item_in_doubt(server, &batch);
+    let refused = server.call("claim_task", json!({"batch": batch}));
+    assert_eq!(refused.declined(), "nothing_to_claim");
+    let state = server.call("get_batch", json!({"id": batch, "view": "review"})).ok();
+    assert_eq!(state["batch"]["status"], "waiting", "{}", state.value);
+    assert_eq!(state["needs_person"], json!([format!("{batch}.01")]));
+    assert_eq!(state["reviews"][0]["in_doubt"][0]["item"], "b");
+    assert_eq!(state["reviews"][0]["in_doubt"][0]["by"], "polecat");
+    batch
+}
+
+#[test]
+fn with_the_rule_ask_a_person_can_approve_an_item_in_doubt_as_done() {
+    let store = Store::new();
+    let mut server = store.serve();
+    let batch = batch_that_asks(&mut server);
+    let approved =
+        server.call("review_batch", json!({"id": batch, "decision": "approve", "reviewer": "Ann"})).ok();
+    assert!(approved.message().contains("1 items in doubt were settled as done"), "{}", approved.message());
+    let second = claim(&mut server, &batch, "next");
+    assert_eq!(second["items"].as_array().unwrap().len(), 1, "only c is left: {second}");
+    finish(&mut server, &second, &["c"]);
+    let after = server.call("get_batch", json!({"id": batch})).ok();
+    assert_eq!(after["batch"]["outcomes"], json!({"done": 3}));
+    assert!(server.body(&format!("{batch}.01")).contains("- b: done, as 'Ann' says"));
+}
+
+#[test]
+fn with_the_rule_ask_a_person_can_have_only_the_item_in_doubt_redone() {
+    let store = Store::new();
+    let mut server = store.serve();
+    let batch = batch_that_asks(&mut server);
+    let redo =
+        json!({"id": batch, "decision": "redo", "note": "it is still in the inbox", "reviewer": "Ann"});
+    server.call("review_batch", redo).ok();
+    let second = claim(&mut server, &batch, "next");
+    let keys: Vec<_> = second["items"].as_array().unwrap().iter().map(|item| item["key"].clone()).collect();
+    assert_eq!(keys, ["b", "c"], "a stays done");
+    assert!(second["items"][0].get("in_doubt").is_none(), "a person has decided: {second}");
+    assert!(second["instructions"].as_str().unwrap().contains("it is still in the inbox"));
+    finish(&mut server, &second, &["b", "c"]);
+    assert_eq!(server.call("get_batch", json!({"id": batch})).ok()["batch"]["status"], "done");
+}
+
+#[test]
+fn with_the_rule_ask_a_rejected_chunk_fails() {
+    let store = Store::new();
+    let mut server = store.serve();
+    let batch = batch_that_asks(&mut server);
+    let reject = json!({"id": batch, "decision": "reject", "note": "leave it", "reviewer": "Ann"});
+    server.call("review_batch", reject).ok();
+    let after = server.call("get_batch", json!({"id": batch})).ok();
+    assert_eq!(after["batch"]["status"], "failed");
+    assert_eq!(after.count("/batch/in_doubt"), 1, "the item is no longer shown as in doubt");
+}
+
+#[test]
+fn a_resumed_run_knows_which_command_was_running_at_the_kill() {
+    let store = Store::new();
+    store.write("items.jsonl", "{\"key\":\"a\"}\n{\"key\":\"b\"}\n{\"key\":\"c\"}\n");
+    store.write(
+        "worker.sh",
+        "item=$(cat); echo \"$TASKTALLY_ITEM in_doubt=${TASKTALLY_IN_DOUBT:+yes} by=$TASKTALLY_IN_DOUBT_BY $item\" >> seen.log
+         [ \"$TASKTALLY_ITEM\" = b ] && [ ! -e again ] && { touch again; sleep 60; }
+         echo \"- did $TASKTALLY_ITEM\"",
+    );
+    let args = ["run", "--items", "items.jsonl", "--workers", "1", "--quiet", "--", "sh", "worker.sh"];
+    let mut first = store.tasktally(args).start();
+    eventually("the second item to be started", || store.folder().join("again").exists().then_some(()));
+    send_signal("KILL", first.id());
+    first.wait().unwrap();
+
+    let mut server = store.serve();
+    let listed = server.call("get_batch", json!({})).ok();
+    let batch = listed.text("/batches/0/id");
+    server.close();
+    store.tasktally(["run", "--resume", &batch, "--quiet"]).success();
+    let seen = std::fs::read_to_string(store.folder().join("seen.log")).unwrap();
+    let lines: Vec<&str> = seen.lines().collect();
+    assert_eq!(lines.len(), 4, "{seen}");
+    assert!(lines[0].starts_with("a in_doubt= by="), "{seen}");
+    assert!(lines[1].starts_with("b in_doubt= by="), "{seen}");
+    assert!(lines[2].starts_with("b in_doubt=yes by="), "in the environment: {seen}");
+    assert!(lines[2].contains("\"in_doubt\":{\"since\":\""), "in the item's JSON: {seen}");
+    assert!(lines[3].starts_with("c in_doubt= by="), "never started: {seen}");
+    let after = store.serve().call("get_batch", json!({"id": batch})).ok();
+    assert_eq!(after["batch"]["outcomes"], json!({"done": 3}));
+}
+
+#[test]
+fn a_run_starts_each_item_in_the_commit_that_settles_the_one_before() {
+    let store = Store::new();
+    store.write("items.jsonl", "{\"key\":\"a\"}\n{\"key\":\"b\"}\n");
+    let args = ["run", "--items", "items.jsonl", "--workers", "1", "--quiet", "--", "true"];
+    store.tasktally(args).success();
+    let sql = store.sql();
+    let mut receipts = sql
+        .prepare(
+            "SELECT item_key, outcome, created_at FROM receipt WHERE item_key IS NOT NULL ORDER BY row_id",
+        )
+        .unwrap();
+    let rows: Vec<(String, String, i64)> = receipts
+        .query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+        .unwrap()
+        .collect::<Result<_, _>>()
+        .unwrap();
+    let words: Vec<(&str, &str)> =
+        rows.iter().map(|(item, outcome, _)| (item.as_str(), outcome.as_str())).collect();
+    assert_eq!(words, [("a", "started"), ("a", "done"), ("b", "started"), ("b", "done")]);
+    assert_eq!(rows[1].2, rows[2].2, "settled and started in different transactions");
+}
+
+#[test]
+fn an_item_whose_retry_cannot_start_is_in_doubt() {
+    let store = Store::new();
+    store.write("items.jsonl", "{\"key\": \"a\"}\n{\"key\": \"b\"}\n");
+    // The command acts, deletes itself and asks for a retry (exit code 75).
+    let command = store.write("once", "#!/bin/sh\ntouch acted\nrm \"$0\"\nexit 75\n");
+    std::fs::set_permissions(&command, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let run = ["run", "--items", "items.jsonl", "--workers", "1", "--", command.to_str().unwrap()];
+    let ran = store.tasktally(run).code(2);
+    assert!(ran.output().contains("cannot be started"), "{}", ran.output());
+    assert!(store.folder().join("acted").exists());
+    let mut server = store.serve();
+    let batch = server.call("get_batch", json!({})).ok().text("/batches/0/id");
+    assert_eq!(server.call("get_batch", json!({"id": batch})).ok().count("/batch/in_doubt"), 1);
+}
