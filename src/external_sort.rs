@@ -16,7 +16,7 @@ const KEYS_IN_MEMORY: usize = 1 << 17;
 
 /// Keys with a number each, given back in their order.
 #[derive(Default)]
-pub struct Sorter {
+pub struct ExternalSorter {
     /// The keys in memory, one behind the other.
     bytes: Vec<u8>,
     /// Where each begins, how long it is, and its number.
@@ -32,7 +32,7 @@ fn length(bytes: &[u8]) -> Result<u32> {
     u32::try_from(bytes.len()).map_err(|error| Error::internal("a key is too long to be sorted", error))
 }
 
-impl Sorter {
+impl ExternalSorter {
     /// Takes a key.
     ///
     /// # Errors
@@ -77,7 +77,7 @@ impl Sorter {
     ///
     /// # Errors
     /// What `visit` refuses, or where what was put aside cannot be read.
-    pub fn each(&mut self, visit: &mut dyn FnMut(&[u8], u32) -> Result<()>) -> Result<()> {
+    pub fn for_each_sorted(&mut self, visit: &mut dyn FnMut(&[u8], u32) -> Result<()>) -> Result<()> {
         if self.runs.is_empty() {
             self.sort();
             return self.keys.iter().try_for_each(|&(start, length, number)| {
@@ -136,7 +136,7 @@ mod tests {
     #[test]
     fn keys_come_back_in_order_however_many_runs_they_took() {
         for count in [0_u32, 10, 1_000_000] {
-            let mut sorter = Sorter::default();
+            let mut sorter = ExternalSorter::default();
             for number in 0..count {
                 sorter
                     .push(format!("key {}", number.wrapping_mul(7_919) % 1_000).as_bytes(), number)
@@ -145,7 +145,7 @@ mod tests {
             for _ in 0..2 {
                 let (mut seen, mut last) = (0, (Vec::new(), 0));
                 sorter
-                    .each(&mut |key, number| {
+                    .for_each_sorted(&mut |key, number| {
                         let this = (key.to_vec(), number);
                         assert!(seen == 0 || last < this, "{last:?} {this:?}");
                         (seen, last) = (seen + 1, this);

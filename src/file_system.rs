@@ -30,7 +30,7 @@ const SHARED: [&str; 5] = ["9p", "prl_fs", "vboxsf", "virtiofs", "vmhgfs-fuse"];
 
 /// Whether a store is safe on a file system.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Safety {
+pub enum FileSystemSafety {
     /// A local disk, or one that nobody knows better about.
     Local,
     /// Shared with the host of this virtual machine.
@@ -39,23 +39,23 @@ pub enum Safety {
     Network,
 }
 
-impl Safety {
+impl FileSystemSafety {
     /// Of a kind of file system.
-    pub fn of(kind: &str) -> Self {
+    pub fn of_type(kind: &str) -> Self {
         let kind = kind.strip_prefix("fuse.").unwrap_or(kind);
         if NETWORK.contains(&kind) {
-            Safety::Network
+            FileSystemSafety::Network
         } else if SHARED.contains(&kind) {
-            Safety::Shared
+            FileSystemSafety::Shared
         } else {
-            Safety::Local
+            FileSystemSafety::Local
         }
     }
 }
 
 /// The kind of file system that a path lies on, where the system tells; of what is not there yet, that of the
 /// folder it would be made in.
-pub fn kind_of(path: &Path) -> Option<String> {
+pub fn file_system_type(path: &Path) -> Option<String> {
     let path = std::path::absolute(path).ok()?;
     let real = path.ancestors().find_map(|part| std::fs::canonicalize(part).ok())?;
     // Not by the number of `statfs`: there all file systems of FUSE have one.
@@ -100,16 +100,16 @@ mod tests {
     #[test]
     fn the_deepest_and_latest_mount_says_what_a_path_lies_on() {
         #[track_caller]
-        fn check(path: &str, kind: &str, safety: Safety) {
+        fn check(path: &str, kind: &str, safety: FileSystemSafety) {
             assert_eq!(kind_among(MOUNTS, Path::new(path)).as_deref(), Some(kind), "{path}");
-            assert_eq!(Safety::of(kind), safety, "{kind}");
+            assert_eq!(FileSystemSafety::of_type(kind), safety, "{kind}");
         }
-        check("/var/lib/tasktally.db", "ext4", Safety::Local);
-        check("/homes/tasktally.db", "ext4", Safety::Local);
-        check("/home/me/tasktally.db", "nfs4", Safety::Network);
-        check("/home/me/far away/tasktally.db", "fuse.sshfs", Safety::Network);
-        check("/mnt/tasktally.db", "cifs", Safety::Network);
-        check("/host/tasktally.db", "9p", Safety::Shared);
+        check("/var/lib/tasktally.db", "ext4", FileSystemSafety::Local);
+        check("/homes/tasktally.db", "ext4", FileSystemSafety::Local);
+        check("/home/me/tasktally.db", "nfs4", FileSystemSafety::Network);
+        check("/home/me/far away/tasktally.db", "fuse.sshfs", FileSystemSafety::Network);
+        check("/mnt/tasktally.db", "cifs", FileSystemSafety::Network);
+        check("/host/tasktally.db", "9p", FileSystemSafety::Shared);
     }
 
     #[test]

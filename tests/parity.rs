@@ -94,8 +94,12 @@ fn the_same_request_gets_the_same_reply() {
     let (by_tool, by_command) = (folder.path().join("tool.db"), folder.path().join("command.db"));
     let store = tasktally::store::sqlite::SqliteStore::open(&by_tool, tasktally::clock::Clock::system())
         .expect("a store");
-    let session =
-        ops::Session::new(std::sync::Arc::new(store), tasktally::items::Roots::new(["/"]), None, "person");
+    let session = ops::Session::new(
+        std::sync::Arc::new(store),
+        tasktally::items::SourceRoots::new(["/"]),
+        None,
+        "person",
+    );
     let cases: &[(&str, Value, &[&str])] = &[
         (
             "create_task",

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 use tasktally::model::cost::Cost;
-use tasktally::model::receipt::{FIRST_HASH, Receipt};
+use tasktally::model::receipt::{GENESIS_HASH, Receipt};
 use tasktally::model::timestamp::Timestamp;
 
 use support::store::Store;
@@ -327,7 +327,7 @@ fn create_large_batch(store: &Store) -> String {
         let (id, items) = (chunk["id"].as_str().unwrap(), chunk["items"].as_u64().unwrap());
         let row: i64 =
             connection.query_row("SELECT row_id FROM task WHERE id = ?1", [id], |row| row.get(0)).unwrap();
-        let mut before = FIRST_HASH;
+        let mut before = GENESIS_HASH;
         let mut insert = connection
             .prepare("INSERT INTO receipt (task, number, created_at, author, text, late, hash) VALUES (?1, ?2, ?3, ?4, ?5, 0, ?6)")
             .unwrap();

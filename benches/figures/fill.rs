@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Result, ensure};
 use rusqlite::{Connection, params};
 use tasktally::model::cost::Cost;
-use tasktally::model::receipt::{FIRST_HASH, Receipt};
+use tasktally::model::receipt::{GENESIS_HASH, Receipt};
 use tasktally::model::timestamp::Timestamp;
 
 use super::client::TASKTALLY;
@@ -87,7 +87,7 @@ fn receipts(connection: &Connection, tasks: u64) -> Result<()> {
     )?;
     for task in 1..=tasks {
         let id = format!("fill{task:08}");
-        let mut before = FIRST_HASH;
+        let mut before = GENESIS_HASH;
         for number in 1..=RECEIPTS_A_TASK {
             let receipt = Receipt {
                 number,

@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 use crate::prompts::SERVER_KEY;
 
 /// The largest configuration that is read, in bytes.
-const MAX_FILE: u64 = 1024 * 1024;
+const MAX_SOURCE_BYTES: u64 = 1024 * 1024;
 
 #[derive(Debug, Deserialize)]
 struct McpConfig {
@@ -47,7 +47,7 @@ fn read(path: &Path) -> Result<ServerCommand> {
     let mut text = String::new();
     let file = File::open(path)
         .map_err(|error| invalid("cannot be opened; has the worker's run ended?").caused_by(error))?;
-    file.take(MAX_FILE)
+    file.take(MAX_SOURCE_BYTES)
         .read_to_string(&mut text)
         .map_err(|error| invalid("cannot be read").caused_by(error))?;
     let mut config: McpConfig = serde_json::from_str(&text)

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use super::store_path::store_path;
 use crate::clock::Clock;
 use crate::error::{Error, Result};
-use crate::file_system::{Safety, kind_of};
-use crate::items::Roots;
-use crate::model::job::WorkerScope;
-use crate::model::text::Line;
+use crate::file_system::{FileSystemSafety, file_system_type};
+use crate::items::SourceRoots;
+use crate::model::text::LineText;
+use crate::model::worker_scope::WorkerScope;
 use crate::ops::{Session, scope_to_worker};
 use crate::store::sqlite::SqliteStore;
 use crate::work::Launcher;
@@ -43,7 +43,11 @@ pub(super) fn is_network_disk_allowed() -> bool {
 
 /// Refuses a store on a network disk: file locks and the WAL index do not work across machines.
 fn refuse_network_disk(path: &Path) -> Result<()> {
-    let Some(kind) = kind_of(path).filter(|kind| Safety::of(kind) == Safety::Network) else { return Ok(()) };
+    let Some(kind) =
+        file_system_type(path).filter(|kind| FileSystemSafety::of_type(kind) == FileSystemSafety::Network)
+    else {
+        return Ok(());
+    };
     if is_network_disk_allowed() {
         return Ok(());
     }
@@ -68,8 +72,8 @@ pub(super) fn open(db: Option<&Path>, caller: Caller) -> Result<Session> {
         .map_err(|error| Error::internal("the current folder cannot be read", error))?;
     let roots = match caller {
         // Relative paths are resolved against the first root.
-        Caller::Person => Roots::new([here.clone(), PathBuf::from("/")]),
-        Caller::Agent => Roots::new([here.clone()]),
+        Caller::Person => SourceRoots::new([here.clone(), PathBuf::from("/")]),
+        Caller::Agent => SourceRoots::new([here.clone()]),
     };
     let roots = roots.without_store(&path);
     let writable_by_agents = if caller == Caller::Agent { vec![here] } else { Vec::new() };
@@ -91,7 +95,7 @@ fn author(caller: Caller) -> String {
     match caller {
         Caller::Person => std::env::var("USER")
             .ok()
-            .filter(|name| name.parse::<Line>().is_ok())
+            .filter(|name| name.parse::<LineText>().is_ok())
             .unwrap_or_else(|| "cli".into()),
         Caller::Agent => "agent".into(),
     }

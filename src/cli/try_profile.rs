@@ -7,9 +7,9 @@ use serde_json::{Value, json};
 use crate::clock::Clock;
 use crate::config::{Per, Profile};
 use crate::error::{Code, Error, Result};
-use crate::items::Roots;
+use crate::items::SourceRoots;
 use crate::model::id::TaskId;
-use crate::model::text::Line;
+use crate::model::text::LineText;
 use crate::ops::{self, Session};
 use crate::store::sqlite::SqliteStore;
 use crate::work;
@@ -30,7 +30,7 @@ pub(super) fn try_profile(profile: &Profile) -> Result<String> {
     let store = SqliteStore::open(&path, Clock::system())?;
     let session = Session::new(
         Arc::new(store),
-        Roots::new([folder.path()]),
+        SourceRoots::new([folder.path()]),
         Some(folder.path().to_owned()),
         "tasktally",
     );
@@ -40,7 +40,7 @@ pub(super) fn try_profile(profile: &Profile) -> Result<String> {
     });
     let plan = call(&session, "create_batch", request)?;
     let id = TaskId::stored(text(&plan, "/batch/id"));
-    let name: Line = profile.name.as_str().parse().map_err(|why: String| Error::invalid(why))?;
+    let name: LineText = profile.name.as_str().parse().map_err(|why: String| Error::invalid(why))?;
     ops::assign_profile(&session, &id, &name)?;
     work::work_in_foreground(&session, &path, &id)?;
     let batch = call(&session, "get_batch", json!({ "id": id }))?;

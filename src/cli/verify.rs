@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde_json::json;
 
 use crate::error::{Code, Error, Result};
-use crate::model::chain::Head;
+use crate::model::chain::ChainHead;
 use crate::ops::Session;
 use crate::store::chains::{ChainReport, for_each_task, read_chain, verify_chains};
 use crate::terminal::{escape_hidden, print_line};
@@ -61,12 +61,12 @@ pub(super) fn heads(session: &Session, json: bool, out: &mut impl Write) -> Resu
 ///
 /// # Errors
 /// If a receipt was changed: its head would certify the forgery.
-fn read_chains(session: &Session) -> Result<Vec<Head>> {
+fn read_chains(session: &Session) -> Result<Vec<ChainHead>> {
     session.read(|tx| {
         let mut heads = Vec::new();
         for_each_task(tx, |task| {
             let chain = read_chain(tx, task, &mut |_| {})?;
-            if let Some(number) = chain.bad() {
+            if let Some(number) = chain.first_invalid() {
                 return Err(Error::new(
                     Code::Conflict,
                     format!(
@@ -75,8 +75,12 @@ fn read_chains(session: &Session) -> Result<Vec<Head>> {
                     ),
                 ));
             }
-            if chain.number() > 0 {
-                heads.push(Head { task: task.id.clone(), number: chain.number(), hash: chain.head() });
+            if chain.receipt_count() > 0 {
+                heads.push(ChainHead {
+                    task: task.id.clone(),
+                    number: chain.receipt_count(),
+                    hash: chain.head_hash(),
+                });
             }
             Ok(true)
         })?;
@@ -84,7 +88,7 @@ fn read_chains(session: &Session) -> Result<Vec<Head>> {
     })
 }
 
-fn read_heads(path: &PathBuf) -> Result<Vec<Head>> {
+fn read_heads(path: &PathBuf) -> Result<Vec<ChainHead>> {
     let invalid = |what: String| Error::invalid(format!("--from: {}: {what}", path.display()));
     let file: Box<dyn BufRead> = if path == Path::new("-") {
         Box::new(std::io::stdin().lock())

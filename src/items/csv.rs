@@ -6,11 +6,11 @@ use std::io::{self, Read};
 use ::csv::{ByteRecord, Reader, ReaderBuilder, Terminator};
 use serde_json::{Map, Value};
 
-use super::item::{BadItem, Item, Place, from_fields, missing};
+use super::item::{BadItem, Item, ItemOrigin, from_fields, missing};
 use super::jsonl::MAX_LINE;
-use super::roots::shown;
+use super::roots::quoted_path;
 use crate::error::{Error, Result};
-use crate::model::field::{lookup, visible};
+use crate::model::field::{lookup, visible_excerpt};
 
 /// Reads an item a row, each of its columns a string field.
 pub(super) fn read<R: Read>(
@@ -18,7 +18,7 @@ pub(super) fn read<R: Read>(
     path: &str,
     key_field: String,
 ) -> Result<impl Iterator<Item = Result<Item, BadItem>> + use<R>> {
-    let refused = |reason: String| Error::invalid(format!("{} {reason}", shown(path)));
+    let refused = |reason: String| Error::invalid(format!("{} {reason}", quoted_path(path)));
     let mut rows = Rows::new(input, key_field);
     let (_, header) = rows
         .next_row()
@@ -28,13 +28,16 @@ pub(super) fn read<R: Read>(
     if let Some(twice) = header.iter().find(|name| !names.insert(name.as_str())) {
         return Err(refused(format!(
             "names the column \"{}\" twice; rename one of them",
-            visible(twice, 80)
+            visible_excerpt(twice, 80)
         )));
     }
     // Said once here instead of once for every row.
     let empty: Map<String, Value> = header.iter().map(|name| (name.clone(), Value::Null)).collect();
     if lookup(&empty, &rows.key_field).is_none() {
-        return Err(refused(format!("has {}", missing(&visible(&rows.key_field, 80), header.iter()))));
+        return Err(refused(format!(
+            "has {}",
+            missing(&visible_excerpt(&rows.key_field, 80), header.iter())
+        )));
     }
     rows.header = header;
     Ok(rows)
@@ -79,14 +82,14 @@ impl<R: Read> Rows<R> {
                 Ok(true) => {
                     let line = self.line();
                     let values =
-                        values(&self.row).map_err(|reason| BadItem::new(Place::Line(line), reason))?;
+                        values(&self.row).map_err(|reason| BadItem::new(ItemOrigin::Line(line), reason))?;
                     return Ok(Some((line, values)));
                 }
                 Ok(false) => self.ended = true,
                 Err(error) => {
                     self.ended = true;
                     let reason = format!("{error}; what follows was not read");
-                    return Err(BadItem::end(Place::Line(begins), reason));
+                    return Err(BadItem::end(ItemOrigin::Line(begins), reason));
                 }
             }
         }
@@ -103,7 +106,7 @@ impl<R: Read> Rows<R> {
     }
 
     fn item(&self, line: u64, values: Vec<String>) -> Result<Item, BadItem> {
-        let place = Place::Line(line);
+        let place = ItemOrigin::Line(line);
         let (width, wanted) = (values.len(), self.header.len());
         if width != wanted {
             let reason = format!(

@@ -7,8 +7,8 @@ use cap_std::fs::Dir;
 use serde_json::{Map, Value, json};
 
 use super::glob::Glob;
-use super::item::{BadItem, Item, Place, from_fields};
-use super::roots::shown;
+use super::item::{BadItem, Item, ItemOrigin, from_fields};
+use super::roots::quoted_path;
 use crate::error::{Error, Result};
 use crate::model::timestamp::Timestamp;
 
@@ -34,9 +34,9 @@ pub(super) fn read(
             None => describe(&folder, &prefix, &path),
         };
         match fields {
-            Ok(fields) => from_fields(fields, &key_field, Place::File(path)),
-            Err(reason) if is_folder => Err(BadItem::end(Place::File(path), reason)),
-            Err(reason) => Err(BadItem::new(Place::File(path), reason)),
+            Ok(fields) => from_fields(fields, &key_field, ItemOrigin::File(path)),
+            Err(reason) if is_folder => Err(BadItem::end(ItemOrigin::File(path), reason)),
+            Err(reason) => Err(BadItem::new(ItemOrigin::File(path), reason)),
         }
     }))
 }
@@ -75,7 +75,7 @@ fn list(folder: &Dir, shown_path: &str, max: usize) -> Result<Vec<Found>> {
             if seen > max {
                 return Err(Error::invalid(format!(
                     "{} holds more than {max} files and folders; give its subfolders as batches of their own",
-                    shown(shown_path)
+                    quoted_path(shown_path)
                 )));
             }
             let entry = entry.and_then(|entry| Ok((entry.file_name(), entry.file_type()?)));

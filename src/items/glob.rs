@@ -2,7 +2,7 @@
 
 use fast_glob::{glob_match, validate};
 
-use super::roots::shown;
+use super::roots::quoted_path;
 use crate::error::{Error, Result};
 
 /// The longest pattern, in bytes.
@@ -17,7 +17,7 @@ impl Glob {
         let refused = |reason: String| {
             Error::invalid(format!(
                 "glob: {} {reason}; write *.eml for the folder itself, **/*.eml for its subfolders, too",
-                shown(pattern)
+                quoted_path(pattern)
             ))
         };
         if pattern.trim().is_empty() {

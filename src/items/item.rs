@@ -6,7 +6,7 @@ use std::io;
 use serde_json::{Map, Value};
 use thiserror::Error;
 
-use crate::model::field::{is_hidden, lookup, name, visible};
+use crate::model::field::{field_name, is_hidden, lookup, visible_excerpt};
 
 /// The longest key, in characters.
 const MAX_KEY: usize = 200;
@@ -25,29 +25,29 @@ pub struct Item {
     /// All its fields, the key's among them under its own name, in their order.
     pub fields: Map<String, Value>,
     /// Where it was read from.
-    pub place: Place,
+    pub origin: ItemOrigin,
 }
 
 /// Where an item was read from.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Place {
+pub enum ItemOrigin {
     /// A line of a file, counted from 1.
     Line(u64),
     /// A file, by its path within the folder.
     File(String),
     /// A place in a list, counted from 1.
-    Item(u64),
+    Position(u64),
     /// A task of the store, by its id.
     Task(String),
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for ItemOrigin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Place::Line(number) => write!(f, "line {number}"),
-            Place::File(path) => write!(f, "file {}", visible(path, 500)),
-            Place::Item(number) => write!(f, "item {number}"),
-            Place::Task(id) => write!(f, "task {id}"),
+            ItemOrigin::Line(number) => write!(f, "line {number}"),
+            ItemOrigin::File(path) => write!(f, "file {}", visible_excerpt(path, 500)),
+            ItemOrigin::Position(number) => write!(f, "item {number}"),
+            ItemOrigin::Task(id) => write!(f, "task {id}"),
         }
     }
 }
@@ -57,7 +57,7 @@ impl fmt::Display for Place {
 #[error("{place}: {reason}")]
 pub struct BadItem {
     /// Where it lies.
-    pub place: Place,
+    pub place: ItemOrigin,
     /// Why it cannot be taken, and what to do.
     pub reason: String,
     /// Whether there may be more behind it that could not be read: then it is not one item
@@ -67,12 +67,12 @@ pub struct BadItem {
 
 impl BadItem {
     /// One item that is bad.
-    pub fn new(place: Place, reason: impl Into<String>) -> Self {
+    pub fn new(place: ItemOrigin, reason: impl Into<String>) -> Self {
         BadItem { place, reason: reason.into(), rest_unread: false }
     }
 
     /// A place behind which nothing could be read.
-    pub(super) fn end(place: Place, reason: impl Into<String>) -> Self {
+    pub(super) fn end(place: ItemOrigin, reason: impl Into<String>) -> Self {
         BadItem { rest_unread: true, ..BadItem::new(place, reason) }
     }
 }
@@ -84,7 +84,7 @@ impl From<BadItem> for crate::error::Error {
 }
 
 /// An item made of an object, or of a bare key.
-pub(super) fn from_value(value: Value, key_field: &str, place: Place) -> Result<Item, BadItem> {
+pub(super) fn from_value(value: Value, key_field: &str, place: ItemOrigin) -> Result<Item, BadItem> {
     let fields = match value {
         Value::Object(fields) => fields,
         bare @ (Value::String(_) | Value::Number(_)) => {
@@ -92,8 +92,8 @@ pub(super) fn from_value(value: Value, key_field: &str, place: Place) -> Result<
                 Ok(key) => key,
                 Err(reason) => return Err(BadItem::new(place, reason)),
             };
-            let fields = Map::from_iter([(name(key_field).into_owned(), bare)]);
-            return Ok(Item { key, fields, place });
+            let fields = Map::from_iter([(field_name(key_field).into_owned(), bare)]);
+            return Ok(Item { key, fields, origin: place });
         }
         other => {
             let reason = format!("{}, not an object, a string or a number", kind(&other));
@@ -107,16 +107,16 @@ pub(super) fn from_value(value: Value, key_field: &str, place: Place) -> Result<
 pub(super) fn from_fields(
     fields: Map<String, Value>,
     key_field: &str,
-    place: Place,
+    place: ItemOrigin,
 ) -> Result<Item, BadItem> {
     match check(&fields, key_field) {
-        Ok(key) => Ok(Item { key, fields, place }),
+        Ok(key) => Ok(Item { key, fields, origin: place }),
         Err(reason) => Err(BadItem::new(place, reason)),
     }
 }
 
 fn check(fields: &Map<String, Value>, key_field: &str) -> Result<String, String> {
-    let field = visible(key_field, 80);
+    let field = visible_excerpt(key_field, 80);
     let value = lookup(fields, key_field).ok_or_else(|| missing(&field, fields.keys()))?;
     let key = key_text(value).map_err(|reason| format!("field \"{field}\": {reason}"))?;
     let mut size = Size(0);
@@ -134,7 +134,7 @@ fn check(fields: &Map<String, Value>, key_field: &str) -> Result<String, String>
 /// Says that the key's field is missing, and which fields there are.
 pub(super) fn missing<'a>(field: &str, names: impl ExactSizeIterator<Item = &'a String>) -> String {
     let count = names.len();
-    let mut shown: Vec<String> = names.take(NAMES_SHOWN).map(|name| visible(name, 40)).collect();
+    let mut shown: Vec<String> = names.take(NAMES_SHOWN).map(|name| visible_excerpt(name, 40)).collect();
     if count > NAMES_SHOWN {
         shown.push(format!("and {} more", count - NAMES_SHOWN));
     }
@@ -162,13 +162,13 @@ fn key_text(value: &Value) -> Result<String, String> {
     if length > MAX_KEY {
         return Err(format!(
             "the key has {length} characters, at most {MAX_KEY}: \"{}\"; name a shorter field with key=…",
-            visible(&key, 40)
+            visible_excerpt(&key, 40)
         ));
     }
     if key.chars().any(is_hidden) {
         return Err(format!(
             "the key \"{}\" holds control or bidirectional characters; remove them, or name another field with key=…",
-            visible(&key, 80)
+            visible_excerpt(&key, 80)
         ));
     }
     Ok(key)

@@ -4,7 +4,7 @@ use std::io::{self, BufRead, Read};
 
 use serde_json::Value;
 
-use super::item::{BadItem, Item, Place, from_fields, kind};
+use super::item::{BadItem, Item, ItemOrigin, from_fields, kind};
 use crate::error::Result;
 
 /// The longest line, in bytes: 1 MiB.
@@ -38,10 +38,10 @@ impl<R: BufRead> Iterator for Lines<R> {
                 Err(error) => {
                     self.ended = true;
                     let reason = format!("reading failed here: {error}; what follows was not read");
-                    return Some(Err(BadItem::end(Place::Line(self.number), reason)));
+                    return Some(Err(BadItem::end(ItemOrigin::Line(self.number), reason)));
                 }
             };
-            let place = Place::Line(self.number);
+            let place = ItemOrigin::Line(self.number);
             match taken {
                 Ok(None) => {}
                 Ok(Some(fields)) => return Some(from_fields(fields, &self.key_field, place)),

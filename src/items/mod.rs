@@ -14,16 +14,16 @@ use std::path::Path;
 
 use serde_json::Value;
 
-pub use item::{BadItem, Item, Place};
-pub use roots::{MAX_FILE, Roots};
-pub use source::Source;
+pub use item::{BadItem, Item, ItemOrigin};
+pub use roots::{MAX_SOURCE_BYTES, SourceRoots};
+pub use source::ItemSource;
 
 use crate::error::{Error, Result};
-use roots::{Opened, shown};
+use roots::{Opened, quoted_path};
 
 /// Items as they are read; what cannot be taken comes with its place and reason,
 /// and reading goes on behind it.
-pub type Items = Box<dyn Iterator<Item = Result<Item, BadItem>> + Send>;
+pub type ItemIter = Box<dyn Iterator<Item = Result<Item, BadItem>> + Send>;
 
 /// Reads the items of a source: a CSV file (`.csv`), a folder (an item a file), or
 /// JSONL (whatever else the file is called).
@@ -32,7 +32,7 @@ pub type Items = Box<dyn Iterator<Item = Result<Item, BadItem>> + Send>;
 /// A source that cannot be opened, lies outside the roots, is too large, is no
 /// regular file, or is a CSV file without a usable header; a glob that is no
 /// pattern, or goes with a file.
-pub fn read(source: &Source, roots: &Roots, key_field: &str) -> Result<Items> {
+pub fn read_source(source: &ItemSource, roots: &SourceRoots, key_field: &str) -> Result<ItemIter> {
     let key_field = key_field.to_owned();
     let glob = source.glob.as_deref().map(glob::Glob::parse).transpose()?;
     Ok(match roots.open(&source.path)? {
@@ -40,7 +40,7 @@ pub fn read(source: &Source, roots: &Roots, key_field: &str) -> Result<Items> {
         Opened::File(..) if glob.is_some() => {
             return Err(Error::invalid(format!(
                 "glob: {} is a file, and a glob chooses among the files of a folder; leave it out",
-                shown(&source.path)
+                quoted_path(&source.path)
             )));
         }
         Opened::File(file, size) => {
@@ -58,12 +58,15 @@ pub fn read(source: &Source, roots: &Roots, key_field: &str) -> Result<Items> {
 
 /// Takes items that came with the request: objects, or bare strings and numbers
 /// that are their own keys.
-pub fn inline(
+pub fn inline_items(
     values: Vec<Value>,
     key_field: &str,
 ) -> impl Iterator<Item = Result<Item, BadItem>> + Send + use<> {
     let key_field = key_field.to_owned();
-    (1..).map(Place::Item).zip(values).map(move |(place, value)| item::from_value(value, &key_field, place))
+    (1..)
+        .map(ItemOrigin::Position)
+        .zip(values)
+        .map(move |(place, value)| item::from_value(value, &key_field, place))
 }
 
 #[cfg(test)]

@@ -9,14 +9,14 @@ use cap_std::ambient_authority;
 use cap_std::fs::{Dir, File, Metadata, MetadataExt as _};
 
 use crate::error::{Error, Result};
-use crate::model::field::visible;
+use crate::model::field::visible_excerpt;
 
 /// The largest file that is read, in bytes: 4 GiB.
-pub const MAX_FILE: u64 = 4 << 30;
+pub const MAX_SOURCE_BYTES: u64 = 4 << 30;
 
 /// The folders beneath which sources may lie. A person at a command line has `/`.
 #[derive(Debug, Clone)]
-pub struct Roots {
+pub struct SourceRoots {
     folders: Vec<PathBuf>,
     /// Files that are no sources, wherever they lie and by whatever name they are asked for.
     closed: Vec<PathBuf>,
@@ -30,11 +30,14 @@ pub(super) enum Opened {
     Folder(Dir),
 }
 
-impl Roots {
+impl SourceRoots {
     /// The roots; a relative one counts from the current folder of now.
     pub fn new(paths: impl IntoIterator<Item = impl Into<PathBuf>>) -> Self {
         let fixed = |path: PathBuf| absolute(&path).unwrap_or(path);
-        Roots { folders: paths.into_iter().map(|path| fixed(path.into())).collect(), closed: Vec::new() }
+        SourceRoots {
+            folders: paths.into_iter().map(|path| fixed(path.into())).collect(),
+            closed: Vec::new(),
+        }
     }
 
     /// The roots, but for a store's own files: a process that closes one of them loses SQLite's locks on it.
@@ -65,7 +68,10 @@ impl Roots {
         let metadata = file.metadata().map_err(refused)?;
         check_kind(path, &metadata)?;
         if metadata.is_dir() {
-            return Err(Error::invalid(format!("{} changed while it was opened; try again", shown(path))));
+            return Err(Error::invalid(format!(
+                "{} changed while it was opened; try again",
+                quoted_path(path)
+            )));
         }
         Ok(Opened::File(file, metadata.len()))
     }
@@ -76,7 +82,10 @@ impl Roots {
                 .is_ok_and(|own| (own.dev(), own.ino()) == (metadata.dev(), metadata.ino()))
         };
         if self.closed.iter().any(is_same) {
-            return Err(Error::invalid(format!("{} is the store itself; name a file of items", shown(path))));
+            return Err(Error::invalid(format!(
+                "{} is the store itself; name a file of items",
+                quoted_path(path)
+            )));
         }
         Ok(())
     }
@@ -88,7 +97,7 @@ impl Roots {
         let outside = || {
             Error::invalid(format!(
                 "{} lies outside the allowed folders ({}); move it into one of them, or give the items inline",
-                shown(path),
+                quoted_path(path),
                 self.shown()
             ))
         };
@@ -98,7 +107,7 @@ impl Roots {
         let Some(first) = self.folders.first() else {
             return Err(Error::invalid(format!(
                 "{} cannot be read: no folder is allowed to read items from; give the items inline",
-                shown(path)
+                quoted_path(path)
             )));
         };
         let full = first.join(path);
@@ -117,7 +126,7 @@ impl Roots {
     }
 
     fn shown(&self) -> String {
-        self.folders.iter().map(|root| shown(&root.to_string_lossy())).collect::<Vec<_>>().join(", ")
+        self.folders.iter().map(|root| quoted_path(&root.to_string_lossy())).collect::<Vec<_>>().join(", ")
     }
 }
 
@@ -128,14 +137,14 @@ fn check_kind(path: &str, metadata: &Metadata) -> Result<()> {
     if !metadata.is_file() {
         return Err(Error::invalid(format!(
             "{} is {}, not a regular file; give a JSONL or CSV file, or a folder",
-            shown(path),
+            quoted_path(path),
             kind(metadata)
         )));
     }
-    if metadata.len() > MAX_FILE {
+    if metadata.len() > MAX_SOURCE_BYTES {
         return Err(Error::invalid(format!(
-            "{} has {} bytes; a source has at most {MAX_FILE} (4 GiB); split it and add the rest with add_items",
-            shown(path),
+            "{} has {} bytes; a source has at most {MAX_SOURCE_BYTES} (4 GiB); split it and add the rest with add_items",
+            quoted_path(path),
             metadata.len()
         )));
     }
@@ -182,9 +191,9 @@ fn cannot_open(path: &str, error: &io::Error) -> Error {
         io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
         _ => error.to_string(),
     };
-    Error::invalid(format!("{} cannot be opened: {cause}; check the source's path", shown(path)))
+    Error::invalid(format!("{} cannot be opened: {cause}; check the source's path", quoted_path(path)))
 }
 
-pub(super) fn shown(path: &str) -> String {
-    format!("\"{}\"", visible(path, 500))
+pub(super) fn quoted_path(path: &str) -> String {
+    format!("\"{}\"", visible_excerpt(path, 500))
 }

@@ -5,12 +5,12 @@ use std::str::FromStr;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
-use super::roots::shown;
+use super::roots::quoted_path;
 use crate::error::{Error, Result};
 
 /// Where a batch's items come from: a JSONL or CSV file, or a folder of files.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Source {
+pub struct ItemSource {
     /// Absolute, or relative to the first root.
     pub path: String,
     /// Which files of a folder: `*.eml`, or `**/*.eml` for those in its subfolders, too.
@@ -27,13 +27,13 @@ struct Object {
     glob: Option<String>,
 }
 
-impl From<Object> for Source {
+impl From<Object> for ItemSource {
     fn from(Object { path, glob }: Object) -> Self {
-        Source { path, glob }
+        ItemSource { path, glob }
     }
 }
 
-impl FromStr for Source {
+impl FromStr for ItemSource {
     type Err = Error;
 
     /// Reads a path, or the text of a JSON object.
@@ -42,25 +42,25 @@ impl FromStr for Source {
             let object: Object = serde_json::from_str(text).map_err(|error| {
                 Error::invalid(format!(
                     "source: {} is not {{\"path\", \"glob\"}}: {error}; a path that begins with {{ is written ./{{…",
-                    shown(text)
+                    quoted_path(text)
                 ))
             })?;
             return Ok(object.into());
         }
-        Ok(Source { path: text.to_owned(), glob: None })
+        Ok(ItemSource { path: text.to_owned(), glob: None })
     }
 }
 
-impl<'de> Deserialize<'de> for Source {
+impl<'de> Deserialize<'de> for ItemSource {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         match Value::deserialize(deserializer)? {
-            Value::String(path) => Ok(Source { path, glob: None }),
-            object => Object::deserialize(object).map(Source::from).map_err(serde::de::Error::custom),
+            Value::String(path) => Ok(ItemSource { path, glob: None }),
+            object => Object::deserialize(object).map(ItemSource::from).map_err(serde::de::Error::custom),
         }
     }
 }
 
-schema_of!(Source, {
+inline_schema!(ItemSource, {
     "type": "object",
     "properties": {
         "path": {"type": "string", "description": "JSONL, CSV or a folder"},

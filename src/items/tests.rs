@@ -26,15 +26,15 @@ fn place() -> Folders {
     Folders { _all: all, root, outside }
 }
 
-fn open(roots: &Roots, path: &str, key: &str) -> Result<Vec<String>, String> {
-    let items = read(&path.parse().unwrap(), roots, key).map_err(|e| e.to_string())?;
+fn open(roots: &SourceRoots, path: &str, key: &str) -> Result<Vec<String>, String> {
+    let items = read_source(&path.parse().unwrap(), roots, key).map_err(|e| e.to_string())?;
     Ok(items.map(shown).collect())
 }
 
 /// An item as a line: its place, key and fields, or what is wrong with it.
 fn shown(item: Result<Item, BadItem>) -> String {
     match item {
-        Ok(Item { key, fields, place }) => format!("{place}: {key} {}", Value::Object(fields)),
+        Ok(Item { key, fields, origin: place }) => format!("{place}: {key} {}", Value::Object(fields)),
         Err(bad) => format!("BAD {bad}"),
     }
 }
@@ -45,7 +45,7 @@ fn shown(item: Result<Item, BadItem>) -> String {
 fn check(name: &str, content: impl AsRef<[u8]>, key: &str, expected: &[&str]) {
     let here = place();
     write(here.root.join(name), content).unwrap();
-    compare(&open(&Roots::new([&here.root]), name, key).unwrap(), expected);
+    compare(&open(&SourceRoots::new([&here.root]), name, key).unwrap(), expected);
 }
 
 #[track_caller]
@@ -57,7 +57,7 @@ fn compare(lines: &[String], expected: &[&str]) {
 }
 
 #[track_caller]
-fn refused(roots: &Roots, path: &str, because: &str) {
+fn refused(roots: &SourceRoots, path: &str, because: &str) {
     let reason = open(roots, path, "key").expect_err(path);
     assert!(reason.contains(because), "{path}: {reason}");
 }
@@ -95,7 +95,7 @@ fn bad_lines_are_told_and_passed_over() {
 
 #[test]
 fn a_key_is_short_visible_text_or_an_exact_number() {
-    let key = |value: Value| shown(inline(vec![json!({ "key": value })], "key").next().unwrap());
+    let key = |value: Value| shown(inline_items(vec![json!({ "key": value })], "key").next().unwrap());
     let check =
         |value: Value, expected: &str| assert!(key(value.clone()).starts_with(expected), "{}", key(value));
     check(json!("é".repeat(200)), "item 1: é");
@@ -172,13 +172,13 @@ fn a_quote_that_is_never_closed_does_not_swallow_the_file() {
     let many = "key\n".to_owned() + &"0123456789\n".repeat(200_000);
     let here = place();
     write(here.root.join("many.csv"), many).unwrap();
-    assert_eq!(open(&Roots::new([&here.root]), "many.csv", "key").unwrap().len(), 200_000);
+    assert_eq!(open(&SourceRoots::new([&here.root]), "many.csv", "key").unwrap().len(), 200_000);
 }
 
 #[test]
 fn a_csv_file_without_a_usable_header_is_refused() {
     let here = place();
-    let roots = Roots::new([&here.root]);
+    let roots = SourceRoots::new([&here.root]);
     for (content, because) in [
         ("", "is empty; its first line must name the columns"),
         ("key,a,a\n", "names the column \"a\" twice"),
@@ -196,7 +196,7 @@ fn a_folder_gives_an_item_a_regular_file_beneath_it() {
     write(here.root.join("sub/x\u{202e}y"), "").unwrap();
     symlink(here.root.join("a.jsonl"), here.root.join("sub/link")).unwrap();
     symlink("..", here.root.join("sub/up")).unwrap();
-    let roots = Roots::new([&here.root]);
+    let roots = SourceRoots::new([&here.root]);
     let lines = open(&roots, ".", "key").unwrap();
     compare(
         &lines,
@@ -213,7 +213,7 @@ fn a_folder_gives_an_item_a_regular_file_beneath_it() {
 #[test]
 fn inline_items_are_objects_or_bare_keys() {
     let lines: Vec<String> =
-        inline(vec![json!({"id": "a", "n": 1}), json!("b"), json!(3), json!(null), json!([])], "id")
+        inline_items(vec![json!({"id": "a", "n": 1}), json!("b"), json!(3), json!(null), json!([])], "id")
             .map(shown)
             .collect();
     compare(
@@ -230,12 +230,12 @@ fn inline_items_are_objects_or_bare_keys() {
 
 #[test]
 fn a_source_is_an_object_or_a_path() {
-    let source = Source { path: "a.csv".to_owned(), glob: None };
+    let source = ItemSource { path: "a.csv".to_owned(), glob: None };
     for written in [json!("a.csv"), json!({"path": "a.csv"})] {
-        assert_eq!(serde_json::from_value::<Source>(written).unwrap(), source);
+        assert_eq!(serde_json::from_value::<ItemSource>(written).unwrap(), source);
     }
     assert_eq!(serde_json::to_value(&source).unwrap(), json!({"path": "a.csv"}));
-    let misspelt = serde_json::from_value::<Source>(json!({"file": "a.csv"})).unwrap_err().to_string();
+    let misspelt = serde_json::from_value::<ItemSource>(json!({"file": "a.csv"})).unwrap_err().to_string();
     assert!(misspelt.contains("unknown field `file`, expected `path` or `glob`"), "{misspelt}");
 }
 
@@ -245,7 +245,7 @@ fn a_glob_chooses_among_the_files_of_a_folder() {
     for name in ["sub/b.eml", "c.eml", "c.txt"] {
         write(here.root.join(name), "").unwrap();
     }
-    let roots = Roots::new([&here.root]);
+    let roots = SourceRoots::new([&here.root]);
     let chosen = |source: &str| open(&roots, source, "key");
     compare(&chosen(r#"{"path": ".", "glob": "*.eml"}"#).unwrap(), &["file c.eml: c.eml {"]);
     compare(
@@ -255,12 +255,12 @@ fn a_glob_chooses_among_the_files_of_a_folder() {
     compare(&chosen(r#"{"path": ".", "glob": "*.none"}"#).unwrap(), &[]);
     refused(&roots, r#"{"path": "a.jsonl", "glob": "*"}"#, "glob: \"a.jsonl\" is a file");
     refused(&roots, r#"{"path": ".", "glob": "["}"#, "glob: \"[\" is not a valid pattern");
-    let misspelt = r#"{"path": ".", "golb": "*"}"#.parse::<Source>().unwrap_err().to_string();
+    let misspelt = r#"{"path": ".", "golb": "*"}"#.parse::<ItemSource>().unwrap_err().to_string();
     assert!(misspelt.contains("unknown field `golb`"), "{misspelt}");
 }
 
 #[test]
 fn items_can_be_read_on_another_thread() {
     fn sendable<T: Send>(_: T) {}
-    sendable(inline(Vec::new(), "key"));
+    sendable(inline_items(Vec::new(), "key"));
 }

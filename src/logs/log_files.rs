@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::error::{Error, Result};
 use crate::model::id::TaskId;
 
-words!(
+word_enum!(
     /// An output of a worker.
     Stream, "stream" {
         /// Standard output.

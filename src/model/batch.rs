@@ -3,17 +3,17 @@
 use serde_json::{Map, Value};
 
 use super::conflict::OnConflict;
-use super::failures::MaxFailures;
 use super::id::TaskId;
-use super::in_doubt::{InDoubt, Started};
+use super::in_doubt::{InDoubtPolicy, StartedReport};
+use super::max_failures::MaxFailures;
 use super::status::{Outcome, Status};
 use super::step::{Checkpoint, Steps};
-use super::task::Row;
-use super::text::Line;
+use super::task::RowId;
+use super::text::LineText;
 use super::timestamp::Timestamp;
 use crate::error::{Code, Error, Result};
 
-words!(
+word_enum!(
     /// Where a batch stands.
     BatchStatus, "batch status" {
         /// Chunks are being worked on or wait for workers.
@@ -38,7 +38,7 @@ impl BatchStatus {
     }
 }
 
-words!(
+word_enum!(
     /// How a batch is best worked: 2 to 4 workers are started directly, more by a hypervisor.
     Mode, "mode" {
         /// Up to four workers.
@@ -57,7 +57,7 @@ impl Mode {
 
 /// Counts that the store keeps as receipts come in.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Counts {
+pub struct ItemCounts {
     /// Items in all.
     pub total: u64,
     /// Items done.
@@ -68,7 +68,7 @@ pub struct Counts {
     pub skipped: u64,
 }
 
-impl Counts {
+impl ItemCounts {
     /// Items with an outcome.
     pub fn processed(&self) -> u64 {
         self.done + self.failed + self.skipped
@@ -79,11 +79,11 @@ impl Counts {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Batch {
     /// Its task's row.
-    pub row: Row,
+    pub row: RowId,
     /// What every worker is told.
     pub instructions: String,
     /// The field of an item that names it.
-    pub key: String,
+    pub key_field: String,
     /// How the items were split.
     pub split: String,
     /// The most items a chunk holds.
@@ -95,13 +95,13 @@ pub struct Batch {
     /// The command that `tasktally run` works it with.
     pub command: Option<Vec<String>>,
     /// How many chunks it has.
-    pub chunks: u64,
+    pub chunk_count: u64,
     /// How many of them are done, failed or cancelled.
-    pub ended: u64,
+    pub ended_chunks: u64,
     /// How many of them failed or were cancelled.
-    pub unsuccessful: u64,
+    pub unsuccessful_chunks: u64,
     /// Items by outcome.
-    pub counts: Counts,
+    pub counts: ItemCounts,
     /// When the first chunk was claimed.
     pub started: Option<Timestamp>,
     /// The passes over its chunks.
@@ -111,55 +111,55 @@ pub struct Batch {
     /// After how many approvals in a row nobody is asked any more.
     pub auto_approve_after: Option<u64>,
     /// How many chunks were approved in a row.
-    pub approved: u64,
+    pub approved_in_a_row: u64,
     /// How many failed items pause it.
     pub max_failures: Option<MaxFailures>,
     /// How many items had failed when it was last resumed: they don't pause it again.
-    pub forgiven: u64,
+    pub forgiven_failures: u64,
     /// Why it is paused, while it is.
-    pub paused: Option<String>,
+    pub pause_reason: Option<String>,
     /// The row of its finish task.
-    pub finish: Option<Row>,
+    pub finish_row: Option<RowId>,
     /// What becomes of its items in doubt.
-    pub in_doubt: InDoubt,
+    pub in_doubt: InDoubtPolicy,
     /// The profile that it is worked by in the background.
-    pub worker: Option<String>,
+    pub profile: Option<String>,
     /// What happens where its chunks touch the same; none where it is older than the record of it.
     pub on_conflict: Option<OnConflict>,
     /// The fields that say what an item touches; none: the default one.
-    pub resources: Vec<Line>,
+    pub resources: Vec<LineText>,
 }
 
 /// How long a chunk rests after an attempt that was given back, in seconds: twice as long each time.
-pub fn rest_after(attempts: i64) -> i64 {
+pub fn backoff_seconds(attempts: i64) -> i64 {
     1_i64 << attempts.clamp(1, 9).saturating_sub(1)
 }
 
 /// The longest of these rests; one that ends further ahead was begun before the clock jumped back.
-pub const LONGEST_REST_SECONDS: i64 = 1 << 8;
+pub const MAX_BACKOFF_SECONDS: i64 = 1 << 8;
 
 impl Batch {
     /// Where the batch stands, given its task's status and whether any chunk can be worked on.
     pub fn status(&self, task: Status, workable: bool) -> BatchStatus {
         match task {
             Status::Cancelled => BatchStatus::Cancelled,
-            _ if self.ended < self.chunks && self.paused.is_some() => BatchStatus::Paused,
-            _ if self.ended < self.chunks && !workable => BatchStatus::Waiting,
-            _ if self.ended < self.chunks => BatchStatus::Running,
-            _ if self.unsuccessful > 0 => BatchStatus::Failed,
+            _ if self.ended_chunks < self.chunk_count && self.pause_reason.is_some() => BatchStatus::Paused,
+            _ if self.ended_chunks < self.chunk_count && !workable => BatchStatus::Waiting,
+            _ if self.ended_chunks < self.chunk_count => BatchStatus::Running,
+            _ if self.unsuccessful_chunks > 0 => BatchStatus::Failed,
             _ => BatchStatus::Done,
         }
     }
 
     /// Whether so many items have failed that it is to be paused.
-    pub fn failed_too_often(&self) -> bool {
+    pub fn exceeds_max_failures(&self) -> bool {
         self.max_failures.is_some_and(|most| {
-            most.is_exceeded(self.counts.failed.saturating_sub(self.forgiven), self.counts.total)
+            most.is_exceeded(self.counts.failed.saturating_sub(self.forgiven_failures), self.counts.total)
         })
     }
 
     /// What became of its items and chunks, as the second half of a sentence.
-    pub fn sum(&self) -> String {
+    pub fn totals_sentence(&self) -> String {
         let counts = self.counts;
         format!(
             "{} of {} items processed, {} done, {} failed, {} skipped; {} of {} chunks unsuccessful.",
@@ -168,14 +168,14 @@ impl Batch {
             counts.done,
             counts.failed,
             counts.skipped,
-            self.unsuccessful,
-            self.chunks
+            self.unsuccessful_chunks,
+            self.chunk_count
         )
     }
 
     /// What the batch's task becomes once its last chunk has ended.
     pub fn final_status(&self) -> Status {
-        if self.unsuccessful > 0 { Status::Failed } else { Status::Done }
+        if self.unsuccessful_chunks > 0 { Status::Failed } else { Status::Done }
     }
 }
 
@@ -183,9 +183,9 @@ impl Batch {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Chunk {
     /// Its task's row.
-    pub row: Row,
+    pub row: RowId,
     /// Its batch's row.
-    pub batch: Row,
+    pub batch_row: RowId,
     /// Its batch's id.
     pub batch_id: TaskId,
     /// Its number in the batch, from 1.
@@ -199,31 +199,31 @@ pub struct Chunk {
     /// What that step is called, where its batch has several.
     pub step_name: Option<String>,
     /// What a reviewer added to the instructions.
-    pub note: String,
+    pub review_note: String,
     /// Why it was given back, a line an attempt, since it was last opened.
-    pub reasons: String,
+    pub release_reasons: String,
     /// The generation of the claim whose completion was accepted last.
-    pub accepted: u64,
+    pub accepted_generation: u64,
     /// Items by outcome.
-    pub counts: Counts,
+    pub counts: ItemCounts,
 }
 
 impl Chunk {
     /// A chunk that nobody has claimed yet.
-    pub fn fresh(row: Row, batch: (Row, &TaskId), number: u64, span: &str, items: u64) -> Self {
+    pub fn new(row: RowId, batch: (RowId, &TaskId), number: u64, span: &str, items: u64) -> Self {
         Chunk {
             row,
-            batch: batch.0,
+            batch_row: batch.0,
             batch_id: batch.1.clone(),
             number,
             span: span.to_owned(),
             attempts: 0,
             step: 0,
             step_name: None,
-            note: String::new(),
-            accepted: 0,
-            reasons: String::new(),
-            counts: Counts { total: items, ..Counts::default() },
+            review_note: String::new(),
+            accepted_generation: 0,
+            release_reasons: String::new(),
+            counts: ItemCounts { total: items, ..ItemCounts::default() },
         }
     }
 }
@@ -232,7 +232,7 @@ impl Chunk {
 #[derive(Debug, Clone, PartialEq)]
 pub struct StoredItem {
     /// Its chunk's row.
-    pub chunk: Row,
+    pub chunk_row: RowId,
     /// Its place in the chunk, from 1.
     pub position: u64,
     /// Its name, one of a kind in the batch.
@@ -244,12 +244,12 @@ pub struct StoredItem {
     /// The number of the step that this is of, from 0.
     pub step: usize,
     /// That it was begun, while nothing settles it.
-    pub started: Option<Started>,
+    pub started: Option<StartedReport>,
 }
 
 /// What an item came to in a step before.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Earlier {
+pub struct EarlierOutcome {
     /// The number of the step.
     pub step: usize,
     /// What became of it.
@@ -271,9 +271,9 @@ pub struct Settled {
 
 /// What a receipt for an item amounts to.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Settling {
+pub enum SettleDecision {
     /// The first one: it settles the item.
-    First,
+    Settles,
     /// The same outcome again: the first receipt's number.
     Duplicate(u64),
 }
@@ -282,10 +282,10 @@ pub enum Settling {
 ///
 /// # Errors
 /// `conflict` where the item is settled otherwise.
-pub fn settle(item: &StoredItem, outcome: Outcome) -> Result<Settling> {
+pub fn settle(item: &StoredItem, outcome: Outcome) -> Result<SettleDecision> {
     match &item.settled {
-        None => Ok(Settling::First),
-        Some(settled) if settled.outcome == outcome => Ok(Settling::Duplicate(settled.receipt)),
+        None => Ok(SettleDecision::Settles),
+        Some(settled) if settled.outcome == outcome => Ok(SettleDecision::Duplicate(settled.receipt)),
         Some(settled) => Err(Error::new(
             Code::Conflict,
             format!(
@@ -303,7 +303,7 @@ mod tests {
     #[test]
     fn an_item_has_one_outcome() {
         let open = StoredItem {
-            chunk: 1,
+            chunk_row: 1,
             position: 1,
             key: "k".into(),
             fields: Map::new(),
@@ -315,8 +315,8 @@ mod tests {
             settled: Some(Settled { outcome: Outcome::Done, category: None, receipt: 4 }),
             ..open.clone()
         };
-        assert_eq!(settle(&open, Outcome::Failed).ok(), Some(Settling::First));
-        assert_eq!(settle(&done, Outcome::Done).ok(), Some(Settling::Duplicate(4)));
+        assert_eq!(settle(&open, Outcome::Failed).ok(), Some(SettleDecision::Settles));
+        assert_eq!(settle(&done, Outcome::Done).ok(), Some(SettleDecision::Duplicate(4)));
         assert_eq!(settle(&done, Outcome::Failed).map_err(|e| e.code), Err(Code::Conflict));
     }
 

@@ -6,26 +6,26 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use super::id::TaskId;
-use super::receipt::{FIRST_HASH, Receipt};
+use super::receipt::{GENESIS_HASH, Receipt};
 use super::text::excerpt;
 
 /// How far a chain was followed.
 #[derive(Debug)]
-pub struct Chain {
+pub struct ChainVerifier {
     number: u64,
     head: [u8; 32],
     /// The first receipt that is not as it was written.
     bad: Option<u64>,
 }
 
-impl Chain {
+impl ChainVerifier {
     /// Before the first receipt.
-    pub fn begin() -> Self {
-        Chain { number: 0, head: FIRST_HASH, bad: None }
+    pub fn new() -> Self {
+        ChainVerifier { number: 0, head: GENESIS_HASH, bad: None }
     }
 
     /// Takes the next receipt.
-    pub fn take(&mut self, task: &str, receipt: &Receipt, hash: [u8; 32]) {
+    pub fn verify_next(&mut self, task: &str, receipt: &Receipt, hash: [u8; 32]) {
         self.number += 1;
         if receipt.number != self.number || receipt.hash(task, &self.head) != hash {
             self.bad.get_or_insert(self.number);
@@ -34,22 +34,22 @@ impl Chain {
     }
 
     /// How many receipts it took.
-    pub fn number(&self) -> u64 {
+    pub fn receipt_count(&self) -> u64 {
         self.number
     }
 
     /// The first receipt that was not as it was written.
-    pub fn bad(&self) -> Option<u64> {
+    pub fn first_invalid(&self) -> Option<u64> {
         self.bad
     }
 
     /// Whether every receipt was as it was written, and none is missing of so many.
-    pub fn is_whole(&self, receipts: u64) -> bool {
+    pub fn is_intact(&self, receipts: u64) -> bool {
         self.bad.is_none() && self.number == receipts
     }
 
     /// The last receipt's hash, to be compared with one that was noted elsewhere.
-    pub fn head(&self) -> String {
+    pub fn head_hash(&self) -> String {
         hex(&self.head)
     }
 }
@@ -62,7 +62,7 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
 /// Where a task's chain stood when it was noted: a line `ID NUMBER HASH`, or the same as a JSON object.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Head {
+pub struct ChainHead {
     /// The task.
     pub task: TaskId,
     /// How many receipts it had.
@@ -71,27 +71,26 @@ pub struct Head {
     pub hash: String,
 }
 
-impl fmt::Display for Head {
+impl fmt::Display for ChainHead {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {} {}", self.task, self.number, self.hash)
     }
 }
 
-impl FromStr for Head {
+impl FromStr for ChainHead {
     type Err = String;
 
     fn from_str(line: &str) -> Result<Self, String> {
         let parts: Vec<&str> = line.split_whitespace().collect();
-        let head =
-            match parts.as_slice() {
-                _ if line.trim_start().starts_with('{') => serde_json::from_str::<Head>(line).ok(),
-                [task, number, hash] => (task.parse().ok().zip(number.parse().ok()))
-                    .map(|(task, number)| Head { task, number, hash: (*hash).to_owned() }),
-                _ => None,
-            };
+        let head = match parts.as_slice() {
+            _ if line.trim_start().starts_with('{') => serde_json::from_str::<ChainHead>(line).ok(),
+            [task, number, hash] => (task.parse().ok().zip(number.parse().ok()))
+                .map(|(task, number)| ChainHead { task, number, hash: (*hash).to_owned() }),
+            _ => None,
+        };
         let is_hash = |hash: &str| hash.len() == 64 && hash.bytes().all(|byte| byte.is_ascii_hexdigit());
         let head = head.filter(|head| is_hash(&head.hash));
-        head.map(|head| Head { hash: head.hash.to_ascii_lowercase(), ..head }).ok_or_else(|| {
+        head.map(|head| ChainHead { hash: head.hash.to_ascii_lowercase(), ..head }).ok_or_else(|| {
             format!("'{}' is no head: a line is ID NUMBER HASH, as tasktally heads wrote it, or what tasktally heads --json did", excerpt(line))
         })
     }
@@ -103,14 +102,14 @@ mod tests {
 
     #[test]
     fn a_head_is_read_as_it_was_written() {
-        let head = Head { task: TaskId::stored("abc.01".into()), number: 7, hash: hex(&[0xAB; 32]) };
+        let head = ChainHead { task: TaskId::stored("abc.01".into()), number: 7, hash: hex(&[0xAB; 32]) };
         assert_eq!(head.to_string().parse(), Ok(head.clone()));
         let json = serde_json::to_string(&head).unwrap();
         assert_eq!(json.parse(), Ok(head.clone()));
         for bad in
             ["", "abc 7", "abc x 00", "abc 7 zz", &format!("{head} more"), "{}", &json.replace("ab", "xy")]
         {
-            assert!(bad.parse::<Head>().is_err(), "{bad}");
+            assert!(bad.parse::<ChainHead>().is_err(), "{bad}");
         }
     }
 }

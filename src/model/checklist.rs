@@ -2,7 +2,7 @@
 //! `- [x]` line with the same text ticks an earlier `- [ ]` off.
 
 /// The texts of boxes that no later line ticks off, in order.
-pub fn open_boxes<'a>(texts: impl IntoIterator<Item = &'a str>) -> Vec<&'a str> {
+pub fn open_checkboxes<'a>(texts: impl IntoIterator<Item = &'a str>) -> Vec<&'a str> {
     let mut open: Vec<&str> = Vec::new();
     for line in texts.into_iter().flat_map(str::lines) {
         let line = line.trim_start();
@@ -19,7 +19,7 @@ pub fn open_boxes<'a>(texts: impl IntoIterator<Item = &'a str>) -> Vec<&'a str> 
 }
 
 /// Whether a text opens any box, so that others need never be read again.
-pub fn has_box(text: &str) -> bool {
+pub fn has_checkbox(text: &str) -> bool {
     text.contains("- [ ]")
 }
 
@@ -30,7 +30,7 @@ mod tests {
     #[test]
     fn a_box_stays_open_until_a_later_line_ticks_it() {
         fn check(texts: &[&str], open: &[&str]) {
-            assert_eq!(open_boxes(texts.iter().copied()), open, "{texts:?}");
+            assert_eq!(open_checkboxes(texts.iter().copied()), open, "{texts:?}");
         }
         check(&["no boxes"], &[]);
         check(&["- [ ] push\n  - [ ] test"], &["push", "test"]);

@@ -1,7 +1,7 @@
 //! The right to work on a task: who may win it, and what a write under it may do.
 
 use super::id::Token;
-use super::limits::FARTHEST_LEASE_SECONDS;
+use super::limits::MAX_LEASE_AHEAD_SECONDS;
 use super::status::Status;
 use super::task::Task;
 use super::timestamp::Timestamp;
@@ -15,7 +15,7 @@ pub struct Claim {
     /// What later writes must bring; an open claim has none.
     pub token: Option<Token>,
     /// Since when.
-    pub since: Timestamp,
+    pub claimed_at: Timestamp,
     /// Until when, unless a write of its holder renews it.
     pub expires_at: Timestamp,
     /// By how much a write renews it, in seconds.
@@ -28,7 +28,7 @@ impl Claim {
         Claim {
             worker: worker.into(),
             token,
-            since: now,
+            claimed_at: now,
             expires_at: now.saturating_add_secs(lease_seconds),
             lease_seconds,
         }
@@ -37,18 +37,18 @@ impl Claim {
     /// Whether the lease holds. One that ends further ahead than any lease may was written before
     /// the clock jumped back, and must not strand the task.
     pub fn is_live(&self, now: Timestamp) -> bool {
-        now < self.expires_at && self.expires_at <= now.saturating_add_secs(FARTHEST_LEASE_SECONDS)
+        now < self.expires_at && self.expires_at <= now.saturating_add_secs(MAX_LEASE_AHEAD_SECONDS)
     }
 
     /// Until when the lease runs once it is renewed: never shorter than before.
-    pub fn renewed(&self, now: Timestamp) -> Timestamp {
+    pub fn renewed_expiry(&self, now: Timestamp) -> Timestamp {
         self.expires_at.max(now.saturating_add_secs(self.lease_seconds))
     }
 
     /// The same, where it is later by a thousandth of the lease at least: receipts that follow each other
     /// closely are spared a change of what is sorted by expiry.
-    pub fn renewed_worthwhile(&self, now: Timestamp) -> Option<Timestamp> {
-        let until = self.renewed(now);
+    pub fn expiry_worth_renewing(&self, now: Timestamp) -> Option<Timestamp> {
+        let until = self.renewed_expiry(now);
         let gain = until.millis().saturating_sub(self.expires_at.millis());
         (gain > 0 && gain >= self.lease_seconds).then_some(until)
     }
@@ -68,7 +68,7 @@ pub fn claimed(task: &Task, claim: Claim) -> Task {
 
 /// How a task is to be claimed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Manner {
+pub enum ClaimKind {
     /// By `update_task`, as the workflow does: no token.
     Open,
     /// By `claim_task`: every later write brings the token.
@@ -80,13 +80,13 @@ pub enum Manner {
 ///
 /// # Errors
 /// `already_claimed`, `not_ready`, `cancelled`, `claim_required` with the reason.
-pub fn may_claim(task: &Task, worker: &str, manner: Manner, now: Timestamp) -> Result<()> {
+pub fn check_claimable(task: &Task, worker: &str, manner: ClaimKind, now: Timestamp) -> Result<()> {
     if let Some(holder) = task.live_claim(now) {
         return Err(Error::new(
             Code::AlreadyClaimed,
             format!(
                 "Task already claimed by '{}' (status: {} since {}). Cannot claim for '{worker}'.",
-                holder.worker, task.status, holder.since
+                holder.worker, task.status, holder.claimed_at
             ),
         ));
     }
@@ -109,8 +109,8 @@ pub fn may_claim(task: &Task, worker: &str, manner: Manner, now: Timestamp) -> R
             ));
         }
     }
-    if task.holds > 0 {
-        return Err(match task.held_until {
+    if task.hold_count > 0 {
+        return Err(match task.backoff_until {
             Some(until) => Error::new(
                 Code::NotReady,
                 format!("Task {} rests after a failed attempt until {until}; take another", task.id),
@@ -124,16 +124,16 @@ pub fn may_claim(task: &Task, worker: &str, manner: Manner, now: Timestamp) -> R
             ),
         });
     }
-    if task.blockers > 0 {
+    if task.blocker_count > 0 {
         return Err(Error::new(
             Code::NotReady,
             format!(
                 "Task {} waits for {} of its dependencies; get_task shows depends_on",
-                task.id, task.blockers
+                task.id, task.blocker_count
             ),
         ));
     }
-    if task.is_chunk && manner == Manner::Open {
+    if task.is_chunk && manner == ClaimKind::Open {
         return Err(Error::new(
             Code::ClaimRequired,
             format!("Task {0} is a chunk of a batch: claim it with claim_task(id=\"{0}\")", task.id),
@@ -146,29 +146,29 @@ pub fn may_claim(task: &Task, worker: &str, manner: Manner, now: Timestamp) -> R
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ClaimAuthority {
     /// It brought the live claim's token.
-    Holder,
+    LiveToken,
     /// It brought no token.
-    Stranger,
+    NoToken,
     /// It brought a token that is not the live claim's.
-    Lost,
+    StaleToken,
 }
 
 /// What right `token` gives over the task now.
-pub fn standing(task: &Task, token: Option<&Token>, now: Timestamp) -> ClaimAuthority {
+pub fn claim_authority(task: &Task, token: Option<&Token>, now: Timestamp) -> ClaimAuthority {
     match token {
-        None => ClaimAuthority::Stranger,
+        None => ClaimAuthority::NoToken,
         Some(token) => match task.live_claim(now) {
-            Some(claim) if claim.token.as_ref() == Some(token) => ClaimAuthority::Holder,
-            _ => ClaimAuthority::Lost,
+            Some(claim) if claim.token.as_ref() == Some(token) => ClaimAuthority::LiveToken,
+            _ => ClaimAuthority::StaleToken,
         },
     }
 }
 
 /// The answer to a token that isn't the live claim's.
-pub fn lost(task: &Task, token: &Token, now: Timestamp) -> Error {
+pub fn claim_lost_error(task: &Task, token: &Token, now: Timestamp) -> Error {
     let was_last = task.claim.as_ref().and_then(|claim| claim.token.as_ref()) == Some(token);
     let why = if let Some(holder) = task.live_claim(now) {
-        format!("'{}' holds it since {}", holder.worker, holder.since)
+        format!("'{}' holds it since {}", holder.worker, holder.claimed_at)
     } else if task.status == Status::InProgress && was_last {
         "its lease ran out".to_owned()
     } else {
@@ -187,10 +187,10 @@ pub fn lost(task: &Task, token: &Token, now: Timestamp) -> Error {
 ///
 /// # Errors
 /// `claim_lost` for a token that is not the live one, `claim_required` for none on a fenced task.
-pub fn may_change_state(task: &Task, token: Option<&Token>, now: Timestamp) -> Result<()> {
-    match (standing(task, token, now), token) {
-        (ClaimAuthority::Lost, Some(token)) => Err(lost(task, token, now)),
-        (ClaimAuthority::Stranger, _) => match task.live_claim(now) {
+pub fn check_state_change(task: &Task, token: Option<&Token>, now: Timestamp) -> Result<()> {
+    match (claim_authority(task, token, now), token) {
+        (ClaimAuthority::StaleToken, Some(token)) => Err(claim_lost_error(task, token, now)),
+        (ClaimAuthority::NoToken, _) => match task.live_claim(now) {
             Some(claim) if claim.token.is_some() => Err(Error::new(
                 Code::ClaimRequired,
                 format!(
@@ -209,7 +209,7 @@ mod tests {
     use super::*;
 
     fn task(status: Status, claim: Option<Claim>) -> Task {
-        Task { status, claim, ..Task::blank(at(0), "t") }
+        Task { status, claim, ..Task::new(at(0), "t") }
     }
 
     fn at(seconds: i64) -> Timestamp {
@@ -225,8 +225,8 @@ mod tests {
         fn check(lease: i64, after_ms: i64, moves: bool) {
             let claim = held(lease).unwrap();
             let now = Timestamp::from_millis(at(0).millis() + after_ms);
-            let until = claim.renewed_worthwhile(now);
-            assert_eq!(until, moves.then(|| claim.renewed(now)), "{lease} s, after {after_ms} ms");
+            let until = claim.expiry_worth_renewing(now);
+            assert_eq!(until, moves.then(|| claim.renewed_expiry(now)), "{lease} s, after {after_ms} ms");
         }
         check(1_800, 1_799, false);
         check(1_800, 1_800, true);
@@ -240,7 +240,7 @@ mod tests {
     fn only_a_free_ready_task_is_won() {
         fn check(task: Task, now: Timestamp, expected: Result<(), Code>) {
             assert_eq!(
-                may_claim(&task, "polecat", Manner::Open, now).map_err(|e| e.code),
+                check_claimable(&task, "polecat", ClaimKind::Open, now).map_err(|e| e.code),
                 expected,
                 "{task:?}"
             );
@@ -252,7 +252,7 @@ mod tests {
         check(task(Status::InProgress, held(60)), at(-2 * 86_400), Ok(()));
         check(task(Status::Done, None), at(0), Err(Code::NotReady));
         check(task(Status::Cancelled, None), at(0), Err(Code::Cancelled));
-        check(Task { blockers: 1, ..task(Status::Active, None) }, at(0), Err(Code::NotReady));
+        check(Task { blocker_count: 1, ..task(Status::Active, None) }, at(0), Err(Code::NotReady));
         check(Task { is_chunk: true, ..task(Status::Active, None) }, at(0), Err(Code::ClaimRequired));
     }
 
@@ -261,11 +261,11 @@ mod tests {
         let mine = Token::stored("tok".into());
         let other = Token::stored("old".into());
         let held = task(Status::InProgress, held(60));
-        assert_eq!(standing(&held, Some(&mine), at(10)), ClaimAuthority::Holder);
-        assert_eq!(standing(&held, Some(&other), at(10)), ClaimAuthority::Lost);
-        assert_eq!(standing(&held, Some(&mine), at(60)), ClaimAuthority::Lost);
-        assert_eq!(standing(&held, None, at(10)), ClaimAuthority::Stranger);
-        assert_eq!(may_change_state(&held, None, at(10)).map_err(|e| e.code), Err(Code::ClaimRequired));
-        assert!(may_change_state(&held, None, at(60)).is_ok());
+        assert_eq!(claim_authority(&held, Some(&mine), at(10)), ClaimAuthority::LiveToken);
+        assert_eq!(claim_authority(&held, Some(&other), at(10)), ClaimAuthority::StaleToken);
+        assert_eq!(claim_authority(&held, Some(&mine), at(60)), ClaimAuthority::StaleToken);
+        assert_eq!(claim_authority(&held, None, at(10)), ClaimAuthority::NoToken);
+        assert_eq!(check_state_change(&held, None, at(10)).map_err(|e| e.code), Err(Code::ClaimRequired));
+        assert!(check_state_change(&held, None, at(60)).is_ok());
     }
 }

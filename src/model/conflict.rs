@@ -1,10 +1,10 @@
 //! Which chunks touch the same resource: a walk over sorted resources, and the rules for what it finds.
 
-use super::resource::holds;
-use super::task::Row;
+use super::resource::contains;
+use super::task::RowId;
 use crate::error::Result;
 
-words!(
+word_enum!(
     /// What happens where two chunks touch the same resource.
     OnConflict, "conflict rule" {
         /// The batch is refused.
@@ -20,33 +20,33 @@ words!(
 
 /// A chunk that touches something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Owner {
+pub enum ChunkRef {
     /// One that takes new items, by its place from 0.
-    New(u32),
+    Planned(u32),
     /// One that is stored.
-    Stored(Row),
+    Stored(RowId),
 }
 
 /// Two chunks that must not be worked at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Meeting<'a> {
+pub struct ResourceOverlap<'a> {
     /// The key of what both touch.
     pub resource: &'a str,
     /// The first chunk that touches all of it.
-    pub holder: Owner,
+    pub first_chunk: ChunkRef,
     /// Another one.
-    pub other: Owner,
+    pub other_chunk: ChunkRef,
     /// The key of what that one touches: the same, or something beneath it.
-    pub touched: &'a str,
+    pub other_resource: &'a str,
     /// Whether the resource was not told of before.
-    pub first: bool,
+    pub is_first_report: bool,
 }
 
-impl Meeting<'_> {
+impl ResourceOverlap<'_> {
     /// Who has come to share the resource by it, and whether it touches only something beneath it.
-    pub fn sides(&self) -> impl Iterator<Item = (Owner, bool)> + use<> {
-        let holder = self.first.then_some((self.holder, false));
-        holder.into_iter().chain([(self.other, self.touched != self.resource)])
+    pub fn newly_involved(&self) -> impl Iterator<Item = (ChunkRef, bool)> + use<> {
+        let holder = self.is_first_report.then_some((self.first_chunk, false));
+        holder.into_iter().chain([(self.other_chunk, self.other_resource != self.resource)])
     }
 }
 
@@ -54,27 +54,27 @@ impl Meeting<'_> {
 ///
 /// Not every pair is told: of the chunks that touch a resource, each is told together with the first.
 #[derive(Debug, Default)]
-pub struct Walk {
+pub struct OverlapScan {
     /// The latest key; those that hold it are its beginnings.
     key: String,
     /// How long each of those is, the first chunk that touches it, and whether it was told of.
-    open: Vec<(usize, Owner, bool)>,
+    open: Vec<(usize, ChunkRef, bool)>,
     /// The stored chunks that new items go into, by their places.
-    homes: Vec<Option<Row>>,
+    extended_chunks: Vec<Option<RowId>>,
 }
 
-impl Walk {
+impl OverlapScan {
     /// A walk in which some of the new ones are stored chunks that grow.
-    pub fn with_homes(homes: Vec<Option<Row>>) -> Self {
-        Walk { homes, ..Walk::default() }
+    pub fn with_extended_chunks(homes: Vec<Option<RowId>>) -> Self {
+        OverlapScan { extended_chunks: homes, ..OverlapScan::default() }
     }
 
-    fn is_same(&self, one: Owner, other: Owner) -> bool {
+    fn is_same(&self, one: ChunkRef, other: ChunkRef) -> bool {
         let home = |owner| match owner {
-            Owner::New(place) => {
-                self.homes.get(place as usize).copied().flatten().map_or(owner, Owner::Stored)
+            ChunkRef::Planned(place) => {
+                self.extended_chunks.get(place as usize).copied().flatten().map_or(owner, ChunkRef::Stored)
             }
-            stored @ Owner::Stored(_) => stored,
+            stored @ ChunkRef::Stored(_) => stored,
         };
         one == other || home(one) == home(other)
     }
@@ -83,27 +83,39 @@ impl Walk {
     ///
     /// # Errors
     /// What `tell` refused.
-    pub fn step(
+    pub fn add_resource(
         &mut self,
         key: &str,
-        owners: &[Owner],
-        tell: &mut dyn FnMut(&Meeting<'_>) -> Result<()>,
+        owners: &[ChunkRef],
+        tell: &mut dyn FnMut(&ResourceOverlap<'_>) -> Result<()>,
     ) -> Result<()> {
         let Some((&first, others)) = owners.split_first() else { return Ok(()) };
-        while self.open.last().is_some_and(|(length, ..)| !holds(&self.key[..*length], key)) {
+        while self.open.last().is_some_and(|(length, ..)| !contains(&self.key[..*length], key)) {
             self.open.pop();
         }
         let mut open = std::mem::take(&mut self.open);
         for (length, holder, told) in &mut open {
             let resource = &self.key[..*length];
             for &other in owners.iter().filter(|owner| !self.is_same(**owner, *holder)) {
-                tell(&Meeting { resource, holder: *holder, other, touched: key, first: !*told })?;
+                tell(&ResourceOverlap {
+                    resource,
+                    first_chunk: *holder,
+                    other_chunk: other,
+                    other_resource: key,
+                    is_first_report: !*told,
+                })?;
                 *told = true;
             }
         }
         let mut told = false;
         for &other in others.iter().filter(|owner| !self.is_same(**owner, first)) {
-            tell(&Meeting { resource: key, holder: first, other, touched: key, first: !told })?;
+            tell(&ResourceOverlap {
+                resource: key,
+                first_chunk: first,
+                other_chunk: other,
+                other_resource: key,
+                is_first_report: !told,
+            })?;
             told = true;
         }
         self.key.clear();
@@ -117,26 +129,28 @@ impl Walk {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::resource::{Resource, path_of};
+    use crate::model::resource::{Resource, display_path};
 
     #[test]
     fn each_chunk_is_told_with_the_first_that_touches_the_resource() {
         fn check(touched: &[(&str, &[u32])], expected: &[&str]) {
-            let mut walk = Walk::default();
+            let mut walk = OverlapScan::default();
             let mut told = Vec::new();
             let mut sorted: Vec<_> =
                 touched.iter().map(|(path, chunks)| (Resource::parse(path).unwrap(), chunks)).collect();
             sorted.sort();
             for (resource, chunks) in sorted {
-                let owners: Vec<Owner> = chunks.iter().copied().map(Owner::New).collect();
-                walk.step(resource.key(), &owners, &mut |meeting| {
-                    let (Owner::New(one), Owner::New(other)) = (meeting.holder, meeting.other) else {
+                let owners: Vec<ChunkRef> = chunks.iter().copied().map(ChunkRef::Planned).collect();
+                walk.add_resource(resource.key(), &owners, &mut |meeting| {
+                    let (ChunkRef::Planned(one), ChunkRef::Planned(other)) =
+                        (meeting.first_chunk, meeting.other_chunk)
+                    else {
                         return Ok(());
                     };
                     told.push(format!(
                         "{one}+{other} {} {}",
-                        path_of(meeting.resource),
-                        path_of(meeting.touched)
+                        display_path(meeting.resource),
+                        display_path(meeting.other_resource)
                     ));
                     Ok(())
                 })

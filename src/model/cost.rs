@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::text::excerpt;
 
-bounded!(
+bounded_integer!(
     /// Tokens that a model read or wrote.
     Tokens, 0..=1_000_000_000_000, "0 to 1000000000000"
 );
@@ -71,7 +71,7 @@ impl<'de> Deserialize<'de> for Money {
     }
 }
 
-schema_of!(Money, { "type": "number" });
+inline_schema!(Money, { "type": "number" });
 
 /// What a receipt says of its cost.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -93,8 +93,8 @@ impl Cost {
     }
 
     /// What it adds to a sum.
-    pub fn spent(&self) -> Spent {
-        Spent {
+    pub fn as_sum(&self) -> CostSum {
+        CostSum {
             tokens_in: self.tokens_in.unwrap_or(0),
             tokens_out: self.tokens_out.unwrap_or(0),
             cost: self.cost.unwrap_or(Money(0)),
@@ -104,7 +104,7 @@ impl Cost {
 
 /// A sum of costs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
-pub struct Spent {
+pub struct CostSum {
     /// Tokens read.
     pub tokens_in: i64,
     /// Tokens written.
@@ -113,9 +113,9 @@ pub struct Spent {
     pub cost: Money,
 }
 
-words!(
+word_enum!(
     /// What costs are summed up by.
-    SpentBy, "kind of sum" {
+    CostGroup, "kind of sum" {
         /// All of a chunk, or of a batch.
         All = "all",
         /// Who wrote the receipts.

@@ -1,7 +1,7 @@
 //! Where more items of a batch go: into chunks that nobody has claimed yet, or into new ones.
 
 use super::batch::Chunk;
-use super::split::{Split, chunk_title, parts, size_label};
+use super::split::{Split, chunk_title, part_sizes, size_label};
 use super::status::Status;
 use super::task::Task;
 
@@ -12,71 +12,75 @@ pub fn is_unclaimed(chunk: &Chunk, task: &Task) -> bool {
 
 /// What a batch holds of one group so far.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Group {
+pub struct GroupChunks {
     /// How many chunks it has.
     pub chunks: u64,
     /// Those of them that may take more, in their order.
-    pub open: Vec<Open>,
+    pub open: Vec<OpenChunk>,
 }
 
 /// A chunk that may take more items.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Open {
+pub struct OpenChunk {
     /// Its number in the batch.
     pub number: u64,
     /// Its place among its group's chunks, from 1.
-    pub part: u64,
+    pub part_number: u64,
     /// How many items it holds.
     pub items: u64,
 }
 
 /// What a chunk takes of a group's new items.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Share {
+pub struct ChunkAddition {
     /// The chunk that takes them; none for a new one.
-    pub into: Option<Open>,
+    pub existing: Option<OpenChunk>,
     /// Its place among its group's chunks, from 1.
     pub part: u64,
     /// How many it takes.
     pub items: u64,
 }
 
-impl Share {
+impl ChunkAddition {
     /// How many items the chunk then holds.
-    pub fn size(&self) -> u64 {
-        self.into.as_ref().map_or(0, |open| open.items) + self.items
+    pub fn total_items(&self) -> u64 {
+        self.existing.as_ref().map_or(0, |open| open.items) + self.items
     }
 }
 
-impl Group {
+impl GroupChunks {
     /// Counts a chunk in, and whether it may take more.
-    pub fn count(&mut self, chunk: &Chunk, task: &Task, max_chunk: u64) {
+    pub fn add_chunk(&mut self, chunk: &Chunk, task: &Task, max_chunk: u64) {
         self.chunks += 1;
         if is_unclaimed(chunk, task) && chunk.counts.total < max_chunk {
-            self.open.push(Open { number: chunk.number, part: self.chunks, items: chunk.counts.total });
+            self.open.push(OpenChunk {
+                number: chunk.number,
+                part_number: self.chunks,
+                items: chunk.counts.total,
+            });
         }
     }
 
     /// Shares new items out: open chunks are filled first, the rest goes evenly into new ones.
-    pub fn share(&self, new: u64, max_chunk: u64) -> Vec<Share> {
+    pub fn distribute(&self, new: u64, max_chunk: u64) -> Vec<ChunkAddition> {
         let mut left = new;
         let mut shares = Vec::new();
         for open in &self.open {
             let items = left.min(max_chunk.saturating_sub(open.items));
             if items > 0 {
-                shares.push(Share { into: Some(open.clone()), part: open.part, items });
+                shares.push(ChunkAddition { existing: Some(open.clone()), part: open.part_number, items });
                 left -= items;
             }
         }
-        let fresh = (self.chunks + 1..).zip(parts(left, max_chunk));
-        shares.extend(fresh.map(|(part, items)| Share { into: None, part, items }));
+        let fresh = (self.chunks + 1..).zip(part_sizes(left, max_chunk));
+        shares.extend(fresh.map(|(part, items)| ChunkAddition { existing: None, part, items }));
         shares
     }
 }
 
 /// Names the chunks of a group that took more: span and title of each.
 #[derive(Debug, Clone, Copy)]
-pub struct Names<'a> {
+pub struct ChunkNames<'a> {
     /// How the batch is split.
     pub split: &'a Split,
     /// The group's label.
@@ -84,24 +88,30 @@ pub struct Names<'a> {
     /// How many chunks the group has now.
     pub chunks: u64,
     /// How many items the batch had.
-    pub before: u64,
+    pub items_before: u64,
     /// How many it has now.
-    pub total: u64,
+    pub items_total: u64,
 }
 
-impl Names<'_> {
+impl ChunkNames<'_> {
     /// Span and title of a chunk, of which `later` new items come before its own new ones.
-    pub fn of(&self, share: &Share, later: u64) -> (String, String) {
+    pub fn span_and_title(&self, share: &ChunkAddition, later: u64) -> (String, String) {
         if *self.split == Split::Size {
             // Only the chunk that ends where the batch did takes more: its items stay in one run.
-            let held = share.into.as_ref().map_or(0, |open| open.items);
-            let last = self.before + later + share.items;
-            let span = size_label(self.before + later - held + 1, last);
-            let title = chunk_title(&span, 1, 1, share.size(), self.total);
+            let held = share.existing.as_ref().map_or(0, |open| open.items);
+            let last = self.items_before + later + share.items;
+            let span = size_label(self.items_before + later - held + 1, last);
+            let title = chunk_title(&span, 1, 1, share.total_items(), self.items_total);
             return (span, title);
         }
         let place = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
-        let title = chunk_title(self.label, place(share.part), place(self.chunks), share.size(), self.total);
+        let title = chunk_title(
+            self.label,
+            place(share.part),
+            place(self.chunks),
+            share.total_items(),
+            self.items_total,
+        );
         (self.label.to_owned(), title)
     }
 }
@@ -112,18 +122,18 @@ mod tests {
     use crate::model::timestamp::Timestamp;
     use proptest::prelude::*;
 
-    fn open(number: u64, part: u64, items: u64) -> Open {
-        Open { number, part, items }
+    fn open(number: u64, part: u64, items: u64) -> OpenChunk {
+        OpenChunk { number, part_number: part, items }
     }
 
     #[test]
     fn open_chunks_are_filled_before_new_ones_are_made() {
-        let group = Group { chunks: 3, open: vec![open(4, 2, 3), open(5, 3, 1)] };
+        let group = GroupChunks { chunks: 3, open: vec![open(4, 2, 3), open(5, 3, 1)] };
         let check = |new: u64, expected: &[(Option<u64>, u64, u64)]| {
-            let shares = group.share(new, 4);
+            let shares = group.distribute(new, 4);
             let shown: Vec<_> = shares
                 .iter()
-                .map(|share| (share.into.as_ref().map(|open| open.number), share.part, share.items))
+                .map(|share| (share.existing.as_ref().map(|open| open.number), share.part, share.items))
                 .collect();
             assert_eq!(shown, expected, "{new}");
         };
@@ -131,21 +141,24 @@ mod tests {
         check(1, &[(Some(4), 2, 1)]);
         check(4, &[(Some(4), 2, 1), (Some(5), 3, 3)]);
         check(9, &[(Some(4), 2, 1), (Some(5), 3, 3), (None, 4, 3), (None, 5, 2)]);
-        assert_eq!(Group::default().share(2, 4), [Share { into: None, part: 1, items: 2 }]);
+        assert_eq!(
+            GroupChunks::default().distribute(2, 4),
+            [ChunkAddition { existing: None, part: 1, items: 2 }]
+        );
     }
 
     #[test]
     fn only_a_chunk_that_nobody_ever_claimed_and_has_room_is_open() {
         let check = |status: Status, attempts: i64, generation: u64, total: u64, is_open: bool| {
             let task =
-                Task { status, generation, ..Task::blank(Timestamp::from_millis(0), "Items 1-2: 2 of 2") };
-            let chunk = Chunk { attempts, ..Chunk::fresh(2, (1, &task.id), 7, "", total) };
-            let mut group = Group { chunks: 1, open: Vec::new() };
-            group.count(&chunk, &task, 5);
+                Task { status, generation, ..Task::new(Timestamp::from_millis(0), "Items 1-2: 2 of 2") };
+            let chunk = Chunk { attempts, ..Chunk::new(2, (1, &task.id), 7, "", total) };
+            let mut group = GroupChunks { chunks: 1, open: Vec::new() };
+            group.add_chunk(&chunk, &task, 5);
             let expected = if is_open { vec![open(7, 2, total)] } else { Vec::new() };
             assert_eq!(
                 group,
-                Group { chunks: 2, open: expected },
+                GroupChunks { chunks: 2, open: expected },
                 "{status} {attempts} {generation} {total}"
             );
         };
@@ -162,16 +175,22 @@ mod tests {
     #[test]
     fn names_tell_span_part_and_share() {
         let by_month: Split = "month:date".parse().unwrap();
-        let names = |split, chunks| Names { split, label: "Nov 2025", chunks, before: 60, total: 70 };
-        let share = Share { into: Some(open(2, 2, 5)), part: 2, items: 3 };
-        let fresh = Share { into: None, part: 3, items: 7 };
-        assert_eq!(names(&by_month, 3).of(&share, 0).1, "Nov 2025 (2/3): 8 of 70");
+        let names = |split, chunks| ChunkNames {
+            split,
+            label: "Nov 2025",
+            chunks,
+            items_before: 60,
+            items_total: 70,
+        };
+        let share = ChunkAddition { existing: Some(open(2, 2, 5)), part: 2, items: 3 };
+        let fresh = ChunkAddition { existing: None, part: 3, items: 7 };
+        assert_eq!(names(&by_month, 3).span_and_title(&share, 0).1, "Nov 2025 (2/3): 8 of 70");
         assert_eq!(
-            names(&by_month, 1).of(&share, 0),
+            names(&by_month, 1).span_and_title(&share, 0),
             ("Nov 2025".to_owned(), "Nov 2025: 8 of 70".to_owned())
         );
-        assert_eq!(names(&Split::Size, 3).of(&share, 0).1, "Items 56-63: 8 of 70");
-        assert_eq!(names(&Split::Size, 3).of(&fresh, 3).1, "Items 64-70: 7 of 70");
+        assert_eq!(names(&Split::Size, 3).span_and_title(&share, 0).1, "Items 56-63: 8 of 70");
+        assert_eq!(names(&Split::Size, 3).span_and_title(&fresh, 3).1, "Items 64-70: 7 of 70");
     }
 
     proptest! {
@@ -182,9 +201,9 @@ mod tests {
             sizes in proptest::collection::vec(1u64..120, 0..20),
         ) {
             let open = (1..).zip(&sizes).map(|(number, items)| open(number, number, *items)).collect();
-            let shares = Group { chunks: sizes.len() as u64, open }.share(new, max);
+            let shares = GroupChunks { chunks: sizes.len() as u64, open }.distribute(new, max);
             prop_assert_eq!(shares.iter().map(|share| share.items).sum::<u64>(), new);
-            prop_assert!(shares.iter().all(|share| share.items > 0 && share.size() <= max));
+            prop_assert!(shares.iter().all(|share| share.items > 0 && share.total_items() <= max));
         }
     }
 }

@@ -16,7 +16,7 @@ pub fn lookup<'a>(fields: &'a Map<String, Value>, field: &str) -> Option<&'a Val
 }
 
 /// The plain name of the field: the pointer's last segment, or the name itself.
-pub fn name(field: &str) -> Cow<'_, str> {
+pub fn field_name(field: &str) -> Cow<'_, str> {
     match field.strip_prefix('/') {
         None => Cow::Borrowed(field),
         Some(pointer) => segment(pointer.rsplit('/').next().unwrap_or(pointer)),
@@ -38,7 +38,7 @@ pub fn is_hidden(c: char) -> bool {
 }
 
 /// The text cut to `max` characters, its hidden characters escaped.
-pub fn visible(text: &str, max: usize) -> String {
+pub fn visible_excerpt(text: &str, max: usize) -> String {
     let mut shown = String::new();
     for (n, c) in text.chars().enumerate() {
         if n == max {
@@ -75,14 +75,14 @@ mod tests {
         check("/x~1y", Some(json!(3)));
         check("/t~0", Some(json!(4)));
         check("/", Some(json!(5)));
-        assert_eq!(name("/a/x~1y"), "x/y");
-        assert_eq!(name("id"), "id");
+        assert_eq!(field_name("/a/x~1y"), "x/y");
+        assert_eq!(field_name("id"), "id");
     }
 
     #[test]
     fn hidden_characters_are_shown() {
-        assert_eq!(visible("a\nb\u{202e}c", 10), "a\\u{a}b\\u{202e}c");
-        assert_eq!(visible("abcdef", 3), "abc…");
-        assert_eq!(visible("abc", 3), "abc");
+        assert_eq!(visible_excerpt("a\nb\u{202e}c", 10), "a\\u{a}b\\u{202e}c");
+        assert_eq!(visible_excerpt("abcdef", 3), "abc…");
+        assert_eq!(visible_excerpt("abc", 3), "abc");
     }
 }

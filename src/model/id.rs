@@ -82,12 +82,12 @@ impl Token {
     }
 
     /// A token of a runner's claim, told from others by what no random token begins with.
-    pub fn of_runner() -> Self {
+    pub fn random_for_runner() -> Self {
         Token(format!("{RUNNER}{}", random_text(14)))
     }
 
     /// Whether a runner made the claim.
-    pub fn is_runners(&self) -> bool {
+    pub fn is_runner_token(&self) -> bool {
         self.0.starts_with(RUNNER)
     }
 
@@ -131,7 +131,7 @@ macro_rules! as_text {
             }
         }
 
-        schema_of!($name, { "type": "string" });
+        inline_schema!($name, { "type": "string" });
     };
 }
 

@@ -4,9 +4,9 @@ use super::batch::StoredItem;
 use super::task::Task;
 use super::timestamp::Timestamp;
 
-words!(
+word_enum!(
     /// What becomes of an item in doubt.
-    InDoubt, "in_doubt" {
+    InDoubtPolicy, "in_doubt" {
         /// The next worker gets it, and is told.
         Retry = "retry",
         /// It is skipped, with a receipt that says so.
@@ -18,7 +18,7 @@ words!(
 
 /// That an item was begun, while nothing settles it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Started {
+pub struct StartedReport {
     /// The number of the receipt that says so.
     pub receipt: u64,
     /// The generation of the claim that it was begun under.
@@ -42,18 +42,18 @@ mod tests {
     #[test]
     fn an_item_is_in_doubt_once_nobody_holds_the_claim_it_was_begun_under() {
         let now = Timestamp::from_millis(1_000_000);
-        let mut task = Task::blank(now, "chunk");
+        let mut task = Task::new(now, "chunk");
         task.status = Status::InProgress;
         task.generation = 2;
         task.claim = Some(Claim::new("w", None, now, 60));
         let begun = |generation: Option<u64>| StoredItem {
-            chunk: 1,
+            chunk_row: 1,
             position: 1,
             key: "k".into(),
             fields: Map::new(),
             settled: None,
             step: 0,
-            started: generation.map(|generation| Started { receipt: 1, generation }),
+            started: generation.map(|generation| StartedReport { receipt: 1, generation }),
         };
         assert!(!is_in_doubt(&begun(None), &task, now), "never begun");
         assert!(!is_in_doubt(&begun(Some(2)), &task, now), "in hand");

@@ -1,51 +1,51 @@
 //! The numbers a request may carry, each with its bounds.
 
-bounded!(
+bounded_integer!(
     /// 0 is critical, 4 is someday.
     Priority, 0..=4, "0 (critical) to 4"
 );
-bounded!(
+bounded_integer!(
     /// Where a task stands among its siblings.
     Order, -1_000_000..=1_000_000_000, "-1000000 to 1000000000"
 );
-bounded!(
+bounded_integer!(
     /// How many rows a reply holds; 0 asks for all, in pages.
     Limit, 0..=1_000, "0 (all, in pages) to 1000"
 );
-bounded!(
+bounded_integer!(
     /// How long a claim holds without a write of its holder, in seconds.
     LeaseSeconds, 1..=86_400, "1 to 86400 seconds"
 );
-bounded!(
+bounded_integer!(
     /// The most items a chunk may hold.
     MaxChunk, 1..=10_000, "1 to 10000 items"
 );
-bounded!(
+bounded_integer!(
     /// How many workers a batch's plan asks for, and `tasktally run` starts.
     MaxParallel, 1..=64, "1 to 64 workers"
 );
-bounded!(
+bounded_integer!(
     /// How often a chunk may be claimed before it waits for a person.
     MaxAttempts, 1..=100, "1 to 100 attempts"
 );
-bounded!(
+bounded_integer!(
     /// A receipt's or an item's number.
-    Number, 0..=9_007_199_254_740_991, "0 to 9007199254740991"
+    SequenceNumber, 0..=9_007_199_254_740_991, "0 to 9007199254740991"
 );
 
 /// The longest lease.
-pub const LONGEST_LEASE_SECONDS: i64 = 86_400;
+pub const MAX_LEASE_SECONDS: i64 = 86_400;
 /// How far ahead a lease may end and hold: the longest, and what a clock is set back by now and then.
-pub const FARTHEST_LEASE_SECONDS: i64 = LONGEST_LEASE_SECONDS + 60;
+pub const MAX_LEASE_AHEAD_SECONDS: i64 = MAX_LEASE_SECONDS + 60;
 /// An open claim's lease, in seconds.
 pub const OPEN_LEASE_SECONDS: i64 = 4 * 3_600;
 /// Rows in a page where `limit` asks for all.
-pub const PAGE: usize = 200;
+pub const PAGE_ROWS: usize = 200;
 /// Characters of a body shown in a list.
 pub const PREVIEW_CHARS: usize = 100;
 /// The most characters of bodies or items in one reply; a page ends there.
-pub const REPLY_CHARS: usize = 24_000;
+pub const MAX_REPLY_CHARS: usize = 24_000;
 /// The most ids, tags or dependencies in one request.
-pub const MOST_IDS: usize = 1_000;
+pub const MAX_IDS: usize = 1_000;
 /// A mebibyte, in bytes.
 pub const MIB: u64 = 1024 * 1024;

@@ -2,22 +2,22 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use super::extend::Open;
+use super::extend::OpenChunk;
 
 /// Things numbered from 0 that are put together two by two (a union-find).
 #[derive(Debug)]
-pub struct Together {
+pub struct DisjointSet {
     parent: Vec<u32>,
 }
 
-impl Together {
+impl DisjointSet {
     /// So many things, each by itself.
     pub fn new(count: u32) -> Self {
-        Together { parent: (0..count).collect() }
+        DisjointSet { parent: (0..count).collect() }
     }
 
     /// The first of those that are together with one.
-    pub fn first_of(&mut self, mut one: u32) -> u32 {
+    pub fn find(&mut self, mut one: u32) -> u32 {
         while self.parent[one as usize] != one {
             let above = self.parent[self.parent[one as usize] as usize];
             self.parent[one as usize] = above;
@@ -27,8 +27,8 @@ impl Together {
     }
 
     /// Puts two together.
-    pub fn join(&mut self, one: u32, other: u32) {
-        let (one, other) = (self.first_of(one), self.first_of(other));
+    pub fn union(&mut self, one: u32, other: u32) {
+        let (one, other) = (self.find(one), self.find(other));
         self.parent[one.max(other) as usize] = one.min(other);
     }
 }
@@ -73,7 +73,7 @@ impl Filling {
 /// The items stand in the order of their groups; what is together goes where its first item belongs
 /// and stays in one chunk whatever its size, and the chunks of a group are as even as `parts` makes
 /// them where nothing is together.
-pub fn pack(group_of: &[u32], together: &mut Together, max_chunk: u64) -> (Vec<u32>, u32) {
+pub fn pack_chunks(group_of: &[u32], together: &mut DisjointSet, max_chunk: u64) -> (Vec<u32>, u32) {
     // A million items are many: one list holds, by first items, how many are together and then their
     // chunk, and at last the chunk of each item.
     let mut chunk_of = vec![0_u32; group_of.len()];
@@ -100,33 +100,33 @@ pub fn pack(group_of: &[u32], together: &mut Together, max_chunk: u64) -> (Vec<u
     (chunk_of, filling.chunks)
 }
 
-fn first_of(together: &mut Together, item: usize) -> usize {
-    u32::try_from(item).map_or(item, |item| together.first_of(item) as usize)
+fn first_of(together: &mut DisjointSet, item: usize) -> usize {
+    u32::try_from(item).map_or(item, |item| together.find(item) as usize)
 }
 
 /// A chunk that takes new items.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Taker {
+pub enum ChunkTarget {
     /// The one of this number that is there.
-    Stored(u64),
+    Existing(u64),
     /// A new one of this group.
-    Fresh(u32),
+    New(u32),
 }
 
 /// Which chunks take the new items of a batch, and the place of each item's among them.
 ///
 /// What is `joined` (by the first item of what is together) to a stored chunk goes there whatever its
 /// size; the rest fills the `open` chunks of its group and then new ones, as even as `pack` makes them.
-pub fn pack_beside(
+pub fn pack_into_open_chunks(
     group_of: &[u32],
-    together: &mut Together,
+    together: &mut DisjointSet,
     joined: &HashMap<u32, u64>,
-    open: &[Vec<Open>],
+    open: &[Vec<OpenChunk>],
     max_chunk: u64,
-) -> (Vec<Taker>, Vec<u32>) {
+) -> (Vec<ChunkTarget>, Vec<u32>) {
     let mut sizes: BTreeMap<u32, u64> = BTreeMap::new();
     for item in (0..).take(group_of.len()) {
-        *sizes.entry(together.first_of(item)).or_default() += 1;
+        *sizes.entry(together.find(item)).or_default() += 1;
     }
     let mut held: HashMap<u64, u64> = open.iter().flatten().map(|open| (open.number, open.items)).collect();
     for (first, number) in joined {
@@ -134,23 +134,24 @@ pub fn pack_beside(
             *held += size;
         }
     }
-    let mut taker_of: HashMap<u32, (Taker, u32)> = HashMap::new();
+    let mut taker_of: HashMap<u32, (ChunkTarget, u32)> = HashMap::new();
     // What is left for new chunks, in the order of first items, which is that of the groups.
     let mut left: Vec<(u32, u32, u64)> = Vec::new();
     for (&first, &size) in &sizes {
         let group = group_of[first as usize];
         let roomy = || {
-            let room = |open: &&Open| held.get(&open.number).is_some_and(|held| held + size <= max_chunk);
+            let room =
+                |open: &&OpenChunk| held.get(&open.number).is_some_and(|held| held + size <= max_chunk);
             open[group as usize].iter().find(room).map(|open| open.number)
         };
         match joined.get(&first) {
             Some(number) => {
-                taker_of.insert(first, (Taker::Stored(*number), 0));
+                taker_of.insert(first, (ChunkTarget::Existing(*number), 0));
             }
             None => match roomy() {
                 Some(number) => {
                     *held.entry(number).or_default() += size;
-                    taker_of.insert(first, (Taker::Stored(number), 0));
+                    taker_of.insert(first, (ChunkTarget::Existing(number), 0));
                 }
                 None => left.push((group, first, size)),
             },
@@ -160,20 +161,19 @@ pub fn pack_beside(
     for group in left.chunk_by(|one, other| one.0 == other.0) {
         filling.begin(group.iter().map(|(_, _, size)| size).sum());
         for (group, first, size) in group {
-            taker_of.insert(*first, (Taker::Fresh(*group), filling.put(*size)));
+            taker_of.insert(*first, (ChunkTarget::New(*group), filling.put(*size)));
         }
     }
-    let places: BTreeMap<(Taker, u32), u32> =
+    let places: BTreeMap<(ChunkTarget, u32), u32> =
         taker_of.values().copied().collect::<BTreeSet<_>>().into_iter().zip(0..).collect();
-    let place_of =
-        (0..).take(group_of.len()).map(|item| places[&taker_of[&together.first_of(item)]]).collect();
+    let place_of = (0..).take(group_of.len()).map(|item| places[&taker_of[&together.find(item)]]).collect();
     (places.into_keys().map(|(taker, _)| taker).collect(), place_of)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::split::parts;
+    use crate::model::split::part_sizes;
     use proptest::prelude::*;
 
     proptest! {
@@ -185,12 +185,12 @@ mod tests {
             max_chunk in 1_u64..30,
         ) {
             let group_of: Vec<u32> = (0..count).map(|item| item * groups / count).collect();
-            let mut together = Together::new(count);
+            let mut together = DisjointSet::new(count);
             let joined: Vec<_> = joined.into_iter().map(|(a, b)| (a % count, b % count)).collect();
             for (one, other) in &joined {
-                together.join(*one, *other);
+                together.union(*one, *other);
             }
-            let (chunk_of, chunks) = pack(&group_of, &mut together, max_chunk);
+            let (chunk_of, chunks) = pack_chunks(&group_of, &mut together, max_chunk);
             for (one, other) in &joined {
                 prop_assert_eq!(chunk_of[*one as usize], chunk_of[*other as usize]);
             }
@@ -198,7 +198,7 @@ mod tests {
                 let items: Vec<u32> = (0..count).filter(|item| chunk_of[*item as usize] == chunk).collect();
                 prop_assert!(!items.is_empty());
                 let firsts: std::collections::BTreeSet<u32> =
-                    items.iter().map(|item| together.first_of(*item)).collect();
+                    items.iter().map(|item| together.find(*item)).collect();
                 prop_assert!(items.len() as u64 <= max_chunk || firsts.len() == 1);
             }
         }
@@ -206,11 +206,11 @@ mod tests {
         #[test]
         fn without_anything_shared_the_chunks_are_those_of_the_split(count in 1_u32..500, max_chunk in 1_u64..60) {
             let (chunk_of, chunks) =
-                pack(&vec![0; count as usize], &mut Together::new(count), max_chunk);
+                pack_chunks(&vec![0; count as usize], &mut DisjointSet::new(count), max_chunk);
             let sizes: Vec<u64> = (0..chunks)
                 .map(|chunk| chunk_of.iter().filter(|of| **of == chunk).count() as u64)
                 .collect();
-            prop_assert_eq!(sizes, parts(u64::from(count), max_chunk));
+            prop_assert_eq!(sizes, part_sizes(u64::from(count), max_chunk));
         }
     }
 }

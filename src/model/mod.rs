@@ -1,26 +1,25 @@
 //! What a task, a receipt, a claim, a batch is; every rule, pure: no SQL, no clock, no I/O.
 
 #[macro_use]
-mod words;
+mod macros;
 
 pub mod batch;
 pub mod chain;
 pub mod checklist;
 pub mod claim;
-pub mod complete;
+pub mod completion;
 pub mod conflict;
 pub mod cost;
 pub mod extend;
-pub mod failures;
+pub mod fair_share;
 pub mod field;
 pub mod id;
 pub mod in_doubt;
-pub mod job;
 pub mod limits;
+pub mod max_failures;
 pub mod merge;
 pub mod receipt;
 pub mod resource;
-pub mod share;
 pub mod split;
 pub mod status;
 pub mod step;
@@ -28,3 +27,4 @@ pub mod task;
 pub mod text;
 pub mod timestamp;
 pub mod wait;
+pub mod worker_scope;

@@ -7,7 +7,7 @@ use super::status::ItemReport;
 use super::timestamp::Timestamp;
 
 /// The hash that stands before a task's first receipt.
-pub const FIRST_HASH: [u8; 32] = [0; 32];
+pub const GENESIS_HASH: [u8; 32] = [0; 32];
 
 /// One append to a task's body.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,7 +36,7 @@ pub struct Receipt {
 
 impl Receipt {
     /// The text as it stands in the body.
-    pub fn shown(&self) -> String {
+    pub fn display_text(&self) -> String {
         if self.late { format!("(late) {}", self.text) } else { self.text.clone() }
     }
 
@@ -77,7 +77,7 @@ impl Receipt {
 }
 
 /// The text of an item's receipt where the worker gave none.
-pub fn item_text(key: &str, outcome: ItemReport, category: Option<&str>) -> String {
+pub fn default_item_text(key: &str, outcome: ItemReport, category: Option<&str>) -> String {
     match category {
         Some(category) => format!("- {key}: {outcome} ({category})"),
         None => format!("- {key}: {outcome}"),
@@ -103,7 +103,7 @@ mod tests {
             step: None,
             cost: Cost::default(),
         };
-        let base = receipt.hash("id", &FIRST_HASH);
+        let base = receipt.hash("id", &GENESIS_HASH);
         let variants = [
             Receipt { number: 2, ..receipt.clone() },
             Receipt { at: Timestamp::from_millis(2), ..receipt.clone() },
@@ -123,9 +123,9 @@ mod tests {
             },
         ];
         for variant in variants {
-            assert_ne!(variant.hash("id", &FIRST_HASH), base, "{variant:?}");
+            assert_ne!(variant.hash("id", &GENESIS_HASH), base, "{variant:?}");
         }
-        assert_ne!(receipt.hash("other", &FIRST_HASH), base);
+        assert_ne!(receipt.hash("other", &GENESIS_HASH), base);
         assert_ne!(receipt.hash("id", &[1; 32]), base);
     }
 }

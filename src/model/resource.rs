@@ -3,8 +3,8 @@
 
 use serde_json::{Map, Value};
 
-use super::field::{is_hidden, lookup, visible};
-use super::text::Line;
+use super::field::{is_hidden, lookup, visible_excerpt};
+use super::text::LineText;
 
 /// The field that is looked at where none is named.
 pub const DEFAULT_FIELD: &str = "files";
@@ -28,14 +28,14 @@ impl Resource {
         if path.len() > MOST_BYTES {
             return Err(format!(
                 "\"{}\" has {} bytes; a resource has at most {MOST_BYTES}",
-                visible(path, 40),
+                visible_excerpt(path, 40),
                 path.len()
             ));
         }
         if path.chars().any(is_hidden) {
             return Err(format!(
                 "\"{}\" holds control or bidirectional characters, which no resource may",
-                visible(path, 80)
+                visible_excerpt(path, 80)
             ));
         }
         let absolute = path.starts_with('/');
@@ -46,7 +46,7 @@ impl Resource {
                 ".." if parts.pop().is_none() && !absolute => {
                     return Err(format!(
                         "\"{}\" leads above the folder that paths begin in; write it from a common folder, or absolute",
-                        visible(path, 80)
+                        visible_excerpt(path, 80)
                     ));
                 }
                 ".." => {}
@@ -68,22 +68,22 @@ impl Resource {
 }
 
 /// Whether the resource of one key is another's, or holds it.
-pub fn holds(above: &str, key: &str) -> bool {
+pub fn contains(above: &str, key: &str) -> bool {
     key.starts_with(above)
 }
 
 /// The keys of all that hold a key's resource, the widest first.
-pub fn above(key: &str) -> impl Iterator<Item = &str> {
+pub fn ancestors(key: &str) -> impl Iterator<Item = &str> {
     key.match_indices(END).map(|(at, end)| &key[..at + end.len()]).filter(|above| above.len() < key.len())
 }
 
 /// What comes after all keys that a key's resource holds.
-pub fn end(key: &str) -> String {
+pub fn subtree_end(key: &str) -> String {
     format!("{}\u{2}", key.trim_end_matches(END))
 }
 
 /// A key's path as a person writes it.
-pub fn path_of(key: &str) -> String {
+pub fn display_path(key: &str) -> String {
     let (root, rest) = key.split_once(END).unwrap_or((key, ""));
     let path = rest.trim_end_matches(END).replace(END, "/");
     match (root, path.is_empty()) {
@@ -98,15 +98,18 @@ pub fn path_of(key: &str) -> String {
 ///
 /// # Errors
 /// The reason, naming field and value.
-pub fn of_item(
+pub fn item_resources(
     item: &Map<String, Value>,
-    fields: &[Line],
+    fields: &[LineText],
     seen: &mut [bool],
 ) -> Result<Vec<Resource>, String> {
     let mut found = Vec::new();
     let mut take = |name: &str, value: &Value| -> Result<(), String> {
         let refused = |reason: String| {
-            format!("field \"{}\": {reason} (on_conflict=allow looks at no resources)", visible(name, 80))
+            format!(
+                "field \"{}\": {reason} (on_conflict=allow looks at no resources)",
+                visible_excerpt(name, 80)
+            )
         };
         match value {
             Value::Null => Ok(()),
@@ -117,12 +120,12 @@ pub fn of_item(
             }
             other => Err(refused(format!(
                 "{} is no resource; a resource is a path, as text, or a list of them",
-                visible(&other.to_string(), 40)
+                visible_excerpt(&other.to_string(), 40)
             ))),
         }
     };
     let default = [DEFAULT_FIELD];
-    let names = fields.iter().map(Line::as_str).chain(default.into_iter().filter(|_| fields.is_empty()));
+    let names = fields.iter().map(LineText::as_str).chain(default.into_iter().filter(|_| fields.is_empty()));
     for (place, name) in names.enumerate() {
         let Some(value) = lookup(item, name) else { continue };
         if let Some(seen) = seen.get_mut(place) {
@@ -148,7 +151,7 @@ mod tests {
     fn a_path_has_one_form() {
         fn check(path: &str, expected: &str) {
             let resource = Resource::parse(path).unwrap();
-            assert_eq!(path_of(resource.key()), expected, "{path}");
+            assert_eq!(display_path(resource.key()), expected, "{path}");
             assert_eq!(Resource::parse(expected).unwrap(), resource, "{path}");
         }
         check("./a//b/../c", "a/c");
@@ -181,7 +184,7 @@ mod tests {
     fn a_folder_holds_itself_and_what_lies_beneath() {
         fn check(above: &str, path: &str, expected: bool) {
             let (one, other) = (Resource::parse(above).unwrap(), Resource::parse(path).unwrap());
-            assert_eq!(holds(one.key(), other.key()), expected, "{above} {path}");
+            assert_eq!(contains(one.key(), other.key()), expected, "{above} {path}");
         }
         check("a", "a", true);
         check("a", "a/b/c", true);
@@ -198,12 +201,12 @@ mod tests {
     #[test]
     fn an_item_names_what_it_touches_as_text_or_a_list() {
         fn check(item: Value, fields: &[&str], expected: Result<&[&str], &str>) {
-            let names: Vec<Line> = fields.iter().map(|name| name.parse().unwrap()).collect();
-            let found = of_item(item.as_object().unwrap(), &names, &mut []);
+            let names: Vec<LineText> = fields.iter().map(|name| name.parse().unwrap()).collect();
+            let found = item_resources(item.as_object().unwrap(), &names, &mut []);
             match expected {
                 Ok(paths) => {
                     let found: Vec<String> =
-                        found.unwrap().iter().map(|resource| path_of(resource.key())).collect();
+                        found.unwrap().iter().map(|resource| display_path(resource.key())).collect();
                     assert_eq!(found, paths, "{item}");
                 }
                 Err(reason) => {
@@ -229,12 +232,12 @@ mod tests {
             let mut keys: Vec<Resource> = paths.iter().filter_map(|path| Resource::parse(path).ok()).collect();
             keys.sort();
             for (at, folder) in keys.iter().enumerate() {
-                let beneath = keys[at..].iter().take_while(|key| holds(folder.key(), key.key())).count();
-                let all = keys.iter().filter(|key| holds(folder.key(), key.key())).count();
+                let beneath = keys[at..].iter().take_while(|key| contains(folder.key(), key.key())).count();
+                let all = keys.iter().filter(|key| contains(folder.key(), key.key())).count();
                 let equal_before = keys[..at].iter().filter(|key| *key == folder).count();
                 prop_assert_eq!(beneath + equal_before, all);
-                for above in above(folder.key()) {
-                    prop_assert!(holds(above, folder.key()) && above < folder.key());
+                for above in ancestors(folder.key()) {
+                    prop_assert!(contains(above, folder.key()) && above < folder.key());
                 }
             }
         }

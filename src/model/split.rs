@@ -7,8 +7,8 @@ use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::field::{is_hidden, lookup, visible};
-use super::timestamp::Stamp;
+use super::field::{is_hidden, lookup, visible_excerpt};
+use super::timestamp::ItemTime;
 
 /// The longest category, in characters: it becomes part of a task's title.
 const MAX_LABEL: usize = 100;
@@ -54,9 +54,9 @@ pub enum Period {
 
 /// Where one item belongs.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Group {
+pub struct SplitGroup {
     /// Orders the groups; equal ones stay in the order of their first items.
-    pub sort: String,
+    pub sort_key: String,
     /// What a person reads.
     pub label: String,
 }
@@ -66,28 +66,28 @@ impl Split {
     ///
     /// # Errors
     /// The reason, naming field and value.
-    pub fn group(&self, item: &Map<String, Value>) -> Result<Group, String> {
+    pub fn group_of(&self, item: &Map<String, Value>) -> Result<SplitGroup, String> {
         match self {
-            Split::Size => Ok(Group { sort: String::new(), label: "Items".to_owned() }),
+            Split::Size => Ok(SplitGroup { sort_key: String::new(), label: "Items".to_owned() }),
             Split::Time { field, period } => {
                 let value = lookup(item, field)
                     .filter(|value| !value.is_null())
-                    .ok_or_else(|| format!("no field \"{}\" to split by time", visible(field, 80)))?;
-                let stamp = Stamp::from_json(value)
-                    .map_err(|reason| format!("field \"{}\": {reason}", visible(field, 80)))?;
+                    .ok_or_else(|| format!("no field \"{}\" to split by time", visible_excerpt(field, 80)))?;
+                let stamp = ItemTime::from_json(value)
+                    .map_err(|reason| format!("field \"{}\": {reason}", visible_excerpt(field, 80)))?;
                 Ok(period.group(stamp.date))
             }
             Split::Category { field } => {
                 let label = category(lookup(item, field))
-                    .map_err(|reason| format!("field \"{}\": {reason}", visible(field, 80)))?;
-                Ok(Group { sort: String::new(), label })
+                    .map_err(|reason| format!("field \"{}\": {reason}", visible_excerpt(field, 80)))?;
+                Ok(SplitGroup { sort_key: String::new(), label })
             }
         }
     }
 }
 
 impl Period {
-    fn group(self, date: Date) -> Group {
+    fn group(self, date: Date) -> SplitGroup {
         let (year, month) = (date.year(), date.month());
         let quarter = (month + 2) / 3;
         let iso = date.iso_week_date();
@@ -101,7 +101,7 @@ impl Period {
             Period::Quarter => (format!("{year}-Q{quarter}"), format!("Q{quarter} {year}")),
             Period::Year => (year.to_string(), year.to_string()),
         };
-        Group { sort, label }
+        SplitGroup { sort_key: sort, label }
     }
 }
 
@@ -115,7 +115,7 @@ fn category(value: Option<&Value>) -> Result<String, String> {
             let kind = if value.is_array() { "a list" } else { "an object" };
             return Err(format!(
                 "{} is {kind}; a category is text, a number or true/false",
-                visible(&value.to_string(), 80)
+                visible_excerpt(&value.to_string(), 80)
             ));
         }
     };
@@ -123,13 +123,13 @@ fn category(value: Option<&Value>) -> Result<String, String> {
     if length > MAX_LABEL {
         return Err(format!(
             "\"{}\" has {length} characters; a category has at most {MAX_LABEL}",
-            visible(&label, 80)
+            visible_excerpt(&label, 80)
         ));
     }
     if label.chars().any(is_hidden) {
         return Err(format!(
             "\"{}\" holds control or bidirectional characters; a category becomes a task's title",
-            visible(&label, 80)
+            visible_excerpt(&label, 80)
         ));
     }
     Ok(label)
@@ -137,7 +137,7 @@ fn category(value: Option<&Value>) -> Result<String, String> {
 
 /// The sizes of the fewest parts of at most `max_chunk` (at least 1) items; they
 /// differ by at most one, the larger ones first.
-pub fn parts(count: u64, max_chunk: u64) -> Vec<u64> {
+pub fn part_sizes(count: u64, max_chunk: u64) -> Vec<u64> {
     let parts = count.div_ceil(max_chunk.max(1));
     if parts == 0 {
         return Vec::new();

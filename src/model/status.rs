@@ -1,6 +1,6 @@
 //! The words a task's status, type and complexity are made of.
 
-words!(
+word_enum!(
     /// Where a task stands.
     Status, "status" {
         /// Not yet looked at.
@@ -41,9 +41,9 @@ impl Status {
     }
 }
 
-words!(
+word_enum!(
     /// What sort of thing a task is.
-    Kind, "type" {
+    TaskType, "type" {
         /// An aim.
         Goal = "goal",
         /// A project.
@@ -63,7 +63,7 @@ words!(
     }
 );
 
-words!(
+word_enum!(
     /// How much judgment a task takes.
     Complexity, "complexity" {
         /// None.
@@ -79,7 +79,7 @@ words!(
     }
 );
 
-words!(
+word_enum!(
     /// What became of an item.
     Outcome, "outcome" {
         /// It was processed.
@@ -91,7 +91,7 @@ words!(
     }
 );
 
-words!(
+word_enum!(
     /// What a receipt tells of an item.
     ItemReport, "outcome" {
         /// It is about to be acted on.
@@ -127,9 +127,9 @@ impl From<Outcome> for ItemReport {
     }
 }
 
-words!(
+word_enum!(
     /// What a worker says when it gives a claim back.
-    Release, "outcome of a release" {
+    ReleaseOutcome, "outcome of a release" {
         /// Somebody else may try.
         Retry = "retry",
         /// It can't be done.

@@ -4,15 +4,15 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::text::{Line, Long};
+use super::text::{LineText, LongText};
 
 /// The most steps of a batch.
-pub const MOST_STEPS: usize = 20;
+pub const MAX_STEPS: usize = 20;
 
 /// The name of the one step of a batch that has no others.
-pub const ONLY_STEP: &str = "work";
+pub const DEFAULT_STEP_NAME: &str = "work";
 
-words!(
+word_enum!(
     /// Where a person is asked before a batch goes on.
     Checkpoint, "checkpoint" {
         /// Nowhere.
@@ -32,7 +32,7 @@ impl Checkpoint {
     }
 }
 
-words!(
+word_enum!(
     /// A person's answer at a checkpoint.
     Decision, "decision" {
         /// Go on.
@@ -49,12 +49,12 @@ words!(
 #[serde(deny_unknown_fields, expecting = "{name, instructions, only_categories?}")]
 pub struct Step {
     /// What it is called.
-    pub name: Line,
+    pub name: LineText,
     /// What its workers are told beside the batch's instructions.
-    pub instructions: Long,
+    pub instructions: LongText,
     /// The categories of the step before whose items it takes; none: all that were done.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub only_categories: Vec<Line>,
+    pub only_categories: Vec<LineText>,
 }
 
 /// The steps of a batch, in order; none given is one step named `work`.
@@ -68,8 +68,8 @@ impl Steps {
     /// # Errors
     /// What doesn't.
     pub fn new(steps: Vec<Step>) -> Result<Self, String> {
-        if steps.len() > MOST_STEPS {
-            return Err(format!("steps: {} are too many, at most {MOST_STEPS}", steps.len()));
+        if steps.len() > MAX_STEPS {
+            return Err(format!("steps: {} are too many, at most {MAX_STEPS}", steps.len()));
         }
         for (number, step) in steps.iter().enumerate() {
             let name = step.name.as_str();
@@ -95,7 +95,7 @@ impl Steps {
 
     /// The name of a pass.
     pub fn name(&self, number: usize) -> &str {
-        self.0.get(number).map_or(ONLY_STEP, |step| step.name.as_str())
+        self.0.get(number).map_or(DEFAULT_STEP_NAME, |step| step.name.as_str())
     }
 
     /// A pass as it was given; none where the batch has only its instructions.
@@ -126,7 +126,7 @@ impl<'de> Deserialize<'de> for Steps {
     }
 }
 
-schema_of!(Steps, {
+inline_schema!(Steps, {
     "type": "array",
     "items": {
         "type": "object",
@@ -151,7 +151,7 @@ mod tests {
             .parse()
             .unwrap();
         assert_eq!((steps.count(), steps.name(1)), (2, "execute"));
-        assert_eq!((Steps::default().count(), Steps::default().name(0)), (1, ONLY_STEP));
+        assert_eq!((Steps::default().count(), Steps::default().name(0)), (1, DEFAULT_STEP_NAME));
         for (bad, told) in [
             (r#"[{"name":"a","instructions":"x"},{"name":"a","instructions":"y"}]"#, "two are named 'a'"),
             (r#"[{"name":"a","instructions":"x","only_categories":["k"]}]"#, "first step"),

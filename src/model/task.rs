@@ -2,23 +2,23 @@
 
 use super::claim::Claim;
 use super::id::TaskId;
-use super::status::{Complexity, Kind, Status};
+use super::status::{Complexity, Status, TaskType};
 use super::timestamp::Timestamp;
 
 /// The row number the store gives a task: the order of creation.
-pub type Row = i64;
+pub type RowId = i64;
 
 /// A unit of work, without its body.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Task {
     /// The store's number for it.
-    pub row: Row,
+    pub row: RowId,
     /// Its id.
     pub id: TaskId,
     /// Its title.
     pub title: String,
     /// What sort of thing it is.
-    pub kind: Kind,
+    pub task_type: TaskType,
     /// Where it stands.
     pub status: Status,
     /// 0 (critical) to 4.
@@ -30,7 +30,7 @@ pub struct Task {
     /// The task it is part of.
     pub parent: Option<TaskId>,
     /// The parent's row.
-    pub parent_row: Option<Row>,
+    pub parent_row: Option<RowId>,
     /// Who works or worked on it.
     pub assignee: Option<String>,
     /// When it is due.
@@ -48,19 +48,19 @@ pub struct Task {
     /// When anything of it last changed.
     pub updated: Timestamp,
     /// The number of that change in the store's one sequence.
-    pub changed: u64,
+    pub change_number: u64,
     /// How many receipts it has.
-    pub receipts: u64,
+    pub receipt_count: u64,
     /// Whether it depends on other tasks, hard or soft.
-    pub has_needs: bool,
+    pub has_dependencies: bool,
     /// What keeps it from being claimed beside its dependencies: a pause, a rest after a failed attempt.
-    pub holds: i64,
+    pub hold_count: i64,
     /// When one of these ends by itself.
-    pub held_until: Option<Timestamp>,
+    pub backoff_until: Option<Timestamp>,
     /// How many of its dependencies are not done, and its holds.
-    pub blockers: i64,
+    pub blocker_count: i64,
     /// Whether its body ever held `- [ ]`.
-    pub boxes: bool,
+    pub has_checkbox: bool,
     /// Whether it is a chunk of a batch.
     pub is_chunk: bool,
     /// Whether it is a batch.
@@ -73,12 +73,12 @@ pub struct Task {
 
 impl Task {
     /// A task with a new id and nothing set but its title.
-    pub fn blank(now: Timestamp, title: &str) -> Self {
+    pub fn new(now: Timestamp, title: &str) -> Self {
         Task {
             row: 0,
             id: TaskId::random(),
             title: title.to_owned(),
-            kind: Kind::Task,
+            task_type: TaskType::Task,
             status: Status::Active,
             priority: 2,
             order: 0,
@@ -93,13 +93,13 @@ impl Task {
             complexity: None,
             created: now,
             updated: now,
-            changed: 0,
-            receipts: 0,
-            has_needs: false,
-            holds: 0,
-            held_until: None,
-            blockers: 0,
-            boxes: false,
+            change_number: 0,
+            receipt_count: 0,
+            has_dependencies: false,
+            hold_count: 0,
+            backoff_until: None,
+            blocker_count: 0,
+            has_checkbox: false,
             is_chunk: false,
             is_batch: false,
             generation: 0,
@@ -108,7 +108,7 @@ impl Task {
     }
 
     /// The row of the batch that it is, or is a chunk of.
-    pub fn batch_row(&self) -> Option<Row> {
+    pub fn batch_row(&self) -> Option<RowId> {
         if self.is_batch { Some(self.row) } else { self.parent_row.filter(|_| self.is_chunk) }
     }
 

@@ -5,11 +5,11 @@ use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::field::{is_hidden, visible};
+use super::field::{is_hidden, visible_excerpt};
 
 /// The first part of a value, for a message: at most 80 characters, nothing that moves a cursor.
 pub fn excerpt(value: &str) -> String {
-    visible(value, 80)
+    visible_excerpt(value, 80)
 }
 
 /// What a value of text is held to.
@@ -83,21 +83,21 @@ macro_rules! text {
             }
         }
 
-        schema_of!($name, { "type": "string" });
+        inline_schema!($name, { "type": "string" });
     };
 }
 
 text!(
     /// One line: a title, a name, a key, a category; at most 1,000 bytes.
-    Line, Rule { most_bytes: 1_000, lines: false }
+    LineText, Rule { most_bytes: 1_000, lines: false }
 );
 text!(
     /// A receipt's text; at most 64 KiB.
-    Body, Rule { most_bytes: 64 * 1024, lines: true }
+    ReceiptText, Rule { most_bytes: 64 * 1024, lines: true }
 );
 text!(
     /// A task's opening text or a batch's instructions; at most 1 MiB.
-    Long, Rule { most_bytes: 1024 * 1024, lines: true }
+    LongText, Rule { most_bytes: 1024 * 1024, lines: true }
 );
 
 #[cfg(test)]
@@ -107,8 +107,8 @@ mod tests {
     #[test]
     fn text_is_held_to_its_rule() {
         fn check(text: &str, line: bool, body: bool) {
-            assert_eq!(text.parse::<Line>().is_ok(), line, "line {text:?}");
-            assert_eq!(text.parse::<Body>().is_ok(), body, "body {text:?}");
+            assert_eq!(text.parse::<LineText>().is_ok(), line, "line {text:?}");
+            assert_eq!(text.parse::<ReceiptText>().is_ok(), body, "body {text:?}");
         }
         check("Archive mail", true, true);
         check("two\nlines\tand a tab", false, true);
@@ -122,7 +122,7 @@ mod tests {
 
     #[test]
     fn a_refusal_names_value_and_limit() {
-        let refusal = "x".repeat(1_001).parse::<Line>().unwrap_err();
+        let refusal = "x".repeat(1_001).parse::<LineText>().unwrap_err();
         assert!(refusal.contains("1001 bytes, at most 1000"), "{refusal}");
     }
 }

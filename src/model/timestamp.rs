@@ -9,7 +9,7 @@ use jiff::tz::{Offset, TimeZone};
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 
-use super::field::visible;
+use super::field::visible_excerpt;
 use crate::error::{Error, Result};
 
 /// 2999-12-31T23:59:59.999Z.
@@ -49,7 +49,9 @@ impl Timestamp {
         let trimmed = text.trim();
         let bare_digits = trimmed.bytes().all(|b| b.is_ascii_digit());
         let stamp = match iso(trimmed).filter(|_| !bare_digits) {
-            Some((date, time, offset)) if offset.is_some() || time.is_none() => Stamp::at(date, time, offset),
+            Some((date, time, offset)) if offset.is_some() || time.is_none() => {
+                ItemTime::at(date, time, offset)
+            }
             _ => Err("is neither RFC 3339 (2025-11-03T10:00:00Z) nor a date (2025-11-03)".to_owned()),
         };
         stamp
@@ -71,11 +73,11 @@ impl Serialize for Timestamp {
     }
 }
 
-schema_of!(Timestamp, {"type": "string"});
+inline_schema!(Timestamp, {"type": "string"});
 
 /// The time that an item bears: the date as it is written there, and the instant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Stamp {
+pub struct ItemTime {
     /// The date in the offset that the text names: a mail of 31 October 23:30
     /// -0500 belongs to October, though UTC has November.
     pub date: Date,
@@ -83,7 +85,7 @@ pub struct Stamp {
     pub millis: i64,
 }
 
-impl Stamp {
+impl ItemTime {
     /// Reads RFC 3339, a date, a date and time without a zone (UTC), RFC 2822 as
     /// in mail, epoch seconds or milliseconds (a number or its digits).
     ///
@@ -91,27 +93,27 @@ impl Stamp {
     /// The reason, beginning with the value.
     pub fn from_json(value: &Value) -> Result<Self, String> {
         let stamp = match value {
-            Value::String(text) => Stamp::from_text(text.trim()),
-            Value::Number(number) => Stamp::from_number(&number.to_string()),
+            Value::String(text) => ItemTime::from_text(text.trim()),
+            Value::Number(number) => ItemTime::from_number(&number.to_string()),
             _ => Err(unreadable()),
         };
         stamp.map_err(|reason| match value {
             Value::String(text) => format!("{} {reason}", quoted(text)),
-            other => format!("{} {reason}", visible(&other.to_string(), 80)),
+            other => format!("{} {reason}", visible_excerpt(&other.to_string(), 80)),
         })
     }
 
     fn from_text(text: &str) -> Result<Self, String> {
         if !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit() || b == b'.') {
-            return Stamp::from_number(text);
+            return ItemTime::from_number(text);
         }
         if let Some((date, time, offset)) = iso(text) {
-            return Stamp::at(date, time, offset);
+            return ItemTime::at(date, time, offset);
         }
         // Mail in the wild often names the wrong weekday; the date still counts.
         let mail = rfc2822::DateTimeParser::new().relaxed_weekday(true);
         let zoned = mail.parse_zoned_datetime(text).map_err(|_| unreadable())?;
-        Stamp::within(zoned.date(), zoned.timestamp().as_millisecond())
+        ItemTime::within(zoned.date(), zoned.timestamp().as_millisecond())
     }
 
     fn from_number(text: &str) -> Result<Self, String> {
@@ -125,7 +127,7 @@ impl Stamp {
             return Err(outside());
         }
         let instant = jiff::Timestamp::from_millisecond(millis as i64).map_err(|_| outside())?;
-        Stamp::within(Offset::UTC.to_datetime(instant).date(), millis as i64)
+        ItemTime::within(Offset::UTC.to_datetime(instant).date(), millis as i64)
     }
 
     fn at(date: Date, time: Option<Time>, offset: Option<Offset>) -> Result<Self, String> {
@@ -133,12 +135,12 @@ impl Stamp {
         let zoned = written
             .to_zoned_datetime(TimeZone::fixed(offset.unwrap_or(Offset::UTC)))
             .map_err(|_| outside())?;
-        Stamp::within(date, zoned.timestamp().as_millisecond())
+        ItemTime::within(date, zoned.timestamp().as_millisecond())
     }
 
     fn within(date: Date, millis: i64) -> Result<Self, String> {
         if (0..=LAST_MS).contains(&millis) && (1970..3000).contains(&date.year()) {
-            Ok(Stamp { date, millis })
+            Ok(ItemTime { date, millis })
         } else {
             Err(outside())
         }
@@ -165,7 +167,7 @@ fn outside() -> String {
 }
 
 fn quoted(text: &str) -> String {
-    format!("\"{}\"", visible(text, 80))
+    format!("\"{}\"", visible_excerpt(text, 80))
 }
 
 #[cfg(test)]

@@ -13,14 +13,14 @@ use super::request::lookup::find_batch;
 use super::runners::start::start_runner;
 use super::{Effect, Operation, Session};
 use crate::error::{Code, Error, Result};
-use crate::items::Source;
+use crate::items::ItemSource;
 use crate::model::batch::Batch;
 use crate::model::conflict::OnConflict;
 use crate::model::id::TaskId;
-use crate::model::limits::PAGE;
+use crate::model::limits::PAGE_ROWS;
 use crate::model::status::Status;
 use crate::model::task::Task;
-use crate::model::text::Line;
+use crate::model::text::LineText;
 use crate::store::{NewReceipt, Staging, StoreWrite};
 
 /// The request.
@@ -41,7 +41,7 @@ pub struct AddItems {
     #[schemars(description = "", schema_with = "short_source")]
     #[serde(default)]
     #[arg(long)]
-    pub source: Option<Source>,
+    pub source: Option<ItemSource>,
     /// Bad items: reject (nothing is stored) or skip (they are left out); they are listed either way.
     #[schemars(description = "")]
     #[serde(default = "OnBadItem::reject")]
@@ -50,7 +50,7 @@ pub struct AddItems {
     /// Repeating it answers the same.
     #[schemars(description = "")]
     #[arg(long)]
-    pub request_key: Option<Line>,
+    pub request_key: Option<LineText>,
     /// Whether a finished batch is only refused where something is new; for `tasktally run`.
     #[serde(skip)]
     #[arg(skip)]
@@ -104,7 +104,7 @@ impl Operation for AddItems {
     type Reply = AddItemsReply;
 
     fn run(self, session: &Session) -> Result<AddItemsReply> {
-        let request_key = RequestKey::new(self.request_key.as_ref().map(Line::as_str), &self)?;
+        let request_key = RequestKey::new(self.request_key.as_ref().map(LineText::as_str), &self)?;
         // Before the source is read: it may be gone by the time the request is repeated.
         if let Some(reply) = stored_response(session, request_key.as_ref(), Self::NAME)? {
             return Ok(reply);
@@ -119,7 +119,7 @@ impl Operation for AddItems {
             items: self.items.as_ref(),
             source: self.source.as_ref(),
             query: None,
-            key: &batch.key,
+            key: &batch.key_field,
             split: &split,
             on_bad_item: self.on_bad_item,
             done: "added",
@@ -226,11 +226,11 @@ fn reply(task: &Task, batch: &Batch, grown: Grown, known: u64, bad_items: Option
             id: Some(task.id.to_string()),
             title: task.title.clone(),
             items: batch.counts.total + grown.items,
-            chunks: batch.chunks + grown.new_chunks,
+            chunks: batch.chunk_count + grown.new_chunks,
         },
         added: grown.items,
         known,
-        chunks: grown.chunks.into_iter().take(PAGE / 2).collect(),
+        chunks: grown.chunks.into_iter().take(PAGE_ROWS / 2).collect(),
         bad_items,
     }
 }

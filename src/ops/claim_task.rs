@@ -12,15 +12,15 @@ use super::views::task::TaskView;
 use super::{Effect, Operation, Session};
 use crate::error::{Code, Error, Result};
 use crate::model::batch::{Batch, BatchStatus, Chunk};
-use crate::model::claim::{Claim, Manner, claimed, may_claim};
+use crate::model::claim::{Claim, ClaimKind, check_claimable, claimed};
 use crate::model::id::{TaskId, Token};
-use crate::model::job::WorkerScope;
-use crate::model::limits::{LeaseSeconds, PAGE, Priority};
-use crate::model::resource::path_of;
-use crate::model::status::{Kind, Status};
+use crate::model::limits::{LeaseSeconds, PAGE_ROWS, Priority};
+use crate::model::resource::display_path;
+use crate::model::status::{Status, TaskType};
 use crate::model::task::Task;
-use crate::model::text::{Line, excerpt};
+use crate::model::text::{LineText, excerpt};
 use crate::model::timestamp::Timestamp;
+use crate::model::worker_scope::WorkerScope;
 use crate::store::{StoreRead, StoreWrite, TaskFilter};
 
 /// The request.
@@ -29,7 +29,7 @@ use crate::store::{StoreRead, StoreWrite, TaskFilter};
 pub struct ClaimTask {
     /// Your name
     #[arg(long)]
-    pub worker: Option<Line>,
+    pub worker: Option<LineText>,
     /// This task; none: the best ready one.
     #[schemars(description = "")]
     #[arg(long)]
@@ -37,7 +37,7 @@ pub struct ClaimTask {
     /// Of this project.
     #[schemars(description = "")]
     #[arg(long)]
-    pub project: Option<Line>,
+    pub project: Option<LineText>,
     /// Of this batch.
     #[schemars(description = "")]
     #[arg(long)]
@@ -46,7 +46,7 @@ pub struct ClaimTask {
     #[schemars(description = "")]
     #[serde(rename = "type")]
     #[arg(long = "type")]
-    pub kind: Option<Kind>,
+    pub task_type: Option<TaskType>,
     /// As urgent or more.
     #[schemars(description = "")]
     #[arg(long)]
@@ -55,7 +55,7 @@ pub struct ClaimTask {
     #[schemars(description = "")]
     #[serde(default)]
     #[arg(long, value_delimiter = ',')]
-    pub tags: Vec<Line>,
+    pub tags: Vec<LineText>,
     /// Each write you make renews it
     #[serde(default = "half_an_hour")]
     #[arg(long, default_value = "1800", allow_negative_numbers = true)]
@@ -125,7 +125,8 @@ impl Operation for ClaimTask {
         if let Some(job) = session.worker_scope() {
             return of_job(session, job.clone());
         }
-        let worker = self.worker.as_ref().and_then(Line::non_empty).unwrap_or(session.caller()).to_owned();
+        let worker =
+            self.worker.as_ref().and_then(LineText::non_empty).unwrap_or(session.caller()).to_owned();
         // Idle workers poll: if there is nothing to claim and nothing to expire, they cost no write.
         let (request, name) = (self.clone(), worker.clone());
         session.read(move |tx| {
@@ -177,7 +178,7 @@ fn may_work(tx: &dyn StoreRead, task: &Task) -> Result<()> {
                 task.id,
                 other.id,
                 other.claim.as_ref().map_or("somebody", |claim| claim.worker.as_str()),
-                excerpt(&path_of(&held.resource))
+                excerpt(&display_path(&held.resource))
             ),
         ));
     }
@@ -198,13 +199,13 @@ pub fn waits_for_others(session: &Session, batch: &TaskId) -> Result<bool> {
 
 impl ClaimTask {
     /// A runner's claim of any ready chunk of a batch; `begins` says whether it runs a command an item.
-    pub fn of_batch(worker: Line, batch: TaskId, begins: bool) -> Self {
+    pub fn of_batch(worker: LineText, batch: TaskId, begins: bool) -> Self {
         ClaimTask {
             worker: Some(worker),
             id: None,
             project: None,
             batch: Some(batch),
-            kind: None,
+            task_type: None,
             priority_max: None,
             tags: Vec::new(),
             lease_seconds: half_an_hour(),
@@ -219,14 +220,14 @@ impl ClaimTask {
             Some(id) => tx.task(id)?,
             None => self.best(tx)?,
         };
-        may_claim(&task, worker, Manner::Fenced, tx.now())?;
+        check_claimable(&task, worker, ClaimKind::Fenced, tx.now())?;
         may_work(tx, &task)?;
         Ok(task)
     }
 
     /// Claims a task that [`ClaimTask::choose`] chose in the same transaction.
     fn claim(&self, tx: &dyn StoreWrite, before: &Task, worker: String) -> Result<ClaimReply> {
-        let token = if self.by_runner { Token::of_runner() } else { Token::random() };
+        let token = if self.by_runner { Token::random_for_runner() } else { Token::random() };
         let claim = Claim::new(worker, Some(token.clone()), tx.now(), self.lease_seconds.get());
         let task = claimed(before, claim);
         change_state(tx, before, &task)?;
@@ -260,7 +261,7 @@ impl ClaimTask {
         }
         let filter = TaskFilter {
             project: super::request::fields::non_empty(&self.project),
-            kind: self.kind,
+            task_type: self.task_type,
             priority_max: self.priority_max.map(Priority::get),
             parent: batch.as_ref().map(|batch| batch.row),
             ready: true,
@@ -316,8 +317,8 @@ impl ClaimTask {
             }),
             Some(chunk) => {
                 let instructions =
-                    tx.batch(chunk.batch)?.map(|batch| brief(&batch, &chunk)).unwrap_or_default();
-                let (items, next_items_after) = open_items(tx, task, &chunk, 0, PAGE)?;
+                    tx.batch(chunk.batch_row)?.map(|batch| brief(&batch, &chunk)).unwrap_or_default();
+                let (items, next_items_after) = open_items(tx, task, &chunk, 0, PAGE_ROWS)?;
                 let doubts = match tx.started_items(&chunk)?.len() {
                     0 => String::new(),
                     count => format!(
@@ -355,8 +356,8 @@ fn brief(batch: &Batch, chunk: &Chunk) -> String {
         let number = format!("{} of {}", chunk.step + 1, batch.steps.count());
         brief += &format!("\n\nStep '{}' ({number}): {}", step.name.as_str(), step.instructions.as_str());
     }
-    if !chunk.note.is_empty() {
-        brief += &format!("\n\nA reviewer had it redone: {}", chunk.note);
+    if !chunk.review_note.is_empty() {
+        brief += &format!("\n\nA reviewer had it redone: {}", chunk.review_note);
     }
     brief
 }
@@ -364,7 +365,7 @@ fn brief(batch: &Batch, chunk: &Chunk) -> String {
 /// Refuses a batch of which nothing goes on without a person, saying so.
 fn waits_for_a_person(tx: &dyn StoreRead, task: &Task) -> Result<()> {
     let Some(batch) = tx.batch(task.row)? else { return Ok(()) };
-    if let Some(why) = &batch.paused {
+    if let Some(why) = &batch.pause_reason {
         return Err(Error::new(Code::Paused, format!("Batch {} is paused; stop. {why}", task.id)));
     }
     if batch.status(task.status, tx.has_workable_chunk(task.row)?) == BatchStatus::Waiting {

@@ -9,7 +9,7 @@ use super::views::task::{TaskReply, TaskView};
 use super::{Effect, Operation, Session};
 use crate::error::Result;
 use crate::model::id::{TaskId, Token};
-use crate::model::text::Body;
+use crate::model::text::ReceiptText;
 
 /// The request.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema, clap::Args)]
@@ -23,7 +23,7 @@ pub struct CompleteTask {
     pub claim: Option<Token>,
     /// Text of the last receipt
     #[arg(long)]
-    pub summary: Option<Body>,
+    pub summary: Option<ReceiptText>,
     /// Complete although something is left; recorded
     #[serde(default)]
     #[arg(long, num_args = 0..=1, default_value = "false", default_missing_value = "true")]

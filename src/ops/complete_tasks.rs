@@ -7,7 +7,7 @@ use super::lifecycle::complete::complete;
 use super::{Effect, Operation, Session};
 use crate::error::{Error, Result};
 use crate::model::id::TaskId;
-use crate::model::limits::MOST_IDS;
+use crate::model::limits::MAX_IDS;
 
 /// The request.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema, clap::Args)]
@@ -49,8 +49,8 @@ impl Operation for CompleteTasks {
     type Reply = CompleteTasksReply;
 
     fn run(self, session: &Session) -> Result<CompleteTasksReply> {
-        if self.ids.is_empty() || self.ids.len() > MOST_IDS {
-            return Err(Error::invalid(format!("ids: {} given, 1 to {MOST_IDS} allowed", self.ids.len())));
+        if self.ids.is_empty() || self.ids.len() > MAX_IDS {
+            return Err(Error::invalid(format!("ids: {} given, 1 to {MAX_IDS} allowed", self.ids.len())));
         }
         let mut failures = Vec::new();
         let count = self.ids.len() as u64;

@@ -17,18 +17,18 @@ use super::request::progress::ProgressReporter;
 use super::runners::start::{check_profile, start_runner};
 use super::{Effect, Operation, Session};
 use crate::error::{Error, Result};
-use crate::items::Source;
-use crate::model::batch::{Batch, Counts, Mode};
+use crate::items::ItemSource;
+use crate::model::batch::{Batch, ItemCounts, Mode};
 use crate::model::conflict::OnConflict;
-use crate::model::failures::MaxFailures;
 use crate::model::id::TaskId;
-use crate::model::in_doubt::InDoubt;
-use crate::model::limits::{MaxAttempts, MaxChunk, MaxParallel, Number, PAGE};
+use crate::model::in_doubt::InDoubtPolicy;
+use crate::model::limits::{MaxAttempts, MaxChunk, MaxParallel, PAGE_ROWS, SequenceNumber};
+use crate::model::max_failures::MaxFailures;
 use crate::model::split::{Split, number_width};
-use crate::model::status::{Kind, Status};
+use crate::model::status::{Status, TaskType};
 use crate::model::step::{Checkpoint, Steps};
 use crate::model::task::Task;
-use crate::model::text::{Line, Long};
+use crate::model::text::{LineText, LongText};
 use crate::prompts::work_chunk;
 use crate::store::{NewTask, Staging, StoreWrite};
 
@@ -39,10 +39,10 @@ pub struct CreateBatch {
     /// What the batch is.
     #[schemars(description = "")]
     #[arg(long)]
-    pub title: Line,
+    pub title: LineText,
     /// The one prompt for every worker
     #[arg(long)]
-    pub instructions: Long,
+    pub instructions: LongText,
     /// Objects, or strings that are their own keys
     #[arg(long, value_parser = inline, help = "a JSON array of objects or strings")]
     #[serde(default)]
@@ -51,7 +51,7 @@ pub struct CreateBatch {
     /// A JSONL or CSV file, or a folder: its path, or {"path", "glob"}.
     #[schemars(description = "")]
     #[arg(long)]
-    pub source: Option<Source>,
+    pub source: Option<ItemSource>,
     /// list_tasks filters
     #[arg(long, help = "list_tasks filters as a JSON object: the tasks that match become items")]
     pub query: Option<Query>,
@@ -59,7 +59,7 @@ pub struct CreateBatch {
     #[schemars(description = "")]
     #[serde(default = "key")]
     #[arg(long, default_value = "key")]
-    pub key: Line,
+    pub key: LineText,
     /// Bad items: reject (nothing is stored) or skip (they are left out); they are listed either way.
     #[schemars(description = "")]
     #[serde(default = "OnBadItem::reject")]
@@ -78,7 +78,7 @@ pub struct CreateBatch {
     /// Fields naming what it touches; none: files
     #[serde(default, deserialize_with = "one_or_many")]
     #[arg(long, value_delimiter = ',')]
-    pub resources: Vec<Line>,
+    pub resources: Vec<LineText>,
     /// Where chunks touch the same, or a folder and what lies beneath it: reject, merge, serialize or allow.
     #[schemars(description = "")]
     #[serde(default = "reject")]
@@ -104,12 +104,12 @@ pub struct CreateBatch {
     /// Approvals in a row after which nobody is asked.
     #[schemars(description = "")]
     #[arg(long)]
-    pub auto_approve_after: Option<Number>,
+    pub auto_approve_after: Option<SequenceNumber>,
     /// What becomes of an item that was begun and never settled: retry, skip, or ask a person.
     #[schemars(description = "")]
     #[serde(default = "retry")]
     #[arg(long, default_value = "retry")]
-    pub in_doubt: InDoubt,
+    pub in_doubt: InDoubtPolicy,
     /// More failed items, N or N%, pause it
     #[arg(long)]
     pub max_failures: Option<MaxFailures>,
@@ -118,15 +118,15 @@ pub struct CreateBatch {
     pub finish: Option<Finish>,
     /// A profile that works it in the background
     #[arg(long)]
-    pub worker: Option<Line>,
+    pub worker: Option<LineText>,
     /// Its project.
     #[schemars(description = "")]
     #[arg(long)]
-    pub project: Option<Line>,
+    pub project: Option<LineText>,
     /// Repeating it answers the same.
     #[schemars(description = "")]
     #[arg(long)]
-    pub request_key: Option<Line>,
+    pub request_key: Option<LineText>,
     /// Only the plan.
     #[schemars(description = "")]
     #[serde(default)]
@@ -139,7 +139,7 @@ pub struct CreateBatch {
 }
 
 /// A name, or a list of names.
-fn one_or_many<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Line>, D::Error> {
+fn one_or_many<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<LineText>, D::Error> {
     match Value::deserialize(deserializer)? {
         one @ Value::String(_) => serde_json::from_value(one).map(|line| vec![line]),
         many => serde_json::from_value(many),
@@ -150,8 +150,8 @@ fn one_or_many<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Line>, 
 fn reject() -> OnConflict {
     OnConflict::Reject
 }
-fn key() -> Line {
-    Line::known("key")
+fn key() -> LineText {
+    LineText::known("key")
 }
 fn fifty() -> MaxChunk {
     MaxChunk::of(50)
@@ -162,8 +162,8 @@ fn eight() -> MaxParallel {
 fn nowhere() -> Checkpoint {
     Checkpoint::None
 }
-fn retry() -> InDoubt {
-    InDoubt::Retry
+fn retry() -> InDoubtPolicy {
+    InDoubtPolicy::Retry
 }
 fn three() -> MaxAttempts {
     MaxAttempts::of(3)
@@ -245,7 +245,7 @@ impl Operation for CreateBatch {
     type Reply = Plan;
 
     fn run(self, session: &Session) -> Result<Plan> {
-        let request_key = RequestKey::new(self.request_key.as_ref().map(Line::as_str), &self)?;
+        let request_key = RequestKey::new(self.request_key.as_ref().map(LineText::as_str), &self)?;
         if self.title.non_empty().is_none() {
             return Err(Error::invalid("title: it is empty; say in a few words what the batch is"));
         }
@@ -338,8 +338,8 @@ impl CreateBatch {
         tell: &ProgressReporter,
     ) -> Result<(TaskId, Conflict)> {
         let (order, pieces, total) = (&pieces.order, &pieces.all, pieces.total());
-        let mut task = Task::blank(tx.now(), self.title.as_str());
-        task.kind = Kind::Epic;
+        let mut task = Task::new(tx.now(), self.title.as_str());
+        task.task_type = TaskType::Epic;
         task.status = Status::InProgress;
         task.is_batch = true;
         task.project = super::request::fields::non_empty(&self.project);
@@ -352,27 +352,27 @@ impl CreateBatch {
         tx.insert_batch(&Batch {
             row,
             instructions: self.instructions.as_str().to_owned(),
-            key: self.key.as_str().to_owned(),
+            key_field: self.key.as_str().to_owned(),
             split: self.split.to_string(),
             max_chunk: self.max_chunk.get(),
             max_parallel: self.max_parallel.get(),
             max_attempts: self.max_attempts.get(),
             command: self.command.clone(),
-            chunks: pieces.len() as u64,
-            ended: 0,
-            unsuccessful: 0,
-            counts: Counts { total, ..Counts::default() },
+            chunk_count: pieces.len() as u64,
+            ended_chunks: 0,
+            unsuccessful_chunks: 0,
+            counts: ItemCounts { total, ..ItemCounts::default() },
             started: None,
             steps: self.steps.clone().unwrap_or_default(),
             checkpoint: self.checkpoint,
             auto_approve_after: self.auto_approve_after.map(|after| after.get() as u64),
-            approved: 0,
+            approved_in_a_row: 0,
             max_failures: self.max_failures,
-            forgiven: 0,
-            paused: None,
-            finish,
+            forgiven_failures: 0,
+            pause_reason: None,
+            finish_row: finish,
             in_doubt: self.in_doubt,
-            worker: self.worker.as_ref().map(|profile| profile.as_str().to_owned()),
+            profile: self.worker.as_ref().map(|profile| profile.as_str().to_owned()),
             on_conflict: Some(self.on_conflict),
             resources: self.resources.clone(),
         })?;
@@ -417,7 +417,7 @@ impl CreateBatch {
         let workers = count.min(self.max_parallel.get() as u64);
         let chunks = (1_u64..)
             .zip(pieces)
-            .take(PAGE / 2)
+            .take(PAGE_ROWS / 2)
             .map(|(number, piece)| PlannedChunk {
                 id: id.map(|id| id.chunk(number, width).to_string()),
                 number,

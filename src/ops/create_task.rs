@@ -11,9 +11,9 @@ use super::{Effect, Operation, Session};
 use crate::error::{Error, Result};
 use crate::model::id::TaskId;
 use crate::model::limits::{Order, Priority};
-use crate::model::status::{Complexity, Kind, Status};
+use crate::model::status::{Complexity, Status, TaskType};
 use crate::model::task::Task;
-use crate::model::text::{Line, Long};
+use crate::model::text::{LineText, LongText};
 use crate::model::timestamp::Timestamp;
 use crate::store::{NewTask, StoreWrite};
 
@@ -24,18 +24,18 @@ pub struct CreateTask {
     /// What to do, in a few words
     #[serde(alias = "title")]
     #[arg(long, alias = "title")]
-    task_title: Line,
+    task_title: LineText,
     /// Type
     #[serde(rename = "type", default = "task")]
     #[arg(long = "type", default_value = "task")]
-    kind: Kind,
+    task_type: TaskType,
     /// Status; any but in_progress
     #[serde(default = "active")]
     #[arg(long, default_value = "active")]
     status: Status,
     /// Project; default: the parent's
     #[arg(long)]
-    project: Option<Line>,
+    project: Option<LineText>,
     /// Id of the parent task
     #[arg(long)]
     parent: Option<TaskId>,
@@ -57,28 +57,28 @@ pub struct CreateTask {
     priority: Priority,
     /// Due date, YYYY-MM-DD or RFC 3339
     #[arg(long)]
-    due: Option<Line>,
+    due: Option<LineText>,
     /// Tags
     #[serde(default)]
     #[arg(long, value_delimiter = ',')]
-    tags: Vec<Line>,
+    tags: Vec<LineText>,
     /// Initial text; each `- [ ]` in it must be ticked off before completion
     #[serde(default)]
     #[arg(long, default_value = "", hide_default_value = true)]
-    body: Long,
+    body: LongText,
     /// Name of the worker it is meant for
     #[arg(long)]
-    assignee: Option<Line>,
+    assignee: Option<LineText>,
     /// How much judgment the work needs
     #[arg(long)]
     complexity: Option<Complexity>,
     /// Unique key; a repeated request gets the first reply
     #[arg(long)]
-    request_key: Option<Line>,
+    request_key: Option<LineText>,
 }
 
-fn task() -> Kind {
-    Kind::Task
+fn task() -> TaskType {
+    TaskType::Task
 }
 fn active() -> Status {
     Status::Active
@@ -99,7 +99,7 @@ impl Operation for CreateTask {
     type Reply = TaskReply;
 
     fn run(self, session: &Session) -> Result<TaskReply> {
-        let key = RequestKey::new(self.request_key.as_ref().map(Line::as_str), &self)?;
+        let key = RequestKey::new(self.request_key.as_ref().map(LineText::as_str), &self)?;
         if self.task_title.non_empty().is_none() {
             return Err(Error::invalid("task_title: '' is not allowed, say in a few words what to do"));
         }
@@ -108,7 +108,7 @@ impl Operation for CreateTask {
                 "status: 'in_progress' is not allowed for a new task; create it, then claim it",
             ));
         }
-        let due = self.due.as_ref().and_then(Line::non_empty).map(parse_due).transpose()?;
+        let due = self.due.as_ref().and_then(LineText::non_empty).map(parse_due).transpose()?;
         session.write(move |tx| run_once(tx, key.as_ref(), Self::NAME, |tx| self.insert(tx, due)))
     }
 }
@@ -123,7 +123,7 @@ impl CreateTask {
         let soft = find_rows(tx, &self.soft_depends_on, "soft_depends_on")?;
         let project = non_empty(&self.project);
         let task = Task {
-            kind: self.kind,
+            task_type: self.task_type,
             status: self.status,
             priority: self.priority.get(),
             order: self.order.get(),
@@ -133,7 +133,7 @@ impl CreateTask {
             due,
             tags: parse_tags(&self.tags)?,
             complexity: self.complexity,
-            ..Task::blank(tx.now(), self.task_title.as_str())
+            ..Task::new(tx.now(), self.task_title.as_str())
         };
         let row = tx.insert_task(&NewTask { task: &task, initial_text: self.body.as_str() })?;
         tx.set_dependencies(row, &hard, false)?;

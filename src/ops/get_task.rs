@@ -9,8 +9,8 @@ use super::views::task::TaskView;
 use super::{Effect, Operation, Session};
 use crate::error::Result;
 use crate::model::id::TaskId;
-use crate::model::limits::{Limit, Number, PAGE, REPLY_CHARS};
-use crate::model::task::Row;
+use crate::model::limits::{Limit, MAX_REPLY_CHARS, PAGE_ROWS, SequenceNumber};
+use crate::model::task::RowId;
 use crate::store::StoreRead;
 
 /// The request.
@@ -22,10 +22,10 @@ pub struct GetTask {
     id: TaskId,
     /// Next page of the body: next_receipts_after of the last reply
     #[arg(long)]
-    receipts_after: Option<Number>,
+    receipts_after: Option<SequenceNumber>,
     /// Next page of a chunk's open items: next_items_after of the last reply
     #[arg(long)]
-    items_after: Option<Number>,
+    items_after: Option<SequenceNumber>,
     /// Receipts and items per page; default: 200
     #[arg(long)]
     limit: Option<Limit>,
@@ -78,7 +78,7 @@ impl Operation for GetTask {
         session.read(move |tx| {
             let task = tx.task(&self.id)?;
             let limit =
-                self.limit.map(|limit| limit.get() as usize).filter(|limit| *limit > 0).unwrap_or(PAGE);
+                self.limit.map(|limit| limit.get() as usize).filter(|limit| *limit > 0).unwrap_or(PAGE_ROWS);
             let after = self.receipts_after.map_or(0, |after| after.get() as u64);
             let (body, next_receipts_after) = body_page(tx, task.row, after, limit)?;
             let (items, items_left, next_items_after) = match tx.chunk(&task)? {
@@ -91,7 +91,7 @@ impl Operation for GetTask {
             };
             let claim = task.live_claim(tx.now()).map(|claim| ClaimHolder {
                 worker: claim.worker.clone(),
-                since: claim.since.to_string(),
+                since: claim.claimed_at.to_string(),
                 expires_at: claim.expires_at.to_string(),
             });
             // A chunk's worker sees no ids of other tasks.
@@ -101,8 +101,8 @@ impl Operation for GetTask {
             Ok(GetTaskReply {
                 success: true,
                 message: format!("{} ({})", task.id, task.status),
-                children: ids(tx.children(task.row, PAGE)?),
-                blocks: ids(tx.dependents(task.row, PAGE)?),
+                children: ids(tx.children(task.row, PAGE_ROWS)?),
+                blocks: ids(tx.dependents(task.row, PAGE_ROWS)?),
                 task: TaskView { body: Some(body), ..TaskView::compact(tx, &task)? },
                 claim,
                 next_receipts_after,
@@ -115,17 +115,17 @@ impl Operation for GetTask {
 }
 
 /// A page of a body: the initial text on the first page, then receipts, separated by blank lines.
-fn body_page(tx: &dyn StoreRead, row: Row, after: u64, limit: usize) -> Result<(String, Option<u64>)> {
+fn body_page(tx: &dyn StoreRead, row: RowId, after: u64, limit: usize) -> Result<(String, Option<u64>)> {
     let mut body = if after == 0 { tx.initial_text(row)? } else { String::new() };
     let receipts = tx.receipts(row, after, limit + 1)?;
     for (count, receipt) in receipts.iter().enumerate() {
-        if count == limit || (count > 0 && body.len() >= REPLY_CHARS) {
+        if count == limit || (count > 0 && body.len() >= MAX_REPLY_CHARS) {
             return Ok((body, Some(receipt.number - 1)));
         }
         if !body.is_empty() {
             body.push_str("\n\n");
         }
-        body.push_str(&receipt.shown());
+        body.push_str(&receipt.display_text());
     }
     Ok((body, None))
 }

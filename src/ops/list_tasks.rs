@@ -10,11 +10,11 @@ use super::views::task::TaskView;
 use super::{Effect, Operation, Session};
 use crate::error::{Error, Result};
 use crate::model::id::TaskId;
-use crate::model::job::WorkerScope;
-use crate::model::limits::{Limit, PAGE, Priority};
-use crate::model::status::{Kind, Status};
+use crate::model::limits::{Limit, PAGE_ROWS, Priority};
+use crate::model::status::{Status, TaskType};
 use crate::model::task::Task;
-use crate::model::text::{Line, excerpt};
+use crate::model::text::{LineText, excerpt};
+use crate::model::worker_scope::WorkerScope;
 use crate::store::{ListPosition, StoreRead, TaskFilter};
 
 /// The request.
@@ -23,14 +23,14 @@ use crate::store::{ListPosition, StoreRead, TaskFilter};
 pub struct ListTasks {
     /// Only this project
     #[arg(long)]
-    project: Option<Line>,
+    project: Option<LineText>,
     /// Only this status
     #[arg(long)]
     status: Option<Status>,
     /// Only this type
     #[serde(rename = "type")]
     #[arg(long = "type")]
-    kind: Option<Kind>,
+    task_type: Option<TaskType>,
     /// Only this priority, 0 (critical) to 4
     #[arg(long)]
     priority: Option<Priority>,
@@ -39,7 +39,7 @@ pub struct ListTasks {
     priority_max: Option<Priority>,
     /// Only tasks of this worker
     #[arg(long)]
-    assignee: Option<Line>,
+    assignee: Option<LineText>,
     /// Only chunks of this batch id
     #[arg(long)]
     batch: Option<TaskId>,
@@ -52,10 +52,10 @@ pub struct ListTasks {
     ready: bool,
     /// `since` of an earlier reply: only what changed after it
     #[arg(long)]
-    since: Option<Line>,
+    since: Option<LineText>,
     /// Next page: next_cursor of the last reply
     #[arg(long)]
-    cursor: Option<Line>,
+    cursor: Option<LineText>,
     /// Tasks per page; 0: 200
     #[serde(default = "five")]
     #[arg(long, default_value = "5", allow_negative_numbers = true)]
@@ -101,7 +101,7 @@ impl Operation for ListTasks {
         let after = self.cursor.as_ref().map(parse_cursor).transpose()?;
         session.read(move |tx| {
             let limit = match self.limit.get() {
-                0 => PAGE,
+                0 => PAGE_ROWS,
                 limit => limit as usize,
             };
             let latest = tx.latest_change_number()?;
@@ -124,7 +124,7 @@ impl ListTasks {
         Ok(TaskFilter {
             project: non_empty(&self.project),
             status: self.status,
-            kind: self.kind,
+            task_type: self.task_type,
             priority: self.priority.map(Priority::get),
             priority_max: self.priority_max.map(Priority::get),
             assignee: non_empty(&self.assignee),
@@ -185,7 +185,7 @@ fn changed_tasks(
     let mut tasks = tx.tasks_changed_since(filter, since, limit + 1)?;
     let more = tasks.len() > limit;
     tasks.truncate(limit);
-    let reached = tasks.last().filter(|_| more).map_or(latest, |task| task.changed);
+    let reached = tasks.last().filter(|_| more).map_or(latest, |task| task.change_number);
     let total = if more { tx.tasks_changed_since(filter, since, MAX_COUNTED)?.len() } else { tasks.len() };
     Ok(changes_reply(views(tx, &tasks)?, reached, total as u64))
 }
@@ -224,7 +224,7 @@ fn changes_reply(tasks: Vec<TaskView>, since: u64, total: u64) -> ListTasksReply
     }
 }
 
-fn parse_cursor(cursor: &Line) -> Result<ListPosition> {
+fn parse_cursor(cursor: &LineText) -> Result<ListPosition> {
     let parts: Vec<i64> = cursor.as_str().split(':').filter_map(|part| part.parse().ok()).collect();
     match parts.as_slice() {
         [priority, order, row] => Ok((*priority, *order, *row)),

@@ -9,11 +9,11 @@ use super::views::intermediate_state::write_chunk;
 use super::views::task::{TaskReply, TaskView};
 use super::{Effect, Operation, Session};
 use crate::error::{Code, Error, Result};
-use crate::model::claim::{ClaimAuthority, lost, may_change_state, standing};
+use crate::model::claim::{ClaimAuthority, check_state_change, claim_authority, claim_lost_error};
 use crate::model::id::{TaskId, Token};
-use crate::model::status::{Release, Status};
+use crate::model::status::{ReleaseOutcome, Status};
 use crate::model::task::Task;
-use crate::model::text::Body;
+use crate::model::text::ReceiptText;
 use crate::store::{NewReceipt, StoreWrite};
 
 /// The request.
@@ -28,15 +28,15 @@ pub struct ReleaseTask {
     pub claim: Option<Token>,
     /// Why; recorded
     #[arg(long)]
-    pub reason: Option<Body>,
+    pub reason: Option<ReceiptText>,
     /// retry: others can claim it; failed; blocked: a person must decide
     #[serde(default = "retry")]
     #[arg(long, default_value = "retry")]
-    pub outcome: Release,
+    pub outcome: ReleaseOutcome,
 }
 
-fn retry() -> Release {
-    Release::Retry
+fn retry() -> ReleaseOutcome {
+    ReleaseOutcome::Retry
 }
 
 impl Operation for ReleaseTask {
@@ -71,15 +71,15 @@ impl ReleaseTask {
     fn check(&self, tx: &dyn StoreWrite, task: &Task) -> Result<()> {
         let now = tx.now();
         if let Some(token) = &self.claim
-            && standing(task, Some(token), now) == ClaimAuthority::Lost
+            && claim_authority(task, Some(token), now) == ClaimAuthority::StaleToken
         {
-            return Err(lost(task, token, now));
+            return Err(claim_lost_error(task, token, now));
         }
         if task.status != Status::InProgress {
             let message = format!("Task {} is {}, it has no claim to release", task.id, task.status);
             return Err(Error::new(Code::NotReady, message));
         }
-        may_change_state(task, self.claim.as_ref(), now)?;
+        check_state_change(task, self.claim.as_ref(), now)?;
         if task.is_batch {
             let message = format!(
                 "Task {0} is a batch and has no claim; control_batch(id=\"{0}\", action=\"cancel\") ends it",
@@ -92,17 +92,17 @@ impl ReleaseTask {
 
     fn release(&self, tx: &dyn StoreWrite, task: &Task, author: &str) -> Result<()> {
         let worker = task.claim.as_ref().map_or(author, |claim| claim.worker.as_str());
-        let reason = self.reason.as_ref().and_then(Body::non_empty).unwrap_or("no reason given");
+        let reason = self.reason.as_ref().and_then(ReceiptText::non_empty).unwrap_or("no reason given");
         let why = format!("Released by '{worker}' ({}): {reason}.", self.outcome);
         let status = match self.outcome {
-            Release::Retry => {
+            ReleaseOutcome::Retry => {
                 if release(tx, task, &why, worker)? == Status::Active {
                     start_backoff(tx, task)?;
                 }
                 return Ok(());
             }
-            Release::Failed => Status::Failed,
-            Release::Blocked => Status::Blocked,
+            ReleaseOutcome::Failed => Status::Failed,
+            ReleaseOutcome::Blocked => Status::Blocked,
         };
         change_state(tx, task, &Task { status, ..task.clone() })?;
         tx.append_receipt(task, &NewReceipt { author: worker, text: &why, ..NewReceipt::default() })?;

@@ -7,9 +7,9 @@ use super::lifecycle::release::release;
 use super::request::fields::non_empty;
 use super::{Effect, Operation, Session};
 use crate::error::{Error, Result};
-use crate::model::limits::MOST_IDS;
+use crate::model::limits::MAX_IDS;
 use crate::model::task::Task;
-use crate::model::text::Line;
+use crate::model::text::LineText;
 use crate::model::timestamp::Timestamp;
 use crate::store::StoreRead;
 
@@ -26,10 +26,10 @@ pub struct ResetStalledTasks {
     hours: f64,
     /// Only tasks of this project
     #[arg(long)]
-    project: Option<Line>,
+    project: Option<LineText>,
     /// Only tasks of this worker
     #[arg(long)]
-    assignee: Option<Line>,
+    assignee: Option<LineText>,
     /// Only list the tasks
     #[serde(default)]
     #[arg(long, num_args = 0..=1, default_value = "false", default_missing_value = "true")]
@@ -124,8 +124,8 @@ impl ResetStalledTasks {
         #[expect(clippy::cast_possible_truncation, reason = "a year of milliseconds is far below 2^63")]
         let idle_ms = (self.hours * 3_600_000.0) as i64;
         let idle_since = Timestamp::from_millis(tx.now().millis().saturating_sub(idle_ms));
-        let mut found = tx.expired_claims(MOST_IDS)?;
-        for task in tx.claims_idle_since(idle_since, MOST_IDS)? {
+        let mut found = tx.expired_claims(MAX_IDS)?;
+        for task in tx.claims_idle_since(idle_since, MAX_IDS)? {
             if !found.iter().any(|other| other.row == task.row) {
                 found.push(task);
             }

@@ -7,9 +7,9 @@ use super::request::fields::non_empty;
 use super::views::task::TaskView;
 use super::{Effect, Operation, Session};
 use crate::error::{Code, Error, Result};
-use crate::model::limits::{Limit, PAGE};
+use crate::model::limits::{Limit, PAGE_ROWS};
 use crate::model::status::Status;
-use crate::model::text::{Line, excerpt};
+use crate::model::text::{LineText, excerpt};
 use crate::store::TaskFilter;
 
 /// The request.
@@ -18,10 +18,10 @@ use crate::store::TaskFilter;
 pub struct SearchTasks {
     /// Words, all of which must occur
     #[arg(long)]
-    query: Line,
+    query: LineText,
     /// Only this project
     #[arg(long)]
-    project: Option<Line>,
+    project: Option<LineText>,
     /// Only this status
     #[arg(long)]
     status: Option<Status>,
@@ -64,7 +64,7 @@ impl Operation for SearchTasks {
             return Err(error);
         }
         let limit = match self.limit.get() {
-            0 => PAGE,
+            0 => PAGE_ROWS,
             limit => limit as usize,
         };
         let filter =

@@ -9,8 +9,8 @@ use std::time::Duration;
 use super::request::progress::{Progress, ProgressReporter};
 use super::runners::launcher::RunnerLauncher;
 use crate::error::{Code, Error, Result};
-use crate::items::Roots;
-use crate::model::job::WorkerScope;
+use crate::items::SourceRoots;
+use crate::model::worker_scope::WorkerScope;
 use crate::store::{Staging, Store, StoreRead, StoreWrite, WriteJob};
 
 /// How long a caller waits for its write to begin, where another process is stopped in the middle of one.
@@ -20,7 +20,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 #[derive(Clone)]
 pub struct Session {
     store: Arc<dyn Store>,
-    roots: Arc<Roots>,
+    roots: Arc<SourceRoots>,
     scratchpad: Option<PathBuf>,
     caller: String,
     worker_scope: Option<WorkerScope>,
@@ -34,7 +34,7 @@ impl Session {
     /// A store for a caller; `roots` are the folders that item files may lie in.
     pub fn new(
         store: Arc<dyn Store>,
-        roots: Roots,
+        roots: SourceRoots,
         scratchpad: Option<PathBuf>,
         caller: impl Into<String>,
     ) -> Self {
@@ -102,7 +102,7 @@ impl Session {
     }
 
     /// Where item files may lie.
-    pub fn roots(&self) -> &Roots {
+    pub fn roots(&self) -> &SourceRoots {
         &self.roots
     }
 

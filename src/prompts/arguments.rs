@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use super::Prompt;
 use crate::error::{Error, Result};
 use crate::model::id::TaskId;
-use crate::model::text::{Line, Long, excerpt};
+use crate::model::text::{LineText, LongText, excerpt};
 
 /// What a client may suggest while an argument is typed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,12 +57,12 @@ impl Given {
 
 /// One line of text.
 pub(super) fn line(value: &str) -> Result<(), String> {
-    value.parse::<Line>().map(|_| ())
+    value.parse::<LineText>().map(|_| ())
 }
 
 /// Text of any number of lines.
 pub(super) fn lines(value: &str) -> Result<(), String> {
-    value.parse::<Long>().map(|_| ())
+    value.parse::<LongText>().map(|_| ())
 }
 
 /// A batch's id.

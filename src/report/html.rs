@@ -7,7 +7,7 @@ use super::html_style::STYLE;
 use super::parts::{Checks, ChunkLine, FailureLine, ReceiptsHeading, ReportPart, Summary};
 use super::svg;
 use super::timeline::{MOST_BARS, Timeline};
-use crate::model::batch::Counts;
+use crate::model::batch::ItemCounts;
 use crate::model::receipt::Receipt;
 
 /// Writes a part.
@@ -101,7 +101,7 @@ fn write_timeline(out: &mut dyn Write, timeline: &Timeline) -> io::Result<()> {
 }
 
 /// The cells with the counts of a line.
-fn count_cells(counts: &Counts) -> String {
+fn count_cells(counts: &ItemCounts) -> String {
     let open = counts.total - counts.processed();
     [counts.total, counts.done, counts.failed, counts.skipped, open]
         .map(|count| format!("<td class=\"n\">{count}</td>"))

@@ -1,7 +1,7 @@
 //! The parts of a report, in the order of its pages.
 
 use super::timeline::Timeline;
-use crate::model::batch::Counts;
+use crate::model::batch::ItemCounts;
 use crate::model::receipt::Receipt;
 use crate::model::timestamp::Timestamp;
 use crate::ops::BatchView;
@@ -10,7 +10,7 @@ use crate::ops::BatchView;
 pub(super) struct Summary {
     /// The batch as `get_batch` returns it.
     pub(super) batch: BatchView,
-    pub(super) counts: Counts,
+    pub(super) counts: ItemCounts,
     pub(super) project: Option<String>,
     pub(super) instructions: String,
     pub(super) key: String,
@@ -74,7 +74,7 @@ pub(super) struct ChunkLine {
     pub(super) title: String,
     pub(super) status: String,
     pub(super) attempts: i64,
-    pub(super) counts: Counts,
+    pub(super) counts: ItemCounts,
     pub(super) categories: Vec<(String, u64)>,
     pub(super) worker: Option<String>,
 }

@@ -4,9 +4,9 @@ use super::parts::{Checks, ChunkLine, FailureLine, ReceiptsHeading, ReportPart, 
 use super::timeline::Timeline;
 use crate::error::Result;
 use crate::model::batch::Batch;
-use crate::model::chain::Chain;
+use crate::model::chain::ChainVerifier;
 use crate::model::id::TaskId;
-use crate::model::limits::PAGE;
+use crate::model::limits::PAGE_ROWS;
 use crate::model::split::number_width;
 use crate::model::status::{Outcome, Status};
 use crate::model::step::Checkpoint;
@@ -24,7 +24,8 @@ type Emit<'a> = &'a mut dyn FnMut(&ReportPart<'_>) -> Result<()>;
 /// Reads a batch, emits the parts of its report, and returns the result of the checks.
 pub(super) fn read_report(tx: &dyn StoreRead, id: &TaskId, emit: Emit<'_>) -> Result<Checks> {
     let (task, batch) = find_batch(tx, id)?;
-    let reader = ReportReader { tx, number_width: number_width(batch.chunks), task: &task, batch: &batch };
+    let reader =
+        ReportReader { tx, number_width: number_width(batch.chunk_count), task: &task, batch: &batch };
     emit(&ReportPart::Summary(&reader.summary()?))?;
     emit(&ReportPart::Timeline(&reader.timeline()?))?;
     let mut checks = reader.chunks(emit)?;
@@ -50,7 +51,7 @@ impl ReportReader<'_> {
             counts: batch.counts,
             project: self.task.project.clone(),
             instructions: all_instructions(batch),
-            key: batch.key.clone(),
+            key: batch.key_field.clone(),
             split: batch.split.clone(),
             max_chunk: batch.max_chunk,
             max_parallel: batch.max_parallel,
@@ -84,7 +85,7 @@ impl ReportReader<'_> {
         for_each_chunk(self.tx, self.task.row, 0, |chunk, task| {
             let mut after = 0;
             loop {
-                let page = self.tx.receipts(task.row, after, PAGE)?;
+                let page = self.tx.receipts(task.row, after, PAGE_ROWS)?;
                 let Some(last) = page.last() else { return Ok(!timeline.is_truncated) };
                 after = last.number;
                 page.iter().for_each(|receipt| timeline.add(chunk.number, receipt));
@@ -112,7 +113,7 @@ impl ReportReader<'_> {
         })?;
         let sums = ChunkLine {
             name: String::new(),
-            title: format!("{} chunks", self.batch.chunks),
+            title: format!("{} chunks", self.batch.chunk_count),
             status: self
                 .batch
                 .status(self.task.status, self.tx.has_workable_chunk(self.task.row)?)
@@ -122,7 +123,7 @@ impl ReportReader<'_> {
             categories: self.tx.category_counts(self.task.row)?,
             worker: None,
         };
-        checks.chunks.1 = self.batch.chunks;
+        checks.chunks.1 = self.batch.chunk_count;
         checks.processed.1 = sums.categories.iter().map(|(_, count)| count).sum();
         checks.processed.2 = self.batch.counts.processed();
         emit(&ReportPart::ChunksEnd(&sums))?;
@@ -144,7 +145,7 @@ impl ReportReader<'_> {
                 }))
             };
             if task.status == Status::Failed {
-                emit_failure(None, None, task.receipts)?;
+                emit_failure(None, None, task.receipt_count)?;
             }
             if chunk.counts.failed == 0 {
                 return Ok(true);
@@ -162,7 +163,7 @@ impl ReportReader<'_> {
 
     fn receipts(&self, emit: Emit<'_>, checks: &mut Checks) -> Result<()> {
         emit(&ReportPart::ReceiptsStart)?;
-        if self.task.receipts > 0 {
+        if self.task.receipt_count > 0 {
             self.receipts_of(None, self.task, emit, checks)?;
         }
         for_each_chunk(self.tx, self.task.row, 0, |chunk, task| {
@@ -178,24 +179,24 @@ impl ReportReader<'_> {
         emit: Emit<'_>,
         checks: &mut Checks,
     ) -> Result<()> {
-        let heading = ReceiptsHeading { chunk, title: task.title.clone(), receipts: task.receipts };
+        let heading = ReceiptsHeading { chunk, title: task.title.clone(), receipts: task.receipt_count };
         emit(&ReportPart::ReceiptsHeading(&heading))?;
-        let (mut chain, mut after) = (Chain::begin(), 0);
+        let (mut chain, mut after) = (ChainVerifier::new(), 0);
         loop {
-            let page = self.tx.hashed_receipts(task.row, after, PAGE)?;
+            let page = self.tx.hashed_receipts(task.row, after, PAGE_ROWS)?;
             let Some((last, _)) = page.last() else { break };
             after = last.number;
             for (receipt, hash) in page {
-                chain.take(task.id.as_str(), &receipt, hash);
+                chain.verify_next(task.id.as_str(), &receipt, hash);
                 emit(&ReportPart::Receipt(&receipt))?;
             }
         }
-        checks.receipts += chain.number();
-        let is_intact = chain.is_whole(task.receipts);
+        checks.receipts += chain.receipt_count();
+        let is_intact = chain.is_intact(task.receipt_count);
         if !is_intact && checks.broken.len() < NAMED_TASKS {
             checks.broken.push(task.id.to_string());
         }
-        emit(&ReportPart::ReceiptsEnd { head: &chain.head(), is_intact })
+        emit(&ReportPart::ReceiptsEnd { head: &chain.head_hash(), is_intact })
     }
 }
 

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use super::escape::Html;
 use super::timeline::Timeline;
 use super::timeline_rows::timeline_rows;
-use crate::model::field::visible;
+use crate::model::field::visible_excerpt;
 
 const WIDTH: f64 = 1_000.0;
 /// The x coordinate at which the bars start, right of the names.
@@ -42,7 +42,7 @@ pub(super) fn draw(out: &mut dyn Write, timeline: &Timeline) -> io::Result<()> {
     for (number, row) in rows.iter().enumerate() {
         let top = number * ROW;
         if row.is_first {
-            let name = visible(row.worker, 26);
+            let name = visible_excerpt(row.worker, 26);
             writeln!(out, r#"<text x="0" y="{}">{}</text>"#, top + 14, Html(&name))?;
         }
         for bar in &row.bars {
@@ -54,7 +54,7 @@ pub(super) fn draw(out: &mut dyn Write, timeline: &Timeline) -> io::Result<()> {
                 out,
                 r#"<g><title>chunk {}, {}: {} to {}, {} receipts</title><rect x="{start:.1}" y="{}" width="{width:.1}" height="16" rx="2" fill="hsl({hue},55%,72%)"/>"#,
                 bar.chunk,
-                Html(&visible(&bar.worker, 200)),
+                Html(&visible_excerpt(&bar.worker, 200)),
                 bar.from,
                 bar.to,
                 bar.receipts,

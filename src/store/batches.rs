@@ -1,10 +1,10 @@
 //! The progress of batches: holds, pauses, steps, items in doubt, costs.
 
 use crate::error::Result;
-use crate::model::batch::{Chunk, Earlier, StoredItem};
-use crate::model::cost::{Spent, SpentBy};
-use crate::model::in_doubt::Started;
-use crate::model::task::Row;
+use crate::model::batch::{Chunk, EarlierOutcome, StoredItem};
+use crate::model::cost::{CostGroup, CostSum};
+use crate::model::in_doubt::StartedReport;
+use crate::model::task::RowId;
 use crate::model::timestamp::Timestamp;
 
 /// Selects items of a chunk. An empty list selects all.
@@ -26,36 +26,36 @@ impl ItemSelection {
 /// Reads the progress of batches.
 pub trait BatchRead {
     /// Whether a chunk of the batch is in progress or can be claimed, now or after a hold ends.
-    fn has_workable_chunk(&self, batch: Row) -> Result<bool>;
+    fn has_workable_chunk(&self, batch: RowId) -> Result<bool>;
     /// The lowest step of the chunks that have not ended.
-    fn lowest_open_step(&self, batch: Row) -> Result<Option<usize>>;
+    fn lowest_open_step(&self, batch: RowId) -> Result<Option<usize>>;
     /// When the next hold with an end expires.
     fn next_hold_expiry(&self) -> Result<Option<Timestamp>>;
     /// The outcomes of an item in earlier steps, oldest first.
-    fn earlier_outcomes(&self, chunk: Row, position: u64) -> Result<Vec<Earlier>>;
+    fn earlier_outcomes(&self, chunk: RowId, position: u64) -> Result<Vec<EarlierOutcome>>;
     /// How many items of the batch are in doubt.
-    fn count_in_doubt(&self, batch: Row) -> Result<u64>;
+    fn count_in_doubt(&self, batch: RowId) -> Result<u64>;
     /// The items of a chunk that were reported as started and are not settled, in order.
     fn started_items(&self, chunk: &Chunk) -> Result<Vec<StoredItem>>;
     /// The costs that the receipts of a chunk or batch report: grouping, group, total.
-    fn cost_totals(&self, row: Row) -> Result<Vec<(SpentBy, String, Spent)>>;
+    fn cost_totals(&self, row: RowId) -> Result<Vec<(CostGroup, String, CostSum)>>;
 }
 
 /// Writes the progress of batches.
 pub trait BatchWrite {
     /// Adds a hold to a task: it cannot be claimed before `until`, or before [`BatchWrite::release_holds`].
-    fn add_hold(&self, row: Row, until: Option<Timestamp>) -> Result<()>;
+    fn add_hold(&self, row: RowId, until: Option<Timestamp>) -> Result<()>;
     /// Ends all holds of a task.
-    fn release_holds(&self, row: Row) -> Result<()>;
+    fn release_holds(&self, row: RowId) -> Result<()>;
     /// Ends all expired holds and returns how many there were.
     fn release_expired_holds(&self) -> Result<usize>;
     /// Pauses a batch and puts a hold on its active chunks. Only the batch gets a change number.
-    fn pause_batch(&self, batch: Row, reason: &str) -> Result<()>;
+    fn pause_batch(&self, batch: RowId, reason: &str) -> Result<()>;
     /// Ends the pause of a batch. Items that have failed so far no longer count towards `max_failures`.
-    fn resume_batch(&self, batch: Row) -> Result<()>;
+    fn resume_batch(&self, batch: RowId) -> Result<()>;
 
     /// Records the generation of the claim under which the chunk's completion was accepted.
-    fn set_accepted_generation(&self, chunk: Row, generation: u64) -> Result<()>;
+    fn set_accepted_generation(&self, chunk: RowId, generation: u64) -> Result<()>;
     /// Moves a chunk to step `to` and opens the items for it that were done in its current step, if their category is
     /// one of `only` (empty: any). Returns how many items were opened; if there is none, nothing changes.
     fn advance_chunk(&self, chunk: &Chunk, to: usize, only: &[String]) -> Result<u64>;
@@ -65,14 +65,14 @@ pub trait BatchWrite {
     /// that of the chunk's open items; without open items, the first in which a selected item failed.
     fn reopen_failed_items(&self, chunk: &Chunk, selection: &ItemSelection) -> Result<u64>;
     /// Records that work on an item was started.
-    fn mark_started(&self, item: &StoredItem, started: Started) -> Result<()>;
+    fn mark_started(&self, item: &StoredItem, started: StartedReport) -> Result<()>;
     /// Clears the start records of a chunk's items: those of the claim with this generation (nothing was done under
     /// it), or all of them (they were decided on).
     fn clear_started(&self, chunk: &Chunk, generation: Option<u64>) -> Result<()>;
     /// Adds a line to the chunk's list of reasons why attempts were released.
-    fn add_release_reason(&self, chunk: Row, reason: &str) -> Result<()>;
+    fn add_release_reason(&self, chunk: RowId, reason: &str) -> Result<()>;
     /// Sets the reviewer's note, which is added to the instructions of the chunk.
-    fn set_review_note(&self, chunk: Row, note: &str) -> Result<()>;
+    fn set_review_note(&self, chunk: RowId, note: &str) -> Result<()>;
     /// Sets how many chunks of the batch were approved in a row.
-    fn set_approvals_in_a_row(&self, batch: Row, approvals: u64) -> Result<()>;
+    fn set_approvals_in_a_row(&self, batch: RowId, approvals: u64) -> Result<()>;
 }

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use super::{StoreRead, TaskFilter};
 use crate::error::Result;
-use crate::model::chain::{Chain, Head};
-use crate::model::limits::PAGE;
+use crate::model::chain::{ChainHead, ChainVerifier};
+use crate::model::limits::PAGE_ROWS;
 use crate::model::task::Task;
 use crate::model::text::excerpt;
 
@@ -25,8 +25,8 @@ pub struct ChainReport {
 ///
 /// # Errors
 /// If the store cannot be read.
-pub fn verify_chains(tx: &dyn StoreRead, exported_heads: Vec<Head>) -> Result<ChainReport> {
-    let mut heads: HashMap<String, Head> =
+pub fn verify_chains(tx: &dyn StoreRead, exported_heads: Vec<ChainHead>) -> Result<ChainReport> {
+    let mut heads: HashMap<String, ChainHead> =
         exported_heads.into_iter().map(|head| (head.task.to_string(), head)).collect();
     let mut report = ChainReport::default();
     for_each_task(tx, |task| {
@@ -34,17 +34,22 @@ pub fn verify_chains(tx: &dyn StoreRead, exported_heads: Vec<Head>) -> Result<Ch
         let head = heads.remove(task.id.as_str());
         let mut hash_at_head = None;
         let chain = read_chain(tx, task, &mut |chain| {
-            if head.as_ref().is_some_and(|head| head.number == chain.number()) {
-                hash_at_head = Some(chain.head());
+            if head.as_ref().is_some_and(|head| head.number == chain.receipt_count()) {
+                hash_at_head = Some(chain.head_hash());
             }
         })?;
-        report.receipts += chain.number();
-        report.problem = if let Some(number) = chain.bad() {
+        report.receipts += chain.receipt_count();
+        report.problem = if let Some(number) = chain.first_invalid() {
             Some(format!("task {}: receipt {number} is not as it was written", task.id))
-        } else if !chain.is_whole(task.receipts) {
-            Some(format!("task {}: {} of {} receipts are there", task.id, chain.number(), task.receipts))
+        } else if !chain.is_intact(task.receipt_count) {
+            Some(format!(
+                "task {}: {} of {} receipts are there",
+                task.id,
+                chain.receipt_count(),
+                task.receipt_count
+            ))
         } else {
-            head.and_then(|head| compare_with_head(&head, hash_at_head.as_deref(), chain.number()))
+            head.and_then(|head| compare_with_head(&head, hash_at_head.as_deref(), chain.receipt_count()))
         };
         Ok(report.problem.is_none())
     })?;
@@ -63,7 +68,7 @@ pub fn verify_chains(tx: &dyn StoreRead, exported_heads: Vec<Head>) -> Result<Ch
 }
 
 /// How a chain of `receipts` receipts differs from its exported head; `hash` is its hash at the head's number.
-fn compare_with_head(head: &Head, hash: Option<&str>, receipts: u64) -> Option<String> {
+fn compare_with_head(head: &ChainHead, hash: Option<&str>, receipts: u64) -> Option<String> {
     match hash {
         None => Some(format!(
             "task {}: {receipts} receipts are there, {} were when its head was exported",
@@ -84,7 +89,7 @@ fn compare_with_head(head: &Head, hash: Option<&str>, receipts: u64) -> Option<S
 pub fn for_each_task(tx: &dyn StoreRead, mut visit: impl FnMut(&Task) -> Result<bool>) -> Result<()> {
     let mut after = None;
     loop {
-        let page = tx.list(&TaskFilter::default(), after, PAGE)?;
+        let page = tx.list(&TaskFilter::default(), after, PAGE_ROWS)?;
         let Some(last) = page.last() else { return Ok(()) };
         after = Some((last.priority, last.order, last.row));
         for task in &page {
@@ -99,15 +104,19 @@ pub fn for_each_task(tx: &dyn StoreRead, mut visit: impl FnMut(&Task) -> Result<
 ///
 /// # Errors
 /// If the store cannot be read.
-pub fn read_chain(tx: &dyn StoreRead, task: &Task, on_receipt: &mut dyn FnMut(&Chain)) -> Result<Chain> {
-    let mut chain = Chain::begin();
+pub fn read_chain(
+    tx: &dyn StoreRead,
+    task: &Task,
+    on_receipt: &mut dyn FnMut(&ChainVerifier),
+) -> Result<ChainVerifier> {
+    let mut chain = ChainVerifier::new();
     loop {
-        let page = tx.hashed_receipts(task.row, chain.number(), PAGE)?;
-        if page.is_empty() || chain.bad().is_some() {
+        let page = tx.hashed_receipts(task.row, chain.receipt_count(), PAGE_ROWS)?;
+        if page.is_empty() || chain.first_invalid().is_some() {
             return Ok(chain);
         }
         for (receipt, hash) in page {
-            chain.take(task.id.as_str(), &receipt, hash);
+            chain.verify_next(task.id.as_str(), &receipt, hash);
             on_receipt(&chain);
         }
     }

@@ -1,7 +1,7 @@
 //! Which tasks a list returns, and in which order.
 
-use crate::model::status::{Kind, Status};
-use crate::model::task::Row;
+use crate::model::status::{Status, TaskType};
+use crate::model::task::RowId;
 
 /// Conditions of a task list. A field that is not set matches every task.
 #[derive(Debug, Clone, Default)]
@@ -11,7 +11,7 @@ pub struct TaskFilter {
     /// Tasks with this status.
     pub status: Option<Status>,
     /// Tasks of this type.
-    pub kind: Option<Kind>,
+    pub task_type: Option<TaskType>,
     /// Tasks of exactly this priority.
     pub priority: Option<i64>,
     /// Tasks of this priority or a more urgent one (a smaller number).
@@ -19,7 +19,7 @@ pub struct TaskFilter {
     /// Tasks assigned to this worker.
     pub assignee: Option<String>,
     /// Children of this task. A batch's children are its chunks.
-    pub parent: Option<Row>,
+    pub parent: Option<RowId>,
     /// Only tasks that can be claimed now.
     pub ready: bool,
     /// Leaves out chunks that share a resource with a chunk in progress.
@@ -52,7 +52,7 @@ impl TaskFilter {
 }
 
 /// The last task of a page: priority, order, row. The next page starts after it.
-pub type ListPosition = (i64, i64, Row);
+pub type ListPosition = (i64, i64, RowId);
 
 /// How many tasks match a filter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -3,8 +3,8 @@
 use super::StoreRead;
 use crate::error::Result;
 use crate::model::batch::{Chunk, StoredItem};
-use crate::model::limits::PAGE;
-use crate::model::task::{Row, Task};
+use crate::model::limits::PAGE_ROWS;
+use crate::model::task::{RowId, Task};
 
 /// Calls `visit` with each chunk of a batch whose number is greater than `after`, in order, until `visit` returns
 /// `false`.
@@ -13,12 +13,12 @@ use crate::model::task::{Row, Task};
 /// The error of `visit`, or if the store cannot be read.
 pub(crate) fn for_each_chunk(
     tx: &dyn StoreRead,
-    batch: Row,
+    batch: RowId,
     mut after: u64,
     mut visit: impl FnMut(Chunk, Task) -> Result<bool>,
 ) -> Result<()> {
     loop {
-        let page = tx.chunks(batch, after, PAGE)?;
+        let page = tx.chunks(batch, after, PAGE_ROWS)?;
         let Some((last, _)) = page.last() else { return Ok(()) };
         after = last.number;
         for (chunk, task) in page {
@@ -35,12 +35,12 @@ pub(crate) fn for_each_chunk(
 /// The error of `visit`, or if the store cannot be read.
 pub(crate) fn for_each_item(
     tx: &dyn StoreRead,
-    chunk: Row,
+    chunk: RowId,
     mut visit: impl FnMut(StoredItem) -> Result<()>,
 ) -> Result<()> {
     let mut after = 0;
     loop {
-        let page = tx.items(chunk, after, PAGE, false)?;
+        let page = tx.items(chunk, after, PAGE_ROWS, false)?;
         let Some(last) = page.last() else { return Ok(()) };
         after = last.position;
         page.into_iter().try_for_each(&mut visit)?;

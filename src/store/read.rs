@@ -5,7 +5,7 @@ use crate::error::Result;
 use crate::model::batch::{Batch, Chunk, StoredItem};
 use crate::model::id::TaskId;
 use crate::model::receipt::Receipt;
-use crate::model::task::{Row, Task};
+use crate::model::task::{RowId, Task};
 use crate::model::timestamp::Timestamp;
 
 /// Reads inside one transaction: they all see the same state.
@@ -17,7 +17,7 @@ pub trait StoreRead: BatchRead + ResourceRead + RunnerRead + WaitRead {
     /// The task with this id, or the error `not_found`.
     fn task(&self, id: &TaskId) -> Result<Task>;
     /// The task in this row, or the error `not_found`.
-    fn task_by_row(&self, row: Row) -> Result<Task>;
+    fn task_by_row(&self, row: RowId) -> Result<Task>;
     /// A page of tasks, ordered by priority, order and creation.
     fn list(&self, filter: &TaskFilter, after: Option<ListPosition>, limit: usize) -> Result<Vec<Task>>;
     /// How many tasks match.
@@ -28,58 +28,58 @@ pub trait StoreRead: BatchRead + ResourceRead + RunnerRead + WaitRead {
     /// each with the number of that change.
     fn children_with_status_changed_since(
         &self,
-        parent: Row,
+        parent: RowId,
         since: u64,
         limit: usize,
     ) -> Result<Vec<(u64, Task)>>;
     /// The tasks that a task depends on, in the order given by its author; `true` marks a soft dependency.
     fn dependencies(&self, task: &Task) -> Result<Vec<(TaskId, bool)>>;
     /// The first ids of tasks that depend on this one.
-    fn dependents(&self, row: Row, limit: usize) -> Result<Vec<TaskId>>;
+    fn dependents(&self, row: RowId, limit: usize) -> Result<Vec<TaskId>>;
     /// The rows of tasks with a hard dependency on this one.
-    fn hard_dependents(&self, row: Row) -> Result<Vec<Row>>;
+    fn hard_dependents(&self, row: RowId) -> Result<Vec<RowId>>;
     /// The first ids of a task's children.
-    fn children(&self, row: Row, limit: usize) -> Result<Vec<TaskId>>;
+    fn children(&self, row: RowId, limit: usize) -> Result<Vec<TaskId>>;
     /// Whether `from` depends on `to`, directly or through other tasks, by hard or soft dependencies.
-    fn depends_transitively(&self, from: Row, to: Row) -> Result<bool>;
+    fn depends_transitively(&self, from: RowId, to: RowId) -> Result<bool>;
     /// Whether `task` is `ancestor` or one of its descendants.
-    fn is_self_or_descendant(&self, task: Row, ancestor: Row) -> Result<bool>;
+    fn is_self_or_descendant(&self, task: RowId, ancestor: RowId) -> Result<bool>;
     /// The body of a task before its first receipt.
-    fn initial_text(&self, row: Row) -> Result<String>;
+    fn initial_text(&self, row: RowId) -> Result<String>;
     /// The first characters of a task's body.
-    fn preview(&self, row: Row, chars: usize) -> Result<String>;
+    fn preview(&self, row: RowId, chars: usize) -> Result<String>;
     /// The receipts of a task whose number is greater than `after`, in order.
-    fn receipts(&self, row: Row, after: u64, limit: usize) -> Result<Vec<Receipt>>;
+    fn receipts(&self, row: RowId, after: u64, limit: usize) -> Result<Vec<Receipt>>;
     /// The same receipts with their hashes, for verification.
-    fn hashed_receipts(&self, row: Row, after: u64, limit: usize) -> Result<Vec<(Receipt, [u8; 32])>>;
+    fn hashed_receipts(&self, row: RowId, after: u64, limit: usize) -> Result<Vec<(Receipt, [u8; 32])>>;
     /// The batch of a task, if the task is one.
-    fn batch(&self, row: Row) -> Result<Option<Batch>>;
+    fn batch(&self, row: RowId) -> Result<Option<Batch>>;
     /// The chunk of a task, if the task is one.
     fn chunk(&self, task: &Task) -> Result<Option<Chunk>>;
     /// The chunks of a batch whose number is greater than `after`, in order.
-    fn chunks(&self, batch: Row, after: u64, limit: usize) -> Result<Vec<(Chunk, Task)>>;
+    fn chunks(&self, batch: RowId, after: u64, limit: usize) -> Result<Vec<(Chunk, Task)>>;
     /// The items of a chunk whose position is greater than `after`; `open` leaves out those with an outcome.
-    fn items(&self, chunk: Row, after: u64, limit: usize, open: bool) -> Result<Vec<StoredItem>>;
+    fn items(&self, chunk: RowId, after: u64, limit: usize, open: bool) -> Result<Vec<StoredItem>>;
     /// The item of a batch with this key.
-    fn item(&self, batch: Row, key: &str) -> Result<Option<StoredItem>>;
+    fn item(&self, batch: RowId, key: &str) -> Result<Option<StoredItem>>;
     /// Whether a batch has an item with this key.
-    fn has_item(&self, batch: Row, key: &str) -> Result<bool>;
+    fn has_item(&self, batch: RowId, key: &str) -> Result<bool>;
     /// The failed items of a batch in order, each with the id of its chunk.
-    fn failed_items(&self, batch: Row, limit: usize) -> Result<Vec<(TaskId, StoredItem)>>;
+    fn failed_items(&self, batch: RowId, limit: usize) -> Result<Vec<(TaskId, StoredItem)>>;
     /// The receipt of a task with this number.
-    fn receipt(&self, row: Row, number: u64) -> Result<Option<Receipt>>;
+    fn receipt(&self, row: RowId, number: u64) -> Result<Option<Receipt>>;
     /// The receipts of a batch and its chunks that were written after change number `since`, oldest first: change
     /// number, task, receipt.
     fn batch_receipts_since(
         &self,
-        batch: Row,
+        batch: RowId,
         since: u64,
         limit: usize,
     ) -> Result<Vec<(u64, TaskId, Receipt)>>;
     /// The latest receipts of a batch and its chunks, oldest first: change number, task, receipt.
-    fn latest_batch_receipts(&self, batch: Row, limit: usize) -> Result<Vec<(u64, TaskId, Receipt)>>;
+    fn latest_batch_receipts(&self, batch: RowId, limit: usize) -> Result<Vec<(u64, TaskId, Receipt)>>;
     /// The number of settled items in each category of a chunk or a batch, largest first.
-    fn category_counts(&self, row: Row) -> Result<Vec<(String, u64)>>;
+    fn category_counts(&self, row: RowId) -> Result<Vec<(String, u64)>>;
     /// The stored response to a request with this idempotency key: operation, fingerprint, response.
     fn stored_response(&self, key: &str) -> Result<Option<(String, Vec<u8>, String)>>;
     /// Claimed tasks whose lease has expired. A lease that ends later than any lease can (the clock was set back

@@ -1,13 +1,13 @@
 //! Resources that chunks touch, and which chunks share one.
 
 use crate::error::Result;
-use crate::model::task::Row;
+use crate::model::task::RowId;
 
 /// A resource that a chunk needs and a chunk in progress uses.
 #[derive(Debug, Clone)]
 pub struct ResourceInUse {
     /// The chunk in progress.
-    pub chunk: Row,
+    pub chunk: RowId,
     /// The key of the resource that both chunks touch.
     pub resource: String,
 }
@@ -15,28 +15,28 @@ pub struct ResourceInUse {
 /// Reads the resources of chunks.
 pub trait ResourceRead {
     /// Batches in progress in exactly this project (`None`: in no project).
-    fn running_batches(&self, project: Option<&str>) -> Result<Vec<Row>>;
+    fn running_batches(&self, project: Option<&str>) -> Result<Vec<RowId>>;
     /// In how many layers the resources of a batch are stored.
-    fn count_resource_layers(&self, batch: Row) -> Result<u64>;
+    fn count_resource_layers(&self, batch: RowId) -> Result<u64>;
     /// The block of a layer that contains the first resource at or after `key`: keys in order, each with the chunks
     /// that touch it. Empty after the last block.
-    fn resource_block(&self, batch: Row, layer: u64, key: &str) -> Result<Vec<(String, Vec<Row>)>>;
+    fn resource_block(&self, batch: RowId, layer: u64, key: &str) -> Result<Vec<(String, Vec<RowId>)>>;
     /// A resource of this chunk that another chunk in progress uses, if there is one.
-    fn resource_in_use(&self, chunk: Row) -> Result<Option<ResourceInUse>>;
+    fn resource_in_use(&self, chunk: RowId) -> Result<Option<ResourceInUse>>;
 }
 
 /// Writes the resources of chunks.
 pub trait ResourceWrite {
     /// Stores a block of the resources that a batch's chunks touch, in the order of their keys.
-    fn insert_resource_block(&self, batch: Row, layer: u64, block: &[(String, Vec<Row>)]) -> Result<()>;
+    fn insert_resource_block(&self, batch: RowId, layer: u64, block: &[(String, Vec<RowId>)]) -> Result<()>;
     /// Deletes a layer of a batch's resources.
-    fn delete_resource_layer(&self, batch: Row, layer: u64) -> Result<()>;
+    fn delete_resource_layer(&self, batch: RowId, layer: u64) -> Result<()>;
     /// Records that a chunk shares a resource with other chunks of the project: only one of them is worked on at a
     /// time. With `descendants_only`, the chunk touches only paths below the resource, and excludes only chunks
     /// that touch the resource as a whole.
     fn add_shared_resource(
         &self,
-        chunk: Row,
+        chunk: RowId,
         project: Option<&str>,
         key: &str,
         descendants_only: bool,
@@ -44,7 +44,7 @@ pub trait ResourceWrite {
     /// The same for a chunk of an existing batch, which may be in progress: the resource is then in use at once.
     fn add_shared_resource_of_stored_chunk(
         &self,
-        chunk: Row,
+        chunk: RowId,
         project: Option<&str>,
         key: &str,
         descendants_only: bool,

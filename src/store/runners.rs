@@ -1,8 +1,8 @@
 //! Runners of batches, their heartbeats and permits, and the worker starts of profiles.
 
 use crate::error::Result;
-use crate::model::share::FairShare;
-use crate::model::task::Row;
+use crate::model::fair_share::FairShare;
+use crate::model::task::RowId;
 use crate::model::timestamp::Timestamp;
 
 /// The process that starts background workers for a batch. The record of a dead runner stays until its successor
@@ -10,7 +10,7 @@ use crate::model::timestamp::Timestamp;
 #[derive(Debug, Clone)]
 pub struct RunnerRecord {
     /// The batch.
-    pub batch: Row,
+    pub batch: RowId,
     /// A random value in the environment of every process that it starts.
     pub run_marker: String,
     /// The profile that it starts workers with.
@@ -30,7 +30,7 @@ pub struct RunnerRecord {
 /// Reads runners and profiles.
 pub trait RunnerRead {
     /// The recorded runner of a batch.
-    fn runner(&self, batch: Row) -> Result<Option<RunnerRecord>>;
+    fn runner(&self, batch: RowId) -> Result<Option<RunnerRecord>>;
     /// All recorded runners.
     fn runners(&self) -> Result<Vec<RunnerRecord>>;
     /// The concurrency permits of every runner, with the time of its last heartbeat.
@@ -44,15 +44,15 @@ pub trait RunnerRead {
 /// Writes runners and profiles.
 pub trait RunnerWrite {
     /// Sets the profile that the batch's background workers run with.
-    fn set_worker_profile(&self, batch: Row, profile: &str) -> Result<()>;
+    fn set_worker_profile(&self, batch: RowId, profile: &str) -> Result<()>;
     /// Records a runner, in place of an earlier one of the same batch. It holds no permits.
     fn replace_runner(&self, runner: &RunnerRecord) -> Result<()>;
     /// Records a heartbeat of a runner, and what it waits for.
-    fn record_runner_heartbeat(&self, batch: Row, wait_reason: Option<&str>) -> Result<()>;
+    fn record_runner_heartbeat(&self, batch: RowId, wait_reason: Option<&str>) -> Result<()>;
     /// Records how many concurrency permits a runner holds and whether it wants one more.
-    fn set_fair_share(&self, batch: Row, held: u64, wants: bool) -> Result<()>;
+    fn set_fair_share(&self, batch: RowId, held: u64, wants: bool) -> Result<()>;
     /// Deletes the record of a runner, unless another runner has replaced it.
-    fn delete_runner(&self, batch: Row, run_marker: &str) -> Result<()>;
+    fn delete_runner(&self, batch: RowId, run_marker: &str) -> Result<()>;
     /// Pauses a profile for a reason, or ends its pause.
     fn set_profile_pause(&self, profile: &str, reason: Option<&str>) -> Result<()>;
     /// Records that a profile starts a worker now, and deletes its records up to `before`.

@@ -1,25 +1,25 @@
 //! Waits of clients for batches.
 
 use crate::error::Result;
-use crate::model::task::Row;
-use crate::model::wait::{Undecided, Wait};
+use crate::model::task::RowId;
+use crate::model::wait::{BatchWait, OpenQuestion};
 
 /// Reads waits.
 pub trait WaitRead {
     /// The wait with this handle.
-    fn wait(&self, handle: &str) -> Result<Option<Wait>>;
+    fn wait(&self, handle: &str) -> Result<Option<BatchWait>>;
     /// How many open waits a batch has.
-    fn count_open_waits(&self, batch: Row) -> Result<u64>;
+    fn count_open_waits(&self, batch: RowId) -> Result<u64>;
     /// What happened so far to a question that the client of a wait was asked.
-    fn undecided(&self, handle: &str, question: &str) -> Result<Undecided>;
+    fn undecided(&self, handle: &str, question: &str) -> Result<OpenQuestion>;
 }
 
 /// Writes waits.
 pub trait WaitWrite {
     /// Inserts a wait.
-    fn insert_wait(&self, wait: &Wait) -> Result<()>;
+    fn insert_wait(&self, wait: &BatchWait) -> Result<()>;
     /// Updates a wait.
-    fn update_wait(&self, wait: &Wait) -> Result<()>;
+    fn update_wait(&self, wait: &BatchWait) -> Result<()>;
     /// Stores what happened to a question.
-    fn save_undecided(&self, handle: &str, question: &str, undecided: Undecided) -> Result<()>;
+    fn save_undecided(&self, handle: &str, question: &str, undecided: OpenQuestion) -> Result<()>;
 }

@@ -5,7 +5,7 @@ use crate::error::Result;
 use crate::model::batch::{Batch, Chunk, StoredItem};
 use crate::model::cost::Cost;
 use crate::model::status::{ItemReport, Outcome};
-use crate::model::task::{Row, Task};
+use crate::model::task::{RowId, Task};
 use crate::model::timestamp::Timestamp;
 
 /// A task to insert.
@@ -43,7 +43,7 @@ pub struct NewReceipt<'a> {
 /// Writes inside one transaction. Every write to a task assigns it a new change number, unless documented otherwise.
 pub trait StoreWrite: StoreRead + BatchWrite + ResourceWrite + RunnerWrite + WaitWrite {
     /// Inserts a task and returns its row.
-    fn insert_task(&self, new: &NewTask<'_>) -> Result<Row>;
+    fn insert_task(&self, new: &NewTask<'_>) -> Result<RowId>;
     /// Updates the fields of a task other than its status, its claim and its initial text.
     fn update_fields(&self, before: &Task, task: &Task) -> Result<()>;
     /// Updates the status, assignee and claim of a task, if its stored generation is still `generation`.
@@ -51,9 +51,9 @@ pub trait StoreWrite: StoreRead + BatchWrite + ResourceWrite + RunnerWrite + Wai
     /// Extends the lease of a task's claim.
     fn renew_lease(&self, task: &Task, until: Timestamp) -> Result<()>;
     /// Replaces the hard or the soft dependencies of a task.
-    fn set_dependencies(&self, row: Row, depends_on: &[Row], soft: bool) -> Result<()>;
+    fn set_dependencies(&self, row: RowId, depends_on: &[RowId], soft: bool) -> Result<()>;
     /// Counts the unfinished hard dependencies and the holds of a task again.
-    fn recount_blockers(&self, row: Row) -> Result<()>;
+    fn recount_blockers(&self, row: RowId) -> Result<()>;
     /// Appends a receipt and returns its number.
     fn append_receipt(&self, task: &Task, receipt: &NewReceipt<'_>) -> Result<u64>;
     /// Inserts the batch of a task.
@@ -61,11 +61,11 @@ pub trait StoreWrite: StoreRead + BatchWrite + ResourceWrite + RunnerWrite + Wai
     /// Inserts the chunk of a task.
     fn insert_chunk(&self, chunk: &Chunk) -> Result<()>;
     /// Inserts an item of a chunk.
-    fn insert_item(&self, batch: Row, chunk: Row, position: u64, key: &str, fields: &str) -> Result<()>;
+    fn insert_item(&self, batch: RowId, chunk: RowId, position: u64, key: &str, fields: &str) -> Result<()>;
     /// Adds to the item count of a chunk and replaces the label of its span of items.
-    fn grow_chunk(&self, chunk: Row, items: u64, span: &str) -> Result<()>;
+    fn grow_chunk(&self, chunk: RowId, items: u64, span: &str) -> Result<()>;
     /// Adds to the chunk and item counts of a batch.
-    fn grow_batch(&self, batch: Row, chunks: u64, items: u64) -> Result<()>;
+    fn grow_batch(&self, batch: RowId, chunks: u64, items: u64) -> Result<()>;
     /// Stores the outcome of an item and updates the counts of its chunk, batch and category.
     fn settle_item(
         &self,
@@ -79,7 +79,7 @@ pub trait StoreWrite: StoreRead + BatchWrite + ResourceWrite + RunnerWrite + Wai
     /// chunk's release reasons are deleted.
     fn set_attempts(&self, chunk: &Chunk, attempts: i64) -> Result<()>;
     /// Adds to the counts of ended and of unsuccessful chunks of a batch.
-    fn add_ended_chunks(&self, batch: Row, ended: i64, unsuccessful: i64) -> Result<()>;
+    fn add_ended_chunks(&self, batch: RowId, ended: i64, unsuccessful: i64) -> Result<()>;
     /// Stores the response to a request with an idempotency key.
     fn store_response(&self, key: &str, operation: &str, fingerprint: &[u8], response: &str) -> Result<()>;
     /// Adds the tasks and receipts to the search index that are not in it.

@@ -2,7 +2,7 @@
 
 use crate::error::{Code, Error, Result};
 use crate::model::batch::BatchStatus;
-use crate::model::field::visible;
+use crate::model::field::visible_excerpt;
 use crate::model::id::TaskId;
 use crate::model::status::Status;
 use crate::ops::Session;
@@ -59,7 +59,7 @@ pub(super) fn open_batches(session: &Session) -> Result<Vec<BatchRow>> {
         for task in tx.open_batches(None, MAX_BATCHES)? {
             let Some(batch) = tx.batch(task.row)? else { continue };
             open.push(BatchRow {
-                title: visible(&task.title, TITLE_CHARS),
+                title: visible_excerpt(&task.title, TITLE_CHARS),
                 status: batch.status(task.status, tx.has_workable_chunk(task.row)?),
                 processed: batch.counts.processed(),
                 total: batch.counts.total,

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use crate::model::batch::{BatchStatus, Counts};
+use crate::model::batch::{BatchStatus, ItemCounts};
 use crate::model::id::TaskId;
 use crate::model::split::number_width;
 use crate::model::status::Status;
@@ -24,7 +24,7 @@ pub(super) struct BatchHeader {
     pub(super) steps: usize,
     /// The reason if the batch is paused.
     pub(super) paused: Option<String>,
-    pub(super) counts: Counts,
+    pub(super) counts: ItemCounts,
     pub(super) in_doubt: u64,
     /// Categories with their counts, largest first.
     pub(super) categories: Vec<(String, u64)>,
@@ -44,7 +44,7 @@ pub(super) struct ChunkRow {
     pub(super) id: TaskId,
     pub(super) title: String,
     pub(super) status: Status,
-    pub(super) counts: Counts,
+    pub(super) counts: ItemCounts,
     /// The number of its last change.
     pub(super) change: u64,
 }

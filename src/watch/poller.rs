@@ -4,12 +4,12 @@ use super::board::{BatchHeader, ChunkRow, ReceiptRow, Update, WorkerRow};
 use super::format::{duration, seconds_between};
 use crate::error::Result;
 use crate::model::batch::{Batch, Chunk};
-use crate::model::field::visible;
+use crate::model::field::visible_excerpt;
 use crate::model::id::TaskId;
-use crate::model::limits::PAGE;
+use crate::model::limits::PAGE_ROWS;
 use crate::model::receipt::Receipt;
 use crate::model::status::{ItemReport, Status};
-use crate::model::task::{Row, Task};
+use crate::model::task::{RowId, Task};
 use crate::model::timestamp::Timestamp;
 use crate::ops::batch_view;
 use crate::ops::{Session, find_batch};
@@ -28,7 +28,7 @@ const RECEIPTS_PER_CHUNK: u64 = 16;
 
 /// A chunk that was read, and what is needed to read its receipts.
 struct ChangedChunk {
-    row: Row,
+    row: RowId,
     receipts: u64,
     shown: ChunkRow,
 }
@@ -62,7 +62,7 @@ impl Poller {
             Some(since) => self.changed_chunks(session, since)?,
         };
         chunks.sort_by_key(|chunk| std::cmp::Reverse(chunk.shown.change));
-        let with_receipts: Vec<(u64, Row, u64)> = chunks
+        let with_receipts: Vec<(u64, RowId, u64)> = chunks
             .iter()
             .take(CHUNKS_WITH_RECEIPTS)
             .map(|chunk| (chunk.shown.number, chunk.row, chunk.receipts))
@@ -71,7 +71,9 @@ impl Poller {
         let (header, workers, receipts) = session.read(move |tx| {
             let (task, batch) = find_batch(tx, &id)?;
             let mut receipts = Vec::new();
-            for (number, row, count) in std::iter::once((0, task.row, task.receipts)).chain(with_receipts) {
+            for (number, row, count) in
+                std::iter::once((0, task.row, task.receipt_count)).chain(with_receipts)
+            {
                 let after = count.saturating_sub(RECEIPTS_PER_CHUNK);
                 let newest = tx.receipts(row, after, RECEIPTS_PER_CHUNK as usize)?.into_iter();
                 // The list of workers shows which items were started.
@@ -92,7 +94,7 @@ impl Poller {
         let mut all = Vec::new();
         let mut after = 0;
         loop {
-            let page = session.read(move |tx| tx.chunks(batch, after, PAGE))?;
+            let page = session.read(move |tx| tx.chunks(batch, after, PAGE_ROWS))?;
             let Some((last, _)) = page.last() else { break };
             after = last.number;
             all.extend(page.into_iter().map(|(chunk, task)| changed_chunk(&chunk, task)));
@@ -112,9 +114,9 @@ impl Poller {
                     return Ok((Vec::new(), since, false));
                 }
                 let filter = TaskFilter { parent: Some(tx.task(&id)?.row), ..TaskFilter::default() };
-                let tasks = tx.tasks_changed_since(&filter, since, PAGE)?;
-                let has_more = tasks.len() == PAGE;
-                let next = tasks.last().filter(|_| has_more).map_or(sequence, |last| last.changed);
+                let tasks = tx.tasks_changed_since(&filter, since, PAGE_ROWS)?;
+                let has_more = tasks.len() == PAGE_ROWS;
+                let next = tasks.last().filter(|_| has_more).map_or(sequence, |last| last.change_number);
                 let mut page = Vec::new();
                 for task in tasks {
                     if let Some(chunk) = tx.chunk(&task)? {
@@ -136,13 +138,13 @@ impl Poller {
 fn changed_chunk(chunk: &Chunk, task: Task) -> ChangedChunk {
     let shown = ChunkRow {
         number: chunk.number,
-        title: visible(without_counts(&task.title), CHARS),
+        title: visible_excerpt(without_counts(&task.title), CHARS),
         status: task.status,
         counts: chunk.counts,
-        change: task.changed,
+        change: task.change_number,
         id: task.id,
     };
-    ChangedChunk { row: task.row, receipts: task.receipts, shown }
+    ChangedChunk { row: task.row, receipts: task.receipt_count, shown }
 }
 
 /// A chunk's title without the counts at its end (`…: 12 of 50`), which have a column of their own.
@@ -162,18 +164,18 @@ fn header(tx: &dyn StoreRead, task: &Task, batch: &Batch) -> Result<BatchHeader>
     let categories = tx.category_counts(task.row)?.into_iter();
     Ok(BatchHeader {
         id: task.id.clone(),
-        title: visible(&task.title, CHARS),
+        title: visible_excerpt(&task.title, CHARS),
         status: batch.status(task.status, tx.has_workable_chunk(task.row)?),
-        step: visible(&view.step, CHARS),
+        step: visible_excerpt(&view.step, CHARS),
         step_number: (0..batch.steps.count())
             .find(|n| batch.steps.name(*n) == view.step)
             .map_or(1, |n| n + 1),
         steps: batch.steps.count(),
-        paused: batch.paused.as_deref().map(|reason| visible(reason, CHARS)),
+        paused: batch.pause_reason.as_deref().map(|reason| visible_excerpt(reason, CHARS)),
         counts: batch.counts,
         in_doubt: view.in_doubt,
-        categories: categories.map(|(name, count)| (visible(&name, CHARS), count)).collect(),
-        chunks: batch.chunks,
+        categories: categories.map(|(name, count)| (visible_excerpt(&name, CHARS), count)).collect(),
+        chunks: batch.chunk_count,
         per_minute: view.per_minute,
         seconds_left: view.seconds_left,
         runner: tx.runner(task.row)?.map(|runner| describe_runner(&runner, tx.now())),
@@ -186,8 +188,8 @@ fn describe_runner(runner: &RunnerRecord, now: Timestamp) -> String {
     let mut line = format!(
         "runner {} on {}, profile {}, for {}",
         runner.pid,
-        visible(&runner.host, CHARS),
-        visible(&runner.profile, CHARS),
+        visible_excerpt(&runner.host, CHARS),
+        visible_excerpt(&runner.profile, CHARS),
         duration(seconds_between(runner.started_at, now))
     );
     let silence = seconds_between(runner.heartbeat_at, now);
@@ -195,7 +197,7 @@ fn describe_runner(runner: &RunnerRecord, now: Timestamp) -> String {
         line.push_str(&format!(", no heartbeat for {}", duration(silence)));
     }
     if let Some(note) = &runner.wait_reason {
-        line.push_str(&format!(": {}", visible(note, CHARS)));
+        line.push_str(&format!(": {}", visible_excerpt(note, CHARS)));
     }
     line
 }
@@ -213,10 +215,10 @@ fn workers(tx: &dyn StoreRead, batch: &Task) -> Result<Vec<WorkerRow>> {
             .filter(|(started, _)| started.generation == task.generation);
         let item = by_this_claim.max_by_key(|(started, _)| started.receipt).map(|(_, item)| &item.key);
         workers.push(WorkerRow {
-            name: visible(&claim.worker, CHARS),
+            name: visible_excerpt(&claim.worker, CHARS),
             chunk: chunk.number,
-            item: item.map(|key| visible(key, CHARS)),
-            claimed_at: claim.since,
+            item: item.map(|key| visible_excerpt(key, CHARS)),
+            claimed_at: claim.claimed_at,
             last_change: task.updated,
             is_expired: task.live_claim(tx.now()).is_none(),
         });
@@ -230,6 +232,6 @@ fn receipt_row(chunk: u64, receipt: Receipt) -> ReceiptRow {
         chunk,
         number: receipt.number,
         outcome: receipt.outcome.map(|outcome| outcome.as_str()),
-        text: visible(&receipt.shown().replace('\n', " "), CHARS),
+        text: visible_excerpt(&receipt.display_text().replace('\n', " "), CHARS),
     }
 }

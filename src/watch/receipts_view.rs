@@ -4,7 +4,7 @@ use super::format::time_of_day;
 use super::scroll_pane::ScrollPane;
 use crate::error::Result;
 use crate::model::id::TaskId;
-use crate::model::limits::PAGE;
+use crate::model::limits::PAGE_ROWS;
 use crate::model::receipt::Receipt;
 use crate::ops::Session;
 use crate::terminal::escape_hidden;
@@ -35,15 +35,15 @@ impl ReceiptsView {
             let (chunk, last_read) = (self.chunk.clone(), self.after);
             let (after, page) = session.read(move |tx| {
                 let task = tx.task(&chunk)?;
-                let after = last_read.unwrap_or_else(|| task.receipts.saturating_sub(NEWEST));
-                Ok((after, tx.receipts(task.row, after, PAGE)?))
+                let after = last_read.unwrap_or_else(|| task.receipt_count.saturating_sub(NEWEST));
+                Ok((after, tx.receipts(task.row, after, PAGE_ROWS)?))
             })?;
             if self.after.is_none() && after > 0 {
                 let text = format!("… {after} earlier receipts: tasktally get-task {}", self.chunk);
                 self.pane.extend([text]);
             }
             self.after = Some(page.last().map_or(after, |last| last.number));
-            let is_last = page.len() < PAGE;
+            let is_last = page.len() < PAGE_ROWS;
             self.pane.extend(page.iter().flat_map(lines));
             if is_last {
                 return Ok(());
@@ -61,7 +61,7 @@ fn lines(receipt: &Receipt) -> Vec<String> {
         first.push_str("  ");
         first.push_str(&escape_hidden(part));
     }
-    let text = receipt.shown();
+    let text = receipt.display_text();
     let text = text.lines().map(|line| format!("      {}", escape_hidden(line).replace('\t', "    ")));
     std::iter::once(first).chain(text).collect()
 }

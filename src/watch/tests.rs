@@ -11,7 +11,7 @@ use super::board::{BatchHeader, Board, ChunkRow, ReceiptRow, StatusChange, Updat
 use super::keys::Key;
 use super::screen::draw;
 use super::theme::Theme;
-use crate::model::batch::{BatchStatus, Counts};
+use crate::model::batch::{BatchStatus, ItemCounts};
 use crate::model::id::TaskId;
 use crate::model::status::Status;
 use crate::model::step::Decision;
@@ -33,7 +33,7 @@ fn chunk(number: u64, status: Status, done: u64, failed: u64) -> ChunkRow {
         id: id(&format!("k3m9p0q1r2s3.{number:02}")),
         title: format!("Month {number} of 2025"),
         status,
-        counts: Counts { total: 50, done, failed, skipped: 0 },
+        counts: ItemCounts { total: 50, done, failed, skipped: 0 },
         change: number,
     }
 }
@@ -60,7 +60,7 @@ fn receipt(chunk: u64, number: u64, outcome: &'static str, text: &str) -> Receip
 }
 
 fn header(status: BatchStatus, chunks: &[ChunkRow]) -> BatchHeader {
-    let sum = |of: fn(&Counts) -> u64| chunks.iter().map(|chunk| of(&chunk.counts)).sum();
+    let sum = |of: fn(&ItemCounts) -> u64| chunks.iter().map(|chunk| of(&chunk.counts)).sum();
     BatchHeader {
         id: id("k3m9p0q1r2s3"),
         title: "File the mail of 2025".into(),
@@ -69,7 +69,7 @@ fn header(status: BatchStatus, chunks: &[ChunkRow]) -> BatchHeader {
         step_number: 1,
         steps: 2,
         paused: None,
-        counts: Counts {
+        counts: ItemCounts {
             total: sum(|counts| counts.total),
             done: sum(|counts| counts.done),
             failed: sum(|counts| counts.failed),

@@ -18,7 +18,7 @@ use crate::ops::{Session, batch_state, find_runner};
 /// How long the log of a runner is kept after its last line.
 const LOG_RETENTION: Duration = Duration::from_secs(7 * 24 * 3600);
 
-words!(
+word_enum!(
     /// What was left behind.
     LeftoverKind, "leftover" {
         /// The record of a runner that has died.

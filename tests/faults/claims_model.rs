@@ -9,9 +9,9 @@ use std::collections::BTreeSet;
 use std::time::Instant;
 
 use stateright::{Checker, HasDiscoveries, Model, Property};
-use tasktally::model::batch::LONGEST_REST_SECONDS;
-use tasktally::model::limits::FARTHEST_LEASE_SECONDS;
-use tasktally::model::status::{Outcome, Release, Status};
+use tasktally::model::batch::MAX_BACKOFF_SECONDS;
+use tasktally::model::limits::MAX_LEASE_AHEAD_SECONDS;
+use tasktally::model::status::{Outcome, ReleaseOutcome, Status};
 
 use crate::reference_model::{Answer, Broken, Fence, ReferenceModel, Request, SECOND};
 use crate::support::rounds;
@@ -144,7 +144,7 @@ impl State {
             let entry = &before.entries[task];
             entry.status == Status::InProgress
                 && entry.claim.as_ref().is_some_and(|held| {
-                    before.now < held.expires && held.expires - before.now <= FARTHEST_LEASE_SECONDS * SECOND
+                    before.now < held.expires && held.expires - before.now <= MAX_LEASE_AHEAD_SECONDS * SECOND
                 })
         };
         let is_holder = |task: usize| is_held(task) && self.newest[task] == sent.serial;
@@ -207,7 +207,7 @@ impl Model for ClaimModel {
                             [
                                 Request::Settle { task, fence: fenced, item: 0, outcome, key },
                                 Request::Complete { task, fence: fenced, force: false },
-                                Request::Release { task, fence: fenced, outcome: Release::Retry },
+                                Request::Release { task, fence: fenced, outcome: ReleaseOutcome::Retry },
                             ]
                             .map(send),
                         );
@@ -277,7 +277,7 @@ impl Model for ClaimModel {
             }),
             Property::always(TASKS_STAY_CLAIMABLE, |_, state: &State| {
                 // Now, or after the longest lease and backoff. A lease that ends further ahead does not count as live.
-                let waits = [0, (FARTHEST_LEASE_SECONDS + LONGEST_REST_SECONDS) * SECOND];
+                let waits = [0, (MAX_LEASE_AHEAD_SECONDS + MAX_BACKOFF_SECONDS) * SECOND];
                 (0..state.reference_model.entries.len()).all(|task| {
                     state.reference_model.entries[task].status.is_terminal()
                         || waits.iter().any(|wait| {

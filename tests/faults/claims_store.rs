@@ -11,7 +11,7 @@ use proptest::test_runner::{Config, RngSeed, TestError, TestRunner};
 use proptest_state_machine::{ReferenceStateMachine, StateMachineTest};
 use rusqlite::Connection;
 use serde_json::{Value, json};
-use tasktally::model::status::{Outcome, Release};
+use tasktally::model::status::{Outcome, ReleaseOutcome};
 
 use crate::fake_clock::{DAY, FakeClock, HOUR, MINUTE};
 use crate::reference_model::{Answer, Broken, CODES, Fence, ReferenceModel, Request, SECOND, SettledItem};
@@ -89,8 +89,8 @@ fn outcome() -> impl Strategy<Value = Outcome> {
     prop_oneof![4 => Just(Outcome::Done), 1 => Just(Outcome::Failed), 1 => Just(Outcome::Skipped)]
 }
 
-fn release() -> impl Strategy<Value = Release> {
-    prop_oneof![4 => Just(Release::Retry), 1 => Just(Release::Failed), 1 => Just(Release::Blocked)]
+fn release() -> impl Strategy<Value = ReleaseOutcome> {
+    prop_oneof![4 => Just(ReleaseOutcome::Retry), 1 => Just(ReleaseOutcome::Failed), 1 => Just(ReleaseOutcome::Blocked)]
 }
 
 fn completion(fences: BoxedStrategy<Option<Fence>>, task: usize) -> impl Strategy<Value = Request> {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use tasktally::clock::Clock;
-use tasktally::items::Roots;
+use tasktally::items::SourceRoots;
 use tasktally::ops::{Session, acquire_permit, record_worker_start, register_runner, release_permit};
 use tasktally::store::sqlite::SqliteStore;
 
@@ -166,7 +166,7 @@ fn a_backoff_from_before_the_clock_jumped_back_is_over() {
 fn session_with_clock(store: &Store) -> (Session, Clock) {
     let clock = Clock::system();
     let opened = SqliteStore::open(store.file(), clock.clone()).unwrap();
-    (Session::new(Arc::new(opened), Roots::new([store.folder().to_owned()]), None, "test"), clock)
+    (Session::new(Arc::new(opened), SourceRoots::new([store.folder().to_owned()]), None, "test"), clock)
 }
 
 #[test]

@@ -6,11 +6,15 @@ use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use tasktally::error::{Code, Error};
-use tasktally::model::batch::{LONGEST_REST_SECONDS, Settled, Settling, StoredItem, rest_after, settle};
-use tasktally::model::claim::{Claim, ClaimAuthority, Manner, lost, may_change_state, may_claim, standing};
+use tasktally::model::batch::{
+    MAX_BACKOFF_SECONDS, SettleDecision, Settled, StoredItem, backoff_seconds, settle,
+};
+use tasktally::model::claim::{
+    Claim, ClaimAuthority, ClaimKind, check_claimable, check_state_change, claim_authority, claim_lost_error,
+};
 use tasktally::model::id::Token;
-use tasktally::model::limits::{FARTHEST_LEASE_SECONDS, OPEN_LEASE_SECONDS};
-use tasktally::model::status::{Outcome, Release, Status};
+use tasktally::model::limits::{MAX_LEASE_AHEAD_SECONDS, OPEN_LEASE_SECONDS};
+use tasktally::model::status::{Outcome, ReleaseOutcome, Status};
 use tasktally::model::task::Task;
 use tasktally::model::timestamp::Timestamp;
 
@@ -85,7 +89,7 @@ pub(crate) enum Request {
     Note { task: usize, fence: Option<Fence> },
     Settle { task: usize, fence: Option<Fence>, item: usize, outcome: Outcome, key: Option<u32> },
     Complete { task: usize, fence: Option<Fence>, force: bool },
-    Release { task: usize, fence: Option<Fence>, outcome: Release },
+    Release { task: usize, fence: Option<Fence>, outcome: ReleaseOutcome },
     Cancel { task: usize, force: bool },
     CancelBatch,
 }
@@ -170,16 +174,16 @@ impl ReferenceModel {
 
     /// A task as the crate's rules take it.
     fn task(&self, number: usize) -> Task {
-        static BLANK: LazyLock<Task> = LazyLock::new(|| Task::blank(Timestamp::from_millis(0), "t"));
+        static BLANK: LazyLock<Task> = LazyLock::new(|| Task::new(Timestamp::from_millis(0), "t"));
         let entry = &self.entries[number];
         let holds = i64::from(entry.held_until.is_some());
         let claim = entry.claim.as_ref().map(|held| Claim {
             worker: String::new(),
             token: held.fence.map(token),
-            since: Timestamp::from_millis(held.since),
+            claimed_at: Timestamp::from_millis(held.since),
             expires_at: Timestamp::from_millis(match self.broken {
                 Broken::EndlessLease => self.now + 1,
-                Broken::FarLease => held.expires.min(self.now + FARTHEST_LEASE_SECONDS * SECOND),
+                Broken::FarLease => held.expires.min(self.now + MAX_LEASE_AHEAD_SECONDS * SECOND),
                 _ => held.expires,
             }),
             lease_seconds: held.lease / SECOND,
@@ -191,9 +195,9 @@ impl ReferenceModel {
             },
             generation: entry.generation,
             claim,
-            holds,
-            held_until: entry.held_until.map(Timestamp::from_millis),
-            blockers: holds,
+            hold_count: holds,
+            backoff_until: entry.held_until.map(Timestamp::from_millis),
+            blocker_count: holds,
             is_chunk: entry.is_chunk(),
             ..BLANK.clone()
         }
@@ -234,22 +238,22 @@ impl ReferenceModel {
                 }
             }
             Request::OpenClaim { task } => {
-                match may_claim(&self.task(task), "w", Manner::Open, self.moment()) {
-                    Ok(()) => self.won(task, OPEN_LEASE_SECONDS * SECOND, Manner::Open),
+                match check_claimable(&self.task(task), "w", ClaimKind::Open, self.moment()) {
+                    Ok(()) => self.won(task, OPEN_LEASE_SECONDS * SECOND, ClaimKind::Open),
                     Err(error) => refused(&error),
                 }
             }
             Request::Renew { task, fence } => match self.standing(task, Some(fence)) {
-                ClaimAuthority::Holder => {
+                ClaimAuthority::LiveToken => {
                     self.renew(task);
                     Answer::Done
                 }
                 _ => self.lost(task, fence, false),
             },
             Request::Note { task, fence } => match (self.standing(task, fence), fence) {
-                (ClaimAuthority::Lost, Some(fence)) => self.lost(task, fence, true),
+                (ClaimAuthority::StaleToken, Some(fence)) => self.lost(task, fence, true),
                 (standing, _) => {
-                    if standing == ClaimAuthority::Holder {
+                    if standing == ClaimAuthority::LiveToken {
                         self.renew_by_receipt(task);
                     }
                     Answer::Receipt { number: self.entries[task].receipt(), duplicate: false }
@@ -307,24 +311,24 @@ impl ReferenceModel {
     }
 
     fn standing(&self, task: usize, fence: Option<Fence>) -> ClaimAuthority {
-        standing(&self.task(task), self.token(task, fence).as_ref(), self.moment())
+        claim_authority(&self.task(task), self.token(task, fence).as_ref(), self.moment())
     }
 
     /// The answer to a lost token. A receipt is kept as late and does not count.
     fn lost(&mut self, task: usize, fence: Fence, has_receipt: bool) -> Answer {
-        let error = lost(&self.task(task), &token(fence), self.moment());
+        let error = claim_lost_error(&self.task(task), &token(fence), self.moment());
         code(error.code, has_receipt.then(|| self.entries[task].receipt()))
     }
 
     fn renew(&mut self, task: usize) {
         let now = self.moment();
-        self.lease_until(task, self.task(task).claim.map(|claim| claim.renewed(now)));
+        self.lease_until(task, self.task(task).claim.map(|claim| claim.renewed_expiry(now)));
     }
 
     /// Renews the lease as a new receipt does: only if that extends it enough.
     fn renew_by_receipt(&mut self, task: usize) {
         let now = self.moment();
-        self.lease_until(task, self.task(task).claim.and_then(|claim| claim.renewed_worthwhile(now)));
+        self.lease_until(task, self.task(task).claim.and_then(|claim| claim.expiry_worth_renewing(now)));
     }
 
     fn lease_until(&mut self, task: usize, until: Option<Timestamp>) {
@@ -336,7 +340,7 @@ impl ReferenceModel {
     /// Releases tasks whose lease has expired and ends backoffs that are over.
     fn expire_leases(&mut self) {
         for task in 0..self.entries.len() {
-            let far = self.now + LONGEST_REST_SECONDS * SECOND;
+            let far = self.now + MAX_BACKOFF_SECONDS * SECOND;
             if self.entries[task].held_until.is_some_and(|until| until <= self.now || until > far) {
                 self.entries[task].held_until = None;
             }
@@ -357,13 +361,13 @@ impl ReferenceModel {
     }
 
     fn claim(&mut self, task: usize, lease: i64) -> Answer {
-        match may_claim(&self.task(task), "w", Manner::Fenced, self.moment()) {
-            Ok(()) => self.won(task, lease, Manner::Fenced),
+        match check_claimable(&self.task(task), "w", ClaimKind::Fenced, self.moment()) {
+            Ok(()) => self.won(task, lease, ClaimKind::Fenced),
             Err(error) => refused(&error),
         }
     }
 
-    fn won(&mut self, task: usize, lease: i64, manner: Manner) -> Answer {
+    fn won(&mut self, task: usize, lease: i64, manner: ClaimKind) -> Answer {
         let now = self.moment();
         let expires = Claim::new("w", None, now, lease / SECOND).expires_at.millis();
         let keeps = self.broken == Broken::SameGeneration && self.entries[task].generation > 0;
@@ -371,19 +375,19 @@ impl ReferenceModel {
         entry.generation += u64::from(!keeps);
         entry.status = Status::InProgress;
         entry.attempts += i64::from(entry.is_chunk());
-        let fence = (manner == Manner::Fenced).then_some(entry.generation);
+        let fence = (manner == ClaimKind::Fenced).then_some(entry.generation);
         entry.claim = Some(ModelClaim { fence, since: self.now, expires, lease });
         Answer::Claimed { task, generation: entry.generation }
     }
 
     fn settle(&mut self, task: usize, fence: Option<Fence>, item: usize, outcome: Outcome) -> Answer {
         let by = match (self.standing(task, fence), fence) {
-            (ClaimAuthority::Lost, Some(fence)) => return self.lost(task, fence, true),
-            (ClaimAuthority::Holder, Some(fence)) => fence,
+            (ClaimAuthority::StaleToken, Some(fence)) => return self.lost(task, fence, true),
+            (ClaimAuthority::LiveToken, Some(fence)) => fence,
             _ => return code(Code::ClaimRequired, None),
         };
         let stored = StoredItem {
-            chunk: 0,
+            chunk_row: 0,
             position: 1,
             key: String::new(),
             fields: serde_json::Map::new(),
@@ -396,7 +400,7 @@ impl ReferenceModel {
             started: None,
         };
         match settle(&stored, outcome) {
-            Ok(Settling::Duplicate(number)) if self.broken != Broken::ForgetsKeys => {
+            Ok(SettleDecision::Duplicate(number)) if self.broken != Broken::ForgetsKeys => {
                 self.renew(task);
                 Answer::Receipt { number, duplicate: true }
             }
@@ -425,13 +429,13 @@ impl ReferenceModel {
         if (seen.status == Status::Done || accepted) && is_own && self.broken != Broken::IgnoresStatus {
             return Answer::Completed { repeated: true };
         }
-        if let (ClaimAuthority::Lost, Some(fence)) = (self.standing(task, fence), fence) {
+        if let (ClaimAuthority::StaleToken, Some(fence)) = (self.standing(task, fence), fence) {
             return self.lost(task, fence, false);
         }
         if entry.status == Status::Cancelled {
             return code(Code::Cancelled, None);
         }
-        if let Err(error) = may_change_state(&seen, brought.as_ref(), self.moment()) {
+        if let Err(error) = check_state_change(&seen, brought.as_ref(), self.moment()) {
             return refused(&error);
         }
         if entry.is_chunk() && fence.is_none() && !force {
@@ -457,29 +461,30 @@ impl ReferenceModel {
         Answer::Completed { repeated: false }
     }
 
-    fn release(&mut self, task: usize, fence: Option<Fence>, outcome: Release) -> Answer {
-        if let (ClaimAuthority::Lost, Some(fence)) = (self.standing(task, fence), fence) {
+    fn release(&mut self, task: usize, fence: Option<Fence>, outcome: ReleaseOutcome) -> Answer {
+        if let (ClaimAuthority::StaleToken, Some(fence)) = (self.standing(task, fence), fence) {
             return self.lost(task, fence, false);
         }
         if self.entries[task].status != Status::InProgress {
             return code(Code::NotReady, None);
         }
         if let Err(error) =
-            may_change_state(&self.task(task), self.token(task, fence).as_ref(), self.moment())
+            check_state_change(&self.task(task), self.token(task, fence).as_ref(), self.moment())
         {
             return refused(&error);
         }
         match outcome {
-            Release::Retry => {
+            ReleaseOutcome::Retry => {
                 self.release_to_queue(task);
                 let (now, entry) = (self.now, &mut self.entries[task]);
                 if entry.is_chunk() && entry.status == Status::Active {
-                    entry.held_until = Some(now + rest_after(entry.attempts) * SECOND);
+                    entry.held_until = Some(now + backoff_seconds(entry.attempts) * SECOND);
                 }
             }
-            Release::Failed | Release::Blocked => {
+            ReleaseOutcome::Failed | ReleaseOutcome::Blocked => {
                 let entry = &mut self.entries[task];
-                entry.status = if outcome == Release::Failed { Status::Failed } else { Status::Blocked };
+                entry.status =
+                    if outcome == ReleaseOutcome::Failed { Status::Failed } else { Status::Blocked };
                 entry.receipt();
             }
         }
@@ -488,7 +493,7 @@ impl ReferenceModel {
 
     /// Any caller may cancel a task, with `force` even while it is claimed.
     fn cancel(&mut self, task: usize, force: bool) -> Answer {
-        match may_change_state(&self.task(task), None, self.moment()) {
+        match check_state_change(&self.task(task), None, self.moment()) {
             Err(error) if !(force && error.code == Code::ClaimRequired) => return refused(&error),
             Err(_) => drop(self.entries[task].receipt()),
             Ok(()) => {}

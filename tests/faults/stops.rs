@@ -30,7 +30,7 @@ const MAX_REAL_WAIT: Duration = Duration::from_secs(60);
 fn impatient_session(store: &Store) -> ops::Session {
     let opened =
         tasktally::store::sqlite::SqliteStore::open(store.file(), tasktally::clock::Clock::system()).unwrap();
-    ops::Session::new(Arc::new(opened), tasktally::items::Roots::new(["/"]), None, "other")
+    ops::Session::new(Arc::new(opened), tasktally::items::SourceRoots::new(["/"]), None, "other")
         .with_patience(Some(LOCK_PATIENCE))
 }
 

@@ -10,13 +10,13 @@ use sha2::{Digest, Sha256};
 use crate::support::rng::Rng;
 use crate::support::rounds;
 use crate::support::store::Store;
-use tasktally::model::chain::Head;
+use tasktally::model::chain::ChainHead;
 
 const TASKS: u64 = 6;
 const RECEIPTS: u64 = 12;
 
 /// A store of tasks with receipts, and the heads of their chains.
-fn store_with_heads() -> (Store, Vec<Head>) {
+fn store_with_heads() -> (Store, Vec<ChainHead>) {
     let store = Store::new();
     let mut server = store.serve();
     for task in 1..=TASKS {
@@ -28,7 +28,7 @@ fn store_with_heads() -> (Store, Vec<Head>) {
     server.close();
     let listed = store.tasktally(["heads"]).success().stdout;
     store.write("heads", &listed);
-    let heads: Vec<Head> = listed.lines().map(|line| line.parse().unwrap()).collect();
+    let heads: Vec<ChainHead> = listed.lines().map(|line| line.parse().unwrap()).collect();
     assert_eq!(heads.len() as u64, TASKS);
     (store, heads)
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::cli::store_path::{command_prefix, store_path};
 use crate::clock::Clock;
 use crate::error::{Error, Result};
-use crate::items::Roots;
+use crate::items::SourceRoots;
 use crate::ops::Session;
 use crate::store::sqlite::{ReadOnlyStore, beside, cannot, folder_of, inspect_corrupt_store};
 use crate::store::{CorruptStore, Inspect};
@@ -83,7 +83,8 @@ fn open(path: &Path) -> StoreState {
     match ReadOnlyStore::open(path, Clock::system()) {
         Ok(store) => {
             let store = Arc::new(store);
-            let session = Session::new(store.clone(), Roots::new(Vec::<PathBuf>::new()), None, "doctor");
+            let session =
+                Session::new(store.clone(), SourceRoots::new(Vec::<PathBuf>::new()), None, "doctor");
             StoreState::Open(OpenStore { store, session })
         }
         Err(error) => match inspect_corrupt_store(path, &error) {

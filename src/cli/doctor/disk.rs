@@ -6,7 +6,7 @@ use crate::cli::open::is_network_disk_allowed;
 use crate::cli::store_path::store_path;
 use crate::config::{Config, Limits};
 use crate::error::Result;
-use crate::file_system::{Safety, kind_of};
+use crate::file_system::{FileSystemSafety, file_system_type};
 use crate::terminal::shell_path;
 use crate::work::free_disk_mb;
 
@@ -15,15 +15,15 @@ const MIN_FREE_MIB: u64 = 64;
 
 /// Whether the file system is a local one.
 pub(super) fn check_file_system(context: &DoctorContext) -> Result<Vec<Finding>> {
-    let Some(kind) = kind_of(&context.path) else {
+    let Some(kind) = file_system_type(&context.path) else {
         return Ok(vec![Finding::ok("this system does not report its type")]);
     };
-    Ok(vec![match Safety::of(&kind) {
-        Safety::Local => Finding::ok(format!("{kind}, a local disk")),
-        Safety::Shared => Finding::warning(format!(
+    Ok(vec![match FileSystemSafety::of_type(&kind) {
+        FileSystemSafety::Local => Finding::ok(format!("{kind}, a local disk")),
+        FileSystemSafety::Shared => Finding::warning(format!(
             "{kind}, shared with the host of this machine: use the store from one side only, because file locks and the WAL index are not shared"
         )),
-        Safety::Network => {
+        FileSystemSafety::Network => {
             let message = format!(
                 "{kind}, a network disk: file locks and the WAL index do not work across machines, so the store may be destroyed. Move it to a local disk"
             );
@@ -42,7 +42,8 @@ pub(super) fn check_file_system(context: &DoctorContext) -> Result<Vec<Finding>>
 fn command_to_move(context: &DoctorContext) -> Option<String> {
     let target = store_path(None).ok()?;
     let folder = target.parent()?;
-    let is_local = kind_of(folder).is_none_or(|kind| Safety::of(&kind) == Safety::Local);
+    let is_local = file_system_type(folder)
+        .is_none_or(|kind| FileSystemSafety::of_type(&kind) == FileSystemSafety::Local);
     if target == context.path || target.exists() || !is_local || !context.path.exists() {
         return None;
     }

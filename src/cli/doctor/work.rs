@@ -65,7 +65,7 @@ pub(super) fn check_batches(context: &DoctorContext) -> Result<Vec<Finding>> {
             state: batch_state(session, id)?,
             is_worked: has_live_runner(session, id)?,
             made_by_run: batch.command.is_some(),
-            pause_reason: batch.paused.as_deref(),
+            pause_reason: batch.pause_reason.as_deref(),
         };
         findings.extend(batch.check(context, session, config.as_ref())?);
     }

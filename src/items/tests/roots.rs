@@ -12,7 +12,7 @@ use super::*;
 #[test]
 fn nothing_outside_the_roots_is_opened() {
     let here = place();
-    let roots = Roots::new([&here.root]);
+    let roots = SourceRoots::new([&here.root]);
     symlink(&here.outside, here.root.join("way-out")).unwrap();
     symlink("../outside/secret.jsonl", here.root.join("out.jsonl")).unwrap();
     let secret = here.outside.join("secret.jsonl");
@@ -27,8 +27,8 @@ fn nothing_outside_the_roots_is_opened() {
     }
     // Whether a thing outside exists is not told either.
     refused(&roots, "../outside/none", "lies outside the allowed folders");
-    refused(&Roots::new(Vec::<String>::new()), "a.jsonl", "no folder is allowed");
-    assert_eq!(open(&Roots::new([&here.root, &here.outside]), "out.jsonl", "key").unwrap().len(), 1);
+    refused(&SourceRoots::new(Vec::<String>::new()), "a.jsonl", "no folder is allowed");
+    assert_eq!(open(&SourceRoots::new([&here.root, &here.outside]), "out.jsonl", "key").unwrap().len(), 1);
 }
 
 #[test]
@@ -37,13 +37,13 @@ fn paths_within_the_roots_may_be_written_in_any_way() {
     symlink(here.root.join("a.jsonl"), here.root.join("sub/absolute")).unwrap();
     symlink(&here.root, here.outside.join("alias")).unwrap();
     let absolute = here.root.join("a.jsonl");
-    let alias = Roots::new([here.outside.join("alias")]);
+    let alias = SourceRoots::new([here.outside.join("alias")]);
     for (roots, path) in [
-        (&Roots::new([&here.root]), "sub/../a.jsonl"),
-        (&Roots::new([&here.root]), "sub/absolute"),
-        (&Roots::new([&here.root]), absolute.to_str().unwrap()),
-        (&Roots::new(["/"]), absolute.to_str().unwrap()),
-        (&Roots::new([&here.outside, &here.root]), absolute.to_str().unwrap()),
+        (&SourceRoots::new([&here.root]), "sub/../a.jsonl"),
+        (&SourceRoots::new([&here.root]), "sub/absolute"),
+        (&SourceRoots::new([&here.root]), absolute.to_str().unwrap()),
+        (&SourceRoots::new(["/"]), absolute.to_str().unwrap()),
+        (&SourceRoots::new([&here.outside, &here.root]), absolute.to_str().unwrap()),
         (&alias, "a.jsonl"),
         (&alias, absolute.to_str().unwrap()),
     ] {
@@ -62,17 +62,17 @@ fn what_is_no_regular_file_is_refused_at_once() {
     assert!(Command::new("mkfifo").arg(&fifo).status().unwrap().success());
     let _socket = UnixListener::bind(here.root.join("socket")).unwrap();
     let (tell, told) = channel();
-    let roots = Roots::new([here.root.clone()]);
+    let roots = SourceRoots::new([here.root.clone()]);
     thread::spawn(move || tell.send(open(&roots, "fifo.jsonl", "key")));
     let answer = told.recv_timeout(Duration::from_secs(10)).expect("a FIFO must not hang the reader");
     assert!(answer.unwrap_err().contains("\"fifo.jsonl\" is a FIFO, not a regular file"));
-    let roots = Roots::new([&here.root]);
+    let roots = SourceRoots::new([&here.root]);
     refused(&roots, "socket", "is a socket, not a regular file");
-    refused(&Roots::new(["/"]), "/dev/null", "is a device, not a regular file");
+    refused(&SourceRoots::new(["/"]), "/dev/null", "is a device, not a regular file");
     refused(&roots, "none.jsonl", "\"none.jsonl\" cannot be opened: no such file or folder");
     refused(&roots, "a.jsonl/x", "cannot be opened");
     refused(&roots, "", "path is empty");
     refused(&roots, "a\0b", "cannot be opened");
-    File::create(here.root.join("huge")).unwrap().set_len(MAX_FILE + 1).unwrap();
+    File::create(here.root.join("huge")).unwrap().set_len(MAX_SOURCE_BYTES + 1).unwrap();
     refused(&roots, "huge", "has 4294967297 bytes; a source has at most 4294967296 (4 GiB)");
 }

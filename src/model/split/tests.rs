@@ -3,12 +3,12 @@ use serde_json::json;
 
 use super::*;
 
-fn group(split: &str, item: Value) -> Result<Group, String> {
-    split.parse::<Split>().unwrap().group(item.as_object().unwrap())
+fn group(split: &str, item: Value) -> Result<SplitGroup, String> {
+    split.parse::<Split>().unwrap().group_of(item.as_object().unwrap())
 }
 
 fn check(split: &str, item: Value, sort: &str, label: &str) {
-    let expected = Group { sort: sort.to_owned(), label: label.to_owned() };
+    let expected = SplitGroup { sort_key: sort.to_owned(), label: label.to_owned() };
     assert_eq!(group(split, item.clone()), Ok(expected), "{split} of {item}");
 }
 
@@ -127,7 +127,8 @@ fn titles_name_span_part_and_share() {
 
 #[test]
 fn parts_are_few_and_even() {
-    let check = |count, max, expected: &[u64]| assert_eq!(parts(count, max), expected, "{count} by {max}");
+    let check =
+        |count, max, expected: &[u64]| assert_eq!(part_sizes(count, max), expected, "{count} by {max}");
     check(0, 50, &[]);
     check(1, 50, &[1]);
     check(50, 50, &[50]);
@@ -140,7 +141,7 @@ fn parts_are_few_and_even() {
 proptest! {
     #[test]
     fn parts_add_up_are_balanced_and_minimal(count in 0u64..100_000, max in 1u64..5_000) {
-        let parts = parts(count, max);
+        let parts = part_sizes(count, max);
         prop_assert_eq!(parts.iter().sum::<u64>(), count);
         prop_assert!(parts.iter().all(|&part| 0 < part && part <= max));
         let (least, most) = (parts.iter().min().unwrap_or(&0), parts.iter().max().unwrap_or(&0));

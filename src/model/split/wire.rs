@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::{Period, Split};
 use crate::error::{Error, Result};
-use crate::model::field::visible;
+use crate::model::field::visible_excerpt;
 
 const SHORTHANDS: &str =
     "write size, category:FIELD, or day:FIELD, week:FIELD, month:FIELD, quarter:FIELD, year:FIELD";
@@ -64,10 +64,11 @@ impl FromStr for Split {
     /// the text of a JSON object.
     fn from_str(text: &str) -> Result<Self> {
         let text = text.trim();
-        let unknown = || Error::invalid(format!("\"{}\" is not a split; {SHORTHANDS}", visible(text, 80)));
+        let unknown =
+            || Error::invalid(format!("\"{}\" is not a split; {SHORTHANDS}", visible_excerpt(text, 80)));
         if text.starts_with('{') {
             let object: Object = serde_json::from_str(text).map_err(|e| {
-                Error::invalid(format!("\"{}\" is not a split: {e}; {SHORTHANDS}", visible(text, 80)))
+                Error::invalid(format!("\"{}\" is not a split: {e}; {SHORTHANDS}", visible_excerpt(text, 80)))
             })?;
             return object.try_into();
         }
@@ -87,7 +88,7 @@ impl FromStr for Split {
             _ => return Err(unknown()),
         };
         Object { by, field, period }.try_into().map_err(|error: Error| {
-            Error::invalid(format!("\"{}\": {}; {SHORTHANDS}", visible(text, 80), error.message))
+            Error::invalid(format!("\"{}\": {}; {SHORTHANDS}", visible_excerpt(text, 80), error.message))
         })
     }
 }
@@ -138,7 +139,7 @@ impl<'de> Deserialize<'de> for Split {
     }
 }
 
-schema_of!(Split, {
+inline_schema!(Split, {
     "type": "object",
     "properties": {
         "by": {"type": "string", "enum": ["size", "time", "category"]},

@@ -2,7 +2,7 @@ use super::*;
 use serde_json::json;
 
 fn check(value: Value, date: &str, instant: &str) {
-    let stamp = Stamp::from_json(&value).unwrap_or_else(|reason| panic!("{value}: {reason}"));
+    let stamp = ItemTime::from_json(&value).unwrap_or_else(|reason| panic!("{value}: {reason}"));
     assert_eq!(
         (stamp.date.to_string().as_str(), Timestamp(stamp.millis).to_string().as_str()),
         (date, instant),
@@ -11,7 +11,7 @@ fn check(value: Value, date: &str, instant: &str) {
 }
 
 fn refused(value: Value, because: &str) {
-    let reason = Stamp::from_json(&value).expect_err(&value.to_string());
+    let reason = ItemTime::from_json(&value).expect_err(&value.to_string());
     assert!(reason.contains(because), "{value}: {reason}");
 }
 

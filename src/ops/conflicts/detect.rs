@@ -8,12 +8,12 @@ use serde_json::{Map, Value};
 use super::outcome::{Case, Conflict, NAMED, Verdict, more};
 use super::stored::Running;
 use crate::error::{Code, Error, Result};
-use crate::external_sort::Sorter;
-use crate::model::conflict::{Meeting, OnConflict, Owner, Walk};
-use crate::model::merge::Together;
-use crate::model::resource::{DEFAULT_FIELD, of_item};
-use crate::model::task::Row;
-use crate::model::text::{Line, excerpt};
+use crate::external_sort::ExternalSorter;
+use crate::model::conflict::{ChunkRef, OnConflict, OverlapScan, ResourceOverlap};
+use crate::model::merge::DisjointSet;
+use crate::model::resource::{DEFAULT_FIELD, item_resources};
+use crate::model::task::RowId;
+use crate::model::text::{LineText, excerpt};
 use crate::store::{Staging, StoreRead, StoreWrite};
 
 /// How many resources are stored in a row.
@@ -28,19 +28,19 @@ pub(in crate::ops) const CREATED: &str = "created";
 pub(in crate::ops) struct Looking<'a> {
     pub(in crate::ops) rule: OnConflict,
     /// The fields that say what an item touches; none: the default one.
-    pub(in crate::ops) fields: &'a [Line],
+    pub(in crate::ops) fields: &'a [LineText],
     /// What becomes of the items: "created", or "added" to a batch that has others.
     pub(in crate::ops) done: &'static str,
 }
 
 /// The chunks that take the items, by their places.
 pub(in crate::ops) struct Takers<'a> {
-    pub(in crate::ops) batch: Row,
+    pub(in crate::ops) batch: RowId,
     pub(in crate::ops) project: Option<&'a str>,
     /// Their rows.
-    pub(in crate::ops) rows: &'a [Row],
+    pub(in crate::ops) rows: &'a [RowId],
     /// Those that were there before.
-    pub(in crate::ops) grown: Vec<Option<Row>>,
+    pub(in crate::ops) grown: Vec<Option<RowId>>,
     /// How they are called.
     pub(in crate::ops) name: &'a dyn Fn(u32) -> String,
 }
@@ -51,7 +51,7 @@ pub(in crate::ops) struct Independence {
     done: &'static str,
     items: u32,
     /// Resources, and the items that touch them by their place in the order of the chunks.
-    touched: Sorter,
+    touched: ExternalSorter,
     /// The chunk that takes each item, both from 0.
     pub(in crate::ops) chunk_of: Vec<u32>,
 }
@@ -65,7 +65,7 @@ impl Independence {
         let Looking { rule, fields, done } = looking;
         // Most items have none: those that cannot are not read.
         let default = format!("\"{DEFAULT_FIELD}\"");
-        let mut touched = Sorter::default();
+        let mut touched = ExternalSorter::default();
         let mut seen = vec![false; fields.len()];
         let (mut bad, mut bad_count) = (Vec::new(), 0_u64);
         let (mut item, mut any) = (0_u32, false);
@@ -79,7 +79,7 @@ impl Independence {
             }
             let values: Map<String, Value> = serde_json::from_str(text)
                 .map_err(|error| Error::internal("an item that was put aside cannot be read", error))?;
-            match of_item(&values, fields, &mut seen) {
+            match item_resources(&values, fields, &mut seen) {
                 Ok(resources) => {
                     any |= !resources.is_empty();
                     resources.iter().try_for_each(|resource| touched.push(resource.key().as_bytes(), this))
@@ -112,27 +112,26 @@ impl Independence {
     pub(in crate::ops) fn together(
         &mut self,
         mut stored: Option<Running<'_>>,
-        meets: &mut dyn FnMut(u32, Row) -> Result<()>,
-    ) -> Result<Together> {
-        let mut together = Together::new(self.items);
-        let mut walk = Walk::default();
+        meets: &mut dyn FnMut(u32, RowId) -> Result<()>,
+    ) -> Result<DisjointSet> {
+        let mut together = DisjointSet::new(self.items);
+        let mut walk = OverlapScan::default();
         let mut owners = Vec::new();
-        let mut tell = |meeting: &Meeting<'_>| match (meeting.holder, meeting.other) {
-            (Owner::New(one), Owner::New(other)) => {
-                together.join(one, other);
+        let mut tell = |meeting: &ResourceOverlap<'_>| match (meeting.first_chunk, meeting.other_chunk) {
+            (ChunkRef::Planned(one), ChunkRef::Planned(other)) => {
+                together.union(one, other);
                 Ok(())
             }
-            (Owner::New(item), Owner::Stored(chunk)) | (Owner::Stored(chunk), Owner::New(item)) => {
-                meets(item, chunk)
-            }
-            (Owner::Stored(_), Owner::Stored(_)) => Ok(()),
+            (ChunkRef::Planned(item), ChunkRef::Stored(chunk))
+            | (ChunkRef::Stored(chunk), ChunkRef::Planned(item)) => meets(item, chunk),
+            (ChunkRef::Stored(_), ChunkRef::Stored(_)) => Ok(()),
         };
         each_group(&mut self.touched, &mut |key, items| {
             owners.clear();
-            owners.extend(items.iter().copied().map(Owner::New));
+            owners.extend(items.iter().copied().map(ChunkRef::Planned));
             match &mut stored {
                 Some(stored) => stored.step(key, &mut owners, &mut tell),
-                None => walk.step(key, &owners, &mut tell),
+                None => walk.add_resource(key, &owners, &mut tell),
             }
         })?;
         if let Some(mut stored) = stored {
@@ -147,7 +146,7 @@ impl Independence {
         &mut self,
         running: &mut Running<'_>,
         show: &mut dyn FnMut(&str, &[u32]) -> Result<()>,
-        tell: &mut dyn FnMut(&Meeting<'_>) -> Result<()>,
+        tell: &mut dyn FnMut(&ResourceOverlap<'_>) -> Result<()>,
     ) -> Result<()> {
         let chunk_of = &self.chunk_of;
         let (mut chunks, mut owners) = (Vec::new(), Vec::new());
@@ -158,7 +157,7 @@ impl Independence {
             chunks.dedup();
             show(key, &chunks)?;
             owners.clear();
-            owners.extend(chunks.iter().copied().map(Owner::New));
+            owners.extend(chunks.iter().copied().map(ChunkRef::Planned));
             running.step(key, &mut owners, tell)
         })?;
         running.finish(tell)
@@ -200,7 +199,7 @@ impl Independence {
         let mut block = Vec::with_capacity(BLOCK);
         let mut is_small = true;
         let mut show = |key: &str, chunks: &[u32]| {
-            block.push((key.to_owned(), chunks.iter().copied().map(row).collect::<Result<Vec<Row>>>()?));
+            block.push((key.to_owned(), chunks.iter().copied().map(row).collect::<Result<Vec<RowId>>>()?));
             if block.len() == BLOCK {
                 tx.insert_resource_block(batch, layer, &block)?;
                 block.clear();
@@ -215,24 +214,24 @@ impl Independence {
             tx.insert_resource_block(batch, layer, &block)?;
         }
         verdict.end(&mut |owner, key, beneath| match owner {
-            Owner::New(chunk) => tx.add_shared_resource(row(chunk)?, project, key, beneath),
-            Owner::Stored(row) => tx.add_shared_resource_of_stored_chunk(row, project, key, beneath),
+            ChunkRef::Planned(chunk) => tx.add_shared_resource(row(chunk)?, project, key, beneath),
+            ChunkRef::Stored(row) => tx.add_shared_resource_of_stored_chunk(row, project, key, beneath),
         })
     }
 }
 
 /// Interlocks the chunks of a stored batch with those of other batches under way, for they may have
 /// begun while it had ended.
-pub(in crate::ops) fn join_again(tx: &dyn StoreWrite, batch: Row, project: Option<&str>) -> Result<()> {
+pub(in crate::ops) fn join_again(tx: &dyn StoreWrite, batch: RowId, project: Option<&str>) -> Result<()> {
     let mut others = Running::of_project(tx, project, Some(batch))?;
     let mut own = Running::of(tx, [batch])?;
     // Items that were added later did not look at chunks of their own batch that had ended, either.
     if own.is_empty() || (others.is_empty() && !own.is_layered()) {
         return Ok(());
     }
-    let mut tell = |meeting: &Meeting<'_>| {
-        for (owner, beneath) in meeting.sides() {
-            if let Owner::Stored(row) = owner {
+    let mut tell = |meeting: &ResourceOverlap<'_>| {
+        for (owner, beneath) in meeting.newly_involved() {
+            if let ChunkRef::Stored(row) = owner {
                 tx.add_shared_resource_of_stored_chunk(row, project, meeting.resource, beneath)?;
             }
         }
@@ -246,12 +245,12 @@ pub(in crate::ops) fn join_again(tx: &dyn StoreWrite, batch: Row, project: Optio
 
 /// Stores a last block: in a layer of its own, or with the one before where that is a small one of items
 /// that were added, too, so that many small additions don't make many layers.
-fn join_layer(tx: &dyn StoreWrite, batch: Row, layer: u64, block: Vec<(String, Vec<Row>)>) -> Result<()> {
+fn join_layer(tx: &dyn StoreWrite, batch: RowId, layer: u64, block: Vec<(String, Vec<RowId>)>) -> Result<()> {
     let before = if layer > 1 { tx.resource_block(batch, layer - 1, "")? } else { Vec::new() };
     if before.is_empty() || before.len() + block.len() > BLOCK {
         return tx.insert_resource_block(batch, layer, &block);
     }
-    let mut joined: BTreeMap<String, Vec<Row>> = before.into_iter().collect();
+    let mut joined: BTreeMap<String, Vec<RowId>> = before.into_iter().collect();
     for (key, chunks) in block {
         let all = joined.entry(key).or_default();
         all.extend(chunks);
@@ -263,9 +262,9 @@ fn join_layer(tx: &dyn StoreWrite, batch: Row, layer: u64, block: Vec<(String, V
 }
 
 /// Calls `visit` with each key and all its numbers.
-fn each_group(sorter: &mut Sorter, visit: &mut dyn FnMut(&str, &[u32]) -> Result<()>) -> Result<()> {
+fn each_group(sorter: &mut ExternalSorter, visit: &mut dyn FnMut(&str, &[u32]) -> Result<()>) -> Result<()> {
     let (mut last, mut numbers) = (String::new(), Vec::new());
-    sorter.each(&mut |key, number| {
+    sorter.for_each_sorted(&mut |key, number| {
         if key != last.as_bytes() {
             if !numbers.is_empty() {
                 visit(&last, &numbers)?;

@@ -4,10 +4,10 @@ use std::collections::HashMap;
 
 use super::detect::CREATED;
 use crate::error::{Code, Error, Result};
-use crate::external_sort::Sorter;
-use crate::model::conflict::{Meeting, OnConflict, Owner};
-use crate::model::resource::path_of;
-use crate::model::task::Row;
+use crate::external_sort::ExternalSorter;
+use crate::model::conflict::{ChunkRef, OnConflict, ResourceOverlap};
+use crate::model::resource::display_path;
+use crate::model::task::RowId;
 use crate::model::text::excerpt;
 use crate::store::StoreRead;
 
@@ -65,7 +65,7 @@ pub(in crate::ops) struct Case<'a> {
     /// What becomes of the items: "created", or "added".
     pub(in crate::ops) done: &'static str,
     /// Their batch, once it is stored.
-    pub(in crate::ops) batch: Option<Row>,
+    pub(in crate::ops) batch: Option<RowId>,
     /// How a chunk that takes some of them is called.
     pub(in crate::ops) name: &'a dyn Fn(u32) -> String,
 }
@@ -75,13 +75,13 @@ pub(in crate::ops) struct Verdict<'a> {
     case: Case<'a>,
     tx: &'a dyn StoreRead,
     /// Whether a stored chunk is one of the batch, as far as it was asked.
-    of_batch: HashMap<Row, bool>,
+    of_batch: HashMap<RowId, bool>,
     conflicts: u64,
     named: Vec<String>,
     /// By chunk that takes items, whether it shares something with others of it, and with those under way.
     shares: Vec<(bool, bool)>,
     /// Chunk (new or stored, and its number) and resource, and whether the chunk touches only something beneath it.
-    shared: Sorter,
+    shared: ExternalSorter,
 }
 
 impl<'a> Verdict<'a> {
@@ -93,21 +93,23 @@ impl<'a> Verdict<'a> {
             conflicts: 0,
             named: Vec::new(),
             shares: vec![(false, false); chunks],
-            shared: Sorter::default(),
+            shared: ExternalSorter::default(),
         }
     }
 
     /// Takes note of a meeting.
-    pub(in crate::ops) fn hear(&mut self, meeting: &Meeting<'_>) -> Result<()> {
-        let (holder, other) = (meeting.holder, meeting.other);
+    pub(in crate::ops) fn hear(&mut self, meeting: &ResourceOverlap<'_>) -> Result<()> {
+        let (holder, other) = (meeting.first_chunk, meeting.other_chunk);
         let running = match (holder, other) {
             // They have come to terms before.
-            (Owner::Stored(_), Owner::Stored(_)) if self.case.rule == OnConflict::Reject => return Ok(()),
-            (Owner::New(_), Owner::New(_)) => false,
-            (Owner::Stored(row), Owner::New(_)) | (Owner::New(_), Owner::Stored(row)) => {
+            (ChunkRef::Stored(_), ChunkRef::Stored(_)) if self.case.rule == OnConflict::Reject => {
+                return Ok(());
+            }
+            (ChunkRef::Planned(_), ChunkRef::Planned(_)) => false,
+            (ChunkRef::Stored(row), ChunkRef::Planned(_)) | (ChunkRef::Planned(_), ChunkRef::Stored(row)) => {
                 !self.is_of_batch(row)?
             }
-            (Owner::Stored(_), Owner::Stored(_)) => true,
+            (ChunkRef::Stored(_), ChunkRef::Stored(_)) => true,
         };
         if self.case.rule == OnConflict::Reject {
             self.conflicts += 1;
@@ -118,16 +120,16 @@ impl<'a> Verdict<'a> {
             return Ok(());
         }
         for owner in [holder, other] {
-            if let Owner::New(chunk) = owner
+            if let ChunkRef::Planned(chunk) = owner
                 && let Some(shares) = self.shares.get_mut(chunk as usize)
             {
                 *(if running { &mut shares.1 } else { &mut shares.0 }) = true;
             }
         }
-        for (owner, beneath) in meeting.sides() {
+        for (owner, beneath) in meeting.newly_involved() {
             let (stored, number) = match owner {
-                Owner::New(chunk) => (0, i64::from(chunk)),
-                Owner::Stored(row) => (1, row),
+                ChunkRef::Planned(chunk) => (0, i64::from(chunk)),
+                ChunkRef::Stored(row) => (1, row),
             };
             let key = [&[stored], number.to_be_bytes().as_slice(), meeting.resource.as_bytes()].concat();
             self.shared.push(&key, u32::from(beneath))?;
@@ -135,7 +137,7 @@ impl<'a> Verdict<'a> {
         Ok(())
     }
 
-    fn is_of_batch(&mut self, chunk: Row) -> Result<bool> {
+    fn is_of_batch(&mut self, chunk: RowId) -> Result<bool> {
         let Some(batch) = self.case.batch else { return Ok(false) };
         if let Some(known) = self.of_batch.get(&chunk) {
             return Ok(*known);
@@ -145,20 +147,24 @@ impl<'a> Verdict<'a> {
         Ok(found)
     }
 
-    fn told(&mut self, meeting: &Meeting<'_>) -> Result<String> {
-        let (holder, other) = (self.called(meeting.holder)?, self.called(meeting.other)?);
-        let shown = |key: &str| excerpt(&path_of(key));
-        Ok(if meeting.touched == meeting.resource {
+    fn told(&mut self, meeting: &ResourceOverlap<'_>) -> Result<String> {
+        let (holder, other) = (self.called(meeting.first_chunk)?, self.called(meeting.other_chunk)?);
+        let shown = |key: &str| excerpt(&display_path(key));
+        Ok(if meeting.other_resource == meeting.resource {
             format!("{holder} and {other} touch '{}'", shown(meeting.resource))
         } else {
-            format!("{holder} touches '{}' and {other} '{}'", shown(meeting.resource), shown(meeting.touched))
+            format!(
+                "{holder} touches '{}' and {other} '{}'",
+                shown(meeting.resource),
+                shown(meeting.other_resource)
+            )
         })
     }
 
-    fn called(&mut self, owner: Owner) -> Result<String> {
+    fn called(&mut self, owner: ChunkRef) -> Result<String> {
         Ok(match owner {
-            Owner::New(chunk) => (self.case.name)(chunk),
-            Owner::Stored(row) => {
+            ChunkRef::Planned(chunk) => (self.case.name)(chunk),
+            ChunkRef::Stored(row) => {
                 let whose = if self.is_of_batch(row)? { "this batch" } else { "a batch under way" };
                 format!("chunk {} of {whose}", self.tx.task_by_row(row)?.id)
             }
@@ -172,7 +178,7 @@ impl<'a> Verdict<'a> {
     /// `conflict` by the rule `reject`.
     pub(in crate::ops) fn end(
         mut self,
-        lock: &mut dyn FnMut(Owner, &str, bool) -> Result<()>,
+        lock: &mut dyn FnMut(ChunkRef, &str, bool) -> Result<()>,
     ) -> Result<Conflict> {
         if self.conflicts > 0 {
             let way_out = if self.case.done == CREATED {
@@ -192,7 +198,7 @@ impl<'a> Verdict<'a> {
             ));
         }
         let mut last = Vec::new();
-        self.shared.each(&mut |key, beneath| {
+        self.shared.for_each_sorted(&mut |key, beneath| {
             if last == key {
                 return Ok(());
             }
@@ -203,8 +209,8 @@ impl<'a> Verdict<'a> {
                 .map_err(|error| Error::internal("a resource that was put aside cannot be read", error))?;
             let number = i64::from_be_bytes(*number);
             let owner = match stored {
-                0 => Owner::New(u32::try_from(number).unwrap_or(u32::MAX)),
-                _ => Owner::Stored(number),
+                0 => ChunkRef::Planned(u32::try_from(number).unwrap_or(u32::MAX)),
+                _ => ChunkRef::Stored(number),
             };
             lock(owner, resource, beneath == 1)
         })?;

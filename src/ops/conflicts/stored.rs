@@ -3,9 +3,9 @@
 use std::collections::HashMap;
 
 use crate::error::Result;
-use crate::model::conflict::{Meeting, Owner, Walk};
-use crate::model::resource::{above, end};
-use crate::model::task::Row;
+use crate::model::conflict::{ChunkRef, OverlapScan, ResourceOverlap};
+use crate::model::resource::{ancestors, subtree_end};
+use crate::model::task::RowId;
 use crate::store::StoreRead;
 
 /// The stored resources of batches, all in one order. Each is given once, to those who ask upwards.
@@ -13,8 +13,8 @@ pub(in crate::ops) struct Running<'a> {
     tx: &'a dyn StoreRead,
     layers: Vec<Layer>,
     /// Whether a chunk may still be worked on.
-    open: HashMap<Row, bool>,
-    walk: Walk,
+    open: HashMap<RowId, bool>,
+    walk: OverlapScan,
     /// Where what is stored is read on.
     from: String,
     /// Where the widest resource at hand ends.
@@ -31,7 +31,7 @@ impl<'a> Running<'a> {
     pub(in crate::ops) fn of_project(
         tx: &'a dyn StoreRead,
         project: Option<&str>,
-        but: Option<Row>,
+        but: Option<RowId>,
     ) -> Result<Self> {
         let batches = tx.running_batches(project)?;
         Running::of(tx, batches.into_iter().filter(|batch| Some(*batch) != but))
@@ -41,18 +41,21 @@ impl<'a> Running<'a> {
     /// its chunks that take them, by their places.
     pub(in crate::ops) fn beside(
         tx: &'a dyn StoreRead,
-        batch: Row,
+        batch: RowId,
         project: Option<&str>,
-        homes: Vec<Option<Row>>,
+        homes: Vec<Option<RowId>>,
     ) -> Result<Self> {
         let mut batches = tx.running_batches(project)?;
         batches.retain(|other| *other != batch);
         batches.push(batch);
-        Ok(Running { walk: Walk::with_homes(homes), ..Running::of(tx, batches)? })
+        Ok(Running { walk: OverlapScan::with_extended_chunks(homes), ..Running::of(tx, batches)? })
     }
 
     /// Those of some batches.
-    pub(in crate::ops) fn of(tx: &'a dyn StoreRead, batches: impl IntoIterator<Item = Row>) -> Result<Self> {
+    pub(in crate::ops) fn of(
+        tx: &'a dyn StoreRead,
+        batches: impl IntoIterator<Item = RowId>,
+    ) -> Result<Self> {
         let mut layers = Vec::new();
         for batch in batches {
             for layer in 0..tx.count_resource_layers(batch)? {
@@ -63,7 +66,7 @@ impl<'a> Running<'a> {
             tx,
             layers,
             open: HashMap::new(),
-            walk: Walk::default(),
+            walk: OverlapScan::default(),
             from: String::new(),
             until: String::new(),
         })
@@ -84,21 +87,21 @@ impl<'a> Running<'a> {
     pub(in crate::ops) fn step(
         &mut self,
         key: &str,
-        owners: &mut Vec<Owner>,
-        tell: &mut dyn FnMut(&Meeting<'_>) -> Result<()>,
+        owners: &mut Vec<ChunkRef>,
+        tell: &mut dyn FnMut(&ResourceOverlap<'_>) -> Result<()>,
     ) -> Result<()> {
         if !self.is_empty() {
             let until = std::mem::take(&mut self.until);
             self.catch_up(key.min(until.as_str()), tell)?;
             self.until = until;
             if key >= self.until.as_str() {
-                for folder in above(key) {
+                for folder in ancestors(key) {
                     if folder >= self.from.as_str() {
                         self.from = folder.to_owned();
                         self.catch_up(&after(folder), tell)?;
                     }
                 }
-                self.until = end(key);
+                self.until = subtree_end(key);
             }
             self.from = key.to_owned();
             let next = after(key);
@@ -109,25 +112,32 @@ impl<'a> Running<'a> {
             }
             self.from = next;
         }
-        self.walk.step(key, owners, tell)
+        self.walk.add_resource(key, owners, tell)
     }
 
     /// Tells of what is stored beneath the last resource.
-    pub(in crate::ops) fn finish(&mut self, tell: &mut dyn FnMut(&Meeting<'_>) -> Result<()>) -> Result<()> {
+    pub(in crate::ops) fn finish(
+        &mut self,
+        tell: &mut dyn FnMut(&ResourceOverlap<'_>) -> Result<()>,
+    ) -> Result<()> {
         let until = std::mem::take(&mut self.until);
         self.catch_up(&until, tell)
     }
 
     /// Walks over what is stored before `end`.
-    fn catch_up(&mut self, end: &str, tell: &mut dyn FnMut(&Meeting<'_>) -> Result<()>) -> Result<()> {
+    fn catch_up(
+        &mut self,
+        end: &str,
+        tell: &mut dyn FnMut(&ResourceOverlap<'_>) -> Result<()>,
+    ) -> Result<()> {
         while let Some((key, owners)) = self.take(end)? {
-            self.walk.step(&key, &owners, tell)?;
+            self.walk.add_resource(&key, &owners, tell)?;
         }
         Ok(())
     }
 
     /// The first stored resource from here on and before `end`, with the chunks that have not ended.
-    pub(in crate::ops) fn take(&mut self, end: &str) -> Result<Option<(String, Vec<Owner>)>> {
+    pub(in crate::ops) fn take(&mut self, end: &str) -> Result<Option<(String, Vec<ChunkRef>)>> {
         loop {
             if self.from.as_str() >= end {
                 return Ok(None);
@@ -144,7 +154,7 @@ impl<'a> Running<'a> {
             for index in 0..self.layers.len() {
                 for chunk in self.layers[index].pass(&key) {
                     if self.is_open(chunk)? {
-                        owners.push(Owner::Stored(chunk));
+                        owners.push(ChunkRef::Stored(chunk));
                     }
                 }
             }
@@ -156,7 +166,7 @@ impl<'a> Running<'a> {
         }
     }
 
-    fn is_open(&mut self, chunk: Row) -> Result<bool> {
+    fn is_open(&mut self, chunk: RowId) -> Result<bool> {
         if let Some(open) = self.open.get(&chunk) {
             return Ok(*open);
         }
@@ -168,9 +178,9 @@ impl<'a> Running<'a> {
 
 /// Blocks that do not overlap, one of them at hand.
 struct Layer {
-    batch: Row,
+    batch: RowId,
     layer: u64,
-    block: Vec<(String, Vec<Row>)>,
+    block: Vec<(String, Vec<RowId>)>,
     at: usize,
     ended: bool,
 }
@@ -194,7 +204,7 @@ impl Layer {
     }
 
     /// Passes a resource that may stand here; gives its chunks.
-    fn pass(&mut self, key: &str) -> Vec<Row> {
+    fn pass(&mut self, key: &str) -> Vec<RowId> {
         match self.block.get_mut(self.at) {
             Some((here, chunks)) if here == key => {
                 self.at += 1;

@@ -14,12 +14,12 @@ use super::views::batch_reply::BatchReply;
 use super::{Effect, Operation, Session};
 use crate::error::{Error, Result};
 use crate::model::id::TaskId;
-use crate::model::text::{Body, Line};
+use crate::model::text::{LineText, ReceiptText};
 use crate::store::ItemSelection;
 
 pub use start::assign_profile;
 
-words!(
+word_enum!(
     /// What is done to a batch.
     BatchAction, "action" {
         /// No more chunks are claimed.
@@ -47,10 +47,10 @@ pub struct ControlBatch {
     action: BatchAction,
     /// Why; recorded
     #[arg(long)]
-    reason: Option<Body>,
+    reason: Option<ReceiptText>,
     /// With start: the worker profile; default: the batch's
     #[arg(long)]
-    worker: Option<Line>,
+    worker: Option<LineText>,
     /// With retry: only these chunk ids; default: all
     #[serde(default)]
     #[arg(long, value_delimiter = ',')]
@@ -58,11 +58,11 @@ pub struct ControlBatch {
     /// With retry: only these item keys; default: all
     #[serde(default)]
     #[arg(long, value_delimiter = ',')]
-    items: Vec<Line>,
+    items: Vec<LineText>,
     /// With retry: only items of these categories; default: all
     #[serde(default)]
     #[arg(long, value_delimiter = ',')]
-    categories: Vec<Line>,
+    categories: Vec<LineText>,
 }
 
 impl ControlBatch {
@@ -71,7 +71,7 @@ impl ControlBatch {
     /// # Errors
     /// `invalid_argument` if another action selects items.
     fn selected_items(&self) -> Result<ItemSelection> {
-        let texts = |lines: &[Line]| lines.iter().map(|line| line.as_str().to_owned()).collect();
+        let texts = |lines: &[LineText]| lines.iter().map(|line| line.as_str().to_owned()).collect();
         let selected = ItemSelection { categories: texts(&self.categories), keys: texts(&self.items) };
         if self.action != BatchAction::Retry && !(selected.is_all() && self.chunks.is_empty()) {
             return Err(Error::invalid(format!(
@@ -107,7 +107,7 @@ impl Operation for ControlBatch {
         let (id, action) = (self.id.clone(), self.action);
         let mut reply = session.write(move |tx| {
             let (task, batch) = find_batch(tx, &self.id)?;
-            let reason = self.reason.as_ref().and_then(Body::non_empty).unwrap_or("no reason given");
+            let reason = self.reason.as_ref().and_then(ReceiptText::non_empty).unwrap_or("no reason given");
             let selected = self.selected_items()?;
             let message = match self.action {
                 BatchAction::Pause => pause_batch(tx, &task, &batch, reason, &author)?,

@@ -4,7 +4,7 @@ use crate::error::{Code, Error, Result};
 use crate::model::batch::Batch;
 use crate::model::id::TaskId;
 use crate::model::task::Task;
-use crate::model::text::Line;
+use crate::model::text::LineText;
 use crate::ops::Session;
 use crate::ops::lifecycle::pause::resume_batch;
 use crate::ops::request::lookup::find_batch;
@@ -14,7 +14,7 @@ use crate::store::{NewReceipt, StoreWrite};
 ///
 /// # Errors
 /// `not_found`, `invalid_argument`; `not_ready` if the batch has ended.
-pub fn assign_profile(session: &Session, batch: &TaskId, profile: &Line) -> Result<()> {
+pub fn assign_profile(session: &Session, batch: &TaskId, profile: &LineText) -> Result<()> {
     let (id, profile, author) = (batch.clone(), profile.clone(), session.caller().to_owned());
     session.write(move |tx| {
         let (task, batch) = find_batch(tx, &id)?;
@@ -27,11 +27,11 @@ pub(super) fn start(
     tx: &dyn StoreWrite,
     task: &Task,
     batch: &Batch,
-    profile: Option<&Line>,
+    profile: Option<&LineText>,
     reason: &str,
     author: &str,
 ) -> Result<String> {
-    let profile = profile.map(Line::as_str).or(batch.worker.as_deref()).ok_or_else(|| {
+    let profile = profile.map(LineText::as_str).or(batch.profile.as_deref()).ok_or_else(|| {
         Error::invalid(format!(
             "worker: missing, batch {} has no profile yet; `tasktally config` lists the operator's profiles",
             task.id
@@ -50,7 +50,7 @@ pub(super) fn start(
     tx.set_profile_pause(profile, None)?;
     let text = format!("Started by '{author}' with profile '{profile}': {reason}");
     tx.append_receipt(task, &NewReceipt { author, text: &text, ..NewReceipt::default() })?;
-    if batch.paused.is_some() {
+    if batch.pause_reason.is_some() {
         resume_batch(tx, task, batch, reason, author)?;
     }
     Ok(format!("Started {}", task.id))

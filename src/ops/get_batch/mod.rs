@@ -20,15 +20,15 @@ use super::{Effect, Operation, Session};
 use crate::error::Result;
 use crate::model::batch::Batch;
 use crate::model::id::TaskId;
-use crate::model::limits::Number;
+use crate::model::limits::SequenceNumber;
 use crate::model::task::Task;
-use crate::model::text::Line;
+use crate::model::text::LineText;
 use crate::store::StoreRead;
 
 /// The most failed chunks, and the most failed items, of a reply.
 const FAILURES: usize = 100;
 
-words!(
+word_enum!(
     /// Which part of a batch is shown.
     View, "view" {
         /// Counts and chunks.
@@ -51,17 +51,17 @@ pub struct GetBatch {
     id: Option<TaskId>,
     /// Without id: only batches of this project
     #[arg(long)]
-    project: Option<Line>,
+    project: Option<LineText>,
     /// `since` of the last reply: only what changed after it
     #[arg(long)]
-    since: Option<Line>,
+    since: Option<LineText>,
     /// What to show
     #[serde(default = "progress")]
     #[arg(long, default_value = "progress")]
     view: View,
     /// Next page: next_chunks_after of the last reply
     #[arg(long)]
-    chunks_after: Option<Number>,
+    chunks_after: Option<SequenceNumber>,
 }
 
 fn progress() -> View {
@@ -159,7 +159,7 @@ impl Operation for GetBatch {
             let since = since.map(|since| poll_from(since, latest));
             let mut reply = GetBatchReply::empty(latest);
             let Some(id) = &self.id else {
-                let project = self.project.as_ref().and_then(Line::non_empty);
+                let project = self.project.as_ref().and_then(LineText::non_empty);
                 overview::fill(tx, project, launcher.as_ref(), &mut reply)?;
                 return Ok(reply);
             };

@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 
 use super::{BatchRequest, GetBatchReply};
 use crate::error::Result;
-use crate::model::limits::PAGE;
+use crate::model::limits::PAGE_ROWS;
 use crate::ops::views::batch::batch_view;
 use crate::ops::views::chunk::{ChunkView, chunk_view};
 use crate::store::TaskFilter;
@@ -31,14 +31,14 @@ impl BatchRequest<'_> {
     /// Whether the batch or one of its chunks changed after a change number.
     fn has_changed(&self, since: u64) -> Result<bool> {
         let filter = TaskFilter { parent: Some(self.task.row), ..TaskFilter::default() };
-        Ok(self.task.changed > since || !self.tx.tasks_changed_since(&filter, since, 1)?.is_empty())
+        Ok(self.task.change_number > since || !self.tx.tasks_changed_since(&filter, since, 1)?.is_empty())
     }
 
     /// The chunks that got another status or worker. A full page moves `since` only to its end, so that the next
     /// poll continues there.
     fn changed_chunks(&self, since: u64, reply: &mut GetBatchReply) -> Result<Vec<ChunkView>> {
-        let changed = self.tx.children_with_status_changed_since(self.task.row, since, PAGE)?;
-        if changed.len() == PAGE
+        let changed = self.tx.children_with_status_changed_since(self.task.row, since, PAGE_ROWS)?;
+        if changed.len() == PAGE_ROWS
             && let Some((last, _)) = changed.last()
         {
             reply.since = last.to_string();
@@ -53,9 +53,9 @@ impl BatchRequest<'_> {
     }
 
     fn page_of_chunks(&self, reply: &mut GetBatchReply) -> Result<Vec<ChunkView>> {
-        let mut chunks = self.tx.chunks(self.task.row, self.chunks_after, PAGE + 1)?;
-        if chunks.len() > PAGE {
-            chunks.truncate(PAGE);
+        let mut chunks = self.tx.chunks(self.task.row, self.chunks_after, PAGE_ROWS + 1)?;
+        if chunks.len() > PAGE_ROWS {
+            chunks.truncate(PAGE_ROWS);
             reply.next_chunks_after = chunks.last().map(|(chunk, _)| chunk.number);
         }
         chunks.iter().map(|(chunk, task)| chunk_view(self.tx, chunk, task)).collect()

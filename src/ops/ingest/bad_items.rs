@@ -5,14 +5,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::items::BadItem;
-use crate::model::field::visible;
+use crate::model::field::visible_excerpt;
 
 /// How many bad items are listed.
 const LISTED: usize = 20;
 /// The most characters of one that are shown.
 const SHOWN: usize = 300;
 
-words!(
+word_enum!(
     /// What is done where items cannot be taken.
     OnBadItem, "on_bad_item" {
         /// Nothing is stored.
@@ -45,7 +45,7 @@ impl BadItems {
     /// Counts one.
     pub(in crate::ops) fn add(&mut self, bad: &BadItem) {
         self.count += 1;
-        let line = visible(&bad.to_string(), SHOWN);
+        let line = visible_excerpt(&bad.to_string(), SHOWN);
         if bad.rest_unread {
             self.ended.get_or_insert_with(|| line.clone());
         }

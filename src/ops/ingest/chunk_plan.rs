@@ -1,8 +1,8 @@
 //! The chunks that a batch's items are split into, or packed into where some belong together.
 
 use crate::error::{Code, Error, Result};
-use crate::model::merge::{Together, pack};
-use crate::model::split::{Split, chunk_title, parts, size_label};
+use crate::model::merge::{DisjointSet, pack_chunks};
+use crate::model::split::{Split, chunk_title, part_sizes, size_label};
 
 /// A chunk to be: its span and title, and how many items it takes.
 #[derive(Debug)]
@@ -26,7 +26,7 @@ impl Pieces {
         let total = groups.iter().map(|(_, count)| count).sum();
         let mut all = Vec::new();
         for (label, count) in groups {
-            let sizes = parts(*count, max_chunk);
+            let sizes = part_sizes(*count, max_chunk);
             let mut first = 1;
             for (number, items) in sizes.iter().copied().enumerate() {
                 let (span, title) = if matches!(split, Split::Size) {
@@ -48,10 +48,10 @@ impl Pieces {
         split: &Split,
         groups: &[(String, u64)],
         max_chunk: u64,
-        together: &mut Together,
+        together: &mut DisjointSet,
     ) -> Result<(Self, Vec<u32>)> {
         let group_of = group_of_each(groups)?;
-        let (chunk_of, chunks) = pack(&group_of, together, max_chunk);
+        let (chunk_of, chunks) = pack_chunks(&group_of, together, max_chunk);
         let (begins, order) = in_order(&chunk_of, chunks as usize);
         let members = |chunk: usize| &order[begins[chunk] as usize..begins[chunk + 1] as usize];
         let group_of_chunk = |chunk: usize| group_of[members(chunk)[0] as usize];

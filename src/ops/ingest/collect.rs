@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::bad_items::{BadItems, OnBadItem};
 use super::task_query::Query;
 use crate::error::{Error, Result};
-use crate::items::{self, BadItem, Item, Source};
+use crate::items::{self, BadItem, Item, ItemSource};
 use crate::model::split::Split;
 use crate::model::text::excerpt;
 use crate::ops::Session;
@@ -34,7 +34,7 @@ pub(in crate::ops) struct Origin<'a> {
     /// The request itself.
     pub(in crate::ops) items: Option<&'a Inline>,
     /// A file or folder.
-    pub(in crate::ops) source: Option<&'a Source>,
+    pub(in crate::ops) source: Option<&'a ItemSource>,
     /// Tasks of the store.
     pub(in crate::ops) query: Option<&'a Query>,
     /// What an item needs to be taken.
@@ -70,10 +70,11 @@ impl Origin<'_> {
         };
         match (self.items, self.source, self.query) {
             (Some(inline), None, None) => {
-                items::inline(inline.0.clone(), self.key).try_for_each(|item| shelf.take(item))?;
+                items::inline_items(inline.0.clone(), self.key).try_for_each(|item| shelf.take(item))?;
             }
             (None, Some(source), None) => {
-                items::read(source, session.roots(), self.key)?.try_for_each(|item| shelf.take(item))?;
+                items::read_source(source, session.roots(), self.key)?
+                    .try_for_each(|item| shelf.take(item))?;
             }
             (None, None, Some(query)) => {
                 query.allows_key(self.key)?;
@@ -129,16 +130,16 @@ impl Collector {
     fn take(&mut self, item: Result<Item, BadItem>) -> Result<()> {
         self.read += 1;
         self.tell.report(Progress { read: self.read, stored: 0 });
-        let grouped = item.and_then(|item| match self.split.group(&item.fields) {
+        let grouped = item.and_then(|item| match self.split.group_of(&item.fields) {
             Ok(group) => Ok((item, group)),
-            Err(reason) => Err(BadItem::new(item.place, reason)),
+            Err(reason) => Err(BadItem::new(item.origin, reason)),
         });
         let bad = match grouped {
             Err(bad) => bad,
-            Ok((item, group)) => match self.staging.push(&item, &group.sort, &group.label)? {
+            Ok((item, group)) => match self.staging.push(&item, &group.sort_key, &group.label)? {
                 None => return Ok(()),
                 Some(first) => BadItem::new(
-                    item.place,
+                    item.origin,
                     format!(
                         "key '{}' is already used by {first}; every item needs a key of its own (key=… names another field)",
                         excerpt(&item.key)

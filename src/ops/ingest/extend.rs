@@ -7,7 +7,7 @@ use super::insert::{Placement, lay, new_chunk};
 use crate::error::{Code, Error, Result};
 use crate::model::batch::{Batch, Chunk};
 use crate::model::conflict::OnConflict;
-use crate::model::extend::{Group, Names};
+use crate::model::extend::{ChunkNames, GroupChunks};
 use crate::model::split::{Split, number_width};
 use crate::model::task::Task;
 use crate::ops::conflicts::detect::{Independence, Takers};
@@ -88,7 +88,7 @@ pub(in crate::ops) fn grow(
         }
     };
     // As wide as its elders' numbers: an id is never changed.
-    let width = number_width(batch.chunks);
+    let width = number_width(batch.chunk_count);
     let (mut homes, mut rows, mut stored) = (Vec::new(), Vec::new(), Vec::new());
     for place in &places.all {
         let (chunk, number) = match place.into {
@@ -96,11 +96,11 @@ pub(in crate::ops) fn grow(
             None => {
                 grown.new_chunks += 1;
                 grown.in_new_chunks += place.items;
-                let number = batch.chunks + grown.new_chunks;
+                let number = batch.chunk_count + grown.new_chunks;
                 let piece =
                     Piece { span: place.span.clone(), title: place.title.clone(), items: place.items };
                 let chunk = new_chunk(tx, task, number, width, &piece)?;
-                if batch.paused.is_some() {
+                if batch.pause_reason.is_some() {
                     tx.add_hold(chunk.row, None)?;
                 }
                 (chunk, number)
@@ -139,14 +139,20 @@ fn places(tx: &dyn StoreWrite, batch: &Batch, split: &Split, groups: &[(String, 
     let mut all = Vec::new();
     for (label, count) in groups {
         let group = standing.remove(label).unwrap_or_default();
-        let shares = group.share(*count, max_chunk);
-        let fresh = shares.iter().filter(|share| share.into.is_none()).count() as u64;
-        let names = Names { split, label, chunks: group.chunks + fresh, before: batch.counts.total, total };
+        let shares = group.distribute(*count, max_chunk);
+        let fresh = shares.iter().filter(|share| share.existing.is_none()).count() as u64;
+        let names = ChunkNames {
+            split,
+            label,
+            chunks: group.chunks + fresh,
+            items_before: batch.counts.total,
+            items_total: total,
+        };
         let mut later = 0;
         for share in shares {
-            let (span, title) = names.of(&share, later);
+            let (span, title) = names.span_and_title(&share, later);
             later += share.items;
-            let (into, held) = share.into.map_or((None, 0), |open| (Some(open.number), open.items));
+            let (into, held) = share.existing.map_or((None, 0), |open| (Some(open.number), open.items));
             all.push(Place { into, held, items: share.items, span, title });
         }
     }
@@ -159,17 +165,17 @@ pub(in crate::ops) fn standing(
     batch: &Batch,
     split: &Split,
     groups: &[(String, u64)],
-) -> Result<HashMap<String, Group>> {
+) -> Result<HashMap<String, GroupChunks>> {
     let max_chunk = u64::try_from(batch.max_chunk).unwrap_or(1);
-    let mut standing: HashMap<String, Group> =
-        groups.iter().map(|(label, _)| (label.clone(), Group::default())).collect();
+    let mut standing: HashMap<String, GroupChunks> =
+        groups.iter().map(|(label, _)| (label.clone(), GroupChunks::default())).collect();
     let by_size = *split == Split::Size;
     // By size, only the last chunk can grow and still hold one run of items.
-    let after = if by_size { batch.chunks.saturating_sub(1) } else { 0 };
+    let after = if by_size { batch.chunk_count.saturating_sub(1) } else { 0 };
     for_each_chunk(tx, batch.row, after, |chunk, task| {
         let group = if by_size { standing.values_mut().next() } else { standing.get_mut(&chunk.span) };
         if let Some(group) = group {
-            group.count(&chunk, &task, max_chunk);
+            group.add_chunk(&chunk, &task, max_chunk);
         }
         Ok(true)
     })?;

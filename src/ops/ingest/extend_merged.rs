@@ -8,9 +8,9 @@ use super::extend::{Place, Places, chunk_at, standing};
 use crate::error::Result;
 use crate::model::batch::Batch;
 use crate::model::extend::is_unclaimed;
-use crate::model::merge::{Taker, pack_beside};
+use crate::model::merge::{ChunkTarget, pack_into_open_chunks};
 use crate::model::split::{Split, chunk_title};
-use crate::model::task::Row;
+use crate::model::task::RowId;
 use crate::ops::conflicts::detect::Independence;
 use crate::ops::conflicts::stored::Running;
 use crate::store::StoreWrite;
@@ -23,7 +23,7 @@ pub(in crate::ops) fn places(
     groups: &[(String, u64)],
     independence: &mut Independence,
 ) -> Result<Places> {
-    let mut unclaimed: HashMap<Row, Option<u64>> = HashMap::new();
+    let mut unclaimed: HashMap<RowId, Option<u64>> = HashMap::new();
     let mut met: HashMap<u32, u64> = HashMap::new();
     let mut together = independence.together(Some(Running::of(tx, [batch.row])?), &mut |item, row| {
         let number = match unclaimed.get(&row) {
@@ -43,7 +43,7 @@ pub(in crate::ops) fn places(
     })?;
     let mut joined: HashMap<u32, u64> = HashMap::new();
     for (item, number) in met {
-        let first = together.first_of(item);
+        let first = together.find(item);
         joined.entry(first).and_modify(|known| *known = number.min(*known)).or_insert(number);
     }
     let mut standing = standing(tx, batch, split, groups)?;
@@ -55,10 +55,10 @@ pub(in crate::ops) fn places(
         .unzip();
     let group_of = group_of_each(groups)?;
     let max_chunk = u64::try_from(batch.max_chunk).unwrap_or(1);
-    let (takers, place_of) = pack_beside(&group_of, &mut together, &joined, &open, max_chunk);
+    let (takers, place_of) = pack_into_open_chunks(&group_of, &mut together, &joined, &open, max_chunk);
     let (begins, order) = in_order(&place_of, takers.len());
     let total = batch.counts.total + group_of.len() as u64;
-    let parts = |group: u32| takers.iter().filter(|taker| **taker == Taker::Fresh(group)).count() as u64;
+    let parts = |group: u32| takers.iter().filter(|taker| **taker == ChunkTarget::New(group)).count() as u64;
     let mut part = 0;
     let mut all = Vec::with_capacity(takers.len());
     for (place, taker) in takers.iter().enumerate() {
@@ -66,7 +66,7 @@ pub(in crate::ops) fn places(
         let labels = || members.iter().map(|item| groups[group_of[*item as usize] as usize].0.as_str());
         let items = members.len() as u64;
         all.push(match *taker {
-            Taker::Stored(number) => {
+            ChunkTarget::Existing(number) => {
                 let (chunk, task) = chunk_at(tx, batch, number)?;
                 let is_one = *split != Split::Size && labels().all(|label| label == chunk.span);
                 let span = if is_one { chunk.span.clone() } else { and_others(&chunk.span) };
@@ -77,7 +77,7 @@ pub(in crate::ops) fn places(
                 let title = format!("{span}{between}: {} of {total}", held + items);
                 Place { into: Some(number), held, items, span, title }
             }
-            Taker::Fresh(group) => {
+            ChunkTarget::New(group) => {
                 part = if place > 0 && takers[place - 1] == *taker { part + 1 } else { 1 };
                 let label = groups[group as usize].0.as_str();
                 let old = before[group as usize];

@@ -3,13 +3,13 @@
 use super::chunk_plan::Piece;
 use crate::error::{Code, Error, Result};
 use crate::model::batch::Chunk;
-use crate::model::task::{Row, Task};
+use crate::model::task::{RowId, Task};
 use crate::ops::request::progress::{Progress, ProgressReporter};
 use crate::store::{NewTask, StoreWrite};
 
 /// Where a run of new items lies: the chunk, and how many it had before.
 pub(in crate::ops) struct Placement {
-    pub(in crate::ops) chunk: Row,
+    pub(in crate::ops) chunk: RowId,
     pub(in crate::ops) held: u64,
     pub(in crate::ops) items: u64,
 }
@@ -22,7 +22,7 @@ pub(in crate::ops) fn new_chunk(
     width: usize,
     piece: &Piece,
 ) -> Result<Task> {
-    let mut task = Task::blank(tx.now(), &piece.title);
+    let mut task = Task::new(tx.now(), &piece.title);
     task.id = batch.id.chunk(number, width);
     task.order = i64::try_from(number).unwrap_or(i64::MAX);
     task.project = batch.project.clone();
@@ -30,14 +30,14 @@ pub(in crate::ops) fn new_chunk(
     task.parent_row = Some(batch.row);
     task.is_chunk = true;
     task.row = tx.insert_task(&NewTask { task: &task, initial_text: "" })?;
-    tx.insert_chunk(&Chunk::fresh(task.row, (batch.row, &batch.id), number, &piece.span, piece.items))?;
+    tx.insert_chunk(&Chunk::new(task.row, (batch.row, &batch.id), number, &piece.span, piece.items))?;
     Ok(task)
 }
 
 /// Lays items into their homes, in order, and tells how far it is.
 pub(in crate::ops) fn lay(
     tx: &dyn StoreWrite,
-    batch: Row,
+    batch: RowId,
     homes: Vec<Placement>,
     tell: &ProgressReporter,
 ) -> impl FnMut(&str, &str) -> Result<()> {

@@ -6,12 +6,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::error::{Error, Result};
-use crate::items::{Item, Place};
+use crate::items::{Item, ItemOrigin};
 use crate::model::id::TaskId;
-use crate::model::limits::{PAGE, Priority};
-use crate::model::status::{Kind, Status};
+use crate::model::limits::{PAGE_ROWS, Priority};
+use crate::model::status::{Status, TaskType};
 use crate::model::task::Task;
-use crate::model::text::{Line, excerpt};
+use crate::model::text::{LineText, excerpt};
 use crate::ops::request::fields::{non_empty, parse_tags};
 use crate::ops::request::lookup::find_task;
 use crate::store::{StoreRead, TaskFilter};
@@ -25,18 +25,18 @@ const BODY_CHARS: usize = 500;
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Query {
-    project: Option<Line>,
+    project: Option<LineText>,
     status: Option<Status>,
     #[serde(rename = "type")]
-    kind: Option<Kind>,
+    task_type: Option<TaskType>,
     priority: Option<Priority>,
     priority_max: Option<Priority>,
-    assignee: Option<Line>,
+    assignee: Option<LineText>,
     batch: Option<TaskId>,
     parent: Option<TaskId>,
     ready: Option<bool>,
     #[serde(default)]
-    tags: Vec<Line>,
+    tags: Vec<LineText>,
 }
 
 impl FromStr for Query {
@@ -53,7 +53,7 @@ impl FromStr for Query {
     }
 }
 
-schema_of!(Query, {"type": "object"});
+inline_schema!(Query, {"type": "object"});
 
 impl Query {
     /// Refuses a key field: a task is named by its id.
@@ -76,7 +76,7 @@ impl Query {
         let filter = self.filter(tx)?;
         let mut after = None;
         loop {
-            let page = tx.list(&filter, after, PAGE)?;
+            let page = tx.list(&filter, after, PAGE_ROWS)?;
             let Some(last) = page.last() else { return Ok(()) };
             after = Some((last.priority, last.order, last.row));
             for task in page.iter().filter(|task| !task.is_batch && !task.is_chunk) {
@@ -93,7 +93,7 @@ impl Query {
         Ok(TaskFilter {
             project: non_empty(&self.project),
             status: Some(self.status.unwrap_or(Status::Active)),
-            kind: self.kind,
+            task_type: self.task_type,
             priority: self.priority.map(Priority::get),
             priority_max: self.priority_max.map(Priority::get),
             assignee: non_empty(&self.assignee),
@@ -115,7 +115,7 @@ fn item(tx: &dyn StoreRead, task: &Task) -> Result<Item> {
     let fields = [
         (KEY, json!(task.id.as_str())),
         ("title", json!(task.title)),
-        ("type", json!(task.kind.as_str())),
+        ("type", json!(task.task_type.as_str())),
         ("priority", json!(task.priority)),
         ("project", json!(task.project)),
         ("status", json!(task.status.as_str())),
@@ -129,5 +129,5 @@ fn item(tx: &dyn StoreRead, task: &Task) -> Result<Item> {
         .filter(|(_, value)| !value.is_null())
         .map(|(name, value)| (name.to_owned(), value))
         .collect();
-    Ok(Item { key: task.id.to_string(), fields, place: Place::Task(task.id.to_string()) })
+    Ok(Item { key: task.id.to_string(), fields, origin: ItemOrigin::Task(task.id.to_string()) })
 }

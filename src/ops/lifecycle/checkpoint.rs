@@ -21,8 +21,9 @@ pub(in crate::ops) fn after_step(batch: &Batch, chunk: &Chunk) -> AfterStep {
         return AfterStep::NextStep { rule: None };
     }
     match batch.auto_approve_after {
-        Some(enough) if batch.checkpoint == Checkpoint::Chunk && batch.approved >= enough => {
-            let rule = format!("Approved automatically: {} chunks in a row were approved.", batch.approved);
+        Some(enough) if batch.checkpoint == Checkpoint::Chunk && batch.approved_in_a_row >= enough => {
+            let rule =
+                format!("Approved automatically: {} chunks in a row were approved.", batch.approved_in_a_row);
             AfterStep::NextStep { rule: Some(rule) }
         }
         _ => AfterStep::Review,
@@ -31,7 +32,7 @@ pub(in crate::ops) fn after_step(batch: &Batch, chunk: &Chunk) -> AfterStep {
 
 /// Whether a chunk in review has completed its step. If not, it waits because some of its items are in doubt.
 pub(in crate::ops) fn has_completed_step(chunk: &Chunk, task: &Task) -> bool {
-    chunk.accepted == task.generation
+    chunk.accepted_generation == task.generation
 }
 
 /// Refuses to approve chunks at a `step` checkpoint, which waits for all chunks of the batch, while some are

@@ -4,13 +4,13 @@ use super::steps::{complete_step, skip_open_items};
 use super::transition::change_state;
 use crate::error::{Code, Error, Result};
 use crate::model::batch::Chunk;
-use crate::model::checklist::{has_box, open_boxes};
-use crate::model::claim::{lost, may_change_state};
-use crate::model::complete::{NAMED, Remaining, nothing_remains};
+use crate::model::checklist::{has_checkbox, open_checkboxes};
+use crate::model::claim::{check_state_change, claim_lost_error};
+use crate::model::completion::{MAX_NAMED, OpenWork, check_no_open_work};
 use crate::model::id::Token;
 use crate::model::status::Status;
 use crate::model::task::Task;
-use crate::model::text::Body;
+use crate::model::text::ReceiptText;
 use crate::ops::request::lookup::batch_of_chunk;
 use crate::store::{NewReceipt, StoreRead, StoreWrite};
 
@@ -30,7 +30,7 @@ pub(in crate::ops) fn complete(
     tx: &dyn StoreWrite,
     task: &Task,
     token: Option<&Token>,
-    summary: Option<&Body>,
+    summary: Option<&ReceiptText>,
     force: bool,
     author: &str,
 ) -> Result<Completion> {
@@ -42,9 +42,9 @@ pub(in crate::ops) fn complete(
     if let Some(token) = token
         && task.live_claim(now).is_none_or(|claim| claim.token.as_ref() != Some(token))
     {
-        let refusal = lost(task, token, now);
+        let refusal = claim_lost_error(task, token, now);
         // What the summary reports may have happened: it is kept as a late receipt.
-        return Err(match summary.and_then(Body::non_empty) {
+        return Err(match summary.and_then(ReceiptText::non_empty) {
             Some(text) => refusal.with_receipt(
                 tx.append_receipt(task, &NewReceipt { author, text, late: true, ..NewReceipt::default() })?,
             ),
@@ -57,7 +57,7 @@ pub(in crate::ops) fn complete(
             format!("Task {} was cancelled; it cannot be completed", task.id),
         ));
     }
-    may_change_state(task, token, now)?;
+    check_state_change(task, token, now)?;
     if task.is_chunk && token.is_none() && !force {
         return Err(Error::new(
             Code::ClaimRequired,
@@ -84,7 +84,7 @@ pub(in crate::ops) fn complete(
         (Err(error), _) => return Err(error),
     };
     let author = task.live_claim(now).map_or(author, |claim| claim.worker.as_str());
-    if let Some(text) = summary.and_then(Body::non_empty) {
+    if let Some(text) = summary.and_then(ReceiptText::non_empty) {
         tx.append_receipt(task, &NewReceipt { author, text, ..NewReceipt::default() })?;
     }
     if let Some(remaining) = forced {
@@ -115,7 +115,7 @@ pub(in crate::ops) fn complete(
 fn accepted_before(task: &Task, chunk: Option<&Chunk>, token: Option<&Token>) -> Option<Completion> {
     let latest_token = task.claim.as_ref().and_then(|claim| claim.token.as_ref());
     let step_accepted = chunk.is_some_and(|chunk| {
-        token.is_some() && chunk.accepted == task.generation && task.status != Status::InProgress
+        token.is_some() && chunk.accepted_generation == task.generation && task.status != Status::InProgress
     });
     let accepted =
         (task.status == Status::Done || step_accepted) && (token.is_none() || token == latest_token);
@@ -132,10 +132,10 @@ fn check_nothing_remains(
     tx: &dyn StoreRead,
     task: &Task,
     chunk: Option<&Chunk>,
-    summary: Option<&Body>,
+    summary: Option<&ReceiptText>,
 ) -> Result<()> {
-    let summary = summary.map(Body::as_str).unwrap_or_default();
-    let texts = if task.boxes || has_box(summary) {
+    let summary = summary.map(ReceiptText::as_str).unwrap_or_default();
+    let texts = if task.has_checkbox || has_checkbox(summary) {
         let mut texts = vec![tx.initial_text(task.row)?];
         // A late receipt never counts.
         let receipts = tx.receipts(task.row, 0, usize::MAX >> 1)?;
@@ -147,15 +147,15 @@ fn check_nothing_remains(
     };
     let keys = match chunk {
         Some(chunk) if chunk.counts.processed() < chunk.counts.total => {
-            tx.items(task.row, 0, NAMED, true)?.into_iter().map(|item| item.key).collect()
+            tx.items(task.row, 0, MAX_NAMED, true)?.into_iter().map(|item| item.key).collect()
         }
         _ => Vec::new(),
     };
     let batch = if task.is_batch { tx.batch(task.row)? } else { None };
-    let remaining = Remaining {
-        boxes: open_boxes(texts.iter().map(String::as_str)),
+    let remaining = OpenWork {
+        open_checkboxes: open_checkboxes(texts.iter().map(String::as_str)),
         chunk: chunk.map(|chunk| (chunk, keys)),
         batch: batch.as_ref(),
     };
-    nothing_remains(task, &remaining)
+    check_no_open_work(task, &remaining)
 }

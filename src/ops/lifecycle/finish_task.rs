@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use crate::error::Result;
 use crate::model::batch::Batch;
 use crate::model::status::Status;
-use crate::model::task::{Row, Task};
-use crate::model::text::{Line, Long};
+use crate::model::task::{RowId, Task};
+use crate::model::text::{LineText, LongText};
 use crate::ops::views::failures::failures;
 use crate::store::pages::for_each_chunk;
 use crate::store::{NewReceipt, NewTask, StoreWrite};
@@ -22,10 +22,10 @@ const NAMED: usize = 20;
 #[serde(deny_unknown_fields, expecting = "{title, body?}")]
 pub struct Finish {
     /// The task's title.
-    pub title: Line,
+    pub title: LineText,
     /// The task's initial text.
     #[serde(default)]
-    pub body: Long,
+    pub body: LongText,
 }
 
 impl FromStr for Finish {
@@ -36,11 +36,11 @@ impl FromStr for Finish {
         if text.trim_start().starts_with('{') {
             return serde_json::from_str(text).map_err(|error| format!("not {{title, body?}}: {error}"));
         }
-        Ok(Finish { title: text.parse()?, body: Long::default() })
+        Ok(Finish { title: text.parse()?, body: LongText::default() })
     }
 }
 
-schema_of!(Finish, {
+inline_schema!(Finish, {
     "type": "object",
     "properties": {"title": {"type": "string"}, "body": {"type": "string"}},
     "required": ["title"]
@@ -48,8 +48,8 @@ schema_of!(Finish, {
 
 impl Finish {
     /// Inserts the finish task, held until the batch has ended. Returns its row.
-    pub(in crate::ops) fn insert(&self, tx: &dyn StoreWrite, batch: &Task, row: Row) -> Result<Row> {
-        let task = Task { project: batch.project.clone(), ..Task::blank(tx.now(), self.title.as_str()) };
+    pub(in crate::ops) fn insert(&self, tx: &dyn StoreWrite, batch: &Task, row: RowId) -> Result<RowId> {
+        let task = Task { project: batch.project.clone(), ..Task::new(tx.now(), self.title.as_str()) };
         let finish = tx.insert_task(&NewTask { task: &task, initial_text: self.body.as_str() })?;
         tx.set_dependencies(finish, &[row], true)?;
         tx.add_hold(finish, None)?;
@@ -59,7 +59,7 @@ impl Finish {
 
 /// Appends the summary of an ended batch to its finish task, and ends the task's hold.
 pub(in crate::ops) fn open_finish_task(tx: &dyn StoreWrite, task: &Task, batch: &Batch) -> Result<()> {
-    let Some(row) = batch.finish else { return Ok(()) };
+    let Some(row) = batch.finish_row else { return Ok(()) };
     let finish = tx.task_by_row(row)?;
     let text = summary(tx, task, batch)?;
     tx.append_receipt(&finish, &NewReceipt { author: "tasktally", text: &text, ..NewReceipt::default() })?;
@@ -68,9 +68,9 @@ pub(in crate::ops) fn open_finish_task(tx: &dyn StoreWrite, task: &Task, batch: 
 
 /// Holds the finish task of a reopened batch again, unless it has been claimed or completed.
 pub(in crate::ops) fn hold_finish_task(tx: &dyn StoreWrite, batch: &Batch) -> Result<()> {
-    let Some(row) = batch.finish else { return Ok(()) };
+    let Some(row) = batch.finish_row else { return Ok(()) };
     let finish = tx.task_by_row(row)?;
-    if finish.status == Status::Active && finish.holds == 0 {
+    if finish.status == Status::Active && finish.hold_count == 0 {
         tx.add_hold(row, None)?;
         let text = "The batch was reopened; this task waits until it has ended.";
         tx.append_receipt(&finish, &NewReceipt { author: "tasktally", text, ..NewReceipt::default() })?;
@@ -80,7 +80,8 @@ pub(in crate::ops) fn hold_finish_task(tx: &dyn StoreWrite, batch: &Batch) -> Re
 
 /// The result of a batch in a few lines: counts, categories, chunks that are not done, failures.
 fn summary(tx: &dyn StoreWrite, task: &Task, batch: &Batch) -> Result<String> {
-    let mut text = format!("Batch {} ({}) is {}: {}\n", task.id, task.title, task.status, batch.sum());
+    let mut text =
+        format!("Batch {} ({}) is {}: {}\n", task.id, task.title, task.status, batch.totals_sentence());
     // Writing to a String cannot fail.
     for (name, count) in tx.category_counts(task.row)?.into_iter().take(NAMED) {
         let _ = write!(text, "\n- {name}: {count}");

@@ -2,8 +2,8 @@
 
 use crate::error::Result;
 use crate::model::batch::{Chunk, StoredItem};
-use crate::model::in_doubt::{InDoubt, Started};
-use crate::model::receipt::item_text;
+use crate::model::in_doubt::{InDoubtPolicy, StartedReport};
+use crate::model::receipt::default_item_text;
 use crate::model::status::{ItemReport, Outcome, Status};
 use crate::model::task::Task;
 use crate::model::text::excerpt;
@@ -30,7 +30,7 @@ pub(in crate::ops) fn record_start(
     }
     let default_text;
     let text = if receipt.text.trim().is_empty() {
-        default_text = item_text(&item.key, ItemReport::Started, receipt.category);
+        default_text = default_item_text(&item.key, ItemReport::Started, receipt.category);
         &default_text
     } else {
         receipt.text
@@ -45,7 +45,7 @@ pub(in crate::ops) fn record_start(
             ..receipt
         },
     )?;
-    tx.mark_started(item, Started { receipt: number, generation: task.generation })?;
+    tx.mark_started(item, StartedReport { receipt: number, generation: task.generation })?;
     Ok((number, false))
 }
 
@@ -59,14 +59,14 @@ pub(in crate::ops) fn resolve_in_doubt(tx: &dyn StoreWrite, before: &Task, after
     let (Some(chunk), Some(batch)) = (tx.chunk(before)?, batch_of_chunk(tx, before)?) else {
         return Ok(after.status);
     };
-    if batch.in_doubt == InDoubt::Retry {
+    if batch.in_doubt == InDoubtPolicy::Retry {
         return Ok(after.status);
     }
     let started = tx.started_items(&chunk)?;
     if started.is_empty() {
         return Ok(after.status);
     }
-    if batch.in_doubt == InDoubt::Skip {
+    if batch.in_doubt == InDoubtPolicy::Skip {
         for item in &started {
             let (since, by) = started_at_and_by(tx, &chunk, item)?;
             let text = format!("- {}: skipped, in doubt: '{by}' started it at {since}", item.key);

@@ -15,7 +15,7 @@ pub(in crate::ops) fn pause_batch(
     author: &str,
 ) -> Result<String> {
     refuse_ended(task)?;
-    if let Some(reason) = &batch.paused {
+    if let Some(reason) = &batch.pause_reason {
         return Ok(format!("Batch {} is already paused: {reason}", task.id));
     }
     tx.pause_batch(task.row, why)?;
@@ -33,16 +33,16 @@ pub(in crate::ops) fn resume_batch(
     author: &str,
 ) -> Result<String> {
     refuse_ended(task)?;
-    if batch.paused.is_none() {
+    if batch.pause_reason.is_none() {
         return Ok(format!("Batch {} is not paused", task.id));
     }
     tx.resume_batch(task.row)?;
-    if let Some(profile) = &batch.worker {
+    if let Some(profile) = &batch.profile {
         tx.set_profile_pause(profile, None)?;
     }
     let text = format!("Resumed by '{author}': {why}");
     tx.append_receipt(task, &NewReceipt { author, text: &text, ..NewReceipt::default() })?;
-    let next_step = if batch.worker.is_some() { "" } else { ": start workers" };
+    let next_step = if batch.profile.is_some() { "" } else { ": start workers" };
     Ok(format!("Resumed {}{next_step}", task.id))
 }
 
@@ -57,8 +57,8 @@ fn refuse_ended(task: &Task) -> Result<()> {
 /// Pauses a chunk's batch if more items have failed than its `max_failures` allows.
 pub(in crate::ops) fn pause_if_too_many_failed(tx: &dyn StoreWrite, chunk: &Chunk) -> Result<()> {
     let (task, batch) = find_batch(tx, &chunk.batch_id)?;
-    if let Some(max_failures) = batch.max_failures.filter(|_| batch.failed_too_often())
-        && batch.paused.is_none()
+    if let Some(max_failures) = batch.max_failures.filter(|_| batch.exceeds_max_failures())
+        && batch.pause_reason.is_none()
     {
         let id = &task.id;
         let why = format!(

@@ -5,11 +5,11 @@
 use super::in_doubt::record_start;
 use super::pause::pause_if_too_many_failed;
 use crate::error::{Code, Error, Result};
-use crate::model::batch::{Chunk, Settling, StoredItem, settle};
-use crate::model::claim::{ClaimAuthority, lost, standing};
+use crate::model::batch::{Chunk, SettleDecision, StoredItem, settle};
+use crate::model::claim::{ClaimAuthority, claim_authority, claim_lost_error};
 use crate::model::cost::Cost;
 use crate::model::id::Token;
-use crate::model::receipt::item_text;
+use crate::model::receipt::default_item_text;
 use crate::model::status::{ItemReport, Outcome};
 use crate::model::task::Task;
 use crate::model::text::excerpt;
@@ -58,12 +58,12 @@ pub(in crate::ops) fn append_receipt(
     task: &Task,
     incoming: &IncomingReceipt<'_>,
 ) -> Result<ReceiptView> {
-    let authority = standing(task, incoming.token, tx.now());
-    if let (ClaimAuthority::Lost, Some(token)) = (authority, incoming.token) {
-        return Err(append_late_receipt(tx, task, incoming, lost(task, token, tx.now()))?);
+    let authority = claim_authority(task, incoming.token, tx.now());
+    if let (ClaimAuthority::StaleToken, Some(token)) = (authority, incoming.token) {
+        return Err(append_late_receipt(tx, task, incoming, claim_lost_error(task, token, tx.now()))?);
     }
     let author = match (authority, &task.claim) {
-        (ClaimAuthority::Holder, Some(claim)) => claim.worker.clone(),
+        (ClaimAuthority::LiveToken, Some(claim)) => claim.worker.clone(),
         _ => incoming.author.to_owned(),
     };
     let lease_until = task
@@ -73,9 +73,9 @@ pub(in crate::ops) fn append_receipt(
             // An open claim has no token: its holder is recognized by name.
             let own_open =
                 claim.token.is_none() && claim.worker == author && task.live_claim(tx.now()).is_some();
-            authority == ClaimAuthority::Holder || own_open
+            authority == ClaimAuthority::LiveToken || own_open
         })
-        .and_then(|claim| claim.renewed_worthwhile(tx.now()));
+        .and_then(|claim| claim.expiry_worth_renewing(tx.now()));
     let receipt = NewReceipt {
         author: &author,
         text: incoming.text.unwrap_or_default(),
@@ -93,7 +93,7 @@ pub(in crate::ops) fn append_receipt(
 /// Renews the lease of the task's claim.
 pub(in crate::ops) fn renew_lease(tx: &dyn StoreWrite, task: &Task) -> Result<()> {
     match &task.claim {
-        Some(claim) => tx.renew_lease(task, claim.renewed(tx.now())),
+        Some(claim) => tx.renew_lease(task, claim.renewed_expiry(tx.now())),
         None => Ok(()),
     }
 }
@@ -121,7 +121,7 @@ fn append_item_receipt(
         let (number, duplicate) = record_start(tx, task, &chunk, &item, receipt)?;
         return Ok(ReceiptView { duplicate, items_left: Some(left), ..ReceiptView::new(number) });
     };
-    if let Settling::Duplicate(number) = settle(&item, outcome)? {
+    if let SettleDecision::Duplicate(number) = settle(&item, outcome)? {
         renew_lease(tx, task)?;
         return Ok(ReceiptView { duplicate: true, items_left: Some(left), ..ReceiptView::new(number) });
     }
@@ -129,7 +129,7 @@ fn append_item_receipt(
     let text = match incoming.text.filter(|text| !text.trim().is_empty()) {
         Some(text) => text,
         None => {
-            default_text = item_text(key, report, incoming.category);
+            default_text = default_item_text(key, report, incoming.category);
             &default_text
         }
     };
@@ -157,7 +157,7 @@ fn find_item(
             task.id
         )));
     };
-    if authority != ClaimAuthority::Holder {
+    if authority != ClaimAuthority::LiveToken {
         return Err(Error::new(
             Code::ClaimRequired,
             format!(
@@ -172,13 +172,14 @@ fn find_item(
             excerpt(key)
         )));
     };
-    let item = tx.item(chunk.batch, key)?.filter(|item| item.chunk == chunk.row).ok_or_else(|| {
-        Error::not_found(format!(
-            "item: chunk {0} has no item '{1}'; get_task(id=\"{0}\") shows its open items",
-            task.id,
-            excerpt(key)
-        ))
-    })?;
+    let item =
+        tx.item(chunk.batch_row, key)?.filter(|item| item.chunk_row == chunk.row).ok_or_else(|| {
+            Error::not_found(format!(
+                "item: chunk {0} has no item '{1}'; get_task(id=\"{0}\") shows its open items",
+                task.id,
+                excerpt(key)
+            ))
+        })?;
     Ok((chunk, item, report))
 }
 
@@ -197,7 +198,7 @@ pub(in crate::ops) fn append_late_receipt(
     let text = match (incoming.text, incoming.item, incoming.outcome) {
         (Some(text), _, _) if !text.trim().is_empty() => text,
         (_, Some(key), outcome) => {
-            default_text = item_text(key, outcome.unwrap_or(ItemReport::Done), incoming.category);
+            default_text = default_item_text(key, outcome.unwrap_or(ItemReport::Done), incoming.category);
             &default_text
         }
         (text, None, _) => text.unwrap_or_default(),

@@ -2,9 +2,9 @@
 
 use super::transition::change_state;
 use crate::error::Result;
-use crate::model::batch::rest_after;
-use crate::model::claim::{ClaimAuthority, standing};
-use crate::model::field::visible;
+use crate::model::batch::backoff_seconds;
+use crate::model::claim::{ClaimAuthority, claim_authority};
+use crate::model::field::visible_excerpt;
 use crate::model::id::{TaskId, Token};
 use crate::model::status::Status;
 use crate::model::task::Task;
@@ -23,7 +23,7 @@ pub(in crate::ops) fn release(tx: &dyn StoreWrite, task: &Task, why: &str, autho
     let mut status = Status::Active;
     let mut text = why.to_owned();
     if let (Some(chunk), Some(batch)) = (tx.chunk(task)?, batch_of_chunk(tx, task)?) {
-        tx.add_release_reason(chunk.row, &visible(why, REASON_CHARS))?;
+        tx.add_release_reason(chunk.row, &visible_excerpt(why, REASON_CHARS))?;
         if chunk.attempts >= batch.max_attempts {
             status = Status::Failed;
             text = format!(
@@ -40,7 +40,9 @@ pub(in crate::ops) fn release(tx: &dyn StoreWrite, task: &Task, why: &str, autho
 /// Holds a released chunk for its backoff, which doubles with every attempt.
 pub(in crate::ops) fn start_backoff(tx: &dyn StoreWrite, task: &Task) -> Result<()> {
     match tx.chunk(task)? {
-        Some(chunk) => tx.add_hold(task.row, Some(tx.now().saturating_add_secs(rest_after(chunk.attempts)))),
+        Some(chunk) => {
+            tx.add_hold(task.row, Some(tx.now().saturating_add_secs(backoff_seconds(chunk.attempts))))
+        }
         None => Ok(()),
     }
 }
@@ -73,7 +75,7 @@ pub fn release_claim(
     let (task_id, token) = (id.clone(), token.clone());
     let is_released = session.write(move |tx| {
         let task = tx.task(&task_id)?;
-        let is_live = standing(&task, Some(&token), tx.now()) == ClaimAuthority::Holder;
+        let is_live = claim_authority(&task, Some(&token), tx.now()) == ClaimAuthority::LiveToken;
         if is_live {
             if let Some(chunk) = tx.chunk(&task)?.filter(|_| nothing_happened) {
                 tx.clear_started(&chunk, Some(task.generation))?;
@@ -96,8 +98,10 @@ pub fn release_runner_claims(session: &Session, batch: &TaskId) -> Result<()> {
     session.write(move |tx| {
         let row = tx.task(&batch)?.row;
         for_each_chunk(tx, row, 0, |_, task| {
-            let is_by_runner =
-                task.claim.as_ref().is_some_and(|claim| claim.token.as_ref().is_some_and(Token::is_runners));
+            let is_by_runner = task
+                .claim
+                .as_ref()
+                .is_some_and(|claim| claim.token.as_ref().is_some_and(Token::is_runner_token));
             if task.status == Status::InProgress && is_by_runner {
                 release_uncounted(tx, &task, "its run ended early")?;
             }

@@ -7,11 +7,11 @@ use super::transition::change_state;
 use crate::error::{Code, Error, Result};
 use crate::model::batch::{Batch, Chunk};
 use crate::model::id::TaskId;
-use crate::model::limits::PAGE;
+use crate::model::limits::PAGE_ROWS;
 use crate::model::status::Status;
 use crate::model::step::Decision;
 use crate::model::task::Task;
-use crate::model::text::{Body, Line};
+use crate::model::text::{LineText, ReceiptText};
 use crate::ops::conflicts::detect::join_again;
 use crate::ops::request::lookup::find_batch;
 use crate::store::{ItemSelection, NewReceipt, StoreRead, StoreWrite, TaskFilter};
@@ -21,8 +21,8 @@ use crate::store::{ItemSelection, NewReceipt, StoreRead, StoreWrite, TaskFilter}
 pub(in crate::ops) struct Review {
     pub(in crate::ops) decision: Decision,
     /// For `redo`: only items of these categories are redone; empty for all.
-    pub(in crate::ops) categories: Vec<Line>,
-    pub(in crate::ops) note: Option<Body>,
+    pub(in crate::ops) categories: Vec<LineText>,
+    pub(in crate::ops) note: Option<ReceiptText>,
     /// The name of the person who decided.
     pub(in crate::ops) reviewer: String,
 }
@@ -73,8 +73,11 @@ impl Review {
         if self.decision == Decision::Redo && chunks.iter().any(|(_, task)| task.status.is_terminal()) {
             join_again(tx, batch.row, task.project.as_deref())?;
         }
-        let approved_in_a_row =
-            if self.decision == Decision::Approve { batch.approved + chunks.len() as u64 } else { 0 };
+        let approved_in_a_row = if self.decision == Decision::Approve {
+            batch.approved_in_a_row + chunks.len() as u64
+        } else {
+            0
+        };
         tx.set_approvals_in_a_row(batch.row, approved_in_a_row)?;
         let count = format!("{} chunk{}", chunks.len(), if chunks.len() == 1 { "" } else { "s" });
         let text =
@@ -90,7 +93,7 @@ impl Review {
     }
 
     fn note_text(&self) -> Option<&str> {
-        self.note.as_ref().and_then(Body::non_empty)
+        self.note.as_ref().and_then(ReceiptText::non_empty)
     }
 
     fn note_suffix(&self) -> String {
@@ -161,7 +164,7 @@ impl Review {
                 chunk.batch_id
             )));
         }
-        let note = [chunk.note.as_str(), self.note_suffix().trim()].join("\n").trim().to_owned();
+        let note = [chunk.review_note.as_str(), self.note_suffix().trim()].join("\n").trim().to_owned();
         tx.set_review_note(chunk.row, &note)?;
         reopen(tx, chunk, task)?;
         Ok(opened)
@@ -190,7 +193,7 @@ pub(in crate::ops) fn for_each_in_review(
         TaskFilter { parent: Some(batch.row), status: Some(Status::Review), ..TaskFilter::default() };
     let mut after = None;
     loop {
-        let page = tx.list(&filter, after, PAGE)?;
+        let page = tx.list(&filter, after, PAGE_ROWS)?;
         let Some(last) = page.last() else { return Ok(()) };
         after = Some((last.priority, last.order, last.row));
         for task in page {

@@ -37,12 +37,12 @@ pub(in crate::ops) fn change_state(tx: &dyn StoreWrite, before: &Task, after: &T
 /// active.
 fn update_holds(tx: &dyn StoreWrite, before: &Task, after: &Task) -> Result<()> {
     let is_active = |task: &Task| task.status == Status::Active;
-    if is_active(before) && !is_active(after) && before.holds > 0 {
+    if is_active(before) && !is_active(after) && before.hold_count > 0 {
         tx.release_holds(after.row)?;
     }
     if !is_active(before)
         && is_active(after)
-        && batch_of_chunk(tx, after)?.is_some_and(|batch| batch.paused.is_some())
+        && batch_of_chunk(tx, after)?.is_some_and(|batch| batch.pause_reason.is_some())
     {
         tx.add_hold(after.row, None)?;
     }
@@ -63,7 +63,7 @@ fn update_batch(tx: &dyn StoreWrite, before: Status, chunk: &Task) -> Result<()>
     let before = tx.task_by_row(batch_row)?;
     let status = match before.status {
         Status::Cancelled => return Ok(()),
-        _ if batch.ended == batch.chunks => batch.final_status(),
+        _ if batch.ended_chunks == batch.chunk_count => batch.final_status(),
         _ => Status::InProgress,
     };
     if status == before.status {
@@ -78,7 +78,7 @@ fn update_batch(tx: &dyn StoreWrite, before: Status, chunk: &Task) -> Result<()>
         &after,
         &NewReceipt {
             author: "tasktally",
-            text: &format!("Batch {status}: {}", batch.sum()),
+            text: &format!("Batch {status}: {}", batch.totals_sentence()),
             ..NewReceipt::default()
         },
     )?;

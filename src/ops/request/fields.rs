@@ -1,26 +1,26 @@
 //! Request fields that several operations read in the same way.
 
 use crate::error::{Error, Result};
-use crate::model::text::Line;
+use crate::model::text::LineText;
 use crate::model::timestamp::Timestamp;
 
 /// The most tags of a task.
 const MAX_TAGS: usize = 50;
 
 /// The text of an optional field; `None` if the field is missing or empty.
-pub(in crate::ops) fn non_empty(field: &Option<Line>) -> Option<String> {
-    field.as_ref().and_then(Line::non_empty).map(str::to_owned)
+pub(in crate::ops) fn non_empty(field: &Option<LineText>) -> Option<String> {
+    field.as_ref().and_then(LineText::non_empty).map(str::to_owned)
 }
 
 /// Checks the number of tags and drops empty ones.
 ///
 /// # Errors
 /// `invalid_argument` if there are more than 50.
-pub(in crate::ops) fn parse_tags(tags: &[Line]) -> Result<Vec<String>> {
+pub(in crate::ops) fn parse_tags(tags: &[LineText]) -> Result<Vec<String>> {
     if tags.len() > MAX_TAGS {
         return Err(Error::invalid(format!("tags: {} given, at most {MAX_TAGS} allowed", tags.len())));
     }
-    Ok(tags.iter().filter_map(Line::non_empty).map(str::to_owned).collect())
+    Ok(tags.iter().filter_map(LineText::non_empty).map(str::to_owned).collect())
 }
 
 /// Parses the date or time of `due`.

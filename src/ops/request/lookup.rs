@@ -3,8 +3,8 @@
 use crate::error::{Error, Result};
 use crate::model::batch::{Batch, BatchStatus, Chunk};
 use crate::model::id::TaskId;
-use crate::model::limits::MOST_IDS;
-use crate::model::task::{Row, Task};
+use crate::model::limits::MAX_IDS;
+use crate::model::task::{RowId, Task};
 use crate::store::StoreRead;
 
 /// The task that a request's field names.
@@ -19,9 +19,9 @@ pub(in crate::ops) fn find_task(tx: &dyn StoreRead, id: &TaskId, field: &str) ->
 ///
 /// # Errors
 /// `not_found` or `invalid_argument`, naming the field.
-pub(in crate::ops) fn find_rows(tx: &dyn StoreRead, ids: &[TaskId], field: &str) -> Result<Vec<Row>> {
-    if ids.len() > MOST_IDS {
-        return Err(Error::invalid(format!("{field}: {} ids given, at most {MOST_IDS} allowed", ids.len())));
+pub(in crate::ops) fn find_rows(tx: &dyn StoreRead, ids: &[TaskId], field: &str) -> Result<Vec<RowId>> {
+    if ids.len() > MAX_IDS {
+        return Err(Error::invalid(format!("{field}: {} ids given, at most {MAX_IDS} allowed", ids.len())));
     }
     let mut rows = Vec::with_capacity(ids.len());
     for id in ids {
@@ -71,7 +71,7 @@ pub(crate) fn find_batch(tx: &dyn StoreRead, id: &TaskId) -> Result<(Task, Batch
 /// `not_found`; `invalid_argument` if the id names no chunk of this batch.
 pub(in crate::ops) fn find_chunk(tx: &dyn StoreRead, id: &TaskId, batch: &Task) -> Result<(Chunk, Task)> {
     let task = tx.task(id)?;
-    match tx.chunk(&task)?.filter(|chunk| chunk.batch == batch.row) {
+    match tx.chunk(&task)?.filter(|chunk| chunk.batch_row == batch.row) {
         Some(chunk) => Ok((chunk, task)),
         None => Err(not_a_chunk("chunk", id, &batch.id)),
     }

@@ -1,13 +1,13 @@
 //! The `since` parameter: the change number from which a poll continues.
 
 use crate::error::{Error, Result};
-use crate::model::text::{Line, excerpt};
+use crate::model::text::{LineText, excerpt};
 
 /// Parses `since`.
 ///
 /// # Errors
 /// `invalid_argument` if it is not a change number.
-pub(in crate::ops) fn parse_since(since: &Line) -> Result<u64> {
+pub(in crate::ops) fn parse_since(since: &LineText) -> Result<u64> {
     since.as_str().parse().map_err(|_| {
         Error::invalid(format!(
             "since: '{}' is not a change number; pass `since` of an earlier reply unchanged",

@@ -7,12 +7,12 @@
 use serde_json::{Map, Value};
 
 use crate::error::{Code, Error, Result};
-use crate::model::claim::{ClaimAuthority, lost, standing};
+use crate::model::claim::{ClaimAuthority, claim_authority, claim_lost_error};
 use crate::model::id::Token;
-use crate::model::job::WorkerScope;
 use crate::model::status::Status;
 use crate::model::task::Task;
 use crate::model::text::excerpt;
+use crate::model::worker_scope::WorkerScope;
 use crate::ops::{Operation, Session};
 use crate::store::StoreRead;
 
@@ -173,11 +173,11 @@ pub(in crate::ops) fn may_write_to_batch(tx: &dyn StoreRead, scope: &WorkerScope
     let task = tx.task(&scope.chunk)?;
     let completed = latest_token(&task) == Some(&scope.token)
         && task.status != Status::InProgress
-        && tx.chunk(&task)?.is_some_and(|chunk| chunk.accepted == task.generation);
-    if completed || standing(&task, Some(&scope.token), tx.now()) == ClaimAuthority::Holder {
+        && tx.chunk(&task)?.is_some_and(|chunk| chunk.accepted_generation == task.generation);
+    if completed || claim_authority(&task, Some(&scope.token), tx.now()) == ClaimAuthority::LiveToken {
         return Ok(());
     }
-    Err(lost(&task, &scope.token, tx.now()))
+    Err(claim_lost_error(&task, &scope.token, tx.now()))
 }
 
 /// Refuses every request once the scope's claim is not live any more.
@@ -185,9 +185,9 @@ fn check_live(session: &Session, scope: &WorkerScope) -> Result<()> {
     let scope = scope.clone();
     session.read(move |tx| {
         let task = tx.task(&scope.chunk)?;
-        match standing(&task, Some(&scope.token), tx.now()) {
-            ClaimAuthority::Holder => Ok(()),
-            _ => Err(lost(&task, &scope.token, tx.now())),
+        match claim_authority(&task, Some(&scope.token), tx.now()) {
+            ClaimAuthority::LiveToken => Ok(()),
+            _ => Err(claim_lost_error(&task, &scope.token, tx.now())),
         }
     })
 }

@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::{ReviewBatch, apply_review};
 use crate::error::{Code, Error, Result};
 use crate::model::id::TaskId;
-use crate::model::text::Line;
+use crate::model::text::LineText;
 use crate::ops::lifecycle::review::{Review, nothing_in_review};
 use crate::ops::request::args;
 use crate::ops::request::lookup::find_batch;
@@ -75,7 +75,7 @@ impl PendingReview {
             }
         };
         let PendingReview { request, question } = self;
-        let reviewer = match request.reviewer.as_ref().and_then(Line::non_empty) {
+        let reviewer = match request.reviewer.as_ref().and_then(LineText::non_empty) {
             Some(name) => name.to_owned(),
             None => person_at(session),
         };

@@ -17,7 +17,7 @@ use crate::model::id::TaskId;
 use crate::model::status::Status;
 use crate::model::step::Decision;
 use crate::model::task::Task;
-use crate::model::text::{Body, Line};
+use crate::model::text::{LineText, ReceiptText};
 use crate::store::{StoreRead, StoreWrite};
 
 /// The request.
@@ -36,13 +36,13 @@ pub struct ReviewBatch {
     /// With redo: only items of these categories; default: all
     #[serde(default)]
     #[arg(long, value_delimiter = ',')]
-    categories: Vec<Line>,
+    categories: Vec<LineText>,
     /// Reason; required for reject and redo, which passes it to the next worker
     #[arg(long)]
-    note: Option<Body>,
+    note: Option<ReceiptText>,
     /// Name of the person who decided; default: the caller
     #[arg(long)]
-    reviewer: Option<Line>,
+    reviewer: Option<LineText>,
 }
 
 impl Operation for ReviewBatch {
@@ -65,7 +65,12 @@ impl Operation for ReviewBatch {
             decision,
             categories: self.categories.clone(),
             note: self.note.clone(),
-            reviewer: self.reviewer.as_ref().and_then(Line::non_empty).unwrap_or(session.caller()).to_owned(),
+            reviewer: self
+                .reviewer
+                .as_ref()
+                .and_then(LineText::non_empty)
+                .unwrap_or(session.caller())
+                .to_owned(),
         };
         review.validate()?;
         let id = self.id.clone();

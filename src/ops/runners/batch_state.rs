@@ -3,7 +3,7 @@
 use crate::error::Result;
 use crate::model::batch::BatchStatus;
 use crate::model::id::TaskId;
-use crate::model::task::Row;
+use crate::model::task::RowId;
 use crate::ops::Session;
 use crate::ops::request::lookup::{batch_status, find_batch};
 use crate::store::TaskFilter;
@@ -12,7 +12,7 @@ use crate::store::TaskFilter;
 #[derive(Debug)]
 pub struct BatchState {
     /// The row of the batch's task.
-    pub row: Row,
+    pub row: RowId,
     /// The batch's status.
     pub status: BatchStatus,
     /// Whether a chunk can be claimed now.
@@ -46,7 +46,7 @@ pub fn batch_state(session: &Session, batch: &TaskId) -> Result<BatchState> {
             row: task.row,
             status: batch_status(tx, &task, &batch)?,
             is_claimable: frees_a_chunk || !tx.list(&ready, None, 1)?.is_empty(),
-            worker: batch.worker,
+            worker: batch.profile,
             project: task.project,
             max_parallel: batch.max_parallel,
         })

@@ -1,9 +1,9 @@
-//! Concurrency permits: all runners of a store share one limit of workers. `model::share` decides which batch gets
+//! Concurrency permits: all runners of a store share one limit of workers. `model::fair_share` decides which batch gets
 //! the next permit.
 
 use crate::error::Result;
-use crate::model::share::{FairShare, must_yield, next};
-use crate::model::task::Row;
+use crate::model::fair_share::{FairShare, must_yield, next_batch};
+use crate::model::task::RowId;
 use crate::ops::Session;
 use crate::store::{StoreRead, StoreWrite};
 
@@ -11,7 +11,7 @@ use crate::store::{StoreRead, StoreWrite};
 const SILENT_SECONDS: i64 = 20;
 
 /// The shares of live runners. For `batch`, `wants` replaces whether it waits for a permit.
-fn live_shares(tx: &dyn StoreRead, batch: Row, wants: bool) -> Result<Vec<FairShare>> {
+fn live_shares(tx: &dyn StoreRead, batch: RowId, wants: bool) -> Result<Vec<FairShare>> {
     let oldest = tx.now().saturating_add_secs(-SILENT_SECONDS);
     // A heartbeat that lies further ahead was recorded before the clock was set back; the runner may be dead.
     let newest = tx.now().saturating_add_secs(SILENT_SECONDS);
@@ -20,22 +20,22 @@ fn live_shares(tx: &dyn StoreRead, batch: Row, wants: bool) -> Result<Vec<FairSh
         .into_iter()
         .filter(|(share, seen)| share.batch == batch || (*seen > oldest && *seen <= newest));
     Ok(live
-        .map(|(share, _)| if share.batch == batch { FairShare { wants, ..share } } else { share })
+        .map(|(share, _)| if share.batch == batch { FairShare { is_waiting: wants, ..share } } else { share })
         .collect())
 }
 
 /// The number of permits that a batch holds.
-fn held(shares: &[FairShare], batch: Row) -> u64 {
-    shares.iter().find(|share| share.batch == batch).map_or(0, |share| share.held)
+fn held(shares: &[FairShare], batch: RowId) -> u64 {
+    shares.iter().find(|share| share.batch == batch).map_or(0, |share| share.permits)
 }
 
 /// Whether the store has recorded that a batch waits for a permit.
-fn is_waiting(tx: &dyn StoreRead, batch: Row) -> Result<bool> {
-    Ok(tx.fair_shares()?.iter().any(|(share, _)| share.batch == batch && share.wants))
+fn is_waiting(tx: &dyn StoreRead, batch: RowId) -> Result<bool> {
+    Ok(tx.fair_shares()?.iter().any(|(share, _)| share.batch == batch && share.is_waiting))
 }
 
 /// Releases one permit of a batch, and records whether the batch waits for another.
-fn release_one(tx: &dyn StoreWrite, batch: Row, shares: &[FairShare], waits: bool) -> Result<()> {
+fn release_one(tx: &dyn StoreWrite, batch: RowId, shares: &[FairShare], waits: bool) -> Result<()> {
     tx.set_fair_share(batch, held(shares, batch).saturating_sub(1), waits)
 }
 
@@ -45,17 +45,17 @@ fn release_one(tx: &dyn StoreWrite, batch: Row, shares: &[FairShare], waits: boo
 ///
 /// # Errors
 /// If the store cannot be written.
-pub fn acquire_permit(session: &Session, batch: Row, limit: u64, others_wait: bool) -> Result<bool> {
+pub fn acquire_permit(session: &Session, batch: RowId, limit: u64, others_wait: bool) -> Result<bool> {
     // A waiting batch asks often: only a change is written.
     let (is_next, is_recorded) = session.read(move |tx| {
-        Ok((next(&live_shares(tx, batch, true)?, limit) == Some(batch), is_waiting(tx, batch)?))
+        Ok((next_batch(&live_shares(tx, batch, true)?, limit) == Some(batch), is_waiting(tx, batch)?))
     })?;
     if !is_next && is_recorded {
         return Ok(false);
     }
     session.write(move |tx| {
         let shares = live_shares(tx, batch, true)?;
-        let is_next = next(&shares, limit) == Some(batch);
+        let is_next = next_batch(&shares, limit) == Some(batch);
         tx.set_fair_share(batch, held(&shares, batch) + u64::from(is_next), others_wait || !is_next)?;
         Ok(is_next)
     })
@@ -65,7 +65,7 @@ pub fn acquire_permit(session: &Session, batch: Row, limit: u64, others_wait: bo
 ///
 /// # Errors
 /// If the store cannot be written.
-pub fn stop_waiting_for_permit(session: &Session, batch: Row) -> Result<()> {
+pub fn stop_waiting_for_permit(session: &Session, batch: RowId) -> Result<()> {
     if !session.read(move |tx| is_waiting(tx, batch))? {
         return Ok(());
     }
@@ -79,7 +79,7 @@ pub fn stop_waiting_for_permit(session: &Session, batch: Row) -> Result<()> {
 ///
 /// # Errors
 /// If the store cannot be written.
-pub fn release_permit(session: &Session, batch: Row, others_wait: bool) -> Result<()> {
+pub fn release_permit(session: &Session, batch: RowId, others_wait: bool) -> Result<()> {
     session.write(move |tx| {
         let shares = live_shares(tx, batch, others_wait)?;
         release_one(tx, batch, &shares, others_wait)
@@ -91,7 +91,7 @@ pub fn release_permit(session: &Session, batch: Row, others_wait: bool) -> Resul
 ///
 /// # Errors
 /// If the store cannot be written.
-pub fn yield_permit(session: &Session, batch: Row, limit: u64) -> Result<bool> {
+pub fn yield_permit(session: &Session, batch: RowId, limit: u64) -> Result<bool> {
     if !session.read(move |tx| Ok(must_yield(&live_shares(tx, batch, false)?, batch, limit)))? {
         return Ok(false);
     }

@@ -2,7 +2,7 @@
 
 use crate::error::Result;
 use crate::model::id::Token;
-use crate::model::task::Row;
+use crate::model::task::RowId;
 use crate::ops::Session;
 use crate::store::RunnerRecord;
 
@@ -11,7 +11,13 @@ use crate::store::RunnerRecord;
 ///
 /// # Errors
 /// If the store cannot be written.
-pub fn register_runner(session: &Session, batch: Row, profile: &str, pid: u32, host: &str) -> Result<String> {
+pub fn register_runner(
+    session: &Session,
+    batch: RowId,
+    profile: &str,
+    pid: u32,
+    host: &str,
+) -> Result<String> {
     let (profile, host) = (profile.to_owned(), host.to_owned());
     session.write(move |tx| {
         let run_marker = Token::random().to_string();
@@ -35,7 +41,7 @@ pub fn register_runner(session: &Session, batch: Row, profile: &str, pid: u32, h
 ///
 /// # Errors
 /// If the store cannot be written.
-pub fn record_runner_heartbeat(session: &Session, batch: Row, waits_for: Option<String>) -> Result<()> {
+pub fn record_runner_heartbeat(session: &Session, batch: RowId, waits_for: Option<String>) -> Result<()> {
     session.write(move |tx| tx.record_runner_heartbeat(batch, waits_for.as_deref()))
 }
 
@@ -43,7 +49,7 @@ pub fn record_runner_heartbeat(session: &Session, batch: Row, waits_for: Option<
 ///
 /// # Errors
 /// If the store cannot be read.
-pub fn find_runner(session: &Session, batch: Row) -> Result<Option<RunnerRecord>> {
+pub fn find_runner(session: &Session, batch: RowId) -> Result<Option<RunnerRecord>> {
     session.read(move |tx| tx.runner(batch))
 }
 
@@ -51,7 +57,7 @@ pub fn find_runner(session: &Session, batch: Row) -> Result<Option<RunnerRecord>
 ///
 /// # Errors
 /// If the store cannot be written.
-pub fn unregister_runner(session: &Session, batch: Row, run_marker: &str) -> Result<()> {
+pub fn unregister_runner(session: &Session, batch: RowId, run_marker: &str) -> Result<()> {
     let run_marker = run_marker.to_owned();
     session.write(move |tx| tx.delete_runner(batch, &run_marker))
 }

@@ -6,9 +6,9 @@ use super::launcher::{RunnerLauncher, RunnerStart};
 use crate::error::{Code, Error, Result};
 use crate::model::batch::{Batch, BatchStatus};
 use crate::model::id::TaskId;
-use crate::model::limits::MOST_IDS;
+use crate::model::limits::MAX_IDS;
 use crate::model::task::Task;
-use crate::model::text::Line;
+use crate::model::text::LineText;
 use crate::ops::Session;
 use crate::ops::request::lookup::{batch_status, find_batch};
 use crate::store::StoreRead;
@@ -17,7 +17,11 @@ use crate::store::StoreRead;
 ///
 /// # Errors
 /// `invalid_argument`, or what is wrong with the profile.
-pub(in crate::ops) fn check_profile(session: &Session, profile: &Line, project: Option<&str>) -> Result<()> {
+pub(in crate::ops) fn check_profile(
+    session: &Session,
+    profile: &LineText,
+    project: Option<&str>,
+) -> Result<()> {
     let launcher = session.launcher().ok_or_else(|| {
         Error::invalid(format!(
             "worker: profile '{profile}' cannot be used, this process starts no background workers; leave `worker` out"
@@ -34,8 +38,8 @@ pub(in crate::ops) fn check_profile(session: &Session, profile: &Line, project: 
 pub fn start_missing_runners(session: &Session) -> Result<()> {
     let open = session.read(|tx| {
         let mut open = Vec::new();
-        for task in tx.open_batches(None, MOST_IDS)? {
-            if tx.batch(task.row)?.is_some_and(|batch| batch.worker.is_some()) {
+        for task in tx.open_batches(None, MAX_IDS)? {
+            if tx.batch(task.row)?.is_some_and(|batch| batch.profile.is_some()) {
                 open.push(task.id);
             }
         }
@@ -57,7 +61,7 @@ pub(in crate::ops) fn lacks_runner(
     task: &Task,
     batch: &Batch,
 ) -> Result<bool> {
-    let Some(launcher) = launcher.filter(|_| batch.worker.is_some()) else { return Ok(false) };
+    let Some(launcher) = launcher.filter(|_| batch.profile.is_some()) else { return Ok(false) };
     Ok(batch_status(tx, task, batch)? == BatchStatus::Running && !launcher.is_running(&task.id)?)
 }
 
@@ -74,7 +78,7 @@ fn profile_of_running(session: &Session, batch: &TaskId) -> Result<Option<String
     session.read(move |tx| {
         let (task, batch) = find_batch(tx, &id)?;
         let is_running = batch_status(tx, &task, &batch)? == BatchStatus::Running;
-        Ok(batch.worker.filter(|_| is_running))
+        Ok(batch.profile.filter(|_| is_running))
     })
 }
 

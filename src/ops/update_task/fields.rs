@@ -2,12 +2,12 @@
 
 use super::UpdateTask;
 use crate::error::{Code, Error, Result};
-use crate::model::claim::may_change_state;
+use crate::model::claim::check_state_change;
 use crate::model::id::TaskId;
 use crate::model::limits::{Order, Priority};
-use crate::model::status::{Complexity, Kind, Status};
-use crate::model::task::{Row, Task};
-use crate::model::text::Line;
+use crate::model::status::{Complexity, Status, TaskType};
+use crate::model::task::{RowId, Task};
+use crate::model::text::LineText;
 use crate::ops::request::fields::{parse_due, parse_tags};
 use crate::ops::request::lookup::{find_parent, find_rows};
 use crate::store::StoreWrite;
@@ -32,11 +32,11 @@ impl UpdateTask {
                 }
             };
         }
-        set!(kind, "type", |value: &Kind| *value);
+        set!(task_type, "type", |value: &TaskType| *value);
         set!(priority, "priority", |value: &Priority| value.get());
         set!(order, "order", |value: &Order| value.get());
         set!(complexity, "complexity", |value: &Complexity| Some(*value));
-        let text = |value: &Line| value.non_empty().map(str::to_owned);
+        let text = |value: &LineText| value.non_empty().map(str::to_owned);
         set!(project, "project", text);
         set!(effort, "effort", text);
         set!(context, "context", text);
@@ -44,7 +44,7 @@ impl UpdateTask {
         if self.status != Some(Status::InProgress)
             && let Some(assignee) = &self.assignee
         {
-            may_change_state(before, self.claim.as_ref(), tx.now())?;
+            check_state_change(before, self.claim.as_ref(), tx.now())?;
             task.assignee = text(assignee);
             modified.push("assignee");
         }
@@ -99,7 +99,7 @@ fn replace_dependencies(
 }
 
 /// The row of the new parent; `None` if `parent` is empty, which clears it.
-fn new_parent(tx: &dyn StoreWrite, task: &Task, parent: &str) -> Result<Option<Row>> {
+fn new_parent(tx: &dyn StoreWrite, task: &Task, parent: &str) -> Result<Option<RowId>> {
     if task.is_chunk {
         return Err(Error::invalid(format!(
             "parent: the parent of chunk {} is its batch and cannot be changed",

@@ -16,13 +16,13 @@ use super::views::receipt::ReceiptView;
 use super::views::task::{TaskReply, TaskView};
 use super::{Effect, Operation, Session};
 use crate::error::{Error, Result};
-use crate::model::claim::{Manner, may_claim};
+use crate::model::claim::{ClaimKind, check_claimable};
 use crate::model::cost::{Money, Tokens};
 use crate::model::id::{TaskId, Token};
-use crate::model::job::WorkerScope;
 use crate::model::limits::{Order, Priority};
-use crate::model::status::{Complexity, ItemReport, Kind, Status};
-use crate::model::text::{Body, Line};
+use crate::model::status::{Complexity, ItemReport, Status, TaskType};
+use crate::model::text::{LineText, ReceiptText};
+use crate::model::worker_scope::WorkerScope;
 use crate::store::StoreWrite;
 
 pub use runner_requests::{ItemCost, ItemReceipt};
@@ -36,11 +36,11 @@ pub struct UpdateTask {
     id: TaskId,
     /// New title
     #[arg(long)]
-    task_title: Option<Line>,
+    task_title: Option<LineText>,
     /// New type
     #[serde(rename = "type")]
     #[arg(long = "type")]
-    kind: Option<Kind>,
+    task_type: Option<TaskType>,
     /// New status. in_progress claims the task (needs assignee); done completes it
     #[arg(long)]
     status: Option<Status>,
@@ -61,43 +61,43 @@ pub struct UpdateTask {
     soft_depends_on: Option<Vec<TaskId>>,
     /// Due date, YYYY-MM-DD or RFC 3339
     #[arg(long)]
-    due: Option<Line>,
+    due: Option<LineText>,
     /// New project
     #[arg(long)]
-    project: Option<Line>,
+    project: Option<LineText>,
     /// New tags
     #[arg(long, value_delimiter = ',')]
-    tags: Option<Vec<Line>>,
+    tags: Option<Vec<LineText>>,
     /// Estimated effort
     #[arg(long)]
-    effort: Option<Line>,
+    effort: Option<LineText>,
     /// Place or tool that the work needs
     #[arg(long)]
-    context: Option<Line>,
+    context: Option<LineText>,
     /// Worker name; your own when you claim
     #[arg(long)]
-    assignee: Option<Line>,
+    assignee: Option<LineText>,
     /// How much judgment the work needs
     #[arg(long)]
     complexity: Option<Complexity>,
     /// Text of a receipt to append
     #[arg(long)]
-    body: Option<Body>,
+    body: Option<ReceiptText>,
     /// claim.token from claim_task
     #[arg(long)]
     claim: Option<Token>,
     /// Key of the chunk's item that the receipt reports on
     #[arg(long)]
-    item: Option<Line>,
+    item: Option<LineText>,
     /// With item: started (before you act), done, failed or skipped
     #[arg(long)]
     outcome: Option<ItemReport>,
     /// With item: its category
     #[arg(long)]
-    category: Option<Line>,
+    category: Option<LineText>,
     /// Model that did the work
     #[arg(long)]
-    model: Option<Line>,
+    model: Option<LineText>,
     /// Tokens the model read
     #[arg(long)]
     tokens_in: Option<Tokens>,
@@ -109,7 +109,7 @@ pub struct UpdateTask {
     cost: Option<Money>,
     /// Unique key; a repeated request gets the first reply
     #[arg(long)]
-    request_key: Option<Line>,
+    request_key: Option<LineText>,
     /// Change the status although the task is claimed or incomplete; recorded
     #[serde(default)]
     #[arg(long, num_args = 0..=1, default_value = "false", default_missing_value = "true")]
@@ -122,7 +122,7 @@ pub struct UpdateTask {
     /// The item that a runner starts next, in the same commit; agents cannot set it.
     #[serde(skip)]
     #[arg(skip)]
-    next: Option<Line>,
+    next: Option<LineText>,
 }
 
 impl Operation for UpdateTask {
@@ -160,12 +160,12 @@ impl Operation for UpdateTask {
                 "outcome: allowed with `item` only, the key of the item it reports on",
             ));
         }
-        let key = RequestKey::new(self.request_key.as_ref().map(Line::as_str), &self)?;
+        let key = RequestKey::new(self.request_key.as_ref().map(LineText::as_str), &self)?;
         let author = non_empty(&self.assignee).unwrap_or_else(|| session.caller().to_owned());
         if self.is_open_claim() {
             // Most workers that race for a task lose. A read refuses them without the write lock.
             let (id, worker) = (self.id.clone(), author.clone());
-            session.read(move |tx| may_claim(&tx.task(&id)?, &worker, Manner::Open, tx.now()))?;
+            session.read(move |tx| check_claimable(&tx.task(&id)?, &worker, ClaimKind::Open, tx.now()))?;
         }
         let scope = session.worker_scope().cloned();
         let (reply, chunk) = session.write(move |tx| {

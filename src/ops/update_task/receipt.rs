@@ -2,11 +2,11 @@
 
 use super::UpdateTask;
 use crate::error::{Error, Result};
-use crate::model::claim::{ClaimAuthority, standing};
+use crate::model::claim::{ClaimAuthority, claim_authority};
 use crate::model::cost::{Cost, Tokens};
-use crate::model::job::WorkerScope;
 use crate::model::task::Task;
-use crate::model::text::{Body, Line};
+use crate::model::text::{LineText, ReceiptText};
+use crate::model::worker_scope::WorkerScope;
 use crate::ops::lifecycle::receipts::{IncomingReceipt, append_late_receipt, append_receipt};
 use crate::ops::request::fields::non_empty;
 use crate::ops::request::worker_scope::may_write_to_batch;
@@ -22,9 +22,9 @@ impl UpdateTask {
         author: &str,
         scope: Option<&WorkerScope>,
     ) -> Result<Option<ReceiptView>> {
-        let text = self.body.as_ref().and_then(Body::non_empty);
+        let text = self.body.as_ref().and_then(ReceiptText::non_empty);
         let has_receipt = text.is_some() || self.item.is_some();
-        let is_lost = standing(task, self.claim.as_ref(), tx.now()) == ClaimAuthority::Lost;
+        let is_lost = claim_authority(task, self.claim.as_ref(), tx.now()) == ClaimAuthority::StaleToken;
         let cost = self.receipt_cost();
         if !has_receipt && !cost.is_empty() {
             return Err(Error::invalid(
@@ -38,9 +38,9 @@ impl UpdateTask {
             token: self.claim.as_ref(),
             author,
             text,
-            item: self.item.as_ref().map(Line::as_str),
+            item: self.item.as_ref().map(LineText::as_str),
             outcome: self.outcome,
-            category: self.category.as_ref().and_then(Line::non_empty),
+            category: self.category.as_ref().and_then(LineText::non_empty),
             cost: Some(&cost),
         };
         if let Some(scope) = scope

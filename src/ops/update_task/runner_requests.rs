@@ -4,19 +4,19 @@ use super::UpdateTask;
 use crate::model::cost::{Money, Tokens};
 use crate::model::id::{TaskId, Token};
 use crate::model::status::Outcome;
-use crate::model::text::{Body, Line};
+use crate::model::text::{LineText, ReceiptText};
 
 /// A runner's receipt for an item.
 #[derive(Debug, Clone)]
 pub struct ItemReceipt {
     /// The item's key.
-    pub item: Line,
+    pub item: LineText,
     /// The item's outcome.
     pub outcome: Outcome,
     /// The item's category.
-    pub category: Option<Line>,
+    pub category: Option<LineText>,
     /// The text.
-    pub body: Body,
+    pub body: ReceiptText,
     /// The cost of the work.
     pub cost: ItemCost,
 }
@@ -25,7 +25,7 @@ pub struct ItemReceipt {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ItemCost {
     /// The model that did the work.
-    pub model: Option<Line>,
+    pub model: Option<LineText>,
     /// Tokens that the model read.
     pub tokens_in: Option<Tokens>,
     /// Tokens that the model wrote.
@@ -36,7 +36,7 @@ pub struct ItemCost {
 
 impl UpdateTask {
     /// A receipt for an item. `next` is the item that is marked as started in the same commit.
-    pub fn item_receipt(id: TaskId, claim: Token, receipt: ItemReceipt, next: Option<Line>) -> Self {
+    pub fn item_receipt(id: TaskId, claim: Token, receipt: ItemReceipt, next: Option<LineText>) -> Self {
         let ItemReceipt { item, outcome, category, body, cost } = receipt;
         UpdateTask {
             item: Some(item),
@@ -53,7 +53,7 @@ impl UpdateTask {
     }
 
     /// A receipt without a claim.
-    pub fn note(id: TaskId, body: Body) -> Self {
+    pub fn note(id: TaskId, body: ReceiptText) -> Self {
         UpdateTask { body: Some(body), ..UpdateTask::unchanged(id) }
     }
 
@@ -68,7 +68,7 @@ impl UpdateTask {
             id,
             claim: None,
             task_title: None,
-            kind: None,
+            task_type: None,
             status: None,
             priority: None,
             order: None,

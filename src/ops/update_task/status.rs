@@ -2,7 +2,9 @@
 
 use super::UpdateTask;
 use crate::error::{Code, Error, Result};
-use crate::model::claim::{Claim, ClaimAuthority, Manner, claimed, may_change_state, may_claim, standing};
+use crate::model::claim::{
+    Claim, ClaimAuthority, ClaimKind, check_claimable, check_state_change, claim_authority, claimed,
+};
 use crate::model::limits::OPEN_LEASE_SECONDS;
 use crate::model::status::Status;
 use crate::model::task::Task;
@@ -38,17 +40,17 @@ impl UpdateTask {
     /// Claims a task without a token, or renews the lease of the holder's claim.
     fn claim_openly(&self, tx: &dyn StoreWrite, task: &Task, author: &str) -> Result<()> {
         let now = tx.now();
-        if standing(task, self.claim.as_ref(), now) == ClaimAuthority::Holder {
+        if claim_authority(task, self.claim.as_ref(), now) == ClaimAuthority::LiveToken {
             return renew_lease(tx, task);
         }
-        may_claim(task, author, Manner::Open, now)?;
+        check_claimable(task, author, ClaimKind::Open, now)?;
         let after = claimed(task, Claim::new(author, None, now, OPEN_LEASE_SECONDS));
         change_state(tx, task, &after).map(|_| ())
     }
 
     /// Sets a status that neither claims nor completes. `force` overrides a fenced claim and is recorded.
     fn set_status(&self, tx: &dyn StoreWrite, task: &Task, status: Status, author: &str) -> Result<()> {
-        match (may_change_state(task, self.claim.as_ref(), tx.now()), self.force) {
+        match (check_state_change(task, self.claim.as_ref(), tx.now()), self.force) {
             (Err(error), true) if error.code == Code::ClaimRequired => {
                 let text =
                     format!("'{author}' set the status to {status} by force while the task was claimed.");

@@ -7,8 +7,8 @@ use serde_json::{Map, Value};
 use super::cost::{SpentView, spent};
 use super::shorten::shorten;
 use crate::error::{Error, Result};
-use crate::model::batch::{Batch, BatchStatus, Counts};
-use crate::model::task::{Row, Task};
+use crate::model::batch::{Batch, BatchStatus, ItemCounts};
+use crate::model::task::{RowId, Task};
 use crate::model::timestamp::Timestamp;
 use crate::ops::request::lookup::batch_status;
 use crate::store::StoreRead;
@@ -89,11 +89,11 @@ impl BatchView {
 }
 
 /// The number of items by category, for a chunk or a batch, largest first.
-pub(in crate::ops) fn categories(tx: &dyn StoreRead, row: Row) -> Result<Map<String, Value>> {
+pub(in crate::ops) fn categories(tx: &dyn StoreRead, row: RowId) -> Result<Map<String, Value>> {
     Ok(tx.category_counts(row)?.into_iter().map(|(name, count)| (name, count.into())).collect())
 }
 
-fn outcomes(counts: &Counts) -> Map<String, Value> {
+fn outcomes(counts: &ItemCounts) -> Map<String, Value> {
     [("done", counts.done), ("failed", counts.failed), ("skipped", counts.skipped)]
         .into_iter()
         .filter(|(_, count)| *count > 0)
@@ -122,21 +122,21 @@ pub(crate) fn batch_view(tx: &dyn StoreRead, task: &Task, batch: &Batch) -> Resu
         title: task.title.clone(),
         status: status.to_string(),
         step: current_step(tx, batch)?,
-        paused: batch.paused.clone().map(shorten),
+        paused: batch.pause_reason.clone().map(shorten),
         total: batch.counts.total,
         processed: batch.counts.processed(),
         outcomes: outcomes(&batch.counts),
         categories: categories(tx, task.row)?,
         in_doubt: tx.count_in_doubt(task.row)?,
         spent: spent(tx, task.row)?.map(SpentView::total),
-        chunks: batch.chunks,
-        chunks_ended: batch.ended,
+        chunks: batch.chunk_count,
+        chunks_ended: batch.ended_chunks,
         per_minute,
-        finish: match batch.finish {
+        finish: match batch.finish_row {
             Some(row) => Some(tx.task_by_row(row)?.id.to_string()),
             None => None,
         },
-        worker: batch.worker.clone(),
+        worker: batch.profile.clone(),
         runner: tx.runner(task.row)?.map(|runner| RunnerView {
             pid: runner.pid,
             host: runner.host,

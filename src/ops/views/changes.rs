@@ -18,11 +18,11 @@ pub enum Watched {
 impl Watched {
     fn changed_since(&self, tx: &dyn StoreRead, since: u64) -> Result<bool> {
         match self {
-            Watched::Task(id) => Ok(tx.task(id)?.changed > since),
+            Watched::Task(id) => Ok(tx.task(id)?.change_number > since),
             Watched::Batch(id) => {
                 let (task, _) = find_batch(tx, id)?;
                 let chunks = TaskFilter { parent: Some(task.row), ..TaskFilter::default() };
-                Ok(task.changed > since || !tx.tasks_changed_since(&chunks, since, 1)?.is_empty())
+                Ok(task.change_number > since || !tx.tasks_changed_since(&chunks, since, 1)?.is_empty())
             }
         }
     }

@@ -8,7 +8,7 @@ use super::batch::categories;
 use super::cost::spent;
 use crate::error::Result;
 use crate::model::batch::Chunk;
-use crate::model::cost::Spent;
+use crate::model::cost::CostSum;
 use crate::model::task::Task;
 use crate::store::StoreRead;
 
@@ -32,7 +32,7 @@ pub struct ChunkView {
     pub worker: Option<String>,
     /// The cost of the work, according to the receipts.
     #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub spent: Option<Spent>,
+    pub spent: Option<CostSum>,
 }
 
 /// Reads a chunk for a reply.

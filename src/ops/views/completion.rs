@@ -40,7 +40,10 @@ pub fn chunk_numbers(session: &Session, batch: TaskId, typed: &str, limit: usize
     session.read(move |tx| {
         // The id may be incomplete while the person is still typing: that is not an error.
         let Ok((_, batch)) = find_batch(tx, &batch) else { return Ok(Vec::new()) };
-        Ok(numbers_starting_with(&typed, batch.chunks).take(limit).map(|number| number.to_string()).collect())
+        Ok(numbers_starting_with(&typed, batch.chunk_count)
+            .take(limit)
+            .map(|number| number.to_string())
+            .collect())
     })
 }
 
@@ -70,7 +73,7 @@ pub fn chunk_id(session: &Session, batch: TaskId, number: u64) -> Result<TaskId>
             Some((chunk, task)) if chunk.number == number => Ok(task.id),
             _ => Err(Error::not_found(format!(
                 "Batch {batch} has no chunk {number}; its chunks are 1 to {}",
-                stored.chunks
+                stored.chunk_count
             ))),
         }
     })

@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::error::{Error, Result};
-use crate::model::cost::{Spent, SpentBy};
-use crate::model::task::Row;
+use crate::model::cost::{CostGroup, CostSum};
+use crate::model::task::RowId;
 use crate::store::StoreRead;
 
 /// The most workers, categories and models that are shown: the most expensive ones.
@@ -17,7 +17,7 @@ const SHOWN: usize = 20;
 pub struct SpentView {
     /// The total.
     #[serde(flatten)]
-    pub all: Spent,
+    pub all: CostSum,
     /// The cost by worker.
     #[serde(skip_serializing_if = "Map::is_empty", default)]
     pub workers: Map<String, Value>,
@@ -30,24 +30,24 @@ pub struct SpentView {
 }
 
 /// The total cost of a chunk or a batch; `None` if no receipt reports a cost.
-pub(in crate::ops) fn spent(tx: &dyn StoreRead, row: Row) -> Result<Option<Spent>> {
-    Ok(tx.cost_totals(row)?.into_iter().find(|(by, ..)| *by == SpentBy::All).map(|(.., spent)| spent))
+pub(in crate::ops) fn spent(tx: &dyn StoreRead, row: RowId) -> Result<Option<CostSum>> {
+    Ok(tx.cost_totals(row)?.into_iter().find(|(by, ..)| *by == CostGroup::All).map(|(.., spent)| spent))
 }
 
 impl SpentView {
     /// The total alone.
-    pub(in crate::ops) fn total(all: Spent) -> Self {
+    pub(in crate::ops) fn total(all: CostSum) -> Self {
         SpentView { all, workers: Map::new(), categories: Map::new(), models: Map::new() }
     }
 
     /// Adds the cost by worker, category and model.
-    pub(in crate::ops) fn with_details(mut self, tx: &dyn StoreRead, row: Row) -> Result<Self> {
+    pub(in crate::ops) fn with_details(mut self, tx: &dyn StoreRead, row: RowId) -> Result<Self> {
         for (by, name, spent) in tx.cost_totals(row)? {
             let map = match by {
-                SpentBy::All => continue,
-                SpentBy::Worker => &mut self.workers,
-                SpentBy::Category => &mut self.categories,
-                SpentBy::Model => &mut self.models,
+                CostGroup::All => continue,
+                CostGroup::Worker => &mut self.workers,
+                CostGroup::Category => &mut self.categories,
+                CostGroup::Model => &mut self.models,
             };
             if map.len() < SHOWN {
                 let spent = serde_json::to_value(spent)

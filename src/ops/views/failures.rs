@@ -27,9 +27,10 @@ pub(in crate::ops) fn failures(tx: &dyn StoreRead, batch: &Task, max: usize) -> 
     let filter =
         TaskFilter { parent: Some(batch.row), status: Some(Status::Failed), ..TaskFilter::default() };
     for chunk in tx.list(&filter, None, max)? {
-        let last = tx.receipt(chunk.row, chunk.receipts)?.map(|receipt| receipt.text).unwrap_or_default();
+        let last =
+            tx.receipt(chunk.row, chunk.receipt_count)?.map(|receipt| receipt.text).unwrap_or_default();
         let mut reason = shorten(last);
-        let reasons = tx.chunk(&chunk)?.map(|chunk| chunk.reasons).unwrap_or_default();
+        let reasons = tx.chunk(&chunk)?.map(|chunk| chunk.release_reasons).unwrap_or_default();
         // The last receipt usually repeats the reason of the last attempt.
         let is_new = |line: &&str| !reason.contains(line.trim_end_matches('…'));
         let earlier = reasons.lines().filter(is_new).collect::<Vec<_>>().join(" ");
@@ -40,7 +41,7 @@ pub(in crate::ops) fn failures(tx: &dyn StoreRead, batch: &Task, max: usize) -> 
     }
     for (chunk, item) in tx.failed_items(batch.row, max)? {
         let number = item.settled.as_ref().map_or(0, |settled| settled.receipt);
-        let text = tx.receipt(item.chunk, number)?.map(|receipt| receipt.text).ok_or_else(|| {
+        let text = tx.receipt(item.chunk_row, number)?.map(|receipt| receipt.text).ok_or_else(|| {
             Error::not_found(format!(
                 "Receipt {number} of chunk {chunk} is missing; `tasktally verify` checks the store"
             ))

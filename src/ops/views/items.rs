@@ -6,7 +6,7 @@ use super::in_doubt::describe_doubt;
 use crate::error::Result;
 use crate::model::batch::{Chunk, StoredItem};
 use crate::model::id::TaskId;
-use crate::model::limits::{PAGE, REPLY_CHARS};
+use crate::model::limits::{MAX_REPLY_CHARS, PAGE_ROWS};
 use crate::model::step::Steps;
 use crate::model::task::Task;
 use crate::ops::Session;
@@ -26,7 +26,7 @@ pub(in crate::ops) fn open_items(
     after: u64,
     limit: usize,
 ) -> Result<ItemsPage> {
-    let steps = if chunk.step > 0 { tx.batch(chunk.batch)?.map(|batch| batch.steps) } else { None };
+    let steps = if chunk.step > 0 { tx.batch(chunk.batch_row)?.map(|batch| batch.steps) } else { None };
     let mut items = Vec::new();
     let mut length = 0;
     let mut last = after;
@@ -41,7 +41,7 @@ pub(in crate::ops) fn open_items(
             item.insert("in_doubt".into(), in_doubt);
         }
         length += serde_json::to_string(&item).map_or(0, |text| text.len());
-        if count == limit || (count > 0 && length > REPLY_CHARS) {
+        if count == limit || (count > 0 && length > MAX_REPLY_CHARS) {
             return Ok((items, Some(last)));
         }
         items.push(item);
@@ -59,7 +59,7 @@ pub fn open_items_page(session: &Session, chunk: &TaskId, after: u64) -> Result<
     session.read(move |tx| {
         let task = tx.task(&chunk)?;
         match tx.chunk(&task)? {
-            Some(chunk) => open_items(tx, &task, &chunk, after, PAGE),
+            Some(chunk) => open_items(tx, &task, &chunk, after, PAGE_ROWS),
             None => Ok((Vec::new(), None)),
         }
     })

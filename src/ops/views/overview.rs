@@ -8,8 +8,8 @@ use serde::Serialize;
 use super::attention::{claimed_chunks, expired_chunks, has_expired, needs_person};
 use crate::error::Result;
 use crate::model::batch::{Batch, BatchStatus};
-use crate::model::field::visible;
-use crate::model::limits::MOST_IDS;
+use crate::model::field::visible_excerpt;
+use crate::model::limits::MAX_IDS;
 use crate::model::status::Status;
 use crate::model::task::Task;
 use crate::ops::request::lookup::batch_status;
@@ -64,7 +64,7 @@ pub(in crate::ops) fn overview(
     lacks_runner: impl Fn(&Task, &Batch) -> Result<bool>,
 ) -> Result<Overview> {
     let mut states = Vec::new();
-    for task in tx.open_batches(project, MOST_IDS)? {
+    for task in tx.open_batches(project, MAX_IDS)? {
         let Some(batch) = tx.batch(task.row)? else { continue };
         let lacks_runner = lacks_runner(&task, &batch)?;
         states.push(assess(tx, &task, &batch, lacks_runner)?);
@@ -124,7 +124,7 @@ fn assess(tx: &dyn StoreRead, task: &Task, batch: &Batch, lacks_runner: bool) ->
     } else if !stalled.is_empty() {
         (2, "reset_stalled_tasks(dry_run=true)".to_owned())
     } else {
-        let workers = if batch.worker.is_some() { "" } else { "; start workers if none are running" };
+        let workers = if batch.profile.is_some() { "" } else { "; start workers if none are running" };
         (1, format!("poll get_batch(id=\"{id}\"){workers}"))
     };
     let batch = OpenBatch {
@@ -139,7 +139,7 @@ fn assess(tx: &dyn StoreRead, task: &Task, batch: &Batch, lacks_runner: bool) ->
 
 /// The start of a title, in at most 44 bytes.
 fn short_title(title: &str) -> String {
-    let title = visible(title, TITLE_CHARS);
+    let title = visible_excerpt(title, TITLE_CHARS);
     if title.len() <= TITLE_BYTES {
         return title;
     }

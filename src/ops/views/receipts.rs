@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::shorten::shorten_to;
 use crate::error::Result;
-use crate::model::field::visible;
+use crate::model::field::visible_excerpt;
 use crate::model::id::TaskId;
 use crate::model::receipt::Receipt;
 use crate::model::task::Task;
@@ -69,12 +69,12 @@ pub(in crate::ops) fn receipts(
 }
 
 fn view(chunk: Option<String>, receipt: Receipt) -> BatchReceipt {
-    let name = |name: Option<String>| name.map(|name| visible(&name, NAME_CHARS));
+    let name = |name: Option<String>| name.map(|name| visible_excerpt(&name, NAME_CHARS));
     BatchReceipt {
         chunk,
         number: receipt.number,
         at: receipt.at.to_string(),
-        author: visible(&receipt.author, NAME_CHARS),
+        author: visible_excerpt(&receipt.author, NAME_CHARS),
         text: shorten_to(receipt.text, TEXT_CHARS),
         // The key is not shortened: callers pass it to get_task and control_batch.
         item: receipt.item,

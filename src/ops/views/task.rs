@@ -76,7 +76,7 @@ impl TaskView {
         Ok(TaskView {
             id: task.id.as_str().to_owned(),
             title: task.title.clone(),
-            kind: task.kind.to_string(),
+            kind: task.task_type.to_string(),
             status: task.status.to_string(),
             priority: task.priority,
             project: task.project.clone(),
@@ -93,7 +93,7 @@ impl TaskView {
             created: task.created.to_string(),
             updated: task.updated.to_string(),
             body: None,
-            receipts: task.receipts,
+            receipts: task.receipt_count,
         })
     }
 

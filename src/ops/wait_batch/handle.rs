@@ -9,7 +9,7 @@ use crate::model::id::{TaskId, Token};
 use crate::model::status::Status;
 use crate::model::step::Checkpoint;
 use crate::model::timestamp::Timestamp;
-use crate::model::wait::{MOST_WAITS, Wait};
+use crate::model::wait::{BatchWait, MAX_WAITS};
 use crate::ops::request::args;
 use crate::ops::request::lookup::{batch_status, find_batch};
 use crate::ops::request::worker_scope::check_scope;
@@ -54,16 +54,16 @@ pub fn start_wait(session: &Session, arguments: Value) -> Result<WaitView> {
     let caller = session.caller().to_owned();
     let wait = session.write(move |tx| {
         let (task, batch) = find_batch(tx, &id)?;
-        let mut wait = Wait::new(Token::random().to_string(), task.row, &caller, tx.now());
+        let mut wait = BatchWait::new(Token::random().to_string(), task.row, &caller, tx.now());
         if batch_status(tx, &task, &batch)?.is_over() {
-            wait.ended = Some(tx.now());
+            wait.ended_at = Some(tx.now());
             return Ok(wait);
         }
-        if tx.count_open_waits(task.row)? >= MOST_WAITS {
+        if tx.count_open_waits(task.row)? >= MAX_WAITS {
             return Err(Error::new(
                 Code::TooLarge,
                 format!(
-                    "Batch {id} has {MOST_WAITS} open waits, the most allowed: cancel waits that are not needed, or poll get_batch(id=\"{id}\")"
+                    "Batch {id} has {MAX_WAITS} open waits, the most allowed: cancel waits that are not needed, or poll get_batch(id=\"{id}\")"
                 ),
             ));
         }
@@ -89,17 +89,17 @@ pub fn read_wait(session: &Session, handle: &str, can_ask: bool) -> Result<WaitV
 pub fn cancel_wait(session: &Session, handle: &str) -> Result<()> {
     let handle = own_wait(session, handle)?.handle;
     session.write(move |tx| {
-        let Some(mut wait) = tx.wait(&handle)?.filter(Wait::is_open) else { return Ok(()) };
+        let Some(mut wait) = tx.wait(&handle)?.filter(BatchWait::is_open) else { return Ok(()) };
         let (task, batch) = awaited_batch(tx, wait.batch)?;
         let is_over = batch_status(tx, &task, &batch)?.is_over();
-        *(if is_over { &mut wait.ended } else { &mut wait.cancelled }) = Some(tx.now());
+        *(if is_over { &mut wait.ended_at } else { &mut wait.cancelled_at }) = Some(tx.now());
         wait.updated = tx.now();
         tx.update_wait(&wait)
     })
 }
 
 /// The caller's wait; a worker may not wait for batches.
-fn own_wait(session: &Session, handle: &str) -> Result<Wait> {
+fn own_wait(session: &Session, handle: &str) -> Result<BatchWait> {
     check_scope::<WaitBatch>(session, Value::Null)?;
     find_wait(session, handle)
 }
@@ -113,7 +113,7 @@ struct Snapshot {
     question: Option<ReviewQuestion>,
 }
 
-fn view(session: &Session, wait: Wait, can_ask: bool) -> Result<WaitView> {
+fn view(session: &Session, wait: BatchWait, can_ask: bool) -> Result<WaitView> {
     let (mut wait, snapshot) = session.read(move |tx| {
         let snapshot = snapshot(tx, &wait, can_ask)?;
         Ok((wait, snapshot))
@@ -123,31 +123,32 @@ fn view(session: &Session, wait: Wait, can_ask: bool) -> Result<WaitView> {
         wait = session.write(move |tx| {
             let mut wait = tx.wait(&wait.handle)?.unwrap_or(wait);
             if wait.is_open() {
-                wait.ended = Some(tx.now());
+                wait.ended_at = Some(tx.now());
                 wait.updated = tx.now();
                 tx.update_wait(&wait)?;
             }
             Ok(wait)
         })?;
     }
-    let (state, message) = if wait.cancelled.is_some() {
+    let (state, message) = if wait.cancelled_at.is_some() {
         let message = format!(
             "The wait was cancelled; the batch was not changed, control_batch(id=\"{}\", action=\"cancel\") cancels it",
             snapshot.batch
         );
         (WaitState::Cancelled, message)
-    } else if wait.ended.is_some() {
+    } else if wait.ended_at.is_some() {
         let reply = to_json(GetBatch::progress_of(snapshot.batch).run(session)?)?;
         (WaitState::Ended(reply), snapshot.message)
     } else {
         (snapshot.question.map_or(WaitState::Working, WaitState::NeedsAnswer), snapshot.message)
     };
-    let message = if wait.said.is_empty() { message } else { format!("{message}. {}", wait.said) };
+    let message =
+        if wait.last_answer.is_empty() { message } else { format!("{message}. {}", wait.last_answer) };
     let updated = wait.updated.max(snapshot.updated);
     Ok(WaitView { handle: wait.handle, created: wait.created, updated, message, state })
 }
 
-fn snapshot(tx: &dyn StoreRead, wait: &Wait, can_ask: bool) -> Result<Snapshot> {
+fn snapshot(tx: &dyn StoreRead, wait: &BatchWait, can_ask: bool) -> Result<Snapshot> {
     let (task, batch) = awaited_batch(tx, wait.batch)?;
     let id = &task.id;
     let status = batch_status(tx, &task, &batch)?;

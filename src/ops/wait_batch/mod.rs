@@ -24,7 +24,7 @@ pub struct WaitBatch {
 #[serde(transparent)]
 pub struct WaitReply(GetBatchReply);
 
-schema_of!(WaitReply, { "type": "object" });
+inline_schema!(WaitReply, { "type": "object" });
 
 impl Operation for WaitBatch {
     const NAME: &'static str = "wait_batch";

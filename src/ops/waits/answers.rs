@@ -10,7 +10,7 @@ use super::review_form::{FormAnswer, person_at, question_name};
 use crate::error::{Code, Error, Result};
 use crate::model::id::TaskId;
 use crate::model::text::excerpt;
-use crate::model::wait::Undecided;
+use crate::model::wait::OpenQuestion;
 use crate::ops::Session;
 use crate::ops::lifecycle::review::Review;
 use crate::ops::runners::start::start_runner;
@@ -72,12 +72,12 @@ fn apply_answer(
     let (task, batch) = awaited_batch(tx, wait.batch)?;
     let chunks = if wait.is_open() { chunks_of_question(tx, &wait, &task, &batch, key)? } else { None };
     let mut decided = None;
-    wait.said = match chunks {
+    wait.last_answer = match chunks {
         None => format!("The answer to '{}' changed nothing: that question is no longer open", excerpt(key)),
         Some(chunks) => match FormAnswer::parse(answer)? {
             FormAnswer::Undecided(action) => {
                 let question = question_name(&task, &chunks);
-                let undecided = Undecided { declined: true, ..tx.undecided(handle, &question)? };
+                let undecided = OpenQuestion { declined: true, ..tx.undecided(handle, &question)? };
                 tx.save_undecided(handle, &question, undecided)?;
                 format!("The answer was {action}: the review stays open, and the person is not asked again")
             }
@@ -98,7 +98,7 @@ fn apply_answer(
 /// Appends to the result of the last answer.
 fn extend_result(tx: &dyn StoreWrite, handle: &str, more: &str) -> Result<()> {
     let Some(mut wait) = tx.wait(handle)? else { return Ok(()) };
-    wait.said += more;
+    wait.last_answer += more;
     tx.update_wait(&wait)
 }
 
@@ -109,9 +109,13 @@ fn record_refusal(tx: &dyn StoreWrite, handle: &str, key: &str, error: &Error) -
     if let Some(chunks) = chunks_of_question(tx, &wait, &task, &batch, key)? {
         let question = question_name(&task, &chunks);
         let undecided = tx.undecided(handle, &question)?;
-        tx.save_undecided(handle, &question, Undecided { tries: undecided.tries + 1, ..undecided })?;
+        tx.save_undecided(
+            handle,
+            &question,
+            OpenQuestion { failed_answers: undecided.failed_answers + 1, ..undecided },
+        )?;
     }
-    wait.said = format!("The answer changed nothing: {error}");
+    wait.last_answer = format!("The answer changed nothing: {error}");
     wait.updated = tx.now();
     tx.update_wait(&wait)
 }

@@ -2,9 +2,9 @@
 
 use crate::error::{Error, Result};
 use crate::model::batch::Batch;
-use crate::model::task::{Row, Task};
+use crate::model::task::{RowId, Task};
 use crate::model::text::excerpt;
-use crate::model::wait::Wait;
+use crate::model::wait::BatchWait;
 use crate::ops::Session;
 use crate::ops::request::lookup::find_batch;
 use crate::store::StoreRead;
@@ -13,10 +13,10 @@ use crate::store::StoreRead;
 ///
 /// # Errors
 /// `not_found` if no wait has the handle, or it was given to another client.
-pub(in crate::ops) fn find_wait(session: &Session, handle: &str) -> Result<Wait> {
+pub(in crate::ops) fn find_wait(session: &Session, handle: &str) -> Result<BatchWait> {
     let (handle, caller) = (handle.to_owned(), session.caller().to_owned());
     session.read(move |tx| match tx.wait(&handle)? {
-        Some(wait) if wait.asked_by == caller => Ok(wait),
+        Some(wait) if wait.client == caller => Ok(wait),
         Some(_) => Err(Error::not_found(format!(
             "Handle '{}' belongs to another client than '{}'; wait_batch(id) returns a handle of your own",
             excerpt(&handle),
@@ -30,7 +30,7 @@ pub(in crate::ops) fn find_wait(session: &Session, handle: &str) -> Result<Wait>
 }
 
 /// The batch in a row, and its task.
-pub(in crate::ops) fn awaited_batch(tx: &dyn StoreRead, row: Row) -> Result<(Task, Batch)> {
+pub(in crate::ops) fn awaited_batch(tx: &dyn StoreRead, row: RowId) -> Result<(Task, Batch)> {
     let task = tx.task_by_row(row)?;
     find_batch(tx, &task.id)
 }

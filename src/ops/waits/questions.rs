@@ -6,7 +6,7 @@ use crate::model::batch::{Batch, Chunk};
 use crate::model::status::Status;
 use crate::model::step::Checkpoint;
 use crate::model::task::Task;
-use crate::model::wait::{Undecided, Wait};
+use crate::model::wait::{BatchWait, OpenQuestion};
 use crate::ops::lifecycle::checkpoint::has_completed_step;
 use crate::ops::lifecycle::review::{chunks_in_review, for_each_in_review};
 use crate::ops::request::lookup::find_chunk;
@@ -16,7 +16,7 @@ use crate::store::StoreRead;
 /// because an approval covers what was shown; at a `step` checkpoint, one question covers all chunks.
 pub(in crate::ops) fn open_question(
     tx: &dyn StoreRead,
-    wait: &Wait,
+    wait: &BatchWait,
     task: &Task,
     batch: &Batch,
 ) -> Result<Option<ReviewQuestion>> {
@@ -43,12 +43,12 @@ pub(in crate::ops) fn open_question(
 /// that could not be applied, so that the person is asked again.
 fn question_key(
     tx: &dyn StoreRead,
-    wait: &Wait,
+    wait: &BatchWait,
     task: &Task,
     chunks: &[(Chunk, Task)],
 ) -> Result<Option<String>> {
     let name = question_name(task, chunks);
-    let Undecided { tries, declined } = tx.undecided(&wait.handle, &name)?;
+    let OpenQuestion { failed_answers: tries, declined } = tx.undecided(&wait.handle, &name)?;
     Ok(match (declined, tries) {
         (true, _) => None,
         (false, 0) => Some(name),
@@ -59,7 +59,7 @@ fn question_key(
 /// The chunks that the question with this key is about; `None` if that question is no longer open.
 pub(in crate::ops) fn chunks_of_question(
     tx: &dyn StoreRead,
-    wait: &Wait,
+    wait: &BatchWait,
     task: &Task,
     batch: &Batch,
     key: &str,

@@ -10,10 +10,10 @@ use sha2::{Digest, Sha256};
 use crate::error::{Error, Result};
 use crate::model::batch::{Batch, Chunk};
 use crate::model::chain::hex;
-use crate::model::field::visible;
+use crate::model::field::visible_excerpt;
 use crate::model::step::Decision;
 use crate::model::task::Task;
-use crate::model::text::{Body, excerpt};
+use crate::model::text::{ReceiptText, excerpt};
 use crate::ops::Session;
 use crate::ops::views::review::{Sample, review};
 use crate::store::StoreRead;
@@ -95,7 +95,7 @@ pub(in crate::ops) fn question(
     let (samples, mut in_doubt) = collect_samples(tx, task, batch, chunks)?;
     for (category, _) in categories.iter().take(CATEGORIES) {
         for sample in samples.get(category).into_iter().flatten() {
-            let receipt = visible(&sample.receipt, RECEIPT_CHARS);
+            let receipt = visible_excerpt(&sample.receipt, RECEIPT_CHARS);
             message += &format!("\n[{}] {}: {receipt}", excerpt(category), excerpt(&sample.item));
         }
     }
@@ -167,7 +167,7 @@ pub fn form() -> Value {
     })
 }
 
-words!(
+word_enum!(
     /// What a person did with the form.
     FormAction, "action of an answer" {
         /// Filled the form in.
@@ -183,7 +183,7 @@ words!(
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::ops) enum FormAnswer {
     /// A decision with its note.
-    Decided(Decision, Option<Body>),
+    Decided(Decision, Option<ReceiptText>),
     /// No decision.
     Undecided(FormAction),
 }
@@ -204,7 +204,7 @@ impl FormAnswer {
         struct Form {
             decision: Decision,
             #[serde(default)]
-            note: Option<Body>,
+            note: Option<ReceiptText>,
         }
         let invalid =
             |error: serde_json::Error| Error::invalid(format!("the answer cannot be parsed: {error}"));
@@ -226,7 +226,7 @@ mod tests {
         let check = |answer: Value, expected: Option<FormAnswer>| {
             assert_eq!(FormAnswer::parse(&answer).ok(), expected, "{answer}");
         };
-        let note: Body = "too many".parse().unwrap();
+        let note: ReceiptText = "too many".parse().unwrap();
         check(
             json!({"action": "accept", "content": {"decision": "redo", "note": "too many"}}),
             Some(FormAnswer::Decided(Decision::Redo, Some(note))),

@@ -5,12 +5,12 @@ use rusqlite::params;
 use super::rows::{self, item_columns};
 use super::tx::Tx;
 use crate::error::Result;
-use crate::model::batch::{Chunk, Earlier, LONGEST_REST_SECONDS, StoredItem};
-use crate::model::cost::{Spent, SpentBy};
-use crate::model::in_doubt::Started;
-use crate::model::limits::FARTHEST_LEASE_SECONDS;
+use crate::model::batch::{Chunk, EarlierOutcome, MAX_BACKOFF_SECONDS, StoredItem};
+use crate::model::cost::{CostGroup, CostSum};
+use crate::model::in_doubt::StartedReport;
+use crate::model::limits::MAX_LEASE_AHEAD_SECONDS;
 use crate::model::status::Outcome;
-use crate::model::task::Row;
+use crate::model::task::RowId;
 use crate::model::timestamp::Timestamp;
 use crate::store::{BatchRead, BatchWrite, ItemSelection};
 
@@ -25,7 +25,7 @@ macro_rules! selected_items {
 impl Tx<'_> {
     /// The latest end that a backoff started now can have.
     fn latest_backoff_end(&self) -> Timestamp {
-        self.now.saturating_add_secs(LONGEST_REST_SECONDS)
+        self.now.saturating_add_secs(MAX_BACKOFF_SECONDS)
     }
 
     /// Clears the outcomes of selected items of the chunk's step that meet `condition`, and subtracts them from the
@@ -57,7 +57,7 @@ impl Tx<'_> {
 }
 
 impl BatchRead for Tx<'_> {
-    fn has_workable_chunk(&self, batch: Row) -> Result<bool> {
+    fn has_workable_chunk(&self, batch: RowId) -> Result<bool> {
         let chunk = self.first(
             "SELECT 1 FROM task WHERE parent = ?1 AND queue_state IN ('ready', 'not_ready', 'in_progress') LIMIT 1",
             [batch],
@@ -66,7 +66,7 @@ impl BatchRead for Tx<'_> {
         Ok(chunk.is_some())
     }
 
-    fn lowest_open_step(&self, batch: Row) -> Result<Option<usize>> {
+    fn lowest_open_step(&self, batch: RowId) -> Result<Option<usize>> {
         let step = self.first(
             "SELECT min(c.step_index) FROM chunk c JOIN task t ON t.row_id = c.task
               WHERE c.batch = ?1 AND t.status NOT IN ('done', 'failed', 'cancelled')",
@@ -89,23 +89,25 @@ impl BatchRead for Tx<'_> {
         if is_stranded { Ok(Some(self.now)) } else { end("min") }
     }
 
-    fn earlier_outcomes(&self, chunk: Row, position: u64) -> Result<Vec<Earlier>> {
+    fn earlier_outcomes(&self, chunk: RowId, position: u64) -> Result<Vec<EarlierOutcome>> {
         self.all(
             "SELECT step_index, outcome, category FROM earlier_outcome
               WHERE chunk = ?1 AND position = ?2 ORDER BY step_index",
             params![chunk, position],
-            |row| Ok(Earlier { step: row.get(0)?, outcome: rows::word(row, 1)?, category: row.get(2)? }),
+            |row| {
+                Ok(EarlierOutcome { step: row.get(0)?, outcome: rows::word(row, 1)?, category: row.get(2)? })
+            },
         )
     }
 
-    fn count_in_doubt(&self, batch: Row) -> Result<u64> {
+    fn count_in_doubt(&self, batch: RowId) -> Result<u64> {
         // The same rule as `model::in_doubt::is_in_doubt`: an item started under a live claim is not in doubt.
         let count = self.first(
             "SELECT count(*) FROM item i INDEXED BY item_by_start JOIN task t ON t.row_id = i.chunk
               WHERE i.batch = ?1 AND i.started_receipt IS NOT NULL
                 AND NOT (t.status = 'in_progress' AND t.generation = i.started_generation
                          AND t.expires_at > ?2 AND t.expires_at <= ?3)",
-            params![batch, self.now.millis(), self.now.saturating_add_secs(FARTHEST_LEASE_SECONDS).millis()],
+            params![batch, self.now.millis(), self.now.saturating_add_secs(MAX_LEASE_AHEAD_SECONDS).millis()],
             |row| row.get(0),
         )?;
         Ok(count.unwrap_or(0))
@@ -119,18 +121,18 @@ impl BatchRead for Tx<'_> {
                 " FROM item i INDEXED BY item_by_start
                   WHERE i.batch = ?1 AND i.chunk = ?2 AND i.started_receipt IS NOT NULL ORDER BY i.position"
             ),
-            params![chunk.batch, chunk.row],
+            params![chunk.batch_row, chunk.row],
             rows::item,
         )
     }
 
-    fn cost_totals(&self, row: Row) -> Result<Vec<(SpentBy, String, Spent)>> {
+    fn cost_totals(&self, row: RowId) -> Result<Vec<(CostGroup, String, CostSum)>> {
         self.read_cost_totals(row)
     }
 }
 
 impl BatchWrite for Tx<'_> {
-    fn add_hold(&self, row: Row, until: Option<Timestamp>) -> Result<()> {
+    fn add_hold(&self, row: RowId, until: Option<Timestamp>) -> Result<()> {
         let change_number = self.next_change()?;
         self.execute(
             "UPDATE task SET hold_count = hold_count + 1, blocker_count = blocker_count + 1,
@@ -141,7 +143,7 @@ impl BatchWrite for Tx<'_> {
         Ok(())
     }
 
-    fn release_holds(&self, row: Row) -> Result<()> {
+    fn release_holds(&self, row: RowId) -> Result<()> {
         let change_number = self.next_change()?;
         self.execute(
             "UPDATE task SET blocker_count = blocker_count - hold_count, hold_count = 0, held_until = NULL, change_number = ?2
@@ -156,7 +158,7 @@ impl BatchWrite for Tx<'_> {
             "SELECT row_id FROM task INDEXED BY task_by_hold WHERE held_until <= ?1
               UNION ALL SELECT row_id FROM task INDEXED BY task_by_hold WHERE held_until > ?2",
             [self.now.millis(), self.latest_backoff_end().millis()],
-            |row| row.get::<_, Row>(0),
+            |row| row.get::<_, RowId>(0),
         )?;
         for row in &due {
             let change_number = self.next_change()?;
@@ -169,7 +171,7 @@ impl BatchWrite for Tx<'_> {
         Ok(due.len())
     }
 
-    fn pause_batch(&self, batch: Row, reason: &str) -> Result<()> {
+    fn pause_batch(&self, batch: RowId, reason: &str) -> Result<()> {
         self.execute("UPDATE batch SET pause_reason = ?2 WHERE task = ?1", params![batch, reason])?;
         // The chunks get no change number: readers of changes learn of the pause from the batch.
         self.execute(
@@ -180,7 +182,7 @@ impl BatchWrite for Tx<'_> {
         Ok(())
     }
 
-    fn resume_batch(&self, batch: Row) -> Result<()> {
+    fn resume_batch(&self, batch: RowId) -> Result<()> {
         self.execute(
             "UPDATE batch SET pause_reason = NULL, failures_at_resume = items_failed WHERE task = ?1",
             [batch],
@@ -193,7 +195,7 @@ impl BatchWrite for Tx<'_> {
         Ok(())
     }
 
-    fn set_accepted_generation(&self, chunk: Row, generation: u64) -> Result<()> {
+    fn set_accepted_generation(&self, chunk: RowId, generation: u64) -> Result<()> {
         self.execute(
             "UPDATE chunk SET accepted_generation = ?2 WHERE task = ?1",
             params![chunk, generation],
@@ -249,10 +251,10 @@ impl BatchWrite for Tx<'_> {
         self.clear_outcomes(&Chunk { step, ..chunk.clone() }, selection, "outcome = 'failed'")
     }
 
-    fn mark_started(&self, item: &StoredItem, started: Started) -> Result<()> {
+    fn mark_started(&self, item: &StoredItem, started: StartedReport) -> Result<()> {
         self.execute(
             "UPDATE item SET started_receipt = ?3, started_generation = ?4 WHERE chunk = ?1 AND position = ?2 AND outcome IS NULL",
-            params![item.chunk, item.position, started.receipt, started.generation],
+            params![item.chunk_row, item.position, started.receipt, started.generation],
         )?;
         Ok(())
     }
@@ -266,7 +268,7 @@ impl BatchWrite for Tx<'_> {
         Ok(())
     }
 
-    fn add_release_reason(&self, chunk: Row, reason: &str) -> Result<()> {
+    fn add_release_reason(&self, chunk: RowId, reason: &str) -> Result<()> {
         self.execute(
             "UPDATE chunk SET release_reasons = substr(release_reasons || ?2 || char(10), -2000) WHERE task = ?1",
             params![chunk, reason],
@@ -274,12 +276,12 @@ impl BatchWrite for Tx<'_> {
         Ok(())
     }
 
-    fn set_review_note(&self, chunk: Row, note: &str) -> Result<()> {
+    fn set_review_note(&self, chunk: RowId, note: &str) -> Result<()> {
         self.execute("UPDATE chunk SET review_note = ?2 WHERE task = ?1", params![chunk, note])?;
         Ok(())
     }
 
-    fn set_approvals_in_a_row(&self, batch: Row, approvals: u64) -> Result<()> {
+    fn set_approvals_in_a_row(&self, batch: RowId, approvals: u64) -> Result<()> {
         self.execute("UPDATE batch SET approvals_in_a_row = ?2 WHERE task = ?1", params![batch, approvals])?;
         Ok(())
     }

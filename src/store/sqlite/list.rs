@@ -68,7 +68,7 @@ impl Tx<'_> {
             named_params! {
                 ":queue_state": queue_state,
                 ":after_priority": after.0, ":after_position": after.1, ":after_row_id": after.2,
-                ":type": filter.kind.map(|kind| kind.as_str()),
+                ":type": filter.task_type.map(|kind| kind.as_str()),
                 ":priority": filter.priority, ":priority_max": filter.priority_max,
                 ":project": filter.project, ":assignee": filter.assignee, ":parent": filter.parent,
                 ":free": filter.without_conflicts, ":tags": rows::some_list(&filter.tags),
@@ -108,7 +108,7 @@ impl Tx<'_> {
                         params![
                             filter.project,
                             queue_state,
-                            filter.kind.map(|kind| kind.as_str()),
+                            filter.task_type.map(|kind| kind.as_str()),
                             filter.priority,
                             filter.priority_max
                         ],
@@ -144,7 +144,7 @@ impl Tx<'_> {
             ),
             named_params! {
                 ":since": since, ":queue_states": queue_states,
-                ":type": filter.kind.map(|kind| kind.as_str()),
+                ":type": filter.task_type.map(|kind| kind.as_str()),
                 ":priority": filter.priority, ":priority_max": filter.priority_max,
                 ":project": filter.project, ":assignee": filter.assignee, ":parent": filter.parent,
                 // A chunk that becomes free because another one ended has not changed itself, so it is always included.

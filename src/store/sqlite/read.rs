@@ -8,9 +8,9 @@ use super::tx::Tx;
 use crate::error::{Error, Result};
 use crate::model::batch::{Batch, Chunk, StoredItem};
 use crate::model::id::TaskId;
-use crate::model::limits::FARTHEST_LEASE_SECONDS;
+use crate::model::limits::MAX_LEASE_AHEAD_SECONDS;
 use crate::model::receipt::Receipt;
-use crate::model::task::{Row, Task};
+use crate::model::task::{RowId, Task};
 use crate::model::timestamp::Timestamp;
 use crate::store::{ListPosition, StoreRead, TaskFilter, TaskTotal};
 
@@ -60,7 +60,7 @@ impl StoreRead for Tx<'_> {
         .ok_or_else(|| Error::not_found(format!("No task '{id}'; list_tasks() shows ids")))
     }
 
-    fn task_by_row(&self, row: Row) -> Result<Task> {
+    fn task_by_row(&self, row: RowId) -> Result<Task> {
         self.first(
             concat!("SELECT ", task_columns!(), " FROM task t WHERE t.row_id = ?1"),
             [row],
@@ -83,7 +83,7 @@ impl StoreRead for Tx<'_> {
 
     fn children_with_status_changed_since(
         &self,
-        parent: Row,
+        parent: RowId,
         since: u64,
         limit: usize,
     ) -> Result<Vec<(u64, Task)>> {
@@ -100,7 +100,7 @@ impl StoreRead for Tx<'_> {
     }
 
     fn dependencies(&self, task: &Task) -> Result<Vec<(TaskId, bool)>> {
-        if !task.has_needs {
+        if !task.has_dependencies {
             return Ok(Vec::new());
         }
         self.all(
@@ -110,7 +110,7 @@ impl StoreRead for Tx<'_> {
         )
     }
 
-    fn dependents(&self, row: Row, limit: usize) -> Result<Vec<TaskId>> {
+    fn dependents(&self, row: RowId, limit: usize) -> Result<Vec<TaskId>> {
         self.all(
             "SELECT t.id FROM dependency d JOIN task t ON t.row_id = d.task WHERE d.depends_on = ?1 ORDER BY d.soft, t.row_id LIMIT ?2",
             params![row, limit],
@@ -118,11 +118,11 @@ impl StoreRead for Tx<'_> {
         )
     }
 
-    fn hard_dependents(&self, row: Row) -> Result<Vec<Row>> {
+    fn hard_dependents(&self, row: RowId) -> Result<Vec<RowId>> {
         self.all("SELECT task FROM dependency WHERE depends_on = ?1 AND soft = 0", [row], |row| row.get(0))
     }
 
-    fn children(&self, row: Row, limit: usize) -> Result<Vec<TaskId>> {
+    fn children(&self, row: RowId, limit: usize) -> Result<Vec<TaskId>> {
         self.all(
             "SELECT id FROM task WHERE parent = ?1 ORDER BY row_id LIMIT ?2",
             params![row, limit],
@@ -130,7 +130,7 @@ impl StoreRead for Tx<'_> {
         )
     }
 
-    fn depends_transitively(&self, from: Row, to: Row) -> Result<bool> {
+    fn depends_transitively(&self, from: RowId, to: RowId) -> Result<bool> {
         Ok(self
             .first(
                 "WITH RECURSIVE reached(row_id) AS (
@@ -142,7 +142,7 @@ impl StoreRead for Tx<'_> {
             .is_some())
     }
 
-    fn is_self_or_descendant(&self, task: Row, ancestor: Row) -> Result<bool> {
+    fn is_self_or_descendant(&self, task: RowId, ancestor: RowId) -> Result<bool> {
         Ok(self
             .first(
                 "WITH RECURSIVE chain(row_id) AS (
@@ -154,13 +154,13 @@ impl StoreRead for Tx<'_> {
             .is_some())
     }
 
-    fn initial_text(&self, row: Row) -> Result<String> {
+    fn initial_text(&self, row: RowId) -> Result<String> {
         Ok(self
             .first("SELECT initial_text FROM task WHERE row_id = ?1", [row], |row| row.get(0))?
             .unwrap_or_default())
     }
 
-    fn preview(&self, row: Row, chars: usize) -> Result<String> {
+    fn preview(&self, row: RowId, chars: usize) -> Result<String> {
         Ok(self
             .first(
                 "SELECT CASE WHEN t.initial_text <> '' THEN substr(t.initial_text, 1, ?2)
@@ -172,7 +172,7 @@ impl StoreRead for Tx<'_> {
             .unwrap_or_default())
     }
 
-    fn receipts(&self, row: Row, after: u64, limit: usize) -> Result<Vec<Receipt>> {
+    fn receipts(&self, row: RowId, after: u64, limit: usize) -> Result<Vec<Receipt>> {
         self.all(
             concat!(
                 "SELECT ",
@@ -184,7 +184,7 @@ impl StoreRead for Tx<'_> {
         )
     }
 
-    fn hashed_receipts(&self, row: Row, after: u64, limit: usize) -> Result<Vec<(Receipt, [u8; 32])>> {
+    fn hashed_receipts(&self, row: RowId, after: u64, limit: usize) -> Result<Vec<(Receipt, [u8; 32])>> {
         self.all(
             concat!(
                 "SELECT ",
@@ -196,7 +196,7 @@ impl StoreRead for Tx<'_> {
         )
     }
 
-    fn batch(&self, row: Row) -> Result<Option<Batch>> {
+    fn batch(&self, row: RowId) -> Result<Option<Batch>> {
         self.first(concat!("SELECT ", batch_columns!(), " FROM batch WHERE task = ?1"), [row], rows::batch)
     }
 
@@ -211,7 +211,7 @@ impl StoreRead for Tx<'_> {
         )
     }
 
-    fn chunks(&self, batch: Row, after: u64, limit: usize) -> Result<Vec<(Chunk, Task)>> {
+    fn chunks(&self, batch: RowId, after: u64, limit: usize) -> Result<Vec<(Chunk, Task)>> {
         self.all(
             concat!(
                 "SELECT ",
@@ -226,7 +226,7 @@ impl StoreRead for Tx<'_> {
         )
     }
 
-    fn items(&self, chunk: Row, after: u64, limit: usize, open: bool) -> Result<Vec<StoredItem>> {
+    fn items(&self, chunk: RowId, after: u64, limit: usize, open: bool) -> Result<Vec<StoredItem>> {
         self.all(
             concat!(
                 "SELECT ",
@@ -239,7 +239,7 @@ impl StoreRead for Tx<'_> {
         )
     }
 
-    fn item(&self, batch: Row, key: &str) -> Result<Option<StoredItem>> {
+    fn item(&self, batch: RowId, key: &str) -> Result<Option<StoredItem>> {
         self.first(
             concat!("SELECT ", item_columns!(), " FROM item i WHERE batch = ?1 AND key = ?2"),
             params![batch, key],
@@ -247,13 +247,13 @@ impl StoreRead for Tx<'_> {
         )
     }
 
-    fn has_item(&self, batch: Row, key: &str) -> Result<bool> {
+    fn has_item(&self, batch: RowId, key: &str) -> Result<bool> {
         Ok(self
             .first("SELECT 1 FROM item WHERE batch = ?1 AND key = ?2", params![batch, key], |_| Ok(()))?
             .is_some())
     }
 
-    fn failed_items(&self, batch: Row, limit: usize) -> Result<Vec<(TaskId, StoredItem)>> {
+    fn failed_items(&self, batch: RowId, limit: usize) -> Result<Vec<(TaskId, StoredItem)>> {
         self.all(
             concat!(
                 "SELECT ",
@@ -266,7 +266,7 @@ impl StoreRead for Tx<'_> {
         )
     }
 
-    fn receipt(&self, row: Row, number: u64) -> Result<Option<Receipt>> {
+    fn receipt(&self, row: RowId, number: u64) -> Result<Option<Receipt>> {
         self.first(
             concat!("SELECT ", receipt_columns!(), " FROM receipt r WHERE r.task = ?1 AND r.number = ?2"),
             params![row, number],
@@ -276,7 +276,7 @@ impl StoreRead for Tx<'_> {
 
     fn batch_receipts_since(
         &self,
-        batch: Row,
+        batch: RowId,
         since: u64,
         limit: usize,
     ) -> Result<Vec<(u64, TaskId, Receipt)>> {
@@ -287,7 +287,7 @@ impl StoreRead for Tx<'_> {
         )
     }
 
-    fn latest_batch_receipts(&self, batch: Row, limit: usize) -> Result<Vec<(u64, TaskId, Receipt)>> {
+    fn latest_batch_receipts(&self, batch: RowId, limit: usize) -> Result<Vec<(u64, TaskId, Receipt)>> {
         let mut found = self.all(
             batch_receipts_sql!("b.change_number >= ?2 ORDER BY b.change_number DESC"),
             params![batch, 0, limit],
@@ -297,7 +297,7 @@ impl StoreRead for Tx<'_> {
         Ok(found)
     }
 
-    fn category_counts(&self, row: Row) -> Result<Vec<(String, u64)>> {
+    fn category_counts(&self, row: RowId) -> Result<Vec<(String, u64)>> {
         self.all(
             "SELECT category, count FROM category_count WHERE task = ?1 AND count > 0 ORDER BY count DESC, category",
             [row],
@@ -332,7 +332,7 @@ impl StoreRead for Tx<'_> {
                 " FROM task t INDEXED BY task_by_lease
                   WHERE t.status = 'in_progress' AND t.expires_at > ?1 ORDER BY t.expires_at LIMIT ?2"
             ),
-            params![self.now.saturating_add_secs(FARTHEST_LEASE_SECONDS).millis(), limit],
+            params![self.now.saturating_add_secs(MAX_LEASE_AHEAD_SECONDS).millis(), limit],
             rows::task,
         )?);
         Ok(expired)

@@ -6,11 +6,11 @@ use rusqlite::params;
 
 use super::tx::Tx;
 use crate::error::{Code, Error, Result};
-use crate::model::task::Row;
+use crate::model::task::RowId;
 use crate::store::{ResourceInUse, ResourceRead, ResourceWrite};
 
 /// Encodes a block. A line is a key, a tab and the chunks; no key contains a tab or a line end.
-fn encode_block(block: &[(String, Vec<Row>)]) -> String {
+fn encode_block(block: &[(String, Vec<RowId>)]) -> String {
     let mut text = String::with_capacity(block.len() * 48);
     for (key, chunks) in block {
         text.push_str(key);
@@ -24,7 +24,7 @@ fn encode_block(block: &[(String, Vec<Row>)]) -> String {
 }
 
 /// Decodes a block.
-fn decode_block(text: &str) -> Result<Vec<(String, Vec<Row>)>> {
+fn decode_block(text: &str) -> Result<Vec<(String, Vec<RowId>)>> {
     let bad = || Error::new(Code::Internal, "the stored resources of a batch cannot be read");
     text.lines()
         .map(|line| {
@@ -44,7 +44,7 @@ impl Tx<'_> {
 }
 
 impl ResourceRead for Tx<'_> {
-    fn running_batches(&self, project: Option<&str>) -> Result<Vec<Row>> {
+    fn running_batches(&self, project: Option<&str>) -> Result<Vec<RowId>> {
         self.all(
             "SELECT t.row_id FROM task t WHERE t.queue_state = 'in_progress' AND t.role = 'batch' AND t.project IS ?1",
             [project],
@@ -52,7 +52,7 @@ impl ResourceRead for Tx<'_> {
         )
     }
 
-    fn count_resource_layers(&self, batch: Row) -> Result<u64> {
+    fn count_resource_layers(&self, batch: RowId) -> Result<u64> {
         let layers = self.first(
             "SELECT ifnull(max(layer) + 1, 0) FROM resource_block WHERE batch = ?1",
             [batch],
@@ -61,7 +61,7 @@ impl ResourceRead for Tx<'_> {
         Ok(layers.unwrap_or(0))
     }
 
-    fn resource_block(&self, batch: Row, layer: u64, key: &str) -> Result<Vec<(String, Vec<Row>)>> {
+    fn resource_block(&self, batch: RowId, layer: u64, key: &str) -> Result<Vec<(String, Vec<RowId>)>> {
         let block: Option<String> = self.first(
             "SELECT entries FROM resource_block WHERE batch = ?1 AND layer = ?2 AND last_key >= ?3 ORDER BY last_key LIMIT 1",
             params![batch, layer, key],
@@ -70,7 +70,7 @@ impl ResourceRead for Tx<'_> {
         block.map_or(Ok(Vec::new()), |text| decode_block(&text))
     }
 
-    fn resource_in_use(&self, chunk: Row) -> Result<Option<ResourceInUse>> {
+    fn resource_in_use(&self, chunk: RowId) -> Result<Option<ResourceInUse>> {
         self.first(
             "SELECT theirs.chunk, mine.resource_key FROM shared_resource mine CROSS JOIN resource_in_use theirs
                     ON theirs.project = mine.project AND theirs.resource_key = mine.resource_key
@@ -82,7 +82,7 @@ impl ResourceRead for Tx<'_> {
 }
 
 impl ResourceWrite for Tx<'_> {
-    fn insert_resource_block(&self, batch: Row, layer: u64, block: &[(String, Vec<Row>)]) -> Result<()> {
+    fn insert_resource_block(&self, batch: RowId, layer: u64, block: &[(String, Vec<RowId>)]) -> Result<()> {
         let Some((last, _)) = block.last() else { return Ok(()) };
         self.execute(
             "INSERT INTO resource_block (batch, layer, last_key, entries) VALUES (?1, ?2, ?3, ?4)",
@@ -91,14 +91,14 @@ impl ResourceWrite for Tx<'_> {
         Ok(())
     }
 
-    fn delete_resource_layer(&self, batch: Row, layer: u64) -> Result<()> {
+    fn delete_resource_layer(&self, batch: RowId, layer: u64) -> Result<()> {
         self.execute("DELETE FROM resource_block WHERE batch = ?1 AND layer = ?2", params![batch, layer])?;
         Ok(())
     }
 
     fn add_shared_resource(
         &self,
-        chunk: Row,
+        chunk: RowId,
         project: Option<&str>,
         key: &str,
         descendants_only: bool,
@@ -114,7 +114,7 @@ impl ResourceWrite for Tx<'_> {
 
     fn add_shared_resource_of_stored_chunk(
         &self,
-        chunk: Row,
+        chunk: RowId,
         project: Option<&str>,
         key: &str,
         descendants_only: bool,

@@ -4,11 +4,11 @@ use rusqlite::types::Type;
 use rusqlite::{ErrorCode, Row as SqlRow};
 
 use crate::error::{Code, Error};
-use crate::model::batch::{Batch, Chunk, Counts, Settled, StoredItem};
+use crate::model::batch::{Batch, Chunk, ItemCounts, Settled, StoredItem};
 use crate::model::claim::Claim;
 use crate::model::cost::{Cost, Money};
 use crate::model::id::{TaskId, Token};
-use crate::model::in_doubt::Started;
+use crate::model::in_doubt::StartedReport;
 use crate::model::receipt::Receipt;
 use crate::model::step::Steps;
 use crate::model::task::Task;
@@ -77,7 +77,7 @@ pub(super) fn task(row: &SqlRow<'_>) -> rusqlite::Result<Task> {
         Some(worker) => Some(Claim {
             worker,
             token: row.get::<_, Option<String>>(24)?.map(Token::stored),
-            since: moment(row, 25)?,
+            claimed_at: moment(row, 25)?,
             expires_at: moment(row, 26)?,
             lease_seconds: row.get(27)?,
         }),
@@ -86,7 +86,7 @@ pub(super) fn task(row: &SqlRow<'_>) -> rusqlite::Result<Task> {
         row: row.get(0)?,
         id: TaskId::stored(row.get(1)?),
         title: row.get(2)?,
-        kind: word(row, 3)?,
+        task_type: word(row, 3)?,
         status: word(row, 4)?,
         priority: row.get(5)?,
         order: row.get(6)?,
@@ -101,15 +101,15 @@ pub(super) fn task(row: &SqlRow<'_>) -> rusqlite::Result<Task> {
         complexity: optional_word(row, 14)?,
         is_chunk: role == "chunk",
         is_batch: role == "batch",
-        boxes: row.get(16)?,
-        receipts: row.get(17)?,
-        has_needs: row.get::<_, i64>(29)? > 0,
-        holds: row.get(30)?,
-        held_until: optional_moment(row, 31)?,
-        blockers: row.get(18)?,
+        has_checkbox: row.get(16)?,
+        receipt_count: row.get(17)?,
+        has_dependencies: row.get::<_, i64>(29)? > 0,
+        hold_count: row.get(30)?,
+        backoff_until: optional_moment(row, 31)?,
+        blocker_count: row.get(18)?,
         created: moment(row, 19)?,
         updated: moment(row, 20)?,
-        changed: row.get(21)?,
+        change_number: row.get(21)?,
         generation: row.get(22)?,
         claim,
     })
@@ -145,8 +145,8 @@ pub(super) fn receipt(row: &SqlRow<'_>) -> rusqlite::Result<Receipt> {
     })
 }
 
-fn counts(row: &SqlRow<'_>, column: usize) -> rusqlite::Result<Counts> {
-    Ok(Counts {
+fn counts(row: &SqlRow<'_>, column: usize) -> rusqlite::Result<ItemCounts> {
+    Ok(ItemCounts {
         total: row.get(column)?,
         done: row.get(column + 1)?,
         failed: row.get(column + 2)?,
@@ -170,7 +170,7 @@ pub(super) fn batch(row: &SqlRow<'_>) -> rusqlite::Result<Batch> {
     Ok(Batch {
         row: row.get(0)?,
         instructions: row.get(1)?,
-        key: row.get(2)?,
+        key_field: row.get(2)?,
         split: row.get(3)?,
         max_chunk: row.get(4)?,
         max_parallel: row.get(5)?,
@@ -179,9 +179,9 @@ pub(super) fn batch(row: &SqlRow<'_>) -> rusqlite::Result<Batch> {
             rusqlite::types::ValueRef::Null => None,
             _ => Some(json(row, 7)?),
         },
-        chunks: row.get(8)?,
-        ended: row.get(9)?,
-        unsuccessful: row.get(10)?,
+        chunk_count: row.get(8)?,
+        ended_chunks: row.get(9)?,
+        unsuccessful_chunks: row.get(10)?,
         started: optional_moment(row, 11)?,
         counts: counts(row, 12)?,
         steps: match row.get_ref(16)? {
@@ -190,13 +190,13 @@ pub(super) fn batch(row: &SqlRow<'_>) -> rusqlite::Result<Batch> {
         },
         checkpoint: word(row, 17)?,
         auto_approve_after: row.get(18)?,
-        approved: row.get(19)?,
+        approved_in_a_row: row.get(19)?,
         max_failures: optional_word(row, 20)?,
-        forgiven: row.get(21)?,
-        paused: row.get(22)?,
-        finish: row.get(23)?,
+        forgiven_failures: row.get(21)?,
+        pause_reason: row.get(22)?,
+        finish_row: row.get(23)?,
         in_doubt: word(row, 24)?,
-        worker: row.get(25)?,
+        profile: row.get(25)?,
         on_conflict: optional_word(row, 26)?,
         resources: match row.get_ref(27)? {
             rusqlite::types::ValueRef::Null => Vec::new(),
@@ -210,17 +210,17 @@ pub(super) fn batch(row: &SqlRow<'_>) -> rusqlite::Result<Batch> {
 pub(super) fn chunk(row: &SqlRow<'_>, at: usize) -> rusqlite::Result<Chunk> {
     Ok(Chunk {
         row: row.get(at)?,
-        batch: row.get(at + 1)?,
+        batch_row: row.get(at + 1)?,
         batch_id: TaskId::stored(row.get(at + 2)?),
         number: row.get(at + 3)?,
         span: row.get(at + 4)?,
         attempts: row.get(at + 5)?,
         counts: counts(row, at + 6)?,
         step: row.get(at + 10)?,
-        note: row.get(at + 11)?,
-        accepted: row.get(at + 12)?,
+        review_note: row.get(at + 11)?,
+        accepted_generation: row.get(at + 12)?,
         step_name: row.get(at + 13)?,
-        reasons: row.get(at + 14)?,
+        release_reasons: row.get(at + 14)?,
     })
 }
 
@@ -240,7 +240,7 @@ pub(super) fn item(row: &SqlRow<'_>) -> rusqlite::Result<StoredItem> {
         Some(outcome) => Some(Settled { outcome, category: row.get(5)?, receipt: row.get(6)? }),
     };
     Ok(StoredItem {
-        chunk: row.get(0)?,
+        chunk_row: row.get(0)?,
         position: row.get(1)?,
         key: row.get(2)?,
         fields: json(row, 3)?,
@@ -248,7 +248,7 @@ pub(super) fn item(row: &SqlRow<'_>) -> rusqlite::Result<StoredItem> {
         step: row.get(7)?,
         started: match row.get(8)? {
             None => None,
-            Some(receipt) => Some(Started { receipt, generation: row.get(9)? }),
+            Some(receipt) => Some(StartedReport { receipt, generation: row.get(9)? }),
         },
     })
 }

@@ -4,8 +4,8 @@ use rusqlite::{Row as SqlRow, params};
 
 use super::tx::Tx;
 use crate::error::Result;
-use crate::model::share::FairShare;
-use crate::model::task::Row;
+use crate::model::fair_share::FairShare;
+use crate::model::task::RowId;
 use crate::model::timestamp::Timestamp;
 use crate::store::{RunnerRead, RunnerRecord, RunnerWrite};
 
@@ -23,7 +23,7 @@ fn runner_record(row: &SqlRow<'_>) -> rusqlite::Result<RunnerRecord> {
 }
 
 impl RunnerRead for Tx<'_> {
-    fn runner(&self, batch: Row) -> Result<Option<RunnerRecord>> {
+    fn runner(&self, batch: RowId) -> Result<Option<RunnerRecord>> {
         self.first(
             "SELECT batch, run_marker, profile, pid, host, started_at, heartbeat_at, wait_reason FROM runner WHERE batch = ?1",
             [batch],
@@ -47,8 +47,8 @@ impl RunnerRead for Tx<'_> {
                 let share = FairShare {
                     batch: row.get(0)?,
                     priority: row.get(1)?,
-                    held: row.get(2)?,
-                    wants: row.get(3)?,
+                    permits: row.get(2)?,
+                    is_waiting: row.get(3)?,
                 };
                 Ok((share, Timestamp::from_millis(row.get(4)?)))
             },
@@ -70,7 +70,7 @@ impl RunnerRead for Tx<'_> {
 }
 
 impl RunnerWrite for Tx<'_> {
-    fn set_worker_profile(&self, batch: Row, profile: &str) -> Result<()> {
+    fn set_worker_profile(&self, batch: RowId, profile: &str) -> Result<()> {
         self.execute("UPDATE batch SET worker_profile = ?2 WHERE task = ?1", params![batch, profile])?;
         Ok(())
     }
@@ -93,7 +93,7 @@ impl RunnerWrite for Tx<'_> {
         Ok(())
     }
 
-    fn record_runner_heartbeat(&self, batch: Row, note: Option<&str>) -> Result<()> {
+    fn record_runner_heartbeat(&self, batch: RowId, note: Option<&str>) -> Result<()> {
         self.execute(
             "UPDATE runner SET heartbeat_at = ?2, wait_reason = ?3 WHERE batch = ?1",
             params![batch, self.now.millis(), note],
@@ -101,7 +101,7 @@ impl RunnerWrite for Tx<'_> {
         Ok(())
     }
 
-    fn set_fair_share(&self, batch: Row, held: u64, wants: bool) -> Result<()> {
+    fn set_fair_share(&self, batch: RowId, held: u64, wants: bool) -> Result<()> {
         self.execute(
             "UPDATE runner SET permits_held = ?2, wants_permit = ?3, heartbeat_at = ?4 WHERE batch = ?1",
             params![batch, held, wants, self.now.millis()],
@@ -109,7 +109,7 @@ impl RunnerWrite for Tx<'_> {
         Ok(())
     }
 
-    fn delete_runner(&self, batch: Row, run_marker: &str) -> Result<()> {
+    fn delete_runner(&self, batch: RowId, run_marker: &str) -> Result<()> {
         self.execute("DELETE FROM runner WHERE batch = ?1 AND run_marker = ?2", params![batch, run_marker])?;
         Ok(())
     }

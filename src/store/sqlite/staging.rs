@@ -92,7 +92,7 @@ impl Staging for TemporaryTable {
             .connection
             .prepare_cached("INSERT INTO item (part, key, place, fields) VALUES (?1, ?2, ?3, ?4)")
             .and_then(|mut statement| {
-                statement.execute(params![part, item.key, item.place.to_string(), fields])
+                statement.execute(params![part, item.key, item.origin.to_string(), fields])
             });
         match inserted {
             Ok(_) => Ok(None),

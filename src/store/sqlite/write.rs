@@ -6,11 +6,11 @@ use super::rows::{list, some_list};
 use super::tx::Tx;
 use crate::error::{Code, Error, Result};
 use crate::model::batch::{Batch, Chunk, StoredItem};
-use crate::model::checklist::has_box;
+use crate::model::checklist::has_checkbox;
 use crate::model::cost::Money;
-use crate::model::receipt::{FIRST_HASH, Receipt};
+use crate::model::receipt::{GENESIS_HASH, Receipt};
 use crate::model::status::Outcome;
-use crate::model::task::{Row, Task};
+use crate::model::task::{RowId, Task};
 use crate::model::timestamp::Timestamp;
 use crate::store::{NewReceipt, NewTask, StoreWrite};
 
@@ -26,7 +26,7 @@ fn expect_updated(task: &Task, rows: usize) -> Result<()> {
 }
 
 impl Tx<'_> {
-    fn add_to_category(&self, row: Row, name: &str, count: i64) -> Result<()> {
+    fn add_to_category(&self, row: RowId, name: &str, count: i64) -> Result<()> {
         self.execute(
             "INSERT INTO category_count (task, category, count) VALUES (?1, ?2, ?3) ON CONFLICT DO UPDATE SET count = count + excluded.count",
             params![row, name, count],
@@ -53,15 +53,15 @@ impl Tx<'_> {
         self.execute(
             "UPDATE batch SET items_done = items_done + ?2, items_failed = items_failed + ?3, items_skipped = items_skipped + ?4
               WHERE task = ?1",
-            params![chunk.batch, done, failed, skipped],
+            params![chunk.batch_row, done, failed, skipped],
         )?;
         self.add_to_category(chunk.row, category, by)?;
-        self.add_to_category(chunk.batch, category, by)
+        self.add_to_category(chunk.batch_row, category, by)
     }
 }
 
 impl StoreWrite for Tx<'_> {
-    fn insert_task(&self, new: &NewTask<'_>) -> Result<Row> {
+    fn insert_task(&self, new: &NewTask<'_>) -> Result<RowId> {
         let task = new.task;
         let change_number = self.next_change()?;
         let role = if task.is_batch {
@@ -79,7 +79,7 @@ impl StoreWrite for Tx<'_> {
             params![
                 task.id.as_str(),
                 task.title,
-                task.kind.as_str(),
+                task.task_type.as_str(),
                 task.status.as_str(),
                 task.priority,
                 task.order,
@@ -93,7 +93,7 @@ impl StoreWrite for Tx<'_> {
                 task.complexity.map(|complexity| complexity.as_str()),
                 role,
                 new.initial_text,
-                has_box(new.initial_text),
+                has_checkbox(new.initial_text),
                 self.now.millis(),
                 change_number,
             ],
@@ -116,7 +116,7 @@ impl StoreWrite for Tx<'_> {
                 task.row,
                 task.generation,
                 task.title,
-                task.kind.as_str(),
+                task.task_type.as_str(),
                 task.priority,
                 task.order,
                 task.project,
@@ -161,7 +161,7 @@ impl StoreWrite for Tx<'_> {
                 task.generation,
                 claim.map(|claim| claim.worker.as_str()),
                 claim.and_then(|claim| claim.token.as_ref()).map(|token| token.as_str()),
-                claim.map(|claim| claim.since.millis()),
+                claim.map(|claim| claim.claimed_at.millis()),
                 claim.map(|claim| claim.expires_at.millis()),
                 claim.map(|claim| claim.lease_seconds),
             ],
@@ -178,7 +178,7 @@ impl StoreWrite for Tx<'_> {
         expect_updated(task, rows)
     }
 
-    fn set_dependencies(&self, row: Row, depends_on: &[Row], soft: bool) -> Result<()> {
+    fn set_dependencies(&self, row: RowId, depends_on: &[RowId], soft: bool) -> Result<()> {
         self.execute("DELETE FROM dependency WHERE task = ?1 AND soft = ?2", params![row, soft])?;
         for (position, dependency) in (0_i64..).zip(depends_on) {
             self.execute(
@@ -193,7 +193,7 @@ impl StoreWrite for Tx<'_> {
         Ok(())
     }
 
-    fn recount_blockers(&self, row: Row) -> Result<()> {
+    fn recount_blockers(&self, row: RowId) -> Result<()> {
         let change_number = self.next_change()?;
         self.execute(
             "UPDATE task SET change_number = ?2, blocker_count = hold_count + (
@@ -211,7 +211,7 @@ impl StoreWrite for Tx<'_> {
             [task.row],
             |row| Ok((row.get::<_, u64>(0)?, row.get::<_, [u8; 32]>(1)?)),
         )?;
-        let (number, before) = last.map_or((1, FIRST_HASH), |(number, hash)| (number + 1, hash));
+        let (number, before) = last.map_or((1, GENESIS_HASH), |(number, hash)| (number + 1, hash));
         let receipt = Receipt {
             number,
             at: self.now,
@@ -257,7 +257,7 @@ impl StoreWrite for Tx<'_> {
                 params![batch, change_number, receipt_row],
             )?;
         }
-        let boxes = has_box(new.text) && !new.late;
+        let boxes = has_checkbox(new.text) && !new.late;
         // An UPDATE that names `expires_at` rewrites its index entry even if the value is unchanged.
         match new.lease_until {
             Some(until) => self.execute(
@@ -296,21 +296,21 @@ impl StoreWrite for Tx<'_> {
             params![
                 batch.row,
                 batch.instructions,
-                batch.key,
+                batch.key_field,
                 batch.split,
                 batch.max_chunk,
                 batch.max_parallel,
                 batch.max_attempts,
                 command,
-                batch.chunks,
+                batch.chunk_count,
                 batch.counts.total,
                 steps,
                 batch.checkpoint.as_str(),
                 batch.auto_approve_after,
                 batch.max_failures.map(|most| most.to_string()),
-                batch.finish,
+                batch.finish_row,
                 batch.in_doubt.as_str(),
-                batch.worker,
+                batch.profile,
                 batch.on_conflict.map(|rule| rule.as_str()),
                 some_list(&resources),
             ],
@@ -321,12 +321,12 @@ impl StoreWrite for Tx<'_> {
     fn insert_chunk(&self, chunk: &Chunk) -> Result<()> {
         self.execute(
             "INSERT INTO chunk (task, batch, number, span, items_total) VALUES (?1, ?2, ?3, ?4, ?5)",
-            params![chunk.row, chunk.batch, chunk.number, chunk.span, chunk.counts.total],
+            params![chunk.row, chunk.batch_row, chunk.number, chunk.span, chunk.counts.total],
         )?;
         Ok(())
     }
 
-    fn insert_item(&self, batch: Row, chunk: Row, position: u64, key: &str, fields: &str) -> Result<()> {
+    fn insert_item(&self, batch: RowId, chunk: RowId, position: u64, key: &str, fields: &str) -> Result<()> {
         self.count_item()?;
         self.execute(
             "INSERT INTO item (chunk, position, batch, key, fields) VALUES (?1, ?2, ?3, ?4, ?5)",
@@ -335,7 +335,7 @@ impl StoreWrite for Tx<'_> {
         Ok(())
     }
 
-    fn grow_chunk(&self, chunk: Row, items: u64, span: &str) -> Result<()> {
+    fn grow_chunk(&self, chunk: RowId, items: u64, span: &str) -> Result<()> {
         self.execute(
             "UPDATE chunk SET items_total = items_total + ?2, span = ?3 WHERE task = ?1",
             params![chunk, items, span],
@@ -343,7 +343,7 @@ impl StoreWrite for Tx<'_> {
         Ok(())
     }
 
-    fn grow_batch(&self, batch: Row, chunks: u64, items: u64) -> Result<()> {
+    fn grow_batch(&self, batch: RowId, chunks: u64, items: u64) -> Result<()> {
         self.execute(
             "UPDATE batch SET chunks_total = chunks_total + ?2, items_total = items_total + ?3 WHERE task = ?1",
             params![batch, chunks, items],
@@ -362,7 +362,7 @@ impl StoreWrite for Tx<'_> {
         let settled = self.execute(
             "UPDATE item SET outcome = ?3, category = ?4, receipt_number = ?5, started_receipt = NULL, started_generation = NULL
               WHERE chunk = ?1 AND position = ?2 AND outcome IS NULL",
-            params![item.chunk, item.position, outcome.as_str(), category, receipt],
+            params![item.chunk_row, item.position, outcome.as_str(), category, receipt],
         )?;
         if settled != 1 {
             return Err(Error::new(
@@ -381,12 +381,12 @@ impl StoreWrite for Tx<'_> {
         )?;
         self.execute(
             "UPDATE batch SET started_at = ?2 WHERE task = ?1 AND started_at IS NULL",
-            params![chunk.batch, self.now.millis()],
+            params![chunk.batch_row, self.now.millis()],
         )?;
         Ok(())
     }
 
-    fn add_ended_chunks(&self, batch: Row, ended: i64, unsuccessful: i64) -> Result<()> {
+    fn add_ended_chunks(&self, batch: RowId, ended: i64, unsuccessful: i64) -> Result<()> {
         self.execute(
             "UPDATE batch SET chunks_ended = chunks_ended + ?2, chunks_unsuccessful = chunks_unsuccessful + ?3
               WHERE task = ?1",
@@ -404,7 +404,7 @@ impl StoreWrite for Tx<'_> {
     }
 
     fn update_search_index(&self) -> Result<()> {
-        let (task, receipt): (Row, i64) = self
+        let (task, receipt): (RowId, i64) = self
             .first("SELECT last_task, last_receipt FROM search_progress", [], |row| {
                 Ok((row.get(0)?, row.get(1)?))
             })?

@@ -12,7 +12,7 @@ use crate::error::{Code, Error, Result};
 use crate::model::batch::BatchStatus;
 use crate::model::id::TaskId;
 use crate::model::limits::MaxParallel;
-use crate::model::text::Line;
+use crate::model::text::LineText;
 use crate::ops::{
     BatchState, ClaimTask, Session, batch_state, pause_profile, register_runner, unregister_runner,
 };
@@ -134,7 +134,7 @@ impl BatchPass<'_> {
         name: &str,
     ) -> Result<ProfileEnd> {
         let per_item = !context.command.runs_per_chunk();
-        let request = ClaimTask::of_batch(Line::known("runner"), self.batch.clone(), per_item);
+        let request = ClaimTask::of_batch(LineText::known("runner"), self.batch.clone(), per_item);
         let worker_name = format!("runner-{}", std::process::id());
         let count = MaxParallel::of(i64::try_from(worker_count).unwrap_or(i64::MAX));
         loop {

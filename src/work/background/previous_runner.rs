@@ -2,7 +2,7 @@
 
 use crate::error::Result;
 use crate::model::id::TaskId;
-use crate::model::task::Row;
+use crate::model::task::RowId;
 use crate::ops::{Session, find_runner, release_runner_claims, unregister_runner};
 use crate::work::pool::remove_mcp_configs;
 use crate::work::progress::RunProgress;
@@ -15,7 +15,7 @@ use crate::work::supervisor::kill_marked_processes;
 pub(in crate::work) fn end_previous_runner(
     session: &Session,
     batch: &TaskId,
-    row: Row,
+    row: RowId,
     progress: &RunProgress,
 ) -> Result<()> {
     if let Some(previous) = find_runner(session, row)? {

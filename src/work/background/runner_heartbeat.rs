@@ -5,7 +5,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::Duration;
 
 use super::standby_runner::StandbyRunner;
-use crate::model::task::Row;
+use crate::model::task::RowId;
 use crate::ops::{Session, record_runner_heartbeat};
 use crate::work::limits::StartLimits;
 
@@ -17,7 +17,7 @@ const CHECK_INTERVAL: Duration = Duration::from_millis(200);
 /// Runs `work` with a heartbeat beside it.
 pub(super) fn with_heartbeat<T>(
     session: &Session,
-    batch: Row,
+    batch: RowId,
     starts: &StartLimits<'_>,
     standby: &StandbyRunner<'_>,
     work: impl FnOnce() -> T,
@@ -33,7 +33,7 @@ pub(super) fn with_heartbeat<T>(
 
 fn beat(
     session: &Session,
-    batch: Row,
+    batch: RowId,
     starts: &StartLimits<'_>,
     standby: &StandbyRunner<'_>,
     work_ended: &Receiver<()>,

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
 use crate::logs;
-use crate::model::field::visible;
+use crate::model::field::visible_excerpt;
 use crate::model::id::TaskId;
 
 /// How much of the end is read for the last line, in bytes.
@@ -49,7 +49,7 @@ impl RunnerLog {
     /// The last line that was written after the first `from` bytes.
     pub(super) fn last_line(&mut self, from: u64) -> String {
         match self.read_tail(from) {
-            Ok(text) => visible(text.trim().lines().last().unwrap_or("no output"), LAST_LINE_CHARS),
+            Ok(text) => visible_excerpt(text.trim().lines().last().unwrap_or("no output"), LAST_LINE_CHARS),
             Err(error) => format!("its log cannot be read: {error}"),
         }
     }

@@ -12,7 +12,7 @@ use super::summary::{print_line, print_summary};
 use crate::error::Result;
 use crate::model::batch::BatchStatus;
 use crate::model::id::TaskId;
-use crate::model::text::Line;
+use crate::model::text::LineText;
 use crate::ops::{BadItems, ClaimTask, Operation, Plan, Session, release_runner_claims};
 use crate::work::pool::{HeldClaims, WorkContext, WorkerCommand, run_workers};
 use crate::work::progress::{ProgressMode, RunProgress};
@@ -77,7 +77,7 @@ pub fn run(options: Run, session: &Session, program: &str, json: bool) -> Result
         claims: HeldClaims::default(),
         limits: None,
     };
-    let request = ClaimTask::of_batch(Line::known("run"), batch.clone(), true);
+    let request = ClaimTask::of_batch(LineText::known("run"), batch.clone(), true);
     let worker_name = format!("run-{}", std::process::id());
     let totals = run_workers(&context, &request, &worker_name, options.workers)?;
     progress.finish();

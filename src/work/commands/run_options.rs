@@ -1,11 +1,11 @@
 //! The options of `tasktally run`.
 
-use crate::items::Source;
+use crate::items::ItemSource;
 use crate::model::conflict::OnConflict;
 use crate::model::id::TaskId;
 use crate::model::limits::{MaxChunk, MaxParallel};
 use crate::model::split::Split;
-use crate::model::text::Line;
+use crate::model::text::LineText;
 use crate::ops::OnBadItem;
 
 /// Create a batch from items and work it in this process.
@@ -13,13 +13,13 @@ use crate::ops::OnBadItem;
 pub struct Run {
     /// The items: a JSONL or CSV file, or a folder. With --resume, items that the batch does not have yet are added
     #[arg(long, required_unless_present = "resume")]
-    pub(super) items: Option<Source>,
+    pub(super) items: Option<ItemSource>,
     /// How to split the items into chunks: size, category:FIELD, or PERIOD:FIELD, where PERIOD is day, week, month, quarter or year
     #[arg(long, default_value = "size")]
     pub(super) split: Split,
     /// The field that contains the key of an item
     #[arg(long, default_value = "key")]
-    pub(super) key: Line,
+    pub(super) key: LineText,
     /// What to do with bad items: reject (create nothing) or skip (leave them out and list them)
     #[arg(long, default_value = "reject")]
     pub(super) on_bad_item: OnBadItem,
@@ -28,7 +28,7 @@ pub struct Run {
     pub(super) max_chunk: MaxChunk,
     /// The fields that list the resources (paths) of an item, separated by commas [default: files]
     #[arg(long, value_delimiter = ',', conflicts_with = "resume")]
-    pub(super) resources: Vec<Line>,
+    pub(super) resources: Vec<LineText>,
     /// What to do if several chunks have the same resource: reject, merge, serialize or allow [default: allow, or reject with --resources]
     #[arg(long, conflicts_with = "resume")]
     pub(super) on_conflict: Option<OnConflict>,
@@ -37,10 +37,10 @@ pub struct Run {
     pub(super) workers: MaxParallel,
     /// The title of the batch
     #[arg(long)]
-    pub(super) title: Option<Line>,
+    pub(super) title: Option<LineText>,
     /// The project of the batch
     #[arg(long)]
-    pub(super) project: Option<Line>,
+    pub(super) project: Option<LineText>,
     /// Continue this batch; items that have a receipt are not worked again
     #[arg(long, value_name = "BATCH")]
     pub(super) resume: Option<TaskId>,

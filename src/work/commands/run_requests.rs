@@ -5,10 +5,10 @@ use super::run_options::Run;
 use crate::error::{Error, Result};
 use crate::model::conflict::OnConflict;
 use crate::model::id::TaskId;
-use crate::model::in_doubt::InDoubt;
+use crate::model::in_doubt::InDoubtPolicy;
 use crate::model::limits::MaxAttempts;
 use crate::model::step::Checkpoint;
-use crate::model::text::{Line, Long, excerpt};
+use crate::model::text::{LineText, LongText, excerpt};
 use crate::ops::{AddItems, CreateBatch, Session};
 
 /// Creates the batch of a new run.
@@ -20,8 +20,8 @@ pub(super) fn create_batch_request(options: &Run) -> CreateBatch {
             .title
             .clone()
             .or_else(|| excerpt(&format!("Run over {name}")).parse().ok())
-            .unwrap_or(Line::known("Run")),
-        instructions: Long::known("A command of the operator works each item."),
+            .unwrap_or(LineText::known("Run")),
+        instructions: LongText::known("A command of the operator works each item."),
         items: None,
         source,
         query: None,
@@ -42,7 +42,7 @@ pub(super) fn create_batch_request(options: &Run) -> CreateBatch {
         steps: None,
         checkpoint: Checkpoint::None,
         auto_approve_after: None,
-        in_doubt: InDoubt::Retry,
+        in_doubt: InDoubtPolicy::Retry,
         worker: None,
         max_failures: None,
         finish: None,

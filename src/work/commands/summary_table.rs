@@ -31,7 +31,7 @@ pub(super) fn summary_table(session: &Session, batch: &TaskId) -> Result<String>
         for (chunk, task) in tx.chunks(task.row, 0, MAX_CHUNKS)? {
             rows.push(chunk_row(&chunk, &task, tx.category_counts(task.row)?));
         }
-        let hidden = batch.chunks.saturating_sub(rows.len() as u64);
+        let hidden = batch.chunk_count.saturating_sub(rows.len() as u64);
         let status = batch.status(task.status, tx.has_workable_chunk(task.row)?);
         Ok((rows, Some(total_row(&batch, status, tx.category_counts(task.row)?)), hidden))
     })?;
@@ -63,7 +63,7 @@ fn chunk_row(chunk: &Chunk, task: &Task, categories: Vec<(String, u64)>) -> Summ
 fn total_row(batch: &Batch, status: BatchStatus, categories: Vec<(String, u64)>) -> SummaryRow {
     let counts = batch.counts;
     SummaryRow {
-        name: format!("{} chunks", batch.chunks),
+        name: format!("{} chunks", batch.chunk_count),
         status: status.to_string(),
         counts: [counts.total, counts.done, counts.failed, counts.skipped],
         categories,

@@ -10,7 +10,7 @@ use super::summary::{print_line, print_summary};
 use crate::error::{Error, Result};
 use crate::model::id::TaskId;
 use crate::model::limits::{LeaseSeconds, MaxParallel};
-use crate::model::text::Line;
+use crate::model::text::LineText;
 use crate::ops::{ClaimTask, RunnerLauncher as _, Session, assign_profile, batch_state};
 use crate::work::background::{Launcher, RunnerMode, run_batch, start_detached};
 use crate::work::pool::{HeldClaims, WorkContext, WorkTotals, WorkerCommand, run_workers};
@@ -26,7 +26,7 @@ pub struct Work {
     batch: Option<TaskId>,
     /// Work only tasks of this project
     #[arg(long)]
-    project: Option<Line>,
+    project: Option<LineText>,
     /// How many tasks or chunks are worked at the same time
     #[arg(long, default_value = "8")]
     workers: MaxParallel,
@@ -35,7 +35,7 @@ pub struct Work {
     quiet: bool,
     /// The profile of the configuration that works the batch [default: the batch's profile]
     #[arg(long, requires = "batch", conflicts_with = "command")]
-    worker: Option<Line>,
+    worker: Option<LineText>,
     /// Start a background runner, print its process id, and exit
     #[arg(long, requires = "batch", conflicts_with = "command")]
     detach: bool,
@@ -84,7 +84,7 @@ pub fn work(options: Work, session: &Session, store: &Path, program: &str, json:
         id: None,
         project: options.project.clone(),
         batch: options.batch.clone(),
-        kind: None,
+        task_type: None,
         priority_max: None,
         tags: Vec::new(),
         lease_seconds: LeaseSeconds::of(1_800),

@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::error::Result;
-use crate::model::task::Row;
+use crate::model::task::RowId;
 use crate::ops::{Session, acquire_permit, release_permit, stop_waiting_for_permit, yield_permit};
 
 /// How often a waiting worker asks for a permit.
@@ -16,7 +16,7 @@ const YIELD_CHECK_INTERVAL: Duration = Duration::from_millis(50);
 /// The permits of one batch's runner.
 pub(in crate::work) struct ConcurrencyPermits<'a> {
     session: &'a Session,
-    batch: Row,
+    batch: RowId,
     /// How many workers may run at once, over all batches.
     limit: u64,
     waiting_workers: AtomicUsize,
@@ -31,7 +31,7 @@ pub(in crate::work) struct ConcurrencyPermit<'a> {
 
 impl<'a> ConcurrencyPermits<'a> {
     /// The permits of a batch, with a limit over all batches.
-    pub(in crate::work) fn new(session: &'a Session, batch: Row, limit: u64) -> Self {
+    pub(in crate::work) fn new(session: &'a Session, batch: RowId, limit: u64) -> Self {
         ConcurrencyPermits {
             session,
             batch,

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::context::WorkContext;
 use super::held_claims::{ClaimState, HeldClaims, Interruption};
 use crate::error::Result;
-use crate::model::claim::{ClaimAuthority, standing};
+use crate::model::claim::{ClaimAuthority, claim_authority};
 use crate::ops::{Operation, Session, UpdateTask};
 use crate::work::log_retention;
 use crate::work::stop_signal::StopSignal;
@@ -85,9 +85,9 @@ impl<'a> ClaimHeartbeat<'a> {
             for (id, token) in claims {
                 let task = tx.task(&id)?;
                 states.push(ClaimState {
-                    is_held: standing(&task, Some(&token), tx.now()) == ClaimAuthority::Holder,
-                    receipts: task.receipts,
-                    completed_generation: tx.chunk(&task)?.map_or(0, |chunk| chunk.accepted),
+                    is_held: claim_authority(&task, Some(&token), tx.now()) == ClaimAuthority::LiveToken,
+                    receipts: task.receipt_count,
+                    completed_generation: tx.chunk(&task)?.map_or(0, |chunk| chunk.accepted_generation),
                     id,
                     token,
                 });

@@ -10,7 +10,7 @@ use tempfile::NamedTempFile;
 
 use crate::error::{Code, Error, Result};
 use crate::model::id::TaskId;
-use crate::model::job::WorkerScope;
+use crate::model::worker_scope::WorkerScope;
 use crate::prompts::SERVER_KEY;
 use crate::work::this_program;
 

@@ -11,8 +11,8 @@ use super::mcp_config::write_mcp_config;
 use super::process_run::ProcessOutcome;
 use super::worker::Worker;
 use crate::error::Result;
-use crate::model::claim::{ClaimAuthority, standing};
-use crate::model::job::WorkerScope;
+use crate::model::claim::{ClaimAuthority, claim_authority};
+use crate::model::worker_scope::WorkerScope;
 use crate::prompts::work_chunk;
 use crate::work::supervisor::LaunchSpec;
 
@@ -97,10 +97,10 @@ impl Worker<'_> {
             let open_items =
                 tx.chunk(&task)?.map_or(0, |chunk| chunk.counts.total - chunk.counts.processed());
             Ok(ChunkState {
-                claim_is_held: standing(&task, Some(&token), tx.now()) == ClaimAuthority::Holder,
+                claim_is_held: claim_authority(&task, Some(&token), tx.now()) == ClaimAuthority::LiveToken,
                 status: task.status.to_string(),
                 open_items,
-                receipts: task.receipts,
+                receipts: task.receipt_count,
             })
         })
     }

@@ -13,9 +13,9 @@ use super::item_result::{ItemResult, ItemRun, read_result};
 use super::process_run::ProcessOutcome;
 use super::worker::{Worker, is_in_doubt, receipt_body};
 use crate::error::{Error, Result};
-use crate::model::receipt::item_text;
-use crate::model::status::{Outcome, Release};
-use crate::model::text::Line;
+use crate::model::receipt::default_item_text;
+use crate::model::status::{Outcome, ReleaseOutcome};
+use crate::model::text::LineText;
 use crate::ops::{CompleteTask, ItemReceipt, Operation, ReleaseTask, UpdateTask, open_items_page};
 use crate::work::supervisor::LaunchSpec;
 
@@ -97,7 +97,8 @@ impl Worker<'_> {
                 Err(why) => return Ok(Err(why)),
             };
         let ItemResult { outcome, category, text, cost } = result;
-        let text = if text.is_empty() { item_text(key, outcome.into(), category.as_deref()) } else { text };
+        let text =
+            if text.is_empty() { default_item_text(key, outcome.into(), category.as_deref()) } else { text };
         let interruption = if context.stop.is_requested() {
             Some(Interruption::RunStopped)
         } else {
@@ -182,7 +183,7 @@ impl Worker<'_> {
         let text = receipt_body(&if text.is_empty() { format!("- {outcome}") } else { text })?;
         let (id, token) = (claim.id.clone(), Some(claim.token.clone()));
         if has_failed {
-            ReleaseTask { id, claim: token, reason: Some(text), outcome: Release::Failed }
+            ReleaseTask { id, claim: token, reason: Some(text), outcome: ReleaseOutcome::Failed }
                 .run(context.session)?;
         } else {
             CompleteTask { id, claim: token, summary: Some(text), force: false }.run(context.session)?;
@@ -197,6 +198,6 @@ fn key_of(item: &Map<String, Value>) -> &str {
     item.get("key").and_then(Value::as_str).unwrap_or_default()
 }
 
-fn parse_line(text: &str) -> Result<Line> {
+fn parse_line(text: &str) -> Result<LineText> {
     text.parse().map_err(|reason: String| Error::invalid(reason))
 }

@@ -4,7 +4,7 @@ use super::active_claim::ActiveClaim;
 use super::held_claims::Interruption;
 use super::worker::{Worker, receipt_body};
 use crate::error::{Code, Error, Result};
-use crate::model::status::Release;
+use crate::model::status::ReleaseOutcome;
 use crate::ops::{Operation, ReleaseTask, release_claim};
 
 impl Worker<'_> {
@@ -30,7 +30,7 @@ impl Worker<'_> {
             id: claim.id.clone(),
             claim: Some(claim.token.clone()),
             reason: Some(receipt_body(reason)?),
-            outcome: Release::Retry,
+            outcome: ReleaseOutcome::Retry,
         };
         request.run(self.context.session)?;
         self.report_released(claim);

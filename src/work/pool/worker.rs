@@ -11,7 +11,7 @@ use super::context::WorkContext;
 use super::worker_command::PreparedCommand;
 use crate::error::{Code, Error, Result};
 use crate::model::status::Status;
-use crate::model::text::Body;
+use crate::model::text::ReceiptText;
 use crate::ops::{
     ClaimTask, CompleteTask, Operation, UpdateTask, batch_state, release_claim, waits_for_others,
 };
@@ -218,6 +218,6 @@ pub(super) fn is_in_doubt(item: &Map<String, Value>) -> bool {
 }
 
 /// A text as the body of a receipt.
-pub(super) fn receipt_body(text: &str) -> Result<Body> {
+pub(super) fn receipt_body(text: &str) -> Result<ReceiptText> {
     text.parse().map_err(|reason: String| Error::invalid(reason))
 }

@@ -7,7 +7,7 @@ use super::context::WorkContext;
 use super::worker::{WorkTotals, Worker};
 use crate::error::{Code, Error, Result};
 use crate::model::limits::MaxParallel;
-use crate::model::text::Line;
+use crate::model::text::LineText;
 use crate::ops::ClaimTask;
 use crate::work::log_retention;
 
@@ -28,7 +28,7 @@ pub(in crate::work) fn run_workers(
         let heartbeat = scope.spawn(move || ClaimHeartbeat::of(context).run(&workers_ended));
         let workers: Vec<_> = (1..=count.get())
             .map(|number| {
-                let name = format!("{name}-{number}").parse().unwrap_or(Line::known("run"));
+                let name = format!("{name}-{number}").parse().unwrap_or(LineText::known("run"));
                 let request = ClaimTask { worker: Some(name), ..request.clone() };
                 scope.spawn(move || Worker::new(context).run(&request))
             })

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 use crate::error::{Error, Result};
-use crate::model::field::visible;
+use crate::model::field::visible_excerpt;
 use crate::model::text::excerpt;
 
 /// How many characters of git's error output are shown.
@@ -84,7 +84,7 @@ fn git_failed(folder: &Path, arguments: &[&OsStr], output: &Output) -> Error {
         command.join(" "),
         folder.display(),
         output.status,
-        visible(stderr.trim(), MAX_ERROR_CHARS)
+        visible_excerpt(stderr.trim(), MAX_ERROR_CHARS)
     ))
 }
 

@@ -11,7 +11,7 @@ use super::tables::{TABLES, Table};
 use super::{Tell, copy, line};
 use crate::clock::Clock;
 use crate::error::{Code, Error, Result};
-use crate::model::receipt::{FIRST_HASH, Receipt};
+use crate::model::receipt::{GENESIS_HASH, Receipt};
 use crate::model::text::excerpt;
 use crate::store::sqlite::rows::sql_error;
 use crate::store::sqlite::tx::Tx;
@@ -119,7 +119,7 @@ impl Load {
             Ok(tx.hashed_receipts(task, number.saturating_sub(1), 1)?.pop())
         };
         let before = match number {
-            1 => Some(FIRST_HASH),
+            1 => Some(GENESIS_HASH),
             _ => of(number.saturating_sub(1))?
                 .filter(|(before, _)| before.number + 1 == number)
                 .map(|(_, hash)| hash),

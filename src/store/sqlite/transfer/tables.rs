@@ -5,8 +5,8 @@ use std::str::FromStr;
 
 use crate::model::conflict::OnConflict;
 use crate::model::id::TaskId;
-use crate::model::in_doubt::InDoubt;
-use crate::model::status::{Complexity, ItemReport, Kind, Outcome, Status};
+use crate::model::in_doubt::InDoubtPolicy;
+use crate::model::status::{Complexity, ItemReport, Outcome, Status, TaskType};
 use crate::model::step::Checkpoint;
 
 /// What a column holds, which tells how it stands in a line.
@@ -56,7 +56,7 @@ pub(super) const TABLES: &[Table] = &[
             ("row_id", Number),
             ("id", Word(is::<TaskId>)),
             ("title", Text),
-            ("type", Word(is::<Kind>)),
+            ("type", Word(is::<TaskType>)),
             ("status", Word(is::<Status>)),
             ("priority", Number),
             ("position", Number),
@@ -94,7 +94,7 @@ pub(super) const TABLES: &[Table] = &[
         columns: &[
             ("project", Text),
             ("queue_state", Text),
-            ("type", Word(is::<Kind>)),
+            ("type", Word(is::<TaskType>)),
             ("priority", Number),
             ("count", Number),
         ],
@@ -154,7 +154,7 @@ pub(super) const TABLES: &[Table] = &[
             ("failures_at_resume", Number),
             ("pause_reason", Text),
             ("finish_task", Task),
-            ("in_doubt_policy", Word(is::<InDoubt>)),
+            ("in_doubt_policy", Word(is::<InDoubtPolicy>)),
             ("worker_profile", Text),
             ("on_conflict", Word(is::<OnConflict>)),
             ("resource_fields", Json),

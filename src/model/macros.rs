@@ -2,7 +2,7 @@
 //! a whole number within bounds, and a schema written out.
 
 /// An enum whose values are words on the wire, in SQL and on the command line.
-macro_rules! words {
+macro_rules! word_enum {
     (
         $(#[$meta:meta])* $name:ident, $what:literal {
             $( $(#[$vmeta:meta])* $variant:ident = $word:literal $(| $alias:literal)* ),+ $(,)?
@@ -57,12 +57,12 @@ macro_rules! words {
             }
         }
 
-        schema_of!($name, { "type": "string", "enum": [ $( $word ),+ ] });
+        inline_schema!($name, { "type": "string", "enum": [ $( $word ),+ ] });
     };
 }
 
 /// A whole number within bounds; the bounds are in the schema and in the refusal.
-macro_rules! bounded {
+macro_rules! bounded_integer {
     ($(#[$meta:meta])* $name:ident, $low:literal ..= $high:literal, $allowed:literal) => {
         $(#[$meta])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
@@ -127,12 +127,12 @@ macro_rules! bounded {
             }
         }
 
-        schema_of!($name, { "type": "integer", "minimum": ($low as i64), "maximum": ($high as i64) });
+        inline_schema!($name, { "type": "integer", "minimum": ($low as i64), "maximum": ($high as i64) });
     };
 }
 
 /// A type's schema where it stands, written out: it is read from words, not field by field.
-macro_rules! schema_of {
+macro_rules! inline_schema {
     ($name:ident, $schema:tt) => {
         impl schemars::JsonSchema for $name {
             fn inline_schema() -> bool {

@@ -6,13 +6,13 @@ use crate::error::{Code, Error, Result};
 use crate::model::text::excerpt;
 
 /// How many open boxes or items a refusal names.
-pub const NAMED: usize = 10;
+pub const MAX_NAMED: usize = 10;
 
 /// What still stands in the way of completing a task.
 #[derive(Debug, Default)]
-pub struct Remaining<'a> {
+pub struct OpenWork<'a> {
     /// Boxes not ticked off.
-    pub boxes: Vec<&'a str>,
+    pub open_checkboxes: Vec<&'a str>,
     /// The chunk, and the first keys of its items without a receipt.
     pub chunk: Option<(&'a Chunk, Vec<String>)>,
     /// The batch, where the task is one.
@@ -23,7 +23,7 @@ pub struct Remaining<'a> {
 ///
 /// # Errors
 /// `incomplete_items`, naming what is left.
-pub fn nothing_remains(task: &Task, remaining: &Remaining<'_>) -> Result<()> {
+pub fn check_no_open_work(task: &Task, remaining: &OpenWork<'_>) -> Result<()> {
     if let Some((chunk, keys)) = &remaining.chunk {
         let left = chunk.counts.total - chunk.counts.processed();
         if left > 0 {
@@ -36,21 +36,21 @@ pub fn nothing_remains(task: &Task, remaining: &Remaining<'_>) -> Result<()> {
         }
     }
     if let Some(batch) = remaining.batch
-        && batch.ended < batch.chunks
+        && batch.ended_chunks < batch.chunk_count
     {
         return Err(incomplete(format!(
             "Batch {} has {} of {} chunks that haven't ended; it completes by itself when they have.",
             task.id,
-            batch.chunks - batch.ended,
-            batch.chunks
+            batch.chunk_count - batch.ended_chunks,
+            batch.chunk_count
         )));
     }
-    if !remaining.boxes.is_empty() {
-        let count = remaining.boxes.len() as u64;
+    if !remaining.open_checkboxes.is_empty() {
+        let count = remaining.open_checkboxes.len() as u64;
         return Err(incomplete(format!(
             "The body of task {} holds {count} open `- [ ]`: {}. Append `- [x] TEXT` for each one done, or complete with force=true.",
             task.id,
-            named(remaining.boxes.iter().copied(), count)
+            named(remaining.open_checkboxes.iter().copied(), count)
         )));
     }
     Ok(())
@@ -61,7 +61,7 @@ fn incomplete(message: String) -> Error {
 }
 
 fn named<'a>(names: impl Iterator<Item = &'a str>, count: u64) -> String {
-    let shown: Vec<String> = names.take(NAMED).map(excerpt).collect();
+    let shown: Vec<String> = names.take(MAX_NAMED).map(excerpt).collect();
     let more = count.saturating_sub(shown.len() as u64);
     if more > 0 { format!("{} and {more} more", shown.join(", ")) } else { shown.join(", ") }
 }

@@ -1,19 +1,19 @@
 //! How runners share the workers that may run at once: the more urgent a batch the more it gets, and
 //! none waits while another has more than its share.
 
-use super::task::Row;
+use super::task::RowId;
 
 /// What a runner has and wants.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FairShare {
     /// Its batch.
-    pub batch: Row,
+    pub batch: RowId,
     /// The batch's priority, 0 (critical) to 4.
     pub priority: i64,
     /// How many workers it may have at once now.
-    pub held: u64,
+    pub permits: u64,
     /// Whether it waits for one more.
-    pub wants: bool,
+    pub is_waiting: bool,
 }
 
 impl FairShare {
@@ -25,27 +25,28 @@ impl FairShare {
     /// Whether this one has nothing, or with one more would still have less, by weight, than another has
     /// now. Nobody's last one is asked for.
     fn is_behind(&self, other: &FairShare) -> bool {
-        other.held > 1 && (self.held == 0 || (self.held + 1) * other.weight() < other.held * self.weight())
+        other.permits > 1
+            && (self.permits == 0 || (self.permits + 1) * other.weight() < other.permits * self.weight())
     }
 }
 
 /// Who gets the next worker, if one more may run.
-pub fn next(stakes: &[FairShare], limit: u64) -> Option<Row> {
-    if stakes.iter().map(|stake| stake.held).sum::<u64>() >= limit {
+pub fn next_batch(stakes: &[FairShare], limit: u64) -> Option<RowId> {
+    if stakes.iter().map(|stake| stake.permits).sum::<u64>() >= limit {
         return None;
     }
-    let waiting = stakes.iter().filter(|stake| stake.wants);
+    let waiting = stakes.iter().filter(|stake| stake.is_waiting);
     // Who has nothing first; then the smallest (held + 1) / weight, with one denominator, for 16 is a multiple of all.
     waiting
-        .min_by_key(|stake| (stake.held > 0, (stake.held + 1) * (16 / stake.weight()), stake.batch))
+        .min_by_key(|stake| (stake.permits > 0, (stake.permits + 1) * (16 / stake.weight()), stake.batch))
         .map(|stake| stake.batch)
 }
 
 /// Whether a batch has to give one of its workers up to another that waits.
-pub fn must_yield(stakes: &[FairShare], batch: Row, limit: u64) -> bool {
+pub fn must_yield(stakes: &[FairShare], batch: RowId, limit: u64) -> bool {
     let Some(own) = stakes.iter().find(|stake| stake.batch == batch) else { return false };
-    let held = stakes.iter().map(|stake| stake.held).sum::<u64>();
-    let waiting = stakes.iter().filter(|stake| stake.wants && stake.batch != batch);
+    let held = stakes.iter().map(|stake| stake.permits).sum::<u64>();
+    let waiting = stakes.iter().filter(|stake| stake.is_waiting && stake.batch != batch);
     held > limit || (held == limit && waiting.into_iter().any(|other| other.is_behind(own)))
 }
 
@@ -53,8 +54,8 @@ pub fn must_yield(stakes: &[FairShare], batch: Row, limit: u64) -> bool {
 mod tests {
     use super::*;
 
-    fn stake(batch: Row, priority: i64, held: u64, wants: bool) -> FairShare {
-        FairShare { batch, priority, held, wants }
+    fn stake(batch: RowId, priority: i64, held: u64, wants: bool) -> FairShare {
+        FairShare { batch, priority, permits: held, is_waiting: wants }
     }
 
     /// Lets all who want have workers until nothing moves any more; gives what each has.
@@ -62,16 +63,16 @@ mod tests {
         let mut stakes: Vec<FairShare> =
             (1..).zip(priorities).map(|(batch, priority)| stake(batch, *priority, 0, true)).collect();
         // The first one came first and has all.
-        stakes[0].held = limit;
+        stakes[0].permits = limit;
         for _ in 0..1_000 {
-            if let Some(batch) = next(&stakes, limit) {
-                stakes.iter_mut().find(|stake| stake.batch == batch).unwrap().held += 1;
+            if let Some(batch) = next_batch(&stakes, limit) {
+                stakes.iter_mut().find(|stake| stake.batch == batch).unwrap().permits += 1;
             } else if let Some(at) =
                 (0..stakes.len()).find(|at| must_yield(&stakes, stakes[*at].batch, limit))
             {
-                stakes[at].held -= 1;
+                stakes[at].permits -= 1;
             } else {
-                return stakes.iter().map(|stake| stake.held).collect();
+                return stakes.iter().map(|stake| stake.permits).collect();
             }
         }
         panic!("workers are handed to and fro: {stakes:?}");
@@ -92,8 +93,8 @@ mod tests {
     fn whoever_waits_longest_for_a_first_worker_of_too_few_gets_one_in_the_end() {
         // More batches than workers: the later ones wait until an earlier one has ended.
         assert_eq!(settled(&[2; 10], 8).iter().sum::<u64>(), 8);
-        assert_eq!(next(&[stake(1, 2, 1, false), stake(2, 2, 0, true)], 8), Some(2));
-        assert_eq!(next(&[stake(1, 2, 8, false), stake(2, 2, 0, true)], 8), None);
+        assert_eq!(next_batch(&[stake(1, 2, 1, false), stake(2, 2, 0, true)], 8), Some(2));
+        assert_eq!(next_batch(&[stake(1, 2, 8, false), stake(2, 2, 0, true)], 8), None);
     }
 
     #[test]

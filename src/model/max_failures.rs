@@ -71,7 +71,7 @@ impl<'de> Deserialize<'de> for MaxFailures {
     }
 }
 
-schema_of!(MaxFailures, { "type": "string" });
+inline_schema!(MaxFailures, { "type": "string" });
 
 #[cfg(test)]
 mod tests {
