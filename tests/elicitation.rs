@@ -196,7 +196,7 @@ fn without_elicitation_the_error_says_what_to_do() {
     }
     let ran = store.tasktally(["review-batch", &id]).finish();
     assert_eq!(ran.code, Some(2), "{}", ran.stderr);
-    assert!(ran.stderr.contains("approve, reject"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("approve, or reject"), "{}", ran.stderr);
     // A note without a decision is refused.
     let mut asks = legacy(&store, "2025-11-25", json!({"elicitation": {}}));
     assert_eq!(asks.call("review_batch", json!({"id": id, "note": "fine"})).refusal(), "invalid_argument");

@@ -277,7 +277,7 @@ fn a_page_of_receipts_does_not_read_other_batches() {
         let mut plan = sql.prepare(&query).unwrap();
         let plan: Vec<String> = plan.query_map([], |row| row.get(3)).unwrap().map(Result::unwrap).collect();
         let plan = plan.join("; ");
-        assert!(plan.contains("SEARCH b USING PRIMARY KEY (batch=? AND changed"), "{plan}");
+        assert!(plan.contains("SEARCH b USING PRIMARY KEY (batch=? AND change_number"), "{plan}");
         assert!(!plan.contains("SCAN") && !plan.contains("TEMP B-TREE"), "{plan}");
     }
 }

@@ -141,7 +141,7 @@ async fn an_rmcp_client_waits_answers_and_gets_the_result_over_two_servers() {
     let handle = wait(&second, &id).await;
     second.cancel_task(CancelTaskParams::new(&*handle)).await.expect("it is cancelled");
     let cancelled = wait_for_status(&second, &handle, TaskStatus::Cancelled).await;
-    assert!(cancelled.task.status_message.unwrap().contains("the batch was left alone"));
+    assert!(cancelled.task.status_message.unwrap().contains("the batch was not changed"));
     assert_eq!(call(&second, "get_batch", json!({"id": id})).await["batch"]["status"], "running");
     second.cancel().await.expect("the server ends");
 }

@@ -33,7 +33,8 @@ pub struct CompleteTask {
 impl Operation for CompleteTask {
     const NAME: &'static str = "complete_task";
     const TITLE: &'static str = "Complete a task";
-    const DESCRIPTION: &'static str = "Mark a task as done. Refused while its body holds `- [ ]`, items lack receipts, or children or dependencies are open.";
+    const DESCRIPTION: &'static str =
+        "Mark a task done. Refused while items, children, dependencies or `- [ ]` in its body are open.";
     const EFFECT: Effect = Effect::WriteOnce;
     const POSITIONAL: &'static str = "id";
     const WORKER_PARAMETERS: &'static [&'static str] = &["id", "claim", "summary"];

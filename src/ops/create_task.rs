@@ -36,18 +36,18 @@ pub struct CreateTask {
     /// Project; default: the parent's
     #[arg(long)]
     project: Option<LineText>,
-    /// Id of the parent task
+    /// Parent task id
     #[arg(long)]
     parent: Option<TaskId>,
-    /// Ids of tasks that must be done first
+    /// Ids that must be done first
     #[serde(default)]
     #[arg(long, value_delimiter = ',')]
     depends_on: Vec<TaskId>,
-    /// Ids of tasks that should be done first
+    /// Ids that should be done first
     #[serde(default)]
     #[arg(long, value_delimiter = ',')]
     soft_depends_on: Vec<TaskId>,
-    /// Position among tasks of the same priority, smallest first
+    /// Smaller first within a priority
     #[serde(default = "first")]
     #[arg(long, default_value = "0", allow_negative_numbers = true)]
     order: Order,
@@ -55,24 +55,24 @@ pub struct CreateTask {
     #[serde(default = "normal")]
     #[arg(long, default_value = "2")]
     priority: Priority,
-    /// Due date, YYYY-MM-DD or RFC 3339
+    /// YYYY-MM-DD or RFC 3339
     #[arg(long)]
     due: Option<LineText>,
     /// Tags
     #[serde(default)]
     #[arg(long, value_delimiter = ',')]
     tags: Vec<LineText>,
-    /// Initial text; each `- [ ]` in it must be ticked off before completion
+    /// Initial text; may hold `- [ ]` boxes to tick
     #[serde(default)]
     #[arg(long, default_value = "", hide_default_value = true)]
     body: LongText,
-    /// Name of the worker it is meant for
+    /// Worker it is meant for
     #[arg(long)]
     assignee: Option<LineText>,
-    /// How much judgment the work needs
+    /// Judgment it needs
     #[arg(long)]
     complexity: Option<Complexity>,
-    /// Unique key; a repeated request gets the first reply
+    /// Idempotency key
     #[arg(long)]
     request_key: Option<LineText>,
 }

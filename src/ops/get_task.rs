@@ -20,13 +20,13 @@ pub struct GetTask {
     /// Task id
     #[arg(long)]
     id: TaskId,
-    /// Next page of the body: next_receipts_after of the last reply
+    /// next_receipts_after of the last reply
     #[arg(long)]
     receipts_after: Option<SequenceNumber>,
-    /// Next page of a chunk's open items: next_items_after of the last reply
+    /// next_items_after of the last reply
     #[arg(long)]
     items_after: Option<SequenceNumber>,
-    /// Receipts and items per page; default: 200
+    /// Per page; default: 200
     #[arg(long)]
     limit: Option<Limit>,
 }

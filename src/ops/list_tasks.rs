@@ -31,10 +31,10 @@ pub struct ListTasks {
     #[serde(rename = "type")]
     #[arg(long = "type")]
     task_type: Option<TaskType>,
-    /// Only this priority, 0 (critical) to 4
+    /// 0 (critical) to 4
     #[arg(long)]
     priority: Option<Priority>,
-    /// Only this priority or a more urgent (smaller) one
+    /// This priority or more urgent
     #[arg(long)]
     priority_max: Option<Priority>,
     /// Only tasks of this worker
@@ -50,13 +50,13 @@ pub struct ListTasks {
     #[serde(default)]
     #[arg(long, num_args = 0..=1, default_value = "false", default_missing_value = "true")]
     ready: bool,
-    /// `since` of an earlier reply: only what changed after it
+    /// `since` of an earlier reply: only later changes
     #[arg(long)]
     since: Option<LineText>,
-    /// Next page: next_cursor of the last reply
+    /// next_cursor of the last reply
     #[arg(long)]
     cursor: Option<LineText>,
-    /// Tasks per page; 0: 200
+    /// Per page; 0: 200
     #[serde(default = "five")]
     #[arg(long, default_value = "5", allow_negative_numbers = true)]
     limit: Limit,

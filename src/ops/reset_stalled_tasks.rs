@@ -20,14 +20,14 @@ const MAX_HOURS: f64 = 8_760.0;
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema, clap::Args)]
 #[serde(deny_unknown_fields)]
 pub struct ResetStalledTasks {
-    /// Release claims without a write for this many hours; expired leases always
+    /// Claims idle for this long; expired ones always
     #[serde(default = "four")]
     #[arg(long, default_value = "4", allow_negative_numbers = true)]
     hours: f64,
-    /// Only tasks of this project
+    /// Only this project
     #[arg(long)]
     project: Option<LineText>,
-    /// Only tasks of this worker
+    /// Only this worker
     #[arg(long)]
     assignee: Option<LineText>,
     /// Only list the tasks
@@ -73,8 +73,7 @@ pub struct ResetStalledReply {
 impl Operation for ResetStalledTasks {
     const NAME: &'static str = "reset_stalled_tasks";
     const TITLE: &'static str = "Reset stalled tasks";
-    const DESCRIPTION: &'static str =
-        "Release claims that have expired or are idle: their tasks can be claimed again.";
+    const DESCRIPTION: &'static str = "Release claims that have expired or are idle.";
     const EFFECT: Effect = Effect::Destructive;
     const POSITIONAL: &'static str = "hours";
     type Reply = ResetStalledReply;

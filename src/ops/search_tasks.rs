@@ -25,7 +25,7 @@ pub struct SearchTasks {
     /// Only this status
     #[arg(long)]
     status: Option<Status>,
-    /// Most results; 0: 200
+    /// At most; 0: 200
     #[serde(default = "ten")]
     #[arg(long, default_value = "10", allow_negative_numbers = true)]
     limit: Limit,
@@ -48,7 +48,7 @@ impl Operation for SearchTasks {
     const NAME: &'static str = "search_tasks";
     const TITLE: &'static str = "Search tasks";
     const DESCRIPTION: &'static str =
-        "Full-text search over titles and bodies. Best match first; newest first if very many match.";
+        "Full-text search over titles and bodies. Best first; newest first if very many match.";
     const EFFECT: Effect = Effect::Read;
     const LONG_RUNNING: bool = true;
     const POSITIONAL: &'static str = "query";

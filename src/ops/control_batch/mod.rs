@@ -42,24 +42,24 @@ pub struct ControlBatch {
     /// Batch id
     #[arg(long)]
     id: TaskId,
-    /// pause: no more claims; resume; cancel: ends the batch, claims are lost; retry: open failed items again; start: run background workers
+    /// cancel: claims are lost; retry: open failed items again; start: run background workers
     #[arg(long)]
     action: BatchAction,
     /// Why; recorded
     #[arg(long)]
     reason: Option<ReceiptText>,
-    /// With start: the worker profile; default: the batch's
+    /// With start: worker profile; default: the batch's
     #[arg(long)]
     worker: Option<LineText>,
-    /// With retry: only these chunk ids; default: all
+    /// With retry: only these chunk ids
     #[serde(default)]
     #[arg(long, value_delimiter = ',')]
     chunks: Vec<TaskId>,
-    /// With retry: only these item keys; default: all
+    /// With retry: only these keys
     #[serde(default)]
     #[arg(long, value_delimiter = ',')]
     items: Vec<LineText>,
-    /// With retry: only items of these categories; default: all
+    /// With retry: only these
     #[serde(default)]
     #[arg(long, value_delimiter = ',')]
     categories: Vec<LineText>,

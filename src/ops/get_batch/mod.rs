@@ -46,20 +46,20 @@ word_enum!(
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema, clap::Args)]
 #[serde(deny_unknown_fields)]
 pub struct GetBatch {
-    /// Batch id; default: overview of all open batches and the next call
+    /// Batch id; default: overview of open batches
     #[arg(long)]
     id: Option<TaskId>,
-    /// Without id: only batches of this project
+    /// Without id: only this project
     #[arg(long)]
     project: Option<LineText>,
-    /// `since` of the last reply: only what changed after it
+    /// `since` of the last reply: only later changes
     #[arg(long)]
     since: Option<LineText>,
     /// What to show
     #[serde(default = "progress")]
     #[arg(long, default_value = "progress")]
     view: View,
-    /// Next page: next_chunks_after of the last reply
+    /// next_chunks_after of the last reply
     #[arg(long)]
     chunks_after: Option<SequenceNumber>,
 }

@@ -32,6 +32,8 @@ pub(in crate::ops) fn input<T: JsonSchema>(all_words: bool) -> Value {
     let mut schema = generate::<T>(false);
     schema.remove("title");
     schema.remove("description");
+    // Some clients cannot convert a closed root object. The server refuses unknown parameters itself.
+    schema.remove("additionalProperties");
     let mut value = Value::Object(schema);
     slim(&mut value);
     if let Some(Value::Object(properties)) = value.get_mut("properties") {

@@ -27,20 +27,20 @@ pub struct ReviewBatch {
     /// Batch id
     #[arg(long)]
     id: TaskId,
-    /// Id of one chunk; default: all in review
+    /// Chunk id; default: all in review
     #[arg(long)]
     chunk: Option<TaskId>,
-    /// approve: next step; reject: end as failed; redo: work again. Default: ask the user with a form
+    /// reject: ends as failed; redo: worked again. Default: the user is asked
     #[arg(long)]
     decision: Option<Decision>,
-    /// With redo: only items of these categories; default: all
+    /// With redo: only these
     #[serde(default)]
     #[arg(long, value_delimiter = ',')]
     categories: Vec<LineText>,
-    /// Reason; required for reject and redo, which passes it to the next worker
+    /// Reason; required for reject and redo
     #[arg(long)]
     note: Option<ReceiptText>,
-    /// Name of the person who decided; default: the caller
+    /// Who decided; default: the caller
     #[arg(long)]
     reviewer: Option<LineText>,
 }

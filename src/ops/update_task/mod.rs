@@ -41,13 +41,13 @@ pub struct UpdateTask {
     #[serde(rename = "type")]
     #[arg(long = "type")]
     task_type: Option<TaskType>,
-    /// New status. in_progress claims the task (needs assignee); done completes it
+    /// in_progress claims it for assignee; done completes it
     #[arg(long)]
     status: Option<Status>,
-    /// New priority, 0 (critical) to 4
+    /// 0 (critical) to 4
     #[arg(long)]
     priority: Option<Priority>,
-    /// New position among tasks of the same priority
+    /// Smaller first within a priority
     #[arg(long, allow_negative_numbers = true)]
     order: Option<Order>,
     /// New parent task id
@@ -59,7 +59,7 @@ pub struct UpdateTask {
     /// Ids that should be done first
     #[arg(long, value_delimiter = ',')]
     soft_depends_on: Option<Vec<TaskId>>,
-    /// Due date, YYYY-MM-DD or RFC 3339
+    /// YYYY-MM-DD or RFC 3339
     #[arg(long)]
     due: Option<LineText>,
     /// New project
@@ -71,46 +71,46 @@ pub struct UpdateTask {
     /// Estimated effort
     #[arg(long)]
     effort: Option<LineText>,
-    /// Place or tool that the work needs
+    /// Place or tool it needs
     #[arg(long)]
     context: Option<LineText>,
-    /// Worker name; your own when you claim
+    /// Worker name
     #[arg(long)]
     assignee: Option<LineText>,
-    /// How much judgment the work needs
+    /// Judgment it needs
     #[arg(long)]
     complexity: Option<Complexity>,
-    /// Text of a receipt to append
+    /// Receipt to append
     #[arg(long)]
     body: Option<ReceiptText>,
     /// claim.token from claim_task
     #[arg(long)]
     claim: Option<Token>,
-    /// Key of the chunk's item that the receipt reports on
+    /// Key of the item reported on
     #[arg(long)]
     item: Option<LineText>,
-    /// With item: started (before you act), done, failed or skipped
+    /// With item; started: before you act
     #[arg(long)]
     outcome: Option<ItemReport>,
-    /// With item: its category
+    /// Category of the item
     #[arg(long)]
     category: Option<LineText>,
-    /// Model that did the work
+    /// Model used
     #[arg(long)]
     model: Option<LineText>,
-    /// Tokens the model read
+    /// Tokens read
     #[arg(long)]
     tokens_in: Option<Tokens>,
-    /// Tokens the model wrote
+    /// Tokens written
     #[arg(long)]
     tokens_out: Option<Tokens>,
     /// Cost of the work
     #[arg(long)]
     cost: Option<Money>,
-    /// Unique key; a repeated request gets the first reply
+    /// Idempotency key
     #[arg(long)]
     request_key: Option<LineText>,
-    /// Change the status although the task is claimed or incomplete; recorded
+    /// Override the checks; recorded
     #[serde(default)]
     #[arg(long, num_args = 0..=1, default_value = "false", default_missing_value = "true")]
     force: bool,
