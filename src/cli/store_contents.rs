@@ -2,27 +2,27 @@
 
 use serde_json::{Value, json};
 
-use crate::store::sqlite::transfer::Held;
+use crate::store::sqlite::transfer::StoreContents;
 
 /// The contents in a sentence.
-pub(super) fn describe_contents(contents: &Held) -> String {
-    let latest = match contents.changed {
-        Some(at) => format!("up to change {} of {at}", contents.change),
+pub(super) fn describe_contents(contents: &StoreContents) -> String {
+    let latest = match contents.changed_at {
+        Some(at) => format!("up to change {} of {at}", contents.latest_change),
         None => "with nothing in it yet".to_owned(),
     };
     format!("{} tasks and {} receipts, {latest}", contents.tasks, contents.receipts)
 }
 
 /// The contents for a script.
-pub(super) fn contents_as_json(contents: &Held, message: &str) -> Value {
+pub(super) fn contents_as_json(contents: &StoreContents, message: &str) -> Value {
     json!({
         "success": true,
         "message": message,
         "tasks": contents.tasks,
         "receipts": contents.receipts,
         "claims": contents.claims,
-        "change": contents.change,
-        "changed": contents.changed,
+        "change": contents.latest_change,
+        "changed": contents.changed_at,
         "bytes": contents.bytes,
     })
 }

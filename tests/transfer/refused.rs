@@ -41,7 +41,7 @@ fn changed_lines_are_refused_with_their_number() {
     // Changes that the checksum in the last line finds.
     assert_refused("", &["line 1", "cut"]);
     assert_refused("hello\n", &["line 1: no JSON"]);
-    assert_refused("{\"line\":\"task\"}\n", &["line 1", "not how an export begins"]);
+    assert_refused("{\"line\":\"task\"}\n", &["line 1", "not the first line of an export"]);
     assert_refused(&whole[..whole.len() - 30], &[&format!("line {}", lines.len()), "cut"]);
     assert_refused(format!("{}\n", body.join("\n")), &[&format!("line {}", lines.len()), "cut"]);
     assert_refused(whole.replace("\"B\"", "\"C\""), &["changed since it was written"]);
@@ -69,7 +69,7 @@ fn changed_lines_are_refused_with_their_number() {
         (task, "\"priority\":2", "\"priority\":\"2\"", "is no number"),
         (task, "\"has_checkbox\":false", "\"has_checkbox\":2", "neither true nor false"),
         (task, "\"title\":\"First\",", "", "task.title"),
-        (task, "\"title\":", "\"tilte\":", "'tilte' is nothing that a task has"),
+        (task, "\"title\":", "\"tilte\":", "a line of table task has no member 'tilte'"),
         (task, "\"role\":\"task\"", "\"role\":\"king\"", "does not fit"),
         (task, "\"line\":\"task\"", "\"line\":\"tusk\"", "'tusk' is no line"),
         (task, "\"line\":\"task\",", "", "it has no 'line'"),

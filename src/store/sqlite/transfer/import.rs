@@ -1,4 +1,4 @@
-//! A store made from lines: aside, row by row, with every line looked at; then put in its place at once.
+//! Import: a store from the JSON lines of an export. It is made in a staging directory and checked before it appears.
 
 use std::io::BufRead;
 use std::path::Path;
@@ -6,11 +6,11 @@ use std::path::Path;
 use rusqlite::Connection;
 
 use super::backup::COPY;
-use super::export_reader::Lines;
-use super::loader::Load;
-use super::staging_dir::{Aside, refuse_log};
+use super::export_reader::ExportReader;
+use super::loader::Loader;
+use super::staging_dir::{StagingDir, refuse_foreign_wal};
 use super::tables::TABLES;
-use super::{Held, Tell, copy, integrity};
+use super::{ReportProgress, StoreContents, copy, integrity};
 use crate::clock::Clock;
 use crate::error::{Code, Error, Result};
 use crate::store::sqlite::connection::{self, MIGRATION_WAIT};
@@ -18,63 +18,65 @@ use crate::store::sqlite::rows::sql_error;
 use crate::store::sqlite::writer::wal::Wal;
 use crate::store::sqlite::writer::write_lock::Ticket;
 
-/// Makes a store from the lines of an export, where there is none yet or an empty one.
+/// Creates a store from the lines of an export, or fills an empty one. `source` names the input in errors.
 ///
 /// # Errors
-/// Where the store has something in it already; the first line that is not as it was written; a file
-/// that was cut. Then nothing is changed.
+/// If the store is not empty, if a line is invalid, or if the input is truncated or was changed. In each case, nothing
+/// is changed.
 pub fn import(
     input: &mut dyn BufRead,
-    named: &str,
+    source: &str,
     store: &Path,
     clock: &Clock,
-    tell: Tell<'_>,
-) -> Result<Held> {
-    refuse_filled(store)?;
+    report: ReportProgress<'_>,
+) -> Result<StoreContents> {
+    check_target(store)?;
     connection::make_folder(store)?;
-    let aside = Aside::beside(store)?;
-    let file = aside.file(COPY);
-    let mut lines = Lines::of(input, named);
-    let load = Load::into(connection::open(&file)?)?;
-    load.all(&mut lines, clock, tell)?;
-    let held = integrity::check(&file, clock, tell).map_err(|error| {
-        Error::new(error.code, format!("{named}: nothing was imported, for it is not whole: {error}"))
+    let staging = StagingDir::beside(store)?;
+    let file = staging.file(COPY);
+    let mut lines = ExportReader::new(input, source);
+    Loader::new(connection::open(&file)?)?.load(&mut lines, clock, report)?;
+    let contents = integrity::check(&file, clock, report).map_err(|error| {
+        Error::new(
+            error.code,
+            format!("{source}: nothing was imported: the result fails the integrity check: {error}"),
+        )
     })?;
     if store.exists() {
-        fill(&file, store, tell)?;
+        fill_empty_store(&file, store, report)?;
     } else {
-        aside.put(COPY, store, false)?;
+        staging.publish(COPY, store, false)?;
     }
-    Ok(held)
+    Ok(contents)
 }
 
-/// Refuses a store that has something in it, without a change to its files.
-fn refuse_filled(store: &Path) -> Result<()> {
+/// Refuses a store that is not empty, without changing its files.
+fn check_target(store: &Path) -> Result<()> {
     if !store.exists() {
-        return refuse_log(store);
+        return refuse_foreign_wal(store);
     }
     connection::read_header(store)?;
-    look_whether_empty(&connection::open_reader(store)?, store)
+    check_empty(&connection::open_reader(store)?, store)
 }
 
-/// The same over an open store; a file that is no store yet has none of the tables.
-fn look_whether_empty(connection: &Connection, store: &Path) -> Result<()> {
-    let unread = |error| sql_error("the store could not be read", error);
+/// Refuses a store with a row in any table. A file that is no store yet has no tables.
+fn check_empty(connection: &Connection, store: &Path) -> Result<()> {
+    let read_error = |error| sql_error("the store could not be read", error);
     for table in TABLES {
-        let there = connection
+        let tables = connection
             .query_row("SELECT count(*) FROM sqlite_schema WHERE name = ?1", [table.name], |row| {
                 row.get::<_, u64>(0)
             })
-            .map_err(unread)?;
-        let filled = there > 0
+            .map_err(read_error)?;
+        let has_rows = tables > 0
             && connection
                 .query_row(&format!("SELECT EXISTS (SELECT 1 FROM \"{}\")", table.name), [], |row| row.get(0))
-                .map_err(unread)?;
-        if filled {
+                .map_err(read_error)?;
+        if has_rows {
             return Err(Error::new(
                 Code::Conflict,
                 format!(
-                    "store {}: there is something in it already, and two stores are never mixed; it was left as it is. Name a new one with --db",
+                    "store {} is not empty, and two stores are never mixed; nothing was changed. Name a new store with --db",
                     store.display()
                 ),
             ));
@@ -83,21 +85,21 @@ fn look_whether_empty(connection: &Connection, store: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Fills an empty store that others may have open: all of it in one commit, in a turn of its own.
-fn fill(made: &Path, store: &Path, tell: Tell<'_>) -> Result<()> {
-    let unwritten = |error| sql_error("the store could not be written", error);
+/// Copies the imported store over an empty one that other processes may have open, in one commit under the write lock.
+fn fill_empty_store(imported: &Path, store: &Path, report: ReportProgress<'_>) -> Result<()> {
+    let write_error = |error| sql_error("the store could not be written", error);
     let mut connection = connection::open(store)?;
     let ticket = Ticket::open(store)?;
     let _turn = ticket.take_within(MIGRATION_WAIT)?;
     let log = Wal::open(store)?;
     log.make_good(&connection)?;
-    look_whether_empty(&connection, store)?;
-    // The commit itself brings it to the disk.
-    connection.execute_batch("PRAGMA synchronous = FULL").map_err(unwritten)?;
-    let from = connection::open_reader(made)?;
-    copy::pages(&from, &mut connection, tell).map_err(|error| {
-        // Whether it was a sync that failed is not told.
+    check_empty(&connection, store)?;
+    // SQLite itself syncs this commit.
+    connection.execute_batch("PRAGMA synchronous = FULL").map_err(write_error)?;
+    let from = connection::open_reader(imported)?;
+    copy::copy_pages(&from, &mut connection, report).map_err(|error| {
+        // SQLite does not report whether a sync failed.
         log.mark();
-        unwritten(error)
+        write_error(error)
     })
 }

@@ -1,4 +1,4 @@
-//! Lines into the rows of a store that nobody else sees yet.
+//! Inserts the lines of an export into a new store that no other process can open yet.
 
 use std::collections::HashMap;
 
@@ -6,9 +6,9 @@ use rusqlite::config::DbConfig;
 use rusqlite::types::Value as Cell;
 use rusqlite::{Connection, ErrorCode, OptionalExtension as _, params, params_from_iter};
 
-use super::export_reader::{Line, Lines};
+use super::export_reader::{ExportReader, Line};
 use super::tables::{TABLES, Table};
-use super::{Tell, copy, line};
+use super::{ReportProgress, copy, line};
 use crate::clock::Clock;
 use crate::error::{Code, Error, Result};
 use crate::model::receipt::{GENESIS_HASH, Receipt};
@@ -17,72 +17,83 @@ use crate::store::sqlite::rows::sql_error;
 use crate::store::sqlite::tx::Tx;
 use crate::store::{StoreRead as _, StoreWrite as _};
 
-/// A store that is being filled.
-pub(super) struct Load {
+/// Fills a store with the lines of an export.
+pub(super) struct Loader {
     connection: Connection,
-    /// Where a task's id was last found, by the column that named it.
-    known: HashMap<String, (String, i64)>,
-    /// Tasks whose parent was made after them.
+    /// The last task that each column referred to, by column: id and row.
+    recent: HashMap<String, (String, i64)>,
+    /// Tasks whose parent comes later in the export.
     children: Vec<(i64, String)>,
 }
 
-fn unwritten(error: rusqlite::Error) -> Error {
+fn write_error(error: rusqlite::Error) -> Error {
     match (error.sqlite_error_code(), &error) {
-        // SQLite's sentence names table and column; what it calls the error says no more.
+        // SQLite's message names the table and the column.
         (
             Some(ErrorCode::ConstraintViolation | ErrorCode::TypeMismatch),
-            rusqlite::Error::SqliteFailure(_, Some(told)),
-        ) => Error::invalid(format!("it does not fit what comes before it: {told}")),
+            rusqlite::Error::SqliteFailure(_, Some(message)),
+        ) => Error::invalid(format!("it does not fit the lines before it: {message}")),
         _ => sql_error("the new store could not be written", error),
     }
 }
 
-impl Load {
-    /// Into an empty store.
+impl Loader {
+    /// Prepares an empty store.
     ///
-    /// The triggers rest: they would count again what the lines bring counted. So do foreign keys, which
-    /// are looked at when all is there.
-    pub(super) fn into(connection: Connection) -> Result<Self> {
+    /// Triggers are off, because the lines contain the counts that triggers would maintain. Foreign keys are off too; the
+    /// integrity check verifies them at the end.
+    pub(super) fn new(connection: Connection) -> Result<Self> {
         connection
             .execute_batch(
                 "PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA foreign_keys = OFF;
                  PRAGMA cache_size = -16000; BEGIN IMMEDIATE;",
             )
             .and_then(|()| connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, false))
-            .map_err(unwritten)?;
-        Ok(Load { connection, known: HashMap::new(), children: Vec::new() })
+            .map_err(write_error)?;
+        Ok(Loader { connection, recent: HashMap::new(), children: Vec::new() })
     }
 
-    /// Stores every line, makes it all searchable and folds it to one file.
+    /// Inserts every line, builds the search index and leaves no WAL.
     ///
     /// # Errors
-    /// The first line that cannot be taken.
-    pub(super) fn all(mut self, lines: &mut Lines<'_>, clock: &Clock, tell: Tell<'_>) -> Result<()> {
-        let total = lines.first()?;
-        let (mut done, mut at) = (0, 0);
-        while let Some(line) = lines.next()? {
-            let place = TABLES.iter().position(|table| table.name == line.kind).ok_or_else(|| {
-                lines.wrong(format!("'{}' is no line that this tasktally knows", excerpt(&line.kind)))
+    /// The first invalid line.
+    pub(super) fn load(
+        mut self,
+        lines: &mut ExportReader<'_>,
+        clock: &Clock,
+        report: ReportProgress<'_>,
+    ) -> Result<()> {
+        let total = lines.read_first()?;
+        let (mut done, mut current) = (0, 0);
+        while let Some(line) = lines.next_line()? {
+            let table = TABLES.iter().position(|table| table.name == line.kind).ok_or_else(|| {
+                lines.invalid_line(format!(
+                    "'{}' is no line type that this tasktally knows",
+                    excerpt(&line.kind)
+                ))
             })?;
-            if place < at {
-                return Err(lines.wrong(format!("a {} comes before a {}", line.kind, TABLES[at].name)));
+            if table < current {
+                return Err(lines.invalid_line(format!(
+                    "a line of table {} comes before a line of table {}",
+                    TABLES[current].name, line.kind
+                )));
             }
-            at = place;
-            self.take(&TABLES[place], line, clock).map_err(|error| lines.at(&error))?;
+            current = table;
+            self.insert(&TABLES[table], line, clock).map_err(|error| lines.with_line(&error))?;
             done += 1;
             if done % 1_000 == 0 {
-                tell("Reading", done, total);
+                report("Reading", done, total);
             }
         }
-        tell("Indexing", 0, 0);
-        self.finish(clock).map_err(|error| lines.at(&error))
+        report("Indexing", 0, 0);
+        self.finish(clock).map_err(|error| lines.with_line(&error))
     }
 
-    fn take(&mut self, table: &Table, line: Line, clock: &Clock) -> Result<()> {
+    fn insert(&mut self, table: &Table, line: Line, clock: &Clock) -> Result<()> {
         let (mut missing, mut parent) = (None, None);
-        let Load { connection, known, .. } = &mut *self;
-        let cells = line::read(table, line.members, &mut |column, id| {
-            let row = find(connection, known, column, id)?;
+        let Loader { connection, recent, .. } = &mut *self;
+        let cells = line::read_row(table, line.members, &mut |column, id| {
+            let row = find_task(connection, recent, column, id)?;
             if row.is_none() {
                 if (table.name, column) == ("task", "parent") {
                     parent = Some(id.to_owned());
@@ -97,30 +108,30 @@ impl Load {
         }
         self.connection
             .prepare_cached(&line::insert(table))
-            .and_then(|mut insert| insert.execute(params_from_iter(&cells)))
-            .map_err(unwritten)?;
+            .and_then(|mut statement| statement.execute(params_from_iter(&cells)))
+            .map_err(write_error)?;
         match (table.name, parent) {
             ("task", Some(parent)) => {
                 let row = number(table, &cells, "row_id");
                 self.children.push((row, parent));
                 Ok(())
             }
-            ("receipt", _) => self.follow(table, &cells, clock),
+            ("receipt", _) => self.check_receipt(table, &cells, clock),
             _ => Ok(()),
         }
     }
 
-    /// Holds a receipt to the one before it.
-    fn follow(&self, table: &Table, cells: &[Cell], clock: &Clock) -> Result<()> {
+    /// Compares a receipt's hash with the receipt before it.
+    fn check_receipt(&self, table: &Table, cells: &[Cell], clock: &Clock) -> Result<()> {
         let tx = Tx::new(&self.connection, clock.now());
         let (task, number) = (number(table, cells, "task"), number(table, cells, "number").unsigned_abs());
-        let id = self.known.get("task").map_or("", |(id, _)| id.as_str());
-        let of = |number: u64| -> Result<Option<(Receipt, [u8; 32])>> {
+        let id = self.recent.get("task").map_or("", |(id, _)| id.as_str());
+        let read = |number: u64| -> Result<Option<(Receipt, [u8; 32])>> {
             Ok(tx.hashed_receipts(task, number.saturating_sub(1), 1)?.pop())
         };
         let before = match number {
             1 => Some(GENESIS_HASH),
-            _ => of(number.saturating_sub(1))?
+            _ => read(number.saturating_sub(1))?
                 .filter(|(before, _)| before.number + 1 == number)
                 .map(|(_, hash)| hash),
         };
@@ -129,7 +140,7 @@ impl Load {
                 "receipt {number} of task {id} comes without the one before it"
             )));
         };
-        match of(number)? {
+        match read(number)? {
             Some((receipt, hash)) if receipt.hash(id, &before) == hash => Ok(()),
             _ => Err(Error::invalid(format!("receipt {number} of task {id} is not as it was written"))),
         }
@@ -137,25 +148,25 @@ impl Load {
 
     fn finish(mut self, clock: &Clock) -> Result<()> {
         for (row, parent) in std::mem::take(&mut self.children) {
-            let found = find(&self.connection, &mut self.known, "parent", &parent)?;
+            let found = find_task(&self.connection, &mut self.recent, "parent", &parent)?;
             let Some(found) = found else {
                 return Err(Error::invalid(format!("parent: there is no task '{}'", excerpt(&parent))));
             };
             self.connection
                 .execute("UPDATE task SET parent = ?2 WHERE row_id = ?1", params![row, found])
-                .map_err(unwritten)?;
+                .map_err(write_error)?;
         }
-        self.compare_tally()?;
+        self.check_task_counts()?;
         Tx::new(&self.connection, clock.now()).update_search_index()?;
         self.connection
             .execute_batch("COMMIT; PRAGMA journal_mode = WAL;")
-            .and_then(|()| copy::fold(&self.connection))
-            .map_err(unwritten)?;
-        self.connection.close().map_err(|(_, error)| unwritten(error))
+            .and_then(|()| copy::truncate_wal(&self.connection))
+            .map_err(write_error)?;
+        self.connection.close().map_err(|(_, error)| write_error(error))
     }
 
-    /// The triggers did not count the tasks: the lines must have.
-    fn compare_tally(&self) -> Result<()> {
+    /// Compares the imported task counts with the tasks, because no trigger has counted them.
+    fn check_task_counts(&self) -> Result<()> {
         let differs: Option<(String, String)> = self
             .connection
             .query_row(
@@ -168,41 +179,41 @@ impl Load {
                 |row| Ok((row.get(0)?, row.get(1)?)),
             )
             .optional()
-            .map_err(unwritten)?;
+            .map_err(write_error)?;
         match differs {
             None => Ok(()),
-            Some((lane, kind)) => Err(Error::new(
+            Some((queue_state, kind)) => Err(Error::new(
                 Code::Conflict,
-                format!("the tally of {lane} tasks of type {kind} is not what is there"),
+                format!("the task count of {queue_state} tasks of type {kind} differs from the tasks"),
             )),
         }
     }
 }
 
-/// The row of a task.
-fn find(
+/// The row of the task that a column refers to by id.
+fn find_task(
     connection: &Connection,
-    known: &mut HashMap<String, (String, i64)>,
+    recent: &mut HashMap<String, (String, i64)>,
     column: &str,
     id: &str,
 ) -> Result<Option<i64>> {
-    if let Some((_, row)) = known.get(column).filter(|(known, _)| known == id) {
+    if let Some((_, row)) = recent.get(column).filter(|(recent, _)| recent == id) {
         return Ok(Some(*row));
     }
     let row: Option<i64> = connection
         .prepare_cached("SELECT row_id FROM task WHERE id = ?1")
-        .and_then(|mut find| find.query_row([id], |row| row.get(0)).optional())
-        .map_err(unwritten)?;
+        .and_then(|mut statement| statement.query_row([id], |row| row.get(0)).optional())
+        .map_err(write_error)?;
     if let Some(row) = row {
-        known.insert(column.to_owned(), (id.to_owned(), row));
+        recent.insert(column.to_owned(), (id.to_owned(), row));
     }
     Ok(row)
 }
 
-/// A number of a row that is stored.
+/// The number in a column of a row, or 0.
 fn number(table: &Table, cells: &[Cell], column: &str) -> i64 {
-    let place = table.columns.iter().position(|(name, _)| *name == column);
-    match place.and_then(|place| cells.get(place)) {
+    let index = table.columns.iter().position(|(name, _)| *name == column);
+    match index.and_then(|index| cells.get(index)) {
         Some(Cell::Integer(number)) => *number,
         _ => 0,
     }

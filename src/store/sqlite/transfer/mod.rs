@@ -1,7 +1,7 @@
-//! A store as a whole: copied to a file, written out as lines, made from lines.
+//! Transfer of a whole store: backup to a file, export to JSON lines, import from JSON lines.
 //!
-//! What is made is made aside ([`aside`]), read back ([`sound`]) and only then put in its place, so that
-//! there is all of it or nothing. [`tables`] is the one list of what a store is made of.
+//! Each result is made in a staging directory ([`staging_dir`]), read back ([`integrity`]) and then moved to its place
+//! in one step: there is a complete file or none. [`tables`] is the one list of the tables and columns.
 
 mod backup;
 mod copy;
@@ -20,22 +20,22 @@ pub use import::import;
 
 use crate::model::timestamp::Timestamp;
 
-/// Is told what is being done, and how much of how much (0: not known).
-pub type Tell<'a> = &'a mut dyn FnMut(&str, u64, u64);
+/// Called with the current activity, how much of it is done, and how much there is (0: unknown).
+pub type ReportProgress<'a> = &'a mut dyn FnMut(&str, u64, u64);
 
-/// What a store holds.
+/// What a store contains.
 #[derive(Debug, Clone)]
-pub struct Held {
-    /// Tasks, batches and chunks among them.
+pub struct StoreContents {
+    /// Tasks, including batches and chunks.
     pub tasks: u64,
     /// Receipts.
     pub receipts: u64,
-    /// Tasks that are claimed.
+    /// Claimed tasks.
     pub claims: u64,
     /// The number of the latest change.
-    pub change: u64,
-    /// When that was.
-    pub changed: Option<Timestamp>,
+    pub latest_change: u64,
+    /// The time of the latest change.
+    pub changed_at: Option<Timestamp>,
     /// The size of the file.
     pub bytes: u64,
 }

@@ -1,4 +1,4 @@
-//! A folder of its own beside a target: what is made in it is seen by nobody before it is whole.
+//! A staging directory beside a target file. A file is written there, and moved to the target once it is complete.
 
 use std::fs::{self, File, TryLockError};
 use std::io;
@@ -9,62 +9,69 @@ use tempfile::{TempDir, TempPath};
 use crate::error::{Code, Error, Result};
 use crate::store::sqlite::connection::{beside, folder_of};
 
-/// What such a folder's name begins with.
-const PREFIX: &str = ".tasktally-aside-";
-/// Somebody who sweeps may take a folder that is made and not yet locked.
+/// How the name of a staging directory starts.
+const PREFIX: &str = ".tasktally-staging-";
+/// How often to create a directory: another process may remove one that is not locked yet.
 const TRIES: usize = 5;
 
-/// The folder; it goes away with this value, or with the next one beside it where the process was killed.
-pub(super) struct Aside {
-    // Dropped before the lock is.
+/// A staging directory. It is removed when this value is dropped. If the process is killed, the next one that creates
+/// a staging directory beside it removes it.
+pub(super) struct StagingDir {
+    // Declared first, so that it is removed before the lock is released.
     folder: TempDir,
     _lock: File,
 }
 
-impl Aside {
-    /// An empty one, in the folder that a target is to be put in.
+impl StagingDir {
+    /// Creates an empty one in the directory of `target`.
     ///
     /// # Errors
-    /// Where none can be made there.
+    /// If it cannot be created.
     pub(super) fn beside(target: &Path) -> Result<Self> {
-        let around = folder_of(target);
+        let parent = folder_of(target);
         let failed = |error| {
-            Error::internal(format!("nothing can be put into the folder {}", around.display()), error)
+            Error::internal(format!("no file can be created in the folder {}", parent.display()), error)
         };
-        sweep(&around).map_err(failed)?;
+        remove_abandoned(&parent).map_err(failed)?;
         for _ in 0..TRIES {
-            // For its owner alone, as tempfile makes it.
-            let folder = TempDir::with_prefix_in(PREFIX, &around).map_err(failed)?;
+            // The tempfile crate sets mode 0700.
+            let folder = TempDir::with_prefix_in(PREFIX, &parent).map_err(failed)?;
             let Ok(lock) = File::open(folder.path()) else { continue };
-            // Where nothing can be locked, nobody sweeps either.
+            // If the file system cannot lock, no process removes abandoned directories either.
             if !matches!(lock.try_lock(), Err(TryLockError::WouldBlock)) && folder.path().exists() {
-                return Ok(Aside { folder, _lock: lock });
+                return Ok(StagingDir { folder, _lock: lock });
             }
         }
-        Err(Error::new(Code::Busy, format!("{}: others make too much there; try again", around.display())))
+        Err(Error::new(
+            Code::Busy,
+            format!(
+                "{}: other processes removed each staging folder that was created there; try again",
+                parent.display()
+            ),
+        ))
     }
 
-    /// A file in it.
+    /// The path of a file in it.
     pub(super) fn file(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
-    /// Brings a file to the disk and puts it in its place, in one step.
+    /// Syncs a file and moves it to `target` in one step.
     ///
     /// # Errors
-    /// `conflict` where there is a file already that is not to be replaced.
-    pub(super) fn put(self, name: &str, target: &Path, replace: bool) -> Result<()> {
+    /// `conflict` if `target` exists and `replace` is false.
+    pub(super) fn publish(self, name: &str, target: &Path, replace: bool) -> Result<()> {
         let file = self.file(name);
-        let failed = |error| Error::internal(format!("{} cannot be put in place", target.display()), error);
+        let failed = |error| Error::internal(format!("{} cannot be written", target.display()), error);
         File::open(&file).and_then(|file| file.sync_all()).map_err(failed)?;
-        refuse_log_of(&file, 1)?;
-        refuse_log(target)?;
+        refuse_wal(&file, 1)?;
+        refuse_foreign_wal(target)?;
         if replace {
             fs::rename(&file, target).map_err(failed)?;
         } else {
             let path = TempPath::try_from_path(&file).map_err(failed)?;
             path.persist_noclobber(target).map_err(|refused| match refused.error.kind() {
-                io::ErrorKind::AlreadyExists => exists(target),
+                io::ErrorKind::AlreadyExists => already_exists(target),
                 _ => failed(refused.error),
             })?;
         }
@@ -72,52 +79,52 @@ impl Aside {
     }
 }
 
-/// Removes what killed processes left.
-fn sweep(around: &Path) -> io::Result<()> {
-    for entry in fs::read_dir(around)? {
+/// Removes the staging directories of killed processes.
+fn remove_abandoned(parent: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(parent)? {
         let entry = entry?;
         if !entry.file_name().to_string_lossy().starts_with(PREFIX) || !entry.file_type()?.is_dir() {
             continue;
         }
-        // Where it can't be opened it is another user's, or gone.
+        // If it cannot be opened, it belongs to another user or was just removed.
         let Ok(lock) = File::open(entry.path()) else { continue };
         if lock.try_lock().is_ok()
             && let Err(error) = fs::remove_dir_all(entry.path())
         {
-            tracing::warn!(path = %entry.path().display(), %error, "what was left there cannot be removed");
+            tracing::warn!(path = %entry.path().display(), %error, "the abandoned staging folder cannot be removed");
         }
     }
     Ok(())
 }
 
-/// A file is there already.
-pub(super) fn exists(target: &Path) -> Error {
+/// The error for a target that exists.
+pub(super) fn already_exists(target: &Path) -> Error {
     Error::new(
         Code::Conflict,
         format!(
-            "{} is there already and was left as it is; name another file, or let it be replaced with --replace",
+            "{} exists and was not changed; name another file, or replace it with --replace",
             target.display()
         ),
     )
 }
 
-/// Refuses a place where SQLite would take somebody else's log for that of the file that is put there.
+/// Refuses a target beside which a WAL or a journal of another file lies: SQLite would apply it to the new file.
 ///
 /// # Errors
-/// `conflict` where there is one, an empty one too: somebody may have it open and write to it.
-pub(super) fn refuse_log(target: &Path) -> Result<()> {
-    refuse_log_of(target, 0)
+/// `conflict` if there is one. An empty one counts as well: a process may have it open and write to it.
+pub(super) fn refuse_foreign_wal(target: &Path) -> Result<()> {
+    refuse_wal(target, 0)
 }
 
-fn refuse_log_of(target: &Path, least: u64) -> Result<()> {
+fn refuse_wal(target: &Path, min_bytes: u64) -> Result<()> {
     for ending in ["-wal", "-journal"] {
-        let log = beside(target, ending);
-        if fs::metadata(&log).is_ok_and(|log| log.len() >= least) {
+        let wal = beside(target, ending);
+        if fs::metadata(&wal).is_ok_and(|wal| wal.len() >= min_bytes) {
             return Err(Error::new(
                 Code::Conflict,
                 format!(
-                    "{} lies there: the log of another file of that name, which would be read as a part of this one; move it away, or name another file",
-                    log.display()
+                    "{} exists: it is the log of another file of that name, and SQLite would read it as a part of this one; move it away, or name another file",
+                    wal.display()
                 ),
             ));
         }

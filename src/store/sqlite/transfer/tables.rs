@@ -1,5 +1,5 @@
-//! What a store is made of, table by table: the one list that exports and imports go by. A test holds
-//! it to the schema, so that what a migration adds cannot be forgotten here.
+//! The tables and columns of a store: the one list that exports and imports use. A test compares it with the schema, so
+//! that nothing that a migration adds is forgotten.
 
 use std::str::FromStr;
 
@@ -9,34 +9,34 @@ use crate::model::in_doubt::InDoubtPolicy;
 use crate::model::status::{Complexity, ItemReport, Outcome, Status, TaskType};
 use crate::model::step::Checkpoint;
 
-/// What a column holds, which tells how it stands in a line.
+/// The content of a column, which decides its form in a line.
 #[derive(Clone, Copy)]
-pub(super) enum Holds {
+pub(super) enum ColumnKind {
     /// A text.
     Text,
-    /// A text that must be one of some words, or be built in a certain way.
+    /// A text that the function has to accept: one of an enum's words, or an id.
     Word(fn(&str) -> Result<(), String>),
     /// A number.
     Number,
-    /// 0 or 1: false or true.
+    /// 0 or 1, written as false or true.
     Flag,
-    /// Milliseconds: a time.
+    /// Milliseconds since 1970, written as a time.
     Time,
-    /// JSON as text: the value itself.
+    /// JSON text, written as JSON.
     Json,
-    /// Bytes: hexadecimal digits.
+    /// Bytes, written as hexadecimal digits.
     Bytes,
-    /// The row of a task: the task's id.
+    /// The row of a task, written as the task's id.
     Task,
 }
 
-/// A column and what it holds.
-pub(super) type Column = (&'static str, Holds);
+/// A column's name and content.
+pub(super) type Column = (&'static str, ColumnKind);
 
-/// A table; its name tells what a line is of.
+/// A table. Its name is the type of its lines.
 pub(super) struct Table {
     pub(super) name: &'static str,
-    /// The columns by which its lines are ordered.
+    /// The columns that its lines are ordered by.
     pub(super) order: &'static str,
     pub(super) columns: &'static [Column],
 }
@@ -45,9 +45,9 @@ fn is<T: FromStr<Err = String>>(word: &str) -> Result<(), String> {
     word.parse::<T>().map(|_| ())
 }
 
-use Holds::{Bytes, Flag, Json, Number, Task, Text, Time, Word};
+use ColumnKind::{Bytes, Flag, Json, Number, Task, Text, Time, Word};
 
-/// Every table that is moved, each after those that it refers to.
+/// Every table that is exported, each after the tables that it refers to.
 pub(super) const TABLES: &[Table] = &[
     Table {
         name: "task",
@@ -278,14 +278,14 @@ pub(super) const TABLES: &[Table] = &[
     Table { name: "paused_profile", order: "name", columns: &[("name", Text), ("reason", Text)] },
 ];
 
-/// Tables that are not moved, and why.
+/// Tables that are not exported, and why.
 #[cfg(test)]
-const LEFT_OUT: &[(&str, &str)] = &[
-    ("runner", "processes of this machine: elsewhere, their mark would end somebody else's workers"),
-    ("worker_start", "what was started here in the last minute"),
-    ("task_text", "search, indexed anew"),
-    ("receipt_text", "search, indexed anew"),
-    ("search_progress", "how far search is"),
+const NOT_EXPORTED: &[(&str, &str)] = &[
+    ("runner", "processes of this machine; on another machine their run markers would be wrong"),
+    ("worker_start", "worker starts on this machine in the last minute"),
+    ("task_text", "search index; the import rebuilds it"),
+    ("receipt_text", "search index; the import rebuilds it"),
+    ("search_progress", "progress of the search index"),
 ];
 
 #[cfg(test)]
@@ -297,24 +297,24 @@ mod tests {
     use crate::store::sqlite::transfer::line::LINE;
 
     #[test]
-    fn every_table_and_column_of_the_schema_is_moved_or_left_out_for_a_reason() {
+    fn every_table_and_column_of_the_schema_is_exported_or_left_out_for_a_reason() {
         let folder = tempfile::tempdir().unwrap();
         let store = connection::open(&folder.path().join("tasktally.db")).unwrap();
         let names = |sql: &str, of: &str| -> BTreeSet<String> {
             let mut statement = store.prepare(sql).unwrap();
             statement.query_map([of], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
         };
-        // What keeps a full-text index is no table of ours.
+        // The shadow tables of a full-text index are left out by their type.
         let mut stored = names(
             "SELECT name FROM pragma_table_list WHERE schema = 'main' AND type IN ('table', 'virtual')
                 AND name NOT LIKE 'sqlite_%' AND ?1 = ''",
             "",
         );
-        for (name, why) in LEFT_OUT {
-            assert!(stored.remove(*name), "{name} is left out ({why}), and there is none");
+        for (name, why) in NOT_EXPORTED {
+            assert!(stored.remove(*name), "{name} is left out ({why}), but does not exist");
         }
-        let moved: BTreeSet<String> = TABLES.iter().map(|table| table.name.to_owned()).collect();
-        assert_eq!(moved, stored, "each table is in TABLES or LEFT_OUT");
+        let exported: BTreeSet<String> = TABLES.iter().map(|table| table.name.to_owned()).collect();
+        assert_eq!(exported, stored, "each table is in TABLES or NOT_EXPORTED");
         for table in TABLES {
             let columns = names("SELECT name FROM pragma_table_info(?1)", table.name);
             let known: BTreeSet<String> = table.columns.iter().map(|(name, _)| (*name).to_owned()).collect();
@@ -322,7 +322,11 @@ mod tests {
             let key = names("SELECT name FROM pragma_table_info(?1) WHERE pk > 0", table.name);
             let order: BTreeSet<String> = table.order.split(", ").map(str::to_owned).collect();
             assert_eq!(order, key, "{}: ordered by its key", table.name);
-            assert!(!columns.contains(LINE), "{}: a column is called as what tells lines apart", table.name);
+            assert!(
+                !columns.contains(LINE),
+                "{}: a column has the name of the member with the line's type",
+                table.name
+            );
         }
     }
 }
