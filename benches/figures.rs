@@ -1,10 +1,10 @@
-//! What Tasktally costs, each figure a ratio to bare SQLite (or to a smaller store, or to a goal)
-//! measured in the same run, turn by turn: `cargo bench --bench figures`.
+//! The cost of Tasktally. Each figure is a ratio to bare SQLite (or to a smaller store, or to a goal) that is measured
+//! alternately in the same run: `cargo bench --bench figures`.
 //!
-//! `TASKTALLY_BENCH_LARGE=1` adds a store of 1,000,000 tasks with 10,000,000 receipts; `TASKTALLY_FLEETWRIGHT=PATH` and
-//! `TASKTALLY_TASK_GRAPH=PATH` the peers; `TASKTALLY_BENCH_ONLY=operations` (or another section, or several with commas)
-//! measures those alone. What is measured lies in `TMPDIR`: it has to be on the disk in question.
-//! Nothing is random: there is no seed.
+//! `TASKTALLY_BENCH_LARGE=1` adds a store of 1,000,000 tasks with 10,000,000 receipts. `TASKTALLY_FLEETWRIGHT=PATH` and
+//! `TASKTALLY_TASK_GRAPH=PATH` add other task servers. `TASKTALLY_BENCH_ONLY=operations` (or other sections, separated
+//! by commas) measures only these. The stores are in `TMPDIR`, which must be on the disk that is to be measured.
+//! Nothing is random, so there is no seed.
 #![expect(clippy::print_stdout, reason = "a benchmark prints its table")]
 
 #[path = "figures/bare.rs"]
@@ -48,7 +48,7 @@ fn main() -> Result<()> {
     if elected::is_child() {
         return elected::child();
     }
-    let began = Instant::now();
+    let start = Instant::now();
     let folder = tempfile::tempdir()?;
     let mut sizes = vec![1_000, 100_000];
     if std::env::var_os("TASKTALLY_BENCH_LARGE").is_some_and(|value| value == "1") {
@@ -72,24 +72,24 @@ fn main() -> Result<()> {
         if !only.is_empty() && !only.contains(name) {
             continue;
         }
-        let began = Instant::now();
+        let start = Instant::now();
         if *over == Over::Filled && stores.is_empty() {
             stores = fill::stores(folder.path(), &sizes)?;
-            println!("\nthe stores were filled in {:.0} s", began.elapsed().as_secs_f64());
+            println!("\nthe stores were filled in {:.0} s", start.elapsed().as_secs_f64());
         }
         measure(&stores, folder.path(), &mut table)?;
-        println!("  {name}: {:.0} s", began.elapsed().as_secs_f64());
+        println!("  {name}: {:.0} s", start.elapsed().as_secs_f64());
     }
-    println!("\n{:.0} s in all", began.elapsed().as_secs_f64());
+    println!("\n{:.0} s in all", start.elapsed().as_secs_f64());
     Ok(())
 }
 
-/// What a section is measured over.
+/// The stores that a section needs.
 #[derive(PartialEq, Eq)]
 enum Over {
-    /// Stores that hold much.
+    /// The large filled stores.
     Filled,
-    /// Stores of its own.
+    /// Its own stores.
     Fresh,
 }
 

@@ -1,4 +1,4 @@
-//! Bare SQLite doing the same: a task row and a receipt row a transaction, nothing else.
+//! Bare SQLite with the same work: a task row and a receipt row per transaction.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
@@ -10,28 +10,28 @@ use anyhow::{Context, Result};
 use rusqlite::{Connection, params};
 use serde_json::{Value, json};
 
-/// How processes wait for their turn to write.
+/// How processes wait for the write lock.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Turns {
     /// SQLite's busy timeout.
     Busy,
-    /// A lock on a file beside the store.
+    /// A lock file beside the store.
     Ticket,
 }
 
 /// How bare SQLite writes.
 #[derive(Clone, Copy)]
 pub struct Manner {
-    /// Whose turn it is.
+    /// How a process waits for its write.
     pub turns: Turns,
-    /// How many writes share a transaction.
+    /// The number of writes per transaction.
     pub group: i64,
 }
 
-/// The manners that are measured: single transactions both ways, and many writes a transaction.
+/// The measured variants: one write per transaction with both locks, and many writes per transaction.
 pub const MANNERS: [(&str, Manner); 3] = [
     ("bare, busy timeout", Manner { turns: Turns::Busy, group: 1 }),
-    ("bare, ticket", Manner { turns: Turns::Ticket, group: 1 }),
+    ("bare, lock_file", Manner { turns: Turns::Ticket, group: 1 }),
     ("bare, 64 writes a transaction", Manner { turns: Turns::Ticket, group: 64 }),
 ];
 
@@ -39,14 +39,14 @@ const CHILD: &str = "TASKTALLY_BENCH_CHILD";
 const WARM: usize = 500;
 const TEXT: &str = "- Archived: 2025-11-03 | Ann | Lunch";
 
-/// A store with what the bare transactions need, and no more.
+/// A database with only the tables that the transactions need.
 pub struct Bare {
     connection: Connection,
     row: i64,
 }
 
 impl Bare {
-    /// Opens the file; makes it with this many tasks where it is new.
+    /// Opens the file. A new file is created with this many tasks.
     pub fn open(path: &Path, tasks: u64) -> Result<Bare> {
         let connection = Connection::open(path)?;
         connection.busy_timeout(Duration::from_secs(60))?;
@@ -70,8 +70,8 @@ impl Bare {
         Ok(Bare { connection, row })
     }
 
-    /// Writes until the write-ahead log has its full length: a log that grows costs more to sync.
-    /// It stays so until the last connection is closed.
+    /// Writes until the WAL has its full length, because a WAL that grows is slower to sync. It keeps its length until
+    /// the last connection is closed.
     pub fn warm(&mut self) -> Result<()> {
         (0..WARM).try_for_each(|_| self.write())
     }
@@ -95,8 +95,8 @@ impl Bare {
         Ok(())
     }
 
-    /// One transaction of so many writes, each what a receipt writes: its row, to a task of this
-    /// worker's, and the task's row.
+    /// One transaction of several writes. Each writes what a receipt writes: its row and the row of a task of this
+    /// worker.
     pub fn append(&mut self, worker: i64, after: i64, writes: i64) -> Result<()> {
         let run = |sql: &str| self.connection.prepare_cached(sql)?.execute([]);
         run("BEGIN IMMEDIATE")?;
@@ -114,7 +114,7 @@ impl Bare {
         Ok(())
     }
 
-    /// A transaction and a line for each line that comes, until none comes any more.
+    /// For each line on stdin: a transaction and a line on stdout, until the end of input.
     fn answer(&mut self, worker: i64) -> Result<()> {
         let mut out = std::io::stdout().lock();
         for (number, line) in (1..).zip(std::io::stdin().lock().lines()) {
@@ -125,7 +125,7 @@ impl Bare {
         Ok(())
     }
 
-    /// A page of tasks by an index.
+    /// A page of tasks, read by an index.
     pub fn read(&self) -> Result<usize> {
         let mut select = self.connection.prepare_cached(
             "SELECT n, id, title, status, priority, updated FROM task WHERE status = 'active' ORDER BY priority, n LIMIT 6",
@@ -135,59 +135,58 @@ impl Bare {
     }
 }
 
-/// Whether this process is one of those that [`swarm`] starts.
+/// Whether this process was started by [`swarm`].
 pub fn is_child() -> bool {
     std::env::var_os(CHILD).is_some()
 }
 
-/// Writes until the time is over; prints how often, and its longest wait.
+/// Writes until the time is over. Prints the number of writes and the longest wait.
 pub fn child() -> Result<()> {
-    let told: Value = serde_json::from_str(&std::env::var(CHILD)?)?;
-    let path = Path::new(told["path"].as_str().context("path")?);
-    let worker = told["worker"].as_i64().context("worker")?;
-    let group = told["group"].as_i64().context("group")?;
-    let time = Duration::from_secs_f64(told["seconds"].as_f64().context("seconds")?);
-    let ticket = if told["ticket"] == true { Some(File::create(path.with_extension("turn"))?) } else { None };
+    let parameters: Value = serde_json::from_str(&std::env::var(CHILD)?)?;
+    let path = Path::new(parameters["path"].as_str().context("path")?);
+    let worker = parameters["worker"].as_i64().context("worker")?;
+    let group = parameters["group"].as_i64().context("group")?;
+    let time = Duration::from_secs_f64(parameters["seconds"].as_f64().context("seconds")?);
+    let lock_file = if parameters["lock_file"] == true { Some(File::create(path.with_extension("turn"))?) } else { None };
     let mut bare = Bare::open(path, 0)?;
     println!("ready");
-    if told["asked"] == true {
+    if parameters["asked"] == true {
         return bare.answer(worker);
     }
     std::io::stdin().lock().read_line(&mut String::new())?;
-    let began = Instant::now();
+    let start = Instant::now();
     let (mut writes, mut longest) = (0, Duration::ZERO);
-    while began.elapsed() < time {
+    while start.elapsed() < time {
         let asked = Instant::now();
-        if let Some(ticket) = &ticket {
-            ticket.lock()?;
+        if let Some(lock_file) = &lock_file {
+            lock_file.lock()?;
         }
         bare.append(worker, writes, group)?;
-        if let Some(ticket) = &ticket {
-            ticket.unlock()?;
+        if let Some(lock_file) = &lock_file {
+            lock_file.unlock()?;
         }
         writes += group;
         longest = longest.max(asked.elapsed());
     }
     println!(
         "{}",
-        json!({"writes": writes, "longest": longest.as_secs_f64(), "seconds": began.elapsed().as_secs_f64()})
+        json!({"writes": writes, "longest": longest.as_secs_f64(), "seconds": start.elapsed().as_secs_f64()})
     );
     Ok(())
 }
 
-/// What a swarm did: writes a second, the slowest's share of the mean, the longest wait in seconds.
+/// The result of several processes.
 #[derive(Clone, Copy)]
 pub struct Rate {
-    /// Writes a second.
+    /// Writes per second.
     pub writes: f64,
-    /// The slowest worker's writes against the mean.
+    /// The writes of the slowest worker as a share of the mean.
     pub slowest: f64,
-    /// The longest wait for one answer, in seconds.
+    /// The longest wait for a reply in seconds.
     pub longest: f64,
 }
 
-/// So many processes of bare SQLite write to one file for so long, with a library before the C library
-/// where one is named.
+/// Several processes of bare SQLite write to one file for some time, with an optional library for `LD_PRELOAD`.
 pub fn swarm(
     path: &Path,
     workers: usize,
@@ -199,9 +198,9 @@ pub fn swarm(
     warm.warm()?;
     let mut children = Vec::new();
     for worker in 1..=workers {
-        let ticket = manner.turns == Turns::Ticket;
-        let told = json!({"path": path, "worker": worker, "seconds": seconds, "ticket": ticket, "group": manner.group});
-        children.push(start(&told, preload)?);
+        let lock_file = manner.turns == Turns::Ticket;
+        let parameters = json!({"path": path, "worker": worker, "seconds": seconds, "lock_file": lock_file, "group": manner.group});
+        children.push(start(&parameters, preload)?);
     }
     for (child, _) in &mut children {
         child.stdin.as_mut().context("no pipe")?.write_all(b"go\n")?;
@@ -220,39 +219,39 @@ pub fn swarm(
     Ok(Rate::of(&writes, took, longest))
 }
 
-/// Starts a process that is told what to do, and waits until it is ready.
-fn start(told: &Value, preload: Option<&Path>) -> Result<(Child, BufReader<ChildStdout>)> {
+/// Starts a process with its parameters and waits until it is ready.
+fn start(parameters: &Value, preload: Option<&Path>) -> Result<(Child, BufReader<ChildStdout>)> {
     let mut command = Command::new(std::env::current_exe()?);
-    command.env(CHILD, told.to_string()).envs(preload.map(|library| ("LD_PRELOAD", library)));
+    command.env(CHILD, parameters.to_string()).envs(preload.map(|library| ("LD_PRELOAD", library)));
     let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
     let mut output = BufReader::new(child.stdout.take().context("no pipe")?);
     output.read_line(&mut String::new())?;
     Ok((child, output))
 }
 
-/// A process of bare SQLite behind a pipe, asked for one write after the other for so long: writes a second.
+/// A process of bare SQLite behind a pipe that gets one write after the other for some time. Returns writes per second.
 pub fn asked(path: &Path, seconds: f64, preload: Option<&Path>) -> Result<f64> {
     let mut warm = Bare::open(path, 1)?;
     warm.warm()?;
-    let told = json!({"path": path, "worker": 1, "seconds": seconds, "group": 1, "asked": true});
-    let (mut child, mut output) = start(&told, preload)?;
+    let parameters = json!({"path": path, "worker": 1, "seconds": seconds, "group": 1, "asked": true});
+    let (mut child, mut output) = start(&parameters, preload)?;
     let mut input = child.stdin.take().context("no pipe")?;
     let (request, mut line) = (format!("{TEXT}\n"), String::new());
-    let (began, mut writes) = (Instant::now(), 0);
-    while began.elapsed().as_secs_f64() < seconds {
+    let (start, mut writes) = (Instant::now(), 0);
+    while start.elapsed().as_secs_f64() < seconds {
         input.write_all(request.as_bytes())?;
         line.clear();
         output.read_line(&mut line)?;
         writes += 1;
     }
-    let rate = f64::from(writes) / began.elapsed().as_secs_f64();
+    let rate = f64::from(writes) / start.elapsed().as_secs_f64();
     drop(input);
     child.wait()?;
     Ok(rate)
 }
 
 impl Rate {
-    /// From each worker's writes and the time they took together.
+    /// Computed from the writes of each worker and the total time.
     pub fn of(writes: &[f64], seconds: f64, longest: f64) -> Rate {
         let all: f64 = writes.iter().sum();
         let least = writes.iter().copied().fold(f64::INFINITY, f64::min);

@@ -1,5 +1,5 @@
-//! A batch of a million items, through the pipe from a file, beside bare SQLite putting the same items
-//! into two indexes in one transaction; and the server's memory meanwhile.
+//! The creation of a batch with a million items from a file, compared with bare SQLite that inserts the same items into
+//! two indexes in one transaction; and the memory of the server meanwhile.
 
 use std::fs::File;
 use std::io::{BufWriter, Write as _};
@@ -18,10 +18,10 @@ const ITEMS: usize = 1_000_000;
 const GOAL: f64 = 100_000.0;
 const GOAL_MIB: f64 = 64.0;
 
-/// How often each sort of batch is made.
+/// How often each kind of batch is created.
 const SORTS: [(&str, usize); 2] = [("plain", 5), ("that touch files", 5)];
 
-/// Items a second, and memory.
+/// Measures items per second and memory.
 pub fn measure(folder: &Path, table: &mut Table) -> Result<()> {
     let items =
         std::env::var("TASKTALLY_BENCH_ITEMS").ok().and_then(|said| said.parse().ok()).unwrap_or(ITEMS);
@@ -55,7 +55,7 @@ pub fn measure(folder: &Path, table: &mut Table) -> Result<()> {
 fn write(path: &Path, items: usize, files: bool) -> Result<()> {
     let mut file = BufWriter::new(File::create(path)?);
     for number in 0..items {
-        // Not in the order of the keys, as mails and files are not.
+        // The keys are not sorted, because those of mails and files are not.
         let key = number * 7_919 % items;
         let touches =
             if files { format!(",\"files\":[\"src/{:04}/{key:07}.rs\"]", key / 250) } else { String::new() };
@@ -64,21 +64,21 @@ fn write(path: &Path, items: usize, files: bool) -> Result<()> {
     Ok(file.flush()?)
 }
 
-/// Items a second, and the memory that it took at its most.
+/// Items per second and the peak memory.
 fn tasktally(store: &Path, items: usize) -> Result<(f64, f64)> {
     fill::empty(store)?;
     let mut client = Client::start(store, "bench")?;
     let batch = json!({"title": "Archive mail", "instructions": "x", "source": {"path": "items.jsonl"},
                        "split": {"by": "size"}, "max_chunk": 50});
-    let began = Instant::now();
+    let start = Instant::now();
     let made = client.call("create_batch", batch)?;
-    let rate = items as f64 / began.elapsed().as_secs_f64();
+    let rate = items as f64 / start.elapsed().as_secs_f64();
     let count = made.pointer("/batch/items").and_then(Value::as_u64).context("no items")?;
     anyhow::ensure!(count == items as u64, "{count} items, not {items}");
     Ok((rate, memory_mib(client.id(), "VmHWM:")?))
 }
 
-/// The same by hand: a row an item in its chunk's place, and its key found once.
+/// The same with bare SQLite: one row per item, and an index of keys.
 fn insert(store: &Path, items: &Path, count: usize) -> Result<f64> {
     let connection = Connection::open(store)?;
     connection.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(()))?;
@@ -87,7 +87,7 @@ fn insert(store: &Path, items: &Path, count: usize) -> Result<f64> {
          CREATE TABLE item (chunk INTEGER NOT NULL, position INTEGER NOT NULL, batch INTEGER NOT NULL, key TEXT NOT NULL,
              fields TEXT NOT NULL, outcome TEXT, PRIMARY KEY (chunk, position), UNIQUE (batch, key)) STRICT, WITHOUT ROWID;",
     )?;
-    let began = Instant::now();
+    let start = Instant::now();
     connection.execute_batch("BEGIN IMMEDIATE")?;
     let mut insert = connection
         .prepare("INSERT INTO item (chunk, position, batch, key, fields) VALUES (?1, ?2, 1, ?3, ?4)")?;
@@ -98,5 +98,5 @@ fn insert(store: &Path, items: &Path, count: usize) -> Result<f64> {
         insert.execute((number / 50, number % 50, item["key"].as_str(), &line))?;
     }
     connection.execute_batch("COMMIT")?;
-    Ok(count as f64 / began.elapsed().as_secs_f64())
+    Ok(count as f64 / start.elapsed().as_secs_f64())
 }

@@ -1,4 +1,4 @@
-//! A client of the real binary over its real pipe.
+//! A client of the real binary over a pipe.
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, anyhow, bail};
 use serde_json::{Value, json};
 
-/// The program under measurement.
+/// The measured program.
 pub const TASKTALLY: &str = env!("CARGO_BIN_EXE_tasktally");
 
 /// A server process and both ends of its pipe.
@@ -21,12 +21,12 @@ pub struct Client {
 }
 
 impl Client {
-    /// Starts a server over a store and shakes hands with it.
+    /// Starts a server on a store and does the handshake.
     pub fn start(store: &Path, name: &str) -> Result<Client> {
         Client::start_over(store, name, None)
     }
 
-    /// The same, in the store's folder, with a library before the C library where one is named.
+    /// The same in the store's folder, with an optional library for `LD_PRELOAD`.
     pub fn start_over(store: &Path, name: &str, preload: Option<&Path>) -> Result<Client> {
         let mut process = Command::new(TASKTALLY)
             .arg("--db")
@@ -49,7 +49,7 @@ impl Client {
         Ok(client)
     }
 
-    /// The server's process id.
+    /// The process id of the server.
     pub fn id(&self) -> u32 {
         self.process.id()
     }
@@ -82,7 +82,7 @@ impl Client {
         }
     }
 
-    /// Sends the same request many times without waiting, and reads as many answers.
+    /// Sends the same request many times without waiting, then reads the responses.
     pub fn request_all(&mut self, method: &str, params: &Value, times: usize) -> Result<()> {
         let mut lines = Vec::new();
         for _ in 0..times {
@@ -109,7 +109,7 @@ impl Client {
         Ok(())
     }
 
-    /// Keeps so many of the same request in flight for so long; gives how many were answered.
+    /// Keeps a number of requests in flight for some time. Returns how many were answered.
     pub fn keep_asking(
         &mut self,
         method: &str,
@@ -117,10 +117,10 @@ impl Client {
         at_once: usize,
         time: Duration,
     ) -> Result<usize> {
-        let began = Instant::now();
+        let start = Instant::now();
         let (mut sent, mut answered) = (0, 0);
-        while answered < sent || began.elapsed() < time {
-            while sent < answered + at_once && began.elapsed() < time {
+        while answered < sent || start.elapsed() < time {
+            while sent < answered + at_once && start.elapsed() < time {
                 self.number += 1;
                 let number = self.number;
                 self.send(&json!({"jsonrpc": "2.0", "id": number, "method": method, "params": params}))?;
@@ -136,8 +136,8 @@ impl Client {
         Ok(answered)
     }
 
-    /// Calls a tool that has to succeed, and only looks whether it did: a client that reads the whole answer
-    /// takes its time from the processor that the servers share.
+    /// Calls a tool that must succeed and checks only that it did: a client that parses the whole reply would take
+    /// processor time from the servers.
     pub fn tell(&mut self, tool: &str, arguments: &Value) -> Result<()> {
         self.number += 1;
         let params = json!({"name": tool, "arguments": arguments});
@@ -150,7 +150,7 @@ impl Client {
         Ok(())
     }
 
-    /// Calls a tool; gives its reply whether it did or refused.
+    /// Calls a tool. Returns its reply, also a refusal.
     pub fn try_call(&mut self, tool: &str, arguments: Value) -> Result<Value> {
         let mut result = self.request("tools/call", json!({"name": tool, "arguments": arguments}))?;
         if let Some(reply) = result.get_mut("structuredContent")
@@ -162,7 +162,7 @@ impl Client {
         Ok(serde_json::from_str(text).unwrap_or_else(|_| json!({"success": false, "message": text})))
     }
 
-    /// Calls a tool that has to succeed.
+    /// Calls a tool that must succeed.
     pub fn call(&mut self, tool: &str, arguments: Value) -> Result<Value> {
         let reply = self.try_call(tool, arguments)?;
         if !succeeded(&reply) {
@@ -172,12 +172,12 @@ impl Client {
     }
 }
 
-/// Whether a reply tells of success.
+/// Whether a reply is a success.
 pub fn succeeded(reply: &Value) -> bool {
     reply.get("success") == Some(&Value::Bool(true))
 }
 
-/// What the system says of a process's memory (`VmRSS:`, or `VmHWM:` for its most), in MiB.
+/// The memory of a process in MiB: `VmRSS:` now, `VmHWM:` at its peak.
 pub fn memory_mib(process: u32, field: &str) -> Result<f64> {
     let status = std::fs::read_to_string(format!("/proc/{process}/status"))?;
     let line = status.lines().find(|line| line.starts_with(field)).context("no such field")?;
@@ -187,7 +187,7 @@ pub fn memory_mib(process: u32, field: &str) -> Result<f64> {
 
 impl Drop for Client {
     fn drop(&mut self) {
-        // The end of its input ends the server.
+        // The server ends at the end of its input.
         self.input.take();
         if self.process.wait().is_err() {
             self.process.kill().ok();

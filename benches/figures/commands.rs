@@ -1,5 +1,5 @@
-//! Trivial commands, eight at once: `tasktally run`, every outcome durable, beside GNU parallel with its log
-//! of jobs and beside xargs, which records nothing; and by a profile in the background.
+//! Trivial commands, eight in parallel: `tasktally run`, with every outcome durable, compared with GNU parallel with its
+//! job log and with xargs, which records nothing; and with a background profile.
 
 use std::fs::File;
 use std::path::Path;
@@ -11,9 +11,9 @@ use serde_json::Value;
 
 use super::table::Table;
 
-/// How many commands.
+/// The number of commands.
 const COMMANDS: usize = 2_000;
-/// How often all of it is measured, turn by turn.
+/// The number of rounds.
 const BLOCKS: usize = 5;
 
 fn tasktally(store: &Path) -> Command {
@@ -23,12 +23,12 @@ fn tasktally(store: &Path) -> Command {
 }
 
 fn timed(mut command: Command) -> Result<Duration> {
-    let began = Instant::now();
+    let start = Instant::now();
     let status = command.status().with_context(|| format!("{command:?} does not start"))?;
     if !status.success() {
         bail!("{command:?} ended with {status}");
     }
-    Ok(began.elapsed())
+    Ok(start.elapsed())
 }
 
 fn run(folder: &Path, block: usize) -> Result<Duration> {
@@ -38,11 +38,11 @@ fn run(folder: &Path, block: usize) -> Result<Duration> {
     timed(command)
 }
 
-/// From the request to the batch's end, by a profile and its runner.
+/// The time from the request to the end of the batch, with a profile and its runner.
 fn background(folder: &Path, block: usize) -> Result<Duration> {
     let config = folder.join("config/config.toml");
     let store = folder.join(format!("background-{block}.db"));
-    let began = Instant::now();
+    let start = Instant::now();
     let mut create = tasktally(&store);
     create.env("TASKTALLY_CONFIG", &config).arg("--json");
     create.args(["create-batch", "Commands", "--instructions", "run", "--worker", "trivial", "--source"]);
@@ -54,7 +54,7 @@ fn background(folder: &Path, block: usize) -> Result<Duration> {
         poll.args(["--json", "get-batch", id]).stdout(Stdio::piped());
         let reply: Value = serde_json::from_slice(&poll.output()?.stdout)?;
         if reply.pointer("/batch/status").and_then(Value::as_str) == Some("done") {
-            return Ok(began.elapsed());
+            return Ok(start.elapsed());
         }
         std::thread::sleep(Duration::from_millis(20));
     }
@@ -75,7 +75,7 @@ fn others(folder: &Path, block: usize, program: &str) -> Result<Duration> {
     timed(command)
 }
 
-/// Measures all of them in turn.
+/// Measures all of them alternately.
 pub fn measure(folder: &Path, table: &mut Table) -> Result<()> {
     let folder = &folder.join("commands");
     private(&folder.join("config"))?;
@@ -86,7 +86,7 @@ pub fn measure(folder: &Path, table: &mut Table) -> Result<()> {
     let profile = "[worker.trivial]\nper = \"item\"\ncommand = [\"true\"]\n";
     std::fs::write(folder.join("config/config.toml"), profile)?;
     let has_parallel =
-        Command::new("parallel").arg("--version").output().is_ok_and(|told| told.status.success());
+        Command::new("parallel").arg("--version").output().is_ok_and(|output| output.status.success());
     table.section(
         &format!("{COMMANDS} trivial commands, 8 at once (seconds; the ratio is theirs to ours: above 1 we are faster)"),
         "tasktally run",
@@ -122,7 +122,7 @@ pub fn measure(folder: &Path, table: &mut Table) -> Result<()> {
     Ok(())
 }
 
-/// A configuration that others could write to is refused.
+/// Writes a configuration with mode 0600, because others must not be able to write to it.
 fn private(folder: &Path) -> Result<()> {
     use std::os::unix::fs::DirBuilderExt as _;
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;

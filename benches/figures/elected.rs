@@ -1,7 +1,7 @@
-//! What handing writes to one elected writer could bring: eight processes send theirs over a socket to
-//! one that commits what has come together, beside eight that write for themselves. A bound, no product:
-//! nobody is elected, nothing is repeated when the writer dies. Tasktally's part is one server with eight
-//! requests in flight, which has not even the way to the writer.
+//! An upper bound for a design with one elected writer: eight processes send their writes over a socket to one process
+//! that commits them in groups, compared with eight processes that write themselves. Nothing is elected and nothing is
+//! repeated if the writer dies. For Tasktally one server with eight requests in flight is measured, which saves even the
+//! socket.
 
 use std::io::{BufRead, BufReader, Write as _};
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -23,18 +23,18 @@ const ROUNDS: usize = 5;
 const TURN: Duration = Duration::from_secs(1);
 const CHILD: &str = "TASKTALLY_BENCH_SENDER";
 
-/// Whether this process is one of those that send their writes.
+/// Whether this process sends its writes to the writer.
 pub fn is_child() -> bool {
     std::env::var_os(CHILD).is_some()
 }
 
-/// Sends a write, waits for its answer, until the time is over; prints how many.
+/// Sends writes one after the other until the time is over. Prints their number.
 pub fn child() -> Result<()> {
     let socket = std::env::var_os(CHILD).context("no socket")?;
     let mut stream = UnixStream::connect(socket)?;
     let mut answers = BufReader::new(stream.try_clone()?);
-    let (began, mut writes, mut line) = (Instant::now(), 0_u64, String::new());
-    while began.elapsed() < TURN {
+    let (start, mut writes, mut line) = (Instant::now(), 0_u64, String::new());
+    while start.elapsed() < TURN {
         stream.write_all(b"- Archived: 2025-11-03 | Ann | Lunch\n")?;
         line.clear();
         answers.read_line(&mut line)?;
@@ -44,7 +44,7 @@ pub fn child() -> Result<()> {
     Ok(())
 }
 
-/// Both, in turn.
+/// Measures both alternately.
 pub fn measure(folder: &Path, table: &mut Table) -> Result<()> {
     let (mut sent, mut direct, mut in_one, mut each) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for round in 0..ROUNDS {
@@ -82,12 +82,12 @@ fn one_server(path: &Path) -> Result<f64> {
     let receipt = json!({"id": made["task"]["id"], "body": "- Archived: 2025-11-03 | Ann | Lunch"});
     let call = json!({"name": "update_task", "arguments": receipt});
     client.request_all("tools/call", &call, 3_000)?;
-    let began = Instant::now();
+    let start = Instant::now();
     let written = client.keep_asking("tools/call", &call, WORKERS, TURN)?;
-    Ok(written as f64 / began.elapsed().as_secs_f64())
+    Ok(written as f64 / start.elapsed().as_secs_f64())
 }
 
-/// A sender's number and its write.
+/// The number of a sender, and its write.
 type Sent = (usize, String);
 
 fn bare_elected(path: &Path) -> Result<f64> {
@@ -114,20 +114,20 @@ fn bare_elected(path: &Path) -> Result<f64> {
         }
         drop(sender);
         let writer = scope.spawn(move || write(&queue, &mut bare, &mut answers));
-        let writes = children.iter_mut().map(told).sum::<Result<f64>>()?;
+        let writes = children.iter_mut().map(written_by).sum::<Result<f64>>()?;
         writer.join().map_err(|_| anyhow!("the writer panicked"))??;
         Ok(writes / TURN.as_secs_f64())
     })
 }
 
-fn told(child: &mut Child) -> Result<f64> {
+fn written_by(child: &mut Child) -> Result<f64> {
     let mut line = String::new();
     BufReader::new(child.stdout.take().context("no pipe")?).read_line(&mut line)?;
     child.wait()?;
     Ok(line.trim().parse()?)
 }
 
-/// Commits what has come together, then answers it.
+/// Commits all writes that have arrived and answers them.
 fn write(queue: &Receiver<Sent>, bare: &mut Bare, answers: &mut [UnixStream]) -> Result<()> {
     let mut number = 0;
     while let Ok(first) = queue.recv() {
@@ -135,7 +135,7 @@ fn write(queue: &Receiver<Sent>, bare: &mut Bare, answers: &mut [UnixStream]) ->
         bare.append(1, number, group.len() as i64)?;
         number += group.len() as i64;
         for (sender, _) in group {
-            // A sender whose time is over reads no more.
+            // A sender whose time is over does not read the answer.
             answers.get_mut(sender).context("an unknown sender")?.write_all(b"done\n").ok();
         }
     }

@@ -1,4 +1,4 @@
-//! Stores of a given size: made by Tasktally, filled by SQL over its own schema.
+//! Stores of a given size: created by Tasktally, filled with SQL.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -11,19 +11,19 @@ use tasktally::model::timestamp::Timestamp;
 
 use super::client::TASKTALLY;
 
-/// A store and how many tasks it was filled with.
+/// A filled store.
 pub struct Filled {
-    /// Its file.
+    /// The path of the file.
     pub path: PathBuf,
-    /// How many tasks.
+    /// The number of tasks.
     pub tasks: u64,
 }
 
-/// How many receipts each task has.
+/// The number of receipts per task.
 pub const RECEIPTS_A_TASK: u64 = 10;
 
-/// Tasks as a long-lived store has them: of a hundred, seventy are done, twenty-five active, two held by
-/// workers, and each of three other lanes has one. Every task has ten receipts.
+/// Tasks as in a long-lived store: of a hundred, seventy are done, twenty-five active, two claimed by
+/// workers, and one is in each of three other states. Every task has ten receipts.
 const TASKS: &str = "
     INSERT INTO task (id, title, type, status, priority, position, project, assignee, tags, role, initial_text, has_checkbox,
                       created_at, updated_at, change_number, status_changed, generation, claim_worker, claimed_at,
@@ -45,7 +45,7 @@ const INDEX: &str = "
     INSERT INTO task_text (rowid, title, initial_text) SELECT row_id, title, initial_text FROM task;
     UPDATE search_progress SET last_receipt = (SELECT max(row_id) FROM receipt), last_task = (SELECT max(row_id) FROM task);";
 
-/// Makes an empty store by the binary itself.
+/// Creates an empty store with the binary.
 pub fn empty(path: &Path) -> Result<()> {
     let made =
         Command::new(TASKTALLY).arg("--db").arg(path).arg("list-tasks").stdout(Stdio::null()).status()?;
@@ -53,7 +53,7 @@ pub fn empty(path: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Makes a store of each size, once.
+/// Creates a store of each size.
 pub fn stores(folder: &Path, sizes: &[u64]) -> Result<Vec<Filled>> {
     let mut stores = Vec::new();
     for &tasks in sizes {
@@ -72,8 +72,7 @@ pub fn stores(folder: &Path, sizes: &[u64]) -> Result<Vec<Filled>> {
     Ok(stores)
 }
 
-/// Receipts whose hashes chain as Tasktally's do. The triggers that each is held to are taken away meanwhile, for
-/// what is written here keeps to them, and ten million take long enough.
+/// Writes receipts with a valid hash chain. The triggers are dropped meanwhile to save time; the receipts satisfy them.
 fn receipts(connection: &Connection, tasks: u64) -> Result<()> {
     let triggers: Vec<(String, String)> = connection
         .prepare("SELECT name, sql FROM sqlite_schema WHERE type = 'trigger' AND tbl_name = 'receipt'")?

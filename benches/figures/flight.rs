@@ -1,5 +1,5 @@
-//! One client on one pipe, asking one thing after the other and many at once: those share commits.
-//! On this disk, and on one whose every sync takes 2 ms longer.
+//! One client on one pipe that sends one request after the other, and one that keeps many in flight, which share commits.
+//! Measured on this disk and on one whose syncs take 2 ms longer.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -17,7 +17,7 @@ const SECONDS: f64 = 1.0;
 const ROUNDS: usize = 5;
 const AT_ONCE: usize = 20_000;
 
-/// Receipts a second, both ways, against bare SQLite's writes a second.
+/// Receipts per second, one at a time and in flight, against writes per second of bare SQLite.
 pub fn measure(folder: &Path, table: &mut Table) -> Result<()> {
     on_disk(folder, "this disk", None, table)?;
     match slow_disk(folder) {
@@ -29,7 +29,7 @@ pub fn measure(folder: &Path, table: &mut Table) -> Result<()> {
     }
 }
 
-/// The library that slows syncs down, compiled.
+/// Compiles the library that slows down syncs.
 fn slow_disk(folder: &Path) -> Result<PathBuf> {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/shims/slow_sync.c");
     let library = folder.join("slow_sync.so");
@@ -48,20 +48,20 @@ fn on_disk(folder: &Path, disk: &str, preload: Option<&Path>, table: &mut Table)
     let id = made.pointer("/task/id").and_then(Value::as_str).context("no id")?.to_owned();
     let receipt = json!({"id": id, "body": "- Archived: 1 | Ann | Lunch"});
     let call = json!({"name": "update_task", "arguments": receipt});
-    // Until the write-ahead log has its full length: a log that grows costs more to sync.
+    // Until the WAL has its full length: a WAL that grows is slower to sync.
     client.request_all("tools/call", &call, 3_000)?;
     let (mut alone, mut at_once) = (Vec::new(), Vec::new());
     let (mut bares, mut asked) = (MANNERS.map(|_| Vec::new()), Vec::new());
     for round in 0..ROUNDS {
-        let (began, mut written) = (Instant::now(), 0);
-        while began.elapsed().as_secs_f64() < SECONDS {
+        let (start, mut written) = (Instant::now(), 0);
+        while start.elapsed().as_secs_f64() < SECONDS {
             client.tell("update_task", &receipt)?;
             written += 1;
         }
-        alone.push(f64::from(written) / began.elapsed().as_secs_f64());
-        let began = Instant::now();
+        alone.push(f64::from(written) / start.elapsed().as_secs_f64());
+        let start = Instant::now();
         client.request_all("tools/call", &call, AT_ONCE)?;
-        at_once.push(AT_ONCE as f64 / began.elapsed().as_secs_f64());
+        at_once.push(AT_ONCE as f64 / start.elapsed().as_secs_f64());
         asked.push(bare::asked(&folder.join(format!("flight-{kind}-{round}-asked.db")), SECONDS, preload)?);
         for (number, (rates, (_, manner))) in bares.iter_mut().zip(MANNERS).enumerate() {
             let path = folder.join(format!("flight-{kind}-{round}-{number}.db"));

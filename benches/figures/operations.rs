@@ -1,4 +1,4 @@
-//! Each operation's time through the pipe: against bare SQLite, and against a smaller store.
+//! The time of each operation over the pipe, compared with bare SQLite and with a smaller store.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -15,10 +15,10 @@ use super::table::{Samples, Table};
 
 const BLOCKS: usize = 5;
 const ROUNDS: usize = 40;
-/// Until the write-ahead log has its full length: a log that grows costs more to sync.
+/// Until the WAL has its full length: a WAL that grows is slower to sync.
 const WARM_ROUNDS: usize = 25;
 
-/// Names of what is measured and whether it writes, in the order of the table.
+/// The measured operations and whether they write, in the order of the table.
 const OPERATIONS: &[(&str, bool)] = &[
     ("create_task", true),
     ("update_task, claim", true),
@@ -38,19 +38,19 @@ const OPERATIONS: &[(&str, bool)] = &[
     ("ping", false),
 ];
 
-/// The measurements of a store, or of bare SQLite.
+/// The times of a store or of bare SQLite.
 type Times = HashMap<&'static str, Samples>;
 
-/// Times a piece of work.
+/// Measures the time of some work.
 fn timed<T>(
     times: &mut Times,
     block: usize,
     name: &'static str,
     work: impl FnOnce() -> Result<T>,
 ) -> Result<T> {
-    let began = Instant::now();
+    let start = Instant::now();
     let done = work()?;
-    times.entry(name).or_default().add(block, began.elapsed().as_secs_f64() * 1000.0);
+    times.entry(name).or_default().add(block, start.elapsed().as_secs_f64() * 1000.0);
     Ok(done)
 }
 
@@ -58,7 +58,7 @@ fn text<'a>(reply: &'a Value, pointer: &str) -> Result<&'a str> {
     reply.pointer(pointer).and_then(Value::as_str).with_context(|| format!("no {pointer} in {reply}"))
 }
 
-/// Every operation once.
+/// Calls every operation once.
 fn round(client: &mut Client, times: &mut Times, block: usize) -> Result<()> {
     let mut call = |name: &'static str, arguments: Value| {
         let tool = name.split(',').next().unwrap_or(name);
@@ -91,7 +91,7 @@ fn round(client: &mut Client, times: &mut Times, block: usize) -> Result<()> {
     Ok(())
 }
 
-/// Measures all stores and bare SQLite turn by turn.
+/// Measures all stores and bare SQLite alternately.
 pub fn measure(stores: &[Filled], folder: &Path, table: &mut Table) -> Result<()> {
     let mut bare = Bare::open(&folder.join("bare.db"), stores.first().context("no store")?.tasks)?;
     bare.warm()?;

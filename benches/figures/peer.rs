@@ -1,4 +1,4 @@
-//! Peers in the same swarm, where they are installed.
+//! Other task servers in the same swarm, if they are installed.
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -7,16 +7,16 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
-/// Which peers there are: name, variable with the program's path, how it is installed, the tasks
-/// that it gets (the slower it is, the fewer, for it to take about a second or two).
+/// The other task servers: name, variable with the path of the program, how to install it, and the number of tasks, chosen
+/// so that it takes one or two seconds.
 const PEERS: [(&str, &str, &str, usize); 2] = [
     ("fleetwright", "TASKTALLY_FLEETWRIGHT", "pip install fleetwright", 100),
     ("task-graph-mcp", "TASKTALLY_TASK_GRAPH", "cargo install task-graph-mcp", 60),
 ];
 
-/// A peer that is there.
+/// An installed task server.
 pub struct Peer {
-    /// What it is called.
+    /// Its name.
     pub name: &'static str,
     program: OsString,
     tasks: usize,
@@ -26,13 +26,13 @@ fn program(variable: &str) -> Option<OsString> {
     std::env::var_os(variable).filter(|path| !path.is_empty())
 }
 
-/// All that the caller named a program of.
+/// The task servers whose program the caller named.
 pub fn all() -> Vec<Peer> {
     let named = |(name, variable, _, tasks)| Some(Peer { name, program: program(variable)?, tasks });
     PEERS.into_iter().filter_map(named).collect()
 }
 
-/// Those that are not there, and how they would be.
+/// The task servers that are not installed, and how to install them.
 pub fn missing() -> Vec<(&'static str, String)> {
     let missing = PEERS.into_iter().filter(|(_, variable, ..)| program(variable).is_none());
     missing
@@ -41,7 +41,7 @@ pub fn missing() -> Vec<(&'static str, String)> {
 }
 
 impl Peer {
-    /// Tasks a second that it does.
+    /// Its tasks per second.
     pub fn swarm(&self, workers: usize) -> Result<f64> {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("benches/peers/{}.py", self.name));
         let ran = Command::new("python3")

@@ -1,7 +1,7 @@
 //! A hundred supervisors that poll while eight workers work, all on one file.
 //!
-//! A supervisor is a session of its own: a hundred real server processes, each asked for
-//! `get_batch(id, since)` once a second. An agent asks every few minutes, an eager script every second.
+//! Each supervisor has its own server process and calls `get_batch(id, since)` once per second. An agent polls every few
+//! minutes, an eager script every second.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -19,18 +19,18 @@ const WORKERS: usize = 8;
 const ITEMS: usize = 48_000;
 const CHUNK: usize = 50;
 const EVERY: Duration = Duration::from_secs(1);
-/// How long the workers are watched with, and without the supervisors.
+/// How long the workers are measured with and without supervisors.
 const TURN: Duration = Duration::from_secs(3);
 const ROUNDS: usize = 5;
 
-/// What the supervisors saw in a turn.
+/// What the supervisors measured in a round.
 #[derive(Default)]
 struct Polled {
     answers: Vec<f64>,
     errors: Vec<String>,
 }
 
-/// The workers alone and with the supervisors, turn by turn.
+/// Measures the workers alone and with supervisors alternately.
 pub fn measure(folder: &Path, table: &mut Table) -> Result<()> {
     let path = folder.join("polls.db");
     fill::empty(&path)?;
@@ -41,7 +41,7 @@ pub fn measure(folder: &Path, table: &mut Table) -> Result<()> {
     let mut polled = Polled::default();
     for round in 0..ROUNDS {
         let batch = make(supervisors.first_mut().context("no supervisor")?)?;
-        // Which comes first changes, for a batch is the quicker to read the less of it is done.
+        // The order changes, because a batch is faster to read at its start.
         let mut rates = [0.0; 2];
         for turn in 0..2 {
             let with = (round + turn) % 2;
@@ -79,7 +79,7 @@ fn make(client: &mut Client) -> Result<Value> {
     Ok(client.call("create_batch", batch)?["batch"]["id"].take())
 }
 
-/// Lets the workers work for a turn while the supervisors poll; gives the workers' receipts a second.
+/// Lets the workers work for a round while the supervisors poll. Returns the receipts per second.
 fn turn_of(batch: &Value, workers: &mut [Client], supervisors: &mut [Client]) -> Result<(f64, Polled)> {
     let over = AtomicBool::new(false);
     std::thread::scope(|scope| {
@@ -89,19 +89,19 @@ fn turn_of(batch: &Value, workers: &mut [Client], supervisors: &mut [Client]) ->
             .iter_mut()
             .enumerate()
             .map(|(number, client)| {
-                // Spread over the second, as those who know nothing of each other are.
+                // Spread over the second, as independent processes are.
                 let first = EVERY * u32::try_from(number).unwrap_or(0) / u32::try_from(count).unwrap_or(1);
                 scope.spawn(move || poll(batch, client, first, over))
             })
             .collect();
-        let began = Instant::now();
+        let start = Instant::now();
         let working: Vec<_> =
-            workers.iter_mut().map(|client| scope.spawn(move || work(batch, client, began))).collect();
+            workers.iter_mut().map(|client| scope.spawn(move || work(batch, client, start))).collect();
         let mut receipts = 0;
         for worker in working {
             receipts += worker.join().map_err(|_| anyhow!("a worker panicked"))??;
         }
-        let seconds = began.elapsed().as_secs_f64();
+        let seconds = start.elapsed().as_secs_f64();
         over.store(true, Ordering::Relaxed);
         let mut polled = Polled::default();
         for supervisor in polling {
@@ -113,7 +113,7 @@ fn turn_of(batch: &Value, workers: &mut [Client], supervisors: &mut [Client]) ->
     })
 }
 
-/// Asks once a second until the turn is over.
+/// Polls once per second until the round is over.
 fn poll(batch: &Value, client: &mut Client, first: Duration, over: &AtomicBool) -> Polled {
     let mut polled = Polled::default();
     let mut since = Value::Null;
@@ -131,14 +131,14 @@ fn poll(batch: &Value, client: &mut Client, first: Duration, over: &AtomicBool) 
     polled
 }
 
-/// Takes chunks and writes a receipt an item until the turn is over; gives how many.
-fn work(batch: &Value, client: &mut Client, began: Instant) -> Result<usize> {
+/// Claims chunks and writes a receipt per item until the round is over. Returns the number of receipts.
+fn work(batch: &Value, client: &mut Client, start: Instant) -> Result<usize> {
     let mut receipts = 0;
     loop {
         let claim = client.call("claim_task", json!({"batch": batch}))?;
         let (chunk, token) = (&claim["task"]["id"], &claim["claim"]["token"]);
         for item in claim["items"].as_array().context("no items")? {
-            if began.elapsed() >= TURN {
+            if start.elapsed() >= TURN {
                 client.call(
                     "release_task",
                     json!({"id": chunk, "claim": token, "reason": "the turn is over"}),

@@ -1,4 +1,4 @@
-//! Start, memory and size, each against its goal.
+//! Start time, memory and binary size, compared with their goals.
 
 use std::time::Instant;
 
@@ -14,16 +14,16 @@ const GOAL_START_MS: f64 = 10.0;
 const GOAL_MB: f64 = 12.0;
 const GOAL_MIB: f64 = 20.0;
 
-/// Measures over the largest store of the default run.
+/// Measures with the largest store of the default run.
 pub fn measure(stores: &[Filled], table: &mut Table) -> Result<()> {
     table.section("Start and size, against the goal", "tasktally", "goal");
     for store in stores {
         let mut times = Vec::new();
         for _ in 0..STARTS {
-            let began = Instant::now();
+            let start = Instant::now();
             let mut client = Client::start(&store.path, "bench")?;
             client.request("tools/list", json!({}))?;
-            times.push(began.elapsed().as_secs_f64() * 1000.0);
+            times.push(start.elapsed().as_secs_f64() * 1000.0);
         }
         let ratios: Vec<f64> = times.iter().map(|time| time / GOAL_START_MS).collect();
         table.row(
@@ -38,7 +38,7 @@ pub fn measure(stores: &[Filled], table: &mut Table) -> Result<()> {
     Ok(())
 }
 
-/// A server's memory after it has worked, against the goal.
+/// The memory of a server after some work, compared with the goal.
 pub fn memory(client: &Client, tasks: u64, table: &mut Table) -> Result<()> {
     for (field, name) in [("VmRSS:", "memory"), ("VmHWM:", "memory at its most")] {
         let mib = memory_mib(client.id(), field)?;

@@ -1,5 +1,5 @@
-//! One, two, eight and thirty-two servers on one file, each driven by a worker of its own; as many
-//! processes of bare SQLite for as long.
+//! One, two, eight and thirty-two servers on one file, each with its own worker, compared with as many processes of bare
+//! SQLite for the same time.
 
 use std::path::Path;
 use std::sync::Barrier;
@@ -15,33 +15,33 @@ use super::table::Table;
 use super::{fill, table};
 
 const SIZES: [usize; 4] = [1, 2, 8, 32];
-/// With which the peers are measured, too.
+/// The number of workers with which other task servers are measured, too.
 const AS_PEERS: usize = 8;
 const RECEIPTS: usize = 10;
 const ROUNDS: usize = 5;
-/// More than any of them gets done.
+/// More tasks than any of them can complete.
 const TASKS: usize = 4_000;
-/// Until the write-ahead log has its full length: a log that grows costs more to sync.
+/// Until the WAL has its full length: a WAL that grows is slower to sync.
 const WARM: Duration = Duration::from_millis(300);
 const TURN: Duration = Duration::from_secs(1);
 
-/// How a worker comes to its task.
+/// How a worker claims its task.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Taking {
-    /// `claim_task` gives it the best one.
+    /// `claim_task` returns the best task.
     Given,
-    /// The workflow's loop: it lists five and claims the first that nobody was faster with.
+    /// The loop of the workflow: lists five tasks and claims the first one that is still free.
     Listed,
 }
 
-/// What a swarm did.
+/// The result of a swarm.
 struct Swarm {
     rate: Rate,
-    /// Tasks a second.
+    /// Tasks per second.
     tasks: f64,
 }
 
-/// Tasktally, bare SQLite three ways, and the peers, in turn.
+/// Measures Tasktally, three variants of bare SQLite and other task servers alternately.
 pub fn measure(folder: &Path, table: &mut Table) -> Result<()> {
     let peers = peer::all();
     let mut by_listing = Vec::new();
@@ -144,7 +144,7 @@ fn median<T>(values: &[T], of: impl Fn(&T) -> f64) -> String {
     if value >= 100.0 { format!("{value:.0}") } else { format!("{value:.2}") }
 }
 
-/// Writes a second of so many servers.
+/// Writes per second of a number of servers.
 pub fn given(path: &Path, workers: usize) -> Result<f64> {
     Ok(tasktally(path, workers, Taking::Given)?.rate.writes)
 }
@@ -175,34 +175,34 @@ fn tasktally(path: &Path, workers: usize, taking: Taking) -> Result<Swarm> {
     let writes: Vec<f64> = done.iter().map(|worker| worker.writes as f64).collect();
     let longest = done.iter().map(|worker| worker.longest).max().unwrap_or_default();
     let rate = Rate::of(&writes, TURN.as_secs_f64(), longest.as_secs_f64());
-    // A task that was begun counts by what was done of it.
+    // An unfinished task counts by its completed part.
     Ok(Swarm { tasks: rate.writes / (RECEIPTS + 2) as f64, rate })
 }
 
-/// A worker and what it did within its time.
+/// A worker and what it did in the measured time.
 struct Worker<'a> {
     name: String,
     client: &'a mut Client,
-    began: Instant,
+    start: Instant,
     writes: usize,
     longest: Duration,
 }
 
 impl<'a> Worker<'a> {
     fn new(name: String, client: &'a mut Client) -> Self {
-        Worker { name, client, began: Instant::now(), writes: 0, longest: Duration::ZERO }
+        Worker { name, client, start: Instant::now(), writes: 0, longest: Duration::ZERO }
     }
 
     fn is_over(&self) -> bool {
-        self.began.elapsed() > WARM + TURN
+        self.start.elapsed() > WARM + TURN
     }
 
-    /// Counts a write that was asked for at a moment.
+    /// Counts a write that was sent at this time.
     fn count(&mut self, asked: Instant) {
-        if asked.duration_since(self.began) > WARM && !self.is_over() {
+        if asked.duration_since(self.start) > WARM && !self.is_over() {
             self.writes += 1;
         }
-        if asked.duration_since(self.began) > WARM {
+        if asked.duration_since(self.start) > WARM {
             self.longest = self.longest.max(asked.elapsed());
         }
     }
@@ -241,7 +241,7 @@ impl<'a> Worker<'a> {
         Ok((won["task"]["id"].take(), won["claim"]["token"].take()))
     }
 
-    /// A task of those listed; none where all were taken meanwhile.
+    /// Claims one of the listed tasks; none if all were claimed meanwhile.
     fn listed(&mut self) -> Result<Option<(Value, Value)>> {
         let mut listed = self.client.call("list_tasks", json!({"status": "active"}))?;
         for task in listed["tasks"].as_array_mut().context("no tasks")? {

@@ -1,17 +1,17 @@
-//! The table, and the few statistics in it.
+//! The table of results and its statistics.
 
-/// Prints rows as they come, under a heading each section.
+/// Prints rows as they are measured, with a heading per section.
 #[derive(Default)]
 pub struct Table;
 
 impl Table {
-    /// Begins a section.
+    /// Starts a section.
     pub fn section(&mut self, title: &str, ours: &str, other: &str) {
         println!("\n{title}");
         println!("  {:<52} {ours:>12} {other:>12} {:>8}   spread", "", "ratio");
     }
 
-    /// A row: two values already written out, and the ratio of each block.
+    /// Prints a row: two formatted values and the ratio in each block.
     pub fn row(&mut self, name: &str, ours: &str, other: &str, ratios: &[f64]) {
         let mut sorted = ratios.to_vec();
         sorted.sort_by(f64::total_cmp);
@@ -23,13 +23,13 @@ impl Table {
         );
     }
 
-    /// A line without a ratio.
+    /// Prints a line without a ratio.
     pub fn note(&mut self, text: &str) {
         println!("  {text}");
     }
 }
 
-/// The value that this share of the values lies at or below.
+/// The quantile of the values.
 pub fn quantile(values: &[f64], share: f64) -> f64 {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
@@ -37,7 +37,7 @@ pub fn quantile(values: &[f64], share: f64) -> f64 {
     sorted.get((last as f64 * share).round() as usize).copied().unwrap_or(f64::NAN)
 }
 
-/// What one thing took, in milliseconds, block by block.
+/// The times of one operation in milliseconds, by block.
 #[derive(Default, Clone)]
 pub struct Samples(Vec<Vec<f64>>);
 
@@ -52,12 +52,12 @@ impl Samples {
         }
     }
 
-    /// A quantile over all blocks.
+    /// A quantile of all blocks.
     pub fn quantile(&self, share: f64) -> f64 {
         quantile(&self.0.concat(), share)
     }
 
-    /// This quantile against that of another, block by block.
+    /// The ratio of this quantile to that of other times, by block.
     pub fn ratios(&self, other: &Samples, share: f64) -> Vec<f64> {
         let pairs = self.0.iter().zip(&other.0);
         pairs.map(|(ours, theirs)| quantile(ours, share) / quantile(theirs, share)).collect()

@@ -1,12 +1,12 @@
-/* A disk that takes SLOW_SYNC_US microseconds (2,000 where it is not said) longer for every sync. */
+/* Delays every sync by SLOW_SYNC_US microseconds, 2,000 by default. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <stdlib.h>
 #include <time.h>
 
 static void wait_for_disk(void) {
-    const char *said = getenv("SLOW_SYNC_US");
-    long microseconds = said ? atol(said) : 2000;
+    const char *text = getenv("SLOW_SYNC_US");
+    long microseconds = text ? atol(text) : 2000;
     struct timespec rest = {microseconds / 1000000, microseconds % 1000000 * 1000};
     while (nanosleep(&rest, &rest) != 0) {
     }

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# The MCP Inspector's command line works a task through a real server, in both eras of the
-# protocol. Each call starts a server of its own, so the task also goes from process to process.
-# Needs `mcp-inspector` and `node` on PATH; `tests/clients/run` puts them there.
+# Works a task with the command line of the MCP Inspector, with the protocols before and after 2026-07-28. Each call starts
+# its own server, so every step runs in another process.
+# Needs `mcp-inspector` and `node` in PATH; `tests/clients/run` adds them.
 set -euo pipefail
 
 tasktally=$(realpath "${1:-${TASKTALLY_BIN:-target/debug/tasktally}}")

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""The workflow's own story with 663 real items, told to real servers by clients that others wrote.
+"""The whole workflow with 663 real items, on real servers, with client libraries of other projects.
 
-Mail is sorted month by month, a person looks at each month, and what was sorted as `archive` is archived: by eight
-workers, each with a server of its own, while a supervisor polls. A worker is killed between an act that can't be
-undone and its receipt. At the end nothing was archived twice, and summary files, `get_batch`, receipts and report
-say the same of every chunk.
+Eight workers, each with its own server, classify mail by month while a supervisor polls. A person reviews each month,
+and mail of the category `archive` is archived. A worker is killed between an action that cannot be undone and its
+receipt. At the end nothing was archived twice, and summary files, `get_batch`, receipts and report agree for every
+chunk.
 
 Usage: mail_archive.py TASKTALLY [LIBRARY…]
 """
@@ -29,20 +29,20 @@ MAIL = Path(__file__).parents[2] / "examples" / "commits.jsonl"
 ITEMS = {item["key"]: item for item in map(json.loads, MAIL.read_text().splitlines())}
 WORKERS = 8
 BOUND = 120
-"""Seconds that a step of the batch may take before the story is given up."""
+"""Seconds that a step of the batch may take before the test fails."""
 POLL = 1
-"""Seconds from one poll to the next."""
+"""Seconds between two polls."""
 
 
 def sort(item):
-    """What a reader of mail would say of an item."""
+    """The category of an item."""
     return {"fix": "reply", "docs": "archive", "ci": "archive", "chore": "archive", "other": "archive"}.get(
         item["kind"], "read"
     )
 
 
 class House:
-    """A store, the folder where batches leave their files, and the ways to speak to both."""
+    """A store, the folder with the files of its batches, and access to both."""
 
     def __init__(self, tasktally, folder, library, mode):
         self.tasktally, self.folder, self.library, self.mode = tasktally, Path(folder), library, mode
@@ -51,32 +51,32 @@ class House:
         self.archived = []
 
     def serve(self, *, toolset="all", before=()):
-        """A session with a server process of its own."""
+        """A session with its own server process."""
         command = [*before, self.tasktally, "serve", "--toolset", toolset]
         return self.library(command, mode=self.mode, env=self.env, cwd=str(self.folder))
 
     def command(self, *arguments):
-        """What a command prints."""
+        """The output of a command."""
         environment = os.environ | self.env
         return subprocess.run(
             [self.tasktally, *arguments], env=environment, check=True, capture_output=True, text=True, timeout=60
         ).stdout
 
     def archive(self, key):
-        """The act that can't be undone: a second time would be noticed."""
+        """The action that cannot be undone. A second call for the same item is recorded."""
         self.mailbox.remove(key)
         self.archived.append(key)
 
 
 class Worker:
-    """What a background agent does with the prompt that `create_batch` returned."""
+    """A background agent that follows the prompt in the reply of `create_batch`."""
 
     def __init__(self, house, session, batch, name):
         self.house, self.session, self.batch, self.name = house, session, batch, name
         self.found_in_doubt = []
 
     async def claim(self, **options):
-        """A chunk, or nothing."""
+        """Claims a chunk; None if there is none."""
         claimed = await self.session.ask("claim_task", batch=self.batch, worker=self.name, **options)
         if not claimed["success"]:
             assert claimed["code"] == "nothing_to_claim", claimed
@@ -94,7 +94,7 @@ class Worker:
         await self.settle(item, sort(item))
 
     async def execute(self, item):
-        """Says so before it acts; what a dead worker began it looks up first."""
+        """Writes `started` before it acts, and first checks items that a dead worker started."""
         assert item["earlier_steps"]["classify"]["category"] == "archive", item
         await self.write(item, "started")
         doubt = item.get("in_doubt")
@@ -109,7 +109,7 @@ class Worker:
         await self.write(item, "done", category=category, body=body)
 
     async def work(self):
-        """Chunk by chunk until nothing can be claimed."""
+        """Works chunks until none can be claimed."""
         while page := await self.claim():
             while True:
                 for item in page["items"]:
@@ -122,7 +122,7 @@ class Worker:
 
 
 class Supervisor:
-    """Makes the batch, starts workers and polls; it does none of the work."""
+    """Creates the batch, starts workers and polls."""
 
     def __init__(self, house, session):
         self.house, self.session = house, session
@@ -149,7 +149,7 @@ class Supervisor:
         self.batch, self.prompt = made["batch"]["id"], made["worker_prompt"]
 
     async def poll(self):
-        """The batch as it stands; only what changed since the last time comes with it."""
+        """The state of the batch, with the changes since the last poll."""
         since = {"since": self.since} if self.since else {}
         reply = await self.session.do("get_batch", id=self.batch, **since)
         self.polls.append(len(json.dumps(reply, separators=(",", ":"))))
@@ -158,7 +158,7 @@ class Supervisor:
         return reply
 
     async def until(self, status):
-        """Polls, and starts workers whenever none is left and there is something to claim."""
+        """Polls, and starts workers if none is left and there are chunks to claim."""
         deadline = time.monotonic() + BOUND
         workers = []
         while (reply := await self.poll())["batch"]["status"] != status:
@@ -186,7 +186,7 @@ class Supervisor:
 
 
 async def dies_in_the_middle(house, batch):
-    """A worker archives two mails, archives a third and is killed before it can say so."""
+    """A worker archives three mails and is killed before the receipt of the third."""
     pid = house.folder / "doomed.pid"
     with_pid = ["sh", "-c", f'echo $$ >"{pid}"; exec "$0" "$@"']
     async with house.serve(toolset="worker", before=with_pid) as session:
@@ -208,7 +208,7 @@ async def dies_in_the_middle(house, batch):
 
 
 async def a_person_decides(supervisor):
-    """One month is rejected and taken back with a note, one is redone in part, all others go on."""
+    """One month is rejected and then redone with a note, one is partly redone, all others are approved."""
     review = await supervisor.session.do("get_batch", id=supervisor.batch, view="review")
     assert all(sample["receipt"] for waiting in review["reviews"] for sample in waiting["samples"]), review
     rejected, redone = (review["reviews"][n]["chunk"] for n in (0, 1))
@@ -223,7 +223,7 @@ async def a_person_decides(supervisor):
 
 
 async def whole_body(session, task):
-    """A task's body, page by page."""
+    """The body of a task, read page by page."""
     page = await session.do("get_task", id=task)
     body = page["task"]["body"]
     while "next_receipts_after" in page:
@@ -233,7 +233,7 @@ async def whole_body(session, task):
 
 
 async def the_finish(supervisor):
-    """The finish task comes when every chunk has ended, with the numbers, and is worked like any task."""
+    """The finish task becomes ready with the counts when every chunk has ended."""
     finish = await supervisor.session.do("claim_task", worker="supervisor")
     assert finish["task"]["title"] == "Check and push once", finish
     task = finish["task"]["id"]
@@ -242,7 +242,7 @@ async def the_finish(supervisor):
 
 
 async def all_agree(house, supervisor):
-    """Summary files, get_batch, receipts and report say the same of each chunk."""
+    """Summary files, get_batch, receipts and report agree for each chunk."""
     told = await supervisor.session.do("get_batch", id=supervisor.batch)
     house.command("report", supervisor.batch)
     folder = house.folder / "scratch" / f"batch-{supervisor.batch}"
@@ -250,7 +250,7 @@ async def all_agree(house, supervisor):
     overall = Counter()
     for chunk in told["chunks"]:
         summary = json.loads((folder / f"chunk-{chunk['number']:02}-summary.json").read_text())
-        # An item's last receipt is what it came to.
+        # The last receipt of an item is its outcome.
         last = re.findall(r"^- (\w+): (\w+) \|", await whole_body(supervisor.session, chunk["id"]), re.MULTILINE)
         receipts = Counter({key: category for category, key in last}.values())
         row = re.search(rf"^\| {chunk['number']:02} \|.*\| (\d+) \|.*\| ([^|]*) \|$", report, re.MULTILINE)

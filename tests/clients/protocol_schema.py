@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Answers of each method, held to the published JSON schema of the protocol 2026-07-28.
+"""Checks responses of each method against the published JSON schema of the protocol 2026-07-28.
 
-The schema is `schema/2026-07-28/schema.json` of the repository modelcontextprotocol/modelcontextprotocol; it is not
-ours to carry, so this is for who has it at hand and no part of `tests/clients/run`.
+The schema is `schema/2026-07-28/schema.json` of the repository modelcontextprotocol/modelcontextprotocol. It is not
+part of this repository, so `tests/clients/run` does not run this script.
 
 Usage: protocol_schema.py TASKTALLY SCHEMA
 """

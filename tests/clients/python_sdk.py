@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""The official Python SDK runs the workflow's loop, a batch, prompts and resources through a real server.
+"""The official Python SDK runs the loop of the workflow, a batch, prompts and resources on a real server.
 
-Each reply is validated by the SDK against the tool's output schema, and here once more.
+The SDK and this script validate each reply against the output schema of the tool.
 Usage: python_sdk.py TASKTALLY
 """
 
@@ -17,7 +17,7 @@ from session import ERAS, run, sdk
 
 
 async def the_workflows_loop(one, other):
-    """List, claim, a receipt an item, complete: as the swarm's workers do."""
+    """List, claim, one receipt per item, complete."""
     created = [
         (await one.do("create_task", task_title=f"Month {n}", project="mail", priority=n))["task"]["id"]
         for n in range(3)
@@ -48,7 +48,7 @@ async def the_workflows_loop(one, other):
 
 
 async def a_batch(supervisor, worker):
-    """The supervisor makes the batch and polls; the worker claims chunks and settles items."""
+    """The supervisor creates the batch and polls; the worker claims chunks and settles items."""
     items = [{"key": f"mail-{n:02}", "subject": f"Subject {n}"} for n in range(12)]
     made = await supervisor.do(
         "create_batch", title="Archive", instructions="Archive each.", items=items, max_chunk=5, project="mail"
@@ -64,7 +64,7 @@ async def a_batch(supervisor, worker):
             assert claimed["code"] == "nothing_to_claim", claimed
             if (await supervisor.do("get_batch", id=batch))["batch"]["status"] != "running":
                 break
-            # A chunk that was given back rests a moment.
+            # A released chunk can be claimed only after its backoff.
             await asyncio.sleep(0.2)
             continue
         chunk, token = claimed["task"]["id"], claimed["claim"]["token"]
@@ -83,7 +83,7 @@ async def a_batch(supervisor, worker):
 
 
 async def a_lost_claim(worker, batch):
-    """A worker that gave its chunk back changes nothing more; what it tells of is kept as late."""
+    """A worker that released its chunk can change nothing; its receipts are kept as late."""
     claimed = await worker.do("claim_task", worker="polecat", batch=batch)
     chunk, token = claimed["task"]["id"], claimed["claim"]["token"]
     await worker.do("release_task", id=chunk, claim=token, reason="The mailbox was locked")
@@ -112,7 +112,7 @@ async def settle(worker, chunk, token, keys):
 
 
 async def prompts_and_resources(session):
-    """What a client offers besides tools: prompts with arguments, resources by address, completion."""
+    """Features besides tools: prompts with arguments, resources by address, completion."""
     client = session.client
     listed = {prompt.name: prompt for prompt in (await client.list_prompts()).prompts}
     assert set(listed) == {"supervise_batch", "work_chunk"}, listed

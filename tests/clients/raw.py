@@ -1,7 +1,7 @@
-"""A client that speaks 2026-07-28 over a pipe by itself, message by message: what no library of today does.
+"""A client of the protocol 2026-07-28 without a library, message by message over a pipe.
 
-Each request carries what the client is and can do, as `basic/index` of the specification 2026-07-28 has it
-(`RequestMetaObject` in its schema); there is no handshake.
+Each request carries the client's name and capabilities, as `basic/index` of the specification 2026-07-28 requires
+(`RequestMetaObject` in its schema). There is no handshake.
 """
 
 import itertools
@@ -14,7 +14,7 @@ import threading
 
 VERSION = "2026-07-28"
 PATIENCE = 30
-"""Seconds that any one answer may take."""
+"""Seconds that a response may take."""
 
 
 class Refused(Exception):
@@ -26,7 +26,7 @@ class Refused(Exception):
 
 
 class Pipe:
-    """A server process and the client's ends of its pipes, used as a context."""
+    """A server process and the client's ends of its pipes, as a context manager."""
 
     def __init__(self, command, *, env, cwd, capabilities):
         self.command, self.env, self.cwd, self.capabilities = command, os.environ | env, cwd, capabilities
@@ -48,7 +48,7 @@ class Pipe:
         self.server.stdout.close()
 
     def kill(self):
-        """Ends the server in the middle of whatever it does."""
+        """Kills the server."""
         self.server.send_signal(signal.SIGKILL)
         self.server.wait(PATIENCE)
 
@@ -57,7 +57,7 @@ class Pipe:
             self.lines.put(line)
 
     def request(self, method, *, capabilities=None, **params):
-        """The result; `capabilities` instead of what the client otherwise declares."""
+        """The result of a request. `capabilities` replaces the capabilities that the client declares."""
         declared = self.capabilities if capabilities is None else capabilities
         meta = {
             "io.modelcontextprotocol/protocolVersion": VERSION,
@@ -78,7 +78,7 @@ class Pipe:
         return answer["result"]
 
     def call(self, tool, **arguments):
-        """What a tool answers that must take the request."""
+        """The reply of a tool that must succeed."""
         result = self.request("tools/call", name=tool, arguments=arguments)
         assert result["resultType"] == "complete" and not result.get("isError"), f"{tool} {arguments}: {result}"
         return result["structuredContent"]

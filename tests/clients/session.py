@@ -1,6 +1,6 @@
-"""What the scripts of this folder say to a server, whichever library carries it.
+"""The calls of the scripts in this folder, independent of the client library.
 
-A library is a function that starts `command` and gives a `Session` with it; nothing else differs between them.
+A library is a function that starts `command` and yields a `Session`.
 """
 
 import asyncio
@@ -10,11 +10,11 @@ from jsonschema.validators import validator_for
 
 ERAS = {"legacy": "2025-11-25", "auto": "2026-07-28"}
 PATIENCE = 30
-"""Seconds that any one reply may take."""
+"""Seconds that a reply may take."""
 
 
 class Session:
-    """A client of one server, which checks the form of everything that it is told."""
+    """A client of one server that validates every reply."""
 
     def __init__(self, client, call, tools):
         self.client, self.call = client, call
@@ -22,7 +22,7 @@ class Session:
         self.validators = {tool.name: validator_for(tool.output_schema)(tool.output_schema) for tool in tools}
 
     async def ask(self, tool, **arguments):
-        """The reply, whether the tool took the request or refused it."""
+        """The reply, a success or a refusal."""
         result = await self.call(tool, arguments)
         reply = result.structured_content
         assert isinstance(reply, dict), f"{tool} {arguments}: no structured reply: {result}"
@@ -35,7 +35,7 @@ class Session:
         return reply
 
     async def do(self, tool, **arguments):
-        """The reply to a request that must be taken."""
+        """The reply to a request that must succeed."""
         reply = await self.ask(tool, **arguments)
         assert reply["success"] is True, f"{tool} {arguments}: {reply}"
         return reply
@@ -74,7 +74,7 @@ LIBRARIES = {"mcp": sdk, "fastmcp": fastmcp}
 
 
 def run(story):
-    """Runs it to its end; what went wrong comes without the layers that task groups wrap it in."""
+    """Runs a coroutine. Raises its error without the exception groups around it."""
     try:
         return asyncio.run(story)
     except Exception as error:

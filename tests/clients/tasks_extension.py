@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""`wait_batch` as a task of the extension `io.modelcontextprotocol/tasks`, by clients in another language.
+"""`wait_batch` as a task of the extension `io.modelcontextprotocol/tasks`, with clients in another language.
 
-First message by message, with the server killed and started anew in between; the shapes are those of
+First message by message, with a restart of the server between them; the messages are those of
 `specification/draft/tasks.md` and `schema/draft/schema.ts` of the repository modelcontextprotocol/ext-tasks (SEP-2663),
-the envelope that of the schema 2026-07-28. Then by `fastmcp-tasks`, whose client waits and asks by itself.
+the envelope is that of the schema 2026-07-28. Then with `fastmcp-tasks`, whose client waits and asks by itself.
 
-`MCP_TASKS_SCHEMA=…/schema/draft/schema.json` (of ext-tasks) holds each answer to the published JSON schema too.
+With `MCP_TASKS_SCHEMA=…/schema/draft/schema.json` (of ext-tasks) each response is also checked against the schema.
 
 Usage: tasks_extension.py TASKTALLY
 """
@@ -37,7 +37,7 @@ SCHEMA = json.loads(Path(os.environ["MCP_TASKS_SCHEMA"]).read_text()) if "MCP_TA
 
 
 def shaped(result, name, result_type):
-    """The answer, held to what the extension says of it."""
+    """The response, checked against the extension."""
     assert result["resultType"] == result_type, result
     if SCHEMA:
         jsonschema.validate(result, {"$ref": f"#/$defs/{name}", "$defs": SCHEMA["$defs"]})
@@ -59,7 +59,7 @@ def task(result, name="GetTaskResult", result_type="complete"):
 
 
 def make(client, title):
-    """A batch of two chunks, each looked at by a person after it was sorted."""
+    """Creates a batch of two chunks that a person reviews."""
     steps = [
         {"name": "classify", "instructions": "Say what it is."},
         {"name": "execute", "instructions": "Archive it.", "only_categories": ["archive"]},
@@ -69,7 +69,7 @@ def make(client, title):
 
 
 def work(client, batch):
-    """Takes a chunk and settles it; whether there was one."""
+    """Works a chunk. Returns whether there was one."""
     result = client.request("tools/call", name="claim_task", arguments={"batch": batch, "worker": "polecat"})
     claimed = result["structuredContent"]
     if not claimed["success"]:
@@ -82,7 +82,7 @@ def work(client, batch):
 
 
 def answered(client, handle, known, decision, **note):
-    """Answers the open question, which must be a new one, and gives its key."""
+    """Answers the open question, which must be a new one, and returns its key."""
     asked = task(client.request("tasks/get", taskId=handle))
     assert asked["status"] == "input_required", asked
     (key, request), *_ = asked["inputRequests"].items()
@@ -114,7 +114,7 @@ def a_wait_survives_its_server(serve):
         created = client.request("tools/call", name="wait_batch", arguments={"id": batch})
         handle = task(created, "CreateTaskResult", "task")["taskId"]
         assert task(client.request("tasks/get", taskId=handle))["status"] == "working"
-        # What is declared holds for one request; without it there are no tasks.
+        # Capabilities hold for one request. Without them there are no tasks.
         missing = refused(-32021, client, "tasks/get", taskId=handle, capabilities={})
         assert EXTENSION in missing.data["requiredCapabilities"]["extensions"], missing.data
         assert work(client, batch)
@@ -127,7 +127,7 @@ def a_wait_survives_its_server(serve):
         keys = [answered(client, handle, [], "redo", note="a newsletter is no mail")]
         assert work(client, batch) and work(client, batch), "one chunk is redone, one is new"
         keys.append(answered(client, handle, keys, "approve"))
-        # A second answer to a question that is answered is ignored.
+        # A second answer to the same question is ignored.
         late = {keys[0]: {"action": "accept", "content": {"decision": "reject", "note": "too late"}}}
         shaped(client.request("tasks/update", taskId=handle, inputResponses=late), "UpdateTaskResult", "complete")
         keys.append(answered(client, handle, keys, "approve"))
@@ -157,7 +157,7 @@ def a_wait_is_cancelled_without_its_batch(serve):
 
 
 async def fastmcp_waits(serve, command, env, folder):
-    """A client that was written for other servers: `call_tool` comes back when the batch has ended."""
+    """A client library for any server: `call_tool` returns when the batch has ended."""
     asked = []
 
     async def person(message, response_type, params, context):
@@ -188,7 +188,7 @@ def main():
 
         a_wait_survives_its_server(serve)
         a_wait_is_cancelled_without_its_batch(serve)
-        # Its import is what makes each client of fastmcp declare the extension.
+        # This import makes each client of fastmcp declare the extension.
         run(fastmcp_waits(serve, command, env, folder))
     print(
         "tasks_extension: a wait created, asked, answered, carried over a killed server, ended and cancelled message "
