@@ -326,7 +326,7 @@ fn a_changed_profile_is_read_again_and_another_profile_takes_over_at_the_next_ch
         + &shell("other", "item", "echo '{\"receipt\": \"- read\", \"category\": \"other\"}'", "");
     std::fs::write(store.config(), changed).unwrap();
     server.call("control_batch", json!({"id": id, "action": "resume"})).ok();
-    eventually("the mended one to read", || {
+    eventually("the changed profile to process items", || {
         (read_batch(&mut server, &id).count("/batch/processed") > 8).then_some(())
     });
     server.call("control_batch", json!({"id": id, "action": "start", "worker": "other"})).ok();

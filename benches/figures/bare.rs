@@ -12,27 +12,27 @@ use serde_json::{Value, json};
 
 /// How processes wait for the write lock.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Turns {
+pub enum Locking {
     /// SQLite's busy timeout.
     Busy,
     /// A lock file beside the store.
-    Ticket,
+    LockFile,
 }
 
 /// How bare SQLite writes.
 #[derive(Clone, Copy)]
-pub struct Manner {
+pub struct WriteMode {
     /// How a process waits for its write.
-    pub turns: Turns,
+    pub locking: Locking,
     /// The number of writes per transaction.
     pub group: i64,
 }
 
 /// The measured variants: one write per transaction with both locks, and many writes per transaction.
-pub const MANNERS: [(&str, Manner); 3] = [
-    ("bare, busy timeout", Manner { turns: Turns::Busy, group: 1 }),
-    ("bare, lock_file", Manner { turns: Turns::Ticket, group: 1 }),
-    ("bare, 64 writes a transaction", Manner { turns: Turns::Ticket, group: 64 }),
+pub const WRITE_MODES: [(&str, WriteMode); 3] = [
+    ("bare, busy timeout", WriteMode { locking: Locking::Busy, group: 1 }),
+    ("bare, lock file", WriteMode { locking: Locking::LockFile, group: 1 }),
+    ("bare, 64 writes per transaction", WriteMode { locking: Locking::LockFile, group: 64 }),
 ];
 
 const CHILD: &str = "TASKTALLY_BENCH_CHILD";
@@ -147,7 +147,8 @@ pub fn child() -> Result<()> {
     let worker = parameters["worker"].as_i64().context("worker")?;
     let group = parameters["group"].as_i64().context("group")?;
     let time = Duration::from_secs_f64(parameters["seconds"].as_f64().context("seconds")?);
-    let lock_file = if parameters["lock_file"] == true { Some(File::create(path.with_extension("turn"))?) } else { None };
+    let lock_file =
+        if parameters["lock_file"] == true { Some(File::create(path.with_extension("turn"))?) } else { None };
     let mut bare = Bare::open(path, 0)?;
     println!("ready");
     if parameters["asked"] == true {
@@ -191,15 +192,15 @@ pub fn swarm(
     path: &Path,
     workers: usize,
     seconds: f64,
-    manner: Manner,
+    mode: WriteMode,
     preload: Option<&Path>,
 ) -> Result<Rate> {
     let mut warm = Bare::open(path, workers as u64)?;
     warm.warm()?;
     let mut children = Vec::new();
     for worker in 1..=workers {
-        let lock_file = manner.turns == Turns::Ticket;
-        let parameters = json!({"path": path, "worker": worker, "seconds": seconds, "lock_file": lock_file, "group": manner.group});
+        let lock_file = mode.locking == Locking::LockFile;
+        let parameters = json!({"path": path, "worker": worker, "seconds": seconds, "lock_file": lock_file, "group": mode.group});
         children.push(start(&parameters, preload)?);
     }
     for (child, _) in &mut children {

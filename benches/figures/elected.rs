@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, anyhow};
 use serde_json::json;
 
-use super::bare::{self, Bare, MANNERS};
+use super::bare::{self, Bare, WRITE_MODES};
 use super::client::Client;
 use super::table::{Table, quantile};
 use super::{fill, swarm};
@@ -51,9 +51,9 @@ pub fn measure(folder: &Path, table: &mut Table) -> Result<()> {
         let path = |name: &str| folder.join(format!("elected-{round}-{name}.db"));
         sent.push(bare_elected(&path("sent"))?);
         let mut best: f64 = 0.0;
-        for (number, (_, manner)) in MANNERS.iter().enumerate().filter(|(_, (_, manner))| manner.group == 1) {
+        for (number, (_, mode)) in WRITE_MODES.iter().enumerate().filter(|(_, (_, mode))| mode.group == 1) {
             let path = path(&format!("direct-{number}"));
-            best = best.max(bare::swarm(&path, WORKERS, TURN.as_secs_f64(), *manner, None)?.writes);
+            best = best.max(bare::swarm(&path, WORKERS, TURN.as_secs_f64(), *mode, None)?.writes);
         }
         direct.push(best);
         in_one.push(one_server(&path("one"))?);

@@ -8,7 +8,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 
-use super::bare::{self, MANNERS};
+use super::bare::{self, WRITE_MODES};
 use super::client::Client;
 use super::fill;
 use super::table::{Table, quantile};
@@ -51,7 +51,7 @@ fn on_disk(folder: &Path, disk: &str, preload: Option<&Path>, table: &mut Table)
     // Until the WAL has its full length: a WAL that grows is slower to sync.
     client.request_all("tools/call", &call, 3_000)?;
     let (mut alone, mut at_once) = (Vec::new(), Vec::new());
-    let (mut bares, mut asked) = (MANNERS.map(|_| Vec::new()), Vec::new());
+    let (mut bares, mut asked) = (WRITE_MODES.map(|_| Vec::new()), Vec::new());
     for round in 0..ROUNDS {
         let (start, mut written) = (Instant::now(), 0);
         while start.elapsed().as_secs_f64() < SECONDS {
@@ -63,9 +63,9 @@ fn on_disk(folder: &Path, disk: &str, preload: Option<&Path>, table: &mut Table)
         client.request_all("tools/call", &call, AT_ONCE)?;
         at_once.push(AT_ONCE as f64 / start.elapsed().as_secs_f64());
         asked.push(bare::asked(&folder.join(format!("flight-{kind}-{round}-asked.db")), SECONDS, preload)?);
-        for (number, (rates, (_, manner))) in bares.iter_mut().zip(MANNERS).enumerate() {
+        for (number, (rates, (_, mode))) in bares.iter_mut().zip(WRITE_MODES).enumerate() {
             let path = folder.join(format!("flight-{kind}-{round}-{number}.db"));
-            rates.push(bare::swarm(&path, 1, SECONDS, manner, preload)?.writes);
+            rates.push(bare::swarm(&path, 1, SECONDS, mode, preload)?.writes);
         }
     }
     let [single, _, grouped] = &bares;

@@ -54,6 +54,6 @@ impl Peer {
             bail!("{}'s swarm failed: {}", self.name, String::from_utf8_lossy(&ran.stderr));
         }
         let said: Value = serde_json::from_slice(&ran.stdout)?;
-        said.get("tasks_per_s").and_then(Value::as_f64).context("a peer's swarm tells no tasks_per_s")
+        said.get("tasks_per_s").and_then(Value::as_f64).context("the peer's output has no tasks_per_s")
     }
 }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, anyhow};
 use serde_json::{Value, json};
 
-use super::bare::{self, MANNERS, Rate};
+use super::bare::{self, Rate, WRITE_MODES};
 use super::client::{Client, succeeded};
 use super::peer::{self, Peer};
 use super::table::Table;
@@ -48,13 +48,13 @@ pub fn measure(folder: &Path, table: &mut Table) -> Result<()> {
     let mut theirs: Vec<(&Peer, Vec<f64>)> = peers.iter().map(|peer| (peer, Vec::new())).collect();
     for workers in SIZES {
         let mut ours = Vec::new();
-        let mut bares = MANNERS.map(|_| Vec::new());
+        let mut bares = WRITE_MODES.map(|_| Vec::new());
         for round in 0..ROUNDS {
             let path = |name: &str| folder.join(format!("swarm-{workers}-{round}-{name}.db"));
             ours.push(tasktally(&path("tasktally"), workers, Taking::Given)?);
-            for (number, (rates, (_, manner))) in bares.iter_mut().zip(MANNERS).enumerate() {
+            for (number, (rates, (_, mode))) in bares.iter_mut().zip(WRITE_MODES).enumerate() {
                 let path = path(&format!("bare-{number}"));
-                rates.push(bare::swarm(&path, workers, TURN.as_secs_f64(), manner, None)?);
+                rates.push(bare::swarm(&path, workers, TURN.as_secs_f64(), mode, None)?);
             }
             if workers == AS_PEERS {
                 by_listing.push(tasktally(&path("listing"), workers, Taking::Listed)?);
@@ -79,20 +79,20 @@ pub fn measure(folder: &Path, table: &mut Table) -> Result<()> {
     Ok(())
 }
 
-fn report(workers: usize, ours: &[Swarm], bares: &[Vec<Rate>; MANNERS.len()], table: &mut Table) {
+fn report(workers: usize, ours: &[Swarm], bares: &[Vec<Rate>; WRITE_MODES.len()], table: &mut Table) {
     table.section(
         &format!("{workers} at once on one file: claim, {RECEIPTS} receipts, completion; bare writes receipts alone"),
         "tasktally",
         "bare",
     );
     let shown = median(ours, |swarm| swarm.rate.writes);
-    for ((name, _), rates) in MANNERS.iter().zip(bares) {
+    for ((name, _), rates) in WRITE_MODES.iter().zip(bares) {
         let ratios = pairs(ours, rates, |ours, bare| ours.rate.writes / bare.writes);
         table.row(&format!("writes/s; {name}"), &shown, &median(rates, |rate| rate.writes), &ratios);
     }
-    let [busy, ticket, _] = bares;
+    let [busy_timeout, lock_file, _] = bares;
     let best: Vec<Rate> =
-        busy.iter().zip(ticket).map(|(a, b)| if a.writes > b.writes { *a } else { *b }).collect();
+        busy_timeout.iter().zip(lock_file).map(|(a, b)| if a.writes > b.writes { *a } else { *b }).collect();
     let ratios = pairs(ours, &best, |ours, best| ours.rate.writes / best.writes);
     let goal = "writes/s; the best of bare's single ones (goal: 0.8)";
     table.row(goal, &shown, &median(&best, |rate| rate.writes), &ratios);

@@ -166,9 +166,9 @@ fn a_truncated_file_is_reported_with_the_missing_part_and_rescued() {
     let words = [missing.as_str(), "tasktally backup", "are lost", ".rescued verify"];
     let command = assert_finding(&store, "integrity", "problem", &words).unwrap();
     store.tasktally(["doctor"]).code(1);
-    // With --mend, doctor reports the same.
-    let mending = findings(&store, "integrity", &["--fix"]);
-    assert!(mending[0].1.contains(&missing), "{mending:?}");
+    // With --fix, doctor reports the same.
+    let with_fix = findings(&store, "integrity", &["--fix"]);
+    assert!(with_fix[0].1.contains(&missing), "{with_fix:?}");
     store.tasktally(["doctor", "--fix"]).code(1);
     if !has_program("sqlite3") {
         return;
@@ -181,7 +181,7 @@ fn a_truncated_file_is_reported_with_the_missing_part_and_rescued() {
 }
 
 #[test]
-fn a_store_that_cannot_be_opened_is_reported_the_same_with_mend_and_nothing_is_created() {
+fn a_store_that_cannot_be_opened_is_reported_the_same_with_fix_and_nothing_is_created() {
     let same = |store: &Store, code: i32| {
         let of = |args: &[&str]| {
             let mut findings =
@@ -261,8 +261,8 @@ fn a_read_only_disk_is_reported() {
     assert!(command.starts_with("findmnt"), "{command}");
     assert_ok(&store, "integrity");
     // If nothing can be cleared, doctor still reports everything.
-    let mending = findings(&store, "fix", &["--fix"]);
-    assert!(mending[0].0 == "problem" && mending[0].1.contains("nothing could be removed"), "{mending:?}");
+    let with_fix = findings(&store, "fix", &["--fix"]);
+    assert!(with_fix[0].0 == "problem" && with_fix[0].1.contains("nothing could be removed"), "{with_fix:?}");
     assert_eq!(findings(&store, "permissions", &["--fix"]), findings(&store, "permissions", &[]));
     disk.remount("rw");
     assert_ok(&store, "permissions");
