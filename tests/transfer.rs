@@ -268,7 +268,7 @@ fn a_backup_never_replaces_the_store_or_a_file_that_is_no_backup() {
         (file, "the store itself"),
         ("link.db", "the store itself"),
         ("hard.db", "the store itself"),
-        (&format!("{file}-turn"), "part of it"),
+        (&format!("{file}-lock"), "part of it"),
         (&format!("{file}-wal"), "part of it"),
         ("store/../store/tasktally.db-journal", "part of it"),
         ("folder", "a folder"),

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use etcetera::BaseStrategy as _;
 
 use crate::error::{Error, Result};
-use crate::store::sqlite::cannot;
+use crate::store::sqlite::file_error;
 use crate::terminal::shell_path;
 
 /// The store's file: the value of `--db` or `TASKTALLY_DB`, else one in the user's data folder.
@@ -40,7 +40,7 @@ pub(super) fn existing_store_path(db: Option<&Path>) -> Result<PathBuf> {
             "store {}: there is no such file; name the store's file with --db or TASKTALLY_DB",
             path.display()
         ))),
-        Err(error) => Err(cannot(&path, "it cannot be read", error)),
+        Err(error) => Err(file_error(&path, "it cannot be read", error)),
     }
 }
 

@@ -236,8 +236,8 @@ fn permissions_of_other_users_on_the_store_are_reported_and_removed() {
     set_mode(&folder, 0o1777);
     assert_finding(&store, "permissions", "warning", &["a folder of its own"]);
     set_mode(&folder, 0o700);
-    set_mode(Path::new(&format!("{}-turn", store.file().display())), 0o666);
-    assert_fixed(&store, "permissions", "problem", &["-turn can be changed by others"]);
+    set_mode(Path::new(&format!("{}-lock", store.file().display())), 0o666);
+    assert_fixed(&store, "permissions", "problem", &["-lock can be changed by others"]);
     if rustix::process::geteuid().is_root() {
         std::os::unix::fs::chown(store.file(), Some(12_345), None).unwrap();
         let command = assert_finding(&store, "permissions", "problem", &["belongs to user 12345"]).unwrap();

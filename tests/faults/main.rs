@@ -48,6 +48,7 @@ mod random_clocks;
 #[cfg(target_os = "linux")]
 mod read_only;
 mod reference_model;
+mod second_open;
 #[cfg(target_os = "linux")]
 mod shim;
 #[cfg(target_os = "linux")]

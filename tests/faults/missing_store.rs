@@ -35,14 +35,14 @@ fn a_server_whose_store_was_removed_refuses_reads_and_writes() {
     servers[1].read_task(&id);
     std::fs::remove_dir_all(store.file().parent().unwrap()).unwrap();
     for server in &mut servers {
-        assert_writes_refused(server, &id, "removed while tasktally was at work");
-        assert_read_refused(server, &id, "removed while tasktally was at work");
+        assert_writes_refused(server, &id, "removed while tasktally had it open");
+        assert_read_refused(server, &id, "removed while tasktally had it open");
     }
     // A new server creates a new store. The running servers must not mistake it for theirs.
     let other = store.serve().create_task("Other");
     for server in &mut servers {
         let written = server.call("create_task", json!({"task_title": "Nowhere"}));
-        assert!(written.is_error && says(&written, "while tasktally was at work"), "{}", written.value);
+        assert!(written.is_error && says(&written, "while tasktally had it open"), "{}", written.value);
         assert_read_refused(server, &other, "in its place");
     }
     store.assert_whole();
@@ -103,7 +103,7 @@ fn a_wal_that_was_removed_is_not_written_to() {
     let mut server = store.serve();
     let id = server.create_task("Log");
     std::fs::remove_file(format!("{}-wal", store.file().display())).unwrap();
-    assert_writes_refused(&mut server, &id, "-wal was removed while tasktally was at work");
+    assert_writes_refused(&mut server, &id, "-wal was removed while tasktally had it open");
 }
 
 #[test]
@@ -115,7 +115,7 @@ fn a_server_whose_disk_was_unmounted_refuses_writes() {
     let mut server = store.serve();
     let id = server.create_task("Log");
     drop(disk);
-    assert_writes_refused(&mut server, &id, "removed while tasktally was at work");
+    assert_writes_refused(&mut server, &id, "removed while tasktally had it open");
 }
 
 #[test]

@@ -9,7 +9,7 @@ use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::items::SourceRoots;
 use crate::ops::Session;
-use crate::store::sqlite::{ReadOnlyStore, beside, cannot, folder_of, inspect_corrupt_store};
+use crate::store::sqlite::{ReadOnlyStore, beside, file_error, folder_of, inspect_corrupt_store};
 use crate::store::{CorruptStore, Inspect};
 
 /// A store that is open for reading.
@@ -51,7 +51,7 @@ impl DoctorContext {
         let state = match path.symlink_metadata() {
             Ok(_) => open(&path),
             Err(error) if error.kind() == ErrorKind::NotFound => StoreState::Missing,
-            Err(error) => StoreState::Refused(cannot(&path, "it cannot be read", error)),
+            Err(error) => StoreState::Refused(file_error(&path, "it cannot be read", error)),
         };
         Ok(DoctorContext { path, state, full })
     }

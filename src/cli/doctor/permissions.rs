@@ -16,7 +16,7 @@ pub(super) const STICKY: u32 = 0o1000;
 
 /// The suffix of the write lock's file. It is the only file beside the store that may be opened and closed:
 /// closing any other would drop SQLite's locks on it.
-const WRITE_LOCK: &str = "-turn";
+const WRITE_LOCK: &str = "-lock";
 
 /// Checks the store, the files beside it, and its folder.
 pub(super) fn check_permissions(context: &DoctorContext) -> Result<Vec<Finding>> {

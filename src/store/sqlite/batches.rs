@@ -133,7 +133,7 @@ impl BatchRead for Tx<'_> {
 
 impl BatchWrite for Tx<'_> {
     fn add_hold(&self, row: RowId, until: Option<Timestamp>) -> Result<()> {
-        let change_number = self.next_change()?;
+        let change_number = self.next_change_number()?;
         self.execute(
             "UPDATE task SET hold_count = hold_count + 1, blocker_count = blocker_count + 1,
                     held_until = ifnull(?2, held_until), change_number = ?3
@@ -144,7 +144,7 @@ impl BatchWrite for Tx<'_> {
     }
 
     fn release_holds(&self, row: RowId) -> Result<()> {
-        let change_number = self.next_change()?;
+        let change_number = self.next_change_number()?;
         self.execute(
             "UPDATE task SET blocker_count = blocker_count - hold_count, hold_count = 0, held_until = NULL, change_number = ?2
               WHERE row_id = ?1 AND hold_count > 0",
@@ -161,7 +161,7 @@ impl BatchWrite for Tx<'_> {
             |row| row.get::<_, RowId>(0),
         )?;
         for row in &due {
-            let change_number = self.next_change()?;
+            let change_number = self.next_change_number()?;
             self.execute(
                 "UPDATE task SET blocker_count = blocker_count - 1, hold_count = hold_count - 1, held_until = NULL, change_number = ?2
                   WHERE row_id = ?1",

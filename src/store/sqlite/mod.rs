@@ -6,6 +6,8 @@ mod connection;
 mod cost;
 mod count_check;
 mod damage;
+mod files;
+mod header;
 mod list;
 mod read;
 mod read_only;
@@ -25,7 +27,7 @@ mod writer;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-pub use connection::{beside, cannot, folder_of};
+pub use files::{beside, file_error, folder_of};
 pub use read_only::{ReadOnlyStore, inspect_corrupt_store};
 pub use schema::SCHEMA_VERSION;
 
@@ -33,27 +35,27 @@ use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::store::{ReadJob, Staging, Store, WriteJob};
 
-/// One SQLite file, with a connection that writes and a few that read.
+/// One SQLite file: a connection that writes and a few that read. A process opens a file once and shares the value.
 pub struct SqliteStore {
     folder: PathBuf,
     path: PathBuf,
-    // Dropped before the writer: the last connection to close must be able to fold the log in.
+    // Dropped before the writer: the last connection that is closed checkpoints the WAL, which a reader cannot.
     readers: reader::Readers,
     writer: writer::Writer,
 }
 
 impl SqliteStore {
-    /// Opens the store, making or migrating it where needed.
+    /// Opens the store; creates or migrates it if necessary.
     ///
     /// # Errors
-    /// `store_newer`, `read_only`, `busy`, or `internal` with the cause.
+    /// `store_newer`, `read_only`, `busy`, or `internal` with the cause; `internal` if this process has the file open
+    /// already.
     pub fn open(path: &Path, clock: Clock) -> Result<Self> {
-        let opened = connection::open(path)?;
-        let folder = connection::folder_of(path);
-        let place = writer::file_identity::FileIdentity::of(path)?;
-        let writer = writer::Writer::new(opened, path, place.clone(), clock.clone())?;
-        let readers = reader::Readers::new(path.to_owned(), place, clock);
-        Ok(SqliteStore { folder, path: path.to_owned(), readers, writer })
+        let identity = connection::register(path)?;
+        let opened = connection::open(&identity)?;
+        let writer = writer::Writer::new(opened, identity.clone(), clock.clone())?;
+        let readers = reader::Readers::new(identity, clock);
+        Ok(SqliteStore { folder: folder_of(path), path: path.to_owned(), readers, writer })
     }
 }
 
@@ -63,11 +65,11 @@ impl Store for SqliteStore {
     }
 
     fn write_timeout_error(&self, waited: Duration) -> Error {
-        writer::write_lock::held_up(&writer::write_lock::path_of(&self.path), waited)
+        writer::write_lock::timeout_error(&self.path, waited)
     }
 
     fn read(&self, job: ReadJob) {
-        self.readers.look(job);
+        self.readers.read(job);
     }
 
     fn staging(&self) -> Result<Box<dyn Staging>> {

@@ -8,10 +8,13 @@ use std::time::Duration;
 
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
-use super::connection::{APPLICATION_ID, OLDEST_SQLITE_NAME, beside, folder_of, read_header, settle_reader};
+use super::connection::{OLDEST_SQLITE_NAME, set_up_reader};
 use super::damage::find_damage;
+use super::files::{beside, folder_of};
+use super::header::{APPLICATION_ID, read_header};
 use super::rows::sql_error;
 use super::schema::{SCHEMA_VERSION, refuse_foreign, refuse_newer};
+use super::writer::file_identity::FileIdentity;
 use super::{reader, staging};
 use crate::clock::Clock;
 use crate::error::{Code, Error, Result};
@@ -19,9 +22,10 @@ use crate::store::{CorruptStore, Inspect, ReadJob, Staging, Store, StoreFacts, W
 
 /// A SQLite file, opened read-only.
 pub struct ReadOnlyStore {
-    path: PathBuf,
     folder: PathBuf,
     connection: Mutex<Connection>,
+    // Dropped after the connection: the file stays registered while it is open.
+    identity: FileIdentity,
     facts: StoreFacts,
     clock: Clock,
 }
@@ -32,7 +36,8 @@ impl ReadOnlyStore {
     /// # Errors
     /// As for [`super::SqliteStore::open`], and if the store cannot be read without changing it.
     pub fn open(path: &Path, clock: Clock) -> Result<Self> {
-        let header = read_header(path)?;
+        let identity = FileIdentity::register(path)?;
+        let header = read_header(&identity)?;
         let connection = connect(path)?;
         let version = refuse_newer(&connection, path)?;
         refuse_foreign(&connection, path)?;
@@ -41,10 +46,15 @@ impl ReadOnlyStore {
             schema: version,
             newest_schema: SCHEMA_VERSION,
             application_id: APPLICATION_ID,
-            uses_wal: header.keeps_log,
+            uses_wal: header.is_wal,
         };
-        let (path, folder, connection) = (path.to_owned(), folder_of(path), Mutex::new(connection));
-        Ok(ReadOnlyStore { path, folder, connection, facts, clock })
+        Ok(ReadOnlyStore {
+            identity,
+            folder: folder_of(path),
+            connection: Mutex::new(connection),
+            facts,
+            clock,
+        })
     }
 }
 
@@ -55,7 +65,7 @@ pub fn inspect_corrupt_store(path: &Path, refusal: &Error) -> Option<CorruptStor
     if cause.sqlite_error_code() != Some(ErrorCode::DatabaseCorrupt) {
         return None;
     }
-    let header = read_header(path).ok()?;
+    let header = read_header(&FileIdentity::register(path).ok()?).ok()?;
     let length = path.metadata().ok()?.len();
     let pages = length.checked_div(header.page_size).filter(|pages| *pages < header.pages);
     // With a WAL, the missing pages may be in the WAL.
@@ -86,7 +96,7 @@ fn connect(path: &Path) -> Result<Connection> {
         OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(address, flags)
         .map_err(|error| sql_error("the store cannot be opened for reading", error))?;
-    settle_reader(&connection)?;
+    set_up_reader(&connection)?;
     Ok(connection)
 }
 
@@ -106,7 +116,7 @@ impl Store for ReadOnlyStore {
 
     fn read(&self, job: ReadJob) {
         let connection = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
-        reader::answer(&connection, &self.path, &self.clock, job);
+        reader::run_read(&connection, self.identity.path(), &self.clock, job);
     }
 
     fn staging(&self) -> Result<Box<dyn Staging>> {

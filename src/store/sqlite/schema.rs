@@ -1,12 +1,13 @@
-//! Which schema a store has, and bringing an older one up to date.
+//! The schema's version, and migrations from older ones.
 
 use std::path::Path;
 
 use rusqlite::{Connection, TransactionBehavior};
 
-use super::connection::{foreign, keep_names};
+use super::files::sync_folders;
 use super::rows::sql_error;
 use super::writer::wal::Wal;
+use super::writer::wal_rewrite;
 use crate::error::{Code, Error, Result};
 
 /// The migrations in order. Each ends by setting `user_version` to its number.
@@ -22,28 +23,23 @@ const MIGRATIONS: [&str; 9] = [
     include_str!("../../../migrations/V9__standard_names.sql"),
 ];
 
-/// The newest schema this program knows.
+/// The newest schema that this program knows.
 pub const SCHEMA_VERSION: i64 = MIGRATIONS.len() as i64;
 
-/// The schema of a store, as each migration sets it at its end.
-fn version_of(connection: &Connection) -> Result<i64> {
-    connection
-        .query_row("PRAGMA user_version", [], |row| row.get(0))
-        .map_err(|error| sql_error("the store cannot be read", error))
-}
-
-/// Refuses a store of a newer tasktally.
+/// Refuses a store of a newer Tasktally. Returns the store's schema version, WAL included.
 pub(super) fn refuse_newer(connection: &Connection, path: &Path) -> Result<i64> {
-    let version = version_of(connection)?;
+    let version = connection
+        .query_row("PRAGMA user_version", [], |row| row.get(0))
+        .map_err(|error| sql_error("the store cannot be read", error))?;
     if version > SCHEMA_VERSION {
-        return Err(newer(path, version));
+        return Err(newer_schema(path, version));
     }
     Ok(version)
 }
 
-/// The same inside a transaction of a store that was opened before: a newer tasktally may have brought it up to
-/// date since, and what this one would write lacks what the newer one relies on.
-pub(super) fn refuse_renewed(connection: &Connection, path: &Path) -> Result<()> {
+/// Refuses, inside a transaction, a store that a newer Tasktally migrated while this one had it open: what this one
+/// would write lacks what the newer schema relies on.
+pub(super) fn refuse_migrated_since(connection: &Connection, path: &Path) -> Result<()> {
     let version: i64 = connection
         .prepare_cached("PRAGMA user_version")
         .and_then(|mut statement| statement.query_row([], |row| row.get(0)))
@@ -54,49 +50,48 @@ pub(super) fn refuse_renewed(connection: &Connection, path: &Path) -> Result<()>
     Err(Error::new(
         Code::StoreNewer,
         format!(
-            "store {} was brought up to date by a newer tasktally (schema {version}) while this one, which knows up to {SCHEMA_VERSION}, had it open; nothing was done. Update tasktally if it isn't yet, and start it again",
+            "store {} was brought up to date by a newer tasktally (schema {version}) while this one, which knows up to {SCHEMA_VERSION}, had it open; nothing was done. Update tasktally if it is older, and restart it",
             path.display()
         ),
     ))
 }
 
-/// Refuses what another program keeps in a SQLite file that it did not mark as its own.
+/// Refuses a SQLite file without an application id that has tables of another program.
 pub(super) fn refuse_foreign(connection: &Connection, path: &Path) -> Result<()> {
-    // By the table's name: the list of migrations, made before the first of them, has an index that isn't named so.
+    // Stores of old versions have a list of migrations by refinery, created before the first migration set the
+    // application id. Its index has a name of SQLite's own, so the tables are compared by `tbl_name`.
     let others: i64 = connection
         .query_row("SELECT count(*) FROM sqlite_schema WHERE tbl_name NOT LIKE 'refinery_%' AND (SELECT application_id FROM pragma_application_id) = 0", [], |row| row.get(0))
         .map_err(|error| sql_error("the store cannot be read", error))?;
-    if others > 0 { Err(foreign(path)) } else { Ok(()) }
+    if others > 0 { Err(foreign_file(path)) } else { Ok(()) }
 }
 
-/// Brings a store up to date in one transaction: it is as old as it was, or as new as this tasktally.
+/// Migrates a store to [`SCHEMA_VERSION`] in one transaction. The caller holds the write lock.
 pub(super) fn migrate(connection: &mut Connection, path: &Path) -> Result<()> {
-    let version = refuse_newer(connection, path)?;
-    if version == SCHEMA_VERSION {
+    if refuse_newer(connection, path)? == SCHEMA_VERSION {
         return Ok(());
     }
     refuse_foreign(connection, path)?;
-    if let Ok(log) = Wal::open(path) {
-        log.make_good(connection)?;
+    if let Ok(wal) = Wal::open(path) {
+        wal_rewrite::rewrite_if_in_doubt(&wal, connection)?;
     }
-    // Before anything is in it: what is found in a store was found under a name that is on disk.
-    keep_names(path)?;
+    // Before the first row: whatever is stored later was stored under a name that survives a power cut.
+    sync_folders(path)?;
     connection
         .query_row("PRAGMA journal_mode = WAL", [], |_| Ok(()))
-        .map_err(|error| sql_error("the store cannot keep a write-ahead log", error))?;
-    let run = upgrade(connection);
-    run.map_err(|error| {
-        // SQLite syncs here, and does not tell whether it was a sync that failed.
-        if let Ok(log) = Wal::open(path) {
-            log.mark();
+        .map_err(|error| sql_error("the store cannot be switched to WAL mode", error))?;
+    run_migrations(connection).map_err(|error| {
+        // SQLite syncs here by itself, and its error does not say whether a sync failed.
+        if let Ok(wal) = Wal::open(path) {
+            wal.mark_in_doubt();
         }
-        failed(path, error)
+        migration_error(path, error)
     })
 }
 
 /// Runs the missing migrations in one transaction.
-fn upgrade(connection: &mut Connection) -> rusqlite::Result<()> {
-    // Another process may have upgraded the store while this one waited for the lock: read the version again.
+fn run_migrations(connection: &mut Connection) -> rusqlite::Result<()> {
+    // Another process may have migrated the store while this one waited for the lock: read the version again.
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let version: i64 = transaction.query_row("PRAGMA user_version", [], |row| row.get(0))?;
     for migration in MIGRATIONS.iter().skip(usize::try_from(version).unwrap_or_default()) {
@@ -106,33 +101,41 @@ fn upgrade(connection: &mut Connection) -> rusqlite::Result<()> {
 }
 
 /// The error for migrations that were rolled back.
-fn failed(path: &Path, error: rusqlite::Error) -> Error {
+fn migration_error(path: &Path, error: rusqlite::Error) -> Error {
     let (code, next) = match error.sqlite_error_code() {
         Some(rusqlite::ErrorCode::DiskFull) => (Code::Internal, ": the disk is full. Free some space"),
         Some(rusqlite::ErrorCode::ReadOnly) => {
             (Code::ReadOnly, ": it cannot be written. Let tasktally write its file and folder")
         }
         Some(rusqlite::ErrorCode::DatabaseBusy) => (Code::Busy, ": another program holds it. Try again"),
-        // A commit that failed late may be found when the store is opened again.
+        // If COMMIT failed late, the migration may be found when the store is opened again.
         _ => {
             let what = format!(
-                "store {}: its schema could not be brought up to date; it is as it was, or up to date and whole",
+                "store {}: its schema could not be brought up to date; it is unchanged, or up to date and whole",
                 path.display()
             );
             return Error::internal(what, error);
         }
     };
     let what =
-        format!("store {} is as it was: its schema could not be brought up to date{next}", path.display());
+        format!("store {} is unchanged: its schema could not be brought up to date{next}", path.display());
     Error::new(code, what).caused_by(error)
 }
 
-/// The refusal of a newer tasktally's store.
-pub(super) fn newer(path: &Path, version: i64) -> Error {
+/// The refusal of a file of another program.
+pub(super) fn foreign_file(path: &Path) -> Error {
+    Error::invalid(format!(
+        "store {}: a SQLite file of another program; it was left unchanged. Name another with --db or TASKTALLY_DB",
+        path.display()
+    ))
+}
+
+/// The refusal of a store of a newer Tasktally.
+pub(super) fn newer_schema(path: &Path, version: i64) -> Error {
     Error::new(
         Code::StoreNewer,
         format!(
-            "store {} has schema {version}, this tasktally knows up to {SCHEMA_VERSION}: it was written by a newer tasktally and was left as it is. Update tasktally, or name another store with --db",
+            "store {} has schema {version}, this tasktally knows up to {SCHEMA_VERSION}: it was written by a newer tasktally and was left unchanged. Update tasktally, or name another store with --db",
             path.display()
         ),
     )

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use rusqlite::{Connection, ErrorCode, params};
 
-use super::connection::end_room;
+use super::connection::restore_cache_size;
 use super::rows::sql_error;
 use crate::error::{Error, Result};
 use crate::items::Item;
@@ -131,7 +131,7 @@ impl Staging for TemporaryTable {
 
     fn groups(&mut self) -> Result<Vec<(String, u64)>> {
         // All has come, in any order of the keys; from now on it is read in another, and the store needs the memory.
-        end_room(&self.connection).map_err(failed)?;
+        restore_cache_size(&self.connection).map_err(failed)?;
         self.connection
             .prepare("SELECT label, count FROM part WHERE count > 0 ORDER BY sort, n")
             .and_then(|mut statement| {

@@ -1,77 +1,77 @@
-//! One transaction: a connection and the moment it works with.
+//! One transaction: a connection and the time that the transaction works with.
 
 use std::cell::Cell;
 
 use rusqlite::{Connection, OptionalExtension, Params, Row as SqlRow};
 
-use super::connection::end_room;
+use super::connection::restore_cache_size;
 use super::rows::sql_error;
 use crate::error::Result;
 use crate::model::timestamp::Timestamp;
 
-/// What `Read` and `Write` are implemented for.
+/// Implements `Read` and `Write`.
 pub(super) struct Tx<'a> {
     pub(super) connection: &'a Connection,
     pub(super) now: Timestamp,
-    /// The number of the latest change, once it is known.
-    sequence: Cell<Option<u64>>,
-    /// How many items were put into batches.
-    items: Cell<u64>,
+    /// The latest change number, once it was read.
+    change_number: Cell<Option<u64>>,
+    /// How many items this transaction inserted.
+    inserted_items: Cell<u64>,
 }
 
-/// How many items are many: their keys come in any order, and what of their index has no room in memory is
-/// written and read again and again.
-const MANY: u64 = 10_000;
+/// From how many items on the cache is enlarged. Item keys come in any order: pages of their index that are not in the
+/// cache are written and read again and again.
+const MANY_ITEMS: u64 = 10_000;
 
 impl<'a> Tx<'a> {
-    /// A transaction that has begun.
+    /// Over a transaction that was started.
     pub(super) fn new(connection: &'a Connection, now: Timestamp) -> Self {
-        Tx { connection, now, sequence: Cell::new(None), items: Cell::new(0) }
+        Tx { connection, now, change_number: Cell::new(None), inserted_items: Cell::new(0) }
     }
 
-    /// The number of the latest change.
+    /// The latest change number.
     pub(super) fn latest_change_number(&self) -> Result<u64> {
-        if let Some(known) = self.sequence.get() {
+        if let Some(known) = self.change_number.get() {
             return Ok(known);
         }
         let latest = self
             .first("SELECT max(change_number) FROM task", [], |row| row.get::<_, Option<u64>>(0))?
             .flatten()
             .unwrap_or(0);
-        self.sequence.set(Some(latest));
+        self.change_number.set(Some(latest));
         Ok(latest)
     }
 
-    /// The number of the next change, taken.
-    pub(super) fn next_change(&self) -> Result<u64> {
+    /// Allocates the next change number.
+    pub(super) fn next_change_number(&self) -> Result<u64> {
         let next = self.latest_change_number()? + 1;
-        self.sequence.set(Some(next));
+        self.change_number.set(Some(next));
         Ok(next)
     }
 
-    /// Gives the connection room once many items come.
+    /// Counts an inserted item, and enlarges the cache at [`MANY_ITEMS`].
     pub(super) fn count_item(&self) -> Result<()> {
-        self.items.set(self.items.get() + 1);
-        if self.items.get() != MANY {
+        self.inserted_items.set(self.inserted_items.get() + 1);
+        if self.inserted_items.get() != MANY_ITEMS {
             return Ok(());
         }
         self.connection
             .execute_batch("PRAGMA cache_size = -28000")
-            .map_err(|error| sql_error("the store could not be given memory", error))
+            .map_err(|error| sql_error("the store's cache could not be enlarged", error))
     }
 
-    /// Takes that room back, once the transaction has ended: what it came to is not changed by it.
-    pub(super) fn end_room(&self) {
-        if self.items.get() >= MANY
-            && let Err(error) = end_room(self.connection)
+    /// Restores the cache's size after the transaction. A failure is only logged: the transaction has ended.
+    pub(super) fn restore_cache_size(&self) {
+        if self.inserted_items.get() >= MANY_ITEMS
+            && let Err(error) = restore_cache_size(self.connection)
         {
-            tracing::warn!(%error, "the store keeps more memory than it needs");
+            tracing::warn!(%error, "the store's cache keeps more memory than it needs");
         }
     }
 
-    /// Looks the number up again, for some changes were taken back.
-    pub(super) fn forget_sequence(&self) {
-        self.sequence.set(None);
+    /// Reads the change number again when it is needed next, because changes were rolled back.
+    pub(super) fn forget_change_number(&self) {
+        self.change_number.set(None);
     }
 
     /// All rows of a query, mapped.
@@ -100,7 +100,7 @@ impl<'a> Tx<'a> {
             .map_err(|error| sql_error("the store could not be read", error))
     }
 
-    /// Runs a statement; gives the number of rows it changed.
+    /// Runs a statement and returns the number of rows that it changed.
     pub(super) fn execute(&self, sql: &str, params: impl Params) -> Result<usize> {
         self.connection
             .prepare_cached(sql)

@@ -63,7 +63,7 @@ impl Tx<'_> {
 impl StoreWrite for Tx<'_> {
     fn insert_task(&self, new: &NewTask<'_>) -> Result<RowId> {
         let task = new.task;
-        let change_number = self.next_change()?;
+        let change_number = self.next_change_number()?;
         let role = if task.is_batch {
             "batch"
         } else if task.is_chunk {
@@ -106,7 +106,7 @@ impl StoreWrite for Tx<'_> {
     }
 
     fn update_fields(&self, before: &Task, task: &Task) -> Result<()> {
-        let change_number = self.next_change()?;
+        let change_number = self.next_change_number()?;
         let rows = self.execute(
             "UPDATE task SET title = ?3, type = ?4, priority = ?5, position = ?6, project = ?7, parent = ?8, assignee = ?9,
                     due_at = ?10, tags = ?11, effort = ?12, context = ?13, complexity = ?14, updated_at = ?15,
@@ -145,7 +145,7 @@ impl StoreWrite for Tx<'_> {
     }
 
     fn update_state(&self, task: &Task, generation: u64) -> Result<()> {
-        let change_number = self.next_change()?;
+        let change_number = self.next_change_number()?;
         let claim = task.claim.as_ref();
         let rows = self.execute(
             "UPDATE task SET status = ?3, assignee = ?4, updated_at = ?5, change_number = ?6, status_changed = ?6, generation = ?7,
@@ -170,7 +170,7 @@ impl StoreWrite for Tx<'_> {
     }
 
     fn renew_lease(&self, task: &Task, until: Timestamp) -> Result<()> {
-        let change_number = self.next_change()?;
+        let change_number = self.next_change_number()?;
         let rows = self.execute(
             "UPDATE task SET expires_at = ?3, updated_at = ?4, change_number = ?5 WHERE row_id = ?1 AND generation = ?2",
             params![task.row, task.generation, until.millis(), self.now.millis(), change_number],
@@ -194,7 +194,7 @@ impl StoreWrite for Tx<'_> {
     }
 
     fn recount_blockers(&self, row: RowId) -> Result<()> {
-        let change_number = self.next_change()?;
+        let change_number = self.next_change_number()?;
         self.execute(
             "UPDATE task SET change_number = ?2, blocker_count = hold_count + (
                 SELECT count(*) FROM dependency d JOIN task other ON other.row_id = d.depends_on
@@ -250,7 +250,7 @@ impl StoreWrite for Tx<'_> {
         if !receipt.cost.is_empty() {
             self.add_cost(task, &receipt)?;
         }
-        let change_number = self.next_change()?;
+        let change_number = self.next_change_number()?;
         if let Some(batch) = task.batch_row() {
             self.execute(
                 "INSERT INTO batch_receipt (batch, change_number, receipt) VALUES (?1, ?2, ?3)",

@@ -104,7 +104,7 @@ static enum file file_of(const char *path) {
     struct stat at;
     if (ends(path, "-wal")) return WAL;
     if (ends(path, "-shm")) return SHM;
-    if (ends(path, "-turn")) return TURN;
+    if (ends(path, "-lock")) return TURN;
     if (ends(path, "-journal")) return JOURNAL;
     if (ends(path, ".db")) return STORE;
     return !stat(path, &at) && S_ISDIR(at.st_mode) ? FOLDER : OTHER;

@@ -7,7 +7,7 @@ use super::staging_dir::{StagingDir, already_exists, refuse_foreign_wal};
 use super::{ReportProgress, StoreContents, copy, integrity};
 use crate::clock::Clock;
 use crate::error::{Code, Error, Result};
-use crate::store::sqlite::connection::{beside, folder_of};
+use crate::store::sqlite::files::{beside, folder_of};
 
 /// Copies a store to a file.
 ///
@@ -53,7 +53,7 @@ pub(super) fn check_target(store: &Path, target: &Path, replace: bool) -> Result
         let part = beside(store, ending);
         resolve(&part) == resolve(target) || is_same_file(&part, target)
     };
-    if ["", "-wal", "-shm", "-journal", "-turn"].iter().any(is_part) {
+    if ["", "-wal", "-shm", "-journal", "-lock"].iter().any(is_part) {
         return refused("is the store itself or a part of it");
     }
     let Ok(existing) = fs::metadata(target) else { return refuse_foreign_wal(target) };

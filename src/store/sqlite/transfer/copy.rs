@@ -13,6 +13,7 @@ use rusqlite::backup::{Backup, StepResult};
 use super::ReportProgress;
 use crate::error::Result;
 use crate::store::sqlite::connection;
+use crate::store::sqlite::files::create_private_file;
 use crate::store::sqlite::rows::sql_error;
 
 /// Pages that are copied in one step, between two progress reports.
@@ -27,14 +28,15 @@ const RETRY_INTERVAL: Duration = Duration::from_millis(10);
 pub(super) fn snapshot(store: &Path, to: &Path, report: ReportProgress<'_>) -> Result<(u64, u64)> {
     // This connection migrates the schema and refuses files that are no store. It is closed last: if the last
     // connection were read-only, SQLite would leave an empty WAL behind.
-    let _store = connection::open(store)?;
+    let identity = connection::register(store)?;
+    let _writer = connection::open(&identity)?;
     let from = connection::open_reader(store)?;
     let read_error = |error| sql_error("the store could not be read", error);
     from.execute_batch("BEGIN").map_err(read_error)?;
     // The first query starts the snapshot.
     let count = |sql: &str| from.query_row(sql, [], |row| row.get::<_, u64>(0)).map_err(read_error);
     let counts = (count("SELECT count(*) FROM task")?, count("SELECT count(*) FROM receipt")?);
-    connection::make_private(to)?;
+    create_private_file(to)?;
     let write_error = |error| sql_error(&format!("the copy {} could not be written", to.display()), error);
     let mut copy = Connection::open(to).map_err(write_error)?;
     // The file is synced before it is moved to its place.

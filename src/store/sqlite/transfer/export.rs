@@ -16,6 +16,7 @@ use super::{ReportProgress, StoreContents, copy, integrity, line};
 use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::model::chain::hex;
+use crate::store::sqlite::files::create_private_file;
 use crate::store::sqlite::rows::sql_error;
 use crate::store::sqlite::{SCHEMA_VERSION, connection};
 
@@ -72,7 +73,7 @@ pub fn export(
             let failed =
                 |error| Error::internal(format!("the export {} cannot be written", path.display()), error);
             let export = staging.file(EXPORT);
-            connection::make_private(&export)?;
+            create_private_file(&export)?;
             let file = File::options().write(true).open(&export).map_err(failed)?;
             let mut out = LineWriter::new(BufWriter::new(file));
             write_lines(&from, &contents, clock, &mut out, report)?;

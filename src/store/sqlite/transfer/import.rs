@@ -14,9 +14,13 @@ use super::{ReportProgress, StoreContents, copy, integrity};
 use crate::clock::Clock;
 use crate::error::{Code, Error, Result};
 use crate::store::sqlite::connection::{self, MIGRATION_WAIT};
+use crate::store::sqlite::files::create_folder;
+use crate::store::sqlite::header::read_header;
 use crate::store::sqlite::rows::sql_error;
+use crate::store::sqlite::writer::file_identity::FileIdentity;
 use crate::store::sqlite::writer::wal::Wal;
-use crate::store::sqlite::writer::write_lock::Ticket;
+use crate::store::sqlite::writer::wal_rewrite::rewrite_if_in_doubt;
+use crate::store::sqlite::writer::write_lock::WriteLock;
 
 /// Creates a store from the lines of an export, or fills an empty one. `source` names the input in errors.
 ///
@@ -31,11 +35,12 @@ pub fn import(
     report: ReportProgress<'_>,
 ) -> Result<StoreContents> {
     check_target(store)?;
-    connection::make_folder(store)?;
+    create_folder(store)?;
     let staging = StagingDir::beside(store)?;
     let file = staging.file(COPY);
     let mut lines = ExportReader::new(input, source);
-    Loader::new(connection::open(&file)?)?.load(&mut lines, clock, report)?;
+    let identity = connection::register(&file)?;
+    Loader::new(connection::open(&identity)?)?.load(&mut lines, clock, report)?;
     let contents = integrity::check(&file, clock, report).map_err(|error| {
         Error::new(
             error.code,
@@ -55,7 +60,8 @@ fn check_target(store: &Path) -> Result<()> {
     if !store.exists() {
         return refuse_foreign_wal(store);
     }
-    connection::read_header(store)?;
+    let identity = FileIdentity::register(store)?;
+    read_header(&identity)?;
     check_empty(&connection::open_reader(store)?, store)
 }
 
@@ -88,18 +94,19 @@ fn check_empty(connection: &Connection, store: &Path) -> Result<()> {
 /// Copies the imported store over an empty one that other processes may have open, in one commit under the write lock.
 fn fill_empty_store(imported: &Path, store: &Path, report: ReportProgress<'_>) -> Result<()> {
     let write_error = |error| sql_error("the store could not be written", error);
-    let mut connection = connection::open(store)?;
-    let ticket = Ticket::open(store)?;
-    let _turn = ticket.take_within(MIGRATION_WAIT)?;
-    let log = Wal::open(store)?;
-    log.make_good(&connection)?;
+    let identity = connection::register(store)?;
+    let mut connection = connection::open(&identity)?;
+    let write_lock = WriteLock::open(store)?;
+    let _guard = write_lock.lock_within(MIGRATION_WAIT)?;
+    let wal = Wal::open(store)?;
+    rewrite_if_in_doubt(&wal, &connection)?;
     check_empty(&connection, store)?;
     // SQLite itself syncs this commit.
     connection.execute_batch("PRAGMA synchronous = FULL").map_err(write_error)?;
     let from = connection::open_reader(imported)?;
     copy::copy_pages(&from, &mut connection, report).map_err(|error| {
         // SQLite does not report whether a sync failed.
-        log.mark();
+        wal.mark_in_doubt();
         write_error(error)
     })
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use tempfile::{TempDir, TempPath};
 
 use crate::error::{Code, Error, Result};
-use crate::store::sqlite::connection::{beside, folder_of};
+use crate::store::sqlite::files::{beside, folder_of};
 
 /// How the name of a staging directory starts.
 const PREFIX: &str = ".tasktally-staging-";

@@ -299,7 +299,8 @@ mod tests {
     #[test]
     fn every_table_and_column_of_the_schema_is_exported_or_left_out_for_a_reason() {
         let folder = tempfile::tempdir().unwrap();
-        let store = connection::open(&folder.path().join("tasktally.db")).unwrap();
+        let identity = connection::register(&folder.path().join("tasktally.db")).unwrap();
+        let store = connection::open(&identity).unwrap();
         let names = |sql: &str, of: &str| -> BTreeSet<String> {
             let mut statement = store.prepare(sql).unwrap();
             statement.query_map([of], |row| row.get(0)).unwrap().map(Result::unwrap).collect()

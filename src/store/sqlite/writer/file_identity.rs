@@ -1,56 +1,93 @@
-//! Whether a store is still the file that was opened.
+//! Which file a store is, and that this process opens it only once.
 //!
-//! A file that was removed, or whose folder was, is written and read on by whoever has it open, and
-//! is gone with them; another that was put in its place is not the one that answers came from.
+//! - *Replaced or removed files.* A process that has a file open goes on reading and writing it after it was removed
+//!   or another file took its name. Device and inode show that.
+//! - *One set of connections per process.* SQLite's locks are POSIX locks, and they belong to the process: closing any
+//!   descriptor of the file drops the locks of every connection of this process
+//!   (<https://www.sqlite.org/howtocorrupt.html#posix_advisory_locks_canceled_by_a_separate_thread_doing_close_>).
+//!   Opening a store reads its header and locks its `-shm` file through descriptors of our own. That is safe only
+//!   while no connection is open, so each open store is registered here, and a second open is refused.
 
+use std::collections::BTreeSet;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::error::{Code, Error, Result};
 
-/// A store's path, and which file it was when the store was opened.
+/// Device and inode.
+type File = (u64, u64);
+
+/// The store files that this process has open.
+static OPEN: Mutex<BTreeSet<File>> = Mutex::new(BTreeSet::new());
+
+/// A store's path, and which file was there when the store was opened. While a value or a clone of it lives, nothing
+/// else in this process can open that file as a store.
 #[derive(Debug, Clone)]
 pub(in crate::store::sqlite) struct FileIdentity {
     path: PathBuf,
-    file: (u64, u64),
+    registration: Arc<Registration>,
+}
+
+/// An entry in [`OPEN`], removed on drop.
+#[derive(Debug)]
+struct Registration(File);
+
+impl Drop for Registration {
+    fn drop(&mut self) {
+        OPEN.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.0);
+    }
 }
 
 impl FileIdentity {
-    /// What is at a path now.
+    /// Registers the file at a path as open in this process. To be called before the file is opened by any means.
     ///
     /// # Errors
-    /// Where nothing is.
-    pub(in crate::store::sqlite) fn of(path: &Path) -> Result<Self> {
-        let file = which(path).map_err(|error| {
-            Error::internal(format!("store {}: it cannot be looked at", path.display()), error)
-        })?;
-        Ok(FileIdentity { path: path.to_owned(), file })
+    /// If there is no file, or this process has it open already.
+    pub(in crate::store::sqlite) fn register(path: &Path) -> Result<Self> {
+        let file = file_at(path).map_err(|error| unreadable(path, error))?;
+        if !OPEN.lock().unwrap_or_else(PoisonError::into_inner).insert(file) {
+            return Err(Error::new(
+                Code::Internal,
+                format!(
+                    "store {}: it is already open in this process, and opening it twice would release SQLite's locks; use the open store, or close it first",
+                    path.display()
+                ),
+            ));
+        }
+        Ok(FileIdentity { path: path.to_owned(), registration: Arc::new(Registration(file)) })
     }
 
-    /// Fails unless the same file is there.
+    /// The store's path.
+    pub(in crate::store::sqlite) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Checks that the path still leads to the same file.
     ///
     /// # Errors
-    /// Where it was removed, or another was put there.
+    /// If the file was removed, or another file is there now.
     pub(in crate::store::sqlite) fn check(&self) -> Result<()> {
-        let what = match which(&self.path) {
-            Ok(file) if file == self.file => return Ok(()),
+        let what = match file_at(&self.path) {
+            Ok(file) if file == self.registration.0 => return Ok(()),
             Ok(_) => "another file was put in its place",
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => "it was removed",
-            Err(error) => {
-                let what = format!("store {}: it cannot be looked at", self.path.display());
-                return Err(Error::internal(what, error));
-            }
+            Err(error) => return Err(unreadable(&self.path, error)),
         };
         Err(Error::new(
             Code::Internal,
             format!(
-                "store {}: {what} while tasktally was at work; put it back, or start tasktally again for what is there now",
+                "store {}: {what} while tasktally had it open; restore it, or restart tasktally to use the file that is there now",
                 self.path.display()
             ),
         ))
     }
 }
 
-fn which(path: &Path) -> std::io::Result<(u64, u64)> {
+fn unreadable(path: &Path, error: std::io::Error) -> Error {
+    Error::internal(format!("store {}: it cannot be read", path.display()), error)
+}
+
+fn file_at(path: &Path) -> std::io::Result<File> {
     std::fs::metadata(path).map(|file| (file.dev(), file.ino()))
 }

@@ -1,146 +1,149 @@
-//! A group of writes: into the log in this process's turn, to the disk after it, and only then answered.
+//! Commits a group of writes as one transaction, syncs the WAL, and then answers each write. See the steps in
+//! [`super`].
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rusqlite::ffi::{SQLITE_IOERR_FSYNC, SQLITE_IOERR_WRITE};
 use rusqlite::{Connection, ErrorCode};
 
-use super::QueuedWrite;
 use super::file_identity::FileIdentity;
 use super::wal::Wal;
-use super::write_lock::{Ticket, Turn};
+use super::wal_padding::pad;
+use super::wal_reset::WalReset;
+use super::wal_rewrite;
+use super::write_lock::{WriteLock, WriteLockGuard};
 use crate::clock::Clock;
 use crate::error::{Code, Error, Result};
-use crate::store::StoreWrite;
-use crate::store::sqlite::connection;
+use crate::store::sqlite::connection::{self, checkpoint_on_close};
 use crate::store::sqlite::rows::sql_error;
-use crate::store::sqlite::schema::refuse_renewed;
+use crate::store::sqlite::schema::refuse_migrated_since;
 use crate::store::sqlite::tx::Tx;
+use crate::store::{StoreWrite, WriteJob};
 
-/// How long a write that is not confirmed waits for the turn in which the log is written out once more.
-const SETTLING_WAIT: Duration = Duration::from_secs(30);
+/// A write that waits for its commit.
+pub(super) type QueuedWrite = Box<dyn WriteJob>;
 
-/// From which of its groups on a process makes room in the log ahead: a command writes once, and is done.
-const ROOM_FROM: u32 = 2;
+/// How long a committed write whose sync failed waits for the write lock, to write the WAL again.
+const REWRITE_WAIT: Duration = Duration::from_secs(30);
 
-/// Commits groups of jobs, through one connection.
-pub(in crate::store::sqlite) struct Committer {
-    ticket: Ticket,
-    open: Option<Open>,
-    /// Whether the log may read otherwise than the disk holds it; see [`Wal`].
+/// From which of its groups on a process pads the WAL. A command commits once and ends, so it never does.
+const PAD_FROM_GROUP: u32 = 2;
+
+/// Commits groups of writes through one connection.
+pub(super) struct GroupCommitter {
+    write_lock: WriteLock,
+    /// `None` after a failed commit: the next group opens another connection.
+    writing: Option<WritingConnection>,
+    /// Whether the WAL may differ from what is on disk; see [`Wal`]. Known here as well as by the file's mark,
+    /// because some file systems cannot store the mark.
     in_doubt: bool,
-    /// How many groups it was given.
+    /// How many groups this process has committed.
     groups: u32,
-    path: PathBuf,
-    place: FileIdentity,
+    identity: FileIdentity,
     clock: Clock,
 }
 
-/// A connection, and the log that it writes.
-struct Open {
+/// The connection that writes, and the WAL that it writes to.
+struct WritingConnection {
     connection: Connection,
-    log: Wal,
+    wal: Wal,
+    reset: WalReset,
 }
 
-impl Committer {
-    /// Over an open connection.
+impl GroupCommitter {
+    /// A committer over an open connection.
     ///
     /// # Errors
-    /// Where the log or the file that processes queue on cannot be opened.
-    pub(in crate::store::sqlite) fn new(
-        connection: Connection,
-        path: &Path,
-        place: FileIdentity,
-        clock: Clock,
-    ) -> Result<Self> {
-        let mut committer = Committer {
-            ticket: Ticket::open(path)?,
-            open: None,
+    /// If the WAL or the lock file cannot be opened.
+    pub(super) fn new(connection: Connection, identity: FileIdentity, clock: Clock) -> Result<Self> {
+        let mut committer = GroupCommitter {
+            write_lock: WriteLock::open(identity.path())?,
+            writing: None,
             in_doubt: false,
             groups: 0,
-            path: path.to_owned(),
-            place,
+            identity,
             clock,
         };
-        committer.take(connection)?;
+        committer.use_connection(connection)?;
         Ok(committer)
     }
 
-    /// Works on through a connection. It was opened before the log was, so the log is there.
-    fn take(&mut self, connection: Connection) -> Result<()> {
-        let log = Wal::open(&self.path)?;
-        let marked = log.in_doubt()?;
-        self.open = Some(Open { connection, log });
-        if marked || self.in_doubt { self.doubt() } else { Ok(()) }
+    /// Uses a connection from now on. An open connection keeps SQLite from deleting the WAL, so it is opened first.
+    fn use_connection(&mut self, connection: Connection) -> Result<()> {
+        let wal = Wal::open(self.identity.path())?;
+        let is_marked = wal.is_in_doubt()?;
+        self.writing = Some(WritingConnection { connection, wal, reset: WalReset::new() });
+        if is_marked || self.in_doubt { self.mark_in_doubt() } else { Ok(()) }
     }
 
-    /// From now on nothing is written before the log was written out once more; and who closes
-    /// the connection does not fold it in.
-    fn doubt(&mut self) -> Result<()> {
+    /// Until the WAL was written again, nothing is committed, and closing the connection does not checkpoint.
+    fn mark_in_doubt(&mut self) -> Result<()> {
         self.in_doubt = true;
-        let Some(open) = &self.open else { return Ok(()) };
-        open.log.mark();
-        connection::fold_when_closed(&open.connection, false)
+        let Some(writing) = &self.writing else { return Ok(()) };
+        writing.wal.mark_in_doubt();
+        checkpoint_on_close(&writing.connection, false)
     }
 
-    /// Waits for a turn.
-    pub(in crate::store::sqlite) fn turn(&self) -> Result<Turn> {
-        self.ticket.take()
+    /// Waits for the write lock.
+    pub(super) fn lock_store(&self) -> Result<WriteLockGuard> {
+        self.write_lock.lock()
     }
 
-    /// A turn where nobody has it.
-    pub(in crate::store::sqlite) fn try_turn(&self) -> Result<Option<Turn>> {
-        self.ticket.try_take()
+    /// Acquires the write lock if no other process holds it.
+    pub(super) fn try_lock_store(&self) -> Result<Option<WriteLockGuard>> {
+        self.write_lock.try_lock()
     }
 
-    /// Writes a group in a turn, brings it to the disk and answers each.
-    pub(in crate::store::sqlite) fn serve(&mut self, mut group: Vec<QueuedWrite>, turn: Result<Turn>) {
-        let committed = turn
-            .and_then(|turn| self.look_first().map(|()| turn))
-            .and_then(|turn| self.write(&mut group, turn))
+    /// Commits a group under the write lock, syncs the WAL, and answers each write of the group.
+    pub(super) fn commit_group(&mut self, mut group: Vec<QueuedWrite>, guard: Result<WriteLockGuard>) {
+        let committed = guard
+            .and_then(|guard| self.check_files().map(|()| guard))
+            .and_then(|guard| self.write(&mut group, guard))
             .and_then(|()| self.confirm());
         if let Err(error) = &committed {
             tracing::error!(%error, "a write failed");
         }
-        for job in group {
-            job.finish(match &committed {
+        for write in group {
+            write.finish(match &committed {
                 Ok(()) => Ok(()),
                 Err(error) => Err(Error::new(error.code, error.to_string())),
             });
         }
     }
 
-    /// Fails, before anything is written, unless the store and its log are the files that were opened: another
-    /// store in this one's place would share the log. And somebody may have marked it: a commit could fold it in.
-    fn look_first(&mut self) -> Result<()> {
-        self.place.check().map_err(unwritten)?;
-        match &self.open {
-            Some(open) if open.log.in_doubt().map_err(unwritten)? => self.doubt(),
+    /// Fails before anything is written if the store or its WAL was replaced: a store at the same path would share
+    /// the WAL's path. Also reads the mark, because COMMIT may checkpoint.
+    fn check_files(&mut self) -> Result<()> {
+        self.identity.check().map_err(not_written)?;
+        match &self.writing {
+            Some(writing) if writing.wal.is_in_doubt().map_err(not_written)? => self.mark_in_doubt(),
             _ => Ok(()),
         }
     }
 
-    /// Commits what jobs write. Whatever state a failure leaves the connection in, it is not kept.
-    fn write(&mut self, group: &mut [QueuedWrite], turn: Turn) -> Result<()> {
-        let written = self.try_write(group, turn);
+    /// Commits the group and releases the write lock, before the WAL is synced. After a failure the connection is
+    /// closed, because its state is unknown.
+    fn write(&mut self, group: &mut [QueuedWrite], guard: WriteLockGuard) -> Result<()> {
+        let written = self.commit_under_lock(group);
         if written.is_err()
-            && let Some(open) = &self.open
+            && let Some(writing) = &self.writing
         {
-            // Whether the kernel has something to tell that SQLite kept to itself.
-            if open.log.sync().is_err() {
-                let doubted = self.doubt();
-                doubted.unwrap_or_else(|error| tracing::error!(%error, "the log's doubt may be lost"));
+            // If a sync inside SQLite failed, the kernel reports it to this descriptor too.
+            if writing.wal.sync().is_err()
+                && let Err(error) = self.mark_in_doubt()
+            {
+                tracing::error!(%error, "the WAL could not be marked as in doubt");
             }
-            self.open = None;
+            self.writing = None;
         }
-        written.map_err(|error| self.name_the_disk(error))
+        drop(guard);
+        written.map_err(|error| self.name_read_only_disk(error))
     }
 
-    /// SQLite tells that a write failed, and not that the disk takes none any more.
-    fn name_the_disk(&self, error: Error) -> Error {
-        match Wal::open(&self.path) {
+    /// SQLite reports that a write failed, not that the disk became read-only: opening the WAL shows it.
+    fn name_read_only_disk(&self, error: Error) -> Error {
+        match Wal::open(self.identity.path()) {
             Err(cause) if cause.code == Code::ReadOnly && error.code == Code::Internal => {
                 let code = if error.message == UNKNOWN { error.code } else { cause.code };
                 Error::new(code, error.to_string()).caused_by(cause)
@@ -149,46 +152,46 @@ impl Committer {
         }
     }
 
-    /// Waits until what was committed is on disk, in a store that is still there.
+    /// Waits until the commit is on disk, and checks that the store is still there.
     fn confirm(&mut self) -> Result<()> {
-        self.try_confirm().map_err(|error| Error::internal(UNKNOWN, error))
+        self.sync().map_err(|error| Error::internal(UNKNOWN, error))
     }
 
-    fn try_confirm(&mut self) -> Result<()> {
-        let Some(open) = &self.open else { return Ok(()) };
-        if let Err(error) = open.log.sync() {
-            tracing::error!(%error, "the log could not be synced");
-            self.doubt()?;
-        } else if open.log.in_doubt()? {
-            self.doubt()?;
+    fn sync(&mut self) -> Result<()> {
+        let Some(writing) = &self.writing else { return Ok(()) };
+        if let Err(error) = writing.wal.sync() {
+            tracing::error!(%error, "the WAL could not be synced");
+            self.mark_in_doubt()?;
+        } else if writing.wal.is_in_doubt()? {
+            self.mark_in_doubt()?;
         }
         if self.in_doubt {
-            let _turn = self.ticket.take_within(SETTLING_WAIT)?;
-            Self::settle(&mut self.in_doubt, &self.open)?;
+            let _guard = self.write_lock.lock_within(REWRITE_WAIT)?;
+            self.rewrite_if_in_doubt()?;
         }
-        self.place.check()
+        self.identity.check()
     }
 
-    /// Ends the doubt, in this process's turn.
-    fn settle(in_doubt: &mut bool, open: &Option<Open>) -> Result<()> {
-        if *in_doubt && let Some(open) = open {
-            open.log.write_out(&open.connection)?;
-            connection::fold_when_closed(&open.connection, true)?;
-            *in_doubt = false;
+    /// Ends the doubt. The caller holds the write lock.
+    fn rewrite_if_in_doubt(&mut self) -> Result<()> {
+        if let (true, Some(writing)) = (self.in_doubt, &self.writing) {
+            wal_rewrite::rewrite(&writing.wal, &writing.connection)?;
+            checkpoint_on_close(&writing.connection, true)?;
+            self.in_doubt = false;
         }
         Ok(())
     }
 
-    /// Runs every job in a savepoint of one transaction and commits; jobs that fail leave nothing.
-    /// The turn ends with the commit, before it is on disk.
-    fn try_write(&mut self, group: &mut [QueuedWrite], _turn: Turn) -> Result<()> {
-        if self.open.is_none() {
-            let taken = connection::reopen(&self.path).and_then(|connection| self.take(connection));
-            taken.map_err(unwritten)?;
+    /// Runs every write in a savepoint of one transaction and commits. A write that fails leaves nothing.
+    fn commit_under_lock(&mut self, group: &mut [QueuedWrite]) -> Result<()> {
+        if self.writing.is_none() {
+            let opened = connection::reopen(self.identity.path())
+                .and_then(|connection| self.use_connection(connection));
+            opened.map_err(not_written)?;
         }
-        Self::settle(&mut self.in_doubt, &self.open).map_err(unwritten)?;
+        self.rewrite_if_in_doubt().map_err(not_written)?;
         self.groups = self.groups.saturating_add(1);
-        let Some(Open { connection, log }) = &mut self.open else { return Ok(()) };
+        let Some(WritingConnection { connection, wal, reset }) = &mut self.writing else { return Ok(()) };
         let run = |sql: &str| {
             connection
                 .prepare_cached(sql)
@@ -197,62 +200,62 @@ impl Committer {
                 .map_err(|error| sql_error("nothing was written", error))
         };
         run("BEGIN IMMEDIATE")?;
-        refuse_renewed(connection, &self.path)?;
+        refuse_migrated_since(connection, self.identity.path())?;
         let tx = Tx::new(connection, self.clock.now());
-        if let [job] = group {
-            if !keeps(job, &tx) {
+        if let [write] = group {
+            if !run_write(write, &tx) {
                 run("ROLLBACK")?;
-                tx.end_room();
+                tx.restore_cache_size();
                 return Ok(());
             }
         } else {
-            for job in group {
+            for write in group {
                 run("SAVEPOINT request")?;
-                if !keeps(job, &tx) {
+                if !run_write(write, &tx) {
                     run("ROLLBACK TO request")?;
-                    tx.forget_sequence();
+                    tx.forget_change_number();
                 }
                 run("RELEASE request")?;
             }
         }
-        if self.groups >= ROOM_FROM {
-            log.make_room();
+        if self.groups >= PAD_FROM_GROUP {
+            pad(wal);
         }
         commit(connection)?;
-        tx.end_room();
-        log.fold_if_long(connection);
+        tx.restore_cache_size();
+        reset.reset_if_long(wal, connection);
         Ok(())
     }
 }
 
-/// What is told where a write may have come to the log or not.
+/// The message of a write that may or may not be in the WAL.
 const UNKNOWN: &str = "the disk did not confirm the write: it may be kept or lost; read before you repeat it";
 
-fn unwritten(error: Error) -> Error {
+fn not_written(error: Error) -> Error {
     Error::new(error.code, "nothing was written").caused_by(error)
 }
 
-/// Commits. Where it fails before all is in the log, nothing was written; but SQLite indexes the log after
-/// it wrote to it, and where that fails, whoever opens the store after a crash finds the commit.
+/// Runs COMMIT. If it fails before all frames are in the WAL, nothing was written. But SQLite indexes the frames after
+/// it wrote them; if that fails, a process that opens the store after a crash finds the commit.
 fn commit(connection: &Connection) -> Result<()> {
     let committed = connection.prepare_cached("COMMIT").and_then(|mut commit| commit.execute([]));
     committed.map(|_| ()).map_err(|error| {
-        let before_the_end = match error.sqlite_error() {
-            Some(told) => {
+        let is_incomplete = match error.sqlite_error() {
+            Some(cause) => {
                 matches!(
-                    told.code,
+                    cause.code,
                     ErrorCode::DatabaseBusy | ErrorCode::DiskFull | ErrorCode::ConstraintViolation
-                ) || matches!(told.extended_code, SQLITE_IOERR_WRITE | SQLITE_IOERR_FSYNC)
+                ) || matches!(cause.extended_code, SQLITE_IOERR_WRITE | SQLITE_IOERR_FSYNC)
             }
             None => false,
         };
-        if before_the_end { sql_error("nothing was written", error) } else { Error::internal(UNKNOWN, error) }
+        if is_incomplete { sql_error("nothing was written", error) } else { Error::internal(UNKNOWN, error) }
     })
 }
 
-/// Runs a job; one that panics is taken back like one that refuses.
-fn keeps(job: &mut QueuedWrite, tx: &Tx<'_>) -> bool {
-    catch_unwind(AssertUnwindSafe(|| job.run(tx as &dyn StoreWrite))).unwrap_or_else(|_| {
+/// Runs a write. One that panics is rolled back like one that returns false.
+fn run_write(write: &mut QueuedWrite, tx: &Tx<'_>) -> bool {
+    catch_unwind(AssertUnwindSafe(|| write.run(tx as &dyn StoreWrite))).unwrap_or_else(|_| {
         tracing::error!("a write panicked");
         false
     })

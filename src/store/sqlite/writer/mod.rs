@@ -1,14 +1,28 @@
-//! Writing: one who comes alone, in this process and among all, writes at once; those who meet others are
-//! written by a thread, in one transaction, and answered together. So only that thread ever waits for a
-//! turn, and whoever asked can tire of waiting (`Tasktally::write`).
+//! Writing.
+//!
+//! A write that meets no other, neither in this process nor in another, is committed on the caller's thread. Otherwise
+//! the writer's thread commits all writes that wait as one group. So only that thread waits for the write lock, and a
+//! caller can give up waiting (`Session::write`).
+//!
+//! The commit path of a group (`group_commit.rs`):
+//! 1. Acquire the write lock (`write_lock.rs`).
+//! 2. Check that the store and its WAL are still the files that were opened (`file_identity.rs`, `wal.rs`).
+//! 3. If the WAL is in doubt because a sync failed, write it again (`wal_rewrite.rs`).
+//! 4. Run every write in a savepoint of one transaction, pad the WAL (`wal_padding.rs`), COMMIT.
+//! 5. Reset the WAL if it is too long (`wal_reset.rs`), and release the write lock.
+//! 6. Sync the WAL; check the files again.
+//! 7. Answer every write of the group.
 
 pub(in crate::store::sqlite) mod file_identity;
 mod group_commit;
+mod lock_holder;
 pub(in crate::store::sqlite) mod wal;
 mod wal_frames;
+mod wal_padding;
+mod wal_reset;
+pub(in crate::store::sqlite) mod wal_rewrite;
 pub(in crate::store::sqlite) mod write_lock;
 
-use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -17,34 +31,30 @@ use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 
-use super::writer::file_identity::FileIdentity;
-use super::writer::group_commit::Committer;
 use crate::clock::Clock;
 use crate::error::{Code, Error, Result};
-use crate::store::WriteJob;
+use file_identity::FileIdentity;
+use group_commit::{GroupCommitter, QueuedWrite};
 
-/// The most requests that share a commit.
-const GROUP: usize = 64;
+/// The most writes that share a commit.
+const GROUP_LIMIT: usize = 64;
 
-/// How long the thread may take to end once nobody waits for an answer of its: it may wait for a turn that a
-/// stopped process has, and then ends with the process.
-const LAST_STEPS: Duration = Duration::from_secs(1);
-
-/// A boxed job.
-pub(in crate::store::sqlite) type QueuedWrite = Box<dyn WriteJob>;
+/// How long closing waits for the writer's thread. The thread may wait for a write lock that a stopped process holds;
+/// it then ends with this process.
+const CLOSE_WAIT: Duration = Duration::from_secs(1);
 
 /// The one writing connection of a process.
 pub(in crate::store::sqlite) struct Writer {
-    committer: Arc<Mutex<Committer>>,
-    /// Jobs handed to the thread and not answered yet.
+    committer: Arc<Mutex<GroupCommitter>>,
+    /// Writes that were sent to the thread and not answered yet.
     queued: Arc<AtomicUsize>,
-    /// Started when two jobs first meet.
-    thread: OnceLock<Option<Thread>>,
+    /// Started when two writes first meet; `None` inside if it could not be started.
+    thread: OnceLock<Option<WriterThread>>,
 }
 
-/// The thread for jobs that meet.
-struct Thread {
-    jobs: Sender<QueuedWrite>,
+/// The thread that commits groups.
+struct WriterThread {
+    queue: Sender<QueuedWrite>,
     handle: JoinHandle<()>,
 }
 
@@ -52,14 +62,13 @@ impl Writer {
     /// A writer over an open connection.
     ///
     /// # Errors
-    /// Where the log or the file that processes queue on cannot be opened.
+    /// If the WAL or the lock file cannot be opened.
     pub(in crate::store::sqlite) fn new(
         connection: Connection,
-        path: &Path,
-        place: FileIdentity,
+        identity: FileIdentity,
         clock: Clock,
     ) -> Result<Self> {
-        let committer = Committer::new(connection, path, place, clock)?;
+        let committer = GroupCommitter::new(connection, identity, clock)?;
         Ok(Writer {
             committer: Arc::new(Mutex::new(committer)),
             queued: Arc::default(),
@@ -67,30 +76,30 @@ impl Writer {
         })
     }
 
-    /// Has a job written and answered: on this thread where nobody else writes.
-    pub(in crate::store::sqlite) fn submit(&self, job: QueuedWrite) {
+    /// Commits a write and answers it: on this thread if no other write is in the way.
+    pub(in crate::store::sqlite) fn submit(&self, write: QueuedWrite) {
         if self.queued.load(Ordering::Acquire) == 0
             && let Ok(mut committer) = self.committer.try_lock()
-            && let Some(turn) = committer.try_turn().transpose()
+            && let Some(guard) = committer.try_lock_store().transpose()
         {
-            committer.serve(vec![job], turn);
+            committer.commit_group(vec![write], guard);
             return;
         }
         let thread = self.thread.get_or_init(|| {
-            start(self.committer.clone(), self.queued.clone())
+            start_thread(self.committer.clone(), self.queued.clone())
                 .inspect_err(|error| tracing::error!(%error, "the writer's thread could not be started"))
                 .ok()
         });
         self.queued.fetch_add(1, Ordering::AcqRel);
-        let refused = match thread {
-            Some(thread) => thread.jobs.send(job).err().map(|error| error.0),
-            None => Some(job),
+        let unsent = match thread {
+            Some(thread) => thread.queue.send(write).err().map(|error| error.0),
+            None => Some(write),
         };
-        if let Some(job) = refused {
+        if let Some(write) = unsent {
             self.queued.fetch_sub(1, Ordering::AcqRel);
-            job.finish(Err(Error::new(
+            write.finish(Err(Error::new(
                 Code::Internal,
-                "the store's writer has ended; start tasktally again",
+                "nothing was written: the store's writer has ended; restart tasktally",
             )));
         }
     }
@@ -98,14 +107,15 @@ impl Writer {
 
 impl Drop for Writer {
     fn drop(&mut self) {
-        if let Some(Some(Thread { jobs, handle })) = self.thread.take() {
-            drop(jobs);
-            let asked = Instant::now();
-            while !handle.is_finished() && asked.elapsed() < LAST_STEPS {
+        if let Some(Some(WriterThread { queue, handle })) = self.thread.take() {
+            // The thread ends when the queue is closed and empty.
+            drop(queue);
+            let started = Instant::now();
+            while !handle.is_finished() && started.elapsed() < CLOSE_WAIT {
                 std::thread::sleep(Duration::from_millis(1));
             }
             if !handle.is_finished() {
-                tracing::warn!("a write that nobody waits for has no turn yet, and is not made");
+                tracing::warn!("closed while a write without a caller still waits for the write lock");
             } else if handle.join().is_err() {
                 tracing::error!("the writer panicked");
             }
@@ -113,22 +123,26 @@ impl Drop for Writer {
     }
 }
 
-fn start(committer: Arc<Mutex<Committer>>, queued: Arc<AtomicUsize>) -> std::io::Result<Thread> {
-    let (jobs, queue) = channel();
-    let handle =
-        std::thread::Builder::new().name("write".into()).spawn(move || serve(&queue, &committer, &queued))?;
-    Ok(Thread { jobs, handle })
+fn start_thread(
+    committer: Arc<Mutex<GroupCommitter>>,
+    queued: Arc<AtomicUsize>,
+) -> std::io::Result<WriterThread> {
+    let (sender, receiver) = channel();
+    let handle = std::thread::Builder::new()
+        .name("write".into())
+        .spawn(move || commit_queue(&receiver, &committer, &queued))?;
+    Ok(WriterThread { queue: sender, handle })
 }
 
-fn serve(queue: &Receiver<QueuedWrite>, committer: &Mutex<Committer>, queued: &AtomicUsize) {
+fn commit_queue(queue: &Receiver<QueuedWrite>, committer: &Mutex<GroupCommitter>, queued: &AtomicUsize) {
     while let Ok(first) = queue.recv() {
         let mut committer = committer.lock().unwrap_or_else(PoisonError::into_inner);
-        // All that came while another wrote goes together.
+        // The writes that arrived during the previous commit share this one.
         let group: Vec<QueuedWrite> =
-            std::iter::once(first).chain(queue.try_iter().take(GROUP - 1)).collect();
+            std::iter::once(first).chain(queue.try_iter().take(GROUP_LIMIT - 1)).collect();
         let size = group.len();
-        let turn = committer.turn();
-        committer.serve(group, turn);
+        let guard = committer.lock_store();
+        committer.commit_group(group, guard);
         queued.fetch_sub(size, Ordering::AcqRel);
     }
 }

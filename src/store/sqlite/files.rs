@@ -1,0 +1,91 @@
+//! The files of a store: where they are, how they are created, and how a failure to use one is reported.
+
+use std::fs::{self, File, OpenOptions};
+use std::path::{Path, PathBuf};
+
+use crate::error::{Code, Error, Result};
+
+/// The folder that contains a store.
+pub fn folder_of(path: &Path) -> PathBuf {
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder.to_owned(),
+        _ => PathBuf::from("."),
+    }
+}
+
+/// The path of a file beside the store: the store's name with an ending, such as `-wal`.
+pub fn beside(store: &Path, ending: &str) -> PathBuf {
+    let mut name = store.as_os_str().to_owned();
+    name.push(ending);
+    PathBuf::from(name)
+}
+
+/// The error for a system call on a store's file that failed; `what` completes the sentence "store PATH: …".
+pub fn file_error(path: &Path, what: &str, error: std::io::Error) -> Error {
+    let (code, next) = match error.kind() {
+        std::io::ErrorKind::ReadOnlyFilesystem => (
+            Code::ReadOnly,
+            "; its disk is read-only: have it checked and mounted for writing, then try again",
+        ),
+        std::io::ErrorKind::PermissionDenied => (Code::ReadOnly, ""),
+        _ => (Code::Internal, ""),
+    };
+    Error::new(code, format!("store {}: {what}{next}", path.display())).caused_by(error)
+}
+
+/// Creates the folder of a store (mode 0700) if it is missing.
+pub(super) fn create_folder(path: &Path) -> Result<()> {
+    let folder = folder_of(path);
+    if folder.exists() {
+        return Ok(());
+    }
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(&folder).map_err(|error| file_error(path, "its folder cannot be created", error))
+}
+
+/// Creates the folder and an empty file (mode 0600) if they are missing: SQLite would create the file with the
+/// permissions of the umask.
+pub(super) fn create_private_file(path: &Path) -> Result<()> {
+    create_folder(path)?;
+    match path.try_exists() {
+        Ok(true) => return Ok(()),
+        Ok(false) => {}
+        Err(error) => return Err(file_error(path, "it cannot be read", error)),
+    }
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    match options.open(path) {
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(file_error(path, "it cannot be created", error)),
+    }
+}
+
+/// Syncs the folder of a new store and all folders above it, so that the store's name survives a power cut.
+/// Another process may have created one of these folders and not synced it yet.
+pub(super) fn sync_folders(path: &Path) -> Result<()> {
+    #[cfg(unix)]
+    for folder in folder_of(path).canonicalize().iter().flat_map(|folder| folder.ancestors()) {
+        use std::io::ErrorKind::{InvalidInput, PermissionDenied, ReadOnlyFilesystem, Unsupported};
+        match File::open(folder).and_then(|folder| folder.sync_all()) {
+            Ok(()) => {}
+            // A folder that this user cannot read is older than the store. Some file systems cannot sync a
+            // folder, because they store names by themselves.
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    InvalidInput | PermissionDenied | ReadOnlyFilesystem | Unsupported
+                ) => {}
+            Err(error) => {
+                let what = format!("the folder {} could not be synced to the disk", folder.display());
+                return Err(file_error(path, &what, error));
+            }
+        }
+    }
+    Ok(())
+}
