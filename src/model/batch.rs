@@ -8,7 +8,7 @@ use super::in_doubt::{InDoubtPolicy, StartedReport};
 use super::max_failures::MaxFailures;
 use super::status::{Outcome, Status};
 use super::step::{Checkpoint, Steps};
-use super::task::RowId;
+use super::task::{RowId, Task};
 use super::text::LineText;
 use super::timestamp::Timestamp;
 use crate::error::{Code, Error, Result};
@@ -247,6 +247,13 @@ pub struct StoredItem {
     pub started: Option<StartedReport>,
 }
 
+impl StoredItem {
+    /// Whether a worker started the item and lost its claim on the chunk's `task` before it reported an outcome.
+    pub fn is_in_doubt(&self, task: &Task, now: Timestamp) -> bool {
+        self.started.is_some_and(|started| started.is_in_doubt(task, now))
+    }
+}
+
 /// What an item came to in a step before.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EarlierOutcome {
@@ -299,10 +306,10 @@ pub fn settle(item: &StoredItem, outcome: Outcome) -> Result<SettleDecision> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::claim::Claim;
 
-    #[test]
-    fn an_item_has_one_outcome() {
-        let open = StoredItem {
+    fn open_item() -> StoredItem {
+        StoredItem {
             chunk_row: 1,
             position: 1,
             key: "k".into(),
@@ -310,7 +317,12 @@ mod tests {
             settled: None,
             step: 0,
             started: None,
-        };
+        }
+    }
+
+    #[test]
+    fn an_item_has_one_outcome() {
+        let open = open_item();
         let done = StoredItem {
             settled: Some(Settled { outcome: Outcome::Done, category: None, receipt: 4 }),
             ..open.clone()
@@ -318,6 +330,25 @@ mod tests {
         assert_eq!(settle(&open, Outcome::Failed).ok(), Some(SettleDecision::Settles));
         assert_eq!(settle(&done, Outcome::Done).ok(), Some(SettleDecision::Duplicate(4)));
         assert_eq!(settle(&done, Outcome::Failed).map_err(|e| e.code), Err(Code::Conflict));
+    }
+
+    #[test]
+    fn a_started_item_is_in_doubt_once_its_claim_is_no_longer_live() {
+        let now = Timestamp::from_millis(1_000_000);
+        let mut task = Task::new(now, "chunk");
+        task.status = Status::InProgress;
+        task.generation = 2;
+        task.claim = Some(Claim::new("w", None, now, 60));
+        let item = |generation: Option<u64>| StoredItem {
+            started: generation.map(|generation| StartedReport { receipt: 1, generation }),
+            ..open_item()
+        };
+        assert!(!item(None).is_in_doubt(&task, now), "not started");
+        assert!(!item(Some(2)).is_in_doubt(&task, now), "started under the live claim");
+        assert!(item(Some(1)).is_in_doubt(&task, now), "started under an earlier claim");
+        assert!(item(Some(2)).is_in_doubt(&task, now.saturating_add_secs(61)), "the lease expired");
+        task.status = Status::Active;
+        assert!(item(Some(2)).is_in_doubt(&task, now), "the claim was released");
     }
 
     #[test]

@@ -1,11 +1,8 @@
-//! The right to work on a task: who may win it, and what a write under it may do.
+//! A claim: the right to work on a task, under a lease that the holder's writes renew.
 
 use super::id::Token;
 use super::limits::MAX_LEASE_AHEAD_SECONDS;
-use super::status::Status;
-use super::task::Task;
 use super::timestamp::Timestamp;
-use crate::error::{Code, Error, Result};
 
 /// A claim on a task.
 #[derive(Debug, Clone, PartialEq)]
@@ -54,177 +51,16 @@ impl Claim {
     }
 }
 
-/// The task as it is after the claim was won.
-#[must_use]
-pub fn claimed(task: &Task, claim: Claim) -> Task {
-    Task {
-        generation: task.generation + 1,
-        status: Status::InProgress,
-        assignee: Some(claim.worker.clone()),
-        claim: Some(claim),
-        ..task.clone()
-    }
-}
-
-/// How a task is to be claimed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ClaimKind {
-    /// By `update_task`, as the workflow does: no token.
-    Open,
-    /// By `claim_task`: every later write brings the token.
-    Fenced,
-}
-
-/// Decides whether `worker` wins the task: only if it is active, or its claim has run out,
-/// its dependencies are done and nobody holds it, whatever name the worker has.
-///
-/// # Errors
-/// `already_claimed`, `not_ready`, `cancelled`, `claim_required` with the reason.
-pub fn check_claimable(task: &Task, worker: &str, manner: ClaimKind, now: Timestamp) -> Result<()> {
-    if let Some(holder) = task.live_claim(now) {
-        return Err(Error::new(
-            Code::AlreadyClaimed,
-            format!(
-                "Task already claimed by '{}' (status: {} since {}). Cannot claim for '{worker}'.",
-                holder.worker, task.status, holder.claimed_at
-            ),
-        ));
-    }
-    if task.is_batch {
-        return Err(Error::new(
-            Code::NotReady,
-            format!("Task {} is a batch: claim its chunks, with claim_task(batch=\"{}\")", task.id, task.id),
-        ));
-    }
-    match task.status {
-        // An expired claim leaves the task in progress until somebody takes it over.
-        Status::Active | Status::InProgress => {}
-        Status::Cancelled => {
-            return Err(Error::new(Code::Cancelled, format!("Task {} was cancelled", task.id)));
-        }
-        other => {
-            return Err(Error::new(
-                Code::NotReady,
-                format!("Task {} is {other}, not active. Cannot claim for '{worker}'.", task.id),
-            ));
-        }
-    }
-    if task.hold_count > 0 {
-        return Err(match task.backoff_until {
-            Some(until) => Error::new(
-                Code::NotReady,
-                format!("Task {} rests after a failed attempt until {until}; take another", task.id),
-            ),
-            None if task.is_chunk => {
-                Error::new(Code::Paused, format!("The batch of {} is paused; a person resumes it", task.id))
-            }
-            None => Error::new(
-                Code::NotReady,
-                format!("Task {} becomes ready when the batch it finishes has ended", task.id),
-            ),
-        });
-    }
-    if task.blocker_count > 0 {
-        return Err(Error::new(
-            Code::NotReady,
-            format!(
-                "Task {} waits for {} of its dependencies; get_task shows depends_on",
-                task.id, task.blocker_count
-            ),
-        ));
-    }
-    if task.is_chunk && manner == ClaimKind::Open {
-        return Err(Error::new(
-            Code::ClaimRequired,
-            format!("Task {0} is a chunk of a batch: claim it with claim_task(id=\"{0}\")", task.id),
-        ));
-    }
-    Ok(())
-}
-
-/// Under what right a write comes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ClaimAuthority {
-    /// It brought the live claim's token.
-    LiveToken,
-    /// It brought no token.
-    NoToken,
-    /// It brought a token that is not the live claim's.
-    StaleToken,
-}
-
-/// What right `token` gives over the task now.
-pub fn claim_authority(task: &Task, token: Option<&Token>, now: Timestamp) -> ClaimAuthority {
-    match token {
-        None => ClaimAuthority::NoToken,
-        Some(token) => match task.live_claim(now) {
-            Some(claim) if claim.token.as_ref() == Some(token) => ClaimAuthority::LiveToken,
-            _ => ClaimAuthority::StaleToken,
-        },
-    }
-}
-
-/// The answer to a token that isn't the live claim's.
-pub fn claim_lost_error(task: &Task, token: &Token, now: Timestamp) -> Error {
-    let was_last = task.claim.as_ref().and_then(|claim| claim.token.as_ref()) == Some(token);
-    let why = if let Some(holder) = task.live_claim(now) {
-        format!("'{}' holds it since {}", holder.worker, holder.claimed_at)
-    } else if task.status == Status::InProgress && was_last {
-        "its lease ran out".to_owned()
-    } else {
-        format!("the task is {}", task.status)
-    };
-    Error::new(
-        Code::ClaimLost,
-        format!(
-            "Your claim on task {} is lost: {why}. Stop working on it; claim_task gives you new work.",
-            task.id
-        ),
-    )
-}
-
-/// Whether a write that changes the task's state may go ahead.
-///
-/// # Errors
-/// `claim_lost` for a token that is not the live one, `claim_required` for none on a fenced task.
-pub fn check_state_change(task: &Task, token: Option<&Token>, now: Timestamp) -> Result<()> {
-    match (claim_authority(task, token, now), token) {
-        (ClaimAuthority::StaleToken, Some(token)) => Err(claim_lost_error(task, token, now)),
-        (ClaimAuthority::NoToken, _) => match task.live_claim(now) {
-            Some(claim) if claim.token.is_some() => Err(Error::new(
-                Code::ClaimRequired,
-                format!(
-                    "Task {} is held by '{}' under a fenced claim: bring its token as `claim`, or wait until {}",
-                    task.id, claim.worker, claim.expires_at
-                ),
-            )),
-            _ => Ok(()),
-        },
-        _ => Ok(()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn task(status: Status, claim: Option<Claim>) -> Task {
-        Task { status, claim, ..Task::new(at(0), "t") }
-    }
-
-    fn at(seconds: i64) -> Timestamp {
-        Timestamp::from_millis(1_700_000_000_000 + seconds * 1_000)
-    }
-
-    fn held(lease: i64) -> Option<Claim> {
-        Some(Claim::new("polecat", Some(Token::stored("tok".into())), at(0), lease))
-    }
-
     #[test]
     fn a_lease_is_renewed_once_that_gains_a_thousandth() {
         fn check(lease: i64, after_ms: i64, moves: bool) {
-            let claim = held(lease).unwrap();
-            let now = Timestamp::from_millis(at(0).millis() + after_ms);
+            let start = Timestamp::from_millis(1_700_000_000_000);
+            let claim = Claim::new("polecat", None, start, lease);
+            let now = Timestamp::from_millis(start.millis() + after_ms);
             let until = claim.expiry_worth_renewing(now);
             assert_eq!(until, moves.then(|| claim.renewed_expiry(now)), "{lease} s, after {after_ms} ms");
         }
@@ -234,38 +70,5 @@ mod tests {
         check(1, 0, false);
         // The clock jumped back: a lease never gets shorter.
         check(60, -5_000, false);
-    }
-
-    #[test]
-    fn only_a_free_ready_task_is_won() {
-        fn check(task: Task, now: Timestamp, expected: Result<(), Code>) {
-            assert_eq!(
-                check_claimable(&task, "polecat", ClaimKind::Open, now).map_err(|e| e.code),
-                expected,
-                "{task:?}"
-            );
-        }
-        check(task(Status::Active, None), at(0), Ok(()));
-        check(task(Status::InProgress, held(60)), at(59), Err(Code::AlreadyClaimed));
-        check(task(Status::InProgress, held(60)), at(60), Ok(()));
-        // The clock jumped back by two days: the lease lies too far ahead.
-        check(task(Status::InProgress, held(60)), at(-2 * 86_400), Ok(()));
-        check(task(Status::Done, None), at(0), Err(Code::NotReady));
-        check(task(Status::Cancelled, None), at(0), Err(Code::Cancelled));
-        check(Task { blocker_count: 1, ..task(Status::Active, None) }, at(0), Err(Code::NotReady));
-        check(Task { is_chunk: true, ..task(Status::Active, None) }, at(0), Err(Code::ClaimRequired));
-    }
-
-    #[test]
-    fn only_the_live_token_holds() {
-        let mine = Token::stored("tok".into());
-        let other = Token::stored("old".into());
-        let held = task(Status::InProgress, held(60));
-        assert_eq!(claim_authority(&held, Some(&mine), at(10)), ClaimAuthority::LiveToken);
-        assert_eq!(claim_authority(&held, Some(&other), at(10)), ClaimAuthority::StaleToken);
-        assert_eq!(claim_authority(&held, Some(&mine), at(60)), ClaimAuthority::StaleToken);
-        assert_eq!(claim_authority(&held, None, at(10)), ClaimAuthority::NoToken);
-        assert_eq!(check_state_change(&held, None, at(10)).map_err(|e| e.code), Err(Code::ClaimRequired));
-        assert!(check_state_change(&held, None, at(60)).is_ok());
     }
 }

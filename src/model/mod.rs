@@ -7,6 +7,7 @@ pub mod batch;
 pub mod chain;
 pub mod checklist;
 pub mod claim;
+pub mod claim_rules;
 pub mod completion;
 pub mod conflict;
 pub mod cost;

@@ -9,7 +9,7 @@ use super::views::intermediate_state::write_chunk;
 use super::views::task::{TaskReply, TaskView};
 use super::{Effect, Operation, Session};
 use crate::error::{Code, Error, Result};
-use crate::model::claim::{ClaimAuthority, check_state_change, claim_authority, claim_lost_error};
+use crate::model::claim_rules::{ClaimAuthority, check_state_change, claim_authority, claim_lost_error};
 use crate::model::id::{TaskId, Token};
 use crate::model::status::{ReleaseOutcome, Status};
 use crate::model::task::Task;

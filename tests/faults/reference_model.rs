@@ -9,8 +9,9 @@ use tasktally::error::{Code, Error};
 use tasktally::model::batch::{
     MAX_BACKOFF_SECONDS, SettleDecision, Settled, StoredItem, backoff_seconds, settle,
 };
-use tasktally::model::claim::{
-    Claim, ClaimAuthority, ClaimKind, check_claimable, check_state_change, claim_authority, claim_lost_error,
+use tasktally::model::claim::Claim;
+use tasktally::model::claim_rules::{
+    ClaimAuthority, ClaimKind, check_claimable, check_state_change, claim_authority, claim_lost_error,
 };
 use tasktally::model::id::Token;
 use tasktally::model::limits::{MAX_LEASE_AHEAD_SECONDS, OPEN_LEASE_SECONDS};

@@ -5,7 +5,7 @@ use super::transition::change_state;
 use crate::error::{Code, Error, Result};
 use crate::model::batch::Chunk;
 use crate::model::checklist::{has_checkbox, open_checkboxes};
-use crate::model::claim::{check_state_change, claim_lost_error};
+use crate::model::claim_rules::{check_state_change, claim_lost_error};
 use crate::model::completion::{MAX_NAMED, OpenWork, check_no_open_work};
 use crate::model::id::Token;
 use crate::model::status::Status;

@@ -6,7 +6,7 @@ use super::in_doubt::record_start;
 use super::pause::pause_if_too_many_failed;
 use crate::error::{Code, Error, Result};
 use crate::model::batch::{Chunk, SettleDecision, StoredItem, settle};
-use crate::model::claim::{ClaimAuthority, claim_authority, claim_lost_error};
+use crate::model::claim_rules::{ClaimAuthority, claim_authority, claim_lost_error};
 use crate::model::cost::Cost;
 use crate::model::id::Token;
 use crate::model::receipt::default_item_text;

@@ -3,7 +3,7 @@
 use super::transition::change_state;
 use crate::error::Result;
 use crate::model::batch::backoff_seconds;
-use crate::model::claim::{ClaimAuthority, claim_authority};
+use crate::model::claim_rules::{ClaimAuthority, claim_authority};
 use crate::model::field::visible_excerpt;
 use crate::model::id::{TaskId, Token};
 use crate::model::status::Status;

@@ -7,7 +7,7 @@
 use serde_json::{Map, Value};
 
 use crate::error::{Code, Error, Result};
-use crate::model::claim::{ClaimAuthority, claim_authority, claim_lost_error};
+use crate::model::claim_rules::{ClaimAuthority, claim_authority, claim_lost_error};
 use crate::model::id::Token;
 use crate::model::status::Status;
 use crate::model::task::Task;

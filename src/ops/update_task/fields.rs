@@ -2,7 +2,7 @@
 
 use super::UpdateTask;
 use crate::error::{Code, Error, Result};
-use crate::model::claim::check_state_change;
+use crate::model::claim_rules::check_state_change;
 use crate::model::id::TaskId;
 use crate::model::limits::{Order, Priority};
 use crate::model::status::{Complexity, Status, TaskType};

@@ -16,7 +16,7 @@ use super::views::receipt::ReceiptView;
 use super::views::task::{TaskReply, TaskView};
 use super::{Effect, Operation, Session};
 use crate::error::{Error, Result};
-use crate::model::claim::{ClaimKind, check_claimable};
+use crate::model::claim_rules::{ClaimKind, check_claimable};
 use crate::model::cost::{Money, Tokens};
 use crate::model::id::{TaskId, Token};
 use crate::model::limits::{Order, Priority};

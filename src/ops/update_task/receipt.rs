@@ -2,7 +2,7 @@
 
 use super::UpdateTask;
 use crate::error::{Error, Result};
-use crate::model::claim::{ClaimAuthority, claim_authority};
+use crate::model::claim_rules::{ClaimAuthority, claim_authority};
 use crate::model::cost::{Cost, Tokens};
 use crate::model::task::Task;
 use crate::model::text::{LineText, ReceiptText};

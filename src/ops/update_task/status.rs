@@ -2,8 +2,9 @@
 
 use super::UpdateTask;
 use crate::error::{Code, Error, Result};
-use crate::model::claim::{
-    Claim, ClaimAuthority, ClaimKind, check_claimable, check_state_change, claim_authority, claimed,
+use crate::model::claim::Claim;
+use crate::model::claim_rules::{
+    ClaimAuthority, ClaimKind, check_claimable, check_state_change, claim_authority, claimed,
 };
 use crate::model::limits::OPEN_LEASE_SECONDS;
 use crate::model::status::Status;

@@ -4,7 +4,6 @@ use serde_json::{Value, json};
 
 use crate::error::Result;
 use crate::model::batch::{Chunk, StoredItem};
-use crate::model::in_doubt::is_in_doubt;
 use crate::model::task::Task;
 use crate::store::StoreRead;
 
@@ -31,7 +30,7 @@ pub(in crate::ops) fn describe_doubt(
     chunk: &Chunk,
     item: &StoredItem,
 ) -> Result<Option<Value>> {
-    if !is_in_doubt(item, task, tx.now()) {
+    if !item.is_in_doubt(task, tx.now()) {
         return Ok(None);
     }
     let (since, by) = started_at_and_by(tx, chunk, item)?;

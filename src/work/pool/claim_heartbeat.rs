@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::context::WorkContext;
 use super::held_claims::{ClaimState, HeldClaims, Interruption};
 use crate::error::Result;
-use crate::model::claim::{ClaimAuthority, claim_authority};
+use crate::model::claim_rules::{ClaimAuthority, claim_authority};
 use crate::ops::{Operation, Session, UpdateTask};
 use crate::work::log_retention;
 use crate::work::stop_signal::StopSignal;

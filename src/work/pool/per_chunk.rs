@@ -11,7 +11,7 @@ use super::mcp_config::write_mcp_config;
 use super::process_run::ProcessOutcome;
 use super::worker::Worker;
 use crate::error::Result;
-use crate::model::claim::{ClaimAuthority, claim_authority};
+use crate::model::claim_rules::{ClaimAuthority, claim_authority};
 use crate::model::worker_scope::WorkerScope;
 use crate::prompts::work_chunk;
 use crate::work::supervisor::LaunchSpec;
