@@ -66,7 +66,7 @@ pub struct GetTaskReply {
 
 impl Operation for GetTask {
     const NAME: &'static str = "get_task";
-    const TITLE: &'static str = "StoreRead a task";
+    const TITLE: &'static str = "Read a task";
     const DESCRIPTION: &'static str = "A task with its body, receipts and claim; for a chunk its open items.";
     const EFFECT: Effect = Effect::Read;
     const POSITIONAL: &'static str = "id";

@@ -144,7 +144,7 @@ impl GetBatchReply {
 
 impl Operation for GetBatch {
     const NAME: &'static str = "get_batch";
-    const TITLE: &'static str = "StoreRead a batch";
+    const TITLE: &'static str = "Read a batch";
     const DESCRIPTION: &'static str =
         "A batch's progress, chunks to review, failures or receipts. Poll with since.";
     const EFFECT: Effect = Effect::Read;
