@@ -11,7 +11,9 @@ use crate::support::background::{
 };
 use crate::support::eventually;
 use crate::support::store::Store;
-use crate::{assert_finding, assert_fixed, assert_ok, filled, findings, run, stored_file, write_store};
+use crate::{
+    NEWEST, assert_finding, assert_fixed, assert_ok, filled, findings, run, stored_file, write_store,
+};
 
 /// A profile whose worker never ends in time.
 fn sleeper() -> String {
@@ -173,7 +175,7 @@ fn worktrees_of_chunks_that_have_ended_are_cleared_unless_they_hold_work() {
 
 #[test]
 fn batches_that_wait_for_a_person_and_expired_claims_are_reported() {
-    let store = write_store(Store::new(), stored_file(8));
+    let store = write_store(Store::new(), stored_file(NEWEST));
     let resume = assert_finding(&store, "batches", "warning", &["is paused: a holiday"]).unwrap();
     run(&store, &resume);
     let all = findings(&store, "batches", &[]);

@@ -35,7 +35,11 @@ fn write_store(store: Store, content: impl AsRef<[u8]>) -> Store {
     store
 }
 
-fn stored_file(schema: u32) -> Vec<u8> {
+/// The newest schema.
+const NEWEST: i64 = tasktally::store::sqlite::SCHEMA_VERSION;
+
+/// The stored file of a schema.
+fn stored_file(schema: i64) -> Vec<u8> {
     std::fs::read(format!("{}/tests/data/store-{schema}.db", env!("CARGO_MANIFEST_DIR"))).unwrap()
 }
 

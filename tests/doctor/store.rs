@@ -11,7 +11,8 @@ use crate::support::skip::has_program;
 use crate::support::store::Store;
 use crate::support::{cli, eventually};
 use crate::{
-    assert_finding, assert_fixed, assert_ok, filled, findings, run, set_mode, stored_file, write_store,
+    NEWEST, assert_finding, assert_fixed, assert_ok, filled, findings, run, set_mode, stored_file,
+    write_store,
 };
 
 #[test]
@@ -83,7 +84,7 @@ fn a_file_that_is_no_store_is_reported_and_left_unchanged() {
 
 #[test]
 fn a_newer_store_is_reported_and_left_unchanged() {
-    let store = write_store(Store::new(), stored_file(8));
+    let store = write_store(Store::new(), stored_file(NEWEST));
     store.sql().execute_batch("PRAGMA user_version = 99").unwrap();
     let command = assert_finding(&store, "file", "problem", &["newer tasktally", "schema 99"]);
     assert!(command.unwrap().contains("cargo install"));
@@ -91,13 +92,13 @@ fn a_newer_store_is_reported_and_left_unchanged() {
 
 #[test]
 fn an_older_store_is_migrated_by_the_next_command_and_not_by_doctor() {
-    for schema in 1..8 {
+    for schema in 1..NEWEST {
         let store = write_store(Store::new(), stored_file(schema));
         assert_fixed(
             &store,
             "schema",
             "warning",
-            &[&format!("{schema}; this version migrates the store to 8")],
+            &[&format!("{schema}; this version migrates the store to {NEWEST}")],
         );
     }
     let store = write_store(Store::new(), "");
@@ -202,12 +203,17 @@ fn a_store_that_cannot_be_opened_is_reported_the_same_with_fix_and_nothing_is_cr
     assert_eq!(std::fs::read(empty.file()).unwrap(), b"", "nothing is created");
     let older = write_store(Store::new(), stored_file(3));
     same(&older, 0);
-    assert_finding(&older, "schema", "warning", &["3; this version migrates the store to 8"]);
+    assert_finding(
+        &older,
+        "schema",
+        "warning",
+        &[&format!("3; this version migrates the store to {NEWEST}")],
+    );
 }
 
 #[test]
 fn a_forged_receipt_is_found_with_full() {
-    let store = write_store(Store::new(), stored_file(8));
+    let store = write_store(Store::new(), stored_file(NEWEST));
     store
         .sql()
         .execute_batch(

@@ -248,8 +248,8 @@ fn a_client_that_does_not_read_delays_no_other_client() {
     }
 }
 
-/// A profile whose worker takes 50 ms per item.
-const SLOW: &str = "[worker.slow]\nper = \"item\"\nmax_parallel = 2\ncommand = [\"sh\", \"-c\", \"sleep 0.05; echo - did $TASKTALLY_ITEM\"]\n";
+/// A profile whose worker settles the first item at once and the others after the file `go` exists.
+const SLOW: &str = "[worker.slow]\nper = \"item\"\nmax_parallel = 2\ncommand = [\"sh\", \"-c\", \"[ $TASKTALLY_ITEM = item-001 ] || while [ ! -e ../../go ]; do sleep 0.05; done; echo - did $TASKTALLY_ITEM\"]\n";
 
 #[test]
 fn a_stopped_runner_supervisor_process_and_worker_continue_where_they_stopped() {
@@ -257,6 +257,8 @@ fn a_stopped_runner_supervisor_process_and_worker_continue_where_they_stopped() 
     let mut server = store.serve();
     let mut stopped = 0;
     for round in 0..rounds("TASKTALLY_ROUNDS", 1) {
+        let go = store.file().with_file_name("go");
+        let _ = std::fs::remove_file(&go);
         let id = start_batch(&mut server, 12, 6, "slow");
         let runner = wait_for_runner(&mut server, &id);
         eventually("some work", || {
@@ -286,6 +288,7 @@ fn a_stopped_runner_supervisor_process_and_worker_continue_where_they_stopped() 
         for pid in all {
             try_signal("CONT", pid);
         }
+        std::fs::write(&go, "").unwrap();
         wait_for_status(&mut server, &id, "done");
         let all = settled_items(&store);
         assert_eq!(all.len(), 12 * (round + 1));

@@ -192,7 +192,7 @@ fn an_invalid_list_of_heads_is_refused_with_its_line() {
     let (store, _) = store_with_heads();
     let hash = Sha256::digest("x").iter().map(|byte| format!("{byte:02x}")).collect::<String>();
     for (text, names) in [
-        ("", "there is no head in it"),
+        ("", "it holds no heads"),
         ("abc 3\n", "line 1: 'abc 3' is no head"),
         (&format!("abc.01 3 {hash}\nabc.01 three {hash}\n"), "line 2"),
     ] {
