@@ -178,7 +178,7 @@ fn a_bad_value_is_named_with_file_line_setting_value_and_limit() {
         ("retry_exit_codes = 75", &["retry_exit_codes = 75", "a list of integers"]),
         ("timout_s = 5", &["worker.mail: unknown setting 'timout_s'", "did you mean 'timeout_s'?"]),
         ("comand = []", &["'comand'", "did you mean 'command'?"]),
-        ("frobnicate = 1", &["'frobnicate' (known: command, per"]),
+        ("frobnicate = 1", &["'frobnicate' (known: 'command', 'per'"]),
         ("cwd = \"relative\"", &["\"relative\"", "expected an absolute path"]),
         ("cwd = \"/x/{prompt}\"", &["{prompt} is not a placeholder", "{batch}, {chunk}, {project}, {home}"]),
         ("cwd = \"{project}/x\"", &["expected an absolute path"]),
@@ -395,7 +395,7 @@ worktree = "{home}/code"
     };
     check("good", true, "/true was started and settled an item");
     check("folder", true, "/true was started and settled an item");
-    check("project", true, "its folder is named after a batch's project");
+    check("project", true, "its folder depends on a batch's project");
     check("gone", false, "there is no program 'no-such-program-7' in PATH");
     check("path", false, "/no/such/program does not exist or cannot be executed");
     check("outside", false, "is outside the allowed roots ([paths] roots: ");

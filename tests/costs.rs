@@ -83,7 +83,7 @@ fn an_invalid_cost_or_one_without_a_receipt_is_refused_and_nothing_is_written() 
     assert!(refused(&mut server, json!({"body": "x", "cost": -0.5})).contains("-0.5"));
     assert!(refused(&mut server, json!({"body": "x", "cost": "dear"})).contains("dear"));
     assert!(refused(&mut server, json!({"body": "x", "tokens_in": -1})).contains("-1"));
-    assert!(refused(&mut server, json!({"cost": 0.5})).contains("part of a receipt"));
+    assert!(refused(&mut server, json!({"cost": 0.5})).contains("with a receipt only"));
     assert_eq!(server.read_task(&id), before);
 }
 

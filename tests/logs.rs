@@ -63,10 +63,10 @@ fn the_error_for_a_chunk_without_a_log_names_the_command_for_its_receipts() {
     let store = Store::new();
     let chunk = chunk(&store);
     let output = store.tasktally(["logs", &chunk]).code(1).stderr;
-    assert!(output.contains(&format!("tasktally get-task {chunk}")), "{output}");
+    assert!(output.contains(&format!(" get-task {chunk} shows its receipts")), "{output}");
     writer(&store, &chunk, 3, Stream::Out).write(b"x").expect("it is written");
     let output = store.tasktally(["logs", &chunk, "--attempt", "1"]).code(1).stderr;
-    assert!(output.contains("attempt: 1") && output.contains("those of 3"), "{output}");
+    assert!(output.contains("attempt 1 of chunk") && output.contains("these have one: 3"), "{output}");
     let batch = chunk.split('.').next().expect("a batch");
     let output = store.tasktally(["logs", batch]).code(2).stderr;
     assert!(output.contains("is a batch"), "{output}");

@@ -180,11 +180,13 @@ impl<'a> TableReader<'a> {
             .map_or(String::new(), |(_, known)| format!("; did you mean '{known}'?"));
         let key = self.table.and_then(|table| table.key(name));
         let table = if self.name.is_empty() { String::new() } else { format!("{}: ", self.name) };
+        // Quoted, so that the command line does not take a setting for a tool's parameter of the same name.
+        let known: Vec<String> = self.known.iter().map(|known| format!("'{known}'")).collect();
         Error::invalid(format!(
             "{}: {table}unknown setting '{}'{suggestion} (known: {})",
             self.text.position(key.and_then(toml_edit::Key::span)),
             excerpt(name),
-            self.known.join(", ")
+            known.join(", ")
         ))
     }
 
