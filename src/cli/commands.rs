@@ -11,53 +11,85 @@ use crate::{watch, work};
 
 /// The commands, in the order in which the help lists them.
 pub(super) static ALL: &[Subcommand] = &[
-    Subcommand::new("run", "Make a batch from items and work it here, with a progress bar", work::Run::augment_args, |call| {
-        let prefix = command_prefix(&call.store_path()?);
-        work::run(call.arguments()?, &call.open()?.with_patience(None), &prefix, call.json)
-    }),
-    Subcommand::new("work", "Work on batches that others made", work::Work::augment_args, |call| {
-        let request: work::Work = call.arguments()?;
-        if request.is_in_background() {
+    Subcommand::new(
+        "run",
+        "Make a batch from items and work on it here, with a progress bar",
+        work::Run::augment_args,
+        |call| {
+            let prefix = command_prefix(&call.store_path()?);
+            work::run(call.arguments()?, &call.open()?.with_patience(None), &prefix, call.json)
+        },
+    ),
+    Subcommand::new("work", "Work on batches and tasks that others made", work::Work::augment_args, |call| {
+        let options: work::Work = call.arguments()?;
+        if options.is_in_background() {
             serve::log_to_stderr();
         }
         let store = call.store_path()?;
-        work::work(request, &call.open()?.with_patience(None), &store, &command_prefix(&store), call.json)
+        let session = call.open()?.with_patience(None);
+        work::work(options, &session, &store, &command_prefix(&store), call.json)
     }),
-    Subcommand::new("watch", "Watch a batch on a screen, or as one line per change", watch::Watch::augment_args, |call| {
-        let prefix = command_prefix(&call.store_path()?);
-        watch::run(&call.arguments()?, &call.open_existing()?, &prefix, call.json)
-    }),
-    Subcommand::new("logs", "Print the output of a chunk's background worker", logs::Logs::augment_args, |mut call| {
-        logs::run(&call.arguments()?, &call.open_existing()?, call.json, &mut call.out)
-    }),
+    Subcommand::new(
+        "watch",
+        "Watch a batch on a screen, or as one line per change",
+        watch::Watch::augment_args,
+        |call| {
+            let prefix = command_prefix(&call.store_path()?);
+            watch::run(&call.arguments()?, &call.open_existing()?, &prefix, call.json)
+        },
+    ),
+    Subcommand::new(
+        "logs",
+        "Print the output of a chunk's background worker",
+        logs::Logs::augment_args,
+        |mut call| logs::run(&call.arguments()?, &call.open_existing()?, call.json, &mut call.out),
+    ),
     Subcommand::new("serve", "Run the MCP server on standard input and output", serve::arguments, serve::run)
         .for_workers_too(),
-    Subcommand::new("init", "Print the configuration for an MCP client, or write it", init::Init::augment_args, |mut call| {
-        call.arguments::<init::Init>()?.run(&mut call.out).map(|()| 0)
-    }),
-    Subcommand::new("supervisor-process", "Start and stop the workers of the runner that starts this process", run_marker, |call| {
-        serve::log_to_stderr();
-        work::run_supervisor_process(call.matches.get_one::<String>("run-marker").map(String::as_str)).map(|()| 0)
-    })
+    Subcommand::new(
+        "init",
+        "Print the configuration for an MCP client, or write it to the client's file",
+        init::Init::augment_args,
+        |mut call| call.arguments::<init::Init>()?.run(&mut call.out).map(|()| 0),
+    ),
+    Subcommand::new(
+        "supervisor-process",
+        "Start and stop the workers of the runner that starts this process",
+        run_marker,
+        |call| {
+            serve::log_to_stderr();
+            let run_marker = call.matches.get_one::<String>("run-marker").map(String::as_str);
+            work::run_supervisor_process(run_marker).map(|()| 0)
+        },
+    )
     .internal(),
-    Subcommand::new("config", "Show the configuration, print an example or check the worker profiles", config::arguments, |mut call| {
-        config::run(call.matches, call.db, call.json, &mut call.out)
-    })
+    Subcommand::new(
+        "config",
+        "Show the configuration, print an example or check the worker profiles",
+        config::arguments,
+        |mut call| config::run(call.matches, call.db, call.json, &mut call.out),
+    )
     .for_workers_too(),
     Subcommand::new(
         "connect",
-        "Run the MCP server that a background worker was given, for agents that read MCP servers only from their own configuration",
+        "Run the MCP server of a background worker, for agents with a fixed MCP configuration",
         no_arguments,
         |_| connect::run(),
     )
     .for_workers_too(),
-    Subcommand::new("prompt", "Print a prompt for a supervisor or a worker, as an MCP client gets it", prompt::arguments, |mut call| {
-        prompt::run(call.matches, call.json, &mut call.out)
-    })
+    Subcommand::new(
+        "prompt",
+        "Print a prompt for a supervisor or a worker, as an MCP client gets it",
+        prompt::arguments,
+        |mut call| prompt::run(call.matches, call.json, &mut call.out),
+    )
     .for_workers_too(),
-    Subcommand::new("report", "Write a batch's full report as one Markdown and one HTML file", report::Report::augment_args, |mut call| {
-        report::run(&call.arguments()?, &call.open_existing()?, call.json, &mut call.out)
-    }),
+    Subcommand::new(
+        "report",
+        "Write a batch's full report as one Markdown and one HTML file",
+        report::Report::augment_args,
+        |mut call| report::run(&call.arguments()?, &call.open_existing()?, call.json, &mut call.out),
+    ),
     Subcommand::new(
         "verify",
         "Check every receipt against its hash chain, and the counts against the receipts",
@@ -66,22 +98,28 @@ pub(super) static ALL: &[Subcommand] = &[
     ),
     Subcommand::new(
         "doctor",
-        "Check the store, its disk, its batches and the configuration; name the command that fixes each problem",
+        "Check the store, its disk, its batches and the configuration",
         doctor::Doctor::augment_args,
         |mut call| doctor::run(&call.arguments()?, call.db, call.json, &mut call.out),
     ),
     Subcommand::new(
         "heads",
-        "Print the last hash of each task's receipts, for a later tasktally verify --from",
+        "Print the last hash of each task's receipts, for a later verify --from",
         no_arguments,
         |mut call| verify::heads(&call.open_existing()?, call.json, &mut call.out),
     ),
-    Subcommand::new("backup", "Copy the store to one file, while others write to it", backup::Backup::augment_args, |mut call| {
-        backup::run(&call.arguments()?, &call.existing_store_path()?, call.json, &mut call.out)
-    }),
-    Subcommand::new("export", "Export everything in the store as JSON lines", export::Export::augment_args, |mut call| {
-        export::run(&call.arguments()?, &call.existing_store_path()?, call.json, &mut call.out)
-    }),
+    Subcommand::new(
+        "backup",
+        "Copy the store to one file, while others write to it",
+        backup::Backup::augment_args,
+        |mut call| backup::run(&call.arguments()?, &call.existing_store_path()?, call.json, &mut call.out),
+    ),
+    Subcommand::new(
+        "export",
+        "Export everything in the store as JSON lines",
+        export::Export::augment_args,
+        |mut call| export::run(&call.arguments()?, &call.existing_store_path()?, call.json, &mut call.out),
+    ),
     Subcommand::new("import", "Make a new store from an export", import::Import::augment_args, |mut call| {
         import::run(&call.arguments()?, &call.store_path()?, call.json, &mut call.out)
     }),

@@ -19,6 +19,7 @@ use std::sync::LazyLock;
 
 use clap::{ArgAction, Command};
 
+use super::mention_syntax::{Value, argument, quoted_length, value};
 use super::shell::shell_word;
 use crate::ops::{self, Entry};
 
@@ -69,13 +70,6 @@ fn starts_a_name(before: Option<char>) -> bool {
     !before.is_some_and(|c| c.is_alphanumeric() || "_-./$".contains(c))
 }
 
-/// How many bytes a quotation takes. A quotation mark that is never closed is an apostrophe.
-fn quoted_length(text: &str, mark: char) -> usize {
-    let closes = |at: &usize| !text[at + 1..].starts_with(char::is_alphanumeric);
-    let end = text.match_indices(mark).map(|(at, _)| at).skip(1).find(closes);
-    end.map_or(1, |end| end + 1)
-}
-
 /// The name that starts the text, rewritten, and how many bytes of the text that replaces.
 fn rewrite_name(text: &str, starts_message: bool, prefix: &str) -> (String, usize) {
     let end = text.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(text.len());
@@ -85,8 +79,12 @@ fn rewrite_name(text: &str, starts_message: bool, prefix: &str) -> (String, usiz
         None if PARAMETERS.contains(name) => option(name, rest, starts_message),
         None => None,
     };
-    let (text, length) = mention.unwrap_or_else(|| (name.to_owned(), 0));
-    (text, end + length)
+    if let Some((text, length)) = mention {
+        return (text, end + length);
+    }
+    // The arguments of a call that is not understood stay as they are.
+    let arguments = if rest.starts_with('(') { rest.find(')').map_or(rest.len(), |end| end + 1) } else { 0 };
+    (text[..end + arguments].to_owned(), end + arguments)
 }
 
 /// The option for a mentioned parameter, and how many bytes after its name belong to the mention.
@@ -137,49 +135,6 @@ fn command(entry: &Entry, prefix: &str, after_name: &str) -> Option<(String, usi
     let first = first.map(|first| format!(" {first}")).unwrap_or_default();
     let length = after_name.len() - rest.len() + 1;
     Some((format!("{prefix} {}{first}{others}", hyphenated(entry.name)), length))
-}
-
-/// The value of a mentioned parameter.
-enum Value<'a> {
-    /// Given as it is.
-    Given(&'a str),
-    /// One of several: `done|failed`.
-    Choice(String),
-    /// Left open: the name alone, or `...`.
-    Open,
-}
-
-/// An argument's name, its value, and what comes after it.
-fn argument(text: &str) -> Option<(&str, Value<'_>, &str)> {
-    let end = text.find(|c: char| !c.is_ascii_lowercase() && c != '_')?;
-    let (name, rest) = text.split_at(end);
-    let (value, rest) = match rest.strip_prefix('=') {
-        Some(rest) => value(rest)?,
-        None => (Value::Open, rest),
-    };
-    rest.starts_with([',', ')']).then_some((name, value, rest))
-}
-
-/// The value that starts the text, and what comes after it.
-fn value(text: &str) -> Option<(Value<'_>, &str)> {
-    if let Some(rest) = text.strip_prefix("...") {
-        return Some((Value::Open, rest));
-    }
-    let Some(quoted) = text.strip_prefix('"') else {
-        let end = text.find(|c: char| !c.is_ascii_alphanumeric() && !"-_.".contains(c)).unwrap_or(text.len());
-        // A full stop ends the sentence.
-        let word = text[..end].trim_end_matches('.');
-        return (!word.is_empty()).then(|| (Value::Given(word), &text[word.len()..]));
-    };
-    let (first, mut rest) = quoted.split_once('"')?;
-    let mut words = first.to_owned();
-    while let Some(next) = rest.strip_prefix("|\"") {
-        let word;
-        (word, rest) = next.split_once('"')?;
-        words = format!("{words}|{word}");
-    }
-    let is_choice = words.len() > first.len();
-    Some((if is_choice { Value::Choice(words) } else { Value::Given(first) }, rest))
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 
 mod colour;
 mod escape;
+mod mention_syntax;
 mod mentions;
 mod output;
 mod progress_bar;

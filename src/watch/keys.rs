@@ -105,7 +105,7 @@ pub(super) const HELP: &[(&str, &str)] = &[
     ("↑ ↓  k j", "select the previous or the next chunk"),
     ("PgUp PgDn  Home End", "move by a page, or to the first or last chunk"),
     ("n", "select the next chunk that waits for you"),
-    ("f", "list all chunks, or only those in progress or waiting for you"),
+    ("f", "list all, or only chunks in progress or waiting for you"),
     ("Enter", "show the chunk's receipts"),
     ("l", "show the output of the chunk's worker"),
     ("a  A", "approve the chunk, or all chunks in review"),
