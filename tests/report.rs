@@ -276,7 +276,7 @@ fn a_report_of_a_store_with_wrong_counts_says_so() {
     for (forged, expected) in [
         (
             "UPDATE batch SET items_done = items_done + 1",
-            "NO: 1 of 1 chunks add up to 2 of 3 items processed",
+            "NO: 1 of 1 chunks add up to 2 of 3 processed items",
         ),
         ("UPDATE category_count SET count = 7 WHERE task = 1", "NO: categories add up to 7 of 2"),
         (

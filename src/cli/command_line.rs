@@ -1,10 +1,11 @@
 //! The command line: from its arguments to an exit code.
 
 use std::ffi::OsString;
-use std::io::Write;
+use std::io::{IsTerminal as _, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use clap::error::ErrorKind;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use serde_json::Value;
 
@@ -14,7 +15,7 @@ use super::reply::ReplyPrinter;
 use super::subcommand::{Invocation, Subcommand};
 use crate::error::{Code, Error, Result};
 use crate::ops::{self, Entry};
-use crate::terminal::{hyphenated, is_closed_output};
+use crate::terminal::{hyphenated, is_closed_output, with_commands};
 
 /// The whole command line: all commands with their options and help texts.
 pub fn command() -> Command {
@@ -71,8 +72,7 @@ pub fn main() -> ExitCode {
     let matches = match command().try_get_matches_from(arguments) {
         Ok(matches) => matches,
         Err(error) => {
-            // If the terminal is gone there is nothing left to report to.
-            error.print().ok();
+            print_usage_error(&error);
             return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
         }
     };
@@ -90,6 +90,20 @@ pub fn main() -> ExitCode {
             ExitCode::from(exit_code(error.code))
         }
     }
+}
+
+/// Prints why the arguments cannot be parsed, or the help that was asked for.
+fn print_usage_error(error: &clap::Error) {
+    // If the terminal is gone there is nothing left to report to.
+    if error.kind() != ErrorKind::ValueValidation {
+        error.print().ok();
+        return;
+    }
+    // The parsers of values are shared with the MCP tools, and so are their messages.
+    let stderr = std::io::stderr();
+    let text = error.render();
+    let text = if stderr.is_terminal() { text.ansi().to_string() } else { text.to_string() };
+    write!(stderr.lock(), "{}", with_commands(&text, "tasktally")).ok();
 }
 
 fn exit_code(code: Code) -> u8 {

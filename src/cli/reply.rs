@@ -65,9 +65,9 @@ fn as_text(reply: &Value, prefix: &str) -> String {
     let mut parts = Vec::new();
     parts.extend(reply["message"].as_str().map(message));
     for key in TABLES {
-        parts.extend(reply[key].as_array().filter(|rows| !rows.is_empty()).map(|rows| table(rows)));
+        parts.extend(reply[key].as_array().filter(|rows| !rows.is_empty()).map(|rows| table(rows, prefix)));
     }
-    parts.extend(reply["reviews"].as_array().into_iter().flatten().map(review));
+    parts.extend(reply["reviews"].as_array().into_iter().flatten().map(|chunk| review(chunk, prefix)));
     for key in RECORDS {
         let Some(fields) = reply[key].as_object() else { continue };
         let lines = fields.iter().filter(|(name, value)| *name != "body" && !is_empty(value));
@@ -99,7 +99,7 @@ fn as_text(reply: &Value, prefix: &str) -> String {
 }
 
 /// A chunk that waits for a decision, with samples of its receipts.
-fn review(review: &Value) -> String {
+fn review(review: &Value, prefix: &str) -> String {
     let samples = review["samples"].as_array().map_or(&[][..], Vec::as_slice);
     format!(
         "{} ({}), after step {}: {}\n\n{}",
@@ -107,7 +107,7 @@ fn review(review: &Value) -> String {
         cell(&review["title"]),
         cell(&review["step"]),
         cell(&review["categories"]),
-        table(samples)
+        table(samples, prefix)
     )
 }
 
@@ -141,7 +141,7 @@ fn cell(value: &Value) -> String {
 }
 
 /// A table with a column for each field that has a value in any row.
-fn table(rows: &[Value]) -> String {
+fn table(rows: &[Value], prefix: &str) -> String {
     const HIDDEN: &[&str] = &["created", "body", "order", "depends_on"];
     let mut columns: Vec<&String> = Vec::new();
     for row in rows {
@@ -155,7 +155,10 @@ fn table(rows: &[Value]) -> String {
     table.set_content_arrangement(ContentArrangement::Dynamic);
     table.set_header(columns.iter().map(|name| label(name).to_uppercase()));
     for row in rows {
-        table.add_row(columns.iter().map(|name| cell(&row[name.as_str()])));
+        table.add_row(columns.iter().map(|name| match cell(&row[name.as_str()]) {
+            message if *name == "message" => with_commands(&message, prefix),
+            text => text,
+        }));
     }
     table.trim_fmt()
 }

@@ -63,7 +63,7 @@ impl FromStr for TaskId {
             Ok(TaskId(text.to_owned()))
         } else {
             Err(format!(
-                "'{}' is not a task id: at most 64 letters, digits, '.', '-' or '_'; list_tasks shows ids",
+                "'{}' is not a task id: at most 64 letters, digits, '.', '-' or '_'; list_tasks() shows ids",
                 excerpt(text)
             ))
         }
@@ -110,7 +110,7 @@ impl FromStr for Token {
             Ok(Token(text.to_owned()))
         } else {
             Err(format!(
-                "'{}' is no claim token, which is at most 64 printable ASCII characters; claim_task's reply holds one in claim.token",
+                "'{}' is no claim token, which is at most 64 printable ASCII characters; the reply of claim_task() holds one in claim.token",
                 excerpt(text)
             ))
         }

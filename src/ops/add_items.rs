@@ -168,7 +168,7 @@ impl Operation for AddItems {
 fn refuse_finished(batch: &Task) -> Result<()> {
     let next = match batch.status {
         Status::Failed => "control_batch(action=\"retry\") opens what failed again, then more can be added",
-        Status::Done | Status::Cancelled => "make a new batch of them with create_batch",
+        Status::Done | Status::Cancelled => "make a new batch of them with create_batch()",
         _ => return Ok(()),
     };
     let code = if batch.status == Status::Cancelled { Code::Cancelled } else { Code::Conflict };
@@ -189,7 +189,7 @@ fn look(batch: &Batch, staging: &mut dyn Staging) -> Result<Option<Independence>
 /// What is told where a batch holds its chunks to be independent, and is too old to tell by which rule.
 fn unseen(batch: &Task) -> String {
     format!(
-        "Batch {} was made by an older tasktally that didn't keep its on_conflict: make a batch of its own for these items with create_batch, it is looked at beside this one",
+        "Batch {} was made by an older tasktally that didn't keep its on_conflict: make a batch of its own for these items with create_batch(); it is worked on beside this one",
         batch.id
     )
 }

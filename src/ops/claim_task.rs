@@ -175,7 +175,7 @@ fn may_work(tx: &dyn StoreRead, task: &Task) -> Result<()> {
         return Err(Error::new(
             Code::NotReady,
             format!(
-                "Chunk {} waits for chunk {}, which '{}' is working on: both touch '{}'. Claim it once that has ended; claim_task without id gives another.",
+                "Chunk {} waits for chunk {}, which '{}' is working on: both touch '{}'. Claim it once that has ended; claim_task() without an id claims another.",
                 task.id,
                 other.id,
                 other.claim.as_ref().map_or("somebody", |claim| claim.worker.as_str()),
@@ -323,11 +323,11 @@ impl ClaimTask {
                 let doubts = match tx.started_items(&chunk)?.len() {
                     0 => String::new(),
                     count => format!(
-                        "\n\n{count} of the items may have happened: in_doubt says who began it and when, without saying how it ended. Look before you act on such an item again."
+                        "\n\n{count} of the items may have happened: 'in_doubt' of such an item says which worker started it and when; how it ended is not known. Look before you act on such an item again."
                     ),
                 };
                 let more = if next_items_after.is_some() {
-                    " More items: get_task with items_after=next_items_after."
+                    " More items: get_task(id, items_after=next_items_after)."
                 } else {
                     ""
                 };

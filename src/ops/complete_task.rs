@@ -18,7 +18,7 @@ pub struct CompleteTask {
     /// Task id
     #[arg(long)]
     pub id: TaskId,
-    /// claim.token from claim_task
+    /// claim.token of your claim
     #[arg(long)]
     pub claim: Option<Token>,
     /// Text of the last receipt

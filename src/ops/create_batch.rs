@@ -53,7 +53,10 @@ pub struct CreateBatch {
     #[arg(long)]
     pub source: Option<ItemSource>,
     /// list_tasks filters
-    #[arg(long, help = "list_tasks filters as a JSON object: the tasks that match become items")]
+    #[arg(
+        long,
+        help = "Filters as a JSON object, with the names of list-tasks' options: the tasks that match become items"
+    )]
     pub query: Option<Query>,
     /// The field that names an item.
     #[schemars(description = "")]

@@ -23,7 +23,7 @@ pub struct ReleaseTask {
     /// Task id
     #[arg(long)]
     pub id: TaskId,
-    /// claim.token from claim_task
+    /// claim.token of your claim
     #[arg(long)]
     pub claim: Option<Token>,
     /// Why; recorded

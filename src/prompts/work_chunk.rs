@@ -7,7 +7,7 @@ use crate::model::id::TaskId;
 pub(super) const PROMPT: Prompt = Prompt {
     name: "work_chunk",
     title: "Work a chunk",
-    about: "What each background worker of a batch is told; create_batch returns the same as worker_prompt.",
+    about: "The prompt for each worker of a batch; the reply that created the batch has it as worker_prompt.",
     arguments: &[
         Argument {
             name: "batch",

@@ -66,7 +66,7 @@ fn a_batch_without_a_runner_is_reported_and_started_again() {
 fn a_batch_whose_profile_is_gone_is_reported_with_the_profile() {
     let (store, id) = with_a_killed_runner();
     std::fs::write(store.config(), "").unwrap();
-    let words = [id.as_str(), "there is no profile 'sleeper'", "tasktally config example"];
+    let words = [id.as_str(), "there is no profile 'sleeper'", "the operator adds"];
     let command = assert_finding(&store, "batches", "problem", &words).unwrap();
     assert_eq!(command, format!("${{EDITOR:-vi}} {}", store.config().display()));
     // Without the profile, start is refused. Pause and resume work.

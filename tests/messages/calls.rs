@@ -58,10 +58,10 @@ impl Scene {
     pub(crate) fn new() -> Self {
         let store = Store::new();
         let mut server = store.serve();
-        let task = server.task("First");
+        let task = server.create_task("First");
         let dependent = server.call("create_task", json!({"title": "Second", "depends_on": [task]}));
         let dependent = dependent.ok().text("/task/id");
-        let claimed = server.task("Third");
+        let claimed = server.create_task("Third");
         let claim = json!({"id": claimed, "status": "in_progress", "assignee": "A"});
         server.call("update_task", claim).ok();
         let batch = make_batch(&mut server, &["a", "b"], json!({"max_chunk": 1, "resources": ["field"]}));

@@ -4,7 +4,7 @@ use crate::calls::Scene;
 
 /// Their arguments.
 pub(crate) fn refused(scene: &Scene) -> Vec<Vec<String>> {
-    let Scene { task, batch, failed, paused, .. } = scene;
+    let Scene { task, batch, .. } = scene;
     let chunk = format!("{batch}.1");
     let all: &[&[&str]] = &[
         &["logs", batch],
@@ -13,7 +13,7 @@ pub(crate) fn refused(scene: &Scene) -> Vec<Vec<String>> {
         &["report", task],
         &["report", "nothing"],
         &["watch", "nothing"],
-        &["watch", failed],
+        &["watch", batch],
         &["watch"],
         &["run", "--items", "nothing.jsonl", "--", "true"],
         &["run", "--resume", batch],
@@ -21,7 +21,6 @@ pub(crate) fn refused(scene: &Scene) -> Vec<Vec<String>> {
         &["run"],
         &["work", "--batch", batch],
         &["work", "--batch", task, "--", "true"],
-        &["work", "--batch", paused, "--", "true"],
         &["work"],
         &["prompt", "work_chunk", "--batch", "not an id"],
         &["verify", "--from", "nothing"],

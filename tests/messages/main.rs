@@ -53,9 +53,9 @@ fn a_person_at_a_terminal_reads_no_tool_names() {
     let mut wrong = Vec::new();
     for args in all {
         let ran = scene.store.tasktally(&args).finish();
-        let names = mcp_names(&for_people(&ran.said()));
+        let names = mcp_names(&for_people(&ran.output()));
         if !names.is_empty() {
-            wrong.push(format!("{names:?} after {args:?}:\n{}", ran.said()));
+            wrong.push(format!("{names:?} after {args:?}:\n{}", ran.output()));
         }
     }
     assert!(wrong.is_empty(), "{} outputs name tools:\n\n{}", wrong.len(), wrong.join("\n"));
@@ -97,10 +97,12 @@ fn data_in_quotes_is_not_rewritten() {
 
 #[test]
 fn every_option_of_every_command_has_a_help_text() {
-    let mut missing = Vec::new();
+    let (mut missing, mut wrong) = (Vec::new(), Vec::new());
     let mut open = vec![("tasktally".to_owned(), tasktally::cli::command())];
     while let Some((path, mut command)) = open.pop() {
         command.build();
+        let help = command.clone().render_long_help().to_string();
+        wrong.extend(mcp_names(&help).into_iter().map(|name| format!("{path}: {name}")));
         if command.get_about().is_none_or(|about| about.to_string().is_empty()) {
             missing.push(path.clone());
         }
@@ -114,4 +116,5 @@ fn every_option_of_every_command_has_a_help_text() {
         open.extend(inner.map(|inner| (format!("{path} {}", inner.get_name()), inner.clone())));
     }
     assert!(missing.is_empty(), "{} have no help text:\n{}", missing.len(), missing.join("\n"));
+    assert!(wrong.is_empty(), "{} help texts name tools:\n{}", wrong.len(), wrong.join("\n"));
 }

@@ -33,7 +33,7 @@ pub(super) fn start(
 ) -> Result<String> {
     let profile = profile.map(LineText::as_str).or(batch.profile.as_deref()).ok_or_else(|| {
         Error::invalid(format!(
-            "worker: missing, batch {} has no profile yet; `tasktally config` lists the operator's profiles",
+            "worker: missing, batch {} has no profile yet; name one that the operator has configured",
             task.id
         ))
     })?;

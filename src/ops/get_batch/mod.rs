@@ -217,8 +217,7 @@ impl BatchRequest<'_> {
         let (tx, task, counts) = (self.tx, self.task, &self.batch.counts);
         reply.message = format!("{} of {} items failed", counts.failed, counts.total);
         if counts.failed > FAILURES as u64 {
-            reply.message +=
-                &format!("; the first {FAILURES} are shown, `tasktally report {}` writes all", task.id);
+            reply.message += &format!("; the first {FAILURES} are shown, a report of the batch lists all");
         }
         reply.failures = Some(failures(tx, task, FAILURES)?);
         reply.chunks = Some(Vec::new());

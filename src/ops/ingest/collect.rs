@@ -101,7 +101,7 @@ impl Origin<'_> {
             (Some(source), _) => source.path.as_str(),
             (_, Some(_)) => {
                 return Error::invalid(
-                    "query: no task matches; list_tasks with the same filters shows what does (chunks and batches are left out)",
+                    "query: no task matches; list_tasks() with the same filters shows which tasks do (chunks and batches are left out)",
                 );
             }
             _ => "items",

@@ -46,7 +46,7 @@ impl FromStr for Query {
     fn from_str(text: &str) -> Result<Self> {
         serde_json::from_str(text).map_err(|error| {
             Error::invalid(format!(
-                "query: '{}' is not an object of list_tasks filters, such as {{\"status\": \"active\"}}: {error}",
+                "query: '{}' is not an object with filters of list_tasks(), such as {{\"status\": \"active\"}}: {error}",
                 excerpt(text)
             ))
         })

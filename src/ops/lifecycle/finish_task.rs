@@ -102,7 +102,7 @@ fn summary(tx: &dyn StoreWrite, task: &Task, batch: &Batch) -> Result<String> {
     if batch.counts.failed > failed.len() as u64 {
         let _ = write!(
             text,
-            "\n- get_batch(id=\"{0}\", view=\"failures\") shows more failures, `tasktally report {0}` writes all",
+            "\n- get_batch(id=\"{0}\", view=\"failures\") shows more failures, a report of the batch lists all",
             task.id
         );
     }

@@ -68,7 +68,7 @@ fn load_response<R: Repeatable>(tx: &dyn StoreRead, key: &RequestKey, operation:
         return Err(Error::new(
             Code::Conflict,
             format!(
-                "request_key: '{}' was used for another {first} request; choose a new key for a new request",
+                "request_key: '{}' was used for another request to {first}(); choose a new key for a new request",
                 excerpt(&key.key)
             ),
         ));

@@ -31,7 +31,7 @@ impl UpdateTask {
                 task.id
             ))),
             _ if task.is_chunk => Err(Error::invalid(format!(
-                "status: '{status}' cannot be set, the status of chunk {} changes only by claim_task, complete_task and release_task",
+                "status: '{status}' cannot be set, the status of chunk {} changes only by claim_task(), complete_task() and release_task()",
                 task.id
             ))),
             _ => self.set_status(tx, task, status, author),

@@ -14,6 +14,7 @@ use crate::model::batch::BatchStatus;
 use crate::model::id::TaskId;
 use crate::model::text::LineText;
 use crate::ops::{BadItems, ClaimTask, Operation, Plan, Session, release_runner_claims};
+use crate::terminal::with_commands;
 use crate::work::pool::{HeldClaims, WorkContext, WorkerCommand, run_workers};
 use crate::work::progress::{ProgressMode, RunProgress};
 use crate::work::run_lock;
@@ -56,7 +57,7 @@ pub fn run(options: Run, session: &Session, program: &str, json: bool) -> Result
             json!({ "event": "added", "batch": added.batch, "added": added.added, "known": added.known });
         progress.event(&with_bad_items(event, added.bad_items.as_ref()));
         if mode != ProgressMode::Json {
-            progress.note(&added.message);
+            progress.note(&with_commands(&added.message, program));
         }
         list_bad_items(&progress, mode, added.bad_items.as_ref());
     }

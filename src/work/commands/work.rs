@@ -12,6 +12,7 @@ use crate::model::id::TaskId;
 use crate::model::limits::{LeaseSeconds, MaxParallel};
 use crate::model::text::LineText;
 use crate::ops::{ClaimTask, RunnerLauncher as _, Session, assign_profile, batch_state};
+use crate::terminal::with_commands;
 use crate::work::background::{Launcher, RunnerMode, run_batch, start_detached};
 use crate::work::pool::{HeldClaims, WorkContext, WorkTotals, WorkerCommand, run_workers};
 use crate::work::progress::{ProgressMode, RunProgress};
@@ -128,8 +129,8 @@ fn work_by_profile(
     }
     if options.detach {
         let reply = start_detached(session, store, batch)?;
-        let text =
-            if json { reply.to_string() } else { reply["message"].as_str().unwrap_or_default().to_owned() };
+        let message = reply["message"].as_str().unwrap_or_default();
+        let text = if json { reply.to_string() } else { with_commands(message, program) };
         print_line(&text);
         return Ok(0);
     }
