@@ -81,7 +81,7 @@ pub fn check_claimable(task: &Task, worker: &str, manner: ClaimKind, now: Timest
         return Err(Error::new(
             Code::NotReady,
             format!(
-                "Task {} waits for {} of its dependencies; get_task shows depends_on",
+                "Task {0} waits for {1} of its dependencies; get_task(id=\"{0}\") shows them",
                 task.id, task.blocker_count
             ),
         ));
@@ -130,7 +130,7 @@ pub fn claim_lost_error(task: &Task, token: &Token, now: Timestamp) -> Error {
     Error::new(
         Code::ClaimLost,
         format!(
-            "Your claim on task {} is lost: {why}. Stop working on it; claim_task gives you new work.",
+            "Your claim on task {} is lost: {why}. Stop working on it; claim_task() gives you new work.",
             task.id
         ),
     )

@@ -43,7 +43,7 @@ pub struct CompleteTasksReply {
 impl Operation for CompleteTasks {
     const NAME: &'static str = "complete_tasks";
     const TITLE: &'static str = "Complete several tasks";
-    const DESCRIPTION: &'static str = "complete_task for each id, each by itself.";
+    const DESCRIPTION: &'static str = "Complete several tasks, each by itself.";
     const EFFECT: Effect = Effect::WriteOnce;
     const POSITIONAL: &'static str = "ids";
     type Reply = CompleteTasksReply;

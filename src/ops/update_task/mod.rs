@@ -83,7 +83,7 @@ pub struct UpdateTask {
     /// Receipt to append
     #[arg(long)]
     body: Option<ReceiptText>,
-    /// claim.token from claim_task
+    /// claim.token of your claim
     #[arg(long)]
     claim: Option<Token>,
     /// Key of the item reported on

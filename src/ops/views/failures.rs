@@ -42,9 +42,7 @@ pub(in crate::ops) fn failures(tx: &dyn StoreRead, batch: &Task, max: usize) -> 
     for (chunk, item) in tx.failed_items(batch.row, max)? {
         let number = item.settled.as_ref().map_or(0, |settled| settled.receipt);
         let text = tx.receipt(item.chunk_row, number)?.map(|receipt| receipt.text).ok_or_else(|| {
-            Error::not_found(format!(
-                "Receipt {number} of chunk {chunk} is missing; `tasktally verify` checks the store"
-            ))
+            Error::not_found(format!("Receipt {number} of chunk {chunk} is missing: the store is damaged"))
         })?;
         failures.push(FailureView { chunk: chunk.to_string(), item: Some(item.key), reason: shorten(text) });
     }
