@@ -1,4 +1,4 @@
-//! A batch, its chunks and items: what they are and what a receipt does to them.
+//! A batch, its chunks and its items, and how a receipt settles an item.
 
 use serde_json::{Map, Value};
 
@@ -14,17 +14,17 @@ use super::timestamp::Timestamp;
 use crate::error::{Code, Error, Result};
 
 word_enum!(
-    /// Where a batch stands.
+    /// A batch's status.
     BatchStatus, "batch status" {
-        /// Chunks are being worked on or wait for workers.
+        /// Chunks are being worked or wait for workers.
         Running = "running",
-        /// Nothing more is claimed until somebody resumes it.
+        /// No chunk can be claimed until the batch is resumed.
         Paused = "paused",
-        /// Nothing goes on without a person.
+        /// It waits for a person.
         Waiting = "waiting",
-        /// Every chunk is done.
+        /// All chunks are done.
         Done = "done",
-        /// Every chunk has ended and some failed.
+        /// All chunks have ended and some failed.
         Failed = "failed",
         /// It was cancelled.
         Cancelled = "cancelled",
@@ -32,14 +32,14 @@ word_enum!(
 );
 
 impl BatchStatus {
-    /// Whether nothing more comes of it by itself.
+    /// Whether it has ended.
     pub fn is_over(self) -> bool {
         matches!(self, BatchStatus::Done | BatchStatus::Failed | BatchStatus::Cancelled)
     }
 }
 
 word_enum!(
-    /// How a batch is best worked: 2 to 4 workers are started directly, more by a hypervisor.
+    /// How to start a batch's workers: up to 4 directly, more by a hypervisor agent.
     Mode, "mode" {
         /// Up to four workers.
         Direct = "direct",
@@ -49,16 +49,16 @@ word_enum!(
 );
 
 impl Mode {
-    /// The mode for so many workers at once.
+    /// The mode for this number of parallel workers.
     pub fn for_workers(workers: u64) -> Self {
         if workers >= 5 { Mode::Hypervisor } else { Mode::Direct }
     }
 }
 
-/// Counts that the store keeps as receipts come in.
+/// Counts of items, maintained by the store with each receipt.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct ItemCounts {
-    /// Items in all.
+    /// All items.
     pub total: u64,
     /// Items done.
     pub done: u64,
@@ -80,66 +80,66 @@ impl ItemCounts {
 pub struct Batch {
     /// Its task's row.
     pub row: RowId,
-    /// What every worker is told.
+    /// The instructions for every worker.
     pub instructions: String,
-    /// The field of an item that names it.
+    /// The field that holds an item's key.
     pub key_field: String,
-    /// How the items were split.
+    /// How the items are split, in the short form.
     pub split: String,
     /// The most items a chunk holds.
     pub max_chunk: i64,
-    /// The most chunks worked on at once.
+    /// The most chunks worked at once.
     pub max_parallel: i64,
     /// How often a chunk may be claimed.
     pub max_attempts: i64,
-    /// The command that `tasktally run` works it with.
+    /// The worker command given to `tasktally run`.
     pub command: Option<Vec<String>>,
-    /// How many chunks it has.
+    /// The number of its chunks.
     pub chunk_count: u64,
-    /// How many of them are done, failed or cancelled.
+    /// The number of chunks that are done, failed or cancelled.
     pub ended_chunks: u64,
-    /// How many of them failed or were cancelled.
+    /// The number of chunks that failed or were cancelled.
     pub unsuccessful_chunks: u64,
-    /// Items by outcome.
+    /// Its items by outcome.
     pub counts: ItemCounts,
     /// When the first chunk was claimed.
     pub started: Option<Timestamp>,
-    /// The passes over its chunks.
+    /// Its steps.
     pub steps: Steps,
-    /// Where a person is asked.
+    /// When it waits for a person's decision.
     pub checkpoint: Checkpoint,
-    /// After how many approvals in a row nobody is asked any more.
+    /// After this number of consecutive approvals, chunks are approved automatically.
     pub auto_approve_after: Option<u64>,
-    /// How many chunks were approved in a row.
+    /// The number of consecutive approvals.
     pub approved_in_a_row: u64,
-    /// How many failed items pause it.
+    /// The number of failed items beyond which it is paused.
     pub max_failures: Option<MaxFailures>,
-    /// How many items had failed when it was last resumed: they don't pause it again.
+    /// The failed items when it was last resumed; they do not count towards `max_failures` again.
     pub forgiven_failures: u64,
-    /// Why it is paused, while it is.
+    /// Why it is paused; `None` if it is not.
     pub pause_reason: Option<String>,
     /// The row of its finish task.
     pub finish_row: Option<RowId>,
-    /// What becomes of its items in doubt.
+    /// What happens to its items in doubt.
     pub in_doubt: InDoubtPolicy,
-    /// The profile that it is worked by in the background.
+    /// The profile of its background workers.
     pub profile: Option<String>,
-    /// What happens where its chunks touch the same; none where it is older than the record of it.
+    /// What happens if its chunks touch the same resource; `None` for batches of schemas before this field.
     pub on_conflict: Option<OnConflict>,
-    /// The fields that say what an item touches; none: the default one.
+    /// The fields that name an item's resources; empty: the default field.
     pub resources: Vec<LineText>,
 }
 
-/// How long a chunk rests after an attempt that was given back, in seconds: twice as long each time.
+/// The backoff of a chunk after a released attempt, in seconds; it doubles with each attempt.
 pub fn backoff_seconds(attempts: i64) -> i64 {
     1_i64 << attempts.clamp(1, 9).saturating_sub(1)
 }
 
-/// The longest of these rests; one that ends further ahead was begun before the clock jumped back.
+/// The longest backoff. One that ends further ahead was set before the clock was set back.
 pub const MAX_BACKOFF_SECONDS: i64 = 1 << 8;
 
 impl Batch {
-    /// Where the batch stands, given its task's status and whether any chunk can be worked on.
+    /// The batch's status, given its task's status and whether any chunk can be worked now.
     pub fn status(&self, task: Status, workable: bool) -> BatchStatus {
         match task {
             Status::Cancelled => BatchStatus::Cancelled,
@@ -151,14 +151,14 @@ impl Batch {
         }
     }
 
-    /// Whether so many items have failed that it is to be paused.
+    /// Whether more items failed than `max_failures` allows, so that it must be paused.
     pub fn exceeds_max_failures(&self) -> bool {
         self.max_failures.is_some_and(|most| {
             most.is_exceeded(self.counts.failed.saturating_sub(self.forgiven_failures), self.counts.total)
         })
     }
 
-    /// What became of its items and chunks, as the second half of a sentence.
+    /// The totals of its items and chunks, as the end of a sentence.
     pub fn totals_sentence(&self) -> String {
         let counts = self.counts;
         format!(
@@ -173,13 +173,13 @@ impl Batch {
         )
     }
 
-    /// What the batch's task becomes once its last chunk has ended.
+    /// The status of the batch's task once its last chunk has ended.
     pub fn final_status(&self) -> Status {
         if self.unsuccessful_chunks > 0 { Status::Failed } else { Status::Done }
     }
 }
 
-/// A child task holding a share of a batch's items.
+/// A child task with a share of a batch's items.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Chunk {
     /// Its task's row.
@@ -190,26 +190,26 @@ pub struct Chunk {
     pub batch_id: TaskId,
     /// Its number in the batch, from 1.
     pub number: u64,
-    /// What its items have in common, as a person reads it.
+    /// The label of its items, such as `Nov 2025`.
     pub span: String,
-    /// How often it was claimed.
+    /// The number of claims.
     pub attempts: i64,
-    /// The number of the step it is in, from 0.
+    /// The number of its current step, from 0.
     pub step: usize,
-    /// What that step is called, where its batch has several.
+    /// The name of that step, if the batch has several.
     pub step_name: Option<String>,
-    /// What a reviewer added to the instructions.
+    /// The reviewer's addition to the instructions.
     pub review_note: String,
-    /// Why it was given back, a line an attempt, since it was last opened.
+    /// Why its claims were released, one line per attempt, since it was last reopened.
     pub release_reasons: String,
-    /// The generation of the claim whose completion was accepted last.
+    /// The generation of the claim whose completion was last accepted.
     pub accepted_generation: u64,
-    /// Items by outcome.
+    /// Its items by outcome.
     pub counts: ItemCounts,
 }
 
 impl Chunk {
-    /// A chunk that nobody has claimed yet.
+    /// A chunk that was never claimed.
     pub fn new(row: RowId, batch: (RowId, &TaskId), number: u64, span: &str, items: u64) -> Self {
         Chunk {
             row,
@@ -228,22 +228,22 @@ impl Chunk {
     }
 }
 
-/// One thing to process, as it is stored.
+/// A stored item.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StoredItem {
     /// Its chunk's row.
     pub chunk_row: RowId,
-    /// Its place in the chunk, from 1.
+    /// Its position in the chunk, from 1.
     pub position: u64,
-    /// Its name, one of a kind in the batch.
+    /// Its key, unique in the batch.
     pub key: String,
     /// Its fields.
     pub fields: Map<String, Value>,
-    /// What became of it.
+    /// Its outcome, once it is settled.
     pub settled: Option<Settled>,
-    /// The number of the step that this is of, from 0.
+    /// The number of the step, from 0.
     pub step: usize,
-    /// That it was begun, while nothing settles it.
+    /// The `started` report, while the item is not settled.
     pub started: Option<StartedReport>,
 }
 
@@ -254,41 +254,41 @@ impl StoredItem {
     }
 }
 
-/// What an item came to in a step before.
+/// An item's outcome in an earlier step.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EarlierOutcome {
     /// The number of the step.
     pub step: usize,
-    /// What became of it.
+    /// The outcome.
     pub outcome: Outcome,
-    /// What it was found to be.
+    /// Its category.
     pub category: Option<String>,
 }
 
 /// How an item was settled.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settled {
-    /// What became of it.
+    /// The outcome.
     pub outcome: Outcome,
-    /// What it was found to be.
+    /// Its category.
     pub category: Option<String>,
-    /// The receipt that says so.
+    /// The number of the receipt that settled it.
     pub receipt: u64,
 }
 
-/// What a receipt for an item amounts to.
+/// What an item's receipt does.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SettleDecision {
-    /// The first one: it settles the item.
+    /// It settles the item.
     Settles,
-    /// The same outcome again: the first receipt's number.
+    /// It repeats the outcome of the receipt with this number.
     Duplicate(u64),
 }
 
 /// Decides what a receipt with `outcome` does to an item.
 ///
 /// # Errors
-/// `conflict` where the item is settled otherwise.
+/// `conflict` if the item is settled with another outcome.
 pub fn settle(item: &StoredItem, outcome: Outcome) -> Result<SettleDecision> {
     match &item.settled {
         None => Ok(SettleDecision::Settles),

@@ -1,4 +1,4 @@
-//! The hash chain of a task's receipts, checked as they pass; and its head, noted elsewhere to be compared with.
+//! Verification of a task's hash chain of receipts, and the chain head that can be exported and compared later.
 
 use std::fmt;
 use std::str::FromStr;
@@ -9,22 +9,22 @@ use super::id::TaskId;
 use super::receipt::{GENESIS_HASH, Receipt};
 use super::text::excerpt;
 
-/// How far a chain was followed.
+/// Verifies a task's receipts, one after another.
 #[derive(Debug)]
 pub struct ChainVerifier {
     number: u64,
     head: [u8; 32],
-    /// The first receipt that is not as it was written.
+    /// The number of the first receipt that does not match its hash.
     bad: Option<u64>,
 }
 
 impl ChainVerifier {
-    /// Before the first receipt.
+    /// A verifier that expects the first receipt.
     pub fn new() -> Self {
         ChainVerifier { number: 0, head: GENESIS_HASH, bad: None }
     }
 
-    /// Takes the next receipt.
+    /// Checks the next receipt against its stored hash.
     pub fn verify_next(&mut self, task: &str, receipt: &Receipt, hash: [u8; 32]) {
         self.number += 1;
         if receipt.number != self.number || receipt.hash(task, &self.head) != hash {
@@ -33,41 +33,41 @@ impl ChainVerifier {
         self.head = hash;
     }
 
-    /// How many receipts it took.
+    /// The number of receipts checked so far.
     pub fn receipt_count(&self) -> u64 {
         self.number
     }
 
-    /// The first receipt that was not as it was written.
+    /// The number of the first receipt that does not match its hash.
     pub fn first_invalid(&self) -> Option<u64> {
         self.bad
     }
 
-    /// Whether every receipt was as it was written, and none is missing of so many.
+    /// Whether all `receipts` were checked and each matched its hash.
     pub fn is_intact(&self, receipts: u64) -> bool {
         self.bad.is_none() && self.number == receipts
     }
 
-    /// The last receipt's hash, to be compared with one that was noted elsewhere.
+    /// The last receipt's hash, in hexadecimal digits.
     pub fn head_hash(&self) -> String {
         hex(&self.head)
     }
 }
 
-/// Bytes as hexadecimal digits.
+/// The bytes as hexadecimal digits.
 pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Where a task's chain stood when it was noted: a line `ID NUMBER HASH`, or the same as a JSON object.
+/// A task's chain when it was exported: a line `ID NUMBER HASH`, or the same as a JSON object.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ChainHead {
-    /// The task.
+    /// The task's id.
     pub task: TaskId,
-    /// How many receipts it had.
+    /// The number of its receipts.
     pub number: u64,
-    /// The hash of the last of them, in hexadecimal digits.
+    /// The hash of the last receipt, in hexadecimal digits.
     pub hash: String,
 }
 
@@ -101,7 +101,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_head_is_read_as_it_was_written() {
+    fn a_chain_head_survives_writing_and_reading() {
         let head = ChainHead { task: TaskId::stored("abc.01".into()), number: 7, hash: hex(&[0xAB; 32]) };
         assert_eq!(head.to_string().parse(), Ok(head.clone()));
         let json = serde_json::to_string(&head).unwrap();

@@ -1,7 +1,6 @@
-//! `- [ ]` in a body: what is still open. A body is append-only, so a later
-//! `- [x]` line with the same text ticks an earlier `- [ ]` off.
+//! Checkboxes in a body. A body is append-only, so a later `- [x]` line with the same text closes an earlier `- [ ]`.
 
-/// The texts of boxes that no later line ticks off, in order.
+/// The texts of open checkboxes, in order.
 pub fn open_checkboxes<'a>(texts: impl IntoIterator<Item = &'a str>) -> Vec<&'a str> {
     let mut open: Vec<&str> = Vec::new();
     for line in texts.into_iter().flat_map(str::lines) {
@@ -18,7 +17,7 @@ pub fn open_checkboxes<'a>(texts: impl IntoIterator<Item = &'a str>) -> Vec<&'a 
     open
 }
 
-/// Whether a text opens any box, so that others need never be read again.
+/// Whether the text contains an open checkbox. Tasks without one need not be read when they are completed.
 pub fn has_checkbox(text: &str) -> bool {
     text.contains("- [ ]")
 }
@@ -28,7 +27,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_box_stays_open_until_a_later_line_ticks_it() {
+    fn a_checkbox_stays_open_until_a_later_line_closes_it() {
         fn check(texts: &[&str], open: &[&str]) {
             assert_eq!(open_checkboxes(texts.iter().copied()), open, "{texts:?}");
         }

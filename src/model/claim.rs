@@ -7,15 +7,15 @@ use super::timestamp::Timestamp;
 /// A claim on a task.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Claim {
-    /// Who holds it, by the name it gave; several may share one.
+    /// The name that the worker gave; several workers may share one name.
     pub worker: String,
-    /// What later writes must bring; an open claim has none.
+    /// The token that later writes must carry; an open claim has none.
     pub token: Option<Token>,
-    /// Since when.
+    /// When the task was claimed.
     pub claimed_at: Timestamp,
-    /// Until when, unless a write of its holder renews it.
+    /// When the lease ends, unless a write by the holder renews it.
     pub expires_at: Timestamp,
-    /// By how much a write renews it, in seconds.
+    /// How long the lease lasts after a write, in seconds.
     pub lease_seconds: i64,
 }
 
@@ -31,19 +31,19 @@ impl Claim {
         }
     }
 
-    /// Whether the lease holds. One that ends further ahead than any lease may was written before
-    /// the clock jumped back, and must not strand the task.
+    /// Whether the lease has not expired. An expiry further ahead than the longest lease was written before the
+    /// clock was set back; such a lease counts as expired, or nobody could claim the task for that long.
     pub fn is_live(&self, now: Timestamp) -> bool {
         now < self.expires_at && self.expires_at <= now.saturating_add_secs(MAX_LEASE_AHEAD_SECONDS)
     }
 
-    /// Until when the lease runs once it is renewed: never shorter than before.
+    /// When the lease ends if it is renewed now; never earlier than before.
     pub fn renewed_expiry(&self, now: Timestamp) -> Timestamp {
         self.expires_at.max(now.saturating_add_secs(self.lease_seconds))
     }
 
-    /// The same, where it is later by a thousandth of the lease at least: receipts that follow each other
-    /// closely are spared a change of what is sorted by expiry.
+    /// The renewed expiry, if it is later by at least a thousandth of the lease. Receipts in quick succession
+    /// would otherwise each update the index over expiry times.
     pub fn expiry_worth_renewing(&self, now: Timestamp) -> Option<Timestamp> {
         let until = self.renewed_expiry(now);
         let gain = until.millis().saturating_sub(self.expires_at.millis());
@@ -56,7 +56,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_lease_is_renewed_once_that_gains_a_thousandth() {
+    fn a_lease_is_renewed_only_if_that_gains_a_thousandth_of_it() {
         fn check(lease: i64, after_ms: i64, moves: bool) {
             let start = Timestamp::from_millis(1_700_000_000_000);
             let claim = Claim::new("polecat", None, start, lease);
@@ -68,7 +68,7 @@ mod tests {
         check(1_800, 1_800, true);
         check(1, 1, true);
         check(1, 0, false);
-        // The clock jumped back: a lease never gets shorter.
+        // The clock was set back: renewal never shortens a lease.
         check(60, -5_000, false);
     }
 }

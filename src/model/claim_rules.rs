@@ -7,7 +7,7 @@ use super::task::Task;
 use super::timestamp::Timestamp;
 use crate::error::{Code, Error, Result};
 
-/// The task as it is after the claim was won.
+/// The task after the claim.
 #[must_use]
 pub fn claimed(task: &Task, claim: Claim) -> Task {
     Task {
@@ -19,17 +19,17 @@ pub fn claimed(task: &Task, claim: Claim) -> Task {
     }
 }
 
-/// How a task is to be claimed.
+/// How a task is claimed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ClaimKind {
-    /// By `update_task`, as the workflow does: no token.
+    /// By `update_task(status="in_progress")`: without a token.
     Open,
-    /// By `claim_task`: every later write brings the token.
+    /// By `claim_task`: every later write must carry the token.
     Fenced,
 }
 
-/// Decides whether `worker` wins the task: only if it is active, or its claim has run out,
-/// its dependencies are done and nobody holds it, whatever name the worker has.
+/// Checks that `worker` may claim the task: the task is active or its claim has expired, its dependencies are
+/// done, and it has no live claim. A live claim refuses every worker, also one of the same name.
 ///
 /// # Errors
 /// `already_claimed`, `not_ready`, `cancelled`, `claim_required` with the reason.
@@ -50,7 +50,7 @@ pub fn check_claimable(task: &Task, worker: &str, manner: ClaimKind, now: Timest
         ));
     }
     match task.status {
-        // An expired claim leaves the task in progress until somebody takes it over.
+        // An expired claim leaves the task in progress until the next worker claims it.
         Status::Active | Status::InProgress => {}
         Status::Cancelled => {
             return Err(Error::new(Code::Cancelled, format!("Task {} was cancelled", task.id)));
@@ -95,18 +95,18 @@ pub fn check_claimable(task: &Task, worker: &str, manner: ClaimKind, now: Timest
     Ok(())
 }
 
-/// Under what right a write comes.
+/// Whether a write carries the token of the live claim.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ClaimAuthority {
-    /// It brought the live claim's token.
+    /// It carries the live claim's token.
     LiveToken,
-    /// It brought no token.
+    /// It carries no token.
     NoToken,
-    /// It brought a token that is not the live claim's.
+    /// It carries another token: the claim was lost.
     StaleToken,
 }
 
-/// What right `token` gives over the task now.
+/// Compares a write's token with the task's live claim.
 pub fn claim_authority(task: &Task, token: Option<&Token>, now: Timestamp) -> ClaimAuthority {
     match token {
         None => ClaimAuthority::NoToken,
@@ -117,7 +117,7 @@ pub fn claim_authority(task: &Task, token: Option<&Token>, now: Timestamp) -> Cl
     }
 }
 
-/// The answer to a token that isn't the live claim's.
+/// The error for a token that is not the live claim's.
 pub fn claim_lost_error(task: &Task, token: &Token, now: Timestamp) -> Error {
     let was_last = task.claim.as_ref().and_then(|claim| claim.token.as_ref()) == Some(token);
     let why = if let Some(holder) = task.live_claim(now) {
@@ -136,10 +136,11 @@ pub fn claim_lost_error(task: &Task, token: &Token, now: Timestamp) -> Error {
     )
 }
 
-/// Whether a write that changes the task's state may go ahead.
+/// Checks that a write with this token may change the task's state.
 ///
 /// # Errors
-/// `claim_lost` for a token that is not the live one, `claim_required` for none on a fenced task.
+/// `claim_lost` for a token that is not the live claim's; `claim_required` if the task is held under a fenced
+/// claim and the write carries no token.
 pub fn check_state_change(task: &Task, token: Option<&Token>, now: Timestamp) -> Result<()> {
     match (claim_authority(task, token, now), token) {
         (ClaimAuthority::StaleToken, Some(token)) => Err(claim_lost_error(task, token, now)),
@@ -174,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_free_ready_task_is_won() {
+    fn only_a_ready_task_without_a_live_claim_can_be_claimed() {
         fn check(task: Task, now: Timestamp, expected: Result<(), Code>) {
             assert_eq!(
                 check_claimable(&task, "polecat", ClaimKind::Open, now).map_err(|e| e.code),
@@ -185,7 +186,7 @@ mod tests {
         check(task(Status::Active, None), at(0), Ok(()));
         check(task(Status::InProgress, held(60)), at(59), Err(Code::AlreadyClaimed));
         check(task(Status::InProgress, held(60)), at(60), Ok(()));
-        // The clock jumped back by two days: the lease lies too far ahead.
+        // The clock was set back by two days: the expiry is further ahead than any lease.
         check(task(Status::InProgress, held(60)), at(-2 * 86_400), Ok(()));
         check(task(Status::Done, None), at(0), Err(Code::NotReady));
         check(task(Status::Cancelled, None), at(0), Err(Code::Cancelled));
@@ -194,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_live_token_holds() {
+    fn only_the_live_claims_token_allows_state_changes() {
         let mine = Token::stored("tok".into());
         let other = Token::stored("old".into());
         let held = task(Status::InProgress, held(60));

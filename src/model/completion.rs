@@ -1,28 +1,28 @@
-//! When a task may be completed.
+//! The rule for completing a task.
 
 use super::batch::{Batch, Chunk};
 use super::task::Task;
 use crate::error::{Code, Error, Result};
 use crate::model::text::excerpt;
 
-/// How many open boxes or items a refusal names.
+/// The most open checkboxes or items that an error names.
 pub const MAX_NAMED: usize = 10;
 
-/// What still stands in the way of completing a task.
+/// Work that is still open on a task.
 #[derive(Debug, Default)]
 pub struct OpenWork<'a> {
-    /// Boxes not ticked off.
+    /// Open checkboxes.
     pub open_checkboxes: Vec<&'a str>,
-    /// The chunk, and the first keys of its items without a receipt.
+    /// The chunk, if the task is one, and the first keys of its items without a receipt.
     pub chunk: Option<(&'a Chunk, Vec<String>)>,
-    /// The batch, where the task is one.
+    /// The batch, if the task is one.
     pub batch: Option<&'a Batch>,
 }
 
-/// Decides whether nothing is left to do.
+/// Checks that no work is open.
 ///
 /// # Errors
-/// `incomplete_items`, naming what is left.
+/// `incomplete_items` with the open work.
 pub fn check_no_open_work(task: &Task, remaining: &OpenWork<'_>) -> Result<()> {
     if let Some((chunk, keys)) = &remaining.chunk {
         let left = chunk.counts.total - chunk.counts.processed();

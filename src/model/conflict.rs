@@ -1,126 +1,126 @@
-//! Which chunks touch the same resource: a walk over sorted resources, and the rules for what it finds.
+//! Finds chunks that touch the same resource, by one scan over the sorted resources; and the policies for them.
 
 use super::resource::contains;
 use super::task::RowId;
 use crate::error::Result;
 
 word_enum!(
-    /// What happens where two chunks touch the same resource.
+    /// What happens if two chunks touch the same resource.
     OnConflict, "conflict rule" {
         /// The batch is refused.
         Reject = "reject",
-        /// Items that share a resource come into one chunk.
+        /// Items that share a resource are put into one chunk.
         Merge = "merge",
-        /// The chunks are worked one after another.
+        /// Chunks that share a resource are worked one after another.
         Serialize = "serialize",
-        /// Nothing: nobody looks.
+        /// Resources are not compared.
         Allow = "allow",
     }
 );
 
-/// A chunk that touches something.
+/// A chunk that touches a resource.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ChunkRef {
-    /// One that takes new items, by its place from 0.
+    /// A chunk of the plan, by its index from 0.
     Planned(u32),
-    /// One that is stored.
+    /// A stored chunk, by its row.
     Stored(RowId),
 }
 
-/// Two chunks that must not be worked at once.
+/// Two chunks that touch the same resource.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ResourceOverlap<'a> {
-    /// The key of what both touch.
+    /// The key of the shared resource.
     pub resource: &'a str,
-    /// The first chunk that touches all of it.
+    /// The first chunk that touches the whole resource.
     pub first_chunk: ChunkRef,
-    /// Another one.
+    /// Another chunk.
     pub other_chunk: ChunkRef,
-    /// The key of what that one touches: the same, or something beneath it.
+    /// The key that the other chunk touches: the shared resource or a path inside it.
     pub other_resource: &'a str,
-    /// Whether the resource was not told of before.
+    /// Whether this is the first overlap reported for the resource.
     pub is_first_report: bool,
 }
 
 impl ResourceOverlap<'_> {
-    /// Who has come to share the resource by it, and whether it touches only something beneath it.
+    /// The chunks that this overlap adds to the resource's users, and whether each touches only a path inside it.
     pub fn newly_involved(&self) -> impl Iterator<Item = (ChunkRef, bool)> + use<> {
-        let holder = self.is_first_report.then_some((self.first_chunk, false));
-        holder.into_iter().chain([(self.other_chunk, self.other_resource != self.resource)])
+        let first_chunk = self.is_first_report.then_some((self.first_chunk, false));
+        first_chunk.into_iter().chain([(self.other_chunk, self.other_resource != self.resource)])
     }
 }
 
-/// A walk over resources in the order of their keys, that tells who meets whom.
+/// A scan over resources in the order of their keys that reports overlapping chunks.
 ///
-/// Not every pair is told: of the chunks that touch a resource, each is told together with the first.
+/// Not every pair is reported: each further chunk of a resource is reported together with the first one.
 #[derive(Debug, Default)]
 pub struct OverlapScan {
-    /// The latest key; those that hold it are its beginnings.
+    /// The last key. The keys of the resources that contain it are prefixes of it.
     key: String,
-    /// How long each of those is, the first chunk that touches it, and whether it was told of.
+    /// For each such prefix: its length, the first chunk that touches it, and whether an overlap was reported.
     open: Vec<(usize, ChunkRef, bool)>,
-    /// The stored chunks that new items go into, by their places.
+    /// For each planned chunk, the stored chunk that it extends.
     extended_chunks: Vec<Option<RowId>>,
 }
 
 impl OverlapScan {
-    /// A walk in which some of the new ones are stored chunks that grow.
-    pub fn with_extended_chunks(homes: Vec<Option<RowId>>) -> Self {
-        OverlapScan { extended_chunks: homes, ..OverlapScan::default() }
+    /// A scan in which some planned chunks extend stored ones.
+    pub fn with_extended_chunks(extended_chunks: Vec<Option<RowId>>) -> Self {
+        OverlapScan { extended_chunks, ..OverlapScan::default() }
     }
 
     fn is_same(&self, one: ChunkRef, other: ChunkRef) -> bool {
-        let home = |owner| match owner {
-            ChunkRef::Planned(place) => {
-                self.extended_chunks.get(place as usize).copied().flatten().map_or(owner, ChunkRef::Stored)
+        let stored = |chunk| match chunk {
+            ChunkRef::Planned(index) => {
+                self.extended_chunks.get(index as usize).copied().flatten().map_or(chunk, ChunkRef::Stored)
             }
-            stored @ ChunkRef::Stored(_) => stored,
+            ChunkRef::Stored(_) => chunk,
         };
-        one == other || home(one) == home(other)
+        one == other || stored(one) == stored(other)
     }
 
-    /// Goes on to the next resource, touched by `owners`, each of them once.
+    /// Adds the next resource in sorted order and the chunks that touch it, each once.
     ///
     /// # Errors
-    /// What `tell` refused.
+    /// The error of `report`.
     pub fn add_resource(
         &mut self,
         key: &str,
-        owners: &[ChunkRef],
-        tell: &mut dyn FnMut(&ResourceOverlap<'_>) -> Result<()>,
+        chunks: &[ChunkRef],
+        report: &mut dyn FnMut(&ResourceOverlap<'_>) -> Result<()>,
     ) -> Result<()> {
-        let Some((&first, others)) = owners.split_first() else { return Ok(()) };
+        let Some((&first, others)) = chunks.split_first() else { return Ok(()) };
         while self.open.last().is_some_and(|(length, ..)| !contains(&self.key[..*length], key)) {
             self.open.pop();
         }
         let mut open = std::mem::take(&mut self.open);
-        for (length, holder, told) in &mut open {
+        for (length, first_chunk, reported) in &mut open {
             let resource = &self.key[..*length];
-            for &other in owners.iter().filter(|owner| !self.is_same(**owner, *holder)) {
-                tell(&ResourceOverlap {
+            for &other in chunks.iter().filter(|chunk| !self.is_same(**chunk, *first_chunk)) {
+                report(&ResourceOverlap {
                     resource,
-                    first_chunk: *holder,
+                    first_chunk: *first_chunk,
                     other_chunk: other,
                     other_resource: key,
-                    is_first_report: !*told,
+                    is_first_report: !*reported,
                 })?;
-                *told = true;
+                *reported = true;
             }
         }
-        let mut told = false;
-        for &other in others.iter().filter(|owner| !self.is_same(**owner, first)) {
-            tell(&ResourceOverlap {
+        let mut reported = false;
+        for &other in others.iter().filter(|chunk| !self.is_same(**chunk, first)) {
+            report(&ResourceOverlap {
                 resource: key,
                 first_chunk: first,
                 other_chunk: other,
                 other_resource: key,
-                is_first_report: !told,
+                is_first_report: !reported,
             })?;
-            told = true;
+            reported = true;
         }
         self.key.clear();
         self.key.push_str(key);
-        open.push((key.len(), first, told));
+        open.push((key.len(), first, reported));
         self.open = open;
         Ok(())
     }
@@ -132,31 +132,31 @@ mod tests {
     use crate::model::resource::{Resource, display_path};
 
     #[test]
-    fn each_chunk_is_told_with_the_first_that_touches_the_resource() {
+    fn each_chunk_is_reported_with_the_first_one_that_touches_the_resource() {
         fn check(touched: &[(&str, &[u32])], expected: &[&str]) {
-            let mut walk = OverlapScan::default();
-            let mut told = Vec::new();
+            let mut scan = OverlapScan::default();
+            let mut reported = Vec::new();
             let mut sorted: Vec<_> =
                 touched.iter().map(|(path, chunks)| (Resource::parse(path).unwrap(), chunks)).collect();
             sorted.sort();
             for (resource, chunks) in sorted {
-                let owners: Vec<ChunkRef> = chunks.iter().copied().map(ChunkRef::Planned).collect();
-                walk.add_resource(resource.key(), &owners, &mut |meeting| {
+                let chunks: Vec<ChunkRef> = chunks.iter().copied().map(ChunkRef::Planned).collect();
+                scan.add_resource(resource.key(), &chunks, &mut |overlap| {
                     let (ChunkRef::Planned(one), ChunkRef::Planned(other)) =
-                        (meeting.first_chunk, meeting.other_chunk)
+                        (overlap.first_chunk, overlap.other_chunk)
                     else {
                         return Ok(());
                     };
-                    told.push(format!(
+                    reported.push(format!(
                         "{one}+{other} {} {}",
-                        display_path(meeting.resource),
-                        display_path(meeting.other_resource)
+                        display_path(overlap.resource),
+                        display_path(overlap.other_resource)
                     ));
                     Ok(())
                 })
                 .unwrap();
             }
-            assert_eq!(told, expected, "{touched:?}");
+            assert_eq!(reported, expected, "{touched:?}");
         }
         check(&[("a", &[0]), ("b", &[1])], &[]);
         check(&[("a", &[0, 1, 2])], &["0+1 a a", "0+2 a a"]);

@@ -1,4 +1,4 @@
-//! What work cost, as its receipts say.
+//! The cost of work, as reported by receipts.
 
 use std::fmt;
 use std::str::FromStr;
@@ -9,11 +9,11 @@ use serde_json::Value;
 use super::text::excerpt;
 
 bounded_integer!(
-    /// Tokens that a model read or wrote.
+    /// A number of tokens that a model read or wrote.
     Tokens, 0..=1_000_000_000_000, "0 to 1000000000000"
 );
 
-/// The most that one receipt may cost.
+/// The highest cost of one receipt.
 const MOST: f64 = 1_000_000_000.0;
 
 /// An amount in the caller's own currency, kept in millionths so that sums are exact.
@@ -73,26 +73,26 @@ impl<'de> Deserialize<'de> for Money {
 
 inline_schema!(Money, { "type": "number" });
 
-/// What a receipt says of its cost.
+/// The cost that a receipt reports.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Cost {
     /// The model that did the work.
     pub model: Option<String>,
-    /// Tokens that it read.
+    /// Input tokens.
     pub tokens_in: Option<i64>,
-    /// Tokens that it wrote.
+    /// Output tokens.
     pub tokens_out: Option<i64>,
-    /// What that cost.
+    /// The amount of money.
     pub cost: Option<Money>,
 }
 
 impl Cost {
-    /// Whether it says nothing.
+    /// Whether nothing was reported.
     pub fn is_empty(&self) -> bool {
         *self == Cost::default()
     }
 
-    /// What it adds to a sum.
+    /// The cost as a sum of one.
     pub fn as_sum(&self) -> CostSum {
         CostSum {
             tokens_in: self.tokens_in.unwrap_or(0),
@@ -114,15 +114,15 @@ pub struct CostSum {
 }
 
 word_enum!(
-    /// What costs are summed up by.
+    /// What a sum of costs covers.
     CostGroup, "kind of sum" {
-        /// All of a chunk, or of a batch.
+        /// A whole chunk or batch.
         All = "all",
-        /// Who wrote the receipts.
+        /// The receipts of one author.
         Worker = "worker",
-        /// What the items were found to be.
+        /// The items of one category.
         Category = "category",
-        /// The model that did the work.
+        /// The work of one model.
         Model = "model",
     }
 );

@@ -1,55 +1,55 @@
-//! Where more items of a batch go: into chunks that nobody has claimed yet, or into new ones.
+//! Distributes items that are added to a batch: first into chunks that were never claimed, then into new ones.
 
 use super::batch::Chunk;
 use super::split::{Split, chunk_title, part_sizes, size_label};
 use super::status::Status;
 use super::task::Task;
 
-/// Whether a chunk may take more items: nobody ever claimed it.
+/// Whether the chunk was never claimed, so that it may receive more items.
 pub fn is_unclaimed(chunk: &Chunk, task: &Task) -> bool {
     task.status == Status::Active && chunk.attempts == 0 && task.generation == 0
 }
 
-/// What a batch holds of one group so far.
+/// The existing chunks of one group.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct GroupChunks {
-    /// How many chunks it has.
+    /// The number of chunks.
     pub chunks: u64,
-    /// Those of them that may take more, in their order.
+    /// The chunks that may receive more items, in their order.
     pub open: Vec<OpenChunk>,
 }
 
-/// A chunk that may take more items.
+/// A chunk that may receive more items.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OpenChunk {
-    /// Its number in the batch.
+    /// The chunk's number in the batch.
     pub number: u64,
-    /// Its place among its group's chunks, from 1.
+    /// The chunk's number within its group, from 1.
     pub part_number: u64,
-    /// How many items it holds.
+    /// The number of its items.
     pub items: u64,
 }
 
-/// What a chunk takes of a group's new items.
+/// The new items that one chunk receives.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ChunkAddition {
-    /// The chunk that takes them; none for a new one.
+    /// The existing chunk that receives them; `None` for a new chunk.
     pub existing: Option<OpenChunk>,
-    /// Its place among its group's chunks, from 1.
+    /// The chunk's number within its group, from 1.
     pub part: u64,
-    /// How many it takes.
+    /// The number of new items.
     pub items: u64,
 }
 
 impl ChunkAddition {
-    /// How many items the chunk then holds.
+    /// The chunk's items including the new ones.
     pub fn total_items(&self) -> u64 {
         self.existing.as_ref().map_or(0, |open| open.items) + self.items
     }
 }
 
 impl GroupChunks {
-    /// Counts a chunk in, and whether it may take more.
+    /// Adds the group's next chunk.
     pub fn add_chunk(&mut self, chunk: &Chunk, task: &Task, max_chunk: u64) {
         self.chunks += 1;
         if is_unclaimed(chunk, task) && chunk.counts.total < max_chunk {
@@ -61,7 +61,7 @@ impl GroupChunks {
         }
     }
 
-    /// Shares new items out: open chunks are filled first, the rest goes evenly into new ones.
+    /// Distributes `new` items: open chunks are filled first, the rest goes evenly into new chunks.
     pub fn distribute(&self, new: u64, max_chunk: u64) -> Vec<ChunkAddition> {
         let mut left = new;
         let mut shares = Vec::new();
@@ -78,29 +78,29 @@ impl GroupChunks {
     }
 }
 
-/// Names the chunks of a group that took more: span and title of each.
+/// Names the chunks of a group that receive new items.
 #[derive(Debug, Clone, Copy)]
 pub struct ChunkNames<'a> {
     /// How the batch is split.
     pub split: &'a Split,
     /// The group's label.
     pub label: &'a str,
-    /// How many chunks the group has now.
+    /// The group's chunks, including the new ones.
     pub chunks: u64,
-    /// How many items the batch had.
+    /// The batch's items without the new ones.
     pub items_before: u64,
-    /// How many it has now.
+    /// The batch's items including the new ones.
     pub items_total: u64,
 }
 
 impl ChunkNames<'_> {
-    /// Span and title of a chunk, of which `later` new items come before its own new ones.
-    pub fn span_and_title(&self, share: &ChunkAddition, later: u64) -> (String, String) {
+    /// Span and title of a chunk; `offset` new items are placed before its own new items.
+    pub fn span_and_title(&self, share: &ChunkAddition, offset: u64) -> (String, String) {
         if *self.split == Split::Size {
-            // Only the chunk that ends where the batch did takes more: its items stay in one run.
+            // Only the batch's last chunk can be open here, so the chunk's items stay consecutive.
             let held = share.existing.as_ref().map_or(0, |open| open.items);
-            let last = self.items_before + later + share.items;
-            let span = size_label(self.items_before + later - held + 1, last);
+            let last = self.items_before + offset + share.items;
+            let span = size_label(self.items_before + offset - held + 1, last);
             let title = chunk_title(&span, 1, 1, share.total_items(), self.items_total);
             return (span, title);
         }
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_chunk_that_nobody_ever_claimed_and_has_room_is_open() {
+    fn only_a_chunk_that_was_never_claimed_and_is_not_full_is_open() {
         let check = |status: Status, attempts: i64, generation: u64, total: u64, is_open: bool| {
             let task =
                 Task { status, generation, ..Task::new(Timestamp::from_millis(0), "Items 1-2: 2 of 2") };
@@ -165,7 +165,7 @@ mod tests {
         check(Status::Active, 0, 0, 4, true);
         check(Status::Active, 0, 0, 5, false);
         check(Status::Active, 1, 1, 4, false);
-        // Its run gave it back, or it is tried again: somebody had it all the same.
+        // A runner released it, or it was reset: it was claimed once.
         check(Status::Active, 0, 1, 4, false);
         for status in [Status::Blocked, Status::InProgress, Status::Done, Status::Failed, Status::Cancelled] {
             check(status, 0, 0, 4, false);
@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn names_tell_span_part_and_share() {
+    fn a_title_names_span_part_and_item_count() {
         let by_month: Split = "month:date".parse().unwrap();
         let names = |split, chunks| ChunkNames {
             split,
@@ -195,7 +195,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn shares_add_up_and_no_chunk_is_too_large(
+        fn additions_sum_to_the_new_items_and_no_chunk_exceeds_the_limit(
             new in 0u64..5_000,
             max in 1u64..100,
             sizes in proptest::collection::vec(1u64..120, 0..20),

@@ -1,105 +1,108 @@
-//! How runners share the workers that may run at once: the more urgent a batch the more it gets, and
-//! none waits while another has more than its share.
+//! How runners share the concurrency permits: batches of higher priority get more, and no batch waits while
+//! another one has more than its share.
 
 use super::task::RowId;
 
-/// What a runner has and wants.
+/// A runner's permits, and whether it waits for another one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FairShare {
     /// Its batch.
     pub batch: RowId,
     /// The batch's priority, 0 (critical) to 4.
     pub priority: i64,
-    /// How many workers it may have at once now.
+    /// The permits that it has: workers it may run at once.
     pub permits: u64,
-    /// Whether it waits for one more.
+    /// Whether it waits for another permit.
     pub is_waiting: bool,
 }
 
 impl FairShare {
-    /// A step of priority counts double.
+    /// Each level of priority doubles the weight.
     fn weight(&self) -> u64 {
         16 >> self.priority.clamp(0, 4)
     }
 
-    /// Whether this one has nothing, or with one more would still have less, by weight, than another has
-    /// now. Nobody's last one is asked for.
+    /// Whether this runner has no permit, or would still have less than `other`, by weight, with one more. A
+    /// runner's last permit is never taken.
     fn is_behind(&self, other: &FairShare) -> bool {
         other.permits > 1
             && (self.permits == 0 || (self.permits + 1) * other.weight() < other.permits * self.weight())
     }
 }
 
-/// Who gets the next worker, if one more may run.
-pub fn next_batch(stakes: &[FairShare], limit: u64) -> Option<RowId> {
-    if stakes.iter().map(|stake| stake.permits).sum::<u64>() >= limit {
+/// The batch that gets the next permit, if one is free and a runner waits.
+pub fn next_batch(runners: &[FairShare], limit: u64) -> Option<RowId> {
+    if runners.iter().map(|runner| runner.permits).sum::<u64>() >= limit {
         return None;
     }
-    let waiting = stakes.iter().filter(|stake| stake.is_waiting);
-    // Who has nothing first; then the smallest (held + 1) / weight, with one denominator, for 16 is a multiple of all.
+    let waiting = runners.iter().filter(|runner| runner.is_waiting);
+    // Runners without a permit first; then the smallest (permits + 1) / weight, written with the common
+    // denominator 16.
     waiting
-        .min_by_key(|stake| (stake.permits > 0, (stake.permits + 1) * (16 / stake.weight()), stake.batch))
-        .map(|stake| stake.batch)
+        .min_by_key(|runner| {
+            (runner.permits > 0, (runner.permits + 1) * (16 / runner.weight()), runner.batch)
+        })
+        .map(|runner| runner.batch)
 }
 
-/// Whether a batch has to give one of its workers up to another that waits.
-pub fn must_yield(stakes: &[FairShare], batch: RowId, limit: u64) -> bool {
-    let Some(own) = stakes.iter().find(|stake| stake.batch == batch) else { return false };
-    let held = stakes.iter().map(|stake| stake.permits).sum::<u64>();
-    let waiting = stakes.iter().filter(|stake| stake.is_waiting && stake.batch != batch);
-    held > limit || (held == limit && waiting.into_iter().any(|other| other.is_behind(own)))
+/// Whether a batch must give up a permit: the limit is exceeded, or another batch waits for its share.
+pub fn must_yield(runners: &[FairShare], batch: RowId, limit: u64) -> bool {
+    let Some(own) = runners.iter().find(|runner| runner.batch == batch) else { return false };
+    let permits = runners.iter().map(|runner| runner.permits).sum::<u64>();
+    let waiting = runners.iter().filter(|runner| runner.is_waiting && runner.batch != batch);
+    permits > limit || (permits == limit && waiting.into_iter().any(|other| other.is_behind(own)))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn stake(batch: RowId, priority: i64, held: u64, wants: bool) -> FairShare {
-        FairShare { batch, priority, permits: held, is_waiting: wants }
+    fn runner(batch: RowId, priority: i64, permits: u64, wants: bool) -> FairShare {
+        FairShare { batch, priority, permits: permits, is_waiting: wants }
     }
 
-    /// Lets all who want have workers until nothing moves any more; gives what each has.
+    /// Grants and takes permits until nothing changes; returns the permits of each batch.
     fn settled(priorities: &[i64], limit: u64) -> Vec<u64> {
-        let mut stakes: Vec<FairShare> =
-            (1..).zip(priorities).map(|(batch, priority)| stake(batch, *priority, 0, true)).collect();
-        // The first one came first and has all.
-        stakes[0].permits = limit;
+        let mut runners: Vec<FairShare> =
+            (1..).zip(priorities).map(|(batch, priority)| runner(batch, *priority, 0, true)).collect();
+        // The first batch starts with all permits.
+        runners[0].permits = limit;
         for _ in 0..1_000 {
-            if let Some(batch) = next_batch(&stakes, limit) {
-                stakes.iter_mut().find(|stake| stake.batch == batch).unwrap().permits += 1;
+            if let Some(batch) = next_batch(&runners, limit) {
+                runners.iter_mut().find(|runner| runner.batch == batch).unwrap().permits += 1;
             } else if let Some(at) =
-                (0..stakes.len()).find(|at| must_yield(&stakes, stakes[*at].batch, limit))
+                (0..runners.len()).find(|at| must_yield(&runners, runners[*at].batch, limit))
             {
-                stakes[at].permits -= 1;
+                runners[at].permits -= 1;
             } else {
-                return stakes.iter().map(|stake| stake.permits).collect();
+                return runners.iter().map(|runner| runner.permits).collect();
             }
         }
-        panic!("workers are handed to and fro: {stakes:?}");
+        panic!("permits move back and forth: {runners:?}");
     }
 
     #[test]
-    fn all_get_their_share_whoever_came_first() {
+    fn each_batch_gets_its_share_whichever_started_first() {
         assert_eq!(settled(&[2], 8), [8]);
         assert_eq!(settled(&[2, 2], 8), [4, 4]);
         assert_eq!(settled(&[2, 2, 2], 8).iter().sum::<u64>(), 8);
-        assert!(settled(&[2, 2, 2], 8).iter().all(|held| *held >= 2));
+        assert!(settled(&[2, 2, 2], 8).iter().all(|permits| *permits >= 2));
         assert_eq!(settled(&[2, 1], 9), [3, 6]);
         assert_eq!(settled(&[4, 0], 8), [1, 7]);
         assert_eq!(settled(&[2; 8], 8), [1; 8]);
     }
 
     #[test]
-    fn whoever_waits_longest_for_a_first_worker_of_too_few_gets_one_in_the_end() {
+    fn a_batch_without_a_permit_is_served_first() {
         // More batches than workers: the later ones wait until an earlier one has ended.
         assert_eq!(settled(&[2; 10], 8).iter().sum::<u64>(), 8);
-        assert_eq!(next_batch(&[stake(1, 2, 1, false), stake(2, 2, 0, true)], 8), Some(2));
-        assert_eq!(next_batch(&[stake(1, 2, 8, false), stake(2, 2, 0, true)], 8), None);
+        assert_eq!(next_batch(&[runner(1, 2, 1, false), runner(2, 2, 0, true)], 8), Some(2));
+        assert_eq!(next_batch(&[runner(1, 2, 8, false), runner(2, 2, 0, true)], 8), None);
     }
 
     #[test]
-    fn a_lower_limit_is_come_down_to() {
-        assert!(must_yield(&[stake(1, 2, 8, false)], 1, 4));
-        assert!(!must_yield(&[stake(1, 2, 4, false)], 1, 4));
+    fn permits_above_a_lowered_limit_are_given_up() {
+        assert!(must_yield(&[runner(1, 2, 8, false)], 1, 4));
+        assert!(!must_yield(&[runner(1, 2, 4, false)], 1, 4));
     }
 }

@@ -1,4 +1,4 @@
-//! A field of an item: found by name or JSON pointer, shown safely in a sentence.
+//! Fields of an item: lookup by name or JSON pointer, and safe display of values in messages.
 
 use std::borrow::Cow;
 
@@ -15,7 +15,7 @@ pub fn lookup<'a>(fields: &'a Map<String, Value>, field: &str) -> Option<&'a Val
     }
 }
 
-/// The plain name of the field: the pointer's last segment, or the name itself.
+/// The field's plain name: the last segment of a pointer, or the name itself.
 pub fn field_name(field: &str) -> Cow<'_, str> {
     match field.strip_prefix('/') {
         None => Cow::Borrowed(field),
@@ -31,13 +31,13 @@ fn segment(escaped: &str) -> Cow<'_, str> {
     }
 }
 
-/// Whether a character would make a reader see another text than is stored:
-/// control characters and the ones that override the direction of writing.
+/// Whether a character can make displayed text differ from the stored text: control characters and bidirectional
+/// overrides.
 pub fn is_hidden(c: char) -> bool {
     c.is_control() || matches!(c, '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
 }
 
-/// The text cut to `max` characters, its hidden characters escaped.
+/// The first `max` characters of the text, with hidden characters escaped.
 pub fn visible_excerpt(text: &str, max: usize) -> String {
     let mut shown = String::new();
     for (n, c) in text.chars().enumerate() {
@@ -60,7 +60,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn a_field_is_found_by_name_or_by_pointer() {
+    fn a_field_is_found_by_name_or_json_pointer() {
         let item = json!({"a": {"b": [1, {"c": 2}]}, "x/y": 3, "t~": 4, "": 5});
         let fields = item.as_object().unwrap();
         let check =
@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn hidden_characters_are_shown() {
+    fn hidden_characters_are_escaped() {
         assert_eq!(visible_excerpt("a\nb\u{202e}c", 10), "a\\u{a}b\\u{202e}c");
         assert_eq!(visible_excerpt("abcdef", 3), "abc…");
         assert_eq!(visible_excerpt("abc", 3), "abc");

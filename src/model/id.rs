@@ -1,4 +1,4 @@
-//! Names of things: task ids and claim tokens.
+//! Task ids and claim tokens.
 
 use std::fmt;
 use std::str::FromStr;
@@ -11,27 +11,26 @@ use super::text::excerpt;
 /// Crockford's base 32: no letter that reads like a digit.
 const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
 
-/// How the tokens of runners begin.
+/// The prefix of runners' tokens.
 const RUNNER: &str = "run-";
 
-/// `length` characters out of the random bits of a version 7 UUID (74 of them, 62 in the low half).
+/// `length` base-32 characters from the 74 random bits of a version 7 UUID (62 of them in the low half).
 fn random_text(length: usize) -> String {
-    // Without a context: with one, those made in one millisecond count up and look alike.
+    // `NoContext`: with a context, UUIDs of the same millisecond are consecutive and ids would look alike.
     let bits = Uuid::new_v7(Timestamp::now(NoContext)).as_u128();
-    // Bits 62 and 63 are the variant; the 12 bits above 64 are random again.
+    // Bits 62 and 63 are the variant; the 12 bits from 64 are random.
     let random = (bits & ((1 << 62) - 1)) | ((bits >> 64 & 0xfff) << 62);
     (0..length).map(|place| char::from(ALPHABET[(random >> (5 * place) & 31) as usize])).collect()
 }
 
-/// A task's id: 12 characters, 60 random bits, so that a model copies it rightly, two made in
-/// one millisecond don't look alike, and a mistyped one names nothing. A chunk's id is its
-/// batch's with its number behind a dot.
+/// A task's id: 12 characters, 60 random bits. It is short so that models copy it correctly, and random so that ids
+/// created together differ and a mistyped id matches no task. A chunk's id is its batch's id, a dot and its number.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(transparent)]
 pub struct TaskId(String);
 
 impl TaskId {
-    /// A new id.
+    /// A new random id.
     pub fn random() -> Self {
         TaskId(random_text(12))
     }
@@ -41,7 +40,7 @@ impl TaskId {
         TaskId(format!("{}.{number:0width$}", self.0))
     }
 
-    /// An id that the store wrote.
+    /// An id read from the store, not checked again.
     pub fn stored(id: String) -> Self {
         TaskId(id)
     }
@@ -70,28 +69,28 @@ impl FromStr for TaskId {
     }
 }
 
-/// A claim's token: it belongs to the claim, whoever holds it.
+/// A claim's token. It identifies the claim, not the worker.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
 pub struct Token(String);
 
 impl Token {
-    /// A new token: 14 characters, 70 random bits.
+    /// A new random token: 14 characters, 70 random bits.
     pub fn random() -> Self {
         Token(random_text(14))
     }
 
-    /// A token of a runner's claim, told from others by what no random token begins with.
+    /// A token for a runner's claim; no other random token has its prefix.
     pub fn random_for_runner() -> Self {
         Token(format!("{RUNNER}{}", random_text(14)))
     }
 
-    /// Whether a runner made the claim.
+    /// Whether the claim was made by a runner.
     pub fn is_runner_token(&self) -> bool {
         self.0.starts_with(RUNNER)
     }
 
-    /// A token that the store wrote.
+    /// A token read from the store, not checked again.
     pub fn stored(token: String) -> Self {
         Token(token)
     }
@@ -152,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn two_made_in_one_millisecond_do_not_look_alike() {
+    fn ids_created_in_the_same_millisecond_do_not_look_alike() {
         let alike = |one: &TaskId, other: &TaskId| {
             one.as_str().bytes().zip(other.as_str().bytes()).filter(|(a, b)| a == b).count()
         };
@@ -164,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn a_chunk_is_named_after_its_batch() {
+    fn a_chunks_id_is_its_batchs_id_and_number() {
         let batch = TaskId::stored("k3m9p0q1r2s3".into());
         assert_eq!(batch.chunk(7, 2).as_str(), "k3m9p0q1r2s3.07");
     }

@@ -1,19 +1,19 @@
-//! The numbers a request may carry, each with its bounds.
+//! Numeric parameters with their bounds, and limits of replies.
 
 bounded_integer!(
     /// 0 is critical, 4 is someday.
     Priority, 0..=4, "0 (critical) to 4"
 );
 bounded_integer!(
-    /// Where a task stands among its siblings.
+    /// A task's position among its siblings.
     Order, -1_000_000..=1_000_000_000, "-1000000 to 1000000000"
 );
 bounded_integer!(
-    /// How many rows a reply holds; 0 asks for all, in pages.
+    /// The most rows of a reply; 0 asks for all, in pages.
     Limit, 0..=1_000, "0 (all, in pages) to 1000"
 );
 bounded_integer!(
-    /// How long a claim holds without a write of its holder, in seconds.
+    /// How long a claim lasts without a write by its holder, in seconds.
     LeaseSeconds, 1..=86_400, "1 to 86400 seconds"
 );
 bounded_integer!(
@@ -35,13 +35,13 @@ bounded_integer!(
 
 /// The longest lease.
 pub const MAX_LEASE_SECONDS: i64 = 86_400;
-/// How far ahead a lease may end and hold: the longest, and what a clock is set back by now and then.
+/// The furthest a live lease may end ahead of now: the longest lease, plus a minute for clocks that are set back.
 pub const MAX_LEASE_AHEAD_SECONDS: i64 = MAX_LEASE_SECONDS + 60;
 /// An open claim's lease, in seconds.
 pub const OPEN_LEASE_SECONDS: i64 = 4 * 3_600;
-/// Rows in a page where `limit` asks for all.
+/// Rows of a page if `limit` asks for all.
 pub const PAGE_ROWS: usize = 200;
-/// Characters of a body shown in a list.
+/// The characters of a body that a list shows.
 pub const PREVIEW_CHARS: usize = 100;
 /// The most characters of bodies or items in one reply; a page ends there.
 pub const MAX_REPLY_CHARS: usize = 24_000;

@@ -1,7 +1,6 @@
-//! Macros for the small kinds of value that every request is made of: a word out of a fixed list,
-//! a whole number within bounds, and a schema written out.
+//! Macros for parameter types: enums of fixed words, bounded integers, and inline schemas.
 
-/// An enum whose values are words on the wire, in SQL and on the command line.
+/// Defines an enum whose values are words on the wire, in SQL and on the command line.
 macro_rules! word_enum {
     (
         $(#[$meta:meta])* $name:ident, $what:literal {
@@ -13,10 +12,10 @@ macro_rules! word_enum {
         pub enum $name { $( $(#[$vmeta])* $variant ),+ }
 
         impl $name {
-            /// Every value, in the order of the contract.
+            /// All values.
             pub const ALL: &'static [$name] = &[ $( $name::$variant ),+ ];
 
-            /// The word as it stands on the wire.
+            /// The word on the wire.
             pub fn as_str(self) -> &'static str {
                 match self { $( $name::$variant => $word ),+ }
             }
@@ -61,7 +60,7 @@ macro_rules! word_enum {
     };
 }
 
-/// A whole number within bounds; the bounds are in the schema and in the refusal.
+/// Defines an integer type with bounds; schema and error message name the bounds.
 macro_rules! bounded_integer {
     ($(#[$meta:meta])* $name:ident, $low:literal ..= $high:literal, $allowed:literal) => {
         $(#[$meta])*
@@ -70,10 +69,10 @@ macro_rules! bounded_integer {
         pub struct $name(i64);
 
         impl $name {
-            /// The number itself.
+            /// The number.
             pub const fn get(self) -> i64 { self.0 }
 
-            /// The number, known at compile time to be within the bounds.
+            /// A constant; a value out of bounds fails to compile.
             pub const fn of(value: i64) -> Self {
                 assert!(value >= $low && value <= $high);
                 $name(value)
@@ -131,7 +130,7 @@ macro_rules! bounded_integer {
     };
 }
 
-/// A type's schema where it stands, written out: it is read from words, not field by field.
+/// Implements `JsonSchema` with the given inline schema, for types that deserialize from another form.
 macro_rules! inline_schema {
     ($name:ident, $schema:tt) => {
         impl schemars::JsonSchema for $name {

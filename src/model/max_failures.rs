@@ -1,4 +1,4 @@
-//! How many failures a batch bears before it pauses.
+//! The number of failures at which a batch is paused.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,17 +8,17 @@ use serde_json::Value;
 
 use super::text::excerpt;
 
-/// A number of items, or a share of them in percent.
+/// A number of items, or a percentage of the batch's items.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MaxFailures {
-    /// So many items.
+    /// A number of items.
     Items(u64),
-    /// So many of a hundred.
+    /// A percentage of the items.
     Percent(u64),
 }
 
 impl MaxFailures {
-    /// Whether so many failures are more than it bears.
+    /// Whether `failed` of `total` items exceed the limit.
     pub fn is_exceeded(self, failed: u64, total: u64) -> bool {
         match self {
             MaxFailures::Items(most) => failed > most,
@@ -78,7 +78,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_limit_is_a_number_or_a_share() {
+    fn a_limit_is_a_number_or_a_percentage() {
         let limit = |text: &str| text.parse::<MaxFailures>();
         assert!(limit("5").unwrap().is_exceeded(6, 1_000) && !limit("5").unwrap().is_exceeded(5, 1_000));
         assert!(limit("5%").unwrap().is_exceeded(6, 100) && !limit("5 %").unwrap().is_exceeded(5, 100));

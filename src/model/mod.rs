@@ -1,4 +1,4 @@
-//! What a task, a receipt, a claim, a batch is; every rule, pure: no SQL, no clock, no I/O.
+//! The domain types (task, receipt, claim, batch) and all rules on them. Pure: no SQL, no clock, no I/O.
 
 #[macro_use]
 mod macros;

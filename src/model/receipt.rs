@@ -1,4 +1,4 @@
-//! A receipt: one append to a task's body, never changed, never removed.
+//! A receipt: one entry appended to a task's body, never changed or removed.
 
 use sha2::{Digest, Sha256};
 
@@ -6,42 +6,42 @@ use super::cost::Cost;
 use super::status::ItemReport;
 use super::timestamp::Timestamp;
 
-/// The hash that stands before a task's first receipt.
+/// The hash that a task's first receipt is chained to.
 pub const GENESIS_HASH: [u8; 32] = [0; 32];
 
-/// One append to a task's body.
+/// One entry of a task's body.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Receipt {
-    /// Its place in the task's body, from 1, without gaps.
+    /// Its number in the task, from 1, without gaps.
     pub number: u64,
     /// When it was written.
     pub at: Timestamp,
-    /// Who wrote it.
+    /// The author's name.
     pub author: String,
-    /// What a reader sees.
+    /// The text.
     pub text: String,
-    /// The item that it tells of.
+    /// The key of the item that it reports on.
     pub item: Option<String>,
-    /// What it tells of that item.
+    /// What it reports on that item.
     pub outcome: Option<ItemReport>,
-    /// What the item was found to be.
+    /// The item's category.
     pub category: Option<String>,
-    /// Whether it came with a lost token: kept, never counted.
+    /// Whether the write carried a stale token: the receipt is kept but not counted.
     pub late: bool,
-    /// The step that it is of, where its batch has several.
+    /// The name of its step, if the batch has several.
     pub step: Option<String>,
-    /// What the work cost.
+    /// The reported cost.
     pub cost: Cost,
 }
 
 impl Receipt {
-    /// The text as it stands in the body.
+    /// The text as shown in the body: a late receipt is marked.
     pub fn display_text(&self) -> String {
         if self.late { format!("(late) {}", self.text) } else { self.text.clone() }
     }
 
-    /// SHA-256 over what a reader sees of this receipt and the hash before it; each part is
-    /// led by its length, so that no two receipts have one reading.
+    /// SHA-256 over the previous receipt's hash and this receipt's fields. Each field is preceded by its length,
+    /// so that different receipts never hash the same bytes.
     pub fn hash(&self, task: &str, before: &[u8; 32]) -> [u8; 32] {
         let mut hasher = Sha256::new();
         hasher.update(before);
@@ -59,7 +59,7 @@ impl Receipt {
             self.category.as_deref().unwrap_or("\0"),
             late,
         ];
-        // What came with later schemas is part of the hash where it is set.
+        // Fields of later schemas are hashed only if they are set, so that the hashes of older receipts stay valid.
         let cost = &self.cost;
         let later = [
             self.step.as_ref().map(|step| format!("step {step}")),
@@ -76,7 +76,7 @@ impl Receipt {
     }
 }
 
-/// The text of an item's receipt where the worker gave none.
+/// The text of an item's receipt if the worker gave none.
 pub fn default_item_text(key: &str, outcome: ItemReport, category: Option<&str>) -> String {
     match category {
         Some(category) => format!("- {key}: {outcome} ({category})"),
@@ -90,7 +90,7 @@ mod tests {
     use crate::model::cost::Money;
 
     #[test]
-    fn every_part_changes_the_hash() {
+    fn every_field_changes_the_hash() {
         let receipt = Receipt {
             number: 1,
             at: Timestamp::from_millis(1),

@@ -1,29 +1,29 @@
-//! What an item touches: a path, brought to one form, so that two spellings of a place are one
-//! resource and a folder is known to hold what lies beneath it.
+//! Resources: normalized paths that items touch. Different spellings of a path are one resource, and a folder
+//! contains the paths inside it.
 
 use serde_json::{Map, Value};
 
 use super::field::{is_hidden, lookup, visible_excerpt};
 use super::text::LineText;
 
-/// The field that is looked at where none is named.
+/// The field that is read if the batch names none.
 pub const DEFAULT_FIELD: &str = "files";
-/// The longest path, in bytes: as long as an operating system takes one.
+/// The longest path, in bytes: `PATH_MAX` of Linux.
 const MOST_BYTES: usize = 4_096;
-/// Ends each part of a key; no path holds it, and it sorts before all that a path may hold, so
-/// that in sorted order a folder is followed by all that lies beneath it, and by nothing else.
+/// Terminates each part of a key. Paths cannot contain it, and it sorts before every character of a path, so that
+/// in sorted order a folder is directly followed by all paths inside it.
 const END: char = '\u{1}';
 
-/// A path as a key: its root (`.` or `/`) and its parts, each ended by U+0001. One resource holds
-/// another if and only if its key is where the other's begins.
+/// A path as a key: its root (`.` or `/`) and its parts, each terminated by U+0001. A resource contains another one
+/// if and only if its key is a prefix of the other's.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Resource(String);
 
 impl Resource {
-    /// Reads a path: `./a//b/../c/` is `a/c`. Upper and lower case stay apart.
+    /// Normalizes a path: `./a//b/../c/` is `a/c`. Case is significant.
     ///
     /// # Errors
-    /// The reason: it is too long, holds hidden characters, or leads above where paths begin.
+    /// The reason: the path is too long, contains hidden characters, or leads above its root.
     pub fn parse(path: &str) -> Result<Self, String> {
         if path.len() > MOST_BYTES {
             return Err(format!(
@@ -61,28 +61,28 @@ impl Resource {
         Ok(Resource(key))
     }
 
-    /// The key, by which resources are sorted, stored and compared.
+    /// The key by which resources are sorted, stored and compared.
     pub fn key(&self) -> &str {
         &self.0
     }
 }
 
-/// Whether the resource of one key is another's, or holds it.
+/// Whether the resource with key `above` is the one with `key` or contains it.
 pub fn contains(above: &str, key: &str) -> bool {
     key.starts_with(above)
 }
 
-/// The keys of all that hold a key's resource, the widest first.
+/// The keys of all resources that contain the one with this key, outermost first.
 pub fn ancestors(key: &str) -> impl Iterator<Item = &str> {
     key.match_indices(END).map(|(at, end)| &key[..at + end.len()]).filter(|above| above.len() < key.len())
 }
 
-/// What comes after all keys that a key's resource holds.
+/// The upper bound (exclusive) of all keys inside the resource with this key.
 pub fn subtree_end(key: &str) -> String {
     format!("{}\u{2}", key.trim_end_matches(END))
 }
 
-/// A key's path as a person writes it.
+/// The path of a key, for messages.
 pub fn display_path(key: &str) -> String {
     let (root, rest) = key.split_once(END).unwrap_or((key, ""));
     let path = rest.trim_end_matches(END).replace(END, "/");
@@ -93,8 +93,8 @@ pub fn display_path(key: &str) -> String {
     }
 }
 
-/// What an item touches, by the fields that say so (`files` where none is named), each path once.
-/// Tells of each named field whether the item has it.
+/// The resources of an item, from the named fields (`files` if none is named), sorted and without duplicates.
+/// Sets `seen` for each named field that the item has.
 ///
 /// # Errors
 /// The reason, naming field and value.
@@ -148,7 +148,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn a_path_has_one_form() {
+    fn spellings_of_one_path_are_one_resource() {
         fn check(path: &str, expected: &str) {
             let resource = Resource::parse(path).unwrap();
             assert_eq!(display_path(resource.key()), expected, "{path}");
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_path_is_refused_with_the_reason() {
+    fn an_invalid_path_is_refused_with_the_reason() {
         for (path, reason) in [
             ("../a", "above the folder"),
             ("a/../../b", "above the folder"),
@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_holds_itself_and_what_lies_beneath() {
+    fn a_folder_contains_itself_and_the_paths_inside_it() {
         fn check(above: &str, path: &str, expected: bool) {
             let (one, other) = (Resource::parse(above).unwrap(), Resource::parse(path).unwrap());
             assert_eq!(contains(one.key(), other.key()), expected, "{above} {path}");
@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn an_item_names_what_it_touches_as_text_or_a_list() {
+    fn an_item_names_its_resources_as_text_or_a_list() {
         fn check(item: Value, fields: &[&str], expected: Result<&[&str], &str>) {
             let names: Vec<LineText> = fields.iter().map(|name| name.parse().unwrap()).collect();
             let found = item_resources(item.as_object().unwrap(), &names, &mut []);
@@ -226,7 +226,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn in_sorted_order_nothing_stands_between_a_folder_and_what_lies_beneath(
+        fn in_sorted_order_a_folder_is_directly_followed_by_the_paths_inside_it(
             paths in prop::collection::vec("[a-c./ -]{0,8}", 0..40),
         ) {
             let mut keys: Vec<Resource> = paths.iter().filter_map(|path| Resource::parse(path).ok()).collect();

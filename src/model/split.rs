@@ -1,5 +1,4 @@
-//! How the items of a batch are split into chunks: which items belong together,
-//! how large the parts are, what a chunk is called.
+//! How the items of a batch are split into chunks: the groups, the chunk sizes, the chunk titles.
 
 mod wire;
 
@@ -12,23 +11,23 @@ use super::timestamp::ItemTime;
 
 /// The longest category, in characters: it becomes part of a task's title.
 const MAX_LABEL: usize = 100;
-/// The label of items that have no category.
+/// The label of items without a category.
 const NO_CATEGORY: &str = "(none)";
 
-/// What keeps items together in a chunk.
+/// The rule by which items are grouped into chunks.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Split {
-    /// Nothing but the order in which they came.
+    /// By size alone, in the order of the items.
     #[default]
     Size,
-    /// The calendar period of a time field.
+    /// By the calendar period of a time field.
     Time {
         /// A top-level name, or a JSON pointer.
         field: String,
-        /// How long a period is.
+        /// The length of a period.
         period: Period,
     },
-    /// Equal values of a field.
+    /// By the value of a field.
     Category {
         /// A top-level name, or a JSON pointer.
         field: String,
@@ -52,17 +51,17 @@ pub enum Period {
     Year,
 }
 
-/// Where one item belongs.
+/// The group of an item.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SplitGroup {
-    /// Orders the groups; equal ones stay in the order of their first items.
+    /// Groups are sorted by this key; groups with equal keys keep the order of their first items.
     pub sort_key: String,
-    /// What a person reads.
+    /// The label that people see.
     pub label: String,
 }
 
 impl Split {
-    /// The group that an item belongs to.
+    /// Returns the group of an item.
     ///
     /// # Errors
     /// The reason, naming field and value.
@@ -135,8 +134,8 @@ fn category(value: Option<&Value>) -> Result<String, String> {
     Ok(label)
 }
 
-/// The sizes of the fewest parts of at most `max_chunk` (at least 1) items; they
-/// differ by at most one, the larger ones first.
+/// Divides `count` items into the fewest parts of at most `max_chunk` (at least 1) items. The sizes differ by at
+/// most one, larger parts first.
 pub fn part_sizes(count: u64, max_chunk: u64) -> Vec<u64> {
     let parts = count.div_ceil(max_chunk.max(1));
     if parts == 0 {
@@ -146,8 +145,7 @@ pub fn part_sizes(count: u64, max_chunk: u64) -> Vec<u64> {
     (0..parts).map(|part| small + u64::from(part < larger)).collect()
 }
 
-/// A chunk's title: its span, its part if the group has several (counted from 1),
-/// its count of the batch's total.
+/// A chunk's title: its label, its part (from 1) if the group has several, and its share of the batch's items.
 pub fn chunk_title(label: &str, part: usize, parts: usize, count: u64, total: u64) -> String {
     if parts > 1 {
         format!("{label} ({part}/{parts}): {count} of {total}")
@@ -156,13 +154,12 @@ pub fn chunk_title(label: &str, part: usize, parts: usize, count: u64, total: u6
     }
 }
 
-/// The label of a chunk that is split by size: the numbers of its first and last
-/// item, counted from 1.
+/// The label of a chunk of a split by size: the numbers of its first and last item, from 1.
 pub fn size_label(first: u64, last: u64) -> String {
     if first == last { format!("Item {first}") } else { format!("Items {first}-{last}") }
 }
 
-/// How many digits a chunk's number has: two, or as many as the last one needs.
+/// The number of digits of chunk numbers: at least two, and enough for the last chunk.
 pub fn number_width(chunks: u64) -> usize {
     chunks.to_string().len().max(2)
 }

@@ -1,33 +1,33 @@
-//! The words a task's status, type and complexity are made of.
+//! The enums of a task: status, type, complexity, outcomes.
 
 word_enum!(
-    /// Where a task stands.
+    /// A task's status.
     Status, "status" {
-        /// Not yet looked at.
+        /// New, not yet reviewed.
         Inbox = "inbox",
         /// Ready to be claimed once its dependencies are done.
         Active = "active",
         /// Claimed.
         InProgress = "in_progress" | "in-progress",
-        /// Cannot go on.
+        /// Work cannot continue.
         Blocked = "blocked",
-        /// Waits for something outside.
+        /// Waits for an external event.
         Waiting = "waiting",
-        /// Waits for a person's yes or no.
+        /// Waits for a person's decision.
         Review = "review",
         /// Ready to be merged.
         MergeReady = "merge_ready" | "merge-ready",
         /// Finished.
         Done = "done",
-        /// Given up.
+        /// Cancelled.
         Cancelled = "cancelled",
-        /// Being cut into smaller tasks.
+        /// Being split into smaller tasks.
         Decomposing = "decomposing",
         /// Waits for agreement.
         Consensus = "consensus",
         /// Being merged.
         Merging = "merging",
-        /// Put aside.
+        /// Postponed.
         Dormant = "dormant",
         /// Ended without success.
         Failed = "failed",
@@ -35,16 +35,16 @@ word_enum!(
 );
 
 impl Status {
-    /// Whether nothing more is expected to happen to such a task.
+    /// Whether the task has ended.
     pub fn is_terminal(self) -> bool {
         matches!(self, Status::Done | Status::Cancelled | Status::Failed)
     }
 }
 
 word_enum!(
-    /// What sort of thing a task is.
+    /// A task's type.
     TaskType, "type" {
-        /// An aim.
+        /// A goal.
         Goal = "goal",
         /// A project.
         Project = "project",
@@ -58,13 +58,13 @@ word_enum!(
         Bug = "bug",
         /// A feature.
         Feature = "feature",
-        /// Something to find out.
+        /// A question to investigate.
         Learn = "learn",
     }
 );
 
 word_enum!(
-    /// How much judgment a task takes.
+    /// How much judgment a task requires.
     Complexity, "complexity" {
         /// None.
         Mechanical = "mechanical",
@@ -72,41 +72,41 @@ word_enum!(
         RequiresJudgment = "requires-judgment",
         /// Several steps.
         MultiStep = "multi-step",
-        /// Too large as it stands.
+        /// Too large; it must be split first.
         NeedsDecomposition = "needs-decomposition",
-        /// A person has to act first.
+        /// A person must act first.
         BlockedHuman = "blocked-human",
     }
 );
 
 word_enum!(
-    /// What became of an item.
+    /// How an item was settled.
     Outcome, "outcome" {
         /// It was processed.
         Done = "done",
         /// It could not be processed.
         Failed = "failed",
-        /// It was left alone on purpose.
+        /// It was skipped on purpose.
         Skipped = "skipped",
     }
 );
 
 word_enum!(
-    /// What a receipt tells of an item.
+    /// What a receipt reports on an item.
     ItemReport, "outcome" {
-        /// It is about to be acted on.
+        /// The worker starts the action now.
         Started = "started",
         /// It was processed.
         Done = "done",
         /// It could not be processed.
         Failed = "failed",
-        /// It was left alone on purpose.
+        /// It was skipped on purpose.
         Skipped = "skipped",
     }
 );
 
 impl ItemReport {
-    /// The outcome that settles the item; none where it was only begun.
+    /// The outcome that settles the item; `None` for `started`.
     pub fn outcome(self) -> Option<Outcome> {
         match self {
             ItemReport::Started => None,
@@ -128,13 +128,13 @@ impl From<Outcome> for ItemReport {
 }
 
 word_enum!(
-    /// What a worker says when it gives a claim back.
+    /// The outcome that a worker names when it releases a claim.
     ReleaseOutcome, "outcome of a release" {
-        /// Somebody else may try.
+        /// Another worker may try.
         Retry = "retry",
-        /// It can't be done.
+        /// The task failed.
         Failed = "failed",
-        /// It can't go on until something else happens.
+        /// The task is blocked.
         Blocked = "blocked",
     }
 );

@@ -1,4 +1,4 @@
-//! Steps and checkpoints: the passes a batch makes over its chunks, and where a person is asked.
+//! Steps and checkpoints: the passes of a batch over its chunks, and when a person decides whether it continues.
 
 use std::str::FromStr;
 
@@ -9,37 +9,37 @@ use super::text::{LineText, LongText};
 /// The most steps of a batch.
 pub const MAX_STEPS: usize = 20;
 
-/// The name of the one step of a batch that has no others.
+/// The step name of a batch without named steps.
 pub const DEFAULT_STEP_NAME: &str = "work";
 
 word_enum!(
-    /// Where a person is asked before a batch goes on.
+    /// When a batch waits for a person's decision.
     Checkpoint, "checkpoint" {
-        /// Nowhere.
+        /// Never.
         None = "none",
         /// After each chunk.
         Chunk = "chunk",
-        /// Once all chunks are through a step.
+        /// After a step, once all chunks have completed it.
         Step = "step",
     }
 );
 
 impl Checkpoint {
-    /// Whether a chunk that is through step number `step` of `steps` waits for a yes or no: before
-    /// every further step, and at the end of a batch that has only one.
+    /// Whether a chunk waits for a decision after step number `step` (from 0) of `steps`: before each further step,
+    /// and at the end if there is only one step.
     pub fn asks_after(self, step: usize, steps: usize) -> bool {
         self != Checkpoint::None && (step + 1 < steps || steps == 1)
     }
 }
 
 word_enum!(
-    /// A person's answer at a checkpoint.
+    /// A person's decision at a checkpoint.
     Decision, "decision" {
-        /// Go on.
+        /// Continue.
         Approve = "approve",
-        /// It is no good, and goes no further.
+        /// Reject the work; the chunk ends.
         Reject = "reject",
-        /// Work it once more.
+        /// Work the chunk again.
         Redo = "redo",
     }
 );
@@ -48,25 +48,25 @@ word_enum!(
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, expecting = "{name, instructions, only_categories?}")]
 pub struct Step {
-    /// What it is called.
+    /// Its name.
     pub name: LineText,
-    /// What its workers are told beside the batch's instructions.
+    /// Instructions for its workers, in addition to the batch's.
     pub instructions: LongText,
-    /// The categories of the step before whose items it takes; none: all that were done.
+    /// The categories of the previous step whose items it processes; empty: all items that were done.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub only_categories: Vec<LineText>,
 }
 
-/// The steps of a batch, in order; none given is one step named `work`.
+/// The steps of a batch, in order. Without any, the batch has one step named `work`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
 pub struct Steps(Vec<Step>);
 
 impl Steps {
-    /// Steps that make sense together.
+    /// Checks the steps.
     ///
     /// # Errors
-    /// What doesn't.
+    /// The reason why the steps cannot be used.
     pub fn new(steps: Vec<Step>) -> Result<Self, String> {
         if steps.len() > MAX_STEPS {
             return Err(format!("steps: {} are too many, at most {MAX_STEPS}", steps.len()));
@@ -88,22 +88,22 @@ impl Steps {
         Ok(Steps(steps))
     }
 
-    /// How many passes there are.
+    /// The number of steps, at least 1.
     pub fn count(&self) -> usize {
         self.0.len().max(1)
     }
 
-    /// The name of a pass.
+    /// The name of step `number`, from 0.
     pub fn name(&self, number: usize) -> &str {
         self.0.get(number).map_or(DEFAULT_STEP_NAME, |step| step.name.as_str())
     }
 
-    /// A pass as it was given; none where the batch has only its instructions.
+    /// Step `number` as given; `None` if the batch has no named steps.
     pub fn get(&self, number: usize) -> Option<&Step> {
         self.0.get(number)
     }
 
-    /// Whether the batch has only its instructions.
+    /// Whether the batch has no named steps.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -152,19 +152,19 @@ mod tests {
             .unwrap();
         assert_eq!((steps.count(), steps.name(1)), (2, "execute"));
         assert_eq!((Steps::default().count(), Steps::default().name(0)), (1, DEFAULT_STEP_NAME));
-        for (bad, told) in [
+        for (bad, reason) in [
             (r#"[{"name":"a","instructions":"x"},{"name":"a","instructions":"y"}]"#, "two are named 'a'"),
             (r#"[{"name":"a","instructions":"x","only_categories":["k"]}]"#, "first step"),
             (r#"[{"name":"","instructions":"x"}]"#, "needs a name"),
             (r#"[{"name":"a","instruction":"x"}]"#, "unknown field"),
         ] {
             let error = bad.parse::<Steps>().unwrap_err();
-            assert!(error.contains(told), "{bad}: {error}");
+            assert!(error.contains(reason), "{bad}: {error}");
         }
     }
 
     #[test]
-    fn a_person_is_asked_before_each_further_step_or_at_the_only_ones_end() {
+    fn a_checkpoint_comes_before_each_further_step_or_after_the_only_one() {
         assert!(Checkpoint::Chunk.asks_after(0, 1) && Checkpoint::Step.asks_after(0, 1));
         assert!(Checkpoint::Chunk.asks_after(0, 2) && !Checkpoint::Chunk.asks_after(1, 2));
         assert!(!Checkpoint::None.asks_after(0, 2));

@@ -1,29 +1,29 @@
-//! A task as the rules see it.
+//! The task.
 
 use super::claim::Claim;
 use super::id::TaskId;
 use super::status::{Complexity, Status, TaskType};
 use super::timestamp::Timestamp;
 
-/// The row number the store gives a task: the order of creation.
+/// A task's row number in the store; numbers ascend in the order of creation.
 pub type RowId = i64;
 
 /// A unit of work, without its body.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Task {
-    /// The store's number for it.
+    /// Its row in the store.
     pub row: RowId,
     /// Its id.
     pub id: TaskId,
     /// Its title.
     pub title: String,
-    /// What sort of thing it is.
+    /// Its type.
     pub task_type: TaskType,
-    /// Where it stands.
+    /// Its status.
     pub status: Status,
     /// 0 (critical) to 4.
     pub priority: i64,
-    /// Where it stands among its siblings.
+    /// Its position among its siblings.
     pub order: i64,
     /// The project it belongs to.
     pub project: Option<String>,
@@ -31,48 +31,48 @@ pub struct Task {
     pub parent: Option<TaskId>,
     /// The parent's row.
     pub parent_row: Option<RowId>,
-    /// Who works or worked on it.
+    /// The last worker or person that it was assigned to.
     pub assignee: Option<String>,
     /// When it is due.
     pub due: Option<Timestamp>,
     /// Its tags.
     pub tags: Vec<String>,
-    /// How much work it is thought to be.
+    /// The estimated effort, as the caller wrote it.
     pub effort: Option<String>,
-    /// Where or with what it is done.
+    /// The context of the work (place, tool), as the caller wrote it.
     pub context: Option<String>,
-    /// How much judgment it takes.
+    /// How much judgment it requires.
     pub complexity: Option<Complexity>,
-    /// When it was made.
+    /// When it was created.
     pub created: Timestamp,
-    /// When anything of it last changed.
+    /// When it last changed.
     pub updated: Timestamp,
-    /// The number of that change in the store's one sequence.
+    /// The number of that change; changes of all tasks share one sequence.
     pub change_number: u64,
-    /// How many receipts it has.
+    /// The number of its receipts.
     pub receipt_count: u64,
-    /// Whether it depends on other tasks, hard or soft.
+    /// Whether it has dependencies, hard or soft.
     pub has_dependencies: bool,
-    /// What keeps it from being claimed beside its dependencies: a pause, a rest after a failed attempt.
+    /// The number of holds: reasons other than a dependency why it cannot be claimed (a paused batch, a backoff).
     pub hold_count: i64,
-    /// When one of these ends by itself.
+    /// When the backoff after a failed attempt ends.
     pub backoff_until: Option<Timestamp>,
-    /// How many of its dependencies are not done, and its holds.
+    /// The number of unfinished hard dependencies, plus the holds.
     pub blocker_count: i64,
-    /// Whether its body ever held `- [ ]`.
+    /// Whether its body has ever contained `- [ ]`.
     pub has_checkbox: bool,
     /// Whether it is a chunk of a batch.
     pub is_chunk: bool,
     /// Whether it is a batch.
     pub is_batch: bool,
-    /// Grows with every claim; a write made under an older one is refused.
+    /// Increases with each claim; a write under an older generation is refused.
     pub generation: u64,
     /// Its latest claim, live or not.
     pub claim: Option<Claim>,
 }
 
 impl Task {
-    /// A task with a new id and nothing set but its title.
+    /// A task with a new id and this title; everything else has its default.
     pub fn new(now: Timestamp, title: &str) -> Self {
         Task {
             row: 0,
@@ -107,12 +107,12 @@ impl Task {
         }
     }
 
-    /// The row of the batch that it is, or is a chunk of.
+    /// The row of its batch: itself if it is a batch, its parent if it is a chunk.
     pub fn batch_row(&self) -> Option<RowId> {
         if self.is_batch { Some(self.row) } else { self.parent_row.filter(|_| self.is_chunk) }
     }
 
-    /// The claim that holds now, if any.
+    /// The claim whose lease has not expired, if any.
     pub fn live_claim(&self, now: Timestamp) -> Option<&Claim> {
         self.claim.as_ref().filter(|claim| self.status == Status::InProgress && claim.is_live(now))
     }

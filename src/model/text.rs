@@ -1,5 +1,5 @@
-//! What text may hold. Titles, names and receipts are refused control and
-//! bidirectional characters, which could show a reader something else than is stored.
+//! Text parameters with their limits. Control and bidirectional characters are refused: they could make displayed
+//! text differ from the stored text.
 
 use std::fmt;
 
@@ -7,12 +7,12 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use super::field::{is_hidden, visible_excerpt};
 
-/// The first part of a value, for a message: at most 80 characters, nothing that moves a cursor.
+/// The first 80 characters of a value for a message, with control characters escaped.
 pub fn excerpt(value: &str) -> String {
     visible_excerpt(value, 80)
 }
 
-/// What a value of text is held to.
+/// The limits of a text type.
 #[derive(Debug, Clone, Copy)]
 struct Rule {
     most_bytes: usize,
@@ -55,11 +55,11 @@ macro_rules! text {
         pub struct $name(String);
 
         impl $name {
-            /// A text known in the source to fit its rule.
+            /// A constant; the caller ensures that it is within the limits.
             pub fn known(text: &'static str) -> Self { $name(text.to_owned()) }
             /// The text.
             pub fn as_str(&self) -> &str { &self.0 }
-            /// The text, or nothing where it is empty.
+            /// The text, or `None` if it is blank.
             pub fn non_empty(&self) -> Option<&str> { (!self.0.trim().is_empty()).then_some(self.0.as_str()) }
         }
 
@@ -96,7 +96,7 @@ text!(
     ReceiptText, Rule { most_bytes: 64 * 1024, lines: true }
 );
 text!(
-    /// A task's opening text or a batch's instructions; at most 1 MiB.
+    /// A task's initial text or a batch's instructions; at most 1 MiB.
     LongText, Rule { most_bytes: 1024 * 1024, lines: true }
 );
 
@@ -105,7 +105,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn text_is_held_to_its_rule() {
+    fn text_beyond_its_limits_is_refused() {
         fn check(text: &str, line: bool, body: bool) {
             assert_eq!(text.parse::<LineText>().is_ok(), line, "line {text:?}");
             assert_eq!(text.parse::<ReceiptText>().is_ok(), body, "body {text:?}");
@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_names_value_and_limit() {
+    fn the_error_names_size_and_limit() {
         let refusal = "x".repeat(1_001).parse::<LineText>().unwrap_err();
         assert!(refusal.contains("1001 bytes, at most 1000"), "{refusal}");
     }

@@ -1,4 +1,4 @@
-//! Moments: an instant as the store keeps it, and the time that an item bears.
+//! Timestamps: the store's instants, and the times found in items.
 
 use std::fmt;
 
@@ -14,8 +14,7 @@ use crate::error::{Error, Result};
 
 /// 2999-12-31T23:59:59.999Z.
 const LAST_MS: i64 = 32_503_679_999_999;
-/// From here on a bare number counts milliseconds: as seconds it would lie
-/// beyond the range, as milliseconds it is 1973.
+/// A bare number from here on is in milliseconds (this one is in 1973); as seconds it would be out of range.
 const FIRST_MS_NUMBER: f64 = 1e11;
 const RANGE: &str = "1970-01-01 to 2999-12-31";
 
@@ -24,8 +23,8 @@ const RANGE: &str = "1970-01-01 to 2999-12-31";
 pub struct Timestamp(i64);
 
 impl Timestamp {
-    /// The moment so many milliseconds after the epoch, held within the range:
-    /// a broken clock must not make a moment that cannot be printed.
+    /// The instant `millis` after the epoch, clamped to the range, so that a wrong clock cannot produce an instant
+    /// that cannot be printed.
     pub fn from_millis(millis: i64) -> Self {
         Timestamp(millis.clamp(0, LAST_MS))
     }
@@ -35,7 +34,7 @@ impl Timestamp {
         self.0
     }
 
-    /// The moment so many seconds later (earlier if negative), held within the range.
+    /// The instant `secs` later (earlier if negative), clamped to the range.
     #[must_use]
     pub fn saturating_add_secs(self, secs: i64) -> Self {
         Timestamp::from_millis(self.0.saturating_add(secs.saturating_mul(1000)))
@@ -44,7 +43,7 @@ impl Timestamp {
     /// Reads RFC 3339, or a plain date as its midnight UTC.
     ///
     /// # Errors
-    /// Anything else, and what lies outside 1970-01-01 to 2999-12-31.
+    /// Any other text, and instants outside 1970-01-01 to 2999-12-31.
     pub fn parse(text: &str) -> Result<Self> {
         let trimmed = text.trim();
         let bare_digits = trimmed.bytes().all(|b| b.is_ascii_digit());
@@ -75,11 +74,11 @@ impl Serialize for Timestamp {
 
 inline_schema!(Timestamp, {"type": "string"});
 
-/// The time that an item bears: the date as it is written there, and the instant.
+/// A time found in an item: the date as written, and the instant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ItemTime {
-    /// The date in the offset that the text names: a mail of 31 October 23:30
-    /// -0500 belongs to October, though UTC has November.
+    /// The date in the text's own UTC offset: a mail of 31 October 23:30 -0500 belongs to October, although the
+    /// UTC date is in November.
     pub date: Date,
     /// Milliseconds since the epoch.
     pub millis: i64,
@@ -110,7 +109,7 @@ impl ItemTime {
         if let Some((date, time, offset)) = iso(text) {
             return ItemTime::at(date, time, offset);
         }
-        // Mail in the wild often names the wrong weekday; the date still counts.
+        // Real mail often names the wrong weekday; only the date counts.
         let mail = rfc2822::DateTimeParser::new().relaxed_weekday(true);
         let zoned = mail.parse_zoned_datetime(text).map_err(|_| unreadable())?;
         ItemTime::within(zoned.date(), zoned.timestamp().as_millisecond())
@@ -118,7 +117,7 @@ impl ItemTime {
 
     fn from_number(text: &str) -> Result<Self, String> {
         let number: f64 = text.parse().map_err(|_| unreadable())?;
-        // 20251103 would be a day of August 1970 as seconds: nobody means that.
+        // 20251103 is meant as a date; as epoch seconds it would be a day of August 1970.
         if text.len() == 8 && iso(text).is_some_and(|(date, ..)| (1900..3000).contains(&date.year())) {
             return Err("may be a date or epoch seconds; write a date as 2025-11-03".to_owned());
         }

@@ -1,36 +1,36 @@
-//! Waiting for a batch by a handle, which outlives the process that gave it.
+//! A wait for the end of a batch. Its handle is stored, so any server process on the store can continue it.
 
 use super::task::RowId;
 use super::timestamp::Timestamp;
 
-/// How long a holder is asked to rest between two looks, in milliseconds.
+/// The polling interval recommended to clients, in milliseconds.
 pub const POLL_INTERVAL_MS: u64 = 2_000;
-/// The most handles of a batch that are waited by at once.
+/// The most open waits per batch.
 pub const MAX_WAITS: u64 = 1_000;
 
-/// Somebody's wait for the end of a batch.
+/// A client's wait for the end of a batch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BatchWait {
-    /// What its holder names it by; nobody guesses it.
+    /// The handle that the client polls with; it cannot be guessed.
     pub handle: String,
     /// The batch's row.
     pub batch: RowId,
-    /// The client that was given the handle.
+    /// The client that started the wait.
     pub client: String,
-    /// When it began.
+    /// When it started.
     pub created: Timestamp,
-    /// When it last changed by itself, not by its batch.
+    /// When the wait itself last changed; changes of the batch do not count.
     pub updated: Timestamp,
-    /// When its holder was first told that the batch had ended: it stays ended.
+    /// When the client was first told that the batch had ended; the wait then stays ended.
     pub ended_at: Option<Timestamp>,
     /// When it was cancelled.
     pub cancelled_at: Option<Timestamp>,
-    /// What the last answer to a question came to.
+    /// The result of the person's last answer to a question.
     pub last_answer: String,
 }
 
 impl BatchWait {
-    /// A wait that begins now.
+    /// A wait that starts now.
     pub fn new(handle: String, batch: RowId, asked_by: &str, now: Timestamp) -> Self {
         BatchWait {
             handle,
@@ -44,17 +44,17 @@ impl BatchWait {
         }
     }
 
-    /// Whether anything can still come of it.
+    /// Whether it has neither ended nor been cancelled.
     pub fn is_open(&self) -> bool {
         self.ended_at.is_none() && self.cancelled_at.is_none()
     }
 }
 
-/// What became of a question that was not decided by who was asked.
+/// A question that the person has not decided yet.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct OpenQuestion {
-    /// How many answers could not be carried out.
+    /// The number of answers that could not be carried out.
     pub failed_answers: u64,
-    /// Whether it is not asked again.
+    /// Whether the person declined, so that it is not asked again.
     pub declined: bool,
 }

@@ -1,4 +1,4 @@
-//! A job: the one chunk that a background worker may see and write, under the claim of its runner.
+//! The scope of a background worker: the one chunk that it may read and write, under its runner's claim.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,7 +6,7 @@ use std::str::FromStr;
 use super::id::{TaskId, Token};
 use super::text::excerpt;
 
-/// A chunk and the token of the claim that it is worked under.
+/// A chunk and the token of the runner's claim on it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WorkerScope {
     /// The chunk.
@@ -16,7 +16,7 @@ pub struct WorkerScope {
 }
 
 impl WorkerScope {
-    /// The batch that the chunk is of: a chunk's id is its batch's with a number behind a dot.
+    /// The chunk's batch. A chunk's id is its batch's id, a dot and a number.
     pub fn batch(&self) -> TaskId {
         let batch = self.chunk.as_str().rsplit_once('.').map_or(self.chunk.as_str(), |(batch, _)| batch);
         TaskId::stored(batch.to_owned())
@@ -36,7 +36,7 @@ impl FromStr for WorkerScope {
         let parts = text.split_once(':').and_then(|(chunk, token)| {
             Some(WorkerScope { chunk: chunk.parse().ok()?, token: token.parse().ok()? })
         });
-        // The token is a secret: it is not shown.
+        // The token is secret, so the message does not contain it.
         parts.ok_or_else(|| {
             let chunk = text.split(':').next().unwrap_or_default();
             format!(
@@ -52,7 +52,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_job_names_its_chunk_and_batch() {
+    fn a_worker_scope_names_its_chunk_and_batch() {
         let job: WorkerScope = "k3m9p0q1r2s3.07:run-abc".parse().unwrap();
         assert_eq!((job.chunk.as_str(), job.token.as_str()), ("k3m9p0q1r2s3.07", "run-abc"));
         assert_eq!(job.batch().as_str(), "k3m9p0q1r2s3");

@@ -1,4 +1,4 @@
-//! A split as callers write it: an object, or the shorthand of a command line.
+//! The written forms of a split: a JSON object, or a shorthand such as `month:date`.
 
 use std::fmt;
 use std::str::FromStr;
@@ -14,7 +14,7 @@ use crate::model::field::visible_excerpt;
 const SHORTHANDS: &str =
     "write size, category:FIELD, or day:FIELD, week:FIELD, month:FIELD, quarter:FIELD, year:FIELD";
 
-/// The object form, on the way in and out.
+/// The object form.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Object {
@@ -128,8 +128,7 @@ impl Serialize for Split {
 
 impl<'de> Deserialize<'de> for Split {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        // By way of a value: an untagged enum would answer a misspelt field with
-        // "did not match any variant".
+        // Through `Value`: an untagged enum would report a misspelt field as "did not match any variant".
         match Value::deserialize(deserializer)? {
             Value::String(text) => text.parse().map_err(D::Error::custom),
             object => {
