@@ -53,8 +53,11 @@ pub(super) fn snapshot(store: &Path, to: &Path, report: ReportProgress<'_>) -> R
 }
 
 /// Runs a TRUNCATE checkpoint. Closing the connection would checkpoint as well, but not report a failure.
+///
+/// Only of `main`: after the migrations' `ALTER TABLE`, the connection has a temporary database, and checkpointing that one
+/// as well fails as locked.
 pub(super) fn truncate_wal(connection: &Connection) -> rusqlite::Result<()> {
-    connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
+    connection.query_row("PRAGMA main.wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
 }
 
 /// Copies every page.

@@ -121,8 +121,9 @@ mod tests {
         for number in 0..20 {
             sql.execute("INSERT INTO t VALUES (zeroblob(?1))", [number * 700]).unwrap();
         }
-        let counted_by_sqlite =
-            |sql: &Connection| sql.query_row("PRAGMA wal_checkpoint(NOOP)", [], |row| row.get::<_, u64>(1));
+        let counted_by_sqlite = |sql: &Connection| {
+            sql.query_row("PRAGMA main.wal_checkpoint(NOOP)", [], |row| row.get::<_, u64>(1))
+        };
         let all = counted_by_sqlite(&sql).unwrap();
         let wal = std::fs::read(folder.path().join("s.db-wal")).unwrap();
         for piece in [1, 31, 4096, 1 << 20] {
@@ -136,7 +137,7 @@ mod tests {
         }
         assert_eq!(count(&wal[..wal.len() - 1], 4096), all - 1);
         // After a reset, the frames of before are not counted.
-        sql.query_row("PRAGMA wal_checkpoint(RESTART)", [], |_| Ok(())).unwrap();
+        sql.query_row("PRAGMA main.wal_checkpoint(RESTART)", [], |_| Ok(())).unwrap();
         sql.execute("INSERT INTO t VALUES (1)", []).unwrap();
         let wal = std::fs::read(folder.path().join("s.db-wal")).unwrap();
         assert_eq!(count(&wal, 4096), counted_by_sqlite(&sql).unwrap());

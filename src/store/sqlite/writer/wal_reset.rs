@@ -56,7 +56,7 @@ impl WalReset {
 /// Returns whether the checkpoint was complete.
 fn checkpoint_and_truncate(connection: &Connection) -> rusqlite::Result<bool> {
     connection.busy_timeout(READERS_WAIT)?;
-    let was_busy = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0));
+    let was_busy = connection.query_row("PRAGMA main.wal_checkpoint(TRUNCATE)", [], |row| row.get(0));
     connection.busy_timeout(BUSY_WAIT)?;
     was_busy.map(|was_busy: bool| !was_busy)
 }

@@ -40,7 +40,7 @@ pub(in crate::store::sqlite) fn rewrite(wal: &Wal, connection: &Connection) -> R
     // The kernel may have dropped the pages of the failed sync and read older bytes from the disk instead. SQLite's
     // index in shared memory still knows how many frames were committed.
     let committed: u64 = connection
-        .query_row("PRAGMA wal_checkpoint(NOOP)", [], |row| row.get(1))
+        .query_row("PRAGMA main.wal_checkpoint(NOOP)", [], |row| row.get(1))
         .map_err(|error| sql_error("the WAL cannot be read", error))?;
     let found = rewritten.and_then(|found| wal.set_mark(found < committed).map(|()| found)).map_err(|error| {
         Error::internal(
