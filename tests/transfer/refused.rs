@@ -39,11 +39,11 @@ fn changed_lines_are_refused_with_their_number() {
         body.iter().enumerate().filter(|(_, line)| line.starts_with(&begin)).nth(nth).unwrap().0
     };
     // Changes that the checksum in the last line finds.
-    assert_refused("", &["line 1", "cut"]);
+    assert_refused("", &["line 1", "truncated"]);
     assert_refused("hello\n", &["line 1: no JSON"]);
     assert_refused("{\"line\":\"task\"}\n", &["line 1", "not the first line of an export"]);
-    assert_refused(&whole[..whole.len() - 30], &[&format!("line {}", lines.len()), "cut"]);
-    assert_refused(format!("{}\n", body.join("\n")), &[&format!("line {}", lines.len()), "cut"]);
+    assert_refused(&whole[..whole.len() - 30], &[&format!("line {}", lines.len()), "truncated"]);
+    assert_refused(format!("{}\n", body.join("\n")), &[&format!("line {}", lines.len()), "truncated"]);
     assert_refused(whole.replace("\"B\"", "\"C\""), &["changed since it was written"]);
     assert_refused(whole.replace('\n', "\r\n"), &["changed since it was written"]);
     assert_refused(format!("{whole}{{}}\n"), &["more after the last line"]);
