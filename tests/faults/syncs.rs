@@ -112,6 +112,33 @@ fn a_wait_is_begun_answered_and_cancelled_after_a_sync_each() {
 }
 
 #[test]
+fn a_claim_that_finds_nothing_writes_nothing_and_still_notes_a_lease_that_ran_out() {
+    if !can_trace("a_claim_that_finds_nothing_writes_nothing_and_still_notes_a_lease_that_ran_out") {
+        return;
+    }
+    let store = Store::new();
+    let mut worker = store.serve();
+    let id = worker.task("Claimed");
+    worker.call("claim_task", json!({"id": id, "worker": "w"})).ok();
+    let calls = store.folder().join("calls");
+    let mut server = traced_server(&store, &calls, &[]);
+    server.initialize("2025-11-25");
+    let nothing = json!({"project": "none"});
+    for _ in 0..5 {
+        assert_eq!(server.call("claim_task", nothing.clone()).value["code"], "nothing_to_claim");
+    }
+    store.sql().execute("UPDATE task SET expires_at = claimed_at WHERE id = ?1", [&id]).unwrap();
+    assert_eq!(server.call("claim_task", nothing.clone()).value["code"], "nothing_to_claim");
+    assert_eq!(worker.look(&id).text("/task/status"), "active");
+    assert_eq!(server.call("claim_task", nothing).value["code"], "nothing_to_claim");
+    server.call("claim_task", json!({"id": id})).ok();
+    server.close();
+    let syncs = judge(&calls, false, is_answer).syncs_before;
+    let written: Vec<bool> = syncs[1..].iter().map(|syncs| *syncs > 0).collect();
+    assert_eq!(written, [false, false, false, false, false, true, false, true], "{syncs:?}");
+}
+
+#[test]
 fn no_write_of_a_workers_server_is_answered_before_the_log_is_synced() {
     if !can_trace() {
         return;
