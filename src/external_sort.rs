@@ -1,5 +1,5 @@
-//! Sorting more than memory should hold: sorted runs are put into files that go away by themselves,
-//! and read back together. SQLite's own sorter takes ten times as long for three million rows.
+//! Sorts more keys than memory should hold: sorted runs go to temporary files and are merged when they are read.
+//! SQLite's own sorter takes ten times as long for three million rows.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -10,22 +10,26 @@ use std::io::{BufReader, BufWriter, ErrorKind, Read, Seek, Write};
 use crate::error::{Error, Result};
 
 /// The most bytes of keys in memory.
-const IN_MEMORY: usize = 4 << 20;
+const MAX_BYTES: usize = 4 << 20;
 /// The most keys in memory.
-const KEYS_IN_MEMORY: usize = 1 << 17;
+const MAX_KEYS: usize = 1 << 17;
 
-/// Keys with a number each, given back in their order.
+/// Where temporary files are, for an error message.
+pub const TEMPORARY_FILES: &str =
+    "in a temporary file: free some space in TMPDIR, or set it to another folder";
+
+/// Keys with a number each, which come back in the order of the keys.
 #[derive(Default)]
 pub struct ExternalSorter {
-    /// The keys in memory, one behind the other.
+    /// The keys in memory, one after the other.
     bytes: Vec<u8>,
-    /// Where each begins, how long it is, and its number.
+    /// Where each begins, its length, and its number.
     keys: Vec<(u32, u32, u32)>,
     runs: Vec<File>,
 }
 
 fn failed(error: std::io::Error) -> Error {
-    Error::internal("resources could not be put aside in the folder for temporary files", error)
+    Error::internal(format!("keys could not be sorted {TEMPORARY_FILES}"), error)
 }
 
 fn length(bytes: &[u8]) -> Result<u32> {
@@ -33,18 +37,18 @@ fn length(bytes: &[u8]) -> Result<u32> {
 }
 
 impl ExternalSorter {
-    /// Takes a key.
+    /// Adds a key.
     ///
     /// # Errors
-    /// Where the disk is full.
+    /// If the disk is full.
     pub fn push(&mut self, key: &[u8], number: u32) -> Result<()> {
-        if self.bytes.len() + key.len() > IN_MEMORY || self.keys.len() == KEYS_IN_MEMORY {
+        if self.bytes.len() + key.len() > MAX_BYTES || self.keys.len() == MAX_KEYS {
             self.spill()?;
         }
-        // Growing by doubling would take twice of that.
+        // A vector doubles when it grows: without this it could come to twice the limit.
         let room = self.bytes.capacity() - self.bytes.len();
-        if room < key.len() && self.bytes.capacity() > IN_MEMORY / 2 {
-            self.bytes.reserve_exact(IN_MEMORY - self.bytes.len());
+        if room < key.len() && self.bytes.capacity() > MAX_BYTES / 2 {
+            self.bytes.reserve_exact(MAX_BYTES - self.bytes.len());
         }
         self.keys.push((length(&self.bytes)?, length(key)?, number));
         self.bytes.extend_from_slice(key);
@@ -73,10 +77,10 @@ impl ExternalSorter {
         Ok(())
     }
 
-    /// Gives all keys by key and number; it can be called again.
+    /// Calls `visit` with each key and its number, in the order of keys and numbers. Can be called again.
     ///
     /// # Errors
-    /// What `visit` refuses, or where what was put aside cannot be read.
+    /// The error of `visit`, or if a temporary file cannot be used.
     pub fn for_each_sorted(&mut self, visit: &mut dyn FnMut(&[u8], u32) -> Result<()>) -> Result<()> {
         if self.runs.is_empty() {
             self.sort();
@@ -115,7 +119,7 @@ fn key(bytes: &[u8], (start, length, _): (u32, u32, u32)) -> &[u8] {
     &bytes[start as usize..(start + length) as usize]
 }
 
-/// The next key of a run, and its number.
+/// Reads the next key of a run into `key` and returns its number; none at the end.
 fn next(run: &mut impl Read, key: &mut Vec<u8>) -> Result<Option<u32>> {
     let mut head = [0_u8; 8];
     match run.read_exact(&mut head) {

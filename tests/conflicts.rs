@@ -157,7 +157,7 @@ fn a_second_batch_applies_its_own_rule_to_the_chunks_of_the_first() {
         create_batch(&mut server, &other, "reject", 100, &format!("q{round}")).ok();
         let rule = ["serialize", "merge"][rng.below(2) as usize];
         let second = create_batch(&mut server, &other, rule, 2, &project).ok();
-        assert_eq!(have_conflict, second.message().contains("batches under way"), "{}", second.message());
+        assert_eq!(have_conflict, second.message().contains("running batches"), "{}", second.message());
         let second = second.text("/batch/id");
         work_in_random_order(
             &mut rng,

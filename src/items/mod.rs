@@ -8,6 +8,7 @@ mod item;
 mod jsonl;
 mod roots;
 mod source;
+mod staging;
 
 use std::io::{BufReader, Read};
 use std::path::Path;
@@ -17,6 +18,7 @@ use serde_json::Value;
 pub use item::{BadItem, Item, ItemOrigin};
 pub use roots::{MAX_SOURCE_BYTES, SourceRoots};
 pub use source::ItemSource;
+pub use staging::{Duplicate, Staging};
 
 use crate::error::{Error, Result};
 use roots::{Opened, quoted_path};

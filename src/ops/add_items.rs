@@ -1,19 +1,19 @@
-//! `add_items`: more items for a batch that isn't finished; what it has already is left alone.
+//! `add_items`: adds items to a batch that has not finished. Items whose keys it has already are left alone.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::conflicts::detect::{Independence, Looking};
-use super::create_batch::{PlannedBatch, PlannedChunk};
+use super::conflicts::detect::{DetectionRule, TouchedResources};
 use super::ingest::bad_items::{BadItems, OnBadItem, left_out};
-use super::ingest::collect::{Collected, Inline, Origin, inline, objects_or_strings};
-use super::ingest::extend::{Grown, grow};
+use super::ingest::collect::{Collected, InlineItems, Origin, inline_items_schema, parse_inline_items};
+use super::ingest::extend::{Added, NewItems, add_to_batch};
+use super::ingest::planned::{PlannedBatch, PlannedChunk};
 use super::request::idempotency::{Repeatable, RequestKey, run_once, stored_response};
 use super::request::lookup::find_batch;
 use super::runners::start::start_runner;
 use super::{Effect, Operation, Session};
 use crate::error::{Code, Error, Result};
-use crate::items::ItemSource;
+use crate::items::{ItemSource, Staging};
 use crate::model::batch::Batch;
 use crate::model::conflict::OnConflict;
 use crate::model::id::TaskId;
@@ -21,37 +21,39 @@ use crate::model::limits::PAGE_ROWS;
 use crate::model::status::Status;
 use crate::model::task::Task;
 use crate::model::text::LineText;
-use crate::store::{NewReceipt, Staging, StoreWrite};
+use crate::store::{NewReceipt, StoreWrite};
+
+/// What becomes of the items, for an error message.
+const ADDED: &str = "added";
 
 /// The request.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema, clap::Args)]
 #[serde(deny_unknown_fields)]
 pub struct AddItems {
-    /// The batch.
-    #[schemars(description = "")]
+    /// The batch
     #[arg(long)]
     pub id: TaskId,
-    /// Objects, or strings that are their own keys.
-    #[schemars(description = "")]
-    #[arg(long, value_parser = inline, help = "a JSON array of objects or strings")]
+    /// Objects, or strings that are their own keys
+    #[arg(long, help = "Objects, or strings that are their own keys, as a JSON array", value_parser = parse_inline_items)]
     #[serde(default)]
-    #[schemars(schema_with = "objects_or_strings")]
-    pub items: Option<Inline>,
-    /// A JSONL or CSV file, or a folder: its path, or {"path", "glob"}.
-    #[schemars(description = "", schema_with = "short_source")]
+    #[schemars(schema_with = "inline_items_schema")]
+    pub items: Option<InlineItems>,
+    /// A JSONL or CSV file, or a folder in which each file is an item
+    #[schemars(schema_with = "short_source")]
     #[serde(default)]
-    #[arg(long)]
+    #[arg(
+        long,
+        help = "A JSONL or CSV file, or a folder in which each file is an item: its path, or {\"path\", \"glob\"}"
+    )]
     pub source: Option<ItemSource>,
-    /// Bad items: reject (nothing is stored) or skip (they are left out); they are listed either way.
-    #[schemars(description = "")]
+    /// If an item is bad: reject all, or skip the item
     #[serde(default = "OnBadItem::reject")]
     #[arg(long, default_value = "reject")]
     pub on_bad_item: OnBadItem,
-    /// Repeating it answers the same.
-    #[schemars(description = "")]
+    /// A repeated call with the same key returns the first reply
     #[arg(long)]
     pub request_key: Option<LineText>,
-    /// Whether a finished batch is only refused where something is new; for `tasktally run`.
+    /// Whether a finished batch is refused only if an item is new: for `tasktally run`, which repeats the call.
     #[serde(skip)]
     #[arg(skip)]
     pub only_if_new: bool,
@@ -68,22 +70,22 @@ fn short_source(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
 /// The reply.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct AddItemsReply {
-    /// Whether it was done.
+    /// Whether the items were added.
     pub success: bool,
     /// What was done.
     pub message: String,
-    /// Whether the same request was answered before.
+    /// Whether this is the stored reply to an earlier call with the same request_key.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub duplicate: Option<bool>,
-    /// The batch as it stands now.
+    /// The batch as it is now.
     pub batch: PlannedBatch,
     /// How many items are new.
     pub added: u64,
-    /// How many were there already.
+    /// How many the batch had already.
     pub known: u64,
-    /// The first chunks that took new items.
+    /// The first chunks that took items.
     pub chunks: Vec<PlannedChunk>,
-    /// What was left out.
+    /// The items that were left out.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub bad_items: Option<BadItems>,
 }
@@ -105,7 +107,7 @@ impl Operation for AddItems {
 
     fn run(self, session: &Session) -> Result<AddItemsReply> {
         let request_key = RequestKey::new(self.request_key.as_ref().map(LineText::as_str), &self)?;
-        // Before the source is read: it may be gone by the time the request is repeated.
+        // Before the source is read: it may have been removed since the first call.
         if let Some(reply) = stored_response(session, request_key.as_ref(), Self::NAME)? {
             return Ok(reply);
         }
@@ -122,41 +124,44 @@ impl Operation for AddItems {
             key: &batch.key_field,
             split: &split,
             on_bad_item: self.on_bad_item,
-            done: "added",
+            done: ADDED,
         };
         let Collected { mut staging, bad } = origin.collect(session)?;
-        if staging.groups()?.is_empty() && bad.is_none() {
-            return Err(origin.empty(None));
+        if staging.len() == 0 && bad.is_none() {
+            return Err(origin.no_items(None));
         }
-        // Where a source grew most is known: told before the write's turn comes, so that nobody waits for it.
-        let (mut staging, mut known, seen) = session.read(move |tx| {
-            let known = staging.leave_out(&mut |key| tx.has_item(batch.row, key))?;
+        // If a source has grown, most of its keys are known: they are looked up before the write, which holds the
+        // write lock.
+        let (mut staging, mut known, total) = session.read(move |tx| {
+            let known = staging.remove_known(&mut |key| tx.has_item(batch.row, key))?;
             Ok((staging, known, tx.batch(batch.row)?.map(|batch| batch.counts.total)))
         })?;
-        let mut looked = look(&batch, staging.as_mut())?;
-        let (author, watcher) = (session.caller().to_owned(), session.progress().clone());
+        let mut resources = touched_resources(&batch, &mut staging)?;
+        let (author, progress) = (session.caller().to_owned(), session.progress().clone());
         let id = self.id.clone();
         let mut reply = session.write(move |tx| {
             run_once(tx, request_key.as_ref(), Self::NAME, |tx| {
                 let (task, batch) = find_batch(tx, &self.id)?;
-                if seen != Some(batch.counts.total) {
-                    known += staging.leave_out(&mut |key| tx.has_item(batch.row, key))?;
+                let has_grown = total != Some(batch.counts.total);
+                if has_grown {
+                    known += staging.remove_known(&mut |key| tx.has_item(batch.row, key))?;
                 }
-                let added = staging.groups()?.iter().map(|(_, count)| count).sum::<u64>();
-                if added > 0 || !self.only_if_new {
+                let is_new = staging.len() > 0;
+                if is_new || !self.only_if_new {
                     refuse_finished(&task)?;
                 }
-                if added > 0 && batch.on_conflict.is_none() && tx.count_resource_layers(batch.row)? > 0 {
-                    return Err(Error::new(Code::Conflict, unseen(&task)));
+                if is_new && batch.on_conflict.is_none() && tx.count_resource_layers(batch.row)? > 0 {
+                    return Err(unknown_rule(&task));
                 }
-                if seen != Some(batch.counts.total) {
-                    looked = look(&batch, staging.as_mut())?;
+                if has_grown {
+                    resources = touched_resources(&batch, &mut staging)?;
                 }
-                let grown = grow(tx, &task, &batch, &split, staging.as_mut(), looked, &watcher)?;
-                if added > 0 {
-                    tell(tx, &task, &grown, known, &author)?;
+                let new = NewItems { staging: &mut staging, resources, progress: &progress };
+                let added = add_to_batch(tx, &task, &batch, &split, new)?;
+                if is_new {
+                    append_receipt(tx, &task, &added, known, &author)?;
                 }
-                Ok(reply(&task, &batch, grown, known, bad))
+                Ok(reply(&task, &batch, added, known, bad))
             })
         })?;
         reply.message += &start_runner(session, &id);
@@ -164,7 +169,7 @@ impl Operation for AddItems {
     }
 }
 
-/// Refuses what is over: its workers have gone.
+/// Refuses a batch that has finished: its workers have ended.
 fn refuse_finished(batch: &Task) -> Result<()> {
     let next = match batch.status {
         Status::Failed => "control_batch(action=\"retry\") opens what failed again, then more can be added",
@@ -178,45 +183,49 @@ fn refuse_finished(batch: &Task) -> Result<()> {
     ))
 }
 
-/// Looks at what new items touch, where the batch's rule is not to allow everything.
-fn look(batch: &Batch, staging: &mut dyn Staging) -> Result<Option<Independence>> {
+/// What new items touch, unless the batch's rule allows everything.
+fn touched_resources(batch: &Batch, staging: &mut Staging) -> Result<Option<TouchedResources>> {
     match batch.on_conflict {
         None | Some(OnConflict::Allow) => Ok(None),
-        Some(rule) => Independence::look(Looking { rule, fields: &batch.resources, done: "added" }, staging),
+        Some(on_conflict) => {
+            let rule = DetectionRule { on_conflict, fields: &batch.resources, done: ADDED };
+            TouchedResources::collect(rule, staging)
+        }
     }
 }
 
-/// What is told where a batch holds its chunks to be independent, and is too old to tell by which rule.
-fn unseen(batch: &Task) -> String {
-    format!(
-        "Batch {} was made by an older tasktally that didn't keep its on_conflict: make a batch of its own for these items with create_batch(); it is worked on beside this one",
+/// The refusal of a batch whose chunks share resources, but whose rule was not stored.
+fn unknown_rule(batch: &Task) -> Error {
+    let message = format!(
+        "Batch {} was made by an older version that did not store on_conflict: make another batch of these items with create_batch(), which compares what both touch",
         batch.id
-    )
+    );
+    Error::new(Code::Conflict, message)
 }
 
-/// Leaves on record who added what.
-fn tell(tx: &dyn StoreWrite, batch: &Task, grown: &Grown, known: u64, author: &str) -> Result<()> {
-    let text = format!("'{author}' added {}; {known} were there already.", counted(grown));
+/// Appends a receipt to the batch: what was added, and by whom.
+fn append_receipt(tx: &dyn StoreWrite, batch: &Task, added: &Added, known: u64, author: &str) -> Result<()> {
+    let text = format!("'{author}' added {}; {known} were there already.", describe(added));
     tx.append_receipt(batch, &NewReceipt { author, text: &text, ..NewReceipt::default() })?;
     Ok(())
 }
 
-fn counted(grown: &Grown) -> String {
+fn describe(added: &Added) -> String {
     format!(
         "{} items: {} to chunks that nobody has claimed, {} in {} new chunks",
-        grown.items,
-        grown.items - grown.in_new_chunks,
-        grown.in_new_chunks,
-        grown.new_chunks
+        added.items,
+        added.items - added.items_in_new_chunks,
+        added.items_in_new_chunks,
+        added.new_chunks
     )
 }
 
-fn reply(task: &Task, batch: &Batch, grown: Grown, known: u64, bad_items: Option<BadItems>) -> AddItemsReply {
-    let sizes = grown.chunks.iter().map(|chunk| (chunk.number, chunk.items));
-    let shared = grown.found.told(sizes, u64::try_from(batch.max_chunk).unwrap_or(1));
-    let what = match grown.items {
+fn reply(task: &Task, batch: &Batch, added: Added, known: u64, bad_items: Option<BadItems>) -> AddItemsReply {
+    let sizes = added.chunks.iter().map(|chunk| (chunk.number, chunk.items));
+    let shared = added.shared.describe(sizes, u64::try_from(batch.max_chunk).unwrap_or(1));
+    let what = match added.items {
         0 => "Nothing is new".to_owned(),
-        _ => format!("Added {}", counted(&grown)),
+        _ => format!("Added {}", describe(&added)),
     };
     AddItemsReply {
         success: true,
@@ -225,12 +234,12 @@ fn reply(task: &Task, batch: &Batch, grown: Grown, known: u64, bad_items: Option
         batch: PlannedBatch {
             id: Some(task.id.to_string()),
             title: task.title.clone(),
-            items: batch.counts.total + grown.items,
-            chunks: batch.chunk_count + grown.new_chunks,
+            items: batch.counts.total + added.items,
+            chunks: batch.chunk_count + added.new_chunks,
         },
-        added: grown.items,
+        added: added.items,
         known,
-        chunks: grown.chunks.into_iter().take(PAGE_ROWS / 2).collect(),
+        chunks: added.chunks.into_iter().take(PAGE_ROWS / 2).collect(),
         bad_items,
     }
 }

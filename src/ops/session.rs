@@ -11,7 +11,7 @@ use super::runners::launcher::RunnerLauncher;
 use crate::error::{Code, Error, Result};
 use crate::items::SourceRoots;
 use crate::model::worker_scope::WorkerScope;
-use crate::store::{Staging, Store, StoreRead, StoreWrite, WriteJob};
+use crate::store::{Store, StoreRead, StoreWrite, WriteJob};
 
 /// How long a caller waits for its write to begin, where another process is stopped in the middle of one.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -114,14 +114,6 @@ impl Session {
     /// The folder beside the store.
     pub fn folder(&self) -> &Path {
         self.store.folder()
-    }
-
-    /// An empty place to collect items.
-    ///
-    /// # Errors
-    /// Where there is no room for it.
-    pub fn staging(&self) -> Result<Box<dyn Staging>> {
-        self.store.staging()
     }
 
     /// Runs `change` in a transaction and gives its answer once the commit is on disk.

@@ -27,7 +27,6 @@ pub use write::{NewReceipt, NewTask, StoreWrite};
 use std::time::Duration;
 
 use crate::error::{Error, Result};
-use crate::items::Item;
 
 /// A closure that a store runs in a write transaction. It stores its own result.
 pub trait WriteJob: Send {
@@ -41,21 +40,6 @@ pub trait WriteJob: Send {
 /// A closure that a store runs in a read transaction: it sees one consistent state.
 pub type ReadJob = Box<dyn FnOnce(Result<&dyn StoreRead>) + Send>;
 
-/// A place to collect a batch's items, in the order of their chunks, before anything is stored.
-pub trait Staging: Send {
-    /// Takes an item of a group; one whose key it has already is left out, and where the first
-    /// was read from is given.
-    fn push(&mut self, item: &Item, sort: &str, label: &str) -> Result<Option<String>>;
-    /// Leaves out the items whose key is known; gives how many.
-    fn leave_out(&mut self, known: &mut dyn FnMut(&str) -> Result<bool>) -> Result<u64>;
-    /// The groups in order: label and how many items.
-    fn groups(&mut self) -> Result<Vec<(String, u64)>>;
-    /// All items in the order of the groups: key and fields.
-    fn each(&mut self, visit: &mut dyn FnMut(&str, &str) -> Result<()>) -> Result<()>;
-    /// The same in another order: of their places in that one, from 0.
-    fn each_in(&mut self, order: &[u32], visit: &mut dyn FnMut(&str, &str) -> Result<()>) -> Result<()>;
-}
-
 /// A durable store, shared by any number of processes.
 pub trait Store: Send + Sync {
     /// Queues a write. [`WriteJob::finish`] is called once its commit is on disk.
@@ -65,8 +49,6 @@ pub trait Store: Send + Sync {
     fn write_timeout_error(&self, waited: Duration) -> Error;
     /// Runs a read, on the calling thread.
     fn read(&self, job: ReadJob);
-    /// An empty staging area for the items of a batch.
-    fn staging(&self) -> Result<Box<dyn Staging>>;
     /// The directory for files that belong to the store, such as logs of workers.
     fn folder(&self) -> &std::path::Path;
 }

@@ -113,12 +113,12 @@ fn a_wait_is_begun_answered_and_cancelled_after_a_sync_each() {
 
 #[test]
 fn a_claim_that_finds_nothing_writes_nothing_and_still_notes_a_lease_that_ran_out() {
-    if !can_trace("a_claim_that_finds_nothing_writes_nothing_and_still_notes_a_lease_that_ran_out") {
+    if !can_trace() {
         return;
     }
     let store = Store::new();
     let mut worker = store.serve();
-    let id = worker.task("Claimed");
+    let id = worker.create_task("Claimed");
     worker.call("claim_task", json!({"id": id, "worker": "w"})).ok();
     let calls = store.folder().join("calls");
     let mut server = traced_server(&store, &calls, &[]);
@@ -129,7 +129,7 @@ fn a_claim_that_finds_nothing_writes_nothing_and_still_notes_a_lease_that_ran_ou
     }
     store.sql().execute("UPDATE task SET expires_at = claimed_at WHERE id = ?1", [&id]).unwrap();
     assert_eq!(server.call("claim_task", nothing.clone()).value["code"], "nothing_to_claim");
-    assert_eq!(worker.look(&id).text("/task/status"), "active");
+    assert_eq!(worker.read_task(&id).text("/task/status"), "active");
     assert_eq!(server.call("claim_task", nothing).value["code"], "nothing_to_claim");
     server.call("claim_task", json!({"id": id})).ok();
     server.close();

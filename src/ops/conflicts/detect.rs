@@ -1,92 +1,89 @@
-//! Whether the chunks of a batch touch the same things, among themselves or with those of batches
-//! under way, and what follows from it.
+//! The resources that new items touch: which items belong together because of them, and which chunks share some.
 
 use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
-use super::outcome::{Case, Conflict, NAMED, Verdict, more};
-use super::stored::Running;
+use super::outcome::{CREATED, MAX_NAMED, Resolution, Resolver, and_more};
+use super::stored::StoredResources;
 use crate::error::{Code, Error, Result};
 use crate::external_sort::ExternalSorter;
+use crate::items::Staging;
 use crate::model::conflict::{ChunkRef, OnConflict, OverlapScan, ResourceOverlap};
 use crate::model::merge::DisjointSet;
 use crate::model::resource::{DEFAULT_FIELD, item_resources};
 use crate::model::task::RowId;
 use crate::model::text::{LineText, excerpt};
-use crate::store::{Staging, StoreRead, StoreWrite};
+use crate::store::{StoreRead, StoreWrite};
 
-/// How many resources are stored in a row.
+/// How many resources are stored in one row.
 const BLOCK: usize = 256;
-/// After all keys.
-const LAST: &str = "\u{10FFFF}";
-/// What becomes of the items of a new batch.
-pub(in crate::ops) const CREATED: &str = "created";
+/// A text that is greater than every resource key.
+const AFTER_ALL_KEYS: &str = "\u{10FFFF}";
 
-/// By which rule which items are looked at.
+/// How conflicts are detected, and what follows from them.
 #[derive(Clone, Copy)]
-pub(in crate::ops) struct Looking<'a> {
-    pub(in crate::ops) rule: OnConflict,
-    /// The fields that say what an item touches; none: the default one.
+pub(in crate::ops) struct DetectionRule<'a> {
+    pub(in crate::ops) on_conflict: OnConflict,
+    /// The fields that name what an item touches; none for the default field.
     pub(in crate::ops) fields: &'a [LineText],
-    /// What becomes of the items: "created", or "added" to a batch that has others.
+    /// What becomes of the items, [`CREATED`] or "added", for an error message.
     pub(in crate::ops) done: &'static str,
 }
 
-/// The chunks that take the items, by their places.
-pub(in crate::ops) struct Takers<'a> {
-    pub(in crate::ops) batch: RowId,
+/// The chunks that new items go into, numbered from 0.
+pub(in crate::ops) struct TargetChunks<'a> {
+    /// Their batch, if it is stored already.
+    pub(in crate::ops) batch: Option<RowId>,
     pub(in crate::ops) project: Option<&'a str>,
-    /// Their rows.
-    pub(in crate::ops) rows: &'a [RowId],
-    /// Those that were there before.
-    pub(in crate::ops) grown: Vec<Option<RowId>>,
-    /// How they are called.
+    /// The rows of those that are stored already.
+    pub(in crate::ops) stored: Vec<Option<RowId>>,
+    /// Names a chunk for a message.
     pub(in crate::ops) name: &'a dyn Fn(u32) -> String,
 }
 
-/// What items touch that are to be stored.
-pub(in crate::ops) struct Independence {
-    rule: OnConflict,
+/// The resources that new items touch. Items are numbered from 0 in the order of their groups.
+pub(in crate::ops) struct TouchedResources {
+    on_conflict: OnConflict,
     done: &'static str,
     items: u32,
-    /// Resources, and the items that touch them by their place in the order of the chunks.
+    /// Each resource's key with each item that touches it.
     touched: ExternalSorter,
-    /// The chunk that takes each item, both from 0.
+    /// The target chunk of each item.
     pub(in crate::ops) chunk_of: Vec<u32>,
 }
 
-impl Independence {
-    /// Looks at all items; none where no item touches anything.
+impl TouchedResources {
+    /// Reads what all items touch; none if no item touches anything.
     ///
     /// # Errors
-    /// Fields that hold no resources, or that no item of the batch has.
-    pub(in crate::ops) fn look(looking: Looking<'_>, staging: &mut dyn Staging) -> Result<Option<Self>> {
-        let Looking { rule, fields, done } = looking;
-        // Most items have none: those that cannot are not read.
-        let default = format!("\"{DEFAULT_FIELD}\"");
+    /// If a field holds no resource, or if no item of a new batch has it.
+    pub(in crate::ops) fn collect(rule: DetectionRule<'_>, staging: &mut Staging) -> Result<Option<Self>> {
+        let DetectionRule { on_conflict, fields, done } = rule;
+        // Most batches have no items with resources: their JSON is searched for the field, not parsed.
+        let default_field = format!("\"{DEFAULT_FIELD}\"");
         let mut touched = ExternalSorter::default();
         let mut seen = vec![false; fields.len()];
         let (mut bad, mut bad_count) = (Vec::new(), 0_u64);
-        let (mut item, mut any) = (0_u32, false);
-        staging.each(&mut |key, text| {
-            let this = item;
-            item = item.checked_add(1).ok_or_else(|| {
+        let (mut items, mut any) = (0_u32, false);
+        staging.for_each(None, &mut |key, text| {
+            let item = items;
+            items = items.checked_add(1).ok_or_else(|| {
                 Error::new(Code::TooLarge, "items: there are too many to compare what they touch")
             })?;
-            if fields.is_empty() && !text.contains(&default) {
+            if fields.is_empty() && !text.contains(&default_field) {
                 return Ok(());
             }
             let values: Map<String, Value> = serde_json::from_str(text)
-                .map_err(|error| Error::internal("an item that was put aside cannot be read", error))?;
+                .map_err(|error| Error::internal("a staged item cannot be read", error))?;
             match item_resources(&values, fields, &mut seen) {
                 Ok(resources) => {
                     any |= !resources.is_empty();
-                    resources.iter().try_for_each(|resource| touched.push(resource.key().as_bytes(), this))
+                    resources.iter().try_for_each(|resource| touched.push(resource.key().as_bytes(), item))
                 }
                 Err(reason) => {
                     bad_count += 1;
-                    if bad.len() < NAMED {
+                    if bad.len() < MAX_NAMED {
                         bad.push(format!("item '{}': {reason}", excerpt(key)));
                     }
                     Ok(())
@@ -95,9 +92,9 @@ impl Independence {
         })?;
         if bad_count > 0 {
             return Err(Error::invalid(format!(
-                "resources: nothing was {done}, of {bad_count} items it can't be told what they touch: {}{}",
+                "resources: nothing was {done}, {bad_count} items do not say what they touch: {}{}",
                 bad.join("; "),
-                more(bad_count, bad.len())
+                and_more(bad_count, bad.len())
             )));
         }
         if let Some((field, _)) = fields.iter().zip(&seen).find(|(_, seen)| done == CREATED && !**seen) {
@@ -105,146 +102,126 @@ impl Independence {
                 "resources: no item has a field \"{field}\"; name the field that holds what an item touches, or leave it out"
             )));
         }
-        Ok(any.then_some(Independence { rule, done, items: item, touched, chunk_of: Vec::new() }))
+        Ok(any.then_some(TouchedResources { on_conflict, done, items, touched, chunk_of: Vec::new() }))
     }
 
-    /// Which items touch the same; where they meet stored chunks, item and chunk are told.
-    pub(in crate::ops) fn together(
+    /// Puts items that touch the same together. Calls `on_stored` with each item and stored chunk that do.
+    ///
+    /// # Errors
+    /// The error of `on_stored`, or if the store or a temporary file cannot be read.
+    pub(in crate::ops) fn group_items(
         &mut self,
-        mut stored: Option<Running<'_>>,
-        meets: &mut dyn FnMut(u32, RowId) -> Result<()>,
+        mut stored: Option<StoredResources<'_>>,
+        on_stored: &mut dyn FnMut(u32, RowId) -> Result<()>,
     ) -> Result<DisjointSet> {
         let mut together = DisjointSet::new(self.items);
-        let mut walk = OverlapScan::default();
+        let mut scan = OverlapScan::default();
         let mut owners = Vec::new();
-        let mut tell = |meeting: &ResourceOverlap<'_>| match (meeting.first_chunk, meeting.other_chunk) {
+        let mut on_meeting = |meeting: &ResourceOverlap<'_>| match (meeting.first_chunk, meeting.other_chunk)
+        {
             (ChunkRef::Planned(one), ChunkRef::Planned(other)) => {
                 together.union(one, other);
                 Ok(())
             }
             (ChunkRef::Planned(item), ChunkRef::Stored(chunk))
-            | (ChunkRef::Stored(chunk), ChunkRef::Planned(item)) => meets(item, chunk),
+            | (ChunkRef::Stored(chunk), ChunkRef::Planned(item)) => on_stored(item, chunk),
             (ChunkRef::Stored(_), ChunkRef::Stored(_)) => Ok(()),
         };
-        each_group(&mut self.touched, &mut |key, items| {
+        for_each_resource(&mut self.touched, &mut |key, items| {
             owners.clear();
             owners.extend(items.iter().copied().map(ChunkRef::Planned));
             match &mut stored {
-                Some(stored) => stored.step(key, &mut owners, &mut tell),
-                None => walk.add_resource(key, &owners, &mut tell),
+                Some(stored) => stored.step(key, &mut owners, &mut on_meeting),
+                None => scan.add_resource(key, &owners, &mut on_meeting),
             }
         })?;
         if let Some(mut stored) = stored {
-            stored.finish(&mut tell)?;
+            stored.finish(&mut on_meeting)?;
         }
         Ok(together)
     }
 
-    /// Tells who meets whom, among the chunks and with those of batches under way; shows each resource
-    /// with the chunks that touch it on the way.
-    fn meet(
-        &mut self,
-        running: &mut Running<'_>,
-        show: &mut dyn FnMut(&str, &[u32]) -> Result<()>,
-        tell: &mut dyn FnMut(&ResourceOverlap<'_>) -> Result<()>,
-    ) -> Result<()> {
-        let chunk_of = &self.chunk_of;
-        let (mut chunks, mut owners) = (Vec::new(), Vec::new());
-        each_group(&mut self.touched, &mut |key, items| {
-            chunks.clear();
-            chunks.extend(items.iter().filter_map(|item| chunk_of.get(*item as usize).copied()));
-            chunks.sort_unstable();
-            chunks.dedup();
-            show(key, &chunks)?;
-            owners.clear();
-            owners.extend(chunks.iter().copied().map(ChunkRef::Planned));
-            running.step(key, &mut owners, tell)
-        })?;
-        running.finish(tell)
-    }
-
-    /// Looks without writing anything.
+    /// Finds the chunks that share a resource, with each other or with chunks of running batches, and what follows
+    /// from it by the batch's rule. Writes nothing.
     ///
     /// # Errors
-    /// `conflict` by the rule `reject`; `name` says how a chunk is called.
-    pub(in crate::ops) fn judge(
+    /// `conflict` if the rule is `reject` and chunks share a resource.
+    pub(in crate::ops) fn resolve(
         &mut self,
         tx: &dyn StoreRead,
-        project: Option<&str>,
-        name: &dyn Fn(u32) -> String,
-    ) -> Result<Conflict> {
+        targets: TargetChunks<'_>,
+    ) -> Result<Resolution> {
+        let TargetChunks { batch, project, stored, name } = targets;
         let chunks = self.chunk_of.iter().max().map_or(0, |last| *last as usize + 1);
-        let mut running = Running::of_project(tx, project, None)?;
-        let case = Case { rule: self.rule, done: self.done, batch: None, name };
-        let mut verdict = Verdict::new(case, tx, chunks);
-        self.meet(&mut running, &mut |_, _| Ok(()), &mut |meeting| verdict.hear(meeting))?;
-        verdict.end(&mut |_, _, _| Ok(()))
+        let mut running = StoredResources::of_running_batches(tx, project, batch, stored)?;
+        let mut resolver = Resolver::new(self.on_conflict, self.done, batch, name, tx, chunks);
+        let mut owners = Vec::new();
+        for_each_resource_by_chunk(&mut self.touched, &self.chunk_of, &mut |key, chunks| {
+            owners.clear();
+            owners.extend(chunks.iter().copied().map(ChunkRef::Planned));
+            running.step(key, &mut owners, &mut |meeting| resolver.add(meeting))
+        })?;
+        running.finish(&mut |meeting| resolver.add(meeting))?;
+        resolver.finish()
     }
 
-    /// Stores what each chunk touches, and which must not be worked at once.
+    /// Calls `write` with each block of resources and the target chunks that touch each, in the order of the keys.
     ///
     /// # Errors
-    /// `conflict` by the rule `reject`.
-    pub(in crate::ops) fn store(&mut self, tx: &dyn StoreWrite, takers: Takers<'_>) -> Result<Conflict> {
-        let Takers { batch, project, rows, grown, name } = takers;
-        let row = |chunk: u32| {
-            rows.get(chunk as usize)
-                .copied()
-                .ok_or_else(|| Error::new(Code::Internal, "a resource of a chunk that isn't there"))
-        };
-        let mut running = Running::beside(tx, batch, project, grown)?;
-        let case = Case { rule: self.rule, done: self.done, batch: Some(batch), name };
-        let mut verdict = Verdict::new(case, tx, rows.len());
-        let layer = tx.count_resource_layers(batch)?;
+    /// The error of `write`, or if a temporary file cannot be read.
+    pub(in crate::ops) fn for_each_block(
+        &mut self,
+        rows: &[RowId],
+        write: &mut dyn FnMut(Vec<(String, Vec<RowId>)>) -> Result<()>,
+    ) -> Result<()> {
         let mut block = Vec::with_capacity(BLOCK);
-        let mut is_small = true;
-        let mut show = |key: &str, chunks: &[u32]| {
-            block.push((key.to_owned(), chunks.iter().copied().map(row).collect::<Result<Vec<RowId>>>()?));
-            if block.len() == BLOCK {
-                tx.insert_resource_block(batch, layer, &block)?;
-                block.clear();
-                is_small = false;
-            }
-            Ok(())
-        };
-        self.meet(&mut running, &mut show, &mut |meeting| verdict.hear(meeting))?;
-        if is_small {
-            join_layer(tx, batch, layer, block)?;
-        } else {
-            tx.insert_resource_block(batch, layer, &block)?;
-        }
-        verdict.end(&mut |owner, key, beneath| match owner {
-            ChunkRef::Planned(chunk) => tx.add_shared_resource(row(chunk)?, project, key, beneath),
-            ChunkRef::Stored(row) => tx.add_shared_resource_of_stored_chunk(row, project, key, beneath),
-        })
+        for_each_resource_by_chunk(&mut self.touched, &self.chunk_of, &mut |key, chunks| {
+            let chunks = chunks.iter().map(|chunk| row_of(rows, *chunk)).collect::<Result<Vec<RowId>>>()?;
+            block.push((key.to_owned(), chunks));
+            if block.len() == BLOCK { write(std::mem::take(&mut block)) } else { Ok(()) }
+        })?;
+        if block.is_empty() { Ok(()) } else { write(block) }
     }
 }
 
-/// Interlocks the chunks of a stored batch with those of other batches under way, for they may have
-/// begun while it had ended.
-pub(in crate::ops) fn join_again(tx: &dyn StoreWrite, batch: RowId, project: Option<&str>) -> Result<()> {
-    let mut others = Running::of_project(tx, project, Some(batch))?;
-    let mut own = Running::of(tx, [batch])?;
-    // Items that were added later did not look at chunks of their own batch that had ended, either.
-    if own.is_empty() || (others.is_empty() && !own.is_layered()) {
-        return Ok(());
-    }
-    let mut tell = |meeting: &ResourceOverlap<'_>| {
-        for (owner, beneath) in meeting.newly_involved() {
-            if let ChunkRef::Stored(row) = owner {
-                tx.add_shared_resource_of_stored_chunk(row, project, meeting.resource, beneath)?;
-            }
-        }
-        Ok(())
-    };
-    while let Some((key, mut owners)) = own.take(LAST)? {
-        others.step(&key, &mut owners, &mut tell)?;
-    }
-    others.finish(&mut tell)
+/// The row of a target chunk.
+pub(super) fn row_of(rows: &[RowId], chunk: u32) -> Result<RowId> {
+    let row = rows.get(chunk as usize).copied();
+    row.ok_or_else(|| Error::new(Code::Internal, "a resource belongs to a chunk that does not exist"))
 }
 
-/// Stores a last block: in a layer of its own, or with the one before where that is a small one of items
-/// that were added, too, so that many small additions don't make many layers.
+/// Stores the blocks of resources of new items in a layer of their batch: a new one, or the last one if that is small
+/// and of added items, too, so that many small additions do not make many layers.
+///
+/// # Errors
+/// If the store cannot be read or written.
+pub(in crate::ops) fn store_blocks(
+    tx: &dyn StoreWrite,
+    batch: RowId,
+    rows: &[RowId],
+    resources: &mut TouchedResources,
+) -> Result<()> {
+    let layer = tx.count_resource_layers(batch)?;
+    let mut first: Option<Vec<(String, Vec<RowId>)>> = None;
+    let mut is_small = true;
+    resources.for_each_block(rows, &mut |block| {
+        if is_small && first.is_none() {
+            first = Some(block);
+            return Ok(());
+        }
+        is_small = false;
+        if let Some(first) = first.take() {
+            tx.insert_resource_block(batch, layer, &first)?;
+        }
+        tx.insert_resource_block(batch, layer, &block)
+    })?;
+    match first {
+        Some(block) => join_layer(tx, batch, layer, block),
+        None => Ok(()),
+    }
+}
+
+/// Stores a single block.
 fn join_layer(tx: &dyn StoreWrite, batch: RowId, layer: u64, block: Vec<(String, Vec<RowId>)>) -> Result<()> {
     let before = if layer > 1 { tx.resource_block(batch, layer - 1, "")? } else { Vec::new() };
     if before.is_empty() || before.len() + block.len() > BLOCK {
@@ -261,24 +238,72 @@ fn join_layer(tx: &dyn StoreWrite, batch: RowId, layer: u64, block: Vec<(String,
     tx.insert_resource_block(batch, layer - 1, &joined.into_iter().collect::<Vec<_>>())
 }
 
-/// Calls `visit` with each key and all its numbers.
-fn each_group(sorter: &mut ExternalSorter, visit: &mut dyn FnMut(&str, &[u32]) -> Result<()>) -> Result<()> {
-    let (mut last, mut numbers) = (String::new(), Vec::new());
-    sorter.for_each_sorted(&mut |key, number| {
+/// Lets the chunks of a reopened batch not run at the same time as chunks of other running batches that share a
+/// resource: those may have been created while it had ended.
+///
+/// # Errors
+/// If the store cannot be read or written.
+pub(in crate::ops) fn store_conflicts_of_reopened(
+    tx: &dyn StoreWrite,
+    batch: RowId,
+    project: Option<&str>,
+) -> Result<()> {
+    let mut others = StoredResources::of_other_batches(tx, project, batch)?;
+    let mut own = StoredResources::of_batches(tx, [batch])?;
+    // Items that were added did not meet chunks of their own batch that had ended, either.
+    if own.is_empty() || (others.is_empty() && !own.has_layers()) {
+        return Ok(());
+    }
+    let mut on_meeting = |meeting: &ResourceOverlap<'_>| {
+        for (owner, descendants_only) in meeting.newly_involved() {
+            if let ChunkRef::Stored(row) = owner {
+                tx.add_shared_resource_of_stored_chunk(row, project, meeting.resource, descendants_only)?;
+            }
+        }
+        Ok(())
+    };
+    while let Some((key, mut owners)) = own.next_before(AFTER_ALL_KEYS)? {
+        others.step(&key, &mut owners, &mut on_meeting)?;
+    }
+    others.finish(&mut on_meeting)
+}
+
+/// Calls `visit` with each resource's key and all target chunks that touch it.
+fn for_each_resource_by_chunk(
+    touched: &mut ExternalSorter,
+    chunk_of: &[u32],
+    visit: &mut dyn FnMut(&str, &[u32]) -> Result<()>,
+) -> Result<()> {
+    let mut chunks = Vec::new();
+    for_each_resource(touched, &mut |key, items| {
+        chunks.clear();
+        chunks.extend(items.iter().filter_map(|item| chunk_of.get(*item as usize).copied()));
+        chunks.sort_unstable();
+        chunks.dedup();
+        visit(key, &chunks)
+    })
+}
+
+/// Calls `visit` with each resource's key and all items that touch it.
+fn for_each_resource(
+    touched: &mut ExternalSorter,
+    visit: &mut dyn FnMut(&str, &[u32]) -> Result<()>,
+) -> Result<()> {
+    let (mut last, mut items) = (String::new(), Vec::new());
+    touched.for_each_sorted(&mut |key, item| {
         if key != last.as_bytes() {
-            if !numbers.is_empty() {
-                visit(&last, &numbers)?;
-                numbers.clear();
+            if !items.is_empty() {
+                visit(&last, &items)?;
+                items.clear();
             }
             last.clear();
             last.push_str(
-                str::from_utf8(key).map_err(|error| {
-                    Error::internal("a resource that was put aside cannot be read", error)
-                })?,
+                str::from_utf8(key)
+                    .map_err(|error| Error::internal("a resource's key cannot be read back", error))?,
             );
         }
-        numbers.push(number);
+        items.push(item);
         Ok(())
     })?;
-    if numbers.is_empty() { Ok(()) } else { visit(&last, &numbers) }
+    if items.is_empty() { Ok(()) } else { visit(&last, &items) }
 }

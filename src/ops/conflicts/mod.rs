@@ -1,4 +1,4 @@
-//! Chunks that touch the same resources: found, compared with stored batches, and resolved by the batch's rule.
+//! Chunks that touch the same resources: found among new items and stored batches, and resolved by the batch's rule.
 
 pub(in crate::ops) mod detect;
 pub(in crate::ops) mod outcome;

@@ -1,8 +1,7 @@
-//! What follows from chunks that touch the same, by the batch's rule.
+//! What follows from chunks that share resources, by the batch's rule.
 
 use std::collections::HashMap;
 
-use super::detect::CREATED;
 use crate::error::{Code, Error, Result};
 use crate::external_sort::ExternalSorter;
 use crate::model::conflict::{ChunkRef, OnConflict, ResourceOverlap};
@@ -11,85 +10,143 @@ use crate::model::task::RowId;
 use crate::model::text::excerpt;
 use crate::store::StoreRead;
 
-/// How many conflicts a refusal names.
-pub(in crate::ops) const NAMED: usize = 20;
+/// What becomes of the items of a new batch, for an error message.
+pub(in crate::ops) const CREATED: &str = "created";
+/// The most conflicts that a message names.
+pub(in crate::ops) const MAX_NAMED: usize = 20;
 
-/// That there are more than are named.
-pub(in crate::ops) fn more(count: u64, named: usize) -> String {
+/// The end of a list in a message that names only some.
+pub(in crate::ops) fn and_more(count: u64, named: usize) -> String {
     match count - named as u64 {
         0 => String::new(),
         more => format!("; and {more} more"),
     }
 }
 
-/// How many chunks share something.
+/// How many of the chunks with new items share a resource.
 #[derive(Debug, Default, Clone, Copy)]
-pub(in crate::ops) struct Conflict {
-    /// With others of their batch.
-    pub(in crate::ops) among: u64,
-    /// With chunks of batches under way.
-    pub(in crate::ops) running: u64,
+pub(in crate::ops) struct SharedCounts {
+    /// With other chunks of their batch.
+    pub(in crate::ops) within_batch: u64,
+    /// With chunks of other running batches.
+    pub(in crate::ops) with_running: u64,
 }
 
-impl Conflict {
-    /// What a caller is told of it: over chunks by their numbers and how many items they hold.
-    pub(in crate::ops) fn told(self, chunks: impl Iterator<Item = (u64, u64)>, max_chunk: u64) -> String {
-        let mut told = String::new();
-        let large: Vec<String> = chunks
+impl SharedCounts {
+    /// The part of a message that says so. `sizes` lists each chunk's number and how many items it holds.
+    pub(in crate::ops) fn describe(self, sizes: impl Iterator<Item = (u64, u64)>, max_chunk: u64) -> String {
+        let mut text = String::new();
+        let large: Vec<String> = sizes
             .filter(|(_, items)| *items > max_chunk)
             .map(|(number, items)| format!("{number} with {items}"))
             .collect();
         if !large.is_empty() {
-            told += &format!(
+            text += &format!(
                 ". Over max_chunk {max_chunk}, because their items share resources: chunks {}{}",
-                large[..large.len().min(NAMED)].join(", "),
-                more(large.len() as u64, large.len().min(NAMED))
+                large[..large.len().min(MAX_NAMED)].join(", "),
+                and_more(large.len() as u64, large.len().min(MAX_NAMED))
             );
         }
-        if self.among > 0 {
-            told += &format!(". {} chunks share resources: no two that do are claimed at once", self.among);
-        }
-        if self.running > 0 {
-            told += &format!(
-                ". {} chunks share resources with batches under way: no two that do are claimed at once (merge works as serialize there)",
-                self.running
+        if self.within_batch > 0 {
+            text += &format!(
+                ". {} chunks share resources: no two that do are claimed at once",
+                self.within_batch
             );
         }
-        told
+        if self.with_running > 0 {
+            text += &format!(
+                ". {} chunks share resources with running batches: no two that do are claimed at once (merge works as serialize there)",
+                self.with_running
+            );
+        }
+        text
     }
 }
 
-/// What a verdict is on.
-pub(in crate::ops) struct Case<'a> {
-    pub(in crate::ops) rule: OnConflict,
-    /// What becomes of the items: "created", or "added".
-    pub(in crate::ops) done: &'static str,
-    /// Their batch, once it is stored.
-    pub(in crate::ops) batch: Option<RowId>,
-    /// How a chunk that takes some of them is called.
-    pub(in crate::ops) name: &'a dyn Fn(u32) -> String,
-}
-
-/// All that is heard of who meets whom.
-pub(in crate::ops) struct Verdict<'a> {
-    case: Case<'a>,
-    tx: &'a dyn StoreRead,
-    /// Whether a stored chunk is one of the batch, as far as it was asked.
-    of_batch: HashMap<RowId, bool>,
-    conflicts: u64,
-    named: Vec<String>,
-    /// By chunk that takes items, whether it shares something with others of it, and with those under way.
-    shares: Vec<(bool, bool)>,
-    /// Chunk (new or stored, and its number) and resource, and whether the chunk touches only something beneath it.
+/// What follows from the conflicts that were found.
+pub(in crate::ops) struct Resolution {
+    pub(in crate::ops) counts: SharedCounts,
+    /// Chunks that must not run at once with others; see [`sort_key`].
     shared: ExternalSorter,
 }
 
-impl<'a> Verdict<'a> {
-    pub(in crate::ops) fn new(case: Case<'a>, tx: &'a dyn StoreRead, chunks: usize) -> Self {
-        Verdict {
-            case,
+impl Resolution {
+    /// Calls `write` with each chunk that must not run at the same time as others, the resource that they share, and
+    /// whether the chunk touches only something below the resource.
+    ///
+    /// # Errors
+    /// The error of `write`, or if a temporary file cannot be read.
+    pub(in crate::ops) fn for_each_shared(
+        &mut self,
+        write: &mut dyn FnMut(ChunkRef, &str, bool) -> Result<()>,
+    ) -> Result<()> {
+        let unreadable = |error| Error::internal("a resource's key cannot be read back", error);
+        let mut last = Vec::new();
+        self.shared.for_each_sorted(&mut |key, descendants_only| {
+            // The whole resource comes before what is below it, and includes it.
+            if last == key {
+                return Ok(());
+            }
+            last = key.to_vec();
+            let Some((is_stored, rest)) = key.split_first() else { return Ok(()) };
+            let Some((number, resource)) = rest.split_first_chunk::<8>() else { return Ok(()) };
+            let resource = str::from_utf8(resource).map_err(unreadable)?;
+            let number = i64::from_be_bytes(*number);
+            let owner = match is_stored {
+                0 => ChunkRef::Planned(u32::try_from(number).unwrap_or(u32::MAX)),
+                _ => ChunkRef::Stored(number),
+            };
+            write(owner, resource, descendants_only == 1)
+        })
+    }
+}
+
+/// A key that sorts by chunk (new ones first), then by resource.
+fn sort_key(owner: ChunkRef, resource: &str) -> Vec<u8> {
+    let (is_stored, number) = match owner {
+        ChunkRef::Planned(chunk) => (0, i64::from(chunk)),
+        ChunkRef::Stored(row) => (1, row),
+    };
+    let mut key = Vec::with_capacity(9 + resource.len());
+    key.push(is_stored);
+    key.extend_from_slice(&number.to_be_bytes());
+    key.extend_from_slice(resource.as_bytes());
+    key
+}
+
+/// Collects pairs of chunks that share a resource.
+pub(in crate::ops) struct Resolver<'a> {
+    on_conflict: OnConflict,
+    done: &'static str,
+    batch: Option<RowId>,
+    name: &'a dyn Fn(u32) -> String,
+    tx: &'a dyn StoreRead,
+    /// Whether a stored chunk belongs to the batch, once known.
+    is_of_batch: HashMap<RowId, bool>,
+    conflicts: u64,
+    named: Vec<String>,
+    /// By chunk with new items: whether it shares a resource within its batch, and with running batches.
+    shares: Vec<(bool, bool)>,
+    shared: ExternalSorter,
+}
+
+impl<'a> Resolver<'a> {
+    /// For so many chunks with new items; `name` names one of them, `batch` is theirs if it is stored already.
+    pub(in crate::ops) fn new(
+        on_conflict: OnConflict,
+        done: &'static str,
+        batch: Option<RowId>,
+        name: &'a dyn Fn(u32) -> String,
+        tx: &'a dyn StoreRead,
+        chunks: usize,
+    ) -> Self {
+        Resolver {
+            on_conflict,
+            done,
+            batch,
+            name,
             tx,
-            of_batch: HashMap::new(),
+            is_of_batch: HashMap::new(),
             conflicts: 0,
             named: Vec::new(),
             shares: vec![(false, false); chunks],
@@ -97,25 +154,28 @@ impl<'a> Verdict<'a> {
         }
     }
 
-    /// Takes note of a meeting.
-    pub(in crate::ops) fn hear(&mut self, meeting: &ResourceOverlap<'_>) -> Result<()> {
+    /// Adds a pair.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    pub(in crate::ops) fn add(&mut self, meeting: &ResourceOverlap<'_>) -> Result<()> {
         let (holder, other) = (meeting.first_chunk, meeting.other_chunk);
-        let running = match (holder, other) {
-            // They have come to terms before.
-            (ChunkRef::Stored(_), ChunkRef::Stored(_)) if self.case.rule == OnConflict::Reject => {
+        let is_with_running = match (holder, other) {
+            // Two stored chunks: that was resolved when the second one was stored.
+            (ChunkRef::Stored(_), ChunkRef::Stored(_)) if self.on_conflict == OnConflict::Reject => {
                 return Ok(());
             }
             (ChunkRef::Planned(_), ChunkRef::Planned(_)) => false,
             (ChunkRef::Stored(row), ChunkRef::Planned(_)) | (ChunkRef::Planned(_), ChunkRef::Stored(row)) => {
-                !self.is_of_batch(row)?
+                !self.belongs_to_batch(row)?
             }
             (ChunkRef::Stored(_), ChunkRef::Stored(_)) => true,
         };
-        if self.case.rule == OnConflict::Reject {
+        if self.on_conflict == OnConflict::Reject {
             self.conflicts += 1;
-            if self.named.len() < NAMED {
-                let told = self.told(meeting)?;
-                self.named.push(told);
+            if self.named.len() < MAX_NAMED {
+                let text = self.describe(meeting)?;
+                self.named.push(text);
             }
             return Ok(());
         }
@@ -123,99 +183,76 @@ impl<'a> Verdict<'a> {
             if let ChunkRef::Planned(chunk) = owner
                 && let Some(shares) = self.shares.get_mut(chunk as usize)
             {
-                *(if running { &mut shares.1 } else { &mut shares.0 }) = true;
+                *(if is_with_running { &mut shares.1 } else { &mut shares.0 }) = true;
             }
         }
-        for (owner, beneath) in meeting.newly_involved() {
-            let (stored, number) = match owner {
-                ChunkRef::Planned(chunk) => (0, i64::from(chunk)),
-                ChunkRef::Stored(row) => (1, row),
-            };
-            let key = [&[stored], number.to_be_bytes().as_slice(), meeting.resource.as_bytes()].concat();
-            self.shared.push(&key, u32::from(beneath))?;
+        for (owner, descendants_only) in meeting.newly_involved() {
+            self.shared.push(&sort_key(owner, meeting.resource), u32::from(descendants_only))?;
         }
         Ok(())
     }
 
-    fn is_of_batch(&mut self, chunk: RowId) -> Result<bool> {
-        let Some(batch) = self.case.batch else { return Ok(false) };
-        if let Some(known) = self.of_batch.get(&chunk) {
+    fn belongs_to_batch(&mut self, chunk: RowId) -> Result<bool> {
+        let Some(batch) = self.batch else { return Ok(false) };
+        if let Some(known) = self.is_of_batch.get(&chunk) {
             return Ok(*known);
         }
-        let found = self.tx.task_by_row(chunk)?.parent_row == Some(batch);
-        self.of_batch.insert(chunk, found);
-        Ok(found)
+        let belongs = self.tx.task_by_row(chunk)?.parent_row == Some(batch);
+        self.is_of_batch.insert(chunk, belongs);
+        Ok(belongs)
     }
 
-    fn told(&mut self, meeting: &ResourceOverlap<'_>) -> Result<String> {
-        let (holder, other) = (self.called(meeting.first_chunk)?, self.called(meeting.other_chunk)?);
-        let shown = |key: &str| excerpt(&display_path(key));
+    fn describe(&mut self, meeting: &ResourceOverlap<'_>) -> Result<String> {
+        let (holder, other) = (self.name_of(meeting.first_chunk)?, self.name_of(meeting.other_chunk)?);
+        let path = |key: &str| excerpt(&display_path(key));
         Ok(if meeting.other_resource == meeting.resource {
-            format!("{holder} and {other} touch '{}'", shown(meeting.resource))
+            format!("{holder} and {other} touch '{}'", path(meeting.resource))
         } else {
             format!(
                 "{holder} touches '{}' and {other} '{}'",
-                shown(meeting.resource),
-                shown(meeting.other_resource)
+                path(meeting.resource),
+                path(meeting.other_resource)
             )
         })
     }
 
-    fn called(&mut self, owner: ChunkRef) -> Result<String> {
+    fn name_of(&mut self, owner: ChunkRef) -> Result<String> {
         Ok(match owner {
-            ChunkRef::Planned(chunk) => (self.case.name)(chunk),
+            ChunkRef::Planned(chunk) => (self.name)(chunk),
             ChunkRef::Stored(row) => {
-                let whose = if self.is_of_batch(row)? { "this batch" } else { "a batch under way" };
-                format!("chunk {} of {whose}", self.tx.task_by_row(row)?.id)
+                let of = if self.belongs_to_batch(row)? { "this batch" } else { "a running batch" };
+                format!("chunk {} of {of}", self.tx.task_by_row(row)?.id)
             }
         })
     }
 
-    /// Gives each chunk that must not be worked on at once with others, with the resource, and whether
-    /// it touches only something beneath that.
+    /// What follows from all pairs.
     ///
     /// # Errors
-    /// `conflict` by the rule `reject`.
-    pub(in crate::ops) fn end(
-        mut self,
-        lock: &mut dyn FnMut(ChunkRef, &str, bool) -> Result<()>,
-    ) -> Result<Conflict> {
+    /// `conflict` if the rule is `reject` and there are pairs.
+    pub(in crate::ops) fn finish(self) -> Result<Resolution> {
         if self.conflicts > 0 {
-            let way_out = if self.case.done == CREATED {
-                "on_conflict=merge puts items that share a resource into one chunk, serialize works such chunks one after another, allow lets them be"
+            let next = if self.done == CREATED {
+                "on_conflict=merge puts items that share a resource into one chunk, serialize works such chunks one after another, allow works them at the same time"
             } else {
-                "The batch's rule is reject: leave these items out, or make a batch of them by create_batch(on_conflict=\"serialize\"), which is worked beside this one but never at once with what it shares"
+                "The batch's rule is reject: leave these items out, or make a batch of them by create_batch(on_conflict=\"serialize\"); its chunks never run at the same time as chunks of this batch that share a resource"
             };
             return Err(Error::new(
                 Code::Conflict,
                 format!(
-                    "on_conflict: nothing was {}, chunks touch the same {} times: {}{}. {way_out}",
-                    self.case.done,
+                    "on_conflict: nothing was {}, chunks touch the same {} times: {}{}. {next}",
+                    self.done,
                     self.conflicts,
                     self.named.join("; "),
-                    more(self.conflicts, self.named.len())
+                    and_more(self.conflicts, self.named.len())
                 ),
             ));
         }
-        let mut last = Vec::new();
-        self.shared.for_each_sorted(&mut |key, beneath| {
-            if last == key {
-                return Ok(());
-            }
-            last = key.to_vec();
-            let Some((stored, rest)) = key.split_first() else { return Ok(()) };
-            let Some((number, resource)) = rest.split_first_chunk::<8>() else { return Ok(()) };
-            let resource = str::from_utf8(resource)
-                .map_err(|error| Error::internal("a resource that was put aside cannot be read", error))?;
-            let number = i64::from_be_bytes(*number);
-            let owner = match stored {
-                0 => ChunkRef::Planned(u32::try_from(number).unwrap_or(u32::MAX)),
-                _ => ChunkRef::Stored(number),
-            };
-            lock(owner, resource, beneath == 1)
-        })?;
-        let count =
-            |which: fn(&(bool, bool)) -> bool| self.shares.iter().filter(|shares| which(shares)).count();
-        Ok(Conflict { among: count(|shares| shares.0) as u64, running: count(|shares| shares.1) as u64 })
+        let count = |shares: fn(&(bool, bool)) -> bool| self.shares.iter().filter(|one| shares(one)).count();
+        let counts = SharedCounts {
+            within_batch: count(|shares| shares.0) as u64,
+            with_running: count(|shares| shares.1) as u64,
+        };
+        Ok(Resolution { counts, shared: self.shared })
     }
 }

@@ -1,4 +1,4 @@
-//! What the batches under way touch, met in the order of the resources.
+//! The stored resources of batches, met in the order of the keys.
 
 use std::collections::HashMap;
 
@@ -8,51 +8,56 @@ use crate::model::resource::{ancestors, subtree_end};
 use crate::model::task::RowId;
 use crate::store::StoreRead;
 
-/// The stored resources of batches, all in one order. Each is given once, to those who ask upwards.
-pub(in crate::ops) struct Running<'a> {
+/// The resources that the chunks of stored batches touch, read once in the order of their keys.
+///
+/// Chunks that have ended touch nothing.
+pub(in crate::ops) struct StoredResources<'a> {
     tx: &'a dyn StoreRead,
     layers: Vec<Layer>,
-    /// Whether a chunk may still be worked on.
-    open: HashMap<RowId, bool>,
-    walk: OverlapScan,
-    /// Where what is stored is read on.
+    /// Whether a chunk has not ended, once known.
+    is_open: HashMap<RowId, bool>,
+    scan: OverlapScan,
+    /// All keys before this one were read.
     from: String,
-    /// Where the widest resource at hand ends.
+    /// The end of the keys below the widest resource of the latest ones.
     until: String,
 }
 
-/// The next key after one.
-fn after(key: &str) -> String {
+/// The smallest key that is greater than this one.
+fn key_after(key: &str) -> String {
     format!("{key}\0")
 }
 
-impl<'a> Running<'a> {
-    /// Those of the batches under way in a project, without one of them.
-    pub(in crate::ops) fn of_project(
+impl<'a> StoredResources<'a> {
+    /// Of the running batches of a project, except one.
+    pub(in crate::ops) fn of_other_batches(
         tx: &'a dyn StoreRead,
         project: Option<&str>,
-        but: Option<RowId>,
+        except: RowId,
     ) -> Result<Self> {
         let batches = tx.running_batches(project)?;
-        Running::of(tx, batches.into_iter().filter(|batch| Some(*batch) != but))
+        StoredResources::of_batches(tx, batches.into_iter().filter(|batch| *batch != except))
     }
 
-    /// Those of a batch that takes new items and of all others under way in its project; `homes` are
-    /// its chunks that take them, by their places.
-    pub(in crate::ops) fn beside(
+    /// Of the running batches of a project and of the batch that new items go into, if it is stored; `targets` are the
+    /// stored chunks among those that the items go into, by their numbers.
+    pub(in crate::ops) fn of_running_batches(
         tx: &'a dyn StoreRead,
-        batch: RowId,
         project: Option<&str>,
-        homes: Vec<Option<RowId>>,
+        batch: Option<RowId>,
+        targets: Vec<Option<RowId>>,
     ) -> Result<Self> {
         let mut batches = tx.running_batches(project)?;
-        batches.retain(|other| *other != batch);
-        batches.push(batch);
-        Ok(Running { walk: OverlapScan::with_extended_chunks(homes), ..Running::of(tx, batches)? })
+        batches.retain(|other| Some(*other) != batch);
+        batches.extend(batch);
+        Ok(StoredResources {
+            scan: OverlapScan::with_extended_chunks(targets),
+            ..StoredResources::of_batches(tx, batches)?
+        })
     }
 
-    /// Those of some batches.
-    pub(in crate::ops) fn of(
+    /// Of some batches.
+    pub(in crate::ops) fn of_batches(
         tx: &'a dyn StoreRead,
         batches: impl IntoIterator<Item = RowId>,
     ) -> Result<Self> {
@@ -62,82 +67,91 @@ impl<'a> Running<'a> {
                 layers.push(Layer { batch, layer, block: Vec::new(), at: 0, ended: false });
             }
         }
-        Ok(Running {
+        Ok(StoredResources {
             tx,
             layers,
-            open: HashMap::new(),
-            walk: OverlapScan::default(),
+            is_open: HashMap::new(),
+            scan: OverlapScan::default(),
             from: String::new(),
             until: String::new(),
         })
     }
 
-    /// Whether there are none.
+    /// Whether no resources are stored.
     pub(in crate::ops) fn is_empty(&self) -> bool {
         self.layers.is_empty()
     }
 
-    /// Whether there are several: for one batch, whether items were added to it.
-    pub(in crate::ops) fn is_layered(&self) -> bool {
+    /// Whether there are several layers: of one batch, whether items were added to it.
+    pub(in crate::ops) fn has_layers(&self) -> bool {
         self.layers.len() > 1
     }
 
-    /// Goes on to the next resource of the others, touched by `owners`; tells who meets whom, with what
-    /// is stored of it, above it and beneath it.
+    /// Steps to the next resource of the new items, which `owners` touch. Calls `on_meeting` for each two chunks that
+    /// share it, a resource above it, or one below it.
+    ///
+    /// # Errors
+    /// The error of `on_meeting`, or if the store cannot be read.
     pub(in crate::ops) fn step(
         &mut self,
         key: &str,
         owners: &mut Vec<ChunkRef>,
-        tell: &mut dyn FnMut(&ResourceOverlap<'_>) -> Result<()>,
+        on_meeting: &mut dyn FnMut(&ResourceOverlap<'_>) -> Result<()>,
     ) -> Result<()> {
         if !self.is_empty() {
             let until = std::mem::take(&mut self.until);
-            self.catch_up(key.min(until.as_str()), tell)?;
+            self.step_stored(key.min(until.as_str()), on_meeting)?;
             self.until = until;
             if key >= self.until.as_str() {
                 for folder in ancestors(key) {
                     if folder >= self.from.as_str() {
                         self.from = folder.to_owned();
-                        self.catch_up(&after(folder), tell)?;
+                        self.step_stored(&key_after(folder), on_meeting)?;
                     }
                 }
                 self.until = subtree_end(key);
             }
             self.from = key.to_owned();
-            let next = after(key);
-            if let Some((_, stored)) = self.take(&next)? {
+            let next = key_after(key);
+            if let Some((_, stored)) = self.next_before(&next)? {
                 owners.extend(stored);
                 owners.sort_unstable();
                 owners.dedup();
             }
             self.from = next;
         }
-        self.walk.add_resource(key, owners, tell)
+        self.scan.add_resource(key, owners, on_meeting)
     }
 
-    /// Tells of what is stored beneath the last resource.
+    /// Calls `on_meeting` for what is stored below the last resource.
+    ///
+    /// # Errors
+    /// As [`StoredResources::step`].
     pub(in crate::ops) fn finish(
         &mut self,
-        tell: &mut dyn FnMut(&ResourceOverlap<'_>) -> Result<()>,
+        on_meeting: &mut dyn FnMut(&ResourceOverlap<'_>) -> Result<()>,
     ) -> Result<()> {
         let until = std::mem::take(&mut self.until);
-        self.catch_up(&until, tell)
+        self.step_stored(&until, on_meeting)
     }
 
-    /// Walks over what is stored before `end`.
-    fn catch_up(
+    /// Steps over the stored resources before `end`.
+    fn step_stored(
         &mut self,
         end: &str,
-        tell: &mut dyn FnMut(&ResourceOverlap<'_>) -> Result<()>,
+        on_meeting: &mut dyn FnMut(&ResourceOverlap<'_>) -> Result<()>,
     ) -> Result<()> {
-        while let Some((key, owners)) = self.take(end)? {
-            self.walk.add_resource(&key, &owners, tell)?;
+        while let Some((key, owners)) = self.next_before(end)? {
+            self.scan.add_resource(&key, &owners, on_meeting)?;
         }
         Ok(())
     }
 
-    /// The first stored resource from here on and before `end`, with the chunks that have not ended.
-    pub(in crate::ops) fn take(&mut self, end: &str) -> Result<Option<(String, Vec<ChunkRef>)>> {
+    /// The next stored resource before `end`, with the chunks that touch it.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    pub(in crate::ops) fn next_before(&mut self, end: &str) -> Result<Option<(String, Vec<ChunkRef>)>> {
         loop {
             if self.from.as_str() >= end {
                 return Ok(None);
@@ -149,11 +163,11 @@ impl<'a> Running<'a> {
             let Some(key) = heads.map(|(key, _)| key).min().filter(|key| key.as_str() < end).cloned() else {
                 return Ok(None);
             };
-            self.from = after(&key);
+            self.from = key_after(&key);
             let mut owners = Vec::new();
             for index in 0..self.layers.len() {
-                for chunk in self.layers[index].pass(&key) {
-                    if self.is_open(chunk)? {
+                for chunk in self.layers[index].take(&key) {
+                    if self.has_not_ended(chunk)? {
                         owners.push(ChunkRef::Stored(chunk));
                     }
                 }
@@ -166,17 +180,17 @@ impl<'a> Running<'a> {
         }
     }
 
-    fn is_open(&mut self, chunk: RowId) -> Result<bool> {
-        if let Some(open) = self.open.get(&chunk) {
+    fn has_not_ended(&mut self, chunk: RowId) -> Result<bool> {
+        if let Some(open) = self.is_open.get(&chunk) {
             return Ok(*open);
         }
         let open = !self.tx.task_by_row(chunk)?.status.is_terminal();
-        self.open.insert(chunk, open);
+        self.is_open.insert(chunk, open);
         Ok(open)
     }
 }
 
-/// Blocks that do not overlap, one of them at hand.
+/// A layer of a batch's blocks, which do not overlap, with the current one.
 struct Layer {
     batch: RowId,
     layer: u64,
@@ -186,15 +200,15 @@ struct Layer {
 }
 
 impl Layer {
-    /// Goes on to the first resource that is not before `key`.
+    /// Moves to the first resource that is not before `key`.
     fn seek(&mut self, tx: &dyn StoreRead, key: &str) -> Result<()> {
         self.at += self.block[self.at..].partition_point(|(known, _)| known.as_str() < key);
         if self.at < self.block.len() || self.ended {
             return Ok(());
         }
-        // Not before the block that was passed, wherever that ended.
+        // The next block begins after this one, even if that ends after `key`.
         let from = match self.block.last() {
-            Some((last, _)) if last.as_str() >= key => after(last),
+            Some((last, _)) if last.as_str() >= key => key_after(last),
             _ => key.to_owned(),
         };
         self.block = tx.resource_block(self.batch, self.layer, &from)?;
@@ -203,8 +217,8 @@ impl Layer {
         Ok(())
     }
 
-    /// Passes a resource that may stand here; gives its chunks.
-    fn pass(&mut self, key: &str) -> Vec<RowId> {
+    /// Moves past a resource, if it is the current one; returns the chunks that touch it.
+    fn take(&mut self, key: &str) -> Vec<RowId> {
         match self.block.get_mut(self.at) {
             Some((here, chunks)) if here == key => {
                 self.at += 1;

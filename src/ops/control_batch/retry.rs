@@ -5,7 +5,7 @@ use crate::model::batch::Chunk;
 use crate::model::id::TaskId;
 use crate::model::status::Status;
 use crate::model::task::Task;
-use crate::ops::conflicts::detect::join_again;
+use crate::ops::conflicts::detect::store_conflicts_of_reopened;
 use crate::ops::lifecycle::checkpoint::has_completed_step;
 use crate::ops::lifecycle::transition::change_state;
 use crate::ops::request::lookup::not_a_chunk;
@@ -61,7 +61,7 @@ pub(super) fn retry(
         Ok(true)
     })?;
     // Batches created meanwhile were not checked against the resources of chunks that had ended.
-    join_again(tx, batch.row, batch.project.as_deref())?;
+    store_conflicts_of_reopened(tx, batch.row, batch.project.as_deref())?;
     let note = match rejected {
         0 => String::new(),
         _ => format!(

@@ -1,4 +1,6 @@
-//! What cannot be taken as an item: listed by its place, and refused or left out.
+//! Items that cannot be stored: listed by their places, and refused or left out.
+
+use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -7,17 +9,17 @@ use crate::error::{Error, Result};
 use crate::items::BadItem;
 use crate::model::field::visible_excerpt;
 
-/// How many bad items are listed.
-const LISTED: usize = 20;
-/// The most characters of one that are shown.
-const SHOWN: usize = 300;
+/// The most bad items that are listed.
+pub(in crate::ops) const MAX_LISTED: usize = 20;
+/// The most characters shown of one of them.
+const MAX_CHARS: usize = 300;
 
 word_enum!(
-    /// What is done where items cannot be taken.
+    /// What happens if a source has bad items.
     OnBadItem, "on_bad_item" {
         /// Nothing is stored.
         Reject = "reject",
-        /// They are left out, and listed in the reply.
+        /// They are left out and listed in the reply.
         Skip = "skip",
     }
 );
@@ -29,58 +31,86 @@ impl OnBadItem {
     }
 }
 
-/// The items that could not be taken.
+/// The bad items of a request.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 pub struct BadItems {
     /// How many there are.
     pub count: u64,
     /// The first of them: place and reason.
     pub listed: Vec<String>,
-    /// Why reading ended early, if it did.
-    #[serde(skip)]
-    ended: Option<String>,
 }
 
-impl BadItems {
-    /// Counts one.
-    pub(in crate::ops) fn add(&mut self, bad: &BadItem) {
-        self.count += 1;
-        let line = visible_excerpt(&bad.to_string(), SHOWN);
+/// Bad items while a source is read.
+#[derive(Debug, Default)]
+pub(in crate::ops) struct BadItemList {
+    count: u64,
+    /// The first ones, by their numbers among all items of the source, from 0.
+    first: BTreeMap<u64, String>,
+    /// The place behind which the source could not be read, and why.
+    unread: Option<String>,
+}
+
+impl BadItemList {
+    /// Adds one by its number among all items of the source.
+    pub(in crate::ops) fn add(&mut self, number: u64, bad: &BadItem) {
+        self.add_text(number, &bad.to_string());
         if bad.rest_unread {
-            self.ended.get_or_insert_with(|| line.clone());
-        }
-        if self.listed.len() < LISTED {
-            self.listed.push(line);
+            self.unread.get_or_insert_with(|| visible_excerpt(&bad.to_string(), MAX_CHARS));
         }
     }
 
-    /// Those that may be left out; none if there are none.
+    /// The same for one whose place is known as text.
+    pub(in crate::ops) fn add_text(&mut self, number: u64, place_and_reason: &str) {
+        self.count += 1;
+        self.first.insert(number, visible_excerpt(place_and_reason, MAX_CHARS));
+        if self.first.len() > MAX_LISTED {
+            self.first.pop_last();
+        }
+    }
+
+    /// The number among all items of the source of the item that came after `good` good ones.
+    pub(in crate::ops) fn number_after(&self, good: u64) -> u64 {
+        self.first.keys().fold(good, |number, bad| number + u64::from(*bad <= number))
+    }
+
+    /// Whether an item of this number would be listed.
+    pub(in crate::ops) fn lists(&self, number: u64) -> bool {
+        self.first.len() < MAX_LISTED || self.first.last_key_value().is_some_and(|(last, _)| number < *last)
+    }
+
+    /// ItemCounts bad items that are not listed.
+    pub(in crate::ops) fn count_unlisted(&mut self, count: u64) {
+        self.count += count;
+    }
+
+    /// The bad items to leave out; none if there are none.
     ///
     /// # Errors
-    /// `invalid_argument` listing them where none may be, or where nobody knows how many more
-    /// there are; `done` is what did not happen.
-    pub(in crate::ops) fn allowed(self, wish: OnBadItem, done: &str) -> Result<Option<Self>> {
-        if let (OnBadItem::Skip, Some(ended)) = (wish, &self.ended) {
+    /// `invalid_argument` with the list if `on_bad_item` is `reject`, or if the source could not be read to its
+    /// end; `done` says what was not done.
+    pub(in crate::ops) fn check(self, on_bad_item: OnBadItem, done: &str) -> Result<Option<BadItems>> {
+        if let (OnBadItem::Skip, Some(unread)) = (on_bad_item, &self.unread) {
             return Err(Error::invalid(format!(
-                "items: nothing was {done}: {ended}. on_bad_item=\"skip\" leaves out what is bad, not what was never read; mend this first"
+                "items: nothing was {done}: {unread}. on_bad_item=\"skip\" leaves out bad items, but the rest of this source could not be read at all; fix it and try again"
             )));
         }
-        match (self.count, wish) {
+        let bad = BadItems { count: self.count, listed: self.first.into_values().collect() };
+        match (bad.count, on_bad_item) {
             (0, _) => Ok(None),
-            (_, OnBadItem::Skip) => Ok(Some(self)),
+            (_, OnBadItem::Skip) => Ok(Some(bad)),
             (count, OnBadItem::Reject) => {
-                let more = count - self.listed.len() as u64;
+                let more = count - bad.listed.len() as u64;
                 let more = if more > 0 { format!("; and {more} more") } else { String::new() };
                 Err(Error::invalid(format!(
-                    "items: nothing was {done}, {count} bad: {}{more}. Mend them, or leave them out with on_bad_item=\"skip\"",
-                    self.listed.join("; ")
+                    "items: nothing was {done}, {count} bad: {}{more}. Fix them, or leave them out with on_bad_item=\"skip\"",
+                    bad.listed.join("; ")
                 )))
             }
         }
     }
 }
 
-/// The end of a message that says how many were left out.
+/// The end of a message: how many bad items were left out.
 pub(in crate::ops) fn left_out(bad: Option<&BadItems>) -> String {
     match bad.map_or(0, |bad| bad.count) {
         0 => String::new(),

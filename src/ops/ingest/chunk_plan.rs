@@ -1,30 +1,33 @@
-//! The chunks that a batch's items are split into, or packed into where some belong together.
+//! The chunks that a batch's items are split into, or packed into if some items must stay together.
 
 use crate::error::{Code, Error, Result};
 use crate::model::merge::{DisjointSet, pack_chunks};
 use crate::model::split::{Split, chunk_title, part_sizes, size_label};
 
-/// A chunk to be: its span and title, and how many items it takes.
+/// A chunk that is not stored yet.
 #[derive(Debug)]
-pub(in crate::ops) struct Piece {
+pub(in crate::ops) struct NewChunk {
+    /// What its items have in common.
     pub(in crate::ops) span: String,
     pub(in crate::ops) title: String,
     pub(in crate::ops) items: u64,
 }
 
-/// Chunks, and the items in their order.
+/// The chunks of a new batch, and the order of the items in them.
+///
+/// An item's place is its position in the order of the groups, from 0.
 #[derive(Debug)]
-pub(in crate::ops) struct Pieces {
-    pub(in crate::ops) all: Vec<Piece>,
-    /// The items by their places in the order of the groups, from 0; none where that is their order.
+pub(in crate::ops) struct ChunkPlan {
+    pub(in crate::ops) chunks: Vec<NewChunk>,
+    /// The items' places in the order of the chunks; none if that is the order of the groups.
     pub(in crate::ops) order: Option<Vec<u32>>,
 }
 
-impl Pieces {
-    /// Each group in the fewest parts.
+impl ChunkPlan {
+    /// Splits each group into the fewest chunks.
     pub(in crate::ops) fn split(split: &Split, groups: &[(String, u64)], max_chunk: u64) -> Self {
         let total = groups.iter().map(|(_, count)| count).sum();
-        let mut all = Vec::new();
+        let mut chunks = Vec::new();
         for (label, count) in groups {
             let sizes = part_sizes(*count, max_chunk);
             let mut first = 1;
@@ -37,13 +40,13 @@ impl Pieces {
                     (label.clone(), chunk_title(label, number + 1, sizes.len(), items, total))
                 };
                 first += items;
-                all.push(Piece { span, title, items });
+                chunks.push(NewChunk { span, title, items });
             }
         }
-        Pieces { all, order: None }
+        ChunkPlan { chunks, order: None }
     }
 
-    /// What is together in one chunk; gives the chunk of each item, too.
+    /// Puts items that belong together into one chunk. Also returns the chunk of each item by its place.
     pub(in crate::ops) fn merged(
         split: &Split,
         groups: &[(String, u64)],
@@ -51,45 +54,45 @@ impl Pieces {
         together: &mut DisjointSet,
     ) -> Result<(Self, Vec<u32>)> {
         let group_of = group_of_each(groups)?;
-        let (chunk_of, chunks) = pack_chunks(&group_of, together, max_chunk);
-        let (begins, order) = in_order(&chunk_of, chunks as usize);
-        let members = |chunk: usize| &order[begins[chunk] as usize..begins[chunk + 1] as usize];
+        let (chunk_of, count) = pack_chunks(&group_of, together, max_chunk);
+        let (starts, order) = sort_by_chunk(&chunk_of, count as usize);
+        let members = |chunk: usize| &order[starts[chunk] as usize..starts[chunk + 1] as usize];
         let group_of_chunk = |chunk: usize| group_of[members(chunk)[0] as usize];
         let mut parts_of = vec![0_usize; groups.len()];
-        for chunk in 0..chunks as usize {
+        for chunk in 0..count as usize {
             parts_of[group_of_chunk(chunk) as usize] += 1;
         }
         let mut part_of = vec![0_usize; groups.len()];
-        let mut all = Vec::with_capacity(chunks as usize);
-        for chunk in 0..chunks as usize {
+        let mut chunks = Vec::with_capacity(count as usize);
+        for chunk in 0..count as usize {
             let (items, group) = (members(chunk), group_of_chunk(chunk) as usize);
             part_of[group] += 1;
             let (span, part, parts) = if matches!(split, Split::Size) {
-                (numbers(items, 0), 1, 1)
+                (number_span(items, 0), 1, 1)
             } else if items.iter().all(|item| group_of[*item as usize] as usize == group) {
                 (groups[group].0.clone(), part_of[group], parts_of[group])
             } else {
                 (format!("{} and others", groups[group].0), part_of[group], parts_of[group])
             };
             let title = chunk_title(&span, part, parts, items.len() as u64, chunk_of.len() as u64);
-            all.push(Piece { span, title, items: items.len() as u64 });
+            chunks.push(NewChunk { span, title, items: items.len() as u64 });
         }
         let order = (!order.is_sorted()).then_some(order);
-        Ok((Pieces { all, order }, chunk_of))
+        Ok((ChunkPlan { chunks, order }, chunk_of))
     }
 
-    /// The chunk of each item, both from 0, where the items stand in the order of the groups.
+    /// The chunk of each item by its place, both from 0, if the items are in the order of the groups.
     pub(in crate::ops) fn chunk_of_each(&self) -> Result<Vec<u32>> {
         let mut chunk_of = Vec::new();
-        for (chunk, piece) in (0_u32..).zip(&self.all) {
-            chunk_of.resize(chunk_of.len() + usize::try_from(piece.items).map_err(too_many)?, chunk);
+        for (number, chunk) in (0_u32..).zip(&self.chunks) {
+            chunk_of.resize(chunk_of.len() + usize::try_from(chunk.items).map_err(too_many)?, number);
         }
         Ok(chunk_of)
     }
 
     /// How many items there are.
     pub(in crate::ops) fn total(&self) -> u64 {
-        self.all.iter().map(|piece| piece.items).sum()
+        self.chunks.iter().map(|chunk| chunk.items).sum()
     }
 }
 
@@ -97,7 +100,7 @@ fn too_many(error: std::num::TryFromIntError) -> Error {
     Error::new(Code::TooLarge, "items: there are too many for one batch").caused_by(error)
 }
 
-/// The group of each item, both from 0, where the items stand in the order of the groups.
+/// The group of each item by its place, both from 0.
 pub(in crate::ops) fn group_of_each(groups: &[(String, u64)]) -> Result<Vec<u32>> {
     let total = groups.iter().map(|(_, count)| count).sum::<u64>();
     let mut group_of = Vec::with_capacity(usize::try_from(total).map_err(too_many)?);
@@ -107,26 +110,26 @@ pub(in crate::ops) fn group_of_each(groups: &[(String, u64)]) -> Result<Vec<u32>
     Ok(group_of)
 }
 
-/// The items in the order of their chunks, and where each chunk's begin (and the last one's end).
-pub(in crate::ops) fn in_order(chunk_of: &[u32], chunks: usize) -> (Vec<u32>, Vec<u32>) {
-    let mut begins = vec![0_u32; chunks + 1];
+/// Where the items of each chunk start (and those of the last one end), and the items' places in that order.
+pub(in crate::ops) fn sort_by_chunk(chunk_of: &[u32], chunks: usize) -> (Vec<u32>, Vec<u32>) {
+    let mut starts = vec![0_u32; chunks + 1];
     for chunk in chunk_of {
-        begins[*chunk as usize + 1] += 1;
+        starts[*chunk as usize + 1] += 1;
     }
-    for chunk in 1..begins.len() {
-        begins[chunk] += begins[chunk - 1];
+    for chunk in 1..starts.len() {
+        starts[chunk] += starts[chunk - 1];
     }
-    let mut next = begins.clone();
+    let mut next = starts.clone();
     let mut order = vec![0_u32; chunk_of.len()];
     for (item, chunk) in (0_u32..).zip(chunk_of) {
         order[next[*chunk as usize] as usize] = item;
         next[*chunk as usize] += 1;
     }
-    (begins, order)
+    (starts, order)
 }
 
-/// Items by their numbers, from 1 behind so many that were there before.
-pub(in crate::ops) fn numbers(items: &[u32], before: u64) -> String {
+/// The span of items by their places, numbered from 1 after the `before` items that the batch has already.
+pub(in crate::ops) fn number_span(items: &[u32], before: u64) -> String {
     let (Some(first), Some(last)) = (items.first(), items.last()) else { return String::new() };
     let number = |place: u32| before + u64::from(place) + 1;
     if (last - first) as usize + 1 == items.len() {

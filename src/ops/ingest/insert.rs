@@ -1,28 +1,30 @@
-//! Making the chunks of a batch, and laying items into them.
+//! Inserts chunks and their items into a batch.
 
-use super::chunk_plan::Piece;
+use super::chunk_plan::NewChunk;
 use crate::error::{Code, Error, Result};
 use crate::model::batch::Chunk;
 use crate::model::task::{RowId, Task};
 use crate::ops::request::progress::{Progress, ProgressReporter};
 use crate::store::{NewTask, StoreWrite};
 
-/// Where a run of new items lies: the chunk, and how many it had before.
+/// A chunk that takes the next so many items.
 pub(in crate::ops) struct Placement {
     pub(in crate::ops) chunk: RowId,
+    /// How many items it holds already.
     pub(in crate::ops) held: u64,
+    /// How many it takes.
     pub(in crate::ops) items: u64,
 }
 
-/// Makes a chunk, without its items, of a batch's task.
-pub(in crate::ops) fn new_chunk(
+/// Inserts a chunk of a batch, without its items.
+pub(in crate::ops) fn insert_chunk(
     tx: &dyn StoreWrite,
     batch: &Task,
     number: u64,
     width: usize,
-    piece: &Piece,
+    chunk: &NewChunk,
 ) -> Result<Task> {
-    let mut task = Task::new(tx.now(), &piece.title);
+    let mut task = Task::new(tx.now(), &chunk.title);
     task.id = batch.id.chunk(number, width);
     task.order = i64::try_from(number).unwrap_or(i64::MAX);
     task.project = batch.project.clone();
@@ -30,27 +32,27 @@ pub(in crate::ops) fn new_chunk(
     task.parent_row = Some(batch.row);
     task.is_chunk = true;
     task.row = tx.insert_task(&NewTask { task: &task, initial_text: "" })?;
-    tx.insert_chunk(&Chunk::new(task.row, (batch.row, &batch.id), number, &piece.span, piece.items))?;
+    tx.insert_chunk(&Chunk::new(task.row, (batch.row, &batch.id), number, &chunk.span, chunk.items))?;
     Ok(task)
 }
 
-/// Lays items into their homes, in order, and tells how far it is.
-pub(in crate::ops) fn lay(
+/// A function that inserts the next item, with its key and fields, into its placement.
+pub(in crate::ops) fn item_inserter(
     tx: &dyn StoreWrite,
     batch: RowId,
-    homes: Vec<Placement>,
-    tell: &ProgressReporter,
+    placements: Vec<Placement>,
+    reporter: &ProgressReporter,
 ) -> impl FnMut(&str, &str) -> Result<()> {
-    let mut progress = Progress { read: homes.iter().map(|home| home.items).sum(), stored: 0 };
-    let mut places = homes
-        .into_iter()
-        .flat_map(|home| (home.held + 1..=home.held + home.items).map(move |place| (home.chunk, place)));
-    move |key, fields| match places.next() {
-        Some((chunk, place)) => {
+    let mut progress = Progress { read: placements.iter().map(|placement| placement.items).sum(), stored: 0 };
+    let mut positions = placements.into_iter().flat_map(|Placement { chunk, held, items }| {
+        (held + 1..=held + items).map(move |position| (chunk, position))
+    });
+    move |key, fields| match positions.next() {
+        Some((chunk, position)) => {
             progress.stored += 1;
-            tell.report(progress);
-            tx.insert_item(batch, chunk, place, key, fields)
+            reporter.report(progress);
+            tx.insert_item(batch, chunk, position, key, fields)
         }
-        None => Err(Error::new(Code::Internal, "more items than chunks have room for")),
+        None => Err(Error::new(Code::Internal, "there are more items than the chunks have places for")),
     }
 }

@@ -1,9 +1,11 @@
-//! Items on their way into a batch: read, checked, grouped into chunks, inserted.
+//! Items on their way into a batch: read and checked, grouped into chunks, inserted.
 
 pub(in crate::ops) mod bad_items;
 pub(in crate::ops) mod chunk_plan;
 pub(in crate::ops) mod collect;
 pub(in crate::ops) mod extend;
-pub(in crate::ops) mod extend_merged;
+pub(in crate::ops) mod extension_plan;
+pub(in crate::ops) mod extension_plan_merged;
 pub(in crate::ops) mod insert;
+pub(in crate::ops) mod planned;
 pub(in crate::ops) mod task_query;

@@ -57,7 +57,7 @@ inline_schema!(Query, {"type": "object"});
 
 impl Query {
     /// Refuses a key field: a task is named by its id.
-    pub(in crate::ops) fn allows_key(&self, key: &str) -> Result<()> {
+    pub(in crate::ops) fn check_key_field(&self, key: &str) -> Result<()> {
         if key == KEY {
             return Ok(());
         }
@@ -68,7 +68,7 @@ impl Query {
     }
 
     /// Calls `visit` for every task that matches, page by page; chunks and batches are none.
-    pub(in crate::ops) fn each(
+    pub(in crate::ops) fn for_each(
         &self,
         tx: &dyn StoreRead,
         mut visit: impl FnMut(Item) -> Result<()>,

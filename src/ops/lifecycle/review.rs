@@ -12,7 +12,7 @@ use crate::model::status::Status;
 use crate::model::step::Decision;
 use crate::model::task::Task;
 use crate::model::text::{LineText, ReceiptText};
-use crate::ops::conflicts::detect::join_again;
+use crate::ops::conflicts::detect::store_conflicts_of_reopened;
 use crate::ops::request::lookup::find_batch;
 use crate::store::{ItemSelection, NewReceipt, StoreRead, StoreWrite, TaskFilter};
 
@@ -71,7 +71,7 @@ impl Review {
             results.push(self.apply_to_chunk(tx, chunk, chunk_task, &batch)?);
         }
         if self.decision == Decision::Redo && chunks.iter().any(|(_, task)| task.status.is_terminal()) {
-            join_again(tx, batch.row, task.project.as_deref())?;
+            store_conflicts_of_reopened(tx, batch.row, task.project.as_deref())?;
         }
         let approved_in_a_row = if self.decision == Decision::Approve {
             batch.approved_in_a_row + chunks.len() as u64

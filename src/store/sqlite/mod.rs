@@ -17,7 +17,6 @@ mod rows;
 mod runners;
 mod schema;
 mod search;
-mod staging;
 pub mod transfer;
 mod tx;
 mod waits;
@@ -33,7 +32,7 @@ pub use schema::SCHEMA_VERSION;
 
 use crate::clock::Clock;
 use crate::error::{Error, Result};
-use crate::store::{ReadJob, Staging, Store, WriteJob};
+use crate::store::{ReadJob, Store, WriteJob};
 
 /// One SQLite file: a connection that writes and a few that read. A process opens a file once and shares the value.
 pub struct SqliteStore {
@@ -70,10 +69,6 @@ impl Store for SqliteStore {
 
     fn read(&self, job: ReadJob) {
         self.readers.read(job);
-    }
-
-    fn staging(&self) -> Result<Box<dyn Staging>> {
-        Ok(Box::new(staging::TemporaryTable::new()?))
     }
 
     fn folder(&self) -> &Path {

@@ -12,13 +12,13 @@ use super::connection::{OLDEST_SQLITE_NAME, set_up_reader};
 use super::damage::find_damage;
 use super::files::{beside, folder_of};
 use super::header::{APPLICATION_ID, read_header};
+use super::reader;
 use super::rows::sql_error;
 use super::schema::{SCHEMA_VERSION, refuse_foreign, refuse_newer};
 use super::writer::file_identity::FileIdentity;
-use super::{reader, staging};
 use crate::clock::Clock;
 use crate::error::{Code, Error, Result};
-use crate::store::{CorruptStore, Inspect, ReadJob, Staging, Store, StoreFacts, WriteJob};
+use crate::store::{CorruptStore, Inspect, ReadJob, Store, StoreFacts, WriteJob};
 
 /// A SQLite file, opened read-only.
 pub struct ReadOnlyStore {
@@ -117,10 +117,6 @@ impl Store for ReadOnlyStore {
     fn read(&self, job: ReadJob) {
         let connection = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
         reader::run_read(&connection, self.identity.path(), &self.clock, job);
-    }
-
-    fn staging(&self) -> Result<Box<dyn Staging>> {
-        Ok(Box::new(staging::TemporaryTable::new()?))
     }
 
     fn folder(&self) -> &Path {

@@ -1,0 +1,276 @@
+//! `create_batch`: splits items into chunks and stores them as a batch, all or nothing.
+
+mod reply;
+mod store;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::Value;
+
+pub use self::reply::Plan;
+use self::reply::chunk_namer;
+use self::store::Contents;
+use super::conflicts::detect::{DetectionRule, TargetChunks, TouchedResources};
+use super::conflicts::outcome::{CREATED, SharedCounts};
+use super::ingest::bad_items::OnBadItem;
+use super::ingest::chunk_plan::ChunkPlan;
+use super::ingest::collect::{Collected, InlineItems, Origin, inline_items_schema, parse_inline_items};
+use super::ingest::task_query::Query;
+use super::lifecycle::finish_task::Finish;
+use super::request::fields::non_empty;
+use super::request::idempotency::{RequestKey, run_once, stored_response};
+use super::runners::start::{check_profile, start_runner};
+use super::{Effect, Operation, Session};
+use crate::error::{Error, Result};
+use crate::items::{ItemSource, Staging};
+use crate::model::conflict::OnConflict;
+use crate::model::id::TaskId;
+use crate::model::in_doubt::InDoubtPolicy;
+use crate::model::limits::{MaxAttempts, MaxChunk, MaxParallel, SequenceNumber};
+use crate::model::max_failures::MaxFailures;
+use crate::model::split::Split;
+use crate::model::step::{Checkpoint, Steps};
+use crate::model::text::{LineText, LongText};
+
+/// The request.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema, clap::Args)]
+#[serde(deny_unknown_fields)]
+pub struct CreateBatch {
+    /// What the batch is, in a few words
+    #[arg(long)]
+    pub title: LineText,
+    /// The prompt for every worker: what to do with each item
+    #[arg(long)]
+    pub instructions: LongText,
+    /// Objects, or strings that are their own keys
+    #[arg(long, help = "Objects, or strings that are their own keys, as a JSON array", value_parser = parse_inline_items)]
+    #[serde(default)]
+    #[schemars(schema_with = "inline_items_schema")]
+    pub items: Option<InlineItems>,
+    /// A JSONL or CSV file, or a folder in which each file is an item
+    #[arg(
+        long,
+        help = "A JSONL or CSV file, or a folder in which each file is an item: its path, or {\"path\", \"glob\"}"
+    )]
+    pub source: Option<ItemSource>,
+    /// list_tasks filters: each task that matches becomes an item
+    #[arg(
+        long,
+        help = "Filters as a JSON object, with the names of list-tasks' options: each task that matches becomes an item"
+    )]
+    pub query: Option<Query>,
+    /// The field that holds an item's key
+    #[serde(default = "key")]
+    #[arg(long, default_value = "key")]
+    pub key: LineText,
+    /// If an item is bad: reject the batch, or skip the item
+    #[serde(default = "OnBadItem::reject")]
+    #[arg(long, default_value = "reject")]
+    pub on_bad_item: OnBadItem,
+    /// What groups items into chunks. Short forms: size, month:date, category:kind
+    #[serde(default)]
+    #[arg(long, default_value = "size")]
+    pub split: Split,
+    /// Most items in a chunk
+    #[serde(default = "fifty")]
+    #[arg(long, default_value = "50", allow_negative_numbers = true)]
+    pub max_chunk: MaxChunk,
+    /// Fields that name what an item touches; none: files
+    #[serde(default, deserialize_with = "one_or_many")]
+    #[arg(long, value_delimiter = ',')]
+    pub resources: Vec<LineText>,
+    /// If chunks touch the same: reject the batch, merge them, serialize (never both at once) or allow
+    #[serde(default = "reject")]
+    #[arg(long, default_value = "reject")]
+    pub on_conflict: OnConflict,
+    /// Most workers at once
+    #[serde(default = "eight")]
+    #[arg(long, default_value = "8", allow_negative_numbers = true)]
+    pub max_parallel: MaxParallel,
+    /// Claims of a chunk before it fails and a person decides
+    #[serde(default = "three")]
+    #[arg(long, default_value = "3", allow_negative_numbers = true)]
+    pub max_attempts: MaxAttempts,
+    /// Passes over every chunk, each with its own instructions
+    #[arg(long, help = "Passes over every chunk: a JSON array of {name, instructions, only_categories?}")]
+    pub steps: Option<Steps>,
+    /// Where a person reviews the work: after each chunk, or each step
+    #[serde(default = "nowhere")]
+    #[arg(long, default_value = "none")]
+    pub checkpoint: Checkpoint,
+    /// With checkpoint=chunk: so many approvals in a row approve the rest
+    #[arg(long)]
+    pub auto_approve_after: Option<SequenceNumber>,
+    /// An item started but never settled: retry, skip, or ask a person
+    #[serde(default = "retry")]
+    #[arg(long, default_value = "retry")]
+    pub in_doubt: InDoubtPolicy,
+    /// More failed items than this, N or N%, pause the batch
+    #[arg(long)]
+    pub max_failures: Option<MaxFailures>,
+    /// A task that becomes ready when the batch has ended
+    #[arg(
+        long,
+        help = "A task that becomes ready when the batch has ended: its title, or JSON {title, body}"
+    )]
+    pub finish: Option<Finish>,
+    /// The configured profile whose workers run in the background
+    #[arg(long)]
+    pub worker: Option<LineText>,
+    /// The project of the batch
+    #[arg(long)]
+    pub project: Option<LineText>,
+    /// A repeated call with the same key returns the first reply
+    #[arg(long)]
+    pub request_key: Option<LineText>,
+    /// Return the plan and store nothing
+    #[serde(default)]
+    #[arg(long, num_args = 0..=1, default_value = "false", default_missing_value = "true")]
+    pub dry_run: bool,
+    /// The command of `tasktally run`; requests cannot set it.
+    #[serde(skip)]
+    #[arg(skip)]
+    pub command: Option<Vec<String>>,
+}
+
+/// A name, or a list of names.
+fn one_or_many<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<LineText>, D::Error> {
+    match Value::deserialize(deserializer)? {
+        one @ Value::String(_) => serde_json::from_value(one).map(|line| vec![line]),
+        many => serde_json::from_value(many),
+    }
+    .map_err(serde::de::Error::custom)
+}
+
+fn reject() -> OnConflict {
+    OnConflict::Reject
+}
+fn key() -> LineText {
+    LineText::known("key")
+}
+fn fifty() -> MaxChunk {
+    MaxChunk::of(50)
+}
+fn eight() -> MaxParallel {
+    MaxParallel::of(8)
+}
+fn nowhere() -> Checkpoint {
+    Checkpoint::None
+}
+fn retry() -> InDoubtPolicy {
+    InDoubtPolicy::Retry
+}
+fn three() -> MaxAttempts {
+    MaxAttempts::of(3)
+}
+
+impl Operation for CreateBatch {
+    const NAME: &'static str = "create_batch";
+    const TITLE: &'static str = "Create a batch";
+    const DESCRIPTION: &'static str = "Split items into chunks, one worker each. Replies with the plan and the prompt for background workers.";
+    const EFFECT: Effect = Effect::Write;
+    const LONG_RUNNING: bool = true;
+    const POSITIONAL: &'static str = "title";
+    type Reply = Plan;
+
+    fn run(self, session: &Session) -> Result<Plan> {
+        let request_key = RequestKey::new(self.request_key.as_ref().map(LineText::as_str), &self)?;
+        self.check()?;
+        // Before the source is read: it may have been removed since the first call.
+        if let Some(plan) = stored_response(session, request_key.as_ref(), Self::NAME)? {
+            return Ok(plan);
+        }
+        if let Some(profile) = &self.worker {
+            check_profile(session, profile, non_empty(&self.project).as_deref())?;
+        }
+        let Collected { mut staging, bad } = self.origin().collect(session)?;
+        let (plan, resources) = self.plan_chunks(&mut staging)?;
+        if plan.total() == 0 {
+            return Err(self.origin().no_items(bad.as_ref()));
+        }
+        let mut contents = Contents { staging, plan, resources };
+        if self.dry_run {
+            return session.read(move |tx| {
+                let Contents { plan, resources, .. } = &mut contents;
+                let project = non_empty(&self.project);
+                let name = chunk_namer(&plan.chunks);
+                let targets = TargetChunks {
+                    batch: None,
+                    project: project.as_deref(),
+                    stored: Vec::new(),
+                    name: &name,
+                };
+                let shared = match resources {
+                    None => SharedCounts::default(),
+                    Some(resources) => resources.resolve(tx, targets)?.counts,
+                };
+                Ok(self.reply(None, plan, shared, bad))
+            });
+        }
+        let progress = session.progress().clone();
+        let mut plan = session.write(move |tx| {
+            run_once(tx, request_key.as_ref(), Self::NAME, |tx| {
+                let (stored, shared) = self.store(tx, &mut contents, &progress)?;
+                Ok(self.reply(Some(&stored), &contents.plan, shared, bad))
+            })
+        })?;
+        if let Some(id) = &plan.batch.id {
+            plan.message += &start_runner(session, &TaskId::stored(id.clone()));
+        }
+        Ok(plan)
+    }
+}
+
+impl CreateBatch {
+    /// Checks the request before any item is read.
+    fn check(&self) -> Result<()> {
+        if self.title.non_empty().is_none() {
+            return Err(Error::invalid("title: it is empty; say in a few words what the batch is"));
+        }
+        if self.instructions.non_empty().is_none() {
+            return Err(Error::invalid(
+                "instructions: they are empty; write the one prompt that every worker gets",
+            ));
+        }
+        if self.auto_approve_after.is_some() && self.checkpoint != Checkpoint::Chunk {
+            return Err(Error::invalid(
+                "auto_approve_after: it goes with checkpoint=\"chunk\"; set that, or leave it out",
+            ));
+        }
+        Ok(())
+    }
+
+    fn origin(&self) -> Origin<'_> {
+        Origin {
+            items: self.items.as_ref(),
+            source: self.source.as_ref(),
+            query: self.query.as_ref(),
+            key: self.key.as_str(),
+            split: &self.split,
+            on_bad_item: self.on_bad_item,
+            done: CREATED,
+        }
+    }
+
+    /// The chunks, and what their items touch if the batch's rule asks for it.
+    fn plan_chunks(&self, staging: &mut Staging) -> Result<(ChunkPlan, Option<TouchedResources>)> {
+        let groups = staging.groups();
+        let max_chunk = self.max_chunk.get() as u64;
+        let mut plan = ChunkPlan::split(&self.split, &groups, max_chunk);
+        if self.on_conflict == OnConflict::Allow {
+            return Ok((plan, None));
+        }
+        let rule = DetectionRule { on_conflict: self.on_conflict, fields: &self.resources, done: CREATED };
+        let mut resources = TouchedResources::collect(rule, staging)?;
+        if let Some(resources) = &mut resources {
+            if self.on_conflict == OnConflict::Merge {
+                let mut together = resources.group_items(None, &mut |_, _| Ok(()))?;
+                (plan, resources.chunk_of) =
+                    ChunkPlan::merged(&self.split, &groups, max_chunk, &mut together)?;
+            } else {
+                resources.chunk_of = plan.chunk_of_each()?;
+            }
+        }
+        Ok((plan, resources))
+    }
+}

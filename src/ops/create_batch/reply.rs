@@ -1,0 +1,133 @@
+//! The reply of `create_batch`: the whole plan.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::CreateBatch;
+use crate::model::batch::Mode;
+use crate::model::id::TaskId;
+use crate::model::limits::PAGE_ROWS;
+use crate::model::split::number_width;
+use crate::ops::conflicts::outcome::SharedCounts;
+use crate::ops::ingest::bad_items::{BadItems, left_out};
+use crate::ops::ingest::chunk_plan::{ChunkPlan, NewChunk};
+use crate::ops::ingest::planned::{PlannedBatch, PlannedChunk};
+use crate::ops::request::idempotency::Repeatable;
+use crate::prompts::work_chunk;
+
+/// The plan.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct Plan {
+    /// Whether the batch was stored, or could be.
+    pub success: bool,
+    /// What was done, in a line.
+    pub message: String,
+    /// Whether this is the stored reply to an earlier call with the same request_key.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub duplicate: Option<bool>,
+    /// The batch.
+    pub batch: PlannedBatch,
+    /// Its first chunks.
+    pub chunks: Vec<PlannedChunk>,
+    /// The items that were left out.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub bad_items: Option<BadItems>,
+    /// The number to ask for more of them with, by `get_batch(chunks_after=…)`.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub next_chunks_after: Option<u64>,
+    /// Who starts the workers: `direct` or `hypervisor`.
+    pub mode: String,
+    /// The prompt for every worker.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub worker_prompt: Option<String>,
+    /// How to follow the batch.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub poll: Option<String>,
+}
+
+impl Repeatable for Plan {
+    fn mark_repeated(&mut self) {
+        self.duplicate = Some(true);
+    }
+}
+
+/// A batch as it was stored.
+pub(super) struct StoredBatch {
+    pub(super) id: TaskId,
+    /// The change number after it was stored.
+    pub(super) since: u64,
+}
+
+impl CreateBatch {
+    /// The reply; `stored` is none in a dry run.
+    pub(super) fn reply(
+        &self,
+        stored: Option<&StoredBatch>,
+        plan: &ChunkPlan,
+        shared: SharedCounts,
+        bad_items: Option<BadItems>,
+    ) -> Plan {
+        let id = stored.map(|stored| &stored.id);
+        let total = plan.total();
+        let sizes = (1..).zip(plan.chunks.iter().map(|chunk| chunk.items));
+        let shared = shared.describe(sizes, self.max_chunk.get() as u64);
+        let count = plan.chunks.len() as u64;
+        let workers = count.min(self.max_parallel.get() as u64);
+        let chunks = planned_chunks(id, &plan.chunks);
+        // The runner starts the workers of a profile.
+        let start = if self.worker.is_some() { String::new() } else { format!("; start {workers} workers") };
+        let done = if id.is_some() { "Created" } else { "Would create" };
+        Plan {
+            success: true,
+            message: format!(
+                "{done} {count} chunks of {total} items{start}{shared}{}",
+                left_out(bad_items.as_ref())
+            ),
+            bad_items,
+            duplicate: None,
+            batch: PlannedBatch {
+                id: id.map(TaskId::to_string),
+                title: self.title.as_str().to_owned(),
+                items: total,
+                chunks: count,
+            },
+            next_chunks_after: (chunks.len() as u64).lt(&count).then_some(chunks.len() as u64),
+            chunks,
+            mode: Mode::for_workers(workers).to_string(),
+            worker_prompt: id.filter(|_| self.worker.is_none()).map(work_chunk),
+            poll: stored.map(poll),
+        }
+    }
+}
+
+/// The first chunks.
+fn planned_chunks(batch: Option<&TaskId>, chunks: &[NewChunk]) -> Vec<PlannedChunk> {
+    let width = number_width(chunks.len() as u64);
+    (1_u64..)
+        .zip(chunks)
+        .take(PAGE_ROWS / 2)
+        .map(|(number, chunk)| PlannedChunk {
+            id: batch.map(|batch| batch.chunk(number, width).to_string()),
+            number,
+            title: chunk.title.clone(),
+            items: chunk.items,
+            span: chunk.span.clone(),
+        })
+        .collect()
+}
+
+fn poll(stored: &StoredBatch) -> String {
+    let StoredBatch { id, since } = stored;
+    format!(
+        "get_batch(id=\"{id}\", since=\"{since}\"), later with since of its last reply; status waiting: a person decides (view=\"review\"); done, failed, cancelled: it is over"
+    )
+}
+
+/// Names a chunk that is not stored yet by its number from 0, for a message.
+pub(super) fn chunk_namer(chunks: &[NewChunk]) -> impl Fn(u32) -> String {
+    let width = number_width(chunks.len() as u64);
+    move |chunk| {
+        let title = chunks.get(chunk as usize).map_or("", |chunk| chunk.title.as_str());
+        format!("chunk {:0width$} ({title})", u64::from(chunk) + 1)
+    }
+}

@@ -1,0 +1,121 @@
+//! Stores a new batch: its task, its chunks, what they share, and the items.
+
+use super::CreateBatch;
+use super::reply::{StoredBatch, chunk_namer};
+use crate::error::Result;
+use crate::items::Staging;
+use crate::model::batch::{Batch, ItemCounts};
+use crate::model::conflict::ChunkRef;
+use crate::model::split::number_width;
+use crate::model::status::{Status, TaskType};
+use crate::model::task::{RowId, Task};
+use crate::ops::conflicts::detect::{TargetChunks, TouchedResources, store_blocks};
+use crate::ops::conflicts::outcome::SharedCounts;
+use crate::ops::ingest::chunk_plan::ChunkPlan;
+use crate::ops::ingest::insert::{Placement, insert_chunk, item_inserter};
+use crate::ops::request::fields::non_empty;
+use crate::ops::request::progress::ProgressReporter;
+use crate::store::{NewTask, StoreWrite};
+
+/// What a batch is made of.
+pub(super) struct Contents {
+    pub(super) staging: Staging,
+    pub(super) plan: ChunkPlan,
+    pub(super) resources: Option<TouchedResources>,
+}
+
+impl CreateBatch {
+    /// Stores the batch in one transaction.
+    ///
+    /// # Errors
+    /// `conflict` by the batch's rule.
+    pub(super) fn store(
+        &self,
+        tx: &dyn StoreWrite,
+        contents: &mut Contents,
+        progress: &ProgressReporter,
+    ) -> Result<(StoredBatch, SharedCounts)> {
+        let Contents { staging, plan, resources } = contents;
+        let project = non_empty(&self.project);
+        let name = chunk_namer(&plan.chunks);
+        let resolution = match resources.as_mut() {
+            None => None,
+            Some(resources) => {
+                let project = project.as_deref();
+                let targets = TargetChunks { batch: None, project, stored: Vec::new(), name: &name };
+                Some(resources.resolve(tx, targets)?)
+            }
+        };
+        let (task, rows) = self.store_tasks(tx, plan)?;
+        let mut shared = SharedCounts::default();
+        if let (Some(resources), Some(mut resolution)) = (resources, resolution) {
+            store_blocks(tx, task.row, &rows, resources)?;
+            let project = project.as_deref();
+            resolution.for_each_shared(&mut |owner, key, descendants_only| match owner {
+                ChunkRef::Planned(chunk) => {
+                    tx.add_shared_resource(rows[chunk as usize], project, key, descendants_only)
+                }
+                ChunkRef::Stored(row) => {
+                    tx.add_shared_resource_of_stored_chunk(row, project, key, descendants_only)
+                }
+            })?;
+            shared = resolution.counts;
+        }
+        let chunks = rows.iter().zip(&plan.chunks);
+        let placements =
+            chunks.map(|(row, chunk)| Placement { chunk: *row, held: 0, items: chunk.items }).collect();
+        staging.for_each(plan.order.as_deref(), &mut item_inserter(tx, task.row, placements, progress))?;
+        Ok((StoredBatch { id: task.id, since: tx.latest_change_number()? }, shared))
+    }
+
+    /// Inserts the tasks of the batch and its chunks, without items; returns the rows of the chunks.
+    fn store_tasks(&self, tx: &dyn StoreWrite, plan: &ChunkPlan) -> Result<(Task, Vec<RowId>)> {
+        let mut task = Task::new(tx.now(), self.title.as_str());
+        task.task_type = TaskType::Epic;
+        task.status = Status::InProgress;
+        task.is_batch = true;
+        task.project = non_empty(&self.project);
+        task.row = tx.insert_task(&NewTask { task: &task, initial_text: self.instructions.as_str() })?;
+        let finish = match &self.finish {
+            Some(finish) => Some(finish.insert(tx, &task, task.row)?),
+            None => None,
+        };
+        tx.insert_batch(&self.batch(task.row, finish, plan))?;
+        let width = number_width(plan.chunks.len() as u64);
+        let mut rows = Vec::with_capacity(plan.chunks.len());
+        for (number, chunk) in (1_u64..).zip(&plan.chunks) {
+            rows.push(insert_chunk(tx, &task, number, width, chunk)?.row);
+        }
+        Ok((task, rows))
+    }
+
+    fn batch(&self, row: RowId, finish: Option<RowId>, plan: &ChunkPlan) -> Batch {
+        Batch {
+            row,
+            instructions: self.instructions.as_str().to_owned(),
+            key_field: self.key.as_str().to_owned(),
+            split: self.split.to_string(),
+            max_chunk: self.max_chunk.get(),
+            max_parallel: self.max_parallel.get(),
+            max_attempts: self.max_attempts.get(),
+            command: self.command.clone(),
+            chunk_count: plan.chunks.len() as u64,
+            ended_chunks: 0,
+            unsuccessful_chunks: 0,
+            counts: ItemCounts { total: plan.total(), ..ItemCounts::default() },
+            started: None,
+            steps: self.steps.clone().unwrap_or_default(),
+            checkpoint: self.checkpoint,
+            auto_approve_after: self.auto_approve_after.map(|after| after.get() as u64),
+            approved_in_a_row: 0,
+            max_failures: self.max_failures,
+            forgiven_failures: 0,
+            pause_reason: None,
+            finish_row: finish,
+            in_doubt: self.in_doubt,
+            profile: self.worker.as_ref().map(|profile| profile.as_str().to_owned()),
+            on_conflict: Some(self.on_conflict),
+            resources: self.resources.clone(),
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! Which chunks of a batch with the rule `merge` take new items: items that touch the same go into one chunk, and into
+//! a stored one that touches it, too, as long as that was never claimed.
+
+use std::collections::HashMap;
+
+use super::chunk_plan::{group_of_each, number_span, sort_by_chunk};
+use super::extension_plan::{ExtensionPlan, Target, chunk_by_number, stored_groups};
+use crate::error::Result;
+use crate::model::batch::Batch;
+use crate::model::extend::is_unclaimed;
+use crate::model::merge::{ChunkTarget, pack_into_open_chunks};
+use crate::model::split::{Split, chunk_title};
+use crate::model::task::RowId;
+use crate::ops::conflicts::detect::TouchedResources;
+use crate::ops::conflicts::stored::StoredResources;
+use crate::store::StoreRead;
+
+/// The plan; sets the target of each item in `resources`.
+///
+/// # Errors
+/// If the store or a temporary file cannot be read.
+pub(in crate::ops) fn plan_merged(
+    tx: &dyn StoreRead,
+    batch: &Batch,
+    split: &Split,
+    groups: &[(String, u64)],
+    resources: &mut TouchedResources,
+) -> Result<ExtensionPlan> {
+    let mut unclaimed: HashMap<RowId, Option<u64>> = HashMap::new();
+    let mut met: HashMap<u32, u64> = HashMap::new();
+    let mut together =
+        resources.group_items(Some(StoredResources::of_batches(tx, [batch.row])?), &mut |item, row| {
+            let number = match unclaimed.get(&row) {
+                Some(known) => *known,
+                None => {
+                    let task = tx.task_by_row(row)?;
+                    let chunk = tx.chunk(&task)?.filter(|chunk| is_unclaimed(chunk, &task));
+                    let number = chunk.map(|chunk| chunk.number);
+                    unclaimed.insert(row, number);
+                    number
+                }
+            };
+            if let Some(number) = number {
+                met.entry(item).and_modify(|known| *known = number.min(*known)).or_insert(number);
+            }
+            Ok(())
+        })?;
+    let mut joined: HashMap<u32, u64> = HashMap::new();
+    for (item, number) in met {
+        let first = together.find(item);
+        joined.entry(first).and_modify(|known| *known = number.min(*known)).or_insert(number);
+    }
+    let mut stored = stored_groups(tx, batch, split, groups)?;
+    let (open, before): (Vec<_>, Vec<_>) = groups
+        .iter()
+        .map(|(label, _)| {
+            stored.remove(label).map_or_else(Default::default, |group| (group.open, group.chunks))
+        })
+        .unzip();
+    let group_of = group_of_each(groups)?;
+    let max_chunk = u64::try_from(batch.max_chunk).unwrap_or(1);
+    let (takers, target_of) = pack_into_open_chunks(&group_of, &mut together, &joined, &open, max_chunk);
+    let (starts, order) = sort_by_chunk(&target_of, takers.len());
+    let total = batch.counts.total + group_of.len() as u64;
+    let parts = |group: u32| takers.iter().filter(|taker| **taker == ChunkTarget::New(group)).count() as u64;
+    let mut part = 0;
+    let mut targets = Vec::with_capacity(takers.len());
+    for (target, taker) in takers.iter().enumerate() {
+        let members = &order[starts[target] as usize..starts[target + 1] as usize];
+        let labels = || members.iter().map(|item| groups[group_of[*item as usize] as usize].0.as_str());
+        let items = members.len() as u64;
+        targets.push(match *taker {
+            ChunkTarget::Existing(number) => {
+                let (chunk, task) = chunk_by_number(tx, batch, number)?;
+                let is_same = *split != Split::Size && labels().all(|label| label == chunk.span);
+                let span = if is_same { chunk.span.clone() } else { and_others(&chunk.span) };
+                let held = chunk.counts.total;
+                // Between span and count, a title says which part of its group the chunk is.
+                let rest = task.title.strip_prefix(chunk.span.as_str()).unwrap_or_default();
+                let between = rest.rsplit_once(": ").map_or("", |(between, _)| between);
+                let title = format!("{span}{between}: {} of {total}", held + items);
+                Target { stored: Some(number), held, items, span, title }
+            }
+            ChunkTarget::New(group) => {
+                part = if target > 0 && takers[target - 1] == *taker { part + 1 } else { 1 };
+                let label = groups[group as usize].0.as_str();
+                let old = before[group as usize];
+                let (span, part, parts) = if *split == Split::Size {
+                    (number_span(members, batch.counts.total), 1, 1)
+                } else if labels().all(|other| other == label) {
+                    (label.to_owned(), old + part, old + parts(group))
+                } else {
+                    (and_others(label), old + part, old + parts(group))
+                };
+                let index = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
+                let title = chunk_title(&span, index(part), index(parts), items, total);
+                Target { stored: None, held: 0, items, span, title }
+            }
+        });
+    }
+    let order = (!order.is_sorted()).then_some(order);
+    resources.chunk_of = target_of;
+    Ok(ExtensionPlan { targets, order })
+}
+
+fn and_others(span: &str) -> String {
+    if span.ends_with(" and others") { span.to_owned() } else { format!("{span} and others") }
+}
