@@ -90,7 +90,7 @@ fn progress_is_shown_live_at_every_terminal_size() {
         "worker-one",
         "item-1",
         "in_progress",
-        "1 worker at work",
+        "─ 1 worker ─",
     ]);
     work.report(0, "done", "- Filed: \u{5e2}\u{5d1}\u{5e8} 日本 the first");
     screen.wait_for(&["1 of 6", "16 %", "done - Filed:", "the first"]);

@@ -31,7 +31,7 @@ pub(super) struct Init {
     #[arg(long)]
     write: bool,
 
-    /// The store that the server opens [default: as without this option, the server's own default]
+    /// The store that the server opens [default: the server's own default]
     #[arg(long, value_name = "PATH")]
     db: Option<PathBuf>,
 }
