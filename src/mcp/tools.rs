@@ -11,9 +11,9 @@ use crate::ops::{self, Effect, Entry, drop_bounds};
 /// Which tools a server offers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Toolset {
-    /// All of them.
+    /// All tools
     All,
-    /// What a background worker needs.
+    /// Only the tools that a background worker needs
     Worker,
 }
 
