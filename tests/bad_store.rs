@@ -1,6 +1,8 @@
 //! Files that are not stores and stores that cannot be written: each is refused with the reason and left unchanged.
 //! Old and newer stores are tested in `faults/old_stores.rs`.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod support;
 
 use std::os::unix::fs::PermissionsExt;

@@ -125,7 +125,7 @@ fn a_glob_selects_files_of_a_folder() {
     };
     assert_eq!(keys("*.eml"), ["a.eml"]);
     assert_eq!(keys("**/*.eml"), ["a.eml", "old/b.eml"]);
-    for (glob, because) in [("*.pdf", "*.pdf"), ("[", "no pattern"), ("", "empty")] {
+    for (glob, because) in [("*.pdf", "*.pdf"), ("[", "not a valid pattern"), ("", "empty")] {
         let refused = create_batch(&mut server, json!({"source": {"path": "mail", "glob": glob}}));
         assert_eq!(refused.refusal(), "invalid_argument");
         assert!(refused.message().contains(because), "{}", refused.message());
@@ -236,5 +236,5 @@ fn an_invalid_query_is_refused_with_its_field() {
         .success();
     assert_eq!(ran.json()["batch"]["items"], 3, "{}", ran.stdout);
     let ran = store.tasktally(["create-batch", "B", "--instructions", "do", "--query", "bug"]).code(2);
-    assert!(ran.output().contains("list_tasks filters"), "{}", ran.output());
+    assert!(ran.output().contains("filters of tasktally list-tasks"), "{}", ran.output());
 }

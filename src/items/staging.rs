@@ -210,14 +210,14 @@ impl Staging {
     }
 
     /// How many items there are.
-    pub fn len(&self) -> u64 {
+    pub fn item_count(&self) -> u64 {
         self.groups.iter().map(|staged| staged.items).sum()
     }
 
     /// The items' numbers by their positions: in the order of the groups, or by `order`, which lists positions
     /// in that order. None if each item's number is its position.
     fn numbers(&self, order: Option<&[u32]>) -> Option<Vec<u32>> {
-        if self.groups.len() <= 1 && self.len() == self.starts.len() as u64 && order.is_none() {
+        if self.groups.len() <= 1 && self.item_count() == self.starts.len() as u64 && order.is_none() {
             return None;
         }
         let mut next = vec![0_usize; self.groups.len()];

@@ -20,7 +20,7 @@ pub struct ChainVerifier {
 
 impl ChainVerifier {
     /// A verifier that expects the first receipt.
-    pub fn new() -> Self {
+    pub fn at_genesis() -> Self {
         ChainVerifier { number: 0, head: GENESIS_HASH, bad: None }
     }
 

@@ -58,7 +58,7 @@ mod tests {
     use super::*;
 
     fn runner(batch: RowId, priority: i64, permits: u64, wants: bool) -> FairShare {
-        FairShare { batch, priority, permits: permits, is_waiting: wants }
+        FairShare { batch, priority, permits, is_waiting: wants }
     }
 
     /// Grants and takes permits until nothing changes; returns the permits of each batch.

@@ -127,7 +127,7 @@ impl Operation for AddItems {
             done: ADDED,
         };
         let Collected { mut staging, bad } = origin.collect(session)?;
-        if staging.len() == 0 && bad.is_none() {
+        if staging.item_count() == 0 && bad.is_none() {
             return Err(origin.no_items(None));
         }
         // If a source has grown, most of its keys are known: they are looked up before the write, which holds the
@@ -146,7 +146,7 @@ impl Operation for AddItems {
                 if has_grown {
                     known += staging.remove_known(&mut |key| tx.has_item(batch.row, key))?;
                 }
-                let is_new = staging.len() > 0;
+                let is_new = staging.item_count() > 0;
                 if is_new || !self.only_if_new {
                     refuse_finished(&task)?;
                 }

@@ -181,7 +181,7 @@ impl ReportReader<'_> {
     ) -> Result<()> {
         let heading = ReceiptsHeading { chunk, title: task.title.clone(), receipts: task.receipt_count };
         emit(&ReportPart::ReceiptsHeading(&heading))?;
-        let (mut chain, mut after) = (ChainVerifier::new(), 0);
+        let (mut chain, mut after) = (ChainVerifier::at_genesis(), 0);
         loop {
             let page = self.tx.hashed_receipts(task.row, after, PAGE_ROWS)?;
             let Some((last, _)) = page.last() else { break };

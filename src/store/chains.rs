@@ -109,7 +109,7 @@ pub fn read_chain(
     task: &Task,
     on_receipt: &mut dyn FnMut(&ChainVerifier),
 ) -> Result<ChainVerifier> {
-    let mut chain = ChainVerifier::new();
+    let mut chain = ChainVerifier::at_genesis();
     loop {
         let page = tx.hashed_receipts(task.row, chain.receipt_count(), PAGE_ROWS)?;
         if page.is_empty() || chain.first_invalid().is_some() {

@@ -51,7 +51,7 @@ pub(in crate::ops) fn add_to_batch(
     new: NewItems<'_>,
 ) -> Result<Added> {
     let NewItems { staging, mut resources, progress } = new;
-    let items = staging.len();
+    let items = staging.item_count();
     let mut added = Added {
         items,
         items_in_new_chunks: 0,

@@ -123,14 +123,16 @@ fn count_categories(tx: &dyn StoreRead, chunks: &[(Chunk, Task)]) -> Result<Vec<
     Ok(counts)
 }
 
+type SamplesByCategory = BTreeMap<String, Vec<Sample>>;
+
 /// Samples by category, and the keys of items in doubt, from the first chunks.
 fn collect_samples(
     tx: &dyn StoreRead,
     task: &Task,
     batch: &Batch,
     chunks: &[(Chunk, Task)],
-) -> Result<(BTreeMap<String, Vec<Sample>>, Vec<String>)> {
-    let mut samples: BTreeMap<String, Vec<Sample>> = BTreeMap::new();
+) -> Result<(SamplesByCategory, Vec<String>)> {
+    let mut samples = SamplesByCategory::new();
     let mut in_doubt = Vec::new();
     for (chunk, chunk_task) in chunks.iter().take(CHUNKS) {
         let view = review(tx, task, batch, chunk, chunk_task)?;

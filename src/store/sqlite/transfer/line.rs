@@ -90,7 +90,8 @@ pub(super) fn write_row(table: &Table, row: &rusqlite::Row<'_>, line: &mut Vec<u
 fn json_value(text: &str) -> Value {
     let verbatim = || Value::from(Map::from_iter([(VERBATIM.to_owned(), Value::from(text))]));
     let Ok(value) = serde_json::from_str::<Value>(text) else { return verbatim() };
-    if value.to_string() == text && value.get(VERBATIM).is_none() { value } else { verbatim() }
+    let formatted = value.to_string();
+    if formatted == text && value.get(VERBATIM).is_none() { value } else { verbatim() }
 }
 
 /// Reads the cells of a row from the members of a line; `row_of` returns the row of a task by column and id.
