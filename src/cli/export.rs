@@ -9,7 +9,7 @@ use super::store_contents::{contents_as_json, describe_contents};
 use crate::clock::Clock;
 use crate::error::Result;
 use crate::store::sqlite::transfer::{self, Destination};
-use crate::terminal::{ProgressLine, escape_hidden, print_line};
+use crate::terminal::{ProgressLine, escape_hidden, print_line, recognise_closed_output};
 
 /// Export everything in the store as JSON lines.
 ///
@@ -38,7 +38,7 @@ pub(super) fn run(request: &Export, store: &Path, json: bool, out: &mut impl Wri
     let report = &mut |phase: &str, done, total| progress.update(phase, done, total);
     let clock = Clock::system();
     let Some(path) = request.file.as_deref().filter(|path| *path != Path::new("-")) else {
-        transfer::export(store, Destination::Stream(out), &clock, report)?;
+        transfer::export(store, Destination::Stream(out), &clock, report).map_err(recognise_closed_output)?;
         return Ok(0);
     };
     let destination = Destination::File { path, replace: request.replace };

@@ -14,7 +14,7 @@ mod table;
 pub(crate) use colour::{colours_are_wanted, stdout_has_colours};
 pub(crate) use escape::escape_hidden;
 pub(crate) use mentions::{hyphenated, with_commands};
-pub(crate) use output::{is_closed_output, output_error, print_line};
+pub(crate) use output::{is_closed_output, output_error, print_line, recognise_closed_output};
 pub(crate) use progress_bar::{ProgressLine, bar_style};
 pub(crate) use shell::shell_path;
 pub(crate) use stream_decoder::StreamDecoder;

@@ -22,6 +22,16 @@ pub(crate) fn output_error(error: io::Error) -> Error {
     Error::internal("cannot write the output", OutputError(error))
 }
 
+/// Turns the error of a writer that was given standard output into [`output_error`] if the reader has gone.
+pub(crate) fn recognise_closed_output(error: Error) -> Error {
+    let source = std::error::Error::source(&error).and_then(|source| source.downcast_ref::<io::Error>());
+    if source.is_some_and(|source| source.kind() == ErrorKind::BrokenPipe) {
+        output_error(ErrorKind::BrokenPipe.into())
+    } else {
+        error
+    }
+}
+
 /// Whether a command could not print because the reader of its output has exited, as `head` does.
 pub(crate) fn is_closed_output(error: &Error) -> bool {
     let source = std::error::Error::source(error).and_then(|source| source.downcast_ref::<OutputError>());
@@ -38,5 +48,6 @@ mod tests {
         assert!(!is_closed_output(&output_error(ErrorKind::StorageFull.into())));
         let elsewhere = Error::internal("a worker's input", io::Error::from(ErrorKind::BrokenPipe));
         assert!(!is_closed_output(&elsewhere));
+        assert!(is_closed_output(&recognise_closed_output(elsewhere)));
     }
 }

@@ -97,7 +97,7 @@ fn changed_lines_are_refused_with_their_number() {
     assert_refused(with_checksum(&fewer), &["2 of 3 receipts are there"]);
     let mut counted = body.to_vec();
     counted.remove(at("task_count", 0));
-    assert_refused(with_checksum(&counted), &["the tally of"]);
+    assert_refused(with_checksum(&counted), &["the task count of"]);
 }
 
 #[test]

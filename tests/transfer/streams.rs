@@ -92,5 +92,5 @@ fn a_command_that_is_printed_to_be_copied_contains_the_path_of_the_store() {
     send_signal("INT", run.id());
     other.write("go", "");
     let output = String::from_utf8(run.wait_with_output().unwrap().stdout).unwrap();
-    assert!(output.contains(&format!("To go on: {called} run --resume ")), "{output}");
+    assert!(output.contains(&format!("To continue: {called} run --resume ")), "{output}");
 }
