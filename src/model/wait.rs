@@ -21,7 +21,7 @@ pub struct BatchWait {
     pub created: Timestamp,
     /// When the wait itself last changed; changes of the batch do not count.
     pub updated: Timestamp,
-    /// When the client was first told that the batch had ended; the wait then stays ended.
+    /// When a reply first reported to the client that the batch had ended; the wait then stays ended.
     pub ended_at: Option<Timestamp>,
     /// When it was cancelled.
     pub cancelled_at: Option<Timestamp>,

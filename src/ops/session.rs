@@ -26,7 +26,7 @@ pub struct Session {
     worker_scope: Option<WorkerScope>,
     launcher: Option<Arc<dyn RunnerLauncher>>,
     progress: ProgressReporter,
-    /// How long a write may wait to begin; for ever where there is none.
+    /// How long a write may wait to start; without a limit if this is `None`.
     patience: Option<Duration>,
 }
 

@@ -141,7 +141,7 @@ fn list_duplicates(staging: &mut Staging, bad: &mut BadItemList) -> Result<()> {
     Ok(())
 }
 
-/// Collects items and tells good from bad.
+/// Collects items and separates bad items from good ones.
 struct Collector {
     staging: Staging,
     split: Split,
