@@ -220,7 +220,8 @@ fn merge_adds_new_items_to_the_unclaimed_chunk_they_touch_and_serializes_them_ot
                 if let Some(first) = meets.iter().find(|chunk| unclaimed.contains(chunk)) {
                     assert!(
                         placed_in.contains(*first),
-                        "{component:?} belongs to {first}, not {placed_in:?}"
+                        "{component:?} touches {touched:?} and belongs to {first}, which touches {:?}, not to {placed_in:?}",
+                        theirs[*first]
                     );
                     joined += 1;
                 } else {
@@ -246,6 +247,24 @@ fn merge_adds_new_items_to_the_unclaimed_chunk_they_touch_and_serializes_them_ot
     }
     println!("{joined} joined, {serialized} serialized");
     assert!(joined > 0 && serialized > 0);
+}
+
+#[test]
+fn merge_finds_an_unclaimed_chunk_behind_a_claimed_one_that_touches_the_same_folder() {
+    let store = Store::new();
+    let mut server = store.serve();
+    let batch = json!({"title": "B", "instructions": "do", "on_conflict": "merge", "max_chunk": 1,
+                       "items": [{"key": "claimed", "files": "docs"}]});
+    let batch = server.call("create_batch", batch).ok().text("/batch/id");
+    server.call("claim_task", json!({"worker": "w", "batch": batch})).ok();
+    let mut add = |key, file| {
+        server.call("add_items", json!({"id": batch, "items": [{"key": key, "files": file}]})).ok()
+    };
+    add("unclaimed", "docs");
+    let reply = add("inside", "docs/a.md");
+    assert!(reply.message().contains("with 2"), "{}", reply.message());
+    let together = BTreeSet::from(["inside".to_owned(), "unclaimed".to_owned()]);
+    assert!(stored_chunks(&store, &batch).values().any(|keys| *keys == together));
 }
 
 /// The connected components of items: groups that touch the same, directly or through other items.

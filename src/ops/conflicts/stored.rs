@@ -4,8 +4,9 @@ use std::collections::HashMap;
 
 use crate::error::Result;
 use crate::model::conflict::{ChunkRef, OverlapScan, ResourceOverlap};
+use crate::model::extend::is_unclaimed;
 use crate::model::resource::{ancestors, subtree_end};
-use crate::model::task::RowId;
+use crate::model::task::{RowId, Task};
 use crate::store::StoreRead;
 
 /// The resources that the chunks of stored batches touch, read once in the order of their keys.
@@ -14,14 +15,19 @@ use crate::store::StoreRead;
 pub(in crate::ops) struct StoredResources<'a> {
     tx: &'a dyn StoreRead,
     layers: Vec<Layer>,
-    /// Whether a chunk has not ended, once known.
-    is_open: HashMap<RowId, bool>,
+    /// Which chunks count.
+    counts: ChunkFilter,
+    /// Whether a chunk counts, once known.
+    known: HashMap<RowId, bool>,
     scan: OverlapScan,
     /// All keys before this one were read.
     from: String,
     /// The end of the keys below the widest resource of the latest ones.
     until: String,
 }
+
+/// Whether a chunk's resources count.
+type ChunkFilter = fn(&dyn StoreRead, &Task) -> Result<bool>;
 
 /// The smallest key that is greater than this one.
 fn key_after(key: &str) -> String {
@@ -56,6 +62,16 @@ impl<'a> StoredResources<'a> {
         })
     }
 
+    /// Of the chunks of a batch that may receive more items.
+    ///
+    /// The scan reports a resource's first chunk only with what lies inside the resource. Without the other chunks,
+    /// that is always the first chunk that can take the items.
+    pub(in crate::ops) fn of_unclaimed_chunks(tx: &'a dyn StoreRead, batch: RowId) -> Result<Self> {
+        let counts: ChunkFilter =
+            |tx, task| Ok(tx.chunk(task)?.is_some_and(|chunk| is_unclaimed(&chunk, task)));
+        Ok(StoredResources { counts, ..StoredResources::of_batches(tx, [batch])? })
+    }
+
     /// Of some batches.
     pub(in crate::ops) fn of_batches(
         tx: &'a dyn StoreRead,
@@ -70,7 +86,8 @@ impl<'a> StoredResources<'a> {
         Ok(StoredResources {
             tx,
             layers,
-            is_open: HashMap::new(),
+            counts: |_, task| Ok(!task.status.is_terminal()),
+            known: HashMap::new(),
             scan: OverlapScan::default(),
             from: String::new(),
             until: String::new(),
@@ -167,7 +184,7 @@ impl<'a> StoredResources<'a> {
             let mut owners = Vec::new();
             for index in 0..self.layers.len() {
                 for chunk in self.layers[index].take(&key) {
-                    if self.has_not_ended(chunk)? {
+                    if self.is_counted(chunk)? {
                         owners.push(ChunkRef::Stored(chunk));
                     }
                 }
@@ -180,13 +197,13 @@ impl<'a> StoredResources<'a> {
         }
     }
 
-    fn has_not_ended(&mut self, chunk: RowId) -> Result<bool> {
-        if let Some(open) = self.is_open.get(&chunk) {
-            return Ok(*open);
+    fn is_counted(&mut self, chunk: RowId) -> Result<bool> {
+        if let Some(known) = self.known.get(&chunk) {
+            return Ok(*known);
         }
-        let open = !self.tx.task_by_row(chunk)?.status.is_terminal();
-        self.is_open.insert(chunk, open);
-        Ok(open)
+        let is_counted = (self.counts)(self.tx, &self.tx.task_by_row(chunk)?)?;
+        self.known.insert(chunk, is_counted);
+        Ok(is_counted)
     }
 }
 

@@ -7,7 +7,6 @@ use super::chunk_plan::{group_of_each, number_span, sort_by_chunk};
 use super::extension_plan::{ExtensionPlan, Target, chunk_by_number, stored_groups};
 use crate::error::Result;
 use crate::model::batch::Batch;
-use crate::model::extend::is_unclaimed;
 use crate::model::merge::{ChunkTarget, pack_into_open_chunks};
 use crate::model::split::{Split, chunk_title};
 use crate::model::task::RowId;
@@ -26,25 +25,20 @@ pub(in crate::ops) fn plan_merged(
     groups: &[(String, u64)],
     resources: &mut TouchedResources,
 ) -> Result<ExtensionPlan> {
-    let mut unclaimed: HashMap<RowId, Option<u64>> = HashMap::new();
+    let mut number_of: HashMap<RowId, u64> = HashMap::new();
     let mut met: HashMap<u32, u64> = HashMap::new();
-    let mut together =
-        resources.group_items(Some(StoredResources::of_batches(tx, [batch.row])?), &mut |item, row| {
-            let number = match unclaimed.get(&row) {
-                Some(known) => *known,
-                None => {
-                    let task = tx.task_by_row(row)?;
-                    let chunk = tx.chunk(&task)?.filter(|chunk| is_unclaimed(chunk, &task));
-                    let number = chunk.map(|chunk| chunk.number);
-                    unclaimed.insert(row, number);
-                    number
-                }
-            };
-            if let Some(number) = number {
-                met.entry(item).and_modify(|known| *known = number.min(*known)).or_insert(number);
+    let unclaimed = StoredResources::of_unclaimed_chunks(tx, batch.row)?;
+    let mut together = resources.group_items(Some(unclaimed), &mut |item, row| {
+        let number = match number_of.get(&row) {
+            Some(known) => *known,
+            None => {
+                let Some(chunk) = tx.chunk(&tx.task_by_row(row)?)? else { return Ok(()) };
+                *number_of.entry(row).or_insert(chunk.number)
             }
-            Ok(())
-        })?;
+        };
+        met.entry(item).and_modify(|known| *known = number.min(*known)).or_insert(number);
+        Ok(())
+    })?;
     let mut joined: HashMap<u32, u64> = HashMap::new();
     for (item, number) in met {
         let first = together.find(item);
