@@ -22,7 +22,7 @@ pub enum Code {
     NotFound,
     /// A parameter is missing, misspelt, of the wrong type or out of range.
     InvalidArgument,
-    /// Items lack receipts, or the body holds `- [ ]`.
+    /// Items lack receipts, or the task's own text holds `- [ ]`.
     IncompleteItems,
     /// The request contradicts what is stored.
     Conflict,

@@ -1,17 +1,29 @@
-//! Checkboxes in a body. A body is append-only, so a later `- [x]` line with the same text closes an earlier `- [ ]`.
+//! Checkboxes of a task. The boxes are those of its own text: a `- [ ]` that a worker appends is only text, so no
+//! worker can keep a task from being completed. A later `- [x]` line ticks a box, since a body is append-only.
 
-/// The texts of open checkboxes, in order.
-pub fn open_checkboxes<'a>(texts: impl IntoIterator<Item = &'a str>) -> Vec<&'a str> {
+/// What a line of a body says about a checkbox.
+enum Line<'a> {
+    /// An open box with this text.
+    Box(&'a str),
+    /// A tick with this text.
+    Tick(&'a str),
+}
+
+/// The texts of the boxes in a task's `own_text` that are still open, in order. `receipts` can only tick boxes.
+pub fn open_checkboxes<'a>(own_text: &'a str, receipts: impl IntoIterator<Item = &'a str>) -> Vec<&'a str> {
     let mut open: Vec<&str> = Vec::new();
-    for line in texts.into_iter().flat_map(str::lines) {
-        let line = line.trim_start();
-        if let Some(text) = line.strip_prefix("- [ ]") {
-            open.push(text.trim());
-        } else if let Some(text) = line.strip_prefix("- [x]").or_else(|| line.strip_prefix("- [X]")) {
-            let text = text.trim();
-            if let Some(at) = open.iter().position(|&candidate| candidate == text) {
-                open.remove(at);
-            }
+    for line in own_text.lines().filter_map(parse) {
+        match line {
+            Line::Box(text) => open.push(text),
+            Line::Tick(text) => tick(&mut open, text),
+        }
+    }
+    for line in receipts.into_iter().flat_map(str::lines) {
+        if open.is_empty() {
+            break;
+        }
+        if let Some(Line::Tick(text)) = parse(line) {
+            tick(&mut open, text);
         }
     }
     open
@@ -22,19 +34,84 @@ pub fn has_checkbox(text: &str) -> bool {
     text.contains("- [ ]")
 }
 
+fn parse(line: &str) -> Option<Line<'_>> {
+    let line = line.trim_start();
+    if let Some(text) = line.strip_prefix("- [ ]") {
+        return Some(Line::Box(text.trim()));
+    }
+    let rest = line.strip_prefix(['-', '*', '+'])?.trim_start();
+    let text = rest.strip_prefix("[x]").or_else(|| rest.strip_prefix("[X]"))?;
+    Some(Line::Tick(text.trim()))
+}
+
+/// Closes the box that the tick's text names: the one with exactly this text, or else the longest one that the
+/// tick's text begins with.
+fn tick(open: &mut Vec<&str>, text: &str) {
+    let text = comparable(text);
+    let closeness = |candidate: &str| {
+        let name = comparable(candidate);
+        let rest = text.strip_prefix(&name)?;
+        // `- [x] testing` does not tick `test`.
+        let names_it = rest.is_empty()
+            || (!name.is_empty() && rest.starts_with(|next: char| !next.is_alphanumeric() && next != '_'));
+        names_it.then_some((rest.is_empty(), name.len()))
+    };
+    let best = open.iter().enumerate().filter_map(|(at, candidate)| Some((closeness(candidate)?, at)));
+    // Of boxes with the same text the first one is ticked.
+    let best = best.max_by_key(|(closeness, at)| (*closeness, std::cmp::Reverse(*at)));
+    if let Some((_, at)) = best {
+        open.remove(at);
+    }
+}
+
+/// A text without differences that a person does not see as such: case, repeated spaces, punctuation at the end.
+fn comparable(text: &str) -> String {
+    let words = text.split_whitespace().collect::<Vec<_>>().join(" ").to_lowercase();
+    words.trim_end_matches(['.', ':', ';', ',', '!']).trim_end().to_owned()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_checkbox_stays_open_until_a_later_line_closes_it() {
-        fn check(texts: &[&str], open: &[&str]) {
-            assert_eq!(open_checkboxes(texts.iter().copied()), open, "{texts:?}");
+    fn a_checkbox_stays_open_until_a_later_line_ticks_it() {
+        fn check(own_text: &str, receipts: &[&str], open: &[&str]) {
+            assert_eq!(open_checkboxes(own_text, receipts.iter().copied()), open, "{own_text} {receipts:?}");
         }
-        check(&["no boxes"], &[]);
-        check(&["- [ ] push\n  - [ ] test"], &["push", "test"]);
-        check(&["- [ ] push\n- [ ] test", "- [x] test"], &["push"]);
-        check(&["- [x] push", "- [ ] push"], &["push"]);
-        check(&["- [ ] a\n- [ ] a", "- [X] a"], &["a"]);
+        check("no boxes", &[], &[]);
+        check("- [ ] push\n  - [ ] test", &[], &["push", "test"]);
+        check("- [ ] push\n- [ ] test", &["- [x] test"], &["push"]);
+        check("- [x] push\n- [ ] push", &[], &["push"]);
+        check("- [ ] a\n- [ ] a", &["- [X] a"], &["a"]);
+        check("- [ ] push\n- [x] push", &[], &[]);
+    }
+
+    #[test]
+    fn only_the_own_text_has_boxes() {
+        assert!(open_checkboxes("Read the mail", ["- [ ] follow up"]).is_empty());
+        assert_eq!(open_checkboxes("- [ ] read", ["- [ ] follow up"]), ["read"]);
+    }
+
+    #[test]
+    fn a_tick_may_say_more_than_the_box() {
+        fn check(boxes: &[&str], tick: &str, open: &[&str]) {
+            let own_text: String = boxes.iter().map(|text| format!("- [ ] {text}\n")).collect();
+            assert_eq!(open_checkboxes(&own_text, [tick]), open, "{boxes:?} {tick}");
+        }
+        check(&["summary"], "- [x] summary: three mails need a reply", &[]);
+        check(&["summary"], "done:\n  * [x] Summary (see below)", &[]);
+        check(&["Run the tests."], "- [x] run the  tests, all pass", &[]);
+        check(&["write summary:"], "- [x] Write summary - 3 lines", &[]);
+        check(&["test"], "- [x] testing has begun", &["test"]);
+        check(&["test"], "- [x] the test", &["test"]);
+        check(&["test"], "I ticked - [x] test", &["test"]);
+        // The box that is meant most closely is ticked.
+        check(&["test", "test the server"], "- [x] test the server: green", &["test"]);
+        check(&["test the server", "test"], "- [x] test", &["test the server"]);
+        // An empty box has no text to begin with.
+        check(&[""], "- [x] anything", &[""]);
+        check(&[""], "- [x]", &[]);
+        check(&["数据库"], "- [x] 数据库：完成", &[]);
     }
 }

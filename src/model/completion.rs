@@ -1,6 +1,7 @@
 //! The rule for completing a task.
 
 use super::batch::{Batch, Chunk};
+use super::id::TaskId;
 use super::task::Task;
 use crate::error::{Code, Error, Result};
 use crate::model::text::excerpt;
@@ -47,13 +48,21 @@ pub fn check_no_open_work(task: &Task, remaining: &OpenWork<'_>) -> Result<()> {
     }
     if !remaining.open_checkboxes.is_empty() {
         let count = remaining.open_checkboxes.len() as u64;
+        let first = remaining.open_checkboxes.first().copied().unwrap_or_default();
         return Err(incomplete(format!(
-            "The body of task {} holds {count} open `- [ ]`: {}. Append `- [x] TEXT` for each one done, or complete with force=true.",
+            "The text of task {} holds {count} open `- [ ]`: {}. Tick each one done by a receipt that begins with its text, {}; force=true completes the task without.",
             task.id,
-            named(remaining.open_checkboxes.iter().copied(), count)
+            named(remaining.open_checkboxes.iter().copied(), count),
+            tick_call(&task.id, first)
         )));
     }
     Ok(())
+}
+
+/// The call that ticks a checkbox.
+pub fn tick_call(task: &TaskId, text: &str) -> String {
+    let text = excerpt(text).replace('"', "'");
+    format!("update_task(id=\"{task}\", body=\"- [x] {text}\")")
 }
 
 fn incomplete(message: String) -> Error {

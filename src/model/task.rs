@@ -59,7 +59,7 @@ pub struct Task {
     pub backoff_until: Option<Timestamp>,
     /// The number of unfinished hard dependencies, plus the holds.
     pub blocker_count: i64,
-    /// Whether its body has ever contained `- [ ]`.
+    /// Whether its initial text, or a receipt of an earlier version, contains `- [ ]`.
     pub has_checkbox: bool,
     /// Whether it is a chunk of a batch.
     pub is_chunk: bool,

@@ -34,7 +34,7 @@ impl Operation for CompleteTask {
     const NAME: &'static str = "complete_task";
     const TITLE: &'static str = "Complete a task";
     const DESCRIPTION: &'static str =
-        "Mark a task done. Refused while items, children, dependencies or `- [ ]` in its body are open.";
+        "Mark a task done. Refused while items, children, dependencies or `- [ ]` in its text are open.";
     const EFFECT: Effect = Effect::WriteOnce;
     const POSITIONAL: &'static str = "id";
     const WORKER_PARAMETERS: &'static [&'static str] = &["id", "claim", "summary"];

@@ -1,10 +1,10 @@
 //! Completes a task: the checks, the summary's receipt, and the chunk's next step.
 
+use super::checkboxes::open_boxes;
 use super::steps::{complete_step, skip_open_items};
 use super::transition::change_state;
 use crate::error::{Code, Error, Result};
 use crate::model::batch::Chunk;
-use crate::model::checklist::{has_checkbox, open_checkboxes};
 use crate::model::claim_rules::{check_state_change, claim_lost_error};
 use crate::model::completion::{MAX_NAMED, OpenWork, check_no_open_work};
 use crate::model::id::Token;
@@ -134,17 +134,7 @@ fn check_nothing_remains(
     chunk: Option<&Chunk>,
     summary: Option<&ReceiptText>,
 ) -> Result<()> {
-    let summary = summary.map(ReceiptText::as_str).unwrap_or_default();
-    let texts = if task.has_checkbox || has_checkbox(summary) {
-        let mut texts = vec![tx.initial_text(task.row)?];
-        // A late receipt never counts.
-        let receipts = tx.receipts(task.row, 0, usize::MAX >> 1)?;
-        texts.extend(receipts.into_iter().filter(|receipt| !receipt.late).map(|receipt| receipt.text));
-        texts.push(summary.to_owned());
-        texts
-    } else {
-        Vec::new()
-    };
+    let open_boxes = open_boxes(tx, task, summary.map(ReceiptText::as_str).unwrap_or_default())?;
     let keys = match chunk {
         Some(chunk) if chunk.counts.processed() < chunk.counts.total => {
             tx.items(task.row, 0, MAX_NAMED, true)?.into_iter().map(|item| item.key).collect()
@@ -153,7 +143,7 @@ fn check_nothing_remains(
     };
     let batch = if task.is_batch { tx.batch(task.row)? } else { None };
     let remaining = OpenWork {
-        open_checkboxes: open_checkboxes(texts.iter().map(String::as_str)),
+        open_checkboxes: open_boxes.iter().map(String::as_str).collect(),
         chunk: chunk.map(|chunk| (chunk, keys)),
         batch: batch.as_ref(),
     };

@@ -1,5 +1,6 @@
 //! State changes of tasks and chunks: receipts, completion, release, lease expiry, steps, reviews, pauses.
 
+pub(in crate::ops) mod checkboxes;
 pub(in crate::ops) mod checkpoint;
 pub(in crate::ops) mod complete;
 pub(in crate::ops) mod expire_leases;

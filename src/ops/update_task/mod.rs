@@ -8,6 +8,7 @@ mod status;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::lifecycle::checkboxes::tick_hint;
 use super::lifecycle::receipts::renew_lease;
 use super::request::fields::non_empty;
 use super::request::idempotency::{RequestKey, run_once};
@@ -209,7 +210,11 @@ impl UpdateTask {
             modified.push("body");
         }
         let after = tx.task_by_row(task.row)?;
-        let message = self.message(receipt.as_ref(), &modified, author);
+        let mut message = self.message(receipt.as_ref(), &modified, author);
+        if self.status == Some(Status::InProgress) {
+            let hint = tick_hint(tx, &after)?;
+            message += &if hint.is_empty() { hint } else { format!(". {hint}") };
+        }
         let mut reply = TaskReply::new(message, Some(TaskView::compact(tx, &after)?));
         reply.duplicate = receipt.as_ref().filter(|receipt| receipt.duplicate).map(|_| true);
         reply.modified_fields = Some(modified.into_iter().map(str::to_owned).collect());

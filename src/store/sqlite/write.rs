@@ -257,18 +257,15 @@ impl StoreWrite for Tx<'_> {
                 params![batch, change_number, receipt_row],
             )?;
         }
-        let boxes = has_checkbox(new.text) && !new.late;
         // An UPDATE that names `expires_at` rewrites its index entry even if the value is unchanged.
         match new.lease_until {
             Some(until) => self.execute(
-                "UPDATE task SET updated_at = ?2, change_number = ?3, has_checkbox = has_checkbox OR ?4, expires_at = ?5
-                  WHERE row_id = ?1",
-                params![task.row, self.now.millis(), change_number, boxes, until.millis()],
+                "UPDATE task SET updated_at = ?2, change_number = ?3, expires_at = ?4 WHERE row_id = ?1",
+                params![task.row, self.now.millis(), change_number, until.millis()],
             )?,
             None => self.execute(
-                "UPDATE task SET updated_at = ?2, change_number = ?3, has_checkbox = has_checkbox OR ?4
-                  WHERE row_id = ?1",
-                params![task.row, self.now.millis(), change_number, boxes],
+                "UPDATE task SET updated_at = ?2, change_number = ?3 WHERE row_id = ?1",
+                params![task.row, self.now.millis(), change_number],
             )?,
         };
         if receipt_row % INDEX_INTERVAL == 0 {
