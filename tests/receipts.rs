@@ -204,3 +204,55 @@ fn settling_an_item_again_is_a_duplicate_and_with_another_outcome_a_conflict() {
     assert_eq!(other.code(), "conflict");
     assert_eq!(server.read_task(&chunk).count("/task/receipts"), 1);
 }
+
+#[test]
+fn a_second_report_on_an_item_that_says_more_is_kept_as_a_note() {
+    let store = Store::new();
+    let mut server = store.serve();
+    let (chunk, token) = claimed_chunk(&mut server, &["a", "b"]);
+    let mut report = |more: Value| {
+        let mut receipt = json!({"id": chunk, "claim": token, "item": "a", "outcome": "done"});
+        receipt.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        server.call("update_task", receipt).ok()
+    };
+    let first = report(json!({"body": "partial: 3 of 5"}));
+    let last = json!({"body": "final: 5 of 5", "category": "fyi", "model": "m", "cost": 0.5});
+    let note = report(last.clone());
+    assert_eq!(note["receipt"]["duplicate"], false, "{}", note.value);
+    assert_eq!(note.count("/receipt/number"), 2);
+    assert_eq!(note.count("/receipt/settled_by"), first.count("/receipt/number"));
+    assert_eq!(note.count("/receipt/items_left"), 1);
+    assert!(note.message().contains("receipt 1 settled the item"), "{}", note.message());
+    // Neither report is kept twice, and one without anything new is no note.
+    for (again, number) in [(last, 2), (json!({"body": "partial: 3 of 5"}), 1), (json!({}), 1)] {
+        let repeated = report(again);
+        assert_eq!(repeated["receipt"]["duplicate"], true, "{}", repeated.value);
+        assert_eq!(repeated.count("/receipt/number"), number);
+    }
+    // Each of these differs in one part.
+    for differs in [json!({"category": "task"}), json!({"cost": 0.25}), json!({"tokens_in": 7})] {
+        assert_eq!(report(differs)["receipt"]["duplicate"], false);
+    }
+    let batch = server.read_task(&chunk).text("/task/parent");
+    let seen = server.call("get_batch", json!({"id": batch})).ok();
+    assert_eq!(seen["batch"]["categories"], json!({"done": 1}), "the first report counts");
+    assert_eq!(seen["batch"]["spent"]["cost"], 0.75, "the cost of a note counts");
+    assert_eq!(seen["batch"]["spent"]["tokens_in"], 7);
+    server.close();
+    store.tasktally(["verify"]).success();
+}
+
+#[test]
+fn another_summary_of_a_completed_task_is_kept() {
+    let store = Store::new();
+    let mut server = store.serve();
+    let id = server.create_task("Log");
+    let mut complete =
+        |summary: &str| server.call("complete_task", json!({"id": id, "summary": summary})).ok();
+    complete("2 of 3 mails");
+    assert!(!complete("2 of 3 mails").message().contains("kept"));
+    let second = complete("3 of 3 mails");
+    assert_eq!(second["duplicate"], true);
+    assert!(second.message().contains("kept as receipt 2"), "{}", second.message());
+    assert_eq!(server.body(&id), "2 of 3 mails\n\n3 of 3 mails");
+}

@@ -281,8 +281,8 @@ pub struct Settled {
 pub enum SettleDecision {
     /// It settles the item.
     Settles,
-    /// It repeats the outcome of the receipt with this number.
-    Duplicate(u64),
+    /// The item has this outcome already, by the receipt with this number: the report repeats it or adds a note.
+    SameOutcome(u64),
 }
 
 /// Decides what a receipt with `outcome` does to an item.
@@ -292,7 +292,7 @@ pub enum SettleDecision {
 pub fn settle(item: &StoredItem, outcome: Outcome) -> Result<SettleDecision> {
     match &item.settled {
         None => Ok(SettleDecision::Settles),
-        Some(settled) if settled.outcome == outcome => Ok(SettleDecision::Duplicate(settled.receipt)),
+        Some(settled) if settled.outcome == outcome => Ok(SettleDecision::SameOutcome(settled.receipt)),
         Some(settled) => Err(Error::new(
             Code::Conflict,
             format!(
@@ -328,7 +328,7 @@ mod tests {
             ..open.clone()
         };
         assert_eq!(settle(&open, Outcome::Failed).ok(), Some(SettleDecision::Settles));
-        assert_eq!(settle(&done, Outcome::Done).ok(), Some(SettleDecision::Duplicate(4)));
+        assert_eq!(settle(&done, Outcome::Done).ok(), Some(SettleDecision::SameOutcome(4)));
         assert_eq!(settle(&done, Outcome::Failed).map_err(|e| e.code), Err(Code::Conflict));
     }
 

@@ -16,6 +16,7 @@ pub mod fair_share;
 pub mod field;
 pub mod id;
 pub mod in_doubt;
+pub mod item_report;
 pub mod limits;
 pub mod max_failures;
 pub mod merge;

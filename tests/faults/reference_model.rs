@@ -401,7 +401,7 @@ impl ReferenceModel {
             started: None,
         };
         match settle(&stored, outcome) {
-            Ok(SettleDecision::Duplicate(number)) if self.broken != Broken::ForgetsKeys => {
+            Ok(SettleDecision::SameOutcome(number)) if self.broken != Broken::ForgetsKeys => {
                 self.renew(task);
                 Answer::Receipt { number, duplicate: true }
             }

@@ -37,7 +37,7 @@ pub(in crate::ops) fn complete(
     let now = tx.now();
     let chunk = tx.chunk(task)?;
     if let Some(repeated) = accepted_before(task, chunk.as_ref(), token) {
-        return Ok(repeated);
+        return keep_new_summary(tx, task, summary, author, repeated);
     }
     if let Some(token) = token
         && task.live_claim(now).is_none_or(|claim| claim.token.as_ref() != Some(token))
@@ -127,7 +127,24 @@ fn accepted_before(task: &Task, chunk: Option<&Chunk>, token: Option<&Token>) ->
     })
 }
 
-/// Refuses a task whose body holds open checkboxes, a chunk with open items, and a batch with open chunks.
+/// Keeps the summary of a repeated completion as a receipt, unless the task has a receipt with this text already.
+fn keep_new_summary(
+    tx: &dyn StoreWrite,
+    task: &Task,
+    summary: Option<&ReceiptText>,
+    author: &str,
+    mut repeated: Completion,
+) -> Result<Completion> {
+    let Some(text) = summary.and_then(ReceiptText::non_empty) else { return Ok(repeated) };
+    let receipts = tx.receipts(task.row, 0, usize::MAX >> 1)?;
+    if !receipts.iter().any(|receipt| receipt.text.trim() == text.trim()) {
+        let number = tx.append_receipt(task, &NewReceipt { author, text, ..NewReceipt::default() })?;
+        repeated.message += &format!("; the new summary is kept as receipt {number}");
+    }
+    Ok(repeated)
+}
+
+/// Refuses a task whose text holds open checkboxes, a chunk with open items, and a batch with open chunks.
 fn check_nothing_remains(
     tx: &dyn StoreRead,
     task: &Task,

@@ -9,6 +9,7 @@ use crate::model::batch::{Chunk, SettleDecision, StoredItem, settle};
 use crate::model::claim_rules::{ClaimAuthority, claim_authority, claim_lost_error};
 use crate::model::cost::Cost;
 use crate::model::id::Token;
+use crate::model::item_report::ReportContent;
 use crate::model::receipt::default_item_text;
 use crate::model::status::{ItemReport, Outcome};
 use crate::model::task::Task;
@@ -121,10 +122,36 @@ fn append_item_receipt(
         let (number, duplicate) = record_start(tx, task, &chunk, &item, receipt)?;
         return Ok(ReceiptView { duplicate, items_left: Some(left), ..ReceiptView::new(number) });
     };
-    if let SettleDecision::Duplicate(number) = settle(&item, outcome)? {
-        renew_lease(tx, task)?;
-        return Ok(ReceiptView { duplicate: true, items_left: Some(left), ..ReceiptView::new(number) });
+    if let SettleDecision::SameOutcome(settled_by) = settle(&item, outcome)? {
+        let view = ReceiptView { items_left: Some(left), ..ReceiptView::new(settled_by) };
+        let content = ReportContent { text: incoming.text, category: incoming.category, cost: &receipt.cost };
+        let stored = tx.receipts(task.row, settled_by - 1, usize::MAX >> 1)?;
+        let of_item = stored.iter().filter(|stored| !stored.late && stored.item.as_deref() == Some(key));
+        if let Some(number) = content.repeated_receipt(of_item) {
+            renew_lease(tx, task)?;
+            return Ok(ReceiptView { number, duplicate: true, ..view });
+        }
+        let number = append_report(tx, task, &chunk, incoming, key, report, receipt)?;
+        return Ok(ReceiptView { number, settled_by: Some(settled_by), ..view });
     }
+    let number = append_report(tx, task, &chunk, incoming, key, report, receipt)?;
+    tx.settle_item(&chunk, &item, outcome, incoming.category, number)?;
+    if outcome == Outcome::Failed {
+        pause_if_too_many_failed(tx, &chunk)?;
+    }
+    Ok(ReceiptView { items_left: Some(left - 1), ..ReceiptView::new(number) })
+}
+
+/// Appends a report on an item, with a text of the server if the worker gave none. Returns the receipt's number.
+fn append_report(
+    tx: &dyn StoreWrite,
+    task: &Task,
+    chunk: &Chunk,
+    incoming: &IncomingReceipt<'_>,
+    key: &str,
+    report: ItemReport,
+    receipt: NewReceipt<'_>,
+) -> Result<u64> {
     let default_text;
     let text = match incoming.text.filter(|text| !text.trim().is_empty()) {
         Some(text) => text,
@@ -134,13 +161,7 @@ fn append_item_receipt(
         }
     };
     let step = chunk.step_name.as_deref();
-    let receipt = NewReceipt { text, item: Some(key), outcome: Some(report), step, ..receipt };
-    let number = tx.append_receipt(task, &receipt)?;
-    tx.settle_item(&chunk, &item, outcome, incoming.category, number)?;
-    if outcome == Outcome::Failed {
-        pause_if_too_many_failed(tx, &chunk)?;
-    }
-    Ok(ReceiptView { items_left: Some(left - 1), ..ReceiptView::new(number) })
+    tx.append_receipt(task, &NewReceipt { text, item: Some(key), outcome: Some(report), step, ..receipt })
 }
 
 /// The item that a receipt reports on, its chunk and the report. Only the holder of the chunk's claim may report.

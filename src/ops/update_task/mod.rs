@@ -228,7 +228,12 @@ impl UpdateTask {
                 format!("Item already has receipt {}", receipt.number)
             }
             (_, Some(Status::InProgress)) => format!("Claimed {} for '{author}'", self.id),
-            (Some(receipt), _) => format!("Receipt {}", receipt.number),
+            (Some(receipt), _) => match receipt.settled_by {
+                Some(first) => {
+                    format!("Receipt {} is a note: receipt {first} settled the item", receipt.number)
+                }
+                None => format!("Receipt {}", receipt.number),
+            },
             (None, _) if modified.is_empty() => format!("Nothing to change in {}", self.id),
             _ => format!("Updated {}", self.id),
         }

@@ -15,11 +15,14 @@ pub struct ReceiptView {
     /// The number of items of the chunk without an outcome.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub items_left: Option<u64>,
+    /// The receipt that settled the item, if this one is a note on it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub settled_by: Option<u64>,
 }
 
 impl ReceiptView {
     /// A new receipt that is not about an item.
     pub(in crate::ops) fn new(number: u64) -> Self {
-        ReceiptView { number, duplicate: false, late: false, items_left: None }
+        ReceiptView { number, duplicate: false, late: false, items_left: None, settled_by: None }
     }
 }
