@@ -494,5 +494,35 @@ fn a_retry_does_not_reopen_a_chunk_that_a_person_rejected() {
     server.call("review_batch", json!({"id": batch, "decision": "reject", "note": "not ours"})).ok();
     let reply = server.call("control_batch", json!({"id": batch, "action": "retry"})).ok();
     assert!(reply.message().contains("1 chunks stay rejected"), "{}", reply.message());
-    assert_eq!(server.read_task(&id)["task"]["status"], "failed");
+    assert_eq!(server.read_task(&id)["task"]["status"], "rejected");
+}
+
+#[test]
+fn a_rejected_chunk_is_final_until_a_person_says_redo() {
+    let store = Store::new();
+    let mut server = store.serve();
+    let request = json!({"title": "B", "instructions": "x", "items": ["a", "b"], "checkpoint": "chunk"});
+    let batch = server.call("create_batch", request).ok().text("/batch/id");
+    let claim = server.call("claim_task", json!({"batch": batch})).ok();
+    let (id, token) = (claim.text("/task/id"), claim.text("/claim/token"));
+    for (item, outcome) in [("a", "done"), ("b", "failed")] {
+        let receipt = json!({"id": id, "claim": token, "item": item, "outcome": outcome});
+        server.call("update_task", receipt).ok();
+    }
+    server.call("complete_task", json!({"id": id, "claim": token})).ok();
+    server.call("review_batch", json!({"id": batch, "decision": "reject", "note": "not ours"})).ok();
+    assert_eq!(server.call("get_batch", json!({"id": batch})).ok()["needs_person"], json!([]));
+    for selected in [json!({}), json!({"chunks": [id]}), json!({"items": ["b"]})] {
+        let mut retry = json!({"id": batch, "action": "retry"});
+        retry.as_object_mut().unwrap().extend(selected.as_object().unwrap().clone());
+        let reply = server.call("control_batch", retry).ok();
+        assert!(reply.message().contains("1 chunks stay rejected"), "{}", reply.message());
+        assert_eq!(server.read_task(&id)["task"]["status"], "rejected", "{selected}");
+    }
+    let overview = server.call("get_batch", json!({})).ok();
+    assert_eq!(overview["needs_person"], json!([]), "{}", overview.value);
+
+    let redo = json!({"id": batch, "chunk": id, "decision": "redo", "note": "after all"});
+    server.call("review_batch", redo).ok();
+    assert_eq!(server.call("claim_task", json!({"batch": batch})).ok().count("/items_left"), 2);
 }

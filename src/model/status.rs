@@ -31,13 +31,15 @@ word_enum!(
         Dormant = "dormant",
         /// Ended without success.
         Failed = "failed",
+        /// Rejected by a person. Only a person opens it again.
+        Rejected = "rejected",
     }
 );
 
 impl Status {
     /// Whether the task has ended.
     pub fn is_terminal(self) -> bool {
-        matches!(self, Status::Done | Status::Cancelled | Status::Failed)
+        matches!(self, Status::Done | Status::Cancelled | Status::Failed | Status::Rejected)
     }
 }
 

@@ -37,7 +37,7 @@ word_enum!(
     Decision, "decision" {
         /// Continue.
         Approve = "approve",
-        /// Reject the work; the chunk ends.
+        /// Reject the work; the chunk ends, and no retry opens it.
         Reject = "reject",
         /// Work the chunk again.
         Redo = "redo",

@@ -73,7 +73,7 @@ impl Theme {
             Status::Done => self.good(),
             Status::InProgress => self.active(),
             Status::Review => self.attention(),
-            Status::Failed | Status::Blocked => self.bad(),
+            Status::Failed | Status::Rejected | Status::Blocked => self.bad(),
             _ => self.dim(),
         }
     }

@@ -6,7 +6,6 @@ use crate::model::id::TaskId;
 use crate::model::status::Status;
 use crate::model::task::Task;
 use crate::ops::conflicts::detect::store_conflicts_of_reopened;
-use crate::ops::lifecycle::checkpoint::has_completed_step;
 use crate::ops::lifecycle::transition::change_state;
 use crate::ops::request::lookup::not_a_chunk;
 use crate::store::pages::for_each_chunk;
@@ -85,6 +84,10 @@ fn retry_chunk(
     author: &str,
     selected: &ItemSelection,
 ) -> Result<ChunkRetry> {
+    if task.status == Status::Rejected {
+        let is_wanted = chunk.counts.failed > 0 || selected.is_all();
+        return Ok(if is_wanted { ChunkRetry::Rejected } else { ChunkRetry::Unaffected });
+    }
     let has_stopped = matches!(task.status, Status::Failed | Status::Blocked);
     let has_open_items = chunk.counts.processed() < chunk.counts.total;
     if !has_stopped && (task.status != Status::Done || (chunk.counts.failed == 0 && !has_open_items)) {
@@ -93,10 +96,6 @@ fn retry_chunk(
     let opened = tx.reopen_failed_items(chunk, selected)?;
     if opened == 0 && !selected.is_all() {
         return Ok(ChunkRetry::Unaffected);
-    }
-    // A failed chunk that has completed its step and has no failed item was rejected by a person.
-    if opened == 0 && task.status == Status::Failed && has_completed_step(chunk, task) {
-        return Ok(ChunkRetry::Rejected);
     }
     tx.set_attempts(chunk, 0)?;
     change_state(tx, task, &Task { status: Status::Active, assignee: None, ..task.clone() })?;

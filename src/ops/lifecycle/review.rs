@@ -131,9 +131,12 @@ impl Review {
                 Ok(format!("{}: {}", task.id, open_next_step(tx, task, chunk, batch)?))
             }
             Decision::Reject => {
-                change_state(tx, task, &Task { status: Status::Failed, ..task.clone() })?;
+                change_state(tx, task, &Task { status: Status::Rejected, ..task.clone() })?;
                 self.record(tx, task, step, "Rejected")?;
-                Ok(format!("{} is rejected; decision redo opens it again", task.id))
+                Ok(format!(
+                    "{0} is rejected; review_batch(id=\"{1}\", chunk=\"{0}\", decision=\"redo\") opens it again",
+                    task.id, chunk.batch_id
+                ))
             }
             Decision::Redo => {
                 let opened = self.reopen_items(tx, chunk, task)?;

@@ -30,7 +30,7 @@ pub struct ReviewBatch {
     /// Chunk id; default: all in review
     #[arg(long)]
     chunk: Option<TaskId>,
-    /// reject: ends as failed; redo: worked again. Default: the user is asked
+    /// reject: final; redo: worked again. Default: the user is asked
     #[arg(long)]
     decision: Option<Decision>,
     /// With redo: only these
@@ -87,7 +87,7 @@ impl ReviewBatch {
         let Some(id) = &self.chunk else { return chunks_in_review(tx, batch) };
         let (chunk, chunk_task) = find_chunk(tx, id, task)?;
         let redo_of_ended = self.decision == Some(Decision::Redo)
-            && matches!(chunk_task.status, Status::Failed | Status::Done);
+            && matches!(chunk_task.status, Status::Failed | Status::Rejected | Status::Done);
         if chunk_task.status != Status::Review && !redo_of_ended {
             let message = format!("Chunk {id} is {}, it does not wait for a review", chunk_task.status);
             return Err(Error::new(Code::NotReady, message));

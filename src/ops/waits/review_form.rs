@@ -156,7 +156,7 @@ pub fn form() -> Value {
             "decision": {
                 "type": "string",
                 "title": "Decision",
-                "description": "approve: the next step; reject: the chunk ends as failed; redo: the items are worked on again",
+                "description": "approve: the next step; reject: the chunk ends and no retry opens it; redo: the items are worked on again",
                 "enum": words,
             },
             "note": {

@@ -69,7 +69,7 @@ impl BatchRead for Tx<'_> {
     fn lowest_open_step(&self, batch: RowId) -> Result<Option<usize>> {
         let step = self.first(
             "SELECT min(c.step_index) FROM chunk c JOIN task t ON t.row_id = c.task
-              WHERE c.batch = ?1 AND t.status NOT IN ('done', 'failed', 'cancelled')",
+              WHERE c.batch = ?1 AND t.status NOT IN ('done', 'failed', 'rejected', 'cancelled')",
             [batch],
             |row| row.get(0),
         )?;
