@@ -1,28 +1,28 @@
-//! What time it is: the one place that asks.
+//! The clock. Only this file reads the machine's time.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use crate::model::timestamp::Timestamp;
 
-/// A clock: the machine's, moved by an offset that tests set.
+/// The machine's clock plus an offset, which only tests change.
 #[derive(Debug, Clone, Default)]
 pub struct Clock {
     offset_ms: Arc<AtomicI64>,
 }
 
 impl Clock {
-    /// The machine's clock.
+    /// The machine's clock, without an offset.
     pub fn system() -> Self {
         Clock::default()
     }
 
-    /// Moves this clock and all its clones, in milliseconds.
+    /// Adds milliseconds to the offset of this clock and of all its clones.
     pub fn shift(&self, by_ms: i64) {
         self.offset_ms.fetch_add(by_ms, Ordering::SeqCst);
     }
 
-    /// Now.
+    /// The current time.
     pub fn now(&self) -> Timestamp {
         let machine = jiff::Timestamp::now().as_millisecond();
         Timestamp::from_millis(machine.saturating_add(self.offset_ms.load(Ordering::SeqCst)))

@@ -1,4 +1,4 @@
-//! The one error that callers can act on: a code, a sentence, the next step.
+//! The error type that callers can act on: a code, and a message with the next step.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -6,15 +6,15 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// What kind of refusal this is; its snake_case name is what callers match on.
+/// The kind of a refusal. Callers match on its snake_case name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Code {
-    /// Somebody else holds the task.
+    /// Another worker holds the task.
     AlreadyClaimed,
-    /// The token that came with a write is not the task's live claim.
+    /// The token that a write carries is not the one of the task's live claim.
     ClaimLost,
-    /// The write changes a fenced task and brought no token.
+    /// The write changes a task under a fenced claim and carries no token.
     ClaimRequired,
     /// The task's dependencies or status do not allow the request yet.
     NotReady,
@@ -40,12 +40,12 @@ pub enum Code {
     Busy,
     /// The store was written by a newer Tasktally.
     StoreNewer,
-    /// Something failed that the caller can't mend; the cause is in the message.
+    /// Something failed that the caller cannot fix; the message contains the cause.
     Internal,
 }
 
 impl Code {
-    /// The code as it stands on the wire.
+    /// The code as callers receive it.
     pub fn as_str(self) -> &'static str {
         match self {
             Code::AlreadyClaimed => "already_claimed",
@@ -67,8 +67,8 @@ impl Code {
         }
     }
 
-    /// Whether this is an answer (`success: false`) rather than an error:
-    /// losing a race or finding nothing is an ordinary part of the work.
+    /// Whether callers receive this as an answer (`success: false`) and not as an error: losing a race for a claim
+    /// and finding nothing to claim are a normal part of the work.
     pub fn is_answer(self) -> bool {
         matches!(
             self,
@@ -77,50 +77,50 @@ impl Code {
     }
 }
 
-/// A refusal: what was wrong, with the value, the limit and the next step.
+/// A refusal. The message says what is wrong with which value, what is allowed, and the next step.
 #[derive(Debug)]
 pub struct Error {
     /// The kind of refusal.
     pub code: Code,
-    /// The sentence for the caller.
+    /// The message for the caller.
     pub message: String,
-    /// The late receipt that was kept although the write was refused.
+    /// The number of the late receipt that was stored although the write was refused.
     pub receipt: Option<u64>,
     source: Option<Box<dyn StdError + Send + Sync>>,
 }
 
-/// The result of everything that can be refused.
+/// The result of anything that can be refused.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 impl Error {
-    /// A refusal with its sentence.
+    /// A refusal with its message.
     pub fn new(code: Code, message: impl Into<String>) -> Self {
         Error { code, message: message.into(), receipt: None, source: None }
     }
 
-    /// A parameter that cannot be taken.
+    /// The refusal of a parameter's value.
     pub fn invalid(message: impl Into<String>) -> Self {
         Error::new(Code::InvalidArgument, message)
     }
 
-    /// Something that isn't there.
+    /// The refusal of an id or name that does not exist.
     pub fn not_found(message: impl Into<String>) -> Self {
         Error::new(Code::NotFound, message)
     }
 
-    /// A failure of the machinery below, its cause kept.
+    /// A failure that no caller caused, with its cause.
     pub fn internal(message: impl Into<String>, source: impl StdError + Send + Sync + 'static) -> Self {
         Error::new(Code::Internal, message).caused_by(source)
     }
 
-    /// Keeps what caused this error.
+    /// Adds the cause of this error.
     #[must_use]
     pub fn caused_by(mut self, source: impl StdError + Send + Sync + 'static) -> Self {
         self.source = Some(Box::new(source));
         self
     }
 
-    /// Names the late receipt that was kept.
+    /// Adds the number of the late receipt that was stored.
     #[must_use]
     pub fn with_receipt(mut self, number: u64) -> Self {
         self.receipt = Some(number);
@@ -134,7 +134,7 @@ impl fmt::Display for Error {
         let mut cause = self.source();
         while let Some(error) = cause {
             write!(f, ": {error}")?;
-            // One of ours has told its own causes.
+            // The text of an `Error` already contains its causes.
             cause = if error.is::<Error>() { None } else { error.source() };
         }
         Ok(())
@@ -152,10 +152,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_cause_is_told_once() {
+    fn each_cause_is_written_once() {
         let disk = std::io::Error::other("no such device");
-        let log = Error::internal("the log cannot be opened", disk);
-        let error = Error::new(Code::Internal, "nothing was written").caused_by(log);
-        assert_eq!(error.to_string(), "nothing was written: the log cannot be opened: no such device");
+        let wal = Error::internal("the WAL cannot be opened", disk);
+        let error = Error::new(Code::Internal, "nothing was written").caused_by(wal);
+        assert_eq!(error.to_string(), "nothing was written: the WAL cannot be opened: no such device");
     }
 }

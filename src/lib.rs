@@ -1,20 +1,22 @@
 //! Tasktally: the task manager that a swarm of AI agents shares.
 //!
-//! - [`model`]: what a task, receipt, claim, batch is; every rule, pure
-//! - [`items`]: items, read one at a time from where they lie
+//! - [`model`]: tasks, receipts, claims, batches, chunks and items, and all rules; pure functions
+//! - [`items`]: item sources (JSONL, CSV, folders), read one item at a time
 //! - [`store`]: durable state; the only SQL
-//! - [`prompts`]: what agents are told
-//! - [`ops`]: an operation a file, over the store
-//! - [`mcp`]: the protocol, made from the operations
-//! - [`config`]: the operator's worker profiles and limits
-//! - [`cli`]: the commands, made from the same operations
-//! - [`logs`]: what workers printed, bounded in size
-//! - [`report`]: a batch's audit as files
-//! - `terminal`: escaped text, tables, progress bars and colours
-//! - [`watch`]: a batch as it is worked, on a screen or as lines
-//! - [`work`]: the runner of worker commands
+//! - [`prompts`]: the prompts for supervisors and workers
+//! - [`ops`]: the operations, one file or folder each
+//! - [`mcp`]: the MCP server; its tools are the operations
+//! - [`cli`]: the command line; most commands are the operations
+//! - [`config`]: worker profiles and limits from the operator's file
+//! - [`work`]: the runner, which starts worker commands and ends them
+//! - [`logs`]: the output of workers, bounded in size
+//! - [`watch`]: the progress of a batch, on a screen or as lines
+//! - [`report`]: a report about a batch, as files
+//! - `terminal`: escaping, tables, progress bars and colours
+//! - [`clock`], [`error`], [`file_system`], `external_sort`: used by all of the above
 //!
-//! `mcp`, `cli`, `report`, `watch` and `work` know `ops`; `ops` knows `model`, `prompts`, `items` and `store`; `store` knows `model`.
+//! `mcp`, `cli`, `report`, `watch` and `work` depend on `ops`; `ops` depends on `model`, `prompts`, `items` and `store`;
+//! `store` depends on `model` and `items`.
 
 #[macro_use]
 pub mod model;

@@ -138,7 +138,7 @@ fn a_hundred_requests_are_answered_while_many_questions_are_open() {
     assert!(server.close().success());
     for (call, _) in asked {
         let reply = server.recv(call).unwrap();
-        assert!(reply.message().contains("the client went away"), "{}", reply.message());
+        assert!(reply.message().contains("the client disconnected"), "{}", reply.message());
     }
     assert_eq!(server.next_message(), None, "the cancelled call is answered");
 }

@@ -117,9 +117,9 @@ fn an_invalid_request_is_refused_with_what_is_allowed() {
         ("work_chunk", json!({"batch": BATCH, "wroker": "w"}), "no argument 'wroker'"),
         ("work_chunk", json!({"batch": "no id\n1. obey"}), "is not a task id"),
         ("work_chunk", json!({"batch": BATCH, "worker": "a\nb"}), "one line"),
-        ("work_chunk", json!({"batch": 7}), "is a string, not 7"),
-        ("supervise_batch", json!({}), "goal (required: what is to be done with each item)"),
-        ("supervise_batch", json!({"goal": "g", "workers": "64"}), "'64' is no number of workers"),
+        ("work_chunk", json!({"batch": 7}), "'7' is not a string"),
+        ("supervise_batch", json!({}), "goal (required: what to do with each item)"),
+        ("supervise_batch", json!({"goal": "g", "workers": "64"}), "'64' is not a number of workers"),
     ] {
         let message = refused(&get_prompt(&mut server, name, arguments));
         assert!(message.contains(expected), "{message}");
@@ -143,7 +143,7 @@ fn a_worker_is_offered_its_own_prompt_and_no_resources() {
     assert_eq!(names(&mut server), ["work_chunk"]);
     text(&get_prompt(&mut server, "work_chunk", json!({"batch": BATCH})));
     let message = refused(&get_prompt(&mut server, "supervise_batch", json!({"goal": "g"})));
-    assert!(message.contains("there are work_chunk"), "{message}");
+    assert!(message.contains("the prompts are work_chunk"), "{message}");
     for (method, params) in [
         ("resources/list", json!({})),
         ("resources/templates/list", json!({})),

@@ -110,7 +110,7 @@ fn an_unknown_address_is_refused_with_the_valid_ones() {
             ("tasktally://batches/nowhere".to_owned(), missing, "nowhere"),
             ("file:///etc/passwd".to_owned(), missing, "tasktally://batches/{id}, tasktally://tasks/{id}"),
             (format!("tasktally://batches/{id}/chunks/3"), missing, "its chunks are 1 to 2"),
-            (format!("tasktally://batches/{id}/chunks/x"), -32602, "they count from 1"),
+            (format!("tasktally://batches/{id}/chunks/x"), -32602, "a whole number from 1"),
             (format!("tasktally://batches/{task}"), -32602, "is a task, not a batch"),
             ("tasktally://tasks/a b".to_owned(), -32602, "is not a task id"),
         ] {
@@ -150,14 +150,10 @@ fn ids_numbers_and_enum_values_are_completed_in_both_protocols() {
         assert_eq!(values(&split), ["time"]);
 
         for (of, name, expected) in [
-            (chunks, "number", "it takes id, n"),
-            (
-                json!({"type": "ref/resource", "uri": "tasktally://x"}),
-                "id",
-                "there are tasktally://batches/{id}",
-            ),
+            (chunks, "number", "its arguments are id, n"),
+            (json!({"type": "ref/resource", "uri": "tasktally://x"}), "id", "are tasktally://batches/{id}"),
             (prompt("no"), "batch", "supervise_batch, work_chunk"),
-            (prompt("work_chunk"), "no", "it takes batch, worker"),
+            (prompt("work_chunk"), "no", "its arguments are batch, worker"),
         ] {
             let answer = complete(&mut server, of, name, "", json!({}));
             assert_eq!(answer["error"]["code"], -32602, "{answer}");

@@ -56,7 +56,7 @@ fn prompts_are_short() {
         ("work_chunk", json!({"batch": "k3m9p0q1r2s3"})),
         ("supervise_batch", json!({"goal": "File each mail."})),
     ] {
-        let prompt = tasktally::prompts::named(tasktally::prompts::ALL.iter(), name).expect("a prompt");
+        let prompt = tasktally::prompts::find_prompt(tasktally::prompts::ALL.iter(), name).expect("a prompt");
         let text = prompt.render(arguments.as_object().expect("an object")).expect("its text");
         assert!(text.len() < 2_000, "{name}: {} bytes", text.len());
         insta::assert_snapshot!(format!("prompt_{name}"), text);

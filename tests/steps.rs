@@ -86,7 +86,7 @@ fn no_chunk_of_the_next_step_can_be_claimed_before_a_person_approves() {
     let decided = server.call("review_batch", redo).ok();
     assert!(decided.message().contains("open again for 2 of its items"), "{}", decided.message());
     let again = claim_chunk(&mut server, &batch);
-    assert!(again["instructions"].as_str().unwrap().contains("had it redone: a1 is a newsletter"));
+    assert!(again["instructions"].as_str().unwrap().contains("redone, with this note: a1 is a newsletter"));
     assert_eq!(again["items"].as_array().unwrap().len(), 2);
     work_chunk(&mut server, &again, |key| if key == "a1" { "keep" } else { "archive" });
     let approved = server.call("review_batch", json!({"id": batch, "decision": "approve"})).ok();
@@ -234,9 +234,9 @@ fn a_released_chunk_can_be_claimed_only_after_its_backoff() {
     server.call("release_task", json!({"id": id, "claim": token, "reason": "server down"})).ok();
     let early = server.call("claim_task", json!({"id": id}));
     assert_eq!(early.declined(), "not_ready", "{}", early.value);
-    assert!(early.message().contains("rests after a failed attempt until"), "{}", early.message());
+    assert!(early.message().contains("because its last attempt failed"), "{}", early.message());
     let soon = server.call("claim_task", json!({"batch": batch}));
-    assert!(soon.message().contains("the next comes free at"), "{}", soon.message());
+    assert!(soon.message().contains("the first of them until"), "{}", soon.message());
     support::eventually("the backoff to end", || {
         server.call("claim_task", json!({"batch": batch})).succeeded().then_some(())
     });

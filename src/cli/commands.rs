@@ -17,7 +17,7 @@ pub(super) static ALL: &[Subcommand] = &[
         work::Run::augment_args,
         |call| {
             let prefix = command_prefix(&call.store_path()?);
-            work::run(call.arguments()?, &call.open()?.with_patience(None), &prefix, call.json)
+            work::run(call.arguments()?, &call.open()?.with_max_write_wait(None), &prefix, call.json)
         },
     ),
     Subcommand::new("work", "Work on batches and tasks that others made", work::Work::augment_args, |call| {
@@ -26,7 +26,7 @@ pub(super) static ALL: &[Subcommand] = &[
             serve::log_to_stderr();
         }
         let store = call.store_path()?;
-        let session = call.open()?.with_patience(None);
+        let session = call.open()?.with_max_write_wait(None);
         work::work(options, &session, &store, &command_prefix(&store), call.json)
     }),
     Subcommand::new(

@@ -6,7 +6,7 @@ use clap::{Arg, ArgMatches, Command};
 use serde_json::{Map, Value, json};
 
 use crate::error::Result;
-use crate::prompts::{ALL, Prompt, named};
+use crate::prompts::{ALL, Prompt, find_prompt};
 use crate::terminal::print_line;
 
 /// The arguments of the command: a subcommand for each prompt.
@@ -34,7 +34,7 @@ fn subcommand(prompt: &Prompt) -> Command {
 /// Prints the text, or with `--json` the whole reply of `prompts/get`.
 pub(super) fn run(matches: &ArgMatches, json: bool, out: &mut impl Write) -> Result<u8> {
     let (name, matches) = matches.subcommand().unwrap_or(("", matches));
-    let prompt = named(ALL.iter(), name)?;
+    let prompt = find_prompt(ALL.iter(), name)?;
     let arguments: Map<String, Value> = prompt
         .arguments
         .iter()

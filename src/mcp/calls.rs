@@ -1,42 +1,43 @@
-//! Tool calls: most are an operation and its reply; some are answered with a handle, or with a question
-//! to a person first.
+//! Tool calls. Most run one operation. `wait_batch` may return a task of the tasks extension, and `review_batch`
+//! may ask a person first.
 
 use rmcp::RoleServer;
 use rmcp::model::{CallToolResponse, CreateTaskResult, InputRequiredResult, InputResponses};
 use rmcp::service::RequestContext;
 use serde_json::Value;
 
-use super::eras::Client;
-use super::server::{Server, attempt};
+use super::client_features::ClientFeatures;
+use super::operation_call::call_operation;
+use super::server::Server;
 use super::tools::result;
-use super::{handles, person, progress};
+use super::{elicitation, progress, wait_tasks};
 use crate::error::{Code, Error, Result};
 use crate::ops::{self, Entry, WaitState};
 
 impl Server {
-    /// What a tool call is answered with, for the client that made it.
-    pub(super) async fn answer(
+    /// Runs a tool call and returns the response, in a form that the client supports.
+    pub(super) async fn respond_to_call(
         &self,
         entry: &'static Entry,
         arguments: Value,
         responses: Option<InputResponses>,
         context: &RequestContext<RoleServer>,
     ) -> CallToolResponse {
-        let client = Client::of(context);
+        let client = ClientFeatures::of(context);
         let version = context.protocol_version();
-        let answered = if entry.name == "wait_batch" && client.tasks {
+        let response = if entry.name == "wait_batch" && client.tasks {
             self.start_wait(arguments, context).await
         } else if entry.name == "review_batch" && client.forms && arguments["decision"].is_null() {
             Box::pin(self.pending_review(arguments, responses, client, context)).await
         } else {
-            let reply = self.operate(entry, arguments, context).await;
+            let reply = self.run_operation(entry, arguments, context).await;
             return result(reply, version.as_ref()).into();
         };
-        answered.unwrap_or_else(|error| result(Err(error), version.as_ref()).into())
+        response.unwrap_or_else(|error| result(Err(error), version.as_ref()).into())
     }
 
-    /// Runs an operation, telling how far it is where the client wants to know.
-    async fn operate(
+    /// Runs an operation. If the request has a progress token, sends progress notifications.
+    async fn run_operation(
         &self,
         entry: &'static Entry,
         arguments: Value,
@@ -45,28 +46,28 @@ impl Server {
         let session = self.session_of(context);
         match context.meta.get_progress_token() {
             Some(token) if entry.long_running => {
-                let (sender, watched) = tokio::sync::watch::channel(ops::Progress::default());
+                let (sender, receiver) = tokio::sync::watch::channel(ops::Progress::default());
                 let session = session.with_progress(move |progress| {
                     sender.send_replace(progress);
                 });
-                let work = self.run(true, move || attempt(entry, &session, arguments));
-                progress::told(&context.peer, token, watched, work).await
+                let work = self.run(true, move || call_operation(entry, &session, arguments));
+                progress::run_with_progress(&context.peer, token, receiver, work).await
             }
-            _ => self.run(entry.long_running, move || attempt(entry, &session, arguments)).await,
+            _ => self.run(entry.long_running, move || call_operation(entry, &session, arguments)).await,
         }
     }
 
-    /// `wait_batch` for a client that takes a handle for an answer.
+    /// `wait_batch` for a client that supports tasks.
     async fn start_wait(
         &self,
         arguments: Value,
         context: &RequestContext<RoleServer>,
     ) -> Result<CallToolResponse> {
         let session = self.session_of(context);
-        let waiting = self.run(false, move || ops::start_wait(&session, arguments)).await?;
-        Ok(match waiting.state {
+        let wait = self.run(false, move || ops::start_wait(&session, arguments)).await?;
+        Ok(match wait.state {
             WaitState::Ended(reply) => result(Ok(reply), context.protocol_version().as_ref()).into(),
-            _ => CreateTaskResult::new(handles::handle(&waiting)).into(),
+            _ => CreateTaskResult::new(wait_tasks::task_of(&wait)).into(),
         })
     }
 
@@ -75,27 +76,30 @@ impl Server {
         &self,
         arguments: Value,
         responses: Option<InputResponses>,
-        client: Client,
+        client: ClientFeatures,
         context: &RequestContext<RoleServer>,
     ) -> Result<CallToolResponse> {
         let session = self.session_of(context);
-        let asker = session.clone();
-        let Some(asked) = self.run(false, move || ops::pending_review(&asker, arguments)).await? else {
-            return Err(Error::new(Code::Internal, "the review is decided, and a person was to be asked"));
+        let reader = session.clone();
+        let Some(review) = self.run(false, move || ops::pending_review(&reader, arguments)).await? else {
+            return Err(Error::new(
+                Code::Internal,
+                "the request has a decision, but a person was to be asked for one",
+            ));
         };
-        let given = match (client.stateless, responses) {
+        let answer = match (client.stateless, responses) {
             (true, None) => {
-                let requests = person::input_request(&asked.question)?;
+                let requests = elicitation::input_request(&review.question)?;
                 return Ok(InputRequiredResult::from_input_requests(requests).into());
             }
             (true, Some(mut responses)) => {
-                responses.remove(&asked.question.name).ok_or_else(|| asked.outdated())?
+                responses.remove(&review.question.name).ok_or_else(|| review.outdated())?
             }
-            (false, _) => person::ask(&asked.question, context, &self.in_flight)
+            (false, _) => elicitation::ask(&review.question, context, &self.in_flight)
                 .await?
-                .map_err(|why| asked.undecided(&why))?,
+                .map_err(|why| review.undecided(&why))?,
         };
-        let reply = self.run(true, move || asked.answer(&session, &given)).await?;
+        let reply = self.run(true, move || review.answer(&session, &answer)).await?;
         Ok(result(Ok(reply), context.protocol_version().as_ref()).into())
     }
 }

@@ -1,4 +1,4 @@
-//! Completion: ids, chunk numbers and words for a client that is typing an argument.
+//! Completion: ids, chunk numbers and words for an argument that a person is typing in a client.
 
 use rmcp::model::{CompleteRequestParams, CompletionInfo, Reference};
 
@@ -9,9 +9,9 @@ use crate::error::{Error, Result};
 use crate::model::id::TaskId;
 use crate::model::text::excerpt;
 use crate::ops::{self, Session};
-use crate::prompts::{Completes, named};
+use crate::prompts::{Suggestions, find_prompt};
 
-/// What could be meant.
+/// Where the suggested values come from.
 enum Candidates {
     Batches,
     Tasks,
@@ -19,14 +19,14 @@ enum Candidates {
     Words(&'static [&'static str]),
 }
 
-/// The values that an argument could take, beginning with what is typed so far.
+/// The possible values of an argument that start with the typed text.
 pub(super) fn complete(
     session: &Session,
     toolset: Toolset,
     request: &CompleteRequestParams,
 ) -> Result<CompletionInfo> {
     let typed = request.argument.value.as_str();
-    // One more than may be told says whether there are more.
+    // One more than the protocol allows, to find out whether there are more.
     let most = CompletionInfo::MAX_VALUES + 1;
     let mut values = match candidates(toolset, request)? {
         Candidates::Batches => ops::batch_ids(session, typed, most)?,
@@ -45,16 +45,16 @@ pub(super) fn complete(
 fn candidates(toolset: Toolset, request: &CompleteRequestParams) -> Result<Candidates> {
     let argument = request.argument.name.as_str();
     let unknown = |what: &str, takes: &str| {
-        Error::invalid(format!("{what} has no argument '{}'; it takes {takes}", excerpt(argument)))
+        Error::invalid(format!("{what} has no argument '{}'; its arguments are {takes}", excerpt(argument)))
     };
     match &request.r#ref {
         Reference::Prompt(reference) => {
-            let prompt = named(offered(toolset), &reference.name)?;
+            let prompt = find_prompt(offered(toolset), &reference.name)?;
             match prompt.arguments.iter().find(|known| known.name == argument) {
-                Some(known) => Ok(match known.completes {
-                    Completes::Batches => Candidates::Batches,
-                    Completes::Words(words) => Candidates::Words(words),
-                    Completes::Nothing => Candidates::Words(&[]),
+                Some(known) => Ok(match known.suggestions {
+                    Suggestions::Batches => Candidates::Batches,
+                    Suggestions::Words(words) => Candidates::Words(words),
+                    Suggestions::Nothing => Candidates::Words(&[]),
                 }),
                 None => {
                     let takes: Vec<&str> = prompt.arguments.iter().map(|known| known.name).collect();
@@ -67,20 +67,20 @@ fn candidates(toolset: Toolset, request: &CompleteRequestParams) -> Result<Candi
             (BATCH | CHUNK, "id") => Ok(Candidates::Batches),
             (TASK, "id") => Ok(Candidates::Tasks),
             (CHUNK, "n") => {
-                let given = request.context.as_ref().and_then(|context| context.get_argument("id"));
-                Ok(Candidates::Chunks(given.and_then(|id| id.parse().ok())))
+                let batch = request.context.as_ref().and_then(|context| context.get_argument("id"));
+                Ok(Candidates::Chunks(batch.and_then(|id| id.parse().ok())))
             }
             (BATCH | TASK, _) => Err(unknown(&reference.uri, "id")),
             (CHUNK, _) => Err(unknown(CHUNK, "id, n")),
             (other, _) => Err(Error::not_found(format!(
-                "'{}' is no resource template of tasktally; there are {}",
+                "'{}' is not a resource template of this server; the templates are {}",
                 excerpt(other),
                 resources::addresses()
             ))),
         },
         Reference::Resource(_) => {
-            Err(Error::not_found("this server offers a worker's tools and no resources"))
+            Err(Error::not_found("this server has the worker toolset, which offers no resources"))
         }
-        _ => Err(Error::invalid("ref: only ref/prompt and ref/resource can be completed")),
+        _ => Err(Error::invalid("ref: allowed are ref/prompt and ref/resource")),
     }
 }

@@ -1,4 +1,4 @@
-//! The requests in flight: how many, and which of them wait for what may never come.
+//! The requests in flight: how many there are, and which of them wait for a person or for changes.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -10,43 +10,43 @@ use tokio::sync::{Semaphore, SemaphorePermit, watch};
 
 use crate::error::{Code, Error, Result};
 
-/// The most requests in flight; beyond it the input waits.
-pub(super) const IN_FLIGHT: u32 = 64;
-/// The most requests that wait for a person or for changes beside those in flight.
-const ASIDE: usize = 32;
+/// The most requests that are processed at once. While all slots are used, the server reads no further input.
+pub(super) const MAX_IN_FLIGHT: u32 = 64;
+/// The most requests that wait for a person or for changes. They use no slot.
+const MAX_WAITING: usize = 32;
 
-/// Where a request that is not answered yet stands.
+/// The state of a request that is not answered yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Place {
-    /// In a slot: it is being worked on.
-    Slot,
-    /// Beside them: it waits for what may never come.
-    Aside,
+enum RequestState {
+    /// The request is being processed and uses a slot.
+    Processing,
+    /// The request waits for a person or for changes, perhaps for ever, and uses no slot.
+    Waiting,
 }
 
-/// Requests read and not yet answered.
+/// Requests that were read and are not answered yet.
 pub(super) struct InFlight {
     slots: Semaphore,
-    ids: Mutex<HashMap<RequestId, Place>>,
-    /// Whether another line had come when the last one was read.
-    more: AtomicBool,
-    /// Whether the client has closed its end.
-    gone: watch::Sender<bool>,
+    requests: Mutex<HashMap<RequestId, RequestState>>,
+    /// Whether another line was buffered when the last one was read.
+    more_input: AtomicBool,
+    /// Whether the client has closed its output, our input.
+    closed: watch::Sender<bool>,
 }
 
 impl InFlight {
-    /// None yet.
+    /// No requests.
     pub(super) fn new() -> Self {
         InFlight {
-            slots: Semaphore::new(IN_FLIGHT as usize),
-            ids: Mutex::default(),
-            more: AtomicBool::new(false),
-            gone: watch::Sender::new(false),
+            slots: Semaphore::new(MAX_IN_FLIGHT as usize),
+            requests: Mutex::default(),
+            more_input: AtomicBool::new(false),
+            closed: watch::Sender::new(false),
         }
     }
 
-    /// Waits for a free slot; none where the client no longer reads.
-    pub(super) async fn take_slot(&self) -> Option<()> {
+    /// Waits for a free slot. Returns `None` if the client no longer reads.
+    pub(super) async fn acquire_slot(&self) -> Option<()> {
         self.slots.acquire().await.ok().map(SemaphorePermit::forget)
     }
 
@@ -55,80 +55,81 @@ impl InFlight {
         self.slots.add_permits(1);
     }
 
-    /// Takes a request's id, which has a slot; whether it was free.
-    pub(super) fn enter(&self, id: &RequestId) -> bool {
-        match self.ids().entry(id.clone()) {
-            Entry::Vacant(free) => {
-                free.insert(Place::Slot);
+    /// Adds a request that has a slot. Returns false if another request with this id is not answered yet.
+    pub(super) fn add(&self, id: &RequestId) -> bool {
+        match self.requests().entry(id.clone()) {
+            Entry::Vacant(entry) => {
+                entry.insert(RequestState::Processing);
                 true
             }
             Entry::Occupied(_) => false,
         }
     }
 
-    /// Frees a request's id; whether it has a slot that is to be freed.
-    pub(super) fn leave(&self, id: &RequestId) -> bool {
-        self.ids().remove(id) == Some(Place::Slot)
+    /// Removes a request. Returns whether it has a slot, which the caller then frees.
+    pub(super) fn remove(&self, id: &RequestId) -> bool {
+        self.requests().remove(id) == Some(RequestState::Processing)
     }
 
-    /// Remembers whether another line had come when one was read.
-    pub(super) fn more_came(&self, more: bool) {
-        self.more.store(more, Ordering::Relaxed);
+    /// Records whether another line was buffered when the last one was read.
+    pub(super) fn set_more_input(&self, more: bool) {
+        self.more_input.store(more, Ordering::Relaxed);
     }
 
-    /// Lets those go who wait for the client, and waits until all else is answered.
-    pub(super) async fn client_goes(&self) {
-        self.gone.send_replace(true);
-        // Closed where the client doesn't read either.
-        self.slots.acquire_many(IN_FLIGHT).await.ok();
+    /// Ends the waiting requests, because the client has closed its output, and waits until all others are answered.
+    pub(super) async fn drain(&self) {
+        self.closed.send_replace(true);
+        // An error means that the semaphore is closed: the client no longer reads either.
+        self.slots.acquire_many(MAX_IN_FLIGHT).await.ok();
     }
 
-    /// Lets nothing more in: the client no longer reads.
+    /// Ends the session: the client no longer reads.
     pub(super) fn close(&self) {
         self.slots.close();
     }
 
-    /// Whether one request is being answered and no other has come.
-    pub(super) fn is_one(&self) -> bool {
-        self.slots.available_permits() + 1 >= IN_FLIGHT as usize && !self.more.load(Ordering::Relaxed)
+    /// Whether one request is being processed and no other was read or is buffered.
+    pub(super) fn is_only_request(&self) -> bool {
+        self.slots.available_permits() + 1 >= MAX_IN_FLIGHT as usize
+            && !self.more_input.load(Ordering::Relaxed)
     }
 
-    /// Gives a request's slot back while it waits for a person or for changes, so that others are
-    /// read and answered; it can be cancelled from then on.
-    pub(super) fn step_aside(&self, id: &RequestId) -> Result<()> {
-        let mut ids = self.ids();
-        if ids.values().filter(|place| **place == Place::Aside).count() >= ASIDE {
+    /// Frees the slot of a request that starts to wait for a person or for changes, so that other requests are
+    /// processed meanwhile. From then on the client can cancel it.
+    pub(super) fn start_waiting(&self, id: &RequestId) -> Result<()> {
+        let mut requests = self.requests();
+        if requests.values().filter(|state| **state == RequestState::Waiting).count() >= MAX_WAITING {
             return Err(Error::new(
                 Code::TooLarge,
                 format!(
-                    "{ASIDE} requests wait for a person or for changes already, which is the most; cancel or answer one"
+                    "{MAX_WAITING} requests of this client already wait for a person or for changes, and more are not allowed; cancel or answer one of them first"
                 ),
             ));
         }
-        if let Some(place) = ids.get_mut(id).filter(|place| **place == Place::Slot) {
-            *place = Place::Aside;
+        if let Some(state) = requests.get_mut(id).filter(|state| **state == RequestState::Processing) {
+            *state = RequestState::Waiting;
             self.slots.add_permits(1);
         }
         Ok(())
     }
 
-    /// Waits until the client has closed its end: whatever it was asked, it will not answer.
-    pub(super) async fn gone(&self) {
-        // The sender lives as long as this.
-        self.gone.subscribe().wait_for(|gone| *gone).await.ok();
+    /// Waits until the client has closed its output, so that it can no longer answer questions.
+    pub(super) async fn client_closed(&self) {
+        // Never an error: `self` owns the sender.
+        self.closed.subscribe().wait_for(|closed| *closed).await.ok();
     }
 
-    /// Forgets a request that waits aside; whether it was one. It is not answered any more.
+    /// Removes a request if it waits, so that it is not answered any more. Returns whether it did.
     pub(super) fn cancel(&self, id: &RequestId) -> bool {
-        let mut ids = self.ids();
-        let waits = ids.get(id) == Some(&Place::Aside);
+        let mut requests = self.requests();
+        let waits = requests.get(id) == Some(&RequestState::Waiting);
         if waits {
-            ids.remove(id);
+            requests.remove(id);
         }
         waits
     }
 
-    fn ids(&self) -> MutexGuard<'_, HashMap<RequestId, Place>> {
-        self.ids.lock().unwrap_or_else(PoisonError::into_inner)
+    fn requests(&self) -> MutexGuard<'_, HashMap<RequestId, RequestState>> {
+        self.requests.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

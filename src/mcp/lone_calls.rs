@@ -1,10 +1,10 @@
 //! Two threads for one protocol runtime.
 //!
-//! Handing a request to another thread and its answer back takes longer than most requests do: two wake-ups
+//! Passing a request to another thread and its answer back takes longer than most requests do: two wake-ups
 //! of a sleeping thread are a fifth of a write and a third of a read. So the thread that runs the protocol also
 //! runs a request that is alone, outside of the runtime. If such a request takes long (it waits for the write
 //! lock, or for a slow disk), a second thread takes over the protocol until the request has ended, so the
-//! protocol never waits longer than [`PATIENCE`].
+//! protocol never waits longer than [`MAX_WAIT`].
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -16,7 +16,7 @@ use tokio::task::JoinHandle;
 use crate::error::{Error, Result};
 
 /// How long the protocol waits for a request before the second thread takes over.
-const PATIENCE: Duration = Duration::from_millis(20);
+const MAX_WAIT: Duration = Duration::from_millis(20);
 /// After so long without a request the second thread sleeps until the next one.
 const IDLE: Duration = Duration::from_secs(1);
 
@@ -24,19 +24,19 @@ const IDLE: Duration = Duration::from_secs(1);
 pub(super) type Call = Box<dyn FnOnce() + Send>;
 
 /// Sends calls to the first thread.
-pub(super) type Calls = mpsc::UnboundedSender<Call>;
+pub(super) type CallSender = mpsc::UnboundedSender<Call>;
 
 /// What the first thread does next.
-enum Next {
-    Run(Call),
+enum NextStep {
+    RunCall(Call),
     End(Result<()>),
 }
 
 #[derive(Default)]
-struct State {
-    /// When the running call began; none while the first thread runs the protocol.
-    call_began: Option<Instant>,
-    /// When the last call began.
+struct ThreadState {
+    /// When the running call started; `None` while the first thread runs the protocol.
+    call_start: Option<Instant>,
+    /// When the last call started.
     last_call: Option<Instant>,
     /// Whether the second thread sleeps until the next call.
     is_asleep: bool,
@@ -48,7 +48,7 @@ struct State {
 /// What the two threads share.
 #[derive(Default)]
 struct Threads {
-    state: Mutex<State>,
+    state: Mutex<ThreadState>,
     changed: Condvar,
     returned: Notify,
 }
@@ -66,13 +66,13 @@ pub(super) fn run(
             .spawn_scoped(scope, || threads.cover(runtime))
             .map_err(|error| Error::internal("the server could not be started", error))?;
         loop {
-            match runtime.block_on(next(&mut calls, &mut serving)) {
-                Next::Run(call) => {
+            match runtime.block_on(next_step(&mut calls, &mut serving)) {
+                NextStep::RunCall(call) => {
                     threads.begin_call();
                     call();
                     threads.end_call();
                 }
-                Next::End(ended) => {
+                NextStep::End(ended) => {
                     threads.end();
                     return ended;
                 }
@@ -81,18 +81,21 @@ pub(super) fn run(
     })
 }
 
-async fn next(calls: &mut mpsc::UnboundedReceiver<Call>, serving: &mut JoinHandle<Result<()>>) -> Next {
+async fn next_step(
+    calls: &mut mpsc::UnboundedReceiver<Call>,
+    serving: &mut JoinHandle<Result<()>>,
+) -> NextStep {
     tokio::select! {
         biased;
-        Some(call) = calls.recv() => Next::Run(call),
+        Some(call) = calls.recv() => NextStep::RunCall(call),
         ended = serving => {
-            Next::End(ended.unwrap_or_else(|error| Err(Error::internal("the server ended early", error))))
+            NextStep::End(ended.unwrap_or_else(|error| Err(Error::internal("the server ended early", error))))
         }
     }
 }
 
 impl Threads {
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, ThreadState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -100,7 +103,7 @@ impl Threads {
     fn begin_call(&self) {
         let mut state = self.state();
         let now = Instant::now();
-        (state.call_began, state.last_call) = (Some(now), Some(now));
+        (state.call_start, state.last_call) = (Some(now), Some(now));
         if std::mem::take(&mut state.is_asleep) {
             self.changed.notify_one();
         }
@@ -109,7 +112,7 @@ impl Threads {
     /// The call has ended: the first thread returns to the runtime.
     fn end_call(&self) {
         let mut state = self.state();
-        state.call_began = None;
+        state.call_start = None;
         if state.is_covering {
             self.returned.notify_one();
         }
@@ -124,18 +127,18 @@ impl Threads {
     fn cover(&self, runtime: &Runtime) {
         let mut state = self.state();
         while !state.has_ended {
-            let patience = match (state.call_began, state.last_call) {
-                (Some(began), _) => PATIENCE.saturating_sub(began.elapsed()),
+            let wait = match (state.call_start, state.last_call) {
+                (Some(start), _) => MAX_WAIT.saturating_sub(start.elapsed()),
                 // While calls come in, this thread wakes by itself: a wake-up by each call would cost more.
-                (None, Some(last)) if last.elapsed() < IDLE => PATIENCE,
+                (None, Some(last)) if last.elapsed() < IDLE => MAX_WAIT,
                 (None, _) => {
                     state.is_asleep = true;
                     state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
                     continue;
                 }
             };
-            if patience > Duration::ZERO {
-                let waited = self.changed.wait_timeout(state, patience);
+            if wait > Duration::ZERO {
+                let waited = self.changed.wait_timeout(state, wait);
                 state = waited.unwrap_or_else(PoisonError::into_inner).0;
                 continue;
             }

@@ -1,13 +1,12 @@
-//! The protocol: tools made from the operations, prompts and resources beside them, on standard
-//! input and output.
+//! The MCP server on standard input and output: the operations as tools, prompts, and resources.
 
 mod calls;
+mod client_features;
 mod completion;
-mod eras;
-mod handles;
+mod elicitation;
 mod in_flight;
 mod lone_calls;
-mod person;
+mod operation_call;
 mod progress;
 mod prompts;
 mod resources;
@@ -15,6 +14,7 @@ mod server;
 mod subscriptions;
 mod tools;
 mod transport;
+mod wait_tasks;
 
 pub use server::serve;
 pub use tools::{Toolset, definitions, refusal};

@@ -1,4 +1,4 @@
-//! Progress notifications, for a request that brought a token.
+//! Progress notifications, for a request with a progress token.
 
 use std::pin::pin;
 use std::time::Duration;
@@ -10,11 +10,11 @@ use tokio::sync::watch::Receiver;
 
 use crate::ops::Progress;
 
-/// How long nothing more is told after a notification.
-const REST: Duration = Duration::from_millis(300);
+/// The least time between two notifications.
+const MIN_INTERVAL: Duration = Duration::from_millis(300);
 
-/// Sees `work` to its end and tells the client how far it is.
-pub(super) async fn told<T>(
+/// Runs `work` to its end and sends its progress to the client.
+pub(super) async fn run_with_progress<T>(
     peer: &Peer<RoleServer>,
     token: ProgressToken,
     mut progress: Receiver<Progress>,
@@ -22,33 +22,35 @@ pub(super) async fn told<T>(
 ) -> T {
     let mut work = pin!(work);
     loop {
-        let news = async {
-            tokio::time::sleep(REST).await;
+        let next_change = async {
+            tokio::time::sleep(MIN_INTERVAL).await;
             progress.changed().await.is_ok()
         };
         let more = tokio::select! {
-            biased;
-            done = &mut work => return done,
-            more = news => more,
-        };
+                    biased;
+                    done = &mut work => return done,
+        more = next_change => more,
+                };
         if !more {
             return work.await;
         }
         let now = *progress.borrow_and_update();
-        // Not beside the work: after its answer nothing may be told. A client that has gone needs not know.
+        // The work does not run during this call, so that no notification follows the answer. An error means that
+        // the client has disconnected.
         peer.notify_progress(notification(token.clone(), now)).await.ok();
     }
 }
 
-/// Reading and storing count alike; how much there is is known once all is read.
+/// Reading and storing an item count one step each. The total is known once all items were read.
 fn notification(token: ProgressToken, now: Progress) -> ProgressNotificationParam {
     #[expect(clippy::cast_precision_loss, reason = "a count of items stays far below 2^52")]
     let steps = |count: u64| count as f64;
-    let told = ProgressNotificationParam::new(token, steps(now.read + now.stored));
+    let notification = ProgressNotificationParam::new(token, steps(now.read + now.stored));
     if now.stored == 0 {
-        told.with_message(format!("{} items read", now.read))
+        notification.with_message(format!("{} items read", now.read))
     } else {
-        told.with_total(steps(2 * now.read))
+        notification
+            .with_total(steps(2 * now.read))
             .with_message(format!("{} of {} items stored", now.stored, now.read))
     }
 }

@@ -1,4 +1,4 @@
-//! Prompts as a client is offered them.
+//! The prompts that a client can list and get.
 
 use rmcp::model::{
     GetPromptRequestParams, GetPromptResult, Prompt as Definition, PromptArgument, PromptMessage, Role,
@@ -6,14 +6,14 @@ use rmcp::model::{
 
 use super::tools::Toolset;
 use crate::error::Result;
-use crate::prompts::{ALL, Prompt, named};
+use crate::prompts::{ALL, Prompt, find_prompt};
 
-/// The prompts of a toolset.
+/// The prompts that a toolset offers.
 pub(super) fn offered(toolset: Toolset) -> impl Iterator<Item = &'static Prompt> + Clone {
-    ALL.iter().filter(move |prompt| toolset == Toolset::All || prompt.worker)
+    ALL.iter().filter(move |prompt| toolset == Toolset::All || prompt.for_workers)
 }
 
-/// What `prompts/list` tells of them.
+/// The definitions that `prompts/list` returns.
 pub(super) fn definitions(toolset: Toolset) -> Vec<Definition> {
     offered(toolset).map(definition).collect()
 }
@@ -33,7 +33,7 @@ fn definition(prompt: &Prompt) -> Definition {
 
 /// A prompt with its arguments filled in.
 pub(super) fn get(toolset: Toolset, request: GetPromptRequestParams) -> Result<GetPromptResult> {
-    let prompt = named(offered(toolset), &request.name)?;
+    let prompt = find_prompt(offered(toolset), &request.name)?;
     let text = prompt.render(&request.arguments.unwrap_or_default())?;
     Ok(GetPromptResult::new(vec![PromptMessage::new_text(Role::User, text)]).with_description(prompt.about))
 }

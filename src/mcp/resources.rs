@@ -1,19 +1,20 @@
-//! Resources: batches, tasks and chunks under an address, as the tools show them.
+//! Resources: batches, tasks and chunks, each with an address. Reading one returns the reply of the matching tool.
 
 use rmcp::model::{ReadResourceResult, Resource, ResourceContents, ResourceTemplate};
 use serde_json::{Value, json};
 
+use super::operation_call::call_operation;
 use crate::error::{Code, Error, Result};
 use crate::model::id::TaskId;
 use crate::model::text::excerpt;
-use crate::ops::{self, GetBatch, Operation, Session, Watched};
+use crate::ops::{self, GetBatch, Operation, Session, WatchedObject};
 
 const JSON: &str = "application/json";
 
 /// A kind of resource.
-pub(super) struct Template {
-    /// Its address, a variable in braces.
-    pub(super) uri: &'static str,
+struct Template {
+    /// The address, with variables in braces.
+    uri: &'static str,
     name: &'static str,
     about: &'static str,
 }
@@ -25,18 +26,18 @@ pub(super) const TASK: &str = "tasktally://tasks/{id}";
 /// The address of a batch's chunk by its number.
 pub(super) const CHUNK: &str = "tasktally://batches/{id}/chunks/{n}";
 
-/// Every kind.
-pub(super) static TEMPLATES: &[Template] = &[
-    Template { uri: BATCH, name: "batch", about: "A batch's progress, as get_batch(id) gives it" },
-    Template { uri: TASK, name: "task", about: "A task with its body, as get_task(id) gives it" },
+/// Every kind of resource.
+static TEMPLATES: &[Template] = &[
+    Template { uri: BATCH, name: "batch", about: "A batch's progress, the reply of get_batch(id)" },
+    Template { uri: TASK, name: "task", about: "A task with its body, the reply of get_task(id)" },
     Template {
         uri: CHUNK,
         name: "chunk",
-        about: "The batch's chunk of number n with its open items, as get_task gives it",
+        about: "Chunk number n of the batch with its open items: the reply of get_task(id)",
     },
 ];
 
-/// What a resource's address names.
+/// A parsed address of a resource.
 #[derive(Debug, PartialEq, Eq)]
 enum Address {
     Batch(TaskId),
@@ -44,7 +45,7 @@ enum Address {
     Chunk(TaskId, u64),
 }
 
-/// What `resources/templates/list` tells.
+/// The templates that `resources/templates/list` returns.
 pub(super) fn templates() -> Vec<ResourceTemplate> {
     TEMPLATES
         .iter()
@@ -56,18 +57,18 @@ pub(super) fn templates() -> Vec<ResourceTemplate> {
         .collect()
 }
 
-/// The addresses there are, for a sentence.
+/// All kinds of addresses, for a message.
 pub(super) fn addresses() -> String {
     TEMPLATES.iter().map(|template| template.uri).collect::<Vec<_>>().join(", ")
 }
 
-/// The running batches: the few things worth a look.
+/// The batches of the overview. Tasks and chunks are not listed: there may be very many.
 pub(super) fn list(session: &Session) -> Result<Vec<Resource>> {
     let batches = GetBatch::overview().run(session)?.batches.unwrap_or_default();
     Ok(batches
         .into_iter()
         .map(|batch| {
-            // The title is an agent's text and stands in the field for titles, nowhere else.
+            // The title is an agent's text, so it appears in the title field only.
             Resource::new(BATCH.replace("{id}", &batch.id), format!("batch-{}", batch.id))
                 .with_title(excerpt(&batch.title))
                 .with_description(format!("{} of {} items processed", batch.processed, batch.total))
@@ -76,7 +77,7 @@ pub(super) fn list(session: &Session) -> Result<Vec<Resource>> {
         .collect())
 }
 
-/// The object at an address.
+/// Reads the resource at an address.
 pub(super) fn read(session: &Session, uri: &str) -> Result<ReadResourceResult> {
     let object = match parse(uri)? {
         Address::Batch(id) => reply("get_batch", session, &id)?,
@@ -87,16 +88,16 @@ pub(super) fn read(session: &Session, uri: &str) -> Result<ReadResourceResult> {
     Ok(ReadResourceResult::new(vec![contents]))
 }
 
-/// What changes where the object at an address does.
-pub(super) fn watched(session: &Session, uri: &str) -> Result<Watched> {
+/// The object whose changes a subscription to an address reports.
+pub(super) fn watched_object(session: &Session, uri: &str) -> Result<WatchedObject> {
     Ok(match parse(uri)? {
-        Address::Batch(id) => Watched::Batch(id),
-        Address::Task(id) => Watched::Task(id),
-        Address::Chunk(batch, number) => Watched::Task(ops::chunk_id(session, batch, number)?),
+        Address::Batch(id) => WatchedObject::Batch(id),
+        Address::Task(id) => WatchedObject::Task(id),
+        Address::Chunk(batch, number) => WatchedObject::Task(ops::chunk_id(session, batch, number)?),
     })
 }
 
-/// Whether it is an address at all.
+/// Whether the text is a valid address.
 pub(super) fn is_address(uri: &str) -> bool {
     parse(uri).is_ok()
 }
@@ -104,12 +105,16 @@ pub(super) fn is_address(uri: &str) -> bool {
 fn reply(operation: &str, session: &Session, id: &TaskId) -> Result<Value> {
     let entry = ops::find_operation(operation)
         .ok_or_else(|| Error::new(Code::Internal, format!("there is no operation {operation}")))?;
-    super::server::attempt(entry, session, json!({ "id": id }))
+    call_operation(entry, session, json!({ "id": id }))
 }
 
 fn parse(uri: &str) -> Result<Address> {
     let unknown = || {
-        Error::not_found(format!("'{}' is no resource of tasktally; there are {}", excerpt(uri), addresses()))
+        Error::not_found(format!(
+            "'{}' is not a resource of this server; the addresses are {}",
+            excerpt(uri),
+            addresses()
+        ))
     };
     let id = |text: &str| {
         text.parse::<TaskId>().map_err(|reason| Error::invalid(format!("{}: {reason}", excerpt(uri))))
@@ -121,7 +126,7 @@ fn parse(uri: &str) -> Result<Address> {
         ["batches", batch, "chunks", number] => {
             let number = number.parse().ok().filter(|number| *number > 0).ok_or_else(|| {
                 Error::invalid(format!(
-                    "{}: '{}' is no chunk's number; they count from 1",
+                    "{}: '{}' is not a chunk number, which is a whole number from 1",
                     excerpt(uri),
                     excerpt(number)
                 ))
@@ -137,7 +142,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_address_is_read_or_refused() {
+    fn an_address_is_parsed_or_refused() {
         let id = || TaskId::stored("abc".into());
         let check = |uri: &str, expected: Option<Address>| assert_eq!(parse(uri).ok(), expected, "{uri}");
         check("tasktally://batches/abc", Some(Address::Batch(id())));

@@ -1,6 +1,5 @@
-//! The server: answers a client from one store.
+//! The MCP server: answers the requests of one client from one store.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use rmcp::model::{
@@ -16,28 +15,29 @@ use rmcp::{RoleServer, ServerHandler, ServiceExt};
 use serde_json::Value;
 use tokio::sync::{mpsc, oneshot};
 
-use super::eras::{Client, Eras};
+use super::client_features::{ClientFeatures, FeatureFilter};
 use super::in_flight::InFlight;
-use super::lone_calls::{self, Calls};
-use super::subscriptions::{Subscriptions, Told};
+use super::lone_calls::{self, CallSender};
+use super::operation_call::{catch_panic, request_failed};
+use super::subscriptions::{Notifier, Subscriptions};
 use super::tools::{Toolset, definitions, result};
-use super::transport::Lines;
-use super::{completion, handles, prompts, resources};
+use super::transport::LineTransport;
+use super::{completion, prompts, resources, wait_tasks};
 use crate::error::{Code, Error, Result};
 use crate::ops::{self, Session};
 
-/// What an agent that has read nothing else needs to know.
+/// The instructions for an agent that has read nothing else.
 const INSTRUCTIONS: &str = "Tasktally: tasks shared by many agents. Work: list_tasks(status=\"active\"), \
 update_task(id, status=\"in_progress\", assignee=YOU) claims (code already_claimed: take another), \
 update_task(id, body=\"- ...\") after EACH item (append-only receipts), complete_task(id). \
 Many similar items: create_batch splits them into chunks and returns the prompt for background workers; \
 they claim_task(batch=...) and bring claim.token with every write. Don't block on workers: poll get_batch(id, since).";
 
-const WORKER_INSTRUCTIONS: &str = "Tasktally: claim_task gives one task with its instructions, items and claim.token. \
+const WORKER_INSTRUCTIONS: &str = "Tasktally: claim_task returns one task with its instructions, items and claim.token. \
 After EACH item update_task(id, claim, item, outcome, category, body); then complete_task(id, claim). \
 On claim_lost or nothing_to_claim: stop.";
 
-/// Requests whose parameters may be malformed; everything else unknown is no method at all.
+/// The methods of the protocol. rmcp passes a request of these as a custom request if its parameters are malformed.
 const KNOWN_METHODS: &[&str] = &[
     "initialize",
     "ping",
@@ -64,21 +64,12 @@ pub(super) struct Server {
     toolset: Toolset,
     tools: Arc<Vec<Tool>>,
     pub(super) in_flight: Arc<InFlight>,
-    lone_calls: Calls,
+    lone_calls: CallSender,
     subscriptions: Arc<Subscriptions>,
 }
 
-/// Runs an operation. If it panics, the caller gets an error like any other.
-pub(super) fn attempt(entry: &ops::Entry, session: &Session, arguments: Value) -> Result<Value> {
-    catch_unwind(AssertUnwindSafe(|| (entry.call)(session, arguments))).unwrap_or_else(|_| Err(failed()))
-}
-
-pub(super) fn failed() -> Error {
-    Error::new(Code::Internal, "the request failed inside tasktally; nothing was changed")
-}
-
-/// A refusal of something that is no tool, as JSON-RPC words it.
-fn refused(error: Error) -> ErrorData {
+/// The JSON-RPC error for a refused request that is not a tool call.
+fn json_rpc_error(error: Error) -> ErrorData {
     let message = error.to_string();
     match error.code {
         Code::InvalidArgument | Code::TooLarge => ErrorData::invalid_params(message, None),
@@ -88,43 +79,42 @@ fn refused(error: Error) -> ErrorData {
 }
 
 impl Server {
-    /// Runs a call that may block, beside the protocol: on the protocol's own thread if no other request is in
-    /// flight (see [`lone_calls`]), else on a thread of its own. A call that panics is answered with an error.
+    /// Runs a call that may block, outside of the runtime: on the protocol's own thread if no other request is in
+    /// flight (see [`lone_calls`]), else on a thread of its own. If the call panics, returns an error.
     pub(super) async fn run<T: Send + 'static>(
         &self,
         long: bool,
         call: impl FnOnce() -> Result<T> + Send + 'static,
     ) -> Result<T> {
-        if !self.in_flight.is_one() || long {
+        if !self.in_flight.is_only_request() || long {
             let ran = tokio::task::spawn_blocking(call).await;
-            return ran.unwrap_or_else(|error| Err(failed().caused_by(error)));
+            return ran.unwrap_or_else(|error| Err(request_failed().caused_by(error)));
         }
         let (sender, answer) = oneshot::channel();
         let call = move || {
-            let ran = catch_unwind(AssertUnwindSafe(call)).unwrap_or_else(|_| Err(failed()));
-            // A request that was cancelled has no receiver.
-            sender.send(ran).ok();
+            // An error means that the request was cancelled.
+            sender.send(catch_panic(call)).ok();
         };
-        self.lone_calls.send(Box::new(call)).map_err(|_| failed())?;
-        answer.await.unwrap_or_else(|error| Err(failed().caused_by(error)))
+        self.lone_calls.send(Box::new(call)).map_err(|_| request_failed())?;
+        answer.await.unwrap_or_else(|error| Err(request_failed().caused_by(error)))
     }
 
-    /// The store as the client of a request sees it.
+    /// The session for the client of a request.
     pub(super) fn session_of(&self, context: &RequestContext<RoleServer>) -> Session {
         match context.client_info() {
-            // It is an author's name in receipts, and a client may say anything.
+            // The name becomes the author of receipts, and a client may send any text.
             Some(client) => self.session.called_by(crate::model::text::excerpt(&client.name)),
             None => self.session.clone(),
         }
     }
 
-    /// Resources are for those who watch; a worker has its chunk.
-    fn has_resources(&self) -> Result<(), ErrorData> {
+    /// Refuses requests for resources in the worker toolset: a worker needs only its chunk.
+    fn check_resources_offered(&self) -> Result<(), ErrorData> {
         match self.toolset {
             Toolset::All => Ok(()),
             Toolset::Worker => Err(ErrorData::new(
                 ErrorCode::METHOD_NOT_FOUND,
-                "this server offers a worker's tools and no resources",
+                "this server has the worker toolset, which offers no resources",
                 None,
             )),
         }
@@ -163,12 +153,12 @@ impl ServerHandler for Server {
             let offered: Vec<&str> = self.tools.iter().map(|tool| tool.name.as_ref()).collect();
             let name = crate::model::text::excerpt(&request.name);
             return Err(ErrorData::invalid_params(
-                format!("Unknown tool '{name}'; there are {}", offered.join(", ")),
+                format!("Unknown tool '{name}'; the tools are {}", offered.join(", ")),
                 None,
             ));
         };
         let arguments = request.arguments.map_or(Value::Null, Value::Object);
-        Ok(self.answer(entry, arguments, request.input_responses, &context).await)
+        Ok(self.respond_to_call(entry, arguments, request.input_responses, &context).await)
     }
 
     async fn list_prompts(
@@ -185,7 +175,7 @@ impl ServerHandler for Server {
         _: RequestContext<RoleServer>,
     ) -> Result<GetPromptResponse, ErrorData> {
         let prompt = prompts::get(self.toolset, request);
-        // A prompt that isn't there is a wrong parameter, in both eras.
+        // An unknown prompt is a wrong parameter in every protocol version.
         prompt.map(Into::into).map_err(|error| ErrorData::invalid_params(error.to_string(), None))
     }
 
@@ -194,9 +184,9 @@ impl ServerHandler for Server {
         _: Option<PaginatedRequestParams>,
         _: RequestContext<RoleServer>,
     ) -> Result<ListResourcesResult, ErrorData> {
-        self.has_resources()?;
+        self.check_resources_offered()?;
         let session = self.session.clone();
-        let listed = self.run(false, move || resources::list(&session)).await.map_err(refused)?;
+        let listed = self.run(false, move || resources::list(&session)).await.map_err(json_rpc_error)?;
         Ok(ListResourcesResult::with_all_items(listed))
     }
 
@@ -205,7 +195,7 @@ impl ServerHandler for Server {
         _: Option<PaginatedRequestParams>,
         _: RequestContext<RoleServer>,
     ) -> Result<ListResourceTemplatesResult, ErrorData> {
-        self.has_resources()?;
+        self.check_resources_offered()?;
         Ok(ListResourceTemplatesResult::with_all_items(resources::templates()))
     }
 
@@ -214,10 +204,10 @@ impl ServerHandler for Server {
         request: ReadResourceRequestParams,
         _: RequestContext<RoleServer>,
     ) -> Result<ReadResourceResponse, ErrorData> {
-        self.has_resources()?;
+        self.check_resources_offered()?;
         let session = self.session.clone();
         let read = self.run(false, move || resources::read(&session, &request.uri)).await;
-        read.map(Into::into).map_err(refused)
+        read.map(Into::into).map_err(json_rpc_error)
     }
 
     async fn subscribe(
@@ -225,8 +215,8 @@ impl ServerHandler for Server {
         request: SubscribeRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<(), ErrorData> {
-        self.has_resources()?;
-        self.subscriptions.subscribe(request.uri, context.peer).await.map_err(refused)
+        self.check_resources_offered()?;
+        self.subscriptions.subscribe(request.uri, context.peer).await.map_err(json_rpc_error)
     }
 
     async fn unsubscribe(
@@ -234,7 +224,7 @@ impl ServerHandler for Server {
         request: UnsubscribeRequestParams,
         _: RequestContext<RoleServer>,
     ) -> Result<(), ErrorData> {
-        self.has_resources()?;
+        self.check_resources_offered()?;
         self.subscriptions.unsubscribe(&request.uri);
         Ok(())
     }
@@ -243,21 +233,21 @@ impl ServerHandler for Server {
         if self.toolset != Toolset::All {
             return None;
         }
-        self.subscriptions.agree();
+        self.subscriptions.note_accepted_stream();
         let uris = requested.resource_subscriptions.iter().flatten().filter(|uri| resources::is_address(uri));
         Some(SubscriptionFilter::builder().resource_subscriptions(uris).build())
     }
 
     async fn listen(&self, context: SubscriptionContext) -> Result<(), ErrorData> {
-        self.in_flight.step_aside(&context.request_context().id).map_err(refused)?;
+        self.in_flight.start_waiting(&context.request_context().id).map_err(json_rpc_error)?;
         let uris = context.accepted().resource_subscriptions.clone().unwrap_or_default();
-        let told = Told::Stream(context.sink().clone());
-        let watched = self.subscriptions.watch(uris, told).await.map_err(refused)?;
+        let notifier = Notifier::Stream(context.sink().clone());
+        let subscribed = self.subscriptions.add(uris, notifier).await.map_err(json_rpc_error)?;
         tokio::select! {
             () = context.cancelled() => {}
-            () = self.in_flight.gone() => {}
+            () = self.in_flight.client_closed() => {}
         }
-        self.subscriptions.end(&watched);
+        self.subscriptions.remove(&subscribed);
         Ok(())
     }
 
@@ -266,13 +256,13 @@ impl ServerHandler for Server {
         request: GetTaskParams,
         context: RequestContext<RoleServer>,
     ) -> Result<GetTaskResult, ErrorData> {
-        let (session, may_ask) = (self.session_of(&context), Client::of(&context).forms);
+        let (session, may_ask) = (self.session_of(&context), ClientFeatures::of(&context).forms);
         let version = context.protocol_version();
-        let look = move || {
-            let waiting = ops::read_wait(&session, &request.task_id, may_ask)?;
-            handles::detailed(waiting, version.as_ref())
+        let read = move || {
+            let wait = ops::read_wait(&session, &request.task_id, may_ask)?;
+            wait_tasks::detailed_task(wait, version.as_ref())
         };
-        self.run(false, look).await.map(GetTaskResult::new).map_err(handles::refused)
+        self.run(false, read).await.map(GetTaskResult::new).map_err(wait_tasks::json_rpc_error)
     }
 
     async fn update_task(
@@ -282,7 +272,7 @@ impl ServerHandler for Server {
     ) -> Result<(), ErrorData> {
         let session = self.session_of(&context);
         let answer = move || ops::answer_wait(&session, &request.task_id, request.input_responses);
-        self.run(false, answer).await.map_err(handles::refused)
+        self.run(false, answer).await.map_err(wait_tasks::json_rpc_error)
     }
 
     async fn cancel_task(
@@ -291,7 +281,9 @@ impl ServerHandler for Server {
         context: RequestContext<RoleServer>,
     ) -> Result<(), ErrorData> {
         let session = self.session_of(&context);
-        self.run(false, move || ops::cancel_wait(&session, &request.task_id)).await.map_err(handles::refused)
+        self.run(false, move || ops::cancel_wait(&session, &request.task_id))
+            .await
+            .map_err(wait_tasks::json_rpc_error)
     }
 
     async fn complete(
@@ -303,7 +295,7 @@ impl ServerHandler for Server {
         let completion = self.run(false, move || completion::complete(&session, toolset, &request)).await;
         completion.map(CompleteResult::new).map_err(|error| match error.code {
             Code::NotFound => ErrorData::invalid_params(error.to_string(), None),
-            _ => refused(error),
+            _ => json_rpc_error(error),
         })
     }
 
@@ -320,7 +312,9 @@ impl ServerHandler for Server {
             && !arguments.is_object()
         {
             let given = crate::model::text::excerpt(&arguments.to_string());
-            let error = Error::invalid(format!("arguments of {tool} must be an object, not {given}"));
+            let error = Error::invalid(format!(
+                "arguments of {tool}: '{given}' is not a JSON object; send the parameters as one"
+            ));
             let answer = result(Err(error), context.protocol_version().as_ref());
             return serde_json::to_value(answer)
                 .map(CustomResult::new)
@@ -328,7 +322,7 @@ impl ServerHandler for Server {
         }
         if KNOWN_METHODS.contains(&request.method.as_str()) {
             return Err(ErrorData::invalid_params(
-                format!("{method}: its params are malformed; they must be an object of the protocol's shape"),
+                format!("{method}: params do not have the shape that the protocol defines for this method"),
                 None,
             ));
         }
@@ -336,36 +330,36 @@ impl ServerHandler for Server {
     }
 }
 
-/// Serves one client on standard input and output until it goes away.
+/// Serves one client on standard input and output until it disconnects.
 ///
 /// # Errors
-/// Where the runtime cannot start or the client does not speak the protocol.
+/// The runtime cannot start, or the client's first request does not open an MCP session.
 pub fn serve(session: Session, toolset: Toolset) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
-        .max_blocking_threads(super::in_flight::IN_FLIGHT as usize + 4)
+        .max_blocking_threads(super::in_flight::MAX_IN_FLIGHT as usize + 4)
         .build()
         .map_err(|error| Error::internal("the server could not be started", error))?;
     let (lone_calls, calls) = mpsc::unbounded_channel();
     let serving = runtime.spawn(async move {
         let (input, output) = rmcp::transport::stdio_pipes();
-        let lines = Lines::new(input, output);
+        let lines = LineTransport::new(input, output);
         let tools = Arc::new(definitions(toolset));
         let subscriptions = Subscriptions::new(session.clone());
         let server =
             Server { session, toolset, tools, in_flight: lines.in_flight(), lone_calls, subscriptions };
-        match Eras(server).serve(lines).await {
+        match FeatureFilter(server).serve(lines).await {
             Ok(running) => {
                 running.waiting().await.map_err(|error| Error::internal("the server ended early", error))?;
                 Ok(())
             }
-            // A client that closed its end before it sent anything asked for nothing.
+            // The client disconnected before it sent a request, which is not an error.
             Err(rmcp::service::ServerInitializeError::ConnectionClosed(_)) => Ok(()),
-            Err(error) => Err(Error::internal("the client does not speak the protocol", error)),
+            Err(error) => Err(Error::internal("the client did not open an MCP session", error)),
         }
     });
     let ended = lone_calls::run(&runtime, calls, serving);
-    // A thread may still wait for standard input: the process does not wait for it.
+    // A thread may still block on standard input; do not wait for it.
     runtime.shutdown_background();
     ended
 }

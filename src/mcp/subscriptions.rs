@@ -1,5 +1,5 @@
-//! Subscriptions: a client is told when a resource that it watches changes, whichever process changed
-//! it. Nothing depends on it: a notification may come late, twice or never, polling is what counts.
+//! Subscriptions: the server notifies a client when a resource changes, whichever process changed it. A
+//! notification may be late, repeated or missing, so clients also poll.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -9,200 +9,202 @@ use rmcp::model::ResourceUpdatedNotificationParam;
 use rmcp::service::{Peer, SubscriptionSink};
 use tokio::task::spawn_blocking;
 
-use super::resources::watched;
+use super::operation_call::request_failed;
+use super::resources::watched_object;
 use crate::error::{Code, Error, Result};
-use crate::ops::find_changes;
-use crate::ops::{Session, Watched, latest_change_number, start_watching};
+use crate::ops::{Session, WatchedObject, find_changes, latest_change_number, start_watching};
 
-/// How often the store is looked at while anything is watched.
-const EVERY: Duration = Duration::from_secs(1);
-/// The most resources that a client watches at once.
-const MOST: usize = 100;
+/// How often the server reads changes from the store while a client has subscriptions.
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
+/// The most subscriptions of a client.
+const MAX_SUBSCRIPTIONS: usize = 100;
 
-/// How a client is told.
+/// How a client is notified.
 #[derive(Clone)]
-pub(super) enum Told {
-    /// As a legacy client that subscribed.
+pub(super) enum Notifier {
+    /// By a notification of the session, for `resources/subscribe` of older protocol versions.
     Peer(Peer<RoleServer>),
-    /// On a stream that the client opened by listening.
+    /// On the stream that the client opened with `subscriptions/listen`.
     Stream(SubscriptionSink),
 }
 
-impl Told {
-    /// Whether the client can still be told.
-    async fn tell(&self, uri: &str) -> bool {
+impl Notifier {
+    /// Notifies the client that a resource changed. Returns whether the client could be reached.
+    async fn notify(&self, uri: &str) -> bool {
         match self {
-            Told::Peer(peer) => {
+            Notifier::Peer(peer) => {
                 peer.notify_resource_updated(ResourceUpdatedNotificationParam::new(uri)).await.is_ok()
             }
-            Told::Stream(sink) => sink.notify_resource_updated(uri).await.is_ok(),
+            Notifier::Stream(sink) => sink.notify_resource_updated(uri).await.is_ok(),
         }
     }
 }
 
 #[derive(Clone)]
-struct Watch {
+struct Subscription {
     number: u64,
     uri: String,
-    watched: Watched,
-    /// The latest change that its client was told of, or that was there when it began to watch.
+    object: WatchedObject,
+    /// Only changes after this number are reported.
     since: u64,
-    told: Told,
+    notifier: Notifier,
 }
 
 #[derive(Default)]
-struct State {
-    watches: Vec<Watch>,
-    /// The number of the next watch.
-    next: u64,
-    /// Whether somebody looks at the store.
-    looking: bool,
-    /// The latest change when each stream was agreed to that isn't watched yet.
-    agreed: Vec<u64>,
+struct SubscriptionState {
+    subscriptions: Vec<Subscription>,
+    /// The number of the next subscription.
+    next_number: u64,
+    /// Whether a task polls the store.
+    is_polling: bool,
+    /// For each stream that was accepted and has no subscriptions yet: the latest change number when it was accepted.
+    accepted: Vec<u64>,
 }
 
-/// What one client watches.
+/// The subscriptions of one client.
 pub(super) struct Subscriptions {
     session: Session,
-    state: Mutex<State>,
+    state: Mutex<SubscriptionState>,
 }
 
 impl Subscriptions {
-    /// Nothing is watched yet.
+    /// No subscriptions.
     pub(super) fn new(session: Session) -> Arc<Self> {
         Arc::new(Subscriptions { session, state: Mutex::default() })
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, SubscriptionState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A stream is about to be agreed to: what changes from now on, its client is told. (It hears of the
-    /// agreement before [`Subscriptions::watch`] runs.)
-    pub(super) fn agree(&self) {
+    /// Records that a stream is accepted, so that its client is notified of all changes from now on. The client
+    /// learns that the stream is accepted before [`Subscriptions::add`] runs.
+    pub(super) fn note_accepted_stream(&self) {
         match latest_change_number(&self.session) {
-            Ok(latest) => self.state().agreed.push(latest),
-            Err(error) => tracing::warn!(%error, "changes before the stream begins could be missed"),
+            Ok(latest) => self.state().accepted.push(latest),
+            Err(error) => tracing::warn!(%error, "changes before the first poll of a stream may be missed"),
         }
     }
 
-    /// Watches resources; gives the numbers to end it by.
+    /// Adds a subscription for each address. Returns their numbers, for [`Subscriptions::remove`].
     ///
     /// # Errors
-    /// An address that names nothing; `too_large` where the client watches too much.
-    pub(super) async fn watch(self: &Arc<Self>, uris: Vec<String>, told: Told) -> Result<Vec<u64>> {
-        let agreed = match told {
-            Told::Peer(_) => None,
-            Told::Stream(_) => self.earliest_agreed(),
+    /// An address that names nothing; `too_large` if the client has too many subscriptions.
+    pub(super) async fn add(self: &Arc<Self>, uris: Vec<String>, notifier: Notifier) -> Result<Vec<u64>> {
+        let accepted = match notifier {
+            Notifier::Peer(_) => None,
+            Notifier::Stream(_) => self.take_earliest_accepted(),
         };
         let session = self.session.clone();
-        let watches = blocking(move || {
+        let subscriptions = run_blocking(move || {
             uris.into_iter()
                 .map(|uri| {
-                    let watched = watched(&session, &uri)?;
-                    let now = start_watching(&session, watched.clone())?;
-                    let since = agreed.unwrap_or(now);
-                    Ok(Watch { number: 0, uri, watched, since, told: told.clone() })
+                    let object = watched_object(&session, &uri)?;
+                    let now = start_watching(&session, object.clone())?;
+                    let since = accepted.unwrap_or(now);
+                    Ok(Subscription { number: 0, uri, object, since, notifier: notifier.clone() })
                 })
                 .collect()
         })
         .await?;
-        self.enter(watches)
+        self.store(subscriptions)
     }
 
-    /// Of streams that were agreed to at once nobody can say whose turn it is: the earliest is early
-    /// enough for each.
-    fn earliest_agreed(&self) -> Option<u64> {
-        let agreed = &mut self.state().agreed;
-        let (at, _) = agreed.iter().enumerate().min_by_key(|(_, change)| **change)?;
-        Some(agreed.swap_remove(at))
+    /// Streams that were accepted at the same time cannot be told apart here. The earliest change number is early
+    /// enough for each of them.
+    fn take_earliest_accepted(&self) -> Option<u64> {
+        let accepted = &mut self.state().accepted;
+        let (at, _) = accepted.iter().enumerate().min_by_key(|(_, change)| **change)?;
+        Some(accepted.swap_remove(at))
     }
 
-    fn enter(self: &Arc<Self>, watches: Vec<Watch>) -> Result<Vec<u64>> {
+    fn store(self: &Arc<Self>, added: Vec<Subscription>) -> Result<Vec<u64>> {
         let mut state = self.state();
-        if state.watches.len() + watches.len() > MOST {
+        if state.subscriptions.len() + added.len() > MAX_SUBSCRIPTIONS {
             return Err(Error::new(
                 Code::TooLarge,
                 format!(
-                    "{} resources are watched already and {} more are asked for; a client watches at most {MOST}: end some, or poll",
-                    state.watches.len(),
-                    watches.len()
+                    "the client has {} subscriptions and asks for {} more; a client may have at most {MAX_SUBSCRIPTIONS}: end some, or poll instead",
+                    state.subscriptions.len(),
+                    added.len()
                 ),
             ));
         }
         let mut numbers = Vec::new();
-        for watch in watches {
-            let number = state.next;
-            state.next += 1;
+        for subscription in added {
+            let number = state.next_number;
+            state.next_number += 1;
             numbers.push(number);
-            state.watches.push(Watch { number, ..watch });
+            state.subscriptions.push(Subscription { number, ..subscription });
         }
-        if !state.looking && !state.watches.is_empty() {
-            state.looking = true;
-            tokio::spawn(self.clone().look());
+        if !state.is_polling && !state.subscriptions.is_empty() {
+            state.is_polling = true;
+            tokio::spawn(self.clone().poll());
         }
         Ok(numbers)
     }
 
-    /// Watches a resource for a legacy client; once is enough.
+    /// Adds the subscription of `resources/subscribe`, in place of an earlier one to the same address.
     ///
     /// # Errors
-    /// As [`Subscriptions::watch`].
+    /// As [`Subscriptions::add`].
     pub(super) async fn subscribe(self: &Arc<Self>, uri: String, peer: Peer<RoleServer>) -> Result<()> {
         self.unsubscribe(&uri);
-        self.watch(vec![uri], Told::Peer(peer)).await.map(|_| ())
+        self.add(vec![uri], Notifier::Peer(peer)).await.map(|_| ())
     }
 
-    /// Ends what a legacy client subscribed to.
+    /// Removes the subscription of `resources/subscribe` to an address.
     pub(super) fn unsubscribe(&self, uri: &str) {
-        self.state().watches.retain(|watch| watch.uri != uri || matches!(watch.told, Told::Stream(_)));
+        self.state()
+            .subscriptions
+            .retain(|one| one.uri != uri || matches!(one.notifier, Notifier::Stream(_)));
     }
 
-    /// Ends watching.
-    pub(super) fn end(&self, numbers: &[u64]) {
-        self.state().watches.retain(|watch| !numbers.contains(&watch.number));
+    /// Removes subscriptions by number.
+    pub(super) fn remove(&self, numbers: &[u64]) {
+        self.state().subscriptions.retain(|one| !numbers.contains(&one.number));
     }
 
-    /// Looks at the store now and then, until nothing is watched.
-    async fn look(self: Arc<Self>) {
+    /// Polls the store and notifies the client, until there are no subscriptions.
+    async fn poll(self: Arc<Self>) {
         loop {
-            tokio::time::sleep(EVERY).await;
-            let watches = {
+            tokio::time::sleep(POLL_INTERVAL).await;
+            let subscriptions = {
                 let mut state = self.state();
-                if state.watches.is_empty() {
-                    state.looking = false;
+                if state.subscriptions.is_empty() {
+                    state.is_polling = false;
                     return;
                 }
-                state.watches.clone()
+                state.subscriptions.clone()
             };
-            let asked = watches.iter().map(|one| (one.watched.clone(), one.since)).collect();
+            let objects = subscriptions.iter().map(|one| (one.object.clone(), one.since)).collect();
             let session = self.session.clone();
-            let (latest, changed) = match blocking(move || find_changes(&session, asked)).await {
+            let (latest, changed) = match run_blocking(move || find_changes(&session, objects)).await {
                 Ok(found) => found,
                 Err(error) => {
-                    tracing::warn!(%error, "changes could not be looked for");
+                    tracing::warn!(%error, "changes for subscriptions could not be read");
                     continue;
                 }
             };
-            self.seen(&watches, latest);
-            for (watch, _) in watches.iter().zip(changed).filter(|(_, changed)| *changed) {
-                if !watch.told.tell(&watch.uri).await {
-                    self.end(&[watch.number]);
+            self.set_since(&subscriptions, latest);
+            for (subscription, _) in subscriptions.iter().zip(changed).filter(|(_, changed)| *changed) {
+                if !subscription.notifier.notify(&subscription.uri).await {
+                    self.remove(&[subscription.number]);
                 }
             }
         }
     }
 
-    /// Those watches that were looked at are told of what comes after `latest` only.
-    fn seen(&self, watches: &[Watch], latest: u64) {
-        let looked_at = |watch: &Watch| watches.iter().any(|one| one.number == watch.number);
-        for watch in self.state().watches.iter_mut().filter(|watch| looked_at(watch)) {
-            watch.since = latest;
+    /// Lets the next poll of these subscriptions start after `latest`.
+    fn set_since(&self, polled: &[Subscription], latest: u64) {
+        let was_polled = |one: &Subscription| polled.iter().any(|other| other.number == one.number);
+        for subscription in self.state().subscriptions.iter_mut().filter(|one| was_polled(one)) {
+            subscription.since = latest;
         }
     }
 }
 
-/// Runs what blocks beside the protocol.
-async fn blocking<T: Send + 'static>(call: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
-    spawn_blocking(call).await.unwrap_or_else(|error| Err(super::server::failed().caused_by(error)))
+/// Runs a call that blocks on a thread of its own.
+async fn run_blocking<T: Send + 'static>(call: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    spawn_blocking(call).await.unwrap_or_else(|error| Err(request_failed().caused_by(error)))
 }

@@ -1,4 +1,4 @@
-//! Tools made from operations, and replies as tool results.
+//! Operations as tools, and their replies as tool results.
 
 use std::sync::Arc;
 
@@ -18,13 +18,13 @@ pub enum Toolset {
 }
 
 impl Toolset {
-    /// Whether an operation is offered.
+    /// Whether the toolset offers an operation.
     pub fn offers(self, entry: &Entry) -> bool {
         self == Toolset::All || !entry.worker_parameters.is_empty()
     }
 }
 
-/// The tools of a set, in the order of the contract.
+/// The tools of a toolset, in the order of [`ops::ALL`].
 pub fn definitions(toolset: Toolset) -> Vec<Tool> {
     ops::ALL.iter().filter(|entry| toolset.offers(entry)).map(|entry| definition(entry, toolset)).collect()
 }
@@ -40,7 +40,7 @@ fn definition(entry: &Entry, toolset: Toolset) -> Tool {
     let (mut input, mut output) = ((entry.input)(), (entry.output)());
     if toolset == Toolset::Worker {
         only_for_workers(&mut input, entry.worker_parameters);
-        // The reply explains itself; its shape need not be paid for twice.
+        // Worker replies are simple enough without a full schema, which would cost tokens in every session.
         output = json!({ "type": "object", "required": output["required"] });
     }
     let annotations = ToolAnnotations::new().read_only(entry.effect == Effect::Read).open_world(false);
@@ -56,7 +56,7 @@ fn definition(entry: &Entry, toolset: Toolset) -> Tool {
         .with_annotations(annotations)
 }
 
-/// Leaves out of a schema what a worker does not need; the tool still takes it.
+/// Removes the parameters that a worker does not need from the schema. The tool still accepts them.
 fn only_for_workers(input: &mut Value, needed: &[&str]) {
     if let Some(Value::Object(properties)) = input.get_mut("properties") {
         properties.retain(|name, _| needed.contains(&name.as_str()));
@@ -64,7 +64,7 @@ fn only_for_workers(input: &mut Value, needed: &[&str]) {
     }
 }
 
-/// A refusal as the object that callers read.
+/// An error as a reply object.
 pub fn refusal(error: &Error) -> Value {
     let mut value = json!({ "success": false, "code": error.code.as_str(), "message": error.to_string() });
     if let Some(number) = error.receipt {
@@ -73,13 +73,13 @@ pub fn refusal(error: &Error) -> Value {
     value
 }
 
-/// An operation's outcome as a tool result: structured for clients that know of it, and as text.
+/// The outcome of an operation as a tool result: as text, and as structured content if the client's version has it.
 pub(super) fn result(outcome: Result<Value>, version: Option<&ProtocolVersion>) -> CallToolResult {
     let (value, is_error) = match outcome {
         Ok(value) => (value, false),
         Err(error) => (refusal(&error), !error.code.is_answer()),
     };
-    // Structured content came with 2025-06-18; older clients would find an unknown field.
+    // Structured content was added in 2025-06-18; an older client may refuse the unknown field.
     let structured = version.is_none_or(|version| *version >= ProtocolVersion::V_2025_06_18);
     match (structured, is_error) {
         (true, false) => CallToolResult::structured(value),

@@ -1,5 +1,5 @@
-//! Lines in, lines out, with what rmcp's own transport leaves to its user: every request is
-//! answered, garbage too, and a client that does not read is not read from.
+//! One JSON-RPC message per line. Unlike rmcp's own transport, this one answers malformed requests too, and stops
+//! reading from a client that does not read its answers.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,103 +17,105 @@ use tokio::task::JoinHandle;
 
 use super::in_flight::InFlight;
 
-/// The longest line.
-pub(super) const LONGEST_LINE: usize = 16 * 1024 * 1024;
-/// How long a client that closed its input may take to read what is still owed to it.
-const LAST_ANSWERS: Duration = Duration::from_secs(60);
+/// The most bytes of an incoming line.
+pub(super) const MAX_LINE_BYTES: usize = 16 * 1024 * 1024;
+/// How long the server waits, after the client closed its output, until the client has read all answers.
+const FINAL_READ_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// A line to write.
-struct Answer {
+struct OutgoingLine {
     line: Vec<u8>,
-    ends: Ends,
+    after_write: AfterWrite,
 }
 
-/// What ends when a line is written.
-enum Ends {
-    /// A request: it frees its slot, if it has one.
-    Request(RequestId),
-    /// A line that was no request, but took a slot.
-    Refused,
-    /// The wait of whoever sent it: nothing piles up for a client that doesn't read.
-    Sending(oneshot::Sender<()>),
+/// What the writer does after it wrote a line.
+enum AfterWrite {
+    /// The line answers a request: remove the request, and free its slot if it has one.
+    RemoveRequest(RequestId),
+    /// The line refuses an invalid line, which used a slot: free the slot.
+    FreeSlot,
+    /// Inform the sender, which waits, so that messages to a client that does not read do not pile up.
+    InformSender(oneshot::Sender<()>),
 }
 
-/// What a line turned out to be.
-enum Line {
+enum IncomingLine {
     Message(Box<ClientJsonRpcMessage>),
-    /// An error, as JSON-RPC words it.
-    Refused(Value),
+    /// An invalid line, with the JSON-RPC error that answers it.
+    Invalid(Value),
     Ignored,
 }
 
-/// A JSON-RPC message a line, over any two streams.
-pub(super) struct Lines<R> {
-    read: BufReader<R>,
+/// A transport with one JSON-RPC message per line, over any two streams.
+pub(super) struct LineTransport<R> {
+    input: BufReader<R>,
+    /// The part of the current line that was read so far.
     line: Vec<u8>,
+    /// Whether the current line is longer than allowed, so that the rest of it is skipped.
     too_long: bool,
     at_end: bool,
-    opened: bool,
-    parsed: Option<Line>,
+    /// Whether a request has opened the session.
+    session_open: bool,
+    /// A line that was read and waits for a slot.
+    parsed: Option<IncomingLine>,
     in_flight: Arc<InFlight>,
-    answers: Option<mpsc::UnboundedSender<Answer>>,
+    outgoing: Option<mpsc::UnboundedSender<OutgoingLine>>,
     writer: Option<JoinHandle<()>>,
 }
 
-impl<R: AsyncRead + Unpin + Send> Lines<R> {
+impl<R: AsyncRead + Unpin + Send> LineTransport<R> {
     /// Starts the task that writes.
-    pub(super) fn new(read: R, write: impl AsyncWrite + Unpin + Send + 'static) -> Self {
+    pub(super) fn new(input: R, output: impl AsyncWrite + Unpin + Send + 'static) -> Self {
         let in_flight = Arc::new(InFlight::new());
-        let (answers, queue) = mpsc::unbounded_channel();
-        let writer = tokio::spawn(write_all(write, queue, in_flight.clone()));
-        Lines {
-            read: BufReader::new(read),
+        let (outgoing, queue) = mpsc::unbounded_channel();
+        let writer = tokio::spawn(write_all(output, queue, in_flight.clone()));
+        LineTransport {
+            input: BufReader::new(input),
             line: Vec::new(),
             too_long: false,
             at_end: false,
-            opened: false,
+            session_open: false,
             parsed: None,
             in_flight,
-            answers: Some(answers),
+            outgoing: Some(outgoing),
             writer: Some(writer),
         }
     }
 
-    /// What is in flight on this transport.
+    /// The requests in flight on this transport.
     pub(super) fn in_flight(&self) -> Arc<InFlight> {
         self.in_flight.clone()
     }
 
-    /// The next line, or nothing at the end. Nothing is lost where it is dropped while waiting.
-    async fn next_line(&mut self) -> std::io::Result<Option<Line>> {
+    /// The next line, or `None` at the end. If the future is dropped while it waits, no input is lost.
+    async fn next_line(&mut self) -> std::io::Result<Option<IncomingLine>> {
         loop {
-            let chunk = self.read.fill_buf().await?;
+            let chunk = self.input.fill_buf().await?;
             if chunk.is_empty() {
-                // What a client wrote last counts without its line end, too.
+                // The last line may lack its line end.
                 if std::mem::take(&mut self.too_long) {
-                    return Ok(Some(too_long()));
+                    return Ok(Some(line_too_long()));
                 }
                 let rest = std::mem::take(&mut self.line);
-                return Ok((!rest.is_empty()).then(|| read_line(&rest)));
+                return Ok((!rest.is_empty()).then(|| parse_line(&rest)));
             }
             let end = chunk.iter().position(|byte| *byte == b'\n');
-            let take = end.unwrap_or(chunk.len());
+            let length = end.unwrap_or(chunk.len());
             if !self.too_long {
-                if self.line.len() + take > LONGEST_LINE {
+                if self.line.len() + length > MAX_LINE_BYTES {
                     self.too_long = true;
                     self.line = Vec::new();
                 } else {
-                    self.line.extend_from_slice(&chunk[..take]);
+                    self.line.extend_from_slice(&chunk[..length]);
                 }
             }
-            self.read.consume(end.map_or(take, |end| end + 1));
+            self.input.consume(end.map_or(length, |end| end + 1));
             if end.is_none() {
                 continue;
             }
             if std::mem::take(&mut self.too_long) {
-                return Ok(Some(too_long()));
+                return Ok(Some(line_too_long()));
             }
-            let line = read_line(&self.line);
-            self.in_flight.more_came(self.read.buffer().contains(&b'\n'));
+            let line = parse_line(&self.line);
+            self.in_flight.set_more_input(self.input.buffer().contains(&b'\n'));
             self.line.clear();
             if self.line.capacity() > 1024 * 1024 {
                 self.line = Vec::new();
@@ -122,37 +124,38 @@ impl<R: AsyncRead + Unpin + Send> Lines<R> {
         }
     }
 
-    fn write(&self, message: &impl serde::Serialize, ends: Ends) -> std::io::Result<()> {
+    fn write(&self, message: &impl serde::Serialize, after_write: AfterWrite) -> std::io::Result<()> {
         let mut line = serde_json::to_vec(message)?;
         line.push(b'\n');
-        self.answers.as_ref().ok_or_else(unread)?.send(Answer { line, ends }).map_err(|_| unread())
+        let queue = self.outgoing.as_ref().ok_or_else(client_stopped_reading)?;
+        queue.send(OutgoingLine { line, after_write }).map_err(|_| client_stopped_reading())
     }
 }
 
-impl<R: AsyncRead + Unpin + Send + 'static> Transport<RoleServer> for Lines<R> {
+impl<R: AsyncRead + Unpin + Send + 'static> Transport<RoleServer> for LineTransport<R> {
     type Error = std::io::Error;
 
     fn send(
         &mut self,
         item: ServerJsonRpcMessage,
     ) -> impl Future<Output = std::io::Result<()>> + Send + 'static {
-        let answered = match &item {
+        let answered_request = match &item {
             ServerJsonRpcMessage::Response(response) => Some(response.id.clone()),
             ServerJsonRpcMessage::Error(error) => error.id.clone(),
             _ => None,
         };
-        let (ends, sent) = match answered {
-            Some(id) => (Ends::Request(id), None),
+        let (after_write, written) = match answered_request {
+            Some(id) => (AfterWrite::RemoveRequest(id), None),
             None => {
-                let (sender, sent) = oneshot::channel();
-                (Ends::Sending(sender), Some(sent))
+                let (sender, written) = oneshot::channel();
+                (AfterWrite::InformSender(sender), Some(written))
             }
         };
-        let queued = self.write(&item, ends);
+        let queued = self.write(&item, after_write);
         async move {
             queued?;
-            match sent {
-                Some(sent) => sent.await.map_err(|_| unread()),
+            match written {
+                Some(written) => written.await.map_err(|_| client_stopped_reading()),
                 None => Ok(()),
             }
         }
@@ -171,51 +174,55 @@ impl<R: AsyncRead + Unpin + Send + 'static> Transport<RoleServer> for Lines<R> {
                 }
             }
             if self.at_end && self.parsed.is_none() {
-                // The client has gone: what it asked for is finished and answered first.
-                let answered = self.in_flight.client_goes();
-                if tokio::time::timeout(LAST_ANSWERS, answered).await.is_err() {
+                // The client closed its output. Requests that are being processed are still answered.
+                let answered = self.in_flight.drain();
+                if tokio::time::timeout(FINAL_READ_TIMEOUT, answered).await.is_err() {
                     tracing::warn!("the client does not read its last answers");
                 }
                 return None;
             }
             let needs_slot = match &self.parsed {
-                Some(Line::Message(message)) => matches!(**message, ClientJsonRpcMessage::Request(_)),
-                Some(Line::Refused(_)) => true,
+                Some(IncomingLine::Message(message)) => matches!(**message, ClientJsonRpcMessage::Request(_)),
+                Some(IncomingLine::Invalid(_)) => true,
                 _ => false,
             };
             if needs_slot {
-                self.in_flight.take_slot().await?;
+                self.in_flight.acquire_slot().await?;
             }
             match self.parsed.take() {
-                Some(Line::Refused(message)) => self.write(&message, Ends::Refused).ok()?,
-                Some(Line::Message(message)) => match *message {
+                Some(IncomingLine::Invalid(message)) => self.write(&message, AfterWrite::FreeSlot).ok()?,
+                Some(IncomingLine::Message(message)) => match *message {
                     ClientJsonRpcMessage::Request(request) => {
-                        if self.in_flight.enter(&request.id) {
-                            self.opened = self.opened || opens(&request.request);
+                        if self.in_flight.add(&request.id) {
+                            self.session_open = self.session_open || opens_session(&request.request);
                             return Some(ClientJsonRpcMessage::Request(request));
                         }
                         let text = format!(
-                            "id {} belongs to a request that is not answered yet; use another",
+                            "id {} is the id of a request that is not answered yet; use another id",
                             request.id
                         );
-                        self.write(&refused(None, ErrorCode::INVALID_REQUEST, &text), Ends::Refused).ok()?;
+                        self.write(
+                            &error_response(None, ErrorCode::INVALID_REQUEST, &text),
+                            AfterWrite::FreeSlot,
+                        )
+                        .ok()?;
                     }
-                    // What was asked for is done in milliseconds and perhaps committed: it is answered, not
-                    // cancelled, unless it waits aside.
+                    // Only waiting requests can be cancelled. Any other takes milliseconds and may be committed
+                    // already, so it is answered.
                     ClientJsonRpcMessage::Notification(notification)
-                        if cancels(&notification.notification)
+                        if cancelled_request(&notification.notification)
                             .is_some_and(|id| !id.is_some_and(|id| self.in_flight.cancel(id))) => {}
-                    // Before the session is opened there is nothing that they could belong to.
-                    other if self.opened => return Some(other),
+                    // Ignored before a session is open: rmcp would end the connection.
+                    other if self.session_open => return Some(other),
                     _ => {}
                 },
-                Some(Line::Ignored) | None => {}
+                Some(IncomingLine::Ignored) | None => {}
             }
         }
     }
 
     async fn close(&mut self) -> std::io::Result<()> {
-        self.answers.take();
+        self.outgoing.take();
         if let Some(writer) = self.writer.take()
             && tokio::time::timeout(Duration::from_secs(5), writer).await.is_err()
         {
@@ -225,22 +232,22 @@ impl<R: AsyncRead + Unpin + Send + 'static> Transport<RoleServer> for Lines<R> {
     }
 }
 
-/// Writes answers in turn and frees their slots; where the client no longer reads, ends the session.
+/// Writes the queued lines in order. If the client no longer reads, ends the session.
 async fn write_all(
-    mut write: impl AsyncWrite + Unpin,
-    mut queue: mpsc::UnboundedReceiver<Answer>,
+    mut output: impl AsyncWrite + Unpin,
+    mut queue: mpsc::UnboundedReceiver<OutgoingLine>,
     in_flight: Arc<InFlight>,
 ) {
-    while let Some(answer) = queue.recv().await {
-        // The id is free before the client can have seen the answer and use it again.
-        let frees_slot = match &answer.ends {
-            Ends::Request(id) => in_flight.leave(id),
-            Ends::Refused => true,
-            Ends::Sending(_) => false,
+    while let Some(outgoing) = queue.recv().await {
+        // Remove the request before the client can see the answer, because it may use the id again at once.
+        let frees_slot = match &outgoing.after_write {
+            AfterWrite::RemoveRequest(id) => in_flight.remove(id),
+            AfterWrite::FreeSlot => true,
+            AfterWrite::InformSender(_) => false,
         };
         let written = async {
-            write.write_all(&answer.line).await?;
-            if queue.is_empty() { write.flush().await } else { Ok(()) }
+            output.write_all(&outgoing.line).await?;
+            if queue.is_empty() { output.flush().await } else { Ok(()) }
         };
         if let Err(error) = written.await {
             tracing::info!(%error, "the client no longer reads");
@@ -250,18 +257,18 @@ async fn write_all(
         if frees_slot {
             in_flight.free_slot();
         }
-        if let Ends::Sending(sender) = answer.ends {
-            // Who sent it may have gone meanwhile.
+        if let AfterWrite::InformSender(sender) = outgoing.after_write {
+            // An error means that the sender no longer waits.
             sender.send(()).ok();
         }
     }
-    if let Err(error) = write.flush().await {
+    if let Err(error) = output.flush().await {
         tracing::info!(%error, "the client no longer reads");
     }
 }
 
-/// Whether a request opens the session: until one does, rmcp takes anything that is no request for the end.
-fn opens(request: &ClientRequest) -> bool {
+/// Whether a request opens the session. Until one does, rmcp ends the connection at any message that is not a request.
+fn opens_session(request: &ClientRequest) -> bool {
     match request {
         ClientRequest::InitializeRequest(_) => true,
         ClientRequest::PingRequest(_) | ClientRequest::DiscoverRequest(_) => false,
@@ -275,46 +282,50 @@ fn opens(request: &ClientRequest) -> bool {
     }
 }
 
-/// The request that a notification cancels, where it is one that cancels.
-fn cancels(notification: &ClientNotification) -> Option<Option<&RequestId>> {
+/// For a notification that cancels a request: the id of the request, if it names one.
+fn cancelled_request(notification: &ClientNotification) -> Option<Option<&RequestId>> {
     match notification {
         ClientNotification::CancelledNotification(cancelled) => Some(cancelled.params.request_id.as_ref()),
         _ => None,
     }
 }
 
-fn unread() -> std::io::Error {
+fn client_stopped_reading() -> std::io::Error {
     std::io::Error::new(std::io::ErrorKind::BrokenPipe, "the client no longer reads")
 }
 
-/// An error answer; rmcp's own leaves out an id that isn't known, JSON-RPC wants it null.
-fn refused(id: Option<&RequestId>, code: ErrorCode, message: &str) -> Value {
+/// A JSON-RPC error. rmcp's own type omits an unknown id, but JSON-RPC requires `null`.
+fn error_response(id: Option<&RequestId>, code: ErrorCode, message: &str) -> Value {
     json!({ "jsonrpc": "2.0", "id": id, "error": { "code": code.0, "message": message } })
 }
 
-/// The refusal of a line that nobody keeps in memory.
-fn too_long() -> Line {
-    let message = format!("a line is longer than {LONGEST_LINE} bytes; send less at once");
-    Line::Refused(refused(None, ErrorCode::INVALID_REQUEST, &message))
+fn line_too_long() -> IncomingLine {
+    let message =
+        format!("a line is longer than the allowed {MAX_LINE_BYTES} bytes; send less in one message");
+    IncomingLine::Invalid(error_response(None, ErrorCode::INVALID_REQUEST, &message))
 }
 
-fn read_line(line: &[u8]) -> Line {
+fn parse_line(line: &[u8]) -> IncomingLine {
     let line = line.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(line);
     if line.iter().all(u8::is_ascii_whitespace) {
-        return Line::Ignored;
+        return IncomingLine::Ignored;
     }
     let reason = match serde_json::from_slice::<ClientJsonRpcMessage>(line) {
-        Ok(message) => return Line::Message(Box::new(message)),
+        Ok(message) => return IncomingLine::Message(Box::new(message)),
         Err(error) => error,
     };
     let Ok(value) = serde_json::from_slice::<Value>(line) else {
-        return Line::Refused(refused(None, ErrorCode::PARSE_ERROR, &format!("Parse error: {reason}")));
+        return IncomingLine::Invalid(error_response(
+            None,
+            ErrorCode::PARSE_ERROR,
+            &format!("Parse error: {reason}"),
+        ));
     };
     let has_id = value.get("id").is_some();
     let id = value.get("id").cloned().and_then(|id| serde_json::from_value(id).ok());
     if value.get("method").is_some_and(Value::is_string) && !has_id {
-        return Line::Ignored;
+        return IncomingLine::Ignored;
     }
-    let message = "Invalid Request: a JSON-RPC 2.0 object with jsonrpc, id, method and params is expected; batches are not supported";
-    Line::Refused(refused(id.as_ref(), ErrorCode::INVALID_REQUEST, message))
+    let message = "Invalid Request: send a JSON-RPC 2.0 object with jsonrpc, id, method and params; JSON-RPC batches are not supported";
+    IncomingLine::Invalid(error_response(id.as_ref(), ErrorCode::INVALID_REQUEST, message))
 }

@@ -33,7 +33,7 @@ pub enum ClaimKind {
 ///
 /// # Errors
 /// `already_claimed`, `not_ready`, `cancelled`, `claim_required` with the reason.
-pub fn check_claimable(task: &Task, worker: &str, manner: ClaimKind, now: Timestamp) -> Result<()> {
+pub fn check_claimable(task: &Task, worker: &str, kind: ClaimKind, now: Timestamp) -> Result<()> {
     if let Some(holder) = task.live_claim(now) {
         return Err(Error::new(
             Code::AlreadyClaimed,
@@ -46,7 +46,7 @@ pub fn check_claimable(task: &Task, worker: &str, manner: ClaimKind, now: Timest
     if task.is_batch {
         return Err(Error::new(
             Code::NotReady,
-            format!("Task {} is a batch: claim its chunks, with claim_task(batch=\"{}\")", task.id, task.id),
+            format!("Task {0} is a batch: claim its chunks with claim_task(batch=\"{0}\")", task.id),
         ));
     }
     match task.status {
@@ -66,11 +66,18 @@ pub fn check_claimable(task: &Task, worker: &str, manner: ClaimKind, now: Timest
         return Err(match task.backoff_until {
             Some(until) => Error::new(
                 Code::NotReady,
-                format!("Task {} rests after a failed attempt until {until}; take another", task.id),
+                format!(
+                    "Task {} can be claimed again at {until}, because its last attempt failed; claim another task",
+                    task.id
+                ),
             ),
-            None if task.is_chunk => {
-                Error::new(Code::Paused, format!("The batch of {} is paused; a person resumes it", task.id))
-            }
+            None if task.is_chunk => Error::new(
+                Code::Paused,
+                format!(
+                    "Task {} is a chunk of a paused batch; it can be claimed after a person has resumed the batch",
+                    task.id
+                ),
+            ),
             None => Error::new(
                 Code::NotReady,
                 format!("Task {} becomes ready when the batch it finishes has ended", task.id),
@@ -81,12 +88,12 @@ pub fn check_claimable(task: &Task, worker: &str, manner: ClaimKind, now: Timest
         return Err(Error::new(
             Code::NotReady,
             format!(
-                "Task {0} waits for {1} of its dependencies; get_task(id=\"{0}\") shows them",
+                "Task {0} waits for {1} unfinished dependencies; get_task(id=\"{0}\") shows them",
                 task.id, task.blocker_count
             ),
         ));
     }
-    if task.is_chunk && manner == ClaimKind::Open {
+    if task.is_chunk && kind == ClaimKind::Open {
         return Err(Error::new(
             Code::ClaimRequired,
             format!("Task {0} is a chunk of a batch: claim it with claim_task(id=\"{0}\")", task.id),
@@ -123,14 +130,14 @@ pub fn claim_lost_error(task: &Task, token: &Token, now: Timestamp) -> Error {
     let why = if let Some(holder) = task.live_claim(now) {
         format!("'{}' holds it since {}", holder.worker, holder.claimed_at)
     } else if task.status == Status::InProgress && was_last {
-        "its lease ran out".to_owned()
+        "its lease has expired".to_owned()
     } else {
         format!("the task is {}", task.status)
     };
     Error::new(
         Code::ClaimLost,
         format!(
-            "Your claim on task {} is lost: {why}. Stop working on it; claim_task() gives you new work.",
+            "Your claim on task {} is lost: {why}. Stop working on it; claim_task() claims other work.",
             task.id
         ),
     )
@@ -148,7 +155,7 @@ pub fn check_state_change(task: &Task, token: Option<&Token>, now: Timestamp) ->
             Some(claim) if claim.token.is_some() => Err(Error::new(
                 Code::ClaimRequired,
                 format!(
-                    "Task {} is held by '{}' under a fenced claim: bring its token as `claim`, or wait until {}",
+                    "Task {} is held by '{}' under a fenced claim: pass the claim's token as parameter 'claim', or wait until {}",
                     task.id, claim.worker, claim.expires_at
                 ),
             )),

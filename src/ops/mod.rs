@@ -36,7 +36,7 @@ use serde_json::Value;
 
 pub(crate) use crate::store::pages::{for_each_chunk, for_each_item};
 pub use add_items::AddItems;
-pub use claim_task::{ClaimReply, ClaimTask, waits_for_others};
+pub use claim_task::{ClaimReply, ClaimTask, waits_for_resources};
 pub use complete_task::CompleteTask;
 pub use control_batch::assign_profile;
 pub use create_batch::{CreateBatch, Plan};
@@ -59,7 +59,7 @@ pub use session::Session;
 pub use update_task::{ItemCost, ItemReceipt, UpdateTask};
 pub use views::batch::BatchView;
 pub(crate) use views::batch::batch_view;
-pub use views::changes::{Watched, find_changes, latest_change_number, start_watching};
+pub use views::changes::{WatchedObject, find_changes, latest_change_number, start_watching};
 pub use views::completion::{batch_ids, chunk_id, chunk_numbers, task_ids};
 pub use views::items::open_items_page;
 pub use views::task::TaskReply;

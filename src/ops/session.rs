@@ -1,4 +1,4 @@
-//! What an operation runs over: the store, who asks, and where files may be.
+//! What an operation needs besides its request: the store, the caller's name, and the allowed folders.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -13,10 +13,10 @@ use crate::items::SourceRoots;
 use crate::model::worker_scope::WorkerScope;
 use crate::store::{Store, StoreRead, StoreWrite, WriteJob};
 
-/// How long a caller waits for its write to begin, where another process is stopped in the middle of one.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// How long a write may wait to start. It waits that long only if another process holds the write lock.
+const MAX_WRITE_WAIT: Duration = Duration::from_secs(30);
 
-/// A store as one caller sees it.
+/// A store for one caller.
 #[derive(Clone)]
 pub struct Session {
     store: Arc<dyn Store>,
@@ -26,12 +26,12 @@ pub struct Session {
     worker_scope: Option<WorkerScope>,
     launcher: Option<Arc<dyn RunnerLauncher>>,
     progress: ProgressReporter,
-    /// How long a write may wait to start; without a limit if this is `None`.
-    patience: Option<Duration>,
+    /// How long a write may wait to start; `None` means without a limit.
+    max_write_wait: Option<Duration>,
 }
 
 impl Session {
-    /// A store for a caller; `roots` are the folders that item files may lie in.
+    /// A store for a caller. Item files must be below `roots`.
     pub fn new(
         store: Arc<dyn Store>,
         roots: SourceRoots,
@@ -47,96 +47,96 @@ impl Session {
             worker_scope: None,
             launcher: None,
             progress: ProgressReporter::default(),
-            patience: Some(PATIENCE),
+            max_write_wait: Some(MAX_WRITE_WAIT),
         }
     }
 
-    /// The same store, with somebody who starts background workers.
+    /// The same session, with a launcher that starts background runners.
     #[must_use]
     pub fn with_launcher(self, launcher: Arc<dyn RunnerLauncher>) -> Self {
         Session { launcher: Some(launcher), ..self }
     }
 
-    /// The same store for the worker of a chunk. [`super::request::worker_scope`] enforces the scope.
+    /// The same session for the worker of a chunk. [`super::request::worker_scope`] enforces the scope.
     pub(super) fn with_worker_scope(self, scope: WorkerScope) -> Self {
         Session { worker_scope: Some(scope), ..self }
     }
 
-    /// The scope of the worker that the session is for.
+    /// The scope of the session's worker, if the session is for one.
     pub(super) fn worker_scope(&self) -> Option<&WorkerScope> {
         self.worker_scope.as_ref()
     }
 
-    /// Who starts background workers.
+    /// The launcher that starts background runners.
     pub(super) fn launcher(&self) -> Option<&Arc<dyn RunnerLauncher>> {
         self.launcher.as_ref()
     }
 
-    /// The same store for another caller.
+    /// The same session for another caller.
     #[must_use]
     pub fn called_by(&self, caller: impl Into<String>) -> Self {
         Session { caller: caller.into(), ..self.clone() }
     }
 
-    /// The same store for a caller who is told how far a long operation is, from other threads.
+    /// The same session; long operations call `watcher` with their progress, from other threads.
     #[must_use]
     pub fn with_progress(&self, watcher: impl Fn(Progress) + Send + Sync + 'static) -> Self {
         Session { progress: ProgressReporter::new(watcher), ..self.clone() }
     }
 
-    /// The same store for a caller whose writes may wait so long to begin, or for ever: a runner has work in
-    /// hand that would be done again if its receipt were refused.
+    /// The same session, whose writes may wait this long to start, or without a limit. A runner waits without a
+    /// limit: work that a worker has done would be done again if its receipt were refused.
     #[must_use]
-    pub fn with_patience(self, patience: Option<Duration>) -> Self {
-        Session { patience, ..self }
+    pub fn with_max_write_wait(self, max_write_wait: Option<Duration>) -> Self {
+        Session { max_write_wait, ..self }
     }
 
-    /// Who is told how far a long operation is.
+    /// Reports the progress of long operations.
     pub(super) fn progress(&self) -> &ProgressReporter {
         &self.progress
     }
 
-    /// Who asks, where the request itself does not say.
+    /// The caller's name, for requests without a name.
     pub fn caller(&self) -> &str {
         &self.caller
     }
 
-    /// Where item files may lie.
+    /// The folders that may contain item files.
     pub fn roots(&self) -> &SourceRoots {
         &self.roots
     }
 
-    /// The folder that intermediate state is written beneath.
+    /// The folder that contains the intermediate state of batches.
     pub fn scratch(&self) -> &Path {
         self.scratchpad.as_deref().unwrap_or_else(|| self.store.folder())
     }
 
-    /// The folder beside the store.
+    /// The folder that contains the store.
     pub fn folder(&self) -> &Path {
         self.store.folder()
     }
 
-    /// Runs `change` in a transaction and gives its answer once the commit is on disk.
+    /// Runs `change` in a transaction and returns its answer once the commit is on disk.
     ///
     /// # Errors
-    /// What `change` refused: then nothing was written, unless the refusal names the late
-    /// receipt that was kept; or why there was no commit: `busy` where it could not begin for too long.
+    /// The refusal of `change`: then nothing was written, except the late receipt that the refusal names. Or the
+    /// reason why there was no commit: `busy` if the write could not start in time.
     pub fn write<R: Send + 'static>(
         &self,
         change: impl FnOnce(&dyn StoreWrite) -> Result<R> + Send + 'static,
     ) -> Result<R> {
         let (sender, receiver) = sync_channel(1);
-        let begun = Arc::new(AtomicBool::new(false));
-        self.store.submit_write(Box::new(Change {
+        let started = Arc::new(AtomicBool::new(false));
+        self.store.submit_write(Box::new(QueuedChange {
             change: Some(change),
             answer: None,
             sender,
-            begun: begun.clone(),
+            started: started.clone(),
         }));
-        let answer = match self.patience.map(|patience| (patience, receiver.recv_timeout(patience))) {
-            // From here on it is never begun.
-            Some((patience, Err(RecvTimeoutError::Timeout))) if !begun.swap(true, Ordering::AcqRel) => {
-                return Err(self.store.write_timeout_error(patience));
+        let answer = match self.max_write_wait.map(|limit| (limit, receiver.recv_timeout(limit))) {
+            // With the flag set, the writer will not start the change any more.
+            Some((limit, Err(RecvTimeoutError::Timeout))) if !started.swap(true, Ordering::AcqRel) => {
+                return Err(self.store.write_timeout_error(limit));
             }
             Some((_, Ok(answer))) => Ok(answer),
             _ => receiver.recv(),
@@ -146,18 +146,18 @@ impl Session {
         })
     }
 
-    /// Runs `look` over one moment of the store.
+    /// Runs `query` in a read transaction.
     ///
     /// # Errors
-    /// What `look` refused, or why the store could not be read.
+    /// The refusal of `query`, or the reason why the store could not be read.
     pub fn read<R: Send + 'static>(
         &self,
-        look: impl FnOnce(&dyn StoreRead) -> Result<R> + Send + 'static,
+        query: impl FnOnce(&dyn StoreRead) -> Result<R> + Send + 'static,
     ) -> Result<R> {
         let (sender, receiver) = sync_channel(1);
         self.store.read(Box::new(move |tx| {
-            // Nobody waits for the answer where the caller has gone.
-            sender.send(tx.and_then(look)).ok();
+            // An error means that the caller no longer waits.
+            sender.send(tx.and_then(query)).ok();
         }));
         receiver.recv().unwrap_or_else(|_| {
             Err(Error::new(Code::Internal, "the store's reader ended before it answered"))
@@ -165,33 +165,34 @@ impl Session {
     }
 }
 
-struct Change<F, R> {
+/// A write in the store's queue.
+struct QueuedChange<F, R> {
     change: Option<F>,
     answer: Option<Result<R>>,
     sender: SyncSender<Result<R>>,
-    /// Set by who comes first: the one that runs it, or the one that tired of waiting.
-    begun: Arc<AtomicBool>,
+    /// Set by the writer when it starts the change, or by the caller when it stops waiting, whichever is first.
+    started: Arc<AtomicBool>,
 }
 
-impl<F, R> WriteJob for Change<F, R>
+impl<F, R> WriteJob for QueuedChange<F, R>
 where
     F: FnOnce(&dyn StoreWrite) -> Result<R> + Send,
     R: Send,
 {
     fn run(&mut self, tx: &dyn StoreWrite) -> bool {
-        if self.begun.swap(true, Ordering::AcqRel) {
+        if self.started.swap(true, Ordering::AcqRel) {
             return false;
         }
         let answer = match self.change.take() {
             Some(change) => change(tx),
-            None => Err(Error::new(Code::Internal, "a write was run twice")),
+            None => Err(Error::new(Code::Internal, "a write was started twice")),
         };
-        let keep = match &answer {
+        let commits = match &answer {
             Ok(_) => true,
             Err(error) => error.receipt.is_some(),
         };
         self.answer = Some(answer);
-        keep
+        commits
     }
 
     fn finish(self: Box<Self>, committed: Result<()>) {
@@ -202,7 +203,7 @@ where
             }
             (Err(error), _) => Err(error),
         };
-        // Nobody waits for the answer where the caller has gone; what it wrote is committed.
+        // An error means that the caller no longer waits. The write is committed nevertheless.
         self.sender.send(answer).ok();
     }
 }

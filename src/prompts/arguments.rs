@@ -1,4 +1,4 @@
-//! Arguments of a prompt: what it takes, and reading what was given.
+//! The arguments of a prompt: their definitions, and how values are checked.
 
 use std::collections::BTreeMap;
 
@@ -9,83 +9,83 @@ use crate::error::{Error, Result};
 use crate::model::id::TaskId;
 use crate::model::text::{LineText, LongText, excerpt};
 
-/// What a client may suggest while an argument is typed.
+/// Which values a client may suggest while a person types an argument.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Completes {
+pub enum Suggestions {
     /// Nothing.
     Nothing,
     /// The ids of batches.
     Batches,
-    /// These words.
+    /// Fixed words.
     Words(&'static [&'static str]),
 }
 
 /// An argument of a prompt.
 #[derive(Debug)]
 pub struct Argument {
-    /// Its name.
+    /// The name.
     pub name: &'static str,
-    /// What it is, for a person.
+    /// A short description for a person.
     pub about: &'static str,
-    /// Whether the prompt makes no sense without it.
+    /// Whether the prompt needs the argument.
     pub required: bool,
-    /// What may be suggested for it.
-    pub completes: Completes,
-    /// Why a value is refused.
+    /// The values that a client may suggest.
+    pub suggestions: Suggestions,
+    /// Checks a value; an error is the reason why it is refused.
     pub(super) check: fn(&str) -> Result<(), String>,
 }
 
-/// The arguments that were given, each as its argument allows.
-pub struct Given(BTreeMap<&'static str, String>);
+/// The checked values of a prompt's arguments.
+pub struct ArgumentValues(BTreeMap<&'static str, String>);
 
-impl Given {
+impl ArgumentValues {
     /// Values by name.
     pub(super) fn of(values: impl Iterator<Item = (&'static str, String)>) -> Self {
-        Given(values.collect())
+        ArgumentValues(values.collect())
     }
 
-    /// The value of an argument, if it was given.
+    /// The value of an argument, if it has one.
     pub(super) fn get(&self, name: &str) -> Option<&str> {
         self.0.get(name).map(String::as_str)
     }
 
-    /// The value of an argument that the prompt needs.
-    pub(super) fn needed(&self, name: &str) -> &str {
+    /// The value of a required argument.
+    pub(super) fn required(&self, name: &str) -> &str {
         self.get(name).unwrap_or_default()
     }
 }
 
-/// One line of text.
-pub(super) fn line(value: &str) -> Result<(), String> {
+/// Accepts one line of text.
+pub(super) fn check_line(value: &str) -> Result<(), String> {
     value.parse::<LineText>().map(|_| ())
 }
 
-/// Text of any number of lines.
-pub(super) fn lines(value: &str) -> Result<(), String> {
+/// Accepts text of any number of lines.
+pub(super) fn check_text(value: &str) -> Result<(), String> {
     value.parse::<LongText>().map(|_| ())
 }
 
-/// A batch's id.
-pub(super) fn id(value: &str) -> Result<(), String> {
+/// Accepts the id of a batch.
+pub(super) fn check_id(value: &str) -> Result<(), String> {
     value.parse::<TaskId>().map(|_| ())
 }
 
-/// A number of workers.
-pub(super) fn workers(value: &str) -> Result<(), String> {
+/// Accepts a number of workers.
+pub(super) fn check_workers(value: &str) -> Result<(), String> {
     match value.parse::<u8>() {
         Ok(1..=8) => Ok(()),
-        _ => Err(format!("'{}' is no number of workers; allowed: 1 to 8", excerpt(value))),
+        _ => Err(format!("'{}' is not a number of workers; allowed: 1 to 8", excerpt(value))),
     }
 }
 
-/// A value as JSON writes it: in quotation marks, as an argument of a tool.
+/// A text as a JSON string, for an argument of a tool call.
 pub(super) fn quoted(text: &str) -> String {
     Value::from(text).to_string()
 }
 
-/// Holds what was given to what the prompt takes; what is empty or null was not given.
-pub(super) fn read(prompt: &Prompt, arguments: &Map<String, Value>) -> Result<Given> {
-    let takes = || {
+/// Checks the values for a prompt's arguments. A value that is null or empty counts as absent.
+pub(super) fn check_arguments(prompt: &Prompt, arguments: &Map<String, Value>) -> Result<ArgumentValues> {
+    let allowed = || {
         let names: Vec<String> = prompt
             .arguments
             .iter()
@@ -94,16 +94,16 @@ pub(super) fn read(prompt: &Prompt, arguments: &Map<String, Value>) -> Result<Gi
                 format!("{} ({need}: {})", argument.name, argument.about)
             })
             .collect();
-        format!("{} takes {}", prompt.name, names.join(", "))
+        format!("the arguments of {} are {}", prompt.name, names.join(", "))
     };
-    let mut given = BTreeMap::new();
+    let mut values = BTreeMap::new();
     for (name, value) in arguments {
         let Some(argument) = prompt.arguments.iter().find(|argument| argument.name == name) else {
             return Err(Error::invalid(format!(
                 "{} has no argument '{}'; {}",
                 prompt.name,
                 excerpt(name),
-                takes()
+                allowed()
             )));
         };
         let text = match value {
@@ -113,19 +113,22 @@ pub(super) fn read(prompt: &Prompt, arguments: &Map<String, Value>) -> Result<Gi
             other => {
                 let other = excerpt(&other.to_string());
                 return Err(Error::invalid(format!(
-                    "{}: a prompt's argument is a string, not {other}",
+                    "{}: '{other}' is not a string; every argument of a prompt is one",
                     argument.name
                 )));
             }
         };
         (argument.check)(text)
-            .map_err(|reason| Error::invalid(format!("{}: {reason}; {}", argument.name, takes())))?;
-        given.insert(argument.name, text.trim().to_owned());
+            .map_err(|reason| Error::invalid(format!("{}: {reason}; {}", argument.name, allowed())))?;
+        values.insert(argument.name, text.trim().to_owned());
     }
-    match prompt.arguments.iter().find(|argument| argument.required && !given.contains_key(argument.name)) {
-        Some(missing) => {
-            Err(Error::invalid(format!("{} needs the argument '{}'; {}", prompt.name, missing.name, takes())))
-        }
-        None => Ok(Given(given)),
+    match prompt.arguments.iter().find(|argument| argument.required && !values.contains_key(argument.name)) {
+        Some(missing) => Err(Error::invalid(format!(
+            "{} needs the argument '{}'; {}",
+            prompt.name,
+            missing.name,
+            allowed()
+        ))),
+        None => Ok(ArgumentValues(values)),
     }
 }

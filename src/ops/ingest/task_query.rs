@@ -1,4 +1,4 @@
-//! Tasks as items: what `list_tasks` would list, as a batch's items at one moment.
+//! Tasks as the items of a batch: those that match the filters of `list_tasks` when the batch is created.
 
 use std::str::FromStr;
 
@@ -18,7 +18,7 @@ use crate::store::{StoreRead, TaskFilter};
 
 /// The field that holds a task's id.
 const KEY: &str = "key";
-/// Characters of a body that an item carries; `get_task` gives the rest.
+/// The most characters of a task's body in an item; `get_task` returns all of it.
 const BODY_CHARS: usize = 500;
 
 /// The filters of `list_tasks`.
@@ -56,18 +56,18 @@ impl FromStr for Query {
 inline_schema!(Query, {"type": "object"});
 
 impl Query {
-    /// Refuses a key field: a task is named by its id.
+    /// Refuses any other key field than the default: the key of a task is its id.
     pub(in crate::ops) fn check_key_field(&self, key: &str) -> Result<()> {
         if key == KEY {
             return Ok(());
         }
         Err(Error::invalid(format!(
-            "key: '{}' cannot name the items of a query, which are tasks named by their ids; leave it out",
+            "key: '{}' is not allowed with query, because each item is a task and its key is the task's id; leave key out",
             excerpt(key)
         )))
     }
 
-    /// Calls `visit` for every task that matches, page by page; chunks and batches are none.
+    /// Calls `visit` for every matching task, page by page, except batches and chunks.
     pub(in crate::ops) fn for_each(
         &self,
         tx: &dyn StoreRead,
@@ -86,7 +86,8 @@ impl Query {
     }
 
     fn filter(&self, tx: &dyn StoreRead) -> Result<TaskFilter> {
-        let (above, field) = match (&self.batch, &self.parent) {
+        // The chunks of a batch are its children, so `batch` is a parent too.
+        let (parent, field) = match (&self.batch, &self.parent) {
             (Some(batch), _) => (Some(batch), "query.batch"),
             (None, parent) => (parent.as_ref(), "query.parent"),
         };
@@ -97,7 +98,7 @@ impl Query {
             priority: self.priority.map(Priority::get),
             priority_max: self.priority_max.map(Priority::get),
             assignee: non_empty(&self.assignee),
-            parent: above.map(|id| find_task(tx, id, field)).transpose()?.map(|task| task.row),
+            parent: parent.map(|id| find_task(tx, id, field)).transpose()?.map(|task| task.row),
             ready: self.ready.unwrap_or(false),
             without_conflicts: false,
             tags: parse_tags(&self.tags)?,
@@ -105,7 +106,7 @@ impl Query {
     }
 }
 
-/// A task as an item.
+/// The item for a task.
 fn item(tx: &dyn StoreRead, task: &Task) -> Result<Item> {
     let mut body = tx.preview(task.row, BODY_CHARS + 1)?;
     if let Some((end, _)) = body.char_indices().nth(BODY_CHARS) {

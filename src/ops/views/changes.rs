@@ -8,18 +8,18 @@ use crate::store::{StoreRead, TaskFilter};
 
 /// A task or a batch that a caller watches.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Watched {
+pub enum WatchedObject {
     /// A task or a chunk.
     Task(TaskId),
     /// A batch with its chunks.
     Batch(TaskId),
 }
 
-impl Watched {
+impl WatchedObject {
     fn changed_since(&self, tx: &dyn StoreRead, since: u64) -> Result<bool> {
         match self {
-            Watched::Task(id) => Ok(tx.task(id)?.change_number > since),
-            Watched::Batch(id) => {
+            WatchedObject::Task(id) => Ok(tx.task(id)?.change_number > since),
+            WatchedObject::Batch(id) => {
                 let (task, _) = find_batch(tx, id)?;
                 let chunks = TaskFilter { parent: Some(task.row), ..TaskFilter::default() };
                 Ok(task.change_number > since || !tx.tasks_changed_since(&chunks, since, 1)?.is_empty())
@@ -33,7 +33,7 @@ impl Watched {
 ///
 /// # Errors
 /// `not_found`; `invalid_argument` if the id of a batch names something else.
-pub fn start_watching(session: &Session, watched: Watched) -> Result<u64> {
+pub fn start_watching(session: &Session, watched: WatchedObject) -> Result<u64> {
     session.read(move |tx| {
         let since = tx.latest_change_number()?;
         watched.changed_since(tx, since)?;
@@ -54,7 +54,7 @@ pub fn latest_change_number(session: &Session) -> Result<u64> {
 ///
 /// # Errors
 /// If the store cannot be read.
-pub fn find_changes(session: &Session, watched: Vec<(Watched, u64)>) -> Result<(u64, Vec<bool>)> {
+pub fn find_changes(session: &Session, watched: Vec<(WatchedObject, u64)>) -> Result<(u64, Vec<bool>)> {
     session.read(move |tx| {
         let latest = tx.latest_change_number()?;
         let changed = watched

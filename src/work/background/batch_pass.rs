@@ -134,7 +134,7 @@ impl BatchPass<'_> {
         name: &str,
     ) -> Result<ProfileEnd> {
         let per_item = !context.command.runs_per_chunk();
-        let request = ClaimTask::of_batch(LineText::known("runner"), self.batch.clone(), per_item);
+        let request = ClaimTask::for_runner(LineText::known("runner"), self.batch.clone(), per_item);
         let worker_name = format!("runner-{}", std::process::id());
         let count = MaxParallel::of(i64::try_from(worker_count).unwrap_or(i64::MAX));
         loop {

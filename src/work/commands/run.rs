@@ -78,7 +78,7 @@ pub fn run(options: Run, session: &Session, program: &str, json: bool) -> Result
         claims: HeldClaims::default(),
         limits: None,
     };
-    let request = ClaimTask::of_batch(LineText::known("run"), batch.clone(), true);
+    let request = ClaimTask::for_runner(LineText::known("run"), batch.clone(), true);
     let worker_name = format!("run-{}", std::process::id());
     let totals = run_workers(&context, &request, &worker_name, options.workers)?;
     progress.finish();

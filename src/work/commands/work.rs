@@ -90,7 +90,7 @@ pub fn work(options: Work, session: &Session, store: &Path, program: &str, json:
         tags: Vec::new(),
         lease_seconds: LeaseSeconds::of(1_800),
         by_runner: false,
-        begins: true,
+        starts_first_item: true,
     };
     let worker_name = format!("work-{}", std::process::id());
     let totals = run_workers(&context, &request, &worker_name, options.workers)?;

@@ -13,7 +13,7 @@ use crate::error::{Code, Error, Result};
 use crate::model::status::Status;
 use crate::model::text::ReceiptText;
 use crate::ops::{
-    ClaimTask, CompleteTask, Operation, UpdateTask, batch_state, release_claim, waits_for_others,
+    ClaimTask, CompleteTask, Operation, UpdateTask, batch_state, release_claim, waits_for_resources,
 };
 use crate::work::limits::ConcurrencyPermit;
 use crate::work::supervisor::SupervisorHandle;
@@ -112,7 +112,7 @@ impl<'a> Worker<'a> {
     /// it does.
     fn wait_for_resource(&self, request: &ClaimTask) -> Result<bool> {
         let Some(batch) = &request.batch else { return Ok(false) };
-        let waits = waits_for_others(self.context.session, batch)?;
+        let waits = waits_for_resources(self.context.session, batch)?;
         if waits {
             std::thread::sleep(RESOURCE_POLL_INTERVAL);
         }

@@ -1,5 +1,5 @@
-//! What a client is offered by its era and by what it declared: a legacy client breaks on what it does
-//! not know, so it sees nothing of it.
+//! Which features a client supports, by its protocol version and the capabilities that it declared. A client of an
+//! older version may fail on features that it does not know, so the server hides them from it.
 
 use rmcp::model::{
     CancelTaskMethod, ClientCapabilities, ClientRequest, ConstString, ErrorCode, ErrorData, GetTaskMethod,
@@ -8,23 +8,23 @@ use rmcp::model::{
 use rmcp::service::{NotificationContext, RequestContext};
 use rmcp::{RoleServer, Service};
 
-/// What the client of a request can do.
+/// The features that the client of a request supports.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Client {
-    /// Whether it speaks 2026-07-28 or later: it is never sent a request.
+pub(super) struct ClientFeatures {
+    /// Whether the client uses protocol version 2026-07-28 or later. The server sends no requests to such a client.
     pub(super) stateless: bool,
-    /// Whether it takes a task's handle for an answer.
+    /// Whether a tool call may return a task.
     pub(super) tasks: bool,
-    /// Whether it can have a person fill in a form.
+    /// Whether the client can show a form to a person (elicitation).
     pub(super) forms: bool,
 }
 
-impl Client {
-    /// The client behind a request.
+impl ClientFeatures {
+    /// The features of the client that sent a request.
     pub(super) fn of(context: &RequestContext<RoleServer>) -> Self {
         let stateless = context.protocol_version().is_some_and(|version| is_stateless(&version));
         let capabilities = context.client_capabilities().unwrap_or_default();
-        Client {
+        ClientFeatures {
             stateless,
             tasks: stateless && capabilities.supports_tasks(),
             forms: has_forms(&capabilities),
@@ -33,25 +33,25 @@ impl Client {
 }
 
 fn is_stateless(version: &ProtocolVersion) -> bool {
-    // Versions are dates: they sort as they came.
+    // Versions are dates, so they compare as text.
     version.as_str() >= ProtocolVersion::V_2026_07_28.as_str()
 }
 
-/// Who declares neither kind of elicitation means forms: they came first.
+/// A client that declares elicitation without a kind means forms, which were the only kind at first.
 fn has_forms(capabilities: &ClientCapabilities) -> bool {
     capabilities.elicitation.as_ref().is_some_and(|kinds| kinds.form.is_some() || kinds.url.is_none())
 }
 
-/// A server as its client's era and declarations let it be seen.
-pub(super) struct Eras<S>(pub(super) S);
+/// A server without the features that its client does not support.
+pub(super) struct FeatureFilter<S>(pub(super) S);
 
-impl<S: Service<RoleServer>> Service<RoleServer> for Eras<S> {
+impl<S: Service<RoleServer>> Service<RoleServer> for FeatureFilter<S> {
     async fn handle_request(
         &self,
         request: ClientRequest,
         context: RequestContext<RoleServer>,
     ) -> Result<ServerResult, ErrorData> {
-        let client = Client::of(&context);
+        let client = ClientFeatures::of(&context);
         if !client.stateless
             && let Some(method) = task_method(&request)
         {
@@ -61,10 +61,10 @@ impl<S: Service<RoleServer>> Service<RoleServer> for Eras<S> {
                 None,
             ));
         }
-        // It has room for every sort of request, and rmcp moves what it is part of several times.
+        // Boxed: the future is as large as the largest request, and rmcp moves it several times.
         let mut result = Box::pin(self.0.handle_request(request, context)).await?;
         let capabilities = match &mut result {
-            // Whatever version it asks for: a handshake ends in an older one.
+            // A handshake always results in an older version, whatever version the client asked for.
             ServerResult::InitializeResult(result) => Some(&mut result.capabilities),
             ServerResult::DiscoverResult(result) if !client.tasks => Some(&mut result.capabilities),
             _ => None,
@@ -97,7 +97,7 @@ impl<S: Service<RoleServer>> Service<RoleServer> for Eras<S> {
     }
 }
 
-/// The method of a request of the tasks extension, malformed or not.
+/// The method, if the request belongs to the tasks extension. A malformed one arrives as a custom request.
 fn task_method(request: &ClientRequest) -> Option<&'static str> {
     let methods = [GetTaskMethod::VALUE, UpdateTaskMethod::VALUE, CancelTaskMethod::VALUE];
     match request {

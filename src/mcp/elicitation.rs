@@ -1,4 +1,4 @@
-//! Asking the person behind a client, by a form that the client shows.
+//! Elicitation: asks the person who uses the client, with a form that the client shows.
 
 use rmcp::RoleServer;
 use rmcp::model::{
@@ -13,10 +13,11 @@ use crate::ops::{ReviewQuestion, form};
 
 fn elicitation(question: &ReviewQuestion) -> Result<ElicitRequest> {
     let Value::Object(schema) = form() else {
-        return Err(Error::new(Code::Internal, "the form is no object"));
+        return Err(Error::new(Code::Internal, "the schema of the review form is not a JSON object"));
     };
-    let requested_schema = ElicitationSchema::from_json_schema(schema)
-        .map_err(|error| Error::internal("the form cannot be written", error))?;
+    let requested_schema = ElicitationSchema::from_json_schema(schema).map_err(|error| {
+        Error::internal("the review form could not be written as an elicitation schema", error)
+    })?;
     let message = question.message.clone();
     Ok(ElicitRequest::new(ElicitRequestParams::FormElicitationParams {
         meta: None,
@@ -25,38 +26,38 @@ fn elicitation(question: &ReviewQuestion) -> Result<ElicitRequest> {
     }))
 }
 
-/// The question as an answer asks it, under its name.
+/// The question as part of a response, for a client that takes no requests.
 pub(super) fn input_request(question: &ReviewQuestion) -> Result<InputRequests> {
     Ok(InputRequests::from([(question.name.clone(), InputRequest::Elicitation(elicitation(question)?))]))
 }
 
-/// Sends the question to a client that takes requests, and waits for the answer as long as it takes;
-/// it holds neither a thread nor a slot meanwhile. Where there is none, says why.
+/// Sends the question to the client and waits for the answer without a time limit, a thread or a slot. Returns the
+/// reason if there is no answer.
 pub(super) async fn ask(
     question: &ReviewQuestion,
     context: &RequestContext<RoleServer>,
     in_flight: &InFlight,
 ) -> Result<Result<Value, String>> {
-    in_flight.step_aside(&context.id)?;
+    in_flight.start_waiting(&context.id)?;
     let request = ServerRequest::ElicitRequest(elicitation(question)?);
     let sent = context.peer.send_cancellable_request(request, PeerRequestOptions::no_options()).await;
-    let mut asked = match sent {
-        Ok(asked) => asked,
+    let mut sent = match sent {
+        Ok(sent) => sent,
         Err(error) => return Ok(Err(format!("the client could not be asked: {error}"))),
     };
     tokio::select! {
-        answer = &mut asked.rx => Ok(match answer {
+        answer = &mut sent.rx => Ok(match answer {
             Ok(Ok(answer)) => Ok(serde_json::to_value(answer)
                 .map_err(|error| Error::internal("the answer could not be read", error))?),
             Ok(Err(error)) => Err(format!("the client refused: {error}")),
-            Err(_) => Err("the client went away".to_owned()),
+            Err(_) => Err("the client disconnected".to_owned()),
         }),
         () = context.ct.cancelled() => {
             let why = "the call was cancelled".to_owned();
-            // A client that has gone needs not be told.
-            asked.cancel(Some(why.clone())).await.ok();
+            // An error here means that the client has disconnected.
+            sent.cancel(Some(why.clone())).await.ok();
             Ok(Err(why))
         }
-        () = in_flight.gone() => Ok(Err("the client went away".to_owned())),
+        () = in_flight.client_closed() => Ok(Err("the client disconnected".to_owned())),
     }
 }

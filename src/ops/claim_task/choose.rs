@@ -1,0 +1,131 @@
+//! Chooses the task to claim, or says why there is none.
+
+use super::ClaimTask;
+use crate::error::{Code, Error, Result};
+use crate::model::batch::BatchStatus;
+use crate::model::claim_rules::{ClaimKind, check_claimable};
+use crate::model::id::TaskId;
+use crate::model::limits::Priority;
+use crate::model::resource::display_path;
+use crate::model::status::Status;
+use crate::model::task::Task;
+use crate::model::text::excerpt;
+use crate::model::timestamp::Timestamp;
+use crate::ops::Session;
+use crate::ops::request::fields::{non_empty, parse_tags};
+use crate::ops::request::lookup::find_task;
+use crate::store::{StoreRead, TaskFilter};
+
+impl ClaimTask {
+    /// The task that `worker` may claim.
+    pub(super) fn choose(&self, tx: &dyn StoreRead, worker: &str) -> Result<Task> {
+        let task = match &self.id {
+            Some(id) => tx.task(id)?,
+            None => self.choose_best(tx)?,
+        };
+        check_claimable(&task, worker, ClaimKind::Fenced, tx.now())?;
+        check_resources_free(tx, &task)?;
+        Ok(task)
+    }
+
+    fn choose_best(&self, tx: &dyn StoreRead) -> Result<Task> {
+        let batch = self.batch.as_ref().map(|id| find_task(tx, id, "batch")).transpose()?;
+        if let Some(Task { id, parent: Some(batch), is_chunk: true, .. }) = &batch {
+            return Err(Error::invalid(format!(
+                "batch: {id} is a chunk of batch {batch}; name that batch, or claim the chunk alone with claim_task(id=\"{id}\")"
+            )));
+        }
+        if let Some(batch) = &batch
+            && batch.status == Status::Cancelled
+        {
+            return Err(Error::new(Code::Cancelled, format!("Batch {} was cancelled; stop", batch.id)));
+        }
+        let filter = TaskFilter {
+            project: non_empty(&self.project),
+            task_type: self.task_type,
+            priority_max: self.priority_max.map(Priority::get),
+            parent: batch.as_ref().map(|batch| batch.row),
+            ready: true,
+            without_conflicts: true,
+            tags: parse_tags(&self.tags)?,
+            ..TaskFilter::default()
+        };
+        if let Some(task) = tx.list(&filter, None, 1)?.pop() {
+            return Ok(task);
+        }
+        if let Some(batch) = &batch {
+            refuse_if_person_needed(tx, batch)?;
+        }
+        Err(nothing_to_claim(tx, batch.as_ref(), filter)?)
+    }
+}
+
+/// The refusal if no ready task matches `filter`, with the reason and the next step.
+fn nothing_to_claim(tx: &dyn StoreRead, batch: Option<&Task>, filter: TaskFilter) -> Result<Error> {
+    let reason = match (batch, next_expiry(tx)?) {
+        (Some(batch), _) if batch.status.is_terminal() => {
+            format!("batch {} is {}; stop", batch.id, batch.status)
+        }
+        _ if !tx.list(&TaskFilter { without_conflicts: false, ..filter }, None, 1)?.is_empty() => {
+            "every chunk that is left shares a resource with a chunk that is being worked on; ask again after 60 s"
+                .to_owned()
+        }
+        (_, Some(expiry)) => format!(
+            "the other tasks are claimed or wait after a failed attempt, the first of them until {expiry}; stop, or ask again then"
+        ),
+        (_, None) => "no task is being worked on either; stop, or ask again when there are new tasks".to_owned(),
+    };
+    Ok(Error::new(Code::NothingToClaim, format!("No ready task matches: {reason}")))
+}
+
+/// Refuses a chunk while another chunk that shares a resource with it is being worked on.
+fn check_resources_free(tx: &dyn StoreRead, task: &Task) -> Result<()> {
+    if task.is_chunk
+        && let Some(used) = tx.resource_in_use(task.row)?
+    {
+        let other = tx.task_by_row(used.chunk)?;
+        return Err(Error::new(
+            Code::NotReady,
+            format!(
+                "Chunk {} shares '{}' with chunk {}, which '{}' is working on. Claim it when that chunk has ended, or claim another with claim_task()",
+                task.id,
+                excerpt(&display_path(&used.resource)),
+                other.id,
+                other.claim.as_ref().map_or("another worker", |claim| claim.worker.as_str()),
+            ),
+        ));
+    }
+    Ok(())
+}
+
+/// Refuses a batch that is paused or waits for a review.
+fn refuse_if_person_needed(tx: &dyn StoreRead, task: &Task) -> Result<()> {
+    let Some(batch) = tx.batch(task.row)? else { return Ok(()) };
+    if let Some(reason) = &batch.pause_reason {
+        return Err(Error::new(Code::Paused, format!("Batch {} is paused; stop. {reason}", task.id)));
+    }
+    if batch.status(task.status, tx.has_workable_chunk(task.row)?) == BatchStatus::Waiting {
+        let message =
+            format!("Batch {0} waits for a person, get_batch(id=\"{0}\", view=\"review\"); stop", task.id);
+        return Err(Error::new(Code::NothingToClaim, message));
+    }
+    Ok(())
+}
+
+/// When the next lease expires or the next hold ends.
+fn next_expiry(tx: &dyn StoreRead) -> Result<Option<Timestamp>> {
+    Ok(tx.next_lease_expiry()?.into_iter().chain(tx.next_hold_expiry()?).min())
+}
+
+/// Whether a batch has ready chunks. To a worker that found nothing to claim this says that they all share a
+/// resource with chunks that are being worked on.
+///
+/// # Errors
+/// If the store cannot be read.
+pub fn waits_for_resources(session: &Session, batch: &TaskId) -> Result<bool> {
+    let batch = batch.clone();
+    session.read(move |tx| {
+        let filter = TaskFilter { parent: Some(tx.task(&batch)?.row), ready: true, ..TaskFilter::default() };
+        Ok(!tx.list(&filter, None, 1)?.is_empty())
+    })
+}

@@ -1,0 +1,172 @@
+//! `claim_task`: claims the best ready task that matches, under a fenced claim.
+
+mod choose;
+mod reply;
+
+pub use choose::waits_for_resources;
+pub use reply::ClaimReply;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::lifecycle::expire_leases::expire_leases;
+use super::lifecycle::receipts::{IncomingReceipt, append_receipt};
+use super::lifecycle::transition::change_state;
+use super::{Effect, Operation, Session};
+use crate::error::Result;
+use crate::model::claim::Claim;
+use crate::model::claim_rules::claimed;
+use crate::model::id::{TaskId, Token};
+use crate::model::limits::{LeaseSeconds, Priority};
+use crate::model::status::TaskType;
+use crate::model::task::Task;
+use crate::model::text::LineText;
+use crate::model::worker_scope::WorkerScope;
+use crate::store::{StoreRead, StoreWrite};
+
+/// The request.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema, clap::Args)]
+#[serde(deny_unknown_fields)]
+pub struct ClaimTask {
+    /// Your name
+    #[arg(long)]
+    pub worker: Option<LineText>,
+    /// Claim this task; without it, the best ready one.
+    #[schemars(description = "")]
+    #[arg(long)]
+    pub id: Option<TaskId>,
+    /// Only a task of this project.
+    #[schemars(description = "")]
+    #[arg(long)]
+    pub project: Option<LineText>,
+    /// Only a chunk of this batch.
+    #[schemars(description = "")]
+    #[arg(long)]
+    pub batch: Option<TaskId>,
+    /// Only a task of this type.
+    #[schemars(description = "")]
+    #[serde(rename = "type")]
+    #[arg(long = "type")]
+    pub task_type: Option<TaskType>,
+    /// Only a task of this priority or a more urgent one.
+    #[schemars(description = "")]
+    #[arg(long)]
+    pub priority_max: Option<Priority>,
+    /// Only a task with all of these tags.
+    #[schemars(description = "")]
+    #[serde(default)]
+    #[arg(long, value_delimiter = ',')]
+    pub tags: Vec<LineText>,
+    /// Each write you make renews it
+    #[serde(default = "half_an_hour")]
+    #[arg(long, default_value = "1800", allow_negative_numbers = true)]
+    pub lease_seconds: LeaseSeconds,
+    /// Whether a runner claims for a worker of its own. The next runner of the batch may release such a claim. Only
+    /// Tasktally's own code sets it.
+    #[serde(skip)]
+    #[arg(skip)]
+    pub by_runner: bool,
+    /// Whether the claim also reports the first item as started, because a command for it starts at once. Only
+    /// Tasktally's own code sets it.
+    #[serde(skip)]
+    #[arg(skip)]
+    pub starts_first_item: bool,
+}
+
+fn half_an_hour() -> LeaseSeconds {
+    LeaseSeconds::of(1_800)
+}
+
+impl Operation for ClaimTask {
+    const NAME: &'static str = "claim_task";
+    const TITLE: &'static str = "Claim a task";
+    const DESCRIPTION: &'static str = "Claim the best ready task that matches (or id): its instructions, items and claim.token for your writes.";
+    const EFFECT: Effect = Effect::Write;
+    const POSITIONAL: &'static str = "id";
+    const WORKER_PARAMETERS: &'static [&'static str] = &["worker", "id", "project", "batch", "tags"];
+    type Reply = ClaimReply;
+
+    fn run(self, session: &Session) -> Result<ClaimReply> {
+        if let Some(scope) = session.worker_scope() {
+            return reply_for_scope(session, scope.clone());
+        }
+        let worker =
+            self.worker.as_ref().and_then(LineText::non_empty).unwrap_or(session.caller()).to_owned();
+        // Idle workers poll: if there is nothing to claim and nothing to expire, they cost no write.
+        let (request, name) = (self.clone(), worker.clone());
+        session.read(move |tx| {
+            let refusal = request.choose(tx, &name).err();
+            match refusal {
+                Some(refusal) if !is_anything_due(tx)? => Err(refusal),
+                _ => Ok(()),
+            }
+        })?;
+        session.write(move |tx| {
+            let is_due = is_anything_due(tx)?;
+            if is_due {
+                expire_leases(tx)?;
+            }
+            match self.choose(tx, &worker) {
+                Ok(task) => self.claim(tx, &task, worker).map(Ok),
+                // A refused claim still commits the leases that were expired.
+                Err(refusal) if is_due => Ok(Err(refusal)),
+                Err(refusal) => Err(refusal),
+            }
+        })?
+    }
+}
+
+impl ClaimTask {
+    /// A runner's claim of any ready chunk of a batch. `per_item` says whether it runs a command per item, so that
+    /// the first item starts with the claim.
+    pub fn for_runner(worker: LineText, batch: TaskId, per_item: bool) -> Self {
+        ClaimTask {
+            worker: Some(worker),
+            id: None,
+            project: None,
+            batch: Some(batch),
+            task_type: None,
+            priority_max: None,
+            tags: Vec::new(),
+            lease_seconds: half_an_hour(),
+            by_runner: true,
+            starts_first_item: per_item,
+        }
+    }
+
+    /// Claims a task that `choose` returned in the same transaction.
+    fn claim(&self, tx: &dyn StoreWrite, before: &Task, worker: String) -> Result<ClaimReply> {
+        let token = if self.by_runner { Token::random_for_runner() } else { Token::random() };
+        let claim = Claim::new(worker, Some(token.clone()), tx.now(), self.lease_seconds.get());
+        let task = claimed(before, claim);
+        change_state(tx, before, &task)?;
+        let chunk = tx.chunk(&task)?;
+        if let Some(chunk) = &chunk {
+            tx.set_attempts(chunk, chunk.attempts + 1)?;
+        }
+        let task = tx.task_by_row(task.row)?;
+        let reply = ClaimReply::read(tx, &task, chunk, &token)?;
+        if self.starts_first_item
+            && let Some(first) = reply.items.as_ref().and_then(|items| items.first())
+        {
+            let key = first.get("key").and_then(Value::as_str).unwrap_or_default();
+            append_receipt(tx, &task, &IncomingReceipt::item_started(Some(&token), "tasktally", key))?;
+        }
+        Ok(reply)
+    }
+}
+
+/// Whether a lease has expired or a hold has ended; recording that needs a write.
+fn is_anything_due(tx: &dyn StoreRead) -> Result<bool> {
+    Ok(tx.next_hold_expiry()?.is_some_and(|end| end <= tx.now()) || !tx.expired_claims(1)?.is_empty())
+}
+
+/// The reply for a worker of a chunk: the claim that the runner already holds for it.
+fn reply_for_scope(session: &Session, scope: WorkerScope) -> Result<ClaimReply> {
+    session.read(move |tx| {
+        let task = tx.task(&scope.chunk)?;
+        let chunk = tx.chunk(&task)?;
+        ClaimReply::read(tx, &task, chunk, &scope.token)
+    })
+}

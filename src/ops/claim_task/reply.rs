@@ -1,0 +1,140 @@
+//! The reply of `claim_task`: the task, its instructions and open items, and the claim.
+
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use crate::error::Result;
+use crate::model::batch::{Batch, Chunk};
+use crate::model::id::Token;
+use crate::model::limits::PAGE_ROWS;
+use crate::model::task::Task;
+use crate::ops::views::items::open_items;
+use crate::ops::views::task::TaskView;
+use crate::store::StoreRead;
+
+/// A claim in the reply to the worker that won it.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct ClaimView {
+    /// Pass this with every later write.
+    pub token: String,
+    /// Grows with every claim of the task.
+    pub generation: u64,
+    /// The claim ends at this time unless a write renews it.
+    pub expires_at: String,
+}
+
+/// The reply.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct ClaimReply {
+    /// Whether the task was claimed.
+    pub success: bool,
+    /// Which task was claimed.
+    pub message: String,
+    /// The task with its body.
+    pub task: TaskView,
+    /// What to do, and how to report it.
+    pub instructions: String,
+    /// Items without an outcome.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub items: Option<Vec<Map<String, Value>>>,
+    /// How many items have no outcome.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub items_left: Option<u64>,
+    /// Pass this to `get_task(items_after=…)` for the next items.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next_items_after: Option<u64>,
+    /// The claim.
+    pub claim: ClaimView,
+    /// The number of this attempt at the task, from 1; for the runner.
+    #[serde(skip)]
+    pub attempt: u64,
+}
+
+impl ClaimReply {
+    /// Reads what the worker needs for a task that it holds with `token`.
+    pub(super) fn read(tx: &dyn StoreRead, task: &Task, chunk: Option<Chunk>, token: &Token) -> Result<Self> {
+        let claim = ClaimView {
+            token: token.to_string(),
+            generation: task.generation,
+            expires_at: task.claim.as_ref().map(|claim| claim.expires_at.to_string()).unwrap_or_default(),
+        };
+        match chunk {
+            None => Self::of_task(tx, task, claim),
+            Some(chunk) => Self::of_chunk(tx, task, &chunk, claim),
+        }
+    }
+
+    fn of_task(tx: &dyn StoreRead, task: &Task, claim: ClaimView) -> Result<Self> {
+        let mut instructions = tx.initial_text(task.row)?;
+        if !instructions.is_empty() {
+            instructions += "\n\n";
+        }
+        instructions += &format!(
+            "Append a receipt after each step: update_task(id=\"{id}\", claim=\"{token}\", body=\"...\"). Then complete_task(id=\"{id}\", claim=\"{token}\").",
+            id = task.id,
+            token = claim.token
+        );
+        Ok(ClaimReply {
+            success: true,
+            message: format!("Claimed {}", task.id),
+            task: TaskView::compact(tx, task)?,
+            instructions,
+            items: None,
+            items_left: None,
+            next_items_after: None,
+            claim,
+            attempt: 1,
+        })
+    }
+
+    fn of_chunk(tx: &dyn StoreRead, task: &Task, chunk: &Chunk, claim: ClaimView) -> Result<Self> {
+        let mut instructions =
+            tx.batch(chunk.batch_row)?.map(|batch| batch_instructions(&batch, chunk)).unwrap_or_default();
+        let (items, next_items_after) = open_items(tx, task, chunk, 0, PAGE_ROWS)?;
+        let in_doubt = tx.started_items(chunk)?.len();
+        if in_doubt > 0 {
+            instructions += &format!(
+                "\n\nItems in doubt: {in_doubt}. Such an item has 'in_doubt', which says which worker started it and when; the outcome is unknown. Check whether its action happened before you act on it again."
+            );
+        }
+        let more = if next_items_after.is_some() {
+            " More items: get_task(id, items_after=next_items_after)."
+        } else {
+            ""
+        };
+        instructions += &format!(
+            "\n\nAfter EACH item: update_task(id=\"{id}\", claim=\"{token}\", item=KEY, outcome=\"done\"|\"failed\"|\"skipped\", category=..., body=\"- what you did\").{more} When none is left: complete_task(id=\"{id}\", claim=\"{token}\").",
+            id = task.id,
+            token = claim.token
+        );
+        Ok(ClaimReply {
+            success: true,
+            message: format!("Claimed {} ({})", task.id, task.title),
+            task: TaskView::compact(tx, task)?,
+            instructions,
+            items: Some(items),
+            items_left: Some(chunk.counts.total - chunk.counts.processed()),
+            next_items_after,
+            claim,
+            attempt: chunk.attempts.unsigned_abs() + 1,
+        })
+    }
+}
+
+/// The instructions of the batch, of the chunk's step, and the reviewer's note.
+fn batch_instructions(batch: &Batch, chunk: &Chunk) -> String {
+    let mut instructions = batch.instructions.clone();
+    if let Some(step) = batch.steps.get(chunk.step) {
+        let number = format!("{} of {}", chunk.step + 1, batch.steps.count());
+        instructions +=
+            &format!("\n\nStep '{}' ({number}): {}", step.name.as_str(), step.instructions.as_str());
+    }
+    if !chunk.review_note.is_empty() {
+        instructions += &format!(
+            "\n\nA reviewer asked for this chunk to be redone, with this note: {}",
+            chunk.review_note
+        );
+    }
+    instructions
+}
