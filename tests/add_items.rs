@@ -221,7 +221,7 @@ fn invalid_items_are_refused_and_nothing_is_added() {
         (json!({"id": batch}), "items"),
         (json!({"id": batch, "items": []}), "holds no items"),
         (json!({"id": batch, "items": [good], "source": {"path": "x"}}), "items"),
-        (json!({"id": batch, "items": [good, {"id": "c"}]}), "item 2: no field \"/at/date\""),
+        (json!({"id": batch, "items": [good, {"id": "c"}]}), "item 2: the item has no field '/at/date'"),
         (json!({"id": batch, "items": [good, good]}), "item 2: key 'b' is already used by item 1"),
         (json!({"id": batch, "source": {"path": "none.jsonl"}}), "none.jsonl"),
         (json!({"id": chunk, "items": [good]}), "is a chunk"),

@@ -221,7 +221,7 @@ fn skipped_items_are_listed_with_their_reasons() {
             "item 2: key 'a' is already used by item 1",
             "item 3: field \"date\": \"someday\"",
             "item 4: no field \"key\"",
-            "item 5: no field \"date\"",
+            "item 5: the item has no field 'date'",
             "item 6: true/false",
         ]) {
             assert!(line.as_str().unwrap().starts_with(start), "{line}");

@@ -226,7 +226,7 @@ fn a_forged_job_is_refused() {
     let (chunk, token) = (&claimed.chunk, &claimed.token);
     let cut = &token[..token.len() - 1];
     let before = claimed.hostile.rows();
-    let no_job = "is no job token, which is CHUNK:TOKEN";
+    let no_job = "is not the scope of a worker; allowed: CHUNK:TOKEN";
     for (job, words) in [
         (format!("{chunk}:{cut}"), "has ended; stop"),
         (format!("{chunk}:{token}x"), "has ended; stop"),

@@ -16,7 +16,7 @@ use crate::error::{Code, Error, Result};
 word_enum!(
     /// A batch's status.
     BatchStatus, "batch status" {
-        /// Chunks are being worked or wait for workers.
+        /// Chunks are being worked on or wait for workers.
         Running = "running",
         /// No chunk can be claimed until the batch is resumed.
         Paused = "paused",
@@ -88,7 +88,7 @@ pub struct Batch {
     pub split: String,
     /// The most items a chunk holds.
     pub max_chunk: i64,
-    /// The most chunks worked at once.
+    /// The most chunks that are worked on at once.
     pub max_parallel: i64,
     /// How often a chunk may be claimed.
     pub max_attempts: i64,
@@ -114,7 +114,7 @@ pub struct Batch {
     pub approved_in_a_row: u64,
     /// The number of failed items beyond which it is paused.
     pub max_failures: Option<MaxFailures>,
-    /// The failed items when it was last resumed; they do not count towards `max_failures` again.
+    /// The number of failed items when it was last resumed. `max_failures` does not count them again.
     pub forgiven_failures: u64,
     /// Why it is paused; `None` if it is not.
     pub pause_reason: Option<String>,
@@ -296,7 +296,7 @@ pub fn settle(item: &StoredItem, outcome: Outcome) -> Result<SettleDecision> {
         Some(settled) => Err(Error::new(
             Code::Conflict,
             format!(
-                "Item '{}' is already {} by receipt {}; '{outcome}' would contradict it. The first one stands; control_batch(action=\"retry\") opens failed items again.",
+                "Item '{}' is already {} by receipt {}; the outcome '{outcome}' contradicts it and was not stored. control_batch(action=\"retry\") opens failed items again.",
                 item.key, settled.outcome, settled.receipt
             ),
         )),

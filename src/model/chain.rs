@@ -91,7 +91,10 @@ impl FromStr for ChainHead {
         let is_hash = |hash: &str| hash.len() == 64 && hash.bytes().all(|byte| byte.is_ascii_hexdigit());
         let head = head.filter(|head| is_hash(&head.hash));
         head.map(|head| ChainHead { hash: head.hash.to_ascii_lowercase(), ..head }).ok_or_else(|| {
-            format!("'{}' is no head: a line is ID NUMBER HASH, as tasktally heads wrote it, or what tasktally heads --json did", excerpt(line))
+            format!(
+                "'{}' is not a chain head; each line is ID NUMBER HASH, as `tasktally heads` prints it, or a JSON object of `tasktally heads --json`",
+                excerpt(line)
+            )
         })
     }
 }

@@ -29,10 +29,10 @@ pub fn check_no_open_work(task: &Task, remaining: &OpenWork<'_>) -> Result<()> {
         let left = chunk.counts.total - chunk.counts.processed();
         if left > 0 {
             return Err(incomplete(format!(
-                "Chunk {} has {left} of {} items without a receipt: {}. Write each one's receipt, then complete it.",
+                "Chunk {} has {left} of {} items without a receipt: {}. Report each of them with update_task(item=KEY), then complete the chunk.",
                 task.id,
                 chunk.counts.total,
-                named(keys.iter().map(String::as_str), left)
+                list_names(keys.iter().map(String::as_str), left)
             )));
         }
     }
@@ -40,7 +40,7 @@ pub fn check_no_open_work(task: &Task, remaining: &OpenWork<'_>) -> Result<()> {
         && batch.ended_chunks < batch.chunk_count
     {
         return Err(incomplete(format!(
-            "Batch {} has {} of {} chunks that haven't ended; it completes by itself when they have.",
+            "Batch {} has {} of {} chunks that have not ended. The batch completes by itself when all of them have.",
             task.id,
             batch.chunk_count - batch.ended_chunks,
             batch.chunk_count
@@ -50,9 +50,9 @@ pub fn check_no_open_work(task: &Task, remaining: &OpenWork<'_>) -> Result<()> {
         let count = remaining.open_checkboxes.len() as u64;
         let first = remaining.open_checkboxes.first().copied().unwrap_or_default();
         return Err(incomplete(format!(
-            "The text of task {} holds {count} open `- [ ]`: {}. Tick each one done by a receipt that begins with its text, {}; force=true completes the task without.",
+            "The text of task {} contains {count} open `- [ ]`: {}. Close each one that is done by a receipt that starts with its text, {}; force=true completes the task nevertheless.",
             task.id,
-            named(remaining.open_checkboxes.iter().copied(), count),
+            list_names(remaining.open_checkboxes.iter().copied(), count),
             tick_call(&task.id, first)
         )));
     }
@@ -69,7 +69,7 @@ fn incomplete(message: String) -> Error {
     Error::new(Code::IncompleteItems, message)
 }
 
-fn named<'a>(names: impl Iterator<Item = &'a str>, count: u64) -> String {
+fn list_names<'a>(names: impl Iterator<Item = &'a str>, count: u64) -> String {
     let shown: Vec<String> = names.take(MAX_NAMED).map(excerpt).collect();
     let more = count.saturating_sub(shown.len() as u64);
     if more > 0 { format!("{} and {more} more", shown.join(", ")) } else { shown.join(", ") }

@@ -11,7 +11,7 @@ word_enum!(
         Reject = "reject",
         /// Items that share a resource are put into one chunk.
         Merge = "merge",
-        /// Chunks that share a resource are worked one after another.
+        /// Chunks that share a resource are worked on one after another.
         Serialize = "serialize",
         /// Resources are not compared.
         Allow = "allow",

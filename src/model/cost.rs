@@ -14,7 +14,7 @@ bounded_integer!(
 );
 
 /// The highest cost of one receipt.
-const MOST: f64 = 1_000_000_000.0;
+const MAX_COST: f64 = 1_000_000_000.0;
 
 /// An amount in the caller's own currency, kept in millionths so that sums are exact.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -48,9 +48,9 @@ impl FromStr for Money {
 
     fn from_str(text: &str) -> Result<Self, String> {
         match text.trim().parse::<f64>() {
-            #[expect(clippy::cast_possible_truncation, reason = "bounded by MOST")]
-            Ok(amount) if (0.0..=MOST).contains(&amount) => Ok(Money((amount * 1e6).round() as i64)),
-            _ => Err(format!("'{}' is no cost; it is a number from 0 to {MOST}", excerpt(text))),
+            #[expect(clippy::cast_possible_truncation, reason = "bounded by MAX_COST")]
+            Ok(amount) if (0.0..=MAX_COST).contains(&amount) => Ok(Money((amount * 1e6).round() as i64)),
+            _ => Err(format!("'{}' is not a cost; allowed: a number from 0 to {MAX_COST}", excerpt(text))),
         }
     }
 }

@@ -12,7 +12,7 @@ use super::text::excerpt;
 const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
 
 /// The prefix of runners' tokens.
-const RUNNER: &str = "run-";
+const RUNNER_PREFIX: &str = "run-";
 
 /// `length` base-32 characters from the 74 random bits of a version 7 UUID (62 of them in the low half).
 fn random_text(length: usize) -> String {
@@ -62,7 +62,7 @@ impl FromStr for TaskId {
             Ok(TaskId(text.to_owned()))
         } else {
             Err(format!(
-                "'{}' is not a task id: at most 64 letters, digits, '.', '-' or '_'; list_tasks() shows ids",
+                "'{}' is not a task id, which has at most 64 letters, digits, '.', '-' or '_'; list_tasks() shows the ids of tasks",
                 excerpt(text)
             ))
         }
@@ -82,12 +82,12 @@ impl Token {
 
     /// A token for a runner's claim; no other random token has its prefix.
     pub fn random_for_runner() -> Self {
-        Token(format!("{RUNNER}{}", random_text(14)))
+        Token(format!("{RUNNER_PREFIX}{}", random_text(14)))
     }
 
     /// Whether the claim was made by a runner.
     pub fn is_runner_token(&self) -> bool {
-        self.0.starts_with(RUNNER)
+        self.0.starts_with(RUNNER_PREFIX)
     }
 
     /// A token read from the store, not checked again.
@@ -109,7 +109,7 @@ impl FromStr for Token {
             Ok(Token(text.to_owned()))
         } else {
             Err(format!(
-                "'{}' is no claim token, which is at most 64 printable ASCII characters; the reply of claim_task() holds one in claim.token",
+                "'{}' is not a claim token, which has at most 64 printable ASCII characters; the reply of claim_task() contains it in claim.token",
                 excerpt(text)
             ))
         }

@@ -1,7 +1,7 @@
 //! Numeric parameters with their bounds, and limits of replies.
 
 bounded_integer!(
-    /// 0 is critical, 4 is someday.
+    /// A priority: 0 is the most urgent, 4 the least.
     Priority, 0..=4, "0 (critical) to 4"
 );
 bounded_integer!(

@@ -35,7 +35,7 @@ macro_rules! word_enum {
                     other => {
                         let all: Vec<_> = Self::ALL.iter().map(|value| value.as_str()).collect();
                         Err(format!(
-                            "'{}' is no {}; it is one of {}",
+                            "'{}' is not a valid {}; allowed: {}",
                             crate::model::text::excerpt(other), $what, all.join(", ")
                         ))
                     }

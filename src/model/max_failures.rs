@@ -48,7 +48,7 @@ impl FromStr for MaxFailures {
             (Ok(most), false) if most <= 1_000_000 => Ok(MaxFailures::Items(most)),
             (Ok(most), true) if most <= 100 => Ok(MaxFailures::Percent(most)),
             _ => Err(format!(
-                "'{}' is no limit of failures; it is a number from 0 to 1000000, or a share from 0% to 100%",
+                "'{}' is not a limit of failures; allowed: a number of items from 0 to 1000000, or a percentage from 0% to 100%",
                 excerpt(text)
             )),
         }

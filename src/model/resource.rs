@@ -9,7 +9,7 @@ use super::text::LineText;
 /// The field that is read if the batch names none.
 pub const DEFAULT_FIELD: &str = "files";
 /// The longest path, in bytes: `PATH_MAX` of Linux.
-const MOST_BYTES: usize = 4_096;
+const MAX_BYTES: usize = 4_096;
 /// Terminates each part of a key. Paths cannot contain it, and it sorts before every character of a path, so that
 /// in sorted order a folder is directly followed by all paths inside it.
 const END: char = '\u{1}';
@@ -25,16 +25,16 @@ impl Resource {
     /// # Errors
     /// The reason: the path is too long, contains hidden characters, or leads above its root.
     pub fn parse(path: &str) -> Result<Self, String> {
-        if path.len() > MOST_BYTES {
+        if path.len() > MAX_BYTES {
             return Err(format!(
-                "\"{}\" has {} bytes; a resource has at most {MOST_BYTES}",
+                "'{}' has {} bytes; a resource is a path of at most {MAX_BYTES} bytes",
                 visible_excerpt(path, 40),
                 path.len()
             ));
         }
         if path.chars().any(is_hidden) {
             return Err(format!(
-                "\"{}\" holds control or bidirectional characters, which no resource may",
+                "'{}' contains control or bidirectional characters, which are not allowed in a resource",
                 visible_excerpt(path, 80)
             ));
         }
@@ -45,7 +45,7 @@ impl Resource {
                 "" | "." => {}
                 ".." if parts.pop().is_none() && !absolute => {
                     return Err(format!(
-                        "\"{}\" leads above the folder that paths begin in; write it from a common folder, or absolute",
+                        "'{}' leads above the folder that paths are relative to; write all paths relative to a common folder, or absolute",
                         visible_excerpt(path, 80)
                     ));
                 }
@@ -104,10 +104,10 @@ pub fn item_resources(
     seen: &mut [bool],
 ) -> Result<Vec<Resource>, String> {
     let mut found = Vec::new();
-    let mut take = |name: &str, value: &Value| -> Result<(), String> {
+    let mut add = |name: &str, value: &Value| -> Result<(), String> {
         let refused = |reason: String| {
             format!(
-                "field \"{}\": {reason} (on_conflict=allow looks at no resources)",
+                "field '{}': {reason}; create_batch(on_conflict=\"allow\") does not check resources",
                 visible_excerpt(name, 80)
             )
         };
@@ -119,7 +119,7 @@ pub fn item_resources(
                 Ok(())
             }
             other => Err(refused(format!(
-                "{} is no resource; a resource is a path, as text, or a list of them",
+                "{} is not a resource; allowed: a path, as text, or a list of paths",
                 visible_excerpt(&other.to_string(), 40)
             ))),
         }
@@ -132,8 +132,8 @@ pub fn item_resources(
             *seen = true;
         }
         match value {
-            Value::Array(values) => values.iter().try_for_each(|value| take(name, value))?,
-            value => take(name, value)?,
+            Value::Array(values) => values.iter().try_for_each(|value| add(name, value))?,
+            value => add(name, value)?,
         }
     }
     found.sort_unstable();
@@ -173,7 +173,7 @@ mod tests {
             ("a/../../b", "above the folder"),
             ("a\nb", "control"),
             ("a\u{1}b", "control"),
-            (&"x".repeat(4_097), "4097 bytes; a resource has at most 4096"),
+            (&"x".repeat(4_097), "4097 bytes; a resource is a path of at most 4096 bytes"),
         ] {
             let refusal = Resource::parse(path).unwrap_err();
             assert!(refusal.contains(reason), "{refusal}");
@@ -220,8 +220,8 @@ mod tests {
         check(json!({"key": "a"}), &[], Ok(&[]));
         check(json!({"files": null, "x": ""}), &["files", "x"], Ok(&[]));
         check(json!({"files": "a", "x": "b", "y": ["c"]}), &["x", "/y/0"], Ok(&["b", "c"]));
-        check(json!({"files": 3}), &[], Err("field \"files\": 3 is no resource"));
-        check(json!({"files": [["a"]]}), &[], Err("[\"a\"] is no resource"));
+        check(json!({"files": 3}), &[], Err("field 'files': 3 is not a resource"));
+        check(json!({"files": [["a"]]}), &[], Err("[\"a\"] is not a resource"));
     }
 
     proptest! {

@@ -69,16 +69,19 @@ impl Split {
         match self {
             Split::Size => Ok(SplitGroup { sort_key: String::new(), label: "Items".to_owned() }),
             Split::Time { field, period } => {
-                let value = lookup(item, field)
-                    .filter(|value| !value.is_null())
-                    .ok_or_else(|| format!("no field \"{}\" to split by time", visible_excerpt(field, 80)))?;
+                let value = lookup(item, field).filter(|value| !value.is_null()).ok_or_else(|| {
+                    format!(
+                        "the item has no field '{}', by which the batch is split",
+                        visible_excerpt(field, 80)
+                    )
+                })?;
                 let stamp = ItemTime::from_json(value)
-                    .map_err(|reason| format!("field \"{}\": {reason}", visible_excerpt(field, 80)))?;
+                    .map_err(|reason| format!("field '{}': {reason}", visible_excerpt(field, 80)))?;
                 Ok(period.group(stamp.date))
             }
             Split::Category { field } => {
                 let label = category(lookup(item, field))
-                    .map_err(|reason| format!("field \"{}\": {reason}", visible_excerpt(field, 80)))?;
+                    .map_err(|reason| format!("field '{}': {reason}", visible_excerpt(field, 80)))?;
                 Ok(SplitGroup { sort_key: String::new(), label })
             }
         }
@@ -113,7 +116,7 @@ fn category(value: Option<&Value>) -> Result<String, String> {
         Some(value @ (Value::Array(_) | Value::Object(_))) => {
             let kind = if value.is_array() { "a list" } else { "an object" };
             return Err(format!(
-                "{} is {kind}; a category is text, a number or true/false",
+                "{} is {kind}; allowed for a category: text, a number, true or false",
                 visible_excerpt(&value.to_string(), 80)
             ));
         }
@@ -121,13 +124,13 @@ fn category(value: Option<&Value>) -> Result<String, String> {
     let length = label.chars().count();
     if length > MAX_LABEL {
         return Err(format!(
-            "\"{}\" has {length} characters; a category has at most {MAX_LABEL}",
+            "'{}' has {length} characters; a category has at most {MAX_LABEL}",
             visible_excerpt(&label, 80)
         ));
     }
     if label.chars().any(is_hidden) {
         return Err(format!(
-            "\"{}\" holds control or bidirectional characters; a category becomes a task's title",
+            "'{}' contains control or bidirectional characters, which are not allowed in a category: it becomes part of a task's title",
             visible_excerpt(&label, 80)
         ));
     }

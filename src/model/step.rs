@@ -69,19 +69,22 @@ impl Steps {
     /// The reason why the steps cannot be used.
     pub fn new(steps: Vec<Step>) -> Result<Self, String> {
         if steps.len() > MAX_STEPS {
-            return Err(format!("steps: {} are too many, at most {MAX_STEPS}", steps.len()));
+            return Err(format!(
+                "steps: {} steps are too many; a batch has at most {MAX_STEPS}",
+                steps.len()
+            ));
         }
         for (number, step) in steps.iter().enumerate() {
             let name = step.name.as_str();
             if step.name.non_empty().is_none() || step.instructions.non_empty().is_none() {
-                return Err(format!("steps: step {} needs a name and instructions", number + 1));
+                return Err(format!("steps: step {} lacks a name or instructions; give both", number + 1));
             }
             if steps.iter().take(number).any(|earlier| earlier.name == step.name) {
-                return Err(format!("steps: two are named '{name}'; give each its own name"));
+                return Err(format!("steps: two steps are named '{name}'; give each step its own name"));
             }
             if number == 0 && !step.only_categories.is_empty() {
                 return Err(format!(
-                    "steps: only_categories of '{name}' has nothing to choose from, it is the first step"
+                    "steps: step '{name}' is the first, so only_categories has no earlier categories to select; leave it out"
                 ));
             }
         }
@@ -114,7 +117,7 @@ impl FromStr for Steps {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let steps = serde_json::from_str(text).map_err(|error| {
-            format!("not a JSON array of {{name, instructions, only_categories?}}: {error}")
+            format!("not a JSON array of steps {{\"name\", \"instructions\", \"only_categories\" (optional)}}: {error}")
         })?;
         Steps::new(steps)
     }
@@ -153,9 +156,12 @@ mod tests {
         assert_eq!((steps.count(), steps.name(1)), (2, "execute"));
         assert_eq!((Steps::default().count(), Steps::default().name(0)), (1, DEFAULT_STEP_NAME));
         for (bad, reason) in [
-            (r#"[{"name":"a","instructions":"x"},{"name":"a","instructions":"y"}]"#, "two are named 'a'"),
-            (r#"[{"name":"a","instructions":"x","only_categories":["k"]}]"#, "first step"),
-            (r#"[{"name":"","instructions":"x"}]"#, "needs a name"),
+            (
+                r#"[{"name":"a","instructions":"x"},{"name":"a","instructions":"y"}]"#,
+                "two steps are named 'a'",
+            ),
+            (r#"[{"name":"a","instructions":"x","only_categories":["k"]}]"#, "is the first"),
+            (r#"[{"name":"","instructions":"x"}]"#, "lacks a name"),
             (r#"[{"name":"a","instruction":"x"}]"#, "unknown field"),
         ] {
             let error = bad.parse::<Steps>().unwrap_err();

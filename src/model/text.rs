@@ -14,33 +14,33 @@ pub fn excerpt(value: &str) -> String {
 
 /// The limits of a text type.
 #[derive(Debug, Clone, Copy)]
-struct Rule {
-    most_bytes: usize,
-    lines: bool,
+struct TextLimit {
+    max_bytes: usize,
+    multi_line: bool,
 }
 
-impl Rule {
+impl TextLimit {
     fn check(self, value: &str) -> Result<(), String> {
-        if value.len() > self.most_bytes {
+        if value.len() > self.max_bytes {
             return Err(format!(
-                "too large: {} bytes, at most {}; it begins '{}'",
+                "the text that starts with '{2}' has {0} bytes; at most {1} are allowed",
                 value.len(),
-                self.most_bytes,
+                self.max_bytes,
                 excerpt(&value.chars().take(20).collect::<String>())
             ));
         }
         let bad = value
             .char_indices()
-            .find(|&(_, c)| is_hidden(c) && !(self.lines && matches!(c, '\n' | '\r' | '\t')));
+            .find(|&(_, c)| is_hidden(c) && !(self.multi_line && matches!(c, '\n' | '\r' | '\t')));
         match bad {
             None => Ok(()),
             Some((at, c)) => Err(format!(
-                "character U+{:04X} at byte {at} is not allowed ({}); remove it",
+                "character U+{:04X} at byte {at} is not allowed: {}; remove it",
                 c as u32,
-                if self.lines {
-                    "no control or bidirectional-override characters"
+                if self.multi_line {
+                    "the text may contain no control or bidirectional characters except line ends and tabs"
                 } else {
-                    "one line, no control or bidirectional-override characters"
+                    "the text must be one line without control or bidirectional characters"
                 }
             )),
         }
@@ -48,7 +48,7 @@ impl Rule {
 }
 
 macro_rules! text {
-    ($(#[$meta:meta])* $name:ident, $rule:expr) => {
+    ($(#[$meta:meta])* $name:ident, $limit:expr) => {
         $(#[$meta])*
         #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Default, Serialize)]
         #[serde(transparent)]
@@ -66,7 +66,7 @@ macro_rules! text {
         impl std::str::FromStr for $name {
             type Err = String;
             fn from_str(value: &str) -> Result<Self, String> {
-                $rule.check(value)?;
+                $limit.check(value)?;
                 Ok($name(value.to_owned()))
             }
         }
@@ -78,7 +78,7 @@ macro_rules! text {
         impl<'de> Deserialize<'de> for $name {
             fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
                 let value = String::deserialize(deserializer)?;
-                $rule.check(&value).map_err(serde::de::Error::custom)?;
+                $limit.check(&value).map_err(serde::de::Error::custom)?;
                 Ok($name(value))
             }
         }
@@ -89,15 +89,15 @@ macro_rules! text {
 
 text!(
     /// One line: a title, a name, a key, a category; at most 1,000 bytes.
-    LineText, Rule { most_bytes: 1_000, lines: false }
+    LineText, TextLimit { max_bytes: 1_000, multi_line: false }
 );
 text!(
     /// A receipt's text; at most 64 KiB.
-    ReceiptText, Rule { most_bytes: 64 * 1024, lines: true }
+    ReceiptText, TextLimit { max_bytes: 64 * 1024, multi_line: true }
 );
 text!(
     /// A task's initial text or a batch's instructions; at most 1 MiB.
-    LongText, Rule { most_bytes: 1024 * 1024, lines: true }
+    LongText, TextLimit { max_bytes: 1024 * 1024, multi_line: true }
 );
 
 #[cfg(test)]
@@ -123,6 +123,6 @@ mod tests {
     #[test]
     fn the_error_names_size_and_limit() {
         let refusal = "x".repeat(1_001).parse::<LineText>().unwrap_err();
-        assert!(refusal.contains("1001 bytes, at most 1000"), "{refusal}");
+        assert!(refusal.contains("1001 bytes; at most 1000"), "{refusal}");
     }
 }

@@ -47,12 +47,14 @@ impl Timestamp {
     pub fn parse(text: &str) -> Result<Self> {
         let trimmed = text.trim();
         let bare_digits = trimmed.bytes().all(|b| b.is_ascii_digit());
-        let stamp = match iso(trimmed).filter(|_| !bare_digits) {
-            Some((date, time, offset)) if offset.is_some() || time.is_none() => {
-                ItemTime::at(date, time, offset)
-            }
-            _ => Err("is neither RFC 3339 (2025-11-03T10:00:00Z) nor a date (2025-11-03)".to_owned()),
-        };
+        let stamp =
+            match iso(trimmed).filter(|_| !bare_digits) {
+                Some((date, time, offset)) if offset.is_some() || time.is_none() => {
+                    ItemTime::at(date, time, offset)
+                }
+                _ => Err("is not a time; allowed: RFC 3339 (2025-11-03T10:00:00Z) or a date (2025-11-03)"
+                    .to_owned()),
+            };
         stamp
             .map(|stamp| Timestamp(stamp.millis))
             .map_err(|reason| Error::invalid(format!("{} {reason}", quoted(text))))
@@ -89,7 +91,7 @@ impl ItemTime {
     /// in mail, epoch seconds or milliseconds (a number or its digits).
     ///
     /// # Errors
-    /// The reason, beginning with the value.
+    /// The reason, which starts with the value.
     pub fn from_json(value: &Value) -> Result<Self, String> {
         let stamp = match value {
             Value::String(text) => ItemTime::from_text(text.trim()),
@@ -119,7 +121,7 @@ impl ItemTime {
         let number: f64 = text.parse().map_err(|_| unreadable())?;
         // 20251103 is meant as a date; as epoch seconds it would be a day of August 1970.
         if text.len() == 8 && iso(text).is_some_and(|(date, ..)| (1900..3000).contains(&date.year())) {
-            return Err("may be a date or epoch seconds; write a date as 2025-11-03".to_owned());
+            return Err("is ambiguous (a date or epoch seconds); write a date as 2025-11-03".to_owned());
         }
         let millis = if number >= FIRST_MS_NUMBER { number } else { number * 1000.0 }.round();
         if !(0.0..=LAST_MS as f64).contains(&millis) {
@@ -158,15 +160,16 @@ fn iso(text: &str) -> Option<(Date, Option<Time>, Option<Offset>)> {
 }
 
 fn unreadable() -> String {
-    "is not a time; write 2025-11-03, RFC 3339, RFC 2822, or epoch seconds or milliseconds".to_owned()
+    "is not a time; allowed: a date (2025-11-03), RFC 3339, RFC 2822, and epoch seconds or milliseconds"
+        .to_owned()
 }
 
 fn outside() -> String {
-    format!("is outside {RANGE}")
+    format!("is out of range; allowed: {RANGE}")
 }
 
 fn quoted(text: &str) -> String {
-    format!("\"{}\"", visible_excerpt(text, 80))
+    format!("'{}'", visible_excerpt(text, 80))
 }
 
 #[cfg(test)]

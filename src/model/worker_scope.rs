@@ -40,7 +40,7 @@ impl FromStr for WorkerScope {
         parts.ok_or_else(|| {
             let chunk = text.split(':').next().unwrap_or_default();
             format!(
-                "TASKTALLY_JOB: '{}…' is no job token, which is CHUNK:TOKEN as a runner gave it",
+                "TASKTALLY_JOB: '{}…' is not the scope of a worker; allowed: CHUNK:TOKEN, as the runner sets it",
                 excerpt(chunk)
             )
         })

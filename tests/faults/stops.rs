@@ -31,7 +31,7 @@ fn impatient_session(store: &Store) -> ops::Session {
     let opened =
         tasktally::store::sqlite::SqliteStore::open(store.file(), tasktally::clock::Clock::system()).unwrap();
     ops::Session::new(Arc::new(opened), tasktally::items::SourceRoots::new(["/"]), None, "other")
-        .with_patience(Some(LOCK_PATIENCE))
+        .with_max_write_wait(Some(LOCK_PATIENCE))
 }
 
 fn call(session: &ops::Session, operation: &str, arguments: Value) -> tasktally::error::Result<Value> {

@@ -193,7 +193,7 @@ fn an_invalid_list_of_heads_is_refused_with_its_line() {
     let hash = Sha256::digest("x").iter().map(|byte| format!("{byte:02x}")).collect::<String>();
     for (text, names) in [
         ("", "it holds no heads"),
-        ("abc 3\n", "line 1: 'abc 3' is no head"),
+        ("abc 3\n", "line 1: 'abc 3' is not a chain head"),
         (&format!("abc.01 3 {hash}\nabc.01 three {hash}\n"), "line 2"),
     ] {
         store.write("bad", text);

@@ -64,7 +64,7 @@ fn changed_lines_are_refused_with_their_number() {
         (receipt, "\"late\":false", "\"late\":true", "is not as it was written"),
         (receipt, "\"hash\":\"", "\"hash\":\"x", "hexadecimal"),
         (receipt, "\"created_at\":\"2", "\"created_at\":\"x2", "is no time"),
-        (task, "\"status\":\"active\"", "\"status\":\"asleep\"", "'asleep' is no status"),
+        (task, "\"status\":\"active\"", "\"status\":\"asleep\"", "'asleep' is not a valid status"),
         (task, "\"priority\":2", "\"priority\":2.5", "no whole number"),
         (task, "\"priority\":2", "\"priority\":\"2\"", "is no number"),
         (task, "\"has_checkbox\":false", "\"has_checkbox\":2", "neither true nor false"),

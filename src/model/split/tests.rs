@@ -40,10 +40,10 @@ fn time_groups_sort_by_time_and_read_like_a_calendar() {
 
 #[test]
 fn an_item_without_a_readable_time_is_refused() {
-    refused("month:date", json!({"when": "2025-11-03"}), "no field \"date\" to split by time");
-    refused("month:date", json!({"date": null}), "no field \"date\" to split by time");
-    refused("month:date", json!({"date": "soon"}), "field \"date\": \"soon\" is not a time");
-    refused("month:date", json!({"date": "x".repeat(999)}), "…\" is not a time");
+    refused("month:date", json!({"when": "2025-11-03"}), "the item has no field 'date'");
+    refused("month:date", json!({"date": null}), "the item has no field 'date'");
+    refused("month:date", json!({"date": "soon"}), "field 'date': 'soon' is not a time");
+    refused("month:date", json!({"date": "x".repeat(999)}), "…' is not a time");
     refused("month:date", json!({"date": "3025-11-03"}), "outside 1970-01-01 to 2999-12-31");
 }
 
@@ -58,14 +58,14 @@ fn a_category_is_the_value_as_text() {
     for none in [json!({}), json!({"kind": null}), json!({"kind": ""}), json!({"kind": " \n"})] {
         check("category:kind", none, "", "(none)");
     }
-    refused("category:kind", json!({"kind": ["a"]}), "field \"kind\": [\"a\"] is a list");
+    refused("category:kind", json!({"kind": ["a"]}), "field 'kind': [\"a\"] is a list");
     refused("category:kind", json!({"kind": {"a": 1}}), "is an object");
     refused(
         "category:kind",
         json!({"kind": "é".repeat(101)}),
         "has 101 characters; a category has at most 100",
     );
-    refused("category:kind", json!({"kind": "a\nb"}), "\"a\\u{a}b\" holds control");
+    refused("category:kind", json!({"kind": "a\nb"}), "'a\\u{a}b' contains control");
     check("size", json!({}), "", "Items");
 }
 
@@ -96,9 +96,9 @@ fn a_wrong_split_is_refused_with_the_next_step() {
             serde_json::from_value::<Split>(written.clone()).expect_err(&written.to_string()).to_string();
         assert!(reason.contains(because), "{written}: {reason}");
     };
-    check(json!("month"), "\"month\": A split by time needs `field`");
+    check(json!("month"), "'month': A split by time needs `field`");
     check(json!("category:"), "needs `field`");
-    check(json!("moon:date"), "\"moon:date\" is not a split; write size, category:FIELD");
+    check(json!("moon:date"), "'moon:date' is not a split; write size, category:FIELD");
     check(json!("size:date"), "takes no `field`");
     check(json!(""), "is not a split");
     check(json!("{\"by\":"), "is not a split");

@@ -14,11 +14,11 @@ use crate::model::field::visible_excerpt;
 const SHORTHANDS: &str =
     "write size, category:FIELD, or day:FIELD, week:FIELD, month:FIELD, quarter:FIELD, year:FIELD";
 
-/// The object form.
+/// A split as a JSON object.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Object {
-    by: By,
+struct SplitObject {
+    by: SplitBy,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     field: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -27,32 +27,32 @@ struct Object {
 
 #[derive(Clone, Copy, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-enum By {
+enum SplitBy {
     Size,
     Time,
     Category,
 }
 
-impl TryFrom<Object> for Split {
+impl TryFrom<SplitObject> for Split {
     type Error = Error;
 
-    fn try_from(Object { by, field, period }: Object) -> Result<Self> {
+    fn try_from(SplitObject { by, field, period }: SplitObject) -> Result<Self> {
         let needed = |kind: &str| match &field {
             Some(field) if !field.trim().is_empty() => Ok(field.trim().to_owned()),
             _ => Err(Error::invalid(format!(
-                "A split by {kind} needs `field`: the item's field that holds it"
+                "A split by {kind} needs `field`, the name of the field that contains the {kind} of an item"
             ))),
         };
         match by {
-            By::Size if field.is_some() => Err(Error::invalid(
-                "A split by size takes no `field`; leave it out, or split by time or category",
+            SplitBy::Size if field.is_some() => Err(Error::invalid(
+                "A split by size has no `field`; leave it out, or split by time or category",
             )),
-            By::Size | By::Category if period.is_some() => {
-                Err(Error::invalid("`period` goes with a split by time; leave it out, or set `by` to time"))
+            SplitBy::Size | SplitBy::Category if period.is_some() => {
+                Err(Error::invalid("`period` is only for a split by time; leave it out, or set `by` to time"))
             }
-            By::Size => Ok(Split::Size),
-            By::Time => Ok(Split::Time { field: needed("time")?, period: period.unwrap_or_default() }),
-            By::Category => Ok(Split::Category { field: needed("category")? }),
+            SplitBy::Size => Ok(Split::Size),
+            SplitBy::Time => Ok(Split::Time { field: needed("time")?, period: period.unwrap_or_default() }),
+            SplitBy::Category => Ok(Split::Category { field: needed("category")? }),
         }
     }
 }
@@ -65,10 +65,10 @@ impl FromStr for Split {
     fn from_str(text: &str) -> Result<Self> {
         let text = text.trim();
         let unknown =
-            || Error::invalid(format!("\"{}\" is not a split; {SHORTHANDS}", visible_excerpt(text, 80)));
+            || Error::invalid(format!("'{}' is not a split; {SHORTHANDS}", visible_excerpt(text, 80)));
         if text.starts_with('{') {
-            let object: Object = serde_json::from_str(text).map_err(|e| {
-                Error::invalid(format!("\"{}\" is not a split: {e}; {SHORTHANDS}", visible_excerpt(text, 80)))
+            let object: SplitObject = serde_json::from_str(text).map_err(|e| {
+                Error::invalid(format!("'{}' is not a split: {e}; {SHORTHANDS}", visible_excerpt(text, 80)))
             })?;
             return object.try_into();
         }
@@ -77,18 +77,18 @@ impl FromStr for Split {
             None => (text, None),
         };
         let (by, period) = match kind {
-            "size" => (By::Size, None),
-            "category" => (By::Category, None),
-            "time" => (By::Time, None),
-            "day" => (By::Time, Some(Period::Day)),
-            "week" => (By::Time, Some(Period::Week)),
-            "month" => (By::Time, Some(Period::Month)),
-            "quarter" => (By::Time, Some(Period::Quarter)),
-            "year" => (By::Time, Some(Period::Year)),
+            "size" => (SplitBy::Size, None),
+            "category" => (SplitBy::Category, None),
+            "time" => (SplitBy::Time, None),
+            "day" => (SplitBy::Time, Some(Period::Day)),
+            "week" => (SplitBy::Time, Some(Period::Week)),
+            "month" => (SplitBy::Time, Some(Period::Month)),
+            "quarter" => (SplitBy::Time, Some(Period::Quarter)),
+            "year" => (SplitBy::Time, Some(Period::Year)),
             _ => return Err(unknown()),
         };
-        Object { by, field, period }.try_into().map_err(|error: Error| {
-            Error::invalid(format!("\"{}\": {}; {SHORTHANDS}", visible_excerpt(text, 80), error.message))
+        SplitObject { by, field, period }.try_into().map_err(|error: Error| {
+            Error::invalid(format!("'{}': {}; {SHORTHANDS}", visible_excerpt(text, 80), error.message))
         })
     }
 }
@@ -118,11 +118,11 @@ impl fmt::Display for Period {
 impl Serialize for Split {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let (by, field, period) = match self.clone() {
-            Split::Size => (By::Size, None, None),
-            Split::Time { field, period } => (By::Time, Some(field), Some(period)),
-            Split::Category { field } => (By::Category, Some(field), None),
+            Split::Size => (SplitBy::Size, None, None),
+            Split::Time { field, period } => (SplitBy::Time, Some(field), Some(period)),
+            Split::Category { field } => (SplitBy::Category, Some(field), None),
         };
-        Object { by, field, period }.serialize(serializer)
+        SplitObject { by, field, period }.serialize(serializer)
     }
 }
 
@@ -131,9 +131,10 @@ impl<'de> Deserialize<'de> for Split {
         // Through `Value`: an untagged enum would report a misspelt field as "did not match any variant".
         match Value::deserialize(deserializer)? {
             Value::String(text) => text.parse().map_err(D::Error::custom),
-            object => {
-                Object::deserialize(object).map_err(D::Error::custom)?.try_into().map_err(D::Error::custom)
-            }
+            object => SplitObject::deserialize(object)
+                .map_err(D::Error::custom)?
+                .try_into()
+                .map_err(D::Error::custom),
         }
     }
 }

@@ -54,7 +54,7 @@ fn the_date_is_the_one_that_is_written() {
 
 #[test]
 fn what_is_no_time_is_refused_with_the_value() {
-    refused(json!("soon"), "\"soon\" is not a time");
+    refused(json!("soon"), "'soon' is not a time");
     refused(json!(""), "is not a time");
     refused(json!("2025-02-30"), "is not a time");
     refused(json!("1.2.3"), "is not a time");
