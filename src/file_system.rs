@@ -31,11 +31,11 @@ const SHARED: [&str; 5] = ["9p", "prl_fs", "vboxsf", "virtiofs", "vmhgfs-fuse"];
 /// Whether a store is safe on a file system.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FileSystemSafety {
-    /// A local disk, or one that nobody knows better about.
+    /// A local disk, or an unknown file system.
     Local,
     /// Shared with the host of this virtual machine.
     Shared,
-    /// Shared with other machines: whoever writes there at once may destroy the store.
+    /// A disk that is shared with other machines. Two machines that write at once may corrupt the store.
     Network,
 }
 
@@ -53,8 +53,8 @@ impl FileSystemSafety {
     }
 }
 
-/// The kind of file system that a path lies on, where the system tells; of what is not there yet, that of the
-/// folder it would be made in.
+/// The type of the file system that contains a path, if the kernel reports it. For a path that does not exist yet:
+/// the type for the folder that would contain it.
 pub fn file_system_type(path: &Path) -> Option<String> {
     let path = std::path::absolute(path).ok()?;
     let real = path.ancestors().find_map(|part| std::fs::canonicalize(part).ok())?;

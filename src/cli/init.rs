@@ -15,9 +15,9 @@ use std::path::{Path, PathBuf};
 
 use crate::error::{Code, Error, Result};
 use crate::prompts::SERVER_KEY;
-use client::{Client, Format};
+use client::{ClientProgram, ConfigFormat};
 use merged::Merged;
-use server::Server;
+use server::ServerEntry;
 use snippet::snippet;
 
 /// Print the configuration for an MCP client, or write it to the client's file.
@@ -25,7 +25,7 @@ use snippet::snippet;
 pub(super) struct Init {
     /// The client to connect [default: print the configuration for every client]
     #[arg(value_enum)]
-    client: Option<Client>,
+    client: Option<ClientProgram>,
 
     /// Add the configuration to the client's file; the rest of the file is kept, and a backup is made beside it
     #[arg(long)]
@@ -45,7 +45,7 @@ impl Init {
     pub(super) fn run(self, out: &mut dyn Write) -> Result<()> {
         let exe = std::env::current_exe()
             .map_err(|error| Error::internal("the path of this program cannot be found", error))?;
-        let server = Server::new(&exe, self.db.as_deref())?;
+        let server = ServerEntry::new(&exe, self.db.as_deref())?;
         match (self.client, self.write) {
             (Some(client), true) => {
                 let file = client.file(Path::new(""), codex_home().as_deref())?;
@@ -53,7 +53,7 @@ impl Init {
             }
             (None, true) => Err(Error::invalid(format!(
                 "--write needs the name of a client: tasktally init CLIENT --write, with CLIENT one of {}",
-                Client::names()
+                ClientProgram::names()
             ))),
             (Some(client), false) => print(out, &snippet(client, &server)?),
             (None, false) => print_all(&server, out),
@@ -69,8 +69,8 @@ fn codex_home() -> Option<PathBuf> {
     }
 }
 
-fn print_all(server: &Server, out: &mut dyn Write) -> Result<()> {
-    for (number, client) in Client::all().enumerate() {
+fn print_all(server: &ServerEntry, out: &mut dyn Write) -> Result<()> {
+    for (number, client) in ClientProgram::all().enumerate() {
         let gap = if number == 0 { "" } else { "\n" };
         print(out, &format!("{gap}# {}: {}\n", client.title(), client.file_description()))?;
         print(out, &snippet(client, server)?)?;
@@ -79,7 +79,7 @@ fn print_all(server: &Server, out: &mut dyn Write) -> Result<()> {
 }
 
 /// Adds the server to the client's file and prints what changed.
-fn write_to(client: Client, server: &Server, path: &Path, out: &mut dyn Write) -> Result<()> {
+fn write_to(client: ClientProgram, server: &ServerEntry, path: &Path, out: &mut dyn Write) -> Result<()> {
     match update_file(client, server, path) {
         Ok(Outcome::Unchanged) => print(
             out,
@@ -107,12 +107,12 @@ enum Outcome {
     Written { replaced: bool, backup: Option<PathBuf> },
 }
 
-fn update_file(client: Client, server: &Server, path: &Path) -> Result<Outcome> {
+fn update_file(client: ClientProgram, server: &ServerEntry, path: &Path) -> Result<Outcome> {
     let before = file::read(path)?;
     let text = before.as_ref().map_or("", |file| file.text.as_str());
     let merge = match client.format() {
-        Format::Json { list, typed } => json::merge(text, list, &server.fields(typed)),
-        Format::Toml => toml::merge(text, server),
+        ConfigFormat::Json { list, typed } => json::merge(text, list, &server.fields(typed)),
+        ConfigFormat::Toml => toml::merge(text, server),
     };
     let merged = merge.map_err(|reason| {
         Error::new(

@@ -9,7 +9,7 @@ use crate::terminal::StreamDecoder;
 
 /// How a log is printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Format {
+pub(super) enum LogFormat {
     /// Escaped, with a label when the stream changes.
     Text,
     /// The bytes as the worker wrote them.
@@ -21,7 +21,7 @@ pub(super) enum Format {
 /// Prints the pieces of both streams in one output.
 pub(super) struct LogPrinter<'a, W> {
     out: &'a mut W,
-    format: Format,
+    format: LogFormat,
     /// The stream of the last piece.
     last: Option<Stream>,
     is_at_line_start: bool,
@@ -29,7 +29,7 @@ pub(super) struct LogPrinter<'a, W> {
 
 impl<'a, W: Write> LogPrinter<'a, W> {
     /// A printer that has printed nothing yet.
-    pub(super) fn new(out: &'a mut W, format: Format) -> Self {
+    pub(super) fn new(out: &'a mut W, format: LogFormat) -> Self {
         LogPrinter { out, format, last: None, is_at_line_start: true }
     }
 
@@ -41,9 +41,9 @@ impl<'a, W: Write> LogPrinter<'a, W> {
         part: LogPart<'_>,
     ) -> Result<()> {
         match self.format {
-            Format::Json => return self.print_json(stream, part),
-            Format::Raw => {}
-            Format::Text => {
+            LogFormat::Json => return self.print_json(stream, part),
+            LogFormat::Raw => {}
+            LogFormat::Text => {
                 if self.last.replace(stream) != Some(stream) {
                     self.end_line()?;
                     writeln!(self.out, "── {stream} ──")?;
@@ -51,7 +51,7 @@ impl<'a, W: Write> LogPrinter<'a, W> {
             }
         }
         match part {
-            LogPart::Bytes(bytes) if self.format == Format::Raw => self.out.write_all(bytes)?,
+            LogPart::Bytes(bytes) if self.format == LogFormat::Raw => self.out.write_all(bytes)?,
             LogPart::Bytes(bytes) => self.print_text(&decoder.decode(bytes))?,
             LogPart::Omitted(count) => {
                 self.end_line()?;
@@ -81,6 +81,6 @@ impl<'a, W: Write> LogPrinter<'a, W> {
     }
 
     fn end_line(&mut self) -> Result<()> {
-        if self.is_at_line_start || self.format == Format::Raw { Ok(()) } else { self.print_text("\n") }
+        if self.is_at_line_start || self.format == LogFormat::Raw { Ok(()) } else { self.print_text("\n") }
     }
 }

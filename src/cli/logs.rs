@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::io::{self, ErrorKind, Write};
 use std::time::Duration;
 
-use super::log_printer::{Format, LogPrinter};
+use super::log_printer::{LogFormat, LogPrinter};
 use crate::error::{Error, Result};
 use crate::logs::{self, LogPart, LogReader, Stream};
 use crate::model::id::TaskId;
@@ -57,9 +57,9 @@ pub(super) fn run(request: &Logs, session: &Session, json: bool, out: &mut impl 
     let first_claim = live_generation(session, chunk)?;
     let mut streams = open_streams(request, session)?;
     let format = match (json, request.raw) {
-        (true, _) => Format::Json,
-        (false, true) => Format::Raw,
-        (false, false) => Format::Text,
+        (true, _) => LogFormat::Json,
+        (false, true) => LogFormat::Raw,
+        (false, false) => LogFormat::Text,
     };
     let mut printer = LogPrinter::new(out, format);
     for LogStream { stream, reader, decoder } in &mut streams {

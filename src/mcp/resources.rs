@@ -12,7 +12,7 @@ use crate::ops::{self, GetBatch, Operation, Session, WatchedObject};
 const JSON: &str = "application/json";
 
 /// A kind of resource.
-struct Template {
+struct ResourceKind {
     /// The address, with variables in braces.
     uri: &'static str,
     name: &'static str,
@@ -27,10 +27,10 @@ pub(super) const TASK: &str = "tasktally://tasks/{id}";
 pub(super) const CHUNK: &str = "tasktally://batches/{id}/chunks/{n}";
 
 /// Every kind of resource.
-static TEMPLATES: &[Template] = &[
-    Template { uri: BATCH, name: "batch", about: "A batch's progress, the reply of get_batch(id)" },
-    Template { uri: TASK, name: "task", about: "A task with its body, the reply of get_task(id)" },
-    Template {
+static TEMPLATES: &[ResourceKind] = &[
+    ResourceKind { uri: BATCH, name: "batch", about: "A batch's progress, the reply of get_batch(id)" },
+    ResourceKind { uri: TASK, name: "task", about: "A task with its body, the reply of get_task(id)" },
+    ResourceKind {
         uri: CHUNK,
         name: "chunk",
         about: "Chunk number n of the batch with its open items: the reply of get_task(id)",

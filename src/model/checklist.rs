@@ -2,7 +2,7 @@
 //! worker can keep a task from being completed. A later `- [x]` line ticks a box, since a body is append-only.
 
 /// What a line of a body says about a checkbox.
-enum Line<'a> {
+enum ChecklistLine<'a> {
     /// An open box with this text.
     Box(&'a str),
     /// A tick with this text.
@@ -14,15 +14,15 @@ pub fn open_checkboxes<'a>(own_text: &'a str, receipts: impl IntoIterator<Item =
     let mut open: Vec<&str> = Vec::new();
     for line in own_text.lines().filter_map(parse) {
         match line {
-            Line::Box(text) => open.push(text),
-            Line::Tick(text) => tick(&mut open, text),
+            ChecklistLine::Box(text) => open.push(text),
+            ChecklistLine::Tick(text) => tick(&mut open, text),
         }
     }
     for line in receipts.into_iter().flat_map(str::lines) {
         if open.is_empty() {
             break;
         }
-        if let Some(Line::Tick(text)) = parse(line) {
+        if let Some(ChecklistLine::Tick(text)) = parse(line) {
             tick(&mut open, text);
         }
     }
@@ -34,14 +34,14 @@ pub fn has_checkbox(text: &str) -> bool {
     text.contains("- [ ]")
 }
 
-fn parse(line: &str) -> Option<Line<'_>> {
+fn parse(line: &str) -> Option<ChecklistLine<'_>> {
     let line = line.trim_start();
     if let Some(text) = line.strip_prefix("- [ ]") {
-        return Some(Line::Box(text.trim()));
+        return Some(ChecklistLine::Box(text.trim()));
     }
     let rest = line.strip_prefix(['-', '*', '+'])?.trim_start();
     let text = rest.strip_prefix("[x]").or_else(|| rest.strip_prefix("[X]"))?;
-    Some(Line::Tick(text.trim()))
+    Some(ChecklistLine::Tick(text.trim()))
 }
 
 /// Closes the box that the tick's text names: the one with exactly this text, or else the longest one that the

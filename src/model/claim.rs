@@ -32,7 +32,7 @@ impl Claim {
     }
 
     /// Whether the lease has not expired. An expiry further ahead than the longest lease was written before the
-    /// clock was set back; such a lease counts as expired, or nobody could claim the task for that long.
+    /// clock was set back; such a lease counts as expired, otherwise no worker could claim the task for that long.
     pub fn is_live(&self, now: Timestamp) -> bool {
         now < self.expires_at && self.expires_at <= now.saturating_add_secs(MAX_LEASE_AHEAD_SECONDS)
     }

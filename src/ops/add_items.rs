@@ -212,7 +212,7 @@ fn append_receipt(tx: &dyn StoreWrite, batch: &Task, added: &Added, known: u64, 
 
 fn describe(added: &Added) -> String {
     format!(
-        "{} items: {} to chunks that nobody has claimed, {} in {} new chunks",
+        "{} items: {} added to unclaimed chunks, {} in {} new chunks",
         added.items,
         added.items - added.items_in_new_chunks,
         added.items_in_new_chunks,

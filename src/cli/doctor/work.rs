@@ -60,7 +60,7 @@ pub(super) fn check_batches(context: &DoctorContext) -> Result<Vec<Finding>> {
     let mut findings = Vec::new();
     for (id, batch) in &open {
         let Some(batch) = batch else { continue };
-        let batch = OpenBatch {
+        let batch = BatchCheck {
             id,
             state: batch_state(session, id)?,
             is_worked: has_live_runner(session, id)?,
@@ -74,7 +74,7 @@ pub(super) fn check_batches(context: &DoctorContext) -> Result<Vec<Finding>> {
 }
 
 /// A batch that has not ended.
-struct OpenBatch<'a> {
+struct BatchCheck<'a> {
     id: &'a TaskId,
     state: BatchState,
     /// Whether a runner works on it.
@@ -84,7 +84,7 @@ struct OpenBatch<'a> {
     pause_reason: Option<&'a str>,
 }
 
-impl OpenBatch<'_> {
+impl BatchCheck<'_> {
     /// What a person has to do for the batch, if anything.
     fn check(
         &self,

@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 
 /// An MCP client that `tasktally init` can configure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(super) enum Client {
+pub(super) enum ClientProgram {
     /// Claude Code, `.mcp.json` in the project
     ClaudeCode,
     /// Codex CLI, `config.toml` in `CODEX_HOME` or `~/.codex`
@@ -23,7 +23,7 @@ pub(super) enum Client {
 
 /// The format of a client's file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Format {
+pub(super) enum ConfigFormat {
     /// A JSON object with the servers in its member `list`.
     Json {
         list: &'static str,
@@ -34,50 +34,52 @@ pub(super) enum Format {
     Toml,
 }
 
-impl Client {
-    pub(super) fn all() -> impl Iterator<Item = Client> {
-        Client::value_variants().iter().copied()
+impl ClientProgram {
+    pub(super) fn all() -> impl Iterator<Item = ClientProgram> {
+        ClientProgram::value_variants().iter().copied()
     }
 
     pub(super) fn names() -> String {
-        let names = Client::all().filter_map(|client| client.to_possible_value());
+        let names = ClientProgram::all().filter_map(|client| client.to_possible_value());
         names.map(|value| value.get_name().to_owned()).collect::<Vec<_>>().join(", ")
     }
 
     pub(super) fn title(self) -> &'static str {
         match self {
-            Client::ClaudeCode => "Claude Code",
-            Client::Codex => "Codex CLI",
-            Client::Gemini => "Gemini CLI",
-            Client::Cursor => "Cursor",
-            Client::Vscode => "VS Code",
+            ClientProgram::ClaudeCode => "Claude Code",
+            ClientProgram::Codex => "Codex CLI",
+            ClientProgram::Gemini => "Gemini CLI",
+            ClientProgram::Cursor => "Cursor",
+            ClientProgram::Vscode => "VS Code",
         }
     }
 
-    pub(super) fn format(self) -> Format {
+    pub(super) fn format(self) -> ConfigFormat {
         match self {
-            Client::ClaudeCode | Client::Cursor => Format::Json { list: "mcpServers", typed: true },
-            Client::Gemini => Format::Json { list: "mcpServers", typed: false },
-            Client::Vscode => Format::Json { list: "servers", typed: true },
-            Client::Codex => Format::Toml,
+            ClientProgram::ClaudeCode | ClientProgram::Cursor => {
+                ConfigFormat::Json { list: "mcpServers", typed: true }
+            }
+            ClientProgram::Gemini => ConfigFormat::Json { list: "mcpServers", typed: false },
+            ClientProgram::Vscode => ConfigFormat::Json { list: "servers", typed: true },
+            ClientProgram::Codex => ConfigFormat::Toml,
         }
     }
 
     /// The file's name relative to the project's folder; for Codex, relative to its own folder.
     fn file_name(self) -> &'static str {
         match self {
-            Client::ClaudeCode => ".mcp.json",
-            Client::Codex => "config.toml",
-            Client::Gemini => ".gemini/settings.json",
-            Client::Cursor => ".cursor/mcp.json",
-            Client::Vscode => ".vscode/mcp.json",
+            ClientProgram::ClaudeCode => ".mcp.json",
+            ClientProgram::Codex => "config.toml",
+            ClientProgram::Gemini => ".gemini/settings.json",
+            ClientProgram::Cursor => ".cursor/mcp.json",
+            ClientProgram::Vscode => ".vscode/mcp.json",
         }
     }
 
     /// The file's name for a heading.
     pub(super) fn file_description(self) -> String {
         match self {
-            Client::Codex => "~/.codex/config.toml".to_owned(),
+            ClientProgram::Codex => "~/.codex/config.toml".to_owned(),
             _ => format!("{} in the project's folder", self.file_name()),
         }
     }
@@ -85,8 +87,8 @@ impl Client {
     /// The file to change.
     pub(super) fn file(self, project: &Path, codex_home: Option<&Path>) -> Result<PathBuf> {
         match (self, codex_home) {
-            (Client::Codex, Some(home)) => Ok(home.join(self.file_name())),
-            (Client::Codex, None) => {
+            (ClientProgram::Codex, Some(home)) => Ok(home.join(self.file_name())),
+            (ClientProgram::Codex, None) => {
                 Err(Error::invalid("There is no home folder with .codex/config.toml; set CODEX_HOME"))
             }
             _ => Ok(project.join(self.file_name())),

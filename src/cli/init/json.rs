@@ -4,7 +4,7 @@
 use serde::de::IgnoredAny;
 use serde_json::{Map, Value};
 
-use super::json_text::{Object, Style, pretty};
+use super::json_text::{ObjectText, Style, pretty};
 use super::merged::Merged;
 use crate::prompts::SERVER_KEY;
 
@@ -20,12 +20,12 @@ pub(super) fn merge(text: &str, list: &str, fields: &Map<String, Value>) -> Resu
     serde_json::from_str::<IgnoredAny>(text)
         .map_err(|error| format!("it is not JSON without comments ({error})"))?;
     let style = Style::of(text);
-    let root = Object::at(text, text.len() - text.trim_start().len()).ok_or("it is not a JSON object")?;
+    let root = ObjectText::at(text, text.len() - text.trim_start().len()).ok_or("it is not a JSON object")?;
     let Some(servers) = root.value(list)? else {
         let value = object([(SERVER_KEY, Value::Object(fields.clone()))]);
         return added(root.with(text, list, &value, &style, 1)?);
     };
-    let servers = Object::at(text, servers.start).ok_or(format!("its {list} is not an object"))?;
+    let servers = ObjectText::at(text, servers.start).ok_or(format!("its {list} is not an object"))?;
     let Some(entry) = servers.value(SERVER_KEY)? else {
         let value = Value::Object(fields.clone());
         return added(servers.with(text, SERVER_KEY, &value, &style, 2)?);

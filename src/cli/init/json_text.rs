@@ -42,7 +42,7 @@ impl Style {
 }
 
 /// A JSON object within a text that is known to be JSON.
-pub(super) struct Object {
+pub(super) struct ObjectText {
     members: Vec<(String, Range<usize>)>,
     /// The position after the last member, or after the opening brace.
     end: usize,
@@ -50,10 +50,10 @@ pub(super) struct Object {
     close: usize,
 }
 
-impl Object {
-    pub(super) fn at(text: &str, start: usize) -> Option<Object> {
+impl ObjectText {
+    pub(super) fn at(text: &str, start: usize) -> Option<ObjectText> {
         let mut at = start + text.get(start..)?.strip_prefix('{').map(|_| 1)?;
-        let mut object = Object { members: Vec::new(), end: at, close: at };
+        let mut object = ObjectText { members: Vec::new(), end: at, close: at };
         loop {
             at = skip(text, at, &[',']);
             if text.get(at..)?.starts_with('}') {

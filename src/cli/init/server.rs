@@ -9,19 +9,19 @@ use crate::prompts::SERVER_KEY;
 
 /// How the client starts the server.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Server {
+pub(super) struct ServerEntry {
     pub(super) command: String,
     pub(super) args: Vec<String>,
 }
 
-impl Server {
+impl ServerEntry {
     /// This program on a store. Paths become absolute, because clients start the server in folders of their own.
-    pub(super) fn new(exe: &Path, db: Option<&Path>) -> Result<Server> {
+    pub(super) fn new(exe: &Path, db: Option<&Path>) -> Result<ServerEntry> {
         let mut args = vec!["serve".to_owned()];
         if let Some(db) = db {
             args.extend(["--db".to_owned(), absolute(db)?]);
         }
-        Ok(Server { command: absolute(exe)?, args })
+        Ok(ServerEntry { command: absolute(exe)?, args })
     }
 
     /// The fields of the entry in a JSON file.

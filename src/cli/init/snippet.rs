@@ -1,15 +1,15 @@
 //! The configuration of one client, to be printed.
 
-use super::client::{Client, Format};
-use super::server::Server;
+use super::client::{ClientProgram, ConfigFormat};
+use super::server::ServerEntry;
 use super::{json, toml};
 use crate::error::{Error, Result};
 
 /// The client's whole file, if it held nothing but this server.
-pub(super) fn snippet(client: Client, server: &Server) -> Result<String> {
+pub(super) fn snippet(client: ClientProgram, server: &ServerEntry) -> Result<String> {
     let merged = match client.format() {
-        Format::Json { list, typed } => json::merge("", list, &server.fields(typed)),
-        Format::Toml => toml::merge("", server),
+        ConfigFormat::Json { list, typed } => json::merge("", list, &server.fields(typed)),
+        ConfigFormat::Toml => toml::merge("", server),
     };
     match merged {
         Ok(Some(merged)) => Ok(merged.text),

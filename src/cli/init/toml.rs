@@ -3,7 +3,7 @@
 use toml_edit::{Array, DocumentMut, InlineTable, Item, Table, TableLike, Value};
 
 use super::merged::Merged;
-use super::server::Server;
+use super::server::ServerEntry;
 use crate::prompts::SERVER_KEY;
 
 const LIST: &str = "mcp_servers";
@@ -12,7 +12,7 @@ const LIST: &str = "mcp_servers";
 ///
 /// # Errors
 /// Why no server can be added to the text.
-pub(super) fn merge(text: &str, server: &Server) -> Result<Option<Merged>, String> {
+pub(super) fn merge(text: &str, server: &ServerEntry) -> Result<Option<Merged>, String> {
     let mut document: DocumentMut = text
         .parse()
         .map_err(|error: toml_edit::TomlError| format!("it is not TOML ({})", error.message()))?;

@@ -1,4 +1,4 @@
-//! Items in doubt as callers see them: an item was started, and nobody reported how it ended.
+//! Items in doubt as callers see them: a worker started the item, and no receipt reports an outcome.
 
 use serde_json::{Value, json};
 

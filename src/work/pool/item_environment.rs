@@ -1,6 +1,6 @@
 //! The environment variables that describe an item to the command that is run for it.
 
-/// What the command of an item is told besides its standard input.
+/// What the command of an item receives besides its standard input.
 pub(super) struct ItemEnvironment<'a> {
     /// The chunk or task.
     pub(super) task: &'a str,

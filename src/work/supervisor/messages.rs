@@ -80,7 +80,7 @@ pub(crate) struct ProcessExit {
 /// Why a supervisor process stopped a worker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum StopReason {
-    /// The runner requested it, or the supervisor process itself was told to exit.
+    /// The runner requested it, or a signal asked the supervisor process itself to exit.
     Requested,
     /// It ran longer than its timeout.
     Timeout,

@@ -4,7 +4,7 @@ pub(super) use system::{all, send_signal, with_environment_entry};
 
 use rustix::process::Pid;
 
-/// A process as it was listed. The start time tells it from a later process with the same pid.
+/// A process as it was listed. The start time distinguishes it from a later process with the same pid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct ProcessEntry {
     /// Its process id.
