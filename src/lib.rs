@@ -31,6 +31,8 @@ pub mod items;
 pub mod logs;
 pub mod mcp;
 pub mod ops;
+#[cfg(target_os = "linux")]
+mod proc_fs;
 pub mod prompts;
 pub mod report;
 pub mod store;

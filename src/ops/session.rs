@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
 use std::time::Duration;
 
+use super::answer::{AnswerIsLate, AnswerSender, answer_channel};
 use super::request::progress::{Progress, ProgressReporter};
 use super::runners::launcher::RunnerLauncher;
 use crate::error::{Code, Error, Result};
@@ -125,7 +125,7 @@ impl Session {
         &self,
         change: impl FnOnce(&dyn StoreWrite) -> Result<R> + Send + 'static,
     ) -> Result<R> {
-        let (sender, receiver) = sync_channel(1);
+        let (sender, receiver) = answer_channel();
         let started = Arc::new(AtomicBool::new(false));
         self.store.submit_write(Box::new(QueuedChange {
             change: Some(change),
@@ -133,15 +133,15 @@ impl Session {
             sender,
             started: started.clone(),
         }));
-        let answer = match self.max_write_wait.map(|limit| (limit, receiver.recv_timeout(limit))) {
+        let answer = match self.max_write_wait.map(|limit| (limit, receiver.wait_at_most(limit))) {
             // With the flag set, the writer will not start the change any more.
-            Some((limit, Err(RecvTimeoutError::Timeout))) if !started.swap(true, Ordering::AcqRel) => {
+            Some((limit, Err(AnswerIsLate))) if !started.swap(true, Ordering::AcqRel) => {
                 return Err(self.store.write_timeout_error(limit));
             }
-            Some((_, Ok(answer))) => Ok(answer),
-            _ => receiver.recv(),
+            Some((_, Ok(answer))) => answer,
+            _ => receiver.wait(),
         };
-        answer.unwrap_or_else(|_| {
+        answer.unwrap_or_else(|| {
             Err(Error::new(Code::Internal, "the store's writer ended before it answered"))
         })
     }
@@ -154,12 +154,9 @@ impl Session {
         &self,
         query: impl FnOnce(&dyn StoreRead) -> Result<R> + Send + 'static,
     ) -> Result<R> {
-        let (sender, receiver) = sync_channel(1);
-        self.store.read(Box::new(move |tx| {
-            // An error means that the caller no longer waits.
-            sender.send(tx.and_then(query)).ok();
-        }));
-        receiver.recv().unwrap_or_else(|_| {
+        let (sender, receiver) = answer_channel();
+        self.store.read(Box::new(move |tx| sender.send(tx.and_then(query))));
+        receiver.wait().unwrap_or_else(|| {
             Err(Error::new(Code::Internal, "the store's reader ended before it answered"))
         })
     }
@@ -169,7 +166,7 @@ impl Session {
 struct QueuedChange<F, R> {
     change: Option<F>,
     answer: Option<Result<R>>,
-    sender: SyncSender<Result<R>>,
+    sender: AnswerSender<Result<R>>,
     /// Set by the writer when it starts the change, or by the caller when it stops waiting, whichever is first.
     started: Arc<AtomicBool>,
 }
@@ -203,7 +200,6 @@ where
             }
             (Err(error), _) => Err(error),
         };
-        // An error means that the caller no longer waits. The write is committed nevertheless.
-        self.sender.send(answer).ok();
+        self.sender.send(answer);
     }
 }

@@ -61,18 +61,13 @@ fn large_wal(context: &DoctorContext, path: &Path, mib: u64) -> Finding {
 /// The other processes that have a file open, as far as this user may see: number and name.
 #[cfg(target_os = "linux")]
 fn processes_with_open(path: &Path) -> Vec<(i32, String)> {
-    use procfs::process::{FDTarget, Process, all_processes};
+    use crate::proc_fs::{open_files, process_ids, process_stat};
     let Ok(path) = std::fs::canonicalize(path) else { return Vec::new() };
-    let Ok(processes) = all_processes() else { return Vec::new() };
     let own_pid = std::process::id().cast_signed();
-    let has_it_open = |process: &Process| {
-        let Ok(mut files) = process.fd() else { return false };
-        files.any(|file| matches!(file.map(|file| file.target), Ok(FDTarget::Path(open)) if open == path))
-    };
-    processes
-        .flatten()
-        .filter(|process| process.pid != own_pid && has_it_open(process))
-        .map(|process| (process.pid, process.stat().map_or_else(|_| "?".into(), |stat| stat.comm)))
+    process_ids()
+        .into_iter()
+        .filter(|pid| *pid != own_pid && open_files(*pid).contains(&path))
+        .map(|pid| (pid, process_stat(pid).map_or_else(|| "?".into(), |stat| stat.name)))
         .collect()
 }
 

@@ -73,9 +73,13 @@ pub fn scope_to_worker(session: Session, scope: WorkerScope) -> Result<Session> 
 /// # Errors
 /// `invalid_argument` for an operation or a parameter that no worker may use, `not_found` for another task,
 /// `claim_lost` if the claim has ended.
-pub(in crate::ops) fn check_scope<O: Operation>(session: &Session, arguments: Value) -> Result<Value> {
+pub(in crate::ops) fn check_scope(
+    session: &Session,
+    operation: &'static str,
+    worker_parameters: &'static [&'static str],
+    arguments: Value,
+) -> Result<Value> {
     let Some(scope) = session.worker_scope() else { return Ok(arguments) };
-    let operation = O::NAME;
     let mut arguments = match arguments {
         Value::Object(arguments) => arguments,
         Value::Null => Map::new(),
@@ -94,7 +98,7 @@ pub(in crate::ops) fn check_scope<O: Operation>(session: &Session, arguments: Va
         ))
     })?;
     let on_batch = is_about_batch(scope, &arguments)?;
-    let on_chunk = allowed.on_chunk.unwrap_or(O::WORKER_PARAMETERS);
+    let on_chunk = allowed.on_chunk.unwrap_or(worker_parameters);
     let parameters = if on_batch { allowed.on_batch } else { on_chunk };
     if on_batch && parameters.is_empty() {
         return Err(Error::invalid(format!(

@@ -20,8 +20,7 @@ pub fn free_disk_mb(folder: &Path) -> Result<u64> {
 /// Memory that is available without swapping, in MiB. `None` if the system does not report it.
 #[cfg(target_os = "linux")]
 fn free_memory_mb() -> Option<u64> {
-    use procfs::Current as _;
-    procfs::Meminfo::current().ok()?.mem_available.map(|bytes| bytes / MIB)
+    crate::proc_fs::available_memory().map(|bytes| bytes / MIB)
 }
 
 #[cfg(not(target_os = "linux"))]

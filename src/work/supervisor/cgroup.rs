@@ -5,7 +5,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use procfs::process::Process;
+use crate::proc_fs;
 
 /// How many folders are searched for groups.
 const MAX_SEARCHED_FOLDERS: usize = 10_000;
@@ -19,23 +19,16 @@ fn group_name(run_marker: &str, pid: u32) -> String {
 }
 
 fn mount_points() -> Vec<PathBuf> {
-    let mounts = Process::myself().and_then(|process| process.mountinfo());
-    let Ok(mounts) = mounts else { return Vec::new() };
-    mounts.into_iter().filter(|mount| mount.fs_type == "cgroup2").map(|mount| mount.mount_point).collect()
+    proc_fs::mount_points("cgroup2")
 }
 
 /// Creates a group below the current one and moves this process into it. Without the permission, the process stays
 /// where it is.
 pub(super) fn enter_new_group(run_marker: &str) {
-    let groups = Process::myself().and_then(|process| process.cgroups());
-    let Some(current) = groups.ok().and_then(|groups| groups.into_iter().find(|group| group.hierarchy == 0))
-    else {
-        return;
-    };
+    let Some(current) = proc_fs::own_control_group() else { return };
     for mount in mount_points() {
-        let group = mount
-            .join(current.pathname.trim_start_matches('/'))
-            .join(group_name(run_marker, std::process::id()));
+        let group =
+            mount.join(current.trim_start_matches('/')).join(group_name(run_marker, std::process::id()));
         let entered = fs::create_dir(&group).and_then(|()| fs::write(group.join("cgroup.procs"), "0"));
         match entered {
             Ok(()) => return,

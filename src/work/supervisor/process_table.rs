@@ -21,47 +21,43 @@ pub(super) struct ProcessEntry {
 
 #[cfg(target_os = "linux")]
 mod system {
-    use procfs::process::{Process, Stat, all_processes};
     use rustix::io::Errno;
     use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open, pidfd_send_signal};
 
     use super::ProcessEntry;
+    use crate::proc_fs::{process_ids, process_stat};
 
-    fn entry(stat: &Stat) -> Option<ProcessEntry> {
+    fn entry(pid: i32) -> Option<ProcessEntry> {
+        let stat = process_stat(pid)?;
         Some(ProcessEntry {
-            pid: Pid::from_raw(stat.pid)?,
-            parent: stat.ppid,
-            start_time: stat.starttime,
-            memory: stat.rss.saturating_mul(procfs::page_size()),
+            pid: Pid::from_raw(pid)?,
+            parent: stat.parent,
+            start_time: stat.start_time,
+            memory: stat.resident_pages.saturating_mul(rustix::param::page_size() as u64),
             is_zombie: matches!(stat.state, 'Z' | 'X'),
         })
     }
 
     /// Every process that this one can see.
     pub(in super::super) fn all() -> Vec<ProcessEntry> {
-        let Ok(processes) = all_processes() else { return Vec::new() };
-        processes.filter_map(|process| process.ok()?.stat().ok()).filter_map(|stat| entry(&stat)).collect()
+        process_ids().into_iter().filter_map(entry).collect()
     }
 
     /// The processes whose environment contains `entry`, in the form `NAME=value`.
     pub(in super::super) fn with_environment_entry(wanted: &str) -> Vec<ProcessEntry> {
-        let Ok(processes) = all_processes() else { return Vec::new() };
-        processes
-            .filter_map(|process| {
-                let process = process.ok()?;
-                let environment = std::fs::read(format!("/proc/{}/environ", process.pid())).ok()?;
-                let has_entry = environment.split(|byte| *byte == 0).any(|found| found == wanted.as_bytes());
-                if has_entry { entry(&process.stat().ok()?) } else { None }
-            })
-            .collect()
+        let has_entry = |pid: &i32| {
+            let environment = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+            environment.split(|byte| *byte == 0).any(|found| found == wanted.as_bytes())
+        };
+        process_ids().into_iter().filter(has_entry).filter_map(entry).collect()
     }
 
     /// Sends a signal to the process that was listed, and not to a later one with the same pid.
     pub(in super::super) fn send_signal(to: &ProcessEntry, signal: Signal) {
         match pidfd_open(to.pid, PidfdFlags::empty()) {
             Ok(pidfd) => {
-                let now = Process::new(to.pid.as_raw_pid()).and_then(|process| process.stat());
-                if now.is_ok_and(|stat| stat.starttime == to.start_time) {
+                let now = process_stat(to.pid.as_raw_pid());
+                if now.is_some_and(|stat| stat.start_time == to.start_time) {
                     // The process may have ended meanwhile.
                     pidfd_send_signal(&pidfd, signal).ok();
                 }

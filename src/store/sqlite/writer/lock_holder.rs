@@ -16,17 +16,11 @@ pub(super) struct LockHolder {
 pub(super) fn lock_holder(lock: &Path) -> Option<LockHolder> {
     use std::os::unix::fs::MetadataExt as _;
 
-    use procfs::process::{ProcState, Process};
-    use procfs::{Current as _, LockType, Locks};
+    use crate::proc_fs::{flock_holder, process_stat};
 
-    let inode = std::fs::metadata(lock).ok()?.ino();
-    let is_write_lock =
-        |lock: &procfs::Lock| lock.inode == inode && matches!(lock.lock_type, LockType::FLock);
-    // The kernel lists the holder before the processes that wait.
-    let pid = Locks::current().ok()?.0.into_iter().find(is_write_lock)?.pid?;
-    let stat = Process::new(pid).and_then(|process| process.stat()).ok()?;
-    let is_stopped = matches!(stat.state(), Ok(ProcState::Stopped | ProcState::Tracing));
-    Some(LockHolder { pid, name: stat.comm, is_stopped })
+    let pid = flock_holder(std::fs::metadata(lock).ok()?.ino())?;
+    let stat = process_stat(pid)?;
+    Some(LockHolder { pid, name: stat.name, is_stopped: matches!(stat.state, 'T' | 't') })
 }
 
 /// Other systems have no such list.

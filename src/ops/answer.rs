@@ -1,0 +1,89 @@
+//! Hands the result of a job from a thread of the store to the caller that waits for it.
+//!
+//! The result lies beside the channel: a channel of results would be compiled anew for each type of result, which took
+//! an eighth of this crate's build time.
+
+use std::sync::mpsc::{Receiver, RecvError, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+type Slot<R> = Arc<Mutex<Option<R>>>;
+
+/// A sender and a receiver for one result.
+pub(super) fn answer_channel<R>() -> (AnswerSender<R>, AnswerReceiver<R>) {
+    let (ready, is_ready) = sync_channel(1);
+    let slot = Slot::default();
+    (AnswerSender { slot: slot.clone(), ready }, AnswerReceiver { slot, is_ready })
+}
+
+/// Sends the result.
+pub(super) struct AnswerSender<R> {
+    slot: Slot<R>,
+    ready: SyncSender<()>,
+}
+
+impl<R> AnswerSender<R> {
+    /// Sends the result. It is dropped if the receiver has gone.
+    pub(super) fn send(self, answer: R) {
+        *self.slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(answer);
+        self.ready.send(()).ok();
+    }
+}
+
+/// Receives the result.
+pub(super) struct AnswerReceiver<R> {
+    slot: Slot<R>,
+    is_ready: Receiver<()>,
+}
+
+impl<R> AnswerReceiver<R> {
+    /// Waits for the result; `None` if the sender was dropped without one.
+    pub(super) fn wait(&self) -> Option<R> {
+        match self.is_ready.recv() {
+            Ok(()) => self.take(),
+            Err(RecvError) => None,
+        }
+    }
+
+    /// The same, for a limited time.
+    ///
+    /// # Errors
+    /// If the result did not come in time.
+    pub(super) fn wait_at_most(&self, limit: Duration) -> Result<Option<R>, AnswerIsLate> {
+        match self.is_ready.recv_timeout(limit) {
+            Ok(()) => Ok(self.take()),
+            Err(RecvTimeoutError::Disconnected) => Ok(None),
+            Err(RecvTimeoutError::Timeout) => Err(AnswerIsLate),
+        }
+    }
+
+    fn take(&self) -> Option<R> {
+        self.slot.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+/// The result did not come in time.
+#[derive(Debug)]
+pub(super) struct AnswerIsLate;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_result_is_received_once() {
+        let (sender, receiver) = answer_channel();
+        assert!(receiver.wait_at_most(Duration::from_millis(1)).is_err());
+        std::thread::spawn(|| sender.send(7));
+        assert_eq!(receiver.wait(), Some(7));
+        assert_eq!(receiver.wait(), None, "the sender has gone");
+    }
+
+    #[test]
+    fn a_sender_that_is_dropped_ends_the_wait() {
+        let (sender, receiver) = answer_channel::<u8>();
+        std::thread::spawn(|| drop(sender));
+        assert_eq!(receiver.wait(), None);
+        assert!(matches!(receiver.wait_at_most(Duration::from_secs(60)), Ok(None)));
+    }
+}

@@ -1,0 +1,180 @@
+//! What Linux reports about processes in `/proc`; the formats are described in `proc(5)`.
+//!
+//! A process may end at any time, so a file that cannot be read is `None`.
+
+use std::ffi::OsString;
+use std::fs;
+use std::os::unix::ffi::OsStringExt as _;
+use std::path::PathBuf;
+
+/// The state of a process.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ProcessStat {
+    /// The name of its program, at most 15 bytes.
+    pub(crate) name: String,
+    /// One letter: `R` running, `S` sleeping, `T` stopped, `t` stopped by a debugger, `Z` zombie, …
+    pub(crate) state: char,
+    /// Its parent's process id.
+    pub(crate) parent: i32,
+    /// In clock ticks since the machine started.
+    pub(crate) start_time: u64,
+    /// Its resident memory, in pages.
+    pub(crate) resident_pages: u64,
+}
+
+/// The ids of all processes that this one can see.
+pub(crate) fn process_ids() -> Vec<i32> {
+    let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
+    entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
+}
+
+/// The state of a process; `None` if it has ended.
+pub(crate) fn process_stat(pid: i32) -> Option<ProcessStat> {
+    parse_stat(&fs::read(format!("/proc/{pid}/stat")).ok()?)
+}
+
+/// The name stands in parentheses and may contain any byte, also parentheses.
+fn parse_stat(line: &[u8]) -> Option<ProcessStat> {
+    let open = line.iter().position(|byte| *byte == b'(')?;
+    let close = line.iter().rposition(|byte| *byte == b')')?;
+    let name = String::from_utf8_lossy(line.get(open + 1..close)?).into_owned();
+    let rest = String::from_utf8_lossy(line.get(close + 1..)?);
+    // The first of these fields is the third of the line.
+    let fields: Vec<&str> = rest.split_whitespace().collect();
+    let field = |number: usize| fields.get(number - 3).copied();
+    Some(ProcessStat {
+        name,
+        state: field(3)?.chars().next()?,
+        parent: field(4)?.parse().ok()?,
+        start_time: field(22)?.parse().ok()?,
+        resident_pages: field(24)?.parse().ok()?,
+    })
+}
+
+/// The paths of the files that a process has open, if this user may see them.
+pub(crate) fn open_files(pid: i32) -> Vec<PathBuf> {
+    let Ok(entries) = fs::read_dir(format!("/proc/{pid}/fd")) else { return Vec::new() };
+    entries.flatten().filter_map(|entry| fs::read_link(entry.path()).ok()).collect()
+}
+
+/// The process that holds a lock made with `flock` on the file with this inode number.
+pub(crate) fn flock_holder(inode: u64) -> Option<i32> {
+    find_flock_holder(&fs::read_to_string("/proc/locks").ok()?, inode)
+}
+
+/// Lines of waiting processes have an arrow after the number.
+fn find_flock_holder(locks: &str, inode: u64) -> Option<i32> {
+    locks.lines().find_map(|line| {
+        let mut fields = line.split_whitespace().skip(1);
+        let (kind, _, _, pid, file) =
+            (fields.next()?, fields.next()?, fields.next()?, fields.next()?, fields.next()?);
+        let is_file = file.rsplit(':').next()?.parse() == Ok(inode);
+        if kind == "FLOCK" && is_file { pid.parse().ok() } else { None }
+    })
+}
+
+/// The memory that can be used without swapping, in bytes.
+pub(crate) fn available_memory() -> Option<u64> {
+    let text = fs::read_to_string("/proc/meminfo").ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
+    let kibibytes: u64 = line.split_whitespace().next()?.parse().ok()?;
+    kibibytes.checked_mul(1024)
+}
+
+/// The path of this process's control group (version 2), below the mount point.
+pub(crate) fn own_control_group() -> Option<String> {
+    let text = fs::read_to_string("/proc/self/cgroup").ok()?;
+    text.lines().find_map(|line| line.strip_prefix("0::")).map(str::to_owned)
+}
+
+/// Where file systems of a type are mounted.
+pub(crate) fn mount_points(file_system: &str) -> Vec<PathBuf> {
+    let text = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+    text.lines().filter_map(|line| parse_mount(line, file_system)).collect()
+}
+
+/// The fifth field is the mount point. The type follows the first field that is a lone `-`.
+fn parse_mount(line: &str, file_system: &str) -> Option<PathBuf> {
+    let (mount, source) = line.split_once(" - ")?;
+    let is_type = source.split(' ').next() == Some(file_system);
+    if is_type { Some(unescape(mount.split(' ').nth(4)?)) } else { None }
+}
+
+/// Spaces, tabs, line ends and backslashes are written as three octal digits after a backslash.
+fn unescape(path: &str) -> PathBuf {
+    let mut bytes = Vec::with_capacity(path.len());
+    let mut rest = path.as_bytes();
+    while let Some((&first, after)) = rest.split_first() {
+        let digits = after.get(..3).and_then(|digits| std::str::from_utf8(digits).ok());
+        let escaped = digits.and_then(|digits| u8::from_str_radix(digits, 8).ok());
+        match escaped.filter(|_| first == b'\\') {
+            Some(byte) => {
+                bytes.push(byte);
+                rest = &after[3..];
+            }
+            None => {
+                bytes.push(first);
+                rest = after;
+            }
+        }
+    }
+    PathBuf::from(OsString::from_vec(bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn a_program_may_have_any_name() {
+        fn check(name: &str) {
+            let line = format!(
+                "42 ({name}) T 7 42 42 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 1 0 123456 8192 321 18446744073709551615 1"
+            );
+            let stat = parse_stat(line.as_bytes()).unwrap();
+            assert_eq!((stat.name.as_str(), stat.state, stat.parent), (name, 'T', 7));
+            assert_eq!((stat.start_time, stat.resident_pages), (123_456, 321));
+        }
+        check("sh");
+        check("a b");
+        check(") R 1 (");
+        check("");
+    }
+
+    #[test]
+    fn a_line_that_is_cut_is_no_state() {
+        assert_eq!(parse_stat(b"42 (sh) T 7 42"), None);
+        assert_eq!(parse_stat(b"42 (sh"), None);
+        assert_eq!(parse_stat(b""), None);
+    }
+
+    #[test]
+    fn this_process_is_found_with_its_parent() {
+        let pid = i32::try_from(std::process::id()).unwrap();
+        assert!(process_ids().contains(&pid));
+        let stat = process_stat(pid).unwrap();
+        assert_eq!(Some(stat.parent), rustix::process::getppid().map(|parent| parent.as_raw_nonzero().get()));
+        assert!(stat.resident_pages > 0 && stat.start_time > 0);
+        assert!(available_memory().unwrap() > 0);
+    }
+
+    #[test]
+    fn the_holder_of_a_lock_is_not_a_process_that_waits() {
+        let locks = "1: POSIX  ADVISORY  WRITE 11 fd:01:99 0 EOF\n\
+                     2: FLOCK  ADVISORY  WRITE 12 fd:01:99 0 EOF\n\
+                     2: -> FLOCK  ADVISORY  WRITE 13 fd:01:98 0 EOF\n\
+                     3: FLOCK  ADVISORY  READ  14 fd:01:98 0 EOF\n";
+        assert_eq!(find_flock_holder(locks, 99), Some(12));
+        assert_eq!(find_flock_holder(locks, 98), Some(14));
+        assert_eq!(find_flock_holder(locks, 1), None);
+    }
+
+    #[test]
+    fn mount_points_are_unescaped() {
+        let line = r"36 35 98:0 / /mnt/a\040b\134c rw,noatime master:1 - cgroup2 none rw";
+        assert_eq!(parse_mount(line, "cgroup2").as_deref(), Some(Path::new(r"/mnt/a b\c")));
+        assert_eq!(parse_mount(line, "ext4"), None);
+    }
+}
