@@ -151,7 +151,8 @@ const fn entry<O: Operation>() -> Entry {
         input: || request::schema::input::<O>(O::ALL_WORDS),
         output: request::schema::output::<O::Reply>,
         call: |session, arguments| {
-            to_json(request::args::parse::<O>(check_scope::<O>(session, arguments)?)?.run(session)?)
+            let arguments = request::worker_scope::check_scope::<O>(session, arguments)?;
+            to_json(request::args::parse::<O>(arguments)?.run(session)?)
         },
         command: |command| {
             let command = O::augment_args(command).about(O::TITLE).long_about(O::DESCRIPTION);
@@ -162,16 +163,13 @@ const fn entry<O: Operation>() -> Entry {
             let request = match session.worker_scope() {
                 None => request,
                 Some(_) => {
-                    request::args::parse(check_scope::<O>(session, to_json(request)?)?)?
+                    let arguments = to_json(request)?;
+                    request::args::parse(request::worker_scope::check_scope::<O>(session, arguments)?)?
                 }
             };
             to_json(request.run(session)?)
         },
     }
-}
-
-fn check_scope<O: Operation>(session: &Session, arguments: Value) -> Result<Value> {
-    request::worker_scope::check_scope(session, O::NAME, O::WORKER_PARAMETERS, arguments)
 }
 
 fn to_json(value: impl Serialize) -> Result<Value> {

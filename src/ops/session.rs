@@ -141,9 +141,8 @@ impl Session {
             Some((_, Ok(answer))) => answer,
             _ => receiver.wait(),
         };
-        answer.unwrap_or_else(|| {
-            Err(Error::new(Code::Internal, "the store's writer ended before it answered"))
-        })
+        answer
+            .unwrap_or_else(|| Err(Error::new(Code::Internal, "the store's writer ended before it answered")))
     }
 
     /// Runs `query` in a read transaction.
@@ -156,9 +155,9 @@ impl Session {
     ) -> Result<R> {
         let (sender, receiver) = answer_channel();
         self.store.read(Box::new(move |tx| sender.send(tx.and_then(query))));
-        receiver.wait().unwrap_or_else(|| {
-            Err(Error::new(Code::Internal, "the store's reader ended before it answered"))
-        })
+        receiver
+            .wait()
+            .unwrap_or_else(|| Err(Error::new(Code::Internal, "the store's reader ended before it answered")))
     }
 }
 

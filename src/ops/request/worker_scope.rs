@@ -73,7 +73,12 @@ pub fn scope_to_worker(session: Session, scope: WorkerScope) -> Result<Session> 
 /// # Errors
 /// `invalid_argument` for an operation or a parameter that no worker may use, `not_found` for another task,
 /// `claim_lost` if the claim has ended.
-pub(in crate::ops) fn check_scope(
+pub(in crate::ops) fn check_scope<O: Operation>(session: &Session, arguments: Value) -> Result<Value> {
+    check_call(session, O::NAME, O::WORKER_PARAMETERS, arguments)
+}
+
+/// Not generic, so that it is compiled once for all operations.
+fn check_call(
     session: &Session,
     operation: &'static str,
     worker_parameters: &'static [&'static str],
