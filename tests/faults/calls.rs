@@ -23,13 +23,13 @@ pub(crate) mod kind {
     pub(crate) const NAME: u64 = 32;
 }
 
-/// On which files; a set of them is their sum.
+/// The files whose calls fail; a set is the sum of its members.
 pub(crate) mod file {
     pub(crate) const WAL: u64 = 2;
     pub(crate) const ANY: u64 = 127;
 }
 
-/// The process is killed in the sync, which is told to nobody.
+/// The process is killed in the sync, so that it gets no error.
 pub(crate) const KILLED: u64 = 0;
 pub(crate) const EIO: u64 = 5;
 pub(crate) const ENOMEM: u64 = 12;
@@ -43,22 +43,22 @@ pub(crate) struct Fault {
     pub(crate) kind: u64,
     /// The first matching call that fails, from 1.
     pub(crate) first: u64,
-    /// How many fail from there on.
+    /// How many matching calls fail from there on.
     pub(crate) count: u64,
     pub(crate) errno: u64,
-    /// Whether the first of them, a write, comes to its half before the next fails.
+    /// Whether the first of them, a write, writes half of its data instead of failing.
     pub(crate) short: bool,
     pub(crate) files: u64,
 }
 
-/// What stands between a store's processes and the system.
+/// The preloaded library `shims/calls.c` for the processes of a store.
 pub(crate) struct Calls {
     folder: TempDir,
     recorded: bool,
     faults: File,
 }
 
-/// One call that changed what lies beneath the folder, or an answer.
+/// One call that changed a file below the folder, or an answer of a server.
 #[derive(Debug)]
 pub(crate) enum Call {
     Wrote { inode: u64, offset: u64, data: Vec<u8> },
@@ -74,10 +74,10 @@ pub(crate) enum Call {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum End {
     OnDisk,
-    /// It failed, and what was to be written is clean in the cache and on no disk.
+    /// It failed: the data counts as clean in the page cache but is not on the disk.
     Dropped,
-    /// It told of a failure that was another's.
-    Told,
+    /// It returned the error of another process's failed sync.
+    Reported,
 }
 
 impl Calls {
@@ -208,7 +208,7 @@ fn next(rest: &mut &[u8]) -> Call {
         1 => Call::Wrote { inode, offset, data },
         2 => Call::Cut { inode, length: offset },
         3 => Call::Syncing { inode, by },
-        4 => Call::Synced { inode, by, end: [End::OnDisk, End::Dropped, End::Told][result as usize] },
+        4 => Call::Synced { inode, by, end: [End::OnDisk, End::Dropped, End::Reported][result as usize] },
         5 => Call::Made { inode, path, folder: result == 1 },
         6 => Call::Unlinked { path },
         7 => Call::Answered { pid, text: String::from_utf8(data).unwrap() },

@@ -136,7 +136,7 @@ impl<'a> Disk<'a> {
     fn synced(&mut self, inode: u64, by: u32, end: End, rng: &mut Rng) {
         let content = self.content(inode);
         let (covered, named) = content.syncing.remove(&by).unwrap();
-        if end == End::Told {
+        if end == End::Reported {
             return;
         }
         let every = end == End::OnDisk || rng.below(2) == 0;

@@ -1,8 +1,8 @@
-//! A system call fails, whichever and with whatever: an answer is right, or an error that tells what
-//! it left, and the store is whole.
+//! One system call fails, any of them and with different errors. The answer must be correct, or an error that says
+//! whether the write is stored, and the store must stay intact.
 //!
-//! `TASKTALLY_ROUNDS` says how many of a scenario's calls are tried for each kind of fault, `TASKTALLY_SEED`
-//! for the same ones again.
+//! `TASKTALLY_ROUNDS` sets how many calls of a scenario fail in turn for each kind of fault, `TASKTALLY_SEED` repeats
+//! the same random ones.
 
 use serde_json::{Value, json};
 
@@ -14,7 +14,7 @@ use crate::support::rounds;
 use crate::support::server::Server;
 use crate::support::store::Store;
 
-/// What fails, with what, and whether a write comes to its half first.
+/// The faults: a name, the kind of call, the error, and whether the first failing write writes half of its data.
 const FAULTS: [(&str, u64, u64, bool); 11] = [
     ("write", kind::WRITE, EIO, false),
     ("write", kind::WRITE, ENOSPC, false),
@@ -30,18 +30,18 @@ const FAULTS: [(&str, u64, u64, bool); 11] = [
     ("change", kind::WRITE | kind::SYNC | kind::TRUNCATE | kind::NAME, EROFS, false),
 ];
 
-/// In what a call fails.
+/// The process in which a call fails.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Scenario {
-    /// A server, asked for a bit of everything.
+    /// A server that receives writes of all kinds.
     Server,
-    /// A batch of more than a connection keeps in memory: some of it is written before its commit.
+    /// A batch that exceeds the memory of a connection, so that part of it is written before the commit.
     Batch,
     Command,
 }
 
 impl ReplyLog {
-    /// One write; what it replied, if it was done.
+    /// Requests one write. Returns the reply if it succeeded.
     fn ask(
         &mut self,
         server: &mut Server,
@@ -126,15 +126,15 @@ fn long_item(number: usize) -> Value {
 }
 
 /// A scenario over a new store, with a fault in it; what was injected, and how many calls matched.
-fn run(fault: Fault, scenario: Scenario, kill: bool, told: &mut ReplyLog) -> (Store, u64, u64) {
+fn run(fault: Fault, scenario: Scenario, kill: bool, replies: &mut ReplyLog) -> (Store, u64, u64) {
     let (store, calls) = (Store::new(), Calls::failing());
     calls.fail(fault);
     if scenario == Scenario::Command {
-        told.command(&calls, &store);
+        replies.command(&calls, &store);
     } else if let Some(mut server) = calls.try_serve(&store) {
         match scenario {
-            Scenario::Batch => told.long_batch(&mut server),
-            _ => told.work(&mut server),
+            Scenario::Batch => replies.long_batch(&mut server),
+            _ => replies.work(&mut server),
         }
         if kill {
             server.kill();
@@ -161,16 +161,16 @@ fn try_all(scenario: Scenario, faults: &[(&str, u64, u64, bool)], rng: &mut Rng)
             for number in 0..tries.min(matched) {
                 let first = if tries < matched { 1 + rng.below(matched) } else { number + 1 };
                 let fault = Fault { first, count, ..none };
-                let mut told = ReplyLog::default();
-                let (mut store, mut failed, _) = run(fault, scenario, first.is_multiple_of(2), &mut told);
+                let mut replies = ReplyLog::default();
+                let (mut store, mut failed, _) = run(fault, scenario, first.is_multiple_of(2), &mut replies);
                 if failed == 0 {
                     // Only one that ends by itself comes so far.
-                    told = ReplyLog::default();
-                    (store, failed, _) = run(fault, scenario, false, &mut told);
+                    replies = ReplyLog::default();
+                    (store, failed, _) = run(fault, scenario, false, &mut replies);
                 }
                 (runs, injected) = (runs + 1, injected + failed);
-                (errors, unknown) = (errors + told.errors, unknown + told.unknown);
-                told.assert_kept(&store, &format!("{scenario:?}: {name} {first} of {matched}, {fault:?}"));
+                (errors, unknown) = (errors + replies.errors, unknown + replies.unknown);
+                replies.assert_kept(&store, &format!("{scenario:?}: {name} {first} of {matched}, {fault:?}"));
             }
         }
         println!(

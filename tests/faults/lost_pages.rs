@@ -1,14 +1,14 @@
-//! A sync of the log that fails: the kernel lets what was to be written go and takes it for clean,
-//! and the next sync succeeds. Whoever goes on, is killed or comes new: what was acknowledged since
-//! is there after a power cut.
+//! A sync of the WAL fails: the kernel drops the dirty pages and counts them as clean, and the next sync succeeds.
+//! Servers continue, are killed, or start afterwards. Every write that was acknowledged since then must survive a
+//! power cut.
 //!
-//! `TASKTALLY_ROUNDS` asks for more cuts, `TASKTALLY_SEED` for the same ones again.
+//! `TASKTALLY_ROUNDS` sets the number of power cuts, `TASKTALLY_SEED` repeats the same random ones.
 
 use serde_json::json;
 
 use super::calls::{Call, Calls, EIO, ENOSPC, End, Fault, KILLED, file, kind};
 use super::disk::{Disk, Names};
-use super::power::{CUTS, Record, cut};
+use super::power_cut::{CUTS, Record, cut};
 use super::stored_writes::{ExpectedWrite, RequestedWrites, UNKNOWN, says};
 use crate::support::cli::Run;
 use crate::support::rng::Rng;
@@ -16,11 +16,11 @@ use crate::support::rounds;
 use crate::support::server::Server;
 use crate::support::store::Store;
 
-/// What happens, one thing after the other.
+/// The number of random steps.
 const STEPS: u64 = 60;
 const SERVERS: u64 = 3;
 
-struct Scene<'a> {
+struct Servers<'a> {
     store: &'a Store,
     calls: Calls,
     servers: Vec<Option<Server>>,
@@ -31,8 +31,8 @@ struct Scene<'a> {
     refused: usize,
 }
 
-impl Scene<'_> {
-    /// One receipt by one server, which may be new, and may not survive it.
+impl Servers<'_> {
+    /// Writes one receipt by one server. The server may be new, and may be killed by the write.
     fn write(&mut self, at: usize, number: u64, length: usize) {
         let text = format!("- receipt {number} of {at} {}", "x".repeat(length));
         let server = self.servers[at].take().or_else(|| self.calls.try_serve(self.store));
@@ -40,19 +40,24 @@ impl Scene<'_> {
         let id = server.send("update_task", json!({"id": self.log, "body": text}));
         let leaves = ExpectedWrite::Receipt { task: self.log.clone(), text, item: None };
         self.record.push(((server.pid(), id), leaves));
-        let Some(reply) = server.recv(id) else { return self.others_hear_of_it(number) };
+        let Some(reply) = server.recv(id) else { return self.write_by_all_others(number) };
         if !reply.succeeded() {
             let (unknown, refused) = (says(&reply, UNKNOWN), says(&reply, "nothing was"));
-            assert!(unknown != refused, "an error that doesn't tell what it left: {}", reply.value);
+            assert!(
+                unknown != refused,
+                "an error that does not say whether the write is stored: {}",
+                reply.value
+            );
             self.unknown += usize::from(unknown);
             self.refused += usize::from(refused);
         }
         self.servers[at] = Some(server);
     }
 
-    /// Who is killed in a sync tells nobody that it failed; whoever has the log open is told at its
-    /// next write. (A new process that writes before any of them isn't: see `log.rs`.)
-    fn others_hear_of_it(&mut self, number: u64) {
+    /// Lets every other running server write. A server that was killed in a failed sync reported no error, but the
+    /// next sync of each process that has the WAL open returns it. (A process that opens the WAL and writes before
+    /// that gets no error; docs/reliability.md lists this gap.)
+    fn write_by_all_others(&mut self, number: u64) {
         for at in 0..self.servers.len() {
             if self.servers[at].is_some() {
                 self.write(at, number, 9000 + at);
@@ -102,7 +107,7 @@ fn what_is_acknowledged_after_a_failed_sync_is_on_disk() {
         let servers = (0..SERVERS).map(|_| None).collect();
         let (calls, record) = (Calls::recording(), Record::new());
         let mut scene =
-            Scene { store: &store, calls, servers, log, record, injected: 0, unknown: 0, refused: 0 };
+            Servers { store: &store, calls, servers, log, record, injected: 0, unknown: 0, refused: 0 };
         (0..STEPS).for_each(|number| scene.step(number, &mut rng));
         scene.heal();
         scene.servers.clear();

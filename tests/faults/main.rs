@@ -41,12 +41,12 @@ mod missing_store;
 mod network_disk;
 mod old_stores;
 #[cfg(target_os = "linux")]
-mod power;
+mod power_cut;
 mod races;
 #[cfg(target_os = "linux")]
 mod random_clocks;
 #[cfg(target_os = "linux")]
-mod read_only;
+mod read_only_disk;
 mod reference_model;
 mod second_open;
 #[cfg(target_os = "linux")]
@@ -58,7 +58,7 @@ mod stops;
 #[cfg(target_os = "linux")]
 mod stored_writes;
 #[cfg(target_os = "linux")]
-mod syncs;
+mod sync_before_answer;
 mod tampering;
 #[cfg(target_os = "linux")]
 mod trace;

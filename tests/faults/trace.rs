@@ -1,4 +1,4 @@
-//! A process under a tracer: its writes to the store's log, its syncs of it, and what it said, in their order.
+//! A process under `strace`: its writes to the WAL, its syncs of the WAL, and its messages, in order.
 
 use std::path::Path;
 use std::process::Command;
@@ -6,7 +6,7 @@ use std::process::Command;
 use crate::support::skip::skip;
 use crate::support::store::Store;
 
-/// Whether `strace` is installed and may trace; if not, the test is skipped.
+/// Whether `strace` is installed and may trace. If not, reports the test as skipped.
 #[track_caller]
 pub(crate) fn can_trace() -> bool {
     let traced = Command::new("strace").arg("true").output();
@@ -17,7 +17,7 @@ pub(crate) fn can_trace() -> bool {
     can
 }
 
-/// `tasktally` over a store, traced into a file. Processes that it starts are not followed.
+/// `tasktally` on a store, traced into a file. Processes that it starts are not traced.
 pub(crate) fn traced(store: &Store, calls: &Path) -> Command {
     let tasktally = store.command();
     let mut strace = Command::new("strace");
@@ -27,45 +27,45 @@ pub(crate) fn traced(store: &Store, calls: &Path) -> Command {
     strace
 }
 
-/// What was seen of one process.
-pub(crate) struct Seen {
-    /// How many syncs of the log ended before each thing that was said, since the one before.
+/// The result of a trace.
+pub(crate) struct TracedSyncs {
+    /// For each message: how many WAL syncs ended since the previous message.
     pub(crate) syncs_before: Vec<usize>,
 }
 
-/// Reads a trace; fails where something was said while a write to the log was not synced. `says` tells a call
-/// that says something to somebody. Where others of the process write `beside` the one who says it, theirs may
-/// be unsynced, but not without a sync since it last said something.
-pub(crate) fn judge(calls: &Path, beside: bool, says: impl Fn(&str) -> bool) -> Seen {
-    let mut seen = Seen { syncs_before: Vec::new() };
-    // How often the log was written, and up to which of these writes it was synced.
+/// Reads a trace. Fails if the process wrote a message (`is_message`) while a write to the WAL was not synced. If other
+/// threads write at the same time (`concurrent`), their writes may be unsynced, but there must be a sync since the
+/// previous message.
+pub(crate) fn check_syncs(calls: &Path, concurrent: bool, is_message: impl Fn(&str) -> bool) -> TracedSyncs {
+    let mut traced = TracedSyncs { syncs_before: Vec::new() };
+    // The number of writes to the WAL, and how many of these are synced.
     let (mut written, mut synced, mut syncs) = (0, 0, 0);
-    let mut under_way = std::collections::HashMap::new();
+    let mut running_syncs = std::collections::HashMap::new();
     let trace = std::fs::read_to_string(calls).unwrap();
     for (number, call) in trace.lines().enumerate() {
         let thread = call.split_whitespace().next().unwrap_or_default();
         if call.contains(" pwrite64(") && call.contains("-wal>") {
             written += 1;
         } else if call.contains(" fdatasync(") && call.contains("-wal>") {
-            under_way.insert(thread.to_owned(), written);
+            running_syncs.insert(thread.to_owned(), written);
         }
-        // One that another thread interrupts ends where it is resumed.
+        // strace splits a call that another thread interrupts; the sync ends with the second part.
         if call.contains("fdatasync") && !call.contains("<unfinished") {
-            if let Some(covers) = under_way.remove(thread) {
+            if let Some(covers) = running_syncs.remove(thread) {
                 assert!(call.ends_with("= 0"), "{call}");
                 (synced, syncs) = (covers.max(synced), syncs + 1);
             }
-        } else if says(call) {
+        } else if is_message(call) {
             let before = || {
                 trace.lines().take(number + 1).skip(number.saturating_sub(12)).collect::<Vec<_>>().join("\n")
             };
             assert!(
-                synced >= written || (beside && syncs > 0),
-                "said before the log was synced: {call}\n{}",
+                synced >= written || (concurrent && syncs > 0),
+                "a message before the WAL was synced: {call}\n{}",
                 before()
             );
-            seen.syncs_before.push(std::mem::take(&mut syncs));
+            traced.syncs_before.push(std::mem::take(&mut syncs));
         }
     }
-    seen
+    traced
 }

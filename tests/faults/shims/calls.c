@@ -1,14 +1,15 @@
-/* Stands between `tasktally` and the C library: records every call that changes what lies beneath a
- * folder, and every line on stdout, in the order in which they happened over all processes; or has
- * a call fail. What it does is told by the environment:
+/* A preloaded library that wraps calls of the C library. It records every call that changes a file below
+ * a folder, and every line on standard output, in one order over all processes. Or it makes calls fail.
+ * Environment variables control it:
  *
- *   CALLS_FOLDER  only files beneath it are looked at
- *   CALLS_LOG     the record is appended here; the disk is then never waited for: whoever reads
- *                 the record decides what was on it
- *   CALLS_FAULTS  words of 64 bits, shared by all processes, that say which call fails (see `word`)
+ *   CALLS_FOLDER  only files below this folder are recorded or fail
+ *   CALLS_LOG     the file for the record. Syncs then return at once without a sync: the reader of the
+ *                 record decides what the disk contains after a power cut
+ *   CALLS_FAULTS  a file of 64-bit words, shared by all processes, that select the calls to fail
+ *                 (see `word`)
  *
- * A failed sync behaves as Linux's do: the pages that were dirty are lost but look clean, whoever
- * has the file open is told once, and who opens it later is not. */
+ * A failed sync behaves as in Linux: the dirty pages are lost but count as clean, the next sync of each
+ * process that has the file open returns the error once, and a process that opens it later gets none. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
@@ -32,23 +33,23 @@
 
 /* The words of CALLS_FAULTS. */
 enum word {
-    KIND,     /* a set of `kind`; none: nothing fails and nothing is counted */
+    KIND,     /* a set of `kind`; 0: no call fails or is counted */
     FIRST,    /* the first matching call that fails, from 1 */
-    COUNT,    /* how many fail from there on */
-    ERRNO,    /* with what; 0: the process is killed in a sync, which is told to nobody */
-    SHORT,    /* if not 0: the first that fails, a write, comes to its half instead */
+    COUNT,    /* how many matching calls fail from there on */
+    ERRNO,    /* the error; 0: the process is killed in the sync, so that it gets no error */
+    SHORT,    /* if not 0: the first failing call, a write, writes half of its data instead */
     FILES,    /* a set of `1 << file` */
     MATCHED,  /* how many calls matched */
     INJECTED, /* how many of them failed */
-    LOST,     /* from here on, for each `file`: how many syncs failed */
+    LOST,     /* the first of 8 words: for each `file` the number of failed syncs */
     WORDS = LOST + 8
 };
 enum kind { WRITE = 1, SYNC = 2, TRUNCATE = 4, OPEN = 8, MAP = 16, NAME = 32 };
-enum file { STORE, WAL, SHM, TURN, JOURNAL, FOLDER, OTHER };
+enum file { STORE, WAL, SHM, WRITE_LOCK, JOURNAL, FOLDER, OTHER };
 
 enum record { WROTE = 1, CUT, SYNCING, SYNCED, MADE, UNLINKED, ANSWERED };
 /* How a sync ended. */
-enum end { ON_DISK, DROPPED, TOLD };
+enum end { ON_DISK, DROPPED, REPORTED };
 
 struct head {
     uint32_t record, pid, tid, result;
@@ -62,10 +63,10 @@ static int record_fd = -1;
 static volatile uint64_t *faults;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
-/* What is known of an open file. */
+/* The open files below the folder, by descriptor. */
 static struct known {
     int used, file;
-    uint64_t inode, told;
+    uint64_t inode, reported; /* the number of failed syncs that this process knows of */
 } known[4096];
 
 #define REAL(name) static __typeof__(name) *real; if (!real) real = dlsym(RTLD_NEXT, #name)
@@ -75,7 +76,7 @@ __attribute__((constructor)) static void begin(void) {
     if (!text) return;
     snprintf(folder, sizeof folder, "%s", text);
     folder_length = strlen(folder);
-    /* System calls themselves, for the wrappers below would look at them. */
+    /* Direct system calls: the wrappers below would record them. */
     if ((text = getenv("CALLS_LOG"))) {
         int fd = syscall(SYS_openat, AT_FDCWD, text, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
         record_fd = fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 900);
@@ -104,7 +105,7 @@ static enum file file_of(const char *path) {
     struct stat at;
     if (ends(path, "-wal")) return WAL;
     if (ends(path, "-shm")) return SHM;
-    if (ends(path, "-lock")) return TURN;
+    if (ends(path, "-lock")) return WRITE_LOCK;
     if (ends(path, "-journal")) return JOURNAL;
     if (ends(path, ".db")) return STORE;
     return !stat(path, &at) && S_ISDIR(at.st_mode) ? FOLDER : OTHER;
@@ -138,13 +139,13 @@ static void note(enum record record, uint32_t result, uint64_t inode, uint64_t o
     errno = kept;
 }
 
-/* Whether this call is to fail; `first` tells the first of a run. */
+/* Whether this call fails. Sets `first` if it is the first one that does. */
 static int fails(enum kind kind, enum file file, int *first) {
     if (!faults || !(faults[KIND] & kind) || !(faults[FILES] & (1u << file))) return 0;
-    uint64_t number = __sync_add_and_fetch(&faults[MATCHED], 1), begins = faults[FIRST];
-    if (number < begins || number - begins >= faults[COUNT]) return 0;
+    uint64_t number = __sync_add_and_fetch(&faults[MATCHED], 1), start = faults[FIRST];
+    if (number < start || number - start >= faults[COUNT]) return 0;
     __sync_add_and_fetch(&faults[INJECTED], 1);
-    if (first) *first = number == begins;
+    if (first) *first = number == start;
     errno = faults[ERRNO];
     return 1;
 }
@@ -245,11 +246,11 @@ static int synced(int fd, long number) {
     struct known *file = of(fd);
     if (!file) return syscall(number, fd);
     hold();
-    int failed = fails(SYNC, file->file, NULL), told = 0;
-    if (failed) file->told = ++faults[LOST + file->file];
-    else if (faults && file->told != faults[LOST + file->file]) {
-        file->told = faults[LOST + file->file];
-        told = 1;
+    int failed = fails(SYNC, file->file, NULL), reported = 0;
+    if (failed) file->reported = ++faults[LOST + file->file];
+    else if (faults && file->reported != faults[LOST + file->file]) {
+        file->reported = faults[LOST + file->file];
+        reported = 1;
     }
     note(SYNCING, 0, file->inode, 0, NULL, NULL, 0);
     release();
@@ -257,10 +258,10 @@ static int synced(int fd, long number) {
     if (record_fd >= 0) sched_yield();
     else if (!failed) done = syscall(number, fd);
     hold();
-    note(SYNCED, failed ? DROPPED : told ? TOLD : ON_DISK, file->inode, 0, NULL, NULL, 0);
+    note(SYNCED, failed ? DROPPED : reported ? REPORTED : ON_DISK, file->inode, 0, NULL, NULL, 0);
     release();
     if (failed && !faults[ERRNO]) kill(getpid(), SIGKILL);
-    if (failed || told) {
+    if (failed || reported) {
         errno = failed ? (int)faults[ERRNO] : EIO;
         return -1;
     }

@@ -1,10 +1,10 @@
-//! A disk turns read-only under a server that writes: a real file system that finds an error in itself.
+//! A disk becomes read-only while a server writes: a real ext4 file system detects an error in itself.
 //!
-//! In the moment of its error ext4 may confirm a sync and lose what it grew a file by; a bare `pwrite` and
-//! `fdatasync` lose it as well (Linux 6.18, some of a hundred moments). So the last receipt that was
-//! acknowledged is only counted; all before it have to be there.
+//! At that moment ext4 may confirm a sync and lose the data by which the file grew. A bare `pwrite` and `fdatasync`
+//! lose it too (Linux 6.18, in some of a hundred moments). So the test only counts whether the last acknowledged
+//! receipt is lost. All earlier ones must be stored.
 //!
-//! `TASKTALLY_ROUNDS` says how often, `TASKTALLY_SEED` for the same moments again.
+//! `TASKTALLY_ROUNDS` sets the number of disks, `TASKTALLY_SEED` repeats the same random moments.
 
 use std::thread;
 use std::time::Duration;
@@ -19,17 +19,17 @@ use crate::support::rounds;
 use crate::support::server::Server;
 use crate::support::store::Store;
 
-/// After how many refusals the server has been heard.
+/// The number of refused writes after which the test stops.
 const REFUSALS: usize = 5;
 
-/// Receipts, until the disk takes no more.
-fn write_until_refused(told: &mut ReplyLog, server: &mut Server, task: &str) {
-    while told.errors < REFUSALS {
-        let text = format!("- receipt {} {}", told.possible.len(), told.errors);
+/// Writes receipts until the disk refuses them.
+fn write_until_refused(replies: &mut ReplyLog, server: &mut Server, task: &str) {
+    while replies.errors < REFUSALS {
+        let text = format!("- receipt {} {}", replies.possible.len(), replies.errors);
         let reply = server.call("update_task", json!({"id": task, "body": text}));
-        told.record(&reply, ExpectedWrite::Receipt { task: task.to_owned(), text, item: None });
+        replies.record(&reply, ExpectedWrite::Receipt { task: task.to_owned(), text, item: None });
         if reply.succeeded() {
-            assert_eq!(told.errors, 0, "a disk that takes nothing took a write");
+            assert_eq!(replies.errors, 0, "a write succeeded after a refused one");
             continue;
         }
         assert!(says(&reply, "its disk is read-only") || says(&reply, "Read-only"), "{}", reply.value);
@@ -40,15 +40,15 @@ fn write_until_refused(told: &mut ReplyLog, server: &mut Server, task: &str) {
     }
 }
 
-fn assert_read(told: &ReplyLog, body: &str) {
-    for (leaves, _) in &told.acknowledged {
+fn assert_read(replies: &ReplyLog, body: &str) {
+    for (leaves, _) in &replies.acknowledged {
         let ExpectedWrite::Receipt { text, .. } = leaves else { continue };
-        assert!(body.split("\n\n").any(|kept| kept == text), "'{text}' is not read any more");
+        assert!(body.split("\n\n").any(|kept| kept == text), "'{text}' cannot be read any more");
     }
 }
 
 #[test]
-fn a_disk_that_turns_read_only_under_a_server_is_told_and_loses_nothing() {
+fn a_disk_that_becomes_read_only_is_reported_and_loses_nothing() {
     let mut rng = Rng::seeded("a_disk_that_turns_read_only");
     let (mut acknowledged, mut unknown, mut lost) = (0, 0, 0);
     let rounds = rounds("TASKTALLY_ROUNDS", 2);
@@ -59,8 +59,8 @@ fn a_disk_that_turns_read_only_under_a_server_is_told_and_loses_nothing() {
             return;
         };
         let mut server = store.serve();
-        let (id, mut told) = (server.create_task("Log"), ReplyLog::default());
-        // Whoever asks for it is refused by the kernel, as long as files are open for writing.
+        let (id, mut replies) = (server.create_task("Log"), ReplyLog::default());
+        // The kernel refuses to remount a disk as read-only while files are open for writing.
         assert!(!disk.try_remount("ro"), "a disk in use was remounted");
         let wait = Duration::from_micros(rng.below(40_000));
         thread::scope(|scope| {
@@ -68,9 +68,9 @@ fn a_disk_that_turns_read_only_under_a_server_is_told_and_loses_nothing() {
                 thread::sleep(wait);
                 disk.trigger_error();
             });
-            write_until_refused(&mut told, &mut server, &id);
+            write_until_refused(&mut replies, &mut server, &id);
         });
-        assert_read(&told, &server.body(&id));
+        assert_read(&replies, &server.body(&id));
         for args in [&["list-tasks"][..], &["create-task", "--task-title", "New"]] {
             let ran = Run::new(store.command(), args).finish();
             assert_eq!(ran.code, Some(2), "{ran:?}");
@@ -82,16 +82,16 @@ fn a_disk_that_turns_read_only_under_a_server_is_told_and_loses_nothing() {
             server.close();
         }
         disk.repair(&image);
-        acknowledged += told.acknowledged.len();
-        unknown += told.unknown;
-        let last = told.acknowledged.pop();
-        told.possible.push(ExpectedWrite::Task("Log".into()));
-        told.assert_kept(&store, &format!("round {round}"));
+        acknowledged += replies.acknowledged.len();
+        unknown += replies.unknown;
+        let last = replies.acknowledged.pop();
+        replies.possible.push(ExpectedWrite::Task("Log".into()));
+        replies.assert_kept(&store, &format!("round {round}"));
         if let Some((ExpectedWrite::Receipt { text, .. }, _)) = last {
             lost += usize::from(!texts(&store).contains(&text));
         }
     }
     println!(
-        "{rounds} disks turned read-only under a server: {acknowledged} receipts acknowledged and kept but {lost} that the kernel confirmed as it failed, {unknown} told as unknown"
+        "{rounds} disks became read-only under a server: {acknowledged} receipts acknowledged, {lost} of them lost although the kernel confirmed the sync, {unknown} reported as unknown"
     );
 }

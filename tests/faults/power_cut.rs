@@ -1,7 +1,8 @@
-//! The power is cut at any moment: what was acknowledged is there, whatever the disk did with the rest.
+//! The power is cut at random moments. Every acknowledged write must be stored afterwards, whatever the disk did with
+//! unsynced data.
 //!
-//! Real servers are recorded (`calls.rs`); a disk is rebuilt from the record for each cut (`disk.rs`).
-//! `TASKTALLY_ROUNDS` asks for more cuts, `TASKTALLY_SEED` for the same ones again.
+//! The calls of real servers are recorded (`calls.rs`); for each cut a disk is rebuilt from the record (`disk.rs`).
+//! `TASKTALLY_ROUNDS` sets the number of cuts, `TASKTALLY_SEED` repeats the same random ones.
 
 use std::process::Stdio;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,13 +17,13 @@ use crate::support::server::Server;
 use crate::support::store::Store;
 use crate::support::{rounds, run_in_parallel};
 
-/// Cuts over one recording.
+/// The number of power cuts per recording.
 pub(crate) const CUTS: usize = 12;
 
-/// What was asked, by process and request.
+/// The requested writes, by process and request id.
 pub(crate) type Record = Vec<((u32, u64), ExpectedWrite)>;
 
-/// Asks for a write and waits for the answer; gives the reply.
+/// Requests a write, waits for the answer and returns it.
 fn ask(
     server: &mut Server,
     record: &mut Record,
@@ -32,10 +33,10 @@ fn ask(
 ) -> crate::support::reply::Reply {
     let id = server.send(tool, arguments);
     record.push(((server.pid(), id), leaves));
-    server.recv(id).expect("a server that nobody killed answers")
+    server.recv(id).expect("an answer of a running server")
 }
 
-/// One agent's work: a task, receipts on its own and a shared one, a batch, claims, outcomes.
+/// The writes of one agent: tasks, receipts on a shared task, batches, claims, outcomes.
 fn work(server: &mut Server, shared: &str, name: &str, writes: usize) -> Record {
     let mut all = Record::new();
     let record = &mut all;
@@ -76,25 +77,25 @@ fn work(server: &mut Server, shared: &str, name: &str, writes: usize) -> Record 
     all
 }
 
-/// Checkpoints once, as the server itself does only after thousands of pages.
+/// Runs one WAL checkpoint, which a server does only after thousands of pages.
 pub(crate) fn checkpoint(store: &Store, calls: &Calls) {
     let mut this = calls.before(store, std::process::Command::new(std::env::current_exe().unwrap()));
-    this.args(["--ignored", "--exact", "power::one_checkpoint"]).env("TASKTALLY_DB", store.file());
+    this.args(["--ignored", "--exact", "power_cut::one_checkpoint"]).env("TASKTALLY_DB", store.file());
     let status = this.stdout(Stdio::null()).stderr(Stdio::null()).status();
     assert!(status.unwrap().success());
 }
 
 #[test]
-#[ignore = "a process of its own for `checkpoint`"]
+#[ignore = "run by `checkpoint` in a separate process"]
 fn one_checkpoint() {
     let sql = rusqlite::Connection::open(std::env::var_os("TASKTALLY_DB").unwrap()).unwrap();
     sql.busy_timeout(crate::support::PATIENCE).unwrap();
     sql.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(())).unwrap();
-    // Not as the last one, which would fold the log away.
+    // The last connection to close the store would otherwise delete the WAL.
     sql.set_db_config(rusqlite::config::DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).unwrap();
 }
 
-/// Where the power is cut: half of the time just after an answer, else after any call.
+/// Random moments for the cuts: one half just after an answer, the other half after any call.
 fn moments(calls: &[Call], cuts: usize, rng: &mut Rng) -> Vec<usize> {
     let answers: Vec<usize> =
         (0..calls.len()).filter(|at| matches!(calls[*at], Call::Answered { .. })).collect();
@@ -108,8 +109,8 @@ fn moments(calls: &[Call], cuts: usize, rng: &mut Rng) -> Vec<usize> {
     moments
 }
 
-/// Cuts the power again and again over what was recorded, by one idea of when names are on disk;
-/// gives how many answers were held to.
+/// Cuts the power at several moments of a recording, on one kind of disk. Returns the number of answers that were
+/// checked.
 pub(crate) fn cut<'a>(
     mut disk: Disk<'a>,
     asked: &RequestedWrites,
@@ -133,7 +134,7 @@ pub(crate) fn cut<'a>(
     held
 }
 
-/// Records what `work` does, and cuts the power over it.
+/// Records the calls of `work` and cuts the power at several moments of the recording.
 fn record_and_cut(
     what: &str,
     rng: &mut Rng,
@@ -157,14 +158,14 @@ fn record_and_cut(
         cuts += CUTS;
         recorded += 1;
     }
-    println!("{what}: {cuts} cuts over {recorded} recordings, {held} answers held to, none lost");
+    println!("{what}: {cuts} cuts over {recorded} recordings, {held} answers checked, none lost");
     assert!(held > 0, "no answer came before any cut");
 }
 
 const SERVERS: usize = 3;
 
 #[test]
-fn what_was_acknowledged_is_there_after_any_power_cut() {
+fn every_acknowledged_write_survives_a_power_cut() {
     let mut rng = Rng::seeded("what_was_acknowledged_is_there");
     let work_all = |store: &Store, calls: &Calls| {
         let mut first = calls.serve(store);
@@ -173,7 +174,7 @@ fn what_was_acknowledged_is_there_after_any_power_cut() {
         let made = ask(&mut first, &mut record, "create_task", made, ExpectedWrite::Task("Shared".into()));
         let shared = made.ok().text("/task/id");
         let mut records = vec![record];
-        // The third time they are the first to open what the others closed.
+        // From the third pass on, the servers open a store that all others have closed.
         for pass in 0..4 {
             let done = AtomicBool::new(false);
             std::thread::scope(|scope| {
@@ -190,7 +191,7 @@ fn what_was_acknowledged_is_there_after_any_power_cut() {
                 }));
                 done.store(true, Ordering::Release);
             });
-            // All of it is in the file, and nobody reads: who writes next begins the log anew.
+            // Checkpoint everything while no reader is active, so that the next writer resets the WAL.
             checkpoint(store, calls);
             if pass == 1 {
                 first.close();
@@ -199,15 +200,15 @@ fn what_was_acknowledged_is_there_after_any_power_cut() {
         records
     };
     record_and_cut("any power cut", &mut rng, Store::new, work_all, |calls| {
-        let begun = calls
+        let resets = calls
             .iter()
             .filter(|call| matches!(call, Call::Wrote { offset: 0, data, .. } if data.len() == 32));
-        assert!(begun.count() > 2, "the log was never begun anew while it was written");
+        assert!(resets.count() > 2, "the WAL was never reset between writes");
     });
 }
 
 #[test]
-fn a_new_store_is_there_once_it_has_answered() {
+fn a_new_store_survives_a_power_cut_after_its_first_answer() {
     let mut rng = Rng::seeded("a_new_store_is_there");
     let work_all = |store: &Store, calls: &Calls| {
         run_in_parallel(SERVERS, |worker| {
@@ -225,7 +226,7 @@ fn a_new_store_is_there_once_it_has_answered() {
 }
 
 #[test]
-fn an_old_store_survives_a_power_cut_while_it_is_brought_up_to_date() {
+fn an_old_store_survives_a_power_cut_during_its_migration() {
     let mut rng = Rng::seeded("an_old_store_survives");
     let old = || {
         let store = Store::new();
