@@ -138,7 +138,7 @@ impl Client {
 
     /// Calls a tool that must succeed and checks only that it did: a client that parses the whole reply would take
     /// processor time from the servers.
-    pub fn tell(&mut self, tool: &str, arguments: &Value) -> Result<()> {
+    pub fn call_checked(&mut self, tool: &str, arguments: &Value) -> Result<()> {
         self.number += 1;
         let params = json!({"name": tool, "arguments": arguments});
         self.send(&json!({"jsonrpc": "2.0", "id": self.number, "method": "tools/call", "params": params}))?;

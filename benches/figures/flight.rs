@@ -55,7 +55,7 @@ fn on_disk(folder: &Path, disk: &str, preload: Option<&Path>, table: &mut Table)
     for round in 0..ROUNDS {
         let (start, mut written) = (Instant::now(), 0);
         while start.elapsed().as_secs_f64() < SECONDS {
-            client.tell("update_task", &receipt)?;
+            client.call_checked("update_task", &receipt)?;
             written += 1;
         }
         alone.push(f64::from(written) / start.elapsed().as_secs_f64());

@@ -229,7 +229,7 @@ impl<'a> Worker<'a> {
 
     fn write(&mut self, tool: &str, arguments: &Value) -> Result<()> {
         let asked = Instant::now();
-        self.client.tell(tool, arguments)?;
+        self.client.call_checked(tool, arguments)?;
         self.count(asked);
         Ok(())
     }

@@ -20,15 +20,20 @@ pub(super) static ALL: &[Subcommand] = &[
             work::run(call.arguments()?, &call.open()?.with_max_write_wait(None), &prefix, call.json)
         },
     ),
-    Subcommand::new("work", "Work on batches and tasks that others made", work::Work::augment_args, |call| {
-        let options: work::Work = call.arguments()?;
-        if options.is_in_background() {
-            serve::log_to_stderr();
-        }
-        let store = call.store_path()?;
-        let session = call.open()?.with_max_write_wait(None);
-        work::work(options, &session, &store, &command_prefix(&store), call.json)
-    }),
+    Subcommand::new(
+        "work",
+        "Work on batches and tasks that exist already",
+        work::Work::augment_args,
+        |call| {
+            let options: work::Work = call.arguments()?;
+            if options.is_in_background() {
+                serve::log_to_stderr();
+            }
+            let store = call.store_path()?;
+            let session = call.open()?.with_max_write_wait(None);
+            work::work(options, &session, &store, &command_prefix(&store), call.json)
+        },
+    ),
     Subcommand::new(
         "watch",
         "Watch a batch on a screen, or as one line per change",

@@ -16,7 +16,7 @@ pub struct CompleteTasks {
     /// Task ids
     #[arg(long, required = true, value_delimiter = ',')]
     ids: Vec<TaskId>,
-    /// Complete although something is left; recorded
+    /// Complete although work is left; recorded
     #[serde(default)]
     #[arg(long, num_args = 0..=1, default_value = "false", default_missing_value = "true")]
     force: bool,

@@ -62,7 +62,7 @@ pub struct CreateTask {
     #[serde(default)]
     #[arg(long, value_delimiter = ',')]
     tags: Vec<LineText>,
-    /// Initial text; may hold `- [ ]` boxes to tick
+    /// Initial text; may contain `- [ ]` checkboxes
     #[serde(default)]
     #[arg(long, default_value = "", hide_default_value = true)]
     body: LongText,

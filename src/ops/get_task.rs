@@ -26,7 +26,7 @@ pub struct GetTask {
     /// next_items_after of the last reply
     #[arg(long)]
     items_after: Option<SequenceNumber>,
-    /// Per page; default: 200
+    /// Rows per page; default: 200
     #[arg(long)]
     limit: Option<Limit>,
 }

@@ -56,7 +56,7 @@ pub struct ListTasks {
     /// next_cursor of the last reply
     #[arg(long)]
     cursor: Option<LineText>,
-    /// Per page; 0: 200
+    /// Rows per page; 0 means 200
     #[serde(default = "five")]
     #[arg(long, default_value = "5", allow_negative_numbers = true)]
     limit: Limit,

@@ -25,7 +25,7 @@ pub struct SearchTasks {
     /// Only this status
     #[arg(long)]
     status: Option<Status>,
-    /// At most; 0: 200
+    /// Most results; 0 means 200
     #[serde(default = "ten")]
     #[arg(long, default_value = "10", allow_negative_numbers = true)]
     limit: Limit,

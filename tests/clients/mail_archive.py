@@ -41,7 +41,7 @@ def sort(item):
     )
 
 
-class House:
+class TestStore:
     """A store, the folder with the files of its batches, and access to both."""
 
     def __init__(self, tasktally, folder, library, mode):
@@ -71,8 +71,8 @@ class House:
 class Worker:
     """A background agent that follows the prompt in the reply of `create_batch`."""
 
-    def __init__(self, house, session, batch, name):
-        self.house, self.session, self.batch, self.name = house, session, batch, name
+    def __init__(self, test_store, session, batch, name):
+        self.test_store, self.session, self.batch, self.name = test_store, session, batch, name
         self.found_in_doubt = []
 
     async def claim(self, **options):
@@ -100,8 +100,8 @@ class Worker:
         doubt = item.get("in_doubt")
         if doubt:
             self.found_in_doubt.append((item["key"], doubt["by"]))
-        if not doubt or item["key"] in self.house.mailbox:
-            self.house.archive(item["key"])
+        if not doubt or item["key"] in self.test_store.mailbox:
+            self.test_store.archive(item["key"])
         await self.settle(item, "archived")
 
     async def settle(self, item, category):
@@ -124,8 +124,8 @@ class Worker:
 class Supervisor:
     """Creates the batch, starts workers and polls."""
 
-    def __init__(self, house, session):
-        self.house, self.session = house, session
+    def __init__(self, test_store, session):
+        self.test_store, self.session = test_store, session
         self.polls, self.since, self.chunks, self.found_in_doubt = [], None, {}, []
 
     async def create(self):
@@ -176,27 +176,27 @@ class Supervisor:
             self.found_in_doubt += found
 
     async def worker(self, number):
-        async with self.house.serve(toolset="worker") as session:
+        async with self.test_store.serve(toolset="worker") as session:
             named = set(re.findall(r"\b([a-z]+_task)\(", self.prompt))
             assert named and named <= session.tools, f"the prompt names {named}, the server has {session.tools}"
-            return await Worker(self.house, session, self.batch, f"worker-{number}").work()
+            return await Worker(self.test_store, session, self.batch, f"worker-{number}").work()
 
     async def decide(self, decision, **more):
         return await self.session.do("review_batch", id=self.batch, decision=decision, reviewer="Ann", **more)
 
 
-async def dies_in_the_middle(house, batch):
+async def dies_in_the_middle(test_store, batch):
     """A worker archives three mails and is killed before the receipt of the third."""
-    pid = house.folder / "doomed.pid"
+    pid = test_store.folder / "doomed.pid"
     with_pid = ["sh", "-c", f'echo $$ >"{pid}"; exec "$0" "$@"']
-    async with house.serve(toolset="worker", before=with_pid) as session:
-        doomed = Worker(house, session, batch, "doomed")
+    async with test_store.serve(toolset="worker", before=with_pid) as session:
+        doomed = Worker(test_store, session, batch, "doomed")
         claimed = await doomed.claim(lease_seconds=5)
         first, second, third = claimed["items"][:3]
         await doomed.execute(first)
         await doomed.execute(second)
         await doomed.write(third, "started")
-        house.archive(third["key"])
+        test_store.archive(third["key"])
         os.kill(int(pid.read_text()), signal.SIGKILL)
         try:
             await doomed.settle(third, "archived")
@@ -241,14 +241,14 @@ async def the_finish(supervisor):
     await supervisor.session.do("complete_task", id=task, claim=finish["claim"]["token"], summary="- pushed once")
 
 
-async def all_agree(house, supervisor):
+async def all_agree(test_store, supervisor):
     """Summary files, get_batch, receipts and report agree for each chunk."""
-    told = await supervisor.session.do("get_batch", id=supervisor.batch)
-    house.command("report", supervisor.batch)
-    folder = house.folder / "scratch" / f"batch-{supervisor.batch}"
+    progress = await supervisor.session.do("get_batch", id=supervisor.batch)
+    test_store.command("report", supervisor.batch)
+    folder = test_store.folder / "scratch" / f"batch-{supervisor.batch}"
     report = (folder / "report.md").read_text()
     overall = Counter()
-    for chunk in told["chunks"]:
+    for chunk in progress["chunks"]:
         summary = json.loads((folder / f"chunk-{chunk['number']:02}-summary.json").read_text())
         # The last receipt of an item is its outcome.
         last = re.findall(r"^- (\w+): (\w+) \|", await whole_body(supervisor.session, chunk["id"]), re.MULTILINE)
@@ -264,31 +264,31 @@ async def all_agree(house, supervisor):
         assert summary["processed"] == chunk["processed"] == chunk["total"] == receipts.total(), (summary, chunk)
         overall += receipts
     expected = Counter("archived" if sort(item) == "archive" else sort(item) for item in ITEMS.values())
-    assert overall == expected and told["batch"]["categories"] == dict(expected), (overall, told)
+    assert overall == expected and progress["batch"]["categories"] == dict(expected), (overall, progress)
     assert f"{len(ITEMS)} of {len(ITEMS)} items processed" in report
-    house.command("verify")
+    test_store.command("verify")
 
 
-async def tell(house):
-    (house.folder / "mail.jsonl").write_text(MAIL.read_text())
-    async with house.serve() as session:
-        supervisor = Supervisor(house, session)
+async def check_workflow(test_store):
+    (test_store.folder / "mail.jsonl").write_text(MAIL.read_text())
+    async with test_store.serve() as session:
+        supervisor = Supervisor(test_store, session)
         await supervisor.create()
         await supervisor.until("waiting")
         await a_person_decides(supervisor)
 
-        chunk, settled, begun = await dies_in_the_middle(house, supervisor.batch)
+        chunk, settled, started = await dies_in_the_middle(test_store, supervisor.batch)
         kept = await whole_body(session, chunk)
         assert all(f"- archived: {key} |" in kept for key in settled), kept
-        assert f"- archived: {begun} |" not in kept, kept
+        assert f"- archived: {started} |" not in kept, kept
         batch = await supervisor.until("done")
-        assert supervisor.found_in_doubt == [(begun, "doomed")], supervisor.found_in_doubt
+        assert supervisor.found_in_doubt == [(started, "doomed")], supervisor.found_in_doubt
         assert batch["in_doubt"] == 0, batch
         wanted = sorted(key for key, item in ITEMS.items() if sort(item) == "archive")
-        assert sorted(house.archived) == wanted, Counter(house.archived) - Counter(wanted)
+        assert sorted(test_store.archived) == wanted, Counter(test_store.archived) - Counter(wanted)
 
         await the_finish(supervisor)
-        await all_agree(house, supervisor)
+        await all_agree(test_store, supervisor)
         await supervisor.poll()
         await supervisor.poll()
         assert supervisor.polls[-1] < 200, f"a poll while nothing changed took {supervisor.polls[-1]} bytes"
@@ -299,13 +299,13 @@ def main():
     tasktally, chosen = str(Path(sys.argv[1]).resolve()), sys.argv[2:] or list(LIBRARIES)
     for name in chosen:
         for mode, era in ERAS.items():
-            began = time.monotonic()
+            start = time.monotonic()
             with tempfile.TemporaryDirectory() as folder:
-                polls = run(tell(House(tasktally, folder, LIBRARIES[name], mode)))
+                polls = run(check_workflow(TestStore(tasktally, folder, LIBRARIES[name], mode)))
             print(
-                f"mail_archive: {name} {version(name)} over {era}: {len(ITEMS)} mails sorted, reviewed, archived once "
-                f"each and reported alike; one worker killed, what it began looked up; {len(polls)} polls, "
-                f"{sum(polls)} bytes; {time.monotonic() - began:.0f} s",
+                f"mail_archive: {name} {version(name)} over {era}: {len(ITEMS)} mails sorted, reviewed and archived once "
+                f"each, with the same counts everywhere; one worker killed, the item that it had started found in doubt; {len(polls)} polls, "
+                f"{sum(polls)} bytes; {time.monotonic() - start:.0f} s",
                 flush=True,
             )
 

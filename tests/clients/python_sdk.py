@@ -144,22 +144,22 @@ async def bad_input(one):
     assert "limit" in limit["message"] and "-1" in limit["message"], limit
 
 
-async def tell(tasktally, mode):
+async def check_sdk(tasktally, mode):
     with tempfile.TemporaryDirectory() as folder:
         command = [tasktally, "serve", "--db", str(Path(folder, "tasks.db"))]
         async with sdk(command, mode=mode) as one, sdk(command, mode=mode) as other:
-            assert one.client.instructions, "the server says nothing of how it is used"
+            assert one.client.instructions, "the server has no instructions"
             await the_workflows_loop(one, other)
             await a_batch(one, other)
             await prompts_and_resources(one)
             await bad_input(one)
-    told = "the workflow's loop, a batch, prompts and resources"
-    print(f"python_sdk: {told} over {ERAS[mode]}, every reply as its schema says")
+    checked = "the workflow's loop, a batch, prompts and resources"
+    print(f"python_sdk: {checked} over {ERAS[mode]}, every reply matches its schema")
 
 
 def main():
     for era in ERAS:
-        run(tell(sys.argv[1], era))
+        run(check_sdk(sys.argv[1], era))
 
 
 if __name__ == "__main__":

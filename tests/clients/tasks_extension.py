@@ -76,7 +76,7 @@ def work(client, batch):
         return False
     chunk = {"id": claimed["task"]["id"], "claim": claimed["claim"]["token"]}
     for item in claimed["items"]:
-        client.call("update_task", **chunk, item=item["key"], outcome="done", category="archive", body="- looked at")
+        client.call("update_task", **chunk, item=item["key"], outcome="done", category="archive", body="- read")
     client.call("complete_task", **chunk)
     return True
 
@@ -110,7 +110,7 @@ def a_wait_survives_its_server(serve):
         assert "2026-07-28" in discovered["supportedVersions"], discovered
         batch = make(client, "Waited for")
         plain = client.request("tools/call", name="wait_batch", arguments={"id": batch}, capabilities={})
-        assert plain["resultType"] == "complete" and "taskId" not in plain, "a client that declares nothing got a task"
+        assert plain["resultType"] == "complete" and "taskId" not in plain, "a client that declares nothing received a task"
         created = client.request("tools/call", name="wait_batch", arguments={"id": batch})
         handle = task(created, "CreateTaskResult", "task")["taskId"]
         assert task(client.request("tasks/get", taskId=handle))["status"] == "working"
@@ -135,10 +135,10 @@ def a_wait_survives_its_server(serve):
             pass
         final = task(client.request("tasks/get", taskId=handle))
         assert final["status"] == "completed", final
-        told = final["result"]["structuredContent"]
-        assert told["batch"]["status"] == "done" and told["batch"]["processed"] == 4, told
-        assert len(told["chunks"]) == 2, told
-        assert task(client.request("tasks/get", taskId=handle))["result"] == final["result"], "it stays as it ended"
+        progress = final["result"]["structuredContent"]
+        assert progress["batch"]["status"] == "done" and progress["batch"]["processed"] == 4, progress
+        assert len(progress["chunks"]) == 2, progress
+        assert task(client.request("tasks/get", taskId=handle))["result"] == final["result"], "the result changed after the end"
 
 
 def a_wait_is_cancelled_without_its_batch(serve):
@@ -149,7 +149,7 @@ def a_wait_is_cancelled_without_its_batch(serve):
         shaped(client.request("tasks/cancel", taskId=handle), "CancelTaskResult", "complete")
         cancelled = task(client.request("tasks/get", taskId=handle))
         assert cancelled["status"] == "cancelled" and "cancel" in cancelled["statusMessage"], cancelled
-        assert client.call("get_batch", id=batch)["batch"]["status"] == "running", "the batch goes on"
+        assert client.call("get_batch", id=batch)["batch"]["status"] == "running", "the batch continues"
         refused(-32602, client, "tasks/get", taskId="no-such-handle")
         refused(-32602, client, "tasks/cancel", taskId="no-such-handle")
         refused(-32602, client, "tasks/update", taskId="no-such-handle", inputResponses={})
@@ -173,8 +173,8 @@ async def fastmcp_waits(serve, command, env, folder):
             while not waiting.done() and time.monotonic() < deadline:
                 if not await asyncio.to_thread(work, worker, batch):
                     await asyncio.sleep(0.1)
-            told = (await waiting).structured_content
-    assert told["batch"]["status"] == "done", told
+            progress = (await waiting).structured_content
+    assert progress["batch"]["status"] == "done", progress
     assert len(asked) == 2 and all("archive" in message for message in asked), asked
 
 
@@ -191,9 +191,9 @@ def main():
         # This import makes each client of fastmcp declare the extension.
         run(fastmcp_waits(serve, command, env, folder))
     print(
-        "tasks_extension: a wait created, asked, answered, carried over a killed server, ended and cancelled message "
-        f"by message; {fastmcp_tasks.__name__} {version('fastmcp-tasks')} waited and asked by itself"
-        + ("; each answer as the published schema says" if SCHEMA else "")
+        "tasks_extension: a wait created, asked, answered, continued after a killed server, ended and cancelled message "
+        f"by message; {fastmcp_tasks.__name__} {version('fastmcp-tasks')} waited and asked without help"
+        + ("; each answer matches the published schema" if SCHEMA else "")
     )
 
 

@@ -44,7 +44,7 @@ fn an_item_without_a_readable_time_is_refused() {
     refused("month:date", json!({"date": null}), "the item has no field 'date'");
     refused("month:date", json!({"date": "soon"}), "field 'date': 'soon' is not a time");
     refused("month:date", json!({"date": "x".repeat(999)}), "…' is not a time");
-    refused("month:date", json!({"date": "3025-11-03"}), "outside 1970-01-01 to 2999-12-31");
+    refused("month:date", json!({"date": "3025-11-03"}), "out of range; allowed: 1970-01-01 to 2999-12-31");
 }
 
 #[test]
@@ -99,7 +99,7 @@ fn a_wrong_split_is_refused_with_the_next_step() {
     check(json!("month"), "'month': A split by time needs `field`");
     check(json!("category:"), "needs `field`");
     check(json!("moon:date"), "'moon:date' is not a split; write size, category:FIELD");
-    check(json!("size:date"), "takes no `field`");
+    check(json!("size:date"), "has no `field`");
     check(json!(""), "is not a split");
     check(json!("{\"by\":"), "is not a split");
     check(json!({"by": "time"}), "needs `field`");
@@ -109,7 +109,7 @@ fn a_wrong_split_is_refused_with_the_next_step() {
         json!({"by": "time", "feild": "d"}),
         "unknown field `feild`, expected one of `by`, `field`, `period`",
     );
-    check(json!({"by": "category", "field": "d", "period": "day"}), "`period` goes with a split by time");
+    check(json!({"by": "category", "field": "d", "period": "day"}), "`period` is only for a split by time");
     check(json!({"field": "d"}), "missing field `by`");
     check(json!(7), "invalid type");
 }

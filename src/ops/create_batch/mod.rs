@@ -75,11 +75,11 @@ pub struct CreateBatch {
     #[serde(default = "fifty")]
     #[arg(long, default_value = "50", allow_negative_numbers = true)]
     pub max_chunk: MaxChunk,
-    /// Fields that name what an item touches; none: files
+    /// Fields with an item's resources (paths); default: files
     #[serde(default, deserialize_with = "one_or_many")]
     #[arg(long, value_delimiter = ',')]
     pub resources: Vec<LineText>,
-    /// If chunks touch the same: reject the batch, merge them, serialize (never both at once) or allow
+    /// If chunks share a resource: reject the batch, merge them, serialize (never both at once) or allow
     #[serde(default = "reject")]
     #[arg(long, default_value = "reject")]
     pub on_conflict: OnConflict,
@@ -94,7 +94,7 @@ pub struct CreateBatch {
     /// Passes over every chunk, each with its own instructions
     #[arg(long, help = "Passes over every chunk: a JSON array of {name, instructions, only_categories?}")]
     pub steps: Option<Steps>,
-    /// Where a person reviews the work: after each chunk, or each step
+    /// When a person reviews the work: after each chunk or step
     #[serde(default = "nowhere")]
     #[arg(long, default_value = "none")]
     pub checkpoint: Checkpoint,

@@ -32,7 +32,7 @@ pub struct Run {
     /// What to do if several chunks have the same resource: reject, merge, serialize or allow [default: allow, or reject with --resources]
     #[arg(long, conflicts_with = "resume")]
     pub(super) on_conflict: Option<OnConflict>,
-    /// How many chunks are worked at the same time
+    /// How many chunks are worked on at the same time
     #[arg(long, default_value = "8")]
     pub(super) workers: MaxParallel,
     /// The title of the batch
@@ -41,7 +41,7 @@ pub struct Run {
     /// The project of the batch
     #[arg(long)]
     pub(super) project: Option<LineText>,
-    /// Continue this batch; items that have a receipt are not worked again
+    /// Continue this batch; items that have a receipt are left alone
     #[arg(long, value_name = "BATCH")]
     pub(super) resume: Option<TaskId>,
     /// Print only the summary

@@ -22,13 +22,13 @@ use crate::work::supervisor::ChildRegistry;
 /// Work tasks and chunks that already exist.
 #[derive(Debug, clap::Args)]
 pub struct Work {
-    /// Work only this batch
+    /// Work only on this batch
     #[arg(long)]
     batch: Option<TaskId>,
-    /// Work only tasks of this project
+    /// Work only on tasks of this project
     #[arg(long)]
     project: Option<LineText>,
-    /// How many tasks or chunks are worked at the same time
+    /// How many tasks or chunks are worked on at the same time
     #[arg(long, default_value = "8")]
     workers: MaxParallel,
     /// Print only the summary
