@@ -1,9 +1,9 @@
-//! Which file system a store lies on. SQLite's log has an index that all processes map into their memory,
-//! and locks that they all must see: over a network neither is kept.
+//! The type of the file system that contains a store. In WAL mode all processes share an index in memory and file
+//! locks. A network file system provides neither of them across machines.
 
 use std::path::Path;
 
-/// Kinds whose files other machines change behind this one's back, as the system names them.
+/// Types of network file systems, as the kernel names them.
 const NETWORK: [&str; 18] = [
     "afs",
     "afp",
@@ -25,7 +25,7 @@ const NETWORK: [&str; 18] = [
     "sshfs",
 ];
 
-/// Kinds that a virtual machine's guest shares with its host: all is well while one of the two uses the store.
+/// Types that a virtual machine shares with its host. They are safe as long as only one of the two uses the store.
 const SHARED: [&str; 5] = ["9p", "prl_fs", "vboxsf", "virtiofs", "vmhgfs-fuse"];
 
 /// Whether a store is safe on a file system.
@@ -40,7 +40,7 @@ pub enum FileSystemSafety {
 }
 
 impl FileSystemSafety {
-    /// Of a kind of file system.
+    /// The safety of a type of file system.
     pub fn of_type(kind: &str) -> Self {
         let kind = kind.strip_prefix("fuse.").unwrap_or(kind);
         if NETWORK.contains(&kind) {
@@ -58,19 +58,19 @@ impl FileSystemSafety {
 pub fn file_system_type(path: &Path) -> Option<String> {
     let path = std::path::absolute(path).ok()?;
     let real = path.ancestors().find_map(|part| std::fs::canonicalize(part).ok())?;
-    // Not by the number of `statfs`: there all file systems of FUSE have one.
+    // Not `statfs`: its type number is the same for all FUSE file systems.
     let mounts = std::fs::read_to_string("/proc/self/mountinfo").ok()?;
     kind_among(&mounts, &real)
 }
 
-/// The kind of the mount that a real path lies beneath, out of `/proc/self/mountinfo`.
+/// The file system type of the mount that contains a real path, from the text of `/proc/self/mountinfo`.
 fn kind_among(mounts: &str, real: &Path) -> Option<String> {
     let mut deepest: Option<(usize, &str)> = None;
     for line in mounts.lines() {
         let (left, right) = line.split_once(" - ")?;
         let point = unescaped(left.split(' ').nth(4)?);
         let depth = Path::new(&point).components().count();
-        // Of two at one place the later one lies over the earlier.
+        // A later mount at the same path covers the earlier one.
         if real.starts_with(&point) && deepest.is_none_or(|(other, _)| depth >= other) {
             deepest = Some((depth, right.split(' ').next()?));
         }
@@ -78,7 +78,7 @@ fn kind_among(mounts: &str, real: &Path) -> Option<String> {
     deepest.map(|(_, kind)| kind.to_owned())
 }
 
-/// A path as it is: what would end a field is written there as three octal digits.
+/// Decodes a path: characters that would end the field are written as three octal digits.
 fn unescaped(field: &str) -> String {
     [("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")]
         .into_iter()

@@ -43,7 +43,7 @@ impl Timestamp {
     /// Reads RFC 3339, or a plain date as its midnight UTC.
     ///
     /// # Errors
-    /// Any other text, and instants outside 1970-01-01 to 2999-12-31.
+    /// Any other text; instants before 1970-01-01 or after 2999-12-31.
     pub fn parse(text: &str) -> Result<Self> {
         let trimmed = text.trim();
         let bare_digits = trimmed.bytes().all(|b| b.is_ascii_digit());

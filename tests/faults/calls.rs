@@ -1,5 +1,5 @@
-//! The system calls of real `tasktally` processes: recorded in their order, or made to fail; see
-//! `shims/calls.c`, whose numbers these are.
+//! The system calls of real `tasktally` processes: recorded in order, or made to fail by `shims/calls.c`. The constants
+//! here are those of that file.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt as _;
@@ -13,7 +13,7 @@ use super::shim::shim;
 use crate::support::server::Server;
 use crate::support::store::Store;
 
-/// What may fail; a set of them is their sum.
+/// The kinds of calls that may fail; a set is the sum of its members.
 pub(crate) mod kind {
     pub(crate) const WRITE: u64 = 1;
     pub(crate) const SYNC: u64 = 2;
@@ -81,7 +81,7 @@ pub(crate) enum End {
 }
 
 impl Calls {
-    /// Faults only: the real files are written and synced.
+    /// Makes calls fail and does not record them. The files are written and synced.
     pub(crate) fn failing() -> Self {
         let folder = TempDir::with_prefix("tasktally-calls-").unwrap();
         let faults = File::options()
@@ -95,12 +95,12 @@ impl Calls {
         Calls { folder, recorded: false, faults }
     }
 
-    /// All calls are recorded as well, and no disk is waited for.
+    /// Records all calls too, and does not wait for syncs.
     pub(crate) fn recording() -> Self {
         Calls { recorded: true, ..Calls::failing() }
     }
 
-    /// Puts the shim before a command that works on a store.
+    /// A command on a store, with the preloaded library.
     pub(crate) fn before(&self, store: &Store, mut command: Command) -> Command {
         command
             .env("LD_PRELOAD", shim("calls"))
@@ -112,7 +112,7 @@ impl Calls {
         command
     }
 
-    /// A server behind the shim, to which nothing was said yet.
+    /// A server with the preloaded library, before the handshake.
     pub(crate) fn server(&self, store: &Store) -> Server {
         let log = File::options().create(true).append(true).open(store.folder().join("server.log")).unwrap();
         let mut command = self.before(store, store.command());
@@ -122,14 +122,14 @@ impl Calls {
         server
     }
 
-    /// A server behind the shim, its handshake done.
+    /// A server with the preloaded library, after the handshake.
     pub(crate) fn serve(&self, store: &Store) -> Server {
         let mut server = self.server(store);
         server.initialize("2025-11-25");
         server
     }
 
-    /// The same; none where it does not come so far.
+    /// The same; `None` if the server ends before that.
     pub(crate) fn try_serve(&self, store: &Store) -> Option<Server> {
         let mut server = self.server(store);
         let client = json!({"name": "tasktally-tests", "version": "0"});
@@ -141,7 +141,7 @@ impl Calls {
         Some(server)
     }
 
-    /// From now on this fails, counted from here.
+    /// Makes these calls fail from now on.
     pub(crate) fn fail(&self, fault: Fault) {
         self.heal();
         let words = [
@@ -166,7 +166,7 @@ impl Calls {
         u64::from_ne_bytes(word)
     }
 
-    /// From now on nothing fails; gives how many calls failed since the latest [`Calls::fail`].
+    /// Stops all failures. Returns how many calls failed since the latest [`Calls::fail`].
     pub(crate) fn heal(&self) -> u64 {
         self.put(0, 0);
         let mut word = [0; 8];
@@ -179,7 +179,7 @@ impl Calls {
         self.faults.write_all_at(&word.to_ne_bytes(), at * 8).unwrap();
     }
 
-    /// All that was recorded, in order.
+    /// All recorded calls, in order.
     pub(crate) fn record(&self) -> Vec<Call> {
         let bytes = std::fs::read(self.folder.path().join("record")).unwrap();
         let mut rest = &bytes[..];

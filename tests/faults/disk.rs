@@ -1,7 +1,7 @@
-//! What a disk may hold after the power was cut, rebuilt from the calls that were recorded.
+//! The possible content of a disk after a power cut, rebuilt from recorded calls.
 //!
-//! What was synced before the cut is there. Whatever was written since may be there, not be there
-//! or be torn between sectors, in any subset; so may a file's name until its folder was synced.
+//! Data that was synced before the cut is kept. Each later write is kept, dropped or torn between sectors, in any
+//! combination. A new name of a file is kept or dropped until its folder is synced.
 
 use std::collections::{BTreeMap, HashMap};
 use std::os::unix::fs::MetadataExt as _;
@@ -15,9 +15,9 @@ const SECTOR: usize = 512;
 /// When a new name is on disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Names {
-    /// With the next sync of its folder, and not earlier: what the standard promises.
+    /// With the next sync of its folder, which is all that POSIX promises.
     WithTheFolder,
-    /// With the next sync of anything, in their order: what a journal gives.
+    /// With the next sync of any file, in order, as on a file system with a journal.
     WithAnySync,
 }
 
@@ -29,9 +29,9 @@ enum Change<'a> {
 #[derive(Default)]
 struct Content<'a> {
     on_disk: Vec<u8>,
-    /// What came since, in order.
+    /// The writes since the last sync, in order.
     pending: Vec<Change<'a>>,
-    /// For each sync under way, how much of that it covers, and the latest name it covers.
+    /// For each running sync: how many of these writes it covers, and the latest name.
     syncing: HashMap<u32, (usize, u64)>,
 }
 
@@ -51,20 +51,20 @@ impl Name {
 
 type Tree = BTreeMap<PathBuf, u64>;
 
-/// A folder's files as the calls so far left them.
+/// The files of a folder after the calls so far.
 pub(crate) struct Disk<'a> {
     root: PathBuf,
     names: Names,
     contents: HashMap<u64, Content<'a>>,
     folders: HashMap<u64, PathBuf>,
     tree: Tree,
-    /// Names that came or went since, numbered.
+    /// Names that were added or removed since the last sync, numbered.
     pending: Vec<(u64, Name)>,
     named: u64,
 }
 
 impl<'a> Disk<'a> {
-    /// What lies beneath a folder now, all of it on disk.
+    /// The present content of a folder, all of it on disk.
     pub(crate) fn of(root: &Path, names: Names) -> Self {
         let mut disk = Disk {
             root: root.to_owned(),
@@ -101,7 +101,7 @@ impl<'a> Disk<'a> {
         self.contents.entry(inode).or_default()
     }
 
-    /// One more call.
+    /// Applies the next call.
     pub(crate) fn apply(&mut self, call: &'a Call, rng: &mut Rng) {
         match call {
             Call::Wrote { inode, offset, data } => {
@@ -115,7 +115,7 @@ impl<'a> Disk<'a> {
             }
             Call::Synced { inode, by, end } => self.synced(*inode, *by, *end, rng),
             Call::Made { inode, path, folder } => {
-                // A number that is used again is another file.
+                // An inode number that is used again belongs to another file.
                 self.contents.remove(inode);
                 self.folders.remove(inode);
                 if *folder {
@@ -141,7 +141,7 @@ impl<'a> Disk<'a> {
         }
         let every = end == End::OnDisk || rng.below(2) == 0;
         for change in content.pending.drain(..covered) {
-            // Of a sync that failed, none or some of it came to the disk, and none ever will.
+            // A failed sync may have written some of the data. The rest will never be written.
             if end == End::OnDisk || (!every && rng.below(2) == 0) {
                 put(&mut content.on_disk, &change, 0, || true);
             }
@@ -163,9 +163,9 @@ impl<'a> Disk<'a> {
         self.pending = later;
     }
 
-    /// Cuts the power now: writes what is found afterwards into another, empty folder.
+    /// Cuts the power now: writes the content of the disk into another, empty folder.
     pub(crate) fn cut(&self, into: &Path, rng: &mut Rng) {
-        // Whether all, none, some or parts of what is pending came to the disk.
+        // Whether all, none, some or parts of the pending writes reached the disk.
         let how = rng.below(4);
         let kept = |rng: &mut Rng| match how {
             0 => false,
@@ -180,7 +180,7 @@ impl<'a> Disk<'a> {
                 break;
             }
         }
-        // A file may grow before what was written to it is there: by zeros, or by what lay there.
+        // A file may have grown before its data is written: it then contains zeros, or older data of the disk.
         let filler = [0, 0xA5][rng.below(2) as usize];
         let mut contents = HashMap::new();
         for (inode, content) in self.contents.iter().collect::<BTreeMap<_, _>>() {
@@ -200,7 +200,7 @@ impl<'a> Disk<'a> {
                 continue;
             }
             let to = into.join(beneath);
-            // What readers share is no part of the disk's.
+            // The shared memory of readers (-shm) is not durable.
             if self.folders.contains_key(inode) {
                 std::fs::create_dir(to).unwrap();
             } else if !beneath.to_string_lossy().ends_with("-shm") {
@@ -210,7 +210,7 @@ impl<'a> Disk<'a> {
     }
 }
 
-/// Whether every folder above is there.
+/// Whether every parent folder exists.
 fn reachable(tree: &Tree, path: &Path, root: &Path) -> bool {
     path.ancestors().take_while(|above| above.starts_with(root)).all(|above| tree.contains_key(above))
 }
@@ -222,7 +222,7 @@ fn enter(tree: &mut Tree, name: &Name) {
     }
 }
 
-/// Makes a change, of a write only the sectors that are kept.
+/// Applies a change; of a write, only the sectors that are kept.
 fn put(bytes: &mut Vec<u8>, change: &Change<'_>, filler: u8, mut kept: impl FnMut() -> bool) {
     match change {
         Change::Cut(length) => {

@@ -20,7 +20,7 @@ use crate::support::store::Store;
 const STEPS: u64 = 60;
 const SERVERS: u64 = 3;
 
-struct Servers<'a> {
+struct Fleet<'a> {
     store: &'a Store,
     calls: Calls,
     servers: Vec<Option<Server>>,
@@ -31,7 +31,7 @@ struct Servers<'a> {
     refused: usize,
 }
 
-impl Servers<'_> {
+impl Fleet<'_> {
     /// Writes one receipt by one server. The server may be new, and may be killed by the write.
     fn write(&mut self, at: usize, number: u64, length: usize) {
         let text = format!("- receipt {number} of {at} {}", "x".repeat(length));
@@ -84,7 +84,7 @@ impl Servers<'_> {
             3 => self.heal(),
             4 => drop(self.servers[at].take()),
             5 => drop(self.servers[at].take().map(|mut server| server.close())),
-            // A command, which may be the last one out; or be killed.
+            // A command. It may be the last process to close the store, or be killed.
             6 => {
                 let mut command = self.calls.before(self.store, self.store.command());
                 command.arg("list-tasks");
@@ -106,22 +106,22 @@ fn what_is_acknowledged_after_a_failed_sync_is_on_disk() {
         let disk = Disk::of(store.folder(), Names::WithTheFolder);
         let servers = (0..SERVERS).map(|_| None).collect();
         let (calls, record) = (Calls::recording(), Record::new());
-        let mut scene =
-            Servers { store: &store, calls, servers, log, record, injected: 0, unknown: 0, refused: 0 };
-        (0..STEPS).for_each(|number| scene.step(number, &mut rng));
-        scene.heal();
-        scene.servers.clear();
+        let mut fleet =
+            Fleet { store: &store, calls, servers, log, record, injected: 0, unknown: 0, refused: 0 };
+        (0..STEPS).for_each(|number| fleet.step(number, &mut rng));
+        fleet.heal();
+        fleet.servers.clear();
 
-        let calls = scene.calls.record();
+        let calls = fleet.calls.record();
         let dropped = calls.iter().filter(|call| matches!(call, Call::Synced { end: End::Dropped, .. }));
-        assert_eq!(dropped.count() as u64, scene.injected);
+        assert_eq!(dropped.count() as u64, fleet.injected);
         let asked =
-            RequestedWrites::of(scene.record).without_refused(&calls).with_existing(vec!["Log".to_owned()]);
+            RequestedWrites::of(fleet.record).without_refused(&calls).with_existing(vec!["Log".to_owned()]);
         held += cut(disk, &asked, &calls, CUTS, &mut rng);
         cuts += CUTS;
-        injected += scene.injected;
-        unknown += scene.unknown;
-        refused += scene.refused;
+        injected += fleet.injected;
+        unknown += fleet.unknown;
+        refused += fleet.refused;
     }
     println!(
         "failed syncs: {cuts} cuts, {injected} syncs failed, {unknown} answered as unknown, {refused} as not written, {held} answers held to, none lost"

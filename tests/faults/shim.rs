@@ -1,5 +1,5 @@
-//! Libraries that stand between a real process and the system: a file of C in `shims/` each, compiled
-//! when a test first asks for it and put before the C library by `LD_PRELOAD`.
+//! Libraries that replace functions of the C library in a real process, by `LD_PRELOAD`. Each is a C file in `shims/`,
+//! compiled when a test first needs it.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
