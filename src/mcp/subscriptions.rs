@@ -110,7 +110,7 @@ impl Subscriptions {
         self.store(subscriptions)
     }
 
-    /// Streams that were accepted at the same time cannot be told apart here. The earliest change number is early
+    /// Streams that were accepted at the same time cannot be distinguished here. The earliest change number is early
     /// enough for each of them.
     fn take_earliest_accepted(&self) -> Option<u64> {
         let accepted = &mut self.state().accepted;

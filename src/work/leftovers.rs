@@ -115,7 +115,7 @@ pub fn remove_leftover(session: &Session, leftover: &Leftover) -> Result<Option<
     let _run_lock = match run_lock::acquire(session.folder(), &leftover.batch) {
         Ok(lock) => lock,
         Err(error) if error.code == Code::AlreadyClaimed => {
-            return Ok(Some(format!("a runner works batch {} again", leftover.batch)));
+            return Ok(Some(format!("a runner works on batch {} again", leftover.batch)));
         }
         Err(error) => return Err(error),
     };

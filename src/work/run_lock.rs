@@ -90,7 +90,7 @@ pub(super) fn acquire(data: &Path, batch: &TaskId) -> Result<RunLock> {
                 return Err(Error::new(
                     Code::AlreadyClaimed,
                     format!(
-                        "another process works batch {batch}; wait for its end, or add workers with tasktally work --batch {batch} -- CMD"
+                        "another process works on batch {batch}; wait until it has ended, or add workers with tasktally work --batch {batch} -- CMD"
                     ),
                 ));
             }

@@ -69,7 +69,7 @@ impl TouchedResources {
         staging.for_each(None, &mut |key, text| {
             let item = items;
             items = items.checked_add(1).ok_or_else(|| {
-                Error::new(Code::TooLarge, "items: there are too many to compare what they touch")
+                Error::new(Code::TooLarge, "items: their resources are too many to compare; make several batches, or pass create_batch(on_conflict=\"allow\")")
             })?;
             if fields.is_empty() && !text.contains(&default_field) {
                 return Ok(());
@@ -92,20 +92,20 @@ impl TouchedResources {
         })?;
         if bad_count > 0 {
             return Err(Error::invalid(format!(
-                "resources: nothing was {done}, {bad_count} items do not say what they touch: {}{}",
+                "resources: nothing was {done}, because {bad_count} items have invalid resources: {}{}",
                 bad.join("; "),
                 and_more(bad_count, bad.len())
             )));
         }
         if let Some((field, _)) = fields.iter().zip(&seen).find(|(_, seen)| done == CREATED && !**seen) {
             return Err(Error::invalid(format!(
-                "resources: no item has a field \"{field}\"; name the field that holds what an item touches, or leave it out"
+                "resources: no item has a field '{field}'; name a field that lists the resources of an item, or leave it out"
             )));
         }
         Ok(any.then_some(TouchedResources { on_conflict, done, items, touched, chunk_of: Vec::new() }))
     }
 
-    /// Puts items that touch the same together. Calls `on_stored` with each item and stored chunk that do.
+    /// Unites items that touch the same resource. Calls `on_stored` with each item and stored chunk that do.
     ///
     /// # Errors
     /// The error of `on_stored`, or if the store or a temporary file cannot be read.

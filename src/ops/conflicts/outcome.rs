@@ -49,13 +49,13 @@ impl SharedCounts {
         }
         if self.within_batch > 0 {
             text += &format!(
-                ". {} chunks share resources: no two that do are claimed at once",
+                ". {} chunks share resources; chunks that share one are not claimed at the same time",
                 self.within_batch
             );
         }
         if self.with_running > 0 {
             text += &format!(
-                ". {} chunks share resources with running batches: no two that do are claimed at once (merge works as serialize there)",
+                ". {} chunks share resources with running batches; chunks that share one are not claimed at the same time (between batches, merge works as serialize)",
                 self.with_running
             );
         }
@@ -240,7 +240,7 @@ impl<'a> Resolver<'a> {
             return Err(Error::new(
                 Code::Conflict,
                 format!(
-                    "on_conflict: nothing was {}, chunks touch the same {} times: {}{}. {next}",
+                    "on_conflict: nothing was {}, because chunks share resources {} times: {}{}. {next}",
                     self.done,
                     self.conflicts,
                     self.named.join("; "),

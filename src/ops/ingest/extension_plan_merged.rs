@@ -1,4 +1,4 @@
-//! Which chunks of a batch with the rule `merge` take new items: items that touch the same go into one chunk, and into
+//! Which chunks of a batch with the rule `merge` take new items: items that share a resource go into one chunk, and into
 //! a stored one that touches it, too, as long as that was never claimed.
 
 use std::collections::HashMap;

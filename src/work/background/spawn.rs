@@ -46,7 +46,7 @@ pub(in crate::work) fn start_detached(session: &Session, store: &Path, batch: &T
     let give_up_at = Instant::now() + START_TIMEOUT;
     loop {
         if find_runner(session, row)?.is_some_and(|recorded| recorded.pid == pid) {
-            let message = format!("Batch {batch} is worked in the background by process {pid}");
+            let message = format!("Process {pid} works on batch {batch} in the background");
             return Ok(json!({ "success": true, "message": message, "pid": pid }));
         }
         let exit = runner
@@ -54,12 +54,13 @@ pub(in crate::work) fn start_detached(session: &Session, store: &Path, batch: &T
             .map_err(|error| Error::internal("the state of a runner cannot be read", error))?;
         if exit.is_some() || Instant::now() >= give_up_at {
             if run_lock::is_held(session.folder(), batch)? {
-                let message = format!("Batch {batch} is already worked in the background");
+                let message = format!("A background runner already works on batch {batch}");
                 return Ok(json!({ "success": true, "message": message }));
             }
             if exit.is_some_and(|status| status.success()) {
                 // The runner finished the batch before we read its record.
-                let message = format!("Process {pid} worked batch {batch} in the background and has ended");
+                let message =
+                    format!("Process {pid} worked on batch {batch} in the background and has ended");
                 return Ok(json!({ "success": true, "message": message, "pid": pid }));
             }
             let state =
