@@ -79,7 +79,7 @@ pub struct CreateBatch {
     #[serde(default, deserialize_with = "one_or_many")]
     #[arg(long, value_delimiter = ',')]
     pub resources: Vec<LineText>,
-    /// If chunks share a resource: reject the batch, merge them, serialize (never both at once) or allow
+    /// If chunks share a resource: reject the batch, merge, serialize (never both at once) or allow
     #[serde(default = "reject")]
     #[arg(long, default_value = "reject")]
     pub on_conflict: OnConflict,
