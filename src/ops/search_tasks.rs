@@ -57,11 +57,12 @@ impl Operation for SearchTasks {
     fn run(self, session: &Session) -> Result<SearchReply> {
         let words = words(self.query.as_str())?;
         // The newest texts may not be indexed yet. A store that cannot be written is searched without them.
-        if !session.read(|tx| tx.is_search_index_complete())?
-            && let Err(error) = session.write(|tx| tx.update_search_index())
-            && !matches!(error.code, Code::ReadOnly | Code::Internal)
-        {
-            return Err(error);
+        let mut is_complete = session.read(|tx| tx.is_search_index_complete())?;
+        while !is_complete {
+            is_complete = match session.write(|tx| tx.update_search_index()) {
+                Err(error) if matches!(error.code, Code::ReadOnly | Code::Internal) => true,
+                updated => updated?,
+            };
         }
         let limit = match self.limit.get() {
             0 => PAGE_ROWS,

@@ -111,6 +111,11 @@ impl Session {
         self.scratchpad.as_deref().unwrap_or_else(|| self.store.folder())
     }
 
+    /// Waits until no other process inserts a large batch; see [`Store::lock_bulk`].
+    pub(super) fn lock_bulk(&self, limit: Duration) -> Result<Box<dyn Send>> {
+        self.store.lock_bulk(limit)
+    }
+
     /// The folder that contains the store.
     pub fn folder(&self) -> &Path {
         self.store.folder()
@@ -125,6 +130,22 @@ impl Session {
         &self,
         change: impl FnOnce(&dyn StoreWrite) -> Result<R> + Send + 'static,
     ) -> Result<R> {
+        self.submit(change, false)
+    }
+
+    /// The same for rows whose parents are inserted by a later transaction; see [`crate::store::BulkWrite`].
+    pub(super) fn write_before_parents<R: Send + 'static>(
+        &self,
+        change: impl FnOnce(&dyn StoreWrite) -> Result<R> + Send + 'static,
+    ) -> Result<R> {
+        self.submit(change, true)
+    }
+
+    fn submit<R: Send + 'static>(
+        &self,
+        change: impl FnOnce(&dyn StoreWrite) -> Result<R> + Send + 'static,
+        precedes_parents: bool,
+    ) -> Result<R> {
         let (sender, receiver) = answer_channel();
         let started = Arc::new(AtomicBool::new(false));
         self.store.submit_write(Box::new(QueuedChange {
@@ -132,6 +153,7 @@ impl Session {
             answer: None,
             sender,
             started: started.clone(),
+            precedes_parents,
         }));
         let answer = match self.max_write_wait.map(|limit| (limit, receiver.wait_at_most(limit))) {
             // With the flag set, the writer will not start the change any more.
@@ -168,6 +190,8 @@ struct QueuedChange<F, R> {
     sender: AnswerSender<Result<R>>,
     /// Set by the writer when it starts the change, or by the caller when it stops waiting, whichever is first.
     started: Arc<AtomicBool>,
+    /// Whether it inserts rows whose parents are inserted by a later transaction.
+    precedes_parents: bool,
 }
 
 impl<F, R> WriteJob for QueuedChange<F, R>
@@ -189,6 +213,10 @@ where
         };
         self.answer = Some(answer);
         commits
+    }
+
+    fn precedes_parents(&self) -> bool {
+        self.precedes_parents
     }
 
     fn finish(self: Box<Self>, committed: Result<()>) {

@@ -4,6 +4,7 @@
 //! [`StoreRead`] or a [`StoreWrite`]. For a write, it commits and syncs before it reports success.
 
 mod batches;
+mod bulk;
 pub mod chains;
 mod filter;
 mod inspect;
@@ -16,6 +17,7 @@ mod waits;
 mod write;
 
 pub use batches::{BatchRead, BatchWrite, ItemSelection};
+pub use bulk::{BulkRead, BulkWrite, Reservation, UnpublishedChunk};
 pub use filter::{ListPosition, TaskFilter, TaskTotal};
 pub use inspect::{CorruptStore, Inspect, StoreFacts};
 pub use read::StoreRead;
@@ -33,6 +35,10 @@ pub trait WriteJob: Send {
     /// Runs the job, unless its caller no longer waits for it. If it returns `false`, the store rolls back
     /// everything that it wrote.
     fn run(&mut self, tx: &dyn StoreWrite) -> bool;
+    /// Whether the job inserts rows whose parents come in a later transaction; see [`BulkWrite`].
+    fn precedes_parents(&self) -> bool {
+        false
+    }
     /// Called once: after the commit, or with the reason why there was none.
     fn finish(self: Box<Self>, committed: Result<()>);
 }
@@ -47,6 +53,11 @@ pub trait Store: Send + Sync {
     /// The error for a write that did not start within `waited`. It names the process that holds the write lock
     /// and the next step.
     fn write_timeout_error(&self, waited: Duration) -> Error;
+    /// Waits until no other process inserts a large batch, and keeps others from it until the guard is dropped.
+    ///
+    /// # Errors
+    /// `busy` after `limit`, naming the process that does.
+    fn lock_bulk(&self, limit: Duration) -> Result<Box<dyn Send>>;
     /// Runs a read, on the calling thread.
     fn read(&self, job: ReadJob);
     /// The directory for files that belong to the store, such as logs of workers.

@@ -1,6 +1,7 @@
 //! Resources that chunks touch, and which chunks share one.
 
 use crate::error::Result;
+use crate::model::status::Status;
 use crate::model::task::RowId;
 
 /// A resource that a chunk needs and a chunk in progress uses.
@@ -16,6 +17,8 @@ pub struct ResourceInUse {
 pub trait ResourceRead {
     /// Batches in progress in exactly this project (`None`: in no project).
     fn running_batches(&self, project: Option<&str>) -> Result<Vec<RowId>>;
+    /// The chunks that changed after a change number, and their status.
+    fn chunks_changed_since(&self, change_number: u64) -> Result<Vec<(RowId, Status)>>;
     /// In how many layers the resources of a batch are stored.
     fn count_resource_layers(&self, batch: RowId) -> Result<u64>;
     /// The block of a layer that contains the first resource at or after `key`: keys in order, each with the chunks

@@ -1,6 +1,6 @@
 //! Writes of tasks, receipts, batches, chunks and items.
 
-use super::{BatchWrite, ResourceWrite, RunnerWrite, StoreRead, WaitWrite};
+use super::{BatchWrite, BulkWrite, ResourceWrite, RunnerWrite, StoreRead, WaitWrite};
 use crate::error::Result;
 use crate::model::batch::{Batch, Chunk, StoredItem};
 use crate::model::cost::Cost;
@@ -41,9 +41,11 @@ pub struct NewReceipt<'a> {
 }
 
 /// Writes inside one transaction. Every write to a task assigns it a new change number, unless documented otherwise.
-pub trait StoreWrite: StoreRead + BatchWrite + ResourceWrite + RunnerWrite + WaitWrite {
+pub trait StoreWrite: StoreRead + BatchWrite + BulkWrite + ResourceWrite + RunnerWrite + WaitWrite {
     /// Inserts a task and returns its row.
     fn insert_task(&self, new: &NewTask<'_>) -> Result<RowId>;
+    /// Inserts a task into a row that was reserved for it; see [`BulkWrite`].
+    fn insert_task_at(&self, new: &NewTask<'_>, row: RowId) -> Result<()>;
     /// Updates the fields of a task other than its status, its claim and its initial text.
     fn update_fields(&self, before: &Task, task: &Task) -> Result<()>;
     /// Updates the status, assignee and claim of a task, if its stored generation is still `generation`.
@@ -82,6 +84,7 @@ pub trait StoreWrite: StoreRead + BatchWrite + ResourceWrite + RunnerWrite + Wai
     fn add_ended_chunks(&self, batch: RowId, ended: i64, unsuccessful: i64) -> Result<()>;
     /// Stores the response to a request with an idempotency key.
     fn store_response(&self, key: &str, operation: &str, fingerprint: &[u8], response: &str) -> Result<()>;
-    /// Adds the tasks and receipts to the search index that are not in it.
-    fn update_search_index(&self) -> Result<()>;
+    /// Adds tasks and receipts to the search index that are not in it, up to a limit. Returns whether it has all of them
+    /// then.
+    fn update_search_index(&self) -> Result<bool>;
 }

@@ -30,6 +30,7 @@ mod fuzz;
 #[cfg(target_os = "linux")]
 mod fuzz_requests;
 mod kills;
+mod large_batches;
 #[cfg(target_os = "linux")]
 mod lost_pages;
 #[cfg(target_os = "linux")]

@@ -14,9 +14,9 @@ use crate::terminal::shell_path;
 /// The mode bit of a folder, such as `/tmp`, in which users cannot replace each other's files.
 pub(super) const STICKY: u32 = 0o1000;
 
-/// The suffix of the write lock's file. It is the only file beside the store that may be opened and closed:
-/// closing any other would drop SQLite's locks on it.
-const WRITE_LOCK: &str = "-lock";
+/// The suffixes of the files of the write lock and the bulk lock. Only these files beside the store may be opened and
+/// closed: closing any other would drop SQLite's locks on it.
+const LOCKS: [&str; 2] = ["-lock", "-bulk-lock"];
 
 /// Checks the store, the files beside it, and its folder.
 pub(super) fn check_permissions(context: &DoctorContext) -> Result<Vec<Finding>> {
@@ -28,14 +28,14 @@ pub(super) fn check_permissions(context: &DoctorContext) -> Result<Vec<Finding>>
         let access = rustix::fs::access(&folder, Access::READ_OK | Access::WRITE_OK | Access::EXEC_OK);
         findings.extend(check_access(&folder, access, "u+rwx"));
     }
-    for suffix in ["", "-wal", "-shm", WRITE_LOCK] {
+    for suffix in ["", "-wal", "-shm"].into_iter().chain(LOCKS) {
         let file = context.beside(suffix);
         let Ok(metadata) = file.metadata() else { continue };
         findings.extend(check_owner(&file, &metadata));
         findings.extend(check_shared_file(&file, metadata.mode()));
         if metadata.is_file() {
             let mut access = rustix::fs::access(&file, Access::READ_OK | Access::WRITE_OK);
-            if access.is_ok() && suffix == WRITE_LOCK {
+            if access.is_ok() && LOCKS.contains(&suffix) {
                 access = open_for_writing(&file);
             }
             findings.extend(check_access(&file, access, "u+rw"));

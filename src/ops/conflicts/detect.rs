@@ -162,7 +162,7 @@ impl TouchedResources {
             running.step(key, &mut owners, &mut |meeting| resolver.add(meeting))
         })?;
         running.finish(&mut |meeting| resolver.add(meeting))?;
-        resolver.finish()
+        resolver.finish(running.into_compared_state()?)
     }
 
     /// Calls `write` with each block of resources and the target chunks that touch each, in the order of the keys.

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use super::stored::ComparedState;
 use crate::error::{Code, Error, Result};
 use crate::external_sort::ExternalSorter;
 use crate::model::conflict::{ChunkRef, OnConflict, ResourceOverlap};
@@ -66,6 +67,8 @@ impl SharedCounts {
 /// What follows from the conflicts that were found.
 pub(in crate::ops) struct Resolution {
     pub(in crate::ops) counts: SharedCounts,
+    /// The running batches that the items were compared with.
+    pub(in crate::ops) compared: ComparedState,
     /// Chunks that must not run at once with others; see [`sort_key`].
     shared: ExternalSorter,
 }
@@ -226,11 +229,11 @@ impl<'a> Resolver<'a> {
         })
     }
 
-    /// What follows from all pairs.
+    /// What follows from all pairs; `compared` is the state of the running batches.
     ///
     /// # Errors
     /// `conflict` if the rule is `reject` and there are pairs.
-    pub(in crate::ops) fn finish(self) -> Result<Resolution> {
+    pub(in crate::ops) fn finish(self, compared: ComparedState) -> Result<Resolution> {
         if self.conflicts > 0 {
             let next = if self.done == CREATED {
                 "on_conflict=merge puts items that share a resource into one chunk, serialize works such chunks one after another, allow works them at the same time"
@@ -253,6 +256,6 @@ impl<'a> Resolver<'a> {
             within_batch: count(|shares| shares.0) as u64,
             with_running: count(|shares| shares.1) as u64,
         };
-        Ok(Resolution { counts, shared: self.shared })
+        Ok(Resolution { counts, compared, shared: self.shared })
     }
 }

@@ -1,6 +1,6 @@
 //! The stored resources of batches, met in the order of the keys.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use crate::error::Result;
 use crate::model::conflict::{ChunkRef, OverlapScan, ResourceOverlap};
@@ -19,6 +19,8 @@ pub(in crate::ops) struct StoredResources<'a> {
     counts: ChunkFilter,
     /// Whether a chunk counts, once known.
     known: HashMap<RowId, bool>,
+    /// The batches and how many layers each has.
+    batches: Vec<(RowId, u64)>,
     scan: OverlapScan,
     /// All keys before this one were read.
     from: String,
@@ -28,6 +30,35 @@ pub(in crate::ops) struct StoredResources<'a> {
 
 /// Whether a chunk's resources count.
 type ChunkFilter = fn(&dyn StoreRead, &Task) -> Result<bool>;
+
+/// The state of the running batches that new items were compared with.
+#[derive(Debug)]
+pub(in crate::ops) struct ComparedState {
+    /// The latest change then.
+    change_number: u64,
+    /// The batches and their numbers of layers.
+    batches: Vec<(RowId, u64)>,
+    /// Chunks that had ended, so that what they touch did not count.
+    ended: HashSet<RowId>,
+}
+
+impl ComparedState {
+    /// Whether a comparison now would find the same: no batch started since, no batch got items with resources, and no
+    /// ended chunk was reopened.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    pub(in crate::ops) fn is_current(&self, tx: &dyn StoreRead, project: Option<&str>) -> Result<bool> {
+        for batch in tx.running_batches(project)? {
+            let layers = tx.count_resource_layers(batch)?;
+            if layers > 0 && !self.batches.contains(&(batch, layers)) {
+                return Ok(false);
+            }
+        }
+        let changed = tx.chunks_changed_since(self.change_number)?;
+        Ok(!changed.iter().any(|(chunk, status)| self.ended.contains(chunk) && !status.is_terminal()))
+    }
+}
 
 /// The smallest key that is greater than this one.
 fn key_after(key: &str) -> String {
@@ -77,9 +108,11 @@ impl<'a> StoredResources<'a> {
         tx: &'a dyn StoreRead,
         batches: impl IntoIterator<Item = RowId>,
     ) -> Result<Self> {
-        let mut layers = Vec::new();
+        let (mut layers, mut counted) = (Vec::new(), Vec::new());
         for batch in batches {
-            for layer in 0..tx.count_resource_layers(batch)? {
+            let count = tx.count_resource_layers(batch)?;
+            counted.push((batch, count));
+            for layer in 0..count {
                 layers.push(Layer { batch, layer, block: Vec::new(), at: 0, ended: false });
             }
         }
@@ -88,10 +121,21 @@ impl<'a> StoredResources<'a> {
             layers,
             counts: |_, task| Ok(!task.status.is_terminal()),
             known: HashMap::new(),
+            batches: counted,
             scan: OverlapScan::default(),
             from: String::new(),
             until: String::new(),
         })
+    }
+
+    /// The state that was read, to check later whether it is still current.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    pub(in crate::ops) fn into_compared_state(self) -> Result<ComparedState> {
+        let change_number = self.tx.latest_change_number()?;
+        let ended = self.known.into_iter().filter_map(|(chunk, is_counted)| (!is_counted).then_some(chunk));
+        Ok(ComparedState { change_number, batches: self.batches, ended: ended.collect() })
     }
 
     /// Whether no resources are stored.

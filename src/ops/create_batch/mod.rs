@@ -1,6 +1,7 @@
 //! `create_batch`: splits items into chunks and stores them as a batch, all or nothing.
 
 mod reply;
+mod slices;
 mod store;
 
 use schemars::JsonSchema;
@@ -8,13 +9,13 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
 pub use self::reply::Plan;
-use self::reply::chunk_namer;
 use self::store::Contents;
-use super::conflicts::detect::{DetectionRule, TargetChunks, TouchedResources};
+use super::conflicts::detect::{DetectionRule, TouchedResources};
 use super::conflicts::outcome::{CREATED, SharedCounts};
 use super::ingest::bad_items::OnBadItem;
 use super::ingest::chunk_plan::ChunkPlan;
 use super::ingest::collect::{Collected, InlineItems, Origin, inline_items_schema, parse_inline_items};
+use super::ingest::slices::{LARGE_BATCH, delete_leftovers_if_any};
 use super::ingest::task_query::Query;
 use super::lifecycle::finish_task::Finish;
 use super::request::fields::non_empty;
@@ -191,29 +192,23 @@ impl Operation for CreateBatch {
         let mut contents = Contents { staging, plan, resources };
         if self.dry_run {
             return session.read(move |tx| {
-                let Contents { plan, resources, .. } = &mut contents;
-                let project = non_empty(&self.project);
-                let name = chunk_namer(&plan.chunks);
-                let targets = TargetChunks {
-                    batch: None,
-                    project: project.as_deref(),
-                    stored: Vec::new(),
-                    name: &name,
-                };
-                let shared = match resources {
-                    None => SharedCounts::default(),
-                    Some(resources) => resources.resolve(tx, targets)?.counts,
-                };
-                Ok(self.reply(None, plan, shared, bad))
+                let resolution = contents.resolve(tx, non_empty(&self.project).as_deref())?;
+                let shared = resolution.map_or_else(SharedCounts::default, |resolution| resolution.counts);
+                Ok(self.reply(None, &contents.plan, shared, bad))
             });
         }
-        let progress = session.progress().clone();
-        let mut plan = session.write(move |tx| {
-            run_once(tx, request_key.as_ref(), Self::NAME, |tx| {
-                let (stored, shared) = self.store(tx, &mut contents, &progress)?;
-                Ok(self.reply(Some(&stored), &contents.plan, shared, bad))
-            })
-        })?;
+        let mut plan = if contents.plan.total() >= LARGE_BATCH {
+            self.store_in_slices(session, contents, request_key, bad)?
+        } else {
+            delete_leftovers_if_any(session)?;
+            let progress = session.progress().clone();
+            session.write(move |tx| {
+                run_once(tx, request_key.as_ref(), Self::NAME, |tx| {
+                    let (stored, shared) = self.store(tx, &mut contents, &progress)?;
+                    Ok(self.reply(Some(&stored), &contents.plan, shared, bad))
+                })
+            })?
+        };
         if let Some(id) = &plan.batch.id {
             plan.message += &start_runner(session, &TaskId::stored(id.clone()));
         }

@@ -6,22 +6,41 @@ use crate::error::Result;
 use crate::items::Staging;
 use crate::model::batch::{Batch, ItemCounts};
 use crate::model::conflict::ChunkRef;
+use crate::model::id::TaskId;
 use crate::model::split::number_width;
 use crate::model::status::{Status, TaskType};
 use crate::model::task::{RowId, Task};
+use crate::model::timestamp::Timestamp;
 use crate::ops::conflicts::detect::{TargetChunks, TouchedResources, store_blocks};
-use crate::ops::conflicts::outcome::SharedCounts;
+use crate::ops::conflicts::outcome::{Resolution, SharedCounts};
 use crate::ops::ingest::chunk_plan::ChunkPlan;
-use crate::ops::ingest::insert::{Placement, insert_chunk, item_inserter};
+use crate::ops::ingest::insert::{Placement, chunk_task, insert_chunk, item_inserter};
 use crate::ops::request::fields::non_empty;
 use crate::ops::request::progress::ProgressReporter;
-use crate::store::{NewTask, StoreWrite};
+use crate::store::{NewTask, Reservation, StoreRead, StoreWrite};
 
 /// What a batch is made of.
 pub(super) struct Contents {
     pub(super) staging: Staging,
     pub(super) plan: ChunkPlan,
     pub(super) resources: Option<TouchedResources>,
+}
+
+impl Contents {
+    /// Compares what the items touch with running batches.
+    ///
+    /// # Errors
+    /// `conflict` by the batch's rule.
+    pub(super) fn resolve(
+        &mut self,
+        tx: &dyn StoreRead,
+        project: Option<&str>,
+    ) -> Result<Option<Resolution>> {
+        let Contents { plan, resources, .. } = self;
+        let name = chunk_namer(&plan.chunks);
+        let targets = TargetChunks { batch: None, project, stored: Vec::new(), name: &name };
+        resources.as_mut().map(|resources| resources.resolve(tx, targets)).transpose()
+    }
 }
 
 impl CreateBatch {
@@ -35,17 +54,9 @@ impl CreateBatch {
         contents: &mut Contents,
         progress: &ProgressReporter,
     ) -> Result<(StoredBatch, SharedCounts)> {
-        let Contents { staging, plan, resources } = contents;
         let project = non_empty(&self.project);
-        let name = chunk_namer(&plan.chunks);
-        let resolution = match resources.as_mut() {
-            None => None,
-            Some(resources) => {
-                let project = project.as_deref();
-                let targets = TargetChunks { batch: None, project, stored: Vec::new(), name: &name };
-                Some(resources.resolve(tx, targets)?)
-            }
-        };
+        let resolution = contents.resolve(tx, project.as_deref())?;
+        let Contents { staging, plan, resources } = contents;
         let (task, rows) = self.store_tasks(tx, plan)?;
         let mut shared = SharedCounts::default();
         if let (Some(resources), Some(mut resolution)) = (resources, resolution) {
@@ -70,16 +81,9 @@ impl CreateBatch {
 
     /// Inserts the tasks of the batch and its chunks, without items; returns the rows of the chunks.
     fn store_tasks(&self, tx: &dyn StoreWrite, plan: &ChunkPlan) -> Result<(Task, Vec<RowId>)> {
-        let mut task = Task::new(tx.now(), self.title.as_str());
-        task.task_type = TaskType::Epic;
-        task.status = Status::InProgress;
-        task.is_batch = true;
-        task.project = non_empty(&self.project);
+        let mut task = self.task(tx.now());
         task.row = tx.insert_task(&NewTask { task: &task, initial_text: self.instructions.as_str() })?;
-        let finish = match &self.finish {
-            Some(finish) => Some(finish.insert(tx, &task, task.row)?),
-            None => None,
-        };
+        let finish = self.finish.as_ref().map(|finish| finish.insert(tx, &task, task.row)).transpose()?;
         tx.insert_batch(&self.batch(task.row, finish, plan))?;
         let width = number_width(plan.chunks.len() as u64);
         let mut rows = Vec::with_capacity(plan.chunks.len());
@@ -87,6 +91,38 @@ impl CreateBatch {
             rows.push(insert_chunk(tx, &task, number, width, chunk)?.row);
         }
         Ok((task, rows))
+    }
+
+    /// Inserts the task of the batch into its reserved row, the finish task into the next one, and the tasks of the
+    /// chunks, whose items are stored already. Returns the id of the batch.
+    pub(super) fn publish_tasks(
+        &self,
+        tx: &dyn StoreWrite,
+        mut task: Task,
+        plan: &ChunkPlan,
+        reservation: Reservation,
+    ) -> Result<TaskId> {
+        task.row = reservation.first;
+        tx.insert_task_at(&NewTask { task: &task, initial_text: self.instructions.as_str() }, task.row)?;
+        let finish = self.finish.as_ref().map(|finish| finish.insert(tx, &task, task.row)).transpose()?;
+        tx.insert_batch(&self.batch(task.row, finish, plan))?;
+        if let Some(first) = plan.chunks.first() {
+            let width = number_width(plan.chunks.len() as u64);
+            let mut first = chunk_task(tx.now(), &task, 1, width, first);
+            first.row = reservation.first_chunk();
+            tx.publish_chunks(task.row, &first, false)?;
+        }
+        Ok(task.id)
+    }
+
+    /// The task of the batch, without its row.
+    pub(super) fn task(&self, now: Timestamp) -> Task {
+        let mut task = Task::new(now, self.title.as_str());
+        task.task_type = TaskType::Epic;
+        task.status = Status::InProgress;
+        task.is_batch = true;
+        task.project = non_empty(&self.project);
+        task
     }
 
     fn batch(&self, row: RowId, finish: Option<RowId>, plan: &ChunkPlan) -> Batch {

@@ -1,7 +1,7 @@
 //! Adds items to a stored batch: chunks that grow, new chunks, and all counts.
 
 use super::chunk_plan::NewChunk;
-use super::extension_plan::{ExtensionPlan, Target, chunk_by_number, plan_split};
+use super::extension_plan::{ExtensionPlan, Fill, Target, chunk_by_number, plan_split};
 use super::extension_plan_merged::plan_merged;
 use super::insert::{Placement, insert_chunk, item_inserter};
 use super::planned::PlannedChunk;
@@ -133,15 +133,20 @@ fn plan(
             plan_merged(tx, batch, split, groups, resources)
         }
         resources => {
-            let plan = plan_split(tx, batch, split, groups)?;
+            let plan = plan_split(tx, batch, split, groups, Fill::OpenChunks)?;
             if let Some(resources) = resources {
-                resources.chunk_of.clear();
-                for (number, target) in (0_u32..).zip(&plan.targets) {
-                    resources.chunk_of.extend((0..target.items).map(|_| number));
-                }
+                set_targets(resources, &plan);
             }
             Ok(plan)
         }
+    }
+}
+
+/// Sets the target of each item, if the items are in the order of the targets.
+pub(in crate::ops) fn set_targets(resources: &mut TouchedResources, plan: &ExtensionPlan) {
+    resources.chunk_of.clear();
+    for (number, target) in (0_u32..).zip(&plan.targets) {
+        resources.chunk_of.extend((0..target.items).map(|_| number));
     }
 }
 

@@ -31,7 +31,16 @@ pub(in crate::ops) struct ExtensionPlan {
     pub(in crate::ops) order: Option<Vec<u32>>,
 }
 
-/// The plan if no items have to stay together: the items of a group fill its open chunks, then new ones.
+/// Which chunks are filled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::ops) enum Fill {
+    /// Chunks that were never claimed, then new ones.
+    OpenChunks,
+    /// New chunks only: no claim can come in between.
+    NewChunks,
+}
+
+/// The plan if no items have to stay together: the items of each group fill chunks of that group.
 ///
 /// # Errors
 /// If the store cannot be read.
@@ -40,13 +49,17 @@ pub(in crate::ops) fn plan_split(
     batch: &Batch,
     split: &Split,
     groups: &[(String, u64)],
+    fill: Fill,
 ) -> Result<ExtensionPlan> {
     let max_chunk = u64::try_from(batch.max_chunk).unwrap_or(1);
     let total = batch.counts.total + groups.iter().map(|(_, count)| count).sum::<u64>();
     let mut stored = stored_groups(tx, batch, split, groups)?;
     let mut targets = Vec::new();
     for (label, count) in groups {
-        let group = stored.remove(label).unwrap_or_default();
+        let mut group = stored.remove(label).unwrap_or_default();
+        if fill == Fill::NewChunks {
+            group.open.clear();
+        }
         let shares = group.distribute(*count, max_chunk);
         let new = shares.iter().filter(|share| share.existing.is_none()).count() as u64;
         let names = ChunkNames {

@@ -4,6 +4,7 @@ use super::chunk_plan::NewChunk;
 use crate::error::{Code, Error, Result};
 use crate::model::batch::Chunk;
 use crate::model::task::{RowId, Task};
+use crate::model::timestamp::Timestamp;
 use crate::ops::request::progress::{Progress, ProgressReporter};
 use crate::store::{NewTask, StoreWrite};
 
@@ -24,16 +25,28 @@ pub(in crate::ops) fn insert_chunk(
     width: usize,
     chunk: &NewChunk,
 ) -> Result<Task> {
-    let mut task = Task::new(tx.now(), &chunk.title);
+    let mut task = chunk_task(tx.now(), batch, number, width, chunk);
+    task.row = tx.insert_task(&NewTask { task: &task, initial_text: "" })?;
+    tx.insert_chunk(&Chunk::new(task.row, (batch.row, &batch.id), number, &chunk.span, chunk.items))?;
+    Ok(task)
+}
+
+/// The task of a chunk that is not stored yet.
+pub(in crate::ops) fn chunk_task(
+    now: Timestamp,
+    batch: &Task,
+    number: u64,
+    width: usize,
+    chunk: &NewChunk,
+) -> Task {
+    let mut task = Task::new(now, &chunk.title);
     task.id = batch.id.chunk(number, width);
     task.order = i64::try_from(number).unwrap_or(i64::MAX);
     task.project = batch.project.clone();
     task.priority = batch.priority;
     task.parent_row = Some(batch.row);
     task.is_chunk = true;
-    task.row = tx.insert_task(&NewTask { task: &task, initial_text: "" })?;
-    tx.insert_chunk(&Chunk::new(task.row, (batch.row, &batch.id), number, &chunk.span, chunk.items))?;
-    Ok(task)
+    task
 }
 
 /// A function that inserts the next item, with its key and fields, into its placement.

@@ -1,6 +1,7 @@
 //! The store over one SQLite file.
 
 mod batches;
+mod bulk;
 mod completion;
 mod connection;
 mod cost;
@@ -65,6 +66,11 @@ impl Store for SqliteStore {
 
     fn write_timeout_error(&self, waited: Duration) -> Error {
         writer::write_lock::timeout_error(&self.path, waited)
+    }
+
+    fn lock_bulk(&self, limit: Duration) -> Result<Box<dyn Send>> {
+        let lock = writer::write_lock::WriteLock::open_bulk(&self.path)?;
+        Ok(Box::new(lock.lock_within(limit)?))
     }
 
     fn read(&self, job: ReadJob) {

@@ -241,7 +241,12 @@ impl StoreRead for Tx<'_> {
 
     fn item(&self, batch: RowId, key: &str) -> Result<Option<StoredItem>> {
         self.first(
-            concat!("SELECT ", item_columns!(), " FROM item i WHERE batch = ?1 AND key = ?2"),
+            concat!(
+                "SELECT ",
+                item_columns!(),
+                " FROM item_key k JOIN chunk c ON c.task = k.chunk JOIN item i ON i.chunk = k.chunk AND i.position = k.position
+                  WHERE k.batch = ?1 AND k.key = ?2"
+            ),
             params![batch, key],
             rows::item,
         )
@@ -249,7 +254,12 @@ impl StoreRead for Tx<'_> {
 
     fn has_item(&self, batch: RowId, key: &str) -> Result<bool> {
         Ok(self
-            .first("SELECT 1 FROM item WHERE batch = ?1 AND key = ?2", params![batch, key], |_| Ok(()))?
+            .first(
+                // A key whose chunk is not published yet is not visible.
+                "SELECT 1 FROM item_key k JOIN chunk c ON c.task = k.chunk WHERE k.batch = ?1 AND k.key = ?2",
+                params![batch, key],
+                |_| Ok(()),
+            )?
             .is_some())
     }
 

@@ -114,6 +114,10 @@ impl Store for ReadOnlyStore {
         opened_for_inspection()
     }
 
+    fn lock_bulk(&self, _: Duration) -> Result<Box<dyn Send>> {
+        Err(opened_for_inspection())
+    }
+
     fn read(&self, job: ReadJob) {
         let connection = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
         reader::run_read(&connection, self.identity.path(), &self.clock, job);

@@ -4,8 +4,10 @@ use std::fmt::Write;
 
 use rusqlite::params;
 
+use super::rows::word;
 use super::tx::Tx;
 use crate::error::{Code, Error, Result};
+use crate::model::status::Status;
 use crate::model::task::RowId;
 use crate::store::{ResourceInUse, ResourceRead, ResourceWrite};
 
@@ -52,9 +54,19 @@ impl ResourceRead for Tx<'_> {
         )
     }
 
+    fn chunks_changed_since(&self, change_number: u64) -> Result<Vec<(RowId, Status)>> {
+        self.all(
+            "SELECT row_id, status FROM task INDEXED BY task_by_change WHERE change_number > ?1 AND role = 'chunk'",
+            [change_number],
+            |row| Ok((row.get(0)?, word(row, 1)?)),
+        )
+    }
+
     fn count_resource_layers(&self, batch: RowId) -> Result<u64> {
         let layers = self.first(
-            "SELECT ifnull(max(layer) + 1, 0) FROM resource_block WHERE batch = ?1",
+            // The last layer may belong to items that are not published yet.
+            "SELECT ifnull(max(layer) + 1, 0) FROM resource_block
+              WHERE batch = ?1 AND layer NOT IN (SELECT layer FROM unpublished WHERE batch = ?1)",
             [batch],
             |row| row.get(0),
         )?;

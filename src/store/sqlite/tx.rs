@@ -17,16 +17,24 @@ pub(super) struct Tx<'a> {
     change_number: Cell<Option<u64>>,
     /// How many items this transaction inserted.
     inserted_items: Cell<u64>,
+    /// Whether the connection's cache is larger than usual.
+    has_large_cache: Cell<bool>,
 }
 
 /// From how many items on the cache is enlarged. Item keys come in any order: pages of their index that are not in the
 /// cache are written and read again and again.
-const MANY_ITEMS: u64 = 10_000;
+const MANY_ITEMS: u64 = 5_000;
 
 impl<'a> Tx<'a> {
     /// Over a transaction that was started.
     pub(super) fn new(connection: &'a Connection, now: Timestamp) -> Self {
-        Tx { connection, now, change_number: Cell::new(None), inserted_items: Cell::new(0) }
+        Tx {
+            connection,
+            now,
+            change_number: Cell::new(None),
+            inserted_items: Cell::new(0),
+            has_large_cache: Cell::new(false),
+        }
     }
 
     /// The latest change number.
@@ -44,17 +52,25 @@ impl<'a> Tx<'a> {
 
     /// Allocates the next change number.
     pub(super) fn next_change_number(&self) -> Result<u64> {
-        let next = self.latest_change_number()? + 1;
-        self.change_number.set(Some(next));
-        Ok(next)
+        self.next_change_numbers(1)
+    }
+
+    /// Allocates the next `count` change numbers, and returns the first one.
+    pub(super) fn next_change_numbers(&self, count: u64) -> Result<u64> {
+        let latest = self.latest_change_number()?;
+        self.change_number.set(Some(latest + count));
+        Ok(latest + 1)
     }
 
     /// Counts an inserted item, and enlarges the cache at [`MANY_ITEMS`].
-    pub(super) fn count_item(&self) -> Result<()> {
+    pub(super) fn count_inserted_item(&self) -> Result<()> {
         self.inserted_items.set(self.inserted_items.get() + 1);
-        if self.inserted_items.get() != MANY_ITEMS {
-            return Ok(());
-        }
+        if self.inserted_items.get() == MANY_ITEMS { self.enlarge_cache() } else { Ok(()) }
+    }
+
+    /// Enlarges the connection's cache until [`Tx::restore_cache_size`].
+    pub(super) fn enlarge_cache(&self) -> Result<()> {
+        self.has_large_cache.set(true);
         self.connection
             .execute_batch("PRAGMA cache_size = -28000")
             .map_err(|error| sql_error("the store's cache could not be enlarged", error))
@@ -62,7 +78,7 @@ impl<'a> Tx<'a> {
 
     /// Restores the cache's size after the transaction. A failure is only logged: the transaction has ended.
     pub(super) fn restore_cache_size(&self) {
-        if self.inserted_items.get() >= MANY_ITEMS
+        if self.has_large_cache.get()
             && let Err(error) = restore_cache_size(self.connection)
         {
             tracing::warn!(%error, "the store's cache keeps more memory than it needs");

@@ -16,6 +16,9 @@ use crate::store::{NewReceipt, NewTask, StoreWrite};
 
 /// After how many new tasks, or receipts, the search index is updated within the writing transaction.
 const INDEX_INTERVAL: i64 = 1_000;
+/// The most tasks, and the most receipts, that one transaction adds to the search index. A large batch has more, and other
+/// writers must not wait for all of them.
+const INDEX_LIMIT: usize = 2_000;
 
 /// An error unless a conditional UPDATE changed its row.
 fn expect_updated(task: &Task, rows: usize) -> Result<()> {
@@ -26,6 +29,48 @@ fn expect_updated(task: &Task, rows: usize) -> Result<()> {
 }
 
 impl Tx<'_> {
+    /// Inserts a task into a row, or into the next one.
+    fn insert_task_row(&self, new: &NewTask<'_>, row: Option<RowId>) -> Result<()> {
+        let task = new.task;
+        let change_number = self.next_change_number()?;
+        let role = if task.is_batch {
+            "batch"
+        } else if task.is_chunk {
+            "chunk"
+        } else {
+            "task"
+        };
+        self.execute(
+            "INSERT INTO task (id, title, type, status, priority, position, project, parent, assignee, due_at, tags, effort,
+                               context, complexity, role, initial_text, has_checkbox, created_at, updated_at, change_number,
+                               status_changed, row_id)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?18, ?19, ?19, ?20)",
+            params![
+                task.id.as_str(),
+                task.title,
+                task.task_type.as_str(),
+                task.status.as_str(),
+                task.priority,
+                task.order,
+                task.project,
+                task.parent_row,
+                task.assignee,
+                task.due.map(|due| due.millis()),
+                list(&task.tags),
+                task.effort,
+                task.context,
+                task.complexity.map(|complexity| complexity.as_str()),
+                role,
+                new.initial_text,
+                has_checkbox(new.initial_text),
+                self.now.millis(),
+                change_number,
+                row,
+            ],
+        )?;
+        Ok(())
+    }
+
     fn add_to_category(&self, row: RowId, name: &str, count: i64) -> Result<()> {
         self.execute(
             "INSERT INTO category_count (task, category, count) VALUES (?1, ?2, ?3) ON CONFLICT DO UPDATE SET count = count + excluded.count",
@@ -61,43 +106,12 @@ impl Tx<'_> {
 }
 
 impl StoreWrite for Tx<'_> {
+    fn insert_task_at(&self, new: &NewTask<'_>, row: RowId) -> Result<()> {
+        self.insert_task_row(new, Some(row))
+    }
+
     fn insert_task(&self, new: &NewTask<'_>) -> Result<RowId> {
-        let task = new.task;
-        let change_number = self.next_change_number()?;
-        let role = if task.is_batch {
-            "batch"
-        } else if task.is_chunk {
-            "chunk"
-        } else {
-            "task"
-        };
-        self.execute(
-            "INSERT INTO task (id, title, type, status, priority, position, project, parent, assignee, due_at, tags, effort,
-                               context, complexity, role, initial_text, has_checkbox, created_at, updated_at, change_number,
-                               status_changed)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?18, ?19, ?19)",
-            params![
-                task.id.as_str(),
-                task.title,
-                task.task_type.as_str(),
-                task.status.as_str(),
-                task.priority,
-                task.order,
-                task.project,
-                task.parent_row,
-                task.assignee,
-                task.due.map(|due| due.millis()),
-                list(&task.tags),
-                task.effort,
-                task.context,
-                task.complexity.map(|complexity| complexity.as_str()),
-                role,
-                new.initial_text,
-                has_checkbox(new.initial_text),
-                self.now.millis(),
-                change_number,
-            ],
-        )?;
+        self.insert_task_row(new, None)?;
         let row = self.connection.last_insert_rowid();
         if row % INDEX_INTERVAL == 0 {
             self.update_search_index()?;
@@ -324,7 +338,7 @@ impl StoreWrite for Tx<'_> {
     }
 
     fn insert_item(&self, batch: RowId, chunk: RowId, position: u64, key: &str, fields: &str) -> Result<()> {
-        self.count_item()?;
+        self.count_inserted_item()?;
         self.execute(
             "INSERT INTO item (chunk, position, batch, key, fields) VALUES (?1, ?2, ?3, ?4, ?5)",
             params![chunk, position, batch, key, fields],
@@ -400,27 +414,32 @@ impl StoreWrite for Tx<'_> {
         Ok(())
     }
 
-    fn update_search_index(&self) -> Result<()> {
+    fn update_search_index(&self) -> Result<bool> {
         let (task, receipt): (RowId, i64) = self
             .first("SELECT last_task, last_receipt FROM search_progress", [], |row| {
                 Ok((row.get(0)?, row.get(1)?))
             })?
             .unwrap_or_default();
-        let added = self.execute(
+        let tasks = self.execute(
             "INSERT INTO task_text (rowid, title, initial_text)
-             SELECT row_id, title, initial_text FROM task WHERE row_id > ?1",
-            [task],
-        )? + self.execute(
-            "INSERT INTO receipt_text (rowid, text) SELECT row_id, text FROM receipt WHERE row_id > ?1",
-            [receipt],
+             SELECT row_id, title, initial_text FROM task WHERE row_id > ?1 ORDER BY row_id LIMIT ?2",
+            params![task, INDEX_LIMIT],
         )?;
-        if added > 0 {
+        let receipts = self.execute(
+            "INSERT INTO receipt_text (rowid, text)
+             SELECT row_id, text FROM receipt WHERE row_id > ?1 ORDER BY row_id LIMIT ?2",
+            params![receipt, INDEX_LIMIT],
+        )?;
+        if tasks + receipts > 0 {
             self.execute(
-                "UPDATE search_progress SET last_task = (SELECT ifnull(max(row_id), 0) FROM task),
-                                            last_receipt = (SELECT ifnull(max(row_id), 0) FROM receipt)",
-                [],
+                "UPDATE search_progress SET
+                    last_task = ifnull((SELECT max(row_id) FROM
+                        (SELECT row_id FROM task WHERE row_id > ?1 ORDER BY row_id LIMIT ?3)), last_task),
+                    last_receipt = ifnull((SELECT max(row_id) FROM
+                        (SELECT row_id FROM receipt WHERE row_id > ?2 ORDER BY row_id LIMIT ?3)), last_receipt)",
+                params![task, receipt, INDEX_LIMIT],
             )?;
         }
-        Ok(())
+        Ok(tasks.max(receipts) < INDEX_LIMIT)
     }
 }

@@ -53,7 +53,7 @@ pub(super) fn check_target(store: &Path, target: &Path, replace: bool) -> Result
         let part = beside(store, ending);
         resolve(&part) == resolve(target) || is_same_file(&part, target)
     };
-    if ["", "-wal", "-shm", "-journal", "-lock"].iter().any(is_part) {
+    if ["", "-wal", "-shm", "-journal", "-lock", "-bulk-lock"].iter().any(is_part) {
         return refused("is the store itself or a part of it");
     }
     let Ok(existing) = fs::metadata(target) else { return refuse_foreign_wal(target) };

@@ -12,6 +12,7 @@ use rusqlite::backup::{Backup, StepResult};
 
 use super::ReportProgress;
 use crate::error::Result;
+use crate::store::sqlite::bulk::DELETE_ALL_UNPUBLISHED;
 use crate::store::sqlite::connection;
 use crate::store::sqlite::files::create_private_file;
 use crate::store::sqlite::rows::sql_error;
@@ -47,6 +48,8 @@ pub(super) fn snapshot(store: &Path, to: &Path, report: ReportProgress<'_>) -> R
     // A runner record is valid only for this machine and this path. A runner of the copy would kill the marked
     // processes of the original's runner.
     copy.execute_batch("DELETE FROM runner").map_err(write_error)?;
+    // A batch that is being inserted is not visible, so it is no part of the copy.
+    copy.execute_batch(DELETE_ALL_UNPUBLISHED).map_err(write_error)?;
     truncate_wal(&copy).map_err(write_error)?;
     copy.close().map_err(|(_, error)| write_error(error))?;
     Ok(counts)

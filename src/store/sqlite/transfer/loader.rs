@@ -117,8 +117,23 @@ impl Loader {
                 Ok(())
             }
             ("receipt", _) => self.check_receipt(table, &cells, clock),
+            ("item", _) => self.insert_key(table, &cells),
             _ => Ok(()),
         }
+    }
+
+    /// Inserts the key of an item, because no trigger does.
+    fn insert_key(&self, table: &Table, cells: &[Cell]) -> Result<()> {
+        let cell = |name: &str| {
+            table.columns.iter().zip(cells).find(|((column, _), _)| *column == name).map(|(_, cell)| cell)
+        };
+        self.connection
+            .prepare_cached("INSERT INTO item_key (batch, key, chunk, position) VALUES (?1, ?2, ?3, ?4)")
+            .and_then(|mut statement| {
+                statement.execute(params![cell("batch"), cell("key"), cell("chunk"), cell("position")])
+            })
+            .map_err(write_error)?;
+        Ok(())
     }
 
     /// Compares a receipt's hash with the receipt before it.
@@ -157,7 +172,8 @@ impl Loader {
                 .map_err(write_error)?;
         }
         self.check_task_counts()?;
-        Tx::new(&self.connection, clock.now()).update_search_index()?;
+        let tx = Tx::new(&self.connection, clock.now());
+        while !tx.update_search_index()? {}
         self.connection
             .execute_batch("COMMIT; PRAGMA journal_mode = WAL;")
             .and_then(|()| copy::truncate_wal(&self.connection))

@@ -286,6 +286,9 @@ const NOT_EXPORTED: &[(&str, &str)] = &[
     ("task_text", "search index; the import rebuilds it"),
     ("receipt_text", "search index; the import rebuilds it"),
     ("search_progress", "progress of the search index"),
+    ("item_key", "index of the items' keys; the import rebuilds it"),
+    ("unpublished", "rows that are reserved for a batch that is not visible yet"),
+    ("unpublished_chunk", "chunks that are not visible yet"),
 ];
 
 #[cfg(test)]

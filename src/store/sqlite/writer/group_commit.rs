@@ -199,12 +199,20 @@ impl GroupCommitter {
                 .map(|_| ())
                 .map_err(|error| sql_error("nothing was written", error))
         };
+        let precedes_parents = group.iter().any(|write| write.precedes_parents());
+        if precedes_parents {
+            // SQLite ignores this pragma within a transaction.
+            run("PRAGMA foreign_keys = OFF")?;
+        }
         run("BEGIN IMMEDIATE")?;
         refuse_migrated_since(connection, self.identity.path())?;
         let tx = Tx::new(connection, self.clock.now());
         if let [write] = group {
             if !run_write(write, &tx) {
                 run("ROLLBACK")?;
+                if precedes_parents {
+                    run("PRAGMA foreign_keys = ON")?;
+                }
                 tx.restore_cache_size();
                 return Ok(());
             }
@@ -222,8 +230,14 @@ impl GroupCommitter {
             pad(wal);
         }
         commit(connection)?;
+        let restored = if precedes_parents { run("PRAGMA foreign_keys = ON") } else { Ok(()) };
         tx.restore_cache_size();
         reset.reset_if_long(wal, connection);
+        if let Err(error) = restored {
+            // The commit is valid. The next group opens another connection, which has foreign keys on.
+            tracing::error!(%error, "foreign keys could not be switched on");
+            self.writing = None;
+        }
         Ok(())
     }
 }

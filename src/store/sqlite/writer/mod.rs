@@ -138,11 +138,15 @@ fn commit_queue(queue: &Receiver<QueuedWrite>, committer: &Mutex<GroupCommitter>
     while let Ok(first) = queue.recv() {
         let mut committer = committer.lock().unwrap_or_else(PoisonError::into_inner);
         // The writes that arrived during the previous commit share this one.
-        let group: Vec<QueuedWrite> =
-            std::iter::once(first).chain(queue.try_iter().take(GROUP_LIMIT - 1)).collect();
-        let size = group.len();
-        let guard = committer.lock_store();
-        committer.commit_group(group, guard);
-        queued.fetch_sub(size, Ordering::AcqRel);
+        let group = std::iter::once(first).chain(queue.try_iter().take(GROUP_LIMIT - 1));
+        // A write that switches foreign keys off gets a transaction of its own.
+        let (alone, group): (Vec<_>, Vec<_>) = group.partition(|write| write.precedes_parents());
+        let groups = std::iter::once(group).chain(alone.into_iter().map(|write| vec![write]));
+        for group in groups.filter(|group| !group.is_empty()) {
+            let size = group.len();
+            let guard = committer.lock_store();
+            committer.commit_group(group, guard);
+            queued.fetch_sub(size, Ordering::AcqRel);
+        }
     }
 }

@@ -29,7 +29,15 @@ pub(in crate::store::sqlite) struct WriteLockGuard {
 impl WriteLock {
     /// Opens the lock file of a store, and creates it if it is missing.
     pub(in crate::store::sqlite) fn open(store: &Path) -> Result<Self> {
-        let path = lock_path(store);
+        WriteLock::open_file(store, lock_path(store))
+    }
+
+    /// Opens the file for the bulk lock: one process inserts a large batch at a time.
+    pub(in crate::store::sqlite) fn open_bulk(store: &Path) -> Result<Self> {
+        WriteLock::open_file(store, beside(store, "-bulk-lock"))
+    }
+
+    fn open_file(store: &Path, path: PathBuf) -> Result<Self> {
         let mut options = OpenOptions::new();
         options.write(true).create(true).truncate(false);
         #[cfg(unix)]

@@ -1,5 +1,7 @@
 //! `add_items`: adds items to a batch that has not finished. Items whose keys it has already are left alone.
 
+mod slices;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -8,8 +10,10 @@ use super::ingest::bad_items::{BadItems, OnBadItem, left_out};
 use super::ingest::collect::{Collected, InlineItems, Origin, inline_items_schema, parse_inline_items};
 use super::ingest::extend::{Added, NewItems, add_to_batch};
 use super::ingest::planned::{PlannedBatch, PlannedChunk};
+use super::ingest::slices::{LARGE_BATCH, is_being_extended, wait_for_slices};
 use super::request::idempotency::{Repeatable, RequestKey, run_once, stored_response};
 use super::request::lookup::find_batch;
+use super::request::progress::ProgressReporter;
 use super::runners::start::start_runner;
 use super::{Effect, Operation, Session};
 use crate::error::{Code, Error, Result};
@@ -18,10 +22,11 @@ use crate::model::batch::Batch;
 use crate::model::conflict::OnConflict;
 use crate::model::id::TaskId;
 use crate::model::limits::PAGE_ROWS;
+use crate::model::split::Split;
 use crate::model::status::Status;
 use crate::model::task::Task;
 use crate::model::text::LineText;
-use crate::store::{NewReceipt, StoreWrite};
+use crate::store::{NewReceipt, StoreRead, StoreWrite};
 
 /// What becomes of the items, for an error message.
 const ADDED: &str = "added";
@@ -132,40 +137,99 @@ impl Operation for AddItems {
         }
         // If a source has grown, most of its keys are known: they are looked up before the write, which holds the
         // write lock.
-        let (mut staging, mut known, total) = session.read(move |tx| {
+        let (mut staging, known, total) = session.read(move |tx| {
             let known = staging.remove_known(&mut |key| tx.has_item(batch.row, key))?;
             Ok((staging, known, tx.batch(batch.row)?.map(|batch| batch.counts.total)))
         })?;
-        let mut resources = touched_resources(&batch, &mut staging)?;
-        let (author, progress) = (session.caller().to_owned(), session.progress().clone());
-        let id = self.id.clone();
-        let mut reply = session.write(move |tx| {
-            run_once(tx, request_key.as_ref(), Self::NAME, |tx| {
-                let (task, batch) = find_batch(tx, &self.id)?;
-                let has_grown = total != Some(batch.counts.total);
-                if has_grown {
-                    known += staging.remove_known(&mut |key| tx.has_item(batch.row, key))?;
-                }
-                let is_new = staging.item_count() > 0;
-                if is_new || !self.only_if_new {
-                    refuse_finished(&task)?;
-                }
-                if is_new && batch.on_conflict.is_none() && tx.count_resource_layers(batch.row)? > 0 {
-                    return Err(unknown_rule(&task));
-                }
-                if has_grown {
-                    resources = touched_resources(&batch, &mut staging)?;
-                }
-                let new = NewItems { staging: &mut staging, resources, progress: &progress };
-                let added = add_to_batch(tx, &task, &batch, &split, new)?;
-                if is_new {
-                    append_receipt(tx, &task, &added, known, &author)?;
-                }
-                Ok(reply(&task, &batch, added, known, bad))
-            })
-        })?;
+        let resources = touched_resources(&batch, &mut staging)?;
+        let is_merged = resources.is_some() && batch.on_conflict == Some(OnConflict::Merge);
+        let (author, id) = (session.caller().to_owned(), self.id.clone());
+        let mut reply = if staging.item_count() >= LARGE_BATCH && !is_merged {
+            let new = slices::LargeAddition { request: self, request_key, split, author, known, bad };
+            new.store(session, &task, &batch, staging)?
+        } else {
+            let progress = session.progress().clone();
+            let mut addition = SmallAddition {
+                request: self,
+                request_key,
+                split,
+                author,
+                known,
+                bad,
+                staging,
+                resources,
+                total,
+                progress,
+            };
+            loop {
+                addition = match session.write(move |tx| addition.store(tx))? {
+                    Stored::Done(reply) => break *reply,
+                    // Another process adds many items to this batch: their keys count as known once they are visible.
+                    Stored::Waits(addition) => {
+                        wait_for_slices(session)?;
+                        *addition
+                    }
+                };
+            }
+        };
         reply.message += &start_runner(session, &id);
         Ok(reply)
+    }
+}
+
+/// Items that are added in one transaction.
+struct SmallAddition {
+    request: AddItems,
+    request_key: Option<RequestKey>,
+    split: Split,
+    author: String,
+    known: u64,
+    bad: Option<BadItems>,
+    staging: Staging,
+    resources: Option<TouchedResources>,
+    /// How many items the batch had when the known ones were removed.
+    total: Option<u64>,
+    progress: ProgressReporter,
+}
+
+/// What a transaction came to.
+enum Stored {
+    Done(Box<AddItemsReply>),
+    Waits(Box<SmallAddition>),
+}
+
+impl SmallAddition {
+    fn store(mut self, tx: &dyn StoreWrite) -> Result<Stored> {
+        let id = self.request.id.clone();
+        let (task, batch) = find_batch(tx, &id)?;
+        if is_being_extended(tx, batch.row)? {
+            return Ok(Stored::Waits(Box::new(self)));
+        }
+        let key = self.request_key.take();
+        let reply = run_once(tx, key.as_ref(), AddItems::NAME, |tx| {
+            let has_grown = self.total != Some(batch.counts.total);
+            if has_grown {
+                self.known += self.staging.remove_known(&mut |key| tx.has_item(batch.row, key))?;
+            }
+            let is_new = self.staging.item_count() > 0;
+            if is_new || !self.request.only_if_new {
+                refuse_finished(&task)?;
+            }
+            if is_new {
+                refuse_unknown_rule(tx, &task, &batch)?;
+            }
+            if has_grown {
+                self.resources = touched_resources(&batch, &mut self.staging)?;
+            }
+            let new =
+                NewItems { staging: &mut self.staging, resources: self.resources, progress: &self.progress };
+            let added = add_to_batch(tx, &task, &batch, &self.split, new)?;
+            if is_new {
+                append_receipt(tx, &task, &added, self.known, &self.author)?;
+            }
+            Ok(reply(&task, &batch, added, self.known, self.bad))
+        })?;
+        Ok(Stored::Done(Box::new(reply)))
     }
 }
 
@@ -194,13 +258,16 @@ fn touched_resources(batch: &Batch, staging: &mut Staging) -> Result<Option<Touc
     }
 }
 
-/// The refusal of a batch whose chunks share resources, but whose rule was not stored.
-fn unknown_rule(batch: &Task) -> Error {
+/// Refuses a batch whose chunks share resources, but whose rule was not stored.
+fn refuse_unknown_rule(tx: &dyn StoreRead, task: &Task, batch: &Batch) -> Result<()> {
+    if batch.on_conflict.is_some() || tx.count_resource_layers(batch.row)? == 0 {
+        return Ok(());
+    }
     let message = format!(
         "Batch {} was made by an older version that did not store on_conflict: make another batch of these items with create_batch(), which compares what both touch",
-        batch.id
+        task.id
     );
-    Error::new(Code::Conflict, message)
+    Err(Error::new(Code::Conflict, message))
 }
 
 /// Appends a receipt to the batch: what was added, and by whom.
