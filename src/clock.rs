@@ -1,4 +1,4 @@
-//! The clock. Only this file reads the machine's time.
+//! The clock. Every time that is stored comes from here.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};

@@ -13,10 +13,11 @@
 //! - [`watch`]: the progress of a batch, on a screen or as lines
 //! - [`report`]: a report about a batch, as files
 //! - `terminal`: escaping, tables, progress bars and colours
-//! - [`clock`], [`error`], [`file_system`], `external_sort`: used by all of the above
+//! - [`clock`], [`error`], [`file_system`], `external_sort`, `proc_fs`: the time, errors, kinds of file systems, sorting
+//!   on disk, and what Linux reports about processes
 //!
-//! `mcp`, `cli`, `report`, `watch` and `work` depend on `ops`; `ops` depends on `model`, `prompts`, `items` and `store`;
-//! `store` depends on `model` and `items`.
+//! `mcp`, `report`, `terminal`, `watch` and `work` depend on `ops`, `cli` on all of these; `ops` depends on `model`,
+//! `prompts`, `items` and `store`; `store` depends on `model`.
 
 #[macro_use]
 pub mod model;

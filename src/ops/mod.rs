@@ -5,7 +5,6 @@
 //! `conflicts`, `lifecycle`, `runners`, `waits`, `ingest`.
 
 mod add_items;
-mod answer;
 mod claim_task;
 mod complete_task;
 mod complete_tasks;
@@ -21,6 +20,7 @@ mod list_tasks;
 mod release_task;
 pub mod request;
 mod reset_stalled_tasks;
+mod result_channel;
 mod review_batch;
 mod runners;
 mod search_tasks;

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use super::answer::{AnswerIsLate, AnswerSender, answer_channel};
 use super::request::progress::{Progress, ProgressReporter};
+use super::result_channel::{ResultIsLate, ResultSender, result_channel};
 use super::runners::launcher::RunnerLauncher;
 use crate::error::{Code, Error, Result};
 use crate::items::SourceRoots;
@@ -146,7 +146,7 @@ impl Session {
         change: impl FnOnce(&dyn StoreWrite) -> Result<R> + Send + 'static,
         precedes_parents: bool,
     ) -> Result<R> {
-        let (sender, receiver) = answer_channel();
+        let (sender, receiver) = result_channel();
         let started = Arc::new(AtomicBool::new(false));
         self.store.submit_write(Box::new(QueuedChange {
             change: Some(change),
@@ -157,7 +157,7 @@ impl Session {
         }));
         let answer = match self.max_write_wait.map(|limit| (limit, receiver.wait_at_most(limit))) {
             // With the flag set, the writer will not start the change any more.
-            Some((limit, Err(AnswerIsLate))) if !started.swap(true, Ordering::AcqRel) => {
+            Some((limit, Err(ResultIsLate))) if !started.swap(true, Ordering::AcqRel) => {
                 return Err(self.store.write_timeout_error(limit));
             }
             Some((_, Ok(answer))) => answer,
@@ -175,7 +175,7 @@ impl Session {
         &self,
         query: impl FnOnce(&dyn StoreRead) -> Result<R> + Send + 'static,
     ) -> Result<R> {
-        let (sender, receiver) = answer_channel();
+        let (sender, receiver) = result_channel();
         self.store.read(Box::new(move |tx| sender.send(tx.and_then(query))));
         receiver
             .wait()
@@ -187,7 +187,7 @@ impl Session {
 struct QueuedChange<F, R> {
     change: Option<F>,
     answer: Option<Result<R>>,
-    sender: AnswerSender<Result<R>>,
+    sender: ResultSender<Result<R>>,
     /// Set by the writer when it starts the change, or by the caller when it stops waiting, whichever is first.
     started: Arc<AtomicBool>,
     /// Whether it inserts rows whose parents are inserted by a later transaction.

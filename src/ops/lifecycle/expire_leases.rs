@@ -1,4 +1,4 @@
-//! Expires leases. Every `claim_task` does this first, so an expired lease needs no background process.
+//! Expires leases. A `claim_task` does this first if a lease has expired, so this needs no background process.
 
 use super::release::release;
 use crate::error::Result;

@@ -1,6 +1,6 @@
 //! Appends receipts: checks the claim, settles the item, and keeps a receipt that comes with a lost token.
 //!
-//! The store numbers a task's receipts in [`StoreWrite::append`].
+//! The store numbers a task's receipts in [`StoreWrite::append_receipt`].
 
 use super::in_doubt::record_start;
 use super::pause::pause_if_too_many_failed;

@@ -9,7 +9,7 @@ use super::rows::sql_error;
 use crate::error::Result;
 use crate::model::timestamp::Timestamp;
 
-/// Implements `Read` and `Write`.
+/// Implements `StoreRead` and `StoreWrite`.
 pub(super) struct Tx<'a> {
     pub(super) connection: &'a Connection,
     pub(super) now: Timestamp,

@@ -10,33 +10,33 @@ use std::time::Duration;
 type Slot<R> = Arc<Mutex<Option<R>>>;
 
 /// A sender and a receiver for one result.
-pub(super) fn answer_channel<R>() -> (AnswerSender<R>, AnswerReceiver<R>) {
+pub(super) fn result_channel<R>() -> (ResultSender<R>, ResultReceiver<R>) {
     let (ready, is_ready) = sync_channel(1);
     let slot = Slot::default();
-    (AnswerSender { slot: slot.clone(), ready }, AnswerReceiver { slot, is_ready })
+    (ResultSender { slot: slot.clone(), ready }, ResultReceiver { slot, is_ready })
 }
 
 /// Sends the result.
-pub(super) struct AnswerSender<R> {
+pub(super) struct ResultSender<R> {
     slot: Slot<R>,
     ready: SyncSender<()>,
 }
 
-impl<R> AnswerSender<R> {
+impl<R> ResultSender<R> {
     /// Sends the result. It is dropped if the receiver has gone.
-    pub(super) fn send(self, answer: R) {
-        *self.slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(answer);
+    pub(super) fn send(self, result: R) {
+        *self.slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(result);
         self.ready.send(()).ok();
     }
 }
 
 /// Receives the result.
-pub(super) struct AnswerReceiver<R> {
+pub(super) struct ResultReceiver<R> {
     slot: Slot<R>,
     is_ready: Receiver<()>,
 }
 
-impl<R> AnswerReceiver<R> {
+impl<R> ResultReceiver<R> {
     /// Waits for the result; `None` if the sender was dropped without one.
     pub(super) fn wait(&self) -> Option<R> {
         match self.is_ready.recv() {
@@ -49,11 +49,11 @@ impl<R> AnswerReceiver<R> {
     ///
     /// # Errors
     /// If the result did not come in time.
-    pub(super) fn wait_at_most(&self, limit: Duration) -> Result<Option<R>, AnswerIsLate> {
+    pub(super) fn wait_at_most(&self, limit: Duration) -> Result<Option<R>, ResultIsLate> {
         match self.is_ready.recv_timeout(limit) {
             Ok(()) => Ok(self.take()),
             Err(RecvTimeoutError::Disconnected) => Ok(None),
-            Err(RecvTimeoutError::Timeout) => Err(AnswerIsLate),
+            Err(RecvTimeoutError::Timeout) => Err(ResultIsLate),
         }
     }
 
@@ -64,7 +64,7 @@ impl<R> AnswerReceiver<R> {
 
 /// The result did not come in time.
 #[derive(Debug)]
-pub(super) struct AnswerIsLate;
+pub(super) struct ResultIsLate;
 
 #[cfg(test)]
 mod tests {
@@ -72,7 +72,7 @@ mod tests {
 
     #[test]
     fn a_result_is_received_once() {
-        let (sender, receiver) = answer_channel();
+        let (sender, receiver) = result_channel();
         assert!(receiver.wait_at_most(Duration::from_millis(1)).is_err());
         std::thread::spawn(|| sender.send(7));
         assert_eq!(receiver.wait(), Some(7));
@@ -81,7 +81,7 @@ mod tests {
 
     #[test]
     fn a_sender_that_is_dropped_ends_the_wait() {
-        let (sender, receiver) = answer_channel::<u8>();
+        let (sender, receiver) = result_channel::<u8>();
         std::thread::spawn(|| drop(sender));
         assert_eq!(receiver.wait(), None);
         assert!(matches!(receiver.wait_at_most(Duration::from_secs(60)), Ok(None)));
