@@ -163,7 +163,7 @@ fn a_worker_that_exceeds_its_timeout_is_ended_and_its_item_fails() {
     let ended = wait_for_status(&mut server, &id, "done");
     assert_eq!(ended.count("/batch/outcomes/failed"), 2);
     let body = server.body(&format!("{id}.01"));
-    assert!(body.contains("stopped after 1 s (timeout_s)"), "{body}");
+    assert!(body.contains("stopped because it ran longer than 1 s (timeout_s)"), "{body}");
 }
 
 #[test]

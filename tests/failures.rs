@@ -73,7 +73,9 @@ fn the_number_of_failures_that_are_not_shown_is_reported() {
         "items.jsonl",
         items.iter().map(|key| json!({"key": key}).to_string()).collect::<Vec<_>>().join("\n"),
     );
-    store.tasktally(["run", "--items", "items.jsonl", "--quiet", "--", "false"]).code(1);
+    store
+        .tasktally(["run", "--items", "items.jsonl", "--quiet", "--pause-after-failures", "0", "--", "false"])
+        .code(1);
     let mut server = store.serve();
     let found = server.call("list_tasks", json!({"type": "epic", "limit": 1})).ok();
     let seen = server.call("get_batch", json!({"id": found["tasks"][0]["id"], "view": "failures"})).ok();

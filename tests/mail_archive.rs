@@ -199,7 +199,7 @@ fn the_same_story_by_commands_alone() {
     let batch = made.json()["batch"]["id"].as_str().unwrap().to_owned();
     store.write(
         "sort.sh",
-        "#!/bin/sh\nitem=$(cat)\ncase $item in\n  *earlier_steps*) category=archived ;;\n  *'\"kind\":\"fix\"'*) category=reply ;;\n  \
+        "#!/bin/sh\nitem=$(cat)\ntest $TASKTALLY_STEP = execute && item=act\ncase $item in\n  act) category=archived ;;\n  *'\"kind\":\"fix\"'*) category=reply ;;\n  \
          *) category=archive ;;\nesac\nprintf '{\"receipt\": \"- %s\", \"category\": \"%s\"}\\n' \"$TASKTALLY_ITEM\" \"$category\"\n",
     );
     let work = || tasktally(&["work", "--batch", &batch, "--workers", "8", "--", "sh", "sort.sh"]);

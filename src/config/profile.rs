@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -10,10 +9,12 @@ use serde::Serialize;
 
 use super::environment::build_environment;
 use super::profile_name::ProfileName;
+use super::program::find_program;
 use super::table_reader::Setting;
 use super::template::{PlaceholderValues, Template};
 use crate::error::{Error, Result};
-use crate::model::text::excerpt;
+use crate::model::failure_streak::PauseAfterFailures;
+use crate::model::retry::RetryPolicy;
 
 /// What one run of the command processes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -59,6 +60,10 @@ pub struct Profile {
     pub output_limit: u64,
     /// The exit codes that ask for another try.
     pub retry_exit_codes: Vec<u8>,
+    /// When a worker that failed temporarily is started again.
+    pub retry: RetryPolicy,
+    /// After how many failures in a row the batch is paused.
+    pub pause_after_failures: PauseAfterFailures,
     pub(super) program: String,
     pub(super) arguments: Vec<Template>,
     pub(super) allowed_variables: Vec<String>,
@@ -78,31 +83,10 @@ impl Profile {
     /// `PATH`, as a shell does.
     ///
     /// # Errors
-    /// There is no such program, or the file cannot be executed.
+    /// There is no such program, the file cannot be executed, or the interpreter of a script does not exist.
     pub fn find_program(&self, path: Option<&OsStr>) -> Result<PathBuf> {
-        let name = Path::new(&self.program);
-        let is_executable = |file: &Path| {
-            file.metadata().is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0)
-        };
-        if name.is_absolute() {
-            if is_executable(name) {
-                return Ok(name.to_owned());
-            }
-            return Err(self.refusal(&format!(
-                "command: {} does not exist or cannot be executed; install it, or correct the path",
-                excerpt(&self.program)
-            )));
-        }
-        let folders: Vec<PathBuf> =
-            std::env::split_paths(path.unwrap_or_default()).filter(|folder| folder.is_absolute()).collect();
-        folders.iter().map(|folder| folder.join(name)).find(|file| is_executable(file)).ok_or_else(|| {
-            let searched: Vec<_> = folders.iter().map(|folder| folder.display().to_string()).collect();
-            self.refusal(&format!(
-                "command: there is no program '{}' in PATH ({}); install it, or give its absolute path",
-                excerpt(&self.program),
-                searched.join(":")
-            ))
-        })
+        find_program(OsStr::new(&self.program), path, None)
+            .map_err(|why| self.refusal(&format!("command: {why}")))
     }
 
     /// The arguments of the command for one chunk, without the program.

@@ -11,6 +11,9 @@ use super::setting_values::IntegerRule;
 use super::table_reader::TableReader;
 use super::template::{Placeholder, Template};
 use crate::error::{Error, Result};
+use crate::model::batch::MAX_BACKOFF_SECONDS;
+use crate::model::failure_streak::PauseAfterFailures;
+use crate::model::retry::RetryPolicy;
 use crate::model::text::excerpt;
 
 /// The largest number of words in a command.
@@ -23,6 +26,8 @@ const CHUNK_STARTS_PER_MINUTE: u64 = 30;
 const OUTPUT_LIMIT: u64 = 1024 * 1024;
 /// The default of `retry_exit_codes`: EX_TEMPFAIL of sysexits.h.
 const RETRY_EXIT_CODES: [i64; 1] = [75];
+/// The default of `pause_after_failures`.
+const PAUSE_AFTER_FAILURES: u64 = 10;
 /// The placeholders of arguments and variables.
 const COMMAND_PLACEHOLDERS: [Placeholder; 3] =
     [Placeholder::Batch, Placeholder::Chunk, Placeholder::McpConfig];
@@ -65,6 +70,14 @@ impl Profile {
             .into_iter()
             .map(|code| code as u8)
             .collect();
+        let retry = read_retry(&mut from, per)?;
+        let failures = IntegerRule {
+            range: 0..=u64::from(PauseAfterFailures::MAX),
+            unit: "failures in a row (0 switches the pause off)",
+            default: Some(PAUSE_AFTER_FAILURES),
+        };
+        let failures = from.integer("pause_after_failures", &failures)?.unwrap_or(PAUSE_AFTER_FAILURES);
+        let pause_after_failures = PauseAfterFailures::of(failures as u32);
         Ok(Profile {
             name,
             per,
@@ -76,6 +89,8 @@ impl Profile {
             memory_mb,
             output_limit,
             retry_exit_codes,
+            retry,
+            pause_after_failures,
             program,
             arguments,
             allowed_variables,
@@ -186,4 +201,30 @@ fn read_stalled_after(from: &mut TableReader<'_>, per: Per) -> Result<Option<Dur
         )),
         Per::Item => Ok(None),
     }
+}
+
+/// Reads `[worker.NAME.retry]`.
+fn read_retry(from: &mut TableReader<'_>, per: Per) -> Result<RetryPolicy> {
+    let default = if per == Per::Chunk { RetryPolicy::PER_CHUNK } else { RetryPolicy::PER_ITEM };
+    let longest = MAX_BACKOFF_SECONDS as f64;
+    let mut table = from.table("retry")?;
+    let mut seconds = |field, range, default: Duration| -> Result<Duration> {
+        let seconds = table.decimal(field, range, "seconds", default.as_secs_f64())?;
+        Ok(Duration::from_secs_f64(seconds))
+    };
+    let first_delay = seconds("first_delay_s", 0.01..=longest, default.first_delay)?;
+    let longest_delay = seconds("longest_delay_s", 0.01..=longest, default.longest_delay)?;
+    let total = seconds("total_s", 0.0..=604_800.0, default.total)?;
+    let factor = table.decimal("factor", 1.0..=100.0, "", default.factor)?;
+    if first_delay > longest_delay {
+        return Err(table.bad_value(
+            "first_delay_s",
+            &format!(
+                "longer than longest_delay_s, {} seconds; raise that one as well",
+                longest_delay.as_secs_f64()
+            ),
+        ));
+    }
+    from.finish_table("retry", table)?;
+    Ok(RetryPolicy { first_delay, factor, longest_delay, total })
 }

@@ -56,6 +56,35 @@ impl<'a> TableReader<'a> {
         Ok(Duration::from_secs(self.integer(field, &rule)?.unwrap_or(default)))
     }
 
+    /// A number that may have decimals.
+    pub(super) fn decimal(
+        &mut self,
+        field: &'static str,
+        range: RangeInclusive<f64>,
+        unit: &str,
+        default: f64,
+    ) -> Result<f64> {
+        let found = self.find(field);
+        let unit = if unit.is_empty() { String::new() } else { format!(" {unit}") };
+        let allowed = format!("{} to {}{unit}; the default is {default}", range.start(), range.end());
+        let value = match found {
+            None => default,
+            Some(item) => {
+                let given = item.as_float().or_else(|| item.as_integer().map(|integer| integer as f64));
+                let given =
+                    given.ok_or_else(|| self.bad_type(field, item, &format!("a number, {allowed}")))?;
+                if !range.contains(&given) {
+                    return Err(self.bad_value(field, &format!("out of range; allowed: {allowed}")));
+                }
+                given
+            }
+        };
+        // A whole number is shown as the file would have it.
+        let shown = if value.fract() == 0.0 { json!(value as i64) } else { json!(value) };
+        self.record(field, shown, found.is_some());
+        Ok(value)
+    }
+
     /// A string.
     pub(super) fn string(&mut self, field: &'static str) -> Result<Option<&'a str>> {
         let value = match self.find(field) {

@@ -6,6 +6,7 @@ use super::conflict::OnConflict;
 use super::id::TaskId;
 use super::in_doubt::{InDoubtPolicy, StartedReport};
 use super::max_failures::MaxFailures;
+use super::run_record::RunRecord;
 use super::status::{Outcome, Status};
 use super::step::{Checkpoint, Steps};
 use super::task::{RowId, Task};
@@ -92,8 +93,8 @@ pub struct Batch {
     pub max_parallel: i64,
     /// How often a chunk may be claimed.
     pub max_attempts: i64,
-    /// The worker command given to `tasktally run`.
-    pub command: Option<Vec<String>>,
+    /// What `tasktally run` recorded, if it created the batch.
+    pub run: Option<RunRecord>,
     /// The number of its chunks.
     pub chunk_count: u64,
     /// The number of chunks that are done, failed or cancelled.
@@ -136,7 +137,7 @@ pub fn backoff_seconds(attempts: i64) -> i64 {
 }
 
 /// The longest backoff. One that ends further ahead was set before the clock was set back.
-pub const MAX_BACKOFF_SECONDS: i64 = 1 << 8;
+pub const MAX_BACKOFF_SECONDS: i64 = 3_600;
 
 impl Batch {
     /// The batch's status, given its task's status and whether any chunk can be worked now.

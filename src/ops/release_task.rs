@@ -1,5 +1,7 @@
 //! `release_task`: releases a claim and records the reason.
 
+use std::time::Duration;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -33,6 +35,10 @@ pub struct ReleaseTask {
     #[serde(default = "retry")]
     #[arg(long, default_value = "retry")]
     pub outcome: ReleaseOutcome,
+    /// How long a runner keeps a released chunk from being claimed; no agent can set it.
+    #[serde(skip)]
+    #[arg(skip)]
+    pub delay: Option<Duration>,
 }
 
 fn retry() -> ReleaseOutcome {
@@ -97,7 +103,7 @@ impl ReleaseTask {
         let status = match self.outcome {
             ReleaseOutcome::Retry => {
                 if release(tx, task, &why, worker)? == Status::Active {
-                    start_backoff(tx, task)?;
+                    start_backoff(tx, task, self.delay)?;
                 }
                 return Ok(());
             }

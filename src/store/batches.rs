@@ -69,6 +69,8 @@ pub trait BatchWrite {
     /// Clears the start records of a chunk's items: those of the claim with this generation (nothing was done under
     /// it), or all of them (they were decided on).
     fn clear_started(&self, chunk: &Chunk, generation: Option<u64>) -> Result<()>;
+    /// Clears the start record of one item, whose work did not start.
+    fn clear_item_started(&self, item: &StoredItem) -> Result<()>;
     /// Adds a line to the chunk's list of reasons why attempts were released.
     fn add_release_reason(&self, chunk: RowId, reason: &str) -> Result<()>;
     /// Sets the reviewer's note, which is added to the instructions of the chunk.

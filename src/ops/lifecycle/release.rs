@@ -1,8 +1,10 @@
 //! Releases claims: the task can be claimed again, a chunk after a backoff, or fails after its last attempt.
 
+use std::time::Duration;
+
 use super::transition::change_state;
 use crate::error::Result;
-use crate::model::batch::backoff_seconds;
+use crate::model::batch::{MAX_BACKOFF_SECONDS, backoff_seconds};
 use crate::model::claim_rules::{ClaimAuthority, claim_authority};
 use crate::model::field::visible_excerpt;
 use crate::model::id::{TaskId, Token};
@@ -15,7 +17,7 @@ use crate::store::pages::for_each_chunk;
 use crate::store::{NewReceipt, StoreWrite};
 
 /// The most characters of a release's reason that a chunk keeps for `get_batch(view="failures")`.
-const REASON_CHARS: usize = 200;
+const REASON_CHARS: usize = 500;
 
 /// Releases a claim. The task becomes `active` again, or `failed` if it is a chunk that has used all its
 /// attempts. Returns the new status.
@@ -37,14 +39,16 @@ pub(in crate::ops) fn release(tx: &dyn StoreWrite, task: &Task, why: &str, autho
     Ok(status)
 }
 
-/// Holds a released chunk for its backoff, which doubles with every attempt.
-pub(in crate::ops) fn start_backoff(tx: &dyn StoreWrite, task: &Task) -> Result<()> {
-    match tx.chunk(task)? {
-        Some(chunk) => {
-            tx.add_hold(task.row, Some(tx.now().saturating_add_secs(backoff_seconds(chunk.attempts))))
-        }
-        None => Ok(()),
-    }
+/// Holds a released chunk for its backoff: `delay`, or one that doubles with every attempt.
+pub(in crate::ops) fn start_backoff(tx: &dyn StoreWrite, task: &Task, delay: Option<Duration>) -> Result<()> {
+    let Some(chunk) = tx.chunk(task)? else { return Ok(()) };
+    let seconds = delay.map_or_else(|| backoff_seconds(chunk.attempts), whole_seconds);
+    tx.add_hold(task.row, Some(tx.now().saturating_add_secs(seconds)))
+}
+
+fn whole_seconds(delay: Duration) -> i64 {
+    let seconds = delay.as_secs() + u64::from(delay.subsec_nanos() > 0);
+    i64::try_from(seconds).unwrap_or(i64::MAX).min(MAX_BACKOFF_SECONDS)
 }
 
 /// Releases the claim of a runner that stopped or died. The attempt does not count, because the chunk did not
@@ -60,8 +64,8 @@ fn release_uncounted(tx: &dyn StoreWrite, task: &Task, why: &str) -> Result<()> 
     Ok(())
 }
 
-/// Releases a runner's live claim; the attempt does not count. With `nothing_happened`, items started under
-/// the claim are not in doubt. Returns `false` and changes nothing if the claim was already lost.
+/// Releases a runner's live claim; the attempt does not count. The item `unrun`, which the claim marked as started, is
+/// not in doubt, because its command has not run. Returns `false` and changes nothing if the claim was already lost.
 ///
 /// # Errors
 /// If the store cannot be written.
@@ -70,17 +74,49 @@ pub fn release_claim(
     id: &TaskId,
     token: &Token,
     why: &'static str,
-    nothing_happened: bool,
+    unrun: Option<&str>,
 ) -> Result<bool> {
-    let (task_id, token) = (id.clone(), token.clone());
+    let (task_id, token, unrun) = (id.clone(), token.clone(), unrun.map(str::to_owned));
     let is_released = session.write(move |tx| {
         let task = tx.task(&task_id)?;
         let is_live = claim_authority(&task, Some(&token), tx.now()) == ClaimAuthority::LiveToken;
         if is_live {
-            if let Some(chunk) = tx.chunk(&task)?.filter(|_| nothing_happened) {
-                tx.clear_started(&chunk, Some(task.generation))?;
+            if let (Some(chunk), Some(key)) = (tx.chunk(&task)?, &unrun)
+                && let Some(item) = tx.item(chunk.batch_row, key)?
+                && item.started.is_some_and(|started| started.generation == task.generation)
+            {
+                tx.clear_item_started(&item)?;
             }
             release_uncounted(tx, &task, why)?;
+        }
+        Ok(is_live)
+    })?;
+    write_chunk(session, id);
+    Ok(is_released)
+}
+
+/// Releases a runner's live claim because its worker failed temporarily. The attempt does not count, and the chunk
+/// cannot be claimed before `delay` is over. Returns `false` and changes nothing if the claim was already lost.
+///
+/// # Errors
+/// If the store cannot be written.
+pub fn postpone_claim(
+    session: &Session,
+    id: &TaskId,
+    token: &Token,
+    why: &str,
+    delay: Duration,
+) -> Result<bool> {
+    let (task_id, token, why) = (id.clone(), token.clone(), why.to_owned());
+    let is_released = session.write(move |tx| {
+        let task = tx.task(&task_id)?;
+        let is_live = claim_authority(&task, Some(&token), tx.now()) == ClaimAuthority::LiveToken;
+        if is_live {
+            release_uncounted(tx, &task, &why)?;
+            let task = tx.task_by_row(task.row)?;
+            if task.status == Status::Active {
+                start_backoff(tx, &task, Some(delay))?;
+            }
         }
         Ok(is_live)
     })?;

@@ -3,7 +3,7 @@
 use super::UpdateTask;
 use crate::model::cost::{Money, Tokens};
 use crate::model::id::{TaskId, Token};
-use crate::model::status::Outcome;
+use crate::model::status::{ItemReport, Outcome};
 use crate::model::text::{LineText, ReceiptText};
 
 /// A runner's receipt for an item.
@@ -50,6 +50,11 @@ impl UpdateTask {
             next,
             ..UpdateTask::renewal(id, claim)
         }
+    }
+
+    /// The report that an item is started.
+    pub fn item_started(id: TaskId, claim: Token, item: LineText) -> Self {
+        UpdateTask { item: Some(item), outcome: Some(ItemReport::Started), ..UpdateTask::renewal(id, claim) }
     }
 
     /// A receipt without a claim.

@@ -5,11 +5,9 @@ use serde_json::{Map, Value, json};
 use super::in_doubt::describe_doubt;
 use crate::error::Result;
 use crate::model::batch::{Chunk, StoredItem};
-use crate::model::id::TaskId;
-use crate::model::limits::{MAX_REPLY_CHARS, PAGE_ROWS};
+use crate::model::limits::MAX_REPLY_CHARS;
 use crate::model::step::Steps;
 use crate::model::task::Task;
-use crate::ops::Session;
 use crate::store::StoreRead;
 
 /// Names in a worker's view of an item that only Tasktally sets: a field of the item with such a name is left out.
@@ -50,23 +48,13 @@ pub(in crate::ops) fn open_items(
     Ok((items, None))
 }
 
-/// A page of a chunk's items without an outcome.
-///
-/// # Errors
-/// `not_found`, or if the store cannot be read.
-pub fn open_items_page(session: &Session, chunk: &TaskId, after: u64) -> Result<ItemsPage> {
-    let chunk = chunk.clone();
-    session.read(move |tx| {
-        let task = tx.task(&chunk)?;
-        match tx.chunk(&task)? {
-            Some(chunk) => open_items(tx, &task, &chunk, after, PAGE_ROWS),
-            None => Ok((Vec::new(), None)),
-        }
-    })
-}
-
 /// An item's outcome and category in the earlier steps, by the steps' names.
-fn earlier_steps(tx: &dyn StoreRead, chunk: &Chunk, steps: &Steps, position: u64) -> Result<Value> {
+pub(in crate::ops) fn earlier_steps(
+    tx: &dyn StoreRead,
+    chunk: &Chunk,
+    steps: &Steps,
+    position: u64,
+) -> Result<Value> {
     let earlier = tx.earlier_outcomes(chunk.row, position)?.into_iter().map(|earlier| {
         let result = match earlier.category {
             Some(category) => json!({ "outcome": earlier.outcome, "category": category }),

@@ -17,3 +17,4 @@ pub(in crate::ops) mod receipts;
 pub(in crate::ops) mod review;
 pub(in crate::ops) mod shorten;
 pub(in crate::ops) mod task;
+pub(in crate::ops) mod worker_items;

@@ -268,6 +268,14 @@ impl BatchWrite for Tx<'_> {
         Ok(())
     }
 
+    fn clear_item_started(&self, item: &StoredItem) -> Result<()> {
+        self.execute(
+            "UPDATE item SET started_receipt = NULL, started_generation = NULL WHERE chunk = ?1 AND position = ?2",
+            params![item.chunk_row, item.position],
+        )?;
+        Ok(())
+    }
+
     fn add_release_reason(&self, chunk: RowId, reason: &str) -> Result<()> {
         self.execute(
             "UPDATE chunk SET release_reasons = substr(release_reasons || ?2 || char(10), -2000) WHERE task = ?1",

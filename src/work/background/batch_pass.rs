@@ -17,10 +17,11 @@ use crate::ops::{
     BatchState, ClaimTask, Session, batch_state, pause_profile, register_runner, unregister_runner,
 };
 use crate::work::limits::{ConcurrencyPermits, RunnerLimits, StartLimits};
-use crate::work::pool::{HeldClaims, WorkContext, WorkerCommand, run_workers};
+use crate::work::pool::{FailureGuard, HeldClaims, RetrySchedule, WorkContext, WorkerCommand, run_workers};
 use crate::work::progress::RunProgress;
 use crate::work::stop_signal::StopSignal;
 use crate::work::supervisor::{ChildRegistry, kill_marked_processes};
+use crate::work::take_over::{run_marker, take_over_from_workers};
 
 /// How often the batch is read while there is nothing to claim.
 const POLL_INTERVAL: Duration = Duration::from_millis(200);
@@ -57,7 +58,9 @@ impl BatchPass<'_> {
             self.standby.ensure_running();
         }
         // Needed even if the batch has ended or no worker may start.
+        kill_marked_processes(&run_marker(self.batch));
         end_previous_runner(self.session, self.batch, state.row, self.progress)?;
+        take_over_from_workers(self.session, self.progress)?;
         if state.status.is_over() { Ok(state) } else { self.work_by_profiles() }
     }
 
@@ -73,7 +76,12 @@ impl BatchPass<'_> {
                 ))
             })?;
             let end = match load_profile(&name, &state) {
-                Ok((profile, limits)) => self.work_by_profile(state, &name, &profile, &limits)?,
+                Ok((mut profile, limits)) => {
+                    if self.mode == RunnerMode::Test {
+                        profile.retry.total = Duration::ZERO;
+                    }
+                    self.work_by_profile(state, &name, &profile, &limits)?
+                }
                 Err(error) if is_first => return Err(error),
                 Err(error) => {
                     pause_profile(self.session, self.batch, &name, &error.to_string())?;
@@ -112,9 +120,12 @@ impl BatchPass<'_> {
             stop: self.stop,
             children: self.children.clone().with_run_marker(&run_marker),
             claims: HeldClaims::default(),
+            retries: RetrySchedule::new(command.retry_policy()),
+            failures: FailureGuard::new(profile.pause_after_failures),
             limits: Some(RunnerLimits { permits: &permits, starts: &starts }),
         };
-        let end = with_heartbeat(session, row, &starts, self.standby, || {
+        let waits_for = || starts.waits_for().or_else(|| context.retries.waits_for());
+        let end = with_heartbeat(session, row, &waits_for, self.standby, || {
             self.run_pools(&context, &permits, &starts, worker_count, name)
         });
         // Only a killed supervisor process leaves anything.
@@ -171,7 +182,9 @@ impl BatchPass<'_> {
     fn wait_for_change(&self, name: &str) -> Result<ProfileEnd> {
         loop {
             let state = batch_state(self.session, self.batch)?;
-            if self.stop.is_requested() || state.status.is_over() {
+            // A runner in the foreground would wait for the person who waits for its end.
+            let ends_now = state.status == BatchStatus::Paused && !self.mode.is_detached();
+            if self.stop.is_requested() || state.status.is_over() || ends_now {
                 return Ok(ProfileEnd::BatchEnded(state));
             }
             if state.status != BatchStatus::Paused || state.worker.as_deref() != Some(name) {

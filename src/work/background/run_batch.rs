@@ -38,7 +38,9 @@ pub(in crate::work) fn run_batch(
     // Held until this process ends in any way.
     let mut lock = match mode {
         RunnerMode::Standby => run_lock::wait(session.folder(), batch)?,
-        RunnerMode::Foreground | RunnerMode::Background => run_lock::acquire(session.folder(), batch)?,
+        RunnerMode::Foreground | RunnerMode::Test | RunnerMode::Background => {
+            run_lock::acquire(session.folder(), batch)?
+        }
     };
     let children = ChildRegistry::new_subreaper()?;
     let standby = StandbyRunner::new(session, store, batch, &children, mode);

@@ -7,24 +7,23 @@ use std::time::Duration;
 use super::standby_runner::StandbyRunner;
 use crate::model::task::RowId;
 use crate::ops::{Session, record_runner_heartbeat};
-use crate::work::limits::StartLimits;
 
 /// How often the heartbeat is written.
 const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(5);
 /// How often a change of what the runner waits for is looked for.
 const CHECK_INTERVAL: Duration = Duration::from_millis(200);
 
-/// Runs `work` with a heartbeat beside it.
+/// Runs `work` with a heartbeat beside it. `waits_for` returns what the runner waits for, for `get_batch`.
 pub(super) fn with_heartbeat<T>(
     session: &Session,
     batch: RowId,
-    starts: &StartLimits<'_>,
+    waits_for: &(dyn Fn() -> Option<String> + Sync),
     standby: &StandbyRunner<'_>,
     work: impl FnOnce() -> T,
 ) -> T {
     let (working, work_ended) = channel::<()>();
     std::thread::scope(|scope| {
-        scope.spawn(move || beat(session, batch, starts, standby, &work_ended));
+        scope.spawn(move || beat(session, batch, waits_for, standby, &work_ended));
         let result = work();
         drop(working);
         result
@@ -34,7 +33,7 @@ pub(super) fn with_heartbeat<T>(
 fn beat(
     session: &Session,
     batch: RowId,
-    starts: &StartLimits<'_>,
+    waits_for: &(dyn Fn() -> Option<String> + Sync),
     standby: &StandbyRunner<'_>,
     work_ended: &Receiver<()>,
 ) {
@@ -42,14 +41,14 @@ fn beat(
     let mut since_heartbeat = Duration::ZERO;
     while work_ended.recv_timeout(CHECK_INTERVAL) == Err(RecvTimeoutError::Timeout) {
         since_heartbeat += CHECK_INTERVAL;
-        let waits_for = starts.waits_for();
-        if since_heartbeat < HEARTBEAT_INTERVAL && waits_for == recorded {
+        let reason = waits_for();
+        if since_heartbeat < HEARTBEAT_INTERVAL && reason == recorded {
             continue;
         }
         standby.ensure_running();
         since_heartbeat = Duration::ZERO;
-        recorded.clone_from(&waits_for);
-        if let Err(error) = record_runner_heartbeat(session, batch, waits_for) {
+        recorded.clone_from(&reason);
+        if let Err(error) = record_runner_heartbeat(session, batch, reason) {
             tracing::warn!(%error, "the heartbeat of the runner cannot be written");
         }
     }

@@ -5,6 +5,8 @@
 pub(in crate::work) enum RunnerMode {
     /// In the foreground, by a person at a terminal.
     Foreground,
+    /// In the foreground, to test a profile: nothing is tried again.
+    Test,
     /// Detached from the terminal.
     Background,
     /// Detached, to wait until the current runner has died.
@@ -14,6 +16,6 @@ pub(in crate::work) enum RunnerMode {
 impl RunnerMode {
     /// Whether the runner is detached from the terminal.
     pub(super) fn is_detached(self) -> bool {
-        self != RunnerMode::Foreground
+        matches!(self, RunnerMode::Background | RunnerMode::Standby)
     }
 }

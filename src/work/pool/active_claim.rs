@@ -1,5 +1,7 @@
 //! The claim that a worker works under.
 
+use serde_json::{Map, Value};
+
 use crate::model::id::{TaskId, Token};
 use crate::ops::ClaimReply;
 
@@ -16,5 +18,27 @@ impl ActiveClaim {
         let id = TaskId::stored(reply.task.id.clone());
         let token = Token::stored(reply.claim.token.clone());
         ActiveClaim { id, token, reply }
+    }
+
+    /// The batch, if the task is a chunk.
+    pub(super) fn batch(&self) -> Option<TaskId> {
+        self.reply.items.as_ref()?;
+        self.reply.task.parent.clone().map(TaskId::stored)
+    }
+
+    fn first(&self) -> Option<&Map<String, Value>> {
+        self.reply.items.as_ref()?.first()
+    }
+
+    /// The key of the first open item, which the claim has marked as started.
+    pub(super) fn first_item(&self) -> Option<&str> {
+        self.first()?.get("key")?.as_str()
+    }
+
+    /// Since when the first open item was in doubt before this claim, and which worker had started it.
+    pub(super) fn first_doubt(&self) -> Option<(String, String)> {
+        let doubt = self.first()?.get("in_doubt")?;
+        let text = |field: &str| Some(doubt.get(field)?.as_str()?.to_owned());
+        text("since").zip(text("by"))
     }
 }

@@ -5,10 +5,13 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 use super::context::WorkContext;
+use super::failure_guard::FailureGuard;
 use super::held_claims::{ClaimState, HeldClaims, Interruption};
 use crate::error::Result;
 use crate::model::claim_rules::{ClaimAuthority, claim_authority};
+use crate::model::task::RowId;
 use crate::ops::{Operation, Session, UpdateTask};
+use crate::store::StoreRead;
 use crate::work::log_retention;
 use crate::work::stop_signal::StopSignal;
 
@@ -24,6 +27,9 @@ pub(super) struct ClaimHeartbeat<'a> {
     session: &'a Session,
     stop: &'a StopSignal,
     claims: &'a HeldClaims,
+    failures: &'a FailureGuard,
+    /// Whether one process works a whole chunk.
+    runs_per_chunk: bool,
     stalled_after: Option<Duration>,
 }
 
@@ -34,6 +40,8 @@ impl<'a> ClaimHeartbeat<'a> {
             session: context.session,
             stop: context.stop,
             claims: &context.claims,
+            failures: &context.failures,
+            runs_per_chunk: context.command.runs_per_chunk(),
             stalled_after: context.command.stalled_after(),
         }
     }
@@ -76,26 +84,38 @@ impl<'a> ClaimHeartbeat<'a> {
     /// the store's change number.
     fn check_claims(&self, known_change: Option<u64>) -> Result<u64> {
         let claims = self.claims.tokens();
-        let (change, states) = self.session.read(move |tx| {
+        let (change, states, stopped) = self.session.read(move |tx| {
             let change = tx.latest_change_number()?;
             if known_change == Some(change) {
-                return Ok((change, Vec::new()));
+                return Ok((change, Vec::new(), Vec::new()));
             }
-            let mut states = Vec::new();
+            let (mut states, mut stopped) = (Vec::new(), Vec::new());
             for (id, token) in claims {
                 let task = tx.task(&id)?;
+                let chunk = tx.chunk(&task)?;
+                let is_stopped = match &chunk {
+                    Some(chunk) => has_too_many_failures(tx, chunk.batch_row)?,
+                    None => false,
+                };
+                stopped.extend(chunk.as_ref().filter(|_| is_stopped).map(|chunk| chunk.batch_id.clone()));
                 states.push(ClaimState {
                     is_held: claim_authority(&task, Some(&token), tx.now()) == ClaimAuthority::LiveToken,
                     receipts: task.receipt_count,
-                    completed_generation: tx.chunk(&task)?.map_or(0, |chunk| chunk.accepted_generation),
+                    completed_generation: chunk.map_or(0, |chunk| chunk.accepted_generation),
+                    is_stopped,
                     id,
                     token,
                 });
             }
-            Ok((change, states))
+            Ok((change, states, stopped))
         })?;
-        for state in &states {
-            self.claims.update(state);
+        for batch in &stopped {
+            self.failures.stop(Some(batch));
+        }
+        for mut state in states {
+            // A command that runs per item stops between two items by itself.
+            state.is_stopped &= self.runs_per_chunk;
+            self.claims.update(&state);
         }
         Ok(change)
     }
@@ -107,4 +127,9 @@ impl<'a> ClaimHeartbeat<'a> {
             }
         }
     }
+}
+
+/// Whether a batch is paused because more of its items failed than `max_failures` allows.
+fn has_too_many_failures(tx: &dyn StoreRead, batch: RowId) -> Result<bool> {
+    Ok(tx.batch(batch)?.is_some_and(|batch| batch.pause_reason.is_some() && batch.exceeds_max_failures()))
 }

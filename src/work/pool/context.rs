@@ -4,7 +4,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::active_claim::ActiveClaim;
+use super::failure_guard::FailureGuard;
 use super::held_claims::HeldClaims;
+use super::retry_schedule::RetrySchedule;
 use super::worker_command::WorkerCommand;
 use crate::error::Result;
 use crate::logs::{self, Stream};
@@ -28,6 +30,10 @@ pub(in crate::work) struct WorkContext<'a> {
     pub(in crate::work) stop: &'a StopSignal,
     pub(in crate::work) children: ChildRegistry,
     pub(in crate::work) claims: HeldClaims,
+    /// The items that wait for another try.
+    pub(in crate::work) retries: RetrySchedule,
+    /// Stops a batch whose work fails.
+    pub(in crate::work) failures: FailureGuard,
     /// The limits that a background runner shares with the runners of other batches.
     pub(in crate::work) limits: Option<RunnerLimits<'a>>,
 }

@@ -21,6 +21,8 @@ pub(super) enum Interruption {
     SupervisorKilled,
     /// The concurrency permit went to another batch, or the profile may not start workers now.
     PermitYielded,
+    /// The batch was paused because its work fails, or a person paused it while its items wait for another try.
+    BatchPaused,
 }
 
 /// A claim that a worker holds.
@@ -36,6 +38,8 @@ struct HeldClaim {
     active_at: Instant,
     /// When the process was seen to have completed the task.
     completed_at: Option<Instant>,
+    /// The number of receipts when the batch was seen to be stopped. The next one ends the item in hand.
+    stopped_at_receipts: Option<u64>,
 }
 
 /// The state of a held claim's task, as read from the store.
@@ -47,6 +51,8 @@ pub(super) struct ClaimState {
     pub(super) receipts: u64,
     /// The generation that completed the task; 0 if none did.
     pub(super) completed_generation: u64,
+    /// Whether the batch is paused because its work fails.
+    pub(super) is_stopped: bool,
 }
 
 /// The claims that the workers of a pool hold.
@@ -72,6 +78,7 @@ impl HeldClaims {
             receipts: 0,
             active_at: Instant::now(),
             completed_at: None,
+            stopped_at_receipts: None,
         };
         self.lock().insert(id.clone(), claim);
         self.has_new.store(true, Ordering::SeqCst);
@@ -167,7 +174,18 @@ impl HeldClaims {
         if has_completed {
             claim.completed_at.get_or_insert_with(Instant::now);
         }
+        let item_has_ended = match (state.is_stopped, claim.stopped_at_receipts) {
+            (false, _) => false,
+            (true, Some(receipts)) => state.receipts > receipts,
+            (true, None) => {
+                claim.stopped_at_receipts = Some(state.receipts);
+                false
+            }
+        };
         drop(claims);
+        if item_has_ended && state.is_held {
+            self.interrupt(&state.id, Interruption::BatchPaused);
+        }
         if !state.is_held && !has_completed {
             self.interrupt(&state.id, Interruption::ClaimLost);
         }

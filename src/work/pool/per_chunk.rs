@@ -5,16 +5,20 @@ use std::ffi::OsString;
 
 use super::active_claim::ActiveClaim;
 use super::context::exited_at_once;
-use super::exit_text::describe_exit_with_errors;
+use super::exit_text::{describe_exit, describe_failure, last_lines};
 use super::held_claims::Interruption;
 use super::mcp_config::write_mcp_config;
+use super::per_item::in_seconds;
 use super::process_run::ProcessOutcome;
+use super::retry_schedule::AfterFailure;
 use super::worker::Worker;
 use crate::error::Result;
 use crate::model::claim_rules::{ClaimAuthority, claim_authority};
+use crate::model::retry::{LastTry, parse_retry_after};
 use crate::model::worker_scope::WorkerScope;
+use crate::ops::postpone_claim;
 use crate::prompts::work_chunk;
-use crate::work::supervisor::LaunchSpec;
+use crate::work::supervisor::{LaunchSpec, ProcessExit};
 
 /// A chunk as it is in the store.
 struct ChunkState {
@@ -22,6 +26,7 @@ struct ChunkState {
     claim_is_held: bool,
     status: String,
     open_items: u64,
+    failed_items: u64,
     receipts: u64,
 }
 
@@ -44,6 +49,7 @@ impl Worker<'_> {
         let variables = variables.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
         self.prepare(claim, Some(config.path()), variables)?;
         let before = self.chunk_state(claim)?;
+        context.failures.restart_if_resumed(context.session, claim.batch().as_ref())?;
         let launch = LaunchSpec {
             environment: Vec::new(),
             stdin: work_chunk(&scope.batch()),
@@ -56,32 +62,91 @@ impl Worker<'_> {
         let exit = match outcome {
             ProcessOutcome::Exited(exit) => exit,
             // Completing the chunk ends the claim, so the claim may look lost although the work is done.
-            ProcessOutcome::Interrupted(Interruption::ClaimLost) => return self.handle_ended_claim(claim),
+            ProcessOutcome::Interrupted(Interruption::ClaimLost) => {
+                return self.handle_ended_claim(claim, &before);
+            }
             ProcessOutcome::Interrupted(why) => return self.release_interrupted(claim, why).map(|()| 0),
         };
         let after = self.chunk_state(claim)?;
         let start_failed = after.claim_is_held && exited_at_once(&exit) && after.receipts == before.receipts;
-        context.record_start(start_failed, || describe_exit_with_errors(&exit))?;
+        // A temporary failure says nothing about the profile.
+        if !self.is_temporary(&exit) {
+            context.record_start(start_failed, || failure_of(claim, &exit))?;
+        }
         if !after.claim_is_held {
-            return self.handle_ended_claim(claim);
+            return self.handle_ended_claim(claim, &before);
         }
         context.progress.items_settled(before.open_items.saturating_sub(after.open_items));
+        self.record_outcomes(claim, &before, &after)?;
         if after.open_items == 0 {
             // Every item has its receipt, so the chunk is done even if the process did not complete it.
             return self.complete(claim).map(|()| 0);
         }
         let (count, items) = (after.open_items, if after.open_items == 1 { "item" } else { "items" });
-        let how = describe_exit_with_errors(&exit);
-        self.release_attempt(claim, &format!("its worker left {count} {items} without a receipt: {how}"))?;
-        Ok(0)
+        let how = failure_of(claim, &exit);
+        let reason = format!("its worker left {count} {items} without a receipt: {how}");
+        self.release_failed(claim, &exit, &reason).map(|()| 0)
+    }
+
+    /// Whether a worker ended with an exit code that means a temporary failure.
+    fn is_temporary(&self, exit: &ProcessExit) -> bool {
+        exit.stop_reason.is_none()
+            && exit.code.is_some_and(|code| self.context.command.retry_exit_codes.contains(&code))
+    }
+
+    /// Releases a chunk whose worker left items. A temporary failure does not count as an attempt.
+    fn release_failed(&self, claim: &ActiveClaim, exit: &ProcessExit, reason: &str) -> Result<()> {
+        let context = self.context;
+        let retry_after = parse_retry_after(&exit.stderr_tail);
+        let batch = claim.batch();
+        if !self.is_temporary(exit) {
+            let attempt = u32::try_from(claim.reply.attempt).unwrap_or(u32::MAX);
+            let delay = context.retries.delay(attempt).max(retry_after.unwrap_or_default());
+            self.release_attempt(claim, reason, Some(delay))?;
+            let last = || format!("chunk {}: {reason}", claim.id);
+            return context.failures.record_failure(context.session, batch.as_ref(), last);
+        }
+        match (context.retries.record_failure(&claim.id, "", retry_after, reason), batch) {
+            (AfterFailure::RetryIn(delay), _) => {
+                context.progress.note(&format!("{}: {reason}; again in {}", claim.id, in_seconds(delay)));
+                postpone_claim(context.session, &claim.id, &claim.token, reason, delay)?;
+                self.report_released(claim);
+            }
+            (AfterFailure::Over { last_try: LastTry::BatchPaused, failures, elapsed }, Some(batch)) => {
+                let within = in_seconds(elapsed);
+                let why = format!("chunk {} failed {failures} times within {within}: {reason}", claim.id);
+                context.failures.pause(context.session, &batch, &why)?;
+                self.release_interrupted(claim, Interruption::BatchPaused)?;
+            }
+            (AfterFailure::Over { .. }, _) => self.release_attempt(claim, reason, None)?,
+        }
+        Ok(())
+    }
+
+    /// Records what a process reported on the items of its chunk, for the limit on failures in a row.
+    fn record_outcomes(&self, claim: &ActiveClaim, before: &ChunkState, after: &ChunkState) -> Result<()> {
+        let (context, batch) = (self.context, claim.batch());
+        let failed = after.failed_items.saturating_sub(before.failed_items);
+        if before.open_items.saturating_sub(after.open_items) > failed {
+            context.retries.record_success();
+            context.retries.remove(&claim.id, "");
+            context.failures.record_success(batch.as_ref());
+            return Ok(());
+        }
+        for _ in 0..failed {
+            let last = || format!("an item of chunk {}, as its worker reported", claim.id);
+            context.failures.record_failure(context.session, batch.as_ref(), last)?;
+        }
+        Ok(())
     }
 
     /// Handles a chunk whose claim is no longer the runner's: the process has completed it, or the claim was lost.
-    fn handle_ended_claim(&self, claim: &ActiveClaim) -> Result<u64> {
+    fn handle_ended_claim(&self, claim: &ActiveClaim, before: &ChunkState) -> Result<u64> {
         let state = self.chunk_state(claim)?;
         match state.status.as_str() {
             "done" | "review" | "failed" | "active" | "blocked" => {
                 self.context.record_start(false, String::new)?;
+                self.record_outcomes(claim, before, &state)?;
                 let items_left = claim.reply.items_left.unwrap_or(0);
                 self.context.progress.items_settled(items_left.saturating_sub(state.open_items));
                 self.chunk_ended(claim, &state.status).map(|()| 0)
@@ -94,14 +159,19 @@ impl Worker<'_> {
         let (id, token) = (claim.id.clone(), claim.token.clone());
         self.context.session.read(move |tx| {
             let task = tx.task(&id)?;
-            let open_items =
-                tx.chunk(&task)?.map_or(0, |chunk| chunk.counts.total - chunk.counts.processed());
+            let counts = tx.chunk(&task)?.map(|chunk| chunk.counts).unwrap_or_default();
             Ok(ChunkState {
                 claim_is_held: claim_authority(&task, Some(&token), tx.now()) == ClaimAuthority::LiveToken,
                 status: task.status.to_string(),
-                open_items,
+                open_items: counts.total - counts.processed(),
+                failed_items: counts.failed,
                 receipts: task.receipt_count,
             })
         })
     }
+}
+
+/// How the process of a chunk ended, with what it printed.
+fn failure_of(claim: &ActiveClaim, exit: &ProcessExit) -> String {
+    describe_failure(&describe_exit(exit), exit, &last_lines(&exit.stdout_tail), claim.id.as_str())
 }

@@ -1,66 +1,62 @@
-//! `per = "item"`: one process per item. The item's JSON is its input, its last line of output the receipt. Also one
-//! process for a task that has no items.
+//! `per = "item"`: one process per item. The item's JSON is its input, the end of its output the receipt.
 
-use std::collections::VecDeque;
-use std::time::Duration;
-
-use serde_json::{Map, Value};
+use std::time::Instant;
 
 use super::active_claim::ActiveClaim;
 use super::held_claims::Interruption;
-use super::item_environment::ItemEnvironment;
+use super::item_context::ClaimContext;
+use super::item_queue::{ItemQueue, QueuedItem};
 use super::item_result::{ItemResult, ItemRun, read_result};
 use super::process_run::ProcessOutcome;
-use super::worker::{Worker, is_in_doubt, receipt_body};
+use super::retry_schedule::AfterFailure;
+use super::worker::{Worker, receipt_body};
 use crate::error::{Error, Result};
 use crate::model::receipt::default_item_text;
-use crate::model::status::{Outcome, ReleaseOutcome};
+use crate::model::retry::LastTry;
+use crate::model::status::Outcome;
 use crate::model::text::LineText;
-use crate::ops::{CompleteTask, ItemReceipt, Operation, ReleaseTask, UpdateTask, open_items_page};
-use crate::work::supervisor::LaunchSpec;
+use crate::ops::{ItemReceipt, Operation, UpdateTask, chunk_brief, worker_items};
+use crate::work::supervisor::{LaunchSpec, ProcessExit};
 
-/// How often a command may ask for a retry of the same item before the item has failed.
-const MAX_TRIES: u32 = 3;
-/// The pause before the first retry. The second one is twice as long.
-const RETRY_PAUSE: Duration = Duration::from_millis(250);
-
-/// An item with a receipt.
-struct SettledItem {
-    has_failed: bool,
-    /// Why the next item was not started.
-    interruption: Option<Interruption>,
-}
-
-/// The last run of an item's command.
-struct FinishedRun {
-    result: ItemResult,
-    /// Whether the command failed before it did anything.
-    start_failed: bool,
+/// What follows the run of an item's command.
+enum ItemEnd {
+    /// The item has its receipt. The next item, if there is one, was marked as started in the same commit.
+    Settled { has_failed: bool, next: Option<QueuedItem>, interruption: Option<Interruption> },
+    /// The item is tried again later.
+    PutBack,
 }
 
 impl Worker<'_> {
     /// Works the items of a chunk. Returns how many failed.
-    pub(super) fn work_items(&mut self, claim: &ActiveClaim, items: Vec<Map<String, Value>>) -> Result<u64> {
+    pub(super) fn work_items(&mut self, claim: &ActiveClaim) -> Result<u64> {
         let context = self.context;
         let reply = &claim.reply;
         context.progress.chunk_claimed(claim.id.as_str(), &reply.task.title, reply.items_left.unwrap_or(0));
-        let mut failed = 0;
-        let (mut queue, mut next_page) = (VecDeque::from(items), reply.next_items_after);
-        while let Some(item) = queue.pop_front() {
-            if let Some(after) = next_page.filter(|_| queue.is_empty()) {
-                let (page, following) = open_items_page(context.session, &claim.id, after)?;
-                queue.extend(page);
-                next_page = following;
-            }
-            let next_key = queue.front().map(key_of);
-            match self.work_item(claim, &item, next_key)? {
-                Ok(settled) => {
-                    failed += u64::from(settled.has_failed);
-                    if let Some(why) = settled.interruption.filter(|_| next_key.is_some()) {
+        context.failures.restart_if_resumed(context.session, claim.batch().as_ref())?;
+        let brief = chunk_brief(context.session, &claim.id)?;
+        let mut item_context = ClaimContext::new(context.session, claim, brief)?;
+        let mut queue = self.read_queue(claim)?;
+        let (mut failed, mut next) = (0, None);
+        loop {
+            let item = match next.take() {
+                Some(item) => Ok(Some(item)),
+                None => self.take_item(claim, &mut queue)?,
+            };
+            let end = match item {
+                Ok(Some(item)) => self.work_item(claim, item, &mut queue, &mut item_context)?,
+                Ok(None) => break,
+                Err(why) => Err(why),
+            };
+            match end {
+                Ok(ItemEnd::Settled { has_failed, next: following, interruption }) => {
+                    failed += u64::from(has_failed);
+                    next = following;
+                    if let Some(why) = interruption.filter(|_| !queue.is_empty()) {
                         self.release_interrupted(claim, why)?;
                         return Ok(failed);
                     }
                 }
+                Ok(ItemEnd::PutBack) => {}
                 Err(why) => {
                     self.release_interrupted(claim, why)?;
                     return Ok(failed);
@@ -71,40 +67,167 @@ impl Worker<'_> {
         Ok(failed)
     }
 
+    /// The open items of a claim. The claim has marked the first one as started.
+    fn read_queue(&self, claim: &ActiveClaim) -> Result<ItemQueue> {
+        let mut queue = ItemQueue::default();
+        queue.set_next_page(Some(0));
+        self.read_page(claim, &mut queue)?;
+        Ok(queue)
+    }
+
+    /// Reads the next page of items if no untried item is left.
+    fn read_page(&self, claim: &ActiveClaim, queue: &mut ItemQueue) -> Result<()> {
+        while let Some(after) = queue.missing_page() {
+            let (items, next_page) = worker_items(self.context.session, &claim.id, after)?;
+            queue.set_next_page(next_page);
+            for mut item in items {
+                let is_first = claim.first_item() == Some(item.key.as_str());
+                if is_first {
+                    // The mark of this claim has replaced the one that the item was in doubt by.
+                    item.in_doubt = claim.first_doubt();
+                }
+                let due_at = self.context.retries.due_at(&claim.id, &item.key);
+                queue.add(item, is_first, due_at);
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes the next item and marks it as started. Waits if each item that is left failed temporarily. Returns the
+    /// interruption if the worker has to stop first.
+    fn take_item(
+        &mut self,
+        claim: &ActiveClaim,
+        queue: &mut ItemQueue,
+    ) -> Result<Result<Option<QueuedItem>, Interruption>> {
+        loop {
+            self.read_page(claim, queue)?;
+            if queue.is_empty() {
+                return Ok(Ok(None));
+            }
+            if let Some(why) = self.interruption(claim)? {
+                return Ok(Err(why));
+            }
+            let now = Instant::now();
+            let next_start = self.next_start.filter(|at| *at > now);
+            let ready = if next_start.is_none() { queue.take(now) } else { None };
+            match ready {
+                Some(mut item) => {
+                    if !item.is_started {
+                        let key = parse_line(&item.item.key)?;
+                        UpdateTask::item_started(claim.id.clone(), claim.token.clone(), key)
+                            .run(self.context.session)?;
+                        item.is_started = true;
+                    }
+                    return Ok(Ok(Some(item)));
+                }
+                None => {
+                    let Some(until) = next_start.or_else(|| queue.next_due()) else { return Ok(Ok(None)) };
+                    if let Some(why) = self.wait_for_retry(claim, until)? {
+                        return Ok(Err(why));
+                    }
+                }
+            }
+        }
+    }
+
     /// Runs the command for an item and writes its receipt. The same commit marks the next item as started, unless the
     /// worker has to stop. Returns the interruption if the process was interrupted.
     fn work_item(
         &mut self,
         claim: &ActiveClaim,
-        item: &Map<String, Value>,
-        next_key: Option<&str>,
-    ) -> Result<Result<SettledItem, Interruption>> {
-        let context = self.context;
-        let key = key_of(item);
-        self.may_have_happened = is_in_doubt(item);
-        let doubt = |field: &str| item.get("in_doubt").and_then(|doubt| doubt.get(field)?.as_str());
-        let environment = ItemEnvironment {
-            task: claim.id.as_str(),
-            batch: claim.reply.task.parent.as_deref().unwrap_or_default(),
-            item: key,
-            in_doubt: doubt("since").zip(doubt("by")),
+        item: QueuedItem,
+        queue: &mut ItemQueue,
+        item_context: &mut ClaimContext,
+    ) -> Result<Result<ItemEnd, Interruption>> {
+        let is_in_doubt = item.item.in_doubt.is_some();
+        self.unrun_item = Some(item.item.key.clone()).filter(|_| !is_in_doubt && !item.was_tried());
+        let launch = LaunchSpec {
+            environment: item_context.prepare(Some(&item.item))?,
+            stdin: item.item.fields.to_string(),
+            log_title: format!("── {}\n", item.item.key),
+            log_files: Some(self.context.log_files(claim)),
         };
-        let input = serde_json::to_string(item)
-            .map_err(|error| Error::internal("an item could not be written as JSON", error))?;
-        let FinishedRun { result, start_failed } =
-            match self.run_until_settled(claim, &environment, &input)? {
-                Ok(finished) => finished,
-                Err(why) => return Ok(Err(why)),
-            };
+        let exit = match self.run_process(claim, launch)? {
+            ProcessOutcome::Exited(exit) => exit,
+            ProcessOutcome::Interrupted(why) => return Ok(Err(why)),
+        };
+        match read_result(&exit, &self.context.command.retry_exit_codes, &claim.id) {
+            ItemRun::Settled(result) => self.settle_item(claim, &item, result, &exit, queue).map(Ok),
+            ItemRun::Stopped => Ok(Err(Interruption::RunStopped)),
+            ItemRun::Retry { reason, retry_after } => {
+                let context = self.context;
+                let key = item.item.key.clone();
+                match context.retries.record_failure(&claim.id, &key, retry_after, &reason) {
+                    AfterFailure::RetryIn(delay) => {
+                        context.progress.note(&format!(
+                            "{} '{key}': {reason}; it is tried again in {}",
+                            claim.id,
+                            in_seconds(delay)
+                        ));
+                        self.record_temporary_failure();
+                        queue.put_back(item, Instant::now() + delay);
+                        Ok(Ok(ItemEnd::PutBack))
+                    }
+                    AfterFailure::Over { last_try, failures, elapsed } => {
+                        let reason =
+                            format!("failed {failures} times within {}; {reason}", in_seconds(elapsed));
+                        match (last_try, claim.batch()) {
+                            (LastTry::BatchPaused, Some(batch)) => {
+                                let why = format!("item '{key}' of {} {reason}", claim.id);
+                                context.failures.pause(context.session, &batch, &why)?;
+                                Ok(Err(Interruption::BatchPaused))
+                            }
+                            _ => {
+                                let result = ItemResult { text: reason, ..ItemResult::failed() };
+                                self.settle_item(claim, &item, result, &exit, queue).map(Ok)
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// After a second temporary failure in a row, the worker itself waits before its next start, whatever the item: the
+    /// cause is probably not the item.
+    fn record_temporary_failure(&mut self) {
+        self.temporary_failures += 1;
+        if let Some(failures) = self.temporary_failures.checked_sub(1).filter(|failures| *failures > 0) {
+            self.next_start = Some(Instant::now() + self.context.retries.delay(failures));
+        }
+    }
+
+    /// Writes the receipt of an item.
+    fn settle_item(
+        &mut self,
+        claim: &ActiveClaim,
+        item: &QueuedItem,
+        result: ItemResult,
+        exit: &ProcessExit,
+        queue: &mut ItemQueue,
+    ) -> Result<ItemEnd> {
+        let context = self.context;
+        let key = item.item.key.as_str();
         let ItemResult { outcome, category, text, cost } = result;
         let text =
             if text.is_empty() { default_item_text(key, outcome.into(), category.as_deref()) } else { text };
-        let interruption = if context.stop.is_requested() {
-            Some(Interruption::RunStopped)
-        } else {
-            self.yield_permit()?.then_some(Interruption::PermitYielded)
+        let has_failed = outcome == Outcome::Failed;
+        (self.temporary_failures, self.next_start) = (0, None);
+        context.retries.remove(&claim.id, key);
+        self.read_page(claim, queue)?;
+        let interruption = self.interruption(claim)?;
+        // After a failure the batch may be paused: then no further item is started.
+        let starts_next = !has_failed && interruption.is_none();
+        let mut next = if starts_next { queue.take(Instant::now()) } else { None };
+        let unmarked = next.as_mut().filter(|next| !next.is_started);
+        let marked = match unmarked {
+            Some(next) => {
+                next.is_started = true;
+                Some(parse_line(&next.item.key)?)
+            }
+            None => None,
         };
-        let next_item = next_key.filter(|_| interruption.is_none()).map(parse_line).transpose()?;
         let receipt = ItemReceipt {
             item: parse_line(key)?,
             outcome,
@@ -112,90 +235,25 @@ impl Worker<'_> {
             body: receipt_body(&text)?,
             cost,
         };
-        let request = UpdateTask::item_receipt(claim.id.clone(), claim.token.clone(), receipt, next_item);
+        let request = UpdateTask::item_receipt(claim.id.clone(), claim.token.clone(), receipt, marked);
         let number = request.run(context.session)?.receipt.map_or(0, |receipt| receipt.number);
-        context.record_start(start_failed, || text)?;
+        let start_failed = has_failed && context.item_start_failed(exit);
+        context.record_start(start_failed, || text.clone())?;
         context.progress.item_settled(claim.id.as_str(), key, outcome.as_str(), category.as_deref(), number);
-        Ok(Ok(SettledItem { has_failed: outcome == Outcome::Failed, interruption }))
-    }
-
-    /// Runs the command, again if it asks for a retry, until there is a result. Returns the interruption if the
-    /// process was interrupted.
-    fn run_until_settled(
-        &mut self,
-        claim: &ActiveClaim,
-        environment: &ItemEnvironment<'_>,
-        input: &str,
-    ) -> Result<Result<FinishedRun, Interruption>> {
-        let context = self.context;
-        let item = environment.item;
-        let log_title = if item.is_empty() { String::new() } else { format!("── {item}\n") };
-        let mut tries = 1;
-        loop {
-            let launch = LaunchSpec {
-                environment: environment.variables(),
-                stdin: input.to_owned(),
-                log_title: log_title.clone(),
-                log_files: Some(context.log_files(claim)),
-            };
-            let exit = match self.run_process(claim, launch)? {
-                ProcessOutcome::Exited(exit) => exit,
-                ProcessOutcome::Interrupted(why) => return Ok(Err(why)),
-            };
-            match read_result(&exit, &context.command.retry_exit_codes) {
-                ItemRun::Settled(result) => {
-                    let start_failed = result.outcome == Outcome::Failed && context.item_start_failed(&exit);
-                    return Ok(Ok(FinishedRun { result, start_failed }));
-                }
-                ItemRun::Stopped => return Ok(Err(Interruption::RunStopped)),
-                ItemRun::Retry(_) if context.stop.is_requested() => return Ok(Err(Interruption::RunStopped)),
-                ItemRun::Retry(text) if tries == MAX_TRIES => {
-                    let text = format!("asked for a retry {MAX_TRIES} times; {text}");
-                    let result = ItemResult { text, ..ItemResult::failed() };
-                    return Ok(Ok(FinishedRun { result, start_failed: false }));
-                }
-                ItemRun::Retry(_) => {
-                    std::thread::sleep(RETRY_PAUSE * tries);
-                    tries += 1;
-                }
-            }
-        }
-    }
-
-    /// Works a task without items: the command runs once, with the task's JSON as its input.
-    pub(super) fn work_task(&mut self, claim: &ActiveClaim) -> Result<u64> {
-        let context = self.context;
-        let task = &claim.reply.task;
-        context.progress.chunk_claimed(claim.id.as_str(), &task.title, 1);
-        let mut input = serde_json::to_value(task)
-            .map_err(|error| Error::internal("a task could not be written as JSON", error))?;
-        input["instructions"] = claim.reply.instructions.clone().into();
-        let environment = ItemEnvironment { task: claim.id.as_str(), batch: "", item: "", in_doubt: None };
-        let ItemResult { outcome, text, .. } =
-            match self.run_until_settled(claim, &environment, &input.to_string())? {
-                Ok(finished) => finished.result,
-                Err(why) => {
-                    self.release_interrupted(claim, why)?;
-                    return Ok(0);
-                }
-            };
-        let has_failed = outcome == Outcome::Failed;
-        let text = receipt_body(&if text.is_empty() { format!("- {outcome}") } else { text })?;
-        let (id, token) = (claim.id.clone(), Some(claim.token.clone()));
         if has_failed {
-            ReleaseTask { id, claim: token, reason: Some(text), outcome: ReleaseOutcome::Failed }
-                .run(context.session)?;
+            let last = || format!("item '{key}' of {}: {text}", claim.id);
+            context.failures.record_failure(context.session, claim.batch().as_ref(), last)?;
         } else {
-            CompleteTask { id, claim: token, summary: Some(text), force: false }.run(context.session)?;
+            context.retries.record_success();
+            context.failures.record_success(claim.batch().as_ref());
         }
-        context.progress.chunk_ended(claim.id.as_str(), &task.title, outcome.as_str());
-        self.clean_up(claim)?;
-        Ok(u64::from(has_failed))
+        Ok(ItemEnd::Settled { has_failed, next, interruption })
     }
 }
 
-fn key_of(item: &Map<String, Value>) -> &str {
-    item.get("key").and_then(Value::as_str).unwrap_or_default()
+/// A duration for a message.
+pub(super) fn in_seconds(duration: std::time::Duration) -> String {
+    format!("{} s", (duration.as_secs_f64() * 10.0).round() / 10.0)
 }
 
 fn parse_line(text: &str) -> Result<LineText> {

@@ -40,7 +40,7 @@ impl Worker<'_> {
             let interruption = claims.set_ended(&claim.id).unwrap_or(Interruption::ClaimLost);
             return Ok(ProcessOutcome::Interrupted(interruption));
         }
-        let before = std::mem::replace(&mut self.may_have_happened, true);
+        let unrun_item = self.unrun_item.take();
         let report = match supervisor.run_worker(launch) {
             Ok(report) => report,
             Err(error) => {
@@ -54,7 +54,7 @@ impl Worker<'_> {
         let exit = match report {
             SupervisorReport::NotStarted(why) => {
                 self.supervisor = Some(supervisor);
-                self.may_have_happened = before;
+                self.unrun_item = unrun_item;
                 return Err(self.release_unstarted(claim, Error::invalid(format!("command: {why}"))));
             }
             SupervisorReport::Exited(exit) => exit,

@@ -1,5 +1,7 @@
 //! Releases the claim of a worker whose process was interrupted or could not start.
 
+use std::time::Duration;
+
 use super::active_claim::ActiveClaim;
 use super::held_claims::Interruption;
 use super::worker::{Worker, receipt_body};
@@ -13,8 +15,8 @@ impl Worker<'_> {
     /// uses the same working directory and may have cleaned it up.
     pub(super) fn release_unstarted(&self, claim: &ActiveClaim, why: Error) -> Error {
         let reason = "no worker could be started";
-        let nothing_happened = !self.may_have_happened;
-        match release_claim(self.context.session, &claim.id, &claim.token, reason, nothing_happened) {
+        let unrun = self.unrun_item.as_deref();
+        match release_claim(self.context.session, &claim.id, &claim.token, reason, unrun) {
             Ok(true) => {}
             Ok(false) => return claim_lost(claim),
             Err(other) => {
@@ -25,12 +27,19 @@ impl Worker<'_> {
     }
 
     /// Releases a claim as a failed attempt, with the reason in a receipt.
-    pub(super) fn release_attempt(&self, claim: &ActiveClaim, reason: &str) -> Result<()> {
+    /// The chunk cannot be claimed before `delay` is over.
+    pub(super) fn release_attempt(
+        &self,
+        claim: &ActiveClaim,
+        reason: &str,
+        delay: Option<Duration>,
+    ) -> Result<()> {
         let request = ReleaseTask {
             id: claim.id.clone(),
             claim: Some(claim.token.clone()),
             reason: Some(receipt_body(reason)?),
             outcome: ReleaseOutcome::Retry,
+            delay,
         };
         request.run(self.context.session)?;
         self.report_released(claim);
@@ -45,20 +54,23 @@ impl Worker<'_> {
                 claim,
                 "another batch has fewer workers than its fair share, or no worker may start now",
             ),
+            Interruption::BatchPaused => self.release_without_attempt(claim, "the batch was paused"),
             Interruption::ClaimLost => Err(claim_lost(claim)),
             Interruption::SupervisorKilled => self.release_attempt(
                 claim,
                 "the supervisor process of its worker was killed, and the worker with it",
+                None,
             ),
             Interruption::Stalled => self.release_attempt(
                 claim,
                 "its worker wrote no receipt for too long (stalled_after_s) and was stopped",
+                None,
             ),
         }
     }
 
     fn release_without_attempt(&self, claim: &ActiveClaim, reason: &'static str) -> Result<()> {
-        release_claim(self.context.session, &claim.id, &claim.token, reason, !self.may_have_happened)?;
+        release_claim(self.context.session, &claim.id, &claim.token, reason, self.unrun_item.as_deref())?;
         self.report_released(claim);
         Ok(())
     }

@@ -2,9 +2,7 @@
 
 use std::ffi::OsString;
 use std::path::Path;
-use std::time::Duration;
-
-use serde_json::{Map, Value};
+use std::time::{Duration, Instant};
 
 use super::active_claim::ActiveClaim;
 use super::context::WorkContext;
@@ -22,12 +20,14 @@ use crate::work::supervisor::SupervisorHandle;
 const RESOURCE_POLL_INTERVAL: Duration = Duration::from_millis(200);
 
 /// How much a worker or a whole pool has done.
-#[derive(Debug, Default, Clone, Copy)]
+#[derive(Debug, Default, Clone)]
 pub(in crate::work) struct WorkTotals {
     /// Tasks or chunks that were claimed.
     pub(in crate::work) claimed: u64,
     /// Items or tasks that failed.
     pub(in crate::work) failed: u64,
+    /// Why nothing more could be claimed.
+    pub(in crate::work) refusal: Option<String>,
 }
 
 /// One worker of the pool.
@@ -40,8 +40,12 @@ pub(super) struct Worker<'a> {
     /// Whether the supervisor process knows the command of the current claim.
     pub(super) command_is_sent: bool,
     pub(super) permit: Option<ConcurrencyPermit<'a>>,
-    /// Whether the current item's action may have happened, so that it is in doubt if the worker stops now.
-    pub(super) may_have_happened: bool,
+    /// The item that is marked as started and whose command has not run: it is not in doubt if the worker stops now.
+    pub(super) unrun_item: Option<String>,
+    /// How many runs in a row failed temporarily.
+    pub(super) temporary_failures: u32,
+    /// Before this time the worker starts nothing, because of temporary failures.
+    pub(super) next_start: Option<Instant>,
 }
 
 impl<'a> Worker<'a> {
@@ -53,7 +57,9 @@ impl<'a> Worker<'a> {
             prepared: None,
             command_is_sent: false,
             permit: None,
-            may_have_happened: false,
+            unrun_item: None,
+            temporary_failures: 0,
+            next_start: None,
         }
     }
 
@@ -64,7 +70,10 @@ impl<'a> Worker<'a> {
     pub(super) fn run(&mut self, request: &ClaimTask) -> Result<WorkTotals> {
         let context = self.context;
         let mut totals = WorkTotals::default();
-        while !context.stop.is_requested() && self.acquire_permit(request)? {
+        while !context.stop.is_requested()
+            && !context.failures.is_stopped(None)
+            && self.acquire_permit(request)?
+        {
             let reply = match request.clone().run(context.session) {
                 Ok(reply) => reply,
                 Err(error) if error.code == Code::NothingToClaim && self.wait_for_resource(request)? => {
@@ -72,6 +81,7 @@ impl<'a> Worker<'a> {
                     continue;
                 }
                 Err(error) if matches!(error.code, Code::NothingToClaim | Code::Cancelled | Code::Paused) => {
+                    totals.refusal = Some(error.to_string());
                     break;
                 }
                 Err(error) => return Err(error),
@@ -93,7 +103,7 @@ impl<'a> Worker<'a> {
                     // Printed now, because the other workers may run for hours.
                     context.progress.note(&error.to_string());
                     let reason = "the worker stopped after an error";
-                    if let Err(other) = release_claim(context.session, &claim.id, &claim.token, reason, false)
+                    if let Err(other) = release_claim(context.session, &claim.id, &claim.token, reason, None)
                     {
                         context
                             .progress
@@ -142,16 +152,12 @@ impl<'a> Worker<'a> {
 
     /// Works a claim. Returns how many items failed.
     fn work_claim(&mut self, claim: &ActiveClaim) -> Result<u64> {
-        let first_item = claim.reply.items.as_ref().and_then(|items| items.first());
-        self.may_have_happened = first_item.is_some_and(is_in_doubt);
+        self.unrun_item = claim.first_item().filter(|_| claim.first_doubt().is_none()).map(str::to_owned);
         if self.context.command.runs_per_chunk() {
             return self.work_chunk(claim);
         }
         self.prepare(claim, None, Vec::new())?;
-        match &claim.reply.items {
-            Some(items) => self.work_items(claim, items.clone()),
-            None => self.work_task(claim),
-        }
+        if claim.reply.items.is_some() { self.work_items(claim) } else { self.work_task(claim) }
     }
 
     /// Prepares the command, its environment and its working directory for a claim.
@@ -210,11 +216,6 @@ pub(super) fn release_if_yielded(permit: &mut Option<ConcurrencyPermit<'_>>) -> 
         *permit = None;
     }
     Ok(yields)
-}
-
-/// Whether an item was started before and never settled.
-pub(super) fn is_in_doubt(item: &Map<String, Value>) -> bool {
-    item.contains_key("in_doubt")
 }
 
 /// A text as the body of a receipt.

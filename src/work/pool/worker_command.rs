@@ -9,6 +9,7 @@ use crate::config::{Per, PlaceholderValues, Profile, WorkDir};
 use crate::error::Result;
 use crate::model::id::TaskId;
 use crate::model::limits::MIB;
+use crate::model::retry::RetryPolicy;
 use crate::work::supervisor::{ChildRegistry, CommandSpec};
 use crate::work::worktree::{self, Removal};
 
@@ -25,7 +26,7 @@ pub(in crate::work) struct WorkerCommand {
 }
 
 enum CommandSource {
-    Arguments(Vec<OsString>),
+    Arguments { command: Vec<OsString>, folder: PathBuf },
     Profile(Box<BatchProfile>),
 }
 
@@ -47,10 +48,11 @@ pub(super) struct PreparedCommand {
 }
 
 impl WorkerCommand {
-    /// A command given at the command line. It runs once per item, with the environment of the runner.
-    pub(in crate::work) fn from_arguments(command: &[String]) -> Self {
+    /// A command given at the command line. It runs once per item, in `folder`, with the environment of the runner.
+    pub(in crate::work) fn from_arguments(command: &[String], folder: &Path) -> Self {
         let command = command.iter().map(OsString::from).collect();
-        WorkerCommand { source: CommandSource::Arguments(command), retry_exit_codes: vec![EX_TEMPFAIL] }
+        let source = CommandSource::Arguments { command, folder: folder.to_owned() };
+        WorkerCommand { source, retry_exit_codes: vec![EX_TEMPFAIL] }
     }
 
     /// The command of a profile, for the chunks of a batch.
@@ -69,9 +71,14 @@ impl WorkerCommand {
     /// The profile, if the command comes from one.
     pub(in crate::work) fn profile(&self) -> Option<&Profile> {
         match &self.source {
-            CommandSource::Arguments(_) => None,
+            CommandSource::Arguments { .. } => None,
             CommandSource::Profile(batch_profile) => Some(&batch_profile.profile),
         }
+    }
+
+    /// When a worker that failed temporarily is started again.
+    pub(in crate::work) fn retry_policy(&self) -> RetryPolicy {
+        self.profile().map_or(RetryPolicy::PER_ITEM, |profile| profile.retry)
     }
 
     /// Whether one process works a whole chunk.
@@ -97,8 +104,8 @@ impl WorkerCommand {
         children: &ChildRegistry,
     ) -> Result<PreparedCommand> {
         match &self.source {
-            CommandSource::Arguments(command) => {
-                Ok(PreparedCommand { command: inherited_surroundings(command), work_dir: None })
+            CommandSource::Arguments { command, folder } => {
+                Ok(PreparedCommand { command: inherited_environment(command, folder), work_dir: None })
             }
             CommandSource::Profile(batch_profile) => {
                 batch_profile.prepare(chunk, mcp_config, variables, children)
@@ -174,12 +181,12 @@ impl BatchProfile {
     }
 }
 
-/// A command in the runner's own environment and folder, without limits.
-fn inherited_surroundings(command: &[OsString]) -> CommandSpec {
+/// A command in the runner's own environment, without limits.
+fn inherited_environment(command: &[OsString], folder: &Path) -> CommandSpec {
     CommandSpec {
         command: command.to_vec(),
         environment: None,
-        working_dir: None,
+        working_dir: Some(folder.to_owned()),
         timeout: None,
         grace: DEFAULT_GRACE,
         memory_limit_bytes: None,

@@ -40,6 +40,7 @@ pub(in crate::work) fn run_workers(
                 Ok(Ok(worked)) => {
                     totals.claimed += worked.claimed;
                     totals.failed += worked.failed;
+                    totals.refusal = worked.refusal.or(totals.refusal);
                 }
                 Ok(Err(error)) => {
                     first_error.get_or_insert(error);

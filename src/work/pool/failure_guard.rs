@@ -1,0 +1,109 @@
+//! Stops a batch whose work fails: counts failures in a row over all workers of the pool, and sees when more items
+//! failed than `max_failures` allows.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crate::error::Result;
+use crate::model::failure_streak::{FailureStreak, PauseAfterFailures};
+use crate::model::field::visible_excerpt;
+use crate::model::id::TaskId;
+use crate::ops::{Session, failure_state, pause_after_failures};
+
+/// The most characters of the last failure that the reason of a pause has.
+const REASON_CHARS: usize = 600;
+
+#[derive(Debug, Default)]
+struct GuardedBatch {
+    streak: FailureStreak,
+    is_stopped: bool,
+}
+
+/// Failures in a row of each batch. Tasks without a batch count together, as `None`.
+pub(in crate::work) struct FailureGuard {
+    limit: PauseAfterFailures,
+    batches: Mutex<HashMap<Option<TaskId>, GuardedBatch>>,
+}
+
+impl FailureGuard {
+    /// Pauses a batch after `limit` failures in a row.
+    pub(in crate::work) fn new(limit: PauseAfterFailures) -> Self {
+        FailureGuard { limit, batches: Mutex::default() }
+    }
+
+    fn batches(&self) -> MutexGuard<'_, HashMap<Option<TaskId>, GuardedBatch>> {
+        self.batches.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Records a success.
+    pub(super) fn record_success(&self, batch: Option<&TaskId>) {
+        let mut batches = self.batches();
+        let guarded = batches.entry(batch.cloned()).or_default();
+        guarded.streak = guarded.streak.after_success();
+    }
+
+    /// Records a failure. `last` describes it. Pauses the batch if it is one too many.
+    ///
+    /// # Errors
+    /// The store cannot be read or written.
+    pub(super) fn record_failure(
+        &self,
+        session: &Session,
+        batch: Option<&TaskId>,
+        last: impl FnOnce() -> String,
+    ) -> Result<()> {
+        let streak = {
+            let mut batches = self.batches();
+            let guarded = batches.entry(batch.cloned()).or_default();
+            guarded.streak = guarded.streak.after_failure();
+            guarded.streak
+        };
+        let Some(id) = batch else {
+            if streak.pauses(self.limit, false).is_some() {
+                self.stop(None);
+            }
+            return Ok(());
+        };
+        let state = failure_state(session, id)?;
+        if state.exceeds_max_failures {
+            self.stop(batch);
+        } else if let Some(failures) = streak.pauses(self.limit, state.has_success) {
+            let last = visible_excerpt(&last(), REASON_CHARS);
+            self.pause(session, id, &format!("{failures} failures in a row, the last one: {last}"))?;
+        }
+        Ok(())
+    }
+
+    /// Pauses a batch, and lets no worker start another item of it.
+    ///
+    /// # Errors
+    /// The store cannot be written.
+    pub(super) fn pause(&self, session: &Session, batch: &TaskId, why: &str) -> Result<()> {
+        pause_after_failures(session, batch, why)?;
+        self.stop(Some(batch));
+        Ok(())
+    }
+
+    /// Lets no worker start another item of a batch.
+    pub(super) fn stop(&self, batch: Option<&TaskId>) {
+        self.batches().entry(batch.cloned()).or_default().is_stopped = true;
+    }
+
+    /// Whether no worker may start another item of a batch; `None`: another task without a batch.
+    pub(in crate::work) fn is_stopped(&self, batch: Option<&TaskId>) -> bool {
+        self.batches().get(&batch.cloned()).is_some_and(|guarded| guarded.is_stopped)
+    }
+
+    /// Counts anew for a batch that was resumed. Called when a chunk of it was claimed.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub(super) fn restart_if_resumed(&self, session: &Session, batch: Option<&TaskId>) -> Result<()> {
+        let Some(id) = batch.filter(|_| self.is_stopped(batch)) else { return Ok(()) };
+        // The claim may be older than the pause.
+        if !failure_state(session, id)?.is_paused {
+            self.batches().remove(&batch.cloned());
+        }
+        Ok(())
+    }
+}
