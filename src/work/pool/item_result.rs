@@ -1,10 +1,15 @@
 //! Reads the result of an item from how its command ended and what it printed.
 
+use std::time::Duration;
+
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use super::exit_text::{describe_exit, last_error_lines, printable};
+use super::exit_text::{describe_exit, describe_failure, last_lines, printable};
+use crate::model::id::TaskId;
+use crate::model::retry::parse_retry_after;
 use crate::model::status::Outcome;
+use crate::model::worker_output::PrintedReceipt;
 use crate::ops::ItemCost;
 use crate::work::supervisor::{ProcessExit, StopReason};
 
@@ -18,8 +23,13 @@ const MAX_CATEGORY_CHARS: usize = 100;
 pub(super) enum ItemRun {
     /// The item is settled.
     Settled(ItemResult),
-    /// The command asks to be run again; the text says why.
-    Retry(String),
+    /// The command failed temporarily.
+    Retry {
+        /// How it ended.
+        reason: String,
+        /// The delay that it asked for.
+        retry_after: Option<Duration>,
+    },
     /// The process was stopped before it settled the item.
     Stopped,
 }
@@ -46,50 +56,54 @@ impl ItemResult {
     }
 }
 
-/// Reads the result of a run. `retry_exit_codes` ask for another one.
-pub(super) fn read_result(exit: &ProcessExit, retry_exit_codes: &[i32]) -> ItemRun {
-    let last_line =
-        exit.stdout_tail.lines().rev().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default();
-    let (text, category, cost) = parse_receipt(last_line);
-    match (exit.stop_reason, exit.code) {
-        (Some(StopReason::Requested), _) => ItemRun::Stopped,
-        (None, Some(0)) => ItemRun::Settled(ItemResult { outcome: Outcome::Done, category, text, cost }),
-        (_, code) => {
-            let how = describe_exit(exit);
-            let errors = last_error_lines(&exit.stderr_tail);
-            let text = if errors.is_empty() { format!("{how}. {text}") } else { format!("{how}: {errors}") };
-            let text = printable(&text);
-            if exit.stop_reason.is_none() && code.is_some_and(|code| retry_exit_codes.contains(&code)) {
-                ItemRun::Retry(text)
-            } else {
-                ItemRun::Settled(ItemResult { outcome: Outcome::Failed, category, text, cost })
-            }
-        }
+/// Reads the result of a run for an item of `task`. `retry_exit_codes` mean that it failed temporarily.
+pub(super) fn read_result(exit: &ProcessExit, retry_exit_codes: &[i32], task: &TaskId) -> ItemRun {
+    let printed = PrintedReceipt::parse(&exit.stdout_tail, exit.stdout_is_cut);
+    let has_succeeded = exit.stop_reason.is_none() && exit.code == Some(0);
+    let how = match (exit.stop_reason, has_succeeded && printed.is_error) {
+        (Some(StopReason::Requested), _) => return ItemRun::Stopped,
+        (None, false) if has_succeeded => return ItemRun::Settled(settled(printed, Outcome::Done)),
+        (_, true) => "exit code 0, but is_error is true".to_owned(),
+        _ => describe_exit(exit),
+    };
+    // A receipt as JSON is more readable than its lines.
+    let said =
+        if has_receipt_fields(&printed) { printed.text.clone() } else { last_lines(&exit.stdout_tail) };
+    let text = describe_failure(&how, exit, &said, task.as_str());
+    let is_temporary =
+        exit.stop_reason.is_none() && exit.code.is_some_and(|code| retry_exit_codes.contains(&code));
+    if is_temporary {
+        return ItemRun::Retry { reason: text, retry_after: parse_retry_after(&exit.stderr_tail) };
+    }
+    ItemRun::Settled(settled(PrintedReceipt { text, ..printed }, Outcome::Failed))
+}
+
+fn has_receipt_fields(printed: &PrintedReceipt) -> bool {
+    printed.category.is_some() || !printed.cost.is_empty() || printed.is_error
+}
+
+fn settled(printed: PrintedReceipt, outcome: Outcome) -> ItemResult {
+    let category = printed.category.map(|category| printable(&category).replace(['\n', '\t', '\r'], " "));
+    let cost = ItemCost {
+        model: parse_cost(&printed.cost, "model"),
+        tokens_in: parse_cost(&printed.cost, "tokens_in"),
+        tokens_out: parse_cost(&printed.cost, "tokens_out"),
+        cost: parse_cost(&printed.cost, "cost"),
+    };
+    ItemResult {
+        outcome,
+        category: category.map(|category| shorten(&category)),
+        text: printable(&printed.text),
+        cost,
     }
 }
 
-/// The receipt in a command's last line. A JSON object has `receipt`, `category`, `rationale` and the cost; any other
-/// text is the receipt itself.
-fn parse_receipt(line: &str) -> (String, Option<String>, ItemCost) {
-    let Ok(Value::Object(map)) = serde_json::from_str::<Value>(line) else {
-        return (printable(line), None, ItemCost::default());
-    };
-    let field =
-        |name: &str| map.get(name).and_then(Value::as_str).map(printable).filter(|text| !text.is_empty());
-    let text = match (field("receipt"), field("rationale")) {
-        (Some(receipt), Some(rationale)) => format!("{receipt} ({rationale})"),
-        (Some(text), None) | (None, Some(text)) => text,
-        (None, None) => String::new(),
-    };
-    let category = field("category")
-        .map(|category| category.replace(['\n', '\t', '\r'], " ").chars().take(MAX_CATEGORY_CHARS).collect());
-    let cost = ItemCost {
-        model: parse_cost(&map, "model"),
-        tokens_in: parse_cost(&map, "tokens_in"),
-        tokens_out: parse_cost(&map, "tokens_out"),
-        cost: parse_cost(&map, "cost"),
-    };
-    (text, category, cost)
+/// A category within its limit. A cut one says so.
+fn shorten(category: &str) -> String {
+    if category.chars().count() <= MAX_CATEGORY_CHARS {
+        return category.to_owned();
+    }
+    category.chars().take(MAX_CATEGORY_CHARS - 1).chain(['…']).collect()
 }
 
 /// A field of the cost. A bad value is left out, because the receipt matters more.
@@ -105,30 +119,70 @@ fn parse_cost<T: DeserializeOwned>(map: &Map<String, Value>, field: &str) -> Opt
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
-    #[test]
-    fn the_last_line_is_the_receipt() {
-        #[track_caller]
-        fn check(line: &str, text: &str, category: Option<&str>) {
-            let receipt = parse_receipt(line);
-            assert_eq!((receipt.0, receipt.1), (text.to_owned(), category.map(str::to_owned)), "{line}");
+    fn read(code: i32, stdout: &str) -> ItemResult {
+        let exit = ProcessExit {
+            code: Some(code),
+            signal: None,
+            stop_reason: None,
+            stdout_tail: stdout.to_owned(),
+            stdout_is_cut: false,
+            stderr_tail: String::new(),
+            duration: Duration::ZERO,
+            unkillable: 0,
+        };
+        match read_result(&exit, &[75], &TaskId::stored("b1.01".into())) {
+            ItemRun::Settled(result) => result,
+            other => panic!("{other:?}"),
         }
-        check("- Archived: a", "- Archived: a", None);
-        check(r#"{"receipt": "- kept", "category": "fyi"}"#, "- kept", Some("fyi"));
-        check(r#"{"category": "fyi", "rationale": "a newsletter"}"#, "a newsletter", Some("fyi"));
-        check(r#"{"receipt": "- kept", "rationale": "why"}"#, "- kept (why)", None);
-        check("[1, 2]", "[1, 2]", None);
-        check("\u{1b}[31mred", " [31mred", None);
-        check("", "", None);
+    }
+
+    #[test]
+    fn an_exit_code_of_0_is_done_unless_the_output_says_otherwise() {
+        #[track_caller]
+        fn check(code: i32, stdout: &str, outcome: Outcome, text: &str) {
+            let result = read(code, stdout);
+            assert_eq!((result.outcome, result.text.as_str()), (outcome, text), "{code} {stdout}");
+        }
+        check(0, "- kept", Outcome::Done, "- kept");
+        check(0, "", Outcome::Done, "");
+        check(1, "", Outcome::Failed, "exit code 1; it printed nothing");
+        check(
+            0,
+            r#"{"type": "result", "is_error": true, "result": "Invalid API key"}"#,
+            Outcome::Failed,
+            "exit code 0, but is_error is true; stdout: Invalid API key; whole output: tasktally logs b1.01",
+        );
+        check(
+            4,
+            "{\n \"receipt\": \"no subject\",\n \"category\": \"odd\"\n}",
+            Outcome::Failed,
+            "exit code 4; stdout: no subject; whole output: tasktally logs b1.01",
+        );
+        assert_eq!(
+            read(4, r#"{"receipt": "no subject", "category": "odd"}"#).category.as_deref(),
+            Some("odd")
+        );
+    }
+
+    #[test]
+    fn a_long_category_is_cut_and_says_so() {
+        let category = "c".repeat(150);
+        let result = read(0, &format!(r#"{{"category": "{category}"}}"#));
+        assert_eq!(result.category, Some(format!("{}…", "c".repeat(99))));
     }
 
     #[test]
     fn a_bad_cost_does_not_lose_the_receipt() {
-        let (text, _, cost) =
-            parse_receipt(r#"{"receipt": "- a", "model": "m", "tokens_in": -1, "cost": 0.5}"#);
-        assert_eq!(text, "- a");
-        assert_eq!((cost.model.map(|m| m.to_string()), cost.tokens_in), (Some("m".into()), None));
-        assert_eq!(cost.cost.map(|cost| cost.to_string()), Some("0.5".into()));
+        let result = read(0, r#"{"receipt": "- a", "model": "m", "tokens_in": -1, "cost": 0.5}"#);
+        assert_eq!(result.text, "- a");
+        assert_eq!(
+            (result.cost.model.map(|m| m.to_string()), result.cost.tokens_in),
+            (Some("m".into()), None)
+        );
+        assert_eq!(result.cost.cost.map(|cost| cost.to_string()), Some("0.5".into()));
     }
 }

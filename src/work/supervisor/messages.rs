@@ -69,6 +69,8 @@ pub(crate) struct ProcessExit {
     pub(crate) stop_reason: Option<StopReason>,
     /// The end of standard output.
     pub(crate) stdout_tail: String,
+    /// Whether standard output was longer than `stdout_tail`.
+    pub(crate) stdout_is_cut: bool,
     /// The end of standard error.
     pub(crate) stderr_tail: String,
     /// How long the worker ran.
@@ -82,8 +84,8 @@ pub(crate) struct ProcessExit {
 pub(crate) enum StopReason {
     /// The runner requested it, or a signal asked the supervisor process itself to exit.
     Requested,
-    /// It ran longer than its timeout.
-    Timeout,
+    /// It ran longer than this timeout.
+    Timeout(Duration),
     /// Its process tree used more memory than allowed.
     MemoryLimit,
 }

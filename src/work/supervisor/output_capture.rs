@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use crate::logs::LogWriter;
 
 /// How much of the end is kept for the receipt, in bytes.
-const TAIL_BYTES: usize = 16 * 1024;
+const TAIL_BYTES: usize = 128 * 1024;
 /// How much is read at once, in bytes.
 const READ_BYTES: usize = 64 * 1024;
 
@@ -16,6 +16,8 @@ const READ_BYTES: usize = 64 * 1024;
 pub(super) struct OutputCapture<R> {
     pipe: Option<R>,
     tail: VecDeque<u8>,
+    /// Whether the output was longer than `tail`.
+    is_cut: bool,
     log: LogTarget,
     buffer: Vec<u8>,
 }
@@ -43,7 +45,7 @@ impl<R: Read + AsFd> OutputCapture<R> {
     pub(super) fn new(pipe: Option<R>, file: Option<PathBuf>, limit: u64, title: &str) -> Self {
         let title = title.to_owned();
         let log = file.map_or(LogTarget::None, |file| LogTarget::NotOpened { file, limit, title });
-        OutputCapture { pipe, tail: VecDeque::new(), log, buffer: vec![0; READ_BYTES] }
+        OutputCapture { pipe, tail: VecDeque::new(), is_cut: false, log, buffer: vec![0; READ_BYTES] }
     }
 
     /// The file descriptor to poll for reading, until the output is closed.
@@ -67,6 +69,7 @@ impl<R: Read + AsFd> OutputCapture<R> {
         self.tail.extend(&bytes[count.saturating_sub(TAIL_BYTES)..]);
         let surplus = self.tail.len().saturating_sub(TAIL_BYTES);
         self.tail.drain(..surplus);
+        self.is_cut |= surplus > 0 || count > TAIL_BYTES;
         if let Err(error) = self.log.write(bytes) {
             // Receipts matter more than logs: the worker continues without one.
             tracing::warn!(%error, "the output of a worker cannot be logged");
@@ -77,6 +80,11 @@ impl<R: Read + AsFd> OutputCapture<R> {
     /// Stops reading.
     pub(super) fn close(&mut self) {
         self.pipe = None;
+    }
+
+    /// Whether the output was longer than the end that is kept.
+    pub(super) fn is_cut(&self) -> bool {
+        self.is_cut
     }
 
     /// The end of the output as text.
