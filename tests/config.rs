@@ -175,6 +175,17 @@ fn a_bad_value_is_named_with_file_line_setting_value_and_limit() {
         ("memory_mb = 1", &["memory_mb = 1", "16 to 1048576 MiB"]),
         ("output_limit = 1", &["output_limit = 1", "4096 to"]),
         ("retry_exit_codes = [0]", &["[0]", "0 is out of range", "1 to 255"]),
+        (
+            "retry = { first_delay_s = 0 }",
+            &["worker.mail.retry.first_delay_s = 0", "0.01 to 3600 seconds; the default is 1"],
+        ),
+        ("retry = { factor = \"2\" }", &["retry.factor", "a number, 1 to 100"]),
+        (
+            "retry = { first_delay_s = 500 }",
+            &["first_delay_s = 500", "longer than longest_delay_s, 300 seconds"],
+        ),
+        ("retry = { delay = 5 }", &["unknown setting 'delay'"]),
+        ("pause_after_failures = -1", &["pause_after_failures = -1", "0 to 1000000 failures in a row"]),
         ("retry_exit_codes = 75", &["retry_exit_codes = 75", "a list of integers"]),
         ("timout_s = 5", &["worker.mail: unknown setting 'timout_s'", "did you mean 'timeout_s'?"]),
         ("comand = []", &["'comand'", "did you mean 'command'?"]),
@@ -385,7 +396,7 @@ worktree = "{home}/code"
         std::fs::create_dir(home.path().join(folder)).unwrap();
     }
     symlink(home.path().join("secret"), home.path().join("code/out")).unwrap();
-    let json = home.config(&["check", "--json"]).code(2).json();
+    let json = home.config(&["check", "--run", "--json"]).code(2).json();
     assert_eq!(json["message"], "6 of 9 profiles do not work");
     let check = |name: &str, success: bool, names: &str| {
         let rows = json["workers"].as_array().unwrap();
@@ -404,6 +415,38 @@ worktree = "{home}/code"
     check("tree", false, "not a git repository with a commit");
     // The refused profile created nothing.
     assert_eq!(std::fs::read_dir(home.path().join("secret")).unwrap().count(), 0);
+}
+
+#[test]
+fn check_runs_nothing_unless_it_is_asked_to_and_names_a_missing_interpreter() {
+    let home = ConfigHome::with("");
+    let script = |name: &str, text: &str| {
+        let file = home.path().join(name);
+        std::fs::write(&file, text).unwrap();
+        set_mode(&file, 0o755);
+        file
+    };
+    let ran = home.path().join("ran");
+    let touches = script("touches", &format!("#!/bin/sh\ntouch {}\n", ran.display()));
+    let profile =
+        |name: &str, file: &Path| format!("[worker.{name}]\nper = \"item\"\ncommand = [{file:?}]\n");
+    write_file(&home.file(), &profile("w", &touches));
+    let looked = home.config(&["check"]).success();
+    assert!(looked.stdout.contains("no command was run"), "{}", looked.stdout);
+    assert!(!ran.exists(), "the command was run");
+    let checked = home.config(&["check", "--run"]).success();
+    assert!(checked.stderr.contains("runs [") && checked.stderr.contains("touches"), "{}", checked.stderr);
+    assert!(ran.exists());
+
+    let missing = script("missing", "#!/no/such/python\n");
+    let crlf = script("crlf", "#!/bin/sh\r\necho\r\n");
+    write_file(&home.file(), &(profile("missing", &missing) + &profile("crlf", &crlf)));
+    for words in [&["check"][..], &["check", "--run"]] {
+        let refused = home.config(words).code(2);
+        for part in ["'/no/such/python'", "CRLF", "2 of 2 profiles do not work"] {
+            assert!(refused.stdout.contains(part), "{part}: {}", refused.stdout);
+        }
+    }
 }
 
 #[test]

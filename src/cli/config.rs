@@ -4,7 +4,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use clap::builder::PossibleValuesParser;
-use clap::{Arg, ArgMatches, Command};
+use clap::{Arg, ArgAction, ArgMatches, Command};
 use serde_json::{Map, Value, json};
 
 use super::store_path::store_path;
@@ -33,7 +33,12 @@ pub(super) fn arguments(command: Command) -> Command {
         )
         .subcommand(
             Command::new("check")
-                .about("Check that each profile's program and folders exist, and run it once on a test item"),
+                .about(
+                    "Check that each profile's program and folders exist; with --run, run each command once",
+                )
+                .arg(Arg::new("run").long("run").action(ArgAction::SetTrue).help(
+                    "Also run each profile's command once, on a made-up item 'check' in a temporary store",
+                )),
         )
 }
 
@@ -44,11 +49,11 @@ pub(super) fn run(matches: &ArgMatches, db: Option<&Path>, json: bool, out: &mut
             let name = matches.get_one::<String>("name").map_or("", String::as_str);
             print_example(name, json, out)
         }
-        Some(("check", _)) => {
+        Some(("check", matches)) => {
             let config = Config::load(&[])?;
             let store = store_path(db)?;
             let data = store.parent().map_or_else(PathBuf::new, Path::to_owned);
-            check(&config, &data, json, out)
+            check(&config, &data, matches.get_flag("run"), json, out)
         }
         _ => {
             let config = Config::load(&[])?;
@@ -70,12 +75,18 @@ fn print_example(name: &str, json: bool, out: &mut impl Write) -> Result<u8> {
     Ok(0)
 }
 
-fn check(config: &Config, data: &Path, json: bool, out: &mut impl Write) -> Result<u8> {
+/// Checks every profile; with `runs`, also runs its command once.
+fn check(config: &Config, data: &Path, runs: bool, json: bool, out: &mut impl Write) -> Result<u8> {
     let mut rows = Vec::new();
     let mut failed = 0;
     for profile in config.profiles() {
-        let result = preflight::check(profile, data)
-            .and_then(|program| Ok(format!("{} {}", program.display(), start_once(profile)?)));
+        let result = preflight::check(profile, data).and_then(|program| {
+            if !runs {
+                return Ok(format!("{} exists and its folders can be used", program.display()));
+            }
+            announce(profile, &program);
+            Ok(format!("{} {}", program.display(), start_once(profile)?))
+        });
         failed += usize::from(result.is_err());
         let success = result.is_ok();
         let message = result.unwrap_or_else(|error| error.to_string());
@@ -83,7 +94,10 @@ fn check(config: &Config, data: &Path, json: bool, out: &mut impl Write) -> Resu
     }
     let message = match (rows.len(), failed) {
         (0, _) => format!("{}: there are no profiles to check", config.location.path.display()),
-        (all, 0) => format!("{all} of {all} profiles work"),
+        (all, 0) if runs => format!("{all} of {all} profiles work"),
+        (all, 0) => format!(
+            "{all} of {all} profiles can be started; no command was run, tasktally config check --run runs each one once"
+        ),
         (all, failed) => format!("{failed} of {all} profiles do not work"),
     };
     let text = if json {
@@ -96,6 +110,15 @@ fn check(config: &Config, data: &Path, json: bool, out: &mut impl Write) -> Resu
     };
     print_line(out, &text)?;
     Ok(if failed > 0 { 2 } else { 0 })
+}
+
+/// Says which command is run before it runs, because it may change something.
+fn announce(profile: &Profile, program: &Path) {
+    let setting = profile.settings().iter().find(|setting| setting.name == "command");
+    let command = setting.map_or_else(|| program.display().to_string(), |setting| setting.value.to_string());
+    let text = escape_hidden(&format!("{}: runs {command} on the item 'check'", profile.name));
+    // A closed standard error does not keep the check from running.
+    writeln!(std::io::stderr().lock(), "{text}").ok();
 }
 
 /// Starts the profile once, unless its folder depends on a batch.
@@ -154,7 +177,7 @@ fn as_text(config: &Config) -> String {
         parts.push(format!("[worker.{}]\n{}", profile.name, lines(profile.settings())));
     }
     parts.push(
-        "tasktally config example NAME prints a profile to copy, tasktally config check tries every profile."
+        "tasktally config example NAME prints a profile to copy, tasktally config check looks whether each can be started."
             .into(),
     );
     parts.join("\n\n")

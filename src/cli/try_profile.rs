@@ -42,7 +42,7 @@ pub(super) fn try_profile(profile: &Profile) -> Result<String> {
     let id = TaskId::stored(text(&plan, "/batch/id"));
     let name: LineText = profile.name.as_str().parse().map_err(|why: String| Error::invalid(why))?;
     ops::assign_profile(&session, &id, &name)?;
-    work::work_in_foreground(&session, &path, &id)?;
+    work::test_in_foreground(&session, &path, &id)?;
     let batch = call(&session, "get_batch", json!({ "id": id }))?;
     if batch.pointer("/batch/outcomes/done").and_then(Value::as_u64) == Some(1) {
         let unit = if profile.per == Per::Item { "an item" } else { "a chunk" };

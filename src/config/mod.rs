@@ -8,6 +8,7 @@
 //! - `location`, `trusted_file`, `path_checks`: where the file is, and whether it may be used
 //! - `table_reader`, `setting_values`: settings with ranges, defaults and error messages
 //! - `profile`, `profile_settings`: a worker command with its limits
+//! - `program`: whether a program can be run
 //! - `environment`, `work_dir`, `template`: what a worker is started with
 
 mod environment;
@@ -19,6 +20,7 @@ mod path_checks;
 mod profile;
 mod profile_name;
 mod profile_settings;
+mod program;
 mod setting_values;
 mod table_reader;
 mod template;
@@ -31,6 +33,7 @@ pub use load::Config;
 pub use location::{ConfigLocation, LocationSource};
 pub use profile::{Per, Profile};
 pub use profile_name::ProfileName;
+pub use program::find_program;
 pub use table_reader::Setting;
 pub use template::PlaceholderValues;
 pub use work_dir::WorkDir;

@@ -35,12 +35,12 @@ pub struct Watch {
     /// The batch's id [default: choose from the open batches]
     #[arg(value_name = "BATCH")]
     batch: Option<TaskId>,
-    /// Print one line per change until the batch has ended; this is the default without a terminal
+    /// Print one line per change until the batch has ended or is paused; this is the default without a terminal
     #[arg(long)]
     plain: bool,
 }
 
-/// Shows a batch on a screen until the person leaves, or prints lines until the batch has ended. Returns the exit
+/// Shows a batch on a screen until the person leaves, or prints lines until the batch has ended or is paused. Returns the exit
 /// code. Messages name commands as calls of `prefix`, such as `tasktally --db FILE`.
 ///
 /// # Errors

@@ -23,7 +23,8 @@ const PROGRESS_INTERVAL: Duration = Duration::from_secs(5);
 /// A change as a line for a person, and as an event for a script.
 type Event = (String, Value);
 
-/// Prints lines until the batch has ended. The exit code is 1 if something failed or the batch was cancelled.
+/// Prints lines until the batch has ended or is paused. The exit code is 1 if something failed, or if the batch was
+/// cancelled or is paused.
 pub(super) fn run(session: &Session, batch: &TaskId, prefix: &str, json: bool) -> Result<u8> {
     let print = |event: &Event| print_event(event, json);
     let mut poller = Poller::new(batch.clone());
@@ -68,8 +69,9 @@ pub(super) fn print_no_batch(json: bool) -> Result<()> {
     print_event(&(text.to_owned(), event), json)
 }
 
+/// Whether nothing more happens by itself. The line of a paused batch has the reason and the command that resumes it.
 fn has_ended(status: BatchStatus) -> bool {
-    matches!(status, BatchStatus::Done | BatchStatus::Failed | BatchStatus::Cancelled)
+    status.is_over() || status == BatchStatus::Paused
 }
 
 fn batch_event(board: &Board, prefix: &str) -> Event {

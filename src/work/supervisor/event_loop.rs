@@ -18,6 +18,7 @@ use crate::error::{Error, Result};
 /// # Errors
 /// The kernel refuses what supervision needs, or a request cannot be read.
 pub fn run_supervisor_process(run_marker: Option<&str>) -> Result<()> {
+    start_session();
     #[cfg(target_os = "linux")]
     run_marker.into_iter().for_each(super::cgroup::enter_new_group);
     #[cfg(not(target_os = "linux"))]
@@ -49,6 +50,14 @@ pub fn run_supervisor_process(run_marker: Option<&str>) -> Result<()> {
         if supervisor.is_stopping && supervisor.worker.is_none() {
             return Ok(());
         }
+    }
+}
+
+/// Starts a session without a terminal. A worker that opens `/dev/tty` gets an error; in the session of a terminal, as a
+/// background process, it would be stopped by its first read and wait for ever.
+fn start_session() {
+    if let Err(error) = rustix::process::setsid() {
+        tracing::debug!(%error, "the supervisor process already leads a process group");
     }
 }
 

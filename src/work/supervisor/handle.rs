@@ -1,7 +1,6 @@
 //! The runner's side of a supervisor process: starts it, sends requests, reads reports.
 
 use std::io::{BufRead, BufReader, Write};
-use std::os::unix::process::CommandExt;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::sleep;
@@ -65,13 +64,12 @@ impl SupervisorHandle {
     /// It cannot be started.
     pub(crate) fn start(children: &ChildRegistry) -> Result<Self> {
         let mut command = Command::new(this_program::running_executable()?);
-        // Its own process group: the runner handles Ctrl-C in the terminal.
+        // It starts a session of its own: the runner handles Ctrl-C in the terminal.
         command
             .arg("supervisor-process")
             .args(children.run_marker())
             .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .process_group(0);
+            .stdout(Stdio::piped());
         let cannot = |error| Error::internal("a supervisor process cannot be started", error);
         let mut process = children.spawn(|| command.spawn().map_err(cannot))?;
         let Some((requests, reports)) = process.stdin.take().zip(process.stdout.take()) else {

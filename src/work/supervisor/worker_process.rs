@@ -1,5 +1,6 @@
 //! One worker's process, from its start until no process of its tree is left. Decides when the tree is ended.
 
+use std::ffi::OsString;
 use std::io::Write;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::process::CommandExt;
@@ -12,6 +13,7 @@ use rustix::process::{Pid, WaitOptions, WaitStatus, getpid, wait};
 use super::messages::{CommandSpec, LaunchSpec, ProcessExit, StopReason};
 use super::output_capture::OutputCapture;
 use super::process_tree;
+use crate::config::find_program;
 
 /// How often the memory of the tree is measured.
 const MEMORY_CHECK_INTERVAL: Duration = Duration::from_millis(250);
@@ -47,7 +49,8 @@ pub(super) struct WorkerProcess {
     stderr: OutputCapture<ChildStderr>,
     started_at: Instant,
     exited_at: Option<Instant>,
-    timeout_at: Option<Instant>,
+    /// The timeout, and when it is over.
+    timeout: Option<(Duration, Instant)>,
     grace: Duration,
     /// The limit in bytes, and when the memory is measured next.
     memory_limit: Option<(u64, Instant)>,
@@ -65,7 +68,7 @@ impl WorkerProcess {
         };
         let mut command = Command::new(program);
         command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        // Its own process group: the runner handles Ctrl-C in the terminal.
+        // Its own process group, so that a signal to the group of its supervisor process does not reach it.
         command.process_group(0);
         if let Some(environment) = &spec.environment {
             command.env_clear().envs(environment.iter().map(|(name, value)| (name, value)));
@@ -75,6 +78,10 @@ impl WorkerProcess {
             command.current_dir(folder);
         }
         let mut child = command.spawn().map_err(|error| {
+            // The kernel reports a missing interpreter as if the script were missing.
+            if let Some(why) = why_not_runnable(spec) {
+                return format!("'{}' cannot be started: {why}", program.display());
+            }
             let folder =
                 spec.working_dir.as_ref().map_or(String::new(), |at| format!(" in {}", at.display()));
             let program = program.display();
@@ -96,7 +103,7 @@ impl WorkerProcess {
             stderr: OutputCapture::new(child.stderr.take(), err, limit, &launch.log_title),
             started_at: now,
             exited_at: None,
-            timeout_at: spec.timeout.and_then(|timeout| now.checked_add(timeout)),
+            timeout: spec.timeout.and_then(|timeout| Some((timeout, now.checked_add(timeout)?))),
             grace: spec.grace,
             memory_limit: spec.memory_limit_bytes.map(|limit| (limit, now + MEMORY_CHECK_INTERVAL)),
             stop_reason: None,
@@ -141,7 +148,7 @@ impl WorkerProcess {
         let termination = match self.termination {
             Some(Termination::TermSent(kill_at)) => Some(kill_at),
             Some(Termination::KillSent(_)) => Some(Instant::now() + KILL_INTERVAL),
-            None => self.timeout_at,
+            None => self.timeout.map(|(_, ends_at)| ends_at),
         };
         let memory = self.memory_limit.filter(|_| self.termination.is_none()).map(|(_, check_at)| check_at);
         let output = self.tree_empty_since.map(|since| since + OUTPUT_TIMEOUT);
@@ -207,8 +214,8 @@ impl WorkerProcess {
     }
 
     fn enforce_limits(&mut self, now: Instant) {
-        if self.timeout_at.is_some_and(|deadline| now >= deadline) {
-            self.stop(StopReason::Timeout);
+        if let Some((timeout, _)) = self.timeout.filter(|(_, ends_at)| now >= *ends_at) {
+            self.stop(StopReason::Timeout(timeout));
         } else if let Some((limit, check_at)) = self.memory_limit.filter(|(_, check_at)| now >= *check_at) {
             self.memory_limit = Some((limit, check_at.max(now) + MEMORY_CHECK_INTERVAL));
             if process_tree::memory_of_descendants(getpid()) > limit {
@@ -237,9 +244,22 @@ impl WorkerProcess {
             signal: self.status.and_then(WaitStatus::terminating_signal),
             stop_reason: self.stop_reason,
             stdout_tail: self.stdout.tail_text(),
+            stdout_is_cut: self.stdout.is_cut(),
             stderr_tail: self.stderr.tail_text(),
             duration: self.exited_at.unwrap_or(now).saturating_duration_since(self.started_at),
             unkillable: if tree_is_empty { 0 } else { process_tree::descendants(getpid()).len() },
         })
     }
+}
+
+/// Why the program of a command cannot be run, if its file says so.
+fn why_not_runnable(spec: &CommandSpec) -> Option<String> {
+    let variable = |name: &OsString| name == "PATH";
+    let path = match &spec.environment {
+        Some(environment) => {
+            environment.iter().find(|(name, _)| variable(name)).map(|(_, path)| path.clone())
+        }
+        None => std::env::var_os("PATH"),
+    };
+    find_program(spec.command.first()?, path.as_deref(), spec.working_dir.as_deref()).err()
 }
