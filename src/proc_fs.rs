@@ -81,6 +81,13 @@ pub(crate) fn available_memory() -> Option<u64> {
     kibibytes.checked_mul(1024)
 }
 
+/// The signals that this process ignores: bit `n - 1` stands for signal `n`.
+pub(crate) fn ignored_signals() -> Option<u64> {
+    let text = fs::read_to_string("/proc/self/status").ok()?;
+    let mask = text.lines().find_map(|line| line.strip_prefix("SigIgn:"))?;
+    u64::from_str_radix(mask.trim(), 16).ok()
+}
+
 /// The path of this process's control group (version 2), below the mount point.
 pub(crate) fn own_control_group() -> Option<String> {
     let text = fs::read_to_string("/proc/self/cgroup").ok()?;

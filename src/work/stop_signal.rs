@@ -1,9 +1,9 @@
-//! Ctrl-C and TERM: the first one lets the current items finish, the second one stops the workers at once.
+//! Ctrl-C, TERM and HUP: the first one lets the current items finish. A second Ctrl-C or TERM stops the workers at once.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use crate::error::{Error, Result};
@@ -15,7 +15,7 @@ pub(super) struct StopSignal {
 }
 
 impl StopSignal {
-    /// Starts to count Ctrl-C and TERM.
+    /// Starts to count Ctrl-C and TERM, and HUP unless it is ignored, as under `nohup`.
     ///
     /// # Errors
     /// The signal handlers cannot be installed.
@@ -24,12 +24,20 @@ impl StopSignal {
         let stop = StopSignal::default();
         let requests = stop.requests.clone();
         let mut signals = Signals::new([SIGINT, SIGTERM]).map_err(cannot)?;
+        if !is_hangup_ignored() {
+            signals.add_signal(SIGHUP).map_err(cannot)?;
+        }
         // This thread runs until the process exits.
         std::thread::Builder::new()
             .name("signals".into())
             .spawn(move || {
-                for _ in signals.forever() {
-                    requests.fetch_add(1, Ordering::SeqCst);
+                for signal in signals.forever() {
+                    if signal == SIGHUP {
+                        // The kernel and the shell may both send one when a terminal is closed.
+                        requests.fetch_max(1, Ordering::SeqCst);
+                    } else {
+                        requests.fetch_add(1, Ordering::SeqCst);
+                    }
                 }
             })
             .map_err(cannot)?;
@@ -45,4 +53,15 @@ impl StopSignal {
     pub(super) fn is_immediate(&self) -> bool {
         self.requests.load(Ordering::SeqCst) > 1
     }
+}
+
+/// Whether this process was started with HUP ignored.
+#[cfg(target_os = "linux")]
+fn is_hangup_ignored() -> bool {
+    crate::proc_fs::ignored_signals().is_some_and(|signals| signals & (1 << (SIGHUP - 1)) != 0)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn is_hangup_ignored() -> bool {
+    false
 }
