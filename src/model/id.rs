@@ -13,6 +13,8 @@ const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
 
 /// The prefix of runners' tokens.
 const RUNNER_PREFIX: &str = "run-";
+/// The prefix of the tokens of processes that hold no run lock.
+const PROCESS_PREFIX: &str = "work-";
 
 /// `length` base-32 characters from the 74 random bits of a version 7 UUID (62 of them in the low half).
 fn random_text(length: usize) -> String {
@@ -90,6 +92,16 @@ impl Token {
         self.0.starts_with(RUNNER_PREFIX)
     }
 
+    /// A token for a claim of a process that holds no run lock. It contains the mark of the process.
+    pub fn random_for_process(mark: &ProcessMark) -> Self {
+        Token(format!("{PROCESS_PREFIX}{mark}-{}", random_text(14)))
+    }
+
+    /// The mark of the process that made the claim, if the token has one.
+    pub fn process_mark(&self) -> Option<ProcessMark> {
+        self.0.strip_prefix(PROCESS_PREFIX)?.split_once('-')?.0.parse().ok()
+    }
+
     /// A token read from the store, not checked again.
     pub fn stored(token: String) -> Self {
         Token(token)
@@ -116,6 +128,38 @@ impl FromStr for Token {
     }
 }
 
+/// A random mark that identifies a process.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ProcessMark(String);
+
+/// The length of a mark.
+const MARK_CHARS: usize = 10;
+
+impl ProcessMark {
+    /// A new mark.
+    pub fn random() -> Self {
+        ProcessMark(random_text(MARK_CHARS))
+    }
+
+    /// The mark as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for ProcessMark {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let is_mark = text.len() == MARK_CHARS && text.bytes().all(|byte| byte.is_ascii_alphanumeric());
+        if is_mark {
+            Ok(ProcessMark(text.to_owned()))
+        } else {
+            Err(format!("'{}' is no mark", excerpt(text)))
+        }
+    }
+}
+
 macro_rules! as_text {
     ($name:ident) => {
         impl fmt::Display for $name {
@@ -136,6 +180,7 @@ macro_rules! as_text {
 
 as_text!(TaskId);
 as_text!(Token);
+as_text!(ProcessMark);
 
 #[cfg(test)]
 mod tests {
@@ -148,6 +193,15 @@ mod tests {
         for id in &ids {
             assert_eq!(id.as_str().parse::<TaskId>().as_ref(), Ok(id));
         }
+    }
+
+    #[test]
+    fn a_token_names_the_process_that_claimed() {
+        let mark = ProcessMark::random();
+        let token = Token::random_for_process(&mark);
+        assert_eq!(token.as_str().parse::<Token>(), Ok(token.clone()));
+        assert_eq!((token.process_mark(), token.is_runner_token()), (Some(mark), false));
+        assert_eq!((Token::random_for_runner().process_mark(), Token::random().process_mark()), (None, None));
     }
 
     #[test]

@@ -8,12 +8,14 @@ use std::time::{Duration, SystemTime};
 use super::background::{end_previous_runner, runner_log};
 use super::pool::mcp_config_folder;
 use super::progress::RunProgress;
-use super::{run_lock, worktree};
+use super::take_over::take_over_from_workers;
+use super::{process_lock, run_lock, worktree};
 use crate::error::{Code, Error, Result};
 use crate::logs;
 use crate::model::batch::BatchStatus;
 use crate::model::id::TaskId;
-use crate::ops::{Session, batch_state, find_runner};
+use crate::model::status::Status;
+use crate::ops::{RunnerClaim, Session, batch_state, find_runner, runner_claims};
 
 /// How long the log of a runner is kept after its last line.
 const LOG_RETENTION: Duration = Duration::from_secs(7 * 24 * 3600);
@@ -54,7 +56,8 @@ pub fn has_live_runner(session: &Session, batch: &TaskId) -> Result<bool> {
 }
 
 /// Everything that was left behind, in the store and in its data folder. The record of a runner whose batch still
-/// runs by a profile is not listed: the batch's next runner removes it.
+/// runs by a profile is not listed: the batch's next runner removes it. Other stores may share the folder, so files of a
+/// batch that this store does not have are not listed, except locks that no process holds.
 ///
 /// # Errors
 /// The store or a folder cannot be read.
@@ -72,10 +75,15 @@ pub fn find_leftovers(session: &Session) -> Result<Vec<Leftover>> {
             found.push(Leftover { kind: LeftoverKind::Runner, batch, path: data.to_owned() });
         }
     }
+    let claims = runner_claims(session)?;
     each_entry(data, &mut |entry, name| {
         if let Some(batch) = run_lock::batch_of_file(name)
             && !has_live_runner(session, &batch)?
         {
+            found.push(Leftover { kind: LeftoverKind::Lock, batch, path: entry.path() });
+        }
+        if let Some(claim) = claim_of_dead_process(session, &claims, name)? {
+            let batch = claim.batch.clone().unwrap_or_else(|| claim.task.clone());
             found.push(Leftover { kind: LeftoverKind::Lock, batch, path: entry.path() });
         }
         Ok(())
@@ -90,8 +98,8 @@ pub fn find_leftovers(session: &Session) -> Result<Vec<Leftover>> {
         Ok(())
     })?;
     each_entry(&mcp_config_folder(data), &mut |entry, name| {
-        let batch = batch_of_chunk(name);
-        if !has_live_runner(session, &batch)? {
+        let (chunk, batch) = (chunk_of_file(name), batch_of_chunk(name));
+        if !has_live_runner(session, &batch)? && is_known_and_idle(session, &chunk)? {
             found.push(Leftover { kind: LeftoverKind::Job, batch, path: entry.path() });
         }
         Ok(())
@@ -120,7 +128,8 @@ pub fn remove_leftover(session: &Session, leftover: &Leftover) -> Result<Option<
         Err(error) => return Err(error),
     };
     match leftover.kind {
-        LeftoverKind::Lock => {}
+        // Releases the claims of the process whose lock it is, if it is not a run lock.
+        LeftoverKind::Lock => drop(take_over_from_workers(session, &RunProgress::hidden())?),
         LeftoverKind::Runner => {
             let row = batch_state(session, &leftover.batch)?.row;
             if find_runner(session, row)?.is_some() {
@@ -153,6 +162,26 @@ fn batch_of_chunk(name: &str) -> TaskId {
     TaskId::stored(name.split('.').next().unwrap_or_default().to_owned())
 }
 
+/// The chunk or task whose worker got a file: the start of its name.
+fn chunk_of_file(name: &str) -> TaskId {
+    let name = name.strip_suffix(".json").unwrap_or(name);
+    let mut words = name.split('.');
+    let (batch, number) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+    let is_chunk = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
+    TaskId::stored(if is_chunk { format!("{batch}.{number}") } else { batch.to_owned() })
+}
+
+/// The first claim in this store of the process whose lock has a name, if the process has died.
+fn claim_of_dead_process<'a>(
+    session: &Session,
+    claims: &'a [RunnerClaim],
+    name: &str,
+) -> Result<Option<&'a RunnerClaim>> {
+    let Some(mark) = process_lock::mark_of_file(name) else { return Ok(None) };
+    let claim = claims.iter().find(|claim| claim.token.process_mark().as_ref() == Some(&mark));
+    Ok(if process_lock::has_died(session.folder(), &mark)? { claim } else { None })
+}
+
 /// Calls `visit` for each entry of a folder whose name is UTF-8. A missing folder has no entries.
 fn each_entry(folder: &Path, visit: &mut dyn FnMut(&DirEntry, &str) -> Result<()>) -> Result<()> {
     let unreadable = |error| Error::internal(format!("{} cannot be read", folder.display()), error);
@@ -175,21 +204,31 @@ fn is_old(entry: &DirEntry) -> bool {
     modified.is_ok_and(|at| SystemTime::now().duration_since(at).is_ok_and(|age| age > LOG_RETENTION))
 }
 
-/// Whether a batch has ended, or is not in the store.
+/// Whether a batch is in the store and has ended.
 fn batch_has_ended(session: &Session, batch: &TaskId) -> Result<bool> {
     match batch_state(session, batch) {
         Ok(state) => Ok(state.status.is_over()),
-        Err(error) if matches!(error.code, Code::NotFound | Code::InvalidArgument) => Ok(true),
+        Err(error) if matches!(error.code, Code::NotFound | Code::InvalidArgument) => Ok(false),
         Err(error) => Err(error),
     }
 }
 
-/// Whether a chunk has ended, or is not in the store.
+/// Whether a chunk is in the store and has ended.
 fn chunk_has_ended(session: &Session, chunk: &TaskId) -> Result<bool> {
-    let id = chunk.clone();
+    Ok(status_of(session, chunk)?.is_some_and(Status::is_terminal))
+}
+
+/// Whether a chunk or task is in the store and nobody works on it.
+fn is_known_and_idle(session: &Session, task: &TaskId) -> Result<bool> {
+    Ok(status_of(session, task)?.is_some_and(|status| status != Status::InProgress))
+}
+
+/// The status of a task; `None` if the store does not have it.
+fn status_of(session: &Session, task: &TaskId) -> Result<Option<Status>> {
+    let id = task.clone();
     match session.read(move |tx| Ok(tx.task(&id)?.status)) {
-        Ok(status) => Ok(status.is_terminal()),
-        Err(error) if error.code == Code::NotFound => Ok(true),
+        Ok(status) => Ok(Some(status)),
+        Err(error) if error.code == Code::NotFound => Ok(None),
         Err(error) => Err(error),
     }
 }

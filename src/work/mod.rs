@@ -9,19 +9,22 @@
 
 mod background;
 mod commands;
+mod file_lock;
 pub mod leftovers;
 mod limits;
 mod log_retention;
 mod pool;
 pub mod preflight;
+mod process_lock;
 mod progress;
 mod run_lock;
 mod stop_signal;
 mod supervisor;
+mod take_over;
 mod this_program;
 pub mod worktree;
 
 pub use background::Launcher;
-pub use commands::{Run, Work, run, work, work_in_foreground};
+pub use commands::{Run, Work, run, test_in_foreground, work};
 pub use limits::free_disk_mb;
 pub use supervisor::run_supervisor_process;

@@ -1,11 +1,9 @@
 //! The run lock: at most one runner works a batch. It is a file lock, so the kernel releases it when the process dies.
 
-use std::fs::{File, OpenOptions, TryLockError};
-use std::io::ErrorKind;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::file_lock::{self, FileLock, LockState};
 use crate::error::{Code, Error, Result};
 use crate::model::id::TaskId;
 
@@ -13,32 +11,6 @@ use crate::model::id::TaskId;
 const TRIES: u32 = 5;
 /// The pause between two tries.
 const RETRY_PAUSE: Duration = Duration::from_millis(10);
-
-/// A run lock that this process holds. Dropping it removes the file.
-#[derive(Debug)]
-pub(super) struct RunLock {
-    path: PathBuf,
-    file: File,
-}
-
-impl RunLock {
-    /// Whether the file still has its name. It has not if the data folder was removed.
-    pub(super) fn file_exists(&self) -> bool {
-        // If the file cannot be read now, it may be readable later.
-        has_path(&self.file, &self.path).unwrap_or(true)
-    }
-}
-
-impl Drop for RunLock {
-    fn drop(&mut self) {
-        // Removed while it is locked: a process that locks the file afterwards sees that it has no name any more.
-        if matches!(has_path(&self.file, &self.path), Ok(true))
-            && let Err(error) = std::fs::remove_file(&self.path)
-        {
-            tracing::debug!(%error, "the run lock's file was not removed");
-        }
-    }
-}
 
 fn lock_file(data: &Path, batch: &TaskId) -> PathBuf {
     data.join(format!("run-{batch}.lock"))
@@ -50,68 +22,34 @@ pub(super) fn batch_of_file(name: &str) -> Option<TaskId> {
     Some(TaskId::stored(batch.to_owned()))
 }
 
-fn open(path: &Path) -> Result<File> {
-    let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path);
-    file.map_err(|error| Error::internal(format!("{} cannot be opened", path.display()), error))
-}
-
-fn cannot_lock(path: &Path, error: std::io::Error) -> Error {
-    Error::internal(format!("{} cannot be locked", path.display()), error)
-}
-
-/// Whether an open file is still the one at its path. Another process may have removed it before it was locked.
-fn has_path(file: &File, path: &Path) -> Result<bool> {
-    let identity = |metadata: std::fs::Metadata| (metadata.dev(), metadata.ino());
-    match (file.metadata(), std::fs::metadata(path)) {
-        (Ok(opened), Ok(named)) => Ok(identity(opened) == identity(named)),
-        (_, Err(error)) if error.kind() == ErrorKind::NotFound => Ok(false),
-        (Err(error), _) | (_, Err(error)) => Err(cannot_lock(path, error)),
-    }
-}
-
 /// Acquires the run lock of a batch.
 ///
 /// # Errors
 /// `already_claimed` if another process holds it.
-pub(super) fn acquire(data: &Path, batch: &TaskId) -> Result<RunLock> {
+pub(super) fn acquire(data: &Path, batch: &TaskId) -> Result<FileLock> {
     let path = lock_file(data, batch);
-    let mut tries = TRIES;
-    loop {
-        let file = open(&path)?;
-        match file.try_lock() {
-            Ok(()) if has_path(&file, &path)? => return Ok(RunLock { path, file }),
-            // The previous holder has removed the file: open a new one.
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) if tries > 1 => {
-                tries -= 1;
-                std::thread::sleep(RETRY_PAUSE);
-            }
-            Err(TryLockError::WouldBlock) => {
-                return Err(Error::new(
-                    Code::AlreadyClaimed,
-                    format!(
-                        "another process works on batch {batch}; wait until it has ended, or add workers with tasktally work --batch {batch} -- CMD"
-                    ),
-                ));
-            }
-            Err(TryLockError::Error(error)) => return Err(cannot_lock(&path, error)),
+    for number in 1..=TRIES {
+        if let Some(lock) = FileLock::try_acquire(&path)? {
+            return Ok(lock);
+        }
+        if number < TRIES {
+            std::thread::sleep(RETRY_PAUSE);
         }
     }
+    Err(Error::new(
+        Code::AlreadyClaimed,
+        format!(
+            "another process works on batch {batch}; wait until it has ended, or add workers with tasktally work --batch {batch} -- CMD"
+        ),
+    ))
 }
 
 /// Waits until the run lock of a batch is free, and acquires it.
 ///
 /// # Errors
 /// The file cannot be locked.
-pub(super) fn wait(data: &Path, batch: &TaskId) -> Result<RunLock> {
-    let path = lock_file(data, batch);
-    loop {
-        let file = open(&path)?;
-        file.lock().map_err(|error| cannot_lock(&path, error))?;
-        if has_path(&file, &path)? {
-            return Ok(RunLock { path, file });
-        }
-    }
+pub(super) fn wait(data: &Path, batch: &TaskId) -> Result<FileLock> {
+    FileLock::wait(&lock_file(data, batch))
 }
 
 /// Whether a process holds the run lock of a batch. Does not create the file.
@@ -119,22 +57,7 @@ pub(super) fn wait(data: &Path, batch: &TaskId) -> Result<RunLock> {
 /// # Errors
 /// The file cannot be read.
 pub(super) fn is_held(data: &Path, batch: &TaskId) -> Result<bool> {
-    let path = lock_file(data, batch);
-    loop {
-        let file = match File::open(&path) {
-            Ok(file) => file,
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
-            Err(error) => {
-                return Err(Error::internal(format!("{} cannot be opened", path.display()), error));
-            }
-        };
-        match file.try_lock_shared() {
-            Ok(()) if has_path(&file, &path)? => return Ok(false),
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Ok(true),
-            Err(TryLockError::Error(error)) => return Err(cannot_lock(&path, error)),
-        }
-    }
+    Ok(file_lock::state(&lock_file(data, batch))? == LockState::Held)
 }
 
 #[cfg(test)]

@@ -96,7 +96,7 @@ fn files_that_killed_runners_left_are_reported_and_cleared() {
         &store,
         "leftovers",
         "warning",
-        &["run locks that no process holds: 1 ", &format!("run-{id}.lock")],
+        &["locks that no process holds: 1 ", &format!("run-{id}.lock")],
     );
     assert_finding(&store, "leftovers", "warning", &["files of workers whose runner is dead: 1 "]);
     assert!(
@@ -147,30 +147,42 @@ fn worktrees_of_chunks_that_have_ended_are_cleared_unless_they_hold_work() {
     git(&repository, &[&who[..], &["commit", "--quiet", "--allow-empty", "-m", "first"]].concat());
     let worktrees = store.file().parent().unwrap().join("worktrees");
     std::fs::create_dir(&worktrees).unwrap();
-    for chunk in ["gone.01", "gone.02"] {
+    let made = store.tasktally([
+        "create-batch",
+        "B",
+        "--instructions",
+        "x",
+        "--items",
+        "[\"a\", \"b\"]",
+        "--max-chunk",
+        "1",
+        "--json",
+    ]);
+    let id = made.success().json()["batch"]["id"].as_str().unwrap().to_owned();
+    store.tasktally(["control-batch", &id, "--action", "cancel"]).success();
+    let (clean, changed) = (format!("{id}.01"), format!("{id}.02"));
+    // The last one belongs to another store that shares the folder: whether it has ended is not known here.
+    for chunk in [clean.as_str(), &changed, "other.01"] {
         let folder = worktrees.join(chunk);
         git(
             &repository,
             &["worktree", "add", "--quiet", "-b", &format!("tasktally/{chunk}"), folder.to_str().unwrap()],
         );
     }
-    std::fs::write(worktrees.join("gone.02/notes.txt"), "not lost").unwrap();
+    std::fs::write(worktrees.join(&changed).join("notes.txt"), "not lost").unwrap();
     let status =
-        assert_finding(&store, "leftovers", "warning", &["gone.02", "uncommitted changes", "notes.txt"])
+        assert_finding(&store, "leftovers", "warning", &[&changed, "uncommitted changes", "notes.txt"])
             .unwrap();
     assert!(run(&store, &status).contains("notes.txt"));
-    let command = assert_finding(
-        &store,
-        "leftovers",
-        "warning",
-        &["worktrees of chunks that have ended: 1 ", "gone.01"],
-    );
+    let command =
+        assert_finding(&store, "leftovers", "warning", &["worktrees of chunks that have ended: 1 ", &clean]);
     let output = run(&store, &command.unwrap());
     assert!(output.contains("removed worktree") && output.contains("kept worktree"), "{output}");
-    assert!(!worktrees.join("gone.01").exists());
-    assert_eq!(std::fs::read_to_string(worktrees.join("gone.02/notes.txt")).unwrap(), "not lost");
-    std::fs::remove_file(worktrees.join("gone.02/notes.txt")).unwrap();
-    assert_fixed(&store, "leftovers", "warning", &["gone.02"]);
+    assert!(!worktrees.join(&clean).exists());
+    assert_eq!(std::fs::read_to_string(worktrees.join(&changed).join("notes.txt")).unwrap(), "not lost");
+    std::fs::remove_file(worktrees.join(&changed).join("notes.txt")).unwrap();
+    assert_fixed(&store, "leftovers", "warning", &[&changed]);
+    assert!(worktrees.join("other.01").exists(), "the worktree of another store was removed");
 }
 
 #[test]

@@ -36,7 +36,7 @@ pub(super) fn check_leftovers(context: &DoctorContext) -> Result<Vec<Finding>> {
 fn describe(kind: LeftoverKind) -> &'static str {
     match kind {
         LeftoverKind::Runner => "records of dead runners",
-        LeftoverKind::Lock => "run locks that no process holds",
+        LeftoverKind::Lock => "locks that no process holds",
         LeftoverKind::Log => "logs of runners whose batches ended more than a week ago",
         LeftoverKind::Job => "files of workers whose runner is dead",
         LeftoverKind::Worktree => "worktrees of chunks that have ended",

@@ -64,7 +64,7 @@ pub(super) fn check_batches(context: &DoctorContext) -> Result<Vec<Finding>> {
             id,
             state: batch_state(session, id)?,
             is_worked: has_live_runner(session, id)?,
-            made_by_run: batch.command.is_some(),
+            made_by_run: batch.run.is_some(),
             pause_reason: batch.pause_reason.as_deref(),
         };
         findings.extend(batch.check(context, session, config.as_ref())?);

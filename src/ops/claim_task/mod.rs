@@ -17,7 +17,7 @@ use super::{Effect, Operation, Session};
 use crate::error::Result;
 use crate::model::claim::Claim;
 use crate::model::claim_rules::claimed;
-use crate::model::id::{TaskId, Token};
+use crate::model::id::{ProcessMark, TaskId, Token};
 use crate::model::limits::{LeaseSeconds, Priority};
 use crate::model::status::TaskType;
 use crate::model::task::Task;
@@ -67,6 +67,10 @@ pub struct ClaimTask {
     #[serde(skip)]
     #[arg(skip)]
     pub by_runner: bool,
+    /// The mark of the process that claims, if it holds no run lock. Only Tasktally's own code sets it.
+    #[serde(skip)]
+    #[arg(skip)]
+    pub process: Option<ProcessMark>,
     /// Whether the claim also reports the first item as started, because a command for it starts at once. Only
     /// Tasktally's own code sets it.
     #[serde(skip)]
@@ -131,13 +135,18 @@ impl ClaimTask {
             tags: Vec::new(),
             lease_seconds: half_an_hour(),
             by_runner: true,
+            process: None,
             starts_first_item: per_item,
         }
     }
 
     /// Claims a task that `choose` returned in the same transaction.
     fn claim(&self, tx: &dyn StoreWrite, before: &Task, worker: String) -> Result<ClaimReply> {
-        let token = if self.by_runner { Token::random_for_runner() } else { Token::random() };
+        let token = match &self.process {
+            Some(mark) => Token::random_for_process(mark),
+            None if self.by_runner => Token::random_for_runner(),
+            None => Token::random(),
+        };
         let claim = Claim::new(worker, Some(token.clone()), tx.now(), self.lease_seconds.get());
         let task = claimed(before, claim);
         change_state(tx, before, &task)?;

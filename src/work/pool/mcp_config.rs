@@ -1,4 +1,5 @@
 //! The MCP configuration files of workers that run per chunk. Each names a server that is restricted to one chunk.
+//! The context files of workers that run per item are in the same folder.
 
 use std::fs::DirBuilder;
 use std::io::{ErrorKind, Write as _};
@@ -34,7 +35,7 @@ pub(super) fn write_mcp_config(data: &Path, store: &Path, scope: &WorkerScope) -
     DirBuilder::new().recursive(true).mode(0o700).create(&folder).map_err(cannot)?;
     // `tempfile` creates the file with mode 0600.
     let mut file = tempfile::Builder::new()
-        .prefix(scope.chunk.as_str())
+        .prefix(&format!("{}.", scope.chunk))
         .suffix(".json")
         .tempfile_in(&folder)
         .map_err(cannot)?;
@@ -56,19 +57,35 @@ fn utf8(path: &Path) -> Result<&str> {
 /// # Errors
 /// They cannot be removed.
 pub(in crate::work) fn remove_mcp_configs(data: &Path, batch: &TaskId) -> Result<()> {
+    remove_files(data, &format!("{batch}."))
+}
+
+/// Removes the context files that a killed process left for a task.
+///
+/// # Errors
+/// They cannot be removed.
+pub(in crate::work) fn remove_context_files(data: &Path, task: &TaskId) -> Result<()> {
+    remove_files(data, &context_file_prefix(task))
+}
+
+/// How the name of a context file of a task starts.
+pub(super) fn context_file_prefix(task: &TaskId) -> String {
+    format!("{task}.context.")
+}
+
+fn remove_files(data: &Path, prefix: &str) -> Result<()> {
     let folder = mcp_config_folder(data);
     let cannot = |error| {
-        Error::internal(format!("old MCP configurations in {} cannot be removed", folder.display()), error)
+        Error::internal(format!("old files of workers in {} cannot be removed", folder.display()), error)
     };
     let entries = match std::fs::read_dir(&folder) {
         Ok(entries) => entries,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
         Err(error) => return Err(cannot(error)),
     };
-    let prefix = format!("{batch}.");
     for entry in entries {
         let entry = entry.map_err(cannot)?;
-        if entry.file_name().to_string_lossy().starts_with(&prefix) {
+        if entry.file_name().to_string_lossy().starts_with(prefix) {
             std::fs::remove_file(entry.path()).map_err(cannot)?;
         }
     }
