@@ -179,3 +179,104 @@ fn a_run_that_has_ended_accepts_no_items_and_says_what_to_do() {
     assert!(refused.output().contains("is done") && refused.output().contains("new batch"), "{refused:?}");
     assert_each_item_ran_once(&store);
 }
+
+#[test]
+fn the_same_run_again_is_refused_while_the_first_one_is_not_finished() {
+    let store = Store::new();
+    store.write("items.jsonl", "{\"key\": \"a\"}\n{\"key\": \"b\"}\n");
+    let script = "echo $TASKTALLY_ITEM >> ran; test $TASKTALLY_ITEM = b || test -e go";
+    let run = |more: &[&str], script: &str| {
+        let words =
+            [&["run", "--items", "./items.jsonl", "--workers", "1", "--pause-after-failures", "1"], more];
+        store.tasktally([&words.concat()[..], &["--", "sh", "-c", script]].concat())
+    };
+    run(&[], script).code(1);
+    let batch = batch_of(&store);
+    let starts = || std::fs::read_to_string(store.folder().join("ran")).unwrap().lines().count();
+    let before = starts();
+    let refused = run(&[], script).code(1);
+    let resume = format!("run --resume {batch}");
+    for part in [batch.as_str(), "1 of 2 items", &resume, "--new"] {
+        assert!(refused.stderr.contains(part), "{part}: {}", refused.stderr);
+    }
+    assert_eq!(starts(), before, "something ran");
+    // Another command is other work; so is another file.
+    run(&[], "true").success();
+    run(&["--new"], script).code(1);
+    store.write("go", "");
+    run(&["--new"], script).success();
+}
+
+#[test]
+fn a_resumed_run_continues_in_the_folder_of_the_first_one() {
+    let store = Store::new();
+    store.write("items.jsonl", "{\"key\": \"a\"}\n{\"key\": \"b\"}\n");
+    let script = store.write("step.sh", "#!/bin/sh\ntest $TASKTALLY_ITEM = b || test -e go\n");
+    std::fs::set_permissions(&script, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let first = ["run", "--items", "items.jsonl", "--workers", "1", "--", "./step.sh"];
+    store.tasktally([&first[..5], &["--pause-after-failures", "1"], &first[5..]].concat()).code(1);
+    let batch = batch_of(&store);
+    store.write("go", "");
+    let elsewhere = tempfile::tempdir().unwrap();
+    let resume = |folder: &std::path::Path, words: &[&str]| {
+        let mut command = store.command();
+        command.current_dir(folder);
+        Run::new(command, [&["run", "--resume", &batch, "--quiet"], words].concat())
+    };
+    // A command of its own runs in the current folder.
+    let refused = resume(elsewhere.path(), &["--", "./step.sh"]).code(2);
+    assert!(refused.stderr.contains("./step.sh does not exist"), "{}", refused.stderr);
+    resume(elsewhere.path(), &[]).code(1);
+    assert_eq!(progress(&store, &batch)["outcomes"], json!({"done": 1, "failed": 1}));
+}
+
+#[test]
+fn options_that_do_nothing_with_resume_are_refused() {
+    let store = Store::new();
+    store.write("items.jsonl", "{\"key\": \"a\"}\n");
+    store.tasktally(["run", "--items", "items.jsonl", "--", "true"]).success();
+    let batch = batch_of(&store);
+    for option in ["--split", "--key", "--max-chunk", "--title", "--project", "--on-bad-item"] {
+        let value = match option {
+            "--max-chunk" => "5",
+            "--on-bad-item" => "skip",
+            "--split" => "size",
+            _ => "x",
+        };
+        let refused = store.tasktally(["run", "--resume", &batch, option, value]).code(2);
+        assert!(refused.stderr.contains(option) || refused.stderr.contains("--items"), "{}", refused.stderr);
+    }
+    store.tasktally(["run", "--resume", &batch, "--new"]).code(2);
+}
+
+#[test]
+fn a_closed_terminal_ends_a_run_as_term_does_unless_hangups_are_ignored() {
+    let store = a_store_with_items();
+    let mut first = run(&store, NEW_RUN).start();
+    eventually("some items to start", || (starts(&store).len() >= 3).then_some(()));
+    // The kernel and the shell may both send one.
+    send_signal("HUP", first.id());
+    send_signal("HUP", first.id());
+    wait_for_exit(&mut first);
+    let batch = batch_of(&store);
+    let stopped = progress(&store, &batch);
+    let processed = stopped["processed"].as_u64().unwrap();
+    assert!((3..ITEMS as u64).contains(&processed), "{stopped}");
+    assert_eq!(stopped["in_doubt"], 0, "an item was interrupted: {stopped}");
+    run(&store, &["--resume", &batch]).success();
+    assert_each_item_ran_once(&store);
+
+    // As under nohup.
+    let store = a_store_with_items();
+    let mut command = std::process::Command::new("sh");
+    command.args(["-c", "trap '' HUP; exec \"$@\"", "sh", env!("CARGO_BIN_EXE_tasktally")]);
+    let template = store.command();
+    command.current_dir(store.folder());
+    command.envs(template.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    command.args(["run", "--items", "items.jsonl", "--quiet", "--", "sh", "worker.sh", "starts.log"]);
+    let mut ignoring = command.stdout(std::process::Stdio::null()).spawn().unwrap();
+    eventually("some items to start", || (starts(&store).len() >= 3).then_some(()));
+    send_signal("HUP", ignoring.id());
+    assert!(wait_for_exit(&mut ignoring).success());
+    assert_each_item_ran_once(&store);
+}

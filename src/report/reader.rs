@@ -56,7 +56,7 @@ impl ReportReader<'_> {
             max_chunk: batch.max_chunk,
             max_parallel: batch.max_parallel,
             max_attempts: batch.max_attempts,
-            program: batch.command.as_ref().and_then(|words| words.first().cloned()),
+            program: batch.run.as_ref().and_then(|run| run.command.first().cloned()),
             steps: (batch.steps.count() > 1).then(|| {
                 let names: Vec<&str> =
                     (0..batch.steps.count()).map(|number| batch.steps.name(number)).collect();

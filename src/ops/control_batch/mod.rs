@@ -17,7 +17,7 @@ use crate::model::id::TaskId;
 use crate::model::text::{LineText, ReceiptText};
 use crate::store::ItemSelection;
 
-pub use start::assign_profile;
+pub use start::{assign_profile, end_pause};
 
 word_enum!(
     /// What is done to a batch.

@@ -22,6 +22,21 @@ pub fn assign_profile(session: &Session, batch: &TaskId, profile: &LineText) -> 
     })
 }
 
+/// Ends the pause of a batch for the person who resumes it with `tasktally run`.
+///
+/// # Errors
+/// `not_found`, `invalid_argument`.
+pub fn end_pause(session: &Session, batch: &TaskId) -> Result<()> {
+    let (id, author) = (batch.clone(), session.caller().to_owned());
+    session.write(move |tx| {
+        let (task, batch) = find_batch(tx, &id)?;
+        if batch.pause_reason.is_some() && !task.status.is_terminal() {
+            resume_batch(tx, &task, &batch, "tasktally run", &author)?;
+        }
+        Ok(())
+    })
+}
+
 /// Names the profile of a batch, and ends the pauses of the batch and of the profile. Returns the reply's message.
 pub(super) fn start(
     tx: &dyn StoreWrite,

@@ -29,6 +29,7 @@ use crate::model::id::TaskId;
 use crate::model::in_doubt::InDoubtPolicy;
 use crate::model::limits::{MaxAttempts, MaxChunk, MaxParallel, SequenceNumber};
 use crate::model::max_failures::MaxFailures;
+use crate::model::run_record::RunRecord;
 use crate::model::split::Split;
 use crate::model::step::{Checkpoint, Steps};
 use crate::model::text::{LineText, LongText};
@@ -128,10 +129,10 @@ pub struct CreateBatch {
     #[serde(default)]
     #[arg(long, num_args = 0..=1, default_value = "false", default_missing_value = "true")]
     pub dry_run: bool,
-    /// The command of `tasktally run`; requests cannot set it.
+    /// What `tasktally run` records; requests cannot set it.
     #[serde(skip)]
     #[arg(skip)]
-    pub command: Option<Vec<String>>,
+    pub run: Option<RunRecord>,
 }
 
 /// A name, or a list of names.

@@ -134,7 +134,7 @@ impl CreateBatch {
             max_chunk: self.max_chunk.get(),
             max_parallel: self.max_parallel.get(),
             max_attempts: self.max_attempts.get(),
-            command: self.command.clone(),
+            run: self.run.clone(),
             chunk_count: plan.chunks.len() as u64,
             ended_chunks: 0,
             unsuccessful_chunks: 0,

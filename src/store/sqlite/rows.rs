@@ -175,7 +175,7 @@ pub(super) fn batch(row: &SqlRow<'_>) -> rusqlite::Result<Batch> {
         max_chunk: row.get(4)?,
         max_parallel: row.get(5)?,
         max_attempts: row.get(6)?,
-        command: match row.get_ref(7)? {
+        run: match row.get_ref(7)? {
             rusqlite::types::ValueRef::Null => None,
             _ => Some(json(row, 7)?),
         },

@@ -289,7 +289,9 @@ impl StoreWrite for Tx<'_> {
     }
 
     fn insert_batch(&self, batch: &Batch) -> Result<()> {
-        let command = batch.command.as_deref().map(list);
+        let run = batch.run.as_ref().map(serde_json::to_string).transpose();
+        let run =
+            run.map_err(|error| Error::internal("the command of a run cannot be written as JSON", error))?;
         let resources: Vec<String> = batch.resources.iter().map(|field| field.as_str().to_owned()).collect();
         let steps = if batch.steps.is_empty() {
             None
@@ -312,7 +314,7 @@ impl StoreWrite for Tx<'_> {
                 batch.max_chunk,
                 batch.max_parallel,
                 batch.max_attempts,
-                command,
+                run,
                 batch.chunk_count,
                 batch.counts.total,
                 steps,

@@ -11,6 +11,7 @@ pub(super) struct BatchTotals {
     pub(super) processed: u64,
     pub(super) failed: u64,
     pub(super) status: BatchStatus,
+    pub(super) pause_reason: Option<String>,
 }
 
 impl BatchTotals {
@@ -28,6 +29,7 @@ impl BatchTotals {
                 processed: batch.counts.processed(),
                 failed: batch.counts.failed,
                 status: batch.status(task.status, tx.has_workable_chunk(task.row)?),
+                pause_reason: batch.pause_reason,
             })
         })
     }

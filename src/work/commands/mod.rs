@@ -1,6 +1,8 @@
 //! The commands `tasktally run` and `tasktally work`.
 
 mod batch_totals;
+mod command_check;
+mod command_help;
 mod run;
 mod run_options;
 mod run_requests;
@@ -10,4 +12,4 @@ mod work;
 
 pub use run::run;
 pub use run_options::Run;
-pub use work::{Work, work, work_in_foreground};
+pub use work::{Work, test_in_foreground, work};

@@ -6,20 +6,25 @@ use std::time::Instant;
 use serde_json::json;
 
 use super::batch_totals::BatchTotals;
+use super::command_check::check_command;
 use super::run_options::Run;
-use super::run_requests::{add_items_request, create_batch_request, recorded_command};
+use super::run_requests::{RunCommand, add_items_request, create_batch_request, refuse_second_run};
 use super::summary::{print_line, print_summary};
 use crate::error::Result;
 use crate::model::batch::BatchStatus;
+use crate::model::failure_streak::PauseAfterFailures;
 use crate::model::id::TaskId;
 use crate::model::text::LineText;
-use crate::ops::{BadItems, ClaimTask, Operation, Plan, Session, release_runner_claims};
+use crate::ops::{BadItems, ClaimTask, Operation, Plan, Session, end_pause, release_runner_claims};
 use crate::terminal::with_commands;
-use crate::work::pool::{HeldClaims, WorkContext, WorkerCommand, run_workers};
+use crate::work::pool::{
+    FailureGuard, HeldClaims, RetrySchedule, WorkContext, WorkTotals, WorkerCommand, run_workers,
+};
 use crate::work::progress::{ProgressMode, RunProgress};
 use crate::work::run_lock;
 use crate::work::stop_signal::StopSignal;
 use crate::work::supervisor::{ChildRegistry, kill_marked_processes};
+use crate::work::take_over::{run_marker, take_over_from_workers};
 
 /// Creates or resumes a batch and works it. Returns the exit code. `program` is how tasktally is called for this store,
 /// for the commands that are printed.
@@ -31,14 +36,21 @@ pub fn run(options: Run, session: &Session, program: &str, json: bool) -> Result
     let stop = StopSignal::install()?;
     let started_at = Instant::now();
     let mode = ProgressMode::choose(json, options.quiet);
-    let (batch, command, plan) = match &options.resume {
+    let command = match &options.resume {
+        Some(id) if options.command.is_empty() => RunCommand::recorded(session, id)?,
+        _ => RunCommand::given(&options)?,
+    };
+    check_command(&command.command, &command.folder)?;
+    let (batch, plan) = match &options.resume {
         None => {
-            let plan = create_batch_request(&options).run(session)?;
-            let id = plan.batch.id.clone().unwrap_or_default();
-            (TaskId::stored(id), options.command.clone(), Some(plan))
+            let run = command.record(options.items.as_ref());
+            if !options.new {
+                refuse_second_run(session, program, &run)?;
+            }
+            let plan = create_batch_request(&options, run).run(session)?;
+            (TaskId::stored(plan.batch.id.clone().unwrap_or_default()), Some(plan))
         }
-        Some(id) if options.command.is_empty() => (id.clone(), recorded_command(session, id)?, None),
-        Some(id) => (id.clone(), options.command.clone(), None),
+        Some(id) => (id.clone(), None),
     };
     // Held until this process ends in any way, so that no other process takes its claims for those of a killed run.
     let _run_lock = run_lock::acquire(session.folder(), &batch)?;
@@ -49,6 +61,9 @@ pub fn run(options: Run, session: &Session, program: &str, json: bool) -> Result
     // The commands of a killed run may still be within their grace. They must not run beside the new ones.
     kill_marked_processes(&run_marker(&batch));
     release_runner_claims(session, &batch)?;
+    if options.resume.is_some() {
+        end_pause(session, &batch)?;
+    }
     let before = BatchTotals::read(session, &batch)?;
     let progress = RunProgress::new(mode, before.total, before.processed);
     report_start(&progress, mode, &batch, plan.as_ref(), &before);
@@ -67,7 +82,8 @@ pub fn run(options: Run, session: &Session, program: &str, json: bool) -> Result
         before.total,
         options.workers
     ));
-    let command = WorkerCommand::from_arguments(&command);
+    take_over_from_workers(session, &progress)?;
+    let command = WorkerCommand::from_arguments(&command.command, &command.folder);
     let context = WorkContext {
         session,
         store: Path::new(""),
@@ -76,6 +92,8 @@ pub fn run(options: Run, session: &Session, program: &str, json: bool) -> Result
         stop: &stop,
         children: ChildRegistry::new_subreaper()?.with_run_marker(&run_marker(&batch)),
         claims: HeldClaims::default(),
+        retries: RetrySchedule::new(command.retry_policy()),
+        failures: FailureGuard::new(options.pause_after_failures.unwrap_or(PauseAfterFailures::DEFAULT)),
         limits: None,
     };
     let request = ClaimTask::for_runner(LineText::known("run"), batch.clone(), true);
@@ -84,8 +102,8 @@ pub fn run(options: Run, session: &Session, program: &str, json: bool) -> Result
     progress.finish();
     let after = BatchTotals::read(session, &batch)?;
     print_summary(session, program, &batch, mode, started_at, after.processed - before.processed)?;
-    if after.processed < after.total && stop.is_requested() {
-        print_line(&format!("Stopped. To continue: {program} run --resume {batch}"));
+    if mode != ProgressMode::Json {
+        report_open_items(&after, &totals, &stop, program, &batch);
     }
     let nothing_to_do = totals.claimed == 0 && options.resume.is_some();
     Ok(match after.status {
@@ -95,9 +113,24 @@ pub fn run(options: Run, session: &Session, program: &str, json: bool) -> Result
     })
 }
 
-/// The run marker of the commands of a batch, by which a later run finds them.
-fn run_marker(batch: &TaskId) -> String {
-    format!("run-{batch}")
+/// Says why items are left, and how to continue.
+fn report_open_items(
+    after: &BatchTotals,
+    totals: &WorkTotals,
+    stop: &StopSignal,
+    program: &str,
+    batch: &TaskId,
+) {
+    if after.processed >= after.total {
+        return;
+    }
+    let why = match (&after.pause_reason, &totals.refusal) {
+        _ if stop.is_requested() => "Stopped.".to_owned(),
+        (Some(why), _) => format!("Paused: {why}"),
+        (None, Some(why)) => why.clone(),
+        (None, None) => "Items are left.".to_owned(),
+    };
+    print_line(&format!("{}\nTo continue: {program} run --resume {batch}", with_commands(&why, program)));
 }
 
 /// Reports that a batch was created, or how far a resumed one has come.

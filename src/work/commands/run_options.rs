@@ -1,7 +1,9 @@
 //! The options of `tasktally run`.
 
+use super::command_help::command_help;
 use crate::items::ItemSource;
 use crate::model::conflict::OnConflict;
+use crate::model::failure_streak::PauseAfterFailures;
 use crate::model::id::TaskId;
 use crate::model::limits::{MaxChunk, MaxParallel};
 use crate::model::split::Split;
@@ -10,21 +12,28 @@ use crate::ops::OnBadItem;
 
 /// Create a batch from items and work it in this process.
 #[derive(Debug, clap::Args)]
+#[command(after_help = command_help!(
+    "\
+  0  All items are done
+  1  Items failed or are left, or the request was refused
+  2  Bad usage, or CMD cannot be run
+  3  With --resume: nothing was left to do"
+))]
 pub struct Run {
     /// The items: a JSONL or CSV file, or a folder. With --resume, items that the batch does not have yet are added
     #[arg(long, required_unless_present = "resume")]
     pub(super) items: Option<ItemSource>,
     /// How to split the items into chunks: size, category:FIELD, or PERIOD:FIELD, where PERIOD is day, week, month, quarter or year
-    #[arg(long, default_value = "size")]
+    #[arg(long, default_value = "size", conflicts_with = "resume")]
     pub(super) split: Split,
     /// The field that contains the key of an item
-    #[arg(long, default_value = "key")]
+    #[arg(long, default_value = "key", conflicts_with = "resume")]
     pub(super) key: LineText,
     /// What to do with bad items: reject (create nothing) or skip (leave them out and list them)
-    #[arg(long, default_value = "reject")]
+    #[arg(long, default_value = "reject", requires = "items")]
     pub(super) on_bad_item: OnBadItem,
     /// The largest number of items in a chunk
-    #[arg(long, default_value = "50")]
+    #[arg(long, default_value = "50", conflicts_with = "resume")]
     pub(super) max_chunk: MaxChunk,
     /// The fields that list the resources (paths) of an item, separated by commas [default: files]
     #[arg(long, value_delimiter = ',', conflicts_with = "resume")]
@@ -35,15 +44,21 @@ pub struct Run {
     /// How many chunks are worked on at the same time
     #[arg(long, default_value = "8")]
     pub(super) workers: MaxParallel,
+    /// Pause a batch after this many failures in a row, or after 5 if nothing in it has succeeded yet; 0: never [default: 10]
+    #[arg(long, value_name = "N")]
+    pub(super) pause_after_failures: Option<PauseAfterFailures>,
     /// The title of the batch
-    #[arg(long)]
+    #[arg(long, conflicts_with = "resume")]
     pub(super) title: Option<LineText>,
     /// The project of the batch
-    #[arg(long)]
+    #[arg(long, conflicts_with = "resume")]
     pub(super) project: Option<LineText>,
     /// Continue this batch; items that have a receipt are left alone
     #[arg(long, value_name = "BATCH")]
     pub(super) resume: Option<TaskId>,
+    /// Create a new batch, although an unfinished one has the same items and command
+    #[arg(long, conflicts_with = "resume")]
+    pub(super) new: bool,
     /// Print only the summary
     #[arg(long)]
     pub(super) quiet: bool,

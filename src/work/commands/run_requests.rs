@@ -1,18 +1,24 @@
 //! The requests behind `tasktally run`: create a batch, add items to one, and find the command of an earlier run.
 
+use std::path::{Path, PathBuf};
+
 use super::batch_totals::not_a_batch;
+use super::command_check::current_folder;
 use super::run_options::Run;
-use crate::error::{Error, Result};
+use crate::error::{Code, Error, Result};
+use crate::items::ItemSource;
 use crate::model::conflict::OnConflict;
 use crate::model::id::TaskId;
 use crate::model::in_doubt::InDoubtPolicy;
 use crate::model::limits::MaxAttempts;
+use crate::model::run_record::RunRecord;
 use crate::model::step::Checkpoint;
 use crate::model::text::{LineText, LongText, excerpt};
-use crate::ops::{AddItems, CreateBatch, Session};
+use crate::ops::{AddItems, CreateBatch, Session, UnfinishedRun, find_unfinished_run};
+use crate::work::run_lock;
 
 /// Creates the batch of a new run.
-pub(super) fn create_batch_request(options: &Run) -> CreateBatch {
+pub(super) fn create_batch_request(options: &Run, run: RunRecord) -> CreateBatch {
     let source = options.items.clone();
     let name = source.as_ref().map_or("items", |source| source.path.as_str());
     CreateBatch {
@@ -47,7 +53,7 @@ pub(super) fn create_batch_request(options: &Run) -> CreateBatch {
         max_failures: None,
         finish: None,
         dry_run: false,
-        command: Some(options.command.clone()),
+        run: Some(run),
     }
 }
 
@@ -63,19 +69,86 @@ pub(super) fn add_items_request(options: &Run, batch: &TaskId) -> AddItems {
     }
 }
 
-/// The command that an earlier `tasktally run` recorded in the batch.
+/// A command and the folder in which it runs.
+pub(super) struct RunCommand {
+    pub(super) command: Vec<String>,
+    pub(super) folder: PathBuf,
+}
+
+impl RunCommand {
+    /// The command of the command line, in the current folder.
+    ///
+    /// # Errors
+    /// The current folder was removed.
+    pub(super) fn given(options: &Run) -> Result<Self> {
+        Ok(RunCommand { command: options.command.clone(), folder: current_folder()? })
+    }
+
+    /// The command that an earlier `tasktally run` recorded in the batch, in the folder in which that run began.
+    ///
+    /// # Errors
+    /// The task is not a batch, or has no recorded command, or the folder does not exist any more.
+    pub(super) fn recorded(session: &Session, batch: &TaskId) -> Result<Self> {
+        let id = batch.clone();
+        let run = session.read(move |tx| {
+            let task = tx.task(&id)?;
+            Ok(tx.batch(task.row)?.ok_or_else(|| not_a_batch(&id))?.run)
+        })?;
+        let run = run.ok_or_else(|| {
+            Error::invalid(format!(
+                "resume: batch {batch} was not created by tasktally run, so no command is recorded; give the command after --, or work the batch by its profile with tasktally work --batch {batch}"
+            ))
+        })?;
+        let folder = run.folder.map_or_else(current_folder, |folder| Ok(PathBuf::from(folder)))?;
+        if !folder.is_dir() {
+            return Err(Error::invalid(format!(
+                "resume: the run of batch {batch} began in {}, which is no folder any more; give the command after -- to run it in the current folder",
+                folder.display()
+            )));
+        }
+        Ok(RunCommand { command: run.command, folder })
+    }
+
+    /// What a new batch records.
+    pub(super) fn record(&self, source: Option<&ItemSource>) -> RunRecord {
+        RunRecord {
+            command: self.command.clone(),
+            folder: self.folder.to_str().map(str::to_owned),
+            source: source.and_then(|source| recorded_source(source, &self.folder)),
+        }
+    }
+}
+
+/// A source as it is recorded: with an absolute path. A stream cannot be read again, so it is not recorded.
+fn recorded_source(source: &ItemSource, folder: &Path) -> Option<String> {
+    let path = folder.join(&source.path);
+    let is_stream = source.path == "-" || path.starts_with("/dev") || path.starts_with("/proc");
+    if is_stream {
+        return None;
+    }
+    let path = std::fs::canonicalize(&path).unwrap_or(path);
+    let source = ItemSource { path: path.to_str()?.to_owned(), ..source.clone() };
+    serde_json::to_string(&source).ok()
+}
+
+/// Refuses a new run if an earlier one with the same command and the same items is not finished: it would process
+/// finished items again.
 ///
 /// # Errors
-/// The task is not a batch, or has no recorded command.
-pub(super) fn recorded_command(session: &Session, batch: &TaskId) -> Result<Vec<String>> {
-    let id = batch.clone();
-    let command = session.read(move |tx| {
-        let task = tx.task(&id)?;
-        Ok(tx.batch(task.row)?.ok_or_else(|| not_a_batch(&id))?.command)
-    })?;
-    command.ok_or_else(|| {
-        Error::invalid(format!(
-            "resume: batch {batch} was not created by tasktally run, so no command is recorded; give the command after --, or work the batch by its profile with tasktally work --batch {batch}"
-        ))
-    })
+/// `conflict` with the command that continues the earlier run.
+pub(super) fn refuse_second_run(session: &Session, program: &str, run: &RunRecord) -> Result<()> {
+    let Some(UnfinishedRun { batch, total, processed }) = find_unfinished_run(session, run)? else {
+        return Ok(());
+    };
+    let next = if run_lock::is_held(session.folder(), &batch)? {
+        format!("Another process works on it now. To watch it: {program} watch {batch}")
+    } else {
+        format!("To continue it: {program} run --resume {batch}")
+    };
+    Err(Error::new(
+        Code::Conflict,
+        format!(
+            "batch {batch} has the same items and command and is not finished: {processed} of {total} items are processed. To start over with a new batch, add --new. {next}"
+        ),
+    ))
 }

@@ -6,21 +6,38 @@ use std::time::Instant;
 use serde_json::json;
 
 use super::batch_totals::BatchTotals;
+use super::command_check::{check_command, current_folder};
+use super::command_help::command_help;
 use super::summary::{print_line, print_summary};
 use crate::error::{Error, Result};
+use crate::model::failure_streak::PauseAfterFailures;
 use crate::model::id::TaskId;
 use crate::model::limits::{LeaseSeconds, MaxParallel};
 use crate::model::text::LineText;
 use crate::ops::{ClaimTask, RunnerLauncher as _, Session, assign_profile, batch_state};
 use crate::terminal::with_commands;
 use crate::work::background::{Launcher, RunnerMode, run_batch, start_detached};
-use crate::work::pool::{HeldClaims, WorkContext, WorkTotals, WorkerCommand, run_workers};
+use crate::work::pool::{
+    FailureGuard, HeldClaims, RetrySchedule, WorkContext, WorkTotals, WorkerCommand, run_workers,
+};
+use crate::work::process_lock::{self, ProcessLock};
 use crate::work::progress::{ProgressMode, RunProgress};
 use crate::work::stop_signal::StopSignal;
 use crate::work::supervisor::ChildRegistry;
+use crate::work::take_over::take_over_from_all;
 
 /// Work tasks and chunks that already exist.
 #[derive(Debug, clap::Args)]
+#[command(after_help = command_help!(
+    "\
+  0  Everything that was claimed is done
+  1  Items or tasks failed
+  2  Bad usage, or CMD or the profile cannot be used
+  3  Nothing could be claimed
+
+For a task without items, stdin is the task as JSON. Without CMD, the batch's
+profile is used; docs/workers.md describes profiles."
+))]
 pub struct Work {
     /// Work only on this batch
     #[arg(long)]
@@ -31,6 +48,9 @@ pub struct Work {
     /// How many tasks or chunks are worked on at the same time
     #[arg(long, default_value = "8")]
     workers: MaxParallel,
+    /// Pause a batch after this many failures in a row, or after 5 if nothing in it has succeeded yet; 0: never [default: 10]
+    #[arg(long, value_name = "N", requires = "command")]
+    pause_after_failures: Option<PauseAfterFailures>,
     /// Print only the summary
     #[arg(long)]
     quiet: bool,
@@ -67,17 +87,23 @@ pub fn work(options: Work, session: &Session, store: &Path, program: &str, json:
     if let Some(batch) = options.batch.as_ref().filter(|_| options.command.is_empty()) {
         return work_by_profile(&options, session, store, program, batch, json);
     }
+    let folder = current_folder()?;
+    check_command(&options.command, &folder)?;
     let stop = StopSignal::install()?;
     let progress = RunProgress::new(ProgressMode::choose(json, options.quiet), 0, 0);
-    let command = WorkerCommand::from_arguments(&options.command);
+    let process = ProcessLock::acquire(session.folder())?;
+    take_over_from_all(session, &progress)?;
+    let command = WorkerCommand::from_arguments(&options.command, &folder);
     let context = WorkContext {
         session,
         store: Path::new(""),
         command: &command,
         progress: &progress,
         stop: &stop,
-        children: ChildRegistry::new_subreaper()?,
+        children: ChildRegistry::new_subreaper()?.with_run_marker(&process_lock::run_marker(process.mark())),
         claims: HeldClaims::default(),
+        retries: RetrySchedule::new(command.retry_policy()),
+        failures: FailureGuard::new(options.pause_after_failures.unwrap_or(PauseAfterFailures::DEFAULT)),
         limits: None,
     };
     let request = ClaimTask {
@@ -91,16 +117,23 @@ pub fn work(options: Work, session: &Session, store: &Path, program: &str, json:
         lease_seconds: LeaseSeconds::of(1_800),
         by_runner: false,
         starts_first_item: true,
+        process: Some(process.mark().clone()),
     };
     let worker_name = format!("work-{}", std::process::id());
     let totals = run_workers(&context, &request, &worker_name, options.workers)?;
     progress.finish();
-    let message =
+    let mut message =
         format!("{} tasks or chunks worked, {} tasks or items failed", totals.claimed, totals.failed);
+    if let Some(why) = totals.refusal.as_ref().filter(|_| totals.claimed == 0) {
+        message.push_str(&format!(". {why}"));
+    }
+    if context.failures.is_stopped(None) {
+        message.push_str(". Stopped after too many failures in a row; fix the cause, then start it again");
+    }
     if json {
         progress.event(&json!({ "event": "done", "success": totals.failed == 0, "message": message }));
     } else {
-        print_line(&message);
+        print_line(&with_commands(&message, program));
     }
     Ok(match totals {
         WorkTotals { claimed: 0, .. } => 3,
@@ -153,10 +186,11 @@ fn work_by_profile(
     Ok(exit_code)
 }
 
-/// Works a batch by its profile until it has ended or waits for a person. Prints nothing.
+/// Works a batch by its profile until it has ended or waits for a person, to test the profile. Prints nothing, and tries
+/// nothing again.
 ///
 /// # Errors
 /// The profile cannot be used, or the store cannot be written.
-pub fn work_in_foreground(session: &Session, store: &Path, batch: &TaskId) -> Result<()> {
-    run_batch(session, store, batch, RunnerMode::Foreground, &RunProgress::hidden()).map(|_| ())
+pub fn test_in_foreground(session: &Session, store: &Path, batch: &TaskId) -> Result<()> {
+    run_batch(session, store, batch, RunnerMode::Test, &RunProgress::hidden()).map(|_| ())
 }

@@ -1,0 +1,88 @@
+//! What `tasktally run` records in its batch, so that the run can be continued from anywhere.
+
+use serde::{Deserialize, Serialize};
+
+/// How the items of a batch are worked by `tasktally run`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "StoredRun")]
+pub struct RunRecord {
+    /// The command and its arguments.
+    pub command: Vec<String>,
+    /// The folder in which the command runs. Older versions did not record it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub folder: Option<String>,
+    /// Where the items came from: an absolute path, and the pattern of a folder's files.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
+}
+
+/// The stored forms. The first one is that of older versions.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum StoredRun {
+    Command(Vec<String>),
+    Record {
+        command: Vec<String>,
+        #[serde(default)]
+        folder: Option<String>,
+        #[serde(default)]
+        source: Option<String>,
+    },
+}
+
+impl From<StoredRun> for RunRecord {
+    fn from(stored: StoredRun) -> Self {
+        match stored {
+            StoredRun::Command(command) => RunRecord { command, folder: None, source: None },
+            StoredRun::Record { command, folder, source } => RunRecord { command, folder, source },
+        }
+    }
+}
+
+impl RunRecord {
+    /// Whether another run does the same: the same command for the items of the same source.
+    pub fn is_same_work(&self, other: &RunRecord) -> bool {
+        self.source.is_some() && self.source == other.source && self.command == other.command
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn records_of_older_versions_are_read() {
+        let record = |folder: Option<&str>| RunRecord {
+            command: vec!["sh".into(), "-c".into()],
+            folder: folder.map(str::to_owned),
+            source: None,
+        };
+        let read = |text: &str| serde_json::from_str::<RunRecord>(text).unwrap();
+        assert_eq!(read(r#"["sh", "-c"]"#), record(None));
+        assert_eq!(read(r#"{"command": ["sh", "-c"], "folder": "/x"}"#), record(Some("/x")));
+        let text = serde_json::to_string(&record(Some("/x"))).unwrap();
+        assert_eq!(read(&text), record(Some("/x")));
+    }
+
+    #[test]
+    fn the_same_work_is_the_same_command_on_the_same_source() {
+        #[track_caller]
+        fn check(source: Option<&str>, command: &str, expected: bool) {
+            let record = |source: Option<&str>, command: &str, folder: &str| RunRecord {
+                command: vec![command.to_owned()],
+                folder: Some(folder.to_owned()),
+                source: source.map(str::to_owned),
+            };
+            let first = record(Some("/a.jsonl"), "true", "/");
+            assert_eq!(
+                first.is_same_work(&record(source, command, "/other")),
+                expected,
+                "{source:?} {command}"
+            );
+        }
+        check(Some("/a.jsonl"), "true", true);
+        check(Some("/a.jsonl"), "false", false);
+        check(Some("/b.jsonl"), "true", false);
+        check(None, "true", false);
+    }
+}

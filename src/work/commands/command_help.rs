@@ -1,0 +1,34 @@
+//! The part of `run --help` and `work --help` that a script's author needs.
+
+/// What a command gets and what its end means, at the end of the help.
+macro_rules! command_help {
+    ($exit_codes:literal) => {
+        concat!(
+            "\
+What CMD gets, once per item:
+  stdin                   The item as JSON, as it stood in the source
+  TASKTALLY_ITEM          Its key
+  TASKTALLY_TASK, _BATCH  The ids of the chunk and the batch
+  TASKTALLY_STEP, _NOTE   The name of the step; a reviewer's note on a redo
+  TASKTALLY_IN_DOUBT      Set if an earlier worker started the item and never
+                          reported how it ended: check before you act again
+  TASKTALLY_CONTEXT       A JSON file with all of it, the instructions and the
+                          results of earlier steps
+
+What CMD gives:
+  exit code 0             Done. The end of stdout is the receipt: its last line,
+                          or JSON with receipt, category, rationale, model,
+                          tokens_in, tokens_out, cost
+  exit code 75            A temporary failure: the item is tried again, after
+                          longer and longer delays, or after the seconds in
+                          'Retry-After: SECONDS', the last line of stderr
+  any other end           Failed, with the end of stderr and stdout on record;
+                          'tasktally logs CHUNK' prints all of it
+
+Exit codes:
+",
+            $exit_codes
+        )
+    };
+}
+pub(super) use command_help;
