@@ -13,8 +13,7 @@ use crate::ops::OnBadItem;
 /// Create a batch from items and work it in this process.
 #[derive(Debug, clap::Args)]
 #[command(after_help = command_help!(
-    "\
-  0  All items are done
+    "  0  All items are done
   1  Items failed or are left, or the request was refused
   2  Bad usage, or CMD cannot be run
   3  With --resume: nothing was left to do"

@@ -29,8 +29,7 @@ use crate::work::take_over::take_over_from_all;
 /// Work tasks and chunks that already exist.
 #[derive(Debug, clap::Args)]
 #[command(after_help = command_help!(
-    "\
-  0  Everything that was claimed is done
+    "  0  Everything that was claimed is done
   1  Items or tasks failed
   2  Bad usage, or CMD or the profile cannot be used
   3  Nothing could be claimed
