@@ -10,7 +10,7 @@ use crate::model::batch::Batch;
 use crate::model::split::{Split, number_width};
 use crate::model::task::{RowId, Task};
 use crate::ops::conflicts::detect::{TargetChunks, TouchedResources};
-use crate::ops::conflicts::outcome::{Resolution, SharedCounts};
+use crate::ops::conflicts::resolve::{Resolution, SharedCounts};
 use crate::ops::ingest::bad_items::BadItems;
 use crate::ops::ingest::chunk_plan::NewChunk;
 use crate::ops::ingest::extend::{Added, set_targets};

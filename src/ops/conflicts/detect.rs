@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
-use super::outcome::{CREATED, MAX_NAMED, Resolution, Resolver, and_more};
-use super::stored::StoredResources;
+use super::resolve::{CREATED, MAX_NAMED, Resolution, Resolver, and_more};
+use super::stored_resources::StoredResources;
 use crate::error::{Code, Error, Result};
 use crate::external_sort::ExternalSorter;
 use crate::items::Staging;

@@ -1,5 +1,5 @@
 //! Chunks that touch the same resources: found among new items and stored batches, and resolved by the batch's rule.
 
 pub(in crate::ops) mod detect;
-pub(in crate::ops) mod outcome;
-pub(in crate::ops) mod stored;
+pub(in crate::ops) mod resolve;
+pub(in crate::ops) mod stored_resources;

@@ -11,7 +11,7 @@ use serde_json::Value;
 pub use self::reply::Plan;
 use self::store::Contents;
 use super::conflicts::detect::{DetectionRule, TouchedResources};
-use super::conflicts::outcome::{CREATED, SharedCounts};
+use super::conflicts::resolve::{CREATED, SharedCounts};
 use super::ingest::bad_items::OnBadItem;
 use super::ingest::chunk_plan::ChunkPlan;
 use super::ingest::collect::{Collected, InlineItems, Origin, inline_items_schema, parse_inline_items};

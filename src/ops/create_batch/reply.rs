@@ -8,7 +8,7 @@ use crate::model::batch::Mode;
 use crate::model::id::TaskId;
 use crate::model::limits::PAGE_ROWS;
 use crate::model::split::number_width;
-use crate::ops::conflicts::outcome::SharedCounts;
+use crate::ops::conflicts::resolve::SharedCounts;
 use crate::ops::ingest::bad_items::{BadItems, left_out};
 use crate::ops::ingest::chunk_plan::{ChunkPlan, NewChunk};
 use crate::ops::ingest::planned::{PlannedBatch, PlannedChunk};

@@ -6,7 +6,7 @@ use super::{CreateBatch, Plan};
 use crate::error::Result;
 use crate::model::split::number_width;
 use crate::model::task::Task;
-use crate::ops::conflicts::outcome::{Resolution, SharedCounts};
+use crate::ops::conflicts::resolve::{Resolution, SharedCounts};
 use crate::ops::ingest::bad_items::BadItems;
 use crate::ops::ingest::slices::{NewChunks, Slices};
 use crate::ops::request::fields::non_empty;

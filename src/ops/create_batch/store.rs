@@ -12,7 +12,7 @@ use crate::model::status::{Status, TaskType};
 use crate::model::task::{RowId, Task};
 use crate::model::timestamp::Timestamp;
 use crate::ops::conflicts::detect::{TargetChunks, TouchedResources, store_blocks};
-use crate::ops::conflicts::outcome::{Resolution, SharedCounts};
+use crate::ops::conflicts::resolve::{Resolution, SharedCounts};
 use crate::ops::ingest::chunk_plan::ChunkPlan;
 use crate::ops::ingest::insert::{Placement, chunk_task, insert_chunk, item_inserter};
 use crate::ops::request::fields::non_empty;

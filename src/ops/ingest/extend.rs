@@ -12,7 +12,7 @@ use crate::model::conflict::{ChunkRef, OnConflict};
 use crate::model::split::{Split, number_width};
 use crate::model::task::Task;
 use crate::ops::conflicts::detect::{TargetChunks, TouchedResources, store_blocks};
-use crate::ops::conflicts::outcome::SharedCounts;
+use crate::ops::conflicts::resolve::SharedCounts;
 use crate::ops::request::progress::ProgressReporter;
 use crate::store::StoreWrite;
 

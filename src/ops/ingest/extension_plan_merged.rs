@@ -11,7 +11,7 @@ use crate::model::merge::{ChunkTarget, pack_into_open_chunks};
 use crate::model::split::{Split, chunk_title};
 use crate::model::task::RowId;
 use crate::ops::conflicts::detect::TouchedResources;
-use crate::ops::conflicts::stored::StoredResources;
+use crate::ops::conflicts::stored_resources::StoredResources;
 use crate::store::StoreRead;
 
 /// The plan; sets the target of each item in `resources`.

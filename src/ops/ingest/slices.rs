@@ -11,7 +11,7 @@ use crate::model::id::TaskId;
 use crate::model::task::{RowId, Task};
 use crate::ops::Session;
 use crate::ops::conflicts::detect::TouchedResources;
-use crate::ops::conflicts::outcome::Resolution;
+use crate::ops::conflicts::resolve::Resolution;
 use crate::ops::request::progress::Progress;
 use crate::store::{Reservation, StoreRead, StoreWrite, UnpublishedChunk};
 

@@ -9,12 +9,12 @@ use std::time::Duration;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use super::connection::{OLDEST_SQLITE_NAME, set_up_reader};
-use super::damage::find_damage;
 use super::files::{beside, folder_of};
 use super::header::{APPLICATION_ID, read_header};
 use super::reader;
 use super::rows::sql_error;
 use super::schema::{SCHEMA_VERSION, refuse_foreign, refuse_newer};
+use super::sqlite_checks::find_damage;
 use super::writer::file_identity::FileIdentity;
 use crate::clock::Clock;
 use crate::error::{Code, Error, Result};

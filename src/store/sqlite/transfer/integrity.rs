@@ -10,8 +10,8 @@ use crate::error::{Code, Error, Result};
 use crate::model::timestamp::Timestamp;
 use crate::store::chains::verify_chains;
 use crate::store::sqlite::connection;
-use crate::store::sqlite::damage::find_damage;
 use crate::store::sqlite::rows::sql_error;
+use crate::store::sqlite::sqlite_checks::find_damage;
 use crate::store::sqlite::tx::Tx;
 
 fn read_error(error: rusqlite::Error) -> Error {

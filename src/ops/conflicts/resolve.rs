@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::stored::ComparedState;
+use super::stored_resources::ComparedState;
 use crate::error::{Code, Error, Result};
 use crate::external_sort::ExternalSorter;
 use crate::model::conflict::{ChunkRef, OnConflict, ResourceOverlap};
