@@ -24,6 +24,10 @@ pub enum Code {
     InvalidArgument,
     /// Items lack receipts, or the task's own text holds `- [ ]`.
     IncompleteItems,
+    /// Children of the task have not ended.
+    OpenChildren,
+    /// Tasks that the task depends on are not done.
+    OpenDependencies,
     /// The request contradicts what is stored.
     Conflict,
     /// No ready task matches.
@@ -55,6 +59,8 @@ impl Code {
             Code::NotFound => "not_found",
             Code::InvalidArgument => "invalid_argument",
             Code::IncompleteItems => "incomplete_items",
+            Code::OpenChildren => "open_children",
+            Code::OpenDependencies => "open_dependencies",
             Code::Conflict => "conflict",
             Code::NothingToClaim => "nothing_to_claim",
             Code::Paused => "paused",
@@ -86,6 +92,8 @@ pub struct Error {
     pub message: String,
     /// The number of the late receipt that was stored although the write was refused.
     pub receipt: Option<u64>,
+    /// After how many seconds the same request may succeed, if waiting helps.
+    pub retry_after_s: Option<u64>,
     source: Option<Box<dyn StdError + Send + Sync>>,
 }
 
@@ -95,7 +103,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 impl Error {
     /// A refusal with its message.
     pub fn new(code: Code, message: impl Into<String>) -> Self {
-        Error { code, message: message.into(), receipt: None, source: None }
+        Error { code, message: message.into(), receipt: None, retry_after_s: None, source: None }
     }
 
     /// The refusal of a parameter's value.
@@ -117,6 +125,13 @@ impl Error {
     #[must_use]
     pub fn caused_by(mut self, source: impl StdError + Send + Sync + 'static) -> Self {
         self.source = Some(Box::new(source));
+        self
+    }
+
+    /// Says after how many seconds the same request may succeed.
+    #[must_use]
+    pub fn retry_after(mut self, seconds: u64) -> Self {
+        self.retry_after_s = Some(seconds);
         self
     }
 

@@ -82,7 +82,11 @@ fn as_text(reply: &Value, prefix: &str) -> String {
     if let Some(listed) = reply["bad_items"]["listed"].as_array() {
         parts.push(listed.iter().map(cell).collect::<Vec<_>>().join("\n"));
     }
-    for (key, label) in [("needs_person", "waiting for a person"), ("stalled", "no receipt for a while")] {
+    for (key, label) in [
+        ("needs_person", "waiting for a person"),
+        ("stalled", "no receipt for a while"),
+        ("stranded", "cannot become ready"),
+    ] {
         if !is_empty(&reply[key]) {
             parts.push(format!("{label}: {}", cell(&reply[key])));
         }

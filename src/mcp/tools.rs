@@ -70,6 +70,9 @@ pub fn refusal(error: &Error) -> Value {
     if let Some(number) = error.receipt {
         value["receipt"] = json!({ "number": number, "duplicate": false, "late": true });
     }
+    if let Some(seconds) = error.retry_after_s {
+        value["retry_after_s"] = seconds.into();
+    }
     value
 }
 

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::lifecycle::complete::complete;
 use super::{Effect, Operation, Session};
-use crate::error::{Error, Result};
+use crate::error::{Code, Error, Result};
 use crate::model::id::TaskId;
 use crate::model::limits::MAX_IDS;
 
@@ -30,6 +30,27 @@ pub struct Failure {
     message: String,
 }
 
+impl Failure {
+    fn new((id, error): (TaskId, Error)) -> Self {
+        let code = error.code.as_str().to_owned();
+        Failure { id: id.to_string(), code, message: error.to_string() }
+    }
+}
+
+/// Completes tasks in their order, each in its own transaction. Returns those that were refused.
+fn complete_each(session: &Session, ids: &[TaskId], force: bool) -> Vec<(TaskId, Error)> {
+    let mut refused = Vec::new();
+    for id in ids {
+        let (author, task_id) = (session.caller().to_owned(), id.clone());
+        let completed =
+            session.write(move |tx| complete(tx, &tx.task(&task_id)?, None, None, force, &author));
+        if let Err(error) = completed {
+            refused.push((id.clone(), error));
+        }
+    }
+    refused
+}
+
 /// The reply.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct CompleteTasksReply {
@@ -52,21 +73,22 @@ impl Operation for CompleteTasks {
         if self.ids.is_empty() || self.ids.len() > MAX_IDS {
             return Err(Error::invalid(format!("ids: {} given, 1 to {MAX_IDS} allowed", self.ids.len())));
         }
-        let mut failures = Vec::new();
         let count = self.ids.len() as u64;
-        for id in self.ids {
-            let author = session.caller().to_owned();
-            let (task_id, force) = (id.clone(), self.force);
-            let completed =
-                session.write(move |tx| complete(tx, &tx.task(&task_id)?, None, None, force, &author));
-            if let Err(error) = completed {
-                failures.push(Failure {
-                    id: id.to_string(),
-                    code: error.code.as_str().to_owned(),
-                    message: error.to_string(),
-                });
+        let mut refused = complete_each(session, &self.ids, self.force);
+        // A task may wait for another one of the list, such as a parent for its child.
+        loop {
+            let before = refused.len();
+            let (waiting, others): (Vec<_>, Vec<_>) = refused
+                .into_iter()
+                .partition(|(_, error)| matches!(error.code, Code::OpenChildren | Code::OpenDependencies));
+            let again: Vec<TaskId> = waiting.into_iter().map(|(id, _)| id).collect();
+            refused = others.into_iter().chain(complete_each(session, &again, self.force)).collect();
+            if refused.len() == before {
+                break;
             }
         }
+        refused.sort_by_key(|(id, _)| self.ids.iter().position(|asked| asked == id));
+        let failures: Vec<Failure> = refused.into_iter().map(Failure::new).collect();
         let failure_count = failures.len() as u64;
         Ok(CompleteTasksReply {
             success: failures.is_empty(),

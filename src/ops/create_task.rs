@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::lifecycle::dependencies::refuse_cycle;
 use super::request::fields::{non_empty, parse_due, parse_tags};
 use super::request::idempotency::{RequestKey, run_once};
 use super::request::lookup::{find_parent, find_rows};
@@ -138,6 +139,8 @@ impl CreateTask {
         let row = tx.insert_task(&NewTask { task: &task, initial_text: self.body.as_str() })?;
         tx.set_dependencies(row, &hard, false)?;
         tx.set_dependencies(row, &soft, true)?;
+        refuse_cycle(tx, (row, "the new task"), &hard, "depends_on")?;
+        refuse_cycle(tx, (row, "the new task"), &soft, "soft_depends_on")?;
         if !hard.is_empty() {
             tx.recount_blockers(row)?;
         }

@@ -131,7 +131,7 @@ impl ListTasks {
             parent,
             ready: self.ready,
             without_conflicts: self.ready,
-            tags: Vec::new(),
+            ..TaskFilter::default()
         })
     }
 
@@ -151,11 +151,10 @@ impl ListTasks {
             .last()
             .filter(|_| more)
             .map(|task| format!("{}:{}:{}", task.priority, task.order, task.row));
-        let hint = match (self.status, &self.project, total.count, tx.next_lease_expiry()?) {
-            (Some(Status::Active), None, 0, Some(expiry)) => {
-                format!("; other tasks are in progress, the next lease expires at {expiry}")
-            }
-            _ => String::new(),
+        let nothing_ready = total.count == 0 && (self.ready || self.status == Some(Status::Active));
+        let hint = match if nothing_ready { tx.next_free(&filter)? } else { None } {
+            Some(time) => format!("; other such tasks are claimed or rest, the next comes free at {time}"),
+            None => String::new(),
         };
         let or_more = if total.at_least { " or more" } else { "" };
         Ok(ListTasksReply {

@@ -24,6 +24,10 @@ pub struct TaskFilter {
     pub ready: bool,
     /// Leaves out chunks that share a resource with a chunk in progress.
     pub without_conflicts: bool,
+    /// Only tasks that have not ended.
+    pub unfinished: bool,
+    /// Leaves out tasks with a child that has not ended and does not depend on its parent.
+    pub without_unfinished_children: bool,
     /// Only tasks with all of these tags.
     pub tags: Vec<String>,
 }
@@ -33,13 +37,16 @@ impl TaskFilter {
     /// or a hold blocks it. The queue state of any other task is its status.
     pub(super) fn queue_states(&self) -> Vec<&'static str> {
         const ACTIVE: [&str; 2] = ["ready", "not_ready"];
+        let wanted =
+            |status: &&Status| **status != Status::Active && !(self.unfinished && status.is_terminal());
         match (self.ready, self.status) {
+            (_, Some(status)) if self.unfinished && status.is_terminal() => Vec::new(),
             (true, None | Some(Status::Active)) => vec![ACTIVE[0]],
             (true, Some(_)) => Vec::new(),
             (false, Some(Status::Active)) => ACTIVE.to_vec(),
             (false, Some(status)) => vec![status.as_str()],
             (false, None) => {
-                let others = Status::ALL.iter().filter(|status| **status != Status::Active);
+                let others = Status::ALL.iter().filter(wanted);
                 others.map(|status| status.as_str()).chain(ACTIVE).collect()
             }
         }
@@ -47,7 +54,10 @@ impl TaskFilter {
 
     /// Whether the stored task counts (by project, queue state, type and priority) answer a count of this filter.
     pub(super) fn is_counted(&self) -> bool {
-        self.assignee.is_none() && self.parent.is_none() && self.tags.is_empty()
+        self.assignee.is_none()
+            && self.parent.is_none()
+            && self.tags.is_empty()
+            && !self.without_unfinished_children
     }
 }
 
@@ -80,5 +90,8 @@ mod tests {
         let all = TaskFilter::default().queue_states();
         assert_eq!(all.len(), Status::ALL.len() + 1);
         assert!(!all.contains(&"active"));
+        let unfinished = TaskFilter { unfinished: true, ..TaskFilter::default() }.queue_states();
+        assert!(unfinished.contains(&"not_ready") && unfinished.contains(&"blocked"), "{unfinished:?}");
+        assert!(!unfinished.contains(&"done") && !unfinished.contains(&"rejected"), "{unfinished:?}");
     }
 }

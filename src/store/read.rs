@@ -32,15 +32,21 @@ pub trait StoreRead: BatchRead + BulkRead + ResourceRead + RunnerRead + WaitRead
         since: u64,
         limit: usize,
     ) -> Result<Vec<(u64, Task)>>;
+    /// When the next claim on a matching task expires, or the next hold of one ends. The filter's status is ignored.
+    fn next_free(&self, filter: &TaskFilter) -> Result<Option<Timestamp>>;
     /// The tasks that a task depends on, in the order given by its author; `true` marks a soft dependency.
     fn dependencies(&self, task: &Task) -> Result<Vec<(TaskId, bool)>>;
     /// The first ids of tasks that depend on this one.
     fn dependents(&self, row: RowId, limit: usize) -> Result<Vec<TaskId>>;
+    /// The first unfinished tasks with a hard dependency that has ended without being done, each with that
+    /// dependency, newest task first. No task in the store makes them ready.
+    fn stranded_tasks(&self, project: Option<&str>, limit: usize) -> Result<Vec<(Task, Task)>>;
     /// The rows of tasks with a hard dependency on this one.
     fn hard_dependents(&self, row: RowId) -> Result<Vec<RowId>>;
     /// The first ids of a task's children.
     fn children(&self, row: RowId, limit: usize) -> Result<Vec<TaskId>>;
-    /// Whether `from` depends on `to`, directly or through other tasks, by hard or soft dependencies.
+    /// Whether `from` waits for `to`, directly or through other tasks: by hard or soft dependencies, or because a task
+    /// waits for its children, except those that depend on it.
     fn depends_transitively(&self, from: RowId, to: RowId) -> Result<bool>;
     /// Whether `task` is `ancestor` or one of its descendants.
     fn is_self_or_descendant(&self, task: RowId, ancestor: RowId) -> Result<bool>;

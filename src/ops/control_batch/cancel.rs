@@ -3,6 +3,7 @@
 use crate::error::Result;
 use crate::model::status::Status;
 use crate::model::task::Task;
+use crate::ops::lifecycle::dependencies::stranded_note;
 use crate::ops::lifecycle::finish_task::open_finish_task;
 use crate::ops::lifecycle::transition::change_state;
 use crate::ops::request::lookup::find_batch;
@@ -28,5 +29,6 @@ pub(super) fn cancel(tx: &dyn StoreWrite, batch: &Task, reason: &str, author: &s
     tx.append_receipt(batch, &NewReceipt { author, text: &text, ..NewReceipt::default() })?;
     let (batch, stored) = find_batch(tx, &batch.id)?;
     open_finish_task(tx, &batch, &stored)?;
-    Ok(format!("Cancelled {}: {count} chunks had not ended; their receipts are kept", batch.id))
+    let note = stranded_note(tx, &batch)?;
+    Ok(format!("Cancelled {}: {count} chunks had not ended; their receipts are kept{note}", batch.id))
 }

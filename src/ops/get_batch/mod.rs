@@ -112,6 +112,9 @@ pub struct GetBatchReply {
     /// without a write for ten minutes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stalled: Option<Vec<String>>,
+    /// Tasks that cannot become ready, because a dependency ended without being done; in the overview.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stranded: Option<Vec<String>>,
     /// The call to make next, in the overview.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next: Option<String>,
@@ -136,6 +139,7 @@ impl GetBatchReply {
             batches: None,
             needs_person: None,
             stalled: None,
+            stranded: None,
             next: None,
             since: latest.to_string(),
         }

@@ -16,7 +16,7 @@ pub(super) fn fill(
     launcher: Option<&Arc<dyn RunnerLauncher>>,
     reply: &mut GetBatchReply,
 ) -> Result<()> {
-    let Overview { open, batches, needs_person, stalled, next } =
+    let Overview { open, batches, needs_person, stalled, stranded, next } =
         overview(tx, project, |task, batch| lacks_runner(launcher, tx, task, batch))?;
     reply.message = match open {
         0 => "No batch is open".to_owned(),
@@ -28,5 +28,6 @@ pub(super) fn fill(
     };
     (reply.batches, reply.next) = (Some(batches), Some(next));
     (reply.needs_person, reply.stalled) = (Some(needs_person), Some(stalled));
+    reply.stranded = Some(stranded).filter(|tasks| !tasks.is_empty());
     Ok(())
 }

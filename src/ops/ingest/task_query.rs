@@ -100,8 +100,8 @@ impl Query {
             assignee: non_empty(&self.assignee),
             parent: parent.map(|id| find_task(tx, id, field)).transpose()?.map(|task| task.row),
             ready: self.ready.unwrap_or(false),
-            without_conflicts: false,
             tags: parse_tags(&self.tags)?,
+            ..TaskFilter::default()
         })
     }
 }

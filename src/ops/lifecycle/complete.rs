@@ -8,11 +8,12 @@ use crate::model::batch::Chunk;
 use crate::model::claim_rules::{check_state_change, claim_lost_error};
 use crate::model::completion::{MAX_NAMED, OpenWork, check_no_open_work};
 use crate::model::id::Token;
+use crate::model::limits::MAX_IDS;
 use crate::model::status::Status;
 use crate::model::task::Task;
 use crate::model::text::ReceiptText;
 use crate::ops::request::lookup::batch_of_chunk;
-use crate::store::{NewReceipt, StoreRead, StoreWrite};
+use crate::store::{NewReceipt, StoreRead, StoreWrite, TaskFilter};
 
 /// A completion that was accepted.
 pub(in crate::ops) struct Completion {
@@ -25,7 +26,7 @@ pub(in crate::ops) struct Completion {
 /// Completes a task. A completion that was accepted before is reported as repeated.
 ///
 /// # Errors
-/// `claim_lost`, `claim_required`, `incomplete_items`, `not_ready`, `cancelled`.
+/// `claim_lost`, `claim_required`, `incomplete_items`, `open_children`, `open_dependencies`, `not_ready`, `cancelled`.
 pub(in crate::ops) fn complete(
     tx: &dyn StoreWrite,
     task: &Task,
@@ -80,7 +81,7 @@ pub(in crate::ops) fn complete(
     }
     let forced = match (remaining, force) {
         (Ok(()), _) => None,
-        (Err(error), true) if error.code == Code::IncompleteItems => Some(error.message),
+        (Err(error), true) if is_open_work(error.code) => Some(error.message),
         (Err(error), _) => return Err(error),
     };
     let author = task.live_claim(now).map_or(author, |claim| claim.worker.as_str());
@@ -144,7 +145,12 @@ fn keep_new_summary(
     Ok(repeated)
 }
 
-/// Refuses a task whose text holds open checkboxes, a chunk with open items, and a batch with open chunks.
+fn is_open_work(code: Code) -> bool {
+    matches!(code, Code::IncompleteItems | Code::OpenChildren | Code::OpenDependencies)
+}
+
+/// Refuses a task whose text holds open checkboxes, a chunk with open items, a batch with open chunks, and a task
+/// with children or dependencies that are open.
 fn check_nothing_remains(
     tx: &dyn StoreRead,
     task: &Task,
@@ -163,6 +169,31 @@ fn check_nothing_remains(
         open_checkboxes: open_boxes.iter().map(String::as_str).collect(),
         chunk: chunk.map(|chunk| (chunk, keys)),
         batch: batch.as_ref(),
+        ..open_graph(tx, task)?
     };
     check_no_open_work(task, &remaining)
+}
+
+/// The children and dependencies of a task that are open. A chunk has neither, and a batch's children are its chunks.
+fn open_graph<'a>(tx: &dyn StoreRead, task: &Task) -> Result<OpenWork<'a>> {
+    let mut open = OpenWork::default();
+    if task.is_chunk || task.is_batch {
+        return Ok(open);
+    }
+    let filter = TaskFilter { parent: Some(task.row), unfinished: true, ..TaskFilter::default() };
+    let children = tx.list(&filter, None, MAX_IDS)?;
+    // A child that depends on the task is meant to come after it.
+    let after = if children.is_empty() { Vec::new() } else { tx.dependents(task.row, MAX_IDS)? };
+    let before = children.into_iter().filter(|child| !after.contains(&child.id));
+    open.children = before.map(|child| (child.id, child.status)).collect();
+    open.children_count = open.children.len() as u64;
+    for (id, soft) in tx.dependencies(task)? {
+        let dependency = tx.task(&id)?;
+        if !soft && dependency.status != Status::Done {
+            open.dependencies.push((id, dependency.status));
+        } else if task.hold_count > 0 && dependency.is_batch && !dependency.status.is_terminal() {
+            open.awaited_batch = Some(id);
+        }
+    }
+    Ok(open)
 }

@@ -3,6 +3,7 @@
 pub(in crate::ops) mod checkboxes;
 pub(in crate::ops) mod checkpoint;
 pub(in crate::ops) mod complete;
+pub(in crate::ops) mod dependencies;
 pub(in crate::ops) mod expire_leases;
 pub(in crate::ops) mod finish_task;
 pub(in crate::ops) mod in_doubt;

@@ -8,6 +8,7 @@ use crate::model::limits::{Order, Priority};
 use crate::model::status::{Complexity, Status, TaskType};
 use crate::model::task::{RowId, Task};
 use crate::model::text::LineText;
+use crate::ops::lifecycle::dependencies::refuse_cycle;
 use crate::ops::request::fields::{parse_due, parse_tags};
 use crate::ops::request::lookup::{find_parent, find_rows};
 use crate::store::StoreWrite;
@@ -84,17 +85,9 @@ fn replace_dependencies(
     field: &str,
 ) -> Result<()> {
     let rows = find_rows(tx, ids, field)?;
-    for row in &rows {
-        if tx.depends_transitively(*row, task.row)? {
-            let message = format!(
-                "{field}: {} already depends on {}; with a cycle neither task could ever be claimed",
-                tx.task_by_row(*row)?.id,
-                task.id
-            );
-            return Err(Error::new(Code::Conflict, message));
-        }
-    }
+    // The check sees the new dependencies: a child that depends on its parent comes after it. A refusal rolls back.
     tx.set_dependencies(task.row, &rows, soft)?;
+    refuse_cycle(tx, (task.row, task.id.as_str()), &rows, field)?;
     tx.recount_blockers(task.row)
 }
 
@@ -115,6 +108,16 @@ fn new_parent(tx: &dyn StoreWrite, task: &Task, parent: &str) -> Result<Option<R
         return Err(Error::new(
             Code::Conflict,
             format!("parent: {id} is a descendant of {0}, so it cannot be the parent of {0}", task.id),
+        ));
+    }
+    let comes_after = tx.dependencies(task)?.iter().any(|(dependency, _)| *dependency == id);
+    if !comes_after && tx.depends_transitively(task.row, parent.row)? {
+        return Err(Error::new(
+            Code::Conflict,
+            format!(
+                "parent: {0} waits for {id} already, through its dependencies or its children, and {id} would wait for its child {0}; in a cycle neither could be completed",
+                task.id
+            ),
         ));
     }
     Ok(Some(parent.row))

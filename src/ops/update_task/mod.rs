@@ -9,6 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::lifecycle::checkboxes::tick_hint;
+use super::lifecycle::dependencies::stranded_note;
 use super::lifecycle::receipts::renew_lease;
 use super::request::fields::non_empty;
 use super::request::idempotency::{RequestKey, run_once};
@@ -214,6 +215,9 @@ impl UpdateTask {
         if self.status == Some(Status::InProgress) {
             let hint = tick_hint(tx, &after)?;
             message += &if hint.is_empty() { hint } else { format!(". {hint}") };
+        }
+        if self.status.is_some() {
+            message += &stranded_note(tx, &after)?;
         }
         let mut reply = TaskReply::new(message, Some(TaskView::compact(tx, &after)?));
         reply.duplicate = receipt.as_ref().filter(|receipt| receipt.duplicate).map(|_| true);

@@ -21,6 +21,8 @@ const BATCHES: usize = 4;
 const NAMED: usize = 4;
 /// A claimed chunk counts as stalled after this time without a write, in seconds.
 const QUIET_SECONDS: i64 = 600;
+/// The urgency of a batch about which nothing has to be done.
+const POLLING: u8 = 1;
 /// The most characters of a title.
 const TITLE_CHARS: usize = 40;
 /// The most bytes of a title.
@@ -52,6 +54,8 @@ pub(in crate::ops) struct Overview {
     pub(in crate::ops) needs_person: Vec<String>,
     /// Claimed chunks without a recent write, or with an expired lease.
     pub(in crate::ops) stalled: Vec<String>,
+    /// Tasks that cannot become ready, because a dependency ended without being done.
+    pub(in crate::ops) stranded: Vec<String>,
     /// The call to make next.
     pub(in crate::ops) next: String,
 }
@@ -71,11 +75,20 @@ pub(in crate::ops) fn overview(
     }
     // The sort is stable: of equally urgent batches the newest stays first.
     states.sort_by_key(|state| Reverse(state.urgency));
-    let next = states.first().map_or_else(
-        || "no batch is open: list_tasks(status=\"active\") or create_batch()".to_owned(),
-        |first| first.next.clone(),
-    );
-    let mut overview = Overview { open: states.len(), next, ..Overview::default() };
+    let stranded = tx.stranded_tasks(project, NAMED)?;
+    let next = match (states.first(), stranded.first()) {
+        (Some(first), None) => first.next.clone(),
+        (Some(first), Some(_)) if first.urgency > POLLING => first.next.clone(),
+        (_, Some((task, ended))) => format!(
+            "{0} depends on {1}, which is {2}: update_task(id=\"{0}\", depends_on=...), or cancel it",
+            task.id, ended.id, ended.status
+        ),
+        (None, None) => "no batch is open: list_tasks(status=\"active\") or create_batch()".to_owned(),
+    };
+    let stranded =
+        stranded.iter().map(|(task, ended)| format!("{} ({} is {})", task.id, ended.id, ended.status));
+    let mut overview =
+        Overview { open: states.len(), next, stranded: stranded.collect(), ..Overview::default() };
     for state in states {
         overview.needs_person.extend(state.needs_person);
         overview.stalled.extend(state.stalled);
@@ -125,7 +138,7 @@ fn assess(tx: &dyn StoreRead, task: &Task, batch: &Batch, lacks_runner: bool) ->
         (2, "reset_stalled_tasks(dry_run=true)".to_owned())
     } else {
         let workers = if batch.profile.is_some() { "" } else { "; start workers if none are running" };
-        (1, format!("poll get_batch(id=\"{id}\"){workers}"))
+        (POLLING, format!("poll get_batch(id=\"{id}\"){workers}"))
     };
     let batch = OpenBatch {
         id: id.to_string(),

@@ -1,11 +1,14 @@
 //! Lists and counts of tasks, by queue state: each query then follows one index.
 
+use std::sync::LazyLock;
+
 use rusqlite::{named_params, params};
 
 use super::rows::{self, task_columns};
 use super::tx::Tx;
 use crate::error::Result;
 use crate::model::task::Task;
+use crate::model::timestamp::Timestamp;
 use crate::store::{ListPosition, TaskFilter, TaskTotal};
 
 /// How many rows are counted if the stored counts do not cover a filter. Beyond it, a total is "at least".
@@ -24,9 +27,38 @@ macro_rules! filter_conditions {
               SELECT 1 FROM shared_resource mine CROSS JOIN resource_in_use theirs
                     ON theirs.project = mine.project AND theirs.resource_key = mine.resource_key
                WHERE mine.chunk = t.row_id AND theirs.chunk <> t.row_id AND (mine.descendants_only = 0 OR theirs.descendants_only = 0)))
+         AND (:childless = 0 OR t.role <> 'task' OR NOT EXISTS (
+              SELECT 1 FROM task child
+               WHERE child.parent = t.row_id AND child.queue_state IN (SELECT value FROM json_each(:unfinished))
+                 AND NOT EXISTS (SELECT 1 FROM dependency d WHERE d.task = child.row_id AND d.depends_on = t.row_id)))
          AND (:tags IS NULL OR NOT EXISTS (
               SELECT 1 FROM json_each(:tags) wanted
                WHERE wanted.value NOT IN (SELECT value FROM json_each(t.tags))))"
+    };
+}
+
+/// The queue states of tasks that have not ended, as a JSON list.
+static UNFINISHED: LazyLock<String> = LazyLock::new(|| {
+    let filter = TaskFilter { unfinished: true, ..TaskFilter::default() };
+    serde_json::Value::from(filter.queue_states()).to_string()
+});
+
+/// The earliest future time in a column of the tasks that match a filter. `$index` contains only tasks with such a
+/// time.
+macro_rules! earliest_sql {
+    ($column:literal, $index:literal, $which:literal) => {
+        concat!(
+            "SELECT min(t.",
+            $column,
+            ") FROM task t INDEXED BY ",
+            $index,
+            " WHERE ",
+            $which,
+            " AND t.",
+            $column,
+            " > :now ",
+            filter_conditions!()
+        )
     };
 }
 
@@ -71,7 +103,8 @@ impl Tx<'_> {
                 ":type": filter.task_type.map(|kind| kind.as_str()),
                 ":priority": filter.priority, ":priority_max": filter.priority_max,
                 ":project": filter.project, ":assignee": filter.assignee, ":parent": filter.parent,
-                ":free": filter.without_conflicts, ":tags": rows::some_list(&filter.tags),
+                ":free": filter.without_conflicts, ":childless": filter.without_unfinished_children,
+                ":unfinished": UNFINISHED.as_str(), ":tags": rows::some_list(&filter.tags),
                 ":limit": i64::try_from(limit).unwrap_or(i64::MAX),
             },
             rows::task,
@@ -93,6 +126,28 @@ impl Tx<'_> {
         found.sort_by_key(|task| (task.priority, task.order, task.row));
         found.truncate(limit);
         Ok(found)
+    }
+
+    /// See [`crate::store::StoreRead::next_free`].
+    pub(super) fn next_free_time(&self, filter: &TaskFilter) -> Result<Option<Timestamp>> {
+        let earliest = |sql: &str| -> Result<Option<i64>> {
+            let found = self.first(
+                sql,
+                named_params! {
+                    ":now": self.now.millis(),
+                    ":type": filter.task_type.map(|kind| kind.as_str()),
+                    ":priority": filter.priority, ":priority_max": filter.priority_max,
+                    ":project": filter.project, ":assignee": filter.assignee, ":parent": filter.parent,
+                    ":free": false, ":childless": false, ":unfinished": "[]",
+                    ":tags": rows::some_list(&filter.tags),
+                },
+                |row| row.get::<_, Option<i64>>(0),
+            )?;
+            Ok(found.flatten())
+        };
+        let lease = earliest(earliest_sql!("expires_at", "task_by_lease", "t.status = 'in_progress'"))?;
+        let hold = earliest(earliest_sql!("held_until", "task_by_hold", "t.held_until IS NOT NULL"))?;
+        Ok(lease.into_iter().chain(hold).min().map(Timestamp::from_millis))
     }
 
     /// See [`crate::store::StoreRead::count_tasks`].
@@ -148,7 +203,7 @@ impl Tx<'_> {
                 ":priority": filter.priority, ":priority_max": filter.priority_max,
                 ":project": filter.project, ":assignee": filter.assignee, ":parent": filter.parent,
                 // A chunk that becomes free because another one ended has not changed itself, so it is always included.
-                ":free": false, ":tags": rows::some_list(&filter.tags),
+                ":free": false, ":childless": false, ":unfinished": "[]", ":tags": rows::some_list(&filter.tags),
                 ":limit": i64::try_from(limit).unwrap_or(i64::MAX),
             },
             rows::task,

@@ -99,6 +99,10 @@ impl StoreRead for Tx<'_> {
         )
     }
 
+    fn next_free(&self, filter: &TaskFilter) -> Result<Option<Timestamp>> {
+        self.next_free_time(filter)
+    }
+
     fn dependencies(&self, task: &Task) -> Result<Vec<(TaskId, bool)>> {
         if !task.has_dependencies {
             return Ok(Vec::new());
@@ -118,6 +122,21 @@ impl StoreRead for Tx<'_> {
         )
     }
 
+    fn stranded_tasks(&self, project: Option<&str>, limit: usize) -> Result<Vec<(Task, Task)>> {
+        let found = self.all(
+            "SELECT DISTINCT t.row_id, ended.row_id
+               FROM task ended CROSS JOIN dependency d ON d.depends_on = ended.row_id AND d.soft = 0
+                    JOIN task t ON t.row_id = d.task
+              WHERE ended.queue_state IN ('cancelled', 'failed', 'rejected')
+                AND t.queue_state NOT IN ('done', 'cancelled', 'failed', 'rejected')
+                AND (?1 IS NULL OR t.project = ?1)
+              ORDER BY t.row_id DESC LIMIT ?2",
+            params![project, limit],
+            |row| Ok((row.get::<_, RowId>(0)?, row.get::<_, RowId>(1)?)),
+        )?;
+        found.into_iter().map(|(row, ended)| Ok((self.task_by_row(row)?, self.task_by_row(ended)?))).collect()
+    }
+
     fn hard_dependents(&self, row: RowId) -> Result<Vec<RowId>> {
         self.all("SELECT task FROM dependency WHERE depends_on = ?1 AND soft = 0", [row], |row| row.get(0))
     }
@@ -134,7 +153,10 @@ impl StoreRead for Tx<'_> {
         Ok(self
             .first(
                 "WITH RECURSIVE reached(row_id) AS (
-                   SELECT ?1 UNION SELECT d.depends_on FROM dependency d JOIN reached r ON d.task = r.row_id)
+                   SELECT ?1 UNION SELECT d.depends_on FROM dependency d JOIN reached r ON d.task = r.row_id
+                             UNION SELECT t.row_id FROM task t JOIN reached r ON t.parent = r.row_id
+                                    WHERE t.role <> 'chunk' AND NOT EXISTS (
+                                          SELECT 1 FROM dependency d WHERE d.task = t.row_id AND d.depends_on = r.row_id))
                  SELECT 1 FROM reached WHERE row_id = ?2",
                 [from, to],
                 |_| Ok(()),
