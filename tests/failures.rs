@@ -86,3 +86,68 @@ fn the_number_of_failures_that_are_not_shown_is_reported() {
         seen.message()
     );
 }
+
+#[test]
+fn failures_of_an_ended_batch_stay_in_sight_until_they_are_retried() {
+    let store = Store::new();
+    store.write("items.jsonl", "{\"key\":\"a\"}\n{\"key\":\"b\"}\n{\"key\":\"c\"}\n");
+    store.write("worker.sh", "[ \"$TASKTALLY_ITEM\" != b ] || [ -e fixed ]");
+    let run = ["run", "--items", "items.jsonl", "--quiet", "--", "sh", "worker.sh"];
+    let ran = store.tasktally(run).code(1);
+    let mut server = store.serve();
+    let id = server.call("list_tasks", json!({"type": "epic"})).ok().text("/tasks/0/id");
+    for part in
+        ["1 of 3 items failed", "--view failures shows why", "--action retry", &format!("run --resume {id}")]
+    {
+        assert!(ran.stdout.contains(part), "{part}: {}", ran.stdout);
+    }
+    assert!(ran.stdout.contains(&format!("get-batch {id}")), "a command of the terminal: {}", ran.stdout);
+
+    let overview = server.call("get_batch", json!({})).ok();
+    assert!(overview.message().contains("1 ended with failures"), "{}", overview.message());
+    assert_eq!(overview["batches"][0]["failed"], 1, "{}", overview.value);
+    let calls = format!(
+        "get_batch(id=\"{id}\", view=\"failures\") shows why; control_batch(id=\"{id}\", action=\"retry\")"
+    );
+    assert!(overview.text("/next").starts_with(&calls), "{}", overview.value);
+    let seen = server.call("get_batch", json!({"id": id})).ok();
+    assert!(seen.message().contains("1 of 3 items failed"), "{}", seen.message());
+    assert_eq!(seen["next"], overview["next"]);
+    let watched = store.tasktally(["watch", &id, "--plain"]).code(1);
+    assert!(
+        watched.stdout.contains("1 failed; ") && watched.stdout.contains("--view failures"),
+        "{}",
+        watched.stdout
+    );
+
+    store.write("fixed", "");
+    let retried = store.tasktally(["control-batch", &id, "--action", "retry"]).success();
+    assert!(retried.stdout.contains(&format!("run --resume {id}")), "{}", retried.stdout);
+    let resumed = store.tasktally(["run", "--resume", &id, "--quiet"]).success();
+    assert!(!resumed.stdout.contains("failures shows"), "{}", resumed.stdout);
+    let overview = server.call("get_batch", json!({})).ok();
+    assert_eq!(overview["batches"], json!([]), "{}", overview.value);
+    assert!(server.call("get_batch", json!({"id": id})).ok().get("next").is_none());
+}
+
+#[test]
+fn chunks_that_failed_as_a_whole_are_counted_as_failures() {
+    let store = Store::new();
+    let mut server = store.serve();
+    let batch = json!({"title": "B", "instructions": "x", "items": ["a", "b", "c"], "max_chunk": 2, "max_attempts": 1});
+    let id = server.call("create_batch", batch).ok().text("/batch/id");
+    for _ in 0..2 {
+        let claim = server.call("claim_task", json!({"batch": id})).ok();
+        let failed =
+            json!({"id": claim["task"]["id"], "claim": claim["claim"]["token"], "reason": "no network"});
+        server.call("release_task", failed).ok();
+    }
+    let seen = server.call("get_batch", json!({"id": id, "view": "failures"})).ok();
+    assert_eq!(seen.message(), "2 of 2 chunks failed, 3 items were not processed");
+    assert!(seen.text("/next").contains("action=\"retry\""), "{}", seen.value);
+    let overview = server.call("get_batch", json!({})).ok();
+    assert_eq!(overview["batches"][0]["id"], json!(id), "{}", overview.value);
+    // A batch of another project is not in sight.
+    let other = server.call("get_batch", json!({"project": "other"})).ok();
+    assert_eq!(other["batches"], json!([]), "{}", other.value);
+}

@@ -13,6 +13,7 @@ pub mod conflict;
 pub mod cost;
 pub mod extend;
 pub mod failure_streak;
+pub mod failures;
 pub mod fair_share;
 pub mod field;
 pub mod id;

@@ -16,8 +16,15 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, board: &Board) {
 
     let (processed, total) = (header.counts.processed(), header.counts.total);
     let progress = format!("  {processed} of {total}  {} %", percent(processed, total));
-    let (full, empty) = bar(processed, total, canvas.columns().saturating_sub(progress.len()));
-    canvas.row(&[(&full, theme.good()), (&empty, theme.dim()), (&progress, theme.plain())]);
+    let columns = canvas.columns().saturating_sub(progress.len());
+    let (full, empty) = bar(processed, total, columns);
+    let (good, bad) = split_failed(&full, header.counts.failed, total, columns);
+    canvas.row(&[
+        (&good, theme.good()),
+        (&bad, theme.bad()),
+        (&empty, theme.dim()),
+        (&progress, theme.plain()),
+    ]);
 
     canvas.row(&[(&facts(board), theme.plain())]);
     if let Some(runner) = &header.runner {
@@ -26,6 +33,15 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, board: &Board) {
     if let Some(reason) = waits_for_person(board) {
         canvas.row(&[(&cut(&reason, canvas.columns()), theme.attention())]);
     }
+}
+
+/// The filled part of the bar, split into the part of the other items and that of the failed ones: at least one
+/// column if any item failed.
+fn split_failed(full: &str, failed: u64, total: u64, columns: usize) -> (String, String) {
+    let cells: Vec<char> = full.chars().collect();
+    let share = bar(failed, total.max(1), columns).0.chars().count().min(cells.len());
+    let (good, bad) = cells.split_at(cells.len() - share);
+    (good.iter().collect(), bad.iter().collect())
 }
 
 /// How many rows the header has.
@@ -68,6 +84,13 @@ fn waits_for_person(board: &Board) -> Option<String> {
     let stuck = board.count_in(Status::Failed) + board.count_in(Status::Blocked);
     if stuck > 0 && header.status != BatchStatus::Cancelled {
         reasons.push(format!("{} failed or blocked (n t)", count(stuck, "chunk")));
+    }
+    if stuck == 0
+        && header.counts.failed > 0
+        && header.status.is_over()
+        && header.status != BatchStatus::Cancelled
+    {
+        reasons.push(format!("{} failed (T tries again)", count(header.counts.failed, "item")));
     }
     (!reasons.is_empty()).then(|| format!("waits for you: {}", reasons.join("; ")))
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use super::board::{Board, StatusChange};
-use super::format::{duration, percent};
+use super::format::{count, duration, percent};
 use super::poller::Poller;
 use crate::error::{Error, Result};
 use crate::model::batch::BatchStatus;
@@ -80,6 +80,20 @@ fn batch_event(board: &Board, prefix: &str) -> Event {
     let mut text = format!("{} {}: {}, {processed} of {total} items", header.id, header.title, header.status);
     if header.counts.failed > 0 {
         text.push_str(&format!(", {} failed", header.counts.failed));
+    }
+    let failed_chunks = board.count_in(Status::Failed);
+    if has_ended(header.status)
+        && header.status != BatchStatus::Cancelled
+        && (header.counts.failed > 0 || failed_chunks > 0)
+    {
+        if failed_chunks > 0 {
+            text.push_str(&format!(", {}", count(failed_chunks, "failed chunk")));
+        }
+        let calls = format!(
+            "get_batch(id=\"{0}\", view=\"failures\") shows why, control_batch(id=\"{0}\", action=\"retry\") opens them again",
+            header.id
+        );
+        text.push_str(&format!("; {}", with_commands(&calls, prefix)));
     }
     if let Some(reason) = &header.paused {
         text.push_str(&format!("; paused: {}", with_commands(reason, prefix)));

@@ -2,12 +2,14 @@
 
 use std::collections::HashMap;
 use std::io::{IsTerminal, Write};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget};
 use serde_json::{Value, json};
 
+use crate::model::status::Outcome;
 use crate::terminal::bar_style;
 
 /// How many characters of a chunk's title its bar shows.
@@ -44,6 +46,15 @@ pub(super) struct RunProgress {
     bars: MultiProgress,
     total_bar: ProgressBar,
     chunk_bars: Mutex<HashMap<String, ProgressBar>>,
+    /// The items that failed during this run.
+    failed: AtomicU64,
+}
+
+/// The template of the total's bar.
+fn total_template(colour: &str, end: &str) -> String {
+    format!(
+        "{{prefix:<28}} {{bar:32.{colour}}} {{pos:>6}}/{{len:<6}} {{percent:>3}} %  {{per_sec}}  {{eta}} left{end}"
+    )
 }
 
 impl RunProgress {
@@ -56,14 +67,12 @@ impl RunProgress {
         };
         let bars = MultiProgress::with_draw_target(target);
         let total_bar = bars.add(ProgressBar::new(total).with_position(processed));
-        total_bar.set_style(bar_style(
-            "{prefix:<28} {bar:32.green} {pos:>6}/{len:<6} {percent:>3} %  {per_sec}  {eta} left",
-        ));
+        total_bar.set_style(bar_style(&total_template("green", "")));
         total_bar.set_prefix("all");
         if mode == ProgressMode::Bars {
             total_bar.enable_steady_tick(Duration::from_millis(500));
         }
-        RunProgress { mode, bars, total_bar, chunk_bars: Mutex::default() }
+        RunProgress { mode, bars, total_bar, chunk_bars: Mutex::default(), failed: AtomicU64::new(0) }
     }
 
     /// Progress that is not shown.
@@ -113,9 +122,21 @@ impl RunProgress {
     ) {
         self.event(&json!({ "event": "item", "chunk": chunk, "item": key, "outcome": outcome, "category": category, "receipt": receipt }));
         self.total_bar.inc(1);
+        if outcome == Outcome::Failed.as_str() {
+            self.count_failure();
+        }
         if let Some(bar) = self.chunk_bars().get(chunk) {
             bar.inc(1);
         }
+    }
+
+    /// Counts a failed item: the total's bar is no longer green and shows how many failed.
+    fn count_failure(&self) {
+        let failed = self.failed.fetch_add(1, Ordering::Relaxed) + 1;
+        if failed == 1 {
+            self.total_bar.set_style(bar_style(&total_template("yellow", "  {msg:.red}")));
+        }
+        self.total_bar.set_message(format!("{failed} failed"));
     }
 
     /// Several items were settled by a process that works a whole chunk.

@@ -72,7 +72,23 @@ pub(super) fn retry(
             "Opened nothing: {still_open} chunks with failed items have not ended; retry once they have"
         ),
         0 => format!("Batch {id} has no failed items or chunks to retry{note}"),
-        _ => format!("Opened {chunks} chunks with {items} failed items again; their receipts are kept{note}"),
+        _ => {
+            let next = work_again(tx, batch)?;
+            format!(
+                "Opened {chunks} chunks with {items} failed items again; their receipts are kept{next}{note}"
+            )
+        }
+    })
+}
+
+/// How the opened chunks get worked, if no runner does so by itself.
+fn work_again(tx: &dyn StoreWrite, batch: &Task) -> Result<String> {
+    let Some(stored) = tx.batch(batch.row)?.filter(|stored| stored.profile.is_none()) else {
+        return Ok(String::new());
+    };
+    Ok(match stored.run {
+        Some(_) => format!("; tasktally run --resume {} works them", batch.id),
+        None => "; start workers".to_owned(),
     })
 }
 

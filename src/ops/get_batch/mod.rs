@@ -13,6 +13,7 @@ use super::runners::start::lacks_runner;
 use super::views::attention::{expired_chunks, needs_person};
 use super::views::chunk::ChunkView;
 use super::views::failures::{FailureView, failures};
+use super::views::next_call::{next_call, resolving_calls, unresolved_failures};
 use super::views::overview::OpenBatch;
 use super::views::receipts::{BatchReceipt, receipts};
 use super::views::review::{ReviewView, reviews};
@@ -105,7 +106,7 @@ pub struct GetBatchReply {
     /// Chunks that wait for a decision.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reviews: Option<Vec<ReviewView>>,
-    /// The open batches, in the overview.
+    /// The open batches and those with unresolved failures, in the overview.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub batches: Option<Vec<OpenBatch>>,
     /// Chunks whose lease has expired, so that any worker can take them over; in the overview also claimed chunks
@@ -115,7 +116,7 @@ pub struct GetBatchReply {
     /// Tasks that cannot become ready, because a dependency ended without being done; in the overview.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stranded: Option<Vec<String>>,
-    /// The call to make next, in the overview.
+    /// The call to make next.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next: Option<String>,
     /// Chunks that only a person can move on.
@@ -218,14 +219,21 @@ impl BatchRequest<'_> {
     }
 
     fn failures(&self, reply: &mut GetBatchReply) -> Result<()> {
-        let (tx, task, counts) = (self.tx, self.task, &self.batch.counts);
-        reply.message = format!("{} of {} items failed", counts.failed, counts.total);
-        if counts.failed > FAILURES as u64 {
+        let failed = unresolved_failures(self.tx, self.task, self.batch)?;
+        reply.message = match failed.is_none() {
+            true => "No item and no chunk failed".to_owned(),
+            false => failed.summary(),
+        };
+        if failed.items.max(failed.chunks) > FAILURES as u64 {
             reply.message += &format!("; the first {FAILURES} are shown, a report of the batch lists all");
         }
-        reply.failures = Some(failures(tx, task, FAILURES)?);
+        reply.failures = Some(failures(self.tx, self.task, FAILURES)?);
         reply.chunks = Some(Vec::new());
-        self.add_batch(reply)
+        self.add_batch(reply)?;
+        if !failed.is_none() {
+            reply.next = Some(resolving_calls(self.task, self.batch));
+        }
+        Ok(())
     }
 
     fn receipts(&self, reply: &mut GetBatchReply) -> Result<()> {
@@ -254,6 +262,8 @@ impl BatchRequest<'_> {
         reply.stalled = self.stalled()?;
         reply.needs_person = Some(needs_person(self.tx, self.task)?);
         reply.batch = Some(self.batch_fields()?);
+        let next = next_call(self.tx, self.task, self.batch, self.lacks_runner)?;
+        reply.next = next.map(|next| next.call);
         Ok(())
     }
 

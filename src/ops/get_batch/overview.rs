@@ -1,4 +1,4 @@
-//! The reply without an id: the overview of open batches.
+//! The reply without an id: the overview of open batches and unresolved failures.
 
 use std::sync::Arc;
 
@@ -16,16 +16,19 @@ pub(super) fn fill(
     launcher: Option<&Arc<dyn RunnerLauncher>>,
     reply: &mut GetBatchReply,
 ) -> Result<()> {
-    let Overview { open, batches, needs_person, stalled, stranded, next } =
+    let Overview { open, failed, batches, needs_person, stalled, stranded, next } =
         overview(tx, project, |task, batch| lacks_runner(launcher, tx, task, batch))?;
     reply.message = match open {
         0 => "No batch is open".to_owned(),
         1 => "1 batch is open".to_owned(),
-        more if more > batches.len() => {
-            format!("{more} batches are open, the {} most urgent are shown", batches.len())
-        }
         more => format!("{more} batches are open"),
     };
+    if failed > 0 {
+        reply.message += &format!(", {failed} ended with failures that nobody retried or accepted");
+    }
+    if open + failed > batches.len() {
+        reply.message += &format!("; the {} most urgent are shown", batches.len());
+    }
     (reply.batches, reply.next) = (Some(batches), Some(next));
     (reply.needs_person, reply.stalled) = (Some(needs_person), Some(stalled));
     reply.stranded = Some(stranded).filter(|tasks| !tasks.is_empty());

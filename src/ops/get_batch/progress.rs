@@ -7,6 +7,7 @@ use crate::error::Result;
 use crate::model::limits::PAGE_ROWS;
 use crate::ops::views::batch::batch_view;
 use crate::ops::views::chunk::{ChunkView, chunk_view};
+use crate::ops::views::next_call::unresolved_failures;
 use crate::store::TaskFilter;
 
 impl BatchRequest<'_> {
@@ -25,6 +26,10 @@ impl BatchRequest<'_> {
         reply.chunks = Some(chunks);
         let counts = &self.batch.counts;
         reply.message = format!("{} of {} items processed", counts.processed(), counts.total);
+        let failed = unresolved_failures(self.tx, self.task, self.batch)?;
+        if !failed.is_none() {
+            reply.message += &format!("; {}", failed.summary());
+        }
         self.add_batch(reply)
     }
 

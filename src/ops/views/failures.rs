@@ -9,7 +9,7 @@ use crate::model::status::Status;
 use crate::model::task::Task;
 use crate::store::{StoreRead, TaskFilter};
 
-/// A failed chunk or item.
+/// A failed, blocked or rejected chunk, or a failed item.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct FailureView {
     /// The chunk's id.
@@ -24,9 +24,12 @@ pub struct FailureView {
 /// The failures of a batch, at most `max` chunks followed by at most `max` items.
 pub(in crate::ops) fn failures(tx: &dyn StoreRead, batch: &Task, max: usize) -> Result<Vec<FailureView>> {
     let mut failures = Vec::new();
-    let filter =
-        TaskFilter { parent: Some(batch.row), status: Some(Status::Failed), ..TaskFilter::default() };
-    for chunk in tx.list(&filter, None, max)? {
+    let mut chunks = Vec::new();
+    for status in [Status::Failed, Status::Blocked, Status::Rejected] {
+        let filter = TaskFilter { parent: Some(batch.row), status: Some(status), ..TaskFilter::default() };
+        chunks.extend(tx.list(&filter, None, max - chunks.len())?);
+    }
+    for chunk in chunks {
         let last =
             tx.receipt(chunk.row, chunk.receipt_count)?.map(|receipt| receipt.text).unwrap_or_default();
         let mut reason = shorten(last);

@@ -11,6 +11,7 @@ pub(in crate::ops) mod failures;
 pub(in crate::ops) mod in_doubt;
 pub mod intermediate_state;
 pub(in crate::ops) mod items;
+pub(in crate::ops) mod next_call;
 pub(in crate::ops) mod overview;
 pub(in crate::ops) mod receipt;
 pub(in crate::ops) mod receipts;

@@ -421,6 +421,20 @@ impl StoreRead for Tx<'_> {
         )
     }
 
+    fn failed_batches(&self, project: Option<&str>, limit: usize) -> Result<Vec<Task>> {
+        self.all(
+            concat!(
+                "SELECT ", task_columns!(), " FROM batch b JOIN task t ON t.row_id = b.task
+                  WHERE b.chunks_ended >= b.chunks_total AND t.status <> 'cancelled' AND (?1 IS NULL OR t.project = ?1)
+                    AND (b.items_failed > 0
+                         OR EXISTS (SELECT 1 FROM task c WHERE c.parent = b.task AND c.queue_state = 'failed'))
+                  ORDER BY t.row_id DESC LIMIT ?2"
+            ),
+            params![project, limit],
+            rows::task,
+        )
+    }
+
     fn ids_with_prefix(&self, prefix: &str, only_batches: bool, limit: usize) -> Result<Vec<TaskId>> {
         super::completion::ids_with_prefix(self, prefix, only_batches, limit)
     }

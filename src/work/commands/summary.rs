@@ -9,7 +9,8 @@ use super::summary_table::summary_table;
 use crate::error::{Error, Result};
 use crate::model::id::TaskId;
 use crate::ops::views::intermediate_state;
-use crate::ops::{GetBatch, Operation, Session};
+use crate::ops::{GetBatch, Operation, Session, find_batch, unresolved_failures};
+use crate::terminal::with_commands;
 use crate::work::progress::ProgressMode;
 
 /// Prints the summary of a batch: a table, or the `done` event of JSON mode. `processed` items were settled since
@@ -25,8 +26,8 @@ pub(super) fn print_summary(
     started_at: Instant,
     processed: u64,
 ) -> Result<()> {
+    let reply = GetBatch::progress_of(batch.clone()).run(session)?;
     if mode == ProgressMode::Json {
-        let reply = GetBatch::progress_of(batch.clone()).run(session)?;
         let mut event = serde_json::to_value(reply)
             .map_err(|error| Error::internal("the reply could not be written as JSON", error))?;
         if let Value::Object(map) = &mut event {
@@ -43,6 +44,22 @@ pub(super) fn print_summary(
         "{processed} items in {seconds:.1} s, {rate:.0} per second. Receipts: {program} get-task {batch}.01. Files: {}",
         intermediate_state::folder(session, batch).display()
     ));
+    print_failures(session, program, batch, reply.next.as_deref())
+}
+
+/// Prints what failed and the next command. A failure stays visible until a retry or a person resolves it.
+fn print_failures(session: &Session, program: &str, batch: &TaskId, next: Option<&str>) -> Result<()> {
+    let id = batch.clone();
+    let failed = session.read(move |tx| {
+        let (task, batch) = find_batch(tx, &id)?;
+        unresolved_failures(tx, &task, &batch)
+    })?;
+    if !failed.is_none() {
+        print_line(&format!("{}.", failed.summary()));
+        if let Some(next) = next {
+            print_line(&format!("Next: {}", with_commands(next, program)));
+        }
+    }
     Ok(())
 }
 

@@ -1,0 +1,90 @@
+//! The call to make next for a batch, and how urgent it is.
+
+use super::attention::{claimed_chunks, expired_chunks, has_expired, needs_person};
+use crate::error::Result;
+use crate::model::batch::{Batch, BatchStatus};
+use crate::model::failures::Failures;
+use crate::model::status::Status;
+use crate::model::task::Task;
+use crate::ops::request::lookup::batch_status;
+use crate::store::{StoreRead, TaskFilter};
+
+/// The urgency of a batch about which nothing has to be done.
+pub(in crate::ops) const POLLING: u8 = 1;
+/// A claimed chunk counts as stalled after this time without a write, in seconds.
+const QUIET_SECONDS: i64 = 600;
+
+/// What has to be done about a batch.
+pub(in crate::ops) struct NextCall {
+    /// Higher is more urgent.
+    pub(in crate::ops) urgency: u8,
+    /// The call, with a few words.
+    pub(in crate::ops) call: String,
+}
+
+/// What failed in a batch and was neither retried nor accepted.
+pub(crate) fn unresolved_failures(tx: &dyn StoreRead, task: &Task, batch: &Batch) -> Result<Failures> {
+    let mut chunks = 0;
+    for status in [Status::Failed, Status::Blocked] {
+        let filter = TaskFilter { parent: Some(task.row), status: Some(status), ..TaskFilter::default() };
+        chunks += tx.count_tasks(&filter)?.count;
+    }
+    Ok(Failures::new(batch, chunks))
+}
+
+/// Claimed chunks of a batch without a write for ten minutes, or with an expired lease.
+pub(in crate::ops) fn stalled_chunks(tx: &dyn StoreRead, task: &Task) -> Result<Vec<String>> {
+    let quiet_since = tx.now().saturating_add_secs(-QUIET_SECONDS);
+    claimed_chunks(tx, task, |chunk| chunk.updated <= quiet_since || has_expired(tx, chunk))
+}
+
+/// The calls that resolve failures.
+pub(in crate::ops) fn resolving_calls(task: &Task, batch: &Batch) -> String {
+    let id = &task.id;
+    let resume = match (&batch.run, &batch.profile) {
+        // No runner starts by itself for a batch of `tasktally run`.
+        (Some(_), None) => format!(", then tasktally run --resume {id}"),
+        _ => String::new(),
+    };
+    format!("control_batch(id=\"{id}\", action=\"retry\") opens them again{resume}")
+}
+
+/// The call to make next; `None` if the batch has ended and nothing is left to do.
+pub(in crate::ops) fn next_call(
+    tx: &dyn StoreRead,
+    task: &Task,
+    batch: &Batch,
+    lacks_runner: bool,
+) -> Result<Option<NextCall>> {
+    let status = batch_status(tx, task, batch)?;
+    let id = &task.id;
+    let in_review =
+        TaskFilter { parent: Some(task.row), status: Some(Status::Review), ..TaskFilter::default() };
+    let (urgency, call) = if status == BatchStatus::Cancelled {
+        return Ok(None);
+    } else if !tx.list(&in_review, None, 1)?.is_empty() {
+        let call = format!(
+            "get_batch(id=\"{id}\", view=\"review\"), ask the person, then review_batch(id=\"{id}\", decision=...)"
+        );
+        (6, call)
+    } else if status == BatchStatus::Paused {
+        (5, format!("ask the person, then control_batch(id=\"{id}\", action=\"resume\")"))
+    } else if lacks_runner {
+        (4, format!("control_batch(id=\"{id}\", action=\"start\"): the batch has no runner"))
+    } else if !needs_person(tx, task)?.is_empty()
+        || (status.is_over() && !unresolved_failures(tx, task, batch)?.is_none())
+    {
+        let resolve = resolving_calls(task, batch);
+        (3, format!("get_batch(id=\"{id}\", view=\"failures\") shows why; {resolve}"))
+    } else if status.is_over() {
+        return Ok(None);
+    } else if !expired_chunks(tx, task)?.is_empty() {
+        (2, format!("start workers for {id}: a lease expired, the next claim_task() takes the chunk over"))
+    } else if !stalled_chunks(tx, task)?.is_empty() {
+        (2, "reset_stalled_tasks(dry_run=true)".to_owned())
+    } else {
+        let workers = if batch.profile.is_some() { "" } else { "; start workers if none are running" };
+        (POLLING, format!("poll get_batch(id=\"{id}\"){workers}"))
+    };
+    Ok(Some(NextCall { urgency, call }))
+}
