@@ -267,3 +267,120 @@ fn an_item_whose_retry_cannot_start_is_in_doubt() {
     let batch = server.call("get_batch", json!({})).ok().text("/batches/0/id");
     assert_eq!(server.call("get_batch", json!({"id": batch})).ok().count("/batch/in_doubt"), 1);
 }
+
+#[test]
+fn items_begun_and_not_settled_are_counted_and_listed_at_any_time() {
+    let store = Store::new();
+    let mut server = store.serve();
+    let batch = create_batch(&mut server, None);
+    let held = claim(&mut server, &batch, "polecat");
+    report(&mut server, &held, "a", "done").ok();
+    report(&mut server, &held, "b", "started").ok();
+    // The claim is live, so the item is not in doubt, but its action may have happened all the same.
+    let seen = server.call("get_batch", json!({"id": batch})).ok();
+    assert_eq!((seen.count("/batch/begun"), seen.count("/batch/in_doubt")), (1, 0));
+    assert!(seen.message().contains("1 begun and not settled"), "{}", seen.message());
+    let verified = store.tasktally(["verify"]).success();
+    let expected = format!("begun and not settled, which may have happened: 1 (tasktally get-batch {batch}");
+    assert!(verified.stdout.contains(&expected), "{}", verified.stdout);
+
+    let mut items = |more: Value| {
+        let mut request = json!({"id": batch, "view": "items"});
+        request.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        server.call("get_batch", request).ok()
+    };
+    let begun = items(json!({"outcome": "started"}));
+    assert_eq!(begun["items"].as_array().map(Vec::len), Some(1), "{}", begun.value);
+    assert_eq!(begun["items"][0]["key"], "b");
+    assert_eq!(begun["items"][0]["begun"]["by"], "polecat");
+    assert_eq!(begun["items"][0]["begun"]["worker"], "unknown", "{}", begun.value);
+    assert!(begun.text("/items/0/begun/claim_until") > begun.text("/items/0/begun/at"));
+    let done = items(json!({"outcome": "done"}));
+    assert_eq!(
+        done["items"][0],
+        json!({"key": "a", "chunk": format!("{batch}.01"), "step": "work",
+        "outcome": "done", "receipt": 1})
+    );
+    for (filter, count) in [
+        (json!({}), 3),
+        (json!({"outcome": "open"}), 2),
+        (json!({"category": "done"}), 1),
+        (json!({"category": "other"}), 0),
+        (json!({"chunk": format!("{batch}.01")}), 3),
+        (json!({"items_after": 2}), 1),
+    ] {
+        assert_eq!(items(filter.clone())["items"].as_array().map(Vec::len), Some(count), "{filter}");
+    }
+
+    store.expire_claim(&format!("{batch}.01"));
+    let begun = server.call("get_batch", json!({"id": batch, "view": "items", "outcome": "started"})).ok();
+    assert_eq!(begun["items"][0]["begun"]["worker"], "gone", "{}", begun.value);
+}
+
+#[test]
+fn the_items_of_a_killed_run_show_that_their_worker_is_gone() {
+    let store = Store::new();
+    store.write("items.jsonl", "{\"key\":\"a\"}\n{\"key\":\"b\"}\n");
+    store.write("worker.sh", "touch began; sleep 60");
+    let args = ["run", "--items", "items.jsonl", "--workers", "1", "--quiet", "--", "sh", "worker.sh"];
+    let mut run = store.tasktally(args).start();
+    eventually("the first item to be started", || store.folder().join("began").exists().then_some(()));
+    let mut server = store.serve();
+    let batch = server.call("list_tasks", json!({"type": "epic"})).ok().text("/tasks/0/id");
+    let mut worker = || {
+        let request = json!({"id": batch, "view": "items", "outcome": "started"});
+        server.call("get_batch", request).ok().text("/items/0/begun/worker")
+    };
+    assert_eq!(worker(), "at_work");
+    send_signal("KILL", run.id());
+    run.wait().unwrap();
+    // Its lease runs on, but its run lock is free.
+    assert_eq!(worker(), "gone");
+}
+
+#[test]
+fn pages_of_items_and_filtered_receipts_cover_everything_once() {
+    let store = Store::new();
+    let mut server = store.serve();
+    let keys: Vec<String> = (0..250).map(|number| format!("k{number:03}")).collect();
+    let batch = json!({"title": "B", "instructions": "x", "items": keys, "max_chunk": 60});
+    let id = server.call("create_batch", batch).ok().text("/batch/id");
+    let held = claim(&mut server, &id, "w");
+    for (number, key) in keys.iter().take(50).enumerate() {
+        let outcome = if number % 2 == 0 { "done" } else { "failed" };
+        report(&mut server, &held, key, outcome).ok();
+    }
+    let (mut seen, mut next) = (Vec::new(), json!({}));
+    loop {
+        let mut request = json!({"id": id, "view": "items"});
+        request.as_object_mut().unwrap().extend(next.as_object().unwrap().clone());
+        let page = server.call("get_batch", request).ok();
+        seen.extend(
+            page["items"].as_array().unwrap().iter().map(|item| item["key"].as_str().unwrap().to_owned()),
+        );
+        if page.get("next_items_after").is_none() {
+            break;
+        }
+        next = json!({"chunks_after": page["next_chunks_after"], "items_after": page["next_items_after"]});
+    }
+    assert_eq!(seen, keys);
+
+    let (mut failed, mut since) = (0, "0".to_owned());
+    loop {
+        let request = json!({"id": id, "view": "receipts", "outcome": "failed", "since": since});
+        let page = server.call("get_batch", request).ok();
+        let receipts = page["receipts"].as_array().unwrap();
+        assert!(receipts.iter().all(|receipt| receipt["outcome"] == "failed"), "{}", page.value);
+        failed += receipts.len();
+        if !page.message().contains("more follow") {
+            break;
+        }
+        since = page.text("/since");
+    }
+    assert_eq!(failed, 25);
+    let latest = json!({"id": id, "view": "receipts", "outcome": "done"});
+    let latest = server.call("get_batch", latest).ok();
+    assert_eq!(latest["receipts"][19]["item"], "k048", "{}", latest.value);
+    let refused = server.call("get_batch", json!({"id": id, "outcome": "done"}));
+    assert_eq!(refused.refusal(), "invalid_argument");
+}

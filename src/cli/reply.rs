@@ -105,14 +105,19 @@ fn as_text(reply: &Value, prefix: &str) -> String {
 /// A chunk that waits for a decision, with samples of its receipts.
 fn review(review: &Value, prefix: &str) -> String {
     let samples = review["samples"].as_array().map_or(&[][..], Vec::as_slice);
-    format!(
+    let mut text = format!(
         "{} ({}), after step {}: {}\n\n{}",
         cell(&review["chunk"]),
         cell(&review["title"]),
         cell(&review["step"]),
         cell(&review["categories"]),
         table(samples, prefix)
-    )
+    );
+    if let Some(in_doubt) = review["in_doubt"].as_array() {
+        text += "\n\nbegun and not settled (approve settles them as done, redo has them worked again):\n";
+        text += &table(in_doubt, prefix);
+    }
+    text
 }
 
 fn is_empty(value: &Value) -> bool {

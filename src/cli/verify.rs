@@ -11,6 +11,9 @@ use crate::ops::Session;
 use crate::store::chains::{ChainReport, for_each_task, read_chain, verify_chains};
 use crate::terminal::{escape_hidden, print_line};
 
+/// The most batches that are named.
+const MAX_NAMED: usize = 3;
+
 /// Check every receipt against its hash chain, and the counts against the receipts.
 #[derive(Debug, clap::Args)]
 pub(super) struct Verify {
@@ -29,9 +32,10 @@ pub(super) fn verify(request: &Verify, session: &Session, json: bool, out: &mut 
     };
     let ChainReport { tasks, receipts, problem } = session.read(move |tx| verify_chains(tx, noted))?;
     let is_intact = problem.is_none();
+    let begun = begun_items(session)?;
     let message = problem.unwrap_or_else(|| {
         format!(
-            "{receipts} receipts of {tasks} tasks are unchanged, and every item is accounted for{compared}"
+            "{receipts} receipts of {tasks} tasks are unchanged, and every item is accounted for{compared}{begun}"
         )
     });
     let text = if json {
@@ -41,6 +45,23 @@ pub(super) fn verify(request: &Verify, session: &Session, json: bool, out: &mut 
     };
     print_line(out, &text)?;
     Ok(u8::from(!is_intact))
+}
+
+/// The items that were begun and not settled, as the end of a sentence: no receipt says how they ended.
+fn begun_items(session: &Session) -> Result<String> {
+    let found = session.read(|tx| tx.batches_with_begun_items(MAX_NAMED + 1))?;
+    let named: Vec<String> = found
+        .iter()
+        .take(MAX_NAMED)
+        .map(|(batch, count)| format!("{count} (tasktally get-batch {batch} --view items --outcome started)"))
+        .collect();
+    let more = if found.len() > MAX_NAMED { " and more in other batches" } else { "" };
+    Ok(match named.is_empty() {
+        true => String::new(),
+        false => {
+            format!("; items begun and not settled, which may have happened: {}{more}", named.join(", "))
+        }
+    })
 }
 
 /// Prints the head of each task's chain, one line for each task that has receipts.

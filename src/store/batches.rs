@@ -3,6 +3,7 @@
 use crate::error::Result;
 use crate::model::batch::{Chunk, EarlierOutcome, StoredItem};
 use crate::model::cost::{CostGroup, CostSum};
+use crate::model::id::TaskId;
 use crate::model::in_doubt::StartedReport;
 use crate::model::task::RowId;
 use crate::model::timestamp::Timestamp;
@@ -35,6 +36,10 @@ pub trait BatchRead {
     fn earlier_outcomes(&self, chunk: RowId, position: u64) -> Result<Vec<EarlierOutcome>>;
     /// How many items of the batch are in doubt.
     fn count_in_doubt(&self, batch: RowId) -> Result<u64>;
+    /// How many items of the batch were begun and not settled, in doubt or not.
+    fn count_begun(&self, batch: RowId) -> Result<u64>;
+    /// The first batches with items that were begun and not settled, each with the number of these items.
+    fn batches_with_begun_items(&self, limit: usize) -> Result<Vec<(TaskId, u64)>>;
     /// The items of a chunk that were reported as started and are not settled, in order.
     fn started_items(&self, chunk: &Chunk) -> Result<Vec<StoredItem>>;
     /// The costs that the receipts of a chunk or batch report: grouping, group, total.

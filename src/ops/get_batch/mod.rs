@@ -1,7 +1,10 @@
-//! `get_batch`: a batch's progress, reviews, failures or receipts; without an id the overview of open batches.
+//! `get_batch`: a batch's progress, reviews, failures, receipts or items; without an id the overview of open batches.
 
+mod items;
 mod overview;
 mod progress;
+
+use std::sync::Arc;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -9,11 +12,13 @@ use serde_json::{Map, Value};
 
 use super::request::lookup::{batch_status, find_batch};
 use super::request::since::{parse_since, poll_from};
+use super::runners::launcher::RunnerLauncher;
 use super::runners::start::lacks_runner;
 use super::views::attention::{expired_chunks, needs_person};
+use super::views::batch_items::{ItemFilter, ItemRow, ItemState};
 use super::views::chunk::ChunkView;
 use super::views::failures::{FailureView, failures};
-use super::views::next_call::{next_call, resolving_calls, unresolved_failures};
+use super::views::next_call::{POLLING, next_call, resolving_calls, unresolved_failures};
 use super::views::overview::OpenBatch;
 use super::views::receipts::{BatchReceipt, receipts};
 use super::views::review::{ReviewView, reviews};
@@ -40,6 +45,8 @@ word_enum!(
         Failures = "failures",
         /// Receipts, newest last.
         Receipts = "receipts",
+        /// Items: outcome, receipt, and who began those that are not settled.
+        Items = "items",
     }
 );
 
@@ -63,6 +70,18 @@ pub struct GetBatch {
     /// next_chunks_after of the last reply
     #[arg(long)]
     chunks_after: Option<SequenceNumber>,
+    /// With view items or receipts: of this chunk id
+    #[arg(long)]
+    chunk: Option<TaskId>,
+    /// With them: of this category
+    #[arg(long)]
+    category: Option<LineText>,
+    /// With them: started = begun, not settled
+    #[arg(long)]
+    outcome: Option<ItemState>,
+    /// next_items_after of the last reply
+    #[arg(long)]
+    items_after: Option<SequenceNumber>,
 }
 
 fn progress() -> View {
@@ -77,7 +96,17 @@ impl GetBatch {
 
     /// The request for the overview of open batches.
     pub fn overview() -> Self {
-        GetBatch { id: None, project: None, since: None, view: View::Progress, chunks_after: None }
+        GetBatch {
+            id: None,
+            project: None,
+            since: None,
+            view: View::Progress,
+            chunks_after: None,
+            chunk: None,
+            category: None,
+            outcome: None,
+            items_after: None,
+        }
     }
 }
 
@@ -97,6 +126,12 @@ pub struct GetBatchReply {
     /// `chunks_after` of the next page.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next_chunks_after: Option<u64>,
+    /// Items of the batch.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub items: Option<Vec<ItemRow>>,
+    /// `items_after` of the next page.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next_items_after: Option<u64>,
     /// Failed chunks and items.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failures: Option<Vec<FailureView>>,
@@ -134,6 +169,8 @@ impl GetBatchReply {
             batch: None,
             chunks: None,
             next_chunks_after: None,
+            items: None,
+            next_items_after: None,
             failures: None,
             receipts: None,
             reviews: None,
@@ -151,12 +188,14 @@ impl Operation for GetBatch {
     const NAME: &'static str = "get_batch";
     const TITLE: &'static str = "Read a batch";
     const DESCRIPTION: &'static str =
-        "A batch's progress, chunks to review, failures or receipts. Poll with since.";
+        "A batch's progress, chunks to review, failures, receipts or items. Poll with since.";
     const EFFECT: Effect = Effect::Read;
+    const ALL_WORDS: bool = true;
     const POSITIONAL: &'static str = "id";
     type Reply = GetBatchReply;
 
     fn run(self, session: &Session) -> Result<GetBatchReply> {
+        self.check_filters()?;
         let since = self.since.as_ref().map(parse_since).transpose()?;
         let launcher = session.launcher().cloned();
         session.read(move |tx| {
@@ -177,12 +216,17 @@ impl Operation for GetBatch {
                 since,
                 chunks_after: self.chunks_after.map_or(0, |after| after.get() as u64),
                 lacks_runner,
+                launcher: launcher.as_ref(),
             };
             match self.view {
                 View::Progress => request.progress(&mut reply)?,
                 View::Review => request.review(&mut reply)?,
                 View::Failures => request.failures(&mut reply)?,
-                View::Receipts => request.receipts(&mut reply)?,
+                View::Receipts => request.receipts(self.item_filter(), &mut reply)?,
+                View::Items => {
+                    let after = self.items_after.map_or(0, |after| after.get().unsigned_abs());
+                    request.items(self.item_filter(), after, &mut reply)?;
+                }
             }
             if lacks_runner {
                 reply.message +=
@@ -201,11 +245,13 @@ struct BatchRequest<'a> {
     since: Option<u64>,
     chunks_after: u64,
     lacks_runner: bool,
+    launcher: Option<&'a Arc<dyn RunnerLauncher>>,
 }
 
 impl BatchRequest<'_> {
     fn review(&self, reply: &mut GetBatchReply) -> Result<()> {
         let (reviews, next) = reviews(self.tx, self.task, self.batch, self.chunks_after)?;
+        let in_doubt: usize = reviews.iter().map(|review| review.in_doubt.len()).sum();
         let more = if next.is_some() { " or more" } else { "" };
         let wait = if reviews.len() == 1 { "chunk waits" } else { "chunks wait" };
         reply.message = format!(
@@ -213,6 +259,11 @@ impl BatchRequest<'_> {
             reviews.len(),
             self.task.id
         );
+        if in_doubt > 0 {
+            reply.message += &format!(
+                "; {in_doubt} items were begun and not settled: approve settles them as done, redo has them worked again"
+            );
+        }
         reply.reviews = Some(reviews);
         reply.next_chunks_after = next;
         self.add_batch(reply)
@@ -236,8 +287,8 @@ impl BatchRequest<'_> {
         Ok(())
     }
 
-    fn receipts(&self, reply: &mut GetBatchReply) -> Result<()> {
-        let (receipts, last) = receipts(self.tx, self.task, self.since)?;
+    fn receipts(&self, filter: ItemFilter, reply: &mut GetBatchReply) -> Result<()> {
+        let (receipts, last) = receipts(self.tx, self.task, self.since, &filter)?;
         reply.message = match last {
             Some(last) => {
                 reply.since = last.to_string();
@@ -263,6 +314,8 @@ impl BatchRequest<'_> {
         reply.needs_person = Some(needs_person(self.tx, self.task)?);
         reply.batch = Some(self.batch_fields()?);
         let next = next_call(self.tx, self.task, self.batch, self.lacks_runner)?;
+        // A caller that polls need not be asked to poll.
+        let next = next.filter(|next| self.since.is_none() || next.urgency > POLLING);
         reply.next = next.map(|next| next.call);
         Ok(())
     }

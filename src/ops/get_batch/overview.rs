@@ -27,7 +27,7 @@ pub(super) fn fill(
         reply.message += &format!(", {failed} ended with failures that nobody retried or accepted");
     }
     if open + failed > batches.len() {
-        reply.message += &format!("; the {} most urgent are shown", batches.len());
+        reply.message += &format!(", the {} most urgent are shown", batches.len());
     }
     (reply.batches, reply.next) = (Some(batches), Some(next));
     (reply.needs_person, reply.stalled) = (Some(needs_person), Some(stalled));

@@ -30,6 +30,15 @@ impl BatchRequest<'_> {
         if !failed.is_none() {
             reply.message += &format!("; {}", failed.summary());
         }
+        let begun = self.tx.count_begun(self.task.row)?;
+        if begun > 0 {
+            reply.message += &format!("; {begun} begun and not settled");
+            // Polls are short: the first reply has named the call.
+            if self.since.is_none() {
+                let id = &self.task.id;
+                reply.message += &format!(", get_batch(id=\"{id}\", view=\"items\", outcome=\"started\")");
+            }
+        }
         self.add_batch(reply)
     }
 

@@ -37,6 +37,9 @@ pub struct BatchView {
     pub categories: Map<String, Value>,
     /// The number of items in doubt.
     pub in_doubt: u64,
+    /// The number of items that were begun and not settled: those in doubt and those in a worker's hands.
+    #[serde(skip_serializing_if = "is_zero", default)]
+    pub begun: u64,
     /// The cost of the work, according to the receipts.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub spent: Option<SpentView>,
@@ -59,6 +62,10 @@ pub struct BatchView {
     /// The estimated time until all items are processed, in seconds.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub seconds_left: Option<u64>,
+}
+
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 /// A runner in a reply.
@@ -128,6 +135,7 @@ pub(crate) fn batch_view(tx: &dyn StoreRead, task: &Task, batch: &Batch) -> Resu
         outcomes: outcomes(&batch.counts),
         categories: categories(tx, task.row)?,
         in_doubt: tx.count_in_doubt(task.row)?,
+        begun: tx.count_begun(task.row)?,
         spent: spent(tx, task.row)?.map(SpentView::total),
         chunks: batch.chunk_count,
         chunks_ended: batch.ended_chunks,

@@ -5,22 +5,31 @@ use serde_json::{Value, json};
 use crate::error::Result;
 use crate::model::batch::{Chunk, StoredItem};
 use crate::model::task::Task;
+use crate::model::timestamp::Timestamp;
 use crate::store::StoreRead;
 
-/// The time at which an item was started, and the worker that started it.
+/// When an item was started, if that is known, and by which worker.
+pub(in crate::ops) fn begun_by(
+    tx: &dyn StoreRead,
+    chunk: &Chunk,
+    item: &StoredItem,
+) -> Result<(Option<Timestamp>, String)> {
+    let receipt = match item.started {
+        Some(started) => tx.receipt(chunk.row, started.receipt)?,
+        None => None,
+    };
+    Ok(receipt
+        .map_or_else(|| (None, "an unknown worker".to_owned()), |receipt| (Some(receipt.at), receipt.author)))
+}
+
+/// The time at which an item was started, and the worker that started it, for a text.
 pub(in crate::ops) fn started_at_and_by(
     tx: &dyn StoreRead,
     chunk: &Chunk,
     item: &StoredItem,
 ) -> Result<(String, String)> {
-    let receipt = match item.started {
-        Some(started) => tx.receipt(chunk.row, started.receipt)?,
-        None => None,
-    };
-    Ok(receipt.map_or_else(
-        || ("an unknown time".to_owned(), "an unknown worker".to_owned()),
-        |receipt| (receipt.at.to_string(), receipt.author),
-    ))
+    let (at, by) = begun_by(tx, chunk, item)?;
+    Ok((at.map_or_else(|| "an unknown time".to_owned(), |at| at.to_string()), by))
 }
 
 /// The `in_doubt` field of an item in a reply; `None` if the item is not in doubt.

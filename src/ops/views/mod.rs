@@ -2,6 +2,7 @@
 
 pub(in crate::ops) mod attention;
 pub(in crate::ops) mod batch;
+pub(in crate::ops) mod batch_items;
 pub(in crate::ops) mod batch_reply;
 pub(in crate::ops) mod changes;
 pub(in crate::ops) mod chunk;

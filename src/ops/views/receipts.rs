@@ -3,16 +3,20 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::batch_items::ItemFilter;
 use super::shorten::shorten_to;
 use crate::error::Result;
 use crate::model::field::visible_excerpt;
 use crate::model::id::TaskId;
+use crate::model::limits::PAGE_ROWS;
 use crate::model::receipt::Receipt;
 use crate::model::task::Task;
 use crate::store::StoreRead;
 
 /// The most receipts of a reply.
 const RECEIPTS: usize = 20;
+/// How many of the newest receipts are searched for matching ones if no `since` is given.
+const SEARCHED: usize = 5_000;
 /// The most characters of a receipt's text; `get_task` shows it whole.
 const TEXT_CHARS: usize = 160;
 /// The most characters of an author's or a category's name.
@@ -55,10 +59,12 @@ pub(in crate::ops) fn receipts(
     tx: &dyn StoreRead,
     batch: &Task,
     since: Option<u64>,
+    filter: &ItemFilter,
 ) -> Result<(Vec<BatchReceipt>, Option<u64>)> {
     let mut found = match since {
-        Some(since) => tx.batch_receipts_since(batch.row, since, RECEIPTS + 1)?,
-        None => tx.latest_batch_receipts(batch.row, RECEIPTS)?,
+        None if filter.is_all() => tx.latest_batch_receipts(batch.row, RECEIPTS)?,
+        None => latest_matching(tx, batch, filter)?,
+        Some(since) => matching_since(tx, batch, since, filter)?,
     };
     let more = found.len() > RECEIPTS;
     found.truncate(RECEIPTS);
@@ -66,6 +72,37 @@ pub(in crate::ops) fn receipts(
     let chunk = |task: TaskId| (task != batch.id).then(|| task.to_string());
     let views = found.into_iter().map(|(_, task, receipt)| view(chunk(task), receipt)).collect();
     Ok((views, last))
+}
+
+/// The first matching receipts after a change number, one more than a page holds.
+fn matching_since(
+    tx: &dyn StoreRead,
+    batch: &Task,
+    mut since: u64,
+    filter: &ItemFilter,
+) -> Result<Vec<(u64, TaskId, Receipt)>> {
+    let mut found = Vec::new();
+    loop {
+        let page = tx.batch_receipts_since(batch.row, since, PAGE_ROWS)?;
+        let Some((last, ..)) = page.last() else { return Ok(found) };
+        since = *last;
+        found.extend(page.into_iter().filter(|(_, task, receipt)| filter.matches_receipt(task, receipt)));
+        if found.len() > RECEIPTS {
+            found.truncate(RECEIPTS + 1);
+            return Ok(found);
+        }
+    }
+}
+
+/// The newest matching receipts, among the newest ones of the batch.
+fn latest_matching(
+    tx: &dyn StoreRead,
+    batch: &Task,
+    filter: &ItemFilter,
+) -> Result<Vec<(u64, TaskId, Receipt)>> {
+    let mut found = tx.latest_batch_receipts(batch.row, SEARCHED)?;
+    found.retain(|(_, task, receipt)| filter.matches_receipt(task, receipt));
+    Ok(found.split_off(found.len().saturating_sub(RECEIPTS)))
 }
 
 fn view(chunk: Option<String>, receipt: Receipt) -> BatchReceipt {

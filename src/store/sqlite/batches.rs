@@ -7,6 +7,7 @@ use super::tx::Tx;
 use crate::error::Result;
 use crate::model::batch::{Chunk, EarlierOutcome, MAX_BACKOFF_SECONDS, StoredItem};
 use crate::model::cost::{CostGroup, CostSum};
+use crate::model::id::TaskId;
 use crate::model::in_doubt::StartedReport;
 use crate::model::limits::MAX_LEASE_AHEAD_SECONDS;
 use crate::model::status::Outcome;
@@ -111,6 +112,24 @@ impl BatchRead for Tx<'_> {
             |row| row.get(0),
         )?;
         Ok(count.unwrap_or(0))
+    }
+
+    fn count_begun(&self, batch: RowId) -> Result<u64> {
+        let count = self.first(
+            "SELECT count(*) FROM item i INDEXED BY item_by_start WHERE i.batch = ?1 AND i.started_receipt IS NOT NULL",
+            [batch],
+            |row| row.get(0),
+        )?;
+        Ok(count.unwrap_or(0))
+    }
+
+    fn batches_with_begun_items(&self, limit: usize) -> Result<Vec<(TaskId, u64)>> {
+        self.all(
+            "SELECT t.id, count(*) FROM item i INDEXED BY item_by_start JOIN task t ON t.row_id = i.batch
+              WHERE i.started_receipt IS NOT NULL GROUP BY i.batch ORDER BY i.batch LIMIT ?1",
+            [limit],
+            |row| Ok((TaskId::stored(row.get(0)?), row.get(1)?)),
+        )
     }
 
     fn started_items(&self, chunk: &Chunk) -> Result<Vec<StoredItem>> {

@@ -1,0 +1,66 @@
+//! The items of a batch, and the filters of items and receipts.
+
+use super::{BatchRequest, GetBatch, GetBatchReply, View};
+use crate::error::{Error, Result};
+use crate::model::text::LineText;
+use crate::ops::request::lookup::find_chunk;
+use crate::ops::views::batch_items::{ItemFilter, ItemPage, ItemReader};
+
+impl GetBatch {
+    /// Refuses filters that the view does not have.
+    ///
+    /// # Errors
+    /// `invalid_argument`.
+    pub(super) fn check_filters(&self) -> Result<()> {
+        let is_filtered = self.chunk.is_some() || self.category.is_some() || self.outcome.is_some();
+        let has_filters = matches!(self.view, View::Items | View::Receipts) && self.id.is_some();
+        if is_filtered && !has_filters {
+            return Err(Error::invalid(
+                "chunk, category, outcome: allowed with an id and view=\"items\" or view=\"receipts\" only",
+            ));
+        }
+        if self.items_after.is_some() && self.view != View::Items {
+            return Err(Error::invalid("items_after: allowed with view=\"items\" only"));
+        }
+        Ok(())
+    }
+
+    /// The filters of the request.
+    pub(super) fn item_filter(&self) -> ItemFilter {
+        ItemFilter {
+            chunk: self.chunk.clone(),
+            category: self.category.as_ref().and_then(LineText::non_empty).map(str::to_owned),
+            state: self.outcome,
+        }
+    }
+}
+
+impl BatchRequest<'_> {
+    pub(super) fn items(
+        &self,
+        filter: ItemFilter,
+        items_after: u64,
+        reply: &mut GetBatchReply,
+    ) -> Result<()> {
+        let mut chunks_after = self.chunks_after;
+        if let Some(id) = &filter.chunk {
+            let (chunk, _) = find_chunk(self.tx, id, self.task)?;
+            chunks_after = chunk.number - 1;
+        }
+        let (tx, task, batch, launcher) = (self.tx, self.task, self.batch, self.launcher);
+        let reader = ItemReader { tx, task, batch, launcher, filter };
+        let ItemPage { items, next } = reader.page(chunks_after, items_after)?;
+        reply.message = format!("{} items", items.len());
+        if let Some((chunks_after, items_after)) = next {
+            reply.message += ", more follow: pass next_chunks_after and next_items_after";
+            (reply.next_chunks_after, reply.next_items_after) = (Some(chunks_after), Some(items_after));
+        }
+        let begun = tx.count_begun(task.row)?;
+        if begun > 0 {
+            reply.message += &format!("; {begun} of the batch were begun and not settled");
+        }
+        reply.items = Some(items);
+        reply.batch = Some(self.id_and_status()?);
+        Ok(())
+    }
+}
