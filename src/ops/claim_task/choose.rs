@@ -10,10 +10,10 @@ use crate::model::resource::display_path;
 use crate::model::status::Status;
 use crate::model::task::Task;
 use crate::model::text::excerpt;
-use crate::model::timestamp::Timestamp;
 use crate::ops::Session;
 use crate::ops::request::fields::{non_empty, parse_tags};
 use crate::ops::request::lookup::find_task;
+use crate::ops::views::nothing_to_claim::nothing_to_claim;
 use crate::store::{StoreRead, TaskFilter};
 
 impl ClaimTask {
@@ -47,6 +47,7 @@ impl ClaimTask {
             parent: batch.as_ref().map(|batch| batch.row),
             ready: true,
             without_conflicts: true,
+            without_unfinished_children: batch.is_none(),
             tags: parse_tags(&self.tags)?,
             ..TaskFilter::default()
         };
@@ -56,26 +57,8 @@ impl ClaimTask {
         if let Some(batch) = &batch {
             refuse_if_person_needed(tx, batch)?;
         }
-        Err(nothing_to_claim(tx, batch.as_ref(), filter)?)
+        Err(nothing_to_claim(tx, batch.as_ref(), &filter)?)
     }
-}
-
-/// The refusal if no ready task matches `filter`, with the reason and the next step.
-fn nothing_to_claim(tx: &dyn StoreRead, batch: Option<&Task>, filter: TaskFilter) -> Result<Error> {
-    let reason = match (batch, next_expiry(tx)?) {
-        (Some(batch), _) if batch.status.is_terminal() => {
-            format!("batch {} is {}; stop", batch.id, batch.status)
-        }
-        _ if !tx.list(&TaskFilter { without_conflicts: false, ..filter }, None, 1)?.is_empty() => {
-            "every chunk that is left shares a resource with a chunk that is being worked on; ask again after 60 s"
-                .to_owned()
-        }
-        (_, Some(expiry)) => format!(
-            "the other tasks are claimed or wait after a failed attempt, the first of them until {expiry}; stop, or ask again then"
-        ),
-        (_, None) => "no task is being worked on either; stop, or ask again when there are new tasks".to_owned(),
-    };
-    Ok(Error::new(Code::NothingToClaim, format!("No ready task matches: {reason}")))
 }
 
 /// Refuses a chunk while another chunk that shares a resource with it is being worked on.
@@ -110,11 +93,6 @@ fn refuse_if_person_needed(tx: &dyn StoreRead, task: &Task) -> Result<()> {
         return Err(Error::new(Code::NothingToClaim, message));
     }
     Ok(())
-}
-
-/// When the next lease expires or the next hold ends.
-fn next_expiry(tx: &dyn StoreRead) -> Result<Option<Timestamp>> {
-    Ok(tx.next_lease_expiry()?.into_iter().chain(tx.next_hold_expiry()?).min())
 }
 
 /// Whether a batch has ready chunks. To a worker that found nothing to claim this says that they all share a

@@ -11,8 +11,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::lifecycle::expire_leases::expire_leases;
+use super::lifecycle::kept_claim::KeptClaim;
 use super::lifecycle::receipts::{IncomingReceipt, append_receipt};
 use super::lifecycle::transition::change_state;
+use super::request::idempotency::{RequestKey, has_response, run_once};
 use super::{Effect, Operation, Session};
 use crate::error::Result;
 use crate::model::claim::Claim;
@@ -62,6 +64,9 @@ pub struct ClaimTask {
     #[serde(default = "half_an_hour")]
     #[arg(long, default_value = "1800", allow_negative_numbers = true)]
     pub lease_seconds: LeaseSeconds,
+    /// Idempotency key: if the reply is lost, the same request gets the same claim
+    #[arg(long)]
+    pub request_key: Option<LineText>,
     /// Whether a runner claims for a worker of its own. The next runner of the batch may release such a claim. Only
     /// Tasktally's own code sets it.
     #[serde(skip)]
@@ -98,8 +103,12 @@ impl Operation for ClaimTask {
         let worker =
             self.worker.as_ref().and_then(LineText::non_empty).unwrap_or(session.caller()).to_owned();
         // Idle workers poll: if there is nothing to claim and nothing to expire, they cost no write.
-        let (request, name) = (self.clone(), worker.clone());
+        let key = RequestKey::new(self.request_key.as_ref().map(LineText::as_str), &self)?;
+        let (request, name, read_key) = (self.clone(), worker.clone(), key.clone());
         session.read(move |tx| {
+            if has_response(tx, read_key.as_ref())? {
+                return Ok(());
+            }
             let refusal = request.choose(tx, &name).err();
             match refusal {
                 Some(refusal) if !is_anything_due(tx)? => Err(refusal),
@@ -111,8 +120,12 @@ impl Operation for ClaimTask {
             if is_due {
                 expire_leases(tx)?;
             }
-            match self.choose(tx, &worker) {
-                Ok(task) => self.claim(tx, &task, worker).map(Ok),
+            let claim = run_once(tx, key.as_ref(), Self::NAME, |tx| {
+                let task = self.choose(tx, &worker)?;
+                self.claim(tx, &task, worker)
+            });
+            match claim.and_then(|claim| self.reply_to(tx, &claim)) {
+                Ok(reply) => Ok(Ok(reply)),
                 // A refused claim still commits the leases that were expired.
                 Err(refusal) if is_due => Ok(Err(refusal)),
                 Err(refusal) => Err(refusal),
@@ -134,6 +147,7 @@ impl ClaimTask {
             priority_max: None,
             tags: Vec::new(),
             lease_seconds: half_an_hour(),
+            request_key: None,
             by_runner: true,
             process: None,
             starts_first_item: per_item,
@@ -141,7 +155,7 @@ impl ClaimTask {
     }
 
     /// Claims a task that `choose` returned in the same transaction.
-    fn claim(&self, tx: &dyn StoreWrite, before: &Task, worker: String) -> Result<ClaimReply> {
+    fn claim(&self, tx: &dyn StoreWrite, before: &Task, worker: String) -> Result<KeptClaim> {
         let token = match &self.process {
             Some(mark) => Token::random_for_process(mark),
             None if self.by_runner => Token::random_for_runner(),
@@ -150,17 +164,25 @@ impl ClaimTask {
         let claim = Claim::new(worker, Some(token.clone()), tx.now(), self.lease_seconds.get());
         let task = claimed(before, claim);
         change_state(tx, before, &task)?;
-        let chunk = tx.chunk(&task)?;
-        if let Some(chunk) = &chunk {
-            tx.set_attempts(chunk, chunk.attempts + 1)?;
+        if let Some(chunk) = tx.chunk(&task)? {
+            tx.set_attempts(&chunk, chunk.attempts + 1)?;
         }
-        let task = tx.task_by_row(task.row)?;
-        let reply = ClaimReply::read(tx, &task, chunk, &token)?;
+        Ok(KeptClaim { task: task.id, token, is_repeated: false })
+    }
+
+    /// The reply to the worker that made a claim, now or with the same request before.
+    fn reply_to(&self, tx: &dyn StoreWrite, claim: &KeptClaim) -> Result<ClaimReply> {
+        let (task, token) = (claim.task(tx)?, &claim.token);
+        let mut reply = ClaimReply::read(tx, &task, tx.chunk(&task)?, token)?;
+        if claim.is_repeated {
+            reply.duplicate = Some(true);
+            return Ok(reply);
+        }
         if self.starts_first_item
             && let Some(first) = reply.items.as_ref().and_then(|items| items.first())
         {
             let key = first.get("key").and_then(Value::as_str).unwrap_or_default();
-            append_receipt(tx, &task, &IncomingReceipt::item_started(Some(&token), "tasktally", key))?;
+            append_receipt(tx, &task, &IncomingReceipt::item_started(Some(token), "tasktally", key))?;
         }
         Ok(reply)
     }

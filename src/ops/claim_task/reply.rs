@@ -9,6 +9,7 @@ use crate::model::batch::{Batch, Chunk};
 use crate::model::id::Token;
 use crate::model::limits::PAGE_ROWS;
 use crate::model::task::Task;
+use crate::ops::lifecycle::checkboxes::tick_hint;
 use crate::ops::views::items::open_items;
 use crate::ops::views::task::TaskView;
 use crate::store::StoreRead;
@@ -31,6 +32,9 @@ pub struct ClaimReply {
     pub success: bool,
     /// Which task was claimed.
     pub message: String,
+    /// Whether an earlier request with the same request_key made the claim.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub duplicate: Option<bool>,
     /// The task with its body.
     pub task: TaskView,
     /// What to do, and how to report it.
@@ -66,18 +70,20 @@ impl ClaimReply {
     }
 
     fn of_task(tx: &dyn StoreRead, task: &Task, claim: ClaimView) -> Result<Self> {
-        let mut instructions = tx.initial_text(task.row)?;
+        let (mut instructions, ticks) = (tx.initial_text(task.row)?, tick_hint(tx, task)?);
         if !instructions.is_empty() {
             instructions += "\n\n";
         }
         instructions += &format!(
-            "Append a receipt after each step: update_task(id=\"{id}\", claim=\"{token}\", body=\"...\"). Then complete_task(id=\"{id}\", claim=\"{token}\").",
+            "Append a receipt after each step: update_task(id=\"{id}\", claim=\"{token}\", body=\"...\").{ticks} Then complete_task(id=\"{id}\", claim=\"{token}\").",
             id = task.id,
-            token = claim.token
+            token = claim.token,
+            ticks = if ticks.is_empty() { ticks } else { format!(" {ticks}") }
         );
         Ok(ClaimReply {
             success: true,
             message: format!("Claimed {}", task.id),
+            duplicate: None,
             task: TaskView::compact(tx, task)?,
             instructions,
             items: None,
@@ -111,13 +117,14 @@ impl ClaimReply {
         Ok(ClaimReply {
             success: true,
             message: format!("Claimed {} ({})", task.id, task.title),
+            duplicate: None,
             task: TaskView::compact(tx, task)?,
             instructions,
             items: Some(items),
             items_left: Some(chunk.counts.total - chunk.counts.processed()),
             next_items_after,
             claim,
-            attempt: chunk.attempts.unsigned_abs() + 1,
+            attempt: chunk.attempts.unsigned_abs(),
         })
     }
 }

@@ -62,6 +62,14 @@ pub(in crate::ops) fn stored_response<R: Repeatable + Send + 'static>(
     session.write(move |tx| load_response(tx, &key, operation))
 }
 
+/// Whether a response is stored under a key.
+pub(in crate::ops) fn has_response(tx: &dyn StoreRead, key: Option<&RequestKey>) -> Result<bool> {
+    Ok(match key {
+        Some(key) => tx.stored_response(&key.key)?.is_some(),
+        None => false,
+    })
+}
+
 fn load_response<R: Repeatable>(tx: &dyn StoreRead, key: &RequestKey, operation: &str) -> Result<Option<R>> {
     let Some((first, fingerprint, reply)) = tx.stored_response(&key.key)? else { return Ok(None) };
     if first != operation || fingerprint != key.fingerprint {

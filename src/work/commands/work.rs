@@ -114,6 +114,7 @@ pub fn work(options: Work, session: &Session, store: &Path, program: &str, json:
         priority_max: None,
         tags: Vec::new(),
         lease_seconds: LeaseSeconds::of(1_800),
+        request_key: None,
         by_runner: false,
         starts_first_item: true,
         process: Some(process.mark().clone()),
