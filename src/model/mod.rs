@@ -29,6 +29,7 @@ pub mod run_record;
 pub mod split;
 pub mod status;
 pub mod step;
+pub mod stretch;
 pub mod task;
 pub mod text;
 pub mod timestamp;

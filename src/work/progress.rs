@@ -50,6 +50,16 @@ pub(super) struct RunProgress {
     failed: AtomicU64,
 }
 
+/// A bar that starts at a position. Its rate and remaining time count only what is done from now on.
+fn bar_at(total: u64, processed: u64) -> ProgressBar {
+    let bar =
+        ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::hidden()).with_position(processed);
+    // The tick makes the estimator take note of the position; the reset makes it forget the jump to it.
+    bar.tick();
+    bar.reset_eta();
+    bar
+}
+
 /// The template of the total's bar.
 fn total_template(colour: &str, end: &str) -> String {
     format!(
@@ -66,7 +76,7 @@ impl RunProgress {
             ProgressDrawTarget::hidden()
         };
         let bars = MultiProgress::with_draw_target(target);
-        let total_bar = bars.add(ProgressBar::new(total).with_position(processed));
+        let total_bar = bars.add(bar_at(total, processed));
         total_bar.set_style(bar_style(&total_template("green", "")));
         total_bar.set_prefix("all");
         if mode == ProgressMode::Bars {
@@ -173,5 +183,20 @@ impl RunProgress {
     /// Removes the bars.
     pub(super) fn finish(&self) {
         self.total_bar.finish_and_clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_rate_of_a_resumed_run_leaves_out_what_was_done_before() {
+        let bar = bar_at(2_000_000, 1_000_000);
+        std::thread::sleep(Duration::from_millis(20));
+        bar.inc(1);
+        bar.tick();
+        assert!(bar.per_sec() < 1_000.0, "{} a second", bar.per_sec());
+        assert_eq!(bar.position(), 1_000_001);
     }
 }

@@ -3,6 +3,7 @@
 use crate::error::Result;
 use crate::model::status::Status;
 use crate::model::task::Task;
+use crate::model::timestamp::Timestamp;
 use crate::store::{StoreRead, TaskFilter};
 
 /// The most chunks of one status that are read.
@@ -40,4 +41,12 @@ pub(in crate::ops) fn claimed_chunks(
         TaskFilter { parent: Some(batch.row), status: Some(Status::InProgress), ..TaskFilter::default() };
     let chunks = tx.list(&filter, None, CLAIMED)?;
     Ok(chunks.into_iter().filter(|chunk| matches(chunk)).map(|chunk| chunk.id.to_string()).collect())
+}
+
+/// When the chunks of a batch that are being worked on were claimed.
+pub(in crate::ops) fn live_claims(tx: &dyn StoreRead, batch: &Task) -> Result<Vec<Timestamp>> {
+    let filter =
+        TaskFilter { parent: Some(batch.row), status: Some(Status::InProgress), ..TaskFilter::default() };
+    let chunks = tx.list(&filter, None, CLAIMED)?;
+    Ok(chunks.iter().filter_map(|chunk| chunk.live_claim(tx.now())).map(|claim| claim.claimed_at).collect())
 }

@@ -5,11 +5,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::cost::{SpentView, spent};
+use super::rate::current_rate;
 use super::shorten::shorten;
 use crate::error::{Error, Result};
 use crate::model::batch::{Batch, BatchStatus, ItemCounts};
 use crate::model::task::{RowId, Task};
-use crate::model::timestamp::Timestamp;
 use crate::ops::request::lookup::batch_status;
 use crate::store::StoreRead;
 
@@ -47,7 +47,7 @@ pub struct BatchView {
     pub chunks: u64,
     /// The number of chunks that have ended.
     pub chunks_ended: u64,
-    /// Items per minute since the first claim.
+    /// Items per minute in the present stretch of work; absent while nobody works.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub per_minute: Option<f64>,
     /// The id of the finish task.
@@ -118,11 +118,9 @@ fn current_step(tx: &dyn StoreRead, batch: &Batch) -> Result<String> {
 /// Reads a batch for a reply.
 pub(crate) fn batch_view(tx: &dyn StoreRead, task: &Task, batch: &Batch) -> Result<BatchView> {
     let status = batch_status(tx, task, batch)?;
-    // While no worker can work, a rate would say nothing.
-    let (per_minute, seconds_left) = match status {
-        BatchStatus::Running => rate(batch, tx.now(), true),
-        BatchStatus::Paused | BatchStatus::Waiting => (None, None),
-        BatchStatus::Done | BatchStatus::Failed | BatchStatus::Cancelled => rate(batch, task.updated, false),
+    let rate = match status {
+        BatchStatus::Running | BatchStatus::Paused => current_rate(tx, task, batch)?,
+        BatchStatus::Waiting | BatchStatus::Done | BatchStatus::Failed | BatchStatus::Cancelled => None,
     };
     Ok(BatchView {
         id: task.id.to_string(),
@@ -139,7 +137,7 @@ pub(crate) fn batch_view(tx: &dyn StoreRead, task: &Task, batch: &Batch) -> Resu
         spent: spent(tx, task.row)?.map(SpentView::total),
         chunks: batch.chunk_count,
         chunks_ended: batch.ended_chunks,
-        per_minute,
+        per_minute: rate.map(|(per_minute, _)| per_minute),
         finish: match batch.finish_row {
             Some(row) => Some(tx.task_by_row(row)?.id.to_string()),
             None => None,
@@ -152,25 +150,7 @@ pub(crate) fn batch_view(tx: &dyn StoreRead, task: &Task, batch: &Batch) -> Resu
             seen: runner.heartbeat_at.to_string(),
             waits_for: runner.wait_reason,
         }),
-        seconds_left,
+        // A paused batch ends only after somebody resumes it.
+        seconds_left: rate.filter(|_| status == BatchStatus::Running).map(|(_, seconds)| seconds),
     })
-}
-
-/// Items per minute between the batch's first claim and `until`, and the seconds left at that rate if the batch
-/// is running.
-fn rate(batch: &Batch, until: Timestamp, running: bool) -> (Option<f64>, Option<u64>) {
-    let processed = batch.counts.processed();
-    // A start after `until` means that the clock was set back since: the duration is unknown.
-    let is_known = |started: &Timestamp| processed > 0 && *started <= until;
-    let Some(started) = batch.started.filter(is_known) else { return (None, None) };
-    #[expect(clippy::cast_precision_loss, reason = "counts and milliseconds stay far below 2^52")]
-    let (minutes, processed, left) = (
-        (until.millis() - started.millis()).max(1) as f64 / 60_000.0,
-        processed as f64,
-        (batch.counts.total - processed) as f64,
-    );
-    let per_minute = processed / minutes;
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a number of seconds")]
-    let seconds_left = running.then_some((left / per_minute * 60.0).ceil() as u64);
-    (Some((per_minute * 10.0).round() / 10.0), seconds_left)
 }

@@ -15,6 +15,7 @@ pub(in crate::ops) mod items;
 pub(in crate::ops) mod next_call;
 pub(in crate::ops) mod nothing_to_claim;
 pub(in crate::ops) mod overview;
+pub(in crate::ops) mod rate;
 pub(in crate::ops) mod receipt;
 pub(in crate::ops) mod receipts;
 pub(in crate::ops) mod review;
