@@ -151,3 +151,63 @@ fn chunks_that_failed_as_a_whole_are_counted_as_failures() {
     let other = server.call("get_batch", json!({"project": "other"})).ok();
     assert_eq!(other["batches"], json!([]), "{}", other.value);
 }
+
+#[test]
+fn a_person_accepts_failures_and_new_ones_come_into_sight_again() {
+    let store = Store::new();
+    let mut server = store.serve();
+    let batch = json!({"title": "B", "instructions": "x", "items": ["a", "b", "c"], "max_chunk": 2, "max_attempts": 1});
+    let id = server.call("create_batch", batch).ok().text("/batch/id");
+    let approve = json!({"id": id, "decision": "approve", "reviewer": "Ann", "note": "known"});
+    assert_eq!(
+        server.call("review_batch", approve.clone()).declined(),
+        "not_ready",
+        "nothing has failed yet"
+    );
+    let fail = |server: &mut support::server::Server| {
+        let claim = server.call("claim_task", json!({"batch": id})).ok();
+        let (chunk, token) = (claim.text("/task/id"), claim["claim"]["token"].clone());
+        for item in claim["items"].as_array().unwrap() {
+            let receipt = json!({"id": chunk, "claim": token, "item": item["key"], "outcome": "failed"});
+            server.call("update_task", receipt).ok();
+        }
+        (chunk, token)
+    };
+    let (first, token) = fail(&mut server);
+    server.call("complete_task", json!({"id": first, "claim": token})).ok();
+    assert_eq!(server.call("review_batch", approve.clone()).declined(), "not_ready", "the batch is at work");
+    let claim = server.call("claim_task", json!({"batch": id})).ok();
+    let failed = json!({"id": claim["task"]["id"], "claim": claim["claim"]["token"], "reason": "no network"});
+    server.call("release_task", failed).ok();
+    let overview = server.call("get_batch", json!({})).ok();
+    let call = format!("review_batch(id=\"{id}\", decision=\"approve\")");
+    assert!(overview.text("/next").contains(&call), "{}", overview.value);
+
+    let accepted = server.call("review_batch", approve.clone()).ok();
+    assert!(
+        accepted.message().starts_with("Accepted: 2 of 3 items and 1 of 2 chunks failed"),
+        "{}",
+        accepted.message()
+    );
+    let overview = server.call("get_batch", json!({})).ok();
+    assert_eq!(
+        (&overview["batches"], &overview["needs_person"]),
+        (&json!([]), &json!([])),
+        "{}",
+        overview.value
+    );
+    let seen = server.call("get_batch", json!({"id": id})).ok();
+    assert!(seen.message().contains("failed (accepted)"), "the failures are still told: {}", seen.message());
+    assert!(seen.get("next").is_none(), "{}", seen.value);
+    assert!(server.body(&id).contains("'Ann' accepted the failures"), "the decision is on record");
+    assert_eq!(server.call("review_batch", approve).declined(), "not_ready", "nothing is left to accept");
+
+    // A retry may follow all the same. What fails then was accepted by nobody.
+    server.call("control_batch", json!({"id": id, "action": "retry", "chunks": [first]})).ok();
+    let (first, token) = fail(&mut server);
+    server.call("complete_task", json!({"id": first, "claim": token})).ok();
+    let overview = server.call("get_batch", json!({})).ok();
+    assert_eq!(overview["batches"][0]["id"], json!(id), "{}", overview.value);
+    server.close();
+    store.tasktally(["verify"]).success();
+}

@@ -117,6 +117,8 @@ pub struct Batch {
     pub max_failures: Option<MaxFailures>,
     /// The number of failed items when it was last resumed. `max_failures` does not count them again.
     pub forgiven_failures: u64,
+    /// How many items and chunks had failed when a person accepted the failures; 0 if nobody has since the last retry.
+    pub accepted_failures: u64,
     /// Why it is paused; `None` if it is not.
     pub pause_reason: Option<String>,
     /// The row of its finish task.

@@ -15,24 +15,38 @@ pub struct Failures {
     pub all_chunks: u64,
     /// Items without an outcome in a batch whose chunks have all ended: nobody will process them.
     pub not_processed: u64,
+    /// Whether a person has accepted all of them.
+    pub are_accepted: bool,
 }
 
 impl Failures {
     /// The failures of a batch, given how many of its chunks are failed or blocked.
     pub fn new(batch: &Batch, failed_chunks: u64) -> Self {
         let has_ended = batch.ended_chunks >= batch.chunk_count;
+        let count = batch.counts.failed + failed_chunks;
         Failures {
             items: batch.counts.failed,
             all_items: batch.counts.total,
             chunks: failed_chunks,
             all_chunks: batch.chunk_count,
             not_processed: if has_ended { batch.counts.total - batch.counts.processed() } else { 0 },
+            are_accepted: count > 0 && count <= batch.accepted_failures,
         }
     }
 
     /// Whether nothing failed.
     pub fn is_none(&self) -> bool {
         self.items == 0 && self.chunks == 0
+    }
+
+    /// How many items and chunks failed.
+    pub fn count(&self) -> u64 {
+        self.items + self.chunks
+    }
+
+    /// Whether something failed that nobody has retried or accepted.
+    pub fn are_unresolved(&self) -> bool {
+        !self.is_none() && !self.are_accepted
     }
 
     /// What failed, as a part of a sentence; empty if nothing did.
@@ -52,7 +66,8 @@ impl Failures {
             1 => ", 1 item was not processed".to_owned(),
             count => format!(", {count} items were not processed"),
         };
-        format!("{} failed{not_processed}", failed.join(" and "))
+        let accepted = if self.are_accepted { " (accepted)" } else { "" };
+        format!("{} failed{accepted}{not_processed}", failed.join(" and "))
     }
 }
 
@@ -63,7 +78,8 @@ mod tests {
     #[test]
     fn the_summary_names_items_and_chunks_that_failed() {
         let check = |items: u64, chunks: u64, not_processed: u64, expected: &str| {
-            let failures = Failures { items, all_items: 60, chunks, all_chunks: 5, not_processed };
+            let failures =
+                Failures { items, all_items: 60, chunks, all_chunks: 5, not_processed, are_accepted: false };
             assert_eq!(failures.summary(), expected);
             assert_eq!(failures.is_none(), expected.is_empty());
         };
@@ -71,5 +87,15 @@ mod tests {
         check(17, 0, 0, "17 of 60 items failed");
         check(0, 2, 12, "2 of 5 chunks failed, 12 items were not processed");
         check(1, 1, 1, "1 of 60 items and 1 of 5 chunks failed, 1 item was not processed");
+        let accepted = Failures {
+            items: 1,
+            all_items: 60,
+            chunks: 0,
+            all_chunks: 5,
+            not_processed: 0,
+            are_accepted: true,
+        };
+        assert_eq!(accepted.summary(), "1 of 60 items failed (accepted)");
+        assert!(!accepted.are_unresolved());
     }
 }

@@ -36,6 +36,8 @@ pub trait BatchRead {
     fn earlier_outcomes(&self, chunk: RowId, position: u64) -> Result<Vec<EarlierOutcome>>;
     /// How many items of the batch are in doubt.
     fn count_in_doubt(&self, batch: RowId) -> Result<u64>;
+    /// How many chunks of the batch are failed or blocked.
+    fn count_failed_chunks(&self, batch: RowId) -> Result<u64>;
     /// How many items of the batch were begun and not settled, in doubt or not.
     fn count_begun(&self, batch: RowId) -> Result<u64>;
     /// The first batches with items that were begun and not settled, each with the number of these items.
@@ -80,6 +82,8 @@ pub trait BatchWrite {
     fn add_release_reason(&self, chunk: RowId, reason: &str) -> Result<()>;
     /// Sets the reviewer's note, which is added to the instructions of the chunk.
     fn set_review_note(&self, chunk: RowId, note: &str) -> Result<()>;
+    /// Sets how many failed items and chunks of the batch a person has accepted.
+    fn set_accepted_failures(&self, batch: RowId, count: u64) -> Result<()>;
     /// Sets how many chunks of the batch were approved in a row.
     fn set_approvals_in_a_row(&self, batch: RowId, approvals: u64) -> Result<()>;
 }

@@ -105,7 +105,7 @@ pub trait StoreRead: BatchRead + BulkRead + ResourceRead + RunnerRead + WaitRead
     fn search(&self, words: &[String], filter: &TaskFilter, limit: usize) -> Result<Vec<Task>>;
     /// Batches that have not ended, newest first.
     fn open_batches(&self, project: Option<&str>, limit: usize) -> Result<Vec<Task>>;
-    /// Batches whose chunks have all ended and of which items or chunks failed, newest first.
+    /// Batches whose chunks have all ended and whose failures nobody has retried or accepted, newest first.
     fn failed_batches(&self, project: Option<&str>, limit: usize) -> Result<Vec<Task>>;
     /// Ids that start with `prefix`: of batches, newest first, or of all tasks (the newest ones for an empty prefix).
     fn ids_with_prefix(&self, prefix: &str, only_batches: bool, limit: usize) -> Result<Vec<TaskId>>;

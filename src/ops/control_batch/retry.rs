@@ -59,6 +59,9 @@ pub(super) fn retry(
         }
         Ok(true)
     })?;
+    if chunks > 0 {
+        tx.set_accepted_failures(batch.row, 0)?;
+    }
     // Batches created meanwhile were not checked against the resources of chunks that had ended.
     store_conflicts_of_reopened(tx, batch.row, batch.project.as_deref())?;
     let note = match rejected {

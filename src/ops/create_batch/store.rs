@@ -146,6 +146,7 @@ impl CreateBatch {
             approved_in_a_row: 0,
             max_failures: self.max_failures,
             forgiven_failures: 0,
+            accepted_failures: 0,
             pause_reason: None,
             finish_row: finish,
             in_doubt: self.in_doubt,

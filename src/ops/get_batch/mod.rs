@@ -14,11 +14,11 @@ use super::request::lookup::{batch_status, find_batch};
 use super::request::since::{parse_since, poll_from};
 use super::runners::launcher::RunnerLauncher;
 use super::runners::start::lacks_runner;
-use super::views::attention::{expired_chunks, needs_person};
+use super::views::attention::{expired_chunks, failures_of, needs_person};
 use super::views::batch_items::{ItemFilter, ItemRow, ItemState};
 use super::views::chunk::ChunkView;
 use super::views::failures::{FailureView, failures};
-use super::views::next_call::{POLLING, next_call, resolving_calls, unresolved_failures};
+use super::views::next_call::{POLLING, next_call, resolving_calls};
 use super::views::overview::OpenBatch;
 use super::views::receipts::{BatchReceipt, receipts};
 use super::views::review::{ReviewView, reviews};
@@ -270,7 +270,7 @@ impl BatchRequest<'_> {
     }
 
     fn failures(&self, reply: &mut GetBatchReply) -> Result<()> {
-        let failed = unresolved_failures(self.tx, self.task, self.batch)?;
+        let failed = failures_of(self.tx, self.task, self.batch)?;
         reply.message = match failed.is_none() {
             true => "No item and no chunk failed".to_owned(),
             false => failed.summary(),
@@ -281,7 +281,7 @@ impl BatchRequest<'_> {
         reply.failures = Some(failures(self.tx, self.task, FAILURES)?);
         reply.chunks = Some(Vec::new());
         self.add_batch(reply)?;
-        if !failed.is_none() {
+        if failed.are_unresolved() {
             reply.next = Some(resolving_calls(self.task, self.batch));
         }
         Ok(())
@@ -311,7 +311,7 @@ impl BatchRequest<'_> {
     /// Adds the batch itself, and its chunks that need attention.
     fn add_batch(&self, reply: &mut GetBatchReply) -> Result<()> {
         reply.stalled = self.stalled()?;
-        reply.needs_person = Some(needs_person(self.tx, self.task)?);
+        reply.needs_person = Some(needs_person(self.tx, self.task, self.batch)?);
         reply.batch = Some(self.batch_fields()?);
         let next = next_call(self.tx, self.task, self.batch, self.lacks_runner)?;
         // A caller that polls need not be asked to poll.

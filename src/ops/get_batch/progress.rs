@@ -5,9 +5,10 @@ use serde_json::{Map, Value};
 use super::{BatchRequest, GetBatchReply};
 use crate::error::Result;
 use crate::model::limits::PAGE_ROWS;
+use crate::ops::views::attention::failures_of;
 use crate::ops::views::batch::batch_view;
 use crate::ops::views::chunk::{ChunkView, chunk_view};
-use crate::ops::views::next_call::unresolved_failures;
+
 use crate::store::TaskFilter;
 
 impl BatchRequest<'_> {
@@ -26,7 +27,7 @@ impl BatchRequest<'_> {
         reply.chunks = Some(chunks);
         let counts = &self.batch.counts;
         reply.message = format!("{} of {} items processed", counts.processed(), counts.total);
-        let failed = unresolved_failures(self.tx, self.task, self.batch)?;
+        let failed = failures_of(self.tx, self.task, self.batch)?;
         if !failed.is_none() {
             reply.message += &format!("; {}", failed.summary());
         }

@@ -14,6 +14,7 @@ use crate::model::task::Task;
 use crate::model::text::{LineText, ReceiptText};
 use crate::ops::conflicts::detect::store_conflicts_of_reopened;
 use crate::ops::request::lookup::find_batch;
+use crate::ops::views::attention::failures_of;
 use crate::store::{ItemSelection, NewReceipt, StoreRead, StoreWrite, TaskFilter};
 
 /// A decision on chunks in review.
@@ -90,6 +91,32 @@ impl Review {
             [only] => format!("{}: {only}", self.decision),
             _ => format!("{} for {count}", self.decision),
         })
+    }
+
+    /// Records that a person accepts what failed in a batch that has ended: the overview no longer lists it. Returns
+    /// the reply's message; `None` if nothing is to be accepted.
+    pub(in crate::ops) fn accept_failures(
+        &self,
+        tx: &dyn StoreWrite,
+        task: &Task,
+        batch: &Batch,
+    ) -> Result<Option<String>> {
+        let failed = failures_of(tx, task, batch)?;
+        if !task.status.is_terminal() || !failed.are_unresolved() {
+            return Ok(None);
+        }
+        tx.set_accepted_failures(batch.row, failed.count())?;
+        let summary = failed.summary();
+        let text = format!("'{}' accepted the failures: {summary}.{}", self.reviewer, self.note_suffix());
+        tx.append_receipt(
+            task,
+            &NewReceipt { author: &self.reviewer, text: &text, ..NewReceipt::default() },
+        )?;
+        let message = format!(
+            "Accepted: {summary}; control_batch(id=\"{}\", action=\"retry\") still opens them again",
+            task.id
+        );
+        Ok(Some(message))
     }
 
     fn note_text(&self) -> Option<&str> {
@@ -182,6 +209,8 @@ pub(in crate::ops) fn nothing_in_review(batch: &Task) -> Error {
 /// Makes a chunk claimable again, with all its attempts.
 fn reopen(tx: &dyn StoreWrite, chunk: &Chunk, task: &Task) -> Result<()> {
     tx.set_attempts(chunk, 0)?;
+    // What fails from now on was accepted by nobody.
+    tx.set_accepted_failures(chunk.batch_row, 0)?;
     change_state(tx, task, &Task { status: Status::Active, assignee: None, ..task.clone() })?;
     Ok(())
 }

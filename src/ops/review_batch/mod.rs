@@ -73,6 +73,9 @@ impl Operation for ReviewBatch {
                 .to_owned(),
         };
         review.validate()?;
+        if let Some(reply) = self.accept_failures(session, &review)? {
+            return Ok(reply);
+        }
         let id = self.id.clone();
         apply_review(session, review, &id, move |tx| {
             let (task, batch) = find_batch(tx, &self.id)?;
@@ -82,6 +85,23 @@ impl Operation for ReviewBatch {
 }
 
 impl ReviewBatch {
+    /// Accepts the failures of a batch that has ended, if that is what the decision is about: an approval of the whole
+    /// batch of which no chunk waits for a review.
+    fn accept_failures(&self, session: &Session, review: &Review) -> Result<Option<BatchReply>> {
+        if review.decision != Decision::Approve || self.chunk.is_some() {
+            return Ok(None);
+        }
+        let (id, review) = (self.id.clone(), review.clone());
+        session.write(move |tx| {
+            let (task, batch) = find_batch(tx, &id)?;
+            if !chunks_in_review(tx, &batch)?.is_empty() {
+                return Ok(None);
+            }
+            let message = review.accept_failures(tx, &task, &batch)?;
+            message.map(|message| BatchReply::new(tx, &id, message)).transpose()
+        })
+    }
+
     /// The chunks to decide on.
     fn selected_chunks(&self, tx: &dyn StoreRead, task: &Task, batch: &Batch) -> Result<Vec<(Chunk, Task)>> {
         let Some(id) = &self.chunk else { return chunks_in_review(tx, batch) };

@@ -1,6 +1,8 @@
 //! Chunks that need attention: from a person, or from a worker because their lease expired.
 
 use crate::error::Result;
+use crate::model::batch::Batch;
+use crate::model::failures::Failures;
 use crate::model::status::Status;
 use crate::model::task::Task;
 use crate::model::timestamp::Timestamp;
@@ -11,14 +13,24 @@ const PER_STATUS: usize = 20;
 /// The most claimed chunks of a batch that are read: no batch has more workers.
 const CLAIMED: usize = 64;
 
-/// The first chunks of a batch that only a person can move on: in review, failed or blocked.
-pub(in crate::ops) fn needs_person(tx: &dyn StoreRead, batch: &Task) -> Result<Vec<String>> {
+/// The first chunks of a batch that only a person can move on: in review, failed or blocked. Failures that a person
+/// has accepted need nobody.
+pub(in crate::ops) fn needs_person(tx: &dyn StoreRead, task: &Task, batch: &Batch) -> Result<Vec<String>> {
     let mut ids = Vec::new();
+    let are_accepted = batch.accepted_failures > 0 && failures_of(tx, task, batch)?.are_accepted;
     for status in [Status::Review, Status::Failed, Status::Blocked] {
-        let filter = TaskFilter { parent: Some(batch.row), status: Some(status), ..TaskFilter::default() };
+        if are_accepted && status != Status::Review {
+            continue;
+        }
+        let filter = TaskFilter { parent: Some(task.row), status: Some(status), ..TaskFilter::default() };
         ids.extend(tx.list(&filter, None, PER_STATUS)?.into_iter().map(|task| task.id.to_string()));
     }
     Ok(ids)
+}
+
+/// What failed in a batch and was not retried.
+pub(crate) fn failures_of(tx: &dyn StoreRead, task: &Task, batch: &Batch) -> Result<Failures> {
+    Ok(Failures::new(batch, tx.count_failed_chunks(task.row)?))
 }
 
 /// The chunks of a batch whose lease has expired. Nothing is written at that moment, so `since` cannot report it.

@@ -1,9 +1,8 @@
 //! The call to make next for a batch, and how urgent it is.
 
-use super::attention::{claimed_chunks, expired_chunks, has_expired, needs_person};
+use super::attention::{claimed_chunks, expired_chunks, failures_of, has_expired, needs_person};
 use crate::error::Result;
 use crate::model::batch::{Batch, BatchStatus};
-use crate::model::failures::Failures;
 use crate::model::status::Status;
 use crate::model::task::Task;
 use crate::ops::request::lookup::batch_status;
@@ -22,23 +21,13 @@ pub(in crate::ops) struct NextCall {
     pub(in crate::ops) call: String,
 }
 
-/// What failed in a batch and was neither retried nor accepted.
-pub(crate) fn unresolved_failures(tx: &dyn StoreRead, task: &Task, batch: &Batch) -> Result<Failures> {
-    let mut chunks = 0;
-    for status in [Status::Failed, Status::Blocked] {
-        let filter = TaskFilter { parent: Some(task.row), status: Some(status), ..TaskFilter::default() };
-        chunks += tx.count_tasks(&filter)?.count;
-    }
-    Ok(Failures::new(batch, chunks))
-}
-
 /// Claimed chunks of a batch without a write for ten minutes, or with an expired lease.
 pub(in crate::ops) fn stalled_chunks(tx: &dyn StoreRead, task: &Task) -> Result<Vec<String>> {
     let quiet_since = tx.now().saturating_add_secs(-QUIET_SECONDS);
     claimed_chunks(tx, task, |chunk| chunk.updated <= quiet_since || has_expired(tx, chunk))
 }
 
-/// The calls that resolve failures.
+/// The calls that resolve the failures of a batch.
 pub(in crate::ops) fn resolving_calls(task: &Task, batch: &Batch) -> String {
     let id = &task.id;
     let resume = match (&batch.run, &batch.profile) {
@@ -46,7 +35,12 @@ pub(in crate::ops) fn resolving_calls(task: &Task, batch: &Batch) -> String {
         (Some(_), None) => format!(", then tasktally run --resume {id}"),
         _ => String::new(),
     };
-    format!("control_batch(id=\"{id}\", action=\"retry\") opens them again{resume}")
+    let accept = if batch.ended_chunks < batch.chunk_count {
+        String::new()
+    } else {
+        format!("; a person accepts them with review_batch(id=\"{id}\", decision=\"approve\")")
+    };
+    format!("control_batch(id=\"{id}\", action=\"retry\") opens them again{resume}{accept}")
 }
 
 /// The call to make next; `None` if the batch has ended and nothing is left to do.
@@ -71,8 +65,8 @@ pub(in crate::ops) fn next_call(
         (5, format!("ask the person, then control_batch(id=\"{id}\", action=\"resume\")"))
     } else if lacks_runner {
         (4, format!("control_batch(id=\"{id}\", action=\"start\"): the batch has no runner"))
-    } else if !needs_person(tx, task)?.is_empty()
-        || (status.is_over() && !unresolved_failures(tx, task, batch)?.is_none())
+    } else if !needs_person(tx, task, batch)?.is_empty()
+        || (status.is_over() && failures_of(tx, task, batch)?.are_unresolved())
     {
         let resolve = resolving_calls(task, batch);
         (3, format!("get_batch(id=\"{id}\", view=\"failures\") shows why; {resolve}"))

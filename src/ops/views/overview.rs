@@ -126,6 +126,7 @@ struct Assessment {
 fn assess(tx: &dyn StoreRead, task: &Task, batch: &Batch, lacks_runner: bool) -> Result<Option<Assessment>> {
     let Some(next) = next_call(tx, task, batch, lacks_runner)? else { return Ok(None) };
     let status = batch_status(tx, task, batch)?;
+    let batch_record = batch;
     let batch = OpenBatch {
         id: task.id.to_string(),
         title: short_title(&task.title),
@@ -137,7 +138,7 @@ fn assess(tx: &dyn StoreRead, task: &Task, batch: &Batch, lacks_runner: bool) ->
     Ok(Some(Assessment {
         next,
         is_over: status.is_over(),
-        needs_person: needs_person(tx, task)?,
+        needs_person: needs_person(tx, task, batch_record)?,
         stalled: stalled_chunks(tx, task)?,
         batch,
     }))

@@ -13,7 +13,7 @@ use crate::model::wait::{BatchWait, MAX_WAITS};
 use crate::ops::request::args;
 use crate::ops::request::lookup::{batch_status, find_batch};
 use crate::ops::request::worker_scope::check_scope;
-use crate::ops::views::next_call::unresolved_failures;
+use crate::ops::views::attention::failures_of;
 use crate::ops::waits::lookup::{awaited_batch, find_wait};
 use crate::ops::waits::questions::open_question;
 use crate::ops::waits::review_form::ReviewQuestion;
@@ -170,8 +170,8 @@ fn snapshot(tx: &dyn StoreRead, wait: &BatchWait, can_ask: bool) -> Result<Snaps
         BatchStatus::Running | BatchStatus::Waiting => {}
         other => message += &format!(", {other}"),
     }
-    let failed = unresolved_failures(tx, &task, &batch)?;
-    if status.is_over() && !failed.is_none() {
+    let failed = failures_of(tx, &task, &batch)?;
+    if status.is_over() && failed.are_unresolved() {
         message += &format!(", {}: get_batch(id=\"{id}\", view=\"failures\")", failed.summary());
     }
     if question.is_some() {

@@ -44,6 +44,10 @@ impl Tx<'_> {
             params![chunk.row, categories, keys, chunk.step],
             |row| Ok((rows::word::<Outcome>(row, 0)?, row.get::<_, String>(1)?, row.get::<_, i64>(2)?)),
         )?;
+        if !counts.is_empty() {
+            // What fails from now on is new.
+            self.set_accepted_failures(chunk.batch_row, 0)?;
+        }
         let mut cleared = 0;
         for (outcome, name, count) in counts {
             self.add_to_counts(chunk, outcome, &name, -count)?;
@@ -109,6 +113,15 @@ impl BatchRead for Tx<'_> {
                 AND NOT (t.status = 'in_progress' AND t.generation = i.started_generation
                          AND t.expires_at > ?2 AND t.expires_at <= ?3)",
             params![batch, self.now.millis(), self.now.saturating_add_secs(MAX_LEASE_AHEAD_SECONDS).millis()],
+            |row| row.get(0),
+        )?;
+        Ok(count.unwrap_or(0))
+    }
+
+    fn count_failed_chunks(&self, batch: RowId) -> Result<u64> {
+        let count = self.first(
+            "SELECT count(*) FROM task WHERE parent = ?1 AND queue_state IN ('failed', 'blocked')",
+            [batch],
             |row| row.get(0),
         )?;
         Ok(count.unwrap_or(0))
@@ -305,6 +318,11 @@ impl BatchWrite for Tx<'_> {
 
     fn set_review_note(&self, chunk: RowId, note: &str) -> Result<()> {
         self.execute("UPDATE chunk SET review_note = ?2 WHERE task = ?1", params![chunk, note])?;
+        Ok(())
+    }
+
+    fn set_accepted_failures(&self, batch: RowId, count: u64) -> Result<()> {
+        self.execute("UPDATE batch SET accepted_failures = ?2 WHERE task = ?1", params![batch, count])?;
         Ok(())
     }
 

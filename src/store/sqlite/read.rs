@@ -426,8 +426,9 @@ impl StoreRead for Tx<'_> {
             concat!(
                 "SELECT ", task_columns!(), " FROM batch b JOIN task t ON t.row_id = b.task
                   WHERE b.chunks_ended >= b.chunks_total AND t.status <> 'cancelled' AND (?1 IS NULL OR t.project = ?1)
-                    AND (b.items_failed > 0
-                         OR EXISTS (SELECT 1 FROM task c WHERE c.parent = b.task AND c.queue_state = 'failed'))
+                    AND b.items_failed + b.chunks_unsuccessful > b.accepted_failures
+                    AND b.items_failed + (SELECT count(*) FROM task c WHERE c.parent = b.task AND c.queue_state = 'failed')
+                        > b.accepted_failures
                   ORDER BY t.row_id DESC LIMIT ?2"
             ),
             params![project, limit],

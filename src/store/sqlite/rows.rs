@@ -160,7 +160,7 @@ macro_rules! batch_columns {
         "task, instructions, key_field, split, max_chunk, max_parallel, max_attempts, command, chunks_total, chunks_ended, \
          chunks_unsuccessful, started_at, items_total, items_done, items_failed, items_skipped, steps, checkpoint, \
          auto_approve_after, approvals_in_a_row, max_failures, failures_at_resume, pause_reason, finish_task, \
-         in_doubt_policy, worker_profile, on_conflict, resource_fields"
+         in_doubt_policy, worker_profile, on_conflict, resource_fields, accepted_failures"
     };
 }
 pub(super) use batch_columns;
@@ -202,6 +202,7 @@ pub(super) fn batch(row: &SqlRow<'_>) -> rusqlite::Result<Batch> {
             rusqlite::types::ValueRef::Null => Vec::new(),
             _ => json(row, 27)?,
         },
+        accepted_failures: row.get(28)?,
     })
 }
 

@@ -9,7 +9,7 @@ use super::summary_table::summary_table;
 use crate::error::{Error, Result};
 use crate::model::id::TaskId;
 use crate::ops::views::intermediate_state;
-use crate::ops::{GetBatch, Operation, Session, find_batch, unresolved_failures};
+use crate::ops::{GetBatch, Operation, Session, failures_of, find_batch};
 use crate::terminal::with_commands;
 use crate::work::progress::ProgressMode;
 
@@ -52,11 +52,11 @@ fn print_failures(session: &Session, program: &str, batch: &TaskId, next: Option
     let id = batch.clone();
     let failed = session.read(move |tx| {
         let (task, batch) = find_batch(tx, &id)?;
-        unresolved_failures(tx, &task, &batch)
+        failures_of(tx, &task, &batch)
     })?;
     if !failed.is_none() {
         print_line(&format!("{}.", failed.summary()));
-        if let Some(next) = next {
+        if let Some(next) = next.filter(|_| failed.are_unresolved()) {
             print_line(&format!("Next: {}", with_commands(next, program)));
         }
     }

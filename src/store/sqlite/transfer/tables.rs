@@ -158,6 +158,7 @@ pub(super) const TABLES: &[Table] = &[
             ("worker_profile", Text),
             ("on_conflict", Word(is::<OnConflict>)),
             ("resource_fields", Json),
+            ("accepted_failures", Number),
         ],
     },
     Table {
