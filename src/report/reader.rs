@@ -144,7 +144,7 @@ impl ReportReader<'_> {
                     reason: receipt.map(|receipt| receipt.text).unwrap_or_default(),
                 }))
             };
-            if task.status == Status::Failed {
+            if matches!(task.status, Status::Failed | Status::Blocked | Status::Rejected) {
                 emit_failure(None, None, task.receipt_count)?;
             }
             if chunk.counts.failed == 0 {

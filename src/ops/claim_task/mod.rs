@@ -64,7 +64,7 @@ pub struct ClaimTask {
     #[serde(default = "half_an_hour")]
     #[arg(long, default_value = "1800", allow_negative_numbers = true)]
     pub lease_seconds: LeaseSeconds,
-    /// Idempotency key: if the reply is lost, the same request gets the same claim
+    /// Repeat a lost request with the same key: same claim
     #[arg(long)]
     pub request_key: Option<LineText>,
     /// Whether a runner claims for a worker of its own. The next runner of the batch may release such a claim. Only
@@ -93,7 +93,8 @@ impl Operation for ClaimTask {
     const DESCRIPTION: &'static str = "Claim the best ready task that matches (or id): its instructions, items and claim.token for your writes.";
     const EFFECT: Effect = Effect::Write;
     const POSITIONAL: &'static str = "id";
-    const WORKER_PARAMETERS: &'static [&'static str] = &["worker", "id", "project", "batch", "tags"];
+    const WORKER_PARAMETERS: &'static [&'static str] =
+        &["worker", "id", "project", "batch", "tags", "request_key"];
     type Reply = ClaimReply;
 
     fn run(self, session: &Session) -> Result<ClaimReply> {

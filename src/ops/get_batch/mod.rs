@@ -154,7 +154,7 @@ pub struct GetBatchReply {
     /// The call to make next.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next: Option<String>,
-    /// Chunks that only a person can move on.
+    /// Chunks that only a person can move on, and the batch itself while it is paused.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub needs_person: Option<Vec<String>>,
     /// Pass it as `since` to see only what changed after this reply.

@@ -13,10 +13,13 @@ const PER_STATUS: usize = 20;
 /// The most claimed chunks of a batch that are read: no batch has more workers.
 const CLAIMED: usize = 64;
 
-/// The first chunks of a batch that only a person can move on: in review, failed or blocked. Failures that a person
-/// has accepted need nobody.
+/// The first chunks of a batch that only a person can move on: in review, failed or blocked; before them the batch
+/// itself while it is paused. Failures that a person has accepted need nobody.
 pub(in crate::ops) fn needs_person(tx: &dyn StoreRead, task: &Task, batch: &Batch) -> Result<Vec<String>> {
     let mut ids = Vec::new();
+    if batch.pause_reason.is_some() && batch.ended_chunks < batch.chunk_count {
+        ids.push(task.id.to_string());
+    }
     let are_accepted = batch.accepted_failures > 0 && failures_of(tx, task, batch)?.are_accepted;
     for status in [Status::Review, Status::Failed, Status::Blocked] {
         if are_accepted && status != Status::Review {

@@ -130,6 +130,9 @@ pub fn work(options: Work, session: &Session, store: &Path, program: &str, json:
     if context.failures.is_stopped(None) {
         message.push_str(". Stopped after too many failures in a row; fix the cause, then start it again");
     }
+    if totals.failed > 0 {
+        message.push_str("; get_batch() lists the batches with failures");
+    }
     if json {
         progress.event(&json!({ "event": "done", "success": totals.failed == 0, "message": message }));
     } else {
