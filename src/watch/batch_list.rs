@@ -1,10 +1,12 @@
-//! The list of open batches.
+//! The list of batches: open, or ended with failures.
 
+use super::format::count;
 use crate::error::{Code, Error, Result};
 use crate::model::batch::BatchStatus;
 use crate::model::field::visible_excerpt;
 use crate::model::id::TaskId;
 use crate::model::status::Status;
+use crate::model::task::Task;
 use crate::ops::Session;
 use crate::store::{StoreRead, TaskFilter};
 
@@ -29,6 +31,8 @@ pub(super) struct BatchRow {
     pub(super) in_review: usize,
     /// Failed and blocked chunks, up to [`MAX_COUNT`] of each.
     pub(super) stuck: usize,
+    /// Failed items of a batch that has ended.
+    pub(super) failed: u64,
 }
 
 impl BatchRow {
@@ -36,12 +40,15 @@ impl BatchRow {
     pub(super) fn waiting(&self) -> String {
         let parts = [(self.in_review, "in review"), (self.stuck, "failed or blocked")];
         let parts = parts.into_iter().filter(|(count, _)| *count > 0);
-        parts.map(|(count, what)| format!("{count} {what}")).collect::<Vec<_>>().join(", ")
+        let parts = parts.map(|(count, what)| format!("{count} {what}"));
+        let items = (self.failed > 0).then(|| count(self.failed, "failed item"));
+        parts.chain(items).collect::<Vec<_>>().join(", ")
     }
 
     /// How many chunks wait for a person.
     pub(super) fn waiting_count(&self) -> String {
         match self.in_review + self.stuck {
+            0 if self.failed > 0 => format!("{} failed", self.failed),
             0 => String::new(),
             1 => "1 waits for you".to_owned(),
             more => format!("{more} wait for you"),
@@ -49,28 +56,41 @@ impl BatchRow {
     }
 }
 
-/// The open batches, newest first.
+/// The open batches, newest first, and after them those that ended with failures which nobody has resolved.
 ///
 /// # Errors
 /// If the store cannot be read.
-pub(super) fn open_batches(session: &Session) -> Result<Vec<BatchRow>> {
+pub(super) fn listed_batches(session: &Session) -> Result<Vec<BatchRow>> {
     session.read(|tx| {
-        let mut open = Vec::new();
-        for task in tx.open_batches(None, MAX_BATCHES)? {
-            let Some(batch) = tx.batch(task.row)? else { continue };
-            open.push(BatchRow {
-                title: visible_excerpt(&task.title, TITLE_CHARS),
-                status: batch.status(task.status, tx.has_workable_chunk(task.row)?),
-                processed: batch.counts.processed(),
-                total: batch.counts.total,
-                in_review: count_chunks(tx, task.row, Status::Review)?,
-                stuck: count_chunks(tx, task.row, Status::Failed)?
-                    + count_chunks(tx, task.row, Status::Blocked)?,
-                id: task.id,
-            });
-        }
-        Ok(open)
+        let mut listed = rows(tx, tx.open_batches(None, MAX_BATCHES)?)?;
+        listed.extend(rows(tx, tx.failed_batches(None, MAX_BATCHES)?)?);
+        Ok(listed)
     })
+}
+
+/// The open batches, newest first.
+fn open_batches(session: &Session) -> Result<Vec<BatchRow>> {
+    session.read(|tx| rows(tx, tx.open_batches(None, MAX_BATCHES)?))
+}
+
+fn rows(tx: &dyn StoreRead, tasks: Vec<Task>) -> Result<Vec<BatchRow>> {
+    let mut rows = Vec::new();
+    for task in tasks {
+        let Some(batch) = tx.batch(task.row)? else { continue };
+        let status = batch.status(task.status, tx.has_workable_chunk(task.row)?);
+        rows.push(BatchRow {
+            title: visible_excerpt(&task.title, TITLE_CHARS),
+            status,
+            processed: batch.counts.processed(),
+            total: batch.counts.total,
+            in_review: count_chunks(tx, task.row, Status::Review)?,
+            stuck: count_chunks(tx, task.row, Status::Failed)? + count_chunks(tx, task.row, Status::Blocked)?,
+            // While the batch is at work, a retry would not open its failed items.
+            failed: if status.is_over() { batch.counts.failed } else { 0 },
+            id: task.id,
+        });
+    }
+    Ok(rows)
 }
 
 fn count_chunks(tx: &dyn StoreRead, batch: i64, status: Status) -> Result<usize> {

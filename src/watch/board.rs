@@ -26,6 +26,8 @@ pub(super) struct BatchHeader {
     pub(super) paused: Option<String>,
     pub(super) counts: ItemCounts,
     pub(super) in_doubt: u64,
+    /// Whether something failed that nobody has retried or accepted.
+    pub(super) has_unresolved_failures: bool,
     /// Categories with their counts, largest first.
     pub(super) categories: Vec<(String, u64)>,
     pub(super) chunks: u64,

@@ -82,13 +82,12 @@ fn waits_for_person(board: &Board) -> Option<String> {
         reasons.push(format!("{} in review (n a r d)", count(review, "chunk")));
     }
     let stuck = board.count_in(Status::Failed) + board.count_in(Status::Blocked);
-    if stuck > 0 && header.status != BatchStatus::Cancelled {
+    if header.has_unresolved_failures && stuck > 0 && header.status != BatchStatus::Cancelled {
         reasons.push(format!("{} failed or blocked (n t)", count(stuck, "chunk")));
     }
-    if stuck == 0
-        && header.counts.failed > 0
-        && header.status.is_over()
-        && header.status != BatchStatus::Cancelled
+    if header.has_unresolved_failures
+        && stuck == 0
+        && matches!(header.status, BatchStatus::Done | BatchStatus::Failed)
     {
         reasons.push(format!("{} failed (T tries again)", count(header.counts.failed, "item")));
     }

@@ -82,10 +82,7 @@ fn batch_event(board: &Board, prefix: &str) -> Event {
         text.push_str(&format!(", {} failed", header.counts.failed));
     }
     let failed_chunks = board.count_in(Status::Failed);
-    if has_ended(header.status)
-        && header.status != BatchStatus::Cancelled
-        && (header.counts.failed > 0 || failed_chunks > 0)
-    {
+    if has_ended(header.status) && header.status != BatchStatus::Cancelled && header.has_unresolved_failures {
         if failed_chunks > 0 {
             text.push_str(&format!(", {}", count(failed_chunks, "failed chunk")));
         }

@@ -11,8 +11,8 @@ use crate::model::receipt::Receipt;
 use crate::model::status::{ItemReport, Status};
 use crate::model::task::{RowId, Task};
 use crate::model::timestamp::Timestamp;
-use crate::ops::batch_view;
 use crate::ops::{Session, find_batch};
+use crate::ops::{batch_view, failures_of};
 use crate::store::{RunnerRecord, StoreRead, TaskFilter};
 
 /// The most characters of a title, a name or a receipt.
@@ -174,6 +174,7 @@ fn header(tx: &dyn StoreRead, task: &Task, batch: &Batch) -> Result<BatchHeader>
         paused: batch.pause_reason.as_deref().map(|reason| visible_excerpt(reason, CHARS)),
         counts: batch.counts,
         in_doubt: view.in_doubt,
+        has_unresolved_failures: failures_of(tx, task, batch)?.are_unresolved(),
         categories: categories.map(|(name, count)| (visible_excerpt(&name, CHARS), count)).collect(),
         chunks: batch.chunk_count,
         per_minute: view.per_minute,

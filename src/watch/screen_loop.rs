@@ -12,7 +12,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use super::app::{Action, App, View};
 use super::batch_command::run_command;
-use super::batch_list::open_batches;
+use super::batch_list::listed_batches;
 use super::board::Board;
 use super::keys::meaning;
 use super::poller::Poller;
@@ -125,7 +125,7 @@ impl ScreenLoop<'_> {
     /// Reads what the visible view shows.
     fn update(&mut self) -> Result<()> {
         if matches!(self.app.views.last(), Some(View::Batches)) {
-            self.app.batches = open_batches(self.session)?;
+            self.app.batches = listed_batches(self.session)?;
             let last = self.app.batches.len().saturating_sub(1);
             self.app.selected_batch = self.app.selected_batch.min(last);
             return Ok(());

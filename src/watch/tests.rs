@@ -76,6 +76,8 @@ fn header(status: BatchStatus, chunks: &[ChunkRow]) -> BatchHeader {
             skipped: 0,
         },
         in_doubt: 0,
+        has_unresolved_failures: sum(|counts| counts.failed) > 0
+            || chunks.iter().any(|chunk| matches!(chunk.status, Status::Failed | Status::Blocked)),
         categories: vec![("fyi".into(), 143), ("archive".into(), 31), ("task".into(), 12)],
         chunks: chunks.len() as u64,
         per_minute: Some(98.4),
@@ -171,6 +173,7 @@ fn the_open_batches() {
         total: 600,
         in_review,
         stuck,
+        failed: 0,
     };
     app.batches = vec![
         open("k3m9p0q1r2s3", BatchStatus::Running, 0, 0),
