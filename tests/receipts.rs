@@ -252,7 +252,7 @@ fn a_second_report_on_an_item_that_says_more_is_kept_as_a_note() {
     assert_eq!(note["receipt"]["duplicate"], false, "{}", note.value);
     assert_eq!(note.count("/receipt/number"), 2);
     assert_eq!(note.count("/receipt/settled_by"), first.count("/receipt/number"));
-    assert_eq!(note.count("/receipt/items_left"), 1);
+    assert_eq!(note.count("/items_left"), 1);
     assert!(note.message().contains("receipt 1 settled the item"), "{}", note.message());
     // Neither report is kept twice, and one without anything new is no note.
     for (again, number) in [(last, 2), (json!({"body": "partial: 3 of 5"}), 1), (json!({}), 1)] {
@@ -286,4 +286,27 @@ fn another_summary_of_a_completed_task_is_kept() {
     assert_eq!(second["duplicate"], true);
     assert!(second.message().contains("kept as receipt 2"), "{}", second.message());
     assert_eq!(server.body(&id), "2 of 3 mails\n\n3 of 3 mails");
+}
+
+#[test]
+fn the_reply_to_an_items_receipt_is_short_and_says_what_counts() {
+    let store = Store::new();
+    let mut server = store.serve();
+    let (chunk, token) = claimed_chunk(&mut server, &["a", "b"]);
+    let mut report = |category: &str, text: &str| {
+        let receipt = json!({"id": chunk, "claim": token, "item": "a", "outcome": "done", "category": category,
+            "body": text, "assignee": "w"});
+        server.call("update_task", receipt).ok()
+    };
+    let text = "- Archived: ".to_owned() + &"a long text ".repeat(200);
+    let first = report("fyi", &text);
+    assert!(first.value.to_string().len() < 300, "{}", first.value);
+    let mut receipt = first["receipt"].clone();
+    receipt.as_object_mut().unwrap().remove("late");
+    assert_eq!(receipt, json!({"number": 1, "outcome": "done", "category": "fyi", "duplicate": false}));
+    assert_eq!(first.count("/items_left"), 1);
+    assert!(first.text("/expires_at").starts_with("20"));
+    assert!(first.get("task").is_none() && first.get("modified_fields").is_none(), "{}", first.value);
+    // A note changes neither the outcome nor the category that count.
+    assert_eq!(report("task", "- Archived")["receipt"]["category"], "fyi");
 }

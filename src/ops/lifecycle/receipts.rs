@@ -120,10 +120,21 @@ fn append_item_receipt(
             ));
         }
         let (number, duplicate) = record_start(tx, task, &chunk, &item, receipt)?;
-        return Ok(ReceiptView { duplicate, items_left: Some(left), ..ReceiptView::new(number) });
+        return Ok(ReceiptView {
+            outcome: Some(report),
+            category: incoming.category.map(str::to_owned),
+            duplicate,
+            items_left: Some(left),
+            ..ReceiptView::new(number)
+        });
     };
     if let SettleDecision::SameOutcome(settled_by) = settle(&item, outcome)? {
-        let view = ReceiptView { items_left: Some(left), ..ReceiptView::new(settled_by) };
+        let view = ReceiptView {
+            outcome: Some(report),
+            category: item.settled.as_ref().and_then(|settled| settled.category.clone()),
+            items_left: Some(left),
+            ..ReceiptView::new(settled_by)
+        };
         let content = ReportContent { text: incoming.text, category: incoming.category, cost: &receipt.cost };
         let stored = tx.receipts(task.row, settled_by - 1, usize::MAX >> 1)?;
         let of_item = stored.iter().filter(|stored| !stored.late && stored.item.as_deref() == Some(key));
@@ -139,7 +150,12 @@ fn append_item_receipt(
     if outcome == Outcome::Failed {
         pause_if_too_many_failed(tx, &chunk)?;
     }
-    Ok(ReceiptView { items_left: Some(left - 1), ..ReceiptView::new(number) })
+    Ok(ReceiptView {
+        outcome: Some(report),
+        category: incoming.category.map(str::to_owned),
+        items_left: Some(left - 1),
+        ..ReceiptView::new(number)
+    })
 }
 
 /// Appends a report on an item, with a text of the server if the worker gave none. Returns the receipt's number.

@@ -219,6 +219,9 @@ impl UpdateTask {
         if self.status.is_some() {
             message += &stranded_note(tx, &after)?;
         }
+        if let (Some(_), None, Some(receipt)) = (&self.item, self.status, &receipt) {
+            return Ok(TaskReply::of_item(message, receipt.clone(), &after));
+        }
         let mut reply = TaskReply::new(message, Some(TaskView::compact(tx, &after)?));
         reply.duplicate = receipt.as_ref().filter(|receipt| receipt.duplicate).map(|_| true);
         reply.modified_fields = Some(modified.into_iter().map(str::to_owned).collect());

@@ -133,6 +133,12 @@ pub struct TaskReply {
     /// The receipt that was appended.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub receipt: Option<ReceiptView>,
+    /// After an item's receipt: the number of items of the chunk without an outcome.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub items_left: Option<u64>,
+    /// After an item's receipt: when the claim ends unless a write renews it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub expires_at: Option<String>,
 }
 
 impl TaskReply {
@@ -149,6 +155,19 @@ impl TaskReply {
             task,
             modified_fields: None,
             receipt: None,
+            items_left: None,
+            expires_at: None,
+        }
+    }
+
+    /// The short reply to an item's receipt: a worker gets one for each item.
+    pub(in crate::ops) fn of_item(message: String, receipt: ReceiptView, after: &Task) -> Self {
+        TaskReply {
+            duplicate: receipt.duplicate.then_some(true),
+            items_left: receipt.items_left,
+            expires_at: after.claim.as_ref().map(|claim| claim.expires_at.to_string()),
+            receipt: Some(receipt),
+            ..TaskReply::new(message, None)
         }
     }
 }
