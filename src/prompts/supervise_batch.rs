@@ -65,7 +65,7 @@ Goal: {goal}
 4. Start as many workers as its message says, {workers} at most, in the background, each with worker_prompt exactly as returned. They call MCP tools directly, no skills. (mode hypervisor, from 5 workers: one background agent may start and watch them.)
 5. Never block on them; their notifications are unreliable. Do other work; every few minutes get_batch(id, since=that of the last reply, first that of poll).
 6. If chunks are active or stalled (their worker died) and no worker is left: start more with the same prompt.
-7. When status is waiting: show the user get_batch(id, view=\"review\"), then review_batch(id, decision) as they say; start workers again. When status is done or failed: get_batch(id, view=\"failures\"). Fix the cause, control_batch(id, action=\"retry\"), start workers again; or the user accepts them: review_batch(id, decision=\"approve\").
+7. When status is waiting: show the user get_batch(id, view=\"review\"), then review_batch(id, decision) as they say; start workers again. When status is done or failed: get_batch(id, view=\"failures\"). Fix the cause, control_batch(id, action=\"retry\"), start workers again.
 8. Finish: claim the finish task, test, push once (workers only commit), report counts and failures."
     )
 }

@@ -43,7 +43,7 @@ pub struct AddItems {
     #[serde(default)]
     #[schemars(schema_with = "inline_items_schema")]
     pub items: Option<InlineItems>,
-    /// A JSONL or CSV file, or a folder in which each file is an item
+    /// A JSONL or CSV file, or a folder of items
     #[schemars(schema_with = "short_source")]
     #[serde(default)]
     #[arg(
@@ -51,11 +51,11 @@ pub struct AddItems {
         help = "A JSONL or CSV file, or a folder in which each file is an item: its path, or {\"path\", \"glob\"}"
     )]
     pub source: Option<ItemSource>,
-    /// If an item is bad: reject all, or skip the item
+    /// If an item is bad
     #[serde(default = "OnBadItem::reject")]
     #[arg(long, default_value = "reject")]
     pub on_bad_item: OnBadItem,
-    /// A repeated call with the same key returns the first reply
+    /// Idempotency key
     #[arg(long)]
     pub request_key: Option<LineText>,
     /// Whether a finished batch is refused only if an item is new: for `tasktally run`, which repeats the call.

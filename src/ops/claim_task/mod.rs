@@ -64,7 +64,7 @@ pub struct ClaimTask {
     #[serde(default = "half_an_hour")]
     #[arg(long, default_value = "1800", allow_negative_numbers = true)]
     pub lease_seconds: LeaseSeconds,
-    /// Repeat a lost request with the same key: same claim
+    /// Idempotency key
     #[arg(long)]
     pub request_key: Option<LineText>,
     /// Whether a runner claims for a worker of its own. The next runner of the batch may release such a claim. Only

@@ -38,10 +38,10 @@ use crate::model::text::{LineText, LongText};
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema, clap::Args)]
 #[serde(deny_unknown_fields)]
 pub struct CreateBatch {
-    /// What the batch is, in a few words
+    /// Title
     #[arg(long)]
     pub title: LineText,
-    /// The prompt for every worker: what to do with each item
+    /// What workers do with each item
     #[arg(long)]
     pub instructions: LongText,
     /// Objects, or strings that are their own keys
@@ -49,7 +49,7 @@ pub struct CreateBatch {
     #[serde(default)]
     #[schemars(schema_with = "inline_items_schema")]
     pub items: Option<InlineItems>,
-    /// A JSONL or CSV file, or a folder in which each file is an item
+    /// A JSONL or CSV file, or a folder of items
     #[arg(
         long,
         help = "A JSONL or CSV file, or a folder in which each file is an item: its path, or {\"path\", \"glob\"}"
@@ -65,11 +65,11 @@ pub struct CreateBatch {
     #[serde(default = "key")]
     #[arg(long, default_value = "key")]
     pub key: LineText,
-    /// If an item is bad: reject the batch, or skip the item
+    /// If an item is bad
     #[serde(default = "OnBadItem::reject")]
     #[arg(long, default_value = "reject")]
     pub on_bad_item: OnBadItem,
-    /// What groups items into chunks. Short forms: size, month:date, category:kind
+    /// Short forms: size, month:date, category:kind
     #[serde(default)]
     #[arg(long, default_value = "size")]
     pub split: Split,
@@ -89,21 +89,21 @@ pub struct CreateBatch {
     #[serde(default = "eight")]
     #[arg(long, default_value = "8", allow_negative_numbers = true)]
     pub max_parallel: MaxParallel,
-    /// Claims of a chunk before it fails and a person decides
+    /// Claims of a chunk before it fails
     #[serde(default = "three")]
     #[arg(long, default_value = "3", allow_negative_numbers = true)]
     pub max_attempts: MaxAttempts,
     /// Passes over every chunk, each with its own instructions
     #[arg(long, help = "Passes over every chunk: a JSON array of {name, instructions, only_categories?}")]
     pub steps: Option<Steps>,
-    /// When a person reviews the work: after each chunk or step
+    /// When a person reviews
     #[serde(default = "nowhere")]
     #[arg(long, default_value = "none")]
     pub checkpoint: Checkpoint,
-    /// With checkpoint=chunk: so many approvals in a row approve the rest
+    /// So many approvals in a row approve the rest
     #[arg(long)]
     pub auto_approve_after: Option<SequenceNumber>,
-    /// An item started but never settled: retry, skip, or ask a person
+    /// An item started but never settled
     #[serde(default = "retry")]
     #[arg(long, default_value = "retry")]
     pub in_doubt: InDoubtPolicy,
@@ -116,13 +116,13 @@ pub struct CreateBatch {
         help = "A task that becomes ready when the batch has ended: its title, or JSON {title, body}"
     )]
     pub finish: Option<Finish>,
-    /// The configured profile whose workers run in the background
+    /// Profile of background workers
     #[arg(long)]
     pub worker: Option<LineText>,
-    /// The project of the batch
+    /// Project
     #[arg(long)]
     pub project: Option<LineText>,
-    /// A repeated call with the same key returns the first reply
+    /// Idempotency key
     #[arg(long)]
     pub request_key: Option<LineText>,
     /// Return the plan and store nothing

@@ -54,7 +54,7 @@ word_enum!(
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema, clap::Args)]
 #[serde(deny_unknown_fields)]
 pub struct GetBatch {
-    /// Batch id; default: overview of open batches
+    /// Batch id; default: overview
     #[arg(long)]
     id: Option<TaskId>,
     /// Without id: only this project
@@ -70,13 +70,13 @@ pub struct GetBatch {
     /// next_chunks_after of the last reply
     #[arg(long)]
     chunks_after: Option<SequenceNumber>,
-    /// With view items or receipts: of this chunk id
+    /// Of this chunk id
     #[arg(long)]
     chunk: Option<TaskId>,
-    /// With them: of this category
+    /// Of this category
     #[arg(long)]
     category: Option<LineText>,
-    /// With them: started = begun, not settled
+    /// started: not settled
     #[arg(long)]
     outcome: Option<ItemState>,
     /// next_items_after of the last reply
