@@ -129,7 +129,7 @@ fn a_value_of_the_wrong_shape_is_refused_with_the_expected_shape() {
     unchanged.invalid(
         "claim_task",
         json!({"worker": "w", "batch": chunk}),
-        &["batch", &chunk, &format!("is {id},")],
+        &["batch", &chunk, &format!("batch {id};")],
     );
     let with = |field: &str, value: Value| {
         let mut batch = batch.clone();
