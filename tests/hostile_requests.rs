@@ -311,10 +311,13 @@ fn a_wrong_token_changes_nothing_and_its_receipt_is_kept_as_late() {
         assert_eq!(reply["receipt"]["late"], true, "{}", reply.value);
         assert_only_late_receipts(&before, &claimed.hostile.store);
     }
-    for token in ["", "a b", "a\u{0}b", &"x".repeat(10_000)] {
+    for token in ["a b", "a\u{0}b", &"x".repeat(10_000)] {
         let reply = worker.call("complete_task", json!({"id": claimed.chunk, "claim": token}));
         assert_eq!(reply.refusal(), "invalid_argument", "{}", reply.value);
     }
+    // An empty token counts as none, and the scope's own token does not replace it.
+    let reply = worker.call("complete_task", json!({"id": claimed.chunk, "claim": ""}));
+    assert_eq!(reply.refusal(), "claim_required", "{}", reply.value);
 }
 
 /// Asserts that only late receipts were added: no item is settled and no counter or claim changed.

@@ -64,11 +64,31 @@ fn insert_first_name(mut arguments: Vec<OsString>) -> Vec<OsString> {
     arguments
 }
 
+/// Separates the elements of list options, which are written with commas or as a JSON array.
+fn separate_list_options(arguments: &mut [OsString]) {
+    let may_be_list = |argument: &OsString| argument.to_string_lossy().contains([',', '[']);
+    if !arguments.iter().any(may_be_list) {
+        return;
+    }
+    let command = arguments.iter().skip(1).find_map(|word| {
+        let word = word.to_str()?;
+        let entry = ops::ALL.iter().find(|entry| hyphenated(entry.name) == word);
+        let other = commands::ALL.iter().find(|command| command.name() == word);
+        entry
+            .map(|entry| (entry.command)(Command::new(entry.name)))
+            .or_else(|| other.map(Subcommand::command))
+    });
+    if let Some(command) = command {
+        ops::separate_lists(arguments, &command);
+    }
+}
+
 /// Runs the command that the process was started with.
 ///
 /// Returns the exit code: 0 done, 1 a task failed or was refused, 2 bad usage or set-up, 3 nothing to do.
 pub fn main() -> ExitCode {
-    let arguments = insert_first_name(std::env::args_os().collect());
+    let mut arguments = insert_first_name(std::env::args_os().collect());
+    separate_list_options(&mut arguments);
     let matches = match command().try_get_matches_from(arguments) {
         Ok(matches) => matches,
         Err(error) => {

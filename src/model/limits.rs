@@ -33,6 +33,14 @@ bounded_integer!(
     SequenceNumber, 0..=9_007_199_254_740_991, "0 to 9007199254740991"
 );
 
+/// The integer that a floating-point number is exactly; none if it has a fraction or is so large that it may have lost
+/// digits.
+#[expect(clippy::cast_possible_truncation, reason = "bounded by the largest exact integer")]
+pub fn whole_number(value: f64) -> Option<i64> {
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+    (value.fract() == 0.0 && value.abs() < EXACT).then_some(value as i64)
+}
+
 /// The longest lease.
 pub const MAX_LEASE_SECONDS: i64 = 86_400;
 /// The furthest a live lease may end ahead of now: the longest lease, plus a minute for clocks that are set back.

@@ -93,9 +93,14 @@ macro_rules! bounded_integer {
         impl std::str::FromStr for $name {
             type Err = String;
             fn from_str(text: &str) -> Result<Self, String> {
-                text.parse::<i64>()
-                    .map_err(|error| format!("{error}; allowed: {}", $allowed))
-                    .and_then(Self::try_from)
+                let text = text.trim();
+                match (text.parse::<i64>(), text.parse::<f64>()) {
+                    (Ok(value), _) => Self::try_from(value),
+                    (Err(_), Ok(value)) => $crate::model::limits::whole_number(value)
+                        .ok_or_else(|| format!("{text} is not a whole number; allowed: {}", $allowed))
+                        .and_then(Self::try_from),
+                    (Err(error), Err(_)) => Err(format!("{error}; allowed: {}", $allowed)),
+                }
             }
         }
 
@@ -121,8 +126,17 @@ macro_rules! bounded_integer {
                             .map_err(|_| E::custom(format!("{value} is out of range; allowed: {}", $allowed)))
                             .and_then(|value| $name::try_from(value).map_err(E::custom))
                     }
+                    // Clients and worker commands also write 5.0 and "5".
+                    fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<$name, E> {
+                        value.to_string().parse().map_err(E::custom)
+                    }
+                    fn visit_str<E: serde::de::Error>(self, value: &str) -> Result<$name, E> {
+                        value.parse().map_err(|reason: String| {
+                            E::custom(format!("'{}': {reason}", $crate::model::text::excerpt(value)))
+                        })
+                    }
                 }
-                deserializer.deserialize_i64(Whole)
+                deserializer.deserialize_any(Whole)
             }
         }
 

@@ -11,6 +11,7 @@ pub mod claim_rules;
 pub mod completion;
 pub mod conflict;
 pub mod cost;
+pub mod exact_json;
 pub mod extend;
 pub mod failure_streak;
 pub mod failures;

@@ -45,6 +45,7 @@ pub use get_batch::{GetBatch, GetBatchReply};
 pub use ingest::bad_items::{BadItems, OnBadItem};
 pub use lifecycle::release::{postpone_claim, release_claim, release_runner_claims};
 pub use release_task::ReleaseTask;
+pub use request::lists::{LIST_SEPARATOR, separate_lists};
 pub(crate) use request::lookup::find_batch;
 pub use request::progress::Progress;
 pub(crate) use request::schema::drop_bounds;
@@ -105,6 +106,8 @@ pub trait Operation: Serialize + DeserializeOwned + JsonSchema + clap::Args + Se
     const POSITIONAL: &'static str;
     /// The parameters that the worker toolset offers; none if workers do not get the operation.
     const WORKER_PARAMETERS: &'static [&'static str] = &[];
+    /// The parameters that an empty value clears. Any other empty value counts as absent.
+    const CLEARABLE: &'static [&'static str] = &[];
     /// The reply.
     type Reply: Serialize + JsonSchema;
 

@@ -2,11 +2,13 @@
 
 use std::str::FromStr;
 
-use serde::{Deserialize, Serialize};
+use schemars::JsonSchema;
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::error::{Error, Result};
 use crate::items::{Item, ItemOrigin};
+use crate::model::exact_json::parse_exact;
 use crate::model::id::TaskId;
 use crate::model::limits::{PAGE_ROWS, Priority};
 use crate::model::status::{Status, TaskType};
@@ -14,6 +16,8 @@ use crate::model::task::Task;
 use crate::model::text::{LineText, excerpt};
 use crate::ops::request::fields::{non_empty, parse_tags};
 use crate::ops::request::lookup::find_task;
+use crate::ops::request::schema::parameter_types;
+use crate::ops::request::types::convert_fields;
 use crate::store::{StoreRead, TaskFilter};
 
 /// The field that holds a task's id.
@@ -23,8 +27,13 @@ const BODY_CHARS: usize = 500;
 
 /// The filters of `list_tasks`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Query(#[serde(deserialize_with = "filters")] Filters);
+
+/// The filters by their names.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Query {
+struct Filters {
     project: Option<LineText>,
     status: Option<Status>,
     #[serde(rename = "type")]
@@ -37,6 +46,20 @@ pub struct Query {
     ready: Option<bool>,
     #[serde(default)]
     tags: Vec<LineText>,
+}
+
+/// Reads the filters, with the conversions that arguments have: the tool's schema leaves out their types.
+fn filters<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Filters, D::Error> {
+    let mut value = Value::deserialize(deserializer)?;
+    if let Value::String(text) = &value
+        && let Ok(object) = parse_exact(text)
+    {
+        value = object;
+    }
+    if let Value::Object(fields) = &mut value {
+        convert_fields(fields, &parameter_types::<Filters>());
+    }
+    Filters::deserialize(value).map_err(serde::de::Error::custom)
 }
 
 impl FromStr for Query {
@@ -86,21 +109,22 @@ impl Query {
     }
 
     fn filter(&self, tx: &dyn StoreRead) -> Result<TaskFilter> {
+        let Filters { batch, parent, .. } = &self.0;
         // The chunks of a batch are its children, so `batch` is a parent too.
-        let (parent, field) = match (&self.batch, &self.parent) {
+        let (above, field) = match (batch, parent) {
             (Some(batch), _) => (Some(batch), "query.batch"),
             (None, parent) => (parent.as_ref(), "query.parent"),
         };
         Ok(TaskFilter {
-            project: non_empty(&self.project),
-            status: Some(self.status.unwrap_or(Status::Active)),
-            task_type: self.task_type,
-            priority: self.priority.map(Priority::get),
-            priority_max: self.priority_max.map(Priority::get),
-            assignee: non_empty(&self.assignee),
-            parent: parent.map(|id| find_task(tx, id, field)).transpose()?.map(|task| task.row),
-            ready: self.ready.unwrap_or(false),
-            tags: parse_tags(&self.tags)?,
+            project: non_empty(&self.0.project),
+            status: Some(self.0.status.unwrap_or(Status::Active)),
+            task_type: self.0.task_type,
+            priority: self.0.priority.map(Priority::get),
+            priority_max: self.0.priority_max.map(Priority::get),
+            assignee: non_empty(&self.0.assignee),
+            parent: above.map(|id| find_task(tx, id, field)).transpose()?.map(|task| task.row),
+            ready: self.0.ready.unwrap_or(false),
+            tags: parse_tags(&self.0.tags)?,
             ..TaskFilter::default()
         })
     }

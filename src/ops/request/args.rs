@@ -2,6 +2,8 @@
 
 use serde_json::Value;
 
+use super::schema::parameter_types;
+use super::types::{convert_arguments, remove_absent};
 use crate::error::{Code, Error, Result};
 use crate::model::text::excerpt;
 use crate::ops::Operation;
@@ -9,7 +11,8 @@ use crate::ops::Operation;
 /// A known parameter is suggested for an unknown one if their Jaro-Winkler similarity is above this.
 const SIMILAR: f64 = 0.7;
 
-/// Deserializes the arguments. `null` counts as absent.
+/// Deserializes the arguments, after converting values that clients send in other types. `null` counts as absent, and
+/// so do empty values except those that the operation can clear.
 ///
 /// # Errors
 /// `invalid_argument` or `too_large`, naming the field.
@@ -25,11 +28,19 @@ pub fn parse<O: Operation>(arguments: Value) -> Result<O> {
             )));
         }
     };
-    arguments.retain(|_, value| !value.is_null());
-    let arguments = Value::Object(arguments);
+    remove_absent(&mut arguments, O::CLEARABLE);
+    let as_sent = Value::Object(arguments);
+    // Generating a schema takes longer than most operations, and most calls need no conversion.
+    if let Ok(request) = O::deserialize(&as_sent) {
+        return Ok(request);
+    }
+    let mut arguments = as_sent.clone();
+    if let Value::Object(arguments) = &mut arguments {
+        convert_arguments(arguments, &parameter_types::<O>(), O::CLEARABLE);
+    }
     serde_path_to_error::deserialize(&arguments).map_err(|error| {
         let path = error.path().to_string();
-        refusal(O::NAME, &arguments, &path, &error.into_inner().to_string())
+        refusal(O::NAME, &as_sent, &path, &error.into_inner().to_string())
     })
 }
 

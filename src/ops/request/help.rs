@@ -3,11 +3,14 @@
 use clap::Command;
 use serde_json::Value;
 
+use super::lists::LIST_SEPARATOR;
+
 /// Adds the allowed words of each parameter to its help, and lets values begin with a hyphen: an item's
 /// key is data and may look like an option.
 pub(in crate::ops) fn complete_help(command: Command, schema: &Value) -> Command {
     command.mut_args(|arg| {
         let arg = if arg.get_action().takes_values() { arg.allow_hyphen_values(true) } else { arg };
+        let arg = if arg.get_value_delimiter().is_some() { arg.value_delimiter(LIST_SEPARATOR) } else { arg };
         let name = arg.get_long().unwrap_or_default().replace('-', "_");
         let field = &schema["properties"][name];
         let Some(words) = field["enum"].as_array().or_else(|| field["items"]["enum"].as_array()) else {

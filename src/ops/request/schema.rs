@@ -45,6 +45,11 @@ pub(in crate::ops) fn input<T: JsonSchema>(all_words: bool) -> Value {
     value
 }
 
+/// The types of a request's parameters, for the conversion of arguments.
+pub(in crate::ops) fn parameter_types<T: JsonSchema>() -> Value {
+    Value::Object(generate::<T>(false))
+}
+
 /// Removes a long list of words, and a range, from a parameter's schema.
 pub(crate) fn drop_bounds(field: &mut Value) {
     let Value::Object(field) = field else { return };

@@ -6,6 +6,7 @@
 
 use serde_json::{Map, Value};
 
+use super::types::remove_ignored;
 use crate::error::{Code, Error, Result};
 use crate::model::claim_rules::{ClaimAuthority, claim_authority, claim_lost_error};
 use crate::model::id::Token;
@@ -82,8 +83,9 @@ fn check_call(
     session: &Session,
     operation: &'static str,
     worker_parameters: &'static [&'static str],
-    arguments: Value,
+    mut arguments: Value,
 ) -> Result<Value> {
+    remove_ignored(&mut arguments);
     let Some(scope) = session.worker_scope() else { return Ok(arguments) };
     let mut arguments = match arguments {
         Value::Object(arguments) => arguments,

@@ -9,7 +9,7 @@ use crate::model::status::{Complexity, Status, TaskType};
 use crate::model::task::{RowId, Task};
 use crate::model::text::LineText;
 use crate::ops::lifecycle::dependencies::refuse_cycle;
-use crate::ops::request::fields::{parse_due, parse_tags};
+use crate::ops::request::fields::{Clearable, parse_due, parse_tags};
 use crate::ops::request::lookup::{find_parent, find_rows};
 use crate::store::StoreWrite;
 
@@ -36,7 +36,7 @@ impl UpdateTask {
         set!(task_type, "type", |value: &TaskType| *value);
         set!(priority, "priority", |value: &Priority| value.get());
         set!(order, "order", |value: &Order| value.get());
-        set!(complexity, "complexity", |value: &Complexity| Some(*value));
+        set!(complexity, "complexity", |value: &Clearable<Complexity>| value.0);
         let text = |value: &LineText| value.non_empty().map(str::to_owned);
         set!(project, "project", text);
         set!(effort, "effort", text);

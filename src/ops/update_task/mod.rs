@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::lifecycle::checkboxes::tick_hint;
 use super::lifecycle::dependencies::stranded_note;
 use super::lifecycle::receipts::renew_lease;
-use super::request::fields::non_empty;
+use super::request::fields::{Clearable, non_empty};
 use super::request::idempotency::{RequestKey, run_once};
 use super::views::intermediate_state::write_chunk;
 use super::views::receipt::ReceiptView;
@@ -81,7 +81,7 @@ pub struct UpdateTask {
     assignee: Option<LineText>,
     /// Judgment it needs
     #[arg(long)]
-    complexity: Option<Complexity>,
+    complexity: Option<Clearable<Complexity>>,
     /// Receipt to append
     #[arg(long)]
     body: Option<ReceiptText>,
@@ -134,6 +134,19 @@ impl Operation for UpdateTask {
     const EFFECT: Effect = Effect::Write;
     const ALL_WORDS: bool = true;
     const POSITIONAL: &'static str = "id";
+    const CLEARABLE: &'static [&'static str] = &[
+        "task_title",
+        "parent",
+        "depends_on",
+        "soft_depends_on",
+        "due",
+        "project",
+        "tags",
+        "effort",
+        "context",
+        "assignee",
+        "complexity",
+    ];
     const WORKER_PARAMETERS: &'static [&'static str] = &[
         "id",
         "status",

@@ -8,7 +8,7 @@ use crate::model::id::TaskId;
 use crate::model::limits::{MaxChunk, MaxParallel};
 use crate::model::split::Split;
 use crate::model::text::LineText;
-use crate::ops::OnBadItem;
+use crate::ops::{LIST_SEPARATOR, OnBadItem};
 
 /// Create a batch from items and work it in this process.
 #[derive(Debug, clap::Args)]
@@ -35,7 +35,7 @@ pub struct Run {
     #[arg(long, default_value = "50", conflicts_with = "resume")]
     pub(super) max_chunk: MaxChunk,
     /// The fields that list the resources (paths) of an item, separated by commas [default: files]
-    #[arg(long, value_delimiter = ',', conflicts_with = "resume")]
+    #[arg(long, value_delimiter = LIST_SEPARATOR, conflicts_with = "resume")]
     pub(super) resources: Vec<LineText>,
     /// What to do if several chunks have the same resource: reject, merge, serialize or allow [default: allow, or reject with --resources]
     #[arg(long, conflicts_with = "resume")]

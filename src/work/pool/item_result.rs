@@ -9,6 +9,7 @@ use super::exit_text::{describe_exit, describe_failure, last_lines, printable};
 use crate::model::id::TaskId;
 use crate::model::retry::parse_retry_after;
 use crate::model::status::Outcome;
+use crate::model::text::excerpt;
 use crate::model::worker_output::PrintedReceipt;
 use crate::ops::ItemCost;
 use crate::work::supervisor::{ProcessExit, StopReason};
@@ -84,16 +85,21 @@ fn has_receipt_fields(printed: &PrintedReceipt) -> bool {
 
 fn settled(printed: PrintedReceipt, outcome: Outcome) -> ItemResult {
     let category = printed.category.map(|category| printable(&category).replace(['\n', '\t', '\r'], " "));
+    let mut unusable = Vec::new();
     let cost = ItemCost {
-        model: parse_cost(&printed.cost, "model"),
-        tokens_in: parse_cost(&printed.cost, "tokens_in"),
-        tokens_out: parse_cost(&printed.cost, "tokens_out"),
-        cost: parse_cost(&printed.cost, "cost"),
+        model: parse_cost(&printed.cost, "model", &mut unusable),
+        tokens_in: parse_cost(&printed.cost, "tokens_in", &mut unusable),
+        tokens_out: parse_cost(&printed.cost, "tokens_out", &mut unusable),
+        cost: parse_cost(&printed.cost, "cost", &mut unusable),
+    };
+    let text = match unusable.as_slice() {
+        [] => printed.text,
+        reasons => format!("{} [not recorded: {}]", printed.text, reasons.join("; ")).trim_start().to_owned(),
     };
     ItemResult {
         outcome,
         category: category.map(|category| shorten(&category)),
-        text: printable(&printed.text),
+        text: printable(&text),
         cost,
     }
 }
@@ -106,12 +112,17 @@ fn shorten(category: &str) -> String {
     category.chars().take(MAX_CATEGORY_CHARS - 1).chain(['…']).collect()
 }
 
-/// A field of the cost. A bad value is left out, because the receipt matters more.
-fn parse_cost<T: DeserializeOwned>(map: &Map<String, Value>, field: &str) -> Option<T> {
-    match serde_json::from_value(map.get(field)?.clone()) {
+/// A field of the cost. A value that cannot be used is reported in the receipt, because the receipt matters more.
+fn parse_cost<T: DeserializeOwned>(
+    map: &Map<String, Value>,
+    field: &str,
+    unusable: &mut Vec<String>,
+) -> Option<T> {
+    let value = map.get(field).filter(|value| *value != "")?;
+    match serde_json::from_value(value.clone()) {
         Ok(value) => Some(value),
         Err(error) => {
-            tracing::warn!(field, %error, "a command printed a bad cost, which is left out of the receipt");
+            unusable.push(format!("{field}: {error} (given: {})", excerpt(&value.to_string())));
             None
         }
     }
@@ -122,6 +133,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::model::cost::Tokens;
 
     fn read(code: i32, stdout: &str) -> ItemResult {
         let exit = ProcessExit {
@@ -178,7 +190,12 @@ mod tests {
     #[test]
     fn a_bad_cost_does_not_lose_the_receipt() {
         let result = read(0, r#"{"receipt": "- a", "model": "m", "tokens_in": -1, "cost": 0.5}"#);
-        assert_eq!(result.text, "- a");
+        assert!(result.text.starts_with("- a [not recorded: tokens_in: -1 is out of range"), "{}", result.text);
+        let numbers = read(0, r#"{"receipt": "- a", "tokens_in": 10.0, "tokens_out": "20", "cost": "0.5"}"#).cost;
+        assert_eq!(
+            (numbers.tokens_in.map(Tokens::get), numbers.tokens_out.map(Tokens::get)),
+            (Some(10), Some(20))
+        );
         assert_eq!(
             (result.cost.model.map(|m| m.to_string()), result.cost.tokens_in),
             (Some("m".into()), None)

@@ -1,0 +1,151 @@
+//! Values in other types than a schema asks for, as real clients, people and worker commands write them.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod support;
+
+use serde_json::{Value, json};
+
+use support::server::Server;
+use support::store::Store;
+
+/// A server whose store has the tasks A and B.
+fn server() -> (Store, Server, [String; 2]) {
+    let store = Store::new();
+    let mut server = store.serve();
+    let ids = ["A", "B"].map(|title| server.create_task(title));
+    (store, server, ids)
+}
+
+#[test]
+fn a_tool_takes_numbers_booleans_and_lists_as_text() {
+    let (_store, mut server, [a, b]) = server();
+    for limit in [json!("1"), json!(1.0), json!("1.0"), json!(" 1 ")] {
+        let listed = server.call("list_tasks", json!({"limit": limit, "ready": "true"})).ok();
+        assert_eq!(listed["tasks"].as_array().unwrap().len(), 1, "{limit}");
+    }
+    let task = json!({"title": "C", "depends_on": format!("[\"{a}\", \"{b}\"]"), "tags": "[\"x\", \"y, z\"]",
+        "priority": "1", "order": 2.0});
+    let id = server.call("create_task", task).ok().text("/task/id");
+    let task = server.read_task(&id);
+    assert_eq!(task["task"]["depends_on"], json!([a, b]));
+    assert_eq!(task["task"]["tags"], json!(["x", "y, z"]));
+    assert_eq!((&task["task"]["priority"], &task["task"]["order"]), (&json!(1), &json!(2)));
+    let batch = json!({"title": "T", "instructions": "I", "items": "[\"a\", {\"key\": \"b\"}]", "dry_run": "True",
+        "max_chunk": "1", "steps": "[{\"name\": \"s\", \"instructions\": \"i\"}]", "max_failures": 3,
+        "split": "{\"by\": \"size\"}", "finish": "{\"title\": \"End\"}", "resources": "[\"key\"]"});
+    let plan = server.call("create_batch", batch).ok();
+    assert_eq!((plan.count("/batch/items"), plan.count("/batch/chunks")), (2, 2));
+    let of_tasks = json!({"title": "T", "instructions": "I", "dry_run": true,
+        "query": {"ready": "true", "priority_max": "2", "tags": "[]", "project": null}});
+    assert_eq!(server.call("create_batch", of_tasks).ok().count("/batch/items"), 2);
+}
+
+#[test]
+fn null_and_empty_values_count_as_absent() {
+    let (_store, mut server, [a, _]) = server();
+    let task = json!({"title": "C", "type": "", "status": "", "priority": "", "parent": "", "depends_on": [],
+        "tags": "", "due": "", "assignee": null, "complexity": "", "request_key": "", "wait_for_previous": true});
+    let id = server.call("create_task", task).ok().text("/task/id");
+    assert_eq!(server.read_task(&id)["task"]["status"], "active");
+    let batch = json!({"title": "T", "instructions": "I", "items": ["a"], "source": {}, "key": "",
+        "worker": "", "steps": [], "max_failures": "", "finish": {}, "split": "", "max_chunk": null});
+    assert_eq!(server.call("create_batch", batch).ok().count("/batch/items"), 1);
+    let batch =
+        json!({"title": "T", "instructions": "I", "items": [], "source": "", "query": {}, "dry_run": true});
+    assert_eq!(server.call("create_batch", batch).ok().count("/batch/items"), 3);
+    assert!(server.call("list_tasks", json!({"status": "", "cursor": "", "limit": ""})).ok().succeeded());
+    assert!(server.call("get_batch", json!({"id": "", "wait_for_previous": false})).ok().succeeded());
+    // An update clears what can be cleared, and leaves alone what cannot.
+    let filled = json!({"id": id, "due": "2025-11-03", "tags": ["x"], "depends_on": [a], "parent": a,
+        "complexity": "mechanical", "effort": "1 h"});
+    server.call("update_task", filled).ok();
+    let cleared = json!({"id": id, "due": "", "tags": "", "depends_on": "", "parent": "", "complexity": "",
+        "effort": "", "status": "", "priority": "", "item": "", "outcome": "", "claim": "", "body": ""});
+    let cleared = server.call("update_task", cleared).ok();
+    let modified = cleared["modified_fields"].as_array().unwrap();
+    assert_eq!(modified.len(), 6, "{}", cleared.value);
+    let task = server.read_task(&id).value["task"].clone();
+    assert_eq!((&task["tags"], &task["depends_on"]), (&json!([]), &json!([])), "{task}");
+    for field in ["due", "parent", "complexity", "effort"] {
+        assert!(task[field].is_null(), "{field}: {task}");
+    }
+    assert_eq!(task["status"], "active");
+}
+
+#[test]
+fn what_cannot_be_converted_without_loss_is_refused_with_field_and_value() {
+    let (_store, mut server, _) = server();
+    for (tool, arguments, words) in [
+        ("list_tasks", json!({"limit": "2.5"}), ["limit", "2.5"]),
+        ("list_tasks", json!({"limit": 1e300}), ["limit", "whole number"]),
+        ("list_tasks", json!({"limit": "two"}), ["limit", "two"]),
+        ("list_tasks", json!({"limit": "0x10"}), ["limit", "0x10"]),
+        ("list_tasks", json!({"ready": "yes"}), ["ready", "yes"]),
+        ("list_tasks", json!({"ready": 1}), ["ready", "1"]),
+        ("create_task", json!({"title": "T", "tags": "[\"x\""}), ["tags", "[\\\"x"]),
+        ("create_task", json!({"title": "T", "tags": "x,y"}), ["tags", "x,y"]),
+        ("create_task", json!({"title": "T", "tags": "{\"x\": 1}"}), ["tags", "x"]),
+        ("create_task", json!({"title": 5}), ["title", "5"]),
+        ("create_batch", json!({"title": "T", "instructions": "I", "query": "[1]"}), ["query", "[1]"]),
+    ] {
+        let refused = server.call(tool, arguments.clone());
+        assert_eq!(refused.refusal(), "invalid_argument", "{arguments}: {}", refused.value);
+        for word in words {
+            assert!(refused.message().contains(word), "{arguments}: no {word:?} in {}", refused.message());
+        }
+    }
+}
+
+#[test]
+fn the_command_line_takes_a_json_array_where_it_takes_words() {
+    let store = Store::new();
+    let create = |tags: &[&str]| {
+        let ran =
+            store.tasktally([&["create-task", "T", "--json", "--priority", "1.0"], tags].concat()).success();
+        ran.json()["task"]["id"].as_str().unwrap().to_owned()
+    };
+    let tags = |id: &str| -> Value {
+        store.tasktally(["get-task", id, "--json"]).success().json()["task"]["tags"].clone()
+    };
+    for (written, expected) in [
+        (&["--tags", r#"["x","y"]"#][..], json!(["x", "y"])),
+        (&[r#"--tags=["x, y", "z"]"#], json!(["x, y", "z"])),
+        (&["--tags", "x,y", "--tags", "z"], json!(["x", "y", "z"])),
+        (&["--tags", "[wip]"], json!(["[wip]"])),
+    ] {
+        assert_eq!(tags(&create(written)), expected, "{written:?}");
+    }
+    let (a, b) = (create(&[]), create(&[]));
+    let c = create(&["--depends-on", &format!("[\"{a}\",\"{b}\"]")]);
+    let task = store.tasktally(["get-task", &c, "--json"]).success().json();
+    assert_eq!(task["task"]["depends_on"], json!([a, b]));
+    let done = store.tasktally(["complete-tasks", &format!("[\"{a}\", \"{b}\"]"), "--json"]).success().json();
+    assert_eq!(done["success_count"], 2, "{done}");
+    // Text that is no list stays as it is.
+    let body = r#"["a, b"]"#;
+    let ran = store.tasktally(["create-task", "x, y", "--body", body, "--json"]).success();
+    let id = ran.json()["task"]["id"].as_str().unwrap().to_owned();
+    let task = store.tasktally(["get-task", &id, "--json"]).success().json();
+    assert_eq!((&task["task"]["title"], &task["task"]["body"]), (&json!("x, y"), &json!(body)));
+}
+
+#[test]
+fn a_worker_command_may_print_its_cost_in_any_type_and_nothing_is_dropped() {
+    let store = Store::new();
+    store.write("items.jsonl", "{\"key\": \"a\"}\n");
+    let run = |line: &str| {
+        let script = format!("printf '%s\\n' '{line}'");
+        store.tasktally(["run", "--items", "items.jsonl", "--quiet", "--", "sh", "-c", &script]).success();
+        let sql = "SELECT id FROM task WHERE id LIKE '%.01' ORDER BY rowid DESC LIMIT 1";
+        let id: String = store.sql().query_row(sql, [], |row| row.get(0)).unwrap();
+        store.tasktally(["get-task", &id, "--json"]).success().json()
+    };
+    let task =
+        run(r#"{"receipt": "- a", "category": 5, "tokens_in": 10.0, "tokens_out": "20", "cost": "0.5"}"#);
+    let text = task.to_string();
+    assert!(text.contains("\"tokens_in\":10") && text.contains("\"tokens_out\":20"), "{text}");
+    let task = run(r#"{"receipt": "- a", "tokens_in": -3, "model": ["m"]}"#);
+    assert!(task.to_string().contains("not recorded: model: "), "{task}");
+    assert!(task.to_string().contains("tokens_in: -3 is out of range"), "{task}");
+}
