@@ -143,7 +143,8 @@ fn a_worker_command_may_print_its_cost_in_any_type_and_nothing_is_dropped() {
     };
     let task =
         run(r#"{"receipt": "- a", "category": 5, "tokens_in": 10.0, "tokens_out": "20", "cost": "0.5"}"#);
-    let text = task.to_string();
+    let batch = task["task"]["parent"].as_str().unwrap();
+    let text = store.tasktally(["get-batch", batch, "--json"]).success().stdout;
     assert!(text.contains("\"tokens_in\":10") && text.contains("\"tokens_out\":20"), "{text}");
     let task = run(r#"{"receipt": "- a", "tokens_in": -3, "model": ["m"]}"#);
     assert!(task.to_string().contains("not recorded: model: "), "{task}");
