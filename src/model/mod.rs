@@ -19,6 +19,7 @@ pub mod fair_share;
 pub mod field;
 pub mod id;
 pub mod in_doubt;
+pub mod item_date;
 pub mod item_report;
 pub mod limits;
 pub mod max_failures;

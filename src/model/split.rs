@@ -7,10 +7,14 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::field::{is_hidden, lookup, visible_excerpt};
-use super::timestamp::ItemTime;
+use super::item_date::{ItemDate, Precision};
 
 /// The longest category, in characters: it becomes part of a task's title.
 const MAX_LABEL: usize = 100;
+/// The label of items without a date, if the split puts them into chunks of their own.
+const UNDATED: &str = "Undated";
+/// Sorts undated items after all periods.
+const AFTER_ALL_PERIODS: &str = "~";
 /// The label of items without a category.
 const NO_CATEGORY: &str = "(none)";
 
@@ -26,6 +30,8 @@ pub enum Split {
         field: String,
         /// The length of a period.
         period: Period,
+        /// Whether items without a date go into chunks of their own; otherwise they are bad items.
+        undated: bool,
     },
     /// By the value of a field.
     Category {
@@ -66,44 +72,80 @@ impl Split {
     /// # Errors
     /// The reason, naming field and value.
     pub fn group_of(&self, item: &Map<String, Value>) -> Result<SplitGroup, String> {
+        self.group_and_date_of(item).map(|(group, _)| group)
+    }
+
+    /// Returns the group of an item, and its date if items are split by time.
+    ///
+    /// # Errors
+    /// The reason, naming field and value.
+    pub fn group_and_date_of(&self, item: &Map<String, Value>) -> Result<(SplitGroup, Option<Date>), String> {
         match self {
-            Split::Size => Ok(SplitGroup { sort_key: String::new(), label: "Items".to_owned() }),
-            Split::Time { field, period } => {
-                let value = lookup(item, field).filter(|value| !value.is_null()).ok_or_else(|| {
-                    format!(
-                        "the item has no field '{}', by which the batch is split",
-                        visible_excerpt(field, 80)
-                    )
-                })?;
-                let stamp = ItemTime::from_json(value)
-                    .map_err(|reason| format!("field '{}': {reason}", visible_excerpt(field, 80)))?;
-                Ok(period.group(stamp.date))
+            Split::Size => Ok((SplitGroup { sort_key: String::new(), label: "Items".to_owned() }, None)),
+            Split::Time { field, period, undated } => {
+                let name = visible_excerpt(field, 80);
+                match lookup(item, field).filter(|value| !is_blank(value)) {
+                    None if *undated => {
+                        let sort_key = AFTER_ALL_PERIODS.to_owned();
+                        Ok((SplitGroup { sort_key, label: UNDATED.to_owned() }, None))
+                    }
+                    None => Err(format!(
+                        "the item has no field '{name}', by which the batch is split, or it is empty; split={{…, \"undated\": true}} puts such items into chunks of their own"
+                    )),
+                    Some(value) => {
+                        let group = ItemDate::from_json(value)
+                            .and_then(|date| Ok((period.group(date)?, Some(date.date))));
+                        group.map_err(|reason| format!("field '{name}': {reason}"))
+                    }
+                }
             }
             Split::Category { field } => {
                 let label = category(lookup(item, field))
                     .map_err(|reason| format!("field '{}': {reason}", visible_excerpt(field, 80)))?;
-                Ok(SplitGroup { sort_key: String::new(), label })
+                Ok((SplitGroup { sort_key: String::new(), label }, None))
             }
         }
     }
 }
 
+/// Whether a field has no value: CSV cannot leave out a field, only leave it empty.
+fn is_blank(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::String(text) => text.trim().is_empty(),
+        _ => false,
+    }
+}
+
 impl Period {
-    fn group(self, date: Date) -> SplitGroup {
+    /// The group of a date.
+    ///
+    /// # Errors
+    /// A date that is less exact than the period.
+    fn group(self, ItemDate { date, precision }: ItemDate) -> Result<SplitGroup, String> {
+        let needed = match self {
+            Period::Day | Period::Week => Precision::Day,
+            Period::Month | Period::Quarter => Precision::Month,
+            Period::Year => Precision::Year,
+        };
+        if precision < needed {
+            let known = if precision == Precision::Year { "a year" } else { "a month" };
+            return Err(format!("is only {known}; a split by {self} needs a date such as 2025-11-03"));
+        }
         let (year, month) = (date.year(), date.month());
         let quarter = (month + 2) / 3;
         let iso = date.iso_week_date();
         let (sort, label) = match self {
             Period::Day => (date.to_string(), date.to_string()),
             Period::Week => {
-                let week = format!("{}-W{:02}", iso.year(), iso.week());
+                let week = format!("{:04}-W{:02}", iso.year(), iso.week());
                 (week.clone(), week)
             }
-            Period::Month => (format!("{year}-{month:02}"), date.strftime("%b %Y").to_string()),
-            Period::Quarter => (format!("{year}-Q{quarter}"), format!("Q{quarter} {year}")),
-            Period::Year => (year.to_string(), year.to_string()),
+            Period::Month => (format!("{year:04}-{month:02}"), date.strftime("%b %Y").to_string()),
+            Period::Quarter => (format!("{year:04}-Q{quarter}"), format!("Q{quarter} {year}")),
+            Period::Year => (format!("{year:04}"), year.to_string()),
         };
-        SplitGroup { sort_key: sort, label }
+        Ok(SplitGroup { sort_key: sort, label })
     }
 }
 

@@ -44,7 +44,32 @@ fn an_item_without_a_readable_time_is_refused() {
     refused("month:date", json!({"date": null}), "the item has no field 'date'");
     refused("month:date", json!({"date": "soon"}), "field 'date': 'soon' is not a time");
     refused("month:date", json!({"date": "x".repeat(999)}), "…' is not a time");
-    refused("month:date", json!({"date": "3025-11-03"}), "out of range; allowed: 1970-01-01 to 2999-12-31");
+    refused("month:date", json!({"date": "3025-11-03"}), "out of range; allowed: 0001-01-01 to 2999-12-31");
+}
+
+#[test]
+fn items_without_a_date_have_a_group_of_their_own_on_request() {
+    for undated in [json!({}), json!({"date": null}), json!({"date": ""}), json!({"date": " "})] {
+        check("month+undated:date", undated.clone(), "~", "Undated");
+        refused("month:date", undated, "\"undated\": true");
+    }
+    check("month+undated:date", json!({"date": "2025-11-03"}), "2025-11", "Nov 2025");
+    refused("month+undated:date", json!({"date": "soon"}), "'soon' is not a time");
+    let split: Split = serde_json::from_value(json!({"by": "time", "field": "d", "undated": true})).unwrap();
+    assert_eq!(split.to_string(), "month+undated:d");
+    assert_eq!(split.to_string().parse::<Split>().unwrap(), split);
+    assert!("size+undated".parse::<Split>().is_err());
+}
+
+#[test]
+fn a_date_is_as_exact_as_its_period() {
+    check("year:date", json!({"date": 2025}), "2025", "2025");
+    check("month:date", json!({"date": "2025-11"}), "2025-11", "Nov 2025");
+    check("quarter:date", json!({"date": "2025-11"}), "2025-Q4", "Q4 2025");
+    refused("month:date", json!({"date": 2025}), "is only a year; a split by month needs a date");
+    refused("week:date", json!({"date": "2025-11"}), "is only a month; a split by week needs a date");
+    check("month:date", json!({"date": "20251030133049"}), "2025-10", "Oct 2025");
+    check("year:date", json!({"date": "0999-01-01"}), "0999", "999");
 }
 
 #[test]
@@ -107,7 +132,7 @@ fn a_wrong_split_is_refused_with_the_next_step() {
     check(json!({"by": "time", "field": "d", "period": "decade"}), "unknown variant `decade`");
     check(
         json!({"by": "time", "feild": "d"}),
-        "unknown field `feild`, expected one of `by`, `field`, `period`",
+        "unknown field `feild`, expected one of `by`, `field`, `period`, `undated`",
     );
     check(json!({"by": "category", "field": "d", "period": "day"}), "`period` is only for a split by time");
     check(json!({"field": "d"}), "missing field `by`");

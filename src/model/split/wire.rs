@@ -11,8 +11,7 @@ use super::{Period, Split};
 use crate::error::{Error, Result};
 use crate::model::field::visible_excerpt;
 
-const SHORTHANDS: &str =
-    "write size, category:FIELD, or day:FIELD, week:FIELD, month:FIELD, quarter:FIELD, year:FIELD";
+const SHORTHANDS: &str = "write size, category:FIELD, or day:FIELD, week:FIELD, month:FIELD, quarter:FIELD, year:FIELD; month+undated:FIELD puts items without a date into chunks of their own";
 
 /// A split as a JSON object.
 #[derive(Serialize, Deserialize)]
@@ -23,6 +22,8 @@ struct SplitObject {
     field: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     period: Option<Period>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    undated: bool,
 }
 
 #[derive(Clone, Copy, Serialize, Deserialize)]
@@ -36,7 +37,7 @@ enum SplitBy {
 impl TryFrom<SplitObject> for Split {
     type Error = Error;
 
-    fn try_from(SplitObject { by, field, period }: SplitObject) -> Result<Self> {
+    fn try_from(SplitObject { by, field, period, undated }: SplitObject) -> Result<Self> {
         let needed = |kind: &str| match &field {
             Some(field) if !field.trim().is_empty() => Ok(field.trim().to_owned()),
             _ => Err(Error::invalid(format!(
@@ -50,8 +51,13 @@ impl TryFrom<SplitObject> for Split {
             SplitBy::Size | SplitBy::Category if period.is_some() => {
                 Err(Error::invalid("`period` is only for a split by time; leave it out, or set `by` to time"))
             }
+            SplitBy::Size | SplitBy::Category if undated => {
+                Err(Error::invalid("`undated` is only for a split by time; leave it out, or set `by` to time"))
+            }
             SplitBy::Size => Ok(Split::Size),
-            SplitBy::Time => Ok(Split::Time { field: needed("time")?, period: period.unwrap_or_default() }),
+            SplitBy::Time => {
+                Ok(Split::Time { field: needed("time")?, period: period.unwrap_or_default(), undated })
+            }
             SplitBy::Category => Ok(Split::Category { field: needed("category")? }),
         }
     }
@@ -76,6 +82,7 @@ impl FromStr for Split {
             Some((kind, field)) => (kind.trim(), Some(field.to_owned())),
             None => (text, None),
         };
+        let (kind, undated) = kind.strip_suffix("+undated").map_or((kind, false), |kind| (kind, true));
         let (by, period) = match kind {
             "size" => (SplitBy::Size, None),
             "category" => (SplitBy::Category, None),
@@ -87,7 +94,7 @@ impl FromStr for Split {
             "year" => (SplitBy::Time, Some(Period::Year)),
             _ => return Err(unknown()),
         };
-        SplitObject { by, field, period }.try_into().map_err(|error: Error| {
+        SplitObject { by, field, period, undated }.try_into().map_err(|error: Error| {
             Error::invalid(format!("'{}': {}; {SHORTHANDS}", visible_excerpt(text, 80), error.message))
         })
     }
@@ -97,7 +104,8 @@ impl fmt::Display for Split {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Split::Size => f.write_str("size"),
-            Split::Time { field, period } => write!(f, "{period}:{field}"),
+            Split::Time { field, period, undated: false } => write!(f, "{period}:{field}"),
+            Split::Time { field, period, undated: true } => write!(f, "{period}+undated:{field}"),
             Split::Category { field } => write!(f, "category:{field}"),
         }
     }
@@ -117,12 +125,15 @@ impl fmt::Display for Period {
 
 impl Serialize for Split {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let (by, field, period) = match self.clone() {
-            Split::Size => (SplitBy::Size, None, None),
-            Split::Time { field, period } => (SplitBy::Time, Some(field), Some(period)),
-            Split::Category { field } => (SplitBy::Category, Some(field), None),
+        let object = |by, field| SplitObject { by, field, period: None, undated: false };
+        let object = match self.clone() {
+            Split::Size => object(SplitBy::Size, None),
+            Split::Time { field, period, undated } => {
+                SplitObject { period: Some(period), undated, ..object(SplitBy::Time, Some(field)) }
+            }
+            Split::Category { field } => object(SplitBy::Category, Some(field)),
         };
-        SplitObject { by, field, period }.serialize(serializer)
+        object.serialize(serializer)
     }
 }
 
@@ -144,7 +155,8 @@ inline_schema!(Split, {
     "properties": {
         "by": {"type": "string", "enum": ["size", "time", "category"]},
         "field": {"type": "string"},
-        "period": {"type": "string", "enum": ["day", "week", "month", "quarter", "year"]}
+        "period": {"type": "string", "enum": ["day", "week", "month", "quarter", "year"]},
+        "undated": {"type": "boolean"}
     },
     "required": ["by"],
     "additionalProperties": false
