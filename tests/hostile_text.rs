@@ -192,10 +192,12 @@ fn text_of_items_and_instructions_never_becomes_part_of_the_command() {
         let mine: Vec<_> =
             all.iter().filter(|started| started.variables.get("TASKTALLY_ITEM").unwrap() == key).collect();
         assert_eq!(mine.len(), 1, "{key}");
-        recorder.assert_started_as_configured(mine[0], &batch, &["TASKTALLY_ITEM"]);
+        recorder.assert_started_as_configured(mine[0], &batch, &["TASKTALLY_ITEM", "TASKTALLY_CONTEXT"]);
         let input: Value = serde_json::from_str(&mine[0].input).unwrap();
-        assert_eq!((&input["key"], &input["text"]), (&item["key"], &item["text"]));
-        assert_eq!(input["in_doubt"], Value::Null, "an item can set its own in_doubt field");
+        assert_eq!(&input, item, "the input is the item and nothing else");
+        // What an item says about itself is data: only the runner says that it is in doubt.
+        assert!(!mine[0].variables.contains_key("TASKTALLY_IN_DOUBT"), "{key}");
+        assert!(!Path::new(&mine[0].variables["TASKTALLY_CONTEXT"]).exists(), "the context is removed");
     }
     recorder.assert_no_text_was_run();
     recorder.store.assert_whole();

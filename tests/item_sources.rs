@@ -25,14 +25,14 @@ fn titles(plan: &Reply) -> Vec<String> {
     plan["chunks"].as_array().unwrap().iter().map(|chunk| chunk["title"].as_str().unwrap().into()).collect()
 }
 
-/// All items of a batch by key, as workers get them.
+/// The fields of all items of a batch by key, as workers get them.
 fn items(server: &mut Server, plan: &Reply) -> BTreeMap<String, Value> {
     let batch = plan.text("/batch/id");
     let mut items = BTreeMap::new();
     for _ in plan["chunks"].as_array().unwrap() {
         let claimed = server.call("claim_task", json!({"batch": batch})).ok();
         for item in claimed["items"].as_array().unwrap() {
-            items.insert(item["key"].as_str().unwrap().to_owned(), item.clone());
+            items.insert(item["key"].as_str().unwrap().to_owned(), item["fields"].clone());
         }
     }
     items
@@ -125,7 +125,7 @@ fn a_glob_selects_files_of_a_folder() {
     };
     assert_eq!(keys("*.eml"), ["a.eml"]);
     assert_eq!(keys("**/*.eml"), ["a.eml", "old/b.eml"]);
-    for (glob, because) in [("*.pdf", "*.pdf"), ("[", "not a valid pattern"), ("", "empty")] {
+    for (glob, because) in [("*.pdf", "*.pdf"), ("[", "not a valid pattern"), (" ", "empty")] {
         let refused = create_batch(&mut server, json!({"source": {"path": "mail", "glob": glob}}));
         assert_eq!(refused.refusal(), "invalid_argument");
         assert!(refused.message().contains(because), "{}", refused.message());

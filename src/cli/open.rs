@@ -72,7 +72,7 @@ pub(super) fn open(db: Option<&Path>, caller: Caller) -> Result<Session> {
         .map_err(|error| Error::internal("the current folder cannot be read", error))?;
     let roots = match caller {
         // Relative paths are resolved against the first root.
-        Caller::Person => SourceRoots::new([here.clone(), PathBuf::from("/")]),
+        Caller::Person => SourceRoots::new([here.clone(), PathBuf::from("/")]).with_streams(),
         Caller::Agent => SourceRoots::new([here.clone()]),
     };
     let roots = roots.without_store(&path);

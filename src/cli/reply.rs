@@ -79,7 +79,8 @@ fn as_text(reply: &Value, prefix: &str) -> String {
         );
         parts.extend(fields.get("body").and_then(Value::as_str).map(escape_hidden));
     }
-    if let Some(listed) = reply["bad_items"]["listed"].as_array() {
+    for listed in ["listed", "ignored_listed"] {
+        let Some(listed) = reply["bad_items"][listed].as_array() else { continue };
         parts.push(listed.iter().map(cell).collect::<Vec<_>>().join("\n"));
     }
     for (key, label) in [

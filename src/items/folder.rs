@@ -1,21 +1,22 @@
-//! Items from a folder: each regular file beneath it, or those that a glob chooses.
+//! Items from a folder: each regular file in it and its subfolders, or those that a glob chooses.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
-use cap_std::fs::Dir;
+use cap_std::fs::{Dir, FileType};
 use serde_json::{Map, Value, json};
 
 use super::glob::Glob;
 use super::item::{BadItem, Item, ItemOrigin, from_fields};
 use super::roots::quoted_path;
 use crate::error::{Error, Result};
+use crate::model::field::visible_excerpt;
 use crate::model::timestamp::Timestamp;
 
 /// The most files (and folders) that a folder may hold, at any depth.
 const MAX_FILES: usize = 1_000_000;
 
-/// Lists the files, sorted by path; each is looked at when its turn comes.
+/// Lists the files, sorted by path. Each is read when the iterator reaches it.
 pub(super) fn read(
     folder: Dir,
     path: &str,
@@ -24,19 +25,23 @@ pub(super) fn read(
 ) -> Result<impl Iterator<Item = Result<Item, BadItem>> + use<>> {
     let mut found = list(&folder, path, MAX_FILES)?;
     if let Some(glob) = glob {
-        // A subfolder that cannot be listed may hold files that are meant.
-        found.retain(|found| found.is_folder || glob.chooses(&found.path));
+        // A subfolder that cannot be listed, or a link to a folder, may contain files that match.
+        found.retain(|found| {
+            matches!(found.kind, Kind::UnreadableFolder(_) | Kind::LinkToFolder(_))
+                || glob.chooses(&found.path)
+        });
     }
     let prefix = path.trim_end_matches('/').to_owned();
-    Ok(found.into_iter().map(move |Found { path, trouble, is_folder }| {
-        let fields = match trouble {
-            Some(trouble) => Err(trouble),
-            None => describe(&folder, &prefix, &path),
-        };
-        match fields {
-            Ok(fields) => from_fields(fields, &key_field, ItemOrigin::File(path)),
-            Err(reason) if is_folder => Err(BadItem::end(ItemOrigin::File(path), reason)),
-            Err(reason) => Err(BadItem::new(ItemOrigin::File(path), reason)),
+    Ok(found.into_iter().map(move |Found { path, kind }| {
+        let place = || ItemOrigin::File(path.clone());
+        match kind {
+            Kind::File => match describe(&folder, &prefix, &path) {
+                Ok(fields) => from_fields(fields, &key_field, place()),
+                Err(reason) => Err(BadItem::new(place(), reason)),
+            },
+            Kind::Unusable(reason) => Err(BadItem::new(place(), reason)),
+            Kind::UnreadableFolder(reason) => Err(BadItem::end(place(), reason)),
+            Kind::LinkToFolder(reason) | Kind::Ignored(reason) => Err(BadItem::ignored(place(), reason)),
         }
     }))
 }
@@ -45,14 +50,26 @@ pub(super) fn read(
 struct Found {
     /// The path within the folder, its parts joined by `/`.
     path: String,
-    /// Why it cannot be an item: it must not go missing unsaid.
-    trouble: Option<String>,
-    /// Whether it is a folder that could not be listed.
-    is_folder: bool,
+    kind: Kind,
 }
 
-/// Every regular file beneath the folder. Links are not followed: one could lead
-/// into a circle, or name a file twice.
+/// What an entry of the folder is. Reasons are part of a message: no entry may be left out silently.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+enum Kind {
+    /// A regular file.
+    File,
+    /// A file that cannot be an item.
+    Unusable(String),
+    /// A folder that cannot be listed.
+    UnreadableFolder(String),
+    /// A link to a folder, or to nothing.
+    LinkToFolder(String),
+    /// A link to a file, or a special file.
+    Ignored(String),
+}
+
+/// Every file in the folder and its subfolders. Links are not followed: a link could lead into a circle, or name a file
+/// twice.
 fn list(folder: &Dir, shown_path: &str, max: usize) -> Result<Vec<Found>> {
     let mut found = Vec::new();
     let mut waiting = vec![String::new()];
@@ -62,11 +79,7 @@ fn list(folder: &Dir, shown_path: &str, max: usize) -> Result<Vec<Found>> {
         let entries = match folder.read_dir(here) {
             Ok(entries) => entries,
             Err(error) => {
-                found.push(Found {
-                    path: inside,
-                    trouble: Some(format!("the folder cannot be listed: {error}")),
-                    is_folder: true,
-                });
+                found.push(unreadable(inside, &error));
                 continue;
             }
         };
@@ -74,7 +87,7 @@ fn list(folder: &Dir, shown_path: &str, max: usize) -> Result<Vec<Found>> {
             seen += 1;
             if seen > max {
                 return Err(Error::invalid(format!(
-                    "{} holds more than {max} files and folders; give its subfolders as batches of their own",
+                    "{} holds more than {max} files and folders; create a batch for each subfolder",
                     quoted_path(shown_path)
                 )));
             }
@@ -82,26 +95,23 @@ fn list(folder: &Dir, shown_path: &str, max: usize) -> Result<Vec<Found>> {
             let (name, file_type) = match entry {
                 Ok(entry) => entry,
                 Err(error) => {
-                    found.push(Found {
-                        path: inside.clone(),
-                        trouble: Some(format!("the folder cannot be listed: {error}")),
-                        is_folder: true,
-                    });
+                    found.push(unreadable(inside.clone(), &error));
                     continue;
                 }
             };
             let path =
                 |name: &str| if inside.is_empty() { name.to_owned() } else { format!("{inside}/{name}") };
-            if !file_type.is_dir() && !file_type.is_file() {
-                continue;
-            }
             match name.to_str() {
                 Some(name) if file_type.is_dir() => waiting.push(path(name)),
-                Some(name) => found.push(Found { path: path(name), trouble: None, is_folder: false }),
+                Some(name) => {
+                    let path = path(name);
+                    let kind =
+                        if file_type.is_file() { Kind::File } else { special(folder, &path, file_type) };
+                    found.push(Found { path, kind });
+                }
                 None => found.push(Found {
                     path: path(&name.to_string_lossy()),
-                    trouble: Some("its name is not UTF-8; rename it".to_owned()),
-                    is_folder: false,
+                    kind: Kind::Unusable("its name is not UTF-8; rename it".to_owned()),
                 }),
             }
         }
@@ -110,17 +120,35 @@ fn list(folder: &Dir, shown_path: &str, max: usize) -> Result<Vec<Found>> {
     Ok(found)
 }
 
+fn unreadable(path: String, error: &io::Error) -> Found {
+    Found { path, kind: Kind::UnreadableFolder(format!("the folder cannot be listed: {error}")) }
+}
+
+/// What an entry is that is neither a folder nor a regular file.
+fn special(folder: &Dir, path: &str, file_type: FileType) -> Kind {
+    if !file_type.is_symlink() {
+        return Kind::Ignored("not a regular file".to_owned());
+    }
+    let target =
+        folder.read_link_contents(path).map_or_else(|_| "?".to_owned(), |to| to.display().to_string());
+    let reason = format!("a symbolic link to {}, which is not followed", visible_excerpt(&target, 200));
+    match folder.metadata(path) {
+        Ok(metadata) if metadata.is_file() => Kind::Ignored(reason),
+        _ => Kind::LinkToFolder(reason),
+    }
+}
+
 fn describe(folder: &Dir, prefix: &str, path: &str) -> Result<Map<String, Value>, String> {
-    let look = || -> io::Result<(u64, i64)> {
+    let read = || -> io::Result<(u64, i64)> {
         let metadata = folder.symlink_metadata(PathBuf::from(path))?;
         if !metadata.is_file() {
-            return Err(io::Error::other("it is no regular file any more"));
+            return Err(io::Error::other("it is not a regular file any more"));
         }
         let modified = metadata.modified()?.into_std();
         let since_epoch = modified.duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
         Ok((metadata.len(), i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX)))
     };
-    let (size, modified) = look().map_err(|error| format!("the file cannot be looked at: {error}"))?;
+    let (size, modified) = read().map_err(|error| format!("the file cannot be read: {error}"))?;
     let fields = [
         ("key", json!(path)),
         ("path", json!(format!("{prefix}/{path}"))),

@@ -1,74 +1,76 @@
-//! Items, read one at a time from where they lie: a file or folder can hold more
-//! of them than memory does.
+//! Items, read one at a time from their source: a file or folder can hold more of them than memory does.
 
+mod content;
 mod csv;
+mod file_kind;
 mod folder;
 mod glob;
+mod inline;
 mod item;
+mod json_values;
 mod jsonl;
+mod lines;
 mod roots;
 mod source;
 mod staging;
 
-use std::io::{BufReader, Read};
-use std::path::Path;
-
-use serde_json::Value;
-
-pub use item::{BadItem, Item, ItemOrigin};
+pub use csv::Delimiter;
+pub use inline::{InlineItems, inline_items};
+pub use item::{BadItem, BadItemEffect, Item, ItemOrigin, from_fields};
 pub use roots::{MAX_SOURCE_BYTES, SourceRoots};
-pub use source::ItemSource;
+pub use source::{ItemSource, SourceFormat};
 pub use staging::{Duplicate, Staging};
 
 use crate::error::{Error, Result};
+use content::{Content, Layout};
 use roots::{Opened, quoted_path};
 
-/// Items as they are read; what cannot be taken comes with its place and reason,
-/// and reading goes on behind it.
+/// Items as they are read. An entry that is not an item comes with its place and reason, and reading continues after it.
 pub type ItemIter = Box<dyn Iterator<Item = Result<Item, BadItem>> + Send>;
 
-/// Reads the items of a source: a CSV file (`.csv`), a folder (an item a file), or
-/// JSONL (whatever else the file is called).
+/// Reads the items of a source: a file of JSONL, a JSON list or CSV, each perhaps compressed, or a folder, in which each
+/// file is an item.
 ///
 /// # Errors
-/// A source that cannot be opened, lies outside the roots, is too large, is no
-/// regular file, or is a CSV file without a usable header; a glob that is no
-/// pattern, or goes with a file.
+/// A source that cannot be opened, is outside of the roots, is too large, or is in no format that holds items; a CSV
+/// file without a usable header; a glob that is not a pattern, or is given for a file.
 pub fn read_source(source: &ItemSource, roots: &SourceRoots, key_field: &str) -> Result<ItemIter> {
-    let key_field = key_field.to_owned();
+    let key = key_field.to_owned();
     let glob = source.glob.as_deref().map(glob::Glob::parse).transpose()?;
-    Ok(match roots.open(&source.path)? {
-        Opened::Folder(folder) => Box::new(folder::read(folder, &source.path, glob.as_ref(), key_field)?),
-        Opened::File(..) if glob.is_some() => {
+    let content = match roots.open(&source.path)? {
+        Opened::Folder(folder) => {
+            refuse_for_folder(source)?;
+            return Ok(Box::new(folder::read(folder, &source.path, glob.as_ref(), key)?));
+        }
+        _ if glob.is_some() => {
             return Err(Error::invalid(format!(
                 "glob: {} is a file, and a glob chooses among the files of a folder; leave it out",
                 quoted_path(&source.path)
             )));
         }
-        Opened::File(file, size) => {
-            // What is appended from now on is not part of the source.
-            let file = file.into_std().take(size);
-            let ending = Path::new(&source.path).extension();
-            if ending.is_some_and(|ending| ending.eq_ignore_ascii_case("csv")) {
-                Box::new(csv::read(file, &source.path, key_field)?)
-            } else {
-                Box::new(jsonl::read(BufReader::new(file), key_field))
-            }
+        // What is appended from now on is not part of the source.
+        Opened::File(file, size) => Content::open(std::io::Read::take(file.into_std(), size), &source.path)?,
+        Opened::Stream(stream) => Content::open(stream, &source.path)?,
+    };
+    Ok(match content.layout(source, key_field)? {
+        Layout::Lines => Box::new(jsonl::read(content.into_reader(), key)),
+        Layout::Values(arrangement) => Box::new(json_values::read(content.into_reader(), key, arrangement)),
+        Layout::Table(dialect) => {
+            let table = content.without_first(dialect.skipped).into_reader();
+            Box::new(csv::read(table, dialect, &source.path, key)?)
         }
     })
 }
 
-/// Takes items that came with the request: objects, or bare strings and numbers
-/// that are their own keys.
-pub fn inline_items(
-    values: Vec<Value>,
-    key_field: &str,
-) -> impl Iterator<Item = Result<Item, BadItem>> + Send + use<> {
-    let key_field = key_field.to_owned();
-    (1..)
-        .map(ItemOrigin::Position)
-        .zip(values)
-        .map(move |(place, value)| item::from_value(value, &key_field, place))
+/// Refuses what is said about the format of a folder.
+fn refuse_for_folder(source: &ItemSource) -> Result<()> {
+    if source.format.is_none() && source.delimiter.is_none() {
+        return Ok(());
+    }
+    Err(Error::invalid(format!(
+        "source: {} is a folder, in which each file is an item; leave out format and delimiter, or give one file",
+        quoted_path(&source.path)
+    )))
 }
 
 #[cfg(test)]

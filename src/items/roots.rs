@@ -1,46 +1,62 @@
-//! Opening a source, never beyond the allowed roots.
+//! Opens a source, never outside of the allowed roots.
 
 use std::fs::canonicalize;
-use std::io;
-use std::os::unix::fs::MetadataExt as _;
+use std::io::{self, Read};
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Component, Path, PathBuf, absolute};
+use std::time::{Duration, Instant};
 
 use cap_std::ambient_authority;
 use cap_std::fs::{Dir, File, Metadata, MetadataExt as _};
+use rustix::fs::{OFlags, fcntl_setfl};
 
 use crate::error::{Error, Result};
 use crate::model::field::visible_excerpt;
 
+/// How long a pipe may be without a process that writes to it.
+const WRITER_PATIENCE: Duration = Duration::from_secs(2);
 /// The largest file that is read, in bytes: 4 GiB.
 pub const MAX_SOURCE_BYTES: u64 = 4 << 30;
 
-/// The folders beneath which sources may lie. A person at a command line has `/`.
+/// The folders that sources are read from. For a person at a command line that is `/`.
 #[derive(Debug, Clone)]
 pub struct SourceRoots {
     folders: Vec<PathBuf>,
-    /// Files that are no sources, wherever they lie and by whatever name they are asked for.
+    /// Files that are never sources, whatever name they are requested by.
     closed: Vec<PathBuf>,
+    /// Whether standard input and pipes may be read. Only for a command of a person: a server's standard input is its
+    /// protocol, and a pipe may never end.
+    may_stream: bool,
 }
 
-/// What lay at a source's path.
+/// What is at the path of a source.
 pub(super) enum Opened {
     /// A regular file, and its size in bytes when it was opened.
     File(File, u64),
+    /// Standard input, or a pipe.
+    Stream(Box<dyn Read + Send>),
     /// A folder.
     Folder(Dir),
 }
 
 impl SourceRoots {
-    /// The roots; a relative one counts from the current folder of now.
+    /// The roots; a relative one is resolved against the current folder.
     pub fn new(paths: impl IntoIterator<Item = impl Into<PathBuf>>) -> Self {
         let fixed = |path: PathBuf| absolute(&path).unwrap_or(path);
         SourceRoots {
             folders: paths.into_iter().map(|path| fixed(path.into())).collect(),
             closed: Vec::new(),
+            may_stream: false,
         }
     }
 
-    /// The roots, but for a store's own files: a process that closes one of them loses SQLite's locks on it.
+    /// The roots, and standard input and pipes.
+    #[must_use]
+    pub fn with_streams(self) -> Self {
+        SourceRoots { may_stream: true, ..self }
+    }
+
+    /// The roots without a store's own files: a process that closes one of them loses SQLite's locks on it.
     #[must_use]
     pub fn without_store(mut self, store: &Path) -> Self {
         for end in ["", "-wal", "-shm"] {
@@ -53,11 +69,16 @@ impl SourceRoots {
 
     /// Opens a regular file or a folder beneath one of the roots.
     pub(super) fn open(&self, path: &str) -> Result<Opened> {
+        if self.may_stream
+            && let Some(stream) = open_stream(path)?
+        {
+            return Ok(Opened::Stream(stream));
+        }
         let (root, inside) = self.locate(path)?;
         let refused = |e: io::Error| cannot_open(path, &e);
         let root = Dir::open_ambient_dir(root, ambient_authority()).map_err(refused)?;
-        // Before opening, since opening a FIFO waits for somebody to write to it;
-        // and again after, in case it was exchanged in between.
+        // Before opening, because opening a FIFO waits for a writer; and again afterwards, because the file may have been
+        // replaced in between.
         let metadata = root.metadata(&inside).map_err(refused)?;
         check_kind(path, &metadata)?;
         if metadata.is_dir() {
@@ -90,9 +111,8 @@ impl SourceRoots {
         Ok(())
     }
 
-    /// The real root that holds the path, and the real path in it. The links on
-    /// the way are resolved here, so that one may lead from place to place within
-    /// the roots; `Dir` then refuses any link that leads out, put there since.
+    /// The real root that contains the path, and the real path in it. Links are resolved here, so a link may lead from
+    /// one place within the roots to another. `Dir` refuses a link that was created since and leads out.
     fn locate(&self, path: &str) -> Result<(PathBuf, PathBuf)> {
         let outside = || {
             Error::invalid(format!(
@@ -102,7 +122,9 @@ impl SourceRoots {
             ))
         };
         if path.is_empty() {
-            return Err(Error::invalid("The source's path is empty; give a JSONL or CSV file, or a folder"));
+            return Err(Error::invalid(
+                "The source's path is empty; give a file of JSONL, a JSON list or CSV, or a folder",
+            ));
         }
         let Some(first) = self.folders.first() else {
             return Err(Error::invalid(format!(
@@ -111,7 +133,7 @@ impl SourceRoots {
             )));
         };
         let full = first.join(path);
-        // What lies outside is refused unseen: whether it exists is not told.
+        // A path outside of the roots is refused before it is read: the refusal must not reveal whether it exists.
         let plain = without_dots(&full);
         let real_roots: Vec<PathBuf> =
             self.folders.iter().filter_map(|root| canonicalize(root).ok()).collect();
@@ -136,14 +158,14 @@ fn check_kind(path: &str, metadata: &Metadata) -> Result<()> {
     }
     if !metadata.is_file() {
         return Err(Error::invalid(format!(
-            "{} is {}, not a regular file; give a JSONL or CSV file, or a folder",
+            "{} is {}, not a regular file; give a file of JSONL, a JSON list or CSV, or a folder",
             quoted_path(path),
             kind(metadata)
         )));
     }
     if metadata.len() > MAX_SOURCE_BYTES {
         return Err(Error::invalid(format!(
-            "{} has {} bytes; a source has at most {MAX_SOURCE_BYTES} (4 GiB); split it and add the rest with add_items",
+            "{} has {} bytes; a source has at most {MAX_SOURCE_BYTES} (4 GiB); split it and add the rest with add_items()",
             quoted_path(path),
             metadata.len()
         )));
@@ -167,10 +189,56 @@ fn kind(metadata: &Metadata) -> &'static str {
         }
     }
     let _ = metadata;
-    "something special"
+    "not a file"
 }
 
-/// The path with its `.` and `..` worked out by their letters alone.
+/// Opens standard input (`-`) or a pipe; none if the path is something else.
+fn open_stream(path: &str) -> Result<Option<Box<dyn Read + Send>>> {
+    if path == "-" {
+        return Ok(Some(Box::new(io::stdin())));
+    }
+    // A path such as /dev/stdin or /dev/fd/63 is a link to no path, so it is opened directly.
+    let Ok(metadata) = std::fs::metadata(path) else { return Ok(None) };
+    let file_type = metadata.file_type();
+    let is_stdin = path == "/dev/stdin" && !file_type.is_dir();
+    if !(is_stdin || file_type.is_fifo() || file_type.is_socket()) {
+        return Ok(None);
+    }
+    let opened = if file_type.is_fifo() { open_pipe(path) } else { std::fs::File::open(path).map(boxed) };
+    opened.map(Some).map_err(|error| cannot_open(path, &error))
+}
+
+fn boxed(stream: impl Read + Send + 'static) -> Box<dyn Read + Send> {
+    Box::new(stream)
+}
+
+/// Opens a pipe once a process has it open for writing. The kernel would wait for that process without a limit.
+fn open_pipe(path: &str) -> io::Result<Box<dyn Read + Send>> {
+    let nonblocking = i32::try_from(OFlags::NONBLOCK.bits()).map_err(io::Error::other)?;
+    let mut pipe = std::fs::File::options().read(true).custom_flags(nonblocking).open(path)?;
+    let deadline = Instant::now() + WRITER_PATIENCE;
+    let mut first = [0];
+    loop {
+        match pipe.read(&mut first) {
+            // End of file: no process writes.
+            Ok(0) if Instant::now() >= deadline => {
+                return Err(io::Error::other("it is a pipe, and no process writes to it"));
+            }
+            Ok(0) => std::thread::sleep(Duration::from_millis(10)),
+            Ok(read) => {
+                fcntl_setfl(&pipe, OFlags::empty())?;
+                return Ok(boxed(io::Cursor::new(first[..read].to_vec()).chain(pipe)));
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                fcntl_setfl(&pipe, OFlags::empty())?;
+                return Ok(boxed(pipe));
+            }
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// The path with `.` and `..` resolved by the text alone.
 fn without_dots(path: &Path) -> PathBuf {
     let mut plain = PathBuf::new();
     for component in path.components() {

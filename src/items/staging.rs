@@ -1,5 +1,5 @@
 //! The items of a request between reading and storing: in a temporary file, because a source can be larger than
-//! memory, and outside of the store, because nobody shall wait for the reading of a source.
+//! memory, and outside of the store, because no writer shall wait while a source is read.
 //!
 //! Memory holds 12 bytes an item, and a few megabytes of keys to sort.
 
@@ -90,10 +90,8 @@ impl Staging {
     /// # Errors
     /// If the disk is full.
     pub fn push(&mut self, item: &Item, group: SplitGroup) -> Result<()> {
-        let fields = serde_json::to_string(&item.fields)
-            .map_err(|error| Error::internal("an item could not be written as JSON", error))?;
         let place = item.origin.to_string();
-        let texts = [item.key.as_str(), &place, &fields];
+        let texts = [item.key.as_str(), &place, &item.json];
         let number = u32::try_from(self.starts.len()).map_err(too_many)?;
         self.starts.push(self.written + self.unwritten.len() as u64);
         for text in texts {
@@ -355,14 +353,19 @@ impl Read for FromStart<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::items::{ItemOrigin, inline_items};
+    use crate::items::{InlineItems, ItemOrigin, inline_items};
     use serde_json::json;
 
     fn staged(items: &[(&str, &str)]) -> Staging {
         let mut staging = Staging::new().unwrap();
         for (key, label) in items {
-            let item =
-                inline_items(vec![json!({"key": key, "label": label})], "key").next().unwrap().unwrap();
+            let item = inline_items(
+                &InlineItems::parse(&json!([{"key": key, "label": label}]).to_string()).unwrap(),
+                "key",
+            )
+            .next()
+            .unwrap()
+            .unwrap();
             let item = Item { origin: ItemOrigin::Position(staging.starts.len() as u64 + 1), ..item };
             staging.push(&item, SplitGroup { sort_key: (*label).into(), label: (*label).into() }).unwrap();
         }

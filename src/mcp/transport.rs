@@ -1,6 +1,7 @@
 //! One JSON-RPC message per line. Unlike rmcp's own transport, this one answers malformed requests too, and stops
 //! reading from a client that does not read its answers.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,12 +11,14 @@ use rmcp::model::{
     ServerJsonRpcMessage,
 };
 use rmcp::transport::Transport;
+use serde::de::IgnoredAny;
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 use super::in_flight::InFlight;
+use crate::model::exact_json::{find_repeated_key, quote_inexact_numbers};
 
 /// The most bytes of an incoming line.
 pub(super) const MAX_LINE_BYTES: usize = 16 * 1024 * 1024;
@@ -305,13 +308,37 @@ fn line_too_long() -> IncomingLine {
     IncomingLine::Invalid(error_response(None, ErrorCode::INVALID_REQUEST, &message))
 }
 
+/// The line with numbers that would lose digits as the strings of their digits.
+fn without_loss(line: &[u8]) -> Cow<'_, [u8]> {
+    let Ok(text) = str::from_utf8(line) else { return line.into() };
+    match quote_inexact_numbers(text) {
+        // A quote could turn an invalid line into a valid one.
+        Cow::Owned(quoted) if serde_json::from_str::<IgnoredAny>(text).is_ok() => quoted.into_bytes().into(),
+        _ => line.into(),
+    }
+}
+
+/// Refuses a request in which an object repeats a key: one of the two values would be dropped silently.
+fn refuse_repeated_key(line: &[u8], message: ClientJsonRpcMessage) -> IncomingLine {
+    let repeated = str::from_utf8(line).ok().and_then(find_repeated_key);
+    match (repeated, message) {
+        (Some(reason), ClientJsonRpcMessage::Request(request)) => {
+            let message = format!("Invalid params: {reason}");
+            IncomingLine::Invalid(error_response(Some(&request.id), ErrorCode::INVALID_PARAMS, &message))
+        }
+        (_, message) => IncomingLine::Message(Box::new(message)),
+    }
+}
+
 fn parse_line(line: &[u8]) -> IncomingLine {
     let line = line.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(line);
     if line.iter().all(u8::is_ascii_whitespace) {
         return IncomingLine::Ignored;
     }
+    let exact = without_loss(line);
+    let line = &*exact;
     let reason = match serde_json::from_slice::<ClientJsonRpcMessage>(line) {
-        Ok(message) => return IncomingLine::Message(Box::new(message)),
+        Ok(message) => return refuse_repeated_key(line, message),
         Err(error) => error,
     };
     let Ok(value) = serde_json::from_slice::<Value>(line) else {

@@ -1,7 +1,5 @@
 //! A batch, its chunks and its items, and how a receipt settles an item.
 
-use serde_json::{Map, Value};
-
 use super::conflict::OnConflict;
 use super::id::TaskId;
 use super::in_doubt::{InDoubtPolicy, StartedReport};
@@ -240,8 +238,8 @@ pub struct StoredItem {
     pub position: u64,
     /// Its key, unique in the batch.
     pub key: String,
-    /// Its fields.
-    pub fields: Map<String, Value>,
+    /// Its fields as one JSON object, as its source has them.
+    pub json: String,
     /// Its outcome, once it is settled.
     pub settled: Option<Settled>,
     /// The number of the step, from 0.
@@ -316,7 +314,7 @@ mod tests {
             chunk_row: 1,
             position: 1,
             key: "k".into(),
-            fields: Map::new(),
+            json: "{}".into(),
             settled: None,
             step: 0,
             started: None,

@@ -47,8 +47,9 @@ impl Timestamp {
     /// Any other text; instants before 1970-01-01 or after 2999-12-31.
     pub fn parse(text: &str) -> Result<Self> {
         let refused = |reason: &str| Error::invalid(format!("{} {reason}", quoted(text)));
-        let millis = instant(text.trim())
-            .ok_or_else(|| refused("is not a time; allowed: RFC 3339 (2025-11-03T10:00:00Z) or a date (2025-11-03)"))?;
+        let millis = instant(text.trim()).ok_or_else(|| {
+            refused("is not a time; allowed: RFC 3339 (2025-11-03T10:00:00Z) or a date (2025-11-03)")
+        })?;
         if (0..=LAST_MS).contains(&millis) {
             Ok(Timestamp(millis))
         } else {

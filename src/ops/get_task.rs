@@ -2,9 +2,8 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
 
-use super::views::items::open_items;
+use super::views::items::{ItemView, open_items};
 use super::views::task::TaskView;
 use super::{Effect, Operation, Session};
 use crate::error::Result;
@@ -57,7 +56,7 @@ pub struct GetTaskReply {
     #[serde(skip_serializing_if = "Option::is_none")]
     next_receipts_after: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    items: Option<Vec<Map<String, Value>>>,
+    items: Option<Vec<ItemView>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     items_left: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -67,6 +67,7 @@ pub use views::batch::BatchView;
 pub(crate) use views::batch::batch_view;
 pub use views::changes::{WatchedObject, find_changes, latest_change_number, start_watching};
 pub use views::completion::{batch_ids, chunk_id, chunk_numbers, task_ids};
+pub use views::items::ItemView;
 pub use views::task::TaskReply;
 pub use views::worker_items::{ChunkBrief, WorkerItem, chunk_brief, worker_items};
 pub use wait_batch::handle::{WaitState, WaitView, cancel_wait, read_wait, start_wait};

@@ -37,7 +37,7 @@ POLL = 1
 def sort(item):
     """The category of an item."""
     return {"fix": "reply", "docs": "archive", "ci": "archive", "chore": "archive", "other": "archive"}.get(
-        item["kind"], "read"
+        item["fields"]["kind"], "read"
     )
 
 
@@ -105,7 +105,7 @@ class Worker:
         await self.settle(item, "archived")
 
     async def settle(self, item, category):
-        body = f"- {category}: {item['key']} | {item['date']} | {item['subject']}"
+        body = f"- {category}: {item['key']} | {item['fields']['date']} | {item['fields']['subject']}"
         await self.write(item, "done", category=category, body=body)
 
     async def work(self):

@@ -391,7 +391,7 @@ impl ReferenceModel {
             chunk_row: 0,
             position: 1,
             key: String::new(),
-            fields: serde_json::Map::new(),
+            json: "{}".to_owned(),
             settled: self.entries[task].items[item].as_ref().map(|came| Settled {
                 outcome: came.outcome,
                 category: None,

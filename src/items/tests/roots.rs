@@ -1,4 +1,4 @@
-//! What may be opened, and what is refused.
+//! Which paths may be opened, and which are refused.
 
 use std::fs::File;
 use std::os::unix::net::UnixListener;
@@ -11,7 +11,7 @@ use super::*;
 
 #[test]
 fn nothing_outside_the_roots_is_opened() {
-    let here = place();
+    let here = folders();
     let roots = SourceRoots::new([&here.root]);
     symlink(&here.outside, here.root.join("way-out")).unwrap();
     symlink("../outside/secret.jsonl", here.root.join("out.jsonl")).unwrap();
@@ -25,7 +25,7 @@ fn nothing_outside_the_roots_is_opened() {
     ] {
         refused(&roots, path, "lies outside the allowed folders");
     }
-    // Whether a thing outside exists is not told either.
+    // The refusal does not reveal whether a path outside exists.
     refused(&roots, "../outside/none", "lies outside the allowed folders");
     refused(&SourceRoots::new(Vec::<String>::new()), "a.jsonl", "no folder is allowed");
     assert_eq!(open(&SourceRoots::new([&here.root, &here.outside]), "out.jsonl", "key").unwrap().len(), 1);
@@ -33,7 +33,7 @@ fn nothing_outside_the_roots_is_opened() {
 
 #[test]
 fn paths_within_the_roots_may_be_written_in_any_way() {
-    let here = place();
+    let here = folders();
     symlink(here.root.join("a.jsonl"), here.root.join("sub/absolute")).unwrap();
     symlink(&here.root, here.outside.join("alias")).unwrap();
     let absolute = here.root.join("a.jsonl");
@@ -56,15 +56,15 @@ fn paths_within_the_roots_may_be_written_in_any_way() {
 }
 
 #[test]
-fn what_is_no_regular_file_is_refused_at_once() {
-    let here = place();
+fn a_special_file_is_refused_at_once() {
+    let here = folders();
     let fifo = here.root.join("fifo.jsonl");
     assert!(Command::new("mkfifo").arg(&fifo).status().unwrap().success());
     let _socket = UnixListener::bind(here.root.join("socket")).unwrap();
-    let (tell, told) = channel();
+    let (sender, receiver) = channel();
     let roots = SourceRoots::new([here.root.clone()]);
-    thread::spawn(move || tell.send(open(&roots, "fifo.jsonl", "key")));
-    let answer = told.recv_timeout(Duration::from_secs(10)).expect("a FIFO must not hang the reader");
+    thread::spawn(move || sender.send(open(&roots, "fifo.jsonl", "key")));
+    let answer = receiver.recv_timeout(Duration::from_secs(10)).expect("a FIFO must not hang the reader");
     assert!(answer.unwrap_err().contains("\"fifo.jsonl\" is a FIFO, not a regular file"));
     let roots = SourceRoots::new([&here.root]);
     refused(&roots, "socket", "is a socket, not a regular file");

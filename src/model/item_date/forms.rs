@@ -241,5 +241,6 @@ fn unreadable(text: &str) -> String {
     if parts.len() >= 3 && is_short(&parts[0]) && is_short(&parts[1]) {
         return "is ambiguous (day first or month first); write 2025-11-03".to_owned();
     }
-    "is not a time; allowed: a date (2025-11-03), RFC 3339, RFC 2822, and epoch seconds or milliseconds".to_owned()
+    "is not a time; allowed: a date (2025-11-03), RFC 3339, RFC 2822, and epoch seconds or milliseconds"
+        .to_owned()
 }

@@ -51,9 +51,9 @@ impl TryFrom<SplitObject> for Split {
             SplitBy::Size | SplitBy::Category if period.is_some() => {
                 Err(Error::invalid("`period` is only for a split by time; leave it out, or set `by` to time"))
             }
-            SplitBy::Size | SplitBy::Category if undated => {
-                Err(Error::invalid("`undated` is only for a split by time; leave it out, or set `by` to time"))
-            }
+            SplitBy::Size | SplitBy::Category if undated => Err(Error::invalid(
+                "`undated` is only for a split by time; leave it out, or set `by` to time",
+            )),
             SplitBy::Size => Ok(Split::Size),
             SplitBy::Time => {
                 Ok(Split::Time { field: needed("time")?, period: period.unwrap_or_default(), undated })

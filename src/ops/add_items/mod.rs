@@ -6,8 +6,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::conflicts::detect::{DetectionRule, TouchedResources};
-use super::ingest::bad_items::{BadItems, OnBadItem, left_out};
-use super::ingest::collect::{Collected, InlineItems, Origin, inline_items_schema, parse_inline_items};
+use super::ingest::bad_items::{BadItems, OnBadItem, SourceReport};
+use super::ingest::collect::{Collected, Origin, inline_items_schema};
 use super::ingest::extend::{Added, NewItems, add_to_batch};
 use super::ingest::planned::{PlannedBatch, PlannedChunk};
 use super::ingest::slices::{LARGE_BATCH, is_being_extended, wait_for_slices};
@@ -17,7 +17,7 @@ use super::request::progress::ProgressReporter;
 use super::runners::start::start_runner;
 use super::{Effect, Operation, Session};
 use crate::error::{Code, Error, Result};
-use crate::items::{ItemSource, Staging};
+use crate::items::{InlineItems, ItemSource, Staging};
 use crate::model::batch::Batch;
 use crate::model::conflict::OnConflict;
 use crate::model::id::TaskId;
@@ -39,16 +39,16 @@ pub struct AddItems {
     #[arg(long)]
     pub id: TaskId,
     /// Objects, or strings that are their own keys
-    #[arg(long, help = "Objects, or strings that are their own keys, as a JSON array", value_parser = parse_inline_items)]
+    #[arg(long, help = "Objects, or strings that are their own keys, as a JSON array", value_parser = InlineItems::parse)]
     #[serde(default)]
     #[schemars(schema_with = "inline_items_schema")]
     pub items: Option<InlineItems>,
-    /// A JSONL or CSV file, or a folder of items
+    /// A file or folder of items
     #[schemars(schema_with = "short_source")]
     #[serde(default)]
     #[arg(
         long,
-        help = "A JSONL or CSV file, or a folder in which each file is an item: its path, or {\"path\", \"glob\"}"
+        help = "A file of JSONL, a JSON list, CSV or TSV, also compressed with gzip, - for standard input, or a folder in which each file is an item: its path, or {\"path\", \"glob\", \"format\", \"delimiter\"}"
     )]
     pub source: Option<ItemSource>,
     /// If an item is bad
@@ -67,7 +67,10 @@ pub struct AddItems {
 fn short_source(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
     schemars::json_schema!({
         "type": "object",
-        "properties": { "path": { "type": "string" }, "glob": { "type": "string" } },
+        "properties": {
+            "path": { "type": "string" }, "glob": { "type": "string" },
+            "format": { "type": "string" }, "delimiter": { "type": "string" }
+        },
         "required": ["path"]
     })
 }
@@ -131,9 +134,9 @@ impl Operation for AddItems {
             on_bad_item: self.on_bad_item,
             done: ADDED,
         };
-        let Collected { mut staging, bad } = origin.collect(session)?;
-        if staging.item_count() == 0 && bad.is_none() {
-            return Err(origin.no_items(None));
+        let Collected { mut staging, report } = origin.collect(session)?;
+        if staging.item_count() == 0 && report.bad.is_none() {
+            return Err(origin.no_items(&report));
         }
         // If a source has grown, most of its keys are known: they are looked up before the write, which holds the
         // write lock.
@@ -145,7 +148,7 @@ impl Operation for AddItems {
         let is_merged = resources.is_some() && batch.on_conflict == Some(OnConflict::Merge);
         let (author, id) = (session.caller().to_owned(), self.id.clone());
         let mut reply = if staging.item_count() >= LARGE_BATCH && !is_merged {
-            let new = slices::LargeAddition { request: self, request_key, split, author, known, bad };
+            let new = slices::LargeAddition { request: self, request_key, split, author, known, report };
             new.store(session, &task, &batch, staging)?
         } else {
             let progress = session.progress().clone();
@@ -155,7 +158,7 @@ impl Operation for AddItems {
                 split,
                 author,
                 known,
-                bad,
+                report,
                 staging,
                 resources,
                 total,
@@ -184,7 +187,7 @@ struct SmallAddition {
     split: Split,
     author: String,
     known: u64,
-    bad: Option<BadItems>,
+    report: SourceReport,
     staging: Staging,
     resources: Option<TouchedResources>,
     /// How many items the batch had when the known ones were removed.
@@ -227,7 +230,8 @@ impl SmallAddition {
             if is_new {
                 append_receipt(tx, &task, &added, self.known, &self.author)?;
             }
-            Ok(reply(&task, &batch, added, self.known, self.bad))
+            self.report.record(tx, &task)?;
+            Ok(reply(&task, &batch, added, self.known, self.report))
         })?;
         Ok(Stored::Done(Box::new(reply)))
     }
@@ -287,7 +291,7 @@ fn describe(added: &Added) -> String {
     )
 }
 
-fn reply(task: &Task, batch: &Batch, added: Added, known: u64, bad_items: Option<BadItems>) -> AddItemsReply {
+fn reply(task: &Task, batch: &Batch, added: Added, known: u64, report: SourceReport) -> AddItemsReply {
     let sizes = added.chunks.iter().map(|chunk| (chunk.number, chunk.items));
     let shared = added.shared.describe(sizes, u64::try_from(batch.max_chunk).unwrap_or(1));
     let what = match added.items {
@@ -296,7 +300,7 @@ fn reply(task: &Task, batch: &Batch, added: Added, known: u64, bad_items: Option
     };
     AddItemsReply {
         success: true,
-        message: format!("{what}; {known} were there already{shared}{}", left_out(bad_items.as_ref())),
+        message: format!("{what}; {known} were there already{shared}{}", report.describe()),
         duplicate: None,
         batch: PlannedBatch {
             id: Some(task.id.to_string()),
@@ -307,6 +311,6 @@ fn reply(task: &Task, batch: &Batch, added: Added, known: u64, bad_items: Option
         added: added.items,
         known,
         chunks: added.chunks.into_iter().take(PAGE_ROWS / 2).collect(),
-        bad_items,
+        bad_items: report.bad,
     }
 }

@@ -11,7 +11,7 @@ use crate::model::split::{Split, number_width};
 use crate::model::task::{RowId, Task};
 use crate::ops::conflicts::detect::{TargetChunks, TouchedResources};
 use crate::ops::conflicts::resolve::{Resolution, SharedCounts};
-use crate::ops::ingest::bad_items::BadItems;
+use crate::ops::ingest::bad_items::SourceReport;
 use crate::ops::ingest::chunk_plan::NewChunk;
 use crate::ops::ingest::extend::{Added, set_targets};
 use crate::ops::ingest::extension_plan::{Fill, plan_split};
@@ -30,7 +30,7 @@ pub(super) struct LargeAddition {
     pub(super) split: Split,
     pub(super) author: String,
     pub(super) known: u64,
-    pub(super) bad: Option<BadItems>,
+    pub(super) report: SourceReport,
 }
 
 /// The new chunks, without their items.
@@ -152,7 +152,8 @@ impl LargeAddition {
             if is_new {
                 append_receipt(tx, &task, &added, self.known, &self.author)?;
             }
-            Ok(reply(&task, &batch, added, self.known, self.bad))
+            self.report.record(tx, &task)?;
+            Ok(reply(&task, &batch, added, self.known, self.report))
         })?;
         Ok(Published::Reply(Box::new(reply)))
     }

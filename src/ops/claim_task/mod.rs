@@ -8,7 +8,6 @@ pub use reply::ClaimReply;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 use super::lifecycle::expire_leases::expire_leases;
 use super::lifecycle::kept_claim::KeptClaim;
@@ -182,8 +181,7 @@ impl ClaimTask {
         if self.starts_first_item
             && let Some(first) = reply.items.as_ref().and_then(|items| items.first())
         {
-            let key = first.get("key").and_then(Value::as_str).unwrap_or_default();
-            append_receipt(tx, &task, &IncomingReceipt::item_started(Some(token), "tasktally", key))?;
+            append_receipt(tx, &task, &IncomingReceipt::item_started(Some(token), "tasktally", &first.key))?;
         }
         Ok(reply)
     }

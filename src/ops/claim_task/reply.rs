@@ -2,7 +2,6 @@
 
 use schemars::JsonSchema;
 use serde::Serialize;
-use serde_json::{Map, Value};
 
 use crate::error::Result;
 use crate::model::batch::{Batch, Chunk};
@@ -10,7 +9,7 @@ use crate::model::id::Token;
 use crate::model::limits::PAGE_ROWS;
 use crate::model::task::Task;
 use crate::ops::lifecycle::checkboxes::tick_hint;
-use crate::ops::views::items::open_items;
+use crate::ops::views::items::{ItemView, open_items};
 use crate::ops::views::task::TaskView;
 use crate::store::StoreRead;
 
@@ -41,7 +40,7 @@ pub struct ClaimReply {
     pub instructions: String,
     /// Items without an outcome.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub items: Option<Vec<Map<String, Value>>>,
+    pub items: Option<Vec<ItemView>>,
     /// How many items have no outcome.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub items_left: Option<u64>,

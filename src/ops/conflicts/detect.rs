@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::resolve::{CREATED, MAX_NAMED, Resolution, Resolver, and_more};
 use super::stored_resources::StoredResources;
@@ -10,6 +10,7 @@ use crate::error::{Code, Error, Result};
 use crate::external_sort::ExternalSorter;
 use crate::items::Staging;
 use crate::model::conflict::{ChunkRef, OnConflict, OverlapScan, ResourceOverlap};
+use crate::model::exact_json::parse_exact;
 use crate::model::merge::DisjointSet;
 use crate::model::resource::{DEFAULT_FIELD, item_resources};
 use crate::model::task::RowId;
@@ -71,11 +72,15 @@ impl TouchedResources {
             items = items.checked_add(1).ok_or_else(|| {
                 Error::new(Code::TooLarge, "items: their resources are too many to compare; make several batches, or pass create_batch(on_conflict=\"allow\")")
             })?;
-            if fields.is_empty() && !text.contains(&default_field) {
+            // A name may be written with escapes.
+            if fields.is_empty() && !text.contains(&default_field) && !text.contains('\\') {
                 return Ok(());
             }
-            let values: Map<String, Value> = serde_json::from_str(text)
-                .map_err(|error| Error::internal("a staged item cannot be read", error))?;
+            let Value::Object(values) =
+                parse_exact(text).map_err(|error| Error::internal("a staged item cannot be read", error))?
+            else {
+                return Err(Error::new(Code::Internal, "a staged item is not an object"));
+            };
             match item_resources(&values, fields, &mut seen) {
                 Ok(resources) => {
                     any |= !resources.is_empty();

@@ -14,7 +14,7 @@ use super::conflicts::detect::{DetectionRule, TouchedResources};
 use super::conflicts::resolve::{CREATED, SharedCounts};
 use super::ingest::bad_items::OnBadItem;
 use super::ingest::chunk_plan::ChunkPlan;
-use super::ingest::collect::{Collected, InlineItems, Origin, inline_items_schema, parse_inline_items};
+use super::ingest::collect::{Collected, Origin, inline_items_schema};
 use super::ingest::slices::{LARGE_BATCH, delete_leftovers_if_any};
 use super::ingest::task_query::Query;
 use super::lifecycle::finish_task::Finish;
@@ -23,7 +23,7 @@ use super::request::idempotency::{RequestKey, run_once, stored_response};
 use super::runners::start::{check_profile, start_runner};
 use super::{Effect, Operation, Session};
 use crate::error::{Error, Result};
-use crate::items::{ItemSource, Staging};
+use crate::items::{InlineItems, ItemSource, Staging};
 use crate::model::conflict::OnConflict;
 use crate::model::id::TaskId;
 use crate::model::in_doubt::InDoubtPolicy;
@@ -45,14 +45,14 @@ pub struct CreateBatch {
     #[arg(long)]
     pub instructions: LongText,
     /// Objects, or strings that are their own keys
-    #[arg(long, help = "Objects, or strings that are their own keys, as a JSON array", value_parser = parse_inline_items)]
+    #[arg(long, help = "Objects, or strings that are their own keys, as a JSON array", value_parser = InlineItems::parse)]
     #[serde(default)]
     #[schemars(schema_with = "inline_items_schema")]
     pub items: Option<InlineItems>,
-    /// A JSONL or CSV file, or a folder of items
+    /// A file or folder of items
     #[arg(
         long,
-        help = "A JSONL or CSV file, or a folder in which each file is an item: its path, or {\"path\", \"glob\"}"
+        help = "A file of JSONL, a JSON list, CSV or TSV, also compressed with gzip, - for standard input, or a folder in which each file is an item: its path, or {\"path\", \"glob\", \"format\", \"delimiter\"}"
     )]
     pub source: Option<ItemSource>,
     /// list_tasks filters: each task that matches becomes an item
@@ -61,7 +61,7 @@ pub struct CreateBatch {
         help = "Filters as a JSON object, with the names of list-tasks' options: each task that matches becomes an item"
     )]
     pub query: Option<Query>,
-    /// The field that holds an item's key
+    /// The field that holds an item's key; @line: its number
     #[serde(default = "key")]
     #[arg(long, default_value = "key")]
     pub key: LineText,
@@ -185,28 +185,28 @@ impl Operation for CreateBatch {
         if let Some(profile) = &self.worker {
             check_profile(session, profile, non_empty(&self.project).as_deref())?;
         }
-        let Collected { mut staging, bad } = self.origin().collect(session)?;
+        let Collected { mut staging, report } = self.origin().collect(session)?;
         let (plan, resources) = self.plan_chunks(&mut staging)?;
         if plan.total() == 0 {
-            return Err(self.origin().no_items(bad.as_ref()));
+            return Err(self.origin().no_items(&report));
         }
         let mut contents = Contents { staging, plan, resources };
         if self.dry_run {
             return session.read(move |tx| {
                 let resolution = contents.resolve(tx, non_empty(&self.project).as_deref())?;
                 let shared = resolution.map_or_else(SharedCounts::default, |resolution| resolution.counts);
-                Ok(self.reply(None, &contents.plan, shared, bad))
+                Ok(self.reply(None, &contents.plan, shared, report))
             });
         }
         let mut plan = if contents.plan.total() >= LARGE_BATCH {
-            self.store_in_slices(session, contents, request_key, bad)?
+            self.store_in_slices(session, contents, request_key, report)?
         } else {
             delete_leftovers_if_any(session)?;
             let progress = session.progress().clone();
             session.write(move |tx| {
                 run_once(tx, request_key.as_ref(), Self::NAME, |tx| {
-                    let (stored, shared) = self.store(tx, &mut contents, &progress)?;
-                    Ok(self.reply(Some(&stored), &contents.plan, shared, bad))
+                    let (stored, shared) = self.store(tx, &mut contents, &report, &progress)?;
+                    Ok(self.reply(Some(&stored), &contents.plan, shared, report))
                 })
             })?
         };

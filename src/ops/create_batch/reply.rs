@@ -9,9 +9,9 @@ use crate::model::id::TaskId;
 use crate::model::limits::PAGE_ROWS;
 use crate::model::split::number_width;
 use crate::ops::conflicts::resolve::SharedCounts;
-use crate::ops::ingest::bad_items::{BadItems, left_out};
+use crate::ops::ingest::bad_items::{BadItems, SourceReport};
 use crate::ops::ingest::chunk_plan::{ChunkPlan, NewChunk};
-use crate::ops::ingest::planned::{PlannedBatch, PlannedChunk};
+use crate::ops::ingest::planned::{PlannedBatch, PlannedChunk, PlannedDates};
 use crate::ops::request::idempotency::Repeatable;
 use crate::prompts::work_chunk;
 
@@ -29,6 +29,9 @@ pub struct Plan {
     pub batch: PlannedBatch,
     /// Its first chunks.
     pub chunks: Vec<PlannedChunk>,
+    /// The dates of the items, if they are split by time.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub dates: Option<PlannedDates>,
     /// The items that were left out.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub bad_items: Option<BadItems>,
@@ -65,7 +68,7 @@ impl CreateBatch {
         stored: Option<&StoredBatch>,
         plan: &ChunkPlan,
         shared: SharedCounts,
-        bad_items: Option<BadItems>,
+        report: SourceReport,
     ) -> Plan {
         let id = stored.map(|stored| &stored.id);
         let total = plan.total();
@@ -79,11 +82,9 @@ impl CreateBatch {
         let done = if id.is_some() { "Created" } else { "Would create" };
         Plan {
             success: true,
-            message: format!(
-                "{done} {count} chunks of {total} items{start}{shared}{}",
-                left_out(bad_items.as_ref())
-            ),
-            bad_items,
+            message: format!("{done} {count} chunks of {total} items{start}{shared}{}", report.describe()),
+            dates: report.dates.as_ref().and_then(PlannedDates::of),
+            bad_items: report.bad,
             duplicate: None,
             batch: PlannedBatch {
                 id: id.map(TaskId::to_string),

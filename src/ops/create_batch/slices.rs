@@ -7,7 +7,7 @@ use crate::error::Result;
 use crate::model::split::number_width;
 use crate::model::task::Task;
 use crate::ops::conflicts::resolve::{Resolution, SharedCounts};
-use crate::ops::ingest::bad_items::BadItems;
+use crate::ops::ingest::bad_items::SourceReport;
 use crate::ops::ingest::slices::{NewChunks, Slices};
 use crate::ops::request::fields::non_empty;
 use crate::ops::request::idempotency::{RequestKey, run_once, stored_response};
@@ -21,7 +21,7 @@ struct LargeBatch {
     /// Its task, without the row.
     task: Task,
     contents: Contents,
-    bad: Option<BadItems>,
+    report: SourceReport,
 }
 
 /// The result of the last transaction.
@@ -42,7 +42,7 @@ impl CreateBatch {
         session: &Session,
         contents: Contents,
         request_key: Option<RequestKey>,
-        bad: Option<BadItems>,
+        report: SourceReport,
     ) -> Result<Plan> {
         let count = contents.plan.chunks.len();
         let mut slices = Slices::of_new_batch(session, count as u64, non_empty(&self.project))?;
@@ -52,7 +52,7 @@ impl CreateBatch {
         }
         let now = session.read(|tx| Ok(tx.now()))?;
         let task = self.task(now);
-        let mut batch = LargeBatch { request: self, request_key, task, contents, bad };
+        let mut batch = LargeBatch { request: self, request_key, task, contents, report };
         let mut resolution;
         (batch, resolution) = batch.resolve(session)?;
         let Contents { staging, plan, resources } = &mut batch.contents;
@@ -98,13 +98,14 @@ impl LargeBatch {
         {
             return Ok(Published::Outdated(Box::new(self)));
         }
-        let LargeBatch { request, request_key, task, contents, bad } = self;
+        let LargeBatch { request, request_key, task, contents, report } = self;
         let plan = run_once(tx, request_key.as_ref(), CreateBatch::NAME, |tx| {
             tx.end_reservation(&reservation)?;
             let id = request.publish_tasks(tx, task, &contents.plan, reservation)?;
+            report.record(tx, &tx.task(&id)?)?;
             let shared = resolution.map_or_else(SharedCounts::default, |resolution| resolution.counts);
             let stored = StoredBatch { id, since: tx.latest_change_number()? };
-            Ok(request.reply(Some(&stored), &contents.plan, shared, bad))
+            Ok(request.reply(Some(&stored), &contents.plan, shared, report))
         })?;
         Ok(Published::Plan(Box::new((plan, contents))))
     }

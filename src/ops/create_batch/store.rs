@@ -13,6 +13,7 @@ use crate::model::task::{RowId, Task};
 use crate::model::timestamp::Timestamp;
 use crate::ops::conflicts::detect::{TargetChunks, TouchedResources, store_blocks};
 use crate::ops::conflicts::resolve::{Resolution, SharedCounts};
+use crate::ops::ingest::bad_items::SourceReport;
 use crate::ops::ingest::chunk_plan::ChunkPlan;
 use crate::ops::ingest::insert::{Placement, chunk_task, insert_chunk, item_inserter};
 use crate::ops::request::fields::non_empty;
@@ -52,12 +53,14 @@ impl CreateBatch {
         &self,
         tx: &dyn StoreWrite,
         contents: &mut Contents,
+        report: &SourceReport,
         progress: &ProgressReporter,
     ) -> Result<(StoredBatch, SharedCounts)> {
         let project = non_empty(&self.project);
         let resolution = contents.resolve(tx, project.as_deref())?;
         let Contents { staging, plan, resources } = contents;
         let (task, rows) = self.store_tasks(tx, plan)?;
+        report.record(tx, &task)?;
         let mut shared = SharedCounts::default();
         if let (Some(resources), Some(mut resolution)) = (resources, resolution) {
             store_blocks(tx, task.row, &rows, resources)?;

@@ -6,20 +6,27 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
-use crate::items::BadItem;
+use crate::items::{BadItem, BadItemEffect};
 use crate::model::field::visible_excerpt;
+use crate::model::item_date::DateSpan;
+use crate::model::task::Task;
+use crate::store::{NewReceipt, StoreWrite};
 
-/// The most bad items that are listed.
-pub(in crate::ops) const MAX_LISTED: usize = 20;
+/// The most bad items that a reply lists.
+const MAX_LISTED: usize = 20;
+/// The most bad items that the batch's receipt lists.
+pub(in crate::ops) const MAX_RECORDED: usize = 500;
 /// The most characters shown of one of them.
 const MAX_CHARS: usize = 300;
+/// The most bytes of the receipt's list.
+const MAX_RECEIPT: usize = 48 * 1024;
 
 word_enum!(
     /// What happens if a source has bad items.
     OnBadItem, "on_bad_item" {
         /// Nothing is stored.
         Reject = "reject",
-        /// They are left out and listed in the reply.
+        /// They are left out, listed in the reply, and recorded in a receipt of the batch.
         Skip = "skip",
     }
 );
@@ -31,13 +38,73 @@ impl OnBadItem {
     }
 }
 
-/// The bad items of a request.
+/// What was left out of a request's items.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 pub struct BadItems {
-    /// How many there are.
+    /// How many items are bad.
     pub count: u64,
     /// The first of them: place and reason.
     pub listed: Vec<String>,
+    /// How many entries of a folder are no items, such as symbolic links.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub ignored: u64,
+    /// The first of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ignored_listed: Vec<String>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde requires")]
+fn is_zero(count: &u64) -> bool {
+    *count == 0
+}
+
+/// What was found while a source was read.
+#[derive(Debug, Clone, Default)]
+pub(in crate::ops) struct SourceReport {
+    /// What was left out; none if nothing was.
+    pub(in crate::ops) bad: Option<BadItems>,
+    /// The dates of the items, if they are split by time.
+    pub(in crate::ops) dates: Option<DateSpan>,
+    /// The text that records in the batch what was left out.
+    receipt: Option<String>,
+    /// The caller of the request.
+    author: String,
+}
+
+impl SourceReport {
+    /// The same report with the dates of the items, and the caller of the request.
+    pub(in crate::ops) fn complete(self, dates: DateSpan, author: &str) -> Self {
+        SourceReport { dates: Some(dates), author: author.to_owned(), ..self }
+    }
+
+    /// The end of a message: the span of the dates, and how much was left out.
+    pub(in crate::ops) fn describe(&self) -> String {
+        let mut text = self.dates.as_ref().map(DateSpan::describe).unwrap_or_default();
+        let Some(bad) = &self.bad else { return text };
+        match bad.count {
+            0 => {}
+            1 => text += "; 1 bad item was left out",
+            count => text += &format!("; {count} bad items were left out"),
+        }
+        match (bad.ignored, bad.ignored_listed.first()) {
+            (1, Some(first)) => text += &format!("; left out: {first}"),
+            (count, Some(first)) => {
+                text += &format!(
+                    "; {count} entries of the folder are no files and were left out, such as {first}"
+                )
+            }
+            _ => {}
+        }
+        text
+    }
+
+    /// Appends a receipt to the batch that says what was left out.
+    pub(in crate::ops) fn record(&self, tx: &dyn StoreWrite, batch: &Task) -> Result<()> {
+        if let Some(text) = &self.receipt {
+            tx.append_receipt(batch, &NewReceipt { author: &self.author, text, ..NewReceipt::default() })?;
+        }
+        Ok(())
+    }
 }
 
 /// Bad items while a source is read.
@@ -46,24 +113,38 @@ pub(in crate::ops) struct BadItemList {
     count: u64,
     /// The first ones, by their numbers among all items of the source, from 0.
     first: BTreeMap<u64, String>,
-    /// The place behind which the source could not be read, and why.
+    /// Entries that were never meant as items.
+    ignored: u64,
+    ignored_first: Vec<String>,
+    /// The place after which the source could not be read, and why.
     unread: Option<String>,
 }
 
 impl BadItemList {
     /// Adds one by its number among all items of the source.
     pub(in crate::ops) fn add(&mut self, number: u64, bad: &BadItem) {
-        self.add_text(number, &bad.to_string());
-        if bad.rest_unread {
-            self.unread.get_or_insert_with(|| visible_excerpt(&bad.to_string(), MAX_CHARS));
+        let text = visible_excerpt(&bad.to_string(), MAX_CHARS);
+        match bad.effect {
+            BadItemEffect::Ignored => {
+                self.ignored += 1;
+                if self.ignored_first.len() < MAX_RECORDED {
+                    self.ignored_first.push(text);
+                }
+                return;
+            }
+            BadItemEffect::RestUnread => {
+                self.unread.get_or_insert(text);
+            }
+            BadItemEffect::Bad => {}
         }
+        self.add_text(number, &bad.to_string());
     }
 
-    /// The same for one whose place is known as text.
+    /// Adds one whose place is part of the text.
     pub(in crate::ops) fn add_text(&mut self, number: u64, place_and_reason: &str) {
         self.count += 1;
         self.first.insert(number, visible_excerpt(place_and_reason, MAX_CHARS));
-        if self.first.len() > MAX_LISTED {
+        if self.first.len() > MAX_RECORDED {
             self.first.pop_last();
         }
     }
@@ -75,46 +156,75 @@ impl BadItemList {
 
     /// Whether an item of this number would be listed.
     pub(in crate::ops) fn lists(&self, number: u64) -> bool {
-        self.first.len() < MAX_LISTED || self.first.last_key_value().is_some_and(|(last, _)| number < *last)
+        self.first.len() < MAX_RECORDED || self.first.last_key_value().is_some_and(|(last, _)| number < *last)
     }
 
-    /// ItemCounts bad items that are not listed.
+    /// Counts bad items that are not listed.
     pub(in crate::ops) fn count_unlisted(&mut self, count: u64) {
         self.count += count;
     }
 
-    /// The bad items to leave out; none if there are none.
+    /// What is left out of `source`.
     ///
     /// # Errors
     /// `invalid_argument` with the list if `on_bad_item` is `reject`, or if the source could not be read to its
     /// end; `done` says what was not done.
-    pub(in crate::ops) fn check(self, on_bad_item: OnBadItem, done: &str) -> Result<Option<BadItems>> {
+    pub(in crate::ops) fn check(
+        self,
+        on_bad_item: OnBadItem,
+        done: &str,
+        source: &str,
+    ) -> Result<SourceReport> {
         if let (OnBadItem::Skip, Some(unread)) = (on_bad_item, &self.unread) {
             return Err(Error::invalid(format!(
                 "items: nothing was {done}: {unread}. on_bad_item=\"skip\" leaves out bad items, but the rest of this source could not be read at all; fix it and try again"
             )));
         }
-        let bad = BadItems { count: self.count, listed: self.first.into_values().collect() };
-        match (bad.count, on_bad_item) {
-            (0, _) => Ok(None),
-            (_, OnBadItem::Skip) => Ok(Some(bad)),
-            (count, OnBadItem::Reject) => {
-                let more = count - bad.listed.len() as u64;
-                let more = if more > 0 { format!("; and {more} more") } else { String::new() };
-                Err(Error::invalid(format!(
-                    "items: nothing was {done}, {count} bad: {}{more}. Fix them, or leave them out with on_bad_item=\"skip\"",
-                    bad.listed.join("; ")
-                )))
-            }
+        if self.count > 0 && on_bad_item == OnBadItem::Reject {
+            let listed: Vec<String> = self.first.into_values().take(MAX_LISTED).collect();
+            let more = self.count - listed.len() as u64;
+            let more = if more > 0 { format!("; and {more} more") } else { String::new() };
+            return Err(Error::invalid(format!(
+                "items: nothing was {done}, {} bad: {}{more}. Fix them, or leave them out with on_bad_item=\"skip\"",
+                self.count,
+                listed.join("; ")
+            )));
         }
+        if self.count == 0 && self.ignored == 0 {
+            return Ok(SourceReport::default());
+        }
+        let receipt = Some(self.receipt(source));
+        let bad = BadItems {
+            count: self.count,
+            listed: self.first.into_values().take(MAX_LISTED).collect(),
+            ignored: self.ignored,
+            ignored_listed: self.ignored_first.into_iter().take(MAX_LISTED).collect(),
+        };
+        Ok(SourceReport { bad: Some(bad), receipt, ..SourceReport::default() })
     }
-}
 
-/// The end of a message: how many bad items were left out.
-pub(in crate::ops) fn left_out(bad: Option<&BadItems>) -> String {
-    match bad.map_or(0, |bad| bad.count) {
-        0 => String::new(),
-        1 => "; 1 bad item was left out".to_owned(),
-        count => format!("; {count} bad items were left out"),
+    /// The text that records what was left out of `source`, in the batch.
+    fn receipt(&self, source: &str) -> String {
+        let mut text = String::new();
+        let groups = [
+            (self.count, self.first.values().collect::<Vec<_>>(), "bad items (on_bad_item=\"skip\")"),
+            (self.ignored, self.ignored_first.iter().collect(), "entries that are no files"),
+        ];
+        for (count, listed, what) in groups.into_iter().filter(|(count, ..)| *count > 0) {
+            text += &format!("Left out of {}: {count} {what}", visible_excerpt(source, MAX_CHARS));
+            let mut shown = 0;
+            for line in listed {
+                if text.len() + line.len() > MAX_RECEIPT {
+                    break;
+                }
+                text += &format!("\n- {line}");
+                shown += 1;
+            }
+            if count > shown {
+                text += &format!("\n- and {} more", count - shown);
+            }
+            text += "\n";
+        }
+        text.trim_end().to_owned()
     }
 }

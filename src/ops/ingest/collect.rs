@@ -1,30 +1,19 @@
 //! Reads the items of a request from where they are into a temporary file, each in its group, and lists the bad ones.
 
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
-
-use super::bad_items::{BadItemList, BadItems, MAX_LISTED, OnBadItem};
+use super::bad_items::{BadItemList, MAX_RECORDED, OnBadItem, SourceReport};
 use super::task_query::Query;
 use crate::error::{Error, Result};
-use crate::items::{self, BadItem, Item, ItemSource, Staging};
+use crate::items::{self, BadItem, BadItemEffect, InlineItems, Item, ItemSource, Staging};
+use crate::model::field::visible_excerpt;
+use crate::model::item_date::DateSpan;
 use crate::model::split::Split;
 use crate::model::text::excerpt;
 use crate::ops::Session;
 use crate::ops::request::progress::{Progress, ProgressReporter};
 
-/// The items of a request that brings them itself.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct InlineItems(Vec<Value>);
-
 /// The JSON schema of [`InlineItems`].
 pub(in crate::ops) fn inline_items_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
     schemars::json_schema!({ "type": "array", "items": { "anyOf": [{ "type": "object" }, { "type": "string" }] } })
-}
-
-/// Parses [`InlineItems`] on a command line.
-pub(in crate::ops) fn parse_inline_items(text: &str) -> Result<InlineItems, String> {
-    serde_json::from_str(text).map_err(|error| format!("not a JSON array of objects or strings: {error}"))
 }
 
 /// Where the items of a request come from: exactly one of the first three is given.
@@ -50,8 +39,8 @@ pub(in crate::ops) struct Origin<'a> {
 pub(in crate::ops) struct Collected {
     /// The good ones.
     pub(in crate::ops) staging: Staging,
-    /// The bad ones, which were left out.
-    pub(in crate::ops) bad: Option<BadItems>,
+    /// What was left out, and the dates.
+    pub(in crate::ops) report: SourceReport,
 }
 
 impl Origin<'_> {
@@ -64,12 +53,14 @@ impl Origin<'_> {
             staging: Staging::new()?,
             split: self.split.clone(),
             bad: BadItemList::default(),
+            dates: DateSpan::new(session.read(|tx| Ok(tx.now().date()))?),
             read: 0,
             progress: session.progress().clone(),
         };
-        match (self.items, self.source, self.query) {
+        let is_elsewhere = self.source.is_some() || self.query.is_some();
+        match (self.items.filter(|items| !(items.is_empty() && is_elsewhere)), self.source, self.query) {
             (Some(inline), None, None) => {
-                items::inline_items(inline.0.clone(), self.key).try_for_each(|item| collector.add(item))?;
+                items::inline_items(inline, self.key).try_for_each(|item| collector.add(item))?;
             }
             (None, Some(source), None) => {
                 items::read_source(source, session.roots(), self.key)?
@@ -90,26 +81,38 @@ impl Origin<'_> {
                 ));
             }
         }
-        let Collector { mut staging, mut bad, .. } = collector;
+        let Collector { mut staging, mut bad, dates, .. } = collector;
         list_duplicates(&mut staging, &mut bad)?;
-        Ok(Collected { bad: bad.check(self.on_bad_item, self.done)?, staging })
+        let report = bad.check(self.on_bad_item, self.done, self.name())?;
+        Ok(Collected { report: report.complete(dates, session.caller()), staging })
+    }
+
+    /// The name of the source, for a message.
+    fn name(&self) -> &str {
+        match (self.source, self.query) {
+            (Some(source), _) if source.path == "-" => "standard input",
+            (Some(source), _) => &source.path,
+            (None, Some(_)) => "query",
+            (None, None) => "items",
+        }
     }
 
     /// The error of a request that has no good item.
-    pub(in crate::ops) fn no_items(&self, bad: Option<&BadItems>) -> Error {
-        let place = match (self.source, self.query) {
-            (Some(source), _) => source.path.as_str(),
-            (_, Some(_)) => {
+    pub(in crate::ops) fn no_items(&self, report: &SourceReport) -> Error {
+        let place = match self.name() {
+            "query" if self.source.is_none() => {
                 return Error::invalid(
                     "query: no task matches; list_tasks() with the same filters shows which tasks do (chunks and batches are left out)",
                 );
             }
-            _ => "items",
+            name => visible_excerpt(name, 200),
         };
         let glob = self.source.and_then(|source| source.glob.as_deref());
         let matching = glob.map_or(String::new(), |glob| format!(" that match \"{}\"", excerpt(glob)));
-        Error::invalid(match bad {
-            None => format!("{place}: it holds no items{matching}; a batch needs at least one"),
+        let ignored = report.bad.as_ref().and_then(|bad| bad.ignored_listed.first());
+        let ignored = ignored.map_or(String::new(), |first| format!(" ({first})"));
+        Error::invalid(match report.bad.as_ref().filter(|bad| bad.count > 0) {
+            None => format!("{place}: it holds no items{matching}{ignored}; a batch needs at least one"),
             Some(bad) => {
                 format!("{place}: all {} items{matching} are bad: {}", bad.count, bad.listed.join("; "))
             }
@@ -123,7 +126,7 @@ fn list_duplicates(staging: &mut Staging, bad: &mut BadItemList) -> Result<()> {
     let mut listed = Vec::new();
     for duplicate in &duplicates {
         let number = bad.number_after(u64::from(duplicate.number));
-        if !bad.lists(number) || listed.len() == MAX_LISTED {
+        if !bad.lists(number) || listed.len() == MAX_RECORDED {
             break;
         }
         listed.push((number, duplicate));
@@ -146,6 +149,7 @@ struct Collector {
     staging: Staging,
     split: Split,
     bad: BadItemList,
+    dates: DateSpan,
     read: u64,
     progress: ProgressReporter,
 }
@@ -153,10 +157,16 @@ struct Collector {
 impl Collector {
     fn add(&mut self, item: Result<Item, BadItem>) -> Result<()> {
         let number = self.read;
-        self.read += 1;
+        // An entry that is no item has no number.
+        self.read += u64::from(!matches!(&item, Err(bad) if bad.effect == BadItemEffect::Ignored));
         self.progress.report(Progress { read: self.read, stored: 0 });
-        let grouped = item.and_then(|item| match self.split.group_of(&item.fields) {
-            Ok(group) => Ok((item, group)),
+        let grouped = item.and_then(|item| match self.split.group_and_date_of(&item.fields) {
+            Ok((group, date)) => {
+                if let Some(date) = date {
+                    self.dates.add(date, || item.origin.to_string());
+                }
+                Ok((item, group))
+            }
             Err(reason) => Err(BadItem::new(item.origin, reason)),
         });
         match grouped {

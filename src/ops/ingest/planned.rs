@@ -3,6 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::model::item_date::DateSpan;
+
 /// A chunk that takes items.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct PlannedChunk {
@@ -17,6 +19,26 @@ pub struct PlannedChunk {
     pub items: u64,
     /// What its items have in common.
     pub span: String,
+}
+
+/// The dates of a batch's items.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct PlannedDates {
+    /// The first date.
+    pub first: String,
+    /// The last date.
+    pub last: String,
+    /// Which dates may be wrong.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub warning: Option<String>,
+}
+
+impl PlannedDates {
+    /// The dates of a source's items; none if the items are not split by time.
+    pub(in crate::ops) fn of(span: &DateSpan) -> Option<Self> {
+        let (first, last) = span.range()?;
+        Some(PlannedDates { first: first.to_string(), last: last.to_string(), warning: span.warning() })
+    }
 }
 
 /// The batch.

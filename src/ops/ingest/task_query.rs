@@ -7,7 +7,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::error::{Error, Result};
-use crate::items::{Item, ItemOrigin};
+use crate::items::{Item, ItemOrigin, from_fields};
 use crate::model::exact_json::parse_exact;
 use crate::model::id::TaskId;
 use crate::model::limits::{PAGE_ROWS, Priority};
@@ -154,5 +154,5 @@ fn item(tx: &dyn StoreRead, task: &Task) -> Result<Item> {
         .filter(|(_, value)| !value.is_null())
         .map(|(name, value)| (name.to_owned(), value))
         .collect();
-    Ok(Item { key: task.id.to_string(), fields, origin: ItemOrigin::Task(task.id.to_string()) })
+    from_fields(fields, KEY, ItemOrigin::Task(task.id.to_string())).map_err(Error::from)
 }

@@ -1,12 +1,22 @@
 //! Items in doubt as callers see them: a worker started the item, and no receipt reports an outcome.
 
-use serde_json::{Value, json};
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use crate::error::Result;
 use crate::model::batch::{Chunk, StoredItem};
 use crate::model::task::Task;
 use crate::model::timestamp::Timestamp;
 use crate::store::StoreRead;
+
+/// The start of an item in doubt.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct DoubtView {
+    /// When the item was started.
+    pub since: String,
+    /// The worker that started it.
+    pub by: String,
+}
 
 /// When an item was started, if that is known, and by which worker.
 pub(in crate::ops) fn begun_by(
@@ -38,10 +48,10 @@ pub(in crate::ops) fn describe_doubt(
     task: &Task,
     chunk: &Chunk,
     item: &StoredItem,
-) -> Result<Option<Value>> {
+) -> Result<Option<DoubtView>> {
     if !item.is_in_doubt(task, tx.now()) {
         return Ok(None);
     }
     let (since, by) = started_at_and_by(tx, chunk, item)?;
-    Ok(Some(json!({ "since": since, "by": by })))
+    Ok(Some(DoubtView { since, by }))
 }

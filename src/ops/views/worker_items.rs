@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::in_doubt::describe_doubt;
-use super::items::earlier_steps;
+use super::items::{earlier_steps, fields};
 use crate::error::{Code, Error, Result};
 use crate::model::id::TaskId;
 use crate::ops::Session;
@@ -17,7 +17,9 @@ const PAGE_ITEMS: usize = 100;
 pub struct WorkerItem {
     /// Its key.
     pub key: String,
-    /// The item as it stood in the source: a JSON object.
+    /// The item as it stood in the source: the text of a JSON object.
+    pub json: String,
+    /// The same fields. A number that would lose digits is the string of its digits.
     pub fields: Value,
     /// Since when it is in doubt, and which worker had started it.
     pub in_doubt: Option<(String, String)>,
@@ -83,17 +85,16 @@ fn read_page(tx: &dyn StoreRead, id: &TaskId, after: u64) -> Result<(Vec<WorkerI
     let mut items = Vec::with_capacity(stored.len());
     for item in stored {
         let in_doubt = describe_doubt(tx, &task, &chunk, &item)?;
-        let text =
-            |field: &str| in_doubt.as_ref().and_then(|doubt| doubt.get(field)?.as_str()).map(str::to_owned);
         let earlier_steps = match steps.as_ref().filter(|_| item.step > 0) {
-            Some(steps) => Some(earlier_steps(tx, &chunk, steps, item.position)?),
+            Some(steps) => Some(Value::Object(earlier_steps(tx, &chunk, steps, item.position)?)),
             None => None,
         };
         items.push(WorkerItem {
-            in_doubt: text("since").zip(text("by")),
+            in_doubt: in_doubt.map(|doubt| (doubt.since, doubt.by)),
             earlier_steps,
+            fields: Value::Object(fields(&item)?),
             key: item.key,
-            fields: Value::Object(item.fields),
+            json: item.json,
         });
     }
     Ok((items, next_page))

@@ -244,7 +244,7 @@ pub(super) fn item(row: &SqlRow<'_>) -> rusqlite::Result<StoredItem> {
         chunk_row: row.get(0)?,
         position: row.get(1)?,
         key: row.get(2)?,
-        fields: json(row, 3)?,
+        json: row.get(3)?,
         settled,
         step: row.get(7)?,
         started: match row.get(8)? {

@@ -146,8 +146,17 @@ fn report_start(
         let event = json!({ "event": "resumed", "batch": batch, "processed": processed, "total": total });
         return progress.event(&event);
     };
-    let event = json!({ "event": "created", "batch": plan.batch, "mode": plan.mode });
+    let mut event = json!({ "event": "created", "batch": plan.batch, "mode": plan.mode });
+    if let Some(dates) = &plan.dates {
+        event["dates"] = json!(dates);
+    }
     progress.event(&with_bad_items(event, plan.bad_items.as_ref()));
+    if let Some(dates) = plan.dates.as_ref().filter(|_| mode != ProgressMode::Json) {
+        progress.note(&format!("Dates: {} to {}", dates.first, dates.last));
+        if let Some(warning) = &dates.warning {
+            print_line(warning);
+        }
+    }
     list_bad_items(progress, mode, plan.bad_items.as_ref());
 }
 
@@ -161,16 +170,25 @@ fn with_bad_items(mut event: serde_json::Value, bad_items: Option<&BadItems>) ->
 /// Lists the bad items that were left out. Quiet mode prints their number, JSON mode has them in its event.
 fn list_bad_items(progress: &RunProgress, mode: ProgressMode, bad_items: Option<&BadItems>) {
     let Some(bad_items) = bad_items.filter(|_| mode != ProgressMode::Json) else { return };
-    let count = format!("Bad items left out: {}", bad_items.count);
-    if mode == ProgressMode::Quiet {
-        return print_line(&count);
-    }
-    progress.note(&count);
-    for item in &bad_items.listed {
-        progress.note(&format!("  {item}"));
-    }
-    let more = bad_items.count - bad_items.listed.len() as u64;
-    if more > 0 {
-        progress.note(&format!("  and {more} more"));
+    for (count, listed, what) in [
+        (bad_items.count, &bad_items.listed, "Bad items left out"),
+        (bad_items.ignored, &bad_items.ignored_listed, "Entries of the folder left out"),
+    ] {
+        if count == 0 {
+            continue;
+        }
+        let line = format!("{what}: {count}");
+        if mode == ProgressMode::Quiet {
+            print_line(&line);
+            continue;
+        }
+        progress.note(&line);
+        for item in listed {
+            progress.note(&format!("  {item}"));
+        }
+        let more = count - listed.len() as u64;
+        if more > 0 {
+            progress.note(&format!("  and {more} more"));
+        }
     }
 }

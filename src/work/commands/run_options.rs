@@ -19,13 +19,13 @@ use crate::ops::{LIST_SEPARATOR, OnBadItem};
   3  With --resume: nothing was left to do"
 ))]
 pub struct Run {
-    /// The items: a JSONL or CSV file, or a folder. With --resume, items that the batch does not have yet are added
+    /// The items: a file of JSONL, a JSON list, CSV or TSV, also compressed with gzip; - for standard input; or a folder. With --resume, items that the batch does not have yet are added
     #[arg(long, required_unless_present = "resume")]
     pub(super) items: Option<ItemSource>,
-    /// How to split the items into chunks: size, category:FIELD, or PERIOD:FIELD, where PERIOD is day, week, month, quarter or year
+    /// How to split the items into chunks: size, category:FIELD, or PERIOD:FIELD, where PERIOD is day, week, month, quarter or year; PERIOD+undated:FIELD puts items without a date into chunks of their own
     #[arg(long, default_value = "size", conflicts_with = "resume")]
     pub(super) split: Split,
-    /// The field that contains the key of an item
+    /// The field that contains the key of an item; @line for its number
     #[arg(long, default_value = "key", conflicts_with = "resume")]
     pub(super) key: LineText,
     /// What to do with bad items: reject (create nothing) or skip (leave them out and list them)

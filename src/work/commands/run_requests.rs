@@ -20,7 +20,10 @@ use crate::work::run_lock;
 /// Creates the batch of a new run.
 pub(super) fn create_batch_request(options: &Run, run: RunRecord) -> CreateBatch {
     let source = options.items.clone();
-    let name = source.as_ref().map_or("items", |source| source.path.as_str());
+    let name = source.as_ref().map_or("items", |source| match source.path.as_str() {
+        "-" => "standard input",
+        path => path,
+    });
     CreateBatch {
         title: options
             .title

@@ -1,9 +1,7 @@
 //! The claim that a worker works under.
 
-use serde_json::{Map, Value};
-
 use crate::model::id::{TaskId, Token};
-use crate::ops::ClaimReply;
+use crate::ops::{ClaimReply, ItemView};
 
 /// The claim that a worker works under.
 pub(super) struct ActiveClaim {
@@ -26,19 +24,18 @@ impl ActiveClaim {
         self.reply.task.parent.clone().map(TaskId::stored)
     }
 
-    fn first(&self) -> Option<&Map<String, Value>> {
+    fn first(&self) -> Option<&ItemView> {
         self.reply.items.as_ref()?.first()
     }
 
     /// The key of the first open item, which the claim has marked as started.
     pub(super) fn first_item(&self) -> Option<&str> {
-        self.first()?.get("key")?.as_str()
+        self.first().map(|item| item.key.as_str())
     }
 
     /// Since when the first open item was in doubt before this claim, and which worker had started it.
     pub(super) fn first_doubt(&self) -> Option<(String, String)> {
-        let doubt = self.first()?.get("in_doubt")?;
-        let text = |field: &str| Some(doubt.get(field)?.as_str()?.to_owned());
-        text("since").zip(text("by"))
+        let doubt = self.first()?.in_doubt.as_ref()?;
+        Some((doubt.since.clone(), doubt.by.clone()))
     }
 }

@@ -190,8 +190,13 @@ mod tests {
     #[test]
     fn a_bad_cost_does_not_lose_the_receipt() {
         let result = read(0, r#"{"receipt": "- a", "model": "m", "tokens_in": -1, "cost": 0.5}"#);
-        assert!(result.text.starts_with("- a [not recorded: tokens_in: -1 is out of range"), "{}", result.text);
-        let numbers = read(0, r#"{"receipt": "- a", "tokens_in": 10.0, "tokens_out": "20", "cost": "0.5"}"#).cost;
+        assert!(
+            result.text.starts_with("- a [not recorded: tokens_in: -1 is out of range"),
+            "{}",
+            result.text
+        );
+        let numbers =
+            read(0, r#"{"receipt": "- a", "tokens_in": 10.0, "tokens_out": "20", "cost": "0.5"}"#).cost;
         assert_eq!(
             (numbers.tokens_in.map(Tokens::get), numbers.tokens_out.map(Tokens::get)),
             (Some(10), Some(20))

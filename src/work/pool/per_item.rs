@@ -144,7 +144,7 @@ impl Worker<'_> {
         self.unrun_item = Some(item.item.key.clone()).filter(|_| !is_in_doubt && !item.was_tried());
         let launch = LaunchSpec {
             environment: item_context.prepare(Some(&item.item))?,
-            stdin: item.item.fields.to_string(),
+            stdin: item.item.json.clone(),
             log_title: format!("── {}\n", item.item.key),
             log_files: Some(self.context.log_files(claim)),
         };
