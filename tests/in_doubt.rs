@@ -323,7 +323,21 @@ fn the_items_of_a_killed_run_show_that_their_worker_is_gone() {
     store.write("items.jsonl", "{\"key\":\"a\"}\n{\"key\":\"b\"}\n");
     store.write("worker.sh", "touch began; sleep 60");
     let args = ["run", "--items", "items.jsonl", "--workers", "1", "--quiet", "--", "sh", "worker.sh"];
-    let mut run = store.tasktally(args).start();
+    check_worker_state(&store, store.tasktally(args).start());
+}
+
+#[test]
+fn the_items_of_a_killed_work_command_show_that_their_worker_is_gone() {
+    let store = Store::new();
+    store.write("worker.sh", "touch began; sleep 60");
+    let mut server = store.serve();
+    let batch = create_batch(&mut server, None);
+    let args = ["work", "--batch", &batch, "--workers", "1", "--quiet", "--", "sh", "worker.sh"];
+    check_worker_state(&store, store.tasktally(args).start());
+}
+
+/// Waits until the process works on an item, kills it, and asserts what is shown of the worker before and after that.
+fn check_worker_state(store: &Store, mut process: std::process::Child) {
     eventually("the first item to be started", || store.folder().join("began").exists().then_some(()));
     let mut server = store.serve();
     let batch = server.call("list_tasks", json!({"type": "epic"})).ok().text("/tasks/0/id");
@@ -332,9 +346,9 @@ fn the_items_of_a_killed_run_show_that_their_worker_is_gone() {
         server.call("get_batch", request).ok().text("/items/0/begun/worker")
     };
     assert_eq!(worker(), "at_work");
-    send_signal("KILL", run.id());
-    run.wait().unwrap();
-    // Its lease runs on, but its run lock is free.
+    send_signal("KILL", process.id());
+    process.wait().unwrap();
+    // The lease runs on, but the process holds its lock no longer.
     assert_eq!(worker(), "gone");
 }
 

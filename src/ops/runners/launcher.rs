@@ -1,7 +1,7 @@
 //! The interface through which operations start runners. `work` implements it: operations know no processes.
 
 use crate::error::Result;
-use crate::model::id::TaskId;
+use crate::model::id::{ProcessMark, TaskId};
 
 /// Starts runners, one per batch.
 pub trait RunnerLauncher: Send + Sync {
@@ -21,6 +21,11 @@ pub trait RunnerLauncher: Send + Sync {
     /// # Errors
     /// If that cannot be determined.
     fn is_running(&self, batch: &TaskId) -> Result<bool>;
+    /// Whether the process with this mark, which made claims without a run lock, has died.
+    ///
+    /// # Errors
+    /// If that cannot be determined.
+    fn has_died(&self, process: &ProcessMark) -> Result<bool>;
 }
 
 /// The result of starting a runner.

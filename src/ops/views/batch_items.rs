@@ -9,7 +9,8 @@ use serde::Serialize;
 use super::in_doubt::begun_by;
 use crate::error::Result;
 use crate::model::batch::{Batch, Chunk, StoredItem};
-use crate::model::id::{TaskId, Token};
+use crate::model::claim::Claim;
+use crate::model::id::TaskId;
 use crate::model::limits::{MAX_REPLY_CHARS, PAGE_ROWS};
 use crate::model::receipt::Receipt;
 use crate::model::status::{ItemReport, Outcome};
@@ -236,21 +237,26 @@ impl ItemReader<'_> {
         let Some(started) = item.started.filter(|_| item.settled.is_none()) else { return Ok(None) };
         let now = self.tx.now();
         let claim = task.live_claim(now).filter(|_| !started.is_in_doubt(task, now));
-        let worker = match (claim, self.launcher) {
-            (None, _) => WorkerState::Gone,
-            (Some(claim), Some(launcher)) if claim.token.as_ref().is_some_and(Token::is_runner_token) => {
-                if launcher.is_running(&self.task.id)? {
-                    WorkerState::AtWork
-                } else {
-                    WorkerState::Gone
-                }
-            }
-            (Some(_), _) => WorkerState::Unknown,
-        };
+        let worker = claim.map_or(Ok(WorkerState::Gone), |claim| self.worker_state(claim))?;
         let (at, by) = begun_by(self.tx, chunk, item)?;
         let age_s = at.map_or(0, |at| (now.millis() - at.millis()).max(0).unsigned_abs() / 1_000);
         let at = at.map_or_else(|| "an unknown time".to_owned(), |at| at.to_string());
         let claim_until = claim.map(|claim| claim.expires_at.to_string());
         Ok(Some(BegunView { at, age_s, by, worker, claim_until }))
+    }
+
+    /// What is known of the worker that holds a live claim. Only runners leave traces of their processes.
+    fn worker_state(&self, claim: &Claim) -> Result<WorkerState> {
+        let (Some(launcher), Some(token)) = (self.launcher, &claim.token) else {
+            return Ok(WorkerState::Unknown);
+        };
+        let lives = if token.is_runner_token() {
+            launcher.is_running(&self.task.id)?
+        } else if let Some(process) = token.process_mark() {
+            !launcher.has_died(&process)?
+        } else {
+            return Ok(WorkerState::Unknown);
+        };
+        Ok(if lives { WorkerState::AtWork } else { WorkerState::Gone })
     }
 }

@@ -8,9 +8,9 @@ use serde_json::Value;
 
 use crate::config::Config;
 use crate::error::{Code, Error, Result};
-use crate::model::id::TaskId;
+use crate::model::id::{ProcessMark, TaskId};
 use crate::ops::{RunnerLauncher, RunnerStart};
-use crate::work::{preflight, run_lock, this_program};
+use crate::work::{preflight, process_lock, run_lock, this_program};
 
 /// Starts background runners for the batches of one store.
 #[derive(Debug, Clone)]
@@ -38,6 +38,10 @@ impl RunnerLauncher for Launcher {
 
     fn is_running(&self, batch: &TaskId) -> Result<bool> {
         run_lock::is_held(&self.data, batch)
+    }
+
+    fn has_died(&self, process: &ProcessMark) -> Result<bool> {
+        process_lock::has_died(&self.data, process)
     }
 
     fn start(&self, batch: &TaskId) -> Result<RunnerStart> {
