@@ -519,6 +519,8 @@ fn a_rejected_chunk_is_final_until_a_person_says_redo() {
         assert!(reply.message().contains("1 chunks stay rejected"), "{}", reply.message());
         assert_eq!(server.read_task(&id)["task"]["status"], "rejected", "{selected}");
     }
+    let forced = server.call("complete_task", json!({"id": id, "force": true}));
+    assert_eq!(forced.declined(), "not_ready");
     let overview = server.call("get_batch", json!({})).ok();
     assert_eq!(overview["needs_person"], json!([]), "{}", overview.value);
 

@@ -56,12 +56,10 @@ fn begun_items(session: &Session) -> Result<String> {
         .map(|(batch, count)| format!("{count} (tasktally get-batch {batch} --view items --outcome started)"))
         .collect();
     let more = if found.len() > MAX_NAMED { " and more in other batches" } else { "" };
-    Ok(match named.is_empty() {
-        true => String::new(),
-        false => {
-            format!("; items begun and not settled, which may have happened: {}{more}", named.join(", "))
-        }
-    })
+    if named.is_empty() {
+        return Ok(String::new());
+    }
+    Ok(format!("; items begun and not settled, which may have happened: {}{more}", named.join(", ")))
 }
 
 /// Prints the head of each task's chain, one line for each task that has receipts.

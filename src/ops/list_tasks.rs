@@ -152,7 +152,8 @@ impl ListTasks {
             .filter(|_| more)
             .map(|task| format!("{}:{}:{}", task.priority, task.order, task.row));
         let nothing_ready = total.count == 0 && (self.ready || self.status == Some(Status::Active));
-        let hint = match if nothing_ready { tx.next_free(&filter)? } else { None } {
+        let next_free = if nothing_ready { tx.next_free(&filter)? } else { None };
+        let hint = match next_free {
             Some(time) => format!("; other such tasks are claimed or rest, the next comes free at {time}"),
             None => String::new(),
         };

@@ -271,10 +271,8 @@ impl BatchRequest<'_> {
 
     fn failures(&self, reply: &mut GetBatchReply) -> Result<()> {
         let failed = failures_of(self.tx, self.task, self.batch)?;
-        reply.message = match failed.is_none() {
-            true => "No item and no chunk failed".to_owned(),
-            false => failed.summary(),
-        };
+        reply.message =
+            if failed.is_none() { "No item and no chunk failed".to_owned() } else { failed.summary() };
         if failed.items.max(failed.chunks) > FAILURES as u64 {
             reply.message += &format!("; the first {FAILURES} are shown, a report of the batch lists all");
         }

@@ -58,6 +58,15 @@ pub(in crate::ops) fn complete(
             format!("Task {} was cancelled; it cannot be completed", task.id),
         ));
     }
+    if let Some(chunk) = chunk.as_ref().filter(|_| task.status == Status::Rejected) {
+        return Err(Error::new(
+            Code::NotReady,
+            format!(
+                "A person rejected chunk {0}; only review_batch(id=\"{1}\", chunk=\"{0}\", decision=\"redo\") opens it again",
+                task.id, chunk.batch_id
+            ),
+        ));
+    }
     check_state_change(task, token, now)?;
     if task.is_chunk && token.is_none() && !force {
         return Err(Error::new(
