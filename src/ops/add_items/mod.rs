@@ -43,7 +43,7 @@ pub struct AddItems {
     #[serde(default)]
     #[schemars(schema_with = "inline_items_schema")]
     pub items: Option<InlineItems>,
-    /// A file or folder of items
+    /// As in create_batch
     #[schemars(schema_with = "short_source")]
     #[serde(default)]
     #[arg(
@@ -64,15 +64,9 @@ pub struct AddItems {
     pub only_if_new: bool,
 }
 
+/// The schema of `create_batch` describes the fields.
 fn short_source(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-    schemars::json_schema!({
-        "type": "object",
-        "properties": {
-            "path": { "type": "string" }, "glob": { "type": "string" },
-            "format": { "type": "string" }, "delimiter": { "type": "string" }
-        },
-        "required": ["path"]
-    })
+    schemars::json_schema!({ "type": "object" })
 }
 
 /// The reply.
