@@ -16,9 +16,9 @@ use support::{eventually, run_in_parallel};
 
 const ITEMS: u64 = 663;
 
-/// The category of an item.
-fn category_of(item: &Value) -> &'static str {
-    match item["kind"].as_str().unwrap_or_default() {
+/// The category of an item by its fields.
+fn category_of(fields: &Value) -> &'static str {
+    match fields["kind"].as_str().unwrap_or_default() {
         "fix" => "reply",
         "docs" | "ci" | "chore" | "other" => "archive",
         _ => "read",
@@ -42,12 +42,12 @@ fn work_chunk(server: &mut Server, batch: &str, worker: &str) -> bool {
     let mut page = claim.value.clone();
     loop {
         for item in page["items"].as_array().unwrap() {
-            let category = if executing { "archived" } else { category_of(item) };
+            let category = if executing { "archived" } else { category_of(&item["fields"]) };
             if executing {
                 assert_eq!(item["earlier_steps"]["classify"]["category"], "archive", "{item}");
             }
             let receipt = json!({"id": id, "claim": token, "item": item["key"], "outcome": "done", "category": category,
-                                 "body": format!("- {category}: {} | {}", item["date"], item["kind"])});
+                                 "body": format!("- {category}: {} | {}", item["fields"]["date"], item["fields"]["kind"])});
             server.call("update_task", receipt).ok();
         }
         let Some(after) = page.get("next_items_after") else { break };
@@ -123,7 +123,7 @@ fn six_hundred_mails_are_classified_reviewed_and_archived_over_mcp() {
     let claim = doomed.call("claim_task", json!({"batch": batch, "worker": "doomed"})).ok();
     let (id, first) = (claim.text("/task/id"), claim["items"][0].clone());
     let receipt = json!({"id": id, "claim": claim["claim"]["token"], "item": first["key"], "outcome": "done",
-                         "category": category_of(&first), "body": "- before the end"});
+                         "category": category_of(&first["fields"]), "body": "- before the end"});
     doomed.call("update_task", receipt).ok();
     doomed.kill();
     store.expire_claim(&id);
@@ -199,7 +199,7 @@ fn the_same_story_by_commands_alone() {
     let batch = made.json()["batch"]["id"].as_str().unwrap().to_owned();
     store.write(
         "sort.sh",
-        "#!/bin/sh\nitem=$(cat)\ntest $TASKTALLY_STEP = execute && item=act\ncase $item in\n  act) category=archived ;;\n  *'\"kind\":\"fix\"'*) category=reply ;;\n  \
+        "#!/bin/sh\nitem=$(cat)\ntest $TASKTALLY_STEP = execute && item=act\ncase $item in\n  act) category=archived ;;\n  *'\"kind\": \"fix\"'*) category=reply ;;\n  \
          *) category=archive ;;\nesac\nprintf '{\"receipt\": \"- %s\", \"category\": \"%s\"}\\n' \"$TASKTALLY_ITEM\" \"$category\"\n",
     );
     let work = || tasktally(&["work", "--batch", &batch, "--workers", "8", "--", "sh", "sort.sh"]);

@@ -32,7 +32,8 @@ pub fn parse_exact(text: &str) -> Result<Value, serde_json::Error> {
 /// Says which key an object in a JSON text repeats; none if no object does, or if the text is not JSON.
 pub fn find_repeated_key(text: &str) -> Option<String> {
     match serde_json::from_str::<Unrepeated>(&quote_inexact_numbers(text)) {
-        Err(error) if error.is_data() => Some(error.to_string()),
+        // The place within the text would not help a caller that did not write the text.
+        Err(error) if error.is_data() => error.to_string().split(" at line ").next().map(str::to_owned),
         _ => None,
     }
 }

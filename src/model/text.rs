@@ -7,6 +7,9 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use super::field::{is_hidden, visible_excerpt};
 
+/// The beginning of the reason for a text that is too large.
+const TOO_LARGE: &str = "the text that starts with";
+
 /// The first 80 characters of a value for a message, with control characters escaped.
 pub fn excerpt(value: &str) -> String {
     visible_excerpt(value, 80)
@@ -19,11 +22,16 @@ struct TextLimit {
     multi_line: bool,
 }
 
+/// Whether the reason of a refusal is the length of a text.
+pub fn is_too_large(reason: &str) -> bool {
+    reason.starts_with(TOO_LARGE)
+}
+
 impl TextLimit {
     fn check(self, value: &str) -> Result<(), String> {
         if value.len() > self.max_bytes {
             return Err(format!(
-                "the text that starts with '{2}' has {0} bytes; at most {1} are allowed",
+                "{TOO_LARGE} '{2}' has {0} bytes; at most {1} are allowed",
                 value.len(),
                 self.max_bytes,
                 excerpt(&value.chars().take(20).collect::<String>())

@@ -59,7 +59,12 @@ fn filters<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Filters, D::Err
     if let Value::Object(fields) = &mut value {
         convert_fields(fields, &parameter_types::<Filters>());
     }
-    Filters::deserialize(value).map_err(serde::de::Error::custom)
+    serde_path_to_error::deserialize(value).map_err(|error| {
+        let (path, reason) = (error.path().to_string(), error.inner().to_string());
+        // The message about an unknown field names the field.
+        let is_named = path == "." || reason.starts_with("unknown field");
+        serde::de::Error::custom(if is_named { reason } else { format!("{path}: {reason}") })
+    })
 }
 
 impl FromStr for Query {

@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::schema::parameter_types;
 use super::types::{convert_arguments, remove_absent};
 use crate::error::{Code, Error, Result};
-use crate::model::text::excerpt;
+use crate::model::text::{excerpt, is_too_large};
 use crate::ops::Operation;
 
 /// A known parameter is suggested for an unknown one if their Jaro-Winkler similarity is above this.
@@ -52,7 +52,7 @@ fn refusal(tool: &str, arguments: &Value, path: &str, reason: &str) -> Error {
     let pointer = format!("/{}", path.replace(['.', '['], "/").replace(']', ""));
     let value = arguments.pointer(&pointer);
     let field = if path == "." { tool } else { path };
-    let code = if reason.starts_with("too large") { Code::TooLarge } else { Code::InvalidArgument };
+    let code = if is_too_large(reason) { Code::TooLarge } else { Code::InvalidArgument };
     match value {
         Some(value)
             if !reason.contains(&json_excerpt(value))
