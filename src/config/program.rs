@@ -10,7 +10,9 @@ use std::path::{Path, PathBuf};
 use crate::model::text::excerpt;
 
 /// How much of the first line of a script the kernel reads, in bytes.
-const MAX_FIRST_LINE: usize = 255;
+const MAX_FIRST_LINE: u64 = 255;
+/// What some editors write at the start of a UTF-8 file.
+const BYTE_ORDER_MARK: &[u8] = &[0xEF, 0xBB, 0xBF];
 
 /// The file of a program. A name without a path is searched for in the absolute folders of `path`, a list as in `PATH`;
 /// a relative path starts at `folder`.
@@ -18,6 +20,9 @@ const MAX_FIRST_LINE: usize = 255;
 /// # Errors
 /// Why the program cannot be run, and what to do.
 pub fn find_program(name: &OsStr, path: Option<&OsStr>, folder: Option<&Path>) -> Result<PathBuf, String> {
+    if name.is_empty() {
+        return Err("the program's name is empty; name a program".to_owned());
+    }
     let file = if name.as_bytes().contains(&b'/') {
         let file = folder.map_or_else(|| PathBuf::from(name), |folder| folder.join(name));
         if !is_executable(&file) {
@@ -27,7 +32,7 @@ pub fn find_program(name: &OsStr, path: Option<&OsStr>, folder: Option<&Path>) -
     } else {
         search(name, path, folder)?
     };
-    check_interpreter(&file, path, folder)?;
+    check_kind(&file, &excerpt(&name.to_string_lossy()), path, folder)?;
     Ok(file)
 }
 
@@ -62,12 +67,30 @@ fn refusal_of_file(file: &Path, name: &OsStr) -> String {
     }
 }
 
-/// Checks the interpreter in the first line of a script: the kernel reports a missing one as if the script were missing.
-fn check_interpreter(script: &Path, path: Option<&OsStr>, folder: Option<&Path>) -> Result<(), String> {
-    let Some(line) = first_line(script) else { return Ok(()) };
-    let Some(words) = line.strip_prefix(b"#!") else { return Ok(()) };
+/// Checks that a file is a program, or a script whose interpreter exists. The kernel reports a missing interpreter as if
+/// the script were missing, and does not run a text without one.
+fn check_kind(file: &Path, shown: &str, path: Option<&OsStr>, folder: Option<&Path>) -> Result<(), String> {
+    // A file that only the kernel may read is left to it.
+    let Some(start) = first_bytes(file) else { return Ok(()) };
+    if start.is_empty() {
+        return Err(format!("{shown} is empty; write the script, or name another program"));
+    }
+    if start.starts_with(BYTE_ORDER_MARK) {
+        return Err(format!(
+            "{shown} starts with a byte order mark, so the kernel cannot run it; remove the mark"
+        ));
+    }
+    let line = start.split(|byte| *byte == b'\n').next().unwrap_or_default();
+    let Some(words) = line.strip_prefix(b"#!") else {
+        let is_text = !start.contains(&0) && std::str::from_utf8(line).is_ok();
+        if is_text {
+            return Err(format!(
+                "{shown} has no interpreter in its first line, so the kernel cannot run it; start it with a line such as #!/bin/sh, or name the interpreter: sh {shown}"
+            ));
+        }
+        return Ok(());
+    };
     let mut words = words.split(|byte| matches!(byte, b' ' | b'\t')).filter(|word| !word.is_empty());
-    let shown = excerpt(&script.display().to_string());
     let Some(interpreter) = words.next() else {
         return Err(format!("{shown}: its first line names no interpreter; write for example #!/bin/sh"));
     };
@@ -96,12 +119,10 @@ fn check_interpreter(script: &Path, path: Option<&OsStr>, folder: Option<&Path>)
     })
 }
 
-/// The first line of a file, without its line feed. `None` if the file cannot be read: the kernel may still run it.
-fn first_line(file: &Path) -> Option<Vec<u8>> {
+/// The start of a file; `None` if the file cannot be read.
+fn first_bytes(file: &Path) -> Option<Vec<u8>> {
     let mut start = Vec::new();
-    File::open(file).ok()?.take(MAX_FIRST_LINE as u64).read_to_end(&mut start).ok()?;
-    let end = start.iter().position(|byte| *byte == b'\n').unwrap_or(start.len());
-    start.truncate(end);
+    File::open(file).ok()?.take(MAX_FIRST_LINE).read_to_end(&mut start).ok()?;
     Some(start)
 }
 
@@ -123,8 +144,10 @@ mod tests {
         write("env", "#!/usr/bin/env sh\n", 0o755);
         write("env-options", "#!/usr/bin/env -S A=b sh -e\n", 0o755);
         write("spaces", "#! /bin/sh -e\n", 0o755);
-        write("binary", "\u{7f}ELF", 0o755);
+        write("binary", "\u{7f}ELF\u{2}\u{0}", 0o755);
         write("empty", "", 0o755);
+        write("text", "echo\n", 0o755);
+        write("bom", "\u{feff}#!/bin/sh\n", 0o755);
         write("missing", "#!/no/such/python\n", 0o755);
         write("missing-env", "#!/usr/bin/env no-such-python\n", 0o755);
         write("crlf", "#!/bin/sh\r\necho\r\n", 0o755);
@@ -143,7 +166,7 @@ mod tests {
                 (found, _) => panic!("{name}: {found:?}"),
             }
         };
-        for good in ["good", "./good", "env", "./env-options", "spaces", "binary", "empty", "sh", "/bin/sh"] {
+        for good in ["good", "./good", "env", "./env-options", "spaces", "binary", "sh", "/bin/sh"] {
             check(good, Ok(()));
         }
         check("no-such-program", Err(&["no program 'no-such-program' in PATH", "/usr/bin"]));
@@ -154,6 +177,10 @@ mod tests {
         check("missing-env", Err(&["'no-such-python'"]));
         check("./crlf", Err(&["'/bin/sh\\u{d}'", "CRLF", "names '/bin/sh'"]));
         check("./crlf-env", Err(&["'sh\\u{d}'", "CRLF"]));
+        check("", Err(&["is empty"]));
+        check("./empty", Err(&["./empty is empty"]));
+        check("./text", Err(&["no interpreter in its first line", "sh ./text"]));
+        check("./bom", Err(&["byte order mark"]));
         check("./nothing", Err(&["names no interpreter"]));
     }
 }

@@ -9,7 +9,8 @@ What CMD gets, once per item:
   stdin                   The item as JSON, as it stood in the source
   TASKTALLY_ITEM          Its key
   TASKTALLY_TASK, _BATCH  The ids of the chunk and the batch
-  TASKTALLY_STEP, _NOTE   The name of the step; a reviewer's note on a redo
+  TASKTALLY_STEP, _NOTE   The step, if there are several: CMD runs in each of
+                          them; a reviewer's note on a redo
   TASKTALLY_IN_DOUBT      Set if an earlier worker started the item and never
                           reported how it ended: check before you act again
   TASKTALLY_CONTEXT       A JSON file with all of it, the instructions and the
