@@ -435,6 +435,7 @@ fn check_runs_nothing_unless_it_is_asked_to_and_names_a_missing_interpreter() {
     assert!(looked.stdout.contains("no command was run"), "{}", looked.stdout);
     assert!(!ran.exists(), "the command was run");
     let checked = home.config(&["check", "--run"]).success();
+    assert!(!checked.stdout.contains("tasktally logs"), "{}", checked.stdout);
     assert!(checked.stderr.contains("runs [") && checked.stderr.contains("touches"), "{}", checked.stderr);
     assert!(ran.exists());
 

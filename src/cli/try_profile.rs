@@ -52,7 +52,15 @@ pub(super) fn try_profile(profile: &Profile) -> Result<String> {
     let paused = batch.pointer("/batch/paused").and_then(Value::as_str).map(str::to_owned);
     let body = text(&task, "/task/body");
     let reason = paused.unwrap_or_else(|| body.lines().last().unwrap_or_default().to_owned());
+    let reason = without_commands(&reason);
     Err(Error::new(Code::Internal, format!("was started and did not settle its item: {reason}")))
+}
+
+/// A reason without the commands at its end: they name the temporary store, which is removed.
+fn without_commands(reason: &str) -> &str {
+    let ends = ["; whole output: ", " This was attempt ", ". Fix the cause, "];
+    let end = ends.iter().filter_map(|words| reason.find(words)).min().unwrap_or(reason.len());
+    &reason[..end]
 }
 
 fn call(session: &Session, operation: &str, arguments: Value) -> Result<Value> {

@@ -67,9 +67,7 @@ pub(super) fn read_result(exit: &ProcessExit, retry_exit_codes: &[i32], task: &T
         (_, true) => "exit code 0, but is_error is true".to_owned(),
         _ => describe_exit(exit),
     };
-    // A receipt as JSON is more readable than its lines.
-    let said =
-        if has_receipt_fields(&printed) { printed.text.clone() } else { last_lines(&exit.stdout_tail) };
+    let said = what_it_said(&printed, exit);
     let text = describe_failure(&how, exit, &said, task.as_str());
     let is_temporary =
         exit.stop_reason.is_none() && exit.code.is_some_and(|code| retry_exit_codes.contains(&code));
@@ -77,6 +75,12 @@ pub(super) fn read_result(exit: &ProcessExit, retry_exit_codes: &[i32], task: &T
         return ItemRun::Retry { reason: text, retry_after: parse_retry_after(&exit.stderr_tail) };
     }
     ItemRun::Settled(settled(PrintedReceipt { text, ..printed }, Outcome::Failed))
+}
+
+/// The end of what a process printed on standard output, for the reason of a failure. The text of a receipt or result is
+/// more readable than its JSON.
+pub(super) fn what_it_said(printed: &PrintedReceipt, exit: &ProcessExit) -> String {
+    if has_receipt_fields(printed) { printed.text.clone() } else { last_lines(&exit.stdout_tail) }
 }
 
 fn has_receipt_fields(printed: &PrintedReceipt) -> bool {

@@ -5,8 +5,9 @@ use std::ffi::OsString;
 
 use super::active_claim::ActiveClaim;
 use super::context::exited_at_once;
-use super::exit_text::{describe_exit, describe_failure, last_lines};
+use super::exit_text::{describe_exit, describe_failure};
 use super::held_claims::Interruption;
+use super::item_result::what_it_said;
 use super::mcp_config::write_mcp_config;
 use super::per_item::in_seconds;
 use super::process_run::ProcessOutcome;
@@ -15,6 +16,7 @@ use super::worker::Worker;
 use crate::error::Result;
 use crate::model::claim_rules::{ClaimAuthority, claim_authority};
 use crate::model::retry::{LastTry, parse_retry_after};
+use crate::model::worker_output::PrintedReceipt;
 use crate::model::worker_scope::WorkerScope;
 use crate::ops::postpone_claim;
 use crate::prompts::work_chunk;
@@ -173,5 +175,6 @@ impl Worker<'_> {
 
 /// How the process of a chunk ended, with what it printed.
 fn failure_of(claim: &ActiveClaim, exit: &ProcessExit) -> String {
-    describe_failure(&describe_exit(exit), exit, &last_lines(&exit.stdout_tail), claim.id.as_str())
+    let printed = PrintedReceipt::parse(&exit.stdout_tail, exit.stdout_is_cut);
+    describe_failure(&describe_exit(exit), exit, &what_it_said(&printed, exit), claim.id.as_str())
 }
