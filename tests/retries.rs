@@ -139,6 +139,10 @@ fn failures_in_a_row_pause_the_batch_and_the_rest_stays_open() {
     }
     assert_eq!(end["batch"]["in_doubt"], 0);
 
+    // At a terminal, the remedy is a command.
+    let shown = store.tasktally(["get-batch", end["batch"]["id"].as_str().unwrap()]).success();
+    assert!(shown.stdout.contains("--action resume"), "{}", shown.stdout);
+
     // With several workers, the items in hand end as well.
     let store = Store::new();
     items(&store, 200);

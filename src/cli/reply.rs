@@ -73,7 +73,7 @@ fn as_text(reply: &Value, prefix: &str) -> String {
         let lines = fields.iter().filter(|(name, value)| *name != "body" && !is_empty(value));
         parts.push(
             lines
-                .map(|(name, value)| format!("{:>14}  {}", label(name), cell(value)))
+                .map(|(name, value)| format!("{:>14}  {}", label(name), sentence(name, value, prefix)))
                 .collect::<Vec<_>>()
                 .join("\n"),
         );
@@ -150,6 +150,12 @@ fn cell(value: &Value) -> String {
     }
 }
 
+/// A field on one line. The calls in Tasktally's own sentences are written as commands.
+fn sentence(name: &str, value: &Value, prefix: &str) -> String {
+    let text = cell(value);
+    if matches!(name, "message" | "paused") { with_commands(&text, prefix) } else { text }
+}
+
 /// A table with a column for each field that has a value in any row.
 fn table(rows: &[Value], prefix: &str) -> String {
     const HIDDEN: &[&str] = &["created", "body", "order", "depends_on"];
@@ -165,10 +171,7 @@ fn table(rows: &[Value], prefix: &str) -> String {
     table.set_content_arrangement(ContentArrangement::Dynamic);
     table.set_header(columns.iter().map(|name| label(name).to_uppercase()));
     for row in rows {
-        table.add_row(columns.iter().map(|name| match cell(&row[name.as_str()]) {
-            message if *name == "message" => with_commands(&message, prefix),
-            text => text,
-        }));
+        table.add_row(columns.iter().map(|name| sentence(name, &row[name.as_str()], prefix)));
     }
     table.trim_fmt()
 }
