@@ -178,6 +178,10 @@ fn a_command_that_cannot_start_ends_a_run_in_the_foreground() {
     let again = server.call("create_batch", json!({"title": "B", "instructions": "x", "items": ["a"]})).ok();
     let again = again.text("/batch/id");
     std::fs::write(&script, "#!/no/such/interpreter\n").unwrap();
+    for option in ["--workers", "--project"] {
+        let refused = store.tasktally(["work", "--batch", &again, option, "3"]).code(2);
+        assert!(refused.stderr.contains("leave the option out"), "{}", refused.stderr);
+    }
     let refused = store.tasktally(["work", "--batch", &again, "--worker", "w", "--quiet"]).code(2);
     assert!(refused.stderr.contains("'/no/such/interpreter'"), "{}", refused.stderr);
     server.call("control_batch", json!({"id": again, "action": "pause", "reason": "a holiday"})).ok();

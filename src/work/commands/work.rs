@@ -44,9 +44,9 @@ pub struct Work {
     /// Work only on tasks of this project
     #[arg(long)]
     project: Option<LineText>,
-    /// How many tasks or chunks are worked on at the same time
-    #[arg(long, default_value = "8")]
-    workers: MaxParallel,
+    /// How many tasks or chunks are worked on at the same time [default: 8]
+    #[arg(long)]
+    workers: Option<MaxParallel>,
     /// Pause a batch after this many failures in a row, or after 5 if nothing in it has succeeded yet; 0: never [default: 10]
     #[arg(long, value_name = "N", requires = "command")]
     pause_after_failures: Option<PauseAfterFailures>,
@@ -71,6 +71,16 @@ pub struct Work {
 }
 
 impl Work {
+    /// Refuses options that do nothing if the batch's profile is used.
+    fn refuse_options_of_commands(&self) -> Result<()> {
+        let why = match (&self.workers, &self.project) {
+            (Some(_), _) => "workers: the profile's max_parallel and the batch's max_parallel apply",
+            (None, Some(_)) => "project: --batch already names the batch",
+            (None, None) => return Ok(()),
+        };
+        Err(Error::invalid(format!("{why}; leave the option out, or give a command after --")))
+    }
+
     /// Whether this process is a background runner, whose standard error is the runner log.
     pub fn is_in_background(&self) -> bool {
         self.background
@@ -120,7 +130,8 @@ pub fn work(options: Work, session: &Session, store: &Path, program: &str, json:
         process: Some(process.mark().clone()),
     };
     let worker_name = format!("work-{}", std::process::id());
-    let totals = run_workers(&context, &request, &worker_name, options.workers)?;
+    let totals =
+        run_workers(&context, &request, &worker_name, options.workers.unwrap_or(MaxParallel::of(8)))?;
     progress.finish();
     let mut message =
         format!("{} tasks or chunks worked, {} tasks or items failed", totals.claimed, totals.failed);
@@ -154,6 +165,7 @@ fn work_by_profile(
     batch: &TaskId,
     json: bool,
 ) -> Result<u8> {
+    options.refuse_options_of_commands()?;
     let store = &std::path::absolute(store)
         .map_err(|error| Error::internal("the store's path cannot be made absolute", error))?;
     if let Some(worker) = &options.worker
