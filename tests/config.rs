@@ -468,7 +468,8 @@ fn every_example_is_a_valid_configuration() {
 fn the_script_in_the_docs_works() {
     let store = Store::new();
     let docs = include_str!("../docs/workers.md");
-    let script = docs.split("```sh\n").find(|block| block.contains("by the first word of the subject")).unwrap();
+    let script =
+        docs.split("```sh\n").find(|block| block.contains("by the first word of the subject")).unwrap();
     let script = store.write("sort-mail", script.split("```").next().unwrap());
     set_mode(&script, 0o755);
     let items =

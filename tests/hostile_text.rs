@@ -192,7 +192,11 @@ fn text_of_items_and_instructions_never_becomes_part_of_the_command() {
         let mine: Vec<_> =
             all.iter().filter(|started| started.variables.get("TASKTALLY_ITEM").unwrap() == key).collect();
         assert_eq!(mine.len(), 1, "{key}");
-        recorder.assert_started_as_configured(mine[0], &batch, &["TASKTALLY_ITEM", "TASKTALLY_CONTEXT"]);
+        recorder.assert_started_as_configured(
+            mine[0],
+            &batch,
+            &["TASKTALLY_ITEM", "TASKTALLY_STEP", "TASKTALLY_NOTE", "TASKTALLY_CONTEXT"],
+        );
         let input: Value = serde_json::from_str(&mine[0].input).unwrap();
         assert_eq!(&input, item, "the input is the item and nothing else");
         // What an item says about itself is data: only the runner says that it is in doubt.
