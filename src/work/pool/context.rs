@@ -61,6 +61,16 @@ impl WorkContext<'_> {
         Ok(was_paused || batch_state(self.session, batch)?.worker.as_deref() != Some(profile.name.as_str()))
     }
 
+    /// Records a failure of the work for a batch, for the limit on failures in a row.
+    pub(super) fn record_failure(&self, batch: Option<&TaskId>, last: impl FnOnce() -> String) -> Result<()> {
+        if self.limits.is_some_and(|limits| limits.starts.is_paused()) {
+            // The batch was paused together with its profile. A person may have resumed it meanwhile.
+            self.failures.stop(batch);
+            return Ok(());
+        }
+        self.failures.record_failure(self.session, batch, last)
+    }
+
     /// Records whether a start failed, for the limit on failed starts in a row.
     pub(super) fn record_start(&self, has_failed: bool, reason: impl FnOnce() -> String) -> Result<()> {
         self.limits.map_or(Ok(()), |limits| limits.starts.record_start(has_failed, reason))

@@ -52,24 +52,22 @@ impl FailureGuard {
         batch: Option<&TaskId>,
         last: impl FnOnce() -> String,
     ) -> Result<()> {
-        let streak = {
+        let state = batch.map(|batch| failure_state(session, batch)).transpose()?;
+        let has_success = state.is_some_and(|state| state.has_success);
+        let pauses = {
             let mut batches = self.batches();
             let guarded = batches.entry(batch.cloned()).or_default();
             guarded.streak = guarded.streak.after_failure();
-            guarded.streak
+            let pauses = guarded.streak.pauses(self.limit, has_success);
+            // The workers that fail after this one must not pause a batch that a person has resumed meanwhile.
+            let is_first = !guarded.is_stopped;
+            guarded.is_stopped |= pauses.is_some() || state.is_some_and(|state| state.exceeds_max_failures);
+            pauses.filter(|_| is_first)
         };
-        let Some(id) = batch else {
-            if streak.pauses(self.limit, false).is_some() {
-                self.stop(None);
-            }
-            return Ok(());
-        };
-        let state = failure_state(session, id)?;
-        if state.exceeds_max_failures {
-            self.stop(batch);
-        } else if let Some(failures) = streak.pauses(self.limit, state.has_success) {
+        if let (Some(failures), Some(batch)) = (pauses, batch) {
             let last = visible_excerpt(&last(), REASON_CHARS);
-            self.pause(session, id, &format!("{failures} failures in a row, the last one: {last}"))?;
+            let why = format!("{failures} failures in a row, the last one: {last}");
+            pause_after_failures(session, batch, &why)?;
         }
         Ok(())
     }
@@ -79,14 +77,13 @@ impl FailureGuard {
     /// # Errors
     /// The store cannot be written.
     pub(super) fn pause(&self, session: &Session, batch: &TaskId, why: &str) -> Result<()> {
-        pause_after_failures(session, batch, why)?;
-        self.stop(Some(batch));
-        Ok(())
+        if self.stop(Some(batch)) { pause_after_failures(session, batch, why) } else { Ok(()) }
     }
 
-    /// Lets no worker start another item of a batch.
-    pub(super) fn stop(&self, batch: Option<&TaskId>) {
-        self.batches().entry(batch.cloned()).or_default().is_stopped = true;
+    /// Lets no worker start another item of a batch. Returns whether one could until now.
+    pub(super) fn stop(&self, batch: Option<&TaskId>) -> bool {
+        let mut batches = self.batches();
+        !std::mem::replace(&mut batches.entry(batch.cloned()).or_default().is_stopped, true)
     }
 
     /// Whether no worker may start another item of a batch; `None`: another task without a batch.

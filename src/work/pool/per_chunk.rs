@@ -106,7 +106,7 @@ impl Worker<'_> {
             let delay = context.retries.delay(attempt).max(retry_after.unwrap_or_default());
             self.release_attempt(claim, reason, Some(delay))?;
             let last = || format!("chunk {}: {reason}", claim.id);
-            return context.failures.record_failure(context.session, batch.as_ref(), last);
+            return context.record_failure(batch.as_ref(), last);
         }
         match (context.retries.record_failure(&claim.id, "", retry_after, reason), batch) {
             (AfterFailure::RetryIn(delay), _) => {
@@ -137,7 +137,7 @@ impl Worker<'_> {
         }
         for _ in 0..failed {
             let last = || format!("an item of chunk {}, as its worker reported", claim.id);
-            context.failures.record_failure(context.session, batch.as_ref(), last)?;
+            context.record_failure(batch.as_ref(), last)?;
         }
         Ok(())
     }

@@ -63,6 +63,8 @@ impl Worker<'_> {
                 }
             }
         }
+        // The context file is gone before others see that the chunk is done.
+        drop(item_context);
         self.complete(claim)?;
         Ok(failed)
     }
@@ -242,7 +244,7 @@ impl Worker<'_> {
         context.progress.item_settled(claim.id.as_str(), key, outcome.as_str(), category.as_deref(), number);
         if has_failed {
             let last = || format!("item '{key}' of {}: {text}", claim.id);
-            context.failures.record_failure(context.session, claim.batch().as_ref(), last)?;
+            context.record_failure(claim.batch().as_ref(), last)?;
         } else {
             context.retries.record_success();
             context.failures.record_success(claim.batch().as_ref());
