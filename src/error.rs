@@ -121,6 +121,18 @@ impl Error {
         Error::new(Code::Internal, message).caused_by(source)
     }
 
+    /// An error with the same code and text.
+    #[must_use]
+    pub fn copy(&self) -> Self {
+        Error {
+            code: self.code,
+            message: self.to_string(),
+            receipt: self.receipt,
+            retry_after_s: self.retry_after_s,
+            source: None,
+        }
+    }
+
     /// Adds the cause of this error.
     #[must_use]
     pub fn caused_by(mut self, source: impl StdError + Send + Sync + 'static) -> Self {

@@ -32,6 +32,8 @@ pub mod items;
 pub mod logs;
 pub mod mcp;
 pub mod ops;
+mod paths;
+mod private_files;
 #[cfg(target_os = "linux")]
 mod proc_fs;
 pub mod prompts;

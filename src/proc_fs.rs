@@ -5,7 +5,7 @@
 use std::ffi::OsString;
 use std::fs;
 use std::os::unix::ffi::OsStringExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// The state of a process.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -94,10 +94,51 @@ pub(crate) fn own_control_group() -> Option<String> {
     text.lines().find_map(|line| line.strip_prefix("0::")).map(str::to_owned)
 }
 
+/// The memory that this process's control groups leave it, in bytes: the least of its own group and those above it.
+/// `None` if none of them has a limit.
+pub(crate) fn available_memory_of_control_groups() -> Option<u64> {
+    let text = fs::read_to_string("/proc/self/cgroup").ok()?;
+    let groups = text.lines().filter_map(|line| {
+        let (_, controllers_and_path) = line.split_once(':')?;
+        let (controllers, path) = controllers_and_path.split_once(':')?;
+        let is_v1 = controllers.split(',').any(|controller| controller == "memory");
+        (is_v1 || controllers.is_empty()).then_some((is_v1, path))
+    });
+    groups
+        .flat_map(|(is_v1, path)| {
+            let mounts = mount_points(if is_v1 { "cgroup" } else { "cgroup2" });
+            mounts.into_iter().filter_map(move |mount| {
+                // In a container, the mount shows its own group as the root, and the path is the host's.
+                let own = mount.join(path.trim_start_matches('/'));
+                own.ancestors().take_while(|group| group.starts_with(&mount)).filter_map(free_memory_of).min()
+            })
+        })
+        .min()
+}
+
+/// The limit of a control group on memory, less what it uses; what it only caches from files counts as free. Version 2,
+/// else version 1.
+fn free_memory_of(group: &Path) -> Option<u64> {
+    let number = |name: &str| fs::read_to_string(group.join(name)).ok()?.trim().parse::<u64>().ok();
+    let (limit, used, cache) = match number("memory.max") {
+        Some(limit) => (limit, number("memory.current")?, "inactive_file "),
+        None => (number("memory.limit_in_bytes")?, number("memory.usage_in_bytes")?, "total_inactive_file "),
+    };
+    let stat = fs::read_to_string(group.join("memory.stat")).unwrap_or_default();
+    let cached = stat.lines().find_map(|line| line.strip_prefix(cache)?.trim().parse::<u64>().ok());
+    Some(limit.saturating_sub(used.saturating_sub(cached.unwrap_or_default())))
+}
+
 /// Where file systems of a type are mounted.
 pub(crate) fn mount_points(file_system: &str) -> Vec<PathBuf> {
     let text = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
     text.lines().filter_map(|line| parse_mount(line, file_system)).collect()
+}
+
+/// Whether something is mounted at this path, which has no symbolic links.
+pub(crate) fn is_mount_point(path: &Path) -> bool {
+    let text = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+    text.lines().filter_map(|line| line.split(' ').nth(4)).any(|point| unescape(point) == path)
 }
 
 /// The fifth field is the mount point. The type follows the first field that is a lone `-`.
@@ -130,8 +171,6 @@ fn unescape(path: &str) -> PathBuf {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
     use super::*;
 
     #[test]
@@ -176,6 +215,30 @@ mod tests {
         assert_eq!(find_flock_holder(locks, 99), Some(12));
         assert_eq!(find_flock_holder(locks, 98), Some(14));
         assert_eq!(find_flock_holder(locks, 1), None);
+    }
+
+    #[test]
+    fn the_free_memory_of_a_control_group_is_its_limit_less_what_it_uses_without_caches() {
+        #[track_caller]
+        fn check(files: &[(&str, &str)], free: Option<u64>) {
+            let group = tempfile::tempdir().unwrap();
+            for (name, text) in files {
+                fs::write(group.path().join(name), format!("{text}\n")).unwrap();
+            }
+            assert_eq!(free_memory_of(group.path()), free, "{files:?}");
+        }
+        let stat = ("memory.stat", "anon 5\ninactive_file 300\nactive_file 7");
+        check(&[("memory.max", "1000"), ("memory.current", "600"), stat], Some(700));
+        check(&[("memory.max", "1000"), ("memory.current", "600")], Some(400));
+        check(&[("memory.max", "1000"), ("memory.current", "1400")], Some(0));
+        check(&[("memory.max", "max"), ("memory.current", "600")], None);
+        check(&[], None);
+        let stat = ("memory.stat", "inactive_file 9\ntotal_inactive_file 100");
+        check(&[("memory.limit_in_bytes", "1000"), ("memory.usage_in_bytes", "600"), stat], Some(500));
+        // Version 1 has a huge number instead of no limit.
+        let none = ("memory.limit_in_bytes", "9223372036854771712");
+        assert!(free_memory_of(Path::new("/nowhere")).is_none());
+        check(&[none, ("memory.usage_in_bytes", "712")], Some(9_223_372_036_854_771_000));
     }
 
     #[test]

@@ -5,13 +5,16 @@ use std::io::{IsTerminal as _, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use clap::builder::{OsStringValueParser, TypedValueParser as _};
 use clap::error::ErrorKind;
+use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use serde_json::Value;
 
 use super::commands;
 use super::open::{Caller, open};
 use super::reply::ReplyPrinter;
+use super::store_path::{existing_store_path, named_store_path};
 use super::subcommand::{Invocation, Subcommand};
 use crate::error::{Code, Error, Result};
 use crate::ops::{self, Entry};
@@ -30,7 +33,8 @@ pub fn command() -> Command {
                 .env("TASKTALLY_DB")
                 .global(true)
                 .value_name("PATH")
-                .value_parser(clap::value_parser!(PathBuf))
+                // An empty variable counts as unset, so an empty value is not refused here.
+                .value_parser(OsStringValueParser::new().map(PathBuf::from))
                 .help("The store's file, or the folder it is in [default: one in the user's data folder]"),
         )
         .arg(
@@ -99,9 +103,10 @@ pub fn main() -> ExitCode {
     let json = matches.get_flag("json");
     // Not locked: the MCP server and the runner's threads print as well.
     let mut out = std::io::stdout();
-    let db = matches.get_one::<PathBuf>("db").map(PathBuf::as_path);
+    let named = named_store(&matches);
+    let db = named.as_ref().ok().and_then(Option::as_deref);
     let printer = ReplyPrinter { json, db };
-    match run(&matches, printer, &mut out) {
+    match named.as_ref().map_err(Error::copy).and_then(|_| run(&matches, printer, &mut out)) {
         Ok(code) => ExitCode::from(code),
         // The reader of the output, such as `head`, exited because it has what it wanted.
         Err(error) if is_closed_output(&error) => ExitCode::SUCCESS,
@@ -109,6 +114,22 @@ pub fn main() -> ExitCode {
             printer.print_error(&error, &mut out);
             ExitCode::from(exit_code(error.code))
         }
+    }
+}
+
+/// The store that `--db` or `TASKTALLY_DB` names, if one of them does.
+///
+/// # Errors
+/// If `--db` is empty, or the path cannot be used.
+fn named_store(matches: &ArgMatches) -> Result<Option<PathBuf>> {
+    let name = match matches.value_source("db") {
+        Some(ValueSource::EnvVariable) => "TASKTALLY_DB",
+        _ => "--db",
+    };
+    match matches.get_one::<PathBuf>("db") {
+        Some(path) if path.as_os_str().is_empty() && name == "TASKTALLY_DB" => Ok(None),
+        Some(path) => named_store_path(path, name).map(Some),
+        None => Ok(None),
     }
 }
 
@@ -152,6 +173,9 @@ fn run_operation(
     printer: ReplyPrinter<'_>,
     mut out: &mut dyn Write,
 ) -> Result<u8> {
+    if !entry.creates_store {
+        existing_store_path(printer.db)?;
+    }
     let session = open(printer.db, Caller::Person)?;
     let reply = (entry.call_matches)(&session, matches)?;
     printer.print(&reply, &mut out)?;

@@ -17,7 +17,9 @@ pub(super) static ALL: &[Subcommand] = &[
         work::Run::augment_args,
         |call| {
             let prefix = command_prefix(&call.store_path()?);
-            work::run(call.arguments()?, &call.open()?.with_max_write_wait(None), &prefix, call.json)
+            let options: work::Run = call.arguments()?;
+            let session = if options.is_resumed() { call.open_existing() } else { call.open() };
+            work::run(options, &session?.with_max_write_wait(None), &prefix, call.json)
         },
     ),
     Subcommand::new(
@@ -30,7 +32,7 @@ pub(super) static ALL: &[Subcommand] = &[
                 serve::log_to_stderr();
             }
             let store = call.store_path()?;
-            let session = call.open()?.with_max_write_wait(None);
+            let session = call.open_existing()?.with_max_write_wait(None);
             work::work(options, &session, &store, &command_prefix(&store), call.json)
         },
     ),

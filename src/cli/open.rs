@@ -5,13 +5,15 @@ use std::sync::Arc;
 
 use super::store_path::store_path;
 use crate::clock::Clock;
-use crate::error::{Error, Result};
+use crate::error::{Code, Error, Result};
 use crate::file_system::{FileSystemSafety, file_system_type};
 use crate::items::SourceRoots;
 use crate::model::text::LineText;
 use crate::model::worker_scope::WorkerScope;
 use crate::ops::{Session, scope_to_worker};
-use crate::store::sqlite::SqliteStore;
+use crate::paths::expand_home;
+use crate::store::Store;
+use crate::store::sqlite::{ReadOnlyStore, SqliteStore};
 use crate::work::Launcher;
 
 /// Who opens the store.
@@ -68,26 +70,43 @@ pub(super) fn open(db: Option<&Path>, caller: Caller) -> Result<Session> {
     if scope.is_none() {
         refuse_network_disk(&path)?;
     }
-    let here = std::env::current_dir()
-        .map_err(|error| Error::internal("the current folder cannot be read", error))?;
+    // A current folder that was deleted contains no item files. Absolute paths work without it.
+    let here: Vec<PathBuf> = std::env::current_dir().into_iter().collect();
     let roots = match caller {
         // Relative paths are resolved against the first root.
-        Caller::Person => SourceRoots::new([here.clone(), PathBuf::from("/")]).with_streams(),
-        Caller::Agent => SourceRoots::new([here.clone()]),
+        Caller::Person => SourceRoots::new(here.iter().cloned().chain([PathBuf::from("/")])).with_streams(),
+        Caller::Agent => SourceRoots::new(here.clone()),
     };
     let roots = roots.without_store(&path);
-    let writable_by_agents = if caller == Caller::Agent { vec![here] } else { Vec::new() };
-    let scratchpad = std::env::var_os("SCRATCHPAD").filter(|value| !value.is_empty()).map(PathBuf::from);
-    let store = SqliteStore::open(&path, Clock::system())?;
-    let session = Session::new(Arc::new(store), roots, scratchpad, author(caller));
-    let path = std::path::absolute(&path)
-        .map_err(|error| Error::internal("the store's path cannot be made absolute", error))?;
+    let writable_by_agents = if caller == Caller::Agent { here } else { Vec::new() };
+    let session = Session::new(open_store(&path)?, roots, scratchpad()?, author(caller));
     let launcher = Launcher::new(&path, session.folder(), writable_by_agents);
     let session = session.with_launcher(Arc::new(launcher));
     match scope {
         Some(scope) => scope_to_worker(session, scope),
         None => Ok(session),
     }
+}
+
+/// Opens a store for writing. One that cannot be written, such as a store on a read-only disk, is opened for reading
+/// if it has this version's schema; then every write is refused with the reason.
+fn open_store(path: &Path) -> Result<Arc<dyn Store>> {
+    match SqliteStore::open(path, Clock::system()) {
+        Ok(store) => Ok(Arc::new(store)),
+        Err(error) if error.code == Code::ReadOnly => {
+            match ReadOnlyStore::open_unwritable(path, Clock::system(), &error) {
+                Ok(store) => Ok(Arc::new(store)),
+                Err(_) => Err(error),
+            }
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// The folder of the batches' files that `SCRATCHPAD` names.
+fn scratchpad() -> Result<Option<PathBuf>> {
+    let named = std::env::var_os("SCRATCHPAD").filter(|value| !value.is_empty());
+    named.map(|path| expand_home(Path::new(&path), "SCRATCHPAD")).transpose()
 }
 
 /// The author of receipts that name none.

@@ -1,20 +1,48 @@
 //! Where the store is.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use etcetera::BaseStrategy as _;
 
 use crate::error::{Error, Result};
+use crate::paths::{ends_with_slash, expand_home, resolve};
 use crate::store::sqlite::file_error;
 use crate::terminal::shell_path;
 
-/// The store's file: the value of `--db` or `TASKTALLY_DB`, else one in the user's data folder.
+/// The name of a store in a folder that was named instead of a file.
+const FILE_NAME: &str = "tasktally.db";
+
+/// The path of a named store: absolute, and without symbolic links, so that all processes use one WAL whichever name
+/// they were given. A folder means the file in it. `name` is the option or variable, for errors.
+///
+/// # Errors
+/// If the path is empty or cannot be resolved.
+pub(super) fn named_store_path(path: &Path, name: &str) -> Result<PathBuf> {
+    if path.as_os_str().is_empty() {
+        return Err(Error::invalid(format!(
+            "{name}: the path is empty; name the store's file, or leave {name} out"
+        )));
+    }
+    let path = expand_home(path, name)?;
+    let means_folder = ends_with_slash(&path) || path.is_dir();
+    let file = if means_folder { path.join(FILE_NAME) } else { path };
+    resolve(&file).map_err(|error| {
+        let next = if file.is_relative() && error.kind() == ErrorKind::NotFound {
+            "the current folder was deleted; change to another one, or write the path in full"
+        } else {
+            "it cannot be resolved; name another path"
+        };
+        Error::invalid(format!("{name}: {}: {next}", file.display())).caused_by(error)
+    })
+}
+
+/// The store's file: the path from [`named_store_path`], else one in the user's data folder.
 ///
 /// # Errors
 /// If the store is not named and there is no home folder.
 pub(super) fn store_path(db: Option<&Path>) -> Result<PathBuf> {
     match db {
-        Some(path) if path.is_dir() => Ok(path.join("tasktally.db")),
         Some(path) => Ok(path.to_owned()),
         None => {
             let folders = etcetera::choose_base_strategy().map_err(|error| {
@@ -23,7 +51,9 @@ pub(super) fn store_path(db: Option<&Path>) -> Result<PathBuf> {
                 )
                 .caused_by(error)
             })?;
-            Ok(folders.data_dir().join("tasktally").join("tasktally.db"))
+            let path = folders.data_dir().join("tasktally").join(FILE_NAME);
+            // A link that leads in a circle is reported when the file is opened.
+            Ok(resolve(&path).unwrap_or(path))
         }
     }
 }
@@ -37,8 +67,13 @@ pub(super) fn existing_store_path(db: Option<&Path>) -> Result<PathBuf> {
     match path.try_exists() {
         Ok(true) => Ok(path),
         Ok(false) => Err(Error::invalid(format!(
-            "store {}: there is no such file; name the store's file with --db or TASKTALLY_DB",
-            path.display()
+            "store {}: there is no such file; {} name the store's file with --db or TASKTALLY_DB",
+            path.display(),
+            if db.is_some() {
+                "check the path, and"
+            } else {
+                "create_task() and create_batch() create it, or"
+            }
         ))),
         Err(error) => Err(file_error(&path, "it cannot be read", error)),
     }
@@ -47,7 +82,7 @@ pub(super) fn existing_store_path(db: Option<&Path>) -> Result<PathBuf> {
 /// How a person calls the program for this store: with `--db`, unless it is the default store.
 pub(super) fn command_prefix(store: &Path) -> String {
     let is_default = store_path(None).is_ok_and(|default| default == store);
-    if is_default && std::env::var_os("TASKTALLY_DB").is_none() {
+    if is_default && std::env::var_os("TASKTALLY_DB").is_none_or(|value| value.is_empty()) {
         return "tasktally".to_owned();
     }
     format!("tasktally --db {}", shell_path(store))

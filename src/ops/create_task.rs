@@ -96,6 +96,7 @@ impl Operation for CreateTask {
     const TITLE: &'static str = "Create a task";
     const DESCRIPTION: &'static str = "Create a task. parent and depends_on must exist.";
     const EFFECT: Effect = Effect::Write;
+    const CREATES_STORE: bool = true;
     const POSITIONAL: &'static str = "task-title";
     type Reply = TaskReply;
 

@@ -101,6 +101,8 @@ pub trait Operation: Serialize + DeserializeOwned + JsonSchema + clap::Args + Se
     const EFFECT: Effect;
     /// Whether the operation itself may take long, so that clients are sent its progress.
     const LONG_RUNNING: bool = false;
+    /// Whether the command creates a store that does not exist yet. All others work on what a store contains.
+    const CREATES_STORE: bool = false;
     /// Whether the tool's schema lists all words of statuses, types and complexities. One tool does so for all.
     const ALL_WORDS: bool = false;
     /// The parameter that the command line accepts without its name, spelled as there.
@@ -131,6 +133,8 @@ pub struct Entry {
     pub effect: Effect,
     /// See [`Operation::LONG_RUNNING`].
     pub long_running: bool,
+    /// See [`Operation::CREATES_STORE`].
+    pub creates_store: bool,
     /// See [`Operation::POSITIONAL`].
     pub positional: &'static str,
     /// See [`Operation::WORKER_PARAMETERS`].
@@ -154,6 +158,7 @@ const fn entry<O: Operation>() -> Entry {
         description: O::DESCRIPTION,
         effect: O::EFFECT,
         long_running: O::LONG_RUNNING,
+        creates_store: O::CREATES_STORE,
         positional: O::POSITIONAL,
         worker_parameters: O::WORKER_PARAMETERS,
         input: || request::schema::input::<O>(O::ALL_WORDS),

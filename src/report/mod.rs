@@ -13,7 +13,7 @@ mod svg;
 mod timeline;
 mod timeline_rows;
 
-use std::fs;
+use crate::private_files::create_private_folders;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
@@ -51,7 +51,7 @@ pub fn write(session: &Session, batch: &TaskId, out: Option<&Path>) -> Result<Re
             Error::internal(format!("the report cannot be written to {}", folder.display()), error)
         }
     };
-    fs::create_dir_all(&folder).map_err(&write_error)?;
+    create_private_folders(&folder).map_err(&write_error)?;
     let temporary = || NamedTempFile::new_in(&folder).map(BufWriter::new).map_err(&write_error);
     let (mut markdown, mut html) = (temporary()?, temporary()?);
     let id = batch.clone();

@@ -3,10 +3,10 @@
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt as _;
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
+use crate::private_files::open_private_file;
 
 /// A lock that this process holds. Dropping it removes the file.
 #[derive(Debug)]
@@ -79,8 +79,11 @@ impl Drop for FileLock {
 }
 
 fn open(path: &Path) -> Result<File> {
-    let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path);
-    file.map_err(|error| Error::internal(format!("{} cannot be opened", path.display()), error))
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false);
+    // Private: another user could lock the file and block the batch.
+    open_private_file(&mut options, path)
+        .map_err(|error| Error::internal(format!("{} cannot be opened", path.display()), error))
 }
 
 fn cannot_lock(path: &Path, error: std::io::Error) -> Error {

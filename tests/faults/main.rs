@@ -49,6 +49,8 @@ mod random_clocks;
 #[cfg(target_os = "linux")]
 mod read_only_disk;
 mod reference_model;
+#[cfg(target_os = "linux")]
+mod second_name;
 mod second_open;
 #[cfg(target_os = "linux")]
 mod shim;

@@ -33,7 +33,7 @@ fn a_store_on_a_network_disk_is_refused_and_left_as_it_was() {
         let store = Store::new();
         for args in [&["list-tasks"][..], &["create-task", "--task-title", "T"], &["serve"], &["verify"]] {
             let output = on(&store, kind, args).code(2).output();
-            if args == ["verify"] {
+            if args == ["verify"] || args == ["list-tasks"] {
                 assert!(output.contains("there is no such file"), "{output}");
                 continue;
             }

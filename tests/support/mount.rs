@@ -19,6 +19,27 @@ impl Mount {
         or_skip(mounted.map(|()| Mount(folder)))
     }
 
+    /// A file that is also mounted at `at`, where an empty file is created, as `docker -v FILE:FILE` does. None, and
+    /// the test is skipped, without the right to mount.
+    #[track_caller]
+    pub(crate) fn bind_file(file: &Path, at: PathBuf) -> Option<Self> {
+        File::create(&at).unwrap();
+        Mount::bind(file, at)
+    }
+
+    /// A folder that is also mounted at `at`, which is created.
+    #[track_caller]
+    pub(crate) fn bind_folder(folder: &Path, at: PathBuf) -> Option<Self> {
+        std::fs::create_dir(&at).unwrap();
+        Mount::bind(folder, at)
+    }
+
+    #[track_caller]
+    fn bind(from: &Path, at: PathBuf) -> Option<Self> {
+        let mounted = run(Command::new("mount").arg("--bind").arg(from).arg(&at));
+        or_skip(mounted.map(|()| Mount(at)))
+    }
+
     /// An ext4 file system on an image file that turns read-only on an error. None, and the test is skipped,
     /// without the right to mount, e2fsprogs, or a kernel that can trigger the error.
     #[track_caller]

@@ -41,6 +41,10 @@ pub(super) fn check_permissions(context: &DoctorContext) -> Result<Vec<Finding>>
             findings.extend(check_access(&file, access, "u+rw"));
         }
     }
+    // The check of the file reports a folder that cannot be created.
+    if findings.is_empty() && !folder.exists() {
+        return Ok(Vec::new());
+    }
     Ok(or_ok(findings, "only you can change the store and its folder"))
 }
 
@@ -52,7 +56,7 @@ fn check_shared_folder(folder: &Path, mode: u32) -> Option<Finding> {
     let what = format!("{} can be written to by others (mode {:04o})", folder.display(), mode & 0o7777);
     Some(if mode & STICKY == 0 {
         Finding::problem(format!("{what}: they can replace the store's file"))
-            .with_fix(format!("chmod go-w {}", shell_path(folder)))
+            .with_fix(as_owner(folder, &format!("chmod go-w {}", shell_path(folder))))
     } else {
         // A folder such as /tmp is for everyone, so the user cannot restrict it.
         Finding::warning(format!("{what}: keep the store in a folder of its own"))
@@ -62,7 +66,7 @@ fn check_shared_folder(folder: &Path, mode: u32) -> Option<Finding> {
 /// Whether others can read or change a file.
 fn check_shared_file(file: &Path, mode: u32) -> Option<Finding> {
     let (name, shown) = (file.display(), mode & 0o7777);
-    let fix = format!("chmod go= {}", shell_path(file));
+    let fix = as_owner(file, &format!("chmod go= {}", shell_path(file)));
     if mode & 0o022 != 0 {
         Some(Finding::problem(format!("{name} can be changed by others (mode {shown:04o})")).with_fix(fix))
     } else if mode & 0o044 != 0 {
@@ -70,6 +74,13 @@ fn check_shared_file(file: &Path, mode: u32) -> Option<Finding> {
     } else {
         None
     }
+}
+
+/// A command that only the owner of a path or root may run, for this user.
+fn as_owner(path: &Path, command: &str) -> String {
+    let user = rustix::process::geteuid().as_raw();
+    let may = user == 0 || path.metadata().is_ok_and(|metadata| metadata.uid() == user);
+    if may { command.to_owned() } else { format!("sudo {command}") }
 }
 
 fn check_owner(path: &Path, metadata: &Metadata) -> Option<Finding> {
@@ -91,7 +102,7 @@ pub(super) fn command_to_open_folder(path: &Path) -> Option<String> {
         is_folder && rustix::fs::access(*folder, Access::EXEC_OK) == Err(rustix::io::Errno::ACCESS)
     };
     let folder = path.ancestors().skip(1).find(denies_access)?;
-    Some(format!("chmod u+rwx {}", shell_path(folder)))
+    Some(command_to_grant(folder, rustix::io::Errno::ACCESS, "u+rwx"))
 }
 
 /// Opens a file for writing: only this shows that the kernel made the disk read-only after an error.
@@ -108,7 +119,20 @@ fn check_access(path: &Path, access: rustix::io::Result<()>, bits: &str) -> Opti
         ),
         Err(error) => Some(
             Finding::problem(format!("{} cannot be read and written: {error}", path.display()))
-                .with_fix(format!("chmod {bits} {}", shell_path(path))),
+                .with_fix(command_to_grant(path, error, bits)),
         ),
+    }
+}
+
+/// The command that lets this user use a path, after a call on it failed: `chmod` helps only its owner, and nothing
+/// but another mount helps on a read-only disk.
+pub(super) fn command_to_grant(path: &Path, error: rustix::io::Errno, bits: &str) -> String {
+    let user = rustix::process::geteuid().as_raw();
+    let shown = shell_path(path);
+    match path.metadata() {
+        _ if error == rustix::io::Errno::ROFS => format!("findmnt --target {shown}"),
+        Ok(metadata) if metadata.uid() == user || user == 0 => format!("chmod {bits} {shown}"),
+        // Only its owner or root can decide who may use it.
+        Ok(_) | Err(_) => format!("ls -ld {shown}"),
     }
 }

@@ -1,8 +1,13 @@
 //! The store's file: whether it can be read, its schema, and its integrity.
 
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+
+use rustix::fs::Access;
+
 use super::context::{DoctorContext, StoreState};
 use super::finding::{Finding, or_ok};
-use super::permissions::command_to_open_folder;
+use super::permissions::{command_to_grant, command_to_open_folder};
 use crate::error::{Code, Error, Result};
 use crate::store::chains::verify_chains;
 use crate::terminal::shell_path;
@@ -16,10 +21,13 @@ pub(super) fn check_file(context: &DoctorContext) -> Result<Vec<Finding>> {
     Ok(vec![match &context.state {
         // The integrity check reports it.
         StoreState::Corrupt(..) => return Ok(Vec::new()),
-        StoreState::Missing => Finding::problem(format!(
-            "{path} does not exist: the first command that writes creates it; --db or TASKTALLY_DB names another"
-        ))
-        .with_fix(context.command("list-tasks")),
+        StoreState::Missing => match why_it_cannot_be_created(&context.path) {
+            Some(finding) => finding,
+            None => Finding::problem(format!(
+                "{path} does not exist: create-task, create-batch, run and serve create it; --db or TASKTALLY_DB names another"
+            ))
+            .with_fix(context.command("serve < /dev/null")),
+        },
         StoreState::Refused(error) => Finding::problem(error.to_string()).with_fix(fix_for(context, error)),
         StoreState::Open(open) => Finding::ok(format!("{path} can be read, by {}", open.store.facts().engine)),
     }])
@@ -31,8 +39,30 @@ fn fix_for(context: &DoctorContext, error: &Error) -> String {
         Code::StoreNewer => "git pull && cargo install --path .".to_owned(),
         Code::ReadOnly | Code::Internal => command_to_open_folder(&context.path)
             .unwrap_or_else(|| format!("ls -la {}", shell_path(&context.folder()))),
-        _ => format!("file {}", shell_path(&context.path)),
+        // Another program, or another tasktally, has the file open.
+        Code::Busy | Code::Conflict => format!("fuser -v {}", shell_path(&context.path)),
+        _ => match context.path.metadata() {
+            Ok(file) if file.nlink() > 1 => format!("find / -xdev -samefile {}", shell_path(&context.path)),
+            _ => format!("findmnt --target {0}; file {0}", shell_path(&context.path)),
+        },
     }
+}
+
+/// The finding for a missing store whose folder or file cannot be created.
+fn why_it_cannot_be_created(path: &Path) -> Option<Finding> {
+    let existing = path.ancestors().skip(1).find(|part| part.symlink_metadata().is_ok())?;
+    let shown = existing.display();
+    if !existing.is_dir() {
+        let message =
+            format!("{} does not exist and cannot be created: {shown} is not a folder", path.display());
+        return Some(Finding::problem(message).with_fix(format!("ls -ld {}", shell_path(existing))));
+    }
+    let denied = rustix::fs::access(existing, Access::WRITE_OK | Access::EXEC_OK).err()?;
+    let message = format!(
+        "{} does not exist and cannot be created: {shown} cannot be written to ({denied}); name another with --db or TASKTALLY_DB",
+        path.display()
+    );
+    Some(Finding::problem(message).with_fix(command_to_grant(existing, denied, "u+rwx")))
 }
 
 /// Whether the store has the schema of this version.

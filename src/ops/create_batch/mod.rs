@@ -171,6 +171,7 @@ impl Operation for CreateBatch {
     const TITLE: &'static str = "Create a batch";
     const DESCRIPTION: &'static str = "Split items into chunks, one worker each. Replies with the plan and the prompt for background workers.";
     const EFFECT: Effect = Effect::Write;
+    const CREATES_STORE: bool = true;
     const LONG_RUNNING: bool = true;
     const POSITIONAL: &'static str = "title";
     type Reply = Plan;

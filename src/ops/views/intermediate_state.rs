@@ -4,7 +4,6 @@
 //! and never fails the request, which is already committed.
 
 use std::fmt::Write as _;
-use std::fs;
 use std::io::Write as _;
 use std::path::PathBuf;
 
@@ -15,12 +14,20 @@ use crate::error::{Error, Result};
 use crate::model::id::TaskId;
 use crate::model::text::excerpt;
 use crate::ops::Session;
+use crate::private_files::{create_private_folders, make_folder_private};
 use crate::store::StoreRead;
 use crate::store::pages::for_each_item;
 
 /// The folder of a batch's files.
 pub fn folder(session: &Session, batch: &TaskId) -> PathBuf {
     session.scratch().join(format!("batch-{batch}"))
+}
+
+/// The folder of a batch's files, if it contains any: a scratch folder may be unwritable.
+pub fn existing_folder(session: &Session, batch: &TaskId) -> Option<PathBuf> {
+    let folder = folder(session, batch);
+    let has_files = std::fs::read_dir(&folder).is_ok_and(|mut entries| entries.next().is_some());
+    has_files.then_some(folder)
 }
 
 /// Writes `chunk-NN-summary.json` and `chunk-NN-details.md` of a chunk.
@@ -43,7 +50,9 @@ fn try_write_chunk(session: &Session, chunk: &TaskId) -> Result<()> {
     let chunk = chunk.clone();
     let Some(files) = session.read(move |tx| read_chunk(tx, &chunk))? else { return Ok(()) };
     let folder = folder(session, &files.batch);
-    fs::create_dir_all(&folder)
+    // Private also if an earlier version created it with the permissions of the umask.
+    create_private_folders(&folder)
+        .and_then(|()| make_folder_private(&folder))
         .map_err(|error| Error::internal(format!("{} cannot be created", folder.display()), error))?;
     let summary = format!("{}\n", files.summary);
     for (suffix, text) in [("summary.json", &summary), ("details.md", &files.details)] {

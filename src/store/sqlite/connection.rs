@@ -34,8 +34,9 @@ pub(super) fn restore_cache_size(connection: &Connection) -> rusqlite::Result<()
 }
 
 /// How long a connection waits for a lock of SQLite's. Tasktally's own writers queue on the write lock instead, so
-/// only other programs make it wait.
-pub(super) const BUSY_WAIT: Duration = Duration::from_secs(60);
+/// only other programs make it wait. As long as a write waits for the write lock: shorter than the 60 s after which
+/// MCP clients give up a call.
+pub(super) const BUSY_WAIT: Duration = Duration::from_secs(30);
 
 /// How long opening waits while another process creates or migrates the store.
 pub(super) const MIGRATION_WAIT: Duration = Duration::from_secs(30);

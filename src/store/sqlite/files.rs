@@ -1,9 +1,10 @@
 //! The files of a store: where they are, how they are created, and how a failure to use one is reported.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{File, OpenOptions};
 use std::path::{Path, PathBuf};
 
 use crate::error::{Code, Error, Result};
+use crate::private_files::{create_private_folders, open_private_file};
 
 /// The folder that contains a store.
 pub fn folder_of(path: &Path) -> PathBuf {
@@ -35,15 +36,8 @@ pub fn file_error(path: &Path, what: &str, error: std::io::Error) -> Error {
 
 /// Creates the folder of a store (mode 0700) if it is missing.
 pub(super) fn create_folder(path: &Path) -> Result<()> {
-    let folder = folder_of(path);
-    if folder.exists() {
-        return Ok(());
-    }
-    let mut builder = fs::DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(&folder).map_err(|error| file_error(path, "its folder cannot be created", error))
+    create_private_folders(&folder_of(path))
+        .map_err(|error| file_error(path, "its folder cannot be created", error))
 }
 
 /// Creates the folder and an empty file (mode 0600) if they are missing: SQLite would create the file with the
@@ -55,11 +49,7 @@ pub(super) fn create_private_file(path: &Path) -> Result<()> {
         Ok(false) => {}
         Err(error) => return Err(file_error(path, "it cannot be read", error)),
     }
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    match options.open(path) {
+    match open_private_file(OpenOptions::new().write(true).create_new(true), path) {
         Ok(_) => Ok(()),
         Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
         Err(error) => Err(file_error(path, "it cannot be created", error)),

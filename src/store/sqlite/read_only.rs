@@ -1,6 +1,9 @@
-//! A store that is opened for inspection: no file is created or changed.
+//! A store that is opened for reading only, for inspection or because it cannot be written: no file is created or
+//! changed.
 
 use std::fmt::Write as _;
+use std::fs::OpenOptions;
+use std::io::ErrorKind;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
@@ -9,25 +12,42 @@ use std::time::Duration;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use super::connection::{OLDEST_SQLITE_NAME, set_up_reader};
-use super::files::{beside, folder_of};
+use super::files::{beside, file_error, folder_of};
 use super::header::{APPLICATION_ID, read_header};
 use super::reader;
 use super::rows::sql_error;
 use super::schema::{SCHEMA_VERSION, refuse_foreign, refuse_newer};
 use super::sqlite_checks::find_damage;
 use super::writer::file_identity::FileIdentity;
+#[cfg(target_os = "linux")]
+use super::writer::lock_holder::exclusive_lock_error;
 use crate::clock::Clock;
 use crate::error::{Code, Error, Result};
 use crate::store::{CorruptStore, Inspect, ReadJob, Store, StoreFacts, WriteJob};
 
+/// How often and at which interval a lock against readers is looked for again.
+#[cfg(target_os = "linux")]
+const LOCK_CHECKS: u32 = 20;
+#[cfg(target_os = "linux")]
+const LOCK_CHECK_INTERVAL: Duration = Duration::from_millis(100);
+
 /// A SQLite file, opened read-only.
 pub struct ReadOnlyStore {
     folder: PathBuf,
-    connection: Mutex<Connection>,
+    connection: Mutex<ReadConnection>,
     // Dropped after the connection: the file stays registered while it is open.
     identity: FileIdentity,
     facts: StoreFacts,
     clock: Clock,
+    /// Why writes are refused.
+    refusal: String,
+}
+
+/// A connection that only reads.
+struct ReadConnection {
+    connection: Connection,
+    /// Whether SQLite assumes that no process changes the file.
+    is_immutable: bool,
 }
 
 impl ReadOnlyStore {
@@ -38,9 +58,10 @@ impl ReadOnlyStore {
     pub fn open(path: &Path, clock: Clock) -> Result<Self> {
         let identity = FileIdentity::register(path)?;
         let header = read_header(&identity)?;
-        let connection = connect(path)?;
-        let version = refuse_newer(&connection, path)?;
-        refuse_foreign(&connection, path)?;
+        refuse_exclusive_lock(&identity)?;
+        let opened = connect(path)?;
+        let version = refuse_newer(&opened.connection, path)?;
+        refuse_foreign(&opened.connection, path)?;
         let facts = StoreFacts {
             engine: format!("SQLite {} ({OLDEST_SQLITE_NAME} or newer is needed)", rusqlite::version()),
             schema: version,
@@ -51,11 +72,59 @@ impl ReadOnlyStore {
         Ok(ReadOnlyStore {
             identity,
             folder: folder_of(path),
-            connection: Mutex::new(connection),
+            connection: Mutex::new(opened),
             facts,
             clock,
+            refusal: "the store is opened for inspection only".to_owned(),
         })
     }
+
+    /// Opens a store that cannot be opened for writing, for the reason `why`.
+    ///
+    /// # Errors
+    /// As for [`ReadOnlyStore::open`], and if the store has an older schema, which only a migration makes readable.
+    pub fn open_unwritable(path: &Path, clock: Clock, why: &Error) -> Result<Self> {
+        let store = ReadOnlyStore::open(path, clock)?;
+        if store.facts.schema != SCHEMA_VERSION {
+            return Err(why.copy());
+        }
+        // SQLite does not report that a disk became read-only: opening a file for writing does.
+        let opened = OpenOptions::new().write(true).open(beside(path, "-lock"));
+        let why = match opened {
+            Err(error)
+                if matches!(error.kind(), ErrorKind::ReadOnlyFilesystem | ErrorKind::PermissionDenied) =>
+            {
+                file_error(path, "the lock file beside it cannot be opened", error)
+            }
+            _ => why.copy(),
+        };
+        Ok(ReadOnlyStore { refusal: format!("nothing was written: {why}"), ..store })
+    }
+
+    fn refusal(&self) -> Error {
+        Error::new(Code::ReadOnly, self.refusal.clone())
+    }
+}
+
+/// Refuses a store that another program has locked against all readers, without the long wait of a read. A process
+/// that closes the store holds that lock for a moment, too.
+#[cfg(target_os = "linux")]
+fn refuse_exclusive_lock(identity: &FileIdentity) -> Result<()> {
+    for _ in 0..LOCK_CHECKS {
+        match identity.exclusive_lock_holder() {
+            None => return Ok(()),
+            Some(_) => std::thread::sleep(LOCK_CHECK_INTERVAL),
+        }
+    }
+    match identity.exclusive_lock_holder() {
+        None => Ok(()),
+        Some(pid) => Err(exclusive_lock_error(identity.path(), pid)),
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn refuse_exclusive_lock(_: &FileIdentity) -> Result<()> {
+    Ok(())
 }
 
 /// Describes a store that SQLite refused to open because it is damaged, from its header. `None` if the refusal had
@@ -76,10 +145,9 @@ pub fn inspect_corrupt_store(path: &Path, refusal: &Error) -> Option<CorruptStor
 
 /// Opens a read-only connection. A reader of a file in WAL mode creates a `-shm` file, unless it opens the file as
 /// immutable. That is safe only if no process has the file open: there is neither a WAL nor a `-shm` file.
-fn connect(path: &Path) -> Result<Connection> {
-    let is_empty = |path: PathBuf| path.metadata().map_or(true, |file| file.len() == 0);
-    let is_closed = is_empty(beside(path, "-wal")) && is_empty(beside(path, "-shm"));
-    let immutable = if is_closed { "&immutable=1" } else { "" };
+fn connect(path: &Path) -> Result<ReadConnection> {
+    let is_immutable = is_closed(path);
+    let immutable = if is_immutable { "&immutable=1" } else { "" };
     let path = std::path::absolute(path)
         .map_err(|error| Error::internal("the store's path cannot be made absolute", error))?;
     let mut address = String::from("file:");
@@ -97,30 +165,52 @@ fn connect(path: &Path) -> Result<Connection> {
     let connection = Connection::open_with_flags(address, flags)
         .map_err(|error| sql_error("the store cannot be opened for reading", error))?;
     set_up_reader(&connection)?;
-    Ok(connection)
+    Ok(ReadConnection { connection, is_immutable })
 }
 
-/// The error for a write to a store that is opened for inspection.
-fn opened_for_inspection() -> Error {
-    Error::new(Code::ReadOnly, "the store is opened for inspection only")
+/// A connection to a store that cannot be opened for writing.
+///
+/// # Errors
+/// If it cannot be read either, or has an older schema, which only a migration makes readable.
+pub(super) fn connect_unwritable(identity: &FileIdentity) -> Result<Connection> {
+    let path = identity.path();
+    let opened = connect(path)?;
+    match refuse_newer(&opened.connection, path)? {
+        SCHEMA_VERSION => Ok(opened.connection),
+        _ => Err(Error::new(Code::ReadOnly, "the store has an older schema")),
+    }
+}
+
+/// Whether no process has the store open, as far as the files beside it show.
+fn is_closed(path: &Path) -> bool {
+    let is_empty = |path: PathBuf| path.metadata().map_or(true, |file| file.len() == 0);
+    is_empty(beside(path, "-wal")) && is_empty(beside(path, "-shm"))
 }
 
 impl Store for ReadOnlyStore {
     fn submit_write(&self, job: Box<dyn WriteJob>) {
-        job.finish(Err(opened_for_inspection()));
+        job.finish(Err(self.refusal()));
     }
 
     fn write_timeout_error(&self, _: Duration) -> Error {
-        opened_for_inspection()
+        self.refusal()
     }
 
     fn lock_bulk(&self, _: Duration) -> Result<Box<dyn Send>> {
-        Err(opened_for_inspection())
+        Err(self.refusal())
     }
 
     fn read(&self, job: ReadJob) {
-        let connection = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
-        reader::run_read(&connection, self.identity.path(), &self.clock, job);
+        let mut opened = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
+        let path = self.identity.path();
+        // A process has opened the store since: it may change the file at any moment.
+        if opened.is_immutable && !is_closed(path) {
+            match connect(path) {
+                Ok(connection) => *opened = connection,
+                Err(error) => return job(Err(error)),
+            }
+        }
+        reader::run_read(&opened.connection, path, &self.clock, job);
     }
 
     fn folder(&self) -> &Path {
@@ -134,7 +224,7 @@ impl Inspect for ReadOnlyStore {
     }
 
     fn find_damage(&self, full: bool, limit: usize) -> Result<Vec<String>> {
-        let connection = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
-        find_damage(&connection, full, limit)
+        let opened = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
+        find_damage(&opened.connection, full, limit)
     }
 }

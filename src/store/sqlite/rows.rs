@@ -254,6 +254,20 @@ pub(super) fn item(row: &SqlRow<'_>) -> rusqlite::Result<StoredItem> {
     })
 }
 
+/// The limit on the size of files that this process writes, in bytes, if it has one.
+fn file_size_limit() -> Option<u64> {
+    rustix::process::getrlimit(rustix::process::Resource::Fsize).current
+}
+
+/// Whether a file could not grow although the process has a limit on the size of files. SQLite does not report the
+/// kernel's EFBIG.
+fn fails_at_size_limit(error: &rusqlite::Error) -> bool {
+    use rusqlite::ffi::{SQLITE_IOERR_SHMSIZE, SQLITE_IOERR_TRUNCATE, SQLITE_IOERR_WRITE};
+    let code = error.sqlite_error().map(|cause| cause.extended_code);
+    let is_growth = matches!(code, Some(SQLITE_IOERR_WRITE | SQLITE_IOERR_SHMSIZE | SQLITE_IOERR_TRUNCATE));
+    is_growth && file_size_limit().is_some()
+}
+
 /// The error for a caller after SQLite returned `error`; `what` says what failed.
 pub(super) fn sql_error(what: &str, error: rusqlite::Error) -> Error {
     let code = match error.sqlite_error() {
@@ -264,6 +278,15 @@ pub(super) fn sql_error(what: &str, error: rusqlite::Error) -> Error {
         _ => error.sqlite_error_code(),
     };
     let (code, message) = match code {
+        _ if fails_at_size_limit(&error) => {
+            let limit = file_size_limit().unwrap_or_default();
+            (
+                Code::Internal,
+                format!(
+                    "{what}: a file of the store would become larger than {limit} bytes, the limit of this process (ulimit -f); nothing was changed. Raise the limit and restart tasktally"
+                ),
+            )
+        }
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
             (Code::Busy, format!("{what}: another program has locked the store; try again"))
         }

@@ -65,3 +65,10 @@ pub struct Run {
     #[arg(last = true, value_name = "CMD", required_unless_present = "resume")]
     pub(super) command: Vec<String>,
 }
+
+impl Run {
+    /// Whether it continues a batch that exists.
+    pub fn is_resumed(&self) -> bool {
+        self.resume.is_some()
+    }
+}

@@ -41,8 +41,8 @@ pub(super) fn print_summary(
     let rate = processed as f64 / seconds.max(0.001);
     print_line(&summary_table(session, batch)?);
     print_line(&format!(
-        "{processed} items in {seconds:.1} s, {rate:.0} per second. Receipts: {program} get-task {batch}.01. Files: {}",
-        intermediate_state::folder(session, batch).display()
+        "{processed} items in {seconds:.1} s, {rate:.0} per second. Receipts: {program} get-task {batch}.01. {}",
+        files(session, batch)
     ));
     print_failures(session, program, batch, reply.next.as_deref())
 }
@@ -61,6 +61,17 @@ fn print_failures(session: &Session, program: &str, batch: &TaskId, next: Option
         }
     }
     Ok(())
+}
+
+/// Where the files of a batch are, or that there are none.
+fn files(session: &Session, batch: &TaskId) -> String {
+    match intermediate_state::existing_folder(session, batch) {
+        Some(folder) => format!("Files: {}", folder.display()),
+        None => format!(
+            "Files: none were written to {}; SCRATCHPAD names another folder",
+            intermediate_state::folder(session, batch).display()
+        ),
+    }
 }
 
 /// Prints a line on standard output. A closed pipe is no error: the work is done.

@@ -11,11 +11,11 @@ use rusqlite::Connection;
 use rusqlite::backup::{Backup, StepResult};
 
 use super::ReportProgress;
-use crate::error::Result;
+use crate::error::{Code, Result};
 use crate::store::sqlite::bulk::DELETE_ALL_UNPUBLISHED;
-use crate::store::sqlite::connection;
 use crate::store::sqlite::files::create_private_file;
 use crate::store::sqlite::rows::sql_error;
+use crate::store::sqlite::{connection, read_only};
 
 /// Pages that are copied in one step, between two progress reports.
 const PAGES_PER_STEP: i32 = 256;
@@ -28,10 +28,16 @@ const RETRY_INTERVAL: Duration = Duration::from_millis(10);
 /// If the store cannot be read or the file cannot be written.
 pub(super) fn snapshot(store: &Path, to: &Path, report: ReportProgress<'_>) -> Result<(u64, u64)> {
     // This connection migrates the schema and refuses files that are no store. It is closed last: if the last
-    // connection were read-only, SQLite would leave an empty WAL behind.
+    // connection were read-only, SQLite would leave an empty WAL behind. A store on a read-only disk is read without it.
     let identity = connection::register(store)?;
-    let _writer = connection::open(&identity)?;
-    let from = connection::open_reader(store)?;
+    let writer = connection::open(&identity);
+    let from = match &writer {
+        Ok(_) => connection::open_reader(store)?,
+        Err(error) if error.code == Code::ReadOnly => {
+            read_only::connect_unwritable(&identity).map_err(|_| error.copy())?
+        }
+        Err(error) => return Err(error.copy()),
+    };
     let read_error = |error| sql_error("the store could not be read", error);
     from.execute_batch("BEGIN").map_err(read_error)?;
     // The first query starts the snapshot.

@@ -51,10 +51,13 @@ pub fn export(
     if let Destination::File { path, replace } = &destination {
         check_target(store, path, *replace)?;
     }
-    let staging = StagingDir::beside(match &destination {
-        Destination::File { path, .. } => path,
-        Destination::Stream(_) => store,
-    })?;
+    let staging = match &destination {
+        Destination::File { path, .. } => StagingDir::beside(path)?,
+        // The store may be on a read-only disk.
+        Destination::Stream(_) => {
+            StagingDir::beside(store).or_else(|_| StagingDir::beside(&std::env::temp_dir().join(COPY)))?
+        }
+    };
     let file = staging.file(COPY);
     copy::snapshot(store, &file, report)?;
     let contents = integrity::check(&file, clock, report).map_err(|error| {

@@ -7,12 +7,14 @@
 //!   (<https://www.sqlite.org/howtocorrupt.html#posix_advisory_locks_canceled_by_a_separate_thread_doing_close_>).
 //!   Opening a store reads its header and locks its `-shm` file through descriptors of our own. That is safe only
 //!   while no connection is open, so each open store is registered here, and a second open is refused.
+//! - *One WAL per file.* Registration refuses a file that other processes may use with another WAL (`shared_wal.rs`).
 
 use std::collections::BTreeSet;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::shared_wal::{WalNameLock, refuse_other_names};
 use crate::error::{Code, Error, Result};
 
 /// Device and inode.
@@ -31,11 +33,17 @@ pub(in crate::store::sqlite) struct FileIdentity {
 
 /// An entry in [`OPEN`], removed on drop.
 #[derive(Debug)]
-struct Registration(File);
+struct Registration {
+    file: File,
+    wal_name: Option<WalNameLock>,
+}
 
 impl Drop for Registration {
     fn drop(&mut self) {
-        OPEN.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.0);
+        let mut open = OPEN.lock().unwrap_or_else(PoisonError::into_inner);
+        // Closed before anything else in this process can open the file: closing it drops SQLite's locks.
+        self.wal_name = None;
+        open.remove(&self.file);
     }
 }
 
@@ -43,9 +51,11 @@ impl FileIdentity {
     /// Registers the file at a path as open in this process. To be called before the file is opened by any means.
     ///
     /// # Errors
-    /// If there is no file, or this process has it open already.
+    /// If there is no file, if this process has it open already, or if the file may be used with another WAL.
     pub(in crate::store::sqlite) fn register(path: &Path) -> Result<Self> {
-        let file = file_at(path).map_err(|error| unreadable(path, error))?;
+        let metadata = std::fs::metadata(path).map_err(|error| unreadable(path, error))?;
+        refuse_other_names(path, &metadata)?;
+        let file = (metadata.dev(), metadata.ino());
         if !OPEN.lock().unwrap_or_else(PoisonError::into_inner).insert(file) {
             return Err(Error::new(
                 Code::Internal,
@@ -55,7 +65,15 @@ impl FileIdentity {
                 ),
             ));
         }
-        Ok(FileIdentity { path: path.to_owned(), registration: Arc::new(Registration(file)) })
+        let mut registration = Registration { file, wal_name: None };
+        registration.wal_name = WalNameLock::acquire(path, &metadata)?;
+        Ok(FileIdentity { path: path.to_owned(), registration: Arc::new(registration) })
+    }
+
+    /// The process that has locked the file against all readers; 0 if its number is unknown.
+    #[cfg(target_os = "linux")]
+    pub(in crate::store::sqlite) fn exclusive_lock_holder(&self) -> Option<i32> {
+        self.registration.wal_name.as_ref()?.exclusive_lock_holder()
     }
 
     /// The store's path.
@@ -69,7 +87,7 @@ impl FileIdentity {
     /// If the file was removed, or another file is there now.
     pub(in crate::store::sqlite) fn check(&self) -> Result<()> {
         let what = match file_at(&self.path) {
-            Ok(file) if file == self.registration.0 => return Ok(()),
+            Ok(file) if file == self.registration.file => return Ok(()),
             Ok(_) => "another file was put in its place",
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => "it was removed",
             Err(error) => return Err(unreadable(&self.path, error)),

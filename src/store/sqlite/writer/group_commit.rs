@@ -204,7 +204,7 @@ impl GroupCommitter {
             // SQLite ignores this pragma within a transaction.
             run("PRAGMA foreign_keys = OFF")?;
         }
-        run("BEGIN IMMEDIATE")?;
+        run("BEGIN IMMEDIATE").map_err(|error| name_exclusive_lock(error, &self.identity))?;
         refuse_migrated_since(connection, self.identity.path())?;
         let tx = Tx::new(connection, self.clock.now());
         if let [write] = group {
@@ -244,6 +244,18 @@ impl GroupCommitter {
 
 /// The message of a write that may or may not be in the WAL.
 const UNKNOWN: &str = "the disk did not confirm the write: it may be kept or lost; read before you repeat it";
+
+/// Names the program that has locked the whole file, if that is why a transaction could not begin.
+fn name_exclusive_lock(error: Error, identity: &FileIdentity) -> Error {
+    #[cfg(target_os = "linux")]
+    if error.code == Code::Busy
+        && let Some(pid) = identity.exclusive_lock_holder()
+    {
+        return not_written(super::lock_holder::exclusive_lock_error(identity.path(), pid));
+    }
+    let _ = identity;
+    error
+}
 
 fn not_written(error: Error) -> Error {
     Error::new(error.code, "nothing was written").caused_by(error)

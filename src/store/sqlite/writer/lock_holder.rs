@@ -3,6 +3,9 @@
 
 use std::path::Path;
 
+#[cfg(target_os = "linux")]
+use crate::error::{Code, Error};
+
 /// The process that holds the write lock.
 pub(super) struct LockHolder {
     pub(super) pid: i32,
@@ -21,6 +24,24 @@ pub(super) fn lock_holder(lock: &Path) -> Option<LockHolder> {
     let pid = flock_holder(std::fs::metadata(lock).ok()?.ino())?;
     let stat = process_stat(pid)?;
     Some(LockHolder { pid, name: stat.name, is_stopped: matches!(stat.state, 'T' | 't') })
+}
+
+/// The refusal of a store that another program has locked against readers and writers. `pid` is 0 if unknown: the
+/// program may run in a container, or as another user.
+#[cfg(target_os = "linux")]
+pub(in crate::store::sqlite) fn exclusive_lock_error(store: &Path, pid: i32) -> Error {
+    let name = crate::proc_fs::process_stat(pid).map(|stat| stat.name);
+    let program = match name {
+        Some(name) => format!("process {pid} ({name}), which is not tasktally,"),
+        None => "another program".to_owned(),
+    };
+    Error::new(
+        Code::Busy,
+        format!(
+            "store {}: {program} has locked it exclusively, so it can be neither read nor written. Let that program finish or end it, then try again",
+            store.display()
+        ),
+    )
 }
 
 /// Other systems have no such list.

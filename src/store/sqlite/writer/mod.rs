@@ -15,7 +15,8 @@
 
 pub(in crate::store::sqlite) mod file_identity;
 mod group_commit;
-mod lock_holder;
+pub(in crate::store::sqlite) mod lock_holder;
+pub(in crate::store::sqlite) mod shared_wal;
 pub(in crate::store::sqlite) mod wal;
 mod wal_frames;
 mod wal_padding;
@@ -87,19 +88,25 @@ impl Writer {
         }
         let thread = self.thread.get_or_init(|| {
             start_thread(self.committer.clone(), self.queued.clone())
-                .inspect_err(|error| tracing::error!(%error, "the writer's thread could not be started"))
+                .inspect_err(
+                    |error| tracing::warn!(%error, "writes are not grouped: no thread can be started"),
+                )
                 .ok()
         });
-        self.queued.fetch_add(1, Ordering::AcqRel);
-        let unsent = match thread {
-            Some(thread) => thread.queue.send(write).err().map(|error| error.0),
-            None => Some(write),
+        let Some(thread) = thread else {
+            // Without a thread, the caller waits for the write lock itself, and cannot give up.
+            let mut committer = self.committer.lock().unwrap_or_else(PoisonError::into_inner);
+            let guard = committer.lock_store();
+            committer.commit_group(vec![write], guard);
+            return;
         };
+        self.queued.fetch_add(1, Ordering::AcqRel);
+        let unsent = thread.queue.send(write).err().map(|error| error.0);
         if let Some(write) = unsent {
             self.queued.fetch_sub(1, Ordering::AcqRel);
             write.finish(Err(Error::new(
                 Code::Internal,
-                "nothing was written: the store's writer has ended; restart tasktally",
+                "nothing was written: the thread that writes has ended after an error; its log line has the cause. Restart tasktally",
             )));
         }
     }

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use super::lock_holder::{LockHolder, lock_holder};
 use crate::error::{Code, Error, Result};
+use crate::private_files::open_private_file;
 use crate::store::sqlite::files::{beside, file_error};
 
 /// How often [`WriteLock::lock_within`] tries.
@@ -38,12 +39,7 @@ impl WriteLock {
     }
 
     fn open_file(store: &Path, path: PathBuf) -> Result<Self> {
-        let mut options = OpenOptions::new();
-        options.write(true).create(true).truncate(false);
-        #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let file = options
-            .open(&path)
+        let file = open_private_file(OpenOptions::new().write(true).create(true).truncate(false), &path)
             .map_err(|error| file_error(store, "the lock file beside it cannot be opened", error))?;
         Ok(WriteLock { file: Arc::new(file), path })
     }

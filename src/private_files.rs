@@ -1,0 +1,94 @@
+//! Files and folders that only their owner may use, whatever the umask is.
+
+use std::fs::{DirBuilder, File, OpenOptions, Permissions};
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::path::Path;
+
+/// The mode of a folder: its owner may list, enter and change it.
+const FOLDER: u32 = 0o700;
+/// The mode of a file: its owner may read and write it.
+const FILE: u32 = 0o600;
+
+/// Creates a folder with mode 0700, and the folders above it. A folder that exists is left as it is.
+///
+/// # Errors
+/// If one of them cannot be created.
+pub(crate) fn create_private_folders(folder: &Path) -> io::Result<()> {
+    if folder.as_os_str().is_empty() || folder.is_dir() {
+        return Ok(());
+    }
+    if let Some(parent) = folder.parent() {
+        create_private_folders(parent)?;
+    }
+    match DirBuilder::new().mode(FOLDER).create(folder) {
+        // A umask such as 0277 takes rights from the owner as well.
+        Ok(()) => restrict(folder, FOLDER),
+        Err(error) if error.kind() == ErrorKind::AlreadyExists && folder.is_dir() => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+/// Opens a file with these options. One that is created, or that belongs to this user, has mode 0600 afterwards.
+///
+/// # Errors
+/// If it cannot be opened.
+pub(crate) fn open_private_file(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
+    let file = options.mode(FILE).open(path)?;
+    let metadata = file.metadata()?;
+    let is_own = metadata.uid() == rustix::process::geteuid().as_raw();
+    if is_own && metadata.mode() & 0o777 != FILE {
+        file.set_permissions(Permissions::from_mode(FILE))?;
+    }
+    Ok(file)
+}
+
+/// Takes the rights of other users on a folder of this user's away.
+///
+/// # Errors
+/// If its mode cannot be read or set.
+pub(crate) fn make_folder_private(folder: &Path) -> io::Result<()> {
+    let metadata = folder.metadata()?;
+    if metadata.uid() == rustix::process::geteuid().as_raw() { restrict(folder, FOLDER) } else { Ok(()) }
+}
+
+fn restrict(path: &Path, mode: u32) -> io::Result<()> {
+    if path.metadata()?.mode() & 0o777 == mode {
+        return Ok(());
+    }
+    std::fs::set_permissions(path, Permissions::from_mode(mode))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mode(path: &Path) -> u32 {
+        path.metadata().unwrap().mode() & 0o777
+    }
+
+    #[test]
+    fn missing_folders_are_created_for_the_owner_alone_and_existing_ones_are_left() {
+        let base = tempfile::tempdir().unwrap();
+        std::fs::set_permissions(base.path(), Permissions::from_mode(0o755)).unwrap();
+        let folder = base.path().join("a/b");
+        create_private_folders(&folder).unwrap();
+        create_private_folders(&folder).unwrap();
+        assert_eq!((mode(&folder), mode(&base.path().join("a")), mode(base.path())), (0o700, 0o700, 0o755));
+        std::fs::write(base.path().join("file"), "").unwrap();
+        assert!(create_private_folders(&base.path().join("file")).is_err());
+    }
+
+    #[test]
+    fn an_opened_file_of_this_user_is_private_afterwards() {
+        let base = tempfile::tempdir().unwrap();
+        let path = base.path().join("file");
+        for earlier in [0o666, 0o644, 0o600] {
+            std::fs::write(&path, "kept").unwrap();
+            std::fs::set_permissions(&path, Permissions::from_mode(earlier)).unwrap();
+            open_private_file(OpenOptions::new().write(true).create(true).truncate(false), &path).unwrap();
+            assert_eq!(mode(&path), 0o600);
+        }
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "kept");
+    }
+}
