@@ -31,7 +31,7 @@ impl PrintedReceipt {
                 _ => PrintedReceipt::of_text(in_one_line(printed)),
             },
             _ => {
-                let line = output.lines().next_back().unwrap_or_default().trim();
+                let line = output.lines().next_back().unwrap_or_default().trim_matches(is_blank);
                 // The only line that is left of a longer output may be the end of a longer line.
                 let is_partial = is_cut && !output.contains('\n');
                 PrintedReceipt::of_text(if is_partial { format!("…{line}") } else { line.to_owned() })
@@ -44,6 +44,12 @@ impl PrintedReceipt {
     }
 }
 
+/// Whether a character at the end of a line means nothing: white space, or the byte order mark that Windows programs
+/// print first.
+fn is_blank(character: char) -> bool {
+    character.is_whitespace() || character == '\u{feff}'
+}
+
 /// The JSON object or list with which an output ends: its last line, or several lines of which the first one starts
 /// with a bracket. Returned together with its text.
 fn json_at_end(output: &str) -> Option<(Value, &str)> {
@@ -53,7 +59,7 @@ fn json_at_end(output: &str) -> Option<(Value, &str)> {
     let mut end = output.len();
     loop {
         let line_start = output[..end].rfind('\n').map_or(0, |at| at + 1);
-        let candidate = output[line_start..].trim_start();
+        let candidate = output[line_start..].trim_start_matches(is_blank);
         if candidate.starts_with(['{', '['])
             && let Ok(value) = serde_json::from_str(candidate)
         {
@@ -189,6 +195,10 @@ mod tests {
         check("{\n \"receipt\": {\n \"a\": [\n {\n \"b\": 1\n }\n ]\n }\n}", r#"{"a":[{"b":1}]}"#, None);
         check("{\"receipt\": \"first\"}\n{\"receipt\": \"second\"}", "second", None);
         check("{\"receipt\": \"first\"}\nall done", "all done", None);
+        // Windows programs print a byte order mark first.
+        check("\u{feff}{\"receipt\": \"- kept\", \"category\": \"fyi\"}", "- kept", Some("fyi"));
+        check("log\n\u{feff}{\r\n \"category\": \"fyi\"\r\n}\r\n\u{feff}", "", Some("fyi"));
+        check("\u{feff}- kept\u{feff}", "- kept", None);
         // Any other object or list is the receipt itself.
         check(r#"{"score": 1234567890123456789012}"#, r#"{"score": 1234567890123456789012}"#, None);
         check("{\n \"score\": 5.0\n}", r#"{ "score": 5.0 }"#, None);
