@@ -13,6 +13,7 @@ use serde_json::Value;
 
 use super::commands;
 use super::open::{Caller, open};
+use super::process_setup;
 use super::reply::ReplyPrinter;
 use super::store_path::{existing_store_path, named_store_path};
 use super::subcommand::{Invocation, Subcommand};
@@ -91,7 +92,12 @@ fn separate_list_options(arguments: &mut [OsString]) {
 ///
 /// Returns the exit code: 0 done, 1 a task failed or was refused, 2 bad usage or set-up, 3 nothing to do.
 pub fn main() -> ExitCode {
-    let mut arguments = insert_first_name(std::env::args_os().collect());
+    process_setup::survive_file_size_limit();
+    let arguments: Vec<OsString> = std::env::args_os().collect();
+    if let Some(code) = process_setup::run_as_init(&arguments) {
+        return ExitCode::from(code);
+    }
+    let mut arguments = insert_first_name(arguments);
     separate_list_options(&mut arguments);
     let matches = match command().try_get_matches_from(arguments) {
         Ok(matches) => matches,

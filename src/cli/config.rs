@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 
 use super::store_path::store_path;
 use super::try_profile::try_profile;
-use crate::config::{Config, Profile, Setting, example};
+use crate::config::{Config, LocationSource, Profile, Setting, example};
 use crate::error::{Error, Result};
 use crate::terminal::{escape_hidden, print_line};
 use crate::work::preflight;
@@ -135,6 +135,9 @@ fn text_of(value: &Value) -> &str {
 
 /// Which file is in effect.
 fn state(config: &Config) -> String {
+    if config.location.source == LocationSource::NoHome {
+        return "There is no home folder, and TASKTALLY_CONFIG is not set, so every setting has its default and there are no profiles".to_owned();
+    }
     format!(
         "{} (from {}): {}",
         config.location.path.display(),

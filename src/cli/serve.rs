@@ -1,5 +1,7 @@
 //! `tasktally serve`: the MCP server on standard input and output.
 
+use std::thread::Builder;
+
 use clap::{Arg, Command};
 use tracing::Level;
 use tracing_subscriber::Layer as _;
@@ -35,11 +37,14 @@ pub(super) fn run(call: Invocation<'_>) -> Result<u8> {
         let for_runners = session.clone();
         // A worker's server leaves this out: its batch has a runner, and there are many such servers.
         if toolset == Toolset::All {
-            scope.spawn(move || {
+            let started = Builder::new().name("missing-runners".into()).spawn_scoped(scope, move || {
                 if let Err(error) = ops::start_missing_runners(&for_runners) {
                     tracing::warn!(%error, "cannot check whether batches lack a runner");
                 }
             });
+            if let Err(error) = started {
+                tracing::warn!(%error, "cannot check whether batches lack a runner");
+            }
         }
         mcp::serve(session, toolset)
     })?;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::limits::Limits;
-use super::location::ConfigLocation;
+use super::location::{ConfigLocation, LocationSource};
 use super::path_checks::check_outside_folders;
 use super::profile::Profile;
 use super::table_reader::{ConfigText, Setting, TableReader};
@@ -37,7 +37,11 @@ impl Config {
     /// setting, value and what is allowed.
     pub fn load(agent_folders: &[PathBuf]) -> Result<Self> {
         let location = ConfigLocation::find()?;
-        let Some((text, paths)) = read_trusted(&location.path, agent_folders)? else {
+        let trusted = match location.source {
+            LocationSource::NoHome => None,
+            _ => read_trusted(&location.path, agent_folders)?,
+        };
+        let Some((text, paths)) = trusted else {
             let text = ConfigText { path: location.path.clone(), text: String::new() };
             return Config::parse(location, &text, &[]);
         };

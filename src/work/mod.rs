@@ -28,3 +28,4 @@ pub use background::Launcher;
 pub use commands::{Run, Work, run, test_in_foreground, work};
 pub use limits::free_disk_mb;
 pub use supervisor::run_supervisor_process;
+pub use this_program::running_executable;

@@ -3,6 +3,7 @@
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
+use super::this_program::require_process_table;
 use super::worktree;
 use crate::config::{PlaceholderValues, Profile};
 use crate::error::Result;
@@ -14,6 +15,7 @@ use crate::model::id::TaskId;
 /// # Errors
 /// Why no worker could be started.
 pub fn check(profile: &Profile, data: &Path) -> Result<PathBuf> {
+    require_process_table()?;
     let batch = TaskId::stored("check".into());
     let chunk = batch.chunk(1, 2);
     let values = PlaceholderValues { batch: &batch, chunk: &chunk, project: None };

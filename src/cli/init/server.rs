@@ -5,6 +5,7 @@ use std::path::Path;
 use serde_json::{Map, Value, json};
 
 use crate::error::{Error, Result};
+use crate::paths::expand_home;
 use crate::prompts::SERVER_KEY;
 
 /// How the client starts the server.
@@ -19,7 +20,7 @@ impl ServerEntry {
     pub(super) fn new(exe: &Path, db: Option<&Path>) -> Result<ServerEntry> {
         let mut args = vec!["serve".to_owned()];
         if let Some(db) = db {
-            args.extend(["--db".to_owned(), absolute(db)?]);
+            args.extend(["--db".to_owned(), absolute(&expand_home(db, "--db")?)?]);
         }
         Ok(ServerEntry { command: absolute(exe)?, args })
     }

@@ -2,6 +2,7 @@
 //! runner running.
 
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::thread::Builder;
 use std::time::Duration;
 
 use super::standby_runner::StandbyRunner;
@@ -23,7 +24,12 @@ pub(super) fn with_heartbeat<T>(
 ) -> T {
     let (working, work_ended) = channel::<()>();
     std::thread::scope(|scope| {
-        scope.spawn(move || beat(session, batch, waits_for, standby, &work_ended));
+        let heartbeat = Builder::new().name("heartbeat".into());
+        if let Err(error) =
+            heartbeat.spawn_scoped(scope, move || beat(session, batch, waits_for, standby, &work_ended))
+        {
+            tracing::warn!(%error, "the runner works without a heartbeat");
+        }
         let result = work();
         drop(working);
         result

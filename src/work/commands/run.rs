@@ -25,6 +25,7 @@ use crate::work::run_lock;
 use crate::work::stop_signal::StopSignal;
 use crate::work::supervisor::{ChildRegistry, kill_marked_processes};
 use crate::work::take_over::{run_marker, take_over_from_workers};
+use crate::work::this_program::require_process_table;
 
 /// Creates or resumes a batch and works it. Returns the exit code. `program` is how tasktally is called for this store,
 /// for the commands that are printed.
@@ -33,6 +34,7 @@ use crate::work::take_over::{run_marker, take_over_from_workers};
 /// The batch cannot be created or is worked by another process, the command cannot be started, or the store cannot be
 /// written.
 pub fn run(options: Run, session: &Session, program: &str, json: bool) -> Result<u8> {
+    require_process_table()?;
     let stop = StopSignal::install()?;
     let started_at = Instant::now();
     let mode = ProgressMode::choose(json, options.quiet);
@@ -98,10 +100,15 @@ pub fn run(options: Run, session: &Session, program: &str, json: bool) -> Result
     };
     let request = ClaimTask::for_runner(LineText::known("run"), batch.clone(), true);
     let worker_name = format!("run-{}", std::process::id());
-    let totals = run_workers(&context, &request, &worker_name, options.workers)?;
+    let worked = run_workers(&context, &request, &worker_name, options.workers);
     progress.finish();
     let after = BatchTotals::read(session, &batch)?;
     print_summary(session, program, &batch, mode, started_at, after.processed - before.processed)?;
+    // The other workers may have finished the batch after one of them could not go on.
+    let totals = match worked {
+        Err(error) if after.processed < after.total => return Err(error),
+        worked => worked.unwrap_or_default(),
+    };
     if mode != ProgressMode::Json {
         report_open_items(&after, &totals, &stop, program, &batch);
     }

@@ -25,6 +25,7 @@ use crate::work::progress::{ProgressMode, RunProgress};
 use crate::work::stop_signal::StopSignal;
 use crate::work::supervisor::ChildRegistry;
 use crate::work::take_over::take_over_from_all;
+use crate::work::this_program::require_process_table;
 
 /// Work tasks and chunks that already exist.
 #[derive(Debug, clap::Args)]
@@ -93,6 +94,7 @@ impl Work {
 /// # Errors
 /// The command cannot be started, the profile cannot be used, or the store cannot be written.
 pub fn work(options: Work, session: &Session, store: &Path, program: &str, json: bool) -> Result<u8> {
+    require_process_table()?;
     if let Some(batch) = options.batch.as_ref().filter(|_| options.command.is_empty()) {
         return work_by_profile(&options, session, store, program, batch, json);
     }

@@ -17,10 +17,12 @@ pub fn free_disk_mb(folder: &Path) -> Result<u64> {
     Ok(stat.f_bavail.saturating_mul(stat.f_frsize) / MIB)
 }
 
-/// Memory that is available without swapping, in MiB. `None` if the system does not report it.
+/// Memory that is available without swapping, in MiB, to the machine and within the limit of a container. `None` if the system does not report it.
 #[cfg(target_os = "linux")]
 fn free_memory_mb() -> Option<u64> {
-    crate::proc_fs::available_memory().map(|bytes| bytes / MIB)
+    use crate::proc_fs::{available_memory, available_memory_of_control_groups};
+    let free = [available_memory(), available_memory_of_control_groups()];
+    free.into_iter().flatten().min().map(|bytes| bytes / MIB)
 }
 
 #[cfg(not(target_os = "linux"))]

@@ -1,6 +1,7 @@
 //! Runs the workers of a pool, each on its own thread.
 
 use std::sync::mpsc::channel;
+use std::thread::Builder;
 
 use super::claim_heartbeat::ClaimHeartbeat;
 use super::context::WorkContext;
@@ -24,15 +25,33 @@ pub(in crate::work) fn run_workers(
 ) -> Result<WorkTotals> {
     log_retention::remove_old_logs(context.session);
     let (workers_running, workers_ended) = channel::<()>();
+    let cannot = |error| {
+        Error::internal(
+            "no worker thread can be started: the limit on processes (ulimit -u, or a container's) or on memory (ulimit -v) is reached; raise it, or use fewer --workers",
+            error,
+        )
+    };
     std::thread::scope(|scope| {
-        let heartbeat = scope.spawn(move || ClaimHeartbeat::of(context).run(&workers_ended));
-        let workers: Vec<_> = (1..=count.get())
-            .map(|number| {
-                let name = format!("{name}-{number}").parse().unwrap_or(LineText::known("run"));
-                let request = ClaimTask { worker: Some(name), ..request.clone() };
-                scope.spawn(move || Worker::new(context).run(&request))
-            })
-            .collect();
+        let heartbeat = Builder::new()
+            .name("heartbeat".into())
+            .spawn_scoped(scope, move || ClaimHeartbeat::of(context).run(&workers_ended))
+            .map_err(cannot)?;
+        let mut workers = Vec::new();
+        for number in 1..=count.get() {
+            let name = format!("{name}-{number}").parse().unwrap_or(LineText::known("run"));
+            let request = ClaimTask { worker: Some(name), ..request.clone() };
+            let worker = Builder::new().name(format!("worker-{number}"));
+            match worker.spawn_scoped(scope, move || Worker::new(context).run(&request)) {
+                Ok(worker) => workers.push(worker),
+                Err(error) if workers.is_empty() => return Err(cannot(error)),
+                Err(error) => {
+                    // The others do the work.
+                    let started = workers.len();
+                    context.progress.note(&format!("only {started} of {} workers run: {error}", count.get()));
+                    break;
+                }
+            }
+        }
         let mut totals = WorkTotals::default();
         let mut first_error = None;
         for worker in workers {
