@@ -64,6 +64,22 @@ fn refuse_network_disk(path: &Path) -> Result<()> {
 /// # Errors
 /// If the store cannot be opened, or is on a network disk.
 pub(super) fn open(db: Option<&Path>, caller: Caller) -> Result<Session> {
+    open_with(db, caller, open_store)
+}
+
+/// The same for a command that only writes: a store that cannot be written is refused.
+///
+/// # Errors
+/// As for [`open`], and if the store cannot be written.
+pub(super) fn open_for_writing(db: Option<&Path>, caller: Caller) -> Result<Session> {
+    open_with(db, caller, |path| Ok(Arc::new(SqliteStore::open(path, Clock::system())?)))
+}
+
+fn open_with(
+    db: Option<&Path>,
+    caller: Caller,
+    open_store: impl FnOnce(&Path) -> Result<Arc<dyn Store>>,
+) -> Result<Session> {
     let path = store_path(db)?;
     let scope = worker_scope()?;
     // A worker's server has none of the operator's variables. Its runner has passed this check.

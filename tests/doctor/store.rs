@@ -78,7 +78,7 @@ fn a_file_that_is_no_store_is_reported_and_left_unchanged() {
     let store = write_store(Store::new(), "");
     std::fs::remove_file(store.file()).unwrap();
     std::os::unix::fs::symlink("nowhere", store.file()).unwrap();
-    assert_finding(&store, "file", "problem", &["cannot be read"]);
+    assert_finding(&store, "file", "problem", &["nowhere does not exist"]);
     store.tasktally(["doctor"]).code(2);
 }
 

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::context::{DoctorContext, OpenStore};
 use super::finding::{Finding, or_ok};
-use crate::cli::open::{Caller, open};
+use crate::cli::open::{Caller, open_for_writing};
 use crate::error::Result;
 use crate::terminal::shell_path;
 use crate::work::leftovers::{Leftover, LeftoverKind, find_leftovers, remove_leftover};
@@ -74,7 +74,7 @@ pub(super) fn remove(db: Option<&Path>) -> Result<Vec<String>> {
     if DoctorContext::of(db, false)?.current_store().is_none() {
         return Ok(vec!["nothing was removed: there is no usable store here".to_owned()]);
     }
-    let session = open(db, Caller::Person)?;
+    let session = open_for_writing(db, Caller::Person)?;
     let mut lines = Vec::new();
     for leftover in find_leftovers(&session)? {
         let what = match leftover.kind {

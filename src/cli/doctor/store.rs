@@ -43,7 +43,7 @@ fn fix_for(context: &DoctorContext, error: &Error) -> String {
         Code::Busy | Code::Conflict => format!("fuser -v {}", shell_path(&context.path)),
         _ => match context.path.metadata() {
             Ok(file) if file.nlink() > 1 => format!("find / -xdev -samefile {}", shell_path(&context.path)),
-            _ => format!("findmnt --target {0}; file {0}", shell_path(&context.path)),
+            _ => format!("file {}", shell_path(&context.path)),
         },
     }
 }
