@@ -103,6 +103,48 @@ fn an_unknown_or_misspelt_argument_is_named_with_a_suggestion() {
 }
 
 #[test]
+fn a_parameter_that_would_be_ignored_is_refused() {
+    let mut unchanged = UnchangedStore::new();
+    let id = unchanged.first.clone();
+    let items = json!({"title": "B", "instructions": "x", "items": [{"key": "a"}]});
+    let batch = unchanged.server.call("create_batch", items).ok().text("/batch/id");
+    unchanged.invalid("update_task", json!({"id": id, "category": "c"}), &["category", "item"]);
+    unchanged.invalid("update_task", json!({"id": id, "category": "c", "body": "x"}), &["category", "item"]);
+    unchanged.invalid("get_batch", json!({"view": "review"}), &["'review'", "view of one batch"]);
+    unchanged.invalid("get_batch", json!({"chunks_after": 1}), &["chunks_after"]);
+    unchanged.invalid("get_batch", json!({"id": batch, "project": "p"}), &["project", "without id only"]);
+    for (name, value) in [
+        ("batch", json!(batch)),
+        ("project", json!("p")),
+        ("type", json!("bug")),
+        ("priority_max", json!(0)),
+        ("tags", json!(["t"])),
+    ] {
+        unchanged.invalid(
+            "claim_task",
+            json!({"id": id, "worker": "w", name: value}),
+            &[name, "does not match"],
+        );
+    }
+    let split = json!({"title": "B", "instructions": "x", "items": [{"key": "a"}], "split": "category:kind"});
+    unchanged.invalid("create_batch", split, &["split", "'kind'"]);
+    unchanged.check(
+        "get_task",
+        json!({"id": format!("{batch}.1")}),
+        &["not_found"],
+        &[&format!("did you mean '{batch}.01'?")],
+    );
+}
+
+#[test]
+fn wrong_usage_with_json_is_reported_as_json() {
+    let store = Store::new();
+    let reply: Value = store.tasktally(["get-task", "--no-such-option", "--json"]).code(2).json();
+    assert_eq!((&reply["success"], &reply["code"]), (&json!(false), &json!("invalid_argument")), "{reply}");
+    assert!(reply["message"].as_str().is_some_and(|text| text.contains("--no-such-option")), "{reply}");
+}
+
+#[test]
 fn a_value_of_the_wrong_type_is_named_with_its_field() {
     let mut unchanged = UnchangedStore::new();
     let id = unchanged.first.clone();

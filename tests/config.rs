@@ -211,6 +211,8 @@ fn a_bad_value_is_named_with_file_line_setting_value_and_limit() {
     }
     for (text, line, names) in [
         ("[worker.mail]\nper = \"item\"\n", 2, &["worker.mail.command is missing"][..]),
+        // A setting that is unknown is named before the one that it may misspell.
+        ("[worker.mail]\ncommnd = [\"a\"]\n", 2, &["unknown setting 'commnd'", "did you mean 'command'?"]),
         ("[worker.mail]\ncommand = [\"a\"]\n", 2, &["worker.mail.per is missing", "\"item\"", "\"chunk\""]),
         ("[worker.mail]\ncommand = \"ls -l\"\n", 2, &["\"ls -l\"", "a list of strings"]),
         ("[worker.mail]\ncommand = []\n", 2, &["command is missing"]),

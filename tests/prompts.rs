@@ -119,13 +119,15 @@ fn an_invalid_request_is_refused_with_what_is_allowed() {
         ("work_chunk", json!({"batch": BATCH, "worker": "a\nb"}), "one line"),
         ("work_chunk", json!({"batch": 7}), "'7' is not a string"),
         ("supervise_batch", json!({}), "goal (required: what to do with each item)"),
-        ("supervise_batch", json!({"goal": "g", "workers": "64"}), "'64' is not a number of workers"),
+        ("supervise_batch", json!({"goal": "g", "workers": "64"}), "'64' is not allowed; allowed: 1 to 8"),
     ] {
         let message = refused(&get_prompt(&mut server, name, arguments));
         assert!(message.contains(expected), "{message}");
     }
     let output = store.tasktally(["prompt", "no_such_prompt"]).code(2).output();
     assert!(output.contains("no_such_prompt"), "{output}");
+    let output = store.tasktally(["prompt", "work_chunk", "--batch", "nothing"]).code(1).output();
+    assert!(output.contains("No batch 'nothing'"), "{output}");
     let output = store.tasktally(["prompt", "work_chunk"]).code(2).output();
     assert!(output.contains("--batch"), "{output}");
     let output =

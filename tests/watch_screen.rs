@@ -136,7 +136,7 @@ fn reviews_are_decided_by_keys_and_recorded_as_receipts_of_the_person() {
     screen.wait_for(&["redo: "]);
     assert_eq!(status_of(&store, &id, 3), "active");
     screen.press(&["Up", "Up", "a"]);
-    screen.wait_for(&["it does not wait for a review"]);
+    screen.wait_for(&["does not wait for a review"]);
 }
 
 #[test]

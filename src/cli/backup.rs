@@ -14,9 +14,10 @@ use crate::terminal::{ProgressLine, escape_hidden, print_line};
 
 /// Copy the store to one file, while others write to it.
 ///
-/// The backup holds everything that was acknowledged before the command started. It is checked before it
-/// gets its name: SQLite's integrity check, the hash chain of every receipt, and the counts. Writers are not
-/// blocked meanwhile. Which runner works on which batch is not copied.
+/// The backup holds everything that was acknowledged before the command started. It is written under a
+/// temporary name and checked before it is renamed to FILE: SQLite's integrity check, the hash chain of every
+/// receipt, and the counts. Other processes can write during the backup. The backup does not contain which
+/// runner works on which batch.
 ///
 /// To restore a backup, stop every process that uses the store, move the store and the files beside it
 /// (-wal, -shm) away, and copy the backup to the store's path. Or use the backup where it is, with --db.

@@ -14,6 +14,7 @@ use serde_json::Value;
 use super::commands;
 use super::open::{Caller, open};
 use super::process_setup;
+use super::prompt;
 use super::reply::ReplyPrinter;
 use super::store_path::{existing_store_path, named_store_path};
 use super::subcommand::{Invocation, Subcommand};
@@ -25,7 +26,7 @@ use crate::terminal::{hyphenated, is_closed_output, with_commands};
 pub fn command() -> Command {
     let mut root = Command::new("tasktally")
         .version(env!("CARGO_PKG_VERSION"))
-        .about("The task manager that a swarm of AI agents shares")
+        .about("A task manager that many AI agents share")
         .subcommand_required(true)
         .arg_required_else_help(true)
         .arg(
@@ -43,7 +44,7 @@ pub fn command() -> Command {
                 .long("json")
                 .global(true)
                 .action(ArgAction::SetTrue)
-                .help("Print the reply as JSON, as the MCP tool returns it"),
+                .help("Print JSON; for a tool's command, the reply of the MCP tool"),
         )
         .subcommands(commands::ALL.iter().map(Subcommand::command));
     for entry in ops::ALL {
@@ -54,7 +55,7 @@ pub fn command() -> Command {
 }
 
 /// Inserts the name of an operation's first parameter if it was left out: `tasktally get-task ID`.
-fn insert_first_name(mut arguments: Vec<OsString>) -> Vec<OsString> {
+fn insert_first_name(arguments: &mut Vec<OsString>) {
     let operation = arguments.iter().enumerate().skip(1).find_map(|(at, word)| {
         let word = word.to_str()?;
         ops::ALL.iter().find(|entry| hyphenated(entry.name) == word).map(|entry| (at, entry))
@@ -66,7 +67,6 @@ fn insert_first_name(mut arguments: Vec<OsString>) -> Vec<OsString> {
     {
         arguments.insert(at + 1, format!("--{}", entry.positional).into());
     }
-    arguments
 }
 
 /// Separates the elements of list options, which are written with commas or as a JSON array.
@@ -93,16 +93,19 @@ fn separate_list_options(arguments: &mut [OsString]) {
 /// Returns the exit code: 0 done, 1 a task failed or was refused, 2 bad usage or set-up, 3 nothing to do.
 pub fn main() -> ExitCode {
     process_setup::survive_file_size_limit();
-    let arguments: Vec<OsString> = std::env::args_os().collect();
+    let mut arguments: Vec<OsString> = std::env::args_os().collect();
     if let Some(code) = process_setup::run_as_init(&arguments) {
         return ExitCode::from(code);
     }
-    let mut arguments = insert_first_name(arguments);
+    insert_first_name(&mut arguments);
     separate_list_options(&mut arguments);
+    prompt::rename_prompt(&mut arguments);
+    // What follows `--` is the command of a worker.
+    let json = arguments.iter().take_while(|word| *word != "--").any(|word| word == "--json");
     let matches = match command().try_get_matches_from(arguments) {
         Ok(matches) => matches,
         Err(error) => {
-            print_usage_error(&error);
+            print_usage_error(&error, json);
             return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
         }
     };
@@ -140,7 +143,12 @@ fn named_store(matches: &ArgMatches) -> Result<Option<PathBuf>> {
 }
 
 /// Prints why the arguments cannot be parsed, or the help that was asked for.
-fn print_usage_error(error: &clap::Error) {
+fn print_usage_error(error: &clap::Error, json: bool) {
+    if json && error.use_stderr() {
+        let refusal = Error::invalid(usage_message(error));
+        ReplyPrinter { json, db: None }.print_error(&refusal, &mut std::io::stdout());
+        return;
+    }
     // If the terminal is gone there is nothing left to report to.
     if error.kind() != ErrorKind::ValueValidation {
         error.print().ok();
@@ -151,6 +159,17 @@ fn print_usage_error(error: &clap::Error) {
     let text = error.render();
     let text = if stderr.is_terminal() { text.ansi().to_string() } else { text.to_string() };
     write!(stderr.lock(), "{}", with_commands(&text, "tasktally")).ok();
+}
+
+/// Why the arguments cannot be parsed, in one line and without the usage.
+fn usage_message(error: &clap::Error) -> String {
+    if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+        return "arguments are missing; --help lists them".to_owned();
+    }
+    let text = error.render().to_string();
+    let end = ["\n\nUsage:", "\n\nFor more information"].iter().filter_map(|mark| text.find(mark)).min();
+    let message = text[..end.unwrap_or(text.len())].trim().trim_start_matches("error: ");
+    message.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 fn exit_code(code: Code) -> u8 {

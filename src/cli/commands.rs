@@ -79,7 +79,7 @@ pub(super) static ALL: &[Subcommand] = &[
     .for_workers_too(),
     Subcommand::new(
         "connect",
-        "Run the MCP server of a background worker, for agents with a fixed MCP configuration",
+        "Run the MCP server of a background worker, for agents that read MCP servers only from their own configuration",
         no_arguments,
         |_| connect::run(),
     )
@@ -88,7 +88,7 @@ pub(super) static ALL: &[Subcommand] = &[
         "prompt",
         "Print a prompt for a supervisor or a worker, as an MCP client gets it",
         prompt::arguments,
-        |mut call| prompt::run(call.matches, call.json, &mut call.out),
+        prompt::run,
     )
     .for_workers_too(),
     Subcommand::new(

@@ -15,9 +15,9 @@ use crate::terminal::{ProgressLine, escape_hidden, print_line, recognise_closed_
 ///
 /// The first line names the format and how many lines of each kind follow. Then there is one line for each
 /// task, receipt, batch, chunk, item and so on, all from one moment. The last line holds the number of lines
-/// and their SHA-256, by which tasktally import recognises a file that was cut or changed. The lines are
-/// written from a copy of the store, which needs as much free space as the store, beside FILE or else beside
-/// the store.
+/// and their SHA-256. With them, tasktally import detects a truncated or changed file. The lines are written
+/// from a copy of the store, which needs as much free space as the store, in the folder of FILE, or of the
+/// store if the output is standard output.
 ///
 /// The export contains claims and their tokens, so keep it as private as the store. It leaves out what only
 /// applies to this store now: which runner works on which batch, and the search index, which an import

@@ -15,12 +15,12 @@ use crate::terminal::{ProgressLine, escape_hidden, print_line};
 ///
 /// The store that --db names must not exist yet, or must be empty: an import never merges two stores. Every
 /// line is checked, every receipt against the one before it, and the whole file against the SHA-256 in its
-/// last line. The first error is reported with its line number, and then no store is made.
+/// last line. The first error is reported with its line number, and no store is created.
 ///
 /// The new store equals the old one: ids, numbers, hashes, the stored responses of idempotency keys, and
 /// claims with their tokens and leases. A worker that holds a claim can continue on the new store, so stop
 /// all processes before you move a store. If the workers do not move with it, tasktally reset-stalled-tasks
-/// --hours 0 releases their claims. The two stores do not know of each other: use only one of them.
+/// --hours 0 releases their claims. Changes to one store never reach the other: use only one of them.
 #[derive(Debug, clap::Args)]
 pub(super) struct Import {
     /// The file to read; - for standard input

@@ -9,6 +9,7 @@ use crate::error::{Error, Result};
 use crate::logs::{self, LogPart, LogReader, Stream};
 use crate::model::id::TaskId;
 use crate::model::status::Status;
+use crate::model::text::excerpt;
 use crate::ops::Session;
 use crate::terminal::{StreamDecoder, output_error};
 
@@ -22,7 +23,7 @@ pub(super) struct Logs {
     #[arg(value_name = "CHUNK")]
     chunk: TaskId,
     /// The number of the attempt, from 1 [default: the newest attempt that has a log]
-    #[arg(long)]
+    #[arg(long, value_parser = parse_attempt)]
     attempt: Option<u64>,
     /// Print only standard output
     #[arg(long, conflicts_with = "err")]
@@ -34,11 +35,25 @@ pub(super) struct Logs {
     #[arg(long)]
     follow: bool,
     /// Print only this many lines from the end of each stream
-    #[arg(long, value_name = "LINES")]
+    #[arg(long, value_name = "LINES", value_parser = parse_lines)]
     tail: Option<usize>,
     /// Print the bytes as the worker wrote them: not escaped, without labels
     #[arg(long, conflicts_with = "json")]
     raw: bool,
+}
+
+/// Parses the number of an attempt.
+fn parse_attempt(text: &str) -> Result<u64, String> {
+    match text.parse() {
+        Ok(0) => Err("0 is out of range; allowed: 1 or more".to_owned()),
+        Ok(attempt) => Ok(attempt),
+        Err(_) => Err(format!("'{}' is not a whole number; allowed: 1 or more", excerpt(text))),
+    }
+}
+
+/// Parses a number of lines.
+fn parse_lines(text: &str) -> Result<usize, String> {
+    text.parse().map_err(|_| format!("'{}' is not a whole number; allowed: 0 or more", excerpt(text)))
 }
 
 /// One stream of an attempt.
@@ -114,6 +129,11 @@ fn live_generation(session: &Session, chunk: &TaskId) -> Result<Option<u64>> {
         if task.is_batch {
             return Err(Error::invalid(format!(
                 "CHUNK: {id} is a batch. The ids of its chunks are {id}.N; get_batch(id=\"{id}\") lists them"
+            )));
+        }
+        if !task.is_chunk {
+            return Err(Error::invalid(format!(
+                "CHUNK: {id} is a task, not a chunk; get_task(id=\"{id}\") shows it"
             )));
         }
         Ok((task.status == Status::InProgress).then_some(task.generation))

@@ -1,11 +1,14 @@
 //! `tasktally prompt`: the text of a prompt, as the MCP method `prompts/get` returns it.
 
-use std::io::Write;
+use std::ffi::OsString;
 
-use clap::{Arg, ArgMatches, Command};
+use clap::{Arg, Command};
 use serde_json::{Map, Value, json};
 
+use super::subcommand::Invocation;
 use crate::error::Result;
+use crate::model::id::TaskId;
+use crate::ops::find_batch;
 use crate::prompts::{ALL, Prompt, find_prompt};
 use crate::terminal::print_line;
 
@@ -28,12 +31,33 @@ fn subcommand(prompt: &Prompt) -> Command {
             .required(argument.required)
             .allow_hyphen_values(true)
     });
-    Command::new(prompt.name).alias(prompt.name.replace('_', "-")).about(prompt.about).args(arguments)
+    Command::new(prompt.name).about(prompt.about).args(arguments)
+}
+
+/// Accepts a prompt's name with hyphens: `tasktally prompt work-chunk`. An alias would be suggested beside the name.
+pub(super) fn rename_prompt(arguments: &mut [OsString]) {
+    let Some(at) = arguments.iter().position(|word| word == "prompt") else { return };
+    let Some(name) = arguments.get_mut(at + 1) else { return };
+    let with_hyphens = |prompt: &&Prompt| name.to_str() == Some(&prompt.name.replace('_', "-"));
+    if let Some(prompt) = ALL.iter().find(with_hyphens) {
+        *name = prompt.name.into();
+    }
+}
+
+/// Refuses a batch that the store does not have. If there is no store yet, nothing can be checked.
+fn check_batch(call: &Invocation<'_>, arguments: &Map<String, Value>) -> Result<()> {
+    let id = arguments.get("batch").and_then(Value::as_str).and_then(|id| id.trim().parse::<TaskId>().ok());
+    match id {
+        Some(id) if call.existing_store_path().is_ok() => {
+            call.open()?.read(move |tx| find_batch(tx, &id).map(|_| ()))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Prints the text, or with `--json` the whole reply of `prompts/get`.
-pub(super) fn run(matches: &ArgMatches, json: bool, out: &mut impl Write) -> Result<u8> {
-    let (name, matches) = matches.subcommand().unwrap_or(("", matches));
+pub(super) fn run(call: Invocation<'_>) -> Result<u8> {
+    let (name, matches) = call.matches.subcommand().unwrap_or(("", call.matches));
     let prompt = find_prompt(ALL.iter(), name)?;
     let arguments: Map<String, Value> = prompt
         .arguments
@@ -44,7 +68,8 @@ pub(super) fn run(matches: &ArgMatches, json: bool, out: &mut impl Write) -> Res
         })
         .collect();
     let text = prompt.render(&arguments)?;
-    let printed = if json {
+    check_batch(&call, &arguments)?;
+    let printed = if call.json {
         json!({
             "success": true,
             "message": prompt.title,
@@ -55,6 +80,7 @@ pub(super) fn run(matches: &ArgMatches, json: bool, out: &mut impl Write) -> Res
     } else {
         text
     };
-    print_line(out, &printed)?;
+    let mut out = call.out;
+    print_line(&mut out, &printed)?;
     Ok(0)
 }

@@ -99,6 +99,9 @@ fn as_text(reply: &Value, prefix: &str) -> String {
             parts.push(format!("{label}: {text}"));
         }
     }
+    if let (Some(batch), true) = (reply["batch"]["id"].as_str(), reply["worker_prompt"].is_string()) {
+        parts.push(format!("to start workers here: {prefix} work --batch {batch} -- COMMAND"));
+    }
     parts.retain(|part| !part.is_empty());
     parts.join("\n\n")
 }

@@ -79,7 +79,7 @@ impl Config {
             let names: Vec<&str> = self.profiles.keys().map(String::as_str).collect();
             Error::invalid(if names.is_empty() {
                 format!(
-                    "worker: there is no profile '{name}', and no other; the operator adds [worker.{name}] to {path}"
+                    "worker: there is no profile '{name}', because {path} has no profiles; the operator adds [worker.{name}] to that file"
                 )
             } else {
                 format!("worker: there is no profile '{name}' in {path}; the profiles are {}", names.join(", "))

@@ -105,10 +105,11 @@ impl Profile {
 fn read_command(from: &mut TableReader<'_>, home: Option<&str>) -> Result<(String, Vec<Template>)> {
     let words = from.strings("command", &[])?;
     let Some((program, arguments)) = words.split_first() else {
-        return Err(from.missing(
+        from.note_missing(
             "command",
             "give the program and its arguments as a list: command = [\"my-agent\", \"--quiet\"]",
-        ));
+        );
+        return Ok((String::new(), Vec::new()));
     };
     let bytes: usize = words.iter().map(|word| word.len()).sum();
     if words.len() > MAX_COMMAND_WORDS || bytes > MAX_BYTES || words.iter().any(|word| word.contains('\0')) {
@@ -135,10 +136,14 @@ fn read_per(from: &mut TableReader<'_>) -> Result<Per> {
         Some("item") => Ok(Per::Item),
         Some("chunk") => Ok(Per::Chunk),
         Some(_) => Err(from.bad_value("per", "allowed: \"item\" or \"chunk\"")),
-        None => Err(from.missing(
-            "per",
-            "set it to \"item\" (run once per item, with its JSON on standard input) or \"chunk\" (an agent with the MCP tools, run once per chunk)",
-        )),
+        None => {
+            from.note_missing(
+                "per",
+                "set it to \"item\" (run once per item, with its JSON on standard input) or \"chunk\" (an agent with the MCP tools, run once per chunk)",
+            );
+            // More settings are allowed for a chunk.
+            Ok(Per::Chunk)
+        }
     }
 }
 

@@ -58,6 +58,8 @@ pub(super) struct TableReader<'a> {
     name: String,
     known: Vec<&'static str>,
     settings: Vec<Setting>,
+    /// The error for the first setting that is missing.
+    missing: Option<Error>,
 }
 
 impl<'a> TableReader<'a> {
@@ -67,7 +69,7 @@ impl<'a> TableReader<'a> {
     }
 
     fn of(text: &'a ConfigText, table: Option<&'a dyn TableLike>, name: String) -> Self {
-        TableReader { text, table, name, known: Vec::new(), settings: Vec::new() }
+        TableReader { text, table, name, known: Vec::new(), settings: Vec::new(), missing: None }
     }
 
     /// The path of the file.
@@ -128,11 +130,13 @@ impl<'a> TableReader<'a> {
         Error::invalid(format!("{position}: {}.{}: {why}", self.full_name(field), excerpt(name)))
     }
 
-    /// The error for a missing setting.
-    pub(super) fn missing(&self, field: &str, why: &str) -> Error {
+    /// Notes that a setting is missing. [`TableReader::finish`] refuses the table, unless it has an unknown setting,
+    /// which may be a misspelling of the missing one.
+    pub(super) fn note_missing(&mut self, field: &str, why: &str) {
         let span = self.table.and_then(|table| table.iter().find_map(|(_, item)| item.span()));
         let position = self.text.position(span);
-        Error::invalid(format!("{position}: {} is missing; {why}", self.full_name(field)))
+        let error = Error::invalid(format!("{position}: {} is missing; {why}", self.full_name(field)));
+        self.missing.get_or_insert(error);
     }
 
     /// A reader of a table within this one.
@@ -159,7 +163,7 @@ impl<'a> TableReader<'a> {
             .collect()
     }
 
-    /// Refuses unknown settings. Returns the known ones.
+    /// Refuses unknown settings, then missing ones. Returns the known ones.
     pub(super) fn finish(self) -> Result<Vec<Setting>> {
         let names = self.table.into_iter().flat_map(|table| table.iter().map(|(name, _)| name));
         for name in names {
@@ -167,7 +171,10 @@ impl<'a> TableReader<'a> {
                 return Err(self.unknown_setting(name));
             }
         }
-        Ok(self.settings)
+        match self.missing {
+            Some(missing) => Err(missing),
+            None => Ok(self.settings),
+        }
     }
 
     fn unknown_setting(&self, name: &str) -> Error {

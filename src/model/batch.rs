@@ -286,18 +286,18 @@ pub enum SettleDecision {
     SameOutcome(u64),
 }
 
-/// Decides what a receipt with `outcome` does to an item.
+/// Decides what a receipt with `outcome` does to an item of `batch`.
 ///
 /// # Errors
 /// `conflict` if the item is settled with another outcome.
-pub fn settle(item: &StoredItem, outcome: Outcome) -> Result<SettleDecision> {
+pub fn settle(item: &StoredItem, outcome: Outcome, batch: &TaskId) -> Result<SettleDecision> {
     match &item.settled {
         None => Ok(SettleDecision::Settles),
         Some(settled) if settled.outcome == outcome => Ok(SettleDecision::SameOutcome(settled.receipt)),
         Some(settled) => Err(Error::new(
             Code::Conflict,
             format!(
-                "Item '{}' is already {} by receipt {}; the outcome '{outcome}' contradicts it and was not stored. control_batch(action=\"retry\") opens failed items again.",
+                "Item '{}' is already {} (receipt {}); '{outcome}' was not stored. If the item failed, control_batch(id=\"{batch}\", action=\"retry\") opens it again",
                 item.key, settled.outcome, settled.receipt
             ),
         )),
@@ -323,14 +323,14 @@ mod tests {
 
     #[test]
     fn an_item_has_one_outcome() {
-        let open = open_item();
+        let (open, batch) = (open_item(), TaskId::random());
         let done = StoredItem {
             settled: Some(Settled { outcome: Outcome::Done, category: None, receipt: 4 }),
             ..open.clone()
         };
-        assert_eq!(settle(&open, Outcome::Failed).ok(), Some(SettleDecision::Settles));
-        assert_eq!(settle(&done, Outcome::Done).ok(), Some(SettleDecision::SameOutcome(4)));
-        assert_eq!(settle(&done, Outcome::Failed).map_err(|e| e.code), Err(Code::Conflict));
+        assert_eq!(settle(&open, Outcome::Failed, &batch).ok(), Some(SettleDecision::Settles));
+        assert_eq!(settle(&done, Outcome::Done, &batch).ok(), Some(SettleDecision::SameOutcome(4)));
+        assert_eq!(settle(&done, Outcome::Failed, &batch).map_err(|e| e.code), Err(Code::Conflict));
     }
 
     #[test]

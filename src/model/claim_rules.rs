@@ -155,7 +155,7 @@ pub fn check_state_change(task: &Task, token: Option<&Token>, now: Timestamp) ->
             Some(claim) if claim.token.is_some() => Err(Error::new(
                 Code::ClaimRequired,
                 format!(
-                    "Task {} is held by '{}' under a fenced claim: pass the claim's token as parameter 'claim', or wait until {}",
+                    "Task {} is claimed by '{}'. Pass the token of that claim with claim=..., or wait until {}, when the claim expires",
                     task.id, claim.worker, claim.expires_at
                 ),
             )),

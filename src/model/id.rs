@@ -11,6 +11,9 @@ use super::text::excerpt;
 /// Crockford's base 32: no letter that reads like a digit.
 const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
 
+/// As many digits as a chunk's number may have.
+const CHUNK_DIGITS: usize = 9;
+
 /// The prefix of runners' tokens.
 const RUNNER_PREFIX: &str = "run-";
 /// The prefix of the tokens of processes that hold no run lock.
@@ -40,6 +43,17 @@ impl TaskId {
     /// The id of a batch's chunk, its number padded to `width` digits.
     pub fn chunk(&self, number: u64, width: usize) -> Self {
         TaskId(format!("{}.{number:0width$}", self.0))
+    }
+
+    /// The ids of the same chunk number with more or fewer zeros before it; none if this is not a chunk's id.
+    pub fn with_other_zeros(&self) -> Vec<TaskId> {
+        let Some((batch, digits)) = self.0.rsplit_once('.') else { return Vec::new() };
+        let Ok(number) = digits.parse::<u64>() else { return Vec::new() };
+        let batch = TaskId(batch.to_owned());
+        let ids = (1..=CHUNK_DIGITS).map(|width| batch.chunk(number, width));
+        let mut ids: Vec<TaskId> = ids.filter(|id| id != self).collect();
+        ids.dedup();
+        ids
     }
 
     /// An id read from the store, not checked again.
@@ -220,5 +234,8 @@ mod tests {
     fn a_chunks_id_is_its_batchs_id_and_number() {
         let batch = TaskId::stored("k3m9p0q1r2s3".into());
         assert_eq!(batch.chunk(7, 2).as_str(), "k3m9p0q1r2s3.07");
+        assert!(batch.with_other_zeros().is_empty());
+        let others = batch.chunk(7, 1).with_other_zeros();
+        assert!(others.contains(&batch.chunk(7, 2)) && !others.contains(&batch.chunk(7, 1)), "{others:?}");
     }
 }

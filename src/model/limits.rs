@@ -9,8 +9,8 @@ bounded_integer!(
     Order, -1_000_000..=1_000_000_000, "-1000000 to 1000000000"
 );
 bounded_integer!(
-    /// The most rows of a reply; 0 asks for all, in pages.
-    Limit, 0..=1_000, "0 (all, in pages) to 1000"
+    /// The most rows of a reply; 0 means [`PAGE_ROWS`].
+    Limit, 0..=1_000, "0 to 1000; 0 means 200"
 );
 bounded_integer!(
     /// How long a claim lasts without a write by its holder, in seconds.
@@ -47,7 +47,7 @@ pub const MAX_LEASE_SECONDS: i64 = 86_400;
 pub const MAX_LEASE_AHEAD_SECONDS: i64 = MAX_LEASE_SECONDS + 60;
 /// An open claim's lease, in seconds.
 pub const OPEN_LEASE_SECONDS: i64 = 4 * 3_600;
-/// Rows of a page if `limit` asks for all.
+/// Rows of a page if `limit` is 0.
 pub const PAGE_ROWS: usize = 200;
 /// The characters of a body that a list shows.
 pub const PREVIEW_CHARS: usize = 100;

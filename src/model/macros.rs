@@ -97,9 +97,13 @@ macro_rules! bounded_integer {
                 match (text.parse::<i64>(), text.parse::<f64>()) {
                     (Ok(value), _) => Self::try_from(value),
                     (Err(_), Ok(value)) => $crate::model::limits::whole_number(value)
-                        .ok_or_else(|| format!("{text} is not a whole number; allowed: {}", $allowed))
+                        .ok_or_else(|| format!("'{text}' is not a whole number; allowed: {}", $allowed))
                         .and_then(Self::try_from),
-                    (Err(error), Err(_)) => Err(format!("{error}; allowed: {}", $allowed)),
+                    (Err(_), Err(_)) => Err(format!(
+                        "'{}' is not a whole number; allowed: {}",
+                        $crate::model::text::excerpt(text),
+                        $allowed
+                    )),
                 }
             }
         }

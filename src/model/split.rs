@@ -108,6 +108,19 @@ impl Split {
     }
 }
 
+impl Split {
+    /// The field by which items are grouped, if none of the items that make up these groups has it.
+    pub fn missing_field(&self, groups: &[(String, u64)]) -> Option<&str> {
+        match self {
+            Split::Category { field } => {
+                let is_missing = !groups.is_empty() && groups.iter().all(|(label, _)| label == NO_CATEGORY);
+                is_missing.then_some(field)
+            }
+            Split::Size | Split::Time { .. } => None,
+        }
+    }
+}
+
 /// Whether a field has no value: CSV cannot leave out a field, only leave it empty.
 fn is_blank(value: &Value) -> bool {
     match value {

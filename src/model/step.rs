@@ -4,7 +4,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::text::{LineText, LongText};
+use super::text::{LineText, LongText, excerpt};
 
 /// The most steps of a batch.
 pub const MAX_STEPS: usize = 20;
@@ -116,9 +116,10 @@ impl FromStr for Steps {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let steps = serde_json::from_str(text).map_err(|error| {
-            format!("not a JSON array of steps {{\"name\", \"instructions\", \"only_categories\" (optional)}}: {error}")
-        })?;
+        const EXAMPLE: &str = "write for example [{\"name\": \"check\", \"instructions\": \"what to do\"}]";
+        let steps: Vec<serde_json::Value> = serde_json::from_str(text)
+            .map_err(|_| format!("'{}' is not a JSON array; {EXAMPLE}", excerpt(text)))?;
+        let steps = serde_json::from_value(steps.into()).map_err(|error| format!("{error}; {EXAMPLE}"))?;
         Steps::new(steps)
     }
 }

@@ -15,6 +15,11 @@ pub fn excerpt(value: &str) -> String {
     visible_excerpt(value, 80)
 }
 
+/// A count with its noun: `1 chunk`, `2 chunks`.
+pub fn counted(count: u64, noun: &str) -> String {
+    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
+}
+
 /// The limits of a text type.
 #[derive(Debug, Clone, Copy)]
 struct TextLimit {

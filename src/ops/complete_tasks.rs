@@ -14,7 +14,7 @@ use crate::model::limits::MAX_IDS;
 #[serde(deny_unknown_fields)]
 pub struct CompleteTasks {
     /// Task ids
-    #[arg(long, required = true, value_delimiter = ',')]
+    #[arg(long, help = "Task ids, separated by commas", required = true, value_delimiter = ',')]
     ids: Vec<TaskId>,
     /// Complete although work is left; recorded
     #[serde(default)]
@@ -64,7 +64,7 @@ pub struct CompleteTasksReply {
 impl Operation for CompleteTasks {
     const NAME: &'static str = "complete_tasks";
     const TITLE: &'static str = "Complete several tasks";
-    const DESCRIPTION: &'static str = "Complete several tasks, each by itself.";
+    const DESCRIPTION: &'static str = "Complete several tasks; one that is refused does not stop the others.";
     const EFFECT: Effect = Effect::WriteOnce;
     const POSITIONAL: &'static str = "ids";
     type Reply = CompleteTasksReply;

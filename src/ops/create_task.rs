@@ -30,7 +30,7 @@ pub struct CreateTask {
     #[serde(rename = "type", default = "task")]
     #[arg(long = "type", default_value = "task")]
     task_type: TaskType,
-    /// Status; any but in_progress
+    /// Status; in_progress is not allowed
     #[serde(default = "active")]
     #[arg(long, default_value = "active")]
     status: Status,
@@ -50,7 +50,12 @@ pub struct CreateTask {
     soft_depends_on: Vec<TaskId>,
     /// Smaller first within a priority
     #[serde(default = "first")]
-    #[arg(long, default_value = "0", allow_negative_numbers = true)]
+    #[arg(
+        long,
+        help = "Among tasks of the same priority, smaller numbers first",
+        default_value = "0",
+        allow_negative_numbers = true
+    )]
     order: Order,
     /// 0 (critical) to 4
     #[serde(default = "normal")]
@@ -67,14 +72,14 @@ pub struct CreateTask {
     #[serde(default)]
     #[arg(long, default_value = "", hide_default_value = true)]
     body: LongText,
-    /// Worker it is meant for
+    /// Worker who should do the task
     #[arg(long)]
     assignee: Option<LineText>,
     /// Judgment it needs
-    #[arg(long)]
+    #[arg(long, help = "How much judgment the task needs")]
     complexity: Option<Complexity>,
     /// Idempotency key
-    #[arg(long)]
+    #[arg(long, help = "A repeated call with the same key returns the first reply")]
     request_key: Option<LineText>,
 }
 
@@ -103,7 +108,7 @@ impl Operation for CreateTask {
     fn run(self, session: &Session) -> Result<TaskReply> {
         let key = RequestKey::new(self.request_key.as_ref().map(LineText::as_str), &self)?;
         if self.task_title.non_empty().is_none() {
-            return Err(Error::invalid("task_title: '' is not allowed, say in a few words what to do"));
+            return Err(Error::invalid("task_title: it is empty; write in a few words what to do"));
         }
         if self.status == Status::InProgress {
             return Err(Error::invalid(

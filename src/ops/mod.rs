@@ -169,7 +169,8 @@ const fn entry<O: Operation>() -> Entry {
         },
         command: |command| {
             let command = O::augment_args(command).about(O::TITLE).long_about(O::DESCRIPTION);
-            request::help::complete_help(command, &request::schema::input::<O>(true))
+            let command = request::help::complete_help(command, &request::schema::input::<O>(true));
+            request::help::with_usage(command, &O::NAME.replace('_', "-"), O::POSITIONAL)
         },
         call_matches: |session, matches| {
             let request = O::from_arg_matches(matches).map_err(|error| Error::invalid(error.to_string()))?;

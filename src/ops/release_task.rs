@@ -33,7 +33,11 @@ pub struct ReleaseTask {
     pub reason: Option<ReceiptText>,
     /// retry: others can claim it; failed; blocked: a person must decide
     #[serde(default = "retry")]
-    #[arg(long, default_value = "retry")]
+    #[arg(
+        long,
+        help = "retry: other workers can claim it; failed: it has failed; blocked: a person must decide",
+        default_value = "retry"
+    )]
     pub outcome: ReleaseOutcome,
     /// How long a runner keeps a released chunk from being claimed; no agent can set it.
     #[serde(skip)]
@@ -82,7 +86,10 @@ impl ReleaseTask {
             return Err(claim_lost_error(task, token, now));
         }
         if task.status != Status::InProgress {
-            let message = format!("Task {} is {}, it has no claim to release", task.id, task.status);
+            let message = format!(
+                "Task {0} is {1} and is not claimed, so there is nothing to release; get_task(id=\"{0}\") shows it",
+                task.id, task.status
+            );
             return Err(Error::new(Code::NotReady, message));
         }
         check_state_change(task, self.claim.as_ref(), now)?;

@@ -9,7 +9,7 @@ use super::{Effect, Operation, Session};
 use crate::error::{Error, Result};
 use crate::model::limits::MAX_IDS;
 use crate::model::task::Task;
-use crate::model::text::LineText;
+use crate::model::text::{LineText, excerpt};
 use crate::model::timestamp::Timestamp;
 use crate::store::StoreRead;
 
@@ -22,7 +22,13 @@ const MAX_HOURS: f64 = 8_760.0;
 pub struct ResetStalledTasks {
     /// Claims idle for this long; expired ones always
     #[serde(default = "four")]
-    #[arg(long, default_value = "4", allow_negative_numbers = true)]
+    #[arg(
+        long,
+        help = "Release claims without a write for this many hours; expired claims are always released",
+        default_value = "4",
+        allow_negative_numbers = true,
+        value_parser = parse_hours
+    )]
     hours: f64,
     /// Only this project
     #[arg(long)]
@@ -34,6 +40,11 @@ pub struct ResetStalledTasks {
     #[serde(default)]
     #[arg(long, num_args = 0..=1, default_value = "false", default_missing_value = "true")]
     dry_run: bool,
+}
+
+/// Parses the hours on a command line; `run` checks the range.
+fn parse_hours(text: &str) -> Result<f64, String> {
+    text.parse().map_err(|_| format!("'{}' is not a number; allowed: 0 to {MAX_HOURS} hours", excerpt(text)))
 }
 
 fn four() -> f64 {
@@ -81,7 +92,7 @@ impl Operation for ResetStalledTasks {
     fn run(self, session: &Session) -> Result<ResetStalledReply> {
         if !(self.hours.is_finite() && (0.0..=MAX_HOURS).contains(&self.hours)) {
             return Err(Error::invalid(format!(
-                "hours: {} is out of range; allowed: 0 to {MAX_HOURS}",
+                "hours: {} is out of range; allowed: 0 to {MAX_HOURS} hours",
                 self.hours
             )));
         }

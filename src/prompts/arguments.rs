@@ -74,7 +74,7 @@ pub(super) fn check_id(value: &str) -> Result<(), String> {
 pub(super) fn check_workers(value: &str) -> Result<(), String> {
     match value.parse::<u8>() {
         Ok(1..=8) => Ok(()),
-        _ => Err(format!("'{}' is not a number of workers; allowed: 1 to 8", excerpt(value))),
+        _ => Err(format!("'{}' is not allowed; allowed: 1 to 8", excerpt(value))),
     }
 }
 
@@ -118,8 +118,7 @@ pub(super) fn check_arguments(prompt: &Prompt, arguments: &Map<String, Value>) -
                 )));
             }
         };
-        (argument.check)(text)
-            .map_err(|reason| Error::invalid(format!("{}: {reason}; {}", argument.name, allowed())))?;
+        (argument.check)(text).map_err(|reason| Error::invalid(format!("{}: {reason}", argument.name)))?;
         values.insert(argument.name, text.trim().to_owned());
     }
     match prompt.arguments.iter().find(|argument| argument.required && !values.contains_key(argument.name)) {

@@ -51,6 +51,9 @@ pub fn write(session: &Session, batch: &TaskId, out: Option<&Path>) -> Result<Re
             Error::internal(format!("the report cannot be written to {}", folder.display()), error)
         }
     };
+    if folder.is_file() {
+        return Err(Error::invalid(format!("--out: {} is a file; name a folder", folder.display())));
+    }
     create_private_folders(&folder).map_err(&write_error)?;
     let temporary = || NamedTempFile::new_in(&folder).map(BufWriter::new).map_err(&write_error);
     let (mut markdown, mut html) = (temporary()?, temporary()?);

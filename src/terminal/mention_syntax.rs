@@ -13,7 +13,7 @@ pub(super) enum Value<'a> {
     Given(&'a str),
     /// One of several: `done|failed`.
     Choice(String),
-    /// Left open: the name alone, or `...`.
+    /// Left open: the name alone, `...` or `…`.
     Open,
 }
 
@@ -30,7 +30,7 @@ pub(super) fn argument(text: &str) -> Option<(&str, Value<'_>, &str)> {
 
 /// The value that starts the text, and what comes after it.
 pub(super) fn value(text: &str) -> Option<(Value<'_>, &str)> {
-    if let Some(rest) = text.strip_prefix("...") {
+    if let Some(rest) = text.strip_prefix("...").or_else(|| text.strip_prefix('…')) {
         return Some((Value::Open, rest));
     }
     let Some(quoted) = text.strip_prefix('"') else {

@@ -183,6 +183,7 @@ mod tests {
         check("limit=0 lists all; or force=true.", "--limit 0 lists all; or --force.");
         check("priority: 9 is more than 4", "--priority: 9 is more than 4");
         check("items_after=... continues", "--items-after ITEMS_AFTER continues");
+        check("(key=… names another field)", "(--key KEY names another field)");
     }
 
     #[test]

@@ -9,8 +9,9 @@ use std::time::Duration;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget};
 use serde_json::{Value, json};
 
+use crate::error::Error;
 use crate::model::status::Outcome;
-use crate::terminal::bar_style;
+use crate::terminal::{bar_style, with_commands};
 
 /// How many characters of a chunk's title its bar shows.
 const TITLE_CHARS: usize = 28;
@@ -48,6 +49,8 @@ pub(super) struct RunProgress {
     chunk_bars: Mutex<HashMap<String, ProgressBar>>,
     /// The items that failed during this run.
     failed: AtomicU64,
+    /// How tasktally is called for this store.
+    program: String,
 }
 
 /// A bar that starts at a position. Its rate and remaining time count only what is done from now on.
@@ -82,7 +85,19 @@ impl RunProgress {
         if mode == ProgressMode::Bars {
             total_bar.enable_steady_tick(Duration::from_millis(500));
         }
-        RunProgress { mode, bars, total_bar, chunk_bars: Mutex::default(), failed: AtomicU64::new(0) }
+        RunProgress {
+            mode,
+            bars,
+            total_bar,
+            chunk_bars: Mutex::default(),
+            failed: AtomicU64::new(0),
+            program: "tasktally".to_owned(),
+        }
+    }
+
+    /// The same for a person who calls tasktally as `program`.
+    pub(super) fn with_program(self, program: &str) -> Self {
+        RunProgress { program: program.to_owned(), ..self }
     }
 
     /// Progress that is not shown.
@@ -178,6 +193,11 @@ impl RunProgress {
             ProgressMode::Json => self.event(&json!({ "event": "note", "message": text })),
             ProgressMode::Quiet => {}
         }
+    }
+
+    /// An error, with the commands that a person types.
+    pub(super) fn note_error(&self, error: &Error) {
+        self.note(&with_commands(&error.to_string(), &self.program));
     }
 
     /// Removes the bars.

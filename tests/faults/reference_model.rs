@@ -13,7 +13,7 @@ use tasktally::model::claim::Claim;
 use tasktally::model::claim_rules::{
     ClaimAuthority, ClaimKind, check_claimable, check_state_change, claim_authority, claim_lost_error,
 };
-use tasktally::model::id::Token;
+use tasktally::model::id::{TaskId, Token};
 use tasktally::model::limits::{MAX_LEASE_AHEAD_SECONDS, OPEN_LEASE_SECONDS};
 use tasktally::model::status::{Outcome, ReleaseOutcome, Status};
 use tasktally::model::task::Task;
@@ -400,7 +400,7 @@ impl ReferenceModel {
             step: 0,
             started: None,
         };
-        match settle(&stored, outcome) {
+        match settle(&stored, outcome, &TaskId::random()) {
             Ok(SettleDecision::SameOutcome(number)) if self.broken != Broken::ForgetsKeys => {
                 self.renew(task);
                 Answer::Receipt { number, duplicate: true }

@@ -40,8 +40,8 @@ fn changed_lines_are_refused_with_their_number() {
     };
     // Changes that the checksum in the last line finds.
     assert_refused("", &["line 1", "truncated"]);
-    assert_refused("hello\n", &["line 1: no JSON"]);
-    assert_refused("{\"line\":\"task\"}\n", &["line 1", "not the first line of an export"]);
+    assert_refused("hello\n", &["line 1: this is not an export of Tasktally"]);
+    assert_refused("{\"line\":\"task\"}\n", &["line 1", "this is not an export of Tasktally"]);
     assert_refused(&whole[..whole.len() - 30], &[&format!("line {}", lines.len()), "truncated"]);
     assert_refused(format!("{}\n", body.join("\n")), &[&format!("line {}", lines.len()), "truncated"]);
     assert_refused(whole.replace("\"B\"", "\"C\""), &["changed since it was written"]);
@@ -72,8 +72,8 @@ fn changed_lines_are_refused_with_their_number() {
         (task, "\"title\":", "\"tilte\":", "a line of table task has no member 'tilte'"),
         (task, "\"role\":\"task\"", "\"role\":\"king\"", "does not fit"),
         (task, "\"line\":\"task\"", "\"line\":\"tusk\"", "'tusk' is no line"),
-        (task, "\"line\":\"task\",", "", "it has no 'line'"),
-        (task, "{", "[", "no JSON"),
+        (task, "\"line\":\"task\",", "", "the field 'line' is missing"),
+        (task, "{", "[", "not valid JSON"),
         (item, "\"key\":\"b\"", "\"key\":\"a\"", "UNIQUE"),
         (item, "\"batch\":\"", "\"batch\":\"x", "there is no task"),
         (

@@ -25,7 +25,7 @@ use crate::model::limits::PAGE_ROWS;
 use crate::model::split::Split;
 use crate::model::status::Status;
 use crate::model::task::Task;
-use crate::model::text::LineText;
+use crate::model::text::{LineText, counted};
 use crate::store::{NewReceipt, StoreRead, StoreWrite};
 
 /// What becomes of the items, for an error message.
@@ -101,7 +101,8 @@ impl Repeatable for AddItemsReply {
 impl Operation for AddItems {
     const NAME: &'static str = "add_items";
     const TITLE: &'static str = "Add items to a batch";
-    const DESCRIPTION: &'static str = "More items for a running batch; known keys are left alone.";
+    const DESCRIPTION: &'static str =
+        "Add items to a running batch. Items whose key is already in the batch are ignored.";
     const EFFECT: Effect = Effect::WriteOnce;
     const LONG_RUNNING: bool = true;
     const POSITIONAL: &'static str = "id";
@@ -277,11 +278,11 @@ fn append_receipt(tx: &dyn StoreWrite, batch: &Task, added: &Added, known: u64, 
 
 fn describe(added: &Added) -> String {
     format!(
-        "{} items: {} added to unclaimed chunks, {} in {} new chunks",
-        added.items,
+        "{}: {} added to unclaimed chunks, {} in {}",
+        counted(added.items, "item"),
         added.items - added.items_in_new_chunks,
         added.items_in_new_chunks,
-        added.new_chunks
+        counted(added.new_chunks, "new chunk")
     )
 }
 
@@ -289,12 +290,17 @@ fn reply(task: &Task, batch: &Batch, added: Added, known: u64, report: SourceRep
     let sizes = added.chunks.iter().map(|chunk| (chunk.number, chunk.items));
     let shared = added.shared.describe(sizes, u64::try_from(batch.max_chunk).unwrap_or(1));
     let what = match added.items {
-        0 => "Nothing is new".to_owned(),
+        0 => "No new items".to_owned(),
         _ => format!("Added {}", describe(&added)),
+    };
+    let known_items = match known {
+        0 => String::new(),
+        1 => "; 1 item was already in the batch".to_owned(),
+        _ => format!("; {known} items were already in the batch"),
     };
     AddItemsReply {
         success: true,
-        message: format!("{what}; {known} were there already{shared}{}", report.describe()),
+        message: format!("{what}{known_items}{shared}{}", report.describe()),
         duplicate: None,
         batch: PlannedBatch {
             id: Some(task.id.to_string()),

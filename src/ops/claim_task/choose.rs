@@ -20,12 +20,37 @@ impl ClaimTask {
     /// The task that `worker` may claim.
     pub(super) fn choose(&self, tx: &dyn StoreRead, worker: &str) -> Result<Task> {
         let task = match &self.id {
-            Some(id) => tx.task(id)?,
+            Some(id) => {
+                let task = tx.task(id)?;
+                self.check_filters(tx, &task)?;
+                task
+            }
             None => self.choose_best(tx)?,
         };
         check_claimable(&task, worker, ClaimKind::Fenced, tx.now())?;
         check_resources_free(tx, &task)?;
         Ok(task)
+    }
+
+    /// Checks that the task that the request names matches the other filters of the request.
+    fn check_filters(&self, tx: &dyn StoreRead, task: &Task) -> Result<()> {
+        let batch = self.batch.as_ref().map(|id| find_task(tx, id, "batch")).transpose()?;
+        let project = non_empty(&self.project);
+        let tags = parse_tags(&self.tags)?;
+        let mismatches = [
+            ("batch", batch.is_some_and(|batch| task.parent_row != Some(batch.row))),
+            ("project", project.is_some() && project != task.project),
+            ("type", self.task_type.is_some_and(|task_type| task_type != task.task_type)),
+            ("priority_max", self.priority_max.is_some_and(|max| task.priority > max.get())),
+            ("tags", tags.iter().any(|tag| !task.tags.contains(tag))),
+        ];
+        match mismatches.iter().find(|(_, differs)| *differs) {
+            Some((name, _)) => Err(Error::invalid(format!(
+                "{name}: task {} does not match; leave {name} out to claim this task, or id to claim another",
+                task.id
+            ))),
+            None => Ok(()),
+        }
     }
 
     fn choose_best(&self, tx: &dyn StoreRead) -> Result<Task> {
@@ -85,7 +110,10 @@ fn check_resources_free(tx: &dyn StoreRead, task: &Task) -> Result<()> {
 fn refuse_if_person_needed(tx: &dyn StoreRead, task: &Task) -> Result<()> {
     let Some(batch) = tx.batch(task.row)? else { return Ok(()) };
     if let Some(reason) = &batch.pause_reason {
-        return Err(Error::new(Code::Paused, format!("Batch {} is paused; stop. {reason}", task.id)));
+        let reason = reason.trim_end_matches('.');
+        let message =
+            format!("Batch {} is paused: {reason}. Stop; a person decides when it continues", task.id);
+        return Err(Error::new(Code::Paused, message));
     }
     if batch.status(task.status, tx.has_workable_chunk(task.row)?) == BatchStatus::Waiting {
         let message =

@@ -31,7 +31,7 @@ use crate::store::{StoreRead, StoreWrite};
 #[serde(deny_unknown_fields)]
 pub struct ClaimTask {
     /// Your name
-    #[arg(long)]
+    #[arg(long, help = "Name of the worker")]
     pub worker: Option<LineText>,
     /// Claim this task; without it, the best ready one.
     #[schemars(description = "")]
@@ -61,7 +61,12 @@ pub struct ClaimTask {
     pub tags: Vec<LineText>,
     /// Each write you make renews it
     #[serde(default = "half_an_hour")]
-    #[arg(long, default_value = "1800", allow_negative_numbers = true)]
+    #[arg(
+        long,
+        help = "How long the claim lasts without a write, in seconds; each write renews it",
+        default_value = "1800",
+        allow_negative_numbers = true
+    )]
     pub lease_seconds: LeaseSeconds,
     /// Idempotency key
     #[arg(long)]

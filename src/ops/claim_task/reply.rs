@@ -74,7 +74,7 @@ impl ClaimReply {
             instructions += "\n\n";
         }
         instructions += &format!(
-            "Append a receipt after each step: update_task(id=\"{id}\", claim=\"{token}\", body=\"...\").{ticks} Then complete_task(id=\"{id}\", claim=\"{token}\").",
+            "Append a receipt after each step: update_task(id=\"{id}\", claim=\"{token}\", body=\"- what you did\").{ticks} Then complete_task(id=\"{id}\", claim=\"{token}\").",
             id = task.id,
             token = claim.token,
             ticks = if ticks.is_empty() { ticks } else { format!(" {ticks}") }

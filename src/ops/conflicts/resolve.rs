@@ -236,14 +236,14 @@ impl<'a> Resolver<'a> {
     pub(in crate::ops) fn finish(self, compared: ComparedState) -> Result<Resolution> {
         if self.conflicts > 0 {
             let next = if self.done == CREATED {
-                "on_conflict=merge puts items that share a resource into one chunk, serialize works such chunks one after another, allow works them at the same time"
+                "on_conflict=\"merge\" puts items that share a resource into one chunk, on_conflict=\"serialize\" never runs two such chunks at the same time, on_conflict=\"allow\" ignores shared resources"
             } else {
                 "The batch's rule is reject: leave these items out, or make a batch of them by create_batch(on_conflict=\"serialize\"); its chunks never run at the same time as chunks of this batch that share a resource"
             };
             return Err(Error::new(
                 Code::Conflict,
                 format!(
-                    "on_conflict: nothing was {}, because chunks share resources {} times: {}{}. {next}",
+                    "on_conflict: nothing was {}, because chunks share resources ({} cases): {}{}. {next}",
                     self.done,
                     self.conflicts,
                     self.named.join("; "),

@@ -42,7 +42,7 @@ pub struct ControlBatch {
     /// Batch id
     #[arg(long)]
     id: TaskId,
-    /// cancel: claims are lost; retry: open failed items again; start: run background workers
+    /// cancel: end the batch and all claims; retry: open failed items again; start: run background workers
     #[arg(long)]
     action: BatchAction,
     /// Why; recorded
@@ -57,11 +57,11 @@ pub struct ControlBatch {
     chunks: Vec<TaskId>,
     /// With retry: only these keys
     #[serde(default)]
-    #[arg(long, value_delimiter = ',')]
+    #[arg(long, help = "With retry: only items with these keys", value_delimiter = ',')]
     items: Vec<LineText>,
     /// With retry: only these
     #[serde(default)]
-    #[arg(long, value_delimiter = ',')]
+    #[arg(long, help = "With retry: only items of these categories", value_delimiter = ',')]
     categories: Vec<LineText>,
 }
 
@@ -73,9 +73,16 @@ impl ControlBatch {
     fn selected_items(&self) -> Result<ItemSelection> {
         let texts = |lines: &[LineText]| lines.iter().map(|line| line.as_str().to_owned()).collect();
         let selected = ItemSelection { categories: texts(&self.categories), keys: texts(&self.items) };
-        if self.action != BatchAction::Retry && !(selected.is_all() && self.chunks.is_empty()) {
+        let given = [
+            ("chunks", self.chunks.is_empty()),
+            ("items", self.items.is_empty()),
+            ("categories", self.categories.is_empty()),
+        ];
+        if self.action != BatchAction::Retry
+            && let Some((name, _)) = given.iter().find(|(_, is_empty)| !is_empty)
+        {
             return Err(Error::invalid(format!(
-                "chunks, items, categories: allowed with action 'retry' only; '{}' applies to the whole batch",
+                "{name}: allowed with action=\"retry\" only, not with '{}'",
                 self.action
             )));
         }
@@ -96,7 +103,7 @@ impl Operation for ControlBatch {
         if let Some(profile) = &self.worker {
             if self.action != BatchAction::Start {
                 return Err(Error::invalid(format!(
-                    "worker: allowed with action 'start' only, not with '{}'",
+                    "worker: allowed with action=\"start\" only, not with '{}'",
                     self.action
                 )));
             }

@@ -36,7 +36,9 @@ pub(super) fn retry(
     if batch.status == Status::Cancelled {
         return Err(Error::new(
             Code::Cancelled,
-            format!("Batch {id} was cancelled; create_batch() with the items that are left"),
+            format!(
+                "Batch {id} was cancelled and cannot be retried. Make a new batch of the open items with create_batch()"
+            ),
         ));
     }
     for chunk in only {

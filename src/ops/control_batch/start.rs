@@ -48,7 +48,7 @@ pub(super) fn start(
 ) -> Result<String> {
     let profile = profile.map(LineText::as_str).or(batch.profile.as_deref()).ok_or_else(|| {
         Error::invalid(format!(
-            "worker: missing, batch {} has no profile yet; name one that the operator has configured",
+            "worker: missing, and batch {0} has no profile. Pass the name of a configured profile: control_batch(id=\"{0}\", action=\"start\", worker=...)",
             task.id
         ))
     })?;

@@ -32,7 +32,7 @@ use crate::model::max_failures::MaxFailures;
 use crate::model::run_record::RunRecord;
 use crate::model::split::Split;
 use crate::model::step::{Checkpoint, Steps};
-use crate::model::text::{LineText, LongText};
+use crate::model::text::{LineText, LongText, excerpt};
 
 /// The request.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema, clap::Args)]
@@ -71,7 +71,11 @@ pub struct CreateBatch {
     pub on_bad_item: OnBadItem,
     /// Short forms: size, month:date, category:kind
     #[serde(default)]
-    #[arg(long, default_value = "size")]
+    #[arg(
+        long,
+        help = "How to split the items: size, PERIOD:FIELD such as month:date, or category:FIELD",
+        default_value = "size"
+    )]
     pub split: Split,
     /// Most items in a chunk
     #[serde(default = "fifty")]
@@ -83,7 +87,11 @@ pub struct CreateBatch {
     pub resources: Vec<LineText>,
     /// If chunks share a resource: reject the batch, merge, serialize (never both at once) or allow
     #[serde(default = "reject")]
-    #[arg(long, default_value = "reject")]
+    #[arg(
+        long,
+        help = "If chunks share a resource: reject the batch, merge the chunks, serialize (never claim both at once), or allow",
+        default_value = "reject"
+    )]
     pub on_conflict: OnConflict,
     /// Most workers at once
     #[serde(default = "eight")]
@@ -91,39 +99,55 @@ pub struct CreateBatch {
     pub max_parallel: MaxParallel,
     /// Claims of a chunk before it fails
     #[serde(default = "three")]
-    #[arg(long, default_value = "3", allow_negative_numbers = true)]
+    #[arg(
+        long,
+        help = "How often a chunk may be claimed before it fails",
+        default_value = "3",
+        allow_negative_numbers = true
+    )]
     pub max_attempts: MaxAttempts,
     /// Passes over every chunk, each with its own instructions
     #[arg(long, help = "Passes over every chunk: a JSON array of {name, instructions, only_categories?}")]
     pub steps: Option<Steps>,
     /// When a person reviews
     #[serde(default = "nowhere")]
-    #[arg(long, default_value = "none")]
+    #[arg(
+        long,
+        help = "When a person has to approve the work: never, after each step of a chunk, or when all chunks have completed a step; of several steps, the last needs no approval",
+        default_value = "none"
+    )]
     pub checkpoint: Checkpoint,
     /// So many approvals in a row approve the rest
-    #[arg(long)]
+    #[arg(
+        long,
+        help = "With checkpoint=chunk: after this many approvals in a row, approve the rest without asking"
+    )]
     pub auto_approve_after: Option<SequenceNumber>,
     /// An item started but never settled
     #[serde(default = "retry")]
-    #[arg(long, default_value = "retry")]
+    #[arg(
+        long,
+        help = "What to do with an item that was started and has no result: retry, skip, or ask a person",
+        default_value = "retry"
+    )]
     pub in_doubt: InDoubtPolicy,
     /// More failed items than this, N or N%, pause the batch
-    #[arg(long)]
+    #[arg(long, help = "Pause the batch if more items fail than this: N, or N% of all items")]
     pub max_failures: Option<MaxFailures>,
     /// A task that becomes ready when the batch has ended
     #[arg(
         long,
-        help = "A task that becomes ready when the batch has ended: its title, or JSON {title, body}"
+        help = "Title of a task that can be claimed when the batch has ended, or JSON {title, body}"
     )]
     pub finish: Option<Finish>,
     /// Profile of background workers
-    #[arg(long)]
+    #[arg(long, help = "The configured profile whose workers process the batch in the background")]
     pub worker: Option<LineText>,
     /// Project
-    #[arg(long)]
+    #[arg(long, help = "The project of the batch")]
     pub project: Option<LineText>,
     /// Idempotency key
-    #[arg(long)]
+    #[arg(long, help = "A repeated call with the same key returns the first reply")]
     pub request_key: Option<LineText>,
     /// Return the plan and store nothing
     #[serde(default)]
@@ -222,17 +246,15 @@ impl CreateBatch {
     /// Checks the request before any item is read.
     fn check(&self) -> Result<()> {
         if self.title.non_empty().is_none() {
-            return Err(Error::invalid("title: it is empty; say in a few words what the batch is"));
+            return Err(Error::invalid("title: it is empty; write in a few words what the batch is"));
         }
         if self.instructions.non_empty().is_none() {
             return Err(Error::invalid(
-                "instructions: they are empty; write the one prompt that every worker gets",
+                "instructions: they are empty; write what a worker has to do with each item",
             ));
         }
         if self.auto_approve_after.is_some() && self.checkpoint != Checkpoint::Chunk {
-            return Err(Error::invalid(
-                "auto_approve_after: it goes with checkpoint=\"chunk\"; set that, or leave it out",
-            ));
+            return Err(Error::invalid("auto_approve_after: allowed with checkpoint=\"chunk\" only"));
         }
         Ok(())
     }
@@ -252,6 +274,12 @@ impl CreateBatch {
     /// The chunks, and what their items touch if the batch's rule asks for it.
     fn plan_chunks(&self, staging: &mut Staging) -> Result<(ChunkPlan, Option<TouchedResources>)> {
         let groups = staging.groups();
+        if let Some(field) = self.split.missing_field(&groups) {
+            return Err(Error::invalid(format!(
+                "split: no item has a value in the field '{}', by which the batch is split; name a field that the items have",
+                excerpt(field)
+            )));
+        }
         let max_chunk = self.max_chunk.get() as u64;
         let mut plan = ChunkPlan::split(&self.split, &groups, max_chunk);
         if self.on_conflict == OnConflict::Allow {

@@ -8,6 +8,7 @@ use crate::model::batch::Mode;
 use crate::model::id::TaskId;
 use crate::model::limits::PAGE_ROWS;
 use crate::model::split::number_width;
+use crate::model::text::counted;
 use crate::ops::conflicts::resolve::SharedCounts;
 use crate::ops::ingest::bad_items::{BadItems, SourceReport};
 use crate::ops::ingest::chunk_plan::{ChunkPlan, NewChunk};
@@ -78,11 +79,20 @@ impl CreateBatch {
         let workers = count.min(self.max_parallel.get() as u64);
         let chunks = planned_chunks(id, &plan.chunks);
         // The runner starts the workers of a profile.
-        let start = if self.worker.is_some() { String::new() } else { format!("; start {workers} workers") };
+        let start = if self.worker.is_some() {
+            String::new()
+        } else {
+            format!("; start {}", counted(workers, "worker"))
+        };
         let done = if id.is_some() { "Created" } else { "Would create" };
         Plan {
             success: true,
-            message: format!("{done} {count} chunks of {total} items{start}{shared}{}", report.describe()),
+            message: format!(
+                "{done} {} of {}{start}{shared}{}",
+                counted(count, "chunk"),
+                counted(total, "item"),
+                report.describe()
+            ),
             dates: report.dates.as_ref().and_then(PlannedDates::of),
             bad_items: report.bad,
             duplicate: None,
@@ -120,7 +130,7 @@ fn planned_chunks(batch: Option<&TaskId>, chunks: &[NewChunk]) -> Vec<PlannedChu
 fn poll(stored: &StoredBatch) -> String {
     let StoredBatch { id, since } = stored;
     format!(
-        "get_batch(id=\"{id}\", since=\"{since}\"), later with since of its last reply; status waiting: a person decides (view=\"review\"); done, failed, cancelled: it is over"
+        "get_batch(id=\"{id}\", since=\"{since}\"); for each further call pass the since of the last reply. If the status is waiting, a person has to decide: get_batch(id=\"{id}\", view=\"review\"). The batch has ended when the status is done, failed or cancelled"
     )
 }
 

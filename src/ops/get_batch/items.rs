@@ -22,7 +22,19 @@ impl GetBatch {
         if self.items_after.is_some() && self.view != View::Items {
             return Err(Error::invalid("items_after: allowed with view=\"items\" only"));
         }
-        Ok(())
+        match self.id {
+            Some(_) if self.project.as_ref().and_then(LineText::non_empty).is_some() => Err(Error::invalid(
+                "project: allowed without id only, for the overview of a project's open batches; leave it out",
+            )),
+            None if self.view != View::Progress => Err(Error::invalid(format!(
+                "view: '{0}' is a view of one batch; get_batch() lists the open batches, then get_batch(id=..., view=\"{0}\")",
+                self.view
+            ))),
+            None if self.chunks_after.is_some() => {
+                Err(Error::invalid("chunks_after: allowed with the id of a batch only"))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// The filters of the request.

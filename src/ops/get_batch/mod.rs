@@ -55,7 +55,7 @@ word_enum!(
 #[serde(deny_unknown_fields)]
 pub struct GetBatch {
     /// Batch id; default: overview
-    #[arg(long)]
+    #[arg(long, help = "Batch id; without it, an overview of the open batches")]
     id: Option<TaskId>,
     /// Without id: only this project
     #[arg(long)]
@@ -71,13 +71,16 @@ pub struct GetBatch {
     #[arg(long)]
     chunks_after: Option<SequenceNumber>,
     /// Of this chunk id
-    #[arg(long)]
+    #[arg(long, help = "With view=items or view=receipts: only those of this chunk")]
     chunk: Option<TaskId>,
     /// Of this category
-    #[arg(long)]
+    #[arg(long, help = "With view=items or view=receipts: only those of this category")]
     category: Option<LineText>,
     /// started: not settled
-    #[arg(long)]
+    #[arg(
+        long,
+        help = "With view=items or view=receipts: only those with this outcome; started: not settled"
+    )]
     outcome: Option<ItemState>,
     /// next_items_after of the last reply
     #[arg(long)]
@@ -254,11 +257,13 @@ impl BatchRequest<'_> {
         let in_doubt: usize = reviews.iter().map(|review| review.in_doubt.len()).sum();
         let more = if next.is_some() { " or more" } else { "" };
         let wait = if reviews.len() == 1 { "chunk waits" } else { "chunks wait" };
-        reply.message = format!(
-            "{}{more} {wait} for a person's decision: review_batch(id=\"{}\", decision)",
-            reviews.len(),
-            self.task.id
-        );
+        reply.message = match reviews.len() {
+            0 => "No chunk waits for a decision".to_owned(),
+            count => format!(
+                "{count}{more} {wait} for a person's decision: review_batch(id=\"{}\", decision)",
+                self.task.id
+            ),
+        };
         if in_doubt > 0 {
             reply.message += &format!(
                 "; {in_doubt} items were begun and not settled: approve settles them as done, redo has them worked again"

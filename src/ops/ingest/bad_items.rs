@@ -185,8 +185,12 @@ impl BadItemList {
             let more = self.count - listed.len() as u64;
             let more = if more > 0 { format!("; and {more} more") } else { String::new() };
             return Err(Error::invalid(format!(
-                "items: nothing was {done}, {} bad: {}{more}. Fix them, or leave them out with on_bad_item=\"skip\"",
-                self.count,
+                "items: {}, so nothing was {done}: {}{more}. Fix them, or leave them out with on_bad_item=\"skip\"",
+                if self.count == 1 {
+                    "1 item is bad".to_owned()
+                } else {
+                    format!("{} items are bad", self.count)
+                },
                 listed.join("; ")
             )));
         }

@@ -9,6 +9,7 @@ use crate::model::item_date::DateSpan;
 use crate::model::split::Split;
 use crate::model::text::excerpt;
 use crate::ops::Session;
+use crate::ops::conflicts::resolve::CREATED;
 use crate::ops::request::progress::{Progress, ProgressReporter};
 
 /// The JSON schema of [`InlineItems`].
@@ -76,9 +77,16 @@ impl Origin<'_> {
                 })?;
             }
             _ => {
-                return Err(Error::invalid(
-                    "items: say in one way where they come from: `items`, or `source`, or for a new batch `query`",
-                ));
+                let given = [self.items.is_some(), self.source.is_some(), self.query.is_some()];
+                let given = given.iter().filter(|is_given| **is_given).count();
+                let allowed = if self.done == CREATED {
+                    "items=..., source=... and query=..."
+                } else {
+                    "items=... and source=..."
+                };
+                return Err(Error::invalid(format!(
+                    "items: pass exactly one of {allowed}; {given} were passed"
+                )));
             }
         }
         let Collector { mut staging, mut bad, dates, .. } = collector;

@@ -2,6 +2,7 @@
 
 use crate::error::{Code, Error, Result};
 use crate::model::batch::{Batch, Chunk};
+use crate::model::status::Status;
 use crate::model::task::Task;
 use crate::ops::request::lookup::find_batch;
 use crate::store::{NewReceipt, StoreWrite};
@@ -42,13 +43,21 @@ pub(in crate::ops) fn resume_batch(
     }
     let text = format!("Resumed by '{author}': {why}");
     tx.append_receipt(task, &NewReceipt { author, text: &text, ..NewReceipt::default() })?;
-    let next_step = if batch.profile.is_some() { "" } else { ": start workers" };
-    Ok(format!("Resumed {}{next_step}", task.id))
+    let id = &task.id;
+    Ok(match batch.profile {
+        Some(_) => format!("Resumed {id}"),
+        None => format!("Resumed {id}. Start workers: each calls claim_task(batch=\"{id}\")"),
+    })
 }
 
 fn refuse_ended(task: &Task) -> Result<()> {
     if task.status.is_terminal() {
-        let message = format!("Batch {} is {}: it has no chunk left to claim", task.id, task.status);
+        let id = &task.id;
+        let next = match task.status {
+            Status::Cancelled => "create_batch() makes a new batch".to_owned(),
+            _ => format!("control_batch(id=\"{id}\", action=\"retry\") opens failed items again"),
+        };
+        let message = format!("Batch {id} is {} and cannot be paused or resumed. {next}", task.status);
         return Err(Error::new(Code::NotReady, message));
     }
     Ok(())

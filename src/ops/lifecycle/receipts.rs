@@ -128,7 +128,7 @@ fn append_item_receipt(
             ..ReceiptView::new(number)
         });
     };
-    if let SettleDecision::SameOutcome(settled_by) = settle(&item, outcome)? {
+    if let SettleDecision::SameOutcome(settled_by) = settle(&item, outcome, &chunk.batch_id)? {
         let view = ReceiptView {
             outcome: Some(report),
             category: item.settled.as_ref().and_then(|settled| settled.category.clone()),
@@ -190,7 +190,7 @@ fn find_item(
 ) -> Result<(Chunk, StoredItem, ItemReport)> {
     let Some(chunk) = tx.chunk(task)? else {
         return Err(Error::invalid(format!(
-            "item: task {} is not a chunk of a batch and has no items; leave `item` out",
+            "item: task {} is not a chunk and has no items; pass id and body only",
             task.id
         )));
     };

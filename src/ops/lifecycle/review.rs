@@ -203,7 +203,9 @@ impl Review {
 
 /// The refusal of a review when no chunk waits for one.
 pub(in crate::ops) fn nothing_in_review(batch: &Task) -> Error {
-    Error::new(Code::NotReady, format!("No chunk of batch {} waits for a review", batch.id))
+    let message =
+        format!("No chunk of batch {0} waits for a review; get_batch(id=\"{0}\") shows its chunks", batch.id);
+    Error::new(Code::NotReady, message)
 }
 
 /// Makes a chunk claimable again, with all its attempts.

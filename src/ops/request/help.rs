@@ -1,5 +1,7 @@
 //! Help texts of a command's options, completed from the schema.
 
+use std::fmt::Write as _;
+
 use clap::Command;
 use serde_json::Value;
 
@@ -20,4 +22,20 @@ pub(in crate::ops) fn complete_help(command: Command, schema: &Value) -> Command
         let help = arg.get_help().map(|help| format!("{help} ")).unwrap_or_default();
         arg.help(format!("{help}[one of: {}]", words.join(", ")))
     })
+}
+
+/// Sets the usage of the command of an operation: its first parameter needs no name.
+pub(in crate::ops) fn with_usage(command: Command, name: &str, positional: &str) -> Command {
+    let mut usage = format!("tasktally {name} [OPTIONS]");
+    for arg in command.get_arguments() {
+        let value = arg.get_id().as_str().to_uppercase();
+        // Writing to a string cannot fail.
+        let _ = match (arg.get_long() == Some(positional), arg.is_required_set()) {
+            (true, true) => write!(usage, " <{value}>"),
+            (true, false) => write!(usage, " [{value}]"),
+            (false, true) => write!(usage, " --{} <{value}>", arg.get_long().unwrap_or_default()),
+            (false, false) => Ok(()),
+        };
+    }
+    command.override_usage(usage)
 }

@@ -1,6 +1,6 @@
 //! Finds the tasks, batches and chunks that a request names by id.
 
-use crate::error::{Error, Result};
+use crate::error::{Code, Error, Result};
 use crate::model::batch::{Batch, BatchStatus, Chunk};
 use crate::model::id::TaskId;
 use crate::model::limits::MAX_IDS;
@@ -12,7 +12,16 @@ use crate::store::StoreRead;
 /// # Errors
 /// `not_found`, naming the field.
 pub(in crate::ops) fn find_task(tx: &dyn StoreRead, id: &TaskId, field: &str) -> Result<Task> {
-    tx.task(id).map_err(|error| Error::new(error.code, format!("{field}: {}", error.message)))
+    let found = if field == "batch" || field == "query.batch" { batch_task(tx, id) } else { tx.task(id) };
+    found.map_err(|error| Error::new(error.code, format!("{field}: {}", error.message)))
+}
+
+/// The task of an id that should name a batch.
+fn batch_task(tx: &dyn StoreRead, id: &TaskId) -> Result<Task> {
+    tx.task(id).map_err(|error| match error.code {
+        Code::NotFound => Error::not_found(format!("No batch '{id}'; get_batch() lists the open batches")),
+        _ => error,
+    })
 }
 
 /// The rows of the tasks that a request's field names, without duplicates.
@@ -52,7 +61,7 @@ pub(in crate::ops) fn find_parent(tx: &dyn StoreRead, id: &TaskId) -> Result<Tas
 /// # Errors
 /// `not_found`; `invalid_argument` if the id names a chunk or an ordinary task.
 pub(crate) fn find_batch(tx: &dyn StoreRead, id: &TaskId) -> Result<(Task, Batch)> {
-    let task = tx.task(id)?;
+    let task = batch_task(tx, id)?;
     match tx.batch(task.row)? {
         Some(batch) => Ok((task, batch)),
         None if task.is_chunk => Err(Error::invalid(format!(
@@ -70,11 +79,23 @@ pub(crate) fn find_batch(tx: &dyn StoreRead, id: &TaskId) -> Result<(Task, Batch
 /// # Errors
 /// `not_found`; `invalid_argument` if the id names no chunk of this batch.
 pub(in crate::ops) fn find_chunk(tx: &dyn StoreRead, id: &TaskId, batch: &Task) -> Result<(Chunk, Task)> {
-    let task = tx.task(id)?;
+    let task = tx.task(id).map_err(|error| match error.code {
+        Code::NotFound => no_chunk(tx, id, &batch.id),
+        _ => error,
+    })?;
     match tx.chunk(&task)?.filter(|chunk| chunk.batch_row == batch.row) {
         Some(chunk) => Ok((chunk, task)),
         None => Err(not_a_chunk("chunk", id, &batch.id)),
     }
+}
+
+/// The refusal of an id that names no task where a chunk of `batch` is expected.
+fn no_chunk(tx: &dyn StoreRead, id: &TaskId, batch: &TaskId) -> Error {
+    let next = match id.with_other_zeros().iter().find(|other| tx.task(other).is_ok()) {
+        Some(similar) => format!("did you mean '{similar}'?"),
+        None => format!("get_batch(id=\"{batch}\") lists the chunks"),
+    };
+    Error::not_found(format!("chunk: no chunk '{id}'; {next}"))
 }
 
 /// The refusal of an id that names no chunk of a batch.

@@ -35,7 +35,7 @@ pub struct ReviewBatch {
     decision: Option<Decision>,
     /// With redo: only these
     #[serde(default)]
-    #[arg(long, value_delimiter = ',')]
+    #[arg(long, help = "With redo: only items of these categories", value_delimiter = ',')]
     categories: Vec<LineText>,
     /// Reason; required for reject and redo
     #[arg(long)]
@@ -109,7 +109,10 @@ impl ReviewBatch {
         let redo_of_ended = self.decision == Some(Decision::Redo)
             && matches!(chunk_task.status, Status::Failed | Status::Rejected | Status::Done);
         if chunk_task.status != Status::Review && !redo_of_ended {
-            let message = format!("Chunk {id} is {}, it does not wait for a review", chunk_task.status);
+            let message = format!(
+                "Chunk {id} is {} and does not wait for a review; get_batch(id=\"{}\", view=\"review\") shows the chunks that wait",
+                chunk_task.status, task.id
+            );
             return Err(Error::new(Code::NotReady, message));
         }
         Ok(vec![(chunk, chunk_task)])

@@ -85,6 +85,9 @@ fn replace_dependencies(
     field: &str,
 ) -> Result<()> {
     let rows = find_rows(tx, ids, field)?;
+    if rows.contains(&task.row) {
+        return Err(Error::new(Code::Conflict, format!("{field}: a task cannot depend on itself")));
+    }
     // The check sees the new dependencies: a child that depends on its parent comes after it. A refusal rolls back.
     tx.set_dependencies(task.row, &rows, soft)?;
     refuse_cycle(tx, (task.row, task.id.as_str()), &rows, field)?;
@@ -103,6 +106,9 @@ fn new_parent(tx: &dyn StoreWrite, task: &Task, parent: &str) -> Result<Option<R
         return Ok(None);
     }
     let id: TaskId = parent.parse().map_err(|reason: String| Error::invalid(format!("parent: {reason}")))?;
+    if id == task.id {
+        return Err(Error::new(Code::Conflict, "parent: a task cannot be its own parent"));
+    }
     let parent = find_parent(tx, &id)?;
     if tx.is_self_or_descendant(parent.row, task.row)? {
         return Err(Error::new(

@@ -50,7 +50,11 @@ pub struct UpdateTask {
     #[arg(long)]
     priority: Option<Priority>,
     /// Smaller first within a priority
-    #[arg(long, allow_negative_numbers = true)]
+    #[arg(
+        long,
+        help = "Among tasks of the same priority, smaller numbers first",
+        allow_negative_numbers = true
+    )]
     order: Option<Order>,
     /// New parent task id
     #[arg(long)]
@@ -73,14 +77,14 @@ pub struct UpdateTask {
     /// Estimated effort
     #[arg(long)]
     effort: Option<LineText>,
-    /// Place or tool it needs
+    /// Place or tool that the task needs
     #[arg(long)]
     context: Option<LineText>,
     /// Worker name
     #[arg(long)]
     assignee: Option<LineText>,
     /// Judgment it needs
-    #[arg(long)]
+    #[arg(long, help = "How much judgment the task needs")]
     complexity: Option<Clearable<Complexity>>,
     /// Receipt to append
     #[arg(long)]
@@ -92,7 +96,7 @@ pub struct UpdateTask {
     #[arg(long)]
     item: Option<LineText>,
     /// With item; started: before you act
-    #[arg(long)]
+    #[arg(long, help = "Result of the item; started announces an action before you do it")]
     outcome: Option<ItemReport>,
     /// Category of the item
     #[arg(long)]
@@ -110,11 +114,11 @@ pub struct UpdateTask {
     #[arg(long)]
     cost: Option<Money>,
     /// Idempotency key
-    #[arg(long)]
+    #[arg(long, help = "A repeated call with the same key returns the first reply")]
     request_key: Option<LineText>,
     /// Override the checks; recorded
     #[serde(default)]
-    #[arg(long, num_args = 0..=1, default_value = "false", default_missing_value = "true")]
+    #[arg(long, help = "Skip the checks; the receipt records it", num_args = 0..=1, default_value = "false", default_missing_value = "true")]
     force: bool,
     /// Refused if true: the body is append-only.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -130,7 +134,7 @@ pub struct UpdateTask {
 impl Operation for UpdateTask {
     const NAME: &'static str = "update_task";
     const TITLE: &'static str = "Update a task";
-    const DESCRIPTION: &'static str = "Append a receipt (body, item), claim a task (status=in_progress), or change fields: \"\" clears one, lists replace.";
+    const DESCRIPTION: &'static str = "Append a receipt (body, item), claim a task (status=in_progress), or change fields: an empty value clears a field; a list replaces the old list.";
     const EFFECT: Effect = Effect::Write;
     const ALL_WORDS: bool = true;
     const POSITIONAL: &'static str = "id";
@@ -170,10 +174,16 @@ impl Operation for UpdateTask {
                 "replace_body: true is refused because the body is append-only; `body` appends a receipt",
             ));
         }
-        if self.item.is_none() && self.outcome.is_some() {
-            return Err(Error::invalid(
-                "outcome: allowed with `item` only, the key of the item it reports on",
-            ));
+        if self.item.is_none() {
+            for (name, is_given) in
+                [("outcome", self.outcome.is_some()), ("category", self.category.is_some())]
+            {
+                if is_given {
+                    return Err(Error::invalid(format!(
+                        "{name}: allowed with item=... only, the key of an item"
+                    )));
+                }
+            }
         }
         let key = RequestKey::new(self.request_key.as_ref().map(LineText::as_str), &self)?;
         let author = non_empty(&self.assignee).unwrap_or_else(|| session.caller().to_owned());

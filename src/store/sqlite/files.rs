@@ -36,8 +36,9 @@ pub fn file_error(path: &Path, what: &str, error: std::io::Error) -> Error {
 
 /// Creates the folder of a store (mode 0700) if it is missing.
 pub(super) fn create_folder(path: &Path) -> Result<()> {
-    create_private_folders(&folder_of(path))
-        .map_err(|error| file_error(path, "its folder cannot be created", error))
+    create_private_folders(&folder_of(path)).map_err(|error| {
+        file_error(path, "its folder cannot be created; name another file with --db or TASKTALLY_DB", error)
+    })
 }
 
 /// Creates the folder and an empty file (mode 0600) if they are missing: SQLite would create the file with the

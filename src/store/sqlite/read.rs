@@ -52,12 +52,15 @@ impl StoreRead for Tx<'_> {
     }
 
     fn task(&self, id: &TaskId) -> Result<Task> {
-        self.first(
+        let task = self.first(
             concat!("SELECT ", task_columns!(), " FROM task t WHERE t.id = ?1"),
             [id.as_str()],
             rows::task,
-        )?
-        .ok_or_else(|| Error::not_found(format!("No task '{id}'; list_tasks() shows ids")))
+        )?;
+        match task {
+            Some(task) => Ok(task),
+            None => Err(super::completion::no_task(self, id)?),
+        }
     }
 
     fn task_by_row(&self, row: RowId) -> Result<Task> {

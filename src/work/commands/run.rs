@@ -67,7 +67,7 @@ pub fn run(options: Run, session: &Session, program: &str, json: bool) -> Result
         end_pause(session, &batch)?;
     }
     let before = BatchTotals::read(session, &batch)?;
-    let progress = RunProgress::new(mode, before.total, before.processed);
+    let progress = RunProgress::new(mode, before.total, before.processed).with_program(program);
     report_start(&progress, mode, &batch, plan.as_ref(), &before);
     if let Some(added) = &added {
         let event =

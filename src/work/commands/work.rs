@@ -54,7 +54,7 @@ pub struct Work {
     /// Print only the summary
     #[arg(long)]
     quiet: bool,
-    /// The profile of the configuration that works the batch [default: the batch's profile]
+    /// The profile whose workers process the batch [default: the batch's profile]
     #[arg(long, requires = "batch", conflicts_with = "command")]
     worker: Option<LineText>,
     /// Start a background runner, print its process id, and exit
@@ -101,7 +101,7 @@ pub fn work(options: Work, session: &Session, store: &Path, program: &str, json:
     let folder = current_folder()?;
     check_command(&options.command, &folder)?;
     let stop = StopSignal::install()?;
-    let progress = RunProgress::new(ProgressMode::choose(json, options.quiet), 0, 0);
+    let progress = RunProgress::new(ProgressMode::choose(json, options.quiet), 0, 0).with_program(program);
     let process = ProcessLock::acquire(session.folder())?;
     take_over_from_all(session, &progress)?;
     let command = WorkerCommand::from_arguments(&options.command, &folder);
@@ -193,7 +193,7 @@ fn work_by_profile(
     let mode =
         if options.background { ProgressMode::Lines } else { ProgressMode::choose(json, options.quiet) };
     let before = BatchTotals::read(session, batch)?;
-    let progress = RunProgress::new(mode, before.total, before.processed);
+    let progress = RunProgress::new(mode, before.total, before.processed).with_program(program);
     let exit_code = run_batch(session, store, batch, runner_mode, &progress)?;
     progress.finish();
     if runner_mode == RunnerMode::Foreground {

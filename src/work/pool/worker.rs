@@ -96,12 +96,12 @@ impl<'a> Worker<'a> {
                 Ok(failed) => totals.failed += failed,
                 // Another worker has the chunk now and continues with the receipts written so far.
                 Err(error) if error.code == Code::ClaimLost => {
-                    context.progress.note(&error.to_string());
+                    context.progress.note_error(&error);
                     context.progress.chunk_ended(claim.id.as_str(), &claim.reply.task.title, "claim lost");
                 }
                 Err(error) => {
                     // Printed now, because the other workers may run for hours.
-                    context.progress.note(&error.to_string());
+                    context.progress.note_error(&error);
                     let reason = "the worker stopped after an error";
                     if let Err(other) = release_claim(context.session, &claim.id, &claim.token, reason, None)
                     {

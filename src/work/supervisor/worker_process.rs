@@ -85,7 +85,7 @@ impl WorkerProcess {
             let folder =
                 spec.working_dir.as_ref().map_or(String::new(), |at| format!(" in {}", at.display()));
             let program = program.display();
-            format!("'{program}' cannot be started{folder}: {error}; is it installed and executable?")
+            format!("'{program}' cannot be started{folder}: {error}. Name an executable program in PATH, or its path")
         })?;
         let stdin = child.stdin.take().and_then(|pipe| {
             // A worker that does not read its input must not block the event loop.

@@ -15,6 +15,8 @@ use crate::store::sqlite::SCHEMA_VERSION;
 /// that exported an older schema was released.
 const OLDEST_SCHEMA: i64 = 9;
 
+const NOT_AN_EXPORT: &str = "this is not an export of Tasktally; `tasktally export FILE` writes one";
+
 /// Reads an export line by line.
 pub(super) struct ExportReader<'a> {
     input: &'a mut dyn BufRead,
@@ -45,6 +47,11 @@ impl<'a> ExportReader<'a> {
         Error::invalid(format!("{}: line {}: {what}; nothing was imported", self.source, self.number))
     }
 
+    /// The error for a line that is not a line of an export: about the whole file if it is the first.
+    fn not_a_line(&self, what: impl std::fmt::Display) -> Error {
+        if self.number == 1 { self.invalid_line(NOT_AN_EXPORT) } else { self.invalid_line(what) }
+    }
+
     /// Adds the line number to an error, if the error is about the latest line.
     pub(super) fn with_line(&self, error: &Error) -> Error {
         match error.code {
@@ -56,9 +63,7 @@ impl<'a> ExportReader<'a> {
     /// Reads the first line and returns how many lines follow.
     pub(super) fn read_first(&mut self) -> Result<u64> {
         let is_export = |line: &Line| line.kind == FIRST;
-        let line = self.next_line()?.filter(is_export).ok_or_else(|| {
-            self.invalid_line("this is not the first line of an export; tasktally export writes one")
-        })?;
+        let line = self.next_line()?.filter(is_export).ok_or_else(|| self.invalid_line(NOT_AN_EXPORT))?;
         let number = |name: &str| line.members.get(name).and_then(Value::as_i64).unwrap_or(-1);
         let (format, schema) = (number("format"), number("schema"));
         if format > FORMAT as i64 || schema > SCHEMA_VERSION {
@@ -86,11 +91,11 @@ impl<'a> ExportReader<'a> {
             // serde_json's error has a line number of its own, always 1. It would mislead.
             let full = error.to_string();
             let what = full.split(" at line ").next().unwrap_or(&full).to_owned();
-            self.invalid_line(format!("no JSON at column {}: {what}", error.column()))
+            self.not_a_line(format!("not valid JSON at column {}: {what}", error.column()))
         })?;
-        let Value::Object(mut members) = value else { return Err(self.invalid_line("no JSON object")) };
+        let Value::Object(mut members) = value else { return Err(self.not_a_line("not a JSON object")) };
         let Some(Value::String(kind)) = members.shift_remove(LINE) else {
-            return Err(self.invalid_line(format!("it has no '{LINE}', which names its table")));
+            return Err(self.not_a_line(format!("the field '{LINE}' is missing, which names the table")));
         };
         if kind == LAST {
             return self.check_last(&members).map(|()| None);

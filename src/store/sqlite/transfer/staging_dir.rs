@@ -29,8 +29,14 @@ impl StagingDir {
     /// If it cannot be created.
     pub(super) fn beside(target: &Path) -> Result<Self> {
         let parent = folder_of(target);
-        let failed = |error| {
-            Error::internal(format!("no file can be created in the folder {}", parent.display()), error)
+        let failed = |error: io::Error| {
+            let folder = parent.display();
+            if error.kind() == io::ErrorKind::NotFound {
+                return Error::invalid(format!(
+                    "the folder {folder} does not exist; create it first, or name another file"
+                ));
+            }
+            Error::internal(format!("no file can be created in the folder {folder}"), error)
         };
         remove_abandoned(&parent).map_err(failed)?;
         for _ in 0..TRIES {
