@@ -38,7 +38,7 @@ pub(crate) fn overlap(one: &[Vec<String>], other: &[Vec<String>]) -> bool {
 /// The pairs of chunks that a refusal names.
 pub(crate) fn conflicting_pairs(message: &str) -> Vec<(usize, usize)> {
     let number = |text: &str| text.split(' ').next().unwrap().parse().unwrap();
-    let listed = message.split_once("times: ").unwrap().1;
+    let listed = message.split_once(". Shared are: ").unwrap().1;
     listed
         .split("; ")
         .filter_map(|one| {

@@ -14,7 +14,7 @@ use crate::store::StoreRead;
 /// What becomes of the items of a new batch, for an error message.
 pub(in crate::ops) const CREATED: &str = "created";
 /// The most conflicts that a message names.
-pub(in crate::ops) const MAX_NAMED: usize = 20;
+pub(in crate::ops) const MAX_NAMED: usize = 3;
 
 /// The end of a list in a message that names only some.
 pub(in crate::ops) fn and_more(count: u64, named: usize) -> String {
@@ -22,6 +22,10 @@ pub(in crate::ops) fn and_more(count: u64, named: usize) -> String {
         0 => String::new(),
         more => format!("; and {more} more"),
     }
+}
+
+fn times(count: u64) -> String {
+    if count == 1 { "once".to_owned() } else { format!("{count} times") }
 }
 
 /// How many of the chunks with new items share a resource.
@@ -236,16 +240,16 @@ impl<'a> Resolver<'a> {
     pub(in crate::ops) fn finish(self, compared: ComparedState) -> Result<Resolution> {
         if self.conflicts > 0 {
             let next = if self.done == CREATED {
-                "on_conflict=\"merge\" puts items that share a resource into one chunk, on_conflict=\"serialize\" never runs two such chunks at the same time, on_conflict=\"allow\" ignores shared resources"
+                "on_conflict=\"serialize\" works such chunks one after another, on_conflict=\"merge\" puts items that share a resource into one chunk, on_conflict=\"allow\" works such chunks at the same time"
             } else {
                 "The batch's rule is reject: leave these items out, or make a batch of them by create_batch(on_conflict=\"serialize\"); its chunks never run at the same time as chunks of this batch that share a resource"
             };
             return Err(Error::new(
                 Code::Conflict,
                 format!(
-                    "on_conflict: nothing was {}, because chunks share resources ({} cases): {}{}. {next}",
+                    "on_conflict: nothing was {}, because chunks share resources {}. {next}. Shared are: {}{}",
                     self.done,
-                    self.conflicts,
+                    times(self.conflicts),
                     self.named.join("; "),
                     and_more(self.conflicts, self.named.len())
                 ),
