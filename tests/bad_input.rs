@@ -130,9 +130,9 @@ fn a_parameter_that_would_be_ignored_is_refused() {
     unchanged.invalid("create_batch", split, &["split", "'kind'"]);
     unchanged.check(
         "get_task",
-        json!({"id": format!("{batch}.1")}),
+        json!({"id": format!("{batch}.9")}),
         &["not_found"],
-        &[&format!("did you mean '{batch}.01'?")],
+        &[&format!("No task '{batch}.9'")],
     );
 }
 

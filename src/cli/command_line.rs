@@ -13,6 +13,7 @@ use serde_json::Value;
 
 use super::commands;
 use super::open::{Caller, open};
+use super::positional::name_positionals;
 use super::process_setup;
 use super::prompt;
 use super::reply::ReplyPrinter;
@@ -54,21 +55,6 @@ pub fn command() -> Command {
     root
 }
 
-/// Inserts the name of an operation's first parameter if it was left out: `tasktally get-task ID`.
-fn insert_first_name(arguments: &mut Vec<OsString>) {
-    let operation = arguments.iter().enumerate().skip(1).find_map(|(at, word)| {
-        let word = word.to_str()?;
-        ops::ALL.iter().find(|entry| hyphenated(entry.name) == word).map(|entry| (at, entry))
-    });
-    if let Some((at, entry)) = operation
-        && arguments
-            .get(at + 1)
-            .is_some_and(|next| !next.to_string_lossy().starts_with('-') && next != "help")
-    {
-        arguments.insert(at + 1, format!("--{}", entry.positional).into());
-    }
-}
-
 /// Separates the elements of list options, which are written with commas or as a JSON array.
 fn separate_list_options(arguments: &mut [OsString]) {
     let may_be_list = |argument: &OsString| argument.to_string_lossy().contains([',', '[']);
@@ -93,16 +79,17 @@ fn separate_list_options(arguments: &mut [OsString]) {
 /// Returns the exit code: 0 done, 1 a task failed or was refused, 2 bad usage or set-up, 3 nothing to do.
 pub fn main() -> ExitCode {
     process_setup::survive_file_size_limit();
-    let mut arguments: Vec<OsString> = std::env::args_os().collect();
+    let arguments: Vec<OsString> = std::env::args_os().collect();
     if let Some(code) = process_setup::run_as_init(&arguments) {
         return ExitCode::from(code);
     }
-    insert_first_name(&mut arguments);
+    let root = command();
+    let mut arguments = name_positionals(arguments, &root);
     separate_list_options(&mut arguments);
     prompt::rename_prompt(&mut arguments);
     // What follows `--` is the command of a worker.
     let json = arguments.iter().take_while(|word| *word != "--").any(|word| word == "--json");
-    let matches = match command().try_get_matches_from(arguments) {
+    let matches = match root.try_get_matches_from(arguments) {
         Ok(matches) => matches,
         Err(error) => {
             print_usage_error(&error, json);

@@ -68,6 +68,9 @@ struct LogStream {
 /// # Errors
 /// If there is no such chunk, or the attempt has no log.
 pub(super) fn run(request: &Logs, session: &Session, json: bool, out: &mut impl Write) -> Result<u8> {
+    let id = request.chunk.clone();
+    // Logs are stored under the full id; the request may leave out leading zeros of the chunk's number.
+    let request = &Logs { chunk: session.read(move |tx| Ok(tx.task(&id)?.id))?, ..*request };
     let chunk = &request.chunk;
     let first_claim = live_generation(session, chunk)?;
     let mut streams = open_streams(request, session)?;

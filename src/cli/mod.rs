@@ -13,6 +13,7 @@ mod log_printer;
 mod logs;
 mod manifest;
 mod open;
+mod positional;
 mod process_setup;
 mod prompt;
 mod reply;

@@ -11,8 +11,6 @@ use super::text::excerpt;
 /// Crockford's base 32: no letter that reads like a digit.
 const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
 
-/// As many digits as a chunk's number may have.
-const CHUNK_DIGITS: usize = 9;
 
 /// The prefix of runners' tokens.
 const RUNNER_PREFIX: &str = "run-";
@@ -45,15 +43,28 @@ impl TaskId {
         TaskId(format!("{}.{number:0width$}", self.0))
     }
 
-    /// The ids of the same chunk number with more or fewer zeros before it; none if this is not a chunk's id.
-    pub fn with_other_zeros(&self) -> Vec<TaskId> {
-        let Some((batch, digits)) = self.0.rsplit_once('.') else { return Vec::new() };
-        let Ok(number) = digits.parse::<u64>() else { return Vec::new() };
-        let batch = TaskId(batch.to_owned());
-        let ids = (1..=CHUNK_DIGITS).map(|width| batch.chunk(number, width));
-        let mut ids: Vec<TaskId> = ids.filter(|id| id != self).collect();
-        ids.dedup();
-        ids
+    /// The batch's id and the number, if this is a chunk's id. The number may have fewer or more leading zeros than
+    /// the stored id has.
+    pub fn chunk_number(&self) -> Option<(TaskId, u64)> {
+        let (batch, number) = self.0.rsplit_once('.')?;
+        let is_number = !batch.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
+        let number = number.parse().ok().filter(|_| is_number)?;
+        Some((TaskId(batch.to_owned()), number))
+    }
+
+    /// The id of a chunk that a request about `batch` names by its id or only by its number.
+    #[must_use]
+    pub fn within(&self, batch: &TaskId) -> TaskId {
+        // The id of a task can consist of digits alone, but it is longer than any chunk's number.
+        match self.0.parse::<u32>() {
+            Ok(number) => TaskId(format!("{batch}.{number}")),
+            Err(_) => self.clone(),
+        }
+    }
+
+    /// Whether both ids name the same task, although the number of a chunk may have other leading zeros.
+    pub fn is_same(&self, other: &TaskId) -> bool {
+        self == other || self.chunk_number().is_some_and(|chunk| other.chunk_number() == Some(chunk))
     }
 
     /// An id read from the store, not checked again.
@@ -233,9 +244,14 @@ mod tests {
     #[test]
     fn a_chunks_id_is_its_batchs_id_and_number() {
         let batch = TaskId::stored("k3m9p0q1r2s3".into());
-        assert_eq!(batch.chunk(7, 2).as_str(), "k3m9p0q1r2s3.07");
-        assert!(batch.with_other_zeros().is_empty());
-        let others = batch.chunk(7, 1).with_other_zeros();
-        assert!(others.contains(&batch.chunk(7, 2)) && !others.contains(&batch.chunk(7, 1)), "{others:?}");
+        let chunk = batch.chunk(7, 2);
+        assert_eq!(chunk.as_str(), "k3m9p0q1r2s3.07");
+        let id = |text: &str| TaskId::stored(text.into());
+        for same in ["k3m9p0q1r2s3.7", "k3m9p0q1r2s3.007", "k3m9p0q1r2s3.07", "7", "07"] {
+            assert!(id(same).within(&batch).is_same(&chunk), "{same}");
+        }
+        for other in ["k3m9p0q1r2s3.8", "k3m9p0q1r2s3.", "k3m9p0q1r2s3.+7", "k3m9p0q1r2s3", "x.7", "+8"] {
+            assert!(!id(other).within(&batch).is_same(&chunk), "{other}");
+        }
     }
 }

@@ -107,6 +107,8 @@ pub trait Operation: Serialize + DeserializeOwned + JsonSchema + clap::Args + Se
     const ALL_WORDS: bool = false;
     /// The parameter that the command line accepts without its name, spelled as there.
     const POSITIONAL: &'static str;
+    /// The parameter that a second word without a name is.
+    const SECOND_POSITIONAL: Option<&'static str> = None;
     /// The parameters that the worker toolset offers; none if workers do not get the operation.
     const WORKER_PARAMETERS: &'static [&'static str] = &[];
     /// The parameters that an empty value clears. Any other empty value counts as absent.
@@ -137,6 +139,8 @@ pub struct Entry {
     pub creates_store: bool,
     /// See [`Operation::POSITIONAL`].
     pub positional: &'static str,
+    /// See [`Operation::SECOND_POSITIONAL`].
+    pub second_positional: Option<&'static str>,
     /// See [`Operation::WORKER_PARAMETERS`].
     pub worker_parameters: &'static [&'static str],
     /// The parameters' JSON schema.
@@ -160,6 +164,7 @@ const fn entry<O: Operation>() -> Entry {
         long_running: O::LONG_RUNNING,
         creates_store: O::CREATES_STORE,
         positional: O::POSITIONAL,
+        second_positional: O::SECOND_POSITIONAL,
         worker_parameters: O::WORKER_PARAMETERS,
         input: || request::schema::input::<O>(O::ALL_WORDS),
         output: request::schema::output::<O::Reply>,

@@ -96,6 +96,7 @@ impl Operation for ControlBatch {
     const DESCRIPTION: &'static str = "Pause, resume, cancel, retry or start a batch.";
     const EFFECT: Effect = Effect::Destructive;
     const POSITIONAL: &'static str = "id";
+    const SECOND_POSITIONAL: Option<&'static str> = Some("action");
     type Reply = BatchReply;
 
     fn run(self, session: &Session) -> Result<BatchReply> {

@@ -7,7 +7,7 @@ use crate::model::status::Status;
 use crate::model::task::Task;
 use crate::ops::conflicts::detect::store_conflicts_of_reopened;
 use crate::ops::lifecycle::transition::change_state;
-use crate::ops::request::lookup::not_a_chunk;
+use crate::ops::request::lookup::find_listed_chunk;
 use crate::store::pages::for_each_chunk;
 use crate::store::{ItemSelection, NewReceipt, StoreWrite};
 
@@ -41,14 +41,13 @@ pub(super) fn retry(
             ),
         ));
     }
-    for chunk in only {
-        if tx.task(chunk)?.parent_row != Some(batch.row) {
-            return Err(not_a_chunk("chunks", chunk, id));
-        }
-    }
+    let only = only
+        .iter()
+        .map(|chunk| Ok(find_listed_chunk(tx, "chunks", chunk, batch)?.1.row))
+        .collect::<Result<Vec<_>>>()?;
     let (mut chunks, mut items, mut still_open, mut rejected) = (0, 0, 0, 0);
     for_each_chunk(tx, batch.row, 0, |chunk, task| {
-        if only.is_empty() || only.contains(&task.id) {
+        if only.is_empty() || only.contains(&task.row) {
             match retry_chunk(tx, &chunk, &task, reason, author, selected)? {
                 ChunkRetry::Opened(count) => {
                     chunks += 1;

@@ -74,35 +74,38 @@ pub(crate) fn find_batch(tx: &dyn StoreRead, id: &TaskId) -> Result<(Task, Batch
     }
 }
 
-/// A chunk of a batch and the chunk's task.
+/// A chunk of a batch and the chunk's task. The number of the chunk is enough as its id.
 ///
 /// # Errors
 /// `not_found`; `invalid_argument` if the id names no chunk of this batch.
 pub(in crate::ops) fn find_chunk(tx: &dyn StoreRead, id: &TaskId, batch: &Task) -> Result<(Chunk, Task)> {
-    let task = tx.task(id).map_err(|error| match error.code {
-        Code::NotFound => no_chunk(tx, id, &batch.id),
+    find_listed_chunk(tx, "chunk", id, batch)
+}
+
+/// The same for an id in a field of another name.
+///
+/// # Errors
+/// See [`find_chunk`].
+pub(in crate::ops) fn find_listed_chunk(
+    tx: &dyn StoreRead,
+    field: &str,
+    id: &TaskId,
+    batch: &Task,
+) -> Result<(Chunk, Task)> {
+    let task = tx.task(&id.within(&batch.id)).map_err(|error| match error.code {
+        Code::NotFound => Error::not_found(format!(
+            "{field}: no chunk '{id}'; get_batch(id=\"{}\") lists the chunks",
+            batch.id
+        )),
         _ => error,
     })?;
     match tx.chunk(&task)?.filter(|chunk| chunk.batch_row == batch.row) {
         Some(chunk) => Ok((chunk, task)),
-        None => Err(not_a_chunk("chunk", id, &batch.id)),
+        None => Err(Error::invalid(format!(
+            "{field}: {id} is not a chunk of batch {0}; get_batch(id=\"{0}\") lists them",
+            batch.id
+        ))),
     }
-}
-
-/// The refusal of an id that names no task where a chunk of `batch` is expected.
-fn no_chunk(tx: &dyn StoreRead, id: &TaskId, batch: &TaskId) -> Error {
-    let next = match id.with_other_zeros().iter().find(|other| tx.task(other).is_ok()) {
-        Some(similar) => format!("did you mean '{similar}'?"),
-        None => format!("get_batch(id=\"{batch}\") lists the chunks"),
-    };
-    Error::not_found(format!("chunk: no chunk '{id}'; {next}"))
-}
-
-/// The refusal of an id that names no chunk of a batch.
-pub(in crate::ops) fn not_a_chunk(field: &str, id: &TaskId, batch: &TaskId) -> Error {
-    Error::invalid(format!(
-        "{field}: {id} is not a chunk of batch {batch}; get_batch(id=\"{batch}\") lists them"
-    ))
 }
 
 /// The batch of a task that is a chunk; `None` for any other task.

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use super::types::remove_ignored;
 use crate::error::{Code, Error, Result};
 use crate::model::claim_rules::{ClaimAuthority, claim_authority, claim_lost_error};
-use crate::model::id::Token;
+use crate::model::id::{TaskId, Token};
 use crate::model::status::Status;
 use crate::model::task::Task;
 use crate::model::text::excerpt;
@@ -146,7 +146,7 @@ fn is_about_batch(scope: &WorkerScope, arguments: &Map<String, Value>) -> Result
         let is_batch = id == batch.as_str();
         if name == "id" && is_batch {
             on_batch = true;
-        } else if !(is_batch || name == "id" && id == scope.chunk.as_str()) {
+        } else if !(is_batch || name == "id" && scope.chunk.is_same(&TaskId::stored(id.to_owned()))) {
             return Err(Error::not_found(format!(
                 "{name}: '{}' is outside your scope; you work on chunk {} of batch {batch} only",
                 excerpt(id),

@@ -52,6 +52,7 @@ impl Operation for ReviewBatch {
         "Record a person's decision on chunks in review. Never decide yourself: ask the user.";
     const EFFECT: Effect = Effect::Write;
     const POSITIONAL: &'static str = "id";
+    const SECOND_POSITIONAL: Option<&'static str> = Some("decision");
     type Reply = BatchReply;
 
     fn run(self, session: &Session) -> Result<BatchReply> {

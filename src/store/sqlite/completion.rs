@@ -3,7 +3,7 @@
 use rusqlite::params;
 
 use super::tx::Tx;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::model::id::TaskId;
 
 const BATCHES: &str = "SELECT t.id FROM batch b JOIN task t ON t.row_id = b.task
@@ -25,17 +25,4 @@ pub(super) fn ids_with_prefix(
         (false, _) => RANGE,
     };
     tx.all(sql, params![prefix, limit], |row| row.get(0).map(TaskId::stored))
-}
-
-/// The refusal of an id that names no task. A chunk whose number has other zeros is suggested.
-///
-/// # Errors
-/// If the store cannot be read.
-pub(super) fn no_task(tx: &Tx<'_>, id: &TaskId) -> Result<Error> {
-    for similar in id.with_other_zeros() {
-        if tx.first("SELECT 1 FROM task WHERE id = ?1", [similar.as_str()], |_| Ok(()))?.is_some() {
-            return Ok(Error::not_found(format!("No task '{id}'; did you mean '{similar}'?")));
-        }
-    }
-    Ok(Error::not_found(format!("No task '{id}'; list_tasks() shows ids")))
 }

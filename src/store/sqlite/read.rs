@@ -52,15 +52,26 @@ impl StoreRead for Tx<'_> {
     }
 
     fn task(&self, id: &TaskId) -> Result<Task> {
-        let task = self.first(
+        let mut task = self.first(
             concat!("SELECT ", task_columns!(), " FROM task t WHERE t.id = ?1"),
             [id.as_str()],
             rows::task,
         )?;
-        match task {
-            Some(task) => Ok(task),
-            None => Err(super::completion::no_task(self, id)?),
+        if task.is_none()
+            && let Some((batch, number)) = id.chunk_number()
+        {
+            task = self.first(
+                concat!(
+                    "SELECT ",
+                    task_columns!(),
+                    " FROM task b JOIN chunk c ON c.batch = b.row_id JOIN task t ON t.row_id = c.task
+                      WHERE b.id = ?1 AND c.number = ?2"
+                ),
+                params![batch.as_str(), number],
+                rows::task,
+            )?;
         }
+        task.ok_or_else(|| Error::not_found(format!("No task '{id}'; list_tasks() shows ids")))
     }
 
     fn task_by_row(&self, row: RowId) -> Result<Task> {
