@@ -9,7 +9,7 @@ use std::process::{Child, Stdio};
 
 use serde_json::Value;
 use support::store::Store;
-use support::wait_for_exit;
+use support::{eventually, wait_for_exit};
 
 fn batch(store: &Store) -> String {
     store.write("items.jsonl", "{\"key\":\"a\"}\n{\"key\":\"b\"}\n");
@@ -66,6 +66,49 @@ fn each_change_is_a_line_and_the_exit_code_shows_the_result() {
         assert_eq!(line.contains(", 1 failed"), code == 1, "{line}");
         assert_eq!(wait_for_exit(&mut child).code(), Some(code));
     }
+}
+
+#[test]
+fn workers_whose_process_died_are_reported_with_the_command_that_takes_over() {
+    let store = Store::new();
+    let id = batch(&store);
+    let in_progress = |store: &Store| {
+        let reply = store.tasktally(["get-batch", &id, "--json"]).success().json();
+        let chunks = reply["chunks"].as_array().expect("chunks").clone();
+        (chunks.iter().filter(|chunk| chunk["status"] == "in_progress").count() == 2).then_some(())
+    };
+    let script = "while ! [ -e go ]; do sleep 0.05; done";
+    let args = ["work", "--batch", &id, "--workers", "2", "--", "sh", "-c", script];
+    let mut work = store.tasktally(args).start();
+    eventually("both chunks to be claimed", || in_progress(&store));
+    let (mut child, mut next) = watch(&store, &[]);
+    let line = next().expect("a line");
+    assert!(!line.contains("died"), "{line}");
+    work.kill().expect("it is killed");
+    wait_for_exit(&mut work);
+    let line = std::iter::from_fn(&mut next).find(|line| line.contains("died")).expect("a line");
+    assert!(line.contains("2 workers died; to go on: tasktally"), "{line}");
+    assert!(line.ends_with(&format!("work --batch {id} -- COMMAND")), "{line}");
+    store.write("go", "");
+    // A run is continued by another command.
+    let mut run = store.tasktally(["run", "--resume", &id, "--quiet", "--", "sh", "-c", script]).start();
+    wait_for_exit(&mut run);
+    store.tasktally(["control-batch", &id, "--action", "cancel"]).finish();
+    let rest: Vec<String> = std::iter::from_fn(&mut next).collect();
+    assert!(!rest.last().expect("lines").contains("died"), "{rest:?}");
+    wait_for_exit(&mut child);
+}
+
+#[test]
+fn a_cancelled_batch_is_no_longer_reported_as_paused() {
+    let store = Store::new();
+    let id = batch(&store);
+    store.tasktally(["control-batch", &id, "--action", "pause", "--reason", "for lunch"]).success();
+    let shown = store.tasktally(["watch", &id]).code(1).stdout;
+    assert!(shown.contains("paused: for lunch"), "{shown}");
+    store.tasktally(["control-batch", &id, "--action", "cancel"]).success();
+    let shown = store.tasktally(["watch", &id]).code(1).stdout;
+    assert!(shown.contains("cancelled") && !shown.contains("for lunch"), "{shown}");
 }
 
 #[test]

@@ -89,7 +89,7 @@ fn progress_is_shown_live_at_every_terminal_size() {
         "0 of 6",
         "worker-one",
         "item-1",
-        "in_progress",
+        "in progress",
         "─ 1 worker ─",
     ]);
     work.report(0, "done", "- Filed: \u{5e2}\u{5d1}\u{5e8} 日本 the first");
@@ -97,7 +97,7 @@ fn progress_is_shown_live_at_every_terminal_size() {
     screen.resize(200, 50);
     eventually("chunks and workers side by side", || {
         let wide = screen.text();
-        let row = wide.lines().find(|line| line.contains("─ chunks 3: 1 in progress ─"))?;
+        let row = wide.lines().find(|line| line.contains("─ chunks 3: 1 in progress, 2 queued ─"))?;
         row.contains("─ 1 worker ─").then_some(())
     });
     screen.resize(30, 8);
@@ -147,9 +147,8 @@ fn a_batch_is_paused_resumed_and_cancelled_by_keys() {
     let store = Store::new();
     let id = create_batch(&store, 2, &[]);
     let screen = Screen::watch(&store, (80, 24), "", "");
-    screen.wait_for(&["open batches", &id]);
-    screen.press(&["Enter"]);
-    screen.wait_for(&["running", "chunks 2"]);
+    // The only open batch is shown at once.
+    screen.wait_for(&[&id, "running", "chunks 2: 2 queued"]);
     screen.press(&["p"]);
     screen.wait_for(&["paused: decided in tasktally watch"]);
     screen.press(&["p"]);

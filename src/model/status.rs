@@ -37,6 +37,15 @@ word_enum!(
 );
 
 impl Status {
+    /// The status of a chunk as a person reads it: a chunk that no worker has claimed yet is queued.
+    pub fn chunk_label(self) -> &'static str {
+        match self {
+            Status::Active => "queued",
+            Status::InProgress => "in progress",
+            other => other.as_str(),
+        }
+    }
+
     /// Whether the task has ended.
     pub fn is_terminal(self) -> bool {
         matches!(self, Status::Done | Status::Cancelled | Status::Failed | Status::Rejected)

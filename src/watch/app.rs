@@ -1,5 +1,7 @@
 //! The state of the screen, and what each key changes.
 
+use std::time::{Duration, Instant};
+
 use super::batch_command::BatchCommand;
 use super::batch_list::BatchRow;
 use super::board::{Board, ChunkRow};
@@ -13,6 +15,9 @@ use crate::model::id::TaskId;
 use crate::model::status::Status;
 use crate::model::step::Decision;
 use crate::terminal::{escape_hidden, with_commands};
+
+/// How long a message is shown.
+const MESSAGE_TIME: Duration = Duration::from_secs(10);
 
 /// What the screen shows.
 pub(super) enum View {
@@ -63,9 +68,13 @@ pub(super) struct App {
     pub(super) page: usize,
     /// Whether only chunks in progress or waiting for a person are listed.
     pub(super) only_open: bool,
+    /// Whether the selection follows the chunks in progress.
+    pub(super) is_following: bool,
     pub(super) dialog: Option<Dialog>,
     /// The last message, and whether it is an error.
     pub(super) message: Option<(String, bool)>,
+    /// When the last message was shown first.
+    message_since: Instant,
     /// How the commands in messages start.
     prefix: String,
 }
@@ -82,8 +91,10 @@ impl App {
             first_visible: 0,
             page: 1,
             only_open: false,
+            is_following: true,
             dialog: None,
             message: None,
+            message_since: Instant::now(),
             prefix: prefix.to_owned(),
         }
     }
@@ -94,7 +105,27 @@ impl App {
             Ok(text) => (text, false),
             Err(error) => (error.to_string(), true),
         };
-        self.message = Some((self.with_commands(&text), is_error));
+        self.show_message(self.with_commands(&text), is_error);
+    }
+
+    fn show_message(&mut self, text: String, is_error: bool) {
+        self.message = Some((text, is_error));
+        self.message_since = Instant::now();
+    }
+
+    /// Removes a message that has been shown for a while: it is about a moment that has passed.
+    pub(super) fn drop_old_message(&mut self, now: Instant) {
+        if now.saturating_duration_since(self.message_since) >= MESSAGE_TIME {
+            self.message = None;
+        }
+    }
+
+    /// Selects the first chunk in progress, if the selection follows the work.
+    pub(super) fn follow_work(&mut self) {
+        let first = self.board.as_ref().and_then(Board::first_in_progress);
+        if let (true, Some(first)) = (self.is_following, first) {
+            self.selected_chunk = first;
+        }
     }
 
     /// A message for the person.
@@ -145,9 +176,9 @@ impl App {
     fn answer(&mut self, dialog: Dialog, key: Key) -> Option<BatchCommand> {
         match (dialog, key) {
             (Dialog::ConfirmCancel, Key::Yes) => return Some(BatchCommand::Control("cancel")),
-            (Dialog::ConfirmCancel, _) => self.message = Some(("Not cancelled".to_owned(), false)),
+            (Dialog::ConfirmCancel, _) => self.show_message("Not cancelled".to_owned(), false),
             (Dialog::Note { .. }, Key::No) => {
-                self.message = Some(("No decision was recorded".to_owned(), false));
+                self.show_message("No decision was recorded".to_owned(), false);
             }
             (Dialog::Note { chunk, decision, text }, Key::Yes) if !text.trim().is_empty() => {
                 return Some(BatchCommand::Review { chunk: Some(chunk), decision, note: Some(text) });
@@ -183,7 +214,12 @@ impl App {
     }
 
     fn handle_key(&mut self, key: Key) -> Option<Action> {
+        // A key that selects a chunk, or acts on the selected one, must not be overtaken by the work.
+        if !matches!(key, Key::Help | Key::Back | Key::OnlyOpen | Key::Pause) {
+            self.is_following = false;
+        }
         match key {
+            Key::Follow => self.is_following = true,
             Key::Back => return self.close_view(),
             Key::Help => {
                 if !matches!(self.views.last(), Some(View::Help)) {
@@ -235,7 +271,7 @@ impl App {
         let next = waiting.iter().find(|number| **number > self.selected_chunk).or(waiting.first());
         match next {
             Some(number) => self.selected_chunk = *number,
-            None => self.message = Some(("No chunk waits for you".to_owned(), false)),
+            None => self.show_message("No chunk waits for you".to_owned(), false),
         }
     }
 

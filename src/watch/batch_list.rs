@@ -1,12 +1,12 @@
 //! The list of batches: open, or ended with failures.
 
-use super::format::count;
+use super::format::{count, percent};
 use crate::error::{Code, Error, Result};
-use crate::model::batch::BatchStatus;
+use crate::model::batch::{Batch, BatchStatus};
 use crate::model::field::visible_excerpt;
 use crate::model::id::TaskId;
 use crate::model::status::Status;
-use crate::model::task::Task;
+use crate::model::task::{RowId, Task};
 use crate::ops::Session;
 use crate::store::{StoreRead, TaskFilter};
 
@@ -27,6 +27,8 @@ pub(super) struct BatchRow {
     pub(super) status: BatchStatus,
     pub(super) processed: u64,
     pub(super) total: u64,
+    /// How much of the work in all steps is done.
+    pub(super) percent: u64,
     /// Chunks in review, up to [`MAX_COUNT`].
     pub(super) in_review: usize,
     /// Failed and blocked chunks, up to [`MAX_COUNT`] of each.
@@ -83,6 +85,7 @@ fn rows(tx: &dyn StoreRead, tasks: Vec<Task>) -> Result<Vec<BatchRow>> {
             status,
             processed: batch.counts.processed(),
             total: batch.counts.total,
+            percent: percent_of(tx, task.row, &batch, status)?,
             in_review: count_chunks(tx, task.row, Status::Review)?,
             stuck: count_chunks(tx, task.row, Status::Failed)? + count_chunks(tx, task.row, Status::Blocked)?,
             // While the batch is at work, a retry would not open its failed items.
@@ -91,6 +94,25 @@ fn rows(tx: &dyn StoreRead, tasks: Vec<Task>) -> Result<Vec<BatchRow>> {
         });
     }
     Ok(rows)
+}
+
+/// How much of the work in all steps is done. Chunks that are ahead of the others count as in the lowest open step.
+fn percent_of(tx: &dyn StoreRead, row: RowId, batch: &Batch, status: BatchStatus) -> Result<u64> {
+    let (steps, total) = (batch.steps.count().max(1) as u64, batch.counts.total);
+    let step = match tx.lowest_open_step(row)? {
+        Some(step) if !status.is_over() => step as u64,
+        _ => steps - 1,
+    };
+    Ok(percent(step * total + batch.counts.processed(), steps * total))
+}
+
+/// The batch that the screen shows first if none is named: the only open one, or the only one at all.
+pub(super) fn only_batch(listed: &[BatchRow]) -> Option<TaskId> {
+    let mut open = listed.iter().filter(|batch| !batch.status.is_over());
+    match (open.next(), open.next(), listed) {
+        (Some(one), None, _) | (None, _, [one]) => Some(one.id.clone()),
+        _ => None,
+    }
 }
 
 fn count_chunks(tx: &dyn StoreRead, batch: i64, status: Status) -> Result<usize> {

@@ -33,6 +33,8 @@ pub(super) struct BatchHeader {
     pub(super) chunks: u64,
     pub(super) per_minute: Option<f64>,
     pub(super) seconds_left: Option<u64>,
+    /// What is wrong, with the command that continues the batch, if the processes that worked on it have died.
+    pub(super) stopped: Option<String>,
     /// The runner that works on it in the background, in a sentence.
     pub(super) runner: Option<String>,
     /// When this was read.
@@ -46,6 +48,8 @@ pub(super) struct ChunkRow {
     pub(super) id: TaskId,
     pub(super) title: String,
     pub(super) status: Status,
+    /// The number of its current step, from 0.
+    pub(super) step: usize,
     pub(super) counts: ItemCounts,
     /// The number of its last change.
     pub(super) change: u64,
@@ -70,6 +74,8 @@ pub(super) struct WorkerRow {
     /// When its chunk last changed.
     pub(super) last_change: Timestamp,
     pub(super) is_expired: bool,
+    /// Whether the process that holds the claim has died.
+    pub(super) has_died: bool,
 }
 
 /// A receipt in the list.
@@ -166,6 +172,24 @@ impl Board {
     pub(super) fn chunk(&self, number: u64) -> Option<&ChunkRow> {
         let at = self.chunks.binary_search_by_key(&number, |known| known.number).ok()?;
         self.chunks.get(at)
+    }
+
+    /// How much of the work is done, and how much there is: each item counts once per step.
+    pub(super) fn work(&self) -> (u64, u64) {
+        let (counts, steps) = (self.header.counts, self.header.steps as u64);
+        if steps <= 1 {
+            return (counts.processed(), counts.total);
+        }
+        let done_in = |chunk: &ChunkRow| match chunk.status {
+            Status::Done => chunk.counts.total * steps,
+            _ => chunk.counts.total * chunk.step as u64 + chunk.counts.processed(),
+        };
+        (self.chunks.iter().map(done_in).sum(), counts.total * steps)
+    }
+
+    /// The number of the first chunk in progress.
+    pub(super) fn first_in_progress(&self) -> Option<u64> {
+        self.chunks.iter().find(|chunk| chunk.status == Status::InProgress).map(|chunk| chunk.number)
     }
 
     /// How many chunks are in a status.

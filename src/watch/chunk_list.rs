@@ -14,12 +14,17 @@ const NOTE_FROM: usize = 60;
 
 /// Draws the list, scrolled so that the selected chunk is in view.
 pub(super) fn draw(canvas: &mut Canvas<'_>, app: &mut App) {
+    app.follow_work();
     let listed = app.listed_chunks();
     let Some(board) = &app.board else { return };
-    canvas.rule(&title(board, app.only_open, listed.len()));
+    canvas.rule(&title(board, app, listed.len()));
     app.page = canvas.rows().max(1);
     let selected = listed.partition_point(|at| board.chunks[*at].number < app.selected_chunk);
     app.first_visible = app.first_visible.min(selected).max((selected + 1).saturating_sub(app.page));
+    if app.is_following && board.first_in_progress() == Some(app.selected_chunk) {
+        // One row above shows what was done before.
+        app.first_visible = selected.saturating_sub(1);
+    }
     app.first_visible = app.first_visible.min(listed.len().saturating_sub(app.page));
     for at in listed.iter().skip(app.first_visible).take(app.page) {
         let chunk = &board.chunks[*at];
@@ -27,10 +32,11 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, app: &mut App) {
     }
 }
 
-fn title(board: &Board, only_open: bool, listed: usize) -> String {
+fn title(board: &Board, app: &App, listed: usize) -> String {
     let statuses = [
         (Status::Done, "done"),
         (Status::InProgress, "in progress"),
+        (Status::Active, "queued"),
         (Status::Review, "in review"),
         (Status::Failed, "failed"),
         (Status::Blocked, "blocked"),
@@ -39,8 +45,10 @@ fn title(board: &Board, only_open: bool, listed: usize) -> String {
     let parts: Vec<String> =
         counts.filter(|(count, _)| *count > 0).map(|(count, name)| format!("{count} {name}")).collect();
     let parts = if parts.is_empty() { String::new() } else { format!(": {}", parts.join(", ")) };
-    let only = if only_open { format!("{listed} of ") } else { String::new() };
-    format!("chunks {only}{}{parts}", board.chunks.len())
+    let only = if app.only_open { format!("{listed} of ") } else { String::new() };
+    let can_follow = !app.is_following && board.first_in_progress().is_some();
+    let follow = if can_follow { " (w follows the work)" } else { "" };
+    format!("chunks {only}{}{parts}{follow}", board.chunks.len())
 }
 
 fn draw_row(canvas: &mut Canvas<'_>, board: &Board, chunk: &ChunkRow, is_selected: bool) {
@@ -48,8 +56,9 @@ fn draw_row(canvas: &mut Canvas<'_>, board: &Board, chunk: &ChunkRow, is_selecte
     let digits = board.digits();
     let (processed, total) = (chunk.counts.processed(), chunk.counts.total);
     let counts = format!(" {processed:>4}/{total:<4} ");
-    let status = format!("{:<11} ", chunk.status);
+    let status = format!("{:<11} ", chunk.status.chunk_label());
     let note = match board.worker_of(chunk.number) {
+        Some(worker) if worker.has_died => "worker died".to_owned(),
         Some(worker) => worker.name.clone(),
         None if chunk.counts.failed > 0 => format!("{} failed", chunk.counts.failed),
         None => String::new(),

@@ -50,6 +50,23 @@ pub(super) fn wrap(line: &str, columns: usize) -> Vec<String> {
     lines
 }
 
+/// The text in at most `rows` lines of at most this many columns, broken at spaces. The last line is cut if more
+/// follows.
+pub(super) fn wrap_words(text: &str, columns: usize, rows: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split(' ') {
+        let is_last = lines.len() >= rows;
+        match lines.last_mut() {
+            Some(line) if is_last || line.width() + 1 + word.width() <= columns => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines.iter().map(|line| cut(line, columns)).collect()
+}
+
 /// The full and the empty part of a progress bar with this many columns.
 pub(super) fn bar(done: u64, total: u64, columns: usize) -> (String, String) {
     let full = if total == 0 {
@@ -115,6 +132,14 @@ mod tests {
         assert_eq!(wrap("abcdef", 4), ["abcd", "ef"]);
         assert_eq!(wrap("日本語", 4), ["日本", "語"]);
         assert_eq!(wrap("", 4), [""]);
+    }
+
+    #[test]
+    fn words_are_wrapped_at_spaces_and_cut_at_the_end() {
+        assert_eq!(wrap_words("ab cd ef", 5, 3), ["ab cd", "ef"]);
+        assert_eq!(wrap_words("ab cd ef gh", 5, 1), ["ab c…"]);
+        assert_eq!(wrap_words("a-long-word b", 5, 2), ["a-lo…", "b"]);
+        assert_eq!(wrap_words("", 5, 2), [""]);
     }
 
     #[test]

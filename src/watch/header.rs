@@ -2,9 +2,12 @@
 
 use super::board::Board;
 use super::canvas::Canvas;
-use super::format::{bar, count, cut, duration, fit, percent};
+use super::format::{bar, count, duration, fit, percent, wrap_words};
 use crate::model::batch::BatchStatus;
 use crate::model::status::Status;
+
+/// The most rows for what needs a person: a command must not be cut.
+const ATTENTION_ROWS: usize = 3;
 
 /// Draws the header.
 pub(super) fn draw(canvas: &mut Canvas<'_>, board: &Board) {
@@ -14,11 +17,16 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, board: &Board) {
     let title = fit(&header.title, canvas.columns().saturating_sub(id.len() + status.len()));
     canvas.row(&[(&title, theme.strong()), (&status, theme.batch(header.status)), (&id, theme.dim())]);
 
+    let (done, work) = board.work();
+    let step = match header.steps {
+        0 | 1 => String::new(),
+        steps => format!(", step {} of {steps}", header.step_number),
+    };
     let (processed, total) = (header.counts.processed(), header.counts.total);
-    let progress = format!("  {processed} of {total}  {} %", percent(processed, total));
+    let progress = format!("  {processed} of {total}{step}  {} %", percent(done, work));
     let columns = canvas.columns().saturating_sub(progress.len());
-    let (full, empty) = bar(processed, total, columns);
-    let (good, bad) = split_failed(&full, header.counts.failed, total, columns);
+    let (full, empty) = bar(done, work, columns);
+    let (good, bad) = split_failed(&full, header.counts.failed, work, columns);
     canvas.row(&[
         (&good, theme.good()),
         (&bad, theme.bad()),
@@ -30,8 +38,8 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, board: &Board) {
     if let Some(runner) = &header.runner {
         canvas.row(&[(runner, theme.dim())]);
     }
-    if let Some(reason) = waits_for_person(board) {
-        canvas.row(&[(&cut(&reason, canvas.columns()), theme.attention())]);
+    for row in attention(board, canvas.columns()) {
+        canvas.row(&[(&row, theme.attention())]);
     }
 }
 
@@ -44,9 +52,15 @@ fn split_failed(full: &str, failed: u64, total: u64, columns: usize) -> (String,
     (good.iter().collect(), bad.iter().collect())
 }
 
-/// How many rows the header has.
-pub(super) fn height(board: &Board) -> usize {
-    3 + usize::from(board.header.runner.is_some()) + usize::from(waits_for_person(board).is_some())
+/// How many rows the header has at this width.
+pub(super) fn height(board: &Board, columns: usize) -> usize {
+    3 + usize::from(board.header.runner.is_some()) + attention(board, columns).len()
+}
+
+/// The rows about dead processes and about what waits for a person.
+fn attention(board: &Board, columns: usize) -> Vec<String> {
+    let texts = board.header.stopped.iter().cloned().chain(waits_for_person(board));
+    texts.flat_map(|text| wrap_words(&text, columns, ATTENTION_ROWS)).collect()
 }
 
 fn facts(board: &Board) -> String {
@@ -54,7 +68,7 @@ fn facts(board: &Board) -> String {
     let counts = header.counts;
     let mut facts = Vec::new();
     if header.steps > 1 {
-        facts.push(format!("step {} ({} of {})", header.step, header.step_number, header.steps));
+        facts.push(format!("step {}", header.step));
     }
     facts.push(format!("{} done", counts.done));
     for (number, what) in

@@ -1,6 +1,6 @@
 //! `tasktally watch`: a batch while it is worked on, on a terminal's screen or as one line per change.
 //!
-//! `poller` reads changes from the store into a `board`. `app` holds what the person sees and does; `keys` and
+//! `poller` reads changes from the store into a `board`; `process_facts` checks which processes live. `app` holds what the person sees and does; `keys` and
 //! `batch_command` are the keys and the commands they give. `screen` and the files of its parts draw. Only
 //! `screen_loop` reads and writes the terminal.
 
@@ -17,6 +17,7 @@ mod log_view;
 mod panels;
 mod plain_output;
 mod poller;
+mod process_facts;
 mod receipts_view;
 mod screen;
 mod screen_loop;

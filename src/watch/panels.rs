@@ -24,6 +24,7 @@ fn worker_row(canvas: &mut Canvas<'_>, board: &Board, worker: &WorkerRow) {
     let now = board.header.now;
     let silence = seconds_between(worker.last_change, now);
     let (state, style) = match silence {
+        _ if worker.has_died => ("  its process died".to_owned(), theme.bad()),
         _ if worker.is_expired => ("  lease expired".to_owned(), theme.bad()),
         0..SILENT_AFTER => (String::new(), theme.plain()),
         SILENT_AFTER..STALLED_AFTER => (format!("  no change for {}", duration(silence)), theme.attention()),

@@ -27,7 +27,7 @@ type Event = (String, Value);
 /// cancelled or is paused.
 pub(super) fn run(session: &Session, batch: &TaskId, prefix: &str, json: bool) -> Result<u8> {
     let print = |event: &Event| print_event(event, json);
-    let mut poller = Poller::new(batch.clone());
+    let mut poller = Poller::new(batch.clone(), prefix);
     let mut board = Board::new(poller.poll(session)?);
     print(&batch_event(&board, prefix))?;
     for chunk in
@@ -38,7 +38,12 @@ pub(super) fn run(session: &Session, batch: &TaskId, prefix: &str, json: bool) -
     let (mut last_processed, mut last_progress) = (board.header.counts.processed(), Instant::now());
     while !has_ended(board.header.status) {
         std::thread::sleep(POLL_INTERVAL);
-        for change in board.apply(poller.poll(session)?) {
+        let stopped_before = board.header.stopped.clone();
+        let changes = board.apply(poller.poll(session)?);
+        if board.header.stopped != stopped_before && !changes.contains(&StatusChange::Batch) {
+            print(&batch_event(&board, prefix))?;
+        }
+        for change in changes {
             print(&match change {
                 StatusChange::Chunk(number) => chunk_event(&board, number),
                 StatusChange::Batch => batch_event(&board, prefix),
@@ -92,6 +97,9 @@ fn batch_event(board: &Board, prefix: &str) -> Event {
         );
         text.push_str(&format!("; {}", with_commands(&calls, prefix)));
     }
+    if let Some(stopped) = &header.stopped {
+        text.push_str(&format!("; {stopped}"));
+    }
     if let Some(reason) = &header.paused {
         text.push_str(&format!("; paused: {}", with_commands(reason, prefix)));
     }
@@ -100,14 +108,16 @@ fn batch_event(board: &Board, prefix: &str) -> Event {
         text.push_str(&format!("; to decide: {}", with_commands(&call, prefix)));
     }
     let event = json!({ "event": "batch", "batch": header.id, "title": header.title, "status": header.status,
-        "processed": processed, "total": total, "failed": header.counts.failed });
+        "processed": processed, "total": total, "failed": header.counts.failed,
+        "stopped": header.stopped });
     (text, event)
 }
 
 fn chunk_event(board: &Board, number: u64) -> Event {
     let Some(chunk) = board.chunk(number) else { return (String::new(), Value::Null) };
     let (processed, total) = (chunk.counts.processed(), chunk.counts.total);
-    let mut text = format!("{} {}: {}, {processed} of {total}", chunk.id, chunk.title, chunk.status);
+    let mut text =
+        format!("{} {}: {}, {processed} of {total}", chunk.id, chunk.title, chunk.status.chunk_label());
     if chunk.counts.failed > 0 {
         text.push_str(&format!(", {} failed", chunk.counts.failed));
     }
@@ -123,7 +133,11 @@ fn chunk_event(board: &Board, number: u64) -> Event {
 fn progress_event(board: &Board) -> Event {
     let header = &board.header;
     let (processed, total) = (header.counts.processed(), header.counts.total);
-    let mut text = format!("{processed} of {total} items, {} %", percent(processed, total));
+    let (done, work) = board.work();
+    let mut text = format!("{processed} of {total} items, {} %", percent(done, work));
+    if header.steps > 1 {
+        text.push_str(&format!(", step {} of {}", header.step_number, header.steps));
+    }
     if let Some(rate) = header.per_minute {
         text.push_str(&format!(", {rate:.0} per minute"));
     }

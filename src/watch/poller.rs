@@ -1,26 +1,23 @@
 //! Reading a batch from the store again and again: everything once, then only what changed.
 
 use super::board::{BatchHeader, ChunkRow, ReceiptRow, Update, WorkerRow};
-use super::format::{duration, seconds_between};
+use super::process_facts::ProcessFacts;
 use crate::error::Result;
-use crate::model::batch::{Batch, Chunk};
+use crate::model::batch::{Batch, BatchStatus, Chunk};
 use crate::model::field::visible_excerpt;
-use crate::model::id::TaskId;
+use crate::model::id::{TaskId, Token};
 use crate::model::limits::PAGE_ROWS;
 use crate::model::receipt::Receipt;
 use crate::model::status::{ItemReport, Status};
 use crate::model::task::{RowId, Task};
-use crate::model::timestamp::Timestamp;
 use crate::ops::{Session, find_batch};
 use crate::ops::{batch_view, failures_of};
-use crate::store::{RunnerRecord, StoreRead, TaskFilter};
+use crate::store::{StoreRead, TaskFilter};
 
 /// The most characters of a title, a name or a receipt.
 const CHARS: usize = 200;
 /// The most workers that are read.
 const MAX_WORKERS: usize = 100;
-/// After how many seconds without a heartbeat a runner's silence is shown.
-const SILENT_AFTER: u64 = 20;
 /// How many of the chunks that changed last have their newest receipts read.
 const CHUNKS_WITH_RECEIPTS: usize = 24;
 /// How many of a chunk's newest receipts are read.
@@ -36,6 +33,8 @@ struct ChangedChunk {
 /// Reads a batch and its changes.
 pub(super) struct Poller {
     batch: TaskId,
+    /// How the commands in messages start.
+    prefix: String,
     /// The number of the last change that was read.
     since: Option<u64>,
 }
@@ -48,8 +47,8 @@ pub(super) fn check_exists(session: &Session, batch: &TaskId) -> Result<()> {
 
 impl Poller {
     /// A poller that has read nothing yet.
-    pub(super) fn new(batch: TaskId) -> Self {
-        Poller { batch, since: None }
+    pub(super) fn new(batch: TaskId, prefix: &str) -> Self {
+        Poller { batch, prefix: prefix.to_owned(), since: None }
     }
 
     /// Reads everything the first time, and later what changed.
@@ -68,7 +67,7 @@ impl Poller {
             .map(|chunk| (chunk.shown.number, chunk.row, chunk.receipts))
             .collect();
         let id = self.batch.clone();
-        let (header, workers, receipts) = session.read(move |tx| {
+        let (mut header, facts, workers, receipts) = session.read(move |tx| {
             let (task, batch) = find_batch(tx, &id)?;
             let mut receipts = Vec::new();
             for (number, row, count) in
@@ -80,8 +79,10 @@ impl Poller {
                 let shown = newest.filter(|receipt| receipt.outcome != Some(ItemReport::Started));
                 receipts.extend(shown.map(|receipt| receipt_row(number, receipt)));
             }
-            Ok((header(tx, &task, &batch)?, workers(tx, &task)?, receipts))
+            let facts = ProcessFacts::read(tx, &task, &batch)?;
+            Ok((header(tx, &task, &batch)?, facts, workers(tx, &task)?, receipts))
         })?;
+        let workers = facts.check(session, &self.prefix, &mut header, workers)?;
         let chunks = chunks.into_iter().map(|chunk| chunk.shown).collect();
         Ok(Update { header, chunks, workers, receipts })
     }
@@ -140,6 +141,7 @@ fn changed_chunk(chunk: &Chunk, task: Task) -> ChangedChunk {
         number: chunk.number,
         title: visible_excerpt(without_counts(&task.title), CHARS),
         status: task.status,
+        step: chunk.step,
         counts: chunk.counts,
         change: task.change_number,
         id: task.id,
@@ -162,16 +164,19 @@ fn without_counts(title: &str) -> &str {
 fn header(tx: &dyn StoreRead, task: &Task, batch: &Batch) -> Result<BatchHeader> {
     let view = batch_view(tx, task, batch)?;
     let categories = tx.category_counts(task.row)?.into_iter();
+    let status = batch.status(task.status, tx.has_workable_chunk(task.row)?);
+    // The reason stays in the store until the batch is resumed, also if it was cancelled or has ended.
+    let paused = batch.pause_reason.as_deref().filter(|_| status == BatchStatus::Paused);
     Ok(BatchHeader {
         id: task.id.clone(),
         title: visible_excerpt(&task.title, CHARS),
-        status: batch.status(task.status, tx.has_workable_chunk(task.row)?),
+        status,
         step: visible_excerpt(&view.step, CHARS),
         step_number: (0..batch.steps.count())
             .find(|n| batch.steps.name(*n) == view.step)
             .map_or(1, |n| n + 1),
         steps: batch.steps.count(),
-        paused: batch.pause_reason.as_deref().map(|reason| visible_excerpt(reason, CHARS)),
+        paused: paused.map(|reason| visible_excerpt(reason, CHARS)),
         counts: batch.counts,
         in_doubt: view.in_doubt,
         has_unresolved_failures: failures_of(tx, task, batch)?.are_unresolved(),
@@ -179,31 +184,13 @@ fn header(tx: &dyn StoreRead, task: &Task, batch: &Batch) -> Result<BatchHeader>
         chunks: batch.chunk_count,
         per_minute: view.per_minute,
         seconds_left: view.seconds_left,
-        runner: tx.runner(task.row)?.map(|runner| describe_runner(&runner, tx.now())),
+        stopped: None,
+        runner: None,
         now: tx.now(),
     })
 }
 
-/// The runner that works on the batch in the background, in a line.
-fn describe_runner(runner: &RunnerRecord, now: Timestamp) -> String {
-    let mut line = format!(
-        "runner {} on {}, profile {}, for {}",
-        runner.pid,
-        visible_excerpt(&runner.host, CHARS),
-        visible_excerpt(&runner.profile, CHARS),
-        duration(seconds_between(runner.started_at, now))
-    );
-    let silence = seconds_between(runner.heartbeat_at, now);
-    if silence >= SILENT_AFTER {
-        line.push_str(&format!(", no heartbeat for {}", duration(silence)));
-    }
-    if let Some(note) = &runner.wait_reason {
-        line.push_str(&format!(": {}", visible_excerpt(note, CHARS)));
-    }
-    line
-}
-
-fn workers(tx: &dyn StoreRead, batch: &Task) -> Result<Vec<WorkerRow>> {
+fn workers(tx: &dyn StoreRead, batch: &Task) -> Result<Vec<(WorkerRow, Option<Token>)>> {
     let claimed =
         TaskFilter { parent: Some(batch.row), status: Some(Status::InProgress), ..TaskFilter::default() };
     let mut workers = Vec::new();
@@ -215,14 +202,16 @@ fn workers(tx: &dyn StoreRead, batch: &Task) -> Result<Vec<WorkerRow>> {
             .filter_map(|item| item.started.map(|started| (started, item)))
             .filter(|(started, _)| started.generation == task.generation);
         let item = by_this_claim.max_by_key(|(started, _)| started.receipt).map(|(_, item)| &item.key);
-        workers.push(WorkerRow {
+        let worker = WorkerRow {
             name: visible_excerpt(&claim.worker, CHARS),
             chunk: chunk.number,
             item: item.map(|key| visible_excerpt(key, CHARS)),
             claimed_at: claim.claimed_at,
             last_change: task.updated,
             is_expired: task.live_claim(tx.now()).is_none(),
-        });
+            has_died: false,
+        };
+        workers.push((worker, claim.token.clone()));
     }
     Ok(workers)
 }

@@ -6,7 +6,7 @@ use ratatui::layout::Rect;
 use super::app::{App, Dialog, View};
 use super::board::Board;
 use super::canvas::Canvas;
-use super::format::{bar, fit, percent};
+use super::format::{bar, fit};
 use super::keys::HELP;
 use super::scroll_pane::ScrollPane;
 use super::theme::Theme;
@@ -49,7 +49,8 @@ fn draw_batch(canvas: &mut Canvas<'_>, app: &mut App) {
         let theme = canvas.theme;
         return canvas.row(&[("reading…", theme.dim())]);
     };
-    header::draw(&mut canvas.split_top(header::height(board)), board);
+    let height = header::height(board, canvas.columns());
+    header::draw(&mut canvas.split_top(height), board);
     if canvas.columns() >= WIDE {
         draw_panels_beside(canvas, app);
     } else {
@@ -105,17 +106,12 @@ fn draw_batches(canvas: &mut Canvas<'_>, app: &App) {
     for (at, batch) in app.batches.iter().enumerate().skip(first).take(page) {
         let is_selected = at == app.selected_batch;
         let id = format!("{} {} ", if is_selected { "▸" } else { " " }, batch.id);
-        let progress = format!(
-            " {:>7}/{:<7} {:>3} % ",
-            batch.processed,
-            batch.total,
-            percent(batch.processed, batch.total)
-        );
+        let progress = format!(" {:>7}/{:<7} {:>3} % ", batch.processed, batch.total, batch.percent);
         let status = format!("{:<9} ", batch.status);
         let waiting = if is_wide { fit(&batch.waiting(), 40) } else { fit(&batch.waiting_count(), 15) };
         let used = id.chars().count() + 9 + progress.len() + status.len() + waiting.chars().count();
         let title = fit(&batch.title, (canvas.columns() + if is_wide { 0 } else { 8 }).saturating_sub(used));
-        let (full, empty) = bar(batch.processed, batch.total, if is_wide { 8 } else { 0 });
+        let (full, empty) = bar(batch.percent, 100, if is_wide { 8 } else { 0 });
         let style = if is_selected { theme.selected() } else { theme.plain() };
         canvas.row(&[
             (&id, style),

@@ -12,7 +12,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use super::app::{Action, App, View};
 use super::batch_command::run_command;
-use super::batch_list::listed_batches;
+use super::batch_list::{listed_batches, only_batch};
 use super::board::Board;
 use super::keys::meaning;
 use super::poller::Poller;
@@ -39,8 +39,13 @@ pub(super) fn run(session: &Session, batch: Option<TaskId>, prefix: &str, theme:
     // After SIGHUP the terminal is gone, so there is nothing to restore.
     signal_hook::flag::register_conditional_shutdown(SIGHUP, 1, Arc::new(AtomicBool::new(true)))
         .map_err(signal_error)?;
-    let first = if batch.is_some() { View::Batch } else { View::Batches };
-    let mut screen = ScreenLoop { session, poller: batch.map(Poller::new), app: App::new(first, prefix) };
+    let mut app = App::new(if batch.is_some() { View::Batch } else { View::Batches }, prefix);
+    let batch = match batch {
+        Some(batch) => Some(batch),
+        None => only_batch(&listed_batches(session)?).inspect(|_| app.views.push(View::Batch)),
+    };
+    let mut screen =
+        ScreenLoop { session, prefix, poller: batch.map(|batch| Poller::new(batch, prefix)), app };
     // This also restores the terminal after a panic.
     let mut terminal = ratatui::try_init().map_err(screen_error)?;
     let result = screen.run(&mut terminal, theme, &is_stopped);
@@ -83,6 +88,7 @@ fn wait_for_key(wait: Duration) -> std::io::Result<Keyboard> {
 
 struct ScreenLoop<'a> {
     session: &'a Session,
+    prefix: &'a str,
     poller: Option<Poller>,
     app: App,
 }
@@ -124,6 +130,7 @@ impl ScreenLoop<'_> {
 
     /// Reads what the visible view shows.
     fn update(&mut self) -> Result<()> {
+        self.app.drop_old_message(Instant::now());
         if matches!(self.app.views.last(), Some(View::Batches)) {
             self.app.batches = listed_batches(self.session)?;
             let last = self.app.batches.len().saturating_sub(1);
@@ -148,9 +155,10 @@ impl ScreenLoop<'_> {
     fn perform(&mut self, action: Action) {
         match action {
             Action::Watch(batch) => {
-                self.poller = Some(Poller::new(batch));
+                self.poller = Some(Poller::new(batch, self.prefix));
                 self.app.board = None;
                 (self.app.selected_chunk, self.app.first_visible) = (1, 0);
+                self.app.is_following = true;
                 self.app.views.push(View::Batch);
             }
             Action::Run(command) => {

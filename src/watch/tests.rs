@@ -1,12 +1,14 @@
 //! The screen at two sizes, and the effect of keys.
 
+use std::time::{Duration, Instant};
+
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use ratatui::style::Color;
 
 use super::app::{Action, App, Dialog, View};
 use super::batch_command::BatchCommand;
-use super::batch_list::BatchRow;
+use super::batch_list::{BatchRow, only_batch};
 use super::board::{BatchHeader, Board, ChunkRow, ReceiptRow, StatusChange, Update, WorkerRow};
 use super::keys::Key;
 use super::screen::draw;
@@ -33,6 +35,7 @@ fn chunk(number: u64, status: Status, done: u64, failed: u64) -> ChunkRow {
         id: id(&format!("k3m9p0q1r2s3.{number:02}")),
         title: format!("Month {number} of 2025"),
         status,
+        step: 0,
         counts: ItemCounts { total: 50, done, failed, skipped: 0 },
         change: number,
     }
@@ -46,6 +49,7 @@ fn worker(number: u64, last_change: i64) -> WorkerRow {
         claimed_at: at(-95),
         last_change: at(last_change),
         is_expired: false,
+        has_died: false,
     }
 }
 
@@ -82,6 +86,7 @@ fn header(status: BatchStatus, chunks: &[ChunkRow]) -> BatchHeader {
         chunks: chunks.len() as u64,
         per_minute: Some(98.4),
         seconds_left: Some(252),
+        stopped: None,
         runner: None,
         now: at(0),
     }
@@ -163,6 +168,93 @@ fn a_batch_after_failure() {
 }
 
 #[test]
+fn a_batch_whose_workers_died() {
+    let mut update = in_progress();
+    update.workers[1].has_died = true;
+    update.header.stopped = Some(
+        "1 worker died; to go on: tasktally --db /home/erika/mail/tasktally.db run --resume k3m9p0q1r2s3"
+            .into(),
+    );
+    let mut app = app(update);
+    let shown = screen_text(&mut app, 80, 24);
+    assert!(shown.contains("05 for 1 min 35 s") && shown.contains("its process died"), "{shown}");
+    assert!(shown.contains("worker died "), "{shown}");
+    assert!(shown.contains("\"1 worker died; to go on: tasktally --db"), "{shown}");
+    assert!(shown.contains("--resume k3m9p0q1r2s3"), "the command is cut: {shown}");
+}
+
+#[test]
+fn the_percentage_counts_every_step() {
+    fn check(step: usize, processed: u64, status: Status, expected: &str) {
+        let mut only = chunk(1, status, processed, 0);
+        only.step = step;
+        let mut header = header(BatchStatus::Waiting, std::slice::from_ref(&only));
+        header.step_number = step + 1;
+        let update = Update { header, chunks: vec![only], workers: Vec::new(), receipts: Vec::new() };
+        let shown = screen_text(&mut app(update), 80, 24);
+        assert!(shown.contains(expected), "{expected}: {shown}");
+    }
+    check(0, 50, Status::Review, "50 of 50, step 1 of 2  50 %");
+    check(1, 0, Status::Active, "0 of 50, step 2 of 2  50 %");
+    check(1, 25, Status::InProgress, "25 of 50, step 2 of 2  75 %");
+    check(1, 50, Status::Review, "50 of 50, step 2 of 2  100 %");
+    check(1, 50, Status::Done, "50 of 50, step 2 of 2  100 %");
+}
+
+#[test]
+fn the_selection_follows_the_work_until_another_chunk_is_selected() {
+    let mut chunks: Vec<_> = (1..=40).map(|number| chunk(number, Status::Done, 50, 0)).collect();
+    chunks.extend((41..=46).map(|number| chunk(number, Status::InProgress, 1, 0)));
+    chunks.extend((47..=60).map(|number| chunk(number, Status::Active, 0, 0)));
+    let header = header(BatchStatus::Running, &chunks);
+    let mut app = app(Update { header, chunks, workers: in_progress().workers, receipts: Vec::new() });
+    let shown = screen_text(&mut app, 80, 24);
+    assert!(shown.contains("▸ 41 ") && shown.contains("  40 ") && shown.contains("  46 "), "{shown}");
+    app.press(Key::First);
+    let shown = screen_text(&mut app, 80, 24);
+    assert!(shown.contains("▸ 01 ") && shown.contains("(w follows the work)"), "{shown}");
+    app.press(Key::Follow);
+    assert!(screen_text(&mut app, 80, 24).contains("▸ 41 "));
+    // A decision is about the chunk that the person saw.
+    app.press(Key::Reject);
+    app.press(Key::No);
+    app.board.as_mut().unwrap().chunks[40].status = Status::Review;
+    assert!(screen_text(&mut app, 80, 24).contains("▸ 41 "));
+}
+
+#[test]
+fn a_message_is_dropped_after_a_while() {
+    let mut app = app(in_progress());
+    app.show_result(Ok("Paused".into()));
+    app.drop_old_message(Instant::now());
+    assert!(app.message.is_some());
+    app.drop_old_message(Instant::now() + Duration::from_secs(11));
+    assert!(app.message.is_none());
+}
+
+#[test]
+fn the_only_batch_is_shown_at_once() {
+    let row = |id: &str, status| BatchRow {
+        id: self::id(id),
+        title: String::new(),
+        status,
+        processed: 0,
+        total: 1,
+        percent: 0,
+        in_review: 0,
+        stuck: 0,
+        failed: 0,
+    };
+    let (open, ended) = (row("a", BatchStatus::Paused), row("b", BatchStatus::Done));
+    assert_eq!(only_batch(&[]), None);
+    assert_eq!(only_batch(std::slice::from_ref(&open)), Some(id("a")));
+    assert_eq!(only_batch(std::slice::from_ref(&ended)), Some(id("b")));
+    assert_eq!(only_batch(&[open.clone(), ended.clone()]), Some(id("a")));
+    assert_eq!(only_batch(&[ended.clone(), ended]), None);
+    assert_eq!(only_batch(&[open.clone(), open]), None);
+}
+
+#[test]
 fn the_open_batches() {
     let mut app = App::new(View::Batches, "tasktally");
     let open = |id: &str, status, in_review, stuck| BatchRow {
@@ -171,6 +263,7 @@ fn the_open_batches() {
         status,
         processed: 186,
         total: 600,
+        percent: 31,
         in_review,
         stuck,
         failed: 0,
