@@ -10,6 +10,7 @@ mod progress_bar;
 mod shell;
 mod stream_decoder;
 mod table;
+mod width;
 
 pub(crate) use colour::{colours_are_wanted, stdout_has_colours};
 pub(crate) use escape::escape_hidden;
@@ -19,3 +20,4 @@ pub(crate) use progress_bar::{ProgressLine, bar_style};
 pub(crate) use shell::shell_path;
 pub(crate) use stream_decoder::StreamDecoder;
 pub(crate) use table::new_table;
+pub(crate) use width::{cut, stdout_columns, terminal_columns};

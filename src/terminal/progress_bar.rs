@@ -1,14 +1,18 @@
 //! Progress bars on standard error.
 
+use std::fmt::Write;
 use std::io::IsTerminal as _;
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
-/// The style of every progress bar, with the fields that the template names.
+/// The style of every progress bar, with the fields that the template names. `rate` is the items per second.
 pub(crate) fn bar_style(template: &str) -> ProgressStyle {
     ProgressStyle::with_template(template)
         .unwrap_or_else(|_| ProgressStyle::default_bar())
+        .with_key("rate", |state: &ProgressState, out: &mut dyn Write| {
+            write!(out, "{:.0}/s", state.per_sec()).ok();
+        })
         .progress_chars("━╸ ")
 }
 
@@ -35,7 +39,7 @@ impl ProgressLine {
         let template = if total == 0 {
             "{msg:<10} {spinner}"
         } else {
-            "{msg:<10} {bar:32.green} {percent:>3} %  {eta} left"
+            "{msg:<10} {wide_bar:.green} {percent:>3} %  {eta} left"
         };
         if total > 0 {
             self.0.set_length(total);

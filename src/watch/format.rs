@@ -3,33 +3,13 @@
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use crate::model::timestamp::Timestamp;
+pub(super) use crate::terminal::cut;
 
 /// The text in exactly this many columns: padded, or cut with `…`.
 pub(super) fn fit(text: &str, columns: usize) -> String {
     let mut fitted = cut(text, columns);
     fitted.extend(std::iter::repeat_n(' ', columns.saturating_sub(fitted.width())));
     fitted
-}
-
-/// The text in at most this many columns, cut with `…` if it is longer.
-pub(super) fn cut(text: &str, columns: usize) -> String {
-    if text.width() <= columns {
-        return text.to_owned();
-    }
-    let mut start = String::new();
-    let mut used = 0;
-    for c in text.chars() {
-        let width = c.width().unwrap_or(0);
-        if used + width + 1 > columns {
-            break;
-        }
-        used += width;
-        start.push(c);
-    }
-    if columns > 0 {
-        start.push('…');
-    }
-    start
 }
 
 /// The line wrapped into lines of at most this many columns.

@@ -11,10 +11,12 @@ use serde_json::{Value, json};
 
 use crate::error::Error;
 use crate::model::status::Outcome;
-use crate::terminal::{bar_style, with_commands};
+use crate::terminal::{bar_style, cut, terminal_columns, with_commands};
 
-/// How many characters of a chunk's title its bar shows.
-const TITLE_CHARS: usize = 28;
+/// The most columns of a chunk's title before its bar, and the least.
+const TITLE_COLUMNS: (usize, usize) = (28, 6);
+/// The columns that everything after the title needs, with a bar of at least eight columns.
+const OTHER_COLUMNS: usize = 52;
 
 /// How progress is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,6 +49,8 @@ pub(super) struct RunProgress {
     bars: MultiProgress,
     total_bar: ProgressBar,
     chunk_bars: Mutex<HashMap<String, ProgressBar>>,
+    /// The columns of the titles.
+    title: usize,
     /// The items that failed during this run.
     failed: AtomicU64,
     /// How tasktally is called for this store.
@@ -63,11 +67,17 @@ fn bar_at(total: u64, processed: u64) -> ProgressBar {
     bar
 }
 
-/// The template of the total's bar.
-fn total_template(colour: &str, end: &str) -> String {
+/// The template of the total's bar. The bar takes the columns that are left, so that the line is never wider than the
+/// terminal: what a wrapped line covered could not be erased.
+fn total_template(title: usize, colour: &str, end: &str) -> String {
     format!(
-        "{{prefix:<28}} {{bar:32.{colour}}} {{pos:>6}}/{{len:<6}} {{percent:>3}} %  {{per_sec}}  {{eta}} left{end}"
+        "{{prefix:{title}!}} {{pos:>6}}/{{len:<6}} {{wide_bar:.{colour}}} {{percent:>3}} %  {{rate}}  {{eta}} left{end}"
     )
+}
+
+/// The columns of the titles in a terminal with this many columns.
+fn title_columns(terminal: usize) -> usize {
+    terminal.saturating_sub(OTHER_COLUMNS).clamp(TITLE_COLUMNS.1, TITLE_COLUMNS.0)
 }
 
 impl RunProgress {
@@ -80,7 +90,8 @@ impl RunProgress {
         };
         let bars = MultiProgress::with_draw_target(target);
         let total_bar = bars.add(bar_at(total, processed));
-        total_bar.set_style(bar_style(&total_template("green", "")));
+        let title = title_columns(terminal_columns().unwrap_or(80));
+        total_bar.set_style(bar_style(&total_template(title, "green", "")));
         total_bar.set_prefix("all");
         if mode == ProgressMode::Bars {
             total_bar.enable_steady_tick(Duration::from_millis(500));
@@ -90,6 +101,7 @@ impl RunProgress {
             bars,
             total_bar,
             chunk_bars: Mutex::default(),
+            title,
             failed: AtomicU64::new(0),
             program: "tasktally".to_owned(),
         }
@@ -130,8 +142,9 @@ impl RunProgress {
         );
         if self.mode == ProgressMode::Bars {
             let bar = self.bars.insert_before(&self.total_bar, ProgressBar::new(items_left));
-            bar.set_style(bar_style("{prefix:<28} {bar:32.cyan} {pos:>6}/{len:<6} {msg}"));
-            bar.set_prefix(title.chars().take(TITLE_CHARS).collect::<String>());
+            let template = format!("{{prefix:{}!}} {{pos:>6}}/{{len:<6}} {{wide_bar:.cyan}}", self.title);
+            bar.set_style(bar_style(&template));
+            bar.set_prefix(cut(title, self.title));
             self.chunk_bars().insert(id.to_owned(), bar);
         }
     }
@@ -159,7 +172,7 @@ impl RunProgress {
     fn count_failure(&self) {
         let failed = self.failed.fetch_add(1, Ordering::Relaxed) + 1;
         if failed == 1 {
-            self.total_bar.set_style(bar_style(&total_template("yellow", "  {msg:.red}")));
+            self.total_bar.set_style(bar_style(&total_template(self.title, "yellow", "  {msg:.red}")));
         }
         self.total_bar.set_message(format!("{failed} failed"));
     }
@@ -202,13 +215,24 @@ impl RunProgress {
 
     /// Removes the bars.
     pub(super) fn finish(&self) {
+        // Chunks that were stopped still have a bar.
+        for (_, bar) in self.chunk_bars().drain() {
+            bar.finish_and_clear();
+        }
         self.total_bar.finish_and_clear();
+        self.bars.clear().ok();
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn titles_leave_room_for_the_rest_of_the_line() {
+        let columns: Vec<usize> = [20, 40, 60, 80, 200].into_iter().map(title_columns).collect();
+        assert_eq!(columns, [6, 6, 8, 28, 28]);
+    }
 
     #[test]
     fn the_rate_of_a_resumed_run_leaves_out_what_was_done_before() {

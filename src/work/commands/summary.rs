@@ -40,10 +40,9 @@ pub(super) fn print_summary(
     #[expect(clippy::cast_precision_loss, reason = "a count of items")]
     let rate = processed as f64 / seconds.max(0.001);
     print_line(&summary_table(session, batch)?);
-    print_line(&format!(
-        "{processed} items in {seconds:.1} s, {rate:.0} per second. Receipts: {program} get-task {batch}.01. {}",
-        files(session, batch)
-    ));
+    print_line(&format!("{processed} items in {seconds:.1} s, {rate:.0} per second"));
+    print_line(&format!("Receipts: {program} get-task {batch}.01"));
+    print_line(&files(session, batch));
     print_failures(session, program, batch, reply.next.as_deref())
 }
 

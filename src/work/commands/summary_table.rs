@@ -1,13 +1,14 @@
 //! The table of a batch's chunks at the end of a run.
 
 use comfy_table::{Cell, CellAlignment};
+use unicode_width::UnicodeWidthStr as _;
 
 use crate::error::Result;
 use crate::model::batch::{Batch, BatchStatus, Chunk};
 use crate::model::id::TaskId;
 use crate::model::task::Task;
 use crate::ops::Session;
-use crate::terminal::{escape_hidden, new_table};
+use crate::terminal::{cut, escape_hidden, new_table, stdout_columns};
 
 /// How many chunks the table shows.
 const MAX_CHUNKS: usize = 60;
@@ -19,12 +20,32 @@ struct SummaryRow {
     status: String,
     counts: [u64; 4],
     categories: Vec<(String, u64)>,
+    categories_cell: String,
+}
+
+/// The columns of the numbers' cells, and of the spaces around all cells.
+const NUMBER_COLUMNS: usize = "items  done  failed  skipped".len() + 14;
+/// The least columns for the categories.
+const MIN_CATEGORY_COLUMNS: usize = 12;
+
+/// Shortens names and categories so that each row is one line of the terminal, and fills the cells of the categories.
+fn fit_rows<'a>(rows: impl Iterator<Item = &'a mut SummaryRow>, columns: Option<usize>) {
+    let rows: Vec<_> = rows.collect();
+    let widest = |text: fn(&SummaryRow) -> &str| rows.iter().map(|row| text(row).width()).max().unwrap_or(0);
+    let status = widest(|row| &row.status).max("status".len());
+    let left = columns.map_or(usize::MAX, |columns| columns.saturating_sub(NUMBER_COLUMNS + status));
+    let name =
+        widest(|row| &row.name).min(left.saturating_sub(MIN_CATEGORY_COLUMNS).max(MIN_CATEGORY_COLUMNS));
+    for row in rows {
+        row.name = cut(&row.name, name);
+        row.categories_cell = categories_cell(&row.categories, left.saturating_sub(name));
+    }
 }
 
 /// The chunks of a batch with their counts, and a row with the totals.
 pub(super) fn summary_table(session: &Session, batch: &TaskId) -> Result<String> {
     let batch = batch.clone();
-    let (rows, total, hidden) = session.read(move |tx| {
+    let (mut rows, mut total, hidden) = session.read(move |tx| {
         let task = tx.task(&batch)?;
         let Some(batch) = tx.batch(task.row)? else { return Ok((Vec::new(), None, 0)) };
         let mut rows = Vec::new();
@@ -35,12 +56,13 @@ pub(super) fn summary_table(session: &Session, batch: &TaskId) -> Result<String>
         let status = batch.status(task.status, tx.has_workable_chunk(task.row)?);
         Ok((rows, Some(total_row(&batch, status, tx.category_counts(task.row)?)), hidden))
     })?;
+    fit_rows(rows.iter_mut().chain(&mut total), stdout_columns());
     let mut table = new_table();
     table.set_header(["chunk", "status", "items", "done", "failed", "skipped", "categories"]);
     for row in rows.iter().chain(&total) {
         let mut cells = vec![Cell::new(&row.name), Cell::new(&row.status)];
         cells.extend(row.counts.iter().map(|count| Cell::new(count).set_alignment(CellAlignment::Right)));
-        cells.push(Cell::new(categories_cell(&row.categories)));
+        cells.push(Cell::new(&row.categories_cell));
         table.add_row(cells);
     }
     let mut text = table.trim_fmt();
@@ -54,9 +76,10 @@ fn chunk_row(chunk: &Chunk, task: &Task, categories: Vec<(String, u64)>) -> Summ
     let counts = chunk.counts;
     SummaryRow {
         name: escape_hidden(&task.title),
-        status: task.status.to_string(),
+        status: task.status.chunk_label().to_owned(),
         counts: [counts.total, counts.done, counts.failed, counts.skipped],
         categories,
+        categories_cell: String::new(),
     }
 }
 
@@ -67,17 +90,46 @@ fn total_row(batch: &Batch, status: BatchStatus, categories: Vec<(String, u64)>)
         status: status.to_string(),
         counts: [counts.total, counts.done, counts.failed, counts.skipped],
         categories,
+        categories_cell: String::new(),
     }
 }
 
-fn categories_cell(categories: &[(String, u64)]) -> String {
-    let mut cell: Vec<String> = categories
-        .iter()
-        .take(MAX_CATEGORIES)
-        .map(|(name, count)| format!("{} {count}", escape_hidden(name)))
-        .collect();
-    if categories.len() > MAX_CATEGORIES {
-        cell.push(format!("+{}", categories.len() - MAX_CATEGORIES));
+/// The largest categories that fit, and how many more there are.
+fn categories_cell(categories: &[(String, u64)], columns: usize) -> String {
+    let named = |shown: usize| {
+        let shown_names = categories.iter().take(shown);
+        let mut cell: Vec<String> =
+            shown_names.map(|(name, count)| format!("{} {count}", escape_hidden(name))).collect();
+        if categories.len() > shown {
+            cell.push(format!("+{}", categories.len() - shown));
+        }
+        cell.join(", ")
+    };
+    let fitting = (1..=MAX_CATEGORIES.min(categories.len())).rev().map(&named);
+    let mut fitting = fitting.skip_while(|cell| cell.width() > columns);
+    fitting.next().unwrap_or_else(|| cut(&named(0), columns))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_row_fits_into_the_terminal() {
+        fn check(columns: Option<usize>, name: &str, categories: &str) {
+            let mut row = SummaryRow {
+                name: "Jul 2026 of the whole mail (1/3)".into(),
+                status: "in progress".into(),
+                counts: [36, 36, 0, 0],
+                categories: vec![("read".into(), 22), ("archive".into(), 9), ("look".into(), 5)],
+                categories_cell: String::new(),
+            };
+            fit_rows(std::iter::once(&mut row), columns);
+            assert_eq!((row.name.as_str(), row.categories_cell.as_str()), (name, categories), "{columns:?}");
+        }
+        check(None, "Jul 2026 of the whole mail (1/3)", "read 22, archive 9, look 5");
+        check(Some(120), "Jul 2026 of the whole mail (1/3)", "read 22, archive 9, look 5");
+        check(Some(80), "Jul 2026 of th…", "read 22, +2");
+        check(Some(40), "Jul 2026 of…", "");
     }
-    cell.join(", ")
 }
