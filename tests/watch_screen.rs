@@ -280,6 +280,35 @@ fn no_color_is_respected_and_a_dumb_terminal_gets_lines() {
 }
 
 #[test]
+fn a_run_leaves_a_table_of_whole_rows_and_no_bar() {
+    if !has_program("tmux") {
+        return;
+    }
+    let store = Store::new();
+    let items: String =
+        (1..=24).map(|number| format!("{{\"key\":\"item-{number}\",\"date\":\"2025-11-02\"}}\n")).collect();
+    store.write("items.jsonl", items);
+    store.write(
+        "worker.sh",
+        "item=$(cat)\nsleep 0.2\ncase $item in *1*) c=a-long-category ;; *2*) c=another-long-category ;; *) c=third ;; esac\n\
+         printf '{\"receipt\":\"- read\",\"category\":\"%s\"}' $c\n",
+    );
+    let run = "run --items items.jsonl --split month:date --max-chunk 6 -- sh worker.sh";
+    let screen = Screen::command(&store, (80, 24), "", run);
+    // The total is one line, with everything after the bar.
+    let total = eventually("the total's bar", || {
+        screen.text().lines().find(|line| line.starts_with("all ")).map(str::to_owned)
+    });
+    assert!(total.trim_end().ends_with("left"), "{total}");
+    let end = screen.wait_for(&["ended with 0"]);
+    let rows: Vec<&str> = end.lines().filter(|line| line.contains(" done ")).collect();
+    assert_eq!(rows.len(), 6, "a header, four chunks and the total: {end}");
+    assert!(rows.iter().skip(1).all(|row| row.contains(", ") || row.contains('+')), "{end}");
+    assert!(!end.contains('━') && !end.lines().any(|line| line.starts_with("all ")), "a bar is left: {end}");
+    assert!(end.contains("24 items in ") && end.lines().any(|line| line.starts_with("Receipts: ")), "{end}");
+}
+
+#[test]
 fn ten_thousand_chunks_can_be_scrolled_and_only_changes_are_sent_to_the_terminal() {
     if !has_program("tmux") {
         return;

@@ -15,11 +15,16 @@ impl Screen {
     /// Starts `tasktally watch` in a terminal of `size` columns and rows. After its end the screen shows
     /// `ended with` and its exit code.
     pub(crate) fn watch(store: &Store, size: (u16, u16), variables: &str, args: &str) -> Screen {
+        Screen::command(store, size, variables, &format!("watch {args}"))
+    }
+
+    /// Starts a command of `tasktally` in the same way.
+    pub(crate) fn command(store: &Store, size: (u16, u16), variables: &str, args: &str) -> Screen {
         static STARTED: AtomicU32 = AtomicU32::new(0);
         let name = format!("tmux-{}", STARTED.fetch_add(1, Ordering::Relaxed));
         let screen = Screen { socket: store.folder().join(name).display().to_string() };
         let shell = format!(
-            "cd '{}'; export USER=erika HOME=\"$PWD\" TASKTALLY_DB='{}' {variables}; '{}' watch {args}; echo \"ended with $?\"; exec cat",
+            "cd '{}'; export USER=erika HOME=\"$PWD\" TASKTALLY_DB='{}' {variables}; '{}' {args}; echo \"ended with $?\"; exec cat",
             store.folder().display(),
             store.file().display(),
             env!("CARGO_BIN_EXE_tasktally"),
