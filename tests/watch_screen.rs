@@ -127,8 +127,8 @@ fn reviews_are_decided_by_keys_and_recorded_as_receipts_of_the_person() {
     screen.press(&["Enter"]);
     screen.type_in("Not that folder: qy");
     screen.press(&["BSpace", "BSpace", "Enter"]);
-    screen.wait_for(&["reject: ", "1 chunk in review", "1 chunk failed or blocked"]);
-    assert_eq!(status_of(&store, &id, 2), "failed");
+    screen.wait_for(&["reject: ", "1 chunk in review", "rejected"]);
+    assert_eq!(status_of(&store, &id, 2), "rejected");
     assert!(body_of(&store, &chunks[1]).contains("Rejected by 'erika' after step 'work'. Not that folder:"));
     screen.press(&["n", "d"]);
     screen.type_in("Once more, with care");
