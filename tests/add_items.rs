@@ -219,7 +219,7 @@ fn invalid_items_are_refused_and_nothing_is_added() {
     let task = server.create_task("No batch");
     for (request, because) in [
         (json!({"id": batch}), "items"),
-        (json!({"id": batch, "items": []}), "holds no items"),
+        (json!({"id": batch, "items": []}), "0 were passed"),
         (json!({"id": batch, "items": [good], "source": {"path": "x"}}), "items"),
         (json!({"id": batch, "items": [good, {"id": "c"}]}), "item 2: the item has no field '/at/date'"),
         (json!({"id": batch, "items": [good, good]}), "item 2: key 'b' is already used by item 1"),
@@ -247,7 +247,7 @@ fn the_command_adds_the_same_as_the_tool() {
     let ran = store.tasktally(["add-items", &batch, "--source", "more.csv", "--json"]).success().json();
     assert_eq!((&ran["added"], &ran["known"]), (&json!(1), &json!(1)), "{ran}");
     let ran = store.tasktally(["add-items", &batch, "--items", r#"["b", "c"]"#]).success();
-    assert!(ran.stdout.contains("Added 1 items"), "{}", ran.stdout);
+    assert!(ran.stdout.contains("Added 1 item:"), "{}", ran.stdout);
 }
 
 #[test]

@@ -184,7 +184,7 @@ fn the_first_twenty_bad_items_are_listed_and_all_are_counted() {
         &store,
         source.clone(),
         INVALID,
-        &["30 bad", "line 2: ", "line 40: ", "and 10 more", "on_bad_item"],
+        &["30 items are bad", "line 2: ", "line 40: ", "and 10 more", "on_bad_item"],
     );
     let mut server = store.serve();
     let mut batch = source;

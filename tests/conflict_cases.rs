@@ -43,7 +43,7 @@ fn an_invalid_resource_is_refused_with_its_item_and_field() {
     let store = Store::new();
     let mut server = store.serve();
     for (files, resources, names) in [
-        (json!(3), json!(null), ["'k'", "field \"files\": 3"]),
+        (json!(3), json!(null), ["'k'", "field 'files': 3"]),
         (json!([["a"]]), json!(["files"]), ["'k'", "[\"a\"]"]),
         (json!("../a"), json!("files"), ["'k'", "leads above"]),
         (json!("a\u{202e}b"), json!(null), ["'k'", "bidirectional"]),

@@ -74,8 +74,8 @@ fn a_chunk_is_found_by_its_number_without_leading_zeros() {
     for (option, command) in
         [("--chunk", ["review-batch", "approve"]), ("--chunks", ["control-batch", "retry"])]
     {
-        let refused = store.tasktally([command[0], &batch, command[1], option, "13"]).code(2);
-        assert!(refused.stderr.contains("13 is not a chunk of batch"), "{}", refused.stderr);
+        let refused = store.tasktally([command[0], &batch, command[1], option, "13"]).code(1);
+        assert!(refused.stderr.contains("no chunk '13'"), "{}", refused.stderr);
     }
     store.tasktally(["get-task", &format!("{batch}.13")]).code(1);
     let logs = store.tasktally(["logs", &short]).code(1);

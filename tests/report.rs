@@ -67,7 +67,7 @@ fn the_report_of_a_real_run_adds_up_to_get_batch_and_the_summary_files() {
     store.write(
         "worker.sh",
         format!(
-            "item=$(cat)\ncase $item in *'\"kind\":\"test\"'*) echo \"tests are not filed\" >&2; exit 1 ;; esac\n\
+            "item=$(cat)\ncase $item in *'\"kind\": \"test\"'*) echo \"tests are not filed\" >&2; exit 1 ;; esac\n\
              printf %s \"$item\" | sh {root}/examples/file-commit.sh\n"
         ),
     );

@@ -249,10 +249,23 @@ fn options_that_do_nothing_with_resume_are_refused() {
     store.tasktally(["run", "--resume", &batch, "--new"]).code(2);
 }
 
+/// A new run that another program starts.
+fn run_by(store: &Store, program: &[&str]) -> std::process::Child {
+    let mut command = std::process::Command::new(program[0]);
+    command.args(&program[1..]).arg(env!("CARGO_BIN_EXE_tasktally"));
+    let template = store.command();
+    command.current_dir(store.folder());
+    command.envs(template.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    command.arg("run").args(NEW_RUN);
+    command.args(["--workers", "3", "--quiet", "--", "sh", "worker.sh", "starts.log"]);
+    command.stdin(std::process::Stdio::null()).stdout(std::process::Stdio::null()).spawn().unwrap()
+}
+
 #[test]
 fn a_closed_terminal_ends_a_run_as_term_does_unless_hangups_are_ignored() {
     let store = a_store_with_items();
-    let mut first = run(&store, NEW_RUN).start();
+    // The tests themselves may run under nohup, so `env` restores the default action.
+    let mut first = run_by(&store, &["env", "--default-signal=HUP"]);
     eventually("some items to start", || (starts(&store).len() >= 3).then_some(()));
     // The kernel and the shell may both send one.
     send_signal("HUP", first.id());
@@ -268,13 +281,7 @@ fn a_closed_terminal_ends_a_run_as_term_does_unless_hangups_are_ignored() {
 
     // As under nohup.
     let store = a_store_with_items();
-    let mut command = std::process::Command::new("sh");
-    command.args(["-c", "trap '' HUP; exec \"$@\"", "sh", env!("CARGO_BIN_EXE_tasktally")]);
-    let template = store.command();
-    command.current_dir(store.folder());
-    command.envs(template.get_envs().filter_map(|(name, value)| Some((name, value?))));
-    command.args(["run", "--items", "items.jsonl", "--quiet", "--", "sh", "worker.sh", "starts.log"]);
-    let mut ignoring = command.stdout(std::process::Stdio::null()).spawn().unwrap();
+    let mut ignoring = run_by(&store, &["sh", "-c", "trap '' HUP; exec \"$@\"", "sh"]);
     eventually("some items to start", || (starts(&store).len() >= 3).then_some(()));
     send_signal("HUP", ignoring.id());
     assert!(wait_for_exit(&mut ignoring).success());

@@ -236,7 +236,7 @@ fn an_invalid_answer_is_asked_for_again_under_another_key() {
     );
     answer(&mut server, &handle, &third, decide("reject", "all wrong"));
     let chunk = server.read_task(&format!("{id}.01"));
-    assert_eq!(chunk.text("/task/status"), "failed");
+    assert_eq!(chunk.text("/task/status"), "rejected");
     assert!(chunk.text("/task/body").contains("Rejected by 'person at tasktally-tests'"), "{}", chunk.value);
 }
 

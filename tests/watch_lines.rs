@@ -142,5 +142,5 @@ fn without_an_id_the_only_open_batch_is_watched_or_the_open_batches_are_listed()
         "{output}"
     );
     let output = store.tasktally(["watch", "nothing"]).code(1).stderr;
-    assert!(output.contains("No task 'nothing'"), "{output}");
+    assert!(output.contains("No batch 'nothing'"), "{output}");
 }

@@ -29,7 +29,7 @@ pub(super) fn name_positionals(arguments: Vec<OsString>, root: &Command) -> Vec<
     let Some((at, entry)) = find_operation(&arguments, root) else { return arguments };
     let command = (entry.command)(Command::new(entry.name)).args(root.get_arguments().cloned());
     let mut names = unnamed_parameters(entry, &command, &arguments[at + 1..]);
-    let is_list = |name: &str| find_option(&command, name).is_some_and(|arg| is_list(arg));
+    let is_list = |name: &str| find_option(&command, name).is_some_and(is_list);
     let (mut named, mut left) = (arguments[..=at].to_vec(), Vec::new());
     let mut words = arguments.into_iter().skip(at + 1).peekable();
     let mut after_dashes = false;
@@ -127,7 +127,12 @@ fn is_list(arg: &Arg) -> bool {
 fn next_word(command: &Command, option: &OsStr) -> NextWord {
     let has_value = option.as_encoded_bytes().contains(&b'=');
     let known = option_name(option).and_then(|name| find_option(command, name));
-    match known.filter(|arg| !has_value && arg.get_action().takes_values()) {
+    // A flag that may have a value has the action of a flag.
+    let takes_value = |arg: &Arg| match arg.get_num_args() {
+        Some(count) => count.takes_values(),
+        None => arg.get_action().takes_values(),
+    };
+    match known.filter(|arg| !has_value && takes_value(arg)) {
         None => NextWord::Other,
         Some(arg) if arg.get_num_args().is_some_and(|count| count.min_values() == 0) => NextWord::FlagValue,
         Some(_) => NextWord::Value,

@@ -294,7 +294,7 @@ fn the_text_of_an_object_is_an_item_and_no_key() {
             r#"item 1: a {"key": "a", "n": 1234567890123456789012}"#,
             r#"item 2: b {"key":"b"}"#,
             r#"item 3: c {"key": "c"}"#,
-            "BAD item 4: at column 14: the key 'key' occurs twice in one object; remove one",
+            "BAD item 4: at column 16: the key 'key' occurs twice in one object; remove one",
         ],
     );
     for text in ["{}", "x", "[1", "[1] 2", ""] {

@@ -11,7 +11,6 @@ use super::text::excerpt;
 /// Crockford's base 32: no letter that reads like a digit.
 const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
 
-
 /// The prefix of runners' tokens.
 const RUNNER_PREFIX: &str = "run-";
 /// The prefix of the tokens of processes that hold no run lock.

@@ -22,7 +22,7 @@ pub struct PrintedReceipt {
 impl PrintedReceipt {
     /// Reads the end of an output. `is_cut` says whether its start is missing.
     pub fn parse(output: &str, is_cut: bool) -> Self {
-        let output = output.trim_end();
+        let output = output.trim_end_matches(is_blank);
         match json_at_end(output) {
             Some((Value::Object(object), printed)) => from_object(object, printed),
             Some((Value::Array(mut list), printed)) => match list.pop() {

@@ -219,7 +219,7 @@ fn a_too_long_last_line_without_line_end_is_answered() {
     assert!(server.close().success());
     let refused = server.next_message().expect("a response");
     assert!(
-        refused["error"]["message"].as_str().unwrap().contains("longer than 16777216 bytes"),
+        refused["error"]["message"].as_str().unwrap().contains("longer than the allowed 16777216 bytes"),
         "{refused}"
     );
     assert_eq!(server.next_message(), None);

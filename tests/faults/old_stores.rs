@@ -305,7 +305,7 @@ fn a_run_whose_store_was_migrated_by_a_newer_version_stops_and_can_be_resumed() 
     store.write("items.jsonl", items.join("\n"));
     store
         .write("worker.sh", "echo $TASKTALLY_ITEM >> starts.log; sleep 0.05; echo \"- did $TASKTALLY_ITEM\"");
-    store.tasktally(["list-tasks"]).success();
+    store.create();
     let run = |words: &[&str]| {
         let rest = ["--workers", "2", "--quiet", "--", "sh", "worker.sh"];
         store.tasktally(words.iter().chain(&rest).copied())

@@ -46,7 +46,7 @@ fn no_write_of_a_server_is_answered_before_the_wal_is_synced() {
     for version in ["2024-11-05", "2025-11-25", "2026-07-28"] {
         let store = Store::new().with_config(PROFILE);
         // Create the store first, outside of the trace.
-        store.tasktally(["list-tasks"]).success();
+        store.create();
         let calls = store.folder().join("calls");
         let mut server = traced_server(&store, &calls, &[]);
         let handshakes = if version == "2026-07-28" {
@@ -169,7 +169,7 @@ fn no_command_prints_its_success_before_the_wal_is_synced() {
         return;
     }
     let store = Store::new().with_config(PROFILE);
-    store.tasktally(["list-tasks"]).success();
+    store.create();
     // Keep the store open: the last connection to close it would checkpoint the WAL, which adds syncs.
     let other = store.sql();
     other.query_row("SELECT count(*) FROM task", [], |row| row.get::<_, i64>(0)).unwrap();

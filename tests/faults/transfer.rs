@@ -152,7 +152,7 @@ fn a_killed_command_leaves_a_complete_copy_or_none() {
         let _ = std::fs::remove_dir_all(&kept);
         std::fs::create_dir(&kept).unwrap();
         if command == "fill" {
-            store.tasktally(["--db", "kept/empty.db", "list-tasks"]).success();
+            store.tasktally(["--db", "kept/empty.db", "serve"]).success();
         }
     };
     let (mut killed, mut complete, mut left) = (0, 0, 0);
@@ -234,7 +234,7 @@ fn on_a_full_disk_a_command_is_refused_and_leaves_nothing() {
         let (command, args, name) = COMMANDS[round % COMMANDS.len()];
         disk.remount("size=64m");
         if command == "fill" {
-            store.tasktally(["--db", "kept/empty.db", "list-tasks"]).success();
+            store.tasktally(["--db", "kept/empty.db", "serve"]).success();
         }
         disk.remount(&format!("size={}k", 500 + rng.below(2_500)));
         let before = visible_files(&kept);

@@ -80,6 +80,7 @@ fn an_mcp_caller_reads_no_commands_or_options() {
 #[test]
 fn a_message_names_the_store_in_its_commands() {
     let store = Store::new();
+    store.create();
     let said = store.tasktally(["get-task", "nothing"]).code(1).stderr;
     let command = format!("tasktally --db {} list-tasks", store.file().display());
     assert!(said.contains(&command), "{said}");

@@ -86,6 +86,12 @@ impl Store {
         Run::new(self.command(), args)
     }
 
+    /// Creates the store, without tasks.
+    pub(crate) fn create(&self) {
+        // The server opens the store, and ends because its standard input is empty.
+        self.tasktally(["serve"]).success();
+    }
+
     /// A server process after the handshake.
     pub(crate) fn serve(&self) -> Server {
         self.serve_with(&[])

@@ -122,7 +122,7 @@ fn year_first(text: &str) -> Option<Result<ItemDate, String>> {
         // A zone may follow the time directly.
         let time = first.find(|c: char| !(c.is_ascii_digit() || ":.,".contains(c))).unwrap_or(first.len());
         let is_read = is_time(&first[..time]) && (first[time..].is_empty() || is_zone(&first[time..]));
-        if !is_read || !words.all(|word| is_zone(word)) {
+        if !is_read || !words.all(is_zone) {
             return None;
         }
     }
@@ -238,7 +238,8 @@ fn unreadable(text: &str) -> String {
     let parts: Vec<&str> = text.split(['/', '.', '-', ' ']).collect();
     let is_short =
         |part: &&str| matches!(part.len(), 1 | 2) && part.bytes().all(|byte| byte.is_ascii_digit());
-    if parts.len() >= 3 && is_short(&parts[0]) && is_short(&parts[1]) {
+    let is_year = |part: &&str| matches!(part.len(), 2 | 4) && part.bytes().all(|byte| byte.is_ascii_digit());
+    if parts.len() >= 3 && is_short(&parts[0]) && is_short(&parts[1]) && is_year(&parts[2]) {
         return "is ambiguous (day first or month first); write 2025-11-03".to_owned();
     }
     "is not a time; allowed: a date (2025-11-03), RFC 3339, RFC 2822, and epoch seconds or milliseconds"

@@ -21,7 +21,7 @@ use crate::work::supervisor::{LaunchSpec, ProcessExit};
 /// What follows the run of an item's command.
 enum ItemEnd {
     /// The item has its receipt. The next item, if there is one, was marked as started in the same commit.
-    Settled { has_failed: bool, next: Option<QueuedItem>, interruption: Option<Interruption> },
+    Settled { has_failed: bool, next: Option<Box<QueuedItem>>, interruption: Option<Interruption> },
     /// The item is tried again later.
     PutBack,
 }
@@ -50,7 +50,7 @@ impl Worker<'_> {
             match end {
                 Ok(ItemEnd::Settled { has_failed, next: following, interruption }) => {
                     failed += u64::from(has_failed);
-                    next = following;
+                    next = following.map(|item| *item);
                     if let Some(why) = interruption.filter(|_| !queue.is_empty()) {
                         self.release_interrupted(claim, why)?;
                         return Ok(failed);
@@ -249,7 +249,7 @@ impl Worker<'_> {
             context.retries.record_success();
             context.failures.record_success(claim.batch().as_ref());
         }
-        Ok(ItemEnd::Settled { has_failed, next, interruption })
+        Ok(ItemEnd::Settled { has_failed, next: next.map(Box::new), interruption })
     }
 }
 

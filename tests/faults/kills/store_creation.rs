@@ -21,7 +21,7 @@ fn a_store_whose_creator_was_killed_at_any_call_is_created_by_the_next_process()
         let mut command = store.command();
         command.env("LD_PRELOAD", shim("stop")).env("TASKTALLY_STOP_BY", "KILL");
         command.env("TASKTALLY_STOP_AT", at.to_string());
-        let ran = crate::support::cli::Run::new(command, ["list-tasks"]).finish();
+        let ran = crate::support::cli::Run::new(command, ["create-task", "--task-title", "Before"]).finish();
         match ran.code {
             Some(0) => calls = at,
             None => killed += 1,

@@ -106,6 +106,7 @@ pub(super) fn read_row(
     let mut cells = Vec::with_capacity(table.columns.len());
     for (name, kind) in table.columns {
         let cell = match line.shift_remove(*name) {
+            None if matches!(kind, ColumnKind::LaterNumber) => Cell::Integer(0),
             None => Cell::Null,
             Some(Value::String(id)) if matches!(kind, ColumnKind::Task) => {
                 row_of(name, &id)?.map_or(Cell::Null, Cell::Integer)
@@ -133,7 +134,7 @@ fn cell(value: &Value, kind: ColumnKind) -> Result<Cell, String> {
         (ColumnKind::Word(check), Value::String(text)) => {
             check(text).map(|()| Cell::Text(text.clone())).map_err(|why| format!("is invalid: {why}"))
         }
-        (ColumnKind::Number | ColumnKind::Time, Value::Number(number)) => {
+        (ColumnKind::Number | ColumnKind::LaterNumber | ColumnKind::Time, Value::Number(number)) => {
             number.as_i64().map(Cell::Integer).ok_or_else(|| "is no whole number of 64 bits".into())
         }
         (ColumnKind::Flag, Value::Bool(flag)) => Ok(Cell::Integer(i64::from(*flag))),
@@ -150,7 +151,7 @@ fn cell(value: &Value, kind: ColumnKind) -> Result<Cell, String> {
             .map(Cell::Blob)
             .ok_or_else(|| "is no sequence of pairs of lower-case hexadecimal digits".into()),
         (ColumnKind::Text | ColumnKind::Word(_), _) => Err("is no text".into()),
-        (ColumnKind::Number, _) => Err("is no number".into()),
+        (ColumnKind::Number | ColumnKind::LaterNumber, _) => Err("is no number".into()),
         (ColumnKind::Flag, _) => Err("is neither true nor false".into()),
         (ColumnKind::Time, _) => Err("is no time".into()),
         (ColumnKind::Bytes, _) => Err("is no text of hexadecimal digits".into()),
