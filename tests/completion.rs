@@ -1,7 +1,5 @@
 //! What keeps a task from being completed.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 mod support;
 
 use serde_json::json;

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use support::server::Server;
 use support::store::Store;
-use support::{eventually, send_signal};
+use support::{eventually, send_signal, wait_for_exit};
 
 /// Creates a batch of one chunk with three items. Returns its id.
 fn create_batch(server: &mut Server, rule: Option<&str>) -> String {
@@ -347,7 +347,7 @@ fn check_worker_state(store: &Store, mut process: std::process::Child) {
     };
     assert_eq!(worker(), "at_work");
     send_signal("KILL", process.id());
-    process.wait().unwrap();
+    wait_for_exit(&mut process);
     // The lease runs on, but the process holds its lock no longer.
     assert_eq!(worker(), "gone");
 }

@@ -1,5 +1,7 @@
 //! Workers that fail: temporary failures are tried again, and a batch whose work fails is paused instead of lost.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod support;
 
 use serde_json::{Value, json};

@@ -1,8 +1,9 @@
 //! What a command learns besides its standard input: environment variables, and a file with all of it as JSON.
 
-use std::fs::DirBuilder;
-use std::io::{Seek as _, Write as _};
+use std::fs::{self, DirBuilder};
+use std::io::{self, Seek as _, Write as _};
 use std::os::unix::fs::DirBuilderExt as _;
+use std::path::Path;
 
 use serde_json::{Value, json};
 use tempfile::NamedTempFile;
@@ -24,6 +25,20 @@ pub(super) struct ClaimContext {
     file: NamedTempFile,
 }
 
+/// Removes the context files of earlier claims, whose runners were killed before they could do so.
+fn remove_earlier_files(folder: &Path, prefix: &str) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        if entry.file_name().to_string_lossy().starts_with(prefix) {
+            match fs::remove_file(entry.path()) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+        }
+    }
+    Ok(())
+}
+
 impl ClaimContext {
     /// Creates the context file of a claim, in the data folder, readable only by its owner.
     ///
@@ -36,6 +51,7 @@ impl ClaimContext {
         };
         DirBuilder::new().recursive(true).mode(0o700).create(&folder).map_err(cannot)?;
         let prefix = context_file_prefix(&claim.id);
+        remove_earlier_files(&folder, &prefix).map_err(cannot)?;
         let file =
             tempfile::Builder::new().prefix(&prefix).suffix(".json").tempfile_in(&folder).map_err(cannot)?;
         let task = &claim.reply.task;
