@@ -1,4 +1,4 @@
-//! The present stretch of work on a batch: since when somebody has worked on it without a longer break. A rate counts
+//! The present stretch of work on a batch: the time since the last longer break. A rate counts
 //! only this time, not the nights in between.
 
 use super::timestamp::Timestamp;
@@ -6,7 +6,7 @@ use super::timestamp::Timestamp;
 /// A break of at most this length does not end a stretch, in milliseconds.
 const LONGEST_BREAK_MS: i64 = 60_000;
 
-/// A time during which somebody worked.
+/// A time during which a worker held a claim or wrote a receipt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct WorkTime {
     /// When the worker claimed the chunk.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::request::progress::{Progress, ProgressReporter};
 use super::result_channel::{ResultIsLate, ResultSender, result_channel};
-use super::runners::launcher::RunnerLauncher;
+use super::runner_launcher::RunnerLauncher;
 use crate::error::{Code, Error, Result};
 use crate::items::SourceRoots;
 use crate::model::worker_scope::WorkerScope;

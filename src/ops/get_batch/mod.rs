@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 
 use super::request::lookup::{batch_status, find_batch};
 use super::request::since::{parse_since, poll_from};
-use super::runners::launcher::RunnerLauncher;
+use super::runner_launcher::RunnerLauncher;
 use super::runners::start::lacks_runner;
 use super::views::attention::{expired_chunks, failures_of, needs_person};
 use super::views::batch_items::{ItemFilter, ItemRow, ItemState};

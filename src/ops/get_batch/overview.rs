@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::GetBatchReply;
 use crate::error::Result;
-use crate::ops::runners::launcher::RunnerLauncher;
+use crate::ops::runner_launcher::RunnerLauncher;
 use crate::ops::runners::start::lacks_runner;
 use crate::ops::views::overview::{Overview, overview};
 use crate::store::StoreRead;

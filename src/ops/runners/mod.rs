@@ -3,7 +3,6 @@
 pub(in crate::ops) mod batch_state;
 pub(in crate::ops) mod claims;
 pub(in crate::ops) mod failures;
-pub(in crate::ops) mod launcher;
 pub(in crate::ops) mod permits;
 pub(in crate::ops) mod profiles;
 pub(in crate::ops) mod registry;

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use super::launcher::{RunnerLauncher, RunnerStart};
 use crate::error::{Code, Error, Result};
 use crate::model::batch::{Batch, BatchStatus};
 use crate::model::id::TaskId;
@@ -11,6 +10,7 @@ use crate::model::task::Task;
 use crate::model::text::LineText;
 use crate::ops::Session;
 use crate::ops::request::lookup::{batch_status, find_batch};
+use crate::ops::runner_launcher::{RunnerLauncher, RunnerStart};
 use crate::store::StoreRead;
 
 /// Refuses a profile that cannot be started here.

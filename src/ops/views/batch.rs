@@ -150,7 +150,7 @@ pub(crate) fn batch_view(tx: &dyn StoreRead, task: &Task, batch: &Batch) -> Resu
             seen: runner.heartbeat_at.to_string(),
             waits_for: runner.wait_reason,
         }),
-        // A paused batch ends only after somebody resumes it.
+        // A paused batch ends only after a person resumes it.
         seconds_left: rate.filter(|_| status == BatchStatus::Running).map(|(_, seconds)| seconds),
     })
 }

@@ -15,7 +15,7 @@ use crate::model::limits::{MAX_REPLY_CHARS, PAGE_ROWS};
 use crate::model::receipt::Receipt;
 use crate::model::status::{ItemReport, Outcome};
 use crate::model::task::Task;
-use crate::ops::runners::launcher::RunnerLauncher;
+use crate::ops::runner_launcher::RunnerLauncher;
 use crate::store::StoreRead;
 
 /// The most items of a reply.
