@@ -139,7 +139,7 @@ impl<'a> EveryWrite<'a> {
         let refused =
             command.try_get_matches_from(["tasktally", "--id=x", "--action=none"]).unwrap_err().to_string();
         assert!(
-            refused.contains("one of pause, resume, cancel, retry, start\n"),
+            refused.contains("allowed: pause, resume, cancel, retry, start\n"),
             "an action is missing in this test: {refused}"
         );
     }
