@@ -34,10 +34,10 @@ POLL = 1
 """Seconds between two polls."""
 
 
-def sort(item):
-    """The category of an item."""
+def sort(fields):
+    """The category of an item with these fields."""
     return {"fix": "reply", "docs": "archive", "ci": "archive", "chore": "archive", "other": "archive"}.get(
-        item["fields"]["kind"], "read"
+        fields["kind"], "read"
     )
 
 
@@ -91,7 +91,7 @@ class Worker:
         )
 
     async def classify(self, item):
-        await self.settle(item, sort(item))
+        await self.settle(item, sort(item["fields"]))
 
     async def execute(self, item):
         """Writes `started` before it acts, and first checks items that a dead worker started."""

@@ -12,10 +12,10 @@ use crate::ops::Session;
 use crate::ops::conflicts::resolve::CREATED;
 use crate::ops::request::progress::{Progress, ProgressReporter};
 
-/// The JSON schema of [`InlineItems`]. An element is an object or a string; converters of clients cannot read a choice
-/// between the two.
+/// The JSON schema of [`InlineItems`]. An element may also be a string, as the description says, but converters of
+/// clients cannot read a choice between two types.
 pub(in crate::ops) fn inline_items_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-    schemars::json_schema!({ "type": "array", "items": {} })
+    schemars::json_schema!({ "type": "array", "items": { "type": "object" } })
 }
 
 /// Where the items of a request come from: exactly one of the first three is given.
