@@ -47,9 +47,10 @@ const INDEX: &str = "
 
 /// Creates an empty store with the binary.
 pub fn empty(path: &Path) -> Result<()> {
-    let made =
-        Command::new(TASKTALLY).arg("--db").arg(path).arg("list-tasks").stdout(Stdio::null()).status()?;
-    ensure!(made.success(), "tasktally did not make its store");
+    // The server creates the store, and ends because its standard input is empty.
+    let mut server = Command::new(TASKTALLY);
+    server.arg("--db").arg(path).arg("serve").stdin(Stdio::null()).stdout(Stdio::null());
+    ensure!(server.status()?.success(), "tasktally did not create its store");
     Ok(())
 }
 
