@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::resolve::{CREATED, MAX_NAMED, Resolution, Resolver, and_more};
+use super::resolve::{CREATED, MAX_LISTED, Resolution, Resolver, and_more};
 use super::stored_resources::StoredResources;
 use crate::error::{Code, Error, Result};
 use crate::external_sort::ExternalSorter;
@@ -88,7 +88,7 @@ impl TouchedResources {
                 }
                 Err(reason) => {
                     bad_count += 1;
-                    if bad.len() < MAX_NAMED {
+                    if bad.len() < MAX_LISTED {
                         bad.push(format!("item '{}': {reason}", excerpt(key)));
                     }
                     Ok(())

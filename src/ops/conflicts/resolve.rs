@@ -13,8 +13,10 @@ use crate::store::StoreRead;
 
 /// What becomes of the items of a new batch, for an error message.
 pub(in crate::ops) const CREATED: &str = "created";
-/// The most conflicts that a message names.
-pub(in crate::ops) const MAX_NAMED: usize = 3;
+/// The most chunks or items that a message lists.
+pub(in crate::ops) const MAX_LISTED: usize = 20;
+/// The most examples of conflicts in a refusal, which names their count and the remedy first.
+const MAX_EXAMPLES: usize = 3;
 
 /// The end of a list in a message that names only some.
 pub(in crate::ops) fn and_more(count: u64, named: usize) -> String {
@@ -48,8 +50,8 @@ impl SharedCounts {
         if !large.is_empty() {
             text += &format!(
                 ". Over max_chunk {max_chunk}, because their items share resources: chunks {}{}",
-                large[..large.len().min(MAX_NAMED)].join(", "),
-                and_more(large.len() as u64, large.len().min(MAX_NAMED))
+                large[..large.len().min(MAX_LISTED)].join(", "),
+                and_more(large.len() as u64, large.len().min(MAX_LISTED))
             );
         }
         if self.within_batch > 0 {
@@ -180,7 +182,7 @@ impl<'a> Resolver<'a> {
         };
         if self.on_conflict == OnConflict::Reject {
             self.conflicts += 1;
-            if self.named.len() < MAX_NAMED {
+            if self.named.len() < MAX_EXAMPLES {
                 let text = self.describe(meeting)?;
                 self.named.push(text);
             }
