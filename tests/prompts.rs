@@ -77,6 +77,18 @@ fn the_worker_prompt_is_the_same_in_the_reply_the_protocol_and_the_command() {
 }
 
 #[test]
+fn only_the_name_of_a_prompt_may_be_written_with_hyphens() {
+    let store = Store::new();
+    store.write("items.jsonl", "{\"key\": \"a\"}\n");
+    let run = ["run", "--items", "items.jsonl", "--json", "--", "echo", "prompt", "work-chunk"];
+    let ran = store.tasktally(run).success();
+    let end: Value = serde_json::from_str(ran.stdout.lines().last().unwrap()).unwrap();
+    let chunk = end["chunks"][0]["id"].as_str().unwrap().to_owned();
+    let body = store.serve().body(&chunk);
+    assert!(body.contains("prompt work-chunk"), "the worker's command was changed: {body}");
+}
+
+#[test]
 fn a_prompt_is_short_and_names_only_existing_tools() {
     let store = Store::new();
     let mut server = store.serve();

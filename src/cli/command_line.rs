@@ -86,7 +86,7 @@ pub fn main() -> ExitCode {
     let root = command();
     let mut arguments = name_positionals(arguments, &root);
     separate_list_options(&mut arguments);
-    prompt::rename_prompt(&mut arguments);
+    prompt::rename_prompt(&mut arguments, &root);
     // What follows `--` is the command of a worker.
     let json = arguments.iter().take_while(|word| *word != "--").any(|word| word == "--json");
     let matches = match root.try_get_matches_from(arguments) {

@@ -72,15 +72,19 @@ pub(super) fn name_positionals(arguments: Vec<OsString>, root: &Command) -> Vec<
     named
 }
 
-/// The operation that the arguments call, and its place. Values of options before it are skipped.
+/// The operation that the arguments call, and its place.
 fn find_operation(arguments: &[OsString], root: &Command) -> Option<(usize, &'static Entry)> {
+    let at = find_command(arguments, root)?;
+    let entry = ops::ALL.iter().find(|entry| hyphenated(entry.name).as_str() == arguments[at])?;
+    Some((at, entry))
+}
+
+/// The place of the command's name. Options before it, and their values, are skipped.
+pub(super) fn find_command(arguments: &[OsString], root: &Command) -> Option<usize> {
     let mut words = arguments.iter().enumerate().skip(1);
     while let Some((at, word)) = words.next() {
         if !is_option(word) {
-            return ops::ALL
-                .iter()
-                .find(|entry| hyphenated(entry.name).as_str() == word)
-                .map(|entry| (at, entry));
+            return Some(at);
         }
         if matches!(next_word(root, word), NextWord::Value) {
             words.next();

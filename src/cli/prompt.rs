@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use clap::{Arg, Command};
 use serde_json::{Map, Value, json};
 
+use super::positional::find_command;
 use super::subcommand::Invocation;
 use crate::error::Result;
 use crate::model::id::TaskId;
@@ -35,8 +36,8 @@ fn subcommand(prompt: &Prompt) -> Command {
 }
 
 /// Accepts a prompt's name with hyphens: `tasktally prompt work-chunk`. An alias would be suggested beside the name.
-pub(super) fn rename_prompt(arguments: &mut [OsString]) {
-    let Some(at) = arguments.iter().position(|word| word == "prompt") else { return };
+pub(super) fn rename_prompt(arguments: &mut [OsString], root: &Command) {
+    let Some(at) = find_command(arguments, root).filter(|at| arguments[*at] == "prompt") else { return };
     let Some(name) = arguments.get_mut(at + 1) else { return };
     let with_hyphens = |prompt: &&Prompt| name.to_str() == Some(&prompt.name.replace('_', "-"));
     if let Some(prompt) = ALL.iter().find(with_hyphens) {
