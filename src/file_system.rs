@@ -3,6 +3,9 @@
 
 use std::path::Path;
 
+#[cfg(target_os = "linux")]
+use crate::proc_fs::Mount;
+
 /// Types of network file systems, as the kernel names them.
 const NETWORK: [&str; 18] = [
     "afs",
@@ -55,39 +58,32 @@ impl FileSystemSafety {
 
 /// The type of the file system that contains a path, if the kernel reports it. For a path that does not exist yet:
 /// the type for the folder that would contain it.
+#[cfg(target_os = "linux")]
 pub fn file_system_type(path: &Path) -> Option<String> {
     let path = std::path::absolute(path).ok()?;
     let real = path.ancestors().find_map(|part| std::fs::canonicalize(part).ok())?;
     // Not `statfs`: its type number is the same for all FUSE file systems.
-    let mounts = std::fs::read_to_string("/proc/self/mountinfo").ok()?;
-    kind_among(&mounts, &real)
+    kind_among(crate::proc_fs::mounts(), &real)
 }
 
-/// The file system type of the mount that contains a real path, from the text of `/proc/self/mountinfo`.
-fn kind_among(mounts: &str, real: &Path) -> Option<String> {
-    let mut deepest: Option<(usize, &str)> = None;
-    for line in mounts.lines() {
-        let (left, right) = line.split_once(" - ")?;
-        let point = unescaped(left.split(' ').nth(4)?);
-        let depth = Path::new(&point).components().count();
-        // A later mount at the same path covers the earlier one.
-        if real.starts_with(&point) && deepest.is_none_or(|(other, _)| depth >= other) {
-            deepest = Some((depth, right.split(' ').next()?));
-        }
-    }
-    deepest.map(|(_, kind)| kind.to_owned())
+/// Other systems are not asked.
+#[cfg(not(target_os = "linux"))]
+pub fn file_system_type(_: &Path) -> Option<String> {
+    None
 }
 
-/// Decodes a path: characters that would end the field are written as three octal digits.
-fn unescaped(field: &str) -> String {
-    [("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")]
-        .into_iter()
-        .fold(field.to_owned(), |text, (code, character)| text.replace(code, character))
+/// The file system type of the mount that contains a real path.
+#[cfg(target_os = "linux")]
+fn kind_among(mounts: Vec<Mount>, real: &Path) -> Option<String> {
+    let around = mounts.into_iter().filter(|mount| real.starts_with(&mount.point));
+    // Of the deepest ones the last: a later mount at the same path covers the earlier one.
+    around.max_by_key(|mount| mount.point.components().count()).map(|mount| mount.file_system)
 }
 
-#[cfg(test)]
+#[cfg(all(test, target_os = "linux"))]
 mod tests {
     use super::*;
+    use crate::proc_fs::parse_mounts;
 
     const MOUNTS: &str = "22 1 254:0 / / rw shared:1 - ext4 /dev/vda rw
 30 22 0:20 / /home rw - nfs4 box:/home rw
@@ -101,7 +97,7 @@ mod tests {
     fn the_deepest_and_latest_mount_says_what_a_path_lies_on() {
         #[track_caller]
         fn check(path: &str, kind: &str, safety: FileSystemSafety) {
-            assert_eq!(kind_among(MOUNTS, Path::new(path)).as_deref(), Some(kind), "{path}");
+            assert_eq!(kind_among(parse_mounts(MOUNTS), Path::new(path)).as_deref(), Some(kind), "{path}");
             assert_eq!(FileSystemSafety::of_type(kind), safety, "{kind}");
         }
         check("/var/lib/tasktally.db", "ext4", FileSystemSafety::Local);
@@ -114,7 +110,7 @@ mod tests {
 
     #[test]
     fn a_list_that_is_none_says_nothing() {
-        assert_eq!(kind_among("nothing of the kind", Path::new("/")), None);
-        assert_eq!(kind_among("", Path::new("/")), None);
+        assert_eq!(kind_among(parse_mounts("nothing of the kind"), Path::new("/")), None);
+        assert_eq!(kind_among(parse_mounts(""), Path::new("/")), None);
     }
 }

@@ -129,23 +129,40 @@ fn free_memory_of(group: &Path) -> Option<u64> {
     Some(limit.saturating_sub(used.saturating_sub(cached.unwrap_or_default())))
 }
 
+/// A mounted file system.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Mount {
+    /// Where it is mounted.
+    pub(crate) point: PathBuf,
+    /// Its type.
+    pub(crate) file_system: String,
+}
+
+/// The file systems that this process sees, in the order in which they were mounted.
+pub(crate) fn mounts() -> Vec<Mount> {
+    parse_mounts(&fs::read_to_string("/proc/self/mountinfo").unwrap_or_default())
+}
+
 /// Where file systems of a type are mounted.
 pub(crate) fn mount_points(file_system: &str) -> Vec<PathBuf> {
-    let text = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
-    text.lines().filter_map(|line| parse_mount(line, file_system)).collect()
+    let mounts = mounts().into_iter().filter(|mount| mount.file_system == file_system);
+    mounts.map(|mount| mount.point).collect()
 }
 
 /// Whether something is mounted at this path, which has no symbolic links.
 pub(crate) fn is_mount_point(path: &Path) -> bool {
-    let text = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
-    text.lines().filter_map(|line| line.split(' ').nth(4)).any(|point| unescape(point) == path)
+    mounts().iter().any(|mount| mount.point == path)
 }
 
-/// The fifth field is the mount point. The type follows the first field that is a lone `-`.
-fn parse_mount(line: &str, file_system: &str) -> Option<PathBuf> {
-    let (mount, source) = line.split_once(" - ")?;
-    let is_type = source.split(' ').next() == Some(file_system);
-    if is_type { Some(unescape(mount.split(' ').nth(4)?)) } else { None }
+/// The mounts in the text of `/proc/self/mountinfo`: the fifth field of a line is the mount point. The type follows the
+/// first field that is a lone `-`.
+pub(crate) fn parse_mounts(text: &str) -> Vec<Mount> {
+    let mounts = text.lines().filter_map(|line| {
+        let (mount, source) = line.split_once(" - ")?;
+        let file_system = source.split(' ').next()?.to_owned();
+        Some(Mount { point: unescape(mount.split(' ').nth(4)?), file_system })
+    });
+    mounts.collect()
 }
 
 /// Spaces, tabs, line ends and backslashes are written as three octal digits after a backslash.
@@ -244,7 +261,8 @@ mod tests {
     #[test]
     fn mount_points_are_unescaped() {
         let line = r"36 35 98:0 / /mnt/a\040b\134c rw,noatime master:1 - cgroup2 none rw";
-        assert_eq!(parse_mount(line, "cgroup2").as_deref(), Some(Path::new(r"/mnt/a b\c")));
-        assert_eq!(parse_mount(line, "ext4"), None);
+        let mount = Mount { point: r"/mnt/a b\c".into(), file_system: "cgroup2".into() };
+        assert_eq!(parse_mounts(line), [mount]);
+        assert_eq!(parse_mounts("36 35 98:0 / /mnt rw"), []);
     }
 }
