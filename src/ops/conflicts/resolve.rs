@@ -9,7 +9,7 @@ use crate::model::conflict::{ChunkRef, OnConflict, ResourceOverlap};
 use crate::model::resource::display_path;
 use crate::model::task::RowId;
 use crate::model::text::excerpt;
-use crate::store::StoreRead;
+use crate::store::{StoreRead, StoreWrite};
 
 /// What becomes of the items of a new batch, for an error message.
 pub(in crate::ops) const CREATED: &str = "created";
@@ -80,6 +80,26 @@ pub(in crate::ops) struct Resolution {
 }
 
 impl Resolution {
+    /// Stores what chunks share. `rows` are the chunks that the items go into.
+    ///
+    /// # Errors
+    /// If the store cannot be written, or a temporary file not be read.
+    pub(in crate::ops) fn store_shared(
+        &mut self,
+        tx: &dyn StoreWrite,
+        rows: &[RowId],
+        project: Option<&str>,
+    ) -> Result<()> {
+        self.for_each_shared(&mut |owner, key, descendants_only| match owner {
+            ChunkRef::Planned(chunk) => {
+                tx.add_shared_resource(rows[chunk as usize], project, key, descendants_only)
+            }
+            ChunkRef::Stored(row) => {
+                tx.add_shared_resource_of_stored_chunk(row, project, key, descendants_only)
+            }
+        })
+    }
+
     /// Calls `write` with each chunk that must not run at the same time as others, the resource that they share, and
     /// whether the chunk touches only something below the resource.
     ///

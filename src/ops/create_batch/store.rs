@@ -5,7 +5,6 @@ use super::reply::{StoredBatch, chunk_namer};
 use crate::error::Result;
 use crate::items::Staging;
 use crate::model::batch::{Batch, ItemCounts};
-use crate::model::conflict::ChunkRef;
 use crate::model::id::TaskId;
 use crate::model::split::number_width;
 use crate::model::status::{Status, TaskType};
@@ -64,15 +63,7 @@ impl CreateBatch {
         let mut shared = SharedCounts::default();
         if let (Some(resources), Some(mut resolution)) = (resources, resolution) {
             store_blocks(tx, task.row, &rows, resources)?;
-            let project = project.as_deref();
-            resolution.for_each_shared(&mut |owner, key, descendants_only| match owner {
-                ChunkRef::Planned(chunk) => {
-                    tx.add_shared_resource(rows[chunk as usize], project, key, descendants_only)
-                }
-                ChunkRef::Stored(row) => {
-                    tx.add_shared_resource_of_stored_chunk(row, project, key, descendants_only)
-                }
-            })?;
+            resolution.store_shared(tx, &rows, project.as_deref())?;
             shared = resolution.counts;
         }
         let chunks = rows.iter().zip(&plan.chunks);

@@ -8,7 +8,7 @@ use super::planned::PlannedChunk;
 use crate::error::Result;
 use crate::items::Staging;
 use crate::model::batch::Batch;
-use crate::model::conflict::{ChunkRef, OnConflict};
+use crate::model::conflict::OnConflict;
 use crate::model::split::{Split, number_width};
 use crate::model::task::Task;
 use crate::ops::conflicts::detect::{TargetChunks, TouchedResources, store_blocks};
@@ -105,14 +105,7 @@ pub(in crate::ops) fn add_to_batch(
         let targets = TargetChunks { batch: Some(batch.row), project, stored, name: &name };
         let mut resolution = resources.resolve(tx, targets)?;
         store_blocks(tx, batch.row, &rows, resources)?;
-        resolution.for_each_shared(&mut |owner, key, descendants_only| match owner {
-            ChunkRef::Planned(chunk) => {
-                tx.add_shared_resource(rows[chunk as usize], project, key, descendants_only)
-            }
-            ChunkRef::Stored(row) => {
-                tx.add_shared_resource_of_stored_chunk(row, project, key, descendants_only)
-            }
-        })?;
+        resolution.store_shared(tx, &rows, project)?;
         added.shared = resolution.counts;
     }
     staging.for_each(plan.order.as_deref(), &mut item_inserter(tx, batch.row, placements, progress))?;
