@@ -29,9 +29,10 @@ pub fn parse_exact(text: &str) -> Result<Value, serde_json::Error> {
     serde_json::from_str::<Checked>(&quoted).map(|checked| checked.0)
 }
 
-/// Says which key an object in a JSON text repeats; none if no object does, or if the text is not JSON.
-pub fn find_repeated_key(text: &str) -> Option<String> {
-    match serde_json::from_str::<Unrepeated>(&quote_inexact_numbers(text)) {
+/// Says which key an object repeats in a JSON text whose inexact numbers are quoted; none if no object does, or if the
+/// text is not JSON.
+pub fn find_repeated_key(quoted: &str) -> Option<String> {
+    match serde_json::from_str::<Unrepeated>(quoted) {
         // The place within the text would not help a caller that did not write the text.
         Err(error) if error.is_data() => error.to_string().split(" at line ").next().map(str::to_owned),
         _ => None,
@@ -290,10 +291,13 @@ mod tests {
             r#"{"":0,"":0}"#,
         ] {
             assert!(parse_exact(text).unwrap_err().to_string().contains("occurs twice"), "{text}");
-            assert!(find_repeated_key(text).unwrap().contains("occurs twice"), "{text}");
+            assert!(
+                find_repeated_key(&quote_inexact_numbers(text)).unwrap().contains("occurs twice"),
+                "{text}"
+            );
         }
         for text in [r#"{"a":{"key":1},"b":{"key":1},"Key":1}"#, "[1e400]", "{", "nothing"] {
-            assert_eq!(find_repeated_key(text), None, "{text}");
+            assert_eq!(find_repeated_key(&quote_inexact_numbers(text)), None, "{text}");
         }
     }
 
