@@ -52,7 +52,7 @@ pub use request::progress::Progress;
 pub(crate) use request::schema::drop_bounds;
 pub use request::worker_scope::scope_to_worker;
 pub use review_batch::elicit::{PendingReview, pending_review};
-pub use runner_launcher::{RunnerLauncher, RunnerStart};
+pub use runner_launcher::{ProcessState, RunnerLauncher, RunnerStart};
 pub use runners::batch_state::{BatchState, batch_state};
 pub use runners::claims::{RunnerClaim, runner_claims};
 pub use runners::failures::{FailureState, failure_state, pause_after_failures};

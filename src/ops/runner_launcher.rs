@@ -1,7 +1,7 @@
 //! The interface through which operations start runners. `work` implements it: operations know no processes.
 
 use crate::error::Result;
-use crate::model::id::{ProcessMark, TaskId};
+use crate::model::id::{TaskId, Token};
 
 /// Starts runners, one per batch.
 pub trait RunnerLauncher: Send + Sync {
@@ -21,11 +21,11 @@ pub trait RunnerLauncher: Send + Sync {
     /// # Errors
     /// If that cannot be determined.
     fn is_running(&self, batch: &TaskId) -> Result<bool>;
-    /// Whether the process with this mark, which made claims without a run lock, has died.
+    /// The state of the process that made the claim with this token in a batch.
     ///
     /// # Errors
-    /// If that cannot be determined.
-    fn has_died(&self, process: &ProcessMark) -> Result<bool>;
+    /// If it cannot be determined.
+    fn claim_process(&self, batch: &TaskId, token: &Token) -> Result<ProcessState>;
 }
 
 /// The result of starting a runner.
@@ -35,4 +35,16 @@ pub enum RunnerStart {
     Started(u32),
     /// The batch has a runner already.
     AlreadyRunning,
+}
+
+/// The state of the process that made a claim.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ProcessState {
+    /// It runs.
+    Alive,
+    /// It has ended.
+    Dead,
+    /// The claim belongs to no process that could be checked: only runners, `tasktally run` and `tasktally work` leave
+    /// traces. Only its lease ends.
+    Unknown,
 }

@@ -8,9 +8,9 @@ use crate::model::field::visible_excerpt;
 use crate::model::id::{TaskId, Token};
 use crate::model::task::Task;
 use crate::model::timestamp::Timestamp;
-use crate::ops::Session;
+use crate::ops::{ProcessState, Session};
 use crate::store::{RunnerRecord, StoreRead};
-use crate::work::claim_process_has_died;
+use crate::work::claim_process_state;
 use crate::work::leftovers::has_live_runner;
 
 /// After how many seconds without a heartbeat a runner's silence is shown.
@@ -53,7 +53,8 @@ impl ProcessFacts {
         let mut checked = Vec::new();
         for (mut worker, token) in workers {
             if let Some(token) = token {
-                worker.has_died = claim_process_has_died(session, &self.batch, &token)?;
+                let state = claim_process_state(session.folder(), &self.batch, &token)?;
+                worker.has_died = state == ProcessState::Dead;
             }
             checked.push(worker);
         }

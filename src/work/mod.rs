@@ -26,7 +26,7 @@ mod this_program;
 pub mod worktree;
 
 pub use background::Launcher;
-pub use claim_process::claim_process_has_died;
+pub use claim_process::claim_process_state;
 pub use commands::{Run, Work, run, test_in_foreground, work};
 pub use limits::free_disk_mb;
 pub use supervisor::run_supervisor_process;

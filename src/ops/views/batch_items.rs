@@ -15,7 +15,7 @@ use crate::model::limits::{MAX_REPLY_CHARS, PAGE_ROWS};
 use crate::model::receipt::Receipt;
 use crate::model::status::{ItemReport, Outcome};
 use crate::model::task::Task;
-use crate::ops::runner_launcher::RunnerLauncher;
+use crate::ops::runner_launcher::{ProcessState, RunnerLauncher};
 use crate::store::StoreRead;
 
 /// The most items of a reply.
@@ -245,18 +245,15 @@ impl ItemReader<'_> {
         Ok(Some(BegunView { at, age_s, by, worker, claim_until }))
     }
 
-    /// What is known of the worker that holds a live claim. Only runners leave traces of their processes.
+    /// What is known of the worker that holds a live claim.
     fn worker_state(&self, claim: &Claim) -> Result<WorkerState> {
         let (Some(launcher), Some(token)) = (self.launcher, &claim.token) else {
             return Ok(WorkerState::Unknown);
         };
-        let lives = if token.is_runner_token() {
-            launcher.is_running(&self.task.id)?
-        } else if let Some(process) = token.process_mark() {
-            !launcher.has_died(&process)?
-        } else {
-            return Ok(WorkerState::Unknown);
-        };
-        Ok(if lives { WorkerState::AtWork } else { WorkerState::Gone })
+        Ok(match launcher.claim_process(&self.task.id, token)? {
+            ProcessState::Alive => WorkerState::AtWork,
+            ProcessState::Dead => WorkerState::Gone,
+            ProcessState::Unknown => WorkerState::Unknown,
+        })
     }
 }

@@ -8,9 +8,9 @@ use serde_json::Value;
 
 use crate::config::Config;
 use crate::error::{Code, Error, Result};
-use crate::model::id::{ProcessMark, TaskId};
-use crate::ops::{RunnerLauncher, RunnerStart};
-use crate::work::{preflight, process_lock, run_lock, this_program};
+use crate::model::id::{TaskId, Token};
+use crate::ops::{ProcessState, RunnerLauncher, RunnerStart};
+use crate::work::{claim_process_state, preflight, run_lock, this_program};
 
 /// Starts background runners for the batches of one store.
 #[derive(Debug, Clone)]
@@ -40,8 +40,8 @@ impl RunnerLauncher for Launcher {
         run_lock::is_held(&self.data, batch)
     }
 
-    fn has_died(&self, process: &ProcessMark) -> Result<bool> {
-        process_lock::has_died(&self.data, process)
+    fn claim_process(&self, batch: &TaskId, token: &Token) -> Result<ProcessState> {
+        claim_process_state(&self.data, batch, token)
     }
 
     fn start(&self, batch: &TaskId) -> Result<RunnerStart> {
