@@ -47,7 +47,7 @@ pub(super) fn verify(request: &Verify, session: &Session, json: bool, out: &mut 
     Ok(u8::from(!is_intact))
 }
 
-/// The items that were begun and not settled, as the end of a sentence: no receipt says how they ended.
+/// The items that were started and not settled, as the end of a sentence. No receipt reports their outcome.
 fn begun_items(session: &Session) -> Result<String> {
     let found = session.read(|tx| tx.batches_with_begun_items(MAX_NAMED + 1))?;
     let named: Vec<String> = found

@@ -20,7 +20,7 @@ const MAX_WAITING: usize = 32;
 enum RequestState {
     /// The request is being processed and uses a slot.
     Processing,
-    /// The request waits for a person or for changes, perhaps for ever, and uses no slot.
+    /// The request waits for a person or for changes, without a limit, and uses no slot.
     Waiting,
 }
 

@@ -38,9 +38,9 @@ pub trait BatchRead {
     fn count_in_doubt(&self, batch: RowId) -> Result<u64>;
     /// How many chunks of the batch are failed or blocked.
     fn count_failed_chunks(&self, batch: RowId) -> Result<u64>;
-    /// How many items of the batch were begun and not settled, in doubt or not.
+    /// How many items of the batch were started and not settled, in doubt or not.
     fn count_begun(&self, batch: RowId) -> Result<u64>;
-    /// The first batches with items that were begun and not settled, each with the number of these items.
+    /// The first batches with items that were started and not settled, each with the number of these items.
     fn batches_with_begun_items(&self, limit: usize) -> Result<Vec<(TaskId, u64)>>;
     /// The items of a chunk that were reported as started and are not settled, in order.
     fn started_items(&self, chunk: &Chunk) -> Result<Vec<StoredItem>>;

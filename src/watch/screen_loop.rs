@@ -65,7 +65,7 @@ enum Keyboard {
     HungUp,
 }
 
-/// Waits for a key. crossterm itself would loop for ever on a terminal that is gone.
+/// Waits for a key. crossterm itself would loop without end on a terminal that is gone.
 fn wait_for_key(wait: Duration) -> std::io::Result<Keyboard> {
     let stdin = std::io::stdin();
     let mut keyboard = [PollFd::new(&stdin, PollFlags::IN)];

@@ -18,7 +18,7 @@ pub(super) struct Record {
     pub(super) trouble: Option<String>,
 }
 
-/// A place after which the rows cannot be told apart.
+/// The row from which on the reader cannot separate the rows, for example because a quote is not closed.
 #[derive(Debug)]
 pub(super) struct RestUnread {
     /// The line on which the row begins.

@@ -37,7 +37,7 @@ pub struct BatchView {
     pub categories: Map<String, Value>,
     /// The number of items in doubt.
     pub in_doubt: u64,
-    /// The number of items that were begun and not settled: those in doubt and those in a worker's hands.
+    /// The number of items that were started and not settled, in doubt or not.
     #[serde(skip_serializing_if = "is_zero", default)]
     pub begun: u64,
     /// The cost of the work, according to the receipts.

@@ -1,4 +1,4 @@
-//! The items of a batch as a supervisor or a person sees them: their outcomes, and those that were begun and not
+//! The items of a batch as a supervisor or a person sees them: their outcomes, and those that were started and not
 //! settled.
 
 use std::sync::Arc;
@@ -26,7 +26,7 @@ word_enum!(
     ItemState, "outcome" {
         /// It has no outcome.
         Open = "open",
-        /// It was begun and has no outcome.
+        /// It was started and has no outcome.
         Started = "started",
         /// It was processed.
         Done = "done",

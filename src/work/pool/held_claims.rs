@@ -38,7 +38,7 @@ struct HeldClaim {
     active_at: Instant,
     /// When the process was seen to have completed the task.
     completed_at: Option<Instant>,
-    /// The number of receipts when the batch was seen to be stopped. The next one ends the item in hand.
+    /// The number of receipts when the batch was seen to be stopped. The next one settles the item that the worker is processing.
     stopped_at_receipts: Option<u64>,
 }
 

@@ -54,7 +54,7 @@ pub fn run_supervisor_process(run_marker: Option<&str>) -> Result<()> {
 }
 
 /// Starts a session without a terminal. A worker that opens `/dev/tty` gets an error; in the session of a terminal, as a
-/// background process, it would be stopped by its first read and wait for ever.
+/// background process, it would be stopped by its first read and never continue.
 fn start_session() {
     if let Err(error) = rustix::process::setsid() {
         tracing::debug!(%error, "the supervisor process already leads a process group");
