@@ -9,10 +9,11 @@
 //! - `table_reader`, `setting_values`: settings with ranges, defaults and error messages
 //! - `profile`, `profile_settings`: a worker command with its limits
 //! - `program`: whether a program can be run
-//! - `environment`, `work_dir`, `template`: what a worker is started with
+//! - `environment`, `work_dir`, `template`, `item_argument`: what a worker is started with
 
 mod environment;
 pub mod example;
+mod item_argument;
 mod limits;
 mod load;
 mod location;
@@ -28,6 +29,7 @@ mod trusted_file;
 mod work_dir;
 
 pub use environment::BASE_VARIABLES;
+pub use item_argument::{ItemArgument, check_placeholders};
 pub use limits::Limits;
 pub use load::Config;
 pub use location::{ConfigLocation, LocationSource};

@@ -231,5 +231,5 @@ fn read_retry(from: &mut TableReader<'_>, per: Per) -> Result<RetryPolicy> {
         ));
     }
     from.finish_table("retry", table)?;
-    Ok(RetryPolicy { first_delay, factor, longest_delay, total })
+    Ok(RetryPolicy { first_delay, factor, longest_delay, total, retries: None })
 }

@@ -45,14 +45,31 @@ impl Placeholder {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum TemplatePart {
+pub(super) enum TemplatePart<P> {
     Literal(String),
-    Placeholder(Placeholder),
+    Placeholder(P),
 }
 
 /// A text with placeholders.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Template(Vec<TemplatePart>);
+pub(super) struct Template<P = Placeholder>(pub(super) Vec<TemplatePart<P>>);
+
+impl<P> Template<P> {
+    /// The text with its placeholders replaced. A value is inserted as it is: nothing in it is a placeholder.
+    pub(super) fn replace<'v, E>(
+        &'v self,
+        value: impl Fn(&P) -> Result<&'v OsStr, E>,
+    ) -> Result<OsString, E> {
+        let mut filled = OsString::new();
+        for part in &self.0 {
+            filled.push(match part {
+                TemplatePart::Literal(text) => OsStr::new(text),
+                TemplatePart::Placeholder(placeholder) => value(placeholder)?,
+            });
+        }
+        Ok(filled)
+    }
+}
 
 impl Template {
     /// Parses the placeholders of a text. A placeholder is a lower-case word in braces; `{{word}}` is the literal text
@@ -110,31 +127,26 @@ impl Template {
     ///
     /// # Errors
     /// A placeholder has no value, or its value is not a plain name.
-    pub(super) fn fill(&self, values: &PlaceholderValues<'_>, mcp_config: Option<&Path>) -> Result<OsString> {
-        let mut filled = OsString::new();
-        for part in &self.0 {
-            let value = match part {
-                TemplatePart::Literal(text) => OsStr::new(text),
-                TemplatePart::Placeholder(Placeholder::Batch) => plain_name("batch", values.batch.as_str())?,
-                TemplatePart::Placeholder(Placeholder::Chunk) => plain_name("chunk", values.chunk.as_str())?,
-                TemplatePart::Placeholder(Placeholder::Project) => {
-                    let project = values.project.ok_or_else(|| {
-                        Error::invalid(
-                            "{project}: the batch has no project; create it with one, or remove {project} from the profile",
-                        )
-                    })?;
-                    plain_name("project", project)?
-                }
-                TemplatePart::Placeholder(Placeholder::McpConfig) => {
-                    let path = mcp_config.ok_or_else(|| {
-                        Error::invalid("{mcp_config} has no value, because the profile has per = \"item\"; remove it from the profile")
-                    })?;
-                    path.as_os_str()
-                }
-            };
-            filled.push(value);
-        }
-        Ok(filled)
+    pub(super) fn fill<'v>(
+        &'v self,
+        values: &PlaceholderValues<'v>,
+        mcp_config: Option<&'v Path>,
+    ) -> Result<OsString> {
+        self.replace(|placeholder| match placeholder {
+            Placeholder::Batch => plain_name("batch", values.batch.as_str()),
+            Placeholder::Chunk => plain_name("chunk", values.chunk.as_str()),
+            Placeholder::Project => {
+                let project = values.project.ok_or_else(|| {
+                    Error::invalid(
+                        "{project}: the batch has no project; create it with one, or remove {project} from the profile",
+                    )
+                })?;
+                plain_name("project", project)
+            }
+            Placeholder::McpConfig => mcp_config.map(Path::as_os_str).ok_or_else(|| {
+                Error::invalid("{mcp_config} has no value, because the profile has per = \"item\"; remove it from the profile")
+            }),
+        })
     }
 }
 

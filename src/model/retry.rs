@@ -16,6 +16,8 @@ pub struct RetryPolicy {
     pub longest_delay: Duration,
     /// How long retries go on after the first failure.
     pub total: Duration,
+    /// How often any failure is retried, temporary or not. `None`: temporary failures only, for `total`.
+    pub retries: Option<u32>,
 }
 
 impl RetryPolicy {
@@ -25,6 +27,7 @@ impl RetryPolicy {
         factor: 2.0,
         longest_delay: Duration::from_secs(300),
         total: Duration::from_secs(3600),
+        retries: None,
     };
     /// For an agent that works a chunk: a start costs more, so the delays are longer.
     pub const PER_CHUNK: RetryPolicy = RetryPolicy {
@@ -32,7 +35,13 @@ impl RetryPolicy {
         factor: 4.0,
         longest_delay: Duration::from_secs(300),
         total: Duration::from_secs(3600),
+        retries: None,
     };
+
+    /// Whether a failure that is not temporary is retried as well.
+    pub fn retries_every_failure(&self) -> bool {
+        self.retries.is_some_and(|retries| retries > 0)
+    }
 
     /// The delay after this number of failures in a row.
     pub fn delay(&self, failures: u32) -> Duration {
@@ -41,7 +50,7 @@ impl RetryPolicy {
         Duration::try_from_secs_f64(seconds).map_or(self.longest_delay, |delay| delay.min(self.longest_delay))
     }
 
-    /// When the next try starts, after this number of temporary failures, the first of which was `elapsed` ago. A
+    /// When the next try starts, after this number of failures, the first of which was `elapsed` ago. A
     /// command that asked for a delay gets at least that one. `None`: there is no further try.
     pub fn next_try(
         &self,
@@ -49,7 +58,10 @@ impl RetryPolicy {
         elapsed: Duration,
         retry_after: Option<Duration>,
     ) -> Option<Duration> {
-        let left = self.total.checked_sub(elapsed).filter(|left| !left.is_zero())?;
+        let left = match self.retries {
+            Some(retries) => (failures <= retries).then_some(Duration::MAX)?,
+            None => self.total.checked_sub(elapsed).filter(|left| !left.is_zero())?,
+        };
         Some(match retry_after {
             Some(delay) => delay.clamp(self.first_delay, MAX_RETRY_AFTER.max(self.first_delay)),
             // The last try is made when the time is over.
@@ -118,6 +130,19 @@ mod tests {
         check(1, 0, Some(0), Some(1));
         check(1, 0, Some(1_000_000), Some(86_400));
         check(3, 3_600, Some(2), None);
+    }
+
+    #[test]
+    fn a_number_of_retries_counts_instead_of_the_time() {
+        let next = |retries: u32, failures: u32, elapsed: u64| {
+            let policy = RetryPolicy { retries: Some(retries), ..RetryPolicy::PER_ITEM };
+            policy.next_try(failures, seconds(elapsed), None)
+        };
+        assert_eq!(next(0, 1, 0), None);
+        assert_eq!(next(2, 1, 0), Some(seconds(1)));
+        assert_eq!(next(2, 2, 90_000), Some(seconds(2)));
+        assert_eq!(next(2, 3, 0), None);
+        assert!(!RetryPolicy::PER_ITEM.retries_every_failure());
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! What `tasktally run` records in its batch, so that the run can be continued from anywhere.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 /// How the items of a batch are worked by `tasktally run`.
@@ -14,6 +16,46 @@ pub struct RunRecord {
     /// Where the items came from: an absolute path, and the pattern of a folder's files.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub source: Option<String>,
+    /// The limits of the command.
+    #[serde(flatten)]
+    pub limits: CommandLimits,
+}
+
+/// The limits of a command that was given at the command line. What is not set has no limit.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct CommandLimits {
+    /// How long one run for an item may take, in milliseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub timeout_ms: Option<u64>,
+    /// How often an item is tried again after any failure.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retries: Option<u32>,
+    /// The least time between two starts, over all workers, in milliseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub delay_ms: Option<u64>,
+}
+
+impl CommandLimits {
+    /// These limits; what is not set is taken from `earlier`.
+    #[must_use]
+    pub fn or(self, earlier: CommandLimits) -> CommandLimits {
+        CommandLimits {
+            timeout_ms: self.timeout_ms.or(earlier.timeout_ms),
+            retries: self.retries.or(earlier.retries),
+            delay_ms: self.delay_ms.or(earlier.delay_ms),
+        }
+    }
+
+    /// How long one run for an item may take.
+    pub fn timeout(&self) -> Option<Duration> {
+        self.timeout_ms.map(Duration::from_millis)
+    }
+
+    /// The least time between two starts, over all workers.
+    pub fn delay(&self) -> Option<Duration> {
+        self.delay_ms.map(Duration::from_millis).filter(|delay| !delay.is_zero())
+    }
 }
 
 /// The stored forms. The first one is that of older versions.
@@ -27,14 +69,20 @@ enum StoredRun {
         folder: Option<String>,
         #[serde(default)]
         source: Option<String>,
+        #[serde(flatten)]
+        limits: CommandLimits,
     },
 }
 
 impl From<StoredRun> for RunRecord {
     fn from(stored: StoredRun) -> Self {
         match stored {
-            StoredRun::Command(command) => RunRecord { command, folder: None, source: None },
-            StoredRun::Record { command, folder, source } => RunRecord { command, folder, source },
+            StoredRun::Command(command) => {
+                RunRecord { command, folder: None, source: None, limits: CommandLimits::default() }
+            }
+            StoredRun::Record { command, folder, source, limits } => {
+                RunRecord { command, folder, source, limits }
+            }
         }
     }
 }
@@ -56,12 +104,17 @@ mod tests {
             command: vec!["sh".into(), "-c".into()],
             folder: folder.map(str::to_owned),
             source: None,
+            limits: CommandLimits::default(),
         };
         let read = |text: &str| serde_json::from_str::<RunRecord>(text).unwrap();
         assert_eq!(read(r#"["sh", "-c"]"#), record(None));
         assert_eq!(read(r#"{"command": ["sh", "-c"], "folder": "/x"}"#), record(Some("/x")));
-        let text = serde_json::to_string(&record(Some("/x"))).unwrap();
-        assert_eq!(read(&text), record(Some("/x")));
+        let limits = CommandLimits { timeout_ms: Some(1_500), retries: Some(0), delay_ms: None };
+        for limits in [limits, CommandLimits::default()] {
+            let record = RunRecord { limits, ..record(Some("/x")) };
+            let text = serde_json::to_string(&record).unwrap();
+            assert_eq!(read(&text), record);
+        }
     }
 
     #[test]
@@ -72,6 +125,7 @@ mod tests {
                 command: vec![command.to_owned()],
                 folder: Some(folder.to_owned()),
                 source: source.map(str::to_owned),
+                limits: CommandLimits::default(),
             };
             let first = record(Some("/a.jsonl"), "true", "/");
             assert_eq!(

@@ -17,7 +17,9 @@ use crate::ops::{
     BatchState, ClaimTask, Session, batch_state, pause_profile, register_runner, unregister_runner,
 };
 use crate::work::limits::{ConcurrencyPermits, RunnerLimits, StartLimits};
-use crate::work::pool::{FailureGuard, HeldClaims, RetrySchedule, WorkContext, WorkerCommand, run_workers};
+use crate::work::pool::{
+    FailureGuard, HeldClaims, RetrySchedule, StartPace, WorkContext, WorkerCommand, run_workers,
+};
 use crate::work::progress::RunProgress;
 use crate::work::stop_signal::StopSignal;
 use crate::work::supervisor::{ChildRegistry, kill_marked_processes};
@@ -121,6 +123,7 @@ impl BatchPass<'_> {
             children: self.children.clone().with_run_marker(&run_marker),
             claims: HeldClaims::default(),
             retries: RetrySchedule::new(command.retry_policy()),
+            pace: StartPace::new(command.start_delay()),
             failures: FailureGuard::new(profile.pause_after_failures),
             limits: Some(RunnerLimits { permits: &permits, starts: &starts }),
         };

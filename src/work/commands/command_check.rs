@@ -3,14 +3,16 @@
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
-use crate::config::find_program;
+use crate::config::{check_placeholders, find_program};
 use crate::error::{Error, Result};
 
-/// Checks that the program of a command exists and can be run from `folder`. The program itself is not run.
+/// Checks that the program of a command exists and can be run from `folder`, and where the command has `{}`. The program
+/// itself is not run.
 ///
 /// # Errors
 /// `invalid_argument` with the reason.
 pub(super) fn check_command(command: &[String], folder: &Path) -> Result<()> {
+    check_placeholders(command)?;
     let program = command.first().map_or("", String::as_str);
     let path = std::env::var_os("PATH");
     find_program(OsStr::new(program), path.as_deref(), Some(folder))

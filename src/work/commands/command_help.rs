@@ -8,6 +8,11 @@ macro_rules! command_help {
 What CMD gets, once per item:
   stdin                   The item as JSON, as it stood in the source
   TASKTALLY_ITEM          Its key
+  {} in an argument       Its key, as a part of that one argument and of no
+                          other; {{}} is the text {}. Put -- before a {} whose
+                          key may begin with -, if CMD takes -- as the end of
+                          its options. In code, such as that of sh -c, {} is
+                          refused: write \"$TASKTALLY_ITEM\" there
   TASKTALLY_TASK, _BATCH  The ids of the chunk and the batch
   TASKTALLY_STEP, _NOTE   The step, if there are several: CMD runs in each of
                           them; a reviewer's note on a redo
@@ -23,7 +28,8 @@ What CMD gives:
   exit code 75            A temporary failure: the item is tried again, after
                           longer and longer delays, or after the seconds in
                           'Retry-After: SECONDS', the last line of stderr
-  any other end           Failed, with the end of stderr and stdout on record;
+  any other end           Tried again as often as --retries says; then failed,
+                          with the end of stderr and stdout on record;
                           'tasktally logs CHUNK' prints all of it
 
 Exit codes:

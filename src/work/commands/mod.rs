@@ -3,6 +3,7 @@
 mod batch_totals;
 mod command_check;
 mod command_help;
+mod command_options;
 mod run;
 mod run_options;
 mod run_requests;

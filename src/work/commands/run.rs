@@ -18,7 +18,7 @@ use crate::model::text::LineText;
 use crate::ops::{BadItems, ClaimTask, Operation, Plan, Session, end_pause, release_runner_claims};
 use crate::terminal::with_commands;
 use crate::work::pool::{
-    FailureGuard, HeldClaims, RetrySchedule, WorkContext, WorkTotals, WorkerCommand, run_workers,
+    FailureGuard, HeldClaims, RetrySchedule, StartPace, WorkContext, WorkTotals, WorkerCommand, run_workers,
 };
 use crate::work::progress::{ProgressMode, RunProgress};
 use crate::work::run_lock;
@@ -39,7 +39,7 @@ pub fn run(options: Run, session: &Session, program: &str, json: bool) -> Result
     let started_at = Instant::now();
     let mode = ProgressMode::choose(json, options.quiet);
     let command = match &options.resume {
-        Some(id) if options.command.is_empty() => RunCommand::recorded(session, id)?,
+        Some(id) if options.command.is_empty() => RunCommand::recorded(session, id, options.limits.limits())?,
         _ => RunCommand::given(&options)?,
     };
     check_command(&command.command, &command.folder)?;
@@ -85,7 +85,7 @@ pub fn run(options: Run, session: &Session, program: &str, json: bool) -> Result
         options.workers
     ));
     take_over_from_workers(session, &progress)?;
-    let command = WorkerCommand::from_arguments(&command.command, &command.folder);
+    let command = WorkerCommand::from_arguments(&command.command, &command.folder, command.limits);
     let context = WorkContext {
         session,
         store: Path::new(""),
@@ -95,10 +95,12 @@ pub fn run(options: Run, session: &Session, program: &str, json: bool) -> Result
         children: ChildRegistry::new_subreaper()?.with_run_marker(&run_marker(&batch)),
         claims: HeldClaims::default(),
         retries: RetrySchedule::new(command.retry_policy()),
+        pace: StartPace::new(command.start_delay()),
         failures: FailureGuard::new(options.pause_after_failures.unwrap_or(PauseAfterFailures::DEFAULT)),
         limits: None,
     };
-    let request = ClaimTask::for_runner(LineText::known("run"), batch.clone(), true);
+    let starts_first = command.start_delay().is_none();
+    let request = ClaimTask::for_runner(LineText::known("run"), batch.clone(), starts_first);
     let worker_name = format!("run-{}", std::process::id());
     let worked = run_workers(&context, &request, &worker_name, options.workers);
     progress.finish();

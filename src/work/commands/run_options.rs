@@ -1,6 +1,7 @@
 //! The options of `tasktally run`.
 
 use super::command_help::command_help;
+use super::command_options::CommandOptions;
 use crate::items::ItemSource;
 use crate::model::conflict::OnConflict;
 use crate::model::failure_streak::PauseAfterFailures;
@@ -43,6 +44,8 @@ pub struct Run {
     /// How many chunks are worked on at the same time
     #[arg(long, default_value = "8")]
     pub(super) workers: MaxParallel,
+    #[command(flatten)]
+    pub(super) limits: CommandOptions,
     /// Pause a batch after this many failures in a row, or after 5 if nothing in it has succeeded yet; 0: never [default: 10]
     #[arg(long, value_name = "N")]
     pub(super) pause_after_failures: Option<PauseAfterFailures>,

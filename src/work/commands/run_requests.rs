@@ -11,7 +11,7 @@ use crate::model::conflict::OnConflict;
 use crate::model::id::TaskId;
 use crate::model::in_doubt::InDoubtPolicy;
 use crate::model::limits::MaxAttempts;
-use crate::model::run_record::RunRecord;
+use crate::model::run_record::{CommandLimits, RunRecord};
 use crate::model::step::Checkpoint;
 use crate::model::text::{LineText, LongText, excerpt};
 use crate::ops::{AddItems, CreateBatch, Session, UnfinishedRun, find_unfinished_run};
@@ -76,6 +76,7 @@ pub(super) fn add_items_request(options: &Run, batch: &TaskId) -> AddItems {
 pub(super) struct RunCommand {
     pub(super) command: Vec<String>,
     pub(super) folder: PathBuf,
+    pub(super) limits: CommandLimits,
 }
 
 impl RunCommand {
@@ -84,14 +85,19 @@ impl RunCommand {
     /// # Errors
     /// The current folder was removed.
     pub(super) fn given(options: &Run) -> Result<Self> {
-        Ok(RunCommand { command: options.command.clone(), folder: current_folder()? })
+        Ok(RunCommand {
+            command: options.command.clone(),
+            folder: current_folder()?,
+            limits: options.limits.limits(),
+        })
     }
 
-    /// The command that an earlier `tasktally run` recorded in the batch, in the folder in which that run began.
+    /// The command that an earlier `tasktally run` recorded in the batch, in the folder in which that run began, with
+    /// the limits of that run unless `given` replaces them.
     ///
     /// # Errors
     /// The task is not a batch, or has no recorded command, or the folder does not exist any more.
-    pub(super) fn recorded(session: &Session, batch: &TaskId) -> Result<Self> {
+    pub(super) fn recorded(session: &Session, batch: &TaskId, given: CommandLimits) -> Result<Self> {
         let id = batch.clone();
         let run = session.read(move |tx| {
             let task = tx.task(&id)?;
@@ -109,7 +115,7 @@ impl RunCommand {
                 folder.display()
             )));
         }
-        Ok(RunCommand { command: run.command, folder })
+        Ok(RunCommand { command: run.command, folder, limits: given.or(run.limits) })
     }
 
     /// What a new batch records.
@@ -118,6 +124,7 @@ impl RunCommand {
             command: self.command.clone(),
             folder: self.folder.to_str().map(str::to_owned),
             source: source.and_then(|source| recorded_source(source, &self.folder)),
+            limits: self.limits,
         }
     }
 }

@@ -8,6 +8,7 @@ use serde_json::json;
 use super::batch_totals::BatchTotals;
 use super::command_check::{check_command, current_folder};
 use super::command_help::command_help;
+use super::command_options::CommandOptions;
 use super::summary::{print_line, print_summary};
 use crate::error::{Error, Result};
 use crate::model::failure_streak::PauseAfterFailures;
@@ -18,7 +19,7 @@ use crate::ops::{ClaimTask, RunnerLauncher as _, Session, assign_profile, batch_
 use crate::terminal::with_commands;
 use crate::work::background::{Launcher, RunnerMode, run_batch, start_detached};
 use crate::work::pool::{
-    FailureGuard, HeldClaims, RetrySchedule, WorkContext, WorkTotals, WorkerCommand, run_workers,
+    FailureGuard, HeldClaims, RetrySchedule, StartPace, WorkContext, WorkTotals, WorkerCommand, run_workers,
 };
 use crate::work::process_lock::{self, ProcessLock};
 use crate::work::progress::{ProgressMode, RunProgress};
@@ -48,6 +49,8 @@ pub struct Work {
     /// How many tasks or chunks are worked on at the same time [default: 8]
     #[arg(long)]
     workers: Option<MaxParallel>,
+    #[command(flatten)]
+    limits: CommandOptions,
     /// Pause a batch after this many failures in a row, or after 5 if nothing in it has succeeded yet; 0: never [default: 10]
     #[arg(long, value_name = "N", requires = "command")]
     pause_after_failures: Option<PauseAfterFailures>,
@@ -74,10 +77,13 @@ pub struct Work {
 impl Work {
     /// Refuses options that do nothing if the batch's profile is used.
     fn refuse_options_of_commands(&self) -> Result<()> {
-        let why = match (&self.workers, &self.project) {
-            (Some(_), _) => "workers: the profile's max_parallel and the batch's max_parallel apply",
-            (None, Some(_)) => "project: --batch already names the batch",
-            (None, None) => return Ok(()),
+        let why = match (&self.workers, &self.project, self.limits.first_given()) {
+            (Some(_), ..) => {
+                "workers: the profile's max_parallel and the batch's max_parallel apply".to_owned()
+            }
+            (None, Some(_), _) => "project: --batch already names the batch".to_owned(),
+            (None, None, Some((option, setting))) => format!("{option}: the profile's {setting} applies"),
+            (None, None, None) => return Ok(()),
         };
         Err(Error::invalid(format!("{why}; leave the option out, or give a command after --")))
     }
@@ -104,7 +110,7 @@ pub fn work(options: Work, session: &Session, store: &Path, program: &str, json:
     let progress = RunProgress::new(ProgressMode::choose(json, options.quiet), 0, 0).with_program(program);
     let process = ProcessLock::acquire(session.folder())?;
     take_over_from_all(session, &progress)?;
-    let command = WorkerCommand::from_arguments(&options.command, &folder);
+    let command = WorkerCommand::from_arguments(&options.command, &folder, options.limits.limits());
     let context = WorkContext {
         session,
         store: Path::new(""),
@@ -114,6 +120,7 @@ pub fn work(options: Work, session: &Session, store: &Path, program: &str, json:
         children: ChildRegistry::new_subreaper()?.with_run_marker(&process_lock::run_marker(process.mark())),
         claims: HeldClaims::default(),
         retries: RetrySchedule::new(command.retry_policy()),
+        pace: StartPace::new(command.start_delay()),
         failures: FailureGuard::new(options.pause_after_failures.unwrap_or(PauseAfterFailures::DEFAULT)),
         limits: None,
     };
@@ -128,7 +135,7 @@ pub fn work(options: Work, session: &Session, store: &Path, program: &str, json:
         lease_seconds: LeaseSeconds::of(1_800),
         request_key: None,
         by_runner: false,
-        starts_first_item: true,
+        starts_first_item: command.start_delay().is_none(),
         process: Some(process.mark().clone()),
     };
     let worker_name = format!("work-{}", std::process::id());

@@ -8,14 +8,16 @@ pub(super) struct ActiveClaim {
     pub(super) id: TaskId,
     pub(super) token: Token,
     pub(super) reply: ClaimReply,
+    /// Whether the claim has marked the first open item as started.
+    has_started_first: bool,
 }
 
 impl ActiveClaim {
     /// The claim in a reply of `claim_task`.
-    pub(super) fn from_reply(reply: ClaimReply) -> Self {
+    pub(super) fn from_reply(reply: ClaimReply, has_started_first: bool) -> Self {
         let id = TaskId::stored(reply.task.id.clone());
         let token = Token::stored(reply.claim.token.clone());
-        ActiveClaim { id, token, reply }
+        ActiveClaim { id, token, reply, has_started_first }
     }
 
     /// The batch, if the task is a chunk.
@@ -25,10 +27,10 @@ impl ActiveClaim {
     }
 
     fn first(&self) -> Option<&ItemView> {
-        self.reply.items.as_ref()?.first()
+        self.reply.items.as_ref().filter(|_| self.has_started_first)?.first()
     }
 
-    /// The key of the first open item, which the claim has marked as started.
+    /// The key of the first open item, if the claim has marked it as started.
     pub(super) fn first_item(&self) -> Option<&str> {
         self.first().map(|item| item.key.as_str())
     }

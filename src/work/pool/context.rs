@@ -7,6 +7,7 @@ use super::active_claim::ActiveClaim;
 use super::failure_guard::FailureGuard;
 use super::held_claims::HeldClaims;
 use super::retry_schedule::RetrySchedule;
+use super::start_pace::StartPace;
 use super::worker_command::WorkerCommand;
 use crate::error::Result;
 use crate::logs::{self, Stream};
@@ -32,6 +33,8 @@ pub(in crate::work) struct WorkContext<'a> {
     pub(in crate::work) claims: HeldClaims,
     /// The items that wait for another try.
     pub(in crate::work) retries: RetrySchedule,
+    /// The least time between two starts.
+    pub(in crate::work) pace: StartPace,
     /// Stops a batch whose work fails.
     pub(in crate::work) failures: FailureGuard,
     /// The limits that a background runner shares with the runners of other batches.

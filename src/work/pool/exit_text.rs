@@ -10,11 +10,11 @@ const MAX_LINES: usize = 5;
 /// The most characters of an output in the reason of a failure.
 const MAX_OUTPUT_CHARS: usize = 800;
 
-/// How a process ended, in a few words.
-pub(super) fn describe_exit(exit: &ProcessExit) -> String {
+/// How a process ended, in a few words. `timeout_setting` is the name of the setting that limits its time.
+pub(super) fn describe_exit(exit: &ProcessExit, timeout_setting: &str) -> String {
     match (exit.stop_reason, exit.code, exit.signal) {
         (Some(StopReason::Timeout(limit)), ..) => {
-            format!("stopped because it ran longer than {} s (timeout_s)", limit.as_secs_f64())
+            format!("stopped because it ran longer than {} s ({timeout_setting})", limit.as_secs_f64())
         }
         (Some(StopReason::MemoryLimit), ..) => {
             "stopped because it used more memory than memory_mb".to_owned()
@@ -98,7 +98,12 @@ mod tests {
     fn a_failure_has_the_end_of_both_outputs_and_the_command_for_the_rest() {
         #[track_caller]
         fn check(exit: &ProcessExit, expected: &str) {
-            let text = describe_failure(&describe_exit(exit), exit, &last_lines(&exit.stdout_tail), "b1.02");
+            let text = describe_failure(
+                &describe_exit(exit, "timeout_s"),
+                exit,
+                &last_lines(&exit.stdout_tail),
+                "b1.02",
+            );
             assert_eq!(text, expected);
         }
         check(

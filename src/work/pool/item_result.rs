@@ -6,6 +6,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use super::exit_text::{describe_exit, describe_failure, last_lines, printable};
+use super::worker_command::WorkerCommand;
 use crate::model::id::TaskId;
 use crate::model::retry::parse_retry_after;
 use crate::model::status::Outcome;
@@ -57,20 +58,20 @@ impl ItemResult {
     }
 }
 
-/// Reads the result of a run for an item of `task`. `retry_exit_codes` mean that it failed temporarily.
-pub(super) fn read_result(exit: &ProcessExit, retry_exit_codes: &[i32], task: &TaskId) -> ItemRun {
+/// Reads the result of a run of `command` for an item of `task`.
+pub(super) fn read_result(exit: &ProcessExit, command: &WorkerCommand, task: &TaskId) -> ItemRun {
     let printed = PrintedReceipt::parse(&exit.stdout_tail, exit.stdout_is_cut);
     let has_succeeded = exit.stop_reason.is_none() && exit.code == Some(0);
     let how = match (exit.stop_reason, has_succeeded && printed.is_error) {
         (Some(StopReason::Requested), _) => return ItemRun::Stopped,
         (None, false) if has_succeeded => return ItemRun::Settled(settled(printed, Outcome::Done)),
         (_, true) => "exit code 0, but is_error is true".to_owned(),
-        _ => describe_exit(exit),
+        _ => describe_exit(exit, command.timeout_setting()),
     };
     let said = what_it_said(&printed, exit);
     let text = describe_failure(&how, exit, &said, task.as_str());
     let is_temporary =
-        exit.stop_reason.is_none() && exit.code.is_some_and(|code| retry_exit_codes.contains(&code));
+        exit.stop_reason.is_none() && exit.code.is_some_and(|code| command.retry_exit_codes.contains(&code));
     if is_temporary {
         return ItemRun::Retry { reason: text, retry_after: parse_retry_after(&exit.stderr_tail) };
     }
@@ -134,10 +135,12 @@ fn parse_cost<T: DeserializeOwned>(
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
     use std::time::Duration;
 
     use super::*;
     use crate::model::cost::Tokens;
+    use crate::model::run_record::CommandLimits;
 
     fn read(code: i32, stdout: &str) -> ItemResult {
         let exit = ProcessExit {
@@ -150,7 +153,8 @@ mod tests {
             duration: Duration::ZERO,
             unkillable: 0,
         };
-        match read_result(&exit, &[75], &TaskId::stored("b1.01".into())) {
+        let command = WorkerCommand::from_arguments(&[], Path::new("/"), CommandLimits::default());
+        match read_result(&exit, &command, &TaskId::stored("b1.01".into())) {
             ItemRun::Settled(result) => result,
             other => panic!("{other:?}"),
         }

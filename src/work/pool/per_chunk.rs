@@ -53,6 +53,7 @@ impl Worker<'_> {
         let before = self.chunk_state(claim)?;
         context.failures.restart_if_resumed(context.session, claim.batch().as_ref())?;
         let launch = LaunchSpec {
+            arguments: None,
             environment: Vec::new(),
             stdin: work_chunk(&scope.batch()),
             log_title: String::new(),
@@ -73,7 +74,7 @@ impl Worker<'_> {
         let start_failed = after.claim_is_held && exited_at_once(&exit) && after.receipts == before.receipts;
         // A temporary failure says nothing about the profile.
         if !self.is_temporary(&exit) {
-            context.record_start(start_failed, || failure_of(claim, &exit))?;
+            context.record_start(start_failed, || self.failure_of(claim, &exit))?;
         }
         if !after.claim_is_held {
             return self.handle_ended_claim(claim, &before);
@@ -85,9 +86,16 @@ impl Worker<'_> {
             return self.complete(claim).map(|()| 0);
         }
         let (count, items) = (after.open_items, if after.open_items == 1 { "item" } else { "items" });
-        let how = failure_of(claim, &exit);
+        let how = self.failure_of(claim, &exit);
         let reason = format!("its worker left {count} {items} without a receipt: {how}");
         self.release_failed(claim, &exit, &reason).map(|()| 0)
+    }
+
+    /// How the process of a chunk ended, with what it printed.
+    fn failure_of(&self, claim: &ActiveClaim, exit: &ProcessExit) -> String {
+        let printed = PrintedReceipt::parse(&exit.stdout_tail, exit.stdout_is_cut);
+        let how = describe_exit(exit, self.context.command.timeout_setting());
+        describe_failure(&how, exit, &what_it_said(&printed, exit), claim.id.as_str())
     }
 
     /// Whether a worker ended with an exit code that means a temporary failure.
@@ -171,10 +179,4 @@ impl Worker<'_> {
             })
         })
     }
-}
-
-/// How the process of a chunk ended, with what it printed.
-fn failure_of(claim: &ActiveClaim, exit: &ProcessExit) -> String {
-    let printed = PrintedReceipt::parse(&exit.stdout_tail, exit.stdout_is_cut);
-    describe_failure(&describe_exit(exit), exit, &what_it_said(&printed, exit), claim.id.as_str())
 }

@@ -1,6 +1,6 @@
 //! `per = "item"`: one process per item. The item's JSON is its input, the end of its output the receipt.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::active_claim::ActiveClaim;
 use super::held_claims::Interruption;
@@ -12,7 +12,7 @@ use super::retry_schedule::AfterFailure;
 use super::worker::{Worker, receipt_body};
 use crate::error::{Error, Result};
 use crate::model::receipt::default_item_text;
-use crate::model::retry::LastTry;
+use crate::model::retry::{LastTry, parse_retry_after};
 use crate::model::status::Outcome;
 use crate::model::text::LineText;
 use crate::ops::{ItemReceipt, Operation, UpdateTask, chunk_brief, worker_items};
@@ -115,6 +115,9 @@ impl Worker<'_> {
             let ready = if next_start.is_none() { queue.take(now) } else { None };
             match ready {
                 Some(mut item) => {
+                    if let Some(why) = self.wait_for_start(claim)? {
+                        return Ok(Err(why));
+                    }
                     if !item.is_started {
                         let key = parse_line(&item.item.key)?;
                         UpdateTask::item_started(claim.id.clone(), claim.token.clone(), key)
@@ -144,7 +147,16 @@ impl Worker<'_> {
     ) -> Result<Result<ItemEnd, Interruption>> {
         let is_in_doubt = item.item.in_doubt.is_some();
         self.unrun_item = Some(item.item.key.clone()).filter(|_| !is_in_doubt && !item.was_tried());
+        let arguments = match self.context.command.item_arguments(&item.item.key) {
+            Ok(arguments) => arguments,
+            Err(text) => {
+                self.unrun_item = None;
+                let result = ItemResult { text, ..ItemResult::failed() };
+                return self.settle_item(claim, &item, result, None, queue).map(Ok);
+            }
+        };
         let launch = LaunchSpec {
+            arguments,
             environment: item_context.prepare(Some(&item.item))?,
             stdin: item.item.json.clone(),
             log_title: format!("── {}\n", item.item.key),
@@ -154,37 +166,45 @@ impl Worker<'_> {
             ProcessOutcome::Exited(exit) => exit,
             ProcessOutcome::Interrupted(why) => return Ok(Err(why)),
         };
-        match read_result(&exit, &self.context.command.retry_exit_codes, &claim.id) {
-            ItemRun::Settled(result) => self.settle_item(claim, &item, result, &exit, queue).map(Ok),
-            ItemRun::Stopped => Ok(Err(Interruption::RunStopped)),
+        let (failed, retry_after, is_temporary) = match read_result(&exit, self.context.command, &claim.id) {
+            ItemRun::Stopped => return Ok(Err(Interruption::RunStopped)),
             ItemRun::Retry { reason, retry_after } => {
-                let context = self.context;
-                let key = item.item.key.clone();
-                match context.retries.record_failure(&claim.id, &key, retry_after, &reason) {
-                    AfterFailure::RetryIn(delay) => {
-                        context.progress.note(&format!(
-                            "{} '{key}': {reason}; it is tried again in {}",
-                            claim.id,
-                            in_seconds(delay)
-                        ));
-                        self.record_temporary_failure();
-                        queue.put_back(item, Instant::now() + delay);
-                        Ok(Ok(ItemEnd::PutBack))
+                (ItemResult { text: reason, ..ItemResult::failed() }, retry_after, true)
+            }
+            ItemRun::Settled(result)
+                if result.outcome == Outcome::Failed && self.context.retries.covers_every_failure() =>
+            {
+                (result, parse_retry_after(&exit.stderr_tail), false)
+            }
+            ItemRun::Settled(result) => {
+                return self.settle_item(claim, &item, result, Some(&exit), queue).map(Ok);
+            }
+        };
+        let (context, key) = (self.context, item.item.key.clone());
+        let reason = failed.text.as_str();
+        match context.retries.record_failure(&claim.id, &key, retry_after, reason) {
+            AfterFailure::RetryIn(delay) => {
+                let again = in_seconds(delay);
+                context
+                    .progress
+                    .note(&format!("{} '{key}': {reason}; it is tried again in {again}", claim.id));
+                if is_temporary {
+                    self.record_temporary_failure();
+                }
+                queue.put_back(item, Instant::now() + delay);
+                Ok(Ok(ItemEnd::PutBack))
+            }
+            AfterFailure::Over { last_try, failures, elapsed } => {
+                let text = after_tries(failures, elapsed, reason);
+                match (last_try, claim.batch()) {
+                    (LastTry::BatchPaused, Some(batch)) => {
+                        let why = format!("item '{key}' of {} {text}", claim.id);
+                        context.failures.pause(context.session, &batch, &why)?;
+                        Ok(Err(Interruption::BatchPaused))
                     }
-                    AfterFailure::Over { last_try, failures, elapsed } => {
-                        let reason =
-                            format!("failed {failures} times within {}; {reason}", in_seconds(elapsed));
-                        match (last_try, claim.batch()) {
-                            (LastTry::BatchPaused, Some(batch)) => {
-                                let why = format!("item '{key}' of {} {reason}", claim.id);
-                                context.failures.pause(context.session, &batch, &why)?;
-                                Ok(Err(Interruption::BatchPaused))
-                            }
-                            _ => {
-                                let result = ItemResult { text: reason, ..ItemResult::failed() };
-                                self.settle_item(claim, &item, result, &exit, queue).map(Ok)
-                            }
-                        }
+                    _ => {
+                        let result = ItemResult { text, ..failed };
+                        self.settle_item(claim, &item, result, Some(&exit), queue).map(Ok)
                     }
                 }
             }
@@ -200,13 +220,13 @@ impl Worker<'_> {
         }
     }
 
-    /// Writes the receipt of an item.
+    /// Writes the receipt of an item. `exit` is how its command ended, if it could be run.
     fn settle_item(
         &mut self,
         claim: &ActiveClaim,
         item: &QueuedItem,
         result: ItemResult,
-        exit: &ProcessExit,
+        exit: Option<&ProcessExit>,
         queue: &mut ItemQueue,
     ) -> Result<ItemEnd> {
         let context = self.context;
@@ -220,7 +240,8 @@ impl Worker<'_> {
         self.read_page(claim, queue)?;
         let interruption = self.interruption(claim)?;
         // After a failure the batch may be paused: then no further item is started.
-        let starts_next = !has_failed && interruption.is_none();
+        // A start that has to wait is marked when the wait is over.
+        let starts_next = !has_failed && interruption.is_none() && !context.pace.is_limited();
         let mut next = if starts_next { queue.take(Instant::now()) } else { None };
         let unmarked = next.as_mut().filter(|next| !next.is_started);
         let marked = match unmarked {
@@ -239,7 +260,7 @@ impl Worker<'_> {
         };
         let request = UpdateTask::item_receipt(claim.id.clone(), claim.token.clone(), receipt, marked);
         let number = request.run(context.session)?.receipt.map_or(0, |receipt| receipt.number);
-        let start_failed = has_failed && context.item_start_failed(exit);
+        let start_failed = has_failed && exit.is_some_and(|exit| context.item_start_failed(exit));
         context.record_start(start_failed, || text.clone())?;
         context.progress.item_settled(claim.id.as_str(), key, outcome.as_str(), category.as_deref(), number);
         if has_failed {
@@ -253,8 +274,16 @@ impl Worker<'_> {
     }
 }
 
+/// The reason of a failure after the last try.
+pub(super) fn after_tries(failures: u32, elapsed: Duration, reason: &str) -> String {
+    match failures {
+        1 => reason.to_owned(),
+        more => format!("failed {more} times within {}; {reason}", in_seconds(elapsed)),
+    }
+}
+
 /// A duration for a message.
-pub(super) fn in_seconds(duration: std::time::Duration) -> String {
+pub(super) fn in_seconds(duration: Duration) -> String {
     format!("{} s", (duration.as_secs_f64() * 10.0).round() / 10.0)
 }
 

@@ -6,11 +6,12 @@ use super::active_claim::ActiveClaim;
 use super::held_claims::Interruption;
 use super::item_context::ClaimContext;
 use super::item_result::{ItemResult, ItemRun, read_result};
-use super::per_item::in_seconds;
+use super::per_item::{after_tries, in_seconds};
 use super::process_run::ProcessOutcome;
 use super::retry_schedule::AfterFailure;
 use super::worker::{Worker, receipt_body};
 use crate::error::{Error, Result};
+use crate::model::retry::parse_retry_after;
 use crate::model::status::{Outcome, ReleaseOutcome};
 use crate::ops::{ChunkBrief, CompleteTask, Operation, ReleaseTask};
 use crate::work::supervisor::LaunchSpec;
@@ -51,7 +52,7 @@ impl Worker<'_> {
         Ok(u64::from(has_failed))
     }
 
-    /// Runs the command, again if it fails temporarily, until there is a result.
+    /// Runs the command, again after a failure that is retried, until there is a result.
     fn run_task(&mut self, claim: &ActiveClaim) -> Result<Result<ItemResult, Interruption>> {
         let context = self.context;
         let mut input = serde_json::to_value(&claim.reply.task)
@@ -59,8 +60,16 @@ impl Worker<'_> {
         input["instructions"] = claim.reply.instructions.clone().into();
         let brief = ChunkBrief { instructions: claim.reply.instructions.clone(), ..ChunkBrief::default() };
         let mut task_context = ClaimContext::new(context.session, claim, brief)?;
+        let arguments = match context.command.item_arguments(claim.id.as_str()) {
+            Ok(arguments) => arguments,
+            Err(text) => return Ok(Ok(ItemResult { text, ..ItemResult::failed() })),
+        };
         loop {
+            if let Some(why) = self.wait_for_start(claim)? {
+                return Ok(Err(why));
+            }
             let launch = LaunchSpec {
+                arguments: arguments.clone(),
                 environment: task_context.prepare(None)?,
                 stdin: input.to_string(),
                 log_title: String::new(),
@@ -70,8 +79,12 @@ impl Worker<'_> {
                 ProcessOutcome::Exited(exit) => exit,
                 ProcessOutcome::Interrupted(why) => return Ok(Err(why)),
             };
-            let (reason, retry_after) = match read_result(&exit, &context.command.retry_exit_codes, &claim.id)
-            {
+            let (reason, retry_after) = match read_result(&exit, context.command, &claim.id) {
+                ItemRun::Settled(result)
+                    if result.outcome == Outcome::Failed && context.retries.covers_every_failure() =>
+                {
+                    (result.text, parse_retry_after(&exit.stderr_tail))
+                }
                 ItemRun::Settled(result) => {
                     context.retries.remove(&claim.id, "");
                     return Ok(Ok(result));
@@ -88,7 +101,7 @@ impl Worker<'_> {
                     }
                 }
                 AfterFailure::Over { failures, elapsed, .. } => {
-                    let text = format!("failed {failures} times within {}; {reason}", in_seconds(elapsed));
+                    let text = after_tries(failures, elapsed, &reason);
                     return Ok(Ok(ItemResult { text, ..ItemResult::failed() }));
                 }
             }

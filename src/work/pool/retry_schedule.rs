@@ -1,4 +1,4 @@
-//! The items whose command failed temporarily, and when each is tried again. All workers of a pool share it, so that an
+//! The items whose command failed and is run again, and when. All workers of a pool share it, so that an
 //! item keeps its place if another worker claims its chunk.
 
 use std::collections::HashMap;
@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use crate::model::id::TaskId;
 use crate::model::retry::{LastTry, RetryPolicy};
 
-/// The temporary failures of one item.
-struct TemporaryFailures {
+/// The failures of one item.
+struct ItemFailures {
     count: u32,
     first_at: Instant,
     due_at: Instant,
@@ -19,7 +19,7 @@ struct TemporaryFailures {
     last_reason: String,
 }
 
-/// What follows a temporary failure.
+/// What follows a failure that may be retried.
 pub(super) enum AfterFailure {
     /// The item is tried again after this delay.
     RetryIn(Duration),
@@ -34,10 +34,10 @@ pub(super) enum AfterFailure {
     },
 }
 
-/// When items that failed temporarily are tried again.
+/// When items that failed are tried again.
 pub(in crate::work) struct RetrySchedule {
     policy: RetryPolicy,
-    items: Mutex<HashMap<(TaskId, String), TemporaryFailures>>,
+    items: Mutex<HashMap<(TaskId, String), ItemFailures>>,
     succeeded: AtomicU64,
 }
 
@@ -47,11 +47,16 @@ impl RetrySchedule {
         RetrySchedule { policy, items: Mutex::default(), succeeded: AtomicU64::new(0) }
     }
 
-    fn items(&self) -> MutexGuard<'_, HashMap<(TaskId, String), TemporaryFailures>> {
+    fn items(&self) -> MutexGuard<'_, HashMap<(TaskId, String), ItemFailures>> {
         self.items.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Records a temporary failure of an item of `task`; the key is empty for the task itself.
+    /// Whether a failure that is not temporary is retried as well.
+    pub(super) fn covers_every_failure(&self) -> bool {
+        self.policy.retries_every_failure()
+    }
+
+    /// Records a failure of an item of `task`; the key is empty for the task itself.
     pub(super) fn record_failure(
         &self,
         task: &TaskId,
@@ -63,7 +68,7 @@ impl RetrySchedule {
         let succeeded = self.succeeded.load(Ordering::SeqCst);
         let mut items = self.items();
         let id = (task.clone(), key.to_owned());
-        let failures = items.entry(id.clone()).or_insert_with(|| TemporaryFailures {
+        let failures = items.entry(id.clone()).or_insert_with(|| ItemFailures {
             count: 0,
             first_at: now,
             due_at: now,
@@ -77,7 +82,11 @@ impl RetrySchedule {
             failures.due_at = now + delay;
             return AfterFailure::RetryIn(delay);
         }
-        let last_try = LastTry::decide(succeeded - failures.succeeded_before);
+        let last_try = match self.policy.retries {
+            // The person chose the number, so the failure is the item's.
+            Some(_) => LastTry::ItemFailed,
+            None => LastTry::decide(succeeded - failures.succeeded_before),
+        };
         let failures = failures.count;
         items.remove(&id);
         AfterFailure::Over { last_try, failures, elapsed }
@@ -96,7 +105,7 @@ impl RetrySchedule {
         }
     }
 
-    /// When an item is tried again; `None` if it did not fail temporarily.
+    /// When an item is tried again; `None` if it did not fail.
     pub(super) fn due_at(&self, task: &TaskId, key: &str) -> Option<Instant> {
         let items = self.items();
         if items.is_empty() {

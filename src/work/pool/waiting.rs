@@ -31,6 +31,16 @@ impl Worker<'_> {
         Ok(self.yield_permit()?.then_some(Interruption::PermitYielded))
     }
 
+    /// Waits until the delay after the last start of any worker is over. Returns the reason if the wait was ended early.
+    pub(super) fn wait_for_start(&mut self, claim: &ActiveClaim) -> Result<Option<Interruption>> {
+        while let Err(until) = self.context.pace.take_start(Instant::now()) {
+            if let Some(why) = self.wait_for_retry(claim, until)? {
+                return Ok(Some(why));
+            }
+        }
+        Ok(None)
+    }
+
     /// Waits until `until` without a concurrency permit, so that other batches can use it. Returns the reason if the
     /// wait was ended early.
     pub(super) fn wait_for_retry(

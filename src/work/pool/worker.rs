@@ -87,7 +87,7 @@ impl<'a> Worker<'a> {
                 Err(error) => return Err(error),
             };
             totals.claimed += 1;
-            let claim = ActiveClaim::from_reply(reply);
+            let claim = ActiveClaim::from_reply(reply, request.starts_first_item);
             context.claims.add(&claim.id, &claim.token, claim.reply.claim.generation);
             let result = self.work_claim(&claim);
             context.claims.remove(&claim.id);

@@ -5,11 +5,12 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::item_result::EX_TEMPFAIL;
-use crate::config::{Per, PlaceholderValues, Profile, WorkDir};
-use crate::error::Result;
+use crate::config::{ItemArgument, Per, PlaceholderValues, Profile, WorkDir};
+use crate::error::{Error, Result};
 use crate::model::id::TaskId;
 use crate::model::limits::MIB;
 use crate::model::retry::RetryPolicy;
+use crate::model::run_record::CommandLimits;
 use crate::work::supervisor::{ChildRegistry, CommandSpec};
 use crate::work::worktree::{self, Removal};
 
@@ -26,8 +27,16 @@ pub(in crate::work) struct WorkerCommand {
 }
 
 enum CommandSource {
-    Arguments { command: Vec<OsString>, folder: PathBuf },
+    Arguments(GivenCommand),
     Profile(Box<BatchProfile>),
+}
+
+/// A command of the command line.
+struct GivenCommand {
+    program: OsString,
+    arguments: Vec<ItemArgument>,
+    folder: PathBuf,
+    limits: CommandLimits,
 }
 
 /// A profile together with the batch that it works.
@@ -49,9 +58,13 @@ pub(super) struct PreparedCommand {
 
 impl WorkerCommand {
     /// A command given at the command line. It runs once per item, in `folder`, with the environment of the runner.
-    pub(in crate::work) fn from_arguments(command: &[String], folder: &Path) -> Self {
-        let command = command.iter().map(OsString::from).collect();
-        let source = CommandSource::Arguments { command, folder: folder.to_owned() };
+    pub(in crate::work) fn from_arguments(command: &[String], folder: &Path, limits: CommandLimits) -> Self {
+        let source = CommandSource::Arguments(GivenCommand {
+            program: command.first().map(OsString::from).unwrap_or_default(),
+            arguments: command.iter().skip(1).map(|argument| ItemArgument::parse(argument)).collect(),
+            folder: folder.to_owned(),
+            limits,
+        });
         WorkerCommand { source, retry_exit_codes: vec![EX_TEMPFAIL] }
     }
 
@@ -71,14 +84,48 @@ impl WorkerCommand {
     /// The profile, if the command comes from one.
     pub(in crate::work) fn profile(&self) -> Option<&Profile> {
         match &self.source {
-            CommandSource::Arguments { .. } => None,
+            CommandSource::Arguments(_) => None,
             CommandSource::Profile(batch_profile) => Some(&batch_profile.profile),
         }
     }
 
-    /// When a worker that failed temporarily is started again.
+    /// When a worker that failed is started again.
     pub(in crate::work) fn retry_policy(&self) -> RetryPolicy {
-        self.profile().map_or(RetryPolicy::PER_ITEM, |profile| profile.retry)
+        match &self.source {
+            CommandSource::Arguments(given) => {
+                RetryPolicy { retries: given.limits.retries, ..RetryPolicy::PER_ITEM }
+            }
+            CommandSource::Profile(batch_profile) => batch_profile.profile.retry,
+        }
+    }
+
+    /// The least time between two starts of the command, over all workers of this process.
+    pub(in crate::work) fn start_delay(&self) -> Option<Duration> {
+        match &self.source {
+            CommandSource::Arguments(given) => given.limits.delay(),
+            CommandSource::Profile(_) => None,
+        }
+    }
+
+    /// The name of the setting that limits how long one run may take.
+    pub(super) fn timeout_setting(&self) -> &'static str {
+        match &self.source {
+            CommandSource::Arguments(_) => "--timeout",
+            CommandSource::Profile(_) => "timeout_s",
+        }
+    }
+
+    /// The arguments for an item, or for a task without items, if they depend on its key.
+    ///
+    /// # Errors
+    /// The reason why no program can get these arguments.
+    pub(super) fn item_arguments(&self, key: &str) -> Result<Option<Vec<OsString>>, String> {
+        match &self.source {
+            CommandSource::Arguments(given) if given.arguments.iter().any(ItemArgument::depends_on_item) => {
+                given.arguments.iter().map(|argument| argument.fill(key)).collect::<Result<_, _>>().map(Some)
+            }
+            CommandSource::Arguments(_) | CommandSource::Profile(_) => Ok(None),
+        }
     }
 
     /// Whether one process works a whole chunk.
@@ -104,8 +151,8 @@ impl WorkerCommand {
         children: &ChildRegistry,
     ) -> Result<PreparedCommand> {
         match &self.source {
-            CommandSource::Arguments { command, folder } => {
-                Ok(PreparedCommand { command: inherited_environment(command, folder), work_dir: None })
+            CommandSource::Arguments(given) => {
+                Ok(PreparedCommand { command: given.in_own_environment()?, work_dir: None })
             }
             CommandSource::Profile(batch_profile) => {
                 batch_profile.prepare(chunk, mcp_config, variables, children)
@@ -181,15 +228,20 @@ impl BatchProfile {
     }
 }
 
-/// A command in the runner's own environment, without limits.
-fn inherited_environment(command: &[OsString], folder: &Path) -> CommandSpec {
-    CommandSpec {
-        command: command.to_vec(),
-        environment: None,
-        working_dir: Some(folder.to_owned()),
-        timeout: None,
-        grace: DEFAULT_GRACE,
-        memory_limit_bytes: None,
-        output_limit_bytes: DEFAULT_OUTPUT_LIMIT,
+impl GivenCommand {
+    /// The command in the runner's own environment. Arguments that depend on the item come with each item.
+    fn in_own_environment(&self) -> Result<CommandSpec> {
+        let arguments =
+            self.arguments.iter().map(|argument| argument.fill("")).collect::<Result<Vec<_>, _>>();
+        let arguments = arguments.map_err(|why| Error::invalid(format!("command: {why}")))?;
+        Ok(CommandSpec {
+            command: [self.program.clone()].into_iter().chain(arguments).collect(),
+            environment: None,
+            working_dir: Some(self.folder.clone()),
+            timeout: self.limits.timeout(),
+            grace: DEFAULT_GRACE,
+            memory_limit_bytes: None,
+            output_limit_bytes: DEFAULT_OUTPUT_LIMIT,
+        })
     }
 }

@@ -28,6 +28,8 @@ pub(crate) struct CommandSpec {
 /// What one worker gets in addition to the `CommandSpec` of its claim.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct LaunchSpec {
+    /// The arguments in place of the command's, if they depend on the item.
+    pub(crate) arguments: Option<Vec<OsString>>,
     /// Variables added to the environment.
     pub(crate) environment: Vec<(String, String)>,
     /// The text for its standard input.

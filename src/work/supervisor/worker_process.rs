@@ -67,7 +67,11 @@ impl WorkerProcess {
             return Err("the command is empty".into());
         };
         let mut command = Command::new(program);
-        command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        match &launch.arguments {
+            Some(arguments) => command.args(arguments),
+            None => command.args(arguments),
+        };
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         // Its own process group, so that a signal to the group of its supervisor process does not reach it.
         command.process_group(0);
         if let Some(environment) = &spec.environment {
