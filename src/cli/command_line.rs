@@ -25,7 +25,35 @@ use crate::terminal::{hyphenated, is_closed_output, with_commands};
 
 /// The whole command line: all commands with their options and help texts.
 pub fn command() -> Command {
-    let mut root = Command::new("tasktally")
+    let commands = root().subcommands(commands::ALL.iter().map(Subcommand::command));
+    commands.subcommands(
+        ops::ALL
+            .iter()
+            .map(|entry| Command::new(hyphenated(entry.name)).about(entry.title).defer(entry.command)),
+    )
+}
+
+/// The commands and options that people type, without those that the program uses for itself.
+pub(super) fn visible_command() -> Command {
+    let others = commands::ALL.iter().map(Subcommand::command);
+    let operations = ops::ALL.iter().map(|entry| (entry.command)(Command::new(hyphenated(entry.name))));
+    root().subcommands(others.chain(operations).filter(|command| !command.is_hide_set()).map(without_hidden))
+}
+
+/// A command without its hidden options and subcommands. clap can hide them, but not remove them.
+fn without_hidden(command: Command) -> Command {
+    let visible = Command::new(command.get_name().to_owned())
+        .args(command.get_arguments().filter(|arg| !arg.is_hide_set()).cloned())
+        .subcommands(command.get_subcommands().cloned().map(without_hidden));
+    match command.get_about() {
+        Some(about) => visible.about(about.clone()),
+        None => visible,
+    }
+}
+
+/// The program with its options for all commands.
+fn root() -> Command {
+    Command::new("tasktally")
         .version(env!("CARGO_PKG_VERSION"))
         .about("A task manager that many AI agents share")
         .subcommand_required(true)
@@ -47,12 +75,6 @@ pub fn command() -> Command {
                 .action(ArgAction::SetTrue)
                 .help("Print JSON; for a tool's command, the reply of the MCP tool"),
         )
-        .subcommands(commands::ALL.iter().map(Subcommand::command));
-    for entry in ops::ALL {
-        let command = Command::new(hyphenated(entry.name)).about(entry.title);
-        root = root.subcommand(command.defer(entry.command));
-    }
-    root
 }
 
 /// Separates the elements of list options, which are written with commas or as a JSON array.

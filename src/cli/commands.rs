@@ -5,7 +5,8 @@ use clap::{Arg, Args, Command};
 use super::store_path::command_prefix;
 use super::subcommand::Subcommand;
 use super::{
-    backup, config, connect, doctor, export, import, init, logs, manifest, prompt, report, serve, verify,
+    backup, completions, config, connect, doctor, export, import, init, logs, manifest, prompt, report,
+    serve, verify,
 };
 use crate::{watch, work};
 
@@ -130,6 +131,12 @@ pub(super) static ALL: &[Subcommand] = &[
     Subcommand::new("import", "Make a new store from an export", import::Import::augment_args, |mut call| {
         import::run(&call.arguments()?, &call.store_path()?, call.json, &mut call.out)
     }),
+    Subcommand::new(
+        "completions",
+        "Print the script with which bash, zsh or fish completes commands and options",
+        completions::Completions::augment_args,
+        |mut call| completions::run(&call.arguments()?, &mut call.out),
+    ),
     Subcommand::new(
         "manifest",
         "Print the manifest of the MCP bundle, with its tools and prompts",

@@ -3,6 +3,7 @@
 mod backup;
 mod command_line;
 mod commands;
+mod completions;
 mod config;
 mod connect;
 mod doctor;
