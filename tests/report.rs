@@ -27,6 +27,22 @@ fn read(written: &Value) -> [String; 2] {
     [0, 1].map(|n| fs::read_to_string(written["files"][n].as_str().unwrap()).expect("a report"))
 }
 
+/// The folder of pages that stands beside the first page in `out`, if there is one.
+fn page_folder(out: &Path) -> Option<PathBuf> {
+    let entries = fs::read_dir(out).unwrap().map(|entry| entry.unwrap().path());
+    let mut folders = entries
+        .filter(|path| path.file_name().unwrap().to_str().unwrap().starts_with("report-pages-"))
+        .collect::<Vec<_>>();
+    assert!(folders.len() <= 1, "pages of an earlier report are left: {folders:?}");
+    folders.pop()
+}
+
+/// The pages of a section in a folder, in order.
+fn pages(folder: &Path, section: &str, extension: &str) -> Vec<String> {
+    let page = |number| folder.join(format!("{section}-{number:04}.{extension}"));
+    (1..).map(page).take_while(|path| path.exists()).map(|path| fs::read_to_string(path).unwrap()).collect()
+}
+
 fn folder(store: &Store, batch: &str) -> PathBuf {
     store.folder().join("scratch").join(format!("batch-{batch}"))
 }
@@ -41,7 +57,11 @@ fn markdown_rows(report: &str, heading: &str) -> Vec<Vec<String>> {
 /// The rows of the HTML table under a heading, split into cells without their tags.
 fn html_rows(report: &str, heading: &str) -> Vec<Vec<String>> {
     let section = report.split("<h2>").find(|section| section.starts_with(heading)).expect(heading);
-    let rows = section.lines().filter(|line| line.contains("<tr><td"));
+    html_table_rows(section)
+}
+
+fn html_table_rows(html: &str) -> Vec<Vec<String>> {
+    let rows = html.lines().filter(|line| line.contains("<tr") && line.contains("<td"));
     rows.map(|row| {
         let cells = row[row.find("<td").unwrap()..].split("</td>").filter(|cell| cell.starts_with("<td"));
         cells.map(|cell| without_tags(cell).trim().to_owned()).collect()
@@ -94,13 +114,14 @@ fn the_report_of_a_real_run_adds_up_to_get_batch_and_the_summary_files() {
         let reply = shown["chunks"].as_array().unwrap();
         assert_eq!(chunks.len(), reply.len());
         for (row, chunk) in chunks.iter().zip(reply) {
-            let file = folder(&store, batch).join(format!("chunk-{}-summary.json", row[0]));
+            let number_of = |cell: &str| cell.trim_start_matches('[').split(']').next().unwrap().to_owned();
+            let file = folder(&store, batch).join(format!("chunk-{}-summary.json", number_of(&row[0])));
             let summary: Value = serde_json::from_str(&fs::read_to_string(file).unwrap()).unwrap();
             assert_eq!(row[2], chunk["status"].as_str().unwrap());
             assert_eq!(number(row, 3), count(chunk, "total"));
             assert_eq!(number(row, 4) + number(row, 5) + number(row, 6), count(chunk, "processed"));
             assert_eq!(count(&summary, "processed"), count(chunk, "processed"));
-            assert_eq!(row[10], categories(&summary["categories"]));
+            assert_eq!(row[10], categories(&summary["categories"]), "{row:?}");
         }
         assert_eq!(sum[2], whole["status"].as_str().unwrap());
         for (column, counted) in [
@@ -122,8 +143,16 @@ fn the_report_of_a_real_run_adds_up_to_get_batch_and_the_summary_files() {
         assert!(reply.is_subset(&keys), "{reply:?} {keys:?}");
     }
     let receipts: u64 = store.sql().query_row("SELECT count(*) FROM receipt", [], |row| row.get(0)).unwrap();
-    let bars = html_rows(&reports[1], "Receipts").len() as u64;
-    assert_eq!(bars, receipts, "a receipt is missing in the report");
+    let folder = page_folder(&folder(&store, batch)).expect("pages");
+    let rows =
+        pages(&folder, "receipts", "html").iter().map(|page| html_table_rows(page).len() as u64).sum::<u64>();
+    assert_eq!(rows, receipts, "a receipt is missing in the report");
+    let rows = pages(&folder, "receipts", "md");
+    let rows = rows
+        .iter()
+        .flat_map(|page| page.lines())
+        .filter(|line| line.starts_with("| 1") || line.contains("Z |"));
+    assert_eq!(rows.count() as u64, receipts, "a receipt is missing in the Markdown report");
     for report in &reports {
         assert!(report.contains("663 of 663 items processed"), "the head");
         assert!(report.contains(&format!("yes: {receipts} receipts are unchanged")), "the checks");
@@ -176,8 +205,8 @@ fn hostile_text_is_escaped() {
 
     let tags: BTreeSet<&str> = tags(&html).into_iter().map(|(name, _)| name).collect();
     let known: BTreeSet<&str> =
-        "!doctype html head meta title style body h1 h2 p strong table thead tbody tfoot tr th \
-        td details summary pre code svg line text g rect a ul li footer"
+        "!doctype html head meta title style body h1 h2 h3 p strong table thead tbody tr th \
+        td pre code svg line text g rect a ul li footer"
             .split_whitespace()
             .collect();
     assert!(tags.is_subset(&known), "{:?}", tags.difference(&known));
@@ -185,7 +214,9 @@ fn hostile_text_is_escaped() {
         let handler = attributes.split(' ').any(|name| name.starts_with("on") && name.contains('='));
         assert!(!handler && !attributes.contains(" src="), "<{name}{attributes}>");
         assert!(
-            !attributes.contains("href") || attributes.starts_with(" href=\"#chunk-"),
+            !attributes.contains("href")
+                || attributes.starts_with(" href=\"#chunk-")
+                || attributes.starts_with(" href=\"#receipt-"),
             "<{name}{attributes}>"
         );
     }
@@ -197,8 +228,7 @@ fn hostile_text_is_escaped() {
     let (_, after) = rest.split_once("\n````\n").expect("its end");
     let outside = format!("{before}{after}");
     let tags: BTreeSet<&str> = self::tags(&outside).into_iter().map(|(name, _)| name).collect();
-    assert_eq!(tags, BTreeSet::from(["br", "details", "summary"]), "{outside}");
-    assert_eq!(outside.matches("<details>").count(), outside.matches("</details>").count());
+    assert_eq!(tags, BTreeSet::from(["br"]), "{outside}");
     for line in outside.lines() {
         assert!(!line.starts_with("# ") || line.starts_with("# Report: "), "{line}");
         let unescaped = line.replace("\\[", "").replace("\\`", "").replace("\\*", "").replace("**", "");
@@ -311,9 +341,9 @@ fn a_report_of_a_store_with_wrong_counts_says_so() {
     }
 }
 
-const ITEMS: u64 = 100_000;
+const ITEMS: u64 = 200_000;
 
-/// Writes a batch of 100,000 items in ten chunks, each with a receipt, directly with SQLite. Returns its id.
+/// Writes a batch of 200,000 items in 20 chunks, each with a receipt, directly with SQLite. Returns its id.
 fn create_large_batch(store: &Store) -> String {
     let lines: String = (0..ITEMS).map(|n| format!("{{\"key\":\"mail-{n:06}\"}}\n")).collect();
     store.write("items.jsonl", lines);
@@ -355,9 +385,10 @@ fn create_large_batch(store: &Store) -> String {
 
 #[test]
 #[cfg(target_os = "linux")]
-fn the_report_of_a_hundred_thousand_items_uses_little_memory() {
+fn the_report_of_two_hundred_thousand_items_uses_little_memory_and_has_small_pages() {
     let store = Store::new();
     let batch = create_large_batch(&store);
+    let started = std::time::Instant::now();
     let mut child = store.tasktally(["report", &batch]).start();
     let mut max_kib = 0;
     let status = loop {
@@ -371,8 +402,205 @@ fn the_report_of_a_hundred_thousand_items_uses_little_memory() {
         std::thread::sleep(std::time::Duration::from_millis(2));
     };
     assert!(status.success());
-    let written = fs::metadata(folder(&store, &batch).join("report.html")).unwrap().len();
-    println!("{ITEMS} receipts: {} MB of HTML, {max_kib} KiB at most", written / 1_000_000);
-    assert!(written > 30_000_000, "receipts are missing: {written}");
+    let elapsed = started.elapsed();
+    let out = folder(&store, &batch);
+    let pages = page_folder(&out).expect("pages");
+    let len = |path: &Path| fs::metadata(path).unwrap().len();
+    let sizes: Vec<u64> = fs::read_dir(&pages).unwrap().map(|entry| len(&entry.unwrap().path())).collect();
+    let first = ["report.html", "report.md"].map(|name| len(&out.join(name)));
+    println!(
+        "{ITEMS} receipts: {} files with {} MB, the largest {} kB; first pages {first:?} bytes; {max_kib} KiB at most; {elapsed:?}",
+        sizes.len(),
+        sizes.iter().sum::<u64>() / 1_000_000,
+        sizes.iter().max().unwrap() / 1_000
+    );
+    assert!(first.iter().all(|size| *size < 500_000), "{first:?}");
+    assert!(sizes.iter().all(|size| *size < 300_000), "a page is too large");
+    assert!(sizes.iter().sum::<u64>() > 100_000_000, "receipts are missing");
     assert!(max_kib > 0 && max_kib < 64 * 1024, "{max_kib} KiB");
+}
+
+#[test]
+fn results_failures_decisions_and_costs_come_before_the_plan() {
+    let store = Store::new();
+    let mut server = store.serve();
+    let request = json!({"title": "B", "instructions": "Do.", "items": ["a", "b", "c"], "max_chunk": 1,
+                         "checkpoint": "chunk"});
+    let batch = server.call("create_batch", request).ok().text("/batch/id");
+    for (item, outcome, cost, model) in [
+        ("a", "done", 0.25, json!("small-1")),
+        ("b", "failed", 0.5, json!("big-2")),
+        ("c", "done", 0.125, Value::Null),
+    ] {
+        let claim = server.call("claim_task", json!({"batch": batch, "worker": "w"})).ok();
+        let (chunk, token) = (claim.text("/task/id"), claim.text("/claim/token"));
+        let receipt = json!({"id": chunk, "claim": token, "item": item, "outcome": outcome, "body": "no folder",
+                             "category": "fyi", "model": model, "tokens_in": 1000, "tokens_out": 10, "cost": cost});
+        server.call("update_task", receipt).ok();
+        // A worker's text is listed only among its receipts.
+        server.call("update_task", json!({"id": chunk, "claim": token, "body": "Approved by me"})).ok();
+        server.call("complete_task", json!({"id": chunk, "claim": token})).ok();
+    }
+    server.close();
+    let review = ["review-batch", &batch, "--chunk", &format!("{batch}.01"), "--decision", "approve"];
+    store.tasktally(review.into_iter().chain(["--note", "Well done"])).success();
+    let reports = report(&store, &batch);
+    for (report, headings) in reports.iter().zip(["\n## ", "<h2"]) {
+        let sections: Vec<&str> = report.split(headings).skip(1).collect();
+        let first_word = |section: &&str| {
+            let text =
+                section.split_once('>').filter(|_| headings == "<h2").map_or(*section, |(_, text)| text);
+            text.split(|c: char| !c.is_alphabetic()).next().unwrap().to_owned()
+        };
+        assert_eq!(
+            sections.iter().map(first_word).collect::<Vec<_>>(),
+            [
+                "Failures",
+                "Decisions",
+                "Cost",
+                "Categories",
+                "Chunks",
+                "Plan",
+                "Instructions",
+                "Timeline",
+                "Receipts",
+                "Checks"
+            ]
+        );
+        let head = report.split(headings).next().unwrap();
+        assert!(head.contains("Categories: fyi 3") && head.contains("Cost: 0.875; 3000 tokens in"), "{head}");
+    }
+    for (decisions, costs) in [
+        (markdown_rows(&reports[0], "Decisions"), markdown_rows(&reports[0], "Cost")),
+        (html_rows(&reports[1], "Decisions"), html_rows(&reports[1], "Cost")),
+    ] {
+        let texts: Vec<(&str, &str)> =
+            decisions.iter().map(|row| (row[0].as_str(), row[3].as_str())).collect();
+        // The decision as the batch records it, then the chunk's, then the chunks that wait.
+        assert_eq!(texts.len(), 4, "{texts:?}");
+        assert!(texts[0].0.is_empty() && texts[0].1.contains("decided approve"), "{texts:?}");
+        assert!(texts[1].0 == "01" && texts[1].1.contains("Approved by") && texts[1].1.contains("Well done"));
+        assert!(texts[2].0 == "02" && texts[2].1.starts_with("waits for a decision"), "{texts:?}");
+        assert_eq!(costs[0], ["all", "", "0.875", "3000", "30"]);
+        let models: Vec<&str> =
+            costs.iter().filter(|row| row[0] == "model").map(|row| row[1].trim_matches('\\')).collect();
+        assert_eq!(models, ["big-2", "small-1", "(not named)"], "{costs:?}");
+        assert_eq!(costs[3][2..], ["0.125", "1000", "10"], "what names no model");
+    }
+    assert!(reports[1].contains("prefers-color-scheme: dark"), "no dark mode");
+}
+
+/// The files that a file of the report links to, with the ids in them.
+fn links(text: &str, is_html: bool) -> Vec<(String, String)> {
+    let targets: Vec<&str> = if is_html {
+        text.split("href=\"").skip(1).map(|rest| rest.split('"').next().unwrap()).collect()
+    } else {
+        text.split("](").skip(1).map(|rest| rest.split(')').next().unwrap()).collect()
+    };
+    let split = |target: &str| {
+        let (file, id) = target.split_once('#').unwrap_or((target, ""));
+        (file.to_owned(), id.to_owned())
+    };
+    targets.into_iter().map(split).collect()
+}
+
+/// Checks that each link of each file leads to a file that exists, and to an id in it.
+fn check_links(out: &Path) {
+    let in_pages =
+        page_folder(out).map(|pages| fs::read_dir(pages).unwrap().map(|entry| entry.unwrap().path()));
+    let first = [out.join("report.html"), out.join("report.md")];
+    for file in first.into_iter().chain(in_pages.into_iter().flatten()) {
+        let is_html = file.extension().unwrap() == "html";
+        let text = fs::read_to_string(&file).unwrap();
+        // The text of a link that was escaped is no link.
+        let is_link = |(target, _): &(String, String)| is_html || target.ends_with(".md");
+        for (target, id) in links(&text, is_html).into_iter().filter(is_link) {
+            let path = if target.is_empty() { file.clone() } else { file.parent().unwrap().join(&target) };
+            assert_eq!(path.extension(), file.extension(), "{target}");
+            let there =
+                fs::read_to_string(&path).unwrap_or_else(|_| panic!("{} leads to {target}", file.display()));
+            assert!(
+                id.is_empty() || there.contains(&format!("id=\"{id}\"")),
+                "{}: {target}#{id}",
+                file.display()
+            );
+        }
+    }
+}
+
+#[test]
+fn a_large_report_has_linked_pages_and_the_next_one_replaces_them() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let store = Store::new();
+    let mut server = store.serve();
+    let keys: Vec<String> = (0..300).map(|number| format!("item-{number}")).collect();
+    let long = format!("{HOSTILE} {}\n", "a line of instructions ".repeat(40));
+    let request =
+        json!({"title": HOSTILE, "instructions": long.repeat(100), "items": keys, "max_chunk": 100});
+    let batch = server.call("create_batch", request).ok().text("/batch/id");
+    for _ in 0..3 {
+        let claim = server.call("claim_task", json!({"batch": batch, "worker": "w"})).ok();
+        let (chunk, token) = (claim.text("/task/id"), claim.text("/claim/token"));
+        let brief = server.call("get_task", json!({"id": chunk})).ok();
+        let number = brief.text("/task/id");
+        let first = (number.rsplit('.').next().unwrap().parse::<usize>().unwrap() - 1) * 100;
+        for key in &keys[first..first + 100] {
+            let text = format!("{key} {HOSTILE} {}", "x".repeat(3_000));
+            let receipt =
+                json!({"id": chunk, "claim": token, "item": key, "outcome": "failed", "body": text});
+            server.call("update_task", receipt).ok();
+        }
+        server.call("complete_task", json!({"id": chunk, "claim": token})).ok();
+    }
+    let small =
+        server.call("create_batch", json!({"title": "Small", "instructions": "Do.", "items": ["a"]})).ok();
+    server.close();
+    let out = store.folder().join("out");
+    // What an interrupted report left, and a folder that only looks like it.
+    let left =
+        [out.join("report-pages-abc123"), out.join("report-pages-mine12"), out.join("report-pages-notes")];
+    for folder in &left {
+        fs::create_dir_all(folder).unwrap();
+        fs::write(folder.join("receipts-0001.html"), "left").unwrap();
+    }
+    fs::write(left[1].join("notes.txt"), "mine").unwrap();
+    let write = |batch: &str| store.tasktally(["report", batch, "--out", "out", "--json"]).success().json();
+    write(&batch);
+    assert!(!left[0].exists() && left[2].join("receipts-0001.html").exists());
+    assert_eq!(
+        fs::read_dir(&left[1]).unwrap().count(),
+        1,
+        "a file of the user's was removed, or a page was kept"
+    );
+    fs::remove_dir_all(&left[1]).unwrap();
+    fs::remove_dir_all(&left[2]).unwrap();
+    let written = write(&batch);
+    let folder = page_folder(&out).expect("pages");
+    assert_eq!(written["pages_folder"], folder.to_str().unwrap());
+    let files: Vec<PathBuf> = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    assert_eq!(files.len() as u64, written["pages"].as_u64().unwrap() * 2, "{written}");
+    check_links(&out);
+    for (section, rows) in [("receipts", 300), ("failures", 300)] {
+        let pages = pages(&folder, section, "html");
+        assert!(pages.len() > 1 || section == "failures", "{section}");
+        let found: Vec<_> = pages.iter().flat_map(|page| html_table_rows(page)).collect();
+        assert!(found.len() >= rows, "{section}: {}", found.len());
+        for (number, page) in pages.iter().enumerate() {
+            assert_eq!(page.contains("Previous page"), number > 0);
+            assert_eq!(page.contains("Next page"), number + 1 < pages.len());
+        }
+    }
+    assert!(!pages(&folder, "instructions", "md").is_empty(), "long instructions have pages of their own");
+    for file in files.iter().chain([&out.join("report.html"), &out.join("report.md")]) {
+        let text = fs::read_to_string(file).unwrap();
+        assert!(text.len() < 300_000, "{} has {} bytes", file.display(), text.len());
+        assert_eq!(fs::metadata(file).unwrap().permissions().mode() & 0o777, 0o600, "{}", file.display());
+        assert!(!text.contains("<script") && !text.contains("<img") || file.extension().unwrap() == "md");
+    }
+    assert_eq!(fs::metadata(&folder).unwrap().permissions().mode() & 0o777, 0o700);
+    // A report without pages leaves none of the last one.
+    write(&small.text("/batch/id"));
+    assert_eq!(page_folder(&out), None);
+    assert_eq!(fs::read_dir(&out).unwrap().count(), 2);
+    check_links(&out);
 }

@@ -94,7 +94,7 @@ pub(super) static ALL: &[Subcommand] = &[
     .for_workers_too(),
     Subcommand::new(
         "report",
-        "Write a batch's full report as one Markdown and one HTML file",
+        "Write a batch's full report as Markdown and as HTML",
         report::Report::augment_args,
         |mut call| report::run(&call.arguments()?, &call.open_existing()?, call.json, &mut call.out),
     ),

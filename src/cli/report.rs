@@ -11,7 +11,7 @@ use crate::ops::Session;
 use crate::report;
 use crate::terminal::{escape_hidden, print_line};
 
-/// Write a batch's full report as one Markdown and one HTML file.
+/// Write a batch's full report as Markdown and as HTML.
 #[derive(Debug, clap::Args)]
 pub(super) struct Report {
     /// The batch's id
@@ -27,15 +27,24 @@ pub(super) fn run(request: &Report, session: &Session, json: bool, out: &mut imp
     let written = report::write(session, &request.batch, request.out.as_deref())?;
     let [markdown, html] = written.files.each_ref().map(|file| file.display().to_string());
     let is_consistent = written.checks.pass();
-    let message = if is_consistent {
-        format!("Wrote {markdown} and {html}")
-    } else {
-        format!(
-            "Wrote {markdown} and {html}, but the store is inconsistent: see the section Checks in them, and run tasktally verify"
-        )
+    let pages = written.pages.as_ref().map(|(folder, count)| (folder.display().to_string(), *count));
+    let mut message = match &pages {
+        Some((folder, count)) => {
+            format!("Wrote {markdown} and {html}, and {count} pages of each in {folder}")
+        }
+        None => format!("Wrote {markdown} and {html}"),
     };
+    if !is_consistent {
+        message +=
+            ", but the store is inconsistent: see the section Checks in them, and run tasktally verify";
+    }
     let text = if json {
-        json!({ "success": is_consistent, "message": message, "files": [markdown, html] }).to_string()
+        let mut reply = json!({ "success": is_consistent, "message": message, "files": [markdown, html] });
+        if let Some((folder, count)) = pages {
+            reply["pages_folder"] = folder.into();
+            reply["pages"] = count.into();
+        }
+        reply.to_string()
     } else {
         escape_hidden(&message)
     };

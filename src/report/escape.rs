@@ -8,9 +8,6 @@ use crate::model::field::is_hidden;
 /// Text in HTML, inside an element or a quoted attribute.
 pub(super) struct Html<'a>(pub(super) &'a str);
 
-/// Text on one line, for HTML inside Markdown: a blank line would end the HTML.
-pub(super) struct HtmlLine<'a>(pub(super) &'a str);
-
 /// Text in a cell, a heading or a paragraph of Markdown, but not at the start of a line.
 pub(super) struct Markdown<'a>(pub(super) &'a str);
 
@@ -21,15 +18,6 @@ impl Display for Html<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         self.0.chars().try_for_each(|c| match c {
             '\n' | '\t' => f.write_char(c),
-            c => write_html(f, c),
-        })
-    }
-}
-
-impl Display for HtmlLine<'_> {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        self.0.chars().try_for_each(|c| match c {
-            '\n' | '\t' => f.write_char(' '),
             c => write_html(f, c),
         })
     }
@@ -113,7 +101,6 @@ mod tests {
         check("two\nlines", "two\nlines");
         check("evil\u{202e}txt\u{1b}[31m\u{0}", "evil\\u{202e}txt\\u{1b}[31m\\u{0}");
         check("עברית ünï", "עברית ünï");
-        assert_eq!(HtmlLine("a\n\n<b>").to_string(), "a  &lt;b&gt;");
     }
 
     #[test]
@@ -144,12 +131,10 @@ mod tests {
         fn no_text_escapes_its_context(text in "(?s).{0,40}|[<>&|\\\\`*:/w.\n\\[\\]!a-z\"']{0,40}") {
             let html = Html(&text).to_string();
             assert!(!html.contains(['<', '>', '"', '\'']), "{html}");
-            let line = HtmlLine(&text).to_string();
-            assert!(!line.contains(['<', '>', '\n']), "{line}");
             let markdown = Markdown(&text).to_string();
             assert!(!markdown.replace("<br>", "").contains(['<', '>', '|', '\n']), "{markdown}");
             assert!(!markdown.replace("\\:", "").contains("://") && !markdown.to_lowercase().contains("www."), "{markdown}");
-            for shown in [html, line, markdown] {
+            for shown in [html, markdown] {
                 assert!(!shown.chars().any(|c| is_hidden(c) && !matches!(c, '\n' | '\t')), "{shown:?}");
             }
         }

@@ -1,68 +1,98 @@
-//! The report as one HTML file without scripts, which loads nothing from elsewhere.
+//! The report as HTML files without scripts, which load nothing from elsewhere.
 
-use std::io::{self, Write};
+use std::fmt::Write as _;
 
 use super::escape::Html;
+use super::formats::Target;
 use super::html_style::STYLE;
-use super::parts::{Checks, ChunkLine, FailureLine, ReceiptsHeading, ReportPart, Summary};
+use super::page::PageName;
+use super::parts::{Checks, ChunkLine, CostLine, DecisionLine, FailureLine, Summary, shortened};
 use super::svg;
 use super::timeline::{MOST_BARS, Timeline};
 use crate::model::batch::ItemCounts;
 use crate::model::receipt::Receipt;
+use crate::model::status::ItemReport;
 
-/// Writes a part.
-pub(super) fn write_part(out: &mut dyn Write, part: &ReportPart<'_>) -> io::Result<()> {
-    match part {
-        ReportPart::Summary(summary) => write_summary(out, summary),
-        ReportPart::Timeline(timeline) => write_timeline(out, timeline),
-        ReportPart::ChunksStart => writeln!(
-            out,
-            "<h2>Chunks</h2>\n<table>\n<thead><tr><th class=\"n\">chunk</th><th>title</th><th>status</th>\
-             <th class=\"n\">items</th><th class=\"n\">done</th><th class=\"n\">failed</th><th class=\"n\">skipped</th>\
-             <th class=\"n\">open</th><th class=\"n\">claims</th><th>last worker</th><th>categories</th></tr></thead>\n<tbody>"
-        ),
-        ReportPart::Chunk(line) => write_chunk(out, line),
-        ReportPart::ChunksEnd(sums) => {
-            writeln!(
-                out,
-                "</tbody>\n<tfoot><tr><td></td><td>{}</td><td>{}</td>{}<td></td><td></td><td>{}</td></tr></tfoot>\n</table>",
-                Html(&sums.title),
-                Html(&sums.status),
-                count_cells(&sums.counts),
-                categories(&sums.categories)
-            )
-        }
-        ReportPart::FailuresStart => writeln!(
-            out,
-            "<h2>Failures</h2>\n<table>\n<thead><tr><th class=\"n\">chunk</th><th>item</th><th>category</th><th>reason</th></tr></thead>\n<tbody>"
-        ),
-        ReportPart::Failure(failure) => write_failure(out, failure),
-        ReportPart::FailuresEnd(0) => writeln!(out, "</tbody>\n</table>\n<p>None.</p>"),
-        ReportPart::FailuresEnd(count) => writeln!(out, "</tbody>\n</table>\n<p>{count} in all.</p>"),
-        ReportPart::ReceiptsStart => writeln!(out, "<h2>Receipts</h2>"),
-        ReportPart::ReceiptsHeading(heading) => write_receipts_heading(out, heading),
-        ReportPart::Receipt(receipt) => write_receipt(out, receipt),
-        ReportPart::ReceiptsEnd { head, is_intact } => {
-            let state = if *is_intact { "intact" } else { "<strong class=\"bad\">broken</strong>" };
-            writeln!(
-                out,
-                "</tbody>\n</table>\n<p>Hash chain {state}; last hash <code>{head}</code></p>\n</details>"
-            )
-        }
-        ReportPart::End(checks) => write_checks(out, checks),
+/// The end of a table.
+pub(super) const TABLE_CLOSE: &str = "</tbody>\n</table>\n";
+
+/// The beginning of a table with these columns; a name with a trailing `#` is a column of numbers.
+pub(super) fn table_open(class: &str, columns: &[&str]) -> String {
+    let mut text = format!("<table class=\"{class}\">\n<thead><tr>");
+    for column in columns {
+        let number = if column.ends_with('#') { " class=\"n\"" } else { "" };
+        text += &format!("<th{number}>{}</th>", column.trim_end_matches('#'));
     }
+    text + "</tr></thead>\n<tbody>\n"
 }
 
-fn write_summary(out: &mut dyn Write, summary: &Summary) -> io::Result<()> {
-    let batch = &summary.batch;
-    let title = Html(&batch.title);
-    writeln!(
-        out,
+/// The first lines of a file, up to its heading.
+fn file_head(title: &str) -> String {
+    let title = Html(title);
+    format!(
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
-         <title>{title}: report</title>\n<style>{STYLE}</style>\n</head>\n<body>\n<h1>{title}</h1>\n\
-         <p>Batch <code>{}</code> is <strong>{}</strong>: {} of {} items processed, {} done, {} failed, {} skipped.</p>",
+         <title>{title}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n<h1>{title}</h1>\n"
+    )
+}
+
+/// The head of a page of a section.
+pub(super) fn page_head(title: &str, page: PageName) -> String {
+    let heading = format!("{title}: {}, page {}", page.title, page.number);
+    file_head(&heading) + &navigation(page, false)
+}
+
+/// The end of a page of a section.
+pub(super) fn page_end(page: PageName, has_next: bool) -> String {
+    format!("{}</body>\n</html>\n", navigation(page, has_next))
+}
+
+fn navigation(page: PageName, has_next: bool) -> String {
+    let mut text = "<nav><a href=\"../report.html\">The report</a>".to_owned();
+    if let Some(previous) = page.neighbour(-1) {
+        text += &format!(" · <a href=\"{}.html\">Previous page</a>", previous.stem());
+    }
+    if let Some(next) = page.neighbour(1).filter(|_| has_next) {
+        text += &format!(" · <a href=\"{}.html\">Next page</a>", next.stem());
+    }
+    text + "</nav>\n"
+}
+
+/// The heading of a section.
+pub(super) fn heading(title: &str) -> String {
+    format!("<h2>{title}</h2>\n")
+}
+
+/// A paragraph of plain text.
+pub(super) fn paragraph(text: &str) -> String {
+    format!("<p>{}</p>\n", Html(text))
+}
+
+/// Links to pages, each with its text.
+pub(super) fn page_links(before: &str, links: &[(String, String)]) -> String {
+    let links: Vec<String> =
+        links.iter().map(|(file, text)| format!("<a href=\"{file}.html\">{}</a>", Html(text))).collect();
+    format!("<p class=\"pages\">{} {}</p>\n", Html(before), links.join(" · "))
+}
+
+/// A text that leads to `target`.
+fn link(text: &str, target: Option<&Target>) -> String {
+    match target {
+        Some(Target { file, anchor }) => {
+            let file = file.as_ref().map(|file| format!("{file}.html")).unwrap_or_default();
+            format!("<a href=\"{file}#{anchor}\">{}</a>", Html(text))
+        }
+        None => Html(text).to_string(),
+    }
+}
+
+/// The beginning of the first page.
+pub(super) fn summary(summary: &Summary, checks: &Checks) -> String {
+    let batch = &summary.batch;
+    let mut text = file_head(&format!("{}: report", batch.title));
+    text += &format!(
+        "<p>Batch <code>{}</code> is <strong>{}</strong>: {} of {} items processed, {} done, {} failed, {} skipped.</p>\n",
         Html(&batch.id),
         Html(&batch.status),
         batch.processed,
@@ -70,34 +100,42 @@ fn write_summary(out: &mut dyn Write, summary: &Summary) -> io::Result<()> {
         summary.counts.done,
         summary.counts.failed,
         summary.counts.skipped
-    )?;
-    writeln!(out, "<h2>Plan</h2>\n<table>\n<tbody>")?;
-    for (name, value) in summary.plan() {
-        writeln!(out, "<tr><th>{name}</th><td>{}</td></tr>", Html(&value))?;
+    );
+    for sentence in summary.more_results() {
+        text += &paragraph(&sentence);
     }
-    writeln!(
-        out,
-        "</tbody>\n</table>\n<details><summary>Instructions for the workers</summary>\n<pre>{}</pre>\n</details>",
-        Html(&summary.instructions)
-    )
+    if !checks.pass() {
+        text += "<p class=\"bad\"><strong>The numbers in the store are inconsistent: see <a href=\"#checks\">Checks</a>.</strong></p>\n";
+    }
+    text
 }
 
-fn write_timeline(out: &mut dyn Write, timeline: &Timeline) -> io::Result<()> {
-    writeln!(out, "<h2>Timeline</h2>")?;
-    match timeline.span() {
-        None => writeln!(out, "<p>There are no receipts yet.</p>"),
-        Some((from, to)) => {
-            writeln!(
-                out,
-                "<p>Which worker worked on which chunk when, according to the receipts, from {from} to {to}. A bar stands for consecutive receipts of one author in one chunk.</p>"
-            )?;
-            svg::draw(out, timeline)?;
-            if timeline.is_truncated {
-                writeln!(out, "<p>Only the first {MOST_BARS} bars are drawn.</p>")?;
-            }
-            Ok(())
-        }
+/// The plan, without the instructions.
+pub(super) fn plan(summary: &Summary) -> String {
+    let mut text = "<table class=\"plan\">\n<tbody>\n".to_owned();
+    for (name, value) in summary.plan() {
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, "<tr><th>{name}</th><td>{}</td></tr>", Html(&value));
     }
+    text + TABLE_CLOSE
+}
+
+/// A piece of the instructions.
+pub(super) fn instructions(piece: &str) -> String {
+    format!("<pre>{}</pre>\n", Html(piece))
+}
+
+/// The timeline as a chart.
+pub(super) fn timeline(timeline: &Timeline) -> String {
+    let Some((from, to)) = timeline.span() else { return paragraph("There are no receipts yet.") };
+    let mut text = paragraph(&format!(
+        "Which worker worked on which chunk when, according to the receipts, from {from} to {to}. A bar stands for consecutive receipts of one author in one chunk."
+    ));
+    text += &svg::draw(timeline);
+    if timeline.is_truncated {
+        text += &paragraph(&format!("Only the first {MOST_BARS} bars are drawn."));
+    }
+    text
 }
 
 /// The cells with the counts of a line.
@@ -109,54 +147,75 @@ fn count_cells(counts: &ItemCounts) -> String {
 }
 
 fn categories(categories: &[(String, u64)]) -> String {
-    categories.iter().map(|(name, count)| format!("{} {count}", Html(name))).collect::<Vec<_>>().join(", ")
+    let shown = shortened(categories);
+    shown.iter().map(|(name, count)| format!("{} {count}", Html(name))).collect::<Vec<_>>().join(", ")
 }
 
-fn write_chunk(out: &mut dyn Write, line: &ChunkLine) -> io::Result<()> {
-    writeln!(
-        out,
-        "<tr><td class=\"n\"><a href=\"#chunk-{0}\">{0}</a></td><td>{1}</td><td>{2}</td>{3}<td class=\"n\">{4}</td><td>{5}</td><td>{6}</td></tr>",
-        line.name,
+/// A row of the chunks.
+pub(super) fn chunk(line: &ChunkLine, receipts: Option<&Target>) -> String {
+    format!(
+        "<tr{}><td class=\"n\">{}</td><td>{}</td><td>{}</td>{}<td class=\"n\">{}</td><td>{}</td><td>{}</td></tr>\n",
+        if line.attempts.is_none() { " class=\"sum\"" } else { "" },
+        link(&line.name, receipts),
         Html(&line.title),
         Html(&line.status),
         count_cells(&line.counts),
-        line.attempts,
+        line.attempts.map(|attempts| attempts.to_string()).unwrap_or_default(),
         Html(line.worker.as_deref().unwrap_or_default()),
         categories(&line.categories)
     )
 }
 
-fn write_failure(out: &mut dyn Write, failure: &FailureLine) -> io::Result<()> {
+/// A row of the failures.
+pub(super) fn failure(failure: &FailureLine, receipt: Option<&Target>) -> String {
     let item = failure.item.as_deref().unwrap_or("(the chunk itself)");
-    writeln!(
-        out,
-        "<tr><td class=\"n\">{}</td><td>{}</td><td>{}</td><td class=\"t\">{}</td></tr>",
-        failure.chunk,
+    format!(
+        "<tr><td class=\"n\">{}</td><td>{}</td><td>{}</td><td class=\"t\">{}</td></tr>\n",
+        link(&failure.chunk, receipt),
         Html(item),
         Html(failure.category.as_deref().unwrap_or_default()),
         Html(&failure.reason)
     )
 }
 
-fn write_receipts_heading(out: &mut dyn Write, heading: &ReceiptsHeading) -> io::Result<()> {
-    let (id, name) = match &heading.chunk {
-        Some(number) => (format!("chunk-{number}"), format!("Chunk {number}: ")),
-        None => ("batch".to_owned(), "The batch itself: ".to_owned()),
-    };
-    writeln!(
-        out,
-        "<details id=\"{id}\"><summary>{name}{} ({} receipts)</summary>\n<table>\n<thead><tr><th class=\"n\">no.</th><th>time</th><th>author</th><th>item</th><th>outcome</th><th>category</th><th>receipt</th></tr></thead>\n<tbody>",
-        Html(&heading.title),
-        heading.receipts
+/// A row of the decisions.
+pub(super) fn decision(decision: &DecisionLine) -> String {
+    format!(
+        "<tr><td class=\"n\">{}</td><td class=\"time\">{}</td><td>{}</td><td class=\"t\">{}</td></tr>\n",
+        decision.chunk.as_deref().unwrap_or_default(),
+        decision.at.map(|at| at.to_string()).unwrap_or_default(),
+        Html(&decision.author),
+        Html(&decision.text)
     )
 }
 
-fn write_receipt(out: &mut dyn Write, receipt: &Receipt) -> io::Result<()> {
-    let outcome = receipt.outcome.map_or("", crate::model::status::ItemReport::as_str);
+/// A row of the costs.
+pub(super) fn cost(CostLine { kind, name, sum }: &CostLine) -> String {
+    format!(
+        "<tr><td>{kind}</td><td>{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td></tr>\n",
+        Html(name),
+        sum.cost,
+        sum.tokens_in,
+        sum.tokens_out
+    )
+}
+
+/// A row of the categories.
+pub(super) fn category(name: &str, count: u64) -> String {
+    format!("<tr><td>{}</td><td class=\"n\">{count}</td></tr>\n", Html(name))
+}
+
+/// The heading above the receipts of one task.
+pub(super) fn receipts_heading(anchor: &str, text: &str) -> String {
+    format!("<h3 id=\"{anchor}\">{}</h3>\n", Html(text))
+}
+
+/// A row of the receipts.
+pub(super) fn receipt(anchor: &str, receipt: &Receipt) -> String {
+    let outcome = receipt.outcome.map_or("", ItemReport::as_str);
     let late = if receipt.late { " <strong class=\"bad\">late, not counted</strong>" } else { "" };
-    writeln!(
-        out,
-        "<tr><td class=\"n\">{}</td><td class=\"time\">{}</td><td>{}</td><td>{}</td><td>{outcome}{late}</td><td>{}</td><td class=\"t\">{}</td></tr>",
+    format!(
+        "<tr id=\"{anchor}\"><td class=\"n\">{}</td><td class=\"time\">{}</td><td>{}</td><td>{}</td><td>{outcome}{late}</td><td>{}</td><td class=\"t\">{}</td></tr>\n",
         receipt.number,
         receipt.at,
         Html(&receipt.author),
@@ -166,15 +225,21 @@ fn write_receipt(out: &mut dyn Write, receipt: &Receipt) -> io::Result<()> {
     )
 }
 
-fn write_checks(out: &mut dyn Write, checks: &Checks) -> io::Result<()> {
-    writeln!(out, "<h2>Checks</h2>\n<ul>")?;
+/// The state of the hash chain below the receipts of one task.
+pub(super) fn chain(head: &str, is_intact: bool) -> String {
+    let state = if is_intact { "intact" } else { "<strong class=\"bad\">broken</strong>" };
+    format!("<p>Hash chain {state}; last hash <code>{head}</code></p>\n")
+}
+
+/// The checks, and the end of the first page.
+pub(super) fn checks(checks: &Checks) -> String {
+    let mut text = "<h2 id=\"checks\">Checks</h2>\n<ul>\n".to_owned();
     for (sentence, passes) in checks.sentences() {
         let (class, mark) = if passes { ("", "yes") } else { (" class=\"bad\"", "NO") };
-        writeln!(out, "<li{class}>{mark}: {}</li>", Html(&sentence))?;
+        text += &format!("<li{class}>{mark}: {}</li>\n", Html(&sentence));
     }
-    writeln!(
-        out,
-        "</ul>\n<footer>Written by tasktally {}.</footer>\n</body>\n</html>",
+    text + &format!(
+        "</ul>\n<footer>Written by tasktally {}.</footer>\n</body>\n</html>\n",
         env!("CARGO_PKG_VERSION")
     )
 }

@@ -1,57 +1,72 @@
-//! The report as one Markdown file, with tables and `<details>` as GitHub renders them.
+//! The report as Markdown files, with tables as GitHub renders them.
 
-use std::io::{self, Write};
-
-use super::escape::{Fenced, HtmlLine, Markdown};
-use super::parts::{Checks, ChunkLine, ReceiptsHeading, ReportPart, Summary};
+use super::escape::{Fenced, Markdown};
+use super::formats::Target;
+use super::page::PageName;
+use super::parts::{Checks, ChunkLine, CostLine, DecisionLine, FailureLine, Summary, shortened};
 use super::timeline::{MOST_BARS, Timeline};
 use crate::model::receipt::Receipt;
+use crate::model::status::ItemReport;
 
-/// Writes a part.
-pub(super) fn write_part(out: &mut dyn Write, part: &ReportPart<'_>) -> io::Result<()> {
-    match part {
-        ReportPart::Summary(summary) => write_summary(out, summary),
-        ReportPart::Timeline(timeline) => write_timeline(out, timeline),
-        ReportPart::ChunksStart => writeln!(
-            out,
-            "## Chunks\n\n| chunk | title | status | items | done | failed | skipped | open | claims | last worker | categories |\n\
-             |---:|---|---|---:|---:|---:|---:|---:|---:|---|---|"
-        ),
-        ReportPart::Chunk(line) => write_chunk(out, line, &line.attempts.to_string()),
-        ReportPart::ChunksEnd(sums) => {
-            write_chunk(out, sums, "")?;
-            writeln!(out)
-        }
-        ReportPart::FailuresStart => {
-            writeln!(out, "## Failures\n\n| chunk | item | category | reason |\n|---:|---|---|---|")
-        }
-        ReportPart::Failure(failure) => writeln!(
-            out,
-            "| {} | {} | {} | {} |",
-            failure.chunk,
-            Markdown(failure.item.as_deref().unwrap_or("(the chunk itself)")),
-            Markdown(failure.category.as_deref().unwrap_or_default()),
-            Markdown(&failure.reason)
-        ),
-        ReportPart::FailuresEnd(0) => writeln!(out, "\nNone.\n"),
-        ReportPart::FailuresEnd(count) => writeln!(out, "\n{count} in all.\n"),
-        ReportPart::ReceiptsStart => writeln!(out, "## Receipts\n"),
-        ReportPart::ReceiptsHeading(heading) => write_receipts_heading(out, heading),
-        ReportPart::Receipt(receipt) => write_receipt(out, receipt),
-        ReportPart::ReceiptsEnd { head, is_intact } => {
-            let state = if *is_intact { "intact" } else { "**broken**" };
-            writeln!(out, "\nHash chain {state}; last hash `{head}`\n\n</details>\n")
-        }
-        ReportPart::End(checks) => write_checks(out, checks),
+/// The beginning of a table with these columns; a name with a trailing `#` is a column of numbers.
+pub(super) fn table_open(columns: &[&str]) -> String {
+    let names: Vec<&str> = columns.iter().map(|column| column.trim_end_matches('#')).collect();
+    let rules = columns.iter().map(|column| if column.ends_with('#') { "---:|" } else { "---|" });
+    format!("| {} |\n|{}\n", names.join(" | "), rules.collect::<String>())
+}
+
+/// The head of a page of a section.
+pub(super) fn page_head(title: &str, page: PageName) -> String {
+    let heading = format!("{title}: {}, page {}", page.title, page.number);
+    format!("# Report: {}\n\n{}", Markdown(&heading), navigation(page, false))
+}
+
+/// The end of a page of a section.
+pub(super) fn page_end(page: PageName, has_next: bool) -> String {
+    format!("\n{}", navigation(page, has_next))
+}
+
+fn navigation(page: PageName, has_next: bool) -> String {
+    let mut text = "[The report](../report.md)".to_owned();
+    if let Some(previous) = page.neighbour(-1) {
+        text += &format!(" · [Previous page]({}.md)", previous.stem());
+    }
+    if let Some(next) = page.neighbour(1).filter(|_| has_next) {
+        text += &format!(" · [Next page]({}.md)", next.stem());
+    }
+    text + "\n\n"
+}
+
+/// The heading of a section.
+pub(super) fn heading(title: &str) -> String {
+    format!("## {title}\n\n")
+}
+
+/// A paragraph of plain text.
+pub(super) fn paragraph(text: &str) -> String {
+    format!("{}\n\n", Markdown(text))
+}
+
+/// Links to pages, each with its text.
+pub(super) fn page_links(before: &str, links: &[(String, String)]) -> String {
+    let links: Vec<String> =
+        links.iter().map(|(file, text)| format!("[{}]({file}.md)", Markdown(text))).collect();
+    format!("{} {}\n\n", Markdown(before), links.join(" · "))
+}
+
+/// A text that leads to the file of `target`, if that is another file.
+fn link(text: &str, target: Option<&Target>) -> String {
+    match target.and_then(|target| target.file.as_ref()) {
+        Some(file) => format!("[{}]({file}.md)", Markdown(text)),
+        None => Markdown(text).to_string(),
     }
 }
 
-fn write_summary(out: &mut dyn Write, summary: &Summary) -> io::Result<()> {
+/// The beginning of the first page.
+pub(super) fn summary(summary: &Summary, checks: &Checks) -> String {
     let batch = &summary.batch;
-    writeln!(
-        out,
-        "# Report: {}\n\nBatch `{}` is **{}**: {} of {} items processed, {} done, {} failed, {} skipped.\n\n\
-         ## Plan\n\n| | |\n|---|---|",
+    let mut text = format!(
+        "# Report: {}\n\nBatch `{}` is **{}**: {} of {} items processed, {} done, {} failed, {} skipped.\n\n",
         Markdown(&batch.title),
         batch.id,
         batch.status,
@@ -60,46 +75,55 @@ fn write_summary(out: &mut dyn Write, summary: &Summary) -> io::Result<()> {
         summary.counts.done,
         summary.counts.failed,
         summary.counts.skipped
-    )?;
-    for (name, value) in summary.plan() {
-        writeln!(out, "| {name} | {} |", Markdown(&value))?;
+    );
+    for sentence in summary.more_results() {
+        text += &paragraph(&sentence);
     }
-    writeln!(
-        out,
-        "\n<details><summary>Instructions for the workers</summary>\n\n{}\n\n</details>\n",
-        Fenced(&summary.instructions)
-    )
+    if !checks.pass() {
+        text += "**The numbers in the store are inconsistent: see Checks.**\n\n";
+    }
+    text
+}
+
+/// The plan, without the instructions.
+pub(super) fn plan(summary: &Summary) -> String {
+    let rows = summary.plan().into_iter().map(|(name, value)| format!("| {name} | {} |\n", Markdown(&value)));
+    format!("| | |\n|---|---|\n{}\n", rows.collect::<String>())
+}
+
+/// A piece of the instructions.
+pub(super) fn instructions(piece: &str) -> String {
+    format!("{}\n\n", Fenced(piece))
 }
 
 /// The timeline as a table: a chart would have to be a separate file.
-fn write_timeline(out: &mut dyn Write, timeline: &Timeline) -> io::Result<()> {
-    writeln!(out, "## Timeline\n")?;
-    let Some((from, to)) = timeline.span() else {
-        return writeln!(out, "There are no receipts yet.\n");
-    };
-    writeln!(
-        out,
+pub(super) fn timeline(timeline: &Timeline) -> String {
+    let Some((from, to)) = timeline.span() else { return paragraph("There are no receipts yet.") };
+    let mut text = format!(
         "Which worker worked on which chunk when, according to the receipts, from {from} to {to}.\n\n\
-         | chunk | worker | from | to | receipts |\n|---:|---|---|---|---:|"
-    )?;
+         | chunk | worker | from | to | receipts |\n|---:|---|---|---|---:|\n"
+    );
     for bar in &timeline.bars {
         let (chunk, worker) = (bar.chunk, Markdown(&bar.worker));
-        writeln!(out, "| {chunk} | {worker} | {} | {} | {} |", bar.from, bar.to, bar.receipts)?;
+        text += &format!("| {chunk} | {worker} | {} | {} | {} |\n", bar.from, bar.to, bar.receipts);
     }
+    text.push('\n');
     if timeline.is_truncated {
-        writeln!(out, "\nOnly the first {MOST_BARS} rows are shown.")?;
+        text += &format!("Only the first {MOST_BARS} rows are shown.\n\n");
     }
-    writeln!(out)
+    text
 }
 
-fn write_chunk(out: &mut dyn Write, line: &ChunkLine, attempts: &str) -> io::Result<()> {
+/// A row of the chunks.
+pub(super) fn chunk(line: &ChunkLine, receipts: Option<&Target>) -> String {
     let counts = &line.counts;
-    let categories: Vec<String> =
-        line.categories.iter().map(|(name, count)| format!("{} {count}", Markdown(name))).collect();
-    writeln!(
-        out,
-        "| {} | {} | {} | {} | {} | {} | {} | {} | {attempts} | {} | {} |",
-        line.name,
+    let categories: Vec<String> = shortened(&line.categories)
+        .iter()
+        .map(|(name, count)| format!("{} {count}", Markdown(name)))
+        .collect();
+    format!(
+        "| {} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {} |\n",
+        link(&line.name, receipts),
         Markdown(&line.title),
         line.status,
         counts.total,
@@ -107,30 +131,57 @@ fn write_chunk(out: &mut dyn Write, line: &ChunkLine, attempts: &str) -> io::Res
         counts.failed,
         counts.skipped,
         counts.total - counts.processed(),
+        line.attempts.map(|attempts| attempts.to_string()).unwrap_or_default(),
         Markdown(line.worker.as_deref().unwrap_or_default()),
         categories.join(", ")
     )
 }
 
-fn write_receipts_heading(out: &mut dyn Write, heading: &ReceiptsHeading) -> io::Result<()> {
-    let name = match &heading.chunk {
-        Some(number) => format!("Chunk {number}: "),
-        None => "The batch itself: ".to_owned(),
-    };
-    writeln!(
-        out,
-        "<details><summary>{name}{} ({} receipts)</summary>\n\n| no. | time | author | item | outcome | category | receipt |\n|---:|---|---|---|---|---|---|",
-        HtmlLine(&heading.title),
-        heading.receipts
+/// A row of the failures.
+pub(super) fn failure(failure: &FailureLine, receipt: Option<&Target>) -> String {
+    format!(
+        "| {} | {} | {} | {} |\n",
+        link(&failure.chunk, receipt),
+        Markdown(failure.item.as_deref().unwrap_or("(the chunk itself)")),
+        Markdown(failure.category.as_deref().unwrap_or_default()),
+        Markdown(&failure.reason)
     )
 }
 
-fn write_receipt(out: &mut dyn Write, receipt: &Receipt) -> io::Result<()> {
-    let outcome = receipt.outcome.map_or("", crate::model::status::ItemReport::as_str);
+/// A row of the decisions.
+pub(super) fn decision(decision: &DecisionLine) -> String {
+    format!(
+        "| {} | {} | {} | {} |\n",
+        decision.chunk.as_deref().unwrap_or_default(),
+        decision.at.map(|at| at.to_string()).unwrap_or_default(),
+        Markdown(&decision.author),
+        Markdown(&decision.text)
+    )
+}
+
+/// A row of the costs.
+pub(super) fn cost(CostLine { kind, name, sum }: &CostLine) -> String {
+    format!("| {kind} | {} | {} | {} | {} |\n", Markdown(name), sum.cost, sum.tokens_in, sum.tokens_out)
+}
+
+/// A row of the categories.
+pub(super) fn category(name: &str, count: u64) -> String {
+    format!("| {} | {count} |\n", Markdown(name))
+}
+
+/// The heading above the receipts of one task.
+pub(super) fn receipts_heading(text: &str) -> String {
+    // A heading is one line.
+    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    format!("### {}\n\n", Markdown(&line))
+}
+
+/// A row of the receipts.
+pub(super) fn receipt(receipt: &Receipt) -> String {
+    let outcome = receipt.outcome.map_or("", ItemReport::as_str);
     let late = if receipt.late { " **late, not counted**" } else { "" };
-    writeln!(
-        out,
-        "| {} | {} | {} | {} | {outcome}{late} | {} | {} |",
+    format!(
+        "| {} | {} | {} | {} | {outcome}{late} | {} | {} |\n",
         receipt.number,
         receipt.at,
         Markdown(&receipt.author),
@@ -140,10 +191,17 @@ fn write_receipt(out: &mut dyn Write, receipt: &Receipt) -> io::Result<()> {
     )
 }
 
-fn write_checks(out: &mut dyn Write, checks: &Checks) -> io::Result<()> {
-    writeln!(out, "## Checks\n")?;
+/// The state of the hash chain below the receipts of one task.
+pub(super) fn chain(head: &str, is_intact: bool) -> String {
+    let state = if is_intact { "intact" } else { "**broken**" };
+    format!("Hash chain {state}; last hash `{head}`\n\n")
+}
+
+/// The checks, and the end of the first page.
+pub(super) fn checks(checks: &Checks) -> String {
+    let mut text = heading("Checks");
     for (sentence, passes) in checks.sentences() {
-        writeln!(out, "- {}: {}", if passes { "yes" } else { "**NO**" }, Markdown(&sentence))?;
+        text += &format!("- {}: {}\n", if passes { "yes" } else { "**NO**" }, Markdown(&sentence));
     }
-    writeln!(out, "\nWritten by tasktally {}.", env!("CARGO_PKG_VERSION"))
+    text + &format!("\nWritten by tasktally {}.\n", env!("CARGO_PKG_VERSION"))
 }

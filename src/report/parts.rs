@@ -1,10 +1,12 @@
-//! The parts of a report, in the order of its pages.
+//! The contents of a report.
 
-use super::timeline::Timeline;
 use crate::model::batch::ItemCounts;
-use crate::model::receipt::Receipt;
+use crate::model::cost::CostSum;
 use crate::model::timestamp::Timestamp;
 use crate::ops::BatchView;
+
+/// The categories that a line names; the rest is summed up.
+const SHOWN_CATEGORIES: usize = 20;
 
 /// The batch and its plan.
 pub(super) struct Summary {
@@ -12,7 +14,6 @@ pub(super) struct Summary {
     pub(super) batch: BatchView,
     pub(super) counts: ItemCounts,
     pub(super) project: Option<String>,
-    pub(super) instructions: String,
     pub(super) key: String,
     pub(super) split: String,
     pub(super) max_chunk: i64,
@@ -65,6 +66,49 @@ impl Summary {
         ]);
         plan
     }
+
+    /// The other results, a sentence each: categories, cost, and what is in the way of the rest.
+    pub(super) fn more_results(&self) -> Vec<String> {
+        let mut sentences = Vec::new();
+        let categories = self.categories();
+        if !categories.is_empty() {
+            sentences.push(format!("Categories: {categories}."));
+        }
+        if let Some(spent) = &self.batch.spent {
+            let CostSum { cost, tokens_in, tokens_out } = spent.all;
+            sentences.push(format!("Cost: {cost}; {tokens_in} tokens in, {tokens_out} tokens out."));
+        }
+        if self.batch.begun > 0 {
+            let (begun, doubt) = (self.batch.begun, self.batch.in_doubt);
+            sentences.push(format!("Begun and not settled: {begun} items, {doubt} of them in doubt."));
+        }
+        if let Some(reason) = &self.batch.paused {
+            sentences.push(format!("Paused: {reason}"));
+        }
+        sentences
+    }
+
+    /// The most frequent categories with their counts, and how many others there are.
+    pub(super) fn categories(&self) -> String {
+        let all = &self.batch.categories;
+        let mut shown: Vec<String> =
+            all.iter().take(SHOWN_CATEGORIES).map(|(name, count)| format!("{name} {count}")).collect();
+        if all.len() > SHOWN_CATEGORIES {
+            let rest: u64 = all.values().skip(SHOWN_CATEGORIES).filter_map(serde_json::Value::as_u64).sum();
+            shown.push(format!("{rest} in {} other categories", all.len() - SHOWN_CATEGORIES));
+        }
+        shown.join(", ")
+    }
+}
+
+/// A chunk's categories as they are shown: all of a few, or the largest and the sum of the rest.
+pub(super) fn shortened(categories: &[(String, u64)]) -> Vec<(String, u64)> {
+    let (shown, rest) = categories.split_at(categories.len().min(SHOWN_CATEGORIES));
+    let mut shown = shown.to_vec();
+    if !rest.is_empty() {
+        shown.push((format!("{} others", rest.len()), rest.iter().map(|(_, count)| count).sum()));
+    }
+    shown
 }
 
 /// A chunk's line in the table, or the line with the sums.
@@ -73,7 +117,8 @@ pub(super) struct ChunkLine {
     pub(super) name: String,
     pub(super) title: String,
     pub(super) status: String,
-    pub(super) attempts: i64,
+    /// How often it was claimed; `None` for the sums.
+    pub(super) attempts: Option<i64>,
     pub(super) counts: ItemCounts,
     pub(super) categories: Vec<(String, u64)>,
     pub(super) worker: Option<String>,
@@ -86,15 +131,27 @@ pub(super) struct FailureLine {
     /// The item; `None` if the chunk itself failed.
     pub(super) item: Option<String>,
     pub(super) category: Option<String>,
+    /// The number of the receipt that says why; 0 if there is none.
+    pub(super) receipt: u64,
     pub(super) reason: String,
 }
 
-/// The heading above the receipts of one task.
-pub(super) struct ReceiptsHeading {
+/// A decision of a person, a note on the batch, or a chunk that waits for a decision.
+pub(super) struct DecisionLine {
     /// The chunk's number; `None` for the batch itself.
     pub(super) chunk: Option<String>,
-    pub(super) title: String,
-    pub(super) receipts: u64,
+    /// When it was written; `None` if the decision is still to come.
+    pub(super) at: Option<Timestamp>,
+    pub(super) author: String,
+    pub(super) text: String,
+}
+
+/// What one model, worker or category cost.
+pub(super) struct CostLine {
+    /// What the sum covers: `all`, `model`, `worker` or `category`.
+    pub(super) kind: &'static str,
+    pub(super) name: String,
+    pub(super) sum: CostSum,
 }
 
 /// Whether the numbers in the store are consistent.
@@ -133,27 +190,4 @@ impl Checks {
             (chain, self.broken.is_empty()),
         ]
     }
-}
-
-/// A part of the report.
-pub(super) enum ReportPart<'a> {
-    Summary(&'a Summary),
-    Timeline(&'a Timeline),
-    ChunksStart,
-    Chunk(&'a ChunkLine),
-    /// The sums of all chunks, as the batch counts them.
-    ChunksEnd(&'a ChunkLine),
-    FailuresStart,
-    Failure(&'a FailureLine),
-    /// The number of failures.
-    FailuresEnd(u64),
-    ReceiptsStart,
-    ReceiptsHeading(&'a ReceiptsHeading),
-    Receipt(&'a Receipt),
-    /// The end of one task's receipts: the last hash, and whether the chain up to it is intact.
-    ReceiptsEnd {
-        head: &'a str,
-        is_intact: bool,
-    },
-    End(&'a Checks),
 }

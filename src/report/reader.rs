@@ -1,12 +1,20 @@
-//! Reads a batch at one moment of the store, and emits its report part by part.
+//! Reads a batch at one moment of the store. Writes the pages of its report, and returns what the first page shows.
 
-use super::parts::{Checks, ChunkLine, FailureLine, ReceiptsHeading, ReportPart, Summary};
+use std::io;
+
+use super::first_page::FirstPage;
+use super::page::PageFolder;
+use super::parts::{Checks, ChunkLine, CostLine, DecisionLine, FailureLine, Summary};
+use super::section::{FinishedSection, Section};
+use super::sections::{self, Receipts};
 use super::timeline::Timeline;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::model::batch::Batch;
 use crate::model::chain::ChainVerifier;
+use crate::model::cost::{CostGroup, CostSum, Money};
 use crate::model::id::TaskId;
 use crate::model::limits::PAGE_ROWS;
+use crate::model::receipt::Receipt;
 use crate::model::split::number_width;
 use crate::model::status::{Outcome, Status};
 use crate::model::step::Checkpoint;
@@ -18,21 +26,28 @@ use crate::store::StoreRead;
 /// The most changed tasks that the checks name: a list of all could be as long as the batch.
 const NAMED_TASKS: usize = 20;
 
-/// Receives the parts in order.
-type Emit<'a> = &'a mut dyn FnMut(&ReportPart<'_>) -> Result<()>;
-
-/// Reads a batch, emits the parts of its report, and returns the result of the checks.
-pub(super) fn read_report(tx: &dyn StoreRead, id: &TaskId, emit: Emit<'_>) -> Result<Checks> {
+/// Reads a batch and writes the pages of its report to `folder`. Returns the contents of the first page.
+pub(super) fn read_report(tx: &dyn StoreRead, id: &TaskId, folder: &PageFolder) -> Result<FirstPage> {
     let (task, batch) = find_batch(tx, id)?;
-    let reader =
-        ReportReader { tx, number_width: number_width(batch.chunk_count), task: &task, batch: &batch };
-    emit(&ReportPart::Summary(&reader.summary()?))?;
-    emit(&ReportPart::Timeline(&reader.timeline()?))?;
-    let mut checks = reader.chunks(emit)?;
-    reader.failures(emit)?;
-    reader.receipts(emit, &mut checks)?;
-    emit(&ReportPart::End(&checks))?;
-    Ok(checks)
+    let number_width = number_width(batch.chunk_count);
+    let reader = ReportReader { tx, number_width, task: &task, batch: &batch, folder };
+    let summary = reader.summary()?;
+    let mut checks = Checks::default();
+    let (receipts, decisions, timeline) = reader.receipts(&mut checks)?;
+    let chunks = reader.chunks(&receipts, &mut checks)?;
+    Ok(FirstPage {
+        categories: reader.categories()?,
+        failures: reader.failures(&receipts)?,
+        costs: reader.costs()?,
+        instructions: sections::instructions(folder, &all_instructions(&batch))
+            .map_err(|e| reader.unwritten(e))?,
+        summary,
+        checks,
+        timeline,
+        decisions,
+        chunks,
+        receipts,
+    })
 }
 
 struct ReportReader<'a> {
@@ -41,16 +56,20 @@ struct ReportReader<'a> {
     batch: &'a Batch,
     /// Digits of a chunk's number.
     number_width: usize,
+    folder: &'a PageFolder,
 }
 
 impl ReportReader<'_> {
+    fn unwritten(&self, error: io::Error) -> Error {
+        Error::internal(format!("the report cannot be written to {}", self.folder.path.display()), error)
+    }
+
     fn summary(&self) -> Result<Summary> {
         let batch = self.batch;
         Ok(Summary {
             batch: batch_view(self.tx, self.task, batch)?,
             counts: batch.counts,
             project: self.task.project.clone(),
-            instructions: all_instructions(batch),
             key: batch.key_field.clone(),
             split: batch.split.clone(),
             max_chunk: batch.max_chunk,
@@ -80,35 +99,101 @@ impl ReportReader<'_> {
         format!("{number:0width$}", width = self.number_width)
     }
 
-    fn timeline(&self) -> Result<Timeline> {
+    /// Writes the receipts in one pass, and collects from them the decisions and the timeline.
+    fn receipts(&self, checks: &mut Checks) -> Result<(FinishedSection, FinishedSection, Timeline)> {
+        let mut receipts = Receipts::new(self.folder);
+        let mut decisions = sections::decisions(self.folder);
         let mut timeline = Timeline::default();
-        for_each_chunk(self.tx, self.task.row, 0, |chunk, task| {
-            let mut after = 0;
-            loop {
-                let page = self.tx.receipts(task.row, after, PAGE_ROWS)?;
-                let Some(last) = page.last() else { return Ok(!timeline.is_truncated) };
-                after = last.number;
-                page.iter().for_each(|receipt| timeline.add(chunk.number, receipt));
+        let mut visit = |chunk: u64, task: &Task| -> Result<()> {
+            let name = (chunk > 0).then(|| self.padded(chunk));
+            let name = name.as_deref();
+            self.receipts_of(chunk, task, &mut receipts, checks, |receipt| {
+                if chunk > 0 {
+                    timeline.add(chunk, receipt);
+                }
+                if chunk > 0 && !is_review(receipt) {
+                    return Ok(());
+                }
+                let line = DecisionLine {
+                    chunk: name.map(str::to_owned),
+                    at: Some(receipt.at),
+                    author: receipt.author.clone(),
+                    text: receipt.text.clone(),
+                };
+                sections::add_decision(&mut decisions, receipt.number, line)
+            })?;
+            if chunk > 0 && task.status == Status::Review {
+                let text = format!(
+                    "waits for a decision: tasktally review-batch {} --decision approve --chunk {}",
+                    self.task.id, task.id
+                );
+                let line =
+                    DecisionLine { chunk: name.map(str::to_owned), at: None, author: String::new(), text };
+                sections::add_decision(&mut decisions, 0, line).map_err(|error| self.unwritten(error))?;
             }
-        })?;
-        Ok(timeline)
+            Ok(())
+        };
+        visit(0, self.task)?;
+        for_each_chunk(self.tx, self.task.row, 0, |chunk, task| visit(chunk.number, &task).map(|()| true))?;
+        let receipts = receipts.finish().map_err(|error| self.unwritten(error))?;
+        Ok((receipts, self.finish(decisions)?, timeline))
     }
 
-    fn chunks(&self, emit: Emit<'_>) -> Result<Checks> {
-        let mut checks = Checks::default();
-        emit(&ReportPart::ChunksStart)?;
+    /// Writes the receipts of a task, and calls `visit` with each.
+    fn receipts_of(
+        &self,
+        chunk: u64,
+        task: &Task,
+        section: &mut Receipts<'_>,
+        checks: &mut Checks,
+        mut visit: impl FnMut(&Receipt) -> io::Result<()>,
+    ) -> Result<()> {
+        let unwritten = |error| self.unwritten(error);
+        let (mut chain, mut after) = (ChainVerifier::at_genesis(), 0);
+        if task.receipt_count > 0 {
+            let name = match chunk {
+                0 => "The batch itself".to_owned(),
+                number => format!("Chunk {}", self.padded(number)),
+            };
+            let heading = format!("{name}: {} ({} receipts)", task.title, task.receipt_count);
+            section.start_task(chunk, &heading).map_err(unwritten)?;
+        }
+        loop {
+            let page = self.tx.hashed_receipts(task.row, after, PAGE_ROWS)?;
+            let Some((last, _)) = page.last() else { break };
+            after = last.number;
+            for (receipt, hash) in page {
+                chain.verify_next(task.id.as_str(), &receipt, hash);
+                section.row(chunk, &receipt).and_then(|()| visit(&receipt)).map_err(unwritten)?;
+            }
+        }
+        checks.receipts += chain.receipt_count();
+        let is_intact = chain.is_intact(task.receipt_count);
+        if !is_intact && checks.broken.len() < NAMED_TASKS {
+            checks.broken.push(task.id.to_string());
+        }
+        if task.receipt_count > 0 {
+            section.end_task(&chain.head_hash(), is_intact).map_err(unwritten)?;
+        }
+        Ok(())
+    }
+
+    fn chunks(&self, receipts: &FinishedSection, checks: &mut Checks) -> Result<FinishedSection> {
+        let mut section = sections::chunks(self.folder);
         for_each_chunk(self.tx, self.task.row, 0, |chunk, task| {
             checks.chunks.0 += 1;
             checks.processed.0 += chunk.counts.processed();
-            emit(&ReportPart::Chunk(&ChunkLine {
+            let line = ChunkLine {
                 name: self.padded(chunk.number),
                 title: task.title.clone(),
                 status: task.status.to_string(),
-                attempts: chunk.attempts,
+                attempts: Some(chunk.attempts),
                 counts: chunk.counts,
                 categories: self.tx.category_counts(task.row)?,
                 worker: task.claim.as_ref().map(|claim| claim.worker.clone()),
-            }))?;
+            };
+            sections::add_chunk(&mut section, receipts, chunk.number, task.receipt_count > 0, &line)
+                .map_err(|error| self.unwritten(error))?;
             Ok(true)
         })?;
         let sums = ChunkLine {
@@ -118,7 +203,7 @@ impl ReportReader<'_> {
                 .batch
                 .status(self.task.status, self.tx.has_workable_chunk(self.task.row)?)
                 .to_string(),
-            attempts: 0,
+            attempts: None,
             counts: self.batch.counts,
             categories: self.tx.category_counts(self.task.row)?,
             worker: None,
@@ -126,78 +211,96 @@ impl ReportReader<'_> {
         checks.chunks.1 = self.batch.chunk_count;
         checks.processed.1 = sums.categories.iter().map(|(_, count)| count).sum();
         checks.processed.2 = self.batch.counts.processed();
-        emit(&ReportPart::ChunksEnd(&sums))?;
-        Ok(checks)
+        sections::add_chunk(&mut section, receipts, 0, false, &sums)
+            .map_err(|error| self.unwritten(error))?;
+        self.finish(section)
     }
 
-    fn failures(&self, emit: Emit<'_>) -> Result<()> {
-        let mut count = 0;
-        emit(&ReportPart::FailuresStart)?;
+    fn failures(&self, receipts: &FinishedSection) -> Result<FinishedSection> {
+        let mut section = sections::failures(self.folder);
         for_each_chunk(self.tx, self.task.row, 0, |chunk, task| {
-            let mut emit_failure = |item: Option<String>, category: Option<String>, receipt: u64| {
-                count += 1;
-                let receipt = self.tx.receipt(task.row, receipt)?;
-                emit(&ReportPart::Failure(&FailureLine {
-                    chunk: self.padded(chunk.number),
-                    item,
-                    category,
-                    reason: receipt.map(|receipt| receipt.text).unwrap_or_default(),
-                }))
+            let mut add = |item: Option<String>, category: Option<String>, receipt: u64| {
+                let reason =
+                    self.tx.receipt(task.row, receipt)?.map(|receipt| receipt.text).unwrap_or_default();
+                let line = FailureLine { chunk: self.padded(chunk.number), item, category, receipt, reason };
+                sections::add_failure(&mut section, receipts, chunk.number, line)
+                    .map_err(|error| self.unwritten(error))
             };
             if matches!(task.status, Status::Failed | Status::Blocked | Status::Rejected) {
-                emit_failure(None, None, task.receipt_count)?;
+                add(None, None, task.receipt_count)?;
             }
             if chunk.counts.failed == 0 {
                 return Ok(true);
             }
             for_each_item(self.tx, task.row, |item| match item.settled {
                 Some(settled) if settled.outcome == Outcome::Failed => {
-                    emit_failure(Some(item.key), settled.category, settled.receipt)
+                    add(Some(item.key), settled.category, settled.receipt)
                 }
                 _ => Ok(()),
             })?;
             Ok(true)
         })?;
-        emit(&ReportPart::FailuresEnd(count))
+        self.finish(section)
     }
 
-    fn receipts(&self, emit: Emit<'_>, checks: &mut Checks) -> Result<()> {
-        emit(&ReportPart::ReceiptsStart)?;
-        if self.task.receipt_count > 0 {
-            self.receipts_of(None, self.task, emit, checks)?;
+    fn categories(&self) -> Result<FinishedSection> {
+        let mut section = sections::categories(self.folder);
+        for (name, count) in self.tx.category_counts(self.task.row)? {
+            sections::add_category(&mut section, &name, count).map_err(|error| self.unwritten(error))?;
         }
-        for_each_chunk(self.tx, self.task.row, 0, |chunk, task| {
-            self.receipts_of(Some(self.padded(chunk.number)), &task, emit, checks)?;
-            Ok(true)
-        })
+        self.finish(section)
     }
 
-    fn receipts_of(
-        &self,
-        chunk: Option<String>,
-        task: &Task,
-        emit: Emit<'_>,
-        checks: &mut Checks,
-    ) -> Result<()> {
-        let heading = ReceiptsHeading { chunk, title: task.title.clone(), receipts: task.receipt_count };
-        emit(&ReportPart::ReceiptsHeading(&heading))?;
-        let (mut chain, mut after) = (ChainVerifier::at_genesis(), 0);
-        loop {
-            let page = self.tx.hashed_receipts(task.row, after, PAGE_ROWS)?;
-            let Some((last, _)) = page.last() else { break };
-            after = last.number;
-            for (receipt, hash) in page {
-                chain.verify_next(task.id.as_str(), &receipt, hash);
-                emit(&ReportPart::Receipt(&receipt))?;
+    fn costs(&self) -> Result<FinishedSection> {
+        let totals = self.tx.cost_totals(self.task.row)?;
+        let mut section = sections::costs(self.folder);
+        // The total first, then the models: the workers may be many.
+        for group in [CostGroup::All, CostGroup::Model, CostGroup::Category, CostGroup::Worker] {
+            let of_group = totals.iter().filter(|(kind, ..)| *kind == group);
+            for (_, name, sum) in of_group {
+                let line = CostLine { kind: group.as_str(), name: name.clone(), sum: *sum };
+                sections::add_cost(&mut section, &line).map_err(|error| self.unwritten(error))?;
+            }
+            if group == CostGroup::Model
+                && let Some(sum) = without_model(&totals)
+            {
+                let line = CostLine { kind: group.as_str(), name: "(not named)".to_owned(), sum };
+                sections::add_cost(&mut section, &line).map_err(|error| self.unwritten(error))?;
             }
         }
-        checks.receipts += chain.receipt_count();
-        let is_intact = chain.is_intact(task.receipt_count);
-        if !is_intact && checks.broken.len() < NAMED_TASKS {
-            checks.broken.push(task.id.to_string());
-        }
-        emit(&ReportPart::ReceiptsEnd { head: &chain.head_hash(), is_intact })
+        self.finish(section)
     }
+
+    fn finish(&self, section: Section<'_>) -> Result<FinishedSection> {
+        section.finish().map_err(|error| self.unwritten(error))
+    }
+}
+
+/// What receipts cost that name no model; `None` if there are no such receipts.
+fn without_model(totals: &[(CostGroup, String, CostSum)]) -> Option<CostSum> {
+    let sum_of = |group: CostGroup| {
+        let sums = totals.iter().filter(|(kind, ..)| *kind == group).map(|(.., sum)| sum);
+        sums.fold((0, 0, 0), |(cost, tokens_in, tokens_out), sum| {
+            (cost + sum.cost.millionths(), tokens_in + sum.tokens_in, tokens_out + sum.tokens_out)
+        })
+    };
+    let (all, named) = (sum_of(CostGroup::All), sum_of(CostGroup::Model));
+    let rest = CostSum {
+        cost: Money::from_millionths(all.0 - named.0),
+        tokens_in: all.1 - named.1,
+        tokens_out: all.2 - named.2,
+    };
+    (all != named).then_some(rest)
+}
+
+/// Whether a receipt of a chunk has the form of a review. Receipts have no field for that, so a worker could write the
+/// same text; its author is shown beside it.
+fn is_review(receipt: &Receipt) -> bool {
+    let form = format!(" by '{}' after step '", receipt.author);
+    let first = receipt.text.lines().next().unwrap_or_default();
+    let is_decision = ["Approved", "Rejected", "Redo of "].iter().any(|what| first.starts_with(what));
+    receipt.item.is_none()
+        && ((is_decision && first.contains(&form)) || first.starts_with("Approved automatically: "))
 }
 
 /// The instructions of the batch, then those of each step.

@@ -1,6 +1,6 @@
 //! The timeline as a chart: a row per worker, a bar per chunk.
 
-use std::io::{self, Write};
+use std::fmt::{self, Write};
 
 use super::escape::Html;
 use super::timeline::Timeline;
@@ -14,8 +14,15 @@ const LEFT: f64 = 190.0;
 const ROW: usize = 20;
 const TICKS: u32 = 5;
 
-/// Writes the chart; nothing if the timeline is empty.
-pub(super) fn draw(out: &mut dyn Write, timeline: &Timeline) -> io::Result<()> {
+/// The chart; empty if the timeline is.
+pub(super) fn draw(timeline: &Timeline) -> String {
+    let mut text = String::new();
+    // Writing to a String cannot fail.
+    let _ = write_chart(&mut text, timeline);
+    text
+}
+
+fn write_chart(out: &mut String, timeline: &Timeline) -> fmt::Result {
     let Some((from, to)) = timeline.span() else { return Ok(()) };
     let rows = timeline_rows(timeline);
     let bottom = rows.len() * ROW;

@@ -4,7 +4,7 @@ use crate::model::receipt::Receipt;
 use crate::model::timestamp::Timestamp;
 
 /// The most bars that are drawn: a chart with more is unreadable.
-pub(super) const MOST_BARS: usize = 1_000;
+pub(super) const MOST_BARS: usize = 400;
 
 /// Consecutive receipts of one worker in one chunk.
 #[derive(Debug, Clone, PartialEq, Eq)]
