@@ -124,7 +124,7 @@ fn body_page(tx: &dyn StoreRead, row: RowId, after: u64, limit: usize) -> Result
         if !body.is_empty() {
             body.push_str("\n\n");
         }
-        body.push_str(&receipt.display_text());
+        body.push_str(&receipt.body_text());
     }
     Ok((body, None))
 }
