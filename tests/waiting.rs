@@ -257,7 +257,7 @@ fn a_step_checkpoint_is_asked_as_one_question() {
     );
     work_chunk(&mut server, &id);
     let (key, message) = question(&wait_state(&mut server, &handle));
-    assert!(message.contains("all 2 chunks in review"), "{message}");
+    assert!(message.contains("2 chunks in review (1-2)"), "{message}");
     assert!(message.contains("4 items: 2 a, 2 b"), "{message}");
     answer(&mut server, &handle, &key, decide("approve", ""));
     let after = server.call("get_batch", json!({"id": id})).ok();

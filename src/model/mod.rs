@@ -6,6 +6,7 @@ mod macros;
 pub mod batch;
 pub mod chain;
 pub mod checklist;
+pub mod chunk_list;
 pub mod claim;
 pub mod claim_rules;
 pub mod completion;

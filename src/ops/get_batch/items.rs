@@ -2,9 +2,11 @@
 
 use super::{BatchRequest, GetBatch, GetBatchReply, View};
 use crate::error::{Error, Result};
+use crate::model::task::Task;
 use crate::model::text::LineText;
 use crate::ops::request::lookup::find_chunk;
 use crate::ops::views::batch_items::{ItemFilter, ItemPage, ItemReader};
+use crate::store::StoreRead;
 
 impl GetBatch {
     /// Refuses filters that the view does not have.
@@ -13,14 +15,20 @@ impl GetBatch {
     /// `invalid_argument`.
     pub(super) fn check_filters(&self) -> Result<()> {
         let is_filtered = self.chunk.is_some() || self.category.is_some() || self.outcome.is_some();
-        let has_filters = matches!(self.view, View::Items | View::Receipts) && self.id.is_some();
+        let has_filters =
+            matches!(self.view, View::Items | View::Receipts | View::Review) && self.id.is_some();
         if is_filtered && !has_filters {
             return Err(Error::invalid(
-                "chunk, category, outcome: allowed with an id and view=\"items\" or view=\"receipts\" only",
+                "chunk, category, outcome: allowed with an id and view=\"items\", view=\"receipts\" or view=\"review\" only",
             ));
         }
-        if self.items_after.is_some() && self.view != View::Items {
-            return Err(Error::invalid("items_after: allowed with view=\"items\" only"));
+        if self.outcome.is_some() && self.view == View::Review {
+            return Err(Error::invalid(
+                "outcome: allowed with view=\"items\" or view=\"receipts\" only; with view=\"review\" filter by chunk or category",
+            ));
+        }
+        if self.items_after.is_some() && !matches!(self.view, View::Items | View::Review) {
+            return Err(Error::invalid("items_after: allowed with view=\"items\" or view=\"review\" only"));
         }
         match self.id {
             Some(_) if self.project.as_ref().and_then(LineText::non_empty).is_some() => Err(Error::invalid(
@@ -37,13 +45,22 @@ impl GetBatch {
         }
     }
 
-    /// The filters of the request.
-    pub(super) fn item_filter(&self) -> ItemFilter {
-        ItemFilter {
-            chunk: self.chunk.clone(),
+    /// The filters of the request. A chunk may be named by its number.
+    ///
+    /// # Errors
+    /// If there is no such chunk.
+    pub(super) fn item_filter(&self, tx: &dyn StoreRead, task: &Task) -> Result<ItemFilter> {
+        let chunk = self.chunk.as_ref().map(|id| find_chunk(tx, id, task)).transpose()?;
+        Ok(ItemFilter {
+            chunk: chunk.map(|(_, task)| task.id),
             category: self.category.as_ref().and_then(LineText::non_empty).map(str::to_owned),
             state: self.outcome,
-        }
+        })
+    }
+
+    /// The position after which the page of items starts.
+    pub(super) fn items_after(&self) -> u64 {
+        self.items_after.map_or(0, |after| after.get().unsigned_abs())
     }
 }
 

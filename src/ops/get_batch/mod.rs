@@ -3,6 +3,8 @@
 mod items;
 mod overview;
 mod progress;
+mod receipts;
+mod review;
 
 use std::sync::Arc;
 
@@ -15,13 +17,13 @@ use super::request::since::{parse_since, poll_from};
 use super::runner_launcher::RunnerLauncher;
 use super::runners::start::lacks_runner;
 use super::views::attention::{expired_chunks, failures_of, needs_person};
-use super::views::batch_items::{ItemFilter, ItemRow, ItemState};
+use super::views::batch_items::{ItemRow, ItemState};
 use super::views::chunk::ChunkView;
 use super::views::failures::{FailureView, failures};
 use super::views::next_call::{POLLING, next_call, resolving_calls};
 use super::views::overview::OpenBatch;
-use super::views::receipts::{BatchReceipt, receipts};
-use super::views::review::{ReviewView, reviews};
+use super::views::receipts::BatchReceipt;
+use super::views::review::ReviewView;
 use super::{Effect, Operation, Session};
 use crate::error::Result;
 use crate::model::batch::Batch;
@@ -71,10 +73,10 @@ pub struct GetBatch {
     #[arg(long)]
     chunks_after: Option<SequenceNumber>,
     /// Of this chunk id
-    #[arg(long, help = "With view=items or view=receipts: only those of this chunk")]
+    #[arg(long, help = "With view=items, view=receipts or view=review: only those of this chunk")]
     chunk: Option<TaskId>,
     /// Of this category
-    #[arg(long, help = "With view=items or view=receipts: only those of this category")]
+    #[arg(long, help = "With view=items, view=receipts or view=review: only those of this category")]
     category: Option<LineText>,
     /// started: not settled
     #[arg(
@@ -223,12 +225,13 @@ impl Operation for GetBatch {
             };
             match self.view {
                 View::Progress => request.progress(&mut reply)?,
-                View::Review => request.review(&mut reply)?,
+                View::Review => {
+                    request.review(&self.item_filter(tx, &task)?, self.items_after(), &mut reply)?
+                }
                 View::Failures => request.failures(&mut reply)?,
-                View::Receipts => request.receipts(self.item_filter(), &mut reply)?,
+                View::Receipts => request.receipts(&self.item_filter(tx, &task)?, &mut reply)?,
                 View::Items => {
-                    let after = self.items_after.map_or(0, |after| after.get().unsigned_abs());
-                    request.items(self.item_filter(), after, &mut reply)?;
+                    request.items(self.item_filter(tx, &task)?, self.items_after(), &mut reply)?;
                 }
             }
             if lacks_runner {
@@ -252,28 +255,6 @@ struct BatchRequest<'a> {
 }
 
 impl BatchRequest<'_> {
-    fn review(&self, reply: &mut GetBatchReply) -> Result<()> {
-        let (reviews, next) = reviews(self.tx, self.task, self.batch, self.chunks_after)?;
-        let in_doubt: usize = reviews.iter().map(|review| review.in_doubt.len()).sum();
-        let more = if next.is_some() { " or more" } else { "" };
-        let wait = if reviews.len() == 1 { "chunk waits" } else { "chunks wait" };
-        reply.message = match reviews.len() {
-            0 => "No chunk waits for a decision".to_owned(),
-            count => format!(
-                "{count}{more} {wait} for a person's decision: review_batch(id=\"{}\", decision)",
-                self.task.id
-            ),
-        };
-        if in_doubt > 0 {
-            reply.message += &format!(
-                "; {in_doubt} items were begun and not settled: approve settles them as done, redo has them worked again"
-            );
-        }
-        reply.reviews = Some(reviews);
-        reply.next_chunks_after = next;
-        self.add_batch(reply)
-    }
-
     fn failures(&self, reply: &mut GetBatchReply) -> Result<()> {
         let failed = failures_of(self.tx, self.task, self.batch)?;
         reply.message =
@@ -287,20 +268,6 @@ impl BatchRequest<'_> {
         if failed.are_unresolved() {
             reply.next = Some(resolving_calls(self.task, self.batch));
         }
-        Ok(())
-    }
-
-    fn receipts(&self, filter: ItemFilter, reply: &mut GetBatchReply) -> Result<()> {
-        let (receipts, last) = receipts(self.tx, self.task, self.since, &filter)?;
-        reply.message = match last {
-            Some(last) => {
-                reply.since = last.to_string();
-                format!("{} receipts, more follow: pass since", receipts.len())
-            }
-            None => format!("{} receipts, newest last", receipts.len()),
-        };
-        reply.receipts = Some(receipts);
-        reply.batch = Some(self.id_and_status()?);
         Ok(())
     }
 

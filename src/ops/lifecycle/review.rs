@@ -6,16 +6,20 @@ use super::steps::open_next_step;
 use super::transition::change_state;
 use crate::error::{Code, Error, Result};
 use crate::model::batch::{Batch, Chunk};
+use crate::model::chunk_list::ranges;
 use crate::model::id::TaskId;
 use crate::model::limits::PAGE_ROWS;
 use crate::model::status::Status;
 use crate::model::step::Decision;
 use crate::model::task::Task;
-use crate::model::text::{LineText, ReceiptText};
+use crate::model::text::{LineText, ReceiptText, counted};
 use crate::ops::conflicts::detect::store_conflicts_of_reopened;
 use crate::ops::request::lookup::find_batch;
 use crate::ops::views::attention::failures_of;
 use crate::store::{ItemSelection, NewReceipt, StoreRead, StoreWrite, TaskFilter};
+
+/// The most ranges of chunks that a reply and the record of a decision name.
+const RANGES: usize = 40;
 
 /// A decision on chunks in review.
 #[derive(Debug, Clone)]
@@ -80,7 +84,8 @@ impl Review {
             0
         };
         tx.set_approvals_in_a_row(batch.row, approved_in_a_row)?;
-        let count = format!("{} chunk{}", chunks.len(), if chunks.len() == 1 { "" } else { "s" });
+        let numbers: Vec<u64> = chunks.iter().map(|(chunk, _)| chunk.number).collect();
+        let count = format!("{} ({})", counted(chunks.len() as u64, "chunk"), ranges(&numbers, RANGES));
         let text =
             format!("'{}' decided {} for {count}.{}", self.reviewer, self.decision, self.note_suffix());
         tx.append_receipt(

@@ -1,9 +1,12 @@
 //! Finds the tasks, batches and chunks that a request names by id.
 
+use std::collections::BTreeMap;
+
 use crate::error::{Code, Error, Result};
 use crate::model::batch::{Batch, BatchStatus, Chunk};
+use crate::model::chunk_list::{ChunkList, ChunkName};
 use crate::model::id::TaskId;
-use crate::model::limits::MAX_IDS;
+use crate::model::limits::{MAX_IDS, PAGE_ROWS};
 use crate::model::task::{RowId, Task};
 use crate::store::StoreRead;
 
@@ -106,6 +109,46 @@ pub(in crate::ops) fn find_listed_chunk(
             batch.id
         ))),
     }
+}
+
+/// The chunks of a batch that the field `chunk` names, and their tasks, each once.
+///
+/// # Errors
+/// See [`find_chunk`]; also if a range goes beyond the last chunk.
+pub(in crate::ops) fn find_chunks(
+    tx: &dyn StoreRead,
+    list: &ChunkList,
+    task: &Task,
+    batch: &Batch,
+) -> Result<Vec<(Chunk, Task)>> {
+    let mut found: BTreeMap<u64, (Chunk, Task)> = BTreeMap::new();
+    for name in list.names() {
+        match name {
+            ChunkName::Id(id) => {
+                let (chunk, chunk_task) = find_chunk(tx, id, task)?;
+                found.insert(chunk.number, (chunk, chunk_task));
+            }
+            ChunkName::Range(range) if *range.end() > batch.chunk_count => {
+                return Err(Error::not_found(format!(
+                    "chunk: batch {} has no chunk {}; its chunks are 1 to {}",
+                    task.id,
+                    range.end(),
+                    batch.chunk_count
+                )));
+            }
+            ChunkName::Range(range) => {
+                let mut after = range.start() - 1;
+                while after < *range.end() {
+                    let page = tx.chunks(task.row, after, PAGE_ROWS)?;
+                    let Some((last, _)) = page.last() else { break };
+                    after = last.number;
+                    let in_range = page.into_iter().filter(|(chunk, _)| range.contains(&chunk.number));
+                    found.extend(in_range.map(|(chunk, chunk_task)| (chunk.number, (chunk, chunk_task))));
+                }
+            }
+        }
+    }
+    Ok(found.into_values().collect())
 }
 
 /// The batch of a task that is a chunk; `None` for any other task.

@@ -6,19 +6,23 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::lifecycle::review::{Review, chunks_in_review};
-use super::request::lookup::{find_batch, find_chunk};
+use super::request::lookup::{find_batch, find_chunks};
 use super::runners::start::start_runner;
 use super::views::batch_reply::BatchReply;
 use super::views::intermediate_state::write_chunk;
 use super::{Effect, Operation, Session};
 use crate::error::{Code, Error, Result};
 use crate::model::batch::{Batch, Chunk};
+use crate::model::chunk_list::ChunkList;
 use crate::model::id::TaskId;
 use crate::model::status::Status;
 use crate::model::step::Decision;
 use crate::model::task::Task;
 use crate::model::text::{LineText, ReceiptText};
 use crate::store::{StoreRead, StoreWrite};
+
+/// The most chunks that a refusal names.
+const NAMED_CHUNKS: usize = 10;
 
 /// The request.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema, clap::Args)]
@@ -27,9 +31,9 @@ pub struct ReviewBatch {
     /// Batch id
     #[arg(long)]
     id: TaskId,
-    /// Chunk id; default: all in review
-    #[arg(long)]
-    chunk: Option<TaskId>,
+    /// Chunk id, or several: 1,3-5; default: all in review
+    #[arg(long, help = "Chunk id or number, or several: 1,2,5 or 1-5; default: all in review")]
+    chunk: Option<ChunkList>,
     /// reject: final; redo: worked again. Default: the user is asked
     #[arg(long)]
     decision: Option<Decision>,
@@ -103,20 +107,42 @@ impl ReviewBatch {
         })
     }
 
-    /// The chunks to decide on.
+    /// The chunks to decide on: all that are named, or all that wait.
+    ///
+    /// # Errors
+    /// If one of the named chunks does not exist or takes no decision: then nothing is decided.
     fn selected_chunks(&self, tx: &dyn StoreRead, task: &Task, batch: &Batch) -> Result<Vec<(Chunk, Task)>> {
-        let Some(id) = &self.chunk else { return chunks_in_review(tx, batch) };
-        let (chunk, chunk_task) = find_chunk(tx, id, task)?;
-        let redo_of_ended = self.decision == Some(Decision::Redo)
-            && matches!(chunk_task.status, Status::Failed | Status::Rejected | Status::Done);
-        if chunk_task.status != Status::Review && !redo_of_ended {
-            let message = format!(
-                "Chunk {id} is {} and does not wait for a review; get_batch(id=\"{}\", view=\"review\") shows the chunks that wait",
-                chunk_task.status, task.id
-            );
-            return Err(Error::new(Code::NotReady, message));
-        }
-        Ok(vec![(chunk, chunk_task)])
+        let Some(list) = &self.chunk else { return chunks_in_review(tx, batch) };
+        let selected = find_chunks(tx, list, task, batch)?;
+        let refused: Vec<&Task> =
+            selected.iter().map(|(_, task)| task).filter(|task| !self.can_decide_on(task.status)).collect();
+        let what = match refused.as_slice() {
+            [] => return Ok(selected),
+            [only] if selected.len() == 1 => {
+                format!("Chunk {} is {} and does not wait for a review", only.id, only.status)
+            }
+            several => {
+                let named = several.iter().take(NAMED_CHUNKS);
+                let named: Vec<String> =
+                    named.map(|task| format!("{} is {}", task.id, task.status)).collect();
+                let more = if several.len() > NAMED_CHUNKS { " and others" } else { "" };
+                format!(
+                    "Nothing was decided, because {} of the {} chunks do not wait for a review: {}{more}",
+                    several.len(),
+                    selected.len(),
+                    named.join(", ")
+                )
+            }
+        };
+        let message =
+            format!("{what}; get_batch(id=\"{}\", view=\"review\") shows the chunks that wait", task.id);
+        Err(Error::new(Code::NotReady, message))
+    }
+
+    fn can_decide_on(&self, status: Status) -> bool {
+        let is_redo = self.decision == Some(Decision::Redo);
+        status == Status::Review
+            || (is_redo && matches!(status, Status::Failed | Status::Rejected | Status::Done))
     }
 }
 
@@ -133,7 +159,7 @@ fn apply_review(
         let selected = select(tx)?;
         let message = review.apply(tx, &id, &selected)?;
         let chunks: Vec<TaskId> = selected.into_iter().map(|(_, task)| task.id).collect();
-        Ok((BatchReply::new(tx, &id, message)?, chunks))
+        Ok((BatchReply::new(tx, &id, message)?.with_next_workers(tx, &id)?, chunks))
     })?;
     for chunk in &chunks {
         write_chunk(session, chunk);

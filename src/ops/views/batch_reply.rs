@@ -5,6 +5,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::batch::{BatchView, batch_view};
+use super::next_workers::next_workers;
 use super::shorten::shorten_to;
 use crate::error::{Code, Result};
 use crate::model::id::TaskId;
@@ -26,6 +27,9 @@ pub struct BatchReply {
     /// What was done.
     pub(in crate::ops) message: String,
     batch: BatchView,
+    /// The prompt for each worker to start, if workers have to be started.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::ops) worker_prompt: Option<String>,
 }
 
 impl BatchReply {
@@ -36,7 +40,17 @@ impl BatchReply {
         batch.title = shorten_to(batch.title, TEXT_CHARS);
         batch.paused = batch.paused.map(|why| shorten_to(why, TEXT_CHARS));
         sum_small_categories(&mut batch.categories);
-        Ok(BatchReply { success: true, code: None, message, batch })
+        Ok(BatchReply { success: true, code: None, message, batch, worker_prompt: None })
+    }
+
+    /// Adds which chunks are open now, and how many workers to start with which prompt.
+    pub(in crate::ops) fn with_next_workers(mut self, tx: &dyn StoreRead, id: &TaskId) -> Result<Self> {
+        let (task, batch) = find_batch(tx, id)?;
+        if let Some(next) = next_workers(tx, &task, &batch)? {
+            self.message += &next.sentence;
+            self.worker_prompt = next.prompt;
+        }
+        Ok(self)
     }
 }
 

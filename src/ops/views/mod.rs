@@ -13,6 +13,7 @@ pub(in crate::ops) mod in_doubt;
 pub mod intermediate_state;
 pub(in crate::ops) mod items;
 pub(in crate::ops) mod next_call;
+pub(in crate::ops) mod next_workers;
 pub(in crate::ops) mod nothing_to_claim;
 pub(in crate::ops) mod overview;
 pub(in crate::ops) mod rate;

@@ -53,25 +53,38 @@ pub struct BatchReceipt {
     pub late: bool,
 }
 
-/// A page of a batch's receipts, oldest first: those after a change number, or the newest ones. If more receipts
-/// follow, also the change number at which the page ends.
+/// A page of receipts.
+pub(in crate::ops) struct ReceiptPage {
+    pub(in crate::ops) receipts: Vec<BatchReceipt>,
+    /// The change number at which the page ends, if more receipts follow.
+    pub(in crate::ops) last: Option<u64>,
+    /// Whether there are earlier receipts, or may be: without `since` only the newest ones are searched.
+    pub(in crate::ops) has_earlier: bool,
+}
+
+/// A page of a batch's receipts, oldest first: those after a change number, or the newest ones.
 pub(in crate::ops) fn receipts(
     tx: &dyn StoreRead,
     batch: &Task,
     since: Option<u64>,
     filter: &ItemFilter,
-) -> Result<(Vec<BatchReceipt>, Option<u64>)> {
-    let mut found = match since {
-        None if filter.is_all() => tx.latest_batch_receipts(batch.row, RECEIPTS)?,
-        None => latest_matching(tx, batch, filter)?,
-        Some(since) => matching_since(tx, batch, since, filter)?,
+) -> Result<ReceiptPage> {
+    let (found, last, has_earlier) = match since {
+        None => {
+            let (found, has_earlier) = latest_matching(tx, batch, filter)?;
+            (found, None, has_earlier)
+        }
+        Some(since) => {
+            let mut found = matching_since(tx, batch, since, filter)?;
+            let more = found.len() > RECEIPTS;
+            found.truncate(RECEIPTS);
+            let last = found.last().filter(|_| more).map(|(change, ..)| *change);
+            (found, last, false)
+        }
     };
-    let more = found.len() > RECEIPTS;
-    found.truncate(RECEIPTS);
-    let last = found.last().filter(|_| more).map(|(change, ..)| *change);
     let chunk = |task: TaskId| (task != batch.id).then(|| task.to_string());
-    let views = found.into_iter().map(|(_, task, receipt)| view(chunk(task), receipt)).collect();
-    Ok((views, last))
+    let receipts = found.into_iter().map(|(_, task, receipt)| view(chunk(task), receipt)).collect();
+    Ok(ReceiptPage { receipts, last, has_earlier })
 }
 
 /// The first matching receipts after a change number, one more than a page holds.
@@ -94,15 +107,21 @@ fn matching_since(
     }
 }
 
-/// The newest matching receipts, among the newest ones of the batch.
+/// The newest matching receipts, among the newest ones of the batch, and whether there may be earlier ones.
 fn latest_matching(
     tx: &dyn StoreRead,
     batch: &Task,
     filter: &ItemFilter,
-) -> Result<Vec<(u64, TaskId, Receipt)>> {
-    let mut found = tx.latest_batch_receipts(batch.row, SEARCHED)?;
+) -> Result<(Vec<(u64, TaskId, Receipt)>, bool)> {
+    let searched = if filter.is_all() { RECEIPTS } else { SEARCHED };
+    let mut found = tx.latest_batch_receipts(batch.row, searched + 1)?;
+    let has_unsearched = found.len() > searched;
+    if has_unsearched {
+        found.remove(0);
+    }
     found.retain(|(_, task, receipt)| filter.matches_receipt(task, receipt));
-    Ok(found.split_off(found.len().saturating_sub(RECEIPTS)))
+    let earlier = found.len().saturating_sub(RECEIPTS);
+    Ok((found.split_off(earlier), has_unsearched || earlier > 0))
 }
 
 fn view(chunk: Option<String>, receipt: Receipt) -> BatchReceipt {

@@ -9,9 +9,11 @@ use sha2::{Digest, Sha256};
 
 use super::batch::categories;
 use super::in_doubt::started_at_and_by;
-use super::shorten::shorten;
+use super::shorten::{shorten, shorten_to};
 use crate::error::Result;
 use crate::model::batch::{Batch, Chunk};
+use crate::model::id::TaskId;
+use crate::model::limits::{MAX_REPLY_CHARS, PAGE_ROWS};
 use crate::model::status::Status;
 use crate::model::task::Task;
 use crate::store::StoreRead;
@@ -21,6 +23,10 @@ use crate::store::pages::{for_each_chunk, for_each_item};
 const CHUNKS: usize = 5;
 /// The number of samples per category.
 const SAMPLES: usize = 3;
+/// The most items of one category in a reply.
+const LISTED_ITEMS: usize = 100;
+/// The most characters of a receipt in such a list.
+const LISTED_RECEIPT_CHARS: usize = 1_000;
 /// The most items in doubt that are shown per chunk.
 const IN_DOUBT: usize = 20;
 
@@ -35,8 +41,8 @@ pub struct ReviewView {
     pub step: String,
     /// The number of items by category.
     pub categories: Map<String, Value>,
-    /// Some items of each category. The choice depends only on the batch's id and the keys, so every caller sees
-    /// the same items.
+    /// Some items of each category, or the items of the requested category in order. The choice of some depends only on
+    /// the batch's id and the keys, so every caller sees the same items.
     pub samples: Vec<Sample>,
     /// Items in doubt: approve settles them as done, redo opens them again.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
@@ -71,11 +77,12 @@ pub(in crate::ops) fn reviews(
     tx: &dyn StoreRead,
     task: &Task,
     batch: &Batch,
+    only: Option<&TaskId>,
     after: u64,
 ) -> Result<(Vec<ReviewView>, Option<u64>)> {
     let (mut reviews, mut last, mut next) = (Vec::new(), after, None);
     for_each_chunk(tx, batch.row, after, |chunk, chunk_task| {
-        if chunk_task.status != Status::Review {
+        if chunk_task.status != Status::Review || only.is_some_and(|only| *only != chunk_task.id) {
             return Ok(true);
         }
         if reviews.len() == CHUNKS {
@@ -87,6 +94,118 @@ pub(in crate::ops) fn reviews(
         Ok(true)
     })?;
     Ok((reviews, next))
+}
+
+/// The items of one category, of the chunks that wait for a decision.
+pub(in crate::ops) struct CategoryReader<'a> {
+    pub(in crate::ops) tx: &'a dyn StoreRead,
+    pub(in crate::ops) batch: &'a Batch,
+    pub(in crate::ops) category: &'a str,
+    /// Only this chunk.
+    pub(in crate::ops) only: Option<&'a TaskId>,
+}
+
+/// A page of them: each chunk with its items as samples. Where the next page starts: after this chunk number, and after
+/// this position in the chunk that follows it.
+#[derive(Debug, Default)]
+pub(in crate::ops) struct CategoryPage {
+    pub(in crate::ops) reviews: Vec<ReviewView>,
+    pub(in crate::ops) next: Option<(u64, u64)>,
+    items: usize,
+    length: usize,
+}
+
+impl CategoryReader<'_> {
+    /// The items in chunks whose number is greater than `chunks_after`; in the first of them those after position
+    /// `items_after`.
+    pub(in crate::ops) fn page(&self, chunks_after: u64, mut items_after: u64) -> Result<CategoryPage> {
+        let mut page = CategoryPage::default();
+        for_each_chunk(self.tx, self.batch.row, chunks_after, |chunk, task| {
+            let is_wanted = task.status == Status::Review && self.only.is_none_or(|only| *only == task.id);
+            if is_wanted && self.count_in(&chunk)? > 0 {
+                self.add_items(&chunk, &task, items_after, &mut page)?;
+            }
+            items_after = 0;
+            Ok(page.next.is_none())
+        })?;
+        Ok(page)
+    }
+
+    /// How many items of the category wait for a decision.
+    pub(in crate::ops) fn count(&self) -> Result<u64> {
+        let mut count = 0;
+        for_each_chunk(self.tx, self.batch.row, 0, |chunk, task| {
+            if task.status == Status::Review && self.only.is_none_or(|only| *only == task.id) {
+                count += self.count_in(&chunk)?;
+            }
+            Ok(true)
+        })?;
+        Ok(count)
+    }
+
+    fn count_in(&self, chunk: &Chunk) -> Result<u64> {
+        let counts = self.tx.category_counts(chunk.row)?;
+        Ok(counts.into_iter().find(|(name, _)| name == self.category).map_or(0, |(_, count)| count))
+    }
+
+    /// Adds the items of a chunk, until the page is full.
+    fn add_items(&self, chunk: &Chunk, task: &Task, mut after: u64, page: &mut CategoryPage) -> Result<()> {
+        let mut samples = Vec::new();
+        'pages: loop {
+            let items = self.tx.items(chunk.row, after, PAGE_ROWS, false)?;
+            if items.is_empty() {
+                break;
+            }
+            for item in items {
+                let position = item.position;
+                let settled = item.settled.filter(|_| item.step == chunk.step);
+                if let Some(settled) = settled
+                    && settled.category.as_deref().unwrap_or(settled.outcome.as_str()) == self.category
+                {
+                    let text = self.tx.receipt(chunk.row, settled.receipt)?.map(|receipt| receipt.text);
+                    let receipt = shorten_to(text.unwrap_or_default(), LISTED_RECEIPT_CHARS);
+                    let length = item.key.len() + receipt.len() + self.category.len() + 50;
+                    if page.items == LISTED_ITEMS
+                        || (page.items > 0 && page.length + length > MAX_REPLY_CHARS)
+                    {
+                        page.next = Some((chunk.number - 1, after));
+                        break 'pages;
+                    }
+                    page.length += length;
+                    page.items += 1;
+                    samples.push(Sample { item: item.key, category: self.category.to_owned(), receipt });
+                }
+                after = position;
+            }
+        }
+        if !samples.is_empty() {
+            page.reviews.push(ReviewView {
+                chunk: task.id.to_string(),
+                title: task.title.clone(),
+                step: self.batch.steps.name(chunk.step).to_owned(),
+                categories: categories(self.tx, chunk.row)?,
+                samples,
+                in_doubt: Vec::new(),
+            });
+        }
+        Ok(())
+    }
+}
+
+impl CategoryPage {
+    /// The number of its items.
+    pub(in crate::ops) fn len(&self) -> usize {
+        self.items
+    }
+}
+
+impl ReviewView {
+    /// A category of which only some items are shown.
+    pub(in crate::ops) fn shortened_category(&self) -> Option<&str> {
+        let count = |value: &Value| value.as_u64().unwrap_or(0);
+        let mut categories = self.categories.iter();
+        categories.find(|(_, value)| count(value) > SAMPLES as u64).map(|(name, _)| name.as_str())
+    }
 }
 
 /// Reads one chunk in review for a reply.

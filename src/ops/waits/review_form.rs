@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 use crate::error::{Error, Result};
 use crate::model::batch::{Batch, Chunk};
 use crate::model::chain::hex;
+use crate::model::chunk_list::ranges;
 use crate::model::field::visible_excerpt;
 use crate::model::step::Decision;
 use crate::model::task::Task;
@@ -77,7 +78,10 @@ pub(in crate::ops) fn question(
     }
     let subject = match chunks {
         [(_, chunk)] => format!("chunk {} ({})", chunk.id, excerpt(&chunk.title)),
-        many => format!("all {} chunks in review", many.len()),
+        many => {
+            let numbers: Vec<u64> = many.iter().map(|(chunk, _)| chunk.number).collect();
+            format!("{} chunks in review ({})", many.len(), ranges(&numbers, CHUNKS))
+        }
     };
     let categories = count_categories(tx, chunks)?;
     let counts: Vec<String> = categories

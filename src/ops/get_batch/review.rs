@@ -1,0 +1,83 @@
+//! The chunks of a batch that wait for a decision: with samples of each category, or with all items of one.
+
+use super::{BatchRequest, GetBatchReply};
+use crate::error::{Error, Result};
+use crate::model::text::excerpt;
+use crate::ops::views::batch_items::ItemFilter;
+use crate::ops::views::review::{CategoryReader, ReviewView, reviews};
+
+impl BatchRequest<'_> {
+    pub(super) fn review(
+        &self,
+        filter: &ItemFilter,
+        items_after: u64,
+        reply: &mut GetBatchReply,
+    ) -> Result<()> {
+        match &filter.category {
+            Some(category) => self.review_category(filter, category, items_after, reply)?,
+            None if items_after > 0 => {
+                return Err(Error::invalid(
+                    "items_after: allowed with view=\"items\", or with view=\"review\" and a category; leave it out",
+                ));
+            }
+            None => self.review_samples(filter, reply)?,
+        }
+        self.add_batch(reply)
+    }
+
+    fn review_samples(&self, filter: &ItemFilter, reply: &mut GetBatchReply) -> Result<()> {
+        let (reviews, next) =
+            reviews(self.tx, self.task, self.batch, filter.chunk.as_ref(), self.chunks_after)?;
+        let id = &self.task.id;
+        let in_doubt: usize = reviews.iter().map(|review| review.in_doubt.len()).sum();
+        let more = if next.is_some() { " or more" } else { "" };
+        let wait = if reviews.len() == 1 { "chunk waits" } else { "chunks wait" };
+        reply.message = match reviews.len() {
+            0 => "No chunk waits for a decision".to_owned(),
+            count => {
+                format!("{count}{more} {wait} for a person's decision: review_batch(id=\"{id}\", decision)")
+            }
+        };
+        if let Some(category) = reviews.iter().find_map(ReviewView::shortened_category) {
+            let category = excerpt(category);
+            reply.message += &format!(
+                "; only samples of each category are listed: get_batch(id=\"{id}\", view=\"review\", category=\"{category}\") lists all items of that one"
+            );
+        }
+        if in_doubt > 0 {
+            reply.message += &format!(
+                "; {in_doubt} items were begun and not settled: approve settles them as done, redo has them worked again"
+            );
+        }
+        reply.reviews = Some(reviews);
+        reply.next_chunks_after = next;
+        Ok(())
+    }
+
+    fn review_category(
+        &self,
+        filter: &ItemFilter,
+        category: &str,
+        items_after: u64,
+        reply: &mut GetBatchReply,
+    ) -> Result<()> {
+        let reader = CategoryReader { tx: self.tx, batch: self.batch, category, only: filter.chunk.as_ref() };
+        let page = reader.page(self.chunks_after, items_after)?;
+        reply.message = format!(
+            "{} of {} items of category '{}' in chunks that wait for a decision",
+            page.len(),
+            reader.count()?,
+            excerpt(category)
+        );
+        if let Some((chunks_after, items_after)) = page.next {
+            reply.message += ", more follow: pass next_chunks_after and next_items_after";
+            (reply.next_chunks_after, reply.next_items_after) = (Some(chunks_after), Some(items_after));
+        }
+        if page.reviews.iter().flat_map(|review| &review.samples).any(|sample| sample.receipt.ends_with('…'))
+        {
+            reply.message += "; a receipt that ends with … is cut, get_task(id=CHUNK) shows all of it";
+        }
+        reply.reviews = Some(page.reviews);
+        Ok(())
+    }
+}

@@ -1,0 +1,60 @@
+//! Which workers a batch needs now, if its caller has to start them.
+
+use crate::error::Result;
+use crate::model::batch::Batch;
+use crate::model::chunk_list::ranges;
+use crate::model::status::Status;
+use crate::model::task::Task;
+use crate::model::text::counted;
+use crate::prompts::work_chunk;
+use crate::store::{StoreRead, TaskFilter};
+
+/// The most chunks that are read to name the open ones.
+const READ: usize = 200;
+/// The most ranges of open chunks that are named.
+const RANGES: usize = 8;
+
+/// The workers to start.
+pub(in crate::ops) struct NextWorkers {
+    /// The end of the reply's message.
+    pub(in crate::ops) sentence: String,
+    /// The prompt for each of them; `None` if the caller has none to start.
+    pub(in crate::ops) prompt: Option<String>,
+}
+
+/// The workers to start for the chunks that can be claimed now. `None` if there are no such chunks, or the batch has a
+/// profile, whose runner starts workers by itself.
+pub(in crate::ops) fn next_workers(
+    tx: &dyn StoreRead,
+    task: &Task,
+    batch: &Batch,
+) -> Result<Option<NextWorkers>> {
+    if batch.profile.is_some() {
+        return Ok(None);
+    }
+    let of_batch = TaskFilter { parent: Some(task.row), ..TaskFilter::default() };
+    let open = TaskFilter { ready: true, ..of_batch.clone() };
+    let count = tx.count_tasks(&open)?;
+    if count.count == 0 {
+        return Ok(None);
+    }
+    let at_work = tx.count_tasks(&TaskFilter { status: Some(Status::InProgress), ..of_batch })?.count;
+    let mut numbers = Vec::new();
+    for chunk in tx.list(&open, None, READ)? {
+        numbers.extend(tx.chunk(&chunk)?.map(|chunk| chunk.number));
+    }
+    let named =
+        if count.count > READ as u64 { String::new() } else { format!(" ({})", ranges(&numbers, RANGES)) };
+    let free = batch.max_parallel.unsigned_abs().saturating_sub(at_work);
+    let workers = count.count.min(free);
+    let open = if count.count == 1 { "1 chunk is" } else { &format!("{} chunks are", count.count) };
+    let start = match workers {
+        0 => format!("{} at work, as many as max_parallel allows", counted(at_work, "worker")),
+        _ if batch.run.is_some() => format!("tasktally run --resume {} works them", task.id),
+        _ => format!("start {} with worker_prompt", counted(workers, "worker")),
+    };
+    Ok(Some(NextWorkers {
+        sentence: format!("; {open} open now{named}: {start}"),
+        prompt: (workers > 0 && batch.run.is_none()).then(|| work_chunk(&task.id)),
+    }))
+}
