@@ -114,9 +114,11 @@ fn check(config: &Config, data: &Path, runs: bool, json: bool, out: &mut impl Wr
 
 /// Says which command is run before it runs, because it may change something.
 fn announce(profile: &Profile, program: &Path) {
-    let setting = profile.settings().iter().find(|setting| setting.name == "command");
-    let command = setting.map_or_else(|| program.display().to_string(), |setting| setting.value.to_string());
-    let text = escape_hidden(&format!("{}: runs {command} on the item 'check'", profile.name));
+    let is_command = |setting: &&Setting| setting.name == "command" || setting.name.ends_with(".command");
+    let commands = profile.settings().iter().filter(is_command).map(|setting| setting.value.to_string());
+    let commands = commands.collect::<Vec<_>>().join(", then ");
+    let commands = if commands.is_empty() { program.display().to_string() } else { commands };
+    let text = escape_hidden(&format!("{}: runs {commands} on the item 'check'", profile.name));
     // A closed standard error does not keep the check from running.
     writeln!(std::io::stderr().lock(), "{text}").ok();
 }

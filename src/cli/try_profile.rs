@@ -9,6 +9,7 @@ use crate::config::{Per, Profile};
 use crate::error::{Code, Error, Result};
 use crate::items::SourceRoots;
 use crate::model::id::TaskId;
+use crate::model::step::MAX_STEPS;
 use crate::model::text::LineText;
 use crate::ops::{self, Session};
 use crate::store::sqlite::SqliteStore;
@@ -34,10 +35,17 @@ pub(super) fn try_profile(profile: &Profile) -> Result<String> {
         Some(folder.path().to_owned()),
         "tasktally",
     );
-    let request = json!({
+    let mut request = json!({
         "title": "Check", "instructions": INSTRUCTIONS, "items": [{ "key": "check" }], "project": "check",
         "max_attempts": 1,
     });
+    // The command itself in a step of its own, then the commands of steps.
+    let names: Vec<&str> =
+        std::iter::once("check").chain(profile.steps().filter(|step| *step != "check")).collect();
+    if names.len() > 1 {
+        let step = |name: &&str| json!({ "name": name, "instructions": INSTRUCTIONS });
+        request["steps"] = names.iter().take(MAX_STEPS).map(step).collect();
+    }
     let plan = call(&session, "create_batch", request)?;
     let id = TaskId::stored(text(&plan, "/batch/id"));
     let name: LineText = profile.name.as_str().parse().map_err(|why: String| Error::invalid(why))?;

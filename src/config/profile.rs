@@ -15,6 +15,7 @@ use super::template::{PlaceholderValues, Template};
 use crate::error::{Error, Result};
 use crate::model::failure_streak::PauseAfterFailures;
 use crate::model::retry::RetryPolicy;
+use crate::model::text::excerpt;
 
 /// What one run of the command processes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -35,6 +36,13 @@ pub(super) enum WorkDirSetting {
     Folder(Template),
     /// `worktree`: a git worktree for each chunk, of the repository at this path.
     Worktree(Template),
+}
+
+/// A program with its arguments.
+#[derive(Debug, Clone)]
+pub(super) struct ProfileCommand {
+    pub(super) program: String,
+    pub(super) arguments: Vec<Template>,
 }
 
 /// A worker command with its limits: `[worker.NAME]`.
@@ -64,8 +72,9 @@ pub struct Profile {
     pub retry: RetryPolicy,
     /// After how many failures in a row the batch is paused.
     pub pause_after_failures: PauseAfterFailures,
-    pub(super) program: String,
-    pub(super) arguments: Vec<Template>,
+    pub(super) command: ProfileCommand,
+    /// The commands of steps that have one of their own, by the names of the steps.
+    pub(super) steps: BTreeMap<String, ProfileCommand>,
     pub(super) allowed_variables: Vec<String>,
     pub(super) set_variables: Vec<(String, Template)>,
     pub(super) work_dir: WorkDirSetting,
@@ -79,26 +88,66 @@ impl Profile {
         &self.settings
     }
 
-    /// The file of the program. A name without a path is searched for in the absolute folders of `path`, the worker's
-    /// `PATH`, as a shell does.
+    /// The steps that have a command of their own.
+    pub fn steps(&self) -> impl Iterator<Item = &str> {
+        self.steps.keys().map(String::as_str)
+    }
+
+    /// Checks the steps of the profile against the names of a batch's steps. Returns a note if one command works several
+    /// steps, once per item: it has to do something else in each of them.
+    ///
+    /// # Errors
+    /// The batch has no step of that name.
+    pub fn check_steps(&self, of_batch: &[String]) -> Result<Option<String>> {
+        if let Some(name) = self.steps.keys().find(|name| !of_batch.contains(name)) {
+            let names: Vec<String> = of_batch.iter().map(|step| format!("'{}'", excerpt(step))).collect();
+            return Err(self.refusal(&format!(
+                "steps: the batch has no step '{}', its steps are {}; give the step the same name in the profile and in the batch",
+                excerpt(name),
+                names.join(", ")
+            )));
+        }
+        let shared: Vec<&String> = of_batch.iter().filter(|step| !self.steps.contains_key(*step)).collect();
+        Ok((self.per == Per::Item && shared.len() > 1).then(|| {
+            format!(
+                "profile '{0}' runs the same command for {1} of the steps and gives it TASKTALLY_STEP; the table worker.{0}.steps.STEP gives a step a command of its own",
+                self.name,
+                shared.len()
+            )
+        }))
+    }
+
+    /// The command for a step, and the setting that it comes from.
+    fn command_for(&self, step: Option<&str>) -> (&ProfileCommand, String) {
+        match step.and_then(|step| Some((step, self.steps.get(step)?))) {
+            Some((step, command)) => (command, format!("steps.{}.command", excerpt(step))),
+            None => (&self.command, "command".to_owned()),
+        }
+    }
+
+    /// The file of the program for a step. A name without a path is searched for in the absolute folders of `path`, the
+    /// worker's `PATH`, as a shell does.
     ///
     /// # Errors
     /// There is no such program, the file cannot be executed, or the interpreter of a script does not exist.
-    pub fn find_program(&self, path: Option<&OsStr>) -> Result<PathBuf> {
-        find_program(OsStr::new(&self.program), path, None)
-            .map_err(|why| self.refusal(&format!("command: {why}")))
+    pub fn find_program(&self, step: Option<&str>, path: Option<&OsStr>) -> Result<PathBuf> {
+        let (command, setting) = self.command_for(step);
+        find_program(OsStr::new(&command.program), path, None)
+            .map_err(|why| self.refusal(&format!("{setting}: {why}")))
     }
 
-    /// The arguments of the command for one chunk, without the program.
+    /// The arguments of the command for a step of one chunk, without the program.
     ///
     /// # Errors
     /// A placeholder has no value, or a project is not a plain name.
     pub fn arguments(
         &self,
+        step: Option<&str>,
         values: &PlaceholderValues<'_>,
         mcp_config: Option<&Path>,
     ) -> Result<Vec<OsString>> {
-        self.arguments.iter().map(|argument| argument.fill(values, mcp_config)).collect()
+        let (command, _) = self.command_for(step);
+        command.arguments.iter().map(|argument| argument.fill(values, mcp_config)).collect()
     }
 
     /// The whole environment of a worker: what the profile allows of the runner's environment, then its fixed values,

@@ -1,11 +1,12 @@
 //! Reads the settings of a profile from its table.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use super::environment::{check_allowed_name, check_set_name};
 use super::limits::Limits;
-use super::profile::{Per, Profile, WorkDirSetting};
+use super::profile::{Per, Profile, ProfileCommand, WorkDirSetting};
 use super::profile_name::ProfileName;
 use super::setting_values::IntegerRule;
 use super::table_reader::TableReader;
@@ -14,7 +15,7 @@ use crate::error::{Error, Result};
 use crate::model::batch::MAX_BACKOFF_SECONDS;
 use crate::model::failure_streak::PauseAfterFailures;
 use crate::model::retry::RetryPolicy;
-use crate::model::text::excerpt;
+use crate::model::text::{LineText, excerpt};
 
 /// The largest number of words in a command.
 const MAX_COMMAND_WORDS: usize = 256;
@@ -44,7 +45,7 @@ impl Profile {
         let name: ProfileName = name
             .parse()
             .map_err(|why: String| Error::invalid(format!("{}: {why}", from.path().display())))?;
-        let (program, arguments) = read_command(&mut from, home)?;
+        let command = read_command(&mut from, home)?;
         let per = read_per(&mut from)?;
         let (allowed_variables, set_variables) = read_variables(&mut from, home)?;
         let work_dir = read_work_dir(&mut from, home)?;
@@ -78,6 +79,7 @@ impl Profile {
         };
         let failures = from.integer("pause_after_failures", &failures)?.unwrap_or(PAUSE_AFTER_FAILURES);
         let pause_after_failures = PauseAfterFailures::of(failures as u32);
+        let steps = read_steps(&mut from, home)?;
         Ok(Profile {
             name,
             per,
@@ -91,8 +93,8 @@ impl Profile {
             retry_exit_codes,
             retry,
             pause_after_failures,
-            program,
-            arguments,
+            command,
+            steps,
             allowed_variables,
             set_variables,
             work_dir,
@@ -102,14 +104,14 @@ impl Profile {
     }
 }
 
-fn read_command(from: &mut TableReader<'_>, home: Option<&str>) -> Result<(String, Vec<Template>)> {
+fn read_command(from: &mut TableReader<'_>, home: Option<&str>) -> Result<ProfileCommand> {
     let words = from.strings("command", &[])?;
     let Some((program, arguments)) = words.split_first() else {
         from.note_missing(
             "command",
             "give the program and its arguments as a list: command = [\"my-agent\", \"--quiet\"]",
         );
-        return Ok((String::new(), Vec::new()));
+        return Ok(ProfileCommand { program: String::new(), arguments: Vec::new() });
     };
     let bytes: usize = words.iter().map(|word| word.len()).sum();
     if words.len() > MAX_COMMAND_WORDS || bytes > MAX_BYTES || words.iter().any(|word| word.contains('\0')) {
@@ -128,7 +130,24 @@ fn read_command(from: &mut TableReader<'_>, home: Option<&str>) -> Result<(Strin
     }
     let arguments = arguments.iter().map(|argument| Template::parse(argument, &COMMAND_PLACEHOLDERS, home));
     let arguments = arguments.collect::<Result<_, _>>().map_err(|why| from.bad_value("command", &why))?;
-    Ok((program, arguments))
+    Ok(ProfileCommand { program, arguments })
+}
+
+/// Reads `[worker.NAME.steps.STEP]`: the commands of steps that have one of their own.
+fn read_steps(from: &mut TableReader<'_>, home: Option<&str>) -> Result<BTreeMap<String, ProfileCommand>> {
+    let table = from.table("steps")?;
+    let mut steps = BTreeMap::new();
+    for (name, mut step) in table.named_tables()? {
+        if let Err(why) = name.parse::<LineText>().and_then(|line| match line.non_empty() {
+            Some(_) => Ok(()),
+            None => Err("the name of a step is not empty".to_owned()),
+        }) {
+            return Err(from.bad_value("steps", &why));
+        }
+        steps.insert(name.to_owned(), read_command(&mut step, home)?);
+        from.finish_table(&format!("steps.{}", excerpt(name)), step)?;
+    }
+    Ok(steps)
 }
 
 fn read_per(from: &mut TableReader<'_>) -> Result<Per> {

@@ -8,8 +8,11 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "StoredRun")]
 pub struct RunRecord {
-    /// The command and its arguments.
+    /// The command and its arguments; empty if every step has a command of its own.
     pub command: Vec<String>,
+    /// The commands of steps that have one of their own.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub steps: Vec<StepCommand>,
     /// The folder in which the command runs. Older versions did not record it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub folder: Option<String>,
@@ -19,6 +22,15 @@ pub struct RunRecord {
     /// The limits of the command.
     #[serde(flatten)]
     pub limits: CommandLimits,
+}
+
+/// The command of one step.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StepCommand {
+    /// The name of the step.
+    pub step: String,
+    /// The command and its arguments.
+    pub command: Vec<String>,
 }
 
 /// The limits of a command that was given at the command line. What is not set has no limit.
@@ -66,6 +78,8 @@ enum StoredRun {
     Record {
         command: Vec<String>,
         #[serde(default)]
+        steps: Vec<StepCommand>,
+        #[serde(default)]
         folder: Option<String>,
         #[serde(default)]
         source: Option<String>,
@@ -77,11 +91,15 @@ enum StoredRun {
 impl From<StoredRun> for RunRecord {
     fn from(stored: StoredRun) -> Self {
         match stored {
-            StoredRun::Command(command) => {
-                RunRecord { command, folder: None, source: None, limits: CommandLimits::default() }
-            }
-            StoredRun::Record { command, folder, source, limits } => {
-                RunRecord { command, folder, source, limits }
+            StoredRun::Command(command) => RunRecord {
+                command,
+                steps: Vec::new(),
+                folder: None,
+                source: None,
+                limits: CommandLimits::default(),
+            },
+            StoredRun::Record { command, steps, folder, source, limits } => {
+                RunRecord { command, steps, folder, source, limits }
             }
         }
     }
@@ -90,7 +108,10 @@ impl From<StoredRun> for RunRecord {
 impl RunRecord {
     /// Whether another run does the same: the same command for the items of the same source.
     pub fn is_same_work(&self, other: &RunRecord) -> bool {
-        self.source.is_some() && self.source == other.source && self.command == other.command
+        self.source.is_some()
+            && self.source == other.source
+            && self.command == other.command
+            && self.steps == other.steps
     }
 }
 
@@ -102,6 +123,7 @@ mod tests {
     fn records_of_older_versions_are_read() {
         let record = |folder: Option<&str>| RunRecord {
             command: vec!["sh".into(), "-c".into()],
+            steps: Vec::new(),
             folder: folder.map(str::to_owned),
             source: None,
             limits: CommandLimits::default(),
@@ -111,7 +133,8 @@ mod tests {
         assert_eq!(read(r#"{"command": ["sh", "-c"], "folder": "/x"}"#), record(Some("/x")));
         let limits = CommandLimits { timeout_ms: Some(1_500), retries: Some(0), delay_ms: None };
         for limits in [limits, CommandLimits::default()] {
-            let record = RunRecord { limits, ..record(Some("/x")) };
+            let steps = vec![StepCommand { step: "move".into(), command: vec!["mv".into()] }];
+            let record = RunRecord { limits, steps, ..record(Some("/x")) };
             let text = serde_json::to_string(&record).unwrap();
             assert_eq!(read(&text), record);
         }
@@ -123,6 +146,7 @@ mod tests {
         fn check(source: Option<&str>, command: &str, expected: bool) {
             let record = |source: Option<&str>, command: &str, folder: &str| RunRecord {
                 command: vec![command.to_owned()],
+                steps: Vec::new(),
                 folder: Some(folder.to_owned()),
                 source: source.map(str::to_owned),
                 limits: CommandLimits::default(),

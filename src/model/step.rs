@@ -101,6 +101,11 @@ impl Steps {
         self.0.get(number).map_or(DEFAULT_STEP_NAME, |step| step.name.as_str())
     }
 
+    /// The names of all steps, in order.
+    pub fn names(&self) -> Vec<String> {
+        (0..self.count()).map(|number| self.name(number).to_owned()).collect()
+    }
+
     /// Step `number` as given; `None` if the batch has no named steps.
     pub fn get(&self, number: usize) -> Option<&Step> {
         self.0.get(number)

@@ -5,12 +5,12 @@ use crate::model::id::{TaskId, Token};
 
 /// Starts runners, one per batch.
 pub trait RunnerLauncher: Send + Sync {
-    /// Checks that the operator's configuration has a profile, and that it can be started for batches of a
-    /// project.
+    /// Checks that the operator's configuration has a profile, and that it can be started for a batch of a project with
+    /// these steps. Returns a note if the caller should know something about how it works the steps.
     ///
     /// # Errors
-    /// What is wrong with the profile, the project or the configuration.
-    fn check(&self, profile: &str, project: Option<&str>) -> Result<()>;
+    /// What is wrong with the profile, the project, the steps or the configuration.
+    fn check(&self, profile: &str, project: Option<&str>, steps: &[String]) -> Result<Option<String>>;
     /// Starts a runner for a batch, unless the batch has one.
     ///
     /// # Errors

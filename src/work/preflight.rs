@@ -22,8 +22,13 @@ pub fn check(profile: &Profile, data: &Path) -> Result<PathBuf> {
     let mcp_config = data.join("check.json");
     let environment = profile.environment(std::env::vars_os(), &values, Some(&mcp_config), Vec::new())?;
     let path = environment.get(OsStr::new("PATH"));
-    let program = profile.find_program(path.map(|path| path.as_os_str()))?;
-    profile.arguments(&values, Some(&mcp_config))?;
+    let path = path.map(|path| path.as_os_str());
+    let program = profile.find_program(None, path)?;
+    profile.arguments(None, &values, Some(&mcp_config))?;
+    for step in profile.steps() {
+        profile.find_program(Some(step), path)?;
+        profile.arguments(Some(step), &values, Some(&mcp_config))?;
+    }
     if let Some(repository) = profile.check_work_dir(&values)? {
         worktree::check_repository(&repository)?;
     }

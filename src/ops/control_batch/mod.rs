@@ -101,6 +101,7 @@ impl Operation for ControlBatch {
 
     fn run(self, session: &Session) -> Result<BatchReply> {
         let author = session.caller().to_owned();
+        let mut note = String::new();
         if let Some(profile) = &self.worker {
             if self.action != BatchAction::Start {
                 return Err(Error::invalid(format!(
@@ -109,8 +110,8 @@ impl Operation for ControlBatch {
                 )));
             }
             let id = self.id.clone();
-            let project = session.read(move |tx| Ok(find_batch(tx, &id)?.0.project))?;
-            check_profile(session, profile, project.as_deref())?;
+            let (task, batch) = session.read(move |tx| find_batch(tx, &id))?;
+            note = check_profile(session, profile, task.project.as_deref(), &batch.steps)?;
         }
         let (id, action) = (self.id.clone(), self.action);
         let mut reply = session.write(move |tx| {
@@ -129,6 +130,7 @@ impl Operation for ControlBatch {
         if action != BatchAction::Cancel && action != BatchAction::Pause {
             let (result, error) = try_start_runner(session, &id);
             reply.message += &result;
+            reply.message += &note;
             // A start without a runner has not done what was requested.
             reply.code = error.filter(|_| action == BatchAction::Start);
             reply.success = reply.code.is_none();

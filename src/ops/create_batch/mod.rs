@@ -207,9 +207,11 @@ impl Operation for CreateBatch {
         if let Some(plan) = stored_response(session, request_key.as_ref(), Self::NAME)? {
             return Ok(plan);
         }
-        if let Some(profile) = &self.worker {
-            check_profile(session, profile, non_empty(&self.project).as_deref())?;
-        }
+        let steps = self.steps.clone().unwrap_or_default();
+        let note = match &self.worker {
+            Some(profile) => check_profile(session, profile, non_empty(&self.project).as_deref(), &steps)?,
+            None => String::new(),
+        };
         let Collected { mut staging, report } = self.origin().collect(session)?;
         let (plan, resources) = self.plan_chunks(&mut staging)?;
         if plan.total() == 0 {
@@ -220,7 +222,9 @@ impl Operation for CreateBatch {
             return session.read(move |tx| {
                 let resolution = contents.resolve(tx, non_empty(&self.project).as_deref())?;
                 let shared = resolution.map_or_else(SharedCounts::default, |resolution| resolution.counts);
-                Ok(self.reply(None, &contents.plan, shared, report))
+                let mut plan = self.reply(None, &contents.plan, shared, report);
+                plan.message += &note;
+                Ok(plan)
             });
         }
         let mut plan = if contents.plan.total() >= LARGE_BATCH {
@@ -237,6 +241,7 @@ impl Operation for CreateBatch {
         };
         if let Some(id) = &plan.batch.id {
             plan.message += &start_runner(session, &TaskId::stored(id.clone()));
+            plan.message += &note;
         }
         Ok(plan)
     }

@@ -21,6 +21,8 @@ pub struct BatchState {
     pub worker: Option<String>,
     /// The batch's project.
     pub project: Option<String>,
+    /// The names of the batch's steps.
+    pub steps: Vec<String>,
     /// The most workers of the batch at once.
     pub max_parallel: i64,
 }
@@ -46,6 +48,7 @@ pub fn batch_state(session: &Session, batch: &TaskId) -> Result<BatchState> {
             row: task.row,
             status: batch_status(tx, &task, &batch)?,
             is_claimable: frees_a_chunk || !tx.list(&ready, None, 1)?.is_empty(),
+            steps: batch.steps.names(),
             worker: batch.profile,
             project: task.project,
             max_parallel: batch.max_parallel,

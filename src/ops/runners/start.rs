@@ -6,6 +6,7 @@ use crate::error::{Code, Error, Result};
 use crate::model::batch::{Batch, BatchStatus};
 use crate::model::id::TaskId;
 use crate::model::limits::MAX_IDS;
+use crate::model::step::Steps;
 use crate::model::task::Task;
 use crate::model::text::LineText;
 use crate::ops::Session;
@@ -13,7 +14,8 @@ use crate::ops::request::lookup::{batch_status, find_batch};
 use crate::ops::runner_launcher::{RunnerLauncher, RunnerStart};
 use crate::store::StoreRead;
 
-/// Refuses a profile that cannot be started here.
+/// Refuses a profile that cannot be started here, for a batch with these steps. Returns the end of the reply's message if
+/// the caller should know something about it.
 ///
 /// # Errors
 /// `invalid_argument`, or what is wrong with the profile.
@@ -21,13 +23,15 @@ pub(in crate::ops) fn check_profile(
     session: &Session,
     profile: &LineText,
     project: Option<&str>,
-) -> Result<()> {
+    steps: &Steps,
+) -> Result<String> {
     let launcher = session.launcher().ok_or_else(|| {
         Error::invalid(format!(
             "worker: profile '{profile}' cannot be used, this process starts no background workers; leave `worker` out"
         ))
     })?;
-    launcher.check(profile.as_str(), project)
+    let note = launcher.check(profile.as_str(), project, &steps.names())?;
+    Ok(note.map(|note| format!("; {note}")).unwrap_or_default())
 }
 
 /// Starts a runner for every open batch that has a profile and no runner, for example after the machine was

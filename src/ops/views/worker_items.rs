@@ -6,6 +6,7 @@ use super::in_doubt::describe_doubt;
 use super::items::{earlier_steps, fields};
 use crate::error::{Code, Error, Result};
 use crate::model::id::TaskId;
+use crate::model::step::DEFAULT_STEP_NAME;
 use crate::ops::Session;
 use crate::store::StoreRead;
 
@@ -42,6 +43,13 @@ pub struct ChunkBrief {
     pub step_instructions: Option<String>,
     /// The reviewer's note, if a person had the chunk redone.
     pub note: Option<String>,
+}
+
+impl ChunkBrief {
+    /// The name of the current step, also if the batch has no named steps.
+    pub fn step_name(&self) -> String {
+        self.step.clone().unwrap_or_else(|| DEFAULT_STEP_NAME.to_owned())
+    }
 }
 
 /// Reads what the workers of a chunk are asked to do.

@@ -203,6 +203,7 @@ fn load_profile(name: &str, state: &BatchState) -> Result<(Profile, Limits)> {
     let config = Config::load(&[])?;
     let profile = config.profile(name)?.clone();
     profile.check_project(state.project.as_deref())?;
+    profile.check_steps(&state.steps)?;
     Ok((profile, config.limits().clone()))
 }
 

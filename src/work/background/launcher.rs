@@ -29,11 +29,13 @@ impl Launcher {
 }
 
 impl RunnerLauncher for Launcher {
-    fn check(&self, profile: &str, project: Option<&str>) -> Result<()> {
+    fn check(&self, profile: &str, project: Option<&str>, steps: &[String]) -> Result<Option<String>> {
         let config = Config::load(&self.agent_folders)?;
         let profile = config.profile(profile)?;
         profile.check_project(project)?;
-        preflight::check(profile, &self.data).map(|_| ())
+        let note = profile.check_steps(steps)?;
+        preflight::check(profile, &self.data)?;
+        Ok(note)
     }
 
     fn is_running(&self, batch: &TaskId) -> Result<bool> {

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use crate::model::duration_text::parse_duration;
-use crate::model::run_record::CommandLimits;
+use crate::model::run_record::{CommandLimits, StepCommand};
+use crate::model::text::LineText;
 
 /// The longest timeout and delay.
 const DAY: Duration = Duration::from_secs(86_400);
@@ -20,6 +21,9 @@ pub(super) struct CommandOptions {
     /// Start the command at most once per DURATION, over all workers: not each worker, but all of them wait [default: no delay]
     #[arg(long, value_name = "DURATION", value_parser = parse_delay)]
     delay: Option<Duration>,
+    /// The command of one step, for example 'move=./move.sh {}'; once for each step that has its own. Words are split as a shell would, but no shell runs
+    #[arg(long = "step-command", value_name = "STEP=CMD", value_parser = parse_step_command)]
+    pub(super) step_commands: Vec<StepCommand>,
 }
 
 impl CommandOptions {
@@ -35,12 +39,27 @@ impl CommandOptions {
 
     /// The first option that was given, and the setting of a profile that stands for it.
     pub(super) fn first_given(&self) -> Option<(&'static str, &'static str)> {
+        if !self.step_commands.is_empty() {
+            return Some(("step-command", "steps"));
+        }
         match (self.timeout, self.retries, self.delay) {
             (Some(_), ..) => Some(("timeout", "timeout_s")),
             (None, Some(_), _) => Some(("retries", "retry")),
             (None, None, Some(_)) => Some(("delay", "max_starts_per_minute")),
             (None, None, None) => None,
         }
+    }
+}
+
+fn parse_step_command(text: &str) -> Result<StepCommand, String> {
+    const FORM: &str = "write STEP=CMD, for example 'move=./move.sh {}'";
+    let (step, command) = text.split_once('=').ok_or(FORM)?;
+    let step = step.trim().parse::<LineText>()?;
+    let step = step.non_empty().ok_or(format!("the name of the step is missing; {FORM}"))?;
+    match shlex::split(command) {
+        Some(words) if !words.is_empty() => Ok(StepCommand { step: step.to_owned(), command: words }),
+        Some(_) => Err(format!("step '{step}' has no command; {FORM}")),
+        None => Err(format!("the command of step '{step}' has a quote or a backslash without its end")),
     }
 }
 

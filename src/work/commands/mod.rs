@@ -7,6 +7,7 @@ mod command_options;
 mod run;
 mod run_options;
 mod run_requests;
+mod step_commands;
 mod summary;
 mod summary_table;
 mod work;

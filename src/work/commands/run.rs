@@ -6,16 +6,18 @@ use std::time::Instant;
 use serde_json::json;
 
 use super::batch_totals::BatchTotals;
-use super::command_check::check_command;
 use super::run_options::Run;
 use super::run_requests::{RunCommand, add_items_request, create_batch_request, refuse_second_run};
+use super::step_commands::{check_commands, check_steps};
 use super::summary::{print_line, print_summary};
 use crate::error::Result;
 use crate::model::batch::BatchStatus;
 use crate::model::failure_streak::PauseAfterFailures;
 use crate::model::id::TaskId;
 use crate::model::text::LineText;
-use crate::ops::{BadItems, ClaimTask, Operation, Plan, Session, end_pause, release_runner_claims};
+use crate::ops::{
+    BadItems, ClaimTask, Operation, Plan, Session, batch_state, end_pause, release_runner_claims,
+};
 use crate::terminal::with_commands;
 use crate::work::pool::{
     FailureGuard, HeldClaims, RetrySchedule, StartPace, WorkContext, WorkTotals, WorkerCommand, run_workers,
@@ -39,17 +41,20 @@ pub fn run(options: Run, session: &Session, program: &str, json: bool) -> Result
     let started_at = Instant::now();
     let mode = ProgressMode::choose(json, options.quiet);
     let command = match &options.resume {
-        Some(id) if options.command.is_empty() => RunCommand::recorded(session, id, options.limits.limits())?,
+        Some(id) if options.command.is_empty() => RunCommand::recorded(session, id, &options.limits)?,
         _ => RunCommand::given(&options)?,
     };
-    check_command(&command.command, &command.folder)?;
+    check_commands(&command.command, &command.steps, &command.folder)?;
+    if let Some(id) = &options.resume {
+        check_steps(&command.command, &command.steps, &batch_state(session, id)?.steps)?;
+    }
     let (batch, plan) = match &options.resume {
         None => {
             let run = command.record(options.items.as_ref());
             if !options.new {
                 refuse_second_run(session, program, &run)?;
             }
-            let plan = create_batch_request(&options, run).run(session)?;
+            let plan = create_batch_request(&options, run)?.run(session)?;
             (TaskId::stored(plan.batch.id.clone().unwrap_or_default()), Some(plan))
         }
         Some(id) => (id.clone(), None),
@@ -84,8 +89,11 @@ pub fn run(options: Run, session: &Session, program: &str, json: bool) -> Result
         before.total,
         options.workers
     ));
+    let note = check_steps(&command.command, &command.steps, &batch_state(session, &batch)?.steps)?;
+    note.iter().for_each(|note| progress.note(note));
     take_over_from_workers(session, &progress)?;
-    let command = WorkerCommand::from_arguments(&command.command, &command.folder, command.limits);
+    let command =
+        WorkerCommand::from_arguments(&command.command, &command.steps, &command.folder, command.limits);
     let context = WorkContext {
         session,
         store: Path::new(""),

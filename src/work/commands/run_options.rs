@@ -65,7 +65,7 @@ pub struct Run {
     #[arg(long)]
     pub(super) quiet: bool,
     /// The command. It runs once per item, with the item's JSON on standard input
-    #[arg(last = true, value_name = "CMD", required_unless_present = "resume")]
+    #[arg(last = true, value_name = "CMD", required_unless_present_any = ["resume", "step_commands"])]
     pub(super) command: Vec<String>,
 }
 

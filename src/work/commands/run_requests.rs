@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::batch_totals::not_a_batch;
 use super::command_check::current_folder;
+use super::command_options::CommandOptions;
 use super::run_options::Run;
 use crate::error::{Code, Error, Result};
 use crate::items::ItemSource;
@@ -11,20 +12,24 @@ use crate::model::conflict::OnConflict;
 use crate::model::id::TaskId;
 use crate::model::in_doubt::InDoubtPolicy;
 use crate::model::limits::MaxAttempts;
-use crate::model::run_record::{CommandLimits, RunRecord};
-use crate::model::step::Checkpoint;
+use crate::model::run_record::{CommandLimits, RunRecord, StepCommand};
+use crate::model::step::{Checkpoint, Step, Steps};
 use crate::model::text::{LineText, LongText, excerpt};
 use crate::ops::{AddItems, CreateBatch, Session, UnfinishedRun, find_unfinished_run};
 use crate::work::run_lock;
 
 /// Creates the batch of a new run.
-pub(super) fn create_batch_request(options: &Run, run: RunRecord) -> CreateBatch {
+///
+/// # Errors
+/// The steps cannot be used.
+pub(super) fn create_batch_request(options: &Run, run: RunRecord) -> Result<CreateBatch> {
+    let steps = steps_of(options)?;
     let source = options.items.clone();
     let name = source.as_ref().map_or("items", |source| match source.path.as_str() {
         "-" => "standard input",
         path => path,
     });
-    CreateBatch {
+    Ok(CreateBatch {
         title: options
             .title
             .clone()
@@ -48,7 +53,7 @@ pub(super) fn create_batch_request(options: &Run, run: RunRecord) -> CreateBatch
         max_attempts: MaxAttempts::of(3),
         project: options.project.clone(),
         request_key: None,
-        steps: None,
+        steps,
         checkpoint: Checkpoint::None,
         auto_approve_after: None,
         in_doubt: InDoubtPolicy::Retry,
@@ -57,7 +62,26 @@ pub(super) fn create_batch_request(options: &Run, run: RunRecord) -> CreateBatch
         finish: None,
         dry_run: false,
         run: Some(run),
+    })
+}
+
+/// The steps of a new run: those that have a command, in their order.
+fn steps_of(options: &Run) -> Result<Option<Steps>> {
+    let given = &options.limits.step_commands;
+    if given.is_empty() {
+        return Ok(None);
     }
+    if !options.command.is_empty() {
+        return Err(Error::invalid(
+            "command: each step of --step-command has its own, so the command after -- would never run; leave it out",
+        ));
+    }
+    let step = |step: &StepCommand| -> Result<Step, String> {
+        let instructions = LongText::known("A command of the operator works each item in this step.");
+        Ok(Step { name: step.step.parse()?, instructions, only_categories: Vec::new() })
+    };
+    let steps = given.iter().map(step).collect::<Result<_, _>>().and_then(Steps::new);
+    steps.map(Some).map_err(|why| Error::invalid(format!("step-command: {why}")))
 }
 
 /// Adds the items of a resumed run that the batch does not have yet.
@@ -75,6 +99,8 @@ pub(super) fn add_items_request(options: &Run, batch: &TaskId) -> AddItems {
 /// A command and the folder in which it runs.
 pub(super) struct RunCommand {
     pub(super) command: Vec<String>,
+    /// The commands of steps that have one of their own.
+    pub(super) steps: Vec<StepCommand>,
     pub(super) folder: PathBuf,
     pub(super) limits: CommandLimits,
 }
@@ -87,17 +113,18 @@ impl RunCommand {
     pub(super) fn given(options: &Run) -> Result<Self> {
         Ok(RunCommand {
             command: options.command.clone(),
+            steps: options.limits.step_commands.clone(),
             folder: current_folder()?,
             limits: options.limits.limits(),
         })
     }
 
     /// The command that an earlier `tasktally run` recorded in the batch, in the folder in which that run began, with
-    /// the limits of that run unless `given` replaces them.
+    /// the limits and the commands of steps of that run unless `given` replaces them.
     ///
     /// # Errors
     /// The task is not a batch, or has no recorded command, or the folder does not exist any more.
-    pub(super) fn recorded(session: &Session, batch: &TaskId, given: CommandLimits) -> Result<Self> {
+    pub(super) fn recorded(session: &Session, batch: &TaskId, given: &CommandOptions) -> Result<Self> {
         let id = batch.clone();
         let run = session.read(move |tx| {
             let task = tx.task(&id)?;
@@ -115,13 +142,17 @@ impl RunCommand {
                 folder.display()
             )));
         }
-        Ok(RunCommand { command: run.command, folder, limits: given.or(run.limits) })
+        let is_replaced = |step: &StepCommand| given.step_commands.iter().any(|new| new.step == step.step);
+        let mut steps: Vec<StepCommand> = run.steps.into_iter().filter(|step| !is_replaced(step)).collect();
+        steps.extend_from_slice(&given.step_commands);
+        Ok(RunCommand { command: run.command, steps, folder, limits: given.limits().or(run.limits) })
     }
 
     /// What a new batch records.
     pub(super) fn record(&self, source: Option<&ItemSource>) -> RunRecord {
         RunRecord {
             command: self.command.clone(),
+            steps: self.steps.clone(),
             folder: self.folder.to_str().map(str::to_owned),
             source: source.and_then(|source| recorded_source(source, &self.folder)),
             limits: self.limits,

@@ -6,9 +6,10 @@ use std::time::Instant;
 use serde_json::json;
 
 use super::batch_totals::BatchTotals;
-use super::command_check::{check_command, current_folder};
+use super::command_check::current_folder;
 use super::command_help::command_help;
 use super::command_options::CommandOptions;
+use super::step_commands::{check_commands, check_steps};
 use super::summary::{print_line, print_summary};
 use crate::error::{Error, Result};
 use crate::model::failure_streak::PauseAfterFailures;
@@ -101,16 +102,27 @@ impl Work {
 /// The command cannot be started, the profile cannot be used, or the store cannot be written.
 pub fn work(options: Work, session: &Session, store: &Path, program: &str, json: bool) -> Result<u8> {
     require_process_table()?;
-    if let Some(batch) = options.batch.as_ref().filter(|_| options.command.is_empty()) {
+    let step_commands = &options.limits.step_commands;
+    let is_by_profile = options.command.is_empty() && step_commands.is_empty();
+    if let Some(batch) = options.batch.as_ref().filter(|_| is_by_profile) {
         return work_by_profile(&options, session, store, program, batch, json);
     }
     let folder = current_folder()?;
-    check_command(&options.command, &folder)?;
+    check_commands(&options.command, step_commands, &folder)?;
+    let note = match &options.batch {
+        Some(batch) => check_steps(&options.command, step_commands, &batch_state(session, batch)?.steps)?,
+        None if step_commands.is_empty() => None,
+        None => {
+            return Err(Error::invalid("step-command: name the batch whose steps it means with --batch"));
+        }
+    };
     let stop = StopSignal::install()?;
     let progress = RunProgress::new(ProgressMode::choose(json, options.quiet), 0, 0).with_program(program);
     let process = ProcessLock::acquire(session.folder())?;
     take_over_from_all(session, &progress)?;
-    let command = WorkerCommand::from_arguments(&options.command, &folder, options.limits.limits());
+    note.iter().for_each(|note| progress.note(note));
+    let command =
+        WorkerCommand::from_arguments(&options.command, step_commands, &folder, options.limits.limits());
     let context = WorkContext {
         session,
         store: Path::new(""),
@@ -180,8 +192,12 @@ fn work_by_profile(
     if let Some(worker) = &options.worker
         && !options.background
     {
-        let project = batch_state(session, batch)?.project;
-        Launcher::new(store, session.folder(), Vec::new()).check(worker.as_str(), project.as_deref())?;
+        let state = batch_state(session, batch)?;
+        Launcher::new(store, session.folder(), Vec::new()).check(
+            worker.as_str(),
+            state.project.as_deref(),
+            &state.steps,
+        )?;
         assign_profile(session, batch, worker)?;
     }
     if options.detach {

@@ -153,7 +153,7 @@ mod tests {
             duration: Duration::ZERO,
             unkillable: 0,
         };
-        let command = WorkerCommand::from_arguments(&[], Path::new("/"), CommandLimits::default());
+        let command = WorkerCommand::from_arguments(&[], &[], Path::new("/"), CommandLimits::default());
         match read_result(&exit, &command, &TaskId::stored("b1.01".into())) {
             ItemRun::Settled(result) => result,
             other => panic!("{other:?}"),

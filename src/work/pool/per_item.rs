@@ -147,7 +147,7 @@ impl Worker<'_> {
     ) -> Result<Result<ItemEnd, Interruption>> {
         let is_in_doubt = item.item.in_doubt.is_some();
         self.unrun_item = Some(item.item.key.clone()).filter(|_| !is_in_doubt && !item.was_tried());
-        let arguments = match self.context.command.item_arguments(&item.item.key) {
+        let arguments = match self.context.command.item_arguments(self.step.as_deref(), &item.item.key) {
             Ok(arguments) => arguments,
             Err(text) => {
                 self.unrun_item = None;

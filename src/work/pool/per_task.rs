@@ -60,7 +60,7 @@ impl Worker<'_> {
         input["instructions"] = claim.reply.instructions.clone().into();
         let brief = ChunkBrief { instructions: claim.reply.instructions.clone(), ..ChunkBrief::default() };
         let mut task_context = ClaimContext::new(context.session, claim, brief)?;
-        let arguments = match context.command.item_arguments(claim.id.as_str()) {
+        let arguments = match context.command.item_arguments(None, claim.id.as_str()) {
             Ok(arguments) => arguments,
             Err(text) => return Ok(Ok(ItemResult { text, ..ItemResult::failed() })),
         };

@@ -11,7 +11,8 @@ use crate::error::{Code, Error, Result};
 use crate::model::status::Status;
 use crate::model::text::ReceiptText;
 use crate::ops::{
-    ClaimTask, CompleteTask, Operation, UpdateTask, batch_state, release_claim, waits_for_resources,
+    ClaimTask, CompleteTask, Operation, UpdateTask, batch_state, chunk_brief, release_claim,
+    waits_for_resources,
 };
 use crate::work::limits::ConcurrencyPermit;
 use crate::work::supervisor::SupervisorHandle;
@@ -37,6 +38,8 @@ pub(super) struct Worker<'a> {
     pub(super) supervisor: Option<SupervisorHandle>,
     /// How processes are started under the current claim.
     pub(super) prepared: Option<PreparedCommand>,
+    /// The step of the current claim, if the command depends on it.
+    pub(super) step: Option<String>,
     /// Whether the supervisor process knows the command of the current claim.
     pub(super) command_is_sent: bool,
     pub(super) permit: Option<ConcurrencyPermit<'a>>,
@@ -55,6 +58,7 @@ impl<'a> Worker<'a> {
             context,
             supervisor: None,
             prepared: None,
+            step: None,
             command_is_sent: false,
             permit: None,
             unrun_item: None,
@@ -169,7 +173,17 @@ impl<'a> Worker<'a> {
     ) -> Result<()> {
         let context = self.context;
         self.command_is_sent = false;
-        match context.command.prepare(&claim.id, mcp_config, variables, &context.children) {
+        self.step = None;
+        if context.command.depends_on_step() && claim.reply.items.is_some() {
+            self.step = Some(chunk_brief(context.session, &claim.id)?.step_name());
+        }
+        match context.command.prepare(
+            &claim.id,
+            self.step.as_deref(),
+            mcp_config,
+            variables,
+            &context.children,
+        ) {
             Ok(prepared) => self.prepared = Some(prepared),
             Err(error) => return Err(self.release_unstarted(claim, error)),
         }

@@ -1,5 +1,6 @@
 //! The command that workers run: given at the command line, or by a profile of the operator's configuration.
 
+use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -10,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::model::id::TaskId;
 use crate::model::limits::MIB;
 use crate::model::retry::RetryPolicy;
-use crate::model::run_record::CommandLimits;
+use crate::model::run_record::{CommandLimits, StepCommand};
 use crate::work::supervisor::{ChildRegistry, CommandSpec};
 use crate::work::worktree::{self, Removal};
 
@@ -33,10 +34,17 @@ enum CommandSource {
 
 /// A command of the command line.
 struct GivenCommand {
-    program: OsString,
-    arguments: Vec<ItemArgument>,
+    command: ItemCommand,
+    /// The commands of steps that have one of their own.
+    steps: BTreeMap<String, ItemCommand>,
     folder: PathBuf,
     limits: CommandLimits,
+}
+
+/// A program whose arguments may depend on the item.
+struct ItemCommand {
+    program: OsString,
+    arguments: Vec<ItemArgument>,
 }
 
 /// A profile together with the batch that it works.
@@ -57,11 +65,18 @@ pub(super) struct PreparedCommand {
 }
 
 impl WorkerCommand {
-    /// A command given at the command line. It runs once per item, in `folder`, with the environment of the runner.
-    pub(in crate::work) fn from_arguments(command: &[String], folder: &Path, limits: CommandLimits) -> Self {
+    /// A command given at the command line, and those of steps that have one of their own. It runs once per item, in
+    /// `folder`, with the environment of the runner.
+    pub(in crate::work) fn from_arguments(
+        command: &[String],
+        steps: &[StepCommand],
+        folder: &Path,
+        limits: CommandLimits,
+    ) -> Self {
+        let of_step = |of_step: &StepCommand| (of_step.step.clone(), ItemCommand::parse(&of_step.command));
         let source = CommandSource::Arguments(GivenCommand {
-            program: command.first().map(OsString::from).unwrap_or_default(),
-            arguments: command.iter().skip(1).map(|argument| ItemArgument::parse(argument)).collect(),
+            command: ItemCommand::parse(command),
+            steps: steps.iter().map(of_step).collect(),
             folder: folder.to_owned(),
             limits,
         });
@@ -115,17 +130,29 @@ impl WorkerCommand {
         }
     }
 
-    /// The arguments for an item, or for a task without items, if they depend on its key.
+    /// Whether the command depends on the step.
+    pub(super) fn depends_on_step(&self) -> bool {
+        match &self.source {
+            CommandSource::Arguments(given) => !given.steps.is_empty(),
+            CommandSource::Profile(batch_profile) => batch_profile.profile.steps().next().is_some(),
+        }
+    }
+
+    /// The arguments for an item in a step, or for a task without items, if they depend on its key.
     ///
     /// # Errors
     /// The reason why no program can get these arguments.
-    pub(super) fn item_arguments(&self, key: &str) -> Result<Option<Vec<OsString>>, String> {
-        match &self.source {
-            CommandSource::Arguments(given) if given.arguments.iter().any(ItemArgument::depends_on_item) => {
-                given.arguments.iter().map(|argument| argument.fill(key)).collect::<Result<_, _>>().map(Some)
-            }
-            CommandSource::Arguments(_) | CommandSource::Profile(_) => Ok(None),
+    pub(super) fn item_arguments(
+        &self,
+        step: Option<&str>,
+        key: &str,
+    ) -> Result<Option<Vec<OsString>>, String> {
+        let CommandSource::Arguments(given) = &self.source else { return Ok(None) };
+        let arguments = &given.command_for(step).arguments;
+        if !arguments.iter().any(ItemArgument::depends_on_item) {
+            return Ok(None);
         }
+        arguments.iter().map(|argument| argument.fill(key)).collect::<Result<_, _>>().map(Some)
     }
 
     /// Whether one process works a whole chunk.
@@ -138,7 +165,7 @@ impl WorkerCommand {
         self.profile().and_then(|profile| profile.stalled_after)
     }
 
-    /// Prepares the command for a chunk or task: finds the program, builds the environment with Tasktally's own
+    /// Prepares the command for a step of a chunk, or for a task: finds the program, builds the environment with Tasktally's own
     /// `variables`, creates the working directory.
     ///
     /// # Errors
@@ -146,16 +173,17 @@ impl WorkerCommand {
     pub(super) fn prepare(
         &self,
         chunk: &TaskId,
+        step: Option<&str>,
         mcp_config: Option<&Path>,
         variables: Vec<(String, OsString)>,
         children: &ChildRegistry,
     ) -> Result<PreparedCommand> {
         match &self.source {
             CommandSource::Arguments(given) => {
-                Ok(PreparedCommand { command: given.in_own_environment()?, work_dir: None })
+                Ok(PreparedCommand { command: given.in_own_environment(step)?, work_dir: None })
             }
             CommandSource::Profile(batch_profile) => {
-                batch_profile.prepare(chunk, mcp_config, variables, children)
+                batch_profile.prepare(chunk, step, mcp_config, variables, children)
             }
         }
     }
@@ -198,6 +226,7 @@ impl BatchProfile {
     fn prepare(
         &self,
         chunk: &TaskId,
+        step: Option<&str>,
         mcp_config: Option<&Path>,
         variables: Vec<(String, OsString)>,
         children: &ChildRegistry,
@@ -206,8 +235,8 @@ impl BatchProfile {
         let profile = &self.profile;
         let environment = profile.environment(std::env::vars_os(), &values, mcp_config, variables)?;
         let path = environment.get(OsStr::new("PATH"));
-        let program = profile.find_program(path.map(OsString::as_os_str))?;
-        let arguments = profile.arguments(&values, mcp_config)?;
+        let program = profile.find_program(step, path.map(OsString::as_os_str))?;
+        let arguments = profile.arguments(step, &values, mcp_config)?;
         let work_dir = profile.create_work_dir(&values, &self.data)?;
         let folder = match &work_dir {
             WorkDir::Folder(folder) => folder.clone(),
@@ -228,14 +257,28 @@ impl BatchProfile {
     }
 }
 
+impl ItemCommand {
+    fn parse(words: &[String]) -> Self {
+        ItemCommand {
+            program: words.first().map(OsString::from).unwrap_or_default(),
+            arguments: words.iter().skip(1).map(|argument| ItemArgument::parse(argument)).collect(),
+        }
+    }
+}
+
 impl GivenCommand {
+    fn command_for(&self, step: Option<&str>) -> &ItemCommand {
+        step.and_then(|step| self.steps.get(step)).unwrap_or(&self.command)
+    }
+
     /// The command in the runner's own environment. Arguments that depend on the item come with each item.
-    fn in_own_environment(&self) -> Result<CommandSpec> {
+    fn in_own_environment(&self, step: Option<&str>) -> Result<CommandSpec> {
+        let command = self.command_for(step);
         let arguments =
-            self.arguments.iter().map(|argument| argument.fill("")).collect::<Result<Vec<_>, _>>();
+            command.arguments.iter().map(|argument| argument.fill("")).collect::<Result<Vec<_>, _>>();
         let arguments = arguments.map_err(|why| Error::invalid(format!("command: {why}")))?;
         Ok(CommandSpec {
-            command: [self.program.clone()].into_iter().chain(arguments).collect(),
+            command: [command.program.clone()].into_iter().chain(arguments).collect(),
             environment: None,
             working_dir: Some(self.folder.clone()),
             timeout: self.limits.timeout(),
