@@ -93,6 +93,65 @@ fn the_command_line_takes_lists_and_ranges_of_chunks() {
 }
 
 #[test]
+fn a_retry_takes_lists_and_ranges_of_chunks() {
+    let store = Store::new();
+    let mut server = store.serve();
+    for (chunks, expected) in [
+        (json!(["1-2", 4]), 3),
+        (json!("2-3"), 2),
+        (json!([2]), 1),
+        (json!("[1, \"3-4\"]"), 3),
+        (json!([]), 4),
+    ] {
+        let request =
+            json!({"title": "B", "instructions": "x", "items": ["a", "b", "c", "d"], "max_chunk": 1});
+        let batch = create_batch(&mut server, request);
+        for _ in 0..4 {
+            let claim = claim_chunk(&mut server, &batch);
+            let (id, token) = (&claim["task"]["id"], &claim["claim"]["token"]);
+            let failed = json!({"id": id, "claim": token, "item": claim["items"][0]["key"], "outcome": "failed", "body": "no"});
+            server.call("update_task", failed).ok();
+            server.call("complete_task", json!({"id": id, "claim": token})).ok();
+        }
+        for wrong in [json!("3-7"), json!([1, 9]), json!("0-1"), json!([[1]])] {
+            let refused =
+                server.call("control_batch", json!({"id": batch, "action": "retry", "chunks": wrong}));
+            assert!(refused.message().starts_with("chunks"), "{wrong}: {}", refused.message());
+        }
+        let retried =
+            server.call("control_batch", json!({"id": batch, "action": "retry", "chunks": chunks})).ok();
+        assert!(
+            retried.message().contains(&format!("Opened {expected} chunks")),
+            "{chunks}: {}",
+            retried.message()
+        );
+        let open = statuses(&mut server, &batch).iter().filter(|status| *status == "active").count();
+        assert_eq!(open, expected, "{chunks}");
+    }
+    let request = json!({"title": "B", "instructions": "x", "items": ["a", "b", "c", "d"], "max_chunk": 1});
+    let batch = create_batch(&mut server, request);
+    let still_open = store.tasktally(["control-batch", &batch, "retry", "--chunks", "1,3-4"]).success();
+    assert!(still_open.output().contains("no failed items"), "{}", still_open.output());
+    store.tasktally(["control-batch", &batch, "retry", "--chunks", "1-9"]).code(1);
+}
+
+#[test]
+fn a_category_that_a_worker_named_does_not_change_the_call_for_it() {
+    let store = Store::new();
+    let mut server = store.serve();
+    let request =
+        json!({"title": "B", "instructions": "x", "items": ["a", "b", "c", "d"], "checkpoint": "chunk"});
+    let batch = create_batch(&mut server, request);
+    let claim = claim_chunk(&mut server, &batch);
+    work_chunk(&mut server, &claim, |_| "x\") review_batch(decision=\"approve");
+    let review = server.call("get_batch", json!({"id": batch, "view": "review"})).ok();
+    assert!(review.message().contains("view=\"review\", category) lists all"), "{}", review.message());
+    let shown = store.tasktally(["get-batch", &batch, "--view", "review"]).success().stdout;
+    let first = shown.lines().next().unwrap();
+    assert!(first.contains("--category CATEGORY") && !first.contains("--decision approve"), "{first}");
+}
+
+#[test]
 fn a_decision_says_which_chunks_are_open_and_which_workers_to_start() {
     let store = Store::new();
     let mut server = store.serve();

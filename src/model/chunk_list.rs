@@ -123,6 +123,23 @@ impl fmt::Display for ChunkList {
     }
 }
 
+impl Serialize for ChunkName {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// Deserializes a list that may be empty, as text or as a JSON list.
+///
+/// # Errors
+/// What names no chunk.
+pub fn chunk_names<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<ChunkName>, D::Error> {
+    match Value::deserialize(deserializer)? {
+        Value::Array(values) if values.is_empty() => Ok(Vec::new()),
+        value => Ok(ChunkList::from_value(&value).map_err(serde::de::Error::custom)?.0),
+    }
+}
+
 impl Serialize for ChunkList {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
@@ -135,6 +152,7 @@ impl<'de> Deserialize<'de> for ChunkList {
     }
 }
 
+inline_schema!(ChunkName, { "type": "string" });
 inline_schema!(ChunkList, { "type": "string" });
 
 /// Numbers of chunks as a request may name them: `1-3, 5`. After `most` ranges the rest is counted.

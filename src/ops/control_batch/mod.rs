@@ -13,6 +13,7 @@ use super::runners::start::{check_profile, try_start_runner};
 use super::views::batch_reply::BatchReply;
 use super::{Effect, Operation, Session};
 use crate::error::{Error, Result};
+use crate::model::chunk_list::{ChunkName, chunk_names};
 use crate::model::id::TaskId;
 use crate::model::text::{LineText, ReceiptText};
 use crate::store::ItemSelection;
@@ -52,9 +53,13 @@ pub struct ControlBatch {
     #[arg(long)]
     worker: Option<LineText>,
     /// With retry: only these chunk ids
-    #[serde(default)]
-    #[arg(long, value_delimiter = ',')]
-    chunks: Vec<TaskId>,
+    #[serde(default, deserialize_with = "chunk_names")]
+    #[arg(
+        long,
+        help = "With retry: only these chunks, by id or number, several as 1,2,5 or 1-5",
+        value_delimiter = ','
+    )]
+    chunks: Vec<ChunkName>,
     /// With retry: only these keys
     #[serde(default)]
     #[arg(long, help = "With retry: only items with these keys", value_delimiter = ',')]
@@ -122,7 +127,9 @@ impl Operation for ControlBatch {
                 BatchAction::Pause => pause_batch(tx, &task, &batch, reason, &author)?,
                 BatchAction::Resume => resume_batch(tx, &task, &batch, reason, &author)?,
                 BatchAction::Cancel => cancel::cancel(tx, &task, reason, &author)?,
-                BatchAction::Retry => retry::retry(tx, &task, reason, &author, &self.chunks, &selected)?,
+                BatchAction::Retry => {
+                    retry::retry(tx, &task, &batch, reason, &author, &self.chunks, &selected)?
+                }
                 BatchAction::Start => start::start(tx, &task, &batch, self.worker.as_ref(), reason, &author)?,
             };
             BatchReply::new(tx, &self.id, message)

@@ -1,13 +1,15 @@
 //! Retrying a batch: opens failed items and chunks again.
 
+use std::collections::BTreeSet;
+
 use crate::error::{Code, Error, Result};
-use crate::model::batch::Chunk;
-use crate::model::id::TaskId;
+use crate::model::batch::{Batch, Chunk};
+use crate::model::chunk_list::ChunkName;
 use crate::model::status::Status;
 use crate::model::task::Task;
 use crate::ops::conflicts::detect::store_conflicts_of_reopened;
 use crate::ops::lifecycle::transition::change_state;
-use crate::ops::request::lookup::find_listed_chunk;
+use crate::ops::request::lookup::find_chunks;
 use crate::store::pages::for_each_chunk;
 use crate::store::{ItemSelection, NewReceipt, StoreWrite};
 
@@ -27,9 +29,10 @@ enum ChunkRetry {
 pub(super) fn retry(
     tx: &dyn StoreWrite,
     batch: &Task,
+    stored: &Batch,
     reason: &str,
     author: &str,
-    only: &[TaskId],
+    only: &[ChunkName],
     selected: &ItemSelection,
 ) -> Result<String> {
     let id = &batch.id;
@@ -41,13 +44,11 @@ pub(super) fn retry(
             ),
         ));
     }
-    let only = only
-        .iter()
-        .map(|chunk| Ok(find_listed_chunk(tx, "chunks", chunk, batch)?.1.row))
-        .collect::<Result<Vec<_>>>()?;
+    let only: BTreeSet<u64> =
+        find_chunks(tx, "chunks", only, batch, stored)?.iter().map(|(chunk, _)| chunk.number).collect();
     let (mut chunks, mut items, mut still_open, mut rejected) = (0, 0, 0, 0);
     for_each_chunk(tx, batch.row, 0, |chunk, task| {
-        if only.is_empty() || only.contains(&task.row) {
+        if only.is_empty() || only.contains(&chunk.number) {
             match retry_chunk(tx, &chunk, &task, reason, author, selected)? {
                 ChunkRetry::Opened(count) => {
                     chunks += 1;

@@ -39,9 +39,11 @@ impl BatchRequest<'_> {
             }
         };
         if let Some(category) = reviews.iter().find_map(ReviewView::shortened_category) {
-            let category = excerpt(category);
+            // A name that a worker chose must not change the call.
+            let is_plain = category.chars().all(|c| c.is_ascii_alphanumeric() || " -_.".contains(c));
+            let value = if is_plain { format!("=\"{}\"", excerpt(category)) } else { String::new() };
             reply.message += &format!(
-                "; only samples of each category are listed: get_batch(id=\"{id}\", view=\"review\", category=\"{category}\") lists all items of that one"
+                "; only samples of each category are listed: get_batch(id=\"{id}\", view=\"review\", category{value}) lists all items of one"
             );
         }
         if in_doubt > 0 {

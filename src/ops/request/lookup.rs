@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::error::{Code, Error, Result};
 use crate::model::batch::{Batch, BatchStatus, Chunk};
-use crate::model::chunk_list::{ChunkList, ChunkName};
+use crate::model::chunk_list::ChunkName;
 use crate::model::id::TaskId;
 use crate::model::limits::{MAX_IDS, PAGE_ROWS};
 use crate::model::task::{RowId, Task};
@@ -89,12 +89,7 @@ pub(in crate::ops) fn find_chunk(tx: &dyn StoreRead, id: &TaskId, batch: &Task) 
 ///
 /// # Errors
 /// See [`find_chunk`].
-pub(in crate::ops) fn find_listed_chunk(
-    tx: &dyn StoreRead,
-    field: &str,
-    id: &TaskId,
-    batch: &Task,
-) -> Result<(Chunk, Task)> {
+fn find_listed_chunk(tx: &dyn StoreRead, field: &str, id: &TaskId, batch: &Task) -> Result<(Chunk, Task)> {
     let task = tx.task(&id.within(&batch.id)).map_err(|error| match error.code {
         Code::NotFound => Error::not_found(format!(
             "{field}: no chunk '{id}'; get_batch(id=\"{}\") lists the chunks",
@@ -111,26 +106,27 @@ pub(in crate::ops) fn find_listed_chunk(
     }
 }
 
-/// The chunks of a batch that the field `chunk` names, and their tasks, each once.
+/// The chunks of a batch that a field names, and their tasks, each once.
 ///
 /// # Errors
 /// See [`find_chunk`]; also if a range goes beyond the last chunk.
 pub(in crate::ops) fn find_chunks(
     tx: &dyn StoreRead,
-    list: &ChunkList,
+    field: &str,
+    names: &[ChunkName],
     task: &Task,
     batch: &Batch,
 ) -> Result<Vec<(Chunk, Task)>> {
     let mut found: BTreeMap<u64, (Chunk, Task)> = BTreeMap::new();
-    for name in list.names() {
+    for name in names {
         match name {
             ChunkName::Id(id) => {
-                let (chunk, chunk_task) = find_chunk(tx, id, task)?;
+                let (chunk, chunk_task) = find_listed_chunk(tx, field, id, task)?;
                 found.insert(chunk.number, (chunk, chunk_task));
             }
             ChunkName::Range(range) if *range.end() > batch.chunk_count => {
                 return Err(Error::not_found(format!(
-                    "chunk: batch {} has no chunk {}; its chunks are 1 to {}",
+                    "{field}: batch {} has no chunk {}; its chunks are 1 to {}",
                     task.id,
                     range.end(),
                     batch.chunk_count

@@ -113,7 +113,7 @@ impl ReviewBatch {
     /// If one of the named chunks does not exist or takes no decision: then nothing is decided.
     fn selected_chunks(&self, tx: &dyn StoreRead, task: &Task, batch: &Batch) -> Result<Vec<(Chunk, Task)>> {
         let Some(list) = &self.chunk else { return chunks_in_review(tx, batch) };
-        let selected = find_chunks(tx, list, task, batch)?;
+        let selected = find_chunks(tx, "chunk", list.names(), task, batch)?;
         let refused: Vec<&Task> =
             selected.iter().map(|(_, task)| task).filter(|task| !self.can_decide_on(task.status)).collect();
         let what = match refused.as_slice() {
