@@ -117,6 +117,12 @@ fn wrong_steps_are_refused_before_anything_is_created_or_run() {
         ),
         (&["--batch", &batch, "--step-command", "move=true"], "step 'classify' has no command"),
         (&["--step-command", "move=true", "--", "true"], "--batch"),
+        (
+            &["--batch", &batch, "--step-command", "move=true", "--worker", "filer"],
+            "steps.STEP.command applies",
+        ),
+        (&["--batch", &batch, "--step-command", "move=true", "--detach"], "steps.STEP.command applies"),
+        (&["--batch", &batch, "--pause-after-failures", "3"], "pause_after_failures applies"),
     ] {
         let ran = store.tasktally(["work"].iter().chain(more).copied().collect::<Vec<_>>()).finish();
         assert!(

@@ -40,7 +40,7 @@ impl CommandOptions {
     /// The first option that was given, and the setting of a profile that stands for it.
     pub(super) fn first_given(&self) -> Option<(&'static str, &'static str)> {
         if !self.step_commands.is_empty() {
-            return Some(("step-command", "steps"));
+            return Some(("step-command", "steps.STEP.command"));
         }
         match (self.timeout, self.retries, self.delay) {
             (Some(_), ..) => Some(("timeout", "timeout_s")),

@@ -53,7 +53,7 @@ pub struct Work {
     #[command(flatten)]
     limits: CommandOptions,
     /// Pause a batch after this many failures in a row, or after 5 if nothing in it has succeeded yet; 0: never [default: 10]
-    #[arg(long, value_name = "N", requires = "command")]
+    #[arg(long, value_name = "N")]
     pause_after_failures: Option<PauseAfterFailures>,
     /// Print only the summary
     #[arg(long)]
@@ -78,7 +78,11 @@ pub struct Work {
 impl Work {
     /// Refuses options that do nothing if the batch's profile is used.
     fn refuse_options_of_commands(&self) -> Result<()> {
-        let why = match (&self.workers, &self.project, self.limits.first_given()) {
+        let limit = self
+            .limits
+            .first_given()
+            .or(self.pause_after_failures.map(|_| ("pause-after-failures", "pause_after_failures")));
+        let why = match (&self.workers, &self.project, limit) {
             (Some(_), ..) => {
                 "workers: the profile's max_parallel and the batch's max_parallel apply".to_owned()
             }
@@ -87,6 +91,12 @@ impl Work {
             (None, None, None) => return Ok(()),
         };
         Err(Error::invalid(format!("{why}; leave the option out, or give a command after --")))
+    }
+
+    /// Whether the batch's profile is used, and not commands of the command line.
+    fn is_by_profile(&self) -> bool {
+        let needs_profile = self.worker.is_some() || self.detach || self.background;
+        self.command.is_empty() && (needs_profile || self.limits.step_commands.is_empty())
     }
 
     /// Whether this process is a background runner, whose standard error is the runner log.
@@ -103,8 +113,7 @@ impl Work {
 pub fn work(options: Work, session: &Session, store: &Path, program: &str, json: bool) -> Result<u8> {
     require_process_table()?;
     let step_commands = &options.limits.step_commands;
-    let is_by_profile = options.command.is_empty() && step_commands.is_empty();
-    if let Some(batch) = options.batch.as_ref().filter(|_| is_by_profile) {
+    if let Some(batch) = options.batch.as_ref().filter(|_| options.is_by_profile()) {
         return work_by_profile(&options, session, store, program, batch, json);
     }
     let folder = current_folder()?;
