@@ -40,6 +40,8 @@ pub enum Code {
     TooLarge,
     /// The store cannot be written.
     ReadOnly,
+    /// What the caller asks for is outside of what it may do.
+    Forbidden,
     /// The store was locked for longer than Tasktally waits.
     Busy,
     /// The store was written by a newer Tasktally.
@@ -67,6 +69,7 @@ impl Code {
             Code::Cancelled => "cancelled",
             Code::TooLarge => "too_large",
             Code::ReadOnly => "read_only",
+            Code::Forbidden => "forbidden",
             Code::Busy => "busy",
             Code::StoreNewer => "store_newer",
             Code::Internal => "internal",

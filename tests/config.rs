@@ -57,6 +57,7 @@ impl ConfigHome {
     fn config_at(&self, file: Option<&Path>, args: &[&str]) -> Run {
         let mut command = self.store.command();
         command.env_remove("TASKTALLY_CONFIG").env_remove("XDG_CONFIG_HOME").arg("config");
+        command.env("HOME", self.path());
         if let Some(file) = file {
             command.env("TASKTALLY_CONFIG", file);
         }

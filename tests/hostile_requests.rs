@@ -114,6 +114,7 @@ fn an_agent_can_name_a_profile_and_choose_nothing_else() {
     // Nothing was created outside the store's folder or in the folder of the workers.
     assert_eq!(std::fs::read_dir(hostile.outside("")).unwrap().count(), 1);
     assert_eq!(std::fs::read_dir(here("code")).unwrap().count(), 1);
+    assert_eq!(std::fs::read_dir(here("home/code")).unwrap().count(), 0);
 }
 
 #[test]

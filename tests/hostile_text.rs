@@ -48,32 +48,34 @@ impl Recorder {
     fn new() -> Self {
         let store = Store::new();
         let at = |name: &str| store.folder().join(name);
-        std::fs::create_dir_all(at("code/mail-1")).unwrap();
+        std::fs::create_dir_all(store.home().join("code/mail-1")).unwrap();
         std::fs::create_dir(at("record")).unwrap();
         let record = at("record").display().to_string();
-        let script = store.write(
-            "script",
-            format!(
-                "#!/bin/sh\nto=$(mktemp -d {record}/XXXXXX)\ncat /proc/$$/cmdline > $to/argv\n\
-                 cat /proc/$$/environ > $to/env\nreadlink /proc/$$/cwd > $to/cwd\ncat > $to/input\n\
-                 if [ \"$TASKTALLY_MCP_CONFIG\" ]; then\n\
-                 cp \"$TASKTALLY_MCP_CONFIG\" $to/mcp\nstat -c %a \"$TASKTALLY_MCP_CONFIG\" > $to/mode\n\
-                 stat -c %a \"${{TASKTALLY_MCP_CONFIG%/*}}\" > $to/folder\nfi\ntouch $to/ready\n"
-            ),
+        let text = format!(
+            "#!/bin/sh\nto=$(mktemp -d {record}/XXXXXX)\ncat /proc/$$/cmdline > $to/argv\n\
+             cat /proc/$$/environ > $to/env\nreadlink /proc/$$/cwd > $to/cwd\ncat > $to/input\n\
+             if [ \"$TASKTALLY_MCP_CONFIG\" ]; then\n\
+             cp \"$TASKTALLY_MCP_CONFIG\" $to/mcp\nstat -c %a \"$TASKTALLY_MCP_CONFIG\" > $to/mode\n\
+             stat -c %a \"${{TASKTALLY_MCP_CONFIG%/*}}\" > $to/folder\nfi\ntouch $to/ready\n"
         );
-        std::fs::set_permissions(&script, Permissions::from_mode(0o755)).unwrap();
-        let profile = |name: &str, per: &str, last: &str| {
-            format!(
-                "[worker.{name}]\nper = \"{per}\"\ncwd = \"{{home}}/code/{{project}}\"\n\
-                 command = [\"{}\", \"--fixed\", \"two words\", \"$HOME\", \"\", \"{{batch}}\", \"{{chunk}}\"{last}]\n\
-                 env = {{ allow = [\"SOME_KEY\"], set = {{ FIXED = \"$(id) {{chunk}}\" }} }}\n",
-                script.display()
-            )
-        };
-        let text = "[paths]\nroots = [\"{home}/code\"]\n".to_owned()
-            + &profile("each", "item", "")
-            + &profile("all", "chunk", ", \"{mcp_config}\"");
-        Recorder { store: store.with_config(&text), script }
+        let mut script = PathBuf::new();
+        let store = store.with_config_and_program(|operator| {
+            script = operator.join("script");
+            std::fs::write(&script, text).unwrap();
+            std::fs::set_permissions(&script, Permissions::from_mode(0o755)).unwrap();
+            let profile = |name: &str, per: &str, last: &str| {
+                format!(
+                    "[worker.{name}]\nper = \"{per}\"\ncwd = \"{{home}}/code/{{project}}\"\n\
+                     command = [\"{}\", \"--fixed\", \"two words\", \"$HOME\", \"\", \"{{batch}}\", \"{{chunk}}\"{last}]\n\
+                     env = {{ allow = [\"SOME_KEY\"], set = {{ FIXED = \"$(id) {{chunk}}\" }} }}\n",
+                    script.display()
+                )
+            };
+            "[paths]\nroots = [\"{home}/code\"]\n".to_owned()
+                + &profile("each", "item", "")
+                + &profile("all", "chunk", ", \"{mcp_config}\"")
+        });
+        Recorder { store, script }
     }
 
     /// A server whose environment contains variables that workers must not see.
@@ -118,7 +120,7 @@ impl Recorder {
         let config = started.variables.get("TASKTALLY_MCP_CONFIG").cloned();
         words.extend(config.as_deref());
         assert_eq!(started.words, words);
-        assert_eq!(started.folder, self.store.folder().canonicalize().unwrap().join("code/mail-1"));
+        assert_eq!(started.folder, self.store.home().canonicalize().unwrap().join("code/mail-1"));
         let basic = ["HOME", "LANG", "LANGUAGE", "LOGNAME", "PATH", "SHELL", "TERM", "TMPDIR", "TZ", "USER"];
         let known = |name: &str| {
             basic.contains(&name)
@@ -137,7 +139,7 @@ impl Recorder {
 
     /// Asserts that no text was run as a command.
     fn assert_no_text_was_run(&self) {
-        for place in ["", "code", "code/mail-1", "store"] {
+        for place in ["", "home/code", "home/code/mail-1", "store"] {
             assert!(!self.store.folder().join(place).join("pwned").exists(), "in {place:?}");
         }
     }
@@ -322,7 +324,7 @@ fn a_configuration_that_was_replaced_starts_no_worker() {
                 assert!(matches!(ran.code, Some(1 | 2)) && ran.output().contains(words), "{what}: {ran:?}");
             }
         }
-        assert!(!store.folder().join("ran").exists(), "{what}: a worker was started");
+        assert!(!store.home().join("ran").exists(), "{what}: a worker was started");
     }
     let left: i64 = store.sql().query_row("SELECT count(*) FROM runner", [], |row| row.get(0)).unwrap();
     assert_eq!(left, 0);

@@ -80,12 +80,15 @@ fn check(config: &Config, data: &Path, runs: bool, json: bool, out: &mut impl Wr
     let mut rows = Vec::new();
     let mut failed = 0;
     for profile in config.profiles() {
-        let result = preflight::check(profile, data).and_then(|program| {
+        let result = preflight::check(profile, data).and_then(|programs| {
+            let shown: Vec<_> = programs.iter().map(|program| program.display().to_string()).collect();
+            let shown = shown.join(", ");
             if !runs {
-                return Ok(format!("{} exists and its folders can be used", program.display()));
+                let exist = if programs.len() == 1 { "exists" } else { "exist" };
+                return Ok(format!("{shown} {exist} and the folders can be used"));
             }
-            announce(profile, &program);
-            Ok(format!("{} {}", program.display(), start_once(profile)?))
+            announce(profile, &shown);
+            Ok(format!("{shown} {}", start_once(profile)?))
         });
         failed += usize::from(result.is_err());
         let success = result.is_ok();
@@ -113,11 +116,11 @@ fn check(config: &Config, data: &Path, runs: bool, json: bool, out: &mut impl Wr
 }
 
 /// Says which command is run before it runs, because it may change something.
-fn announce(profile: &Profile, program: &Path) {
+fn announce(profile: &Profile, programs: &str) {
     let is_command = |setting: &&Setting| setting.name == "command" || setting.name.ends_with(".command");
     let commands = profile.settings().iter().filter(is_command).map(|setting| setting.value.to_string());
     let commands = commands.collect::<Vec<_>>().join(", then ");
-    let commands = if commands.is_empty() { program.display().to_string() } else { commands };
+    let commands = if commands.is_empty() { programs.to_owned() } else { commands };
     let text = escape_hidden(&format!("{}: runs {commands} on the item 'check'", profile.name));
     // A closed standard error does not keep the check from running.
     writeln!(std::io::stderr().lock(), "{text}").ok();

@@ -10,6 +10,7 @@ mod doctor;
 mod export;
 mod import;
 mod init;
+mod item_folders;
 mod log_printer;
 mod logs;
 mod manifest;

@@ -3,11 +3,11 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::item_folders::item_roots;
 use super::store_path::store_path;
 use crate::clock::Clock;
 use crate::error::{Code, Error, Result};
 use crate::file_system::{FileSystemSafety, file_system_type};
-use crate::items::SourceRoots;
 use crate::model::text::LineText;
 use crate::model::worker_scope::WorkerScope;
 use crate::ops::{Session, scope_to_worker};
@@ -17,12 +17,16 @@ use crate::store::sqlite::{ReadOnlyStore, SqliteStore};
 use crate::work::Launcher;
 
 /// Who opens the store.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Caller {
     /// A person or a script with the user's own rights: item files are read from anywhere.
     Person,
-    /// An agent: item files are read from the current folder only.
-    Agent,
+    /// An agent: item files are read from these folders only. If the operator named none: from the current folder,
+    /// unless it is `/` or the user's home folder.
+    Agent {
+        /// The folders that the operator named.
+        item_folders: Vec<PathBuf>,
+    },
 }
 
 /// The chunk that this process is restricted to, if a runner started it for a worker.
@@ -86,17 +90,9 @@ fn open_with(
     if scope.is_none() {
         refuse_network_disk(&path)?;
     }
-    // A current folder that was deleted contains no item files. Absolute paths work without it.
-    let here: Vec<PathBuf> = std::env::current_dir().into_iter().collect();
-    let roots = match caller {
-        // Relative paths are resolved against the first root.
-        Caller::Person => SourceRoots::new(here.iter().cloned().chain([PathBuf::from("/")])).with_streams(),
-        Caller::Agent => SourceRoots::new(here.clone()),
-    };
-    let roots = roots.without_store(&path);
-    let writable_by_agents = if caller == Caller::Agent { here } else { Vec::new() };
-    let session = Session::new(open_store(&path)?, roots, scratchpad()?, author(caller));
-    let launcher = Launcher::new(&path, session.folder(), writable_by_agents);
+    let (roots, agent_folders) = item_roots(&caller, &path);
+    let session = Session::new(open_store(&path)?, roots, scratchpad()?, author(&caller));
+    let launcher = Launcher::new(&path, session.folder(), agent_folders);
     let session = session.with_launcher(Arc::new(launcher));
     match scope {
         Some(scope) => scope_to_worker(session, scope),
@@ -126,12 +122,12 @@ fn scratchpad() -> Result<Option<PathBuf>> {
 }
 
 /// The author of receipts that name none.
-fn author(caller: Caller) -> String {
+fn author(caller: &Caller) -> String {
     match caller {
         Caller::Person => std::env::var("USER")
             .ok()
             .filter(|name| name.parse::<LineText>().is_ok())
             .unwrap_or_else(|| "cli".into()),
-        Caller::Agent => "agent".into(),
+        Caller::Agent { .. } => "agent".into(),
     }
 }

@@ -1,8 +1,9 @@
 //! `tasktally serve`: the MCP server on standard input and output.
 
+use std::path::PathBuf;
 use std::thread::Builder;
 
-use clap::{Arg, Command};
+use clap::{Arg, ArgAction, Command};
 use tracing::Level;
 use tracing_subscriber::Layer as _;
 use tracing_subscriber::filter::Targets;
@@ -25,6 +26,14 @@ pub(super) fn arguments(command: Command) -> Command {
             .default_value("all")
             .help("Which tools to offer; `worker` offers only those that a background worker needs"),
     )
+    .arg(
+        Arg::new("item_folder")
+            .long("item-folder")
+            .value_name("DIR")
+            .value_parser(clap::value_parser!(PathBuf))
+            .action(ArgAction::Append)
+            .help("A folder that agents may read items from [default: the current folder, unless it is / or your home]"),
+    )
 }
 
 /// Serves one client, and starts a runner for every batch that has a worker profile but no runner.
@@ -32,7 +41,8 @@ pub(super) fn run(call: Invocation<'_>) -> Result<u8> {
     log_to_stderr();
     let requested = call.matches.get_one::<Toolset>("toolset").copied().unwrap_or(Toolset::All);
     let toolset = if worker_scope()?.is_some() { Toolset::Worker } else { requested };
-    let session = open(call.db, Caller::Agent)?;
+    let item_folders = call.matches.get_many::<PathBuf>("item_folder").unwrap_or_default().cloned().collect();
+    let session = open(call.db, Caller::Agent { item_folders })?;
     std::thread::scope(|scope| {
         let for_runners = session.clone();
         // A worker's server leaves this out: its batch has a runner, and there are many such servers.

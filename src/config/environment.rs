@@ -116,7 +116,7 @@ pub(super) fn build_environment(
 
 /// `PATH` without relative folders. A worker starts in a folder that agents write to, and would find their programs
 /// there first.
-fn absolute_folders(path: &OsStr) -> OsString {
+pub fn absolute_folders(path: &OsStr) -> OsString {
     let folders = path.as_bytes().split(|&b| b == b':').filter(|folder| folder.starts_with(b"/"));
     OsString::from(OsStr::from_bytes(&folders.collect::<Vec<_>>().join(&b':')))
 }

@@ -26,9 +26,10 @@ mod setting_values;
 mod table_reader;
 mod template;
 mod trusted_file;
+mod trusted_program;
 mod work_dir;
 
-pub use environment::BASE_VARIABLES;
+pub use environment::{BASE_VARIABLES, absolute_folders};
 pub use item_argument::{ItemArgument, check_placeholders};
 pub use limits::Limits;
 pub use load::Config;
@@ -38,4 +39,5 @@ pub use profile_name::ProfileName;
 pub use program::find_program;
 pub use table_reader::Setting;
 pub use template::PlaceholderValues;
+pub use trusted_program::check_program;
 pub use work_dir::WorkDir;

@@ -12,6 +12,7 @@ use super::profile_name::ProfileName;
 use super::program::find_program;
 use super::table_reader::Setting;
 use super::template::{PlaceholderValues, Template};
+use super::trusted_program::check_program;
 use crate::error::{Error, Result};
 use crate::model::failure_streak::PauseAfterFailures;
 use crate::model::retry::RetryPolicy;
@@ -129,11 +130,15 @@ impl Profile {
     /// worker's `PATH`, as a shell does.
     ///
     /// # Errors
-    /// There is no such program, the file cannot be executed, or the interpreter of a script does not exist.
+    /// There is no such program, the file cannot be executed, the interpreter of a script does not exist, or somebody
+    /// else than the operator could change the file.
     pub fn find_program(&self, step: Option<&str>, path: Option<&OsStr>) -> Result<PathBuf> {
         let (command, setting) = self.command_for(step);
-        find_program(OsStr::new(&command.program), path, None)
-            .map_err(|why| self.refusal(&format!("{setting}: {why}")))
+        let file = find_program(OsStr::new(&command.program), path, None)
+            .map_err(|why| self.refusal(&format!("{setting}: {why}")))?;
+        check_program(&file, &self.roots, "one of [paths] roots, where workers write")
+            .map_err(|why| self.refusal(&format!("{setting}: {why}")))?;
+        Ok(file)
     }
 
     /// The arguments of the command for a step of one chunk, without the program.

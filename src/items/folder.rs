@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::glob::Glob;
 use super::item::{BadItem, Item, ItemOrigin, from_fields};
-use super::roots::quoted_path;
+use super::roots::{ClosedFolders, quoted_path};
 use crate::error::{Error, Result};
 use crate::model::field::visible_excerpt;
 use crate::model::timestamp::Timestamp;
@@ -19,16 +19,16 @@ const MAX_FILES: usize = 1_000_000;
 /// Lists the files, sorted by path. Each is read when the iterator reaches it.
 pub(super) fn read(
     folder: Dir,
+    closed: &ClosedFolders,
     path: &str,
     glob: Option<&Glob>,
     key_field: String,
 ) -> Result<impl Iterator<Item = Result<Item, BadItem>> + use<>> {
-    let mut found = list(&folder, path, MAX_FILES)?;
+    let mut found = list(&folder, closed, path, MAX_FILES)?;
     if let Some(glob) = glob {
-        // A subfolder that cannot be listed, or a link to a folder, may contain files that match.
+        // A subfolder that is not listed may contain files that match.
         found.retain(|found| {
-            matches!(found.kind, Kind::UnreadableFolder(_) | Kind::LinkToFolder(_))
-                || glob.chooses(&found.path)
+            matches!(found.kind, Kind::UnreadableFolder(_) | Kind::NotEntered(_)) || glob.chooses(&found.path)
         });
     }
     let prefix = path.trim_end_matches('/').to_owned();
@@ -41,7 +41,7 @@ pub(super) fn read(
             },
             Kind::Unusable(reason) => Err(BadItem::new(place(), reason)),
             Kind::UnreadableFolder(reason) => Err(BadItem::end(place(), reason)),
-            Kind::LinkToFolder(reason) | Kind::Ignored(reason) => Err(BadItem::ignored(place(), reason)),
+            Kind::NotEntered(reason) | Kind::Ignored(reason) => Err(BadItem::ignored(place(), reason)),
         }
     }))
 }
@@ -62,15 +62,15 @@ enum Kind {
     Unusable(String),
     /// A folder that cannot be listed.
     UnreadableFolder(String),
-    /// A link to a folder, or to nothing.
-    LinkToFolder(String),
+    /// A link to a folder or to nothing, or a closed folder.
+    NotEntered(String),
     /// A link to a file, or a special file.
     Ignored(String),
 }
 
 /// Every file in the folder and its subfolders. Links are not followed: a link could lead into a circle, or name a file
 /// twice.
-fn list(folder: &Dir, shown_path: &str, max: usize) -> Result<Vec<Found>> {
+fn list(folder: &Dir, closed: &ClosedFolders, shown_path: &str, max: usize) -> Result<Vec<Found>> {
     let mut found = Vec::new();
     let mut waiting = vec![String::new()];
     let mut seen = 0;
@@ -102,7 +102,15 @@ fn list(folder: &Dir, shown_path: &str, max: usize) -> Result<Vec<Found>> {
             let path =
                 |name: &str| if inside.is_empty() { name.to_owned() } else { format!("{inside}/{name}") };
             match name.to_str() {
-                Some(name) if file_type.is_dir() => waiting.push(path(name)),
+                Some(name) if file_type.is_dir() => {
+                    let path = path(name);
+                    if closed.contain(&path) {
+                        let kind = Kind::NotEntered("a folder with Tasktally's own files".to_owned());
+                        found.push(Found { path, kind });
+                    } else {
+                        waiting.push(path);
+                    }
+                }
                 Some(name) => {
                     let path = path(name);
                     let kind =
@@ -134,7 +142,7 @@ fn special(folder: &Dir, path: &str, file_type: FileType) -> Kind {
     let reason = format!("a symbolic link to {}, which is not followed", visible_excerpt(&target, 200));
     match folder.metadata(path) {
         Ok(metadata) if metadata.is_file() => Kind::Ignored(reason),
-        _ => Kind::LinkToFolder(reason),
+        _ => Kind::NotEntered(reason),
     }
 }
 
@@ -169,8 +177,9 @@ mod tests {
             std::fs::write(folder.path().join(name), "").unwrap();
         }
         let dir = Dir::open_ambient_dir(folder.path(), cap_std::ambient_authority()).unwrap();
-        assert_eq!(list(&dir, "mails", 3).unwrap().len(), 3);
-        let refused = list(&dir, "mails", 2).err().unwrap().to_string();
+        let closed = ClosedFolders::default();
+        assert_eq!(list(&dir, &closed, "mails", 3).unwrap().len(), 3);
+        let refused = list(&dir, &closed, "mails", 2).err().unwrap().to_string();
         assert!(refused.starts_with("\"mails\" holds more than 2 files"), "{refused}");
     }
 }

@@ -38,9 +38,9 @@ pub fn read_source(source: &ItemSource, roots: &SourceRoots, key_field: &str) ->
     let key = key_field.to_owned();
     let glob = source.glob.as_deref().map(glob::Glob::parse).transpose()?;
     let content = match roots.open(&source.path)? {
-        Opened::Folder(folder) => {
+        Opened::Folder(folder, closed) => {
             refuse_for_folder(source)?;
-            return Ok(Box::new(folder::read(folder, &source.path, glob.as_ref(), key)?));
+            return Ok(Box::new(folder::read(folder, &closed, &source.path, glob.as_ref(), key)?));
         }
         _ if glob.is_some() => {
             return Err(Error::invalid(format!(

@@ -7,7 +7,7 @@ use std::path::{Component, Path, PathBuf, absolute};
 use std::time::{Duration, Instant};
 
 use cap_std::ambient_authority;
-use cap_std::fs::{Dir, File, Metadata, MetadataExt as _};
+use cap_std::fs::{Dir, File, Metadata, MetadataExt as _, OpenOptions, OpenOptionsExt as _};
 use rustix::fs::{OFlags, fcntl_setfl};
 
 use crate::error::{Error, Result};
@@ -24,6 +24,10 @@ pub struct SourceRoots {
     folders: Vec<PathBuf>,
     /// Files that are never sources, whatever name they are requested by.
     closed: Vec<PathBuf>,
+    /// Folders from which nothing is read, and which are left out when a folder above them is listed.
+    closed_folders: Vec<PathBuf>,
+    /// Whether a file with several hard links is refused: it may have been linked from outside the roots.
+    refuses_hard_links: bool,
     /// Whether standard input and pipes may be read. Only for a command of a person: a server's standard input is its
     /// protocol, and a pipe may never end.
     may_stream: bool,
@@ -35,8 +39,22 @@ pub(super) enum Opened {
     File(File, u64),
     /// Standard input, or a pipe.
     Stream(Box<dyn Read + Send>),
-    /// A folder.
-    Folder(Dir),
+    /// A folder, and which of its subfolders are closed.
+    Folder(Dir, ClosedFolders),
+}
+
+/// The closed folders, seen from a folder that is listed.
+#[derive(Default)]
+pub(super) struct ClosedFolders {
+    folder: PathBuf,
+    closed: Vec<PathBuf>,
+}
+
+impl ClosedFolders {
+    /// Whether a subfolder, given relative to the folder, is closed.
+    pub(super) fn contain(&self, subfolder: &str) -> bool {
+        self.closed.contains(&self.folder.join(subfolder))
+    }
 }
 
 impl SourceRoots {
@@ -46,8 +64,18 @@ impl SourceRoots {
         SourceRoots {
             folders: paths.into_iter().map(|path| fixed(path.into())).collect(),
             closed: Vec::new(),
+            closed_folders: Vec::new(),
+            refuses_hard_links: false,
             may_stream: false,
         }
+    }
+
+    /// The roots without these folders, as far as they exist, and without files that have several hard links. For an
+    /// agent: the folders hold Tasktally's own files, among them the tokens of workers.
+    #[must_use]
+    pub fn without_folders(self, folders: impl IntoIterator<Item = PathBuf>) -> Self {
+        let closed_folders = folders.into_iter().filter_map(|folder| canonicalize(folder).ok()).collect();
+        SourceRoots { closed_folders, refuses_hard_links: true, ..self }
     }
 
     /// The roots, and standard input and pipes.
@@ -74,27 +102,56 @@ impl SourceRoots {
         {
             return Ok(Opened::Stream(stream));
         }
-        let (root, inside) = self.locate(path)?;
+        let (root_path, inside) = self.locate(path)?;
         let refused = |e: io::Error| cannot_open(path, &e);
-        let root = Dir::open_ambient_dir(root, ambient_authority()).map_err(refused)?;
-        // Before opening, because opening a FIFO waits for a writer; and again afterwards, because the file may have been
-        // replaced in between.
+        let root = Dir::open_ambient_dir(&root_path, ambient_authority()).map_err(refused)?;
         let metadata = root.metadata(&inside).map_err(refused)?;
         check_kind(path, &metadata)?;
         if metadata.is_dir() {
-            return Ok(Opened::Folder(root.open_dir(&inside).map_err(refused)?));
+            let folder = root.open_dir(&inside).map_err(refused)?;
+            self.check_place(path, &root_path.join(&inside), &folder.dir_metadata().map_err(refused)?)?;
+            let closed = self.closed_folders.clone();
+            let listed = without_dots(&root_path.join(&inside));
+            return Ok(Opened::Folder(folder, ClosedFolders { folder: listed, closed }));
         }
         self.check_open(path, &metadata)?;
-        let file = root.open(&inside).map_err(refused)?;
+        // If the file was replaced by a FIFO since, opening it must not wait for a writer.
+        let mut options = OpenOptions::new();
+        options.read(true).custom_flags(nonblocking().map_err(refused)?);
+        let file = root.open_with(&inside, &options).map_err(refused)?;
         let metadata = file.metadata().map_err(refused)?;
         check_kind(path, &metadata)?;
         if metadata.is_dir() {
+            return Err(changed(path));
+        }
+        self.check_open(path, &metadata)?;
+        self.check_place(path, &root_path.join(&inside), &metadata)?;
+        Ok(Opened::File(file, metadata.len()))
+    }
+
+    /// Checks what was opened: it is not in a closed folder, and not a second name of a file that may be in one. Links
+    /// may have been changed while it was opened, so its real path has to lead to the same file still.
+    fn check_place(&self, path: &str, opened: &Path, metadata: &Metadata) -> Result<()> {
+        let real = canonicalize(opened).map_err(|error| cannot_open(path, &error))?;
+        let at_path = std::fs::metadata(&real).map_err(|error| cannot_open(path, &error))?;
+        if (at_path.dev(), at_path.ino()) != (metadata.dev(), metadata.ino()) {
+            return Err(changed(path));
+        }
+        if let Some(closed) = self.closed_folders.iter().find(|closed| real.starts_with(closed)) {
             return Err(Error::invalid(format!(
-                "{} changed while it was opened; try again",
-                quoted_path(path)
+                "{} lies in {}, where Tasktally has files of its own; move it out, or give the items inline",
+                quoted_path(path),
+                quoted_path(&closed.to_string_lossy())
             )));
         }
-        Ok(Opened::File(file, metadata.len()))
+        if self.refuses_hard_links && metadata.is_file() && metadata.nlink() > 1 {
+            return Err(Error::invalid(format!(
+                "{} has {} hard links, so it may be a file from outside the allowed folders; copy it and name the copy",
+                quoted_path(path),
+                metadata.nlink()
+            )));
+        }
+        Ok(())
     }
 
     fn check_open(&self, path: &str, metadata: &Metadata) -> Result<()> {
@@ -128,7 +185,7 @@ impl SourceRoots {
         }
         let Some(first) = self.folders.first() else {
             return Err(Error::invalid(format!(
-                "{} cannot be read: no folder is allowed to read items from; give the items inline",
+                "{} cannot be read: no folder is allowed to read items from; give the items inline, or start the server in the folder of a project or with --item-folder DIR",
                 quoted_path(path)
             )));
         };
@@ -212,10 +269,17 @@ fn boxed(stream: impl Read + Send + 'static) -> Box<dyn Read + Send> {
     Box::new(stream)
 }
 
+fn nonblocking() -> io::Result<i32> {
+    i32::try_from(OFlags::NONBLOCK.bits()).map_err(io::Error::other)
+}
+
+fn changed(path: &str) -> Error {
+    Error::invalid(format!("{} changed while it was opened; try again", quoted_path(path)))
+}
+
 /// Opens a pipe once a process has it open for writing. The kernel would wait for that process without a limit.
 fn open_pipe(path: &str) -> io::Result<Box<dyn Read + Send>> {
-    let nonblocking = i32::try_from(OFlags::NONBLOCK.bits()).map_err(io::Error::other)?;
-    let mut pipe = std::fs::File::options().read(true).custom_flags(nonblocking).open(path)?;
+    let mut pipe = std::fs::File::options().read(true).custom_flags(nonblocking()?).open(path)?;
     let deadline = Instant::now() + WRITER_PATIENCE;
     let mut first = [0];
     loop {

@@ -33,6 +33,8 @@ pub struct CorruptStore {
 pub trait Inspect: Store {
     /// Its properties.
     fn facts(&self) -> &StoreFacts;
+    /// What another program changed in the schema, one line each. Empty for a store of an older schema.
+    fn find_schema_changes(&self) -> Result<Vec<String>>;
     /// Errors in its file, at most `limit` lines. With `full`, every index is compared with its table as well.
     fn find_damage(&self, full: bool, limit: usize) -> Result<Vec<String>>;
 }

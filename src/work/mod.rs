@@ -25,6 +25,10 @@ mod take_over;
 mod this_program;
 pub mod worktree;
 
+/// The folders that runners create in a store's folder: files with the tokens of workers, their output, and their working
+/// directories.
+pub const DATA_SUBFOLDERS: [&str; 4] = ["jobs", "logs", "work", "worktrees"];
+
 pub use background::Launcher;
 pub use claim_process::claim_process_state;
 pub use commands::{Run, Work, run, test_in_foreground, work};

@@ -10,11 +10,11 @@ use crate::error::Result;
 use crate::model::id::TaskId;
 
 /// Finds the program and checks the working directory that a chunk would get. Creates nothing. `data` is the data
-/// folder of the store. Returns the program's file.
+/// folder of the store. Returns the files of the programs: the command's first, then those of steps.
 ///
 /// # Errors
 /// Why no worker could be started.
-pub fn check(profile: &Profile, data: &Path) -> Result<PathBuf> {
+pub fn check(profile: &Profile, data: &Path) -> Result<Vec<PathBuf>> {
     require_process_table()?;
     let batch = TaskId::stored("check".into());
     let chunk = batch.chunk(1, 2);
@@ -23,14 +23,14 @@ pub fn check(profile: &Profile, data: &Path) -> Result<PathBuf> {
     let environment = profile.environment(std::env::vars_os(), &values, Some(&mcp_config), Vec::new())?;
     let path = environment.get(OsStr::new("PATH"));
     let path = path.map(|path| path.as_os_str());
-    let program = profile.find_program(None, path)?;
+    let mut programs = vec![profile.find_program(None, path)?];
     profile.arguments(None, &values, Some(&mcp_config))?;
     for step in profile.steps() {
-        profile.find_program(Some(step), path)?;
+        programs.push(profile.find_program(Some(step), path)?);
         profile.arguments(Some(step), &values, Some(&mcp_config))?;
     }
     if let Some(repository) = profile.check_work_dir(&values)? {
         worktree::check_repository(&repository)?;
     }
-    Ok(program)
+    Ok(programs)
 }

@@ -214,12 +214,7 @@ fn a_store_that_cannot_be_opened_is_reported_the_same_with_fix_and_nothing_is_cr
 #[test]
 fn a_forged_receipt_is_found_with_full() {
     let store = write_store(Store::new(), stored_file(NEWEST));
-    store
-        .sql()
-        .execute_batch(
-            "DROP TRIGGER receipt_is_never_changed; UPDATE receipt SET text = 'forged' WHERE number = 3",
-        )
-        .unwrap();
+    store.forge(|sql| sql.execute_batch("UPDATE receipt SET text = 'forged' WHERE number = 3").unwrap());
     assert_ok(&store, "integrity");
     let found = findings(&store, "integrity", &["--full"]);
     assert_eq!(found[0].0, "problem", "{found:?}");

@@ -33,22 +33,6 @@ fn store_with_heads() -> (Store, Vec<ChainHead>) {
     (store, heads)
 }
 
-/// A connection without the protecting triggers, which the owner of the file can drop.
-fn open_without_triggers(store: &Store) -> Connection {
-    let connection = store.sql();
-    let triggers = "SELECT name FROM sqlite_master WHERE type = 'trigger'";
-    let names: Vec<String> = connection
-        .prepare(triggers)
-        .unwrap()
-        .query_map([], |row| row.get(0))
-        .unwrap()
-        .map(Result::unwrap)
-        .collect();
-    names.iter().for_each(|name| connection.execute_batch(&format!("DROP TRIGGER {name}")).unwrap());
-    connection.execute_batch("PRAGMA foreign_keys = OFF").unwrap();
-    connection
-}
-
 /// Recomputes the hashes of a task from a receipt on, as a forger who knows the algorithm would.
 fn rehash(store: &Connection, task: &str, from: u64) {
     let row: i64 =
@@ -106,68 +90,73 @@ fn every_forgery_is_found_with_heads_from_before() {
         let number = 1 + rng.below(RECEIPTS);
         let kind = rng.below(7) as usize;
         kinds[kind] += 1;
-        let forger = open_without_triggers(&store);
-        let of_task = format!("task = (SELECT row_id FROM task WHERE id = '{task}')");
-        let edit = |sql: &str| assert!(forger.execute(sql, []).unwrap() > 0, "{sql} changed nothing");
-        // The receipt that `verify` must name, if it can name one.
-        let named = match kind {
-            0 => {
-                let fields = [
-                    "text = text || '!'",
-                    "author = 'x'",
-                    "created_at = created_at + 1",
-                    "late = 1",
-                    "category = 'c'",
-                ];
-                let field = fields[rng.below(5) as usize];
-                edit(&format!("UPDATE receipt SET {field} WHERE number = {number} AND {of_task}"));
-                Some(number)
-            }
-            1 => {
-                edit(&format!("DELETE FROM receipt WHERE number = {number} AND {of_task}"));
-                None
-            }
-            2 => {
-                let other = 1 + number % RECEIPTS;
-                edit(&format!("UPDATE receipt SET number = 1000 WHERE number = {number} AND {of_task}"));
-                edit(&format!("UPDATE receipt SET number = {number} WHERE number = {other} AND {of_task}"));
-                edit(&format!("UPDATE receipt SET number = {other} WHERE number = 1000 AND {of_task}"));
-                Some(number.min(other))
-            }
-            // The last receipts deleted, and the count adjusted.
-            3 => {
-                edit(&format!("DELETE FROM receipt WHERE number >= {number} AND {of_task}"));
-                edit(&format!("UPDATE task SET receipt_count = {} WHERE id = '{task}'", number - 1));
-                None
-            }
-            // A receipt changed, and the hashes recomputed.
-            4 => {
-                edit(&format!("UPDATE receipt SET text = 'forged' WHERE number = {number} AND {of_task}"));
-                rehash(&forger, &task, number);
-                None
-            }
-            // A receipt deleted, the later ones renumbered and rehashed.
-            5 => {
-                edit(&format!("DELETE FROM receipt WHERE number = {number} AND {of_task}"));
-                for later in number + 1..=RECEIPTS {
+        let mut named = None;
+        store.forge(|forger| {
+            let of_task = format!("task = (SELECT row_id FROM task WHERE id = '{task}')");
+            let edit = |sql: &str| assert!(forger.execute(sql, []).unwrap() > 0, "{sql} changed nothing");
+            // The receipt that `verify` must name, if it can name one.
+            named = match kind {
+                0 => {
+                    let fields = [
+                        "text = text || '!'",
+                        "author = 'x'",
+                        "created_at = created_at + 1",
+                        "late = 1",
+                        "category = 'c'",
+                    ];
+                    let field = fields[rng.below(5) as usize];
+                    edit(&format!("UPDATE receipt SET {field} WHERE number = {number} AND {of_task}"));
+                    Some(number)
+                }
+                1 => {
+                    edit(&format!("DELETE FROM receipt WHERE number = {number} AND {of_task}"));
+                    None
+                }
+                2 => {
+                    let other = 1 + number % RECEIPTS;
+                    edit(&format!("UPDATE receipt SET number = 1000 WHERE number = {number} AND {of_task}"));
                     edit(&format!(
-                        "UPDATE receipt SET number = {} WHERE number = {later} AND {of_task}",
-                        later - 1
+                        "UPDATE receipt SET number = {number} WHERE number = {other} AND {of_task}"
                     ));
+                    edit(&format!("UPDATE receipt SET number = {other} WHERE number = 1000 AND {of_task}"));
+                    Some(number.min(other))
                 }
-                edit(&format!("UPDATE task SET receipt_count = {} WHERE id = '{task}'", RECEIPTS - 1));
-                if number < RECEIPTS {
-                    rehash(&forger, &task, number);
+                // The last receipts deleted, and the count adjusted.
+                3 => {
+                    edit(&format!("DELETE FROM receipt WHERE number >= {number} AND {of_task}"));
+                    edit(&format!("UPDATE task SET receipt_count = {} WHERE id = '{task}'", number - 1));
+                    None
                 }
-                None
-            }
-            _ => {
-                edit(&format!("DELETE FROM receipt WHERE {of_task}"));
-                edit(&format!("DELETE FROM task WHERE id = '{task}'"));
-                None
-            }
-        };
-        drop(forger);
+                // A receipt changed, and the hashes recomputed.
+                4 => {
+                    edit(&format!(
+                        "UPDATE receipt SET text = 'forged' WHERE number = {number} AND {of_task}"
+                    ));
+                    rehash(forger, &task, number);
+                    None
+                }
+                // A receipt deleted, the later ones renumbered and rehashed.
+                5 => {
+                    edit(&format!("DELETE FROM receipt WHERE number = {number} AND {of_task}"));
+                    for later in number + 1..=RECEIPTS {
+                        edit(&format!(
+                            "UPDATE receipt SET number = {} WHERE number = {later} AND {of_task}",
+                            later - 1
+                        ));
+                    }
+                    edit(&format!("UPDATE task SET receipt_count = {} WHERE id = '{task}'", RECEIPTS - 1));
+                    if number < RECEIPTS {
+                        rehash(forger, &task, number);
+                    }
+                    None
+                }
+                _ => {
+                    edit(&format!("DELETE FROM receipt WHERE {of_task}"));
+                    edit(&format!("DELETE FROM task WHERE id = '{task}'"));
+                    None
+                }
+            };
+        });
         let ran = store.tasktally(["verify", "--from", "heads"]).finish();
         assert_eq!(ran.code, Some(1), "kind {kind}, receipt {number}: {}", ran.output());
         assert!(ran.stdout.contains(&format!("task {task}")), "kind {kind}: {}", ran.output());

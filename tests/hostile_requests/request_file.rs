@@ -44,7 +44,9 @@ per = "chunk"
 impl HostileStore {
     pub(crate) fn new() -> Self {
         let store = Store::new().with_config(PROFILES);
-        std::fs::create_dir(store.folder().join("code")).unwrap();
+        for folder in [store.home().join("code"), store.folder().join("code")] {
+            std::fs::create_dir(folder).unwrap();
+        }
         let outside = TempDir::with_prefix("tasktally-outside-").unwrap();
         std::fs::write(outside.path().join("secret.jsonl"), "{\"key\": \"secret\"}\n").unwrap();
         let names = vec![
@@ -62,7 +64,7 @@ impl HostileStore {
 
     /// Whether any worker was started.
     pub(crate) fn has_run(&self) -> bool {
-        self.store.folder().join("ran").exists()
+        self.store.home().join("ran").exists()
     }
 
     pub(crate) fn rows(&self) -> Rows {

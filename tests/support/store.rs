@@ -16,7 +16,8 @@ use super::server::Server;
 pub(crate) struct Store {
     folder: TempDir,
     file: PathBuf,
-    config: Option<TempDir>,
+    /// The operator's folder with the configuration: outside the temporary folder, to which agents write.
+    operator: Option<TempDir>,
 }
 
 impl Store {
@@ -24,22 +25,40 @@ impl Store {
     pub(crate) fn new() -> Self {
         let folder = TempDir::with_prefix("tasktally-test-").expect("a temporary folder");
         let file = folder.path().join("store").join("tasktally.db");
-        Store { folder, file, config: None }
+        std::fs::create_dir(folder.path().join("home")).expect("a home folder");
+        Store { folder, file, operator: None }
     }
 
-    /// Adds an operator's configuration: a file with mode 0600 outside of the store's folder.
-    pub(crate) fn with_config(mut self, text: &str) -> Self {
+    /// Adds an operator's configuration: a file with mode 0600.
+    pub(crate) fn with_config(self, text: &str) -> Self {
+        self.with_config_and_program(|_| text.to_owned())
+    }
+
+    /// Adds an operator's configuration that may name programs in the operator's folder.
+    pub(crate) fn with_config_and_program(self, text: impl FnOnce(&Path) -> String) -> Self {
+        // A server refuses a configuration in a folder for temporary files.
+        let home = std::env::home_dir().expect("a home folder").join(".cache/tasktally-tests");
+        std::fs::create_dir_all(&home).expect("a folder for configurations");
+        self.with_config_in(TempDir::new_in(home).expect("a folder for a configuration"), text)
+    }
+
+    /// Adds a configuration that every user of the machine can reach. Only a person's commands accept its place.
+    pub(crate) fn with_reachable_config(self, text: &str) -> Self {
         let folder = TempDir::with_prefix("tasktally-config-").expect("a temporary folder");
+        self.with_config_in(folder, |_| text.to_owned())
+    }
+
+    fn with_config_in(mut self, folder: TempDir, text: impl FnOnce(&Path) -> String) -> Self {
         let file = folder.path().join("config.toml");
-        std::fs::write(&file, text).expect("a configuration can be written");
+        std::fs::write(&file, text(folder.path())).expect("a configuration can be written");
         std::fs::set_permissions(&file, Permissions::from_mode(0o600)).expect("a mode can be set");
-        self.config = Some(folder);
+        self.operator = Some(folder);
         self
     }
 
     /// The path of the configuration. The file exists only if the test wrote one.
     pub(crate) fn config(&self) -> PathBuf {
-        match &self.config {
+        match &self.operator {
             Some(folder) => folder.path().join("config.toml"),
             None => self.folder().join("no-config.toml"),
         }
@@ -61,6 +80,11 @@ impl Store {
         self.folder.path()
     }
 
+    /// The home folder of every command: not the working directory, from which a server reads items.
+    pub(crate) fn home(&self) -> PathBuf {
+        self.folder().join("home")
+    }
+
     /// Writes a file into the temporary folder.
     pub(crate) fn write(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
         let path = self.folder().join(name);
@@ -76,7 +100,7 @@ impl Store {
             .env("TASKTALLY_DB", &self.file)
             .env("TASKTALLY_CONFIG", self.config())
             .env("SCRATCHPAD", self.folder().join("scratch"))
-            .env("HOME", self.folder())
+            .env("HOME", self.home())
             .stdin(Stdio::null());
         command
     }
@@ -129,6 +153,24 @@ impl Store {
         connection
     }
 
+    /// Changes the file as its owner can: without the triggers that forbid it, which are restored afterwards.
+    pub(crate) fn forge(&self, change: impl FnOnce(&Connection)) {
+        let connection = self.sql();
+        let triggers: Vec<(String, String)> = connection
+            .prepare("SELECT name, sql FROM sqlite_schema WHERE type = 'trigger'")
+            .and_then(|mut triggers| triggers.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect())
+            .expect("the triggers can be listed");
+        assert!(!triggers.is_empty());
+        for (name, _) in &triggers {
+            connection.execute_batch(&format!("DROP TRIGGER {name}")).expect("a trigger can be dropped");
+        }
+        connection.execute_batch("PRAGMA foreign_keys = OFF").expect("a setting of the connection");
+        change(&connection);
+        for (_, sql) in &triggers {
+            connection.execute_batch(sql).expect("a trigger can be restored");
+        }
+    }
+
     /// Lets the lease of a task expire now, so that a test need not wait for its end.
     pub(crate) fn expire_claim(&self, task: &str) {
         let changed = self.sql().execute("UPDATE task SET expires_at = claimed_at WHERE id = ?1", [task]);
@@ -146,7 +188,7 @@ impl Store {
 impl Drop for Store {
     fn drop(&mut self) {
         // A failed test must not leave a runner behind.
-        if self.config.is_some() {
+        if self.operator.is_some() {
             let path = self.folder.path().to_string_lossy().into_owned();
             let _ = Command::new("pkill").args(["-KILL", "-f", &path]).status();
         }

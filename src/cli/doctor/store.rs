@@ -70,6 +70,16 @@ pub(super) fn check_schema(context: &DoctorContext) -> Result<Vec<Finding>> {
     let StoreState::Open(open) = &context.state else { return Ok(Vec::new()) };
     let facts = open.store.facts();
     let (schema, newest) = (facts.schema, facts.newest_schema);
+    let changes = open.store.find_schema_changes()?;
+    if !changes.is_empty() {
+        let message = format!(
+            "another program changed it, so every other command refuses the store: {}. Restore a backup made by tasktally backup, or undo the change",
+            changes.join("; ")
+        );
+        return Ok(vec![
+            Finding::problem(message).with_fix(format!("sqlite3 {} .schema", shell_path(&context.path))),
+        ]);
+    }
     Ok(vec![if schema == newest {
         Finding::ok(format!("{schema}, the newest that this version knows"))
     } else if schema == 0 {

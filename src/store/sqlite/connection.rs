@@ -10,6 +10,7 @@ use super::files::create_private_file;
 use super::header::read_header;
 use super::rows::sql_error;
 use super::schema::{SCHEMA_VERSION, migrate, refuse_newer};
+use super::schema_check::refuse_changed;
 use super::writer::file_identity::FileIdentity;
 use super::writer::wal::Wal;
 use super::writer::wal_rewrite;
@@ -95,6 +96,7 @@ fn connect(path: &Path) -> Result<Connection> {
 
 fn finish_setup(connection: Connection, path: &Path) -> Result<Connection> {
     refuse_newer(&connection, path)?;
+    refuse_changed(&connection, path)?;
     set_up_writer(&connection)?;
     checkpoint_on_close(&connection, !Wal::open(path)?.is_in_doubt()?)?;
     Ok(connection)

@@ -1,6 +1,7 @@
 //! The files of a store: where they are, how they are created, and how a failure to use one is reported.
 
 use std::fs::{File, OpenOptions};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use crate::error::{Code, Error, Result};
@@ -55,6 +56,29 @@ pub(super) fn create_private_file(path: &Path) -> Result<()> {
         Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
         Err(error) => Err(file_error(path, "it cannot be created", error)),
     }
+}
+
+/// Refuses files beside a store that belong to another user, or are no regular files: in a folder that others may write
+/// to, they could create the WAL before this process does, and read what it writes.
+pub(super) fn refuse_files_of_others(path: &Path) -> Result<()> {
+    let own = std::fs::metadata(path).map_err(|error| file_error(path, "it cannot be read", error))?.uid();
+    let trusted = [rustix::process::geteuid().as_raw(), own, 0];
+    for ending in ["-wal", "-shm", "-journal", "-lock", "-bulk-lock"] {
+        let file = beside(path, ending);
+        let what = match std::fs::symlink_metadata(&file) {
+            Ok(found) if !found.is_file() => "is no regular file".to_owned(),
+            Ok(found) if !trusted.contains(&found.uid()) => {
+                format!("belongs to user {}", found.uid())
+            }
+            _ => continue,
+        };
+        return Err(Error::invalid(format!(
+            "store {}: {} {what}, so another user could read or change what is written; move the store to a folder of your own, or remove that file if you know who made it",
+            path.display(),
+            file.display()
+        )));
+    }
+    Ok(())
 }
 
 /// Syncs the folder of a new store and all folders above it, so that the store's name survives a power cut.

@@ -16,6 +16,7 @@ mod resources;
 mod rows;
 mod runners;
 mod schema;
+mod schema_check;
 mod search;
 mod sqlite_checks;
 pub mod transfer;

@@ -17,6 +17,7 @@ use super::header::{APPLICATION_ID, read_header};
 use super::reader;
 use super::rows::sql_error;
 use super::schema::{SCHEMA_VERSION, refuse_foreign, refuse_newer};
+use super::schema_check::{find_changes, refuse_changed};
 use super::sqlite_checks::find_damage;
 use super::writer::file_identity::FileIdentity;
 #[cfg(target_os = "linux")]
@@ -87,6 +88,9 @@ impl ReadOnlyStore {
         let store = ReadOnlyStore::open(path, clock)?;
         if store.facts.schema != SCHEMA_VERSION {
             return Err(why.copy());
+        }
+        if let Ok(opened) = store.connection.lock() {
+            refuse_changed(&opened.connection, path)?;
         }
         // SQLite does not report that a disk became read-only: opening a file for writing does.
         let opened = OpenOptions::new().write(true).open(beside(path, "-lock"));
@@ -221,6 +225,14 @@ impl Store for ReadOnlyStore {
 impl Inspect for ReadOnlyStore {
     fn facts(&self) -> &StoreFacts {
         &self.facts
+    }
+
+    fn find_schema_changes(&self) -> Result<Vec<String>> {
+        if self.facts.schema != SCHEMA_VERSION {
+            return Ok(Vec::new());
+        }
+        let opened = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
+        find_changes(&opened.connection)
     }
 
     fn find_damage(&self, full: bool, limit: usize) -> Result<Vec<String>> {

@@ -91,6 +91,16 @@ pub(super) fn migrate(connection: &mut Connection, path: &Path) -> Result<()> {
     })
 }
 
+/// A store without a file, with the newest schema and no rows: what a store of this version looks like.
+///
+/// # Errors
+/// A migration fails.
+pub(super) fn create_in_memory() -> Result<Connection> {
+    Connection::open_in_memory()
+        .and_then(|mut connection| run_migrations(&mut connection).map(|()| connection))
+        .map_err(|error| sql_error("the newest schema cannot be made in memory", error))
+}
+
 /// Runs the missing migrations in one transaction.
 fn run_migrations(connection: &mut Connection) -> rusqlite::Result<()> {
     // Another process may have migrated the store while this one waited for the lock: read the version again.

@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use serde::Deserialize as _;
 use serde_json::Value;
 
-use crate::config::Config;
+use crate::config::{Config, check_program};
 use crate::error::{Code, Error, Result};
 use crate::model::id::{TaskId, Token};
 use crate::ops::{ProcessState, RunnerLauncher, RunnerStart};
@@ -34,7 +34,9 @@ impl RunnerLauncher for Launcher {
         let profile = config.profile(profile)?;
         profile.check_project(project)?;
         let note = profile.check_steps(steps)?;
-        preflight::check(profile, &self.data)?;
+        for program in preflight::check(profile, &self.data)? {
+            check_program(&program, &self.agent_folders, "a folder that agents write to")?;
+        }
         Ok(note)
     }
 

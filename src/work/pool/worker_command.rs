@@ -77,7 +77,8 @@ impl WorkerCommand {
         let source = CommandSource::Arguments(GivenCommand {
             command: ItemCommand::parse(command),
             steps: steps.iter().map(of_step).collect(),
-            folder: folder.to_owned(),
+            // A link on the way is the person's own. One that appears later is refused when a worker starts.
+            folder: std::fs::canonicalize(folder).unwrap_or_else(|_| folder.to_owned()),
             limits,
         });
         WorkerCommand { source, retry_exit_codes: vec![EX_TEMPFAIL] }

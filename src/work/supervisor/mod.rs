@@ -24,6 +24,7 @@ mod process_tree;
 mod readiness;
 mod run_marker;
 mod worker_process;
+mod working_dir;
 
 pub(crate) use child_registry::ChildRegistry;
 pub use event_loop::run_supervisor_process;

@@ -13,6 +13,7 @@ use rustix::process::{Pid, WaitOptions, WaitStatus, getpid, wait};
 use super::messages::{CommandSpec, LaunchSpec, ProcessExit, StopReason};
 use super::output_capture::OutputCapture;
 use super::process_tree;
+use super::working_dir::open_working_dir;
 use crate::config::find_program;
 
 /// How often the memory of the tree is measured.
@@ -78,8 +79,9 @@ impl WorkerProcess {
             command.env_clear().envs(environment.iter().map(|(name, value)| (name, value)));
         }
         command.envs(launch.environment);
-        if let Some(folder) = &spec.working_dir {
-            command.current_dir(folder);
+        let working_dir = spec.working_dir.as_deref().map(open_working_dir).transpose()?;
+        if let Some(folder) = &working_dir {
+            command.current_dir(folder.path());
         }
         let mut child = command.spawn().map_err(|error| {
             // The kernel reports a missing interpreter as if the script were missing.

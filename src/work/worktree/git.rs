@@ -1,109 +1,163 @@
-//! Runs git in repositories that workers may have written to. git must not run a command that such a repository
-//! names: hooks, filters, the file-system monitor and submodules are switched off.
+//! Runs git so that a repository cannot make it start a program, wherever the repository or its configuration come from.
+//!
+//! Commands that read or write files and references run with the configuration of a [`NeutralGitDir`]. Only
+//! `git rev-parse`, which starts no program, reads the repository's own configuration, to find the repository.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::os::unix::process::CommandExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
+use super::neutral_git_dir::NeutralGitDir;
+use crate::config::absolute_folders;
 use crate::error::{Error, Result};
 use crate::model::field::visible_excerpt;
-use crate::model::text::excerpt;
 
 /// How many characters of git's error output are shown.
 const MAX_ERROR_CHARS: usize = 500;
-/// The settings under which a repository can name a command under a name of its choice.
-const COMMAND_SETTINGS: &str = "^(filter|hook)\\.";
+/// Settings for the command line. They have priority over every file.
+const FIXED_SETTINGS: [&str; 3] =
+    ["core.hooksPath=/dev/null", "core.fsmonitor=false", "submodule.recurse=false"];
 
-/// Runs git in a folder and returns its standard output. The user's own filters still run; those of the repository do
-/// not.
+/// Answers of `git rev-parse` about a folder, without the line end.
 ///
 /// # Errors
 /// git cannot be started or fails.
-pub(super) fn git(folder: &Path, arguments: &[&OsStr]) -> Result<String> {
-    let list = ["config", "--show-scope", "-z", "--get-regexp", COMMAND_SETTINGS].map(OsStr::new);
-    let found = run(folder, &[], &list)?;
-    // Exit code 1 means that no setting matches. Any other code means that the settings are unknown.
-    if !matches!(found.status.code(), Some(0 | 1)) {
-        return Err(git_failed(folder, &list, &found));
+pub(super) fn rev_parse(folder: &Path, arguments: &[&str]) -> Result<String> {
+    let mut command = scrubbed();
+    // Only the user's own configuration says which repositories of other users are trusted (safe.directory).
+    for name in ["HOME", "XDG_CONFIG_HOME"] {
+        if let Some(value) = std::env::var_os(name) {
+            command.env(name, value);
+        }
     }
-    let found = String::from_utf8_lossy(&found.stdout);
-    let overrides = override_repository_commands(&found).map_err(|name| {
-        Error::invalid(format!(
-            "worktree: the git configuration of {} names a command under '{}', which cannot be switched off because of the '='; rename the setting",
-            folder.display(),
-            excerpt(&name)
-        ))
-    })?;
-    let output = run(folder, &overrides, arguments)?;
+    command.arg("-C").arg(folder).arg("rev-parse").args(arguments);
+    let output = run(command, "rev-parse", folder)?;
+    Ok(output.trim_end_matches('\n').to_owned())
+}
+
+/// The plain settings of a repository whose names match an extended regular expression: names in lower case and values.
+/// Included files are not read.
+///
+/// # Errors
+/// git cannot be started, or the file is not a configuration.
+pub(super) fn plain_settings(config: &Path, pattern: &str) -> Result<Vec<(String, String)>> {
+    let mut command = neutral();
+    command.args(["config", "--no-includes", "-z", "--file"]).arg(config).args(["--get-regexp", pattern]);
+    let output = start(command)?;
+    // Exit code 1 means that no setting matches.
+    if !matches!(output.status.code(), Some(0 | 1)) {
+        return Err(failed("config", config, &output));
+    }
+    let found = String::from_utf8_lossy(&output.stdout);
+    let settings = found.split('\0').filter(|setting| !setting.is_empty());
+    Ok(settings
+        .map(|setting| setting.split_once('\n').unwrap_or((setting, "true")))
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect())
+}
+
+/// Runs git on a repository with neutral configuration, and returns its standard output. With `files`, on the files and
+/// the index of a worktree.
+///
+/// # Errors
+/// git cannot be started or fails.
+pub(super) fn git(
+    repository: &NeutralGitDir,
+    files: Option<Files<'_>>,
+    arguments: &[&OsStr],
+) -> Result<String> {
+    let mut command = neutral();
+    command.env("GIT_DIR", repository.path()).current_dir(repository.path());
+    if let Some(files) = files {
+        command
+            .env("GIT_WORK_TREE", files.folder)
+            .env("GIT_INDEX_FILE", files.index)
+            .current_dir(files.folder);
+    }
+    command.args(arguments);
+    let shown: Vec<_> = arguments.iter().take(2).map(|argument| argument.to_string_lossy()).collect();
+    run(command, &shown.join(" "), files.map_or(repository.common_dir(), |files| files.folder))
+}
+
+/// The files of a worktree.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Files<'a> {
+    /// The folder that holds them.
+    pub(super) folder: &'a Path,
+    /// The file of git's index for this folder.
+    pub(super) index: &'a Path,
+}
+
+/// A git command without the configuration of the user and the machine.
+fn neutral() -> Command {
+    let mut command = scrubbed();
+    command
+        .env("GIT_CONFIG_GLOBAL", "/dev/null")
+        .env("GIT_CONFIG_NOSYSTEM", "1")
+        .env("GIT_ATTR_NOSYSTEM", "1");
+    command
+}
+
+/// A git command with a fixed environment: no keys, no sockets of agents, no variables that select another repository.
+fn scrubbed() -> Command {
+    let mut command = Command::new("git");
+    // Its own process group: the runner handles Ctrl-C in the terminal.
+    command.env_clear().process_group(0).stdin(Stdio::null()).arg("--no-pager");
+    let path = std::env::var_os("PATH").map_or_else(OsString::new, |path| absolute_folders(&path));
+    command.env("PATH", path).env("LC_ALL", "C");
+    // Reading writes nothing. Nothing is fetched, because the repository would choose the address and the command.
+    command.env("GIT_OPTIONAL_LOCKS", "0").env("GIT_TERMINAL_PROMPT", "0");
+    command.env("GIT_ALLOW_PROTOCOL", "").env("GIT_NO_LAZY_FETCH", "1");
+    for setting in FIXED_SETTINGS {
+        command.args(["-c", setting]);
+    }
+    command
+}
+
+fn run(command: Command, shown: &str, folder: &Path) -> Result<String> {
+    let output = start(command)?;
     if output.status.success() {
         return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
     }
-    Err(git_failed(folder, arguments, &output))
+    Err(failed(shown, folder, &output))
 }
 
-/// Settings for the command line that replace every filter and hook that the repository configures by the user's or
-/// the machine's value, or by none. `found` is git's list: a scope, then a name and its value.
-///
-/// # Errors
-/// A name with `=`, which cannot be set on the command line.
-pub(super) fn override_repository_commands(found: &str) -> Result<Vec<String>, String> {
-    const FILTER: [(&str, &str); 4] = [("clean", ""), ("smudge", ""), ("process", ""), ("required", "false")];
-    const HOOK: [(&str, &str); 1] = [("enabled", "false")];
-    let mut parts = found.split('\0');
-    let mut trusted = BTreeMap::new();
-    let mut of_repository = BTreeSet::new();
-    while let (Some(scope), Some(setting)) = (parts.next(), parts.next()) {
-        let (name, value) = setting.split_once('\n').unwrap_or((setting, "true"));
-        if matches!(scope, "local" | "worktree") {
-            of_repository.extend(name.rsplit_once('.').map(|(section, _)| section));
-        } else {
-            trusted.insert(name.to_owned(), value);
-        }
-    }
-    let mut overrides = Vec::new();
-    for section in of_repository {
-        if section.contains('=') {
-            return Err(section.to_owned());
-        }
-        for (key, neutral) in if section.starts_with("hook.") { &HOOK[..] } else { &FILTER[..] } {
-            let name = format!("{section}.{key}");
-            let value = trusted.get(&name).copied().unwrap_or(neutral);
-            overrides.push(format!("{name}={value}"));
-        }
-    }
-    Ok(overrides)
+fn start(mut command: Command) -> Result<Output> {
+    command
+        .output()
+        .map_err(|error| Error::invalid("worktree: git cannot be started; is it installed?").caused_by(error))
 }
 
-fn git_failed(folder: &Path, arguments: &[&OsStr], output: &Output) -> Error {
+fn failed(shown: &str, folder: &Path, output: &Output) -> Error {
     let stderr = String::from_utf8_lossy(&output.stderr);
-    let command: Vec<_> = arguments.iter().take(2).map(|argument| argument.to_string_lossy()).collect();
     Error::invalid(format!(
-        "git {} in {} failed ({}): {}",
-        command.join(" "),
+        "git {shown} in {} failed ({}): {}",
         folder.display(),
         output.status,
         visible_excerpt(stderr.trim(), MAX_ERROR_CHARS)
     ))
 }
 
-fn run(folder: &Path, overrides: &[String], arguments: &[&OsStr]) -> Result<Output> {
-    let mut command = Command::new("git");
-    command.arg("-C").arg(folder);
-    let fixed = ["core.hooksPath=/dev/null", "core.fsmonitor=false", "submodule.recurse=false"];
-    for setting in fixed.into_iter().chain(overrides.iter().map(String::as_str)) {
-        command.args(["-c", setting]);
+/// Where a repository is, and its current commit.
+#[derive(Debug)]
+pub(super) struct Repository {
+    /// The folder that all worktrees of the repository share: usually `.git`.
+    pub(super) common_dir: PathBuf,
+    /// The commit that `HEAD` names.
+    pub(super) head: String,
+}
+
+impl Repository {
+    /// Finds the repository that a folder belongs to.
+    ///
+    /// # Errors
+    /// The folder is in no repository, or the repository has no commit.
+    pub(super) fn find(folder: &Path) -> Result<Self> {
+        let common_dir = rev_parse(folder, &["--path-format=absolute", "--git-common-dir"])?;
+        let head = rev_parse(folder, &["--verify", "--quiet", "HEAD^{commit}"])?;
+        let common_dir = std::fs::canonicalize(&common_dir)
+            .map_err(|error| Error::invalid(format!("{common_dir} cannot be used")).caused_by(error))?;
+        Ok(Repository { common_dir, head })
     }
-    // Its own process group: the runner handles Ctrl-C in the terminal.
-    command.args(arguments).process_group(0).stdin(Stdio::null()).env("LC_ALL", "C");
-    // GIT_DIR and the like would select another repository.
-    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("GIT_")) {
-        command.env_remove(name);
-    }
-    // Reading writes nothing. Nothing is fetched, because the repository would choose the address and the command.
-    command.env("GIT_OPTIONAL_LOCKS", "0").env("GIT_TERMINAL_PROMPT", "0").env("GIT_ALLOW_PROTOCOL", "");
-    command
-        .output()
-        .map_err(|error| Error::invalid("worktree: git cannot be started; is it installed?").caused_by(error))
 }

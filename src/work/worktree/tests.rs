@@ -2,7 +2,6 @@ use std::process::Command;
 
 use tempfile::TempDir;
 
-use super::git::override_repository_commands;
 use super::*;
 
 /// A repository with one commit, a folder for its worktrees, and a hook that must not run.
@@ -132,43 +131,190 @@ fn a_folder_without_a_repository_and_an_existing_folder_are_refused() {
     assert!(test.worktree().join("mine").exists());
 }
 
-#[test]
-fn no_command_that_the_repository_configures_is_run() {
+/// Runs the whole life of a worktree in a repository that `prepare` made hostile: every command that it names would create
+/// the file that `prepare` gets. Checks that the content is right and that no command ran.
+fn check_nothing_runs(prepare: impl Fn(&TestRepository, &str), in_worktree: impl Fn(&TestRepository, &str)) {
     let test = TestRepository::new();
-    let ran = test.folder.path().join("filter-ran");
-    let filter = format!("touch {}; cat", ran.display());
+    let ran = test.folder.path().join("command-ran");
+    let command = format!("touch {}; cat", ran.display());
     std::fs::write(test.repository().join(".gitattributes"), "*.txt filter=own\n").unwrap();
     test.git(&["add", "."]);
     test.git(&["commit", "--quiet", "-m", "attributes"]);
-    for what in ["smudge", "clean", "process"] {
-        test.git(&["config", &format!("filter.own.{what}"), &filter]);
-    }
-    test.git(&["config", "filter.own.required", "true"]);
+    prepare(&test, &command);
+    let _ = std::fs::remove_file(&ran);
+    check_repository(&test.repository()).unwrap();
     let worktree = test.add().unwrap();
     assert_eq!(std::fs::read_to_string(worktree.join("a.txt")).unwrap(), "a\n");
-    std::fs::write(worktree.join("a.txt"), "b\n").unwrap();
+    in_worktree(&test, &command);
+    let _ = std::fs::remove_file(&ran);
+    // A different size, and then the same content with a new time, so that git has to read the file.
+    std::fs::write(worktree.join("a.txt"), "changed\n").unwrap();
     assert!(matches!(test.remove().unwrap(), Removal::HasChanges { .. }));
     std::fs::write(worktree.join("a.txt"), "a\n").unwrap();
+    assert_eq!(test.add().unwrap(), worktree, "the same worktree is used again");
     assert_eq!(test.remove().unwrap(), Removal::Removed);
-    assert!(!ran.exists(), "a filter of the repository ran");
-    // A name that cannot be overridden is refused.
-    test.git(&["config", "filter.a=b.smudge", &filter]);
-    assert!(test.add().unwrap_err().to_string().contains("'filter.a=b'"));
+    assert!(!worktree.exists());
+    assert!(!ran.exists(), "a command of the repository ran");
+    assert!(!test.hook_result().exists(), "a hook of the repository ran");
+}
+
+fn filter_section(command: &str) -> String {
+    let setting = |what: &str| format!("\t{what} = \"{command}\"\n");
+    format!("[filter \"own\"]\n{}{}\trequired = true\n", setting("smudge"), setting("clean"))
 }
 
 #[test]
-fn the_users_own_filters_stay() {
-    let found = "global\0filter.lfs.smudge\nlfs smudge\0local\0filter.lfs.smudge\nevil\0local\0hook.x.command\nevil\0";
-    let settings = override_repository_commands(found).unwrap();
-    assert_eq!(
-        settings,
-        [
-            "filter.lfs.clean=",
-            "filter.lfs.smudge=lfs smudge",
-            "filter.lfs.process=",
-            "filter.lfs.required=false",
-            "hook.x.enabled=false"
-        ]
+fn no_filter_of_the_repository_runs() {
+    check_nothing_runs(
+        |test, command| {
+            for what in ["smudge", "clean"] {
+                test.git(&["config", &format!("filter.own.{what}"), command]);
+            }
+            // A name that no setting on the command line could replace.
+            test.git(&["config", "filter.a=b.smudge", command]);
+        },
+        |_, _| {},
     );
-    assert_eq!(override_repository_commands("").unwrap(), Vec::<String>::new());
+    check_nothing_runs(
+        |test, command| {
+            test.git(&["config", "filter.own.process", command]);
+        },
+        |_, _| {},
+    );
+}
+
+#[test]
+fn no_filter_runs_that_is_included_for_the_branch_or_the_folder_of_the_worktree_only() {
+    for condition in ["onbranch:tasktally/**", "gitdir:**/worktrees/**", "gitdir/i:**/B1.02"] {
+        check_nothing_runs(
+            |test, command| {
+                let included = test.folder.path().join("included");
+                std::fs::write(&included, filter_section(command)).unwrap();
+                test.git(&["config", &format!("includeIf.{condition}.path"), included.to_str().unwrap()]);
+            },
+            |_, _| {},
+        );
+    }
+}
+
+#[test]
+fn no_filter_hook_or_monitor_runs_that_a_worker_configured_in_its_worktree() {
+    check_nothing_runs(
+        |test, _| {
+            test.git(&["config", "extensions.worktreeConfig", "true"]);
+        },
+        |test, command| {
+            let set = |name: &str, value: &str| {
+                test.git_in(&test.worktree(), &["config", "--worktree", name, value])
+            };
+            let hooks = test.folder.path().join("hooks");
+            std::fs::create_dir_all(&hooks).unwrap();
+            for hook in ["reference-transaction", "post-index-change", "post-checkout"] {
+                let file = hooks.join(hook);
+                std::fs::write(&file, format!("#!/bin/sh\n{command}\n")).unwrap();
+                std::fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+            }
+            set("core.hooksPath", hooks.to_str().unwrap());
+            set("filter.own.clean", command);
+            set("core.fsmonitor", command);
+        },
+    );
+}
+
+#[test]
+fn a_git_file_that_a_worker_replaced_is_not_followed() {
+    let test = TestRepository::new();
+    let worktree = test.add().unwrap();
+    let other = tempfile::tempdir().unwrap();
+    test.git_in(other.path(), &["init", "--quiet"]);
+    let ran = other.path().join("ran");
+    test.git_in(other.path(), &["config", "core.fsmonitor", &format!("touch {}", ran.display())]);
+    let link = worktree.join(".git");
+    let original = std::fs::read(&link).unwrap();
+    std::fs::remove_file(&link).unwrap();
+    std::os::unix::fs::symlink(other.path().join(".git"), &link).unwrap();
+    assert!(test.add().is_err());
+    assert!(test.remove().is_err());
+    assert!(changes(&worktree).is_err());
+    std::fs::remove_file(&link).unwrap();
+    std::fs::write(&link, format!("gitdir: {}\n", other.path().join(".git").display())).unwrap();
+    assert!(test.remove().unwrap_err().to_string().contains("is not a worktree"));
+    assert!(worktree.join("a.txt").exists() && other.path().exists() && !ran.exists());
+    std::fs::write(&link, original).unwrap();
+    assert_eq!(test.remove().unwrap(), Removal::Removed);
+}
+
+#[test]
+fn git_gets_no_variable_of_the_runner_besides_path_and_language() {
+    let test = TestRepository::new();
+    let programs = tempfile::tempdir().unwrap();
+    let found = programs.path().join("found");
+    // Stands in for git, and writes down its environment.
+    let script = format!("#!/bin/sh\nenv >> {}\nexec /usr/bin/env git \"$@\"\n", found.display());
+    let stand_in = programs.path().join("git");
+    std::fs::write(&stand_in, script.replace("/usr/bin/env git", which_git().to_str().unwrap())).unwrap();
+    std::fs::set_permissions(&stand_in, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let output = Command::new(std::env::current_exe().unwrap())
+        .args([
+            "--exact",
+            "work::worktree::tests::adds_and_removes_the_worktree_of_the_variable",
+            "--ignored",
+        ])
+        .env("PATH", format!("{}:{}", programs.path().display(), std::env::var("PATH").unwrap()))
+        .env("TASKTALLY_TEST_REPOSITORY", test.repository())
+        .env("ANTHROPIC_API_KEY", "secret")
+        .env("SSH_AUTH_SOCK", "/run/agent")
+        .env("GIT_DIR", "/nowhere")
+        .env("GIT_CONFIG_COUNT", "1")
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+    let found = std::fs::read_to_string(found).unwrap();
+    assert!(found.contains("GIT_CONFIG_GLOBAL=/dev/null"), "{found}");
+    for secret in ["ANTHROPIC", "SSH_AUTH", "/nowhere", "GIT_CONFIG_COUNT"] {
+        assert!(!found.contains(secret), "{secret} in {found}");
+    }
+}
+
+fn which_git() -> PathBuf {
+    crate::config::find_program("git".as_ref(), std::env::var_os("PATH").as_deref(), None).unwrap()
+}
+
+/// Not a test of its own: the body of the test above, in a process with another environment.
+#[test]
+#[ignore = "started by git_gets_no_variable_of_the_runner_besides_path_and_language"]
+fn adds_and_removes_the_worktree_of_the_variable() {
+    let repository = PathBuf::from(std::env::var_os("TASKTALLY_TEST_REPOSITORY").unwrap());
+    let folder = repository.with_file_name("data").join("worktrees/b1.02");
+    add(&repository, &folder, "b1.02").unwrap();
+    assert_eq!(remove(&repository, &folder, "b1.02").unwrap(), Removal::Removed);
+}
+
+#[test]
+fn repositories_of_every_format_and_place_get_worktrees() {
+    for options in [&["--object-format=sha256"][..], &["--ref-format=reftable"], &[]] {
+        let test = TestRepository::new();
+        let repository = test.folder.path().join("other");
+        let named = repository.to_str().unwrap();
+        test.git(&[&["init", "--quiet"], options, &[named]].concat());
+        std::fs::create_dir(repository.join("below")).unwrap();
+        std::fs::write(repository.join("below/b.txt"), "b\n").unwrap();
+        test.git_in(&repository, &["add", "."]);
+        test.git_in(&repository, &["commit", "--quiet", "-m", "first"]);
+        test.git_in(&repository, &["pack-refs", "--all"]);
+        let linked = test.folder.path().join("linked");
+        test.git_in(&repository, &["worktree", "add", "--quiet", linked.to_str().unwrap()]);
+        for place in [repository.clone(), repository.join("below"), linked] {
+            let folder = add(&place, &test.worktree(), "b1.02").unwrap();
+            assert_eq!(std::fs::read_to_string(folder.join("below/b.txt")).unwrap(), "b\n", "{options:?}");
+            assert_eq!(test.git_in(&folder, &["status", "--porcelain"]), "", "{options:?}");
+            std::fs::write(folder.join("new.txt"), "new\n").unwrap();
+            test.git_in(&folder, &["add", "new.txt"]);
+            assert_eq!(changes(&folder).unwrap(), ["new.txt"]);
+            test.git_in(&folder, &["rm", "--quiet", "-f", "new.txt"]);
+            assert_eq!(remove(&place, &folder, "b1.02").unwrap(), Removal::Removed);
+            assert_eq!(test.git_in(&repository, &["branch", "--list", "tasktally/*"]), "");
+            assert_eq!(test.git_in(&repository, &["fsck", "--no-dangling"]), "");
+        }
+    }
 }

@@ -11,6 +11,7 @@ use crate::model::timestamp::Timestamp;
 use crate::store::chains::verify_chains;
 use crate::store::sqlite::connection;
 use crate::store::sqlite::rows::sql_error;
+use crate::store::sqlite::schema_check::refuse_changed;
 use crate::store::sqlite::sqlite_checks::find_damage;
 use crate::store::sqlite::tx::Tx;
 
@@ -28,6 +29,7 @@ pub(super) fn check(path: &Path, clock: &Clock, report: ReportProgress<'_>) -> R
     if let Some(first) = find_damage(&connection, true, 1)?.first() {
         return Err(Error::new(Code::Conflict, format!("SQLite reports damage: {first}")));
     }
+    refuse_changed(&connection, path)?;
     let verified = verify_chains(&Tx::new(&connection, clock.now()), Vec::new())?;
     if let Some(problem) = verified.problem {
         return Err(Error::new(Code::Conflict, problem));

@@ -16,6 +16,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::shared_wal::{WalNameLock, refuse_other_names};
 use crate::error::{Code, Error, Result};
+use crate::store::sqlite::files::refuse_files_of_others;
 
 /// Device and inode.
 type File = (u64, u64);
@@ -55,6 +56,7 @@ impl FileIdentity {
     pub(in crate::store::sqlite) fn register(path: &Path) -> Result<Self> {
         let metadata = std::fs::metadata(path).map_err(|error| unreadable(path, error))?;
         refuse_other_names(path, &metadata)?;
+        refuse_files_of_others(path)?;
         let file = (metadata.dev(), metadata.ino());
         if !OPEN.lock().unwrap_or_else(PoisonError::into_inner).insert(file) {
             return Err(Error::new(

@@ -1,0 +1,13 @@
+//! Attacks that once succeeded. Each is told as it was carried out, by an agent, a repository, another user or whoever can
+//! write to the store's file, and has to fail.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod items;
+mod programs;
+mod repository;
+mod store_file;
+mod working_dir;

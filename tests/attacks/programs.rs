@@ -1,0 +1,58 @@
+//! Programs and configurations that an agent could change.
+
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+
+use serde_json::json;
+
+use crate::support::server::Server;
+use crate::support::store::Store;
+
+fn script(path: &Path, mode: u32) {
+    std::fs::write(path, "#!/bin/sh\necho '- done'\n").unwrap();
+    std::fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
+}
+
+#[track_caller]
+fn assert_refused(store: &Store, server: &mut Server, why: &str) {
+    let request = json!({"title": "B", "instructions": "Do.", "items": ["a"], "worker": "w"});
+    let refused = server.call("create_batch", request);
+    assert_eq!(refused.refusal(), "invalid_argument");
+    assert!(refused.message().contains(why), "{}", refused.message());
+    assert_eq!(store.sql().query_row("SELECT count(*) FROM batch", [], |row| row.get(0)), Ok(0));
+}
+
+/// The profile names a script in the project. The agent that works there rewrites it, and then asks for a worker.
+#[test]
+fn a_profile_starts_no_program_that_an_agent_or_everybody_can_write_to() {
+    let store = Store::new();
+    let (inside, shared) = (store.folder().join("worker.sh"), store.home().join("shared.sh"));
+    script(&inside, 0o755);
+    script(&shared, 0o757);
+    let profile = |program: &Path| format!("[worker.w]\nper = \"item\"\ncommand = [{program:?}]\n");
+    let store = store.with_config(&profile(&inside));
+    let mut server = store.serve();
+    assert_refused(&store, &mut server, "a folder that agents write to");
+    std::fs::write(store.config(), profile(&shared)).unwrap();
+    assert_refused(&store, &mut server, "can be written to by everybody (mode 0757)");
+    let refused = store.tasktally(["config", "check"]).code(2);
+    assert!(refused.output().contains("run chmod o-w"), "{}", refused.output());
+}
+
+/// An entry of a project's MCP configuration sets TASKTALLY_CONFIG to a file that an agent wrote to a folder for temporary
+/// files.
+#[test]
+fn a_server_takes_no_configuration_from_a_folder_for_temporary_files() {
+    let store = Store::new();
+    let folder = tempfile::tempdir().unwrap();
+    let planted = folder.path().join("config.toml");
+    std::fs::write(&planted, "[worker.w]\nper = \"item\"\ncommand = [\"true\"]\n").unwrap();
+    std::fs::set_permissions(&planted, Permissions::from_mode(0o600)).unwrap();
+    let mut command = store.command();
+    command.arg("serve").env("TASKTALLY_CONFIG", &planted);
+    let mut server = Server::spawn(command);
+    server.start_reading();
+    server.initialize("2025-11-25");
+    assert_refused(&store, &mut server, "a folder that agents write to");
+}

@@ -1,0 +1,39 @@
+//! A worker that leads the workers after it to another folder.
+
+use serde_json::json;
+
+use crate::support::background::wait_for_status;
+use crate::support::store::Store;
+
+/// The first worker replaces its working directory by a link to a folder outside the roots, so that the next one would
+/// work there.
+#[test]
+fn no_worker_starts_in_a_folder_that_an_earlier_one_replaced_by_a_link() {
+    for replaced in ["", "/.."] {
+        let script = format!(
+            "touch worked-$TASKTALLY_ITEM; here=$PWD{replaced}; here=$(cd \"$here\" && pwd); cd /; \
+             mv \"$here\" \"$here.away\" && ln -s \"$OUTSIDE\" \"$here\"; echo '- done'"
+        );
+        let store = Store::new();
+        let outside = store.folder().join("outside");
+        std::fs::create_dir_all(outside.join("deep")).unwrap();
+        let profile = format!(
+            "[paths]\nroots = [\"{{home}}/code\"]\n[worker.w]\nper = \"item\"\nmax_parallel = 1\n\
+             cwd = \"{{home}}/code/a/deep\"\ncommand = [\"sh\", \"-c\", {script:?}]\n\
+             env = {{ set = {{ OUTSIDE = {outside:?} }} }}\n"
+        );
+        let store = store.with_config(&profile);
+        std::fs::create_dir(store.home().join("code")).unwrap();
+        let mut server = store.serve();
+        let request = json!({"title": "B", "instructions": "Do.", "items": ["a", "b", "c"], "worker": "w", "max_attempts": 1});
+        let batch = server.call("create_batch", request).ok().text("/batch/id");
+        let paused = wait_for_status(&mut server, &batch, "paused");
+        let reason = paused.text("/batch/paused");
+        assert!(reason.contains("was replaced by a link"), "{reason}");
+        let found: Vec<_> =
+            std::fs::read_dir(&outside).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(found, ["deep"], "a worker worked outside");
+        assert_eq!(std::fs::read_dir(outside.join("deep")).unwrap().count(), 0, "a worker worked outside");
+        server.call("control_batch", json!({"id": batch, "action": "cancel"})).ok();
+    }
+}
