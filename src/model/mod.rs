@@ -31,6 +31,7 @@ pub mod resource;
 pub mod retry;
 pub mod run_record;
 pub mod script_argument;
+pub mod search_text;
 pub mod split;
 pub mod status;
 pub mod step;

@@ -8,6 +8,7 @@ use super::views::task::TaskView;
 use super::{Effect, Operation, Session};
 use crate::error::{Code, Error, Result};
 use crate::model::limits::{Limit, PAGE_ROWS};
+use crate::model::search_text;
 use crate::model::status::Status;
 use crate::model::text::{LineText, excerpt};
 use crate::store::TaskFilter;
@@ -17,7 +18,10 @@ use crate::store::TaskFilter;
 #[serde(deny_unknown_fields)]
 pub struct SearchTasks {
     /// Words, all of which must occur
-    #[arg(long)]
+    #[arg(
+        long,
+        help = "Words or their beginnings, all of which must occur; of Chinese, Japanese, Korean or Thai text any part"
+    )]
     query: LineText,
     /// Only this project
     #[arg(long)]
@@ -30,6 +34,9 @@ pub struct SearchTasks {
     #[arg(long, default_value = "10", allow_negative_numbers = true)]
     limit: Limit,
 }
+
+/// What a reply says if texts could not be added to the index.
+const INCOMPLETE: &str = "; the newest texts were not searched, because the store cannot be written";
 
 fn ten() -> Limit {
     Limit::of(10)
@@ -58,9 +65,13 @@ impl Operation for SearchTasks {
         let words = words(self.query.as_str())?;
         // The newest texts may not be indexed yet. A store that cannot be written is searched without them.
         let mut is_complete = session.read(|tx| tx.is_search_index_complete())?;
+        let mut note = "";
         while !is_complete {
             is_complete = match session.write(|tx| tx.update_search_index()) {
-                Err(error) if matches!(error.code, Code::ReadOnly | Code::Internal) => true,
+                Err(error) if matches!(error.code, Code::ReadOnly | Code::Internal) => {
+                    note = INCOMPLETE;
+                    true
+                }
                 updated => updated?,
             };
         }
@@ -78,7 +89,7 @@ impl Operation for SearchTasks {
                 .collect::<Result<Vec<_>>>()?;
             Ok(SearchReply {
                 success: true,
-                message: format!("{} found", tasks.len()),
+                message: format!("{} found{note}", tasks.len()),
                 count: tasks.len() as u64,
                 tasks,
             })
@@ -86,16 +97,12 @@ impl Operation for SearchTasks {
     }
 }
 
-/// The words of a query: its runs of letters and digits.
+/// The folded words of a query.
 fn words(query: &str) -> Result<Vec<String>> {
-    let words: Vec<String> = query
-        .split(|c: char| !c.is_alphanumeric())
-        .filter(|word| !word.is_empty())
-        .map(str::to_owned)
-        .collect();
+    let words = search_text::words(query);
     if words.is_empty() {
         return Err(Error::invalid(format!(
-            "query: '{}' contains no word; a word consists of letters or digits",
+            "query: '{}' contains no word; write at least one letter, digit or emoji, such as a word of the title",
             excerpt(query)
         )));
     }

@@ -102,8 +102,8 @@ fn sorted(mut rows: Vec<Vec<Sql>>) -> Vec<Vec<Sql>> {
 pub(crate) fn assert_content_kept(store: &Store, before: &BTreeMap<String, Rows>) {
     let now = store.sql();
     for (table, (columns, was)) in with_names_of_schema_9(before) {
-        // Schema 9 removes the list of applied migrations.
-        if table != "refinery_schema_history" {
+        // Schema 9 removes the list of applied migrations; schema 12 indexes all texts again.
+        if !matches!(table.as_str(), "refinery_schema_history" | "indexed" | "search_progress") {
             assert_eq!(sorted(rows(&now, &table, &columns)), sorted(was), "{table}");
         }
     }
@@ -168,7 +168,12 @@ fn a_store_of_every_schema_is_migrated_with_all_content_and_its_work_continues()
         assert!(body.starts_with("Opening text\n\n- "), "{body}");
         server.call("update_task", json!({"id": log, "body": "- and one after the migration"})).ok();
         assert_eq!(server.body(&log), format!("{body}\n\n- and one after the migration"));
-        assert!(server.call("search_tasks", json!({"query": "receipt"})).ok().count("/count") > 0);
+        // Stores made by `make` hold text that the index of their schema split in other places.
+        let words: &[&str] = if schema < 5 { &["RECEIPT"] } else { &["receipt", "字", "UNICODE"] };
+        for words in words {
+            let found = server.call("search_tasks", json!({"query": words})).ok();
+            assert!(found.count("/count") > 0, "schema {schema}, {words}: {}", found.value);
+        }
 
         let mut done = 0;
         for batch in text(&store, "SELECT id FROM task WHERE role = 'batch'") {

@@ -103,17 +103,19 @@ fn changed_lines_are_refused_with_their_number() {
 #[test]
 fn a_newer_format_or_schema_is_refused_as_newer() {
     let (_, _, lines) = small_export();
-    for (from, to) in [("\"format\":1", "\"format\":2"), ("\"schema\":11", "\"schema\":999")] {
+    let schema = format!("\"schema\":{}", tasktally::store::sqlite::SCHEMA_VERSION);
+    for (from, to) in [("\"format\":1", "\"format\":2"), (&schema, "\"schema\":999")] {
         let mut newer = lines[..lines.len() - 1].to_vec();
         newer[0] = newer[0].replacen(from, to, 1);
         assert_refused(with_checksum(&newer), &["written by a newer tasktally"]);
     }
     let mut older = lines[..lines.len() - 1].to_vec();
-    older[0] = older[0].replacen("\"schema\":11", "\"schema\":8", 1);
+    older[0] = older[0].replacen(&schema, "\"schema\":8", 1);
     assert_refused(with_checksum(&older), &["can be imported"]);
-    // Schema 10 added tables that are not exported, and schema 11 a column that may be missing.
+    // Schema 10 added tables that are not exported, schema 11 a column that may be missing, and schema 12
+    // an index.
     let mut previous = lines[..lines.len() - 1].to_vec();
-    previous[0] = previous[0].replacen("\"schema\":11", "\"schema\":9", 1);
+    previous[0] = previous[0].replacen(&schema, "\"schema\":9", 1);
     for line in &mut previous {
         *line = line.replace(",\"accepted_failures\":0", "");
     }

@@ -18,6 +18,7 @@ mod runners;
 mod schema;
 mod schema_check;
 mod search;
+mod search_index;
 mod sqlite_checks;
 pub mod transfer;
 mod tx;

@@ -62,6 +62,7 @@ impl Tx<'_> {
     ) -> Result<Vec<Task>> {
         // Prefixes are searched only if the words themselves are rare: SQLite reads every match of a prefix before
         // it returns the first one.
+        // A folded word contains no quotation mark, and within them FTS5 knows no operators.
         let quoted = |end: &str| -> String { words.iter().map(|word| format!("\"{word}\"{end} ")).collect() };
         let mut query = quoted("");
         if self.count_matches(&query)? < RANKED {

@@ -16,9 +16,6 @@ use crate::store::{NewReceipt, NewTask, StoreWrite};
 
 /// After how many new tasks, or receipts, the search index is updated within the writing transaction.
 const INDEX_INTERVAL: i64 = 1_000;
-/// The most tasks, and the most receipts, that one transaction adds to the search index. A large batch has more, and other
-/// writers must not wait for all of them.
-const INDEX_LIMIT: usize = 2_000;
 
 /// An error unless a conditional UPDATE changed its row.
 fn expect_updated(task: &Task, rows: usize) -> Result<()> {
@@ -147,13 +144,7 @@ impl StoreWrite for Tx<'_> {
         )?;
         expect_updated(task, rows)?;
         if task.title != before.title {
-            // A task that is not in the index yet is added later, with its new title.
-            self.execute(
-                "INSERT OR REPLACE INTO task_text (rowid, title, initial_text)
-                 SELECT row_id, title, initial_text FROM task
-                  WHERE row_id = ?1 AND row_id <= (SELECT last_task FROM search_progress)",
-                [task.row],
-            )?;
+            self.reindex_task(task)?;
         }
         Ok(())
     }
@@ -417,31 +408,6 @@ impl StoreWrite for Tx<'_> {
     }
 
     fn update_search_index(&self) -> Result<bool> {
-        let (task, receipt): (RowId, i64) = self
-            .first("SELECT last_task, last_receipt FROM search_progress", [], |row| {
-                Ok((row.get(0)?, row.get(1)?))
-            })?
-            .unwrap_or_default();
-        let tasks = self.execute(
-            "INSERT INTO task_text (rowid, title, initial_text)
-             SELECT row_id, title, initial_text FROM task WHERE row_id > ?1 ORDER BY row_id LIMIT ?2",
-            params![task, INDEX_LIMIT],
-        )?;
-        let receipts = self.execute(
-            "INSERT INTO receipt_text (rowid, text)
-             SELECT row_id, text FROM receipt WHERE row_id > ?1 ORDER BY row_id LIMIT ?2",
-            params![receipt, INDEX_LIMIT],
-        )?;
-        if tasks + receipts > 0 {
-            self.execute(
-                "UPDATE search_progress SET
-                    last_task = ifnull((SELECT max(row_id) FROM
-                        (SELECT row_id FROM task WHERE row_id > ?1 ORDER BY row_id LIMIT ?3)), last_task),
-                    last_receipt = ifnull((SELECT max(row_id) FROM
-                        (SELECT row_id FROM receipt WHERE row_id > ?2 ORDER BY row_id LIMIT ?3)), last_receipt)",
-                params![task, receipt, INDEX_LIMIT],
-            )?;
-        }
-        Ok(tasks.max(receipts) < INDEX_LIMIT)
+        self.extend_search_index()
     }
 }
