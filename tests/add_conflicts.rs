@@ -228,7 +228,7 @@ fn merge_adds_new_items_to_the_unclaimed_chunk_they_touch_and_serializes_them_ot
                     serialized += usize::from(!meets.is_empty());
                 }
                 if meets.iter().any(|chunk| !placed_in.contains(*chunk)) {
-                    assert!(reply.message().contains("share resources"), "{}", reply.message());
+                    assert!(reply.message().contains(" resources"), "{}", reply.message());
                 }
             }
             for (chunk, keys) in &after {

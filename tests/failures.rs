@@ -56,13 +56,13 @@ fn a_retry_of_items_in_a_chunk_that_has_not_ended_is_explained() {
     server.call("complete_task", json!({"id": chunk, "claim": token})).ok();
     let retry = json!({"id": id, "action": "retry", "items": ["a"]});
     let reply = server.call("control_batch", retry.clone()).ok();
-    assert!(reply.message().contains("1 chunks with failed items have not ended"), "{}", reply.message());
+    assert!(reply.message().contains("1 chunk with failed items has not ended"), "{}", reply.message());
     let claim = server.call("claim_task", json!({"batch": id, "worker": "w"})).ok();
     let token = claim["claim"]["token"].clone();
     server.call("update_task", json!({"id": chunk, "claim": token, "item": "b", "outcome": "done"})).ok();
     server.call("complete_task", json!({"id": chunk, "claim": token})).ok();
     let reply = server.call("control_batch", retry).ok();
-    assert!(reply.message().contains("1 failed items again"), "{}", reply.message());
+    assert!(reply.message().contains("1 failed item again"), "{}", reply.message());
 }
 
 #[test]

@@ -158,7 +158,7 @@ fn with_the_rule_ask_a_person_can_approve_an_item_in_doubt_as_done() {
     let batch = batch_that_asks(&mut server);
     let approved =
         server.call("review_batch", json!({"id": batch, "decision": "approve", "reviewer": "Ann"})).ok();
-    assert!(approved.message().contains("1 items in doubt were settled as done"), "{}", approved.message());
+    assert!(approved.message().contains("1 item in doubt was settled as done"), "{}", approved.message());
     let second = claim(&mut server, &batch, "next");
     assert_eq!(second["items"].as_array().unwrap().len(), 1, "only c is left: {second}");
     finish(&mut server, &second, &["c"]);

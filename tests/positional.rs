@@ -68,7 +68,7 @@ fn a_chunk_is_found_by_its_number_without_leading_zeros() {
     // A decision and a retry find it, and other numbers are refused.
     let retried =
         store.tasktally(["control-batch", &batch, "retry", "--chunks", "1", "--json"]).success().json();
-    assert!(retried["message"].as_str().is_some_and(|text| text.contains("1 chunks")), "{retried}");
+    assert!(retried["message"].as_str().is_some_and(|text| text.contains("1 chunk")), "{retried}");
     let review = store.tasktally(["review-batch", &batch, "approve", "--chunk", "1"]).code(1);
     assert!(review.stderr.contains("does not wait for a review"), "{}", review.stderr);
     for (option, command) in

@@ -381,9 +381,9 @@ fn failed_items_can_be_retried_by_chunk_key_or_category() {
             .contains("has no failed items or chunks to retry")
     );
     let by_key = retry(json!({"items": ["b"]})).ok();
-    assert!(by_key.message().contains("1 chunks with 1 failed items"), "{}", by_key.message());
+    assert!(by_key.message().contains("1 chunk with 1 failed item"), "{}", by_key.message());
     let by_both = retry(json!({"chunks": [format!("{batch}.02")], "categories": ["timeout"]})).ok();
-    assert!(by_both.message().contains("1 chunks with 1 failed items"), "{}", by_both.message());
+    assert!(by_both.message().contains("1 chunk with 1 failed item"), "{}", by_both.message());
     let stranger = retry(json!({"chunks": [batch.clone()]}));
     assert!(stranger.message().contains("is not a chunk of batch"), "{}", stranger.message());
     let mut open = Vec::new();
@@ -448,10 +448,10 @@ fn items_are_retried_in_the_step_in_which_they_failed() {
     let retry = |server: &mut Server| {
         server.call("control_batch", json!({"id": batch, "action": "retry"})).ok().message().to_owned()
     };
-    assert!(retry(&mut server).contains("1 failed items"), "one step at a time");
+    assert!(retry(&mut server).contains("1 failed item "), "one step at a time");
     assert_eq!(fail(&mut server, ""), (false, json!(["a1"])), "what failed to be classified is classified");
     assert_eq!(fail(&mut server, ""), (true, json!(["a1"])), "and then executed");
-    assert!(retry(&mut server).contains("1 failed items"));
+    assert!(retry(&mut server).contains("1 failed item "));
     assert_eq!(fail(&mut server, ""), (true, json!(["a2"])));
     let after = server.call("get_batch", json!({"id": batch})).ok();
     assert_eq!(after["batch"]["outcomes"], json!({"done": 2}), "{}", after.value);
@@ -493,7 +493,7 @@ fn a_retry_does_not_reopen_a_chunk_that_a_person_rejected() {
     server.call("complete_task", json!({"id": id, "claim": token})).ok();
     server.call("review_batch", json!({"id": batch, "decision": "reject", "note": "not ours"})).ok();
     let reply = server.call("control_batch", json!({"id": batch, "action": "retry"})).ok();
-    assert!(reply.message().contains("1 chunks stay rejected"), "{}", reply.message());
+    assert!(reply.message().contains("1 chunk stays rejected"), "{}", reply.message());
     assert_eq!(server.read_task(&id)["task"]["status"], "rejected");
 }
 
@@ -516,7 +516,7 @@ fn a_rejected_chunk_is_final_until_a_person_says_redo() {
         let mut retry = json!({"id": batch, "action": "retry"});
         retry.as_object_mut().unwrap().extend(selected.as_object().unwrap().clone());
         let reply = server.call("control_batch", retry).ok();
-        assert!(reply.message().contains("1 chunks stay rejected"), "{}", reply.message());
+        assert!(reply.message().contains("1 chunk stays rejected"), "{}", reply.message());
         assert_eq!(server.read_task(&id)["task"]["status"], "rejected", "{selected}");
     }
     let forced = server.call("complete_task", json!({"id": id, "force": true}));

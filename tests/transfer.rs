@@ -410,3 +410,21 @@ fn an_export_into_a_closed_pipe_ends_without_an_error() {
     drop(child.stdout.take());
     assert!(support::wait_for_exit(&mut child).success());
 }
+
+#[test]
+fn an_import_counts_claims_and_no_open_batches() {
+    let store = Store::new();
+    let mut server = store.serve();
+    let request = json!({"title": "B", "instructions": "x", "items": ["a", "b"], "max_chunk": 1});
+    let batch = server.call("create_batch", request).ok().text("/batch/id");
+    let import = |name: &str| {
+        let file = store.folder().join(name).display().to_string();
+        store.tasktally(["export", &file]).success();
+        store.tasktally(["import", &file, "--db", &format!("{file}.db")]).success().stdout
+    };
+    let open = import("open.jsonl");
+    assert!(open.contains("Imported 3 tasks and 0 receipts") && !open.contains("claim"), "{open}");
+    server.call("claim_task", json!({"batch": batch, "worker": "w"})).ok();
+    let claimed = import("claimed.jsonl");
+    assert!(claimed.contains("; 1 claim was imported: "), "{claimed}");
+}

@@ -224,7 +224,7 @@ fn failed_items_are_shown_and_retried() {
     let screen = Screen::watch(&store, (80, 24), "", &id);
     screen.wait_for(&["failed", "exit code 3: no such folder", "1 chunk failed or blocked", "1 failed"]);
     screen.press(&["n", "t"]);
-    screen.wait_for(&["Opened 1 chunks with 1 failed items again"]);
+    screen.wait_for(&["Opened 1 chunk with 1 failed item again"]);
     assert_eq!(status_of(&store, &id, 2), "active");
 }
 

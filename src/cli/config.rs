@@ -11,6 +11,7 @@ use super::store_path::store_path;
 use super::try_profile::try_profile;
 use crate::config::{Config, LocationSource, Profile, Setting, example};
 use crate::error::{Error, Result};
+use crate::model::text::{agreeing, counted};
 use crate::terminal::{escape_hidden, print_line};
 use crate::work::preflight;
 
@@ -97,11 +98,17 @@ fn check(config: &Config, data: &Path, runs: bool, json: bool, out: &mut impl Wr
     }
     let message = match (rows.len(), failed) {
         (0, _) => format!("{}: there are no profiles to check", config.location.path.display()),
+        (1, 0) if runs => "1 of 1 profile works".to_owned(),
         (all, 0) if runs => format!("{all} of {all} profiles work"),
         (all, 0) => format!(
-            "{all} of {all} profiles can be started; no command was run, tasktally config check --run runs each one once"
+            "{all} of {} can be started; no command was run, tasktally config check --run runs each one once",
+            counted(all as u64, "profile")
         ),
-        (all, failed) => format!("{failed} of {all} profiles do not work"),
+        (all, failed) => format!(
+            "{failed} of {} {} not work",
+            counted(all as u64, "profile"),
+            agreeing(failed as u64, "does", "do")
+        ),
     };
     let text = if json {
         json!({ "success": failed == 0, "message": message, "workers": rows }).to_string()

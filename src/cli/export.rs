@@ -8,6 +8,7 @@ use serde_json::json;
 use super::store_contents::{contents_as_json, describe_contents};
 use crate::clock::Clock;
 use crate::error::Result;
+use crate::model::text::counted;
 use crate::store::sqlite::transfer::{self, Destination};
 use crate::terminal::{ProgressLine, escape_hidden, print_line, recognise_closed_output};
 
@@ -44,8 +45,12 @@ pub(super) fn run(request: &Export, store: &Path, json: bool, out: &mut impl Wri
     let destination = Destination::File { path, replace: request.replace };
     let (contents, lines) = transfer::export(store, destination, &clock, report)?;
     drop(progress);
-    let message =
-        format!("Exported {} to {}, in {lines} lines", describe_contents(&contents), path.display());
+    let message = format!(
+        "Exported {} to {}, in {}",
+        describe_contents(&contents),
+        path.display(),
+        counted(lines, "line")
+    );
     let text = if json {
         let mut reply = contents_as_json(&contents, &message);
         reply["file"] = json!(path.display().to_string());

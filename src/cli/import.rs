@@ -8,6 +8,7 @@ use super::store_contents::{contents_as_json, describe_contents};
 use super::store_path::command_prefix;
 use crate::clock::Clock;
 use crate::error::{Error, Result};
+use crate::model::text::{agreeing, counted};
 use crate::store::sqlite::transfer;
 use crate::terminal::{ProgressLine, escape_hidden, print_line};
 
@@ -45,7 +46,9 @@ pub(super) fn run(request: &Import, store: &Path, json: bool, out: &mut impl Wri
     let claims = match contents.claims {
         0 => String::new(),
         count => format!(
-            "; {count} claims were imported: if their holders do not use the new store, {} reset-stalled-tasks --hours 0 releases them",
+            "; {} {} imported: if their holders do not use the new store, {} reset-stalled-tasks --hours 0 releases the claims",
+            counted(count, "claim"),
+            agreeing(count, "was", "were"),
             command_prefix(store)
         ),
     };

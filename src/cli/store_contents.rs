@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::model::text::counted;
 use crate::store::sqlite::transfer::StoreContents;
 
 /// The contents in a sentence.
@@ -10,7 +11,7 @@ pub(super) fn describe_contents(contents: &StoreContents) -> String {
         Some(at) => format!("up to change {} of {at}", contents.latest_change),
         None => "with nothing in it yet".to_owned(),
     };
-    format!("{} tasks and {} receipts, {latest}", contents.tasks, contents.receipts)
+    format!("{} and {}, {latest}", counted(contents.tasks, "task"), counted(contents.receipts, "receipt"))
 }
 
 /// The contents for a script.

@@ -7,6 +7,7 @@ use serde_json::json;
 
 use crate::error::{Code, Error, Result};
 use crate::model::chain::ChainHead;
+use crate::model::text::{agreeing, counted};
 use crate::ops::Session;
 use crate::store::chains::{ChainReport, for_each_task, read_chain, verify_chains};
 use crate::terminal::{escape_hidden, print_line};
@@ -28,14 +29,17 @@ pub(super) fn verify(request: &Verify, session: &Session, json: bool, out: &mut 
     let noted = request.from.as_ref().map_or(Ok(Vec::new()), read_heads)?;
     let compared = match noted.len() {
         0 => String::new(),
-        count => format!("; {count} heads agree"),
+        count => format!("; {} {}", counted(count as u64, "head"), agreeing(count as u64, "agrees", "agree")),
     };
     let ChainReport { tasks, receipts, problem } = session.read(move |tx| verify_chains(tx, noted))?;
     let is_intact = problem.is_none();
     let begun = begun_items(session)?;
     let message = problem.unwrap_or_else(|| {
         format!(
-            "{receipts} receipts of {tasks} tasks are unchanged, and every item is accounted for{compared}{begun}"
+            "{} of {} {} unchanged, and every item is accounted for{compared}{begun}",
+            counted(receipts, "receipt"),
+            counted(tasks, "task"),
+            agreeing(receipts, "is", "are")
         )
     });
     let text = if json {

@@ -1,6 +1,7 @@
 //! What failed in a batch. A failure counts until a retry opens it again or a person accepts it.
 
 use super::batch::Batch;
+use super::text::{agreeing, counted};
 
 /// The items and chunks of a batch that failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,8 +64,7 @@ impl Failures {
         }
         let not_processed = match self.not_processed {
             0 => String::new(),
-            1 => ", 1 item was not processed".to_owned(),
-            count => format!(", {count} items were not processed"),
+            count => format!(", {} {} not processed", counted(count, "item"), agreeing(count, "was", "were")),
         };
         let accepted = if self.are_accepted { " (accepted)" } else { "" };
         format!("{} failed{accepted}{not_processed}", failed.join(" and "))

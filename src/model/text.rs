@@ -20,6 +20,11 @@ pub fn counted(count: u64, noun: &str) -> String {
     format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
 }
 
+/// The form of a verb that agrees with a count: `1 chunk waits`, `2 chunks wait`.
+pub fn agreeing<'a>(count: u64, one: &'a str, several: &'a str) -> &'a str {
+    if count == 1 { one } else { several }
+}
+
 /// The limits of a text type.
 #[derive(Debug, Clone, Copy)]
 struct TextLimit {

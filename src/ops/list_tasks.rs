@@ -13,7 +13,7 @@ use crate::model::id::TaskId;
 use crate::model::limits::{Limit, PAGE_ROWS, Priority};
 use crate::model::status::{Status, TaskType};
 use crate::model::task::Task;
-use crate::model::text::{LineText, excerpt};
+use crate::model::text::{LineText, agreeing, counted, excerpt};
 use crate::model::worker_scope::WorkerScope;
 use crate::store::{ListPosition, StoreRead, TaskFilter};
 
@@ -160,7 +160,12 @@ impl ListTasks {
         let or_more = if total.at_least { " or more" } else { "" };
         Ok(ListTasksReply {
             success: true,
-            message: format!("{} of {}{or_more} tasks{hint}", tasks.len(), total.count),
+            message: format!(
+                "{} of {}{or_more} {}{hint}",
+                tasks.len(),
+                total.count,
+                agreeing(total.count, "task", "tasks")
+            ),
             count: tasks.len() as u64,
             total: total.count,
             tasks: views(tx, &tasks)?,
@@ -211,7 +216,7 @@ fn changes_reply(tasks: Vec<TaskView>, since: u64, total: u64) -> ListTasksReply
     let message = match count {
         0 => "Nothing changed".to_owned(),
         _ if total > count => format!("{count} of {total} changes, more follow: pass since"),
-        _ => format!("{count} changes"),
+        _ => counted(count, "change"),
     };
     ListTasksReply {
         success: true,

@@ -9,7 +9,7 @@ use super::{Effect, Operation, Session};
 use crate::error::{Error, Result};
 use crate::model::limits::MAX_IDS;
 use crate::model::task::Task;
-use crate::model::text::{LineText, excerpt};
+use crate::model::text::{LineText, agreeing, counted, excerpt};
 use crate::model::timestamp::Timestamp;
 use crate::store::StoreRead;
 
@@ -117,11 +117,12 @@ impl Operation for ResetStalledTasks {
                 Ok(found.iter().map(StalledTask::from).collect::<Vec<_>>())
             })?
         };
-        let were = if dry_run { "would be" } else { "were" };
+        let count = tasks.len() as u64;
+        let were = if dry_run { "would be" } else { agreeing(count, "was", "were") };
         Ok(ResetStalledReply {
             success: true,
-            message: format!("{} tasks {were} reset", tasks.len()),
-            count: tasks.len() as u64,
+            message: format!("{} {were} reset", counted(count, "task")),
+            count,
             tasks,
             dry_run,
         })

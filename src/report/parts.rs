@@ -2,6 +2,7 @@
 
 use crate::model::batch::ItemCounts;
 use crate::model::cost::CostSum;
+use crate::model::text::{agreeing, counted};
 use crate::model::timestamp::Timestamp;
 use crate::ops::BatchView;
 
@@ -178,7 +179,11 @@ impl Checks {
         let (by_chunk, by_category, total) = self.processed;
         let (read, planned) = self.chunks;
         let chain = match self.broken.as_slice() {
-            [] => format!("{} receipts are unchanged (hash chain)", self.receipts),
+            [] => format!(
+                "{} {} unchanged (hash chain)",
+                counted(self.receipts, "receipt"),
+                agreeing(self.receipts, "is", "are")
+            ),
             broken => format!("receipts were changed after they were written in {}", broken.join(", ")),
         };
         [

@@ -19,6 +19,7 @@ use crate::model::split::number_width;
 use crate::model::status::{Outcome, Status};
 use crate::model::step::Checkpoint;
 use crate::model::task::Task;
+use crate::model::text::counted;
 use crate::ops::batch_view;
 use crate::ops::{find_batch, for_each_chunk, for_each_item};
 use crate::store::StoreRead;
@@ -155,7 +156,7 @@ impl ReportReader<'_> {
                 0 => "The batch itself".to_owned(),
                 number => format!("Chunk {}", self.padded(number)),
             };
-            let heading = format!("{name}: {} ({} receipts)", task.title, task.receipt_count);
+            let heading = format!("{name}: {} ({})", task.title, counted(task.receipt_count, "receipt"));
             section.start_task(chunk, &heading).map_err(unwritten)?;
         }
         loop {
@@ -198,7 +199,7 @@ impl ReportReader<'_> {
         })?;
         let sums = ChunkLine {
             name: String::new(),
-            title: format!("{} chunks", self.batch.chunk_count),
+            title: counted(self.batch.chunk_count, "chunk"),
             status: self
                 .batch
                 .status(self.task.status, self.tx.has_workable_chunk(self.task.row)?)

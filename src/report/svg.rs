@@ -6,6 +6,7 @@ use super::escape::Html;
 use super::timeline::Timeline;
 use super::timeline_rows::timeline_rows;
 use crate::model::field::visible_excerpt;
+use crate::model::text::counted;
 
 const WIDTH: f64 = 1_000.0;
 /// The x coordinate at which the bars start, right of the names.
@@ -59,12 +60,12 @@ fn write_chart(out: &mut String, timeline: &Timeline) -> fmt::Result {
             let hue = bar.chunk.wrapping_mul(137) % 360;
             write!(
                 out,
-                r#"<g><title>chunk {}, {}: {} to {}, {} receipts</title><rect x="{start:.1}" y="{}" width="{width:.1}" height="16" rx="2" fill="hsl({hue},55%,72%)"/>"#,
+                r#"<g><title>chunk {}, {}: {} to {}, {}</title><rect x="{start:.1}" y="{}" width="{width:.1}" height="16" rx="2" fill="hsl({hue},55%,72%)"/>"#,
                 bar.chunk,
                 Html(&visible_excerpt(&bar.worker, 200)),
                 bar.from,
                 bar.to,
-                bar.receipts,
+                counted(bar.receipts, "receipt"),
                 top + 2
             )?;
             if width > 8.0 + 7.0 * f64::from(bar.chunk.checked_ilog10().unwrap_or(0) + 1) {

@@ -11,6 +11,7 @@ use super::run_lock;
 use super::supervisor::kill_marked_processes;
 use crate::error::{Code, Result};
 use crate::model::id::{ProcessMark, TaskId};
+use crate::model::text::counted;
 use crate::ops::{RunnerClaim, Session, batch_state, release_claim, runner_claims};
 
 /// The run marker of the commands that `tasktally run` starts for a batch, by which a later run finds them.
@@ -40,7 +41,7 @@ pub(super) fn take_over_from_workers(session: &Session, progress: &RunProgress) 
         process_lock::remove(session.folder(), &mark)?;
     }
     if released > 0 {
-        progress.note(&format!("Released {released} claims of processes that died"));
+        progress.note(&format!("Released {} of processes that died", counted(released as u64, "claim")));
     }
     Ok(released)
 }

@@ -2,11 +2,11 @@
 
 use std::process::Stdio;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::small_export;
 use crate::support::store::Store;
 use crate::support::{eventually, send_signal};
+use crate::{export, small_export};
 
 #[test]
 fn a_dash_is_standard_output_for_an_export_and_refused_for_a_backup() {
@@ -57,7 +57,9 @@ fn heads_are_printed_as_lines_or_objects_and_verify_reads_both() {
 
 #[test]
 fn a_command_that_is_printed_to_be_copied_contains_the_path_of_the_store() {
-    let (_store, path, _) = small_export();
+    let (store, _, _) = small_export();
+    store.serve().call("claim_task", json!({"worker": "w"})).ok();
+    let path = export(&store, "claimed.jsonl");
     let other = Store::new();
     let file = other.folder().join("my stores/tasktally.db");
     let tasktally = |args: &[&str]| {

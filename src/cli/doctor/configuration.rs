@@ -10,6 +10,7 @@ use super::finding::{Finding, or_ok};
 use super::permissions::{STICKY, command_to_open_folder};
 use crate::config::{Config, ConfigLocation};
 use crate::error::Result;
+use crate::model::text::counted;
 use crate::terminal::shell_path;
 use crate::work::preflight;
 
@@ -34,7 +35,8 @@ pub(super) fn check_configuration(context: &DoctorContext) -> Result<Vec<Finding
         let message = format!("profile '{}' cannot be started: {error}", profile.name);
         Some(Finding::problem(message).with_fix(context.command("config check")))
     });
-    let ok = format!("{path} is in effect; {} profiles could be started", config.profiles().count());
+    let profiles = counted(config.profiles().count() as u64, "profile");
+    let ok = format!("{path} is in effect; {profiles} could be started");
     Ok(or_ok(bad.collect(), ok))
 }
 

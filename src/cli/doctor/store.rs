@@ -9,6 +9,7 @@ use super::context::{DoctorContext, StoreState};
 use super::finding::{Finding, or_ok};
 use super::permissions::{command_to_grant, command_to_open_folder};
 use crate::error::{Code, Error, Result};
+use crate::model::text::{agreeing, counted};
 use crate::store::chains::verify_chains;
 use crate::terminal::shell_path;
 
@@ -121,8 +122,10 @@ pub(super) fn check_integrity(context: &DoctorContext) -> Result<Vec<Finding>> {
     let walked = open.session.read(|tx| verify_chains(tx, Vec::new()))?;
     let changed = walked.problem.map(|bad| Finding::problem(bad).with_fix(context.command("verify")));
     let ok = format!(
-        "SQLite finds no damage; {} receipts of {} tasks are unchanged",
-        walked.receipts, walked.tasks
+        "SQLite finds no damage; {} of {} {} unchanged",
+        counted(walked.receipts, "receipt"),
+        counted(walked.tasks, "task"),
+        agreeing(walked.receipts, "is", "are")
     );
     Ok(or_ok(changed.into_iter().collect(), ok))
 }

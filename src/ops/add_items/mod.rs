@@ -25,7 +25,7 @@ use crate::model::limits::PAGE_ROWS;
 use crate::model::split::Split;
 use crate::model::status::Status;
 use crate::model::task::Task;
-use crate::model::text::{LineText, counted};
+use crate::model::text::{LineText, agreeing, counted};
 use crate::store::{NewReceipt, StoreRead, StoreWrite};
 
 /// What becomes of the items, for an error message.
@@ -295,8 +295,7 @@ fn reply(task: &Task, batch: &Batch, added: Added, known: u64, report: SourceRep
     };
     let known_items = match known {
         0 => String::new(),
-        1 => "; 1 item was already in the batch".to_owned(),
-        _ => format!("; {known} items were already in the batch"),
+        _ => format!("; {} {} already in the batch", counted(known, "item"), agreeing(known, "was", "were")),
     };
     AddItemsReply {
         success: true,

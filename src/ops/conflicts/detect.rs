@@ -14,7 +14,7 @@ use crate::model::exact_json::parse_exact;
 use crate::model::merge::DisjointSet;
 use crate::model::resource::{DEFAULT_FIELD, item_resources};
 use crate::model::task::RowId;
-use crate::model::text::{LineText, excerpt};
+use crate::model::text::{LineText, agreeing, counted, excerpt};
 use crate::store::{StoreRead, StoreWrite};
 
 /// How many resources are stored in one row.
@@ -97,7 +97,9 @@ impl TouchedResources {
         })?;
         if bad_count > 0 {
             return Err(Error::invalid(format!(
-                "resources: nothing was {done}, because {bad_count} items have invalid resources: {}{}",
+                "resources: nothing was {done}, because {} {} invalid resources: {}{}",
+                counted(bad_count, "item"),
+                agreeing(bad_count, "has", "have"),
                 bad.join("; "),
                 and_more(bad_count, bad.len())
             )));

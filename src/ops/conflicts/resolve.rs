@@ -8,7 +8,7 @@ use crate::external_sort::ExternalSorter;
 use crate::model::conflict::{ChunkRef, OnConflict, ResourceOverlap};
 use crate::model::resource::display_path;
 use crate::model::task::RowId;
-use crate::model::text::excerpt;
+use crate::model::text::{agreeing, counted, excerpt};
 use crate::store::{StoreRead, StoreWrite};
 
 /// What becomes of the items of a new batch, for an error message.
@@ -49,21 +49,24 @@ impl SharedCounts {
             .collect();
         if !large.is_empty() {
             text += &format!(
-                ". Over max_chunk {max_chunk}, because their items share resources: chunks {}{}",
+                ". Over max_chunk {max_chunk}, because their items share resources: {} {}{}",
+                agreeing(large.len() as u64, "chunk", "chunks"),
                 large[..large.len().min(MAX_LISTED)].join(", "),
                 and_more(large.len() as u64, large.len().min(MAX_LISTED))
             );
         }
         if self.within_batch > 0 {
             text += &format!(
-                ". {} chunks share resources; chunks that share one are not claimed at the same time",
-                self.within_batch
+                ". {} {} resources; chunks that share one are not claimed at the same time",
+                counted(self.within_batch, "chunk"),
+                agreeing(self.within_batch, "shares", "share")
             );
         }
         if self.with_running > 0 {
             text += &format!(
-                ". {} chunks share resources with running batches; chunks that share one are not claimed at the same time (between batches, merge works as serialize)",
-                self.with_running
+                ". {} {} resources with running batches; chunks that share one are not claimed at the same time (between batches, merge works as serialize)",
+                counted(self.with_running, "chunk"),
+                agreeing(self.with_running, "shares", "share")
             );
         }
         text

@@ -3,6 +3,7 @@
 use crate::error::Result;
 use crate::model::status::Status;
 use crate::model::task::Task;
+use crate::model::text::counted;
 use crate::ops::lifecycle::dependencies::stranded_note;
 use crate::ops::lifecycle::finish_task::open_finish_task;
 use crate::ops::lifecycle::transition::change_state;
@@ -25,10 +26,11 @@ pub(super) fn cancel(tx: &dyn StoreWrite, batch: &Task, reason: &str, author: &s
         }
         Ok(true)
     })?;
-    let text = format!("Cancelled by '{author}': {reason}. {count} chunks had not ended.");
+    let chunks = counted(count, "chunk");
+    let text = format!("Cancelled by '{author}': {reason}. {chunks} had not ended.");
     tx.append_receipt(batch, &NewReceipt { author, text: &text, ..NewReceipt::default() })?;
     let (batch, stored) = find_batch(tx, &batch.id)?;
     open_finish_task(tx, &batch, &stored)?;
     let note = stranded_note(tx, &batch)?;
-    Ok(format!("Cancelled {}: {count} chunks had not ended; their receipts are kept{note}", batch.id))
+    Ok(format!("Cancelled {}: {chunks} had not ended; their receipts are kept{note}", batch.id))
 }

@@ -7,6 +7,7 @@ use crate::model::batch::{Batch, Chunk};
 use crate::model::chunk_list::ChunkName;
 use crate::model::status::Status;
 use crate::model::task::Task;
+use crate::model::text::{agreeing, counted};
 use crate::ops::conflicts::detect::store_conflicts_of_reopened;
 use crate::ops::lifecycle::transition::change_state;
 use crate::ops::request::lookup::find_chunks;
@@ -69,18 +70,24 @@ pub(super) fn retry(
     let note = match rejected {
         0 => String::new(),
         _ => format!(
-            "; {rejected} chunks stay rejected, review_batch(id=\"{id}\", chunk, decision=\"redo\") opens one again"
+            "; {} {} rejected, review_batch(id=\"{id}\", chunk, decision=\"redo\") opens one again",
+            counted(rejected, "chunk"),
+            agreeing(rejected, "stays", "stay")
         ),
     };
     Ok(match chunks {
         0 if still_open > 0 => format!(
-            "Opened nothing: {still_open} chunks with failed items have not ended; retry once they have"
+            "Opened nothing: {} with failed items {} not ended; retry afterwards",
+            counted(still_open, "chunk"),
+            agreeing(still_open, "has", "have")
         ),
         0 => format!("Batch {id} has no failed items or chunks to retry{note}"),
         _ => {
             let next = work_again(tx, batch)?;
             format!(
-                "Opened {chunks} chunks with {items} failed items again; their receipts are kept{next}{note}"
+                "Opened {} with {} again; their receipts are kept{next}{note}",
+                counted(chunks, "chunk"),
+                counted(items, "failed item")
             )
         }
     })

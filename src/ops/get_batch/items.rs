@@ -3,7 +3,7 @@
 use super::{BatchRequest, GetBatch, GetBatchReply, View};
 use crate::error::{Error, Result};
 use crate::model::task::Task;
-use crate::model::text::LineText;
+use crate::model::text::{LineText, counted};
 use crate::ops::request::lookup::find_chunk;
 use crate::ops::views::batch_items::{ItemFilter, ItemPage, ItemReader};
 use crate::store::StoreRead;
@@ -79,7 +79,7 @@ impl BatchRequest<'_> {
         let (tx, task, batch, launcher) = (self.tx, self.task, self.batch, self.launcher);
         let reader = ItemReader { tx, task, batch, launcher, filter };
         let ItemPage { items, next } = reader.page(chunks_after, items_after)?;
-        reply.message = format!("{} items", items.len());
+        reply.message = counted(items.len() as u64, "item");
         if let Some((chunks_after, items_after)) = next {
             reply.message += ", more follow: pass next_chunks_after and next_items_after";
             (reply.next_chunks_after, reply.next_items_after) = (Some(chunks_after), Some(items_after));

@@ -2,7 +2,7 @@
 
 use super::{BatchRequest, GetBatchReply};
 use crate::error::{Error, Result};
-use crate::model::text::excerpt;
+use crate::model::text::{agreeing, counted, excerpt};
 use crate::ops::views::batch_items::ItemFilter;
 use crate::ops::views::review::{CategoryReader, ReviewView, reviews};
 
@@ -48,7 +48,9 @@ impl BatchRequest<'_> {
         }
         if in_doubt > 0 {
             reply.message += &format!(
-                "; {in_doubt} items were begun and not settled: approve settles them as done, redo has them worked again"
+                "; {} {} begun and not settled: approve settles as done what was begun, redo has it worked again",
+                counted(in_doubt as u64, "item"),
+                agreeing(in_doubt as u64, "was", "were")
             );
         }
         reply.reviews = Some(reviews);

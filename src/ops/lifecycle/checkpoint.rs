@@ -5,6 +5,7 @@ use crate::error::{Code, Error, Result};
 use crate::model::batch::{Batch, Chunk};
 use crate::model::step::Checkpoint;
 use crate::model::task::Task;
+use crate::model::text::{agreeing, counted};
 use crate::store::StoreRead;
 
 /// What happens after a chunk has completed a step.
@@ -22,8 +23,11 @@ pub(in crate::ops) fn after_step(batch: &Batch, chunk: &Chunk) -> AfterStep {
     }
     match batch.auto_approve_after {
         Some(enough) if batch.checkpoint == Checkpoint::Chunk && batch.approved_in_a_row >= enough => {
-            let rule =
-                format!("Approved automatically: {} chunks in a row were approved.", batch.approved_in_a_row);
+            let rule = format!(
+                "Approved automatically: {} in a row {} approved.",
+                counted(batch.approved_in_a_row, "chunk"),
+                agreeing(batch.approved_in_a_row, "was", "were")
+            );
             AfterStep::NextStep { rule: Some(rule) }
         }
         _ => AfterStep::Review,

@@ -12,7 +12,7 @@ use crate::model::limits::PAGE_ROWS;
 use crate::model::status::Status;
 use crate::model::step::Decision;
 use crate::model::task::Task;
-use crate::model::text::{LineText, ReceiptText, counted};
+use crate::model::text::{LineText, ReceiptText, agreeing, counted};
 use crate::ops::conflicts::detect::store_conflicts_of_reopened;
 use crate::ops::request::lookup::find_batch;
 use crate::ops::views::attention::failures_of;
@@ -156,8 +156,10 @@ impl Review {
                 if settled > 0 && !has_completed_step(chunk, task) {
                     reopen(tx, chunk, task)?;
                     return Ok(format!(
-                        "{} is open again, {settled} items in doubt were settled as done",
-                        task.id
+                        "{} is open again, {} in doubt {} settled as done",
+                        task.id,
+                        counted(settled as u64, "item"),
+                        agreeing(settled as u64, "was", "were")
                     ));
                 }
                 Ok(format!("{}: {}", task.id, open_next_step(tx, task, chunk, batch)?))
@@ -172,7 +174,7 @@ impl Review {
             }
             Decision::Redo => {
                 let opened = self.reopen_items(tx, chunk, task)?;
-                self.record(tx, task, step, &format!("Redo of {opened} items requested"))?;
+                self.record(tx, task, step, &format!("Redo of {} requested", counted(opened, "item")))?;
                 Ok(format!("{} is open again for {opened} of its items", task.id))
             }
         }

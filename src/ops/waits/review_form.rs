@@ -14,7 +14,7 @@ use crate::model::chunk_list::ranges;
 use crate::model::field::visible_excerpt;
 use crate::model::step::Decision;
 use crate::model::task::Task;
-use crate::model::text::{ReceiptText, excerpt};
+use crate::model::text::{ReceiptText, counted, excerpt};
 use crate::ops::Session;
 use crate::ops::views::review::{Sample, review};
 use crate::store::StoreRead;
@@ -91,9 +91,10 @@ pub(in crate::ops) fn question(
         .collect();
     let more = if categories.len() > CATEGORIES { " and others" } else { "" };
     let mut message = format!(
-        "Batch \"{}\", {subject}, after step {}. {items} items: {}{more}.",
+        "Batch \"{}\", {subject}, after step {}. {}: {}{more}.",
         excerpt(&task.title),
         steps.iter().map(|step| excerpt(step)).collect::<Vec<_>>().join(", "),
+        counted(items, "item"),
         if counts.is_empty() { "none settled".to_owned() } else { counts.join(", ") },
     );
     let (samples, mut in_doubt) = collect_samples(tx, task, batch, chunks)?;

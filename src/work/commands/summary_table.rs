@@ -7,6 +7,7 @@ use crate::error::Result;
 use crate::model::batch::{Batch, BatchStatus, Chunk};
 use crate::model::id::TaskId;
 use crate::model::task::Task;
+use crate::model::text::counted;
 use crate::ops::Session;
 use crate::terminal::{cut, escape_hidden, new_table, stdout_columns};
 
@@ -86,7 +87,7 @@ fn chunk_row(chunk: &Chunk, task: &Task, categories: Vec<(String, u64)>) -> Summ
 fn total_row(batch: &Batch, status: BatchStatus, categories: Vec<(String, u64)>) -> SummaryRow {
     let counts = batch.counts;
     SummaryRow {
-        name: format!("{} chunks", batch.chunk_count),
+        name: counted(batch.chunk_count, "chunk"),
         status: status.to_string(),
         counts: [counts.total, counts.done, counts.failed, counts.skipped],
         categories,

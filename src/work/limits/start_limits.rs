@@ -8,6 +8,7 @@ use super::free_resources::missing_resource;
 use crate::config::{Limits, Profile};
 use crate::error::Result;
 use crate::model::id::TaskId;
+use crate::model::text::counted;
 use crate::ops::{Session, pause_profile, profile_pause, record_worker_start};
 
 /// How often free disk and memory, and the profile's pause, are checked.
@@ -108,8 +109,9 @@ impl<'a> StartLimits<'a> {
         let wait = record_worker_start(self.session, self.profile.name.as_str(), u64::from(limit))?;
         Ok(wait.map(|wait| {
             format!(
-                "profile '{}' starts {limit} workers a minute; the next one starts in {} s",
+                "profile '{}' starts {} a minute; the next one starts in {} s",
                 self.profile.name,
+                counted(u64::from(limit), "worker"),
                 wait.as_secs() + 1
             )
         }))

@@ -51,7 +51,7 @@ fn contents(connection: &Connection, path: &Path) -> Result<StoreContents> {
     Ok(StoreContents {
         tasks: count("SELECT count(*) FROM task")?,
         receipts: count("SELECT count(*) FROM receipt")?,
-        claims: count("SELECT count(*) FROM task WHERE status = 'in_progress'")?,
+        claims: count("SELECT count(*) FROM task WHERE status = 'in_progress' AND role <> 'batch'")?,
         latest_change: last.map_or(0, |(change, _)| change),
         changed_at: last.map(|(_, at)| Timestamp::from_millis(at)),
         bytes: std::fs::metadata(path)
