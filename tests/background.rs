@@ -226,6 +226,30 @@ fn five_failed_starts_in_a_row_pause_the_profile_until_it_is_resumed() {
 }
 
 #[test]
+fn a_batch_that_is_created_while_its_profile_is_paused_says_so_and_is_paused() {
+    let store = Store::new().with_config(&shell("broken", "item", "exit 3", "max_parallel = 1"));
+    let mut server = store.serve();
+    let first = start_batch(&mut server, 40, 20, "broken");
+    wait_for_status(&mut server, &first, "paused");
+    let request = json!({"title": "Second", "instructions": "x", "items": ["a"], "worker": "broken"});
+    let made = server.call("create_batch", request).ok();
+    let (id, message) = (made.text("/batch/id"), made.message());
+    assert!(
+        message.contains("the batch is paused, because profile 'broken' is paused: 5 starts"),
+        "{message}"
+    );
+    assert!(message.contains(&format!("control_batch(id=\"{id}\", action=\"resume\")")), "{message}");
+    assert!(!message.contains("in the background"), "{message}");
+    let second = read_batch(&mut server, &id);
+    assert_eq!(second.text("/batch/status"), "paused", "{}", second.value);
+    assert!(second.text("/batch/paused").contains("profile 'broken' is paused"), "{}", second.value);
+
+    std::fs::write(store.config(), shell("broken", "item", "echo '- read'", "max_parallel = 1")).unwrap();
+    server.call("control_batch", json!({"id": id, "action": "resume"})).ok();
+    wait_for_status(&mut server, &id, "done");
+}
+
+#[test]
 fn another_runner_takes_over_from_a_killed_one_and_no_item_is_accepted_twice() {
     let store = Store::new().with_config(&shell("slow", "item", "sleep 0.05; echo '- read'", ""));
     let mut server = store.serve();

@@ -12,6 +12,7 @@ use crate::model::text::LineText;
 use crate::ops::Session;
 use crate::ops::request::lookup::{batch_status, find_batch};
 use crate::ops::runner_launcher::{RunnerLauncher, RunnerStart};
+use crate::ops::runners::profiles::{pause_profile, profile_pause};
 use crate::store::StoreRead;
 
 /// Refuses a profile that cannot be started here, for a batch with these steps. Returns the end of the reply's message if
@@ -69,12 +70,25 @@ pub(in crate::ops) fn lacks_runner(
     Ok(batch_status(tx, task, batch)? == BatchStatus::Running && !launcher.is_running(&task.id)?)
 }
 
+/// What became of the request for a runner of a batch with a profile.
+enum Started {
+    /// A runner works on the batch.
+    Runner(RunnerStart),
+    /// The profile is paused, for this reason, and now the batch is, too.
+    Paused(String),
+}
+
 /// Starts a runner for a running batch that has a profile. Returns the profile's name; `None` if the batch needs
 /// no runner or this process cannot start one.
-fn start(session: &Session, batch: &TaskId) -> Result<Option<(String, RunnerStart)>> {
+fn start(session: &Session, batch: &TaskId) -> Result<Option<(String, Started)>> {
     let Some(profile) = profile_of_running(session, batch)? else { return Ok(None) };
     let Some(launcher) = session.launcher() else { return Ok(None) };
-    launcher.start(batch).map(|start| Some((profile, start)))
+    if let Some(why) = profile_pause(session, &profile)? {
+        // A runner would find the same, but only after the reply has claimed that it works.
+        pause_profile(session, batch, &profile, &why)?;
+        return Ok(Some((profile, Started::Paused(why))));
+    }
+    launcher.start(batch).map(|start| Some((profile, Started::Runner(start))))
 }
 
 fn profile_of_running(session: &Session, batch: &TaskId) -> Result<Option<String>> {
@@ -96,11 +110,18 @@ pub(in crate::ops) fn start_runner(session: &Session, batch: &TaskId) -> String 
 pub(in crate::ops) fn try_start_runner(session: &Session, batch: &TaskId) -> (String, Option<Code>) {
     match start(session, batch) {
         Ok(None) => (String::new(), None),
-        Ok(Some((profile, RunnerStart::Started(pid)))) => {
+        Ok(Some((profile, Started::Runner(RunnerStart::Started(pid))))) => {
             (format!("; profile '{profile}' works on it in the background (process {pid})"), None)
         }
-        Ok(Some((profile, RunnerStart::AlreadyRunning))) => {
+        Ok(Some((profile, Started::Runner(RunnerStart::AlreadyRunning)))) => {
             (format!("; profile '{profile}' works on it in the background"), None)
+        }
+        Ok(Some((profile, Started::Paused(why)))) => {
+            let why = why.trim_end_matches('.');
+            let message = format!(
+                "; the batch is paused, because profile '{profile}' is paused: {why}. Fix the profile, then control_batch(id=\"{batch}\", action=\"resume\")"
+            );
+            (message, None)
         }
         Err(error) => {
             let message = format!(
