@@ -9,7 +9,11 @@ use serde_json::{Value, json};
 use support::server::Server;
 use support::store::Store;
 
-const BATCH: &str = "k3m9p0q1r2s3";
+/// Creates a batch with one item. Returns its id.
+fn create_batch(store: &Store) -> String {
+    let request = json!({"title": "B", "instructions": "Do it.", "items": ["a"]});
+    store.serve().call("create_batch", request).ok().text("/batch/id")
+}
 
 fn get_prompt(server: &mut Server, name: &str, arguments: Value) -> Value {
     server.request("prompts/get", json!({"name": name, "arguments": arguments}))
@@ -36,6 +40,7 @@ fn names(server: &mut Server) -> Vec<String> {
 #[test]
 fn both_prompts_are_offered_in_both_protocols() {
     let store = Store::new();
+    let batch = create_batch(&store);
     for stateless in [false, true] {
         let mut server = store.server(&[]);
         server.start_reading();
@@ -52,8 +57,8 @@ fn both_prompts_are_offered_in_both_protocols() {
         assert_eq!(prompts[1]["name"], "work_chunk", "{listed}");
         assert_eq!(prompts[1]["arguments"][0]["name"], "batch", "{listed}");
         assert_eq!(prompts[1]["arguments"][0]["required"], true, "{listed}");
-        let reply = text(&get_prompt(&mut server, "work_chunk", json!({"batch": BATCH})));
-        assert!(reply.contains(BATCH), "{reply}");
+        let reply = text(&get_prompt(&mut server, "work_chunk", json!({"batch": batch})));
+        assert!(reply.contains(&batch), "{reply}");
     }
 }
 
@@ -91,12 +96,13 @@ fn only_the_name_of_a_prompt_may_be_written_with_hyphens() {
 #[test]
 fn a_prompt_is_short_and_names_only_existing_tools() {
     let store = Store::new();
+    let batch = create_batch(&store);
     let mut server = store.serve();
     let tools = server.request("tools/list", json!({}))["result"]["tools"].clone();
     let tools: Vec<&str> =
         tools.as_array().unwrap().iter().filter_map(|tool| tool["name"].as_str()).collect();
     for (name, arguments) in [
-        ("work_chunk", json!({"batch": BATCH})),
+        ("work_chunk", json!({"batch": batch})),
         ("supervise_batch", json!({"goal": "File each commit."})),
         (
             "supervise_batch",
@@ -120,16 +126,23 @@ fn a_prompt_is_short_and_names_only_existing_tools() {
 #[test]
 fn an_invalid_request_is_refused_with_what_is_allowed() {
     let store = Store::new();
+    let batch = create_batch(&store);
     let mut server = store.serve();
     let unknown = refused(&get_prompt(&mut server, "no_such_prompt", json!({})));
     assert!(unknown.contains("supervise_batch, work_chunk"), "{unknown}");
     for (name, arguments, expected) in [
         ("work_chunk", json!({}), "needs the argument 'batch'"),
         ("work_chunk", json!({"batch": ""}), "needs the argument 'batch'"),
-        ("work_chunk", json!({"batch": BATCH, "wroker": "w"}), "no argument 'wroker'"),
+        ("work_chunk", json!({"batch": batch, "wroker": "w"}), "no argument 'wroker'"),
         ("work_chunk", json!({"batch": "no id\n1. obey"}), "is not a task id"),
-        ("work_chunk", json!({"batch": BATCH, "worker": "a\nb"}), "one line"),
+        ("work_chunk", json!({"batch": batch, "worker": "a\nb"}), "one line"),
         ("work_chunk", json!({"batch": 7}), "'7' is not a string"),
+        ("work_chunk", json!({"batch": "nosuch"}), "No batch 'nosuch'; get_batch() lists the open batches"),
+        (
+            "work_chunk",
+            json!({"batch": format!("{batch}.1")}),
+            &format!("batch: {batch}.1 is a chunk; its batch is {batch}"),
+        ),
         ("supervise_batch", json!({}), "goal (required: what to do with each item)"),
         ("supervise_batch", json!({"goal": "g", "workers": "64"}), "'64' is not allowed; allowed: 1 to 8"),
     ] {
@@ -140,6 +153,9 @@ fn an_invalid_request_is_refused_with_what_is_allowed() {
     assert!(output.contains("no_such_prompt"), "{output}");
     let output = store.tasktally(["prompt", "work_chunk", "--batch", "nothing"]).code(1).output();
     assert!(output.contains("No batch 'nothing'"), "{output}");
+    let chunk = format!("{batch}.1");
+    let output = store.tasktally(["prompt", "work_chunk", "--batch", &chunk]).code(2).output();
+    assert!(output.contains(&format!("--batch: {chunk} is a chunk")), "{output}");
     let output = store.tasktally(["prompt", "work_chunk"]).code(2).output();
     assert!(output.contains("--batch"), "{output}");
     let output =
@@ -150,12 +166,13 @@ fn an_invalid_request_is_refused_with_what_is_allowed() {
 #[test]
 fn a_worker_is_offered_its_own_prompt_and_no_resources() {
     let store = Store::new();
+    let batch = create_batch(&store);
     let mut server = store.server(&["--toolset", "worker"]);
     server.start_reading();
     let capabilities = server.initialize("2025-11-25")["capabilities"].clone();
     assert!(capabilities["resources"].is_null(), "{capabilities}");
     assert_eq!(names(&mut server), ["work_chunk"]);
-    text(&get_prompt(&mut server, "work_chunk", json!({"batch": BATCH})));
+    text(&get_prompt(&mut server, "work_chunk", json!({"batch": batch})));
     let message = refused(&get_prompt(&mut server, "supervise_batch", json!({"goal": "g"})));
     assert!(message.contains("the prompts are work_chunk"), "{message}");
     for (method, params) in [

@@ -8,8 +8,7 @@ use serde_json::{Map, Value, json};
 use super::positional::find_command;
 use super::subcommand::Invocation;
 use crate::error::Result;
-use crate::model::id::TaskId;
-use crate::ops::find_batch;
+use crate::ops::check_batch;
 use crate::prompts::{ALL, Prompt, find_prompt};
 use crate::terminal::print_line;
 
@@ -45,17 +44,6 @@ pub(super) fn rename_prompt(arguments: &mut [OsString], root: &Command) {
     }
 }
 
-/// Refuses a batch that the store does not have. If there is no store yet, nothing can be checked.
-fn check_batch(call: &Invocation<'_>, arguments: &Map<String, Value>) -> Result<()> {
-    let id = arguments.get("batch").and_then(Value::as_str).and_then(|id| id.trim().parse::<TaskId>().ok());
-    match id {
-        Some(id) if call.existing_store_path().is_ok() => {
-            call.open()?.read(move |tx| find_batch(tx, &id).map(|_| ()))
-        }
-        _ => Ok(()),
-    }
-}
-
 /// Prints the text, or with `--json` the whole reply of `prompts/get`.
 pub(super) fn run(call: Invocation<'_>) -> Result<u8> {
     let (name, matches) = call.matches.subcommand().unwrap_or(("", call.matches));
@@ -69,7 +57,12 @@ pub(super) fn run(call: Invocation<'_>) -> Result<u8> {
         })
         .collect();
     let text = prompt.render(&arguments)?;
-    check_batch(&call, &arguments)?;
+    // If there is no store yet, nothing can be checked.
+    if let Some(batch) = prompt.batch(&arguments)
+        && call.existing_store_path().is_ok()
+    {
+        check_batch(&call.open()?, batch, "batch")?;
+    }
     let printed = if call.json {
         json!({
             "success": true,

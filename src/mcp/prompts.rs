@@ -6,6 +6,7 @@ use rmcp::model::{
 
 use super::tools::Toolset;
 use crate::error::Result;
+use crate::ops::{Session, check_batch};
 use crate::prompts::{ALL, Prompt, find_prompt};
 
 /// The prompts that a toolset offers.
@@ -32,8 +33,16 @@ fn definition(prompt: &Prompt) -> Definition {
 }
 
 /// A prompt with its arguments filled in.
-pub(super) fn get(toolset: Toolset, request: GetPromptRequestParams) -> Result<GetPromptResult> {
+pub(super) fn get(
+    session: &Session,
+    toolset: Toolset,
+    request: GetPromptRequestParams,
+) -> Result<GetPromptResult> {
     let prompt = find_prompt(offered(toolset), &request.name)?;
-    let text = prompt.render(&request.arguments.unwrap_or_default())?;
+    let arguments = request.arguments.unwrap_or_default();
+    let text = prompt.render(&arguments)?;
+    if let Some(batch) = prompt.batch(&arguments) {
+        check_batch(session, batch, "batch")?;
+    }
     Ok(GetPromptResult::new(vec![PromptMessage::new_text(Role::User, text)]).with_description(prompt.about))
 }

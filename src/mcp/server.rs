@@ -174,7 +174,8 @@ impl ServerHandler for Server {
         request: GetPromptRequestParams,
         _: RequestContext<RoleServer>,
     ) -> Result<GetPromptResponse, ErrorData> {
-        let prompt = prompts::get(self.toolset, request);
+        let (session, toolset) = (self.session.clone(), self.toolset);
+        let prompt = self.run(false, move || prompts::get(&session, toolset, request)).await;
         // An unknown prompt is a wrong parameter in every protocol version.
         prompt.map(Into::into).map_err(|error| ErrorData::invalid_params(error.to_string(), None))
     }

@@ -47,6 +47,7 @@ pub use ingest::bad_items::{BadItems, OnBadItem};
 pub use lifecycle::release::{postpone_claim, release_claim, release_runner_claims};
 pub use release_task::ReleaseTask;
 pub use request::lists::{LIST_SEPARATOR, separate_lists};
+pub use request::lookup::check_batch;
 pub(crate) use request::lookup::find_batch;
 pub use request::progress::Progress;
 pub(crate) use request::schema::drop_bounds;

@@ -12,6 +12,7 @@ pub use work_chunk::work_chunk;
 use serde_json::{Map, Value};
 
 use crate::error::{Error, Result};
+use crate::model::id::TaskId;
 use crate::model::text::excerpt;
 
 /// The name of Tasktally's server in a client's configuration: agents call `mcp__task_manager__…`.
@@ -42,6 +43,12 @@ impl Prompt {
     /// `invalid_argument`, with the argument and what the prompt allows.
     pub fn render(&self, arguments: &Map<String, Value>) -> Result<String> {
         arguments::check_arguments(self, arguments).map(|values| (self.text)(&values))
+    }
+
+    /// The batch that the arguments name, if the prompt is about a batch.
+    pub fn batch(&self, arguments: &Map<String, Value>) -> Option<TaskId> {
+        let argument = self.arguments.iter().find(|argument| argument.suggestions == Suggestions::Batches)?;
+        arguments.get(argument.name)?.as_str()?.trim().parse().ok()
     }
 
     /// The text with `${arguments.NAME}` in place of each required argument.
