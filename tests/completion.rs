@@ -168,3 +168,17 @@ fn a_child_that_depends_on_its_parent_comes_after_it() {
     server.call("complete_task", json!({"id": parent, "claim": claim["claim"]["token"]})).ok();
     assert_eq!(server.call("claim_task", json!({"worker": "w"})).ok().text("/task/id"), after);
 }
+
+#[test]
+fn a_repeated_completion_names_no_later_time_than_that_of_the_completion() {
+    let store = Store::new();
+    let mut server = store.serve();
+    let id = server.create_task("Report");
+    let done = server.call("complete_task", json!({"id": id})).ok();
+    let time = done.text("/task/updated");
+    let again = server.call("complete_task", json!({"id": id})).ok();
+    assert!(again.message().ends_with(&format!("was already completed at {time}")), "{}", again.message());
+    server.call("update_task", json!({"id": id, "body": "- a late remark"})).ok();
+    let again = server.call("complete_task", json!({"id": id})).ok();
+    assert!(again.message().ends_with("was already completed"), "{}", again.message());
+}

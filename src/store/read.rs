@@ -32,6 +32,9 @@ pub trait StoreRead: BatchRead + BulkRead + ResourceRead + RunnerRead + WaitRead
         since: u64,
         limit: usize,
     ) -> Result<Vec<(u64, Task)>>;
+    /// When a task's status or holder last changed; `None` if the task was written since, because only the time of its
+    /// latest change is stored.
+    fn status_changed_at(&self, task: &Task) -> Result<Option<Timestamp>>;
     /// When the next claim on a matching task expires, or the next hold of one ends. The filter's status is ignored.
     fn next_free(&self, filter: &TaskFilter) -> Result<Option<Timestamp>>;
     /// The tasks that a task depends on, in the order given by its author; `true` marks a soft dependency.

@@ -37,7 +37,7 @@ pub(in crate::ops) fn complete(
 ) -> Result<Completion> {
     let now = tx.now();
     let chunk = tx.chunk(task)?;
-    if let Some(repeated) = accepted_before(task, chunk.as_ref(), token) {
+    if let Some(repeated) = accepted_before(tx, task, chunk.as_ref(), token)? {
         return keep_new_summary(tx, task, summary, author, repeated);
     }
     if let Some(token) = token
@@ -122,19 +122,28 @@ pub(in crate::ops) fn complete(
 
 /// The completion of a task that was accepted before under the same claim. A completed chunk may be in review or
 /// open for its next step by now.
-fn accepted_before(task: &Task, chunk: Option<&Chunk>, token: Option<&Token>) -> Option<Completion> {
+fn accepted_before(
+    tx: &dyn StoreWrite,
+    task: &Task,
+    chunk: Option<&Chunk>,
+    token: Option<&Token>,
+) -> Result<Option<Completion>> {
     let latest_token = task.claim.as_ref().and_then(|claim| claim.token.as_ref());
     let step_accepted = chunk.is_some_and(|chunk| {
         token.is_some() && chunk.accepted_generation == task.generation && task.status != Status::InProgress
     });
     let accepted =
         (task.status == Status::Done || step_accepted) && (token.is_none() || token == latest_token);
-    accepted.then(|| {
-        let worker = task.claim.as_ref().map(|claim| claim.worker.as_str()).or(task.assignee.as_deref());
-        let by = worker.map_or(String::new(), |worker| format!(" by '{worker}'"));
-        let message = format!("Task {} was already completed{by} at {}", task.id, task.updated);
-        Completion { repeated: true, message }
-    })
+    if !accepted {
+        return Ok(None);
+    }
+    let worker = task.claim.as_ref().map(|claim| claim.worker.as_str()).or(task.assignee.as_deref());
+    let by = worker.map_or(String::new(), |worker| format!(" by '{worker}'"));
+    // The status of a chunk may have changed after its completion, by a review.
+    let at = if chunk.is_none() { tx.status_changed_at(task)? } else { None };
+    let at = at.map_or(String::new(), |at| format!(" at {at}"));
+    let message = format!("Task {} was already completed{by}{at}", task.id);
+    Ok(Some(Completion { repeated: true, message }))
 }
 
 /// Keeps the summary of a repeated completion as a receipt, unless the task has a receipt with this text already.

@@ -113,6 +113,15 @@ impl StoreRead for Tx<'_> {
         )
     }
 
+    fn status_changed_at(&self, task: &Task) -> Result<Option<Timestamp>> {
+        let latest = self.first(
+            "SELECT updated_at FROM task WHERE row_id = ?1 AND status_changed = change_number",
+            [task.row],
+            |row| row.get(0),
+        )?;
+        Ok(latest.map(Timestamp::from_millis))
+    }
+
     fn next_free(&self, filter: &TaskFilter) -> Result<Option<Timestamp>> {
         self.next_free_time(filter)
     }
