@@ -467,6 +467,48 @@ fn every_example_is_a_valid_configuration() {
     home.config(&["example", "nobody"]).code(2);
 }
 
+/// The commented settings of an example, each a block of lines that can be uncommented.
+fn commented_blocks(text: &str) -> Vec<Vec<usize>> {
+    let is_setting = |line: &str| {
+        line.strip_prefix("# ").is_some_and(|rest| {
+            let name = rest.split(" = ").next().unwrap_or_default();
+            let is_key =
+                name.len() < rest.len() && name.chars().all(|c| c.is_ascii_lowercase() || "_.".contains(c));
+            is_key || (rest.starts_with('[') && rest.ends_with(']'))
+        })
+    };
+    let mut blocks: Vec<Vec<usize>> = Vec::new();
+    for (at, _) in text.lines().enumerate().filter(|(_, line)| is_setting(line)) {
+        match blocks.last_mut() {
+            Some(block) if block.last() == Some(&(at - 1)) => block.push(at),
+            _ => blocks.push(vec![at]),
+        }
+    }
+    blocks
+}
+
+#[test]
+fn the_commented_settings_of_every_example_can_be_uncommented_alone_and_together() {
+    let home = ConfigHome::new();
+    let mut found = 0;
+    for name in ["claude-code", "codex", "gemini", "script"] {
+        let text = home.config(&["example", name]).success().stdout;
+        let blocks = commented_blocks(&text);
+        found += blocks.len();
+        let together = blocks.iter().flatten().copied().collect();
+        for block in blocks.iter().chain([&together]) {
+            let uncommented = text.lines().enumerate().map(|(at, line)| match line.strip_prefix("# ") {
+                Some(rest) if block.contains(&at) => format!("{rest}\n"),
+                _ => format!("{line}\n"),
+            });
+            write_file(&home.file(), &uncommented.collect::<String>());
+            let json = home.config(&["--json"]).success().json();
+            assert!(json["workers"][name].is_object(), "{name}: {json}");
+        }
+    }
+    assert!(found >= 2, "no commented settings were recognised");
+}
+
 #[test]
 fn the_script_in_the_docs_works() {
     let store = Store::new();
