@@ -4,7 +4,6 @@
 mod client;
 mod file;
 mod json;
-mod json_text;
 mod merged;
 mod server;
 mod snippet;
@@ -15,6 +14,7 @@ use std::path::{Path, PathBuf};
 
 use crate::error::{Code, Error, Result};
 use crate::prompts::SERVER_KEY;
+use crate::terminal::escape_hidden;
 use client::{ClientProgram, ConfigFormat};
 use merged::Merged;
 use server::ServerEntry;
@@ -27,7 +27,8 @@ pub(super) struct Init {
     #[arg(value_enum)]
     client: Option<ClientProgram>,
 
-    /// Add the configuration to the client's file; the rest of the file is kept, and a backup is made beside it
+    /// Add the configuration to the client's file, in place of an earlier entry of the server; the rest of the file is
+    /// kept, and a backup is made beside it
     #[arg(long)]
     write: bool,
 
@@ -45,10 +46,12 @@ impl Init {
     pub(super) fn run(self, out: &mut dyn Write) -> Result<()> {
         let exe = std::env::current_exe()
             .map_err(|error| Error::internal("the path of this program cannot be found", error))?;
-        let server = ServerEntry::new(&exe, self.db.as_deref())?;
+        let server = ServerEntry::new(&exe, std::env::var_os("PATH").as_deref(), self.db.as_deref())?;
         match (self.client, self.write) {
             (Some(client), true) => {
-                let file = client.file(Path::new(""), codex_home().as_deref())?;
+                let folder = std::env::current_dir()
+                    .map_err(|error| Error::internal("the current folder cannot be found", error))?;
+                let file = client.file(&folder, codex_home().as_deref())?;
                 write_to(client, &server, &file, out)
             }
             (None, true) => Err(Error::invalid(format!(
@@ -85,13 +88,21 @@ fn write_to(client: ClientProgram, server: &ServerEntry, path: &Path, out: &mut 
             out,
             &format!("{}: {SERVER_KEY} is already in {}, nothing to do\n", client.title(), path.display()),
         ),
-        Ok(Outcome::Written { replaced, backup }) => {
-            let verb = if replaced { "changed" } else { "added" };
+        Ok(Outcome::Written { file, previous, backup }) => {
+            let verb = if previous.is_some() { "replaced" } else { "added" };
             let backup = match backup {
                 Some(backup) => format!(" (backup: {})", backup.display()),
                 None => " (a new file)".to_owned(),
             };
-            print(out, &format!("{}: {verb} {SERVER_KEY} in {}{backup}\n", client.title(), path.display()))
+            print(out, &format!("{}: {verb} {SERVER_KEY} in {}{backup}\n", client.title(), file.display()))?;
+            if let Some(previous) = previous {
+                print(out, "Nothing of the earlier entry was kept. It was:\n")?;
+                for line in previous.trim().lines() {
+                    print(out, &format!("    {}\n", escape_hidden(line)))?;
+                }
+                print(out, "If you wrote settings there that you need, add them again\n")?;
+            }
+            client.next_step().map_or(Ok(()), |next| print(out, &format!("{next}\n")))
         }
         Err(error) => {
             print(out, &format!("# add this to {} by hand:\n", path.display()))?;
@@ -104,10 +115,16 @@ fn write_to(client: ClientProgram, server: &ServerEntry, path: &Path, out: &mut 
 /// What happened to the client's file.
 enum Outcome {
     Unchanged,
-    Written { replaced: bool, backup: Option<PathBuf> },
+    Written { file: PathBuf, previous: Option<String>, backup: Option<PathBuf> },
 }
 
 fn update_file(client: ClientProgram, server: &ServerEntry, path: &Path) -> Result<Outcome> {
+    for folder in client.folders_of_project(path) {
+        file::refuse_link(folder, path)?;
+    }
+    // A file of the user's own may be a link to where the user keeps it.
+    let real = if client.is_file_of_project() { None } else { path.canonicalize().ok() };
+    let path = real.as_deref().unwrap_or(path);
     let before = file::read(path)?;
     let text = before.as_ref().map_or("", |file| file.text.as_str());
     let merge = match client.format() {
@@ -122,9 +139,9 @@ fn update_file(client: ClientProgram, server: &ServerEntry, path: &Path) -> Resu
     })?;
     match merged {
         None => Ok(Outcome::Unchanged),
-        Some(Merged { text, replaced }) => {
+        Some(Merged { text, previous }) => {
             let backup = file::write(path, before.as_ref(), &text)?;
-            Ok(Outcome::Written { replaced, backup })
+            Ok(Outcome::Written { file: path.to_owned(), previous, backup })
         }
     }
 }

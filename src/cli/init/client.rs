@@ -94,4 +94,26 @@ impl ClientProgram {
             _ => Ok(project.join(self.file_name())),
         }
     }
+
+    /// Whether the file belongs to the project, and may come with it from a repository of other people.
+    pub(super) fn is_file_of_project(self) -> bool {
+        self != ClientProgram::Codex
+    }
+
+    /// The folders between the project's folder and the file, innermost first.
+    pub(super) fn folders_of_project(self, file: &Path) -> impl Iterator<Item = &Path> {
+        let count =
+            if self.is_file_of_project() { Path::new(self.file_name()).components().count() - 1 } else { 0 };
+        file.ancestors().skip(1).take(count)
+    }
+
+    /// What the user has to do after the file was written.
+    pub(super) fn next_step(self) -> Option<&'static str> {
+        match self {
+            ClientProgram::ClaudeCode => Some(
+                "Claude Code asks for your approval of this server when it is started next in this folder. Until then `claude mcp list` shows it as \"Pending approval\"",
+            ),
+            _ => None,
+        }
+    }
 }

@@ -11,10 +11,15 @@ use crate::error::{Code, Error, Result};
 /// The most backups beside one file.
 const MAX_BACKUPS: u32 = 1000;
 
+/// What some editors write at the start of a UTF-8 file.
+const BYTE_ORDER_MARK: char = '\u{feff}';
+
 /// A client's file before the change.
 #[derive(Debug)]
 pub(super) struct OriginalFile {
+    /// The text without a byte order mark.
     pub(super) text: String,
+    has_byte_order_mark: bool,
     permissions: Permissions,
 }
 
@@ -35,8 +40,30 @@ pub(super) fn read(path: &Path) -> Result<Option<OriginalFile>> {
             format!("{} was not changed: it is {what}. Add the configuration above by hand", path.display()),
         ));
     }
-    let text = fs::read_to_string(path).map_err(|error| failed("read", path, error))?;
-    Ok(Some(OriginalFile { text, permissions: kind.permissions() }))
+    let mut text = fs::read_to_string(path).map_err(|error| failed("read", path, error))?;
+    let has_byte_order_mark = text.starts_with(BYTE_ORDER_MARK);
+    if has_byte_order_mark {
+        text.remove(0);
+    }
+    Ok(Some(OriginalFile { text, has_byte_order_mark, permissions: kind.permissions() }))
+}
+
+/// Refuses a folder that is a symbolic link: a repository can ship one that leads to files of the user.
+///
+/// # Errors
+/// If it is a link.
+pub(super) fn refuse_link(folder: &Path, file: &Path) -> Result<()> {
+    match fs::symlink_metadata(folder) {
+        Ok(kind) if kind.is_symlink() => Err(Error::new(
+            Code::Conflict,
+            format!(
+                "{} was not changed: its folder {} is a symbolic link. Replace the link with a folder, or add the configuration above by hand",
+                file.display(),
+                folder.display()
+            ),
+        )),
+        _ => Ok(()),
+    }
 }
 
 /// Replaces the file in one step, and returns the path of the backup.
@@ -72,6 +99,9 @@ fn stage(folder: &Path, text: &str, before: Option<&OriginalFile>) -> std::io::R
             NamedTempFile::from_parts(file, path)
         }
     };
+    if before.is_some_and(|before| before.has_byte_order_mark) {
+        staged.write_all(BYTE_ORDER_MARK.encode_utf8(&mut [0; 4]).as_bytes())?;
+    }
     staged.write_all(text.as_bytes())?;
     staged.as_file().sync_all()?;
     Ok(staged)

@@ -4,6 +4,6 @@
 #[derive(Debug)]
 pub(super) struct Merged {
     pub(super) text: String,
-    /// Whether the file already had an entry for this server, with other values.
-    pub(super) replaced: bool,
+    /// The entry that the file had for this server, if it had other values.
+    pub(super) previous: Option<String>,
 }

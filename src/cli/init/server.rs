@@ -1,12 +1,17 @@
 //! How a client starts the MCP server.
 
+use std::ffi::OsStr;
 use std::path::Path;
 
 use serde_json::{Map, Value, json};
 
+use crate::config::find_program;
 use crate::error::{Error, Result};
 use crate::paths::expand_home;
 use crate::prompts::SERVER_KEY;
+
+/// The name under which the program is installed.
+const PROGRAM_NAME: &str = "tasktally";
 
 /// How the client starts the server.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,13 +21,14 @@ pub(super) struct ServerEntry {
 }
 
 impl ServerEntry {
-    /// This program on a store. Paths become absolute, because clients start the server in folders of their own.
-    pub(super) fn new(exe: &Path, db: Option<&Path>) -> Result<ServerEntry> {
+    /// This program on a store, found by its name if that is in `path`, a list as in `PATH`. Other paths become absolute,
+    /// because clients start the server in folders of their own.
+    pub(super) fn new(exe: &Path, path: Option<&OsStr>, db: Option<&Path>) -> Result<ServerEntry> {
         let mut args = vec!["serve".to_owned()];
         if let Some(db) = db {
             args.extend(["--db".to_owned(), absolute(&expand_home(db, "--db")?)?]);
         }
-        Ok(ServerEntry { command: absolute(exe)?, args })
+        Ok(ServerEntry { command: command(exe, path)?, args })
     }
 
     /// The fields of the entry in a JSON file.
@@ -35,6 +41,14 @@ impl ServerEntry {
         fields.insert("args".to_owned(), json!(self.args));
         fields
     }
+}
+
+/// The name of this program if a client finds it by that name, else its path without links.
+fn command(exe: &Path, path: Option<&OsStr>) -> Result<String> {
+    let exe = exe.canonicalize().unwrap_or_else(|_| exe.to_path_buf());
+    let found =
+        find_program(OsStr::new(PROGRAM_NAME), path, None).ok().and_then(|file| file.canonicalize().ok());
+    if found.as_ref() == Some(&exe) { Ok(PROGRAM_NAME.to_owned()) } else { absolute(&exe) }
 }
 
 fn absolute(path: &Path) -> Result<String> {

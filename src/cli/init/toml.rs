@@ -23,25 +23,29 @@ pub(super) fn merge(text: &str, server: &ServerEntry) -> Result<Option<Merged>, 
         Item::Table(Table::new())
     };
     let servers = list.as_table_like_mut().ok_or_else(|| format!("its {LIST} is not a table"))?;
-    let replaced = servers.contains_key(SERVER_KEY);
-    let entry = servers
-        .entry(SERVER_KEY)
-        .or_insert(fresh)
-        .as_table_like_mut()
-        .ok_or_else(|| format!("its {SERVER_KEY} is not a table"))?;
-    if entry.contains_key("url") {
-        return Err(format!("its {SERVER_KEY} is another server, reached by url"));
+    let mut previous = None;
+    if let Some(old) = servers.get_mut(SERVER_KEY) {
+        let shown = shown(old);
+        let entry = old.as_table_like_mut().ok_or_else(|| format!("its {SERVER_KEY} is not a table"))?;
+        if entry.contains_key("url") {
+            return Err(format!("its {SERVER_KEY} is another server, reached by url"));
+        }
+        if is_entry_of(entry, server) {
+            return Ok(None);
+        }
+        previous = Some(shown);
+        // The table stays, with its place in the file and the comments before it.
+        entry.clear();
     }
-    let command_changed = set(entry, "command", Value::from(&server.command));
-    let args_changed = set(entry, "args", Value::Array(server.args.iter().collect::<Array>()));
-    if !command_changed && !args_changed {
-        return Ok(None);
-    }
+    let entry = servers.entry(SERVER_KEY).or_insert(fresh);
+    let entry = entry.as_table_like_mut().ok_or_else(|| format!("its {SERVER_KEY} is not a table"))?;
+    entry.insert("command", Item::Value(Value::from(&server.command)));
+    entry.insert("args", Item::Value(Value::Array(server.args.iter().collect::<Array>())));
     // toml_edit ends every line with LF.
     let crlf = text.contains("\r\n");
     let text = document.to_string();
     let text = if crlf { text.replace("\r\n", "\n").replace('\n', "\r\n") } else { text };
-    Ok(Some(Merged { text, replaced }))
+    Ok(Some(Merged { text, previous }))
 }
 
 /// A table without a header of its own: it only holds other tables.
@@ -51,21 +55,22 @@ fn implicit_table() -> Item {
     Item::Table(table)
 }
 
-/// Sets a value, and keeps the space and comments around it. Returns whether the value changed.
-fn set(table: &mut dyn TableLike, key: &str, value: Value) -> bool {
-    match table.get_mut(key).and_then(Item::as_value_mut) {
-        Some(old) if strings(old) == strings(&value) => false,
-        Some(old) => {
-            let decor = old.decor().clone();
-            *old = value;
-            *old.decor_mut() = decor;
-            true
-        }
-        None => {
-            table.insert(key, Item::Value(value));
-            true
-        }
-    }
+/// Whether a table has the values of the server and no others.
+fn is_entry_of(entry: &dyn TableLike, server: &ServerEntry) -> bool {
+    let strings = |key| entry.get(key).and_then(Item::as_value).and_then(strings);
+    entry.len() == 2
+        && strings("command") == Some(vec![server.command.clone()])
+        && strings("args").as_ref() == Some(&server.args)
+}
+
+/// An entry as TOML.
+fn shown(entry: &Item) -> String {
+    let mut list = Table::new();
+    list.set_implicit(true);
+    list.insert(SERVER_KEY, entry.clone());
+    let mut document = DocumentMut::new();
+    document.insert(LIST, Item::Table(list));
+    document.to_string()
 }
 
 /// The strings in a string or a list of strings, without their formatting.
