@@ -3,13 +3,12 @@
 use std::io::Write;
 use std::path::Path;
 
-use comfy_table::ContentArrangement;
 use serde_json::Value;
 
 use super::store_path::{command_prefix, store_path};
 use crate::error::{Error, Result};
 use crate::mcp::refusal;
-use crate::terminal::{escape_hidden, new_table, print_line, with_commands};
+use crate::terminal::{escape_hidden, fitted_table, print_line, stdout_columns, with_commands};
 
 /// Lists in a reply that are printed as tables.
 const TABLES: &[&str] = &["tasks", "chunks", "failures", "receipts", "batches", "items"];
@@ -170,11 +169,9 @@ fn table(rows: &[Value], prefix: &str) -> String {
             }
         }
     }
-    let mut table = new_table();
-    table.set_content_arrangement(ContentArrangement::Dynamic);
-    table.set_header(columns.iter().map(|name| label(name).to_uppercase()));
-    for row in rows {
-        table.add_row(columns.iter().map(|name| sentence(name, &row[name.as_str()], prefix)));
-    }
-    table.trim_fmt()
+    let header: Vec<String> = columns.iter().map(|name| label(name).to_uppercase()).collect();
+    let row_cells =
+        |row: &Value| columns.iter().map(|name| sentence(name, &row[name.as_str()], prefix)).collect();
+    let cells: Vec<Vec<String>> = rows.iter().map(row_cells).collect();
+    fitted_table(&header, &cells, stdout_columns())
 }

@@ -19,5 +19,5 @@ pub(crate) use output::{is_closed_output, output_error, print_line, recognise_cl
 pub(crate) use progress_bar::{ProgressLine, bar_style};
 pub(crate) use shell::shell_path;
 pub(crate) use stream_decoder::StreamDecoder;
-pub(crate) use table::new_table;
+pub(crate) use table::{fitted_table, new_table};
 pub(crate) use width::{cut, stdout_columns, terminal_columns};
