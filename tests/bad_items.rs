@@ -198,7 +198,7 @@ fn the_first_twenty_bad_items_are_listed_and_all_are_counted() {
     assert_eq!(made.count("/bad_items/count"), 30);
     let listed = made["bad_items"]["listed"].as_array().unwrap();
     assert_eq!(listed.len(), 20);
-    assert!(listed[0].as_str().unwrap().starts_with("line 2: not JSON"), "{}", listed[0]);
+    assert!(listed[0].as_str().unwrap().starts_with("line 2: 'bad 1' is not JSON"), "{}", listed[0]);
     assert!(made.message().contains("30 bad items were left out"), "{}", made.message());
 }
 
@@ -256,7 +256,7 @@ fn a_run_can_skip_bad_items_and_reports_them() {
     };
     let ran = run(&[]);
     assert!(
-        ran.output().contains("line 2: not JSON") && ran.output().contains("left out: 2"),
+        ran.output().contains("line 2: 'not json' is not JSON") && ran.output().contains("left out: 2"),
         "{}",
         ran.output()
     );

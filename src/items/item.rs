@@ -6,6 +6,7 @@ use std::fmt;
 use serde_json::{Map, Value};
 use thiserror::Error;
 
+use super::json_syntax::json_error;
 use crate::model::exact_json::{compact, parse_exact};
 use crate::model::field::{field_name, is_hidden, lookup, visible_excerpt};
 
@@ -105,10 +106,16 @@ impl From<BadItem> for crate::error::Error {
 
 /// An item from the JSON text of an object.
 pub(super) fn from_object_text(text: &[u8], key_field: &str, place: ItemOrigin) -> Result<Item, BadItem> {
-    let parsed = parse(text, "write one object per line").and_then(|(text, value)| match value {
-        Value::Object(fields) => Ok((text, fields)),
-        other => Err(format!("{}, not an object; write one object per line", kind(&other))),
-    });
+    let parsed =
+        parse(text, "write one object per line, such as {\"key\": \"a\"}").and_then(|(text, value)| {
+            match value {
+                Value::Object(fields) => Ok((text, fields)),
+                other => Err(format!(
+                    "{}, not an object; write one object per line, such as {{\"key\": \"a\"}}",
+                    kind(&other)
+                )),
+            }
+        });
     match parsed {
         Ok((text, fields)) => from_parts(text, fields, key_field, place),
         Err(reason) => Err(BadItem::new(place, reason)),
@@ -128,7 +135,7 @@ pub(super) fn from_list_element(text: &[u8], key_field: &str, place: ItemOrigin)
         Value::String(inner) if inner.trim_start().starts_with('{') => match parse_exact(inner.trim()) {
             Ok(Value::Object(fields)) => from_parts(one_line(inner.trim()), fields, key_field, place),
             Err(error) if is_meant_as_object(&inner) => {
-                let reason = format!("the text of an object, but {}", json_error(&error));
+                let reason = format!("the text of an object, but {}", json_error(inner.trim(), &error));
                 Err(BadItem::new(place, reason))
             }
             _ => bare(Value::String(inner), key_field, place),
@@ -215,7 +222,7 @@ fn parse(text: &[u8], remedy: &str) -> Result<(String, Value), String> {
         .map_err(|e| format!("not UTF-8 at byte {}; save the file as UTF-8", e.valid_up_to() + 1))?;
     match parse_exact(text) {
         Ok(value) => Ok((one_line(text), value)),
-        Err(error) => Err(format!("{}; {remedy}", json_error(&error))),
+        Err(error) => Err(format!("{}; {remedy}", json_error(text, &error))),
     }
 }
 
@@ -228,17 +235,6 @@ fn one_line(text: &str) -> String {
 fn is_meant_as_object(text: &str) -> bool {
     let inside = text.trim_start().trim_start_matches('{').trim_start();
     inside.starts_with('"') && inside.contains(':')
-}
-
-/// Describes why a text is not JSON. serde_json counts lines within the text, which would mislead.
-fn json_error(error: &serde_json::Error) -> String {
-    let full = error.to_string();
-    let what = full.split(" at line ").next().unwrap_or(&full);
-    // An error about the data, such as a repeated key, is not one of the syntax.
-    if error.is_data() {
-        return format!("at column {}: {what}", error.column());
-    }
-    format!("not JSON at column {}: {what}", error.column())
 }
 
 /// Says that the key's field is missing, which fields there are, and what may be meant.

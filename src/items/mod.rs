@@ -7,6 +7,7 @@ mod folder;
 mod glob;
 mod inline;
 mod item;
+mod json_syntax;
 mod json_values;
 mod jsonl;
 mod lines;

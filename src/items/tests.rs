@@ -87,7 +87,7 @@ fn bad_lines_are_reported_and_skipped() {
         content,
         "key",
         &[
-            "BAD line 1: not JSON at column 10: EOF while parsing an object; write one object per line",
+            "BAD line 1: '{\"key\":\"a\"' is not JSON, at column 10: it ends too early; a closing } or ] is missing; write one object per line, such as {\"key\": \"a\"}",
             "BAD line 2: a list, not an object",
             "BAD line 3: no field \"key\" to take the key from; its fields are date, kind, subject (key=… names another, key=\"@line\" numbers them)",
             "BAD line 4: a string, not an object",
@@ -282,7 +282,7 @@ fn the_text_of_an_object_is_an_item_and_no_key() {
             r#"item 2: 2 {"key":"2"}"#,
             r#"item 3: {draft} {"key":"{draft}"}"#,
             "item 4: { ",
-            "BAD item 5: the text of an object, but not JSON at column 7: EOF",
+            "BAD item 5: the text of an object, but '{\"key\":' is not JSON, at column 7: it ends too early",
         ],
     );
     let list = json!(
@@ -294,7 +294,7 @@ fn the_text_of_an_object_is_an_item_and_no_key() {
             r#"item 1: a {"key": "a", "n": 1234567890123456789012}"#,
             r#"item 2: b {"key":"b"}"#,
             r#"item 3: c {"key": "c"}"#,
-            "BAD item 4: at column 16: the key 'key' occurs twice in one object; remove one",
+            "BAD item 4: '{\"key\":\"d\",\"key\":\"e\"}', at column 16: the key 'key' occurs twice in one object; remove one",
         ],
     );
     for text in ["{}", "x", "[1", "[1] 2", ""] {
@@ -312,8 +312,8 @@ fn an_item_keeps_its_digits_and_its_text() {
         "{\"key\":\"b\",\"key\":\"c\"}\n{\"key\":\"d\",\"a\":{\"x\":1,\"x\":2}}\n",
         "key",
         &[
-            "BAD line 1: at column 16: the key 'key' occurs twice",
-            "BAD line 2: at column 25: the key 'x' occurs twice",
+            "BAD line 1: '{\"key\":\"b\",\"key\":\"c\"}', at column 16: the key 'key' occurs twice",
+            "BAD line 2: '{\"key\":\"d\",\"a\":{\"x\":1,\"x\":2}}', at column 25: the key 'x' occurs twice",
         ],
     );
 }
@@ -361,7 +361,7 @@ fn json_lists_and_indented_objects_are_read() {
         "g.json",
         "[{\"key\":1},{\"key\":x},{\"key\":3}]",
         "key",
-        &["item 1: 1", "BAD item 2: not JSON", "item 3: 3"],
+        &["item 1: 1", r#"BAD item 2: '{"key":x}' is not JSON"#, "item 3: 3"],
     );
 }
 

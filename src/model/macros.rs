@@ -135,9 +135,7 @@ macro_rules! bounded_integer {
                         value.to_string().parse().map_err(E::custom)
                     }
                     fn visit_str<E: serde::de::Error>(self, value: &str) -> Result<$name, E> {
-                        value.parse().map_err(|reason: String| {
-                            E::custom(format!("'{}': {reason}", $crate::model::text::excerpt(value)))
-                        })
+                        value.parse().map_err(|reason: String| E::custom(reason))
                     }
                 }
                 deserializer.deserialize_any(Whole)

@@ -10,6 +10,7 @@ use crate::items::{BadItem, BadItemEffect};
 use crate::model::field::visible_excerpt;
 use crate::model::item_date::DateSpan;
 use crate::model::task::Task;
+use crate::model::text::{agreeing, counted};
 use crate::store::{NewReceipt, StoreWrite};
 
 /// The most bad items that a reply lists.
@@ -164,7 +165,7 @@ impl BadItemList {
         self.count += count;
     }
 
-    /// What is left out of `source`.
+    /// What is left out of `source`, which the request passed as `parameter`.
     ///
     /// # Errors
     /// `invalid_argument` with the list if `on_bad_item` is `reject`, or if the source could not be read to its
@@ -173,11 +174,11 @@ impl BadItemList {
         self,
         on_bad_item: OnBadItem,
         done: &str,
-        source: &str,
+        (parameter, source): (&str, &str),
     ) -> Result<SourceReport> {
         if let (OnBadItem::Skip, Some(unread)) = (on_bad_item, &self.unread) {
             return Err(Error::invalid(format!(
-                "items: nothing was {done}: {unread}. on_bad_item=\"skip\" leaves out bad items, but the rest of this source could not be read at all; fix it and try again"
+                "{parameter}: nothing was {done}: {unread}. on_bad_item=\"skip\" leaves out bad items, but the rest of this source could not be read at all; fix it and try again"
             )));
         }
         if self.count > 0 && on_bad_item == OnBadItem::Reject {
@@ -185,12 +186,9 @@ impl BadItemList {
             let more = self.count - listed.len() as u64;
             let more = if more > 0 { format!("; and {more} more") } else { String::new() };
             return Err(Error::invalid(format!(
-                "items: {}, so nothing was {done}: {}{more}. Fix them, or leave them out with on_bad_item=\"skip\"",
-                if self.count == 1 {
-                    "1 item is bad".to_owned()
-                } else {
-                    format!("{} items are bad", self.count)
-                },
+                "{parameter}: {} {} bad, so nothing was {done}: {}{more}. Fix them, or leave them out with on_bad_item=\"skip\"",
+                counted(self.count, "item"),
+                agreeing(self.count, "is", "are"),
                 listed.join("; ")
             )));
         }

@@ -92,8 +92,17 @@ impl Origin<'_> {
         }
         let Collector { mut staging, mut bad, dates, .. } = collector;
         list_duplicates(&mut staging, &mut bad)?;
-        let report = bad.check(self.on_bad_item, self.done, self.name())?;
+        let report = bad.check(self.on_bad_item, self.done, (self.parameter(), self.name()))?;
         Ok(Collected { report: report.complete(dates, session.caller()), staging })
+    }
+
+    /// The parameter that names the items.
+    fn parameter(&self) -> &'static str {
+        match (self.source, self.query) {
+            (Some(_), _) => "source",
+            (None, Some(_)) => "query",
+            (None, None) => "items",
+        }
     }
 
     /// The name of the source, for a message.
@@ -122,6 +131,9 @@ impl Origin<'_> {
         let ignored = ignored.map_or(String::new(), |first| format!(" ({first})"));
         Error::invalid(match report.bad.as_ref().filter(|bad| bad.count > 0) {
             None => format!("{place}: it holds no items{matching}{ignored}; a batch needs at least one"),
+            Some(bad) if bad.count == 1 => {
+                format!("{place}: its only item{matching} is bad: {}", bad.listed.join("; "))
+            }
             Some(bad) => {
                 format!("{place}: all {} items{matching} are bad: {}", bad.count, bad.listed.join("; "))
             }

@@ -17,6 +17,7 @@ use crate::model::text::{LineText, excerpt};
 use crate::ops::request::fields::{non_empty, parse_tags};
 use crate::ops::request::lookup::find_task;
 use crate::ops::request::schema::parameter_types;
+use crate::ops::request::serde_errors::{in_plain_words, unknown_name};
 use crate::ops::request::types::convert_fields;
 use crate::store::{StoreRead, TaskFilter};
 
@@ -48,23 +49,65 @@ struct Filters {
     tags: Vec<LineText>,
 }
 
+/// Parameters of `list_tasks` that choose a page.
+const PAGING: [&str; 3] = ["since", "cursor", "limit"];
+/// What filters look like.
+const EXAMPLE: &str = "{\"status\": \"active\"}";
+
 /// Reads the filters, with the conversions that arguments have: the tool's schema leaves out their types.
 fn filters<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Filters, D::Error> {
-    let mut value = Value::deserialize(deserializer)?;
-    if let Value::String(text) = &value
-        && let Ok(object) = parse_exact(text)
-    {
-        value = object;
-    }
-    if let Value::Object(fields) = &mut value {
-        convert_fields(fields, &parameter_types::<Filters>());
-    }
-    serde_path_to_error::deserialize(value).map_err(|error| {
-        let (path, reason) = (error.path().to_string(), error.inner().to_string());
-        // The message about an unknown field names the field.
-        let is_named = path == "." || reason.starts_with("unknown field");
-        serde::de::Error::custom(if is_named { reason } else { format!("{path}: {reason}") })
+    let value = match Value::deserialize(deserializer)? {
+        Value::String(text) => parse_text(&text).map_err(serde::de::Error::custom)?,
+        value => value,
+    };
+    filters_of(value).map_err(serde::de::Error::custom)
+}
+
+/// The value of a JSON text.
+fn parse_text(text: &str) -> Result<Value, String> {
+    parse_exact(text).map_err(|error| {
+        let full = error.to_string();
+        let what = full.split(" at line ").next().unwrap_or(&full);
+        if error.is_data() {
+            return what.to_owned();
+        }
+        format!("'{}' is not a JSON object; write filters such as {EXAMPLE}", excerpt(text))
     })
+}
+
+/// The filters in a value; an error is the reason why they are refused.
+fn filters_of(value: Value) -> Result<Filters, String> {
+    let Value::Object(mut fields) = value else {
+        return Err(format!(
+            "'{}' is not an object; write filters such as {EXAMPLE}",
+            excerpt(&value.to_string())
+        ));
+    };
+    convert_fields(&mut fields, &parameter_types::<Filters>());
+    let fields = Value::Object(fields);
+    serde_path_to_error::deserialize(&fields).map_err(|error| {
+        let (path, reason) = (error.path().to_string(), error.inner().to_string());
+        match reason.strip_prefix("unknown field `") {
+            Some(unknown) => unknown_filter(unknown),
+            None => format!("{path}: {}", in_plain_words(&reason, fields.get(&path))),
+        }
+    })
+}
+
+/// The reason for a name that is no filter; `unknown` is serde's message after "unknown field `".
+fn unknown_filter(unknown: &str) -> String {
+    let (name, suggestion, allowed) = unknown_name(unknown);
+    if PAGING.contains(&name) {
+        return format!(
+            "'{name}' is not a filter: all tasks that match become items, and max_chunk limits the items of a chunk; leave '{name}' out"
+        );
+    }
+    let allowed: Vec<String> = allowed.iter().map(|name| format!("'{name}'")).collect();
+    format!(
+        "'{}' is not a filter of list_tasks().{suggestion} Allowed: {}",
+        excerpt(name),
+        allowed.join(", ")
+    )
 }
 
 impl FromStr for Query {
@@ -72,12 +115,7 @@ impl FromStr for Query {
 
     /// Reads the text of a JSON object.
     fn from_str(text: &str) -> Result<Self> {
-        serde_json::from_str(text).map_err(|error| {
-            Error::invalid(format!(
-                "query: '{}' is not an object with filters of list_tasks(), such as {{\"status\": \"active\"}}: {error}",
-                excerpt(text)
-            ))
-        })
+        parse_text(text).and_then(filters_of).map(Query).map_err(Error::invalid)
     }
 }
 

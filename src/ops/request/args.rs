@@ -3,13 +3,11 @@
 use serde_json::Value;
 
 use super::schema::parameter_types;
+use super::serde_errors::{in_plain_words, shown, unknown_name};
 use super::types::{convert_arguments, remove_absent};
 use crate::error::{Code, Error, Result};
 use crate::model::text::{excerpt, is_too_large};
 use crate::ops::Operation;
-
-/// A known parameter is suggested for an unknown one if their Jaro-Winkler similarity is above this.
-const SIMILAR: f64 = 0.7;
 
 /// Deserializes the arguments, after converting values that clients send in other types. `null` counts as absent, and
 /// so do empty values except those that the operation can clear.
@@ -53,9 +51,10 @@ fn refusal(tool: &str, arguments: &Value, path: &str, reason: &str) -> Error {
     let value = arguments.pointer(&pointer);
     let field = if path == "." { tool } else { path };
     let code = if is_too_large(reason) { Code::TooLarge } else { Code::InvalidArgument };
+    let reason = in_plain_words(reason, value);
     match value {
         Some(value)
-            if !reason.contains(&json_excerpt(value))
+            if !reason.contains(&shown(value))
                 && !value.is_object()
                 && !value.is_array()
                 && code == Code::InvalidArgument =>
@@ -68,14 +67,7 @@ fn refusal(tool: &str, arguments: &Value, path: &str, reason: &str) -> Error {
 
 /// The refusal of an unknown field; `unknown` is serde's message after "unknown field `".
 fn unknown_field(tool: &str, arguments: &Value, path: &str, unknown: &str) -> Error {
-    let (name, rest) = unknown.split_once('`').unwrap_or((unknown, ""));
-    let allowed: Vec<&str> = rest.split('`').skip(1).step_by(2).collect();
-    let suggestion = allowed
-        .iter()
-        .map(|candidate| (strsim::jaro_winkler(name, candidate), candidate))
-        .filter(|(similarity, _)| *similarity > SIMILAR)
-        .max_by(|a, b| a.0.total_cmp(&b.0))
-        .map_or(String::new(), |(_, candidate)| format!(" Did you mean '{candidate}'?"));
+    let (name, suggestion, allowed) = unknown_name(unknown);
     let outer = path.split(['.', '[']).next().unwrap_or(path);
     let subject = if outer != name && arguments.get(outer).is_some() {
         format!("{outer} has no field")

@@ -8,6 +8,7 @@ pub(in crate::ops) mod lists;
 pub(in crate::ops) mod lookup;
 pub(in crate::ops) mod progress;
 pub(in crate::ops) mod schema;
+pub(in crate::ops) mod serde_errors;
 pub(in crate::ops) mod since;
 pub(in crate::ops) mod types;
 pub(in crate::ops) mod worker_scope;
