@@ -23,7 +23,7 @@ fn ids_are_never_split() {
         "split": "month:date", "project": "mail", "finish": {"title": "Report"}});
     let id = server.call("create_batch", request).ok().text("/batch/id");
     server.call("claim_task", json!({"batch": id, "worker": "worker-1"})).ok();
-    let chunk = format!("{id}.1");
+    let chunk = format!("{id}.01");
     for columns in [40, 60, 80] {
         for (command, ids) in [
             ("list-tasks --limit 0", vec![&id, &chunk]),
