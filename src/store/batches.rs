@@ -84,6 +84,8 @@ pub trait BatchWrite {
     fn set_review_note(&self, chunk: RowId, note: &str) -> Result<()>;
     /// Sets how many failed items and chunks of the batch a person has accepted.
     fn set_accepted_failures(&self, batch: RowId, count: u64) -> Result<()>;
+    /// Sets how many workers of a batch may run at once.
+    fn set_max_parallel(&self, batch: RowId, max_parallel: i64) -> Result<()>;
     /// Sets how many chunks of the batch were approved in a row.
     fn set_approvals_in_a_row(&self, batch: RowId, approvals: u64) -> Result<()>;
 }

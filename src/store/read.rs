@@ -108,6 +108,10 @@ pub trait StoreRead: BatchRead + BulkRead + ResourceRead + RunnerRead + WaitRead
     fn search(&self, words: &[String], filter: &TaskFilter, limit: usize) -> Result<Vec<Task>>;
     /// Batches that have not ended, newest first.
     fn open_batches(&self, project: Option<&str>, limit: usize) -> Result<Vec<Task>>;
+    /// All batches, newest first; with `after` only those that are older than this one.
+    fn batches(&self, project: Option<&str>, after: Option<RowId>, limit: usize) -> Result<Vec<Task>>;
+    /// The number of all batches.
+    fn count_batches(&self, project: Option<&str>) -> Result<u64>;
     /// Batches whose chunks have all ended and whose failures nobody has retried or accepted, newest first.
     fn failed_batches(&self, project: Option<&str>, limit: usize) -> Result<Vec<Task>>;
     /// Ids that start with `prefix`: of batches, newest first, or of all tasks (the newest ones for an empty prefix).

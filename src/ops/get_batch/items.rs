@@ -30,6 +30,12 @@ impl GetBatch {
         if self.items_after.is_some() && !matches!(self.view, View::Items | View::Review) {
             return Err(Error::invalid("items_after: allowed with view=\"items\" or view=\"review\" only"));
         }
+        if self.all && self.id.is_some() {
+            return Err(Error::invalid("all: allowed without id only; leave out one of them"));
+        }
+        if self.batches_after.is_some() && !self.all {
+            return Err(Error::invalid("batches_after: allowed with all=true only"));
+        }
         match self.id {
             Some(_) if self.project.as_ref().and_then(LineText::non_empty).is_some() => Err(Error::invalid(
                 "project: allowed without id only, for the overview of a project's open batches; leave it out",

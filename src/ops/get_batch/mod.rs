@@ -1,5 +1,6 @@
 //! `get_batch`: a batch's progress, reviews, failures, receipts or items; without an id the overview of open batches.
 
+mod all_batches;
 mod items;
 mod overview;
 mod progress;
@@ -62,15 +63,15 @@ pub struct GetBatch {
     /// Without id: only this project
     #[arg(long)]
     project: Option<LineText>,
-    /// `since` of the last reply: only later changes
+    /// since of the last reply: only changes
     #[arg(long)]
     since: Option<LineText>,
     /// What to show
     #[serde(default = "progress")]
     #[arg(long, default_value = "progress")]
     view: View,
-    /// next_chunks_after of the last reply
-    #[arg(long)]
+    /// Last next_chunks_after
+    #[arg(long, help = "next_chunks_after of the last reply")]
     chunks_after: Option<SequenceNumber>,
     /// Of this chunk id
     #[arg(long, help = "With view=items, view=receipts or view=review: only those of this chunk")]
@@ -84,9 +85,22 @@ pub struct GetBatch {
         help = "With view=items or view=receipts: only those with this outcome; started: not settled"
     )]
     outcome: Option<ItemState>,
-    /// next_items_after of the last reply
-    #[arg(long)]
+    /// Last next_items_after
+    #[arg(long, help = "next_items_after of the last reply")]
     items_after: Option<SequenceNumber>,
+    /// Without id: ended ones too
+    #[serde(default)]
+    #[arg(
+        long,
+        help = "Without id: all batches, also those that have ended, newest first",
+        num_args = 0..=1,
+        default_value = "false",
+        default_missing_value = "true"
+    )]
+    all: bool,
+    /// Named by the last reply
+    #[arg(long, help = "With --all: the next page, as the last reply names it")]
+    batches_after: Option<SequenceNumber>,
 }
 
 fn progress() -> View {
@@ -111,6 +125,8 @@ impl GetBatch {
             category: None,
             outcome: None,
             items_after: None,
+            all: false,
+            batches_after: None,
         }
     }
 }
@@ -146,7 +162,7 @@ pub struct GetBatchReply {
     /// Chunks that wait for a decision.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reviews: Option<Vec<ReviewView>>,
-    /// The open batches and those with unresolved failures, in the overview.
+    /// The open batches and those with unresolved failures, in the overview; with `all` every batch.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub batches: Option<Vec<OpenBatch>>,
     /// Chunks whose lease has expired, so that any worker can take them over; in the overview also claimed chunks
@@ -209,6 +225,11 @@ impl Operation for GetBatch {
             let mut reply = GetBatchReply::empty(latest);
             let Some(id) = &self.id else {
                 let project = self.project.as_ref().and_then(LineText::non_empty);
+                if self.all {
+                    let after = self.batches_after.map(|after| after.get());
+                    all_batches::fill(tx, project, after, &mut reply)?;
+                    return Ok(reply);
+                }
                 overview::fill(tx, project, launcher.as_ref(), &mut reply)?;
                 return Ok(reply);
             };

@@ -26,6 +26,10 @@ pub(super) fn fill(
     if failed > 0 {
         reply.message += &format!(", {failed} ended with failures that nobody retried or accepted");
     }
+    let ended = tx.count_batches(project)?.saturating_sub((open + failed) as u64);
+    if ended > 0 {
+        reply.message += "; get_batch(all=true) lists ended ones too";
+    }
     if open + failed > batches.len() {
         reply.message += &format!(", the {} most urgent are shown", batches.len());
     }

@@ -9,10 +9,12 @@ use serde::Serialize;
 use super::attention::needs_person;
 use super::next_call::{NextCall, POLLING, next_call, stalled_chunks};
 use crate::error::Result;
-use crate::model::batch::Batch;
+use crate::model::batch::{Batch, BatchStatus};
 use crate::model::field::visible_excerpt;
 use crate::model::limits::MAX_IDS;
+use crate::model::receipt::Receipt;
 use crate::model::task::Task;
+use crate::model::timestamp::Timestamp;
 use crate::ops::request::lookup::batch_status;
 use crate::store::StoreRead;
 
@@ -22,6 +24,8 @@ const BATCHES: usize = 4;
 const NAMED: usize = 4;
 /// The most characters of a title.
 const TITLE_CHARS: usize = 40;
+/// How many of a batch's last receipts are searched for the one that records its end.
+const RECENT_RECEIPTS: usize = 100;
 /// The most bytes of a title.
 const TITLE_BYTES: usize = 44;
 
@@ -41,6 +45,9 @@ pub struct OpenBatch {
     /// The number of failed items.
     #[serde(skip_serializing_if = "is_zero")]
     pub failed: u64,
+    /// When the batch ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ended: Option<String>,
 }
 
 fn is_zero(count: &u64) -> bool {
@@ -125,23 +132,39 @@ struct Assessment {
 
 fn assess(tx: &dyn StoreRead, task: &Task, batch: &Batch, lacks_runner: bool) -> Result<Option<Assessment>> {
     let Some(next) = next_call(tx, task, batch, lacks_runner)? else { return Ok(None) };
+    let listed = listed_batch(tx, task, batch)?;
+    Ok(Some(Assessment {
+        next,
+        is_over: listed.ended.is_some(),
+        needs_person: needs_person(tx, task, batch)?,
+        stalled: stalled_chunks(tx, task)?,
+        batch: OpenBatch { ended: None, ..listed },
+    }))
+}
+
+/// A batch in a list.
+pub(in crate::ops) fn listed_batch(tx: &dyn StoreRead, task: &Task, batch: &Batch) -> Result<OpenBatch> {
     let status = batch_status(tx, task, batch)?;
-    let batch_record = batch;
-    let batch = OpenBatch {
+    Ok(OpenBatch {
         id: task.id.to_string(),
         title: short_title(&task.title),
         status: status.to_string(),
         processed: batch.counts.processed(),
         total: batch.counts.total,
         failed: batch.counts.failed,
+        ended: if status.is_over() { Some(ended_at(tx, task, status)?.to_string()) } else { None },
+    })
+}
+
+/// When a batch ended: the time of the receipt that records it. Later receipts do not change it.
+fn ended_at(tx: &dyn StoreRead, task: &Task, status: BatchStatus) -> Result<Timestamp> {
+    let first = task.receipt_count.saturating_sub(RECENT_RECEIPTS as u64);
+    let receipts = tx.receipts(task.row, first, RECENT_RECEIPTS)?;
+    let records_end = |receipt: &&Receipt| match status {
+        BatchStatus::Cancelled => receipt.text.starts_with("Cancelled by "),
+        _ => receipt.author == "tasktally" && receipt.text.starts_with("Batch "),
     };
-    Ok(Some(Assessment {
-        next,
-        is_over: status.is_over(),
-        needs_person: needs_person(tx, task, batch_record)?,
-        stalled: stalled_chunks(tx, task)?,
-        batch,
-    }))
+    Ok(receipts.iter().rev().find(records_end).map_or(task.updated, |receipt| receipt.at))
 }
 
 /// The start of a title, in at most 44 bytes.

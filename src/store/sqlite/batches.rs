@@ -326,6 +326,11 @@ impl BatchWrite for Tx<'_> {
         Ok(())
     }
 
+    fn set_max_parallel(&self, batch: RowId, max_parallel: i64) -> Result<()> {
+        self.execute("UPDATE batch SET max_parallel = ?2 WHERE task = ?1", params![batch, max_parallel])?;
+        Ok(())
+    }
+
     fn set_approvals_in_a_row(&self, batch: RowId, approvals: u64) -> Result<()> {
         self.execute("UPDATE batch SET approvals_in_a_row = ?2 WHERE task = ?1", params![batch, approvals])?;
         Ok(())

@@ -444,6 +444,26 @@ impl StoreRead for Tx<'_> {
         )
     }
 
+    fn batches(&self, project: Option<&str>, after: Option<RowId>, limit: usize) -> Result<Vec<Task>> {
+        self.all(
+            concat!(
+                "SELECT ", task_columns!(), " FROM batch b JOIN task t ON t.row_id = b.task
+                  WHERE (?1 IS NULL OR t.project = ?1) AND (?2 IS NULL OR b.task < ?2) ORDER BY b.task DESC LIMIT ?3"
+            ),
+            params![project, after, limit],
+            rows::task,
+        )
+    }
+
+    fn count_batches(&self, project: Option<&str>) -> Result<u64> {
+        let count = self.first(
+            "SELECT count(*) FROM batch b JOIN task t ON t.row_id = b.task WHERE ?1 IS NULL OR t.project = ?1",
+            [project],
+            |row| row.get(0),
+        )?;
+        Ok(count.unwrap_or(0))
+    }
+
     fn failed_batches(&self, project: Option<&str>, limit: usize) -> Result<Vec<Task>> {
         self.all(
             concat!(
