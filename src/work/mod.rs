@@ -16,6 +16,7 @@ mod limits;
 mod log_retention;
 mod pool;
 pub mod preflight;
+mod process_limit;
 mod process_lock;
 mod progress;
 mod run_lock;

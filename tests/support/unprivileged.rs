@@ -15,26 +15,35 @@ const NOBODY: u32 = 65_534;
 pub(crate) struct UserStore {
     /// The store.
     pub(crate) store: Store,
+    /// The user's number.
+    id: u32,
 }
 
 impl UserStore {
     /// Gives a store to the unprivileged user. None, and the test is skipped, if root cannot become that user.
     #[track_caller]
     pub(crate) fn new(store: Store) -> Option<Self> {
+        Self::with_id(store, NOBODY)
+    }
+
+    /// Gives a store to the user with this number. The processes of a user are counted over the whole machine, so a test of
+    /// that limit needs a user of its own.
+    #[track_caller]
+    pub(crate) fn with_id(store: Store, id: u32) -> Option<Self> {
         // The build folder may lie in a folder that only root may enter.
         std::fs::copy(env!("CARGO_BIN_EXE_tasktally"), store.folder().join("tasktally"))
             .expect("the binary can be copied");
         if rustix::process::geteuid().is_root() {
-            change_owner(store.folder());
+            change_owner(store.folder(), id);
             if let Some(folder) = store.config().parent() {
-                change_owner(folder);
+                change_owner(folder, id);
             }
         }
-        let user = UserStore { store };
+        let user = UserStore { store, id };
         match user.try_run(&["true"]) {
             Ok(output) if output.status.success() => Some(user),
             failed => {
-                skip(&format!("setpriv cannot run a program as user {NOBODY}: {failed:?}"));
+                skip(&format!("setpriv cannot run a program as user {id}: {failed:?}"));
                 None
             }
         }
@@ -54,7 +63,7 @@ impl UserStore {
     fn try_run(&self, words: &[&str]) -> std::io::Result<Output> {
         let tasktally = self.store.command();
         let mut command = if rustix::process::geteuid().is_root() {
-            let id = NOBODY.to_string();
+            let id = self.id.to_string();
             let mut command = Command::new("setpriv");
             command.args(["--reuid", &id, "--regid", &id, "--clear-groups"]);
             command
@@ -68,11 +77,11 @@ impl UserStore {
 }
 
 /// Gives a file, or a folder with everything in it, to the user.
-fn change_owner(path: &Path) {
-    chown(path, Some(NOBODY), Some(NOBODY)).expect("root may change an owner");
+fn change_owner(path: &Path, id: u32) {
+    chown(path, Some(id), Some(id)).expect("root may change an owner");
     if path.is_dir() {
         for entry in std::fs::read_dir(path).expect("a folder can be listed") {
-            change_owner(&entry.expect("an entry").path());
+            change_owner(&entry.expect("an entry").path(), id);
         }
     }
 }

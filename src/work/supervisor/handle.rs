@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use super::child_registry::ChildRegistry;
 use super::messages::{CommandSpec, LaunchSpec, SupervisorReport, SupervisorRequest};
 use crate::error::{Code, Error, Result};
+use crate::work::process_limit::limit_remedy;
 use crate::work::this_program;
 
 /// How long a supervisor process may take to exit, in addition to the worker's grace.
@@ -70,7 +71,9 @@ impl SupervisorHandle {
             .args(children.run_marker())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped());
-        let cannot = |error| Error::internal("a supervisor process cannot be started", error);
+        let cannot = |error: std::io::Error| {
+            Error::internal(format!("a supervisor process cannot be started{}", limit_remedy(&error)), error)
+        };
         let mut process = children.spawn(|| command.spawn().map_err(cannot))?;
         let Some((requests, reports)) = process.stdin.take().zip(process.stdout.take()) else {
             process.kill().map_err(cannot)?;

@@ -15,6 +15,7 @@ use super::output_capture::OutputCapture;
 use super::process_tree;
 use super::working_dir::open_working_dir;
 use crate::config::find_program;
+use crate::work::process_limit::limit_remedy;
 
 /// How often the memory of the tree is measured.
 const MEMORY_CHECK_INTERVAL: Duration = Duration::from_millis(250);
@@ -91,7 +92,11 @@ impl WorkerProcess {
             let folder =
                 spec.working_dir.as_ref().map_or(String::new(), |at| format!(" in {}", at.display()));
             let program = program.display();
-            format!("'{program}' cannot be started{folder}: {error}. Name an executable program in PATH, or its path")
+            let remedy = match limit_remedy(&error) {
+                "" => ". Name an executable program in PATH, or its path",
+                remedy => remedy,
+            };
+            format!("'{program}' cannot be started{folder}: {error}{remedy}")
         })?;
         let stdin = child.stdin.take().and_then(|pipe| {
             // A worker that does not read its input must not block the event loop.
