@@ -57,6 +57,14 @@ pub struct Step {
     pub only_categories: Vec<LineText>,
 }
 
+impl Step {
+    /// Whether it processes an item that the step before settled as done with this category.
+    pub fn processes(&self, category: Option<&str>) -> bool {
+        self.only_categories.is_empty()
+            || self.only_categories.iter().any(|wanted| Some(wanted.as_str()) == category)
+    }
+}
+
 /// The steps of a batch, in order. Without any, the batch has one step named `work`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[serde(transparent)]

@@ -50,7 +50,7 @@ pub struct ListTasks {
     #[serde(default)]
     #[arg(long, num_args = 0..=1, default_value = "false", default_missing_value = "true")]
     ready: bool,
-    /// `since` of an earlier reply: only later changes
+    /// since of an earlier reply: only changes
     #[arg(long)]
     since: Option<LineText>,
     /// next_cursor of the last reply

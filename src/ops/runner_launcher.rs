@@ -11,6 +11,11 @@ pub trait RunnerLauncher: Send + Sync {
     /// # Errors
     /// What is wrong with the profile, the project, the steps or the configuration.
     fn check(&self, profile: &str, project: Option<&str>, steps: &[String]) -> Result<Option<String>>;
+    /// How many workers of a profile may run at once by the operator's configuration, and the setting that says so.
+    ///
+    /// # Errors
+    /// What is wrong with the configuration, or that it has no such profile.
+    fn worker_limit(&self, profile: &str) -> Result<(u64, String)>;
     /// Starts a runner for a batch, unless the batch has one.
     ///
     /// # Errors

@@ -38,7 +38,7 @@ pub struct AddItems {
     /// The batch
     #[arg(long)]
     pub id: TaskId,
-    /// Objects, or strings that are their own keys
+    /// Objects, or strings as their own keys
     #[arg(long, help = "Objects, or strings that are their own keys, as a JSON array", value_parser = InlineItems::parse)]
     #[serde(default)]
     #[schemars(schema_with = "inline_items_schema")]
@@ -124,6 +124,7 @@ impl Operation for AddItems {
             items: self.items.as_ref(),
             source: self.source.as_ref(),
             query: None,
+            rest_of: None,
             key: &batch.key_field,
             split: &split,
             on_bad_item: self.on_bad_item,

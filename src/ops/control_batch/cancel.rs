@@ -32,5 +32,11 @@ pub(super) fn cancel(tx: &dyn StoreWrite, batch: &Task, reason: &str, author: &s
     let (batch, stored) = find_batch(tx, &batch.id)?;
     open_finish_task(tx, &batch, &stored)?;
     let note = stranded_note(tx, &batch)?;
-    Ok(format!("Cancelled {}: {chunks} had not ended; their receipts are kept{note}", batch.id))
+    let id = &batch.id;
+    let next = if count > 0 {
+        format!("; control_batch(id=\"{id}\", action=\"recreate\") makes a new batch of what is not done")
+    } else {
+        String::new()
+    };
+    Ok(format!("Cancelled {id}: {chunks} had not ended; their receipts are kept{note}{next}"))
 }

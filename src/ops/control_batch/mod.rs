@@ -1,6 +1,9 @@
-//! `control_batch`: pauses, resumes, cancels, retries or starts a batch.
+//! `control_batch`: pauses, resumes, cancels, retries or starts a batch, changes its number of workers, or makes a new
+//! batch of what is left.
 
 mod cancel;
+mod parallel;
+mod recreate;
 mod retry;
 mod start;
 
@@ -15,9 +18,13 @@ use super::{Effect, Operation, Session};
 use crate::error::{Error, Result};
 use crate::model::chunk_list::{ChunkName, chunk_names};
 use crate::model::id::TaskId;
+use crate::model::limits::MaxParallel;
 use crate::model::text::{LineText, ReceiptText};
 use crate::store::ItemSelection;
 
+use parallel::{effective_number, set_max_parallel};
+
+pub use parallel::set_batch_max_parallel;
 pub use start::{assign_profile, end_pause};
 
 word_enum!(
@@ -33,8 +40,13 @@ word_enum!(
         Retry = "retry",
         /// A runner starts background workers.
         Start = "start",
+        /// A new batch is made of what an ended one has not done.
+        Recreate = "recreate",
     }
 );
+
+/// What is recorded if the request has no reason.
+const NO_REASON: &str = "no reason given";
 
 /// The request.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema, clap::Args)]
@@ -43,16 +55,16 @@ pub struct ControlBatch {
     /// Batch id
     #[arg(long)]
     id: TaskId,
-    /// cancel: end the batch and all claims; retry: open failed items again; start: run background workers
+    /// cancel: end all claims; retry: reopen failed items; recreate: new batch of items not done
     #[arg(long)]
-    action: BatchAction,
+    action: Option<BatchAction>,
     /// Why; recorded
     #[arg(long)]
     reason: Option<ReceiptText>,
-    /// With start: worker profile; default: the batch's
-    #[arg(long)]
+    /// With start: profile; default: the batch's
+    #[arg(long, help = "With start: the worker profile [default: the batch's]")]
     worker: Option<LineText>,
-    /// With retry: only these chunk ids
+    /// With retry: only these
     #[serde(default, deserialize_with = "chunk_names")]
     #[arg(
         long,
@@ -68,9 +80,33 @@ pub struct ControlBatch {
     #[serde(default)]
     #[arg(long, help = "With retry: only items of these categories", value_delimiter = ',')]
     categories: Vec<LineText>,
+    /// New limit of workers
+    #[arg(
+        long,
+        help = "How many workers may run at once from now on, with or without an action",
+        allow_negative_numbers = true
+    )]
+    max_parallel: Option<MaxParallel>,
 }
 
 impl ControlBatch {
+    /// The action, for the refusal of a parameter that belongs to another one.
+    fn not_with(&self) -> String {
+        self.action.map_or(String::new(), |action| format!(", not with '{action}'"))
+    }
+
+    /// Refuses a request that asks for nothing.
+    fn check_is_complete(&self) -> Result<()> {
+        if self.action.is_some() || self.max_parallel.is_some() {
+            return Ok(());
+        }
+        let actions: Vec<_> = BatchAction::ALL.iter().map(|action| action.as_str()).collect();
+        Err(Error::invalid(format!(
+            "action: missing; allowed: {}; or pass max_parallel=...",
+            actions.join(", ")
+        )))
+    }
+
     /// The items that a retry selects.
     ///
     /// # Errors
@@ -83,12 +119,12 @@ impl ControlBatch {
             ("items", self.items.is_empty()),
             ("categories", self.categories.is_empty()),
         ];
-        if self.action != BatchAction::Retry
+        if self.action != Some(BatchAction::Retry)
             && let Some((name, _)) = given.iter().find(|(_, is_empty)| !is_empty)
         {
             return Err(Error::invalid(format!(
-                "{name}: allowed with action=\"retry\" only, not with '{}'",
-                self.action
+                "{name}: allowed with action=\"retry\" only{}",
+                self.not_with()
             )));
         }
         Ok(selected)
@@ -98,20 +134,27 @@ impl ControlBatch {
 impl Operation for ControlBatch {
     const NAME: &'static str = "control_batch";
     const TITLE: &'static str = "Control a batch";
-    const DESCRIPTION: &'static str = "Pause, resume, cancel, retry or start a batch.";
+    const DESCRIPTION: &'static str = "Pause, resume, cancel, retry, start or recreate a batch.";
     const EFFECT: Effect = Effect::Destructive;
     const POSITIONAL: &'static str = "id";
     const SECOND_POSITIONAL: Option<&'static str> = Some("action");
     type Reply = BatchReply;
 
     fn run(self, session: &Session) -> Result<BatchReply> {
+        self.check_is_complete()?;
         let author = session.caller().to_owned();
         let mut note = String::new();
+        let launcher = session.launcher().cloned();
+        if self.action == Some(BatchAction::Recreate) {
+            self.selected_items()?;
+            let reason = self.reason.as_ref().and_then(ReceiptText::non_empty).unwrap_or(NO_REASON);
+            return recreate::recreate(session, &self.id, reason, self.max_parallel);
+        }
         if let Some(profile) = &self.worker {
-            if self.action != BatchAction::Start {
+            if self.action != Some(BatchAction::Start) {
                 return Err(Error::invalid(format!(
-                    "worker: allowed with action=\"start\" only, not with '{}'",
-                    self.action
+                    "worker: allowed with action=\"start\" only{}",
+                    self.not_with()
                 )));
             }
             let id = self.id.clone();
@@ -121,25 +164,37 @@ impl Operation for ControlBatch {
         let (id, action) = (self.id.clone(), self.action);
         let mut reply = session.write(move |tx| {
             let (task, batch) = find_batch(tx, &self.id)?;
-            let reason = self.reason.as_ref().and_then(ReceiptText::non_empty).unwrap_or("no reason given");
+            let reason = self.reason.as_ref().and_then(ReceiptText::non_empty).unwrap_or(NO_REASON);
             let selected = self.selected_items()?;
             let message = match self.action {
-                BatchAction::Pause => pause_batch(tx, &task, &batch, reason, &author)?,
-                BatchAction::Resume => resume_batch(tx, &task, &batch, reason, &author)?,
-                BatchAction::Cancel => cancel::cancel(tx, &task, reason, &author)?,
-                BatchAction::Retry => {
-                    retry::retry(tx, &task, &batch, reason, &author, &self.chunks, &selected)?
+                None | Some(BatchAction::Recreate) => None,
+                Some(BatchAction::Pause) => Some(pause_batch(tx, &task, &batch, reason, &author)?),
+                Some(BatchAction::Resume) => Some(resume_batch(tx, &task, &batch, reason, &author)?),
+                Some(BatchAction::Cancel) => Some(cancel::cancel(tx, &task, reason, &author)?),
+                Some(BatchAction::Retry) => {
+                    Some(retry::retry(tx, &task, &batch, reason, &author, &self.chunks, &selected)?)
                 }
-                BatchAction::Start => start::start(tx, &task, &batch, self.worker.as_ref(), reason, &author)?,
+                Some(BatchAction::Start) => {
+                    Some(start::start(tx, &task, &batch, self.worker.as_ref(), reason, &author)?)
+                }
             };
+            let parallel = match self.max_parallel {
+                None => None,
+                Some(number) => {
+                    let (task, batch) = find_batch(tx, &self.id)?;
+                    set_max_parallel(tx, &task, &batch, number, reason, &author)?;
+                    Some(effective_number(launcher.as_ref(), &batch, number))
+                }
+            };
+            let message = [message, parallel].into_iter().flatten().collect::<Vec<_>>().join("; ");
             BatchReply::new(tx, &self.id, message)
         })?;
-        if action != BatchAction::Cancel && action != BatchAction::Pause {
+        if !matches!(action, None | Some(BatchAction::Cancel | BatchAction::Pause)) {
             let (result, error) = try_start_runner(session, &id);
             reply.message += &result;
             reply.message += &note;
             // A start without a runner has not done what was requested.
-            reply.code = error.filter(|_| action == BatchAction::Start);
+            reply.code = error.filter(|_| action == Some(BatchAction::Start));
             reply.success = reply.code.is_none();
         }
         Ok(reply)

@@ -41,7 +41,7 @@ pub(super) fn retry(
         return Err(Error::new(
             Code::Cancelled,
             format!(
-                "Batch {id} was cancelled and cannot be retried. Make a new batch of the open items with create_batch()"
+                "Batch {id} was cancelled and cannot be retried; control_batch(id=\"{id}\", action=\"recreate\") makes a new batch of what is not done"
             ),
         ));
     }

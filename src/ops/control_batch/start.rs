@@ -3,6 +3,7 @@
 use crate::error::{Code, Error, Result};
 use crate::model::batch::Batch;
 use crate::model::id::TaskId;
+use crate::model::status::Status;
 use crate::model::task::Task;
 use crate::model::text::LineText;
 use crate::ops::Session;
@@ -53,10 +54,15 @@ pub(super) fn start(
         ))
     })?;
     if task.status.is_terminal() {
+        let action = if task.status == Status::Cancelled {
+            "recreate\") makes a new batch of what is not done"
+        } else {
+            "retry\") opens failed items again"
+        };
         return Err(Error::new(
             Code::NotReady,
             format!(
-                "Batch {0} is {1}: it has no open items; control_batch(id=\"{0}\", action=\"retry\") opens failed items again",
+                "Batch {0} is {1}: it has no open items; control_batch(id=\"{0}\", action=\"{action}",
                 task.id, task.status
             ),
         ));

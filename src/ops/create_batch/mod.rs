@@ -44,26 +44,26 @@ pub struct CreateBatch {
     /// What workers do with each item
     #[arg(long)]
     pub instructions: LongText,
-    /// Objects, or strings that are their own keys
+    /// Objects, or strings as their own keys
     #[arg(long, help = "Objects, or strings that are their own keys, as a JSON array", value_parser = InlineItems::parse)]
     #[serde(default)]
     #[schemars(schema_with = "inline_items_schema")]
     pub items: Option<InlineItems>,
-    /// A file or folder of items
+    /// File or folder
     #[arg(
         long,
         help = "A file of JSONL, a JSON list, CSV or TSV, also compressed with gzip, - for standard input, or a folder in which each file is an item: its path, or {\"path\", \"glob\", \"format\", \"delimiter\"}"
     )]
     pub source: Option<ItemSource>,
-    /// list_tasks filters: each task that matches becomes an item
+    /// list_tasks filters: matching tasks become items
     #[arg(
         long,
         help = "Filters as a JSON object, with the names of list-tasks' options: each task that matches becomes an item"
     )]
     pub query: Option<Query>,
-    /// The field that holds an item's key; @line: its number
+    /// Field of an item's key; @line: its number
     #[serde(default = "key")]
-    #[arg(long, default_value = "key")]
+    #[arg(long, help = "The field that holds an item's key; @line: its number", default_value = "key")]
     pub key: LineText,
     /// If an item is bad
     #[serde(default = "OnBadItem::reject")]
@@ -81,11 +81,11 @@ pub struct CreateBatch {
     #[serde(default = "fifty")]
     #[arg(long, default_value = "50", allow_negative_numbers = true)]
     pub max_chunk: MaxChunk,
-    /// Fields with an item's resources (paths); default: files
+    /// Fields with resources (paths); default: files
     #[serde(default, deserialize_with = "one_or_many")]
-    #[arg(long, value_delimiter = ',')]
+    #[arg(long, help = "Fields with an item's resources (paths) [default: files]", value_delimiter = ',')]
     pub resources: Vec<LineText>,
-    /// If chunks share a resource: reject the batch, merge, serialize (never both at once) or allow
+    /// If chunks share a resource; serialize: never both at once
     #[serde(default = "reject")]
     #[arg(
         long,
@@ -106,7 +106,7 @@ pub struct CreateBatch {
         allow_negative_numbers = true
     )]
     pub max_attempts: MaxAttempts,
-    /// Passes over every chunk, each with its own instructions
+    /// Passes over every chunk
     #[arg(long, help = "Passes over every chunk: a JSON array of {name, instructions, only_categories?}")]
     pub steps: Option<Steps>,
     /// When a person reviews
@@ -117,7 +117,7 @@ pub struct CreateBatch {
         default_value = "none"
     )]
     pub checkpoint: Checkpoint,
-    /// So many approvals in a row approve the rest
+    /// Approvals in a row that approve the rest
     #[arg(
         long,
         help = "With checkpoint=chunk: after this many approvals in a row, approve the rest without asking"
@@ -131,10 +131,10 @@ pub struct CreateBatch {
         default_value = "retry"
     )]
     pub in_doubt: InDoubtPolicy,
-    /// More failed items than this, N or N%, pause the batch
+    /// More failed items (N or N%) pause the batch
     #[arg(long, help = "Pause the batch if more items fail than this: N, or N% of all items")]
     pub max_failures: Option<MaxFailures>,
-    /// A task that becomes ready when the batch has ended
+    /// A task that becomes ready at the end
     #[arg(
         long,
         help = "Title of a task that can be claimed when the batch has ended, or JSON {title, body}"
@@ -149,14 +149,18 @@ pub struct CreateBatch {
     /// Idempotency key
     #[arg(long, help = "A repeated call with the same key returns the first reply")]
     pub request_key: Option<LineText>,
-    /// Return the plan and store nothing
+    /// Only return the plan
     #[serde(default)]
-    #[arg(long, num_args = 0..=1, default_value = "false", default_missing_value = "true")]
+    #[arg(long, help = "Return the plan and store nothing", num_args = 0..=1, default_value = "false", default_missing_value = "true")]
     pub dry_run: bool,
     /// What `tasktally run` records; requests cannot set it.
     #[serde(skip)]
     #[arg(skip)]
     pub run: Option<RunRecord>,
+    /// The ended batch whose items that are not done are taken, and why. Only `control_batch` sets it.
+    #[serde(skip)]
+    #[arg(skip)]
+    pub rest_of: Option<(TaskId, String)>,
 }
 
 /// A name, or a list of names.
@@ -193,7 +197,8 @@ fn three() -> MaxAttempts {
 impl Operation for CreateBatch {
     const NAME: &'static str = "create_batch";
     const TITLE: &'static str = "Create a batch";
-    const DESCRIPTION: &'static str = "Split items into chunks, one worker each. Replies with the plan and the prompt for background workers.";
+    const DESCRIPTION: &'static str =
+        "Split items into chunks, one worker each. Replies with the plan and a prompt for workers.";
     const EFFECT: Effect = Effect::Write;
     const CREATES_STORE: bool = true;
     const LONG_RUNNING: bool = true;
@@ -212,7 +217,10 @@ impl Operation for CreateBatch {
             Some(profile) => check_profile(session, profile, non_empty(&self.project).as_deref(), &steps)?,
             None => String::new(),
         };
-        let Collected { mut staging, report } = self.origin().collect(session)?;
+        let Collected { mut staging, mut report } = self.origin().collect(session)?;
+        if let (Some(rest), Some((_, reason))) = (&mut report.rest, &self.rest_of) {
+            rest.reason.clone_from(reason);
+        }
         let (plan, resources) = self.plan_chunks(&mut staging)?;
         if plan.total() == 0 {
             return Err(self.origin().no_items(&report));
@@ -248,6 +256,37 @@ impl Operation for CreateBatch {
 }
 
 impl CreateBatch {
+    /// A request for a batch with default settings and without items.
+    pub fn new(title: LineText, instructions: LongText) -> Self {
+        CreateBatch {
+            title,
+            instructions,
+            items: None,
+            source: None,
+            query: None,
+            key: key(),
+            on_bad_item: OnBadItem::Reject,
+            split: Split::default(),
+            max_chunk: fifty(),
+            resources: Vec::new(),
+            on_conflict: reject(),
+            max_parallel: eight(),
+            max_attempts: three(),
+            steps: None,
+            checkpoint: nowhere(),
+            auto_approve_after: None,
+            in_doubt: retry(),
+            max_failures: None,
+            finish: None,
+            worker: None,
+            project: None,
+            request_key: None,
+            dry_run: false,
+            run: None,
+            rest_of: None,
+        }
+    }
+
     /// Checks the request before any item is read.
     fn check(&self) -> Result<()> {
         if self.title.non_empty().is_none() {
@@ -269,6 +308,7 @@ impl CreateBatch {
             items: self.items.as_ref(),
             source: self.source.as_ref(),
             query: self.query.as_ref(),
+            rest_of: self.rest_of.as_ref().map(|(batch, _)| batch),
             key: self.key.as_str(),
             split: &self.split,
             on_bad_item: self.on_bad_item,

@@ -5,9 +5,11 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::batch_rest::BatchRest;
 use crate::error::{Error, Result};
 use crate::items::{BadItem, BadItemEffect};
 use crate::model::field::visible_excerpt;
+use crate::model::id::TaskId;
 use crate::model::item_date::DateSpan;
 use crate::model::task::Task;
 use crate::model::text::{agreeing, counted};
@@ -66,6 +68,8 @@ pub(in crate::ops) struct SourceReport {
     pub(in crate::ops) bad: Option<BadItems>,
     /// The dates of the items, if they are split by time.
     pub(in crate::ops) dates: Option<DateSpan>,
+    /// The ended batch whose items these are.
+    pub(in crate::ops) rest: Option<BatchRest>,
     /// The text that records in the batch what was left out.
     receipt: Option<String>,
     /// The caller of the request.
@@ -73,14 +77,17 @@ pub(in crate::ops) struct SourceReport {
 }
 
 impl SourceReport {
-    /// The same report with the dates of the items, and the caller of the request.
-    pub(in crate::ops) fn complete(self, dates: DateSpan, author: &str) -> Self {
-        SourceReport { dates: Some(dates), author: author.to_owned(), ..self }
+    /// The same report with the dates of the items, the batch that they are the rest of, and the caller of the request.
+    pub(in crate::ops) fn complete(self, dates: DateSpan, rest: Option<BatchRest>, author: &str) -> Self {
+        SourceReport { dates: Some(dates), rest, author: author.to_owned(), ..self }
     }
 
     /// The end of a message: the span of the dates, and how much was left out.
     pub(in crate::ops) fn describe(&self) -> String {
         let mut text = self.dates.as_ref().map(DateSpan::describe).unwrap_or_default();
+        if let Some(rest) = &self.rest {
+            text += &format!("; these are {}", rest.describe());
+        }
         let Some(bad) = &self.bad else { return text };
         match bad.count {
             0 => {}
@@ -99,10 +106,18 @@ impl SourceReport {
         text
     }
 
-    /// Appends a receipt to the batch that says what was left out.
+    /// Appends receipts that say what was left out, and what batch the items come from; that batch gets one as well.
     pub(in crate::ops) fn record(&self, tx: &dyn StoreWrite, batch: &Task) -> Result<()> {
         if let Some(text) = &self.receipt {
             tx.append_receipt(batch, &NewReceipt { author: &self.author, text, ..NewReceipt::default() })?;
+        }
+        if let Some(rest) = &self.rest {
+            let (author, reason, items) = (self.author.as_str(), &rest.reason, rest.describe());
+            let text = format!("Created by '{author}' from {items}: {reason}");
+            tx.append_receipt(batch, &NewReceipt { author, text: &text, ..NewReceipt::default() })?;
+            let text = format!("Batch {} was created by '{author}' from {items}: {reason}", batch.id);
+            let old = tx.task(&TaskId::stored(rest.batch.clone()))?;
+            tx.append_receipt(&old, &NewReceipt { author, text: &text, ..NewReceipt::default() })?;
         }
         Ok(())
     }

@@ -1,10 +1,12 @@
 //! Reads the items of a request from where they are into a temporary file, each in its group, and lists the bad ones.
 
 use super::bad_items::{BadItemList, MAX_RECORDED, OnBadItem, SourceReport};
+use super::batch_rest::BatchRest;
 use super::task_query::Query;
 use crate::error::{Error, Result};
 use crate::items::{self, BadItem, BadItemEffect, InlineItems, Item, ItemSource, Staging};
 use crate::model::field::visible_excerpt;
+use crate::model::id::TaskId;
 use crate::model::item_date::DateSpan;
 use crate::model::split::Split;
 use crate::model::text::excerpt;
@@ -27,6 +29,8 @@ pub(in crate::ops) struct Origin<'a> {
     pub(in crate::ops) source: Option<&'a ItemSource>,
     /// Tasks of the store.
     pub(in crate::ops) query: Option<&'a Query>,
+    /// An ended batch, whose items that are not done are taken, in place of all others.
+    pub(in crate::ops) rest_of: Option<&'a TaskId>,
     /// The field that holds an item's key.
     pub(in crate::ops) key: &'a str,
     /// How items are grouped.
@@ -60,40 +64,49 @@ impl Origin<'_> {
             progress: session.progress().clone(),
         };
         let is_elsewhere = self.source.is_some() || self.query.is_some();
-        match (self.items.filter(|items| !(items.is_empty() && is_elsewhere)), self.source, self.query) {
-            (Some(inline), None, None) => {
-                items::inline_items(inline, self.key).try_for_each(|item| collector.add(item))?;
-            }
-            (None, Some(source), None) => {
-                items::read_source(source, session.roots(), self.key)?
-                    .try_for_each(|item| collector.add(item))?;
-            }
-            (None, None, Some(query)) => {
-                query.check_key_field(self.key)?;
-                let query = query.clone();
-                // All pages are read in one transaction: they show the store at one moment.
-                collector = session.read(move |tx| {
-                    query.for_each(tx, |item| collector.add(Ok(item)))?;
-                    Ok(collector)
-                })?;
-            }
-            _ => {
-                let given = [self.items.is_some(), self.source.is_some(), self.query.is_some()];
-                let given = given.iter().filter(|is_given| **is_given).count();
-                let allowed = if self.done == CREATED {
-                    "items=..., source=... and query=..."
-                } else {
-                    "items=... and source=..."
-                };
-                return Err(Error::invalid(format!(
-                    "items: pass exactly one of {allowed}; {given} were passed"
-                )));
+        let mut rest = None;
+        if let Some(batch) = self.rest_of {
+            let batch = batch.clone();
+            (collector, rest) = session.read(move |tx| {
+                let rest = BatchRest::for_each(tx, &batch, |item| collector.add(Ok(item)))?;
+                Ok((collector, Some(rest)))
+            })?;
+        } else {
+            match (self.items.filter(|items| !(items.is_empty() && is_elsewhere)), self.source, self.query) {
+                (Some(inline), None, None) => {
+                    items::inline_items(inline, self.key).try_for_each(|item| collector.add(item))?;
+                }
+                (None, Some(source), None) => {
+                    items::read_source(source, session.roots(), self.key)?
+                        .try_for_each(|item| collector.add(item))?;
+                }
+                (None, None, Some(query)) => {
+                    query.check_key_field(self.key)?;
+                    let query = query.clone();
+                    // All pages are read in one transaction: they show the store at one moment.
+                    collector = session.read(move |tx| {
+                        query.for_each(tx, |item| collector.add(Ok(item)))?;
+                        Ok(collector)
+                    })?;
+                }
+                _ => {
+                    let given = [self.items.is_some(), self.source.is_some(), self.query.is_some()];
+                    let given = given.iter().filter(|is_given| **is_given).count();
+                    let allowed = if self.done == CREATED {
+                        "items=..., source=... and query=..."
+                    } else {
+                        "items=... and source=..."
+                    };
+                    return Err(Error::invalid(format!(
+                        "items: pass exactly one of {allowed}; {given} were passed"
+                    )));
+                }
             }
         }
         let Collector { mut staging, mut bad, dates, .. } = collector;
         list_duplicates(&mut staging, &mut bad)?;
         let report = bad.check(self.on_bad_item, self.done, (self.parameter(), self.name()))?;
-        Ok(Collected { report: report.complete(dates, session.caller()), staging })
+        Ok(Collected { report: report.complete(dates, rest, session.caller()), staging })
     }
 
     /// The parameter that names the items.
@@ -117,6 +130,9 @@ impl Origin<'_> {
 
     /// The error of a request that has no good item.
     pub(in crate::ops) fn no_items(&self, report: &SourceReport) -> Error {
+        if let Some(batch) = self.rest_of {
+            return BatchRest::nothing_left(batch);
+        }
         let place = match self.name() {
             "query" if self.source.is_none() => {
                 return Error::invalid(

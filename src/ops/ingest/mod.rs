@@ -1,6 +1,7 @@
 //! Items on their way into a batch: read and checked, grouped into chunks, inserted.
 
 pub(in crate::ops) mod bad_items;
+pub(in crate::ops) mod batch_rest;
 pub(in crate::ops) mod chunk_plan;
 pub(in crate::ops) mod collect;
 pub(in crate::ops) mod extend;

@@ -54,7 +54,9 @@ fn refuse_ended(task: &Task) -> Result<()> {
     if task.status.is_terminal() {
         let id = &task.id;
         let next = match task.status {
-            Status::Cancelled => "create_batch() makes a new batch".to_owned(),
+            Status::Cancelled => format!(
+                "control_batch(id=\"{id}\", action=\"recreate\") makes a new batch of what is not done"
+            ),
             _ => format!("control_batch(id=\"{id}\", action=\"retry\") opens failed items again"),
         };
         let message = format!("Batch {id} is {} and cannot be paused or resumed. {next}", task.status);

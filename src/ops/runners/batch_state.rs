@@ -3,6 +3,7 @@
 use crate::error::Result;
 use crate::model::batch::BatchStatus;
 use crate::model::id::TaskId;
+use crate::model::limits::MaxParallel;
 use crate::model::task::RowId;
 use crate::ops::Session;
 use crate::ops::request::lookup::{batch_status, find_batch};
@@ -23,8 +24,6 @@ pub struct BatchState {
     pub project: Option<String>,
     /// The names of the batch's steps.
     pub steps: Vec<String>,
-    /// The most workers of the batch at once.
-    pub max_parallel: i64,
 }
 
 /// Reads the state of a batch.
@@ -51,7 +50,18 @@ pub fn batch_state(session: &Session, batch: &TaskId) -> Result<BatchState> {
             steps: batch.steps.names(),
             worker: batch.profile,
             project: task.project,
-            max_parallel: batch.max_parallel,
         })
+    })
+}
+
+/// How many workers of a batch may run at once.
+///
+/// # Errors
+/// As [`batch_state`].
+pub fn batch_max_parallel(session: &Session, batch: &TaskId) -> Result<MaxParallel> {
+    let batch = batch.clone();
+    session.read(move |tx| {
+        let (_, batch) = find_batch(tx, &batch)?;
+        Ok(MaxParallel::try_from(batch.max_parallel).unwrap_or(MaxParallel::of(1)))
     })
 }

@@ -18,7 +18,7 @@ use crate::ops::{
 };
 use crate::work::limits::{ConcurrencyPermits, RunnerLimits, StartLimits};
 use crate::work::pool::{
-    FailureGuard, HeldClaims, RetrySchedule, StartPace, WorkContext, WorkerCommand, run_workers,
+    FailureGuard, HeldClaims, RetrySchedule, StartPace, WorkContext, WorkerCommand, WorkerSlots, run_workers,
 };
 use crate::work::progress::RunProgress;
 use crate::work::stop_signal::StopSignal;
@@ -108,8 +108,6 @@ impl BatchPass<'_> {
         let (session, row) = (self.session, state.row);
         let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
         let run_marker = register_runner(session, row, name, std::process::id(), &host)?;
-        let batch_limit = usize::try_from(state.max_parallel).unwrap_or(usize::MAX);
-        let worker_count = profile.max_parallel.min(batch_limit);
         let starts = StartLimits::new(session, self.batch, profile, limits);
         let permits = ConcurrencyPermits::new(session, row, limits.max_parallel as u64);
         let command =
@@ -124,12 +122,13 @@ impl BatchPass<'_> {
             claims: HeldClaims::default(),
             retries: RetrySchedule::new(command.retry_policy()),
             pace: StartPace::new(command.start_delay()),
+            slots: WorkerSlots::default(),
             failures: FailureGuard::new(profile.pause_after_failures),
             limits: Some(RunnerLimits { permits: &permits, starts: &starts }),
         };
         let waits_for = || starts.waits_for().or_else(|| context.retries.waits_for());
         let end = with_heartbeat(session, row, &waits_for, self.standby, || {
-            self.run_pools(&context, &permits, &starts, worker_count, name)
+            self.run_pools(&context, &permits, &starts, profile.max_parallel, name)
         });
         // Only a killed supervisor process leaves anything.
         kill_marked_processes(&run_marker);
@@ -144,13 +143,13 @@ impl BatchPass<'_> {
         context: &WorkContext<'_>,
         permits: &ConcurrencyPermits<'_>,
         starts: &StartLimits<'_>,
-        worker_count: usize,
+        max_parallel: usize,
         name: &str,
     ) -> Result<ProfileEnd> {
         let per_item = !context.command.runs_per_chunk();
         let request = ClaimTask::for_runner(LineText::known("runner"), self.batch.clone(), per_item);
         let worker_name = format!("runner-{}", std::process::id());
-        let count = MaxParallel::of(i64::try_from(worker_count).unwrap_or(i64::MAX));
+        let count = MaxParallel::of(i64::try_from(max_parallel).unwrap_or(i64::MAX));
         loop {
             let state = batch_state(self.session, self.batch)?;
             // A runner in the foreground returns, so that the person sees what the batch waits for.

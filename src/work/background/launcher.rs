@@ -40,6 +40,17 @@ impl RunnerLauncher for Launcher {
         Ok(note)
     }
 
+    fn worker_limit(&self, profile: &str) -> Result<(u64, String)> {
+        let config = Config::load(&self.agent_folders)?;
+        let of_profile = config.profile(profile)?.max_parallel;
+        let of_all = config.limits().max_parallel;
+        Ok(if of_profile < of_all {
+            (of_profile as u64, format!("worker.{profile}.max_parallel"))
+        } else {
+            (of_all as u64, "limits.max_parallel".to_owned())
+        })
+    }
+
     fn is_running(&self, batch: &TaskId) -> Result<bool> {
         run_lock::is_held(&self.data, batch)
     }

@@ -10,17 +10,20 @@ use super::run_options::Run;
 use super::run_requests::{RunCommand, add_items_request, create_batch_request, refuse_second_run};
 use super::step_commands::{check_commands, check_steps};
 use super::summary::{print_line, print_summary};
-use crate::error::Result;
+use crate::error::{Code, Error, Result};
 use crate::model::batch::BatchStatus;
 use crate::model::failure_streak::PauseAfterFailures;
 use crate::model::id::TaskId;
+use crate::model::limits::MaxParallel;
 use crate::model::text::LineText;
 use crate::ops::{
-    BadItems, ClaimTask, Operation, Plan, Session, batch_state, end_pause, release_runner_claims,
+    BadItems, ClaimTask, Operation, Plan, Session, batch_max_parallel, batch_state, end_pause,
+    release_runner_claims, set_batch_max_parallel,
 };
 use crate::terminal::with_commands;
 use crate::work::pool::{
-    FailureGuard, HeldClaims, RetrySchedule, StartPace, WorkContext, WorkTotals, WorkerCommand, run_workers,
+    FailureGuard, HeldClaims, RetrySchedule, StartPace, WorkContext, WorkTotals, WorkerCommand, WorkerSlots,
+    run_workers,
 };
 use crate::work::progress::{ProgressMode, RunProgress};
 use crate::work::run_lock;
@@ -59,6 +62,7 @@ pub fn run(options: Run, session: &Session, program: &str, json: bool) -> Result
         }
         Some(id) => (id.clone(), None),
     };
+    refuse_cancelled(session, &batch)?;
     // Held until this process ends in any way, so that no other process takes its claims for those of a killed run.
     let _run_lock = run_lock::acquire(session.folder(), &batch)?;
     let added = match (&options.resume, &options.items) {
@@ -70,6 +74,9 @@ pub fn run(options: Run, session: &Session, program: &str, json: bool) -> Result
     release_runner_claims(session, &batch)?;
     if options.resume.is_some() {
         end_pause(session, &batch)?;
+        if let Some(workers) = options.workers {
+            set_batch_max_parallel(session, &batch, workers)?;
+        }
     }
     let before = BatchTotals::read(session, &batch)?;
     let progress = RunProgress::new(mode, before.total, before.processed).with_program(program);
@@ -87,7 +94,7 @@ pub fn run(options: Run, session: &Session, program: &str, json: bool) -> Result
         "Batch {batch}: {} of {} items to do, {} workers",
         before.total - before.processed,
         before.total,
-        options.workers
+        batch_max_parallel(session, &batch)?
     ));
     let note = check_steps(&command.command, &command.steps, &batch_state(session, &batch)?.steps)?;
     note.iter().for_each(|note| progress.note(note));
@@ -104,13 +111,14 @@ pub fn run(options: Run, session: &Session, program: &str, json: bool) -> Result
         claims: HeldClaims::default(),
         retries: RetrySchedule::new(command.retry_policy()),
         pace: StartPace::new(command.start_delay()),
+        slots: WorkerSlots::default(),
         failures: FailureGuard::new(options.pause_after_failures.unwrap_or(PauseAfterFailures::DEFAULT)),
         limits: None,
     };
     let starts_first = command.start_delay().is_none();
     let request = ClaimTask::for_runner(LineText::known("run"), batch.clone(), starts_first);
     let worker_name = format!("run-{}", std::process::id());
-    let worked = run_workers(&context, &request, &worker_name, options.workers);
+    let worked = run_workers(&context, &request, &worker_name, MaxParallel::of(64));
     progress.finish();
     let after = BatchTotals::read(session, &batch)?;
     print_summary(session, program, &batch, mode, started_at, after.processed - before.processed)?;
@@ -128,6 +136,19 @@ pub fn run(options: Run, session: &Session, program: &str, json: bool) -> Result
         BatchStatus::Done if after.failed == 0 => 0,
         _ => 1,
     })
+}
+
+/// Refuses to work a batch that was cancelled.
+fn refuse_cancelled(session: &Session, batch: &TaskId) -> Result<()> {
+    if BatchTotals::read(session, batch)?.status != BatchStatus::Cancelled {
+        return Ok(());
+    }
+    Err(Error::new(
+        Code::Cancelled,
+        format!(
+            "resume: batch {batch} was cancelled; control_batch(id=\"{batch}\", action=\"recreate\") makes a new batch of what is not done"
+        ),
+    ))
 }
 
 /// Says why items are left, and how to continue.

@@ -41,9 +41,9 @@ pub struct Run {
     /// What to do if several chunks have the same resource: reject, merge, serialize or allow [default: allow, or reject with --resources]
     #[arg(long, conflicts_with = "resume")]
     pub(super) on_conflict: Option<OnConflict>,
-    /// How many chunks are worked on at the same time
-    #[arg(long, default_value = "8")]
-    pub(super) workers: MaxParallel,
+    /// How many chunks are worked on at the same time; control-batch BATCH --max-parallel N changes it later [default: 8, or as before with --resume]
+    #[arg(long)]
+    pub(super) workers: Option<MaxParallel>,
     #[command(flatten)]
     pub(super) limits: CommandOptions,
     /// Pause a batch after this many failures in a row, or after 5 if nothing in it has succeeded yet; 0: never [default: 10]

@@ -10,10 +10,9 @@ use crate::error::{Code, Error, Result};
 use crate::items::ItemSource;
 use crate::model::conflict::OnConflict;
 use crate::model::id::TaskId;
-use crate::model::in_doubt::InDoubtPolicy;
-use crate::model::limits::MaxAttempts;
+use crate::model::limits::MaxParallel;
 use crate::model::run_record::{CommandLimits, RunRecord, StepCommand};
-use crate::model::step::{Checkpoint, Step, Steps};
+use crate::model::step::{Step, Steps};
 use crate::model::text::{LineText, LongText, excerpt};
 use crate::ops::{AddItems, CreateBatch, Session, UnfinishedRun, find_unfinished_run};
 use crate::work::run_lock;
@@ -29,39 +28,24 @@ pub(super) fn create_batch_request(options: &Run, run: RunRecord) -> Result<Crea
         "-" => "standard input",
         path => path,
     });
+    let title = options.title.clone().or_else(|| excerpt(&format!("Run over {name}")).parse().ok());
+    let on_conflict = if options.resources.is_empty() { OnConflict::Allow } else { OnConflict::Reject };
     Ok(CreateBatch {
-        title: options
-            .title
-            .clone()
-            .or_else(|| excerpt(&format!("Run over {name}")).parse().ok())
-            .unwrap_or(LineText::known("Run")),
-        instructions: LongText::known("A command of the operator works each item."),
-        items: None,
         source,
-        query: None,
         key: options.key.clone(),
         on_bad_item: options.on_bad_item,
         split: options.split.clone(),
         max_chunk: options.max_chunk,
         resources: options.resources.clone(),
-        on_conflict: options.on_conflict.unwrap_or(if options.resources.is_empty() {
-            OnConflict::Allow
-        } else {
-            OnConflict::Reject
-        }),
-        max_parallel: options.workers,
-        max_attempts: MaxAttempts::of(3),
+        on_conflict: options.on_conflict.unwrap_or(on_conflict),
+        max_parallel: options.workers.unwrap_or(MaxParallel::of(8)),
         project: options.project.clone(),
-        request_key: None,
         steps,
-        checkpoint: Checkpoint::None,
-        auto_approve_after: None,
-        in_doubt: InDoubtPolicy::Retry,
-        worker: None,
-        max_failures: None,
-        finish: None,
-        dry_run: false,
         run: Some(run),
+        ..CreateBatch::new(
+            title.unwrap_or(LineText::known("Run")),
+            LongText::known("A command of the operator works each item."),
+        )
     })
 }
 

@@ -20,7 +20,8 @@ use crate::ops::{ClaimTask, RunnerLauncher as _, Session, assign_profile, batch_
 use crate::terminal::with_commands;
 use crate::work::background::{Launcher, RunnerMode, run_batch, start_detached};
 use crate::work::pool::{
-    FailureGuard, HeldClaims, RetrySchedule, StartPace, WorkContext, WorkTotals, WorkerCommand, run_workers,
+    FailureGuard, HeldClaims, RetrySchedule, StartPace, WorkContext, WorkTotals, WorkerCommand, WorkerSlots,
+    run_workers,
 };
 use crate::work::process_lock::{self, ProcessLock};
 use crate::work::progress::{ProgressMode, RunProgress};
@@ -47,7 +48,7 @@ pub struct Work {
     /// Work only on tasks of this project
     #[arg(long)]
     project: Option<LineText>,
-    /// How many tasks or chunks are worked on at the same time [default: 8]
+    /// How many tasks or chunks this process works on at the same time [default: 8; with --batch, its max_parallel, which is also the most]
     #[arg(long)]
     workers: Option<MaxParallel>,
     #[command(flatten)]
@@ -142,6 +143,7 @@ pub fn work(options: Work, session: &Session, store: &Path, program: &str, json:
         claims: HeldClaims::default(),
         retries: RetrySchedule::new(command.retry_policy()),
         pace: StartPace::new(command.start_delay()),
+        slots: WorkerSlots::default(),
         failures: FailureGuard::new(options.pause_after_failures.unwrap_or(PauseAfterFailures::DEFAULT)),
         limits: None,
     };
@@ -160,8 +162,9 @@ pub fn work(options: Work, session: &Session, store: &Path, program: &str, json:
         process: Some(process.mark().clone()),
     };
     let worker_name = format!("work-{}", std::process::id());
-    let totals =
-        run_workers(&context, &request, &worker_name, options.workers.unwrap_or(MaxParallel::of(8)))?;
+    // The pool runs no more workers than the batch's max_parallel.
+    let default = if options.batch.is_some() { MaxParallel::of(64) } else { MaxParallel::of(8) };
+    let totals = run_workers(&context, &request, &worker_name, options.workers.unwrap_or(default))?;
     progress.finish();
     let mut message =
         format!("{} tasks or chunks worked, {} tasks or items failed", totals.claimed, totals.failed);

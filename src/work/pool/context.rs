@@ -9,6 +9,7 @@ use super::held_claims::HeldClaims;
 use super::retry_schedule::RetrySchedule;
 use super::start_pace::StartPace;
 use super::worker_command::WorkerCommand;
+use super::worker_slots::WorkerSlots;
 use crate::error::Result;
 use crate::logs::{self, Stream};
 use crate::model::id::TaskId;
@@ -37,6 +38,8 @@ pub(in crate::work) struct WorkContext<'a> {
     pub(in crate::work) pace: StartPace,
     /// Stops a batch whose work fails.
     pub(in crate::work) failures: FailureGuard,
+    /// How many workers run, and how many may.
+    pub(in crate::work) slots: WorkerSlots,
     /// The limits that a background runner shares with the runners of other batches.
     pub(in crate::work) limits: Option<RunnerLimits<'a>>,
 }

@@ -21,6 +21,8 @@ pub(super) enum Interruption {
     SupervisorKilled,
     /// The concurrency permit went to another batch, or the profile may not start workers now.
     PermitYielded,
+    /// More workers run than the batch's `max_parallel` allows, because it was lowered.
+    TooManyWorkers,
     /// The batch was paused because its work fails, or a person paused it while its items wait for another try.
     BatchPaused,
 }

@@ -22,6 +22,7 @@ mod waiting;
 mod worker;
 mod worker_command;
 mod worker_pool;
+mod worker_slots;
 
 pub(super) use context::WorkContext;
 pub(super) use failure_guard::FailureGuard;
@@ -32,3 +33,4 @@ pub(super) use start_pace::StartPace;
 pub(super) use worker::WorkTotals;
 pub(super) use worker_command::WorkerCommand;
 pub(super) use worker_pool::run_workers;
+pub(super) use worker_slots::WorkerSlots;

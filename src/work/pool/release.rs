@@ -54,6 +54,9 @@ impl Worker<'_> {
                 claim,
                 "another batch has fewer workers than its fair share, or no worker may start now",
             ),
+            Interruption::TooManyWorkers => {
+                self.release_without_attempt(claim, "max_parallel of the batch was lowered")
+            }
             Interruption::BatchPaused => self.release_without_attempt(claim, "the batch was paused"),
             Interruption::ClaimLost => Err(claim_lost(claim)),
             Interruption::SupervisorKilled => self.release_attempt(

@@ -28,6 +28,9 @@ impl Worker<'_> {
         if context.claims.is_interrupted(&claim.id) {
             return Ok(Some(context.claims.set_ended(&claim.id).unwrap_or(Interruption::ClaimLost)));
         }
+        if self.gives_up_slot() {
+            return Ok(Some(Interruption::TooManyWorkers));
+        }
         Ok(self.yield_permit()?.then_some(Interruption::PermitYielded))
     }
 

@@ -31,6 +31,15 @@ pub(in crate::work) struct WorkTotals {
     pub(in crate::work) refusal: Option<String>,
 }
 
+impl WorkTotals {
+    /// Adds what another worker has done.
+    pub(super) fn add(&mut self, worked: WorkTotals) {
+        self.claimed += worked.claimed;
+        self.failed += worked.failed;
+        self.refusal = worked.refusal.or(self.refusal.take());
+    }
+}
+
 /// One worker of the pool.
 pub(super) struct Worker<'a> {
     pub(super) context: &'a WorkContext<'a>,
@@ -47,6 +56,8 @@ pub(super) struct Worker<'a> {
     pub(super) unrun_item: Option<String>,
     /// How many runs in a row failed temporarily.
     pub(super) temporary_failures: u32,
+    /// Whether it has given up its slot, because more workers ran than may.
+    pub(super) has_given_up: bool,
     /// Before this time the worker starts nothing, because of temporary failures.
     pub(super) next_start: Option<Instant>,
 }
@@ -63,6 +74,7 @@ impl<'a> Worker<'a> {
             permit: None,
             unrun_item: None,
             temporary_failures: 0,
+            has_given_up: false,
             next_start: None,
         }
     }
@@ -76,6 +88,7 @@ impl<'a> Worker<'a> {
         let mut totals = WorkTotals::default();
         while !context.stop.is_requested()
             && !context.failures.is_stopped(None)
+            && !self.gives_up_slot()
             && self.acquire_permit(request)?
         {
             let reply = match request.clone().run(context.session) {
@@ -120,6 +133,12 @@ impl<'a> Worker<'a> {
             self.yield_permit()?;
         }
         Ok(totals)
+    }
+
+    /// Whether this worker has to end, because more workers run than may.
+    pub(super) fn gives_up_slot(&mut self) -> bool {
+        self.has_given_up = self.has_given_up || self.context.slots.give_up_if_too_many();
+        self.has_given_up
     }
 
     /// Waits a moment if the batch has chunks that wait only for a resource that another chunk uses. Returns whether
