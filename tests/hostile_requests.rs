@@ -111,6 +111,12 @@ fn an_agent_can_name_a_profile_and_choose_nothing_else() {
     let count = hostile.assert_refuses_all(&mut server, include_str!("hostile_requests/agent.txt"));
     assert!(count >= 200, "only {count}");
     hostile.store.assert_whole();
+    let own = hostile.names.iter().find(|(name, _)| *name == "$BATCH").unwrap().1.clone();
+    for scope in [&["--project", "mail"][..], &["--batch", &own], &["--read-only"], &["--toolset", "worker"]]
+    {
+        let mut server = hostile.store.serve_with(scope);
+        hostile.assert_changes_nothing(&mut server, include_str!("hostile_requests/agent.txt"));
+    }
     // Nothing was created outside the store's folder or in the folder of the workers.
     assert_eq!(std::fs::read_dir(hostile.outside("")).unwrap().count(), 1);
     assert_eq!(std::fs::read_dir(here("code")).unwrap().count(), 1);

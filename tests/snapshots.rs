@@ -4,17 +4,18 @@ use std::process::Command;
 
 use serde_json::json;
 use tasktally::mcp::{Toolset, definitions};
+use tasktally::ops::ServerScope;
 
 #[test]
 fn tool_schemas() {
-    for tool in definitions(Toolset::All) {
+    for tool in definitions(Toolset::All, &ServerScope::default()) {
         insta::assert_json_snapshot!(format!("tool_{}", tool.name), tool);
     }
 }
 
 #[test]
 fn worker_schemas() {
-    insta::assert_json_snapshot!("worker_tools", definitions(Toolset::Worker));
+    insta::assert_json_snapshot!("worker_tools", definitions(Toolset::Worker, &ServerScope::default()));
 }
 
 #[test]

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use crate::error::{Error, Result};
 use crate::mcp::{Toolset, definitions};
+use crate::ops::ServerScope;
 use crate::prompts;
 use crate::terminal::print_line;
 
@@ -32,7 +33,7 @@ fn prompts() -> Vec<Value> {
 
 /// Prints the manifest.
 pub(super) fn run(out: &mut impl Write) -> Result<u8> {
-    let tools: Vec<_> = definitions(Toolset::All)
+    let tools: Vec<_> = definitions(Toolset::All, &ServerScope::default())
         .into_iter()
         .map(|tool| (tool.name.into_owned(), tool.description.unwrap_or_default().into_owned()))
         .collect();

@@ -14,7 +14,9 @@ use super::open::{Caller, open, worker_scope};
 use super::subcommand::Invocation;
 use crate::error::Result;
 use crate::mcp::{self, Toolset};
-use crate::ops;
+use crate::model::id::TaskId;
+use crate::model::text::LineText;
+use crate::ops::{self, ServerScope, check_in_scope};
 
 /// The arguments of the command.
 pub(super) fn arguments(command: Command) -> Command {
@@ -25,6 +27,26 @@ pub(super) fn arguments(command: Command) -> Command {
             .value_parser(clap::value_parser!(Toolset))
             .default_value("all")
             .help("Which tools to offer; `worker` offers only those that a background worker needs"),
+    )
+    .arg(
+        Arg::new("project")
+            .long("project")
+            .value_name("PROJECT")
+            .value_parser(clap::value_parser!(LineText))
+            .help("Give access to the tasks of this project only [default: all projects]"),
+    )
+    .arg(
+        Arg::new("batch")
+            .long("batch")
+            .value_name("ID")
+            .value_parser(clap::value_parser!(TaskId))
+            .help("Give access to this batch and its chunks only"),
+    )
+    .arg(
+        Arg::new("read_only")
+            .long("read-only")
+            .action(ArgAction::SetTrue)
+            .help("Offer only tools that change nothing"),
     )
     .arg(
         Arg::new("item_folder")
@@ -43,10 +65,22 @@ pub(super) fn run(call: Invocation<'_>) -> Result<u8> {
     let toolset = if worker_scope()?.is_some() { Toolset::Worker } else { requested };
     let item_folders = call.matches.get_many::<PathBuf>("item_folder").unwrap_or_default().cloned().collect();
     let session = open(call.db, Caller::Agent { item_folders })?;
+    let scope = ServerScope {
+        // A worker's own scope is narrower than the worker toolset.
+        worker_tools: toolset == Toolset::Worker && worker_scope()?.is_none(),
+        project: call.matches.get_one::<LineText>("project").map(|project| project.as_str().to_owned()),
+        batch: call.matches.get_one::<TaskId>("batch").cloned(),
+        read_only: call.matches.get_flag("read_only"),
+    };
+    let has_everything = scope.is_everything();
+    let session = session.with_server_scope(scope);
+    if let Some(batch) = call.matches.get_one::<TaskId>("batch") {
+        check_in_scope(&session, batch)?;
+    }
     std::thread::scope(|scope| {
         let for_runners = session.clone();
-        // A worker's server leaves this out: its batch has a runner, and there are many such servers.
-        if toolset == Toolset::All {
+        // A server with a scope leaves this out: it has no part in other batches, and a worker's batch has a runner.
+        if has_everything {
             let started = Builder::new().name("missing-runners".into()).spawn_scoped(scope, move || {
                 if let Err(error) = ops::start_missing_runners(&for_runners) {
                     tracing::warn!(%error, "cannot check whether batches lack a runner");

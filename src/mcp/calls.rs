@@ -25,7 +25,8 @@ impl Server {
     ) -> CallToolResponse {
         let client = ClientFeatures::of(context);
         let version = context.protocol_version();
-        let response = if entry.name == "wait_batch" && client.tasks {
+        let response = if entry.name == "wait_batch" && client.tasks && !self.session.server_scope().read_only
+        {
             self.start_wait(arguments, context).await
         } else if entry.name == "review_batch" && client.forms && arguments["decision"].is_null() {
             Box::pin(self.pending_review(arguments, responses, client, context)).await

@@ -7,7 +7,7 @@ use super::operation_call::call_operation;
 use crate::error::{Code, Error, Result};
 use crate::model::id::TaskId;
 use crate::model::text::excerpt;
-use crate::ops::{self, GetBatch, Operation, Session, WatchedObject};
+use crate::ops::{self, Session, WatchedObject};
 
 const JSON: &str = "application/json";
 
@@ -64,14 +64,18 @@ pub(super) fn addresses() -> String {
 
 /// The batches of the overview. Tasks and chunks are not listed: there may be very many.
 pub(super) fn list(session: &Session) -> Result<Vec<Resource>> {
-    let batches = GetBatch::overview().run(session)?.batches.unwrap_or_default();
+    let overview = call("get_batch", session, json!({}))?;
+    // A server for one batch answers with that batch.
+    let one = overview.get("batch").into_iter();
+    let batches = overview["batches"].as_array().into_iter().flatten().chain(one);
+    let text = |batch: &Value, name: &str| batch[name].as_str().unwrap_or_default().to_owned();
     Ok(batches
-        .into_iter()
         .map(|batch| {
+            let id = text(batch, "id");
             // The title is an agent's text, so it appears in the title field only.
-            Resource::new(BATCH.replace("{id}", &batch.id), format!("batch-{}", batch.id))
-                .with_title(excerpt(&batch.title))
-                .with_description(format!("{} of {} items processed", batch.processed, batch.total))
+            Resource::new(BATCH.replace("{id}", &id), format!("batch-{id}"))
+                .with_title(excerpt(&text(batch, "title")))
+                .with_description(format!("{} of {} items processed", batch["processed"], batch["total"]))
                 .with_mime_type(JSON)
         })
         .collect())
@@ -90,7 +94,10 @@ pub(super) fn read(session: &Session, uri: &str) -> Result<ReadResourceResult> {
 
 /// The object whose changes a subscription to an address reports.
 pub(super) fn watched_object(session: &Session, uri: &str) -> Result<WatchedObject> {
-    Ok(match parse(uri)? {
+    let address = parse(uri)?;
+    let (Address::Batch(id) | Address::Task(id) | Address::Chunk(id, _)) = &address;
+    ops::check_in_scope(session, id)?;
+    Ok(match address {
         Address::Batch(id) => WatchedObject::Batch(id),
         Address::Task(id) => WatchedObject::Task(id),
         Address::Chunk(batch, number) => WatchedObject::Task(ops::chunk_id(session, batch, number)?),
@@ -103,9 +110,13 @@ pub(super) fn is_address(uri: &str) -> bool {
 }
 
 fn reply(operation: &str, session: &Session, id: &TaskId) -> Result<Value> {
+    call(operation, session, json!({ "id": id }))
+}
+
+fn call(operation: &str, session: &Session, arguments: Value) -> Result<Value> {
     let entry = ops::find_operation(operation)
         .ok_or_else(|| Error::new(Code::Internal, format!("there is no operation {operation}")))?;
-    call_operation(entry, session, json!({ "id": id }))
+    call_operation(entry, session, arguments)
 }
 
 fn parse(uri: &str) -> Result<Address> {

@@ -60,7 +60,7 @@ const KNOWN_METHODS: &[&str] = &[
 ];
 
 pub(super) struct Server {
-    session: Session,
+    pub(super) session: Session,
     toolset: Toolset,
     tools: Arc<Vec<Tool>>,
     pub(super) in_flight: Arc<InFlight>,
@@ -128,7 +128,9 @@ impl ServerHandler for Server {
         let capabilities = if self.toolset == Toolset::Worker {
             with.build()
         } else {
-            with.enable_resources().enable_resources_subscribe().enable_tasks().build()
+            let with = with.enable_resources().enable_resources_subscribe();
+            // A wait is stored, which a server that only reads cannot do.
+            if self.session.server_scope().read_only { with.build() } else { with.enable_tasks().build() }
         };
         InitializeResult::new(capabilities)
             .with_server_info(Implementation::new("tasktally", env!("CARGO_PKG_VERSION")))
@@ -148,7 +150,8 @@ impl ServerHandler for Server {
         request: CallToolRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
-        let Some(entry) = ops::find_operation(&request.name).filter(|entry| self.toolset.offers(entry))
+        let Some(entry) = ops::find_operation(&request.name)
+            .filter(|entry| self.toolset.offers(entry) && self.session.server_scope().has(entry))
         else {
             let offered: Vec<&str> = self.tools.iter().map(|tool| tool.name.as_ref()).collect();
             let name = crate::model::text::excerpt(&request.name);
@@ -345,7 +348,7 @@ pub fn serve(session: Session, toolset: Toolset) -> Result<()> {
     let serving = runtime.spawn(async move {
         let (input, output) = rmcp::transport::stdio_pipes();
         let lines = LineTransport::new(input, output);
-        let tools = Arc::new(definitions(toolset));
+        let tools = Arc::new(definitions(toolset, session.server_scope()));
         let subscriptions = Subscriptions::new(session.clone());
         let server =
             Server { session, toolset, tools, in_flight: lines.in_flight(), lone_calls, subscriptions };

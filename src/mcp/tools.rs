@@ -6,7 +6,7 @@ use rmcp::model::{CallToolResult, ContentBlock, JsonObject, ProtocolVersion, Too
 use serde_json::{Value, json};
 
 use crate::error::{Error, Result};
-use crate::ops::{self, Effect, Entry, drop_bounds};
+use crate::ops::{self, Effect, Entry, ServerScope, drop_bounds};
 
 /// Which tools a server offers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -24,9 +24,10 @@ impl Toolset {
     }
 }
 
-/// The tools of a toolset, in the order of [`ops::ALL`].
-pub fn definitions(toolset: Toolset) -> Vec<Tool> {
-    ops::ALL.iter().filter(|entry| toolset.offers(entry)).map(|entry| definition(entry, toolset)).collect()
+/// The tools of a toolset that a server's scope has, in the order of [`ops::ALL`].
+pub fn definitions(toolset: Toolset, scope: &ServerScope) -> Vec<Tool> {
+    let offered = ops::ALL.iter().filter(|entry| toolset.offers(entry) && scope.has(entry));
+    offered.map(|entry| definition(entry, toolset, scope)).collect()
 }
 
 fn object(value: Value) -> Arc<JsonObject> {
@@ -36,8 +37,14 @@ fn object(value: Value) -> Arc<JsonObject> {
     })
 }
 
-fn definition(entry: &Entry, toolset: Toolset) -> Tool {
+fn definition(entry: &Entry, toolset: Toolset, scope: &ServerScope) -> Tool {
     let (mut input, mut output) = ((entry.input)(), (entry.output)());
+    // The server fills them in, and refuses other values.
+    for (name, is_fixed) in [("project", scope.project.is_some()), ("batch", scope.batch.is_some())] {
+        if let Some(Value::Object(properties)) = input.get_mut("properties").filter(|_| is_fixed) {
+            properties.remove(name);
+        }
+    }
     if toolset == Toolset::Worker {
         only_for_workers(&mut input, entry.worker_parameters);
         // Worker replies are simple enough without a full schema, which would cost tokens in every session.
@@ -56,7 +63,7 @@ fn definition(entry: &Entry, toolset: Toolset) -> Tool {
         .with_annotations(annotations)
 }
 
-/// Removes the parameters that a worker does not need from the schema. The tool still accepts them.
+/// Removes the parameters that a worker does not need from the schema. The server refuses them.
 fn only_for_workers(input: &mut Value, needed: &[&str]) {
     if let Some(Value::Object(properties)) = input.get_mut("properties") {
         properties.retain(|name, _| needed.contains(&name.as_str()));

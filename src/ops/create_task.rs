@@ -106,7 +106,7 @@ impl Operation for CreateTask {
     type Reply = TaskReply;
 
     fn run(self, session: &Session) -> Result<TaskReply> {
-        let key = RequestKey::new(self.request_key.as_ref().map(LineText::as_str), &self)?;
+        let key = RequestKey::new(session, self.request_key.as_ref().map(LineText::as_str), &self)?;
         if self.task_title.non_empty().is_none() {
             return Err(Error::invalid("task_title: it is empty; write in a few words what to do"));
         }

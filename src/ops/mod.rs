@@ -51,6 +51,7 @@ pub use request::lookup::check_batch;
 pub(crate) use request::lookup::find_batch;
 pub use request::progress::Progress;
 pub(crate) use request::schema::drop_bounds;
+pub use request::server_scope::{ServerScope, check_in_scope};
 pub use request::worker_scope::scope_to_worker;
 pub use review_batch::elicit::{PendingReview, pending_review};
 pub use runner_launcher::{ProcessState, RunnerLauncher, RunnerStart};
@@ -172,7 +173,9 @@ const fn entry<O: Operation>() -> Entry {
         output: request::schema::output::<O::Reply>,
         call: |session, arguments| {
             let arguments = request::worker_scope::check_scope::<O>(session, arguments)?;
-            to_json(request::args::parse::<O>(arguments)?.run(session)?)
+            request::server_scope::check_worker_tools::<O>(session, &arguments)?;
+            let request = request::args::parse::<O>(arguments)?;
+            to_json(request::server_scope::limit_to_scope(session, request)?.run(session)?)
         },
         command: |command| {
             let command = O::augment_args(command).about(O::TITLE).long_about(O::DESCRIPTION);

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use super::request::progress::{Progress, ProgressReporter};
+use super::request::server_scope::ServerScope;
 use super::result_channel::{ResultIsLate, ResultSender, result_channel};
 use super::runner_launcher::RunnerLauncher;
 use crate::error::{Code, Error, Result};
@@ -24,6 +25,7 @@ pub struct Session {
     scratchpad: Option<PathBuf>,
     caller: String,
     worker_scope: Option<WorkerScope>,
+    server_scope: Arc<ServerScope>,
     launcher: Option<Arc<dyn RunnerLauncher>>,
     progress: ProgressReporter,
     /// How long a write may wait to start; `None` means without a limit.
@@ -45,6 +47,7 @@ impl Session {
             scratchpad,
             caller,
             worker_scope: None,
+            server_scope: Arc::default(),
             launcher: None,
             progress: ProgressReporter::default(),
             max_write_wait: Some(MAX_WRITE_WAIT),
@@ -65,6 +68,18 @@ impl Session {
     /// The scope of the session's worker, if the session is for one.
     pub(super) fn worker_scope(&self) -> Option<&WorkerScope> {
         self.worker_scope.as_ref()
+    }
+
+    /// The same session for a server that gives access to a part of the store only.
+    /// [`super::request::server_scope`] enforces the scope.
+    #[must_use]
+    pub fn with_server_scope(self, scope: ServerScope) -> Self {
+        Session { server_scope: Arc::new(scope), ..self }
+    }
+
+    /// What the session's server gives access to.
+    pub fn server_scope(&self) -> &ServerScope {
+        &self.server_scope
     }
 
     /// The launcher that starts background runners.
@@ -146,6 +161,12 @@ impl Session {
         change: impl FnOnce(&dyn StoreWrite) -> Result<R> + Send + 'static,
         precedes_parents: bool,
     ) -> Result<R> {
+        if self.server_scope.read_only {
+            return Err(Error::new(
+                Code::Forbidden,
+                "nothing was written: this server was started with --read-only; ask the person who started it",
+            ));
+        }
         let (sender, receiver) = result_channel();
         let started = Arc::new(AtomicBool::new(false));
         self.store.submit_write(Box::new(QueuedChange {

@@ -9,5 +9,6 @@ mod support;
 mod items;
 mod programs;
 mod repository;
+mod scopes;
 mod store_file;
 mod working_dir;

@@ -92,6 +92,19 @@ impl HostileStore {
         count
     }
 
+    /// Sends every request of a file to a server with a scope, which may refuse it for another reason, and asserts that
+    /// nothing changes.
+    #[track_caller]
+    pub(crate) fn assert_changes_nothing(&self, server: &mut Server, file: &str) {
+        let before = self.rows();
+        for request in self.requests(file) {
+            request.send(server);
+        }
+        let after = self.rows();
+        assert!(after == before, "the store was changed: {}", differences(&before, &after));
+        assert!(!self.has_run(), "a worker was started");
+    }
+
     fn requests(&self, file: &str) -> Vec<Request> {
         let lines = file.lines().filter(|line| !line.trim().is_empty() && !line.starts_with('#'));
         let named = |line: &str| {

@@ -109,7 +109,7 @@ impl Operation for AddItems {
     type Reply = AddItemsReply;
 
     fn run(self, session: &Session) -> Result<AddItemsReply> {
-        let request_key = RequestKey::new(self.request_key.as_ref().map(LineText::as_str), &self)?;
+        let request_key = RequestKey::new(session, self.request_key.as_ref().map(LineText::as_str), &self)?;
         // Before the source is read: it may have been removed since the first call.
         if let Some(reply) = stored_response(session, request_key.as_ref(), Self::NAME)? {
             return Ok(reply);

@@ -108,7 +108,7 @@ impl Operation for ClaimTask {
         let worker =
             self.worker.as_ref().and_then(LineText::non_empty).unwrap_or(session.caller()).to_owned();
         // Idle workers poll: if there is nothing to claim and nothing to expire, they cost no write.
-        let key = RequestKey::new(self.request_key.as_ref().map(LineText::as_str), &self)?;
+        let key = RequestKey::new(session, self.request_key.as_ref().map(LineText::as_str), &self)?;
         let (request, name, read_key) = (self.clone(), worker.clone(), key.clone());
         session.read(move |tx| {
             if has_response(tx, read_key.as_ref())? {

@@ -206,7 +206,7 @@ impl Operation for CreateBatch {
     type Reply = Plan;
 
     fn run(self, session: &Session) -> Result<Plan> {
-        let request_key = RequestKey::new(self.request_key.as_ref().map(LineText::as_str), &self)?;
+        let request_key = RequestKey::new(session, self.request_key.as_ref().map(LineText::as_str), &self)?;
         self.check()?;
         // Before the source is read: it may have been removed since the first call.
         if let Some(plan) = stored_response(session, request_key.as_ref(), Self::NAME)? {

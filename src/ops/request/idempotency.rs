@@ -13,17 +13,31 @@ use crate::store::{StoreRead, StoreWrite};
 /// An idempotency key and the fingerprint of the request that carries it.
 #[derive(Clone)]
 pub(in crate::ops) struct RequestKey {
+    /// As the caller gave it.
+    given: String,
+    /// As it is stored: with the project and the author, whose keys do not meet those of others.
     key: String,
     fingerprint: Vec<u8>,
 }
 
 impl RequestKey {
     /// The key of a request, if the request has one. The fingerprint covers all fields of the request.
-    pub(in crate::ops) fn new(key: Option<&str>, request: &impl Serialize) -> Result<Option<Self>> {
-        let Some(key) = key else { return Ok(None) };
-        let text = serde_json::to_string(request)
-            .map_err(|error| Error::internal("the request could not be written as JSON", error))?;
-        Ok(Some(RequestKey { key: key.to_owned(), fingerprint: Sha256::digest(text.as_bytes()).to_vec() }))
+    pub(in crate::ops) fn new(
+        session: &Session,
+        key: Option<&str>,
+        request: &impl Serialize,
+    ) -> Result<Option<Self>> {
+        let Some(given) = key else { return Ok(None) };
+        let unwritable = |error| Error::internal("the request could not be written as JSON", error);
+        let request = serde_json::to_value(request).map_err(unwritable)?;
+        let project = session.server_scope().project.as_deref().or(request["project"].as_str()).unwrap_or("");
+        let text = serde_json::to_string(&request).map_err(unwritable)?;
+        Ok(Some(RequestKey {
+            // Neither part contains a control character.
+            key: format!("{project}\u{1f}{}\u{1f}{given}", session.caller()),
+            given: given.to_owned(),
+            fingerprint: Sha256::digest(text.as_bytes()).to_vec(),
+        }))
     }
 }
 
@@ -77,7 +91,7 @@ fn load_response<R: Repeatable>(tx: &dyn StoreRead, key: &RequestKey, operation:
             Code::Conflict,
             format!(
                 "request_key: '{}' was used for another request to {first}(); choose a new key for a new request",
-                excerpt(&key.key)
+                excerpt(&key.given)
             ),
         ));
     }

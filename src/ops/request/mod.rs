@@ -1,4 +1,5 @@
-//! Turns a request into typed values: arguments, their types, schema, help, lists on a command line, scope of a worker, idempotency key, progress.
+//! Turns a request into typed values: arguments, their types, schema, help, lists on a command
+//! line, scopes of servers and workers, idempotency key, progress.
 
 pub mod args;
 pub(in crate::ops) mod fields;
@@ -9,6 +10,7 @@ pub(in crate::ops) mod lookup;
 pub(in crate::ops) mod progress;
 pub(in crate::ops) mod schema;
 pub(in crate::ops) mod serde_errors;
+pub(in crate::ops) mod server_scope;
 pub(in crate::ops) mod since;
 pub(in crate::ops) mod types;
 pub(in crate::ops) mod worker_scope;

@@ -12,11 +12,9 @@ use crate::model::text::excerpt;
 use crate::ops::{Effect, Entry, Operation, Session, to_json};
 use crate::store::StoreRead;
 
-/// Parameters that name tasks. They are also looked for in the objects that are parameters.
-pub const ID_PARAMETERS: [&str; 7] =
-    ["id", "ids", "parent", "batch", "depends_on", "soft_depends_on", "source_batch"];
-/// Parameters whose ids belong to the batch that `id` names, as the operations check by themselves.
-pub const IDS_WITHIN_BATCH: [&str; 2] = ["chunk", "chunks"];
+/// Parameters that name tasks, also inside of objects. The operations themselves check that `chunk` and `chunks` belong to
+/// the batch that `id` names.
+const ID_PARAMETERS: [&str; 6] = ["id", "ids", "parent", "batch", "depends_on", "soft_depends_on"];
 /// Operations that create something of a project or select by project. Without the parameter they concern all projects.
 const WITH_PROJECT: [&str; 7] = [
     "create_task",
@@ -76,7 +74,8 @@ impl ServerScope {
 
     /// Whether a task is inside.
     fn contains(&self, task: &Task) -> bool {
-        let in_batch = |batch: &TaskId| task.id == *batch || task.is_chunk && task.parent.as_ref() == Some(batch);
+        let in_batch =
+            |batch: &TaskId| task.id == *batch || task.is_chunk && task.parent.as_ref() == Some(batch);
         self.project.as_ref().is_none_or(|project| task.project.as_ref() == Some(project))
             && self.batch.as_ref().is_none_or(in_batch)
     }
@@ -145,12 +144,19 @@ fn check_worker_status(operation: &str, status: &Value) -> Result<()> {
     ))
 }
 
-fn refuse_operation(scope: &ServerScope, name: &str, effect: Effect, worker_parameters: &[&str]) -> Result<()> {
+fn refuse_operation(
+    scope: &ServerScope,
+    name: &str,
+    effect: Effect,
+    worker_parameters: &[&str],
+) -> Result<()> {
     match scope.why_not(name, effect, worker_parameters) {
         None => Ok(()),
         Some(option) => Err(Error::new(
             Code::Forbidden,
-            format!("{name}: this server does not have it, because it was started with {option}; ask your supervisor or the person who started it"),
+            format!(
+                "{name}: this server does not have it, because it was started with {option}; ask your supervisor or the person who started it"
+            ),
         )),
     }
 }
@@ -190,7 +196,10 @@ fn limit(
             ));
         }
         if WITH_BATCH.contains(&name) && !names_task {
-            parameters.entry("batch").and_modify(|value| select(value, batch)).or_insert(batch.as_str().into());
+            parameters
+                .entry("batch")
+                .and_modify(|value| select(value, batch))
+                .or_insert(batch.as_str().into());
         }
         if name == "get_batch" {
             parameters.entry("id").and_modify(|value| select(value, batch)).or_insert(batch.as_str().into());
@@ -255,7 +264,11 @@ fn check_ids(session: &Session, ids: Vec<(String, TaskId)>) -> Result<()> {
                 return Ok(());
             }
             // The same refusal whether or not there is such a task elsewhere.
-            Err(Error::not_found(format!("{field}: there is no task '{}' in {}", excerpt(id.as_str()), scope.shown())))
+            Err(Error::not_found(format!(
+                "{field}: there is no task '{}' in {}",
+                excerpt(id.as_str()),
+                scope.shown()
+            )))
         })
     })
 }
@@ -273,11 +286,19 @@ fn contains_id(tx: &dyn StoreRead, scope: &ServerScope, id: &TaskId) -> Result<b
 /// # Errors
 /// `not_found` if it is not, or does not exist.
 pub fn check_in_scope(session: &Session, id: &TaskId) -> Result<()> {
-    if session.server_scope().limits_tasks() { check_ids(session, vec![("id".into(), id.clone())]) } else { Ok(()) }
+    if session.server_scope().limits_tasks() {
+        check_ids(session, vec![("id".into(), id.clone())])
+    } else {
+        Ok(())
+    }
 }
 
 /// Those of the ids that are inside the scope of the session's server.
-pub(in crate::ops) fn only_in_scope(session: &Session, tx: &dyn StoreRead, ids: Vec<TaskId>) -> Result<Vec<TaskId>> {
+pub(in crate::ops) fn only_in_scope(
+    session: &Session,
+    tx: &dyn StoreRead,
+    ids: Vec<TaskId>,
+) -> Result<Vec<TaskId>> {
     let scope = session.server_scope();
     if !scope.limits_tasks() {
         return Ok(ids);
@@ -289,4 +310,36 @@ pub(in crate::ops) fn only_in_scope(session: &Session, tx: &dyn StoreRead, ids: 
         }
     }
     Ok(inside)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    /// Parameters that select no task and no project.
+    const OTHER: &str = "task_title title type status order priority priority_max due tags body assignee complexity \
+        request_key receipts_after items_after limit ready since cursor effort context claim item outcome category model \
+        tokens_in tokens_out cost force summary worker lease_seconds reason hours dry_run query instructions items source \
+        key on_bad_item split max_chunk steps checkpoint review auto_approve_after resources on_conflict in_doubt \
+        max_parallel max_attempts max_failures finish view chunks_after chunk chunks decision categories note reviewer \
+        action retry replace_body next";
+
+    #[test]
+    fn each_parameter_is_known_as_an_id_a_project_or_neither() {
+        let others: BTreeSet<&str> = OTHER.split_whitespace().collect();
+        for entry in crate::ops::ALL {
+            let input = (entry.input)();
+            for name in input["properties"].as_object().into_iter().flat_map(Map::keys) {
+                let is_known = name == "project"
+                    || ID_PARAMETERS.contains(&name.as_str())
+                    || others.contains(name.as_str());
+                assert!(is_known, "{}: if {name} names tasks, add it to ID_PARAMETERS", entry.name);
+            }
+            let has_project = input["properties"].get("project").is_some();
+            let is_limited = WITH_PROJECT.contains(&entry.name) || entry.name == "update_task";
+            assert_eq!(has_project, is_limited, "{}: is it in WITH_PROJECT?", entry.name);
+        }
+    }
 }

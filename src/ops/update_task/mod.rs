@@ -185,7 +185,7 @@ impl Operation for UpdateTask {
                 }
             }
         }
-        let key = RequestKey::new(self.request_key.as_ref().map(LineText::as_str), &self)?;
+        let key = RequestKey::new(session, self.request_key.as_ref().map(LineText::as_str), &self)?;
         let author = non_empty(&self.assignee).unwrap_or_else(|| session.caller().to_owned());
         if self.is_open_claim() {
             // Most workers that race for a task lose. A read refuses them without the write lock.

@@ -4,6 +4,10 @@ use crate::error::{Error, Result};
 use crate::model::id::TaskId;
 use crate::ops::Session;
 use crate::ops::request::lookup::find_batch;
+use crate::ops::request::server_scope::{check_in_scope, only_in_scope};
+
+/// The most ids that are read to find those inside a server's scope.
+const MAX_READ: usize = 10_000;
 
 /// The ids of batches that start with `typed`, newest first. A worker sees only the batch of its chunk.
 ///
@@ -15,7 +19,7 @@ pub fn batch_ids(session: &Session, typed: &str, limit: usize) -> Result<Vec<Str
         return Ok(if batch.starts_with(typed) { vec![batch] } else { Vec::new() });
     }
     let typed = typed.to_owned();
-    session.read(move |tx| Ok(to_strings(tx.ids_with_prefix(&typed, true, limit)?)))
+    ids_in_scope(session, typed, true, limit)
 }
 
 /// The ids of tasks that start with `typed`.
@@ -24,7 +28,19 @@ pub fn batch_ids(session: &Session, typed: &str, limit: usize) -> Result<Vec<Str
 /// If the store cannot be read.
 pub fn task_ids(session: &Session, typed: &str, limit: usize) -> Result<Vec<String>> {
     let typed = typed.to_owned();
-    session.read(move |tx| Ok(to_strings(tx.ids_with_prefix(&typed, false, limit)?)))
+    ids_in_scope(session, typed, false, limit)
+}
+
+/// The first ids that start with `typed` and are inside the scope of the session's server.
+fn ids_in_scope(session: &Session, typed: String, batches: bool, limit: usize) -> Result<Vec<String>> {
+    let scoped = session.clone();
+    session.read(move |tx| {
+        // A server with a scope looks at more, because some are left out.
+        let read = if scoped.server_scope().is_everything() { limit } else { MAX_READ };
+        let mut ids = only_in_scope(&scoped, tx, tx.ids_with_prefix(&typed, batches, read)?)?;
+        ids.truncate(limit);
+        Ok(to_strings(ids))
+    })
 }
 
 fn to_strings(ids: Vec<TaskId>) -> Vec<String> {
@@ -37,6 +53,9 @@ fn to_strings(ids: Vec<TaskId>) -> Vec<String> {
 /// If the store cannot be read.
 pub fn chunk_numbers(session: &Session, batch: TaskId, typed: &str, limit: usize) -> Result<Vec<String>> {
     let typed = typed.to_owned();
+    if check_in_scope(session, &batch).is_err() {
+        return Ok(Vec::new());
+    }
     session.read(move |tx| {
         // The id may be incomplete while the person is still typing: that is not an error.
         let Ok((_, batch)) = find_batch(tx, &batch) else { return Ok(Vec::new()) };

@@ -12,6 +12,7 @@ use crate::model::timestamp::Timestamp;
 use crate::model::wait::{BatchWait, MAX_WAITS};
 use crate::ops::request::args;
 use crate::ops::request::lookup::{batch_status, find_batch};
+use crate::ops::request::server_scope::limit_to_scope;
 use crate::ops::request::worker_scope::check_scope;
 use crate::ops::views::attention::failures_of;
 use crate::ops::waits::lookup::{awaited_batch, find_wait};
@@ -51,7 +52,8 @@ pub enum WaitState {
 /// # Errors
 /// Invalid arguments; `too_large` if the batch has too many waits.
 pub fn start_wait(session: &Session, arguments: Value) -> Result<WaitView> {
-    let WaitBatch { id } = args::parse(check_scope::<WaitBatch>(session, arguments)?)?;
+    let request = args::parse::<WaitBatch>(check_scope::<WaitBatch>(session, arguments)?)?;
+    let WaitBatch { id } = limit_to_scope(session, request)?;
     let caller = session.caller().to_owned();
     let wait = session.write(move |tx| {
         let (task, batch) = find_batch(tx, &id)?;
