@@ -23,12 +23,15 @@ pub fn check_program(file: &Path, agent_folders: &[PathBuf], reason: &str) -> Re
         .map_err(|error| Error::invalid(format!("{} cannot be used", file.display())).caused_by(error))?;
     let named = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
     for path in named.ancestors().chain(real.ancestors()) {
-        check_one(path, path == named || path == real, path.parent() == file.parent())?;
+        let holds_program = Some(path) == named.parent() || Some(path) == real.parent();
+        check_one(path, holds_program || path == named || path == real)?;
     }
     check_outside_folders(&[named, real], agent_folders, reason)
 }
 
-fn check_one(path: &Path, is_program: bool, is_beside: bool) -> Result<()> {
+/// Checks one file or folder. Only in the folders further up, not in the one that holds the program, may everybody create
+/// files, if the folder is sticky.
+fn check_one(path: &Path, is_close: bool) -> Result<()> {
     let found = metadata(path)
         .map_err(|error| Error::invalid(format!("{} cannot be read", path.display())).caused_by(error))?;
     let user = effective_user();
@@ -42,7 +45,7 @@ fn check_one(path: &Path, is_program: bool, is_beside: bool) -> Result<()> {
         let what = format!("belongs to user {}, not to you (user {user}) or root", found.uid());
         return refusal(what, "copy the program to a folder of your own, and name the copy".to_owned());
     }
-    let is_shared_folder = !is_program && !is_beside && found.mode() & STICKY != 0;
+    let is_shared_folder = !is_close && found.mode() & STICKY != 0;
     if found.mode() & EVERYBODY_WRITES != 0 && !is_shared_folder {
         let what = format!("can be written to by everybody (mode {:04o})", found.mode() & 0o7777);
         return refusal(what, format!("run chmod o-w {}", path.display()));
