@@ -102,7 +102,8 @@ fn the_reason_for_an_empty_queue_holds_for_the_filters() {
         assert!(none.get("retry_after_s").is_none(), "{filter}: {}", none.value);
     }
     let waits = refused(json!({"project": "p4"}));
-    assert!(waits.message().contains("wait for other tasks"), "{}", waits.message());
+    let reason = format!("waits for {open}, which is active");
+    assert!(waits.message().ends_with(&reason), "{}", waits.message());
     // The hint of an empty list of active tasks follows the filters as well.
     let list = |server: &mut support::server::Server, project: &str| {
         let arguments = json!({"status": "active", "project": project});

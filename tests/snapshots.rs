@@ -58,7 +58,9 @@ fn prompts_are_short() {
         ("supervise_batch", json!({"goal": "File each mail."})),
     ] {
         let prompt = tasktally::prompts::find_prompt(tasktally::prompts::ALL.iter(), name).expect("a prompt");
-        let text = prompt.render(arguments.as_object().expect("an object")).expect("its text");
+        let text = prompt
+            .render(arguments.as_object().expect("an object"), &tasktally::prompts::Facts::NONE)
+            .expect("its text");
         assert!(text.len() < 2_000, "{name}: {} bytes", text.len());
         insta::assert_snapshot!(format!("prompt_{name}"), text);
     }

@@ -8,8 +8,8 @@ use serde_json::{Map, Value, json};
 use super::positional::find_command;
 use super::subcommand::Invocation;
 use crate::error::Result;
-use crate::ops::check_batch;
-use crate::prompts::{ALL, Prompt, find_prompt};
+use crate::ops::prompt_needs;
+use crate::prompts::{ALL, Facts, Prompt, find_prompt};
 use crate::terminal::print_line;
 
 /// The arguments of the command: a subcommand for each prompt.
@@ -56,13 +56,14 @@ pub(super) fn run(call: Invocation<'_>) -> Result<u8> {
             Some((argument.name.to_owned(), value.as_str().into()))
         })
         .collect();
-    let text = prompt.render(&arguments)?;
-    // If there is no store yet, nothing can be checked.
+    let mut facts = Facts::NONE;
+    // If there is no store yet, nothing is known about the batch.
     if let Some(batch) = prompt.batch(&arguments)
         && call.existing_store_path().is_ok()
     {
-        check_batch(&call.open()?, batch, "batch")?;
+        facts.worker = prompt_needs(&call.open()?, batch)?;
     }
+    let text = prompt.render(&arguments, &facts)?;
     let printed = if call.json {
         json!({
             "success": true,

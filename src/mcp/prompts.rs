@@ -6,8 +6,8 @@ use rmcp::model::{
 
 use super::tools::Toolset;
 use crate::error::Result;
-use crate::ops::{Session, check_batch};
-use crate::prompts::{ALL, Prompt, find_prompt};
+use crate::ops::{Session, prompt_needs};
+use crate::prompts::{ALL, Facts, Prompt, find_prompt};
 
 /// The prompts that a toolset offers.
 pub(super) fn offered(toolset: Toolset) -> impl Iterator<Item = &'static Prompt> + Clone {
@@ -32,17 +32,19 @@ fn definition(prompt: &Prompt) -> Definition {
     Definition::new(prompt.name, Some(prompt.about), Some(arguments)).with_title(prompt.title)
 }
 
-/// A prompt with its arguments filled in.
+/// A prompt with its arguments filled in, for its batch and for a client with or without the tasks extension.
 pub(super) fn get(
     session: &Session,
     toolset: Toolset,
     request: GetPromptRequestParams,
+    has_tasks: bool,
 ) -> Result<GetPromptResult> {
     let prompt = find_prompt(offered(toolset), &request.name)?;
     let arguments = request.arguments.unwrap_or_default();
-    let text = prompt.render(&arguments)?;
+    let mut facts = Facts { has_tasks, ..Facts::NONE };
     if let Some(batch) = prompt.batch(&arguments) {
-        check_batch(session, batch, "batch")?;
+        facts.worker = prompt_needs(session, batch)?;
     }
+    let text = prompt.render(&arguments, &facts)?;
     Ok(GetPromptResult::new(vec![PromptMessage::new_text(Role::User, text)]).with_description(prompt.about))
 }

@@ -27,15 +27,22 @@ use crate::error::{Code, Error, Result};
 use crate::ops::{self, Session};
 
 /// The instructions for an agent that has read nothing else.
-const INSTRUCTIONS: &str = "Tasktally: tasks shared by many agents. Work: list_tasks(status=\"active\"), \
-update_task(id, status=\"in_progress\", assignee=YOU) claims (code already_claimed: take another), \
-update_task(id, body=\"- ...\") after EACH item (append-only receipts), complete_task(id). \
-Many similar items: create_batch splits them into chunks and returns the prompt for background workers; \
-they claim_task(batch=...) and bring claim.token with every write. Don't block on workers: poll get_batch(id, since).";
+const INSTRUCTIONS: &str = "Tasktally: tasks shared by many agents. One task: claim_task(worker=YOU) claims the best \
+ready one and returns claim.token; update_task(id, claim, body=\"- ...\") after EACH step appends a receipt; \
+complete_task(id, claim) ends it. (list_tasks, then update_task(status=\"in_progress\", assignee=YOU), claims as well; \
+code already_claimed: take another.) \
+Many similar items: create_batch splits them into chunks and returns the prompt for background workers, which claim \
+chunk after chunk until nothing_to_claim. Don't block on workers: wait_batch(id) if your client runs tasks in the \
+background, else poll get_batch(id, since).";
 
 const WORKER_INSTRUCTIONS: &str = "Tasktally: claim_task returns one task with its instructions, items and claim.token. \
-After EACH item update_task(id, claim, item, outcome, category, body); then complete_task(id, claim). \
-On claim_lost or nothing_to_claim: stop.";
+After EACH item update_task(id, claim, item, outcome, category, body); then complete_task(id, claim), and claim_task \
+again. On claim_lost: leave that task. On nothing_to_claim, paused or cancelled: stop.";
+
+/// The instructions for a worker that a runner started for one chunk.
+const ONE_CHUNK_INSTRUCTIONS: &str = "Tasktally: claim_task returns your chunk with its instructions, items and \
+claim.token. After EACH item update_task(id, claim, item, outcome, category, body); then complete_task(id, claim), and \
+stop. On claim_lost: stop.";
 
 /// The methods of the protocol. rmcp passes a request of these as a custom request if its parameters are malformed.
 const KNOWN_METHODS: &[&str] = &[
@@ -123,7 +130,11 @@ impl Server {
 
 impl ServerHandler for Server {
     fn get_info(&self) -> ServerConfig {
-        let instructions = if self.toolset == Toolset::Worker { WORKER_INSTRUCTIONS } else { INSTRUCTIONS };
+        let instructions = match self.toolset {
+            _ if self.session.works_one_chunk() => ONE_CHUNK_INSTRUCTIONS,
+            Toolset::Worker => WORKER_INSTRUCTIONS,
+            Toolset::All => INSTRUCTIONS,
+        };
         let with = ServerCapabilities::builder().enable_tools().enable_prompts().enable_completions();
         let capabilities = if self.toolset == Toolset::Worker {
             with.build()
@@ -175,10 +186,11 @@ impl ServerHandler for Server {
     async fn get_prompt(
         &self,
         request: GetPromptRequestParams,
-        _: RequestContext<RoleServer>,
+        context: RequestContext<RoleServer>,
     ) -> Result<GetPromptResponse, ErrorData> {
         let (session, toolset) = (self.session.clone(), self.toolset);
-        let prompt = self.run(false, move || prompts::get(&session, toolset, request)).await;
+        let has_tasks = ClientFeatures::of(&context).tasks;
+        let prompt = self.run(false, move || prompts::get(&session, toolset, request, has_tasks)).await;
         // An unknown prompt is a wrong parameter in every protocol version.
         prompt.map(Into::into).map_err(|error| ErrorData::invalid_params(error.to_string(), None))
     }

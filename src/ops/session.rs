@@ -82,6 +82,11 @@ impl Session {
         &self.server_scope
     }
 
+    /// Whether the session serves the worker of one chunk.
+    pub fn works_one_chunk(&self) -> bool {
+        self.worker_scope.is_some()
+    }
+
     /// The launcher that starts background runners.
     pub(super) fn launcher(&self) -> Option<&Arc<dyn RunnerLauncher>> {
         self.launcher.as_ref()

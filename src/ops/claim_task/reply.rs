@@ -10,6 +10,7 @@ use crate::model::limits::PAGE_ROWS;
 use crate::model::task::Task;
 use crate::ops::lifecycle::checkboxes::tick_hint;
 use crate::ops::views::items::{ItemView, open_items};
+use crate::ops::views::next_workers::worker_needs;
 use crate::ops::views::task::TaskView;
 use crate::store::StoreRead;
 
@@ -94,8 +95,10 @@ impl ClaimReply {
     }
 
     fn of_chunk(tx: &dyn StoreRead, task: &Task, chunk: &Chunk, claim: ClaimView) -> Result<Self> {
+        let batch = tx.batch(chunk.batch_row)?;
         let mut instructions =
-            tx.batch(chunk.batch_row)?.map(|batch| batch_instructions(&batch, chunk)).unwrap_or_default();
+            batch.as_ref().map(|batch| batch_instructions(batch, chunk)).unwrap_or_default();
+        let may_skip = batch.as_ref().is_none_or(|batch| worker_needs(batch).may_skip);
         let (items, next_items_after) = open_items(tx, task, chunk, 0, PAGE_ROWS)?;
         let in_doubt = tx.started_items(chunk)?.len();
         if in_doubt > 0 {
@@ -109,9 +112,10 @@ impl ClaimReply {
             ""
         };
         instructions += &format!(
-            "\n\nAfter EACH item: update_task(id=\"{id}\", claim=\"{token}\", item=KEY, outcome=\"done\"|\"failed\"|\"skipped\", category=..., body=\"- what you did\").{more} When none is left: complete_task(id=\"{id}\", claim=\"{token}\").",
+            "\n\nAfter EACH item: update_task(id=\"{id}\", claim=\"{token}\", item=KEY, outcome=\"done\"|\"failed\"{skipped}, category=..., body=TEXT), TEXT as these instructions ask for it, else what you did.{more} When none is left: complete_task(id=\"{id}\", claim=\"{token}\").",
             id = task.id,
-            token = claim.token
+            token = claim.token,
+            skipped = if may_skip { "|\"skipped\"" } else { "" }
         );
         Ok(ClaimReply {
             success: true,

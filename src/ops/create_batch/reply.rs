@@ -14,7 +14,7 @@ use crate::ops::ingest::bad_items::{BadItems, SourceReport};
 use crate::ops::ingest::chunk_plan::{ChunkPlan, NewChunk};
 use crate::ops::ingest::planned::{PlannedBatch, PlannedChunk, PlannedDates};
 use crate::ops::request::idempotency::Repeatable;
-use crate::prompts::work_chunk;
+use crate::prompts::{WorkerNeeds, work_chunk};
 
 /// The plan.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
@@ -63,6 +63,11 @@ pub(super) struct StoredBatch {
 }
 
 impl CreateBatch {
+    fn worker_needs(&self) -> WorkerNeeds {
+        let steps = self.steps.clone().unwrap_or_default();
+        WorkerNeeds::new(self.instructions.as_str(), &steps, self.in_doubt)
+    }
+
     /// The reply; `stored` is none in a dry run.
     pub(super) fn reply(
         &self,
@@ -105,7 +110,7 @@ impl CreateBatch {
             next_chunks_after: (chunks.len() as u64).lt(&count).then_some(chunks.len() as u64),
             chunks,
             mode: Mode::for_workers(workers).to_string(),
-            worker_prompt: id.filter(|_| self.worker.is_none()).map(work_chunk),
+            worker_prompt: id.filter(|_| self.worker.is_none()).map(|id| work_chunk(id, self.worker_needs())),
             poll: stored.map(poll),
         }
     }

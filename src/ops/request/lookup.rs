@@ -8,7 +8,6 @@ use crate::model::chunk_list::ChunkName;
 use crate::model::id::TaskId;
 use crate::model::limits::{MAX_IDS, PAGE_ROWS};
 use crate::model::task::{RowId, Task};
-use crate::ops::Session;
 use crate::store::StoreRead;
 
 /// The task that a request's field names.
@@ -76,18 +75,6 @@ pub(crate) fn find_batch(tx: &dyn StoreRead, id: &TaskId) -> Result<(Task, Batch
             Err(Error::invalid(format!("id: {id} is a task, not a batch; get_task(id=\"{id}\") shows it")))
         }
     }
-}
-
-/// Checks that `field` names a batch.
-///
-/// # Errors
-/// As for [`find_batch`], naming the field.
-pub fn check_batch(session: &Session, id: TaskId, field: &str) -> Result<()> {
-    let found = session.read(move |tx| find_batch(tx, &id).map(|_| ()));
-    found.map_err(|error| match error.message.strip_prefix("id: ") {
-        Some(why) => Error::new(error.code, format!("{field}: {why}")),
-        None => error,
-    })
 }
 
 /// A chunk of a batch and the chunk's task. The number of the chunk is enough as its id.

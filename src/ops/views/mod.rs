@@ -16,6 +16,7 @@ pub(in crate::ops) mod next_call;
 pub(in crate::ops) mod next_workers;
 pub(in crate::ops) mod nothing_to_claim;
 pub(in crate::ops) mod overview;
+pub(in crate::ops) mod prompt_facts;
 pub(in crate::ops) mod rate;
 pub(in crate::ops) mod receipt;
 pub(in crate::ops) mod receipts;

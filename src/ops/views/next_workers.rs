@@ -6,7 +6,7 @@ use crate::model::chunk_list::ranges;
 use crate::model::status::Status;
 use crate::model::task::Task;
 use crate::model::text::counted;
-use crate::prompts::work_chunk;
+use crate::prompts::{WorkerNeeds, work_chunk};
 use crate::store::{StoreRead, TaskFilter};
 
 /// The most chunks that are read to name the open ones.
@@ -55,6 +55,11 @@ pub(in crate::ops) fn next_workers(
     };
     Ok(Some(NextWorkers {
         sentence: format!("; {open} open now{named}: {start}"),
-        prompt: (workers > 0 && batch.run.is_none()).then(|| work_chunk(&task.id)),
+        prompt: (workers > 0 && batch.run.is_none()).then(|| work_chunk(&task.id, worker_needs(batch))),
     }))
+}
+
+/// What the prompt of a batch's workers has to mention.
+pub(in crate::ops) fn worker_needs(batch: &Batch) -> WorkerNeeds {
+    WorkerNeeds::new(&batch.instructions, &batch.steps, batch.in_doubt)
 }

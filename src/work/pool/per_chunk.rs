@@ -18,7 +18,7 @@ use crate::model::claim_rules::{ClaimAuthority, claim_authority};
 use crate::model::retry::{LastTry, parse_retry_after};
 use crate::model::worker_output::PrintedReceipt;
 use crate::model::worker_scope::WorkerScope;
-use crate::ops::postpone_claim;
+use crate::ops::{postpone_claim, prompt_needs};
 use crate::prompts::work_chunk;
 use crate::work::supervisor::{LaunchSpec, ProcessExit};
 
@@ -52,10 +52,11 @@ impl Worker<'_> {
         self.prepare(claim, Some(config.path()), variables)?;
         let before = self.chunk_state(claim)?;
         context.failures.restart_if_resumed(context.session, claim.batch().as_ref())?;
+        let needs = prompt_needs(context.session, scope.batch())?.for_one_chunk();
         let launch = LaunchSpec {
             arguments: None,
             environment: Vec::new(),
-            stdin: work_chunk(&scope.batch()),
+            stdin: work_chunk(&scope.batch(), needs),
             log_title: String::new(),
             log_files: Some(context.log_files(claim)),
         };
