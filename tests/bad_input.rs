@@ -192,7 +192,7 @@ fn null_and_empty_values_are_refused_for_required_fields() {
     for title in [json!(null), json!(""), json!("   "), json!("\n")] {
         unchanged.invalid("create_task", json!({"task_title": title}), &["task_title"]);
     }
-    unchanged.invalid("update_task", json!({"id": unchanged.first, "task_title": ""}), &["task_title"]);
+    unchanged.invalid("update_task", json!({"id": unchanged.first, "task_title": "  "}), &["task_title"]);
     for tool in ["get_task", "update_task", "complete_task", "release_task"] {
         unchanged.invalid(tool, json!({"id": null}), &["id"]);
         unchanged.check(tool, json!({"id": ""}), &["invalid_argument", "not_found"], &["id"]);
@@ -304,7 +304,7 @@ fn a_number_out_of_range_is_refused_with_the_range() {
         unchanged.invalid("create_task", json!({"title": "T", "priority": bad}), &["priority", "0", "4"]);
         unchanged.invalid("update_task", json!({"id": id, "priority": bad}), &["priority", "0", "4"]);
     }
-    unchanged.invalid("claim_task", json!({"worker": "w", "lease_seconds": 0}), &["lease_seconds", "1"]);
+    unchanged.invalid("claim_task", json!({"worker": "w", "lease_seconds": 86_401}), &["lease_seconds", "1"]);
     unchanged.invalid("create_task", json!({"title": "T", "order": 1.0e300}), &["order"]);
 }
 

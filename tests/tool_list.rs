@@ -54,6 +54,50 @@ fn a_background_worker_is_offered_six_tools_in_five_kilobytes() {
     assert_eq!(answer["error"]["code"], -32602, "a tool that isn't offered can't be called: {answer}");
 }
 
+/// Older clients report an error after a call that succeeded, if there is an output schema and no structured content.
+#[test]
+fn versions_without_structured_content_get_no_output_schema() {
+    let store = Store::new();
+    for (version, has_schemas) in
+        [("2024-11-05", false), ("2025-03-26", false), ("2025-06-18", true), ("2025-11-25", true)]
+    {
+        let mut server = store.server(&[]);
+        server.start_reading();
+        server.initialize(version);
+        for tool in tools(&mut server) {
+            assert_eq!(tool.get("outputSchema").is_some(), has_schemas, "{version}: {}", tool["name"]);
+        }
+    }
+}
+
+/// What clients convert in a wrong way: a choice of types, an object whose fields are not listed, a closed root object.
+#[test]
+fn schemas_have_only_the_shapes_that_every_client_converts() {
+    fn check(path: &str, schema: &Value) {
+        for odd in ["anyOf", "oneOf", "allOf", "$ref", "nullable"] {
+            assert!(schema.get(odd).is_none(), "{path} has {odd}");
+        }
+        assert!(schema["type"].is_string(), "{path}: {}", schema["type"]);
+        if schema["type"] == "array" {
+            check(&format!("{path}[]"), &schema["items"]);
+        }
+        let fields = schema["properties"].as_object();
+        let is_list_of_items = path.ends_with("items[]");
+        assert!(
+            schema["type"] != "object" || is_list_of_items || fields.is_some_and(|fields| !fields.is_empty()),
+            "{path} lists no fields"
+        );
+        for (name, field) in fields.into_iter().flatten() {
+            check(&format!("{path}.{name}"), field);
+        }
+    }
+    let store = Store::new();
+    for tool in tools(&mut store.serve()) {
+        assert!(tool["inputSchema"].get("additionalProperties").is_none(), "{}", tool["name"]);
+        check(tool["name"].as_str().unwrap(), &tool["inputSchema"]);
+    }
+}
+
 #[test]
 fn every_tool_has_a_title_an_output_schema_and_annotations() {
     let store = Store::new();

@@ -71,6 +71,57 @@ fn null_and_empty_values_count_as_absent() {
     assert_eq!(task["status"], "active");
 }
 
+/// Some clients fill every parameter: with an empty value, 0 or false, or with the schema's default.
+#[test]
+fn a_call_with_every_parameter_empty_is_accepted() {
+    let (_store, mut server, [a, b]) = server();
+    let tools = server.request("tools/list", json!({}))["result"]["tools"].as_array().unwrap().clone();
+    let batch = json!({"title": "B", "instructions": "I", "items": ["a", "b"]});
+    let batch = server.call("create_batch", batch).ok().text("/batch/id");
+    for with_defaults in [false, true] {
+        for tool in &tools {
+            let name = tool["name"].as_str().unwrap();
+            let chosen = match name {
+                "create_task" => json!({"task_title": "x"}),
+                "get_task" | "update_task" => json!({"id": a}),
+                "complete_task" => json!({"id": server.create_task("y")}),
+                "complete_tasks" => json!({"ids": [server.create_task("z")]}),
+                "release_task" => {
+                    let claim = server.call("claim_task", json!({"id": b, "worker": "w"})).ok();
+                    json!({"id": b, "claim": claim.text("/claim/token")})
+                }
+                "search_tasks" => json!({"query": "x"}),
+                "create_batch" => json!({"title": "x", "instructions": "y", "items": [{"key": "k"}]}),
+                "add_items" => json!({"id": batch, "items": [{"key": format!("more-{with_defaults}")}]}),
+                "wait_batch" => json!({"id": batch}),
+                "control_batch" => {
+                    json!({"id": batch, "action": if with_defaults { "resume" } else { "pause" }})
+                }
+                // There is nothing to review: see below.
+                "review_batch" => continue,
+                _ => json!({}),
+            };
+            let mut arguments = serde_json::Map::new();
+            for (parameter, schema) in tool["inputSchema"]["properties"].as_object().unwrap() {
+                let empty = match schema["type"].as_str().unwrap() {
+                    "string" => json!(""),
+                    "array" => json!([]),
+                    "object" => json!({}),
+                    "boolean" => json!(false),
+                    _ => json!(0),
+                };
+                let value = schema.get("default").filter(|_| with_defaults).cloned().unwrap_or(empty);
+                arguments.insert(parameter.clone(), value);
+            }
+            arguments.extend(chosen.as_object().unwrap().clone());
+            let reply = server.call(name, arguments.clone().into());
+            assert!(reply.succeeded(), "{name} {arguments:?}: {}", reply.value);
+        }
+    }
+    let empty = json!({"id": batch, "chunk": "", "decision": "approve", "categories": [], "note": "", "reviewer": ""});
+    assert_eq!(server.call("review_batch", empty)["code"], "not_ready");
+}
+
 #[test]
 fn what_cannot_be_converted_without_loss_is_refused_with_field_and_value() {
     let (_store, mut server, _) = server();

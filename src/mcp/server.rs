@@ -20,7 +20,7 @@ use super::in_flight::InFlight;
 use super::lone_calls::{self, CallSender};
 use super::operation_call::{catch_panic, request_failed};
 use super::subscriptions::{Notifier, Subscriptions};
-use super::tools::{Toolset, definitions, result};
+use super::tools::{Toolset, definitions, has_structured_content, result};
 use super::transport::LineTransport;
 use super::{completion, prompts, resources, wait_tasks};
 use crate::error::{Code, Error, Result};
@@ -151,9 +151,14 @@ impl ServerHandler for Server {
     async fn list_tools(
         &self,
         _: Option<PaginatedRequestParams>,
-        _: RequestContext<RoleServer>,
+        context: RequestContext<RoleServer>,
     ) -> Result<ListToolsResult, ErrorData> {
-        Ok(ListToolsResult::with_all_items(self.tools.as_ref().clone()))
+        let mut tools = self.tools.as_ref().clone();
+        if !has_structured_content(context.protocol_version().as_ref()) {
+            // Some clients report an error after a call that succeeded, if there is a schema and no structured content.
+            tools.iter_mut().for_each(|tool| tool.output_schema = None);
+        }
+        Ok(ListToolsResult::with_all_items(tools))
     }
 
     async fn call_tool(

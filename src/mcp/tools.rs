@@ -83,15 +83,19 @@ pub fn refusal(error: &Error) -> Value {
     value
 }
 
+/// Whether a client's protocol version has structured content and its schema: since 2025-06-18. An older client may refuse
+/// the unknown field.
+pub(super) fn has_structured_content(version: Option<&ProtocolVersion>) -> bool {
+    version.is_none_or(|version| *version >= ProtocolVersion::V_2025_06_18)
+}
+
 /// The outcome of an operation as a tool result: as text, and as structured content if the client's version has it.
 pub(super) fn result(outcome: Result<Value>, version: Option<&ProtocolVersion>) -> CallToolResult {
     let (value, is_error) = match outcome {
         Ok(value) => (value, false),
         Err(error) => (refusal(&error), !error.code.is_answer()),
     };
-    // Structured content was added in 2025-06-18; an older client may refuse the unknown field.
-    let structured = version.is_none_or(|version| *version >= ProtocolVersion::V_2025_06_18);
-    match (structured, is_error) {
+    match (has_structured_content(version), is_error) {
         (true, false) => CallToolResult::structured(value),
         (true, true) => CallToolResult::structured_error(value),
         (false, false) => CallToolResult::success(vec![ContentBlock::text(value.to_string())]),

@@ -92,6 +92,15 @@ impl Cost {
         *self == Cost::default()
     }
 
+    /// Whether it reports nothing but zeros, which clients send that fill every parameter.
+    pub fn is_zero(&self) -> bool {
+        let is_zero = |count: Option<i64>| count.unwrap_or(0) == 0;
+        self.model.is_none()
+            && is_zero(self.tokens_in)
+            && is_zero(self.tokens_out)
+            && self.cost.is_none_or(|cost| cost.amount() == 0.0)
+    }
+
     /// The cost as a sum of one.
     pub fn as_sum(&self) -> CostSum {
         CostSum {

@@ -24,7 +24,7 @@ pub struct CompleteTask {
     /// Text of the last receipt
     #[arg(long)]
     pub summary: Option<ReceiptText>,
-    /// Complete although work is left; recorded
+    /// Even if work is left
     #[serde(default)]
     #[arg(long, num_args = 0..=1, default_value = "false", default_missing_value = "true")]
     pub force: bool,

@@ -16,7 +16,7 @@ pub struct CompleteTasks {
     /// Task ids
     #[arg(long, help = "Task ids, separated by commas", required = true, value_delimiter = ',')]
     ids: Vec<TaskId>,
-    /// Complete although work is left; recorded
+    /// Even if work is left
     #[serde(default)]
     #[arg(long, num_args = 0..=1, default_value = "false", default_missing_value = "true")]
     force: bool,

@@ -30,7 +30,7 @@ pub struct CreateTask {
     #[serde(rename = "type", default = "task")]
     #[arg(long = "type", default_value = "task")]
     task_type: TaskType,
-    /// Status; in_progress is not allowed
+    /// Not in_progress
     #[serde(default = "active")]
     #[arg(long, default_value = "active")]
     status: Status,
@@ -48,7 +48,7 @@ pub struct CreateTask {
     #[serde(default)]
     #[arg(long, value_delimiter = ',')]
     soft_depends_on: Vec<TaskId>,
-    /// Smaller first within a priority
+    /// Smaller first
     #[serde(default = "first")]
     #[arg(
         long,
@@ -68,11 +68,11 @@ pub struct CreateTask {
     #[serde(default)]
     #[arg(long, value_delimiter = ',')]
     tags: Vec<LineText>,
-    /// Initial text; may contain `- [ ]` checkboxes
+    /// Initial text; `- [ ]` are checkboxes
     #[serde(default)]
     #[arg(long, default_value = "", hide_default_value = true)]
     body: LongText,
-    /// Worker who should do the task
+    /// Worker for the task
     #[arg(long)]
     assignee: Option<LineText>,
     /// Judgment it needs

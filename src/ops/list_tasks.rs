@@ -85,8 +85,7 @@ pub struct ListTasksReply {
 impl Operation for ListTasks {
     const NAME: &'static str = "list_tasks";
     const TITLE: &'static str = "List tasks";
-    const DESCRIPTION: &'static str =
-        "Tasks by priority, order and creation, with the start of their bodies. Poll with since.";
+    const DESCRIPTION: &'static str = "Tasks by priority, order and creation. Poll with since.";
     const EFFECT: Effect = Effect::Read;
     const POSITIONAL: &'static str = "status";
     const WORKER_PARAMETERS: &'static [&'static str] =

@@ -28,10 +28,10 @@ pub struct ReleaseTask {
     /// claim.token of your claim
     #[arg(long)]
     pub claim: Option<Token>,
-    /// Why; recorded
+    /// Why
     #[arg(long)]
     pub reason: Option<ReceiptText>,
-    /// retry: others can claim it; failed; blocked: a person must decide
+    /// retry: others can claim it; blocked: a person must decide
     #[serde(default = "retry")]
     #[arg(
         long,

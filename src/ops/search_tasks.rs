@@ -54,8 +54,7 @@ pub struct SearchReply {
 impl Operation for SearchTasks {
     const NAME: &'static str = "search_tasks";
     const TITLE: &'static str = "Search tasks";
-    const DESCRIPTION: &'static str =
-        "Full-text search over titles and bodies. Best first; newest first if very many match.";
+    const DESCRIPTION: &'static str = "Full-text search over titles, bodies and receipts, best first.";
     const EFFECT: Effect = Effect::Read;
     const LONG_RUNNING: bool = true;
     const POSITIONAL: &'static str = "query";

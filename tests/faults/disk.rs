@@ -202,7 +202,7 @@ impl<'a> Disk<'a> {
             let to = into.join(beneath);
             // The shared memory of readers (-shm) is not durable.
             if self.folders.contains_key(inode) {
-                std::fs::create_dir(to).unwrap();
+                std::fs::create_dir_all(to).unwrap();
             } else if !beneath.to_string_lossy().ends_with("-shm") {
                 std::fs::write(to, contents.get(inode).map_or(&[][..], |bytes| &bytes[..])).unwrap();
             }

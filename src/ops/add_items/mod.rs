@@ -66,7 +66,7 @@ pub struct AddItems {
 
 /// The schema of `create_batch` describes the fields.
 fn short_source(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-    schemars::json_schema!({ "type": "object" })
+    schemars::json_schema!({ "type": "object", "properties": { "path": { "type": "string" } }, "required": ["path"] })
 }
 
 /// The reply.

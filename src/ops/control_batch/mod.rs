@@ -58,7 +58,7 @@ pub struct ControlBatch {
     /// cancel: end all claims; retry: reopen failed items; recreate: new batch of items not done
     #[arg(long)]
     action: Option<BatchAction>,
-    /// Why; recorded
+    /// Why
     #[arg(long)]
     reason: Option<ReceiptText>,
     /// With start: profile; default: the batch's

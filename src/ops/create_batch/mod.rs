@@ -297,17 +297,24 @@ impl CreateBatch {
                 "instructions: they are empty; write what a worker has to do with each item",
             ));
         }
-        if self.auto_approve_after.is_some() && self.checkpoint != Checkpoint::Chunk {
+        if self.approvals_in_a_row().is_some() && self.checkpoint != Checkpoint::Chunk {
             return Err(Error::invalid("auto_approve_after: allowed with checkpoint=\"chunk\" only"));
         }
         Ok(())
     }
 
+    /// After how many approvals in a row the rest is approved. 0 counts as absent.
+    fn approvals_in_a_row(&self) -> Option<u64> {
+        self.auto_approve_after.map(|after| after.get() as u64).filter(|after| *after > 0)
+    }
+
     fn origin(&self) -> Origin<'_> {
+        // A query without filters means all tasks, unless the items are elsewhere: some clients fill every parameter.
+        let has_items = self.source.is_some() || self.items.as_ref().is_some_and(|items| !items.is_empty());
         Origin {
             items: self.items.as_ref(),
             source: self.source.as_ref(),
-            query: self.query.as_ref(),
+            query: self.query.as_ref().filter(|query| !(query.is_empty() && has_items)),
             rest_of: self.rest_of.as_ref().map(|(batch, _)| batch),
             key: self.key.as_str(),
             split: &self.split,

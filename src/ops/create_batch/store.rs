@@ -136,7 +136,7 @@ impl CreateBatch {
             started: None,
             steps: self.steps.clone().unwrap_or_default(),
             checkpoint: self.checkpoint,
-            auto_approve_after: self.auto_approve_after.map(|after| after.get() as u64),
+            auto_approve_after: self.approvals_in_a_row(),
             approved_in_a_row: 0,
             max_failures: self.max_failures,
             forgiven_failures: 0,

@@ -2,6 +2,7 @@
 
 use super::{BatchRequest, GetBatch, GetBatchReply, View};
 use crate::error::{Error, Result};
+use crate::model::limits::SequenceNumber;
 use crate::model::task::Task;
 use crate::model::text::{LineText, counted};
 use crate::ops::request::lookup::find_chunk;
@@ -27,13 +28,15 @@ impl GetBatch {
                 "outcome: allowed with view=\"items\" or view=\"receipts\" only; with view=\"review\" filter by chunk or category",
             ));
         }
-        if self.items_after.is_some() && !matches!(self.view, View::Items | View::Review) {
+        // 0 means from the beginning, as if it were left out.
+        let is_after = |number: &Option<SequenceNumber>| number.is_some_and(|number| number.get() != 0);
+        if is_after(&self.items_after) && !matches!(self.view, View::Items | View::Review) {
             return Err(Error::invalid("items_after: allowed with view=\"items\" or view=\"review\" only"));
         }
         if self.all && self.id.is_some() {
             return Err(Error::invalid("all: allowed without id only; leave out one of them"));
         }
-        if self.batches_after.is_some() && !self.all {
+        if is_after(&self.batches_after) && !self.all {
             return Err(Error::invalid("batches_after: allowed with all=true only"));
         }
         match self.id {
@@ -44,7 +47,7 @@ impl GetBatch {
                 "view: '{0}' is a view of one batch; get_batch() lists the open batches, then get_batch(id=..., view=\"{0}\")",
                 self.view
             ))),
-            None if self.chunks_after.is_some() => {
+            None if is_after(&self.chunks_after) => {
                 Err(Error::invalid("chunks_after: allowed with the id of a batch only"))
             }
             _ => Ok(()),

@@ -119,9 +119,30 @@ impl FromStr for Query {
     }
 }
 
-inline_schema!(Query, {"type": "object"});
+// Some clients' converters make an object without properties an empty closed one. The usual filters are listed; batch,
+// priority and tags are accepted, too.
+inline_schema!(Query, {
+    "type": "object",
+    "properties": {
+        "project": {"type": "string"},
+        "status": {"type": "string"},
+        "type": {"type": "string"},
+        "priority_max": {"type": "integer"},
+        "assignee": {"type": "string"},
+        "parent": {"type": "string"},
+        "ready": {"type": "boolean"}
+    }
+});
 
 impl Query {
+    /// Whether it has no filter, so that all tasks match.
+    pub(in crate::ops) fn is_empty(&self) -> bool {
+        serde_json::to_value(self).is_ok_and(|filters| match filters {
+            Value::Object(filters) => filters.values().all(|value| value.is_null() || *value == json!([])),
+            _ => false,
+        })
+    }
+
     /// Refuses any other key field than the default: the key of a task is its id.
     pub(in crate::ops) fn check_key_field(&self, key: &str) -> Result<()> {
         if key == KEY {

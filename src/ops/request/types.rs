@@ -48,12 +48,23 @@ pub(super) fn convert_arguments(arguments: &mut Map<String, Value>, schema: &Val
 
 /// Converts the fields of an object as its schema says; fields that the schema does not know are left alone.
 pub(in crate::ops) fn convert_fields(fields: &mut Map<String, Value>, schema: &Value) {
+    let is_required =
+        |name: &str| schema["required"].as_array().is_some_and(|all| all.iter().any(|one| one == name));
     for (name, value) in fields.iter_mut() {
         if let Some(schema) = schema["properties"].get(name) {
             convert(value, schema);
+            if !is_required(name) && is_zero_below_minimum(value, schema) {
+                *value = Value::Null;
+            }
         }
     }
     fields.retain(|_, value| !value.is_null());
+}
+
+/// Whether a value is 0 where 0 is out of range: some clients fill every parameter that the model left out.
+fn is_zero_below_minimum(value: &Value, schema: &Value) -> bool {
+    let minimum = without_null(schema)["minimum"].as_f64();
+    value.as_f64() == Some(0.0) && minimum.is_some_and(|minimum| minimum > 0.0)
 }
 
 /// Converts a value to the type of its schema. A value that cannot be converted without loss is left alone: its type

@@ -49,7 +49,7 @@ pub struct UpdateTask {
     /// 0 (critical) to 4
     #[arg(long)]
     priority: Option<Priority>,
-    /// Smaller first within a priority
+    /// Smaller first
     #[arg(
         long,
         help = "Among tasks of the same priority, smaller numbers first",
@@ -77,7 +77,7 @@ pub struct UpdateTask {
     /// Estimated effort
     #[arg(long)]
     effort: Option<LineText>,
-    /// Place or tool that the task needs
+    /// Place or tool it needs
     #[arg(long)]
     context: Option<LineText>,
     /// Worker name
@@ -134,12 +134,11 @@ pub struct UpdateTask {
 impl Operation for UpdateTask {
     const NAME: &'static str = "update_task";
     const TITLE: &'static str = "Update a task";
-    const DESCRIPTION: &'static str = "Append a receipt (body, item), claim a task (status=in_progress), or change fields: an empty value clears a field; a list replaces the old list.";
+    const DESCRIPTION: &'static str = "Append a receipt (body, item), claim (status=in_progress) or change fields: an empty value clears, a list replaces.";
     const EFFECT: Effect = Effect::Write;
     const ALL_WORDS: bool = true;
     const POSITIONAL: &'static str = "id";
     const CLEARABLE: &'static [&'static str] = &[
-        "task_title",
         "parent",
         "depends_on",
         "soft_depends_on",

@@ -26,7 +26,7 @@ impl UpdateTask {
         let has_receipt = text.is_some() || self.item.is_some();
         let is_lost = claim_authority(task, self.claim.as_ref(), tx.now()) == ClaimAuthority::StaleToken;
         let cost = self.receipt_cost();
-        if !has_receipt && !cost.is_empty() {
+        if !has_receipt && !cost.is_zero() {
             return Err(Error::invalid(
                 "model, tokens_in, tokens_out, cost: allowed with a receipt only; pass body or item with them",
             ));
