@@ -111,8 +111,10 @@ fn an_agent_can_name_a_profile_and_choose_nothing_else() {
     let count = hostile.assert_refuses_all(&mut server, include_str!("hostile_requests/agent.txt"));
     assert!(count >= 200, "only {count}");
     hostile.store.assert_whole();
+    // A store with a second name is refused when it is opened.
+    std::fs::remove_file(here("hard.jsonl")).unwrap();
     let own = hostile.names.iter().find(|(name, _)| *name == "$BATCH").unwrap().1.clone();
-    for scope in [&["--project", "mail"][..], &["--batch", &own], &["--read-only"], &["--toolset", "worker"]]
+    for scope in [&["--project", ".."][..], &["--batch", &own], &["--read-only"], &["--toolset", "worker"]]
     {
         let mut server = hostile.store.serve_with(scope);
         hostile.assert_changes_nothing(&mut server, include_str!("hostile_requests/agent.txt"));

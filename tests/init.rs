@@ -46,6 +46,29 @@ fn the_entry_names_the_program_as_the_path_finds_it() {
     assert_eq!(command(&bin), exe, "another program of that name");
 }
 
+/// A server without a scope hands out the work of all projects, so an entry in a project's file names the project.
+#[test]
+fn the_entry_in_a_projects_file_is_limited_to_the_project() {
+    let store = Store::new();
+    let args = |arguments: &[&str]| -> Vec<String> {
+        std::fs::remove_file(store.folder().join(".mcp.json")).ok();
+        init(&store, "", &[&["claude-code", "--write"], arguments].concat()).success();
+        let json: Value = serde_json::from_str(&read(&store, ".mcp.json")).unwrap();
+        serde_json::from_value(json["mcpServers"]["task_manager"]["args"].clone()).unwrap()
+    };
+    let folder = store.folder().canonicalize().unwrap();
+    let name = folder.file_name().unwrap().to_str().unwrap();
+    assert_eq!(args(&[]), ["serve", "--project", name]);
+    assert_eq!(args(&["--project", "mail"]), ["serve", "--project", "mail"]);
+    assert_eq!(args(&["--all-projects"]), ["serve"]);
+    // Codex has one file for all projects of the user.
+    let codex = init(&store, "", &["codex"]).success().stdout;
+    assert!(!codex.contains("--project"), "{codex}");
+    let codex = init(&store, "", &["codex", "--project", "mail"]).success().stdout;
+    assert!(codex.contains("\"--project\", \"mail\""), "{codex}");
+    init(&store, "", &["codex", "--project", "mail", "--all-projects"]).code(2);
+}
+
 #[test]
 fn nothing_of_an_entry_that_a_repository_ships_survives() {
     let store = Store::new();

@@ -13,6 +13,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use crate::error::{Code, Error, Result};
+use crate::model::text::LineText;
 use crate::prompts::SERVER_KEY;
 use crate::terminal::escape_hidden;
 use client::{ClientProgram, ConfigFormat};
@@ -35,6 +36,15 @@ pub(super) struct Init {
     /// The store that the server opens [default: the server's own default]
     #[arg(long, value_name = "PATH")]
     db: Option<PathBuf>,
+
+    /// The project whose tasks the server gives access to [default: the name of this folder, if the client's file belongs to
+    /// the project]
+    #[arg(long, value_name = "PROJECT", conflicts_with = "all_projects")]
+    project: Option<LineText>,
+
+    /// Let the server give access to the tasks of all projects
+    #[arg(long)]
+    all_projects: bool,
 }
 
 impl Init {
@@ -46,21 +56,34 @@ impl Init {
     pub(super) fn run(self, out: &mut dyn Write) -> Result<()> {
         let exe = std::env::current_exe()
             .map_err(|error| Error::internal("the path of this program cannot be found", error))?;
-        let server = ServerEntry::new(&exe, std::env::var_os("PATH").as_deref(), self.db.as_deref())?;
+        let folder = std::env::current_dir()
+            .map_err(|error| Error::internal("the current folder cannot be found", error))?;
+        let path = std::env::var_os("PATH");
+        let server_of = |client: ClientProgram| {
+            let project = self.project_of(client, &folder);
+            ServerEntry::new(&exe, path.as_deref(), self.db.as_deref(), project.as_deref())
+        };
         match (self.client, self.write) {
             (Some(client), true) => {
-                let folder = std::env::current_dir()
-                    .map_err(|error| Error::internal("the current folder cannot be found", error))?;
                 let file = client.file(&folder, codex_home().as_deref())?;
-                write_to(client, &server, &file, out)
+                write_to(client, &server_of(client)?, &file, out)
             }
             (None, true) => Err(Error::invalid(format!(
                 "--write needs the name of a client: tasktally init CLIENT --write, with CLIENT one of {}",
                 ClientProgram::names()
             ))),
-            (Some(client), false) => print(out, &snippet(client, &server)?),
-            (None, false) => print_all(&server, out),
+            (Some(client), false) => print(out, &snippet(client, &server_of(client)?)?),
+            (None, false) => print_all(server_of, out),
         }
+    }
+
+    /// The project that a client's server is limited to. A file of the user serves all of the user's projects.
+    fn project_of(&self, client: ClientProgram, folder: &Path) -> Option<String> {
+        let named = self.project.as_ref().and_then(LineText::non_empty).map(str::to_owned);
+        let by_folder =
+            || folder.file_name()?.to_str()?.parse::<LineText>().ok()?.non_empty().map(str::to_owned);
+        let has_default = client.is_file_of_project() && !self.all_projects;
+        named.or_else(|| if has_default { by_folder() } else { None })
     }
 }
 
@@ -72,11 +95,11 @@ fn codex_home() -> Option<PathBuf> {
     }
 }
 
-fn print_all(server: &ServerEntry, out: &mut dyn Write) -> Result<()> {
+fn print_all(server_of: impl Fn(ClientProgram) -> Result<ServerEntry>, out: &mut dyn Write) -> Result<()> {
     for (number, client) in ClientProgram::all().enumerate() {
         let gap = if number == 0 { "" } else { "\n" };
         print(out, &format!("{gap}# {}: {}\n", client.title(), client.file_description()))?;
-        print(out, &snippet(client, server)?)?;
+        print(out, &snippet(client, &server_of(client)?)?)?;
     }
     Ok(())
 }

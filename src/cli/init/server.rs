@@ -23,10 +23,21 @@ pub(super) struct ServerEntry {
 impl ServerEntry {
     /// This program on a store, found by its name if that is in `path`, a list as in `PATH`. Other paths become absolute,
     /// because clients start the server in folders of their own.
-    pub(super) fn new(exe: &Path, path: Option<&OsStr>, db: Option<&Path>) -> Result<ServerEntry> {
+    ///
+    /// # Errors
+    /// A path that is not UTF-8.
+    pub(super) fn new(
+        exe: &Path,
+        path: Option<&OsStr>,
+        db: Option<&Path>,
+        project: Option<&str>,
+    ) -> Result<ServerEntry> {
         let mut args = vec!["serve".to_owned()];
         if let Some(db) = db {
             args.extend(["--db".to_owned(), absolute(&expand_home(db, "--db")?)?]);
+        }
+        if let Some(project) = project {
+            args.extend(["--project".to_owned(), project.to_owned()]);
         }
         Ok(ServerEntry { command: command(exe, path)?, args })
     }

@@ -9,7 +9,7 @@ use super::snippet::snippet;
 use super::write_to;
 
 fn server() -> ServerEntry {
-    ServerEntry::new(Path::new("/opt/tasktally"), None, Some(Path::new("/data/tasks.db"))).unwrap()
+    ServerEntry::new(Path::new("/opt/tasktally"), None, Some(Path::new("/data/tasks.db")), None).unwrap()
 }
 
 /// Writes to a file that holds `before`. Returns whether that succeeded, the output, and the file afterwards.
