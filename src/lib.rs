@@ -25,6 +25,7 @@ pub mod model;
 pub mod cli;
 pub mod clock;
 pub mod config;
+mod disk_space;
 pub mod error;
 mod external_sort;
 pub mod file_system;

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use super::store_contents::{contents_as_json, describe_contents};
 use super::store_path::command_prefix;
 use crate::clock::Clock;
+use crate::disk_space::check_space;
 use crate::error::{Error, Result};
 use crate::model::text::{agreeing, counted};
 use crate::store::sqlite::transfer;
@@ -29,6 +30,12 @@ pub(super) struct Import {
     file: PathBuf,
 }
 
+/// The nearest folder above the store that exists.
+fn existing_folder(store: &Path) -> PathBuf {
+    let folders = store.ancestors().skip(1);
+    folders.map(Path::to_owned).find(|folder| folder.is_dir()).unwrap_or_else(|| PathBuf::from("."))
+}
+
 /// Reads the lines, and prints what the new store holds.
 pub(super) fn run(request: &Import, store: &Path, json: bool, out: &mut impl Write) -> Result<u8> {
     let progress = ProgressLine::new(json);
@@ -40,6 +47,9 @@ pub(super) fn run(request: &Import, store: &Path, json: bool, out: &mut impl Wri
         let name = request.file.display().to_string();
         let file = File::open(&request.file)
             .map_err(|error| Error::invalid(format!("FILE: {name} cannot be opened")).caused_by(error))?;
+        // The new store has about the size of the export.
+        let bytes = file.metadata().map_or(0, |file| file.len());
+        check_space(&existing_folder(store), bytes, &format!("the import of {name}"))?;
         transfer::import(&mut BufReader::with_capacity(1 << 16, file), &name, store, &clock, report)?
     };
     drop(progress);

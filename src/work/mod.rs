@@ -33,6 +33,5 @@ pub const DATA_SUBFOLDERS: [&str; 4] = ["jobs", "logs", "work", "worktrees"];
 pub use background::Launcher;
 pub use claim_process::claim_process_state;
 pub use commands::{Run, Work, run, test_in_foreground, work};
-pub use limits::free_disk_mb;
 pub use supervisor::run_supervisor_process;
 pub use this_program::running_executable;

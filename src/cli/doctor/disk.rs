@@ -5,13 +5,14 @@ use super::finding::Finding;
 use crate::cli::open::is_network_disk_allowed;
 use crate::cli::store_path::store_path;
 use crate::config::{Config, Limits};
+use crate::disk_space::{RESERVE, free_bytes};
 use crate::error::Result;
 use crate::file_system::{FileSystemSafety, file_system_type};
+use crate::model::limits::MIB;
 use crate::terminal::shell_path;
-use crate::work::free_disk_mb;
 
-/// With less free space than this, in MiB, writes soon fail: the WAL alone can grow to this size.
-const MIN_FREE_MIB: u64 = 64;
+/// With less free space than this, in MiB, writes soon fail.
+const MIN_FREE_MIB: u64 = RESERVE / MIB;
 
 /// Whether the file system is a local one.
 pub(super) fn check_file_system(context: &DoctorContext) -> Result<Vec<Finding>> {
@@ -55,7 +56,7 @@ fn command_to_move(context: &DoctorContext) -> Option<String> {
 pub(super) fn check_free_space(context: &DoctorContext) -> Result<Vec<Finding>> {
     let folder = context.folder();
     let Some(existing) = folder.ancestors().find(|part| part.exists()) else { return Ok(Vec::new()) };
-    let free = free_disk_mb(existing)?;
+    let free = free_bytes(existing)? / MIB;
     // The check of the configuration reports one that cannot be read.
     let limits = Config::load(&[]).map_or_else(|_| Limits::default(), |config| config.limits().clone());
     let largest = format!("du -xsh {}/* | sort -h", shell_path(existing));

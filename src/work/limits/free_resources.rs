@@ -3,19 +3,9 @@
 use std::path::Path;
 
 use crate::config::Limits;
-use crate::error::{Error, Result};
+use crate::disk_space::free_bytes;
+use crate::error::Result;
 use crate::model::limits::MIB;
-
-/// The free space on the disk of a folder, in MiB.
-///
-/// # Errors
-/// The file system does not report it.
-pub fn free_disk_mb(folder: &Path) -> Result<u64> {
-    let stat = rustix::fs::statvfs(folder).map_err(|error| {
-        Error::internal(format!("the free disk space of {} cannot be read", folder.display()), error)
-    })?;
-    Ok(stat.f_bavail.saturating_mul(stat.f_frsize) / MIB)
-}
 
 /// Memory that is available without swapping, in MiB, to the machine and within the limit of a container. `None` if the system does not report it.
 #[cfg(target_os = "linux")]
@@ -32,7 +22,7 @@ fn free_memory_mb() -> Option<u64> {
 
 /// Which limit keeps the machine from running another worker, if one does. `folder` is the store's.
 pub(super) fn missing_resource(limits: &Limits, folder: &Path) -> Result<Option<String>> {
-    let disk = free_disk_mb(folder)?;
+    let disk = free_bytes(folder)? / MIB;
     if disk < limits.min_free_disk_mb {
         return Ok(Some(format!(
             "{disk} MiB are free on the disk of {}, less than limits.min_free_disk_mb {}",

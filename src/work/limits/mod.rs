@@ -5,7 +5,6 @@ mod free_resources;
 mod start_limits;
 
 pub(super) use concurrency_permits::{ConcurrencyPermit, ConcurrencyPermits};
-pub use free_resources::free_disk_mb;
 pub(super) use start_limits::StartLimits;
 
 /// The limits of a background runner.

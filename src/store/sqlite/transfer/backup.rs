@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use super::staging_dir::{StagingDir, already_exists, refuse_foreign_wal};
 use super::{ReportProgress, StoreContents, copy, integrity};
 use crate::clock::Clock;
+use crate::disk_space::check_space;
 use crate::error::{Code, Error, Result};
 use crate::store::sqlite::files::{beside, folder_of};
 
@@ -23,6 +24,7 @@ pub fn backup(
 ) -> Result<StoreContents> {
     check_target(store, target, replace)?;
     let staging = StagingDir::beside(target)?;
+    check_space(&folder_of(target), file_bytes(store), "the backup")?;
     let file = staging.file(COPY);
     let counted = copy::snapshot(store, &file, report)?;
     let contents = integrity::check(&file, clock, report).map_err(|error| {
@@ -39,6 +41,15 @@ pub fn backup(
     }
     staging.publish(COPY, target, replace)?;
     Ok(contents)
+}
+
+/// The size of a store with its WAL.
+fn file_bytes(store: &Path) -> u64 {
+    [store.to_owned(), beside(store, "-wal")]
+        .iter()
+        .filter_map(|file| fs::metadata(file).ok())
+        .map(|file| file.len())
+        .sum()
 }
 
 /// The name of a copy of a store in a staging directory.
