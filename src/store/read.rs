@@ -61,6 +61,8 @@ pub trait StoreRead: BatchRead + BulkRead + ResourceRead + RunnerRead + WaitRead
     fn receipts(&self, row: RowId, after: u64, limit: usize) -> Result<Vec<Receipt>>;
     /// The same receipts with their hashes, for verification.
     fn hashed_receipts(&self, row: RowId, after: u64, limit: usize) -> Result<Vec<(Receipt, [u8; 32])>>;
+    /// How many late receipts a task has.
+    fn late_receipt_count(&self, row: RowId) -> Result<u64>;
     /// The batch of a task, if the task is one.
     fn batch(&self, row: RowId) -> Result<Option<Batch>>;
     /// The chunk of a task, if the task is one.

@@ -10,6 +10,7 @@ use crate::model::claim_rules::{ClaimAuthority, claim_authority, claim_lost_erro
 use crate::model::cost::Cost;
 use crate::model::id::Token;
 use crate::model::item_report::ReportContent;
+use crate::model::late_receipts::{late_receipt_quota, not_kept};
 use crate::model::receipt::default_item_text;
 use crate::model::status::{ItemReport, Outcome};
 use crate::model::task::Task;
@@ -221,7 +222,7 @@ fn find_item(
 }
 
 /// Keeps the receipt of a worker that lost its claim, marked late: what it reports may have happened. A late
-/// receipt never counts. Returns the refusal with the number of the kept receipt.
+/// receipt never counts. Returns the refusal with the number of the kept receipt, or the reason why it was not kept.
 pub(in crate::ops) fn append_late_receipt(
     tx: &dyn StoreWrite,
     task: &Task,
@@ -230,6 +231,10 @@ pub(in crate::ops) fn append_late_receipt(
 ) -> Result<Error> {
     if incoming.text.is_none() && incoming.item.is_none() {
         return Ok(refusal);
+    }
+    let kept = tx.late_receipt_count(task.row)?;
+    if kept >= late_receipt_quota(task) {
+        return Ok(not_kept(refusal, task, kept));
     }
     let default_text;
     let text = match (incoming.text, incoming.item, incoming.outcome) {

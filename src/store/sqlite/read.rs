@@ -39,7 +39,7 @@ macro_rules! batch_receipts_sql {
 }
 
 fn batch_receipt(row: &rusqlite::Row<'_>) -> rusqlite::Result<(u64, TaskId, Receipt)> {
-    Ok((row.get("change")?, TaskId::stored(row.get("id")?), rows::receipt(row)?))
+    Ok((row.get("change")?, rows::named_task_id(row)?, rows::receipt(row)?))
 }
 
 impl StoreRead for Tx<'_> {
@@ -133,7 +133,7 @@ impl StoreRead for Tx<'_> {
         self.all(
             "SELECT t.id, d.soft FROM dependency d JOIN task t ON t.row_id = d.depends_on WHERE d.task = ?1 ORDER BY d.position",
             [task.row],
-            |row| Ok((TaskId::stored(row.get(0)?), row.get(1)?)),
+            |row| Ok((rows::task_id(row, 0)?, row.get(1)?)),
         )
     }
 
@@ -141,7 +141,7 @@ impl StoreRead for Tx<'_> {
         self.all(
             "SELECT t.id FROM dependency d JOIN task t ON t.row_id = d.task WHERE d.depends_on = ?1 ORDER BY d.soft, t.row_id LIMIT ?2",
             params![row, limit],
-            |row| row.get(0).map(TaskId::stored),
+            |row| rows::task_id(row, 0),
         )
     }
 
@@ -168,7 +168,7 @@ impl StoreRead for Tx<'_> {
         self.all(
             "SELECT id FROM task WHERE parent = ?1 ORDER BY row_id LIMIT ?2",
             params![row, limit],
-            |row| row.get(0).map(TaskId::stored),
+            |row| rows::task_id(row, 0),
         )
     }
 
@@ -239,6 +239,12 @@ impl StoreRead for Tx<'_> {
             params![row, after, limit],
             |row| Ok((rows::receipt(row)?, row.get(13)?)),
         )
+    }
+
+    fn late_receipt_count(&self, row: RowId) -> Result<u64> {
+        // Reads the index `receipt_late` only.
+        let count = "SELECT count(*) FROM receipt WHERE task = ?1 AND late = 1";
+        Ok(self.first(count, [row], |row| row.get(0))?.unwrap_or(0))
     }
 
     fn batch(&self, row: RowId) -> Result<Option<Batch>> {
@@ -317,7 +323,7 @@ impl StoreRead for Tx<'_> {
                   WHERE c.batch = ?1 AND c.items_failed > 0 AND i.outcome = 'failed' ORDER BY c.number, i.position LIMIT ?2"
             ),
             params![batch, limit],
-            |row| Ok((TaskId::stored(row.get("id")?), rows::item(row)?)),
+            |row| Ok((rows::named_task_id(row)?, rows::item(row)?)),
         )
     }
 
