@@ -3,6 +3,7 @@
 use super::setting_values::IntegerRule;
 use super::table_reader::TableReader;
 use crate::error::Result;
+use crate::model::limits::DEFAULT_MAX_BATCH_MB;
 
 /// Limits over all batches of one store.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,11 +14,18 @@ pub struct Limits {
     pub min_free_disk_mb: u64,
     /// With less free memory, in MiB, no worker starts. 0 switches the check off.
     pub min_free_memory_mb: u64,
+    /// The most bytes of items that one request may add to a batch, in MiB.
+    pub max_batch_mb: u64,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Limits { max_parallel: 8, min_free_disk_mb: 512, min_free_memory_mb: 256 }
+        Limits {
+            max_parallel: 8,
+            min_free_disk_mb: 512,
+            min_free_memory_mb: 256,
+            max_batch_mb: DEFAULT_MAX_BATCH_MB,
+        }
     }
 }
 
@@ -31,6 +39,8 @@ impl Limits {
             unit: "MiB (0 switches the check off)",
             default: Some(default),
         };
+        let batch_size =
+            IntegerRule { range: 1..=1_000_000_000, unit: "MiB", default: Some(default.max_batch_mb) };
         Ok(Limits {
             max_parallel: from
                 .integer("max_parallel", &workers)?
@@ -41,6 +51,7 @@ impl Limits {
             min_free_memory_mb: from
                 .integer("min_free_memory_mb", &free(default.min_free_memory_mb))?
                 .unwrap_or(default.min_free_memory_mb),
+            max_batch_mb: from.integer("max_batch_mb", &batch_size)?.unwrap_or(default.max_batch_mb),
         })
     }
 }

@@ -17,6 +17,12 @@ use super::item::{BadItem, Item, ItemOrigin, LINE_KEY, from_fields, missing};
 use super::roots::quoted_path;
 use crate::error::{Error, Result};
 use crate::model::field::{lookup, visible_excerpt};
+use crate::model::limits::MIB;
+
+/// Each item repeats the names of the columns. Items of a file may have this many bytes for each byte of the file...
+const MAX_GROWTH: u64 = 32;
+/// ... and this many in any case.
+const FREE_GROWTH: u64 = 64 * MIB;
 
 /// Reads one item per row, each column a text field.
 pub(super) fn read<R: BufRead>(
@@ -50,13 +56,15 @@ pub(super) fn read<R: BufRead>(
         let columns = missing(&key, header.iter());
         return Err(refused(format!("has {columns}. It was read as {dialect}; delimiter=… names another")));
     }
-    Ok(Rows { records, header, key_field, has_ended: false })
+    Ok(Rows { records, header, key_field, item_bytes: 0, has_ended: false })
 }
 
 struct Rows<R> {
     records: RecordReader<R>,
     header: Vec<String>,
     key_field: String,
+    /// The bytes of all items so far.
+    item_bytes: u64,
     has_ended: bool,
 }
 
@@ -69,7 +77,16 @@ impl<R: BufRead> Iterator for Rows<R> {
         }
         match self.records.next_record() {
             Ok(None) => None,
-            Ok(Some(record)) => Some(self.item(record)),
+            Ok(Some(record)) => {
+                let line = record.line;
+                let item = self.item(record);
+                self.item_bytes += item.as_ref().map_or(0, |item| item.json.len() as u64);
+                if self.item_bytes > FREE_GROWTH + MAX_GROWTH * self.records.bytes() {
+                    self.has_ended = true;
+                    return Some(Err(BadItem::end(ItemOrigin::Line(line), self.too_much_growth())));
+                }
+                Some(item)
+            }
             Err(RestUnread { line, reason }) => {
                 self.has_ended = true;
                 let reason = format!("{reason}; what follows was not read");
@@ -80,6 +97,18 @@ impl<R: BufRead> Iterator for Rows<R> {
 }
 
 impl<R: BufRead> Rows<R> {
+    /// Says that the names of the columns are too long for rows this short.
+    fn too_much_growth(&self) -> String {
+        let names: usize = self.header.iter().map(String::len).sum();
+        format!(
+            "the items up to here have {} bytes as JSON, and the file up to here has {}: each item repeats the names of the {} columns ({names} bytes). At most {MAX_GROWTH} bytes of items are allowed for each byte of the file, plus {} MiB; shorten the names. What follows was not read",
+            self.item_bytes,
+            self.records.bytes(),
+            self.header.len(),
+            FREE_GROWTH / MIB
+        )
+    }
+
     fn item(&self, record: Record) -> Result<Item, BadItem> {
         let place = ItemOrigin::Line(record.line);
         let values = match texts(record) {

@@ -1,13 +1,25 @@
 //! Items that a request brings itself.
 
-use serde::de::{Error as _, IgnoredAny};
+use std::fmt;
+
+use serde::de::{self, Error as _, IgnoredAny, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 
 use super::item::{BadItem, Item, ItemOrigin, from_list_element};
 use super::json_values::split_list;
 use crate::model::exact_json::parse_exact;
+use crate::model::json_limits::refuse_too_many_values;
 use crate::model::text::excerpt;
+
+/// The most items of a request.
+pub const MAX_INLINE_ITEMS: usize = 100_000;
+
+fn too_many() -> String {
+    format!(
+        "there are more than {MAX_INLINE_ITEMS} items in the request itself; write them to a file, one JSON object per line, and pass source=…"
+    )
+}
 
 /// The items of a request, each as its JSON text, so that numbers keep their digits.
 #[derive(Debug, Clone)]
@@ -24,8 +36,12 @@ impl InlineItems {
         if !text.starts_with('[') {
             return Err(refused(format!("'{}'", excerpt(text))));
         }
+        if let Some(reason) = refuse_too_many_values(text.as_bytes()) {
+            return Err(refused(reason));
+        }
         serde_json::from_str::<IgnoredAny>(text).map_err(|error| refused(error.to_string()))?;
-        Ok(InlineItems(split_list(text)))
+        let items = split_list(text);
+        if items.len() > MAX_INLINE_ITEMS { Err(too_many()) } else { Ok(InlineItems(items)) }
     }
 
     /// Whether there are none.
@@ -36,14 +52,32 @@ impl InlineItems {
 
 impl<'de> Deserialize<'de> for InlineItems {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        match Value::deserialize(deserializer)? {
-            Value::Array(items) => Ok(InlineItems(items.iter().map(Value::to_string).collect())),
-            Value::String(text) => InlineItems::parse(&text).map_err(D::Error::custom),
-            other => Err(D::Error::custom(format!(
-                "'{}' is not a list; give a list of objects or strings",
-                excerpt(&other.to_string())
-            ))),
+        struct Items;
+
+        impl<'de> Visitor<'de> for Items {
+            type Value = InlineItems;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a list of objects or strings")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<InlineItems, A::Error> {
+                let mut items = Vec::new();
+                while let Some(item) = list.next_element::<Value>()? {
+                    if items.len() == MAX_INLINE_ITEMS {
+                        return Err(A::Error::custom(too_many()));
+                    }
+                    items.push(item.to_string());
+                }
+                Ok(InlineItems(items))
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<InlineItems, E> {
+                InlineItems::parse(text).map_err(E::custom)
+            }
         }
+
+        deserializer.deserialize_any(Items)
     }
 }
 

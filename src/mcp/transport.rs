@@ -11,6 +11,7 @@ use rmcp::model::{
     ServerJsonRpcMessage,
 };
 use rmcp::transport::Transport;
+use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader};
@@ -19,6 +20,7 @@ use tokio::task::JoinHandle;
 
 use super::in_flight::InFlight;
 use crate::model::exact_json::{find_repeated_key, quote_inexact_numbers};
+use crate::model::json_limits::refuse_too_many_values;
 
 /// The most bytes of an incoming line.
 pub(super) const MAX_LINE_BYTES: usize = 16 * 1024 * 1024;
@@ -308,6 +310,17 @@ fn line_too_long() -> IncomingLine {
     IncomingLine::Invalid(error_response(None, ErrorCode::INVALID_REQUEST, &message))
 }
 
+/// The answer to a line with too many values. Only the id is read from it.
+fn too_many_values(line: &[u8], reason: &str) -> IncomingLine {
+    #[derive(Deserialize)]
+    struct Envelope {
+        id: RequestId,
+    }
+    let id = serde_json::from_slice::<Envelope>(line).ok().map(|envelope| envelope.id);
+    let message = format!("the line has {reason}");
+    IncomingLine::Invalid(error_response(id.as_ref(), ErrorCode::INVALID_REQUEST, &message))
+}
+
 /// The line with numbers that would lose digits as the strings of their digits.
 fn without_loss(line: &[u8]) -> Cow<'_, [u8]> {
     let Ok(text) = str::from_utf8(line) else { return line.into() };
@@ -334,6 +347,9 @@ fn parse_line(line: &[u8]) -> IncomingLine {
     let line = line.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(line);
     if line.iter().all(u8::is_ascii_whitespace) {
         return IncomingLine::Ignored;
+    }
+    if let Some(reason) = refuse_too_many_values(line) {
+        return too_many_values(line, &reason);
     }
     let exact = without_loss(line);
     let line = &*exact;

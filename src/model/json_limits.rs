@@ -2,7 +2,7 @@
 //! counted in the text.
 
 /// The most values in one message: elements of lists, members of objects, lists and objects.
-pub const MAX_VALUES: usize = 500_000;
+pub const MAX_VALUES: usize = 250_000;
 
 /// What is wrong with a JSON text that has more than [`MAX_VALUES`] values; none if it has not. The text need not be
 /// valid.

@@ -16,6 +16,11 @@ pub trait RunnerLauncher: Send + Sync {
     /// # Errors
     /// What is wrong with the configuration, or that it has no such profile.
     fn worker_limit(&self, profile: &str) -> Result<(u64, String)>;
+    /// The most bytes of items that one request may add to a batch by the operator's configuration, in MiB.
+    ///
+    /// # Errors
+    /// What is wrong with the configuration.
+    fn max_batch_mb(&self) -> Result<u64>;
     /// Starts a runner for a batch, unless the batch has one.
     ///
     /// # Errors

@@ -34,6 +34,8 @@ pub(super) struct RecordReader<R> {
     line: u64,
     /// The last byte was a CR: an LF that follows belongs to it.
     after_cr: bool,
+    /// How many bytes were read.
+    bytes: u64,
 }
 
 /// Where in a row the next byte is.
@@ -53,11 +55,16 @@ enum State {
 
 impl<R: BufRead> RecordReader<R> {
     pub(super) fn new(input: R, dialect: Dialect) -> Self {
-        RecordReader { input, dialect, line: dialect.first_line(), after_cr: false }
+        RecordReader { input, dialect, line: dialect.first_line(), after_cr: false, bytes: 0 }
     }
 
     pub(super) fn dialect(&self) -> Dialect {
         self.dialect
+    }
+
+    /// How many bytes were read so far.
+    pub(super) fn bytes(&self) -> u64 {
+        self.bytes
     }
 
     /// Reads the next row that is not blank; none at the end of the file.
@@ -160,6 +167,7 @@ impl<R: BufRead> RecordReader<R> {
         let byte = self.input.fill_buf()?.first().copied();
         if byte.is_some() {
             self.input.consume(1);
+            self.bytes += 1;
         }
         Ok(byte)
     }

@@ -139,21 +139,26 @@ pub(in crate::ops) struct BadItemList {
 impl BadItemList {
     /// Adds one by its number among all items of the source.
     pub(in crate::ops) fn add(&mut self, number: u64, bad: &BadItem) {
-        let text = visible_excerpt(&bad.to_string(), MAX_CHARS);
+        let text = || visible_excerpt(&bad.to_string(), MAX_CHARS);
         match bad.effect {
             BadItemEffect::Ignored => {
                 self.ignored += 1;
                 if self.ignored_first.len() < MAX_RECORDED {
-                    self.ignored_first.push(text);
+                    self.ignored_first.push(text());
                 }
                 return;
             }
             BadItemEffect::RestUnread => {
-                self.unread.get_or_insert(text);
+                self.unread.get_or_insert_with(text);
             }
             BadItemEffect::Bad => {}
         }
-        self.add_text(number, &bad.to_string());
+        // Only the first ones are shown, and there may be millions.
+        if self.lists(number) {
+            self.add_text(number, &bad.to_string());
+        } else {
+            self.count += 1;
+        }
     }
 
     /// Adds one whose place is part of the text.

@@ -2,7 +2,9 @@
 
 use super::bad_items::{BadItemList, MAX_RECORDED, OnBadItem, SourceReport};
 use super::batch_rest::BatchRest;
+use super::batch_size::BatchSize;
 use super::task_query::Query;
+use crate::disk_space::check_space;
 use crate::error::{Error, Result};
 use crate::items::{self, BadItem, BadItemEffect, InlineItems, Item, ItemSource, Staging};
 use crate::model::field::visible_excerpt;
@@ -62,6 +64,7 @@ impl Origin<'_> {
             dates: DateSpan::new(session.read(|tx| Ok(tx.now().date()))?),
             read: 0,
             progress: session.progress().clone(),
+            size: BatchSize::new(session.launcher().cloned()),
         };
         let is_elsewhere = self.source.is_some() || self.query.is_some();
         let mut rest = None;
@@ -103,9 +106,10 @@ impl Origin<'_> {
                 }
             }
         }
-        let Collector { mut staging, mut bad, dates, .. } = collector;
+        let Collector { mut staging, mut bad, dates, size, .. } = collector;
         list_duplicates(&mut staging, &mut bad)?;
         let report = bad.check(self.on_bad_item, self.done, (self.parameter(), self.name()))?;
+        check_space(session.folder(), size.bytes_on_disk(), "a batch of these items")?;
         Ok(Collected { report: report.complete(dates, rest, session.caller()), staging })
     }
 
@@ -189,6 +193,7 @@ struct Collector {
     dates: DateSpan,
     read: u64,
     progress: ProgressReporter,
+    size: BatchSize,
 }
 
 impl Collector {
@@ -207,7 +212,10 @@ impl Collector {
             Err(reason) => Err(BadItem::new(item.origin, reason)),
         });
         match grouped {
-            Ok((item, group)) => self.staging.push(&item, group)?,
+            Ok((item, group)) => {
+                self.size.add(&item)?;
+                self.staging.push(&item, group)?;
+            }
             Err(bad) => self.bad.add(number, &bad),
         }
         Ok(())

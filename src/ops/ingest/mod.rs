@@ -2,6 +2,7 @@
 
 pub(in crate::ops) mod bad_items;
 pub(in crate::ops) mod batch_rest;
+mod batch_size;
 pub(in crate::ops) mod chunk_plan;
 pub(in crate::ops) mod collect;
 pub(in crate::ops) mod extend;

@@ -6,6 +6,8 @@ use crate::model::text::excerpt;
 
 /// A known parameter is suggested for an unknown one if their Jaro-Winkler similarity is above this.
 const SIMILAR: f64 = 0.7;
+/// A longer name is compared with no known one. The comparison takes quadratic time.
+const MAX_COMPARED: usize = 100;
 
 /// The reason for a refused value. Only serde's message about a wrong type is changed.
 pub(in crate::ops) fn in_plain_words(reason: &str, value: Option<&Value>) -> String {
@@ -41,6 +43,7 @@ pub(in crate::ops) fn unknown_name(unknown: &str) -> (&str, String, Vec<&str>) {
     let allowed: Vec<&str> = rest.split('`').skip(1).step_by(2).collect();
     let suggestion = allowed
         .iter()
+        .filter(|_| name.len() <= MAX_COMPARED)
         .map(|candidate| (strsim::jaro_winkler(name, candidate), candidate))
         .filter(|(similarity, _)| *similarity > SIMILAR)
         .max_by(|a, b| a.0.total_cmp(&b.0))

@@ -6,6 +6,7 @@
 use serde_json::{Map, Value};
 
 use crate::model::exact_json::parse_exact;
+use crate::model::json_limits::refuse_too_many_values;
 use crate::model::limits::whole_number;
 
 /// Some clients add this parameter to every call, to order their own calls.
@@ -105,6 +106,8 @@ fn from_text(wanted: &str, text: &str) -> Option<Value> {
         return Some(Value::Null);
     }
     match wanted {
+        // A text with too many values stays a text, which is refused as one.
+        "array" | "object" if refuse_too_many_values(text.as_bytes()).is_some() => None,
         "array" => text.starts_with('[').then(|| parse_exact(text).ok())?,
         "object" => text.starts_with('{').then(|| parse_exact(text).ok())?,
         "integer" => {

@@ -51,6 +51,10 @@ impl RunnerLauncher for Launcher {
         })
     }
 
+    fn max_batch_mb(&self) -> Result<u64> {
+        Ok(Config::load(&self.agent_folders)?.limits().max_batch_mb)
+    }
+
     fn is_running(&self, batch: &TaskId) -> Result<bool> {
         run_lock::is_held(&self.data, batch)
     }

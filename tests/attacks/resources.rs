@@ -1,0 +1,157 @@
+//! Requests that cost the server or the disk far more than they cost the attacker.
+
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use crate::support::mount::Mount;
+use crate::support::store::Store;
+
+/// A worker whose claim has ended keeps writing: each of its receipts was kept as a late one, 64 KiB at a time.
+#[test]
+fn a_worker_that_lost_its_claim_cannot_fill_the_store() {
+    let store = Store::new();
+    let mut server = store.serve();
+    let batch =
+        server.call("create_batch", json!({"title": "B", "instructions": "Do.", "items": ["a", "b"]})).ok();
+    let chunk = batch.text("/chunks/0/id");
+    let lost = server.call("claim_task", json!({"id": chunk, "worker": "w"})).ok()["claim"]["token"].clone();
+    server.call("release_task", json!({"id": chunk, "claim": lost})).ok();
+    let text = "x".repeat(60 * 1024);
+    let mut write = |number: u64| {
+        let body = format!("{number} {text}");
+        server.call(
+            "update_task",
+            json!({"id": chunk, "claim": lost, "item": "a", "outcome": "done", "body": body}),
+        )
+    };
+    for number in 1..=100 {
+        let late = write(number);
+        assert_eq!(
+            (late.refusal(), &late["receipt"]["late"]),
+            ("claim_lost", &json!(true)),
+            "{}",
+            late.value
+        );
+    }
+    for number in 101..=103 {
+        let refused = write(number);
+        assert_eq!((refused.refusal(), &refused["receipt"]), ("claim_lost", &Value::Null));
+        assert!(refused.message().contains("The receipt was not kept"), "{}", refused.message());
+        assert!(refused.message().contains("at most 100 are kept per claim"), "{}", refused.message());
+    }
+    let count = "SELECT count(*) FROM receipt WHERE late";
+    assert_eq!(store.sql().query_row(count, [], |row| row.get(0)), Ok(100));
+    // The next claim has a quota of its own.
+    let next = server.call("claim_task", json!({"id": chunk, "worker": "w"})).ok()["claim"]["token"].clone();
+    server.call("release_task", json!({"id": chunk, "claim": next})).ok();
+    let late = server.call("update_task", json!({"id": chunk, "claim": next, "body": "- it did happen"}));
+    assert_eq!((late.refusal(), &late["receipt"]["late"]), ("claim_lost", &json!(true)), "{}", late.value);
+}
+
+/// One line of 16 MB has eight million values. Parsed, they took 1.8 GB and more than a minute.
+#[test]
+fn too_many_values_are_refused_before_they_are_parsed() {
+    let store = Store::new();
+    let mut server = store.serve();
+    let list = |element: &str, count: usize| format!("[{}]", vec![element; count].join(","));
+    let parsed = |text: String| serde_json::from_str::<Value>(&text).unwrap();
+    let batch = |items: Value| json!({"title": "B", "instructions": "Do.", "items": items});
+    let many = 600_000;
+    for (what, tool, arguments) in [
+        ("items", "create_batch", batch(parsed(list("0", many)))),
+        ("ids", "complete_tasks", json!({"ids": parsed(list("\"a\"", many))})),
+        ("one item", "create_batch", batch(json!([{"key": "a", "more": parsed(list("[]", 300_000))}]))),
+    ] {
+        let request = json!({"jsonrpc": "2.0", "id": 7_000, "method": "tools/call",
+            "params": {"name": tool, "arguments": arguments}});
+        let started = Instant::now();
+        server.write_line(&request.to_string());
+        let reply = server.answer(7_000).expect("an answer");
+        let message = reply["error"]["message"].as_str().unwrap_or_default();
+        assert!(message.contains("more than the allowed 250000 values"), "{what}: {reply}");
+        assert!(started.elapsed() < Duration::from_secs(20), "{what}: {:?}", started.elapsed());
+    }
+    // The same as the text of a list, which is one value of the line.
+    for (tool, arguments, why) in [
+        ("create_batch", batch(list("0", many).into()), "more than the allowed 250000 values"),
+        (
+            "create_batch",
+            batch(list("\"a\"", 100_001).into()),
+            "more than 100000 items in the request itself",
+        ),
+        ("complete_tasks", json!({"ids": list("\"a\"", many)}), "ids: "),
+    ] {
+        let refused = server.call(tool, arguments);
+        assert_eq!(refused.refusal(), "invalid_argument");
+        assert!(refused.message().contains(why), "{}", refused.message());
+        assert!(refused.message().len() < 1_000);
+    }
+    // An unknown name was compared with each known one, in quadratic time.
+    let started = Instant::now();
+    let refused = server.call("create_task", json!({"title": "T", "k".repeat(2_000_000): 1}));
+    assert_eq!(refused.refusal(), "invalid_argument");
+    assert!(started.elapsed() < Duration::from_secs(20), "{:?}", started.elapsed());
+    server.create_task("The server still answers");
+}
+
+/// Long names of columns and short rows: each item repeats the names, and 0.8 MB of CSV became a store of 500 MB.
+#[test]
+fn a_short_file_does_not_become_a_large_batch() {
+    let store = Store::new().with_config("[limits]\nmax_batch_mb = 2\n");
+    let names: Vec<String> = (0..250).map(|n| format!("{n}-{}", "x".repeat(1_000))).collect();
+    let mut csv = format!("key,{}\n", names.join(","));
+    for row in 0..2_000 {
+        csv += &format!("{row}{}\n", ",".repeat(250));
+    }
+    store.write("wide.csv", &csv);
+    let mut server = store.serve();
+    let request = |path: &str| json!({"title": "B", "instructions": "Do.", "source": {"path": path}});
+    let refused = server.call("create_batch", request("wide.csv"));
+    assert_eq!(refused.refusal(), "too_large", "{}", refused.message());
+    assert!(refused.message().contains("at most 2 MiB (limits.max_batch_mb"), "{}", refused.message());
+    // A person without a configuration has a limit of 2 GiB, and the growth of each file is limited.
+    let person = Store::new();
+    person.write("wide.csv", &csv);
+    let refused =
+        person.tasktally(["create-batch", "B", "--instructions", "Do.", "--source", "wide.csv"]).code(2);
+    let text = refused.output();
+    assert!(text.contains("each item repeats the names of the 251 columns"), "{text}");
+    assert!(
+        text.contains("At most 32 bytes of items are allowed for each byte of the file, plus 64 MiB"),
+        "{text}"
+    );
+    let count = "SELECT count(*) FROM item";
+    assert_eq!(store.sql().query_row(count, [], |row| row.get(0)), Ok(0));
+}
+
+/// Large writes to an almost full disk failed only once the disk was full, for every process that uses it.
+#[test]
+fn a_large_write_to_an_almost_full_disk_is_refused_before_it_begins() {
+    let store = Store::new();
+    let Some(_disk) = Mount::tmpfs(store.folder().join("disk"), "60m") else { return };
+    let small = store.at("disk/tasktally.db");
+    let rows: String =
+        (0..40_000).map(|n| format!("{{\"key\":\"{n}\",\"text\":\"{}\"}}\n", "x".repeat(500))).collect();
+    small.write("rows.jsonl", rows);
+    let refused =
+        small.tasktally(["create-batch", "B", "--instructions", "Do.", "--source", "rows.jsonl"]).code(2);
+    let text = refused.output();
+    assert!(text.contains("a batch of these items needs about"), "{text}");
+    assert!(text.contains("MiB are free; nothing was written"), "{text}");
+    // The same items fit on another disk. Neither its backup nor its export fits on this one.
+    let large = Store::new();
+    let source = small.folder().join("rows.jsonl").display().to_string();
+    large.tasktally(["create-batch", "B", "--instructions", "Do.", "--source", &source]).success();
+    let target = small.folder().join("disk/copy.db").display().to_string();
+    let refused = large.tasktally(["backup", &target]).code(2);
+    assert!(refused.output().contains("the backup needs about"), "{}", refused.output());
+    let export = small.folder().join("all.jsonl").display().to_string();
+    large.tasktally(["export", &export]).success();
+    let other = small.folder().join("disk/other.db").display().to_string();
+    let refused = large.tasktally(["--db", &other, "import", &export]).code(2);
+    assert!(refused.output().contains("the import of"), "{}", refused.output());
+    let left: Vec<_> =
+        std::fs::read_dir(small.folder().join("disk")).unwrap().flatten().map(|f| f.file_name()).collect();
+    assert!(left.iter().all(|name| name.to_string_lossy().starts_with("tasktally.db")), "{left:?}");
+}
