@@ -8,7 +8,8 @@ use thiserror::Error;
 
 use super::json_syntax::json_error;
 use crate::model::exact_json::{compact, parse_exact};
-use crate::model::field::{field_name, is_hidden, lookup, visible_excerpt};
+use crate::model::field::{field_name, lookup, visible_excerpt};
+use crate::model::hidden::is_control;
 
 /// The longest key, in characters.
 const MAX_KEY: usize = 200;
@@ -290,7 +291,7 @@ fn key_text(value: &Value) -> Result<String, String> {
             visible_excerpt(&key, 40)
         ));
     }
-    if key.chars().any(is_hidden) {
+    if key.chars().any(is_control) {
         return Err(format!(
             "the key \"{}\" holds control or bidirectional characters; remove them, or name another field with key=…",
             visible_excerpt(&key, 80)

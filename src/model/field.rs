@@ -4,6 +4,8 @@ use std::borrow::Cow;
 
 use serde_json::{Map, Value};
 
+use super::hidden::with_hidden;
+
 /// The value at `field`: a top-level name, or a JSON pointer if it starts with `/`.
 pub fn lookup<'a>(fields: &'a Map<String, Value>, field: &str) -> Option<&'a Value> {
     let Some(pointer) = field.strip_prefix('/') else {
@@ -31,21 +33,15 @@ fn segment(escaped: &str) -> Cow<'_, str> {
     }
 }
 
-/// Whether a character can make displayed text differ from the stored text: control characters and bidirectional
-/// overrides.
-pub fn is_hidden(c: char) -> bool {
-    c.is_control() || matches!(c, '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
-}
-
 /// The first `max` characters of the text, with hidden characters escaped.
 pub fn visible_excerpt(text: &str, max: usize) -> String {
     let mut shown = String::new();
-    for (n, c) in text.chars().enumerate() {
+    for (n, (c, is_hidden)) in with_hidden(text).enumerate() {
         if n == max {
             shown.push('…');
             break;
         }
-        if is_hidden(c) {
+        if is_hidden {
             shown.extend(c.escape_unicode());
         } else {
             shown.push(c);

@@ -66,9 +66,24 @@ impl TaskId {
         self == other || self.chunk_number().is_some_and(|chunk| other.chunk_number() == Some(chunk))
     }
 
-    /// An id read from the store, not checked again.
+    /// An id as it was written earlier, by a reply or a request; not checked again.
     pub fn stored(id: String) -> Self {
         TaskId(id)
+    }
+
+    /// An id that was read from a store. It becomes part of the names of files and folders, and other programs can write to
+    /// a store's file, so it is checked.
+    ///
+    /// # Errors
+    /// The reason why it is no id.
+    pub fn from_store(id: String) -> Result<Self, String> {
+        if id.starts_with(['.', '-']) || id.contains("..") || id.parse::<TaskId>().is_err() {
+            return Err(format!(
+                "the store has '{}' as the id of a task, which this program never writes; another program changed the store, restore a backup",
+                excerpt(&id)
+            ));
+        }
+        Ok(TaskId(id))
     }
 
     /// The id as text.
@@ -216,6 +231,17 @@ mod tests {
         assert_eq!(ids.len(), 10_000);
         for id in &ids {
             assert_eq!(id.as_str().parse::<TaskId>().as_ref(), Ok(id));
+        }
+    }
+
+    #[test]
+    fn an_id_of_a_store_cannot_leave_a_folder() {
+        let check =
+            |id: &str, is_id: bool| assert_eq!(TaskId::from_store(id.to_owned()).is_ok(), is_id, "{id}");
+        check("k3m9p0q1r2s3", true);
+        check("k3m9p0q1r2s3.07", true);
+        for id in ["", "..", "../x", "a/b", "a..b", ".a", "-rf", "a\0", "a\n", "a\u{200b}", &"a".repeat(65)] {
+            check(id, false);
         }
     }
 

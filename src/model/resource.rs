@@ -3,7 +3,8 @@
 
 use serde_json::{Map, Value};
 
-use super::field::{is_hidden, lookup, visible_excerpt};
+use super::field::{lookup, visible_excerpt};
+use super::hidden::is_control;
 use super::text::LineText;
 
 /// The field that is read if the batch names none.
@@ -32,7 +33,7 @@ impl Resource {
                 path.len()
             ));
         }
-        if path.chars().any(is_hidden) {
+        if path.chars().any(is_control) {
             return Err(format!(
                 "'{}' contains control or bidirectional characters, which are not allowed in a resource",
                 visible_excerpt(path, 80)

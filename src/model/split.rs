@@ -6,7 +6,8 @@ use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::field::{is_hidden, lookup, visible_excerpt};
+use super::field::{lookup, visible_excerpt};
+use super::hidden::is_control;
 use super::item_date::{ItemDate, Precision};
 
 /// The longest category, in characters: it becomes part of a task's title.
@@ -183,7 +184,7 @@ fn category(value: Option<&Value>) -> Result<String, String> {
             visible_excerpt(&label, 80)
         ));
     }
-    if label.chars().any(is_hidden) {
+    if label.chars().any(is_control) {
         return Err(format!(
             "'{}' contains control or bidirectional characters, which are not allowed in a category: it becomes part of a task's title",
             visible_excerpt(&label, 80)

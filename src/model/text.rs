@@ -5,7 +5,8 @@ use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::field::{is_hidden, visible_excerpt};
+use super::field::visible_excerpt;
+use super::hidden::is_control;
 
 /// The beginning of the reason for a text that is too large.
 const TOO_LARGE: &str = "the text that starts with";
@@ -49,7 +50,7 @@ impl TextLimit {
         }
         let bad = value
             .char_indices()
-            .find(|&(_, c)| is_hidden(c) && !(self.multi_line && matches!(c, '\n' | '\r' | '\t')));
+            .find(|&(_, c)| is_control(c) && !(self.multi_line && matches!(c, '\n' | '\r' | '\t')));
         match bad {
             None => Ok(()),
             Some((at, c)) => Err(format!(
@@ -63,6 +64,15 @@ impl TextLimit {
             )),
         }
     }
+}
+
+/// Checks that a stored name is one line without control or bidirectional characters. Names that the server makes can be
+/// longer than those of requests.
+///
+/// # Errors
+/// The first character that is not allowed.
+pub fn check_line(value: &str) -> Result<(), String> {
+    TextLimit { max_bytes: usize::MAX, multi_line: false }.check(value)
 }
 
 macro_rules! text {

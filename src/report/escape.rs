@@ -3,7 +3,7 @@
 
 use std::fmt::{self, Display, Formatter, Write};
 
-use crate::model::field::is_hidden;
+use crate::model::hidden::with_hidden;
 
 /// Text in HTML, inside an element or a quoted attribute.
 pub(super) struct Html<'a>(pub(super) &'a str);
@@ -16,34 +16,35 @@ pub(super) struct Fenced<'a>(pub(super) &'a str);
 
 impl Display for Html<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        self.0.chars().try_for_each(|c| match c {
+        with_hidden(self.0).try_for_each(|(c, is_hidden)| match c {
             '\n' | '\t' => f.write_char(c),
-            c => write_html(f, c),
+            c => write_html(f, c, is_hidden),
         })
     }
 }
 
-fn write_html(f: &mut Formatter<'_>, c: char) -> fmt::Result {
+fn write_html(f: &mut Formatter<'_>, c: char, is_hidden: bool) -> fmt::Result {
     match c {
         '&' => f.write_str("&amp;"),
         '<' => f.write_str("&lt;"),
         '>' => f.write_str("&gt;"),
         '"' => f.write_str("&quot;"),
         '\'' => f.write_str("&#39;"),
-        c => write_visible(f, c),
+        c => write_visible(f, c, is_hidden),
     }
 }
 
 /// Writes a character, or its escape if it is hidden.
-fn write_visible(f: &mut Formatter<'_>, c: char) -> fmt::Result {
-    if is_hidden(c) { write!(f, "{}", c.escape_unicode()) } else { f.write_char(c) }
+fn write_visible(f: &mut Formatter<'_>, c: char, is_hidden: bool) -> fmt::Result {
+    if is_hidden { write!(f, "{}", c.escape_unicode()) } else { f.write_char(c) }
 }
 
 impl Display for Markdown<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let mut before = ['\0'; 3];
-        let mut chars = self.0.trim().chars().peekable();
-        while let Some(c) = chars.next() {
+        let mut chars = with_hidden(self.0.trim()).peekable();
+        while let Some((c, is_hidden)) = chars.next() {
+            let next = chars.peek().map(|(next, _)| *next);
             match c {
                 '\n' => f.write_str("<br>")?,
                 '\t' => f.write_char(' ')?,
@@ -58,13 +59,13 @@ impl Display for Markdown<'_> {
                     write!(f, "\\{c}")?;
                 }
                 // Renderers turn bare addresses into links and :words: into emoji, but not 10:30.
-                ':' if !(before[2].is_ascii_digit() && chars.peek().is_some_and(char::is_ascii_digit))
-                    && chars.peek().is_some_and(|next| !next.is_whitespace()) =>
+                ':' if !(before[2].is_ascii_digit() && next.is_some_and(|next| next.is_ascii_digit()))
+                    && next.is_some_and(|next| !next.is_whitespace()) =>
                 {
                     f.write_str("\\:")?;
                 }
                 '.' if before.iter().all(|c| matches!(c, 'w' | 'W')) => f.write_str("\\.")?,
-                c if is_hidden(c) => {
+                c if is_hidden => {
                     let number = c.escape_unicode().to_string();
                     f.write_str(&number.replace('\\', "&#92;").replace('{', "\\{").replace('}', "\\}"))?;
                 }
@@ -82,8 +83,8 @@ impl Display for Fenced<'_> {
         let longest = self.0.split(|c| c != '`').map(str::len).max().unwrap_or(0);
         let fence = "`".repeat(longest.max(2) + 1);
         writeln!(f, "{fence}text")?;
-        for c in self.0.chars() {
-            if matches!(c, '\n' | '\t') { f.write_char(c)? } else { write_visible(f, c)? }
+        for (c, is_hidden) in with_hidden(self.0) {
+            if matches!(c, '\n' | '\t') { f.write_char(c)? } else { write_visible(f, c, is_hidden)? }
         }
         write!(f, "\n{fence}")
     }
@@ -135,7 +136,7 @@ mod tests {
             assert!(!markdown.replace("<br>", "").contains(['<', '>', '|', '\n']), "{markdown}");
             assert!(!markdown.replace("\\:", "").contains("://") && !markdown.to_lowercase().contains("www."), "{markdown}");
             for shown in [html, markdown] {
-                assert!(!shown.chars().any(|c| is_hidden(c) && !matches!(c, '\n' | '\t')), "{shown:?}");
+                assert!(!with_hidden(&shown).any(|(c, is_hidden)| is_hidden && !matches!(c, '\n' | '\t')), "{shown:?}");
             }
         }
     }

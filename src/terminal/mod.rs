@@ -2,7 +2,6 @@
 //! progress bars and colours.
 
 mod colour;
-mod escape;
 mod mention_syntax;
 mod mentions;
 mod output;
@@ -12,8 +11,8 @@ mod stream_decoder;
 mod table;
 mod width;
 
+pub(crate) use crate::model::hidden::escape_hidden;
 pub(crate) use colour::{colours_are_wanted, stdout_has_colours};
-pub(crate) use escape::escape_hidden;
 pub(crate) use mentions::{hyphenated, with_commands};
 pub(crate) use output::{is_closed_output, output_error, print_line, recognise_closed_output};
 pub(crate) use progress_bar::{ProgressLine, bar_style};

@@ -1,6 +1,6 @@
 //! Bytes that arrive in pieces, as text for a terminal.
 
-use super::escape::escape_hidden;
+use crate::model::hidden::escape_hidden;
 
 /// Decodes a stream of UTF-8 that is read in pieces. A character that is split between two pieces is joined
 /// again; control and bidirectional characters are escaped.

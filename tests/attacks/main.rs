@@ -6,9 +6,11 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod hidden_text;
 mod items;
 mod programs;
 mod repository;
+mod resources;
 mod scopes;
 mod store_file;
 mod working_dir;

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use super::batch::categories;
 use crate::error::{Error, Result};
+use crate::model::hidden::escape_hidden;
 use crate::model::id::TaskId;
 use crate::model::text::excerpt;
 use crate::ops::Session;
@@ -80,7 +81,13 @@ fn read_chunk(tx: &dyn StoreRead, id: &TaskId) -> Result<Option<ChunkFiles>> {
                     tx.receipt(task.row, settled.receipt)?.map(|receipt| receipt.text).unwrap_or_default();
                 let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
                 let category = settled.category.as_deref().unwrap_or(settled.outcome.as_str());
-                writeln!(details, "- {key} | {} | {} | {}", settled.outcome, excerpt(category), line)
+                writeln!(
+                    details,
+                    "- {key} | {} | {} | {}",
+                    settled.outcome,
+                    excerpt(category),
+                    escape_hidden(&line)
+                )
             }
         };
         Ok(())

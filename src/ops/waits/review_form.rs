@@ -77,7 +77,7 @@ pub(in crate::ops) fn question(
         }
     }
     let subject = match chunks {
-        [(_, chunk)] => format!("chunk {} ({})", chunk.id, excerpt(&chunk.title)),
+        [(_, chunk)] => format!("chunk {} ({})", chunk.id, quoted(&chunk.title)),
         many => {
             let numbers: Vec<u64> = many.iter().map(|(chunk, _)| chunk.number).collect();
             format!("{} chunks in review ({})", many.len(), ranges(&numbers, CHUNKS))
@@ -87,13 +87,13 @@ pub(in crate::ops) fn question(
     let counts: Vec<String> = categories
         .iter()
         .take(CATEGORIES)
-        .map(|(category, count)| format!("{count} {}", excerpt(category)))
+        .map(|(category, count)| format!("{count} {}", word(category)))
         .collect();
     let more = if categories.len() > CATEGORIES { " and others" } else { "" };
     let mut message = format!(
-        "Batch \"{}\", {subject}, after step {}. {}: {}{more}.",
-        excerpt(&task.title),
-        steps.iter().map(|step| excerpt(step)).collect::<Vec<_>>().join(", "),
+        "Batch {}, {subject}, after step {}. {}: {}{more}.",
+        quoted(&task.title),
+        steps.iter().map(|step| word(step)).collect::<Vec<_>>().join(", "),
         counted(items, "item"),
         if counts.is_empty() { "none settled".to_owned() } else { counts.join(", ") },
     );
@@ -101,7 +101,7 @@ pub(in crate::ops) fn question(
     for (category, _) in categories.iter().take(CATEGORIES) {
         for sample in samples.get(category).into_iter().flatten() {
             let receipt = visible_excerpt(&sample.receipt, RECEIPT_CHARS);
-            message += &format!("\n[{}] {}: {receipt}", excerpt(category), excerpt(&sample.item));
+            message += &format!("\n[{}] {}: {receipt}", word(category), word(&sample.item));
         }
     }
     if !in_doubt.is_empty() {
@@ -113,6 +113,18 @@ pub(in crate::ops) fn question(
         );
     }
     Ok(ReviewQuestion { name: question_name(task, chunks), message })
+}
+
+/// A text of an agent in quotes. It cannot end them: quotes and backslashes within it are escaped.
+fn quoted(text: &str) -> String {
+    format!("\"{}\"", excerpt(&text.replace('\\', "\\\\").replace('"', "\\\"")))
+}
+
+/// A name of an agent: in quotes if it has characters that could be read as part of the form.
+fn word(name: &str) -> String {
+    let is_plain =
+        |c: char| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_' | '.' | '/' | '@' | '+' | '#');
+    if name.chars().all(is_plain) { excerpt(name) } else { quoted(name) }
 }
 
 /// The number of items by category over all chunks, largest first.
@@ -147,7 +159,7 @@ fn collect_samples(
                 of_category.push(sample);
             }
         }
-        in_doubt.extend(view.in_doubt.into_iter().map(|doubt| excerpt(&doubt.item)));
+        in_doubt.extend(view.in_doubt.into_iter().map(|doubt| word(&doubt.item)));
     }
     Ok((samples, in_doubt))
 }

@@ -141,7 +141,7 @@ impl BatchRead for Tx<'_> {
             "SELECT t.id, count(*) FROM item i INDEXED BY item_by_start JOIN task t ON t.row_id = i.batch
               WHERE i.started_receipt IS NOT NULL GROUP BY i.batch ORDER BY i.batch LIMIT ?1",
             [limit],
-            |row| Ok((TaskId::stored(row.get(0)?), row.get(1)?)),
+            |row| Ok((rows::task_id(row, 0)?, row.get(1)?)),
         )
     }
 

@@ -24,5 +24,5 @@ pub(super) fn ids_with_prefix(
         (false, "") => NEWEST,
         (false, _) => RANGE,
     };
-    tx.all(sql, params![prefix, limit], |row| row.get(0).map(TaskId::stored))
+    tx.all(sql, params![prefix, limit], |row| super::rows::task_id(row, 0))
 }

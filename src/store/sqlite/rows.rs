@@ -69,6 +69,17 @@ pub(super) fn json<T: serde::de::DeserializeOwned>(row: &SqlRow<'_>, column: usi
         .map_err(|error| rusqlite::Error::FromSqlConversionFailure(column, Type::Text, Box::new(error)))
 }
 
+/// The id of a task.
+pub(super) fn task_id(row: &SqlRow<'_>, column: usize) -> rusqlite::Result<TaskId> {
+    TaskId::from_store(row.get(column)?)
+        .map_err(|error| rusqlite::Error::FromSqlConversionFailure(column, Type::Text, error.into()))
+}
+
+/// The id of a task in the column `id`.
+pub(super) fn named_task_id(row: &SqlRow<'_>) -> rusqlite::Result<TaskId> {
+    task_id(row, row.as_ref().column_index("id")?)
+}
+
 pub(super) fn task(row: &SqlRow<'_>) -> rusqlite::Result<Task> {
     let role: String = row.get(15)?;
     let worker: Option<String> = row.get(23)?;
@@ -84,7 +95,7 @@ pub(super) fn task(row: &SqlRow<'_>) -> rusqlite::Result<Task> {
     };
     Ok(Task {
         row: row.get(0)?,
-        id: TaskId::stored(row.get(1)?),
+        id: task_id(row, 1)?,
         title: row.get(2)?,
         task_type: word(row, 3)?,
         status: word(row, 4)?,
@@ -92,7 +103,7 @@ pub(super) fn task(row: &SqlRow<'_>) -> rusqlite::Result<Task> {
         order: row.get(6)?,
         project: row.get(7)?,
         parent_row: row.get(8)?,
-        parent: row.get::<_, Option<String>>(28)?.map(TaskId::stored),
+        parent: row.get::<_, Option<String>>(28)?.map(|_| task_id(row, 28)).transpose()?,
         assignee: row.get(9)?,
         due: optional_moment(row, 10)?,
         tags: json(row, 11)?,
@@ -212,7 +223,7 @@ pub(super) fn chunk(row: &SqlRow<'_>, at: usize) -> rusqlite::Result<Chunk> {
     Ok(Chunk {
         row: row.get(at)?,
         batch_row: row.get(at + 1)?,
-        batch_id: TaskId::stored(row.get(at + 2)?),
+        batch_id: task_id(row, at + 2)?,
         number: row.get(at + 3)?,
         span: row.get(at + 4)?,
         attempts: row.get(at + 5)?,

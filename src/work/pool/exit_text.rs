@@ -1,6 +1,6 @@
 //! Describes in words how a worker's process ended.
 
-use crate::model::field::is_hidden;
+use crate::model::hidden::is_control;
 use crate::work::supervisor::{ProcessExit, StopReason};
 
 /// The most characters of a receipt that is made from a command's output.
@@ -64,7 +64,7 @@ fn shorten_start(text: &str, max: usize) -> String {
 /// An output as it may appear in a receipt: without control characters. If it is cut to the limit, it says so.
 pub(super) fn printable(text: &str) -> String {
     let shown = |text: &mut dyn Iterator<Item = char>| -> String {
-        text.map(|c| if is_hidden(c) { ' ' } else { c }).collect()
+        text.map(|c| if is_control(c) { ' ' } else { c }).collect()
     };
     let text = text.trim_end();
     let count = text.chars().count();

@@ -8,13 +8,14 @@ use crate::model::id::TaskId;
 use crate::model::in_doubt::InDoubtPolicy;
 use crate::model::status::{Complexity, ItemReport, Outcome, Status, TaskType};
 use crate::model::step::Checkpoint;
+use crate::model::text::check_line;
 
 /// The content of a column, which decides its form in a line.
 #[derive(Clone, Copy)]
 pub(super) enum ColumnKind {
     /// A text.
     Text,
-    /// A text that the function has to accept: one of an enum's words, or an id.
+    /// A text that the function has to accept: one of an enum's words, an id, or a name of one line.
     Word(fn(&str) -> Result<(), String>),
     /// A number.
     Number,
@@ -57,17 +58,17 @@ pub(super) const TABLES: &[Table] = &[
         columns: &[
             ("row_id", Number),
             ("id", Word(is::<TaskId>)),
-            ("title", Text),
+            ("title", Word(check_line)),
             ("type", Word(is::<TaskType>)),
             ("status", Word(is::<Status>)),
             ("priority", Number),
             ("position", Number),
-            ("project", Text),
+            ("project", Word(check_line)),
             ("parent", Task),
-            ("assignee", Text),
+            ("assignee", Word(check_line)),
             ("due_at", Time),
             ("tags", Json),
-            ("effort", Text),
+            ("effort", Word(check_line)),
             ("context", Text),
             ("complexity", Word(is::<Complexity>)),
             ("role", Text),
@@ -83,7 +84,7 @@ pub(super) const TABLES: &[Table] = &[
             ("change_number", Number),
             ("status_changed", Number),
             ("generation", Number),
-            ("claim_worker", Text),
+            ("claim_worker", Word(check_line)),
             ("claim_token", Text),
             ("claimed_at", Time),
             ("expires_at", Time),
@@ -94,7 +95,7 @@ pub(super) const TABLES: &[Table] = &[
         name: "task_count",
         order: "project, queue_state, type, priority",
         columns: &[
-            ("project", Text),
+            ("project", Word(check_line)),
             ("queue_state", Text),
             ("type", Word(is::<TaskType>)),
             ("priority", Number),
@@ -114,14 +115,14 @@ pub(super) const TABLES: &[Table] = &[
             ("task", Task),
             ("number", Number),
             ("created_at", Time),
-            ("author", Text),
+            ("author", Word(check_line)),
             ("text", Text),
-            ("item_key", Text),
+            ("item_key", Word(check_line)),
             ("outcome", Word(is::<ItemReport>)),
-            ("category", Text),
+            ("category", Word(check_line)),
             ("late", Flag),
-            ("step_name", Text),
-            ("model", Text),
+            ("step_name", Word(check_line)),
+            ("model", Word(check_line)),
             ("tokens_in", Number),
             ("tokens_out", Number),
             ("cost_millionths", Number),
@@ -157,7 +158,7 @@ pub(super) const TABLES: &[Table] = &[
             ("pause_reason", Text),
             ("finish_task", Task),
             ("in_doubt_policy", Word(is::<InDoubtPolicy>)),
-            ("worker_profile", Text),
+            ("worker_profile", Word(check_line)),
             ("on_conflict", Word(is::<OnConflict>)),
             ("resource_fields", Json),
             ("accepted_failures", LaterNumber),
@@ -170,7 +171,7 @@ pub(super) const TABLES: &[Table] = &[
             ("task", Task),
             ("batch", Task),
             ("number", Number),
-            ("span", Text),
+            ("span", Word(check_line)),
             ("attempts", Number),
             ("items_total", Number),
             ("items_done", Number),
@@ -189,10 +190,10 @@ pub(super) const TABLES: &[Table] = &[
             ("chunk", Task),
             ("position", Number),
             ("batch", Task),
-            ("key", Text),
+            ("key", Word(check_line)),
             ("fields", Json),
             ("outcome", Word(is::<Outcome>)),
-            ("category", Text),
+            ("category", Word(check_line)),
             ("receipt_number", Number),
             ("step_index", Number),
             ("started_receipt", Number),
@@ -207,14 +208,14 @@ pub(super) const TABLES: &[Table] = &[
             ("position", Number),
             ("step_index", Number),
             ("outcome", Word(is::<Outcome>)),
-            ("category", Text),
+            ("category", Word(check_line)),
             ("receipt_number", Number),
         ],
     },
     Table {
         name: "category_count",
         order: "task, category",
-        columns: &[("task", Task), ("category", Text), ("count", Number)],
+        columns: &[("task", Task), ("category", Word(check_line)), ("count", Number)],
     },
     Table {
         name: "cost_total",
@@ -222,7 +223,7 @@ pub(super) const TABLES: &[Table] = &[
         columns: &[
             ("task", Task),
             ("grouped_by", Text),
-            ("group_name", Text),
+            ("group_name", Word(check_line)),
             ("tokens_in", Number),
             ("tokens_out", Number),
             ("cost_millionths", Number),
@@ -241,12 +242,22 @@ pub(super) const TABLES: &[Table] = &[
     Table {
         name: "shared_resource",
         order: "chunk, resource_key, project",
-        columns: &[("chunk", Task), ("resource_key", Text), ("descendants_only", Flag), ("project", Text)],
+        columns: &[
+            ("chunk", Task),
+            ("resource_key", Text),
+            ("descendants_only", Flag),
+            ("project", Word(check_line)),
+        ],
     },
     Table {
         name: "resource_in_use",
         order: "project, resource_key, chunk",
-        columns: &[("project", Text), ("resource_key", Text), ("chunk", Task), ("descendants_only", Flag)],
+        columns: &[
+            ("project", Word(check_line)),
+            ("resource_key", Text),
+            ("chunk", Task),
+            ("descendants_only", Flag),
+        ],
     },
     Table {
         name: "stored_response",
