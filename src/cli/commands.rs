@@ -1,5 +1,7 @@
 //! The list of the commands that are not operations.
 
+use std::ffi::OsString;
+
 use clap::{Arg, Args, Command};
 
 use super::store_path::command_prefix;
@@ -68,6 +70,18 @@ pub(super) static ALL: &[Subcommand] = &[
             serve::log_to_stderr();
             let run_marker = call.matches.get_one::<String>("run-marker").map(String::as_str);
             work::run_supervisor_process(run_marker).map(|()| 0)
+        },
+    )
+    .internal(),
+    Subcommand::new(
+        work::SANDBOX_EXEC,
+        "Restrict this process to a sandbox and become the command of a worker",
+        sandbox_exec,
+        |call| {
+            let sandbox = call.matches.get_one::<String>("sandbox").map_or("", String::as_str);
+            let command: Vec<OsString> =
+                call.matches.get_many::<OsString>("command").into_iter().flatten().cloned().collect();
+            Err(work::run_in_sandbox(sandbox, &command))
         },
     )
     .internal(),
@@ -152,4 +166,16 @@ fn no_arguments(command: Command) -> Command {
 /// The argument by which a runner finds the processes of its workers.
 fn run_marker(command: Command) -> Command {
     command.arg(Arg::new("run-marker").help("The run marker").hide(true))
+}
+
+fn sandbox_exec(command: Command) -> Command {
+    command.arg(Arg::new("sandbox").help("The sandbox as JSON").required(true)).arg(
+        Arg::new("command")
+            .help("The program and its arguments")
+            .required(true)
+            .num_args(1..)
+            .last(true)
+            .allow_hyphen_values(true)
+            .value_parser(clap::value_parser!(OsString)),
+    )
 }

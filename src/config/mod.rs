@@ -10,6 +10,7 @@
 //! - `profile`, `profile_settings`: a worker command with its limits
 //! - `program`: whether a program can be run
 //! - `environment`, `work_dir`, `template`, `item_argument`: what a worker is started with
+//! - `sandbox`: what it may write, read and reach
 
 mod environment;
 pub mod example;
@@ -22,6 +23,7 @@ mod profile;
 mod profile_name;
 mod profile_settings;
 mod program;
+mod sandbox;
 mod setting_values;
 mod table_reader;
 mod template;
@@ -37,6 +39,7 @@ pub use location::{ConfigLocation, LocationSource};
 pub use profile::{Per, Profile};
 pub use profile_name::ProfileName;
 pub use program::find_program;
+pub use sandbox::Sandbox;
 pub use table_reader::Setting;
 pub use template::PlaceholderValues;
 pub use trusted_program::check_program;

@@ -10,6 +10,7 @@ use serde::Serialize;
 use super::environment::build_environment;
 use super::profile_name::ProfileName;
 use super::program::find_program;
+use super::sandbox::SandboxSetting;
 use super::table_reader::Setting;
 use super::template::{PlaceholderValues, Template};
 use super::trusted_program::check_program;
@@ -79,6 +80,7 @@ pub struct Profile {
     pub(super) allowed_variables: Vec<String>,
     pub(super) set_variables: Vec<(String, Template)>,
     pub(super) work_dir: WorkDirSetting,
+    pub(super) sandbox: Option<SandboxSetting>,
     pub(super) roots: Vec<PathBuf>,
     pub(super) settings: Vec<Setting>,
 }

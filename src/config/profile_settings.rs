@@ -8,6 +8,7 @@ use super::environment::{check_allowed_name, check_set_name};
 use super::limits::Limits;
 use super::profile::{Per, Profile, ProfileCommand, WorkDirSetting};
 use super::profile_name::ProfileName;
+use super::sandbox::SandboxSetting;
 use super::setting_values::IntegerRule;
 use super::table_reader::TableReader;
 use super::template::{Placeholder, Template};
@@ -49,6 +50,7 @@ impl Profile {
         let per = read_per(&mut from)?;
         let (allowed_variables, set_variables) = read_variables(&mut from, home)?;
         let work_dir = read_work_dir(&mut from, home)?;
+        let sandbox = SandboxSetting::read(&mut from, per, home)?;
         let per_chunk = per == Per::Chunk;
         let timeout = from.seconds("timeout_s", 1..=86_400, if per_chunk { 14_400 } else { 600 })?;
         let stalled_after = read_stalled_after(&mut from, per)?;
@@ -98,6 +100,7 @@ impl Profile {
             allowed_variables,
             set_variables,
             work_dir,
+            sandbox,
             roots: roots.to_vec(),
             settings: from.finish()?,
         })

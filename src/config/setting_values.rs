@@ -95,6 +95,17 @@ impl<'a> TableReader<'a> {
         Ok(value)
     }
 
+    /// A boolean.
+    pub(super) fn boolean(&mut self, field: &'static str, default: bool) -> Result<bool> {
+        let found = self.find(field);
+        let value = match found {
+            None => default,
+            Some(item) => item.as_bool().ok_or_else(|| self.bad_type(field, item, "true or false"))?,
+        };
+        self.record(field, json!(value), found.is_some());
+        Ok(value)
+    }
+
     /// A list of strings.
     pub(super) fn strings(&mut self, field: &'static str, default: &[&'a str]) -> Result<Vec<&'a str>> {
         let found = self.find(field);

@@ -3,10 +3,11 @@
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
+use super::sandbox;
 use super::this_program::require_process_table;
 use super::worktree;
 use crate::config::{PlaceholderValues, Profile};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::model::id::TaskId;
 
 /// Finds the program and checks the working directory that a chunk would get. Creates nothing. `data` is the data
@@ -16,6 +17,10 @@ use crate::model::id::TaskId;
 /// Why no worker could be started.
 pub fn check(profile: &Profile, data: &Path) -> Result<Vec<PathBuf>> {
     require_process_table()?;
+    if let Some(network) = profile.sandbox_network() {
+        sandbox::check_supported(network)
+            .map_err(|error| Error::invalid(format!("worker.{}.sandbox: {error}", profile.name)))?;
+    }
     let batch = TaskId::stored("check".into());
     let chunk = batch.chunk(1, 2);
     let values = PlaceholderValues { batch: &batch, chunk: &chunk, project: None };

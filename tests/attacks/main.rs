@@ -11,6 +11,7 @@ mod items;
 mod programs;
 mod repository;
 mod resources;
+mod sandbox;
 mod scopes;
 mod store_file;
 mod working_dir;

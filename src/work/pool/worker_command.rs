@@ -248,6 +248,7 @@ impl BatchProfile {
         let command = CommandSpec {
             command: [program.into_os_string()].into_iter().chain(arguments).collect(),
             environment: Some(environment.into_iter().collect()),
+            sandbox: profile.sandbox(&values, &folder)?,
             working_dir: Some(folder),
             timeout: Some(profile.timeout),
             grace: profile.grace,
@@ -282,6 +283,7 @@ impl GivenCommand {
             command: [command.program.clone()].into_iter().chain(arguments).collect(),
             environment: None,
             working_dir: Some(self.folder.clone()),
+            sandbox: None,
             timeout: self.limits.timeout(),
             grace: DEFAULT_GRACE,
             memory_limit_bytes: None,

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::config::Sandbox;
+
 /// How the workers of one claim are run: the command, its surroundings and its limits.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct CommandSpec {
@@ -15,6 +17,8 @@ pub(crate) struct CommandSpec {
     pub(crate) environment: Option<Vec<(OsString, OsString)>>,
     /// The working directory; `None` inherits the runner's.
     pub(crate) working_dir: Option<PathBuf>,
+    /// What the worker may write, read and reach; `None`: what its user may.
+    pub(crate) sandbox: Option<Sandbox>,
     /// How long one worker may run.
     pub(crate) timeout: Option<Duration>,
     /// The time between TERM and KILL.

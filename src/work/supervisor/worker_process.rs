@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::io::Write;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
 use std::process::{ChildStderr, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -16,6 +17,11 @@ use super::process_tree;
 use super::working_dir::open_working_dir;
 use crate::config::find_program;
 use crate::work::process_limit::limit_remedy;
+use crate::work::sandbox::{self, PrivateTmp};
+use crate::work::this_program::running_executable;
+
+/// The variable with the path of the file that describes the item.
+const CONTEXT_VARIABLE: &str = "TASKTALLY_CONTEXT";
 
 /// How often the memory of the tree is measured.
 const MEMORY_CHECK_INTERVAL: Duration = Duration::from_millis(250);
@@ -60,6 +66,8 @@ pub(super) struct WorkerProcess {
     termination: Option<Termination>,
     /// Since when no process of the tree is left.
     tree_empty_since: Option<Instant>,
+    /// The folder for temporary files of a worker in a sandbox. It is deleted with this value.
+    _private_tmp: Option<PrivateTmp>,
 }
 
 impl WorkerProcess {
@@ -68,11 +76,8 @@ impl WorkerProcess {
         let Some((program, arguments)) = spec.command.split_first() else {
             return Err("the command is empty".into());
         };
-        let mut command = Command::new(program);
-        match &launch.arguments {
-            Some(arguments) => command.args(arguments),
-            None => command.args(arguments),
-        };
+        let (mut command, private_tmp) =
+            command_of(program, launch.arguments.as_deref().unwrap_or(arguments), spec, &launch)?;
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         // Its own process group, so that a signal to the group of its supervisor process does not reach it.
         command.process_group(0);
@@ -80,6 +85,9 @@ impl WorkerProcess {
             command.env_clear().envs(environment.iter().map(|(name, value)| (name, value)));
         }
         command.envs(launch.environment);
+        if let Some(folder) = &private_tmp {
+            command.env("TMPDIR", folder.path());
+        }
         let working_dir = spec.working_dir.as_deref().map(open_working_dir).transpose()?;
         if let Some(folder) = &working_dir {
             command.current_dir(folder.path());
@@ -120,6 +128,7 @@ impl WorkerProcess {
             stop_reason: None,
             termination: None,
             tree_empty_since: None,
+            _private_tmp: private_tmp,
         })
     }
 
@@ -261,6 +270,32 @@ impl WorkerProcess {
             unkillable: if tree_is_empty { 0 } else { process_tree::descendants(getpid()).len() },
         })
     }
+}
+
+/// The command to start: the worker's own, or this program, which restricts itself and becomes the worker's. A sandbox comes
+/// with a folder for temporary files.
+fn command_of(
+    program: &OsString,
+    arguments: &[OsString],
+    spec: &CommandSpec,
+    launch: &LaunchSpec,
+) -> Result<(Command, Option<PrivateTmp>), String> {
+    let Some(sandbox) = &spec.sandbox else {
+        let mut command = Command::new(program);
+        command.args(arguments);
+        return Ok((command, None));
+    };
+    let mut sandbox = sandbox.clone();
+    let private_tmp = PrivateTmp::for_sandbox(&mut sandbox)?;
+    if let Some(read) = &mut sandbox.read {
+        // The file with the item and its instructions.
+        let context = launch.environment.iter().find(|(name, _)| name == CONTEXT_VARIABLE);
+        read.extend(context.map(|(_, path)| PathBuf::from(path)));
+    }
+    let words = [program].into_iter().chain(arguments).cloned();
+    let mut command = Command::new(running_executable().map_err(|error| error.to_string())?);
+    command.args(sandbox::arguments(&sandbox, words)?);
+    Ok((command, Some(private_tmp)))
 }
 
 /// Why the program of a command cannot be run, if its file says so.

@@ -1,0 +1,25 @@
+//! The folder for temporary files of a sandboxed worker: the shared one would let it change files of other programs.
+
+use std::path::Path;
+
+use tempfile::TempDir;
+
+use crate::config::Sandbox;
+
+/// A folder with mode 0700 that is deleted when the worker has ended.
+pub(in crate::work) struct PrivateTmp(TempDir);
+
+impl PrivateTmp {
+    /// Creates the folder and lets the sandbox write to it. The error says why there is none.
+    pub(in crate::work) fn for_sandbox(sandbox: &mut Sandbox) -> Result<Self, String> {
+        let folder = TempDir::with_prefix("tasktally-worker-")
+            .map_err(|error| format!("no folder for its temporary files can be created: {error}"))?;
+        sandbox.write.push(folder.path().to_owned());
+        Ok(PrivateTmp(folder))
+    }
+
+    /// Its path, for `TMPDIR`.
+    pub(in crate::work) fn path(&self) -> &Path {
+        self.0.path()
+    }
+}
