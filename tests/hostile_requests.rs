@@ -114,8 +114,7 @@ fn an_agent_can_name_a_profile_and_choose_nothing_else() {
     // A store with a second name is refused when it is opened.
     std::fs::remove_file(here("hard.jsonl")).unwrap();
     let own = hostile.names.iter().find(|(name, _)| *name == "$BATCH").unwrap().1.clone();
-    for scope in [&["--project", ".."][..], &["--batch", &own], &["--read-only"], &["--toolset", "worker"]]
-    {
+    for scope in [&["--project", ".."][..], &["--batch", &own], &["--read-only"], &["--toolset", "worker"]] {
         let mut server = hostile.store.serve_with(scope);
         hostile.assert_changes_nothing(&mut server, include_str!("hostile_requests/agent.txt"));
     }

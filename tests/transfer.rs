@@ -198,7 +198,7 @@ fn assert_usable(store: &Store, claims: &HashMap<String, Value>) {
     for (chunk, token) in claims {
         server.call("update_task", json!({"id": chunk, "claim": token, "body": "- continues"})).ok();
     }
-    let again = json!({"task_title": "After", "request_key": "once"});
+    let again = json!({"task_title": "After", "project": "p", "request_key": "once"});
     assert_eq!(server.call("create_task", again).code(), "conflict", "the request key is not known");
     let id = server.create_task("New");
     server.call("update_task", json!({"id": id, "body": "- new"})).ok();
