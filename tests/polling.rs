@@ -150,7 +150,7 @@ fn a_poll_returns_the_progress_and_the_chunks_whose_status_changed() {
 }
 
 #[test]
-fn the_overview_of_a_project_takes_less_than_a_kilobyte_in_the_worst_case() {
+fn the_overview_of_a_project_takes_less_than_a_kilobyte_and_a_half_in_the_worst_case() {
     let store = Store::new();
     let mut server = store.serve();
     for (number, letter) in [(0, "x"), (1, "\u{1f41d}"), (2, "\\\""), (3, "\u{10ffff}"), (4, "ß"), (5, "y")]
@@ -176,7 +176,7 @@ fn the_overview_of_a_project_takes_less_than_a_kilobyte_in_the_worst_case() {
     store.sql().execute(quiet, []).unwrap();
     for project in [json!({}), json!({"project": "p"})] {
         let reply = server.call("get_batch", project).ok();
-        assert!(bytes(&reply) < 1_000, "{} bytes: {}", bytes(&reply), reply.value);
+        assert!(bytes(&reply) < 1_500, "{} bytes: {}", bytes(&reply), reply.value);
         assert!(reply["next"].as_str().unwrap().contains("review"), "{}", reply.value);
         assert!(!reply["stalled"].as_array().unwrap().is_empty(), "{}", reply.value);
     }
@@ -244,7 +244,10 @@ fn receipts_of_all_chunks_are_shown_in_the_order_in_which_they_were_written() {
     );
     let one = &all[0];
     assert_eq!((&one["number"], &one["outcome"], &one["category"]), (&json!(1), &json!("done"), &json!("c")));
-    assert_eq!((&one["author"], one["text"].as_str().unwrap().chars().count()), (&json!("w"), 161));
+    assert_eq!(one["author"], "w");
+    let (start, cut) = one["text"].as_str().unwrap().split_once(" [cut; ").unwrap();
+    assert_eq!(start.chars().count(), 161);
+    assert!(cut.starts_with("get_task(id="), "{cut}");
 
     // The cursor of any reply works: the view shows a decision and a late receipt that came after it.
     let (chunk, token, items) = &held[0];

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::request::fields::non_empty;
 use super::request::lookup::find_task;
 use super::request::since::{parse_since, poll_from};
+use super::views::page_bytes::fitting;
 use super::views::task::TaskView;
 use super::{Effect, Operation, Session};
 use crate::error::{Error, Result};
@@ -143,8 +144,9 @@ impl ListTasks {
     ) -> Result<ListTasksReply> {
         let filter = self.filter(tx)?;
         let mut tasks = tx.list(&filter, after, limit + 1)?;
-        let more = tasks.len() > limit;
+        let mut more = tasks.len() > limit;
         tasks.truncate(limit);
+        let views = fitting_views(tx, &mut tasks, &mut more)?;
         let total = tx.count_tasks(&filter)?;
         let next_cursor = tasks
             .last()
@@ -167,15 +169,22 @@ impl ListTasks {
             ),
             count: tasks.len() as u64,
             total: total.count,
-            tasks: views(tx, &tasks)?,
+            tasks: views,
             next_cursor,
             since: latest.to_string(),
         })
     }
 }
 
-fn views(tx: &dyn StoreRead, tasks: &[Task]) -> Result<Vec<TaskView>> {
-    tasks.iter().map(|task| TaskView::listed(tx, task)).collect()
+/// The views of the first tasks, as many as a page has room for. The other tasks are removed, and `more` is set.
+fn fitting_views(tx: &dyn StoreRead, tasks: &mut Vec<Task>, more: &mut bool) -> Result<Vec<TaskView>> {
+    let mut views: Vec<TaskView> =
+        tasks.iter().map(|task| TaskView::listed(tx, task)).collect::<Result<_>>()?;
+    let fit = fitting(&views);
+    *more |= fit < tasks.len();
+    views.truncate(fit);
+    tasks.truncate(fit);
+    Ok(views)
 }
 
 /// A page of the tasks that changed after `since`, oldest change first.
@@ -187,11 +196,12 @@ fn changed_tasks(
     limit: usize,
 ) -> Result<ListTasksReply> {
     let mut tasks = tx.tasks_changed_since(filter, since, limit + 1)?;
-    let more = tasks.len() > limit;
+    let mut more = tasks.len() > limit;
     tasks.truncate(limit);
+    let views = fitting_views(tx, &mut tasks, &mut more)?;
     let reached = tasks.last().filter(|_| more).map_or(latest, |task| task.change_number);
     let total = if more { tx.tasks_changed_since(filter, since, MAX_COUNTED)?.len() } else { tasks.len() };
-    Ok(changes_reply(views(tx, &tasks)?, reached, total as u64))
+    Ok(changes_reply(views, reached, total as u64))
 }
 
 /// The one task that a chunk's worker sees.

@@ -9,7 +9,7 @@ mod work_chunk;
 
 pub use arguments::{Argument, ArgumentValues, Suggestions};
 pub use needs::WorkerNeeds;
-pub use work_chunk::work_chunk;
+pub use work_chunk::{brief_work_chunk, work_chunk};
 
 use serde_json::{Map, Value};
 

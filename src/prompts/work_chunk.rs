@@ -34,6 +34,13 @@ pub fn work_chunk(batch: &TaskId, needs: WorkerNeeds) -> String {
     text(batch.as_str(), &ArgumentValues::of(std::iter::empty()), needs)
 }
 
+/// The prompt for a worker in a reply that has to stay small: the reply to each claim contains the rest.
+pub fn brief_work_chunk(batch: &TaskId) -> String {
+    format!(
+        "claim_task(batch=\"{batch}\", worker=YOUR_NAME), do what its instructions say, then claim again, until the reply says stop"
+    )
+}
+
 fn text(batch: &str, values: &ArgumentValues, needs: WorkerNeeds) -> String {
     let worker = values.get("worker").map_or_else(|| "YOUR_NAME".to_owned(), quoted);
     let (work, after_a_chunk, after_a_loss) = if needs.works_one_chunk {

@@ -17,7 +17,7 @@ use super::request::lookup::{batch_status, find_batch};
 use super::request::since::{parse_since, poll_from};
 use super::runner_launcher::RunnerLauncher;
 use super::runners::start::lacks_runner;
-use super::views::attention::{expired_chunks, failures_of, needs_person};
+use super::views::attention::{count_needing_person, expired_chunks, failures_of, more, needs_person};
 use super::views::batch_items::{ItemRow, ItemState};
 use super::views::chunk::ChunkView;
 use super::views::failures::{FailureView, failures};
@@ -52,6 +52,9 @@ word_enum!(
         Items = "items",
     }
 );
+
+/// The most chunks that need attention in a poll.
+const NAMED_IN_POLL: usize = 8;
 
 /// The request.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema, clap::Args)]
@@ -280,10 +283,12 @@ impl BatchRequest<'_> {
         let failed = failures_of(self.tx, self.task, self.batch)?;
         reply.message =
             if failed.is_none() { "No item and no chunk failed".to_owned() } else { failed.summary() };
-        if failed.items.max(failed.chunks) > FAILURES as u64 {
-            reply.message += &format!("; the first {FAILURES} are shown, a report of the batch lists all");
+        let shown = failures(self.tx, self.task, FAILURES)?;
+        if failed.items + failed.chunks > shown.len() as u64 {
+            reply.message +=
+                &format!("; the first {} are shown, a report of the batch lists all", shown.len());
         }
-        reply.failures = Some(failures(self.tx, self.task, FAILURES)?);
+        reply.failures = Some(shown);
         reply.chunks = Some(Vec::new());
         self.add_batch(reply)?;
         if failed.are_unresolved() {
@@ -301,8 +306,12 @@ impl BatchRequest<'_> {
 
     /// Adds the batch itself, and its chunks that need attention.
     fn add_batch(&self, reply: &mut GetBatchReply) -> Result<()> {
-        reply.stalled = self.stalled()?;
-        reply.needs_person = Some(needs_person(self.tx, self.task, self.batch)?);
+        self.add_stalled(reply)?;
+        let mut waiting = needs_person(self.tx, self.task, self.batch)?;
+        waiting.truncate(self.max_named());
+        let all = count_needing_person(self.tx, self.task, self.batch)?;
+        reply.message += &more("needs_person", all, waiting.len());
+        reply.needs_person = Some(waiting);
         reply.batch = Some(self.batch_fields()?);
         let next = next_call(self.tx, self.task, self.batch, self.lacks_runner)?;
         // A caller that polls need not be asked to poll.
@@ -311,7 +320,18 @@ impl BatchRequest<'_> {
         Ok(())
     }
 
-    fn stalled(&self) -> Result<Option<Vec<String>>> {
-        Ok(Some(expired_chunks(self.tx, self.task)?).filter(|chunks| !chunks.is_empty()))
+    /// Adds the stalled chunks, and says how many more there are.
+    fn add_stalled(&self, reply: &mut GetBatchReply) -> Result<()> {
+        let mut stalled = expired_chunks(self.tx, self.task)?;
+        let all = stalled.len() as u64;
+        stalled.truncate(self.max_named());
+        reply.message += &more("stalled", all, stalled.len());
+        reply.stalled = Some(stalled).filter(|chunks| !chunks.is_empty());
+        Ok(())
+    }
+
+    /// How many chunks are named: a poll stays small.
+    fn max_named(&self) -> usize {
+        if self.since.is_some() { NAMED_IN_POLL } else { usize::MAX }
     }
 }

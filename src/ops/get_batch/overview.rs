@@ -16,7 +16,7 @@ pub(super) fn fill(
     launcher: Option<&Arc<dyn RunnerLauncher>>,
     reply: &mut GetBatchReply,
 ) -> Result<()> {
-    let Overview { open, failed, batches, needs_person, stalled, stranded, next } =
+    let Overview { open, failed, batches, needs_person, stalled, stranded, more, next } =
         overview(tx, project, |task, batch| lacks_runner(launcher, tx, task, batch))?;
     reply.message = match open {
         0 => "No batch is open".to_owned(),
@@ -33,6 +33,7 @@ pub(super) fn fill(
     if open + failed > batches.len() {
         reply.message += &format!(", the {} most urgent are shown", batches.len());
     }
+    reply.message += &more;
     (reply.batches, reply.next) = (Some(batches), Some(next));
     (reply.needs_person, reply.stalled) = (Some(needs_person), Some(stalled));
     reply.stranded = Some(stranded).filter(|tasks| !tasks.is_empty());

@@ -8,14 +8,19 @@ use crate::model::limits::PAGE_ROWS;
 use crate::ops::views::attention::failures_of;
 use crate::ops::views::batch::batch_view;
 use crate::ops::views::chunk::{ChunkView, chunk_view};
+use crate::ops::views::few_categories::{sum_others, sum_others_beyond};
+use crate::ops::views::page_bytes::fitting;
 
 use crate::store::TaskFilter;
+
+/// The most bytes of the names of categories in a poll.
+const POLLED_CATEGORY_BYTES: usize = 80;
 
 impl BatchRequest<'_> {
     pub(super) fn progress(&self, reply: &mut GetBatchReply) -> Result<()> {
         let chunks = match self.since {
             Some(since) if !self.has_changed(since)? => {
-                reply.stalled = self.stalled()?;
+                self.add_stalled(reply)?;
                 reply.batch = Some(self.id_and_status()?);
                 reply.chunks = Some(Vec::new());
                 reply.needs_person = Some(Vec::new());
@@ -61,7 +66,8 @@ impl BatchRequest<'_> {
         let mut views = Vec::new();
         for (_, task) in changed {
             if let Some(chunk) = self.tx.chunk(&task)? {
-                views.push(chunk_view(self.tx, &chunk, &task)?);
+                // A poll is short: the categories of the batch are enough.
+                views.push(ChunkView { categories: None, ..chunk_view(self.tx, &chunk, &task)? });
             }
         }
         Ok(views)
@@ -73,12 +79,23 @@ impl BatchRequest<'_> {
             chunks.truncate(PAGE_ROWS);
             reply.next_chunks_after = chunks.last().map(|(chunk, _)| chunk.number);
         }
-        chunks.iter().map(|(chunk, task)| chunk_view(self.tx, chunk, task)).collect()
+        let mut views: Vec<ChunkView> =
+            chunks.iter().map(|(chunk, task)| chunk_view(self.tx, chunk, task)).collect::<Result<_>>()?;
+        let fit = fitting(&views);
+        if fit < views.len() {
+            views.truncate(fit);
+            reply.next_chunks_after = views.last().map(|chunk| chunk.number);
+        }
+        Ok(views)
     }
 
     /// The batch with all its fields. The cost is broken down in the first reply only: a poll stays small.
     pub(super) fn batch_fields(&self) -> Result<Map<String, Value>> {
         let mut view = batch_view(self.tx, self.task, self.batch)?;
+        match self.since {
+            Some(_) => sum_others_beyond(&mut view.categories, POLLED_CATEGORY_BYTES),
+            None => sum_others(&mut view.categories),
+        }
         if self.lacks_runner {
             // The recorded runner has ended.
             (view.runner, view.seconds_left) = (None, None);

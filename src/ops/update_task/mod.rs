@@ -242,7 +242,11 @@ impl UpdateTask {
             message += &stranded_note(tx, &after)?;
         }
         if let (Some(_), None, Some(receipt)) = (&self.item, self.status, &receipt) {
-            return Ok(TaskReply::of_item(message, receipt.clone(), &after));
+            let started = match tx.chunk(&after)? {
+                Some(chunk) => tx.started_items(&chunk)?.len() as u64,
+                None => 0,
+            };
+            return Ok(TaskReply::of_item(message, receipt.clone(), started, &after));
         }
         let mut reply = TaskReply::new(message, Some(TaskView::compact(tx, &after)?));
         reply.duplicate = receipt.as_ref().filter(|receipt| receipt.duplicate).map(|_| true);
@@ -257,6 +261,9 @@ impl UpdateTask {
                 format!("Item already has receipt {}", receipt.number)
             }
             (_, Some(Status::InProgress)) => format!("Claimed {} for '{author}'", self.id),
+            (Some(receipt), _) if receipt.outcome == Some(ItemReport::Started) => {
+                format!("Receipt {}: the item is started, not settled", receipt.number)
+            }
             (Some(receipt), _) => match receipt.settled_by {
                 Some(first) => {
                     format!("Receipt {} is a note: receipt {first} settled the item", receipt.number)

@@ -31,6 +31,28 @@ pub(in crate::ops) fn needs_person(tx: &dyn StoreRead, task: &Task, batch: &Batc
     Ok(ids)
 }
 
+/// How many ids [`needs_person`] would return without its limit.
+pub(in crate::ops) fn count_needing_person(tx: &dyn StoreRead, task: &Task, batch: &Batch) -> Result<u64> {
+    let named = needs_person(tx, task, batch)?.len() as u64;
+    if named < PER_STATUS as u64 {
+        return Ok(named);
+    }
+    let mut count = u64::from(batch.pause_reason.is_some() && batch.ended_chunks < batch.chunk_count);
+    for status in [Status::Review, Status::Failed, Status::Blocked] {
+        let filter = TaskFilter { parent: Some(task.row), status: Some(status), ..TaskFilter::default() };
+        count += tx.count_tasks(&filter)?.count;
+    }
+    Ok(count.max(named))
+}
+
+/// The end of a message whose reply names only some of the ids in a field; empty if it names all.
+pub(in crate::ops) fn more(field: &str, all: u64, named: usize) -> String {
+    match all.saturating_sub(named as u64) {
+        0 => String::new(),
+        left => format!("; {field}: {left} more"),
+    }
+}
+
 /// What failed in a batch and was not retried.
 pub(crate) fn failures_of(tx: &dyn StoreRead, task: &Task, batch: &Batch) -> Result<Failures> {
     Ok(Failures::new(batch, tx.count_failed_chunks(task.row)?))

@@ -2,9 +2,9 @@
 
 use schemars::JsonSchema;
 use serde::Serialize;
-use serde_json::{Map, Value};
 
 use super::batch::{BatchView, batch_view};
+use super::few_categories::sum_others_beyond;
 use super::next_workers::next_workers;
 use super::shorten::shorten_to;
 use crate::error::{Code, Result};
@@ -39,7 +39,7 @@ impl BatchReply {
         let mut batch = batch_view(tx, &task, &batch)?;
         batch.title = shorten_to(batch.title, TEXT_CHARS);
         batch.paused = batch.paused.map(|why| shorten_to(why, TEXT_CHARS));
-        sum_small_categories(&mut batch.categories);
+        sum_others_beyond(&mut batch.categories, CATEGORY_BYTES);
         Ok(BatchReply { success: true, code: None, message, batch, worker_prompt: None })
     }
 
@@ -51,21 +51,5 @@ impl BatchReply {
             self.worker_prompt = next.prompt;
         }
         Ok(self)
-    }
-}
-
-/// Keeps the first categories and adds the others up.
-fn sum_small_categories(categories: &mut Map<String, Value>) {
-    let (mut bytes, mut others) = (0, 0);
-    categories.retain(|name, count| {
-        bytes += name.len() + 8;
-        let fits = bytes <= CATEGORY_BYTES;
-        if !fits {
-            others += count.as_u64().unwrap_or(0);
-        }
-        fits
-    });
-    if others > 0 {
-        categories.insert("(others)".to_owned(), others.into());
     }
 }

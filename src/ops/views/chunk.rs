@@ -6,11 +6,16 @@ use serde_json::{Map, Value};
 
 use super::batch::categories;
 use super::cost::spent;
+use super::few_categories::sum_others;
 use crate::error::Result;
 use crate::model::batch::Chunk;
 use crate::model::cost::CostSum;
+use crate::model::field::visible_excerpt;
 use crate::model::task::Task;
 use crate::store::StoreRead;
+
+/// The most characters of a worker's name.
+const NAME_CHARS: usize = 60;
 
 /// A chunk in a reply.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
@@ -25,9 +30,10 @@ pub struct ChunkView {
     pub total: u64,
     /// The number of items with an outcome.
     pub processed: u64,
-    /// The number of items by category.
-    pub categories: Map<String, Value>,
-    /// The worker that holds the claim.
+    /// The number of items by category: the largest, and the sum of the others. A poll leaves them out.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub categories: Option<Map<String, Value>>,
+    /// The worker that holds the claim. Of workers with the same name, all but one have a number after it.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub worker: Option<String>,
     /// The cost of the work, according to the receipts.
@@ -37,14 +43,16 @@ pub struct ChunkView {
 
 /// Reads a chunk for a reply.
 pub(in crate::ops) fn chunk_view(tx: &dyn StoreRead, chunk: &Chunk, task: &Task) -> Result<ChunkView> {
+    let mut categories = categories(tx, task.row)?;
+    sum_others(&mut categories);
     Ok(ChunkView {
         id: task.id.to_string(),
         number: chunk.number,
         status: task.status.to_string(),
         total: chunk.counts.total,
         processed: chunk.counts.processed(),
-        categories: categories(tx, task.row)?,
-        worker: task.live_claim(tx.now()).map(|claim| claim.worker.clone()),
+        categories: Some(categories),
+        worker: task.live_claim(tx.now()).map(|claim| visible_excerpt(&claim.worker, NAME_CHARS)),
         spent: spent(tx, task.row)?,
     })
 }

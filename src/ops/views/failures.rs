@@ -3,7 +3,8 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::shorten::shorten;
+use super::page_bytes::fitting;
+use super::shorten::shorten_receipt;
 use crate::error::{Error, Result};
 use crate::model::status::Status;
 use crate::model::task::Task;
@@ -21,7 +22,7 @@ pub struct FailureView {
     pub reason: String,
 }
 
-/// The failures of a batch, at most `max` chunks followed by at most `max` items.
+/// The failures of a batch, at most `max` chunks followed by at most `max` items, and no more than fit into a page.
 pub(in crate::ops) fn failures(tx: &dyn StoreRead, batch: &Task, max: usize) -> Result<Vec<FailureView>> {
     let mut failures = Vec::new();
     let mut chunks = Vec::new();
@@ -32,7 +33,7 @@ pub(in crate::ops) fn failures(tx: &dyn StoreRead, batch: &Task, max: usize) -> 
     for chunk in chunks {
         let last =
             tx.receipt(chunk.row, chunk.receipt_count)?.map(|receipt| receipt.text).unwrap_or_default();
-        let mut reason = shorten(last);
+        let mut reason = shorten_receipt(last, &chunk.id, chunk.receipt_count);
         let reasons = tx.chunk(&chunk)?.map(|chunk| chunk.release_reasons).unwrap_or_default();
         // The last receipt usually repeats the reason of the last attempt.
         let is_new = |line: &&str| !reason.contains(line.trim_end_matches('…'));
@@ -47,7 +48,9 @@ pub(in crate::ops) fn failures(tx: &dyn StoreRead, batch: &Task, max: usize) -> 
         let text = tx.receipt(item.chunk_row, number)?.map(|receipt| receipt.text).ok_or_else(|| {
             Error::not_found(format!("Receipt {number} of chunk {chunk} is missing: the store is damaged"))
         })?;
-        failures.push(FailureView { chunk: chunk.to_string(), item: Some(item.key), reason: shorten(text) });
+        let reason = shorten_receipt(text, &chunk, number);
+        failures.push(FailureView { chunk: chunk.to_string(), item: Some(item.key), reason });
     }
+    failures.truncate(fitting(&failures));
     Ok(failures)
 }

@@ -1,11 +1,13 @@
 //! The call to make next for a batch, and how urgent it is.
 
-use super::attention::{claimed_chunks, expired_chunks, failures_of, has_expired, needs_person};
+use super::attention::{claimed_chunks, expired_chunks, failures_of, has_expired, live_claims, needs_person};
 use crate::error::Result;
 use crate::model::batch::{Batch, BatchStatus};
 use crate::model::status::Status;
 use crate::model::task::Task;
+use crate::model::text::counted;
 use crate::ops::request::lookup::batch_status;
+use crate::prompts::brief_work_chunk;
 use crate::store::{StoreRead, TaskFilter};
 
 /// The urgency of a batch about which nothing has to be done.
@@ -54,7 +56,11 @@ pub(in crate::ops) fn next_call(
     let id = &task.id;
     let in_review =
         TaskFilter { parent: Some(task.row), status: Some(Status::Review), ..TaskFilter::default() };
-    let (urgency, call) = if status == BatchStatus::Cancelled {
+    let workers = match status {
+        BatchStatus::Running | BatchStatus::Waiting => workers_to_start(tx, task, batch)?,
+        BatchStatus::Paused | BatchStatus::Done | BatchStatus::Failed | BatchStatus::Cancelled => None,
+    };
+    let (urgency, mut call) = if status == BatchStatus::Cancelled {
         return Ok(None);
     } else if !tx.list(&in_review, None, 1)?.is_empty() {
         let call = format!(
@@ -72,13 +78,41 @@ pub(in crate::ops) fn next_call(
         (3, format!("get_batch(id=\"{id}\", view=\"failures\") shows why; {resolve}"))
     } else if status.is_over() {
         return Ok(None);
-    } else if !expired_chunks(tx, task)?.is_empty() {
-        (2, format!("start workers for {id}: a lease expired, the next claim_task() takes the chunk over"))
+    } else if let Some(call) = workers {
+        return Ok(Some(NextCall { urgency: 2, call }));
     } else if !stalled_chunks(tx, task)?.is_empty() {
         (2, "reset_stalled_tasks(dry_run=true)".to_owned())
     } else {
-        let workers = if batch.profile.is_some() { "" } else { "; start workers if none are running" };
-        (POLLING, format!("poll get_batch(id=\"{id}\"){workers}"))
+        (POLLING, format!("poll get_batch(id=\"{id}\")"))
     };
+    if let Some(workers) = workers {
+        call += &format!("; {workers}");
+    }
     Ok(Some(NextCall { urgency, call }))
+}
+
+/// Which workers have to be started, and with which prompt: because a lease expired, or because chunks can be claimed and
+/// no worker is at work. A profile's runner starts workers by itself.
+fn workers_to_start(tx: &dyn StoreRead, task: &Task, batch: &Batch) -> Result<Option<String>> {
+    if batch.profile.is_some() {
+        return Ok(None);
+    }
+    let expired = expired_chunks(tx, task)?;
+    let at_work = live_claims(tx, task)?.len() as u64;
+    let of_batch = TaskFilter { parent: Some(task.row), ready: true, ..TaskFilter::default() };
+    let open = if at_work == 0 { tx.count_tasks(&of_batch)?.count } else { 0 };
+    if expired.is_empty() && open == 0 {
+        return Ok(None);
+    }
+    if batch.run.is_some() {
+        return Ok(Some(format!("tasktally run --resume {} works its open chunks", task.id)));
+    }
+    let wanted =
+        (open + expired.len() as u64).min(batch.max_parallel.unsigned_abs().saturating_sub(at_work)).max(1);
+    let reason = match expired.first() {
+        Some(first) => format!("{first} is stalled, the next claim_task() takes it over"),
+        None => "no worker is at work".to_owned(),
+    };
+    let prompt = brief_work_chunk(&task.id);
+    Ok(Some(format!("start {} for {}: {reason}. Their prompt: {prompt}", counted(wanted, "worker"), task.id)))
 }

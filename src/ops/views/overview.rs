@@ -6,7 +6,7 @@ use std::cmp::Reverse;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::attention::needs_person;
+use super::attention::{count_needing_person, more, needs_person};
 use super::next_call::{NextCall, POLLING, next_call, stalled_chunks};
 use crate::error::Result;
 use crate::model::batch::{Batch, BatchStatus};
@@ -18,7 +18,7 @@ use crate::model::timestamp::Timestamp;
 use crate::ops::request::lookup::batch_status;
 use crate::store::StoreRead;
 
-/// The most batches that are shown; this keeps the reply under a kilobyte.
+/// The most batches that are shown; this keeps the reply under 1.5 kB.
 const BATCHES: usize = 4;
 /// The most chunks that are named per list.
 const NAMED: usize = 4;
@@ -69,6 +69,8 @@ pub(in crate::ops) struct Overview {
     pub(in crate::ops) stalled: Vec<String>,
     /// Tasks that cannot become ready, because a dependency ended without being done.
     pub(in crate::ops) stranded: Vec<String>,
+    /// How many chunks more than those need a person or have stalled, as the end of a message.
+    pub(in crate::ops) more: String,
     /// The call to make next.
     pub(in crate::ops) next: String,
 }
@@ -109,7 +111,10 @@ pub(in crate::ops) fn overview(
         stranded: stranded.collect(),
         ..Overview::default()
     };
+    let (mut needing, mut stalled) = (0, 0);
     for state in states {
+        needing += state.needing_person;
+        stalled += state.stalled.len() as u64;
         overview.needs_person.extend(state.needs_person);
         overview.stalled.extend(state.stalled);
         if overview.batches.len() < BATCHES {
@@ -118,6 +123,8 @@ pub(in crate::ops) fn overview(
     }
     overview.needs_person.truncate(NAMED);
     overview.stalled.truncate(NAMED);
+    overview.more = more("needs_person", needing, overview.needs_person.len())
+        + &more("stalled", stalled, overview.stalled.len());
     Ok(overview)
 }
 
@@ -126,6 +133,7 @@ struct Assessment {
     next: NextCall,
     is_over: bool,
     needs_person: Vec<String>,
+    needing_person: u64,
     stalled: Vec<String>,
     batch: OpenBatch,
 }
@@ -137,6 +145,7 @@ fn assess(tx: &dyn StoreRead, task: &Task, batch: &Batch, lacks_runner: bool) ->
         next,
         is_over: listed.ended.is_some(),
         needs_person: needs_person(tx, task, batch)?,
+        needing_person: count_needing_person(tx, task, batch)?,
         stalled: stalled_chunks(tx, task)?,
         batch: OpenBatch { ended: None, ..listed },
     }))

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::batch_items::ItemFilter;
-use super::shorten::shorten_to;
+use super::shorten::shorten_receipt_to;
 use crate::error::Result;
 use crate::model::field::visible_excerpt;
 use crate::model::id::TaskId;
@@ -82,8 +82,7 @@ pub(in crate::ops) fn receipts(
             (found, last, false)
         }
     };
-    let chunk = |task: TaskId| (task != batch.id).then(|| task.to_string());
-    let receipts = found.into_iter().map(|(_, task, receipt)| view(chunk(task), receipt)).collect();
+    let receipts = found.into_iter().map(|(_, task, receipt)| view(batch, &task, receipt)).collect();
     Ok(ReceiptPage { receipts, last, has_earlier })
 }
 
@@ -124,14 +123,14 @@ fn latest_matching(
     Ok((found.split_off(earlier), has_unsearched || earlier > 0))
 }
 
-fn view(chunk: Option<String>, receipt: Receipt) -> BatchReceipt {
+fn view(batch: &Task, task: &TaskId, receipt: Receipt) -> BatchReceipt {
     let name = |name: Option<String>| name.map(|name| visible_excerpt(&name, NAME_CHARS));
     BatchReceipt {
-        chunk,
+        chunk: (*task != batch.id).then(|| task.to_string()),
         number: receipt.number,
         at: receipt.at.to_string(),
         author: visible_excerpt(&receipt.author, NAME_CHARS),
-        text: shorten_to(receipt.text, TEXT_CHARS),
+        text: shorten_receipt_to(receipt.text, TEXT_CHARS, task, receipt.number),
         // The key is not shortened: callers pass it to get_task and control_batch.
         item: receipt.item,
         outcome: receipt.outcome.map(|report| report.to_string()),

@@ -9,7 +9,8 @@ use sha2::{Digest, Sha256};
 
 use super::batch::categories;
 use super::in_doubt::started_at_and_by;
-use super::shorten::{shorten, shorten_to};
+use super::page_bytes::fitting;
+use super::shorten::{shorten_receipt, shorten_receipt_to};
 use crate::error::Result;
 use crate::model::batch::{Batch, Chunk};
 use crate::model::id::TaskId;
@@ -47,6 +48,13 @@ pub struct ReviewView {
     /// Items in doubt: approve settles them as done, redo opens them again.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub in_doubt: Vec<ItemInDoubt>,
+    /// How many more items are in doubt: get_batch(view="items", outcome="started") lists all.
+    #[serde(skip_serializing_if = "is_zero", default)]
+    pub more_in_doubt: u64,
+}
+
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 /// An item that was started and never settled.
@@ -80,19 +88,24 @@ pub(in crate::ops) fn reviews(
     only: Option<&TaskId>,
     after: u64,
 ) -> Result<(Vec<ReviewView>, Option<u64>)> {
-    let (mut reviews, mut last, mut next) = (Vec::new(), after, None);
+    let (mut reviews, mut numbers, mut next) = (Vec::new(), Vec::new(), None);
     for_each_chunk(tx, batch.row, after, |chunk, chunk_task| {
         if chunk_task.status != Status::Review || only.is_some_and(|only| *only != chunk_task.id) {
             return Ok(true);
         }
         if reviews.len() == CHUNKS {
-            next = Some(last);
+            next = numbers.last().copied();
             return Ok(false);
         }
         reviews.push(review(tx, task, batch, &chunk, &chunk_task)?);
-        last = chunk.number;
+        numbers.push(chunk.number);
         Ok(true)
     })?;
+    let fit = fitting(&reviews);
+    if fit < reviews.len() {
+        reviews.truncate(fit);
+        next = numbers.get(fit - 1).copied();
+    }
     Ok((reviews, next))
 }
 
@@ -163,7 +176,8 @@ impl CategoryReader<'_> {
                     && settled.category.as_deref().unwrap_or(settled.outcome.as_str()) == self.category
                 {
                     let text = self.tx.receipt(chunk.row, settled.receipt)?.map(|receipt| receipt.text);
-                    let receipt = shorten_to(text.unwrap_or_default(), LISTED_RECEIPT_CHARS);
+                    let text = text.unwrap_or_default();
+                    let receipt = shorten_receipt_to(text, LISTED_RECEIPT_CHARS, &task.id, settled.receipt);
                     let length = item.key.len() + receipt.len() + self.category.len() + 50;
                     if page.items == LISTED_ITEMS
                         || (page.items > 0 && page.length + length > MAX_REPLY_CHARS)
@@ -186,6 +200,7 @@ impl CategoryReader<'_> {
                 categories: categories(self.tx, chunk.row)?,
                 samples,
                 in_doubt: Vec::new(),
+                more_in_doubt: 0,
             });
         }
         Ok(())
@@ -232,11 +247,14 @@ pub(in crate::ops) fn review(
     for (category, of_category) in smallest {
         for (_, item, number) in of_category {
             let text = tx.receipt(chunk.row, number)?.map(|receipt| receipt.text).unwrap_or_default();
-            samples.push(Sample { item, category: category.clone(), receipt: shorten(text) });
+            let receipt = shorten_receipt(text, &task.id, number);
+            samples.push(Sample { item, category: category.clone(), receipt });
         }
     }
     let mut in_doubt = Vec::new();
-    for item in tx.started_items(chunk)?.into_iter().take(IN_DOUBT) {
+    let started = tx.started_items(chunk)?;
+    let more_in_doubt = started.len().saturating_sub(IN_DOUBT) as u64;
+    for item in started.into_iter().take(IN_DOUBT) {
         let (since, by) = started_at_and_by(tx, chunk, &item)?;
         in_doubt.push(ItemInDoubt { item: item.key, since, by });
     }
@@ -247,5 +265,6 @@ pub(in crate::ops) fn review(
         categories: categories(tx, chunk.row)?,
         samples,
         in_doubt,
+        more_in_doubt,
     })
 }

@@ -12,10 +12,14 @@ use crate::model::task::Task;
 use crate::ops::request::idempotency::Repeatable;
 use crate::store::StoreRead;
 
-/// The most characters of the title in the reply to a write.
+/// The most bytes of one list or text in the reply to a write. A longer one is left out, because a part of it would be
+/// taken for the whole.
+const FIELD_BYTES: usize = 300;
+
+/// The most bytes of a category in the reply to an item's receipt.
+const CATEGORY_BYTES: usize = 60;
+/// The most characters of a title that is too long.
 const SHORT_TITLE_CHARS: usize = 80;
-/// The most dependencies and tags in the reply to a write.
-const SHORT_LIST: usize = 3;
 
 /// A task in a reply.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
@@ -36,6 +40,7 @@ pub struct TaskView {
     /// The id of the parent task.
     pub parent: Option<String>,
     /// The ids of tasks that must be done first.
+    #[serde(default)]
     pub depends_on: Vec<String>,
     /// The ids of tasks that should be done first.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
@@ -66,6 +71,9 @@ pub struct TaskView {
     pub body: Option<String>,
     /// The number of receipts in the body.
     pub receipts: u64,
+    /// The fields that are too long for this reply, and so are not as they are stored; get_task shows them.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub left_out: Vec<String>,
 }
 
 impl TaskView {
@@ -94,6 +102,7 @@ impl TaskView {
             updated: task.updated.to_string(),
             body: None,
             receipts: task.receipt_count,
+            left_out: Vec::new(),
         })
     }
 
@@ -103,14 +112,35 @@ impl TaskView {
         Ok(TaskView { body: Some(preview), ..TaskView::compact(tx, task)? })
     }
 
-    /// Shortens the title and removes fields, so that the reply to a write stays small.
-    pub(in crate::ops) fn shrink(&mut self) {
-        self.title = shorten_to(std::mem::take(&mut self.title), SHORT_TITLE_CHARS);
-        self.depends_on.truncate(SHORT_LIST);
-        self.soft_depends_on.clear();
-        self.tags.truncate(SHORT_LIST);
-        self.effort = None;
-        self.context = None;
+    /// Leaves out long fields and names them, so that the reply to a write stays small and never misreports.
+    pub(in crate::ops) fn leave_out_long_fields(&mut self) {
+        let is_long = |texts: &[String]| texts.iter().map(|text| text.len() + 3).sum::<usize>() > FIELD_BYTES;
+        for (name, list) in [
+            ("depends_on", &mut self.depends_on),
+            ("soft_depends_on", &mut self.soft_depends_on),
+            ("tags", &mut self.tags),
+        ] {
+            if is_long(list) {
+                list.clear();
+                self.left_out.push(name.to_owned());
+            }
+        }
+        for (name, text) in [
+            ("project", &mut self.project),
+            ("assignee", &mut self.assignee),
+            ("effort", &mut self.effort),
+            ("context", &mut self.context),
+        ] {
+            if text.as_ref().is_some_and(|text| text.len() > FIELD_BYTES) {
+                *text = None;
+                self.left_out.push(name.to_owned());
+            }
+        }
+        // A task always has a title: its start ends in an ellipsis.
+        if self.title.len() > FIELD_BYTES {
+            self.title = shorten_to(std::mem::take(&mut self.title), SHORT_TITLE_CHARS);
+            self.left_out.push("title".to_owned());
+        }
     }
 }
 
@@ -133,9 +163,13 @@ pub struct TaskReply {
     /// The receipt that was appended.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub receipt: Option<ReceiptView>,
-    /// After an item's receipt: the number of items of the chunk without an outcome.
+    /// After an item's receipt: the number of items of the chunk without an outcome. Items that were only started are
+    /// among them.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub items_left: Option<u64>,
+    /// How many of those items were started.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub items_started: Option<u64>,
     /// After an item's receipt: when the claim ends unless a write renews it.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub expires_at: Option<String>,
@@ -144,27 +178,44 @@ pub struct TaskReply {
 impl TaskReply {
     /// A success with its message and the task.
     pub(in crate::ops) fn new(message: impl Into<String>, task: Option<TaskView>) -> Self {
+        let mut message = message.into();
         let task = task.map(|mut task| {
-            task.shrink();
+            task.leave_out_long_fields();
+            if !task.left_out.is_empty() {
+                let fields = task.left_out.join(", ");
+                message +=
+                    &format!("; too long for this reply: {fields}; get_task(id=\"{}\") shows them", task.id);
+            }
             task
         });
         TaskReply {
             success: true,
-            message: message.into(),
+            message,
             duplicate: None,
             task,
             modified_fields: None,
             receipt: None,
             items_left: None,
+            items_started: None,
             expires_at: None,
         }
     }
 
     /// The short reply to an item's receipt: a worker gets one for each item.
-    pub(in crate::ops) fn of_item(message: String, receipt: ReceiptView, after: &Task) -> Self {
+    pub(in crate::ops) fn of_item(
+        mut message: String,
+        mut receipt: ReceiptView,
+        started: u64,
+        after: &Task,
+    ) -> Self {
+        if receipt.category.as_ref().is_some_and(|category| category.len() > CATEGORY_BYTES) {
+            receipt.category = None;
+            message += "; its category is stored, and too long for this reply";
+        }
         TaskReply {
             duplicate: receipt.duplicate.then_some(true),
             items_left: receipt.items_left,
+            items_started: Some(started).filter(|count| *count > 0),
             expires_at: after.claim.as_ref().map(|claim| claim.expires_at.to_string()),
             receipt: Some(receipt),
             ..TaskReply::new(message, None)

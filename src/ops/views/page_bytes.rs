@@ -1,0 +1,33 @@
+//! How many values fit into a page of a reply, measured in bytes.
+
+use serde::Serialize;
+
+/// The most bytes of the values of a page. A reply has under 64 kB, and says more than its page.
+const PAGE_BYTES: usize = 48_000;
+
+/// How many of the first values fit into a page: at least one, so that every page makes progress.
+pub(in crate::ops) fn fitting<T: Serialize>(values: &[T]) -> usize {
+    let mut bytes = 0;
+    let fits = values.iter().take_while(|value| {
+        bytes += serde_json::to_string(value).map_or(0, |text| text.len());
+        bytes <= PAGE_BYTES
+    });
+    fits.count().max(1).min(values.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_ends_before_the_value_that_would_make_it_too_large() {
+        fn check(lengths: &[usize], expected: usize) {
+            let values: Vec<String> = lengths.iter().map(|length| "x".repeat(*length)).collect();
+            assert_eq!(fitting(&values), expected, "{lengths:?}");
+        }
+        check(&[], 0);
+        check(&[10, 10], 2);
+        check(&[30_000, 10_000, 10_000, 1], 2);
+        check(&[100_000, 1], 1);
+    }
+}
