@@ -7,16 +7,28 @@ use super::task::Task;
 use super::timestamp::Timestamp;
 use crate::error::{Code, Error, Result};
 
-/// The task after the claim.
+/// The task after the claim of a worker that gave the name `assignee`.
 #[must_use]
-pub fn claimed(task: &Task, claim: Claim) -> Task {
+pub fn claimed(task: &Task, assignee: &str, claim: Claim) -> Task {
     Task {
         generation: task.generation + 1,
         status: Status::InProgress,
-        assignee: Some(claim.worker.clone()),
+        assignee: Some(assignee.to_owned()),
         claim: Some(claim),
         ..task.clone()
     }
+}
+
+/// The name under which a new claim is shown, if live claims have the names `taken`: the worker's own, or with the first
+/// free number after it. Workers often share a name.
+pub fn distinct_name(worker: &str, taken: &[&str]) -> String {
+    if !taken.contains(&worker) {
+        return worker.to_owned();
+    }
+    let numbered = |number: usize| format!("{worker}-{number}");
+    // Of so many numbers one is free.
+    let free = (2..taken.len() + 3).map(numbered).find(|name| !taken.contains(&name.as_str()));
+    free.unwrap_or_else(|| worker.to_owned())
 }
 
 /// How a task is claimed.
@@ -179,6 +191,15 @@ mod tests {
 
     fn held(lease: i64) -> Option<Claim> {
         Some(Claim::new("polecat", Some(Token::stored("tok".into())), at(0), lease))
+    }
+
+    #[test]
+    fn workers_that_share_a_name_get_numbers() {
+        assert_eq!(distinct_name("polecat", &[]), "polecat");
+        assert_eq!(distinct_name("polecat", &["other"]), "polecat");
+        assert_eq!(distinct_name("polecat", &["polecat"]), "polecat-2");
+        assert_eq!(distinct_name("polecat", &["polecat", "polecat-2", "polecat-4"]), "polecat-3");
+        assert_eq!(distinct_name("polecat", &["polecat-2"]), "polecat");
     }
 
     #[test]

@@ -17,14 +17,17 @@ use super::request::idempotency::{RequestKey, has_response, run_once};
 use super::{Effect, Operation, Session};
 use crate::error::Result;
 use crate::model::claim::Claim;
-use crate::model::claim_rules::claimed;
+use crate::model::claim_rules::{claimed, distinct_name};
 use crate::model::id::{ProcessMark, TaskId, Token};
 use crate::model::limits::{LeaseSeconds, Priority};
-use crate::model::status::TaskType;
+use crate::model::status::{Status, TaskType};
 use crate::model::task::Task;
 use crate::model::text::LineText;
 use crate::model::worker_scope::WorkerScope;
-use crate::store::{StoreRead, StoreWrite};
+use crate::store::{StoreRead, StoreWrite, TaskFilter};
+
+/// The most claims of workers with one name that are told apart.
+const SAME_NAME: usize = 200;
 
 /// The request.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema, clap::Args)]
@@ -166,8 +169,9 @@ impl ClaimTask {
             None if self.by_runner => Token::random_for_runner(),
             None => Token::random(),
         };
-        let claim = Claim::new(worker, Some(token.clone()), tx.now(), self.lease_seconds.get());
-        let task = claimed(before, claim);
+        let name = holder_name(tx, before, &worker)?;
+        let claim = Claim::new(name, Some(token.clone()), tx.now(), self.lease_seconds.get());
+        let task = claimed(before, &worker, claim);
         change_state(tx, before, &task)?;
         if let Some(chunk) = tx.chunk(&task)? {
             tx.set_attempts(&chunk, chunk.attempts + 1)?;
@@ -190,6 +194,20 @@ impl ClaimTask {
         }
         Ok(reply)
     }
+}
+
+/// The name under which the claim of a worker is shown. Other live claims of workers with this name have others.
+fn holder_name(tx: &dyn StoreRead, task: &Task, worker: &str) -> Result<String> {
+    let of_worker = TaskFilter {
+        assignee: Some(worker.to_owned()),
+        status: Some(Status::InProgress),
+        ..TaskFilter::default()
+    };
+    let claimed = tx.list(&of_worker, None, SAME_NAME)?;
+    let others = claimed.iter().filter(|other| other.row != task.row);
+    let taken: Vec<&str> =
+        others.filter_map(|other| other.live_claim(tx.now())).map(|claim| claim.worker.as_str()).collect();
+    Ok(distinct_name(worker, &taken))
 }
 
 /// Whether a lease has expired or a hold has ended; recording that needs a write.

@@ -19,6 +19,9 @@ use crate::store::StoreRead;
 pub struct ClaimView {
     /// Pass this with every later write.
     pub token: String,
+    /// The name under which replies and receipts show the claim, if another worker at work has the same name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub worker: Option<String>,
     /// Grows with every claim of the task.
     pub generation: u64,
     /// The claim ends at this time unless a write renews it.
@@ -60,6 +63,12 @@ impl ClaimReply {
     pub(super) fn read(tx: &dyn StoreRead, task: &Task, chunk: Option<Chunk>, token: &Token) -> Result<Self> {
         let claim = ClaimView {
             token: token.to_string(),
+            worker: task
+                .claim
+                .as_ref()
+                .map(|claim| &claim.worker)
+                .filter(|worker| task.assignee.as_ref() != Some(*worker))
+                .cloned(),
             generation: task.generation,
             expires_at: task.claim.as_ref().map(|claim| claim.expires_at.to_string()).unwrap_or_default(),
         };

@@ -45,7 +45,7 @@ impl UpdateTask {
             return renew_lease(tx, task);
         }
         check_claimable(task, author, ClaimKind::Open, now)?;
-        let after = claimed(task, Claim::new(author, None, now, OPEN_LEASE_SECONDS));
+        let after = claimed(task, author, Claim::new(author, None, now, OPEN_LEASE_SECONDS));
         change_state(tx, task, &after).map(|_| ())
     }
 
