@@ -94,6 +94,7 @@ impl Transcript {
             ("/task/id", "task"),
             ("/batch/id", "batch"),
             ("/batch/finish", "finish"),
+            ("/finish/id", "finish"),
             ("/claim/token", "token"),
         ] {
             let Some(value) = reply.pointer(place).and_then(Value::as_str) else { continue };

@@ -236,7 +236,7 @@ fn a_released_chunk_can_be_claimed_only_after_its_backoff() {
     assert_eq!(early.declined(), "not_ready", "{}", early.value);
     assert!(early.message().contains("because its last attempt failed"), "{}", early.message());
     let soon = server.call("claim_task", json!({"batch": batch}));
-    assert!(soon.message().contains("the first of them until"), "{}", soon.message());
+    assert!(soon.message().contains("failed and can be claimed again at"), "{}", soon.message());
     support::eventually("the backoff to end", || {
         server.call("claim_task", json!({"batch": batch})).succeeded().then_some(())
     });

@@ -8,12 +8,14 @@ use crate::model::batch::Mode;
 use crate::model::id::TaskId;
 use crate::model::limits::PAGE_ROWS;
 use crate::model::split::number_width;
+use crate::model::step::{Checkpoint, Steps};
 use crate::model::text::counted;
 use crate::ops::conflicts::resolve::SharedCounts;
 use crate::ops::ingest::bad_items::{BadItems, SourceReport};
 use crate::ops::ingest::chunk_plan::{ChunkPlan, NewChunk};
 use crate::ops::ingest::planned::{PlannedBatch, PlannedChunk, PlannedDates};
 use crate::ops::request::idempotency::Repeatable;
+use crate::ops::views::page_bytes::fitting;
 use crate::prompts::{WorkerNeeds, work_chunk};
 
 /// The plan.
@@ -39,6 +41,21 @@ pub struct Plan {
     /// The number to ask for more of them with, by `get_batch(chunks_after=…)`.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub next_chunks_after: Option<u64>,
+    /// Its steps, in order.
+    #[serde(default)]
+    pub steps: Vec<PlannedStep>,
+    /// When a person reviews: none, chunk or step.
+    #[serde(default)]
+    pub checkpoint: String,
+    /// After how many approvals in a row the rest is approved without asking.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub auto_approve_after: Option<u64>,
+    /// The task that becomes ready when the batch has ended.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub finish: Option<PlannedFinish>,
+    /// How many workers to start; 0 if a runner starts them.
+    #[serde(default)]
+    pub workers: u64,
     /// Who starts the workers: `direct` or `hypervisor`.
     pub mode: String,
     /// The prompt for every worker.
@@ -47,6 +64,47 @@ pub struct Plan {
     /// How to follow the batch.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub poll: Option<String>,
+}
+
+/// A step of the plan.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct PlannedStep {
+    /// Its name.
+    pub name: String,
+    /// The categories of the step before whose items it processes; absent: all items that were done.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub only_categories: Vec<String>,
+    /// When a person is asked; absent: nobody is.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub asks: Option<String>,
+}
+
+/// The finish task of the plan.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct PlannedFinish {
+    /// Its id; none in a dry run.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub id: Option<String>,
+    /// Its title.
+    pub title: String,
+}
+
+/// The steps, and when each asks a person.
+fn planned_steps(steps: &Steps, checkpoint: Checkpoint) -> Vec<PlannedStep> {
+    let asks = match checkpoint {
+        Checkpoint::Step => "when all chunks have completed the step",
+        Checkpoint::Chunk | Checkpoint::None => "after each chunk",
+    };
+    let count = steps.count();
+    (0..count)
+        .map(|number| PlannedStep {
+            name: steps.name(number).to_owned(),
+            only_categories: steps.get(number).map_or_else(Vec::new, |step| {
+                step.only_categories.iter().map(|category| category.as_str().to_owned()).collect()
+            }),
+            asks: checkpoint.asks_after(number, count).then(|| asks.to_owned()),
+        })
+        .collect()
 }
 
 impl Repeatable for Plan {
@@ -58,6 +116,8 @@ impl Repeatable for Plan {
 /// A batch as it was stored.
 pub(super) struct StoredBatch {
     pub(super) id: TaskId,
+    /// The id of its finish task.
+    pub(super) finish: Option<TaskId>,
     /// The change number after it was stored.
     pub(super) since: u64,
 }
@@ -109,6 +169,14 @@ impl CreateBatch {
             },
             next_chunks_after: (chunks.len() as u64).lt(&count).then_some(chunks.len() as u64),
             chunks,
+            steps: planned_steps(&self.steps.clone().unwrap_or_default(), self.checkpoint),
+            checkpoint: self.checkpoint.to_string(),
+            auto_approve_after: self.auto_approve_after.map(|after| after.get().unsigned_abs()),
+            finish: self.finish.as_ref().map(|finish| PlannedFinish {
+                id: stored.and_then(|stored| stored.finish.as_ref()).map(TaskId::to_string),
+                title: finish.title.as_str().to_owned(),
+            }),
+            workers: if self.worker.is_some() { 0 } else { workers },
             mode: Mode::for_workers(workers).to_string(),
             worker_prompt: id.filter(|_| self.worker.is_none()).map(|id| work_chunk(id, self.worker_needs())),
             poll: stored.map(poll),
@@ -119,7 +187,7 @@ impl CreateBatch {
 /// The first chunks.
 fn planned_chunks(batch: Option<&TaskId>, chunks: &[NewChunk]) -> Vec<PlannedChunk> {
     let width = number_width(chunks.len() as u64);
-    (1_u64..)
+    let mut planned: Vec<PlannedChunk> = (1_u64..)
         .zip(chunks)
         .take(PAGE_ROWS / 2)
         .map(|(number, chunk)| PlannedChunk {
@@ -129,11 +197,13 @@ fn planned_chunks(batch: Option<&TaskId>, chunks: &[NewChunk]) -> Vec<PlannedChu
             items: chunk.items,
             span: chunk.span.clone(),
         })
-        .collect()
+        .collect();
+    planned.truncate(fitting(&planned));
+    planned
 }
 
 fn poll(stored: &StoredBatch) -> String {
-    let StoredBatch { id, since } = stored;
+    let StoredBatch { id, since, .. } = stored;
     format!(
         "get_batch(id=\"{id}\", since=\"{since}\"); for each further call pass the since of the last reply. If the status is waiting, a person has to decide: get_batch(id=\"{id}\", view=\"review\"). The batch has ended when the status is done, failed or cancelled"
     )

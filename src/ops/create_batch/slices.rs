@@ -1,7 +1,7 @@
 //! Stores a large batch in slices, which are not visible before the last transaction.
 
 use super::reply::StoredBatch;
-use super::store::Contents;
+use super::store::{Contents, finish_id};
 use super::{CreateBatch, Plan};
 use crate::error::Result;
 use crate::model::split::number_width;
@@ -103,8 +103,9 @@ impl LargeBatch {
             tx.end_reservation(&reservation)?;
             let id = request.publish_tasks(tx, task, &contents.plan, reservation)?;
             report.record(tx, &tx.task(&id)?)?;
+            let finish = finish_id(tx, reservation.first)?;
             let shared = resolution.map_or_else(SharedCounts::default, |resolution| resolution.counts);
-            let stored = StoredBatch { id, since: tx.latest_change_number()? };
+            let stored = StoredBatch { id, finish, since: tx.latest_change_number()? };
             Ok(request.reply(Some(&stored), &contents.plan, shared, report))
         })?;
         Ok(Published::Plan(Box::new((plan, contents))))

@@ -70,7 +70,8 @@ impl CreateBatch {
         let placements =
             chunks.map(|(row, chunk)| Placement { chunk: *row, held: 0, items: chunk.items }).collect();
         staging.for_each(plan.order.as_deref(), &mut item_inserter(tx, task.row, placements, progress))?;
-        Ok((StoredBatch { id: task.id, since: tx.latest_change_number()? }, shared))
+        let finish = finish_id(tx, task.row)?;
+        Ok((StoredBatch { id: task.id, finish, since: tx.latest_change_number()? }, shared))
     }
 
     /// Inserts the tasks of the batch and its chunks, without items; returns the rows of the chunks.
@@ -148,5 +149,13 @@ impl CreateBatch {
             on_conflict: Some(self.on_conflict),
             resources: self.resources.clone(),
         }
+    }
+}
+
+/// The id of the finish task of a stored batch.
+pub(super) fn finish_id(tx: &dyn StoreRead, batch: RowId) -> Result<Option<TaskId>> {
+    match tx.batch(batch)?.and_then(|batch| batch.finish_row) {
+        Some(row) => Ok(Some(tx.task_by_row(row)?.id)),
+        None => Ok(None),
     }
 }

@@ -50,7 +50,12 @@ impl Finish {
     /// Inserts the finish task, held until the batch has ended. Returns its row.
     pub(in crate::ops) fn insert(&self, tx: &dyn StoreWrite, batch: &Task, row: RowId) -> Result<RowId> {
         let task = Task { project: batch.project.clone(), ..Task::new(tx.now(), self.title.as_str()) };
-        let finish = tx.insert_task(&NewTask { task: &task, initial_text: self.body.as_str() })?;
+        let mut text = self.body.as_str().trim_end().to_owned();
+        if !text.is_empty() {
+            text.push_str("\n\n");
+        }
+        text += &format!("This task finishes batch {0}: get_batch(id=\"{0}\").", batch.id);
+        let finish = tx.insert_task(&NewTask { task: &task, initial_text: &text })?;
         tx.set_dependencies(finish, &[row], true)?;
         tx.add_hold(finish, None)?;
         Ok(finish)
@@ -83,8 +88,13 @@ fn summary(tx: &dyn StoreWrite, task: &Task, batch: &Batch) -> Result<String> {
     let mut text =
         format!("Batch {} ({}) is {}: {}\n", task.id, task.title, task.status, batch.totals_sentence());
     // Writing to a String cannot fail.
-    for (name, count) in tx.category_counts(task.row)?.into_iter().take(NAMED) {
+    let categories = tx.category_counts(task.row)?;
+    for (name, count) in categories.iter().take(NAMED) {
         let _ = write!(text, "\n- {name}: {count}");
+    }
+    if categories.len() > NAMED {
+        let items: u64 = categories.iter().skip(NAMED).map(|(_, count)| count).sum();
+        let _ = write!(text, "\n- {} other categories: {items}", categories.len() - NAMED);
     }
     let mut named = 0;
     for_each_chunk(tx, task.row, 0, |_, chunk| {
@@ -94,6 +104,9 @@ fn summary(tx: &dyn StoreWrite, task: &Task, batch: &Batch) -> Result<String> {
         }
         Ok(named < NAMED)
     })?;
+    if named == NAMED {
+        let _ = write!(text, "\n- get_batch(id=\"{}\") shows the status of all chunks", task.id);
+    }
     let failed = failures(tx, task, NAMED)?;
     for failure in &failed {
         let _ = write!(text, "\n- failed: {}", failure.item.as_deref().unwrap_or(&failure.chunk));
