@@ -121,7 +121,7 @@ fn a_retry_takes_lists_and_ranges_of_chunks() {
         let retried =
             server.call("control_batch", json!({"id": batch, "action": "retry", "chunks": chunks})).ok();
         assert!(
-            retried.message().contains(&format!("Opened {expected} chunks")),
+            retried.message().contains(&format!("Opened {expected} chunk")),
             "{chunks}: {}",
             retried.message()
         );
