@@ -1,7 +1,5 @@
 //! The list of all batches, also those that have ended.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 mod support;
 
 use serde_json::{Value, json};

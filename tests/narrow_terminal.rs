@@ -1,7 +1,5 @@
 //! Tables in terminals of several widths.
 
-#![expect(clippy::expect_used, reason = "a test fails by panicking")]
-
 mod support;
 
 use serde_json::json;

@@ -1,6 +1,8 @@
 //! A transcript of every reply that a worker or a supervisor sees: the success and the refusal of each tool, with ids,
 //! times, tokens and rates replaced. The transcript is compared with a snapshot.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod support;
 
 use serde_json::{Map, Value, json};

@@ -1,6 +1,6 @@
 //! Reviews: decisions on several chunks at once, all items of a category, and what comes next.
 
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod support;
 
@@ -34,7 +34,9 @@ fn statuses(server: &mut Server, batch: &str) -> Vec<String> {
 fn a_decision_applies_to_all_named_chunks_or_to_none() {
     let store = Store::new();
     let mut server = store.serve();
-    let forms: [(fn(&str) -> Value, &str); 6] = [
+    /// Writes a list of chunks of a batch.
+    type Form = fn(&str) -> Value;
+    let forms: [(Form, &str); 6] = [
         (|_| json!("1,3"), "1, 3"),
         (|_| json!([1, "3"]), "1, 3"),
         (|_| json!("[1, 3.0]"), "1, 3"),

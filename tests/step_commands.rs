@@ -1,6 +1,6 @@
 //! Commands of their own for steps: `--step-command` of `run` and `work`, and `[worker.NAME.steps.STEP]`.
 
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod support;
 

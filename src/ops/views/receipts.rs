@@ -13,6 +13,9 @@ use crate::model::receipt::Receipt;
 use crate::model::task::Task;
 use crate::store::StoreRead;
 
+/// A receipt of a batch with its change number and its task.
+type NumberedReceipt = (u64, TaskId, Receipt);
+
 /// The most receipts of a reply.
 const RECEIPTS: usize = 20;
 /// How many of the newest receipts are searched for matching ones if no `since` is given.
@@ -92,7 +95,7 @@ fn matching_since(
     batch: &Task,
     mut since: u64,
     filter: &ItemFilter,
-) -> Result<Vec<(u64, TaskId, Receipt)>> {
+) -> Result<Vec<NumberedReceipt>> {
     let mut found = Vec::new();
     loop {
         let page = tx.batch_receipts_since(batch.row, since, PAGE_ROWS)?;
@@ -111,7 +114,7 @@ fn latest_matching(
     tx: &dyn StoreRead,
     batch: &Task,
     filter: &ItemFilter,
-) -> Result<(Vec<(u64, TaskId, Receipt)>, bool)> {
+) -> Result<(Vec<NumberedReceipt>, bool)> {
     let searched = if filter.is_all() { RECEIPTS } else { SEARCHED };
     let mut found = tx.latest_batch_receipts(batch.row, searched + 1)?;
     let has_unsearched = found.len() > searched;
