@@ -366,6 +366,7 @@ fn create_large_batch(store: &Store) -> String {
                 number,
                 at: Timestamp::from_millis(1_700_000_000_000 + number as i64),
                 author: "polecat".into(),
+                author_kind: None,
                 text: format!("- Archived {number}: {}", "a subject ".repeat(20)),
                 item: None,
                 outcome: None,

@@ -93,6 +93,7 @@ fn receipts(connection: &Connection, tasks: u64) -> Result<()> {
                 number,
                 at: Timestamp::from_millis(1_760_000_000_000),
                 author: "someone".into(),
+                author_kind: None,
                 text: format!("- Archived: Archive mail {task:08}"),
                 item: None,
                 outcome: None,

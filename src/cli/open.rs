@@ -1,5 +1,6 @@
 //! Opening the store for a caller.
 
+use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -8,6 +9,7 @@ use super::store_path::store_path;
 use crate::clock::Clock;
 use crate::error::{Code, Error, Result};
 use crate::file_system::{FileSystemSafety, file_system_type};
+use crate::model::author::{Author, AuthorKind};
 use crate::model::text::LineText;
 use crate::model::worker_scope::WorkerScope;
 use crate::ops::{Session, scope_to_worker};
@@ -91,7 +93,8 @@ fn open_with(
         refuse_network_disk(&path)?;
     }
     let (roots, agent_folders) = item_roots(&caller, &path);
-    let session = Session::new(open_store(&path)?, roots, scratchpad()?, author(&caller));
+    let session =
+        Session::new(open_store(&path)?, roots, scratchpad()?, author(&caller).without_names(user_names()));
     let launcher = Launcher::new(&path, session.folder(), agent_folders);
     let session = session.with_launcher(Arc::new(launcher));
     match scope {
@@ -121,13 +124,28 @@ fn scratchpad() -> Result<Option<PathBuf>> {
     named.map(|path| expand_home(Path::new(&path), "SCRATCHPAD")).transpose()
 }
 
+/// The names of the user whose program this is, and of the user who became root.
+fn user_names() -> Vec<String> {
+    let named = ["USER", "LOGNAME", "SUDO_USER"].into_iter().filter_map(|name| std::env::var(name).ok());
+    let mut names: Vec<String> = named.filter(|name| name.parse::<LineText>().is_ok()).collect();
+    names.dedup();
+    names
+}
+
+/// Whether a person can have typed the command: input and messages are connected to a terminal. An agent that runs
+/// commands gives them neither, unless it makes a terminal on purpose.
+pub(super) fn is_at_terminal() -> bool {
+    std::io::stdin().is_terminal() && std::io::stderr().is_terminal()
+}
+
 /// The author of receipts that name none.
-fn author(caller: &Caller) -> String {
+fn author(caller: &Caller) -> Author {
     match caller {
-        Caller::Person => std::env::var("USER")
-            .ok()
-            .filter(|name| name.parse::<LineText>().is_ok())
-            .unwrap_or_else(|| "cli".into()),
-        Caller::Agent { .. } => "agent".into(),
+        Caller::Person if is_at_terminal() => {
+            let name = user_names().into_iter().next().unwrap_or_else(|| "user".into());
+            Author::new(name, AuthorKind::Person)
+        }
+        Caller::Person => Author::new("cli", AuthorKind::Agent),
+        Caller::Agent { .. } => Author::new("agent", AuthorKind::Agent),
     }
 }

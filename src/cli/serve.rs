@@ -14,6 +14,7 @@ use super::open::{Caller, open, worker_scope};
 use super::subcommand::Invocation;
 use crate::error::Result;
 use crate::mcp::{self, Toolset};
+use crate::model::author::AuthorKind;
 use crate::model::id::TaskId;
 use crate::model::text::LineText;
 use crate::ops::{self, ServerScope, check_in_scope};
@@ -64,7 +65,10 @@ pub(super) fn run(call: Invocation<'_>) -> Result<u8> {
     let requested = call.matches.get_one::<Toolset>("toolset").copied().unwrap_or(Toolset::All);
     let toolset = if worker_scope()?.is_some() { Toolset::Worker } else { requested };
     let item_folders = call.matches.get_many::<PathBuf>("item_folder").unwrap_or_default().cloned().collect();
-    let session = open(call.db, Caller::Agent { item_folders })?;
+    let mut session = open(call.db, Caller::Agent { item_folders })?;
+    if toolset == Toolset::Worker {
+        session = session.of_kind(AuthorKind::Worker);
+    }
     let scope = ServerScope {
         // A worker's own scope is narrower than the worker toolset.
         worker_tools: toolset == Toolset::Worker && worker_scope()?.is_none(),

@@ -8,6 +8,7 @@ use crate::clock::Clock;
 use crate::config::{Per, Profile};
 use crate::error::{Code, Error, Result};
 use crate::items::SourceRoots;
+use crate::model::author::SYSTEM;
 use crate::model::id::TaskId;
 use crate::model::step::MAX_STEPS;
 use crate::model::text::LineText;
@@ -33,7 +34,7 @@ pub(super) fn try_profile(profile: &Profile) -> Result<String> {
         Arc::new(store),
         SourceRoots::new([folder.path()]),
         Some(folder.path().to_owned()),
-        "tasktally",
+        SYSTEM.clone(),
     );
     let mut request = json!({
         "title": "Check", "instructions": INSTRUCTIONS, "items": [{ "key": "check" }], "project": "check",

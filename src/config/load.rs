@@ -7,6 +7,7 @@ use super::limits::Limits;
 use super::location::{ConfigLocation, LocationSource};
 use super::path_checks::check_outside_folders;
 use super::profile::Profile;
+use super::review::ReviewSettings;
 use super::table_reader::{ConfigText, Setting, TableReader};
 use super::template::Template;
 use super::trusted_file::read_trusted;
@@ -23,6 +24,7 @@ pub struct Config {
     /// The settings outside the profiles, for example `limits.max_parallel`.
     pub settings: Vec<Setting>,
     limits: Limits,
+    review: ReviewSettings,
     profiles: BTreeMap<String, Profile>,
 }
 
@@ -57,6 +59,9 @@ impl Config {
         let mut limits_table = top.table("limits")?;
         let limits = Limits::read(&mut limits_table)?;
         top.finish_table("limits", limits_table)?;
+        let mut review_table = top.table("review")?;
+        let review = ReviewSettings::read(&mut review_table)?;
+        top.finish_table("review", review_table)?;
         let mut paths_table = top.table("paths")?;
         let roots = read_roots(&mut paths_table, home)?;
         top.finish_table("paths", paths_table)?;
@@ -65,7 +70,7 @@ impl Config {
             profiles.insert(name.to_owned(), Profile::read(name, table, &roots, &limits, home)?);
         }
         check_outside_folders(paths, &roots, "one of [paths] roots, where workers write")?;
-        Ok(Config { location, found: !paths.is_empty(), settings: top.finish()?, limits, profiles })
+        Ok(Config { location, found: !paths.is_empty(), settings: top.finish()?, limits, review, profiles })
     }
 
     /// The profile with a name.
@@ -90,6 +95,11 @@ impl Config {
     /// Every profile, sorted by name.
     pub fn profiles(&self) -> impl Iterator<Item = &Profile> {
         self.profiles.values()
+    }
+
+    /// Whose decisions count.
+    pub fn review(&self) -> ReviewSettings {
+        self.review
     }
 
     /// The limits over all batches of one store.

@@ -11,7 +11,7 @@ use super::operation_call::call_operation;
 use super::server::Server;
 use super::tools::result;
 use super::{elicitation, progress, wait_tasks};
-use crate::error::{Code, Error, Result};
+use crate::error::Result;
 use crate::ops::{self, Entry, WaitState};
 
 impl Server {
@@ -28,7 +28,7 @@ impl Server {
         let response = if entry.name == "wait_batch" && client.tasks && !self.session.server_scope().read_only
         {
             self.start_wait(arguments, context).await
-        } else if entry.name == "review_batch" && client.forms && arguments["decision"].is_null() {
+        } else if entry.name == "review_batch" && client.forms {
             Box::pin(self.pending_review(arguments, responses, client, context)).await
         } else {
             let reply = self.run_operation(entry, arguments, context).await;
@@ -72,7 +72,7 @@ impl Server {
         })
     }
 
-    /// `review_batch` without a decision, for a client that can ask a person.
+    /// `review_batch` for a client that can ask a person: the person decides, also if the agent passed a decision.
     async fn pending_review(
         &self,
         arguments: Value,
@@ -82,12 +82,7 @@ impl Server {
     ) -> Result<CallToolResponse> {
         let session = self.session_of(context);
         let reader = session.clone();
-        let Some(review) = self.run(false, move || ops::pending_review(&reader, arguments)).await? else {
-            return Err(Error::new(
-                Code::Internal,
-                "the request has a decision, but a person was to be asked for one",
-            ));
-        };
+        let review = self.run(false, move || ops::pending_review(&reader, arguments)).await?;
         let answer = match (client.stateless, responses) {
             (true, None) => {
                 let requests = elicitation::input_request(&review.question)?;

@@ -110,7 +110,7 @@ impl Server {
     pub(super) fn session_of(&self, context: &RequestContext<RoleServer>) -> Session {
         match context.client_info() {
             // The name becomes the author of receipts, and a client may send any text.
-            Some(client) => self.session.called_by(crate::model::text::excerpt(&client.name)),
+            Some(client) => self.session.called_by(&client.name),
             None => self.session.clone(),
         }
     }

@@ -6,7 +6,7 @@ use super::in_doubt::{InDoubtPolicy, StartedReport};
 use super::max_failures::MaxFailures;
 use super::run_record::RunRecord;
 use super::status::{Outcome, Status};
-use super::step::{Checkpoint, Steps};
+use super::step::{Checkpoint, Reviewers, Steps};
 use super::task::{RowId, Task};
 use super::text::LineText;
 use super::timestamp::Timestamp;
@@ -107,6 +107,8 @@ pub struct Batch {
     pub steps: Steps,
     /// When it waits for a person's decision.
     pub checkpoint: Checkpoint,
+    /// Whose decisions count at a checkpoint.
+    pub review: Reviewers,
     /// After this number of consecutive approvals, chunks are approved automatically.
     pub auto_approve_after: Option<u64>,
     /// The number of consecutive approvals.

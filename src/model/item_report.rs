@@ -40,6 +40,7 @@ mod tests {
             number,
             at: Timestamp::from_millis(0),
             author: "w".into(),
+            author_kind: None,
             text: text.into(),
             item: Some("a".into()),
             outcome: Some(ItemReport::Done),

@@ -3,6 +3,7 @@
 #[macro_use]
 mod macros;
 
+pub mod author;
 pub mod batch;
 pub mod chain;
 pub mod checklist;

@@ -2,6 +2,7 @@
 
 use sha2::{Digest, Sha256};
 
+use super::author::{AuthorKind, is_system_name};
 use super::cost::Cost;
 use super::status::ItemReport;
 use super::timestamp::Timestamp;
@@ -18,6 +19,8 @@ pub struct Receipt {
     pub at: Timestamp,
     /// The author's name.
     pub author: String,
+    /// What its author is; `None` for receipts of schemas before 14.
+    pub author_kind: Option<AuthorKind>,
     /// The text.
     pub text: String,
     /// The key of the item that it reports on.
@@ -35,6 +38,14 @@ pub struct Receipt {
 }
 
 impl Receipt {
+    /// Whether Tasktally itself wrote it. Receipts of schemas before 14 have only its name.
+    pub fn is_by_system(&self) -> bool {
+        match self.author_kind {
+            Some(kind) => kind == AuthorKind::System,
+            None => is_system_name(&self.author),
+        }
+    }
+
     /// The text where item and outcome are shown beside it: a late receipt is marked.
     pub fn display_text(&self) -> String {
         if self.late { format!("(late) {}", self.text) } else { self.text.clone() }
@@ -79,6 +90,7 @@ impl Receipt {
             cost.tokens_in.map(|tokens| format!("tokens_in {tokens}")),
             cost.tokens_out.map(|tokens| format!("tokens_out {tokens}")),
             cost.cost.map(|cost| format!("cost {}", cost.millionths())),
+            self.author_kind.map(|kind| format!("author_kind {kind}")),
         ];
         for part in parts.into_iter().chain(later.iter().flatten().map(String::as_str)) {
             hasher.update((part.len() as u64).to_be_bytes());
@@ -114,6 +126,7 @@ mod tests {
                 number: 1,
                 at: Timestamp::from_millis(1),
                 author: "a".into(),
+                author_kind: None,
                 text: text.into(),
                 item: item.map(str::to_owned),
                 outcome: item.map(|_| ItemReport::Done),
@@ -139,6 +152,7 @@ mod tests {
             number: 1,
             at: Timestamp::from_millis(1),
             author: "a".into(),
+            author_kind: None,
             text: "t".into(),
             item: Some("k".into()),
             outcome: Some(ItemReport::Done),
@@ -153,6 +167,8 @@ mod tests {
             Receipt { at: Timestamp::from_millis(2), ..receipt.clone() },
             Receipt { author: "b".into(), ..receipt.clone() },
             Receipt { text: "u".into(), ..receipt.clone() },
+            Receipt { author_kind: Some(AuthorKind::Agent), ..receipt.clone() },
+            Receipt { author_kind: Some(AuthorKind::Person), ..receipt.clone() },
             Receipt { item: None, ..receipt.clone() },
             Receipt { outcome: Some(ItemReport::Failed), ..receipt.clone() },
             Receipt { category: Some(String::new()), ..receipt.clone() },

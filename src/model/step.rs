@@ -33,6 +33,16 @@ impl Checkpoint {
 }
 
 word_enum!(
+    /// Whose decisions count at a checkpoint.
+    Reviewers, "review" {
+        /// Anybody's; an agent's is recorded as relayed.
+        Any = "any",
+        /// Only a person's.
+        Person = "person",
+    }
+);
+
+word_enum!(
     /// A person's decision at a checkpoint.
     Decision, "decision" {
         /// Continue.

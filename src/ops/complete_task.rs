@@ -41,7 +41,7 @@ impl Operation for CompleteTask {
     type Reply = TaskReply;
 
     fn run(self, session: &Session) -> Result<TaskReply> {
-        let author = session.caller().to_owned();
+        let author = session.author();
         let (reply, chunk) = session.write(move |tx| {
             let task = tx.task(&self.id)?;
             let completion =

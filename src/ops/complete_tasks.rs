@@ -41,7 +41,7 @@ impl Failure {
 fn complete_each(session: &Session, ids: &[TaskId], force: bool) -> Vec<(TaskId, Error)> {
     let mut refused = Vec::new();
     for id in ids {
-        let (author, task_id) = (session.caller().to_owned(), id.clone());
+        let (author, task_id) = (session.author(), id.clone());
         let completed =
             session.write(move |tx| complete(tx, &tx.task(&task_id)?, None, None, force, &author));
         if let Err(error) = completed {

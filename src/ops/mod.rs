@@ -53,7 +53,7 @@ pub(crate) use request::schema::drop_bounds;
 pub use request::server_scope::{ServerScope, check_in_scope};
 pub use request::worker_scope::scope_to_worker;
 pub use review_batch::elicit::{PendingReview, pending_review};
-pub use runner_launcher::{ProcessState, RunnerLauncher, RunnerStart};
+pub use runner_launcher::{ProcessState, ReviewRules, RunnerLauncher, RunnerStart};
 pub use runners::batch_state::{BatchState, batch_max_parallel, batch_state};
 pub use runners::claims::{RunnerClaim, runner_claims};
 pub use runners::failures::{FailureState, failure_state, pause_after_failures};
@@ -173,6 +173,7 @@ const fn entry<O: Operation>() -> Entry {
         output: request::schema::output::<O::Reply>,
         call: |session, arguments| {
             let arguments = request::worker_scope::check_scope::<O>(session, arguments)?;
+            request::reserved_names::check_names::<O>(session, &arguments)?;
             request::server_scope::check_worker_tools::<O>(session, &arguments)?;
             let request = request::args::parse::<O>(arguments)?;
             to_json(request::server_scope::limit_to_scope(session, request)?.run(session)?)
@@ -184,6 +185,9 @@ const fn entry<O: Operation>() -> Entry {
         },
         call_matches: |session, matches| {
             let request = O::from_arg_matches(matches).map_err(|error| Error::invalid(error.to_string()))?;
+            if session.author().is_agent() {
+                request::reserved_names::check_names::<O>(session, &to_json(&request)?)?;
+            }
             let request = match session.worker_scope() {
                 None => request,
                 Some(_) => {

@@ -11,6 +11,7 @@ use super::views::intermediate_state::write_chunk;
 use super::views::task::{TaskReply, TaskView};
 use super::{Effect, Operation, Session};
 use crate::error::{Code, Error, Result};
+use crate::model::author::Author;
 use crate::model::claim_rules::{ClaimAuthority, check_state_change, claim_authority, claim_lost_error};
 use crate::model::id::{TaskId, Token};
 use crate::model::status::{ReleaseOutcome, Status};
@@ -59,7 +60,7 @@ impl Operation for ReleaseTask {
     type Reply = TaskReply;
 
     fn run(self, session: &Session) -> Result<TaskReply> {
-        let author = session.caller().to_owned();
+        let author = session.author();
         let (reply, chunk) = session.write(move |tx| {
             let task = tx.task(&self.id)?;
             self.check(tx, &task)?;
@@ -103,8 +104,8 @@ impl ReleaseTask {
         Ok(())
     }
 
-    fn release(&self, tx: &dyn StoreWrite, task: &Task, author: &str) -> Result<()> {
-        let worker = task.claim.as_ref().map_or(author, |claim| claim.worker.as_str());
+    fn release(&self, tx: &dyn StoreWrite, task: &Task, author: &Author) -> Result<()> {
+        let worker = &task.claim.as_ref().map_or_else(|| author.clone(), |claim| author.named(&claim.worker));
         let reason = self.reason.as_ref().and_then(ReceiptText::non_empty).unwrap_or("no reason given");
         let why = format!("Released by '{worker}' ({}): {reason}.", self.outcome);
         let status = match self.outcome {

@@ -96,7 +96,7 @@ impl Operation for ResetStalledTasks {
                 self.hours
             )));
         }
-        let author = session.caller().to_owned();
+        let author = session.author();
         let dry_run = self.dry_run;
         let tasks = if dry_run {
             session.read(move |tx| {

@@ -21,6 +21,11 @@ pub trait RunnerLauncher: Send + Sync {
     /// # Errors
     /// What is wrong with the configuration.
     fn max_batch_mb(&self) -> Result<u64>;
+    /// Whose decisions at a checkpoint count by the operator's configuration.
+    ///
+    /// # Errors
+    /// What is wrong with the configuration.
+    fn review_rules(&self) -> Result<ReviewRules>;
     /// Starts a runner for a batch, unless the batch has one.
     ///
     /// # Errors
@@ -36,6 +41,15 @@ pub trait RunnerLauncher: Send + Sync {
     /// # Errors
     /// If it cannot be determined.
     fn claim_process(&self, batch: &TaskId, token: &Token) -> Result<ProcessState>;
+}
+
+/// Whose decisions at a checkpoint count by the operator's configuration.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ReviewRules {
+    /// Whether every batch takes decisions of persons only.
+    pub only_persons: bool,
+    /// Whether a command at a terminal counts as a person's.
+    pub terminal_counts: bool,
 }
 
 /// The result of starting a runner.

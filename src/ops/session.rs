@@ -11,6 +11,8 @@ use super::result_channel::{ResultIsLate, ResultSender, result_channel};
 use super::runner_launcher::RunnerLauncher;
 use crate::error::{Code, Error, Result};
 use crate::items::SourceRoots;
+use crate::model::author::{Author, AuthorKind};
+use crate::model::text::excerpt;
 use crate::model::worker_scope::WorkerScope;
 use crate::store::{Store, StoreRead, StoreWrite, WriteJob};
 
@@ -23,7 +25,7 @@ pub struct Session {
     store: Arc<dyn Store>,
     roots: Arc<SourceRoots>,
     scratchpad: Option<PathBuf>,
-    caller: String,
+    author: Author,
     worker_scope: Option<WorkerScope>,
     server_scope: Arc<ServerScope>,
     launcher: Option<Arc<dyn RunnerLauncher>>,
@@ -38,14 +40,14 @@ impl Session {
         store: Arc<dyn Store>,
         roots: SourceRoots,
         scratchpad: Option<PathBuf>,
-        caller: impl Into<String>,
+        author: impl Into<Author>,
     ) -> Self {
-        let (roots, caller) = (Arc::new(roots), caller.into());
+        let (roots, author) = (Arc::new(roots), author.into());
         Session {
             store,
             roots,
             scratchpad,
-            caller,
+            author,
             worker_scope: None,
             server_scope: Arc::default(),
             launcher: None,
@@ -60,9 +62,9 @@ impl Session {
         Session { launcher: Some(launcher), ..self }
     }
 
-    /// The same session for the worker of a chunk. [`super::request::worker_scope`] enforces the scope.
-    pub(super) fn with_worker_scope(self, scope: WorkerScope) -> Self {
-        Session { worker_scope: Some(scope), ..self }
+    /// The same session for the worker of a chunk, who writes as `author`. [`super::request::worker_scope`] enforces the scope.
+    pub(super) fn with_worker_scope(self, scope: WorkerScope, author: Author) -> Self {
+        Session { worker_scope: Some(scope), author, ..self }
     }
 
     /// The scope of the session's worker, if the session is for one.
@@ -92,10 +94,23 @@ impl Session {
         self.launcher.as_ref()
     }
 
-    /// The same session for another caller.
+    /// The same session for the client that gave this name. A chunk's worker keeps the name of its claim, and no client
+    /// gets the name of a person or of Tasktally.
     #[must_use]
-    pub fn called_by(&self, caller: impl Into<String>) -> Self {
-        Session { caller: caller.into(), ..self.clone() }
+    pub fn called_by(&self, client: &str) -> Self {
+        if self.worker_scope.is_some() {
+            return self.clone();
+        }
+        // The name as it was sent is compared: the excerpt shows invisible characters as escapes.
+        let allowed = self.author.named(client);
+        let author = if allowed.name() == client { allowed.named(&excerpt(client)) } else { allowed };
+        Session { author, ..self.clone() }
+    }
+
+    /// The same session, whose caller is of this kind.
+    #[must_use]
+    pub fn of_kind(&self, kind: AuthorKind) -> Self {
+        Session { author: self.author.of_kind(kind), ..self.clone() }
     }
 
     /// The same session; long operations call `watcher` with their progress, from other threads.
@@ -118,7 +133,12 @@ impl Session {
 
     /// The caller's name, for requests without a name.
     pub fn caller(&self) -> &str {
-        &self.caller
+        self.author.name()
+    }
+
+    /// The author of what the caller writes: its kind is set by how the session was opened.
+    pub fn author(&self) -> Author {
+        self.author.clone()
     }
 
     /// The folders that may contain item files.

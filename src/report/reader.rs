@@ -9,6 +9,7 @@ use super::section::{FinishedSection, Section};
 use super::sections::{self, Receipts};
 use super::timeline::Timeline;
 use crate::error::{Error, Result};
+use crate::model::author::AuthorKind;
 use crate::model::batch::Batch;
 use crate::model::chain::ChainVerifier;
 use crate::model::cost::{CostGroup, CostSum, Money};
@@ -294,14 +295,16 @@ fn without_model(totals: &[(CostGroup, String, CostSum)]) -> Option<CostSum> {
     (all != named).then_some(rest)
 }
 
-/// Whether a receipt of a chunk has the form of a review. Receipts have no field for that, so a worker could write the
-/// same text; its author is shown beside it.
+/// Whether a receipt of a chunk has the form of a review. Receipts have no field for that, so an agent could write the
+/// same text; its author's kind is shown beside it.
 fn is_review(receipt: &Receipt) -> bool {
-    let form = format!(" by '{}' after step '", receipt.author);
+    let by = format!(" by '{}'", receipt.author);
     let first = receipt.text.lines().next().unwrap_or_default();
     let is_decision = ["Approved", "Rejected", "Redo of "].iter().any(|what| first.starts_with(what));
     receipt.item.is_none()
-        && ((is_decision && first.contains(&form)) || first.starts_with("Approved automatically: "))
+        && receipt.author_kind != Some(AuthorKind::Worker)
+        && ((is_decision && first.contains(&by) && first.contains(" after step '"))
+            || first.starts_with("Approved automatically: "))
 }
 
 /// The instructions of the batch, then those of each step.

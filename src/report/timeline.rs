@@ -66,6 +66,7 @@ mod tests {
             number: 1,
             at: Timestamp::from_millis(at),
             author: author.into(),
+            author_kind: None,
             text: String::new(),
             item: None,
             outcome: None,

@@ -57,6 +57,8 @@ pub trait StoreRead: BatchRead + BulkRead + ResourceRead + RunnerRead + WaitRead
     fn initial_text(&self, row: RowId) -> Result<String>;
     /// The first characters of a task's body.
     fn preview(&self, row: RowId, chars: usize) -> Result<String>;
+    /// The names under which persons have written receipts, in order.
+    fn person_names(&self) -> Result<Vec<String>>;
     /// The receipts of a task whose number is greater than `after`, in order.
     fn receipts(&self, row: RowId, after: u64, limit: usize) -> Result<Vec<Receipt>>;
     /// The same receipts with their hashes, for verification.

@@ -2,6 +2,7 @@
 
 use super::{BatchWrite, BulkWrite, ResourceWrite, RunnerWrite, StoreRead, WaitWrite};
 use crate::error::Result;
+use crate::model::author::Author;
 use crate::model::batch::{Batch, Chunk, StoredItem};
 use crate::model::cost::Cost;
 use crate::model::status::{ItemReport, Outcome};
@@ -20,8 +21,8 @@ pub struct NewTask<'a> {
 /// A receipt to append. The store assigns its number, time and hash.
 #[derive(Debug, Clone, Default)]
 pub struct NewReceipt<'a> {
-    /// Its author.
-    pub author: &'a str,
+    /// Its author; by default Tasktally itself.
+    pub author: &'a Author,
     /// Its text.
     pub text: &'a str,
     /// The key of the item that it reports on.

@@ -6,6 +6,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod authors;
 mod hidden_text;
 mod items;
 mod programs;

@@ -47,6 +47,7 @@ fn large_old_store(store: Store, schema: i64) -> Store {
             number,
             at: Timestamp::from_millis(1),
             author: "w".into(),
+            author_kind: None,
             text: format!("- receipt {number}"),
             item: None,
             outcome: None,

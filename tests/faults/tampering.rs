@@ -45,17 +45,18 @@ fn rehash(store: &Connection, task: &str, from: u64) {
         store.query_row("SELECT max(number) FROM receipt WHERE task = ?1", [row], |row| row.get(0)).unwrap();
     for number in from..=last {
         let before: [u8; 32] = of(number - 1).try_into().unwrap();
-        let (at, author, text): (i64, String, String) = store
+        let (at, author, text, kind): (i64, String, String, Option<String>) = store
             .query_row(
-                "SELECT created_at, author, text FROM receipt WHERE task = ?1 AND number = ?2",
+                "SELECT created_at, author, text, author_kind FROM receipt WHERE task = ?1 AND number = ?2",
                 params![row, number],
-                |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
+                |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)),
             )
             .unwrap();
         let receipt = tasktally::model::receipt::Receipt {
             number,
             at: tasktally::model::timestamp::Timestamp::from_millis(at),
             author,
+            author_kind: kind.map(|kind| kind.parse().unwrap()),
             text,
             item: None,
             outcome: None,

@@ -8,6 +8,7 @@ use crate::cli::store_path::{command_prefix, store_path};
 use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::items::SourceRoots;
+use crate::model::author::SYSTEM;
 use crate::ops::Session;
 use crate::store::sqlite::{ReadOnlyStore, beside, file_error, folder_of, inspect_corrupt_store};
 use crate::store::{CorruptStore, Inspect};
@@ -84,7 +85,7 @@ fn open(path: &Path) -> StoreState {
         Ok(store) => {
             let store = Arc::new(store);
             let session =
-                Session::new(store.clone(), SourceRoots::new(Vec::<PathBuf>::new()), None, "doctor");
+                Session::new(store.clone(), SourceRoots::new(Vec::<PathBuf>::new()), None, SYSTEM.clone());
             StoreState::Open(OpenStore { store, session })
         }
         Err(error) => match inspect_corrupt_store(path, &error) {

@@ -18,6 +18,7 @@ use super::runners::start::start_runner;
 use super::{Effect, Operation, Session};
 use crate::error::{Code, Error, Result};
 use crate::items::{InlineItems, ItemSource, Staging};
+use crate::model::author::Author;
 use crate::model::batch::Batch;
 use crate::model::conflict::OnConflict;
 use crate::model::id::TaskId;
@@ -142,7 +143,7 @@ impl Operation for AddItems {
         })?;
         let resources = touched_resources(&batch, &mut staging)?;
         let is_merged = resources.is_some() && batch.on_conflict == Some(OnConflict::Merge);
-        let (author, id) = (session.caller().to_owned(), self.id.clone());
+        let (author, id) = (session.author(), self.id.clone());
         let mut reply = if staging.item_count() >= LARGE_BATCH && !is_merged {
             let new = slices::LargeAddition { request: self, request_key, split, author, known, report };
             new.store(session, &task, &batch, staging)?
@@ -181,7 +182,7 @@ struct SmallAddition {
     request: AddItems,
     request_key: Option<RequestKey>,
     split: Split,
-    author: String,
+    author: Author,
     known: u64,
     report: SourceReport,
     staging: Staging,
@@ -271,7 +272,13 @@ fn refuse_unknown_rule(tx: &dyn StoreRead, task: &Task, batch: &Batch) -> Result
 }
 
 /// Appends a receipt to the batch: what was added, and by whom.
-fn append_receipt(tx: &dyn StoreWrite, batch: &Task, added: &Added, known: u64, author: &str) -> Result<()> {
+fn append_receipt(
+    tx: &dyn StoreWrite,
+    batch: &Task,
+    added: &Added,
+    known: u64,
+    author: &Author,
+) -> Result<()> {
     let text = format!("'{author}' added {}; {known} were there already.", describe(added));
     tx.append_receipt(batch, &NewReceipt { author, text: &text, ..NewReceipt::default() })?;
     Ok(())

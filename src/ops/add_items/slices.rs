@@ -6,6 +6,7 @@ use super::{
 };
 use crate::error::Result;
 use crate::items::Staging;
+use crate::model::author::Author;
 use crate::model::batch::Batch;
 use crate::model::split::{Split, number_width};
 use crate::model::task::{RowId, Task};
@@ -28,7 +29,7 @@ pub(super) struct LargeAddition {
     pub(super) request: AddItems,
     pub(super) request_key: Option<RequestKey>,
     pub(super) split: Split,
-    pub(super) author: String,
+    pub(super) author: Author,
     pub(super) known: u64,
     pub(super) report: SourceReport,
 }

@@ -16,6 +16,7 @@ use super::lifecycle::transition::change_state;
 use super::request::idempotency::{RequestKey, has_response, run_once};
 use super::{Effect, Operation, Session};
 use crate::error::Result;
+use crate::model::author::Author;
 use crate::model::claim::Claim;
 use crate::model::claim_rules::{claimed, distinct_name};
 use crate::model::id::{ProcessMark, TaskId, Token};
@@ -123,6 +124,7 @@ impl Operation for ClaimTask {
                 _ => Ok(()),
             }
         })?;
+        let author = session.author();
         session.write(move |tx| {
             let is_due = is_anything_due(tx)?;
             if is_due {
@@ -132,7 +134,7 @@ impl Operation for ClaimTask {
                 let task = self.choose(tx, &worker)?;
                 self.claim(tx, &task, worker)
             });
-            match claim.and_then(|claim| self.reply_to(tx, &claim)) {
+            match claim.and_then(|claim| self.reply_to(tx, &claim, &author)) {
                 Ok(reply) => Ok(Ok(reply)),
                 // A refused claim still commits the leases that were expired.
                 Err(refusal) if is_due => Ok(Err(refusal)),
@@ -180,7 +182,7 @@ impl ClaimTask {
     }
 
     /// The reply to the worker that made a claim, now or with the same request before.
-    fn reply_to(&self, tx: &dyn StoreWrite, claim: &KeptClaim) -> Result<ClaimReply> {
+    fn reply_to(&self, tx: &dyn StoreWrite, claim: &KeptClaim, author: &Author) -> Result<ClaimReply> {
         let (task, token) = (claim.task(tx)?, &claim.token);
         let mut reply = ClaimReply::read(tx, &task, tx.chunk(&task)?, token)?;
         if claim.is_repeated {
@@ -190,7 +192,7 @@ impl ClaimTask {
         if self.starts_first_item
             && let Some(first) = reply.items.as_ref().and_then(|items| items.first())
         {
-            append_receipt(tx, &task, &IncomingReceipt::item_started(Some(token), "tasktally", &first.key))?;
+            append_receipt(tx, &task, &IncomingReceipt::item_started(Some(token), author, &first.key))?;
         }
         Ok(reply)
     }

@@ -1,6 +1,7 @@
 //! Cancelling a batch.
 
 use crate::error::Result;
+use crate::model::author::Author;
 use crate::model::status::Status;
 use crate::model::task::Task;
 use crate::model::text::counted;
@@ -12,7 +13,7 @@ use crate::store::pages::for_each_chunk;
 use crate::store::{NewReceipt, StoreWrite};
 
 /// Cancels a batch and its chunks that have not ended. Returns the reply's message.
-pub(super) fn cancel(tx: &dyn StoreWrite, batch: &Task, reason: &str, author: &str) -> Result<String> {
+pub(super) fn cancel(tx: &dyn StoreWrite, batch: &Task, reason: &str, author: &Author) -> Result<String> {
     if batch.status.is_terminal() {
         return Ok(format!("Batch {} is already {}", batch.id, batch.status));
     }

@@ -142,7 +142,7 @@ impl Operation for ControlBatch {
 
     fn run(self, session: &Session) -> Result<BatchReply> {
         self.check_is_complete()?;
-        let author = session.caller().to_owned();
+        let author = session.author();
         let mut note = String::new();
         let launcher = session.launcher().cloned();
         if self.action == Some(BatchAction::Recreate) {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::error::{Code, Error, Result};
+use crate::model::author::Author;
 use crate::model::batch::Batch;
 use crate::model::id::TaskId;
 use crate::model::limits::MaxParallel;
@@ -17,7 +18,7 @@ use crate::store::{NewReceipt, StoreWrite};
 /// # Errors
 /// `not_found`, `invalid_argument`; `not_ready` if the batch has ended.
 pub fn set_batch_max_parallel(session: &Session, batch: &TaskId, number: MaxParallel) -> Result<()> {
-    let (id, author) = (batch.clone(), session.caller().to_owned());
+    let (id, author) = (batch.clone(), session.author());
     session.write(move |tx| {
         let (task, batch) = find_batch(tx, &id)?;
         if batch.max_parallel == number.get() || task.status.is_terminal() {
@@ -34,7 +35,7 @@ pub(super) fn set_max_parallel(
     batch: &Batch,
     number: MaxParallel,
     reason: &str,
-    author: &str,
+    author: &Author,
 ) -> Result<()> {
     if task.status.is_terminal() {
         return Err(Error::new(

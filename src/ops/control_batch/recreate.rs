@@ -75,6 +75,7 @@ fn same_settings(tx: &dyn StoreRead, task: &Task, batch: Batch, reason: String) 
         on_conflict: batch.on_conflict.unwrap_or(OnConflict::Reject),
         steps: Some(batch.steps).filter(|steps| !steps.is_empty()),
         checkpoint: batch.checkpoint,
+        review: batch.review,
         auto_approve_after: batch
             .auto_approve_after
             .map(|after| stored(SequenceNumber::try_from(after.cast_signed())))

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::error::{Code, Error, Result};
+use crate::model::author::Author;
 use crate::model::batch::{Batch, Chunk};
 use crate::model::chunk_list::ChunkName;
 use crate::model::status::Status;
@@ -32,7 +33,7 @@ pub(super) fn retry(
     batch: &Task,
     stored: &Batch,
     reason: &str,
-    author: &str,
+    author: &Author,
     only: &[ChunkName],
     selected: &ItemSelection,
 ) -> Result<String> {
@@ -109,7 +110,7 @@ fn retry_chunk(
     chunk: &Chunk,
     task: &Task,
     reason: &str,
-    author: &str,
+    author: &Author,
     selected: &ItemSelection,
 ) -> Result<ChunkRetry> {
     if task.status == Status::Rejected {

@@ -1,6 +1,7 @@
 //! Starting a batch: names its worker profile and ends its pause.
 
 use crate::error::{Code, Error, Result};
+use crate::model::author::Author;
 use crate::model::batch::Batch;
 use crate::model::id::TaskId;
 use crate::model::status::Status;
@@ -16,7 +17,7 @@ use crate::store::{NewReceipt, StoreWrite};
 /// # Errors
 /// `not_found`, `invalid_argument`; `not_ready` if the batch has ended.
 pub fn assign_profile(session: &Session, batch: &TaskId, profile: &LineText) -> Result<()> {
-    let (id, profile, author) = (batch.clone(), profile.clone(), session.caller().to_owned());
+    let (id, profile, author) = (batch.clone(), profile.clone(), session.author());
     session.write(move |tx| {
         let (task, batch) = find_batch(tx, &id)?;
         start(tx, &task, &batch, Some(&profile), "tasktally work", &author).map(|_| ())
@@ -28,7 +29,7 @@ pub fn assign_profile(session: &Session, batch: &TaskId, profile: &LineText) -> 
 /// # Errors
 /// `not_found`, `invalid_argument`.
 pub fn end_pause(session: &Session, batch: &TaskId) -> Result<()> {
-    let (id, author) = (batch.clone(), session.caller().to_owned());
+    let (id, author) = (batch.clone(), session.author());
     session.write(move |tx| {
         let (task, batch) = find_batch(tx, &id)?;
         if batch.pause_reason.is_some() && !task.status.is_terminal() {
@@ -45,7 +46,7 @@ pub(super) fn start(
     batch: &Batch,
     profile: Option<&LineText>,
     reason: &str,
-    author: &str,
+    author: &Author,
 ) -> Result<String> {
     let profile = profile.map(LineText::as_str).or(batch.profile.as_deref()).ok_or_else(|| {
         Error::invalid(format!(

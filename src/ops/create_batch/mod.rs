@@ -31,7 +31,7 @@ use crate::model::limits::{MaxAttempts, MaxChunk, MaxParallel, SequenceNumber};
 use crate::model::max_failures::MaxFailures;
 use crate::model::run_record::RunRecord;
 use crate::model::split::Split;
-use crate::model::step::{Checkpoint, Steps};
+use crate::model::step::{Checkpoint, Reviewers, Steps};
 use crate::model::text::{LineText, LongText, excerpt};
 
 /// The request.
@@ -55,7 +55,7 @@ pub struct CreateBatch {
         help = "A file of JSONL, a JSON list, CSV or TSV, also compressed with gzip, - for standard input, or a folder in which each file is an item: its path, or {\"path\", \"glob\", \"format\", \"delimiter\"}"
     )]
     pub source: Option<ItemSource>,
-    /// list_tasks filters: matching tasks become items
+    /// list_tasks filters; matches become items
     #[arg(
         long,
         help = "Filters as a JSON object, with the names of list-tasks' options: each task that matches becomes an item"
@@ -97,7 +97,7 @@ pub struct CreateBatch {
     #[serde(default = "eight")]
     #[arg(long, default_value = "8", allow_negative_numbers = true)]
     pub max_parallel: MaxParallel,
-    /// Claims of a chunk before it fails
+    /// Claims before a chunk fails
     #[serde(default = "three")]
     #[arg(
         long,
@@ -117,13 +117,21 @@ pub struct CreateBatch {
         default_value = "none"
     )]
     pub checkpoint: Checkpoint,
+    /// Whose decisions
+    #[serde(default = "anybody")]
+    #[arg(
+        long,
+        help = "Whose decisions count: any, also those that an agent relays, or only a person's",
+        default_value = "any"
+    )]
+    pub review: Reviewers,
     /// Approvals in a row that approve the rest
     #[arg(
         long,
         help = "With checkpoint=chunk: after this many approvals in a row, approve the rest without asking"
     )]
     pub auto_approve_after: Option<SequenceNumber>,
-    /// An item started but never settled
+    /// Started items never settled
     #[serde(default = "retry")]
     #[arg(
         long,
@@ -134,7 +142,7 @@ pub struct CreateBatch {
     /// More failed items (N or N%) pause the batch
     #[arg(long, help = "Pause the batch if more items fail than this: N, or N% of all items")]
     pub max_failures: Option<MaxFailures>,
-    /// A task that becomes ready at the end
+    /// A task ready at the end
     #[arg(
         long,
         help = "Title of a task that can be claimed when the batch has ended, or JSON {title, body}"
@@ -183,6 +191,9 @@ fn fifty() -> MaxChunk {
 }
 fn eight() -> MaxParallel {
     MaxParallel::of(8)
+}
+fn anybody() -> Reviewers {
+    Reviewers::Any
 }
 fn nowhere() -> Checkpoint {
     Checkpoint::None
@@ -274,6 +285,7 @@ impl CreateBatch {
             max_attempts: three(),
             steps: None,
             checkpoint: nowhere(),
+            review: anybody(),
             auto_approve_after: None,
             in_doubt: retry(),
             max_failures: None,

@@ -137,6 +137,7 @@ impl CreateBatch {
             started: None,
             steps: self.steps.clone().unwrap_or_default(),
             checkpoint: self.checkpoint,
+            review: self.review,
             auto_approve_after: self.approvals_in_a_row(),
             approved_in_a_row: 0,
             max_failures: self.max_failures,

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::batch_rest::BatchRest;
 use crate::error::{Error, Result};
 use crate::items::{BadItem, BadItemEffect};
+use crate::model::author::Author;
 use crate::model::field::visible_excerpt;
 use crate::model::id::TaskId;
 use crate::model::item_date::DateSpan;
@@ -73,13 +74,13 @@ pub(in crate::ops) struct SourceReport {
     /// The text that records in the batch what was left out.
     receipt: Option<String>,
     /// The caller of the request.
-    author: String,
+    author: Author,
 }
 
 impl SourceReport {
     /// The same report with the dates of the items, the batch that they are the rest of, and the caller of the request.
-    pub(in crate::ops) fn complete(self, dates: DateSpan, rest: Option<BatchRest>, author: &str) -> Self {
-        SourceReport { dates: Some(dates), rest, author: author.to_owned(), ..self }
+    pub(in crate::ops) fn complete(self, dates: DateSpan, rest: Option<BatchRest>, author: &Author) -> Self {
+        SourceReport { dates: Some(dates), rest, author: author.clone(), ..self }
     }
 
     /// The end of a message: the span of the dates, and how much was left out.
@@ -112,7 +113,7 @@ impl SourceReport {
             tx.append_receipt(batch, &NewReceipt { author: &self.author, text, ..NewReceipt::default() })?;
         }
         if let Some(rest) = &self.rest {
-            let (author, reason, items) = (self.author.as_str(), &rest.reason, rest.describe());
+            let (author, reason, items) = (&self.author, &rest.reason, rest.describe());
             let text = format!("Created by '{author}' from {items}: {reason}");
             tx.append_receipt(batch, &NewReceipt { author, text: &text, ..NewReceipt::default() })?;
             let text = format!("Batch {} was created by '{author}' from {items}: {reason}", batch.id);

@@ -110,7 +110,7 @@ impl Origin<'_> {
         list_duplicates(&mut staging, &mut bad)?;
         let report = bad.check(self.on_bad_item, self.done, (self.parameter(), self.name()))?;
         check_space(session.folder(), size.bytes_on_disk(), "a batch of these items")?;
-        Ok(Collected { report: report.complete(dates, rest, session.caller()), staging })
+        Ok(Collected { report: report.complete(dates, rest, &session.author()), staging })
     }
 
     /// The parameter that names the items.

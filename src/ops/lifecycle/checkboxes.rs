@@ -13,8 +13,7 @@ pub(in crate::ops) fn open_boxes(tx: &dyn StoreRead, task: &Task, summary: &str)
         return Ok(Vec::new());
     }
     // A late receipt never counts. A receipt on an item or by the server quotes what workers wrote about other things.
-    let can_tick =
-        |receipt: &Receipt| !receipt.late && receipt.item.is_none() && receipt.author != "tasktally";
+    let can_tick = |receipt: &Receipt| !receipt.late && receipt.item.is_none() && !receipt.is_by_system();
     let receipts = tx.receipts(task.row, 0, usize::MAX >> 1)?;
     let ticks = receipts.iter().filter(|receipt| can_tick(receipt)).map(|receipt| receipt.text.as_str());
     let own_text = tx.initial_text(task.row)?;

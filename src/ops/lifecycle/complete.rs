@@ -4,6 +4,7 @@ use super::checkboxes::open_boxes;
 use super::steps::{complete_step, skip_open_items};
 use super::transition::change_state;
 use crate::error::{Code, Error, Result};
+use crate::model::author::Author;
 use crate::model::batch::Chunk;
 use crate::model::claim_rules::{check_state_change, claim_lost_error};
 use crate::model::completion::{MAX_NAMED, OpenWork, check_no_open_work};
@@ -33,7 +34,7 @@ pub(in crate::ops) fn complete(
     token: Option<&Token>,
     summary: Option<&ReceiptText>,
     force: bool,
-    author: &str,
+    author: &Author,
 ) -> Result<Completion> {
     let now = tx.now();
     let chunk = tx.chunk(task)?;
@@ -93,7 +94,7 @@ pub(in crate::ops) fn complete(
         (Err(error), true) if is_open_work(error.code) => Some(error.message),
         (Err(error), _) => return Err(error),
     };
-    let author = task.live_claim(now).map_or(author, |claim| claim.worker.as_str());
+    let author = &task.live_claim(now).map_or_else(|| author.clone(), |claim| author.named(&claim.worker));
     if let Some(text) = summary.and_then(ReceiptText::non_empty) {
         tx.append_receipt(task, &NewReceipt { author, text, ..NewReceipt::default() })?;
     }
@@ -151,7 +152,7 @@ fn keep_new_summary(
     tx: &dyn StoreWrite,
     task: &Task,
     summary: Option<&ReceiptText>,
-    author: &str,
+    author: &Author,
     mut repeated: Completion,
 ) -> Result<Completion> {
     let Some(text) = summary.and_then(ReceiptText::non_empty) else { return Ok(repeated) };

@@ -2,6 +2,7 @@
 
 use super::release::release;
 use crate::error::Result;
+use crate::model::author::SYSTEM;
 use crate::model::limits::MAX_IDS;
 use crate::store::StoreWrite;
 
@@ -13,7 +14,7 @@ pub(in crate::ops) fn expire_leases(tx: &dyn StoreWrite) -> Result<usize> {
     for task in &expired {
         if let Some(claim) = &task.claim {
             let why = format!("The lease of '{}' expired at {}.", claim.worker, claim.expires_at);
-            release(tx, task, &why, "tasktally")?;
+            release(tx, task, &why, &SYSTEM)?;
         }
     }
     Ok(expired.len())

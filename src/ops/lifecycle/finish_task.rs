@@ -67,7 +67,7 @@ pub(in crate::ops) fn open_finish_task(tx: &dyn StoreWrite, task: &Task, batch: 
     let Some(row) = batch.finish_row else { return Ok(()) };
     let finish = tx.task_by_row(row)?;
     let text = summary(tx, task, batch)?;
-    tx.append_receipt(&finish, &NewReceipt { author: "tasktally", text: &text, ..NewReceipt::default() })?;
+    tx.append_receipt(&finish, &NewReceipt { text: &text, ..NewReceipt::default() })?;
     tx.release_holds(row)
 }
 
@@ -78,7 +78,7 @@ pub(in crate::ops) fn hold_finish_task(tx: &dyn StoreWrite, batch: &Batch) -> Re
     if finish.status == Status::Active && finish.hold_count == 0 {
         tx.add_hold(row, None)?;
         let text = "The batch was reopened; this task waits until it has ended.";
-        tx.append_receipt(&finish, &NewReceipt { author: "tasktally", text, ..NewReceipt::default() })?;
+        tx.append_receipt(&finish, &NewReceipt { text, ..NewReceipt::default() })?;
     }
     Ok(())
 }

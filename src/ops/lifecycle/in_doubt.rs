@@ -1,6 +1,8 @@
 //! Started items: the mark on them, and what the batch's `in_doubt` rule does with those that were never settled.
 
+use super::reviewer::Reviewer;
 use crate::error::Result;
+use crate::model::author::{Author, SYSTEM};
 use crate::model::batch::{Chunk, StoredItem};
 use crate::model::in_doubt::{InDoubtPolicy, StartedReport};
 use crate::model::receipt::default_item_text;
@@ -70,7 +72,7 @@ pub(in crate::ops) fn resolve_in_doubt(tx: &dyn StoreWrite, before: &Task, after
         for item in &started {
             let (since, by) = started_at_and_by(tx, &chunk, item)?;
             let text = format!("- {}: skipped, in doubt: '{by}' started it at {since}", item.key);
-            settle_item(tx, before, &chunk, item, &text, "tasktally", Outcome::Skipped)?;
+            settle_item(tx, before, &chunk, item, &text, &SYSTEM, Outcome::Skipped)?;
         }
         return Ok(after.status);
     }
@@ -86,7 +88,7 @@ pub(in crate::ops) fn resolve_in_doubt(tx: &dyn StoreWrite, before: &Task, after
         keys.join(", "),
         chunk.batch_id
     );
-    tx.append_receipt(before, &NewReceipt { author: "tasktally", text: &text, ..NewReceipt::default() })?;
+    tx.append_receipt(before, &NewReceipt { text: &text, ..NewReceipt::default() })?;
     Ok(Status::Review)
 }
 
@@ -95,13 +97,12 @@ pub(in crate::ops) fn settle_in_doubt_as_done(
     tx: &dyn StoreWrite,
     task: &Task,
     chunk: &Chunk,
-    reviewer: &str,
+    reviewer: &Reviewer,
 ) -> Result<usize> {
     let started = tx.started_items(chunk)?;
     for item in &started {
-        let text =
-            format!("- {}: done, approved by '{reviewer}'; it was started and never settled", item.key);
-        settle_item(tx, task, chunk, item, &text, reviewer, Outcome::Done)?;
+        let text = format!("- {}: done, approved by {reviewer}; it was started and never settled", item.key);
+        settle_item(tx, task, chunk, item, &text, &reviewer.author, Outcome::Done)?;
     }
     Ok(started.len())
 }
@@ -113,7 +114,7 @@ pub(in crate::ops) fn settle_item(
     chunk: &Chunk,
     item: &StoredItem,
     text: &str,
-    author: &str,
+    author: &Author,
     outcome: Outcome,
 ) -> Result<()> {
     let receipt = NewReceipt {

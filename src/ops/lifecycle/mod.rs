@@ -12,5 +12,6 @@ pub(in crate::ops) mod pause;
 pub(in crate::ops) mod receipts;
 pub(in crate::ops) mod release;
 pub(in crate::ops) mod review;
+pub(in crate::ops) mod reviewer;
 pub(in crate::ops) mod steps;
 pub(in crate::ops) mod transition;

@@ -1,6 +1,7 @@
 //! Pauses and resumes a batch, on request or because too many items failed.
 
 use crate::error::{Code, Error, Result};
+use crate::model::author::{Author, SYSTEM};
 use crate::model::batch::{Batch, Chunk};
 use crate::model::status::Status;
 use crate::model::task::Task;
@@ -13,7 +14,7 @@ pub(in crate::ops) fn pause_batch(
     task: &Task,
     batch: &Batch,
     why: &str,
-    author: &str,
+    author: &Author,
 ) -> Result<String> {
     refuse_ended(task)?;
     if let Some(reason) = &batch.pause_reason {
@@ -31,7 +32,7 @@ pub(in crate::ops) fn resume_batch(
     task: &Task,
     batch: &Batch,
     why: &str,
-    author: &str,
+    author: &Author,
 ) -> Result<String> {
     refuse_ended(task)?;
     if batch.pause_reason.is_none() {
@@ -76,7 +77,7 @@ pub(in crate::ops) fn pause_if_too_many_failed(tx: &dyn StoreWrite, chunk: &Chun
             "{} of {} items failed, more than max_failures {max_failures} allows; see get_batch(id=\"{id}\", view=\"failures\"), then control_batch(id=\"{id}\", action=\"resume\") or control_batch(id=\"{id}\", action=\"cancel\").",
             batch.counts.failed, batch.counts.total
         );
-        pause_batch(tx, &task, &batch, &why, "tasktally")?;
+        pause_batch(tx, &task, &batch, &why, &SYSTEM)?;
     }
     Ok(())
 }

@@ -5,6 +5,7 @@
 use super::in_doubt::record_start;
 use super::pause::pause_if_too_many_failed;
 use crate::error::{Code, Error, Result};
+use crate::model::author::Author;
 use crate::model::batch::{Chunk, SettleDecision, StoredItem, settle};
 use crate::model::claim_rules::{ClaimAuthority, claim_authority, claim_lost_error};
 use crate::model::cost::Cost;
@@ -24,7 +25,7 @@ pub(in crate::ops) struct IncomingReceipt<'a> {
     /// The token of the request.
     pub(in crate::ops) token: Option<&'a Token>,
     /// The author, unless the token belongs to a claim, whose worker is the author then.
-    pub(in crate::ops) author: &'a str,
+    pub(in crate::ops) author: &'a Author,
     /// The text.
     pub(in crate::ops) text: Option<&'a str>,
     /// The key of the item that the receipt reports on.
@@ -39,7 +40,7 @@ pub(in crate::ops) struct IncomingReceipt<'a> {
 
 impl<'a> IncomingReceipt<'a> {
     /// The report that the claim's holder starts an item.
-    pub(in crate::ops) fn item_started(token: Option<&'a Token>, author: &'a str, item: &'a str) -> Self {
+    pub(in crate::ops) fn item_started(token: Option<&'a Token>, author: &'a Author, item: &'a str) -> Self {
         IncomingReceipt {
             token,
             author,
@@ -65,8 +66,8 @@ pub(in crate::ops) fn append_receipt(
         return Err(append_late_receipt(tx, task, incoming, claim_lost_error(task, token, tx.now()))?);
     }
     let author = match (authority, &task.claim) {
-        (ClaimAuthority::LiveToken, Some(claim)) => claim.worker.clone(),
-        _ => incoming.author.to_owned(),
+        (ClaimAuthority::LiveToken, Some(claim)) => incoming.author.named(&claim.worker),
+        _ => incoming.author.clone(),
     };
     let lease_until = task
         .claim
@@ -74,7 +75,7 @@ pub(in crate::ops) fn append_receipt(
         .filter(|claim| {
             // An open claim has no token: its holder is recognized by name.
             let own_open =
-                claim.token.is_none() && claim.worker == author && task.live_claim(tx.now()).is_some();
+                claim.token.is_none() && claim.worker == author.name() && task.live_claim(tx.now()).is_some();
             authority == ClaimAuthority::LiveToken || own_open
         })
         .and_then(|claim| claim.expiry_worth_renewing(tx.now()));

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::transition::change_state;
 use crate::error::Result;
+use crate::model::author::{Author, AuthorKind, SYSTEM};
 use crate::model::batch::{MAX_BACKOFF_SECONDS, backoff_seconds};
 use crate::model::claim_rules::{ClaimAuthority, claim_authority};
 use crate::model::field::visible_excerpt;
@@ -21,7 +22,12 @@ const REASON_CHARS: usize = 500;
 
 /// Releases a claim. The task becomes `active` again, or `failed` if it is a chunk that has used all its
 /// attempts. Returns the new status.
-pub(in crate::ops) fn release(tx: &dyn StoreWrite, task: &Task, why: &str, author: &str) -> Result<Status> {
+pub(in crate::ops) fn release(
+    tx: &dyn StoreWrite,
+    task: &Task,
+    why: &str,
+    author: &Author,
+) -> Result<Status> {
     let mut status = Status::Active;
     let mut text = why.to_owned();
     if let (Some(chunk), Some(batch)) = (tx.chunk(task)?, batch_of_chunk(tx, task)?) {
@@ -57,10 +63,13 @@ fn release_uncounted(tx: &dyn StoreWrite, task: &Task, why: &str) -> Result<()> 
     if let Some(chunk) = tx.chunk(task)? {
         tx.set_attempts(&chunk, (chunk.attempts - 1).max(0))?;
     }
-    let worker = task.claim.as_ref().map_or("tasktally", |claim| claim.worker.as_str());
+    let author = task
+        .claim
+        .as_ref()
+        .map_or_else(|| SYSTEM.clone(), |claim| Author::new(&*claim.worker, AuthorKind::Runner));
     change_state(tx, task, &Task { status: Status::Active, assignee: None, ..task.clone() })?;
     let text = format!("Released: {why}.");
-    tx.append_receipt(task, &NewReceipt { author: worker, text: &text, ..NewReceipt::default() })?;
+    tx.append_receipt(task, &NewReceipt { author: &author, text: &text, ..NewReceipt::default() })?;
     Ok(())
 }
 

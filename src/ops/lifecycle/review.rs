@@ -2,6 +2,7 @@
 
 use super::checkpoint::{check_step_complete, has_completed_step};
 use super::in_doubt::settle_in_doubt_as_done;
+use super::reviewer::Reviewer;
 use super::steps::open_next_step;
 use super::transition::change_state;
 use crate::error::{Code, Error, Result};
@@ -28,8 +29,8 @@ pub(in crate::ops) struct Review {
     /// For `redo`: only items of these categories are redone; empty for all.
     pub(in crate::ops) categories: Vec<LineText>,
     pub(in crate::ops) note: Option<ReceiptText>,
-    /// The name of the person who decided.
-    pub(in crate::ops) reviewer: String,
+    /// Who decided.
+    pub(in crate::ops) reviewer: Reviewer,
 }
 
 impl Review {
@@ -68,6 +69,7 @@ impl Review {
         if chunks.is_empty() {
             return Err(nothing_in_review(&task));
         }
+        self.reviewer.check_allowed(&task, &batch)?;
         if self.decision == Decision::Approve {
             check_step_complete(tx, &task, &batch, chunks)?;
         }
@@ -86,11 +88,10 @@ impl Review {
         tx.set_approvals_in_a_row(batch.row, approved_in_a_row)?;
         let numbers: Vec<u64> = chunks.iter().map(|(chunk, _)| chunk.number).collect();
         let count = format!("{} ({})", counted(chunks.len() as u64, "chunk"), ranges(&numbers, RANGES));
-        let text =
-            format!("'{}' decided {} for {count}.{}", self.reviewer, self.decision, self.note_suffix());
+        let text = format!("{} decided {} for {count}.{}", self.reviewer, self.decision, self.note_suffix());
         tx.append_receipt(
             &task,
-            &NewReceipt { author: &self.reviewer, text: &text, ..NewReceipt::default() },
+            &NewReceipt { author: &self.reviewer.author, text: &text, ..NewReceipt::default() },
         )?;
         Ok(match results.as_slice() {
             [only] => format!("{}: {only}", self.decision),
@@ -110,12 +111,13 @@ impl Review {
         if !task.status.is_terminal() || !failed.are_unresolved() {
             return Ok(None);
         }
+        self.reviewer.check_allowed(task, batch)?;
         tx.set_accepted_failures(batch.row, failed.count())?;
         let summary = failed.summary();
-        let text = format!("'{}' accepted the failures: {summary}.{}", self.reviewer, self.note_suffix());
+        let text = format!("{} accepted the failures: {summary}.{}", self.reviewer, self.note_suffix());
         tx.append_receipt(
             task,
-            &NewReceipt { author: &self.reviewer, text: &text, ..NewReceipt::default() },
+            &NewReceipt { author: &self.reviewer.author, text: &text, ..NewReceipt::default() },
         )?;
         let message = format!(
             "Accepted: {summary}; control_batch(id=\"{}\", action=\"retry\") still opens them again",
@@ -134,8 +136,8 @@ impl Review {
 
     /// Appends the receipt of the decision to a chunk: what was decided, by whom, after which step, and the note.
     fn record(&self, tx: &dyn StoreWrite, task: &Task, step: &str, what: &str) -> Result<()> {
-        let author = self.reviewer.as_str();
-        let text = format!("{what} by '{author}' after step '{step}'.{}", self.note_suffix());
+        let (author, by) = (&self.reviewer.author, &self.reviewer);
+        let text = format!("{what} by {by} after step '{step}'.{}", self.note_suffix());
         tx.append_receipt(task, &NewReceipt { author, text: &text, ..NewReceipt::default() })?;
         Ok(())
     }

@@ -4,6 +4,7 @@ use super::checkpoint::{AfterStep, after_step};
 use super::in_doubt::settle_item;
 use super::transition::change_state;
 use crate::error::Result;
+use crate::model::author::Author;
 use crate::model::batch::{Batch, Chunk};
 use crate::model::status::{Outcome, Status};
 use crate::model::task::Task;
@@ -23,10 +24,7 @@ pub(in crate::ops) fn complete_step(
         }
         AfterStep::NextStep { rule } => {
             if let Some(text) = rule {
-                tx.append_receipt(
-                    task,
-                    &NewReceipt { author: "tasktally", text: &text, ..NewReceipt::default() },
-                )?;
+                tx.append_receipt(task, &NewReceipt { text: &text, ..NewReceipt::default() })?;
             }
             open_next_step(tx, task, chunk, batch)
         }
@@ -50,10 +48,7 @@ pub(in crate::ops) fn open_next_step(
             change_state(tx, task, &Task { status: Status::Active, assignee: None, ..task.clone() })?;
             let name = step.name.as_str();
             let text = format!("Step '{name}' starts with {opened} of {} items.", chunk.counts.total);
-            tx.append_receipt(
-                task,
-                &NewReceipt { author: "tasktally", text: &text, ..NewReceipt::default() },
-            )?;
+            tx.append_receipt(task, &NewReceipt { text: &text, ..NewReceipt::default() })?;
             return Ok(format!("step '{name}' is open for {opened} of its items"));
         }
     }
@@ -67,7 +62,7 @@ pub(in crate::ops) fn skip_open_items(
     tx: &dyn StoreWrite,
     task: &Task,
     chunk: &Chunk,
-    author: &str,
+    author: &Author,
 ) -> Result<()> {
     for item in tx.items(task.row, 0, usize::MAX >> 1, true)? {
         let text = format!("- {}: skipped, because the chunk was completed by force", item.key);

@@ -77,7 +77,6 @@ fn update_batch(tx: &dyn StoreWrite, before: Status, chunk: &Task) -> Result<()>
     tx.append_receipt(
         &after,
         &NewReceipt {
-            author: "tasktally",
             text: &format!("Batch {status}: {}", batch.totals_sentence()),
             ..NewReceipt::default()
         },

@@ -8,6 +8,7 @@ pub(in crate::ops) mod idempotency;
 pub(in crate::ops) mod lists;
 pub(in crate::ops) mod lookup;
 pub(in crate::ops) mod progress;
+pub(in crate::ops) mod reserved_names;
 pub(in crate::ops) mod schema;
 pub(in crate::ops) mod serde_errors;
 pub(in crate::ops) mod server_scope;

@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 
 use super::types::remove_ignored;
 use crate::error::{Code, Error, Result};
+use crate::model::author::{Author, AuthorKind};
 use crate::model::claim_rules::{ClaimAuthority, claim_authority, claim_lost_error};
 use crate::model::id::{TaskId, Token};
 use crate::model::status::Status;
@@ -64,8 +65,10 @@ const ALLOWED: &[Allowed] = &[
 /// `claim_lost` if the scope's token is not the one of the chunk's latest claim.
 pub fn scope_to_worker(session: Session, scope: WorkerScope) -> Result<Session> {
     let checked = scope.clone();
-    session.read(move |tx| check_token(tx, &checked))?;
-    Ok(session.with_worker_scope(scope))
+    let worker = session.read(move |tx| check_token(tx, &checked))?;
+    // Late receipts come with a claim that has ended: only the name at the start is known to be the worker's own.
+    let author = Author::new(worker, AuthorKind::Worker);
+    Ok(session.with_worker_scope(scope, author))
 }
 
 /// Checks the arguments of a call against the session's worker scope, and adds the scope's token if the
@@ -162,16 +165,17 @@ fn latest_token(task: &Task) -> Option<&Token> {
     task.claim.as_ref().and_then(|claim| claim.token.as_ref())
 }
 
-/// Refuses a token that is not the one of the chunk's latest claim.
-fn check_token(tx: &dyn StoreRead, scope: &WorkerScope) -> Result<()> {
-    let is_latest = match tx.task(&scope.chunk) {
-        Ok(task) => task.is_chunk && latest_token(&task) == Some(&scope.token),
+/// Refuses a token that is not the one of the chunk's latest claim. Returns the name of the claim's worker.
+fn check_token(tx: &dyn StoreRead, scope: &WorkerScope) -> Result<String> {
+    let holder = match tx.task(&scope.chunk) {
+        Ok(task) if task.is_chunk && latest_token(&task) == Some(&scope.token) => task.claim,
+        Ok(_) => None,
         // A forged scope may name any id: the refusal must not reveal which ids exist.
-        Err(error) if error.code == Code::NotFound => false,
+        Err(error) if error.code == Code::NotFound => None,
         Err(error) => return Err(error),
     };
-    if is_latest {
-        return Ok(());
+    if let Some(claim) = holder {
+        return Ok(claim.worker);
     }
     Err(Error::new(
         Code::ClaimLost,

@@ -1,17 +1,30 @@
-//! `review_batch` without a decision: the client asks the person, and the answer is applied.
+//! `review_batch` without a decision, or with an agent's: the client asks the person, and the answer is applied.
 
 use serde_json::Value;
 
 use super::{ReviewBatch, apply_review};
 use crate::error::{Code, Error, Result};
+use crate::model::batch::Batch;
+use crate::model::failures::Failures;
+use crate::model::field::visible_excerpt;
 use crate::model::id::TaskId;
-use crate::model::text::LineText;
+use crate::model::step::Decision;
+use crate::model::task::Task;
+use crate::model::text::{ReceiptText, excerpt};
+use crate::ops::lifecycle::checkpoint::check_step_complete;
 use crate::ops::lifecycle::review::{Review, nothing_in_review};
+use crate::ops::lifecycle::reviewer::Reviewer;
 use crate::ops::request::args;
 use crate::ops::request::lookup::find_batch;
+use crate::ops::request::server_scope::limit_to_scope;
 use crate::ops::request::worker_scope::check_scope;
-use crate::ops::waits::review_form::{FormAnswer, ReviewQuestion, person_at, question, question_name};
+use crate::ops::views::attention::failures_of;
+use crate::ops::waits::review_form::{FormAnswer, ReviewQuestion, question, question_name};
 use crate::ops::{Session, to_json};
+use crate::store::StoreRead;
+
+/// The most characters of an agent's note that the question quotes.
+const NOTE_CHARS: usize = 300;
 
 /// A review that waits for a person's answer.
 pub struct PendingReview {
@@ -20,30 +33,85 @@ pub struct PendingReview {
     pub question: ReviewQuestion,
 }
 
-/// The question that a call of `review_batch` without a decision leaves to a person; `None` if the call has a
-/// decision.
+/// The question that a client's call of `review_batch` leaves to a person. An agent's decision is only a proposal: the
+/// person decides.
 ///
 /// # Errors
 /// Invalid arguments; `not_ready` if no chunk waits for a review.
-pub fn pending_review(session: &Session, arguments: Value) -> Result<Option<PendingReview>> {
-    let request: ReviewBatch = args::parse(check_scope::<ReviewBatch>(session, arguments)?)?;
-    if request.decision.is_some() {
-        return Ok(None);
-    }
-    if request.note.is_some() || !request.categories.is_empty() {
-        return Err(Error::invalid(
-            "note, categories: allowed with a decision only; leave them out to ask the person, who can add a note",
-        ));
+pub fn pending_review(session: &Session, arguments: Value) -> Result<PendingReview> {
+    let arguments = check_scope::<ReviewBatch>(session, arguments)?;
+    let request: ReviewBatch = limit_to_scope(session, args::parse(arguments)?)?;
+    match request.decision {
+        Some(decision) => {
+            let note = request.note.clone();
+            let (categories, reviewer) = (request.categories.clone(), Reviewer::asked(session)?);
+            Review { decision, categories, note, reviewer }.validate()?;
+        }
+        None if request.note.is_some() || !request.categories.is_empty() => {
+            return Err(Error::invalid(
+                "note, categories: allowed with a decision only; leave them out to ask the person, who can add a note",
+            ));
+        }
+        None => {}
     }
     session.read(move |tx| {
         let (task, batch) = find_batch(tx, &request.id)?;
         let chunks = request.selected_chunks(tx, &task, &batch)?;
-        if chunks.is_empty() {
-            return Err(nothing_in_review(&task));
-        }
-        let question = question(tx, &task, &batch, &chunks)?;
-        Ok(Some(PendingReview { request, question }))
+        let question = if chunks.is_empty() {
+            failures_question(tx, &request, &task, &batch)?.ok_or_else(|| nothing_in_review(&task))?
+        } else {
+            if request.decision == Some(Decision::Approve) {
+                check_step_complete(tx, &task, &batch, &chunks)?;
+            }
+            question(tx, &task, &batch, &chunks)?
+        };
+        let message = request.proposal() + &question.message;
+        Ok(PendingReview { request, question: ReviewQuestion { message, ..question } })
     })
+}
+
+/// The question whether a person accepts the failures of a batch that has ended; `None` if the request is not about
+/// them.
+fn failures_question(
+    tx: &dyn StoreRead,
+    request: &ReviewBatch,
+    task: &Task,
+    batch: &Batch,
+) -> Result<Option<ReviewQuestion>> {
+    let failed = failures_of(tx, task, batch)?;
+    let is_asked = request.decision == Some(Decision::Approve) && request.chunk.is_none();
+    if !is_asked || !task.status.is_terminal() || !failed.are_unresolved() {
+        return Ok(None);
+    }
+    Ok(Some(ReviewQuestion {
+        name: failures_question_name(task, &failed),
+        message: format!(
+            "Batch \"{}\" has ended: {}. approve accepts these failures, and they are no longer listed.",
+            excerpt(&task.title),
+            failed.summary()
+        ),
+    }))
+}
+
+fn failures_question_name(task: &Task, failed: &Failures) -> String {
+    format!("{}:failures.{}", task.id, failed.count())
+}
+
+impl ReviewBatch {
+    /// The start of the question: what the agent would decide, marked as its text.
+    fn proposal(&self) -> String {
+        let Some(decision) = self.decision else { return String::new() };
+        let categories: Vec<String> = self.categories.iter().map(|name| excerpt(name.as_str())).collect();
+        let only = match categories.as_slice() {
+            [] => String::new(),
+            names => format!(" of {}", names.join(", ")),
+        };
+        let note = match self.note.as_ref().and_then(ReceiptText::non_empty) {
+            Some(note) => format!(", with the note '{}'", visible_excerpt(note, NOTE_CHARS)),
+            None => String::new(),
+        };
+        format!("An agent proposes {decision}{only}{note}. You decide.\n")
+    }
 }
 
 impl PendingReview {
@@ -74,14 +142,22 @@ impl PendingReview {
                 return Err(self.undecided(&format!("the answer was {action}")));
             }
         };
-        let PendingReview { request, question } = self;
-        let reviewer = match request.reviewer.as_ref().and_then(LineText::non_empty) {
-            Some(name) => name.to_owned(),
-            None => person_at(session),
+        let PendingReview { mut request, question } = self;
+        // What the agent proposed applies as far as the person decided the same.
+        let is_as_proposed = request.decision == Some(decision);
+        let is_written = note.as_ref().and_then(ReceiptText::non_empty).is_some();
+        let review = Review {
+            decision,
+            categories: if is_as_proposed { std::mem::take(&mut request.categories) } else { Vec::new() },
+            note: if is_as_proposed && !is_written { request.note.take() } else { note },
+            reviewer: Reviewer::asked(session)?,
         };
-        let review = Review { decision, categories: Vec::new(), note, reviewer };
         review.validate()?;
+        request.decision = Some(decision);
         let id = request.id.clone();
+        if question.name.starts_with(&format!("{id}:failures.")) {
+            return accept(session, request, review, question.name);
+        }
         let reply = apply_review(session, review, &id, move |tx| {
             let (task, batch) = find_batch(tx, &request.id)?;
             let chunks = request.selected_chunks(tx, &task, &batch).map_err(|error| match error.code {
@@ -95,6 +171,24 @@ impl PendingReview {
         })?;
         to_json(reply)
     }
+}
+
+/// Accepts the failures of a batch, if they are still those that the person was asked about.
+fn accept(session: &Session, request: ReviewBatch, review: Review, asked: String) -> Result<Value> {
+    if review.decision != Decision::Approve {
+        return Err(Error::invalid(format!(
+            "decision: '{}' does not apply to the failures of a batch that has ended; approve accepts them, control_batch(id=\"{}\", action=\"retry\") opens them again",
+            review.decision, request.id
+        )));
+    }
+    let id = request.id.clone();
+    session.read(move |tx| {
+        let (task, batch) = find_batch(tx, &id)?;
+        let is_same = failures_question_name(&task, &failures_of(tx, &task, &batch)?) == asked;
+        if is_same { Ok(()) } else { Err(outdated(&id)) }
+    })?;
+    let outdated = outdated(&request.id);
+    to_json(request.accept_failures(session, &review)?.ok_or(outdated)?)
 }
 
 fn outdated(batch: &TaskId) -> Error {

@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::lifecycle::review::{Review, chunks_in_review};
+use super::lifecycle::reviewer::Reviewer;
 use super::request::lookup::{find_batch, find_chunks};
 use super::runners::start::start_runner;
 use super::views::batch_reply::BatchReply;
@@ -34,18 +35,18 @@ pub struct ReviewBatch {
     /// Chunk id, or several: 1,3-5; default: all in review
     #[arg(long, help = "Chunk id or number, or several: 1,2,5 or 1-5; default: all in review")]
     chunk: Option<ChunkList>,
-    /// reject: final; redo: worked again. Default: the user is asked
+    /// reject: final; redo: worked again. Default: ask the user
     #[arg(long)]
     decision: Option<Decision>,
     /// With redo: only these
     #[serde(default)]
     #[arg(long, help = "With redo: only items of these categories", value_delimiter = ',')]
     categories: Vec<LineText>,
-    /// Reason; required for reject and redo
+    /// Needed for reject and redo
     #[arg(long)]
     note: Option<ReceiptText>,
-    /// Who decided; default: the caller
-    #[arg(long)]
+    /// Who decided
+    #[arg(long, help = "Who decided, if not the caller; quoted, because it proves nothing")]
     reviewer: Option<LineText>,
 }
 
@@ -53,8 +54,8 @@ impl Operation for ReviewBatch {
     const NAME: &'static str = "review_batch";
     const TITLE: &'static str = "Review chunks at a checkpoint";
     const DESCRIPTION: &'static str =
-        "Record a person's decision on chunks in review. Never decide yourself: ask the user.";
-    const EFFECT: Effect = Effect::Write;
+        "Record a person's decision on chunks in review. Never decide yourself.";
+    const EFFECT: Effect = Effect::Destructive;
     const POSITIONAL: &'static str = "id";
     const SECOND_POSITIONAL: Option<&'static str> = Some("decision");
     type Reply = BatchReply;
@@ -70,12 +71,7 @@ impl Operation for ReviewBatch {
             decision,
             categories: self.categories.clone(),
             note: self.note.clone(),
-            reviewer: self
-                .reviewer
-                .as_ref()
-                .and_then(LineText::non_empty)
-                .unwrap_or(session.caller())
-                .to_owned(),
+            reviewer: Reviewer::caller(session, self.reviewer.as_ref().and_then(LineText::non_empty))?,
         };
         review.validate()?;
         if let Some(reply) = self.accept_failures(session, &review)? {

@@ -1,6 +1,7 @@
 //! Pauses a batch whose work fails, for its runner.
 
 use crate::error::Result;
+use crate::model::author::SYSTEM;
 use crate::model::id::TaskId;
 use crate::ops::Session;
 use crate::ops::lifecycle::pause::pause_batch;
@@ -48,6 +49,6 @@ pub fn pause_after_failures(session: &Session, batch: &TaskId, why: &str) -> Res
         let why = format!(
             "{why}. Fix the cause, then control_batch(id=\"{id}\", action=\"resume\"); control_batch(id=\"{id}\", action=\"retry\") opens failed items again."
         );
-        pause_batch(tx, &task, &batch, &why, "tasktally").map(|_| ())
+        pause_batch(tx, &task, &batch, &why, &SYSTEM).map(|_| ())
     })
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::error::Result;
+use crate::model::author::SYSTEM;
 use crate::model::id::TaskId;
 use crate::ops::Session;
 use crate::ops::lifecycle::pause::pause_batch;
@@ -70,6 +71,6 @@ pub fn pause_profile(session: &Session, batch: &TaskId, profile: &str, why: &str
         let why = format!(
             "profile '{profile}' is paused: {why}. Fix the profile, then control_batch(id=\"{id}\", action=\"resume\"); control_batch(id=\"{id}\", action=\"retry\") opens failed items again."
         );
-        pause_batch(tx, &task, &batch, &why, "tasktally").map(|_| ())
+        pause_batch(tx, &task, &batch, &why, &SYSTEM).map(|_| ())
     })
 }

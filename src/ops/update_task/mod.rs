@@ -11,13 +11,14 @@ use serde::{Deserialize, Serialize};
 use super::lifecycle::checkboxes::tick_hint;
 use super::lifecycle::dependencies::stranded_note;
 use super::lifecycle::receipts::renew_lease;
-use super::request::fields::{Clearable, non_empty};
+use super::request::fields::Clearable;
 use super::request::idempotency::{RequestKey, run_once};
 use super::views::intermediate_state::write_chunk;
 use super::views::receipt::ReceiptView;
 use super::views::task::{TaskReply, TaskView};
 use super::{Effect, Operation, Session};
 use crate::error::{Error, Result};
+use crate::model::author::Author;
 use crate::model::claim_rules::{ClaimKind, check_claimable};
 use crate::model::cost::{Money, Tokens};
 use crate::model::id::{TaskId, Token};
@@ -185,10 +186,15 @@ impl Operation for UpdateTask {
             }
         }
         let key = RequestKey::new(session, self.request_key.as_ref().map(LineText::as_str), &self)?;
-        let author = non_empty(&self.assignee).unwrap_or_else(|| session.caller().to_owned());
+        let author = match &self.assignee {
+            Some(name) if session.worker_scope().is_none() && name.non_empty().is_some() => {
+                session.author().named(name.as_str())
+            }
+            _ => session.author(),
+        };
         if self.is_open_claim() {
             // Most workers that race for a task lose. A read refuses them without the write lock.
-            let (id, worker) = (self.id.clone(), author.clone());
+            let (id, worker) = (self.id.clone(), author.name().to_owned());
             session.read(move |tx| check_claimable(&tx.task(&id)?, &worker, ClaimKind::Open, tx.now()))?;
         }
         let scope = session.worker_scope().cloned();
@@ -215,7 +221,7 @@ impl UpdateTask {
     }
 
     /// Appends the receipt, then changes the fields, then the status.
-    fn update(&self, tx: &dyn StoreWrite, author: &str, scope: Option<&WorkerScope>) -> Result<TaskReply> {
+    fn update(&self, tx: &dyn StoreWrite, author: &Author, scope: Option<&WorkerScope>) -> Result<TaskReply> {
         let mut task = tx.task(&self.id)?;
         let receipt = self.append_receipt(tx, &task, author, scope)?;
         let mut modified = self.change_fields(tx, &task)?;
@@ -255,7 +261,7 @@ impl UpdateTask {
         Ok(reply)
     }
 
-    fn message(&self, receipt: Option<&ReceiptView>, modified: &[&str], author: &str) -> String {
+    fn message(&self, receipt: Option<&ReceiptView>, modified: &[&str], author: &Author) -> String {
         match (receipt, self.status) {
             (Some(receipt), _) if receipt.duplicate => {
                 format!("Item already has receipt {}", receipt.number)

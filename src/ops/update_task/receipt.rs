@@ -2,6 +2,7 @@
 
 use super::UpdateTask;
 use crate::error::{Error, Result};
+use crate::model::author::Author;
 use crate::model::claim_rules::{ClaimAuthority, claim_authority};
 use crate::model::cost::{Cost, Tokens};
 use crate::model::task::Task;
@@ -19,7 +20,7 @@ impl UpdateTask {
         &self,
         tx: &dyn StoreWrite,
         task: &Task,
-        author: &str,
+        author: &Author,
         scope: Option<&WorkerScope>,
     ) -> Result<Option<ReceiptView>> {
         let text = self.body.as_ref().and_then(ReceiptText::non_empty);

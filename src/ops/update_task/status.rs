@@ -2,6 +2,7 @@
 
 use super::UpdateTask;
 use crate::error::{Code, Error, Result};
+use crate::model::author::Author;
 use crate::model::claim::Claim;
 use crate::model::claim_rules::{
     ClaimAuthority, ClaimKind, check_claimable, check_state_change, claim_authority, claimed,
@@ -21,7 +22,7 @@ impl UpdateTask {
         tx: &dyn StoreWrite,
         task: &Task,
         status: Status,
-        author: &str,
+        author: &Author,
     ) -> Result<()> {
         match status {
             Status::InProgress => self.claim_openly(tx, task, author),
@@ -39,18 +40,19 @@ impl UpdateTask {
     }
 
     /// Claims a task without a token, or renews the lease of the holder's claim.
-    fn claim_openly(&self, tx: &dyn StoreWrite, task: &Task, author: &str) -> Result<()> {
+    fn claim_openly(&self, tx: &dyn StoreWrite, task: &Task, author: &Author) -> Result<()> {
         let now = tx.now();
         if claim_authority(task, self.claim.as_ref(), now) == ClaimAuthority::LiveToken {
             return renew_lease(tx, task);
         }
-        check_claimable(task, author, ClaimKind::Open, now)?;
-        let after = claimed(task, author, Claim::new(author, None, now, OPEN_LEASE_SECONDS));
+        check_claimable(task, author.name(), ClaimKind::Open, now)?;
+        let claim = Claim::new(author.name(), None, now, OPEN_LEASE_SECONDS);
+        let after = claimed(task, author.name(), claim);
         change_state(tx, task, &after).map(|_| ())
     }
 
     /// Sets a status that neither claims nor completes. `force` overrides a fenced claim and is recorded.
-    fn set_status(&self, tx: &dyn StoreWrite, task: &Task, status: Status, author: &str) -> Result<()> {
+    fn set_status(&self, tx: &dyn StoreWrite, task: &Task, status: Status, author: &Author) -> Result<()> {
         match (check_state_change(task, self.claim.as_ref(), tx.now()), self.force) {
             (Err(error), true) if error.code == Code::ClaimRequired => {
                 let text =

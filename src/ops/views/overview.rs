@@ -171,7 +171,7 @@ fn ended_at(tx: &dyn StoreRead, task: &Task, status: BatchStatus) -> Result<Time
     let receipts = tx.receipts(task.row, first, RECENT_RECEIPTS)?;
     let records_end = |receipt: &&Receipt| match status {
         BatchStatus::Cancelled => receipt.text.starts_with("Cancelled by "),
-        _ => receipt.author == "tasktally" && receipt.text.starts_with("Batch "),
+        _ => receipt.is_by_system() && receipt.text.starts_with("Batch "),
     };
     Ok(receipts.iter().rev().find(records_end).map_or(task.updated, |receipt| receipt.at))
 }

@@ -6,13 +6,14 @@ use serde_json::Value;
 
 use super::lookup::{awaited_batch, find_wait};
 use super::questions::chunks_of_question;
-use super::review_form::{FormAnswer, person_at, question_name};
+use super::review_form::{FormAnswer, question_name};
 use crate::error::{Code, Error, Result};
 use crate::model::id::TaskId;
 use crate::model::text::excerpt;
 use crate::model::wait::OpenQuestion;
 use crate::ops::Session;
 use crate::ops::lifecycle::review::Review;
+use crate::ops::lifecycle::reviewer::Reviewer;
 use crate::ops::runners::start::start_runner;
 use crate::ops::views::intermediate_state::write_chunk;
 use crate::store::StoreWrite;
@@ -33,7 +34,7 @@ pub fn answer_wait(session: &Session, handle: &str, answers: BTreeMap<String, Va
         return Err(Error::new(Code::TooLarge, message));
     }
     for (key, answer) in answers {
-        let reviewer = person_at(session);
+        let reviewer = Reviewer::asked(session)?;
         let (wait_handle, question_key) = (handle.clone(), key.clone());
         match session.write(move |tx| apply_answer(tx, &wait_handle, &question_key, &answer, &reviewer)) {
             Ok(None) => {}
@@ -66,7 +67,7 @@ fn apply_answer(
     handle: &str,
     key: &str,
     answer: &Value,
-    reviewer: &str,
+    reviewer: &Reviewer,
 ) -> Result<Option<(TaskId, Vec<TaskId>)>> {
     let Some(mut wait) = tx.wait(handle)? else { return Ok(None) };
     let (task, batch) = awaited_batch(tx, wait.batch)?;
@@ -82,7 +83,7 @@ fn apply_answer(
                 format!("The answer was {action}: the review stays open, and the person is not asked again")
             }
             FormAnswer::Decided(decision, note) => {
-                let review = Review { decision, categories: Vec::new(), note, reviewer: reviewer.to_owned() };
+                let review = Review { decision, categories: Vec::new(), note, reviewer: reviewer.clone() };
                 review.validate()?;
                 let message = review.apply(tx, &task.id, &chunks)?;
                 decided = Some((task.id, chunks.into_iter().map(|(_, task)| task.id).collect()));

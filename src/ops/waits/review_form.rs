@@ -15,7 +15,6 @@ use crate::model::field::visible_excerpt;
 use crate::model::step::Decision;
 use crate::model::task::Task;
 use crate::model::text::{ReceiptText, counted, excerpt};
-use crate::ops::Session;
 use crate::ops::views::review::{Sample, review};
 use crate::store::StoreRead;
 
@@ -37,11 +36,6 @@ pub struct ReviewQuestion {
     pub name: String,
     /// The text that the person reads.
     pub message: String,
-}
-
-/// The reviewer's name if a client asked the person it works for.
-pub(in crate::ops) fn person_at(session: &Session) -> String {
-    format!("person at {}", session.caller())
 }
 
 /// The name of the question about these chunks in their present state. It contains step and generation, so a chunk

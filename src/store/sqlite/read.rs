@@ -229,6 +229,20 @@ impl StoreRead for Tx<'_> {
         )
     }
 
+    fn person_names(&self) -> Result<Vec<String>> {
+        // One step per name, not per receipt.
+        self.all(
+            "WITH RECURSIVE person (name) AS (
+                 SELECT min(author) FROM receipt WHERE author_kind = 'person'
+                 UNION ALL
+                 SELECT (SELECT min(author) FROM receipt WHERE author_kind = 'person' AND author > name)
+                   FROM person WHERE name IS NOT NULL)
+             SELECT name FROM person WHERE name IS NOT NULL",
+            [],
+            |row| row.get(0),
+        )
+    }
+
     fn hashed_receipts(&self, row: RowId, after: u64, limit: usize) -> Result<Vec<(Receipt, [u8; 32])>> {
         self.all(
             concat!(
@@ -237,7 +251,7 @@ impl StoreRead for Tx<'_> {
                 ", r.hash FROM receipt r WHERE r.task = ?1 AND r.number > ?2 ORDER BY r.number LIMIT ?3"
             ),
             params![row, after, limit],
-            |row| Ok((rows::receipt(row)?, row.get(13)?)),
+            |row| Ok((rows::receipt(row)?, row.get(14)?)),
         )
     }
 

@@ -130,7 +130,7 @@ pub(super) fn task(row: &SqlRow<'_>) -> rusqlite::Result<Task> {
 macro_rules! receipt_columns {
     () => {
         "r.number, r.created_at, r.author, r.text, r.item_key, r.outcome, r.category, r.late, r.step_name, r.model, \
-         r.tokens_in, r.tokens_out, r.cost_millionths"
+         r.tokens_in, r.tokens_out, r.cost_millionths, r.author_kind"
     };
 }
 pub(super) use receipt_columns;
@@ -153,6 +153,7 @@ pub(super) fn receipt(row: &SqlRow<'_>) -> rusqlite::Result<Receipt> {
             tokens_out: row.get(11)?,
             cost: row.get::<_, Option<i64>>(12)?.map(Money::from_millionths),
         },
+        author_kind: optional_word(row, 13)?,
     })
 }
 
@@ -171,7 +172,8 @@ macro_rules! batch_columns {
         "task, instructions, key_field, split, max_chunk, max_parallel, max_attempts, command, chunks_total, chunks_ended, \
          chunks_unsuccessful, started_at, items_total, items_done, items_failed, items_skipped, steps, checkpoint, \
          auto_approve_after, approvals_in_a_row, max_failures, failures_at_resume, pause_reason, finish_task, \
-         in_doubt_policy, worker_profile, on_conflict, resource_fields, accepted_failures"
+         in_doubt_policy, worker_profile, on_conflict, resource_fields, accepted_failures, \
+         review"
     };
 }
 pub(super) use batch_columns;
@@ -214,6 +216,7 @@ pub(super) fn batch(row: &SqlRow<'_>) -> rusqlite::Result<Batch> {
             _ => json(row, 27)?,
         },
         accepted_failures: row.get(28)?,
+        review: word(row, 29)?,
     })
 }
 

@@ -220,7 +220,8 @@ impl StoreWrite for Tx<'_> {
         let receipt = Receipt {
             number,
             at: self.now,
-            author: new.author.to_owned(),
+            author: new.author.name().to_owned(),
+            author_kind: Some(new.author.kind()),
             text: new.text.to_owned(),
             item: new.item.map(str::to_owned),
             outcome: new.outcome,
@@ -231,13 +232,13 @@ impl StoreWrite for Tx<'_> {
         };
         self.execute(
             "INSERT INTO receipt (task, number, created_at, author, text, item_key, outcome, category, late, step_name,
-                                  model, tokens_in, tokens_out, cost_millionths, hash)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
+                                  model, tokens_in, tokens_out, cost_millionths, hash, author_kind)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
             params![
                 task.row,
                 number,
                 receipt.at.millis(),
-                new.author,
+                new.author.name(),
                 new.text,
                 new.item,
                 new.outcome.map(|outcome| outcome.as_str()),
@@ -249,6 +250,7 @@ impl StoreWrite for Tx<'_> {
                 new.cost.tokens_out,
                 new.cost.cost.map(Money::millionths),
                 receipt.hash(task.id.as_str(), &before),
+                new.author.kind().as_str(),
             ],
         )?;
         let receipt_row = self.connection.last_insert_rowid();
@@ -295,8 +297,8 @@ impl StoreWrite for Tx<'_> {
         self.execute(
             "INSERT INTO batch (task, instructions, key_field, split, max_chunk, max_parallel, max_attempts, command, chunks_total,
                                 items_total, steps, checkpoint, auto_approve_after, max_failures, finish_task, in_doubt_policy,
-                                worker_profile, on_conflict, resource_fields)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19)",
+                                worker_profile, on_conflict, resource_fields, review)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20)",
             params![
                 batch.row,
                 batch.instructions,
@@ -317,6 +319,7 @@ impl StoreWrite for Tx<'_> {
                 batch.profile,
                 batch.on_conflict.map(|rule| rule.as_str()),
                 some_list(&resources),
+                batch.review.as_str(),
             ],
         )?;
         Ok(())

@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::config::{Config, check_program};
 use crate::error::{Code, Error, Result};
 use crate::model::id::{TaskId, Token};
-use crate::ops::{ProcessState, RunnerLauncher, RunnerStart};
+use crate::ops::{ProcessState, ReviewRules, RunnerLauncher, RunnerStart};
 use crate::work::{claim_process_state, preflight, run_lock, this_program};
 
 /// Starts background runners for the batches of one store.
@@ -53,6 +53,11 @@ impl RunnerLauncher for Launcher {
 
     fn max_batch_mb(&self) -> Result<u64> {
         Ok(Config::load(&self.agent_folders)?.limits().max_batch_mb)
+    }
+
+    fn review_rules(&self) -> Result<ReviewRules> {
+        let settings = Config::load(&self.agent_folders)?.review();
+        Ok(ReviewRules { only_persons: settings.only_persons, terminal_counts: settings.terminal_counts })
     }
 
     fn is_running(&self, batch: &TaskId) -> Result<bool> {

@@ -7,6 +7,7 @@ use super::batch_pass::{BatchPass, error_may_pass};
 use super::runner_mode::RunnerMode;
 use super::standby_runner::StandbyRunner;
 use crate::error::{Code, Error, Result};
+use crate::model::author::AuthorKind;
 use crate::model::batch::BatchStatus;
 use crate::model::id::TaskId;
 use crate::ops::{BatchState, Session, batch_state};
@@ -31,6 +32,7 @@ pub(in crate::work) fn run_batch(
     mode: RunnerMode,
     progress: &RunProgress,
 ) -> Result<u8> {
+    let session = &session.of_kind(AuthorKind::Runner);
     let stop = StopSignal::install()?;
     if mode.is_detached() {
         detach_from_parent(session)?;

@@ -11,6 +11,7 @@ use super::run_requests::{RunCommand, add_items_request, create_batch_request, r
 use super::step_commands::{check_commands, check_steps};
 use super::summary::{print_line, print_summary};
 use crate::error::{Code, Error, Result};
+use crate::model::author::AuthorKind;
 use crate::model::batch::BatchStatus;
 use crate::model::failure_streak::PauseAfterFailures;
 use crate::model::id::TaskId;
@@ -98,6 +99,7 @@ pub fn run(options: Run, session: &Session, program: &str, json: bool) -> Result
     ));
     let note = check_steps(&command.command, &command.steps, &batch_state(session, &batch)?.steps)?;
     note.iter().for_each(|note| progress.note(note));
+    let session = &session.of_kind(AuthorKind::Runner);
     take_over_from_workers(session, &progress)?;
     let command =
         WorkerCommand::from_arguments(&command.command, &command.steps, &command.folder, command.limits);

@@ -12,6 +12,7 @@ use super::command_options::CommandOptions;
 use super::step_commands::{check_commands, check_steps};
 use super::summary::{print_line, print_summary};
 use crate::error::{Error, Result};
+use crate::model::author::AuthorKind;
 use crate::model::failure_streak::PauseAfterFailures;
 use crate::model::id::TaskId;
 use crate::model::limits::{LeaseSeconds, MaxParallel};
@@ -129,6 +130,7 @@ pub fn work(options: Work, session: &Session, store: &Path, program: &str, json:
     let stop = StopSignal::install()?;
     let progress = RunProgress::new(ProgressMode::choose(json, options.quiet), 0, 0).with_program(program);
     let process = ProcessLock::acquire(session.folder())?;
+    let session = &session.of_kind(AuthorKind::Runner);
     take_over_from_all(session, &progress)?;
     note.iter().for_each(|note| progress.note(note));
     let command =

@@ -106,8 +106,11 @@ pub(super) fn read_row(
     let mut cells = Vec::with_capacity(table.columns.len());
     for (name, kind) in table.columns {
         let cell = match line.shift_remove(*name) {
-            None if matches!(kind, ColumnKind::LaterNumber) => Cell::Integer(0),
-            None => Cell::Null,
+            None => match kind {
+                ColumnKind::LaterNumber => Cell::Integer(0),
+                ColumnKind::LaterWord(_, before) => Cell::Text((*before).to_owned()),
+                _ => Cell::Null,
+            },
             Some(Value::String(id)) if matches!(kind, ColumnKind::Task) => {
                 row_of(name, &id)?.map_or(Cell::Null, Cell::Integer)
             }
@@ -131,7 +134,7 @@ pub(super) fn read_row(
 fn cell(value: &Value, kind: ColumnKind) -> Result<Cell, String> {
     match (kind, value) {
         (ColumnKind::Text, Value::String(text)) => Ok(Cell::Text(text.clone())),
-        (ColumnKind::Word(check), Value::String(text)) => {
+        (ColumnKind::Word(check) | ColumnKind::LaterWord(check, _), Value::String(text)) => {
             check(text).map(|()| Cell::Text(text.clone())).map_err(|why| format!("is invalid: {why}"))
         }
         (ColumnKind::Number | ColumnKind::LaterNumber | ColumnKind::Time, Value::Number(number)) => {
@@ -150,7 +153,7 @@ fn cell(value: &Value, kind: ColumnKind) -> Result<Cell, String> {
         (ColumnKind::Bytes, Value::String(digits)) => bytes(digits)
             .map(Cell::Blob)
             .ok_or_else(|| "is no sequence of pairs of lower-case hexadecimal digits".into()),
-        (ColumnKind::Text | ColumnKind::Word(_), _) => Err("is no text".into()),
+        (ColumnKind::Text | ColumnKind::Word(_) | ColumnKind::LaterWord(..), _) => Err("is no text".into()),
         (ColumnKind::Number | ColumnKind::LaterNumber, _) => Err("is no number".into()),
         (ColumnKind::Flag, _) => Err("is neither true nor false".into()),
         (ColumnKind::Time, _) => Err("is no time".into()),

@@ -3,11 +3,12 @@
 
 use std::str::FromStr;
 
+use crate::model::author::AuthorKind;
 use crate::model::conflict::OnConflict;
 use crate::model::id::TaskId;
 use crate::model::in_doubt::InDoubtPolicy;
 use crate::model::status::{Complexity, ItemReport, Outcome, Status, TaskType};
-use crate::model::step::Checkpoint;
+use crate::model::step::{Checkpoint, Reviewers};
 use crate::model::text::check_line;
 
 /// The content of a column, which decides its form in a line.
@@ -21,6 +22,8 @@ pub(super) enum ColumnKind {
     Number,
     /// A number that exports of earlier schemas lack; 0 in them.
     LaterNumber,
+    /// One of an enum's words that exports of earlier schemas lack; the second value in them.
+    LaterWord(fn(&str) -> Result<(), String>, &'static str),
     /// 0 or 1, written as false or true.
     Flag,
     /// Milliseconds since 1970, written as a time.
@@ -48,7 +51,7 @@ fn is<T: FromStr<Err = String>>(word: &str) -> Result<(), String> {
     word.parse::<T>().map(|_| ())
 }
 
-use ColumnKind::{Bytes, Flag, Json, LaterNumber, Number, Task, Text, Time, Word};
+use ColumnKind::{Bytes, Flag, Json, LaterNumber, LaterWord, Number, Task, Text, Time, Word};
 
 /// Every table that is exported, each after the tables that it refers to.
 pub(super) const TABLES: &[Table] = &[
@@ -127,6 +130,7 @@ pub(super) const TABLES: &[Table] = &[
             ("tokens_out", Number),
             ("cost_millionths", Number),
             ("hash", Bytes),
+            ("author_kind", Word(is::<AuthorKind>)),
         ],
     },
     Table {
@@ -162,6 +166,7 @@ pub(super) const TABLES: &[Table] = &[
             ("on_conflict", Word(is::<OnConflict>)),
             ("resource_fields", Json),
             ("accepted_failures", LaterNumber),
+            ("review", LaterWord(is::<Reviewers>, "any")),
         ],
     },
     Table {
