@@ -352,53 +352,6 @@ fn the_overview_shows_open_batches_and_the_next_call() {
 }
 
 #[test]
-fn failed_items_can_be_retried_by_chunk_key_or_category() {
-    let store = Store::new();
-    let mut server = store.serve();
-    let batch = create_batch(
-        &mut server,
-        json!({"title": "B", "instructions": "x", "items": ["a", "b", "c", "d"], "max_chunk": 2}),
-    );
-    for _ in 0..2 {
-        let chunk = claim_chunk(&mut server, &batch);
-        let (id, token) = (&chunk["task"]["id"], &chunk["claim"]["token"]);
-        for (item, category) in chunk["items"].as_array().unwrap().iter().zip(["timeout", "gone"]) {
-            let receipt = json!({"id": id, "claim": token, "item": item["key"], "outcome": "failed",
-                                 "category": category, "body": "- no"});
-            server.call("update_task", receipt).ok();
-        }
-        server.call("complete_task", json!({"id": id, "claim": token})).ok();
-    }
-    let mut retry = |chosen: Value| {
-        let mut arguments = json!({"id": batch, "action": "retry"});
-        arguments.as_object_mut().unwrap().extend(chosen.as_object().unwrap().clone());
-        server.call("control_batch", arguments)
-    };
-    assert!(
-        retry(json!({"items": ["nowhere"]}))
-            .ok()
-            .message()
-            .contains("has no failed items or chunks to retry")
-    );
-    let by_key = retry(json!({"items": ["b"]})).ok();
-    assert!(by_key.message().contains("1 chunk with 1 failed item"), "{}", by_key.message());
-    let by_both = retry(json!({"chunks": [format!("{batch}.02")], "categories": ["timeout"]})).ok();
-    assert!(by_both.message().contains("1 chunk with 1 failed item"), "{}", by_both.message());
-    let stranger = retry(json!({"chunks": [batch.clone()]}));
-    assert!(stranger.message().contains("is not a chunk of batch"), "{}", stranger.message());
-    let mut open = Vec::new();
-    for _ in 0..2 {
-        let chunk = claim_chunk(&mut server, &batch);
-        open.extend(chunk["items"].as_array().unwrap().iter().map(|item| item["key"].clone()));
-        work_chunk(&mut server, &chunk, |_| "k");
-    }
-    assert_eq!(open, ["b", "c"], "the others stay failed");
-    let after = server.call("get_batch", json!({"id": batch})).ok();
-    assert_eq!(after["batch"]["outcomes"], json!({"done": 2, "failed": 2}));
-    assert_eq!(after["batch"]["categories"], json!({"k": 2, "gone": 1, "timeout": 1}));
-}
-
-#[test]
 fn the_text_of_the_finish_task_names_failures_of_the_first_and_the_last_chunk() {
     let store = Store::new();
     let mut server = store.serve();
@@ -423,41 +376,6 @@ fn the_text_of_the_finish_task_names_failures_of_the_first_and_the_last_chunk() 
 }
 
 #[test]
-fn items_are_retried_in_the_step_in_which_they_failed() {
-    let store = Store::new();
-    let mut server = store.serve();
-    let mut batch = two_step_batch("none");
-    (batch["items"], batch["max_chunk"]) = (json!(["a1", "a2"]), json!(2));
-    let batch = create_batch(&mut server, batch);
-    let fail = |server: &mut Server, failing: &str| {
-        let chunk = claim_chunk(server, &batch);
-        let (id, token) = (&chunk["task"]["id"], &chunk["claim"]["token"]);
-        let keys: Vec<_> =
-            chunk["items"].as_array().unwrap().iter().map(|item| item["key"].clone()).collect();
-        for key in &keys {
-            let outcome = if key == failing { "failed" } else { "done" };
-            let receipt =
-                json!({"id": id, "claim": token, "item": key, "outcome": outcome, "category": "archive"});
-            server.call("update_task", receipt).ok();
-        }
-        server.call("complete_task", json!({"id": id, "claim": token})).ok();
-        (chunk["instructions"].as_str().unwrap().contains("Step 'execute'"), json!(keys))
-    };
-    assert_eq!(fail(&mut server, "a1"), (false, json!(["a1", "a2"])));
-    assert_eq!(fail(&mut server, "a2"), (true, json!(["a2"])));
-    let retry = |server: &mut Server| {
-        server.call("control_batch", json!({"id": batch, "action": "retry"})).ok().message().to_owned()
-    };
-    assert!(retry(&mut server).contains("1 failed item "), "one step at a time");
-    assert_eq!(fail(&mut server, ""), (false, json!(["a1"])), "what failed to be classified is classified");
-    assert_eq!(fail(&mut server, ""), (true, json!(["a1"])), "and then executed");
-    assert!(retry(&mut server).contains("1 failed item "));
-    assert_eq!(fail(&mut server, ""), (true, json!(["a2"])));
-    let after = server.call("get_batch", json!({"id": batch})).ok();
-    assert_eq!(after["batch"]["outcomes"], json!({"done": 2}), "{}", after.value);
-}
-
-#[test]
 fn batches_that_need_a_person_are_listed_first() {
     let store = Store::new();
     let mut server = store.serve();
@@ -479,22 +397,6 @@ fn batches_that_need_a_person_are_listed_first() {
     assert_eq!(reply["batches"][0]["id"], waits.as_str());
     assert_eq!(reply["needs_person"], json!([id]));
     assert!(reply.text("/next").contains(&format!("review_batch(id=\"{waits}\"")), "{}", reply.text("/next"));
-}
-
-#[test]
-fn a_retry_does_not_reopen_a_chunk_that_a_person_rejected() {
-    let store = Store::new();
-    let mut server = store.serve();
-    let request = json!({"title": "B", "instructions": "x", "items": ["a"], "checkpoint": "chunk"});
-    let batch = server.call("create_batch", request).ok().text("/batch/id");
-    let claim = server.call("claim_task", json!({"batch": batch})).ok();
-    let (id, token) = (claim.text("/task/id"), claim.text("/claim/token"));
-    server.call("update_task", json!({"id": id, "claim": token, "item": "a", "outcome": "done"})).ok();
-    server.call("complete_task", json!({"id": id, "claim": token})).ok();
-    server.call("review_batch", json!({"id": batch, "decision": "reject", "note": "not ours"})).ok();
-    let reply = server.call("control_batch", json!({"id": batch, "action": "retry"})).ok();
-    assert!(reply.message().contains("1 chunk stays rejected"), "{}", reply.message());
-    assert_eq!(server.read_task(&id)["task"]["status"], "rejected");
 }
 
 #[test]

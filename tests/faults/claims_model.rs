@@ -13,7 +13,8 @@ use tasktally::model::batch::MAX_BACKOFF_SECONDS;
 use tasktally::model::limits::MAX_LEASE_AHEAD_SECONDS;
 use tasktally::model::status::{Outcome, ReleaseOutcome, Status};
 
-use crate::reference_model::{Answer, Broken, Fence, ReferenceModel, Request, SECOND};
+use crate::broken_rules::Broken;
+use crate::reference_model::{Answer, Fence, ReferenceModel, Request, SECOND};
 use crate::support::rounds;
 
 const HOUR: i64 = 3_600 * SECOND;

@@ -13,8 +13,9 @@ use rusqlite::Connection;
 use serde_json::{Value, json};
 use tasktally::model::status::{Outcome, ReleaseOutcome};
 
+use crate::broken_rules::Broken;
 use crate::fake_clock::{DAY, FakeClock, HOUR, MINUTE};
-use crate::reference_model::{Answer, Broken, CODES, Fence, ReferenceModel, Request, SECOND, SettledItem};
+use crate::reference_model::{Answer, CODES, Fence, ReferenceModel, Request, SECOND, SettledItem};
 use crate::support::reply::Reply;
 use crate::support::rng::seed;
 use crate::support::rounds;

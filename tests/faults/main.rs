@@ -9,6 +9,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod broken_rules;
 #[cfg(target_os = "linux")]
 mod calls;
 mod claims_model;

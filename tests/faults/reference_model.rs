@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
+use crate::broken_rules::Broken;
 use tasktally::error::{Code, Error};
 use tasktally::model::batch::{
     MAX_BACKOFF_SECONDS, SettleDecision, Settled, StoredItem, backoff_seconds, settle,
@@ -24,28 +25,6 @@ pub(crate) const SECOND: i64 = 1_000;
 
 /// The token of a claim: the generation of its task when it was won.
 pub(crate) type Fence = u64;
-
-/// A rule of the protocol that is broken on purpose. A test must notice it.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
-pub(crate) enum Broken {
-    /// No rule is broken.
-    #[default]
-    No,
-    /// A completion ignores that the task is already done.
-    IgnoresStatus,
-    /// Any token is accepted as the token of the live claim.
-    IgnoresToken,
-    /// A task that is claimed again keeps its generation and so its token.
-    SameGeneration,
-    /// A lease never ends.
-    EndlessLease,
-    /// A lease is live however far in the future it ends.
-    FarLease,
-    /// A lease does not protect a claim.
-    NoLease,
-    /// A request with a known key is carried out again.
-    ForgetsKeys,
-}
 
 /// A claim on a task.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
