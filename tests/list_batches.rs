@@ -5,20 +5,8 @@ mod support;
 use serde_json::{Value, json};
 
 use support::server::Server;
+use support::steps::settle;
 use support::store::Store;
-
-/// Claims a chunk of a batch and settles these items of it: key, outcome and category.
-fn settle(server: &mut Server, batch: &str, outcomes: &[(&str, &str, &str)], completes: bool) {
-    let claim = server.call("claim_task", json!({"batch": batch, "worker": "w"})).ok();
-    let (id, token) = (claim.text("/task/id"), claim.text("/claim/token"));
-    for (item, outcome, category) in outcomes {
-        let receipt = json!({"id": id, "claim": token, "item": item, "outcome": outcome, "category": category, "body": "x"});
-        server.call("update_task", receipt).ok();
-    }
-    if completes {
-        server.call("complete_task", json!({"id": id, "claim": token})).ok();
-    }
-}
 
 #[test]
 fn all_batches_are_listed_in_pages_with_their_end() {

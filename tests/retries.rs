@@ -8,7 +8,8 @@ use serde_json::{Value, json};
 
 use support::background::{item_keys, read_batch, start_batch, wait_for_status};
 use support::eventually;
-use support::steps::{category_by_letter, claim_chunk, create_batch, two_step_batch, work_chunk};
+use support::server::Server;
+use support::steps::{claim_chunk, create_batch, two_step_batch, work_chunk};
 use support::store::Store;
 
 /// A profile whose worker is a shell script. It runs in a folder of its chunk in the store's folder.

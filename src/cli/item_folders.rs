@@ -7,17 +7,18 @@ use etcetera::BaseStrategy as _;
 use super::open::Caller;
 use crate::items::SourceRoots;
 use crate::store::sqlite::folder_of;
-use crate::work::DATA_SUBFOLDERS;
+use crate::work::{AgentFolders, DATA_SUBFOLDERS};
 
 /// Where a caller may read item files, and the folders that agents may write to.
-pub(super) fn item_roots(caller: &Caller, store: &Path) -> (SourceRoots, Vec<PathBuf>) {
+pub(super) fn item_roots(caller: &Caller, store: &Path) -> (SourceRoots, AgentFolders) {
     // A current folder that was deleted contains no item files. Absolute paths work without it.
     let here = std::env::current_dir().ok();
     let (roots, agent_folders) = match caller {
         // Relative paths are resolved against the first root.
-        Caller::Person => {
-            (SourceRoots::new(here.into_iter().chain([PathBuf::from("/")])).with_streams(), Vec::new())
-        }
+        Caller::Person => (
+            SourceRoots::new(here.into_iter().chain([PathBuf::from("/")])).with_streams(),
+            AgentFolders::default(),
+        ),
         Caller::Agent { item_folders } => {
             let folders = if item_folders.is_empty() {
                 here.into_iter().filter(|here| !is_too_wide(here)).collect()
@@ -25,15 +26,18 @@ pub(super) fn item_roots(caller: &Caller, store: &Path) -> (SourceRoots, Vec<Pat
                 item_folders.clone()
             };
             let roots = SourceRoots::new(folders.clone()).without_folders(own_folders(store, &folders));
-            (roots, folders.into_iter().chain(temporary_folders()).collect())
+            (roots, AgentFolders { items: folders, temporary: temporary_folders() })
         }
     };
     (roots.without_store(store), agent_folders)
 }
 
-/// Folders for temporary files. Every program of the user writes there, agents among them.
-fn temporary_folders() -> impl Iterator<Item = PathBuf> {
-    ["/tmp", "/var/tmp", "/dev/shm"].map(PathBuf::from).into_iter().chain([std::env::temp_dir()])
+/// Folders for temporary files. Every program of the user writes there, agents among them. One that contains the home
+/// folder, as on some build machines, is left out.
+fn temporary_folders() -> Vec<PathBuf> {
+    let home = std::env::home_dir();
+    let named = ["/tmp", "/var/tmp", "/dev/shm"].map(PathBuf::from).into_iter().chain([std::env::temp_dir()]);
+    named.filter(|folder| !home.as_ref().is_some_and(|home| home.starts_with(folder))).collect()
 }
 
 /// Whether a folder is `/` or the home folder, which hold more than the items of one project.

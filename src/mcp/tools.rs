@@ -38,7 +38,7 @@ fn object(value: Value) -> Arc<JsonObject> {
 }
 
 fn definition(entry: &Entry, toolset: Toolset, scope: &ServerScope) -> Tool {
-    let (mut input, mut output) = ((entry.input)(), (entry.output)());
+    let (mut input, output) = ((entry.input)(), (entry.output)());
     // The server fills them in, and refuses other values.
     for (name, is_fixed) in [("project", scope.project.is_some()), ("batch", scope.batch.is_some())] {
         if let Some(Value::Object(properties)) = input.get_mut("properties").filter(|_| is_fixed) {
@@ -47,8 +47,6 @@ fn definition(entry: &Entry, toolset: Toolset, scope: &ServerScope) -> Tool {
     }
     if toolset == Toolset::Worker {
         only_for_workers(&mut input, entry.worker_parameters);
-        // Worker replies are simple enough without a full schema, which would cost tokens in every session.
-        output = json!({ "type": "object", "required": output["required"] });
     }
     let annotations = ToolAnnotations::new().read_only(entry.effect == Effect::Read).open_world(false);
     let annotations = match entry.effect {

@@ -19,4 +19,4 @@ pub(crate) use progress_bar::{ProgressLine, bar_style};
 pub(crate) use shell::shell_path;
 pub(crate) use stream_decoder::StreamDecoder;
 pub(crate) use table::{fitted_table, new_table};
-pub(crate) use width::{cut, stdout_columns, terminal_columns};
+pub(crate) use width::{cut, stdout_columns, terminal_columns, wrap_words};

@@ -3,6 +3,8 @@
 use comfy_table::{ColumnConstraint, ContentArrangement, Table, presets};
 use unicode_width::UnicodeWidthStr as _;
 
+use super::width::wrap_words;
+
 /// The space around the content of a column.
 const PADDING: usize = 2;
 /// The fewest columns of the terminal for sentences and other text of several words; an id fits into them.
@@ -67,27 +69,12 @@ fn as_lists(header: &[String], rows: &[Vec<String>], columns: usize) -> String {
                 let gap = " ".repeat(names - name.width());
                 let indent = format!("\n{}", " ".repeat(names + 3));
                 let room = columns.saturating_sub(names + 3).max(MIN_TEXT);
-                format!(" {name}{gap}  {}", wrapped(value, room).join(&indent))
+                format!(" {name}{gap}  {}", wrap_words(value, room).join(&indent))
             })
             .collect();
         lines.join("\n")
     };
     rows.iter().map(list).collect::<Vec<_>>().join("\n\n")
-}
-
-/// The text in lines of at most `room` columns, broken between words.
-fn wrapped(text: &str, room: usize) -> Vec<String> {
-    let mut lines: Vec<String> = Vec::new();
-    for word in text.split(' ') {
-        match lines.last_mut() {
-            Some(line) if line.width() + 1 + word.width() <= room => {
-                line.push(' ');
-                line.push_str(word);
-            }
-            _ => lines.push(word.to_owned()),
-        }
-    }
-    lines
 }
 
 #[cfg(test)]

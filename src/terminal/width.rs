@@ -35,3 +35,18 @@ pub(crate) fn cut(text: &str, columns: usize) -> String {
     }
     start
 }
+
+/// The text in lines of at most this many columns. A longer word gets a line of its own.
+pub(crate) fn wrap_words(text: &str, columns: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split_whitespace() {
+        match lines.last_mut() {
+            Some(line) if line.width() + 1 + word.width() <= columns => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines
+}

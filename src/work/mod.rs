@@ -31,7 +31,7 @@ pub mod worktree;
 /// directories.
 pub const DATA_SUBFOLDERS: [&str; 4] = ["jobs", "logs", "work", "worktrees"];
 
-pub use background::Launcher;
+pub use background::{AgentFolders, Launcher};
 pub use claim_process::claim_process_state;
 pub use commands::{Run, Work, run, test_in_foreground, work};
 pub use sandbox::{SANDBOX_EXEC, run_in_sandbox};

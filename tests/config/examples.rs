@@ -61,7 +61,7 @@ fn the_commented_settings_of_every_example_can_be_uncommented_alone_and_together
 #[test]
 fn the_script_in_the_docs_works() {
     let store = Store::new();
-    let docs = include_str!("../docs/workers.md");
+    let docs = include_str!("../../docs/workers.md");
     let script =
         docs.split("```sh\n").find(|block| block.contains("by the first word of the subject")).unwrap();
     let script = store.write("sort-mail", script.split("```").next().unwrap());

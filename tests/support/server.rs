@@ -8,6 +8,7 @@ use std::thread;
 
 use serde_json::{Value, json};
 
+use super::output_schemas::assert_valid;
 use super::reply::Reply;
 use super::{PATIENCE, wait_for_exit};
 
@@ -23,6 +24,8 @@ pub(crate) struct Server {
     /// Requests and notifications of the server that the test has not asked for yet.
     incoming: VecDeque<Value>,
     next_id: u64,
+    /// The tool of each call that is not answered yet, by request id.
+    called: HashMap<u64, String>,
     stateless: bool,
     structured: bool,
     client: Value,
@@ -42,6 +45,7 @@ impl Server {
             responses: HashMap::new(),
             incoming: VecDeque::new(),
             next_id: 0,
+            called: HashMap::new(),
             stateless: false,
             structured: true,
             client: json!({"name": "tasktally-tests", "version": "0"}),
@@ -146,7 +150,19 @@ impl Server {
     pub(crate) fn send(&mut self, tool: &str, arguments: Value) -> u64 {
         let (id, line) = self.encode_request("tools/call", json!({"name": tool, "arguments": arguments}));
         self.write_line(&line);
+        self.called.insert(id, tool.to_owned());
         id
+    }
+
+    /// The reply in an answer. A reply that is no error is as the tool's output schema says.
+    fn reply_of(&mut self, id: u64, answer: &Value) -> Reply {
+        let reply = Reply::from_answer(answer, self.structured);
+        if let Some(tool) = self.called.remove(&id)
+            && !reply.is_error
+        {
+            assert_valid(&tool, &reply.value);
+        }
+        reply
     }
 
     /// The next message of any kind; none if the server's stdout has ended.
@@ -220,8 +236,7 @@ impl Server {
 
     /// Waits for the reply to a tool call that was sent; none if the server has ended.
     pub(crate) fn recv(&mut self, id: u64) -> Option<Reply> {
-        let structured = self.structured;
-        self.answer(id).map(|answer| Reply::from_answer(&answer, structured))
+        self.answer(id).map(|answer| self.reply_of(id, &answer))
     }
 
     /// The reply to a tool call that was sent, if it has arrived.
@@ -230,7 +245,7 @@ impl Server {
             self.keep(parse_message(&line));
         }
         let answer = self.responses.remove(&id.to_string())?;
-        Some(Reply::from_answer(&answer, self.structured))
+        Some(self.reply_of(id, &answer))
     }
 
     /// Calls a tool and waits for the reply.

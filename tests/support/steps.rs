@@ -43,3 +43,16 @@ pub(crate) fn two_step_batch(checkpoint: &str) -> Value {
 pub(crate) fn create_batch(server: &mut Server, batch: Value) -> String {
     server.call("create_batch", batch).ok().text("/batch/id")
 }
+
+/// Claims a chunk of a batch and settles these items of it: key, outcome and category.
+pub(crate) fn settle(server: &mut Server, batch: &str, outcomes: &[(&str, &str, &str)], completes: bool) {
+    let claim = server.call("claim_task", json!({"batch": batch, "worker": "w"})).ok();
+    let (id, token) = (claim.text("/task/id"), claim.text("/claim/token"));
+    for (item, outcome, category) in outcomes {
+        let receipt = json!({"id": id, "claim": token, "item": item, "outcome": outcome, "category": category, "body": "x"});
+        server.call("update_task", receipt).ok();
+    }
+    if completes {
+        server.call("complete_task", json!({"id": id, "claim": token})).ok();
+    }
+}

@@ -1,10 +1,9 @@
 //! The findings as text for a person, and as JSON for a script.
 
 use serde_json::{Value, json};
-use unicode_width::UnicodeWidthStr as _;
 
 use super::finding::{Finding, Level};
-use crate::terminal::escape_hidden;
+use crate::terminal::{escape_hidden, wrap_words};
 
 /// The most columns of a line.
 const WIDTH: usize = 80;
@@ -67,21 +66,6 @@ fn code(level: Level) -> &'static str {
         Level::Warning => "33",
         Level::Problem => "1;31",
     }
-}
-
-/// The text in lines of at most this many columns. A longer word gets a line of its own.
-fn wrap_words(text: &str, columns: usize) -> Vec<String> {
-    let mut lines: Vec<String> = Vec::new();
-    for word in text.split_whitespace() {
-        match lines.last_mut() {
-            Some(line) if line.width() + 1 + word.width() <= columns => {
-                line.push(' ');
-                line.push_str(word);
-            }
-            _ => lines.push(word.to_owned()),
-        }
-    }
-    lines
 }
 
 #[cfg(test)]

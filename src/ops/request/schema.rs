@@ -72,32 +72,30 @@ fn drop_additional_properties(field: &mut Value) {
     }
 }
 
-/// A reply's schema: the fields that every reply has, with their JSON types.
+/// A reply's schema, without descriptions: models do not read it, and clients check replies against it. Only `success` and
+/// `message` are in every reply: an answer such as `nothing_to_claim` has none of the other fields.
 pub(in crate::ops) fn output<T: JsonSchema>() -> Value {
-    let schema = generate::<T>(true);
-    let mut properties = Map::new();
-    if let Some(Value::Object(fields)) = schema.get("properties") {
-        let required = schema.get("required").and_then(Value::as_array);
-        let is_required =
-            |name: &str| required.is_some_and(|names| names.iter().any(|required| required == name));
-        for (name, field) in fields.iter().filter(|(name, _)| is_required(name)) {
-            let json_type = json_type(field);
-            properties
-                .insert(name.clone(), json_type.map_or(json!({}), |json_type| json!({ "type": json_type })));
-        }
-    }
-    json!({ "type": "object", "properties": properties, "required": ["success", "message"] })
+    let mut schema = generate::<T>(true);
+    schema.insert("required".into(), json!(["success", "message"]));
+    let mut schema = Value::Object(schema);
+    drop_comments(&mut schema);
+    schema
 }
 
-/// The JSON type of a schema, other than null.
-fn json_type(schema: &Value) -> Option<&str> {
-    if let Some(Value::Array(choices)) = schema.get("anyOf") {
-        return choices.iter().filter_map(json_type).find(|json_type| *json_type != "null");
-    }
-    match schema.get("type") {
-        Some(Value::String(json_type)) => Some(json_type),
-        Some(Value::Array(types)) => types.iter().filter_map(Value::as_str).find(|name| *name != "null"),
-        _ => None,
+/// Removes what only a reader needs from a schema.
+fn drop_comments(schema: &mut Value) {
+    match schema {
+        Value::Object(map) => {
+            for name in ["$schema", "title", "description", "format", "default"] {
+                // A property of that name is a schema, a comment is not.
+                if map.get(name).is_some_and(|value| !value.is_object()) {
+                    map.remove(name);
+                }
+            }
+            map.values_mut().for_each(drop_comments);
+        }
+        Value::Array(values) => values.iter_mut().for_each(drop_comments),
+        _ => {}
     }
 }
 

@@ -19,22 +19,15 @@ pub struct WaitBatch {
     id: TaskId,
 }
 
-/// The reply: that of `get_batch`.
-#[derive(Debug, Serialize)]
-#[serde(transparent)]
-pub struct WaitReply(GetBatchReply);
-
-inline_schema!(WaitReply, { "type": "object" });
-
 impl Operation for WaitBatch {
     const NAME: &'static str = "wait_batch";
     const TITLE: &'static str = "Wait for a batch";
     const DESCRIPTION: &'static str = "Wait as an MCP task until the batch needs a person or has ended; without MCP tasks, its progress at once.";
     const EFFECT: Effect = Effect::Read;
     const POSITIONAL: &'static str = "id";
-    type Reply = WaitReply;
+    type Reply = GetBatchReply;
 
-    fn run(self, session: &Session) -> Result<WaitReply> {
-        GetBatch::progress_of(self.id).run(session).map(WaitReply)
+    fn run(self, session: &Session) -> Result<GetBatchReply> {
+        GetBatch::progress_of(self.id).run(session)
     }
 }

@@ -17,31 +17,45 @@ use crate::work::{claim_process_state, preflight, run_lock, this_program};
 pub struct Launcher {
     store: PathBuf,
     data: PathBuf,
-    /// The folders that agents may write to. A configuration inside one of them is refused.
-    agent_folders: Vec<PathBuf>,
+    agent_folders: AgentFolders,
+}
+
+/// The folders that agents may write to, as far as a caller knows them. None for a person's command.
+#[derive(Debug, Clone, Default)]
+pub struct AgentFolders {
+    /// From which they read items. Neither a configuration nor a program of a profile may be inside.
+    pub items: Vec<PathBuf>,
+    /// For temporary files. No configuration may be inside. Programs may: people build and try them there.
+    pub temporary: Vec<PathBuf>,
+}
+
+impl AgentFolders {
+    fn load_config(&self) -> Result<Config> {
+        Config::load(&[self.items.as_slice(), &self.temporary].concat())
+    }
 }
 
 impl Launcher {
     /// A launcher for the store in a file, with its data folder.
-    pub fn new(store: &Path, data: &Path, agent_folders: Vec<PathBuf>) -> Self {
+    pub fn new(store: &Path, data: &Path, agent_folders: AgentFolders) -> Self {
         Launcher { store: store.to_owned(), data: data.to_owned(), agent_folders }
     }
 }
 
 impl RunnerLauncher for Launcher {
     fn check(&self, profile: &str, project: Option<&str>, steps: &[String]) -> Result<Option<String>> {
-        let config = Config::load(&self.agent_folders)?;
+        let config = self.agent_folders.load_config()?;
         let profile = config.profile(profile)?;
         profile.check_project(project)?;
         let note = profile.check_steps(steps)?;
         for program in preflight::check(profile, &self.data)? {
-            check_program(&program, &self.agent_folders, "a folder that agents write to")?;
+            check_program(&program, &self.agent_folders.items, "a folder that agents write to")?;
         }
         Ok(note)
     }
 
     fn worker_limit(&self, profile: &str) -> Result<(u64, String)> {
-        let config = Config::load(&self.agent_folders)?;
+        let config = self.agent_folders.load_config()?;
         let of_profile = config.profile(profile)?.max_parallel;
         let of_all = config.limits().max_parallel;
         Ok(if of_profile < of_all {
@@ -52,11 +66,11 @@ impl RunnerLauncher for Launcher {
     }
 
     fn max_batch_mb(&self) -> Result<u64> {
-        Ok(Config::load(&self.agent_folders)?.limits().max_batch_mb)
+        Ok(self.agent_folders.load_config()?.limits().max_batch_mb)
     }
 
     fn review_rules(&self) -> Result<ReviewRules> {
-        let settings = Config::load(&self.agent_folders)?.review();
+        let settings = self.agent_folders.load_config()?.review();
         Ok(ReviewRules { only_persons: settings.only_persons, terminal_counts: settings.terminal_counts })
     }
 
@@ -73,7 +87,7 @@ impl RunnerLauncher for Launcher {
             return Ok(RunnerStart::AlreadyRunning);
         }
         // Checked here, because the runner does not know the folders of this process's agents.
-        Config::load(&self.agent_folders)?;
+        self.agent_folders.load_config()?;
         // A process in between starts the runner and exits, so that the runner is not our child and never a zombie.
         let output = Command::new(this_program::running_executable()?)
             .args(["--json".as_ref(), "--db".as_ref(), self.store.as_os_str(), "work".as_ref()])

@@ -11,7 +11,7 @@ mod runner_mode;
 mod spawn;
 mod standby_runner;
 
-pub use launcher::Launcher;
+pub use launcher::{AgentFolders, Launcher};
 pub(super) use previous_runner::end_previous_runner;
 pub(super) use run_batch::run_batch;
 pub(super) use runner_mode::RunnerMode;

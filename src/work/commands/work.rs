@@ -19,7 +19,7 @@ use crate::model::limits::{LeaseSeconds, MaxParallel};
 use crate::model::text::LineText;
 use crate::ops::{ClaimTask, RunnerLauncher as _, Session, assign_profile, batch_state};
 use crate::terminal::with_commands;
-use crate::work::background::{Launcher, RunnerMode, run_batch, start_detached};
+use crate::work::background::{AgentFolders, Launcher, RunnerMode, run_batch, start_detached};
 use crate::work::pool::{
     FailureGuard, HeldClaims, RetrySchedule, StartPace, WorkContext, WorkTotals, WorkerCommand, WorkerSlots,
     run_workers,
@@ -207,7 +207,7 @@ fn work_by_profile(
         && !options.background
     {
         let state = batch_state(session, batch)?;
-        Launcher::new(store, session.folder(), Vec::new()).check(
+        Launcher::new(store, session.folder(), AgentFolders::default()).check(
             worker.as_str(),
             state.project.as_deref(),
             &state.steps,
