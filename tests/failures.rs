@@ -199,7 +199,7 @@ fn a_person_accepts_failures_and_new_ones_come_into_sight_again() {
     let seen = server.call("get_batch", json!({"id": id})).ok();
     assert!(seen.message().contains("failed (accepted)"), "the failures are still told: {}", seen.message());
     assert!(seen.get("next").is_none(), "{}", seen.value);
-    assert!(server.body(&id).contains("'Ann' accepted the failures"), "the decision is on record");
+    assert!(server.body(&id).contains("who names 'Ann') accepted the failures"), "the decision is on record");
     assert_eq!(server.call("review_batch", approve).declined(), "not_ready", "nothing is left to accept");
 
     // A retry may follow all the same. What fails then was accepted by nobody.
