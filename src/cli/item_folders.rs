@@ -32,12 +32,9 @@ pub(super) fn item_roots(caller: &Caller, store: &Path) -> (SourceRoots, AgentFo
     (roots.without_store(store), agent_folders)
 }
 
-/// Folders for temporary files. Every program of the user writes there, agents among them. One that contains the home
-/// folder, as on some build machines, is left out.
+/// Folders for temporary files. Every program of the user writes there, agents among them.
 fn temporary_folders() -> Vec<PathBuf> {
-    let home = std::env::home_dir();
-    let named = ["/tmp", "/var/tmp", "/dev/shm"].map(PathBuf::from).into_iter().chain([std::env::temp_dir()]);
-    named.filter(|folder| !home.as_ref().is_some_and(|home| home.starts_with(folder))).collect()
+    ["/tmp", "/var/tmp", "/dev/shm"].map(PathBuf::from).into_iter().chain([std::env::temp_dir()]).collect()
 }
 
 /// Whether a folder is `/` or the home folder, which hold more than the items of one project.
