@@ -13,8 +13,9 @@
 //! - [`watch`]: the progress of a batch, on a screen or as lines
 //! - [`report`]: a report about a batch, as files
 //! - `terminal`: escaping, tables, progress bars and colours
-//! - [`clock`], [`error`], [`file_system`], `external_sort`, `proc_fs`: the time, errors, kinds of file systems, sorting
-//!   on disk, and what Linux reports about processes
+//! - [`clock`], [`error`], [`file_system`], `disk_space`, `external_sort`, `paths`, `private_files`, `proc_fs`: the time,
+//!   errors, kinds of file systems, free space, sorting on disk, paths as people write them, files for their owner alone,
+//!   and what Linux reports about processes
 //!
 //! `mcp`, `report`, `terminal`, `watch` and `work` depend on `ops`, `cli` on all of these; `ops` depends on `model`,
 //! `prompts`, `items` and `store`; `store` depends on `model`.
