@@ -1,7 +1,5 @@
 //! A reply never misreports: a field is whole, or left out and named; a page ends by bytes; a plan is complete.
 
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
-
 mod support;
 
 use serde_json::{Value, json};
