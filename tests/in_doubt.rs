@@ -164,7 +164,11 @@ fn with_the_rule_ask_a_person_can_approve_an_item_in_doubt_as_done() {
     finish(&mut server, &second, &["c"]);
     let after = server.call("get_batch", json!({"id": batch})).ok();
     assert_eq!(after["batch"]["outcomes"], json!({"done": 3}));
-    assert!(server.body(&format!("{batch}.01")).contains("- b: done, approved by 'Ann'"));
+    assert!(
+        server
+            .body(&format!("{batch}.01"))
+            .contains("- b: done, approved by 'tasktally-tests' (relayed by an agent, who names 'Ann')")
+    );
 }
 
 #[test]

@@ -248,7 +248,7 @@ fn what_was_left_out_is_said_and_stays_in_the_batch_and_its_report() {
     let body = server.body(&id);
     for words in [
         "Left out of items.jsonl: 2 bad items (on_bad_item=\"skip\")",
-        "line 2: not JSON",
+        "line 2: 'not json' is not JSON",
         "line 3: key 'a' is already used by line 1",
     ] {
         assert!(body.contains(words), "no {words:?} in {body}");
@@ -259,7 +259,7 @@ fn what_was_left_out_is_said_and_stays_in_the_batch_and_its_report() {
     assert!(server.body(&id).contains("Left out of more.jsonl: 1 bad items"), "{}", server.body(&id));
     let report = store.tasktally(["report", &id, "--json"]).success().json();
     let written = std::fs::read_to_string(report["files"][0].as_str().unwrap()).unwrap();
-    assert!(written.contains("line 2: not JSON"), "{written}");
+    assert!(written.contains("line 2: 'not json' is not JSON"), "{written}");
 }
 
 #[test]

@@ -88,7 +88,7 @@ fn a_poll_names_a_chunk_whose_lease_expired_although_nothing_was_written() {
     assert_eq!(polled["stalled"], json!([stalled]), "only the chunk whose lease expired: {}", polled.value);
     let overview = server.call("get_batch", json!({})).ok();
     assert_eq!(overview["stalled"], json!([stalled]), "{}", overview.value);
-    assert!(overview.text("/next").starts_with("start workers"), "{}", overview.value);
+    assert!(overview.text("/next").starts_with("start 1 worker for "), "{}", overview.value);
 
     assert_eq!(claim(&mut server).text("/task/id"), stalled, "the next claim takes it over");
     assert!(poll(&mut server).get("stalled").is_none());

@@ -117,7 +117,7 @@ fn the_number_of_a_batch_that_has_ended_and_an_empty_request_are_refused() {
     let refused = refused.message();
     assert!(refused.contains("allowed: pause, resume, cancel, retry, start"), "{refused}");
     assert!(refused.contains("or pass max_parallel"), "{refused}");
-    let refused = server.call("control_batch", json!({"id": id, "max_parallel": 0}));
+    let refused = server.call("control_batch", json!({"id": id, "max_parallel": 65}));
     assert!(refused.message().contains("1 to 64"), "{refused:?}");
     let paused = server.call("control_batch", json!({"id": id, "action": "pause", "max_parallel": 2})).ok();
     assert!(paused.text("/message").contains("Paused"), "{paused:?}");

@@ -183,7 +183,7 @@ fn a_profile_has_commands_for_steps() {
     // Both commands are run by the check.
     let checked = store.tasktally(["config", "check", "--run"]).success().output();
     assert!(
-        checked.contains("moves $TASKTALLY_STEP") && checked.contains("1 of 1 profiles work"),
+        checked.contains("moves $TASKTALLY_STEP") && checked.contains("1 of 1 profile works"),
         "{checked}"
     );
 

@@ -126,7 +126,8 @@ impl<'a> EveryWrite<'a> {
         let (chunk, claim, _) = self.claim(json!({"batch": id, "worker": "w"}));
         let failed = json!({"id": chunk, "claim": claim, "outcome": "failed", "reason": "no"});
         self.do_call("release_task", failed);
-        for action in ["pause", "resume", "retry", "start", "cancel"] {
+        self.do_call("control_batch", json!({"id": id, "max_parallel": 3}));
+        for action in ["pause", "resume", "retry", "start", "cancel", "recreate"] {
             let mut asked = json!({"id": id, "action": action, "reason": "so"});
             if action == "start" {
                 asked["worker"] = "idle".into();
@@ -139,7 +140,7 @@ impl<'a> EveryWrite<'a> {
         let refused =
             command.try_get_matches_from(["tasktally", "--id=x", "--action=none"]).unwrap_err().to_string();
         assert!(
-            refused.contains("allowed: pause, resume, cancel, retry, start\n"),
+            refused.contains("allowed: pause, resume, cancel, retry, start, recreate\n"),
             "an action is missing in this test: {refused}"
         );
     }

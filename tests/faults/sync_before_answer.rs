@@ -232,7 +232,8 @@ fn stopped_before_sync(store: &Store, operation: &str, arguments: &serde_json::V
             let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
             stat.contains(") T ").then_some(())
         });
-        let sql = "SELECT count(*) FROM stored_response WHERE request_key = ?1";
+        // The stored key begins with the project and the author.
+        let sql = "SELECT count(*) FROM stored_response WHERE request_key LIKE '%' || ?1";
         if store.sql().query_row(sql, [key], |row| row.get::<_, u64>(0)).unwrap() == 1 {
             return server;
         }
