@@ -239,5 +239,5 @@ fn an_invalid_query_is_refused_with_its_field() {
         .success();
     assert_eq!(ran.json()["batch"]["items"], 3, "{}", ran.stdout);
     let ran = store.tasktally(["create-batch", "B", "--instructions", "do", "--query", "bug"]).code(2);
-    assert!(ran.output().contains("filters of tasktally list-tasks"), "{}", ran.output());
+    assert!(ran.output().contains("is not a JSON object; write filters such as"), "{}", ran.output());
 }
