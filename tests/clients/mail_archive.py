@@ -189,7 +189,8 @@ async def dies_in_the_middle(test_store, batch):
     """A worker archives three mails and is killed before the receipt of the third."""
     pid = test_store.folder / "doomed.pid"
     with_pid = ["sh", "-c", f'echo $$ >"{pid}"; exec "$0" "$@"']
-    async with test_store.serve(toolset="worker", before=with_pid) as session:
+    # The worker toolset has no lease_seconds.
+    async with test_store.serve(before=with_pid) as session:
         doomed = Worker(test_store, session, batch, "doomed")
         claimed = await doomed.claim(lease_seconds=5)
         first, second, third = claimed["items"][:3]
@@ -251,7 +252,7 @@ async def all_agree(test_store, supervisor):
     for chunk in progress["chunks"]:
         summary = json.loads((folder / f"chunk-{chunk['number']:02}-summary.json").read_text())
         # The last receipt of an item is its outcome.
-        last = re.findall(r"^- (\w+): (\w+) \|", await whole_body(supervisor.session, chunk["id"]), re.MULTILINE)
+        last = re.findall(r"^(?:\[[^]]*\] )?- (\w+): (\w+) \|", await whole_body(supervisor.session, chunk["id"]), re.MULTILINE)
         receipts = Counter({key: category for category, key in last}.values())
         row = re.search(rf"^\| \[?{chunk['number']:02}\b[^|]* \|.*\| (\d+) \|.*\| ([^|]*) \|$", report, re.MULTILINE)
         in_report = {name: int(count) for name, count in re.findall(r"(\w+) (\d+)", row[2])}

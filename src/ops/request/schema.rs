@@ -75,11 +75,51 @@ fn drop_additional_properties(field: &mut Value) {
 /// A reply's schema, without descriptions: models do not read it, and clients check replies against it. Only `success` and
 /// `message` are in every reply: an answer such as `nothing_to_claim` has none of the other fields.
 pub(in crate::ops) fn output<T: JsonSchema>() -> Value {
-    let mut schema = generate::<T>(true);
-    schema.insert("required".into(), json!(["success", "message"]));
-    let mut schema = Value::Object(schema);
+    let mut schema = Value::Object(generate::<T>(true));
     drop_comments(&mut schema);
+    split_nulls(&mut schema);
+    schema["required"] = json!(["success", "message"]);
     schema
+}
+
+/// Writes nullability so that every client understands it: a property that is left out instead of null is not nullable,
+/// and any other has two branches instead of a list of types.
+fn split_nulls(schema: &mut Value) {
+    match schema {
+        Value::Object(map) => {
+            let required = map.get("required").and_then(Value::as_array).cloned().unwrap_or_default();
+            for (name, property) in
+                map.get_mut("properties").and_then(Value::as_object_mut).into_iter().flatten()
+            {
+                let not_null = without_null_type(property);
+                match not_null {
+                    Some(not_null) if required.iter().any(|required| required == name) => {
+                        *property = json!({ "anyOf": [not_null, { "type": "null" }] });
+                    }
+                    Some(not_null) => *property = not_null,
+                    None => {}
+                }
+            }
+            map.values_mut().for_each(split_nulls);
+        }
+        Value::Array(values) => values.iter_mut().for_each(split_nulls),
+        _ => {}
+    }
+}
+
+/// The schema of the values other than null; none if null is not allowed.
+fn without_null_type(schema: &Value) -> Option<Value> {
+    let mut schema = schema.clone();
+    if let Some(types) = schema.get("type").and_then(Value::as_array) {
+        let [only] = types.iter().filter(|name| *name != "null").collect::<Vec<_>>()[..] else { return None };
+        schema["type"] = only.clone();
+        return Some(schema);
+    }
+    let choices = schema.get("anyOf").and_then(Value::as_array)?;
+    match choices.iter().filter(|choice| choice["type"] != "null").collect::<Vec<_>>()[..] {
+        [only] if choices.len() == 2 => Some(only.clone()),
+        _ => None,
+    }
 }
 
 /// Removes what only a reader needs from a schema.
