@@ -160,6 +160,7 @@ fn a_server_for_a_project_reads_and_changes_nothing_of_another() {
         ("resources/read", json!({"uri": format!("tasktally://tasks/{}", two.other.task)})),
         ("resources/read", json!({"uri": format!("tasktally://batches/{}/chunks/1", two.other.batch)})),
         ("resources/subscribe", json!({"uri": format!("tasktally://tasks/{}", two.other.task)})),
+        ("prompts/get", json!({"name": "work_chunk", "arguments": {"batch": two.other.batch}})),
         (
             "completion/complete",
             json!({"ref": {"type": "ref/resource", "uri": "tasktally://tasks/{id}"}, "argument": {"name": "id", "value": ""}}),
