@@ -308,8 +308,8 @@ impl BatchRequest<'_> {
     fn add_batch(&self, reply: &mut GetBatchReply) -> Result<()> {
         self.add_stalled(reply)?;
         let mut waiting = needs_person(self.tx, self.task, self.batch)?;
+        let all = count_needing_person(self.tx, self.task, self.batch, waiting.len())?;
         waiting.truncate(self.max_named());
-        let all = count_needing_person(self.tx, self.task, self.batch)?;
         reply.message += &more("needs_person", all, waiting.len());
         reply.needs_person = Some(waiting);
         reply.batch = Some(self.batch_fields()?);

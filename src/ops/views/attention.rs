@@ -10,6 +10,8 @@ use crate::store::{StoreRead, TaskFilter};
 
 /// The most chunks of one status that are read.
 const PER_STATUS: usize = 20;
+/// The statuses of chunks that only a person can move on.
+const PERSON_STATUSES: [Status; 3] = [Status::Review, Status::Failed, Status::Blocked];
 /// The most claimed chunks of a batch that are read: no batch has more workers.
 const CLAIMED: usize = 64;
 
@@ -21,7 +23,7 @@ pub(in crate::ops) fn needs_person(tx: &dyn StoreRead, task: &Task, batch: &Batc
         ids.push(task.id.to_string());
     }
     let are_accepted = batch.accepted_failures > 0 && failures_of(tx, task, batch)?.are_accepted;
-    for status in [Status::Review, Status::Failed, Status::Blocked] {
+    for status in PERSON_STATUSES {
         if are_accepted && status != Status::Review {
             continue;
         }
@@ -31,14 +33,19 @@ pub(in crate::ops) fn needs_person(tx: &dyn StoreRead, task: &Task, batch: &Batc
     Ok(ids)
 }
 
-/// How many ids [`needs_person`] would return without its limit.
-pub(in crate::ops) fn count_needing_person(tx: &dyn StoreRead, task: &Task, batch: &Batch) -> Result<u64> {
-    let named = needs_person(tx, task, batch)?.len() as u64;
+/// How many ids [`needs_person`] would return without its limit, if it returned `named` ids.
+pub(in crate::ops) fn count_needing_person(
+    tx: &dyn StoreRead,
+    task: &Task,
+    batch: &Batch,
+    named: usize,
+) -> Result<u64> {
+    let named = named as u64;
     if named < PER_STATUS as u64 {
         return Ok(named);
     }
     let mut count = u64::from(batch.pause_reason.is_some() && batch.ended_chunks < batch.chunk_count);
-    for status in [Status::Review, Status::Failed, Status::Blocked] {
+    for status in PERSON_STATUSES {
         let filter = TaskFilter { parent: Some(task.row), status: Some(status), ..TaskFilter::default() };
         count += tx.count_tasks(&filter)?.count;
     }

@@ -141,11 +141,12 @@ struct Assessment {
 fn assess(tx: &dyn StoreRead, task: &Task, batch: &Batch, lacks_runner: bool) -> Result<Option<Assessment>> {
     let Some(next) = next_call(tx, task, batch, lacks_runner)? else { return Ok(None) };
     let listed = listed_batch(tx, task, batch)?;
+    let needs_person = needs_person(tx, task, batch)?;
     Ok(Some(Assessment {
         next,
         is_over: listed.ended.is_some(),
-        needs_person: needs_person(tx, task, batch)?,
-        needing_person: count_needing_person(tx, task, batch)?,
+        needing_person: count_needing_person(tx, task, batch, needs_person.len())?,
+        needs_person,
         stalled: stalled_chunks(tx, task)?,
         batch: OpenBatch { ended: None, ..listed },
     }))
