@@ -1,4 +1,4 @@
-//! Lists and counts of tasks, by queue state: each query then follows one index.
+//! Lists and counts of tasks, by queue state: each query then follows one index. Lists of batches.
 
 use std::sync::LazyLock;
 
@@ -7,7 +7,7 @@ use rusqlite::{named_params, params};
 use super::rows::{self, task_columns};
 use super::tx::Tx;
 use crate::error::Result;
-use crate::model::task::Task;
+use crate::model::task::{RowId, Task};
 use crate::model::timestamp::Timestamp;
 use crate::store::{ListPosition, TaskFilter, TaskTotal};
 
@@ -206,6 +206,39 @@ impl Tx<'_> {
                 ":free": false, ":childless": false, ":unfinished": "[]", ":tags": rows::some_list(&filter.tags),
                 ":limit": i64::try_from(limit).unwrap_or(i64::MAX),
             },
+            rows::task,
+        )
+    }
+
+    /// See [`crate::store::StoreRead::batches`].
+    pub(super) fn list_batches(
+        &self,
+        project: Option<&str>,
+        after: Option<RowId>,
+        limit: usize,
+    ) -> Result<Vec<Task>> {
+        self.all(
+            concat!(
+                "SELECT ", task_columns!(), " FROM batch b JOIN task t ON t.row_id = b.task
+                  WHERE (?1 IS NULL OR t.project = ?1) AND (?2 IS NULL OR b.task < ?2) ORDER BY b.task DESC LIMIT ?3"
+            ),
+            params![project, after, limit],
+            rows::task,
+        )
+    }
+
+    /// See [`crate::store::StoreRead::failed_batches`].
+    pub(super) fn list_failed_batches(&self, project: Option<&str>, limit: usize) -> Result<Vec<Task>> {
+        self.all(
+            concat!(
+                "SELECT ", task_columns!(), " FROM batch b JOIN task t ON t.row_id = b.task
+                  WHERE b.chunks_ended >= b.chunks_total AND t.status <> 'cancelled' AND (?1 IS NULL OR t.project = ?1)
+                    AND b.items_failed + b.chunks_unsuccessful > b.accepted_failures
+                    AND b.items_failed + (SELECT count(*) FROM task c WHERE c.parent = b.task AND c.queue_state = 'failed')
+                        > b.accepted_failures
+                  ORDER BY t.row_id DESC LIMIT ?2"
+            ),
+            params![project, limit],
             rows::task,
         )
     }

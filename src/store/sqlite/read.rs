@@ -465,14 +465,7 @@ impl StoreRead for Tx<'_> {
     }
 
     fn batches(&self, project: Option<&str>, after: Option<RowId>, limit: usize) -> Result<Vec<Task>> {
-        self.all(
-            concat!(
-                "SELECT ", task_columns!(), " FROM batch b JOIN task t ON t.row_id = b.task
-                  WHERE (?1 IS NULL OR t.project = ?1) AND (?2 IS NULL OR b.task < ?2) ORDER BY b.task DESC LIMIT ?3"
-            ),
-            params![project, after, limit],
-            rows::task,
-        )
+        self.list_batches(project, after, limit)
     }
 
     fn count_batches(&self, project: Option<&str>) -> Result<u64> {
@@ -485,18 +478,7 @@ impl StoreRead for Tx<'_> {
     }
 
     fn failed_batches(&self, project: Option<&str>, limit: usize) -> Result<Vec<Task>> {
-        self.all(
-            concat!(
-                "SELECT ", task_columns!(), " FROM batch b JOIN task t ON t.row_id = b.task
-                  WHERE b.chunks_ended >= b.chunks_total AND t.status <> 'cancelled' AND (?1 IS NULL OR t.project = ?1)
-                    AND b.items_failed + b.chunks_unsuccessful > b.accepted_failures
-                    AND b.items_failed + (SELECT count(*) FROM task c WHERE c.parent = b.task AND c.queue_state = 'failed')
-                        > b.accepted_failures
-                  ORDER BY t.row_id DESC LIMIT ?2"
-            ),
-            params![project, limit],
-            rows::task,
-        )
+        self.list_failed_batches(project, limit)
     }
 
     fn ids_with_prefix(&self, prefix: &str, only_batches: bool, limit: usize) -> Result<Vec<TaskId>> {

@@ -66,7 +66,7 @@ pub(super) fn find_changes(connection: &Connection) -> Result<Vec<String>> {
     Ok(missing.map(|name| format!("{name} is missing")).chain(other).collect())
 }
 
-/// Refuses a store of the newest schema that somebody changed.
+/// Refuses a store of the newest schema that another program changed.
 ///
 /// # Errors
 /// `conflict` with the differences.
