@@ -132,8 +132,8 @@ impl Profile {
     /// worker's `PATH`, as a shell does.
     ///
     /// # Errors
-    /// There is no such program, the file cannot be executed, the interpreter of a script does not exist, or somebody
-    /// else than the operator could change the file.
+    /// There is no such program, the file cannot be executed, the interpreter of a script does not exist, or a user
+    /// other than the operator could change the file.
     pub fn find_program(&self, step: Option<&str>, path: Option<&OsStr>) -> Result<PathBuf> {
         let (command, setting) = self.command_for(step);
         let file = find_program(OsStr::new(&command.program), path, None)

@@ -27,7 +27,7 @@ use crate::model::text::LineText;
 use crate::model::worker_scope::WorkerScope;
 use crate::store::{StoreRead, StoreWrite, TaskFilter};
 
-/// The most claims of workers with one name that are told apart.
+/// The most claims of workers with one name that get different numbers.
 const SAME_NAME: usize = 200;
 
 /// The request.

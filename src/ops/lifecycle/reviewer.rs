@@ -23,7 +23,7 @@ pub(in crate::ops) struct Reviewer {
 }
 
 impl Reviewer {
-    /// The caller of the session, who may name somebody else.
+    /// The caller of the session, who may name another person.
     ///
     /// # Errors
     /// If the operator's configuration cannot be read.
