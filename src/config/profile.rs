@@ -17,6 +17,7 @@ use super::trusted_program::check_program;
 use crate::error::{Error, Result};
 use crate::model::failure_streak::PauseAfterFailures;
 use crate::model::retry::RetryPolicy;
+use crate::model::step::{UnknownStep, steps_without_own_command};
 use crate::model::text::excerpt;
 
 /// What one run of the command processes.
@@ -102,15 +103,12 @@ impl Profile {
     /// # Errors
     /// The batch has no step of that name.
     pub fn check_steps(&self, of_batch: &[String]) -> Result<Option<String>> {
-        if let Some(name) = self.steps.keys().find(|name| !of_batch.contains(name)) {
-            let names: Vec<String> = of_batch.iter().map(|step| format!("'{}'", excerpt(step))).collect();
-            return Err(self.refusal(&format!(
-                "steps: the batch has no step '{}', its steps are {}; give the step the same name in the profile and in the batch",
-                excerpt(name),
-                names.join(", ")
-            )));
-        }
-        let shared: Vec<&String> = of_batch.iter().filter(|step| !self.steps.contains_key(*step)).collect();
+        let with_own: Vec<&String> = self.steps.keys().collect();
+        let shared = steps_without_own_command(of_batch, &with_own).map_err(|UnknownStep { name, known }| {
+            self.refusal(&format!(
+                "steps: the batch has no step '{name}', its steps are {known}; give the step the same name in the profile and in the batch"
+            ))
+        })?;
         Ok((self.per == Per::Item && shared.len() > 1).then(|| {
             format!(
                 "profile '{0}' runs the same command for {1} of the steps and gives it TASKTALLY_STEP; the table worker.{0}.steps.STEP gives a step a command of its own",

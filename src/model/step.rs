@@ -135,6 +135,30 @@ impl Steps {
     }
 }
 
+/// A command is given for a step that a batch does not have.
+#[derive(Debug)]
+pub struct UnknownStep {
+    /// The start of the step's name.
+    pub name: String,
+    /// The start of the name of each step of the batch, in quotation marks.
+    pub known: String,
+}
+
+/// The steps of a batch that have no command of their own. `with_own` are the names of the steps that have one.
+///
+/// # Errors
+/// The batch has no step of one of these names.
+pub fn steps_without_own_command<'a>(
+    of_batch: &'a [String],
+    with_own: &[&String],
+) -> Result<Vec<&'a String>, UnknownStep> {
+    if let Some(unknown) = with_own.iter().find(|name| !of_batch.contains(name)) {
+        let known: Vec<String> = of_batch.iter().map(|name| format!("'{}'", excerpt(name))).collect();
+        return Err(UnknownStep { name: excerpt(unknown).to_string(), known: known.join(", ") });
+    }
+    Ok(of_batch.iter().filter(|name| !with_own.contains(name)).collect())
+}
+
 impl FromStr for Steps {
     type Err = String;
 

@@ -5,6 +5,7 @@ use std::path::Path;
 use super::command_check::check_command;
 use crate::error::{Error, Result};
 use crate::model::run_record::StepCommand;
+use crate::model::step::{UnknownStep, steps_without_own_command};
 use crate::model::text::excerpt;
 
 /// Checks the commands of steps like the command itself, which is left out if every step has its own.
@@ -34,16 +35,10 @@ pub(super) fn check_steps(
     steps: &[StepCommand],
     of_batch: &[String],
 ) -> Result<Option<String>> {
-    let has_own = |name: &String| steps.iter().any(|step| step.step == *name);
-    if let Some(unknown) = steps.iter().find(|step| !of_batch.contains(&step.step)) {
-        let names: Vec<String> = of_batch.iter().map(|name| format!("'{}'", excerpt(name))).collect();
-        return Err(Error::invalid(format!(
-            "step-command: the batch has no step '{}'; its steps are {}",
-            excerpt(&unknown.step),
-            names.join(", ")
-        )));
-    }
-    let shared: Vec<&String> = of_batch.iter().filter(|name| !has_own(name)).collect();
+    let with_own: Vec<&String> = steps.iter().map(|step| &step.step).collect();
+    let shared = steps_without_own_command(of_batch, &with_own).map_err(|UnknownStep { name, known }| {
+        Error::invalid(format!("step-command: the batch has no step '{name}'; its steps are {known}"))
+    })?;
     match shared.as_slice() {
         [missing, ..] if command.is_empty() => Err(Error::invalid(format!(
             "step '{0}' has no command; add --step-command '{0}=CMD', or a command after -- for all steps without their own",
