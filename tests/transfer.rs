@@ -375,14 +375,15 @@ fn an_empty_store_can_be_filled_while_servers_have_it_open() {
     assert!(ran.status.success(), "{ran:?}");
     let total = lines.iter().filter(|line| line.starts_with("{\"line\":\"task\"")).count() as u64;
     assert_eq!(server.call("list_tasks", json!({"limit": 0})).ok().count("/total"), total);
-    server.create_task("One more");
+    let more = server.create_task("One more");
     let refused = other.tasktally(["import", path.to_str().unwrap()]).code(1);
     assert!(refused.output().contains("never mixed"), "{}", refused.output());
     server.close();
     other.tasktally(["verify"]).success();
     other.assert_whole();
     let heads = other.tasktally(["heads"]).success().stdout;
-    assert_eq!(store.tasktally(["heads"]).success().stdout, heads);
+    let imported: Vec<&str> = heads.lines().filter(|head| !head.starts_with(&more)).collect();
+    assert_eq!(store.tasktally(["heads"]).success().stdout.lines().collect::<Vec<_>>(), imported);
 }
 
 #[test]

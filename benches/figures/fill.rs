@@ -101,6 +101,7 @@ fn receipts(connection: &Connection, tasks: u64) -> Result<()> {
                 late: false,
                 step: None,
                 cost: Cost::default(),
+                decision: None,
             };
             before = receipt.hash(&id, &before);
             insert.execute(params![

@@ -10,12 +10,13 @@ use crate::model::chain::ChainHead;
 use crate::model::text::{agreeing, counted};
 use crate::ops::Session;
 use crate::store::chains::{ChainReport, for_each_task, read_chain, verify_chains};
+use crate::store::contents::{content_head, content_problem};
 use crate::terminal::{escape_hidden, print_line};
 
 /// The most batches that are named.
 const MAX_NAMED: usize = 3;
 
-/// Check every receipt against its hash chain, and the counts against the receipts.
+/// Check receipts, instructions and items against their hashes, and counts and approvals against the receipts.
 #[derive(Debug, clap::Args)]
 pub(super) struct Verify {
     /// Also compare with a file that tasktally heads wrote earlier and that was kept elsewhere (- for standard
@@ -31,12 +32,20 @@ pub(super) fn verify(request: &Verify, session: &Session, json: bool, out: &mut 
         0 => String::new(),
         count => format!("; {} {}", counted(count as u64, "head"), agreeing(count as u64, "agrees", "agree")),
     };
-    let ChainReport { tasks, receipts, problem } = session.read(move |tx| verify_chains(tx, noted))?;
+    let ChainReport { tasks, receipts, unhashed, problem } =
+        session.read(move |tx| verify_chains(tx, noted))?;
     let is_intact = problem.is_none();
     let begun = begun_items(session)?;
+    let unhashed = match unhashed {
+        0 => String::new(),
+        count => format!(
+            "; the instructions and items of {} have no hash, because an older tasktally stored them",
+            counted(count, "task")
+        ),
+    };
     let message = problem.unwrap_or_else(|| {
         format!(
-            "{} of {} {} unchanged, and every item is accounted for{compared}{begun}",
+            "{} of {} {} unchanged, and every item is accounted for{compared}{unhashed}{begun}",
             counted(receipts, "receipt"),
             counted(tasks, "task"),
             agreeing(receipts, "is", "are")
@@ -66,7 +75,7 @@ fn begun_items(session: &Session) -> Result<String> {
     Ok(format!("; items begun and not settled, which may have happened: {}{more}", named.join(", ")))
 }
 
-/// Prints the head of each task's chain, one line for each task that has receipts.
+/// Prints the head of each task's chain and the hash of its content, one line for each task.
 pub(super) fn heads(session: &Session, json: bool, out: &mut impl Write) -> Result<u8> {
     for head in &read_chains(session)? {
         let line = if json {
@@ -80,15 +89,15 @@ pub(super) fn heads(session: &Session, json: bool, out: &mut impl Write) -> Resu
     Ok(0)
 }
 
-/// The head of every task that has receipts.
+/// The head of every task that has receipts or a hash of its content.
 ///
 /// # Errors
-/// If a receipt was changed: its head would certify the forgery.
+/// If a receipt or the content was changed: the head would certify the forgery.
 fn read_chains(session: &Session) -> Result<Vec<ChainHead>> {
     session.read(|tx| {
         let mut heads = Vec::new();
         for_each_task(tx, |task| {
-            let chain = read_chain(tx, task, &mut |_| {})?;
+            let chain = read_chain(tx, task, &mut |_, _| {})?;
             if let Some(number) = chain.first_invalid() {
                 return Err(Error::new(
                     Code::Conflict,
@@ -98,11 +107,16 @@ fn read_chains(session: &Session) -> Result<Vec<ChainHead>> {
                     ),
                 ));
             }
-            if chain.receipt_count() > 0 {
+            if let Some(problem) = content_problem(tx, task, None)? {
+                return Err(Error::new(Code::Conflict, format!("{problem}, so no heads are printed")));
+            }
+            let content = content_head(tx, task)?;
+            if chain.receipt_count() > 0 || content.is_some() {
                 heads.push(ChainHead {
                     task: task.id.clone(),
                     number: chain.receipt_count(),
                     hash: chain.head_hash(),
+                    content,
                 });
             }
             Ok(true)

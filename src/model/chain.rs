@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use super::content_hash::ContentHash;
 use super::id::TaskId;
 use super::receipt::{GENESIS_HASH, Receipt};
 use super::text::excerpt;
@@ -59,7 +60,7 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// A task's chain when it was exported: a line `ID NUMBER HASH`, or the same as a JSON object.
+/// A task's chain when it was exported: a line `ID NUMBER HASH [ITEMS CONTENT_HASH]`, or the same as a JSON object.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ChainHead {
@@ -69,11 +70,40 @@ pub struct ChainHead {
     pub number: u64,
     /// The hash of the last receipt, in hexadecimal digits.
     pub hash: String,
+    /// The hash of its content, if it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub content: Option<ContentHead>,
+}
+
+/// The hash of a task's content when it was exported.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ContentHead {
+    /// How many items a chunk had; 0 for other tasks.
+    pub items: u64,
+    /// The hash, in hexadecimal digits.
+    pub hash: String,
+}
+
+impl ContentHead {
+    /// The head of a content with this hash.
+    pub fn new(items: u64, hash: &ContentHash) -> Self {
+        ContentHead { items, hash: hex(hash) }
+    }
+
+    /// Whether it was exported for this hash.
+    pub fn matches(&self, hash: &ContentHash) -> bool {
+        self.hash == hex(hash)
+    }
 }
 
 impl fmt::Display for ChainHead {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {} {}", self.task, self.number, self.hash)
+        write!(f, "{} {} {}", self.task, self.number, self.hash)?;
+        match &self.content {
+            Some(content) => write!(f, " {} {}", content.items, content.hash),
+            None => Ok(()),
+        }
     }
 }
 
@@ -84,15 +114,38 @@ impl FromStr for ChainHead {
         let parts: Vec<&str> = line.split_whitespace().collect();
         let head = match parts.as_slice() {
             _ if line.trim_start().starts_with('{') => serde_json::from_str::<ChainHead>(line).ok(),
-            [task, number, hash] => (task.parse().ok().zip(number.parse().ok()))
-                .map(|(task, number)| ChainHead { task, number, hash: (*hash).to_owned() }),
+            [task, number, hash, content @ ..] => {
+                let content = match content {
+                    [] => Some(None),
+                    [items, hash] => {
+                        items.parse().ok().map(|items| Some(ContentHead { items, hash: (*hash).to_owned() }))
+                    }
+                    _ => None,
+                };
+                let head = task.parse().ok().zip(number.parse().ok()).zip(content);
+                head.map(|((task, number), content)| ChainHead {
+                    task,
+                    number,
+                    hash: (*hash).to_owned(),
+                    content,
+                })
+            }
             _ => None,
         };
-        let is_hash = |hash: &str| hash.len() == 64 && hash.bytes().all(|byte| byte.is_ascii_hexdigit());
-        let head = head.filter(|head| is_hash(&head.hash));
-        head.map(|head| ChainHead { hash: head.hash.to_ascii_lowercase(), ..head }).ok_or_else(|| {
+        let lower_case = |hash: &str| {
+            let is_hash = hash.len() == 64 && hash.bytes().all(|byte| byte.is_ascii_hexdigit());
+            is_hash.then(|| hash.to_ascii_lowercase())
+        };
+        let checked = |head: ChainHead| {
+            let content = match head.content {
+                Some(content) => Some(ContentHead { hash: lower_case(&content.hash)?, ..content }),
+                None => None,
+            };
+            Some(ChainHead { hash: lower_case(&head.hash)?, content, ..head })
+        };
+        head.and_then(checked).ok_or_else(|| {
             format!(
-                "'{}' is not a chain head; each line is ID NUMBER HASH, as `tasktally heads` prints it, or a JSON object of `tasktally heads --json`",
+                "'{}' is not a chain head; each line is ID NUMBER HASH or ID NUMBER HASH ITEMS CONTENT_HASH, as `tasktally heads` prints it, or a JSON object of `tasktally heads --json`",
                 excerpt(line)
             )
         })
@@ -105,12 +158,23 @@ mod tests {
 
     #[test]
     fn a_chain_head_survives_writing_and_reading() {
-        let head = ChainHead { task: TaskId::stored("abc.01".into()), number: 7, hash: hex(&[0xAB; 32]) };
-        assert_eq!(head.to_string().parse(), Ok(head.clone()));
+        let content = Some(ContentHead::new(50, &[0xAB; 32]));
+        let task = TaskId::stored("abc.01".into());
+        let head = ChainHead { task, number: 7, hash: hex(&[0xAB; 32]), content };
+        let without_content = ChainHead { content: None, ..head.clone() };
         let json = serde_json::to_string(&head).unwrap();
-        assert_eq!(json.parse(), Ok(head.clone()));
+        for head in [&head, &without_content] {
+            assert_eq!(head.to_string().parse(), Ok(head.clone()));
+            let json = serde_json::to_string(head).unwrap();
+            assert_eq!(json.parse(), Ok(head.clone()));
+            assert_eq!(head.to_string().replace("ab", "AB").replace("ABc", "abc").parse(), Ok(head.clone()));
+        }
+        let one_more = format!("{without_content} 7");
+        let bad_content = format!("{without_content} 7 zz");
+        let more = format!("{head} more");
+        let not_hexadecimal = json.replace("abab", "xyxy");
         for bad in
-            ["", "abc 7", "abc x 00", "abc 7 zz", &format!("{head} more"), "{}", &json.replace("ab", "xy")]
+            ["", "abc 7", "abc x 00", "abc 7 zz", &one_more, &bad_content, &more, "{}", &not_hexadecimal]
         {
             assert!(bad.parse::<ChainHead>().is_err(), "{bad}");
         }

@@ -48,6 +48,7 @@ mod tests {
             late: false,
             step: None,
             cost: Cost { tokens_in: tokens, ..Cost::default() },
+            decision: None,
         }
     }
 

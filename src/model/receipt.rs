@@ -1,10 +1,10 @@
 //! A receipt: one entry appended to a task's body, never changed or removed.
 
-use sha2::{Digest, Sha256};
-
 use super::author::{AuthorKind, is_system_name};
 use super::cost::Cost;
+use super::part_hasher::PartHasher;
 use super::status::ItemReport;
+use super::step::Decision;
 use super::timestamp::Timestamp;
 
 /// The hash that a task's first receipt is chained to.
@@ -35,6 +35,8 @@ pub struct Receipt {
     pub step: Option<String>,
     /// The reported cost.
     pub cost: Cost,
+    /// What a review decided, if it records a decision on a chunk; `None` for receipts of schemas before 15.
+    pub decision: Option<Decision>,
 }
 
 impl Receipt {
@@ -63,11 +65,9 @@ impl Receipt {
         }
     }
 
-    /// SHA-256 over the previous receipt's hash and this receipt's fields. Each field is preceded by its length,
-    /// so that different receipts never hash the same bytes.
+    /// SHA-256 over the previous receipt's hash and this receipt's fields.
     pub fn hash(&self, task: &str, before: &[u8; 32]) -> [u8; 32] {
-        let mut hasher = Sha256::new();
-        hasher.update(before);
+        let mut hasher = PartHasher::after(before);
         let late = if self.late { "late" } else { "" };
         let number = self.number.to_string();
         let at = self.at.millis().to_string();
@@ -91,12 +91,10 @@ impl Receipt {
             cost.tokens_out.map(|tokens| format!("tokens_out {tokens}")),
             cost.cost.map(|cost| format!("cost {}", cost.millionths())),
             self.author_kind.map(|kind| format!("author_kind {kind}")),
+            self.decision.map(|decision| format!("decision {decision}")),
         ];
-        for part in parts.into_iter().chain(later.iter().flatten().map(String::as_str)) {
-            hasher.update((part.len() as u64).to_be_bytes());
-            hasher.update(part.as_bytes());
-        }
-        hasher.finalize().into()
+        parts.into_iter().chain(later.iter().flatten().map(String::as_str)).for_each(|part| hasher.add(part));
+        hasher.finish()
     }
 }
 
@@ -134,6 +132,7 @@ mod tests {
                 late,
                 step: None,
                 cost: Cost::default(),
+                decision: None,
             };
             assert_eq!(receipt.body_text(), expected);
         }
@@ -160,6 +159,7 @@ mod tests {
             late: false,
             step: None,
             cost: Cost::default(),
+            decision: None,
         };
         let base = receipt.hash("id", &GENESIS_HASH);
         let variants = [
@@ -174,6 +174,8 @@ mod tests {
             Receipt { category: Some(String::new()), ..receipt.clone() },
             Receipt { late: true, ..receipt.clone() },
             Receipt { step: Some(String::new()), ..receipt.clone() },
+            Receipt { decision: Some(Decision::Approve), ..receipt.clone() },
+            Receipt { decision: Some(Decision::Redo), ..receipt.clone() },
             Receipt { cost: Cost { model: Some(String::new()), ..Cost::default() }, ..receipt.clone() },
             Receipt { cost: Cost { tokens_in: Some(0), ..Cost::default() }, ..receipt.clone() },
             Receipt { cost: Cost { tokens_out: Some(0), ..Cost::default() }, ..receipt.clone() },

@@ -109,11 +109,12 @@ impl ReportReader<'_> {
         let mut visit = |chunk: u64, task: &Task| -> Result<()> {
             let name = (chunk > 0).then(|| self.padded(chunk));
             let name = name.as_deref();
+            let is_old = self.tx.content_hash(task)?.is_none();
             self.receipts_of(chunk, task, &mut receipts, checks, |receipt| {
                 if chunk > 0 {
                     timeline.add(chunk, receipt);
                 }
-                if chunk > 0 && !is_review(receipt) {
+                if chunk > 0 && receipt.decision.is_none() && !(is_old && has_form_of_review(receipt)) {
                     return Ok(());
                 }
                 let line = DecisionLine {
@@ -295,9 +296,8 @@ fn without_model(totals: &[(CostGroup, String, CostSum)]) -> Option<CostSum> {
     (all != named).then_some(rest)
 }
 
-/// Whether a receipt of a chunk has the form of a review. Receipts have no field for that, so an agent could write the
-/// same text; its author's kind is shown beside it.
-fn is_review(receipt: &Receipt) -> bool {
+/// Whether a receipt of a chunk has the form of a review. Schemas before 15 have no field for that.
+fn has_form_of_review(receipt: &Receipt) -> bool {
     let by = format!(" by '{}'", receipt.author);
     let first = receipt.text.lines().next().unwrap_or_default();
     let is_decision = ["Approved", "Rejected", "Redo of "].iter().any(|what| first.starts_with(what));

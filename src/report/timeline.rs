@@ -74,6 +74,7 @@ mod tests {
             late: false,
             step: None,
             cost: crate::model::cost::Cost::default(),
+            decision: None,
         }
     }
 

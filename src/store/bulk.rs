@@ -8,6 +8,7 @@
 //! the lock is left over from a crash.
 
 use crate::error::Result;
+use crate::model::content_hash::ContentHash;
 use crate::model::id::TaskId;
 use crate::model::task::{RowId, Task};
 
@@ -58,6 +59,8 @@ pub struct UnpublishedChunk {
     pub span: String,
     /// How many items it holds.
     pub items: u64,
+    /// The hash of its items.
+    pub items_hash: ContentHash,
 }
 
 /// Reads reservations.

@@ -2,10 +2,13 @@
 
 use std::collections::HashMap;
 
+use super::contents::content_problem;
 use super::{StoreRead, TaskFilter};
 use crate::error::Result;
 use crate::model::chain::{ChainHead, ChainVerifier};
 use crate::model::limits::PAGE_ROWS;
+use crate::model::receipt::Receipt;
+use crate::model::step::Decision;
 use crate::model::task::Task;
 use crate::model::text::excerpt;
 
@@ -16,12 +19,14 @@ pub struct ChainReport {
     pub tasks: u64,
     /// How many receipts were read.
     pub receipts: u64,
+    /// How many tasks have no content hash.
+    pub unhashed: u64,
     /// The first error that was found.
     pub problem: Option<String>,
 }
 
-/// Verifies the hash chain of every task and compares it with `exported_heads`. Stops at the first receipt that was
-/// altered. If no receipt was, compares all counts and item outcomes with the rows as well.
+/// Verifies the hash chain and the content of every task and compares them with `exported_heads`. Stops at the first task
+/// that was altered. If none was, compares all counts, item outcomes and statuses with the rows as well.
 ///
 /// # Errors
 /// If the store cannot be read.
@@ -32,13 +37,19 @@ pub fn verify_chains(tx: &dyn StoreRead, exported_heads: Vec<ChainHead>) -> Resu
     for_each_task(tx, |task| {
         report.tasks += 1;
         let head = heads.remove(task.id.as_str());
-        let mut hash_at_head = None;
-        let chain = read_chain(tx, task, &mut |chain| {
-            if head.as_ref().is_some_and(|head| head.number == chain.receipt_count()) {
+        let is_at_head =
+            |chain: &ChainVerifier| head.as_ref().is_some_and(|head| head.number == chain.receipt_count());
+        let genesis = ChainVerifier::at_genesis();
+        let mut hash_at_head = is_at_head(&genesis).then(|| genesis.head_hash());
+        let mut notes = ReviewNotes::default();
+        let chain = read_chain(tx, task, &mut |chain, receipt| {
+            if is_at_head(chain) {
                 hash_at_head = Some(chain.head_hash());
             }
+            notes.collect(task, receipt);
         })?;
         report.receipts += chain.receipt_count();
+        report.unhashed += u64::from(tx.content_hash(task)?.is_none());
         report.problem = if let Some(number) = chain.first_invalid() {
             Some(format!("task {}: receipt {number} is not as it was written", task.id))
         } else if !chain.is_intact(task.receipt_count) {
@@ -48,8 +59,14 @@ pub fn verify_chains(tx: &dyn StoreRead, exported_heads: Vec<ChainHead>) -> Resu
                 chain.receipt_count(),
                 task.receipt_count
             ))
+        } else if let Some(problem) = head
+            .as_ref()
+            .and_then(|head| compare_with_head(head, hash_at_head.as_deref(), chain.receipt_count()))
+        {
+            Some(problem)
         } else {
-            head.and_then(|head| compare_with_head(&head, hash_at_head.as_deref(), chain.receipt_count()))
+            let content = content_problem(tx, task, head.as_ref().and_then(|head| head.content.as_ref()))?;
+            if content.is_some() { content } else { notes.problem(tx, task)? }
         };
         Ok(report.problem.is_none())
     })?;
@@ -107,7 +124,7 @@ pub fn for_each_task(tx: &dyn StoreRead, mut visit: impl FnMut(&Task) -> Result<
 pub fn read_chain(
     tx: &dyn StoreRead,
     task: &Task,
-    on_receipt: &mut dyn FnMut(&ChainVerifier),
+    on_receipt: &mut dyn FnMut(&ChainVerifier, &Receipt),
 ) -> Result<ChainVerifier> {
     let mut chain = ChainVerifier::at_genesis();
     loop {
@@ -117,7 +134,33 @@ pub fn read_chain(
         }
         for (receipt, hash) in page {
             chain.verify_next(task.id.as_str(), &receipt, hash);
-            on_receipt(&chain);
+            on_receipt(&chain, &receipt);
         }
+    }
+}
+
+/// The texts of the receipts in which a chunk was sent back by a review.
+#[derive(Default)]
+struct ReviewNotes(String);
+
+impl ReviewNotes {
+    fn collect(&mut self, task: &Task, receipt: &Receipt) {
+        if task.is_chunk && receipt.decision == Some(Decision::Redo) {
+            self.0.push_str(&receipt.text);
+            self.0.push('\n');
+        }
+    }
+
+    /// The next worker of a chunk reads the notes of its reviews as instructions: each line has to stand in a receipt.
+    /// Chunks without a content hash come from schemas that stored no decisions.
+    fn problem(&self, tx: &dyn StoreRead, task: &Task) -> Result<Option<String>> {
+        let Some(chunk) = tx.chunk(task)? else { return Ok(None) };
+        if tx.content_hash(task)?.is_none() {
+            return Ok(None);
+        }
+        let unknown = chunk.review_note.lines().find(|line| !self.0.contains(line));
+        Ok(unknown.map(|line| {
+            format!("task {}: no review wrote the line '{}' of its note", task.id, excerpt(line))
+        }))
     }
 }

@@ -6,6 +6,7 @@
 mod batches;
 mod bulk;
 pub mod chains;
+pub mod contents;
 mod filter;
 mod inspect;
 pub(crate) mod pages;

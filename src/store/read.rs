@@ -3,6 +3,7 @@
 use super::{BatchRead, BulkRead, ListPosition, ResourceRead, RunnerRead, TaskFilter, TaskTotal, WaitRead};
 use crate::error::Result;
 use crate::model::batch::{Batch, Chunk, StoredItem};
+use crate::model::content_hash::ContentHash;
 use crate::model::id::TaskId;
 use crate::model::receipt::Receipt;
 use crate::model::task::{RowId, Task};
@@ -55,6 +56,8 @@ pub trait StoreRead: BatchRead + BulkRead + ResourceRead + RunnerRead + WaitRead
     fn is_self_or_descendant(&self, task: RowId, ancestor: RowId) -> Result<bool>;
     /// The body of a task before its first receipt.
     fn initial_text(&self, row: RowId) -> Result<String>;
+    /// The hash of a task's content, as it was stored with the content; `None` for rows of schemas before 15.
+    fn content_hash(&self, task: &Task) -> Result<Option<ContentHash>>;
     /// The first characters of a task's body.
     fn preview(&self, row: RowId, chars: usize) -> Result<String>;
     /// The names under which persons have written receipts, in order.

@@ -4,8 +4,10 @@ use super::{BatchWrite, BulkWrite, ResourceWrite, RunnerWrite, StoreRead, WaitWr
 use crate::error::Result;
 use crate::model::author::Author;
 use crate::model::batch::{Batch, Chunk, StoredItem};
+use crate::model::content_hash::ContentHash;
 use crate::model::cost::Cost;
 use crate::model::status::{ItemReport, Outcome};
+use crate::model::step::Decision;
 use crate::model::task::{RowId, Task};
 use crate::model::timestamp::Timestamp;
 
@@ -37,6 +39,8 @@ pub struct NewReceipt<'a> {
     pub step: Option<&'a str>,
     /// When the lease of the task's claim ends after this receipt, if the receipt renews it.
     pub lease_until: Option<Timestamp>,
+    /// What a review decided, if the receipt records a decision on a chunk.
+    pub decision: Option<Decision>,
     /// What the work cost.
     pub cost: Cost,
 }
@@ -65,6 +69,8 @@ pub trait StoreWrite: StoreRead + BatchWrite + BulkWrite + ResourceWrite + Runne
     fn insert_chunk(&self, chunk: &Chunk) -> Result<()>;
     /// Inserts an item of a chunk.
     fn insert_item(&self, batch: RowId, chunk: RowId, position: u64, key: &str, fields: &str) -> Result<()>;
+    /// Sets the hash of a chunk's items, after the last one was inserted.
+    fn set_items_hash(&self, chunk: RowId, hash: &ContentHash) -> Result<()>;
     /// Adds to the item count of a chunk and replaces the label of its span of items.
     fn grow_chunk(&self, chunk: RowId, items: u64, span: &str) -> Result<()>;
     /// Adds to the chunk and item counts of a batch.

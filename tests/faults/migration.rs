@@ -55,6 +55,7 @@ fn large_old_store(store: Store, schema: i64) -> Store {
             late: false,
             step: None,
             cost: Default::default(),
+            decision: None,
         };
         before = receipt.hash("bulk00000001", &before);
         tx.execute(

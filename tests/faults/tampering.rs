@@ -64,6 +64,7 @@ fn rehash(store: &Connection, task: &str, from: u64) {
             late: false,
             step: None,
             cost: Default::default(),
+            decision: None,
         };
         let hash = receipt.hash(task, &before);
         store

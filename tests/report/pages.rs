@@ -35,6 +35,7 @@ fn create_large_batch(store: &Store) -> String {
                 late: false,
                 step: None,
                 cost: Cost::default(),
+                decision: None,
             };
             before = receipt.hash(id, &before);
             let values = (row, number, receipt.at.millis(), &receipt.author, &receipt.text, before);

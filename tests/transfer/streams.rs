@@ -35,11 +35,14 @@ fn heads_are_printed_as_lines_or_objects_and_verify_reads_both() {
     assert!(!plain.is_empty() && plain.lines().count() == json.lines().count(), "{plain}{json}");
     for (line, object) in plain.lines().zip(json.lines()) {
         let object: Value = serde_json::from_str(object).unwrap();
+        let content = &object["content"];
         let reply = format!(
-            "{} {} {}",
+            "{} {} {} {} {}",
             object["task"].as_str().unwrap(),
             object["number"],
-            object["hash"].as_str().unwrap()
+            object["hash"].as_str().unwrap(),
+            content["items"],
+            content["hash"].as_str().unwrap()
         );
         assert_eq!(reply, line);
     }

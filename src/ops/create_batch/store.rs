@@ -5,6 +5,7 @@ use super::reply::{StoredBatch, chunk_namer};
 use crate::error::Result;
 use crate::items::Staging;
 use crate::model::batch::{Batch, ItemCounts};
+use crate::model::content_hash::NO_ITEMS;
 use crate::model::id::TaskId;
 use crate::model::split::number_width;
 use crate::model::status::{Status, TaskType};
@@ -67,8 +68,9 @@ impl CreateBatch {
             shared = resolution.counts;
         }
         let chunks = rows.iter().zip(&plan.chunks);
-        let placements =
-            chunks.map(|(row, chunk)| Placement { chunk: *row, held: 0, items: chunk.items }).collect();
+        let placements = chunks
+            .map(|(row, chunk)| Placement { chunk: *row, held: 0, items: chunk.items, hash: Some(NO_ITEMS) })
+            .collect();
         staging.for_each(plan.order.as_deref(), &mut item_inserter(tx, task.row, placements, progress))?;
         let finish = finish_id(tx, task.row)?;
         Ok((StoredBatch { id: task.id, finish, since: tx.latest_change_number()? }, shared))

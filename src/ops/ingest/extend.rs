@@ -9,6 +9,7 @@ use crate::error::Result;
 use crate::items::Staging;
 use crate::model::batch::Batch;
 use crate::model::conflict::OnConflict;
+use crate::model::content_hash::NO_ITEMS;
 use crate::model::split::{Split, number_width};
 use crate::model::task::Task;
 use crate::ops::conflicts::detect::{TargetChunks, TouchedResources, store_blocks};
@@ -82,7 +83,8 @@ pub(in crate::ops) fn add_to_batch(
                 (chunk, number)
             }
         };
-        placements.push(Placement { chunk: chunk.row, held: target.held, items: target.items });
+        let hash = if target.held == 0 { Some(NO_ITEMS) } else { tx.content_hash(&chunk)? };
+        placements.push(Placement { chunk: chunk.row, held: target.held, items: target.items, hash });
         rows.push(chunk.row);
         stored.push(target.stored.map(|_| chunk.row));
         added.chunks.push(PlannedChunk {

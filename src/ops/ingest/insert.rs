@@ -3,6 +3,7 @@
 use super::chunk_plan::NewChunk;
 use crate::error::{Code, Error, Result};
 use crate::model::batch::Chunk;
+use crate::model::content_hash::{ContentHash, items_hash};
 use crate::model::task::{RowId, Task};
 use crate::model::timestamp::Timestamp;
 use crate::ops::request::progress::{Progress, ProgressReporter};
@@ -15,6 +16,8 @@ pub(in crate::ops) struct Placement {
     pub(in crate::ops) held: u64,
     /// How many it takes.
     pub(in crate::ops) items: u64,
+    /// The hash of the items that it holds already; `None` if they were stored before items were hashed.
+    pub(in crate::ops) hash: Option<ContentHash>,
 }
 
 /// Inserts a chunk of a batch, without its items.
@@ -57,15 +60,23 @@ pub(in crate::ops) fn item_inserter(
     reporter: &ProgressReporter,
 ) -> impl FnMut(&str, &str) -> Result<()> {
     let mut progress = Progress { read: placements.iter().map(|placement| placement.items).sum(), stored: 0 };
-    let mut positions = placements.into_iter().flat_map(|Placement { chunk, held, items }| {
-        (held + 1..=held + items).map(move |position| (chunk, position))
-    });
-    move |key, fields| match positions.next() {
-        Some((chunk, position)) => {
-            progress.stored += 1;
-            reporter.report(progress);
-            tx.insert_item(batch, chunk, position, key, fields)
+    let mut placements = placements.into_iter().filter(|placement| placement.items > 0);
+    let mut current: Option<Placement> = None;
+    move |key, fields| {
+        let mut placement = current.take().or_else(|| placements.next()).ok_or_else(|| {
+            Error::new(Code::Internal, "there are more items than the chunks have places for")
+        })?;
+        progress.stored += 1;
+        reporter.report(progress);
+        placement.held += 1;
+        placement.items -= 1;
+        tx.insert_item(batch, placement.chunk, placement.held, key, fields)?;
+        placement.hash = placement.hash.map(|before| items_hash(&before, key, fields));
+        if placement.items > 0 {
+            current = Some(placement);
+        } else if let Some(hash) = placement.hash {
+            tx.set_items_hash(placement.chunk, &hash)?;
         }
-        None => Err(Error::new(Code::Internal, "there are more items than the chunks have places for")),
+        Ok(())
     }
 }

@@ -7,6 +7,7 @@ use super::chunk_plan::NewChunk;
 use crate::error::{Code, Error, Result};
 use crate::items::Staging;
 use crate::model::conflict::ChunkRef;
+use crate::model::content_hash::{ContentHash, NO_ITEMS, items_hash};
 use crate::model::id::TaskId;
 use crate::model::task::{RowId, Task};
 use crate::ops::Session;
@@ -151,7 +152,9 @@ impl<'a> Slices<'a> {
         resources: Option<&mut TouchedResources>,
     ) -> Result<()> {
         let rows = self.chunk_rows(chunks.chunks.len());
-        for ((row, number), chunk) in rows.iter().zip(chunks.first_number..).zip(chunks.chunks) {
+        let hashes = self.insert_items(staging, order, &rows, chunks.chunks)?;
+        let numbers = chunks.first_number..;
+        for (((row, number), chunk), items_hash) in rows.iter().zip(numbers).zip(chunks.chunks).zip(hashes) {
             self.push(Row::Chunk(Box::new(UnpublishedChunk {
                 row: *row,
                 number,
@@ -159,9 +162,9 @@ impl<'a> Slices<'a> {
                 title: chunk.title.clone(),
                 span: chunk.span.clone(),
                 items: chunk.items,
+                items_hash,
             })))?;
         }
-        self.insert_items(staging, order, &rows, chunks.chunks)?;
         if let Some(resources) = resources {
             resources.for_each_block(&rows, &mut |block| self.push(Row::Block(block)))?;
         }
@@ -169,24 +172,25 @@ impl<'a> Slices<'a> {
     }
 
     /// Inserts first the items in the order of the chunks, then the keys in the order of the keys, so that both tables are
-    /// only appended to.
+    /// only appended to. Returns the hash of each chunk's items.
     fn insert_items(
         &mut self,
         staging: &mut Staging,
         order: Option<&[u32]>,
         rows: &[RowId],
         chunks: &[NewChunk],
-    ) -> Result<()> {
+    ) -> Result<Vec<ContentHash>> {
         let reporter = self.session.progress();
         let mut progress = Progress { read: staging.item_count(), stored: 0 };
-        let mut places = rows
-            .iter()
-            .zip(chunks)
-            .flat_map(|(row, chunk)| (1..=chunk.items).map(|position| (*row, position)));
+        let mut hashes = vec![NO_ITEMS; chunks.len()];
+        let mut places = (0..)
+            .zip(rows.iter().zip(chunks))
+            .flat_map(|(index, (row, chunk))| (1..=chunk.items).map(move |position| (index, *row, position)));
         staging.for_each(order, &mut |key, fields| {
-            let (chunk, position) = places.next().ok_or_else(too_many_items)?;
+            let (index, chunk, position): (usize, _, _) = places.next().ok_or_else(too_many_items)?;
             progress.stored += 1;
             reporter.report(progress);
+            hashes[index] = items_hash(&hashes[index], key, fields);
             self.push(Row::Item { chunk, position, key: key.to_owned(), fields: fields.to_owned() })
         })?;
         // How many items come before each chunk.
@@ -202,7 +206,8 @@ impl<'a> Slices<'a> {
             let (Some(chunk), true) = (chunk, index < total) else { return Err(too_many_items()) };
             let position = 1 + index - starts[chunk];
             self.push(Row::Key { chunk: rows[chunk], position, key: key.to_owned() })
-        })
+        })?;
+        Ok(hashes)
     }
 
     /// Inserts what chunks share, with each other and with chunks of running batches. A row for a chunk of a running

@@ -258,6 +258,7 @@ pub(in crate::ops) fn append_late_receipt(
             step: None,
             lease_until: None,
             cost: incoming.cost.cloned().unwrap_or_default(),
+            decision: None,
         },
     )?;
     Ok(refusal.with_receipt(number))

@@ -138,7 +138,8 @@ impl Review {
     fn record(&self, tx: &dyn StoreWrite, task: &Task, step: &str, what: &str) -> Result<()> {
         let (author, by) = (&self.reviewer.author, &self.reviewer);
         let text = format!("{what} by {by} after step '{step}'.{}", self.note_suffix());
-        tx.append_receipt(task, &NewReceipt { author, text: &text, ..NewReceipt::default() })?;
+        let decision = Some(self.decision);
+        tx.append_receipt(task, &NewReceipt { author, text: &text, decision, ..NewReceipt::default() })?;
         Ok(())
     }
 

@@ -7,6 +7,7 @@ use crate::error::Result;
 use crate::model::author::Author;
 use crate::model::batch::{Batch, Chunk};
 use crate::model::status::{Outcome, Status};
+use crate::model::step::Decision;
 use crate::model::task::Task;
 use crate::store::{NewReceipt, StoreWrite};
 
@@ -24,7 +25,8 @@ pub(in crate::ops) fn complete_step(
         }
         AfterStep::NextStep { rule } => {
             if let Some(text) = rule {
-                tx.append_receipt(task, &NewReceipt { text: &text, ..NewReceipt::default() })?;
+                let decision = Some(Decision::Approve);
+                tx.append_receipt(task, &NewReceipt { text: &text, decision, ..NewReceipt::default() })?;
             }
             open_next_step(tx, task, chunk, batch)
         }

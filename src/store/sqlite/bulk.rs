@@ -75,8 +75,17 @@ impl BulkWrite for Tx<'_> {
 
     fn insert_unpublished_chunk(&self, chunk: &UnpublishedChunk) -> Result<()> {
         self.execute(
-            "INSERT INTO unpublished_chunk (task, number, id, title, span, items_total) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-            params![chunk.row, chunk.number, chunk.id.as_str(), chunk.title, chunk.span, chunk.items],
+            "INSERT INTO unpublished_chunk (task, number, id, title, span, items_total, items_hash)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+            params![
+                chunk.row,
+                chunk.number,
+                chunk.id.as_str(),
+                chunk.title,
+                chunk.span,
+                chunk.items,
+                chunk.items_hash
+            ],
         )?;
         Ok(())
     }
@@ -117,8 +126,8 @@ impl BulkWrite for Tx<'_> {
             params![first.row, count],
         )?;
         self.execute(
-            "INSERT INTO chunk (task, batch, number, span, items_total)
-             SELECT task, ?1, number, span, items_total FROM unpublished_chunk ORDER BY task",
+            "INSERT INTO chunk (task, batch, number, span, items_total, items_hash)
+             SELECT task, ?1, number, span, items_total, items_hash FROM unpublished_chunk ORDER BY task",
             [batch],
         )?;
         self.execute("DELETE FROM unpublished_chunk", [])?;

@@ -1,4 +1,5 @@
-//! Compares the stored counts with the rows they count, and each item's outcome with its receipt.
+//! Compares the stored counts with the rows they count, each item's outcome with its receipt, and the progress of chunks
+//! with the approvals.
 
 use super::tx::Tx;
 use crate::error::Result;
@@ -33,6 +34,26 @@ const OUTCOME_WITHOUT_RECEIPT: &str = "
               AND r.outcome = i.outcome AND r.category IS i.category AND NOT r.late)
      LIMIT 1";
 
+/// The first chunk that went on past a checkpoint without an approval. A checkpoint asks after each step but the last, and
+/// after the only one (`Checkpoint::asks_after`). Batches without a content hash come from schemas that stored no decisions.
+const MISSING_APPROVAL: &str = "
+    SELECT t.id
+      FROM batch b JOIN task p ON p.row_id = b.task JOIN chunk c ON c.batch = b.task JOIN task t ON t.row_id = c.task
+     WHERE b.checkpoint <> 'none' AND p.content_hash IS NOT NULL
+       AND min(c.step_index + (t.status = 'done'), max(ifnull(json_array_length(b.steps), 1) - 1, 1)) >
+           (SELECT count(*) FROM receipt r WHERE r.task = c.task AND r.decision = 'approve')
+     LIMIT 1";
+
+/// The first task without a content hash that is newer than one with a hash, or a chunk without one of a batch with one.
+const MISSING_HASH: &str = "
+    SELECT id FROM task
+     WHERE role <> 'chunk' AND content_hash IS NULL
+       AND row_id > (SELECT min(row_id) FROM task WHERE content_hash IS NOT NULL)
+    UNION ALL
+    SELECT t.id FROM chunk c JOIN task p ON p.row_id = c.batch JOIN task t ON t.row_id = c.task
+     WHERE c.items_hash IS NULL AND p.content_hash IS NOT NULL
+     LIMIT 1";
+
 /// See [`crate::store::StoreRead::first_count_mismatch`].
 pub(super) fn first_count_mismatch(tx: &Tx<'_>) -> Result<Option<String>> {
     let chunk = tx.first(WRONG_CHUNK, [], |row| {
@@ -53,8 +74,22 @@ pub(super) fn first_count_mismatch(tx: &Tx<'_>) -> Result<Option<String>> {
     if batch.is_some() {
         return Ok(batch);
     }
-    tx.first(OUTCOME_WITHOUT_RECEIPT, [], |row| {
+    let outcome = tx.first(OUTCOME_WITHOUT_RECEIPT, [], |row| {
         let (id, key, outcome): (String, String, String) = (row.get(0)?, row.get(1)?, row.get(2)?);
         Ok(format!("chunk {id}: item '{}' is {outcome}, and no receipt says so", excerpt(&key)))
+    })?;
+    if outcome.is_some() {
+        return Ok(outcome);
+    }
+    let approval = tx.first(MISSING_APPROVAL, [], |row| {
+        let id: String = row.get(0)?;
+        Ok(format!("chunk {id}: it went on past its checkpoint, and no receipt approves it"))
+    })?;
+    if approval.is_some() {
+        return Ok(approval);
+    }
+    tx.first(MISSING_HASH, [], |row| {
+        let id: String = row.get(0)?;
+        Ok(format!("task {id}: the hash of its content is missing"))
     })
 }

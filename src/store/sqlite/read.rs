@@ -7,6 +7,7 @@ use super::rows::{self, batch_columns, item_columns, receipt_columns, task_colum
 use super::tx::Tx;
 use crate::error::{Error, Result};
 use crate::model::batch::{Batch, Chunk, StoredItem};
+use crate::model::content_hash::ContentHash;
 use crate::model::id::TaskId;
 use crate::model::limits::MAX_LEASE_AHEAD_SECONDS;
 use crate::model::receipt::Receipt;
@@ -229,6 +230,15 @@ impl StoreRead for Tx<'_> {
         )
     }
 
+    fn content_hash(&self, task: &Task) -> Result<Option<ContentHash>> {
+        let sql = if task.is_chunk {
+            "SELECT items_hash FROM chunk WHERE task = ?1"
+        } else {
+            "SELECT content_hash FROM task WHERE row_id = ?1"
+        };
+        Ok(self.first(sql, [task.row], |row| row.get(0))?.flatten())
+    }
+
     fn person_names(&self) -> Result<Vec<String>> {
         // One step per name, not per receipt.
         self.all(
@@ -251,7 +261,7 @@ impl StoreRead for Tx<'_> {
                 ", r.hash FROM receipt r WHERE r.task = ?1 AND r.number > ?2 ORDER BY r.number LIMIT ?3"
             ),
             params![row, after, limit],
-            |row| Ok((rows::receipt(row)?, row.get(14)?)),
+            |row| Ok((rows::receipt(row)?, row.get(15)?)),
         )
     }
 

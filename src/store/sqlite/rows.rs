@@ -130,7 +130,7 @@ pub(super) fn task(row: &SqlRow<'_>) -> rusqlite::Result<Task> {
 macro_rules! receipt_columns {
     () => {
         "r.number, r.created_at, r.author, r.text, r.item_key, r.outcome, r.category, r.late, r.step_name, r.model, \
-         r.tokens_in, r.tokens_out, r.cost_millionths, r.author_kind"
+         r.tokens_in, r.tokens_out, r.cost_millionths, r.author_kind, r.decision"
     };
 }
 pub(super) use receipt_columns;
@@ -154,6 +154,7 @@ pub(super) fn receipt(row: &SqlRow<'_>) -> rusqlite::Result<Receipt> {
             cost: row.get::<_, Option<i64>>(12)?.map(Money::from_millionths),
         },
         author_kind: optional_word(row, 13)?,
+        decision: optional_word(row, 14)?,
     })
 }
 

@@ -5,16 +5,17 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use rusqlite::Connection;
-use sha2::{Digest, Sha256};
 
 use super::rows::sql_error;
 use super::schema::create_in_memory;
 use crate::error::{Code, Error, Result};
+use crate::model::chain::hex;
+use crate::model::part_hasher::PartHasher;
 use crate::model::text::excerpt;
 
 /// The SHA-256 of the newest schema, so that opening a store need not run all migrations to know it. A test compares it
 /// with the migrations.
-const SCHEMA_HASH: &str = "365ea286e3c3dca244e73fd29b23a4c05cfb34ee9a618c9308907a661036ca44";
+const SCHEMA_HASH: &str = "d4a84c4b84c20d4d7ab625fede18c8844218058519270eb1f1c8e089f7e15999";
 /// How many differences a message names.
 const MAX_NAMED: usize = 5;
 
@@ -38,14 +39,9 @@ fn read_schema(connection: &Connection) -> Result<Schema> {
 }
 
 fn hash(schema: &Schema) -> String {
-    let mut hasher = Sha256::new();
-    for (name, sql) in schema {
-        for part in [name, sql] {
-            hasher.update((part.len() as u64).to_be_bytes());
-            hasher.update(part);
-        }
-    }
-    hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    let mut hasher = PartHasher::default();
+    schema.iter().flat_map(|(name, sql)| [name, sql]).for_each(|part| hasher.add(part));
+    hex(&hasher.finish())
 }
 
 /// What differs in a store of the newest schema from what the migrations make, such as "trigger x is missing".

@@ -7,9 +7,11 @@ use super::tx::Tx;
 use crate::error::{Code, Error, Result};
 use crate::model::batch::{Batch, Chunk, StoredItem};
 use crate::model::checklist::has_checkbox;
+use crate::model::content_hash::{ContentHash, batch_hash, text_hash};
 use crate::model::cost::Money;
 use crate::model::receipt::{GENESIS_HASH, Receipt};
 use crate::model::status::Outcome;
+use crate::model::step::Decision;
 use crate::model::task::{RowId, Task};
 use crate::model::timestamp::Timestamp;
 use crate::store::{NewReceipt, NewTask, StoreWrite};
@@ -40,8 +42,8 @@ impl Tx<'_> {
         self.execute(
             "INSERT INTO task (id, title, type, status, priority, position, project, parent, assignee, due_at, tags, effort,
                                context, complexity, role, initial_text, has_checkbox, created_at, updated_at, change_number,
-                               status_changed, row_id)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?18, ?19, ?19, ?20)",
+                               status_changed, row_id, content_hash)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?18, ?19, ?19, ?20, ?21)",
             params![
                 task.id.as_str(),
                 task.title,
@@ -63,6 +65,8 @@ impl Tx<'_> {
                 self.now.millis(),
                 change_number,
                 row,
+                // `insert_batch` sets the hash of a batch, `set_items_hash` the one of a chunk.
+                (role == "task").then(|| text_hash(new.initial_text)),
             ],
         )?;
         Ok(())
@@ -229,11 +233,12 @@ impl StoreWrite for Tx<'_> {
             late: new.late,
             step: new.step.map(str::to_owned),
             cost: new.cost.clone(),
+            decision: new.decision,
         };
         self.execute(
             "INSERT INTO receipt (task, number, created_at, author, text, item_key, outcome, category, late, step_name,
-                                  model, tokens_in, tokens_out, cost_millionths, hash, author_kind)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
+                                  model, tokens_in, tokens_out, cost_millionths, hash, author_kind, decision)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)",
             params![
                 task.row,
                 number,
@@ -251,6 +256,7 @@ impl StoreWrite for Tx<'_> {
                 new.cost.cost.map(Money::millionths),
                 receipt.hash(task.id.as_str(), &before),
                 new.author.kind().as_str(),
+                new.decision.map(Decision::as_str),
             ],
         )?;
         let receipt_row = self.connection.last_insert_rowid();
@@ -322,6 +328,10 @@ impl StoreWrite for Tx<'_> {
                 batch.review.as_str(),
             ],
         )?;
+        self.execute(
+            "UPDATE task SET content_hash = ?2 WHERE row_id = ?1",
+            params![batch.row, batch_hash(batch)],
+        )?;
         Ok(())
     }
 
@@ -339,6 +349,11 @@ impl StoreWrite for Tx<'_> {
             "INSERT INTO item (chunk, position, batch, key, fields) VALUES (?1, ?2, ?3, ?4, ?5)",
             params![chunk, position, batch, key, fields],
         )?;
+        Ok(())
+    }
+
+    fn set_items_hash(&self, chunk: RowId, hash: &ContentHash) -> Result<()> {
+        self.execute("UPDATE chunk SET items_hash = ?2 WHERE task = ?1", params![chunk, hash])?;
         Ok(())
     }
 

@@ -8,7 +8,7 @@ use crate::model::conflict::OnConflict;
 use crate::model::id::TaskId;
 use crate::model::in_doubt::InDoubtPolicy;
 use crate::model::status::{Complexity, ItemReport, Outcome, Status, TaskType};
-use crate::model::step::{Checkpoint, Reviewers};
+use crate::model::step::{Checkpoint, Decision, Reviewers};
 use crate::model::text::check_line;
 
 /// The content of a column, which decides its form in a line.
@@ -92,6 +92,7 @@ pub(super) const TABLES: &[Table] = &[
             ("claimed_at", Time),
             ("expires_at", Time),
             ("lease_seconds", Number),
+            ("content_hash", Bytes),
         ],
     },
     Table {
@@ -131,6 +132,7 @@ pub(super) const TABLES: &[Table] = &[
             ("cost_millionths", Number),
             ("hash", Bytes),
             ("author_kind", Word(is::<AuthorKind>)),
+            ("decision", Word(is::<Decision>)),
         ],
     },
     Table {
@@ -186,6 +188,7 @@ pub(super) const TABLES: &[Table] = &[
             ("review_note", Text),
             ("accepted_generation", Number),
             ("release_reasons", Text),
+            ("items_hash", Bytes),
         ],
     },
     Table {

@@ -1,0 +1,23 @@
+-- Hashes of what no receipt contains: the initial text of a task, the instructions and rules of a batch, the items of a
+-- chunk. `tasktally verify` compares them with the rows, `tasktally heads` prints them. Rows of older schemas have none.
+
+-- Of a task: its initial text. Of a batch: its instructions and rules as well. NULL for a chunk.
+ALTER TABLE task ADD COLUMN content_hash BLOB CHECK (length(content_hash) = 32);
+-- Of the items in the order of their positions: each item is hashed together with the hash before it.
+ALTER TABLE chunk ADD COLUMN items_hash BLOB CHECK (length(items_hash) = 32);
+ALTER TABLE unpublished_chunk ADD COLUMN items_hash BLOB CHECK (length(items_hash) = 32);
+
+CREATE TRIGGER content_hash_never_changes BEFORE UPDATE OF content_hash ON task
+WHEN OLD.content_hash IS NOT NULL AND NEW.content_hash IS NOT OLD.content_hash
+BEGIN SELECT RAISE(ABORT, 'the hash of a task''s content never changes'); END;
+CREATE TRIGGER batch_rules_never_change
+BEFORE UPDATE OF instructions, key_field, split, steps, checkpoint, review, auto_approve_after, max_failures, in_doubt_policy,
+                 on_conflict, resource_fields ON batch
+BEGIN SELECT RAISE(ABORT, 'the instructions and rules of a batch never change'); END;
+CREATE TRIGGER item_content_never_changes BEFORE UPDATE OF chunk, position, batch, key, fields ON item
+BEGIN SELECT RAISE(ABORT, 'the key and the fields of an item never change'); END;
+
+-- What a review decided, so that no text of a receipt can imitate a decision.
+ALTER TABLE receipt ADD COLUMN decision TEXT CHECK (decision IN ('approve', 'reject', 'redo'));
+
+PRAGMA user_version = 15;
