@@ -1,4 +1,4 @@
--- Hashes of what no receipt contains: the initial text of a task, the instructions and rules of a batch, the items of a
+-- Hashes and sizes of what no receipt contains: the initial text of a task, the instructions and rules of a batch, the items of a
 -- chunk. `tasktally verify` compares them with the rows, `tasktally heads` prints them. Rows of older schemas have none.
 
 -- Of a task: its initial text. Of a batch: its instructions and rules as well. NULL for a chunk.
@@ -6,6 +6,11 @@ ALTER TABLE task ADD COLUMN content_hash BLOB CHECK (length(content_hash) = 32);
 -- Of the items in the order of their positions: each item is hashed together with the hash before it.
 ALTER TABLE chunk ADD COLUMN items_hash BLOB CHECK (length(items_hash) = 32);
 ALTER TABLE unpublished_chunk ADD COLUMN items_hash BLOB CHECK (length(items_hash) = 32);
+
+-- The bytes of keys and fields of a batch's items, for the quota of its project. 0 for batches of older schemas.
+ALTER TABLE batch ADD COLUMN items_bytes INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE unpublished_chunk ADD COLUMN items_bytes INTEGER NOT NULL DEFAULT 0;
+CREATE INDEX batch_by_size ON batch (task, items_bytes);
 
 CREATE TRIGGER content_hash_never_changes BEFORE UPDATE OF content_hash ON task
 WHEN OLD.content_hash IS NOT NULL AND NEW.content_hash IS NOT OLD.content_hash
@@ -16,6 +21,9 @@ BEFORE UPDATE OF instructions, key_field, split, steps, checkpoint, review, auto
 BEGIN SELECT RAISE(ABORT, 'the instructions and rules of a batch never change'); END;
 CREATE TRIGGER item_content_never_changes BEFORE UPDATE OF chunk, position, batch, key, fields ON item
 BEGIN SELECT RAISE(ABORT, 'the key and the fields of an item never change'); END;
+
+-- The change number at which a client's wait began: it ends when a chunk needs a person since then.
+ALTER TABLE wait ADD COLUMN since_change INTEGER NOT NULL DEFAULT 0;
 
 -- What a review decided, so that no text of a receipt can imitate a decision.
 ALTER TABLE receipt ADD COLUMN decision TEXT CHECK (decision IN ('approve', 'reject', 'redo'));

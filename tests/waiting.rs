@@ -189,7 +189,7 @@ fn after_a_declined_question_the_review_stays_open_and_is_not_asked_again() {
     let handle = start_wait(&mut server, &id);
     work_chunk(&mut server, &id);
     work_chunk(&mut server, &id);
-    for (action, left) in [("decline", "input_required"), ("cancel", "working")] {
+    for (action, left) in [("decline", "input_required"), ("cancel", "completed")] {
         let (key, _) = question(&wait_state(&mut server, &handle));
         answer(&mut server, &handle, &key, json!({"action": action}));
         let state = wait_state(&mut server, &handle);
@@ -201,13 +201,16 @@ fn after_a_declined_question_the_review_stays_open_and_is_not_asked_again() {
         state["statusMessage"].as_str().unwrap().contains("2 chunks in review: review_batch("),
         "{state}"
     );
-    assert_eq!(status_of(&mut server, &id), "waiting");
+    // The wait has ended with what the caller can do.
+    let reply = &state["result"]["structuredContent"];
+    assert_eq!(reply["batch"]["status"], "waiting", "{state}");
+    assert!(reply["next"].as_str().unwrap().contains("ask the person, then review_batch("), "{state}");
     // Another wait asks its own question.
     let other = start_wait(&mut server, &id);
     question(&wait_state(&mut server, &other));
     // A client without forms passes the decision on.
     store.serve().call("review_batch", json!({"id": id, "decision": "approve"})).ok();
-    assert_eq!(wait_state(&mut server, &handle)["status"], "completed");
+    assert_eq!(wait_state(&mut server, &other)["status"], "completed");
 }
 
 #[test]
@@ -347,16 +350,99 @@ fn an_unknown_or_foreign_handle_is_refused_with_the_reason() {
     assert_eq!(malformed["error"]["code"], -32602, "{malformed}");
 }
 
+/// What `next` of the reply says with which a wait has ended.
+#[track_caller]
+fn next_after(server: &mut Server, handle: &str) -> String {
+    let state = wait_state(server, handle);
+    assert_eq!(state["status"], "completed", "{state}");
+    state["result"]["structuredContent"]["next"].as_str().unwrap().to_owned()
+}
+
+fn tasks_without_elicitation() -> Value {
+    json!({"extensions": {"io.modelcontextprotocol/tasks": {}}})
+}
+
 #[test]
-fn without_elicitation_the_wait_shows_the_call_for_the_review() {
+fn without_elicitation_the_wait_ends_when_a_chunk_needs_a_person() {
     let store = Store::new();
-    let mut server = stateless(&store, json!({"extensions": {"io.modelcontextprotocol/tasks": {}}}));
+    let mut server = stateless(&store, tasks_without_elicitation());
     let id = batch(&mut server, "chunk");
     let handle = start_wait(&mut server, &id);
+    assert_eq!(wait_state(&mut server, &handle)["status"], "working");
     work_chunk(&mut server, &id);
-    let state = wait_state(&mut server, &handle);
-    assert_eq!(state["status"], "working", "{state}");
-    assert!(state["statusMessage"].as_str().unwrap().contains("1 chunk in review: review_batch("), "{state}");
+    let next = next_after(&mut server, &handle);
+    assert!(next.contains("view=\"review\"") && next.contains("review_batch("), "{next}");
+    // The same call again waits for the other chunk while that can be worked.
+    let again = start_wait(&mut server, &id);
+    assert_eq!(wait_state(&mut server, &again)["status"], "working");
+    work_chunk(&mut server, &id);
+    next_after(&mut server, &again);
+    // Nothing goes on without the person: a wait ends at once.
+    let third = server.call("wait_batch", json!({"id": id})).ok();
+    assert!(third.text("/next").contains("review_batch("), "{}", third.value);
+    server.call("review_batch", json!({"id": id, "decision": "approve"})).ok();
+    assert_eq!(status_of(&mut server, &id), "done");
+}
+
+#[test]
+fn at_a_step_checkpoint_the_wait_ends_when_all_chunks_have_ended_the_step() {
+    let store = Store::new();
+    let mut server = stateless(&store, tasks_without_elicitation());
+    let id = batch(&mut server, "step");
+    let handle = start_wait(&mut server, &id);
+    work_chunk(&mut server, &id);
+    assert_eq!(wait_state(&mut server, &handle)["status"], "working");
+    work_chunk(&mut server, &id);
+    next_after(&mut server, &handle);
+}
+
+#[test]
+fn a_wait_ends_when_the_batch_is_paused_or_a_chunk_fails() {
+    let store = Store::new();
+    let mut server = stateless(&store, tasks_capability());
+    let id = batch(&mut server, "none");
+    let handle = start_wait(&mut server, &id);
+    server.call("control_batch", json!({"id": id, "action": "pause", "reason": "lunch"})).ok();
+    let next = next_after(&mut server, &handle);
+    assert!(next.contains("action=\"resume\""), "{next}");
+    server.call("control_batch", json!({"id": id, "action": "resume"})).ok();
+    assert_eq!(wait_state(&mut server, &handle)["status"], "completed", "the wait started again");
+
+    let handle = start_wait(&mut server, &id);
+    assert_eq!(wait_state(&mut server, &handle)["status"], "working");
+    let claim = server.call("claim_task", json!({"batch": id, "worker": "polecat"})).ok().value;
+    let release = json!({"id": claim["task"]["id"], "claim": claim["claim"]["token"], "outcome": "failed",
+                         "reason": "no access"});
+    server.call("release_task", release).ok();
+    let next = next_after(&mut server, &handle);
+    assert!(next.contains("view=\"failures\"") && next.contains("action=\"retry\""), "{next}");
+}
+
+#[test]
+fn a_wait_ends_when_no_worker_has_been_at_work_for_two_minutes() {
+    let store = Store::new();
+    let mut server = stateless(&store, tasks_capability());
+    let id = batch(&mut server, "none");
+    let ago = |handle: &str, seconds: i64| {
+        let sql = "UPDATE wait SET created_at = created_at - ?1 WHERE handle = ?2";
+        assert_eq!(store.sql().execute(sql, rusqlite::params![seconds * 1_000, handle]).unwrap(), 1);
+    };
+    // Workers were not started.
+    let handle = start_wait(&mut server, &id);
+    ago(&handle, 100);
+    assert_eq!(wait_state(&mut server, &handle)["status"], "working");
+    ago(&handle, 30);
+    let next = next_after(&mut server, &handle);
+    assert!(next.starts_with("start 2 workers"), "{next}");
+
+    // A worker is at work; then it dies.
+    let handle = start_wait(&mut server, &id);
+    let claim = server.call("claim_task", json!({"batch": id, "worker": "polecat"})).ok();
+    ago(&handle, 1_000);
+    assert_eq!(wait_state(&mut server, &handle)["status"], "working");
+    store.expire_claim(&claim.text("/task/id"));
+    let next = next_after(&mut server, &handle);
+    assert!(next.contains("is stalled, the next claim_task() takes it over"), "{next}");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use super::setting_values::IntegerRule;
 use super::table_reader::TableReader;
 use crate::error::Result;
-use crate::model::limits::DEFAULT_MAX_BATCH_MB;
+use crate::model::quotas::Quotas;
 
 /// Limits over all batches of one store.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,18 +14,13 @@ pub struct Limits {
     pub min_free_disk_mb: u64,
     /// With less free memory, in MiB, no worker starts. 0 switches the check off.
     pub min_free_memory_mb: u64,
-    /// The most bytes of items that one request may add to a batch, in MiB.
-    pub max_batch_mb: u64,
+    /// How much requests may store.
+    pub quotas: Quotas,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Limits {
-            max_parallel: 8,
-            min_free_disk_mb: 512,
-            min_free_memory_mb: 256,
-            max_batch_mb: DEFAULT_MAX_BATCH_MB,
-        }
+        Limits { max_parallel: 8, min_free_disk_mb: 512, min_free_memory_mb: 256, quotas: Quotas::default() }
     }
 }
 
@@ -39,8 +34,6 @@ impl Limits {
             unit: "MiB (0 switches the check off)",
             default: Some(default),
         };
-        let batch_size =
-            IntegerRule { range: 1..=1_000_000_000, unit: "MiB", default: Some(default.max_batch_mb) };
         Ok(Limits {
             max_parallel: from
                 .integer("max_parallel", &workers)?
@@ -51,7 +44,21 @@ impl Limits {
             min_free_memory_mb: from
                 .integer("min_free_memory_mb", &free(default.min_free_memory_mb))?
                 .unwrap_or(default.min_free_memory_mb),
-            max_batch_mb: from.integer("max_batch_mb", &batch_size)?.unwrap_or(default.max_batch_mb),
+            quotas: read_quotas(from)?,
         })
     }
+}
+
+fn read_quotas(from: &mut TableReader<'_>) -> Result<Quotas> {
+    let default = Quotas::default();
+    let mut read = |name: &'static str, unit: &'static str, default: u64| {
+        let rule = IntegerRule { range: 1..=1_000_000_000, unit, default: Some(default) };
+        from.integer(name, &rule).map(|value| value.unwrap_or(default))
+    };
+    Ok(Quotas {
+        max_batch_mb: read("max_batch_mb", "MiB", default.max_batch_mb)?,
+        max_project_mb: read("max_project_mb", "MiB", default.max_project_mb)?,
+        max_csv_growth: read("max_csv_growth", "bytes", default.max_csv_growth)?,
+        max_late_receipts: read("max_late_receipts", "receipts", default.max_late_receipts)?,
+    })
 }

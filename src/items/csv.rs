@@ -19,17 +19,17 @@ use crate::error::{Error, Result};
 use crate::model::field::{lookup, visible_excerpt};
 use crate::model::limits::MIB;
 
-/// Each item repeats the names of the columns. Items of a file may have this many bytes for each byte of the file...
-const MAX_GROWTH: u64 = 32;
-/// ... and this many in any case.
+/// How many bytes the items of a file may have in any case.
 const FREE_GROWTH: u64 = 64 * MIB;
 
-/// Reads one item per row, each column a text field.
+/// Reads one item per row, each column a text field. Each item repeats the names of the columns; beyond 64 MiB, the items may
+/// have at most `max_growth` bytes for each byte of the file.
 pub(super) fn read<R: BufRead>(
     input: R,
     dialect: Dialect,
     path: &str,
     key_field: String,
+    max_growth: u64,
 ) -> Result<impl Iterator<Item = Result<Item, BadItem>> + use<R>> {
     let refused = |reason: String| Error::invalid(format!("{} {reason}", quoted_path(path)));
     let mut records = RecordReader::new(input, dialect);
@@ -56,7 +56,7 @@ pub(super) fn read<R: BufRead>(
         let columns = missing(&key, header.iter());
         return Err(refused(format!("has {columns}. It was read as {dialect}; delimiter=… names another")));
     }
-    Ok(Rows { records, header, key_field, item_bytes: 0, has_ended: false })
+    Ok(Rows { records, header, key_field, item_bytes: 0, max_growth, has_ended: false })
 }
 
 struct Rows<R> {
@@ -65,6 +65,8 @@ struct Rows<R> {
     key_field: String,
     /// The bytes of all items so far.
     item_bytes: u64,
+    /// The most bytes of items for each byte of the file.
+    max_growth: u64,
     has_ended: bool,
 }
 
@@ -81,7 +83,7 @@ impl<R: BufRead> Iterator for Rows<R> {
                 let line = record.line;
                 let item = self.item(record);
                 self.item_bytes += item.as_ref().map_or(0, |item| item.json.len() as u64);
-                if self.item_bytes > FREE_GROWTH + MAX_GROWTH * self.records.bytes() {
+                if self.item_bytes > FREE_GROWTH + self.max_growth.saturating_mul(self.records.bytes()) {
                     self.has_ended = true;
                     return Some(Err(BadItem::end(ItemOrigin::Line(line), self.too_much_growth())));
                 }
@@ -101,10 +103,11 @@ impl<R: BufRead> Rows<R> {
     fn too_much_growth(&self) -> String {
         let names: usize = self.header.iter().map(String::len).sum();
         format!(
-            "the items up to here have {} bytes as JSON, and the file up to here has {}: each item repeats the names of the {} columns ({names} bytes). At most {MAX_GROWTH} bytes of items are allowed for each byte of the file, plus {} MiB; shorten the names. What follows was not read",
+            "the items up to here have {} bytes, and the file up to here has {}: each item repeats the names of the {} columns ({names} bytes). At most {} bytes of items per byte of the file (limits.max_csv_growth) plus {} MiB are allowed; shorten the names. What follows was not read",
             self.item_bytes,
             self.records.bytes(),
             self.header.len(),
+            self.max_growth,
             FREE_GROWTH / MIB
         )
     }

@@ -35,7 +35,12 @@ pub type ItemIter = Box<dyn Iterator<Item = Result<Item, BadItem>> + Send>;
 /// # Errors
 /// A source that cannot be opened, is outside of the roots, is too large, or is in no format that holds items; a CSV
 /// file without a usable header; a glob that is not a pattern, or is given for a file.
-pub fn read_source(source: &ItemSource, roots: &SourceRoots, key_field: &str) -> Result<ItemIter> {
+pub fn read_source(
+    source: &ItemSource,
+    roots: &SourceRoots,
+    key_field: &str,
+    max_csv_growth: u64,
+) -> Result<ItemIter> {
     let key = key_field.to_owned();
     let glob = source.glob.as_deref().map(glob::Glob::parse).transpose()?;
     let content = match roots.open(&source.path)? {
@@ -58,7 +63,7 @@ pub fn read_source(source: &ItemSource, roots: &SourceRoots, key_field: &str) ->
         Layout::Values(arrangement) => Box::new(json_values::read(content.into_reader(), key, arrangement)),
         Layout::Table(dialect) => {
             let table = content.without_first(dialect.skipped).into_reader();
-            Box::new(csv::read(table, dialect, &source.path, key)?)
+            Box::new(csv::read(table, dialect, &source.path, key, max_csv_growth)?)
         }
     })
 }

@@ -27,7 +27,7 @@ fn folders() -> Folders {
 }
 
 fn open(roots: &SourceRoots, path: &str, key: &str) -> Result<Vec<String>, String> {
-    let items = read_source(&path.parse().unwrap(), roots, key).map_err(|e| e.to_string())?;
+    let items = read_source(&path.parse().unwrap(), roots, key, 32).map_err(|e| e.to_string())?;
     Ok(items.map(shown).collect())
 }
 

@@ -64,8 +64,8 @@ impl Server {
         arguments: Value,
         context: &RequestContext<RoleServer>,
     ) -> Result<CallToolResponse> {
-        let session = self.session_of(context);
-        let wait = self.run(false, move || ops::start_wait(&session, arguments)).await?;
+        let (session, may_ask) = (self.session_of(context), ClientFeatures::of(context).forms);
+        let wait = self.run(false, move || ops::start_wait(&session, arguments, may_ask)).await?;
         Ok(match wait.state {
             WaitState::Ended(reply) => result(Ok(reply), context.protocol_version().as_ref()).into(),
             _ => CreateTaskResult::new(wait_tasks::task_of(&wait)).into(),

@@ -4,20 +4,17 @@
 use super::task::Task;
 use crate::error::Error;
 
-/// The most late receipts that are kept for each claim that a task has had.
-pub const MAX_LATE_RECEIPTS: u64 = 100;
-
-/// The most late receipts that the task keeps. Tokens of earlier claims are not stored, so the claims of a task share
+/// The most late receipts that the task keeps, if `per_claim` are kept for each claim. Tokens of earlier claims are not stored, so the claims of a task share
 /// one quota. A task that was never claimed has the quota of one claim, for writes that its chunks' workers address to it.
-pub fn late_receipt_quota(task: &Task) -> u64 {
-    task.generation.max(1).saturating_mul(MAX_LATE_RECEIPTS)
+pub fn late_receipt_quota(task: &Task, per_claim: u64) -> u64 {
+    task.generation.max(1).saturating_mul(per_claim)
 }
 
 /// The refusal of a late write whose receipt was not kept, because the task has `kept` late receipts already.
 #[must_use]
-pub fn not_kept(mut refusal: Error, task: &Task, kept: u64) -> Error {
+pub fn not_kept(mut refusal: Error, task: &Task, kept: u64, per_claim: u64) -> Error {
     refusal.message += &format!(
-        " The receipt was not kept: task {} has {kept} late receipts, and at most {MAX_LATE_RECEIPTS} are kept per claim.",
+        " The receipt was not kept: task {} has {kept} late receipts, and at most {per_claim} are kept per claim (limits.max_late_receipts in the operator's configuration).",
         task.id
     );
     refusal
@@ -32,11 +29,11 @@ mod tests {
     fn each_claim_adds_to_the_quota() {
         let check = |generation, quota| {
             let task = Task { generation, ..Task::new(Timestamp::from_millis(0), "t") };
-            assert_eq!(late_receipt_quota(&task), quota);
+            assert_eq!(late_receipt_quota(&task, 100), quota);
         };
-        check(0, MAX_LATE_RECEIPTS);
-        check(1, MAX_LATE_RECEIPTS);
-        check(3, 3 * MAX_LATE_RECEIPTS);
+        check(0, 100);
+        check(1, 100);
+        check(3, 300);
         check(u64::MAX, u64::MAX);
     }
 }

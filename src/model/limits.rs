@@ -55,7 +55,5 @@ pub const PREVIEW_CHARS: usize = 100;
 pub const MAX_REPLY_CHARS: usize = 24_000;
 /// The most ids, tags or dependencies in one request.
 pub const MAX_IDS: usize = 1_000;
-/// The most bytes of items that one request may add to a batch, in MiB, unless the operator sets another limit.
-pub const DEFAULT_MAX_BATCH_MB: u64 = 2_048;
 /// A mebibyte, in bytes.
 pub const MIB: u64 = 1024 * 1024;

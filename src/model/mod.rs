@@ -32,6 +32,7 @@ pub mod limits;
 pub mod max_failures;
 pub mod merge;
 pub mod part_hasher;
+pub mod quotas;
 pub mod receipt;
 pub mod resource;
 pub mod retry;

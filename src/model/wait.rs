@@ -1,4 +1,4 @@
-//! A wait for the end of a batch. Its handle is stored, so any server process on the store can continue it.
+//! A wait until a batch ends or needs its caller. Its handle is stored, so any server process on the store can continue it.
 
 use super::task::RowId;
 use super::timestamp::Timestamp;
@@ -8,7 +8,7 @@ pub const POLL_INTERVAL_MS: u64 = 2_000;
 /// The most open waits per batch.
 pub const MAX_WAITS: u64 = 1_000;
 
-/// A client's wait for the end of a batch.
+/// A client's wait until a batch ends or needs it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BatchWait {
     /// The handle that the client polls with; it cannot be guessed.
@@ -17,11 +17,13 @@ pub struct BatchWait {
     pub batch: RowId,
     /// The client that started the wait.
     pub client: String,
+    /// The change number at its start.
+    pub since: u64,
     /// When it started.
     pub created: Timestamp,
     /// When the wait itself last changed; changes of the batch do not count.
     pub updated: Timestamp,
-    /// When a reply first reported to the client that the batch had ended; the wait then stays ended.
+    /// When a reply first reported the end of the wait to the client; the wait then stays ended.
     pub ended_at: Option<Timestamp>,
     /// When it was cancelled.
     pub cancelled_at: Option<Timestamp>,
@@ -31,11 +33,12 @@ pub struct BatchWait {
 
 impl BatchWait {
     /// A wait that starts now.
-    pub fn new(handle: String, batch: RowId, asked_by: &str, now: Timestamp) -> Self {
+    pub fn new(handle: String, batch: RowId, asked_by: &str, since: u64, now: Timestamp) -> Self {
         BatchWait {
             handle,
             batch,
             client: asked_by.to_owned(),
+            since,
             created: now,
             updated: now,
             ended_at: None,

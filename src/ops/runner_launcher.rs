@@ -2,6 +2,7 @@
 
 use crate::error::Result;
 use crate::model::id::{TaskId, Token};
+use crate::model::quotas::Quotas;
 
 /// Starts runners, one per batch.
 pub trait RunnerLauncher: Send + Sync {
@@ -16,11 +17,11 @@ pub trait RunnerLauncher: Send + Sync {
     /// # Errors
     /// What is wrong with the configuration, or that it has no such profile.
     fn worker_limit(&self, profile: &str) -> Result<(u64, String)>;
-    /// The most bytes of items that one request may add to a batch by the operator's configuration, in MiB.
+    /// How much requests may store by the operator's configuration.
     ///
     /// # Errors
     /// What is wrong with the configuration.
-    fn max_batch_mb(&self) -> Result<u64>;
+    fn quotas(&self) -> Result<Quotas>;
     /// Whose decisions at a checkpoint count by the operator's configuration.
     ///
     /// # Errors

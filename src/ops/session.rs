@@ -1,8 +1,8 @@
 //! What an operation needs besides its request: the store, the caller's name, and the allowed folders.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use super::request::progress::{Progress, ProgressReporter};
@@ -12,6 +12,7 @@ use super::runner_launcher::RunnerLauncher;
 use crate::error::{Code, Error, Result};
 use crate::items::SourceRoots;
 use crate::model::author::{Author, AuthorKind};
+use crate::model::quotas::Quotas;
 use crate::model::text::excerpt;
 use crate::model::worker_scope::WorkerScope;
 use crate::store::{Store, StoreRead, StoreWrite, WriteJob};
@@ -32,6 +33,8 @@ pub struct Session {
     progress: ProgressReporter,
     /// How long a write may wait to start; `None` means without a limit.
     max_write_wait: Option<Duration>,
+    /// Read once from the operator's configuration.
+    quotas: Arc<OnceLock<Quotas>>,
 }
 
 impl Session {
@@ -53,6 +56,7 @@ impl Session {
             launcher: None,
             progress: ProgressReporter::default(),
             max_write_wait: Some(MAX_WRITE_WAIT),
+            quotas: Arc::default(),
         }
     }
 
@@ -92,6 +96,18 @@ impl Session {
     /// The launcher that starts background runners.
     pub(super) fn launcher(&self) -> Option<&Arc<dyn RunnerLauncher>> {
         self.launcher.as_ref()
+    }
+
+    /// How much requests may store. If the operator's configuration cannot be read, the defaults apply: a mistake there must
+    /// not refuse receipts.
+    pub(super) fn quotas(&self) -> Quotas {
+        *self.quotas.get_or_init(|| {
+            let read = self.launcher.as_ref().map_or(Ok(Quotas::default()), |launcher| launcher.quotas());
+            read.unwrap_or_else(|error| {
+                tracing::warn!(%error, "the limits of the configuration are not used");
+                Quotas::default()
+            })
+        })
     }
 
     /// The same session for the client that gave this name. A chunk's worker keeps the name of its claim, and no client

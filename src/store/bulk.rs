@@ -59,6 +59,8 @@ pub struct UnpublishedChunk {
     pub span: String,
     /// How many items it holds.
     pub items: u64,
+    /// The bytes of their keys and fields.
+    pub items_bytes: u64,
     /// The hash of its items.
     pub items_hash: ContentHash,
 }

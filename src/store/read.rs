@@ -70,6 +70,8 @@ pub trait StoreRead: BatchRead + BulkRead + ResourceRead + RunnerRead + WaitRead
     fn late_receipt_count(&self, row: RowId) -> Result<u64>;
     /// The batch of a task, if the task is one.
     fn batch(&self, row: RowId) -> Result<Option<Batch>>;
+    /// The bytes of the items of all batches, or of the batches of one project (`None`: of no project).
+    fn items_bytes(&self, project: Option<Option<&str>>) -> Result<u64>;
     /// The chunk of a task, if the task is one.
     fn chunk(&self, task: &Task) -> Result<Option<Chunk>>;
     /// The chunks of a batch whose number is greater than `after`, in order.

@@ -69,8 +69,9 @@ pub trait StoreWrite: StoreRead + BatchWrite + BulkWrite + ResourceWrite + Runne
     fn insert_chunk(&self, chunk: &Chunk) -> Result<()>;
     /// Inserts an item of a chunk.
     fn insert_item(&self, batch: RowId, chunk: RowId, position: u64, key: &str, fields: &str) -> Result<()>;
-    /// Sets the hash of a chunk's items, after the last one was inserted.
-    fn set_items_hash(&self, chunk: RowId, hash: &ContentHash) -> Result<()>;
+    /// Adds the bytes of the items that were inserted into a chunk to its batch, and sets the hash of all its items, unless
+    /// it has some that were stored before items were hashed.
+    fn finish_items(&self, batch: RowId, chunk: RowId, bytes: u64, hash: Option<&ContentHash>) -> Result<()>;
     /// Adds to the item count of a chunk and replaces the label of its span of items.
     fn grow_chunk(&self, chunk: RowId, items: u64, span: &str) -> Result<()>;
     /// Adds to the chunk and item counts of a batch.

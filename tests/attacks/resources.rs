@@ -118,7 +118,9 @@ fn a_short_file_does_not_become_a_large_batch() {
     let text = refused.output();
     assert!(text.contains("each item repeats the names of the 251 columns"), "{text}");
     assert!(
-        text.contains("At most 32 bytes of items are allowed for each byte of the file, plus 64 MiB"),
+        text.contains(
+            "At most 32 bytes of items per byte of the file (limits.max_csv_growth) plus 64 MiB are allowed"
+        ),
         "{text}"
     );
     let count = "SELECT count(*) FROM item";
@@ -154,4 +156,74 @@ fn a_large_write_to_an_almost_full_disk_is_refused_before_it_begins() {
     let left: Vec<_> =
         std::fs::read_dir(small.folder().join("disk")).unwrap().flatten().map(|f| f.file_name()).collect();
     assert!(left.iter().all(|name| name.to_string_lossy().starts_with("tasktally.db")), "{left:?}");
+}
+
+/// Batch after batch, each below the limit of a request, filled the store.
+#[test]
+fn the_batches_of_a_project_cannot_fill_the_store() {
+    let store = Store::new().with_config("[limits]\nmax_project_mb = 2\n");
+    let mut server = store.serve();
+    let large = "x".repeat(240_000);
+    let items = |key: &str| {
+        let item = |number: u64| json!({"key": format!("{key}{number}"), "text": large});
+        json!([item(1), item(2), item(3)])
+    };
+    let batch = |project: Option<&str>, key: &str| json!({"title": "B", "instructions": "Do.", "items": items(key), "project": project});
+    let mut last = String::new();
+    for key in ["a", "b"] {
+        last = server.call("create_batch", batch(Some("mail"), key)).ok().text("/batch/id");
+    }
+    server.call("create_batch", batch(None, "a")).ok();
+    let mut refuse = |tool: &str, arguments: Value| {
+        let refused = server.call(tool, arguments);
+        assert_eq!(refused.refusal(), "too_large", "{}", refused.message());
+        for part in ["project 'mail'", "bytes of items; at most 2 MiB are allowed (limits.max_project_mb"] {
+            assert!(refused.message().contains(part), "{}", refused.message());
+        }
+    };
+    refuse("create_batch", batch(Some("mail"), "c"));
+    refuse("add_items", json!({"id": last, "items": items("d")}));
+    // A large batch is inserted in slices.
+    let small: Vec<String> = (0..12_000).map(|number| format!("{number:0100}")).collect();
+    let many = json!({"title": "B", "instructions": "Do.", "items": small, "project": "mail"});
+    refuse("create_batch", many);
+    refuse("add_items", json!({"id": last, "items": small}));
+    // Known items add nothing, and other projects have quotas of their own.
+    server.call("add_items", json!({"id": last, "items": ["b1", "small"]})).ok();
+    server.call("create_batch", batch(Some("files"), "a")).ok();
+    let stored: u64 =
+        store.sql().query_row("SELECT count(*) FROM item", [], |row| row.get(0)).expect("items");
+    assert_eq!(stored, 4 * 3 + 1);
+    store.tasktally(["verify"]).success();
+}
+
+/// The operator decides how many late receipts are kept, and how long the column names of a file may be.
+#[test]
+fn the_quotas_are_settings() {
+    let store = Store::new().with_config("[limits]\nmax_late_receipts = 2\nmax_csv_growth = 1000\n");
+    let mut server = store.serve();
+    let id = server.create_task("T");
+    let token = server.call("claim_task", json!({"id": id})).ok()["claim"]["token"].clone();
+    server.call("release_task", json!({"id": id, "claim": token})).ok();
+    let mut write = |number: u64| {
+        server.call("update_task", json!({"id": id, "claim": token, "body": number.to_string()}))
+    };
+    for number in 1..=2 {
+        assert_eq!(write(number)["receipt"]["late"], true);
+    }
+    let refused = write(3);
+    assert!(
+        refused.message().contains("at most 2 are kept per claim (limits.max_late_receipts"),
+        "{}",
+        refused.message()
+    );
+    let names: Vec<String> = (0..250).map(|n| format!("{n}-{}", "x".repeat(1_000))).collect();
+    let mut csv = format!("key,{}\n", names.join(","));
+    for row in 0..300 {
+        csv += &format!("{row}{}\n", ",".repeat(250));
+    }
+    store.write("wide.csv", &csv);
+    let request = json!({"title": "B", "instructions": "Do.", "source": {"path": "wide.csv"}});
+    let batch = server.call("create_batch", request).ok();
+    assert_eq!(batch["batch"]["items"], 300);
 }

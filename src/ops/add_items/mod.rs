@@ -10,6 +10,7 @@ use super::ingest::bad_items::{BadItems, OnBadItem, SourceReport};
 use super::ingest::collect::{Collected, Origin, inline_items_schema};
 use super::ingest::extend::{Added, NewItems, add_to_batch};
 use super::ingest::planned::{PlannedBatch, PlannedChunk};
+use super::ingest::project_size::check_project_size;
 use super::ingest::slices::{LARGE_BATCH, is_being_extended, wait_for_slices};
 use super::request::idempotency::{Repeatable, RequestKey, run_once, stored_response};
 use super::request::lookup::find_batch;
@@ -144,8 +145,17 @@ impl Operation for AddItems {
         let resources = touched_resources(&batch, &mut staging)?;
         let is_merged = resources.is_some() && batch.on_conflict == Some(OnConflict::Merge);
         let (author, id) = (session.author(), self.id.clone());
+        let max_project_mb = session.quotas().max_project_mb;
         let mut reply = if staging.item_count() >= LARGE_BATCH && !is_merged {
-            let new = slices::LargeAddition { request: self, request_key, split, author, known, report };
+            let new = slices::LargeAddition {
+                request: self,
+                request_key,
+                split,
+                author,
+                known,
+                report,
+                max_project_mb,
+            };
             new.store(session, &task, &batch, staging)?
         } else {
             let progress = session.progress().clone();
@@ -159,6 +169,7 @@ impl Operation for AddItems {
                 staging,
                 resources,
                 total,
+                max_project_mb,
                 progress,
             };
             loop {
@@ -189,6 +200,8 @@ struct SmallAddition {
     resources: Option<TouchedResources>,
     /// How many items the batch had when the known ones were removed.
     total: Option<u64>,
+    /// The most bytes of items that the project may hold, in MiB.
+    max_project_mb: u64,
     progress: ProgressReporter,
 }
 
@@ -224,6 +237,7 @@ impl SmallAddition {
             let new =
                 NewItems { staging: &mut self.staging, resources: self.resources, progress: &self.progress };
             let added = add_to_batch(tx, &task, &batch, &self.split, new)?;
+            check_project_size(tx, task.project.as_deref(), self.max_project_mb)?;
             if is_new {
                 append_receipt(tx, &task, &added, self.known, &self.author)?;
             }

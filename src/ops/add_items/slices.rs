@@ -18,6 +18,7 @@ use crate::ops::ingest::extend::{Added, set_targets};
 use crate::ops::ingest::extension_plan::{Fill, plan_split};
 use crate::ops::ingest::insert::chunk_task;
 use crate::ops::ingest::planned::PlannedChunk;
+use crate::ops::ingest::project_size::check_project_size;
 use crate::ops::ingest::slices::{NewChunks, Slices};
 use crate::ops::request::idempotency::{RequestKey, run_once, stored_response};
 use crate::ops::request::lookup::find_batch;
@@ -32,6 +33,8 @@ pub(super) struct LargeAddition {
     pub(super) author: Author,
     pub(super) known: u64,
     pub(super) report: SourceReport,
+    /// The most bytes of items that the project may hold, in MiB.
+    pub(super) max_project_mb: u64,
 }
 
 /// The new chunks, without their items.
@@ -150,6 +153,7 @@ impl LargeAddition {
             tx.end_reservation(&reservation)?;
             let added = prepared.publish_tasks(tx, &task, &batch, reservation.first_chunk())?;
             tx.grow_batch(batch.row, added.new_chunks, added.items)?;
+            check_project_size(tx, task.project.as_deref(), self.max_project_mb)?;
             if is_new {
                 append_receipt(tx, &task, &added, self.known, &self.author)?;
             }

@@ -236,7 +236,8 @@ impl Operation for CreateBatch {
         if plan.total() == 0 {
             return Err(self.origin().no_items(&report));
         }
-        let mut contents = Contents { staging, plan, resources };
+        let max_project_mb = session.quotas().max_project_mb;
+        let mut contents = Contents { staging, plan, resources, max_project_mb };
         if self.dry_run {
             return session.read(move |tx| {
                 let resolution = contents.resolve(tx, non_empty(&self.project).as_deref())?;

@@ -8,6 +8,7 @@ use crate::model::split::number_width;
 use crate::model::task::Task;
 use crate::ops::conflicts::resolve::{Resolution, SharedCounts};
 use crate::ops::ingest::bad_items::SourceReport;
+use crate::ops::ingest::project_size::check_project_size;
 use crate::ops::ingest::slices::{NewChunks, Slices};
 use crate::ops::request::fields::non_empty;
 use crate::ops::request::idempotency::{RequestKey, run_once, stored_response};
@@ -55,7 +56,7 @@ impl CreateBatch {
         let mut batch = LargeBatch { request: self, request_key, task, contents, report };
         let mut resolution;
         (batch, resolution) = batch.resolve(session)?;
-        let Contents { staging, plan, resources } = &mut batch.contents;
+        let Contents { staging, plan, resources, .. } = &mut batch.contents;
         let chunks = NewChunks {
             batch: &batch.task.id,
             first_number: 1,
@@ -102,6 +103,7 @@ impl LargeBatch {
         let plan = run_once(tx, request_key.as_ref(), CreateBatch::NAME, |tx| {
             tx.end_reservation(&reservation)?;
             let id = request.publish_tasks(tx, task, &contents.plan, reservation)?;
+            check_project_size(tx, non_empty(&request.project).as_deref(), contents.max_project_mb)?;
             report.record(tx, &tx.task(&id)?)?;
             let finish = finish_id(tx, reservation.first)?;
             let shared = resolution.map_or_else(SharedCounts::default, |resolution| resolution.counts);

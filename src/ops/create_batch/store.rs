@@ -16,6 +16,7 @@ use crate::ops::conflicts::resolve::{Resolution, SharedCounts};
 use crate::ops::ingest::bad_items::SourceReport;
 use crate::ops::ingest::chunk_plan::ChunkPlan;
 use crate::ops::ingest::insert::{Placement, chunk_task, insert_chunk, item_inserter};
+use crate::ops::ingest::project_size::check_project_size;
 use crate::ops::request::fields::non_empty;
 use crate::ops::request::progress::ProgressReporter;
 use crate::store::{NewTask, Reservation, StoreRead, StoreWrite};
@@ -25,6 +26,8 @@ pub(super) struct Contents {
     pub(super) staging: Staging,
     pub(super) plan: ChunkPlan,
     pub(super) resources: Option<TouchedResources>,
+    /// The most bytes of items that the project may hold, in MiB.
+    pub(super) max_project_mb: u64,
 }
 
 impl Contents {
@@ -58,7 +61,7 @@ impl CreateBatch {
     ) -> Result<(StoredBatch, SharedCounts)> {
         let project = non_empty(&self.project);
         let resolution = contents.resolve(tx, project.as_deref())?;
-        let Contents { staging, plan, resources } = contents;
+        let Contents { staging, plan, resources, max_project_mb } = contents;
         let (task, rows) = self.store_tasks(tx, plan)?;
         report.record(tx, &task)?;
         let mut shared = SharedCounts::default();
@@ -72,6 +75,7 @@ impl CreateBatch {
             .map(|(row, chunk)| Placement { chunk: *row, held: 0, items: chunk.items, hash: Some(NO_ITEMS) })
             .collect();
         staging.for_each(plan.order.as_deref(), &mut item_inserter(tx, task.row, placements, progress))?;
+        check_project_size(tx, project.as_deref(), *max_project_mb)?;
         let finish = finish_id(tx, task.row)?;
         Ok((StoredBatch { id: task.id, finish, since: tx.latest_change_number()? }, shared))
     }

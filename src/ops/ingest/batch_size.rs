@@ -1,12 +1,9 @@
 //! The size of a request's items, limited while they are read: a short source can have long items, such as rows of CSV
 //! under long column names.
 
-use std::sync::Arc;
-
 use crate::error::{Code, Error, Result};
 use crate::items::Item;
-use crate::model::limits::{DEFAULT_MAX_BATCH_MB, MIB};
-use crate::ops::RunnerLauncher;
+use crate::model::limits::MIB;
 
 /// The bytes of an item in the store besides its fields and its key: its rows and their places in indexes.
 const ROW_BYTES: u64 = 120;
@@ -18,37 +15,28 @@ pub(super) struct BatchSize {
     bytes: u64,
     /// Bytes of keys alone. They are stored twice.
     key_bytes: u64,
-    /// The size up to which the operator's limit is not read.
-    checked_up_to: u64,
-    launcher: Option<Arc<dyn RunnerLauncher>>,
+    /// The limit, in MiB.
+    max_mb: u64,
 }
 
 impl BatchSize {
-    /// No items. The launcher knows the operator's configuration; without one, the default limit applies.
-    pub(super) fn new(launcher: Option<Arc<dyn RunnerLauncher>>) -> Self {
-        // Most requests are smaller than the least limit, so that the configuration is not read.
-        BatchSize { items: 0, bytes: 0, key_bytes: 0, checked_up_to: MIB, launcher }
+    /// No items.
+    pub(super) fn new(max_mb: u64) -> Self {
+        BatchSize { items: 0, bytes: 0, key_bytes: 0, max_mb }
     }
 
     /// Adds an item.
     ///
     /// # Errors
-    /// `too_large` beyond the limit, or if the operator's configuration cannot be read.
+    /// `too_large` beyond the limit.
     pub(super) fn add(&mut self, item: &Item) -> Result<()> {
         self.items += 1;
         self.key_bytes += item.key.len() as u64;
         self.bytes += (item.key.len() + item.json.len()) as u64;
-        if self.bytes <= self.checked_up_to {
+        if self.bytes <= self.max_mb.saturating_mul(MIB) {
             return Ok(());
         }
-        let limit = match &self.launcher {
-            Some(launcher) => launcher.max_batch_mb()?,
-            None => DEFAULT_MAX_BATCH_MB,
-        };
-        self.checked_up_to = limit.saturating_mul(MIB);
-        if self.bytes <= self.checked_up_to {
-            return Ok(());
-        }
+        let limit = self.max_mb;
         Err(Error::new(
             Code::TooLarge,
             format!(

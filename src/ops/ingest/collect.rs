@@ -64,7 +64,7 @@ impl Origin<'_> {
             dates: DateSpan::new(session.read(|tx| Ok(tx.now().date()))?),
             read: 0,
             progress: session.progress().clone(),
-            size: BatchSize::new(session.launcher().cloned()),
+            size: BatchSize::new(session.quotas().max_batch_mb),
         };
         let is_elsewhere = self.source.is_some() || self.query.is_some();
         let mut rest = None;
@@ -80,7 +80,7 @@ impl Origin<'_> {
                     items::inline_items(inline, self.key).try_for_each(|item| collector.add(item))?;
                 }
                 (None, Some(source), None) => {
-                    items::read_source(source, session.roots(), self.key)?
+                    items::read_source(source, session.roots(), self.key, session.quotas().max_csv_growth)?
                         .try_for_each(|item| collector.add(item))?;
                 }
                 (None, None, Some(query)) => {

@@ -61,9 +61,10 @@ pub(in crate::ops) fn item_inserter(
 ) -> impl FnMut(&str, &str) -> Result<()> {
     let mut progress = Progress { read: placements.iter().map(|placement| placement.items).sum(), stored: 0 };
     let mut placements = placements.into_iter().filter(|placement| placement.items > 0);
-    let mut current: Option<Placement> = None;
+    let mut current: Option<(Placement, u64)> = None;
     move |key, fields| {
-        let mut placement = current.take().or_else(|| placements.next()).ok_or_else(|| {
+        let next = current.take().or_else(|| placements.next().map(|placement| (placement, 0)));
+        let (mut placement, mut bytes) = next.ok_or_else(|| {
             Error::new(Code::Internal, "there are more items than the chunks have places for")
         })?;
         progress.stored += 1;
@@ -72,11 +73,11 @@ pub(in crate::ops) fn item_inserter(
         placement.items -= 1;
         tx.insert_item(batch, placement.chunk, placement.held, key, fields)?;
         placement.hash = placement.hash.map(|before| items_hash(&before, key, fields));
-        if placement.items > 0 {
-            current = Some(placement);
-        } else if let Some(hash) = placement.hash {
-            tx.set_items_hash(placement.chunk, &hash)?;
+        bytes += (key.len() + fields.len()) as u64;
+        if placement.items == 0 {
+            return tx.finish_items(batch, placement.chunk, bytes, placement.hash.as_ref());
         }
+        current = Some((placement, bytes));
         Ok(())
     }
 }

@@ -10,5 +10,6 @@ pub(in crate::ops) mod extension_plan;
 pub(in crate::ops) mod extension_plan_merged;
 pub(in crate::ops) mod insert;
 pub(in crate::ops) mod planned;
+pub(in crate::ops) mod project_size;
 pub(in crate::ops) mod slices;
 pub(in crate::ops) mod task_query;

@@ -68,6 +68,14 @@ impl Row {
     }
 }
 
+/// The items of a new chunk.
+#[derive(Clone, Copy)]
+struct ChunkContent {
+    /// The bytes of keys and fields.
+    bytes: u64,
+    hash: ContentHash,
+}
+
 /// New chunks of a batch.
 pub(in crate::ops) struct NewChunks<'a> {
     pub(in crate::ops) batch: &'a TaskId,
@@ -152,9 +160,9 @@ impl<'a> Slices<'a> {
         resources: Option<&mut TouchedResources>,
     ) -> Result<()> {
         let rows = self.chunk_rows(chunks.chunks.len());
-        let hashes = self.insert_items(staging, order, &rows, chunks.chunks)?;
+        let contents = self.insert_items(staging, order, &rows, chunks.chunks)?;
         let numbers = chunks.first_number..;
-        for (((row, number), chunk), items_hash) in rows.iter().zip(numbers).zip(chunks.chunks).zip(hashes) {
+        for (((row, number), chunk), content) in rows.iter().zip(numbers).zip(chunks.chunks).zip(contents) {
             self.push(Row::Chunk(Box::new(UnpublishedChunk {
                 row: *row,
                 number,
@@ -162,7 +170,8 @@ impl<'a> Slices<'a> {
                 title: chunk.title.clone(),
                 span: chunk.span.clone(),
                 items: chunk.items,
-                items_hash,
+                items_bytes: content.bytes,
+                items_hash: content.hash,
             })))?;
         }
         if let Some(resources) = resources {
@@ -172,17 +181,17 @@ impl<'a> Slices<'a> {
     }
 
     /// Inserts first the items in the order of the chunks, then the keys in the order of the keys, so that both tables are
-    /// only appended to. Returns the hash of each chunk's items.
+    /// only appended to. Returns the size and the hash of each chunk's items.
     fn insert_items(
         &mut self,
         staging: &mut Staging,
         order: Option<&[u32]>,
         rows: &[RowId],
         chunks: &[NewChunk],
-    ) -> Result<Vec<ContentHash>> {
+    ) -> Result<Vec<ChunkContent>> {
         let reporter = self.session.progress();
         let mut progress = Progress { read: staging.item_count(), stored: 0 };
-        let mut hashes = vec![NO_ITEMS; chunks.len()];
+        let mut contents = vec![ChunkContent { bytes: 0, hash: NO_ITEMS }; chunks.len()];
         let mut places = (0..)
             .zip(rows.iter().zip(chunks))
             .flat_map(|(index, (row, chunk))| (1..=chunk.items).map(move |position| (index, *row, position)));
@@ -190,7 +199,9 @@ impl<'a> Slices<'a> {
             let (index, chunk, position): (usize, _, _) = places.next().ok_or_else(too_many_items)?;
             progress.stored += 1;
             reporter.report(progress);
-            hashes[index] = items_hash(&hashes[index], key, fields);
+            let content = &mut contents[index];
+            content.bytes += (key.len() + fields.len()) as u64;
+            content.hash = items_hash(&content.hash, key, fields);
             self.push(Row::Item { chunk, position, key: key.to_owned(), fields: fields.to_owned() })
         })?;
         // How many items come before each chunk.
@@ -207,7 +218,7 @@ impl<'a> Slices<'a> {
             let position = 1 + index - starts[chunk];
             self.push(Row::Key { chunk: rows[chunk], position, key: key.to_owned() })
         })?;
-        Ok(hashes)
+        Ok(contents)
     }
 
     /// Inserts what chunks share, with each other and with chunks of running batches. A row for a chunk of a running

@@ -36,6 +36,8 @@ pub(in crate::ops) struct IncomingReceipt<'a> {
     pub(in crate::ops) category: Option<&'a str>,
     /// The cost of the work.
     pub(in crate::ops) cost: Option<&'a Cost>,
+    /// The most late receipts that are kept for each claim of the task.
+    pub(in crate::ops) max_late: u64,
 }
 
 impl<'a> IncomingReceipt<'a> {
@@ -234,8 +236,8 @@ pub(in crate::ops) fn append_late_receipt(
         return Ok(refusal);
     }
     let kept = tx.late_receipt_count(task.row)?;
-    if kept >= late_receipt_quota(task) {
-        return Ok(not_kept(refusal, task, kept));
+    if kept >= late_receipt_quota(task, incoming.max_late) {
+        return Ok(not_kept(refusal, task, kept, incoming.max_late));
     }
     let default_text;
     let text = match (incoming.text, incoming.item, incoming.outcome) {

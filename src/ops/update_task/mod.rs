@@ -8,6 +8,7 @@ mod status;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use self::receipt::Writer;
 use super::lifecycle::checkboxes::tick_hint;
 use super::lifecycle::dependencies::stranded_note;
 use super::lifecycle::receipts::renew_lease;
@@ -25,7 +26,6 @@ use crate::model::id::{TaskId, Token};
 use crate::model::limits::{Order, Priority};
 use crate::model::status::{Complexity, ItemReport, Status, TaskType};
 use crate::model::text::{LineText, ReceiptText};
-use crate::model::worker_scope::WorkerScope;
 use crate::store::StoreWrite;
 
 pub use runner_requests::{ItemCost, ItemReceipt};
@@ -197,10 +197,10 @@ impl Operation for UpdateTask {
             let (id, worker) = (self.id.clone(), author.name().to_owned());
             session.read(move |tx| check_claimable(&tx.task(&id)?, &worker, ClaimKind::Open, tx.now()))?;
         }
-        let scope = session.worker_scope().cloned();
+        let max_late = session.quotas().max_late_receipts;
+        let writer = Writer { author, scope: session.worker_scope().cloned(), max_late };
         let (reply, chunk) = session.write(move |tx| {
-            let reply =
-                run_once(tx, key.as_ref(), Self::NAME, |tx| self.update(tx, &author, scope.as_ref()))?;
+            let reply = run_once(tx, key.as_ref(), Self::NAME, |tx| self.update(tx, &writer))?;
             let completed_chunk = self.status == Some(Status::Done) && tx.task(&self.id)?.is_chunk;
             Ok((reply, completed_chunk.then_some(self.id)))
         })?;
@@ -221,9 +221,10 @@ impl UpdateTask {
     }
 
     /// Appends the receipt, then changes the fields, then the status.
-    fn update(&self, tx: &dyn StoreWrite, author: &Author, scope: Option<&WorkerScope>) -> Result<TaskReply> {
+    fn update(&self, tx: &dyn StoreWrite, writer: &Writer) -> Result<TaskReply> {
+        let author = &writer.author;
         let mut task = tx.task(&self.id)?;
-        let receipt = self.append_receipt(tx, &task, author, scope)?;
+        let receipt = self.append_receipt(tx, &task, writer)?;
         let mut modified = self.change_fields(tx, &task)?;
         if let Some(status) = self.status {
             if receipt.is_some() || !modified.is_empty() {

@@ -14,14 +14,22 @@ use crate::ops::request::worker_scope::may_write_to_batch;
 use crate::ops::views::receipt::ReceiptView;
 use crate::store::StoreWrite;
 
+/// Who writes a receipt, and within which limits.
+pub(super) struct Writer {
+    pub(super) author: Author,
+    /// The chunk that the caller is limited to.
+    pub(super) scope: Option<WorkerScope>,
+    /// The most late receipts that are kept for each claim.
+    pub(super) max_late: u64,
+}
+
 impl UpdateTask {
     /// Appends the receipt of the request, if it has one. A request with a lost token is refused here.
     pub(super) fn append_receipt(
         &self,
         tx: &dyn StoreWrite,
         task: &Task,
-        author: &Author,
-        scope: Option<&WorkerScope>,
+        writer: &Writer,
     ) -> Result<Option<ReceiptView>> {
         let text = self.body.as_ref().and_then(ReceiptText::non_empty);
         let has_receipt = text.is_some() || self.item.is_some();
@@ -37,14 +45,15 @@ impl UpdateTask {
         }
         let incoming = IncomingReceipt {
             token: self.claim.as_ref(),
-            author,
+            author: &writer.author,
             text,
             item: self.item.as_ref().map(LineText::as_str),
             outcome: self.outcome,
             category: self.category.as_ref().and_then(LineText::non_empty),
             cost: Some(&cost),
+            max_late: writer.max_late,
         };
-        if let Some(scope) = scope
+        if let Some(scope) = &writer.scope
             && task.is_batch
             && let Err(refusal) = may_write_to_batch(tx, scope)
         {
@@ -52,7 +61,7 @@ impl UpdateTask {
         }
         let receipt = append_receipt(tx, task, &incoming)?;
         if let Some(next) = &self.next {
-            let started = IncomingReceipt::item_started(self.claim.as_ref(), author, next.as_str());
+            let started = IncomingReceipt::item_started(self.claim.as_ref(), &writer.author, next.as_str());
             append_receipt(tx, task, &started)?;
         }
         Ok(Some(receipt))

@@ -15,6 +15,11 @@ const PERSON_STATUSES: [Status; 3] = [Status::Review, Status::Failed, Status::Bl
 /// The most claimed chunks of a batch that are read: no batch has more workers.
 const CLAIMED: usize = 64;
 
+/// Whether only a person can move a chunk with this status on.
+pub(in crate::ops) fn needs_a_person(status: Status) -> bool {
+    PERSON_STATUSES.contains(&status)
+}
+
 /// The first chunks of a batch that only a person can move on: in review, failed or blocked; before them the batch
 /// itself while it is paused. Failures that a person has accepted need nobody.
 pub(in crate::ops) fn needs_person(tx: &dyn StoreRead, task: &Task, batch: &Batch) -> Result<Vec<String>> {

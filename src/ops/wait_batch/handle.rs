@@ -1,8 +1,11 @@
 //! Waits that a handle names. A wait is a row of the store, so any server on the store can continue it.
 
+use std::sync::Arc;
+
 use serde_json::Value;
 
 use super::WaitBatch;
+use super::wake::wakes;
 use crate::error::{Code, Error, Result};
 use crate::model::batch::BatchStatus;
 use crate::model::id::{TaskId, Token};
@@ -18,7 +21,7 @@ use crate::ops::views::attention::failures_of;
 use crate::ops::waits::lookup::{awaited_batch, find_wait};
 use crate::ops::waits::questions::open_question;
 use crate::ops::waits::review_form::ReviewQuestion;
-use crate::ops::{GetBatch, Operation, Session, to_json};
+use crate::ops::{GetBatch, Operation, RunnerLauncher, Session, to_json};
 use crate::store::{StoreRead, TaskFilter};
 
 /// A wait as its holder sees it.
@@ -41,23 +44,25 @@ pub enum WaitState {
     Working,
     /// A person has to answer.
     NeedsAnswer(ReviewQuestion),
-    /// The batch has ended, with this reply of `get_batch`.
+    /// The batch has ended, or the caller has something to do, which this reply of `get_batch` says.
     Ended(Value),
     /// The wait was cancelled.
     Cancelled,
 }
 
-/// Starts a wait for a batch. A batch that has ended gets an ended wait, which is not stored.
+/// Starts a wait for a batch; `can_ask` says whether the client can ask its person. A batch that has ended gets an ended
+/// wait, which is not stored.
 ///
 /// # Errors
 /// Invalid arguments; `too_large` if the batch has too many waits.
-pub fn start_wait(session: &Session, arguments: Value) -> Result<WaitView> {
+pub fn start_wait(session: &Session, arguments: Value, can_ask: bool) -> Result<WaitView> {
     let request = args::parse::<WaitBatch>(check_scope::<WaitBatch>(session, arguments)?)?;
     let WaitBatch { id } = limit_to_scope(session, request)?;
     let caller = session.caller().to_owned();
     let wait = session.write(move |tx| {
         let (task, batch) = find_batch(tx, &id)?;
-        let mut wait = BatchWait::new(Token::random().to_string(), task.row, &caller, tx.now());
+        let since = tx.latest_change_number()?;
+        let mut wait = BatchWait::new(Token::random().to_string(), task.row, &caller, since, tx.now());
         if batch_status(tx, &task, &batch)?.is_over() {
             wait.ended_at = Some(tx.now());
             return Ok(wait);
@@ -73,7 +78,7 @@ pub fn start_wait(session: &Session, arguments: Value) -> Result<WaitView> {
         tx.insert_wait(&wait)?;
         Ok(wait)
     })?;
-    view(session, wait, false)
+    view(session, wait, can_ask)
 }
 
 /// Reads a wait; `can_ask` says whether the client can ask its person.
@@ -111,17 +116,19 @@ fn own_wait(session: &Session, handle: &str) -> Result<BatchWait> {
 struct Snapshot {
     batch: TaskId,
     updated: Timestamp,
-    is_over: bool,
+    /// Whether the caller has something to do, or the batch has ended.
+    ends: bool,
     message: String,
     question: Option<ReviewQuestion>,
 }
 
 fn view(session: &Session, wait: BatchWait, can_ask: bool) -> Result<WaitView> {
+    let launcher = session.launcher().cloned();
     let (mut wait, snapshot) = session.read(move |tx| {
-        let snapshot = snapshot(tx, &wait, can_ask)?;
+        let snapshot = snapshot(tx, &wait, can_ask, launcher.as_ref())?;
         Ok((wait, snapshot))
     })?;
-    if snapshot.is_over && wait.is_open() {
+    if snapshot.ends && wait.is_open() {
         // The end is stored: the wait stays ended if a retry reopens the batch.
         wait = session.write(move |tx| {
             let mut wait = tx.wait(&wait.handle)?.unwrap_or(wait);
@@ -151,7 +158,12 @@ fn view(session: &Session, wait: BatchWait, can_ask: bool) -> Result<WaitView> {
     Ok(WaitView { handle: wait.handle, created: wait.created, updated, message, state })
 }
 
-fn snapshot(tx: &dyn StoreRead, wait: &BatchWait, can_ask: bool) -> Result<Snapshot> {
+fn snapshot(
+    tx: &dyn StoreRead,
+    wait: &BatchWait,
+    can_ask: bool,
+    launcher: Option<&Arc<dyn RunnerLauncher>>,
+) -> Result<Snapshot> {
     let (task, batch) = awaited_batch(tx, wait.batch)?;
     let id = &task.id;
     let status = batch_status(tx, &task, &batch)?;
@@ -178,7 +190,7 @@ fn snapshot(tx: &dyn StoreRead, wait: &BatchWait, can_ask: bool) -> Result<Snaps
     }
     if question.is_some() {
         message += ", a person is asked";
-    } else if is_open && in_review > 0 {
+    } else if !status.is_over() && in_review > 0 {
         message += &format!(", {} in review", chunks(in_review));
         // At a step checkpoint the chunks are approved together, once all of them have completed the step.
         if status == BatchStatus::Waiting || batch.checkpoint != Checkpoint::Step {
@@ -188,7 +200,9 @@ fn snapshot(tx: &dyn StoreRead, wait: &BatchWait, can_ask: bool) -> Result<Snaps
         message +=
             &format!(", the other chunks wait for a person: get_batch(id=\"{id}\", view=\"failures\")");
     }
-    Ok(Snapshot { batch: task.id, updated: task.updated, is_over: status.is_over(), message, question })
+    let wakes = is_open && question.is_none() && wakes(tx, &task, &batch, status, wait, launcher)?;
+    let ends = status.is_over() || wakes;
+    Ok(Snapshot { batch: task.id, updated: task.updated, ends, message, question })
 }
 
 fn chunks(count: u64) -> String {

@@ -75,8 +75,8 @@ impl BulkWrite for Tx<'_> {
 
     fn insert_unpublished_chunk(&self, chunk: &UnpublishedChunk) -> Result<()> {
         self.execute(
-            "INSERT INTO unpublished_chunk (task, number, id, title, span, items_total, items_hash)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+            "INSERT INTO unpublished_chunk (task, number, id, title, span, items_total, items_hash, items_bytes)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
             params![
                 chunk.row,
                 chunk.number,
@@ -84,7 +84,8 @@ impl BulkWrite for Tx<'_> {
                 chunk.title,
                 chunk.span,
                 chunk.items,
-                chunk.items_hash
+                chunk.items_hash,
+                chunk.items_bytes
             ],
         )?;
         Ok(())
@@ -128,6 +129,10 @@ impl BulkWrite for Tx<'_> {
         self.execute(
             "INSERT INTO chunk (task, batch, number, span, items_total, items_hash)
              SELECT task, ?1, number, span, items_total, items_hash FROM unpublished_chunk ORDER BY task",
+            [batch],
+        )?;
+        self.execute(
+            "UPDATE batch SET items_bytes = items_bytes + (SELECT sum(items_bytes) FROM unpublished_chunk) WHERE task = ?1",
             [batch],
         )?;
         self.execute("DELETE FROM unpublished_chunk", [])?;

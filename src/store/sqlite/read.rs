@@ -239,6 +239,19 @@ impl StoreRead for Tx<'_> {
         Ok(self.first(sql, [task.row], |row| row.get(0))?.flatten())
     }
 
+    fn items_bytes(&self, project: Option<Option<&str>>) -> Result<u64> {
+        let sum = match project {
+            // Reads the index `batch_by_size` only.
+            None => self.first("SELECT ifnull(sum(items_bytes), 0) FROM batch", [], |row| row.get(0))?,
+            Some(project) => self.first(
+                "SELECT ifnull(sum(b.items_bytes), 0) FROM batch b JOIN task t ON t.row_id = b.task WHERE t.project IS ?1",
+                [project],
+                |row| row.get(0),
+            )?,
+        };
+        Ok(sum.unwrap_or(0))
+    }
+
     fn person_names(&self) -> Result<Vec<String>> {
         // One step per name, not per receipt.
         self.all(

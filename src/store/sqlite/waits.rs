@@ -13,7 +13,8 @@ use crate::store::{WaitRead, WaitWrite};
 impl WaitRead for Tx<'_> {
     fn wait(&self, handle: &str) -> Result<Option<BatchWait>> {
         self.first(
-            "SELECT handle, batch, client, created_at, updated_at, end_reported_at, cancelled_at, last_answer_result
+            "SELECT handle, batch, client, created_at, updated_at, end_reported_at, cancelled_at, last_answer_result,
+                    since_change
                FROM wait WHERE handle = ?1",
             [handle],
             |row| {
@@ -26,6 +27,7 @@ impl WaitRead for Tx<'_> {
                     ended_at: optional_moment(row, 5)?,
                     cancelled_at: optional_moment(row, 6)?,
                     last_answer: row.get(7)?,
+                    since: row.get(8)?,
                 })
             },
         )
@@ -53,8 +55,9 @@ impl WaitRead for Tx<'_> {
 impl WaitWrite for Tx<'_> {
     fn insert_wait(&self, wait: &BatchWait) -> Result<()> {
         self.execute(
-            "INSERT INTO wait (handle, batch, client, created_at, updated_at, end_reported_at, cancelled_at, last_answer_result)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+            "INSERT INTO wait (handle, batch, client, created_at, updated_at, end_reported_at, cancelled_at, last_answer_result,
+                               since_change)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
             params![
                 wait.handle,
                 wait.batch,
@@ -63,7 +66,8 @@ impl WaitWrite for Tx<'_> {
                 wait.updated.millis(),
                 wait.ended_at.map(Timestamp::millis),
                 wait.cancelled_at.map(Timestamp::millis),
-                wait.last_answer
+                wait.last_answer,
+                wait.since
             ],
         )?;
         Ok(())

@@ -65,7 +65,7 @@ impl Tx<'_> {
                 self.now.millis(),
                 change_number,
                 row,
-                // `insert_batch` sets the hash of a batch, `set_items_hash` the one of a chunk.
+                // `insert_batch` sets the hash of a batch, `finish_items` the one of a chunk.
                 (role == "task").then(|| text_hash(new.initial_text)),
             ],
         )?;
@@ -352,8 +352,14 @@ impl StoreWrite for Tx<'_> {
         Ok(())
     }
 
-    fn set_items_hash(&self, chunk: RowId, hash: &ContentHash) -> Result<()> {
-        self.execute("UPDATE chunk SET items_hash = ?2 WHERE task = ?1", params![chunk, hash])?;
+    fn finish_items(&self, batch: RowId, chunk: RowId, bytes: u64, hash: Option<&ContentHash>) -> Result<()> {
+        self.execute(
+            "UPDATE batch SET items_bytes = items_bytes + ?2 WHERE task = ?1",
+            params![batch, bytes],
+        )?;
+        if let Some(hash) = hash {
+            self.execute("UPDATE chunk SET items_hash = ?2 WHERE task = ?1", params![chunk, hash])?;
+        }
         Ok(())
     }
 

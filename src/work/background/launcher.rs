@@ -9,6 +9,7 @@ use serde_json::Value;
 use crate::config::{Config, check_program};
 use crate::error::{Code, Error, Result};
 use crate::model::id::{TaskId, Token};
+use crate::model::quotas::Quotas;
 use crate::ops::{ProcessState, ReviewRules, RunnerLauncher, RunnerStart};
 use crate::work::{claim_process_state, preflight, run_lock, this_program};
 
@@ -65,8 +66,8 @@ impl RunnerLauncher for Launcher {
         })
     }
 
-    fn max_batch_mb(&self) -> Result<u64> {
-        Ok(self.agent_folders.load_config()?.limits().max_batch_mb)
+    fn quotas(&self) -> Result<Quotas> {
+        Ok(self.agent_folders.load_config()?.limits().quotas)
     }
 
     fn review_rules(&self) -> Result<ReviewRules> {

@@ -169,6 +169,7 @@ pub(super) const TABLES: &[Table] = &[
             ("resource_fields", Json),
             ("accepted_failures", LaterNumber),
             ("review", LaterWord(is::<Reviewers>, "any")),
+            ("items_bytes", LaterNumber),
         ],
     },
     Table {
@@ -290,6 +291,7 @@ pub(super) const TABLES: &[Table] = &[
             ("end_reported_at", Time),
             ("cancelled_at", Time),
             ("last_answer_result", Text),
+            ("since_change", LaterNumber),
         ],
     },
     Table {

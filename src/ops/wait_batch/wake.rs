@@ -1,0 +1,75 @@
+//! When a wait ends although its batch has not: a person is needed, the batch is paused, or no worker is at work.
+
+use std::sync::Arc;
+
+use crate::error::Result;
+use crate::model::batch::{Batch, BatchStatus};
+use crate::model::limits::PAGE_ROWS;
+use crate::model::status::Status;
+use crate::model::step::Checkpoint;
+use crate::model::task::Task;
+use crate::model::wait::BatchWait;
+use crate::ops::RunnerLauncher;
+use crate::ops::views::attention::{failures_of, live_claims, needs_a_person};
+use crate::ops::views::next_call::workers_to_start;
+use crate::store::StoreRead;
+
+/// How long nobody may have worked on the batch before the wait ends, in seconds: a caller starts workers and then waits.
+const IDLE_SECONDS: i64 = 120;
+
+/// Whether the caller has something to do. What was so when the wait began counts only if nothing else goes on: a caller that
+/// leaves one chunk to a person can wait for the other chunks.
+pub(super) fn wakes(
+    tx: &dyn StoreRead,
+    task: &Task,
+    batch: &Batch,
+    status: BatchStatus,
+    wait: &BatchWait,
+    launcher: Option<&Arc<dyn RunnerLauncher>>,
+) -> Result<bool> {
+    Ok(match status {
+        BatchStatus::Paused | BatchStatus::Waiting => true,
+        BatchStatus::Running => {
+            has_new_need(tx, task, batch, wait)? || has_no_worker(tx, task, batch, wait, launcher)?
+        }
+        BatchStatus::Done | BatchStatus::Failed | BatchStatus::Cancelled => false,
+    })
+}
+
+/// Whether a chunk needs a person since the wait began. At a `step` checkpoint a review waits for the other chunks.
+fn has_new_need(tx: &dyn StoreRead, task: &Task, batch: &Batch, wait: &BatchWait) -> Result<bool> {
+    let are_accepted = failures_of(tx, task, batch)?.are_accepted;
+    let mut since = wait.since;
+    loop {
+        let changed = tx.children_with_status_changed_since(task.row, since, PAGE_ROWS)?;
+        let Some((last, _)) = changed.last() else { return Ok(false) };
+        since = *last;
+        let is_needed = changed.iter().any(|(_, chunk)| match chunk.status {
+            Status::Review => batch.checkpoint != Checkpoint::Step,
+            status => needs_a_person(status) && !are_accepted,
+        });
+        if is_needed {
+            return Ok(true);
+        }
+    }
+}
+
+/// Whether chunks can be claimed and nobody has worked on the batch for a while.
+fn has_no_worker(
+    tx: &dyn StoreRead,
+    task: &Task,
+    batch: &Batch,
+    wait: &BatchWait,
+    launcher: Option<&Arc<dyn RunnerLauncher>>,
+) -> Result<bool> {
+    let last_receipt = tx.latest_batch_receipts(task.row, 1)?.pop().map(|(.., receipt)| receipt.at);
+    let idle_since = last_receipt.unwrap_or(wait.created).max(wait.created);
+    if idle_since > tx.now().saturating_add_secs(-IDLE_SECONDS) || !live_claims(tx, task)?.is_empty() {
+        return Ok(false);
+    }
+    // A runner starts its workers by itself.
+    if launcher.map_or(Ok(false), |launcher| launcher.is_running(&task.id))? {
+        return Ok(false);
+    }
+    Ok(batch.profile.is_some() || workers_to_start(tx, task, batch)?.is_some())
+}
