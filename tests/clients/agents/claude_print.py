@@ -1,0 +1,33 @@
+#!/usr/bin/env python3
+"""`claude -p`: supervises and works a batch, and polls. It declares no tasks. It declares forms, but closes them itself.
+
+Usage: claude_print.py TASKTALLY CLAUDE
+"""
+
+import sys
+
+from anthropic_api import AnthropicModel
+from claude import declared, loads_tools, prepare, shown
+from job import COMMITS, LAST_WORDS, PROMPT, polling_job
+from person import decides_elsewhere
+from workspace import Workspace
+
+
+def main():
+    tasktally, claude = sys.argv[1:]
+    script = loads_tools(lambda: polling_job(can_decide=False))
+    with Workspace(tasktally) as workspace, AnthropicModel(script) as model:
+        env, options = prepare(workspace, model)
+        with decides_elsewhere(workspace):
+            said = workspace.run_client(claude, "-p", *options, "--", PROMPT, env=env)
+        assert LAST_WORDS in said, said
+        capabilities = declared(workspace)
+        assert "extensions" not in capabilities, capabilities
+        seen = shown(workspace, model)
+        (decision,) = {kind for kind, _ in workspace.decisions()}
+        assert decision == "person", decision
+    print(f"claude_print: {len(COMMITS)} items in {len(model.requests)} requests; the model got {seen}")
+
+
+if __name__ == "__main__":
+    main()
