@@ -57,7 +57,7 @@ def declared(workspace):
 
 def shown(workspace, model):
     """Checks what the model was shown of the server. Returns it in words."""
-    instructions = instructions_of(workspace.messages("server"))
+    instructions = instructions_of(workspace)
     assert_shown(instructions, model.requests[0])
     tools = [
         (tool["name"].removeprefix(PREFIX), tool["description"], tool["input_schema"])

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""`claude` in a terminal: it runs a `wait_batch` in the background and wakes the model with its result, and it shows the
-form in which a person decides.
+"""`claude` in a terminal: it runs a `wait_batch` in the background and wakes the model with its result, and it shows
+the form in which a person decides.
 
 Usage: claude_interactive.py TASKTALLY CLAUDE
 """
@@ -9,7 +9,7 @@ import sys
 
 from anthropic_api import AnthropicModel
 from claude import declared, loads_tools, prepare, shown
-from job import COMMITS, LAST_WORDS, PROMPT, create, do, finish
+from job import LAST_WORDS, PROMPT, assert_sorted, create, do, finish
 from scripted_model import Turn, call
 from terminal import Terminal
 from workspace import Workspace, wait_until
@@ -39,31 +39,38 @@ def job():
     second = yield from create(title="Sort them again", checkpoint="chunk", finish=None)
     yield Turn(REPORT)
     # The client asks the person about the decision of its agent, and about the other chunk.
-    decided = yield from do("review_batch", id=second, chunk=f"{second}.01", decision="approve", reviewer="alice")
+    yield from do("review_batch", id=second, chunk=f"{second}.01", decision="approve", reviewer="alice")
     woken = yield from wait(second)
     while '"status":"waiting"' in woken:
         yield from do("review_batch", id=second, decision="approve")
         woken = yield from wait(second)
-    assert '"status":"done"' in woken, (decided, woken)
+    assert '"status":"done"' in woken, woken
     yield Turn(LAST_WORDS)
 
 
-KEYS = {
+FORM_KEYS = {
     "Decision: ▸ not set": "Right",
     "❯ ◯ approve": "Enter",
     "❯   Note": "Down",
     "❯ Accept": "Enter",
 }
-"""What the form shows when it is opened, when the choice is open, after the choice and at last, and the key for each."""
+"""What the form shows, step by step, and the key that leads to the next step: open the choice, take its first entry,
+leave the note, accept."""
 
 
 def approve(terminal, chunk):
     """Approves in the form about a chunk."""
     about = f"chunk {chunk}"
     terminal.wait_for(about)
-    for shown, key in KEYS.items():
+    for shown, key in FORM_KEYS.items():
         terminal.wait_for(shown)
         terminal.press_until(key, lambda screen: about not in screen or shown not in screen)
+
+
+def say(terminal, text):
+    """Types a line at the prompt and sends it."""
+    terminal.type(text)
+    terminal.press_until("Enter", lambda screen: text not in screen[screen.rindex("❯") :])
 
 
 def polls(workspace):
@@ -78,16 +85,16 @@ def main():
         with Terminal([claude, *options], env=env, cwd=workspace.project, folder=workspace.folder) as terminal:
             wait_until(workspace.server_tools, lambda: f"the client does not list the tools:\n{terminal.screen()}\n")
             terminal.wait_for("❯")
-            terminal.type(PROMPT)
+            say(terminal, PROMPT)
             wait_until(lambda: polls(workspace), lambda: f"the client does not poll the wait:\n{terminal.screen()}\n")
-            (first,) = created(workspace)
+            (first,) = workspace.created_batches()
             terminal.wait_for(WAITING.format(first))
             workspace.work(first)
             terminal.wait_for(REPORT)
 
-            _, second = created(workspace)
+            _, second = workspace.created_batches()
             workspace.work(second)
-            terminal.type(REVIEW)
+            say(terminal, REVIEW)
             approve(terminal, f"{second}.01")
             approve(terminal, f"{second}.02")
             terminal.wait_for(LAST_WORDS)
@@ -99,18 +106,8 @@ def main():
         decisions = workspace.decisions()
         assert [kind for kind, _ in decisions] == ["person", "person"], decisions
         assert "alice" not in str(decisions), decisions
-        for batch in (first, second):
-            assert workspace.batch(batch)["processed"] == len(COMMITS)
+        assert_sorted(workspace, batches=2)
     print(f"claude_interactive: woken twice after {polled} polls; the model got {seen}")
-
-
-def created(workspace):
-    """The ids of the batches that the client's agent created, in order."""
-    return [
-        message["result"]["structuredContent"]["batch"]["id"]
-        for message in workspace.messages("server")
-        if "worker_prompt" in message.get("result", {}).get("structuredContent", {})
-    ]
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""`claude -p`: supervises and works a batch, and polls. It declares no tasks. It declares forms, but closes them itself.
+"""`claude -p`: supervises and works a batch, and polls. It declares no tasks; it declares forms, but closes them
+itself.
 
 Usage: claude_print.py TASKTALLY CLAUDE
 """
@@ -8,7 +9,7 @@ import sys
 
 from anthropic_api import AnthropicModel
 from claude import declared, loads_tools, prepare, shown
-from job import COMMITS, LAST_WORDS, PROMPT, polling_job
+from job import LAST_WORDS, PROMPT, assert_sorted, polling_job
 from person import decides_elsewhere
 from workspace import Workspace
 
@@ -24,9 +25,9 @@ def main():
         capabilities = declared(workspace)
         assert "extensions" not in capabilities, capabilities
         seen = shown(workspace, model)
-        (decision,) = {kind for kind, _ in workspace.decisions()}
-        assert decision == "person", decision
-    print(f"claude_print: {len(COMMITS)} items in {len(model.requests)} requests; the model got {seen}")
+        assert {kind for kind, _ in workspace.decisions()} == {"person"}, workspace.decisions()
+        assert_sorted(workspace, batches=1)
+    print(f"claude_print: a batch in {len(model.requests)} requests; the model got {seen}")
 
 
 if __name__ == "__main__":

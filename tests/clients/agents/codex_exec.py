@@ -8,7 +8,7 @@ import json
 import sys
 
 from definitions import assert_shown, assert_whole, instructions_of
-from job import COMMITS, LAST_WORDS, PROMPT, polling_job
+from job import LAST_WORDS, PROMPT, assert_sorted, polling_job
 from openai_api import OpenAiModel, functions
 from person import decides_elsewhere
 from workspace import Workspace
@@ -62,7 +62,7 @@ def main():
         initialize = workspace.messages("client")[0]
         assert initialize["method"] == "initialize", initialize
         assert "extensions" not in initialize["params"]["capabilities"], initialize
-        instructions = instructions_of(workspace.messages("server"))
+        instructions = instructions_of(workspace)
         assert_shown(instructions, model.requests[0])
         tools = [
             (name.removeprefix(PREFIX), function["description"], function["parameters"])
@@ -72,10 +72,10 @@ def main():
         server_tools = workspace.server_tools()
         assert len(tools) == len(server_tools), tools
         size = assert_whole(tools, server_tools)
-        (decision,) = {kind for kind, _ in workspace.decisions()}
-        assert decision == "person", decision
+        assert {kind for kind, _ in workspace.decisions()} == {"person"}, workspace.decisions()
+        assert_sorted(workspace, batches=1)
     print(
-        f"codex_exec: {len(COMMITS)} items in {len(model.requests)} requests; the model got "
+        f"codex_exec: a batch in {len(model.requests)} requests; the model got "
         f"{len(instructions.encode())} bytes of instructions and {len(tools)} tools of {size} bytes whole"
     )
 

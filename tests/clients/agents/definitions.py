@@ -11,7 +11,7 @@ def assert_whole(shown, tools):
     assert shown, "the client showed no tool of the server"
     for name, description, schema in shown:
         ours = tools[name]
-        assert description == ours["description"], f"{name} is shown as {description!r}, not {ours['description']!r}"
+        assert description == ours["description"], f"{name} is shown as {description!r}"
         parameters, expected = schema["properties"], ours["inputSchema"]["properties"]
         assert parameters.keys() == expected.keys(), f"{name} is shown with the parameters {parameters.keys()}"
         for parameter, declared in expected.items():
@@ -21,9 +21,9 @@ def assert_whole(shown, tools):
     return sum(len(json.dumps(one, ensure_ascii=False).encode()) for one in shown)
 
 
-def instructions_of(messages):
+def instructions_of(workspace):
     """The instructions that the server sent."""
-    return next(message["result"]["instructions"] for message in messages if "instructions" in message.get("result", {}))
+    return next(result["instructions"] for result in workspace.results() if "instructions" in result)
 
 
 def assert_shown(text, request):

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Gemini CLI: supervises and works a batch, and polls. It adds the parameter `wait_for_previous` to each tool, and sends
-it. It declares no forms, so the agent's decision is recorded as relayed.
+"""Gemini CLI: supervises and works a batch, and polls. It adds the parameter `wait_for_previous` to each tool, and
+sends it. It declares no forms, so the agent's decision is recorded as relayed.
 
 Usage: gemini.py TASKTALLY GEMINI
 """
@@ -10,7 +10,7 @@ import sys
 
 from definitions import assert_shown, assert_whole, instructions_of
 from gemini_api import GeminiModel, functions
-from job import COMMITS, LAST_WORDS, PROMPT, polling_job
+from job import LAST_WORDS, PROMPT, assert_sorted, polling_job
 from scripted_model import Call, Turn
 from workspace import Workspace
 
@@ -54,7 +54,7 @@ def main():
         env = prepare(workspace, model)
         said = workspace.run_client(gemini, "-m", "gemini-2.5-pro", "-p", PROMPT, env=env)
         assert LAST_WORDS in said, said
-        instructions = instructions_of(workspace.messages("server"))
+        instructions = instructions_of(workspace)
         assert_shown(instructions, model.requests[0])
         tools = []
         for function in functions(model.requests[0]):
@@ -71,8 +71,9 @@ def main():
         assert decisions, "no decision was recorded"
         for kind, text in decisions:
             assert kind == "agent" and "relayed by an agent, who names 'alice'" in text, decisions
+        assert_sorted(workspace, batches=1)
     print(
-        f"gemini: {len(COMMITS)} items in {len(model.requests)} requests; the model got {len(instructions.encode())} "
+        f"gemini: a batch in {len(model.requests)} requests; the model got {len(instructions.encode())} "
         f"bytes of instructions and {len(tools)} tools of {size} bytes whole"
     )
 

@@ -1,6 +1,7 @@
 """What the scripted models do, whatever the client: supervise a batch, and work it."""
 
 import json
+from collections import Counter
 from pathlib import Path
 
 from scripted_model import Call, Turn, call
@@ -22,6 +23,8 @@ BATCH = {
     "finish": {"title": "Report the counts"},
 }
 CHUNKS = 2
+CATEGORIES = dict(Counter(commit["kind"] for commit in COMMITS))
+"""The right answer."""
 MOST_POLLS = 1000
 LAST_WORDS = "The commits are sorted."
 """What the model says when all of its work is confirmed."""
@@ -100,3 +103,13 @@ def polling_job(*, can_decide):
         assert decided["code"] == "not_ready" and f"review-batch {batch}" in decided["message"], decided
     yield from finish(batch)
     yield Turn(LAST_WORDS)
+
+
+def assert_sorted(workspace, *, batches):
+    """The store holds so many batches of the jobs, each done and with the right answer, and it is intact."""
+    created = workspace.created_batches()
+    assert len(created) == batches, created
+    for identifier in created:
+        batch = workspace.batch(identifier)
+        assert batch["status"] == "done" and batch["categories"] == CATEGORIES, batch
+    workspace.tasktally_command("verify")

@@ -16,7 +16,7 @@ def decides_elsewhere(workspace):
             wait_until(lambda: refused_review(workspace) or client_ended.is_set(), "no decision was refused")
             if call := refused_review(workspace):
                 workspace.decide_at_terminal(call["params"]["arguments"]["id"])
-        except AssertionError as error:
+        except Exception as error:
             failures.append(error)
 
     person = threading.Thread(target=decide)

@@ -30,7 +30,8 @@ class Turn:
 
 @dataclass
 class Reply:
-    """What followed a turn: the results of its calls by their identifiers, in order, and text of the user or the client."""
+    """What followed a turn: the results of its calls by their identifiers, in the order of the calls, and text of the
+    user or the client."""
 
     by_call: dict[str, str | None] = field(default_factory=dict)
     text: str = ""
@@ -52,7 +53,8 @@ def call(tool, **arguments):
 
 @dataclass
 class Event:
-    """A part of the conversation: `kind` is `said`, `called`, `result` (the last two have the call's identifier) or `text`."""
+    """A part of the conversation. `kind` is `said` or `called` (by the model), `result` (of a call) or `text` (of the
+    user or the client). Calls and results have the identifier of the call."""
 
     kind: str
     text: str = ""

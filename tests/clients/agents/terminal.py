@@ -52,10 +52,9 @@ class Terminal:
         wait_until(is_met, lambda: f"{key} does not change the terminal:\n{self.screen()}\n")
 
     def type(self, text):
-        """Types a line."""
+        """Types a text."""
         self.run("send-keys", "-l", text)
         self.wait_for(text)
-        self.press("Enter")
 
     def wait_for(self, text):
         """Waits until the terminal shows a text."""

@@ -14,7 +14,11 @@ PATIENCE = 60
 """Seconds that a step may take before the test fails."""
 NOWHERE = "http://127.0.0.1:9"
 """A port where nothing listens."""
-WORKER = "import json, sys; item = json.load(sys.stdin); print(json.dumps({'receipt': '- ' + item['subject'], 'category': item['kind']}))"
+WORKER = """
+import json, sys
+item = json.load(sys.stdin)
+print(json.dumps({"receipt": "- " + item["subject"], "category": item["kind"]}))
+"""
 """The program of a worker that sorts a commit."""
 
 
@@ -89,8 +93,16 @@ class Workspace:
 
     def server_tools(self):
         """The definitions of the server's tools by name; empty before the client has listed them."""
-        lists = [message["result"]["tools"] for message in self.messages("server") if "tools" in message.get("result", {})]
-        return {tool["name"]: tool for tools in lists for tool in tools}
+        return {tool["name"]: tool for result in self.results() for tool in result.get("tools", [])}
+
+    def created_batches(self):
+        """The ids of the batches that the client's agent created, in order."""
+        replies = [result.get("structuredContent", {}) for result in self.results()]
+        return [reply["batch"]["id"] for reply in replies if "worker_prompt" in reply]
+
+    def results(self):
+        """The results that the server has sent."""
+        return [message["result"] for message in self.messages("server") if "result" in message]
 
 
 def checked(command, **how):
