@@ -79,6 +79,9 @@ fn a_person_who_does_not_decide_leaves_the_review_open() {
         let reply = server.recv(call).unwrap();
         assert_eq!(reply.declined(), "not_ready");
         assert!(reply.message().contains(&format!("the answer was {action}")), "{}", reply.message());
+        // A client without a person declines by itself.
+        let elsewhere = format!("tasktally review-batch {id} approve");
+        assert!(reply.message().contains(&elsewhere), "{}", reply.message());
     }
     for content in [json!({"decision": "reject"}), json!({"decision": "maybe"}), json!(7)] {
         let (call, question) = ask(&mut server, json!({"id": id}));

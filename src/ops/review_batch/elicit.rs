@@ -117,11 +117,12 @@ impl ReviewBatch {
 impl PendingReview {
     /// The refusal if the person did not decide.
     pub fn undecided(&self, why: &str) -> Error {
+        // claude -p and codex exec declare forms, and decline them without a person.
         Error::new(
             Code::NotReady,
             format!(
-                "No decision was made: {why}. The review of batch {} stays open; ask again only if the person wants to",
-                self.request.id
+                "No decision was made: {why}. The review of batch {id} stays open; ask again only if the person wants to. A client that runs without a person declines by itself: then a person decides at a terminal, tasktally review-batch {id} approve",
+                id = self.request.id
             ),
         )
     }
