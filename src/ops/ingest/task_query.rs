@@ -135,10 +135,13 @@ inline_schema!(Query, {
 });
 
 impl Query {
-    /// Whether it has no filter, so that all tasks match.
+    /// Whether it has no filter, except for the 0 and false of clients that fill every field.
     pub(in crate::ops) fn is_empty(&self) -> bool {
         serde_json::to_value(self).is_ok_and(|filters| match filters {
-            Value::Object(filters) => filters.values().all(|value| value.is_null() || *value == json!([])),
+            Value::Object(filters) => {
+                let as_absent = [Value::Null, json!([]), json!(false), json!(0)];
+                filters.values().all(|value| as_absent.contains(value))
+            }
             _ => false,
         })
     }
