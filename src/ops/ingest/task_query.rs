@@ -120,14 +120,15 @@ impl FromStr for Query {
 }
 
 // Some clients' converters make an object without properties an empty closed one. The usual filters are listed; batch,
-// priority and tags are accepted, too.
+// priority and tags are accepted, too. LangChain requires the fields of an object that have no default from Gemini: an
+// empty text is no filter, but the priority 0 is one.
 inline_schema!(Query, {
     "type": "object",
     "properties": {
         "project": {"type": "string"},
         "status": {"type": "string"},
         "type": {"type": "string"},
-        "priority_max": {"type": "integer"},
+        "priority_max": {"type": "integer", "default": 4},
         "assignee": {"type": "string"},
         "parent": {"type": "string"},
         "ready": {"type": "boolean"}
