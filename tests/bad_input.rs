@@ -117,7 +117,7 @@ fn a_parameter_that_would_be_ignored_is_refused() {
         ("batch", json!(batch)),
         ("project", json!("p")),
         ("type", json!("bug")),
-        ("priority_max", json!(0)),
+        ("priority_max", json!(1)),
         ("tags", json!(["t"])),
     ] {
         unchanged.invalid(

@@ -33,9 +33,18 @@ fn every_operation_has_the_same_parameters_and_defaults_as_tool_and_command() {
                 arg.get_default_values().iter().map(|value| value.to_string_lossy().into_owned()).collect();
             let at_tool = match &property["default"] {
                 Value::Null if property["type"] == "boolean" => vec!["false".to_owned()],
+                // The default of an object is said in its description.
+                Value::Null if property["type"] == "object" => {
+                    let description = property["description"].as_str().unwrap_or_default();
+                    let before = description.split_once(" (default)").map(|(before, _)| before);
+                    before
+                        .and_then(|before| before.split(' ').next_back())
+                        .map(str::to_owned)
+                        .into_iter()
+                        .collect()
+                }
                 Value::Null => vec![],
                 Value::String(text) => vec![text.clone()],
-                Value::Object(split) => vec![split["by"].as_str().unwrap_or_default().to_owned()],
                 // The command line shows a whole number without its fraction.
                 Value::Number(number) => vec![number.as_f64().unwrap_or_default().to_string()],
                 other => vec![other.to_string()],

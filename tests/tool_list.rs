@@ -113,6 +113,28 @@ fn schemas_have_only_the_shapes_that_every_client_converts() {
             schema["type"] != "object" || is_list_of_items || fields.is_some_and(|fields| !fields.is_empty()),
             "{path} lists no fields"
         );
+        if schema["type"] == "object" {
+            assert!(
+                schema.get("default").is_none(),
+                "{path}: AutoGen loses the description of an object with a default"
+            );
+        }
+        let is_nested = path.contains('.');
+        for (name, field) in fields.into_iter().flatten().filter(|_| is_nested) {
+            let number_or_word = field["type"] == "integer" || field["enum"].is_array();
+            let is_required = schema["required"].as_array().is_some_and(|all| all.contains(&json!(name)));
+            assert!(
+                !number_or_word || is_required || field.get("default").is_some(),
+                "{path}.{name}: LangChain requires it from Gemini, and it has no empty value"
+            );
+        }
+        if is_list_of_items && schema["type"] == "object" {
+            assert_eq!(
+                schema["additionalProperties"],
+                json!({}),
+                "{path}: openai-agents closes an object without it"
+            );
+        }
         for (name, field) in fields.into_iter().flatten() {
             check(&format!("{path}.{name}"), field);
         }

@@ -122,6 +122,68 @@ fn a_call_with_every_parameter_empty_is_accepted() {
     assert_eq!(server.call("review_batch", empty)["code"], "not_ready");
 }
 
+/// Such a client can claim the task or a chunk of the batch that it names.
+#[test]
+fn a_claim_by_id_or_batch_with_every_other_parameter_empty_finds_its_task() {
+    let (_store, mut server, [a, b]) = server();
+    let empty = |mut request: Value| {
+        let rest = json!({"project": "", "type": "", "priority_max": 0, "tags": [], "lease_seconds": 0, "request_key": ""});
+        for (name, value) in rest.as_object().unwrap() {
+            request[name] = value.clone();
+        }
+        request
+    };
+    let claimed = server.call("claim_task", empty(json!({"id": a, "batch": "", "worker": ""}))).ok();
+    assert_eq!(claimed["task"]["id"], a);
+    let batch = json!({"title": "B", "instructions": "I", "items": ["x"]});
+    let batch = server.call("create_batch", batch).ok().text("/batch/id");
+    let claimed = server.call("claim_task", empty(json!({"id": "", "batch": batch, "worker": ""}))).ok();
+    assert_eq!(claimed["task"]["parent"], batch);
+    // Any other limit is a filter, and so is 0 where the caller named nothing.
+    let refused = server.call("claim_task", json!({"id": b, "priority_max": 1}));
+    assert!(refused.message().starts_with("priority_max: "), "{}", refused.message());
+    assert_eq!(server.call("claim_task", json!({"priority_max": 0}))["code"], "nothing_to_claim");
+}
+
+/// The fields of an object, too.
+#[test]
+fn an_object_with_every_field_empty_is_absent_and_a_single_empty_field_as_well() {
+    let (_store, mut server, [a, _]) = server();
+    server.call("update_task", json!({"id": a, "project": "home", "priority": 0})).ok();
+    let items = |server: &mut Server, request: Value| {
+        let mut batch = json!({"title": "T", "instructions": "I", "dry_run": true});
+        batch.as_object_mut().unwrap().extend(request.as_object().unwrap().clone());
+        server.call("create_batch", batch).ok().count("/batch/items")
+    };
+    let query = json!({"project": "", "status": "", "type": "", "priority_max": 0, "assignee": "", "parent": "",
+        "ready": false});
+    let empty = json!({"items": [{"key": "k"}], "source": {"path": "", "glob": "", "delimiter": ""}, "query": query,
+        "split": {"by": "", "field": "", "period": "", "undated": false}, "finish": {"title": "", "body": ""}});
+    assert_eq!(items(&mut server, empty.clone()), 1);
+    // As text, and with null.
+    let as_text = ["source", "query", "split", "finish"].map(|name| (name, json!(empty[name].to_string())));
+    let mut texts = empty.clone();
+    texts.as_object_mut().unwrap().extend(as_text.map(|(name, text)| (name.to_owned(), text)));
+    assert_eq!(items(&mut server, texts), 1);
+    let split = json!({"by": "size", "field": "", "period": null, "undated": false});
+    assert_eq!(items(&mut server, json!({"items": [{"key": "k"}], "split": split})), 1);
+    let of_home =
+        json!({"project": "home", "status": "", "type": "", "assignee": "", "parent": "", "ready": false});
+    assert_eq!(items(&mut server, json!({"items": [], "query": of_home})), 1);
+    // Where nothing else gives the items, 0 is a filter.
+    let only = json!({"status": "", "priority_max": 0, "ready": false});
+    for query in
+        [json!({"priority_max": 0}), only, json!({"status": "active", "type": "", "priority_max": 0})]
+    {
+        assert_eq!(items(&mut server, json!({"query": query})), 1, "{query}");
+    }
+    // An item's own fields are kept as they are.
+    let kept = json!({"title": "T", "instructions": "I", "items": [{"key": "k", "note": "", "list": []}]});
+    let batch = server.call("create_batch", kept).ok().text("/batch/id");
+    let claimed = server.call("claim_task", json!({"batch": batch, "worker": "w"})).ok();
+    assert_eq!(claimed["items"][0]["fields"], json!({"key": "k", "note": "", "list": []}));
+}
+
 #[test]
 fn what_cannot_be_converted_without_loss_is_refused_with_field_and_value() {
     let (_store, mut server, _) = server();

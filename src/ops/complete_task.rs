@@ -21,7 +21,7 @@ pub struct CompleteTask {
     /// claim.token of your claim
     #[arg(long)]
     pub claim: Option<Token>,
-    /// Text of the last receipt
+    /// Last receipt
     #[arg(long)]
     pub summary: Option<ReceiptText>,
     /// Even if work is left

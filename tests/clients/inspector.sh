@@ -42,6 +42,12 @@ field() {
     ' "$reply" "$1"
 }
 
+# without_open_objects: removes from $complaint that the fields of an item may have any value. `true`, which the Inspector
+# suggests for it, crashes google-genai.
+without_open_objects() {
+    complaint=$(awk 'BEGIN { RS = "" } !/inputSchema\.properties\.items\.items\.additionalProperties\n/' <<<"$complaint")
+}
+
 expect() {
     local found
     found=$(field "$2") || fail "$1: no $2 in $reply"
@@ -50,6 +56,7 @@ expect() {
 
 for era in legacy modern; do
     inspect "$era" --method tools/list --strict || fail "$era: tools/list --strict: $complaint"
+    without_open_objects
     case $complaint in *Issue:*) fail "$era: tools/list --strict complains: $complaint" ;; esac
 
     call "$era" create_task '{"task_title": "Archive the old mail", "project": "mail"}'

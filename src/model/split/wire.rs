@@ -155,7 +155,7 @@ inline_schema!(Split, {
     "properties": {
         "by": {"type": "string", "enum": ["size", "time", "category"]},
         "field": {"type": "string"},
-        "period": {"type": "string", "enum": ["day", "week", "month", "quarter", "year"]},
+        "period": {"type": "string", "enum": ["day", "week", "month", "quarter", "year"], "default": "month"},
         "undated": {"type": "boolean"}
     },
     "required": ["by"],

@@ -40,7 +40,7 @@ pub struct AddItems {
     /// The batch
     #[arg(long)]
     pub id: TaskId,
-    /// Objects, or strings as their own keys
+    /// Objects, or strings as keys
     #[arg(long, help = "Objects, or strings that are their own keys, as a JSON array", value_parser = InlineItems::parse)]
     #[serde(default)]
     #[schemars(schema_with = "inline_items_schema")]

@@ -41,7 +41,7 @@ impl ClaimTask {
             ("batch", batch.is_some_and(|batch| task.parent_row != Some(batch.row))),
             ("project", project.is_some() && project != task.project),
             ("type", self.task_type.is_some_and(|task_type| task_type != task.task_type)),
-            ("priority_max", self.priority_max.is_some_and(|max| task.priority > max.get())),
+            ("priority_max", self.wanted_priority_max().is_some_and(|max| task.priority > max)),
             ("tags", tags.iter().any(|tag| !task.tags.contains(tag))),
         ];
         match mismatches.iter().find(|(_, differs)| *differs) {
@@ -51,6 +51,13 @@ impl ClaimTask {
             ))),
             None => Ok(()),
         }
+    }
+
+    /// The limit of `priority_max`. Some clients fill every parameter, a number with 0. A caller that names the task or
+    /// the batch has chosen already, so there 0 is no filter: it would keep such a client from its work.
+    fn wanted_priority_max(&self) -> Option<i64> {
+        let is_named = self.id.is_some() || self.batch.is_some();
+        self.priority_max.map(Priority::get).filter(|max| *max > 0 || !is_named)
     }
 
     fn choose_best(&self, tx: &dyn StoreRead) -> Result<Task> {
@@ -68,7 +75,7 @@ impl ClaimTask {
         let filter = TaskFilter {
             project: non_empty(&self.project),
             task_type: self.task_type,
-            priority_max: self.priority_max.map(Priority::get),
+            priority_max: self.wanted_priority_max(),
             parent: batch.as_ref().map(|batch| batch.row),
             ready: true,
             without_conflicts: true,

@@ -44,7 +44,7 @@ pub struct CreateBatch {
     /// What workers do with each item
     #[arg(long)]
     pub instructions: LongText,
-    /// Objects, or strings as their own keys
+    /// Objects, or strings as keys
     #[arg(long, help = "Objects, or strings that are their own keys, as a JSON array", value_parser = InlineItems::parse)]
     #[serde(default)]
     #[schemars(schema_with = "inline_items_schema")]
@@ -69,7 +69,7 @@ pub struct CreateBatch {
     #[serde(default = "OnBadItem::reject")]
     #[arg(long, default_value = "reject")]
     pub on_bad_item: OnBadItem,
-    /// Short forms: size, month:date, category:kind
+    /// size (default), month:date, category:kind
     #[serde(default)]
     #[arg(
         long,

@@ -17,9 +17,9 @@ use crate::ops::conflicts::resolve::CREATED;
 use crate::ops::request::progress::{Progress, ProgressReporter};
 
 /// The JSON schema of [`InlineItems`]. An element may also be a string, as the description says, but converters of
-/// clients cannot read a choice between two types.
+/// clients cannot read a choice between two types. openai-agents closes an object that does not say what else it may hold.
 pub(in crate::ops) fn inline_items_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-    schemars::json_schema!({ "type": "array", "items": { "type": "object" } })
+    schemars::json_schema!({ "type": "array", "items": { "type": "object", "additionalProperties": {} } })
 }
 
 /// Where the items of a request come from: exactly one of the first three is given.

@@ -120,14 +120,15 @@ impl FromStr for Query {
 }
 
 // Some clients' converters make an object without properties an empty closed one. The usual filters are listed; batch,
-// priority and tags are accepted, too.
+// priority and tags are accepted, too. LangChain requires the fields of an object that have no default from Gemini: an
+// empty text is no filter, but the priority 0 is one.
 inline_schema!(Query, {
     "type": "object",
     "properties": {
         "project": {"type": "string"},
         "status": {"type": "string"},
         "type": {"type": "string"},
-        "priority_max": {"type": "integer"},
+        "priority_max": {"type": "integer", "default": 4},
         "assignee": {"type": "string"},
         "parent": {"type": "string"},
         "ready": {"type": "boolean"}
@@ -135,10 +136,13 @@ inline_schema!(Query, {
 });
 
 impl Query {
-    /// Whether it has no filter, so that all tasks match.
+    /// Whether it has no filter, except for the 0 and false of clients that fill every field.
     pub(in crate::ops) fn is_empty(&self) -> bool {
         serde_json::to_value(self).is_ok_and(|filters| match filters {
-            Value::Object(filters) => filters.values().all(|value| value.is_null() || *value == json!([])),
+            Value::Object(filters) => {
+                let as_absent = [Value::Null, json!([]), json!(false), json!(0)];
+                filters.values().all(|value| as_absent.contains(value))
+            }
             _ => false,
         })
     }

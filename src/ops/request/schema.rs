@@ -37,7 +37,8 @@ pub(in crate::ops) fn input<T: JsonSchema>(all_words: bool) -> Value {
     let mut value = Value::Object(schema);
     slim(&mut value);
     if let Some(Value::Object(properties)) = value.get_mut("properties") {
-        properties.values_mut().for_each(drop_additional_properties);
+        properties.values_mut().for_each(open_objects);
+        properties.values_mut().for_each(drop_object_default);
         if !all_words {
             properties.values_mut().for_each(drop_bounds);
         }
@@ -60,15 +61,26 @@ pub(crate) fn drop_bounds(field: &mut Value) {
     field.remove("maximum");
 }
 
-/// Removes `additionalProperties` from nested objects: deserialization refuses unknown fields by name anyway.
-fn drop_additional_properties(field: &mut Value) {
+/// Removes what closes nested objects: deserialization refuses unknown fields by name anyway.
+fn open_objects(field: &mut Value) {
     match field {
         Value::Object(map) => {
-            map.remove("additionalProperties");
-            map.values_mut().for_each(drop_additional_properties);
+            if map.get("additionalProperties") == Some(&Value::Bool(false)) {
+                map.remove("additionalProperties");
+            }
+            map.values_mut().for_each(open_objects);
         }
-        Value::Array(values) => values.iter_mut().for_each(drop_additional_properties),
+        Value::Array(values) => values.iter_mut().for_each(open_objects),
         _ => {}
+    }
+}
+
+/// Removes the default of an object. AutoGen loses the description of an object that has one.
+fn drop_object_default(field: &mut Value) {
+    if let Value::Object(field) = field
+        && field.get("default").is_some_and(Value::is_object)
+    {
+        field.remove("default");
     }
 }
 

@@ -12,16 +12,24 @@ use crate::model::limits::whole_number;
 /// Some clients add this parameter to every call, to order their own calls.
 const IGNORED: &str = "wait_for_previous";
 
-/// Removes arguments that count as absent: `null`, and empty values except those of `clearable` parameters.
+/// Removes arguments that count as absent: `null`, and empty values except those of `clearable` parameters. The same
+/// fields of an object are removed.
 pub(super) fn remove_absent(arguments: &mut Map<String, Value>, clearable: &[&str]) {
-    arguments.retain(|name, value| {
-        let is_empty = match value {
-            Value::String(text) => text.is_empty(),
-            Value::Array(list) => list.is_empty(),
-            _ => false,
-        };
-        !value.is_null() && (!is_empty || clearable.contains(&name.as_str()))
-    });
+    arguments
+        .retain(|name, value| !value.is_null() && (!is_empty(value) || clearable.contains(&name.as_str())));
+    arguments.values_mut().filter_map(Value::as_object_mut).for_each(remove_empty);
+}
+
+fn remove_empty(fields: &mut Map<String, Value>) {
+    fields.retain(|_, value| !value.is_null() && !is_empty(value));
+}
+
+fn is_empty(value: &Value) -> bool {
+    match value {
+        Value::String(text) => text.is_empty(),
+        Value::Array(list) => list.is_empty(),
+        _ => false,
+    }
 }
 
 /// Removes what no operation takes, but clients send.
@@ -75,7 +83,17 @@ fn convert(value: &mut Value, schema: &Value) {
     let Some(wanted) = type_of(schema) else { return };
     let converted = match (wanted, &*value) {
         ("array" | "object" | "integer" | "number" | "boolean", Value::String(text)) => {
-            from_text(wanted, text.trim())
+            let mut parsed = from_text(wanted, text.trim());
+            // An item is an object as well, but none of its fields is known.
+            if schema.get("properties").is_some()
+                && let Some(fields) = parsed.as_mut().and_then(Value::as_object_mut)
+            {
+                remove_empty(fields);
+                if is_unfilled(fields, schema) {
+                    parsed = Some(Value::Null);
+                }
+            }
+            parsed
         }
         ("string", Value::String(text)) if text.is_empty() && schema.get("enum").is_some() => {
             Some(Value::Null)
@@ -83,9 +101,7 @@ fn convert(value: &mut Value, schema: &Value) {
         ("integer", Value::Number(number)) if number.is_f64() => {
             number.as_f64().and_then(whole_number).map(Value::from)
         }
-        ("object", Value::Object(fields)) if fields.is_empty() && schema.get("required").is_some() => {
-            Some(Value::Null)
-        }
+        ("object", Value::Object(fields)) if is_unfilled(fields, schema) => Some(Value::Null),
         _ => None,
     };
     if let Some(converted) = converted {
@@ -98,6 +114,13 @@ fn convert(value: &mut Value, schema: &Value) {
         Value::Object(fields) if wanted == "object" => convert_fields(fields, schema),
         _ => {}
     }
+}
+
+/// Whether an object that has required fields contains nothing, or only what clients put into fields that the model left
+/// out.
+fn is_unfilled(fields: &Map<String, Value>, schema: &Value) -> bool {
+    schema.get("required").is_some()
+        && fields.values().all(|value| *value == Value::Bool(false) || value.as_f64() == Some(0.0))
 }
 
 /// The value that a text stands for, if it is of the wanted type.
@@ -180,7 +203,9 @@ mod tests {
         );
         check(object.clone(), json!({"path": "5", "ready": null}), json!({"path": "5"}));
         check(object.clone(), json!({}), Value::Null);
+        check(object.clone(), json!("{\"path\": \"\", \"ready\": false}"), Value::Null);
         check(object, json!("a.jsonl"), json!("a.jsonl"));
+        check(json!({"type": "object"}), json!("{\"note\": \"\"}"), json!({"note": ""}));
         check(json!({"type": "string"}), json!(5), json!(5));
         check(json!({"type": "string", "enum": ["a"]}), json!(""), Value::Null);
         let either = json!({"type": "array", "items": {"anyOf": [{"type": "object"}, {"type": "string"}]}});

@@ -75,7 +75,7 @@ pub struct UpdateTask {
     /// New tags
     #[arg(long, value_delimiter = ',')]
     tags: Option<Vec<LineText>>,
-    /// Estimated effort
+    /// Effort
     #[arg(long)]
     effort: Option<LineText>,
     /// Place or tool it needs
@@ -93,13 +93,13 @@ pub struct UpdateTask {
     /// claim.token of your claim
     #[arg(long)]
     claim: Option<Token>,
-    /// Key of the item reported on
+    /// Key of the item
     #[arg(long)]
     item: Option<LineText>,
     /// With item; started: before you act
     #[arg(long, help = "Result of the item; started announces an action before you do it")]
     outcome: Option<ItemReport>,
-    /// Category of the item
+    /// Its category
     #[arg(long)]
     category: Option<LineText>,
     /// Model used
