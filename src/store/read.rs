@@ -3,6 +3,7 @@
 use super::{BatchRead, BulkRead, ListPosition, ResourceRead, RunnerRead, TaskFilter, TaskTotal, WaitRead};
 use crate::error::Result;
 use crate::model::batch::{Batch, Chunk, StoredItem};
+use crate::model::body::BodyStart;
 use crate::model::id::TaskId;
 use crate::model::receipt::Receipt;
 use crate::model::task::{RowId, Task};
@@ -32,6 +33,8 @@ pub trait StoreRead: BatchRead + BulkRead + ResourceRead + RunnerRead + WaitRead
         since: u64,
         limit: usize,
     ) -> Result<Vec<(u64, Task)>>;
+    /// How many children of a task got another status or holder after change number `since`.
+    fn count_children_with_status_changed_since(&self, parent: RowId, since: u64) -> Result<u64>;
     /// When a task's status or holder last changed; `None` if the task was written since, because only the time of its
     /// latest change is stored.
     fn status_changed_at(&self, task: &Task) -> Result<Option<Timestamp>>;
@@ -56,7 +59,7 @@ pub trait StoreRead: BatchRead + BulkRead + ResourceRead + RunnerRead + WaitRead
     /// The body of a task before its first receipt.
     fn initial_text(&self, row: RowId) -> Result<String>;
     /// The first characters of a task's body.
-    fn preview(&self, row: RowId, chars: usize) -> Result<String>;
+    fn body_start(&self, row: RowId, chars: usize) -> Result<BodyStart>;
     /// The names under which persons have written receipts, in order.
     fn person_names(&self) -> Result<Vec<String>>;
     /// The receipts of a task whose number is greater than `after`, in order.

@@ -7,6 +7,7 @@ use super::rows::{self, batch_columns, item_columns, receipt_columns, task_colum
 use super::tx::Tx;
 use crate::error::{Error, Result};
 use crate::model::batch::{Batch, Chunk, StoredItem};
+use crate::model::body::BodyStart;
 use crate::model::id::TaskId;
 use crate::model::limits::MAX_LEASE_AHEAD_SECONDS;
 use crate::model::receipt::Receipt;
@@ -113,6 +114,17 @@ impl StoreRead for Tx<'_> {
         )
     }
 
+    fn count_children_with_status_changed_since(&self, parent: RowId, since: u64) -> Result<u64> {
+        Ok(self
+            .first(
+                "SELECT count(*) FROM task t INDEXED BY task_by_change
+                  WHERE t.change_number > ?2 AND t.status_changed > ?2 AND t.parent = ?1",
+                params![parent, since],
+                |row| row.get(0),
+            )?
+            .unwrap_or_default())
+    }
+
     fn status_changed_at(&self, task: &Task) -> Result<Option<Timestamp>> {
         let latest = self.first(
             "SELECT updated_at FROM task WHERE row_id = ?1 AND status_changed = change_number",
@@ -205,14 +217,15 @@ impl StoreRead for Tx<'_> {
             .unwrap_or_default())
     }
 
-    fn preview(&self, row: RowId, chars: usize) -> Result<String> {
+    fn body_start(&self, row: RowId, chars: usize) -> Result<BodyStart> {
         Ok(self
             .first(
-                "SELECT CASE WHEN t.initial_text <> '' THEN substr(t.initial_text, 1, ?2)
-                        ELSE ifnull((SELECT substr(r.text, 1, ?2) FROM receipt r WHERE r.task = t.row_id AND r.number = 1), '') END
-                   FROM task t WHERE t.row_id = ?1",
+                "SELECT CASE WHEN r.number IS NULL THEN substr(t.initial_text, 1, ?2) ELSE substr(r.text, 1, ?2) END,
+                        r.author, r.author_kind
+                   FROM task t LEFT JOIN receipt r ON t.initial_text = '' AND r.task = t.row_id AND r.number = 1
+                  WHERE t.row_id = ?1",
                 params![row, chars],
-                |row| row.get(0),
+                rows::body_start,
             )?
             .unwrap_or_default())
     }
