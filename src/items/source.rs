@@ -111,7 +111,7 @@ impl Serialize for Delimiter {
 inline_schema!(ItemSource, {
     "type": "object",
     "properties": {
-        "path": {"type": "string", "description": "JSONL, JSON, CSV, TSV or a folder"},
+        "path": {"type": "string"},
         "glob": {"type": "string", "description": "**/*.eml"},
         "format": {"type": "string", "enum": ["jsonl", "json", "csv", "tsv"]},
         "delimiter": {"type": "string"}

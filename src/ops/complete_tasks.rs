@@ -17,6 +17,7 @@ pub struct CompleteTasks {
     #[arg(long, help = "Task ids, separated by commas", required = true, value_delimiter = ',')]
     ids: Vec<TaskId>,
     /// Even if work is left
+    #[schemars(description = "Skip checks")]
     #[serde(default)]
     #[arg(long, num_args = 0..=1, default_value = "false", default_missing_value = "true")]
     force: bool,
@@ -64,7 +65,7 @@ pub struct CompleteTasksReply {
 impl Operation for CompleteTasks {
     const NAME: &'static str = "complete_tasks";
     const TITLE: &'static str = "Complete several tasks";
-    const DESCRIPTION: &'static str = "Complete several tasks; one that is refused does not stop the others.";
+    const DESCRIPTION: &'static str = "End several tasks.";
     const EFFECT: Effect = Effect::WriteOnce;
     const POSITIONAL: &'static str = "ids";
     type Reply = CompleteTasksReply;

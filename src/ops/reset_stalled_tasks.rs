@@ -21,6 +21,7 @@ const MAX_HOURS: f64 = 8_760.0;
 #[serde(deny_unknown_fields)]
 pub struct ResetStalledTasks {
     /// Claims idle for this long; expired ones always
+    #[schemars(description = "Idle time, default 4")]
     #[serde(default = "four")]
     #[arg(
         long,
@@ -31,12 +32,15 @@ pub struct ResetStalledTasks {
     )]
     hours: f64,
     /// Only this project
+    #[schemars(description = "Project")]
     #[arg(long)]
     project: Option<LineText>,
     /// Only this worker
+    #[schemars(description = "Worker")]
     #[arg(long)]
     assignee: Option<LineText>,
     /// Only list the tasks
+    #[schemars(description = "Only list")]
     #[serde(default)]
     #[arg(long, num_args = 0..=1, default_value = "false", default_missing_value = "true")]
     dry_run: bool,
@@ -84,7 +88,7 @@ pub struct ResetStalledReply {
 impl Operation for ResetStalledTasks {
     const NAME: &'static str = "reset_stalled_tasks";
     const TITLE: &'static str = "Reset stalled tasks";
-    const DESCRIPTION: &'static str = "Release claims that have expired or are idle.";
+    const DESCRIPTION: &'static str = "Free claims that expired or are idle.";
     const EFFECT: Effect = Effect::Destructive;
     const POSITIONAL: &'static str = "hours";
     type Reply = ResetStalledReply;
