@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::lifecycle::release::release;
 use super::request::fields::non_empty;
+use super::views::page_bytes::fitting;
 use super::{Effect, Operation, Session};
 use crate::error::{Error, Result};
 use crate::model::limits::MAX_IDS;
@@ -102,7 +103,7 @@ impl Operation for ResetStalledTasks {
         }
         let author = session.author();
         let dry_run = self.dry_run;
-        let tasks = if dry_run {
+        let mut tasks = if dry_run {
             session.read(move |tx| {
                 Ok(self.find_stalled(tx)?.iter().map(StalledTask::from).collect::<Vec<_>>())
             })?
@@ -123,9 +124,12 @@ impl Operation for ResetStalledTasks {
         };
         let count = tasks.len() as u64;
         let were = if dry_run { "would be" } else { agreeing(count, "was", "were") };
+        let fit = fitting(&tasks);
+        let shown = if fit < tasks.len() { format!("; the first {fit} are shown") } else { String::new() };
+        tasks.truncate(fit);
         Ok(ResetStalledReply {
             success: true,
-            message: format!("{} {were} reset", counted(count, "task")),
+            message: format!("{} {were} reset{shown}", counted(count, "task")),
             count,
             tasks,
             dry_run,
