@@ -127,9 +127,8 @@ impl Operation for GetTask {
             let task = tx.task(&self.id)?;
             if let Some(part) = &self.part {
                 let view = PartView::read(tx, &task, part, usize::try_from(offset).unwrap_or(usize::MAX))?;
-                return Ok(
-                    GetTaskReply { part: Some(view), ..GetTaskReply::new(String::new()) }.with_part_message()
-                );
+                let message = view.message();
+                return Ok(GetTaskReply { part: Some(view), ..GetTaskReply::new(message) });
             }
             // A chunk's worker sees no ids of other tasks.
             let is_visible = |id: &TaskId| scope.as_ref().is_none_or(|scope| *id == scope.chunk);
@@ -139,11 +138,6 @@ impl Operation for GetTask {
 }
 
 impl GetTaskReply {
-    fn with_part_message(mut self) -> Self {
-        self.message = self.part.as_ref().map(PartView::message).unwrap_or_default();
-        self
-    }
-
     /// Adds the first ids of other tasks, and says if there are more.
     fn add_others(
         &mut self,

@@ -55,7 +55,7 @@ word_enum!(
 );
 
 /// The most chunks that need attention in a poll.
-const NAMED_IN_POLL: usize = 6;
+const NAMED_IN_POLL: usize = 3;
 
 /// The request.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema, clap::Args)]

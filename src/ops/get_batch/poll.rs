@@ -26,8 +26,6 @@ const WORKER_BYTES: usize = 24;
 /// Fields of the batch that a poll leaves out if it is too long, in this order.
 const LESS_IMPORTANT: [&str; 7] =
     ["spent", "worker", "finish", "title", "paused", "per_minute", "seconds_left"];
-/// How many ids of a list stay in a poll that is too long.
-const FEW_IDS: usize = 2;
 
 /// Shortens the fields of a batch that people and workers name. A runner is shown only if it waits.
 pub(super) fn shorten_batch(batch: &mut Map<String, Value>) {
@@ -93,12 +91,8 @@ impl BatchRequest<'_> {
         if json_bytes(reply) <= max {
             return;
         }
-        for ids in [&mut reply.needs_person, &mut reply.stalled].into_iter().flatten() {
-            ids.truncate(FEW_IDS);
-        }
-        if json_bytes(reply) > max
-            && let Some(Value::Object(categories)) =
-                reply.batch.as_mut().and_then(|batch| batch.get_mut("categories"))
+        if let Some(Value::Object(categories)) =
+            reply.batch.as_mut().and_then(|batch| batch.get_mut("categories"))
         {
             sum_others_beyond(categories, 0);
         }
