@@ -309,11 +309,11 @@ fn a_configuration_that_was_replaced_starts_no_worker() {
         let gone = std::fs::remove_file(&file).or_else(|_| std::fs::remove_dir(&file));
         gone.or_else(|error| if file.symlink_metadata().is_err() { Ok(()) } else { Err(error) }).unwrap();
         replace();
-        let before = server.read_task(&batch).count("/task/receipts");
+        let before = server.read_task(&batch).length("/task/receipts");
         let named = server.call("control_batch", json!({"id": batch, "action": "start", "worker": "mail"}));
         assert_eq!(named.refusal(), "invalid_argument", "{what}");
         assert!(named.message().contains(words), "{what}: {}", named.message());
-        assert_eq!(server.read_task(&batch).count("/task/receipts"), before, "{what}");
+        assert_eq!(server.read_task(&batch).length("/task/receipts"), before, "{what}");
         let again = server.call("control_batch", json!({"id": batch, "action": "start"}));
         assert!(!again.succeeded() && !again.is_error, "{what}: {}", again.value);
         assert!(again.message().contains("no runner could be started"), "{what}: {}", again.message());

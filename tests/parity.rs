@@ -15,7 +15,7 @@ fn command_of(entry: &ops::Entry) -> Clap {
 #[test]
 fn every_operation_has_the_same_parameters_and_defaults_as_tool_and_command() {
     for entry in ops::ALL {
-        let schema = (entry.input)();
+        let (schema, parsed) = ((entry.input)(), (entry.types)());
         let properties = schema["properties"].as_object().expect("an object of properties");
         let command = command_of(entry);
         let arguments: Vec<_> = command.get_arguments().filter(|arg| !arg.is_hide_set()).collect();
@@ -31,27 +31,29 @@ fn every_operation_has_the_same_parameters_and_defaults_as_tool_and_command() {
             let property = &properties[&name];
             let at_command: Vec<String> =
                 arg.get_default_values().iter().map(|value| value.to_string_lossy().into_owned()).collect();
-            let at_tool = match &property["default"] {
-                Value::Null if property["type"] == "boolean" => vec!["false".to_owned()],
-                // The default of an object is said in its description.
-                Value::Null if property["type"] == "object" => {
-                    let description = property["description"].as_str().unwrap_or_default();
-                    let before = description.split_once(" (default)").map(|(before, _)| before);
-                    before
-                        .and_then(|before| before.split(' ').next_back())
-                        .map(str::to_owned)
-                        .into_iter()
-                        .collect()
-                }
+            let at_tool = match &parsed["properties"][&name]["default"] {
                 Value::Null => vec![],
+                Value::Array(values) if values.is_empty() => vec![],
                 Value::String(text) => vec![text.clone()],
+                Value::Object(split) => vec![split["by"].as_str().unwrap_or_default().to_owned()],
                 // The command line shows a whole number without its fraction.
                 Value::Number(number) => vec![number.as_f64().unwrap_or_default().to_string()],
                 other => vec![other.to_string()],
             };
-            // An empty default is not listed in the schema.
-            if !(at_tool.is_empty() && (at_command == [""] || at_command == ["0"])) {
-                assert_eq!(at_tool, at_command, "{}: default of {name}", entry.name);
+            let not_empty = |defaults: &[String]| {
+                defaults.iter().filter(|default| !default.is_empty()).cloned().collect::<Vec<_>>()
+            };
+            assert_eq!(not_empty(&at_tool), not_empty(&at_command), "{}: default of {name}", entry.name);
+            // The schema says it in the description, which every client passes on.
+            let described = property["description"].as_str().unwrap_or_default().to_lowercase();
+            for default in
+                not_empty(&at_tool).iter().filter(|default| !["false", "0"].contains(&default.as_str()))
+            {
+                assert!(
+                    described.contains(&format!("default {default}")),
+                    "{}: {name} does not say 'default {default}': {described}",
+                    entry.name
+                );
             }
             assert_eq!(
                 required.contains(name.as_str()),

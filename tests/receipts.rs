@@ -35,19 +35,33 @@ fn receipts_of_eight_writing_processes_are_all_kept_and_numbered_without_gaps() 
     assert_eq!(numbers, (1..=200).collect::<Vec<u64>>());
     let body = shown.iter().map(|(_, text)| text.as_str()).collect::<Vec<_>>().join("\n\n");
     assert_eq!(supervisor.body(&id), body, "the body is not the receipts in their order");
-    assert_eq!(supervisor.read_task(&id).count("/task/receipts"), 200);
+    assert_eq!(supervisor.texts(&id).len(), 200);
 }
 
 #[test]
-fn the_body_is_the_initial_text_and_the_receipts_with_blank_lines_between_them() {
+fn the_body_is_the_initial_text_and_the_receipts_each_behind_a_line_that_says_whose_it_is() {
     let store = Store::new();
     let mut server = store.serve();
     let made = server.call("create_task", json!({"title": "Log", "body": "Opening.\nSecond line."}));
     let id = made.ok().text("/task/id");
     server.call("update_task", json!({"id": id, "body": "- one"})).ok();
     server.call("update_task", json!({"id": id, "body": "- two\n- three"})).ok();
-    let expected = "Opening.\nSecond line.\n\n- one\n\n- two\n- three";
-    assert_eq!(server.read_task(&id).text("/task/body"), expected);
+    let task = server.read_task(&id);
+    let body = task.text("/task/body");
+    let lines: Vec<&str> = body.split('\n').collect();
+    assert_eq!(lines[..3], ["Opening.", "Second line.", ""], "{body}");
+    let by = "tasktally-tests | ";
+    assert!(lines[3].starts_with(&format!("[receipt 1 | agent {by}")) && lines[3].ends_with(']'), "{body}");
+    assert_eq!(lines[4..6], ["> - one", ""], "{body}");
+    assert!(lines[6].starts_with(&format!("[receipt 2 | agent {by}")), "{body}");
+    assert_eq!(lines[7..], ["> - two", "> - three"], "{body}");
+    // The same, apart.
+    assert_eq!(task.text("/task/initial_text"), "Opening.\nSecond line.");
+    let second = &task["task"]["receipts"][1];
+    assert_eq!((&second["number"], &second["text"]), (&json!(2), &json!("- two\n- three")), "{second}");
+    assert_eq!((&second["author"], &second["author_kind"]), (&json!("tasktally-tests"), &json!("agent")));
+    assert_eq!((&second["late"], second.get("item")), (&json!(false), None), "{second}");
+    assert!(lines[6].contains(second["at"].as_str().unwrap()), "{body}");
 }
 
 #[test]
@@ -59,7 +73,7 @@ fn replacing_the_body_is_refused_and_changes_nothing() {
     let reply = server.call("update_task", json!({"id": id, "body": "- new", "replace_body": true}));
     assert_eq!(reply.refusal(), "invalid_argument");
     assert!(reply.message().contains("append-only"), "{}", reply.message());
-    assert_eq!(server.read_task(&id).text("/task/body"), "- kept");
+    assert_eq!(server.texts(&id), ["- kept"]);
 }
 
 /// Every row of both tables, to detect any change.
@@ -198,7 +212,7 @@ fn a_repeated_request_key_gets_the_same_reply_in_another_process_and_after_a_res
     first.close();
     let mut restarted = store.serve();
     repeat(&mut restarted);
-    assert_eq!(restarted.read_task(&id).count("/task/receipts"), 1);
+    assert_eq!(restarted.read_task(&id).length("/task/receipts"), 1);
     assert_eq!(restarted.call("list_tasks", json!({"limit": 0})).ok().count("/total"), 1);
 }
 
@@ -233,7 +247,7 @@ fn settling_an_item_again_is_a_duplicate_and_with_another_outcome_a_conflict() {
     let other = server.call("update_task", settle("failed"));
     assert!(!other.succeeded(), "{}", other.value);
     assert_eq!(other.code(), "conflict");
-    assert_eq!(server.read_task(&chunk).count("/task/receipts"), 1);
+    assert_eq!(server.read_task(&chunk).length("/task/receipts"), 1);
 }
 
 #[test]

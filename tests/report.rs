@@ -208,7 +208,7 @@ fn hostile_text_is_escaped() {
     let tags: BTreeSet<&str> = tags(&html).into_iter().map(|(name, _)| name).collect();
     let known: BTreeSet<&str> =
         "!doctype html head meta title style body h1 h2 h3 p strong table thead tbody tr th \
-        td pre code svg line text g rect a ul li footer"
+        td pre code svg line text g rect a small ul li footer"
             .split_whitespace()
             .collect();
     assert!(tags.is_subset(&known), "{:?}", tags.difference(&known));

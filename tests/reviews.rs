@@ -294,7 +294,12 @@ fn the_body_names_the_item_of_each_receipt() {
         let receipt = json!({"id": chunk, "claim": token, "item": item, "outcome": outcome, "body": body});
         server.call("update_task", receipt).ok();
     }
-    let body = server.body(chunk.as_str().unwrap());
-    assert!(body.contains("[a, done] - moved"), "{body}");
-    assert!(body.contains("\n- b: no folder") && body.contains("\n- c: skipped"), "{body}");
+    let body = server.read_task(chunk.as_str().unwrap()).text("/task/body");
+    for (line, text) in [
+        ("item a: done]", "> - moved"),
+        ("item b: failed]", "> - b: no folder"),
+        ("item c: skipped]", "> - c: skipped"),
+    ] {
+        assert!(body.contains(&format!("{line}\n{text}")), "{body}");
+    }
 }

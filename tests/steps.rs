@@ -86,7 +86,9 @@ fn no_chunk_of_the_next_step_can_be_claimed_before_a_person_approves() {
     let decided = server.call("review_batch", redo).ok();
     assert!(decided.message().contains("open again for 2 of its items"), "{}", decided.message());
     let again = claim_chunk(&mut server, &batch);
-    assert!(again["instructions"].as_str().unwrap().contains("redone, with this note: a1 is a newsletter"));
+    assert!(
+        again["instructions"].as_str().unwrap().contains("redone, with this note:\n> a1 is a newsletter")
+    );
     assert_eq!(again["items"].as_array().unwrap().len(), 2);
     work_chunk(&mut server, &again, |key| if key == "a1" { "keep" } else { "archive" });
     let approved = server.call("review_batch", json!({"id": batch, "decision": "approve"})).ok();

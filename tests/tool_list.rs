@@ -146,6 +146,85 @@ fn schemas_have_only_the_shapes_that_every_client_converts() {
     }
 }
 
+/// Words that a refusal lists as allowed are a fixed set. They have to be in the schema, for clients and models.
+#[test]
+fn every_parameter_has_a_description_and_fixed_words_are_an_enum() {
+    let store = Store::new();
+    let mut found_words = 0;
+    for toolset in ["all", "worker"] {
+        let mut server = store.serve_with(&["--toolset", toolset]);
+        let id = store.serve().create_task("T");
+        for tool in tools(&mut server) {
+            let name = tool["name"].as_str().unwrap();
+            let text = tool["description"].as_str().unwrap();
+            assert!(text.len() < 2_000 && text.ends_with('.'), "{name}: {text}");
+            for (parameter, schema) in tool["inputSchema"]["properties"].as_object().unwrap() {
+                let text = schema["description"].as_str().unwrap_or_default();
+                assert!(text.len() > 2, "{toolset} {name}.{parameter} has no description");
+                if schema["type"] != "string" {
+                    continue;
+                }
+                // A word that nothing allows shows whether the set is fixed.
+                let mut call =
+                    json!({"id": id, "task_title": "T", "title": "T", "instructions": "x", "items": ["a"]});
+                let known = &tool["inputSchema"]["properties"];
+                call.as_object_mut().unwrap().retain(|given, _| known.get(given).is_some());
+                call[parameter] = json!("nosuchword");
+                let refused = server.call(name, call);
+                let has_words = refused.message().contains("is not a valid");
+                found_words += u32::from(has_words);
+                assert!(
+                    schema["enum"].is_array() || !has_words,
+                    "{toolset} {name}.{parameter} has no enum: {}",
+                    refused.message()
+                );
+            }
+        }
+    }
+    assert!(found_words > 15, "only {found_words} parameters refused a wrong word");
+}
+
+/// Clients that convert schemas drop bounds and defaults, so that a model reads them in the descriptions only.
+#[test]
+fn bounds_and_defaults_are_in_the_descriptions() {
+    fn described(listed: &[Value], tool: &str, parameter: &str) -> String {
+        let tool = listed.iter().find(|found| found["name"] == tool).unwrap();
+        tool["inputSchema"]["properties"][parameter]["description"].as_str().unwrap().to_owned()
+    }
+    let store = Store::new();
+    let listed = tools(&mut store.serve());
+    for (tool, parameter, words) in [
+        ("create_task", "type", &["default task"][..]),
+        ("create_task", "status", &["default active"]),
+        ("create_task", "priority", &["0 ", "to 4", "default 2"]),
+        ("list_tasks", "limit", &["to 1000", "default 5"]),
+        ("get_task", "limit", &["to 1000", "default 200"]),
+        ("search_tasks", "limit", &["to 1000", "default 10"]),
+        ("claim_task", "lease_seconds", &["1 to 86400", "default 1800"]),
+        ("release_task", "outcome", &["default retry"]),
+        ("reset_stalled_tasks", "hours", &["default 4"]),
+        ("create_batch", "key", &["default key"]),
+        ("create_batch", "on_bad_item", &["default reject"]),
+        ("create_batch", "max_chunk", &["1 to 10000", "default 50"]),
+        ("create_batch", "on_conflict", &["default reject"]),
+        ("create_batch", "max_parallel", &["1 to 64", "default 8"]),
+        ("create_batch", "max_attempts", &["1 to 100", "default 3"]),
+        ("create_batch", "checkpoint", &["default none"]),
+        ("create_batch", "in_doubt", &["default retry"]),
+        ("create_batch", "resources", &["default files"]),
+        ("control_batch", "max_parallel", &["1 to 64"]),
+    ] {
+        let text = described(&listed, tool, parameter).to_lowercase();
+        for word in words {
+            assert!(text.contains(word), "{tool}.{parameter}: {text:?} has no {word:?}");
+        }
+    }
+    // A field of a nested object whose name is also a keyword of schemas.
+    let batch = listed.iter().find(|found| found["name"] == "create_batch").unwrap();
+    let format = &batch["inputSchema"]["properties"]["source"]["properties"]["format"];
+    assert_eq!(format["description"], "jsonl, json, csv, tsv");
+}
+
 #[test]
 fn every_tool_has_a_title_an_output_schema_and_annotations() {
     let store = Store::new();

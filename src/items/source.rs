@@ -111,9 +111,9 @@ impl Serialize for Delimiter {
 inline_schema!(ItemSource, {
     "type": "object",
     "properties": {
-        "path": {"type": "string", "description": "JSONL, JSON, CSV, TSV or a folder"},
-        "glob": {"type": "string", "description": "**/*.eml"},
-        "format": {"type": "string", "enum": ["jsonl", "json", "csv", "tsv"]},
+        "path": {"type": "string"},
+        "glob": {"type": "string"},
+        "format": {"type": "string", "description": "jsonl, json, csv, tsv"},
         "delimiter": {"type": "string"}
     },
     "required": ["path"],

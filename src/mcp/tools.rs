@@ -6,7 +6,7 @@ use rmcp::model::{CallToolResult, ContentBlock, JsonObject, ProtocolVersion, Too
 use serde_json::{Value, json};
 
 use crate::error::{Error, Result};
-use crate::ops::{self, Effect, Entry, ServerScope, drop_bounds};
+use crate::ops::{self, Effect, Entry, ServerScope};
 
 /// Which tools a server offers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -46,7 +46,7 @@ fn definition(entry: &Entry, toolset: Toolset, scope: &ServerScope) -> Tool {
         }
     }
     if toolset == Toolset::Worker {
-        only_for_workers(&mut input, entry.worker_parameters);
+        only_for_workers(&mut input, entry);
     }
     let annotations = ToolAnnotations::new().read_only(entry.effect == Effect::Read).open_world(false);
     let annotations = match entry.effect {
@@ -61,11 +61,14 @@ fn definition(entry: &Entry, toolset: Toolset, scope: &ServerScope) -> Tool {
         .with_annotations(annotations)
 }
 
-/// Removes the parameters that a worker does not need from the schema. The server refuses them.
-fn only_for_workers(input: &mut Value, needed: &[&str]) {
-    if let Some(Value::Object(properties)) = input.get_mut("properties") {
-        properties.retain(|name, _| needed.contains(&name.as_str()));
-        properties.values_mut().for_each(drop_bounds);
+/// Removes the parameters and words that a worker does not need from the schema. The server refuses them.
+fn only_for_workers(input: &mut Value, entry: &Entry) {
+    let Some(Value::Object(properties)) = input.get_mut("properties") else { return };
+    properties.retain(|name, _| entry.worker_parameters.contains(&name.as_str()));
+    if entry.effect != Effect::Read
+        && let Some(status) = properties.get_mut("status")
+    {
+        status["enum"] = json!(["in_progress"]);
     }
 }
 

@@ -132,6 +132,11 @@ pub fn kind_word(kind: Option<AuthorKind>) -> &'static str {
     kind.map_or(UNKNOWN_KIND, AuthorKind::as_str)
 }
 
+/// The name of a receipt's author with its kind behind it, for people; only the name if the kind is not known.
+pub fn name_with_kind(name: &str, kind: Option<AuthorKind>) -> String {
+    kind.map_or_else(|| name.to_owned(), |kind| format!("{name} ({kind})"))
+}
+
 /// What a reader sees in a name: without case, diacritics, invisible characters, spaces and punctuation.
 fn seen(name: &str) -> String {
     fold(name).chars().filter(|c| !c.is_whitespace()).collect()

@@ -5,6 +5,7 @@ mod macros;
 
 pub mod author;
 pub mod batch;
+pub mod body;
 pub mod chain;
 pub mod checklist;
 pub mod chunk_list;

@@ -53,18 +53,6 @@ impl Receipt {
         if self.late { format!("(late) {}", self.text) } else { self.text.clone() }
     }
 
-    /// The text as shown in the body: also the item is named, unless the text begins with it.
-    pub fn body_text(&self) -> String {
-        let text = self.display_text();
-        match self.item.as_deref().filter(|key| !names_item(&self.text, key)) {
-            Some(key) => {
-                let outcome = self.outcome.map(|outcome| format!(", {outcome}")).unwrap_or_default();
-                format!("[{key}{outcome}] {text}")
-            }
-            None => text,
-        }
-    }
-
     /// SHA-256 over the previous receipt's hash and this receipt's fields.
     pub fn hash(&self, task: &str, before: &[u8; 32]) -> [u8; 32] {
         let mut hasher = PartHasher::after(before);
@@ -98,12 +86,6 @@ impl Receipt {
     }
 }
 
-/// Whether a text begins with the key of an item, as in `- key: done`.
-fn names_item(text: &str, key: &str) -> bool {
-    let text = text.trim_start_matches(['-', '*', '`', '\'', '"', '[', ' ']);
-    text.strip_prefix(key).is_some_and(|rest| !rest.starts_with(|c: char| c.is_alphanumeric() || c == '_'))
-}
-
 /// The text of an item's receipt if the worker gave none.
 pub fn default_item_text(key: &str, outcome: ItemReport, category: Option<&str>) -> String {
     match category {
@@ -116,34 +98,6 @@ pub fn default_item_text(key: &str, outcome: ItemReport, category: Option<&str>)
 mod tests {
     use super::*;
     use crate::model::cost::Money;
-
-    #[test]
-    fn the_shown_text_names_the_item_once() {
-        fn check(item: Option<&str>, text: &str, late: bool, expected: &str) {
-            let receipt = Receipt {
-                number: 1,
-                at: Timestamp::from_millis(1),
-                author: "a".into(),
-                author_kind: None,
-                text: text.into(),
-                item: item.map(str::to_owned),
-                outcome: item.map(|_| ItemReport::Done),
-                category: None,
-                late,
-                step: None,
-                cost: Cost::default(),
-                decision: None,
-            };
-            assert_eq!(receipt.body_text(), expected);
-        }
-        check(None, "- a note", false, "- a note");
-        check(Some("k1"), "- moved", false, "[k1, done] - moved");
-        check(Some("k1"), "- moved", true, "[k1, done] (late) - moved");
-        check(Some("k1"), "- k1: done (fyi)", false, "- k1: done (fyi)");
-        check(Some("k1"), "- k12: done", false, "[k1, done] - k12: done");
-        check(Some("k1"), "- `k1` moved", true, "(late) - `k1` moved");
-        check(Some("k1"), "", false, "[k1, done] ");
-    }
 
     #[test]
     fn every_field_changes_the_hash() {

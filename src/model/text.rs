@@ -16,6 +16,11 @@ pub fn excerpt(value: &str) -> String {
     visible_excerpt(value, 80)
 }
 
+/// A name that an agent chose, in quotes that it cannot end, for a message that tells its reader what to do.
+pub fn quoted_name(name: &str) -> String {
+    format!("'{}'", excerpt(name).replace('\'', "\\'"))
+}
+
 /// A count with its noun: `1 chunk`, `2 chunks`.
 pub fn counted(count: u64, noun: &str) -> String {
     format!("{count} {noun}{}", if count == 1 { "" } else { "s" })

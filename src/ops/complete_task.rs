@@ -19,12 +19,15 @@ pub struct CompleteTask {
     #[arg(long)]
     pub id: TaskId,
     /// claim.token of your claim
+    #[schemars(description = "claim.token")]
     #[arg(long)]
     pub claim: Option<Token>,
-    /// Last receipt
+    /// Text of the last receipt
+    #[schemars(description = "Last receipt")]
     #[arg(long)]
     pub summary: Option<ReceiptText>,
     /// Even if work is left
+    #[schemars(description = "Skip checks")]
     #[serde(default)]
     #[arg(long, num_args = 0..=1, default_value = "false", default_missing_value = "true")]
     pub force: bool,
@@ -34,7 +37,7 @@ impl Operation for CompleteTask {
     const NAME: &'static str = "complete_task";
     const TITLE: &'static str = "Complete a task";
     const DESCRIPTION: &'static str =
-        "Mark a task done. Refused while items, children, dependencies or `- [ ]` in its text are open.";
+        "End a task: done, or review if a person decides. Refused while items, children or `- [ ]` are open.";
     const EFFECT: Effect = Effect::WriteOnce;
     const POSITIONAL: &'static str = "id";
     const WORKER_PARAMETERS: &'static [&'static str] = &["id", "claim", "summary"];

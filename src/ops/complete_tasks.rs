@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::lifecycle::complete::complete;
+use super::views::page_bytes::fitting;
 use super::{Effect, Operation, Session};
 use crate::error::{Code, Error, Result};
 use crate::model::id::TaskId;
@@ -17,6 +18,7 @@ pub struct CompleteTasks {
     #[arg(long, help = "Task ids, separated by commas", required = true, value_delimiter = ',')]
     ids: Vec<TaskId>,
     /// Even if work is left
+    #[schemars(description = "Skip checks")]
     #[serde(default)]
     #[arg(long, num_args = 0..=1, default_value = "false", default_missing_value = "true")]
     force: bool,
@@ -64,7 +66,7 @@ pub struct CompleteTasksReply {
 impl Operation for CompleteTasks {
     const NAME: &'static str = "complete_tasks";
     const TITLE: &'static str = "Complete several tasks";
-    const DESCRIPTION: &'static str = "Complete several tasks; one that is refused does not stop the others.";
+    const DESCRIPTION: &'static str = "End several tasks.";
     const EFFECT: Effect = Effect::WriteOnce;
     const POSITIONAL: &'static str = "ids";
     type Reply = CompleteTasksReply;
@@ -88,11 +90,17 @@ impl Operation for CompleteTasks {
             }
         }
         refused.sort_by_key(|(id, _)| self.ids.iter().position(|asked| asked == id));
-        let failures: Vec<Failure> = refused.into_iter().map(Failure::new).collect();
+        let mut failures: Vec<Failure> = refused.into_iter().map(Failure::new).collect();
         let failure_count = failures.len() as u64;
+        let mut message = format!("{} of {count} completed", count - failure_count);
+        let fit = fitting(&failures);
+        if fit < failures.len() {
+            message += &format!("; the first {fit} of {failure_count} failures are shown");
+            failures.truncate(fit);
+        }
         Ok(CompleteTasksReply {
             success: failures.is_empty(),
-            message: format!("{} of {count} completed", count - failure_count),
+            message,
             success_count: count - failure_count,
             failure_count,
             failures,

@@ -23,28 +23,35 @@ use crate::store::{NewTask, StoreWrite};
 #[serde(deny_unknown_fields)]
 pub struct CreateTask {
     /// What to do, in a few words
+    #[schemars(description = "Title")]
     #[serde(alias = "title")]
     #[arg(long, alias = "title")]
     task_title: LineText,
     /// Type
+    #[schemars(description = "Default task")]
     #[serde(rename = "type", default = "task")]
     #[arg(long = "type", default_value = "task")]
     task_type: TaskType,
     /// Not in_progress
+    #[schemars(description = "Not in_progress; default active")]
     #[serde(default = "active")]
     #[arg(long, default_value = "active")]
     status: Status,
     /// Project; default: the parent's
+    #[schemars(description = "Default: parent's")]
     #[arg(long)]
     project: Option<LineText>,
     /// Parent task id
+    #[schemars(description = "Task id")]
     #[arg(long)]
     parent: Option<TaskId>,
     /// Ids that must be done first
+    #[schemars(description = "Ids; block it until done")]
     #[serde(default)]
     #[arg(long, value_delimiter = ',')]
     depends_on: Vec<TaskId>,
     /// Ids that should be done first
+    #[schemars(description = "Ids; do not block it")]
     #[serde(default)]
     #[arg(long, value_delimiter = ',')]
     soft_depends_on: Vec<TaskId>,
@@ -58,6 +65,7 @@ pub struct CreateTask {
     )]
     order: Order,
     /// 0 (critical) to 4
+    #[schemars(description = "0 (critical) to 4, default 2")]
     #[serde(default = "normal")]
     #[arg(long, default_value = "2")]
     priority: Priority,
@@ -69,13 +77,16 @@ pub struct CreateTask {
     #[arg(long, value_delimiter = ',')]
     tags: Vec<LineText>,
     /// Initial text; `- [ ]` are checkboxes
+    #[schemars(description = "Initial text")]
     #[serde(default)]
     #[arg(long, default_value = "", hide_default_value = true)]
     body: LongText,
     /// Worker for the task
+    #[schemars(description = "Worker")]
     #[arg(long)]
     assignee: Option<LineText>,
     /// Judgment it needs
+    #[schemars(description = "Judgment")]
     #[arg(long, help = "How much judgment the task needs")]
     complexity: Option<Complexity>,
     /// Idempotency key
@@ -99,7 +110,7 @@ fn normal() -> Priority {
 impl Operation for CreateTask {
     const NAME: &'static str = "create_task";
     const TITLE: &'static str = "Create a task";
-    const DESCRIPTION: &'static str = "Create a task. parent and depends_on must exist.";
+    const DESCRIPTION: &'static str = "Create one task.";
     const EFFECT: Effect = Effect::Write;
     const CREATES_STORE: bool = true;
     const POSITIONAL: &'static str = "task-title";

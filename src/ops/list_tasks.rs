@@ -7,7 +7,7 @@ use super::request::fields::non_empty;
 use super::request::lookup::find_task;
 use super::request::since::{parse_since, poll_from};
 use super::views::page_bytes::fitting;
-use super::views::task::TaskView;
+use super::views::task::{TaskView, left_out_note};
 use super::{Effect, Operation, Session};
 use crate::error::{Error, Result};
 use crate::model::id::TaskId;
@@ -23,41 +23,53 @@ use crate::store::{ListPosition, StoreRead, TaskFilter};
 #[serde(deny_unknown_fields)]
 pub struct ListTasks {
     /// Only this project
+    #[schemars(description = "Project")]
     #[arg(long)]
     project: Option<LineText>,
     /// Only this status
+    #[schemars(description = "Status")]
     #[arg(long)]
     status: Option<Status>,
     /// Only this type
+    #[schemars(description = "Type")]
     #[serde(rename = "type")]
     #[arg(long = "type")]
     task_type: Option<TaskType>,
     /// 0 (critical) to 4
+    #[schemars(description = "0 to 4")]
     #[arg(long)]
     priority: Option<Priority>,
     /// This priority or more urgent
+    #[schemars(description = "0 to 4; or more urgent")]
     #[arg(long)]
     priority_max: Option<Priority>,
     /// Only tasks of this worker
+    #[schemars(description = "Worker")]
     #[arg(long)]
     assignee: Option<LineText>,
     /// Only chunks of this batch id
+    #[schemars(description = "Chunks of this batch")]
     #[arg(long)]
     batch: Option<TaskId>,
     /// Only children of this task id
+    #[schemars(description = "Its children")]
     #[arg(long)]
     parent: Option<TaskId>,
     /// Only tasks that can be claimed now
+    #[schemars(description = "Only claimable")]
     #[serde(default)]
     #[arg(long, num_args = 0..=1, default_value = "false", default_missing_value = "true")]
     ready: bool,
     /// since of an earlier reply: only changes
+    #[schemars(description = "Last since: changes only")]
     #[arg(long)]
     since: Option<LineText>,
     /// next_cursor of the last reply
+    #[schemars(description = "Last next_cursor")]
     #[arg(long)]
     cursor: Option<LineText>,
     /// Rows per page; 0 means 200
+    #[schemars(description = "Rows, to 1000; 0: 200; default 5")]
     #[serde(default = "five")]
     #[arg(long, default_value = "5", allow_negative_numbers = true)]
     limit: Limit,
@@ -86,7 +98,7 @@ pub struct ListTasksReply {
 impl Operation for ListTasks {
     const NAME: &'static str = "list_tasks";
     const TITLE: &'static str = "List tasks";
-    const DESCRIPTION: &'static str = "Tasks by priority, order and creation. Poll with since.";
+    const DESCRIPTION: &'static str = "Find tasks, by priority, order, creation.";
     const EFFECT: Effect = Effect::Read;
     const POSITIONAL: &'static str = "status";
     const WORKER_PARAMETERS: &'static [&'static str] =
@@ -162,10 +174,11 @@ impl ListTasks {
         Ok(ListTasksReply {
             success: true,
             message: format!(
-                "{} of {}{or_more} {}{hint}",
+                "{} of {}{or_more} {}{hint}{}",
                 tasks.len(),
                 total.count,
-                agreeing(total.count, "task", "tasks")
+                agreeing(total.count, "task", "tasks"),
+                left_out_note(&views)
             ),
             count: tasks.len() as u64,
             total: total.count,

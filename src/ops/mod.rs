@@ -49,7 +49,6 @@ pub use release_task::ReleaseTask;
 pub use request::lists::{LIST_SEPARATOR, separate_lists};
 pub(crate) use request::lookup::find_batch;
 pub use request::progress::Progress;
-pub(crate) use request::schema::drop_bounds;
 pub use request::server_scope::{ServerScope, check_in_scope};
 pub use request::worker_scope::scope_to_worker;
 pub use review_batch::elicit::{PendingReview, pending_review};
@@ -106,8 +105,6 @@ pub trait Operation: Serialize + DeserializeOwned + JsonSchema + clap::Args + Se
     const LONG_RUNNING: bool = false;
     /// Whether the command creates a store that does not exist yet. All others work on what a store contains.
     const CREATES_STORE: bool = false;
-    /// Whether the tool's schema lists all words of statuses, types and complexities. One tool does so for all.
-    const ALL_WORDS: bool = false;
     /// The parameter that the command line accepts without its name, spelled as there.
     const POSITIONAL: &'static str;
     /// The parameter that a second word without a name is.
@@ -148,6 +145,8 @@ pub struct Entry {
     pub worker_parameters: &'static [&'static str],
     /// The parameters' JSON schema.
     pub input: fn() -> Value,
+    /// The types and defaults of the parameters, as requests are parsed: a JSON schema that nobody is shown.
+    pub types: fn() -> Value,
     /// The reply's JSON schema.
     pub output: fn() -> Value,
     /// Runs the operation with the arguments of a tool call.
@@ -169,7 +168,8 @@ const fn entry<O: Operation>() -> Entry {
         positional: O::POSITIONAL,
         second_positional: O::SECOND_POSITIONAL,
         worker_parameters: O::WORKER_PARAMETERS,
-        input: || request::schema::input::<O>(O::ALL_WORDS),
+        input: request::schema::input::<O>,
+        types: request::schema::parameter_types::<O>,
         output: request::schema::output::<O::Reply>,
         call: |session, arguments| {
             let arguments = request::worker_scope::check_scope::<O>(session, arguments)?;
@@ -180,7 +180,7 @@ const fn entry<O: Operation>() -> Entry {
         },
         command: |command| {
             let command = O::augment_args(command).about(O::TITLE).long_about(O::DESCRIPTION);
-            let command = request::help::complete_help(command, &request::schema::input::<O>(true));
+            let command = request::help::complete_help(command, &request::schema::input::<O>());
             request::help::with_usage(command, &O::NAME.replace('_', "-"), O::POSITIONAL)
         },
         call_matches: |session, matches| {

@@ -27,12 +27,14 @@ pub struct ReleaseTask {
     #[arg(long)]
     pub id: TaskId,
     /// claim.token of your claim
+    #[schemars(description = "claim.token")]
     #[arg(long)]
     pub claim: Option<Token>,
     /// Why
     #[arg(long)]
     pub reason: Option<ReceiptText>,
     /// retry: others can claim it; blocked: a person must decide
+    #[schemars(description = "Default retry; blocked: a person decides")]
     #[serde(default = "retry")]
     #[arg(
         long,
@@ -53,7 +55,7 @@ fn retry() -> ReleaseOutcome {
 impl Operation for ReleaseTask {
     const NAME: &'static str = "release_task";
     const TITLE: &'static str = "Release a claim";
-    const DESCRIPTION: &'static str = "Release a task that you cannot finish. Its receipts are kept.";
+    const DESCRIPTION: &'static str = "Give a claim back if you cannot go on.";
     const EFFECT: Effect = Effect::Write;
     const POSITIONAL: &'static str = "id";
     const WORKER_PARAMETERS: &'static [&'static str] = &["id", "claim", "reason", "outcome"];

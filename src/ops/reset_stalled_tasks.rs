@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::lifecycle::release::release;
 use super::request::fields::non_empty;
+use super::views::page_bytes::fitting;
 use super::{Effect, Operation, Session};
 use crate::error::{Error, Result};
 use crate::model::limits::MAX_IDS;
@@ -21,6 +22,7 @@ const MAX_HOURS: f64 = 8_760.0;
 #[serde(deny_unknown_fields)]
 pub struct ResetStalledTasks {
     /// Claims idle for this long; expired ones always
+    #[schemars(description = "Idle time, default 4")]
     #[serde(default = "four")]
     #[arg(
         long,
@@ -31,12 +33,15 @@ pub struct ResetStalledTasks {
     )]
     hours: f64,
     /// Only this project
+    #[schemars(description = "Project")]
     #[arg(long)]
     project: Option<LineText>,
     /// Only this worker
+    #[schemars(description = "Worker")]
     #[arg(long)]
     assignee: Option<LineText>,
     /// Only list the tasks
+    #[schemars(description = "Only list")]
     #[serde(default)]
     #[arg(long, num_args = 0..=1, default_value = "false", default_missing_value = "true")]
     dry_run: bool,
@@ -84,7 +89,7 @@ pub struct ResetStalledReply {
 impl Operation for ResetStalledTasks {
     const NAME: &'static str = "reset_stalled_tasks";
     const TITLE: &'static str = "Reset stalled tasks";
-    const DESCRIPTION: &'static str = "Release claims that have expired or are idle.";
+    const DESCRIPTION: &'static str = "Free claims that expired or are idle.";
     const EFFECT: Effect = Effect::Destructive;
     const POSITIONAL: &'static str = "hours";
     type Reply = ResetStalledReply;
@@ -98,7 +103,7 @@ impl Operation for ResetStalledTasks {
         }
         let author = session.author();
         let dry_run = self.dry_run;
-        let tasks = if dry_run {
+        let mut tasks = if dry_run {
             session.read(move |tx| {
                 Ok(self.find_stalled(tx)?.iter().map(StalledTask::from).collect::<Vec<_>>())
             })?
@@ -119,9 +124,12 @@ impl Operation for ResetStalledTasks {
         };
         let count = tasks.len() as u64;
         let were = if dry_run { "would be" } else { agreeing(count, "was", "were") };
+        let fit = fitting(&tasks);
+        let shown = if fit < tasks.len() { format!("; the first {fit} are shown") } else { String::new() };
+        tasks.truncate(fit);
         Ok(ResetStalledReply {
             success: true,
-            message: format!("{} {were} reset", counted(count, "task")),
+            message: format!("{} {were} reset{shown}", counted(count, "task")),
             count,
             tasks,
             dry_run,

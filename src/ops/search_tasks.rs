@@ -4,7 +4,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::request::fields::non_empty;
-use super::views::task::TaskView;
+use super::views::page_bytes::fitting;
+use super::views::task::{TaskView, left_out_note};
 use super::{Effect, Operation, Session};
 use crate::error::{Code, Error, Result};
 use crate::model::limits::{Limit, PAGE_ROWS};
@@ -18,18 +19,22 @@ use crate::store::TaskFilter;
 #[serde(deny_unknown_fields)]
 pub struct SearchTasks {
     /// Words, all of which must occur
+    #[schemars(description = "Words; all must occur")]
     #[arg(
         long,
         help = "Words or their beginnings, all of which must occur; of Chinese, Japanese, Korean or Thai text any part"
     )]
     query: LineText,
     /// Only this project
+    #[schemars(description = "Project")]
     #[arg(long)]
     project: Option<LineText>,
     /// Only this status
+    #[schemars(description = "Status")]
     #[arg(long)]
     status: Option<Status>,
     /// Most results; 0 means 200
+    #[schemars(description = "To 1000; 0: 200; default 10")]
     #[serde(default = "ten")]
     #[arg(long, default_value = "10", allow_negative_numbers = true)]
     limit: Limit,
@@ -54,7 +59,7 @@ pub struct SearchReply {
 impl Operation for SearchTasks {
     const NAME: &'static str = "search_tasks";
     const TITLE: &'static str = "Search tasks";
-    const DESCRIPTION: &'static str = "Full-text search over titles, bodies and receipts, best first.";
+    const DESCRIPTION: &'static str = "Search titles, texts and receipts, best first.";
     const EFFECT: Effect = Effect::Read;
     const LONG_RUNNING: bool = true;
     const POSITIONAL: &'static str = "query";
@@ -81,17 +86,19 @@ impl Operation for SearchTasks {
         let filter =
             TaskFilter { project: non_empty(&self.project), status: self.status, ..TaskFilter::default() };
         session.read(move |tx| {
-            let tasks = tx
+            let mut tasks = tx
                 .search(&words, &filter, limit)?
                 .iter()
                 .map(|task| TaskView::listed(tx, task))
                 .collect::<Result<Vec<_>>>()?;
-            Ok(SearchReply {
-                success: true,
-                message: format!("{} found{note}", tasks.len()),
-                count: tasks.len() as u64,
-                tasks,
-            })
+            let mut message = format!("{} found{note}", tasks.len());
+            let fit = fitting(&tasks);
+            if fit < tasks.len() {
+                message += &format!(", the best {fit} are shown: narrow the search for the others");
+                tasks.truncate(fit);
+            }
+            message += left_out_note(&tasks);
+            Ok(SearchReply { success: true, message, count: tasks.len() as u64, tasks })
         })
     }
 }

@@ -9,6 +9,7 @@ use super::page::PageName;
 use super::parts::{Checks, ChunkLine, CostLine, DecisionLine, FailureLine, Summary, shortened};
 use super::svg;
 use super::timeline::{MOST_BARS, Timeline};
+use crate::model::author::AuthorKind;
 use crate::model::batch::ItemCounts;
 use crate::model::receipt::Receipt;
 use crate::model::status::ItemReport;
@@ -181,10 +182,11 @@ pub(super) fn failure(failure: &FailureLine, receipt: Option<&Target>) -> String
 /// A row of the decisions.
 pub(super) fn decision(decision: &DecisionLine) -> String {
     format!(
-        "<tr><td class=\"n\">{}</td><td class=\"time\">{}</td><td>{}</td><td class=\"t\">{}</td></tr>\n",
+        "<tr><td class=\"n\">{}</td><td class=\"time\">{}</td><td>{}{}</td><td class=\"t\">{}</td></tr>\n",
         decision.chunk.as_deref().unwrap_or_default(),
         decision.at.map(|at| at.to_string()).unwrap_or_default(),
         Html(&decision.author),
+        kind(decision.author_kind),
         Html(&decision.text)
     )
 }
@@ -210,15 +212,21 @@ pub(super) fn receipts_heading(anchor: &str, text: &str) -> String {
     format!("<h3 id=\"{anchor}\">{}</h3>\n", Html(text))
 }
 
+/// The kind of an author behind its name, smaller; nothing if the store does not know it.
+fn kind(kind: Option<AuthorKind>) -> String {
+    kind.map(|kind| format!(" <small>({kind})</small>")).unwrap_or_default()
+}
+
 /// A row of the receipts.
 pub(super) fn receipt(anchor: &str, receipt: &Receipt) -> String {
     let outcome = receipt.outcome.map_or("", ItemReport::as_str);
     let late = if receipt.late { " <strong class=\"bad\">late, not counted</strong>" } else { "" };
     format!(
-        "<tr id=\"{anchor}\"><td class=\"n\">{}</td><td class=\"time\">{}</td><td>{}</td><td>{}</td><td>{outcome}{late}</td><td>{}</td><td class=\"t\">{}</td></tr>\n",
+        "<tr id=\"{anchor}\"><td class=\"n\">{}</td><td class=\"time\">{}</td><td>{}{}</td><td>{}</td><td>{outcome}{late}</td><td>{}</td><td class=\"t\">{}</td></tr>\n",
         receipt.number,
         receipt.at,
         Html(&receipt.author),
+        kind(receipt.author_kind),
         Html(receipt.item.as_deref().unwrap_or_default()),
         Html(receipt.category.as_deref().unwrap_or_default()),
         Html(&receipt.text)

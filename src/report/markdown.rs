@@ -5,6 +5,7 @@ use super::formats::Target;
 use super::page::PageName;
 use super::parts::{Checks, ChunkLine, CostLine, DecisionLine, FailureLine, Summary, shortened};
 use super::timeline::{MOST_BARS, Timeline};
+use crate::model::author::name_with_kind;
 use crate::model::receipt::Receipt;
 use crate::model::status::ItemReport;
 
@@ -154,7 +155,7 @@ pub(super) fn decision(decision: &DecisionLine) -> String {
         "| {} | {} | {} | {} |\n",
         decision.chunk.as_deref().unwrap_or_default(),
         decision.at.map(|at| at.to_string()).unwrap_or_default(),
-        Markdown(&decision.author),
+        Markdown(&name_with_kind(&decision.author, decision.author_kind)),
         Markdown(&decision.text)
     )
 }
@@ -184,7 +185,7 @@ pub(super) fn receipt(receipt: &Receipt) -> String {
         "| {} | {} | {} | {} | {outcome}{late} | {} | {} |\n",
         receipt.number,
         receipt.at,
-        Markdown(&receipt.author),
+        Markdown(&name_with_kind(&receipt.author, receipt.author_kind)),
         Markdown(receipt.item.as_deref().unwrap_or_default()),
         Markdown(receipt.category.as_deref().unwrap_or_default()),
         Markdown(&receipt.text)

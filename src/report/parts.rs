@@ -1,5 +1,6 @@
 //! The contents of a report.
 
+use crate::model::author::AuthorKind;
 use crate::model::batch::ItemCounts;
 use crate::model::cost::CostSum;
 use crate::model::text::{agreeing, counted};
@@ -144,6 +145,8 @@ pub(super) struct DecisionLine {
     /// When it was written; `None` if the decision is still to come.
     pub(super) at: Option<Timestamp>,
     pub(super) author: String,
+    /// What the author is; `None` if the store does not know it.
+    pub(super) author_kind: Option<AuthorKind>,
     pub(super) text: String,
 }
 

@@ -121,6 +121,7 @@ impl ReportReader<'_> {
                     chunk: name.map(str::to_owned),
                     at: Some(receipt.at),
                     author: receipt.author.clone(),
+                    author_kind: receipt.author_kind,
                     text: receipt.text.clone(),
                 };
                 sections::add_decision(&mut decisions, receipt.number, line)
@@ -130,8 +131,8 @@ impl ReportReader<'_> {
                     "waits for a decision: tasktally review-batch {} --decision approve --chunk {}",
                     self.task.id, task.id
                 );
-                let line =
-                    DecisionLine { chunk: name.map(str::to_owned), at: None, author: String::new(), text };
+                let chunk = name.map(str::to_owned);
+                let line = DecisionLine { chunk, at: None, author: String::new(), author_kind: None, text };
                 sections::add_decision(&mut decisions, 0, line).map_err(|error| self.unwritten(error))?;
             }
             Ok(())

@@ -3,6 +3,7 @@
 use super::{BatchRead, BulkRead, ListPosition, ResourceRead, RunnerRead, TaskFilter, TaskTotal, WaitRead};
 use crate::error::Result;
 use crate::model::batch::{Batch, Chunk, StoredItem};
+use crate::model::body::BodyStart;
 use crate::model::content_hash::ContentHash;
 use crate::model::id::TaskId;
 use crate::model::receipt::Receipt;
@@ -33,6 +34,8 @@ pub trait StoreRead: BatchRead + BulkRead + ResourceRead + RunnerRead + WaitRead
         since: u64,
         limit: usize,
     ) -> Result<Vec<(u64, Task)>>;
+    /// How many children of a task got another status or holder after change number `since`.
+    fn count_children_with_status_changed_since(&self, parent: RowId, since: u64) -> Result<u64>;
     /// When a task's status or holder last changed; `None` if the task was written since, because only the time of its
     /// latest change is stored.
     fn status_changed_at(&self, task: &Task) -> Result<Option<Timestamp>>;
@@ -59,7 +62,7 @@ pub trait StoreRead: BatchRead + BulkRead + ResourceRead + RunnerRead + WaitRead
     /// The hash of a task's content, as it was stored with the content; `None` for rows of schemas before 15.
     fn content_hash(&self, task: &Task) -> Result<Option<ContentHash>>;
     /// The first characters of a task's body.
-    fn preview(&self, row: RowId, chars: usize) -> Result<String>;
+    fn body_start(&self, row: RowId, chars: usize) -> Result<BodyStart>;
     /// The names under which persons have written receipts, in order.
     fn person_names(&self) -> Result<Vec<String>>;
     /// The receipts of a task whose number is greater than `after`, in order.

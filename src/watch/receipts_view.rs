@@ -3,6 +3,7 @@
 use super::format::time_of_day;
 use super::scroll_pane::ScrollPane;
 use crate::error::Result;
+use crate::model::author::name_with_kind;
 use crate::model::id::TaskId;
 use crate::model::limits::PAGE_ROWS;
 use crate::model::receipt::Receipt;
@@ -54,8 +55,8 @@ impl ReceiptsView {
 
 /// A receipt: its number, author, outcome and so on in the first line, then its text, indented.
 fn lines(receipt: &Receipt) -> Vec<String> {
-    let mut first =
-        format!("{:>4}  {}  {}", receipt.number, time_of_day(receipt.at), escape_hidden(&receipt.author));
+    let author = escape_hidden(&name_with_kind(&receipt.author, receipt.author_kind));
+    let mut first = format!("{:>4}  {}  {}", receipt.number, time_of_day(receipt.at), author);
     let outcome = receipt.outcome.map(|outcome| outcome.as_str().to_owned());
     for part in [outcome, receipt.item.clone(), receipt.category.clone()].iter().flatten() {
         first.push_str("  ");

@@ -15,4 +15,5 @@ mod resources;
 mod sandbox;
 mod scopes;
 mod store_file;
+mod texts;
 mod working_dir;

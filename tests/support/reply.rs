@@ -71,6 +71,13 @@ impl Reply {
         found.unwrap_or_else(|| panic!("no count at {pointer} in {}", self.value))
     }
 
+    /// The length of the list at a JSON pointer; fails if there is none.
+    #[track_caller]
+    pub(crate) fn length(&self, pointer: &str) -> u64 {
+        let found = self.pointer(pointer).and_then(Value::as_array);
+        found.unwrap_or_else(|| panic!("no list at {pointer} in {}", self.value)).len() as u64
+    }
+
     /// The code of a reply that must be an error.
     #[track_caller]
     pub(crate) fn refusal(&self) -> &str {

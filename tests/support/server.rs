@@ -267,17 +267,47 @@ impl Server {
         self.call("get_task", json!({"id": id})).ok()
     }
 
-    /// The whole body of a task, read page by page.
+    /// The initial text of a task, if it has one, and the texts of its receipts, with blank lines between them.
     #[track_caller]
     pub(crate) fn body(&mut self, id: &str) -> String {
-        let mut pages = Vec::new();
-        let mut after = Value::Null;
+        self.texts(id).join("\n\n")
+    }
+
+    /// The initial text of a task, if it has one, and the texts of its receipts, read page by page.
+    #[track_caller]
+    pub(crate) fn texts(&mut self, id: &str) -> Vec<String> {
+        let mut texts = Vec::new();
+        let mut after = json!(0);
         loop {
             let page = self.call("get_task", json!({"id": id, "receipts_after": after})).ok();
-            pages.push(page.text("/task/body"));
+            if after == 0 {
+                let initial = page["task"]["initial_text"].as_str().map(str::to_owned);
+                texts.push(initial.unwrap_or_else(|| self.part(id, "initial_text")));
+            }
+            for receipt in page["task"]["receipts"].as_array().expect("receipts") {
+                let text = receipt["text"].as_str().map(str::to_owned);
+                texts.push(text.unwrap_or_else(|| self.part(id, &format!("receipt {}", receipt["number"]))));
+            }
             after = page["next_receipts_after"].clone();
             if after.is_null() {
-                return pages.join("\n\n");
+                let skipped = usize::from(texts[0].is_empty());
+                return texts.split_off(skipped);
+            }
+        }
+    }
+
+    /// A part of a task, read page by page.
+    #[track_caller]
+    pub(crate) fn part(&mut self, id: &str, part: &str) -> String {
+        let mut text = String::new();
+        let mut offset = json!(0);
+        loop {
+            let page = self.call("get_task", json!({"id": id, "part": part, "offset": offset})).ok();
+            text += &page.text("/part/text");
+            offset = page["part"]["next_offset"].clone();
+            if offset.is_null() {
+                assert_eq!(text.len() as u64, page.count("/part/bytes"));
+                return text;
             }
         }
     }

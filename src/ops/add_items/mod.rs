@@ -38,14 +38,17 @@ const ADDED: &str = "added";
 #[serde(deny_unknown_fields)]
 pub struct AddItems {
     /// The batch
+    #[schemars(description = "Batch id")]
     #[arg(long)]
     pub id: TaskId,
-    /// Objects, or strings as keys
+    /// Objects, or strings as their own keys
+    #[schemars(description = "As in create_batch")]
     #[arg(long, help = "Objects, or strings that are their own keys, as a JSON array", value_parser = InlineItems::parse)]
     #[serde(default)]
     #[schemars(schema_with = "inline_items_schema")]
     pub items: Option<InlineItems>,
     /// As in create_batch
+    #[schemars(description = "File or folder")]
     #[schemars(schema_with = "short_source")]
     #[serde(default)]
     #[arg(
@@ -54,6 +57,7 @@ pub struct AddItems {
     )]
     pub source: Option<ItemSource>,
     /// If an item is bad
+    #[schemars(description = "Default reject")]
     #[serde(default = "OnBadItem::reject")]
     #[arg(long, default_value = "reject")]
     pub on_bad_item: OnBadItem,
@@ -103,8 +107,7 @@ impl Repeatable for AddItemsReply {
 impl Operation for AddItems {
     const NAME: &'static str = "add_items";
     const TITLE: &'static str = "Add items to a batch";
-    const DESCRIPTION: &'static str =
-        "Add items to a running batch. Items whose key is already in the batch are ignored.";
+    const DESCRIPTION: &'static str = "Add items to a running batch. Known keys are ignored.";
     const EFFECT: Effect = Effect::WriteOnce;
     const LONG_RUNNING: bool = true;
     const POSITIONAL: &'static str = "id";

@@ -38,32 +38,33 @@ pub struct ClaimTask {
     #[arg(long, help = "Name of the worker")]
     pub worker: Option<LineText>,
     /// Claim this task; without it, the best ready one.
-    #[schemars(description = "")]
+    #[schemars(description = "This task")]
     #[arg(long)]
     pub id: Option<TaskId>,
     /// Only a task of this project.
-    #[schemars(description = "")]
+    #[schemars(description = "Project")]
     #[arg(long)]
     pub project: Option<LineText>,
     /// Only a chunk of this batch.
-    #[schemars(description = "")]
+    #[schemars(description = "Chunks of this batch")]
     #[arg(long)]
     pub batch: Option<TaskId>,
     /// Only a task of this type.
-    #[schemars(description = "")]
+    #[schemars(description = "Type")]
     #[serde(rename = "type")]
     #[arg(long = "type")]
     pub task_type: Option<TaskType>,
     /// Only a task of this priority or a more urgent one.
-    #[schemars(description = "")]
+    #[schemars(description = "0 to 4; or more urgent")]
     #[arg(long)]
     pub priority_max: Option<Priority>,
     /// Only a task with all of these tags.
-    #[schemars(description = "")]
+    #[schemars(description = "All of these")]
     #[serde(default)]
     #[arg(long, value_delimiter = ',')]
     pub tags: Vec<LineText>,
     /// Each write you make renews it
+    #[schemars(description = "1 to 86400, default 1800; writes renew it")]
     #[serde(default = "half_an_hour")]
     #[arg(
         long,
@@ -98,7 +99,8 @@ fn half_an_hour() -> LeaseSeconds {
 impl Operation for ClaimTask {
     const NAME: &'static str = "claim_task";
     const TITLE: &'static str = "Claim a task";
-    const DESCRIPTION: &'static str = "Claim the best ready task that matches (or id): its instructions, items and claim.token for your writes.";
+    const DESCRIPTION: &'static str =
+        "Get work: claims the best ready task that matches, with instructions, items and claim.token.";
     const EFFECT: Effect = Effect::Write;
     const POSITIONAL: &'static str = "id";
     const WORKER_PARAMETERS: &'static [&'static str] =

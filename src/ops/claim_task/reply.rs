@@ -4,15 +4,21 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::error::Result;
-use crate::model::batch::{Batch, Chunk};
+use crate::model::batch::Chunk;
 use crate::model::id::Token;
-use crate::model::limits::PAGE_ROWS;
+use crate::model::limits::{MAX_REPLY_CHARS, PAGE_ROWS};
 use crate::model::task::Task;
 use crate::ops::lifecycle::checkboxes::tick_hint;
-use crate::ops::views::items::{ItemView, open_items};
+use crate::ops::views::instructions::batch_instructions;
+use crate::ops::views::items::{ITEMS_LEFT_OUT, ItemView, open_items};
 use crate::ops::views::next_workers::worker_needs;
-use crate::ops::views::task::TaskView;
+use crate::ops::views::page_bytes::json_bytes;
+use crate::ops::views::part::Part;
+use crate::ops::views::task::{LISTED_BYTES, TaskView};
 use crate::store::StoreRead;
+
+/// The most bytes of the instructions of a reply.
+const INSTRUCTIONS_BYTES: usize = 20_000;
 
 /// A claim in the reply to the worker that won it.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
@@ -79,7 +85,8 @@ impl ClaimReply {
     }
 
     fn of_task(tx: &dyn StoreRead, task: &Task, claim: ClaimView) -> Result<Self> {
-        let (mut instructions, ticks) = (tx.initial_text(task.row)?, tick_hint(tx, task)?);
+        let mut instructions = fitting_instructions(tx.initial_text(task.row)?, task);
+        let ticks = tick_hint(tx, task)?;
         if !instructions.is_empty() {
             instructions += "\n\n";
         }
@@ -93,7 +100,7 @@ impl ClaimReply {
             success: true,
             message: format!("Claimed {}", task.id),
             duplicate: None,
-            task: TaskView::compact(tx, task)?,
+            task: claimed_task(tx, task)?,
             instructions,
             items: None,
             items_left: None,
@@ -107,8 +114,10 @@ impl ClaimReply {
         let batch = tx.batch(chunk.batch_row)?;
         let mut instructions =
             batch.as_ref().map(|batch| batch_instructions(batch, chunk)).unwrap_or_default();
+        instructions = fitting_instructions(instructions, task);
         let may_skip = batch.as_ref().is_none_or(|batch| worker_needs(batch).may_skip);
-        let (items, next_items_after) = open_items(tx, task, chunk, 0, PAGE_ROWS)?;
+        let (items, next_items_after) = open_items(tx, task, chunk, 0, PAGE_ROWS, MAX_REPLY_CHARS)?;
+        let left_out = if items.iter().any(|item| item.whole.is_some()) { ITEMS_LEFT_OUT } else { "" };
         let in_doubt = tx.started_items(chunk)?.len();
         if in_doubt > 0 {
             instructions += &format!(
@@ -128,9 +137,9 @@ impl ClaimReply {
         );
         Ok(ClaimReply {
             success: true,
-            message: format!("Claimed {} ({})", task.id, task.title),
+            message: format!("Claimed {} ({}){left_out}", task.id, task.title),
             duplicate: None,
-            task: TaskView::compact(tx, task)?,
+            task: claimed_task(tx, task)?,
             instructions,
             items: Some(items),
             items_left: Some(chunk.counts.total - chunk.counts.processed()),
@@ -141,19 +150,21 @@ impl ClaimReply {
     }
 }
 
-/// The instructions of the batch, of the chunk's step, and the reviewer's note.
-fn batch_instructions(batch: &Batch, chunk: &Chunk) -> String {
-    let mut instructions = batch.instructions.clone();
-    if let Some(step) = batch.steps.get(chunk.step) {
-        let number = format!("{} of {}", chunk.step + 1, batch.steps.count());
-        instructions +=
-            &format!("\n\nStep '{}' ({number}): {}", step.name.as_str(), step.instructions.as_str());
+/// The task without its body. A long list is left out, and named.
+fn claimed_task(tx: &dyn StoreRead, task: &Task) -> Result<TaskView> {
+    let mut view = TaskView::compact(tx, task)?;
+    view.leave_out_long_lists(LISTED_BYTES);
+    Ok(view)
+}
+
+/// Instructions as they are, or the call that returns them if they are too long for the reply.
+fn fitting_instructions(instructions: String, task: &Task) -> String {
+    if json_bytes(&instructions) <= INSTRUCTIONS_BYTES {
+        return instructions;
     }
-    if !chunk.review_note.is_empty() {
-        instructions += &format!(
-            "\n\nA reviewer asked for this chunk to be redone, with this note: {}",
-            chunk.review_note
-        );
-    }
-    instructions
+    format!(
+        "The instructions have {} bytes, too many for this reply. Read all pages of them first: {}, then with offset=next_offset.",
+        instructions.len(),
+        Part::Instructions.call(&task.id)
+    )
 }

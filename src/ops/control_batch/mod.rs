@@ -56,15 +56,18 @@ pub struct ControlBatch {
     #[arg(long)]
     id: TaskId,
     /// cancel: end all claims; retry: reopen failed items; recreate: new batch of items not done
+    #[schemars(description = "start: run the profile; recreate: new batch of items not done")]
     #[arg(long)]
     action: Option<BatchAction>,
     /// Why
     #[arg(long)]
     reason: Option<ReceiptText>,
     /// With start: profile; default: the batch's
+    #[schemars(description = "With start: profile")]
     #[arg(long, help = "With start: the worker profile [default: the batch's]")]
     worker: Option<LineText>,
     /// With retry: only these
+    #[schemars(description = "With retry")]
     #[serde(default, deserialize_with = "chunk_names")]
     #[arg(
         long,
@@ -73,14 +76,17 @@ pub struct ControlBatch {
     )]
     chunks: Vec<ChunkName>,
     /// With retry: only these keys
+    #[schemars(description = "With retry")]
     #[serde(default)]
     #[arg(long, help = "With retry: only items with these keys", value_delimiter = ',')]
     items: Vec<LineText>,
     /// With retry: only these
+    #[schemars(description = "With retry")]
     #[serde(default)]
     #[arg(long, help = "With retry: only items of these categories", value_delimiter = ',')]
     categories: Vec<LineText>,
     /// New limit of workers
+    #[schemars(description = "Workers, 1 to 64")]
     #[arg(
         long,
         help = "How many workers may run at once from now on, with or without an action",
@@ -134,7 +140,7 @@ impl ControlBatch {
 impl Operation for ControlBatch {
     const NAME: &'static str = "control_batch";
     const TITLE: &'static str = "Control a batch";
-    const DESCRIPTION: &'static str = "Pause, resume, cancel, retry, start or recreate a batch.";
+    const DESCRIPTION: &'static str = "Pause, resume, cancel or retry a batch.";
     const EFFECT: Effect = Effect::Destructive;
     const POSITIONAL: &'static str = "id";
     const SECOND_POSITIONAL: Option<&'static str> = Some("action");

@@ -42,9 +42,11 @@ pub struct CreateBatch {
     #[arg(long)]
     pub title: LineText,
     /// What workers do with each item
+    #[schemars(description = "What to do per item")]
     #[arg(long)]
     pub instructions: LongText,
-    /// Objects, or strings as keys
+    /// Objects, or strings as their own keys
+    #[schemars(description = "Objects, or strings as keys")]
     #[arg(long, help = "Objects, or strings that are their own keys, as a JSON array", value_parser = InlineItems::parse)]
     #[serde(default)]
     #[schemars(schema_with = "inline_items_schema")]
@@ -56,20 +58,24 @@ pub struct CreateBatch {
     )]
     pub source: Option<ItemSource>,
     /// list_tasks filters; matches become items
+    #[schemars(description = "Tasks as items: list_tasks filters")]
     #[arg(
         long,
         help = "Filters as a JSON object, with the names of list-tasks' options: each task that matches becomes an item"
     )]
     pub query: Option<Query>,
     /// Field of an item's key; @line: its number
+    #[schemars(description = "Key field; @line: its number; default key")]
     #[serde(default = "key")]
     #[arg(long, help = "The field that holds an item's key; @line: its number", default_value = "key")]
     pub key: LineText,
     /// If an item is bad
+    #[schemars(description = "Default reject")]
     #[serde(default = "OnBadItem::reject")]
     #[arg(long, default_value = "reject")]
     pub on_bad_item: OnBadItem,
-    /// size (default), month:date, category:kind
+    /// Short forms: size, month:date, category:kind
+    #[schemars(description = "Or size, month:date, category:kind; default size")]
     #[serde(default)]
     #[arg(
         long,
@@ -78,14 +84,17 @@ pub struct CreateBatch {
     )]
     pub split: Split,
     /// Most items in a chunk
+    #[schemars(description = "Items, 1 to 10000, default 50")]
     #[serde(default = "fifty")]
     #[arg(long, default_value = "50", allow_negative_numbers = true)]
     pub max_chunk: MaxChunk,
     /// Fields with resources (paths); default: files
+    #[schemars(description = "Fields with paths an item touches; default files")]
     #[serde(default, deserialize_with = "one_or_many")]
     #[arg(long, help = "Fields with an item's resources (paths) [default: files]", value_delimiter = ',')]
     pub resources: Vec<LineText>,
     /// If chunks share a resource; serialize: never both at once
+    #[schemars(description = "Chunks share a path; serialize: one at a time; default reject")]
     #[serde(default = "reject")]
     #[arg(
         long,
@@ -94,10 +103,12 @@ pub struct CreateBatch {
     )]
     pub on_conflict: OnConflict,
     /// Most workers at once
+    #[schemars(description = "Workers, 1 to 64, default 8")]
     #[serde(default = "eight")]
     #[arg(long, default_value = "8", allow_negative_numbers = true)]
     pub max_parallel: MaxParallel,
     /// Claims before a chunk fails
+    #[schemars(description = "Claims per chunk, 1 to 100, default 3")]
     #[serde(default = "three")]
     #[arg(
         long,
@@ -110,6 +121,9 @@ pub struct CreateBatch {
     #[arg(long, help = "Passes over every chunk: a JSON array of {name, instructions, only_categories?}")]
     pub steps: Option<Steps>,
     /// When a person reviews
+    #[schemars(
+        description = "chunk: a person reviews each chunk after a step, not the last of several; step: once all ended it; default none"
+    )]
     #[serde(default = "nowhere")]
     #[arg(
         long,
@@ -118,6 +132,7 @@ pub struct CreateBatch {
     )]
     pub checkpoint: Checkpoint,
     /// Whose decisions
+    #[schemars(description = "person: no relayed decisions; default any")]
     #[serde(default = "anybody")]
     #[arg(
         long,
@@ -126,12 +141,14 @@ pub struct CreateBatch {
     )]
     pub review: Reviewers,
     /// Approvals in a row that approve the rest
+    #[schemars(description = "Approvals in a row until automatic")]
     #[arg(
         long,
         help = "With checkpoint=chunk: after this many approvals in a row, approve the rest without asking"
     )]
     pub auto_approve_after: Option<SequenceNumber>,
     /// Started items never settled
+    #[schemars(description = "Started, unsettled items; default retry")]
     #[serde(default = "retry")]
     #[arg(
         long,
@@ -140,15 +157,18 @@ pub struct CreateBatch {
     )]
     pub in_doubt: InDoubtPolicy,
     /// More failed items (N or N%) pause the batch
+    #[schemars(description = "Failed items that pause it: N or N%")]
     #[arg(long, help = "Pause the batch if more items fail than this: N, or N% of all items")]
     pub max_failures: Option<MaxFailures>,
     /// A task ready at the end
+    #[schemars(description = "Task for the end")]
     #[arg(
         long,
         help = "Title of a task that can be claimed when the batch has ended, or JSON {title, body}"
     )]
     pub finish: Option<Finish>,
     /// Profile of background workers
+    #[schemars(description = "Profile; default: you start workers")]
     #[arg(long, help = "The configured profile whose workers process the batch in the background")]
     pub worker: Option<LineText>,
     /// Project
@@ -158,6 +178,7 @@ pub struct CreateBatch {
     #[arg(long, help = "A repeated call with the same key returns the first reply")]
     pub request_key: Option<LineText>,
     /// Only return the plan
+    #[schemars(description = "Only the plan")]
     #[serde(default)]
     #[arg(long, help = "Return the plan and store nothing", num_args = 0..=1, default_value = "false", default_missing_value = "true")]
     pub dry_run: bool,
@@ -209,7 +230,7 @@ impl Operation for CreateBatch {
     const NAME: &'static str = "create_batch";
     const TITLE: &'static str = "Create a batch";
     const DESCRIPTION: &'static str =
-        "Split items into chunks, one worker each. Replies with the plan and a prompt for workers.";
+        "Process many items: splits them into chunks, one worker each. Returns plan and worker prompt.";
     const EFFECT: Effect = Effect::Write;
     const CREATES_STORE: bool = true;
     const LONG_RUNNING: bool = true;

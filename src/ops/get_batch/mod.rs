@@ -3,6 +3,7 @@
 mod all_batches;
 mod items;
 mod overview;
+mod poll;
 mod progress;
 mod receipts;
 mod review;
@@ -54,22 +55,26 @@ word_enum!(
 );
 
 /// The most chunks that need attention in a poll.
-const NAMED_IN_POLL: usize = 8;
+const NAMED_IN_POLL: usize = 3;
 
 /// The request.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema, clap::Args)]
 #[serde(deny_unknown_fields)]
 pub struct GetBatch {
     /// Batch id; default: overview
+    #[schemars(description = "Batch id")]
     #[arg(long, help = "Batch id; without it, an overview of the open batches")]
     id: Option<TaskId>,
     /// Without id: only this project
+    #[schemars(description = "Without id: project")]
     #[arg(long)]
     project: Option<LineText>,
     /// since of the last reply: only changes
+    #[schemars(description = "Last since: changes only")]
     #[arg(long)]
     since: Option<LineText>,
     /// What to show
+    #[schemars(description = "review: 3 samples per category, or all of one; default progress")]
     #[serde(default = "progress")]
     #[arg(long, default_value = "progress")]
     view: View,
@@ -77,12 +82,15 @@ pub struct GetBatch {
     #[arg(long, help = "next_chunks_after of the last reply")]
     chunks_after: Option<SequenceNumber>,
     /// Of this chunk id
+    #[schemars(description = "Chunk id or number")]
     #[arg(long, help = "With view=items, view=receipts or view=review: only those of this chunk")]
     chunk: Option<TaskId>,
     /// Of this category
+    #[schemars(description = "Category")]
     #[arg(long, help = "With view=items, view=receipts or view=review: only those of this category")]
     category: Option<LineText>,
     /// started: not settled
+    #[schemars(description = "Outcome")]
     #[arg(
         long,
         help = "With view=items or view=receipts: only those with this outcome; started: not settled"
@@ -92,6 +100,7 @@ pub struct GetBatch {
     #[arg(long, help = "next_items_after of the last reply")]
     items_after: Option<SequenceNumber>,
     /// Without id: ended ones too
+    #[schemars(description = "Without id: ended too")]
     #[serde(default)]
     #[arg(
         long,
@@ -102,6 +111,7 @@ pub struct GetBatch {
     )]
     all: bool,
     /// Named by the last reply
+    #[schemars(description = "As last named")]
     #[arg(long, help = "With --all: the next page, as the last reply names it")]
     batches_after: Option<SequenceNumber>,
 }
@@ -147,6 +157,9 @@ pub struct GetBatchReply {
     /// The batch's chunks; with `since` those that got another status or worker.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub chunks: Option<Vec<ChunkView>>,
+    /// Pass it as `since` for the chunks that changed too and are not shown.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub more_since: Option<String>,
     /// `chunks_after` of the next page.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next_chunks_after: Option<u64>,
@@ -192,6 +205,7 @@ impl GetBatchReply {
             message: "Nothing changed".into(),
             batch: None,
             chunks: None,
+            more_since: None,
             next_chunks_after: None,
             items: None,
             next_items_after: None,
@@ -212,9 +226,8 @@ impl Operation for GetBatch {
     const NAME: &'static str = "get_batch";
     const TITLE: &'static str = "Read a batch";
     const DESCRIPTION: &'static str =
-        "A batch's progress, chunks to review, failures, receipts or items. Poll with since.";
+        "Follow a batch: progress, reviews, failures. Without id: all that is open.";
     const EFFECT: Effect = Effect::Read;
-    const ALL_WORDS: bool = true;
     const POSITIONAL: &'static str = "id";
     type Reply = GetBatchReply;
 

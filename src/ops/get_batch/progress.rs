@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value};
 
+use super::poll::shorten_batch;
 use super::{BatchRequest, GetBatchReply};
 use crate::error::Result;
 use crate::model::limits::PAGE_ROWS;
@@ -26,7 +27,7 @@ impl BatchRequest<'_> {
                 reply.needs_person = Some(Vec::new());
                 return Ok(());
             }
-            Some(since) => self.changed_chunks(since, reply)?,
+            Some(_) => Vec::new(),
             None => self.page_of_chunks(reply)?,
         };
         reply.chunks = Some(chunks);
@@ -45,32 +46,17 @@ impl BatchRequest<'_> {
                 reply.message += &format!(", get_batch(id=\"{id}\", view=\"items\", outcome=\"started\")");
             }
         }
-        self.add_batch(reply)
+        self.add_batch(reply)?;
+        match self.since {
+            Some(since) => self.add_changed_chunks(since, reply),
+            None => Ok(()),
+        }
     }
 
     /// Whether the batch or one of its chunks changed after a change number.
     fn has_changed(&self, since: u64) -> Result<bool> {
         let filter = TaskFilter { parent: Some(self.task.row), ..TaskFilter::default() };
         Ok(self.task.change_number > since || !self.tx.tasks_changed_since(&filter, since, 1)?.is_empty())
-    }
-
-    /// The chunks that got another status or worker. A full page moves `since` only to its end, so that the next
-    /// poll continues there.
-    fn changed_chunks(&self, since: u64, reply: &mut GetBatchReply) -> Result<Vec<ChunkView>> {
-        let changed = self.tx.children_with_status_changed_since(self.task.row, since, PAGE_ROWS)?;
-        if changed.len() == PAGE_ROWS
-            && let Some((last, _)) = changed.last()
-        {
-            reply.since = last.to_string();
-        }
-        let mut views = Vec::new();
-        for (_, task) in changed {
-            if let Some(chunk) = self.tx.chunk(&task)? {
-                // A poll is short: the categories of the batch are enough.
-                views.push(ChunkView { categories: None, ..chunk_view(self.tx, &chunk, &task)? });
-            }
-        }
-        Ok(views)
     }
 
     fn page_of_chunks(&self, reply: &mut GetBatchReply) -> Result<Vec<ChunkView>> {
@@ -102,7 +88,10 @@ impl BatchRequest<'_> {
         }
         if self.since.is_none() {
             view.spent = view.spent.map(|spent| spent.with_details(self.tx, self.task.row)).transpose()?;
+            return view.into_map();
         }
-        view.into_map()
+        let mut fields = view.into_map()?;
+        shorten_batch(&mut fields);
+        Ok(fields)
     }
 }

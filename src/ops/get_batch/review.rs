@@ -46,6 +46,12 @@ impl BatchRequest<'_> {
                 "; only samples of each category are listed: get_batch(id=\"{id}\", view=\"review\", category{value}) lists all items of one"
             );
         }
+        let unsampled: u64 = reviews.iter().map(|review| review.unsampled_categories).sum();
+        if unsampled > 0 {
+            reply.message += &format!(
+                "; {unsampled} more categories have no sample here: get_batch(id=\"{id}\", view=\"items\", chunk=CHUNK) lists every item"
+            );
+        }
         if in_doubt > 0 {
             reply.message += &format!(
                 "; {} {} begun and not settled: approve settles as done what was begun, redo has it worked again",

@@ -200,11 +200,7 @@ impl Query {
 
 /// The item for a task.
 fn item(tx: &dyn StoreRead, task: &Task) -> Result<Item> {
-    let mut body = tx.preview(task.row, BODY_CHARS + 1)?;
-    if let Some((end, _)) = body.char_indices().nth(BODY_CHARS) {
-        body.truncate(end);
-        body.push('…');
-    }
+    let body = tx.body_start(task.row, BODY_CHARS + 1)?.shown(BODY_CHARS);
     let fields = [
         (KEY, json!(task.id.as_str())),
         ("title", json!(task.title)),

@@ -7,15 +7,18 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
 use crate::model::batch::Batch;
+use crate::model::field::visible_excerpt;
 use crate::model::status::Status;
 use crate::model::task::{RowId, Task};
-use crate::model::text::{LineText, LongText};
+use crate::model::text::{LineText, LongText, excerpt};
 use crate::ops::views::failures::failures;
 use crate::store::pages::for_each_chunk;
 use crate::store::{NewReceipt, NewTask, StoreWrite};
 
 /// The most categories, chunks and failures that a summary names.
 const NAMED: usize = 20;
+/// The most characters of a failure's reason: it is already shortened, and names the call that returns all of it.
+const REASON_CHARS: usize = 600;
 
 /// The `finish` parameter of a batch: the task to create for its end.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -85,12 +88,17 @@ pub(in crate::ops) fn hold_finish_task(tx: &dyn StoreWrite, batch: &Batch) -> Re
 
 /// The result of a batch in a few lines: counts, categories, chunks that are not done, failures.
 fn summary(tx: &dyn StoreWrite, task: &Task, batch: &Batch) -> Result<String> {
-    let mut text =
-        format!("Batch {} ({}) is {}: {}\n", task.id, task.title, task.status, batch.totals_sentence());
+    let mut text = format!(
+        "Batch {} ({}) is {}: {}\n",
+        task.id,
+        excerpt(&task.title),
+        task.status,
+        batch.totals_sentence()
+    );
     // Writing to a String cannot fail.
     let categories = tx.category_counts(task.row)?;
     for (name, count) in categories.iter().take(NAMED) {
-        let _ = write!(text, "\n- {name}: {count}");
+        let _ = write!(text, "\n- {}: {count}", excerpt(name));
     }
     if categories.len() > NAMED {
         let items: u64 = categories.iter().skip(NAMED).map(|(_, count)| count).sum();
@@ -100,7 +108,7 @@ fn summary(tx: &dyn StoreWrite, task: &Task, batch: &Batch) -> Result<String> {
     for_each_chunk(tx, task.row, 0, |_, chunk| {
         if chunk.status != Status::Done {
             named += 1;
-            let _ = write!(text, "\n- chunk {} ({}) is {}", chunk.id, chunk.title, chunk.status);
+            let _ = write!(text, "\n- chunk {} ({}) is {}", chunk.id, excerpt(&chunk.title), chunk.status);
         }
         Ok(named < NAMED)
     })?;
@@ -109,8 +117,13 @@ fn summary(tx: &dyn StoreWrite, task: &Task, batch: &Batch) -> Result<String> {
     }
     let failed = failures(tx, task, NAMED)?;
     for failure in &failed {
-        let _ = write!(text, "\n- failed: {}", failure.item.as_deref().unwrap_or(&failure.chunk));
-        let _ = write!(text, ": {}", failure.reason.lines().next().unwrap_or_default());
+        // Text of a worker stays on its line.
+        let reason = visible_excerpt(failure.reason.lines().next().unwrap_or_default(), REASON_CHARS);
+        let _ = write!(
+            text,
+            "\n- failed: {}: {reason}",
+            excerpt(failure.item.as_deref().unwrap_or(&failure.chunk))
+        );
     }
     if batch.counts.failed > failed.len() as u64 {
         let _ = write!(

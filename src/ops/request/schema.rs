@@ -5,12 +5,6 @@ use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, Schema};
 use serde_json::{Map, Value, json};
 
-/// A list of more words than this is part of the schema only where the operation asks for it; a wrong word is
-/// refused with the list.
-const FEW_WORDS: usize = 4;
-/// A range of more values than this is checked, but not part of the schema: requests rarely come near its ends.
-const FEW_VALUES: i64 = 10;
-
 fn generate<T: JsonSchema>(output: bool) -> Map<String, Value> {
     let mut settings = SchemaSettings::draft2020_12().with(|settings| {
         settings.inline_subschemas = true;
@@ -26,9 +20,9 @@ fn generate<T: JsonSchema>(output: bool) -> Map<String, Value> {
     }
 }
 
-/// A request's schema: types, defaults and descriptions. Long lists of words and ranges are left out unless
-/// `all_words` is set.
-pub(in crate::ops) fn input<T: JsonSchema>(all_words: bool) -> Value {
+/// A request's schema: types, words and descriptions. The descriptions say what the bounds and defaults are, because many
+/// clients drop them from a schema.
+pub(in crate::ops) fn input<T: JsonSchema>() -> Value {
     let mut schema = generate::<T>(false);
     schema.remove("title");
     schema.remove("description");
@@ -38,10 +32,7 @@ pub(in crate::ops) fn input<T: JsonSchema>(all_words: bool) -> Value {
     slim(&mut value);
     if let Some(Value::Object(properties)) = value.get_mut("properties") {
         properties.values_mut().for_each(open_objects);
-        properties.values_mut().for_each(drop_object_default);
-        if !all_words {
-            properties.values_mut().for_each(drop_bounds);
-        }
+        properties.values_mut().for_each(drop_default);
     }
     value
 }
@@ -49,16 +40,6 @@ pub(in crate::ops) fn input<T: JsonSchema>(all_words: bool) -> Value {
 /// The types of a request's parameters, for the conversion of arguments.
 pub(in crate::ops) fn parameter_types<T: JsonSchema>() -> Value {
     Value::Object(generate::<T>(false))
-}
-
-/// Removes a long list of words, and a range, from a parameter's schema.
-pub(crate) fn drop_bounds(field: &mut Value) {
-    let Value::Object(field) = field else { return };
-    if field.get("enum").and_then(Value::as_array).is_some_and(|words| words.len() > FEW_WORDS) {
-        field.remove("enum");
-    }
-    field.remove("minimum");
-    field.remove("maximum");
 }
 
 /// Removes what closes nested objects: deserialization refuses unknown fields by name anyway.
@@ -75,12 +56,11 @@ fn open_objects(field: &mut Value) {
     }
 }
 
-/// Removes the default of an object. AutoGen loses the description of an object that has one.
-fn drop_object_default(field: &mut Value) {
-    if let Value::Object(field) = field
-        && field.get("default").is_some_and(Value::is_object)
-    {
-        field.remove("default");
+/// Removes the default of a parameter, which its description says. Fields of objects keep theirs: LangChain makes those
+/// without one required for Gemini. AutoGen loses the description of an object that has a default.
+fn drop_default(parameter: &mut Value) {
+    if let Value::Object(parameter) = parameter {
+        parameter.remove("default");
     }
 }
 
@@ -151,8 +131,7 @@ fn drop_comments(schema: &mut Value) {
     }
 }
 
-/// Removes what a model does not need: nullability (null counts as absent), formats, and defaults that equal
-/// leaving the parameter out.
+/// Removes what a model does not need: nullability (null counts as absent), formats, and bounds, which descriptions say.
 fn slim(value: &mut Value) {
     match value {
         Value::Object(map) => {
@@ -176,17 +155,17 @@ fn slim(value: &mut Value) {
             if let Some(Value::Array(choices)) = map.get_mut("enum") {
                 choices.retain(|choice| !choice.is_null());
             }
-            map.remove("format");
-            if map.get("maximum").and_then(Value::as_i64).is_some_and(|maximum| maximum > FEW_VALUES) {
-                map.remove("maximum");
-                map.remove("minimum");
+            for name in ["format", "minimum", "maximum"] {
+                map.remove(name);
             }
-            let as_absent = [Value::Null, json!(false), json!([]), json!(""), json!(0)];
-            if map.get("default").is_some_and(|default| as_absent.contains(default)) {
-                map.remove("default");
-            }
-            for (_, inner) in map.iter_mut() {
-                slim(inner);
+            for (name, inner) in map.iter_mut() {
+                match inner {
+                    // A property may have the name of one of the keywords above.
+                    Value::Object(properties) if name == "properties" => {
+                        properties.values_mut().for_each(slim);
+                    }
+                    _ => slim(inner),
+                }
             }
         }
         Value::Array(values) => values.iter_mut().for_each(slim),

@@ -324,7 +324,7 @@ mod tests {
         tokens_in tokens_out cost force summary worker lease_seconds reason hours dry_run query instructions items source \
         key on_bad_item split max_chunk steps checkpoint review auto_approve_after resources on_conflict in_doubt \
         max_parallel max_attempts max_failures finish view chunks_after chunk chunks decision categories note reviewer \
-        action retry replace_body next all batches_after";
+        action retry replace_body next all batches_after part offset";
 
     #[test]
     fn each_parameter_is_known_as_an_id_a_project_or_neither() {

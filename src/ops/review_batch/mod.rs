@@ -33,6 +33,7 @@ pub struct ReviewBatch {
     #[arg(long)]
     id: TaskId,
     /// Chunk id, or several: 1,3-5; default: all in review
+    #[schemars(description = "Several: 1,3-5; default all in review")]
     #[arg(long, help = "Chunk id or number, or several: 1,2,5 or 1-5; default: all in review")]
     chunk: Option<ChunkList>,
     /// reject: final; redo: worked again. Default: ask the user

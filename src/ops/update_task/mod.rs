@@ -38,16 +38,20 @@ pub struct UpdateTask {
     #[arg(long)]
     id: TaskId,
     /// New title
+    #[schemars(description = "Title")]
     #[arg(long)]
     task_title: Option<LineText>,
     /// New type
+    #[schemars(description = "Type")]
     #[serde(rename = "type")]
     #[arg(long = "type")]
     task_type: Option<TaskType>,
     /// in_progress claims it for assignee; done completes it
+    #[schemars(description = "in_progress claims it")]
     #[arg(long)]
     status: Option<Status>,
     /// 0 (critical) to 4
+    #[schemars(description = "0 to 4")]
     #[arg(long)]
     priority: Option<Priority>,
     /// Smaller first
@@ -58,66 +62,86 @@ pub struct UpdateTask {
     )]
     order: Option<Order>,
     /// New parent task id
+    #[schemars(description = "Task id")]
     #[arg(long)]
     parent: Option<String>,
     /// Ids that must be done first
+    #[schemars(description = "Ids; block it")]
     #[arg(long, value_delimiter = ',')]
     depends_on: Option<Vec<TaskId>>,
     /// Ids that should be done first
+    #[schemars(description = "Ids; do not block it")]
     #[arg(long, value_delimiter = ',')]
     soft_depends_on: Option<Vec<TaskId>>,
     /// YYYY-MM-DD or RFC 3339
+    #[schemars(description = "Date")]
     #[arg(long)]
     due: Option<LineText>,
     /// New project
+    #[schemars(description = "Project")]
     #[arg(long)]
     project: Option<LineText>,
     /// New tags
+    #[schemars(description = "Tags")]
     #[arg(long, value_delimiter = ',')]
     tags: Option<Vec<LineText>>,
-    /// Effort
+    /// Estimated effort
+    #[schemars(description = "Estimate")]
     #[arg(long)]
     effort: Option<LineText>,
     /// Place or tool it needs
+    #[schemars(description = "Place, tool")]
     #[arg(long)]
     context: Option<LineText>,
     /// Worker name
+    #[schemars(description = "Worker")]
     #[arg(long)]
     assignee: Option<LineText>,
     /// Judgment it needs
+    #[schemars(description = "Judgment")]
     #[arg(long, help = "How much judgment the task needs")]
     complexity: Option<Clearable<Complexity>>,
     /// Receipt to append
+    #[schemars(description = "Receipt, to 64 KiB")]
     #[arg(long)]
     body: Option<ReceiptText>,
     /// claim.token of your claim
+    #[schemars(description = "claim.token")]
     #[arg(long)]
     claim: Option<Token>,
-    /// Key of the item
+    /// Key of the item reported on
+    #[schemars(description = "Item key")]
     #[arg(long)]
     item: Option<LineText>,
     /// With item; started: before you act
+    #[schemars(description = "Of item; started: before you act")]
     #[arg(long, help = "Result of the item; started announces an action before you do it")]
     outcome: Option<ItemReport>,
-    /// Its category
+    /// Category of the item
+    #[schemars(description = "Of item")]
     #[arg(long)]
     category: Option<LineText>,
     /// Model used
+    #[schemars(description = "Model")]
     #[arg(long)]
     model: Option<LineText>,
     /// Tokens read
+    #[schemars(description = "Read")]
     #[arg(long)]
     tokens_in: Option<Tokens>,
     /// Tokens written
+    #[schemars(description = "Written")]
     #[arg(long)]
     tokens_out: Option<Tokens>,
     /// Cost of the work
+    #[schemars(description = "Cost")]
     #[arg(long)]
     cost: Option<Money>,
     /// Idempotency key
     #[arg(long, help = "A repeated call with the same key returns the first reply")]
     request_key: Option<LineText>,
     /// Override the checks; recorded
+    #[schemars(description = "Skip checks")]
     #[serde(default)]
     #[arg(long, help = "Skip the checks; the receipt records it", num_args = 0..=1, default_value = "false", default_missing_value = "true")]
     force: bool,
@@ -135,9 +159,8 @@ pub struct UpdateTask {
 impl Operation for UpdateTask {
     const NAME: &'static str = "update_task";
     const TITLE: &'static str = "Update a task";
-    const DESCRIPTION: &'static str = "Append a receipt (body, item), claim (status=in_progress) or change fields: an empty value clears, a list replaces.";
+    const DESCRIPTION: &'static str = "Append a receipt (body, item), claim (status=in_progress) or change fields; empty clears, a list replaces.";
     const EFFECT: Effect = Effect::Write;
-    const ALL_WORDS: bool = true;
     const POSITIONAL: &'static str = "id";
     const CLEARABLE: &'static [&'static str] = &[
         "parent",

@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::in_doubt::begun_by;
+use super::page_bytes::json_bytes;
 use crate::error::Result;
 use crate::model::batch::{Batch, Chunk, StoredItem};
 use crate::model::claim::Claim;
@@ -211,7 +212,7 @@ impl ItemReader<'_> {
                 let position = item.position;
                 if self.filter.matches(&item) {
                     let row = self.row(chunk, task, item)?;
-                    *length += serde_json::to_string(&row).map_or(0, |text| text.len());
+                    *length += json_bytes(&row);
                     if page.items.len() == ITEMS || (!page.items.is_empty() && *length > MAX_REPLY_CHARS) {
                         page.next = Some((chunk.number - 1, after));
                         return Ok(());

@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::shorten::shorten_to_bytes;
 use crate::error::{Error, Result};
 use crate::model::cost::{CostGroup, CostSum};
 use crate::model::task::RowId;
@@ -11,6 +12,8 @@ use crate::store::StoreRead;
 
 /// The most workers, categories and models that are shown: the most expensive ones.
 const SHOWN: usize = 20;
+/// The most bytes of a name.
+const NAME_BYTES: usize = 120;
 
 /// The cost of a batch, added up from its receipts.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
@@ -52,7 +55,7 @@ impl SpentView {
             if map.len() < SHOWN {
                 let spent = serde_json::to_value(spent)
                     .map_err(|error| Error::internal("a cost could not be written as JSON", error))?;
-                map.insert(name, spent);
+                map.insert(shorten_to_bytes(name, NAME_BYTES), spent);
             }
         }
         Ok(self)

@@ -4,11 +4,14 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::page_bytes::fitting;
-use super::shorten::shorten_receipt;
+use super::shorten::{shorten_receipt, shorten_to};
 use crate::error::{Error, Result};
 use crate::model::status::Status;
 use crate::model::task::Task;
 use crate::store::{StoreRead, TaskFilter};
+
+/// The most characters of the reasons of earlier attempts.
+const EARLIER_CHARS: usize = 1_000;
 
 /// A failed, blocked or rejected chunk, or a failed item.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -39,7 +42,7 @@ pub(in crate::ops) fn failures(tx: &dyn StoreRead, batch: &Task, max: usize) -> 
         let is_new = |line: &&str| !reason.contains(line.trim_end_matches('…'));
         let earlier = reasons.lines().filter(is_new).collect::<Vec<_>>().join(" ");
         if !earlier.is_empty() {
-            reason = format!("{reason} Earlier attempts: {earlier}");
+            reason = format!("{reason} Earlier attempts: {}", shorten_to(earlier, EARLIER_CHARS));
         }
         failures.push(FailureView { chunk: chunk.id.to_string(), item: None, reason });
     }

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use super::batch::categories;
 use crate::error::{Error, Result};
+use crate::model::author::name_with_kind;
 use crate::model::hidden::escape_hidden;
 use crate::model::id::TaskId;
 use crate::model::text::excerpt;
@@ -67,25 +68,33 @@ fn try_write_chunk(session: &Session, chunk: &TaskId) -> Result<()> {
     Ok(())
 }
 
+/// A name as a column of a line: it cannot contain the separator of columns.
+fn column(name: &str) -> String {
+    excerpt(name).replace('|', "\\|")
+}
+
 fn read_chunk(tx: &dyn StoreRead, id: &TaskId) -> Result<Option<ChunkFiles>> {
     let task = tx.task(id)?;
     let Some(chunk) = tx.chunk(&task)? else { return Ok(None) };
     let mut details = format!("# {}\n\n", excerpt(&task.title));
     for_each_item(tx, task.row, |item| {
-        let key = excerpt(&item.key);
+        let key = column(&item.key);
         // Writing to a String cannot fail.
         let _ = match &item.settled {
             None => writeln!(details, "- {key} | not processed"),
             Some(settled) => {
-                let text =
-                    tx.receipt(task.row, settled.receipt)?.map(|receipt| receipt.text).unwrap_or_default();
+                let (author, text) = match tx.receipt(task.row, settled.receipt)? {
+                    Some(receipt) => (name_with_kind(&receipt.author, receipt.author_kind), receipt.text),
+                    None => <(String, String)>::default(),
+                };
                 let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
                 let category = settled.category.as_deref().unwrap_or(settled.outcome.as_str());
                 writeln!(
                     details,
-                    "- {key} | {} | {} | {}",
+                    "- {key} | {} | {} | {} | {}",
                     settled.outcome,
-                    excerpt(category),
+                    column(category),
+                    column(&author),
                     escape_hidden(&line)
                 )
             }

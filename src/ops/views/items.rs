@@ -5,10 +5,11 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::in_doubt::{DoubtView, describe_doubt};
+use super::page_bytes::json_bytes;
+use super::part::Part;
 use crate::error::{Code, Error, Result};
 use crate::model::batch::{Chunk, StoredItem};
 use crate::model::exact_json::parse_exact;
-use crate::model::limits::MAX_REPLY_CHARS;
 use crate::model::step::Steps;
 use crate::model::task::Task;
 use crate::model::text::excerpt;
@@ -28,39 +29,127 @@ pub struct ItemView {
     /// Its outcome and category in earlier steps, by the steps' names.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub earlier_steps: Option<Map<String, Value>>,
+    /// What is left out because the item is too large, as in `fields.body`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub left_out: Vec<String>,
+    /// The call that returns the whole item, if something is left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub whole: Option<String>,
 }
 
 /// Items as a worker sees them, and the position after which the next page starts.
 pub type ItemsPage = (Vec<ItemView>, Option<u64>);
 
-/// A page of a chunk's items without an outcome. The page ends at `limit` items or when the reply grows too long.
+/// What a reply says if an item is too large for it.
+pub(in crate::ops) const ITEMS_LEFT_OUT: &str = "; an item with left_out is too large for this reply: the call in its field whole returns all of it, in pages";
+/// How many items are read at once: each may be large.
+const READ_AT_ONCE: usize = 20;
+/// The most bytes of the results of earlier steps in an item that is too large.
+const EARLIER_BYTES: usize = 1_000;
+/// The most bytes of the names of what is left out.
+const NAMES_BYTES: usize = 1_000;
+
+/// A page of a chunk's items without an outcome. The page ends at `limit` items, or before `max_bytes`. An item that is
+/// larger by itself is shown without its largest fields.
 pub(in crate::ops) fn open_items(
     tx: &dyn StoreRead,
     task: &Task,
     chunk: &Chunk,
     after: u64,
     limit: usize,
+    max_bytes: usize,
 ) -> Result<ItemsPage> {
     let steps = if chunk.step > 0 { tx.batch(chunk.batch_row)?.map(|batch| batch.steps) } else { None };
-    let mut items = Vec::new();
-    let mut length = 0;
-    let mut last = after;
-    for (count, item) in tx.items(chunk.row, after, limit + 1, true)?.into_iter().enumerate() {
-        let (position, step) = (item.position, item.step);
-        let in_doubt = describe_doubt(tx, task, chunk, &item)?;
-        let earlier_steps = match steps.as_ref().filter(|_| step > 0) {
-            Some(steps) => Some(earlier_steps(tx, chunk, steps, position)?),
-            None => None,
-        };
-        let item = ItemView { fields: fields(&item)?, key: item.key, in_doubt, earlier_steps };
-        length += serde_json::to_string(&item).map_or(0, |text| text.len());
-        if count == limit || (count > 0 && length > MAX_REPLY_CHARS) {
-            return Ok((items, Some(last)));
+    let (mut items, mut bytes, mut last) = (Vec::new(), 0, after);
+    loop {
+        let read = tx.items(chunk.row, last, READ_AT_ONCE, true)?;
+        let is_end = read.len() < READ_AT_ONCE;
+        for item in read {
+            let position = item.position;
+            let mut item = view(tx, task, chunk, steps.as_ref(), item)?;
+            leave_out(&mut item, task, max_bytes);
+            bytes += json_bytes(&item);
+            if items.len() == limit || (!items.is_empty() && bytes > max_bytes) {
+                return Ok((items, Some(last)));
+            }
+            items.push(item);
+            last = position;
         }
-        items.push(item);
-        last = position;
+        if is_end {
+            return Ok((items, None));
+        }
     }
-    Ok((items, None))
+}
+
+/// The whole item of a chunk with this key, also if it has an outcome.
+///
+/// # Errors
+/// `not_found`.
+pub(in crate::ops) fn open_item(tx: &dyn StoreRead, task: &Task, key: &str) -> Result<ItemView> {
+    let none = || {
+        Error::not_found(format!(
+            "part: task {0} has no item '{1}'; get_task(id=\"{0}\") shows its open items",
+            task.id,
+            excerpt(key)
+        ))
+    };
+    let chunk = tx.chunk(task)?.ok_or_else(none)?;
+    let item = tx.item(chunk.batch_row, key)?.filter(|item| item.chunk_row == chunk.row).ok_or_else(none)?;
+    let steps = if chunk.step > 0 { tx.batch(chunk.batch_row)?.map(|batch| batch.steps) } else { None };
+    view(tx, task, &chunk, steps.as_ref(), item)
+}
+
+fn view(
+    tx: &dyn StoreRead,
+    task: &Task,
+    chunk: &Chunk,
+    steps: Option<&Steps>,
+    item: StoredItem,
+) -> Result<ItemView> {
+    let in_doubt = describe_doubt(tx, task, chunk, &item)?;
+    let earlier_steps = match steps.filter(|_| item.step > 0) {
+        Some(steps) => Some(earlier_steps(tx, chunk, steps, item.position)?),
+        None => None,
+    };
+    let fields = fields(&item)?;
+    Ok(ItemView { fields, key: item.key, in_doubt, earlier_steps, left_out: Vec::new(), whole: None })
+}
+
+/// Leaves out the largest fields of an item that has more than `max_bytes`, and names them.
+fn leave_out(item: &mut ItemView, task: &Task, max_bytes: usize) {
+    if json_bytes(item) <= max_bytes {
+        return;
+    }
+    item.whole = Some(Part::Item(item.key.clone()).call(&task.id));
+    let mut names = Vec::new();
+    if item.earlier_steps.as_ref().is_some_and(|steps| json_bytes(steps) > EARLIER_BYTES) {
+        item.earlier_steps = None;
+        names.push("earlier_steps".to_owned());
+    }
+    let of_fields = max_bytes / 2;
+    let mut kept = 0;
+    item.fields.retain(|name, value| {
+        let bytes = name.len() + json_bytes(value);
+        let fits = bytes <= of_fields / 4 && kept + bytes <= of_fields;
+        if fits {
+            kept += bytes;
+        } else {
+            names.push(format!("fields.{name}"));
+        }
+        fits
+    });
+    let mut bytes = 0;
+    let named = names.iter().take_while(|name| {
+        bytes += json_bytes(name);
+        bytes <= NAMES_BYTES
+    });
+    let named = named.count();
+    let unnamed = names.len() - named;
+    names.truncate(named);
+    if unnamed > 0 {
+        names.push(format!("{unnamed} more"));
+    }
+    item.left_out = names;
 }
 
 /// An item's outcome and category in the earlier steps, by the steps' names.

@@ -3,6 +3,7 @@
 use crate::error::{Code, Error, Result};
 use crate::model::status::Status;
 use crate::model::task::Task;
+use crate::model::text::quoted_name;
 use crate::model::timestamp::Timestamp;
 use crate::store::{StoreRead, TaskFilter};
 
@@ -82,8 +83,9 @@ fn open_dependency(tx: &dyn StoreRead, tasks: &[Task]) -> Result<Option<String>>
             match dependency.live_claim(tx.now()) {
                 Some(claim) => {
                     return Ok(Some(format!(
-                        "{waits}, which '{}' is working on; {id} becomes free at {} if that worker is dead",
-                        claim.worker, claim.expires_at
+                        "{waits}, which {} is working on; {id} becomes free at {} if that worker is dead",
+                        quoted_name(&claim.worker),
+                        claim.expires_at
                     )));
                 }
                 None => idle = idle.or_else(|| Some(format!("{waits}, which is {}", dependency.status))),
@@ -101,7 +103,8 @@ fn free_at(tasks: &[Task], time: Timestamp) -> String {
         (task.status == Status::InProgress).then_some((task, claim))
     });
     if let Some((task, claim)) = claimed {
-        return format!("{} becomes free at {time} if its worker '{}' is dead", named(task), claim.worker);
+        let worker = quoted_name(&claim.worker);
+        return format!("{} becomes free at {time} if its worker {worker} is dead", named(task));
     }
     match tasks.iter().find(|task| task.backoff_until == Some(time)) {
         Some(task) => format!("{} failed and can be claimed again at {time}", named(task)),

@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::attention::{count_needing_person, more, needs_person};
 use super::next_call::{NextCall, POLLING, next_call, stalled_chunks};
+use super::shorten::shorten_to_bytes;
 use crate::error::Result;
 use crate::model::batch::{Batch, BatchStatus};
 use crate::model::field::visible_excerpt;
@@ -157,7 +158,7 @@ pub(in crate::ops) fn listed_batch(tx: &dyn StoreRead, task: &Task, batch: &Batc
     let status = batch_status(tx, task, batch)?;
     Ok(OpenBatch {
         id: task.id.to_string(),
-        title: short_title(&task.title),
+        title: shorten_to_bytes(visible_excerpt(&task.title, TITLE_CHARS), TITLE_BYTES),
         status: status.to_string(),
         processed: batch.counts.processed(),
         total: batch.counts.total,
@@ -175,15 +176,4 @@ fn ended_at(tx: &dyn StoreRead, task: &Task, status: BatchStatus) -> Result<Time
         _ => receipt.is_by_system() && receipt.text.starts_with("Batch "),
     };
     Ok(receipts.iter().rev().find(records_end).map_or(task.updated, |receipt| receipt.at))
-}
-
-/// The start of a title, in at most 44 bytes.
-fn short_title(title: &str) -> String {
-    let title = visible_excerpt(title, TITLE_CHARS);
-    if title.len() <= TITLE_BYTES {
-        return title;
-    }
-    let longest = TITLE_BYTES - '…'.len_utf8();
-    let end = title.char_indices().map(|(at, _)| at).take_while(|at| *at <= longest).last().unwrap_or(0);
-    format!("{}…", &title[..end])
 }

@@ -2,14 +2,22 @@
 
 use serde::Serialize;
 
+/// The most bytes of a reply that reads: a little less than 64 kB, for what is added at the end.
+pub(in crate::ops) const REPLY_BYTES: usize = 61_000;
+
 /// The most bytes of the values of a page. A reply has under 64 kB, and says more than its page.
 const PAGE_BYTES: usize = 48_000;
+
+/// The bytes of a value as JSON.
+pub(in crate::ops) fn json_bytes(value: &impl Serialize) -> usize {
+    serde_json::to_string(value).map_or(0, |text| text.len())
+}
 
 /// How many of the first values fit into a page: at least one, so that every page makes progress.
 pub(in crate::ops) fn fitting<T: Serialize>(values: &[T]) -> usize {
     let mut bytes = 0;
     let fits = values.iter().take_while(|value| {
-        bytes += serde_json::to_string(value).map_or(0, |text| text.len());
+        bytes += json_bytes(value);
         bytes <= PAGE_BYTES
     });
     fits.count().max(1).min(values.len())

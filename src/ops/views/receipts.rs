@@ -4,8 +4,10 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::batch_items::ItemFilter;
+use super::page_bytes::fitting;
 use super::shorten::shorten_receipt_to;
 use crate::error::Result;
+use crate::model::author::AuthorKind;
 use crate::model::field::visible_excerpt;
 use crate::model::id::TaskId;
 use crate::model::limits::PAGE_ROWS;
@@ -37,6 +39,9 @@ pub struct BatchReceipt {
     pub at: String,
     /// Who wrote the receipt.
     pub author: String,
+    /// What its author is; absent if the store does not know it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub author_kind: Option<AuthorKind>,
     /// The start of the text.
     pub text: String,
     /// The key of the item that the receipt reports on.
@@ -72,20 +77,30 @@ pub(in crate::ops) fn receipts(
     since: Option<u64>,
     filter: &ItemFilter,
 ) -> Result<ReceiptPage> {
-    let (found, last, has_earlier) = match since {
+    let views = |found: Vec<NumberedReceipt>| -> Vec<(u64, BatchReceipt)> {
+        found.into_iter().map(|(change, task, receipt)| (change, view(batch, &task, receipt))).collect()
+    };
+    let (mut shown, last, has_earlier) = match since {
         None => {
             let (found, has_earlier) = latest_matching(tx, batch, filter)?;
-            (found, None, has_earlier)
+            let mut newest_first = views(found);
+            newest_first.reverse();
+            let fit = fitting(&newest_first);
+            let is_cut = fit < newest_first.len();
+            newest_first.truncate(fit);
+            newest_first.reverse();
+            (newest_first, None, has_earlier || is_cut)
         }
         Some(since) => {
-            let mut found = matching_since(tx, batch, since, filter)?;
-            let more = found.len() > RECEIPTS;
-            found.truncate(RECEIPTS);
-            let last = found.last().filter(|_| more).map(|(change, ..)| *change);
-            (found, last, false)
+            let mut shown = views(matching_since(tx, batch, since, filter)?);
+            let fit = fitting(&shown).min(RECEIPTS);
+            let more = shown.len() > fit;
+            shown.truncate(fit);
+            let last = shown.last().filter(|_| more).map(|(change, _)| *change);
+            (shown, last, false)
         }
     };
-    let receipts = found.into_iter().map(|(_, task, receipt)| view(batch, &task, receipt)).collect();
+    let receipts = shown.drain(..).map(|(_, receipt)| receipt).collect();
     Ok(ReceiptPage { receipts, last, has_earlier })
 }
 
@@ -133,6 +148,7 @@ fn view(batch: &Task, task: &TaskId, receipt: Receipt) -> BatchReceipt {
         number: receipt.number,
         at: receipt.at.to_string(),
         author: visible_excerpt(&receipt.author, NAME_CHARS),
+        author_kind: receipt.author_kind,
         text: shorten_receipt_to(receipt.text, TEXT_CHARS, task, receipt.number),
         // The key is not shortened: callers pass it to get_task and control_batch.
         item: receipt.item,

@@ -8,8 +8,9 @@ use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
 use super::batch::categories;
+use super::few_categories::sum_others;
 use super::in_doubt::started_at_and_by;
-use super::page_bytes::fitting;
+use super::page_bytes::{fitting, json_bytes};
 use super::shorten::{shorten_receipt, shorten_receipt_to};
 use crate::error::Result;
 use crate::model::batch::{Batch, Chunk};
@@ -30,6 +31,12 @@ const LISTED_ITEMS: usize = 100;
 const LISTED_RECEIPT_CHARS: usize = 1_000;
 /// The most items in doubt that are shown per chunk.
 const IN_DOUBT: usize = 20;
+/// The most bytes of the samples of a chunk.
+const SAMPLE_BYTES: usize = 20_000;
+/// The most bytes of a chunk's counts by category that are all shown.
+const CATEGORY_BYTES: usize = 4_000;
+/// The most bytes of the items in doubt of a chunk.
+const IN_DOUBT_BYTES: usize = 8_000;
 
 /// A chunk that waits for a decision.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
@@ -45,6 +52,10 @@ pub struct ReviewView {
     /// Some items of each category, or the items of the requested category in order. The choice of some depends only on
     /// the batch's id and the keys, so every caller sees the same items.
     pub samples: Vec<Sample>,
+    /// How many categories, the smallest ones, have no sample here: get_batch(view="items", chunk) lists every item with its
+    /// category.
+    #[serde(skip_serializing_if = "is_zero", default)]
+    pub unsampled_categories: u64,
     /// Items in doubt: approve settles them as done, redo opens them again.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub in_doubt: Vec<ItemInDoubt>,
@@ -163,6 +174,13 @@ impl CategoryReader<'_> {
 
     /// Adds the items of a chunk, until the page is full.
     fn add_items(&self, chunk: &Chunk, task: &Task, mut after: u64, page: &mut CategoryPage) -> Result<()> {
+        let categories = shown_categories(self.tx, chunk)?;
+        let head = task.title.len() + json_bytes(&categories) + 100;
+        if page.items > 0 && page.length + head > MAX_REPLY_CHARS {
+            page.next = Some((chunk.number - 1, after));
+            return Ok(());
+        }
+        page.length += head;
         let mut samples = Vec::new();
         'pages: loop {
             let items = self.tx.items(chunk.row, after, PAGE_ROWS, false)?;
@@ -197,8 +215,9 @@ impl CategoryReader<'_> {
                 chunk: task.id.to_string(),
                 title: task.title.clone(),
                 step: self.batch.steps.name(chunk.step).to_owned(),
-                categories: categories(self.tx, chunk.row)?,
+                categories,
                 samples,
+                unsampled_categories: 0,
                 in_doubt: Vec::new(),
                 more_in_doubt: 0,
             });
@@ -223,6 +242,46 @@ impl ReviewView {
     }
 }
 
+/// The items of each category with the smallest hashes: hash, key, and number of the receipt.
+type Candidates = BTreeMap<String, Vec<([u8; 32], String, u64)>>;
+
+/// The samples of a chunk, in the order of their categories, and the number of categories for which there is no room. The
+/// largest categories come first to the room.
+fn sample(
+    tx: &dyn StoreRead,
+    chunk: &Chunk,
+    task: &Task,
+    mut candidates: Candidates,
+) -> Result<(Vec<Sample>, u64)> {
+    let (mut samples, mut bytes, mut unsampled) = (Vec::new(), 0, 0);
+    for (category, _) in tx.category_counts(chunk.row)? {
+        let Some(of_category) = candidates.remove(&category) else { continue };
+        let of_category = of_category.into_iter().map(|(_, item, number)| {
+            let text = tx.receipt(chunk.row, number)?.map(|receipt| receipt.text).unwrap_or_default();
+            let receipt = shorten_receipt(text, &task.id, number);
+            Ok(Sample { item, category: category.clone(), receipt })
+        });
+        let of_category = of_category.collect::<Result<Vec<_>>>()?;
+        bytes += json_bytes(&of_category);
+        if bytes > SAMPLE_BYTES && !samples.is_empty() {
+            unsampled += 1;
+        } else {
+            samples.extend(of_category);
+        }
+    }
+    samples.sort_by(|a: &Sample, b: &Sample| a.category.cmp(&b.category));
+    Ok((samples, unsampled))
+}
+
+/// The counts by category of a chunk: all of them, or the largest and the sum of the others.
+fn shown_categories(tx: &dyn StoreRead, chunk: &Chunk) -> Result<Map<String, Value>> {
+    let mut counts = categories(tx, chunk.row)?;
+    if json_bytes(&counts) > CATEGORY_BYTES {
+        sum_others(&mut counts);
+    }
+    Ok(counts)
+}
+
 /// Reads one chunk in review for a reply.
 pub(in crate::ops) fn review(
     tx: &dyn StoreRead,
@@ -232,7 +291,7 @@ pub(in crate::ops) fn review(
     task: &Task,
 ) -> Result<ReviewView> {
     // The samples of a category are the items with the smallest hashes: anybody can repeat the selection.
-    let mut smallest: BTreeMap<String, Vec<([u8; 32], String, u64)>> = BTreeMap::new();
+    let mut smallest = Candidates::new();
     for_each_item(tx, chunk.row, |item| {
         let Some(settled) = item.settled.filter(|_| item.step == chunk.step) else { return Ok(()) };
         let hash = Sha256::digest(format!("{}\n{}", batch_task.id, item.key)).into();
@@ -243,27 +302,27 @@ pub(in crate::ops) fn review(
         of_category.truncate(SAMPLES);
         Ok(())
     })?;
-    let mut samples = Vec::new();
-    for (category, of_category) in smallest {
-        for (_, item, number) in of_category {
-            let text = tx.receipt(chunk.row, number)?.map(|receipt| receipt.text).unwrap_or_default();
-            let receipt = shorten_receipt(text, &task.id, number);
-            samples.push(Sample { item, category: category.clone(), receipt });
-        }
-    }
-    let mut in_doubt = Vec::new();
+    let (samples, unsampled_categories) = sample(tx, chunk, task, smallest)?;
+    let (mut in_doubt, mut bytes) = (Vec::new(), 0);
     let started = tx.started_items(chunk)?;
-    let more_in_doubt = started.len().saturating_sub(IN_DOUBT) as u64;
+    let count = started.len();
     for item in started.into_iter().take(IN_DOUBT) {
         let (since, by) = started_at_and_by(tx, chunk, &item)?;
-        in_doubt.push(ItemInDoubt { item: item.key, since, by });
+        let doubt = ItemInDoubt { item: item.key, since, by };
+        bytes += json_bytes(&doubt);
+        if bytes > IN_DOUBT_BYTES && !in_doubt.is_empty() {
+            break;
+        }
+        in_doubt.push(doubt);
     }
+    let more_in_doubt = (count - in_doubt.len()) as u64;
     Ok(ReviewView {
         chunk: task.id.to_string(),
         title: task.title.clone(),
         step: batch.steps.name(chunk.step).to_owned(),
-        categories: categories(tx, chunk.row)?,
+        categories: shown_categories(tx, chunk)?,
         samples,
+        unsampled_categories,
         in_doubt,
         more_in_doubt,
     })

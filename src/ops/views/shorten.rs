@@ -19,6 +19,18 @@ pub(in crate::ops) fn shorten_to(mut text: String, max: usize) -> String {
     text
 }
 
+/// The start of a text, in at most `max` bytes, with an ellipsis if the text is longer.
+pub(in crate::ops) fn shorten_to_bytes(mut text: String, max: usize) -> String {
+    if text.len() > max {
+        let longest = max.saturating_sub('…'.len_utf8());
+        let starts = text.char_indices().map(|(at, _)| at);
+        let end = starts.take_while(|at| *at <= longest).last().unwrap_or(0);
+        text.truncate(end);
+        text.push('…');
+    }
+    text
+}
+
 /// The first 300 characters of the receipt with this number on a task.
 pub(in crate::ops) fn shorten_receipt(text: String, task: &TaskId, number: u64) -> String {
     shorten_receipt_to(text, LISTED_CHARS, task, number)

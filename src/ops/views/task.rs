@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::page_bytes::json_bytes;
 use super::receipt::ReceiptView;
 use super::shorten::shorten_to;
 use crate::error::Result;
@@ -16,6 +17,8 @@ use crate::store::StoreRead;
 /// taken for the whole.
 const FIELD_BYTES: usize = 300;
 
+/// The most bytes of a list in a reply that reads tasks: titles and names can be long as well, and a page has many tasks.
+pub(in crate::ops) const LISTED_BYTES: usize = 1_000;
 /// The most bytes of a category in the reply to an item's receipt.
 const CATEGORY_BYTES: usize = 60;
 /// The most characters of a title that is too long.
@@ -69,9 +72,11 @@ pub struct TaskView {
     /// The body, or the start of it.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub body: Option<String>,
-    /// The number of receipts in the body.
-    pub receipts: u64,
-    /// The fields that are too long for this reply, and so are not as they are stored; get_task shows them.
+    /// The number of receipts in the body. `get_task` has the receipts themselves under this name.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub receipts: Option<u64>,
+    /// The fields that are too long for this reply, and so are not as they are stored; get_task shows them, the longest
+    /// ones with `part`.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub left_out: Vec<String>,
 }
@@ -101,30 +106,36 @@ impl TaskView {
             created: task.created.to_string(),
             updated: task.updated.to_string(),
             body: None,
-            receipts: task.receipt_count,
+            receipts: Some(task.receipt_count),
             left_out: Vec::new(),
         })
     }
 
     /// A task with the start of its body.
     pub(in crate::ops) fn listed(tx: &dyn StoreRead, task: &Task) -> Result<Self> {
-        let preview = shorten_to(tx.preview(task.row, PREVIEW_CHARS + 1)?, PREVIEW_CHARS);
-        Ok(TaskView { body: Some(preview), ..TaskView::compact(tx, task)? })
+        let body = tx.body_start(task.row, PREVIEW_CHARS + 1)?.shown(PREVIEW_CHARS);
+        let mut view = TaskView { body: Some(body), ..TaskView::compact(tx, task)? };
+        view.leave_out_long_lists(LISTED_BYTES);
+        Ok(view)
     }
 
-    /// Leaves out long fields and names them, so that the reply to a write stays small and never misreports.
-    pub(in crate::ops) fn leave_out_long_fields(&mut self) {
-        let is_long = |texts: &[String]| texts.iter().map(|text| text.len() + 3).sum::<usize>() > FIELD_BYTES;
+    /// Leaves out lists of more than `max_bytes` and names them.
+    pub(in crate::ops) fn leave_out_long_lists(&mut self, max_bytes: usize) {
         for (name, list) in [
             ("depends_on", &mut self.depends_on),
             ("soft_depends_on", &mut self.soft_depends_on),
             ("tags", &mut self.tags),
         ] {
-            if is_long(list) {
+            if json_bytes(list) > max_bytes {
                 list.clear();
                 self.left_out.push(name.to_owned());
             }
         }
+    }
+
+    /// Leaves out long fields and names them, so that the reply to a write stays small and never misreports.
+    pub(in crate::ops) fn leave_out_long_fields(&mut self) {
+        self.leave_out_long_lists(FIELD_BYTES);
         for (name, text) in [
             ("project", &mut self.project),
             ("assignee", &mut self.assignee),
@@ -142,6 +153,14 @@ impl TaskView {
             self.left_out.push("title".to_owned());
         }
     }
+}
+
+/// The end of the message of a reply that lists tasks: how to read fields that are left out.
+pub(in crate::ops) fn left_out_note(tasks: &[TaskView]) -> &'static str {
+    if tasks.iter().all(|task| task.left_out.is_empty()) {
+        return "";
+    }
+    "; fields in left_out are too long for a list: get_task(id, part=FIELD) returns them"
 }
 
 /// The reply of an operation that changes one task.

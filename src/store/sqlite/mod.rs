@@ -4,6 +4,7 @@ mod batches;
 mod bulk;
 mod completion;
 mod connection;
+mod contents;
 mod cost;
 mod count_check;
 mod files;

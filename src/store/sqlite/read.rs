@@ -2,11 +2,13 @@
 
 use rusqlite::params;
 
+use super::contents;
 use super::count_check;
 use super::rows::{self, batch_columns, item_columns, receipt_columns, task_columns};
 use super::tx::Tx;
 use crate::error::{Error, Result};
 use crate::model::batch::{Batch, Chunk, StoredItem};
+use crate::model::body::BodyStart;
 use crate::model::content_hash::ContentHash;
 use crate::model::id::TaskId;
 use crate::model::limits::MAX_LEASE_AHEAD_SECONDS;
@@ -114,6 +116,17 @@ impl StoreRead for Tx<'_> {
         )
     }
 
+    fn count_children_with_status_changed_since(&self, parent: RowId, since: u64) -> Result<u64> {
+        Ok(self
+            .first(
+                "SELECT count(*) FROM task t INDEXED BY task_by_change
+                  WHERE t.change_number > ?2 AND t.status_changed > ?2 AND t.parent = ?1",
+                params![parent, since],
+                |row| row.get(0),
+            )?
+            .unwrap_or_default())
+    }
+
     fn status_changed_at(&self, task: &Task) -> Result<Option<Timestamp>> {
         let latest = self.first(
             "SELECT updated_at FROM task WHERE row_id = ?1 AND status_changed = change_number",
@@ -206,14 +219,15 @@ impl StoreRead for Tx<'_> {
             .unwrap_or_default())
     }
 
-    fn preview(&self, row: RowId, chars: usize) -> Result<String> {
+    fn body_start(&self, row: RowId, chars: usize) -> Result<BodyStart> {
         Ok(self
             .first(
-                "SELECT CASE WHEN t.initial_text <> '' THEN substr(t.initial_text, 1, ?2)
-                        ELSE ifnull((SELECT substr(r.text, 1, ?2) FROM receipt r WHERE r.task = t.row_id AND r.number = 1), '') END
-                   FROM task t WHERE t.row_id = ?1",
+                "SELECT CASE WHEN r.number IS NULL THEN substr(t.initial_text, 1, ?2) ELSE substr(r.text, 1, ?2) END,
+                        r.author, r.author_kind
+                   FROM task t LEFT JOIN receipt r ON t.initial_text = '' AND r.task = t.row_id AND r.number = 1
+                  WHERE t.row_id = ?1",
                 params![row, chars],
-                |row| row.get(0),
+                rows::body_start,
             )?
             .unwrap_or_default())
     }
@@ -231,25 +245,11 @@ impl StoreRead for Tx<'_> {
     }
 
     fn content_hash(&self, task: &Task) -> Result<Option<ContentHash>> {
-        let sql = if task.is_chunk {
-            "SELECT items_hash FROM chunk WHERE task = ?1"
-        } else {
-            "SELECT content_hash FROM task WHERE row_id = ?1"
-        };
-        Ok(self.first(sql, [task.row], |row| row.get(0))?.flatten())
+        contents::content_hash(self, task)
     }
 
     fn items_bytes(&self, project: Option<Option<&str>>) -> Result<u64> {
-        let sum = match project {
-            // Reads the index `batch_by_size` only.
-            None => self.first("SELECT ifnull(sum(items_bytes), 0) FROM batch", [], |row| row.get(0))?,
-            Some(project) => self.first(
-                "SELECT ifnull(sum(b.items_bytes), 0) FROM batch b JOIN task t ON t.row_id = b.task WHERE t.project IS ?1",
-                [project],
-                |row| row.get(0),
-            )?,
-        };
-        Ok(sum.unwrap_or(0))
+        contents::items_bytes(self, project)
     }
 
     fn person_names(&self) -> Result<Vec<String>> {

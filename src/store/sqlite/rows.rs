@@ -5,6 +5,7 @@ use rusqlite::{ErrorCode, Row as SqlRow};
 
 use crate::error::{Code, Error};
 use crate::model::batch::{Batch, Chunk, ItemCounts, Settled, StoredItem};
+use crate::model::body::BodyStart;
 use crate::model::claim::Claim;
 use crate::model::cost::{Cost, Money};
 use crate::model::id::{TaskId, Token};
@@ -156,6 +157,15 @@ pub(super) fn receipt(row: &SqlRow<'_>) -> rusqlite::Result<Receipt> {
         author_kind: optional_word(row, 13)?,
         decision: optional_word(row, 14)?,
     })
+}
+
+/// Reads the start of a body, and the author of the first receipt if it is the start.
+pub(super) fn body_start(row: &SqlRow<'_>) -> rusqlite::Result<BodyStart> {
+    let author = match row.get::<_, Option<String>>(1)? {
+        Some(name) => Some((name, optional_word(row, 2)?)),
+        None => None,
+    };
+    Ok(BodyStart { text: row.get(0)?, author })
 }
 
 fn counts(row: &SqlRow<'_>, column: usize) -> rusqlite::Result<ItemCounts> {

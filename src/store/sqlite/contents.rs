@@ -1,0 +1,30 @@
+//! Queries for the hashes and the sizes of what tasks, batches and chunks contain.
+
+use super::tx::Tx;
+use crate::error::Result;
+use crate::model::content_hash::ContentHash;
+use crate::model::task::Task;
+
+/// See [`crate::store::StoreRead::content_hash`].
+pub(super) fn content_hash(tx: &Tx<'_>, task: &Task) -> Result<Option<ContentHash>> {
+    let sql = if task.is_chunk {
+        "SELECT items_hash FROM chunk WHERE task = ?1"
+    } else {
+        "SELECT content_hash FROM task WHERE row_id = ?1"
+    };
+    Ok(tx.first(sql, [task.row], |row| row.get(0))?.flatten())
+}
+
+/// See [`crate::store::StoreRead::items_bytes`].
+pub(super) fn items_bytes(tx: &Tx<'_>, project: Option<Option<&str>>) -> Result<u64> {
+    let sum = match project {
+        // Reads the index `batch_by_size` only.
+        None => tx.first("SELECT ifnull(sum(items_bytes), 0) FROM batch", [], |row| row.get(0))?,
+        Some(project) => tx.first(
+            "SELECT ifnull(sum(b.items_bytes), 0) FROM batch b JOIN task t ON t.row_id = b.task WHERE t.project IS ?1",
+            [project],
+            |row| row.get(0),
+        )?,
+    };
+    Ok(sum.unwrap_or(0))
+}
