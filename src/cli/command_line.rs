@@ -21,6 +21,7 @@ use super::store_path::{existing_store_path, named_store_path};
 use super::subcommand::{Invocation, Subcommand};
 use crate::error::{Code, Error, Result};
 use crate::ops::{self, Entry};
+use crate::store::sqlite::sqlite_version;
 use crate::terminal::{hyphenated, is_closed_output, with_commands};
 
 /// The whole command line: all commands with their options and help texts.
@@ -51,10 +52,19 @@ fn without_hidden(command: Command) -> Command {
     }
 }
 
+/// The version of this program and of the SQLite in it, with the commit if the build knew it.
+fn version() -> String {
+    let (version, sqlite) = (env!("CARGO_PKG_VERSION"), sqlite_version());
+    match option_env!("TASKTALLY_BUILD_COMMIT") {
+        Some(commit) => format!("{version} (commit {commit}, SQLite {sqlite})"),
+        None => format!("{version} (SQLite {sqlite})"),
+    }
+}
+
 /// The program with its options for all commands.
 fn root() -> Command {
     Command::new("tasktally")
-        .version(env!("CARGO_PKG_VERSION"))
+        .version(version())
         .about("A task manager that many AI agents share")
         .subcommand_required(true)
         .arg_required_else_help(true)
