@@ -41,6 +41,16 @@ pub(super) fn visible_command() -> Command {
     root().subcommands(others.chain(operations).filter(|command| !command.is_hide_set()).map(without_hidden))
 }
 
+/// The same with their long help texts, for manual pages.
+pub(super) fn documented_command() -> Command {
+    let others = commands::ALL.iter().map(Subcommand::command);
+    let operations =
+        ops::ALL.iter().map(|entry| (entry.command)(Command::new(hyphenated(entry.name)).about(entry.title)));
+    // Manual pages name the version without what differs between builds.
+    let root = root().version(env!("CARGO_PKG_VERSION"));
+    root.subcommands(others.chain(operations).filter(|command| !command.is_hide_set()))
+}
+
 /// A command without its hidden options and subcommands. clap can hide them, but not remove them.
 fn without_hidden(command: Command) -> Command {
     let visible = Command::new(command.get_name().to_owned())

@@ -7,7 +7,7 @@ use clap::{Arg, Args, Command};
 use super::store_path::command_prefix;
 use super::subcommand::Subcommand;
 use super::{
-    backup, completions, config, connect, doctor, export, import, init, logs, manifest, prompt, report,
+    backup, completions, config, connect, doctor, export, import, init, logs, man, manifest, prompt, report,
     serve, verify,
 };
 use crate::{watch, work};
@@ -147,9 +147,15 @@ pub(super) static ALL: &[Subcommand] = &[
     }),
     Subcommand::new(
         "completions",
-        "Print the script with which bash, zsh or fish completes commands and options",
+        "Print the script with which a shell completes commands and options",
         completions::Completions::augment_args,
         |mut call| completions::run(&call.arguments()?, &mut call.out),
+    ),
+    Subcommand::new(
+        "man",
+        "Write a manual page for each command, or print the one of the program",
+        man::Man::augment_args,
+        |mut call| man::run(&call.arguments()?, &mut call.out),
     ),
     Subcommand::new(
         "manifest",

@@ -13,6 +13,7 @@ mod init;
 mod item_folders;
 mod log_printer;
 mod logs;
+mod man;
 mod manifest;
 mod open;
 mod positional;
