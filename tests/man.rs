@@ -22,7 +22,7 @@ fn every_command_has_a_page_that_groff_reads_without_a_warning() {
         let page = format!("tasktally-{}.1", entry.name.replace('_', "-"));
         assert!(pages.contains(&page), "{page}");
     }
-    for page in ["tasktally.1", "tasktally-run.1", "tasktally-config-check.1"] {
+    for page in ["tasktally.1", "tasktally-run.1", "tasktally-demo.1", "tasktally-config-check.1"] {
         assert!(pages.contains(page), "{page}");
     }
     let hidden =

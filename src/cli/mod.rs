@@ -6,6 +6,7 @@ mod commands;
 mod completions;
 mod config;
 mod connect;
+mod demo;
 mod doctor;
 mod export;
 mod import;

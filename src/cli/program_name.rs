@@ -1,9 +1,10 @@
 //! How a person calls this program, for the commands that are printed.
 
+use std::ffi::OsStr;
 use std::path::Path;
 
 use super::package_runner::PackageRunner;
-use crate::terminal::shell_path;
+use crate::terminal::{shell_path, shell_word};
 
 /// The name under which the program is installed.
 pub(super) const PROGRAM_NAME: &str = "tasktally";
@@ -14,6 +15,19 @@ pub(super) fn program_name() -> String {
         Ok(Some(runner)) => runner.words().join(" "),
         _ => PROGRAM_NAME.to_owned(),
     }
+}
+
+/// The program as this process was called: like [`program_name`], or by a path if a path was typed.
+pub(super) fn typed_name() -> String {
+    let typed = std::env::args_os().next().unwrap_or_default();
+    match PackageRunner::detect() {
+        Ok(None) if is_path(&typed) => shell_word(&typed.to_string_lossy()),
+        _ => program_name(),
+    }
+}
+
+fn is_path(word: &OsStr) -> bool {
+    word.as_encoded_bytes().contains(&b'/')
 }
 
 /// A program with the option that names this store.
