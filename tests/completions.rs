@@ -64,8 +64,25 @@ fn the_scripts_of_other_shells_are_read_by_these_shells() {
     }
 }
 
+/// PowerShell itself is not run: Debian has no package of it.
+#[test]
+fn the_script_for_powershell_registers_all_commands_and_options() {
+    let store = Store::new();
+    let text = std::fs::read_to_string(script(&store, "powershell")).unwrap();
+    assert!(text.contains("Register-ArgumentCompleter -Native -CommandName 'tasktally'"), "{text}");
+    for entry in tasktally::ops::ALL {
+        assert!(text.contains(&format!("'tasktally;{}' {{", entry.name.replace('_', "-"))), "{}", entry.name);
+    }
+    assert!(text.contains("'--timeout'") && !text.contains("supervisor-process"), "{text}");
+    assert_eq!(text.matches('{').count(), text.matches('}').count());
+}
+
 #[test]
 fn another_shell_is_refused_with_those_that_are_known() {
     let ran = Store::new().tasktally(["completions", "tcsh"]).code(2);
-    assert!(ran.stderr.contains("'tcsh' is not a valid shell; allowed: bash, zsh, fish"), "{}", ran.stderr);
+    assert!(
+        ran.stderr.contains("'tcsh' is not a valid shell; allowed: bash, zsh, fish, powershell"),
+        "{}",
+        ran.stderr
+    );
 }

@@ -22,6 +22,8 @@ fn worker_schemas() {
 fn help_texts() {
     for command in [
         "run",
+        "demo",
+        "init",
         "work",
         "prompt",
         "report",

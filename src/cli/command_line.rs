@@ -21,6 +21,7 @@ use super::store_path::{existing_store_path, named_store_path};
 use super::subcommand::{Invocation, Subcommand};
 use crate::error::{Code, Error, Result};
 use crate::ops::{self, Entry};
+use crate::store::sqlite::sqlite_version;
 use crate::terminal::{hyphenated, is_closed_output, with_commands};
 
 /// The whole command line: all commands with their options and help texts.
@@ -40,6 +41,16 @@ pub(super) fn visible_command() -> Command {
     root().subcommands(others.chain(operations).filter(|command| !command.is_hide_set()).map(without_hidden))
 }
 
+/// The same with their long help texts, for manual pages.
+pub(super) fn documented_command() -> Command {
+    let others = commands::ALL.iter().map(Subcommand::command);
+    let operations =
+        ops::ALL.iter().map(|entry| (entry.command)(Command::new(hyphenated(entry.name)).about(entry.title)));
+    // Manual pages name the version without what differs between builds.
+    let root = root().version(env!("CARGO_PKG_VERSION"));
+    root.subcommands(others.chain(operations).filter(|command| !command.is_hide_set()))
+}
+
 /// A command without its hidden options and subcommands. clap can hide them, but not remove them.
 fn without_hidden(command: Command) -> Command {
     let visible = Command::new(command.get_name().to_owned())
@@ -51,10 +62,19 @@ fn without_hidden(command: Command) -> Command {
     }
 }
 
+/// The version of this program and of the SQLite in it, with the commit if the build knew it.
+fn version() -> String {
+    let (version, sqlite) = (env!("CARGO_PKG_VERSION"), sqlite_version());
+    match option_env!("TASKTALLY_BUILD_COMMIT") {
+        Some(commit) => format!("{version} (commit {commit}, SQLite {sqlite})"),
+        None => format!("{version} (SQLite {sqlite})"),
+    }
+}
+
 /// The program with its options for all commands.
 fn root() -> Command {
     Command::new("tasktally")
-        .version(env!("CARGO_PKG_VERSION"))
+        .version(version())
         .about("A task manager that many AI agents share")
         .subcommand_required(true)
         .arg_required_else_help(true)

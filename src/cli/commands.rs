@@ -7,8 +7,8 @@ use clap::{Arg, Args, Command};
 use super::store_path::command_prefix;
 use super::subcommand::Subcommand;
 use super::{
-    backup, completions, config, connect, doctor, export, import, init, logs, manifest, prompt, report,
-    serve, verify,
+    backup, completions, config, connect, demo, doctor, export, import, init, logs, man, manifest, prompt,
+    report, serve, verify,
 };
 use crate::{watch, work};
 
@@ -25,6 +25,19 @@ pub(super) static ALL: &[Subcommand] = &[
             work::run(options, &session?.with_max_write_wait(None), &prefix, call.json)
         },
     ),
+    Subcommand::new(
+        "demo",
+        "See eight workers finish a batch, in a temporary store",
+        demo::Demo::augment_args,
+        demo::run,
+    ),
+    Subcommand::new(
+        demo::DEMO_WORKER,
+        "Work an item of the demo",
+        no_arguments,
+        |mut call| demo::run_demo_worker(&mut call.out),
+    )
+    .internal(),
     Subcommand::new(
         "work",
         "Work on batches and tasks that exist already",
@@ -147,9 +160,15 @@ pub(super) static ALL: &[Subcommand] = &[
     }),
     Subcommand::new(
         "completions",
-        "Print the script with which bash, zsh or fish completes commands and options",
+        "Print the script with which a shell completes commands and options",
         completions::Completions::augment_args,
         |mut call| completions::run(&call.arguments()?, &mut call.out),
+    ),
+    Subcommand::new(
+        "man",
+        "Write a manual page for each command, or print the one of the program",
+        man::Man::augment_args,
+        |mut call| man::run(&call.arguments()?, &mut call.out),
     ),
     Subcommand::new(
         "manifest",

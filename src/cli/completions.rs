@@ -17,6 +17,8 @@ word_enum!(
         Zsh = "zsh",
         /// fish.
         Fish = "fish",
+        /// PowerShell.
+        PowerShell = "powershell",
     }
 );
 
@@ -26,9 +28,11 @@ word_enum!(
 To load the script in every new shell:
   bash  echo 'source <(tasktally completions bash)' >> ~/.bashrc
   zsh   echo 'source <(tasktally completions zsh)' >> ~/.zshrc (after compinit)
-  fish  tasktally completions fish > ~/.config/fish/completions/tasktally.fish")]
+  fish  tasktally completions fish > ~/.config/fish/completions/tasktally.fish
+  powershell  add this line to the file in $PROFILE:
+        tasktally completions powershell | Out-String | Invoke-Expression")]
 pub(super) struct Completions {
-    /// The shell: bash, zsh or fish
+    /// The shell: bash, zsh, fish or powershell
     #[arg(value_name = "SHELL")]
     shell: CompletionShell,
 }
@@ -42,6 +46,7 @@ pub(super) fn run(options: &Completions, out: &mut impl Write) -> Result<u8> {
         CompletionShell::Bash => Shell::Bash,
         CompletionShell::Zsh => Shell::Zsh,
         CompletionShell::Fish => Shell::Fish,
+        CompletionShell::PowerShell => Shell::PowerShell,
     };
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut visible_command(), "tasktally", &mut script);

@@ -1,25 +1,32 @@
 //! `tasktally init`: the configuration that connects an MCP client to the server, printed or written to the
-//! client's file.
+//! client's file, and the skill for its agents.
 
 mod client;
 mod file;
+mod folders;
 mod json;
 mod merged;
 mod server;
+mod skill;
 mod snippet;
+mod target;
 mod toml;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use super::package_runner::PackageRunner;
 use crate::error::{Code, Error, Result};
 use crate::model::text::LineText;
 use crate::prompts::SERVER_KEY;
 use crate::terminal::escape_hidden;
-use client::{ClientProgram, ConfigFormat};
+use client::{ClientProgram, ConfigFormat, Scope};
+use folders::Folders;
 use merged::Merged;
-use server::ServerEntry;
+use server::{ProgramCommand, ServerEntry};
+use skill::write_skill;
 use snippet::snippet;
+use target::TargetFile;
 
 /// Print the configuration for an MCP client, or write it to the client's file.
 #[derive(Debug, clap::Args)]
@@ -32,6 +39,15 @@ pub(super) struct Init {
     /// kept, and a backup is made beside it
     #[arg(long)]
     write: bool,
+
+    /// Write the skill batch-processing into the client's folder of skills: it says when and how an agent processes many
+    /// items as a batch
+    #[arg(long)]
+    skill: bool,
+
+    /// For whom the files are [default: project, or user for Codex and Windsurf]
+    #[arg(long, value_enum)]
+    scope: Option<Scope>,
 
     /// The store that the server opens [default: the server's own default]
     #[arg(long, value_name = "PATH")]
@@ -48,76 +64,93 @@ pub(super) struct Init {
 }
 
 impl Init {
-    /// Prints the configuration, or adds it to the client's file and prints what changed.
+    /// Prints the configuration, or writes what was asked for and prints what changed.
     ///
     /// # Errors
-    /// If `--write` comes without a client, or the client's file cannot be changed. In the second case the
+    /// If `--write` or `--skill` comes without a client, or a file cannot be changed. If that is the client's file, the
     /// configuration is printed, to be added by hand.
     pub(super) fn run(self, out: &mut dyn Write) -> Result<()> {
-        let exe = std::env::current_exe()
-            .map_err(|error| Error::internal("the path of this program cannot be found", error))?;
-        let folder = std::env::current_dir()
-            .map_err(|error| Error::internal("the current folder cannot be found", error))?;
-        let path = std::env::var_os("PATH");
+        let folders = Folders::of_process()?;
+        let program = ProgramCommand::find(PackageRunner::detect()?)?;
+        let scope_of = |client: ClientProgram| self.scope.unwrap_or_else(|| client.default_scope());
         let server_of = |client: ClientProgram| {
-            let project = self.project_of(client, &folder);
-            ServerEntry::new(&exe, path.as_deref(), self.db.as_deref(), project.as_deref())
+            let project = self.project_of(scope_of(client), &folders.project);
+            ServerEntry::new(&program, self.db.as_deref(), project.as_deref())
         };
-        match (self.client, self.write) {
-            (Some(client), true) => {
-                let file = client.file(&folder, codex_home().as_deref())?;
-                write_to(client, &server_of(client)?, &file, out)
+        let Some(client) = self.client else {
+            if self.write || self.skill {
+                let option = if self.write { "--write" } else { "--skill" };
+                return Err(Error::invalid(format!(
+                    "{option} needs the name of a client: tasktally init CLIENT {option}, with CLIENT one of {}",
+                    ClientProgram::names()
+                )));
             }
-            (None, true) => Err(Error::invalid(format!(
-                "--write needs the name of a client: tasktally init CLIENT --write, with CLIENT one of {}",
-                ClientProgram::names()
-            ))),
-            (Some(client), false) => print(out, &snippet(client, &server_of(client)?)?),
-            (None, false) => print_all(server_of, out),
+            return print_all(scope_of, server_of, &folders, out);
+        };
+        let scope = scope_of(client);
+        let file = client.file(scope, &folders)?;
+        if !self.write && !self.skill {
+            return print(out, &snippet(client, &server_of(client)?)?);
         }
+        if self.write {
+            write_to(client, &server_of(client)?, &file, out)?;
+        }
+        if self.skill {
+            write_skill(client, scope, &folders, out)?;
+        }
+        if self.write { print(out, &format!("{}\n", client.next_step(scope))) } else { Ok(()) }
     }
 
     /// The project that a client's server is limited to. A file of the user serves all of the user's projects.
-    fn project_of(&self, client: ClientProgram, folder: &Path) -> Option<String> {
+    fn project_of(&self, scope: Scope, folder: &Path) -> Option<String> {
         let named = self.project.as_ref().and_then(LineText::non_empty).map(str::to_owned);
         let by_folder =
             || folder.file_name()?.to_str()?.parse::<LineText>().ok()?.non_empty().map(str::to_owned);
-        let has_default = client.is_file_of_project() && !self.all_projects;
+        let has_default = scope == Scope::Project && !self.all_projects;
         named.or_else(|| if has_default { by_folder() } else { None })
     }
 }
 
-/// Codex has one file per user: in `CODEX_HOME`, else in `.codex` in the home folder.
-fn codex_home() -> Option<PathBuf> {
-    match std::env::var_os("CODEX_HOME") {
-        Some(home) if !home.is_empty() => Some(PathBuf::from(home)),
-        _ => std::env::home_dir().map(|home| home.join(".codex")),
-    }
-}
-
-fn print_all(server_of: impl Fn(ClientProgram) -> Result<ServerEntry>, out: &mut dyn Write) -> Result<()> {
-    for (number, client) in ClientProgram::all().enumerate() {
-        let gap = if number == 0 { "" } else { "\n" };
-        print(out, &format!("{gap}# {}: {}\n", client.title(), client.file_description()))?;
+/// Prints the configuration for each client that has a file of this scope.
+fn print_all(
+    scope_of: impl Fn(ClientProgram) -> Scope,
+    server_of: impl Fn(ClientProgram) -> Result<ServerEntry>,
+    folders: &Folders,
+    out: &mut dyn Write,
+) -> Result<()> {
+    let mut gap = "";
+    for client in ClientProgram::all() {
+        let Ok(file) = client.file(scope_of(client), folders) else { continue };
+        print(out, &format!("{gap}# {}: {}\n", client.title(), file.path.display()))?;
         print(out, &snippet(client, &server_of(client)?)?)?;
+        gap = "\n";
     }
     Ok(())
 }
 
 /// Adds the server to the client's file and prints what changed.
-fn write_to(client: ClientProgram, server: &ServerEntry, path: &Path, out: &mut dyn Write) -> Result<()> {
-    match update_file(client, server, path) {
+fn write_to(
+    client: ClientProgram,
+    server: &ServerEntry,
+    file: &TargetFile,
+    out: &mut dyn Write,
+) -> Result<()> {
+    match update_file(client, server, file) {
         Ok(Outcome::Unchanged) => print(
             out,
-            &format!("{}: {SERVER_KEY} is already in {}, nothing to do\n", client.title(), path.display()),
+            &format!(
+                "{}: {SERVER_KEY} is already in {}, nothing to do\n",
+                client.title(),
+                file.path.display()
+            ),
         ),
-        Ok(Outcome::Written { file, previous, backup }) => {
+        Ok(Outcome::Written { path, previous, backup }) => {
             let verb = if previous.is_some() { "replaced" } else { "added" };
             let backup = match backup {
                 Some(backup) => format!(" (backup: {})", backup.display()),
                 None => " (a new file)".to_owned(),
             };
-            print(out, &format!("{}: {verb} {SERVER_KEY} in {}{backup}\n", client.title(), file.display()))?;
+            print(out, &format!("{}: {verb} {SERVER_KEY} in {}{backup}\n", client.title(), path.display()))?;
             if let Some(previous) = previous {
                 print(out, "Nothing of the earlier entry was kept. It was:\n")?;
                 for line in previous.trim().lines() {
@@ -125,10 +158,10 @@ fn write_to(client: ClientProgram, server: &ServerEntry, path: &Path, out: &mut 
                 }
                 print(out, "If you wrote settings there that you need, add them again\n")?;
             }
-            client.next_step().map_or(Ok(()), |next| print(out, &format!("{next}\n")))
+            Ok(())
         }
         Err(error) => {
-            print(out, &format!("# add this to {} by hand:\n", path.display()))?;
+            print(out, &format!("# add this to {} by hand:\n", file.path.display()))?;
             print(out, &snippet(client, server)?)?;
             Err(error)
         }
@@ -138,17 +171,11 @@ fn write_to(client: ClientProgram, server: &ServerEntry, path: &Path, out: &mut 
 /// What happened to the client's file.
 enum Outcome {
     Unchanged,
-    Written { file: PathBuf, previous: Option<String>, backup: Option<PathBuf> },
+    Written { path: PathBuf, previous: Option<String>, backup: Option<PathBuf> },
 }
 
-fn update_file(client: ClientProgram, server: &ServerEntry, path: &Path) -> Result<Outcome> {
-    for folder in client.folders_of_project(path) {
-        file::refuse_link(folder, path)?;
-    }
-    // A file of the user's own may be a link to where the user keeps it.
-    let real = if client.is_file_of_project() { None } else { path.canonicalize().ok() };
-    let path = real.as_deref().unwrap_or(path);
-    let before = file::read(path)?;
+fn update_file(client: ClientProgram, server: &ServerEntry, file: &TargetFile) -> Result<Outcome> {
+    let (path, before) = file.open()?;
     let text = before.as_ref().map_or("", |file| file.text.as_str());
     let merge = match client.format() {
         ConfigFormat::Json { list, typed } => json::merge(text, list, &server.fields(typed)),
@@ -163,8 +190,8 @@ fn update_file(client: ClientProgram, server: &ServerEntry, path: &Path) -> Resu
     match merged {
         None => Ok(Outcome::Unchanged),
         Some(Merged { text, previous }) => {
-            let backup = file::write(path, before.as_ref(), &text)?;
-            Ok(Outcome::Written { file: path.to_owned(), previous, backup })
+            let backup = file::write(&path, before.as_ref(), &text)?;
+            Ok(Outcome::Written { path, previous, backup })
         }
     }
 }

@@ -73,6 +73,18 @@ pub(super) fn open(db: Option<&Path>, caller: Caller) -> Result<Session> {
     open_with(db, caller, open_store)
 }
 
+/// Creates or opens a store that belongs to one command: background runners are not started, and no file is written
+/// outside its folder.
+///
+/// # Errors
+/// As for [`open`].
+pub(super) fn open_isolated(path: &Path) -> Result<Session> {
+    refuse_network_disk(path)?;
+    let (roots, _) = item_roots(&Caller::Person, path);
+    let author = author(&Caller::Person).without_names(user_names());
+    Ok(Session::new(Arc::new(SqliteStore::open(path, Clock::system())?), roots, None, author))
+}
+
 /// The same for a command that only writes: a store that cannot be written is refused.
 ///
 /// # Errors

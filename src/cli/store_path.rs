@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 
 use etcetera::BaseStrategy as _;
 
+use super::program_name::{program_name, with_store};
 use crate::error::{Error, Result};
 use crate::paths::{ends_with_slash, expand_home, resolve};
 use crate::store::sqlite::file_error;
-use crate::terminal::shell_path;
 
 /// The name of a store in a folder that was named instead of a file.
 const FILE_NAME: &str = "tasktally.db";
@@ -82,8 +82,9 @@ pub(super) fn existing_store_path(db: Option<&Path>) -> Result<PathBuf> {
 /// How a person calls the program for this store: with `--db`, unless it is the default store.
 pub(super) fn command_prefix(store: &Path) -> String {
     let is_default = store_path(None).is_ok_and(|default| default == store);
+    let program = program_name();
     if is_default && std::env::var_os("TASKTALLY_DB").is_none_or(|value| value.is_empty()) {
-        return "tasktally".to_owned();
+        return program;
     }
-    format!("tasktally --db {}", shell_path(store))
+    with_store(&program, store)
 }

@@ -4,6 +4,7 @@ use std::fmt::Write;
 use std::io::IsTerminal as _;
 use std::time::Duration;
 
+use super::colour::is_dumb_terminal;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
 /// The style of every progress bar, with the fields that the template names. `rate` is the items per second.
@@ -23,7 +24,7 @@ pub(crate) struct ProgressLine(ProgressBar);
 impl ProgressLine {
     /// An empty bar; with `hidden` nothing is ever shown.
     pub(crate) fn new(hidden: bool) -> Self {
-        let is_shown = !hidden && std::io::stderr().is_terminal();
+        let is_shown = !hidden && !is_dumb_terminal() && std::io::stderr().is_terminal();
         let target =
             if is_shown { ProgressDrawTarget::stderr_with_hz(15) } else { ProgressDrawTarget::hidden() };
         let line = ProgressLine(ProgressBar::with_draw_target(None, target));

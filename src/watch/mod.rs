@@ -29,6 +29,7 @@ use std::io::IsTerminal;
 use crate::error::Result;
 use crate::model::id::TaskId;
 use crate::ops::Session;
+use crate::terminal::is_dumb_terminal;
 
 /// Watch a batch: its progress, its workers and what waits for you.
 #[derive(Debug, clap::Args)]
@@ -68,8 +69,7 @@ pub fn run(request: &Watch, session: &Session, prefix: &str, json: bool) -> Resu
 
 /// Whether standard input and output are a terminal with a movable cursor.
 fn has_screen() -> bool {
-    let is_dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
-    !is_dumb && std::io::stdout().is_terminal() && std::io::stdin().is_terminal()
+    !is_dumb_terminal() && std::io::stdout().is_terminal() && std::io::stdin().is_terminal()
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::error::Error;
 use crate::model::status::Outcome;
-use crate::terminal::{bar_style, cut, terminal_columns, with_commands};
+use crate::terminal::{bar_style, cut, is_dumb_terminal, terminal_columns, with_commands};
 
 /// The most columns of a chunk's title before its bar, and the least.
 const TITLE_COLUMNS: (usize, usize) = (28, 6);
@@ -32,12 +32,12 @@ pub(super) enum ProgressMode {
 }
 
 impl ProgressMode {
-    /// The mode for the options of a command; bars only if standard error is a terminal.
+    /// The mode for the options of a command; bars only if standard error is a terminal that can erase them.
     pub(super) fn choose(json: bool, quiet: bool) -> Self {
         match (json, quiet) {
             (true, _) => ProgressMode::Json,
             (_, true) => ProgressMode::Quiet,
-            _ if std::io::stderr().is_terminal() => ProgressMode::Bars,
+            _ if std::io::stderr().is_terminal() && !is_dumb_terminal() => ProgressMode::Bars,
             _ => ProgressMode::Lines,
         }
     }

@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 
 /// How often a stop was requested.
 #[derive(Debug, Clone, Default)]
-pub(super) struct StopSignal {
+pub struct StopSignal {
     requests: Arc<AtomicUsize>,
 }
 
@@ -19,7 +19,7 @@ impl StopSignal {
     ///
     /// # Errors
     /// The signal handlers cannot be installed.
-    pub(super) fn install() -> Result<Self> {
+    pub fn install() -> Result<Self> {
         let cannot = |error| Error::internal("signal handlers cannot be installed", error);
         let stop = StopSignal::default();
         let requests = stop.requests.clone();

@@ -37,7 +37,7 @@ pub(super) fn read(path: &Path) -> Result<Option<OriginalFile>> {
         let what = if kind.is_symlink() { "a symbolic link" } else { "not a regular file" };
         return Err(Error::new(
             Code::Conflict,
-            format!("{} was not changed: it is {what}. Add the configuration above by hand", path.display()),
+            format!("{} was not changed: it is {what}. Change the file by hand", path.display()),
         ));
     }
     let mut text = fs::read_to_string(path).map_err(|error| failed("read", path, error))?;
@@ -57,7 +57,7 @@ pub(super) fn refuse_link(folder: &Path, file: &Path) -> Result<()> {
         Ok(kind) if kind.is_symlink() => Err(Error::new(
             Code::Conflict,
             format!(
-                "{} was not changed: its folder {} is a symbolic link. Replace the link with a folder, or add the configuration above by hand",
+                "{} was not changed: its folder {} is a symbolic link. Replace the link with a folder, or change the file by hand",
                 file.display(),
                 folder.display()
             ),

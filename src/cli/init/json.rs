@@ -38,7 +38,7 @@ pub(super) fn merge(text: &str, list: &str, fields: &Map<String, Value>) -> Resu
         return Ok(Some(Merged { text: root.to_string(), previous: None }));
     };
     let old = entry.object_value().ok_or_else(|| format!("its {SERVER_KEY} is not an object"))?;
-    for url in ["url", "httpUrl"] {
+    for url in ["url", "httpUrl", "serverUrl"] {
         if member(&old, url)?.is_some() {
             return Err(format!("its {SERVER_KEY} is another server, reached by {url}"));
         }

@@ -5,13 +5,44 @@ use std::path::Path;
 
 use serde_json::{Map, Value, json};
 
+use crate::cli::package_runner::PackageRunner;
+use crate::cli::program_name::PROGRAM_NAME;
 use crate::config::find_program;
 use crate::error::{Error, Result};
 use crate::paths::expand_home;
 use crate::prompts::SERVER_KEY;
 
-/// The name under which the program is installed.
-const PROGRAM_NAME: &str = "tasktally";
+/// The words with which a client starts this program.
+pub(super) struct ProgramCommand(Vec<String>);
+
+impl ProgramCommand {
+    /// The package runner that started this process, else this program.
+    ///
+    /// # Errors
+    /// The path of this program is unknown or not UTF-8.
+    pub(super) fn find(runner: Option<PackageRunner>) -> Result<Self> {
+        if let Some(runner) = runner {
+            // The file that runs now is in a cache, which the package runner may clear.
+            return Ok(ProgramCommand(runner.words().into_iter().map(str::to_owned).collect()));
+        }
+        let exe = std::env::current_exe()
+            .map_err(|error| Error::internal("the path of this program cannot be found", error))?;
+        ProgramCommand::of_file(&exe, std::env::var_os("PATH").as_deref())
+    }
+
+    /// This program: by its name if a client finds it by that name in `path`, a list as in `PATH`, else by its path without
+    /// links, because clients start the server in folders of their own.
+    ///
+    /// # Errors
+    /// The path is not UTF-8.
+    pub(super) fn of_file(exe: &Path, path: Option<&OsStr>) -> Result<Self> {
+        let exe = exe.canonicalize().unwrap_or_else(|_| exe.to_path_buf());
+        let found =
+            find_program(OsStr::new(PROGRAM_NAME), path, None).ok().and_then(|file| file.canonicalize().ok());
+        let word = if found.as_ref() == Some(&exe) { PROGRAM_NAME.to_owned() } else { absolute(&exe)? };
+        Ok(ProgramCommand(vec![word]))
+    }
+}
 
 /// How the client starts the server.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,25 +52,25 @@ pub(super) struct ServerEntry {
 }
 
 impl ServerEntry {
-    /// This program on a store, found by its name if that is in `path`, a list as in `PATH`. Other paths become absolute,
-    /// because clients start the server in folders of their own.
+    /// The server on a store.
     ///
     /// # Errors
     /// A path that is not UTF-8.
     pub(super) fn new(
-        exe: &Path,
-        path: Option<&OsStr>,
+        program: &ProgramCommand,
         db: Option<&Path>,
         project: Option<&str>,
     ) -> Result<ServerEntry> {
-        let mut args = vec!["serve".to_owned()];
+        let mut args = program.0.clone();
+        let command = args.remove(0);
+        args.push("serve".to_owned());
         if let Some(db) = db {
             args.extend(["--db".to_owned(), absolute(&expand_home(db, "--db")?)?]);
         }
         if let Some(project) = project {
             args.extend(["--project".to_owned(), project.to_owned()]);
         }
-        Ok(ServerEntry { command: command(exe, path)?, args })
+        Ok(ServerEntry { command, args })
     }
 
     /// The fields of the entry in a JSON file.
@@ -52,14 +83,6 @@ impl ServerEntry {
         fields.insert("args".to_owned(), json!(self.args));
         fields
     }
-}
-
-/// The name of this program if a client finds it by that name, else its path without links.
-fn command(exe: &Path, path: Option<&OsStr>) -> Result<String> {
-    let exe = exe.canonicalize().unwrap_or_else(|_| exe.to_path_buf());
-    let found =
-        find_program(OsStr::new(PROGRAM_NAME), path, None).ok().and_then(|file| file.canonicalize().ok());
-    if found.as_ref() == Some(&exe) { Ok(PROGRAM_NAME.to_owned()) } else { absolute(&exe) }
 }
 
 fn absolute(path: &Path) -> Result<String> {

@@ -4,34 +4,44 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::client::ClientProgram;
-use super::server::ServerEntry;
+use super::folders::Folders;
+use super::server::{ProgramCommand, ServerEntry};
 use super::snippet::snippet;
+use super::target::TargetFile;
 use super::write_to;
 
 fn server() -> ServerEntry {
-    ServerEntry::new(Path::new("/opt/tasktally"), None, Some(Path::new("/data/tasks.db")), None).unwrap()
+    let program = ProgramCommand::of_file(Path::new("/opt/tasktally"), None).unwrap();
+    ServerEntry::new(&program, Some(Path::new("/data/tasks.db")), None).unwrap()
+}
+
+/// The client's file if this folder is the project and the home folder.
+fn file_in(client: ClientProgram, folder: &Path) -> TargetFile {
+    client.file(client.default_scope(), &Folders::at(folder)).unwrap()
 }
 
 /// Writes to a file that holds `before`. Returns whether that succeeded, the output, and the file afterwards.
-fn merged(client: ClientProgram, path: &Path, before: Option<&str>) -> (bool, String, Option<String>) {
+fn merged(client: ClientProgram, file: &TargetFile, before: Option<&str>) -> (bool, String, Option<String>) {
+    let path = &file.path;
     if let Some(before) = before {
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, before).unwrap();
     }
     let mut output = Vec::new();
-    let done = write_to(client, &server(), path, &mut output).is_ok();
+    let done = write_to(client, &server(), file, &mut output).is_ok();
     (done, String::from_utf8(output).unwrap(), fs::read_to_string(path).ok())
 }
 
 fn check(client: ClientProgram, before: &str, after: &str) {
     let folder = tempfile::tempdir().unwrap();
-    let path = client.file(folder.path(), Some(folder.path())).unwrap();
-    let (done, output, text) = merged(client, &path, Some(before));
+    let file = file_in(client, folder.path());
+    let path = file.path.clone();
+    let (done, output, text) = merged(client, &file, Some(before));
     assert!(done, "{output}");
     assert_eq!(text.as_deref(), Some(after));
     assert_eq!(fs::read_to_string(bak(&path, "")).unwrap(), before);
 
-    let (done, output, text) = merged(client, &path, None);
+    let (done, output, text) = merged(client, &file, None);
     assert!(done && output.contains("nothing to do"), "{output}");
     assert_eq!(text.as_deref(), Some(after));
     assert!(!bak(&path, ".1").exists(), "no change, no backup");
@@ -39,11 +49,12 @@ fn check(client: ClientProgram, before: &str, after: &str) {
 
 fn check_refused(client: ClientProgram, before: &str, reason: &str) {
     let folder = tempfile::tempdir().unwrap();
-    let path = client.file(folder.path(), Some(folder.path())).unwrap();
+    let file = file_in(client, folder.path());
+    let path = file.path.clone();
     fs::create_dir_all(path.parent().unwrap()).unwrap();
     fs::write(&path, before).unwrap();
     let mut output = Vec::new();
-    let error = write_to(client, &server(), &path, &mut output).unwrap_err().to_string();
+    let error = write_to(client, &server(), &file, &mut output).unwrap_err().to_string();
     assert!(error.contains(reason) && error.contains("by hand"), "{error}");
     assert!(String::from_utf8(output).unwrap().contains("/opt/tasktally"), "the configuration is shown");
     assert_eq!(fs::read_to_string(&path).unwrap(), before);
@@ -64,8 +75,9 @@ const ENTRY: &str = r#""task_manager": {
 fn a_missing_file_is_created_with_its_folder() {
     for client in ClientProgram::all() {
         let folder = tempfile::tempdir().unwrap();
-        let path = client.file(&folder.path().join("new"), Some(&folder.path().join("new"))).unwrap();
-        let (done, output, text) = merged(client, &path, None);
+        let file = file_in(client, &folder.path().join("new"));
+        let path = file.path.clone();
+        let (done, output, text) = merged(client, &file, None);
         assert!(done && output.contains("a new file"), "{output}");
         assert_eq!(text, Some(snippet(client, &server()).unwrap()));
         assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1, "no other file is left");
@@ -128,8 +140,8 @@ fn comments_and_trailing_commas_are_kept() {
 /// Asserts that an earlier entry is replaced as a whole, and that its text is printed.
 fn check_replaced(client: ClientProgram, before: &str, after: &str, printed: &[&str]) {
     let folder = tempfile::tempdir().unwrap();
-    let path = client.file(folder.path(), Some(folder.path())).unwrap();
-    let (done, output, text) = merged(client, &path, Some(before));
+    let file = file_in(client, folder.path());
+    let (done, output, text) = merged(client, &file, Some(before));
     assert!(done && output.contains("replaced task_manager in "), "{output}");
     printed.iter().for_each(|part| assert!(output.contains(part), "no {part} in {output}"));
     assert_eq!(text.as_deref(), Some(after));
@@ -206,9 +218,10 @@ fn a_file_that_cannot_be_merged_into_is_not_changed() {
 #[test]
 fn backups_are_numbered() {
     let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join(".mcp.json");
+    let file = file_in(ClientProgram::ClaudeCode, folder.path());
+    let path = file.path.clone();
     fs::write(bak(&path, ""), "first").unwrap();
-    assert!(merged(ClientProgram::ClaudeCode, &path, Some("{}")).0);
+    assert!(merged(ClientProgram::ClaudeCode, &file, Some("{}")).0);
     assert_eq!(fs::read_to_string(bak(&path, "")).unwrap(), "first");
     assert_eq!(fs::read_to_string(bak(&path, ".1")).unwrap(), "{}");
 }
@@ -216,9 +229,9 @@ fn backups_are_numbered() {
 #[test]
 fn a_folder_in_place_of_the_file_is_refused() {
     let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join(".mcp.json");
-    fs::create_dir(&path).unwrap();
-    let (done, output, _) = merged(ClientProgram::ClaudeCode, &path, None);
+    let file = file_in(ClientProgram::ClaudeCode, folder.path());
+    fs::create_dir(&file.path).unwrap();
+    let (done, output, _) = merged(ClientProgram::ClaudeCode, &file, None);
     assert!(!done && output.contains("/opt/tasktally"));
 }
 
@@ -227,31 +240,34 @@ fn a_folder_in_place_of_the_file_is_refused() {
 fn a_link_is_not_changed_and_permissions_are_kept() {
     use std::os::unix::fs::{PermissionsExt, symlink};
     let folder = tempfile::tempdir().unwrap();
-    let (path, link) = (folder.path().join(".mcp.json"), folder.path().join("link.json"));
+    let file = file_in(ClientProgram::ClaudeCode, folder.path());
+    let path = file.path.clone();
     fs::write(&path, "{}").unwrap();
     fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
-    symlink(&path, &link).unwrap();
+    symlink(&path, folder.path().join("link.json")).unwrap();
+    let link = TargetFile::of_project(folder.path(), "link.json");
     assert!(!merged(ClientProgram::ClaudeCode, &link, None).0);
     assert_eq!(fs::read_to_string(&path).unwrap(), "{}");
 
     // A folder of the project that is a link could lead to files of the user.
     let outside = tempfile::tempdir().unwrap();
     symlink(outside.path(), folder.path().join(".vscode")).unwrap();
-    let (done, output, _) = merged(ClientProgram::Vscode, &folder.path().join(".vscode/mcp.json"), None);
+    let (done, output, _) =
+        merged(ClientProgram::Vscode, &file_in(ClientProgram::Vscode, folder.path()), None);
     assert!(!done && output.contains("/opt/tasktally"));
     assert_eq!(fs::read_dir(outside.path()).unwrap().count(), 0);
 
     // The project itself, and a file of the user's own, may be reached through a link.
     let through = outside.path().join("project");
     symlink(folder.path(), &through).unwrap();
-    assert!(merged(ClientProgram::Gemini, &through.join(".gemini/settings.json"), None).0);
+    assert!(merged(ClientProgram::Gemini, &file_in(ClientProgram::Gemini, &through), None).0);
     let (kept, codex) = (folder.path().join("kept.toml"), folder.path().join("config.toml"));
     fs::write(&kept, "a = 1\n").unwrap();
     symlink(&kept, &codex).unwrap();
-    assert!(merged(ClientProgram::Codex, &codex, None).0);
+    assert!(merged(ClientProgram::Codex, &TargetFile::of_user(codex.clone()), None).0);
     assert!(codex.is_symlink() && fs::read_to_string(&kept).unwrap().contains("task_manager"));
 
-    assert!(merged(ClientProgram::ClaudeCode, &path, None).0);
+    assert!(merged(ClientProgram::ClaudeCode, &file, None).0);
     for file in [path.clone(), bak(&path, "")] {
         assert_eq!(fs::metadata(file).unwrap().permissions().mode() & 0o777, 0o600);
     }

@@ -1,9 +1,13 @@
-//! Queries for the hashes and the sizes of what tasks, batches and chunks contain.
+//! Queries for the hashes, the sizes and the starts of what tasks, batches and chunks contain.
 
+use rusqlite::params;
+
+use super::rows;
 use super::tx::Tx;
 use crate::error::Result;
+use crate::model::body::BodyStart;
 use crate::model::content_hash::ContentHash;
-use crate::model::task::Task;
+use crate::model::task::{RowId, Task};
 
 /// See [`crate::store::StoreRead::content_hash`].
 pub(super) fn content_hash(tx: &Tx<'_>, task: &Task) -> Result<Option<ContentHash>> {
@@ -27,4 +31,18 @@ pub(super) fn items_bytes(tx: &Tx<'_>, project: Option<Option<&str>>) -> Result<
         )?,
     };
     Ok(sum.unwrap_or(0))
+}
+
+/// See [`crate::store::StoreRead::body_start`].
+pub(super) fn body_start(tx: &Tx<'_>, row: RowId, chars: usize) -> Result<BodyStart> {
+    Ok(tx
+        .first(
+            "SELECT CASE WHEN r.number IS NULL THEN substr(t.initial_text, 1, ?2) ELSE substr(r.text, 1, ?2) END,
+                    r.author, r.author_kind
+               FROM task t LEFT JOIN receipt r ON t.initial_text = '' AND r.task = t.row_id AND r.number = 1
+              WHERE t.row_id = ?1",
+            params![row, chars],
+            rows::body_start,
+        )?
+        .unwrap_or_default())
 }

@@ -38,6 +38,11 @@ use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::store::{ReadJob, Store, WriteJob};
 
+/// The version of the SQLite in this program.
+pub fn sqlite_version() -> &'static str {
+    rusqlite::version()
+}
+
 /// One SQLite file: a connection that writes and a few that read. A process opens a file once and shares the value.
 pub struct SqliteStore {
     folder: PathBuf,

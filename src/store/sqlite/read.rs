@@ -220,16 +220,7 @@ impl StoreRead for Tx<'_> {
     }
 
     fn body_start(&self, row: RowId, chars: usize) -> Result<BodyStart> {
-        Ok(self
-            .first(
-                "SELECT CASE WHEN r.number IS NULL THEN substr(t.initial_text, 1, ?2) ELSE substr(r.text, 1, ?2) END,
-                        r.author, r.author_kind
-                   FROM task t LEFT JOIN receipt r ON t.initial_text = '' AND r.task = t.row_id AND r.number = 1
-                  WHERE t.row_id = ?1",
-                params![row, chars],
-                rows::body_start,
-            )?
-            .unwrap_or_default())
+        contents::body_start(self, row, chars)
     }
 
     fn receipts(&self, row: RowId, after: u64, limit: usize) -> Result<Vec<Receipt>> {

@@ -12,6 +12,6 @@ mod summary;
 mod summary_table;
 mod work;
 
-pub use run::run;
+pub use run::{RunEnd, run, run_until};
 pub use run_options::Run;
 pub use work::{Work, test_in_foreground, work};

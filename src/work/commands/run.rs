@@ -9,7 +9,7 @@ use super::batch_totals::BatchTotals;
 use super::run_options::Run;
 use super::run_requests::{RunCommand, add_items_request, create_batch_request, refuse_second_run};
 use super::step_commands::{check_commands, check_steps};
-use super::summary::{print_line, print_summary};
+use super::summary::{Summary, print_line};
 use crate::error::{Code, Error, Result};
 use crate::model::author::AuthorKind;
 use crate::model::batch::BatchStatus;
@@ -33,6 +33,15 @@ use crate::work::supervisor::{ChildRegistry, kill_marked_processes};
 use crate::work::take_over::{run_marker, take_over_from_workers};
 use crate::work::this_program::require_process_table;
 
+/// How a run ended.
+#[derive(Debug)]
+pub struct RunEnd {
+    /// The batch.
+    pub batch: TaskId,
+    /// The exit code.
+    pub exit_code: u8,
+}
+
 /// Creates or resumes a batch and works it. Returns the exit code. `program` is how tasktally is called for this store,
 /// for the commands that are printed.
 ///
@@ -40,8 +49,21 @@ use crate::work::this_program::require_process_table;
 /// The batch cannot be created or is worked by another process, the command cannot be started, or the store cannot be
 /// written.
 pub fn run(options: Run, session: &Session, program: &str, json: bool) -> Result<u8> {
+    run_until(options, session, program, json, &StopSignal::install()?).map(|end| end.exit_code)
+}
+
+/// The same for a caller that waits for signals already.
+///
+/// # Errors
+/// As for [`run`].
+pub fn run_until(
+    options: Run,
+    session: &Session,
+    program: &str,
+    json: bool,
+    stop: &StopSignal,
+) -> Result<RunEnd> {
     require_process_table()?;
-    let stop = StopSignal::install()?;
     let started_at = Instant::now();
     let mode = ProgressMode::choose(json, options.quiet);
     let command = match &options.resume {
@@ -108,7 +130,7 @@ pub fn run(options: Run, session: &Session, program: &str, json: bool) -> Result
         store: Path::new(""),
         command: &command,
         progress: &progress,
-        stop: &stop,
+        stop,
         children: ChildRegistry::new_subreaper()?.with_run_marker(&run_marker(&batch)),
         claims: HeldClaims::default(),
         retries: RetrySchedule::new(command.retry_policy()),
@@ -123,21 +145,25 @@ pub fn run(options: Run, session: &Session, program: &str, json: bool) -> Result
     let worked = run_workers(&context, &request, &worker_name, MaxParallel::of(64));
     progress.finish();
     let after = BatchTotals::read(session, &batch)?;
-    print_summary(session, program, &batch, mode, started_at, after.processed - before.processed)?;
+    let summary =
+        Summary { session, program, batch: &batch, mode, store_is_temporary: options.store_is_temporary };
+    summary.print(started_at, after.processed - before.processed)?;
     // The other workers may have finished the batch after one of them could not go on.
     let totals = match worked {
         Err(error) if after.processed < after.total => return Err(error),
         worked => worked.unwrap_or_default(),
     };
     if mode != ProgressMode::Json {
-        report_open_items(&after, &totals, &stop, program, &batch);
+        let next = (!options.store_is_temporary).then(|| format!("{program} run --resume {batch}"));
+        report_open_items(&after, &totals, stop, program, next.as_deref());
     }
     let nothing_to_do = totals.claimed == 0 && options.resume.is_some();
-    Ok(match after.status {
+    let exit_code = match after.status {
         BatchStatus::Done if after.failed == 0 && nothing_to_do => 3,
         BatchStatus::Done if after.failed == 0 => 0,
         _ => 1,
-    })
+    };
+    Ok(RunEnd { batch, exit_code })
 }
 
 /// Refuses to work a batch that was cancelled.
@@ -153,13 +179,13 @@ fn refuse_cancelled(session: &Session, batch: &TaskId) -> Result<()> {
     ))
 }
 
-/// Says why items are left, and how to continue.
+/// Says why items are left, and with which command to continue, if that is possible.
 fn report_open_items(
     after: &BatchTotals,
     totals: &WorkTotals,
     stop: &StopSignal,
     program: &str,
-    batch: &TaskId,
+    next: Option<&str>,
 ) {
     if after.processed >= after.total {
         return;
@@ -170,7 +196,10 @@ fn report_open_items(
         (None, Some(why)) => why.clone(),
         (None, None) => "Items are left.".to_owned(),
     };
-    print_line(&format!("{}\nTo continue: {program} run --resume {batch}", with_commands(&why, program)));
+    print_line(&with_commands(&why, program));
+    if let Some(next) = next {
+        print_line(&format!("To continue: {next}"));
+    }
 }
 
 /// Reports that a batch was created, or how far a resumed one has come.

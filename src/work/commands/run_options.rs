@@ -67,11 +67,20 @@ pub struct Run {
     /// The command. It runs once per item, with the item's JSON on standard input
     #[arg(last = true, value_name = "CMD", required_unless_present_any = ["resume", "step_commands"])]
     pub(super) command: Vec<String>,
+    /// Whether the store is deleted after the run, so that no command for it is printed.
+    #[arg(skip)]
+    pub(super) store_is_temporary: bool,
 }
 
 impl Run {
     /// Whether it continues a batch that exists.
     pub fn is_resumed(&self) -> bool {
         self.resume.is_some()
+    }
+
+    /// The same run in a store that is deleted afterwards: no command that reads the store is printed.
+    #[must_use]
+    pub fn in_temporary_store(self) -> Self {
+        Run { store_is_temporary: true, ..self }
     }
 }

@@ -13,37 +13,46 @@ use crate::ops::{GetBatch, Operation, Session, failures_of, find_batch};
 use crate::terminal::with_commands;
 use crate::work::progress::ProgressMode;
 
-/// Prints the summary of a batch: a table, or the `done` event of JSON mode. `processed` items were settled since
-/// `started_at`. `program` is how tasktally is called for this store.
-///
-/// # Errors
-/// The store cannot be read.
-pub(super) fn print_summary(
-    session: &Session,
-    program: &str,
-    batch: &TaskId,
-    mode: ProgressMode,
-    started_at: Instant,
-    processed: u64,
-) -> Result<()> {
-    let reply = GetBatch::progress_of(batch.clone()).run(session)?;
-    if mode == ProgressMode::Json {
-        let mut event = serde_json::to_value(reply)
-            .map_err(|error| Error::internal("the reply could not be written as JSON", error))?;
-        if let Value::Object(map) = &mut event {
-            map.insert("event".into(), "done".into());
+/// The summary of a batch at the end of a run.
+pub(super) struct Summary<'a> {
+    pub(super) session: &'a Session,
+    /// How tasktally is called for this store.
+    pub(super) program: &'a str,
+    pub(super) batch: &'a TaskId,
+    pub(super) mode: ProgressMode,
+    /// Whether the store is deleted after the run, so that no command for it is printed.
+    pub(super) store_is_temporary: bool,
+}
+
+impl Summary<'_> {
+    /// Prints a table, or the `done` event of JSON mode. `processed` items were settled since `started_at`.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub(super) fn print(&self, started_at: Instant, processed: u64) -> Result<()> {
+        let Summary { session, program, batch, mode, store_is_temporary } = *self;
+        let reply = GetBatch::progress_of(batch.clone()).run(session)?;
+        if mode == ProgressMode::Json {
+            let mut event = serde_json::to_value(reply)
+                .map_err(|error| Error::internal("the reply could not be written as JSON", error))?;
+            if let Value::Object(map) = &mut event {
+                map.insert("event".into(), "done".into());
+            }
+            print_line(&event.to_string());
+            return Ok(());
         }
-        print_line(&event.to_string());
-        return Ok(());
+        let seconds = started_at.elapsed().as_secs_f64();
+        #[expect(clippy::cast_precision_loss, reason = "a count of items")]
+        let rate = processed as f64 / seconds.max(0.001);
+        print_line(&summary_table(session, batch)?);
+        print_line(&format!("{processed} items in {seconds:.1} s, {rate:.0} per second"));
+        if store_is_temporary {
+            return Ok(());
+        }
+        print_line(&format!("Receipts: {program} get-task {batch}.01"));
+        print_line(&files(session, batch));
+        print_failures(session, program, batch, reply.next.as_deref())
     }
-    let seconds = started_at.elapsed().as_secs_f64();
-    #[expect(clippy::cast_precision_loss, reason = "a count of items")]
-    let rate = processed as f64 / seconds.max(0.001);
-    print_line(&summary_table(session, batch)?);
-    print_line(&format!("{processed} items in {seconds:.1} s, {rate:.0} per second"));
-    print_line(&format!("Receipts: {program} get-task {batch}.01"));
-    print_line(&files(session, batch));
-    print_failures(session, program, batch, reply.next.as_deref())
 }
 
 /// Prints what failed and the next command. A failure stays visible until a retry or a person resolves it.

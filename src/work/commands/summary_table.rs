@@ -24,23 +24,42 @@ struct SummaryRow {
     categories_cell: String,
 }
 
-/// The columns of the numbers' cells, and of the spaces around all cells.
-const NUMBER_COLUMNS: usize = "items  done  failed  skipped".len() + 14;
+/// The headings of the numbers.
+const NUMBERS: [&str; 4] = ["items", "done", "failed", "skipped"];
+/// The spaces around a cell.
+const CELL_SPACES: usize = 2;
+/// The spaces around the cells that are no numbers, and two columns to spare.
+const OTHER_SPACES: usize = 8;
 /// The least columns for the categories.
 const MIN_CATEGORY_COLUMNS: usize = 12;
 
 /// Shortens names and categories so that each row is one line of the terminal, and fills the cells of the categories.
-fn fit_rows<'a>(rows: impl Iterator<Item = &'a mut SummaryRow>, columns: Option<usize>) {
+/// Returns the numbers to show: in a narrow terminal not how many failed or were skipped, if there are none.
+fn fit_rows<'a>(rows: impl Iterator<Item = &'a mut SummaryRow>, columns: Option<usize>) -> Vec<usize> {
     let rows: Vec<_> = rows.collect();
-    let widest = |text: fn(&SummaryRow) -> &str| rows.iter().map(|row| text(row).width()).max().unwrap_or(0);
-    let status = widest(|row| &row.status).max("status".len());
-    let left = columns.map_or(usize::MAX, |columns| columns.saturating_sub(NUMBER_COLUMNS + status));
-    let name =
-        widest(|row| &row.name).min(left.saturating_sub(MIN_CATEGORY_COLUMNS).max(MIN_CATEGORY_COLUMNS));
+    let widest = |width: &dyn Fn(&SummaryRow) -> usize| rows.iter().map(|row| width(row)).max().unwrap_or(0);
+    let status = widest(&|row| row.status.width()).max("status".len());
+    let name = widest(&|row| row.name.width());
+    let categories = widest(&|row| categories_cell(&row.categories, usize::MAX).width());
+    let width_of = |number: usize| {
+        widest(&|row| row.counts[number].to_string().len()).max(NUMBERS[number].len()) + CELL_SPACES
+    };
+    let left = |shown: &[usize]| {
+        let numbers: usize = shown.iter().map(|number| width_of(*number)).sum();
+        columns.map_or(usize::MAX, |columns| columns.saturating_sub(OTHER_SPACES + numbers + status))
+    };
+    let is_shown = |number: &usize| *number < 2 || rows.iter().any(|row| row.counts[*number] > 0);
+    let all: Vec<usize> = (0..NUMBERS.len()).collect();
+    let is_narrow = name + categories > left(&all);
+    let shown: Vec<usize> = if is_narrow { all.into_iter().filter(is_shown).collect() } else { all };
+    let left = left(&shown);
+    let for_categories = categories.min(left / 5 * 3).max(MIN_CATEGORY_COLUMNS);
+    let name = name.min(left.saturating_sub(for_categories).max(MIN_CATEGORY_COLUMNS));
     for row in rows {
         row.name = cut(&row.name, name);
         row.categories_cell = categories_cell(&row.categories, left.saturating_sub(name));
     }
+    shown
 }
 
 /// The chunks of a batch with their counts, and a row with the totals.
@@ -57,12 +76,14 @@ pub(super) fn summary_table(session: &Session, batch: &TaskId) -> Result<String>
         let status = batch.status(task.status, tx.has_workable_chunk(task.row)?);
         Ok((rows, Some(total_row(&batch, status, tx.category_counts(task.row)?)), hidden))
     })?;
-    fit_rows(rows.iter_mut().chain(&mut total), stdout_columns());
+    let numbers = fit_rows(rows.iter_mut().chain(&mut total), stdout_columns());
     let mut table = new_table();
-    table.set_header(["chunk", "status", "items", "done", "failed", "skipped", "categories"]);
+    let headings = numbers.iter().map(|number| NUMBERS[*number]);
+    table.set_header(["chunk", "status"].into_iter().chain(headings).chain(["categories"]));
     for row in rows.iter().chain(&total) {
         let mut cells = vec![Cell::new(&row.name), Cell::new(&row.status)];
-        cells.extend(row.counts.iter().map(|count| Cell::new(count).set_alignment(CellAlignment::Right)));
+        let counts = numbers.iter().map(|number| row.counts[*number]);
+        cells.extend(counts.map(|count| Cell::new(count).set_alignment(CellAlignment::Right)));
         cells.push(Cell::new(&row.categories_cell));
         table.add_row(cells);
     }
@@ -117,20 +138,23 @@ mod tests {
 
     #[test]
     fn each_row_fits_into_the_terminal() {
-        fn check(columns: Option<usize>, name: &str, categories: &str) {
+        fn check(columns: Option<usize>, failed: u64, name: &str, categories: &str, numbers: &[usize]) {
             let mut row = SummaryRow {
                 name: "Jul 2026 of the whole mail (1/3)".into(),
                 status: "in progress".into(),
-                counts: [36, 36, 0, 0],
+                counts: [36, 36 - failed, failed, 0],
                 categories: vec![("read".into(), 22), ("archive".into(), 9), ("look".into(), 5)],
                 categories_cell: String::new(),
             };
-            fit_rows(std::iter::once(&mut row), columns);
+            let shown = fit_rows(std::iter::once(&mut row), columns);
             assert_eq!((row.name.as_str(), row.categories_cell.as_str()), (name, categories), "{columns:?}");
+            assert_eq!(shown, numbers, "{columns:?}");
         }
-        check(None, "Jul 2026 of the whole mail (1/3)", "read 22, archive 9, look 5");
-        check(Some(120), "Jul 2026 of the whole mail (1/3)", "read 22, archive 9, look 5");
-        check(Some(80), "Jul 2026 of th…", "read 22, +2");
-        check(Some(40), "Jul 2026 of…", "");
+        let name = "Jul 2026 of the whole mail (1/3)";
+        check(None, 0, name, "read 22, archive 9, look 5", &[0, 1, 2, 3]);
+        check(Some(120), 0, name, "read 22, archive 9, look 5", &[0, 1, 2, 3]);
+        check(Some(80), 0, "Jul 2026 of the whole…", "read 22, archive 9, look 5", &[0, 1]);
+        check(Some(80), 3, "Jul 2026 of the…", "read 22, archive 9, +1", &[0, 1, 2]);
+        check(Some(40), 0, "Jul 2026 of…", "", &[0, 1]);
     }
 }

@@ -10,7 +10,7 @@ use super::command_check::current_folder;
 use super::command_help::command_help;
 use super::command_options::CommandOptions;
 use super::step_commands::{check_commands, check_steps};
-use super::summary::{print_line, print_summary};
+use super::summary::{Summary, print_line};
 use crate::error::{Error, Result};
 use crate::model::author::AuthorKind;
 use crate::model::failure_streak::PauseAfterFailures;
@@ -235,7 +235,8 @@ fn work_by_profile(
     progress.finish();
     if runner_mode == RunnerMode::Foreground {
         let processed = BatchTotals::read(session, batch)?.processed - before.processed;
-        print_summary(session, program, batch, mode, started_at, processed)?;
+        let summary = Summary { session, program, batch, mode, store_is_temporary: false };
+        summary.print(started_at, processed)?;
     }
     Ok(exit_code)
 }
