@@ -2,6 +2,7 @@
 //! client's file, and the skill for its agents.
 
 mod client;
+pub(super) mod entries;
 mod file;
 mod folders;
 mod json;

@@ -176,6 +176,7 @@ mod tests {
             late: false,
             step: None,
             cost: Cost::default(),
+            decision: None,
         }
     }
 

@@ -35,7 +35,8 @@ fn a_good_store_passes_every_check() {
             "batches",
             "claims",
             "leftovers",
-            "configuration"
+            "configuration",
+            "clients"
         ]
     );
     assert_eq!(report["message"], "no problems found", "{report}");
@@ -376,4 +377,31 @@ fn doctor_refuses_to_run_for_a_worker() {
     let mut command = store.command();
     command.env("TASKTALLY_JOB", "x.01:tok");
     cli::Run::new(command, ["doctor"]).code(2);
+}
+
+#[test]
+fn servers_of_clients_that_see_all_projects_are_named() {
+    let store = filled(Store::new());
+    assert_ok(&store, "clients");
+    for (client, file) in
+        [("claude-code", ".mcp.json"), ("cursor", ".cursor/mcp.json"), ("zed", ".zed/settings.json")]
+    {
+        store.tasktally(["init", client, "--write", "--all-projects"]).success();
+        assert_fixed(&store, "clients", "warning", &[file, "sees and changes the tasks of all projects"]);
+        assert!(std::fs::read_to_string(store.folder().join(file)).unwrap().contains("\"--project\""));
+    }
+    // A file of the user serves all projects of the user: that is no fault, and doctor says so.
+    std::fs::create_dir_all(store.home()).unwrap();
+    store.tasktally(["init", "codex", "--scope", "user", "--write"]).success();
+    let found = findings(&store, "clients", &[]);
+    let [(level, message, fix)] = found.as_slice() else { panic!("{found:?}") };
+    assert_eq!((level.as_str(), fix), ("ok", &None), "{message}");
+    assert!(
+        message.contains("config.toml")
+            && message.contains("all projects; tasktally init codex --scope user"),
+        "{message}"
+    );
+    store.tasktally(["init", "codex", "--scope", "user", "--project", "mail", "--write"]).success();
+    let found = findings(&store, "clients", &[]);
+    assert!(found[0].1.contains("limited to a project"), "{found:?}");
 }

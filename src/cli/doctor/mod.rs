@@ -4,6 +4,7 @@
 //! The checks only read, and also report on a store that cannot be opened. `--fix` first removes what dead
 //! runners left behind.
 
+mod clients;
 mod configuration;
 mod context;
 mod disk;
@@ -49,7 +50,7 @@ const fn check(name: &'static str, exit_code: u8, run: fn(&DoctorContext) -> Res
 }
 
 /// The checks in the order of the output.
-const CHECKS: [Check; 12] = [
+const CHECKS: [Check; 13] = [
     check("file", 2, store::check_file),
     check("permissions", 2, permissions::check_permissions),
     check("file system", 2, disk::check_file_system),
@@ -62,6 +63,7 @@ const CHECKS: [Check; 12] = [
     check("claims", 1, work::check_claims),
     check("leftovers", 1, leftovers::check_leftovers),
     check("configuration", 2, configuration::check_configuration),
+    check("clients", 2, clients::check_clients),
 ];
 
 /// Runs all checks, prints the findings and returns the exit code.

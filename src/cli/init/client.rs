@@ -57,8 +57,12 @@ impl ClientProgram {
     }
 
     pub(super) fn names() -> String {
-        let names = ClientProgram::all().filter_map(|client| client.to_possible_value());
-        names.map(|value| value.get_name().to_owned()).collect::<Vec<_>>().join(", ")
+        ClientProgram::all().map(ClientProgram::name).collect::<Vec<_>>().join(", ")
+    }
+
+    /// Its name on the command line.
+    pub(super) fn name(self) -> String {
+        self.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
     }
 
     pub(super) fn title(self) -> &'static str {

@@ -51,6 +51,13 @@ pub(super) fn merge(text: &str, list: &str, fields: &Map<String, Value>) -> Resu
     Ok(Some(Merged { text: root.to_string(), previous }))
 }
 
+/// The entry of the server in the object `list`; `None` if there is none.
+pub(super) fn entry(text: &str, list: &str) -> Option<Value> {
+    let file = CstRootNode::parse(text, &SYNTAX).ok()?.object_value()?;
+    let servers = member(&file, list).ok()??.object_value()?;
+    member(&servers, SERVER_KEY).ok()??.object_value()?.to_serde_value()
+}
+
 /// The member of an object with this name.
 fn member(object: &CstObject, name: &str) -> Result<Option<CstObjectProp>, String> {
     let members = object.properties();

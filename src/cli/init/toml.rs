@@ -48,6 +48,14 @@ pub(super) fn merge(text: &str, server: &ServerEntry) -> Result<Option<Merged>, 
     Ok(Some(Merged { text, previous }))
 }
 
+/// The entry of the server, with the strings of its `args`; `None` if there is none.
+pub(super) fn entry(text: &str) -> Option<serde_json::Value> {
+    let document: DocumentMut = text.parse().ok()?;
+    let entry = document.get(LIST)?.as_table_like()?.get(SERVER_KEY)?.as_table_like()?;
+    let args = entry.get("args").and_then(Item::as_value).and_then(strings).unwrap_or_default();
+    Some(serde_json::json!({ "args": args }))
+}
+
 /// A table without a header of its own: it only holds other tables.
 fn implicit_table() -> Item {
     let mut table = Table::new();
