@@ -21,7 +21,30 @@ const TEXTS: &[(&str, &str)] = &[
     ("poll", "to follow it"),
     ("next", "next"),
     ("next_cursor", "next page, with --cursor"),
+    ("next_chunks_after", "more follow, with --chunks-after"),
+    ("next_items_after", "more follow, with --items-after"),
+    ("next_receipts_after", "more follow, with --receipts-after"),
+    ("more_since", "the chunks that are not shown, with --since"),
     ("since", "later changes, with --since"),
+];
+/// Other fields of a reply that are printed, one per line.
+const FIELDS: &[&str] = &[
+    "duplicate",
+    "receipt",
+    "items_left",
+    "items_started",
+    "expires_at",
+    "added",
+    "known",
+    "children",
+    "blocks",
+    "steps",
+    "checkpoint",
+    "auto_approve_after",
+    "finish",
+    "workers",
+    "mode",
+    "dates",
 ];
 
 /// How replies and errors are printed.
@@ -69,15 +92,20 @@ fn as_text(reply: &Value, prefix: &str) -> String {
     parts.extend(reply["reviews"].as_array().into_iter().flatten().map(|chunk| review(chunk, prefix)));
     for key in RECORDS {
         let Some(fields) = reply[key].as_object() else { continue };
-        let lines = fields.iter().filter(|(name, value)| *name != "body" && !is_empty(value));
-        parts.push(
-            lines
-                .map(|(name, value)| format!("{:>14}  {}", label(name), sentence(name, value, prefix)))
-                .collect::<Vec<_>>()
-                .join("\n"),
-        );
-        parts.extend(fields.get("body").and_then(Value::as_str).map(escape_hidden));
+        let body = fields.get("body").and_then(Value::as_str);
+        // The body has the initial text and the list of receipts as one text.
+        let is_in_body = |name: &str, value: &Value| {
+            name == "body"
+                || body.is_some() && (name == "initial_text" || name == "receipts" && value.is_array())
+        };
+        parts.push(record(fields.iter().filter(|(name, value)| !is_in_body(name, value)), prefix));
+        parts.extend(body.map(escape_hidden));
     }
+    if let Some(part) = reply["part"].as_object() {
+        parts.push(record(part.iter().filter(|(name, _)| *name != "text"), prefix));
+        parts.extend(part.get("text").and_then(Value::as_str).map(escape_hidden));
+    }
+    parts.push(record(FIELDS.iter().map(|name| (name, &reply[*name])), prefix));
     for listed in ["listed", "ignored_listed"] {
         let Some(listed) = reply["bad_items"][listed].as_array() else { continue };
         parts.push(listed.iter().map(cell).collect::<Vec<_>>().join("\n"));
@@ -92,7 +120,8 @@ fn as_text(reply: &Value, prefix: &str) -> String {
         }
     }
     for (key, label) in TEXTS {
-        if let Some(text) = reply[key].as_str() {
+        let number = reply[key].as_u64().map(|number| number.to_string());
+        if let Some(text) = reply[key].as_str().or(number.as_deref()) {
             // The worker prompt is for agents that call the MCP tools.
             let text = if *key == "worker_prompt" { escape_hidden(text) } else { message(text) };
             parts.push(format!("{label}: {text}"));
@@ -103,6 +132,18 @@ fn as_text(reply: &Value, prefix: &str) -> String {
     }
     parts.retain(|part| !part.is_empty());
     parts.join("\n\n")
+}
+
+/// Fields, one per line, without those that have no value.
+fn record<'a, N: AsRef<str> + 'a>(fields: impl Iterator<Item = (&'a N, &'a Value)>, prefix: &str) -> String {
+    fields
+        .filter(|(_, value)| !is_empty(value))
+        .map(|(name, value)| {
+            let name = name.as_ref();
+            format!("{:>14}  {}", label(name), sentence(name, value, prefix))
+        })
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
 /// A chunk that waits for a decision, with samples of its receipts.

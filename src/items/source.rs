@@ -113,7 +113,7 @@ inline_schema!(ItemSource, {
     "properties": {
         "path": {"type": "string"},
         "glob": {"type": "string"},
-        "format": {"type": "string", "description": "jsonl, json, csv, tsv"},
+        "format": {"type": "string"},
         "delimiter": {"type": "string"}
     },
     "required": ["path"],

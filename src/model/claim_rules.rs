@@ -79,7 +79,7 @@ pub fn check_claimable(task: &Task, worker: &str, kind: ClaimKind, now: Timestam
             Some(until) => Error::new(
                 Code::NotReady,
                 format!(
-                    "Task {} can be claimed again at {until}, because its last attempt failed; claim another task",
+                    "Task {} can be claimed again at {until}, because its last worker gave it back; claim another task",
                     task.id
                 ),
             ),
@@ -143,6 +143,8 @@ pub fn claim_lost_error(task: &Task, token: &Token, now: Timestamp) -> Error {
         format!("'{}' holds it since {}", holder.worker, holder.claimed_at)
     } else if task.status == Status::InProgress && was_last {
         "its lease has expired".to_owned()
+    } else if task.status == Status::Active {
+        "it expired or was released, and nobody holds the task".to_owned()
     } else {
         format!("the task is {}", task.status)
     };

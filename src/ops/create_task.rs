@@ -33,7 +33,7 @@ pub struct CreateTask {
     #[arg(long = "type", default_value = "task")]
     task_type: TaskType,
     /// Not in_progress
-    #[schemars(description = "Not in_progress; default active")]
+    #[schemars(description = "Default active")]
     #[serde(default = "active")]
     #[arg(long, default_value = "active")]
     status: Status,

@@ -55,7 +55,7 @@ fn text(batch: &str, values: &ArgumentValues, needs: WorkerNeeds) -> String {
     let skipped =
         if needs.may_skip { " and \"skipped\" when the instructions say to leave it alone" } else { "" };
     let started = if needs.reports_starts {
-        "\n   BEFORE an action that cannot be undone write the same with outcome=\"started\", no body. An item with in_doubt was started by a worker that died: check whether the action happened before you act."
+        "\n   BEFORE an action that cannot be undone write the same with outcome=\"started\", without category and body. An item with in_doubt was started by a worker that died: check whether the action happened before you act."
     } else {
         ""
     };

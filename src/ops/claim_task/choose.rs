@@ -123,8 +123,10 @@ fn refuse_if_person_needed(tx: &dyn StoreRead, task: &Task) -> Result<()> {
         return Err(Error::new(Code::Paused, message));
     }
     if batch.status(task.status, tx.has_workable_chunk(task.row)?) == BatchStatus::Waiting {
-        let message =
-            format!("Batch {0} waits for a person, get_batch(id=\"{0}\", view=\"review\"); stop", task.id);
+        let message = format!(
+            "Stop: no chunk of batch {0} can be worked before a person decides. Its supervisor sees what waits with get_batch(id=\"{0}\", view=\"review\")",
+            task.id
+        );
         return Err(Error::new(Code::NothingToClaim, message));
     }
     Ok(())

@@ -89,12 +89,14 @@ pub struct CreateBatch {
     #[arg(long, default_value = "50", allow_negative_numbers = true)]
     pub max_chunk: MaxChunk,
     /// Fields with resources (paths); default: files
-    #[schemars(description = "Fields with paths an item touches; default files")]
+    #[schemars(description = "Fields with paths that items change; default files")]
     #[serde(default, deserialize_with = "one_or_many")]
     #[arg(long, help = "Fields with an item's resources (paths) [default: files]", value_delimiter = ',')]
     pub resources: Vec<LineText>,
     /// If chunks share a resource; serialize: never both at once
-    #[schemars(description = "Chunks share a path; serialize: one at a time; default reject")]
+    #[schemars(
+        description = "If chunks share a path: allow for read-only work; serialize: one at a time; default reject"
+    )]
     #[serde(default = "reject")]
     #[arg(
         long,
@@ -122,7 +124,7 @@ pub struct CreateBatch {
     pub steps: Option<Steps>,
     /// When a person reviews
     #[schemars(
-        description = "chunk: a person reviews each chunk after a step, not the last of several; step: once all ended it; default none"
+        description = "A person reviews, before the next step or after the only one: each chunk, or all at once; default none"
     )]
     #[serde(default = "nowhere")]
     #[arg(
@@ -148,7 +150,9 @@ pub struct CreateBatch {
     )]
     pub auto_approve_after: Option<SequenceNumber>,
     /// Started items never settled
-    #[schemars(description = "Started, unsettled items; default retry")]
+    #[schemars(
+        description = "Items a dead worker began: retry: a worker checks; ask: the chunk waits; default retry"
+    )]
     #[serde(default = "retry")]
     #[arg(
         long,

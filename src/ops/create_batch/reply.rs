@@ -205,7 +205,7 @@ fn planned_chunks(batch: Option<&TaskId>, chunks: &[NewChunk]) -> Vec<PlannedChu
 fn poll(stored: &StoredBatch) -> String {
     let StoredBatch { id, since, .. } = stored;
     format!(
-        "get_batch(id=\"{id}\", since=\"{since}\"); for each further call pass the since of the last reply. If the status is waiting, a person has to decide: get_batch(id=\"{id}\", view=\"review\"). The batch has ended when the status is done, failed or cancelled"
+        "get_batch(id=\"{id}\", since=\"{since}\"); for each further call pass the since of the last reply. If needs_person names something, a person has to decide: get_batch(id=\"{id}\", view=\"review\"). next says what else to do. The batch has ended when the status is done, failed or cancelled"
     )
 }
 

@@ -4,6 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::{BatchRequest, GetBatchReply};
 use crate::error::Result;
+use crate::model::text::agreeing;
 use crate::ops::views::chunk::{ChunkView, chunk_view};
 use crate::ops::views::few_categories::sum_others_beyond;
 use crate::ops::views::page_bytes::json_bytes;
@@ -66,8 +67,10 @@ impl BatchRequest<'_> {
         if views.len() < count {
             let left = self.tx.count_children_with_status_changed_since(self.task.row, last)?;
             reply.message += &format!(
-                "; {left} more chunks changed: get_batch(id=\"{}\", since=\"{last}\")",
-                self.task.id
+                "; {left} more {} changed: get_batch(id=\"{}\", since=\"{last}\") lists {}",
+                agreeing(left, "chunk", "chunks"),
+                self.task.id,
+                agreeing(left, "it", "them")
             );
             reply.more_since = Some(last.to_string());
         }

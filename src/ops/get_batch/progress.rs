@@ -6,7 +6,7 @@ use super::poll::shorten_batch;
 use super::{BatchRequest, GetBatchReply};
 use crate::error::Result;
 use crate::model::limits::PAGE_ROWS;
-use crate::ops::views::attention::failures_of;
+use crate::ops::views::attention::{failures_of, live_claims};
 use crate::ops::views::batch::batch_view;
 use crate::ops::views::chunk::{ChunkView, chunk_view};
 use crate::ops::views::few_categories::{sum_others, sum_others_beyond};
@@ -22,6 +22,9 @@ impl BatchRequest<'_> {
         let chunks = match self.since {
             Some(since) if !self.has_changed(since)? => {
                 self.add_stalled(reply)?;
+                if self.has_no_worker()? {
+                    reply.message += "; no worker is at work";
+                }
                 reply.batch = Some(self.id_and_status()?);
                 reply.chunks = Some(Vec::new());
                 reply.needs_person = Some(Vec::new());
@@ -51,6 +54,17 @@ impl BatchRequest<'_> {
             Some(since) => self.add_changed_chunks(since, reply),
             None => Ok(()),
         }
+    }
+
+    /// Whether chunks can be claimed, and no worker is at work and no runner starts one.
+    fn has_no_worker(&self) -> Result<bool> {
+        let is_open = self.batch.pause_reason.is_none() && !self.task.status.is_terminal();
+        let has_runner = self.batch.profile.is_some() && !self.lacks_runner;
+        if !is_open || has_runner || !live_claims(self.tx, self.task)?.is_empty() {
+            return Ok(false);
+        }
+        let ready = TaskFilter { parent: Some(self.task.row), ready: true, ..TaskFilter::default() };
+        Ok(self.tx.count_tasks(&ready)?.count > 0)
     }
 
     /// Whether the batch or one of its chunks changed after a change number.

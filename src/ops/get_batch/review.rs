@@ -2,9 +2,11 @@
 
 use super::{BatchRequest, GetBatchReply};
 use crate::error::{Error, Result};
+use crate::model::status::Status;
 use crate::model::text::{agreeing, counted, excerpt};
 use crate::ops::views::batch_items::ItemFilter;
 use crate::ops::views::review::{CategoryReader, ReviewView, reviews};
+use crate::store::TaskFilter;
 
 impl BatchRequest<'_> {
     pub(super) fn review(
@@ -30,20 +32,24 @@ impl BatchRequest<'_> {
             reviews(self.tx, self.task, self.batch, filter.chunk.as_ref(), self.chunks_after)?;
         let id = &self.task.id;
         let in_doubt: usize = reviews.iter().map(|review| review.in_doubt.len()).sum();
-        let more = if next.is_some() { " or more" } else { "" };
-        let wait = if reviews.len() == 1 { "chunk waits" } else { "chunks wait" };
-        reply.message = match reviews.len() {
+        let shown = reviews.len() as u64;
+        reply.message = match shown {
             0 => "No chunk waits for a decision".to_owned(),
-            count => {
-                format!("{count}{more} {wait} for a person's decision: review_batch(id=\"{id}\", decision)")
+            _ => {
+                let all = if filter.chunk.is_some() { shown } else { self.count_in_review()? };
+                let wait = if all == 1 { "chunk waits" } else { "chunks wait" };
+                format!("{all} {wait} for a person's decision: review_batch(id=\"{id}\", decision)")
             }
         };
+        if next.is_some() {
+            reply.message += &format!("; {shown} of them are shown, next_chunks_after continues");
+        }
         if let Some(category) = reviews.iter().find_map(ReviewView::shortened_category) {
             // A name that a worker chose must not change the call.
             let is_plain = category.chars().all(|c| c.is_ascii_alphanumeric() || " -_.".contains(c));
             let value = if is_plain { format!("=\"{}\"", excerpt(category)) } else { String::new() };
             reply.message += &format!(
-                "; only samples of each category are listed: get_batch(id=\"{id}\", view=\"review\", category{value}) lists all items of one"
+                "; only samples of each category are listed: get_batch(id=\"{id}\", view=\"review\", category{value}) lists all items of one, view=\"receipts\", chunk=CHUNK all of a chunk"
             );
         }
         let unsampled: u64 = reviews.iter().map(|review| review.unsampled_categories).sum();
@@ -54,7 +60,7 @@ impl BatchRequest<'_> {
         }
         if in_doubt > 0 {
             reply.message += &format!(
-                "; {} {} begun and not settled: approve settles as done what was begun, redo has it worked again",
+                "; {} {} begun and not settled: approve settles as done what was begun, redo has it worked again; after either, workers can claim the items of the chunk that nobody has begun",
                 counted(in_doubt as u64, "item"),
                 agreeing(in_doubt as u64, "was", "were")
             );
@@ -62,6 +68,12 @@ impl BatchRequest<'_> {
         reply.reviews = Some(reviews);
         reply.next_chunks_after = next;
         Ok(())
+    }
+
+    fn count_in_review(&self) -> Result<u64> {
+        let in_review =
+            TaskFilter { parent: Some(self.task.row), status: Some(Status::Review), ..TaskFilter::default() };
+        Ok(self.tx.count_tasks(&in_review)?.count)
     }
 
     fn review_category(

@@ -263,5 +263,7 @@ pub(in crate::ops) fn append_late_receipt(
             decision: None,
         },
     )?;
-    Ok(refusal.with_receipt(number))
+    let mut refusal = refusal.with_receipt(number);
+    refusal.message += &format!(" The receipt was kept as number {number}, marked late: it does not count.");
+    Ok(refusal)
 }

@@ -77,7 +77,7 @@ pub(in crate::ops) fn next_call(
         let resolve = resolving_calls(task, batch);
         (3, format!("get_batch(id=\"{id}\", view=\"failures\") shows why; {resolve}"))
     } else if status.is_over() {
-        return Ok(None);
+        return finish_call(tx, batch);
     } else if let Some(call) = workers {
         return Ok(Some(NextCall { urgency: 2, call }));
     } else if !stalled_chunks(tx, task)?.is_empty() {
@@ -89,6 +89,14 @@ pub(in crate::ops) fn next_call(
         call += &format!("; {workers}");
     }
     Ok(Some(NextCall { urgency, call }))
+}
+
+/// The call that claims the finish task of a batch that has ended; `None` if there is none, or somebody has claimed it.
+fn finish_call(tx: &dyn StoreRead, batch: &Batch) -> Result<Option<NextCall>> {
+    let Some(row) = batch.finish_row else { return Ok(None) };
+    let finish = tx.task_by_row(row)?;
+    let call = format!("claim_task(id=\"{}\"): the finish task is ready", finish.id);
+    Ok((finish.status == Status::Active).then_some(NextCall { urgency: 2, call }))
 }
 
 /// Which workers have to be started, and with which prompt: because a lease expired, or because chunks can be claimed and

@@ -48,6 +48,9 @@ pub struct TaskView {
     /// The ids of tasks that should be done first.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub soft_depends_on: Vec<String>,
+    /// The batch that the task finishes: it becomes ready when every chunk has ended.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub finishes: Option<String>,
     /// The worker that the task is assigned to.
     pub assignee: Option<String>,
     /// The position among its siblings.
@@ -85,6 +88,16 @@ impl TaskView {
     /// A task without its body.
     pub(in crate::ops) fn compact(tx: &dyn StoreRead, task: &Task) -> Result<Self> {
         let (soft, hard): (Vec<_>, Vec<_>) = tx.dependencies(task)?.into_iter().partition(|(_, soft)| *soft);
+        // A finish task waits for its batch by a hold: the dependency stands in the store only so that both are found.
+        let mut finishes = None;
+        for (id, _) in &soft {
+            let batch = tx.task(id)?;
+            if batch.is_batch && tx.batch(batch.row)?.is_some_and(|batch| batch.finish_row == Some(task.row))
+            {
+                finishes = Some(id.clone());
+            }
+        }
+        let soft = soft.into_iter().filter(|(id, _)| finishes.as_ref() != Some(id)).collect();
         let ids = |ids: Vec<(TaskId, bool)>| ids.into_iter().map(|(id, _)| id.as_str().to_owned()).collect();
         Ok(TaskView {
             id: task.id.as_str().to_owned(),
@@ -96,6 +109,7 @@ impl TaskView {
             parent: task.parent.as_ref().map(|id| id.as_str().to_owned()),
             depends_on: ids(hard),
             soft_depends_on: ids(soft),
+            finishes: finishes.map(|id| id.to_string()),
             assignee: task.assignee.clone(),
             order: task.order,
             due: task.due.map(|due| due.to_string()),

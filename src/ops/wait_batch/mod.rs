@@ -24,7 +24,7 @@ impl Operation for WaitBatch {
     const NAME: &'static str = "wait_batch";
     const TITLE: &'static str = "Wait for a batch";
     const DESCRIPTION: &'static str =
-        "Wait as an MCP task until a batch needs you; without MCP tasks, its progress at once.";
+        "Wait as an MCP task until a batch needs you; else its progress at once.";
     const EFFECT: Effect = Effect::Read;
     const POSITIONAL: &'static str = "id";
     type Reply = GetBatchReply;

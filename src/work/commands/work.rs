@@ -16,8 +16,10 @@ use crate::model::author::AuthorKind;
 use crate::model::failure_streak::PauseAfterFailures;
 use crate::model::id::TaskId;
 use crate::model::limits::{LeaseSeconds, MaxParallel};
-use crate::model::text::LineText;
-use crate::ops::{ClaimTask, RunnerLauncher as _, Session, assign_profile, batch_state};
+use crate::model::text::{LineText, agreeing, counted};
+use crate::ops::{
+    ClaimTask, GetBatch, Operation as _, RunnerLauncher as _, Session, assign_profile, batch_state,
+};
 use crate::terminal::with_commands;
 use crate::work::background::{AgentFolders, Launcher, RunnerMode, run_batch, start_detached};
 use crate::work::pool::{
@@ -40,7 +42,7 @@ use crate::work::this_program::require_process_table;
   3  Nothing could be claimed
 
 For a task without items, stdin is the task as JSON. Without CMD, the batch's
-profile is used; docs/workers.md describes profiles."
+profile is used; tasktally config example NAME prints one."
 ))]
 pub struct Work {
     /// Work only on this batch
@@ -105,6 +107,19 @@ impl Work {
     pub fn is_in_background(&self) -> bool {
         self.background
     }
+}
+
+/// What of a batch waits for a person after the workers have ended, as the end of a message.
+fn what_waits(session: &Session, batch: &TaskId) -> Result<String> {
+    let reply = GetBatch::progress_of(batch.clone()).run(session)?;
+    let waiting = reply.needs_person.map_or(0, |ids| ids.len()) as u64;
+    Ok(match reply.next {
+        Some(next) if waiting > 0 => {
+            let (what, waits) = (counted(waiting, "chunk"), agreeing(waiting, "waits", "wait"));
+            format!("; {what} {waits} for a person: {next}")
+        }
+        _ => String::new(),
+    })
 }
 
 /// Works ready tasks and chunks until none is left. Returns the exit code. `program` is how tasktally is called for
@@ -178,6 +193,9 @@ pub fn work(options: Work, session: &Session, store: &Path, program: &str, json:
     }
     if totals.failed > 0 {
         message.push_str("; get_batch() lists the batches with failures");
+    }
+    if let Some(batch) = &options.batch {
+        message.push_str(&what_waits(session, batch)?);
     }
     if json {
         progress.event(&json!({ "event": "done", "success": totals.failed == 0, "message": message }));
