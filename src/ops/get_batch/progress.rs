@@ -6,12 +6,12 @@ use super::poll::shorten_batch;
 use super::{BatchRequest, GetBatchReply};
 use crate::error::Result;
 use crate::model::limits::PAGE_ROWS;
-use crate::ops::views::attention::{failures_of, live_claims};
+use crate::ops::views::attention::failures_of;
 use crate::ops::views::batch::batch_view;
 use crate::ops::views::chunk::{ChunkView, chunk_view};
 use crate::ops::views::few_categories::{sum_others, sum_others_beyond};
 use crate::ops::views::page_bytes::fitting;
-
+use crate::ops::views::worker_demand::WorkerDemand;
 use crate::store::TaskFilter;
 
 /// The most bytes of the names of categories in a poll.
@@ -58,13 +58,9 @@ impl BatchRequest<'_> {
 
     /// Whether chunks can be claimed, and no worker is at work and no runner starts one.
     fn has_no_worker(&self) -> Result<bool> {
-        let is_open = self.batch.pause_reason.is_none() && !self.task.status.is_terminal();
         let has_runner = self.batch.profile.is_some() && !self.lacks_runner;
-        if !is_open || has_runner || !live_claims(self.tx, self.task)?.is_empty() {
-            return Ok(false);
-        }
-        let ready = TaskFilter { parent: Some(self.task.row), ready: true, ..TaskFilter::default() };
-        Ok(self.tx.count_tasks(&ready)?.count > 0)
+        let is_open = self.batch.pause_reason.is_none() && !self.task.status.is_terminal();
+        Ok(is_open && !has_runner && WorkerDemand::of(self.tx, self.task)?.is_idle())
     }
 
     /// Whether the batch or one of its chunks changed after a change number.

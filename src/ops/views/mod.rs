@@ -28,4 +28,5 @@ pub(in crate::ops) mod review;
 pub(in crate::ops) mod shorten;
 pub(in crate::ops) mod task;
 pub(in crate::ops) mod task_texts;
+pub(in crate::ops) mod worker_demand;
 pub(in crate::ops) mod worker_items;

@@ -1,6 +1,7 @@
 //! The call to make next for a batch, and how urgent it is.
 
-use super::attention::{claimed_chunks, expired_chunks, failures_of, has_expired, live_claims, needs_person};
+use super::attention::{claimed_chunks, failures_of, has_expired, needs_person};
+use super::worker_demand::WorkerDemand;
 use crate::error::Result;
 use crate::model::batch::{Batch, BatchStatus};
 use crate::model::status::Status;
@@ -109,19 +110,16 @@ pub(in crate::ops) fn workers_to_start(
     if batch.profile.is_some() {
         return Ok(None);
     }
-    let expired = expired_chunks(tx, task)?;
-    let at_work = live_claims(tx, task)?.len() as u64;
-    let of_batch = TaskFilter { parent: Some(task.row), ready: true, ..TaskFilter::default() };
-    let open = if at_work == 0 { tx.count_tasks(&of_batch)?.count } else { 0 };
-    if expired.is_empty() && open == 0 {
+    let demand = WorkerDemand::of(tx, task)?;
+    if demand.expired.is_empty() && !demand.is_idle() {
         return Ok(None);
     }
     if batch.run.is_some() {
         return Ok(Some(format!("tasktally run --resume {} works its open chunks", task.id)));
     }
-    let wanted =
-        (open + expired.len() as u64).min(batch.max_parallel.unsigned_abs().saturating_sub(at_work)).max(1);
-    let reason = match expired.first() {
+    // With a worker at work, only the expired claims need another one.
+    let wanted = if demand.is_idle() { demand.workers(batch) } else { demand.expired.len() as u64 }.max(1);
+    let reason = match demand.expired.first() {
         Some(first) => format!("{first} is stalled, the next claim_task() takes it over"),
         None => "no worker is at work".to_owned(),
     };

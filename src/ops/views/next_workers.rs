@@ -1,11 +1,11 @@
 //! Which workers a batch needs now, if its caller has to start them.
 
+use super::worker_demand::WorkerDemand;
 use crate::error::Result;
 use crate::model::batch::Batch;
 use crate::model::chunk_list::ranges;
-use crate::model::status::Status;
 use crate::model::task::Task;
-use crate::model::text::counted;
+use crate::model::text::{agreeing, counted};
 use crate::prompts::{WorkerNeeds, work_chunk};
 use crate::store::{StoreRead, TaskFilter};
 
@@ -32,24 +32,21 @@ pub(in crate::ops) fn next_workers(
     if batch.profile.is_some() {
         return Ok(None);
     }
-    let of_batch = TaskFilter { parent: Some(task.row), ..TaskFilter::default() };
-    let open = TaskFilter { ready: true, ..of_batch.clone() };
-    let count = tx.count_tasks(&open)?;
-    if count.count == 0 {
+    let demand = WorkerDemand::of(tx, task)?;
+    let count = demand.open;
+    if count == 0 {
         return Ok(None);
     }
-    let at_work = tx.count_tasks(&TaskFilter { status: Some(Status::InProgress), ..of_batch })?.count;
+    let ready = TaskFilter { parent: Some(task.row), ready: true, ..TaskFilter::default() };
     let mut numbers = Vec::new();
-    for chunk in tx.list(&open, None, READ)? {
+    for chunk in tx.list(&ready, None, READ)? {
         numbers.extend(tx.chunk(&chunk)?.map(|chunk| chunk.number));
     }
-    let named =
-        if count.count > READ as u64 { String::new() } else { format!(" ({})", ranges(&numbers, RANGES)) };
-    let free = batch.max_parallel.unsigned_abs().saturating_sub(at_work);
-    let workers = count.count.min(free);
-    let open = if count.count == 1 { "1 chunk is" } else { &format!("{} chunks are", count.count) };
+    let named = if count > READ as u64 { String::new() } else { format!(" ({})", ranges(&numbers, RANGES)) };
+    let workers = demand.workers(batch);
+    let open = format!("{} {}", counted(count, "chunk"), agreeing(count, "is", "are"));
     let start = match workers {
-        0 => format!("{} at work, as many as max_parallel allows", counted(at_work, "worker")),
+        0 => format!("{} at work, as many as max_parallel allows", counted(demand.at_work, "worker")),
         _ if batch.run.is_some() => format!("tasktally run --resume {} works them", task.id),
         _ => format!("start {} with worker_prompt", counted(workers, "worker")),
     };
