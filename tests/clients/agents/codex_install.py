@@ -10,17 +10,9 @@ from codex_exec import configure
 from install import LAST_WORDS, PROMPT, Installed, assert_skills_shown, job, run_cases
 from openai_api import OpenAiModel
 from scripted_model import call
-from workspace import wait_until
 
-
-def patient_job(workspace):
-    """The job, after the server has listed its tools. Codex sends its first request without waiting for the server."""
-
-    def script():
-        wait_until(workspace.server_tools, "the server did not list its tools")
-        return job(before=[call("get_goal")])()
-
-    return script
+AWAIT_SERVER = call("list_mcp_resources", server="task_manager")
+"""Codex may send its first request before the server has started. This call of its own waits for the server."""
 
 
 def creates_task(workspace, codex, env):
@@ -31,7 +23,7 @@ def creates_task(workspace, codex, env):
 
 
 def plugin(tasktally, codex):
-    with Installed(tasktally) as workspace, OpenAiModel(patient_job(workspace)) as model:
+    with Installed(tasktally) as workspace, OpenAiModel(job(before=[AWAIT_SERVER])) as model:
         env = configure(workspace, model)
         workspace.output(codex, "plugin", "marketplace", "add", workspace.plugin(), env=env)
         workspace.output(codex, "plugin", "add", "tasktally@tasktally", env=env)
@@ -43,7 +35,7 @@ def plugin(tasktally, codex):
 
 
 def init_for_project(tasktally, codex):
-    with Installed(tasktally) as workspace, OpenAiModel(patient_job(workspace)) as model:
+    with Installed(tasktally) as workspace, OpenAiModel(job(before=[AWAIT_SERVER])) as model:
         # What the client writes when its user trusts the folder.
         trusted = f'[projects.{json.dumps(str(workspace.project))}]\ntrust_level = "trusted"\n'
         env = configure(workspace, model, trusted)
@@ -56,7 +48,7 @@ def init_for_project(tasktally, codex):
 
 
 def init_for_user(tasktally, codex):
-    with Installed(tasktally) as workspace, OpenAiModel(patient_job(workspace)) as model:
+    with Installed(tasktally) as workspace, OpenAiModel(job(before=[AWAIT_SERVER])) as model:
         env = configure(workspace, model)
         workspace.init("codex", "--skill", env=env)
         servers = workspace.output(codex, "mcp", "list", env=env)
