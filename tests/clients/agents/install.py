@@ -46,7 +46,8 @@ class Installed(Workspace):
 
     def output(self, *command, env):
         """All that a command of the client prints. It must succeed."""
-        return checked(command, env=env, cwd=self.project, stderr=subprocess.STDOUT, timeout=2 * PATIENCE)
+        quiet = {"stdin": subprocess.DEVNULL, "stderr": subprocess.STDOUT}
+        return checked(command, env=env, cwd=self.project, timeout=2 * PATIENCE, **quiet)
 
     def assert_called(self):
         """The client's model has created the task. The next client begins with an empty store."""
