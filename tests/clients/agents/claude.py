@@ -21,8 +21,8 @@ def loads_tools(job):
     return script
 
 
-def prepare(workspace, model):
-    """Writes the configuration. Returns the environment and the first arguments."""
+def environment(workspace, model):
+    """Writes the configuration of a user who has answered the first questions. Returns the environment."""
     config = workspace.home / ".claude"
     config.mkdir()
     state = {
@@ -32,17 +32,22 @@ def prepare(workspace, model):
         "projects": {str(workspace.project): {"hasTrustDialogAccepted": True}},
     }
     (config / ".claude.json").write_text(json.dumps(state))
-    servers = workspace.folder / "mcp.json"
-    command, *arguments = workspace.server
-    server = {"type": "stdio", "command": command, "args": arguments, "env": workspace.server_env}
-    servers.write_text(json.dumps({"mcpServers": {"task_manager": server}}))
-    env = workspace.client_env(
+    return workspace.client_env(
         CLAUDE_CONFIG_DIR=str(config),
         ANTHROPIC_BASE_URL=model.url,
         ANTHROPIC_API_KEY=KEY,
         CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC="1",
         DISABLE_AUTOUPDATER="1",
     )
+
+
+def prepare(workspace, model):
+    """Writes the configuration with the server. Returns the environment and the first arguments."""
+    env = environment(workspace, model)
+    servers = workspace.folder / "mcp.json"
+    command, *arguments = workspace.server
+    server = {"type": "stdio", "command": command, "args": arguments, "env": workspace.server_env}
+    servers.write_text(json.dumps({"mcpServers": {"task_manager": server}}))
     return env, ["--mcp-config", str(servers), "--strict-mcp-config", "--allowedTools", PREFIX.removesuffix("__")]
 
 

@@ -31,6 +31,8 @@ env_key = "SCRIPTED_KEY"
 wire_api = "responses"
 request_max_retries = 0
 stream_max_retries = 0
+"""
+SERVER = """
 [mcp_servers.task_manager]
 # Else the first request may be sent before the server has started.
 required = true
@@ -41,15 +43,21 @@ args = {arguments}
 """
 
 
-def prepare(workspace, model):
-    """Writes the configuration. Returns the environment."""
+def configure(workspace, model, *more):
+    """Writes the configuration of a user, with more tables. Returns the environment."""
     folder = workspace.home / ".codex"
     folder.mkdir()
+    config = CONFIG.format(url=json.dumps(model.url + "/v1"))
+    (folder / "config.toml").write_text("".join([config, *more]))
+    return workspace.client_env(CODEX_HOME=str(folder), SCRIPTED_KEY="scripted")
+
+
+def prepare(workspace, model):
+    """Writes the configuration with the server. Returns the environment."""
     command, *arguments = workspace.server
     env = "\n".join(f"{name} = {json.dumps(value)}" for name, value in workspace.server_env.items())
-    values = {"url": json.dumps(model.url + "/v1"), "command": json.dumps(command), "arguments": json.dumps(arguments)}
-    (folder / "config.toml").write_text(CONFIG.format(**values, env=env))
-    return workspace.client_env(CODEX_HOME=str(folder), SCRIPTED_KEY="scripted")
+    values = {"command": json.dumps(command), "arguments": json.dumps(arguments)}
+    return configure(workspace, model, SERVER.format(**values, env=env))
 
 
 def main():

@@ -36,16 +36,21 @@ def script():
             return
 
 
-def prepare(workspace, model):
-    """Writes the settings. Returns the environment."""
+def configure(workspace, model, **more):
+    """Writes the settings of a user, with more of them. Returns the environment."""
     folder = workspace.home / ".gemini"
     folder.mkdir()
-    command, *arguments = workspace.server
-    server = {"command": command, "args": arguments, "env": workspace.server_env, "trust": True}
-    (folder / "settings.json").write_text(json.dumps(SETTINGS | {"mcpServers": {"task_manager": server}}))
+    (folder / "settings.json").write_text(json.dumps(SETTINGS | more))
     return workspace.client_env(
         GEMINI_API_KEY="scripted", GOOGLE_GEMINI_BASE_URL=model.url, GEMINI_CLI_TRUST_WORKSPACE="true"
     )
+
+
+def prepare(workspace, model):
+    """Writes the settings with the server. Returns the environment."""
+    command, *arguments = workspace.server
+    server = {"command": command, "args": arguments, "env": workspace.server_env, "trust": True}
+    return configure(workspace, model, mcpServers={"task_manager": server})
 
 
 def main():
