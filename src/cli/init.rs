@@ -75,7 +75,7 @@ impl Init {
         let program = ProgramCommand::find(PackageRunner::detect()?)?;
         let scope_of = |client: ClientProgram| self.scope.unwrap_or_else(|| client.default_scope());
         let server_of = |client: ClientProgram| {
-            let project = self.project_of(scope_of(client), &folders.project);
+            let project = self.project_of(scope_of(client), &folders.project)?;
             ServerEntry::new(&program, self.db.as_deref(), project.as_deref())
         };
         let Some(client) = self.client else {
@@ -103,13 +103,28 @@ impl Init {
     }
 
     /// The project that a client's server is limited to. A file of the user serves all of the user's projects.
-    fn project_of(&self, scope: Scope, folder: &Path) -> Option<String> {
-        let named = self.project.as_ref().and_then(LineText::non_empty).map(str::to_owned);
-        let by_folder =
-            || folder.file_name()?.to_str()?.parse::<LineText>().ok()?.non_empty().map(str::to_owned);
-        let has_default = scope == Scope::Project && !self.all_projects;
-        named.or_else(|| if has_default { by_folder() } else { None })
+    ///
+    /// # Errors
+    /// The folder's name is no name of a project. A server for all projects is made only where that was asked for: whoever
+    /// names the folder, such as the author of a repository, does not widen it.
+    fn project_of(&self, scope: Scope, folder: &Path) -> Result<Option<String>> {
+        let named = self.project.as_ref().and_then(LineText::non_empty);
+        if named.is_some() || scope != Scope::Project || self.all_projects {
+            return Ok(named.map(str::to_owned));
+        }
+        project_of_folder(folder).map(Some).ok_or_else(|| {
+            Error::invalid(format!(
+                "{}: the name of this folder cannot be the name of a project; name one with --project PROJECT, or give access to all with --all-projects",
+                folder.display()
+            ))
+        })
     }
+}
+
+/// The folder's name, if it is one line of visible characters.
+fn project_of_folder(folder: &Path) -> Option<String> {
+    let name = folder.file_name()?.to_str()?.parse::<LineText>().ok()?.non_empty()?.to_owned();
+    (escape_hidden(&name) == name).then_some(name)
 }
 
 /// Prints the configuration for each client that has a file of this scope.
@@ -122,7 +137,7 @@ fn print_all(
     let mut gap = "";
     for client in ClientProgram::all() {
         let Ok(file) = client.file(scope_of(client), folders) else { continue };
-        print(out, &format!("{gap}# {}: {}\n", client.title(), file.path.display()))?;
+        print(out, &format!("{gap}# {}: {}\n", client.title(), shown(&file.path)))?;
         print(out, &snippet(client, &server_of(client)?)?)?;
         gap = "\n";
     }
@@ -139,19 +154,15 @@ fn write_to(
     match update_file(client, server, file) {
         Ok(Outcome::Unchanged) => print(
             out,
-            &format!(
-                "{}: {SERVER_KEY} is already in {}, nothing to do\n",
-                client.title(),
-                file.path.display()
-            ),
+            &format!("{}: {SERVER_KEY} is already in {}, nothing to do\n", client.title(), shown(&file.path)),
         ),
         Ok(Outcome::Written { path, previous, backup }) => {
             let verb = if previous.is_some() { "replaced" } else { "added" };
             let backup = match backup {
-                Some(backup) => format!(" (backup: {})", backup.display()),
+                Some(backup) => format!(" (backup: {})", shown(&backup)),
                 None => " (a new file)".to_owned(),
             };
-            print(out, &format!("{}: {verb} {SERVER_KEY} in {}{backup}\n", client.title(), path.display()))?;
+            print(out, &format!("{}: {verb} {SERVER_KEY} in {}{backup}\n", client.title(), shown(&path)))?;
             if let Some(previous) = previous {
                 print(out, "Nothing of the earlier entry was kept. It was:\n")?;
                 for line in previous.trim().lines() {
@@ -162,7 +173,7 @@ fn write_to(
             Ok(())
         }
         Err(error) => {
-            print(out, &format!("# add this to {} by hand:\n", file.path.display()))?;
+            print(out, &format!("# add this to {} by hand:\n", shown(&file.path)))?;
             print(out, &snippet(client, server)?)?;
             Err(error)
         }
@@ -195,6 +206,11 @@ fn update_file(client: ClientProgram, server: &ServerEntry, file: &TargetFile) -
             Ok(Outcome::Written { path, previous, backup })
         }
     }
+}
+
+/// A path as a terminal may show it: whoever named a folder above it chose its characters.
+fn shown(path: &Path) -> String {
+    escape_hidden(&path.display().to_string()).replace('\n', "\\n")
 }
 
 fn print(out: &mut dyn Write, text: &str) -> Result<()> {

@@ -1,7 +1,8 @@
 //! `tasktally man`: manual pages, from the same definition as the help texts.
 
-use std::fs;
-use std::io::Write;
+use std::fs::{self, Permissions};
+use std::io::{self, Write};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use clap::Command;
@@ -37,7 +38,7 @@ pub(super) fn run(options: &Man, out: &mut impl Write) -> Result<u8> {
         print_line(out, page.trim_end())?;
         return Ok(0);
     };
-    let cannot = |path: &Path, error: std::io::Error| {
+    let cannot = |path: &Path, error: io::Error| {
         Error::invalid(format!(
             "{}: the manual pages cannot be written there: {error}. Name a folder that can be written",
             path.display()
@@ -48,11 +49,22 @@ pub(super) fn run(options: &Man, out: &mut impl Write) -> Result<u8> {
     for command in with_subcommands(program) {
         let name = command.get_display_name().unwrap_or_else(|| command.get_name());
         let path = folder.join(format!("{name}.1"));
-        fs::write(&path, text_of(command)?).map_err(|error| cannot(&path, error))?;
+        let text = text_of(command)?;
+        write_page(folder, &path, &text).map_err(|error| cannot(&path, error))?;
         count += 1;
     }
     print_line(out, &format!("{count} manual pages are in {}", folder.display()))?;
     Ok(0)
+}
+
+/// Writes a page to a new file, which then replaces what has its name: in a folder that others may write to, a link with that
+/// name leads to another file, and a FIFO waits for a reader.
+fn write_page(folder: &Path, path: &Path, text: &str) -> io::Result<()> {
+    let readable = Permissions::from_mode(0o644);
+    let mut file = tempfile::Builder::new().permissions(readable).tempfile_in(folder)?;
+    file.write_all(text.as_bytes())?;
+    file.persist(path).map_err(|error| error.error)?;
+    Ok(())
 }
 
 /// A command and all that are below it, without the ones that clap adds.

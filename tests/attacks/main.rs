@@ -7,6 +7,7 @@
 mod support;
 
 mod authors;
+mod folders;
 mod hidden_text;
 mod items;
 mod programs;

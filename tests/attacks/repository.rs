@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::support::cli::Run;
+use crate::support::eventually;
 use crate::support::store::Store;
 
 #[track_caller]
@@ -94,5 +95,32 @@ fn git_gets_no_key_and_no_socket_of_the_operator() {
     assert!(seen.contains("GIT_CONFIG_GLOBAL=/dev/null"), "{seen}");
     for name in ["ANTHROPIC", "SSH_AUTH_SOCK", "GIT_CONFIG_COUNT", "TASKTALLY"] {
         assert!(!seen.contains(name), "git got {name}: {seen}");
+    }
+}
+
+/// A worker leaves changes in its worktree, and a command in the configuration that git reads there. The operator then runs
+/// what `doctor` proposes: with the operator's own git, outside of every sandbox.
+#[test]
+fn what_doctor_proposes_for_a_worktree_runs_nothing_that_a_worker_left() {
+    let (store, _) = store_with_repository("exit 1");
+    let stolen = store.folder().join("stolen");
+    let script = format!(
+        "git config core.fsmonitor 'touch {}'; echo more >> a.txt; echo '- left a command'",
+        stolen.display()
+    );
+    let text = std::fs::read_to_string(store.config()).unwrap().replace("\"exit 1\"", &format!("{script:?}"));
+    std::fs::write(store.config(), text).unwrap();
+    let request = ["create-batch", "B", "--instructions", "x", "--items", r#"["a"]"#, "--worker", "w"];
+    store.tasktally(request).success();
+    eventually("the batch has ended", || {
+        let batches = store.tasktally(["get-batch", "--all", "--json"]).success().json();
+        (batches["batches"][0]["status"] == "done").then_some(())
+    });
+    let doctor = store.tasktally(["doctor"]).finish();
+    let proposed: Vec<&str> = doctor.stdout.lines().filter_map(|line| line.strip_prefix("  $ ")).collect();
+    assert!(doctor.output().contains("uncommitted") && !proposed.is_empty(), "{}", doctor.output());
+    for command in proposed {
+        Run::new(Command::new("sh"), ["-c", command]).finish();
+        assert!(!stolen.exists(), "{command}: it ran the command of the worker");
     }
 }

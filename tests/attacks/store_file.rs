@@ -71,3 +71,49 @@ fn a_file_of_another_user_beside_the_store_is_refused() {
         server.call("create_task", json!({"title": "Second"})).ok();
     }
 }
+
+/// The items and receipts stay as they are. What is changed is what `get_batch` shows first: how many items and chunks are
+/// done, in which categories, and what an approved step had found.
+#[test]
+fn progress_that_the_receipts_do_not_add_up_to_is_found() {
+    let attacks = [
+        ("UPDATE batch SET items_done = items_total", "its progress is not what its chunks add up to"),
+        (
+            "UPDATE batch SET items_done = 0, items_failed = 1",
+            "its progress is not what its chunks add up to",
+        ),
+        ("UPDATE batch SET chunks_ended = chunks_total", "its progress is not what its chunks add up to"),
+        ("UPDATE batch SET chunks_unsuccessful = 1", "its progress is not what its chunks add up to"),
+        ("UPDATE category_count SET count = count + 1 WHERE count > 0", "the count of category 'read'"),
+        ("UPDATE category_count SET category = 'kept' WHERE count > 0", "the count of category"),
+        ("DELETE FROM category_count", "the count of category 'read'"),
+        (
+            "UPDATE earlier_outcome SET category = 'archive'",
+            "was done in an earlier step, and no receipt says so",
+        ),
+    ];
+    for (sql, why) in attacks {
+        let store = Store::new();
+        let mut server = store.serve();
+        let steps = json!([{"name": "look", "instructions": "x"}, {"name": "move", "instructions": "y"}]);
+        let request = json!({"title": "B", "instructions": "x", "items": ["a", "b", "c"], "max_chunk": 1, "steps": steps});
+        let batch = server.call("create_batch", request).ok().text("/batch/id");
+        // The first chunk goes through both steps, the second one through the first step.
+        for _ in 0..3 {
+            let claim = server.call("claim_task", json!({"batch": batch})).ok();
+            let (id, token) = (claim.text("/task/id"), &claim["claim"]["token"]);
+            let receipt = json!({"id": id, "claim": token, "item": claim["items"][0]["key"], "outcome": "done", "category": "read"});
+            server.call("update_task", receipt).ok();
+            server.call("complete_task", json!({"id": id, "claim": token})).ok();
+        }
+        server.close();
+        store.tasktally(["verify"]).success();
+        assert!(store.sql().execute(sql, []).unwrap() > 0, "{sql} changed nothing");
+        for arguments in [&["verify"][..], &["doctor", "--full"], &["backup", "copy"]] {
+            let found = store.tasktally(arguments).finish();
+            // `doctor` wraps its lines.
+            let output = found.output().split_whitespace().collect::<Vec<_>>().join(" ");
+            assert!(found.code != Some(0) && output.contains(why), "{sql}: {arguments:?}: {output}");
+        }
+    }
+}

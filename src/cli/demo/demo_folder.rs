@@ -1,15 +1,16 @@
 //! The folder of the demo: its items and its store, deleted at the end unless it is kept.
 
-use std::fs;
-use std::io::ErrorKind;
+use std::fs::{self, OpenOptions, Permissions};
+use std::io::{ErrorKind, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use tempfile::TempDir;
+use tempfile::{Builder, TempDir};
 
 use super::commit_items::commit_items;
 use crate::error::{Error, Result};
 use crate::paths::expand_home;
-use crate::private_files::create_private_folders;
+use crate::private_files::{create_private_folders, open_private_file};
 
 /// The folder of one demo.
 pub(super) struct DemoFolder {
@@ -27,7 +28,9 @@ impl DemoFolder {
         if let Some(Some(named)) = keep {
             return Self::create_named(&named);
         }
-        let temporary = TempDir::with_prefix("tasktally-demo-").map_err(|error| {
+        // Without the mode, a umask of 000 would let every user replace the store.
+        let private = Permissions::from_mode(0o700);
+        let temporary = Builder::new().prefix("tasktally-demo-").permissions(private).tempdir().map_err(|error| {
             Error::invalid(format!(
                 "the demo needs a folder for its store, and none can be created in {}: {error}. Name a folder that can be written with TMPDIR, or with demo --keep DIR",
                 std::env::temp_dir().display()
@@ -85,7 +88,12 @@ impl DemoFolder {
     /// The file cannot be written.
     pub(super) fn write_items(&self) -> Result<PathBuf> {
         let path = self.path.join("commits.jsonl");
-        commit_items().and_then(|items| fs::write(&path, items)).map_err(|error| {
+        let write = |items: String| {
+            // The folder was empty: a file or a link that has the name now is somebody else's.
+            open_private_file(OpenOptions::new().write(true).create_new(true), &path)?
+                .write_all(items.as_bytes())
+        };
+        commit_items().and_then(write).map_err(|error| {
             Error::invalid(format!(
                 "the items cannot be written to {}: {error}. Free some space, or name a folder on another disk with TMPDIR or with demo --keep DIR",
                 path.display()

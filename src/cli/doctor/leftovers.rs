@@ -49,7 +49,8 @@ fn needs_a_person(leftover: &Leftover) -> Option<Finding> {
         return None;
     }
     let folder = leftover.path.display();
-    let command = format!("git -C {} status", shell_path(&leftover.path));
+    // Not `git status`: there, git would run what the worker or the repository wrote into its configuration.
+    let command = format!("ls -la {}", shell_path(&leftover.path));
     match worktree::changes(&leftover.path) {
         Ok(files) if files.is_empty() => None,
         Ok(files) => {

@@ -67,7 +67,10 @@ impl ServerEntry {
         if let Some(db) = db {
             args.extend(["--db".to_owned(), absolute(&expand_home(db, "--db")?)?]);
         }
-        if let Some(project) = project {
+        // One word, so that a name that begins with '-' is not read as an option.
+        if let Some(project) = project.filter(|name| name.starts_with('-')) {
+            args.push(format!("--project={project}"));
+        } else if let Some(project) = project {
             args.extend(["--project".to_owned(), project.to_owned()]);
         }
         Ok(ServerEntry { command, args })

@@ -5,7 +5,7 @@ use std::io::Write;
 use super::client::{ClientProgram, Scope};
 use super::file;
 use super::folders::Folders;
-use super::print;
+use super::{print, shown};
 use crate::error::Result;
 
 /// The name of the skill, and of its folder.
@@ -27,13 +27,13 @@ pub(super) fn write_skill(
     let target = client.skill_file(scope, NAME, folders)?;
     let (path, before) = target.open()?;
     if before.as_ref().is_some_and(|before| before.text == TEXT) {
-        let path = path.display();
+        let path = shown(&path);
         return print(out, &format!("{}: the skill is already in {path}, nothing to do\n", client.title()));
     }
     let backup = file::write(&path, before.as_ref(), TEXT)?;
     let (verb, backup) = match backup {
-        Some(backup) => ("replaced", format!(" (backup: {})", backup.display())),
+        Some(backup) => ("replaced", format!(" (backup: {})", shown(&backup))),
         None => ("added", " (a new file)".to_owned()),
     };
-    print(out, &format!("{}: {verb} the skill {NAME} in {}{backup}\n", client.title(), path.display()))
+    print(out, &format!("{}: {verb} the skill {NAME} in {}{backup}\n", client.title(), shown(&path)))
 }

@@ -24,6 +24,47 @@ const WRONG_BATCH: &str = "
     HAVING b.chunks_total <> count(c.task) OR b.items_total <> ifnull(sum(c.items_total), 0)
      LIMIT 1";
 
+/// The first batch whose progress differs from its chunks': what `get_batch` shows first. The statuses are those of
+/// `Status::is_terminal`.
+const WRONG_PROGRESS: &str = "
+    SELECT t.id
+      FROM batch b JOIN task t ON t.row_id = b.task JOIN chunk c ON c.batch = b.task JOIN task w ON w.row_id = c.task
+     GROUP BY b.task
+    HAVING b.items_done <> sum(c.items_done) OR b.items_failed <> sum(c.items_failed)
+        OR b.items_skipped <> sum(c.items_skipped)
+        OR b.chunks_ended <> sum(w.status IN ('done', 'cancelled', 'failed', 'rejected'))
+        OR b.chunks_unsuccessful <> sum(w.status IN ('done', 'cancelled', 'failed', 'rejected') AND w.status <> 'done')
+     LIMIT 1";
+
+/// The first chunk whose count of a category differs from its settled items, or batch whose count differs from its chunks'.
+/// An item without a category is counted under its outcome.
+const WRONG_CATEGORY: &str = "
+    WITH settled AS (
+           SELECT chunk, batch, ifnull(category, outcome) AS category, count(*) AS count
+             FROM item WHERE outcome IS NOT NULL GROUP BY 1, 2, 3),
+         counted AS (
+           SELECT chunk AS task, category, count FROM settled
+            UNION ALL
+           SELECT batch, category, sum(count) FROM settled GROUP BY 1, 2),
+         stored AS (SELECT task, category, count FROM category_count WHERE count <> 0)
+    SELECT t.id, d.category
+      FROM (SELECT * FROM (SELECT * FROM stored EXCEPT SELECT * FROM counted)
+             UNION ALL
+            SELECT * FROM (SELECT * FROM counted EXCEPT SELECT * FROM stored)) d
+      JOIN task t ON t.row_id = d.task
+     LIMIT 1";
+
+/// The first outcome of an earlier step that is not the one of the receipt that it names.
+const EARLIER_WITHOUT_RECEIPT: &str = "
+    SELECT t.id, i.key, e.outcome
+      FROM earlier_outcome e JOIN item i ON i.chunk = e.chunk AND i.position = e.position
+      JOIN task t ON t.row_id = e.chunk
+     WHERE NOT EXISTS (
+           SELECT 1 FROM receipt r
+            WHERE r.task = e.chunk AND r.number = e.receipt_number AND r.item_key = i.key
+              AND r.outcome = e.outcome AND r.category IS e.category AND NOT r.late)
+     LIMIT 1";
+
 /// The first item whose outcome is not the one of the receipt that it names.
 const OUTCOME_WITHOUT_RECEIPT: &str = "
     SELECT t.id, i.key, i.outcome
@@ -80,6 +121,33 @@ pub(super) fn first_count_mismatch(tx: &Tx<'_>) -> Result<Option<String>> {
     })?;
     if outcome.is_some() {
         return Ok(outcome);
+    }
+    let earlier = tx.first(EARLIER_WITHOUT_RECEIPT, [], |row| {
+        let (id, key, outcome): (String, String, String) = (row.get(0)?, row.get(1)?, row.get(2)?);
+        Ok(format!(
+            "chunk {id}: item '{}' was {outcome} in an earlier step, and no receipt says so",
+            excerpt(&key)
+        ))
+    })?;
+    if earlier.is_some() {
+        return Ok(earlier);
+    }
+    let progress = tx.first(WRONG_PROGRESS, [], |row| {
+        let id: String = row.get(0)?;
+        Ok(format!("batch {id}: its progress is not what its chunks add up to"))
+    })?;
+    if progress.is_some() {
+        return Ok(progress);
+    }
+    let category = tx.first(WRONG_CATEGORY, [], |row| {
+        let (id, category): (String, String) = (row.get(0)?, row.get(1)?);
+        Ok(format!(
+            "task {id}: the count of category '{}' is not the number of its items",
+            excerpt(&category)
+        ))
+    })?;
+    if category.is_some() {
+        return Ok(category);
     }
     let approval = tx.first(MISSING_APPROVAL, [], |row| {
         let id: String = row.get(0)?;
