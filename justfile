@@ -30,3 +30,11 @@ faults FAULT="":
 clients:
     cargo build --locked
     tests/clients/run
+
+# Builds the packages for this platform into target/packages, in minutes. TASKTALLY_PROFILE=dev makes large ones in seconds
+packages:
+    packaging/build
+
+# Installs each package of target/packages in an empty place, runs the demo and calls the MCP server there
+try-packages:
+    packaging/try

@@ -194,6 +194,28 @@ fn the_entry_starts_the_program_as_it_was_installed() {
     assert!(refused.contains("allowed: npx, uvx"), "{refused}");
 }
 
+/// A global install by npm puts a link to its launcher into `PATH`, and the program somewhere else.
+#[test]
+fn the_entry_names_the_program_by_the_launcher_in_the_path() {
+    let store = Store::new();
+    let (bin, launcher) = (store.folder().join("bin"), store.folder().join("launcher.js"));
+    std::fs::create_dir(&bin).unwrap();
+    std::fs::copy("/bin/true", &launcher).unwrap();
+    symlink(&launcher, bin.join("tasktally")).unwrap();
+    let command = |launcher: &Path, path: &str| {
+        let mut command = store.command();
+        // npx, an ancestor of an agent for example, must not be taken for what started the launcher.
+        command.env("TASKTALLY_LAUNCHER", launcher).env("npm_lifecycle_event", "npx").env("PATH", path);
+        let printed = Run::new(command, ["init", "gemini"]).success().json();
+        printed["mcpServers"]["task_manager"]["command"].as_str().unwrap().to_owned()
+    };
+    let bin = bin.display().to_string();
+    let exe = Path::new(env!("CARGO_BIN_EXE_tasktally")).canonicalize().unwrap().display().to_string();
+    assert_eq!(command(&launcher, &bin), "tasktally");
+    assert_eq!(command(&launcher, "/usr/bin"), exe);
+    assert_eq!(command(&store.folder().join("missing.js"), &bin), exe);
+}
+
 #[test]
 fn a_skill_replaces_an_earlier_one_with_a_backup_and_follows_no_link() {
     let store = Store::new();

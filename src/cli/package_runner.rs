@@ -1,12 +1,12 @@
 //! Whether this process was started by a package runner, which has not installed the program in `PATH`.
 
 use std::env::VarError;
-use std::path::{Component, Path};
+use std::path::{Component, Path, PathBuf};
 
 use super::program_name::PROGRAM_NAME;
 use crate::error::{Error, Result};
 
-/// The variable by which a launcher says which package runner started it.
+/// The variable by which a launcher says which package runner started it, or else which file it is itself.
 const VARIABLE: &str = "TASKTALLY_LAUNCHER";
 
 /// A package runner: it downloads a package if necessary and starts its program.
@@ -34,7 +34,7 @@ impl PackageRunner {
     /// The package runner that started this process, if one did.
     ///
     /// # Errors
-    /// `TASKTALLY_LAUNCHER` names an unknown one.
+    /// `TASKTALLY_LAUNCHER` names an unknown one and is no absolute path.
     pub(super) fn detect() -> Result<Option<PackageRunner>> {
         let variable = |name| match std::env::var(name) {
             Ok(value) => value,
@@ -55,9 +55,11 @@ impl PackageRunner {
             "" => {}
             "npx" => return Ok(Some(PackageRunner::Npx)),
             "uvx" => return Ok(Some(PackageRunner::Uvx)),
+            // An installed launcher, which knows that no package runner started it.
+            path if Path::new(path).is_absolute() => return Ok(None),
             other => {
                 return Err(Error::invalid(format!(
-                    "{VARIABLE}: '{}' is not a package runner; allowed: npx, uvx. Unset the variable if neither started this program",
+                    "{VARIABLE}: '{}' is not a package runner; allowed: npx, uvx, or the absolute path of a launcher. Unset the variable if neither started this program",
                     crate::model::text::excerpt(other)
                 )));
             }
@@ -88,6 +90,11 @@ impl PackageRunner {
     }
 }
 
+/// The file of the launcher that started this process, for example the script of the npm package.
+pub(super) fn launcher_file() -> Option<PathBuf> {
+    std::env::var_os(VARIABLE).map(PathBuf::from).filter(|path| path.is_absolute())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -115,6 +122,8 @@ mod tests {
         // Installed globally by npm, and as a tool by uv.
         check("", "", false, "/usr/lib/node_modules/@tasktally/linux-x64/bin/tasktally", None);
         check("", "", false, "/home/me/.local/share/uv/tools/tasktally/bin/tasktally", None);
+        let in_npm = "/usr/lib/node_modules/@tasktally/linux-x64/bin/tasktally";
+        check("/usr/lib/node_modules/tasktally/launcher.js", "npx", false, in_npm, None);
         // Started by a program that a package runner started.
         check("", "npx", true, "/usr/bin/tasktally", None);
     }
@@ -123,6 +132,6 @@ mod tests {
     fn an_unknown_launcher_is_refused() {
         let start = Start { launcher: "bunx", npm_event: "", has_uv: false, program: Path::new("/x") };
         let refusal = PackageRunner::of(&start).unwrap_err().to_string();
-        assert!(refusal.contains("'bunx'") && refusal.contains("allowed: npx, uvx"), "{refusal}");
+        assert!(refusal.contains("'bunx'") && refusal.contains("allowed: npx, uvx, or"), "{refusal}");
     }
 }

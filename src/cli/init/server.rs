@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde_json::{Map, Value, json};
 
-use crate::cli::package_runner::PackageRunner;
+use crate::cli::package_runner::{PackageRunner, launcher_file};
 use crate::cli::program_name::PROGRAM_NAME;
 use crate::config::find_program;
 use crate::error::{Error, Result};
@@ -27,19 +27,21 @@ impl ProgramCommand {
         }
         let exe = std::env::current_exe()
             .map_err(|error| Error::internal("the path of this program cannot be found", error))?;
-        ProgramCommand::of_file(&exe, std::env::var_os("PATH").as_deref())
+        ProgramCommand::of_file(&exe, launcher_file().as_deref(), std::env::var_os("PATH").as_deref())
     }
 
-    /// This program: by its name if a client finds it by that name in `path`, a list as in `PATH`, else by its path without
-    /// links, because clients start the server in folders of their own.
+    /// This program: by its name if a client finds it or its launcher by that name in `path`, a list as in `PATH`, else by
+    /// its path without links, because clients start the server in folders of their own.
     ///
     /// # Errors
     /// The path is not UTF-8.
-    pub(super) fn of_file(exe: &Path, path: Option<&OsStr>) -> Result<Self> {
+    pub(super) fn of_file(exe: &Path, launcher: Option<&Path>, path: Option<&OsStr>) -> Result<Self> {
         let exe = exe.canonicalize().unwrap_or_else(|_| exe.to_path_buf());
+        let launcher = launcher.and_then(|file| file.canonicalize().ok());
         let found =
             find_program(OsStr::new(PROGRAM_NAME), path, None).ok().and_then(|file| file.canonicalize().ok());
-        let word = if found.as_ref() == Some(&exe) { PROGRAM_NAME.to_owned() } else { absolute(&exe)? };
+        let is_found = found.is_some() && (found.as_ref() == Some(&exe) || found == launcher);
+        let word = if is_found { PROGRAM_NAME.to_owned() } else { absolute(&exe)? };
         Ok(ProgramCommand(vec![word]))
     }
 }

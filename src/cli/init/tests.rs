@@ -11,7 +11,7 @@ use super::target::TargetFile;
 use super::write_to;
 
 fn server() -> ServerEntry {
-    let program = ProgramCommand::of_file(Path::new("/opt/tasktally"), None).unwrap();
+    let program = ProgramCommand::of_file(Path::new("/opt/tasktally"), None, None).unwrap();
     ServerEntry::new(&program, Some(Path::new("/data/tasks.db")), None).unwrap()
 }
 
