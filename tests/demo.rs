@@ -140,6 +140,7 @@ fn several_demos_run_at_once() {
 
 #[test]
 fn a_stopped_demo_leaves_nothing_behind() {
+    let mut stopped_early = 0;
     for signal in ["INT", "TERM", "HUP"] {
         let folder = Folder::new();
         let mut command = folder.command();
@@ -150,11 +151,15 @@ fn a_stopped_demo_leaves_nothing_behind() {
         lines.find(|line| line.contains("\"event\":\"item\"")).unwrap();
         send_signal(signal, child.id());
         let rest: Vec<String> = lines.collect();
-        assert_eq!(wait_for_exit(&mut child).code(), Some(1), "{signal}");
+        let code = wait_for_exit(&mut child).code();
         let done: Value = serde_json::from_str(rest.last().unwrap()).unwrap();
-        assert!(done["batch"]["processed"].as_u64().unwrap() < 663, "{done}");
+        // On a busy machine all items may be done before the signal arrives; whatever is left is not worked.
+        let processed = done["batch"]["processed"].as_u64().unwrap();
+        stopped_early += u32::from(processed < 663);
+        assert_eq!(code, Some(i32::from(processed < 663)), "{signal}: {done}");
         folder.assert_nothing_left();
     }
+    assert!(stopped_early > 0, "no signal came before the end");
 }
 
 #[test]

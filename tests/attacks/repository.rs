@@ -116,7 +116,11 @@ fn what_doctor_proposes_for_a_worktree_runs_nothing_that_a_worker_left() {
         let batches = store.tasktally(["get-batch", "--all", "--json"]).success().json();
         (batches["batches"][0]["status"] == "done").then_some(())
     });
-    let doctor = store.tasktally(["doctor"]).finish();
+    // The runner is done with the worktree a moment later.
+    let doctor = eventually("doctor names the worktree", || {
+        let doctor = store.tasktally(["doctor"]).finish();
+        doctor.output().contains("uncommitted").then_some(doctor)
+    });
     let proposed: Vec<&str> = doctor.stdout.lines().filter_map(|line| line.strip_prefix("  $ ")).collect();
     assert!(doctor.output().contains("uncommitted") && !proposed.is_empty(), "{}", doctor.output());
     for command in proposed {

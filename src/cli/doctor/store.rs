@@ -143,8 +143,9 @@ fn damaged(context: &DoctorContext, what: &str, schema: i64, mark: i64) -> Findi
     );
     let pragmas = format!("PRAGMA user_version = {schema}; PRAGMA application_id = {mark};");
     // With `set -C` the shell refuses an existing file, so a second run cannot insert everything twice. If pages
-    // cannot be read, sqlite3 ends the dump with a ROLLBACK; sed makes it a COMMIT, to keep the readable rows.
+    // cannot be read, sqlite3 ends the dump with a ROLLBACK; sed makes it a COMMIT, to keep the readable rows. Of a page that is
+    // half there, rows without values are read: OR IGNORE leaves them out.
     Finding::problem(message).with_fix(format!(
-        "(umask 077; set -C; true > {to} && (sqlite3 {from} .dump | sed 's/^ROLLBACK;.*/COMMIT;/'; echo '{pragmas}') | sqlite3 {to})"
+        "(umask 077; set -C; true > {to} && (sqlite3 {from} .dump | sed -e 's/^ROLLBACK;.*/COMMIT;/' -e 's/^INSERT INTO/INSERT OR IGNORE INTO/'; echo '{pragmas}') | sqlite3 {to})"
     ))
 }
