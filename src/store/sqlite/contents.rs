@@ -46,3 +46,10 @@ pub(super) fn body_start(tx: &Tx<'_>, row: RowId, chars: usize) -> Result<BodySt
         )?
         .unwrap_or_default())
 }
+
+/// See [`crate::store::StoreRead::late_receipt_count`].
+pub(super) fn late_receipt_count(tx: &Tx<'_>, row: RowId) -> Result<u64> {
+    // Reads the index `receipt_late` only.
+    let count = "SELECT count(*) FROM receipt WHERE task = ?1 AND late = 1";
+    Ok(tx.first(count, [row], |row| row.get(0))?.unwrap_or(0))
+}

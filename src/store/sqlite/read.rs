@@ -270,9 +270,7 @@ impl StoreRead for Tx<'_> {
     }
 
     fn late_receipt_count(&self, row: RowId) -> Result<u64> {
-        // Reads the index `receipt_late` only.
-        let count = "SELECT count(*) FROM receipt WHERE task = ?1 AND late = 1";
-        Ok(self.first(count, [row], |row| row.get(0))?.unwrap_or(0))
+        contents::late_receipt_count(self, row)
     }
 
     fn batch(&self, row: RowId) -> Result<Option<Batch>> {
