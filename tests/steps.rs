@@ -71,7 +71,7 @@ fn no_chunk_of_the_next_step_can_be_claimed_before_a_person_approves() {
     }
     let refused = server.call("claim_task", json!({"batch": batch}));
     assert_eq!(refused.declined(), "nothing_to_claim");
-    assert!(refused.message().contains("waits for a person"), "{}", refused.message());
+    assert!(refused.message().contains("can be worked before a person decides"), "{}", refused.message());
     let state = server.call("get_batch", json!({"id": batch})).ok();
     assert_eq!(state["batch"]["status"], "waiting");
     assert_eq!(state["needs_person"], json!([format!("{batch}.01"), format!("{batch}.02")]));
@@ -233,7 +233,7 @@ fn a_released_chunk_can_be_claimed_only_after_its_backoff() {
     server.call("release_task", json!({"id": id, "claim": token, "reason": "server down"})).ok();
     let early = server.call("claim_task", json!({"id": id}));
     assert_eq!(early.declined(), "not_ready", "{}", early.value);
-    assert!(early.message().contains("because its last attempt failed"), "{}", early.message());
+    assert!(early.message().contains("because its last worker gave it back"), "{}", early.message());
     let soon = server.call("claim_task", json!({"batch": batch}));
     assert!(soon.message().contains("failed and can be claimed again at"), "{}", soon.message());
     support::eventually("the backoff to end", || {

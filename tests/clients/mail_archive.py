@@ -252,7 +252,7 @@ async def all_agree(test_store, supervisor):
     for chunk in progress["chunks"]:
         summary = json.loads((folder / f"chunk-{chunk['number']:02}-summary.json").read_text())
         # The last receipt of an item is its outcome.
-        last = re.findall(r"^(?:\[[^]]*\] )?- (\w+): (\w+) \|", await whole_body(supervisor.session, chunk["id"]), re.MULTILINE)
+        last = re.findall(r"^> - (\w+): (\w+) \|", await whole_body(supervisor.session, chunk["id"]), re.MULTILINE)
         receipts = Counter({key: category for category, key in last}.values())
         row = re.search(rf"^\| \[?{chunk['number']:02}\b[^|]* \|.*\| (\d+) \|.*\| ([^|]*) \|$", report, re.MULTILINE)
         in_report = {name: int(count) for name, count in re.findall(r"(\w+) (\d+)", row[2])}

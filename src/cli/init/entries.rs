@@ -8,7 +8,6 @@ use super::client::{ClientProgram, ConfigFormat, Scope};
 use super::file::read;
 use super::folders::Folders;
 use super::{json, toml};
-use crate::error::Result;
 
 /// The server in a client's file.
 pub(in crate::cli) struct ClientEntry {
@@ -26,16 +25,14 @@ pub(in crate::cli) struct ClientEntry {
 
 /// The entries in the files of the current folder and of the user. A file that cannot be read, or is not in its client's
 /// format, has none: the client will report that.
-///
-/// # Errors
-/// The current folder was removed.
-pub(in crate::cli) fn client_entries() -> Result<Vec<ClientEntry>> {
-    let folders = Folders::of_process()?;
+pub(in crate::cli) fn client_entries() -> Vec<ClientEntry> {
+    // A current folder that was removed has no files: relative paths lead nowhere.
+    let folders = Folders::with_project(std::env::current_dir().unwrap_or_default());
     let scopes = |client| [(client, Scope::Project), (client, Scope::User)];
-    Ok(ClientProgram::all()
+    ClientProgram::all()
         .flat_map(scopes)
         .filter_map(|(client, scope)| entry_of(client, scope, &folders))
-        .collect())
+        .collect()
 }
 
 fn entry_of(client: ClientProgram, scope: Scope, folders: &Folders) -> Option<ClientEntry> {

@@ -23,16 +23,22 @@ impl Folders {
     /// # Errors
     /// The current folder was removed.
     pub(super) fn of_process() -> Result<Self> {
+        let project = std::env::current_dir()
+            .map_err(|error| Error::internal("the current folder cannot be found", error))?;
+        Ok(Folders::with_project(project))
+    }
+
+    /// Those of this process, with a project in this folder.
+    pub(super) fn with_project(project: PathBuf) -> Self {
         let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-        Ok(Folders {
-            project: std::env::current_dir()
-                .map_err(|error| Error::internal("the current folder cannot be found", error))?,
+        Folders {
+            project,
             home: std::env::home_dir().filter(|home| !home.as_os_str().is_empty()),
             claude: variable("CLAUDE_CONFIG_DIR"),
             codex: variable("CODEX_HOME"),
             // The specification asks to ignore a relative path.
             config: variable("XDG_CONFIG_HOME").filter(|folder| folder.is_absolute()),
-        })
+        }
     }
 
     /// A folder that is the project and the home folder.
