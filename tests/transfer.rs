@@ -57,6 +57,15 @@ fn fill_every_table(store: &Store, rng: &mut Rng) -> HashMap<String, Value> {
     let late = json!({"id": chunk, "claim": "wrong", "body": "- late", "item": key, "outcome": "done"});
     assert_eq!(server.call("update_task", late).code(), "claim_lost");
     claims.insert(chunk, token);
+    // An item with a category, and with an outcome of an earlier step.
+    let two_steps = json!({"title": "Two steps", "instructions": "x", "items": ["s"],
+        "steps": [{"name": "one", "instructions": "x"}, {"name": "two", "instructions": "y"}]});
+    let two_steps = server.call("create_batch", two_steps).ok().text("/batch/id");
+    let first = server.call("claim_task", json!({"batch": two_steps, "worker": "w"})).ok();
+    let (id, claim) = (first.text("/task/id"), &first["claim"]["token"]);
+    let done = json!({"id": id, "claim": claim, "item": "s", "outcome": "done", "category": "sure"});
+    server.call("update_task", done).ok();
+    server.call("complete_task", json!({"id": id, "claim": claim})).ok();
     let mut waiting = store.server(&[]);
     waiting.start_reading();
     waiting.stateless();
@@ -71,13 +80,6 @@ fn fill_every_table(store: &Store, rng: &mut Rng) -> HashMap<String, Value> {
         "INSERT INTO paused_profile VALUES ('mail', 'it cannot be found');
          INSERT INTO wait_question SELECT handle, 'q', 1, 0 FROM wait;
          INSERT INTO runner (batch, run_marker, profile, pid, host, started_at, heartbeat_at) SELECT task, 'n', 'mail', 1, 'h', 1, 1 FROM batch LIMIT 1;",
-    )
-    .unwrap();
-    // The random operations may not have filled these tables.
-    sql.execute_batch(
-        "INSERT INTO category_count SELECT task, 'sure', 1 FROM batch WHERE NOT EXISTS (SELECT 1 FROM category_count) LIMIT 1;
-         INSERT INTO earlier_outcome SELECT chunk, position, 0, 'done', NULL, 1 FROM item
-          WHERE NOT EXISTS (SELECT 1 FROM earlier_outcome) LIMIT 1;",
     )
     .unwrap();
     claims

@@ -234,7 +234,7 @@ impl Operation for CreateBatch {
     const NAME: &'static str = "create_batch";
     const TITLE: &'static str = "Create a batch";
     const DESCRIPTION: &'static str =
-        "Process many items: splits them into chunks, one worker each. Returns plan and worker prompt.";
+        "Process many items: split items into chunks for background agents. Returns plan and prompt.";
     const EFFECT: Effect = Effect::Write;
     const CREATES_STORE: bool = true;
     const LONG_RUNNING: bool = true;
