@@ -80,7 +80,7 @@ Goal: {goal}
 3. create_batch(title, instructions, {source}, split, max_parallel={workers}){source_hint}. instructions is the ONE prompt for all workers: what to do with an item, the categories to use, when to skip, what must never be done. They know nothing else. For a person's check before bulk actions: steps=[{{name, instructions}}, {{name, instructions, only_categories}}], checkpoint=\"chunk\". finish={{title}} adds a task for the end.
 4. Start as many workers as its message says, in the background, each with worker_prompt exactly as returned; each works chunk after chunk, without skills. (mode hypervisor, from 5 workers: a background agent may start and watch them.)
 {follow}
-7. When status is waiting: show the user get_batch(id, view=\"review\"), then review_batch(id, decision) as they say; start workers again. When status is done or failed: get_batch(id, view=\"failures\"). Fix the cause, control_batch(id, action=\"retry\"), start workers again.
+7. When needs_person names something: show the user get_batch(id, view=\"review\"), then review_batch(id, decision) as they say; start workers again. When status is done or failed: get_batch(id, view=\"failures\"). Fix the cause, control_batch(id, action=\"retry\"), start workers again.
 8. Finish: claim the finish task, {push}report counts and failures."
     )
 }
