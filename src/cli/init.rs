@@ -105,8 +105,8 @@ impl Init {
     /// The project that a client's server is limited to. A file of the user serves all of the user's projects.
     ///
     /// # Errors
-    /// The folder's name is no name of a project. A server for all projects is made only where that was asked for: whoever
-    /// names the folder, such as the author of a repository, does not widen it.
+    /// The folder's name is no name of a project. A server for all projects is made only if the user asks for it: the name of
+    /// the folder, which the author of a repository may have chosen, must not widen the access.
     fn project_of(&self, scope: Scope, folder: &Path) -> Result<Option<String>> {
         let named = self.project.as_ref().and_then(LineText::non_empty);
         if named.is_some() || scope != Scope::Project || self.all_projects {
@@ -158,11 +158,8 @@ fn write_to(
         ),
         Ok(Outcome::Written { path, previous, backup }) => {
             let verb = if previous.is_some() { "replaced" } else { "added" };
-            let backup = match backup {
-                Some(backup) => format!(" (backup: {})", shown(&backup)),
-                None => " (a new file)".to_owned(),
-            };
-            print(out, &format!("{}: {verb} {SERVER_KEY} in {}{backup}\n", client.title(), shown(&path)))?;
+            let file = written(&path, backup.as_deref());
+            print(out, &format!("{}: {verb} {SERVER_KEY} in {file}\n", client.title()))?;
             if let Some(previous) = previous {
                 print(out, "Nothing of the earlier entry was kept. It was:\n")?;
                 for line in previous.trim().lines() {
@@ -205,6 +202,14 @@ fn update_file(client: ClientProgram, server: &ServerEntry, file: &TargetFile) -
             let backup = file::write(&path, before.as_ref(), &text)?;
             Ok(Outcome::Written { path, previous, backup })
         }
+    }
+}
+
+/// A file that was written, with its backup, for a message.
+fn written(path: &Path, backup: Option<&Path>) -> String {
+    match backup {
+        Some(backup) => format!("{} (backup: {})", shown(path), shown(backup)),
+        None => format!("{} (a new file)", shown(path)),
     }
 }
 

@@ -107,10 +107,11 @@ fn read_chains(session: &Session) -> Result<Vec<ChainHead>> {
                     ),
                 ));
             }
-            if let Some(problem) = content_problem(tx, task, None)? {
+            let content_hash = tx.content_hash(task)?;
+            if let Some(problem) = content_problem(tx, task, content_hash.as_ref(), None)? {
                 return Err(Error::new(Code::Conflict, format!("{problem}, so no heads are printed")));
             }
-            let content = content_head(tx, task)?;
+            let content = content_hash.map(|hash| content_head(tx, task, &hash)).transpose()?;
             if chain.receipt_count() > 0 || content.is_some() {
                 heads.push(ChainHead {
                     task: task.id.clone(),

@@ -29,8 +29,7 @@ pub fn batch_hash(batch: &Batch) -> ContentHash {
     add("instructions", &batch.instructions);
     add("key_field", &batch.key_field);
     add("split", &batch.split);
-    for number in 0..batch.steps.count() {
-        let Some(step) = batch.steps.get(number) else { break };
+    for step in batch.steps.iter() {
         add("step", step.name.as_str());
         add("step_instructions", step.instructions.as_str());
         step.only_categories.iter().for_each(|category| add("only_category", category.as_str()));

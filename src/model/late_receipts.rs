@@ -4,8 +4,9 @@
 use super::task::Task;
 use crate::error::Error;
 
-/// The most late receipts that the task keeps, if `per_claim` are kept for each claim. Tokens of earlier claims are not stored, so the claims of a task share
-/// one quota. A task that was never claimed has the quota of one claim, for writes that its chunks' workers address to it.
+/// The most late receipts that the task keeps, if `per_claim` are kept for each claim. Tokens of earlier claims are not
+/// stored, so the claims of a task share one quota. A task that was never claimed has the quota of one claim, for writes
+/// that its chunks' workers address to it.
 pub fn late_receipt_quota(task: &Task, per_claim: u64) -> u64 {
     task.generation.max(1).saturating_mul(per_claim)
 }

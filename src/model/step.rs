@@ -129,6 +129,11 @@ impl Steps {
         self.0.get(number)
     }
 
+    /// The named steps, in order.
+    pub fn iter(&self) -> impl Iterator<Item = &Step> {
+        self.0.iter()
+    }
+
     /// Whether the batch has no named steps.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

@@ -16,7 +16,7 @@ pub fn excerpt(value: &str) -> String {
     visible_excerpt(value, 80)
 }
 
-/// A name that an agent chose, in quotes that it cannot end, for a message that tells its reader what to do.
+/// A name that an agent chose, in quotes that it cannot end, for a message that contains instructions.
 pub fn quoted_name(name: &str) -> String {
     format!("'{}'", excerpt(name).replace('\'', "\\'"))
 }

@@ -311,7 +311,7 @@ fn has_form_of_review(receipt: &Receipt) -> bool {
 /// The instructions of the batch, then those of each step.
 fn all_instructions(batch: &Batch) -> String {
     let mut text = batch.instructions.clone();
-    for step in (0..).map_while(|number| batch.steps.get(number)) {
+    for step in batch.steps.iter() {
         let only: Vec<&str> = step.only_categories.iter().map(|category| category.as_str()).collect();
         let only = if only.is_empty() { String::new() } else { format!(" (only {})", only.join(", ")) };
         text += &format!("\n\nStep '{}'{only}: {}", step.name.as_str(), step.instructions.as_str());

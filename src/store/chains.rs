@@ -49,7 +49,8 @@ pub fn verify_chains(tx: &dyn StoreRead, exported_heads: Vec<ChainHead>) -> Resu
             notes.collect(task, receipt);
         })?;
         report.receipts += chain.receipt_count();
-        report.unhashed += u64::from(tx.content_hash(task)?.is_none());
+        let content_hash = tx.content_hash(task)?;
+        report.unhashed += u64::from(content_hash.is_none());
         report.problem = if let Some(number) = chain.first_invalid() {
             Some(format!("task {}: receipt {number} is not as it was written", task.id))
         } else if !chain.is_intact(task.receipt_count) {
@@ -65,8 +66,10 @@ pub fn verify_chains(tx: &dyn StoreRead, exported_heads: Vec<ChainHead>) -> Resu
         {
             Some(problem)
         } else {
-            let content = content_problem(tx, task, head.as_ref().and_then(|head| head.content.as_ref()))?;
-            if content.is_some() { content } else { notes.problem(tx, task)? }
+            let content_head = head.as_ref().and_then(|head| head.content.as_ref());
+            let content = content_problem(tx, task, content_hash.as_ref(), content_head)?;
+            // Chunks without a content hash come from schemas that stored no decisions.
+            if content.is_some() || content_hash.is_none() { content } else { notes.problem(tx, task)? }
         };
         Ok(report.problem.is_none())
     })?;
@@ -152,12 +155,8 @@ impl ReviewNotes {
     }
 
     /// The next worker of a chunk reads the notes of its reviews as instructions: each line has to stand in a receipt.
-    /// Chunks without a content hash come from schemas that stored no decisions.
     fn problem(&self, tx: &dyn StoreRead, task: &Task) -> Result<Option<String>> {
         let Some(chunk) = tx.chunk(task)? else { return Ok(None) };
-        if tx.content_hash(task)?.is_none() {
-            return Ok(None);
-        }
         let unknown = chunk.review_note.lines().find(|line| !self.0.contains(line));
         Ok(unknown.map(|line| {
             format!("task {}: no review wrote the line '{}' of its note", task.id, excerpt(line))

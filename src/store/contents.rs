@@ -21,26 +21,27 @@ struct Content {
     is_initial_text_changed: bool,
 }
 
-/// The head of a task's content; `None` for tasks of schemas that had no content hashes.
+/// The head of a task's content, whose stored hash is `hash`.
 ///
 /// # Errors
 /// If the store cannot be read.
-pub fn content_head(tx: &dyn StoreRead, task: &Task) -> Result<Option<ContentHead>> {
-    let Some(hash) = tx.content_hash(task)? else { return Ok(None) };
+pub fn content_head(tx: &dyn StoreRead, task: &Task, hash: &ContentHash) -> Result<ContentHead> {
     let items = tx.chunk(task)?.map_or(0, |chunk| chunk.counts.total);
-    Ok(Some(ContentHead::new(items, &hash)))
+    Ok(ContentHead::new(items, hash))
 }
 
-/// The first difference between a task's content, the stored hash and an exported head.
+/// The first difference between a task's content, the stored hash and an exported head. `stored` is `None` for tasks of
+/// schemas that had no content hashes.
 ///
 /// # Errors
 /// If the store cannot be read.
 pub fn content_problem(
     tx: &dyn StoreRead,
     task: &Task,
+    stored: Option<&ContentHash>,
     head: Option<&ContentHead>,
 ) -> Result<Option<String>> {
-    let Some(stored) = tx.content_hash(task)? else {
+    let Some(stored) = stored else {
         let removed =
             || format!("task {}: its content had a hash when its head was exported, and has none", task.id);
         return Ok(head.map(|_| removed()));
@@ -51,7 +52,7 @@ pub fn content_problem(
     if content.items != total {
         return Ok(Some(format!("task {id}: {} of {total} items are there", content.items)));
     }
-    if content.hash != stored || content.is_initial_text_changed {
+    if content.hash != *stored || content.is_initial_text_changed {
         return Ok(Some(format!("task {id}: {subject} changed after it was created")));
     }
     Ok(head.and_then(|head| match content.hash_at_head {

@@ -89,7 +89,7 @@ impl DemoFolder {
     pub(super) fn write_items(&self) -> Result<PathBuf> {
         let path = self.path.join("commits.jsonl");
         let write = |items: String| {
-            // The folder was empty: a file or a link that has the name now is somebody else's.
+            // The folder was empty: another process made any file or link that has the name now.
             open_private_file(OpenOptions::new().write(true).create_new(true), &path)?
                 .write_all(items.as_bytes())
         };

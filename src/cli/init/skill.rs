@@ -5,7 +5,7 @@ use std::io::Write;
 use super::client::{ClientProgram, Scope};
 use super::file;
 use super::folders::Folders;
-use super::{print, shown};
+use super::{print, shown, written};
 use crate::error::Result;
 
 /// The name of the skill, and of its folder.
@@ -31,9 +31,7 @@ pub(super) fn write_skill(
         return print(out, &format!("{}: the skill is already in {path}, nothing to do\n", client.title()));
     }
     let backup = file::write(&path, before.as_ref(), TEXT)?;
-    let (verb, backup) = match backup {
-        Some(backup) => ("replaced", format!(" (backup: {})", shown(&backup))),
-        None => ("added", " (a new file)".to_owned()),
-    };
-    print(out, &format!("{}: {verb} the skill {NAME} in {}{backup}\n", client.title(), shown(&path)))
+    let verb = if backup.is_some() { "replaced" } else { "added" };
+    let file = written(&path, backup.as_deref());
+    print(out, &format!("{}: {verb} the skill {NAME} in {file}\n", client.title()))
 }

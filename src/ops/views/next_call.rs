@@ -102,11 +102,7 @@ fn finish_call(tx: &dyn StoreRead, batch: &Batch) -> Result<Option<NextCall>> {
 
 /// Which workers have to be started, and with which prompt: because a lease expired, or because chunks can be claimed and
 /// no worker is at work. A profile's runner starts workers by itself.
-pub(in crate::ops) fn workers_to_start(
-    tx: &dyn StoreRead,
-    task: &Task,
-    batch: &Batch,
-) -> Result<Option<String>> {
+fn workers_to_start(tx: &dyn StoreRead, task: &Task, batch: &Batch) -> Result<Option<String>> {
     if batch.profile.is_some() {
         return Ok(None);
     }

@@ -10,8 +10,8 @@ use crate::model::step::Checkpoint;
 use crate::model::task::Task;
 use crate::model::wait::BatchWait;
 use crate::ops::RunnerLauncher;
-use crate::ops::views::attention::{failures_of, live_claims, needs_a_person};
-use crate::ops::views::next_call::workers_to_start;
+use crate::ops::views::attention::{failures_of, needs_a_person};
+use crate::ops::views::worker_demand::WorkerDemand;
 use crate::store::StoreRead;
 
 /// How long nobody may have worked on the batch before the wait ends, in seconds: a caller starts workers and then waits.
@@ -64,12 +64,16 @@ fn has_no_worker(
 ) -> Result<bool> {
     let last_receipt = tx.latest_batch_receipts(task.row, 1)?.pop().map(|(.., receipt)| receipt.at);
     let idle_since = last_receipt.unwrap_or(wait.created).max(wait.created);
-    if idle_since > tx.now().saturating_add_secs(-IDLE_SECONDS) || !live_claims(tx, task)?.is_empty() {
+    if idle_since > tx.now().saturating_add_secs(-IDLE_SECONDS) {
+        return Ok(false);
+    }
+    let demand = WorkerDemand::of(tx, task)?;
+    if demand.at_work > 0 {
         return Ok(false);
     }
     // A runner starts its workers by itself.
     if launcher.map_or(Ok(false), |launcher| launcher.is_running(&task.id))? {
         return Ok(false);
     }
-    Ok(batch.profile.is_some() || workers_to_start(tx, task, batch)?.is_some())
+    Ok(batch.profile.is_some() || demand.is_idle())
 }

@@ -1,6 +1,8 @@
 //! Compares the stored counts with the rows they count, each item's outcome with its receipt, and the progress of chunks
 //! with the approvals.
 
+use rusqlite::Row as SqlRow;
+
 use super::tx::Tx;
 use crate::error::Result;
 use crate::model::text::excerpt;
@@ -95,69 +97,62 @@ const MISSING_HASH: &str = "
      WHERE c.items_hash IS NULL AND p.content_hash IS NOT NULL
      LIMIT 1";
 
-/// See [`crate::store::StoreRead::first_count_mismatch`].
-pub(super) fn first_count_mismatch(tx: &Tx<'_>) -> Result<Option<String>> {
-    let chunk = tx.first(WRONG_CHUNK, [], |row| {
+/// A query for the first mismatch of one kind, and the message about the row that it finds.
+type Check = (&'static str, fn(&SqlRow<'_>) -> rusqlite::Result<String>);
+
+/// All checks, in the order in which a mismatch is reported.
+const CHECKS: [Check; 8] = [
+    (WRONG_CHUNK, |row| {
         let (id, total, stored): (String, u64, u64) = (row.get(0)?, row.get(1)?, row.get(2)?);
         let (settled, with_outcome): (u64, u64) = (row.get(3)?, row.get(4)?);
         Ok(format!(
             "chunk {id}: {stored} of {total} items are there; {with_outcome} have an outcome, {settled} are counted"
         ))
-    })?;
-    if chunk.is_some() {
-        return Ok(chunk);
-    }
-    let batch = tx.first(WRONG_BATCH, [], |row| {
+    }),
+    (WRONG_BATCH, |row| {
         let (id, chunks, stored): (String, u64, u64) = (row.get(0)?, row.get(1)?, row.get(2)?);
         let (total, items): (u64, u64) = (row.get(3)?, row.get(4)?);
         Ok(format!("batch {id}: {stored} of {chunks} chunks are there, with {items} of {total} items"))
-    })?;
-    if batch.is_some() {
-        return Ok(batch);
-    }
-    let outcome = tx.first(OUTCOME_WITHOUT_RECEIPT, [], |row| {
+    }),
+    (OUTCOME_WITHOUT_RECEIPT, |row| {
         let (id, key, outcome): (String, String, String) = (row.get(0)?, row.get(1)?, row.get(2)?);
         Ok(format!("chunk {id}: item '{}' is {outcome}, and no receipt says so", excerpt(&key)))
-    })?;
-    if outcome.is_some() {
-        return Ok(outcome);
-    }
-    let earlier = tx.first(EARLIER_WITHOUT_RECEIPT, [], |row| {
+    }),
+    (EARLIER_WITHOUT_RECEIPT, |row| {
         let (id, key, outcome): (String, String, String) = (row.get(0)?, row.get(1)?, row.get(2)?);
         Ok(format!(
             "chunk {id}: item '{}' was {outcome} in an earlier step, and no receipt says so",
             excerpt(&key)
         ))
-    })?;
-    if earlier.is_some() {
-        return Ok(earlier);
-    }
-    let progress = tx.first(WRONG_PROGRESS, [], |row| {
+    }),
+    (WRONG_PROGRESS, |row| {
         let id: String = row.get(0)?;
         Ok(format!("batch {id}: its progress is not what its chunks add up to"))
-    })?;
-    if progress.is_some() {
-        return Ok(progress);
-    }
-    let category = tx.first(WRONG_CATEGORY, [], |row| {
+    }),
+    (WRONG_CATEGORY, |row| {
         let (id, category): (String, String) = (row.get(0)?, row.get(1)?);
         Ok(format!(
             "task {id}: the count of category '{}' is not the number of its items",
             excerpt(&category)
         ))
-    })?;
-    if category.is_some() {
-        return Ok(category);
-    }
-    let approval = tx.first(MISSING_APPROVAL, [], |row| {
+    }),
+    (MISSING_APPROVAL, |row| {
         let id: String = row.get(0)?;
         Ok(format!("chunk {id}: it went on past its checkpoint, and no receipt approves it"))
-    })?;
-    if approval.is_some() {
-        return Ok(approval);
-    }
-    tx.first(MISSING_HASH, [], |row| {
+    }),
+    (MISSING_HASH, |row| {
         let id: String = row.get(0)?;
         Ok(format!("task {id}: the hash of its content is missing"))
-    })
+    }),
+];
+
+/// See [`crate::store::StoreRead::first_count_mismatch`].
+pub(super) fn first_count_mismatch(tx: &Tx<'_>) -> Result<Option<String>> {
+    for (sql, describe) in CHECKS {
+        let mismatch = tx.first(sql, [], describe)?;
+        if mismatch.is_some() {
+            return Ok(mismatch);
+        }
+    }
+    Ok(None)
 }
