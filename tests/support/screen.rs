@@ -23,11 +23,13 @@ impl Screen {
         static STARTED: AtomicU32 = AtomicU32::new(0);
         let name = format!("tmux-{}", STARTED.fetch_add(1, Ordering::Relaxed));
         let screen = Screen { socket: store.folder().join(name).display().to_string() };
+        // Found in PATH, as an installed program is: what it prints of itself does not depend on the checkout's path.
+        let program = std::path::Path::new(env!("CARGO_BIN_EXE_tasktally"));
         let shell = format!(
-            "cd '{}'; export USER=erika HOME=\"$PWD\" TASKTALLY_DB='{}' {variables}; '{}' {args}; echo \"ended with $?\"; exec cat",
+            "cd '{}'; export USER=erika HOME=\"$PWD\" PATH='{}':\"$PATH\" TASKTALLY_DB='{}' {variables}; tasktally {args}; echo \"ended with $?\"; exec cat",
             store.folder().display(),
+            program.parent().expect("a folder").display(),
             store.file().display(),
-            env!("CARGO_BIN_EXE_tasktally"),
         );
         let (columns, rows) = (size.0.to_string(), size.1.to_string());
         screen.tmux(&[
