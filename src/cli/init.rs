@@ -213,7 +213,7 @@ fn written(path: &Path, backup: Option<&Path>) -> String {
     }
 }
 
-/// A path as a terminal may show it: whoever named a folder above it chose its characters.
+/// A path with its control characters escaped: a repository chooses the names of its folders.
 fn shown(path: &Path) -> String {
     escape_hidden(&path.display().to_string()).replace('\n', "\\n")
 }

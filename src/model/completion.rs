@@ -68,7 +68,7 @@ fn chunks(task: &Task, remaining: &OpenWork<'_>) -> Option<(Code, String)> {
 fn dependencies(task: &Task, remaining: &OpenWork<'_>) -> Option<(Code, String)> {
     let count = remaining.dependencies.len() as u64;
     let message = format!(
-        "Task {0} depends on {1} that {2} not done: {3}. Complete {4} first, or set the list anew: update_task(id=\"{0}\", depends_on=...).",
+        "Task {0} depends on {1} that {2} not done: {3}. Complete {4} first, or give it other dependencies: update_task(id=\"{0}\", depends_on=...).",
         task.id,
         counted(count, "task"),
         if count == 1 { "is" } else { "are" },

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::lifecycle::complete::complete;
-use super::views::page_bytes::fitting;
+use super::views::page_bytes::cut_to_page;
 use super::{Effect, Operation, Session};
 use crate::error::{Code, Error, Result};
 use crate::model::id::TaskId;
@@ -93,10 +93,8 @@ impl Operation for CompleteTasks {
         let mut failures: Vec<Failure> = refused.into_iter().map(Failure::new).collect();
         let failure_count = failures.len() as u64;
         let mut message = format!("{} of {count} completed", count - failure_count);
-        let fit = fitting(&failures);
-        if fit < failures.len() {
-            message += &format!("; the first {fit} of {failure_count} failures are shown");
-            failures.truncate(fit);
+        if cut_to_page(&mut failures) {
+            message += &format!("; the first {} of {failure_count} failures are shown", failures.len());
         }
         Ok(CompleteTasksReply {
             success: failures.is_empty(),

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::request::fields::non_empty;
 use super::request::lookup::find_task;
 use super::request::since::{parse_since, poll_from};
-use super::views::page_bytes::fitting;
+use super::views::page_bytes::cut_to_page;
 use super::views::task::{TaskView, left_out_note};
 use super::{Effect, Operation, Session};
 use crate::error::{Error, Result};
@@ -193,10 +193,8 @@ impl ListTasks {
 fn fitting_views(tx: &dyn StoreRead, tasks: &mut Vec<Task>, more: &mut bool) -> Result<Vec<TaskView>> {
     let mut views: Vec<TaskView> =
         tasks.iter().map(|task| TaskView::listed(tx, task)).collect::<Result<_>>()?;
-    let fit = fitting(&views);
-    *more |= fit < tasks.len();
-    views.truncate(fit);
-    tasks.truncate(fit);
+    *more |= cut_to_page(&mut views);
+    tasks.truncate(views.len());
     Ok(views)
 }
 

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::lifecycle::release::release;
 use super::request::fields::non_empty;
-use super::views::page_bytes::fitting;
+use super::views::page_bytes::cut_to_page;
 use super::{Effect, Operation, Session};
 use crate::error::{Error, Result};
 use crate::model::limits::MAX_IDS;
@@ -124,9 +124,8 @@ impl Operation for ResetStalledTasks {
         };
         let count = tasks.len() as u64;
         let were = if dry_run { "would be" } else { agreeing(count, "was", "were") };
-        let fit = fitting(&tasks);
-        let shown = if fit < tasks.len() { format!("; the first {fit} are shown") } else { String::new() };
-        tasks.truncate(fit);
+        let is_cut = cut_to_page(&mut tasks);
+        let shown = if is_cut { format!("; the first {} are shown", tasks.len()) } else { String::new() };
         Ok(ResetStalledReply {
             success: true,
             message: format!("{} {were} reset{shown}", counted(count, "task")),

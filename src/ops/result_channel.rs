@@ -1,6 +1,6 @@
 //! Hands the result of a job from a thread of the store to the caller that waits for it.
 //!
-//! The result lies beside the channel: a channel of results would be compiled anew for each type of result, which took
+//! The result lies beside the channel: a channel of results would be compiled again for each type of result, which took
 //! an eighth of this crate's build time.
 
 use std::sync::mpsc::{Receiver, RecvError, RecvTimeoutError, SyncSender, sync_channel};

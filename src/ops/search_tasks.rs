@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::request::fields::non_empty;
-use super::views::page_bytes::fitting;
+use super::views::page_bytes::cut_to_page;
 use super::views::task::{TaskView, left_out_note};
 use super::{Effect, Operation, Session};
 use crate::error::{Code, Error, Result};
@@ -92,10 +92,8 @@ impl Operation for SearchTasks {
                 .map(|task| TaskView::listed(tx, task))
                 .collect::<Result<Vec<_>>>()?;
             let mut message = format!("{} found{note}", tasks.len());
-            let fit = fitting(&tasks);
-            if fit < tasks.len() {
-                message += &format!(", the best {fit} are shown: narrow the search for the others");
-                tasks.truncate(fit);
+            if cut_to_page(&mut tasks) {
+                message += &format!(", the best {} are shown: narrow the search for the others", tasks.len());
             }
             message += left_out_note(&tasks);
             Ok(SearchReply { success: true, message, count: tasks.len() as u64, tasks })

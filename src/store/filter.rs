@@ -33,6 +33,16 @@ pub struct TaskFilter {
 }
 
 impl TaskFilter {
+    /// The children of a task.
+    pub fn children_of(parent: RowId) -> TaskFilter {
+        TaskFilter { parent: Some(parent), ..TaskFilter::default() }
+    }
+
+    /// Only those with this status.
+    pub fn with_status(self, status: Status) -> TaskFilter {
+        TaskFilter { status: Some(status), ..self }
+    }
+
     /// The queue states that match. An active task is `ready` if it can be claimed and `not_ready` if a dependency
     /// or a hold blocks it. The queue state of any other task is its status.
     pub(super) fn queue_states(&self) -> Vec<&'static str> {

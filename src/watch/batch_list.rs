@@ -116,7 +116,7 @@ pub(super) fn only_batch(listed: &[BatchRow]) -> Option<TaskId> {
 }
 
 fn count_chunks(tx: &dyn StoreRead, batch: i64, status: Status) -> Result<usize> {
-    let filter = TaskFilter { parent: Some(batch), status: Some(status), ..TaskFilter::default() };
+    let filter = TaskFilter::children_of(batch).with_status(status);
     Ok(tx.list(&filter, None, MAX_COUNT)?.len())
 }
 

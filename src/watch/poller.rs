@@ -114,7 +114,7 @@ impl Poller {
                 if sequence == since {
                     return Ok((Vec::new(), since, false));
                 }
-                let filter = TaskFilter { parent: Some(tx.task(&id)?.row), ..TaskFilter::default() };
+                let filter = TaskFilter::children_of(tx.task(&id)?.row);
                 let tasks = tx.tasks_changed_since(&filter, since, PAGE_ROWS)?;
                 let has_more = tasks.len() == PAGE_ROWS;
                 let next = tasks.last().filter(|_| has_more).map_or(sequence, |last| last.change_number);
@@ -191,8 +191,7 @@ fn header(tx: &dyn StoreRead, task: &Task, batch: &Batch) -> Result<BatchHeader>
 }
 
 fn workers(tx: &dyn StoreRead, batch: &Task) -> Result<Vec<(WorkerRow, Option<Token>)>> {
-    let claimed =
-        TaskFilter { parent: Some(batch.row), status: Some(Status::InProgress), ..TaskFilter::default() };
+    let claimed = TaskFilter::children_of(batch.row).with_status(Status::InProgress);
     let mut workers = Vec::new();
     for task in tx.list(&claimed, None, MAX_WORKERS)? {
         let (Some(claim), Some(chunk)) = (&task.claim, tx.chunk(&task)?) else { continue };

@@ -144,8 +144,7 @@ impl BatchCheck<'_> {
     fn chunks_in_review(&self, session: &Session) -> Result<usize> {
         let batch = self.state.row;
         session.read(move |tx| {
-            let chunks =
-                TaskFilter { parent: Some(batch), status: Some(Status::Review), ..TaskFilter::default() };
+            let chunks = TaskFilter::children_of(batch).with_status(Status::Review);
             Ok(tx.list(&chunks, None, MAX_FINDINGS)?.len())
         })
     }

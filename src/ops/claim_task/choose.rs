@@ -140,7 +140,7 @@ fn refuse_if_person_needed(tx: &dyn StoreRead, task: &Task) -> Result<()> {
 pub fn waits_for_resources(session: &Session, batch: &TaskId) -> Result<bool> {
     let batch = batch.clone();
     session.read(move |tx| {
-        let filter = TaskFilter { parent: Some(tx.task(&batch)?.row), ready: true, ..TaskFilter::default() };
+        let filter = TaskFilter { ready: true, ..TaskFilter::children_of(tx.task(&batch)?.row) };
         Ok(!tx.list(&filter, None, 1)?.is_empty())
     })
 }

@@ -15,7 +15,7 @@ use crate::ops::ingest::bad_items::{BadItems, SourceReport};
 use crate::ops::ingest::chunk_plan::{ChunkPlan, NewChunk};
 use crate::ops::ingest::planned::{PlannedBatch, PlannedChunk, PlannedDates};
 use crate::ops::request::idempotency::Repeatable;
-use crate::ops::views::page_bytes::fitting;
+use crate::ops::views::page_bytes::cut_to_page;
 use crate::prompts::{WorkerNeeds, work_chunk};
 
 /// The plan.
@@ -198,7 +198,7 @@ fn planned_chunks(batch: Option<&TaskId>, chunks: &[NewChunk]) -> Vec<PlannedChu
             span: chunk.span.clone(),
         })
         .collect();
-    planned.truncate(fitting(&planned));
+    cut_to_page(&mut planned);
     planned
 }
 

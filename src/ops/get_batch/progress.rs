@@ -10,7 +10,7 @@ use crate::ops::views::attention::failures_of;
 use crate::ops::views::batch::batch_view;
 use crate::ops::views::chunk::{ChunkView, chunk_view};
 use crate::ops::views::few_categories::{sum_others, sum_others_beyond};
-use crate::ops::views::page_bytes::fitting;
+use crate::ops::views::page_bytes::cut_to_page;
 use crate::ops::views::worker_demand::WorkerDemand;
 use crate::store::TaskFilter;
 
@@ -65,7 +65,7 @@ impl BatchRequest<'_> {
 
     /// Whether the batch or one of its chunks changed after a change number.
     fn has_changed(&self, since: u64) -> Result<bool> {
-        let filter = TaskFilter { parent: Some(self.task.row), ..TaskFilter::default() };
+        let filter = TaskFilter::children_of(self.task.row);
         Ok(self.task.change_number > since || !self.tx.tasks_changed_since(&filter, since, 1)?.is_empty())
     }
 
@@ -77,9 +77,7 @@ impl BatchRequest<'_> {
         }
         let mut views: Vec<ChunkView> =
             chunks.iter().map(|(chunk, task)| chunk_view(self.tx, chunk, task)).collect::<Result<_>>()?;
-        let fit = fitting(&views);
-        if fit < views.len() {
-            views.truncate(fit);
+        if cut_to_page(&mut views) {
             reply.next_chunks_after = views.last().map(|chunk| chunk.number);
         }
         Ok(views)

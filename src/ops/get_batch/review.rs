@@ -71,8 +71,7 @@ impl BatchRequest<'_> {
     }
 
     fn count_in_review(&self) -> Result<u64> {
-        let in_review =
-            TaskFilter { parent: Some(self.task.row), status: Some(Status::Review), ..TaskFilter::default() };
+        let in_review = TaskFilter::children_of(self.task.row).with_status(Status::Review);
         Ok(self.tx.count_tasks(&in_review)?.count)
     }
 

@@ -199,7 +199,7 @@ fn open_graph<'a>(tx: &dyn StoreRead, task: &Task) -> Result<OpenWork<'a>> {
     if task.is_chunk || task.is_batch {
         return Ok(open);
     }
-    let filter = TaskFilter { parent: Some(task.row), unfinished: true, ..TaskFilter::default() };
+    let filter = TaskFilter { unfinished: true, ..TaskFilter::children_of(task.row) };
     let children = tx.list(&filter, None, MAX_IDS)?;
     // A child that depends on the task is meant to come after it.
     let after = if children.is_empty() { Vec::new() } else { tx.dependents(task.row, MAX_IDS)? };

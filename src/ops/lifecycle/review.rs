@@ -233,8 +233,7 @@ pub(in crate::ops) fn for_each_in_review(
     batch: &Batch,
     mut visit: impl FnMut(Chunk, Task) -> Result<bool>,
 ) -> Result<()> {
-    let filter =
-        TaskFilter { parent: Some(batch.row), status: Some(Status::Review), ..TaskFilter::default() };
+    let filter = TaskFilter::children_of(batch.row).with_status(Status::Review);
     let mut after = None;
     loop {
         let page = tx.list(&filter, after, PAGE_ROWS)?;

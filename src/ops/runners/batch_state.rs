@@ -34,12 +34,7 @@ pub fn batch_state(session: &Session, batch: &TaskId) -> Result<BatchState> {
     let batch = batch.clone();
     session.read(move |tx| {
         let (task, batch) = find_batch(tx, &batch)?;
-        let ready = TaskFilter {
-            parent: Some(task.row),
-            ready: true,
-            without_conflicts: true,
-            ..TaskFilter::default()
-        };
+        let ready = TaskFilter { ready: true, without_conflicts: true, ..TaskFilter::children_of(task.row) };
         // The next claim first ends backoffs that are over and releases expired claims.
         let frees_a_chunk =
             tx.next_hold_expiry()?.is_some_and(|at| at <= tx.now()) || !tx.expired_claims(1)?.is_empty();

@@ -32,7 +32,7 @@ pub(in crate::ops) fn needs_person(tx: &dyn StoreRead, task: &Task, batch: &Batc
         if are_accepted && status != Status::Review {
             continue;
         }
-        let filter = TaskFilter { parent: Some(task.row), status: Some(status), ..TaskFilter::default() };
+        let filter = TaskFilter::children_of(task.row).with_status(status);
         ids.extend(tx.list(&filter, None, PER_STATUS)?.into_iter().map(|task| task.id.to_string()));
     }
     Ok(ids)
@@ -51,7 +51,7 @@ pub(in crate::ops) fn count_needing_person(
     }
     let mut count = u64::from(batch.pause_reason.is_some() && batch.ended_chunks < batch.chunk_count);
     for status in PERSON_STATUSES {
-        let filter = TaskFilter { parent: Some(task.row), status: Some(status), ..TaskFilter::default() };
+        let filter = TaskFilter::children_of(task.row).with_status(status);
         count += tx.count_tasks(&filter)?.count;
     }
     Ok(count.max(named))
@@ -86,16 +86,14 @@ pub(in crate::ops) fn claimed_chunks(
     batch: &Task,
     matches: impl Fn(&Task) -> bool,
 ) -> Result<Vec<String>> {
-    let filter =
-        TaskFilter { parent: Some(batch.row), status: Some(Status::InProgress), ..TaskFilter::default() };
+    let filter = TaskFilter::children_of(batch.row).with_status(Status::InProgress);
     let chunks = tx.list(&filter, None, CLAIMED)?;
     Ok(chunks.into_iter().filter(|chunk| matches(chunk)).map(|chunk| chunk.id.to_string()).collect())
 }
 
 /// When the chunks of a batch that are being worked on were claimed.
 pub(in crate::ops) fn live_claims(tx: &dyn StoreRead, batch: &Task) -> Result<Vec<Timestamp>> {
-    let filter =
-        TaskFilter { parent: Some(batch.row), status: Some(Status::InProgress), ..TaskFilter::default() };
+    let filter = TaskFilter::children_of(batch.row).with_status(Status::InProgress);
     let chunks = tx.list(&filter, None, CLAIMED)?;
     Ok(chunks.iter().filter_map(|chunk| chunk.live_claim(tx.now())).map(|claim| claim.claimed_at).collect())
 }

@@ -21,7 +21,7 @@ impl WatchedObject {
             WatchedObject::Task(id) => Ok(tx.task(id)?.change_number > since),
             WatchedObject::Batch(id) => {
                 let (task, _) = find_batch(tx, id)?;
-                let chunks = TaskFilter { parent: Some(task.row), ..TaskFilter::default() };
+                let chunks = TaskFilter::children_of(task.row);
                 Ok(task.change_number > since || !tx.tasks_changed_since(&chunks, since, 1)?.is_empty())
             }
         }

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::page_bytes::fitting;
+use super::page_bytes::cut_to_page;
 use super::shorten::{shorten_receipt, shorten_to};
 use crate::error::{Error, Result};
 use crate::model::status::Status;
@@ -30,7 +30,7 @@ pub(in crate::ops) fn failures(tx: &dyn StoreRead, batch: &Task, max: usize) -> 
     let mut failures = Vec::new();
     let mut chunks = Vec::new();
     for status in [Status::Failed, Status::Blocked, Status::Rejected] {
-        let filter = TaskFilter { parent: Some(batch.row), status: Some(status), ..TaskFilter::default() };
+        let filter = TaskFilter::children_of(batch.row).with_status(status);
         chunks.extend(tx.list(&filter, None, max - chunks.len())?);
     }
     for chunk in chunks {
@@ -54,6 +54,6 @@ pub(in crate::ops) fn failures(tx: &dyn StoreRead, batch: &Task, max: usize) -> 
         let reason = shorten_receipt(text, &chunk, number);
         failures.push(FailureView { chunk: chunk.to_string(), item: Some(item.key), reason });
     }
-    failures.truncate(fitting(&failures));
+    cut_to_page(&mut failures);
     Ok(failures)
 }

@@ -59,7 +59,7 @@ pub(in crate::ops) fn open_items(
     limit: usize,
     max_bytes: usize,
 ) -> Result<ItemsPage> {
-    let steps = if chunk.step > 0 { tx.batch(chunk.batch_row)?.map(|batch| batch.steps) } else { None };
+    let steps = passed_steps(tx, chunk)?;
     let (mut items, mut bytes, mut last) = (Vec::new(), 0, after);
     loop {
         let read = tx.items(chunk.row, last, READ_AT_ONCE, true)?;
@@ -95,8 +95,13 @@ pub(in crate::ops) fn open_item(tx: &dyn StoreRead, task: &Task, key: &str) -> R
     };
     let chunk = tx.chunk(task)?.ok_or_else(none)?;
     let item = tx.item(chunk.batch_row, key)?.filter(|item| item.chunk_row == chunk.row).ok_or_else(none)?;
-    let steps = if chunk.step > 0 { tx.batch(chunk.batch_row)?.map(|batch| batch.steps) } else { None };
+    let steps = passed_steps(tx, &chunk)?;
     view(tx, task, &chunk, steps.as_ref(), item)
+}
+
+/// The steps of the chunk's batch, if the chunk has passed one.
+fn passed_steps(tx: &dyn StoreRead, chunk: &Chunk) -> Result<Option<Steps>> {
+    Ok(if chunk.step > 0 { tx.batch(chunk.batch_row)?.map(|batch| batch.steps) } else { None })
 }
 
 fn view(

@@ -55,8 +55,7 @@ pub(in crate::ops) fn next_call(
 ) -> Result<Option<NextCall>> {
     let status = batch_status(tx, task, batch)?;
     let id = &task.id;
-    let in_review =
-        TaskFilter { parent: Some(task.row), status: Some(Status::Review), ..TaskFilter::default() };
+    let in_review = TaskFilter::children_of(task.row).with_status(Status::Review);
     let workers = match status {
         BatchStatus::Running | BatchStatus::Waiting => workers_to_start(tx, task, batch)?,
         BatchStatus::Paused | BatchStatus::Done | BatchStatus::Failed | BatchStatus::Cancelled => None,
@@ -92,7 +91,7 @@ pub(in crate::ops) fn next_call(
     Ok(Some(NextCall { urgency, call }))
 }
 
-/// The call that claims the finish task of a batch that has ended; `None` if there is none, or somebody has claimed it.
+/// The call that claims the finish task of a batch that has ended; `None` if there is none, or if it is claimed.
 fn finish_call(tx: &dyn StoreRead, batch: &Batch) -> Result<Option<NextCall>> {
     let Some(row) = batch.finish_row else { return Ok(None) };
     let finish = tx.task_by_row(row)?;

@@ -37,7 +37,7 @@ pub(in crate::ops) fn next_workers(
     if count == 0 {
         return Ok(None);
     }
-    let ready = TaskFilter { parent: Some(task.row), ready: true, ..TaskFilter::default() };
+    let ready = TaskFilter { ready: true, ..TaskFilter::children_of(task.row) };
     let mut numbers = Vec::new();
     for chunk in tx.list(&ready, None, READ)? {
         numbers.extend(tx.chunk(&chunk)?.map(|chunk| chunk.number));

@@ -14,13 +14,21 @@ pub(in crate::ops) fn json_bytes(value: &impl Serialize) -> usize {
 }
 
 /// How many of the first values fit into a page: at least one, so that every page makes progress.
-pub(in crate::ops) fn fitting<T: Serialize>(values: &[T]) -> usize {
+fn fitting<T: Serialize>(values: &[T]) -> usize {
     let mut bytes = 0;
     let fits = values.iter().take_while(|value| {
         bytes += json_bytes(value);
         bytes <= PAGE_BYTES
     });
     fits.count().max(1).min(values.len())
+}
+
+/// Cuts a list to what fits into a page. Returns whether values were left out.
+pub(in crate::ops) fn cut_to_page<T: Serialize>(values: &mut Vec<T>) -> bool {
+    let fit = fitting(values);
+    let is_cut = fit < values.len();
+    values.truncate(fit);
+    is_cut
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::batch_items::ItemFilter;
-use super::page_bytes::fitting;
+use super::page_bytes::cut_to_page;
 use super::shorten::shorten_receipt_to;
 use crate::error::Result;
 use crate::model::author::AuthorKind;
@@ -85,17 +85,15 @@ pub(in crate::ops) fn receipts(
             let (found, has_earlier) = latest_matching(tx, batch, filter)?;
             let mut newest_first = views(found);
             newest_first.reverse();
-            let fit = fitting(&newest_first);
-            let is_cut = fit < newest_first.len();
-            newest_first.truncate(fit);
+            let is_cut = cut_to_page(&mut newest_first);
             newest_first.reverse();
             (newest_first, None, has_earlier || is_cut)
         }
         Some(since) => {
             let mut shown = views(matching_since(tx, batch, since, filter)?);
-            let fit = fitting(&shown).min(RECEIPTS);
-            let more = shown.len() > fit;
-            shown.truncate(fit);
+            let more = shown.len() > RECEIPTS;
+            shown.truncate(RECEIPTS);
+            let more = cut_to_page(&mut shown) || more;
             let last = shown.last().filter(|_| more).map(|(change, _)| *change);
             (shown, last, false)
         }

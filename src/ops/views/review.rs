@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 use super::batch::categories;
 use super::few_categories::sum_others;
 use super::in_doubt::started_at_and_by;
-use super::page_bytes::{fitting, json_bytes};
+use super::page_bytes::{cut_to_page, json_bytes};
 use super::shorten::{shorten_receipt, shorten_receipt_to};
 use crate::error::Result;
 use crate::model::batch::{Batch, Chunk};
@@ -112,10 +112,8 @@ pub(in crate::ops) fn reviews(
         numbers.push(chunk.number);
         Ok(true)
     })?;
-    let fit = fitting(&reviews);
-    if fit < reviews.len() {
-        reviews.truncate(fit);
-        next = numbers.get(fit - 1).copied();
+    if cut_to_page(&mut reviews) {
+        next = numbers.get(reviews.len() - 1).copied();
     }
     Ok((reviews, next))
 }

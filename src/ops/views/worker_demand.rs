@@ -20,7 +20,7 @@ pub(in crate::ops) struct WorkerDemand {
 impl WorkerDemand {
     /// Reads it.
     pub(in crate::ops) fn of(tx: &dyn StoreRead, task: &Task) -> Result<Self> {
-        let ready = TaskFilter { parent: Some(task.row), ready: true, ..TaskFilter::default() };
+        let ready = TaskFilter { ready: true, ..TaskFilter::children_of(task.row) };
         Ok(WorkerDemand {
             open: tx.count_tasks(&ready)?.count,
             expired: expired_chunks(tx, task)?,

@@ -170,7 +170,7 @@ fn snapshot(
     let is_open = wait.is_open() && !status.is_over();
     let question = if is_open && can_ask { open_question(tx, wait, &task, &batch)? } else { None };
     let count = |status| {
-        let filter = TaskFilter { parent: Some(task.row), status: Some(status), ..TaskFilter::default() };
+        let filter = TaskFilter::children_of(task.row).with_status(status);
         tx.count_tasks(&filter).map(|total| total.count)
     };
     let in_review = count(Status::Review)?;

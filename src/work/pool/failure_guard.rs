@@ -91,7 +91,7 @@ impl FailureGuard {
         self.batches().get(&batch.cloned()).is_some_and(|guarded| guarded.is_stopped)
     }
 
-    /// Counts anew for a batch that was resumed. Called when a chunk of it was claimed.
+    /// Counts from zero again for a batch that was resumed. Called when a chunk of it was claimed.
     ///
     /// # Errors
     /// The store cannot be read.
