@@ -43,9 +43,11 @@ fn chunks(server: &mut Server, batch: &str) -> Vec<(String, u64)> {
 }
 
 #[track_caller]
-fn assert_chunks(server: &mut Server, batch: &str, expected: &[&str]) {
-    let titles: Vec<String> = chunks(server, batch).into_iter().map(|(title, _)| title).collect();
-    assert_eq!(titles, expected);
+/// Asserts the title and the number of items of each chunk.
+fn assert_chunks(server: &mut Server, batch: &str, expected: &[(&str, u64)]) {
+    let found = chunks(server, batch);
+    let found: Vec<(&str, u64)> = found.iter().map(|(title, items)| (title.as_str(), *items)).collect();
+    assert_eq!(found, expected);
 }
 
 fn dated_items(numbers: std::ops::Range<u64>, date: &str) -> Vec<Value> {
@@ -69,7 +71,7 @@ fn new_items_fill_unclaimed_chunks_first_and_then_new_chunks() {
     let mut server = store.serve();
     let items = [dated_items(0..3, "2025-10-05"), dated_items(3..5, "2025-11-05")].concat();
     let batch = create_batch(&mut server, json!({"items": items, "split": "month:date", "max_chunk": 3}));
-    assert_chunks(&mut server, &batch, &["Oct 2025: 3 of 5", "Nov 2025: 2 of 5"]);
+    assert_chunks(&mut server, &batch, &[("Oct 2025, chunk 1 of 2", 3), ("Nov 2025, chunk 2 of 2", 2)]);
     let more =
         [dated_items(0..2, "2025-10-05"), dated_items(5..8, "2025-11-06"), dated_items(8..9, "2025-12-01")]
             .concat();
@@ -78,9 +80,13 @@ fn new_items_fill_unclaimed_chunks_first_and_then_new_chunks() {
     assert_eq!((reply.count("/batch/items"), reply.count("/batch/chunks")), (9, 4));
     let changed: Vec<&str> =
         reply["chunks"].as_array().unwrap().iter().filter_map(|c| c["title"].as_str()).collect();
-    assert_eq!(changed, ["Nov 2025 (1/2): 3 of 9", "Nov 2025 (2/2): 2 of 9", "Dec 2025: 1 of 9"]);
-    let expected =
-        ["Oct 2025: 3 of 5", "Nov 2025 (1/2): 3 of 9", "Nov 2025 (2/2): 2 of 9", "Dec 2025: 1 of 9"];
+    assert_eq!(changed, ["Nov 2025, chunk 2 of 4", "Nov 2025, chunk 3 of 4", "Dec 2025, chunk 4 of 4"]);
+    let expected = [
+        ("Oct 2025, chunk 1 of 2", 3),
+        ("Nov 2025, chunk 2 of 4", 3),
+        ("Nov 2025, chunk 3 of 4", 2),
+        ("Dec 2025, chunk 4 of 4", 1),
+    ];
     assert_chunks(&mut server, &batch, &expected);
     let body = server.body(&batch);
     assert!(body.contains("added 4 items") && body.contains("2 were there already"), "{body}");
@@ -90,7 +96,7 @@ fn new_items_fill_unclaimed_chunks_first_and_then_new_chunks() {
     let seen = server.call("get_batch", json!({"id": batch})).ok();
     assert_eq!((&seen["batch"]["status"], &seen["batch"]["outcomes"]["done"]), (&json!("done"), &json!(9)));
     let found = server.call("search_tasks", json!({"query": "Dec 2025"})).ok();
-    assert_eq!(found["tasks"][0]["title"], "Dec 2025: 1 of 9", "a new chunk is not found by its title");
+    assert_eq!(found["tasks"][0]["title"], "Dec 2025, chunk 4 of 4", "a new chunk is not found by its title");
 }
 
 #[test]
@@ -100,8 +106,11 @@ fn a_claimed_chunk_gets_no_new_items() {
     let of_kind =
         |keys: &[&str]| -> Value { keys.iter().map(|key| json!({"key": key, "kind": "x"})).collect() };
     for (split, expected) in [
-        ("size", ["Items 1-2: 2 of 2", "Items 3-4: 2 of 4", "Items 3-5: 3 of 5"]),
-        ("category:kind", ["x: 2 of 2", "x (2/2): 2 of 4", "x (2/2): 3 of 5"]),
+        (
+            "size",
+            [("Items 1-2, chunk 1 of 1", 2), ("Items 3-4, chunk 2 of 2", 2), ("Items 3-5, chunk 2 of 2", 3)],
+        ),
+        ("category:kind", [("x, chunk 1 of 1", 2), ("x, chunk 2 of 2", 2), ("x, chunk 2 of 2", 3)]),
     ] {
         let request = json!({"items": of_kind(&["a", "b"]), "split": split, "max_chunk": 5});
         let batch = create_batch(&mut server, request);
@@ -127,7 +136,7 @@ fn a_changed_chunk_title_is_kept() {
     server.call("update_task", rename).ok();
     let reply = add(&mut server, &batch, json!(["c"])).ok();
     assert_eq!((&reply["chunks"][0]["title"], reply.count("/chunks/0/items")), (&json!("The first ones"), 3));
-    assert_chunks(&mut server, &batch, &["The first ones"]);
+    assert_chunks(&mut server, &batch, &[("The first ones", 3)]);
 }
 
 #[test]
@@ -142,7 +151,7 @@ fn chunk_numbers_and_ids_continue_after_the_last_one() {
     assert_eq!(ids, [format!("{batch}.99"), format!("{batch}.100"), format!("{batch}.101")]);
     let reply = add(&mut server, &batch, json!(["last"])).ok();
     assert_eq!(reply["chunks"][0]["id"], format!("{batch}.102"));
-    assert_eq!(reply["chunks"][0]["title"], "Item 102: 1 of 102");
+    assert_eq!(reply["chunks"][0]["title"], "Item 102, chunk 102 of 102");
     // The summary file keeps its two-digit name.
     work_chunk(&mut server, &batch);
     let files = store.folder().join("scratch").join(format!("batch-{batch}"));
@@ -232,11 +241,11 @@ fn invalid_items_are_refused_and_nothing_is_added() {
         assert!(refused.is_error, "{request}: {}", refused.value);
         assert!(refused.message().contains(because), "{request}: {}", refused.message());
     }
-    assert_chunks(&mut server, &batch, &["Nov 2025: 1 of 1"]);
+    assert_chunks(&mut server, &batch, &[("Nov 2025, chunk 1 of 1", 1)]);
     let skip = json!({"id": batch, "items": [good, {"id": "c"}], "on_bad_item": "skip"});
     let reply = server.call("add_items", skip).ok();
     assert_eq!((reply.count("/added"), reply.count("/bad_items/count")), (1, 1));
-    assert_chunks(&mut server, &batch, &["Nov 2025: 2 of 2"]);
+    assert_chunks(&mut server, &batch, &[("Nov 2025, chunk 1 of 1", 2)]);
 }
 
 #[test]
@@ -304,11 +313,14 @@ fn assert_whole(store: &Store, batch: &str, items: u64, max_chunk: u64) {
 }
 
 /// Asserts that the numbers in the title of each changed chunk are right.
-fn assert_titles(before: &[(String, u64)], after: &[(String, u64)], total: u64) {
+fn assert_titles(before: &[(String, u64)], after: &[(String, u64)]) {
     for (n, (title, size)) in after.iter().enumerate() {
         match before.get(n) {
             Some(same) if same.1 == *size => assert_eq!(&same.0, title, "an untouched chunk was renamed"),
-            _ => assert!(title.ends_with(&format!(": {size} of {total}")), "{title}: {size} of {total}"),
+            _ => {
+                let end = format!(", chunk {} of {}", n + 1, after.len());
+                assert!(title.ends_with(&end), "{title} does not end with '{end}'");
+            }
         }
     }
 }
@@ -351,7 +363,7 @@ fn every_item_is_in_exactly_one_chunk_after_random_additions() {
                     assert_eq!(reply.count("/known"), more.len() as u64 - new);
                     keys.extend(keys_of(&more));
                     let after = chunks(&mut server, &batch);
-                    assert_titles(&before, &after, keys.len() as u64);
+                    assert_titles(&before, &after);
                     for (number, size) in &held {
                         assert_eq!(after[*number as usize - 1].1, *size, "a claimed chunk grew");
                     }

@@ -216,7 +216,7 @@ fn skipped_items_are_listed_with_their_reasons() {
         batch["dry_run"] = json!(dry_run);
         batch["on_bad_item"] = json!("skip");
         let made = server.call("create_batch", batch.clone()).ok();
-        assert_eq!(made["chunks"][0]["title"], "Nov 2025: 1 of 1", "a duplicate item created a chunk");
+        assert_eq!(made["chunks"][0]["title"], "Nov 2025, chunk 1 of 1", "a duplicate item created a chunk");
         assert_eq!((made.count("/batch/items"), made.count("/batch/chunks")), (1, 1));
         let listed = made["bad_items"]["listed"].as_array().unwrap();
         for (line, start) in listed.iter().zip([

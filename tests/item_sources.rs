@@ -55,14 +55,14 @@ fn key_and_split_can_be_pointers_into_nested_items() {
     let by_month = json!({"by": "time", "field": "/header/date", "period": "month"});
     let plan =
         create_batch(&mut server, json!({"source": source, "key": "/header/id", "split": by_month})).ok();
-    assert_eq!(titles(&plan), ["Oct 2025: 1 of 3", "Nov 2025: 2 of 3"]);
+    assert_eq!(titles(&plan), ["Oct 2025, chunk 1 of 2", "Nov 2025, chunk 2 of 2"]);
     let items = items(&mut server, &plan);
     assert_eq!(items.keys().collect::<Vec<_>>(), ["a@x", "b@x", "c@x"]);
     assert_eq!(items["a@x"]["header"]["x/y"], "work", "an item keeps its fields");
     let by_list = json!({"by": "category", "field": "/header/x~1y"});
     let plan =
         create_batch(&mut server, json!({"source": source, "key": "/header/id", "split": by_list})).ok();
-    assert_eq!(titles(&plan), ["work: 2 of 3", "home: 1 of 3"]);
+    assert_eq!(titles(&plan), ["work, chunk 1 of 2", "home, chunk 2 of 2"]);
     let refused = create_batch(&mut server, json!({"source": source, "key": "/header/nothing"}));
     assert_eq!(refused.refusal(), "invalid_argument");
     assert!(refused.message().contains("/header/nothing"), "{}", refused.message());
@@ -97,7 +97,7 @@ fn times_are_read_in_all_common_formats() {
     let items: Vec<Value> = times.iter().enumerate().map(|(n, time)| json!({"key": n, "at": time})).collect();
     let by_day = json!({"by": "time", "field": "at", "period": "day"});
     let plan = create_batch(&mut server, json!({"items": items, "split": by_day})).ok();
-    assert_eq!(titles(&plan), ["2025-11-04: 9 of 9"]);
+    assert_eq!(titles(&plan), ["2025-11-04, chunk 1 of 1"]);
 }
 
 #[test]
@@ -185,7 +185,7 @@ fn an_item_from_a_task_has_the_fields_that_a_worker_needs() {
     let (_store, mut server, ids) = a_store_with_tasks();
     let split = json!({"by": "category", "field": "type"});
     let plan = create_batch(&mut server, json!({"query": {"project": "p"}, "split": split})).ok();
-    assert_eq!(titles(&plan), ["bug: 2 of 3", "feature: 1 of 3"]);
+    assert_eq!(titles(&plan), ["bug, chunk 1 of 2", "feature, chunk 2 of 2"]);
     let items = items(&mut server, &plan);
     let mut item = items[&ids[0]].clone();
     assert!(item["created"].as_str().unwrap().starts_with("20"), "{item}");

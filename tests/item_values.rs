@@ -135,7 +135,7 @@ fn the_plan_says_which_dates_it_found_and_which_are_odd() {
     for dry_run in [true, false] {
         let plan = create(&mut server, json!({"items": items, "split": "month:at", "dry_run": dry_run})).ok();
         assert!(plan.message().contains("; dated 2025-10-30 to 2025-11-07"), "{}", plan.message());
-        assert_eq!(plan["chunks"][0]["title"], "Oct 2025: 2 of 3");
+        assert_eq!(plan["chunks"][0]["title"], "Oct 2025, chunk 1 of 2");
     }
     let items = json!([{"key": 1, "at": "0001-01-01T00:00:00Z"}, {"key": 2, "at": "2025-11-07"}, {"key": 3, "at": "1957-10-04"}]);
     let plan = create(&mut server, json!({"items": items, "split": "year:at"})).ok();
@@ -163,7 +163,7 @@ fn items_without_a_date_go_into_chunks_of_their_own_on_request() {
     let by_month = json!({"by": "time", "field": "at", "undated": "true"});
     let plan = create(&mut server, json!({"source": source, "split": by_month})).ok();
     let titles: Vec<_> = (0..3).map(|chunk| plan.text(&format!("/chunks/{chunk}/title"))).collect();
-    assert_eq!(titles, ["Oct 2025: 1 of 4", "Nov 2025: 1 of 4", "Undated: 2 of 4"]);
+    assert_eq!(titles, ["Oct 2025, chunk 1 of 3", "Nov 2025, chunk 2 of 3", "Undated, chunk 3 of 3"]);
     // Items that are added later join the chunk, and an unreadable date is still bad.
     let id = plan.text("/batch/id");
     let added = server.call("add_items", json!({"id": id, "items": [{"key": "5"}]})).ok();

@@ -305,7 +305,7 @@ fn the_finish_task_of_a_cancelled_batch_shows_its_progress() {
     assert_eq!(finish.text("/task/title"), "Push");
     let body = server.body(&finish.text("/task/id"));
     assert!(body.contains("is cancelled: 1 of 2 items processed"), "{body}");
-    assert!(body.contains(&format!("- chunk {batch}.02 (Item 2: 1 of 2) is cancelled")), "{body}");
+    assert!(body.contains(&format!("- chunk {batch}.02 (Item 2, chunk 2 of 2) is cancelled")), "{body}");
 }
 
 #[test]
@@ -371,7 +371,7 @@ fn the_text_of_the_finish_task_names_failures_of_the_first_and_the_last_chunk() 
     }
     let finish = server.call("claim_task", json!({"worker": "supervisor"})).ok();
     let body = server.body(&finish.text("/task/id"));
-    assert!(body.contains(&format!("- chunk {batch}.230 (Item 230: 1 of 230) is failed")), "{body}");
+    assert!(body.contains(&format!("- chunk {batch}.230 (Item 230, chunk 230 of 230) is failed")), "{body}");
 }
 
 #[test]
@@ -392,7 +392,7 @@ fn batches_that_need_a_person_are_listed_first() {
         plan(&mut server, json!({"title": format!("Later {number}"), "instructions": "x", "items": ["a"]}));
     }
     let reply = server.call("get_batch", json!({})).ok();
-    assert_eq!(reply.message(), "7 batches are open, the 4 most urgent are shown");
+    assert_eq!(reply.message(), "7 batches are open; 4 are shown, open and urgent ones first");
     assert_eq!(reply["batches"][0]["id"], waits.as_str());
     assert_eq!(reply["needs_person"], json!([id]));
     assert!(reply.text("/next").contains(&format!("review_batch(id=\"{waits}\"")), "{}", reply.text("/next"));

@@ -204,13 +204,9 @@ pub fn part_sizes(count: u64, max_chunk: u64) -> Vec<u64> {
     (0..parts).map(|part| small + u64::from(part < larger)).collect()
 }
 
-/// A chunk's title: its label, its part (from 1) if the group has several, and its share of the batch's items.
-pub fn chunk_title(label: &str, part: usize, parts: usize, count: u64, total: u64) -> String {
-    if parts > 1 {
-        format!("{label} ({part}/{parts}): {count} of {total}")
-    } else {
-        format!("{label}: {count} of {total}")
-    }
+/// A chunk's title: what its items have in common, its number, and how many chunks the batch has.
+pub fn chunk_title(span: &str, number: u64, chunks: u64) -> String {
+    format!("{span}, chunk {number} of {chunks}")
 }
 
 /// The label of a chunk of a split by size: the numbers of its first and last item, from 1.

@@ -8,7 +8,7 @@ use crate::error::Result;
 use crate::items::Staging;
 use crate::model::author::Author;
 use crate::model::batch::Batch;
-use crate::model::split::{Split, number_width};
+use crate::model::split::{Split, chunk_title, number_width};
 use crate::model::task::{RowId, Task};
 use crate::ops::conflicts::detect::{TargetChunks, TouchedResources};
 use crate::ops::conflicts::resolve::{Resolution, SharedCounts};
@@ -128,9 +128,14 @@ impl LargeAddition {
         if let Some(resources) = &mut resources {
             set_targets(resources, &plan);
         }
-        let chunks = plan.targets.into_iter();
-        let chunks = chunks
-            .map(|target| NewChunk { span: target.span, title: target.title, items: target.items })
+        let all = plan.chunks(batch.chunk_count);
+        let chunks = (batch.chunk_count + 1..)
+            .zip(plan.targets)
+            .map(|(number, target)| NewChunk {
+                title: chunk_title(&target.span, number, all),
+                span: target.span,
+                items: target.items,
+            })
             .collect();
         let mut prepared = Prepared { chunks, chunks_before: batch.chunk_count, resources, resolution: None };
         prepared.resolve(tx, &task, &batch)?;

@@ -26,24 +26,17 @@ pub(in crate::ops) struct ChunkPlan {
 impl ChunkPlan {
     /// Splits each group into the fewest chunks.
     pub(in crate::ops) fn split(split: &Split, groups: &[(String, u64)], max_chunk: u64) -> Self {
-        let total = groups.iter().map(|(_, count)| count).sum();
-        let mut chunks = Vec::new();
+        let mut spans = Vec::new();
         for (label, count) in groups {
-            let sizes = part_sizes(*count, max_chunk);
             let mut first = 1;
-            for (number, items) in sizes.iter().copied().enumerate() {
-                let (span, title) = if matches!(split, Split::Size) {
-                    let span = size_label(first, first + items - 1);
-                    let title = chunk_title(&span, 1, 1, items, total);
-                    (span, title)
-                } else {
-                    (label.clone(), chunk_title(label, number + 1, sizes.len(), items, total))
-                };
+            for items in part_sizes(*count, max_chunk) {
+                let is_by_size = matches!(split, Split::Size);
+                let span = if is_by_size { size_label(first, first + items - 1) } else { label.clone() };
                 first += items;
-                chunks.push(NewChunk { span, title, items });
+                spans.push((span, items));
             }
         }
-        ChunkPlan { chunks, order: None }
+        ChunkPlan { chunks: with_titles(spans), order: None }
     }
 
     /// Puts items that belong together into one chunk. Also returns the chunk of each item by its place.
@@ -58,25 +51,18 @@ impl ChunkPlan {
         let (starts, order) = sort_by_chunk(&chunk_of, count as usize);
         let members = |chunk: usize| &order[starts[chunk] as usize..starts[chunk + 1] as usize];
         let group_of_chunk = |chunk: usize| group_of[members(chunk)[0] as usize];
-        let mut parts_of = vec![0_usize; groups.len()];
-        for chunk in 0..count as usize {
-            parts_of[group_of_chunk(chunk) as usize] += 1;
-        }
-        let mut part_of = vec![0_usize; groups.len()];
-        let mut chunks = Vec::with_capacity(count as usize);
-        for chunk in 0..count as usize {
+        let spans = (0..count as usize).map(|chunk| {
             let (items, group) = (members(chunk), group_of_chunk(chunk) as usize);
-            part_of[group] += 1;
-            let (span, part, parts) = if matches!(split, Split::Size) {
-                (number_span(items, 0), 1, 1)
+            let span = if matches!(split, Split::Size) {
+                number_span(items, 0)
             } else if items.iter().all(|item| group_of[*item as usize] as usize == group) {
-                (groups[group].0.clone(), part_of[group], parts_of[group])
+                groups[group].0.clone()
             } else {
-                (format!("{} and others", groups[group].0), part_of[group], parts_of[group])
+                format!("{} and others", groups[group].0)
             };
-            let title = chunk_title(&span, part, parts, items.len() as u64, chunk_of.len() as u64);
-            chunks.push(NewChunk { span, title, items: items.len() as u64 });
-        }
+            (span, items.len() as u64)
+        });
+        let chunks = with_titles(spans.collect());
         let order = (!order.is_sorted()).then_some(order);
         Ok((ChunkPlan { chunks, order }, chunk_of))
     }
@@ -94,6 +80,15 @@ impl ChunkPlan {
     pub(in crate::ops) fn total(&self) -> u64 {
         self.chunks.iter().map(|chunk| chunk.items).sum()
     }
+}
+
+/// The chunks with these spans and numbers of items, in this order.
+fn with_titles(spans: Vec<(String, u64)>) -> Vec<NewChunk> {
+    let chunks = spans.len() as u64;
+    let numbered = (1..).zip(spans);
+    numbered
+        .map(|(number, (span, items))| NewChunk { title: chunk_title(&span, number, chunks), span, items })
+        .collect()
 }
 
 fn too_many(error: std::num::TryFromIntError) -> Error {

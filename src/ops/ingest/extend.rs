@@ -10,7 +10,7 @@ use crate::items::Staging;
 use crate::model::batch::Batch;
 use crate::model::conflict::OnConflict;
 use crate::model::content_hash::NO_ITEMS;
-use crate::model::split::{Split, number_width};
+use crate::model::split::{Split, chunk_title, number_width};
 use crate::model::task::Task;
 use crate::ops::conflicts::detect::{TargetChunks, TouchedResources, store_blocks};
 use crate::ops::conflicts::resolve::SharedCounts;
@@ -66,16 +66,17 @@ pub(in crate::ops) fn add_to_batch(
     let plan = plan(tx, batch, split, &staging.groups(), resources.as_mut())?;
     // An id never changes: new chunks get numbers as wide as those of the first ones.
     let width = number_width(batch.chunk_count);
+    let chunks = plan.chunks(batch.chunk_count);
     let (mut placements, mut rows, mut stored) = (Vec::new(), Vec::new(), Vec::new());
     for target in &plan.targets {
         let (chunk, number) = match target.stored {
-            Some(number) => (grow_chunk(tx, batch, number, target)?, number),
+            Some(number) => (grow_chunk(tx, batch, number, chunks, target)?, number),
             None => {
                 added.new_chunks += 1;
                 added.items_in_new_chunks += target.items;
                 let number = batch.chunk_count + added.new_chunks;
-                let chunk =
-                    NewChunk { span: target.span.clone(), title: target.title.clone(), items: target.items };
+                let title = chunk_title(&target.span, number, chunks);
+                let chunk = NewChunk { span: target.span.clone(), title, items: target.items };
                 let chunk = insert_chunk(tx, task, number, width, &chunk)?;
                 if batch.pause_reason.is_some() {
                     tx.add_hold(chunk.row, None)?;
@@ -145,11 +146,12 @@ pub(in crate::ops) fn set_targets(resources: &mut TouchedResources, plan: &Exten
     }
 }
 
-/// Lets a chunk that was never claimed hold more items.
-fn grow_chunk(tx: &dyn StoreWrite, batch: &Batch, number: u64, target: &Target) -> Result<Task> {
+/// Lets a chunk that was never claimed hold more items. The batch has `chunks` chunks after the addition.
+fn grow_chunk(tx: &dyn StoreWrite, batch: &Batch, number: u64, chunks: u64, target: &Target) -> Result<Task> {
     let (chunk, task) = chunk_by_number(tx, batch, number)?;
     // A title that a caller has changed stays as it is.
-    let title = if task.title.starts_with(&chunk.span) { target.title.clone() } else { task.title.clone() };
+    let is_ours = task.title.starts_with(&chunk.span);
+    let title = if is_ours { chunk_title(&target.span, number, chunks) } else { task.title.clone() };
     let after = Task { title, ..task.clone() };
     tx.grow_chunk(after.row, target.items, &target.span)?;
     tx.update_fields(&task, &after)?;

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use crate::error::{Code, Error, Result};
 use crate::model::batch::{Batch, Chunk};
-use crate::model::extend::{ChunkNames, GroupChunks};
+use crate::model::extend::{GroupChunks, extended_span};
 use crate::model::split::Split;
 use crate::model::task::Task;
 use crate::store::StoreRead;
@@ -20,8 +20,6 @@ pub(in crate::ops) struct Target {
     pub(in crate::ops) items: u64,
     /// What all its items then have in common.
     pub(in crate::ops) span: String,
-    /// Its title then.
-    pub(in crate::ops) title: String,
 }
 
 /// The chunks that take the new items, and the order of the items in them.
@@ -29,6 +27,13 @@ pub(in crate::ops) struct ExtensionPlan {
     pub(in crate::ops) targets: Vec<Target>,
     /// The items' places in the order of the targets; none if that is the order of the groups.
     pub(in crate::ops) order: Option<Vec<u32>>,
+}
+
+impl ExtensionPlan {
+    /// How many chunks the batch has then, if it has `before` now.
+    pub(in crate::ops) fn chunks(&self, before: u64) -> u64 {
+        before + self.targets.iter().filter(|target| target.stored.is_none()).count() as u64
+    }
 }
 
 /// Which chunks are filled.
@@ -52,7 +57,6 @@ pub(in crate::ops) fn plan_split(
     fill: Fill,
 ) -> Result<ExtensionPlan> {
     let max_chunk = u64::try_from(batch.max_chunk).unwrap_or(1);
-    let total = batch.counts.total + groups.iter().map(|(_, count)| count).sum::<u64>();
     let mut stored = stored_groups(tx, batch, split, groups)?;
     let mut targets = Vec::new();
     for (label, count) in groups {
@@ -61,20 +65,12 @@ pub(in crate::ops) fn plan_split(
             group.open.clear();
         }
         let shares = group.distribute(*count, max_chunk);
-        let new = shares.iter().filter(|share| share.existing.is_none()).count() as u64;
-        let names = ChunkNames {
-            split,
-            label,
-            chunks: group.chunks + new,
-            items_before: batch.counts.total,
-            items_total: total,
-        };
         let mut later = 0;
         for share in shares {
-            let (span, title) = names.span_and_title(&share, later);
+            let span = extended_span(split, label, &share, batch.counts.total, later);
             later += share.items;
             let (stored, held) = share.existing.map_or((None, 0), |open| (Some(open.number), open.items));
-            targets.push(Target { stored, held, items: share.items, span, title });
+            targets.push(Target { stored, held, items: share.items, span });
         }
     }
     Ok(ExtensionPlan { targets, order: None })

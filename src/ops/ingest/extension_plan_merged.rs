@@ -8,7 +8,7 @@ use super::extension_plan::{ExtensionPlan, Target, chunk_by_number, stored_group
 use crate::error::Result;
 use crate::model::batch::Batch;
 use crate::model::merge::{ChunkTarget, pack_into_open_chunks};
-use crate::model::split::{Split, chunk_title};
+use crate::model::split::Split;
 use crate::model::task::RowId;
 use crate::ops::conflicts::detect::TouchedResources;
 use crate::ops::conflicts::stored_resources::StoredResources;
@@ -45,19 +45,12 @@ pub(in crate::ops) fn plan_merged(
         joined.entry(first).and_modify(|known| *known = number.min(*known)).or_insert(number);
     }
     let mut stored = stored_groups(tx, batch, split, groups)?;
-    let (open, before): (Vec<_>, Vec<_>) = groups
-        .iter()
-        .map(|(label, _)| {
-            stored.remove(label).map_or_else(Default::default, |group| (group.open, group.chunks))
-        })
-        .unzip();
+    let open: Vec<_> =
+        groups.iter().map(|(label, _)| stored.remove(label).unwrap_or_default().open).collect();
     let group_of = group_of_each(groups)?;
     let max_chunk = u64::try_from(batch.max_chunk).unwrap_or(1);
     let (takers, target_of) = pack_into_open_chunks(&group_of, &mut together, &joined, &open, max_chunk);
     let (starts, order) = sort_by_chunk(&target_of, takers.len());
-    let total = batch.counts.total + group_of.len() as u64;
-    let parts = |group: u32| takers.iter().filter(|taker| **taker == ChunkTarget::New(group)).count() as u64;
-    let mut part = 0;
     let mut targets = Vec::with_capacity(takers.len());
     for (target, taker) in takers.iter().enumerate() {
         let members = &order[starts[target] as usize..starts[target + 1] as usize];
@@ -65,30 +58,21 @@ pub(in crate::ops) fn plan_merged(
         let items = members.len() as u64;
         targets.push(match *taker {
             ChunkTarget::Existing(number) => {
-                let (chunk, task) = chunk_by_number(tx, batch, number)?;
+                let (chunk, _) = chunk_by_number(tx, batch, number)?;
                 let is_same = *split != Split::Size && labels().all(|label| label == chunk.span);
                 let span = if is_same { chunk.span.clone() } else { and_others(&chunk.span) };
-                let held = chunk.counts.total;
-                // Between span and count, a title says which part of its group the chunk is.
-                let rest = task.title.strip_prefix(chunk.span.as_str()).unwrap_or_default();
-                let between = rest.rsplit_once(": ").map_or("", |(between, _)| between);
-                let title = format!("{span}{between}: {} of {total}", held + items);
-                Target { stored: Some(number), held, items, span, title }
+                Target { stored: Some(number), held: chunk.counts.total, items, span }
             }
             ChunkTarget::New(group) => {
-                part = if target > 0 && takers[target - 1] == *taker { part + 1 } else { 1 };
                 let label = groups[group as usize].0.as_str();
-                let old = before[group as usize];
-                let (span, part, parts) = if *split == Split::Size {
-                    (number_span(members, batch.counts.total), 1, 1)
+                let span = if *split == Split::Size {
+                    number_span(members, batch.counts.total)
                 } else if labels().all(|other| other == label) {
-                    (label.to_owned(), old + part, old + parts(group))
+                    label.to_owned()
                 } else {
-                    (and_others(label), old + part, old + parts(group))
+                    and_others(label)
                 };
-                let index = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
-                let title = chunk_title(&span, index(part), index(parts), items, total);
-                Target { stored: None, held: 0, items, span, title }
+                Target { stored: None, held: 0, items, span }
             }
         });
     }
