@@ -303,7 +303,7 @@ fn items_begun_and_not_settled_are_counted_and_listed_at_any_time() {
     assert_eq!(
         done["items"][0],
         json!({"key": "a", "chunk": format!("{batch}.01"), "step": "work",
-        "outcome": "done", "receipt": 1})
+        "outcome": "done", "receipt": 1, "text": "- a: done"})
     );
     for (filter, count) in [
         (json!({}), 3),

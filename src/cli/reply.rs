@@ -40,6 +40,8 @@ const FIELDS: &[&str] = &[
     "blocks",
     "steps",
     "checkpoint",
+    "in_doubt",
+    "review",
     "auto_approve_after",
     "finish",
     "workers",
@@ -119,11 +121,20 @@ fn as_text(reply: &Value, prefix: &str) -> String {
             parts.push(format!("{label}: {}", cell(&reply[key])));
         }
     }
+    // A person who looks at a batch starts commands, not agents: `--json` has the prompt.
+    let is_look = reply["since"].is_string();
     for (key, label) in TEXTS {
+        if *key == "worker_prompt" && is_look {
+            continue;
+        }
         let number = reply[key].as_u64().map(|number| number.to_string());
         if let Some(text) = reply[key].as_str().or(number.as_deref()) {
             // The worker prompt is for agents that call the MCP tools.
-            let text = if *key == "worker_prompt" { escape_hidden(text) } else { message(text) };
+            let text = match *key {
+                "worker_prompt" => escape_hidden(text),
+                "next" if is_look => message(&text.replace(" with worker_prompt", "")),
+                _ => message(text),
+            };
             parts.push(format!("{label}: {text}"));
         }
     }

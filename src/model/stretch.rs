@@ -6,6 +6,11 @@ use super::timestamp::Timestamp;
 /// A break of at most this length does not end a stretch, in milliseconds.
 const LONGEST_BREAK_MS: i64 = 60_000;
 
+/// Work that settled nothing for the time of this many items has stopped.
+const QUIET_ITEMS: f64 = 5.0;
+/// Work does not count as stopped earlier, in milliseconds.
+const MIN_QUIET_MS: f64 = 60_000.0;
+
 /// A time during which a worker held a claim or wrote a receipt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct WorkTime {
@@ -34,6 +39,13 @@ pub fn stretch_start(mut times: Vec<WorkTime>, now: Timestamp) -> Option<Timesta
         start = start.min(time.from);
     }
     (start < now).then_some(start)
+}
+
+/// Whether the work goes on: the last item was settled not much longer ago than usual, at this rate.
+pub fn goes_on(per_minute: f64, last_settled: Timestamp, now: Timestamp) -> bool {
+    #[expect(clippy::cast_precision_loss, reason = "milliseconds stay far below 2^52")]
+    let quiet_ms = now.millis().saturating_sub(last_settled.millis()) as f64;
+    quiet_ms <= QUIET_ITEMS * 60_000.0 / per_minute || quiet_ms <= MIN_QUIET_MS
 }
 
 /// Items per minute, and the seconds until `left` more are settled at that rate.
@@ -76,6 +88,15 @@ mod tests {
         check(&[(990, 400), (990, 1_000)], Some(990));
         // Work that ended five minutes ago.
         check(&[(600, 700)], None);
+    }
+
+    #[test]
+    fn work_has_stopped_if_nothing_is_settled_for_much_longer_than_usual() {
+        assert!(goes_on(60.0, at(0), at(60)));
+        assert!(!goes_on(60.0, at(0), at(61)));
+        // An item takes ten minutes.
+        assert!(goes_on(0.1, at(0), at(3_000)));
+        assert!(!goes_on(0.1, at(0), at(3_001)));
     }
 
     #[test]

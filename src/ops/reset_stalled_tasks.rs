@@ -9,6 +9,7 @@ use super::views::page_bytes::cut_to_page;
 use super::{Effect, Operation, Session};
 use crate::error::{Error, Result};
 use crate::model::limits::MAX_IDS;
+use crate::model::status::Status;
 use crate::model::task::Task;
 use crate::model::text::{LineText, agreeing, counted, excerpt};
 use crate::model::timestamp::Timestamp;
@@ -56,22 +57,31 @@ fn four() -> f64 {
     4.0
 }
 
+/// Whether a task is assigned to a worker of this name, or held by the worker that replies call so.
+fn is_held_by(task: &Task, name: &str) -> bool {
+    task.assignee.as_deref() == Some(name) || task.claim.as_ref().is_some_and(|claim| claim.worker == name)
+}
+
 /// A task whose claim was, or would be, released.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct StalledTask {
     id: String,
     title: String,
     assignee: Option<String>,
+    /// When it was last written to before the reset.
     updated: String,
+    /// Its status: `active` can be claimed again, `review` waits for a person because an action may have happened.
+    status: Status,
 }
 
-impl From<&Task> for StalledTask {
-    fn from(task: &Task) -> Self {
+impl StalledTask {
+    fn new(task: &Task, status: Status) -> Self {
         StalledTask {
             id: task.id.to_string(),
             title: task.title.clone(),
             assignee: task.assignee.clone(),
             updated: task.updated.to_string(),
+            status,
         }
     }
 }
@@ -105,34 +115,64 @@ impl Operation for ResetStalledTasks {
         let dry_run = self.dry_run;
         let mut tasks = if dry_run {
             session.read(move |tx| {
-                Ok(self.find_stalled(tx)?.iter().map(StalledTask::from).collect::<Vec<_>>())
+                let found = self.find_stalled(tx)?;
+                Ok(found.iter().map(|task| StalledTask::new(task, task.status)).collect::<Vec<_>>())
             })?
         } else {
             session.write(move |tx| {
-                let found = self.find_stalled(tx)?;
-                for task in &found {
+                let mut reset = Vec::new();
+                for task in &self.find_stalled(tx)? {
                     let worker =
                         task.claim.as_ref().map_or("an unknown worker", |claim| claim.worker.as_str());
                     let why = format!(
                         "Reset by '{author}': claimed by '{worker}', last change at {}.",
                         task.updated
                     );
-                    release(tx, task, &why, &author)?;
+                    reset.push(StalledTask::new(task, release(tx, task, &why, &author)?));
                 }
-                Ok(found.iter().map(StalledTask::from).collect::<Vec<_>>())
+                Ok(reset)
             })?
         };
         let count = tasks.len() as u64;
         let were = if dry_run { "would be" } else { agreeing(count, "was", "were") };
+        let next = next_step(&tasks);
         let is_cut = cut_to_page(&mut tasks);
         let shown = if is_cut { format!("; the first {} are shown", tasks.len()) } else { String::new() };
         Ok(ResetStalledReply {
             success: true,
-            message: format!("{} {were} reset{shown}", counted(count, "task")),
+            message: format!("{} {were} reset{shown}{next}", counted(count, "task")),
             count,
             tasks,
             dry_run,
         })
+    }
+}
+
+/// What has to be done about the tasks that were reset, as the end of a message.
+fn next_step(tasks: &[StalledTask]) -> String {
+    let with = |status| tasks.iter().filter(move |task| task.status == status);
+    let mut next = String::new();
+    if let Some(first) = with(Status::Active).next() {
+        next += &format!("; {} can be claimed again", first_of(first, with(Status::Active).count()));
+    }
+    if let Some(first) = with(Status::Review).next() {
+        let batch = first.id.rsplit_once('.').map_or(first.id.as_str(), |(batch, _)| batch);
+        next += &format!(
+            "; {} waits for a person, because an action may have happened: get_batch(id=\"{batch}\", view=\"review\")",
+            first_of(first, with(Status::Review).count())
+        );
+    }
+    if let Some(first) = with(Status::Failed).next() {
+        next += &format!("; {} has used all its attempts", first_of(first, with(Status::Failed).count()));
+    }
+    next
+}
+
+/// The first of several tasks, and how many there are besides it.
+fn first_of(task: &StalledTask, count: usize) -> String {
+    match count {
+        0 | 1 => task.id.clone(),
+        more => format!("{} (as {} more)", task.id, more - 1),
     }
 }
 
@@ -152,7 +192,7 @@ impl ResetStalledTasks {
         found.retain(|task| {
             !task.is_batch
                 && (project.is_none() || task.project == project)
-                && (assignee.is_none() || task.assignee == assignee)
+                && assignee.as_deref().is_none_or(|name| is_held_by(task, name))
         });
         Ok(found)
     }

@@ -43,12 +43,19 @@ pub struct WorkerNeeds {
     pub may_skip: bool,
     /// Whether the work may change files under version control.
     pub changes_files: bool,
+    /// What happens to an item whose action may have happened.
+    pub in_doubt: InDoubtPolicy,
 }
 
 impl WorkerNeeds {
     /// The needs of a batch of which nothing is known: all that any batch needs.
-    pub const UNKNOWN: WorkerNeeds =
-        WorkerNeeds { works_one_chunk: false, reports_starts: true, may_skip: true, changes_files: true };
+    pub const UNKNOWN: WorkerNeeds = WorkerNeeds {
+        works_one_chunk: false,
+        reports_starts: true,
+        may_skip: true,
+        changes_files: true,
+        in_doubt: InDoubtPolicy::Retry,
+    };
 
     /// The needs of a batch with these instructions, steps and treatment of items in doubt.
     pub fn new(instructions: &str, steps: &Steps, in_doubt: InDoubtPolicy) -> Self {
@@ -66,6 +73,7 @@ impl WorkerNeeds {
             may_skip: !texts.iter().any(|text| forbids_skipping(text))
                 || texts.iter().any(|text| allows_skipping(text)),
             changes_files: texts.iter().any(|text| speaks_of_files(text)),
+            in_doubt,
         }
     }
 

@@ -4,6 +4,7 @@ use super::Prompt;
 use super::arguments::{Argument, ArgumentValues, Suggestions, check_id, check_line, quoted};
 use super::needs::WorkerNeeds;
 use crate::model::id::TaskId;
+use crate::model::in_doubt::InDoubtPolicy;
 
 pub(super) const PROMPT: Prompt = Prompt {
     name: "work_chunk",
@@ -41,6 +42,9 @@ pub fn brief_work_chunk(batch: &TaskId) -> String {
     )
 }
 
+/// Asks for a report before an action.
+const REPORT_START: &str = "\n   BEFORE an action that cannot be undone write the same with outcome=\"started\", without category and body.";
+
 fn text(batch: &str, values: &ArgumentValues, needs: WorkerNeeds) -> String {
     let worker = values.get("worker").map_or_else(|| "YOUR_NAME".to_owned(), quoted);
     let (work, after_a_chunk, after_a_loss) = if needs.works_one_chunk {
@@ -52,19 +56,23 @@ fn text(batch: &str, values: &ArgumentValues, needs: WorkerNeeds) -> String {
             "leave it and go back to 1",
         )
     };
-    let skipped =
-        if needs.may_skip { " and \"skipped\" when the instructions say to leave it alone" } else { "" };
-    let started = if needs.reports_starts {
-        "\n   BEFORE an action that cannot be undone write the same with outcome=\"started\", without category and body. An item with in_doubt was started by a worker that died: check whether the action happened before you act."
-    } else {
-        ""
+    let skipped = if needs.may_skip { " and \"skipped\" when the instructions say to skip it" } else { "" };
+    let started = match needs.in_doubt {
+        _ if !needs.reports_starts => String::new(),
+        InDoubtPolicy::Retry => format!(
+            "{REPORT_START} An item with in_doubt was started by a worker that died: check whether the action happened before you act."
+        ),
+        InDoubtPolicy::Skip => REPORT_START.to_owned(),
+        InDoubtPolicy::Ask => format!(
+            "{REPORT_START} If you cannot tell whether the action happened, write no outcome for the item and go to 6: a person decides on it."
+        ),
     };
     let commits =
         if needs.changes_files { " Commit locally if your work changes files; never push." } else { "" };
     format!(
         "You are a background worker. {work} {batch} with the MCP tools claim_task, update_task, get_task, complete_task and release_task (your client may show a prefix before these names). Call them directly; use no skills, and ask no questions: no person reads them.
 
-1. claim_task(batch=\"{batch}\", worker={worker}). It returns task.id, instructions, items and claim.token. On code nothing_to_claim, paused or cancelled: stop, and report the message.
+1. claim_task(batch=\"{batch}\", worker={worker}). Any name will do. It returns task.id, instructions, items and claim.token. On code nothing_to_claim, paused or cancelled: stop, and report the message.
 2. For each item in order: do what the instructions say, then AT ONCE write its receipt, before the next item:
    update_task(id=task.id, claim=claim.token, item=ITEM.key, outcome=\"done\", category=A_WORD, body=TEXT)
    TEXT is what the instructions ask for; if they name nothing, what you did. outcome is \"failed\" when it could not be done (TEXT says why){skipped}. duplicate: true means that its receipt exists already: continue.{started}

@@ -15,6 +15,7 @@ use crate::ops::views::next_workers::worker_needs;
 use crate::ops::views::page_bytes::json_bytes;
 use crate::ops::views::part::Part;
 use crate::ops::views::task::{LISTED_BYTES, TaskView};
+use crate::prompts::WorkerNeeds;
 use crate::store::StoreRead;
 
 /// The most bytes of the instructions of a reply.
@@ -115,7 +116,7 @@ impl ClaimReply {
         let mut instructions =
             batch.as_ref().map(|batch| batch_instructions(batch, chunk)).unwrap_or_default();
         instructions = fitting_instructions(instructions, task);
-        let may_skip = batch.as_ref().is_none_or(|batch| worker_needs(batch).may_skip);
+        let needs = batch.as_ref().map_or(WorkerNeeds::UNKNOWN, worker_needs);
         let (items, next_items_after) = open_items(tx, task, chunk, 0, PAGE_ROWS, MAX_REPLY_CHARS)?;
         let left_out = if items.iter().any(|item| item.whole.is_some()) { ITEMS_LEFT_OUT } else { "" };
         let in_doubt = tx.started_items(chunk)?.len();
@@ -130,10 +131,15 @@ impl ClaimReply {
             ""
         };
         instructions += &format!(
-            "\n\nAfter EACH item: update_task(id=\"{id}\", claim=\"{token}\", item=KEY, outcome=\"done\"|\"failed\"{skipped}, category=..., body=TEXT), TEXT as these instructions ask for it, else what you did.{more} When none is left: complete_task(id=\"{id}\", claim=\"{token}\").",
+            "\n\n{started}After EACH item: update_task(id=\"{id}\", claim=\"{token}\", item=KEY, outcome=\"done\"|\"failed\"{skipped}, category=..., body=TEXT), TEXT as these instructions ask for it, else what you did.{more} When none is left: complete_task(id=\"{id}\", claim=\"{token}\").",
             id = task.id,
             token = claim.token,
-            skipped = if may_skip { "|\"skipped\"" } else { "" }
+            started = if needs.reports_starts {
+                "BEFORE an action that cannot be undone: the call below with outcome=\"started\", without category and body. "
+            } else {
+                ""
+            },
+            skipped = if needs.may_skip { "|\"skipped\"" } else { "" }
         );
         Ok(ClaimReply {
             success: true,

@@ -50,6 +50,12 @@ pub struct Plan {
     /// After how many approvals in a row the rest is approved without asking.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub auto_approve_after: Option<u64>,
+    /// What happens to an item whose worker died after it had reported the item as started: retry, skip or ask.
+    #[serde(default)]
+    pub in_doubt: String,
+    /// Whose decisions count: any, or person.
+    #[serde(default)]
+    pub review: String,
     /// The task that becomes ready when the batch has ended.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub finish: Option<PlannedFinish>,
@@ -172,6 +178,8 @@ impl CreateBatch {
             steps: planned_steps(&self.steps.clone().unwrap_or_default(), self.checkpoint),
             checkpoint: self.checkpoint.to_string(),
             auto_approve_after: self.auto_approve_after.map(|after| after.get().unsigned_abs()),
+            in_doubt: self.in_doubt.to_string(),
+            review: self.review.to_string(),
             finish: self.finish.as_ref().map(|finish| PlannedFinish {
                 id: stored.and_then(|stored| stored.finish.as_ref()).map(TaskId::to_string),
                 title: finish.title.as_str().to_owned(),

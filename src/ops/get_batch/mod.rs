@@ -22,7 +22,7 @@ use super::views::attention::{count_needing_person, expired_chunks, failures_of,
 use super::views::batch_items::{ItemRow, ItemState};
 use super::views::chunk::ChunkView;
 use super::views::failures::{FailureView, failures};
-use super::views::next_call::{POLLING, next_call, resolving_calls};
+use super::views::next_call::{POLLING, Shown, next_call, resolving_calls};
 use super::views::overview::OpenBatch;
 use super::views::receipts::BatchReceipt;
 use super::views::review::ReviewView;
@@ -191,6 +191,9 @@ pub struct GetBatchReply {
     /// The call to make next.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next: Option<String>,
+    /// The prompt for each worker to start, if `next` says to start some.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub worker_prompt: Option<String>,
     /// Chunks that only a person can move on, and the batch itself while it is paused.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub needs_person: Option<Vec<String>>,
@@ -217,6 +220,7 @@ impl GetBatchReply {
             stalled: None,
             stranded: None,
             next: None,
+            worker_prompt: None,
             since: latest.to_string(),
         }
     }
@@ -326,10 +330,15 @@ impl BatchRequest<'_> {
         reply.message += &more("needs_person", all, waiting.len());
         reply.needs_person = Some(waiting);
         reply.batch = Some(self.batch_fields()?);
-        let next = next_call(self.tx, self.task, self.batch, self.lacks_runner)?;
+        // Only the first reply about the progress is as long as the whole prompt.
+        let is_first = self.since.is_none() && reply.reviews.is_none() && reply.failures.is_none();
+        let shown = Shown { reviews: reply.reviews.is_some(), worker_prompt: is_first };
+        let next = next_call(self.tx, self.task, self.batch, self.lacks_runner, shown)?;
         // A caller that polls need not be asked to poll.
         let next = next.filter(|next| self.since.is_none() || next.urgency > POLLING);
-        reply.next = next.map(|next| next.call);
+        if let Some(next) = next {
+            (reply.next, reply.worker_prompt) = (Some(next.call), next.worker_prompt);
+        }
         Ok(())
     }
 

@@ -36,7 +36,7 @@ pub(super) fn fill(
             message += "; get_batch(all=true) lists ended ones too";
         }
         if open + failed > shown {
-            message += &format!(", the {shown} most urgent are shown");
+            message += &format!("; {shown} are shown, open and urgent ones first");
         }
         message + &more
     };

@@ -95,6 +95,7 @@ impl BatchRequest<'_> {
             (view.runner, view.seconds_left) = (None, None);
         }
         if self.since.is_none() {
+            (view.in_doubt_policy, view.review) = (Some(self.batch.in_doubt), Some(self.batch.review));
             view.spent = view.spent.map(|spent| spent.with_details(self.tx, self.task.row)).transpose()?;
             return view.into_map();
         }

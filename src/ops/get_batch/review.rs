@@ -60,7 +60,7 @@ impl BatchRequest<'_> {
         }
         if in_doubt > 0 {
             reply.message += &format!(
-                "; {} {} begun and not settled: approve settles as done what was begun, redo has it worked again; after either, workers can claim the items of the chunk that nobody has begun",
+                "; {} {} begun and not settled: approve settles as done what was begun, redo has it worked again (if only some of it happened, redo with a note that says which); after either, workers can claim the items of the chunk that nobody has begun",
                 counted(in_doubt as u64, "item"),
                 agreeing(in_doubt as u64, "was", "were")
             );

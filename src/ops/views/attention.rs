@@ -72,7 +72,8 @@ pub(crate) fn failures_of(tx: &dyn StoreRead, task: &Task, batch: &Batch) -> Res
 
 /// The chunks of a batch whose lease has expired. Nothing is written at that moment, so `since` cannot report it.
 pub(in crate::ops) fn expired_chunks(tx: &dyn StoreRead, batch: &Task) -> Result<Vec<String>> {
-    claimed_chunks(tx, batch, |chunk| has_expired(tx, chunk))
+    let chunks = claimed_chunks(tx, batch)?.into_iter();
+    Ok(chunks.filter(|chunk| has_expired(tx, chunk)).map(|chunk| chunk.id.to_string()).collect())
 }
 
 /// Whether the lease of a chunk in progress has expired.
@@ -80,20 +81,13 @@ pub(in crate::ops) fn has_expired(tx: &dyn StoreRead, chunk: &Task) -> bool {
     chunk.live_claim(tx.now()).is_none()
 }
 
-/// The ids of the chunks in progress for which `matches` is true.
-pub(in crate::ops) fn claimed_chunks(
-    tx: &dyn StoreRead,
-    batch: &Task,
-    matches: impl Fn(&Task) -> bool,
-) -> Result<Vec<String>> {
-    let filter = TaskFilter::children_of(batch.row).with_status(Status::InProgress);
-    let chunks = tx.list(&filter, None, CLAIMED)?;
-    Ok(chunks.into_iter().filter(|chunk| matches(chunk)).map(|chunk| chunk.id.to_string()).collect())
+/// The chunks of a batch that are in progress.
+pub(in crate::ops) fn claimed_chunks(tx: &dyn StoreRead, batch: &Task) -> Result<Vec<Task>> {
+    tx.list(&TaskFilter::children_of(batch.row).with_status(Status::InProgress), None, CLAIMED)
 }
 
 /// When the chunks of a batch that are being worked on were claimed.
 pub(in crate::ops) fn live_claims(tx: &dyn StoreRead, batch: &Task) -> Result<Vec<Timestamp>> {
-    let filter = TaskFilter::children_of(batch.row).with_status(Status::InProgress);
-    let chunks = tx.list(&filter, None, CLAIMED)?;
+    let chunks = claimed_chunks(tx, batch)?;
     Ok(chunks.iter().filter_map(|chunk| chunk.live_claim(tx.now())).map(|claim| claim.claimed_at).collect())
 }

@@ -9,6 +9,8 @@ use super::rate::current_rate;
 use super::shorten::shorten;
 use crate::error::{Error, Result};
 use crate::model::batch::{Batch, BatchStatus, ItemCounts};
+use crate::model::in_doubt::InDoubtPolicy;
+use crate::model::step::Reviewers;
 use crate::model::task::{RowId, Task};
 use crate::ops::request::lookup::batch_status;
 use crate::store::StoreRead;
@@ -37,6 +39,13 @@ pub struct BatchView {
     pub categories: Map<String, Value>,
     /// The number of items in doubt.
     pub in_doubt: u64,
+    /// What happens to an item in doubt: retry (the next worker checks), skip, or ask (its chunk waits for a person). A poll
+    /// leaves it out.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub in_doubt_policy: Option<InDoubtPolicy>,
+    /// Whose decisions count: any, or person. A poll leaves it out.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub review: Option<Reviewers>,
     /// The number of items that were started and not settled, in doubt or not.
     #[serde(skip_serializing_if = "is_zero", default)]
     pub begun: u64,
@@ -133,6 +142,8 @@ pub(crate) fn batch_view(tx: &dyn StoreRead, task: &Task, batch: &Batch) -> Resu
         outcomes: outcomes(&batch.counts),
         categories: categories(tx, task.row)?,
         in_doubt: tx.count_in_doubt(task.row)?,
+        in_doubt_policy: None,
+        review: None,
         begun: tx.count_begun(task.row)?,
         spent: spent(tx, task.row)?.map(SpentView::total),
         chunks: batch.chunk_count,

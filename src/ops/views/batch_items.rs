@@ -7,7 +7,9 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::in_doubt::begun_by;
+use super::items::ListedFields;
 use super::page_bytes::json_bytes;
+use super::shorten::shorten_receipt;
 use crate::error::Result;
 use crate::model::batch::{Batch, Chunk, StoredItem};
 use crate::model::claim::Claim;
@@ -68,6 +70,12 @@ pub struct ItemRow {
     /// The number of the receipt, on the chunk, that settled the item.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub receipt: Option<u64>,
+    /// The text of that receipt.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub text: Option<String>,
+    /// The item itself.
+    #[serde(flatten)]
+    pub listed: ListedFields,
     /// Who began the item; absent if nobody did, or it was settled since.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub begun: Option<BegunView>,
@@ -226,12 +234,19 @@ impl ItemReader<'_> {
 
     fn row(&self, chunk: &Chunk, task: &Task, item: StoredItem) -> Result<ItemRow> {
         let begun = self.begun(chunk, task, &item)?;
+        let listed = ListedFields::of(&item)?;
         let (outcome, category, receipt) = match item.settled {
             Some(settled) => (Some(settled.outcome), settled.category, Some(settled.receipt)),
             None => (None, None, None),
         };
+        let text = match receipt {
+            Some(number) => self.tx.receipt(chunk.row, number)?,
+            None => None,
+        };
+        let text = text.map(|receipt| shorten_receipt(receipt.text, &task.id, receipt.number));
         let step = self.batch.steps.name(item.step).to_owned();
-        Ok(ItemRow { key: item.key, chunk: task.id.to_string(), step, outcome, category, receipt, begun })
+        let chunk = task.id.to_string();
+        Ok(ItemRow { key: item.key, chunk, step, outcome, category, receipt, text, listed, begun })
     }
 
     fn begun(&self, chunk: &Chunk, task: &Task, item: &StoredItem) -> Result<Option<BegunView>> {

@@ -5,11 +5,12 @@ use serde::Serialize;
 
 use super::batch::{BatchView, batch_view};
 use super::few_categories::sum_others_beyond;
+use super::next_call::finish_call;
 use super::next_workers::next_workers;
 use super::shorten::shorten_to;
 use crate::error::{Code, Result};
 use crate::model::id::TaskId;
-use crate::ops::request::lookup::find_batch;
+use crate::ops::request::lookup::{batch_status, find_batch};
 use crate::store::StoreRead;
 
 /// The most characters of the batch's title and of the reason for its pause.
@@ -27,6 +28,9 @@ pub struct BatchReply {
     /// What was done.
     pub(in crate::ops) message: String,
     batch: BatchView,
+    /// The call to make next, if the batch has ended and its finish task is ready.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<String>,
     /// The prompt for each worker to start, if workers have to be started.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(in crate::ops) worker_prompt: Option<String>,
@@ -40,7 +44,7 @@ impl BatchReply {
         batch.title = shorten_to(batch.title, TEXT_CHARS);
         batch.paused = batch.paused.map(|why| shorten_to(why, TEXT_CHARS));
         sum_others_beyond(&mut batch.categories, CATEGORY_BYTES);
-        Ok(BatchReply { success: true, code: None, message, batch, worker_prompt: None })
+        Ok(BatchReply { success: true, code: None, message, batch, next: None, worker_prompt: None })
     }
 
     /// Adds which chunks are open now, and how many workers to start with which prompt.
@@ -49,6 +53,9 @@ impl BatchReply {
         if let Some(next) = next_workers(tx, &task, &batch)? {
             self.message += &next.sentence;
             self.worker_prompt = next.prompt;
+        }
+        if batch_status(tx, &task, &batch)?.is_over() {
+            self.next = finish_call(tx, &batch)?.map(|next| next.call);
         }
         Ok(self)
     }

@@ -1,7 +1,7 @@
 //! The open items of a chunk as its worker sees them.
 
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::in_doubt::{DoubtView, describe_doubt};
@@ -48,6 +48,8 @@ const READ_AT_ONCE: usize = 20;
 const EARLIER_BYTES: usize = 1_000;
 /// The most bytes of the names of what is left out.
 const NAMES_BYTES: usize = 1_000;
+/// The most bytes of an item's fields in a list.
+const LISTED_FIELDS_BYTES: usize = 1_000;
 
 /// A page of a chunk's items without an outcome. The page ends at `limit` items, or before `max_bytes`. An item that is
 /// larger by itself is shown without its largest fields.
@@ -131,18 +133,8 @@ fn leave_out(item: &mut ItemView, task: &Task, max_bytes: usize) {
         item.earlier_steps = None;
         names.push("earlier_steps".to_owned());
     }
-    let of_fields = max_bytes / 2;
-    let mut kept = 0;
-    item.fields.retain(|name, value| {
-        let bytes = name.len() + json_bytes(value);
-        let fits = bytes <= of_fields / 4 && kept + bytes <= of_fields;
-        if fits {
-            kept += bytes;
-        } else {
-            names.push(format!("fields.{name}"));
-        }
-        fits
-    });
+    names
+        .extend(keep_small(&mut item.fields, max_bytes / 2).into_iter().map(|name| format!("fields.{name}")));
     let mut bytes = 0;
     let named = names.iter().take_while(|name| {
         bytes += json_bytes(name);
@@ -155,6 +147,56 @@ fn leave_out(item: &mut ItemView, task: &Task, max_bytes: usize) {
         names.push(format!("{unnamed} more"));
     }
     item.left_out = names;
+}
+
+/// Keeps the fields that have at most a quarter of `max_bytes`, until these are used up. Returns the names of the others.
+fn keep_small(fields: &mut Map<String, Value>, max_bytes: usize) -> Vec<String> {
+    let (mut kept, mut names) = (0, Vec::new());
+    fields.retain(|name, value| {
+        let bytes = name.len() + json_bytes(value);
+        let fits = bytes <= max_bytes / 4 && kept + bytes <= max_bytes;
+        if fits {
+            kept += bytes;
+        } else {
+            names.push(name.clone());
+        }
+        fits
+    });
+    names
+}
+
+/// The fields of an item in a list of items for a person or a supervisor.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct ListedFields {
+    /// The item's own fields, those that are small; absent if it has no field besides its key.
+    #[serde(skip_serializing_if = "Map::is_empty", default)]
+    pub fields: Map<String, Value>,
+    /// How many of its fields are left out here, if some are large. `get_task(id=CHUNK, part="item KEY")` returns all.
+    #[serde(skip_serializing_if = "is_zero", default)]
+    pub fields_left_out: u64,
+}
+
+fn is_zero(count: &u64) -> bool {
+    *count == 0
+}
+
+impl ListedFields {
+    /// Reads them.
+    ///
+    /// # Errors
+    /// If the stored item is no JSON object.
+    pub(in crate::ops) fn of(item: &StoredItem) -> Result<Self> {
+        let mut fields = fields(item)?;
+        if fields.len() == 1 && fields.values().all(|value| *value == *item.key) {
+            fields.clear();
+        }
+        let left_out = if json_bytes(&fields) > LISTED_FIELDS_BYTES {
+            keep_small(&mut fields, LISTED_FIELDS_BYTES).len() as u64
+        } else {
+            0
+        };
+        Ok(ListedFields { fields, fields_left_out: left_out })
+    }
 }
 
 /// An item's outcome and category in the earlier steps, by the steps' names.

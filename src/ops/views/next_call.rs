@@ -1,20 +1,24 @@
 //! The call to make next for a batch, and how urgent it is.
 
 use super::attention::{claimed_chunks, failures_of, has_expired, needs_person};
+use super::next_workers::worker_needs;
 use super::worker_demand::WorkerDemand;
 use crate::error::Result;
 use crate::model::batch::{Batch, BatchStatus};
 use crate::model::status::Status;
 use crate::model::task::Task;
 use crate::model::text::counted;
+use crate::model::text::excerpt;
 use crate::ops::request::lookup::batch_status;
-use crate::prompts::brief_work_chunk;
+use crate::prompts::{brief_work_chunk, work_chunk};
 use crate::store::{StoreRead, TaskFilter};
 
 /// The urgency of a batch about which nothing has to be done.
 pub(in crate::ops) const POLLING: u8 = 1;
 /// A claimed chunk counts as stalled after this time without a write, in seconds.
-const QUIET_SECONDS: i64 = 600;
+const STALLED_SECONDS: i64 = 600;
+/// After this time without a write, the caller is told which worker may have died, in seconds.
+const QUIET_SECONDS: i64 = 120;
 
 /// What has to be done about a batch.
 pub(in crate::ops) struct NextCall {
@@ -22,12 +26,51 @@ pub(in crate::ops) struct NextCall {
     pub(in crate::ops) urgency: u8,
     /// The call, with a few words.
     pub(in crate::ops) call: String,
+    /// The prompt of the workers to start, if the call refers to it as worker_prompt.
+    pub(in crate::ops) worker_prompt: Option<String>,
+}
+
+/// What the reply shows besides the call.
+#[derive(Debug, Clone, Copy, Default)]
+pub(in crate::ops) struct Shown {
+    /// What a person has to decide on.
+    pub(in crate::ops) reviews: bool,
+    /// The whole prompt of the workers to start.
+    pub(in crate::ops) worker_prompt: bool,
 }
 
 /// Claimed chunks of a batch without a write for ten minutes, or with an expired lease.
 pub(in crate::ops) fn stalled_chunks(tx: &dyn StoreRead, task: &Task) -> Result<Vec<String>> {
-    let quiet_since = tx.now().saturating_add_secs(-QUIET_SECONDS);
-    claimed_chunks(tx, task, |chunk| chunk.updated <= quiet_since || has_expired(tx, chunk))
+    let quiet_since = tx.now().saturating_add_secs(-STALLED_SECONDS);
+    let chunks = claimed_chunks(tx, task)?.into_iter();
+    let stalled = chunks.filter(|chunk| chunk.updated <= quiet_since || has_expired(tx, chunk));
+    Ok(stalled.map(|chunk| chunk.id.to_string()).collect())
+}
+
+/// The worker that has not written for the longest time, and the call that frees its chunk if it has died; `None` if all
+/// have written lately. A batch with a profile has a runner, which sees when a worker ends.
+fn quiet_worker(tx: &dyn StoreRead, task: &Task, batch: &Batch) -> Result<Option<String>> {
+    if batch.profile.is_some() || batch.run.is_some() {
+        return Ok(None);
+    }
+    let now = tx.now();
+    let chunks = claimed_chunks(tx, task)?.into_iter().filter(|chunk| !has_expired(tx, chunk));
+    let Some(chunk) = chunks.min_by_key(|chunk| chunk.updated) else { return Ok(None) };
+    let seconds = now.millis().saturating_sub(chunk.updated.millis()) / 1_000;
+    let Some(claim) = chunk.claim.as_ref().filter(|_| seconds >= QUIET_SECONDS) else { return Ok(None) };
+    // Hundredths of an hour, rounded down: the chunk has been quiet for longer.
+    let hundredths = seconds / 36;
+    let hours = format!("{}.{:02}", hundredths / 100, hundredths % 100);
+    let worker = &claim.worker;
+    // A name that a worker chose must not change the call.
+    let is_plain = worker.chars().all(|c| c.is_ascii_alphanumeric() || "-_.@ ".contains(c));
+    let of_worker = if is_plain { format!(", assignee=\"{worker}\"") } else { String::new() };
+    Ok(Some(format!(
+        "'{}' ({}) last wrote {} ago; only if it has died: reset_stalled_tasks(hours={hours}{of_worker})",
+        excerpt(worker),
+        chunk.id,
+        counted(seconds.unsigned_abs() / 60, "minute"),
+    )))
 }
 
 /// The calls that resolve the failures of a batch.
@@ -52,21 +95,21 @@ pub(in crate::ops) fn next_call(
     task: &Task,
     batch: &Batch,
     lacks_runner: bool,
+    shown: Shown,
 ) -> Result<Option<NextCall>> {
     let status = batch_status(tx, task, batch)?;
     let id = &task.id;
     let in_review = TaskFilter::children_of(task.row).with_status(Status::Review);
     let workers = match status {
-        BatchStatus::Running | BatchStatus::Waiting => workers_to_start(tx, task, batch)?,
+        BatchStatus::Running | BatchStatus::Waiting => workers_to_start(tx, task, batch, shown)?,
         BatchStatus::Paused | BatchStatus::Done | BatchStatus::Failed | BatchStatus::Cancelled => None,
     };
     let (urgency, mut call) = if status == BatchStatus::Cancelled {
         return Ok(None);
     } else if !tx.list(&in_review, None, 1)?.is_empty() {
-        let call = format!(
-            "get_batch(id=\"{id}\", view=\"review\"), ask the person, then review_batch(id=\"{id}\", decision=...)"
-        );
-        (6, call)
+        let show =
+            if shown.reviews { String::new() } else { format!("get_batch(id=\"{id}\", view=\"review\"), ") };
+        (6, format!("{show}ask the person, then review_batch(id=\"{id}\", decision=...)"))
     } else if status == BatchStatus::Paused {
         (5, format!("ask the person, then control_batch(id=\"{id}\", action=\"resume\")"))
     } else if lacks_runner {
@@ -78,30 +121,42 @@ pub(in crate::ops) fn next_call(
         (3, format!("get_batch(id=\"{id}\", view=\"failures\") shows why; {resolve}"))
     } else if status.is_over() {
         return finish_call(tx, batch);
-    } else if let Some(call) = workers {
-        return Ok(Some(NextCall { urgency: 2, call }));
+    } else if let Some(workers) = workers {
+        return Ok(Some(NextCall { urgency: 2, call: workers.call, worker_prompt: workers.prompt }));
+    } else if let Some(quiet) = quiet_worker(tx, task, batch)? {
+        (2, quiet)
     } else if !stalled_chunks(tx, task)?.is_empty() {
         (2, "reset_stalled_tasks(dry_run=true)".to_owned())
     } else {
         (POLLING, format!("poll get_batch(id=\"{id}\")"))
     };
+    let mut worker_prompt = None;
     if let Some(workers) = workers {
-        call += &format!("; {workers}");
+        call += &format!("; {}", workers.call);
+        worker_prompt = workers.prompt;
     }
-    Ok(Some(NextCall { urgency, call }))
+    Ok(Some(NextCall { urgency, call, worker_prompt }))
+}
+
+/// Workers to start.
+struct Workers {
+    /// How many, why, and with which prompt.
+    call: String,
+    /// The whole prompt, if the call does not contain a short one.
+    prompt: Option<String>,
 }
 
 /// The call that claims the finish task of a batch that has ended; `None` if there is none, or if it is claimed.
-fn finish_call(tx: &dyn StoreRead, batch: &Batch) -> Result<Option<NextCall>> {
+pub(in crate::ops) fn finish_call(tx: &dyn StoreRead, batch: &Batch) -> Result<Option<NextCall>> {
     let Some(row) = batch.finish_row else { return Ok(None) };
     let finish = tx.task_by_row(row)?;
     let call = format!("claim_task(id=\"{}\"): the finish task is ready", finish.id);
-    Ok((finish.status == Status::Active).then_some(NextCall { urgency: 2, call }))
+    Ok((finish.status == Status::Active).then_some(NextCall { urgency: 2, call, worker_prompt: None }))
 }
 
 /// Which workers have to be started, and with which prompt: because a lease expired, or because chunks can be claimed and
 /// no worker is at work. A profile's runner starts workers by itself.
-fn workers_to_start(tx: &dyn StoreRead, task: &Task, batch: &Batch) -> Result<Option<String>> {
+fn workers_to_start(tx: &dyn StoreRead, task: &Task, batch: &Batch, shown: Shown) -> Result<Option<Workers>> {
     if batch.profile.is_some() {
         return Ok(None);
     }
@@ -110,7 +165,8 @@ fn workers_to_start(tx: &dyn StoreRead, task: &Task, batch: &Batch) -> Result<Op
         return Ok(None);
     }
     if batch.run.is_some() {
-        return Ok(Some(format!("tasktally run --resume {} works its open chunks", task.id)));
+        let call = format!("tasktally run --resume {} works its open chunks", task.id);
+        return Ok(Some(Workers { call, prompt: None }));
     }
     // With a worker at work, only the expired claims need another one.
     let wanted = if demand.is_idle() { demand.workers(batch) } else { demand.expired.len() as u64 }.max(1);
@@ -118,6 +174,12 @@ fn workers_to_start(tx: &dyn StoreRead, task: &Task, batch: &Batch) -> Result<Op
         Some(first) => format!("{first} is stalled, the next claim_task() takes it over"),
         None => "no worker is at work".to_owned(),
     };
-    let prompt = brief_work_chunk(&task.id);
-    Ok(Some(format!("start {} for {}: {reason}. Their prompt: {prompt}", counted(wanted, "worker"), task.id)))
+    let start = format!("start {} for {}", counted(wanted, "worker"), task.id);
+    Ok(Some(if shown.worker_prompt {
+        let prompt = Some(work_chunk(&task.id, worker_needs(batch)));
+        Workers { call: format!("{start} with worker_prompt: {reason}"), prompt }
+    } else {
+        let call = format!("{start}: {reason}. Their prompt: {}", brief_work_chunk(&task.id));
+        Workers { call, prompt: None }
+    }))
 }

@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::attention::{count_needing_person, more, needs_person};
-use super::next_call::{NextCall, POLLING, next_call, stalled_chunks};
+use super::next_call::{NextCall, POLLING, Shown, next_call, stalled_chunks};
 use super::shorten::shorten_to_bytes;
 use crate::error::Result;
 use crate::model::batch::{Batch, BatchStatus};
@@ -62,7 +62,7 @@ pub(in crate::ops) struct Overview {
     pub(in crate::ops) open: usize,
     /// The number of batches that ended with failures which nobody has resolved.
     pub(in crate::ops) failed: usize,
-    /// The most urgent batches.
+    /// The open batches before those that have ended, the most urgent first.
     pub(in crate::ops) batches: Vec<OpenBatch>,
     /// Chunks that only a person can move on.
     pub(in crate::ops) needs_person: Vec<String>,
@@ -90,7 +90,7 @@ pub(in crate::ops) fn overview(
         let lacks_runner = lacks_runner(&task, &batch)?;
         states.extend(assess(tx, &task, &batch, lacks_runner)?);
     }
-    // The sort is stable: of equally urgent batches the newest stays first.
+    // The sorts are stable: of equally urgent batches the newest stays first.
     states.sort_by_key(|state| Reverse(state.next.urgency));
     let stranded = tx.stranded_tasks(project, NAMED)?;
     let next = match (states.first(), stranded.first()) {
@@ -102,6 +102,8 @@ pub(in crate::ops) fn overview(
         ),
         (None, None) => "no batch is open: list_tasks(status=\"active\") or create_batch()".to_owned(),
     };
+    // Failures that nobody has resolved must not hide what is open.
+    states.sort_by_key(|state| state.is_over);
     let stranded =
         stranded.iter().map(|(task, ended)| format!("{} ({} is {})", task.id, ended.id, ended.status));
     let failed = states.iter().filter(|state| state.is_over).count();
@@ -140,7 +142,7 @@ struct Assessment {
 }
 
 fn assess(tx: &dyn StoreRead, task: &Task, batch: &Batch, lacks_runner: bool) -> Result<Option<Assessment>> {
-    let Some(next) = next_call(tx, task, batch, lacks_runner)? else { return Ok(None) };
+    let Some(next) = next_call(tx, task, batch, lacks_runner, Shown::default())? else { return Ok(None) };
     let listed = listed_batch(tx, task, batch)?;
     let needs_person = needs_person(tx, task, batch)?;
     Ok(Some(Assessment {

@@ -8,7 +8,7 @@ use crate::model::batch::Batch;
 use crate::model::id::TaskId;
 use crate::model::receipt::Receipt;
 use crate::model::status::ItemReport;
-use crate::model::stretch::{WorkTime, rate, stretch_start};
+use crate::model::stretch::{WorkTime, goes_on, rate, stretch_start};
 use crate::model::task::Task;
 use crate::model::timestamp::Timestamp;
 use crate::store::StoreRead;
@@ -16,7 +16,8 @@ use crate::store::StoreRead;
 /// How many of the newest receipts are read.
 const RECEIPTS: usize = 100;
 
-/// Items per minute and seconds left, from the work of the present stretch; `None` while nobody works.
+/// Items per minute and seconds left, from the work of the present stretch; `None` while nobody works, or if nothing was
+/// settled for much longer than usual.
 pub(in crate::ops) fn current_rate(
     tx: &dyn StoreRead,
     task: &Task,
@@ -56,7 +57,9 @@ pub(in crate::ops) fn current_rate(
     // A note on an item is no second item.
     let items: BTreeSet<(&TaskId, &str)> =
         in_stretch.filter_map(|(chunk, receipt)| Some((chunk, receipt.item.as_deref()?))).collect();
-    Ok(rate(items.len() as u64, batch.counts.total - batch.counts.processed(), start, now))
+    let rate = rate(items.len() as u64, batch.counts.total - batch.counts.processed(), start, now);
+    let newest = settling.last().map_or(start, |(_, receipt)| receipt.at);
+    Ok(rate.filter(|(per_minute, _)| goes_on(*per_minute, newest, now)))
 }
 
 fn is_settling(receipt: &Receipt) -> bool {

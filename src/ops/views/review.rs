@@ -10,10 +10,11 @@ use sha2::{Digest, Sha256};
 use super::batch::categories;
 use super::few_categories::sum_others;
 use super::in_doubt::started_at_and_by;
+use super::items::ListedFields;
 use super::page_bytes::{cut_to_page, json_bytes};
 use super::shorten::{shorten_receipt, shorten_receipt_to};
 use crate::error::Result;
-use crate::model::batch::{Batch, Chunk};
+use crate::model::batch::{Batch, Chunk, StoredItem};
 use crate::model::id::TaskId;
 use crate::model::limits::{MAX_REPLY_CHARS, PAGE_ROWS};
 use crate::model::status::Status;
@@ -77,6 +78,9 @@ pub struct ItemInDoubt {
     pub since: String,
     /// The worker that started it.
     pub by: String,
+    /// The item itself.
+    #[serde(flatten)]
+    pub listed: ListedFields,
 }
 
 /// A sample of a category.
@@ -88,6 +92,9 @@ pub struct Sample {
     pub category: String,
     /// The text of the item's receipt.
     pub receipt: String,
+    /// The item itself.
+    #[serde(flatten)]
+    pub listed: ListedFields,
 }
 
 /// A page of chunks in review whose number is greater than `after`, and the number at which the page ends if
@@ -187,14 +194,20 @@ impl CategoryReader<'_> {
             }
             for item in items {
                 let position = item.position;
-                let settled = item.settled.filter(|_| item.step == chunk.step);
+                let settled = item.settled.as_ref().filter(|_| item.step == chunk.step);
                 if let Some(settled) = settled
                     && settled.category.as_deref().unwrap_or(settled.outcome.as_str()) == self.category
                 {
                     let text = self.tx.receipt(chunk.row, settled.receipt)?.map(|receipt| receipt.text);
                     let text = text.unwrap_or_default();
                     let receipt = shorten_receipt_to(text, LISTED_RECEIPT_CHARS, &task.id, settled.receipt);
-                    let length = item.key.len() + receipt.len() + self.category.len() + 50;
+                    let sample = Sample {
+                        listed: ListedFields::of(&item)?,
+                        item: item.key.clone(),
+                        category: self.category.to_owned(),
+                        receipt,
+                    };
+                    let length = json_bytes(&sample);
                     if page.items == LISTED_ITEMS
                         || (page.items > 0 && page.length + length > MAX_REPLY_CHARS)
                     {
@@ -203,7 +216,7 @@ impl CategoryReader<'_> {
                     }
                     page.length += length;
                     page.items += 1;
-                    samples.push(Sample { item: item.key, category: self.category.to_owned(), receipt });
+                    samples.push(sample);
                 }
                 after = position;
             }
@@ -240,8 +253,8 @@ impl ReviewView {
     }
 }
 
-/// The items of each category with the smallest hashes: hash, key, and number of the receipt.
-type Candidates = BTreeMap<String, Vec<([u8; 32], String, u64)>>;
+/// The items of each category with the smallest hashes: hash, item, and number of the receipt.
+type Candidates = BTreeMap<String, Vec<([u8; 32], StoredItem, u64)>>;
 
 /// The samples of a chunk, in the order of their categories, and the number of categories for which there is no room. The
 /// largest categories come first to the room.
@@ -257,7 +270,8 @@ fn sample(
         let of_category = of_category.into_iter().map(|(_, item, number)| {
             let text = tx.receipt(chunk.row, number)?.map(|receipt| receipt.text).unwrap_or_default();
             let receipt = shorten_receipt(text, &task.id, number);
-            Ok(Sample { item, category: category.clone(), receipt })
+            let listed = ListedFields::of(&item)?;
+            Ok(Sample { item: item.key, category: category.clone(), receipt, listed })
         });
         let of_category = of_category.collect::<Result<Vec<_>>>()?;
         bytes += json_bytes(&of_category);
@@ -291,12 +305,12 @@ pub(in crate::ops) fn review(
     // The samples of a category are the items with the smallest hashes: anybody can repeat the selection.
     let mut smallest = Candidates::new();
     for_each_item(tx, chunk.row, |item| {
-        let Some(settled) = item.settled.filter(|_| item.step == chunk.step) else { return Ok(()) };
+        let Some(settled) = item.settled.clone().filter(|_| item.step == chunk.step) else { return Ok(()) };
         let hash = Sha256::digest(format!("{}\n{}", batch_task.id, item.key)).into();
         let category = settled.category.unwrap_or_else(|| settled.outcome.to_string());
         let of_category = smallest.entry(category).or_default();
-        of_category.push((hash, item.key, settled.receipt));
-        of_category.sort();
+        of_category.push((hash, item, settled.receipt));
+        of_category.sort_by_key(|(hash, ..)| *hash);
         of_category.truncate(SAMPLES);
         Ok(())
     })?;
@@ -306,7 +320,7 @@ pub(in crate::ops) fn review(
     let count = started.len();
     for item in started.into_iter().take(IN_DOUBT) {
         let (since, by) = started_at_and_by(tx, chunk, &item)?;
-        let doubt = ItemInDoubt { item: item.key, since, by };
+        let doubt = ItemInDoubt { listed: ListedFields::of(&item)?, item: item.key, since, by };
         bytes += json_bytes(&doubt);
         if bytes > IN_DOUBT_BYTES && !in_doubt.is_empty() {
             break;
