@@ -64,7 +64,7 @@ fn text(batch: &str, values: &ArgumentValues, needs: WorkerNeeds) -> String {
         ),
         InDoubtPolicy::Skip => REPORT_START.to_owned(),
         InDoubtPolicy::Ask => format!(
-            "{REPORT_START} If you cannot tell whether the action happened, write no outcome for the item and go to 6: a person decides on it."
+            "{REPORT_START} If you cannot tell whether the action happened, write no outcome for the item and release the chunk as in 6: the server shows the item to a person."
         ),
     };
     let commits =

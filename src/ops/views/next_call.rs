@@ -66,7 +66,7 @@ fn quiet_worker(tx: &dyn StoreRead, task: &Task, batch: &Batch) -> Result<Option
     let is_plain = worker.chars().all(|c| c.is_ascii_alphanumeric() || "-_.@ ".contains(c));
     let of_worker = if is_plain { format!(", assignee=\"{worker}\"") } else { String::new() };
     Ok(Some(format!(
-        "'{}' ({}) last wrote {} ago; only if it has died: reset_stalled_tasks(hours={hours}{of_worker})",
+        "'{}' ({}) last wrote {} ago; ask whether it still runs, and only if it has died: reset_stalled_tasks(hours={hours}{of_worker})",
         excerpt(worker),
         chunk.id,
         counted(seconds.unsigned_abs() / 60, "minute"),
