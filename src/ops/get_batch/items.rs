@@ -7,6 +7,7 @@ use crate::model::task::Task;
 use crate::model::text::{LineText, counted};
 use crate::ops::request::lookup::find_chunk;
 use crate::ops::views::batch_items::{ItemFilter, ItemPage, ItemReader};
+use crate::ops::views::items::left_out_hint;
 use crate::store::StoreRead;
 
 impl GetBatch {
@@ -97,6 +98,7 @@ impl BatchRequest<'_> {
         if begun > 0 {
             reply.message += &format!("; {begun} of the batch were begun and not settled");
         }
+        reply.message += left_out_hint(items.iter().map(|item| &item.listed));
         reply.items = Some(items);
         reply.batch = Some(self.id_and_status()?);
         Ok(())

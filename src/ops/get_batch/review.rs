@@ -5,6 +5,7 @@ use crate::error::{Error, Result};
 use crate::model::status::Status;
 use crate::model::text::{agreeing, counted, excerpt};
 use crate::ops::views::batch_items::ItemFilter;
+use crate::ops::views::items::left_out_hint;
 use crate::ops::views::review::{CategoryReader, ReviewView, reviews};
 use crate::store::TaskFilter;
 
@@ -49,7 +50,7 @@ impl BatchRequest<'_> {
             let is_plain = category.chars().all(|c| c.is_ascii_alphanumeric() || " -_.".contains(c));
             let value = if is_plain { format!("=\"{}\"", excerpt(category)) } else { String::new() };
             reply.message += &format!(
-                "; only samples of each category are listed: get_batch(id=\"{id}\", view=\"review\", category{value}) lists all items of one, view=\"receipts\", chunk=CHUNK all of a chunk"
+                "; only samples of each category are listed: get_batch(id=\"{id}\", view=\"review\", category{value}) lists all items of one, view=\"items\", chunk=CHUNK all of a chunk"
             );
         }
         let unsampled: u64 = reviews.iter().map(|review| review.unsampled_categories).sum();
@@ -65,6 +66,9 @@ impl BatchRequest<'_> {
                 agreeing(in_doubt as u64, "was", "were")
             );
         }
+        let samples = reviews.iter().flat_map(|review| &review.samples).map(|sample| &sample.listed);
+        let in_doubt = reviews.iter().flat_map(|review| &review.in_doubt).map(|item| &item.listed);
+        reply.message += left_out_hint(samples.chain(in_doubt));
         reply.reviews = Some(reviews);
         reply.next_chunks_after = next;
         Ok(())

@@ -57,7 +57,10 @@ impl Finish {
         if !text.is_empty() {
             text.push_str("\n\n");
         }
-        text += &format!("This task finishes batch {0}: get_batch(id=\"{0}\").", batch.id);
+        text += &format!(
+            "This task finishes batch {0}: get_batch(id=\"{0}\", view=\"items\") lists every item with its category and receipt.",
+            batch.id
+        );
         let finish = tx.insert_task(&NewTask { task: &task, initial_text: &text })?;
         tx.set_dependencies(finish, &[row], true)?;
         tx.add_hold(finish, None)?;

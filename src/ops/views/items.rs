@@ -199,6 +199,15 @@ impl ListedFields {
     }
 }
 
+/// The end of a message about these items: how to read fields that are left out, if any are.
+pub(in crate::ops) fn left_out_hint<'a>(mut items: impl Iterator<Item = &'a ListedFields>) -> &'static str {
+    if items.any(|item| item.fields_left_out > 0) {
+        "; fields_left_out counts large fields: get_task(id=CHUNK, part=\"item KEY\") returns them"
+    } else {
+        ""
+    }
+}
+
 /// An item's outcome and category in the earlier steps, by the steps' names.
 pub(in crate::ops) fn earlier_steps(
     tx: &dyn StoreRead,

@@ -109,7 +109,7 @@ pub(in crate::ops) fn next_call(
     } else if !tx.list(&in_review, None, 1)?.is_empty() {
         let show =
             if shown.reviews { String::new() } else { format!("get_batch(id=\"{id}\", view=\"review\"), ") };
-        (6, format!("{show}ask the person, then review_batch(id=\"{id}\", decision=...)"))
+        (6, format!("{show}ask the person, then review_batch(id=\"{id}\", chunk=..., decision=...)"))
     } else if status == BatchStatus::Paused {
         (5, format!("ask the person, then control_batch(id=\"{id}\", action=\"resume\")"))
     } else if lacks_runner {
