@@ -17,20 +17,33 @@ SKILLS = ["batch-processing", "batch-status", "process-all"]
 """The skills of the plugin."""
 
 
-class Installed(Workspace):
-    """A workspace with `tasktally` in `PATH`, and with the store where the server keeps it by default."""
+class UserWorkspace(Workspace):
+    """A workspace with the store where the server keeps it by default. `bin` is a folder of programs."""
 
     def __enter__(self):
         super().__enter__()
-        folder = self.folder / "bin"
-        folder.mkdir()
-        (folder / "tasktally").symlink_to(self.tasktally)
+        self.bin = self.folder / "bin"
+        self.bin.mkdir()
         self.server_env = {"TASKTALLY_DB": str(self.home / ".local" / "share" / "tasktally" / "tasktally.db")}
+        return self
+
+    def output(self, *command, env):
+        """All that a command of the client prints. It must succeed."""
+        quiet = {"stdin": subprocess.DEVNULL, "stderr": subprocess.STDOUT}
+        return checked(command, env=env, cwd=self.project, timeout=2 * PATIENCE, **quiet)
+
+
+class Installed(UserWorkspace):
+    """A workspace with `tasktally` in `PATH`."""
+
+    def __enter__(self):
+        super().__enter__()
+        (self.bin / "tasktally").symlink_to(self.tasktally)
         return self
 
     def client_env(self, **variables):
         env = super().client_env(**variables)
-        return env | {"PATH": f"{self.folder / 'bin'}{os.pathsep}{env['PATH']}"}
+        return env | {"PATH": f"{self.bin}{os.pathsep}{env['PATH']}"}
 
     def init(self, client, *arguments, env):
         """What `tasktally init --write` prints. It finds the client's files by the client's own environment."""
@@ -43,11 +56,6 @@ class Installed(Workspace):
         build = [REPOSITORY / "packaging" / "plugin" / "build"]
         checked(build, env=os.environ | {"VERSION": version, "OUT": str(self.folder)}, timeout=PATIENCE)
         return str(self.folder / "plugin")
-
-    def output(self, *command, env):
-        """All that a command of the client prints. It must succeed."""
-        quiet = {"stdin": subprocess.DEVNULL, "stderr": subprocess.STDOUT}
-        return checked(command, env=env, cwd=self.project, timeout=2 * PATIENCE, **quiet)
 
     def assert_called(self):
         """The client's model has created the task. The next client begins with an empty store."""
