@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
-"""Claude Code with each package of target/packages (packaging/build), on a machine without Rust: the demo, then the server.
+"""Claude Code with each package of target/packages (packaging/build), on a machine without Rust: the demo, then the
+server.
 
-The packages are installed by the commands of the documentation. `npx` finds them in a registry on loopback, `uvx` in the
-folder.
+The packages are installed by the commands of the documentation. `npx` finds them in a registry on loopback, `uvx` in
+the folder.
 
 Usage: claude_packages.py TASKTALLY CLAUDE
 """
@@ -116,9 +117,8 @@ def npm(tasktally, claude):
     programs = [shutil.which(name) for name in ("node", "npm", "npx")]
     with NpmRegistry(files) as registry:
         settings = {"npm_config_registry": registry.url, "npm_config_audit": "false"}
-        return demo_server_and_plugin(
-            tasktally, claude, ["npx", "-y", "tasktally"], programs=programs, **settings
-        )
+        command = ["npx", "-y", "tasktally"]
+        return demo_server_and_plugin(tasktally, claude, command, programs=programs, **settings)
 
 
 def wheel(tasktally, claude):
