@@ -44,8 +44,10 @@ class WithoutRust(UserWorkspace):
         return self
 
     def client_env(self, **variables):
-        # The first start of a package also installs it.
-        return super().client_env(**variables) | {"PATH": str(self.bin), "MCP_TIMEOUT": str(PATIENCE * 1000)}
+        # The first start of a package also installs it. By default, `claude -p` sends its first request after a few
+        # seconds, without the tools of a server that is still starting.
+        patience = dict.fromkeys(("MCP_TIMEOUT", "CLAUDE_CODE_MCP_STARTUP_WAIT_MS"), str(PATIENCE * 1000))
+        return super().client_env(**variables) | patience | {"PATH": str(self.bin)}
 
     def assert_batch(self):
         """The store of the user holds the batch that the client's model has created, and it is intact."""
