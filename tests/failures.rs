@@ -97,7 +97,7 @@ fn failures_of_an_ended_batch_stay_in_sight_until_they_are_retried() {
     let mut server = store.serve();
     let id = server.call("list_tasks", json!({"type": "epic"})).ok().text("/tasks/0/id");
     for part in
-        ["1 of 3 items failed", "--view failures shows why", "--action retry", &format!("run --resume {id}")]
+        ["1 of 3 items failed", "--view failures\n", "--action retry\n", &format!("run --resume {id}\n")]
     {
         assert!(ran.stdout.contains(part), "{part}: {}", ran.stdout);
     }
@@ -124,7 +124,7 @@ fn failures_of_an_ended_batch_stay_in_sight_until_they_are_retried() {
     let retried = store.tasktally(["control-batch", &id, "--action", "retry"]).success();
     assert!(retried.stdout.contains(&format!("run --resume {id}")), "{}", retried.stdout);
     let resumed = store.tasktally(["run", "--resume", &id, "--quiet"]).success();
-    assert!(!resumed.stdout.contains("failures shows"), "{}", resumed.stdout);
+    assert!(!resumed.stdout.contains("Next:"), "{}", resumed.stdout);
     let overview = server.call("get_batch", json!({})).ok();
     assert_eq!(overview["batches"], json!([]), "{}", overview.value);
     assert!(server.call("get_batch", json!({"id": id})).ok().get("next").is_none());
@@ -189,6 +189,7 @@ fn a_person_accepts_failures_and_new_ones_come_into_sight_again() {
         "{}",
         accepted.message()
     );
+    assert!(accepted.message().contains("who names 'Ann'), note 'known'; "), "{}", accepted.message());
     let overview = server.call("get_batch", json!({})).ok();
     assert_eq!(
         (&overview["batches"], &overview["needs_person"]),
@@ -210,4 +211,55 @@ fn a_person_accepts_failures_and_new_ones_come_into_sight_again() {
     assert_eq!(overview["batches"][0]["id"], json!(id), "{}", overview.value);
     server.close();
     store.tasktally(["verify"]).success();
+}
+
+/// The commands that an output tells to use next, each without what calls the program for this store.
+fn next_commands(store: &Store, output: &str) -> Vec<String> {
+    let called = format!("tasktally --db {} ", store.file().display());
+    let lines = output.lines().filter(|line| line.contains("tasktally "));
+    lines
+        .map(|line| {
+            line.split_once(&called).unwrap_or_else(|| panic!("no {called:?} in {line:?}")).1.to_owned()
+        })
+        .collect()
+}
+
+#[test]
+fn the_commands_at_the_end_of_a_run_and_of_an_approval_can_be_copied() {
+    let store = Store::new();
+    store.write("items.jsonl", "{\"key\":\"a\"}\n{\"key\":\"b\"}\n{\"key\":\"c\"}\n");
+    let run = ["run", "--items", "items.jsonl", "--quiet", "--max-chunk=2", "--"];
+    let ran = store.tasktally(run.into_iter().chain(["sh", "-c", "[ $TASKTALLY_ITEM != c ]"])).code(1);
+    let commands = next_commands(&store, &ran.stdout);
+    let names: Vec<&str> = commands.iter().map(|command| command.split(' ').next().unwrap()).collect();
+    let expected = ["get-batch", "report", "verify", "get-batch", "control-batch", "run", "review-batch"];
+    assert_eq!(names, expected, "{}", ran.stdout);
+    let run = |command: &str| store.tasktally(command.split(' ')).finish();
+    let receipts = run(&commands[0]);
+    for item in ["a", "b", "c"] {
+        assert!(receipts.stdout.contains(&format!(" {item} ")), "{item}: {}", receipts.output());
+    }
+    for (command, code) in commands.iter().zip([0, 0, 0, 0, 0, 1, 0]) {
+        let ran = run(command);
+        assert_eq!(ran.code, Some(code), "{command}: {}", ran.output());
+        if command.starts_with("review-batch") {
+            assert!(ran.stdout.starts_with("Accepted: 1 of 3 items failed; decided by "), "{}", ran.stdout);
+            let commands = next_commands(&store, ran.stdout.rsplit("\n\n").next().unwrap());
+            assert_eq!(commands.len(), 2, "{}", ran.stdout);
+            assert!(commands[0].starts_with("report ") && commands[1] == "verify", "{commands:?}");
+        }
+    }
+}
+
+#[test]
+fn the_commands_at_the_end_of_a_run_fit_into_80_columns() {
+    let store = Store::new();
+    store.write("items.jsonl", "{\"key\":\"a\"}\n");
+    let mut command = store.command();
+    command.env_remove("TASKTALLY_DB").env("XDG_DATA_HOME", store.folder().join("data"));
+    let ran = command.args(["run", "--items", "items.jsonl", "--", "false"]).output().unwrap();
+    let output = String::from_utf8(ran.stdout).unwrap();
+    let commands: Vec<&str> = output.lines().filter(|line| line.contains("tasktally ")).collect();
+    assert!(commands.len() == 7 && !output.contains("--db"), "{output}");
+    assert!(commands.iter().all(|line| line.chars().count() <= 80), "{output}");
 }

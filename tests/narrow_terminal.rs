@@ -37,7 +37,7 @@ fn ids_are_never_split() {
                 .split("\nnext: ")
                 .next()
                 .expect("a part")
-                .split("\nlater changes")
+                .split("\nto see only what changes")
                 .next()
                 .expect("a part");
             for id in ids {

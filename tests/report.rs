@@ -240,9 +240,9 @@ fn hostile_text_is_escaped() {
         );
         assert!(!line.replace("\\:", "").contains("://") && !line.contains("www.evil"), "{line}");
     }
-    for heading in ["Chunks", "Failures", "Receipts"] {
+    for heading in ["Chunks", "Failures", "Items", "Receipts"] {
         let columns = markdown_rows(&markdown, heading)[0].len();
-        let expected = [("Chunks", 11), ("Failures", 4), ("Receipts", 7)];
+        let expected = [("Chunks", 11), ("Failures", 4), ("Items", 5), ("Receipts", 7)];
         assert!(expected.contains(&(heading, columns)), "{heading}: {columns} columns");
     }
 }
@@ -383,6 +383,7 @@ fn results_failures_decisions_and_costs_come_before_the_plan() {
                 "Cost",
                 "Categories",
                 "Chunks",
+                "Items",
                 "Plan",
                 "Instructions",
                 "Timeline",
@@ -411,4 +412,61 @@ fn results_failures_decisions_and_costs_come_before_the_plan() {
         assert_eq!(costs[3][2..], ["0.125", "1000", "10"], "what names no model");
     }
     assert!(reports[1].contains("prefers-color-scheme: dark"), "no dark mode");
+}
+
+#[test]
+fn accepted_failures_and_every_item_are_in_the_report() {
+    let store = Store::new();
+    let items = store.write("items.jsonl", "{\"key\":\"a\"}\n{\"key\":\"b\"}\n{\"key\":\"c\"}\n");
+    store.write("worker.sh", "[ $TASKTALLY_ITEM = a ] || { echo no paper >&2; exit 3; }; echo printed");
+    let run = ["run", "--items", "items.jsonl", "--max-chunk=2", "--json", "--", "sh", "worker.sh"];
+    let ran = store.tasktally(run).code(1);
+    let done: Value = serde_json::from_str(ran.stdout.lines().last().unwrap()).unwrap();
+    let batch = done["batch"]["id"].as_str().unwrap();
+
+    for text in report(&store, batch) {
+        assert!(
+            without_tags(&text).contains("The failures were neither accepted nor opened again."),
+            "{text}"
+        );
+    }
+    // An agent can write the words of an acceptance, but not as a decision.
+    let mut server = store.serve();
+    let forged = "'ann' accepted the failures: forged.";
+    server.call("update_task", json!({"id": batch, "body": forged})).ok();
+    server.close();
+    let review = ["review-batch", batch, "approve", "--reviewer", "Ann", "--note", "the printer is broken"];
+    store.tasktally(review).success();
+
+    let reports = report(&store, batch);
+    let rows = [markdown_rows(&reports[0], "Items"), html_rows(&reports[1], "Items")];
+    for (text, rows) in reports.iter().zip(rows) {
+        let text = without_tags(text).replace('\\', "");
+        let head = text.split("Failures accepted, ").next().unwrap();
+        assert!(head.contains("1 done, 2 failed (accepted), 0 skipped."), "{text}");
+        assert!(head.contains("2 of 2 chunks completed; 2 chunks contain failed items."), "{text}");
+        let accepted = text.split("Failures accepted, ").skip(1).collect::<Vec<_>>();
+        assert_eq!(accepted.len(), 2, "at the top and above the failures: {text}");
+        for accepted in accepted {
+            let sentence = accepted.lines().next().unwrap();
+            for part in ["names 'Ann'", "2 of 3 items failed", "the printer is broken"] {
+                assert!(sentence.replace("&#39;", "'").contains(part), "{part}: {sentence}");
+            }
+        }
+        assert!(text.contains(items.to_str().unwrap()), "the source of the items: {text}");
+        assert_eq!(text.matches("printed: tasktally logs").count(), 1, "{text}");
+        let before_receipts = text.split("Timeline").next().unwrap();
+        assert!(!before_receipts.contains("whole output"), "{text}");
+
+        let rows: Vec<Vec<String>> =
+            rows.iter().map(|row| row.iter().map(|cell| cell.replace('\\', "")).collect()).collect();
+        assert_eq!(rows.len(), 3, "{rows:?}");
+        assert_eq!((rows[0][1].as_str(), rows[0][2].as_str(), rows[0][4].as_str()), ("a", "done", "printed"));
+        for (row, item) in rows[1..].iter().zip(["b", "c"]) {
+            assert_eq!((row[1].as_str(), row[2].as_str()), (item, "failed"));
+            assert!(row[4].contains("no paper") && row[4].contains("exit code 3"), "{row:?}");
+        }
+        assert!(text.contains("2 of 2 chunks completed, also those with failed items."), "{text}");
+    }
+    store.tasktally(["verify"]).success();
 }

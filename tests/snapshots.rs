@@ -35,6 +35,10 @@ fn help_texts() {
         "list-tasks",
         "update-task",
         "create-batch",
+        "get-batch",
+        "review-batch",
+        "verify",
+        "heads",
     ] {
         let output = Command::new(env!("CARGO_BIN_EXE_tasktally"))
             .args([command, "--help"])

@@ -4,6 +4,8 @@
 
 mod support;
 
+use std::os::unix::fs::PermissionsExt as _;
+
 use serde_json::json;
 
 use support::store::Store;
@@ -76,4 +78,57 @@ fn a_missing_item_and_an_outcome_without_receipt_are_found() {
         let ran = store.tasktally(["verify"]).code(1);
         assert!(ran.output().contains(output), "{forged}: {}", ran.output());
     }
+}
+
+#[test]
+fn the_result_names_its_scope_and_what_only_saved_heads_find() {
+    let store = Store::new();
+    let mut server = store.serve();
+    server.call("create_batch", json!({"title": "B", "instructions": "x", "items": ["a", "b", "c"]})).ok();
+    let task = server.create_task("Another");
+    server.call("update_task", json!({"id": task, "body": "- mail"})).ok();
+    server.close();
+    let checked = store.tasktally(["verify"]).success();
+    let sentence =
+        "The whole store: 1 receipt of 3 tasks is unchanged, and every item is accounted for (3 items)";
+    let hint = format!(
+        "To find cut-off or rewritten chains: tasktally --db {} verify --from SAVED_HEADS",
+        store.file().display()
+    );
+    assert_eq!(checked.stdout.lines().collect::<Vec<_>>(), [sentence, &hint]);
+    let reply = store.tasktally(["verify", "--json"]).success().json();
+    assert_eq!((&reply["items"], &reply["message"]), (&json!(3), &json!(sentence)));
+
+    store.tasktally(["heads", "--out", "heads"]).success();
+    let compared = store.tasktally(["verify", "--from", "heads"]).success();
+    assert_eq!(compared.stdout, format!("{sentence}; 3 heads agree\n"));
+    forge(&store, "DELETE FROM receipt");
+    assert!(!store.tasktally(["verify"]).code(1).output().contains("SAVED_HEADS"), "a hint beside a problem");
+}
+
+#[test]
+fn heads_are_saved_to_a_private_file_that_does_not_exist_yet() {
+    let store = a_store_with_receipts();
+    let plain = store.tasktally(["heads"]).success().stdout;
+    let wrote = store.tasktally(["heads", "--out", "heads"]).success();
+    assert!(wrote.stdout.starts_with("Wrote 2 heads to heads"), "{}", wrote.stdout);
+    let file = store.folder().join("heads");
+    let saved = std::fs::read_to_string(&file).unwrap();
+    let (columns, lines) = saved.split_once('\n').unwrap();
+    assert!(columns.starts_with("# TASK RECEIPTS LAST_HASH ITEMS CONTENT_HASH; "), "{columns}");
+    assert_eq!(lines, plain);
+    assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+
+    // The heads of before are the evidence: they are never replaced.
+    let refused = store.tasktally(["heads", "--out", "heads"]).code(2);
+    assert!(refused.output().contains("--out: heads exists"), "{}", refused.output());
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), saved);
+    let reply = store.tasktally(["heads", "--out", "heads.jsonl", "--json"]).success().json();
+    assert_eq!((&reply["heads"], &reply["file"]), (&json!(2), &json!("heads.jsonl")));
+    store.tasktally(["verify", "--from", "heads.jsonl"]).success();
+    let unwritten = store.tasktally(["heads", "--out", "none/heads"]).code(1);
+    assert!(unwritten.output().contains("none/heads"), "{}", unwritten.output());
+    store.write("empty", format!("{columns}\n"));
+    let refused = store.tasktally(["verify", "--from", "empty"]).code(2);
+    assert!(refused.output().contains("it holds no heads"), "{}", refused.output());
 }

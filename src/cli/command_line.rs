@@ -20,7 +20,7 @@ use super::reply::ReplyPrinter;
 use super::store_path::{existing_store_path, named_store_path};
 use super::subcommand::{Invocation, Subcommand};
 use crate::error::{Code, Error, Result};
-use crate::ops::{self, Entry};
+use crate::ops::{self, Entry, Operation as _, ReviewBatch};
 use crate::store::sqlite::sqlite_version;
 use crate::terminal::{hyphenated, is_closed_output, with_commands};
 
@@ -233,5 +233,8 @@ fn run_operation(
     let session = open(printer.db, Caller::Person)?;
     let reply = (entry.call_matches)(&session, matches)?;
     printer.print(&reply, &mut out)?;
+    if entry.name == ReviewBatch::NAME {
+        printer.print_after_review(&reply, &mut out)?;
+    }
     Ok(u8::from(reply.get("success") == Some(&Value::Bool(false))))
 }

@@ -7,8 +7,8 @@ use clap::{Arg, Args, Command};
 use super::store_path::command_prefix;
 use super::subcommand::Subcommand;
 use super::{
-    backup, completions, config, connect, demo, doctor, export, import, init, logs, man, manifest, prompt,
-    report, serve, verify,
+    backup, completions, config, connect, demo, doctor, export, heads, import, init, logs, man, manifest,
+    prompt, report, serve, verify,
 };
 use crate::{watch, work};
 
@@ -127,9 +127,12 @@ pub(super) static ALL: &[Subcommand] = &[
     ),
     Subcommand::new(
         "verify",
-        "Check every receipt against its hash chain, and the counts against the receipts",
+        "Check every receipt of the store against its hash chain, and the counts against the receipts",
         verify::Verify::augment_args,
-        |mut call| verify::verify(&call.arguments()?, &call.open_existing()?, call.json, &mut call.out),
+        |mut call| {
+            let program = command_prefix(&call.store_path()?);
+            verify::verify(&call.arguments()?, &call.open_existing()?, &program, call.json, &mut call.out)
+        },
     ),
     Subcommand::new(
         "doctor",
@@ -139,9 +142,9 @@ pub(super) static ALL: &[Subcommand] = &[
     ),
     Subcommand::new(
         "heads",
-        "Print the last hash of each task's receipts, for a later verify --from",
-        no_arguments,
-        |mut call| verify::heads(&call.open_existing()?, call.json, &mut call.out),
+        "Print the last hashes of each task's receipts and contents, for a later verify --from",
+        heads::Heads::augment_args,
+        |mut call| heads::heads(&call.arguments()?, &call.open_existing()?, call.json, &mut call.out),
     ),
     Subcommand::new(
         "backup",

@@ -9,6 +9,7 @@ mod connect;
 mod demo;
 mod doctor;
 mod export;
+mod heads;
 mod import;
 mod init;
 mod item_folders;

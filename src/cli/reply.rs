@@ -8,7 +8,8 @@ use serde_json::Value;
 use super::store_path::{command_prefix, store_path};
 use crate::error::{Error, Result};
 use crate::mcp::refusal;
-use crate::terminal::{escape_hidden, fitted_table, print_line, stdout_columns, with_commands};
+use crate::terminal::{escape_hidden, fitted_table, print_line, shell_word, stdout_columns, with_commands};
+use crate::work::report_and_check;
 
 /// Lists in a reply that are printed as tables.
 const TABLES: &[&str] = &["tasks", "chunks", "failures", "receipts", "batches", "items"];
@@ -20,12 +21,20 @@ const TEXTS: &[(&str, &str)] = &[
     ("worker_prompt", "prompt for MCP workers"),
     ("poll", "to follow it"),
     ("next", "next"),
-    ("next_cursor", "next page, with --cursor"),
-    ("next_chunks_after", "more follow, with --chunks-after"),
-    ("next_items_after", "more follow, with --items-after"),
-    ("next_receipts_after", "more follow, with --receipts-after"),
-    ("more_since", "the chunks that are not shown, with --since"),
-    ("since", "later changes, with --since"),
+];
+/// Fields with which the same command continues: the options that pass them back, all at once, and what for.
+const CONTINUATIONS: &[(&[(&str, &str)], &str)] = &[
+    (
+        &[
+            ("next_cursor", "--cursor"),
+            ("next_chunks_after", "--chunks-after"),
+            ("next_items_after", "--items-after"),
+            ("next_receipts_after", "--receipts-after"),
+        ],
+        "for the next page",
+    ),
+    (&[("more_since", "--since")], "for the chunks that are not shown"),
+    (&[("since", "--since")], "to see only what changes from now on"),
 ];
 /// Other fields of a reply that are printed, one per line.
 const FIELDS: &[&str] = &[
@@ -66,6 +75,19 @@ impl ReplyPrinter<'_> {
     pub(super) fn print(self, reply: &Value, out: &mut impl Write) -> Result<()> {
         let text = if self.json { reply.to_string() } else { as_text(reply, &self.command_prefix()) };
         print_line(out, &text)
+    }
+
+    /// Prints what follows a review that leaves nothing to be done in its batch; nothing with `--json`.
+    ///
+    /// # Errors
+    /// If the output cannot be written.
+    pub(super) fn print_after_review(self, reply: &Value, out: &mut impl Write) -> Result<()> {
+        let batch = &reply["batch"];
+        let has_ended = batch["status"] == "done" || batch["status"] == "failed";
+        match batch["id"].as_str().filter(|_| has_ended && !self.json) {
+            Some(id) => print_line(out, &format!("\n{}", report_and_check(&self.command_prefix(), id))),
+            None => Ok(()),
+        }
     }
 
     /// Prints an error: with `--json` to the output, as the MCP tool returns it, else to standard error.
@@ -127,8 +149,7 @@ fn as_text(reply: &Value, prefix: &str) -> String {
         if *key == "worker_prompt" && is_look {
             continue;
         }
-        let number = reply[key].as_u64().map(|number| number.to_string());
-        if let Some(text) = reply[key].as_str().or(number.as_deref()) {
+        if let Some(text) = reply[key].as_str() {
             // The worker prompt is for agents that call the MCP tools.
             let text = match *key {
                 "worker_prompt" => escape_hidden(text),
@@ -136,6 +157,16 @@ fn as_text(reply: &Value, prefix: &str) -> String {
                 _ => message(text),
             };
             parts.push(format!("{label}: {text}"));
+        }
+    }
+    for (options, what_for) in CONTINUATIONS {
+        let options: Vec<String> = options
+            .iter()
+            .filter(|(key, _)| !is_empty(&reply[*key]))
+            .map(|(key, option)| format!("{option} {}", shell_word(&cell(&reply[*key]))))
+            .collect();
+        if !options.is_empty() {
+            parts.push(format!("{what_for}, repeat this command with {}", options.join(" ")));
         }
     }
     if let (Some(batch), true) = (reply["batch"]["id"].as_str(), reply["worker_prompt"].is_string()) {

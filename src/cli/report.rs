@@ -17,7 +17,8 @@ pub(super) struct Report {
     /// The batch's id
     #[arg(value_name = "BATCH")]
     batch: TaskId,
-    /// The folder for report.md and report.html [default: the folder of the batch's intermediate state]
+    /// The folder for report.md and report.html [default: the batch's own folder, which tasktally run prints after
+    /// "Files:"; it is batch-BATCH in SCRATCHPAD or beside the store]
     #[arg(long, value_name = "FOLDER")]
     out: Option<PathBuf>,
 }

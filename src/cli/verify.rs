@@ -1,16 +1,16 @@
-//! `tasktally verify` and `tasktally heads`: the receipts' hash chains, checked and noted.
+//! `tasktally verify`: the receipts' hash chains, checked, and compared with heads that were saved earlier.
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
-use crate::error::{Code, Error, Result};
+use super::heads::COMMENT;
+use crate::error::{Error, Result};
 use crate::model::chain::ChainHead;
 use crate::model::text::{agreeing, counted};
 use crate::ops::Session;
-use crate::store::chains::{ChainReport, for_each_task, read_chain, verify_chains};
-use crate::store::contents::{content_head, content_problem};
+use crate::store::chains::{ChainReport, verify_chains};
 use crate::terminal::{escape_hidden, print_line};
 
 /// The most batches that are named.
@@ -20,22 +20,30 @@ const MAX_NAMED: usize = 3;
 #[derive(Debug, clap::Args)]
 pub(super) struct Verify {
     /// Also compare with a file that tasktally heads wrote earlier and that was kept elsewhere (- for standard
-    /// input): this finds receipts that were cut off or whose whole chain was rewritten
+    /// input): this finds receipts that were cut off or whose whole chain was rewritten. Lines that begin with # are
+    /// ignored
     #[arg(long, value_name = "HEADS")]
     from: Option<PathBuf>,
 }
 
-/// Checks all tasks, and names the first receipt that differs from what was written.
-pub(super) fn verify(request: &Verify, session: &Session, json: bool, out: &mut impl Write) -> Result<u8> {
+/// Checks all tasks, and names the first receipt that differs from what was written. `program` is how tasktally is called
+/// for this store.
+pub(super) fn verify(
+    request: &Verify,
+    session: &Session,
+    program: &str,
+    json: bool,
+    out: &mut impl Write,
+) -> Result<u8> {
     let noted = request.from.as_ref().map_or(Ok(Vec::new()), read_heads)?;
     let compared = match noted.len() {
         0 => String::new(),
         count => format!("; {} {}", counted(count as u64, "head"), agreeing(count as u64, "agrees", "agree")),
     };
-    let ChainReport { tasks, receipts, unhashed, problem } =
+    let ChainReport { tasks, receipts, items, unhashed, problem } =
         session.read(move |tx| verify_chains(tx, noted))?;
     let is_intact = problem.is_none();
-    let begun = begun_items(session)?;
+    let begun = begun_items(session, program)?;
     let unhashed = match unhashed {
         0 => String::new(),
         count => format!(
@@ -45,14 +53,19 @@ pub(super) fn verify(request: &Verify, session: &Session, json: bool, out: &mut 
     };
     let message = problem.unwrap_or_else(|| {
         format!(
-            "{} of {} {} unchanged, and every item is accounted for{compared}{unhashed}{begun}",
+            "The whole store: {} of {} {} unchanged, and every item is accounted for ({}){compared}{unhashed}{begun}",
             counted(receipts, "receipt"),
             counted(tasks, "task"),
-            agreeing(receipts, "is", "are")
+            agreeing(receipts, "is", "are"),
+            counted(items, "item")
         )
     });
     let text = if json {
-        json!({ "success": is_intact, "message": message, "tasks": tasks, "receipts": receipts }).to_string()
+        json!({ "success": is_intact, "message": message, "tasks": tasks, "receipts": receipts, "items": items })
+            .to_string()
+    } else if is_intact && request.from.is_none() {
+        let hint = format!("To find cut-off or rewritten chains: {program} verify --from SAVED_HEADS");
+        format!("{}\n{hint}", escape_hidden(&message))
     } else {
         escape_hidden(&message)
     };
@@ -61,69 +74,18 @@ pub(super) fn verify(request: &Verify, session: &Session, json: bool, out: &mut 
 }
 
 /// The items that were started and not settled, as the end of a sentence. No receipt reports their outcome.
-fn begun_items(session: &Session) -> Result<String> {
+fn begun_items(session: &Session, program: &str) -> Result<String> {
     let found = session.read(|tx| tx.batches_with_begun_items(MAX_NAMED + 1))?;
     let named: Vec<String> = found
         .iter()
         .take(MAX_NAMED)
-        .map(|(batch, count)| format!("{count} (tasktally get-batch {batch} --view items --outcome started)"))
+        .map(|(batch, count)| format!("{count} ({program} get-batch {batch} --view items --outcome started)"))
         .collect();
     let more = if found.len() > MAX_NAMED { " and more in other batches" } else { "" };
     if named.is_empty() {
         return Ok(String::new());
     }
     Ok(format!("; items begun and not settled, which may have happened: {}{more}", named.join(", ")))
-}
-
-/// Prints the head of each task's chain and the hash of its content, one line for each task.
-pub(super) fn heads(session: &Session, json: bool, out: &mut impl Write) -> Result<u8> {
-    for head in &read_chains(session)? {
-        let line = if json {
-            serde_json::to_string(head)
-                .map_err(|error| Error::internal("a head could not be written as JSON", error))?
-        } else {
-            head.to_string()
-        };
-        print_line(out, &line)?;
-    }
-    Ok(0)
-}
-
-/// The head of every task that has receipts or a hash of its content.
-///
-/// # Errors
-/// If a receipt or the content was changed: the head would certify the forgery.
-fn read_chains(session: &Session) -> Result<Vec<ChainHead>> {
-    session.read(|tx| {
-        let mut heads = Vec::new();
-        for_each_task(tx, |task| {
-            let chain = read_chain(tx, task, &mut |_, _| {})?;
-            if let Some(number) = chain.first_invalid() {
-                return Err(Error::new(
-                    Code::Conflict,
-                    format!(
-                        "task {}: receipt {number} was changed after it was written, so no heads are printed",
-                        task.id
-                    ),
-                ));
-            }
-            let content_hash = tx.content_hash(task)?;
-            if let Some(problem) = content_problem(tx, task, content_hash.as_ref(), None)? {
-                return Err(Error::new(Code::Conflict, format!("{problem}, so no heads are printed")));
-            }
-            let content = content_hash.map(|hash| content_head(tx, task, &hash)).transpose()?;
-            if chain.receipt_count() > 0 || content.is_some() {
-                heads.push(ChainHead {
-                    task: task.id.clone(),
-                    number: chain.receipt_count(),
-                    hash: chain.head_hash(),
-                    content,
-                });
-            }
-            Ok(true)
-        })?;
-        Ok(heads)
-    })
 }
 
 fn read_heads(path: &PathBuf) -> Result<Vec<ChainHead>> {
@@ -139,7 +101,7 @@ fn read_heads(path: &PathBuf) -> Result<Vec<ChainHead>> {
     let mut heads = Vec::new();
     for (number, line) in (1..).zip(file.lines()) {
         let line = line.map_err(|error| invalid(format!("line {number} cannot be read")).caused_by(error))?;
-        if !line.trim().is_empty() {
+        if !line.trim().is_empty() && !line.starts_with(COMMENT) {
             heads.push(line.parse().map_err(|why: String| invalid(format!("line {number}: {why}")))?);
         }
     }

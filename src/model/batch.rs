@@ -161,18 +161,24 @@ impl Batch {
         })
     }
 
+    /// The number of chunks that were worked to their end. Items in them may have failed.
+    pub fn completed_chunks(&self) -> u64 {
+        self.ended_chunks.saturating_sub(self.unsuccessful_chunks)
+    }
+
     /// The totals of its items and chunks, as the end of a sentence.
     pub fn totals_sentence(&self) -> String {
         let counts = self.counts;
         format!(
-            "{} of {} items processed, {} done, {} failed, {} skipped; {} of {} chunks unsuccessful.",
+            "{} of {} items processed, {} done, {} failed, {} skipped; {} of {} chunks completed{}.",
             counts.processed(),
             counts.total,
             counts.done,
             counts.failed,
             counts.skipped,
-            self.unsuccessful_chunks,
-            self.chunk_count
+            self.completed_chunks(),
+            self.chunk_count,
+            if counts.failed > 0 { ", also those with failed items" } else { "" }
         )
     }
 

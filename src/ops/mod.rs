@@ -51,6 +51,7 @@ pub(crate) use request::lookup::find_batch;
 pub use request::progress::Progress;
 pub use request::server_scope::{ServerScope, check_in_scope};
 pub use request::worker_scope::scope_to_worker;
+pub use review_batch::ReviewBatch;
 pub use review_batch::elicit::{PendingReview, pending_review};
 pub use runner_launcher::{ProcessState, ReviewRules, RunnerLauncher, RunnerStart};
 pub use runners::batch_state::{BatchState, batch_max_parallel, batch_state};
@@ -109,6 +110,8 @@ pub trait Operation: Serialize + DeserializeOwned + JsonSchema + clap::Args + Se
     const POSITIONAL: &'static str;
     /// The parameter that a second word without a name is.
     const SECOND_POSITIONAL: Option<&'static str> = None;
+    /// The end of the command's help, for what no single option explains.
+    const HELP_END: &'static str = "";
     /// The parameters that the worker toolset offers; none if workers do not get the operation.
     const WORKER_PARAMETERS: &'static [&'static str] = &[];
     /// The parameters that an empty value clears. Any other empty value counts as absent.
@@ -180,8 +183,10 @@ const fn entry<O: Operation>() -> Entry {
         },
         command: |command| {
             let command = O::augment_args(command).about(O::TITLE).long_about(O::DESCRIPTION);
+            let command = if O::HELP_END.is_empty() { command } else { command.after_help(O::HELP_END) };
             let command = request::help::complete_help(command, &request::schema::input::<O>());
-            request::help::with_usage(command, &O::NAME.replace('_', "-"), O::POSITIONAL)
+            let unnamed: Vec<&str> = std::iter::once(O::POSITIONAL).chain(O::SECOND_POSITIONAL).collect();
+            request::help::with_usage(command, &O::NAME.replace('_', "-"), &unnamed)
         },
         call_matches: |session, matches| {
             let request = O::from_arg_matches(matches).map_err(|error| Error::invalid(error.to_string()))?;

@@ -19,6 +19,7 @@ pub(super) struct FirstPage {
     pub(super) decisions: FinishedSection,
     pub(super) costs: FinishedSection,
     pub(super) chunks: FinishedSection,
+    pub(super) items: FinishedSection,
     pub(super) instructions: FinishedSection,
     pub(super) receipts: FinishedSection,
 }
@@ -32,6 +33,7 @@ impl FirstPage {
             &self.decisions,
             &self.costs,
             &self.chunks,
+            &self.items,
             &self.instructions,
             &self.receipts,
         ]
@@ -46,7 +48,7 @@ impl FirstPage {
             html: html::summary(&self.summary, &self.checks),
             markdown: markdown::summary(&self.summary, &self.checks),
         };
-        push_section(&mut page, &self.failures, "");
+        push_section(&mut page, &self.failures, &self.about_failures());
         push_section(
             &mut page,
             &self.decisions,
@@ -62,6 +64,11 @@ impl FirstPage {
             push_section(&mut page, &self.categories, "");
         }
         push_section(&mut page, &self.chunks, "");
+        push_list(
+            &mut page,
+            &self.items,
+            "Each item with its outcome, and the text of the receipt that gave it.",
+        );
         push_heading(&mut page, "Plan");
         page.push(&Formats { html: html::plan(&self.summary), markdown: markdown::plan(&self.summary) });
         push_section(&mut page, &self.instructions, "");
@@ -70,29 +77,38 @@ impl FirstPage {
             html: html::timeline(&self.timeline),
             markdown: markdown::timeline(&self.timeline),
         });
-        self.push_receipts(&mut page);
+        push_list(&mut page, &self.receipts, "");
         page.push(&Formats { html: html::checks(&self.checks), markdown: markdown::checks(&self.checks) });
         page
     }
 
-    /// The receipts if they are few, else links to their pages.
-    fn push_receipts(&self, page: &mut Formats) {
-        if self.receipts.pages == 0 {
-            return push_section(page, &self.receipts, "");
-        }
-        push_heading(page, self.receipts.name.title);
-        push_links(page, &self.receipts, &format!("All {} are on pages:", self.receipts.rows));
+    /// What was decided about the failures, and where more stands than their reasons.
+    fn about_failures(&self) -> String {
+        let decided = self.summary.failures_sentence();
+        let logs = self.summary.has_commands.then(|| {
+            let batch = &self.summary.batch.id;
+            format!("All that the commands of a chunk printed: tasktally logs {batch}.CHUNK, with the chunk's number.")
+        });
+        decided.into_iter().chain(logs).collect::<Vec<_>>().join("\n")
     }
 }
 
+/// The rows of a section if they are few, else links to their pages.
+fn push_list(page: &mut Formats, section: &FinishedSection, introduction: &str) {
+    if section.pages == 0 {
+        return push_section(page, section, introduction);
+    }
+    push_heading(page, section.name.title);
+    push_links(page, section, format!("{introduction} All {} are on pages:", section.rows).trim_start());
+}
+
+/// A section; each line of its introduction is a paragraph.
 fn push_section(page: &mut Formats, section: &FinishedSection, introduction: &str) {
     push_heading(page, section.name.title);
     if section.rows == 0 {
         return push_paragraph(page, "None.");
     }
-    if !introduction.is_empty() {
-        push_paragraph(page, introduction);
-    }
+    introduction.lines().for_each(|line| push_paragraph(page, line));
     page.push(&section.first_page);
     if section.pages > 0 {
         let (shown, all) = (section.rows_on_first_page, section.rows);

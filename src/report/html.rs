@@ -6,7 +6,7 @@ use super::escape::Html;
 use super::formats::Target;
 use super::html_style::STYLE;
 use super::page::PageName;
-use super::parts::{Checks, ChunkLine, CostLine, DecisionLine, FailureLine, Summary, shortened};
+use super::parts::{Checks, ChunkLine, CostLine, DecisionLine, FailureLine, ItemLine, Summary, shortened};
 use super::svg;
 use super::timeline::{MOST_BARS, Timeline};
 use crate::model::author::AuthorKind;
@@ -93,13 +93,13 @@ pub(super) fn summary(summary: &Summary, checks: &Checks) -> String {
     let batch = &summary.batch;
     let mut text = file_head(&format!("{}: report", batch.title));
     text += &format!(
-        "<p>Batch <code>{}</code> is <strong>{}</strong>: {} of {} items processed, {} done, {} failed, {} skipped.</p>\n",
+        "<p>Batch <code>{}</code> is <strong>{}</strong>: {} of {} items processed, {} done, {}, {} skipped.</p>\n",
         Html(&batch.id),
         Html(&batch.status),
         batch.processed,
         batch.total,
         summary.counts.done,
-        summary.counts.failed,
+        summary.failed(),
         summary.counts.skipped
     );
     for sentence in summary.more_results() {
@@ -176,6 +176,18 @@ pub(super) fn failure(failure: &FailureLine, receipt: Option<&Target>) -> String
         Html(item),
         Html(failure.category.as_deref().unwrap_or_default()),
         Html(&failure.reason)
+    )
+}
+
+/// A row of the items.
+pub(super) fn item(line: &ItemLine, receipt: Option<&Target>) -> String {
+    format!(
+        "<tr><td class=\"n\">{}</td><td>{}</td><td>{}</td><td>{}</td><td class=\"t\">{}</td></tr>\n",
+        link(&line.chunk, receipt),
+        Html(&line.item),
+        line.outcome,
+        Html(line.category.as_deref().unwrap_or_default()),
+        Html(&line.text)
     )
 }
 

@@ -28,8 +28,8 @@ nav { margin: 1rem 0; } footer { margin-top: 2rem; color: #777; }
   th, td { border: 0; padding: .05rem 0; } td:empty { display: none; }
   .n { text-align: left; } .time { white-space: normal; }
   td::before { color: #888; }
-  .failures td:nth-child(1)::before, .decisions td:nth-child(1)::before, .chunks td:nth-child(1)::before { content: "chunk "; }
-  .failures td:nth-child(2)::before, .receipts td:nth-child(4)::before { content: "item "; }
+  .failures td:nth-child(1)::before, .items td:nth-child(1)::before, .decisions td:nth-child(1)::before, .chunks td:nth-child(1)::before { content: "chunk "; }
+  .failures td:nth-child(2)::before, .items td:nth-child(2)::before, .receipts td:nth-child(4)::before { content: "item "; }
   .failures td:nth-child(3)::before, .receipts td:nth-child(6)::before { content: "category "; }
   .decisions td:nth-child(3)::before, .receipts td:nth-child(3)::before { content: "by "; }
   .cost td:nth-child(3)::before { content: "cost "; } .cost td:nth-child(4)::before { content: "tokens in "; }
@@ -41,5 +41,6 @@ nav { margin: 1rem 0; } footer { margin-top: 2rem; color: #777; }
   .chunks td:nth-child(n+4):nth-child(-n+9) { display: inline-block; margin-right: .8rem; }
   .chunks td:nth-child(9):empty { display: none; }
   .receipts td:nth-child(1)::before { content: "no. "; } .receipts td:nth-child(5)::before { content: "outcome "; }
+  .items td:nth-child(3)::before { content: "outcome "; } .items td:nth-child(4)::before { content: "category "; }
 }
 "#;

@@ -3,7 +3,7 @@
 use super::escape::{Fenced, Markdown};
 use super::formats::Target;
 use super::page::PageName;
-use super::parts::{Checks, ChunkLine, CostLine, DecisionLine, FailureLine, Summary, shortened};
+use super::parts::{Checks, ChunkLine, CostLine, DecisionLine, FailureLine, ItemLine, Summary, shortened};
 use super::timeline::{MOST_BARS, Timeline};
 use crate::model::author::name_with_kind;
 use crate::model::receipt::Receipt;
@@ -67,14 +67,14 @@ fn link(text: &str, target: Option<&Target>) -> String {
 pub(super) fn summary(summary: &Summary, checks: &Checks) -> String {
     let batch = &summary.batch;
     let mut text = format!(
-        "# Report: {}\n\nBatch `{}` is **{}**: {} of {} items processed, {} done, {} failed, {} skipped.\n\n",
+        "# Report: {}\n\nBatch `{}` is **{}**: {} of {} items processed, {} done, {}, {} skipped.\n\n",
         Markdown(&batch.title),
         batch.id,
         batch.status,
         batch.processed,
         batch.total,
         summary.counts.done,
-        summary.counts.failed,
+        summary.failed(),
         summary.counts.skipped
     );
     for sentence in summary.more_results() {
@@ -146,6 +146,18 @@ pub(super) fn failure(failure: &FailureLine, receipt: Option<&Target>) -> String
         Markdown(failure.item.as_deref().unwrap_or("(the chunk itself)")),
         Markdown(failure.category.as_deref().unwrap_or_default()),
         Markdown(&failure.reason)
+    )
+}
+
+/// A row of the items.
+pub(super) fn item(line: &ItemLine, receipt: Option<&Target>) -> String {
+    format!(
+        "| {} | {} | {} | {} | {} |\n",
+        link(&line.chunk, receipt),
+        Markdown(&line.item),
+        line.outcome,
+        Markdown(line.category.as_deref().unwrap_or_default()),
+        Markdown(&line.text)
     )
 }
 

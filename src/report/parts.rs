@@ -3,6 +3,7 @@
 use crate::model::author::AuthorKind;
 use crate::model::batch::ItemCounts;
 use crate::model::cost::CostSum;
+use crate::model::failures::Failures;
 use crate::model::text::{agreeing, counted};
 use crate::model::timestamp::Timestamp;
 use crate::ops::BatchView;
@@ -10,11 +11,32 @@ use crate::ops::BatchView;
 /// The categories that a line names; the rest is summed up.
 const SHOWN_CATEGORIES: usize = 20;
 
+/// The record of a person's acceptance of failures.
+pub(super) struct Acceptance {
+    pub(super) at: Timestamp,
+    /// By whom, what and why, as a sentence.
+    pub(super) text: String,
+}
+
 /// The batch and its plan.
 pub(super) struct Summary {
     /// The batch as `get_batch` returns it.
     pub(super) batch: BatchView,
     pub(super) counts: ItemCounts,
+    /// What failed, and whether a person accepted it.
+    pub(super) failures: Failures,
+    /// Who accepted the failures, with the note; `None` if nobody did, or if the store does not know it.
+    pub(super) acceptance: Option<Acceptance>,
+    /// Whether the batch has ended.
+    pub(super) is_over: bool,
+    /// Chunks that were worked to their end.
+    pub(super) completed_chunks: u64,
+    /// Chunks that contain failed items.
+    pub(super) chunks_with_failures: u64,
+    /// Whether its workers are commands, whose output is kept.
+    pub(super) has_commands: bool,
+    /// Where the items of `tasktally run` came from.
+    pub(super) source: Option<String>,
     pub(super) project: Option<String>,
     pub(super) key: String,
     pub(super) split: String,
@@ -51,6 +73,7 @@ impl Summary {
             ("key field", self.key.clone()),
         ];
         let optional = [
+            ("items from", self.source.clone()),
             ("project", self.project.clone()),
             ("steps", self.steps.clone()),
             ("checkpoint", self.checkpoint.clone()),
@@ -71,7 +94,8 @@ impl Summary {
 
     /// The other results, a sentence each: categories, cost, and what is in the way of the rest.
     pub(super) fn more_results(&self) -> Vec<String> {
-        let mut sentences = Vec::new();
+        let mut sentences = vec![self.chunks_sentence()];
+        sentences.extend(self.failures_sentence());
         let categories = self.categories();
         if !categories.is_empty() {
             sentences.push(format!("Categories: {categories}."));
@@ -88,6 +112,39 @@ impl Summary {
             sentences.push(format!("Paused: {reason}"));
         }
         sentences
+    }
+
+    /// The number of failed items, and whether they are accepted.
+    pub(super) fn failed(&self) -> String {
+        let accepted = if self.failures.are_accepted { " (accepted)" } else { "" };
+        format!("{} failed{accepted}", self.counts.failed)
+    }
+
+    fn chunks_sentence(&self) -> String {
+        let failed_items = match self.chunks_with_failures {
+            0 => String::new(),
+            count => format!(
+                "; {} {} failed items",
+                counted(count, "chunk"),
+                agreeing(count, "contains", "contain")
+            ),
+        };
+        format!("{} of {} chunks completed{failed_items}.", self.completed_chunks, self.batch.chunks)
+    }
+
+    /// What was decided about the failures; `None` if nothing failed, or if the batch is still at work.
+    pub(super) fn failures_sentence(&self) -> Option<String> {
+        if self.failures.is_none() {
+            return None;
+        }
+        match (&self.acceptance, self.failures.are_accepted) {
+            (Some(Acceptance { at, text }), true) => Some(format!("Failures accepted, {at}: {text}")),
+            (None, true) => Some("The failures were accepted: see Decisions.".to_owned()),
+            (_, false) if self.is_over => {
+                Some("The failures were neither accepted nor opened again.".to_owned())
+            }
+            (_, false) => None,
+        }
     }
 
     /// The most frequent categories with their counts, and how many others there are.
@@ -136,6 +193,19 @@ pub(super) struct FailureLine {
     /// The number of the receipt that says why; 0 if there is none.
     pub(super) receipt: u64,
     pub(super) reason: String,
+}
+
+/// An item with its result.
+pub(super) struct ItemLine {
+    /// The chunk's number.
+    pub(super) chunk: String,
+    pub(super) item: String,
+    /// Its outcome, or what it is without one.
+    pub(super) outcome: &'static str,
+    pub(super) category: Option<String>,
+    /// The number of the receipt that settled it; 0 if there is none.
+    pub(super) receipt: u64,
+    pub(super) text: String,
 }
 
 /// A decision of a person, a note on the batch, or a chunk that waits for a decision.

@@ -4,7 +4,7 @@ use std::io;
 
 use super::first_page::FirstPage;
 use super::page::PageFolder;
-use super::parts::{Checks, ChunkLine, CostLine, DecisionLine, FailureLine, Summary};
+use super::parts::{Acceptance, Checks, ChunkLine, CostLine, DecisionLine, FailureLine, ItemLine, Summary};
 use super::section::{FinishedSection, Section};
 use super::sections::{self, Receipts};
 use super::timeline::Timeline;
@@ -18,11 +18,11 @@ use crate::model::limits::PAGE_ROWS;
 use crate::model::receipt::Receipt;
 use crate::model::split::number_width;
 use crate::model::status::{Outcome, Status};
-use crate::model::step::Checkpoint;
+use crate::model::step::{Checkpoint, Decision};
 use crate::model::task::Task;
 use crate::model::text::counted;
 use crate::ops::batch_view;
-use crate::ops::{find_batch, for_each_chunk, for_each_item};
+use crate::ops::{failures_of, find_batch, for_each_chunk, for_each_item};
 use crate::store::StoreRead;
 
 /// The most changed tasks that the checks name: a list of all could be as long as the batch.
@@ -33,13 +33,16 @@ pub(super) fn read_report(tx: &dyn StoreRead, id: &TaskId, folder: &PageFolder) 
     let (task, batch) = find_batch(tx, id)?;
     let number_width = number_width(batch.chunk_count);
     let reader = ReportReader { tx, number_width, task: &task, batch: &batch, folder };
-    let summary = reader.summary()?;
+    let mut summary = reader.summary()?;
     let mut checks = Checks::default();
-    let (receipts, decisions, timeline) = reader.receipts(&mut checks)?;
-    let chunks = reader.chunks(&receipts, &mut checks)?;
+    let ReadReceipts { receipts, decisions, timeline, acceptance } = reader.receipts(&mut checks)?;
+    summary.acceptance = acceptance;
+    let (chunks, chunks_with_failures) = reader.chunks(&receipts, &mut checks)?;
+    summary.chunks_with_failures = chunks_with_failures;
     Ok(FirstPage {
         categories: reader.categories()?,
         failures: reader.failures(&receipts)?,
+        items: reader.items(&receipts)?,
         costs: reader.costs()?,
         instructions: sections::instructions(folder, &all_instructions(&batch))
             .map_err(|e| reader.unwritten(e))?,
@@ -50,6 +53,15 @@ pub(super) fn read_report(tx: &dyn StoreRead, id: &TaskId, folder: &PageFolder) 
         chunks,
         receipts,
     })
+}
+
+/// What one pass over the receipts yields.
+struct ReadReceipts {
+    receipts: FinishedSection,
+    decisions: FinishedSection,
+    timeline: Timeline,
+    /// The last acceptance of failures.
+    acceptance: Option<Acceptance>,
 }
 
 struct ReportReader<'a> {
@@ -71,6 +83,13 @@ impl ReportReader<'_> {
         Ok(Summary {
             batch: batch_view(self.tx, self.task, batch)?,
             counts: batch.counts,
+            failures: failures_of(self.tx, self.task, batch)?,
+            acceptance: None,
+            is_over: batch.ended_chunks >= batch.chunk_count,
+            completed_chunks: batch.completed_chunks(),
+            chunks_with_failures: 0,
+            has_commands: batch.run.is_some() || batch.profile.is_some(),
+            source: batch.run.as_ref().and_then(|run| run.source.clone()),
             project: self.task.project.clone(),
             key: batch.key_field.clone(),
             split: batch.split.clone(),
@@ -102,10 +121,11 @@ impl ReportReader<'_> {
     }
 
     /// Writes the receipts in one pass, and collects from them the decisions and the timeline.
-    fn receipts(&self, checks: &mut Checks) -> Result<(FinishedSection, FinishedSection, Timeline)> {
+    fn receipts(&self, checks: &mut Checks) -> Result<ReadReceipts> {
         let mut receipts = Receipts::new(self.folder);
         let mut decisions = sections::decisions(self.folder);
         let mut timeline = Timeline::default();
+        let mut acceptance = None;
         let mut visit = |chunk: u64, task: &Task| -> Result<()> {
             let name = (chunk > 0).then(|| self.padded(chunk));
             let name = name.as_deref();
@@ -113,6 +133,10 @@ impl ReportReader<'_> {
             self.receipts_of(chunk, task, &mut receipts, checks, |receipt| {
                 if chunk > 0 {
                     timeline.add(chunk, receipt);
+                } else if receipt.decision == Some(Decision::Approve) {
+                    // Only an acceptance of failures is a decision on the batch itself. No agent can set that field.
+                    let text = sections::shorten(receipt.text.clone(), receipt.number);
+                    acceptance = Some(Acceptance { at: receipt.at, text });
                 }
                 if chunk > 0 && receipt.decision.is_none() && !(is_old && has_form_of_review(receipt)) {
                     return Ok(());
@@ -140,7 +164,7 @@ impl ReportReader<'_> {
         visit(0, self.task)?;
         for_each_chunk(self.tx, self.task.row, 0, |chunk, task| visit(chunk.number, &task).map(|()| true))?;
         let receipts = receipts.finish().map_err(|error| self.unwritten(error))?;
-        Ok((receipts, self.finish(decisions)?, timeline))
+        Ok(ReadReceipts { receipts, decisions: self.finish(decisions)?, timeline, acceptance })
     }
 
     /// Writes the receipts of a task, and calls `visit` with each.
@@ -182,9 +206,12 @@ impl ReportReader<'_> {
         Ok(())
     }
 
-    fn chunks(&self, receipts: &FinishedSection, checks: &mut Checks) -> Result<FinishedSection> {
+    /// Writes the chunks. Returns also how many of them contain failed items.
+    fn chunks(&self, receipts: &FinishedSection, checks: &mut Checks) -> Result<(FinishedSection, u64)> {
         let mut section = sections::chunks(self.folder);
+        let mut with_failures = 0;
         for_each_chunk(self.tx, self.task.row, 0, |chunk, task| {
+            with_failures += u64::from(chunk.counts.failed > 0);
             checks.chunks.0 += 1;
             checks.processed.0 += chunk.counts.processed();
             let line = ChunkLine {
@@ -217,6 +244,37 @@ impl ReportReader<'_> {
         checks.processed.2 = self.batch.counts.processed();
         sections::add_chunk(&mut section, receipts, 0, false, &sums)
             .map_err(|error| self.unwritten(error))?;
+        Ok((self.finish(section)?, with_failures))
+    }
+
+    /// The text of a receipt, without the command that prints the whole output: the report names it once.
+    fn receipt_text(&self, task: &Task, number: u64) -> Result<String> {
+        let text = self.tx.receipt(task.row, number)?.map(|receipt| receipt.text).unwrap_or_default();
+        Ok(text.replace(&format!("; whole output: tasktally logs {}", task.id), ""))
+    }
+
+    fn items(&self, receipts: &FinishedSection) -> Result<FinishedSection> {
+        let mut section = sections::items(self.folder);
+        for_each_chunk(self.tx, self.task.row, 0, |chunk, task| {
+            for_each_item(self.tx, task.row, |item| {
+                let (outcome, category, receipt) = match item.settled {
+                    Some(settled) => (settled.outcome.as_str(), settled.category, settled.receipt),
+                    None if item.started.is_some() => ("started", None, 0),
+                    None => ("open", None, 0),
+                };
+                let line = ItemLine {
+                    chunk: self.padded(chunk.number),
+                    item: item.key,
+                    outcome,
+                    category,
+                    receipt,
+                    text: if receipt > 0 { self.receipt_text(&task, receipt)? } else { String::new() },
+                };
+                sections::add_item(&mut section, receipts, chunk.number, line)
+                    .map_err(|error| self.unwritten(error))
+            })?;
+            Ok(true)
+        })?;
         self.finish(section)
     }
 
@@ -224,8 +282,7 @@ impl ReportReader<'_> {
         let mut section = sections::failures(self.folder);
         for_each_chunk(self.tx, self.task.row, 0, |chunk, task| {
             let mut add = |item: Option<String>, category: Option<String>, receipt: u64| {
-                let reason =
-                    self.tx.receipt(task.row, receipt)?.map(|receipt| receipt.text).unwrap_or_default();
+                let reason = self.receipt_text(&task, receipt)?;
                 let line = FailureLine { chunk: self.padded(chunk.number), item, category, receipt, reason };
                 sections::add_failure(&mut section, receipts, chunk.number, line)
                     .map_err(|error| self.unwritten(error))

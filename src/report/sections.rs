@@ -4,7 +4,7 @@ use std::io;
 
 use super::formats::{Formats, Place, Table, Target};
 use super::page::PageFolder;
-use super::parts::{ChunkLine, CostLine, DecisionLine, FailureLine};
+use super::parts::{ChunkLine, CostLine, DecisionLine, FailureLine, ItemLine};
 use super::section::{FinishedSection, RowKey, Section};
 use super::{html, markdown};
 use crate::model::receipt::Receipt;
@@ -80,6 +80,26 @@ pub(super) fn add_failure(
             html: html::failure(&line, link.as_ref()),
             markdown: markdown::failure(&line, link.as_ref()),
         }
+    })
+}
+
+pub(super) fn items(folder: &PageFolder) -> Section<'_> {
+    let columns = ["chunk#", "item", "outcome", "category", "receipt"];
+    Section::new(folder, "items", "Items", Table::new("items", &columns))
+}
+
+/// Adds an item of the chunk with this number.
+pub(super) fn add_item(
+    section: &mut Section<'_>,
+    receipts: &FinishedSection,
+    chunk: u64,
+    mut line: ItemLine,
+) -> io::Result<()> {
+    line.text = shorten(line.text, line.receipt);
+    let key = (chunk, line.receipt);
+    section.row(key, |place| {
+        let link = (line.receipt > 0).then(|| receipt_link(receipts, place, key));
+        Formats { html: html::item(&line, link.as_ref()), markdown: markdown::item(&line, link.as_ref()) }
     })
 }
 
@@ -177,7 +197,7 @@ fn pieces(mut text: &str) -> Vec<&str> {
 }
 
 /// The beginning of a text, if it is long, and where all of it stands.
-fn shorten(text: String, receipt: u64) -> String {
+pub(super) fn shorten(text: String, receipt: u64) -> String {
     match text.char_indices().nth(REASON) {
         Some((end, _)) => format!("{} … (receipt {receipt} has all of it)", &text[..end]),
         None => text,

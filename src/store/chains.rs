@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use super::contents::content_problem;
 use super::{StoreRead, TaskFilter};
 use crate::error::Result;
+use crate::model::batch::Chunk;
 use crate::model::chain::{ChainHead, ChainVerifier};
 use crate::model::limits::PAGE_ROWS;
 use crate::model::receipt::Receipt;
@@ -19,6 +20,8 @@ pub struct ChainReport {
     pub tasks: u64,
     /// How many receipts were read.
     pub receipts: u64,
+    /// How many items the chunks that were read contain.
+    pub items: u64,
     /// How many tasks have no content hash.
     pub unhashed: u64,
     /// The first error that was found.
@@ -49,6 +52,8 @@ pub fn verify_chains(tx: &dyn StoreRead, exported_heads: Vec<ChainHead>) -> Resu
             notes.collect(task, receipt);
         })?;
         report.receipts += chain.receipt_count();
+        let chunk = tx.chunk(task)?;
+        report.items += chunk.as_ref().map_or(0, |chunk| chunk.counts.total);
         let content_hash = tx.content_hash(task)?;
         report.unhashed += u64::from(content_hash.is_none());
         report.problem = if let Some(number) = chain.first_invalid() {
@@ -69,7 +74,11 @@ pub fn verify_chains(tx: &dyn StoreRead, exported_heads: Vec<ChainHead>) -> Resu
             let content_head = head.as_ref().and_then(|head| head.content.as_ref());
             let content = content_problem(tx, task, content_hash.as_ref(), content_head)?;
             // Chunks without a content hash come from schemas that stored no decisions.
-            if content.is_some() || content_hash.is_none() { content } else { notes.problem(tx, task)? }
+            if content.is_some() || content_hash.is_none() {
+                content
+            } else {
+                notes.problem(task, chunk.as_ref())
+            }
         };
         Ok(report.problem.is_none())
     })?;
@@ -155,11 +164,8 @@ impl ReviewNotes {
     }
 
     /// The next worker of a chunk reads the notes of its reviews as instructions: each line has to stand in a receipt.
-    fn problem(&self, tx: &dyn StoreRead, task: &Task) -> Result<Option<String>> {
-        let Some(chunk) = tx.chunk(task)? else { return Ok(None) };
-        let unknown = chunk.review_note.lines().find(|line| !self.0.contains(line));
-        Ok(unknown.map(|line| {
-            format!("task {}: no review wrote the line '{}' of its note", task.id, excerpt(line))
-        }))
+    fn problem(&self, task: &Task, chunk: Option<&Chunk>) -> Option<String> {
+        let unknown = chunk?.review_note.lines().find(|line| !self.0.contains(line))?;
+        Some(format!("task {}: no review wrote the line '{}' of its note", task.id, excerpt(unknown)))
     }
 }

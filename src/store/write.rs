@@ -39,7 +39,7 @@ pub struct NewReceipt<'a> {
     pub step: Option<&'a str>,
     /// When the lease of the task's claim ends after this receipt, if the receipt renews it.
     pub lease_until: Option<Timestamp>,
-    /// What a review decided, if the receipt records a decision on a chunk.
+    /// What a review decided, if the receipt records a decision on a chunk or that a batch's failures are accepted.
     pub decision: Option<Decision>,
     /// What the work cost.
     pub cost: Cost,

@@ -11,6 +11,7 @@
 //! | `on_conflict="allow"` | `--on-conflict allow` |
 //! | `request_key` | `--request-key` |
 //! | `priority: 9 is …`, at the start of a message | `--priority: 9 is …` |
+//! | `tasktally run --resume x`, a command that is no operation | the same with `--db`, where it is needed |
 //!
 //! Everything in quotes (`'…'` or `"…"`) is data and stays as it is.
 
@@ -22,6 +23,9 @@ use clap::{ArgAction, Command};
 use super::mention_syntax::{Value, argument, quoted_length, value};
 use super::shell::shell_word;
 use crate::ops::{self, Entry};
+
+/// The name of this program in a message.
+const PROGRAM_NAME: &str = "tasktally";
 
 /// The parameters of all operations.
 static PARAMETERS: LazyLock<BTreeSet<String>> = LazyLock::new(|| {
@@ -53,7 +57,10 @@ pub(crate) fn with_commands(message: &str, prefix: &str) -> String {
             rewritten.push_str(&rest[..length]);
             length
         } else if c.is_ascii_lowercase() && starts_a_name(before) {
-            let (text, length) = rewrite_name(rest, at == 0, prefix);
+            let (text, length) = match program_name_length(&message[..at], rest, prefix) {
+                Some(length) => (prefix.to_owned(), length),
+                None => rewrite_name(rest, at == 0, prefix),
+            };
             rewritten.push_str(&text);
             length
         } else {
@@ -68,6 +75,18 @@ pub(crate) fn with_commands(message: &str, prefix: &str) -> String {
 /// Whether a name can start after this character: not within a word, a path or the name of a setting.
 fn starts_a_name(before: Option<char>) -> bool {
     !before.is_some_and(|c| c.is_alphanumeric() || "_-./$".contains(c))
+}
+
+/// How many bytes of the text are the name of this program in a command to copy: one with an option of its own, such as
+/// `tasktally run --resume x`. `None` if the text before it ends with the rest of the prefix already.
+fn program_name_length(before: &str, text: &str, prefix: &str) -> Option<usize> {
+    let command = text.strip_prefix(PROGRAM_NAME)?.strip_prefix(' ')?;
+    let (name, rest) = command.split_once(' ')?;
+    let is_name = name.starts_with(|c: char| c.is_ascii_lowercase())
+        && name.chars().all(|c| c.is_ascii_lowercase() || c == '-');
+    let called_by = prefix.split(PROGRAM_NAME).next().unwrap_or_default();
+    let is_prefixed = !called_by.is_empty() && before.ends_with(called_by);
+    (is_name && rest.starts_with("--") && !is_prefixed).then_some(PROGRAM_NAME.len())
 }
 
 /// The name that starts the text, rewritten, and how many bytes of the text that replaces.
@@ -164,6 +183,30 @@ mod tests {
             "update_task(id=K, outcome=\"done\"|\"failed\", category=...)",
             "tasktally update-task K --outcome done|failed --category CATEGORY",
         );
+    }
+
+    #[test]
+    fn a_command_to_copy_names_the_store() {
+        #[track_caller]
+        fn check(prefix: &str, message: &str, expected: &str) {
+            assert_eq!(with_commands(message, prefix), expected);
+        }
+        let message = "get_batch(id=\"x\"), then tasktally run --resume x";
+        check("tasktally", message, "tasktally get-batch x, then tasktally run --resume x");
+        let prefix = "tasktally --db '/my store'";
+        check(prefix, message, &format!("{prefix} get-batch x, then {prefix} run --resume x"));
+        for text in [
+            &format!("to continue: {prefix} run --resume x"),
+            "it was not created by tasktally run, so --resume is refused",
+            "'tasktally run --resume x'",
+            "/bin/tasktally run --resume x",
+        ] {
+            check(prefix, text, text);
+        }
+        let prefix = "npx -y tasktally";
+        for text in ["tasktally run --resume x", "npx -y tasktally run --resume x"] {
+            check(prefix, text, "npx -y tasktally run --resume x");
+        }
     }
 
     #[test]

@@ -33,7 +33,7 @@ pub const DATA_SUBFOLDERS: [&str; 4] = ["jobs", "logs", "work", "worktrees"];
 
 pub use background::{AgentFolders, Launcher};
 pub use claim_process::claim_process_state;
-pub use commands::{Run, RunEnd, Work, run, run_until, test_in_foreground, work};
+pub use commands::{Run, RunEnd, Work, report_and_check, run, run_until, test_in_foreground, work};
 pub use sandbox::{SANDBOX_EXEC, run_in_sandbox};
 pub use stop_signal::StopSignal;
 pub use supervisor::run_supervisor_process;

@@ -77,7 +77,7 @@ fn a_command_that_is_printed_to_be_copied_contains_the_path_of_the_store() {
     assert!(output.contains(&format!("{called} reset-stalled-tasks --hours 0")), "{output}");
     let items = other.write("items.jsonl", "{\"key\": \"a\"}\n");
     let output = tasktally(&["run", "--items", items.to_str().unwrap(), "--", "echo", "done"]);
-    assert!(output.contains(&format!("Receipts: {called} get-task ")), "{output}");
+    assert!(output.contains(&format!("Receipts: {called} get-batch ")), "{output}");
 
     // The same for the command that resumes an interrupted run.
     let items: String = (0..50).map(|n| format!("{{\"key\": \"{n}\"}}\n")).collect();

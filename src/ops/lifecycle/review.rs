@@ -13,7 +13,7 @@ use crate::model::limits::PAGE_ROWS;
 use crate::model::status::Status;
 use crate::model::step::Decision;
 use crate::model::task::Task;
-use crate::model::text::{LineText, ReceiptText, agreeing, counted};
+use crate::model::text::{LineText, ReceiptText, agreeing, counted, quoted_name};
 use crate::ops::conflicts::detect::store_conflicts_of_reopened;
 use crate::ops::request::lookup::find_batch;
 use crate::ops::views::attention::failures_of;
@@ -115,13 +115,17 @@ impl Review {
         tx.set_accepted_failures(batch.row, failed.count())?;
         let summary = failed.summary();
         let text = format!("{} accepted the failures: {summary}.{}", self.reviewer, self.note_suffix());
+        let decision = Some(self.decision);
         tx.append_receipt(
             task,
-            &NewReceipt { author: &self.reviewer.author, text: &text, ..NewReceipt::default() },
+            &NewReceipt { author: &self.reviewer.author, text: &text, decision, ..NewReceipt::default() },
         )?;
+        let note = self
+            .note_text()
+            .map_or("without a note".to_owned(), |note| format!("note {}", quoted_name(note)));
         let message = format!(
-            "Accepted: {summary}; control_batch(id=\"{}\", action=\"retry\") still opens them again",
-            task.id
+            "Accepted: {summary}; decided by {}, {note}; control_batch(id=\"{}\", action=\"retry\") still opens them again",
+            self.reviewer, task.id
         );
         Ok(Some(message))
     }

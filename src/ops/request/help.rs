@@ -24,18 +24,26 @@ pub(in crate::ops) fn complete_help(command: Command, schema: &Value) -> Command
     })
 }
 
-/// Sets the usage of the command of an operation: its first parameter needs no name.
-pub(in crate::ops) fn with_usage(command: Command, name: &str, positional: &str) -> Command {
+/// Sets the usage of the command of an operation: the `unnamed` parameters need no name, which their help says.
+pub(in crate::ops) fn with_usage(command: Command, name: &str, unnamed: &[&str]) -> Command {
     let mut usage = format!("tasktally {name} [OPTIONS]");
     for arg in command.get_arguments() {
         let value = arg.get_id().as_str().to_uppercase();
+        let is_unnamed = arg.get_long().is_some_and(|long| unnamed.contains(&long));
         // Writing to a string cannot fail.
-        let _ = match (arg.get_long() == Some(positional), arg.is_required_set()) {
+        let _ = match (is_unnamed, arg.is_required_set()) {
             (true, true) => write!(usage, " <{value}>"),
             (true, false) => write!(usage, " [{value}]"),
             (false, true) => write!(usage, " --{} <{value}>", arg.get_long().unwrap_or_default()),
             (false, false) => Ok(()),
         };
     }
-    command.override_usage(usage)
+    command.override_usage(usage).mut_args(|arg| match arg.get_long() {
+        Some(long) if unnamed.contains(&long) => {
+            let help = arg.get_help().map(|help| format!("{help} ")).unwrap_or_default();
+            let help = format!("{help}[the name --{long} may be left out]");
+            arg.help(help)
+        }
+        _ => arg,
+    })
 }

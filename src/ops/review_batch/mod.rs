@@ -34,20 +34,29 @@ pub struct ReviewBatch {
     id: TaskId,
     /// Chunk id, or several: 1,3-5; default: all in review
     #[schemars(description = "Several: 1,3-5; default all in review")]
-    #[arg(long, help = "Chunk id or number, or several: 1,2,5 or 1-5; default: all in review")]
+    #[arg(long, help = "Chunk id or number, or several: 1,2,5 or 1-5 [default: all chunks in review]")]
     chunk: Option<ChunkList>,
     /// reject: final; redo: worked again. Default: ask the user
-    #[arg(long)]
+    #[arg(
+        long,
+        help = "What the person decided. approve: the chunks are done, or go on to their next step; in a batch that has ended with failures, the failures are accepted. reject: the chunks stay as they are, and nobody works on them again. redo: workers get them again"
+    )]
     decision: Option<Decision>,
     /// With redo: only these
     #[serde(default)]
     #[arg(long, help = "With redo: only items of these categories", value_delimiter = ',')]
     categories: Vec<LineText>,
     /// Needed for reject and redo
-    #[arg(long)]
+    #[arg(
+        long,
+        help = "What the person says about it, recorded with every decision. Needed for reject and redo: with redo, the next worker reads it"
+    )]
     note: Option<ReceiptText>,
     /// Who decided
-    #[arg(long, help = "Who decided, if not the caller; quoted, because it proves nothing")]
+    #[arg(
+        long,
+        help = "The name of the person who decided, if that is not you. It is recorded as your statement, because nothing checks it"
+    )]
     reviewer: Option<LineText>,
 }
 
@@ -59,6 +68,13 @@ impl Operation for ReviewBatch {
     const EFFECT: Effect = Effect::Destructive;
     const POSITIONAL: &'static str = "id";
     const SECOND_POSITIONAL: Option<&'static str> = Some("decision");
+    const HELP_END: &'static str = "\
+The decision is a person's. An agent may run this command once the person has
+told it the decision, with --reviewer and the person's name. A command that is
+not run at a terminal is recorded as relayed by an agent.
+
+To accept the failures of a batch that has ended:
+  tasktally review-batch ID approve --reviewer NAME --note WHY";
     type Reply = BatchReply;
 
     fn run(self, session: &Session) -> Result<BatchReply> {

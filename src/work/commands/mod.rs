@@ -14,4 +14,5 @@ mod work;
 
 pub use run::{RunEnd, run, run_until};
 pub use run_options::Run;
+pub use summary::report_and_check;
 pub use work::{Work, test_in_foreground, work};

@@ -41,7 +41,7 @@ pub struct Run {
     /// What to do if several chunks have the same resource: reject, merge, serialize or allow [default: allow, or reject with --resources]
     #[arg(long, conflicts_with = "resume")]
     pub(super) on_conflict: Option<OnConflict>,
-    /// How many chunks are worked on at the same time; control-batch BATCH --max-parallel N changes it later [default: 8, or as before with --resume]
+    /// How many workers there are. Each has a chunk of its own and works on one item of it at a time, so this is how many commands run at once; control-batch BATCH --max-parallel N changes it later [default: 8, or as before with --resume]
     #[arg(long)]
     pub(super) workers: Option<MaxParallel>,
     #[command(flatten)]

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::summary_table::summary_table;
 use crate::error::{Error, Result};
+use crate::model::batch::Batch;
 use crate::model::id::TaskId;
 use crate::ops::views::intermediate_state;
 use crate::ops::{GetBatch, Operation, Session, failures_of, find_batch};
@@ -49,26 +50,55 @@ impl Summary<'_> {
         if store_is_temporary {
             return Ok(());
         }
-        print_line(&format!("Receipts: {program} get-task {batch}.01"));
+        print_line(&format!("Receipts: {program} get-batch {batch} --view receipts"));
         print_line(&files(session, batch));
+        print_line(&report_and_check(program, batch.as_str()));
         print_failures(session, program, batch, reply.next.as_deref())
     }
 }
 
-/// Prints what failed and the next command. A failure stays visible until a retry or a person resolves it.
-fn print_failures(session: &Session, program: &str, batch: &TaskId, next: Option<&str>) -> Result<()> {
-    let id = batch.clone();
-    let failed = session.read(move |tx| {
-        let (task, batch) = find_batch(tx, &id)?;
-        failures_of(tx, &task, &batch)
+/// The commands for the report of a batch and for the check of the store.
+pub fn report_and_check(program: &str, batch: &str) -> String {
+    format!("Report: {program} report {batch}\nCheck: {program} verify")
+}
+
+/// Prints what failed and the next commands. A failure stays visible until a retry or a person resolves it.
+fn print_failures(session: &Session, program: &str, id: &TaskId, next: Option<&str>) -> Result<()> {
+    let wanted = id.clone();
+    let (failed, batch) = session.read(move |tx| {
+        let (task, batch) = find_batch(tx, &wanted)?;
+        Ok((failures_of(tx, &task, &batch)?, batch))
     })?;
-    if !failed.is_none() {
-        print_line(&format!("{}.", failed.summary()));
-        if let Some(next) = next.filter(|_| failed.are_unresolved()) {
-            print_line(&format!("Next: {}", with_commands(next, program)));
+    if failed.is_none() {
+        return Ok(());
+    }
+    print_line(&format!("{}.", failed.summary()));
+    match next.filter(|_| failed.are_unresolved()) {
+        None => {}
+        Some(_) if batch.ended_chunks >= batch.chunk_count => {
+            print_line("Next:");
+            for (what_for, command) in resolving_commands(id, &batch) {
+                print_line(&format!("  {what_for:<17}  {program} {command}"));
+            }
         }
+        Some(next) => print_line(&format!("Next: {}", with_commands(next, program))),
     }
     Ok(())
+}
+
+/// The commands that resolve the failures of a batch that has ended, each with what it is for. The longest stays within
+/// 80 columns.
+fn resolving_commands(id: &TaskId, batch: &Batch) -> Vec<(&'static str, String)> {
+    let mut commands = vec![
+        ("see why:", format!("get-batch {id} --view failures")),
+        ("open them again:", format!("control-batch {id} --action retry")),
+    ];
+    // No runner starts by itself for a batch of `tasktally run`.
+    if batch.run.is_some() && batch.profile.is_none() {
+        commands.push(("  and work on it:", format!("run --resume {id}")));
+    }
+    commands.push(("a person accepts:", format!("review-batch {id} --decision approve")));
+    commands
 }
 
 /// Where the files of a batch are, or that there are none.
