@@ -12,6 +12,8 @@
 //! | `request_key` | `--request-key` |
 //! | `priority: 9 is …`, at the start of a message | `--priority: 9 is …` |
 //!
+//! Asking the person is for agents: the reader of a terminal is the person, so [`FOR_AGENTS`] is left out.
+//!
 //! Everything in quotes (`'…'` or `"…"`) is data and stays as it is.
 
 use std::collections::BTreeSet;
@@ -22,6 +24,9 @@ use clap::{ArgAction, Command};
 use super::mention_syntax::{Value, argument, quoted_length, value};
 use super::shell::shell_word;
 use crate::ops::{self, Entry};
+
+/// Phrases for agents, and what stands in their place at a terminal.
+const FOR_AGENTS: [(&str, &str); 2] = [(", ask the person, then ", ", then "), ("ask the person, then ", "")];
 
 /// The parameters of all operations.
 static PARAMETERS: LazyLock<BTreeSet<String>> = LazyLock::new(|| {
@@ -52,6 +57,11 @@ pub(crate) fn with_commands(message: &str, prefix: &str) -> String {
             let length = quoted_length(rest, c);
             rewritten.push_str(&rest[..length]);
             length
+        } else if let Some((phrase, at_terminal)) =
+            FOR_AGENTS.iter().find(|(phrase, _)| rest.starts_with(phrase))
+        {
+            rewritten.push_str(at_terminal);
+            phrase.len()
         } else if c.is_ascii_lowercase() && starts_a_name(before) {
             let (text, length) = rewrite_name(rest, at == 0, prefix);
             rewritten.push_str(&text);
@@ -184,6 +194,19 @@ mod tests {
         check("priority: 9 is more than 4", "--priority: 9 is more than 4");
         check("items_after=... continues", "--items-after ITEMS_AFTER continues");
         check("(key=… names another field)", "(--key KEY names another field)");
+    }
+
+    #[test]
+    fn the_person_at_the_terminal_is_not_to_be_asked() {
+        check(
+            "ask the person, then control_batch(id=\"a\", action=\"resume\")",
+            "tasktally control-batch a --action resume",
+        );
+        check(
+            "get_batch(id=\"a\"), ask the person, then review_batch(id=\"a\")",
+            "tasktally get-batch a, then tasktally review-batch a",
+        );
+        check("'ask the person, then go'", "'ask the person, then go'");
     }
 
     #[test]
