@@ -269,3 +269,96 @@ fn a_run_can_skip_bad_items_and_reports_them() {
         "{created}"
     );
 }
+
+/// Thirty items without a field `key`, of which `id` and no other field is unique.
+fn thirty_items_without_a_key(store: &Store) {
+    let line = |n: usize| json!({"id": n, "kind": "a", "date": "2025-11-02"}).to_string() + "\n";
+    store.write("items.jsonl", (1..=30).map(line).collect::<String>());
+}
+
+#[test]
+fn items_with_the_same_reason_are_one_line_that_proposes_a_key() {
+    let store = Store::new();
+    thirty_items_without_a_key(&store);
+    for more in [vec![], vec!["--on-bad-item", "skip"]] {
+        let args = [&["run", "--items", "items.jsonl"], &more[..], &["--", "true"]].concat();
+        let ran = store.tasktally(args).code(2);
+        for part in
+            ["lines 1-30: no field \"key\"", "--key KEY names another", "--key id is unique in all 30 items"]
+        {
+            assert_eq!(ran.stderr.matches(part).count(), 1, "{part}: {}", ran.stderr);
+        }
+        assert!(ran.stderr.len() < 400 && !ran.stderr.contains("--source"), "{}", ran.stderr);
+        assert!(!ran.stderr.contains("leave them out"), "no item would be left: {}", ran.stderr);
+    }
+    let ran = store.tasktally(["run", "--items", "items.jsonl", "--", "true"]).code(2);
+    assert!(ran.stderr.starts_with("tasktally: --items: 30 items are bad"), "{}", ran.stderr);
+    let words = ["source: 30 items are bad", "lines 1-30: ", "key=\"id\" is unique in all 30 items"];
+    check(&store, json!({"source": {"path": "items.jsonl"}}), INVALID, &words);
+    // The proposal is true.
+    store.tasktally(["run", "--items", "items.jsonl", "--key", "id", "--", "true"]).success();
+}
+
+#[test]
+fn a_key_is_not_proposed_if_some_items_have_theirs_or_the_batch_has_one() {
+    let store = Store::new();
+    store.write("some.jsonl", "{\"id\": 1}\n{\"key\": \"a\", \"id\": 2}\n{\"id\": 3, \"more\": 1}\n");
+    let ran = store.tasktally(["run", "--items", "some.jsonl", "--", "true"]).code(2);
+    assert!(
+        ran.stderr.contains("lines 1, 3: no field \"key\"") && !ran.stderr.contains("unique"),
+        "{}",
+        ran.stderr
+    );
+    assert!(ran.stderr.contains("leave them out with --on-bad-item skip"), "{}", ran.stderr);
+    let made = json!({"title": "Mail", "instructions": "Sort it.", "items": ["a"]});
+    let mut server = store.serve();
+    let id = server.call("create_batch", made).ok().text("/batch/id");
+    let added = server.call("add_items", json!({"id": id, "items": [{"id": 1}, {"id": 2}]}));
+    assert!(
+        added.message().contains("items 1, 2: ") && !added.message().contains("unique"),
+        "{}",
+        added.message()
+    );
+}
+
+#[test]
+fn the_columns_of_a_table_that_could_be_the_key_are_proposed() {
+    let store = Store::new();
+    store.write("items.csv", "id,kind\n1,a\n2,a\n");
+    let ran = store.tasktally(["run", "--items", "items.csv", "--", "true"]).code(2);
+    assert!(ran.stderr.contains("--key id is unique in all 2 items"), "{}", ran.stderr);
+}
+
+#[test]
+fn a_misspelt_split_field_is_one_line_with_the_option_for_it() {
+    let store = Store::new();
+    thirty_items_without_a_key(&store);
+    let run = |split: &str, more: &[&str]| {
+        let args = ["run", "--items", "items.jsonl", "--key", "id", "--split", split];
+        store.tasktally([&args[..], more, &["--", "true"]].concat())
+    };
+    let ran = run("month:dat", &[]).code(2);
+    for part in [
+        "lines 1-30: the item has no field 'dat'",
+        "its fields are id, kind, date",
+        "--split month+undated:dat puts such items",
+    ] {
+        assert_eq!(ran.stderr.matches(part).count(), 1, "{part}: {}", ran.stderr);
+    }
+    run("month+undated:dat", &[]).success();
+}
+
+#[test]
+fn skipped_items_are_listed_with_options_at_a_terminal() {
+    let store = Store::new();
+    store.write("items.jsonl", "{\"key\": \"a\"}\n{\"key\": \"a\"}\n{\"id\": 1}\n{\"id\": 2}\n");
+    let ran =
+        store.tasktally(["run", "--items", "items.jsonl", "--on-bad-item", "skip", "--", "true"]).success();
+    let shown = ran.output();
+    assert!(shown.contains("(--key KEY names another field)") && !shown.contains("key=…"), "{shown}");
+    assert!(shown.contains("lines 3, 4: no field") && !shown.contains(" more"), "{shown}");
+    let create =
+        ["create-batch", "B", "--instructions", "x", "--source", "items.jsonl", "--on-bad-item", "skip"];
+    let made = store.tasktally(create).success();
+    assert!(made.stdout.contains("(--key KEY names another field)"), "{}", made.stdout);
+}

@@ -76,7 +76,7 @@ fn every_item_is_accounted_for_and_nothing_is_left_behind() {
     let ran = folder.demo(&[]).success();
     insta::assert_snapshot!("piped", stable(&ran.stdout));
     assert!(!ran.output().contains('\u{1b}'), "control sequences without a terminal: {}", ran.output());
-    assert!(ran.stderr.contains("663 of 663 items to do, 8 workers"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("663 of 663 items to do in 10 chunks, 8 workers"), "{}", ran.stderr);
     folder.assert_nothing_left();
 }
 

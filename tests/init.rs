@@ -160,6 +160,18 @@ fn each_client_has_its_files_for_a_project_and_for_a_user() {
 }
 
 #[test]
+fn the_printed_configuration_comes_with_the_file_it_belongs_in_and_how_to_write_it() {
+    let store = Store::new();
+    let printed = init(&store, "", &["claude-code"]).success();
+    assert!(serde_json::from_str::<serde_json::Value>(&printed.stdout).is_ok(), "{}", printed.stdout);
+    for part in [".mcp.json", "init claude-code --write"] {
+        assert!(printed.stderr.contains(part), "{part}: {}", printed.stderr);
+    }
+    assert!(!store.folder().join(".mcp.json").exists());
+    assert!(init(&store, "", &[]).success().stderr.contains("init CLIENT --write"));
+}
+
+#[test]
 fn without_a_client_the_configuration_of_each_is_printed() {
     let store = Store::new();
     let printed = init(&store, "", &[]).success().stdout;

@@ -159,7 +159,7 @@ fn items_without_a_date_go_into_chunks_of_their_own_on_request() {
     let mut server = store.serve();
     let source = json!({"path": "mail.csv"});
     let refused = create(&mut server, json!({"source": source, "split": "month:at"}));
-    assert!(refused.message().contains("\"undated\": true"), "{}", refused.message());
+    assert!(refused.message().contains("split=\"month+undated:at\""), "{}", refused.message());
     let by_month = json!({"by": "time", "field": "at", "undated": "true"});
     let plan = create(&mut server, json!({"source": source, "split": by_month})).ok();
     let titles: Vec<_> = (0..3).map(|chunk| plan.text(&format!("/chunks/{chunk}/title"))).collect();
@@ -256,7 +256,7 @@ fn what_was_left_out_is_said_and_stays_in_the_batch_and_its_report() {
     store.write("more.jsonl", "{\"key\": \"c\"}\n{}\n");
     let more = json!({"id": id, "source": {"path": "more.jsonl"}, "on_bad_item": "skip"});
     server.call("add_items", more).ok();
-    assert!(server.body(&id).contains("Left out of more.jsonl: 1 bad items"), "{}", server.body(&id));
+    assert!(server.body(&id).contains("Left out of more.jsonl: 1 bad item"), "{}", server.body(&id));
     let report = store.tasktally(["report", &id, "--json"]).success().json();
     let written = std::fs::read_to_string(report["files"][0].as_str().unwrap()).unwrap();
     assert!(written.contains("line 2: 'not json' is not JSON"), "{written}");

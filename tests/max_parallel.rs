@@ -134,7 +134,51 @@ fn a_resumed_run_takes_the_number_of_the_batch() {
     let ran = store.tasktally(run).code(1);
     let end: Value = serde_json::from_str(ran.stdout.lines().last().unwrap()).unwrap();
     let id = end["batch"]["id"].as_str().unwrap();
-    store.tasktally(["control-batch", id, "retry", "--max-parallel", "5"]).success();
+    store.tasktally(["control-batch", id, "retry", "--max-parallel", "1"]).success();
     let resume = store.tasktally(["run", "--resume", id, "--", "true"]).success();
-    assert!(resume.stderr.contains("2 of 2 items to do, 5 workers"), "{}", resume.stderr);
+    assert!(resume.stderr.contains("2 of 2 items to do in 2 chunks, 1 worker"), "{}", resume.stderr);
+}
+
+#[test]
+fn a_small_run_has_a_chunk_for_each_worker_and_names_the_workers_it_has() {
+    let store = Store::new();
+    let run = |items: usize, more: &[&str]| {
+        let file = format!("{items}.jsonl");
+        store.write(&file, (1..=items).map(|n| format!("{{\"key\": \"k{n}\"}}\n")).collect::<String>());
+        let ran =
+            store.tasktally([&["run", "--new", "--items", &file], more, &["--", "true"]].concat()).success();
+        let line = ran.stderr.lines().find(|line| line.contains("to do in")).unwrap().to_owned();
+        line.split_once(": ").unwrap().1.to_owned()
+    };
+    assert_eq!(run(30, &[]), "30 of 30 items to do in 8 chunks, 8 workers");
+    assert_eq!(run(9, &[]), "9 of 9 items to do in 8 chunks, 8 workers");
+    assert_eq!(run(3, &[]), "3 of 3 items to do in 3 chunks, 3 workers");
+    assert_eq!(run(1, &[]), "1 of 1 item to do in 1 chunk, 1 worker");
+    assert_eq!(run(30, &["--workers", "2"]), "30 of 30 items to do in 2 chunks, 2 workers");
+    assert_eq!(run(420, &[]), "420 of 420 items to do in 9 chunks, 8 workers");
+    assert_eq!(run(30, &["--max-chunk", "50"]), "30 of 30 items to do in 1 chunk, 1 worker");
+    // A split by a field decides what belongs together.
+    store.write(
+        "dated.jsonl",
+        (1..=30).map(|n| format!("{{\"key\": \"d{n}\", \"kind\": {}}}\n", n % 2)).collect::<String>(),
+    );
+    let dated = ["run", "--items", "dated.jsonl", "--split", "category:kind", "--", "true"];
+    let ran = store.tasktally(dated).success();
+    assert!(ran.stderr.contains("30 of 30 items to do in 2 chunks, 2 workers"), "{}", ran.stderr);
+    // The default of create-batch stays.
+    let create = ["create-batch", "B", "--instructions", "x", "--source", "30.jsonl", "--json"];
+    let made = store.tasktally(create).success().json();
+    assert_eq!(made["batch"]["chunks"], 1, "{made}");
+}
+
+#[test]
+fn the_items_of_a_small_run_are_worked_at_the_same_time() {
+    let store = Store::new();
+    store.write("items.jsonl", (0..4).map(|n| format!("{{\"key\": \"k{n}\"}}\n")).collect::<String>());
+    let folder = store.folder().display().to_string();
+    // Each command waits until all four run.
+    let script = "cd \"$1\"; touch here-$TASKTALLY_ITEM; for _ in $(seq 300); do
+        test $(ls | grep -c ^here-) = 4 && exit 0; sleep 0.1; done; exit 1";
+    let run = ["run", "--items", "items.jsonl", "--quiet", "--", "sh", "-c", script, "sh", &folder];
+    store.tasktally(run).success();
 }

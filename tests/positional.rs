@@ -81,3 +81,32 @@ fn a_chunk_is_found_by_its_number_without_leading_zeros() {
     let logs = store.tasktally(["logs", &short]).code(1);
     assert!(logs.stderr.contains(&full), "{}", logs.stderr);
 }
+
+#[test]
+fn a_word_in_the_wrong_place_is_answered_with_where_it_belongs() {
+    let store = Store::new();
+    store.write("items.jsonl", "{\"key\": \"a\"}\n");
+    let script = store.write("worker.sh", "#!/bin/sh\n");
+    std::fs::set_permissions(&script, std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("a mode");
+    for (words, part) in [
+        (&["run", "items.jsonl", "--", "./worker.sh"][..], "write '--items items.jsonl'"),
+        (&["run", "--items", "items.jsonl", "./worker.sh"], "write '-- ./worker.sh'"),
+        (&["work", "./worker.sh"], "write '-- ./worker.sh'"),
+        (&["run", "--items", "items.jsonl", "--", "worker.sh"], "write ./worker.sh"),
+        (&["getbatch"], "exist: 'get-batch', "),
+    ] {
+        let refused = store.tasktally(words).code(2);
+        assert!(refused.stderr.contains(part), "{words:?}: {}", refused.stderr);
+    }
+    let json = store.tasktally(["--json", "run", "items.jsonl"]).code(2).json();
+    assert!(json["message"].as_str().expect("a message").contains("--items items.jsonl"), "{json}");
+}
+
+#[test]
+fn the_short_help_leaves_out_what_a_script_needs() {
+    let store = Store::new();
+    let lines = |option| store.tasktally(["run", option]).success().stdout.lines().count();
+    let short = store.tasktally(["run", "-h"]).success().stdout;
+    assert!(short.contains("--help") && !short.contains("TASKTALLY_CONTEXT"), "{short}");
+    assert!(lines("-h") + 20 < lines("--help"));
+}

@@ -143,7 +143,7 @@ fn the_rest_of_a_run_is_worked_with_its_command() {
     let new = new.split_whitespace().next().unwrap().to_owned();
     store.write("fixed", "");
     let resumed = store.tasktally(["run", "--resume", &new]).success();
-    assert!(resumed.stderr.contains("1 of 1 items to do"), "{}", resumed.stderr);
+    assert!(resumed.stderr.contains("1 of 1 item to do"), "{}", resumed.stderr);
 
     // A cancelled run cannot be resumed, and says what can be done.
     let create = ["--json", "create-batch", "B", "--instructions", "x", "--items", "[\"a\"]"];

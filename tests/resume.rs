@@ -208,6 +208,54 @@ fn the_same_run_again_is_refused_while_the_first_one_is_not_finished() {
 }
 
 #[test]
+fn the_same_run_again_is_refused_while_failures_can_be_retried() {
+    let store = Store::new();
+    store.write("items.jsonl", "{\"key\": \"a\"}\n{\"key\": \"b\"}\n");
+    let script = "echo $TASKTALLY_ITEM >> ran; test $TASKTALLY_ITEM = a || test -e go";
+    let run = |more: &[&str]| {
+        let words = [&["run", "--items", "items.jsonl"], more, &["--", "sh", "-c", script]];
+        store.tasktally(words.concat())
+    };
+    let ran = || std::fs::read_to_string(store.folder().join("ran")).unwrap().lines().count();
+    run(&[]).code(1);
+    let batch = batch_of(&store);
+    assert_eq!(ran(), 2);
+    let refused = run(&[]).code(1);
+    let (retry, accept) = (format!("control-batch {batch} retry"), format!("review-batch {batch} approve"));
+    for part in
+        [batch.as_str(), "1 of 2 items failed", &retry, &format!("run --resume {batch}"), &accept, "--new"]
+    {
+        assert!(refused.stderr.contains(part), "{part}: {}", refused.stderr);
+    }
+    assert_eq!(ran(), 2, "something ran");
+    // The commands that it names work only on what failed.
+    store.write("go", "");
+    store.tasktally(["control-batch", &batch, "retry"]).success();
+    store.tasktally(["run", "--resume", &batch]).success();
+    assert_eq!(ran(), 3);
+    // Without failures there is nothing to refuse for.
+    run(&[]).success();
+    assert_eq!(ran(), 5);
+}
+
+#[test]
+fn accepted_failures_do_not_stop_the_next_run() {
+    let store = Store::new();
+    store.write("items.jsonl", "{\"key\": \"a\"}\n");
+    let run = |more: &[&str]| {
+        store.tasktally([&["run", "--items", "items.jsonl"], more, &["--", "false"]].concat()).code(1)
+    };
+    run(&[]);
+    assert!(run(&[]).stderr.contains("--new"));
+    run(&["--new"]);
+    let failed = store.tasktally(["get-batch", "--json"]).success().json();
+    for batch in failed["batches"].as_array().unwrap() {
+        store.tasktally(["review-batch", batch["id"].as_str().unwrap(), "approve"]).success();
+    }
+    assert!(!run(&[]).stderr.contains("--new"));
+}
+
+#[test]
 fn a_resumed_run_continues_in_the_folder_of_the_first_one() {
     let store = Store::new();
     store.write("items.jsonl", "{\"key\": \"a\"}\n{\"key\": \"b\"}\n");

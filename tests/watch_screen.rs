@@ -136,7 +136,13 @@ fn reviews_are_decided_by_keys_and_recorded_as_receipts_of_the_person() {
     screen.wait_for(&["redo: "]);
     assert_eq!(status_of(&store, &id, 3), "active");
     screen.press(&["Up", "Up", "a"]);
-    screen.wait_for(&["does not wait for a review"]);
+    // The whole message, wrapped, and below it the keys.
+    eventually("the refusal", || {
+        let shown = screen.text();
+        let words = shown.split_whitespace().collect::<Vec<_>>().join(" ");
+        let parts = ["does not wait for a review", "--view review shows the chunks that wait", "q quit"];
+        parts.iter().all(|part| words.contains(part)).then_some(())
+    });
 }
 
 #[test]
@@ -150,8 +156,12 @@ fn a_batch_is_paused_resumed_and_cancelled_by_keys() {
     // The only open batch is shown at once.
     screen.wait_for(&[&id, "running", "chunks 2: 2 queued"]);
     screen.press(&["p"]);
+    screen.wait_for(&["Pause the batch?"]);
+    screen.press(&["n"]);
+    screen.wait_for(&["Not paused"]);
+    screen.press(&["p", "y"]);
     screen.wait_for(&["paused: decided in tasktally watch"]);
-    screen.press(&["p"]);
+    screen.press(&["p", "y"]);
     eventually("the batch to be resumed", || screen.text().lines().next()?.contains("running").then_some(()));
     screen.press(&["c"]);
     screen.wait_for(&["Cancel the batch?"]);
@@ -160,9 +170,9 @@ fn a_batch_is_paused_resumed_and_cancelled_by_keys() {
     screen.press(&["c", "y"]);
     screen.wait_for(&["cancelled", "2 chunks had not ended"]);
     assert_eq!(status_of(&store, &id, 1), "cancelled");
-    screen.press(&["p"]);
-    eventually("the refusal", || screen.text().lines().last()?.contains(&id).then_some(()));
-    screen.press(&["q"]);
+    screen.press(&["c"]);
+    screen.wait_for(&["The batch has ended and is cancelled"]);
+    screen.press(&["Escape"]);
     screen.wait_for(&["No batch is open"]);
     screen.press(&["q"]);
     screen.wait_for(&["ended with 0"]);
@@ -201,7 +211,7 @@ fn receipts_and_logs_are_shown_with_hostile_text_escaped() {
     ]);
     log.write(b"third\n").expect("it is written");
     screen.wait_for(&["third"]);
-    screen.press(&["q", "Down", "l"]);
+    screen.press(&["BSpace", "Down", "l"]);
     screen.wait_for(&["─ log of 02 ", "no log"]);
     screen.press(&["Escape"]);
     screen.wait_for(&["─ chunks 2"]);
@@ -226,6 +236,29 @@ fn failed_items_are_shown_and_retried() {
     screen.press(&["n", "t"]);
     screen.wait_for(&["Opened 1 chunk with 1 failed item again"]);
     assert_eq!(status_of(&store, &id, 2), "active");
+}
+
+#[test]
+fn failures_are_accepted_with_a_key_and_q_quits_from_a_batch() {
+    if !has_program("tmux") {
+        return;
+    }
+    let store = Store::new();
+    let id = create_batch(&store, 1, &[]);
+    claim(&store, &id, "w").finish("failed");
+    let screen = Screen::watch(&store, (80, 24), "", "");
+    screen.wait_for(&["2 items failed", "x accept", "T retry all"]);
+    screen.press(&["Escape"]);
+    screen.wait_for(&["─ batches that ended with failures", "File the mail "]);
+    screen.press(&["Enter"]);
+    screen.wait_for(&["x accept"]);
+    screen.press(&["x"]);
+    screen.wait_for(&["Accept the failures (2 failed items)?"]);
+    screen.press(&["y"]);
+    eventually("the failures to be accepted", || (!screen.text().contains("x accept")).then_some(()));
+    assert!(body_of(&store, &id).contains("'erika' accepted the failures"), "{}", body_of(&store, &id));
+    screen.press(&["q"]);
+    screen.wait_for(&["ended with 0"]);
 }
 
 #[test]
@@ -306,6 +339,67 @@ fn a_run_leaves_a_table_of_whole_rows_and_no_bar() {
     assert!(rows.iter().skip(1).all(|row| row.contains(", ") || row.contains('+')), "{end}");
     assert!(!end.contains('━') && !end.lines().any(|line| line.starts_with("all ")), "a bar is left: {end}");
     assert!(end.contains("24 items in ") && end.lines().any(|line| line.starts_with("Receipts: ")), "{end}");
+}
+
+/// Keeps the shell that starts the command alive when a key sends a signal to both.
+const SHELL_STAYS: &str = "X=1; trap : INT QUIT";
+
+#[test]
+fn an_interrupted_run_says_that_it_waits_and_leaves_no_line_twice() {
+    if !has_program("tmux") {
+        return;
+    }
+    let store = Store::new();
+    store.write("items.jsonl", "{\"key\":1}\n{\"key\":2}\n{\"key\":3}\n{\"key\":4}\n");
+    store.write("worker.sh", "touch started-$TASKTALLY_ITEM; while ! test -e go; do sleep 0.1; done\n");
+    let run = "run --items items.jsonl --workers 2 -- sh worker.sh";
+    let screen = Screen::command(&store, (80, 24), SHELL_STAYS, run);
+    eventually("two items to start", || {
+        [1, 3].iter().all(|key| store.folder().join(format!("started-{key}")).exists()).then_some(())
+    });
+    screen.wait_for(&["all "]);
+    screen.type_in("typed");
+    screen.press(&["Enter", "Enter", "C-c"]);
+    let shown = screen.wait_for(&["Stopping: waiting for the items in work. A second Ctrl-C"]);
+    assert!(!shown.contains("^C") && !shown.contains("typed"), "{shown}");
+    let totals = shown.lines().filter(|line| line.starts_with("all ")).count();
+    assert_eq!(totals, 1, "{shown}");
+    store.write("go", "");
+    let end = screen.wait_for(&["ended with 1", "Stopped.", "To continue: "]);
+    assert!(!end.lines().any(|line| line.starts_with("all ")), "a bar is left: {end}");
+    // The terminal shows again what is typed.
+    screen.type_in("echoed");
+    screen.wait_for(&["echoed"]);
+}
+
+#[test]
+fn the_terminal_echoes_again_after_a_run_is_ended_by_a_quit_signal() {
+    if !has_program("tmux") {
+        return;
+    }
+    let store = Store::new();
+    store.write("items.jsonl", "{\"key\":1}\n");
+    let run = "run --items items.jsonl -- sh -c 'touch on; sleep 60'";
+    let screen = Screen::command(&store, (80, 24), SHELL_STAYS, run);
+    eventually("the item to start", || store.folder().join("on").exists().then_some(()));
+    screen.wait_for(&["all "]);
+    screen.press(&["C-\\"]);
+    screen.wait_for(&["ended with 131"]);
+    screen.type_in("echoed");
+    screen.wait_for(&["echoed"]);
+}
+
+#[test]
+fn a_server_at_a_terminal_says_what_it_waits_for() {
+    if !has_program("tmux") {
+        return;
+    }
+    let store = Store::new();
+    let screen = Screen::command(&store, (200, 24), "", "serve");
+    screen.wait_for(&["This is an MCP server", "tasktally init"]);
+    // Without a terminal, a client reads nothing but the protocol.
+    let piped = store.tasktally(["serve"]).success();
+    assert_eq!(piped.output().trim(), "");
 }
 
 #[test]

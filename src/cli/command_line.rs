@@ -1,28 +1,28 @@
 //! The command line: from its arguments to an exit code.
 
 use std::ffi::OsString;
-use std::io::{IsTerminal as _, Write};
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::builder::{OsStringValueParser, TypedValueParser as _};
-use clap::error::ErrorKind;
 use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use serde_json::Value;
 
 use super::commands;
 use super::open::{Caller, open};
-use super::positional::name_positionals;
+use super::positional::{find_command, name_positionals};
 use super::process_setup;
 use super::prompt;
 use super::reply::ReplyPrinter;
 use super::store_path::{existing_store_path, named_store_path};
 use super::subcommand::{Invocation, Subcommand};
+use super::usage_error::print_usage_error;
 use crate::error::{Code, Error, Result};
 use crate::ops::{self, Entry, Operation as _, ReviewBatch};
 use crate::store::sqlite::sqlite_version;
-use crate::terminal::{hyphenated, is_closed_output, with_commands};
+use crate::terminal::{hyphenated, is_closed_output};
 
 /// The whole command line: all commands with their options and help texts.
 pub fn command() -> Command {
@@ -131,11 +131,13 @@ pub fn main() -> ExitCode {
     prompt::rename_prompt(&mut arguments, &root);
     // What follows `--` is the command of a worker.
     let json = arguments.iter().take_while(|word| *word != "--").any(|word| word == "--json");
+    let from_command = find_command(&arguments, &root).map_or(Vec::new(), |at| arguments[at..].to_vec());
     let matches = match root.try_get_matches_from(arguments) {
         Ok(matches) => matches,
         Err(error) => {
-            print_usage_error(&error, json);
-            return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
+            let code = if error.use_stderr() { 2 } else { 0 };
+            print_usage_error(error, &from_command, json);
+            return ExitCode::from(code);
         }
     };
     let json = matches.get_flag("json");
@@ -169,36 +171,6 @@ fn named_store(matches: &ArgMatches) -> Result<Option<PathBuf>> {
         Some(path) => named_store_path(path, name).map(Some),
         None => Ok(None),
     }
-}
-
-/// Prints why the arguments cannot be parsed, or the help that was asked for.
-fn print_usage_error(error: &clap::Error, json: bool) {
-    if json && error.use_stderr() {
-        let refusal = Error::invalid(usage_message(error));
-        ReplyPrinter { json, db: None }.print_error(&refusal, &mut std::io::stdout());
-        return;
-    }
-    // If the terminal is gone there is nothing left to report to.
-    if error.kind() != ErrorKind::ValueValidation {
-        error.print().ok();
-        return;
-    }
-    // The parsers of values are shared with the MCP tools, and so are their messages.
-    let stderr = std::io::stderr();
-    let text = error.render();
-    let text = if stderr.is_terminal() { text.ansi().to_string() } else { text.to_string() };
-    write!(stderr.lock(), "{}", with_commands(&text, "tasktally")).ok();
-}
-
-/// Why the arguments cannot be parsed, in one line and without the usage.
-fn usage_message(error: &clap::Error) -> String {
-    if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
-        return "arguments are missing; --help lists them".to_owned();
-    }
-    let text = error.render().to_string();
-    let end = ["\n\nUsage:", "\n\nFor more information"].iter().filter_map(|mark| text.find(mark)).min();
-    let message = text[..end.unwrap_or(text.len())].trim().trim_start_matches("error: ");
-    message.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 fn exit_code(code: Code) -> u8 {

@@ -17,6 +17,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use super::package_runner::PackageRunner;
+use super::program_name::typed_name;
 use crate::error::{Code, Error, Result};
 use crate::model::text::LineText;
 use crate::prompts::SERVER_KEY;
@@ -86,12 +87,19 @@ impl Init {
                     ClientProgram::names()
                 )));
             }
-            return print_all(scope_of, server_of, &folders, out);
+            print_all(scope_of, server_of, &folders, out)?;
+            return explain(&format!("`{} init CLIENT --write` adds one to the client's file", typed_name()));
         };
         let scope = scope_of(client);
         let file = client.file(scope, &folders)?;
         if !self.write && !self.skill {
-            return print(out, &snippet(client, &server_of(client)?)?);
+            print(out, &snippet(client, &server_of(client)?)?)?;
+            return explain(&format!(
+                "This belongs in {}. `{} init {} --write` adds it there and keeps what else the file has",
+                shown(&file.path),
+                typed_name(),
+                client.name()
+            ));
         }
         if self.write {
             write_to(client, &server_of(client)?, &file, out)?;
@@ -216,6 +224,11 @@ fn written(path: &Path, backup: Option<&Path>) -> String {
 /// A path with its control characters escaped: a repository chooses the names of its folders.
 fn shown(path: &Path) -> String {
     escape_hidden(&path.display().to_string()).replace('\n', "\\n")
+}
+
+/// Prints a line for the person. Standard output has the configuration alone, for a file.
+fn explain(text: &str) -> Result<()> {
+    writeln!(std::io::stderr(), "{text}").map_err(|error| Error::internal("cannot write the output", error))
 }
 
 fn print(out: &mut dyn Write, text: &str) -> Result<()> {

@@ -30,6 +30,7 @@ mod store_contents;
 mod store_path;
 mod subcommand;
 mod try_profile;
+mod usage_error;
 mod verify;
 
 pub use command_line::{command, main};

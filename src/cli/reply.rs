@@ -132,7 +132,8 @@ fn as_text(reply: &Value, prefix: &str) -> String {
     parts.push(record(FIELDS.iter().map(|name| (name, &reply[*name])), prefix));
     for listed in ["listed", "ignored_listed"] {
         let Some(listed) = reply["bad_items"][listed].as_array() else { continue };
-        parts.push(listed.iter().map(cell).collect::<Vec<_>>().join("\n"));
+        let texts = listed.iter().map(|item| with_commands(&cell(item), prefix));
+        parts.push(texts.collect::<Vec<_>>().join("\n"));
     }
     for (key, label) in [
         ("needs_person", "waiting for a person"),
@@ -150,10 +151,12 @@ fn as_text(reply: &Value, prefix: &str) -> String {
             continue;
         }
         if let Some(text) = reply[key].as_str() {
-            // The worker prompt is for agents that call the MCP tools.
-            let text = match *key {
-                "worker_prompt" => escape_hidden(text),
-                "next" if is_look => message(&text.replace(" with worker_prompt", "")),
+            let text = match (*key, reply["batch"]["id"].as_str()) {
+                // The worker prompt is for agents that call the MCP tools.
+                ("worker_prompt", _) => escape_hidden(text),
+                // An agent calls a tool again and again; a person has a screen.
+                ("poll", Some(id)) => format!("{prefix} watch {id}"),
+                ("next", _) if is_look => message(&text.replace(" with worker_prompt", "")),
                 _ => message(text),
             };
             parts.push(format!("{label}: {text}"));

@@ -1,5 +1,6 @@
 //! `tasktally serve`: the MCP server on standard input and output.
 
+use std::io::{IsTerminal as _, Write as _};
 use std::path::PathBuf;
 use std::thread::Builder;
 
@@ -11,6 +12,7 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
 use super::open::{Caller, open, worker_scope};
+use super::program_name::typed_name;
 use super::subcommand::Invocation;
 use crate::error::Result;
 use crate::mcp::{self, Toolset};
@@ -62,6 +64,15 @@ pub(super) fn arguments(command: Command) -> Command {
 /// Serves one client, and starts a runner for every batch that has a worker profile but no runner.
 pub(super) fn run(call: Invocation<'_>) -> Result<u8> {
     log_to_stderr();
+    if std::io::stdin().is_terminal() {
+        // An MCP client connects pipes. A person sees a program that does nothing.
+        let program = typed_name();
+        writeln!(
+            std::io::stderr(),
+            "This is an MCP server: it waits for a client's messages on standard input. Ctrl-C ends it. `{program} init` prints the configuration with which a client starts it"
+        )
+        .ok();
+    }
     let requested = call.matches.get_one::<Toolset>("toolset").copied().unwrap_or(Toolset::All);
     let toolset = if worker_scope()?.is_some() { Toolset::Worker } else { requested };
     let item_folders = call.matches.get_many::<PathBuf>("item_folder").unwrap_or_default().cloned().collect();

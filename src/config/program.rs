@@ -48,11 +48,14 @@ fn search(name: &OsStr, path: Option<&OsStr>, folder: Option<&Path>) -> Result<P
         .collect();
     folders.iter().map(|folder| folder.join(name)).find(|file| is_executable(file)).ok_or_else(|| {
         let searched: Vec<_> = folders.iter().map(|folder| folder.display().to_string()).collect();
-        format!(
-            "there is no program '{}' in PATH ({}); install it, or give its path",
-            excerpt(&name.to_string_lossy()),
-            searched.join(":")
-        )
+        let shown = excerpt(&name.to_string_lossy());
+        let is_here = folder.is_some_and(|folder| folder.join(name).is_file());
+        let remedy = if is_here {
+            format!("the folder has a file of this name: write ./{shown}")
+        } else {
+            "install it, or give its path".to_owned()
+        };
+        format!("there is no program '{shown}' in PATH ({}); {remedy}", searched.join(":"))
     })
 }
 

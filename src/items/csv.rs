@@ -13,6 +13,7 @@ pub(super) use self::detection::{detect_dialect, has_key_column};
 pub use self::dialect::Delimiter;
 pub(super) use self::dialect::Dialect;
 use self::records::{Record, RecordReader, RestUnread, column_names, texts};
+use super::KeyCandidates;
 use super::item::{BadItem, Item, ItemOrigin, LINE_KEY, from_fields, missing};
 use super::roots::quoted_path;
 use crate::error::{Error, Result};
@@ -54,7 +55,11 @@ pub(super) fn read<R: BufRead>(
     if key_field != LINE_KEY && lookup(&empty, &key_field).is_none() {
         let key = visible_excerpt(&key_field, 80);
         let columns = missing(&key, header.iter());
-        return Err(refused(format!("has {columns}. It was read as {dialect}; delimiter=… names another")));
+        let rows = Rows { records, header, key_field, item_bytes: 0, max_growth, has_ended: false };
+        let proposal = rows.key_proposal().map(|proposal| format!(". {proposal}")).unwrap_or_default();
+        return Err(refused(format!(
+            "has {columns}{proposal}. It was read as {dialect}; delimiter=… names another"
+        )));
     }
     Ok(Rows { records, header, key_field, item_bytes: 0, max_growth, has_ended: false })
 }
@@ -99,6 +104,15 @@ impl<R: BufRead> Iterator for Rows<R> {
 }
 
 impl<R: BufRead> Rows<R> {
+    /// The columns that could be the key, if every row can be read.
+    fn key_proposal(mut self) -> Option<String> {
+        let mut candidates = KeyCandidates::default();
+        while let Some(item) = self.next().filter(|_| !candidates.is_full()) {
+            candidates.add(item.err()?.without_key.as_deref()?);
+        }
+        candidates.proposal()
+    }
+
     /// Says that the names of the columns are too long for rows this short.
     fn too_much_growth(&self) -> String {
         let names: usize = self.header.iter().map(String::len).sum();

@@ -8,7 +8,7 @@ use thiserror::Error;
 
 use super::json_syntax::json_error;
 use crate::model::exact_json::{compact, parse_exact};
-use crate::model::field::{field_name, lookup, visible_excerpt};
+use crate::model::field::{field_list, field_name, lookup, visible_excerpt};
 use crate::model::hidden::is_control;
 
 /// The longest key, in characters.
@@ -19,8 +19,6 @@ const MAX_ITEM: usize = 256 << 10;
 pub(super) const LINE_KEY: &str = "@line";
 /// Numbers up to here are exact as floating point; beyond, two keys could become one.
 const EXACT: f64 = 9_007_199_254_740_992.0;
-/// The most field names that are listed if the key's field is missing.
-const NAMES_SHOWN: usize = 10;
 
 /// One thing to process.
 #[derive(Debug, Clone, PartialEq)]
@@ -69,6 +67,8 @@ pub struct BadItem {
     pub reason: String,
     /// What it means for the source.
     pub effect: BadItemEffect,
+    /// The fields of an object in which the key's field is missing.
+    pub without_key: Option<Box<Map<String, Value>>>,
 }
 
 /// What an entry that is not an item means for its source.
@@ -85,7 +85,7 @@ pub enum BadItemEffect {
 impl BadItem {
     /// A bad item.
     pub fn new(place: ItemOrigin, reason: impl Into<String>) -> Self {
-        BadItem { place, reason: reason.into(), effect: BadItemEffect::Bad }
+        BadItem { place, reason: reason.into(), effect: BadItemEffect::Bad, without_key: None }
     }
 
     /// A place after which nothing could be read.
@@ -179,10 +179,13 @@ fn from_parts(
     key_field: &str,
     place: ItemOrigin,
 ) -> Result<Item, BadItem> {
-    match check(&json, &fields, key_field, &place) {
-        Ok(key) => Ok(Item { key, json, fields, origin: place }),
-        Err(reason) => Err(BadItem::new(place, reason)),
-    }
+    let reason = match check(&json, &fields, key_field, &place) {
+        Ok(key) => return Ok(Item { key, json, fields, origin: place }),
+        Err(reason) => reason,
+    };
+    let is_without_key = key_field != LINE_KEY && lookup(&fields, key_field).is_none();
+    let without_key = is_without_key.then(|| Box::new(fields));
+    Err(BadItem { without_key, ..BadItem::new(place, reason) })
 }
 
 fn check(
@@ -256,22 +259,17 @@ fn missing_key(field: &str, fields: &Map<String, Value>) -> String {
 
 /// Says that the key's field is missing, and which fields there are.
 pub(super) fn missing<'a>(field: &str, names: impl ExactSizeIterator<Item = &'a String>) -> String {
-    let count = names.len();
-    let mut shown: Vec<String> = names.take(NAMES_SHOWN).map(|name| visible_excerpt(name, 40)).collect();
-    if count > NAMES_SHOWN {
-        shown.push(format!("and {} more", count - NAMES_SHOWN));
-    }
-    let there = if count == 0 {
-        "it has no fields".to_owned()
-    } else {
-        format!("its fields are {}", shown.join(", "))
-    };
+    let there = field_list(names);
     format!(
         "no field \"{field}\" to take the key from; {there} (key=… names another, key=\"{LINE_KEY}\" numbers them)"
     )
 }
 
-fn key_text(value: &Value) -> Result<String, String> {
+/// The key that a value is.
+///
+/// # Errors
+/// Why it cannot be one.
+pub(super) fn key_text(value: &Value) -> Result<String, String> {
     let key = match value {
         Value::String(text) => text.clone(),
         // The value was read as a double, so another number may have been written.

@@ -33,6 +33,24 @@ fn segment(escaped: &str) -> Cow<'_, str> {
     }
 }
 
+/// What begins the list of an item's fields in a reason.
+pub const FIELDS_ARE: &str = "its fields are ";
+/// The most fields that are listed.
+const FIELDS_LISTED: usize = 10;
+
+/// Says which fields an item has, for a reason that one is missing.
+pub fn field_list<'a>(names: impl ExactSizeIterator<Item = &'a String>) -> String {
+    let count = names.len();
+    if count == 0 {
+        return "it has no fields".to_owned();
+    }
+    let mut shown: Vec<String> = names.take(FIELDS_LISTED).map(|name| visible_excerpt(name, 40)).collect();
+    if count > FIELDS_LISTED {
+        shown.push(format!("and {} more", count - FIELDS_LISTED));
+    }
+    format!("{FIELDS_ARE}{}", shown.join(", "))
+}
+
 /// The first `max` characters of the text, with hidden characters escaped.
 pub fn visible_excerpt(text: &str, max: usize) -> String {
     let mut shown = String::new();

@@ -6,7 +6,7 @@ use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::field::{lookup, visible_excerpt};
+use super::field::{field_list, lookup, visible_excerpt};
 use super::hidden::is_control;
 use super::item_date::{ItemDate, Precision};
 
@@ -85,14 +85,24 @@ impl Split {
             Split::Size => Ok((SplitGroup { sort_key: String::new(), label: "Items".to_owned() }, None)),
             Split::Time { field, period, undated } => {
                 let name = visible_excerpt(field, 80);
-                match lookup(item, field).filter(|value| !is_blank(value)) {
+                let value = lookup(item, field);
+                match value.filter(|value| !is_blank(value)) {
                     None if *undated => {
                         let sort_key = AFTER_ALL_PERIODS.to_owned();
                         Ok((SplitGroup { sort_key, label: UNDATED.to_owned() }, None))
                     }
-                    None => Err(format!(
-                        "the item has no field '{name}', by which the batch is split, or it is empty; split={{…, \"undated\": true}} puts such items into chunks of their own"
-                    )),
+                    None => {
+                        let what = match value {
+                            None => format!(
+                                "the item has no field '{name}', by which the batch is split; {}",
+                                field_list(item.keys())
+                            ),
+                            Some(_) => format!("the field '{name}', by which the batch is split, is empty"),
+                        };
+                        Err(format!(
+                            "{what} (split=\"{period}+undated:{name}\" puts such items into chunks of their own)"
+                        ))
+                    }
                     Some(value) => {
                         let group = ItemDate::from_json(value)
                             .and_then(|date| Ok((period.group(date)?, Some(date.date))));
@@ -196,7 +206,11 @@ fn category(value: Option<&Value>) -> Result<String, String> {
 /// Divides `count` items into the fewest parts of at most `max_chunk` (at least 1) items. The sizes differ by at
 /// most one, larger parts first.
 pub fn part_sizes(count: u64, max_chunk: u64) -> Vec<u64> {
-    let parts = count.div_ceil(max_chunk.max(1));
+    equal_parts(count, count.div_ceil(max_chunk.max(1)))
+}
+
+/// Divides `count` items into this many parts. The sizes differ by at most one, larger parts first.
+pub fn equal_parts(count: u64, parts: u64) -> Vec<u64> {
     if parts == 0 {
         return Vec::new();
     }

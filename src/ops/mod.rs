@@ -61,7 +61,7 @@ pub use runners::permits::{acquire_permit, release_permit, stop_waiting_for_perm
 pub use runners::profiles::{pause_profile, profile_pause, record_worker_start};
 pub use runners::registry::{find_runner, record_runner_heartbeat, register_runner, unregister_runner};
 pub use runners::start::start_missing_runners;
-pub use runners::unfinished_run::{UnfinishedRun, find_unfinished_run};
+pub use runners::unfinished_run::{UnfinishedRun, find_failed_run, find_unfinished_run};
 pub use session::Session;
 pub use update_task::{ItemCost, ItemReceipt, UpdateTask};
 pub(crate) use views::attention::failures_of;

@@ -13,6 +13,8 @@
 //! | `priority: 9 is …`, at the start of a message | `--priority: 9 is …` |
 //! | `tasktally run --resume x`, a command that is no operation | the same with `--db`, where it is needed |
 //!
+//! Asking the person is for agents: the reader of a terminal is the person, so [`FOR_AGENTS`] is left out.
+//!
 //! Everything in quotes (`'…'` or `"…"`) is data and stays as it is.
 
 use std::collections::BTreeSet;
@@ -26,6 +28,8 @@ use crate::ops::{self, Entry};
 
 /// The name of this program in a message.
 const PROGRAM_NAME: &str = "tasktally";
+/// Phrases for agents, and what stands in their place at a terminal.
+const FOR_AGENTS: [(&str, &str); 2] = [(", ask the person, then ", ", then "), ("ask the person, then ", "")];
 
 /// The parameters of all operations.
 static PARAMETERS: LazyLock<BTreeSet<String>> = LazyLock::new(|| {
@@ -56,6 +60,11 @@ pub(crate) fn with_commands(message: &str, prefix: &str) -> String {
             let length = quoted_length(rest, c);
             rewritten.push_str(&rest[..length]);
             length
+        } else if let Some((phrase, at_terminal)) =
+            FOR_AGENTS.iter().find(|(phrase, _)| rest.starts_with(phrase))
+        {
+            rewritten.push_str(at_terminal);
+            phrase.len()
         } else if c.is_ascii_lowercase() && starts_a_name(before) {
             let (text, length) = match program_name_length(&message[..at], rest, prefix) {
                 Some(length) => (prefix.to_owned(), length),
@@ -227,6 +236,19 @@ mod tests {
         check("priority: 9 is more than 4", "--priority: 9 is more than 4");
         check("items_after=... continues", "--items-after ITEMS_AFTER continues");
         check("(key=… names another field)", "(--key KEY names another field)");
+    }
+
+    #[test]
+    fn the_person_at_the_terminal_is_not_to_be_asked() {
+        check(
+            "ask the person, then control_batch(id=\"a\", action=\"resume\")",
+            "tasktally control-batch a --action resume",
+        );
+        check(
+            "get_batch(id=\"a\"), ask the person, then review_batch(id=\"a\")",
+            "tasktally get-batch a, then tasktally review-batch a",
+        );
+        check("'ask the person, then go'", "'ask the person, then go'");
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //! progress bars and colours.
 
 mod colour;
+mod echo;
 mod mention_syntax;
 mod mentions;
 mod output;
@@ -13,6 +14,7 @@ mod width;
 
 pub(crate) use crate::model::hidden::escape_hidden;
 pub(crate) use colour::{colours_are_wanted, is_dumb_terminal, stdout_has_colours};
+pub(crate) use echo::{EchoOff, restore_echo};
 pub(crate) use mentions::{hyphenated, with_commands};
 pub(crate) use output::{is_closed_output, output_error, print_line, recognise_closed_output};
 pub(crate) use progress_bar::{ProgressLine, bar_style};

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use super::batch_command::BatchCommand;
 use super::batch_list::BatchRow;
 use super::board::{Board, ChunkRow};
+use super::format::count;
 use super::keys::{Key, KeyMode};
 use super::log_view::LogView;
 use super::receipts_view::ReceiptsView;
@@ -37,8 +38,8 @@ pub(super) enum View {
 pub(super) enum Dialog {
     /// The reason for a decision on a chunk.
     Note { chunk: TaskId, decision: Decision, text: String },
-    /// Whether to cancel the batch.
-    ConfirmCancel,
+    /// Whether to run a command; `declined` is the message if the answer is no.
+    Confirm { question: String, command: BatchCommand, declined: &'static str },
 }
 
 /// What a key leads to outside of the screen's state.
@@ -138,7 +139,7 @@ impl App {
         match &self.dialog {
             None => KeyMode::Command,
             Some(Dialog::Note { .. }) => KeyMode::Text,
-            Some(Dialog::ConfirmCancel) => KeyMode::Confirm,
+            Some(Dialog::Confirm { .. }) => KeyMode::Confirm,
         }
     }
 
@@ -175,8 +176,8 @@ impl App {
 
     fn answer(&mut self, dialog: Dialog, key: Key) -> Option<BatchCommand> {
         match (dialog, key) {
-            (Dialog::ConfirmCancel, Key::Yes) => return Some(BatchCommand::Control("cancel")),
-            (Dialog::ConfirmCancel, _) => self.show_message("Not cancelled".to_owned(), false),
+            (Dialog::Confirm { command, .. }, Key::Yes) => return Some(command),
+            (Dialog::Confirm { declined, .. }, _) => self.show_message(declined.to_owned(), false),
             (Dialog::Note { .. }, Key::No) => {
                 self.show_message("No decision was recorded".to_owned(), false);
             }
@@ -207,7 +208,6 @@ impl App {
                 return self.batches.get(self.selected_batch).map(|batch| Action::Watch(batch.id.clone()));
             }
             Key::Help => self.views.push(View::Help),
-            Key::Back => return Some(Action::Quit),
             _ => {}
         }
         None
@@ -220,7 +220,7 @@ impl App {
         }
         match key {
             Key::Follow => self.is_following = true,
-            Key::Back => return self.close_view(),
+            Key::Back => self.close_view(),
             Key::Help => {
                 if !matches!(self.views.last(), Some(View::Help)) {
                     self.views.push(View::Help);
@@ -241,15 +241,15 @@ impl App {
         None
     }
 
-    fn close_view(&mut self) -> Option<Action> {
+    /// Goes back to the view before this one. Before a batch there is always the list.
+    fn close_view(&mut self) {
         self.views.pop();
         if self.views.is_empty() {
-            return Some(Action::Quit);
+            self.views.push(View::Batches);
         }
         if matches!(self.views.last(), Some(View::Batches)) {
             self.board = None;
         }
-        None
     }
 
     /// Selects another of the listed chunks.
@@ -289,15 +289,32 @@ impl App {
 
     /// The command that a key gives at once. Keys that need an answer first open a dialog.
     fn command_for(&mut self, key: Key) -> Option<BatchCommand> {
-        let is_paused = self.board.as_ref()?.header.status == BatchStatus::Paused;
+        let status = self.board.as_ref()?.header.status;
         let chunk = self.chunk().map(|chunk| chunk.id.clone());
         let approve = |chunk| BatchCommand::Review { chunk, decision: Decision::Approve, note: None };
         match (key, chunk) {
-            (Key::Pause, _) => Some(BatchCommand::Control(if is_paused { "resume" } else { "pause" })),
-            (Key::Cancel, _) => {
-                self.dialog = Some(Dialog::ConfirmCancel);
+            (Key::Pause | Key::Cancel, _) if status.is_over() => {
+                let text =
+                    format!("The batch has ended and is {status}: there is nothing to pause or cancel");
+                self.show_message(text, false);
                 None
             }
+            (Key::Pause, _) if status == BatchStatus::Paused => self.confirm(
+                "Resume the batch? y / n".to_owned(),
+                BatchCommand::Control("resume"),
+                "Not resumed",
+            ),
+            (Key::Pause, _) => self.confirm(
+                "Pause the batch? Claimed chunks can be finished. y / n".to_owned(),
+                BatchCommand::Control("pause"),
+                "Not paused",
+            ),
+            (Key::Cancel, _) => self.confirm(
+                "Cancel the batch? Live claims are lost, receipts are kept. y / n".to_owned(),
+                BatchCommand::Control("cancel"),
+                "Not cancelled",
+            ),
+            (Key::Accept, _) => self.ask_to_accept(),
             (Key::ApproveAll, _) => Some(approve(None)),
             (Key::RetryAll, _) => Some(BatchCommand::Retry(None)),
             (Key::Approve, Some(chunk)) => Some(approve(Some(chunk))),
@@ -306,6 +323,45 @@ impl App {
             (Key::Retry, Some(chunk)) => Some(BatchCommand::Retry(Some(chunk))),
             _ => None,
         }
+    }
+
+    fn confirm(
+        &mut self,
+        question: String,
+        command: BatchCommand,
+        declined: &'static str,
+    ) -> Option<BatchCommand> {
+        self.dialog = Some(Dialog::Confirm { question, command, declined });
+        None
+    }
+
+    /// Whether something failed that nobody has retried or accepted.
+    pub(super) fn has_failures(&self) -> bool {
+        self.board.as_ref().is_some_and(|board| board.header.has_unresolved_failures)
+    }
+
+    /// Whether all failures can be accepted: the batch has ended, and no chunk waits for a review.
+    pub(super) fn can_accept_failures(&self) -> bool {
+        let Some(board) = &self.board else { return false };
+        self.has_failures() && board.header.status.is_over() && board.count_in(Status::Review) == 0
+    }
+
+    fn ask_to_accept(&mut self) -> Option<BatchCommand> {
+        if self.can_accept_failures() {
+            let failed = self.board.as_ref().map_or(0, |board| board.header.counts.failed);
+            let question = format!(
+                "Accept the failures ({})? They are not tried again. y / n",
+                count(failed, "failed item")
+            );
+            return self.confirm(question, BatchCommand::AcceptFailures, "Nothing was accepted");
+        }
+        let text = if self.has_failures() {
+            "Failures can be accepted when the batch has ended"
+        } else {
+            "There are no failures to accept"
+        };
+        self.show_message(text.to_owned(), false);
+        None
     }
 
     fn ask_reason(&mut self, chunk: TaskId, decision: Decision) -> Option<BatchCommand> {

@@ -16,6 +16,8 @@ pub(super) enum BatchCommand {
     Control(&'static str),
     /// Retry what failed in one chunk, or in all of them.
     Retry(Option<TaskId>),
+    /// Accept what failed in a batch that has ended.
+    AcceptFailures,
 }
 
 /// Runs the command and returns the message of the reply.
@@ -26,6 +28,9 @@ pub(super) fn run_command(session: &Session, batch: &TaskId, command: &BatchComm
     let (name, arguments) = match command {
         BatchCommand::Review { chunk, decision, note } => {
             ("review_batch", json!({ "id": batch, "chunk": chunk, "decision": decision, "note": note }))
+        }
+        BatchCommand::AcceptFailures => {
+            ("review_batch", json!({ "id": batch, "decision": Decision::Approve }))
         }
         BatchCommand::Control(action) => (
             "control_batch",

@@ -30,18 +30,18 @@ pub(super) fn wrap(line: &str, columns: usize) -> Vec<String> {
     lines
 }
 
-/// The text in at most `rows` lines of at most this many columns, broken at spaces. The last line is cut if more
-/// follows.
+/// The text in at most `rows` lines of at most this many columns, broken at spaces, and within words that are longer
+/// than a line. The last line is cut if more follows.
 pub(super) fn wrap_words(text: &str, columns: usize, rows: usize) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
-    for word in text.split(' ') {
+    for word in text.split(' ').flat_map(|word| wrap(word, columns)) {
         let is_last = lines.len() >= rows;
         match lines.last_mut() {
             Some(line) if is_last || line.width() + 1 + word.width() <= columns => {
                 line.push(' ');
-                line.push_str(word);
+                line.push_str(&word);
             }
-            _ => lines.push(word.to_owned()),
+            _ => lines.push(word),
         }
     }
     lines.iter().map(|line| cut(line, columns)).collect()
@@ -118,7 +118,7 @@ mod tests {
     fn words_are_wrapped_at_spaces_and_cut_at_the_end() {
         assert_eq!(wrap_words("ab cd ef", 5, 3), ["ab cd", "ef"]);
         assert_eq!(wrap_words("ab cd ef gh", 5, 1), ["ab c…"]);
-        assert_eq!(wrap_words("a-long-word b", 5, 2), ["a-lo…", "b"]);
+        assert_eq!(wrap_words("a-long-word b", 5, 3), ["a-lon", "g-wor", "d b"]);
         assert_eq!(wrap_words("", 5, 2), [""]);
     }
 

@@ -97,13 +97,14 @@ fn waits_for_person(board: &Board) -> Option<String> {
     }
     let stuck = board.count_in(Status::Failed) + board.count_in(Status::Blocked);
     if header.has_unresolved_failures && stuck > 0 && header.status != BatchStatus::Cancelled {
-        reasons.push(format!("{} failed or blocked (n t)", count(stuck, "chunk")));
+        let keys = if header.status.is_over() { "n t x" } else { "n t" };
+        reasons.push(format!("{} failed or blocked ({keys})", count(stuck, "chunk")));
     }
     if header.has_unresolved_failures
         && stuck == 0
         && matches!(header.status, BatchStatus::Done | BatchStatus::Failed)
     {
-        reasons.push(format!("{} failed (T tries again)", count(header.counts.failed, "item")));
+        reasons.push(format!("{} failed (T tries again, x accepts)", count(header.counts.failed, "item")));
     }
     (!reasons.is_empty()).then(|| format!("waits for you: {}", reasons.join("; ")))
 }

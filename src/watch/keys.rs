@@ -32,6 +32,7 @@ pub(super) enum Key {
     Cancel,
     Retry,
     RetryAll,
+    Accept,
     Next,
     OnlyOpen,
     Follow,
@@ -93,11 +94,13 @@ fn command(code: KeyCode) -> Option<Key> {
         KeyCode::Char('c') => Key::Cancel,
         KeyCode::Char('t') => Key::Retry,
         KeyCode::Char('T') => Key::RetryAll,
+        KeyCode::Char('x') => Key::Accept,
         KeyCode::Char('n') => Key::Next,
         KeyCode::Char('f') => Key::OnlyOpen,
         KeyCode::Char('w') => Key::Follow,
         KeyCode::Char('?' | 'h') => Key::Help,
-        KeyCode::Esc | KeyCode::Backspace | KeyCode::Left | KeyCode::Char('q') => Key::Back,
+        KeyCode::Esc | KeyCode::Backspace | KeyCode::Left => Key::Back,
+        KeyCode::Char('q') => Key::Quit,
         _ => return None,
     })
 }
@@ -115,10 +118,12 @@ pub(super) const HELP: &[(&str, &str)] = &[
     ("r", "reject the chunk for good (asks for the reason)"),
     ("d", "have the chunk redone (asks for the reason)"),
     ("t  T", "retry what failed in the chunk, or in all chunks"),
-    ("p", "pause the batch, or resume it"),
+    ("x", "accept what failed in a batch that has ended (asks first)"),
+    ("p", "pause the batch, or resume it (asks first)"),
     ("c", "cancel the batch (asks first)"),
     ("?", "show this help"),
-    ("q  Esc", "go back; on the first screen, quit"),
+    ("Esc  Backspace", "go back, from a batch to the list of batches"),
+    ("q  Ctrl-C", "quit"),
 ];
 
 #[cfg(test)]
@@ -137,6 +142,9 @@ mod tests {
         check(KeyCode::Char('y'), KeyMode::Confirm, Some(Key::Yes));
         check(KeyCode::Enter, KeyMode::Confirm, Some(Key::No));
         check(KeyCode::Esc, KeyMode::Text, Some(Key::No));
+        check(KeyCode::Char('q'), KeyMode::Command, Some(Key::Quit));
+        check(KeyCode::Char('q'), KeyMode::Text, Some(Key::Letter('q')));
+        check(KeyCode::Char('q'), KeyMode::Confirm, Some(Key::No));
         check(KeyCode::F(5), KeyMode::Command, None);
         let interrupt = KeyEvent::new(KeyCode::Char('c'), KeyModifiers::CONTROL);
         for mode in [KeyMode::Command, KeyMode::Text, KeyMode::Confirm] {

@@ -7,7 +7,9 @@
 mod app;
 mod batch_command;
 mod batch_list;
+mod batches_view;
 mod board;
+mod bottom;
 mod canvas;
 mod chunk_list;
 mod format;

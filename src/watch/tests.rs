@@ -314,6 +314,13 @@ fn without_colours_the_words_are_the_same() {
 }
 
 #[test]
+fn the_list_is_reached_from_a_batch_that_was_named() {
+    let mut app = app(in_progress());
+    assert_eq!(app.press(Key::Back), None);
+    assert!(matches!(app.views.as_slice(), [View::Batches]));
+}
+
+#[test]
 fn ten_thousand_chunks_are_drawn_around_the_selected_one() {
     let chunks: Vec<_> = (1..=10_000).map(|number| chunk(number, Status::Active, 0, 0)).collect();
     let mut app = app(Update {
@@ -389,11 +396,48 @@ fn a_batch_is_cancelled_only_after_yes() {
 }
 
 #[test]
-fn the_pause_key_resumes_a_paused_batch() {
+fn the_pause_key_asks_and_resumes_a_paused_batch() {
     let mut app = app(in_progress());
-    assert_eq!(app.press(Key::Pause), Some(Action::Run(BatchCommand::Control("pause"))));
-    app.board.as_mut().unwrap().header.status = BatchStatus::Paused;
-    assert_eq!(app.press(Key::Pause), Some(Action::Run(BatchCommand::Control("resume"))));
+    for (status, action) in [(BatchStatus::Running, "pause"), (BatchStatus::Paused, "resume")] {
+        app.board.as_mut().unwrap().header.status = status;
+        assert_eq!((app.press(Key::Pause), app.press(Key::No)), (None, None));
+        assert_eq!(app.press(Key::Pause), None);
+        assert_eq!(app.press(Key::Yes), Some(Action::Run(BatchCommand::Control(action))));
+    }
+}
+
+#[test]
+fn a_batch_that_has_ended_is_not_asked_about() {
+    let mut app = app(after_failure());
+    for key in [Key::Pause, Key::Cancel] {
+        assert_eq!(app.press(key), None);
+        assert!(app.dialog.is_none());
+        let shown = screen_text(&mut app, 80, 24);
+        assert!(shown.contains("has ended and is failed"), "{shown}");
+    }
+}
+
+#[test]
+fn failures_are_accepted_after_yes_once_the_batch_has_ended() {
+    let mut app = app(after_failure());
+    assert!(screen_text(&mut app, 80, 24).contains("t retry chunk  T retry all  x accept"));
+    assert_eq!(app.press(Key::Accept), None);
+    assert!(screen_text(&mut app, 80, 24).contains("Accept the failures (7 failed items)?"));
+    assert_eq!(app.press(Key::Yes), Some(Action::Run(BatchCommand::AcceptFailures)));
+    app.board.as_mut().unwrap().header.status = BatchStatus::Running;
+    assert_eq!((app.press(Key::Accept), app.dialog.is_none()), (None, true));
+    assert!(!screen_text(&mut app, 80, 24).contains("x accept"));
+}
+
+#[test]
+fn a_long_message_is_wrapped_above_the_keys() {
+    let mut app = app(in_progress());
+    let long = "Chunk k3m9p0q1r2s3.01 is done and does not wait for a review; tasktally get-batch k3m9p0q1r2s3 --view review shows the chunks that wait";
+    app.show_result(Ok(long.to_owned()));
+    let shown = screen_text(&mut app, 80, 24);
+    assert!(shown.contains("shows the chunks that wait") && shown.contains("q quit"), "{shown}");
+    let words: Vec<&str> = shown.split(['"', ' ', '\n']).filter(|word| !word.is_empty()).collect();
+    assert!(words.join(" ").contains(long), "{shown}");
 }
 
 #[test]
@@ -417,5 +461,7 @@ fn back_closes_the_views_in_reverse_order() {
     assert!(matches!(app.views.as_slice(), [View::Batches, View::Batch, View::Log(_)]));
     assert_eq!((app.press(Key::Back), app.press(Key::Back)), (None, None));
     assert!(app.board.is_none());
-    assert_eq!(app.press(Key::Back), Some(Action::Quit));
+    assert_eq!(app.press(Key::Back), None);
+    assert!(matches!(app.views.as_slice(), [View::Batches]));
+    assert_eq!(app.press(Key::Quit), Some(Action::Quit));
 }

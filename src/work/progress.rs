@@ -11,7 +11,9 @@ use serde_json::{Value, json};
 
 use crate::error::Error;
 use crate::model::status::Outcome;
-use crate::terminal::{bar_style, cut, is_dumb_terminal, terminal_columns, with_commands};
+use crate::terminal::{
+    EchoOff, bar_style, cut, is_dumb_terminal, restore_echo, terminal_columns, with_commands,
+};
 
 /// The most columns of a chunk's title before its bar, and the least.
 const TITLE_COLUMNS: (usize, usize) = (28, 6);
@@ -55,6 +57,8 @@ pub(super) struct RunProgress {
     failed: AtomicU64,
     /// How tasktally is called for this store.
     program: String,
+    /// Restores the terminal's echo at every end of the run.
+    _echo: Option<EchoOff>,
 }
 
 /// A bar that starts at a position. Its rate and remaining time count only what is done from now on.
@@ -104,6 +108,7 @@ impl RunProgress {
             title,
             failed: AtomicU64::new(0),
             program: "tasktally".to_owned(),
+            _echo: (mode == ProgressMode::Bars).then(EchoOff::new),
         }
     }
 
@@ -208,6 +213,14 @@ impl RunProgress {
         }
     }
 
+    /// The run was asked to stop, and waits for its workers.
+    pub(super) fn stopping(&self) {
+        // The readers of JSON see the end of the run.
+        if matches!(self.mode, ProgressMode::Bars | ProgressMode::Lines) {
+            self.note("Stopping: waiting for the items in work. A second Ctrl-C or TERM ends them at once");
+        }
+    }
+
     /// An error, with the commands that a person types.
     pub(super) fn note_error(&self, error: &Error) {
         self.note(&with_commands(&error.to_string(), &self.program));
@@ -221,6 +234,7 @@ impl RunProgress {
         }
         self.total_bar.finish_and_clear();
         self.bars.clear().ok();
+        restore_echo();
     }
 }
 

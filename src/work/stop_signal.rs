@@ -3,10 +3,11 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use crate::error::{Error, Result};
+use crate::terminal::restore_echo;
 
 /// How often a stop was requested.
 #[derive(Debug, Clone, Default)]
@@ -15,7 +16,7 @@ pub struct StopSignal {
 }
 
 impl StopSignal {
-    /// Starts to count Ctrl-C and TERM, and HUP unless it is ignored, as under `nohup`.
+    /// Starts to count Ctrl-C and TERM (QUIT ends the process at once), and HUP unless it is ignored, as under `nohup`.
     ///
     /// # Errors
     /// The signal handlers cannot be installed.
@@ -23,7 +24,7 @@ impl StopSignal {
         let cannot = |error| Error::internal("signal handlers cannot be installed", error);
         let stop = StopSignal::default();
         let requests = stop.requests.clone();
-        let mut signals = Signals::new([SIGINT, SIGTERM]).map_err(cannot)?;
+        let mut signals = Signals::new([SIGINT, SIGTERM, SIGQUIT]).map_err(cannot)?;
         if !is_hangup_ignored() {
             signals.add_signal(SIGHUP).map_err(cannot)?;
         }
@@ -32,7 +33,11 @@ impl StopSignal {
             .name("signals".into())
             .spawn(move || {
                 for signal in signals.forever() {
-                    if signal == SIGHUP {
+                    if signal == SIGQUIT {
+                        // Ends the process at once, which must not leave the terminal without echo.
+                        restore_echo();
+                        signal_hook::low_level::emulate_default_handler(SIGQUIT).ok();
+                    } else if signal == SIGHUP {
                         // The kernel and the shell may both send one when a terminal is closed.
                         requests.fetch_max(1, Ordering::SeqCst);
                     } else {

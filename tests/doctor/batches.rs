@@ -63,6 +63,21 @@ fn a_batch_without_a_runner_is_reported_and_started_again() {
 }
 
 #[test]
+fn failures_that_nobody_retried_or_accepted_are_reported() {
+    let store = Store::new();
+    store.write("items.jsonl", "{\"key\": \"a\"}\n{\"key\": \"b\"}\n");
+    let script = "test $TASKTALLY_ITEM = a";
+    store.tasktally(["run", "--items", "items.jsonl", "--", "sh", "-c", script]).code(1);
+    let listed = store.tasktally(["get-batch", "--json"]).success().json();
+    let id = listed["batches"][0]["id"].as_str().unwrap();
+    let words = [id, "ended with failures that nobody retried or accepted", "1 of 2 items failed"];
+    let command = assert_finding(&store, "batches", "warning", &words).unwrap();
+    assert!(run(&store, &command).contains("1 of 2 items"), "{command}");
+    store.tasktally(["review-batch", id, "approve"]).success();
+    assert_ok(&store, "batches");
+}
+
+#[test]
 fn a_batch_whose_profile_is_gone_is_reported_with_the_profile() {
     let (store, id) = with_a_killed_runner();
     std::fs::write(store.config(), "").unwrap();
@@ -242,5 +257,11 @@ fn a_paused_profile_is_reported_with_the_reason() {
         let status = read_batch(&mut server, &id).text("/batch/status");
         matches!(status.as_str(), "done" | "failed").then_some(())
     });
+    // The items that failed before the pause are still to be looked at.
+    let status = read_batch(&mut server, &id);
+    if status["batch"]["outcomes"]["failed"].as_u64() > Some(0) {
+        assert_finding(&store, "batches", "warning", &["ended with failures"]);
+        store.tasktally(["review-batch", &id, "approve"]).success();
+    }
     assert_ok(&store, "batches");
 }

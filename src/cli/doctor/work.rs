@@ -6,10 +6,11 @@ use super::finding::{Finding, or_ok};
 use crate::config::Config;
 use crate::error::Result;
 use crate::model::batch::BatchStatus;
+use crate::model::failures::Failures;
 use crate::model::id::TaskId;
 use crate::model::status::Status;
 use crate::model::text::excerpt;
-use crate::ops::{BatchState, Session, batch_state, profile_pause};
+use crate::ops::{BatchState, Session, batch_state, failures_of, find_batch, profile_pause};
 use crate::store::{RunnerRecord, TaskFilter};
 use crate::work::leftovers::has_live_runner;
 
@@ -69,8 +70,28 @@ pub(super) fn check_batches(context: &DoctorContext) -> Result<Vec<Finding>> {
         };
         findings.extend(batch.check(context, session, config.as_ref())?);
     }
+    findings.extend(failed_batches(context, session)?);
     let newest = if open.len() == CHECKED_BATCHES { "the newest " } else { "" };
     Ok(or_ok(limited(findings), format!("{newest}{} open, none needs you", open.len())))
+}
+
+/// The batches that ended with failures which nobody has retried or accepted.
+fn failed_batches(context: &DoctorContext, session: &Session) -> Result<Vec<Finding>> {
+    let failed: Vec<(TaskId, Failures)> = session.read(|tx| {
+        let tasks = tx.failed_batches(None, MAX_FINDINGS + 1)?.into_iter();
+        let batches = tasks.map(|task| {
+            let (task, batch) = find_batch(tx, &task.id)?;
+            let failures = failures_of(tx, &task, &batch)?;
+            Ok((task.id, failures))
+        });
+        batches.collect()
+    })?;
+    let finding = |(id, failures): (TaskId, Failures)| {
+        let summary = failures.summary();
+        let message = format!("batch {id} ended with failures that nobody retried or accepted: {summary}");
+        Finding::warning(message).with_fix(context.command(&format!("get-batch {id} --view failures")))
+    };
+    Ok(failed.into_iter().map(finding).collect())
 }
 
 /// A batch that has not ended.

@@ -41,7 +41,7 @@ fn time_groups_sort_by_time_and_read_like_a_calendar() {
 #[test]
 fn an_item_without_a_readable_time_is_refused() {
     refused("month:date", json!({"when": "2025-11-03"}), "the item has no field 'date'");
-    refused("month:date", json!({"date": null}), "the item has no field 'date'");
+    refused("month:date", json!({"date": null}), "the field 'date', by which the batch is split, is empty");
     refused("month:date", json!({"date": "soon"}), "field 'date': 'soon' is not a time");
     refused("month:date", json!({"date": "x".repeat(999)}), "…' is not a time");
     refused("month:date", json!({"date": "3025-11-03"}), "out of range; allowed: 0001-01-01 to 2999-12-31");
@@ -51,7 +51,7 @@ fn an_item_without_a_readable_time_is_refused() {
 fn items_without_a_date_have_a_group_of_their_own_on_request() {
     for undated in [json!({}), json!({"date": null}), json!({"date": ""}), json!({"date": " "})] {
         check("month+undated:date", undated.clone(), "~", "Undated");
-        refused("month:date", undated, "\"undated\": true");
+        refused("month:date", undated, "split=\"month+undated:date\" puts");
     }
     check("month+undated:date", json!({"date": "2025-11-03"}), "2025-11", "Nov 2025");
     refused("month+undated:date", json!({"date": "soon"}), "'soon' is not a time");

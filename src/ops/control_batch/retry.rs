@@ -128,7 +128,8 @@ fn retry_chunk(
     }
     tx.set_attempts(chunk, 0)?;
     change_state(tx, task, &Task { status: Status::Active, assignee: None, ..task.clone() })?;
-    let text = format!("Opened again by '{author}' with {opened} failed items: {reason}.");
+    let items = counted(opened, "failed item");
+    let text = format!("Opened again by '{author}' with {items}: {reason}.");
     tx.append_receipt(task, &NewReceipt { author, text: &text, ..NewReceipt::default() })?;
     Ok(ChunkRetry::Opened(opened))
 }

@@ -13,7 +13,7 @@ use self::store::Contents;
 use super::conflicts::detect::{DetectionRule, TouchedResources};
 use super::conflicts::resolve::{CREATED, SharedCounts};
 use super::ingest::bad_items::OnBadItem;
-use super::ingest::chunk_plan::ChunkPlan;
+use super::ingest::chunk_plan::{ChunkPlan, ChunkSize};
 use super::ingest::collect::{Collected, Origin, inline_items_schema};
 use super::ingest::slices::{LARGE_BATCH, delete_leftovers_if_any};
 use super::ingest::task_query::Query;
@@ -190,6 +190,10 @@ pub struct CreateBatch {
     #[serde(skip)]
     #[arg(skip)]
     pub run: Option<RunRecord>,
+    /// How many chunks a split by size makes at least, as far as there are items. Only `tasktally run` sets it.
+    #[serde(skip)]
+    #[arg(skip)]
+    pub min_chunks: u64,
     /// The ended batch whose items that are not done are taken, and why. Only `control_batch` sets it.
     #[serde(skip)]
     #[arg(skip)]
@@ -321,6 +325,7 @@ impl CreateBatch {
             request_key: None,
             dry_run: false,
             run: None,
+            min_chunks: 1,
             rest_of: None,
         }
     }
@@ -370,8 +375,8 @@ impl CreateBatch {
                 excerpt(field)
             )));
         }
-        let max_chunk = self.max_chunk.get() as u64;
-        let mut plan = ChunkPlan::split(&self.split, &groups, max_chunk);
+        let size = ChunkSize { max: self.max_chunk.get() as u64, min_chunks: self.min_chunks };
+        let mut plan = ChunkPlan::split(&self.split, &groups, size);
         if self.on_conflict == OnConflict::Allow {
             return Ok((plan, None));
         }
@@ -380,8 +385,7 @@ impl CreateBatch {
         if let Some(resources) = &mut resources {
             if self.on_conflict == OnConflict::Merge {
                 let mut together = resources.group_items(None, &mut |_, _| Ok(()))?;
-                (plan, resources.chunk_of) =
-                    ChunkPlan::merged(&self.split, &groups, max_chunk, &mut together)?;
+                (plan, resources.chunk_of) = ChunkPlan::merged(&self.split, &groups, size, &mut together)?;
             } else {
                 resources.chunk_of = plan.chunk_of_each()?;
             }

@@ -1,23 +1,27 @@
 //! Items that cannot be stored: listed by their places, and refused or left out.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::bad_item_groups::{ListedItem, Place, as_lines, common_part, group};
 use super::batch_rest::BatchRest;
 use crate::error::{Error, Result};
-use crate::items::{BadItem, BadItemEffect};
+use crate::items::{BadItem, BadItemEffect, KeyCandidates};
 use crate::model::author::Author;
 use crate::model::field::visible_excerpt;
 use crate::model::id::TaskId;
 use crate::model::item_date::DateSpan;
 use crate::model::task::Task;
 use crate::model::text::{agreeing, counted};
+use crate::ops::conflicts::resolve::CREATED;
 use crate::store::{NewReceipt, StoreWrite};
 
-/// The most bad items that a reply lists.
+/// The most reasons, and entries that are no items, that a reply lists.
 const MAX_LISTED: usize = 20;
+/// The most places, or ranges of places, that a reply lists for one reason.
+const MAX_PLACES: usize = 10;
 /// The most bad items that the batch's receipt lists.
 pub(in crate::ops) const MAX_RECORDED: usize = 500;
 /// The most characters shown of one of them.
@@ -49,6 +53,9 @@ pub struct BadItems {
     pub count: u64,
     /// The first of them: place and reason.
     pub listed: Vec<String>,
+    /// How many have none of the listed reasons.
+    #[serde(skip)]
+    pub unlisted: u64,
     /// How many entries of a folder are no items, such as symbolic links.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub ignored: u64,
@@ -129,7 +136,13 @@ impl SourceReport {
 pub(in crate::ops) struct BadItemList {
     count: u64,
     /// The first ones, by their numbers among all items of the source, from 0.
-    first: BTreeMap<u64, String>,
+    first: BTreeMap<u64, ListedItem>,
+    /// How many items are bad for a reason, by its common part.
+    counts: HashMap<String, u64>,
+    /// The fields that every item without a key has.
+    candidates: KeyCandidates,
+    /// How many items have no key.
+    without_key: u64,
     /// Entries that were never meant as items.
     ignored: u64,
     ignored_first: Vec<String>,
@@ -154,18 +167,28 @@ impl BadItemList {
             }
             BadItemEffect::Bad => {}
         }
-        // Only the first ones are shown, and there may be millions.
+        if let Some(fields) = &bad.without_key {
+            self.without_key += 1;
+            self.candidates.add(fields);
+        }
+        let common = common_part(&bad.reason);
+        if let Some(count) = self.counts.get_mut(common) {
+            *count += 1;
+        } else if self.counts.len() < MAX_RECORDED {
+            // Only the first reasons are shown, and there may be millions.
+            self.counts.insert(common.to_owned(), 1);
+        }
         if self.lists(number) {
-            self.add_text(number, &bad.to_string());
+            self.list(number, Place::from(&bad.place), &bad.reason);
         } else {
             self.count += 1;
         }
     }
 
-    /// Adds one whose place is part of the text.
-    pub(in crate::ops) fn add_text(&mut self, number: u64, place_and_reason: &str) {
+    /// Adds one that is listed, with a reason of its own.
+    pub(in crate::ops) fn list(&mut self, number: u64, place: Place, reason: &str) {
         self.count += 1;
-        self.first.insert(number, visible_excerpt(place_and_reason, MAX_CHARS));
+        self.first.insert(number, ListedItem { place, reason: visible_excerpt(reason, MAX_CHARS) });
         if self.first.len() > MAX_RECORDED {
             self.first.pop_last();
         }
@@ -186,7 +209,7 @@ impl BadItemList {
         self.count += count;
     }
 
-    /// What is left out of `source`, which the request passed as `parameter`.
+    /// What is left out of `source`, which the request passed as `parameter`, if `read` items were read.
     ///
     /// # Errors
     /// `invalid_argument` with the list if `on_bad_item` is `reject`, or if the source could not be read to its
@@ -196,6 +219,7 @@ impl BadItemList {
         on_bad_item: OnBadItem,
         done: &str,
         (parameter, source): (&str, &str),
+        read: u64,
     ) -> Result<SourceReport> {
         if let (OnBadItem::Skip, Some(unread)) = (on_bad_item, &self.unread) {
             return Err(Error::invalid(format!(
@@ -203,45 +227,73 @@ impl BadItemList {
             )));
         }
         if self.count > 0 && on_bad_item == OnBadItem::Reject {
-            let listed: Vec<String> = self.first.into_values().take(MAX_LISTED).collect();
-            let more = self.count - listed.len() as u64;
-            let more = if more > 0 { format!("; and {more} more") } else { String::new() };
+            let (listed, unlisted) = self.describe(done, read);
+            let end = if listed.len() > 1 || unlisted > 0 { "\n" } else { ". " };
+            let or_skip =
+                if self.count == read { "" } else { ", or leave them out with on_bad_item=\"skip\"" };
             return Err(Error::invalid(format!(
-                "{parameter}: {} {} bad, so nothing was {done}: {}{more}. Fix them, or leave them out with on_bad_item=\"skip\"",
+                "{parameter}: {} {} bad, so nothing was {done}:{}{end}Fix {}{or_skip}",
                 counted(self.count, "item"),
                 agreeing(self.count, "is", "are"),
-                listed.join("; ")
+                as_lines(&listed, unlisted),
+                agreeing(self.count, "it", "them"),
             )));
         }
         if self.count == 0 && self.ignored == 0 {
             return Ok(SourceReport::default());
         }
         let receipt = Some(self.receipt(source));
+        let (listed, unlisted) = self.describe(done, read);
         let bad = BadItems {
             count: self.count,
-            listed: self.first.into_values().take(MAX_LISTED).collect(),
+            listed,
+            unlisted,
             ignored: self.ignored,
             ignored_listed: self.ignored_first.into_iter().take(MAX_LISTED).collect(),
         };
         Ok(SourceReport { bad: Some(bad), receipt, ..SourceReport::default() })
     }
 
+    /// The first reasons, each with its places, and how many items have other reasons.
+    fn describe(&self, done: &str, read: u64) -> (Vec<String>, u64) {
+        let groups = group(self.first.values(), &self.counts);
+        let shown = &groups[..groups.len().min(MAX_LISTED)];
+        let shown_items = shown.iter().map(|group| group.count).sum::<u64>();
+        let mut texts: Vec<String> =
+            shown.iter().map(|group| format!("{}: {}", group.places(MAX_PLACES), group.reason)).collect();
+        // Items with a key need no other one, and a batch that exists has its key.
+        if let (true, Some(proposal)) =
+            (self.without_key == read && done == CREATED, self.candidates.proposal())
+            && let Some(last) = texts.last_mut()
+        {
+            *last += &format!(". {proposal}");
+        }
+        (texts, self.count.saturating_sub(shown_items))
+    }
+
     /// The text that records what was left out of `source`, in the batch.
     fn receipt(&self, source: &str) -> String {
         let mut text = String::new();
-        let groups = [
-            (self.count, self.first.values().collect::<Vec<_>>(), "bad items (on_bad_item=\"skip\")"),
-            (self.ignored, self.ignored_first.iter().collect(), "entries that are no files"),
-        ];
-        for (count, listed, what) in groups.into_iter().filter(|(count, ..)| *count > 0) {
-            text += &format!("Left out of {}: {count} {what}", visible_excerpt(source, MAX_CHARS));
+        let bad = group(self.first.values(), &self.counts).into_iter();
+        let bad = bad.map(|group| (group.count, format!("{}: {}", group.places(usize::MAX), group.reason)));
+        let ignored = self.ignored_first.iter().map(|entry| (1, entry.clone()));
+        let bad_items = format!("{} (on_bad_item=\"skip\")", counted(self.count, "bad item"));
+        let no_files = format!(
+            "{} no {}",
+            agreeing(self.ignored, "1 entry that is", &format!("{} entries that are", self.ignored)),
+            agreeing(self.ignored, "file", "files")
+        );
+        let lists =
+            [(self.count, bad_items, bad.collect()), (self.ignored, no_files, ignored.collect::<Vec<_>>())];
+        for (count, what, lines) in lists.into_iter().filter(|(count, ..)| *count > 0) {
+            text += &format!("Left out of {}: {what}", visible_excerpt(source, MAX_CHARS));
             let mut shown = 0;
-            for line in listed {
+            for (items, line) in lines {
                 if text.len() + line.len() > MAX_RECEIPT {
                     break;
                 }
                 text += &format!("\n- {line}");
-                shown += 1;
+                shown += items;
             }
             if count > shown {
                 text += &format!("\n- and {} more", count - shown);

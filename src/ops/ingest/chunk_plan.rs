@@ -2,7 +2,7 @@
 
 use crate::error::{Code, Error, Result};
 use crate::model::merge::{DisjointSet, pack_chunks};
-use crate::model::split::{Split, chunk_title, part_sizes, size_label};
+use crate::model::split::{Split, chunk_title, equal_parts, part_sizes, size_label};
 
 /// A chunk that is not stored yet.
 #[derive(Debug)]
@@ -23,13 +23,41 @@ pub(in crate::ops) struct ChunkPlan {
     pub(in crate::ops) order: Option<Vec<u32>>,
 }
 
+/// How many items a chunk has.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::ops) struct ChunkSize {
+    /// The most items of a chunk.
+    pub(in crate::ops) max: u64,
+    /// How many chunks a split by size makes at least, as far as there are items for them.
+    pub(in crate::ops) min_chunks: u64,
+}
+
+impl ChunkSize {
+    /// The sizes of the chunks of a group, the fewest that are allowed.
+    fn parts(self, split: &Split, count: u64) -> Vec<u64> {
+        let fewest = count.div_ceil(self.max.max(1));
+        match split {
+            Split::Size => equal_parts(count, fewest.max(self.min_chunks.min(count))),
+            Split::Time { .. } | Split::Category { .. } => part_sizes(count, self.max),
+        }
+    }
+
+    /// The most items of a chunk, if there are so many in all.
+    fn max_of(self, split: &Split, total: u64) -> u64 {
+        match split {
+            Split::Size => self.max.min(total.div_ceil(self.min_chunks.max(1)).max(1)),
+            Split::Time { .. } | Split::Category { .. } => self.max,
+        }
+    }
+}
+
 impl ChunkPlan {
     /// Splits each group into the fewest chunks.
-    pub(in crate::ops) fn split(split: &Split, groups: &[(String, u64)], max_chunk: u64) -> Self {
+    pub(in crate::ops) fn split(split: &Split, groups: &[(String, u64)], size: ChunkSize) -> Self {
         let mut spans = Vec::new();
         for (label, count) in groups {
             let mut first = 1;
-            for items in part_sizes(*count, max_chunk) {
+            for items in size.parts(split, *count) {
                 let is_by_size = matches!(split, Split::Size);
                 let span = if is_by_size { size_label(first, first + items - 1) } else { label.clone() };
                 first += items;
@@ -43,11 +71,11 @@ impl ChunkPlan {
     pub(in crate::ops) fn merged(
         split: &Split,
         groups: &[(String, u64)],
-        max_chunk: u64,
+        size: ChunkSize,
         together: &mut DisjointSet,
     ) -> Result<(Self, Vec<u32>)> {
         let group_of = group_of_each(groups)?;
-        let (chunk_of, count) = pack_chunks(&group_of, together, max_chunk);
+        let (chunk_of, count) = pack_chunks(&group_of, together, size.max_of(split, group_of.len() as u64));
         let (starts, order) = sort_by_chunk(&chunk_of, count as usize);
         let members = |chunk: usize| &order[starts[chunk] as usize..starts[chunk + 1] as usize];
         let group_of_chunk = |chunk: usize| group_of[members(chunk)[0] as usize];

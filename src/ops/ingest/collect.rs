@@ -1,5 +1,6 @@
 //! Reads the items of a request from where they are into a temporary file, each in its group, and lists the bad ones.
 
+use super::bad_item_groups::{Place, as_lines};
 use super::bad_items::{BadItemList, MAX_RECORDED, OnBadItem, SourceReport};
 use super::batch_rest::BatchRest;
 use super::batch_size::BatchSize;
@@ -106,9 +107,9 @@ impl Origin<'_> {
                 }
             }
         }
-        let Collector { mut staging, mut bad, dates, size, .. } = collector;
+        let Collector { mut staging, mut bad, dates, size, read, .. } = collector;
         list_duplicates(&mut staging, &mut bad)?;
-        let report = bad.check(self.on_bad_item, self.done, (self.parameter(), self.name()))?;
+        let report = bad.check(self.on_bad_item, self.done, (self.parameter(), self.name()), read)?;
         check_space(session.folder(), size.bytes_on_disk(), "a batch of these items")?;
         Ok(Collected { report: report.complete(dates, rest, &session.author()), staging })
     }
@@ -152,10 +153,11 @@ impl Origin<'_> {
         Error::invalid(match report.bad.as_ref().filter(|bad| bad.count > 0) {
             None => format!("{place}: it holds no items{matching}{ignored}; a batch needs at least one"),
             Some(bad) if bad.count == 1 => {
-                format!("{place}: its only item{matching} is bad: {}", bad.listed.join("; "))
+                format!("{place}: its only item{matching} is bad:{}", as_lines(&bad.listed, 0))
             }
             Some(bad) => {
-                format!("{place}: all {} items{matching} are bad: {}", bad.count, bad.listed.join("; "))
+                let listed = as_lines(&bad.listed, bad.unlisted);
+                format!("{place}: all {} items{matching} are bad:{listed}", bad.count)
             }
         })
     }
@@ -176,11 +178,11 @@ fn list_duplicates(staging: &mut Staging, bad: &mut BadItemList) -> Result<()> {
     for (number, duplicate) in listed {
         let (key, place) = staging.key_and_place(duplicate.number)?;
         let (_, first) = staging.key_and_place(duplicate.first)?;
-        let text = format!(
-            "{place}: key '{}' is already used by {first}; every item needs a key of its own (key=… names another field)",
+        let reason = format!(
+            "key '{}' is already used by {first}; every item needs a key of its own (key=… names another field)",
             excerpt(&key)
         );
-        bad.add_text(number, &text);
+        bad.list(number, Place::Named(place), &reason);
     }
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! Items on their way into a batch: read and checked, grouped into chunks, inserted.
 
+mod bad_item_groups;
 pub(in crate::ops) mod bad_items;
 pub(in crate::ops) mod batch_rest;
 mod batch_size;

@@ -10,6 +10,8 @@ pub(super) struct BatchTotals {
     pub(super) total: u64,
     pub(super) processed: u64,
     pub(super) failed: u64,
+    /// The chunks that have not ended.
+    pub(super) open_chunks: u64,
     pub(super) status: BatchStatus,
     pub(super) pause_reason: Option<String>,
 }
@@ -28,6 +30,7 @@ impl BatchTotals {
                 total: batch.counts.total,
                 processed: batch.counts.processed(),
                 failed: batch.counts.failed,
+                open_chunks: batch.chunk_count.saturating_sub(batch.ended_chunks),
                 status: batch.status(task.status, tx.has_workable_chunk(task.row)?),
                 pause_reason: batch.pause_reason,
             })

@@ -39,3 +39,7 @@ Exit codes:
     };
 }
 pub(super) use command_help;
+
+/// The end of the short help.
+pub(super) const SEE_LONG_HELP: &str =
+    "--help says as well what CMD gets, what it gives, and what the exit codes mean";

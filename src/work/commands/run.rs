@@ -16,7 +16,7 @@ use crate::model::batch::BatchStatus;
 use crate::model::failure_streak::PauseAfterFailures;
 use crate::model::id::TaskId;
 use crate::model::limits::MaxParallel;
-use crate::model::text::LineText;
+use crate::model::text::{LineText, counted};
 use crate::ops::{
     BadItems, ClaimTask, Operation, Plan, Session, batch_max_parallel, batch_state, end_pause,
     release_runner_claims, set_batch_max_parallel,
@@ -80,7 +80,7 @@ pub fn run_until(
             if !options.new {
                 refuse_second_run(session, program, &run)?;
             }
-            let plan = create_batch_request(&options, run)?.run(session)?;
+            let plan = create_batch_request(&options, run)?.run(session).map_err(with_option_names)?;
             (TaskId::stored(plan.batch.id.clone().unwrap_or_default()), Some(plan))
         }
         Some(id) => (id.clone(), None),
@@ -89,7 +89,9 @@ pub fn run_until(
     // Held until this process ends in any way, so that no other process takes its claims for those of a killed run.
     let _run_lock = run_lock::acquire(session.folder(), &batch)?;
     let added = match (&options.resume, &options.items) {
-        (Some(_), Some(_)) => Some(add_items_request(&options, &batch).run(session)?),
+        (Some(_), Some(_)) => {
+            Some(add_items_request(&options, &batch).run(session).map_err(with_option_names)?)
+        }
         _ => None,
     };
     // The commands of a killed run may still be within their grace. They must not run beside the new ones.
@@ -103,7 +105,7 @@ pub fn run_until(
     }
     let before = BatchTotals::read(session, &batch)?;
     let progress = RunProgress::new(mode, before.total, before.processed).with_program(program);
-    report_start(&progress, mode, &batch, plan.as_ref(), &before);
+    report_start(&progress, mode, program, &batch, plan.as_ref(), &before);
     if let Some(added) = &added {
         let event =
             json!({ "event": "added", "batch": added.batch, "added": added.added, "known": added.known });
@@ -111,14 +113,9 @@ pub fn run_until(
         if mode != ProgressMode::Json {
             progress.note(&with_commands(&added.message, program));
         }
-        list_bad_items(&progress, mode, added.bad_items.as_ref());
+        list_bad_items(&progress, mode, program, added.bad_items.as_ref());
     }
-    progress.note(&format!(
-        "Batch {batch}: {} of {} items to do, {} workers",
-        before.total - before.processed,
-        before.total,
-        batch_max_parallel(session, &batch)?
-    ));
+    progress.note(&describe_work(&batch, &before, batch_max_parallel(session, &batch)?));
     let note = check_steps(&command.command, &command.steps, &batch_state(session, &batch)?.steps)?;
     note.iter().for_each(|note| progress.note(note));
     let session = &session.of_kind(AuthorKind::Runner);
@@ -166,6 +163,26 @@ pub fn run_until(
     Ok(RunEnd { batch, exit_code })
 }
 
+/// Names the source of the items as the option of `run`.
+fn with_option_names(mut error: Error) -> Error {
+    if let Some(rest) = error.message.strip_prefix("source: ") {
+        error.message = format!("items: {rest}");
+    }
+    error
+}
+
+/// Says how many items are to do, and how many workers can work on them: a chunk has one worker at a time.
+fn describe_work(batch: &TaskId, before: &BatchTotals, max_parallel: MaxParallel) -> String {
+    let workers = before.open_chunks.min(max_parallel.get() as u64);
+    format!(
+        "Batch {batch}: {} of {} to do in {}, {}",
+        before.total - before.processed,
+        counted(before.total, "item"),
+        counted(before.open_chunks, "chunk"),
+        counted(workers, "worker")
+    )
+}
+
 /// Refuses to work a batch that was cancelled.
 fn refuse_cancelled(session: &Session, batch: &TaskId) -> Result<()> {
     if BatchTotals::read(session, batch)?.status != BatchStatus::Cancelled {
@@ -206,6 +223,7 @@ fn report_open_items(
 fn report_start(
     progress: &RunProgress,
     mode: ProgressMode,
+    program: &str,
     batch: &TaskId,
     plan: Option<&Plan>,
     before: &BatchTotals,
@@ -226,7 +244,7 @@ fn report_start(
             print_line(warning);
         }
     }
-    list_bad_items(progress, mode, plan.bad_items.as_ref());
+    list_bad_items(progress, mode, program, plan.bad_items.as_ref());
 }
 
 fn with_bad_items(mut event: serde_json::Value, bad_items: Option<&BadItems>) -> serde_json::Value {
@@ -237,11 +255,12 @@ fn with_bad_items(mut event: serde_json::Value, bad_items: Option<&BadItems>) ->
 }
 
 /// Lists the bad items that were left out. Quiet mode prints their number, JSON mode has them in its event.
-fn list_bad_items(progress: &RunProgress, mode: ProgressMode, bad_items: Option<&BadItems>) {
+fn list_bad_items(progress: &RunProgress, mode: ProgressMode, program: &str, bad_items: Option<&BadItems>) {
     let Some(bad_items) = bad_items.filter(|_| mode != ProgressMode::Json) else { return };
-    for (count, listed, what) in [
-        (bad_items.count, &bad_items.listed, "Bad items left out"),
-        (bad_items.ignored, &bad_items.ignored_listed, "Entries of the folder left out"),
+    let ignored_unlisted = bad_items.ignored - bad_items.ignored_listed.len() as u64;
+    for (count, listed, unlisted, what) in [
+        (bad_items.count, &bad_items.listed, bad_items.unlisted, "Bad items left out"),
+        (bad_items.ignored, &bad_items.ignored_listed, ignored_unlisted, "Entries of the folder left out"),
     ] {
         if count == 0 {
             continue;
@@ -253,11 +272,10 @@ fn list_bad_items(progress: &RunProgress, mode: ProgressMode, bad_items: Option<
         }
         progress.note(&line);
         for item in listed {
-            progress.note(&format!("  {item}"));
+            progress.note(&format!("  {}", with_commands(item, program)));
         }
-        let more = count - listed.len() as u64;
-        if more > 0 {
-            progress.note(&format!("  and {more} more"));
+        if unlisted > 0 {
+            progress.note(&format!("  and {unlisted} more"));
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The options of `tasktally run`.
 
-use super::command_help::command_help;
+use super::command_help::{SEE_LONG_HELP, command_help};
 use super::command_options::CommandOptions;
 use crate::items::ItemSource;
 use crate::model::conflict::OnConflict;
@@ -13,7 +13,7 @@ use crate::ops::{LIST_SEPARATOR, OnBadItem};
 
 /// Create a batch from items and work it in this process.
 #[derive(Debug, clap::Args)]
-#[command(after_help = command_help!(
+#[command(after_help = SEE_LONG_HELP, after_long_help = command_help!(
     "  0  All items are done
   1  Items failed or are left, or the request was refused
   2  Bad usage, or CMD cannot be run
@@ -32,9 +32,9 @@ pub struct Run {
     /// What to do with bad items: reject (create nothing) or skip (leave them out and list them)
     #[arg(long, default_value = "reject", requires = "items")]
     pub(super) on_bad_item: OnBadItem,
-    /// The largest number of items in a chunk
-    #[arg(long, default_value = "50", conflicts_with = "resume")]
-    pub(super) max_chunk: MaxChunk,
+    /// The largest number of items in a chunk [default: 50, or fewer with --split size, so that each worker has a chunk]
+    #[arg(long, conflicts_with = "resume")]
+    pub(super) max_chunk: Option<MaxChunk>,
     /// The fields that list the resources (paths) of an item, separated by commas [default: files]
     #[arg(long, value_delimiter = LIST_SEPARATOR, conflicts_with = "resume")]
     pub(super) resources: Vec<LineText>,
@@ -58,7 +58,7 @@ pub struct Run {
     /// Continue this batch; items that have a receipt are left alone
     #[arg(long, value_name = "BATCH")]
     pub(super) resume: Option<TaskId>,
-    /// Create a new batch, although an unfinished one has the same items and command
+    /// Create a new batch, although one with the same items and command is not finished, or has ended with failures
     #[arg(long, conflicts_with = "resume")]
     pub(super) new: bool,
     /// Print only the summary

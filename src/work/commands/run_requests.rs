@@ -10,11 +10,11 @@ use crate::error::{Code, Error, Result};
 use crate::items::ItemSource;
 use crate::model::conflict::OnConflict;
 use crate::model::id::TaskId;
-use crate::model::limits::MaxParallel;
+use crate::model::limits::{MaxChunk, MaxParallel};
 use crate::model::run_record::{CommandLimits, RunRecord, StepCommand};
 use crate::model::step::{Step, Steps};
 use crate::model::text::{LineText, LongText, excerpt};
-use crate::ops::{AddItems, CreateBatch, Session, UnfinishedRun, find_unfinished_run};
+use crate::ops::{AddItems, CreateBatch, Session, UnfinishedRun, find_failed_run, find_unfinished_run};
 use crate::work::run_lock;
 
 /// Creates the batch of a new run.
@@ -29,16 +29,23 @@ pub(super) fn create_batch_request(options: &Run, run: RunRecord) -> Result<Crea
         path => path,
     });
     let title = options.title.clone().or_else(|| excerpt(&format!("Run over {name}")).parse().ok());
-    let on_conflict = if options.resources.is_empty() { OnConflict::Allow } else { OnConflict::Reject };
+    let max_parallel = options.workers.unwrap_or(MaxParallel::of(8));
+    let default = if options.resources.is_empty() { OnConflict::Allow } else { OnConflict::Reject };
+    let on_conflict = options.on_conflict.unwrap_or(default);
+    // A chunk has one worker at a time: with fewer chunks than workers, some of these would have nothing to do. More chunks
+    // than the limit demands would be refused if they share resources.
+    let is_decided = options.max_chunk.is_some() || on_conflict == OnConflict::Reject;
+    let min_chunks = if is_decided { 1 } else { max_parallel.get() as u64 };
     Ok(CreateBatch {
         source,
         key: options.key.clone(),
         on_bad_item: options.on_bad_item,
         split: options.split.clone(),
-        max_chunk: options.max_chunk,
+        max_chunk: options.max_chunk.unwrap_or(MaxChunk::of(50)),
+        min_chunks,
         resources: options.resources.clone(),
-        on_conflict: options.on_conflict.unwrap_or(on_conflict),
-        max_parallel: options.workers.unwrap_or(MaxParallel::of(8)),
+        on_conflict,
+        max_parallel,
         project: options.project.clone(),
         steps,
         run: Some(run),
@@ -156,14 +163,14 @@ fn recorded_source(source: &ItemSource, folder: &Path) -> Option<String> {
     serde_json::to_string(&source).ok()
 }
 
-/// Refuses a new run if an earlier one with the same command and the same items is not finished: it would process
-/// finished items again.
+/// Refuses a new run if an earlier one with the same command and the same items is not finished, or has failures that
+/// nobody has retried or accepted: it would process finished items again.
 ///
 /// # Errors
-/// `conflict` with the command that continues the earlier run.
+/// `conflict` with the command that continues the earlier run, or retries what failed in it.
 pub(super) fn refuse_second_run(session: &Session, program: &str, run: &RunRecord) -> Result<()> {
     let Some(UnfinishedRun { batch, total, processed }) = find_unfinished_run(session, run)? else {
-        return Ok(());
+        return refuse_after_failures(session, program, run);
     };
     let next = if run_lock::is_held(session.folder(), &batch)? {
         format!("Another process works on it now. To watch it: {program} watch {batch}")
@@ -174,6 +181,18 @@ pub(super) fn refuse_second_run(session: &Session, program: &str, run: &RunRecor
         Code::Conflict,
         format!(
             "batch {batch} has the same items and command and is not finished: {processed} of {total} items are processed. To start over with a new batch, add --new. {next}"
+        ),
+    ))
+}
+
+/// Refuses a new run if what failed in an earlier one can be retried.
+fn refuse_after_failures(session: &Session, program: &str, run: &RunRecord) -> Result<()> {
+    let Some((batch, failures)) = find_failed_run(session, run)? else { return Ok(()) };
+    Err(Error::new(
+        Code::Conflict,
+        format!(
+            "batch {batch} has the same items and command and has ended: {}. To try only these again: {program} control-batch {batch} retry, then {program} run --resume {batch}. To leave them as they are: {program} review-batch {batch} approve. To work all items again in a new batch, add --new",
+            failures.summary()
         ),
     ))
 }

@@ -9,6 +9,7 @@ use super::summary_table::summary_table;
 use crate::error::{Error, Result};
 use crate::model::batch::Batch;
 use crate::model::id::TaskId;
+use crate::model::text::counted;
 use crate::ops::views::intermediate_state;
 use crate::ops::{GetBatch, Operation, Session, failures_of, find_batch};
 use crate::terminal::with_commands;
@@ -43,10 +44,8 @@ impl Summary<'_> {
             return Ok(());
         }
         let seconds = started_at.elapsed().as_secs_f64();
-        #[expect(clippy::cast_precision_loss, reason = "a count of items")]
-        let rate = processed as f64 / seconds.max(0.001);
         print_line(&summary_table(session, batch)?);
-        print_line(&format!("{processed} items in {seconds:.1} s, {rate:.0} per second"));
+        print_line(&format!("{} in {seconds:.1} s{}", counted(processed, "item"), rate(processed, seconds)));
         if store_is_temporary {
             return Ok(());
         }
@@ -54,6 +53,17 @@ impl Summary<'_> {
         print_line(&files(session, batch));
         print_line(&report_and_check(program, batch.as_str()));
         print_failures(session, program, batch, reply.next.as_deref())
+    }
+}
+
+/// How many items were processed per second; nothing for so few that the number says nothing.
+fn rate(processed: u64, seconds: f64) -> String {
+    #[expect(clippy::cast_precision_loss, reason = "a count of items")]
+    let rate = processed as f64 / seconds.max(0.001);
+    match processed {
+        0 | 1 => String::new(),
+        _ if rate < 1.0 => format!(", {:.0} per minute", rate * 60.0),
+        _ => format!(", {rate:.0} per second"),
     }
 }
 

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::batch_totals::BatchTotals;
 use super::command_check::current_folder;
-use super::command_help::command_help;
+use super::command_help::{SEE_LONG_HELP, command_help};
 use super::command_options::CommandOptions;
 use super::step_commands::{check_commands, check_steps};
 use super::summary::{Summary, print_line};
@@ -35,7 +35,7 @@ use crate::work::this_program::require_process_table;
 
 /// Work tasks and chunks that already exist.
 #[derive(Debug, clap::Args)]
-#[command(after_help = command_help!(
+#[command(after_help = SEE_LONG_HELP, after_long_help = command_help!(
     "  0  Everything that was claimed is done
   1  Items or tasks failed
   2  Bad usage, or CMD or the profile cannot be used
