@@ -5,6 +5,8 @@ use std::io::{self, ErrorKind};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
 
+use tempfile::TempDir;
+
 /// The mode of a folder: its owner may list, enter and change it.
 const FOLDER: u32 = 0o700;
 /// The mode of a file: its owner may read and write it.
@@ -27,6 +29,15 @@ pub(crate) fn create_private_folders(folder: &Path) -> io::Result<()> {
         Err(error) if error.kind() == ErrorKind::AlreadyExists && folder.is_dir() => Ok(()),
         Err(error) => Err(error),
     }
+}
+
+/// Creates a folder with mode 0700 and a name that nobody else uses. It is deleted with the value.
+///
+/// # Errors
+/// If it cannot be created.
+pub(crate) fn temporary_private_folder(prefix: &str, parent: &Path) -> io::Result<TempDir> {
+    // Without the mode it has that of the umask, with which others may be able to read, or even to write.
+    tempfile::Builder::new().prefix(prefix).permissions(Permissions::from_mode(FOLDER)).tempdir_in(parent)
 }
 
 /// Opens a file with these options. One that is created, or that belongs to this user, has mode 0600 afterwards.

@@ -14,6 +14,7 @@ mod programs;
 mod repository;
 mod resources;
 mod sandbox;
+mod sandbox_links;
 mod scopes;
 mod store_file;
 mod texts;

@@ -10,10 +10,12 @@ mod private_tmp;
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::process::CommandExt as _;
+use std::path::Path;
 use std::process::Command;
 
 use crate::config::Sandbox;
 use crate::error::{Error, Result};
+use crate::link_free::first_link;
 
 pub(super) use private_tmp::PrivateTmp;
 
@@ -36,6 +38,24 @@ pub(super) fn check_supported(network: bool) -> Result<()> {
 #[cfg(not(target_os = "linux"))]
 pub(super) fn check_supported(_network: bool) -> Result<()> {
     Err(Error::invalid("it needs Linux with Landlock, and this system is another one; remove the setting"))
+}
+
+/// Checks the paths of a sandbox that exist already.
+///
+/// # Errors
+/// `invalid_argument` with the first path that leads through a link.
+pub(super) fn check_paths(sandbox: &Sandbox) -> Result<()> {
+    let paths = sandbox.write.iter().chain(sandbox.read.iter().flatten());
+    paths.filter_map(|path| link_refusal(path)).next().map_or(Ok(()), |why| Err(Error::invalid(why)))
+}
+
+/// Why a path that leads through a link cannot be used; `None` if it does not.
+fn link_refusal(path: &Path) -> Option<String> {
+    let link = first_link(path)?;
+    let (path, link) = (path.display(), link.display());
+    Some(format!(
+        "{path} leads through the link {link}, which a worker could have made; if the link is yours, write the path that it leads to, else remove it and check what the workers before did"
+    ))
 }
 
 /// The arguments with which this program starts a command in a sandbox. The error says why there are none.
