@@ -54,15 +54,6 @@ pub(crate) fn open_private_file(options: &mut OpenOptions, path: &Path) -> io::R
     Ok(file)
 }
 
-/// Takes the rights of other users on a folder of this user's away.
-///
-/// # Errors
-/// If its mode cannot be read or set.
-pub(crate) fn make_folder_private(folder: &Path) -> io::Result<()> {
-    let metadata = folder.metadata()?;
-    if metadata.uid() == rustix::process::geteuid().as_raw() { restrict(folder, FOLDER) } else { Ok(()) }
-}
-
 fn restrict(path: &Path, mode: u32) -> io::Result<()> {
     if path.metadata()?.mode() & 0o777 == mode {
         return Ok(());
