@@ -9,6 +9,7 @@ mod support;
 mod authors;
 mod folders;
 mod hidden_text;
+mod inherited;
 mod items;
 mod programs;
 mod repository;

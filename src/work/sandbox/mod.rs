@@ -16,6 +16,7 @@ use std::process::Command;
 use crate::config::Sandbox;
 use crate::error::{Error, Result};
 use crate::link_free::first_link;
+use crate::work::inherited_descriptors::close_inherited_descriptors;
 
 pub(super) use private_tmp::PrivateTmp;
 
@@ -86,9 +87,12 @@ fn try_run(sandbox: &str, command: &[OsString]) -> Result<std::convert::Infallib
     let Some((program, arguments)) = command.split_first() else {
         return Err(Error::invalid("the command is empty"));
     };
-    restrict(&sandbox, program).map_err(|why| {
-        Error::invalid(format!("the sandbox cannot be enforced, so the worker was not started: {why}"))
-    })?;
+    close_inherited_descriptors()
+        .map_err(|error| format!("inherited file descriptors cannot be listed: {error}"))
+        .and_then(|()| restrict(&sandbox, program))
+        .map_err(|why| {
+            Error::invalid(format!("the sandbox cannot be enforced, so the worker was not started: {why}"))
+        })?;
     let error = Command::new(program).args(arguments).exec();
     Err(Error::invalid(format!("'{}' cannot be started in its sandbox: {error}", program.display())))
 }
