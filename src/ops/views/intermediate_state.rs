@@ -12,8 +12,8 @@ use serde_json::{Value, json};
 use super::batch::categories;
 use crate::error::{Error, Result};
 use crate::model::author::name_with_kind;
-use crate::model::hidden::escape_hidden;
 use crate::model::id::TaskId;
+use crate::model::markdown::Markdown;
 use crate::model::text::excerpt;
 use crate::ops::Session;
 use crate::private_folder::PrivateFolder;
@@ -70,15 +70,15 @@ fn try_write_chunk(session: &Session, chunk: &TaskId) -> Result<()> {
     Ok(())
 }
 
-/// A name as a column of a line: it cannot contain the separator of columns.
+/// A name as a column of a line: it cannot contain the separator of columns, or anything that Markdown reads.
 fn column(name: &str) -> String {
-    excerpt(name).replace('|', "\\|")
+    Markdown(&excerpt(name)).to_string()
 }
 
 fn read_chunk(tx: &dyn StoreRead, id: &TaskId) -> Result<Option<ChunkFiles>> {
     let task = tx.task(id)?;
     let Some(chunk) = tx.chunk(&task)? else { return Ok(None) };
-    let mut details = format!("# {}\n\n", excerpt(&task.title));
+    let mut details = format!("# {}\n\n", column(&task.title));
     for_each_item(tx, task.row, |item| {
         let key = column(&item.key);
         // Writing to a String cannot fail.
@@ -97,7 +97,7 @@ fn read_chunk(tx: &dyn StoreRead, id: &TaskId) -> Result<Option<ChunkFiles>> {
                     settled.outcome,
                     column(category),
                     column(&author),
-                    escape_hidden(&line)
+                    Markdown(&line)
                 )
             }
         };
