@@ -1,4 +1,4 @@
-//! What a worker in a sandbox gets from the processes around it: open files.
+//! What a worker in a sandbox gets from the processes around it: open files, and the rights of root.
 
 use std::path::Path;
 use std::process::Command;
@@ -6,8 +6,10 @@ use std::process::Command;
 use serde_json::json;
 
 use super::sandbox::{has_landlock, profile, run};
-use crate::support::background::wait_for_status;
+use crate::support::background::{start_batch, wait_for_status};
 use crate::support::cli::Run;
+use crate::support::server::Server;
+use crate::support::skip::skip;
 use crate::support::store::Store;
 
 /// A shell script that runs this program with a file open for reading as descriptor 8, and one for appending as 9.
@@ -63,6 +65,35 @@ fn the_test_of_a_profile_passes_no_open_file_to_a_worker_in_a_sandbox() {
     let ran = Run::new(with_open_files(&store, &key, &log, test), [""; 0]).success();
     assert!(ran.output().contains("settled an item"), "{}", ran.output());
     assert_eq!(std::fs::read_to_string(&log).unwrap(), "", "a worker wrote to the log");
+}
+
+/// The operator is root. The worker reads the environment of the runner, which has a token that the profile does not pass on,
+/// and creates the device of the disk in its own folder.
+#[test]
+fn a_worker_of_root_in_a_sandbox_has_no_rights_over_the_system() {
+    if !has_landlock() {
+        return;
+    }
+    if !rustix::process::geteuid().is_root() {
+        return skip("only a worker of root has rights over the system");
+    }
+    let script = "p=$PPID; while [ \"$p\" -gt 1 ]; do cat /proc/$p/environ; p=$(cut -d' ' -f4 /proc/$p/stat); done 2>/dev/null
+         mknod disk b 254 0 2>/dev/null && echo DEVICE; mount -t tmpfs none . 2>/dev/null && echo MOUNT
+         echo x > mine && chown 1 mine && chmod 600 mine && cat mine && grep CapEff /proc/self/status";
+    let store = Store::new().with_config(&profile("{ read = [] }", script));
+    let mut command = store.command();
+    command.arg("serve").env("SECRET_TOKEN", "RUNNER_SECRET");
+    let mut server = Server::spawn(command);
+    server.start_reading();
+    server.initialize("2025-11-25");
+    let batch = start_batch(&mut server, 1, 1, "w");
+    wait_for_status(&mut server, &batch, "done");
+    let receipts = server.call("get_batch", json!({"id": batch, "view": "receipts"})).ok();
+    let printed = receipts.text("/receipts/1/text");
+    assert!(printed.contains("x CapEff:"), "root keeps its rights over files: {printed}");
+    for right in ["RUNNER_SECRET", "DEVICE", "MOUNT"] {
+        assert!(!printed.contains(right), "{printed}");
+    }
 }
 
 /// Another user of the machine lists the folder for temporary files of a worker.

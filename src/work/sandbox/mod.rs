@@ -5,6 +5,8 @@
 //! program without unsafe code.
 
 #[cfg(target_os = "linux")]
+mod capabilities;
+#[cfg(target_os = "linux")]
 mod landlock_rules;
 mod private_tmp;
 
@@ -99,7 +101,8 @@ fn try_run(sandbox: &str, command: &[OsString]) -> Result<std::convert::Infallib
 
 #[cfg(target_os = "linux")]
 fn restrict(sandbox: &Sandbox, program: &OsStr) -> Result<(), String> {
-    landlock_rules::restrict(sandbox, program)
+    landlock_rules::restrict(sandbox, program)?;
+    capabilities::drop_system_rights()
 }
 
 #[cfg(not(target_os = "linux"))]
