@@ -11,6 +11,7 @@ mod folders;
 mod hidden_text;
 mod inherited;
 mod items;
+mod log_files;
 mod programs;
 mod repository;
 mod resources;
