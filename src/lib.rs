@@ -13,9 +13,10 @@
 //! - [`watch`]: the progress of a batch, on a screen or as lines
 //! - [`report`]: a report about a batch, as files
 //! - `terminal`: escaping, tables, progress bars and colours
-//! - [`clock`], [`error`], [`file_system`], `disk_space`, `external_sort`, `paths`, `private_files`, `proc_fs`: the time,
-//!   errors, kinds of file systems, free space, sorting on disk, paths as people write them, files for their owner alone,
-//!   and what Linux reports about processes
+//! - [`clock`], [`error`], [`file_system`], `disk_space`, `external_sort`, `link_free`, `paths`, `private_files`,
+//!   `private_folder`, `proc_fs`: the time, errors, kinds of file systems, free space, sorting on disk, paths without links,
+//!   paths as people write them, files for their owner alone, a folder where others may write, and what Linux reports about
+//!   processes
 //!
 //! `mcp`, `report`, `terminal`, `watch` and `work` depend on `ops`, `cli` on all of these; `ops` depends on `model`,
 //! `prompts`, `items` and `store`; `store` depends on `model`.
@@ -31,11 +32,13 @@ pub mod error;
 mod external_sort;
 pub mod file_system;
 pub mod items;
+mod link_free;
 pub mod logs;
 pub mod mcp;
 pub mod ops;
 mod paths;
 mod private_files;
+mod private_folder;
 #[cfg(target_os = "linux")]
 mod proc_fs;
 pub mod prompts;

@@ -10,6 +10,7 @@ use super::{
     backup, completions, config, connect, demo, doctor, export, heads, import, init, logs, man, manifest,
     prompt, report, serve, verify,
 };
+use crate::error::Error;
 use crate::{watch, work};
 
 /// The commands, in the order in which the help lists them.
@@ -44,6 +45,12 @@ pub(super) static ALL: &[Subcommand] = &[
         work::Work::augment_args,
         |call| {
             let options: work::Work = call.arguments()?;
+            if options.is_by_profile() {
+                // A profile says what its workers get. A command of the command line gets what the person passes on.
+                work::close_inherited_descriptors().map_err(|error| {
+                    Error::internal("the file descriptors of this process cannot be listed", error)
+                })?;
+            }
             if options.is_in_background() {
                 serve::log_to_stderr();
             }

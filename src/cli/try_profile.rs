@@ -13,6 +13,7 @@ use crate::model::id::TaskId;
 use crate::model::step::MAX_STEPS;
 use crate::model::text::LineText;
 use crate::ops::{self, Session};
+use crate::private_files::temporary_private_folder;
 use crate::store::sqlite::SqliteStore;
 use crate::work;
 
@@ -25,7 +26,7 @@ outcome done, category check, body \"- checked\". Then complete the chunk.";
 /// # Errors
 /// If the worker cannot be started, or does not settle its item.
 pub(super) fn try_profile(profile: &Profile) -> Result<String> {
-    let folder = tempfile::tempdir().map_err(|error| {
+    let folder = temporary_private_folder("tasktally-check-", &std::env::temp_dir()).map_err(|error| {
         Error::internal("the temporary store for the test of a profile cannot be made", error)
     })?;
     let path = folder.path().join("tasktally.db");

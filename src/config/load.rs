@@ -52,7 +52,9 @@ impl Config {
 
     /// Parses the file. `paths` are its path, the links to it and its real path; empty if the file does not exist.
     fn parse(location: ConfigLocation, text: &ConfigText, paths: &[PathBuf]) -> Result<Self> {
+        // Without links, because the paths of a sandbox must not contain any, and on some systems /home is one.
         let home = std::env::home_dir().filter(|home| home.is_absolute());
+        let home = home.map(|home| std::fs::canonicalize(&home).unwrap_or(home));
         let home = home.as_deref().and_then(Path::to_str);
         let document = text.parse()?;
         let mut top = TableReader::top(text, &document);

@@ -56,6 +56,8 @@ impl Profile {
                     Error::invalid(format!("the folder {} cannot be created", work.display()))
                         .caused_by(error)
                 })?;
+                // A link above it is the operator's.
+                let work = std::fs::canonicalize(&work).unwrap_or(work);
                 let folder = work.join(chunk);
                 self.create_inside(&folder, &[work]).map(WorkDir::Folder)
             }
@@ -112,6 +114,7 @@ impl Profile {
         if !is_inside(&real, roots) {
             return Err(self.outside_roots("cwd", path, &real, roots));
         }
+        self.check_without_links("cwd", &folder, &real)?;
         if !real.is_dir() {
             return Err(self.refusal(&format!("cwd: {} is not a folder", real.display())));
         }
@@ -127,11 +130,12 @@ impl Profile {
         let (existing, missing) = split_at_first_missing(path).map_err(|error| {
             self.refusal(&format!("cwd: the folder {} cannot be used", path.display())).caused_by(error)
         })?;
+        let real = missing.iter().fold(existing.clone(), |path, name| path.join(name));
         // A root exists, so missing folders are inside it only if the existing part is.
         if !is_inside(&existing, roots) {
-            let real = missing.iter().fold(existing, |path, name| path.join(name));
             return Err(self.outside_roots("cwd", path, &real, roots));
         }
+        self.check_without_links("cwd", path, &real)?;
         Ok((existing, missing))
     }
 
@@ -142,7 +146,20 @@ impl Profile {
         if !is_inside(&repository, &self.roots) {
             return Err(self.outside_roots("worktree", path, &repository, &self.roots));
         }
+        self.check_without_links("worktree", path, &repository)?;
         Ok(repository)
+    }
+
+    /// Checks that a path is its own real path, if the profile has a sandbox: a worker of another sandbox could have made the
+    /// link, and the sandbox of this one opens the folder.
+    fn check_without_links(&self, field: &str, path: &Path, real: &Path) -> Result<()> {
+        if self.sandbox.is_none() || path == real {
+            return Ok(());
+        }
+        let (path, real) = (path.display(), real.display());
+        Err(self.refusal(&format!(
+            "{field}: {path} leads through a link to {real}, which a worker could have made; if the link is yours, write {real}, else remove it"
+        )))
     }
 
     fn outside_roots(&self, field: &str, path: &Path, real: &Path, roots: &[PathBuf]) -> Error {

@@ -1,10 +1,11 @@
 //! Reads a log, as a whole or while it grows.
 
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Read, Result, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use super::log_files::{HEADER_BYTES, files_of, parse_header};
+use crate::private_files::open_plain_file;
 
 /// How much is read at once, in bytes.
 const READ_BYTES: usize = 64 * 1024;
@@ -95,7 +96,7 @@ impl LogReader {
 }
 
 fn open(path: &Path) -> Result<Option<File>> {
-    match File::open(path) {
+    match open_plain_file(OpenOptions::new().read(true), path) {
         Ok(file) => Ok(Some(file)),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),

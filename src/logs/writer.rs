@@ -5,6 +5,7 @@ use std::io::{Read, Result, Write};
 use std::path::{Path, PathBuf};
 
 use super::log_files::{HEADER_BYTES, files_of, format_header, parse_header};
+use crate::private_files::open_plain_file;
 
 /// Writes one stream of an attempt. A log has one writer at a time.
 #[derive(Debug)]
@@ -112,7 +113,7 @@ impl LogWriter {
 /// The position at which a tail file starts, and how many bytes of the stream it contains. `None` if the file does not
 /// exist or its header is incomplete.
 fn read_tail_extent(path: &Path) -> Result<Option<(u64, u64)>> {
-    let mut file = match File::open(path) {
+    let mut file = match open_plain_file(OpenOptions::new().read(true), path) {
         Ok(file) => file,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error),
@@ -128,11 +129,7 @@ fn read_tail_extent(path: &Path) -> Result<Option<(u64, u64)>> {
 }
 
 fn open_for_append(path: &Path) -> Result<File> {
-    let mut options = OpenOptions::new();
-    options.append(true).create(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path)
+    open_plain_file(OpenOptions::new().append(true).create(true), path)
 }
 
 fn create_private_folder(folder: &Path) -> Result<()> {

@@ -15,7 +15,7 @@ pub fn late_receipt_quota(task: &Task, per_claim: u64) -> u64 {
 #[must_use]
 pub fn not_kept(mut refusal: Error, task: &Task, kept: u64, per_claim: u64) -> Error {
     refusal.message += &format!(
-        " The receipt was not kept: task {} has {kept} late receipts, and at most {per_claim} are kept per claim (limits.max_late_receipts in the operator's configuration).",
+        " The receipt was not kept: task {} has {kept} late receipts, and at most {per_claim} are kept for each of its claims (limits.max_late_receipts in the operator's configuration).",
         task.id
     );
     refusal

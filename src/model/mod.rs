@@ -30,6 +30,7 @@ pub mod item_report;
 pub mod json_limits;
 pub mod late_receipts;
 pub mod limits;
+pub mod markdown;
 pub mod max_failures;
 pub mod merge;
 pub mod part_hasher;

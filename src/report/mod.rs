@@ -50,8 +50,10 @@ pub fn write(session: &Session, batch: &TaskId, out: Option<&Path>) -> Result<Re
     let id = batch.clone();
     // Before a folder is made: an unknown batch must not leave one.
     let title = session.read(move |tx| crate::ops::find_batch(tx, &id).map(|(task, _)| task.title))?;
-    let folder = out.map_or_else(|| intermediate_state::folder(session, batch), Path::to_owned);
-    let output = OutputFolder::open(folder)?;
+    let output = match out {
+        Some(named) => OutputFolder::open_named(named.to_owned())?,
+        None => OutputFolder::open_in_scratch(intermediate_state::folder(session, batch))?,
+    };
     let pages = output.create_page_folder()?;
     let page_folder = PageFolder {
         path: pages.path().to_owned(),

@@ -2,51 +2,65 @@
 
 use std::fs::File;
 use std::io::{self, Write as _};
-use std::path::{Path, PathBuf};
+use std::path::{Path, PathBuf, absolute};
 
 use tempfile::{NamedTempFile, TempDir};
 
 use super::formats::Formats;
 use crate::error::{Error, Result};
-use crate::private_files::{create_private_folders, make_folder_private};
+use crate::private_files::{create_private_folders, temporary_private_folder};
+use crate::private_folder::PrivateFolder;
 
 /// The beginning of the name of a folder of pages. The rest is random: a first page never links to the pages of
 /// another report, whatever interrupts the writing.
 const PAGE_FOLDER: &str = "report-pages-";
-/// The length of the random end of that name.
+/// The length of the random end of that name, as the tempfile crate makes it.
 const RANDOM: usize = 6;
 
 /// The folder, locked against other processes that write a report to it.
 #[derive(Debug)]
 pub(super) struct OutputFolder {
+    /// The path as its user knows it.
     path: PathBuf,
+    /// The path for access to it.
+    open_path: PathBuf,
     /// Held until the report is complete.
     _lock: File,
 }
 
 impl OutputFolder {
-    /// Creates the folder if it does not exist, and waits until no other process writes a report to it.
-    pub(super) fn open(path: PathBuf) -> Result<Self> {
+    /// Opens the folder that a person named. Creates it if it does not exist.
+    pub(super) fn open_named(path: PathBuf) -> Result<Self> {
         if path.is_file() {
             return Err(Error::invalid(format!("--out: {} is a file; name a folder", path.display())));
         }
-        let lock = create_private_folders(&path).and_then(|()| {
-            let folder = File::open(&path)?;
+        let opened = create_private_folders(&path).and_then(|()| File::open(&path));
+        Self::lock(path.clone(), path, opened)
+    }
+
+    /// Opens the folder of a batch in the scratch folder, where others may write. Creates it if it does not exist.
+    pub(super) fn open_in_scratch(path: PathBuf) -> Result<Self> {
+        match PrivateFolder::create(&path) {
+            Ok(folder) => Self::lock(path, folder.open_path(), Ok(folder.into_file())),
+            Err(error) => Err(unwritten(&path, error)),
+        }
+    }
+
+    /// Waits until no other process writes a report to the folder.
+    fn lock(path: PathBuf, open_path: PathBuf, opened: io::Result<File>) -> Result<Self> {
+        let lock = opened.and_then(|folder| {
             rustix::fs::flock(&folder, rustix::fs::FlockOperation::LockExclusive)?;
             Ok(folder)
         });
         match lock {
-            Ok(lock) => Ok(OutputFolder { path, _lock: lock }),
+            Ok(lock) => Ok(OutputFolder { path, open_path, _lock: lock }),
             Err(error) => Err(unwritten(&path, error)),
         }
     }
 
     /// Creates a folder for pages. It is removed when it is dropped.
     pub(super) fn create_page_folder(&self) -> Result<TempDir> {
-        let folder = tempfile::Builder::new().prefix(PAGE_FOLDER).rand_bytes(RANDOM).tempdir_in(&self.path);
-        folder
-            .and_then(|folder| make_folder_private(folder.path()).map(|()| folder))
-            .map_err(|error| unwritten(&self.path, error))
+        temporary_private_folder(PAGE_FOLDER, &self.open_path).map_err(|error| unwritten(&self.path, error))
     }
 
     /// Replaces the last report: writes the first page, keeps its folder of pages if it has any, and removes the folders
@@ -66,19 +80,20 @@ impl OutputFolder {
         pages: TempDir,
         has_pages: bool,
     ) -> io::Result<([PathBuf; 2], Option<PathBuf>)> {
-        let files = [self.path.join("report.md"), self.path.join("report.html")];
+        const NAMES: [&str; 2] = ["report.md", "report.html"];
         // Both are complete before the first of them is replaced.
-        let markdown = write_temporary(&self.path, &first_page.markdown)?;
-        let html = write_temporary(&self.path, &first_page.html)?;
+        let markdown = write_temporary(&self.open_path, &first_page.markdown)?;
+        let html = write_temporary(&self.open_path, &first_page.html)?;
         let pages = has_pages.then(|| pages.keep());
-        markdown.persist(&files[0]).map_err(|error| error.error)?;
-        html.persist(&files[1]).map_err(|error| error.error)?;
+        markdown.persist(self.open_path.join(NAMES[0])).map_err(|error| error.error)?;
+        html.persist(self.open_path.join(NAMES[1])).map_err(|error| error.error)?;
         self.remove_other_pages(pages.as_deref())?;
-        Ok((files, pages))
+        let shown = |pages: PathBuf| absolute(self.path.join(pages.file_name().unwrap_or_default()));
+        Ok((NAMES.map(|name| self.path.join(name)), pages.map(shown).transpose()?))
     }
 
     fn remove_other_pages(&self, current: Option<&Path>) -> io::Result<()> {
-        for entry in self.path.read_dir()? {
+        for entry in self.open_path.read_dir()? {
             let entry = entry?;
             let is_current = current.is_some_and(|current| current.file_name() == Some(&entry.file_name()));
             if !is_current

@@ -24,6 +24,12 @@ pub fn check(profile: &Profile, data: &Path) -> Result<Vec<PathBuf>> {
     let batch = TaskId::stored("check".into());
     let chunk = batch.chunk(1, 2);
     let values = PlaceholderValues { batch: &batch, chunk: &chunk, project: None };
+    // A path that depends on the batch, or on its working directory, does not exist yet. It is checked when a worker starts.
+    let no_folder = data.join("work").join(chunk.as_str());
+    if let Ok(Some(sandbox)) = profile.sandbox(&values, &no_folder) {
+        sandbox::check_paths(&sandbox)
+            .map_err(|error| Error::invalid(format!("worker.{}.sandbox: {error}", profile.name)))?;
+    }
     let mcp_config = data.join("check.json");
     let environment = profile.environment(std::env::vars_os(), &values, Some(&mcp_config), Vec::new())?;
     let path = environment.get(OsStr::new("PATH"));

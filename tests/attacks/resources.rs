@@ -38,7 +38,11 @@ fn a_worker_that_lost_its_claim_cannot_fill_the_store() {
         let refused = write(number);
         assert_eq!((refused.refusal(), &refused["receipt"]), ("claim_lost", &Value::Null));
         assert!(refused.message().contains("The receipt was not kept"), "{}", refused.message());
-        assert!(refused.message().contains("at most 100 are kept per claim"), "{}", refused.message());
+        assert!(
+            refused.message().contains("at most 100 are kept for each of its claims"),
+            "{}",
+            refused.message()
+        );
     }
     let count = "SELECT count(*) FROM receipt WHERE late";
     assert_eq!(store.sql().query_row(count, [], |row| row.get(0)), Ok(100));
@@ -213,7 +217,7 @@ fn the_quotas_are_settings() {
     }
     let refused = write(3);
     assert!(
-        refused.message().contains("at most 2 are kept per claim (limits.max_late_receipts"),
+        refused.message().contains("at most 2 are kept for each of its claims (limits.max_late_receipts"),
         "{}",
         refused.message()
     );

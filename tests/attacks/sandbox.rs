@@ -9,7 +9,7 @@ use crate::support::skip::skip;
 use crate::support::store::Store;
 
 /// A profile that runs a shell script once per item, in a sandbox.
-fn profile(sandbox: &str, script: &str) -> String {
+pub(super) fn profile(sandbox: &str, script: &str) -> String {
     // The receipt of a script is its last line.
     format!(
         "[paths]\nroots = [\"/tmp\"]\n[worker.w]\nper = \"item\"\ncommand = [\"sh\", \"-c\", '''{{ {script}\n}} 2>&1 | tr \"\\n\" \" \"''']\nsandbox = {sandbox}\n"
@@ -17,7 +17,7 @@ fn profile(sandbox: &str, script: &str) -> String {
 }
 
 /// Whether the kernel can enforce a sandbox; if it cannot, the test is skipped.
-fn has_landlock() -> bool {
+pub(super) fn has_landlock() -> bool {
     let store = Store::new().with_config(&profile("{ network = false }", "true"));
     let output = store.tasktally(["config", "check"]).finish().output();
     let is_missing = output.contains("this kernel cannot");
@@ -28,7 +28,7 @@ fn has_landlock() -> bool {
 }
 
 /// Runs the script on one item. Returns what it printed.
-fn run(store: &Store) -> String {
+pub(super) fn run(store: &Store) -> String {
     let mut server = store.serve();
     let batch = start_batch(&mut server, 1, 1, "w");
     let ended = wait_for_status(&mut server, &batch, "done");

@@ -1,6 +1,7 @@
 //! Changes to the files of a store.
 
-use std::os::unix::fs::{chown, symlink};
+use std::fs::Permissions;
+use std::os::unix::fs::{PermissionsExt as _, chown, symlink};
 
 use serde_json::json;
 
@@ -115,5 +116,19 @@ fn progress_that_the_receipts_do_not_add_up_to_is_found() {
             let output = found.output().split_whitespace().collect::<Vec<_>>().join(" ");
             assert!(found.code != Some(0) && output.contains(why), "{sql}: {arguments:?}: {output}");
         }
+    }
+}
+
+/// An agent creates the file, empty and open to everybody, before the operator's first command makes a store of it.
+#[test]
+fn an_empty_file_that_becomes_a_store_is_closed_to_others() {
+    for mode in [0o666, 0o644, 0o400] {
+        let store = Store::new();
+        std::fs::create_dir(store.file().parent().unwrap()).unwrap();
+        std::fs::write(store.file(), "").unwrap();
+        std::fs::set_permissions(store.file(), Permissions::from_mode(mode)).unwrap();
+        store.tasktally(["create-task", "secret"]).success();
+        assert_eq!(store.file().metadata().unwrap().permissions().mode() & 0o777, 0o600, "{mode:o}");
+        store.tasktally(["list-tasks"]).success();
     }
 }

@@ -269,7 +269,7 @@ fn people_see_the_kind_of_an_author_beside_its_name() {
     );
     let details = store.folder().join(format!("scratch/batch-{id}/chunk-01-details.md"));
     let details = fs::read_to_string(details).unwrap();
-    let line = "- a1 | done | fyi \\| alice (person) | alice (person) (agent) | - sorted\n";
+    let line = "- a1 | done | fyi &#124; alice (person) | alice (person) (agent) | - sorted\n";
     assert!(details.ends_with(line), "{details}");
     let written = store.tasktally(["report", &id, "--json"]).success().json();
     let [markdown, html] = [0, 1].map(|n| fs::read_to_string(written["files"][n].as_str().unwrap()).unwrap());
@@ -286,4 +286,32 @@ fn people_see_the_kind_of_an_author_beside_its_name() {
     assert!(shown["receipts"][0].get("author_kind").is_none(), "{}", shown.value);
     let body = server.read_task(&chunk).text("/task/body");
     assert!(body.contains("[receipt 1 | unknown alice (person) | "), "{body}");
+}
+
+/// A key, a category and a receipt are Markdown or HTML. In a viewer, the file of the chunk loaded a picture, ran a script,
+/// and hid all lines after one with `<!--`.
+#[test]
+fn the_file_of_a_chunk_shows_texts_and_does_not_render_them() {
+    let store = Store::new();
+    let mut server = store.serve();
+    let keys =
+        ["<!--", "![](http://evil.example/b.png)", "[ok](javascript:alert(1))", "<img src=x onerror=y>"];
+    let batch = json!({"title": "Mail <b>", "instructions": "Sort it.", "items": keys});
+    let id = server.call("create_batch", batch).ok().text("/batch/id");
+    let claim = server.call("claim_task", json!({"batch": id, "worker": "![me](http://evil.example/)"})).ok();
+    let (chunk, token) = (claim.text("/task/id"), claim.text("/claim/token"));
+    for key in keys {
+        let receipt = json!({"id": chunk, "claim": token, "item": key, "outcome": "done", "category": "<i>c</i>",
+            "body": "- <script>alert(1)</script> ![x](http://evil.example/x.png)"});
+        server.call("update_task", receipt).ok();
+    }
+    server.call("complete_task", json!({"id": chunk, "claim": token})).ok();
+    let details = store.folder().join(format!("scratch/batch-{id}/chunk-01-details.md"));
+    let details = fs::read_to_string(details).unwrap();
+    assert_eq!(details.lines().filter(|line| line.starts_with("- ")).count(), keys.len(), "{details}");
+    let unescaped = details.replace("\\[", "").replace("\\]", "").replace("\\:", "");
+    for renders in ["<", "[", "](", ":/", "javascript:"] {
+        assert!(!unescaped.contains(renders), "{renders}: {details}");
+    }
+    assert!(details.contains("&lt;\\!--") && details.contains("evil.example"), "{details}");
 }

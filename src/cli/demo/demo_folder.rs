@@ -1,16 +1,15 @@
 //! The folder of the demo: its items and its store, deleted at the end unless it is kept.
 
-use std::fs::{self, OpenOptions, Permissions};
+use std::fs::{self, OpenOptions};
 use std::io::{ErrorKind, Write as _};
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use tempfile::{Builder, TempDir};
+use tempfile::TempDir;
 
 use super::commit_items::commit_items;
 use crate::error::{Error, Result};
 use crate::paths::expand_home;
-use crate::private_files::{create_private_folders, open_private_file};
+use crate::private_files::{create_private_folders, open_private_file, temporary_private_folder};
 
 /// The folder of one demo.
 pub(super) struct DemoFolder {
@@ -28,9 +27,7 @@ impl DemoFolder {
         if let Some(Some(named)) = keep {
             return Self::create_named(&named);
         }
-        // Without the mode, a umask of 000 would let every user replace the store.
-        let private = Permissions::from_mode(0o700);
-        let temporary = Builder::new().prefix("tasktally-demo-").permissions(private).tempdir().map_err(|error| {
+        let temporary = temporary_private_folder("tasktally-demo-", &std::env::temp_dir()).map_err(|error| {
             Error::invalid(format!(
                 "the demo needs a folder for its store, and none can be created in {}: {error}. Name a folder that can be written with TMPDIR, or with demo --keep DIR",
                 std::env::temp_dir().display()

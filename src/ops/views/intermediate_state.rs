@@ -12,11 +12,11 @@ use serde_json::{Value, json};
 use super::batch::categories;
 use crate::error::{Error, Result};
 use crate::model::author::name_with_kind;
-use crate::model::hidden::escape_hidden;
 use crate::model::id::TaskId;
+use crate::model::markdown::Markdown;
 use crate::model::text::excerpt;
 use crate::ops::Session;
-use crate::private_files::{create_private_folders, make_folder_private};
+use crate::private_folder::PrivateFolder;
 use crate::store::StoreRead;
 use crate::store::pages::for_each_item;
 
@@ -28,8 +28,9 @@ pub fn folder(session: &Session, batch: &TaskId) -> PathBuf {
 /// The folder of a batch's files, if it contains any: a scratch folder may be unwritable.
 pub fn existing_folder(session: &Session, batch: &TaskId) -> Option<PathBuf> {
     let folder = folder(session, batch);
-    let has_files = std::fs::read_dir(&folder).is_ok_and(|mut entries| entries.next().is_some());
-    has_files.then_some(folder)
+    let is_folder = std::fs::symlink_metadata(&folder).is_ok_and(|metadata| metadata.is_dir());
+    let has_files = || std::fs::read_dir(&folder).is_ok_and(|mut entries| entries.next().is_some());
+    (is_folder && has_files()).then_some(folder)
 }
 
 /// Writes `chunk-NN-summary.json` and `chunk-NN-details.md` of a chunk.
@@ -52,31 +53,32 @@ fn try_write_chunk(session: &Session, chunk: &TaskId) -> Result<()> {
     let chunk = chunk.clone();
     let Some(files) = session.read(move |tx| read_chunk(tx, &chunk))? else { return Ok(()) };
     let folder = folder(session, &files.batch);
-    // Private also if an earlier version created it with the permissions of the umask.
-    create_private_folders(&folder)
-        .and_then(|()| make_folder_private(&folder))
-        .map_err(|error| Error::internal(format!("{} cannot be created", folder.display()), error))?;
+    let opened = PrivateFolder::create(&folder)
+        .map_err(|error| Error::internal(format!("{} cannot be used", folder.display()), error))?;
+    let open_path = opened.open_path();
     let summary = format!("{}\n", files.summary);
     for (suffix, text) in [("summary.json", &summary), ("details.md", &files.details)] {
-        let path = folder.join(format!("chunk-{}-{suffix}", files.number));
-        let written = tempfile::NamedTempFile::new_in(&folder).and_then(|mut file| {
+        let name = format!("chunk-{}-{suffix}", files.number);
+        let written = tempfile::NamedTempFile::new_in(&open_path).and_then(|mut file| {
             file.write_all(text.as_bytes())?;
-            file.persist(&path).map_err(|error| error.error)
+            file.persist(open_path.join(&name)).map_err(|error| error.error)
         });
-        written.map_err(|error| Error::internal(format!("{} cannot be written", path.display()), error))?;
+        written.map_err(|error| {
+            Error::internal(format!("{} cannot be written", folder.join(&name).display()), error)
+        })?;
     }
     Ok(())
 }
 
-/// A name as a column of a line: it cannot contain the separator of columns.
+/// A name as a column of a line: it cannot contain the separator of columns, or anything that Markdown reads.
 fn column(name: &str) -> String {
-    excerpt(name).replace('|', "\\|")
+    Markdown(&excerpt(name)).to_string()
 }
 
 fn read_chunk(tx: &dyn StoreRead, id: &TaskId) -> Result<Option<ChunkFiles>> {
     let task = tx.task(id)?;
     let Some(chunk) = tx.chunk(&task)? else { return Ok(None) };
-    let mut details = format!("# {}\n\n", excerpt(&task.title));
+    let mut details = format!("# {}\n\n", column(&task.title));
     for_each_item(tx, task.row, |item| {
         let key = column(&item.key);
         // Writing to a String cannot fail.
@@ -95,7 +97,7 @@ fn read_chunk(tx: &dyn StoreRead, id: &TaskId) -> Result<Option<ChunkFiles>> {
                     settled.outcome,
                     column(category),
                     column(&author),
-                    escape_hidden(&line)
+                    Markdown(&line)
                 )
             }
         };

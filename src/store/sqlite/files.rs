@@ -43,15 +43,17 @@ pub(super) fn create_folder(path: &Path) -> Result<()> {
 }
 
 /// Creates the folder and an empty file (mode 0600) if they are missing: SQLite would create the file with the
-/// permissions of the umask.
+/// permissions of the umask. An empty file that exists becomes a store, so it gets the same mode.
 pub(super) fn create_private_file(path: &Path) -> Result<()> {
     create_folder(path)?;
-    match path.try_exists() {
-        Ok(true) => return Ok(()),
-        Ok(false) => {}
+    let mut options = OpenOptions::new();
+    match std::fs::metadata(path) {
+        Ok(found) if found.is_file() && found.len() == 0 => options.read(true),
+        Ok(_) => return Ok(()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => options.write(true).create_new(true),
         Err(error) => return Err(file_error(path, "it cannot be read", error)),
-    }
-    match open_private_file(OpenOptions::new().write(true).create_new(true), path) {
+    };
+    match open_private_file(&mut options, path) {
         Ok(_) => Ok(()),
         Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
         Err(error) => Err(file_error(path, "it cannot be created", error)),

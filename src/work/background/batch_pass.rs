@@ -169,6 +169,8 @@ impl BatchPass<'_> {
                 match result {
                     Ok(_) => {}
                     Err(error) if self.stop.is_requested() || error_may_pass(&error) => return Err(error),
+                    // The batch was paused already, because of its folders.
+                    Err(_) if context.failures.is_stopped(Some(self.batch)) => {}
                     // A person has to fix the cause. Receipts that were written stay.
                     Err(error) => starts.pause(&error.to_string())?,
                 }

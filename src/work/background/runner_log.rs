@@ -2,13 +2,14 @@
 
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{Read as _, Seek as _, SeekFrom};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
 use crate::logs;
 use crate::model::field::visible_excerpt;
 use crate::model::id::TaskId;
+use crate::private_files::open_plain_file;
 
 /// How much of the end is read for the last line, in bytes.
 const TAIL_BYTES: u64 = 2_000;
@@ -31,12 +32,7 @@ impl RunnerLog {
         let path = folder.join(format!("runner-{batch}.log"));
         let cannot = |error| Error::internal(format!("{} cannot be written", path.display()), error);
         DirBuilder::new().recursive(true).mode(0o700).create(&folder).map_err(cannot)?;
-        let file = OpenOptions::new()
-            .create(true)
-            .read(true)
-            .append(true)
-            .mode(0o600)
-            .open(&path)
+        let file = open_plain_file(OpenOptions::new().create(true).read(true).append(true), &path)
             .map_err(cannot)?;
         Ok(RunnerLog { path, file })
     }

@@ -98,7 +98,7 @@ impl Work {
     }
 
     /// Whether the batch's profile is used, and not commands of the command line.
-    fn is_by_profile(&self) -> bool {
+    pub fn is_by_profile(&self) -> bool {
         let needs_profile = self.worker.is_some() || self.detach || self.background;
         self.command.is_empty() && (needs_profile || self.limits.step_commands.is_empty())
     }

@@ -5,7 +5,8 @@ use super::held_claims::Interruption;
 use super::worker::{Worker, release_if_yielded};
 use crate::error::{Error, Result};
 use crate::work::supervisor::{
-    LaunchSpec, ProcessExit, RUN_MARKER_VARIABLE, StopReason, SupervisorHandle, SupervisorReport,
+    LaunchSpec, ProcessExit, RUN_MARKER_VARIABLE, StartFailure, StopReason, SupervisorHandle,
+    SupervisorReport,
 };
 
 /// What became of a process.
@@ -52,10 +53,15 @@ impl Worker<'_> {
         };
         let interruption = claims.set_ended(&claim.id);
         let exit = match report {
-            SupervisorReport::NotStarted(why) => {
+            SupervisorReport::NotStarted(failure) => {
                 self.supervisor = Some(supervisor);
                 self.unrun_item = unrun_item;
-                return Err(self.release_unstarted(claim, Error::invalid(format!("command: {why}"))));
+                return Err(match failure {
+                    StartFailure::Command(why) => {
+                        self.release_unstarted(claim, Error::invalid(format!("command: {why}")))
+                    }
+                    StartFailure::Folder(why) => self.release_without_folder(claim, Error::invalid(why)),
+                });
             }
             SupervisorReport::Exited(exit) => exit,
         };

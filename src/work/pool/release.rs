@@ -26,6 +26,20 @@ impl Worker<'_> {
         why
     }
 
+    /// Releases a claim whose worker has no folder to work in. A worker of the batch may be the cause, so the batch is
+    /// paused, and not the profile for all batches; neither if the claim was lost.
+    pub(super) fn release_without_folder(&self, claim: &ActiveClaim, why: Error) -> Error {
+        let (context, reason) = (self.context, why.to_string());
+        let error = self.release_unstarted(claim, why);
+        if let (Some(_), Some(batch)) = (context.limits, claim.batch())
+            && error.code != Code::ClaimLost
+            && let Err(other) = context.failures.pause(context.session, &batch, &reason)
+        {
+            context.progress.note(&format!("batch {batch} cannot be paused: {other}"));
+        }
+        error
+    }
+
     /// Releases a claim as a failed attempt, with the reason in a receipt.
     /// The chunk cannot be claimed before `delay` is over.
     pub(super) fn release_attempt(

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::active_claim::ActiveClaim;
 use super::context::WorkContext;
-use super::worker_command::PreparedCommand;
+use super::worker_command::{PrepareFailure, PreparedCommand};
 use crate::error::{Code, Error, Result};
 use crate::model::status::Status;
 use crate::model::text::ReceiptText;
@@ -204,7 +204,8 @@ impl<'a> Worker<'a> {
             &context.children,
         ) {
             Ok(prepared) => self.prepared = Some(prepared),
-            Err(error) => return Err(self.release_unstarted(claim, error)),
+            Err(PrepareFailure::Command(error)) => return Err(self.release_unstarted(claim, error)),
+            Err(PrepareFailure::Folder(error)) => return Err(self.release_without_folder(claim, error)),
         }
         Ok(())
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::item_result::EX_TEMPFAIL;
 use crate::config::{ItemArgument, Per, PlaceholderValues, Profile, WorkDir};
-use crate::error::{Error, Result};
+use crate::error::{Code, Error, Result};
 use crate::model::id::TaskId;
 use crate::model::limits::MIB;
 use crate::model::retry::RetryPolicy;
@@ -54,6 +54,30 @@ struct BatchProfile {
     project: Option<String>,
     /// The data folder of the store.
     data: PathBuf,
+}
+
+/// Why no process can be started under a claim.
+pub(super) enum PrepareFailure {
+    /// The profile or the command is the cause.
+    Command(Error),
+    /// The working directory is the cause. A worker of this batch may have changed it.
+    Folder(Error),
+}
+
+impl PrepareFailure {
+    /// A failure to use the working directory. Errors of the machine, such as a full disk, may pass and pause nothing.
+    fn of_folder(error: Error) -> Self {
+        match error.code {
+            Code::InvalidArgument | Code::Conflict => PrepareFailure::Folder(error),
+            _ => PrepareFailure::Command(error),
+        }
+    }
+}
+
+impl From<Error> for PrepareFailure {
+    fn from(error: Error) -> Self {
+        PrepareFailure::Command(error)
+    }
 }
 
 /// How processes are started under one claim.
@@ -178,7 +202,7 @@ impl WorkerCommand {
         mcp_config: Option<&Path>,
         variables: Vec<(String, OsString)>,
         children: &ChildRegistry,
-    ) -> Result<PreparedCommand> {
+    ) -> Result<PreparedCommand, PrepareFailure> {
         match &self.source {
             CommandSource::Arguments(given) => {
                 Ok(PreparedCommand { command: given.in_own_environment(step)?, work_dir: None })
@@ -231,19 +255,19 @@ impl BatchProfile {
         mcp_config: Option<&Path>,
         variables: Vec<(String, OsString)>,
         children: &ChildRegistry,
-    ) -> Result<PreparedCommand> {
+    ) -> Result<PreparedCommand, PrepareFailure> {
         let values = PlaceholderValues { batch: &self.batch, chunk, project: self.project.as_deref() };
         let profile = &self.profile;
         let environment = profile.environment(std::env::vars_os(), &values, mcp_config, variables)?;
         let path = environment.get(OsStr::new("PATH"));
         let program = profile.find_program(step, path.map(OsString::as_os_str))?;
         let arguments = profile.arguments(step, &values, mcp_config)?;
-        let work_dir = profile.create_work_dir(&values, &self.data)?;
+        let work_dir = profile.create_work_dir(&values, &self.data).map_err(PrepareFailure::of_folder)?;
         let folder = match &work_dir {
             WorkDir::Folder(folder) => folder.clone(),
-            WorkDir::Worktree { repository, folder } => {
-                children.without_killing_orphans(|| worktree::add(repository, folder, chunk.as_str()))?
-            }
+            WorkDir::Worktree { repository, folder } => children
+                .without_killing_orphans(|| worktree::add(repository, folder, chunk.as_str()))
+                .map_err(PrepareFailure::of_folder)?,
         };
         let command = CommandSpec {
             command: [program.into_os_string()].into_iter().chain(arguments).collect(),

@@ -1,14 +1,18 @@
 //! A sandbox as Landlock rules. Landlock denies what no rule allows.
 
 use std::ffi::OsStr;
-use std::path::{Path, PathBuf};
+use std::os::fd::OwnedFd;
+use std::path::Path;
 
 use landlock::{
-    ABI, Access, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible, PathBeneath, PathFd, Ruleset,
-    RulesetAttr, RulesetCreated, RulesetCreatedAttr, RulesetError, RulesetStatus, Scope,
+    ABI, Access, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible, PathBeneath, Ruleset, RulesetAttr,
+    RulesetCreated, RulesetCreatedAttr, RulesetError, RulesetStatus, Scope,
 };
+use rustix::fs::{FileType, Mode, OFlags, fstat};
 
+use super::link_refusal;
 use crate::config::Sandbox;
+use crate::link_free::open_without_links;
 
 /// The rights over files: Linux 6.2 is the first that also denies to truncate a file.
 const FILE_RIGHTS: ABI = ABI::V3;
@@ -62,8 +66,10 @@ pub(super) fn restrict(sandbox: &Sandbox, program: &OsStr) -> Result<(), String>
             for path in SYSTEM.iter().map(Path::new).filter(|path| path.exists()) {
                 rules.allow(path, read)?;
             }
-            for path in paths.iter().map(PathBuf::as_path).chain([Path::new(program)]) {
-                rules.allow(path, read)?;
+            // The file that this process becomes. Its path often leads through links, and nothing else runs with this rule.
+            rules.allow(Path::new(program), read)?;
+            for path in paths {
+                rules.allow_without_links(path, read)?;
             }
         }
     }
@@ -71,7 +77,7 @@ pub(super) fn restrict(sandbox: &Sandbox, program: &OsStr) -> Result<(), String>
         rules.allow(device, AccessFs::ReadFile | AccessFs::WriteFile)?;
     }
     for path in &sandbox.write {
-        rules.allow(path, AccessFs::from_all(FILE_RIGHTS))?;
+        rules.allow_without_links(path, AccessFs::from_all(FILE_RIGHTS))?;
     }
     let status = rules.0.restrict_self().map_err(|error| error.to_string())?;
     // Every part was a hard requirement. This states it once more where it counts.
@@ -85,12 +91,36 @@ pub(super) fn restrict(sandbox: &Sandbox, program: &OsStr) -> Result<(), String>
 struct Rules(RulesetCreated);
 
 impl Rules {
+    /// Allows a path that workers cannot change. Links on it are followed.
     fn allow(&mut self, path: &Path, rights: BitFlags<AccessFs>) -> Result<(), String> {
+        let opened = rustix::fs::open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty());
+        self.add(path, opened.map_err(std::io::Error::from), rights)
+    }
+
+    /// Allows a path of the profile. An earlier worker may have put a link there, to make this one reach another file.
+    fn allow_without_links(&mut self, path: &Path, rights: BitFlags<AccessFs>) -> Result<(), String> {
+        let opened = open_without_links(path, OFlags::PATH);
+        if opened.is_err()
+            && let Some(why) = link_refusal(path)
+        {
+            return Err(why);
+        }
+        self.add(path, opened.map_err(std::io::Error::from), rights)
+    }
+
+    fn add(
+        &mut self,
+        path: &Path,
+        opened: std::io::Result<OwnedFd>,
+        rights: BitFlags<AccessFs>,
+    ) -> Result<(), String> {
         let failed = |error: &dyn std::error::Error| format!("{}: {error}", path.display());
-        let fd = PathFd::new(path).map_err(|error| failed(&error))?;
+        let opened = opened.map_err(|error| failed(&error))?;
+        let kind = fstat(&opened).map_err(|error| failed(&error))?.st_mode;
         // Rights over the entries of a folder are no rights over a file.
-        let rights = if path.is_dir() { rights } else { rights & AccessFs::from_file(FILE_RIGHTS) };
-        (&mut self.0).add_rule(PathBeneath::new(fd, rights)).map_err(|error| failed(&error))?;
+        let is_folder = FileType::from_raw_mode(kind).is_dir();
+        let rights = if is_folder { rights } else { rights & AccessFs::from_file(FILE_RIGHTS) };
+        (&mut self.0).add_rule(PathBeneath::new(opened, rights)).map_err(|error| failed(&error))?;
         Ok(())
     }
 }

@@ -5,15 +5,20 @@
 //! program without unsafe code.
 
 #[cfg(target_os = "linux")]
+mod capabilities;
+#[cfg(target_os = "linux")]
 mod landlock_rules;
 mod private_tmp;
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::process::CommandExt as _;
+use std::path::Path;
 use std::process::Command;
 
 use crate::config::Sandbox;
 use crate::error::{Error, Result};
+use crate::link_free::first_link;
+use crate::work::inherited_descriptors::close_inherited_descriptors;
 
 pub(super) use private_tmp::PrivateTmp;
 
@@ -36,6 +41,24 @@ pub(super) fn check_supported(network: bool) -> Result<()> {
 #[cfg(not(target_os = "linux"))]
 pub(super) fn check_supported(_network: bool) -> Result<()> {
     Err(Error::invalid("it needs Linux with Landlock, and this system is another one; remove the setting"))
+}
+
+/// Checks the paths of a sandbox that exist already.
+///
+/// # Errors
+/// `invalid_argument` with the first path that leads through a link.
+pub(super) fn check_paths(sandbox: &Sandbox) -> Result<()> {
+    let paths = sandbox.write.iter().chain(sandbox.read.iter().flatten());
+    paths.filter_map(|path| link_refusal(path)).next().map_or(Ok(()), |why| Err(Error::invalid(why)))
+}
+
+/// Why a path that leads through a link cannot be used; `None` if it does not.
+fn link_refusal(path: &Path) -> Option<String> {
+    let link = first_link(path)?;
+    let (path, link) = (path.display(), link.display());
+    Some(format!(
+        "{path} leads through the link {link}, which a worker could have made; if the link is yours, write the path that it leads to, else remove it and check what the workers before did"
+    ))
 }
 
 /// The arguments with which this program starts a command in a sandbox. The error says why there are none.
@@ -66,16 +89,20 @@ fn try_run(sandbox: &str, command: &[OsString]) -> Result<std::convert::Infallib
     let Some((program, arguments)) = command.split_first() else {
         return Err(Error::invalid("the command is empty"));
     };
-    restrict(&sandbox, program).map_err(|why| {
-        Error::invalid(format!("the sandbox cannot be enforced, so the worker was not started: {why}"))
-    })?;
+    close_inherited_descriptors()
+        .map_err(|error| format!("inherited file descriptors cannot be listed: {error}"))
+        .and_then(|()| restrict(&sandbox, program))
+        .map_err(|why| {
+            Error::invalid(format!("the sandbox cannot be enforced, so the worker was not started: {why}"))
+        })?;
     let error = Command::new(program).args(arguments).exec();
     Err(Error::invalid(format!("'{}' cannot be started in its sandbox: {error}", program.display())))
 }
 
 #[cfg(target_os = "linux")]
 fn restrict(sandbox: &Sandbox, program: &OsStr) -> Result<(), String> {
-    landlock_rules::restrict(sandbox, program)
+    landlock_rules::restrict(sandbox, program)?;
+    capabilities::drop_system_rights()
 }
 
 #[cfg(not(target_os = "linux"))]

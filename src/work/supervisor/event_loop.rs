@@ -76,7 +76,7 @@ impl Supervisor {
             SupervisorRequest::Start(launch) => {
                 let started = match &self.command {
                     Some(command) => WorkerProcess::start(command, launch),
-                    None => Err("the supervisor process has no command".to_owned()),
+                    None => Err("the supervisor process has no command".to_owned().into()),
                 };
                 match started {
                     Ok(worker) => self.worker = Some(worker),

@@ -58,10 +58,25 @@ pub(crate) enum SupervisorRequest {
 /// A line from a supervisor process to the runner: the answer to `Start`, sent once no process of the worker is left.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum SupervisorReport {
-    /// The worker could not be started, with the reason.
-    NotStarted(String),
+    /// The worker could not be started.
+    NotStarted(StartFailure),
     /// The worker has ended.
     Exited(ProcessExit),
+}
+
+/// Why a worker could not be started.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum StartFailure {
+    /// The command is the cause. It would fail in every batch.
+    Command(String),
+    /// A folder is the cause. A worker of this batch may have changed it.
+    Folder(String),
+}
+
+impl From<String> for StartFailure {
+    fn from(why: String) -> Self {
+        StartFailure::Command(why)
+    }
 }
 
 /// How a worker ended.

@@ -29,5 +29,5 @@ mod working_dir;
 pub(crate) use child_registry::ChildRegistry;
 pub use event_loop::run_supervisor_process;
 pub(crate) use handle::{StopHandle, SupervisorHandle};
-pub(crate) use messages::{CommandSpec, LaunchSpec, ProcessExit, StopReason, SupervisorReport};
+pub(crate) use messages::{CommandSpec, LaunchSpec, ProcessExit, StartFailure, StopReason, SupervisorReport};
 pub(crate) use run_marker::{RUN_MARKER_VARIABLE, kill_marked_processes};

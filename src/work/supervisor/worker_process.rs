@@ -1,6 +1,7 @@
 //! One worker's process, from its start until no process of its tree is left. Decides when the tree is ended.
 
 use std::ffi::OsString;
+use std::fs::canonicalize;
 use std::io::Write;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::process::CommandExt;
@@ -11,7 +12,7 @@ use std::time::{Duration, Instant};
 use rustix::io::Errno;
 use rustix::process::{Pid, WaitOptions, WaitStatus, getpid, wait};
 
-use super::messages::{CommandSpec, LaunchSpec, ProcessExit, StopReason};
+use super::messages::{CommandSpec, LaunchSpec, ProcessExit, StartFailure, StopReason};
 use super::output_capture::OutputCapture;
 use super::process_tree;
 use super::working_dir::open_working_dir;
@@ -72,10 +73,15 @@ pub(super) struct WorkerProcess {
 
 impl WorkerProcess {
     /// Starts a worker. The error says why it could not be started.
-    pub(super) fn start(spec: &CommandSpec, launch: LaunchSpec) -> Result<Self, String> {
+    pub(super) fn start(spec: &CommandSpec, launch: LaunchSpec) -> Result<Self, StartFailure> {
         let Some((program, arguments)) = spec.command.split_first() else {
-            return Err("the command is empty".into());
+            return Err("the command is empty".to_owned().into());
         };
+        if let Some(sandbox) = &spec.sandbox {
+            // The sandbox itself opens no link either, but here the reason can stop the batch.
+            sandbox::check_paths(sandbox)
+                .map_err(|error| StartFailure::Folder(format!("sandbox: {error}")))?;
+        }
         let (mut command, private_tmp) =
             command_of(program, launch.arguments.as_deref().unwrap_or(arguments), spec, &launch)?;
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -88,7 +94,8 @@ impl WorkerProcess {
         if let Some(folder) = &private_tmp {
             command.env("TMPDIR", folder.path());
         }
-        let working_dir = spec.working_dir.as_deref().map(open_working_dir).transpose()?;
+        let working_dir = spec.working_dir.as_deref().map(open_working_dir).transpose();
+        let working_dir = working_dir.map_err(StartFailure::Folder)?;
         if let Some(folder) = &working_dir {
             command.current_dir(folder.path());
         }
@@ -288,9 +295,9 @@ fn command_of(
     let mut sandbox = sandbox.clone();
     let private_tmp = PrivateTmp::for_sandbox(&mut sandbox)?;
     if let Some(read) = &mut sandbox.read {
-        // The file with the item and its instructions.
+        // The file with the item and its instructions. Its folder is Tasktally's own; a link on the way is the operator's.
         let context = launch.environment.iter().find(|(name, _)| name == CONTEXT_VARIABLE);
-        read.extend(context.map(|(_, path)| PathBuf::from(path)));
+        read.extend(context.map(|(_, path)| canonicalize(path).unwrap_or_else(|_| PathBuf::from(path))));
     }
     let words = [program].into_iter().chain(arguments).cloned();
     let mut command = Command::new(running_executable().map_err(|error| error.to_string())?);

@@ -3,10 +3,10 @@
 use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::path::{Path, PathBuf};
 
-#[cfg(target_os = "linux")]
-use rustix::fs::{CWD, ResolveFlags, openat2};
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::OFlags;
 use rustix::io::Errno;
+
+use crate::link_free::open_without_links;
 
 /// A folder that may be entered, but not listed, can be opened only with `O_PATH`, which Linux alone has.
 #[cfg(target_os = "linux")]
@@ -35,7 +35,7 @@ impl WorkingDir {
 /// Opens the folder of a worker. The runner has followed all links when it checked the path, so a link on it is new.
 /// The error says what is wrong and what to do.
 pub(super) fn open_working_dir(path: &Path) -> Result<WorkingDir, String> {
-    match open_without_links(path) {
+    match open_without_links(path, ACCESS | OFlags::DIRECTORY) {
         Ok(folder) => Ok(WorkingDir { folder, path: path.to_owned() }),
         Err(Errno::LOOP | Errno::NOTDIR) => Err(format!(
             "the working directory {} was replaced by a link or a file since the runner checked it; check what the workers before did, then start again",
@@ -47,16 +47,4 @@ pub(super) fn open_working_dir(path: &Path) -> Result<WorkingDir, String> {
             std::io::Error::from(error)
         )),
     }
-}
-
-fn open_without_links(path: &Path) -> Result<OwnedFd, Errno> {
-    let flags = ACCESS | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    #[cfg(target_os = "linux")]
-    match openat2(CWD, path, flags, Mode::empty(), ResolveFlags::NO_SYMLINKS) {
-        // Kernels before 5.6, and containers that filter system calls, do not have it.
-        Err(Errno::NOSYS | Errno::PERM) => {}
-        opened => return opened,
-    }
-    let is_without_links = std::fs::canonicalize(path).is_ok_and(|real| real == path);
-    if is_without_links { rustix::fs::open(path, flags, Mode::empty()) } else { Err(Errno::LOOP) }
 }

@@ -7,6 +7,7 @@ use tempfile::TempDir;
 
 use super::git::plain_settings;
 use crate::error::{Error, Result};
+use crate::private_files::temporary_private_folder;
 
 /// The repository's own settings that are taken over: how it stores objects and references, and how its file system
 /// handles names, modes and line ends. None of them names a program or a file.
@@ -46,7 +47,7 @@ impl NeutralGitDir {
         let settings = plain_settings(&common_dir.join("config"), TAKEN_OVER)?;
         let has_references = shared.contains(&"refs");
         let write = || -> std::io::Result<TempDir> {
-            let folder = tempfile::Builder::new().prefix("tasktally-git-").tempdir()?;
+            let folder = temporary_private_folder("tasktally-git-", &std::env::temp_dir())?;
             let path = folder.path();
             std::fs::write(path.join("config"), config_text(&settings, has_references))?;
             std::fs::write(path.join("HEAD"), format!("{head}\n"))?;

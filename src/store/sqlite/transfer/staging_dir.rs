@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use tempfile::{TempDir, TempPath};
 
 use crate::error::{Code, Error, Result};
+use crate::private_files::temporary_private_folder;
 use crate::store::sqlite::files::{beside, folder_of};
 
 /// How the name of a staging directory starts.
@@ -40,8 +41,7 @@ impl StagingDir {
         };
         remove_abandoned(&parent).map_err(failed)?;
         for _ in 0..TRIES {
-            // The tempfile crate sets mode 0700.
-            let folder = TempDir::with_prefix_in(PREFIX, &parent).map_err(failed)?;
+            let folder = temporary_private_folder(PREFIX, &parent).map_err(failed)?;
             let Ok(lock) = File::open(folder.path()) else { continue };
             // If the file system cannot lock, no process removes abandoned directories either.
             if !matches!(lock.try_lock(), Err(TryLockError::WouldBlock)) && folder.path().exists() {
