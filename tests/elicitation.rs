@@ -171,6 +171,9 @@ fn a_stateless_client_gets_the_question_as_a_response_and_repeats_the_call_with_
     assert_eq!(late["structuredContent"]["code"], "conflict", "{late}");
     let declined = call(&mut server, json!({key.clone(): {"action": "decline"}}));
     assert_eq!(declined["structuredContent"]["code"], "not_ready", "{declined}");
+    // Each question takes one answer.
+    let asked = call(&mut server, Value::Null);
+    let key = asked["inputRequests"].as_object().unwrap().keys().next().unwrap().clone();
     // Any server process accepts the answer.
     let mut other = store.server(&[]);
     other.start_reading();

@@ -15,8 +15,7 @@ fn a_chunk_without_attempts_left_shows_why_each_attempt_failed() {
     let id = server.call("create_batch", batch).ok().text("/batch/id");
     let chunk = format!("{id}.01");
     for reason in ["no network", "no disk", "no hope"] {
-        let clear_backoff = "UPDATE task SET blocker_count = blocker_count - hold_count, hold_count = 0, held_until = NULL WHERE hold_count > 0";
-        store.sql().execute(clear_backoff, []).unwrap();
+        store.clear_backoffs();
         let claim = server.call("claim_task", json!({"id": chunk, "worker": "w"})).ok();
         let token = claim["claim"]["token"].clone();
         server.call("release_task", json!({"id": chunk, "claim": token, "reason": reason})).ok();

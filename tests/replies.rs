@@ -265,9 +265,7 @@ fn replies_to_workers_and_supervisors_are_as_in_the_snapshot() {
     transcript.call("release_task", json!({"id": chunk, "claim": token, "reason": "tired"})).ok();
     transcript.call("release_task", json!({"id": chunk, "claim": token, "reason": "tired"}));
     transcript.call("update_task", receipt(&token, "m2", "done"));
-    let clear_backoff =
-        "UPDATE task SET blocker_count = 0, hold_count = 0, held_until = NULL WHERE held_until IS NOT NULL";
-    assert_eq!(store.sql().execute(clear_backoff, []).ok(), Some(1), "the chunk has no backoff");
+    assert_eq!(store.clear_backoffs(), 1, "the chunk has no backoff");
     let claim = transcript.call("claim_task", json!({"id": chunk, "worker": "polecat-2"})).ok();
     let token = claim.text("/claim/token");
     transcript.call("update_task", receipt(&token, "m2", "failed")).ok();

@@ -1,14 +1,14 @@
 //! `tasktally import`: a new store from an export.
 
-use std::fs::File;
 use std::io::{BufReader, Write};
 use std::path::{Path, PathBuf};
 
+use super::input_file::open_regular;
 use super::store_contents::{contents_as_json, describe_contents};
 use super::store_path::command_prefix;
 use crate::clock::Clock;
 use crate::disk_space::check_space;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::model::text::{agreeing, counted};
 use crate::store::sqlite::transfer;
 use crate::terminal::{ProgressLine, escape_hidden, print_line};
@@ -23,6 +23,9 @@ use crate::terminal::{ProgressLine, escape_hidden, print_line};
 /// claims with their tokens and leases. A worker that holds a claim can continue on the new store, so stop
 /// all processes before you move a store. If the workers do not move with it, tasktally reset-stalled-tasks
 /// --hours 0 releases their claims. Changes to one store never reach the other: use only one of them.
+///
+/// Whoever made the file chose the command of a tasktally run in it. tasktally run --resume shows it, and runs
+/// it only with --imported-command.
 #[derive(Debug, clap::Args)]
 pub(super) struct Import {
     /// The file to read; - for standard input
@@ -45,8 +48,7 @@ pub(super) fn run(request: &Import, store: &Path, json: bool, out: &mut impl Wri
         transfer::import(&mut std::io::stdin().lock(), "standard input", store, &clock, report)?
     } else {
         let name = request.file.display().to_string();
-        let file = File::open(&request.file)
-            .map_err(|error| Error::invalid(format!("FILE: {name} cannot be opened")).caused_by(error))?;
+        let file = open_regular("FILE", &request.file)?;
         // The new store has about the size of the export.
         let bytes = file.metadata().map_or(0, |file| file.len());
         check_space(&existing_folder(store), bytes, &format!("the import of {name}"))?;

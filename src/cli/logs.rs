@@ -37,7 +37,7 @@ pub(super) struct Logs {
     /// Print only this many lines from the end of each stream
     #[arg(long, value_name = "LINES", value_parser = parse_lines)]
     tail: Option<usize>,
-    /// Print the bytes as the worker wrote them: not escaped, without labels
+    /// Print the bytes of the log: not escaped, without labels of streams
     #[arg(long, conflicts_with = "json")]
     raw: bool,
 }

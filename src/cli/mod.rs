@@ -12,6 +12,7 @@ mod export;
 mod heads;
 mod import;
 mod init;
+mod input_file;
 mod item_folders;
 mod log_printer;
 mod logs;

@@ -8,7 +8,9 @@ use serde_json::Value;
 use super::store_path::{command_prefix, store_path};
 use crate::error::{Error, Result};
 use crate::mcp::refusal;
-use crate::terminal::{escape_hidden, fitted_table, print_line, shell_word, stdout_columns, with_commands};
+use crate::terminal::{
+    escape_hidden, fitted_table, print_line, shell_word, stdout_columns, with_commands, wrap_lines,
+};
 use crate::work::report_and_check;
 
 /// Lists in a reply that are printed as tables.
@@ -123,11 +125,11 @@ fn as_text(reply: &Value, prefix: &str) -> String {
                 || body.is_some() && (name == "initial_text" || name == "receipts" && value.is_array())
         };
         parts.push(record(fields.iter().filter(|(name, value)| !is_in_body(name, value)), prefix));
-        parts.extend(body.map(escape_hidden));
+        parts.extend(body.map(body_text));
     }
     if let Some(part) = reply["part"].as_object() {
         parts.push(record(part.iter().filter(|(name, _)| *name != "text"), prefix));
-        parts.extend(part.get("text").and_then(Value::as_str).map(escape_hidden));
+        parts.extend(part.get("text").and_then(Value::as_str).map(part_text));
     }
     parts.push(record(FIELDS.iter().map(|name| (name, &reply[*name])), prefix));
     for listed in ["listed", "ignored_listed"] {
@@ -179,13 +181,33 @@ fn as_text(reply: &Value, prefix: &str) -> String {
     parts.join("\n\n")
 }
 
+/// A body for a person. At a terminal, a line that is wrapped continues behind the sign of a receipt's text, or indented:
+/// in the first column stands only what Tasktally wrote there.
+fn body_text(body: &str) -> String {
+    let behind = |line: &str| if line.starts_with('>') { "> " } else { "  " };
+    wrap_lines(&escape_hidden(body), stdout_columns(), behind)
+}
+
+/// A part of a task, all of it text of one author: at a terminal behind a sign, elsewhere as it is.
+fn part_text(text: &str) -> String {
+    let columns = stdout_columns();
+    let text = escape_hidden(text);
+    match columns {
+        Some(_) => wrap_lines(&format!("> {}", text.replace('\n', "\n> ")), columns, |_| "> "),
+        None => text,
+    }
+}
+
 /// Fields, one per line, without those that have no value.
 fn record<'a, N: AsRef<str> + 'a>(fields: impl Iterator<Item = (&'a N, &'a Value)>, prefix: &str) -> String {
     fields
         .filter(|(_, value)| !is_empty(value))
         .map(|(name, value)| {
             let name = name.as_ref();
-            format!("{:>14}  {}", label(name), sentence(name, value, prefix))
+            let line = format!("{:>14}  {}", label(name), sentence(name, value, prefix));
+            // A terminal breaks a sentence, so that its commands can be copied.
+            let columns = stdout_columns().filter(|_| !is_sentence(name));
+            wrap_lines(&line, columns, |_| "                ")
         })
         .collect::<Vec<_>>()
         .join("\n")
@@ -194,14 +216,16 @@ fn record<'a, N: AsRef<str> + 'a>(fields: impl Iterator<Item = (&'a N, &'a Value
 /// A chunk that waits for a decision, with samples of its receipts.
 fn review(review: &Value, prefix: &str) -> String {
     let samples = review["samples"].as_array().map_or(&[][..], Vec::as_slice);
-    let mut text = format!(
-        "{} ({}), after step {}: {}\n\n{}",
+    let first = format!(
+        "{} ({}), after step {}: {}",
         cell(&review["chunk"]),
         cell(&review["title"]),
         cell(&review["step"]),
-        cell(&review["categories"]),
-        table(samples, prefix)
+        cell(&review["categories"])
     );
+    // Behind more blanks than a row of the table.
+    let first = wrap_lines(&first, stdout_columns(), |_| "        ");
+    let mut text = format!("{first}\n\n{}", table(samples, prefix));
     if let Some(in_doubt) = review["in_doubt"].as_array() {
         text += "\n\nbegun and not settled (approve settles them as done, redo has them worked again):\n";
         text += &table(in_doubt, prefix);
@@ -238,10 +262,15 @@ fn cell(value: &Value) -> String {
     }
 }
 
+/// Whether a field is a sentence of Tasktally.
+fn is_sentence(name: &str) -> bool {
+    matches!(name, "message" | "paused")
+}
+
 /// A field on one line. The calls in Tasktally's own sentences are written as commands.
 fn sentence(name: &str, value: &Value, prefix: &str) -> String {
     let text = cell(value);
-    if matches!(name, "message" | "paused") { with_commands(&text, prefix) } else { text }
+    if is_sentence(name) { with_commands(&text, prefix) } else { text }
 }
 
 /// A table with a column for each field that has a value in any row.

@@ -1,11 +1,12 @@
 //! `tasktally verify`: the receipts' hash chains, checked, and compared with heads that were saved earlier.
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read as _, Write};
 use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
 use super::heads::COMMENT;
+use super::input_file::open_regular;
 use crate::error::{Error, Result};
 use crate::model::chain::ChainHead;
 use crate::model::text::{agreeing, counted};
@@ -13,6 +14,10 @@ use crate::ops::Session;
 use crate::store::chains::{ChainReport, verify_chains};
 use crate::terminal::{escape_hidden, print_line};
 
+/// The longest line of a file of heads, in bytes.
+const MAX_LINE_BYTES: u64 = 4_096;
+/// The most heads in a file.
+const MAX_HEADS: usize = 10_000_000;
 /// The most batches that are named.
 const MAX_NAMED: usize = 3;
 
@@ -90,20 +95,31 @@ fn begun_items(session: &Session, program: &str) -> Result<String> {
 
 fn read_heads(path: &PathBuf) -> Result<Vec<ChainHead>> {
     let invalid = |what: String| Error::invalid(format!("--from: {}: {what}", path.display()));
-    let file: Box<dyn BufRead> = if path == Path::new("-") {
+    let mut file: Box<dyn BufRead> = if path == Path::new("-") {
         Box::new(std::io::stdin().lock())
     } else {
-        let file = std::fs::File::open(path).map_err(|error| {
-            invalid("it cannot be opened; tasktally heads writes such a file".into()).caused_by(error)
-        })?;
-        Box::new(BufReader::new(file))
+        Box::new(BufReader::new(open_regular("--from", path)?))
     };
-    let mut heads = Vec::new();
-    for (number, line) in (1..).zip(file.lines()) {
-        let line = line.map_err(|error| invalid(format!("line {number} cannot be read")).caused_by(error))?;
-        if !line.trim().is_empty() && !line.starts_with(COMMENT) {
-            heads.push(line.parse().map_err(|why: String| invalid(format!("line {number}: {why}")))?);
+    let (mut heads, mut line) = (Vec::new(), String::new());
+    for number in 1_u64.. {
+        line.clear();
+        let read = (&mut *file).take(MAX_LINE_BYTES + 1).read_line(&mut line);
+        read.map_err(|error| invalid(format!("line {number} cannot be read")).caused_by(error))?;
+        if line.is_empty() {
+            break;
         }
+        if line.len() as u64 > MAX_LINE_BYTES {
+            return Err(invalid(format!(
+                "line {number} has more than {MAX_LINE_BYTES} bytes, the limit; tasktally heads writes shorter lines"
+            )));
+        }
+        if line.trim().is_empty() || line.starts_with(COMMENT) {
+            continue;
+        }
+        if heads.len() == MAX_HEADS {
+            return Err(invalid(format!("it has more than {MAX_HEADS} heads, the limit")));
+        }
+        heads.push(line.trim_end().parse().map_err(|why: String| invalid(format!("line {number}: {why}")))?);
     }
     if heads.is_empty() {
         return Err(invalid(

@@ -60,5 +60,6 @@ fn read_quotas(from: &mut TableReader<'_>) -> Result<Quotas> {
         max_project_mb: read("max_project_mb", "MiB", default.max_project_mb)?,
         max_csv_growth: read("max_csv_growth", "bytes", default.max_csv_growth)?,
         max_late_receipts: read("max_late_receipts", "receipts", default.max_late_receipts)?,
+        max_notes: read("max_notes", "receipts", default.max_notes)?,
     })
 }

@@ -83,19 +83,22 @@ impl Server {
         let session = self.session_of(context);
         let reader = session.clone();
         let review = self.run(false, move || ops::pending_review(&reader, arguments)).await?;
-        let answer = match (client.stateless, responses) {
+        let reply = match (client.stateless, responses) {
             (true, None) => {
-                let requests = elicitation::input_request(&review.question)?;
+                let question = self.run(false, move || review.ask(&session)).await?;
+                let requests = elicitation::input_request(&question)?;
                 return Ok(InputRequiredResult::from_input_requests(requests).into());
             }
-            (true, Some(mut responses)) => {
-                responses.remove(&review.question.name).ok_or_else(|| review.outdated())?
+            (true, Some(responses)) => {
+                self.run(true, move || review.answer_by_key(&session, responses)).await?
             }
-            (false, _) => elicitation::ask(&review.question, context, &self.in_flight)
-                .await?
-                .map_err(|why| review.undecided(&why))?,
+            (false, _) => {
+                let answer = elicitation::ask(&review.question, context, &self.in_flight)
+                    .await?
+                    .map_err(|why| review.undecided(&why))?;
+                self.run(true, move || review.answer(&session, &answer)).await?
+            }
         };
-        let reply = self.run(true, move || review.answer(&session, &answer)).await?;
         Ok(result(Ok(reply), context.protocol_version().as_ref()).into())
     }
 }

@@ -291,8 +291,8 @@ impl ServerHandler for Server {
         request: UpdateTaskParams,
         context: RequestContext<RoleServer>,
     ) -> Result<(), ErrorData> {
-        let session = self.session_of(&context);
-        let answer = move || ops::answer_wait(&session, &request.task_id, request.input_responses);
+        let (session, can_ask) = (self.session_of(&context), ClientFeatures::of(&context).forms);
+        let answer = move || ops::answer_wait(&session, &request.task_id, request.input_responses, can_ask);
         self.run(false, answer).await.map_err(wait_tasks::json_rpc_error)
     }
 

@@ -15,7 +15,9 @@ pub fn with_hidden(text: &str) -> impl Iterator<Item = (char, bool)> + '_ {
     let mut chars = text.chars().peekable();
     std::iter::from_fn(move || {
         let c = chars.next()?;
-        let is_hidden = is_invisible(c) && !is_needed(before, c, chars.peek().copied());
+        let after = chars.peek().copied();
+        let is_hidden = is_invisible(c) && !is_needed(before, c, after)
+            || is_special_space(c) && !is_usual_space(before, c, after);
         before = Some(c);
         Some((c, is_hidden))
     })
@@ -59,6 +61,60 @@ fn is_invisible(c: char) -> bool {
                 | '\u{1D173}'..='\u{1D17A}'
                 | '\u{E0000}'..='\u{E0FFF}'
         )
+}
+
+/// Whether a character looks like a space and is none: a person takes two names that differ in it for the same.
+fn is_special_space(c: char) -> bool {
+    matches!(
+        c,
+        '\u{A0}' | '\u{1680}' | '\u{2000}'..='\u{200A}' | '\u{202F}' | '\u{205F}' | '\u{2800}' | '\u{3000}'
+    )
+}
+
+/// Whether a special space stands where writing has one: a no-break or thin space after a number or at a punctuation mark, an
+/// ideographic space at an ideographic character, a blank between Braille patterns.
+fn is_usual_space(before: Option<char>, c: char, after: Option<char>) -> bool {
+    let (Some(before), Some(after)) = (before, after) else { return false };
+    let has = |check: fn(char) -> bool| check(before) || check(after);
+    let is_between = !before.is_whitespace() && !after.is_whitespace();
+    match c {
+        // Not before a digit: "worker 1" would have a namesake.
+        '\u{A0}' | '\u{202F}' | '\u{2009}' => is_between && (before.is_numeric() || has(is_typographic_mark)),
+        '\u{3000}' => is_between && has(is_ideographic),
+        '\u{2800}' => matches!(before, '\u{2801}'..='\u{28FF}') && matches!(after, '\u{2801}'..='\u{28FF}'),
+        _ => false,
+    }
+}
+
+/// A mark or a sign that a no-break space keeps on the line of its word.
+fn is_typographic_mark(c: char) -> bool {
+    matches!(
+        c,
+        '.' | ','
+            | ':'
+            | ';'
+            | '!'
+            | '?'
+            | '%'
+            | '«'
+            | '»'
+            | '‹'
+            | '›'
+            | '–'
+            | '—'
+            | '€'
+            | '$'
+            | '£'
+            | '§'
+            | '°'
+            | '№'
+    )
+}
+
+/// Whether a character belongs to Chinese, Japanese or Korean writing, full-width forms included.
+fn is_ideographic(c: char) -> bool {
+    matches!(c, '\u{2E80}'..='\u{2FFF}' | '\u{3001}'..='\u{30FF}' | '\u{3100}'..='\u{9FFF}' | '\u{AC00}'..='\u{D7AF}'
+        | '\u{F900}'..='\u{FAFF}' | '\u{FF00}'..='\u{FF9F}' | '\u{20000}'..='\u{3FFFF}')
 }
 
 /// Whether writing needs an invisible character between these neighbours: a joiner in a script whose letters join or in an
@@ -113,6 +169,10 @@ mod tests {
         check("a\u{fe01}b\u{e0100}c\u{fe0f}", "a\\u{fe01}b\\u{e0100}c\\u{fe0f}");
         check("a\u{200d}b\u{200c}c", "a\\u{200d}b\\u{200c}c");
         check("\u{3164}\u{115f}\u{fff9}", "\\u{3164}\\u{115f}\\u{fff9}");
+        // Spaces where no writing has them: in a name, at its end, in a row.
+        check("claude\u{a0}code\u{2800}", "claude\\u{a0}code\\u{2800}");
+        check("a\u{2003}b\u{3000}c\u{202f}d", "a\\u{2003}b\\u{3000}c\\u{202f}d");
+        check("x\u{a0}\u{a0}1 worker\u{a0}1", "x\\u{a0}\\u{a0}1 worker\\u{a0}1");
     }
 
     #[test]
@@ -123,6 +183,10 @@ mod tests {
             "می\u{200c}خواهم",
             "क\u{94d}\u{200d}ष",
             // A family, a heart, a key cap, a rainbow flag.
+            // French and German, Japanese, Braille.
+            "Total\u{a0}: 30\u{202f}000\u{a0}€, «\u{a0}oui\u{a0}» z.\u{2009}B.",
+            "東京\u{3000}都",
+            "\u{2811}\u{2800}\u{2803}",
             "👩\u{200d}👧 ❤\u{fe0f} 1\u{fe0f}\u{20e3} 🏳\u{fe0f}\u{200d}🌈",
         ] {
             assert_eq!(escape_hidden(text), text);

@@ -11,10 +11,18 @@ pub struct Quotas {
     pub max_csv_growth: u64,
     /// The most late receipts that are kept for each claim that a task has had.
     pub max_late_receipts: u64,
+    /// The most notes that are kept for each claim of a chunk: receipts that settle no item.
+    pub max_notes: u64,
 }
 
 impl Default for Quotas {
     fn default() -> Self {
-        Quotas { max_batch_mb: 2_048, max_project_mb: 16_384, max_csv_growth: 32, max_late_receipts: 100 }
+        Quotas {
+            max_batch_mb: 2_048,
+            max_project_mb: 16_384,
+            max_csv_growth: 32,
+            max_late_receipts: 100,
+            max_notes: 1_000,
+        }
     }
 }

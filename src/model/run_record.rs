@@ -19,6 +19,9 @@ pub struct RunRecord {
     /// Where the items came from: an absolute path, and the pattern of a folder's files.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub source: Option<String>,
+    /// Whether the record came with an import, so that whoever made the file chose the commands.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub is_imported: bool,
     /// The limits of the command.
     #[serde(flatten)]
     pub limits: CommandLimits,
@@ -83,6 +86,8 @@ enum StoredRun {
         folder: Option<String>,
         #[serde(default)]
         source: Option<String>,
+        #[serde(default)]
+        is_imported: bool,
         #[serde(flatten)]
         limits: CommandLimits,
     },
@@ -96,10 +101,11 @@ impl From<StoredRun> for RunRecord {
                 steps: Vec::new(),
                 folder: None,
                 source: None,
+                is_imported: false,
                 limits: CommandLimits::default(),
             },
-            StoredRun::Record { command, steps, folder, source, limits } => {
-                RunRecord { command, steps, folder, source, limits }
+            StoredRun::Record { command, steps, folder, source, is_imported, limits } => {
+                RunRecord { command, steps, folder, source, is_imported, limits }
             }
         }
     }
@@ -126,6 +132,7 @@ mod tests {
             steps: Vec::new(),
             folder: folder.map(str::to_owned),
             source: None,
+            is_imported: false,
             limits: CommandLimits::default(),
         };
         let read = |text: &str| serde_json::from_str::<RunRecord>(text).unwrap();
@@ -149,6 +156,7 @@ mod tests {
                 steps: Vec::new(),
                 folder: Some(folder.to_owned()),
                 source: source.map(str::to_owned),
+                is_imported: false,
                 limits: CommandLimits::default(),
             };
             let first = record(Some("/a.jsonl"), "true", "/");

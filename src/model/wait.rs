@@ -7,6 +7,8 @@ use super::timestamp::Timestamp;
 pub const POLL_INTERVAL_MS: u64 = 2_000;
 /// The most open waits per batch.
 pub const MAX_WAITS: u64 = 1_000;
+/// The most open questions in a store. Beyond, the oldest one has to be asked again.
+pub const MAX_ASKED_QUESTIONS: u64 = 1_000;
 
 /// A client's wait until a batch ends or needs it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,6 +19,8 @@ pub struct BatchWait {
     pub batch: RowId,
     /// The client that started the wait.
     pub client: String,
+    /// Whether that client can show a form to its person.
+    pub can_ask: bool,
     /// The change number at its start.
     pub since: u64,
     /// When it started.
@@ -33,11 +37,19 @@ pub struct BatchWait {
 
 impl BatchWait {
     /// A wait that starts now.
-    pub fn new(handle: String, batch: RowId, asked_by: &str, since: u64, now: Timestamp) -> Self {
+    pub fn new(
+        handle: String,
+        batch: RowId,
+        client: &str,
+        can_ask: bool,
+        since: u64,
+        now: Timestamp,
+    ) -> Self {
         BatchWait {
             handle,
             batch,
-            client: asked_by.to_owned(),
+            client: client.to_owned(),
+            can_ask,
             since,
             created: now,
             updated: now,
@@ -53,11 +65,12 @@ impl BatchWait {
     }
 }
 
-/// A question that the person has not decided yet.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct OpenQuestion {
-    /// The number of answers that could not be carried out.
-    pub failed_answers: u64,
-    /// Whether the person declined, so that it is not asked again.
-    pub declined: bool,
+/// A question that a client was given for its person. Its key is random: an answer counts only with the key of a question
+/// that was asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AskedQuestion {
+    /// The handle of the wait that asked, or the call.
+    pub asked_by: String,
+    /// The name of the question: the chunks that it is about, and their state.
+    pub question: String,
 }

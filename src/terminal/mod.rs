@@ -21,4 +21,4 @@ pub(crate) use progress_bar::{ProgressLine, bar_style};
 pub(crate) use shell::{shell_path, shell_word};
 pub(crate) use stream_decoder::StreamDecoder;
 pub(crate) use table::{fitted_table, new_table};
-pub(crate) use width::{cut, stdout_columns, terminal_columns, wrap_words};
+pub(crate) use width::{cut, stdout_columns, terminal_columns, wrap_behind, wrap_lines, wrap_words};

@@ -85,6 +85,8 @@ pub(super) struct ReceiptRow {
     /// The chunk's number; 0 for the batch itself.
     pub(super) chunk: u64,
     pub(super) number: u64,
+    /// The kind and the name of its author.
+    pub(super) author: String,
     pub(super) outcome: Option<&'static str>,
     pub(super) text: String,
 }

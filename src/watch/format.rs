@@ -1,9 +1,10 @@
 //! Text that fits into columns, progress bars, percentages and times.
 
-use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
+use unicode_width::UnicodeWidthStr;
 
 use crate::model::timestamp::Timestamp;
 pub(super) use crate::terminal::cut;
+use crate::terminal::wrap_behind;
 
 /// The text in exactly this many columns: padded, or cut with `…`.
 pub(super) fn fit(text: &str, columns: usize) -> String {
@@ -12,29 +13,11 @@ pub(super) fn fit(text: &str, columns: usize) -> String {
     fitted
 }
 
-/// The line wrapped into lines of at most this many columns.
-pub(super) fn wrap(line: &str, columns: usize) -> Vec<String> {
-    let mut lines = vec![String::new()];
-    let mut used = 0;
-    for c in line.chars() {
-        let width = c.width().unwrap_or(0);
-        if used + width > columns.max(1) {
-            lines.push(String::new());
-            used = 0;
-        }
-        used += width;
-        if let Some(last) = lines.last_mut() {
-            last.push(c);
-        }
-    }
-    lines
-}
-
 /// The text in at most `rows` lines of at most this many columns, broken at spaces, and within words that are longer
 /// than a line. The last line is cut if more follows.
 pub(super) fn wrap_words(text: &str, columns: usize, rows: usize) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
-    for word in text.split(' ').flat_map(|word| wrap(word, columns)) {
+    for word in text.split(' ').flat_map(|word| wrap_behind(word, columns, "")) {
         let is_last = lines.len() >= rows;
         match lines.last_mut() {
             Some(line) if is_last || line.width() + 1 + word.width() <= columns => {
@@ -105,13 +88,6 @@ mod tests {
         check("日本語", 4, "日… ");
         check("日本語", 6, "日本語");
         check("abc", 0, "");
-    }
-
-    #[test]
-    fn a_line_is_wrapped_at_the_last_column() {
-        assert_eq!(wrap("abcdef", 4), ["abcd", "ef"]);
-        assert_eq!(wrap("日本語", 4), ["日本", "語"]);
-        assert_eq!(wrap("", 4), [""]);
     }
 
     #[test]

@@ -20,7 +20,7 @@ pub(super) struct LogView {
 impl LogView {
     /// The log of a chunk; nothing is read yet.
     pub(super) fn new(chunk: TaskId, title: &str) -> Self {
-        let pane = ScrollPane::new(format!("log of {title}"));
+        let pane = ScrollPane::new(format!("log of {title}"), "  ");
         LogView { chunk, attempt: None, streams: Vec::new(), last: None, pane }
     }
 

@@ -1,5 +1,7 @@
 //! Drawing what is beside the chunks, or below them: workers, categories and the latest receipts.
 
+use unicode_width::UnicodeWidthStr as _;
+
 use super::board::{Board, WorkerRow};
 use super::canvas::Canvas;
 use super::format::{bar, count, cut, duration, fit, seconds_between, time_of_day};
@@ -76,14 +78,14 @@ pub(super) fn receipts(canvas: &mut Canvas<'_>, board: &Board) {
             0 => " ".repeat(digits),
             number => format!("{number:0digits$}"),
         };
-        let start = format!("{} {chunk} ", time_of_day(receipt.at));
+        let start = format!("{} {chunk} {}: ", time_of_day(receipt.at), receipt.author);
         let outcome = receipt.outcome.map_or(String::new(), |outcome| format!("{outcome} "));
         let style = match receipt.outcome {
             Some("failed") => theme.bad(),
             Some("done") => theme.good(),
             _ => theme.dim(),
         };
-        let text = cut(&receipt.text, columns.saturating_sub(start.len() + outcome.len()));
+        let text = cut(&receipt.text, columns.saturating_sub(start.width() + outcome.len()));
         canvas.row(&[(&start, theme.dim()), (&outcome, style), (&text, theme.plain())]);
     }
 }

@@ -3,6 +3,7 @@
 use super::board::{BatchHeader, ChunkRow, ReceiptRow, Update, WorkerRow};
 use super::process_facts::ProcessFacts;
 use crate::error::Result;
+use crate::model::author::kind_word;
 use crate::model::batch::{Batch, BatchStatus, Chunk};
 use crate::model::field::visible_excerpt;
 use crate::model::id::{TaskId, Token};
@@ -16,6 +17,8 @@ use crate::store::{StoreRead, TaskFilter};
 
 /// The most characters of a title, a name or a receipt.
 const CHARS: usize = 200;
+/// The most characters of an author's name.
+const AUTHOR_CHARS: usize = 12;
 /// The most workers that are read.
 const MAX_WORKERS: usize = 100;
 /// How many of the chunks that changed last have their newest receipts read.
@@ -220,6 +223,12 @@ fn receipt_row(chunk: u64, receipt: Receipt) -> ReceiptRow {
         at: receipt.at,
         chunk,
         number: receipt.number,
+        // The kind comes first, so that no name can look like it.
+        author: format!(
+            "{} {}",
+            kind_word(receipt.author_kind),
+            visible_excerpt(&receipt.author, AUTHOR_CHARS)
+        ),
         outcome: receipt.outcome.map(|outcome| outcome.as_str()),
         text: visible_excerpt(&receipt.display_text().replace('\n', " "), CHARS),
     }

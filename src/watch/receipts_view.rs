@@ -13,6 +13,9 @@ use crate::terminal::escape_hidden;
 /// How many of the newest receipts are read at first.
 const NEWEST: u64 = 1_000;
 
+/// What a wrapped line continues behind: deeper than the text, and than the first line of any receipt.
+const CONTINUATION: &str = "        ";
+
 /// The receipts of one chunk.
 pub(super) struct ReceiptsView {
     chunk: TaskId,
@@ -24,7 +27,11 @@ pub(super) struct ReceiptsView {
 impl ReceiptsView {
     /// The receipts of a chunk; none is read yet.
     pub(super) fn new(chunk: TaskId, title: &str) -> Self {
-        ReceiptsView { pane: ScrollPane::new(format!("receipts of {title}")), chunk, after: None }
+        ReceiptsView {
+            pane: ScrollPane::new(format!("receipts of {title}"), CONTINUATION),
+            chunk,
+            after: None,
+        }
     }
 
     /// Reads the receipts that were added since the last read.

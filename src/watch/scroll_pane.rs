@@ -1,6 +1,6 @@
 //! Lines that are longer than the screen, and the part of them that is visible.
 
-use super::format::wrap;
+use crate::terminal::wrap_behind;
 
 /// The most lines that are kept.
 const MAX_LINES: usize = 5_000;
@@ -9,6 +9,9 @@ const MAX_LINES: usize = 5_000;
 #[derive(Debug, Default)]
 pub(super) struct ScrollPane {
     pub(super) title: String,
+    /// What the second and every later row of a wrapped line begins with. No line begins with it, so that no text can stand
+    /// where a line begins.
+    continuation: &'static str,
     lines: Vec<String>,
     /// How many rows are below the visible ones.
     below: usize,
@@ -18,8 +21,8 @@ pub(super) struct ScrollPane {
 
 impl ScrollPane {
     /// An empty pane.
-    pub(super) fn new(title: String) -> Self {
-        ScrollPane { title, ..ScrollPane::default() }
+    pub(super) fn new(title: String, continuation: &'static str) -> Self {
+        ScrollPane { title, continuation, ..ScrollPane::default() }
     }
 
     /// Adds lines, and drops the oldest if there are too many.
@@ -67,7 +70,7 @@ impl ScrollPane {
             if rows.len() >= wanted {
                 break;
             }
-            rows.extend(wrap(line, columns).into_iter().rev());
+            rows.extend(wrap_behind(line, columns, self.continuation).into_iter().rev());
         }
         self.below = self.below.min(rows.len().saturating_sub(height));
         rows.reverse();
@@ -82,7 +85,7 @@ mod tests {
 
     #[test]
     fn the_end_is_visible_until_the_person_scrolls_up() {
-        let mut pane = ScrollPane::new("t".into());
+        let mut pane = ScrollPane::new("t".into(), "");
         pane.extend((1..=10).map(|number| number.to_string()));
         assert_eq!(pane.visible_rows(10, 3), ["8", "9", "10"]);
         pane.scroll(2);
@@ -94,6 +97,9 @@ mod tests {
         pane.scroll_to_end(false);
         assert_eq!(pane.visible_rows(10, 3), ["8", "9", "10"]);
         assert_eq!(pane.visible_rows(1, 3), ["9", "1", "0"], "lines are wrapped");
+        let mut pane = ScrollPane::new("t".into(), "  ");
+        pane.extend(["abcdefghij".to_owned()]);
+        assert_eq!(pane.visible_rows(6, 3), ["abcdef", "  ghij"]);
         assert_eq!(ScrollPane::default().visible_rows(10, 3), Vec::<String>::new());
     }
 }

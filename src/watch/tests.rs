@@ -55,6 +55,7 @@ fn worker(number: u64, last_change: i64) -> WorkerRow {
 
 fn receipt(chunk: u64, number: u64, outcome: &'static str, text: &str) -> ReceiptRow {
     ReceiptRow {
+        author: "worker polecat-1".into(),
         at: at(-60 + number.cast_signed()),
         chunk,
         number,

@@ -285,3 +285,35 @@ fn a_server_for_another_project_asks_nobody() {
     }
     assert_eq!(server.unread_count("elicitation/create"), 0);
 }
+
+/// A worker assigned its chunk to Tasktally, or to a person, so that lists showed the name of one that does not work on it.
+#[test]
+fn a_worker_assigns_its_chunk_to_nobody_who_does_not_write() {
+    let store = Store::new();
+    let mut server = store.serve();
+    let id = server.create_task("Log");
+    at_terminal(&store, &format!("update-task {id} --body 'by a person'"));
+    let batch = json!({"title": "Mail", "instructions": "Sort it.", "items": ["a1", "a2"]});
+    let batch = server.call("create_batch", batch).ok().text("/batch/id");
+    let claim = server.call("claim_task", json!({"batch": batch, "worker": "polecat"})).ok().value;
+    let (chunk, token) = (claim["task"]["id"].as_str().unwrap(), claim["claim"]["token"].as_str().unwrap());
+    let mut command = store.command();
+    command.args(["serve", "--toolset", "worker"]).env("TASKTALLY_JOB", format!("{chunk}:{token}"));
+    let mut scoped = Server::spawn(command);
+    scoped.start_reading();
+    scoped.initialize("2025-11-25");
+    for worker in [&mut scoped, &mut store.serve_with(&["--toolset", "worker"])] {
+        for name in ["tasktally", "system", "erika", "person at claude-code"] {
+            let refused = worker.call("update_task", json!({"id": chunk, "claim": token, "assignee": name}));
+            assert!(refused.is_error, "{name}: {}", refused.value);
+            let assignee = server.read_task(chunk)["task"]["assignee"].clone();
+            assert_eq!(assignee, "polecat", "{name}");
+        }
+    }
+    // Nor does an agent with all tools name Tasktally itself.
+    assert_eq!(server.call("update_task", json!({"id": id, "assignee": "tasktally"})).refusal(), "forbidden");
+    let assigned = json!({"title": "x", "body": "For you.", "assignee": "erika"});
+    server.call("create_task", assigned).ok();
+    let created = server.call("create_task", json!({"title": "x", "assignee": "TaskTally"}));
+    assert_eq!(created.refusal(), "forbidden");
+}

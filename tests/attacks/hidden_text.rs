@@ -120,3 +120,19 @@ fn an_import_takes_no_control_characters_in_names() {
     assert!(refused.output().contains("title: "), "{}", refused.output());
     assert!(refused.output().contains("character U+001B"), "{}", refused.output());
 }
+
+/// Two workers whose names differ in a space that looks like any other, and a receipt padded with blanks that no rule for
+/// spaces removes. Where writing has such a space, it stays.
+#[test]
+fn a_person_sees_which_space_it_is() {
+    let store = Store::new();
+    let mut server = store.serve();
+    let text = "Total\u{a0}: 30\u{202f}€ for claude\u{a0}code\u{2800}\u{3000}\u{2003}end";
+    let id = server.create_task("Log");
+    server.call("update_task", json!({"id": id, "body": text})).ok();
+    let shown = store.tasktally(["get-task", &id]).success().output();
+    assert!(
+        shown.contains("Total\u{a0}: 30\u{202f}€ for claude\\u{a0}code\\u{2800}\\u{3000}\\u{2003}end"),
+        "{shown}"
+    );
+}

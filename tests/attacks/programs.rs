@@ -56,3 +56,38 @@ fn a_server_takes_no_configuration_from_a_folder_for_temporary_files() {
     server.initialize("2025-11-25");
     assert_refused(&store, &mut server, "a folder that agents write to");
 }
+
+/// A worker's environment names a configuration that another user wrote, or that waits for a writer. `connect` became the
+/// program that it names.
+#[test]
+fn connect_starts_no_program_that_another_user_named() {
+    let store = Store::new();
+    store.create();
+    let (mark, config) = (store.folder().join("was-run"), store.folder().join("mcp.json"));
+    let server = json!({"command": "touch", "args": [mark]});
+    std::fs::write(&config, json!({"mcpServers": {"task_manager": server}}).to_string()).unwrap();
+    let connect = |path: &Path, why: &str| {
+        let mut command = store.command();
+        command.arg("connect").env("TASKTALLY_MCP_CONFIG", path);
+        let output = command.output().unwrap();
+        let message = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(!output.status.success() && message.contains(why), "{message}");
+        assert!(!mark.exists(), "{why}: the program was started");
+    };
+    std::fs::set_permissions(&config, Permissions::from_mode(0o666)).unwrap();
+    connect(&config, "can be written to by others (mode 0666)");
+    std::fs::set_permissions(&config, Permissions::from_mode(0o600)).unwrap();
+    let (link, fifo) = (store.folder().join("link.json"), store.folder().join("fifo"));
+    std::os::unix::fs::symlink(&config, &link).unwrap();
+    connect(&link, "cannot be opened");
+    assert!(std::process::Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+    connect(&fifo, "is no regular file");
+    // Only root can give a file to another user.
+    if std::os::unix::fs::chown(&config, Some(65_534), None).is_ok() {
+        connect(&config, "belongs to user 65534");
+        std::os::unix::fs::chown(&config, Some(0), None).unwrap();
+    }
+    let mut command = store.command();
+    command.arg("connect").env("TASKTALLY_MCP_CONFIG", &config);
+    assert!(command.status().unwrap().success() && mark.exists(), "the file of the runner is used");
+}

@@ -47,6 +47,7 @@ fn a_worker_that_lost_its_claim_cannot_fill_the_store() {
     let count = "SELECT count(*) FROM receipt WHERE late";
     assert_eq!(store.sql().query_row(count, [], |row| row.get(0)), Ok(100));
     // The next claim has a quota of its own.
+    store.clear_backoffs();
     let next = server.call("claim_task", json!({"id": chunk, "worker": "w"})).ok()["claim"]["token"].clone();
     server.call("release_task", json!({"id": chunk, "claim": next})).ok();
     let late = server.call("update_task", json!({"id": chunk, "claim": next, "body": "- it did happen"}));
@@ -230,4 +231,48 @@ fn the_quotas_are_settings() {
     let request = json!({"title": "B", "instructions": "Do.", "source": {"path": "wide.csv"}});
     let batch = server.call("create_batch", request).ok();
     assert_eq!(batch["batch"]["items"], 300);
+}
+
+/// A chunk's worker wrote notes of 64 KiB, as many as it liked: 45 MB in six seconds.
+#[test]
+fn a_worker_with_a_claim_cannot_fill_the_store_with_notes() {
+    let store = Store::new().with_config("[limits]\nmax_notes = 5\n");
+    let mut server = store.serve();
+    let batch = json!({"title": "B", "instructions": "Do.", "items": ["a", "b"]});
+    let batch = server.call("create_batch", batch).ok().text("/batch/id");
+    let claim = server.call("claim_task", json!({"batch": batch, "worker": "w"})).ok();
+    let (chunk, token) = (claim.text("/task/id"), claim["claim"]["token"].clone());
+    let report = |item: &str, text: &str| json!({"id": chunk, "claim": token, "item": item, "outcome": "done", "body": text});
+    server.call("update_task", report("a", "- done")).ok();
+    let mut kept = 0;
+    let refused = loop {
+        // Notes without an item, and further reports on an item that is settled.
+        let body = format!("- note {kept}");
+        let note = match kept % 2 {
+            0 => json!({"id": chunk, "claim": token, "body": body}),
+            _ => report("a", &body),
+        };
+        let reply = server.call("update_task", note);
+        if reply.is_error {
+            break reply;
+        }
+        kept += 1;
+        assert!(kept < 50, "no limit");
+    };
+    assert_eq!(refused.refusal(), "too_large");
+    assert!(refused.message().contains("at most 5 notes are kept per claim"), "{}", refused.message());
+    assert!(refused.message().contains("limits.max_notes"), "{}", refused.message());
+    // Five notes, and four receipts for each of two items, of which one was the report.
+    assert_eq!(kept, 5 + 2 * 4 - 1);
+    // The work goes on: the open item is settled and the chunk completed.
+    server.call("update_task", report("b", "- done")).ok();
+    server.call("complete_task", json!({"id": chunk, "claim": token})).ok();
+    // A chunk's worker cannot use the batch's task instead; its supervisor still can.
+    let mut worker = store.serve_with(&["--toolset", "worker"]);
+    let mut notes = 0;
+    while !worker.call("update_task", json!({"id": batch, "body": format!("- note {notes}")})).is_error {
+        notes += 1;
+        assert!(notes < 50, "no limit");
+    }
+    server.call("update_task", json!({"id": batch, "body": "- of the supervisor"})).ok();
 }

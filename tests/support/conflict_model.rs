@@ -132,8 +132,7 @@ pub(crate) fn work_in_random_order(
             if rng.below(3) == 0 {
                 server.call("release_task", json!({"id": chunk, "claim": claim, "reason": "later"})).ok();
                 // The chunk has a backoff before its next claim. The test clears it instead of waiting.
-                let clear_backoff = "UPDATE task SET blocker_count = blocker_count - hold_count, hold_count = 0, held_until = NULL WHERE id = ?1";
-                store.sql().execute(clear_backoff, [&chunk]).unwrap();
+                store.clear_backoffs();
                 waiting.insert(chunk, (batch, touched));
             } else {
                 for key in &stored_chunks(store, &batches[batch].1)[&chunk] {

@@ -177,6 +177,13 @@ impl Store {
         assert_eq!(changed.expect("the claim can be changed"), 1, "no task {task}");
     }
 
+    /// Ends the backoffs of released tasks now, so that a test need not wait for them, and returns how many there were.
+    pub(crate) fn clear_backoffs(&self) -> usize {
+        let clear = "UPDATE task SET blocker_count = blocker_count - 1, hold_count = hold_count - 1, held_until = NULL
+            WHERE held_until IS NOT NULL";
+        self.sql().execute(clear, []).expect("the tasks can be changed")
+    }
+
     /// Asserts that SQLite's integrity check finds no error.
     pub(crate) fn assert_whole(&self) {
         let answer: String =

@@ -94,9 +94,16 @@ fn changed_lines_are_refused_with_their_number() {
     assert_refused(with_checksum(&sorted), &["line"]);
     let mut fewer = body.to_vec();
     fewer.remove(at("receipt", 2));
+    assert_refused(with_checksum(&fewer), &["table receipt has 3 lines, 2 are there"]);
+    fewer[0] = fewer[0].replacen("\"receipt\":3", "\"receipt\":2", 1);
     assert_refused(with_checksum(&fewer), &["2 of 3 receipts are there"]);
     let mut counted = body.to_vec();
     counted.remove(at("task_count", 0));
+    assert_refused(with_checksum(&counted), &["the first line says that table task_count"]);
+    let first: serde_json::Value = serde_json::from_str(&counted[0]).unwrap();
+    let count = first["counts"]["task_count"].as_u64().unwrap();
+    counted[0] =
+        counted[0].replacen(&format!("\"task_count\":{count}"), &format!("\"task_count\":{}", count - 1), 1);
     assert_refused(with_checksum(&counted), &["the task count of"]);
 }
 

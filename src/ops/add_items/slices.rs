@@ -177,7 +177,7 @@ impl Prepared {
         let chunks = &self.chunks;
         let name = |target: u32| {
             chunks.get(target as usize).map_or_else(String::new, |chunk| {
-                format!("chunk {:0width$} ({})", self.chunks_before + 1 + u64::from(target), chunk.title)
+                format!("chunk {:0width$} ({})", self.chunks_before + 1 + u64::from(target), chunk.span)
             })
         };
         let project = task.project.as_deref();

@@ -221,7 +221,7 @@ fn poll(stored: &StoredBatch) -> String {
 pub(super) fn chunk_namer(chunks: &[NewChunk]) -> impl Fn(u32) -> String {
     let width = number_width(chunks.len() as u64);
     move |chunk| {
-        let title = chunks.get(chunk as usize).map_or("", |chunk| chunk.title.as_str());
-        format!("chunk {:0width$} ({title})", u64::from(chunk) + 1)
+        let span = chunks.get(chunk as usize).map_or("", |chunk| chunk.span.as_str());
+        format!("chunk {:0width$} ({span})", u64::from(chunk) + 1)
     }
 }

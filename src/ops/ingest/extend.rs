@@ -102,7 +102,7 @@ pub(in crate::ops) fn add_to_batch(
             added
                 .chunks
                 .get(target as usize)
-                .map_or_else(String::new, |chunk| format!("chunk {:0width$} ({})", chunk.number, chunk.title))
+                .map_or_else(String::new, |chunk| format!("chunk {:0width$} ({})", chunk.number, chunk.span))
         };
         let project = task.project.as_deref();
         let targets = TargetChunks { batch: Some(batch.row), project, stored, name: &name };

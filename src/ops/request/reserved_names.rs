@@ -20,10 +20,15 @@ fn check(session: &Session, operation: &str, arguments: &Value) -> Result<()> {
     let is_given = |field: &&str| arguments.get(*field).is_some_and(|value| !value.is_null());
     let field = match operation {
         "claim_task" => "worker",
-        // A task can be assigned to a person; only what is written under the name counts.
-        "update_task" if ["status", "body", "item"].iter().any(is_given) => "assignee",
+        "update_task" | "create_task" => "assignee",
         _ => return Ok(()),
     };
+    // An agent that supervises can assign a task to a person; only what is written under the name counts. A worker has no
+    // task of others to assign.
+    let is_worker = session.works_one_chunk() || session.server_scope().worker_tools;
+    let writes =
+        field == "worker" || operation == "update_task" && ["status", "body", "item"].iter().any(is_given);
+    let only_assigns = !writes && !is_worker;
     let Some(name) = arguments.get(field).and_then(Value::as_str).filter(|name| !name.is_empty()) else {
         return Ok(());
     };
@@ -32,6 +37,8 @@ fn check(session: &Session, operation: &str, arguments: &Value) -> Result<()> {
     }
     let whose = if is_system_name(name) {
         "tasktally itself"
+    } else if only_assigns {
+        return Ok(());
     } else {
         let on_record = session.read(|tx| tx.person_names())?;
         if !session.author().reads_like_person(name, &on_record) {

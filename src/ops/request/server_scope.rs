@@ -73,7 +73,7 @@ impl ServerScope {
     }
 
     /// Whether a task is inside.
-    fn contains(&self, task: &Task) -> bool {
+    pub(in crate::ops) fn contains(&self, task: &Task) -> bool {
         let in_batch =
             |batch: &TaskId| task.id == *batch || task.is_chunk && task.parent.as_ref() == Some(batch);
         self.project.as_ref().is_none_or(|project| task.project.as_ref() == Some(project))
@@ -142,6 +142,14 @@ fn check_worker_status(operation: &str, status: &Value) -> Result<()> {
             excerpt(status.as_str().unwrap_or_default())
         ),
     ))
+}
+
+/// Checks that the scope of the session's server has an operation, for a request that is no call of its tool.
+///
+/// # Errors
+/// `forbidden`.
+pub(in crate::ops) fn check_operation<O: Operation>(session: &Session, effect: Effect) -> Result<()> {
+    refuse_operation(session.server_scope(), O::NAME, effect, O::WORKER_PARAMETERS)
 }
 
 fn refuse_operation(

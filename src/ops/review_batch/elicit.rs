@@ -1,16 +1,21 @@
 //! `review_batch` without a decision, or with an agent's: the client asks the person, and the answer is applied.
 
+use std::collections::BTreeMap;
+
 use serde_json::Value;
 
 use super::{ReviewBatch, apply_review};
 use crate::error::{Code, Error, Result};
 use crate::model::batch::Batch;
+use crate::model::chain::hex;
 use crate::model::failures::Failures;
 use crate::model::field::visible_excerpt;
 use crate::model::id::TaskId;
+use crate::model::part_hasher::PartHasher;
 use crate::model::step::Decision;
 use crate::model::task::Task;
 use crate::model::text::{ReceiptText, excerpt};
+use crate::model::wait::AskedQuestion;
 use crate::ops::lifecycle::checkpoint::check_step_complete;
 use crate::ops::lifecycle::review::{Review, nothing_in_review};
 use crate::ops::lifecycle::reviewer::Reviewer;
@@ -19,6 +24,7 @@ use crate::ops::request::lookup::find_batch;
 use crate::ops::request::server_scope::limit_to_scope;
 use crate::ops::request::worker_scope::check_scope;
 use crate::ops::views::attention::failures_of;
+use crate::ops::waits::questions::ask;
 use crate::ops::waits::review_form::{FormAnswer, ReviewQuestion, question, question_name};
 use crate::ops::{Session, to_json};
 use crate::store::StoreRead;
@@ -127,9 +133,52 @@ impl PendingReview {
         )
     }
 
-    /// The refusal of an answer to a question that is no longer current.
-    pub fn outdated(&self) -> Error {
-        outdated(&self.request.id)
+    /// The question under the key with which the client has to answer it, when it repeats the call with the answer.
+    ///
+    /// # Errors
+    /// If the store cannot be written.
+    pub fn ask(self, session: &Session) -> Result<ReviewQuestion> {
+        let asked = self.asked(session)?;
+        let key = session.write(move |tx| ask(tx, &asked))?;
+        Ok(ReviewQuestion { name: key, ..self.question })
+    }
+
+    /// Applies the answer among these that has the key of this call's question. Each key counts once.
+    ///
+    /// # Errors
+    /// `conflict` if there is none, or the question is no longer open; else as [`PendingReview::answer`].
+    pub fn answer_by_key(self, session: &Session, mut answers: BTreeMap<String, Value>) -> Result<Value> {
+        let asked = self.asked(session)?;
+        let found = session.write(move |tx| {
+            let Some(key) = tx.asked_key(&asked)? else { return Ok(None) };
+            let answer = answers.remove(&key);
+            if answer.is_some() {
+                tx.remove_asked(&key)?;
+            }
+            Ok(answer)
+        })?;
+        let answer = found.ok_or_else(|| self.unasked())?;
+        self.answer(session, &answer)
+    }
+
+    /// The question of this call: the answer to a call with another proposal is no answer to this one.
+    fn asked(&self, session: &Session) -> Result<AskedQuestion> {
+        let mut call = PartHasher::default();
+        call.add(session.caller());
+        call.add(&to_json(&self.request)?.to_string());
+        let asked_by = format!("review_batch {}", hex(&call.finish()));
+        Ok(AskedQuestion { asked_by, question: self.question.name.clone() })
+    }
+
+    /// The refusal of an answer to a question that was not asked, or is no longer current.
+    fn unasked(&self) -> Error {
+        let id = &self.request.id;
+        Error::new(
+            Code::Conflict,
+            format!(
+                "Nothing was changed: inputResponses has no answer to an open question of this call. It was answered already, the chunks in review have changed, or nobody was asked. review_batch(id=\"{id}\") without inputResponses asks the person"
+            ),
+        )
     }
 
     /// Applies the answer, if the chunks are still as they were shown.

@@ -220,8 +220,7 @@ impl Operation for UpdateTask {
             let (id, worker) = (self.id.clone(), author.name().to_owned());
             session.read(move |tx| check_claimable(&tx.task(&id)?, &worker, ClaimKind::Open, tx.now()))?;
         }
-        let max_late = session.quotas().max_late_receipts;
-        let writer = Writer { author, scope: session.worker_scope().cloned(), max_late };
+        let writer = Writer { author, scope: session.worker_scope().cloned(), quotas: session.quotas() };
         let (reply, chunk) = session.write(move |tx| {
             let reply = run_once(tx, key.as_ref(), Self::NAME, |tx| self.update(tx, &writer))?;
             let completed_chunk = self.status == Some(Status::Done) && tx.task(&self.id)?.is_chunk;

@@ -5,9 +5,11 @@ use crate::error::{Error, Result};
 use crate::model::author::Author;
 use crate::model::claim_rules::{ClaimAuthority, claim_authority};
 use crate::model::cost::{Cost, Tokens};
+use crate::model::quotas::Quotas;
 use crate::model::task::Task;
 use crate::model::text::{LineText, ReceiptText};
 use crate::model::worker_scope::WorkerScope;
+use crate::ops::lifecycle::note_quota::check_note_quota;
 use crate::ops::lifecycle::receipts::{IncomingReceipt, append_late_receipt, append_receipt};
 use crate::ops::request::fields::non_empty;
 use crate::ops::request::worker_scope::may_write_to_batch;
@@ -19,8 +21,8 @@ pub(super) struct Writer {
     pub(super) author: Author,
     /// The chunk that the caller is limited to.
     pub(super) scope: Option<WorkerScope>,
-    /// The most late receipts that are kept for each claim.
-    pub(super) max_late: u64,
+    /// How much may be stored.
+    pub(super) quotas: Quotas,
 }
 
 impl UpdateTask {
@@ -51,13 +53,16 @@ impl UpdateTask {
             outcome: self.outcome,
             category: self.category.as_ref().and_then(LineText::non_empty),
             cost: Some(&cost),
-            max_late: writer.max_late,
+            max_late: writer.quotas.max_late_receipts,
         };
         if let Some(scope) = &writer.scope
             && task.is_batch
             && let Err(refusal) = may_write_to_batch(tx, scope)
         {
             return Err(append_late_receipt(tx, task, &incoming, refusal)?);
+        }
+        if !is_lost {
+            check_note_quota(tx, task, &incoming, writer.quotas.max_notes)?;
         }
         let receipt = append_receipt(tx, task, &incoming)?;
         if let Some(next) = &self.next {

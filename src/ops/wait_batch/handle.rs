@@ -12,14 +12,14 @@ use crate::model::id::{TaskId, Token};
 use crate::model::status::Status;
 use crate::model::step::Checkpoint;
 use crate::model::timestamp::Timestamp;
-use crate::model::wait::{BatchWait, MAX_WAITS};
+use crate::model::wait::{AskedQuestion, BatchWait, MAX_WAITS};
 use crate::ops::request::args;
 use crate::ops::request::lookup::{batch_status, find_batch};
 use crate::ops::request::server_scope::limit_to_scope;
 use crate::ops::request::worker_scope::check_scope;
 use crate::ops::views::attention::failures_of;
 use crate::ops::waits::lookup::{awaited_batch, find_wait};
-use crate::ops::waits::questions::open_question;
+use crate::ops::waits::questions::{ask, open_question};
 use crate::ops::waits::review_form::ReviewQuestion;
 use crate::ops::{GetBatch, Operation, RunnerLauncher, Session, to_json};
 use crate::store::{StoreRead, TaskFilter};
@@ -62,7 +62,8 @@ pub fn start_wait(session: &Session, arguments: Value, can_ask: bool) -> Result<
     let wait = session.write(move |tx| {
         let (task, batch) = find_batch(tx, &id)?;
         let since = tx.latest_change_number()?;
-        let mut wait = BatchWait::new(Token::random().to_string(), task.row, &caller, since, tx.now());
+        let mut wait =
+            BatchWait::new(Token::random().to_string(), task.row, &caller, can_ask, since, tx.now());
         if batch_status(tx, &task, &batch)?.is_over() {
             wait.ended_at = Some(tx.now());
             return Ok(wait);
@@ -86,7 +87,7 @@ pub fn start_wait(session: &Session, arguments: Value, can_ask: bool) -> Result<
 /// # Errors
 /// `not_found` if no wait has the handle, or it belongs to another client.
 pub fn read_wait(session: &Session, handle: &str, can_ask: bool) -> Result<WaitView> {
-    let wait = own_wait(session, handle)?;
+    let wait = find_wait(session, handle)?;
     view(session, wait, can_ask)
 }
 
@@ -95,7 +96,7 @@ pub fn read_wait(session: &Session, handle: &str, can_ask: bool) -> Result<WaitV
 /// # Errors
 /// As [`read_wait`].
 pub fn cancel_wait(session: &Session, handle: &str) -> Result<()> {
-    let handle = own_wait(session, handle)?.handle;
+    let handle = find_wait(session, handle)?.handle;
     session.write(move |tx| {
         let Some(mut wait) = tx.wait(&handle)?.filter(BatchWait::is_open) else { return Ok(()) };
         let (task, batch) = awaited_batch(tx, wait.batch)?;
@@ -104,12 +105,6 @@ pub fn cancel_wait(session: &Session, handle: &str) -> Result<()> {
         wait.updated = tx.now();
         tx.update_wait(&wait)
     })
-}
-
-/// The caller's wait; a worker may not wait for batches.
-fn own_wait(session: &Session, handle: &str) -> Result<BatchWait> {
-    check_scope::<WaitBatch>(session, Value::Null)?;
-    find_wait(session, handle)
 }
 
 /// The batch of a wait at one moment.
@@ -125,7 +120,7 @@ struct Snapshot {
 fn view(session: &Session, wait: BatchWait, can_ask: bool) -> Result<WaitView> {
     let launcher = session.launcher().cloned();
     let (mut wait, snapshot) = session.read(move |tx| {
-        let snapshot = snapshot(tx, &wait, can_ask, launcher.as_ref())?;
+        let snapshot = snapshot(tx, &wait, launcher.as_ref())?;
         Ok((wait, snapshot))
     })?;
     if snapshot.ends && wait.is_open() {
@@ -150,7 +145,12 @@ fn view(session: &Session, wait: BatchWait, can_ask: bool) -> Result<WaitView> {
         let reply = to_json(GetBatch::progress_of(snapshot.batch).run(session)?)?;
         (WaitState::Ended(reply), snapshot.message)
     } else {
-        (snapshot.question.map_or(WaitState::Working, WaitState::NeedsAnswer), snapshot.message)
+        let state = match snapshot.question {
+            Some(question) if can_ask => WaitState::NeedsAnswer(with_key(session, &wait.handle, question)?),
+            // Another client of the same name, which cannot ask, leaves the question to the one that can.
+            Some(_) | None => WaitState::Working,
+        };
+        (state, snapshot.message)
     };
     let message =
         if wait.last_answer.is_empty() { message } else { format!("{message}. {}", wait.last_answer) };
@@ -158,17 +158,27 @@ fn view(session: &Session, wait: BatchWait, can_ask: bool) -> Result<WaitView> {
     Ok(WaitView { handle: wait.handle, created: wait.created, updated, message, state })
 }
 
+/// The question under the key with which the client has to answer it.
+fn with_key(session: &Session, handle: &str, question: ReviewQuestion) -> Result<ReviewQuestion> {
+    let asked = AskedQuestion { asked_by: handle.to_owned(), question: question.name.clone() };
+    let wanted = asked.clone();
+    let key = match session.read(move |tx| tx.asked_key(&wanted))? {
+        Some(key) => key,
+        None => session.write(move |tx| ask(tx, &asked))?,
+    };
+    Ok(ReviewQuestion { name: key, ..question })
+}
+
 fn snapshot(
     tx: &dyn StoreRead,
     wait: &BatchWait,
-    can_ask: bool,
     launcher: Option<&Arc<dyn RunnerLauncher>>,
 ) -> Result<Snapshot> {
     let (task, batch) = awaited_batch(tx, wait.batch)?;
     let id = &task.id;
     let status = batch_status(tx, &task, &batch)?;
     let is_open = wait.is_open() && !status.is_over();
-    let question = if is_open && can_ask { open_question(tx, wait, &task, &batch)? } else { None };
+    let question = if is_open && wait.can_ask { open_question(tx, wait, &task, &batch)? } else { None };
     let count = |status| {
         let filter = TaskFilter::children_of(task.row).with_status(status);
         tx.count_tasks(&filter).map(|total| total.count)

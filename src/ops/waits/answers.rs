@@ -10,24 +10,38 @@ use super::review_form::{FormAnswer, question_name};
 use crate::error::{Code, Error, Result};
 use crate::model::id::TaskId;
 use crate::model::text::excerpt;
-use crate::model::wait::OpenQuestion;
-use crate::ops::Session;
 use crate::ops::lifecycle::review::Review;
 use crate::ops::lifecycle::reviewer::Reviewer;
+use crate::ops::request::server_scope::check_operation;
+use crate::ops::review_batch::ReviewBatch;
 use crate::ops::runners::start::start_runner;
 use crate::ops::views::intermediate_state::write_chunk;
+use crate::ops::{Effect, Session};
 use crate::store::StoreWrite;
 
 /// The most answers in one request.
 const MAX_ANSWERS: usize = 20;
 
-/// Applies a person's answers, by the names of the questions. The wait's next message reports the result.
+/// Applies a person's answers, by the keys of the questions; `can_ask` says whether the client can ask its person. The
+/// wait's next message reports the result.
 ///
 /// # Errors
-/// As [`find_wait`]; `too_large`; or if the store cannot be written. A refused decision is not an error: the
-/// person is asked again.
-pub fn answer_wait(session: &Session, handle: &str, answers: BTreeMap<String, Value>) -> Result<()> {
+/// As [`find_wait`]; `forbidden` for a client that cannot ask; `too_large`; or if the store cannot be written. A refused
+/// decision is not an error: the person is asked again.
+pub fn answer_wait(
+    session: &Session,
+    handle: &str,
+    answers: BTreeMap<String, Value>,
+    can_ask: bool,
+) -> Result<()> {
+    check_operation::<ReviewBatch>(session, Effect::Destructive)?;
     let handle = find_wait(session, handle)?.handle;
+    if !can_ask {
+        return Err(Error::new(
+            Code::Forbidden,
+            "inputResponses: this client cannot show a form to a person, because its request does not declare elicitation; review_batch passes a person's decision on",
+        ));
+    }
     if answers.len() > MAX_ANSWERS {
         let message =
             format!("inputResponses: {} answers given, at most {MAX_ANSWERS} allowed", answers.len());
@@ -71,15 +85,14 @@ fn apply_answer(
 ) -> Result<Option<(TaskId, Vec<TaskId>)>> {
     let Some(mut wait) = tx.wait(handle)? else { return Ok(None) };
     let (task, batch) = awaited_batch(tx, wait.batch)?;
-    let chunks = if wait.is_open() { chunks_of_question(tx, &wait, &task, &batch, key)? } else { None };
+    let chunks = if wait.is_open() { chunks_of_question(tx, handle, &task, &batch, key)? } else { None };
     let mut decided = None;
     wait.last_answer = match chunks {
         None => format!("The answer to '{}' changed nothing: that question is no longer open", excerpt(key)),
         Some(chunks) => match FormAnswer::parse(answer)? {
             FormAnswer::Undecided(action) => {
                 let question = question_name(&task, &chunks);
-                let undecided = OpenQuestion { declined: true, ..tx.undecided(handle, &question)? };
-                tx.save_undecided(handle, &question, undecided)?;
+                tx.save_declined(handle, &question)?;
                 format!("The answer was {action}: the review stays open, and the person is not asked again")
             }
             FormAnswer::Decided(decision, note) => {
@@ -91,6 +104,7 @@ fn apply_answer(
             }
         },
     };
+    close_question(tx, handle, key)?;
     wait.updated = tx.now();
     tx.update_wait(&wait)?;
     Ok(decided)
@@ -103,20 +117,19 @@ fn extend_result(tx: &dyn StoreWrite, handle: &str, more: &str) -> Result<()> {
     tx.update_wait(&wait)
 }
 
-/// Records that an answer was refused, so that the person is asked again.
+/// Records that an answer was refused. Its key does not count again: the person is asked under another one.
 fn record_refusal(tx: &dyn StoreWrite, handle: &str, key: &str, error: &Error) -> Result<()> {
     let Some(mut wait) = tx.wait(handle)? else { return Ok(()) };
-    let (task, batch) = awaited_batch(tx, wait.batch)?;
-    if let Some(chunks) = chunks_of_question(tx, &wait, &task, &batch, key)? {
-        let question = question_name(&task, &chunks);
-        let undecided = tx.undecided(handle, &question)?;
-        tx.save_undecided(
-            handle,
-            &question,
-            OpenQuestion { failed_answers: undecided.failed_answers + 1, ..undecided },
-        )?;
-    }
+    close_question(tx, handle, key)?;
     wait.last_answer = format!("The answer changed nothing: {error}");
     wait.updated = tx.now();
     tx.update_wait(&wait)
+}
+
+/// Closes a question of the wait: each key counts once.
+fn close_question(tx: &dyn StoreWrite, handle: &str, key: &str) -> Result<()> {
+    if tx.asked_question(key)?.is_some_and(|asked| asked.asked_by == handle) {
+        tx.remove_asked(key)?;
+    }
+    Ok(())
 }

@@ -1,16 +1,17 @@
-//! The questions that a person is asked through a wait: which one is open, and which chunks an answer is about.
+//! The questions that a person is asked: which one is open in a wait, the key of each, and which chunks an answer is about.
 
 use super::review_form::{ReviewQuestion, question, question_name};
 use crate::error::{Code, Result};
 use crate::model::batch::{Batch, Chunk};
+use crate::model::id::Token;
 use crate::model::status::Status;
 use crate::model::step::Checkpoint;
 use crate::model::task::Task;
-use crate::model::wait::{BatchWait, OpenQuestion};
+use crate::model::wait::{AskedQuestion, BatchWait};
 use crate::ops::lifecycle::checkpoint::has_completed_step;
 use crate::ops::lifecycle::review::{chunks_in_review, for_each_in_review};
 use crate::ops::request::lookup::find_chunk;
-use crate::store::StoreRead;
+use crate::store::{StoreRead, StoreWrite};
 
 /// The first question that the person has not declined through this wait. Chunks are asked about one at a time,
 /// because an approval covers what was shown; at a `step` checkpoint, one question covers all chunks.
@@ -27,44 +28,45 @@ pub(in crate::ops) fn open_question(
             return Ok(true);
         }
         let chunks = vec![(chunk, chunk_task)];
-        open = question_key(tx, wait, task, &chunks)?.map(|key| (key, chunks));
+        open = is_open(tx, &wait.handle, task, &chunks)?.then_some(chunks);
         Ok(open.is_none())
     })?;
     if open.is_none() && !completed.is_empty() && !tx.has_workable_chunk(task.row)? {
-        open = question_key(tx, wait, task, &completed)?.map(|key| (key, completed));
+        open = is_open(tx, &wait.handle, task, &completed)?.then_some(completed);
     }
-    match open {
-        Some((key, chunks)) => Ok(Some(ReviewQuestion { name: key, ..question(tx, task, batch, &chunks)? })),
-        None => Ok(None),
-    }
+    open.map(|chunks| question(tx, task, batch, &chunks)).transpose()
 }
 
-/// The key of the question about these chunks; `None` if the person declined it. The key changes with every answer
-/// that could not be applied, so that the person is asked again.
-fn question_key(
-    tx: &dyn StoreRead,
-    wait: &BatchWait,
-    task: &Task,
-    chunks: &[(Chunk, Task)],
-) -> Result<Option<String>> {
-    let name = question_name(task, chunks);
-    let OpenQuestion { failed_answers: tries, declined } = tx.undecided(&wait.handle, &name)?;
-    Ok(match (declined, tries) {
-        (true, _) => None,
-        (false, 0) => Some(name),
-        (false, tries) => Some(format!("{name}~{}", tries + 1)),
-    })
+/// Whether the person has not declined the question about these chunks.
+fn is_open(tx: &dyn StoreRead, handle: &str, task: &Task, chunks: &[(Chunk, Task)]) -> Result<bool> {
+    tx.is_declined(handle, &question_name(task, chunks)).map(|declined| !declined)
 }
 
-/// The chunks that the question with this key is about; `None` if that question is no longer open.
+/// The key of a question: the one under which it is open, else a new one.
+///
+/// # Errors
+/// If the store cannot be written.
+pub(in crate::ops) fn ask(tx: &dyn StoreWrite, asked: &AskedQuestion) -> Result<String> {
+    if let Some(key) = tx.asked_key(asked)? {
+        return Ok(key);
+    }
+    let key = format!("{}~{}", asked.question, Token::random());
+    tx.insert_asked(&key, asked)?;
+    Ok(key)
+}
+
+/// The chunks that the question with this key is about; `None` if the wait has not asked it, or it is no longer open.
 pub(in crate::ops) fn chunks_of_question(
     tx: &dyn StoreRead,
-    wait: &BatchWait,
+    handle: &str,
     task: &Task,
     batch: &Batch,
     key: &str,
 ) -> Result<Option<Vec<(Chunk, Task)>>> {
-    let subject = key.split_once(':').map_or("", |(subject, _)| subject);
+    let Some(asked) = tx.asked_question(key)?.filter(|asked| asked.asked_by == handle) else {
+        return Ok(None);
+    };
+    let subject = asked.question.split_once(':').map_or("", |(subject, _)| subject);
     let chunks = if subject == task.id.as_str() {
         let mut chunks = chunks_in_review(tx, batch)?;
         chunks.retain(|(chunk, task)| has_completed_step(chunk, task));
@@ -78,5 +80,6 @@ pub(in crate::ops) fn chunks_of_question(
             Err(error) => return Err(error),
         }
     };
-    Ok((question_key(tx, wait, task, &chunks)?.as_deref() == Some(key)).then_some(chunks))
+    let is_current = question_name(task, &chunks) == asked.question && is_open(tx, handle, task, &chunks)?;
+    Ok(is_current.then_some(chunks))
 }

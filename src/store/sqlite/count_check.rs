@@ -3,6 +3,7 @@
 
 use rusqlite::Row as SqlRow;
 
+use super::range_check::first_out_of_range;
 use super::tx::Tx;
 use crate::error::Result;
 use crate::model::text::excerpt;
@@ -148,6 +149,9 @@ const CHECKS: [Check; 8] = [
 
 /// See [`crate::store::StoreRead::first_count_mismatch`].
 pub(super) fn first_count_mismatch(tx: &Tx<'_>) -> Result<Option<String>> {
+    if let Some(problem) = first_out_of_range(tx)? {
+        return Ok(Some(problem));
+    }
     for (sql, describe) in CHECKS {
         let mismatch = tx.first(sql, [], describe)?;
         if mismatch.is_some() {

@@ -10,6 +10,7 @@ mod count_check;
 mod files;
 mod header;
 mod list;
+mod range_check;
 mod read;
 mod read_only;
 mod reader;

@@ -11,7 +11,7 @@ use super::writer::wal_rewrite;
 use crate::error::{Code, Error, Result};
 
 /// The migrations in order. Each ends by setting `user_version` to its number.
-const MIGRATIONS: [&str; 15] = [
+const MIGRATIONS: [&str; 16] = [
     include_str!("../../../migrations/V1__tasks_receipts_batches.sql"),
     include_str!("../../../migrations/V2__lazy_index_and_needs.sql"),
     include_str!("../../../migrations/V3__steps_checkpoints_holds.sql"),
@@ -27,6 +27,7 @@ const MIGRATIONS: [&str; 15] = [
     include_str!("../../../migrations/V13__late_receipt_index.sql"),
     include_str!("../../../migrations/V14__author_kinds.sql"),
     include_str!("../../../migrations/V15__content_hashes.sql"),
+    include_str!("../../../migrations/V16__asked_questions.sql"),
 ];
 
 /// The newest schema that this program knows.

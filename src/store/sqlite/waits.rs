@@ -7,14 +7,14 @@ use super::tx::Tx;
 use crate::error::Result;
 use crate::model::task::RowId;
 use crate::model::timestamp::Timestamp;
-use crate::model::wait::{BatchWait, OpenQuestion};
+use crate::model::wait::{AskedQuestion, BatchWait, MAX_ASKED_QUESTIONS};
 use crate::store::{WaitRead, WaitWrite};
 
 impl WaitRead for Tx<'_> {
     fn wait(&self, handle: &str) -> Result<Option<BatchWait>> {
         self.first(
             "SELECT handle, batch, client, created_at, updated_at, end_reported_at, cancelled_at, last_answer_result,
-                    since_change
+                    since_change, can_ask
                FROM wait WHERE handle = ?1",
             [handle],
             |row| {
@@ -28,6 +28,7 @@ impl WaitRead for Tx<'_> {
                     cancelled_at: optional_moment(row, 6)?,
                     last_answer: row.get(7)?,
                     since: row.get(8)?,
+                    can_ask: row.get(9)?,
                 })
             },
         )
@@ -42,13 +43,27 @@ impl WaitRead for Tx<'_> {
         Ok(count.unwrap_or(0))
     }
 
-    fn undecided(&self, handle: &str, question: &str) -> Result<OpenQuestion> {
-        let found = self.first(
-            "SELECT failed_answers, declined FROM wait_question WHERE handle = ?1 AND question = ?2",
+    fn is_declined(&self, handle: &str, question: &str) -> Result<bool> {
+        let declined = self.first(
+            "SELECT declined FROM wait_question WHERE handle = ?1 AND question = ?2",
             [handle, question],
-            |row| Ok(OpenQuestion { failed_answers: row.get(0)?, declined: row.get(1)? }),
+            |row| row.get(0),
         )?;
-        Ok(found.unwrap_or_default())
+        Ok(declined.unwrap_or(false))
+    }
+
+    fn asked_question(&self, key: &str) -> Result<Option<AskedQuestion>> {
+        self.first("SELECT asked_by, question FROM asked_question WHERE key = ?1", [key], |row| {
+            Ok(AskedQuestion { asked_by: row.get(0)?, question: row.get(1)? })
+        })
+    }
+
+    fn asked_key(&self, asked: &AskedQuestion) -> Result<Option<String>> {
+        self.first(
+            "SELECT key FROM asked_question WHERE asked_by = ?1 AND question = ?2",
+            [&asked.asked_by, &asked.question],
+            |row| row.get(0),
+        )
     }
 }
 
@@ -56,8 +71,8 @@ impl WaitWrite for Tx<'_> {
     fn insert_wait(&self, wait: &BatchWait) -> Result<()> {
         self.execute(
             "INSERT INTO wait (handle, batch, client, created_at, updated_at, end_reported_at, cancelled_at, last_answer_result,
-                               since_change)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+                               since_change, can_ask)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
             params![
                 wait.handle,
                 wait.batch,
@@ -67,7 +82,8 @@ impl WaitWrite for Tx<'_> {
                 wait.ended_at.map(Timestamp::millis),
                 wait.cancelled_at.map(Timestamp::millis),
                 wait.last_answer,
-                wait.since
+                wait.since,
+                wait.can_ask
             ],
         )?;
         Ok(())
@@ -87,12 +103,30 @@ impl WaitWrite for Tx<'_> {
         Ok(())
     }
 
-    fn save_undecided(&self, handle: &str, question: &str, undecided: OpenQuestion) -> Result<()> {
+    fn save_declined(&self, handle: &str, question: &str) -> Result<()> {
+        // Schemas up to 15 counted the failed answers in the keys.
         self.execute(
-            "INSERT INTO wait_question (handle, question, failed_answers, declined) VALUES (?1, ?2, ?3, ?4)
-             ON CONFLICT DO UPDATE SET failed_answers = excluded.failed_answers, declined = excluded.declined",
-            params![handle, question, undecided.failed_answers, undecided.declined],
+            "INSERT INTO wait_question (handle, question, failed_answers, declined) VALUES (?1, ?2, 0, 1)
+             ON CONFLICT DO UPDATE SET declined = 1",
+            [handle, question],
         )?;
         Ok(())
+    }
+
+    fn insert_asked(&self, key: &str, asked: &AskedQuestion) -> Result<()> {
+        self.execute(
+            "INSERT INTO asked_question (key, asked_by, question, asked_at) VALUES (?1, ?2, ?3, ?4)",
+            params![key, asked.asked_by, asked.question, self.now.millis()],
+        )?;
+        self.execute(
+            "DELETE FROM asked_question WHERE key IN (
+                 SELECT key FROM asked_question ORDER BY asked_at DESC, key LIMIT -1 OFFSET ?1)",
+            [MAX_ASKED_QUESTIONS],
+        )?;
+        Ok(())
+    }
+
+    fn remove_asked(&self, key: &str) -> Result<bool> {
+        Ok(self.execute("DELETE FROM asked_question WHERE key = ?1", [key])? > 0)
     }
 }

@@ -67,7 +67,9 @@ pub fn run_until(
     let started_at = Instant::now();
     let mode = ProgressMode::choose(json, options.quiet);
     let command = match &options.resume {
-        Some(id) if options.command.is_empty() => RunCommand::recorded(session, id, &options.limits)?,
+        Some(id) if options.command.is_empty() => {
+            RunCommand::recorded(session, id, &options.limits, options.imported_command)?
+        }
         _ => RunCommand::given(&options)?,
     };
     check_commands(&command.command, &command.steps, &command.folder)?;

@@ -58,6 +58,9 @@ pub struct Run {
     /// Continue this batch; items that have a receipt are left alone
     #[arg(long, value_name = "BATCH")]
     pub(super) resume: Option<TaskId>,
+    /// With --resume: run the command that an import brought along, after you have read it
+    #[arg(long, requires = "resume")]
+    pub(super) imported_command: bool,
     /// Create a new batch, although one with the same items and command is not finished, or has ended with failures
     #[arg(long, conflicts_with = "resume")]
     pub(super) new: bool,

@@ -15,6 +15,7 @@ use crate::model::run_record::{CommandLimits, RunRecord, StepCommand};
 use crate::model::step::{Step, Steps};
 use crate::model::text::{LineText, LongText, excerpt};
 use crate::ops::{AddItems, CreateBatch, Session, UnfinishedRun, find_failed_run, find_unfinished_run};
+use crate::terminal::shell_word;
 use crate::work::run_lock;
 
 /// Creates the batch of a new run.
@@ -114,8 +115,14 @@ impl RunCommand {
     /// the limits and the commands of steps of that run unless `given` replaces them.
     ///
     /// # Errors
-    /// The task is not a batch, or has no recorded command, or the folder does not exist any more.
-    pub(super) fn recorded(session: &Session, batch: &TaskId, given: &CommandOptions) -> Result<Self> {
+    /// The task is not a batch, or has no recorded command, or the folder does not exist any more; `forbidden` if an import
+    /// brought the command along and `runs_imported` is not set.
+    pub(super) fn recorded(
+        session: &Session,
+        batch: &TaskId,
+        given: &CommandOptions,
+        runs_imported: bool,
+    ) -> Result<Self> {
         let id = batch.clone();
         let run = session.read(move |tx| {
             let task = tx.task(&id)?;
@@ -126,6 +133,9 @@ impl RunCommand {
                 "resume: batch {batch} was not created by tasktally run, so no command is recorded; give the command after --, or work the batch by its profile with tasktally work --batch {batch}"
             ))
         })?;
+        if run.is_imported && !runs_imported {
+            return Err(imported_command(batch, &run));
+        }
         let folder = run.folder.map_or_else(current_folder, |folder| Ok(PathBuf::from(folder)))?;
         if !folder.is_dir() {
             return Err(Error::invalid(format!(
@@ -146,9 +156,28 @@ impl RunCommand {
             steps: self.steps.clone(),
             folder: self.folder.to_str().map(str::to_owned),
             source: source.and_then(|source| recorded_source(source, &self.folder)),
+            is_imported: false,
             limits: self.limits,
         }
     }
+}
+
+/// The refusal to run a command that whoever wrote the imported file chose. It shows every command.
+fn imported_command(batch: &TaskId, run: &RunRecord) -> Error {
+    let line = |words: &[String]| words.iter().map(|word| shell_word(word)).collect::<Vec<_>>().join(" ");
+    let mut commands: Vec<String> = Vec::new();
+    if !run.command.is_empty() {
+        commands.push(line(&run.command));
+    }
+    commands.extend(run.steps.iter().map(|step| format!("for step {}: {}", step.step, line(&step.command))));
+    let folder = run.folder.as_ref().map_or(String::new(), |folder| format!(", in {folder}"));
+    Error::new(
+        Code::Forbidden,
+        format!(
+            "resume: the command of batch {batch} came with an import, so whoever made that file chose it. Nothing was run. Read it: {}{folder}. If you want to run it, add --imported-command; else give a command of your own after --",
+            commands.join("; ")
+        ),
+    )
 }
 
 /// A source as it is recorded: with an absolute path. A stream cannot be read again, so it is not recorded.

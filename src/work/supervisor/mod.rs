@@ -16,6 +16,7 @@ mod cgroup;
 mod child_registry;
 mod event_loop;
 mod handle;
+mod label_guard;
 mod line_reader;
 mod messages;
 mod output_capture;

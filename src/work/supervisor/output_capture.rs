@@ -5,6 +5,7 @@ use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::PathBuf;
 
+use super::label_guard::LabelGuard;
 use crate::logs::LogWriter;
 
 /// How much of the end is kept for the receipt, in bytes.
@@ -26,7 +27,7 @@ pub(super) struct OutputCapture<R> {
 enum LogTarget {
     None,
     NotOpened { file: PathBuf, limit: u64, title: String },
-    Open(LogWriter),
+    Open(LogWriter, LabelGuard),
 }
 
 impl LogTarget {
@@ -34,9 +35,9 @@ impl LogTarget {
         if let LogTarget::NotOpened { file, limit, title } = self {
             let mut log = LogWriter::open(file, *limit)?;
             log.write(title.as_bytes())?;
-            *self = LogTarget::Open(log);
+            *self = LogTarget::Open(log, LabelGuard::default());
         }
-        if let LogTarget::Open(log) = self { log.write(bytes) } else { Ok(()) }
+        if let LogTarget::Open(log, guard) = self { log.write(&guard.quote(bytes)) } else { Ok(()) }
     }
 }
 

@@ -1,5 +1,6 @@
 //! Reads the lines of an export: counts them, hashes them and limits their length.
 
+use std::collections::BTreeMap;
 use std::io::{BufRead, Read as _};
 
 use serde_json::{Map, Value};
@@ -8,6 +9,7 @@ use sha2::{Digest, Sha256};
 use super::line::{FIRST, FORMAT, LAST, LINE, MAX_LINE_BYTES};
 use crate::error::{Code, Error, Result};
 use crate::model::chain::hex;
+use crate::model::exact_json::find_repeated_key;
 use crate::model::text::excerpt;
 use crate::store::sqlite::SCHEMA_VERSION;
 
@@ -60,8 +62,8 @@ impl<'a> ExportReader<'a> {
         }
     }
 
-    /// Reads the first line and returns how many lines follow.
-    pub(super) fn read_first(&mut self) -> Result<u64> {
+    /// Reads the first line and returns how many lines follow for each table; nothing for an export without counts.
+    pub(super) fn read_first(&mut self) -> Result<BTreeMap<String, u64>> {
         let is_export = |line: &Line| line.kind == FIRST;
         let line = self.next_line()?.filter(is_export).ok_or_else(|| self.invalid_line(NOT_AN_EXPORT))?;
         let number = |name: &str| line.members.get(name).and_then(Value::as_i64).unwrap_or(-1);
@@ -80,8 +82,10 @@ impl<'a> ExportReader<'a> {
                 "the export has format {format} and schema {schema}; formats 1 to {FORMAT} with schemas {OLDEST_SCHEMA} to {SCHEMA_VERSION} can be imported. Export the store that it came from again: this tasktally migrates it first"
             )));
         }
-        let counts = line.members.get("counts").and_then(Value::as_object);
-        Ok(counts.map_or(0, |counts| counts.values().filter_map(Value::as_u64).sum()))
+        let Some(counts) = line.members.get("counts") else { return Ok(BTreeMap::new()) };
+        let count = |(table, count): (&String, &Value)| Some((table.clone(), count.as_u64()?));
+        let counts = counts.as_object().and_then(|counts| counts.iter().map(count).collect());
+        counts.ok_or_else(|| self.invalid_line("counts: is no list of tables with their numbers of lines"))
     }
 
     /// Reads the next line. After the last line it returns `None`, if all lines before it are unchanged.
@@ -93,6 +97,9 @@ impl<'a> ExportReader<'a> {
             let what = full.split(" at line ").next().unwrap_or(&full).to_owned();
             self.not_a_line(format!("not valid JSON at column {}: {what}", error.column()))
         })?;
+        if let Some(what) = str::from_utf8(&self.line).ok().and_then(find_repeated_key) {
+            return Err(self.not_a_line(what));
+        }
         let Value::Object(mut members) = value else { return Err(self.not_a_line("not a JSON object")) };
         let Some(Value::String(kind)) = members.shift_remove(LINE) else {
             return Err(self.not_a_line(format!("the field '{LINE}' is missing, which names the table")));

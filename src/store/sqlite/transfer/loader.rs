@@ -1,6 +1,6 @@
 //! Inserts the lines of an export into a new store that no other process can open yet.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use rusqlite::config::DbConfig;
 use rusqlite::types::Value as Cell;
@@ -12,6 +12,7 @@ use super::{ReportProgress, copy, line};
 use crate::clock::Clock;
 use crate::error::{Code, Error, Result};
 use crate::model::receipt::{GENESIS_HASH, Receipt};
+use crate::model::run_record::RunRecord;
 use crate::model::text::excerpt;
 use crate::store::sqlite::rows::sql_error;
 use crate::store::sqlite::tx::Tx;
@@ -63,7 +64,9 @@ impl Loader {
         clock: &Clock,
         report: ReportProgress<'_>,
     ) -> Result<()> {
-        let total = lines.read_first()?;
+        let announced = lines.read_first()?;
+        let total = announced.values().sum();
+        let mut counted = BTreeMap::new();
         let (mut done, mut current) = (0, 0);
         while let Some(line) = lines.next_line()? {
             let table = TABLES.iter().position(|table| table.name == line.kind).ok_or_else(|| {
@@ -79,12 +82,14 @@ impl Loader {
                 )));
             }
             current = table;
+            *counted.entry(line.kind.clone()).or_default() += 1;
             self.insert(&TABLES[table], line, clock).map_err(|error| lines.with_line(&error))?;
             done += 1;
             if done % 1_000 == 0 {
                 report("Reading", done, total);
             }
         }
+        check_counts(&announced, &counted).map_err(|error| lines.with_line(&error))?;
         report("Indexing", 0, 0);
         self.finish(clock).map_err(|error| lines.with_line(&error))
     }
@@ -92,7 +97,7 @@ impl Loader {
     fn insert(&mut self, table: &Table, line: Line, clock: &Clock) -> Result<()> {
         let (mut missing, mut parent) = (None, None);
         let Loader { connection, recent, .. } = &mut *self;
-        let cells = line::read_row(table, line.members, &mut |column, id| {
+        let mut cells = line::read_row(table, line.members, &mut |column, id| {
             let row = find_task(connection, recent, column, id)?;
             if row.is_none() {
                 if (table.name, column) == ("task", "parent") {
@@ -105,6 +110,9 @@ impl Loader {
         })?;
         if let Some(missing) = missing {
             return Err(Error::invalid(missing));
+        }
+        if table.name == "batch" {
+            mark_command(table, &mut cells)?;
         }
         self.connection
             .prepare_cached(&line::insert(table))
@@ -204,6 +212,32 @@ impl Loader {
             )),
         }
     }
+}
+
+/// Compares the numbers of lines in the first line, if it has them, with the lines that were read.
+fn check_counts(announced: &BTreeMap<String, u64>, counted: &BTreeMap<String, u64>) -> Result<()> {
+    let number = |of: &BTreeMap<String, u64>, table: &str| of.get(table).copied().unwrap_or(0);
+    let is_wrong = |table: &&String| number(announced, table) != number(counted, table);
+    let tables = announced.keys().chain(counted.keys());
+    match tables.filter(|_| !announced.is_empty()).find(is_wrong) {
+        None => Ok(()),
+        Some(table) => Err(Error::invalid(format!(
+            "the first line says that table {} has {} lines, {} are there",
+            excerpt(table),
+            number(announced, table),
+            number(counted, table)
+        ))),
+    }
+}
+
+/// Marks the command of a batch as imported: `tasktally run --resume` would run it without showing it.
+fn mark_command(table: &Table, cells: &mut [Cell]) -> Result<()> {
+    let at = table.columns.iter().position(|(name, _)| *name == "command");
+    let Some(Cell::Text(command)) = at.and_then(|at| cells.get_mut(at)) else { return Ok(()) };
+    let invalid = |error| Error::invalid("command: is no command of tasktally run").caused_by(error);
+    let run: RunRecord = serde_json::from_str(command).map_err(invalid)?;
+    *command = serde_json::to_string(&RunRecord { is_imported: true, ..run }).map_err(invalid)?;
+    Ok(())
 }
 
 /// The row of the task that a column refers to by id.

@@ -292,6 +292,7 @@ pub(super) const TABLES: &[Table] = &[
             ("cancelled_at", Time),
             ("last_answer_result", Text),
             ("since_change", LaterNumber),
+            ("can_ask", LaterNumber),
         ],
     },
     Table {
@@ -311,6 +312,7 @@ const NOT_EXPORTED: &[(&str, &str)] = &[
     ("receipt_text", "search index; the import rebuilds it"),
     ("search_progress", "progress of the search index"),
     ("item_key", "index of the items' keys; the import rebuilds it"),
+    ("asked_question", "open forms of clients; they are asked again under another key"),
     ("unpublished", "rows that are reserved for a batch that is not visible yet"),
     ("unpublished_chunk", "chunks that are not visible yet"),
 ];
