@@ -10,8 +10,9 @@ use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use serde_json::Value;
 
+use super::caller::Caller;
 use super::commands;
-use super::open::{Caller, open};
+use super::open::open;
 use super::positional::{find_command, name_positionals};
 use super::process_setup;
 use super::prompt;

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use etcetera::BaseStrategy as _;
 
-use super::open::Caller;
+use super::caller::Caller;
 use crate::items::SourceRoots;
 use crate::store::sqlite::folder_of;
 use crate::work::{AgentFolders, DATA_SUBFOLDERS};

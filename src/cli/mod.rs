@@ -1,6 +1,7 @@
 //! The command line: a command for each operation, and those that only people and scripts need.
 
 mod backup;
+mod caller;
 mod command_line;
 mod commands;
 mod completions;

@@ -4,6 +4,7 @@ use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::caller::Caller;
 use super::item_folders::item_roots;
 use super::store_path::store_path;
 use crate::clock::Clock;
@@ -17,19 +18,6 @@ use crate::paths::expand_home;
 use crate::store::Store;
 use crate::store::sqlite::{ReadOnlyStore, SqliteStore};
 use crate::work::Launcher;
-
-/// Who opens the store.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Caller {
-    /// A person or a script with the user's own rights: item files are read from anywhere.
-    Person,
-    /// An agent: item files are read from these folders only. If the operator named none: from the current folder,
-    /// unless it is `/` or the user's home folder.
-    Agent {
-        /// The folders that the operator named.
-        item_folders: Vec<PathBuf>,
-    },
-}
 
 /// The chunk that this process is restricted to, if a runner started it for a worker.
 ///

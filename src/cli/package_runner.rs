@@ -3,9 +3,10 @@
 use std::env::VarError;
 use std::path::{Component, Path, PathBuf};
 
-use super::program_name::PROGRAM_NAME;
 use crate::error::{Error, Result};
 
+/// The name under which the program is installed.
+pub(super) const PROGRAM_NAME: &str = "tasktally";
 /// The variable by which a launcher says which package runner started it, or else which file it is itself.
 const VARIABLE: &str = "TASKTALLY_LAUNCHER";
 

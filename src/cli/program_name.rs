@@ -3,11 +3,8 @@
 use std::ffi::OsStr;
 use std::path::Path;
 
-use super::package_runner::PackageRunner;
+use super::package_runner::{PROGRAM_NAME, PackageRunner};
 use crate::terminal::{shell_path, shell_word};
-
-/// The name under which the program is installed.
-pub(super) const PROGRAM_NAME: &str = "tasktally";
 
 /// The program as it is called: by a package runner, or by the name under which it is installed.
 pub(super) fn program_name() -> String {

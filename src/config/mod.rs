@@ -7,7 +7,7 @@
 //! - `load`: the whole configuration
 //! - `location`, `trusted_file`, `path_checks`: where the file is, and whether it may be used
 //! - `table_reader`, `setting_values`: settings with ranges, defaults and error messages
-//! - `profile`, `profile_settings`: a worker command with its limits
+//! - `profile`, `profile_settings`, `per`: a worker command with its limits, and what one run of it processes
 //! - `program`: whether a program can be run
 //! - `environment`, `work_dir`, `template`, `item_argument`: what a worker is started with
 //! - `sandbox`: what it may write, read and reach
@@ -19,6 +19,7 @@ mod limits;
 mod load;
 mod location;
 mod path_checks;
+mod per;
 mod profile;
 mod profile_name;
 mod profile_settings;
@@ -37,7 +38,8 @@ pub use item_argument::{ItemArgument, check_placeholders};
 pub use limits::Limits;
 pub use load::Config;
 pub use location::{ConfigLocation, LocationSource};
-pub use profile::{Per, Profile};
+pub use per::Per;
+pub use profile::Profile;
 pub use profile_name::ProfileName;
 pub use program::find_program;
 pub use review::ReviewSettings;

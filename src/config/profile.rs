@@ -5,12 +5,11 @@ use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use serde::Serialize;
-
 use super::environment::build_environment;
+use super::per::Per;
 use super::profile_name::ProfileName;
 use super::program::find_program;
-use super::sandbox::SandboxSetting;
+use super::sandbox::{Sandbox, SandboxSetting};
 use super::table_reader::Setting;
 use super::template::{PlaceholderValues, Template};
 use super::trusted_program::check_program;
@@ -19,16 +18,6 @@ use crate::model::failure_streak::PauseAfterFailures;
 use crate::model::retry::RetryPolicy;
 use crate::model::step::{UnknownStep, steps_without_own_command};
 use crate::model::text::excerpt;
-
-/// What one run of the command processes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Per {
-    /// One item: its JSON on standard input, the receipt from standard output.
-    Item,
-    /// One chunk: the worker prompt on standard input, the tools through `TASKTALLY_MCP_CONFIG`.
-    Chunk,
-}
 
 /// The `cwd` or `worktree` setting of a profile.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -173,6 +162,19 @@ impl Profile {
             .map(|(name, value)| Ok((name.clone(), value.fill(values, mcp_config)?)))
             .collect::<Result<_>>()?;
         Ok(build_environment(of_runner, &self.allowed_variables, set, own_variables))
+    }
+
+    /// The sandbox of a worker in a working directory, if the profile has one.
+    ///
+    /// # Errors
+    /// As [`Profile::arguments`].
+    pub fn sandbox(&self, values: &PlaceholderValues<'_>, working_dir: &Path) -> Result<Option<Sandbox>> {
+        self.sandbox.as_ref().map(|setting| setting.fill(values, working_dir)).transpose()
+    }
+
+    /// Whether the profile has a sandbox, and whether its workers may use the network.
+    pub fn sandbox_network(&self) -> Option<bool> {
+        self.sandbox.as_ref().map(|sandbox| sandbox.network)
     }
 
     /// An error that starts with the name of the profile.

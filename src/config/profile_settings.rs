@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use super::environment::{check_allowed_name, check_set_name};
 use super::limits::Limits;
-use super::profile::{Per, Profile, ProfileCommand, WorkDirSetting};
+use super::per::Per;
+use super::profile::{Profile, ProfileCommand, WorkDirSetting};
 use super::profile_name::ProfileName;
 use super::sandbox::SandboxSetting;
 use super::setting_values::IntegerRule;

@@ -4,7 +4,7 @@ use std::path::{Component, Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::profile::{Per, Profile};
+use super::per::Per;
 use super::table_reader::TableReader;
 use super::template::{Placeholder, PlaceholderValues, Template};
 use crate::error::Result;
@@ -29,7 +29,8 @@ pub(super) struct SandboxSetting {
     write: Vec<SandboxPath>,
     /// What may be read besides the system's programs and `write`; `None`: everything.
     read: Option<Vec<SandboxPath>>,
-    network: bool,
+    /// Whether it may open and accept TCP connections.
+    pub(super) network: bool,
 }
 
 /// A sandbox with the paths of one worker.
@@ -64,6 +65,20 @@ impl SandboxSetting {
         let network = table.boolean("network", true)?;
         from.finish_table(NAME, table)?;
         Ok(Some(SandboxSetting { write, read: has_read.then_some(read), network }))
+    }
+
+    /// The sandbox of a worker in a working directory.
+    ///
+    /// # Errors
+    /// A placeholder has no value, or its value is not a plain name.
+    pub(super) fn fill(&self, values: &PlaceholderValues<'_>, working_dir: &Path) -> Result<Sandbox> {
+        let fill = |paths: &[SandboxPath]| -> Result<Vec<PathBuf>> {
+            paths.iter().map(|path| path.fill(values, working_dir)).collect()
+        };
+        let mut read = self.read.as_deref().map(fill).transpose()?;
+        // A worker has to be able to enter the folder that it starts in.
+        read.iter_mut().for_each(|paths| paths.push(working_dir.to_owned()));
+        Ok(Sandbox { write: fill(&self.write)?, read, network: self.network })
     }
 }
 
@@ -109,28 +124,6 @@ impl SandboxPath {
             SandboxPath::WorkingDir(below) => Ok(working_dir.join(below)),
             SandboxPath::Absolute(template) => template.fill(values, None).map(PathBuf::from),
         }
-    }
-}
-
-impl Profile {
-    /// The sandbox of a worker in a working directory, if the profile has one.
-    ///
-    /// # Errors
-    /// A placeholder has no value, or its value is not a plain name.
-    pub fn sandbox(&self, values: &PlaceholderValues<'_>, working_dir: &Path) -> Result<Option<Sandbox>> {
-        let Some(setting) = &self.sandbox else { return Ok(None) };
-        let fill = |paths: &[SandboxPath]| -> Result<Vec<PathBuf>> {
-            paths.iter().map(|path| path.fill(values, working_dir)).collect()
-        };
-        let mut read = setting.read.as_deref().map(fill).transpose()?;
-        // A worker has to be able to enter the folder that it starts in.
-        read.iter_mut().for_each(|paths| paths.push(working_dir.to_owned()));
-        Ok(Some(Sandbox { write: fill(&setting.write)?, read, network: setting.network }))
-    }
-
-    /// Whether the profile has a sandbox, and whether its workers may use the network.
-    pub fn sandbox_network(&self) -> Option<bool> {
-        self.sandbox.as_ref().map(|sandbox| sandbox.network)
     }
 }
 

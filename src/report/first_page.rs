@@ -1,6 +1,7 @@
 //! The first page: `report.html` and `report.md`.
 
 use super::formats::Formats;
+use super::links::PageName;
 use super::parts::{Checks, Summary};
 use super::section::FinishedSection;
 use super::timeline::Timeline;
@@ -127,7 +128,7 @@ fn push_paragraph(page: &mut Formats, text: &str) {
 /// Links to the pages of a section: to all of them, or to the first ones and the last.
 fn push_links(page: &mut Formats, section: &FinishedSection, before: &str) {
     let link = |number: usize| {
-        let stem = super::page::PageName { number, ..section.name }.stem();
+        let stem = PageName { number, ..section.name }.stem();
         (format!("{}/{stem}", section.folder), number.to_string())
     };
     let mut links: Vec<(String, String)> = (1..=section.pages.min(LINKED_PAGES)).map(link).collect();

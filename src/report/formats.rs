@@ -22,24 +22,6 @@ impl Formats {
     }
 }
 
-/// Where a text stands: links depend on it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Place {
-    /// In `report.html` or `report.md`.
-    FirstPage,
-    /// In the folder of pages.
-    Page,
-}
-
-/// What a link leads to.
-#[derive(Debug, Clone)]
-pub(super) struct Target {
-    /// The file without its extension, relative to the place of the link; `None`: the file that holds the link.
-    pub(super) file: Option<String>,
-    /// The id of an element in the HTML file. Markdown has no ids that every renderer keeps.
-    pub(super) anchor: String,
-}
-
 /// The first lines of a table, or of another block that rows are written to, and its last lines.
 #[derive(Debug, Clone)]
 pub(super) struct Table {

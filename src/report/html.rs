@@ -3,9 +3,8 @@
 use std::fmt::Write as _;
 
 use super::escape::Html;
-use super::formats::Target;
 use super::html_style::STYLE;
-use super::page::PageName;
+use super::links::{PageName, Target};
 use super::parts::{Checks, ChunkLine, CostLine, DecisionLine, FailureLine, ItemLine, Summary, shortened};
 use super::svg;
 use super::timeline::{MOST_BARS, Timeline};

@@ -1,8 +1,7 @@
 //! The report as Markdown files, with tables as GitHub renders them.
 
 use super::escape::Fenced;
-use super::formats::Target;
-use super::page::PageName;
+use super::links::{PageName, Target};
 use super::parts::{Checks, ChunkLine, CostLine, DecisionLine, FailureLine, ItemLine, Summary, shortened};
 use super::timeline::{MOST_BARS, Timeline};
 use crate::model::author::name_with_kind;

@@ -8,6 +8,7 @@ mod first_page;
 mod formats;
 mod html;
 mod html_style;
+mod links;
 mod markdown;
 mod output_folder;
 mod page;

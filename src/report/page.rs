@@ -5,6 +5,7 @@ use std::io::{self, BufWriter, Write};
 use std::path::PathBuf;
 
 use super::formats::Formats;
+use super::links::PageName;
 use super::{html, markdown};
 use crate::private_files::open_private_file;
 
@@ -16,30 +17,6 @@ pub(super) struct PageFolder {
     pub(super) name: String,
     /// The title of the batch.
     pub(super) title: String,
-}
-
-/// What a page belongs to.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct PageName {
-    /// The beginning of the files' names.
-    pub(super) file: &'static str,
-    /// The section's title.
-    pub(super) title: &'static str,
-    /// The number of the page in its section, from 1.
-    pub(super) number: usize,
-}
-
-impl PageName {
-    /// The name of the files without the extension.
-    pub(super) fn stem(self) -> String {
-        format!("{}-{:04}", self.file, self.number)
-    }
-
-    /// The neighbour that is this many pages further.
-    pub(super) fn neighbour(self, distance: isize) -> Option<PageName> {
-        let number = self.number.checked_add_signed(distance).filter(|number| *number > 0)?;
-        Some(PageName { number, ..self })
-    }
 }
 
 /// A page that is being written, in both formats.

@@ -3,8 +3,9 @@
 
 use std::io;
 
-use super::formats::{Formats, Place, Table, Target};
-use super::page::{Page, PageFolder, PageName};
+use super::formats::{Formats, Table};
+use super::links::{PageName, Place, Target};
+use super::page::{Page, PageFolder};
 
 /// The most bytes of one section on the first page.
 const FIRST_PAGE_BYTES: usize = 48 * 1024;

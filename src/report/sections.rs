@@ -2,7 +2,8 @@
 
 use std::io;
 
-use super::formats::{Formats, Place, Table, Target};
+use super::formats::{Formats, Table};
+use super::links::{Place, Target};
 use super::page::PageFolder;
 use super::parts::{ChunkLine, CostLine, DecisionLine, FailureLine, ItemLine};
 use super::section::{FinishedSection, RowKey, Section};

@@ -5,8 +5,8 @@ use std::path::Path;
 
 use serde_json::{Map, Value, json};
 
+use crate::cli::package_runner::PROGRAM_NAME;
 use crate::cli::package_runner::{PackageRunner, launcher_file};
-use crate::cli::program_name::PROGRAM_NAME;
 use crate::config::find_program;
 use crate::error::{Error, Result};
 use crate::paths::expand_home;

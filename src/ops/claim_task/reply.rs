@@ -13,7 +13,7 @@ use crate::ops::views::instructions::batch_instructions;
 use crate::ops::views::items::{ITEMS_LEFT_OUT, ItemView, open_items};
 use crate::ops::views::next_workers::worker_needs;
 use crate::ops::views::page_bytes::json_bytes;
-use crate::ops::views::part::Part;
+use crate::ops::views::part_name::Part;
 use crate::ops::views::task::{LISTED_BYTES, TaskView};
 use crate::prompts::WorkerNeeds;
 use crate::store::StoreRead;

@@ -20,6 +20,7 @@ pub(in crate::ops) mod nothing_to_claim;
 pub(in crate::ops) mod overview;
 pub(in crate::ops) mod page_bytes;
 pub(in crate::ops) mod part;
+pub(in crate::ops) mod part_name;
 pub(in crate::ops) mod prompt_facts;
 pub(in crate::ops) mod rate;
 pub(in crate::ops) mod receipt;

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::page_bytes::json_bytes;
-use super::part::Part;
+use super::part_name::Part;
 use super::task::TaskView;
 use crate::error::Result;
 use crate::model::author::AuthorKind;

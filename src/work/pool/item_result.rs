@@ -15,8 +15,6 @@ use crate::model::worker_output::PrintedReceipt;
 use crate::ops::ItemCost;
 use crate::work::supervisor::{ProcessExit, StopReason};
 
-/// The exit code that asks for a retry: EX_TEMPFAIL of sysexits.h.
-pub(super) const EX_TEMPFAIL: i32 = 75;
 /// The most characters of a category.
 const MAX_CATEGORY_CHARS: usize = 100;
 

@@ -5,7 +5,6 @@ use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::item_result::EX_TEMPFAIL;
 use crate::config::{ItemArgument, Per, PlaceholderValues, Profile, WorkDir};
 use crate::error::{Code, Error, Result};
 use crate::model::id::TaskId;
@@ -15,6 +14,8 @@ use crate::model::run_record::{CommandLimits, StepCommand};
 use crate::work::supervisor::{ChildRegistry, CommandSpec};
 use crate::work::worktree::{self, Removal};
 
+/// The exit code that asks for a retry: EX_TEMPFAIL of sysexits.h.
+const EX_TEMPFAIL: i32 = 75;
 /// The time between TERM and KILL for a command without a profile.
 const DEFAULT_GRACE: Duration = Duration::from_secs(5);
 /// How much of each output the log of one attempt keeps for a command without a profile, in bytes.

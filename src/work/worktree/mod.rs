@@ -1,6 +1,7 @@
 //! A git worktree for each chunk, so that workers do not change each other's files.
 
 mod git;
+mod git_command;
 mod linked;
 mod neutral_git_dir;
 
@@ -9,7 +10,8 @@ use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
-use git::{Files, Repository, git, rev_parse};
+use git::{Files, Repository, git};
+use git_command::rev_parse;
 use linked::{LinkedWorktree, canonical};
 use neutral_git_dir::NeutralGitDir;
 

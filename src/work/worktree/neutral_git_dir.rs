@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
-use super::git::plain_settings;
+use super::git_command::plain_settings;
 use crate::error::{Error, Result};
 use crate::private_files::temporary_private_folder;
 
