@@ -207,3 +207,118 @@ fn failures_of_ended_batches_do_not_hide_open_ones() {
     assert!(overview.message().contains("5 ended with failures"), "{}", overview.message());
     assert!(overview.text("/next").contains("view=\"failures\""), "{}", overview.text("/next"));
 }
+
+/// A lease expires without a write, so nothing has put the chunk into review yet.
+#[test]
+fn a_person_is_asked_about_what_an_expired_claim_began_without_a_worker_in_between() {
+    for decision in ["approve", "redo"] {
+        let store = Store::new();
+        let mut server = store.serve();
+        let request = json!({
+            "title": "B", "instructions": "x", "items": ["a", "b", "c", "d"], "max_chunk": 2, "in_doubt": "ask"
+        });
+        let batch = create_batch(&mut server, request);
+        let claim = claim_chunk(&mut server, &batch);
+        report(&mut server, &claim, "a", "started");
+        let chunk = format!("{batch}.01");
+        store.expire_claim(&chunk);
+
+        let overview = server.call("get_batch", json!({})).ok();
+        let review =
+            format!("get_batch(id=\"{batch}\", view=\"review\"), ask the person, then review_batch(");
+        assert!(overview.text("/next").starts_with(&review), "{}", overview.value);
+        assert!(overview.text("/next").contains("at the same time start 1 worker"), "{}", overview.value);
+        assert_eq!(overview["needs_person"], json!([chunk]), "{}", overview.value);
+
+        let begun =
+            server.call("get_batch", json!({"id": batch, "view": "items", "outcome": "started"})).ok();
+        assert!(begun.message().contains("a person decides: get_batch("), "{}", begun.value);
+        let shown = server.call("get_batch", json!({"id": batch, "view": "review"})).ok();
+        assert_eq!(shown["reviews"][0]["in_doubt"][0]["item"], "a", "{}", shown.value);
+        assert!(shown.message().starts_with("1 chunk waits for a person's decision"), "{}", shown.value);
+        let instructions = format!("get_task(id=\"{batch}\") has the instructions");
+        assert!(shown.message().contains(&instructions), "{}", shown.value);
+
+        let decided = server
+            .call(
+                "review_batch",
+                json!({"id": batch, "chunk": "1", "decision": decision, "note": "seen", "reviewer": "erika"}),
+            )
+            .ok();
+        assert!(decided.message().contains("2 chunks are open now (1-2)"), "{}", decided.value);
+        let after = server.call("get_batch", json!({"id": batch})).ok();
+        assert_eq!(
+            after["batch"]["outcomes"].get("done").is_some(),
+            decision == "approve",
+            "{}",
+            after.value
+        );
+        let again = server.call("claim_task", json!({"id": chunk, "worker": "w"})).ok();
+        assert_eq!(again["items"].as_array().unwrap().len(), if decision == "approve" { 1 } else { 2 });
+    }
+}
+
+#[test]
+fn a_chunk_that_waits_for_a_person_does_not_ask_for_workers() {
+    let store = Store::new();
+    let mut server = store.serve();
+    let request = json!({"title": "B", "instructions": "x", "items": ["a", "b"], "in_doubt": "ask"});
+    let batch = create_batch(&mut server, request);
+    let claim = claim_chunk(&mut server, &batch);
+    report(&mut server, &claim, "a", "started");
+    store.expire_claim(&format!("{batch}.01"));
+    let seen = server.call("get_batch", json!({"id": batch})).ok();
+    assert!(!seen.text("/next").contains("start"), "{}", seen.value);
+    assert!(seen.get("worker_prompt").is_none(), "{}", seen.value);
+    // A server that may only read shows the same.
+    let mut reader = store.serve_with(&["--read-only"]);
+    let same = reader.call("get_batch", json!({"id": batch, "view": "review"})).ok();
+    assert_eq!(same["reviews"][0]["in_doubt"][0]["item"], "a", "{}", same.value);
+}
+
+#[test]
+fn the_review_of_a_redo_shows_what_was_worked_again() {
+    let store = Store::new();
+    let mut server = store.serve();
+    let items: Vec<String> = (0..30).map(|number| format!("i{number:02}")).collect();
+    let request = json!({"title": "B", "instructions": "x", "items": items, "checkpoint": "chunk"});
+    let batch = create_batch(&mut server, request);
+    let claim = claim_chunk(&mut server, &batch);
+    // The items with the largest hashes are no samples of their category at first.
+    let is_hasty = |key: &str| key.ends_with('7');
+    work_chunk(&mut server, &claim, |key| if is_hasty(key) { "hasty" } else { "fix" });
+    let first = server.call("get_batch", json!({"id": batch, "view": "review"})).ok();
+    assert!(first["reviews"][0].get("redone").is_none(), "{}", first.value);
+    let redo = json!({"id": batch, "decision": "redo", "categories": ["hasty"], "note": "look closely", "reviewer": "erika"});
+    let reply = server.call("review_batch", redo).ok();
+    assert!(
+        reply.message().contains("open again for 3 of its items, then all of it waits for a review"),
+        "{}",
+        reply.value
+    );
+    let claim = claim_chunk(&mut server, &batch);
+    work_chunk(&mut server, &claim, |_| "fix");
+    let second = server.call("get_batch", json!({"id": batch, "view": "review"})).ok();
+    let review = &second["reviews"][0];
+    assert_eq!((&review["redone"], &review["redo_note"]), (&json!(3), &json!("look closely")), "{review}");
+    let samples: Vec<&str> =
+        review["samples"].as_array().unwrap().iter().map(|sample| sample["item"].as_str().unwrap()).collect();
+    assert_eq!(samples.len(), 3);
+    assert!(samples.iter().all(|key| is_hasty(key)), "{samples:?}");
+}
+
+#[test]
+fn a_page_of_items_says_how_many_there_are() {
+    let store = Store::new();
+    let mut server = store.serve();
+    let items: Vec<Value> =
+        (0..90).map(|number| json!({"key": format!("i{number}"), "text": "x".repeat(600)})).collect();
+    let batch = create_batch(&mut server, json!({"title": "B", "instructions": "x", "items": items}));
+    let page = server.call("get_batch", json!({"id": batch, "view": "items"})).ok();
+    let count = page["items"].as_array().unwrap().len();
+    assert!(
+        count < 90 && page.message().starts_with(&format!("{count} of 90 items, more follow")),
+        "{}",
+        page.message()
+    );
+}

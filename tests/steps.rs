@@ -429,3 +429,31 @@ fn a_rejected_chunk_is_final_until_a_person_says_redo() {
     server.call("review_batch", redo).ok();
     assert_eq!(server.call("claim_task", json!({"batch": batch})).ok().count("/items_left"), 2);
 }
+
+#[test]
+fn an_item_keeps_its_category_in_a_later_step_unless_the_report_names_another() {
+    let store = Store::new();
+    let mut server = store.serve();
+    let batch = create_batch(&mut server, two_step_batch("none"));
+    let first = claim_chunk(&mut server, &batch);
+    work_chunk(&mut server, &first, category_by_letter);
+    let second = claim_chunk(&mut server, &batch);
+    let (id, token) = (&second["task"]["id"], &second["claim"]["token"]);
+    let report = |item: &str, category: Value| json!({"id": id, "claim": token, "item": item, "outcome": "done", "category": category, "body": "- moved"});
+    let kept = server.call("update_task", report("a1", json!(""))).ok();
+    assert_eq!(kept["receipt"]["category"], "archive", "{}", kept.value);
+    let repeated = server.call("update_task", report("a1", Value::Null)).ok();
+    assert_eq!(repeated["receipt"]["duplicate"], true, "{}", repeated.value);
+    let other = server.call("update_task", report("a2", json!("archived"))).ok();
+    assert_eq!(other["receipt"]["category"], "archived", "{}", other.value);
+    server.call("complete_task", json!({"id": id, "claim": token})).ok();
+    let after = server.call("get_batch", json!({"id": batch})).ok();
+    assert_eq!(
+        after["batch"]["categories"],
+        json!({"archive": 1, "archived": 1, "keep": 1}),
+        "{}",
+        after.value
+    );
+    server.close();
+    store.tasktally(["verify"]).success();
+}

@@ -2,6 +2,7 @@
 
 use super::{BatchRequest, GetBatch, GetBatchReply, View};
 use crate::error::{Error, Result};
+use crate::model::in_doubt::InDoubtPolicy;
 use crate::model::limits::SequenceNumber;
 use crate::model::task::Task;
 use crate::model::text::{LineText, counted};
@@ -87,16 +88,31 @@ impl BatchRequest<'_> {
             chunks_after = chunk.number - 1;
         }
         let (tx, task, batch, launcher) = (self.tx, self.task, self.batch, self.launcher);
+        let is_whole = filter.chunk.is_none() && filter.category.is_none() && filter.state.is_none();
+        let all = is_whole.then_some(batch.counts.total);
         let reader = ItemReader { tx, task, batch, launcher, filter };
         let ItemPage { items, next } = reader.page(chunks_after, items_after)?;
-        reply.message = counted(items.len() as u64, "item");
+        reply.message = match all {
+            Some(all) if all > items.len() as u64 => format!("{} of {}", items.len(), counted(all, "item")),
+            _ => counted(items.len() as u64, "item"),
+        };
         if let Some((chunks_after, items_after)) = next {
             reply.message += ", more follow: pass next_chunks_after and next_items_after";
             (reply.next_chunks_after, reply.next_items_after) = (Some(chunks_after), Some(items_after));
         }
         let begun = tx.count_begun(task.row)?;
         if begun > 0 {
-            reply.message += &format!("; {begun} of the batch were begun and not settled");
+            let id = &task.id;
+            let what_follows = match batch.in_doubt {
+                InDoubtPolicy::Retry => {
+                    "if the claim ends, the next worker checks whether they happened".to_owned()
+                }
+                InDoubtPolicy::Skip => "if the claim ends, they are skipped".to_owned(),
+                InDoubtPolicy::Ask => format!(
+                    "if the claim has ended, a person decides: get_batch(id=\"{id}\", view=\"review\")"
+                ),
+            };
+            reply.message += &format!("; {begun} of the batch were begun and not settled: {what_follows}");
         }
         reply.message += left_out_hint(items.iter().map(|item| &item.listed));
         reply.items = Some(items);

@@ -60,7 +60,7 @@ impl BatchRequest<'_> {
     fn has_no_worker(&self) -> Result<bool> {
         let has_runner = self.batch.profile.is_some() && !self.lacks_runner;
         let is_open = self.batch.pause_reason.is_none() && !self.task.status.is_terminal();
-        Ok(is_open && !has_runner && WorkerDemand::of(self.tx, self.task)?.is_idle())
+        Ok(is_open && !has_runner && WorkerDemand::of(self.tx, self.task, self.batch)?.is_idle())
     }
 
     /// Whether the batch or one of its chunks changed after a change number.

@@ -2,12 +2,11 @@
 
 use super::{BatchRequest, GetBatchReply};
 use crate::error::{Error, Result};
-use crate::model::status::Status;
 use crate::model::text::{agreeing, counted, excerpt};
+use crate::ops::views::attention::count_awaiting_decision;
 use crate::ops::views::batch_items::ItemFilter;
 use crate::ops::views::items::left_out_hint;
 use crate::ops::views::review::{CategoryReader, ReviewView, reviews};
-use crate::store::TaskFilter;
 
 impl BatchRequest<'_> {
     pub(super) fn review(
@@ -37,7 +36,10 @@ impl BatchRequest<'_> {
         reply.message = match shown {
             0 => "No chunk waits for a decision".to_owned(),
             _ => {
-                let all = if filter.chunk.is_some() { shown } else { self.count_in_review()? };
+                let all = match filter.chunk {
+                    Some(_) => shown,
+                    None => count_awaiting_decision(self.tx, self.task, self.batch)?,
+                };
                 let wait = if all == 1 { "chunk waits" } else { "chunks wait" };
                 format!("{all} {wait} for a person's decision: review_batch(id=\"{id}\", decision)")
             }
@@ -66,17 +68,15 @@ impl BatchRequest<'_> {
                 agreeing(in_doubt as u64, "was", "were")
             );
         }
+        if shown > 0 {
+            reply.message += &format!("; get_task(id=\"{id}\") has the instructions");
+        }
         let samples = reviews.iter().flat_map(|review| &review.samples).map(|sample| &sample.listed);
         let in_doubt = reviews.iter().flat_map(|review| &review.in_doubt).map(|item| &item.listed);
         reply.message += left_out_hint(samples.chain(in_doubt));
         reply.reviews = Some(reviews);
         reply.next_chunks_after = next;
         Ok(())
-    }
-
-    fn count_in_review(&self) -> Result<u64> {
-        let in_review = TaskFilter::children_of(self.task.row).with_status(Status::Review);
-        Ok(self.tx.count_tasks(&in_review)?.count)
     }
 
     fn review_category(

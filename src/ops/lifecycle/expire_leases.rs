@@ -1,10 +1,31 @@
-//! Expires leases. A `claim_task` does this first if a lease has expired, so this needs no background process.
+//! Expires leases. A `claim_task` does this first if a lease has expired, and a review if a person has to decide on what the
+//! claim left, so this needs no background process.
 
 use super::release::release;
 use crate::error::Result;
 use crate::model::author::SYSTEM;
+use crate::model::id::TaskId;
 use crate::model::limits::MAX_IDS;
+use crate::ops::Session;
+use crate::ops::request::lookup::find_batch;
+use crate::ops::views::attention::chunks_left_in_doubt;
 use crate::store::StoreWrite;
+
+/// Ends expired claims if they left items of the batch on which a person has to decide: their chunks are in review then.
+///
+/// # Errors
+/// If there is no such batch, or the store cannot be read or written.
+pub(in crate::ops) fn open_reviews_of_doubt(session: &Session, batch: &TaskId) -> Result<()> {
+    let id = batch.clone();
+    let is_needed = session.read(move |tx| {
+        let (task, batch) = find_batch(tx, &id)?;
+        Ok(!chunks_left_in_doubt(tx, &task, &batch)?.is_empty())
+    })?;
+    if is_needed {
+        session.write(|tx| expire_leases(tx))?;
+    }
+    Ok(())
+}
 
 /// Releases every claim whose lease has expired, and ends the holds whose time has come. Returns the number
 /// of released claims.

@@ -112,6 +112,13 @@ fn append_item_receipt(
     receipt: NewReceipt<'_>,
 ) -> Result<ReceiptView> {
     let (chunk, item, report) = find_item(tx, task, incoming, key, authority)?;
+    let earlier = match incoming.category {
+        None if report.outcome().is_some() => earlier_category(tx, &chunk, &item)?,
+        _ => None,
+    };
+    let category = incoming.category.or(earlier.as_deref());
+    let (incoming, receipt) =
+        (&IncomingReceipt { category, ..*incoming }, NewReceipt { category, ..receipt });
     let left = chunk.counts.total - chunk.counts.processed();
     let Some(outcome) = report.outcome() else {
         if let Some(settled) = &item.settled {
@@ -160,6 +167,15 @@ fn append_item_receipt(
         items_left: Some(left - 1),
         ..ReceiptView::new(number)
     })
+}
+
+/// The category that an item got in the step before: it keeps it, unless the report names another one.
+fn earlier_category(tx: &dyn StoreWrite, chunk: &Chunk, item: &StoredItem) -> Result<Option<String>> {
+    if chunk.step == 0 {
+        return Ok(None);
+    }
+    let mut earlier = tx.earlier_outcomes(chunk.row, item.position)?.into_iter();
+    Ok(earlier.rfind(|earlier| earlier.step < chunk.step).and_then(|earlier| earlier.category))
 }
 
 /// Appends a report on an item, with a text of the server if the worker gave none. Returns the receipt's number.

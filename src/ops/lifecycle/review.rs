@@ -182,7 +182,9 @@ impl Review {
             Decision::Redo => {
                 let opened = self.reopen_items(tx, chunk, task)?;
                 self.record(tx, task, step, &format!("Redo of {} requested", counted(opened, "item")))?;
-                Ok(format!("{} is open again for {opened} of its items", task.id))
+                let asks = batch.checkpoint.asks_after(chunk.step, batch.steps.count());
+                let then = if asks { ", then all of it waits for a review" } else { "" };
+                Ok(format!("{} is open again for {opened} of its items{then}", task.id))
             }
         }
     }

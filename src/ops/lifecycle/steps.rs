@@ -7,7 +7,7 @@ use crate::error::Result;
 use crate::model::author::Author;
 use crate::model::batch::{Batch, Chunk};
 use crate::model::status::{Outcome, Status};
-use crate::model::step::Decision;
+use crate::model::step::{Checkpoint, Decision};
 use crate::model::task::Task;
 use crate::store::{NewReceipt, StoreWrite};
 
@@ -51,7 +51,10 @@ pub(in crate::ops) fn open_next_step(
             let name = step.name.as_str();
             let text = format!("Step '{name}' starts with {opened} of {} items.", chunk.counts.total);
             tx.append_receipt(task, &NewReceipt { text: &text, ..NewReceipt::default() })?;
-            return Ok(format!("step '{name}' is open for {opened} of its items"));
+            let asks = batch.checkpoint.asks_after(next, batch.steps.count());
+            let unreviewed =
+                if batch.checkpoint == Checkpoint::None || asks { "" } else { ", without a review after it" };
+            return Ok(format!("step '{name}' is open for {opened} of its items{unreviewed}"));
         }
     }
     change_state(tx, task, &Task { status: Status::Done, ..task.clone() })?;

@@ -17,6 +17,7 @@ use crate::model::task::Task;
 use crate::model::text::{ReceiptText, excerpt};
 use crate::model::wait::AskedQuestion;
 use crate::ops::lifecycle::checkpoint::check_step_complete;
+use crate::ops::lifecycle::expire_leases::open_reviews_of_doubt;
 use crate::ops::lifecycle::review::{Review, nothing_in_review};
 use crate::ops::lifecycle::reviewer::Reviewer;
 use crate::ops::request::args;
@@ -60,6 +61,7 @@ pub fn pending_review(session: &Session, arguments: Value) -> Result<PendingRevi
         }
         None => {}
     }
+    open_reviews_of_doubt(session, &request.id)?;
     session.read(move |tx| {
         let (task, batch) = find_batch(tx, &request.id)?;
         let chunks = request.selected_chunks(tx, &task, &batch)?;

@@ -5,6 +5,7 @@ pub(super) mod elicit;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::lifecycle::expire_leases::open_reviews_of_doubt;
 use super::lifecycle::review::{Review, chunks_in_review};
 use super::lifecycle::reviewer::Reviewer;
 use super::request::lookup::{find_batch, find_chunks};
@@ -91,6 +92,7 @@ To accept the failures of a batch that has ended:
             reviewer: Reviewer::caller(session, self.reviewer.as_ref().and_then(LineText::non_empty))?,
         };
         review.validate()?;
+        open_reviews_of_doubt(session, &self.id)?;
         if let Some(reply) = self.accept_failures(session, &review)? {
             return Ok(reply);
         }

@@ -1,8 +1,9 @@
 //! Chunks that need attention: from a person, or from a worker because their lease expired.
 
 use crate::error::Result;
-use crate::model::batch::Batch;
+use crate::model::batch::{Batch, Chunk};
 use crate::model::failures::Failures;
+use crate::model::in_doubt::InDoubtPolicy;
 use crate::model::status::Status;
 use crate::model::task::Task;
 use crate::model::timestamp::Timestamp;
@@ -20,13 +21,14 @@ pub(in crate::ops) fn needs_a_person(status: Status) -> bool {
     PERSON_STATUSES.contains(&status)
 }
 
-/// The first chunks of a batch that only a person can move on: in review, failed or blocked; before them the batch
-/// itself while it is paused. Failures that a person has accepted need nobody.
+/// The first chunks of a batch that only a person can move on: in review, left in doubt, failed or blocked; before them
+/// the batch itself while it is paused. Failures that a person has accepted need nobody.
 pub(in crate::ops) fn needs_person(tx: &dyn StoreRead, task: &Task, batch: &Batch) -> Result<Vec<String>> {
     let mut ids = Vec::new();
     if batch.pause_reason.is_some() && batch.ended_chunks < batch.chunk_count {
         ids.push(task.id.to_string());
     }
+    ids.extend(chunks_left_in_doubt(tx, task, batch)?.into_iter().map(|(_, chunk)| chunk.id.to_string()));
     let are_accepted = batch.accepted_failures > 0 && failures_of(tx, task, batch)?.are_accepted;
     for status in PERSON_STATUSES {
         if are_accepted && status != Status::Review {
@@ -50,6 +52,7 @@ pub(in crate::ops) fn count_needing_person(
         return Ok(named);
     }
     let mut count = u64::from(batch.pause_reason.is_some() && batch.ended_chunks < batch.chunk_count);
+    count += chunks_left_in_doubt(tx, task, batch)?.len() as u64;
     for status in PERSON_STATUSES {
         let filter = TaskFilter::children_of(task.row).with_status(status);
         count += tx.count_tasks(&filter)?.count;
@@ -74,6 +77,33 @@ pub(crate) fn failures_of(tx: &dyn StoreRead, task: &Task, batch: &Batch) -> Res
 pub(in crate::ops) fn expired_chunks(tx: &dyn StoreRead, batch: &Task) -> Result<Vec<String>> {
     let chunks = claimed_chunks(tx, batch)?.into_iter();
     Ok(chunks.filter(|chunk| has_expired(tx, chunk)).map(|chunk| chunk.id.to_string()).collect())
+}
+
+/// The chunks of a batch whose lease has expired while items were begun of which a person has to say whether they
+/// happened. Nothing is written when a lease expires, so such a chunk is still in progress. It is in review as soon as its
+/// claim is ended, which the review itself does.
+pub(in crate::ops) fn chunks_left_in_doubt(
+    tx: &dyn StoreRead,
+    task: &Task,
+    batch: &Batch,
+) -> Result<Vec<(Chunk, Task)>> {
+    let mut left = Vec::new();
+    if batch.in_doubt == InDoubtPolicy::Ask {
+        for chunk_task in claimed_chunks(tx, task)?.into_iter().filter(|chunk| has_expired(tx, chunk)) {
+            if let Some(chunk) = tx.chunk(&chunk_task)?
+                && !tx.started_items(&chunk)?.is_empty()
+            {
+                left.push((chunk, chunk_task));
+            }
+        }
+    }
+    Ok(left)
+}
+
+/// The chunks of a batch that wait for a decision: those in review, and those left in doubt.
+pub(in crate::ops) fn count_awaiting_decision(tx: &dyn StoreRead, task: &Task, batch: &Batch) -> Result<u64> {
+    let in_review = TaskFilter::children_of(task.row).with_status(Status::Review);
+    Ok(tx.count_tasks(&in_review)?.count + chunks_left_in_doubt(tx, task, batch)?.len() as u64)
 }
 
 /// Whether the lease of a chunk in progress has expired.

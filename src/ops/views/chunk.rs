@@ -30,7 +30,7 @@ pub struct ChunkView {
     pub total: u64,
     /// The number of items with an outcome.
     pub processed: u64,
-    /// The number of items by category: the largest, and the sum of the others. Absent in a poll, and while no item has one.
+    /// The number of items by category: the largest, and the sum of the others. A poll leaves them out.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub categories: Option<Map<String, Value>>,
     /// The worker that holds the claim. Of workers with the same name, all but one have a number after it.
@@ -51,7 +51,7 @@ pub(in crate::ops) fn chunk_view(tx: &dyn StoreRead, chunk: &Chunk, task: &Task)
         status: task.status.to_string(),
         total: chunk.counts.total,
         processed: chunk.counts.processed(),
-        categories: (!categories.is_empty()).then_some(categories),
+        categories: Some(categories),
         worker: task.live_claim(tx.now()).map(|claim| visible_excerpt(&claim.worker, NAME_CHARS)),
         spent: spent(tx, task.row)?,
     })

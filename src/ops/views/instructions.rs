@@ -11,6 +11,9 @@ pub(in crate::ops) fn batch_instructions(batch: &Batch, chunk: &Chunk) -> String
         let number = format!("{} of {}", chunk.step + 1, batch.steps.count());
         instructions +=
             &format!("\n\nStep '{}' ({number}): {}", step.name.as_str(), step.instructions.as_str());
+        if chunk.step > 0 {
+            instructions += "\n\nAn item keeps its category if you report none.";
+        }
     }
     if !chunk.review_note.is_empty() {
         instructions += &format!(

@@ -1,6 +1,6 @@
 //! The call to make next for a batch, and how urgent it is.
 
-use super::attention::{claimed_chunks, failures_of, has_expired, needs_person};
+use super::attention::{claimed_chunks, count_awaiting_decision, failures_of, has_expired, needs_person};
 use super::next_workers::worker_needs;
 use super::worker_demand::WorkerDemand;
 use crate::error::Result;
@@ -11,7 +11,7 @@ use crate::model::text::counted;
 use crate::model::text::excerpt;
 use crate::ops::request::lookup::batch_status;
 use crate::prompts::{brief_work_chunk, work_chunk};
-use crate::store::{StoreRead, TaskFilter};
+use crate::store::StoreRead;
 
 /// The urgency of a batch about which nothing has to be done.
 pub(in crate::ops) const POLLING: u8 = 1;
@@ -99,14 +99,13 @@ pub(in crate::ops) fn next_call(
 ) -> Result<Option<NextCall>> {
     let status = batch_status(tx, task, batch)?;
     let id = &task.id;
-    let in_review = TaskFilter::children_of(task.row).with_status(Status::Review);
     let workers = match status {
         BatchStatus::Running | BatchStatus::Waiting => workers_to_start(tx, task, batch, shown)?,
         BatchStatus::Paused | BatchStatus::Done | BatchStatus::Failed | BatchStatus::Cancelled => None,
     };
     let (urgency, mut call) = if status == BatchStatus::Cancelled {
         return Ok(None);
-    } else if !tx.list(&in_review, None, 1)?.is_empty() {
+    } else if count_awaiting_decision(tx, task, batch)? > 0 {
         let show =
             if shown.reviews { String::new() } else { format!("get_batch(id=\"{id}\", view=\"review\"), ") };
         (6, format!("{show}ask the person, then review_batch(id=\"{id}\", chunk=..., decision=...)"))
@@ -132,7 +131,7 @@ pub(in crate::ops) fn next_call(
     };
     let mut worker_prompt = None;
     if let Some(workers) = workers {
-        call += &format!("; {}", workers.call);
+        call += &format!("; at the same time {}", workers.call);
         worker_prompt = workers.prompt;
     }
     Ok(Some(NextCall { urgency, call, worker_prompt }))
@@ -160,7 +159,7 @@ fn workers_to_start(tx: &dyn StoreRead, task: &Task, batch: &Batch, shown: Shown
     if batch.profile.is_some() {
         return Ok(None);
     }
-    let demand = WorkerDemand::of(tx, task)?;
+    let demand = WorkerDemand::of(tx, task, batch)?;
     if demand.expired.is_empty() && !demand.is_idle() {
         return Ok(None);
     }

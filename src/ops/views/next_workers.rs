@@ -32,7 +32,7 @@ pub(in crate::ops) fn next_workers(
     if batch.profile.is_some() {
         return Ok(None);
     }
-    let demand = WorkerDemand::of(tx, task)?;
+    let demand = WorkerDemand::of(tx, task, batch)?;
     let count = demand.open;
     if count == 0 {
         return Ok(None);
@@ -48,7 +48,10 @@ pub(in crate::ops) fn next_workers(
     let start = match workers {
         0 => format!("{} at work, as many as max_parallel allows", counted(demand.at_work, "worker")),
         _ if batch.run.is_some() => format!("tasktally run --resume {} works them", task.id),
-        _ => format!("start {} with worker_prompt", counted(workers, "worker")),
+        _ => format!(
+            "start {} with worker_prompt, unless you have just started them",
+            counted(workers, "worker")
+        ),
     };
     Ok(Some(NextWorkers {
         sentence: format!("; {open} open now{named}: {start}"),

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
+use super::attention::chunks_left_in_doubt;
 use super::batch::categories;
 use super::few_categories::sum_others;
 use super::in_doubt::started_at_and_by;
@@ -18,6 +19,7 @@ use crate::model::batch::{Batch, Chunk, StoredItem};
 use crate::model::id::TaskId;
 use crate::model::limits::{MAX_REPLY_CHARS, PAGE_ROWS};
 use crate::model::status::Status;
+use crate::model::step::Decision;
 use crate::model::task::Task;
 use crate::store::StoreRead;
 use crate::store::pages::{for_each_chunk, for_each_item};
@@ -51,12 +53,18 @@ pub struct ReviewView {
     /// The number of items by category.
     pub categories: Map<String, Value>,
     /// Some items of each category, or the items of the requested category in order. The choice of some depends only on
-    /// the batch's id and the keys, so every caller sees the same items.
+    /// the batch's id, the keys and the last redo, so every caller sees the same items.
     pub samples: Vec<Sample>,
     /// How many categories, the smallest ones, have no sample here: get_batch(view="items", chunk) lists every item with its
     /// category.
     #[serde(skip_serializing_if = "is_zero", default)]
     pub unsampled_categories: u64,
+    /// The note of the last redo of this step.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub redo_note: Option<String>,
+    /// How many items were worked again since then. They come first among the samples of their category.
+    #[serde(skip_serializing_if = "is_zero", default)]
+    pub redone: u64,
     /// Items in doubt: approve settles them as done, redo opens them again.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub in_doubt: Vec<ItemInDoubt>,
@@ -97,8 +105,8 @@ pub struct Sample {
     pub listed: ListedFields,
 }
 
-/// A page of chunks in review whose number is greater than `after`, and the number at which the page ends if
-/// more follow.
+/// A page of chunks that wait for a decision and whose number is greater than `after`, and the number at which the page
+/// ends if more follow.
 pub(in crate::ops) fn reviews(
     tx: &dyn StoreRead,
     task: &Task,
@@ -107,8 +115,11 @@ pub(in crate::ops) fn reviews(
     after: u64,
 ) -> Result<(Vec<ReviewView>, Option<u64>)> {
     let (mut reviews, mut numbers, mut next) = (Vec::new(), Vec::new(), None);
+    let left = chunks_left_in_doubt(tx, task, batch)?;
     for_each_chunk(tx, batch.row, after, |chunk, chunk_task| {
-        if chunk_task.status != Status::Review || only.is_some_and(|only| *only != chunk_task.id) {
+        let awaits_decision =
+            chunk_task.status == Status::Review || left.iter().any(|(_, left)| left.id == chunk_task.id);
+        if !awaits_decision || only.is_some_and(|only| *only != chunk_task.id) {
             return Ok(true);
         }
         if reviews.len() == CHUNKS {
@@ -229,6 +240,8 @@ impl CategoryReader<'_> {
                 categories,
                 samples,
                 unsampled_categories: 0,
+                redo_note: None,
+                redone: 0,
                 in_doubt: Vec::new(),
                 more_in_doubt: 0,
             });
@@ -253,8 +266,27 @@ impl ReviewView {
     }
 }
 
-/// The items of each category with the smallest hashes: hash, item, and number of the receipt.
-type Candidates = BTreeMap<String, Vec<([u8; 32], StoredItem, u64)>>;
+/// The items of each category that come first: their place in the order, the item, and the number of its receipt. Items
+/// that were worked again since the last redo come before others, then the smaller hash.
+type Candidates = BTreeMap<String, Vec<((bool, [u8; 32]), StoredItem, u64)>>;
+
+/// The number of the receipt of the last redo of a chunk's step; `None` if there was none.
+fn last_redo(tx: &dyn StoreRead, chunk: &Chunk, task: &Task) -> Result<Option<u64>> {
+    // The note is cleared with each step.
+    if chunk.review_note.is_empty() {
+        return Ok(None);
+    }
+    let mut before = task.receipt_count;
+    while before > 0 {
+        let after = before.saturating_sub(PAGE_ROWS as u64);
+        let receipts = tx.receipts(task.row, after, (before - after) as usize)?;
+        if let Some(redo) = receipts.iter().rev().find(|receipt| receipt.decision == Some(Decision::Redo)) {
+            return Ok(Some(redo.number));
+        }
+        before = after;
+    }
+    Ok(None)
+}
 
 /// The samples of a chunk, in the order of their categories, and the number of categories for which there is no room. The
 /// largest categories come first to the room.
@@ -304,13 +336,17 @@ pub(in crate::ops) fn review(
 ) -> Result<ReviewView> {
     // The samples of a category are the items with the smallest hashes: anybody can repeat the selection.
     let mut smallest = Candidates::new();
+    let last_redo = last_redo(tx, chunk, task)?;
+    let mut redone = 0;
     for_each_item(tx, chunk.row, |item| {
         let Some(settled) = item.settled.clone().filter(|_| item.step == chunk.step) else { return Ok(()) };
         let hash = Sha256::digest(format!("{}\n{}", batch_task.id, item.key)).into();
         let category = settled.category.unwrap_or_else(|| settled.outcome.to_string());
+        let is_redone = last_redo.is_some_and(|redo| settled.receipt > redo);
+        redone += u64::from(is_redone);
         let of_category = smallest.entry(category).or_default();
-        of_category.push((hash, item, settled.receipt));
-        of_category.sort_by_key(|(hash, ..)| *hash);
+        of_category.push(((!is_redone, hash), item, settled.receipt));
+        of_category.sort_by_key(|(order, ..)| *order);
         of_category.truncate(SAMPLES);
         Ok(())
     })?;
@@ -335,6 +371,8 @@ pub(in crate::ops) fn review(
         categories: shown_categories(tx, chunk)?,
         samples,
         unsampled_categories,
+        redo_note: last_redo.map(|redo| shorten_receipt(chunk.review_note.clone(), &task.id, redo)),
+        redone,
         in_doubt,
         more_in_doubt,
     })

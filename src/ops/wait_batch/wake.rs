@@ -10,7 +10,7 @@ use crate::model::step::Checkpoint;
 use crate::model::task::Task;
 use crate::model::wait::BatchWait;
 use crate::ops::RunnerLauncher;
-use crate::ops::views::attention::{failures_of, needs_a_person};
+use crate::ops::views::attention::{chunks_left_in_doubt, failures_of, needs_a_person};
 use crate::ops::views::worker_demand::WorkerDemand;
 use crate::store::StoreRead;
 
@@ -30,7 +30,9 @@ pub(super) fn wakes(
     Ok(match status {
         BatchStatus::Paused | BatchStatus::Waiting => true,
         BatchStatus::Running => {
-            has_new_need(tx, task, batch, wait)? || has_no_worker(tx, task, batch, wait, launcher)?
+            has_new_need(tx, task, batch, wait)?
+                || !chunks_left_in_doubt(tx, task, batch)?.is_empty()
+                || has_no_worker(tx, task, batch, wait, launcher)?
         }
         BatchStatus::Done | BatchStatus::Failed | BatchStatus::Cancelled => false,
     })
@@ -67,7 +69,7 @@ fn has_no_worker(
     if idle_since > tx.now().saturating_add_secs(-IDLE_SECONDS) {
         return Ok(false);
     }
-    let demand = WorkerDemand::of(tx, task)?;
+    let demand = WorkerDemand::of(tx, task, batch)?;
     if demand.at_work > 0 {
         return Ok(false);
     }
