@@ -98,7 +98,7 @@ class Workspace:
     def created_batches(self):
         """The ids of the batches that the client's agent created, in order."""
         replies = [result.get("structuredContent", {}) for result in self.results()]
-        return [reply["batch"]["id"] for reply in replies if "worker_prompt" in reply]
+        return [reply["batch"]["id"] for reply in replies if "mode" in reply]
 
     def results(self):
         """The results that the server has sent."""
