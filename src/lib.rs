@@ -13,7 +13,7 @@
 //! - [`watch`]: the progress of a batch, on a screen or as lines
 //! - [`report`]: a report about a batch, as files
 //! - `terminal`: escaping, tables, progress bars and colours
-//! - [`clock`], [`error`], [`file_system`], `disk_space`, `external_sort`, `link_free`, `paths`, `private_files`,
+//! - [`clock`], [`error`], [`file_system_type`], `disk_space`, `external_sort`, `open_without_links`, `paths`, `private_files`,
 //!   `private_folder`, `proc_fs`: the time, errors, kinds of file systems, free space, sorting on disk, paths without links,
 //!   paths as people write them, files for their owner alone, a folder where others may write, and what Linux reports about
 //!   processes
@@ -30,11 +30,11 @@ pub mod config;
 mod disk_space;
 pub mod error;
 mod external_sort;
-pub mod file_system;
+pub mod file_system_type;
 pub mod items;
-mod link_free;
 pub mod logs;
 pub mod mcp;
+mod open_without_links;
 pub mod ops;
 mod paths;
 mod private_files;

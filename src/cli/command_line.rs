@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use super::caller::Caller;
 use super::commands;
-use super::open::open;
+use super::open_store::open;
 use super::positional::{find_command, name_positionals};
 use super::process_setup;
 use super::prompt;

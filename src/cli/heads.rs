@@ -11,7 +11,7 @@ use crate::model::chain::ChainHead;
 use crate::model::text::counted;
 use crate::ops::Session;
 use crate::store::chains::{for_each_task, read_chain};
-use crate::store::contents::{content_head, content_problem};
+use crate::store::content_check::{content_head, content_problem};
 use crate::terminal::{escape_hidden, print_line};
 
 /// The beginning of a line that is no head.

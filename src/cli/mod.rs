@@ -19,7 +19,7 @@ mod log_printer;
 mod logs;
 mod man;
 mod manifest;
-mod open;
+mod open_store;
 mod package_runner;
 mod positional;
 mod process_setup;

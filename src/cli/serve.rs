@@ -12,7 +12,7 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
 use super::caller::Caller;
-use super::open::{open, worker_scope};
+use super::open_store::{open, worker_scope};
 use super::program_name::typed_name;
 use super::subcommand::Invocation;
 use crate::error::Result;

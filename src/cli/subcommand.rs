@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::{ArgMatches, Command, FromArgMatches};
 
 use super::caller::Caller;
-use super::open::{open, worker_scope};
+use super::open_store::{open, worker_scope};
 use super::store_path::{existing_store_path, store_path};
 use crate::error::{Error, Result};
 use crate::ops::Session;

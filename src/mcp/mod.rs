@@ -1,6 +1,5 @@
 //! The MCP server on standard input and output: the operations as tools, prompts, and resources.
 
-mod calls;
 mod client_features;
 mod completion;
 mod elicitation;
@@ -12,6 +11,7 @@ mod prompts;
 mod resources;
 mod server;
 mod subscriptions;
+mod tool_calls;
 mod tools;
 mod transport;
 mod wait_tasks;

@@ -2,7 +2,7 @@
 //! a chunk. Receipts contain none of it, so their chain does not protect it.
 
 use super::batch::Batch;
-use super::part_hasher::PartHasher;
+use super::text_hasher::PartHasher;
 
 /// A hash of content: SHA-256.
 pub type ContentHash = [u8; 32];

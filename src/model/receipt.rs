@@ -2,9 +2,9 @@
 
 use super::author::{AuthorKind, is_system_name};
 use super::cost::Cost;
-use super::part_hasher::PartHasher;
 use super::status::ItemReport;
 use super::step::Decision;
+use super::text_hasher::PartHasher;
 use super::timestamp::Timestamp;
 
 /// The hash that a task's first receipt is chained to.

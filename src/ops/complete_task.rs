@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::lifecycle::complete::complete;
-use super::views::intermediate_state::write_chunk;
+use super::views::chunk_files::write_chunk;
 use super::views::task::{TaskReply, TaskView};
 use super::{Effect, Operation, Session};
 use crate::error::Result;

@@ -4,11 +4,11 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::views::items::{ITEMS_LEFT_OUT, ItemView, open_items};
+use super::views::open_items::{ITEMS_LEFT_OUT, ItemView, open_items};
 use super::views::page_bytes::{REPLY_BYTES, json_bytes};
-use super::views::part::PartView;
-use super::views::part_name::Part;
 use super::views::task::{LISTED_BYTES, TaskView};
+use super::views::task_part::PartView;
+use super::views::task_part_name::Part;
 use super::views::task_texts::{TaskTexts, TaskWithTexts};
 use super::{Effect, Operation, Session};
 use crate::error::{Error, Result};

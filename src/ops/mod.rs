@@ -2,7 +2,7 @@
 //!
 //! A new operation is a new file and an entry in [`ALL`]. Operations may use the helper folders and each other;
 //! a helper folder uses no operation. Among the helper folders, each uses only those before it: `request`, `views`,
-//! `conflicts`, `lifecycle`, `runners`, `waits`, `ingest`.
+//! `conflicts`, `lifecycle`, `runners`, `review_questions`, `ingest`.
 
 mod add_items;
 mod claim_task;
@@ -22,6 +22,7 @@ pub mod request;
 mod reset_stalled_tasks;
 mod result_channel;
 mod review_batch;
+mod review_questions;
 mod runner_launcher;
 mod runners;
 mod search_tasks;
@@ -29,7 +30,6 @@ mod session;
 mod update_task;
 pub mod views;
 mod wait_batch;
-mod waits;
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -53,6 +53,8 @@ pub use request::server_scope::{ServerScope, check_in_scope};
 pub use request::worker_scope::scope_to_worker;
 pub use review_batch::ReviewBatch;
 pub use review_batch::elicit::{PendingReview, pending_review};
+pub use review_questions::answers::answer_wait;
+pub use review_questions::review_form::{ReviewQuestion, form};
 pub use runner_launcher::{ProcessState, ReviewRules, RunnerLauncher, RunnerStart};
 pub use runners::batch_state::{BatchState, batch_max_parallel, batch_state};
 pub use runners::claims::{RunnerClaim, runner_claims};
@@ -68,14 +70,12 @@ pub(crate) use views::attention::failures_of;
 pub use views::batch::BatchView;
 pub(crate) use views::batch::batch_view;
 pub use views::changes::{WatchedObject, find_changes, latest_change_number, start_watching};
-pub use views::completion::{batch_ids, chunk_id, chunk_numbers, task_ids};
-pub use views::items::ItemView;
+pub use views::command_items::{ChunkBrief, WorkerItem, chunk_brief, worker_items};
+pub use views::id_completion::{batch_ids, chunk_id, chunk_numbers, task_ids};
+pub use views::open_items::ItemView;
 pub use views::prompt_facts::prompt_needs;
 pub use views::task::TaskReply;
-pub use views::worker_items::{ChunkBrief, WorkerItem, chunk_brief, worker_items};
 pub use wait_batch::handle::{WaitState, WaitView, cancel_wait, read_wait, start_wait};
-pub use waits::answers::answer_wait;
-pub use waits::review_form::{ReviewQuestion, form};
 
 use crate::error::{Error, Result};
 

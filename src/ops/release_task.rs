@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::lifecycle::release::{release, start_backoff};
 use super::lifecycle::transition::change_state;
-use super::views::intermediate_state::write_chunk;
+use super::views::chunk_files::write_chunk;
 use super::views::task::{TaskReply, TaskView};
 use super::{Effect, Operation, Session};
 use crate::error::{Code, Error, Result};

@@ -2,7 +2,7 @@
 
 use super::formats::Formats;
 use super::links::PageName;
-use super::parts::{Checks, Summary};
+use super::report_rows::{Checks, Summary};
 use super::section::FinishedSection;
 use super::timeline::Timeline;
 use super::{html, markdown};

@@ -5,7 +5,9 @@ use std::fmt::Write as _;
 use super::escape::Html;
 use super::html_style::STYLE;
 use super::links::{PageName, Target};
-use super::parts::{Checks, ChunkLine, CostLine, DecisionLine, FailureLine, ItemLine, Summary, shortened};
+use super::report_rows::{
+    Checks, ChunkLine, CostLine, DecisionLine, FailureLine, ItemLine, Summary, shortened,
+};
 use super::svg;
 use super::timeline::{MOST_BARS, Timeline};
 use crate::model::author::AuthorKind;

@@ -2,7 +2,9 @@
 
 use super::escape::Fenced;
 use super::links::{PageName, Target};
-use super::parts::{Checks, ChunkLine, CostLine, DecisionLine, FailureLine, ItemLine, Summary, shortened};
+use super::report_rows::{
+    Checks, ChunkLine, CostLine, DecisionLine, FailureLine, ItemLine, Summary, shortened,
+};
 use super::timeline::{MOST_BARS, Timeline};
 use crate::model::author::name_with_kind;
 use crate::model::markdown::Markdown;

@@ -12,8 +12,8 @@ mod links;
 mod markdown;
 mod output_folder;
 mod page;
-mod parts;
 mod reader;
+mod report_rows;
 mod section;
 mod sections;
 mod svg;
@@ -25,11 +25,11 @@ use std::path::{Path, PathBuf};
 use crate::error::Result;
 use crate::model::id::TaskId;
 use crate::ops::Session;
-use crate::ops::views::intermediate_state;
+use crate::ops::views::chunk_files;
 use output_folder::OutputFolder;
 use page::PageFolder;
 
-pub use parts::Checks;
+pub use report_rows::Checks;
 
 /// The files of a report.
 #[derive(Debug)]
@@ -53,7 +53,7 @@ pub fn write(session: &Session, batch: &TaskId, out: Option<&Path>) -> Result<Re
     let title = session.read(move |tx| crate::ops::find_batch(tx, &id).map(|(task, _)| task.title))?;
     let output = match out {
         Some(named) => OutputFolder::open_named(named.to_owned())?,
-        None => OutputFolder::open_in_scratch(intermediate_state::folder(session, batch))?,
+        None => OutputFolder::open_in_scratch(chunk_files::folder(session, batch))?,
     };
     let pages = output.create_page_folder()?;
     let page_folder = PageFolder {

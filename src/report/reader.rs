@@ -4,7 +4,9 @@ use std::io;
 
 use super::first_page::FirstPage;
 use super::page::PageFolder;
-use super::parts::{Acceptance, Checks, ChunkLine, CostLine, DecisionLine, FailureLine, ItemLine, Summary};
+use super::report_rows::{
+    Acceptance, Checks, ChunkLine, CostLine, DecisionLine, FailureLine, ItemLine, Summary,
+};
 use super::section::{FinishedSection, Section};
 use super::sections::{self, Receipts};
 use super::timeline::Timeline;

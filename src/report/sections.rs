@@ -5,7 +5,7 @@ use std::io;
 use super::formats::{Formats, Table};
 use super::links::{Place, Target};
 use super::page::PageFolder;
-use super::parts::{ChunkLine, CostLine, DecisionLine, FailureLine, ItemLine};
+use super::report_rows::{ChunkLine, CostLine, DecisionLine, FailureLine, ItemLine};
 use super::section::{FinishedSection, RowKey, Section};
 use super::{html, markdown};
 use crate::model::receipt::Receipt;

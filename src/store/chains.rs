@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::contents::content_problem;
+use super::content_check::content_problem;
 use super::{StoreRead, TaskFilter};
 use crate::error::Result;
 use crate::model::batch::Chunk;

@@ -4,11 +4,11 @@
 //! [`StoreRead`] or a [`StoreWrite`]. For a write, it commits and syncs before it reports success.
 
 mod batches;
-mod bulk;
 pub mod chains;
-pub mod contents;
+pub mod content_check;
 mod filter;
 mod inspect;
+mod large_batch;
 pub(crate) mod pages;
 mod read;
 mod resources;
@@ -18,9 +18,9 @@ mod waits;
 mod write;
 
 pub use batches::{BatchRead, BatchWrite, ItemSelection};
-pub use bulk::{BulkRead, BulkWrite, Reservation, UnpublishedChunk};
 pub use filter::{ListPosition, TaskFilter, TaskTotal};
 pub use inspect::{CorruptStore, Inspect, StoreFacts};
+pub use large_batch::{BulkRead, BulkWrite, Reservation, UnpublishedChunk};
 pub use read::StoreRead;
 pub use resources::{ResourceInUse, ResourceRead, ResourceWrite};
 pub use runners::{RunnerRead, RunnerRecord, RunnerWrite};

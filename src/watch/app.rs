@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::batch_command::BatchCommand;
-use super::batch_list::BatchRow;
+use super::batch_rows::BatchRow;
 use super::board::{Board, ChunkRow};
 use super::format::count;
 use super::keys::{Key, KeyMode};

@@ -7,7 +7,7 @@
 mod app;
 mod batch_command;
 mod batch_list;
-mod batches_view;
+mod batch_rows;
 mod board;
 mod bottom;
 mod canvas;
@@ -53,7 +53,7 @@ pub fn run(request: &Watch, session: &Session, prefix: &str, json: bool) -> Resu
     if request.plain || json || !has_screen() {
         let batch = match &request.batch {
             Some(batch) => batch.clone(),
-            None => match batch_list::the_only_open_batch(session)? {
+            None => match batch_rows::the_only_open_batch(session)? {
                 Some(batch) => batch,
                 None => {
                     plain_output::print_no_batch(json)?;

@@ -10,7 +10,7 @@ use super::format::fit;
 use super::keys::HELP;
 use super::scroll_pane::ScrollPane;
 use super::theme::Theme;
-use super::{batches_view, chunk_list, header, panels};
+use super::{batch_list, chunk_list, header, panels};
 
 /// The smallest screen, in columns and rows.
 const MIN_SIZE: (u16, u16) = (40, 10);
@@ -31,7 +31,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, app: &mut App, theme: Theme) {
     let bottom = Bottom::new(app, canvas.columns());
     let mut view = canvas.split_top(usize::from(area.height) - bottom.rows());
     match app.views.last_mut() {
-        Some(View::Batches) => batches_view::draw(&mut view, app),
+        Some(View::Batches) => batch_list::draw(&mut view, app),
         Some(View::Help) => draw_help(&mut view),
         Some(View::Receipts(receipts)) => draw_pane(&mut view, &mut receipts.pane, "no receipts yet"),
         Some(View::Log(log)) => draw_pane(

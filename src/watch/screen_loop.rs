@@ -12,7 +12,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use super::app::{Action, App, View};
 use super::batch_command::run_command;
-use super::batch_list::{listed_batches, only_batch};
+use super::batch_rows::{listed_batches, only_batch};
 use super::board::Board;
 use super::keys::meaning;
 use super::poller::Poller;

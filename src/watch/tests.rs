@@ -8,7 +8,7 @@ use ratatui::style::Color;
 
 use super::app::{Action, App, Dialog, View};
 use super::batch_command::BatchCommand;
-use super::batch_list::{BatchRow, only_batch};
+use super::batch_rows::{BatchRow, only_batch};
 use super::board::{BatchHeader, Board, ChunkRow, ReceiptRow, StatusChange, Update, WorkerRow};
 use super::keys::Key;
 use super::screen::draw;

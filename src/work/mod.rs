@@ -4,6 +4,7 @@
 //! - `background`: one runner process per batch, which works by a profile of the operator's configuration
 //! - `pool`: the workers, each of which claims a chunk or task and runs a command for it
 //! - `limits`: what a background runner checks before a worker starts
+//! - `sandbox`: what the kernel lets a worker write, read and reach
 //! - `supervisor`: the processes that start workers and end their process trees
 //! - `worktree`: a git worktree for each chunk
 
@@ -13,11 +14,11 @@ mod commands;
 mod file_lock;
 mod inherited_descriptors;
 pub mod leftovers;
+mod limit_remedy;
 mod limits;
 mod log_retention;
 mod pool;
 pub mod preflight;
-mod process_limit;
 mod process_lock;
 mod progress;
 mod run_lock;

@@ -14,7 +14,7 @@ use serde_json::json;
 
 use self::demo_folder::DemoFolder;
 use self::next_steps::next_steps;
-use super::open::open_isolated;
+use super::open_store::open_isolated;
 use super::program_name::{typed_name, with_store};
 use super::subcommand::Invocation;
 use crate::error::{Error, Result};

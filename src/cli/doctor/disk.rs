@@ -2,12 +2,12 @@
 
 use super::context::DoctorContext;
 use super::finding::Finding;
-use crate::cli::open::is_network_disk_allowed;
+use crate::cli::open_store::is_network_disk_allowed;
 use crate::cli::store_path::store_path;
 use crate::config::{Config, Limits};
 use crate::disk_space::{RESERVE, free_bytes};
 use crate::error::Result;
-use crate::file_system::{FileSystemSafety, file_system_type};
+use crate::file_system_type::{FileSystemSafety, file_system_type};
 use crate::model::limits::MIB;
 use crate::terminal::shell_path;
 

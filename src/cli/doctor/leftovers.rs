@@ -6,7 +6,7 @@ use std::path::Path;
 use super::context::{DoctorContext, OpenStore};
 use super::finding::{Finding, or_ok};
 use crate::cli::caller::Caller;
-use crate::cli::open::open_for_writing;
+use crate::cli::open_store::open_for_writing;
 use crate::error::Result;
 use crate::terminal::shell_path;
 use crate::work::leftovers::{Leftover, LeftoverKind, find_leftovers, remove_leftover};

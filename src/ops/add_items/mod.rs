@@ -1,17 +1,17 @@
 //! `add_items`: adds items to a batch that has not finished. Items whose keys it has already are left alone.
 
-mod slices;
+mod large_batch;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::conflicts::detect::{DetectionRule, TouchedResources};
+use super::ingest::add_to_batch::{Added, NewItems, add_to_batch};
 use super::ingest::bad_items::{BadItems, OnBadItem, SourceReport};
 use super::ingest::collect::{Collected, Origin, inline_items_schema};
-use super::ingest::extend::{Added, NewItems, add_to_batch};
-use super::ingest::planned::{PlannedBatch, PlannedChunk};
+use super::ingest::large_batch::{LARGE_BATCH, is_being_extended, wait_for_slices};
+use super::ingest::plan_reply::{PlannedBatch, PlannedChunk};
 use super::ingest::project_size::check_project_size;
-use super::ingest::slices::{LARGE_BATCH, is_being_extended, wait_for_slices};
 use super::request::idempotency::{Repeatable, RequestKey, run_once, stored_response};
 use super::request::lookup::find_batch;
 use super::request::progress::ProgressReporter;
@@ -150,7 +150,7 @@ impl Operation for AddItems {
         let (author, id) = (session.author(), self.id.clone());
         let max_project_mb = session.quotas().max_project_mb;
         let mut reply = if staging.item_count() >= LARGE_BATCH && !is_merged {
-            let new = slices::LargeAddition {
+            let new = large_batch::LargeAddition {
                 request: self,
                 request_key,
                 split,

@@ -9,9 +9,9 @@ pub use reply::ClaimReply;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::lifecycle::append_receipt::{IncomingReceipt, append_receipt};
 use super::lifecycle::expire_leases::expire_leases;
 use super::lifecycle::kept_claim::KeptClaim;
-use super::lifecycle::receipts::{IncomingReceipt, append_receipt};
 use super::lifecycle::transition::change_state;
 use super::request::idempotency::{RequestKey, has_response, run_once};
 use super::{Effect, Operation, Session};

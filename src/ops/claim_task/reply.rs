@@ -10,11 +10,11 @@ use crate::model::limits::{MAX_REPLY_CHARS, PAGE_ROWS};
 use crate::model::task::Task;
 use crate::ops::lifecycle::checkboxes::tick_hint;
 use crate::ops::views::instructions::batch_instructions;
-use crate::ops::views::items::{ITEMS_LEFT_OUT, ItemView, open_items};
 use crate::ops::views::next_workers::worker_needs;
+use crate::ops::views::open_items::{ITEMS_LEFT_OUT, ItemView, open_items};
 use crate::ops::views::page_bytes::json_bytes;
-use crate::ops::views::part_name::Part;
 use crate::ops::views::task::{LISTED_BYTES, TaskView};
+use crate::ops::views::task_part_name::Part;
 use crate::prompts::WorkerNeeds;
 use crate::store::StoreRead;
 

@@ -11,7 +11,7 @@ use crate::external_sort::ExternalSorter;
 use crate::items::Staging;
 use crate::model::conflict::{ChunkRef, OnConflict, OverlapScan, ResourceOverlap};
 use crate::model::exact_json::parse_exact;
-use crate::model::merge::DisjointSet;
+use crate::model::pack_chunks::DisjointSet;
 use crate::model::resource::{DEFAULT_FIELD, item_resources};
 use crate::model::task::RowId;
 use crate::model::text::{LineText, agreeing, counted, excerpt};

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use crate::error::Result;
 use crate::model::conflict::{ChunkRef, OverlapScan, ResourceOverlap};
-use crate::model::extend::is_unclaimed;
+use crate::model::distribute::is_unclaimed;
 use crate::model::resource::{ancestors, subtree_end};
 use crate::model::task::{RowId, Task};
 use crate::store::StoreRead;

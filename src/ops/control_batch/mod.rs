@@ -16,7 +16,7 @@ use super::runners::start::{check_profile, try_start_runner};
 use super::views::batch_reply::BatchReply;
 use super::{Effect, Operation, Session};
 use crate::error::{Error, Result};
-use crate::model::chunk_list::{ChunkName, chunk_names};
+use crate::model::chunk_names::{ChunkName, chunk_names};
 use crate::model::id::TaskId;
 use crate::model::limits::MaxParallel;
 use crate::model::text::{LineText, ReceiptText};

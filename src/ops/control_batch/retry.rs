@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use crate::error::{Code, Error, Result};
 use crate::model::author::Author;
 use crate::model::batch::{Batch, Chunk};
-use crate::model::chunk_list::ChunkName;
+use crate::model::chunk_names::ChunkName;
 use crate::model::status::Status;
 use crate::model::task::Task;
 use crate::model::text::{agreeing, counted};

@@ -1,7 +1,7 @@
 //! `create_batch`: splits items into chunks and stores them as a batch, all or nothing.
 
+mod large_batch;
 mod reply;
-mod slices;
 mod store;
 
 use schemars::JsonSchema;
@@ -15,7 +15,7 @@ use super::conflicts::resolve::{CREATED, SharedCounts};
 use super::ingest::bad_items::OnBadItem;
 use super::ingest::chunk_plan::{ChunkPlan, ChunkSize};
 use super::ingest::collect::{Collected, Origin, inline_items_schema};
-use super::ingest::slices::{LARGE_BATCH, delete_leftovers_if_any};
+use super::ingest::large_batch::{LARGE_BATCH, delete_leftovers_if_any};
 use super::ingest::task_query::Query;
 use super::lifecycle::finish_task::Finish;
 use super::request::fields::non_empty;

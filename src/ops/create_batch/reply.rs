@@ -13,7 +13,7 @@ use crate::model::text::counted;
 use crate::ops::conflicts::resolve::SharedCounts;
 use crate::ops::ingest::bad_items::{BadItems, SourceReport};
 use crate::ops::ingest::chunk_plan::{ChunkPlan, NewChunk};
-use crate::ops::ingest::planned::{PlannedBatch, PlannedChunk, PlannedDates};
+use crate::ops::ingest::plan_reply::{PlannedBatch, PlannedChunk, PlannedDates};
 use crate::ops::request::idempotency::Repeatable;
 use crate::ops::views::page_bytes::cut_to_page;
 use crate::prompts::{WorkerNeeds, work_chunk};

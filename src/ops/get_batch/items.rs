@@ -8,7 +8,7 @@ use crate::model::task::Task;
 use crate::model::text::{LineText, counted};
 use crate::ops::request::lookup::find_chunk;
 use crate::ops::views::batch_items::{ItemFilter, ItemPage, ItemReader};
-use crate::ops::views::items::left_out_hint;
+use crate::ops::views::open_items::left_out_hint;
 use crate::store::StoreRead;
 
 impl GetBatch {

@@ -3,7 +3,7 @@
 use super::{BatchRequest, GetBatchReply};
 use crate::error::Result;
 use crate::ops::views::batch_items::ItemFilter;
-use crate::ops::views::receipts::receipts;
+use crate::ops::views::batch_receipts::receipts;
 
 impl BatchRequest<'_> {
     pub(super) fn receipts(&self, filter: &ItemFilter, reply: &mut GetBatchReply) -> Result<()> {

@@ -5,7 +5,7 @@ use crate::error::{Error, Result};
 use crate::model::text::{agreeing, counted, excerpt};
 use crate::ops::views::attention::count_awaiting_decision;
 use crate::ops::views::batch_items::ItemFilter;
-use crate::ops::views::items::left_out_hint;
+use crate::ops::views::open_items::left_out_hint;
 use crate::ops::views::review::{CategoryReader, ReviewView, reviews};
 
 impl BatchRequest<'_> {

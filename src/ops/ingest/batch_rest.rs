@@ -7,7 +7,7 @@ use crate::model::id::TaskId;
 use crate::model::status::{Outcome, Status};
 use crate::model::task::Task;
 use crate::ops::request::lookup::find_batch;
-use crate::ops::views::items::fields;
+use crate::ops::views::open_items::fields;
 use crate::store::StoreRead;
 use crate::store::pages::{for_each_chunk, for_each_item};
 

@@ -1,7 +1,7 @@
 //! The chunks that a batch's items are split into, or packed into if some items must stay together.
 
 use crate::error::{Code, Error, Result};
-use crate::model::merge::{DisjointSet, pack_chunks};
+use crate::model::pack_chunks::{DisjointSet, pack_chunks};
 use crate::model::split::{Split, chunk_title, equal_parts, part_sizes, size_label};
 
 /// A chunk that is not stored yet.

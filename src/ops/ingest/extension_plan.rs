@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use crate::error::{Code, Error, Result};
 use crate::model::batch::{Batch, Chunk};
-use crate::model::extend::{GroupChunks, extended_span};
+use crate::model::distribute::{GroupChunks, extended_span};
 use crate::model::split::Split;
 use crate::model::task::Task;
 use crate::store::StoreRead;

@@ -7,7 +7,7 @@ use super::chunk_plan::{group_of_each, number_span, sort_by_chunk};
 use super::extension_plan::{ExtensionPlan, Target, chunk_by_number, stored_groups};
 use crate::error::Result;
 use crate::model::batch::Batch;
-use crate::model::merge::{ChunkTarget, pack_into_open_chunks};
+use crate::model::pack_chunks::{ChunkTarget, pack_into_open_chunks};
 use crate::model::split::Split;
 use crate::model::task::RowId;
 use crate::ops::conflicts::detect::TouchedResources;

@@ -2,7 +2,7 @@
 
 use crate::error::Result;
 use crate::model::checklist::open_checkboxes;
-use crate::model::completion::tick_call;
+use crate::model::open_work::tick_call;
 use crate::model::receipt::Receipt;
 use crate::model::task::Task;
 use crate::store::StoreRead;

@@ -1,7 +1,7 @@
 //! Dependencies between tasks: no cycles, and a word about the tasks that an ended one leaves behind.
 
 use crate::error::{Code, Error, Result};
-use crate::model::completion::{list_names, with_status};
+use crate::model::open_work::{list_names, with_status};
 use crate::model::status::Status;
 use crate::model::task::{RowId, Task};
 use crate::store::StoreRead;

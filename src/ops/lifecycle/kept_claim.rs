@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::receipts::renew_lease;
+use super::append_receipt::renew_lease;
 use crate::error::{Code, Error, Result};
 use crate::model::claim_rules::{ClaimAuthority, claim_authority};
 use crate::model::id::{TaskId, Token};

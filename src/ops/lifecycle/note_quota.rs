@@ -1,6 +1,6 @@
 //! How many notes a chunk and its batch keep. A chunk's worker may write what it likes, but it must not fill the store.
 
-use super::receipts::IncomingReceipt;
+use super::append_receipt::IncomingReceipt;
 use crate::error::{Code, Error, Result};
 use crate::model::author::AuthorKind;
 use crate::model::task::Task;

@@ -13,7 +13,7 @@ use crate::model::status::Status;
 use crate::model::task::Task;
 use crate::ops::Session;
 use crate::ops::request::lookup::batch_of_chunk;
-use crate::ops::views::intermediate_state::write_chunk;
+use crate::ops::views::chunk_files::write_chunk;
 use crate::store::pages::for_each_chunk;
 use crate::store::{NewReceipt, StoreWrite};
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::error::{Code, Error, Result};
 use crate::model::batch::{Batch, BatchStatus, Chunk};
-use crate::model::chunk_list::ChunkName;
+use crate::model::chunk_names::ChunkName;
 use crate::model::id::TaskId;
 use crate::model::limits::{MAX_IDS, PAGE_ROWS};
 use crate::model::task::{RowId, Task};

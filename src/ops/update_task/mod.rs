@@ -9,14 +9,14 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use self::receipt::Writer;
+use super::lifecycle::append_receipt::renew_lease;
 use super::lifecycle::checkboxes::tick_hint;
 use super::lifecycle::dependencies::stranded_note;
-use super::lifecycle::receipts::renew_lease;
 use super::request::fields::Clearable;
 use super::request::idempotency::{RequestKey, run_once};
-use super::views::intermediate_state::write_chunk;
-use super::views::receipt::ReceiptView;
+use super::views::chunk_files::write_chunk;
 use super::views::task::{TaskReply, TaskView};
+use super::views::written_receipt::ReceiptView;
 use super::{Effect, Operation, Session};
 use crate::error::{Error, Result};
 use crate::model::author::Author;

@@ -9,11 +9,11 @@ use crate::model::quotas::Quotas;
 use crate::model::task::Task;
 use crate::model::text::{LineText, ReceiptText};
 use crate::model::worker_scope::WorkerScope;
+use crate::ops::lifecycle::append_receipt::{IncomingReceipt, append_late_receipt, append_receipt};
 use crate::ops::lifecycle::note_quota::check_note_quota;
-use crate::ops::lifecycle::receipts::{IncomingReceipt, append_late_receipt, append_receipt};
 use crate::ops::request::fields::non_empty;
 use crate::ops::request::worker_scope::may_write_to_batch;
-use crate::ops::views::receipt::ReceiptView;
+use crate::ops::views::written_receipt::ReceiptView;
 use crate::store::StoreWrite;
 
 /// Who writes a receipt, and within which limits.

@@ -10,8 +10,8 @@ use crate::model::claim_rules::{
 use crate::model::limits::OPEN_LEASE_SECONDS;
 use crate::model::status::Status;
 use crate::model::task::Task;
+use crate::ops::lifecycle::append_receipt::renew_lease;
 use crate::ops::lifecycle::complete::complete;
-use crate::ops::lifecycle::receipts::renew_lease;
 use crate::ops::lifecycle::transition::change_state;
 use crate::store::{NewReceipt, StoreWrite};
 

@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::in_doubt::begun_by;
-use super::items::ListedFields;
+use super::open_items::ListedFields;
 use super::page_bytes::json_bytes;
 use super::shorten::shorten_receipt;
 use crate::error::Result;

@@ -3,7 +3,7 @@
 use super::worker_demand::WorkerDemand;
 use crate::error::Result;
 use crate::model::batch::Batch;
-use crate::model::chunk_list::ranges;
+use crate::model::chunk_names::ranges;
 use crate::model::task::Task;
 use crate::model::text::{agreeing, counted};
 use crate::prompts::{WorkerNeeds, work_chunk};

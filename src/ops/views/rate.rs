@@ -8,9 +8,9 @@ use crate::model::batch::Batch;
 use crate::model::id::TaskId;
 use crate::model::receipt::Receipt;
 use crate::model::status::ItemReport;
-use crate::model::stretch::{WorkTime, goes_on, rate, stretch_start};
 use crate::model::task::Task;
 use crate::model::timestamp::Timestamp;
+use crate::model::work_stretch::{WorkTime, goes_on, rate, stretch_start};
 use crate::store::StoreRead;
 
 /// How many of the newest receipts are read.

@@ -11,7 +11,7 @@ use super::attention::chunks_left_in_doubt;
 use super::batch::categories;
 use super::few_categories::sum_others;
 use super::in_doubt::started_at_and_by;
-use super::items::ListedFields;
+use super::open_items::ListedFields;
 use super::page_bytes::{cut_to_page, json_bytes};
 use super::shorten::{shorten_receipt, shorten_receipt_to};
 use crate::error::Result;

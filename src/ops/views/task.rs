@@ -4,8 +4,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::page_bytes::json_bytes;
-use super::receipt::ReceiptView;
 use super::shorten::shorten_to;
+use super::written_receipt::ReceiptView;
 use crate::error::Result;
 use crate::model::id::TaskId;
 use crate::model::limits::PREVIEW_CHARS;

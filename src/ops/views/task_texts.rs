@@ -4,8 +4,8 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::page_bytes::json_bytes;
-use super::part_name::Part;
 use super::task::TaskView;
+use super::task_part_name::Part;
 use crate::error::Result;
 use crate::model::author::AuthorKind;
 use crate::model::body::{self, SEPARATOR};

@@ -17,10 +17,10 @@ use crate::ops::request::args;
 use crate::ops::request::lookup::{batch_status, find_batch};
 use crate::ops::request::server_scope::limit_to_scope;
 use crate::ops::request::worker_scope::check_scope;
+use crate::ops::review_questions::lookup::{awaited_batch, find_wait};
+use crate::ops::review_questions::questions::{ask, open_question};
+use crate::ops::review_questions::review_form::ReviewQuestion;
 use crate::ops::views::attention::failures_of;
-use crate::ops::waits::lookup::{awaited_batch, find_wait};
-use crate::ops::waits::questions::{ask, open_question};
-use crate::ops::waits::review_form::ReviewQuestion;
 use crate::ops::{GetBatch, Operation, RunnerLauncher, Session, to_json};
 use crate::store::{StoreRead, TaskFilter};
 

@@ -1,7 +1,6 @@
 //! The store over one SQLite file.
 
 mod batches;
-mod bulk;
 mod completion;
 mod connection;
 mod contents;
@@ -9,11 +8,13 @@ mod cost;
 mod count_check;
 mod files;
 mod header;
+mod large_batch;
 mod list;
 mod range_check;
 mod read;
 mod read_only;
-mod reader;
+mod read_pool;
+mod receipts;
 mod resources;
 mod rows;
 mod runners;
@@ -49,7 +50,7 @@ pub struct SqliteStore {
     folder: PathBuf,
     path: PathBuf,
     // Dropped before the writer: the last connection that is closed checkpoints the WAL, which a reader cannot.
-    readers: reader::Readers,
+    readers: read_pool::Readers,
     writer: writer::Writer,
 }
 
@@ -63,7 +64,7 @@ impl SqliteStore {
         let identity = connection::register(path)?;
         let opened = connection::open(&identity)?;
         let writer = writer::Writer::new(opened, identity.clone(), clock.clone())?;
-        let readers = reader::Readers::new(identity, clock);
+        let readers = read_pool::Readers::new(identity, clock);
         Ok(SqliteStore { folder: folder_of(path), path: path.to_owned(), readers, writer })
     }
 }

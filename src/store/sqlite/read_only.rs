@@ -14,7 +14,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 use super::connection::{OLDEST_SQLITE_NAME, set_up_reader};
 use super::files::{beside, file_error, folder_of};
 use super::header::{APPLICATION_ID, read_header};
-use super::reader;
+use super::read_pool;
 use super::rows::sql_error;
 use super::schema::{SCHEMA_VERSION, refuse_foreign, refuse_newer};
 use super::schema_check::{find_changes, refuse_changed};
@@ -214,7 +214,7 @@ impl Store for ReadOnlyStore {
                 Err(error) => return job(Err(error)),
             }
         }
-        reader::run_read(&opened.connection, path, &self.clock, job);
+        read_pool::run_read(&opened.connection, path, &self.clock, job);
     }
 
     fn folder(&self) -> &Path {

@@ -10,8 +10,8 @@ use super::rows::sql_error;
 use super::schema::create_in_memory;
 use crate::error::{Code, Error, Result};
 use crate::model::chain::hex;
-use crate::model::part_hasher::PartHasher;
 use crate::model::text::excerpt;
+use crate::model::text_hasher::PartHasher;
 
 /// The SHA-256 of the newest schema, so that opening a store need not run all migrations to know it. A test compares it
 /// with the migrations.

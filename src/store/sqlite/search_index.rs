@@ -8,6 +8,9 @@ use crate::error::Result;
 use crate::model::search_text;
 use crate::model::task::{RowId, Task};
 
+/// After how many new tasks, or receipts, the search index is updated within the writing transaction.
+pub(super) const INDEX_INTERVAL: i64 = 1_000;
+
 /// The most tasks, and the most receipts, that one transaction adds to the search index. A large batch has more, and other
 /// writers must not wait for all of them.
 const INDEX_LIMIT: usize = 2_000;

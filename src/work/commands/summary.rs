@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::model::batch::Batch;
 use crate::model::id::TaskId;
 use crate::model::text::counted;
-use crate::ops::views::intermediate_state;
+use crate::ops::views::chunk_files;
 use crate::ops::{GetBatch, Operation, Session, failures_of, find_batch};
 use crate::terminal::with_commands;
 use crate::work::progress::ProgressMode;
@@ -113,11 +113,11 @@ fn resolving_commands(id: &TaskId, batch: &Batch) -> Vec<(&'static str, String)>
 
 /// Where the files of a batch are, or that there are none.
 fn files(session: &Session, batch: &TaskId) -> String {
-    match intermediate_state::existing_folder(session, batch) {
+    match chunk_files::existing_folder(session, batch) {
         Some(folder) => format!("Files: {}", folder.display()),
         None => format!(
             "Files: none were written to {}; SCRATCHPAD names another folder",
-            intermediate_state::folder(session, batch).display()
+            chunk_files::folder(session, batch).display()
         ),
     }
 }

@@ -1,7 +1,7 @@
 //! What a background runner checks before it starts a worker: a concurrency permit, and the start limits.
 
 mod concurrency_permits;
-mod free_resources;
+mod free_disk_and_memory;
 mod start_limits;
 
 pub(super) use concurrency_permits::{ConcurrencyPermit, ConcurrencyPermits};

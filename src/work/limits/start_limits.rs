@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::free_resources::missing_resource;
+use super::free_disk_and_memory::missing_resource;
 use crate::config::{Limits, Profile};
 use crate::error::Result;
 use crate::model::id::TaskId;

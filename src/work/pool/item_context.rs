@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use tempfile::NamedTempFile;
 
 use super::active_claim::ActiveClaim;
-use super::mcp_config::{context_file_prefix, mcp_config_folder};
+use super::job_files::{context_file_prefix, mcp_config_folder};
 use crate::error::{Error, Result};
 use crate::ops::{ChunkBrief, Session, WorkerItem};
 

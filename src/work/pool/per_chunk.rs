@@ -8,7 +8,7 @@ use super::context::exited_at_once;
 use super::exit_text::{describe_exit, describe_failure};
 use super::held_claims::Interruption;
 use super::item_result::what_it_said;
-use super::mcp_config::write_mcp_config;
+use super::job_files::write_mcp_config;
 use super::per_item::in_seconds;
 use super::process_run::ProcessOutcome;
 use super::retry_schedule::AfterFailure;

@@ -12,8 +12,8 @@ use crate::error::{Code, Error, Result};
 use crate::model::limits::MaxParallel;
 use crate::model::text::LineText;
 use crate::ops::{ClaimTask, batch_max_parallel};
+use crate::work::limit_remedy::limit_remedy;
 use crate::work::log_retention;
-use crate::work::process_limit::limit_remedy;
 
 /// How often the batch is read for the number of its workers.
 const LIMIT_CHECK_INTERVAL: Duration = Duration::from_millis(500);

@@ -12,7 +12,7 @@ use rustix::fs::{FileType, Mode, OFlags, fstat};
 
 use super::link_refusal;
 use crate::config::Sandbox;
-use crate::link_free::open_without_links;
+use crate::open_without_links::open_without_links;
 
 /// The rights over files: Linux 6.2 is the first that also denies to truncate a file.
 const FILE_RIGHTS: ABI = ABI::V3;

@@ -17,7 +17,7 @@ use std::process::Command;
 
 use crate::config::Sandbox;
 use crate::error::{Error, Result};
-use crate::link_free::first_link;
+use crate::open_without_links::first_link;
 use crate::work::inherited_descriptors::close_inherited_descriptors;
 
 pub(super) use private_tmp::PrivateTmp;

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use super::child_registry::ChildRegistry;
 use super::messages::{CommandSpec, LaunchSpec, SupervisorReport, SupervisorRequest};
 use crate::error::{Code, Error, Result};
-use crate::work::process_limit::limit_remedy;
+use crate::work::limit_remedy::limit_remedy;
 use crate::work::this_program;
 
 /// How long a supervisor process may take to exit, in addition to the worker's grace.

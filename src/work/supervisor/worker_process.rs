@@ -17,7 +17,7 @@ use super::output_capture::OutputCapture;
 use super::process_tree;
 use super::working_dir::open_working_dir;
 use crate::config::find_program;
-use crate::work::process_limit::limit_remedy;
+use crate::work::limit_remedy::limit_remedy;
 use crate::work::sandbox::{self, PrivateTmp};
 use crate::work::this_program::running_executable;
 

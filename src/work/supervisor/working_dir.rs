@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 
-use crate::link_free::open_without_links;
+use crate::open_without_links::open_without_links;
 
 /// A folder that may be entered, but not listed, can be opened only with `O_PATH`, which Linux alone has.
 #[cfg(target_os = "linux")]

@@ -12,8 +12,8 @@ use rusqlite::backup::{Backup, StepResult};
 
 use super::ReportProgress;
 use crate::error::{Code, Result};
-use crate::store::sqlite::bulk::DELETE_ALL_UNPUBLISHED;
 use crate::store::sqlite::files::create_private_file;
+use crate::store::sqlite::large_batch::DELETE_ALL_UNPUBLISHED;
 use crate::store::sqlite::rows::sql_error;
 use crate::store::sqlite::{connection, read_only};
 

@@ -7,7 +7,7 @@ use super::steps::open_next_step;
 use super::transition::change_state;
 use crate::error::{Code, Error, Result};
 use crate::model::batch::{Batch, Chunk};
-use crate::model::chunk_list::ranges;
+use crate::model::chunk_names::ranges;
 use crate::model::id::TaskId;
 use crate::model::limits::PAGE_ROWS;
 use crate::model::status::Status;

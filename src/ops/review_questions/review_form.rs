@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 use crate::error::{Error, Result};
 use crate::model::batch::{Batch, Chunk};
 use crate::model::chain::hex;
-use crate::model::chunk_list::ranges;
+use crate::model::chunk_names::ranges;
 use crate::model::field::visible_excerpt;
 use crate::model::step::Decision;
 use crate::model::task::Task;

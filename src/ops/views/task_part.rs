@@ -4,9 +4,9 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::instructions::batch_instructions;
-use super::items::open_item;
-use super::part_name::Part;
+use super::open_items::open_item;
 use super::task::TaskView;
+use super::task_part_name::Part;
 use crate::error::{Code, Error, Result};
 use crate::model::author::AuthorKind;
 use crate::model::task::Task;

@@ -9,7 +9,7 @@ use super::item_folders::item_roots;
 use super::store_path::store_path;
 use crate::clock::Clock;
 use crate::error::{Code, Error, Result};
-use crate::file_system::{FileSystemSafety, file_system_type};
+use crate::file_system_type::{FileSystemSafety, file_system_type};
 use crate::model::author::{Author, AuthorKind};
 use crate::model::text::LineText;
 use crate::model::worker_scope::WorkerScope;

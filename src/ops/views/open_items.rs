@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::in_doubt::{DoubtView, describe_doubt};
 use super::page_bytes::json_bytes;
-use super::part_name::Part;
+use super::task_part_name::Part;
 use crate::error::{Code, Error, Result};
 use crate::model::batch::{Chunk, StoredItem};
 use crate::model::exact_json::parse_exact;

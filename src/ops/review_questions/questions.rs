@@ -9,7 +9,7 @@ use crate::model::step::Checkpoint;
 use crate::model::task::Task;
 use crate::model::wait::{AskedQuestion, BatchWait};
 use crate::ops::lifecycle::checkpoint::has_completed_step;
-use crate::ops::lifecycle::review::{chunks_in_review, for_each_in_review};
+use crate::ops::lifecycle::decision::{chunks_in_review, for_each_in_review};
 use crate::ops::request::lookup::find_chunk;
 use crate::store::{StoreRead, StoreWrite};
 

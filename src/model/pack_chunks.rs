@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use super::extend::OpenChunk;
+use super::distribute::OpenChunk;
 
 /// A union-find structure over the items 0..n: items in one set must stay in one chunk.
 #[derive(Debug)]

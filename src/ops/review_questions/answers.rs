@@ -10,12 +10,12 @@ use super::review_form::{FormAnswer, question_name};
 use crate::error::{Code, Error, Result};
 use crate::model::id::TaskId;
 use crate::model::text::excerpt;
-use crate::ops::lifecycle::review::Review;
+use crate::ops::lifecycle::decision::Review;
 use crate::ops::lifecycle::reviewer::Reviewer;
 use crate::ops::request::server_scope::check_operation;
 use crate::ops::review_batch::ReviewBatch;
 use crate::ops::runners::start::start_runner;
-use crate::ops::views::intermediate_state::write_chunk;
+use crate::ops::views::chunk_files::write_chunk;
 use crate::ops::{Effect, Session};
 use crate::store::StoreWrite;
 

@@ -4,7 +4,7 @@ use super::chunk_plan::NewChunk;
 use super::extension_plan::{ExtensionPlan, Fill, Target, chunk_by_number, plan_split};
 use super::extension_plan_merged::plan_merged;
 use super::insert::{Placement, insert_chunk, item_inserter};
-use super::planned::PlannedChunk;
+use super::plan_reply::PlannedChunk;
 use crate::error::Result;
 use crate::items::Staging;
 use crate::model::batch::Batch;

@@ -10,13 +10,13 @@ use crate::model::batch::{Chunk, SettleDecision, StoredItem, settle};
 use crate::model::claim_rules::{ClaimAuthority, claim_authority, claim_lost_error};
 use crate::model::cost::Cost;
 use crate::model::id::Token;
-use crate::model::item_report::ReportContent;
 use crate::model::late_receipts::{late_receipt_quota, not_kept};
 use crate::model::receipt::default_item_text;
+use crate::model::repeated_report::ReportContent;
 use crate::model::status::{ItemReport, Outcome};
 use crate::model::task::Task;
 use crate::model::text::excerpt;
-use crate::ops::views::receipt::ReceiptView;
+use crate::ops::views::written_receipt::ReceiptView;
 use crate::store::{NewReceipt, StoreWrite};
 
 /// A receipt as it comes in a request.

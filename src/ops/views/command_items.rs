@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::in_doubt::describe_doubt;
-use super::items::{earlier_steps, fields};
+use super::open_items::{earlier_steps, fields};
 use crate::error::{Code, Error, Result};
 use crate::model::id::TaskId;
 use crate::model::step::DEFAULT_STEP_NAME;

@@ -1,0 +1,91 @@
+//! Inserts receipts: numbers each, and links it by its hash to the one before.
+
+use rusqlite::params;
+
+use super::search_index::INDEX_INTERVAL;
+use super::tx::Tx;
+use crate::error::Result;
+use crate::model::cost::Money;
+use crate::model::receipt::{GENESIS_HASH, Receipt};
+use crate::model::step::Decision;
+use crate::model::task::Task;
+use crate::store::{NewReceipt, StoreWrite as _};
+
+impl Tx<'_> {
+    /// Inserts a receipt under the task's next number, linked by its hash to the one before. Returns the number.
+    ///
+    /// # Errors
+    /// If the store cannot be written.
+    pub(super) fn insert_receipt(&self, task: &Task, new: &NewReceipt<'_>) -> Result<u64> {
+        let last = self.first(
+            "SELECT number, hash FROM receipt WHERE task = ?1 ORDER BY number DESC LIMIT 1",
+            [task.row],
+            |row| Ok((row.get::<_, u64>(0)?, row.get::<_, [u8; 32]>(1)?)),
+        )?;
+        let (number, before) = last.map_or((1, GENESIS_HASH), |(number, hash)| (number + 1, hash));
+        let receipt = Receipt {
+            number,
+            at: self.now,
+            author: new.author.name().to_owned(),
+            author_kind: Some(new.author.kind()),
+            text: new.text.to_owned(),
+            item: new.item.map(str::to_owned),
+            outcome: new.outcome,
+            category: new.category.map(str::to_owned),
+            late: new.late,
+            step: new.step.map(str::to_owned),
+            cost: new.cost.clone(),
+            decision: new.decision,
+        };
+        self.execute(
+            "INSERT INTO receipt (task, number, created_at, author, text, item_key, outcome, category, late, step_name,
+                                  model, tokens_in, tokens_out, cost_millionths, hash, author_kind, decision)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)",
+            params![
+                task.row,
+                number,
+                receipt.at.millis(),
+                new.author.name(),
+                new.text,
+                new.item,
+                new.outcome.map(|outcome| outcome.as_str()),
+                new.category,
+                new.late,
+                new.step,
+                new.cost.model,
+                new.cost.tokens_in,
+                new.cost.tokens_out,
+                new.cost.cost.map(Money::millionths),
+                receipt.hash(task.id.as_str(), &before),
+                new.author.kind().as_str(),
+                new.decision.map(Decision::as_str),
+            ],
+        )?;
+        let receipt_row = self.connection.last_insert_rowid();
+        if !receipt.cost.is_empty() {
+            self.add_cost(task, &receipt)?;
+        }
+        let change_number = self.next_change_number()?;
+        if let Some(batch) = task.batch_row() {
+            self.execute(
+                "INSERT INTO batch_receipt (batch, change_number, receipt) VALUES (?1, ?2, ?3)",
+                params![batch, change_number, receipt_row],
+            )?;
+        }
+        // An UPDATE that names `expires_at` rewrites its index entry even if the value is unchanged.
+        match new.lease_until {
+            Some(until) => self.execute(
+                "UPDATE task SET updated_at = ?2, change_number = ?3, expires_at = ?4 WHERE row_id = ?1",
+                params![task.row, self.now.millis(), change_number, until.millis()],
+            )?,
+            None => self.execute(
+                "UPDATE task SET updated_at = ?2, change_number = ?3 WHERE row_id = ?1",
+                params![task.row, self.now.millis(), change_number],
+            )?,
+        };
+        if receipt_row % INDEX_INTERVAL == 0 {
+            self.update_search_index()?;
+        }
+        Ok(number)
+    }
+}
