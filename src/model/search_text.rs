@@ -39,13 +39,16 @@ pub fn words(query: &str) -> Vec<String> {
 
 /// As [`fold`], for the most frequent texts, without tables of Unicode.
 fn fold_ascii(text: &str) -> String {
-    let words = text.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
     let mut folded = String::with_capacity(text.len());
-    for word in words {
-        if !folded.is_empty() {
-            folded.push(WORD_END);
+    let mut is_in_word = false;
+    for byte in text.bytes() {
+        let is_in_word_before = std::mem::replace(&mut is_in_word, byte.is_ascii_alphanumeric());
+        if is_in_word {
+            if !is_in_word_before && !folded.is_empty() {
+                folded.push(WORD_END);
+            }
+            folded.push(char::from(byte.to_ascii_lowercase()));
         }
-        folded.extend(word.chars().map(|c| c.to_ascii_lowercase()));
     }
     folded
 }
