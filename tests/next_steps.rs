@@ -227,7 +227,11 @@ fn a_person_is_asked_about_what_an_expired_claim_began_without_a_worker_in_betwe
         let review =
             format!("get_batch(id=\"{batch}\", view=\"review\"), ask the person, then review_batch(");
         assert!(overview.text("/next").starts_with(&review), "{}", overview.value);
-        assert!(overview.text("/next").contains("at the same time start 1 worker"), "{}", overview.value);
+        assert!(
+            overview.text("/next").contains("without waiting for that, start 1 worker"),
+            "{}",
+            overview.value
+        );
         assert_eq!(overview["needs_person"], json!([chunk]), "{}", overview.value);
 
         let begun =
@@ -305,6 +309,7 @@ fn the_review_of_a_redo_shows_what_was_worked_again() {
         review["samples"].as_array().unwrap().iter().map(|sample| sample["item"].as_str().unwrap()).collect();
     assert_eq!(samples.len(), 3);
     assert!(samples.iter().all(|key| is_hasty(key)), "{samples:?}");
+    assert_eq!(review["samples"][0]["redone"], true, "{review}");
 }
 
 #[test]

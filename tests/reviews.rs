@@ -161,7 +161,9 @@ fn a_decision_says_which_chunks_are_open_and_which_workers_to_start() {
     let redo = json!({"id": batch, "chunk": "1-2", "decision": "redo", "note": "again"});
     let reply = server.call("review_batch", redo).ok();
     assert!(
-        reply.message().contains("3 chunks are open now (1-2, 4): start 2 workers with worker_prompt"),
+        reply.message().contains(
+            "3 chunks are open now (1-2, 4), no worker is at work: start 2 workers with worker_prompt"
+        ),
         "{}",
         reply.message()
     );
@@ -174,7 +176,7 @@ fn a_decision_says_which_chunks_are_open_and_which_workers_to_start() {
     let rejected = json!({"id": batch, "chunk": 3, "decision": "reject", "note": "no"});
     let reply = server.call("review_batch", rejected).ok();
     assert!(reply.message().contains("2 chunks are open now"), "{}", reply.message());
-    assert!(reply.message().contains("start 1 worker with"), "{}", reply.message());
+    assert!(reply.message().contains("1 worker is at work: start up to 1 more with"), "{}", reply.message());
     work_chunk(&mut server, &claim, |_| "k");
     for _ in 0..2 {
         let claim = claim_chunk(&mut server, &batch);

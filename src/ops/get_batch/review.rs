@@ -63,7 +63,7 @@ impl BatchRequest<'_> {
         }
         if in_doubt > 0 {
             reply.message += &format!(
-                "; {} {} begun and not settled: approve settles as done what was begun, redo has it worked again (if only some of it happened, redo with a note that says which); after either, workers can claim the items of the chunk that nobody has begun",
+                "; {} {} begun and not settled: in their chunk the decision is about these alone. approve settles them as done, redo has them worked again (a note says which of them happened). Then workers go on with the other items of the chunk",
                 counted(in_doubt as u64, "item"),
                 agreeing(in_doubt as u64, "was", "were")
             );

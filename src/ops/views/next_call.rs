@@ -131,7 +131,7 @@ pub(in crate::ops) fn next_call(
     };
     let mut worker_prompt = None;
     if let Some(workers) = workers {
-        call += &format!("; at the same time {}", workers.call);
+        call += &format!("; without waiting for that, {}", workers.call);
         worker_prompt = workers.prompt;
     }
     Ok(Some(NextCall { urgency, call, worker_prompt }))

@@ -42,19 +42,25 @@ pub(in crate::ops) fn next_workers(
     for chunk in tx.list(&ready, None, READ)? {
         numbers.extend(tx.chunk(&chunk)?.map(|chunk| chunk.number));
     }
-    let named = if count > READ as u64 { String::new() } else { format!(" ({})", ranges(&numbers, RANGES)) };
+    let open = match numbers.as_slice() {
+        [only] => format!("chunk {only} is open now"),
+        _ if count > READ as u64 => format!("{count} chunks are open now"),
+        _ => format!("{count} chunks are open now ({})", ranges(&numbers, RANGES)),
+    };
     let workers = demand.workers(batch);
-    let open = format!("{} {}", counted(count, "chunk"), agreeing(count, "is", "are"));
+    let at_work = match demand.at_work {
+        0 => "no worker is at work".to_owned(),
+        count => format!("{} {} at work", counted(count, "worker"), agreeing(count, "is", "are")),
+    };
     let start = match workers {
-        0 => format!("{} at work, as many as max_parallel allows", counted(demand.at_work, "worker")),
+        0 => "as many as max_parallel allows".to_owned(),
         _ if batch.run.is_some() => format!("tasktally run --resume {} works them", task.id),
-        _ => format!(
-            "start {} with worker_prompt, unless you have just started them",
-            counted(workers, "worker")
-        ),
+        _ if demand.at_work == 0 => format!("start {} with worker_prompt", counted(workers, "worker")),
+        // Those at work claim these chunks, too.
+        _ => format!("start up to {workers} more with worker_prompt"),
     };
     Ok(Some(NextWorkers {
-        sentence: format!("; {open} open now{named}: {start}"),
+        sentence: format!("; {open}, {at_work}: {start}"),
         prompt: (workers > 0 && batch.run.is_none()).then(|| work_chunk(&task.id, worker_needs(batch))),
     }))
 }

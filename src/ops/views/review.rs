@@ -73,6 +73,10 @@ pub struct ReviewView {
     pub more_in_doubt: u64,
 }
 
+fn is_false(value: &bool) -> bool {
+    !value
+}
+
 fn is_zero(count: &u64) -> bool {
     *count == 0
 }
@@ -100,6 +104,9 @@ pub struct Sample {
     pub category: String,
     /// The text of the item's receipt.
     pub receipt: String,
+    /// Whether it was worked again since the last redo.
+    #[serde(skip_serializing_if = "is_false", default)]
+    pub redone: bool,
     /// The item itself.
     #[serde(flatten)]
     pub listed: ListedFields,
@@ -197,6 +204,7 @@ impl CategoryReader<'_> {
             return Ok(());
         }
         page.length += head;
+        let last_redo = last_redo(self.tx, chunk, task)?;
         let mut samples = Vec::new();
         'pages: loop {
             let items = self.tx.items(chunk.row, after, PAGE_ROWS, false)?;
@@ -217,6 +225,7 @@ impl CategoryReader<'_> {
                         item: item.key.clone(),
                         category: self.category.to_owned(),
                         receipt,
+                        redone: last_redo.is_some_and(|redo| settled.receipt > redo),
                     };
                     let length = json_bytes(&sample);
                     if page.items == LISTED_ITEMS
@@ -299,11 +308,11 @@ fn sample(
     let (mut samples, mut bytes, mut unsampled) = (Vec::new(), 0, 0);
     for (category, _) in tx.category_counts(chunk.row)? {
         let Some(of_category) = candidates.remove(&category) else { continue };
-        let of_category = of_category.into_iter().map(|(_, item, number)| {
+        let of_category = of_category.into_iter().map(|((is_first_work, _), item, number)| {
             let text = tx.receipt(chunk.row, number)?.map(|receipt| receipt.text).unwrap_or_default();
             let receipt = shorten_receipt(text, &task.id, number);
             let listed = ListedFields::of(&item)?;
-            Ok(Sample { item: item.key, category: category.clone(), receipt, listed })
+            Ok(Sample { item: item.key, category: category.clone(), receipt, redone: !is_first_work, listed })
         });
         let of_category = of_category.collect::<Result<Vec<_>>>()?;
         bytes += json_bytes(&of_category);
