@@ -405,3 +405,34 @@ fn pages_of_items_and_filtered_receipts_cover_everything_once() {
     let refused = server.call("get_batch", json!({"id": id, "outcome": "done"}));
     assert_eq!(refused.refusal(), "invalid_argument");
 }
+
+#[test]
+fn what_a_worker_was_about_to_do_is_shown_and_becomes_the_category() {
+    let store = Store::new();
+    let mut server = store.serve();
+    let request =
+        json!({"title": "Mail", "instructions": "Delete it.", "items": ["a", "b"], "in_doubt": "ask"});
+    let batch = server.call("create_batch", request).ok().text("/batch/id");
+    let claim = server.call("claim_task", json!({"batch": batch, "worker": "w"})).ok();
+    let (id, token) = (claim.text("/task/id"), claim.text("/claim/token"));
+    for (item, category) in [("a", json!("delete")), ("b", Value::Null)] {
+        let start =
+            json!({"id": id, "claim": token, "item": item, "outcome": "started", "category": category});
+        server.call("update_task", start).ok();
+    }
+    server.call("release_task", json!({"id": id, "claim": token, "reason": "unclear"})).ok();
+    let review = server.call("get_batch", json!({"id": batch, "view": "review"})).ok();
+    let in_doubt = &review["reviews"][0]["in_doubt"];
+    assert_eq!(
+        (&in_doubt[0]["category"], in_doubt[1].get("category")),
+        (&json!("delete"), None),
+        "{in_doubt}"
+    );
+    let items = server.call("get_batch", json!({"id": batch, "view": "items", "outcome": "started"})).ok();
+    assert_eq!(items["items"][0]["begun"]["category"], "delete", "{}", items.value);
+    server.call("review_batch", json!({"id": batch, "decision": "approve", "reviewer": "erika"})).ok();
+    let after = server.call("get_batch", json!({"id": batch})).ok();
+    assert_eq!(after["batch"]["categories"], json!({"delete": 1, "done": 1}), "{}", after.value);
+    server.close();
+    store.tasktally(["verify"]).success();
+}

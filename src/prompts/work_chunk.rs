@@ -43,7 +43,7 @@ pub fn brief_work_chunk(batch: &TaskId) -> String {
 }
 
 /// Asks for a report before an action.
-const REPORT_START: &str = "\n   BEFORE an action that cannot be undone write the same with outcome=\"started\", without category and body.";
+const REPORT_START: &str = "\n   BEFORE an action that cannot be undone write the same with outcome=\"started\" and its category, without body.";
 
 fn text(batch: &str, values: &ArgumentValues, needs: WorkerNeeds) -> String {
     let worker = values.get("worker").map_or_else(|| "YOUR_NAME".to_owned(), quoted);

@@ -135,7 +135,7 @@ impl ClaimReply {
             id = task.id,
             token = claim.token,
             started = if needs.reports_starts {
-                "BEFORE an action that cannot be undone: the call below with outcome=\"started\", without category and body. "
+                "BEFORE an action that cannot be undone: the call below with outcome=\"started\" and its category, without body. "
             } else {
                 ""
             },

@@ -88,8 +88,7 @@ impl BatchRequest<'_> {
             chunks_after = chunk.number - 1;
         }
         let (tx, task, batch, launcher) = (self.tx, self.task, self.batch, self.launcher);
-        let is_whole = filter.chunk.is_none() && filter.category.is_none() && filter.state.is_none();
-        let all = is_whole.then_some(batch.counts.total);
+        let all = filter.is_all().then_some(batch.counts.total);
         let reader = ItemReader { tx, task, batch, launcher, filter };
         let ItemPage { items, next } = reader.page(chunks_after, items_after)?;
         reply.message = match all {

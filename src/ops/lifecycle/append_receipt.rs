@@ -3,6 +3,7 @@
 //! The store numbers a task's receipts in [`StoreWrite::append_receipt`].
 
 use super::in_doubt::record_start;
+use super::kept_category::earlier_category;
 use super::pause::pause_if_too_many_failed;
 use crate::error::{Code, Error, Result};
 use crate::model::author::Author;
@@ -167,15 +168,6 @@ fn append_item_receipt(
         items_left: Some(left - 1),
         ..ReceiptView::new(number)
     })
-}
-
-/// The category that an item got in the step before: it keeps it, unless the report names another one.
-fn earlier_category(tx: &dyn StoreWrite, chunk: &Chunk, item: &StoredItem) -> Result<Option<String>> {
-    if chunk.step == 0 {
-        return Ok(None);
-    }
-    let mut earlier = tx.earlier_outcomes(chunk.row, item.position)?.into_iter();
-    Ok(earlier.rfind(|earlier| earlier.step < chunk.step).and_then(|earlier| earlier.category))
 }
 
 /// Appends a report on an item, with a text of the server if the worker gave none. Returns the receipt's number.

@@ -1,5 +1,6 @@
 //! Started items: the mark on them, and what the batch's `in_doubt` rule does with those that were never settled.
 
+use super::kept_category::earlier_category;
 use super::reviewer::Reviewer;
 use crate::error::Result;
 use crate::model::author::{Author, SYSTEM};
@@ -10,7 +11,7 @@ use crate::model::status::{ItemReport, Outcome, Status};
 use crate::model::task::Task;
 use crate::model::text::excerpt;
 use crate::ops::request::lookup::batch_of_chunk;
-use crate::ops::views::in_doubt::started_at_and_by;
+use crate::ops::views::in_doubt::ItemStart;
 use crate::store::{NewReceipt, StoreWrite};
 
 /// The most items that a receipt names.
@@ -70,9 +71,11 @@ pub(in crate::ops) fn resolve_in_doubt(tx: &dyn StoreWrite, before: &Task, after
     }
     if batch.in_doubt == InDoubtPolicy::Skip {
         for item in &started {
-            let (since, by) = started_at_and_by(tx, &chunk, item)?;
+            let start = ItemStart::of(tx, &chunk, item)?;
+            let (by, since) = (&start.by, start.since());
             let text = format!("- {}: skipped, in doubt: '{by}' started it at {since}", item.key);
-            settle_item(tx, before, &chunk, item, &text, &SYSTEM, Outcome::Skipped)?;
+            let settlement = Settlement { outcome: Outcome::Skipped, category: None };
+            settle_item(tx, before, &chunk, item, &text, &SYSTEM, settlement)?;
         }
         return Ok(after.status);
     }
@@ -92,7 +95,8 @@ pub(in crate::ops) fn resolve_in_doubt(tx: &dyn StoreWrite, before: &Task, after
     Ok(Status::Review)
 }
 
-/// Settles the items in doubt of a chunk as done, because a person approved. Returns the number of items.
+/// Settles the items in doubt of a chunk as done, because a person approved, with the categories that their workers named
+/// when they started them. Returns the number of items.
 pub(in crate::ops) fn settle_in_doubt_as_done(
     tx: &dyn StoreWrite,
     task: &Task,
@@ -102,9 +106,19 @@ pub(in crate::ops) fn settle_in_doubt_as_done(
     let started = tx.started_items(chunk)?;
     for item in &started {
         let text = format!("- {}: done, approved by {reviewer}; it was started and never settled", item.key);
-        settle_item(tx, task, chunk, item, &text, &reviewer.author, Outcome::Done)?;
+        let named = ItemStart::of(tx, chunk, item)?.category;
+        let category = named.map_or_else(|| earlier_category(tx, chunk, item), |named| Ok(Some(named)))?;
+        let settlement = Settlement { outcome: Outcome::Done, category: category.as_deref() };
+        settle_item(tx, task, chunk, item, &text, &reviewer.author, settlement)?;
     }
     Ok(started.len())
+}
+
+/// How an item is settled.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::ops) struct Settlement<'a> {
+    pub(in crate::ops) outcome: Outcome,
+    pub(in crate::ops) category: Option<&'a str>,
 }
 
 /// Settles an item that its worker left open, with a receipt.
@@ -115,16 +129,17 @@ pub(in crate::ops) fn settle_item(
     item: &StoredItem,
     text: &str,
     author: &Author,
-    outcome: Outcome,
+    Settlement { outcome, category }: Settlement<'_>,
 ) -> Result<()> {
     let receipt = NewReceipt {
         author,
         text,
         item: Some(&item.key),
         outcome: Some(outcome.into()),
+        category,
         step: chunk.step_name.as_deref(),
         ..NewReceipt::default()
     };
     let number = tx.append_receipt(task, &receipt)?;
-    tx.settle_item(chunk, item, outcome, None, number)
+    tx.settle_item(chunk, item, outcome, category, number)
 }

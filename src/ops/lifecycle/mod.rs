@@ -9,6 +9,7 @@ pub(in crate::ops) mod dependencies;
 pub(in crate::ops) mod expire_leases;
 pub(in crate::ops) mod finish_task;
 pub(in crate::ops) mod in_doubt;
+pub(in crate::ops) mod kept_category;
 pub(in crate::ops) mod kept_claim;
 pub(in crate::ops) mod note_quota;
 pub(in crate::ops) mod pause;

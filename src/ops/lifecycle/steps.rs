@@ -1,7 +1,7 @@
 //! Moves a chunk on after a step: to a review, to the next step, or to its end.
 
 use super::checkpoint::{AfterStep, after_step};
-use super::in_doubt::settle_item;
+use super::in_doubt::{Settlement, settle_item};
 use super::transition::change_state;
 use crate::error::Result;
 use crate::model::author::Author;
@@ -71,7 +71,8 @@ pub(in crate::ops) fn skip_open_items(
 ) -> Result<()> {
     for item in tx.items(task.row, 0, usize::MAX >> 1, true)? {
         let text = format!("- {}: skipped, because the chunk was completed by force", item.key);
-        settle_item(tx, task, chunk, &item, &text, author, Outcome::Skipped)?;
+        let settlement = Settlement { outcome: Outcome::Skipped, category: None };
+        settle_item(tx, task, chunk, &item, &text, author, settlement)?;
     }
     Ok(())
 }

@@ -153,7 +153,10 @@ fn collect_samples(
                 of_category.push(sample);
             }
         }
-        in_doubt.extend(view.in_doubt.into_iter().map(|doubt| word(&doubt.item)));
+        in_doubt.extend(view.in_doubt.into_iter().map(|doubt| match &doubt.category {
+            Some(category) => format!("{} ({})", word(&doubt.item), word(category)),
+            None => word(&doubt.item),
+        }));
     }
     Ok((samples, in_doubt))
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::in_doubt::begun_by;
+use super::in_doubt::ItemStart;
 use super::open_items::ListedFields;
 use super::page_bytes::json_bytes;
 use super::shorten::shorten_receipt;
@@ -90,6 +90,9 @@ pub struct BegunView {
     pub age_s: u64,
     /// By which worker.
     pub by: String,
+    /// The category that the worker named: what it was about to do.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub category: Option<String>,
     /// What is known of that worker: at_work, gone, or unknown (its claim runs until `claim_until`).
     pub worker: WorkerState,
     /// When the worker's claim expires, if it is live.
@@ -254,11 +257,11 @@ impl ItemReader<'_> {
         let now = self.tx.now();
         let claim = task.live_claim(now).filter(|_| !started.is_in_doubt(task, now));
         let worker = claim.map_or(Ok(WorkerState::Gone), |claim| self.worker_state(claim))?;
-        let (at, by) = begun_by(self.tx, chunk, item)?;
-        let age_s = at.map_or(0, |at| (now.millis() - at.millis()).max(0).unsigned_abs() / 1_000);
-        let at = at.map_or_else(|| "an unknown time".to_owned(), |at| at.to_string());
+        let start = ItemStart::of(self.tx, chunk, item)?;
+        let age_s = start.at.map_or(0, |at| (now.millis() - at.millis()).max(0).unsigned_abs() / 1_000);
+        let at = start.since();
         let claim_until = claim.map(|claim| claim.expires_at.to_string());
-        Ok(Some(BegunView { at, age_s, by, worker, claim_until }))
+        Ok(Some(BegunView { at, age_s, by: start.by, category: start.category, worker, claim_until }))
     }
 
     /// What is known of the worker that holds a live claim.

@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 use super::attention::chunks_left_in_doubt;
 use super::batch::categories;
 use super::few_categories::sum_others;
-use super::in_doubt::started_at_and_by;
+use super::in_doubt::ItemStart;
 use super::open_items::ListedFields;
 use super::page_bytes::{cut_to_page, json_bytes};
 use super::shorten::{shorten_receipt, shorten_receipt_to};
@@ -90,6 +90,9 @@ pub struct ItemInDoubt {
     pub since: String,
     /// The worker that started it.
     pub by: String,
+    /// The category that it named then: what it was about to do. An approval gives it to the item.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub category: Option<String>,
     /// The item itself.
     #[serde(flatten)]
     pub listed: ListedFields,
@@ -364,8 +367,9 @@ pub(in crate::ops) fn review(
     let started = tx.started_items(chunk)?;
     let count = started.len();
     for item in started.into_iter().take(IN_DOUBT) {
-        let (since, by) = started_at_and_by(tx, chunk, &item)?;
-        let doubt = ItemInDoubt { listed: ListedFields::of(&item)?, item: item.key, since, by };
+        let start = ItemStart::of(tx, chunk, &item)?;
+        let (listed, since) = (ListedFields::of(&item)?, start.since());
+        let doubt = ItemInDoubt { listed, item: item.key, since, by: start.by, category: start.category };
         bytes += json_bytes(&doubt);
         if bytes > IN_DOUBT_BYTES && !in_doubt.is_empty() {
             break;
