@@ -23,6 +23,7 @@ pub(crate) mod steps;
 pub(crate) mod store;
 pub(crate) mod unchanged;
 pub(crate) mod unprivileged;
+pub(crate) mod waits;
 
 use std::process::{Child, Command, ExitStatus};
 use std::time::{Duration, Instant};

@@ -31,7 +31,7 @@ pub(super) fn wakes(
         BatchStatus::Paused | BatchStatus::Waiting => true,
         BatchStatus::Running => {
             has_new_need(tx, task, batch, wait)?
-                || !chunks_left_in_doubt(tx, task, batch)?.is_empty()
+                || has_new_doubt(tx, task, batch, wait)?
                 || has_no_worker(tx, task, batch, wait, launcher)?
         }
         BatchStatus::Done | BatchStatus::Failed | BatchStatus::Cancelled => false,
@@ -54,6 +54,17 @@ fn has_new_need(tx: &dyn StoreRead, task: &Task, batch: &Batch, wait: &BatchWait
             return Ok(true);
         }
     }
+}
+
+/// Whether a lease that expired since the wait began left a decision to a person, or only such decisions are left.
+fn has_new_doubt(tx: &dyn StoreRead, task: &Task, batch: &Batch, wait: &BatchWait) -> Result<bool> {
+    let left = chunks_left_in_doubt(tx, task, batch)?;
+    let is_new = |chunk: &Task| chunk.claim.as_ref().is_some_and(|claim| claim.expires_at >= wait.created);
+    if left.is_empty() || left.iter().any(|(_, chunk)| is_new(chunk)) {
+        return Ok(!left.is_empty());
+    }
+    let demand = WorkerDemand::of(tx, task, batch)?;
+    Ok(demand.open == 0 && demand.expired.is_empty() && demand.at_work == 0)
 }
 
 /// Whether chunks can be claimed and nobody has worked on the batch for a while.
