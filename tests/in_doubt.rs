@@ -420,6 +420,22 @@ fn what_a_worker_was_about_to_do_is_shown_and_becomes_the_category() {
             json!({"id": id, "claim": token, "item": item, "outcome": "started", "category": category});
         server.call("update_task", start).ok();
     }
+    // A worker that changes its mind is shown with its last word; one that repeats itself is not stored twice.
+    let mut start = |category: Value| {
+        let start =
+            json!({"id": id, "claim": token, "item": "a", "outcome": "started", "category": category});
+        server.call("update_task", start).ok()["receipt"].clone()
+    };
+    assert_eq!(start(json!("archive"))["duplicate"], false);
+    let again = start(json!("delete"));
+    assert_eq!((&again["duplicate"], &again["category"]), (&json!(false), &json!("delete")), "{again}");
+    let repeated = start(Value::Null);
+    assert_eq!(
+        (&repeated["duplicate"], &repeated["category"]),
+        (&json!(true), &json!("delete")),
+        "{repeated}"
+    );
+    assert_eq!(repeated["number"], again["number"]);
     server.call("release_task", json!({"id": id, "claim": token, "reason": "unclear"})).ok();
     let review = server.call("get_batch", json!({"id": batch, "view": "review"})).ok();
     let in_doubt = &review["reviews"][0]["in_doubt"];

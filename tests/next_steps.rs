@@ -233,6 +233,11 @@ fn a_person_is_asked_about_what_an_expired_claim_began_without_a_worker_in_betwe
             overview.value
         );
         assert_eq!(overview["needs_person"], json!([chunk]), "{}", overview.value);
+        assert_eq!(overview["stalled"], json!([]), "{}", overview.value);
+        // Nothing was written, so that a poll has to look for it.
+        let poll = server.call("get_batch", json!({"id": batch, "since": overview["since"]})).ok();
+        assert_eq!(poll["needs_person"], json!([chunk]), "{}", poll.value);
+        assert!(poll.text("/next").starts_with(&review) && poll.get("stalled").is_none(), "{}", poll.value);
 
         let begun =
             server.call("get_batch", json!({"id": batch, "view": "items", "outcome": "started"})).ok();
@@ -326,4 +331,57 @@ fn a_page_of_items_says_how_many_there_are() {
         "{}",
         page.message()
     );
+}
+
+/// A person decides on what was shown, not on what a lease left in doubt since.
+#[test]
+fn a_decision_on_all_that_wait_leaves_alone_what_an_expired_claim_left_since() {
+    let store = Store::new();
+    let mut server = store.serve();
+    let request = json!({
+        "title": "B", "instructions": "x", "items": ["a", "b"], "max_chunk": 1, "in_doubt": "ask", "checkpoint": "chunk"
+    });
+    let batch = create_batch(&mut server, request);
+    let first = claim_chunk(&mut server, &batch);
+    work_chunk(&mut server, &first, |_| "k");
+    let second = claim_chunk(&mut server, &batch);
+    report(&mut server, &second, "b", "started");
+    store.expire_claim(&format!("{batch}.02"));
+    let approve = json!({"id": batch, "decision": "approve", "reviewer": "erika"});
+    server.call("review_batch", approve.clone()).ok();
+    let after = server.call("get_batch", json!({"id": batch, "view": "review"})).ok();
+    assert_eq!(after["reviews"][0]["in_doubt"][0]["item"], "b", "{}", after.value);
+    assert_eq!(after["batch"]["processed"], 1, "{}", after.value);
+    let doctor = store.tasktally(["doctor"]).finish().output();
+    assert!(doctor.contains(&format!("batch {batch} waits for a person")), "{doctor}");
+    server.call("review_batch", approve).ok();
+    assert_eq!(server.call("get_batch", json!({"id": batch})).ok()["batch"]["processed"], 2);
+}
+
+#[test]
+fn only_items_that_were_worked_before_count_as_worked_again() {
+    let store = Store::new();
+    let mut server = store.serve();
+    let request = json!({
+        "title": "B", "instructions": "x", "items": ["a", "b", "c", "d"], "in_doubt": "ask", "checkpoint": "chunk"
+    });
+    let batch = create_batch(&mut server, request);
+    let claim = claim_chunk(&mut server, &batch);
+    let (id, token) = (&claim["task"]["id"], &claim["claim"]["token"]);
+    let settle = json!({"id": id, "claim": token, "item": "a", "outcome": "done", "category": "k"});
+    server.call("update_task", settle).ok();
+    report(&mut server, &claim, "b", "started");
+    store.expire_claim(&format!("{batch}.01"));
+    // The category that the reply names lists the items of such a chunk as well.
+    let listed = server.call("get_batch", json!({"id": batch, "view": "review", "category": "k"})).ok();
+    assert_eq!(listed["reviews"][0]["samples"][0]["item"], "a", "{}", listed.value);
+    let redo = json!({"id": batch, "chunk": 1, "decision": "redo", "note": "it did not happen", "reviewer": "erika"});
+    server.call("review_batch", redo).ok();
+    let claim = claim_chunk(&mut server, &batch);
+    work_chunk(&mut server, &claim, |_| "k");
+    let review = server.call("get_batch", json!({"id": batch, "view": "review"})).ok();
+    assert_eq!(review["reviews"][0]["redone"], 1, "{}", review.value);
+    assert_eq!(review["reviews"][0]["samples"][0]["item"], "b", "{}", review.value);
+    let shown = store.tasktally(["get-batch", &batch, "--view", "review"]).success().stdout;
+    assert!(shown.contains("worked again: 1") && shown.contains("it did not happen"), "{shown}");
 }

@@ -446,6 +446,8 @@ fn an_item_keeps_its_category_in_a_later_step_unless_the_report_names_another() 
     assert_eq!(repeated["receipt"]["duplicate"], true, "{}", repeated.value);
     let other = server.call("update_task", report("a2", json!("archived"))).ok();
     assert_eq!(other["receipt"]["category"], "archived", "{}", other.value);
+    let repeated = server.call("update_task", report("a2", Value::Null)).ok();
+    assert_eq!(repeated["receipt"]["duplicate"], true, "{}", repeated.value);
     server.call("complete_task", json!({"id": id, "claim": token})).ok();
     let after = server.call("get_batch", json!({"id": batch})).ok();
     assert_eq!(
@@ -456,4 +458,19 @@ fn an_item_keeps_its_category_in_a_later_step_unless_the_report_names_another() 
     );
     server.close();
     store.tasktally(["verify"]).success();
+}
+
+#[test]
+fn a_failure_in_a_later_step_does_not_look_like_the_result_of_the_step_before() {
+    let store = Store::new();
+    let mut server = store.serve();
+    let batch = create_batch(&mut server, two_step_batch("none"));
+    let first = claim_chunk(&mut server, &batch);
+    work_chunk(&mut server, &first, category_by_letter);
+    let second = claim_chunk(&mut server, &batch);
+    let (id, token) = (&second["task"]["id"], &second["claim"]["token"]);
+    let failed = json!({"id": id, "claim": token, "item": "a1", "outcome": "failed", "body": "no access"});
+    server.call("update_task", failed).ok();
+    let after = server.call("get_batch", json!({"id": batch})).ok();
+    assert_eq!(after["batch"]["categories"], json!({"failed": 1, "keep": 1}), "{}", after.value);
 }

@@ -226,6 +226,10 @@ fn review(review: &Value, prefix: &str) -> String {
     // Behind more blanks than a row of the table.
     let first = wrap_lines(&first, stdout_columns(), |_| "        ");
     let mut text = format!("{first}\n\n{}", table(samples, prefix));
+    if let Some(note) = review["redo_note"].as_str() {
+        let redone = format!("\n\nworked again: {}; the note for it:\n", cell(&review["redone"]));
+        text += &(redone + &part_text(note));
+    }
     if let Some(in_doubt) = review["in_doubt"].as_array() {
         text += "\n\nbegun and not settled (approve settles them as done, redo has them worked again):\n";
         text += &table(in_doubt, prefix);

@@ -7,7 +7,7 @@ use crate::model::field::visible_excerpt;
 use crate::model::id::TaskId;
 use crate::model::status::Status;
 use crate::model::task::{RowId, Task};
-use crate::ops::Session;
+use crate::ops::{Session, count_awaiting_decision};
 use crate::store::{StoreRead, TaskFilter};
 
 /// How many batches are listed: the newest.
@@ -86,7 +86,7 @@ fn rows(tx: &dyn StoreRead, tasks: Vec<Task>) -> Result<Vec<BatchRow>> {
             processed: batch.counts.processed(),
             total: batch.counts.total,
             percent: percent_of(tx, task.row, &batch, status)?,
-            in_review: count_chunks(tx, task.row, Status::Review)?,
+            in_review: count_awaiting_decision(tx, &task, &batch)? as usize,
             stuck: count_chunks(tx, task.row, Status::Failed)? + count_chunks(tx, task.row, Status::Blocked)?,
             // While the batch is at work, a retry would not open its failed items.
             failed: if status.is_over() { batch.counts.failed } else { 0 },

@@ -8,10 +8,11 @@ use crate::error::Result;
 use crate::model::batch::BatchStatus;
 use crate::model::failures::Failures;
 use crate::model::id::TaskId;
-use crate::model::status::Status;
 use crate::model::text::excerpt;
-use crate::ops::{BatchState, Session, batch_state, failures_of, find_batch, profile_pause};
-use crate::store::{RunnerRecord, TaskFilter};
+use crate::ops::{
+    BatchState, Session, batch_state, count_awaiting_decision, failures_of, find_batch, profile_pause,
+};
+use crate::store::RunnerRecord;
 use crate::work::leftovers::has_live_runner;
 
 /// The most findings of one check, and the most chunks or claims that are counted.
@@ -162,11 +163,11 @@ impl BatchCheck<'_> {
         Some(Finding::problem(message).with_fix(command_to_edit(&config.location.path)))
     }
 
-    fn chunks_in_review(&self, session: &Session) -> Result<usize> {
-        let batch = self.state.row;
+    fn chunks_in_review(&self, session: &Session) -> Result<u64> {
+        let id = self.id.clone();
         session.read(move |tx| {
-            let chunks = TaskFilter::children_of(batch).with_status(Status::Review);
-            Ok(tx.list(&chunks, None, MAX_FINDINGS)?.len())
+            let (task, batch) = find_batch(tx, &id)?;
+            count_awaiting_decision(tx, &task, &batch)
         })
     }
 }

@@ -344,7 +344,7 @@ impl BatchRequest<'_> {
 
     /// Adds the stalled chunks, and says how many more there are.
     fn add_stalled(&self, reply: &mut GetBatchReply) -> Result<()> {
-        let mut stalled = expired_chunks(self.tx, self.task)?;
+        let mut stalled = expired_chunks(self.tx, self.task, self.batch)?;
         let all = stalled.len() as u64;
         stalled.truncate(self.max_named());
         reply.message += &more("stalled", all, stalled.len());

@@ -6,10 +6,11 @@ use super::poll::shorten_batch;
 use super::{BatchRequest, GetBatchReply};
 use crate::error::Result;
 use crate::model::limits::PAGE_ROWS;
-use crate::ops::views::attention::failures_of;
+use crate::ops::views::attention::{chunks_left_in_doubt, failures_of, more};
 use crate::ops::views::batch::batch_view;
 use crate::ops::views::chunk::{ChunkView, chunk_view};
 use crate::ops::views::few_categories::{sum_others, sum_others_beyond};
+use crate::ops::views::next_call::{Shown, next_call};
 use crate::ops::views::page_bytes::cut_to_page;
 use crate::ops::views::worker_demand::WorkerDemand;
 use crate::store::TaskFilter;
@@ -27,8 +28,7 @@ impl BatchRequest<'_> {
                 }
                 reply.batch = Some(self.id_and_status()?);
                 reply.chunks = Some(Vec::new());
-                reply.needs_person = Some(Vec::new());
-                return Ok(());
+                return self.add_left_in_doubt(reply);
             }
             Some(_) => Vec::new(),
             None => self.page_of_chunks(reply)?,
@@ -54,6 +54,24 @@ impl BatchRequest<'_> {
             Some(since) => self.add_changed_chunks(since, reply),
             None => Ok(()),
         }
+    }
+
+    /// Adds the chunks that an expired lease left to a person: nothing is written at that moment, so that a poll finds no
+    /// change.
+    fn add_left_in_doubt(&self, reply: &mut GetBatchReply) -> Result<()> {
+        let mut left: Vec<String> = chunks_left_in_doubt(self.tx, self.task, self.batch)?
+            .into_iter()
+            .map(|(_, chunk)| chunk.id.to_string())
+            .collect();
+        if !left.is_empty() {
+            let next = next_call(self.tx, self.task, self.batch, self.lacks_runner, Shown::default())?;
+            reply.next = next.map(|next| next.call);
+        }
+        let all = left.len();
+        left.truncate(self.max_named());
+        reply.message += &more("needs_person", all as u64, left.len());
+        reply.needs_person = Some(left);
+        Ok(())
     }
 
     /// Whether chunks can be claimed, and no worker is at work and no runner starts one.

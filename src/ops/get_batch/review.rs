@@ -3,7 +3,7 @@
 use super::{BatchRequest, GetBatchReply};
 use crate::error::{Error, Result};
 use crate::model::text::{agreeing, counted, excerpt};
-use crate::ops::views::attention::count_awaiting_decision;
+use crate::ops::views::attention::{chunks_left_in_doubt, count_awaiting_decision};
 use crate::ops::views::batch_items::ItemFilter;
 use crate::ops::views::open_items::left_out_hint;
 use crate::ops::views::review::{CategoryReader, ReviewView, reviews};
@@ -63,7 +63,7 @@ impl BatchRequest<'_> {
         }
         if in_doubt > 0 {
             reply.message += &format!(
-                "; {} {} begun and not settled: in their chunk the decision is about these alone. approve settles them as done, redo has them worked again (a note says which of them happened). Then workers go on with the other items of the chunk",
+                "; {} {} begun and not settled: in their chunk approve and redo are about these alone. approve settles them as done, redo has them worked again (a note says which of them happened), then workers go on with the other items; reject ends the whole chunk",
                 counted(in_doubt as u64, "item"),
                 agreeing(in_doubt as u64, "was", "were")
             );
@@ -86,7 +86,14 @@ impl BatchRequest<'_> {
         items_after: u64,
         reply: &mut GetBatchReply,
     ) -> Result<()> {
-        let reader = CategoryReader { tx: self.tx, batch: self.batch, category, only: filter.chunk.as_ref() };
+        let left = chunks_left_in_doubt(self.tx, self.task, self.batch)?.into_iter();
+        let reader = CategoryReader {
+            tx: self.tx,
+            batch: self.batch,
+            category,
+            only: filter.chunk.as_ref(),
+            left_in_doubt: left.map(|(_, chunk)| chunk.id).collect(),
+        };
         let page = reader.page(self.chunks_after, items_after)?;
         reply.message = format!(
             "{} of {} items of category '{}' in chunks that wait for a decision",

@@ -2,7 +2,7 @@
 //!
 //! The store numbers a task's receipts in [`StoreWrite::append_receipt`].
 
-use super::in_doubt::record_start;
+use super::in_doubt::{RecordedStart, record_start};
 use super::kept_category::earlier_category;
 use super::pause::pause_if_too_many_failed;
 use crate::error::{Code, Error, Result};
@@ -113,13 +113,6 @@ fn append_item_receipt(
     receipt: NewReceipt<'_>,
 ) -> Result<ReceiptView> {
     let (chunk, item, report) = find_item(tx, task, incoming, key, authority)?;
-    let earlier = match incoming.category {
-        None if report.outcome().is_some() => earlier_category(tx, &chunk, &item)?,
-        _ => None,
-    };
-    let category = incoming.category.or(earlier.as_deref());
-    let (incoming, receipt) =
-        (&IncomingReceipt { category, ..*incoming }, NewReceipt { category, ..receipt });
     let left = chunk.counts.total - chunk.counts.processed();
     let Some(outcome) = report.outcome() else {
         if let Some(settled) = &item.settled {
@@ -131,10 +124,10 @@ fn append_item_receipt(
                 ),
             ));
         }
-        let (number, duplicate) = record_start(tx, task, &chunk, &item, receipt)?;
+        let RecordedStart { number, duplicate, category } = record_start(tx, task, &chunk, &item, receipt)?;
         return Ok(ReceiptView {
             outcome: Some(report),
-            category: incoming.category.map(str::to_owned),
+            category,
             duplicate,
             items_left: Some(left),
             ..ReceiptView::new(number)
@@ -157,14 +150,21 @@ fn append_item_receipt(
         let number = append_report(tx, task, &chunk, incoming, key, report, receipt)?;
         return Ok(ReceiptView { number, settled_by: Some(settled_by), ..view });
     }
+    // A failure must not look like the result of the step before.
+    let earlier = match (incoming.category, outcome) {
+        (None, Outcome::Done) => earlier_category(tx, &chunk, &item)?,
+        _ => None,
+    };
+    let category = incoming.category.or(earlier.as_deref());
+    let receipt = NewReceipt { category, ..receipt };
     let number = append_report(tx, task, &chunk, incoming, key, report, receipt)?;
-    tx.settle_item(&chunk, &item, outcome, incoming.category, number)?;
+    tx.settle_item(&chunk, &item, outcome, category, number)?;
     if outcome == Outcome::Failed {
         pause_if_too_many_failed(tx, &chunk)?;
     }
     Ok(ReceiptView {
         outcome: Some(report),
-        category: incoming.category.map(str::to_owned),
+        category: category.map(str::to_owned),
         items_left: Some(left - 1),
         ..ReceiptView::new(number)
     })

@@ -6,12 +6,13 @@ use crate::error::Result;
 use crate::model::author::SYSTEM;
 use crate::model::id::TaskId;
 use crate::model::limits::MAX_IDS;
+use crate::model::task::Task;
 use crate::ops::Session;
 use crate::ops::request::lookup::find_batch;
 use crate::ops::views::attention::chunks_left_in_doubt;
 use crate::store::StoreWrite;
 
-/// Ends expired claims if they left items of the batch on which a person has to decide: their chunks are in review then.
+/// Ends the expired claims of a batch that left items on which a person has to decide: their chunks are in review then.
 ///
 /// # Errors
 /// If there is no such batch, or the store cannot be read or written.
@@ -21,10 +22,14 @@ pub(in crate::ops) fn open_reviews_of_doubt(session: &Session, batch: &TaskId) -
         let (task, batch) = find_batch(tx, &id)?;
         Ok(!chunks_left_in_doubt(tx, &task, &batch)?.is_empty())
     })?;
-    if is_needed {
-        session.write(|tx| expire_leases(tx))?;
+    if !is_needed {
+        return Ok(());
     }
-    Ok(())
+    let id = batch.clone();
+    session.write(move |tx| {
+        let (task, batch) = find_batch(tx, &id)?;
+        chunks_left_in_doubt(tx, &task, &batch)?.iter().try_for_each(|(_, chunk)| end_expired(tx, chunk))
+    })
 }
 
 /// Releases every claim whose lease has expired, and ends the holds whose time has come. Returns the number
@@ -32,11 +37,13 @@ pub(in crate::ops) fn open_reviews_of_doubt(session: &Session, batch: &TaskId) -
 pub(in crate::ops) fn expire_leases(tx: &dyn StoreWrite) -> Result<usize> {
     tx.release_expired_holds()?;
     let expired = tx.expired_claims(MAX_IDS)?;
-    for task in &expired {
-        if let Some(claim) = &task.claim {
-            let why = format!("The lease of '{}' expired at {}.", claim.worker, claim.expires_at);
-            release(tx, task, &why, &SYSTEM)?;
-        }
-    }
+    expired.iter().try_for_each(|task| end_expired(tx, task))?;
     Ok(expired.len())
+}
+
+fn end_expired(tx: &dyn StoreWrite, task: &Task) -> Result<()> {
+    let Some(claim) = &task.claim else { return Ok(()) };
+    let why = format!("The lease of '{}' expired at {}.", claim.worker, claim.expires_at);
+    release(tx, task, &why, &SYSTEM)?;
+    Ok(())
 }

@@ -17,20 +17,34 @@ use crate::store::{NewReceipt, StoreWrite};
 /// The most items that a receipt names.
 const NAMED: usize = 10;
 
-/// Appends the receipt that an item was started, and marks the item. Returns the receipt's number, and whether
-/// the same claim had already started the item.
+/// The start of an item, as it is stored.
+pub(in crate::ops) struct RecordedStart {
+    /// The number of its receipt.
+    pub(in crate::ops) number: u64,
+    /// Whether the same claim had already started the item, and meant to do the same.
+    pub(in crate::ops) duplicate: bool,
+    /// What it was about to do.
+    pub(in crate::ops) category: Option<String>,
+}
+
+/// Appends the receipt that an item was started, and marks the item.
 pub(in crate::ops) fn record_start(
     tx: &dyn StoreWrite,
     task: &Task,
     chunk: &Chunk,
     item: &StoredItem,
     receipt: NewReceipt<'_>,
-) -> Result<(u64, bool)> {
+) -> Result<RecordedStart> {
     if let Some(started) = item.started
         && started.generation == task.generation
     {
-        return Ok((started.receipt, true));
+        let category = ItemStart::of(tx, chunk, item)?.category;
+        // A worker that changed its mind says so: a person may have to decide on what it was about to do.
+        if receipt.category.is_none() || receipt.category == category.as_deref() {
+            return Ok(RecordedStart { number: started.receipt, duplicate: true, category });
+        }
     }
+    let category = receipt.category.map(str::to_owned);
     let default_text;
     let text = if receipt.text.trim().is_empty() {
         default_text = default_item_text(&item.key, ItemReport::Started, receipt.category);
@@ -49,7 +63,7 @@ pub(in crate::ops) fn record_start(
         },
     )?;
     tx.mark_started(item, StartedReport { receipt: number, generation: task.generation })?;
-    Ok((number, false))
+    Ok(RecordedStart { number, duplicate: false, category })
 }
 
 /// Applies the batch's `in_doubt` rule when a claim on a chunk ends: decides what happens to the items that were

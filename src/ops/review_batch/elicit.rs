@@ -18,7 +18,6 @@ use crate::model::text_hasher::PartHasher;
 use crate::model::wait::AskedQuestion;
 use crate::ops::lifecycle::checkpoint::check_step_complete;
 use crate::ops::lifecycle::decision::{Review, nothing_in_review};
-use crate::ops::lifecycle::expire_leases::open_reviews_of_doubt;
 use crate::ops::lifecycle::reviewer::Reviewer;
 use crate::ops::request::args;
 use crate::ops::request::lookup::find_batch;
@@ -61,7 +60,7 @@ pub fn pending_review(session: &Session, arguments: Value) -> Result<PendingRevi
         }
         None => {}
     }
-    open_reviews_of_doubt(session, &request.id)?;
+    request.open_reviews_of_doubt(session)?;
     session.read(move |tx| {
         let (task, batch) = find_batch(tx, &request.id)?;
         let chunks = request.selected_chunks(tx, &task, &batch)?;

@@ -92,7 +92,7 @@ To accept the failures of a batch that has ended:
             reviewer: Reviewer::caller(session, self.reviewer.as_ref().and_then(LineText::non_empty))?,
         };
         review.validate()?;
-        open_reviews_of_doubt(session, &self.id)?;
+        self.open_reviews_of_doubt(session)?;
         if let Some(reply) = self.accept_failures(session, &review)? {
             return Ok(reply);
         }
@@ -105,6 +105,17 @@ To accept the failures of a batch that has ended:
 }
 
 impl ReviewBatch {
+    /// Puts chunks that an expired claim left in doubt into review. A decision on all that wait is about those that were
+    /// in review before, if there are any: nobody may have seen the others.
+    fn open_reviews_of_doubt(&self, session: &Session) -> Result<()> {
+        let (id, names_chunks) = (self.id.clone(), self.chunk.is_some());
+        let opens = session.read(move |tx| {
+            let (_, batch) = find_batch(tx, &id)?;
+            Ok(names_chunks || chunks_in_review(tx, &batch)?.is_empty())
+        })?;
+        if opens { open_reviews_of_doubt(session, &self.id) } else { Ok(()) }
+    }
+
     /// Accepts the failures of a batch that has ended, if that is what the decision is about: an approval of the whole
     /// batch of which no chunk waits for a review.
     fn accept_failures(&self, session: &Session, review: &Review) -> Result<Option<BatchReply>> {

@@ -73,16 +73,18 @@ pub(crate) fn failures_of(tx: &dyn StoreRead, task: &Task, batch: &Batch) -> Res
     Ok(Failures::new(batch, tx.count_failed_chunks(task.row)?))
 }
 
-/// The chunks of a batch whose lease has expired. Nothing is written at that moment, so `since` cannot report it.
-pub(in crate::ops) fn expired_chunks(tx: &dyn StoreRead, batch: &Task) -> Result<Vec<String>> {
-    let chunks = claimed_chunks(tx, batch)?.into_iter();
-    Ok(chunks.filter(|chunk| has_expired(tx, chunk)).map(|chunk| chunk.id.to_string()).collect())
+/// The chunks of a batch whose lease has expired, so that any worker can take them over. Nothing is written at that moment, so `since` cannot report it.
+pub(in crate::ops) fn expired_chunks(tx: &dyn StoreRead, task: &Task, batch: &Batch) -> Result<Vec<String>> {
+    let left = chunks_left_in_doubt(tx, task, batch)?;
+    let mut expired = claimed_chunks(tx, task)?;
+    expired.retain(|chunk| has_expired(tx, chunk) && left.iter().all(|(_, left)| left.row != chunk.row));
+    Ok(expired.into_iter().map(|chunk| chunk.id.to_string()).collect())
 }
 
 /// The chunks of a batch whose lease has expired while items were begun of which a person has to say whether they
 /// happened. Nothing is written when a lease expires, so such a chunk is still in progress. It is in review as soon as its
 /// claim is ended, which the review itself does.
-pub(in crate::ops) fn chunks_left_in_doubt(
+pub(crate) fn chunks_left_in_doubt(
     tx: &dyn StoreRead,
     task: &Task,
     batch: &Batch,
@@ -101,7 +103,7 @@ pub(in crate::ops) fn chunks_left_in_doubt(
 }
 
 /// The chunks of a batch that wait for a decision: those in review, and those left in doubt.
-pub(in crate::ops) fn count_awaiting_decision(tx: &dyn StoreRead, task: &Task, batch: &Batch) -> Result<u64> {
+pub(crate) fn count_awaiting_decision(tx: &dyn StoreRead, task: &Task, batch: &Batch) -> Result<u64> {
     let in_review = TaskFilter::children_of(task.row).with_status(Status::Review);
     Ok(tx.count_tasks(&in_review)?.count + chunks_left_in_doubt(tx, task, batch)?.len() as u64)
 }

@@ -12,7 +12,7 @@ pub(in crate::ops) fn batch_instructions(batch: &Batch, chunk: &Chunk) -> String
         instructions +=
             &format!("\n\nStep '{}' ({number}): {}", step.name.as_str(), step.instructions.as_str());
         if chunk.step > 0 {
-            instructions += "\n\nAn item keeps its category if you report none.";
+            instructions += "\n\nAn item that you report as done keeps its category if you name none.";
         }
     }
     if !chunk.review_note.is_empty() {

@@ -1,6 +1,8 @@
 //! The call to make next for a batch, and how urgent it is.
 
-use super::attention::{claimed_chunks, count_awaiting_decision, failures_of, has_expired, needs_person};
+use super::attention::{
+    claimed_chunks, count_awaiting_decision, expired_chunks, failures_of, has_expired, needs_person,
+};
 use super::next_workers::worker_needs;
 use super::worker_demand::WorkerDemand;
 use crate::error::Result;
@@ -40,11 +42,12 @@ pub(in crate::ops) struct Shown {
 }
 
 /// Claimed chunks of a batch without a write for ten minutes, or with an expired lease.
-pub(in crate::ops) fn stalled_chunks(tx: &dyn StoreRead, task: &Task) -> Result<Vec<String>> {
+pub(in crate::ops) fn stalled_chunks(tx: &dyn StoreRead, task: &Task, batch: &Batch) -> Result<Vec<String>> {
     let quiet_since = tx.now().saturating_add_secs(-STALLED_SECONDS);
-    let chunks = claimed_chunks(tx, task)?.into_iter();
-    let stalled = chunks.filter(|chunk| chunk.updated <= quiet_since || has_expired(tx, chunk));
-    Ok(stalled.map(|chunk| chunk.id.to_string()).collect())
+    let mut stalled = expired_chunks(tx, task, batch)?;
+    let live = claimed_chunks(tx, task)?.into_iter().filter(|chunk| !has_expired(tx, chunk));
+    stalled.extend(live.filter(|chunk| chunk.updated <= quiet_since).map(|chunk| chunk.id.to_string()));
+    Ok(stalled)
 }
 
 /// The worker that has not written for the longest time, and the call that frees its chunk if it has died; `None` if all
@@ -124,7 +127,7 @@ pub(in crate::ops) fn next_call(
         return Ok(Some(NextCall { urgency: 2, call: workers.call, worker_prompt: workers.prompt }));
     } else if let Some(quiet) = quiet_worker(tx, task, batch)? {
         (2, quiet)
-    } else if !stalled_chunks(tx, task)?.is_empty() {
+    } else if !stalled_chunks(tx, task, batch)?.is_empty() {
         (2, "reset_stalled_tasks(dry_run=true)".to_owned())
     } else {
         (POLLING, format!("poll get_batch(id=\"{id}\")"))

@@ -150,7 +150,7 @@ fn assess(tx: &dyn StoreRead, task: &Task, batch: &Batch, lacks_runner: bool) ->
         is_over: listed.ended.is_some(),
         needing_person: count_needing_person(tx, task, batch, needs_person.len())?,
         needs_person,
-        stalled: stalled_chunks(tx, task)?,
+        stalled: stalled_chunks(tx, task, batch)?,
         batch: OpenBatch { ended: None, ..listed },
     }))
 }

@@ -1,6 +1,6 @@
 //! What a person is shown at a checkpoint: counts by category, a sample of each category, items in doubt.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -59,7 +59,7 @@ pub struct ReviewView {
     /// category.
     #[serde(skip_serializing_if = "is_zero", default)]
     pub unsampled_categories: u64,
-    /// The note of the last redo of this step.
+    /// The notes of the redos of this step, the last one at the end.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub redo_note: Option<String>,
     /// How many items were worked again since then. They come first among the samples of their category.
@@ -153,6 +153,8 @@ pub(in crate::ops) struct CategoryReader<'a> {
     pub(in crate::ops) category: &'a str,
     /// Only this chunk.
     pub(in crate::ops) only: Option<&'a TaskId>,
+    /// The chunks that an expired lease left in doubt: they wait for a decision, too.
+    pub(in crate::ops) left_in_doubt: Vec<TaskId>,
 }
 
 /// A page of them: each chunk with its items as samples. Where the next page starts: after this chunk number, and after
@@ -171,8 +173,7 @@ impl CategoryReader<'_> {
     pub(in crate::ops) fn page(&self, chunks_after: u64, mut items_after: u64) -> Result<CategoryPage> {
         let mut page = CategoryPage::default();
         for_each_chunk(self.tx, self.batch.row, chunks_after, |chunk, task| {
-            let is_wanted = task.status == Status::Review && self.only.is_none_or(|only| *only == task.id);
-            if is_wanted && self.count_in(&chunk)? > 0 {
+            if self.wants(&task) && self.count_in(&chunk)? > 0 {
                 self.add_items(&chunk, &task, items_after, &mut page)?;
             }
             items_after = 0;
@@ -185,12 +186,18 @@ impl CategoryReader<'_> {
     pub(in crate::ops) fn count(&self) -> Result<u64> {
         let mut count = 0;
         for_each_chunk(self.tx, self.batch.row, 0, |chunk, task| {
-            if task.status == Status::Review && self.only.is_none_or(|only| *only == task.id) {
+            if self.wants(&task) {
                 count += self.count_in(&chunk)?;
             }
             Ok(true)
         })?;
         Ok(count)
+    }
+
+    /// Whether a chunk waits for a decision and was asked for.
+    fn wants(&self, task: &Task) -> bool {
+        let awaits_decision = task.status == Status::Review || self.left_in_doubt.contains(&task.id);
+        awaits_decision && self.only.is_none_or(|only| *only == task.id)
     }
 
     fn count_in(&self, chunk: &Chunk) -> Result<u64> {
@@ -207,7 +214,7 @@ impl CategoryReader<'_> {
             return Ok(());
         }
         page.length += head;
-        let last_redo = last_redo(self.tx, chunk, task)?;
+        let last_redo = Redo::last(self.tx, chunk, task)?;
         let mut samples = Vec::new();
         'pages: loop {
             let items = self.tx.items(chunk.row, after, PAGE_ROWS, false)?;
@@ -228,7 +235,7 @@ impl CategoryReader<'_> {
                         item: item.key.clone(),
                         category: self.category.to_owned(),
                         receipt,
-                        redone: last_redo.is_some_and(|redo| settled.receipt > redo),
+                        redone: last_redo.as_ref().is_some_and(|redo| redo.repeated(&item, settled.receipt)),
                     };
                     let length = json_bytes(&sample);
                     if page.items == LISTED_ITEMS
@@ -282,22 +289,42 @@ impl ReviewView {
 /// that were worked again since the last redo come before others, then the smaller hash.
 type Candidates = BTreeMap<String, Vec<((bool, [u8; 32]), StoredItem, u64)>>;
 
-/// The number of the receipt of the last redo of a chunk's step; `None` if there was none.
-fn last_redo(tx: &dyn StoreRead, chunk: &Chunk, task: &Task) -> Result<Option<u64>> {
-    // The note is cleared with each step.
-    if chunk.review_note.is_empty() {
-        return Ok(None);
-    }
-    let mut before = task.receipt_count;
-    while before > 0 {
-        let after = before.saturating_sub(PAGE_ROWS as u64);
-        let receipts = tx.receipts(task.row, after, (before - after) as usize)?;
-        if let Some(redo) = receipts.iter().rev().find(|receipt| receipt.decision == Some(Decision::Redo)) {
-            return Ok(Some(redo.number));
+/// The last redo of a chunk's step.
+struct Redo {
+    /// The number of its receipt.
+    number: u64,
+    /// The items that had been worked in the step before it.
+    worked: HashSet<String>,
+}
+
+impl Redo {
+    /// Reads it; `None` if there was none.
+    fn last(tx: &dyn StoreRead, chunk: &Chunk, task: &Task) -> Result<Option<Self>> {
+        // The note is cleared with each step.
+        if chunk.review_note.is_empty() {
+            return Ok(None);
         }
-        before = after;
+        let (mut number, mut worked, mut before) = (None, HashSet::new(), task.receipt_count);
+        while before > 0 {
+            let after = before.saturating_sub(PAGE_ROWS as u64);
+            for receipt in tx.receipts(task.row, after, (before - after) as usize)?.into_iter().rev() {
+                match number {
+                    None if receipt.decision == Some(Decision::Redo) => number = Some(receipt.number),
+                    Some(_) if !receipt.late && receipt.step == chunk.step_name => {
+                        worked.extend(receipt.item)
+                    }
+                    _ => {}
+                }
+            }
+            before = after;
+        }
+        Ok(number.map(|number| Redo { number, worked }))
     }
-    Ok(None)
+
+    /// Whether an item was worked again since.
+    fn repeated(&self, item: &StoredItem, settled_by: u64) -> bool {
+        settled_by > self.number && self.worked.contains(&item.key)
+    }
 }
 
 /// The samples of a chunk, in the order of their categories, and the number of categories for which there is no room. The
@@ -348,13 +375,13 @@ pub(in crate::ops) fn review(
 ) -> Result<ReviewView> {
     // The samples of a category are the items with the smallest hashes: anybody can repeat the selection.
     let mut smallest = Candidates::new();
-    let last_redo = last_redo(tx, chunk, task)?;
+    let last_redo = Redo::last(tx, chunk, task)?;
     let mut redone = 0;
     for_each_item(tx, chunk.row, |item| {
         let Some(settled) = item.settled.clone().filter(|_| item.step == chunk.step) else { return Ok(()) };
         let hash = Sha256::digest(format!("{}\n{}", batch_task.id, item.key)).into();
         let category = settled.category.unwrap_or_else(|| settled.outcome.to_string());
-        let is_redone = last_redo.is_some_and(|redo| settled.receipt > redo);
+        let is_redone = last_redo.as_ref().is_some_and(|redo| redo.repeated(&item, settled.receipt));
         redone += u64::from(is_redone);
         let of_category = smallest.entry(category).or_default();
         of_category.push(((!is_redone, hash), item, settled.receipt));
@@ -384,7 +411,7 @@ pub(in crate::ops) fn review(
         categories: shown_categories(tx, chunk)?,
         samples,
         unsampled_categories,
-        redo_note: last_redo.map(|redo| shorten_receipt(chunk.review_note.clone(), &task.id, redo)),
+        redo_note: last_redo.map(|redo| shorten_receipt(chunk.review_note.clone(), &task.id, redo.number)),
         redone,
         in_doubt,
         more_in_doubt,

@@ -1,6 +1,6 @@
 //! How many chunks of a batch workers could claim, and how many workers are at work.
 
-use super::attention::{chunks_left_in_doubt, expired_chunks, live_claims};
+use super::attention::{expired_chunks, live_claims};
 use crate::error::Result;
 use crate::model::batch::Batch;
 use crate::model::task::Task;
@@ -20,13 +20,10 @@ pub(in crate::ops) struct WorkerDemand {
 impl WorkerDemand {
     /// Reads it.
     pub(in crate::ops) fn of(tx: &dyn StoreRead, task: &Task, batch: &Batch) -> Result<Self> {
-        let left = chunks_left_in_doubt(tx, task, batch)?;
-        let mut expired = expired_chunks(tx, task)?;
-        expired.retain(|id| left.iter().all(|(_, chunk)| chunk.id.as_str() != id));
         let ready = TaskFilter { ready: true, ..TaskFilter::children_of(task.row) };
         Ok(WorkerDemand {
             open: tx.count_tasks(&ready)?.count,
-            expired,
+            expired: expired_chunks(tx, task, batch)?,
             at_work: live_claims(tx, task)?.len() as u64,
         })
     }

@@ -20,7 +20,7 @@ use crate::ops::request::worker_scope::check_scope;
 use crate::ops::review_questions::lookup::{awaited_batch, find_wait};
 use crate::ops::review_questions::questions::{ask, open_question};
 use crate::ops::review_questions::review_form::ReviewQuestion;
-use crate::ops::views::attention::failures_of;
+use crate::ops::views::attention::{chunks_left_in_doubt, failures_of};
 use crate::ops::{GetBatch, Operation, RunnerLauncher, Session, to_json};
 use crate::store::{StoreRead, TaskFilter};
 
@@ -197,6 +197,10 @@ fn snapshot(
     let failed = failures_of(tx, &task, &batch)?;
     if status.is_over() && failed.are_unresolved() {
         message += &format!(", {}: get_batch(id=\"{id}\", view=\"failures\")", failed.summary());
+    }
+    let left = chunks_left_in_doubt(tx, &task, &batch)?.len() as u64;
+    if left > 0 {
+        message += &format!(", {} left in doubt: get_batch(id=\"{id}\", view=\"review\")", chunks(left));
     }
     if question.is_some() {
         message += ", a person is asked";

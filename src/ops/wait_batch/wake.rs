@@ -10,9 +10,10 @@ use crate::model::step::Checkpoint;
 use crate::model::task::Task;
 use crate::model::wait::BatchWait;
 use crate::ops::RunnerLauncher;
+use crate::ops::lifecycle::checkpoint::has_completed_step;
 use crate::ops::views::attention::{chunks_left_in_doubt, failures_of, needs_a_person};
 use crate::ops::views::worker_demand::WorkerDemand;
-use crate::store::StoreRead;
+use crate::store::{StoreRead, TaskFilter};
 
 /// How long nobody may have worked on the batch before the wait ends, in seconds: a caller starts workers and then waits.
 const IDLE_SECONDS: i64 = 120;
@@ -46,12 +47,18 @@ fn has_new_need(tx: &dyn StoreRead, task: &Task, batch: &Batch, wait: &BatchWait
         let changed = tx.children_with_status_changed_since(task.row, since, PAGE_ROWS)?;
         let Some((last, _)) = changed.last() else { return Ok(false) };
         since = *last;
-        let is_needed = changed.iter().any(|(_, chunk)| match chunk.status {
-            Status::Review => batch.checkpoint != Checkpoint::Step,
-            status => needs_a_person(status) && !are_accepted,
-        });
-        if is_needed {
-            return Ok(true);
+        for (_, task) in &changed {
+            let is_needed = match task.status {
+                // A review of items in doubt waits for no other chunk.
+                Status::Review if batch.checkpoint == Checkpoint::Step => {
+                    tx.chunk(task)?.is_some_and(|chunk| !has_completed_step(&chunk, task))
+                }
+                Status::Review => true,
+                status => needs_a_person(status) && !are_accepted,
+            };
+            if is_needed {
+                return Ok(true);
+            }
         }
     }
 }
@@ -63,8 +70,9 @@ fn has_new_doubt(tx: &dyn StoreRead, task: &Task, batch: &Batch, wait: &BatchWai
     if left.is_empty() || left.iter().any(|(_, chunk)| is_new(chunk)) {
         return Ok(!left.is_empty());
     }
-    let demand = WorkerDemand::of(tx, task, batch)?;
-    Ok(demand.open == 0 && demand.expired.is_empty() && demand.at_work == 0)
+    let count = |status| tx.count_tasks(&TaskFilter::children_of(task.row).with_status(status));
+    let others = count(Status::Active)?.count + count(Status::InProgress)?.count;
+    Ok(others == left.len() as u64)
 }
 
 /// Whether chunks can be claimed and nobody has worked on the batch for a while.
