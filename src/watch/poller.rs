@@ -142,7 +142,7 @@ impl Poller {
 fn changed_chunk(chunk: &Chunk, task: Task) -> ChangedChunk {
     let shown = ChunkRow {
         number: chunk.number,
-        title: visible_excerpt(without_counts(&task.title), CHARS),
+        title: visible_excerpt(span(&task.title), CHARS),
         status: task.status,
         step: chunk.step,
         counts: chunk.counts,
@@ -152,13 +152,14 @@ fn changed_chunk(chunk: &Chunk, task: Task) -> ChangedChunk {
     ChangedChunk { row: task.row, receipts: task.receipt_count, shown }
 }
 
-/// A chunk's title without the counts at its end (`…: 12 of 50`), which have a column of their own.
-fn without_counts(title: &str) -> &str {
+/// A chunk's title without its number (`…, chunk 1 of 21`) or, in stores of earlier versions, its counts (`…: 12 of 50`) at
+/// the end: both have columns of their own.
+fn span(title: &str) -> &str {
     let is_count = |text: &str| {
         let (some, all) = text.split_once(" of ")?;
         Some(some.parse::<u64>().is_ok() && all.parse::<u64>().is_ok())
     };
-    match title.rsplit_once(": ") {
+    match title.rsplit_once(", chunk ").or_else(|| title.rsplit_once(": ")) {
         Some((span, text)) if is_count(text) == Some(true) => span,
         _ => title,
     }
@@ -231,5 +232,22 @@ fn receipt_row(chunk: u64, receipt: Receipt) -> ReceiptRow {
         ),
         outcome: receipt.outcome.map(|outcome| outcome.as_str()),
         text: visible_excerpt(&receipt.display_text().replace('\n', " "), CHARS),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::span;
+
+    #[test]
+    fn a_title_is_shown_without_what_has_a_column_of_its_own() {
+        fn check(title: &str, shown: &str) {
+            assert_eq!(span(title), shown);
+        }
+        check("Nov 2025, chunk 10 of 21", "Nov 2025");
+        check("Nov 2025 (2/2): 31 of 84", "Nov 2025 (2/2)");
+        check("kind: fix, chunk 2 of 3", "kind: fix");
+        check("Sorted, chunk by chunk", "Sorted, chunk by chunk");
+        check("Items 1-20", "Items 1-20");
     }
 }
