@@ -430,14 +430,20 @@ fn a_rejected_chunk_is_final_until_a_person_says_redo() {
     assert_eq!(server.call("claim_task", json!({"batch": batch})).ok().count("/items_left"), 2);
 }
 
+/// A batch whose first chunk has completed its first step, and the claim of that chunk's second step.
+fn claim_second_step(server: &mut Server) -> (String, Value) {
+    let batch = create_batch(server, two_step_batch("none"));
+    let first = claim_chunk(server, &batch);
+    work_chunk(server, &first, category_by_letter);
+    let second = claim_chunk(server, &batch);
+    (batch, second)
+}
+
 #[test]
 fn an_item_keeps_its_category_in_a_later_step_unless_the_report_names_another() {
     let store = Store::new();
     let mut server = store.serve();
-    let batch = create_batch(&mut server, two_step_batch("none"));
-    let first = claim_chunk(&mut server, &batch);
-    work_chunk(&mut server, &first, category_by_letter);
-    let second = claim_chunk(&mut server, &batch);
+    let (batch, second) = claim_second_step(&mut server);
     let (id, token) = (&second["task"]["id"], &second["claim"]["token"]);
     let report = |item: &str, category: Value| json!({"id": id, "claim": token, "item": item, "outcome": "done", "category": category, "body": "- moved"});
     let kept = server.call("update_task", report("a1", json!(""))).ok();
@@ -464,10 +470,7 @@ fn an_item_keeps_its_category_in_a_later_step_unless_the_report_names_another() 
 fn a_failure_in_a_later_step_does_not_look_like_the_result_of_the_step_before() {
     let store = Store::new();
     let mut server = store.serve();
-    let batch = create_batch(&mut server, two_step_batch("none"));
-    let first = claim_chunk(&mut server, &batch);
-    work_chunk(&mut server, &first, category_by_letter);
-    let second = claim_chunk(&mut server, &batch);
+    let (batch, second) = claim_second_step(&mut server);
     let (id, token) = (&second["task"]["id"], &second["claim"]["token"]);
     let failed = json!({"id": id, "claim": token, "item": "a1", "outcome": "failed", "body": "no access"});
     server.call("update_task", failed).ok();

@@ -66,7 +66,7 @@ pub use runners::start::start_missing_runners;
 pub use runners::unfinished_run::{UnfinishedRun, find_failed_run, find_unfinished_run};
 pub use session::Session;
 pub use update_task::{ItemCost, ItemReceipt, UpdateTask};
-pub(crate) use views::attention::{chunks_left_in_doubt, count_awaiting_decision, failures_of};
+pub(crate) use views::attention::{AwaitingDecision, count_awaiting_decision, failures_of};
 pub use views::batch::BatchView;
 pub(crate) use views::batch::batch_view;
 pub use views::changes::{WatchedObject, find_changes, latest_change_number, start_watching};

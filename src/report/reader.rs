@@ -24,7 +24,7 @@ use crate::model::step::{Checkpoint, Decision};
 use crate::model::task::Task;
 use crate::model::text::counted;
 use crate::ops::batch_view;
-use crate::ops::{chunks_left_in_doubt, failures_of, find_batch, for_each_chunk, for_each_item};
+use crate::ops::{AwaitingDecision, failures_of, find_batch, for_each_chunk, for_each_item};
 use crate::store::StoreRead;
 
 /// The most changed tasks that the checks name: a list of all could be as long as the batch.
@@ -128,10 +128,7 @@ impl ReportReader<'_> {
         let mut decisions = sections::decisions(self.folder);
         let mut timeline = Timeline::default();
         let mut acceptance = None;
-        let left_in_doubt = chunks_left_in_doubt(self.tx, self.task, &find_batch(self.tx, &self.task.id)?.1)?;
-        let awaits_decision = |task: &Task| {
-            task.status == Status::Review || left_in_doubt.iter().any(|(_, left)| left.row == task.row)
-        };
+        let awaiting = AwaitingDecision::of(self.tx, self.task, &find_batch(self.tx, &self.task.id)?.1)?;
         let mut visit = |chunk: u64, task: &Task| -> Result<()> {
             let name = (chunk > 0).then(|| self.padded(chunk));
             let name = name.as_deref();
@@ -156,7 +153,7 @@ impl ReportReader<'_> {
                 };
                 sections::add_decision(&mut decisions, receipt.number, line)
             })?;
-            if chunk > 0 && awaits_decision(task) {
+            if chunk > 0 && awaiting.includes(task) {
                 let text = format!(
                     "waits for a decision: tasktally review-batch {} --decision approve --chunk {}",
                     self.task.id, task.id

@@ -3,7 +3,7 @@
 use super::{BatchRequest, GetBatchReply};
 use crate::error::{Error, Result};
 use crate::model::text::{agreeing, counted, excerpt};
-use crate::ops::views::attention::{chunks_left_in_doubt, count_awaiting_decision};
+use crate::ops::views::attention::{AwaitingDecision, count_awaiting_decision};
 use crate::ops::views::batch_items::ItemFilter;
 use crate::ops::views::open_items::left_out_hint;
 use crate::ops::views::review::{CategoryReader, ReviewView, reviews};
@@ -86,13 +86,12 @@ impl BatchRequest<'_> {
         items_after: u64,
         reply: &mut GetBatchReply,
     ) -> Result<()> {
-        let left = chunks_left_in_doubt(self.tx, self.task, self.batch)?.into_iter();
         let reader = CategoryReader {
             tx: self.tx,
             batch: self.batch,
             category,
             only: filter.chunk.as_ref(),
-            left_in_doubt: left.map(|(_, chunk)| chunk.id).collect(),
+            awaiting: AwaitingDecision::of(self.tx, self.task, self.batch)?,
         };
         let page = reader.page(self.chunks_after, items_after)?;
         reply.message = format!(

@@ -5,7 +5,7 @@ use crate::model::batch::{Batch, Chunk};
 use crate::model::failures::Failures;
 use crate::model::in_doubt::InDoubtPolicy;
 use crate::model::status::Status;
-use crate::model::task::Task;
+use crate::model::task::{RowId, Task};
 use crate::model::timestamp::Timestamp;
 use crate::store::{StoreRead, TaskFilter};
 
@@ -84,7 +84,7 @@ pub(in crate::ops) fn expired_chunks(tx: &dyn StoreRead, task: &Task, batch: &Ba
 /// The chunks of a batch whose lease has expired while items were begun of which a person has to say whether they
 /// happened. Nothing is written when a lease expires, so such a chunk is still in progress. It is in review as soon as its
 /// claim is ended, which the review itself does.
-pub(crate) fn chunks_left_in_doubt(
+pub(in crate::ops) fn chunks_left_in_doubt(
     tx: &dyn StoreRead,
     task: &Task,
     batch: &Batch,
@@ -102,7 +102,26 @@ pub(crate) fn chunks_left_in_doubt(
     Ok(left)
 }
 
-/// The chunks of a batch that wait for a decision: those in review, and those left in doubt.
+/// Which chunks of a batch wait for a decision: those in review, and those left in doubt.
+#[derive(Debug)]
+pub(crate) struct AwaitingDecision {
+    left_in_doubt: Vec<RowId>,
+}
+
+impl AwaitingDecision {
+    /// Reads which chunks were left in doubt.
+    pub(crate) fn of(tx: &dyn StoreRead, task: &Task, batch: &Batch) -> Result<Self> {
+        let left = chunks_left_in_doubt(tx, task, batch)?.into_iter();
+        Ok(AwaitingDecision { left_in_doubt: left.map(|(_, chunk)| chunk.row).collect() })
+    }
+
+    /// Whether a chunk waits for a decision.
+    pub(crate) fn includes(&self, chunk: &Task) -> bool {
+        chunk.status == Status::Review || self.left_in_doubt.contains(&chunk.row)
+    }
+}
+
+/// How many chunks of a batch wait for a decision.
 pub(crate) fn count_awaiting_decision(tx: &dyn StoreRead, task: &Task, batch: &Batch) -> Result<u64> {
     let in_review = TaskFilter::children_of(task.row).with_status(Status::Review);
     Ok(tx.count_tasks(&in_review)?.count + chunks_left_in_doubt(tx, task, batch)?.len() as u64)

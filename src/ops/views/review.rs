@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
-use super::attention::chunks_left_in_doubt;
+use super::attention::AwaitingDecision;
 use super::batch::categories;
 use super::few_categories::sum_others;
 use super::in_doubt::ItemStart;
@@ -18,7 +18,6 @@ use crate::error::Result;
 use crate::model::batch::{Batch, Chunk, StoredItem};
 use crate::model::id::TaskId;
 use crate::model::limits::{MAX_REPLY_CHARS, PAGE_ROWS};
-use crate::model::status::Status;
 use crate::model::step::Decision;
 use crate::model::task::Task;
 use crate::store::StoreRead;
@@ -125,11 +124,9 @@ pub(in crate::ops) fn reviews(
     after: u64,
 ) -> Result<(Vec<ReviewView>, Option<u64>)> {
     let (mut reviews, mut numbers, mut next) = (Vec::new(), Vec::new(), None);
-    let left = chunks_left_in_doubt(tx, task, batch)?;
+    let awaiting = AwaitingDecision::of(tx, task, batch)?;
     for_each_chunk(tx, batch.row, after, |chunk, chunk_task| {
-        let awaits_decision =
-            chunk_task.status == Status::Review || left.iter().any(|(_, left)| left.id == chunk_task.id);
-        if !awaits_decision || only.is_some_and(|only| *only != chunk_task.id) {
+        if !awaiting.includes(&chunk_task) || only.is_some_and(|only| *only != chunk_task.id) {
             return Ok(true);
         }
         if reviews.len() == CHUNKS {
@@ -153,8 +150,8 @@ pub(in crate::ops) struct CategoryReader<'a> {
     pub(in crate::ops) category: &'a str,
     /// Only this chunk.
     pub(in crate::ops) only: Option<&'a TaskId>,
-    /// The chunks that an expired lease left in doubt: they wait for a decision, too.
-    pub(in crate::ops) left_in_doubt: Vec<TaskId>,
+    /// Which chunks wait for a decision.
+    pub(in crate::ops) awaiting: AwaitingDecision,
 }
 
 /// A page of them: each chunk with its items as samples. Where the next page starts: after this chunk number, and after
@@ -196,8 +193,7 @@ impl CategoryReader<'_> {
 
     /// Whether a chunk waits for a decision and was asked for.
     fn wants(&self, task: &Task) -> bool {
-        let awaits_decision = task.status == Status::Review || self.left_in_doubt.contains(&task.id);
-        awaits_decision && self.only.is_none_or(|only| *only == task.id)
+        self.awaiting.includes(task) && self.only.is_none_or(|only| *only == task.id)
     }
 
     fn count_in(&self, chunk: &Chunk) -> Result<u64> {
