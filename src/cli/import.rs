@@ -24,8 +24,8 @@ use crate::terminal::{ProgressLine, escape_hidden, print_line};
 /// all processes before you move a store. If the workers do not move with it, tasktally reset-stalled-tasks
 /// --hours 0 releases their claims. Changes to one store never reach the other: use only one of them.
 ///
-/// Whoever made the file chose the command of a tasktally run in it. tasktally run --resume shows it, and runs
-/// it only with --imported-command.
+/// If the file contains a batch of tasktally run, the author of the file chose the command of its workers.
+/// tasktally run --resume shows this command, and runs it only with --imported-command.
 #[derive(Debug, clap::Args)]
 pub(super) struct Import {
     /// The file to read; - for standard input

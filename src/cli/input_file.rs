@@ -7,7 +7,7 @@ use rustix::fs::{Mode, OFlags};
 
 use crate::error::{Error, Result};
 
-/// Opens a regular file. A FIFO without a writer would block for ever, and a device such as `/dev/zero` has no end.
+/// Opens a regular file. Opening a FIFO without a writer would block, and a device such as `/dev/zero` never ends.
 ///
 /// # Errors
 /// `name` is the parameter that the error names.

@@ -19,7 +19,7 @@ pub struct RunRecord {
     /// Where the items came from: an absolute path, and the pattern of a folder's files.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub source: Option<String>,
-    /// Whether the record came with an import, so that whoever made the file chose the commands.
+    /// Whether the record came with an import, so that the author of the imported file chose the commands.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub is_imported: bool,
     /// The limits of the command.

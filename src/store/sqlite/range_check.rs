@@ -1,4 +1,4 @@
-//! Finds numbers and titles that no operation stores: whoever can write to the file, or to an export, can. A change number
+//! Finds numbers and titles that no operation stores: a program that writes to the file or edits an export can. A change number
 //! at the end of its range would refuse every later write.
 
 use super::tx::Tx;

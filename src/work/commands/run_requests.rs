@@ -162,7 +162,7 @@ impl RunCommand {
     }
 }
 
-/// The refusal to run a command that whoever wrote the imported file chose. It shows every command.
+/// The refusal to run a command that the author of the imported file chose. It shows every command.
 fn imported_command(batch: &TaskId, run: &RunRecord) -> Error {
     let line = |words: &[String]| words.iter().map(|word| shell_word(word)).collect::<Vec<_>>().join(" ");
     let mut commands: Vec<String> = Vec::new();
@@ -174,7 +174,7 @@ fn imported_command(batch: &TaskId, run: &RunRecord) -> Error {
     Error::new(
         Code::Forbidden,
         format!(
-            "resume: the command of batch {batch} came with an import, so whoever made that file chose it. Nothing was run. Read it: {}{folder}. If you want to run it, add --imported-command; else give a command of your own after --",
+            "resume: the command of batch {batch} came with an import, so the author of the imported file chose it. Nothing was run. Read it: {}{folder}. If you want to run it, add --imported-command; else give a command of your own after --",
             commands.join("; ")
         ),
     )
