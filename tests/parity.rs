@@ -104,8 +104,8 @@ fn the_same_request_gets_the_same_reply() {
         .expect("a store");
     let session = ops::Session::new(
         std::sync::Arc::new(store),
+        ops::LocalFolders::in_one(folder.path().to_owned()),
         tasktally::items::SourceRoots::new(["/"]),
-        None,
         "person",
     );
     let cases: &[(&str, Value, &[&str])] = &[

@@ -13,10 +13,10 @@ use crate::file_system_type::{FileSystemSafety, file_system_type};
 use crate::model::author::{Author, AuthorKind};
 use crate::model::text::LineText;
 use crate::model::worker_scope::WorkerScope;
-use crate::ops::{Session, scope_to_worker};
+use crate::ops::{LocalFolders, Session, scope_to_worker};
 use crate::paths::expand_home;
 use crate::store::Store;
-use crate::store::sqlite::{ReadOnlyStore, SqliteStore};
+use crate::store::sqlite::{ReadOnlyStore, SqliteStore, folder_of};
 use crate::work::Launcher;
 
 /// The chunk that this process is restricted to, if a runner started it for a worker.
@@ -70,7 +70,8 @@ pub(super) fn open_isolated(path: &Path) -> Result<Session> {
     refuse_network_disk(path)?;
     let (roots, _) = item_roots(&Caller::Person, path);
     let author = author(&Caller::Person).without_names(user_names());
-    Ok(Session::new(Arc::new(SqliteStore::open(path, Clock::system())?), roots, None, author))
+    let store = Arc::new(SqliteStore::open(path, Clock::system())?);
+    Ok(Session::new(store, LocalFolders::in_one(folder_of(path)), roots, author))
 }
 
 /// The same for a command that only writes: a store that cannot be written is refused.
@@ -93,8 +94,9 @@ fn open_with(
         refuse_network_disk(&path)?;
     }
     let (roots, agent_folders) = item_roots(&caller, &path);
-    let session =
-        Session::new(open_store(&path)?, roots, scratchpad()?, author(&caller).without_names(user_names()));
+    let folders = LocalFolders { data: folder_of(&path), scratch: scratchpad()? };
+    let author = author(&caller).without_names(user_names());
+    let session = Session::new(open_store(&path)?, folders, roots, author);
     let launcher = Launcher::new(&path, session.folder(), agent_folders);
     let session = session.with_launcher(Arc::new(launcher));
     match scope {

@@ -12,7 +12,7 @@ use crate::model::author::SYSTEM;
 use crate::model::id::TaskId;
 use crate::model::step::MAX_STEPS;
 use crate::model::text::LineText;
-use crate::ops::{self, Session};
+use crate::ops::{self, LocalFolders, Session};
 use crate::private_files::temporary_private_folder;
 use crate::store::sqlite::SqliteStore;
 use crate::work;
@@ -33,8 +33,8 @@ pub(super) fn try_profile(profile: &Profile) -> Result<String> {
     let store = SqliteStore::open(&path, Clock::system())?;
     let session = Session::new(
         Arc::new(store),
+        LocalFolders::in_one(folder.path().to_owned()),
         SourceRoots::new([folder.path()]),
-        Some(folder.path().to_owned()),
         SYSTEM.clone(),
     );
     let mut request = json!({

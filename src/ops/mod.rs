@@ -64,7 +64,7 @@ pub use runners::profiles::{pause_profile, profile_pause, record_worker_start};
 pub use runners::registry::{find_runner, record_runner_heartbeat, register_runner, unregister_runner};
 pub use runners::start::start_missing_runners;
 pub use runners::unfinished_run::{UnfinishedRun, find_failed_run, find_unfinished_run};
-pub use session::Session;
+pub use session::{LocalFolders, Session};
 pub use update_task::{ItemCost, ItemReceipt, UpdateTask};
 pub(crate) use views::attention::{AwaitingDecision, count_awaiting_decision, failures_of};
 pub use views::batch::BatchView;

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use super::request::progress::{Progress, ProgressReporter};
@@ -20,12 +20,28 @@ use crate::store::{Store, StoreRead, StoreWrite, WriteJob};
 /// How long a write may wait to start. It waits that long only if another process holds the write lock.
 const MAX_WRITE_WAIT: Duration = Duration::from_secs(30);
 
+/// Where a process keeps files that belong to a store: on its own machine, wherever the store is.
+#[derive(Debug, Clone)]
+pub struct LocalFolders {
+    /// Logs of workers, locks and files of runners.
+    pub data: PathBuf,
+    /// The intermediate state of batches, if it is elsewhere.
+    pub scratch: Option<PathBuf>,
+}
+
+impl LocalFolders {
+    /// Everything in one folder.
+    pub fn in_one(data: PathBuf) -> Self {
+        LocalFolders { data, scratch: None }
+    }
+}
+
 /// A store for one caller.
 #[derive(Clone)]
 pub struct Session {
     store: Arc<dyn Store>,
+    folders: Arc<LocalFolders>,
     roots: Arc<SourceRoots>,
-    scratchpad: Option<PathBuf>,
     author: Author,
     worker_scope: Option<WorkerScope>,
     server_scope: Arc<ServerScope>,
@@ -41,15 +57,15 @@ impl Session {
     /// A store for a caller. Item files must be below `roots`.
     pub fn new(
         store: Arc<dyn Store>,
+        folders: LocalFolders,
         roots: SourceRoots,
-        scratchpad: Option<PathBuf>,
         author: impl Into<Author>,
     ) -> Self {
         let (roots, author) = (Arc::new(roots), author.into());
         Session {
             store,
+            folders: Arc::new(folders),
             roots,
-            scratchpad,
             author,
             worker_scope: None,
             server_scope: Arc::default(),
@@ -164,7 +180,7 @@ impl Session {
 
     /// The folder that contains the intermediate state of batches.
     pub fn scratch(&self) -> &Path {
-        self.scratchpad.as_deref().unwrap_or_else(|| self.store.folder())
+        self.folders.scratch.as_deref().unwrap_or(&self.folders.data)
     }
 
     /// Waits until no other process inserts a large batch; see [`Store::lock_bulk`].
@@ -172,34 +188,66 @@ impl Session {
         self.store.lock_bulk(limit)
     }
 
-    /// The folder that contains the store.
+    /// The folder on this machine for files that belong to the store, such as logs of workers.
     pub fn folder(&self) -> &Path {
-        self.store.folder()
+        &self.folders.data
     }
 
-    /// Runs `change` in a transaction and returns its answer once the commit is on disk.
+    /// Runs `change` in a transaction and returns its answer once the commit is on disk. The store may run it again after
+    /// it rolled an attempt back, so it must not rely on running once.
     ///
     /// # Errors
     /// The refusal of `change`: then nothing was written, except the late receipt that the refusal names. Or the
     /// reason why there was no commit: `busy` if the write could not start in time.
     pub fn write<R: Send + 'static>(
         &self,
-        change: impl FnOnce(&dyn StoreWrite) -> Result<R> + Send + 'static,
+        change: impl Fn(&dyn StoreWrite) -> Result<R> + Send + 'static,
     ) -> Result<R> {
         self.submit(change, false)
     }
 
-    /// The same for rows whose parents are inserted by a later transaction; see [`crate::store::BulkWrite`].
-    pub(super) fn write_before_parents<R: Send + 'static>(
+    /// The same for a change that works on `state`, which is given back. An attempt finds the state as the attempt
+    /// before it left it.
+    ///
+    /// # Errors
+    /// As for [`Session::write`]; then the state is lost.
+    pub(super) fn write_with<S: Send + 'static, R: Send + 'static>(
         &self,
-        change: impl FnOnce(&dyn StoreWrite) -> Result<R> + Send + 'static,
-    ) -> Result<R> {
-        self.submit(change, true)
+        state: S,
+        change: impl Fn(&dyn StoreWrite, &mut S) -> Result<R> + Send + 'static,
+    ) -> Result<(S, R)> {
+        self.submit_with(state, change, false)
+    }
+
+    /// The same for rows whose parents are inserted by a later transaction; see [`crate::store::BulkWrite`].
+    pub(super) fn write_before_parents<S: Send + 'static, R: Send + 'static>(
+        &self,
+        state: S,
+        change: impl Fn(&dyn StoreWrite, &mut S) -> Result<R> + Send + 'static,
+    ) -> Result<(S, R)> {
+        self.submit_with(state, change, true)
+    }
+
+    fn submit_with<S: Send + 'static, R: Send + 'static>(
+        &self,
+        state: S,
+        change: impl Fn(&dyn StoreWrite, &mut S) -> Result<R> + Send + 'static,
+        precedes_parents: bool,
+    ) -> Result<(S, R)> {
+        let shared = Arc::new(Mutex::new(state));
+        let lent = shared.clone();
+        let locked =
+            move |tx: &dyn StoreWrite| change(tx, &mut lent.lock().unwrap_or_else(PoisonError::into_inner));
+        let reply = self.submit(locked, precedes_parents)?;
+        // The store drops the change before it answers.
+        let state = Arc::into_inner(shared)
+            .ok_or_else(|| Error::new(Code::Internal, "the store kept a change that it had committed"))?;
+        Ok((state.into_inner().unwrap_or_else(PoisonError::into_inner), reply))
     }
 
     fn submit<R: Send + 'static>(
         &self,
-        change: impl FnOnce(&dyn StoreWrite) -> Result<R> + Send + 'static,
+        change: impl Fn(&dyn StoreWrite) -> Result<R> + Send + 'static,
         precedes_parents: bool,
     ) -> Result<R> {
         if self.server_scope.read_only {
@@ -211,10 +259,11 @@ impl Session {
         let (sender, receiver) = result_channel();
         let started = Arc::new(AtomicBool::new(false));
         self.store.submit_write(Box::new(QueuedChange {
-            change: Some(change),
+            change,
             answer: None,
             sender,
-            started: started.clone(),
+            abandoned_or_started: started.clone(),
+            is_started: false,
             precedes_parents,
         }));
         let answer = match self.max_write_wait.map(|limit| (limit, receiver.wait_at_most(limit))) {
@@ -247,28 +296,30 @@ impl Session {
 
 /// A write in the store's queue.
 struct QueuedChange<F, R> {
-    change: Option<F>,
+    change: F,
     answer: Option<Result<R>>,
     sender: ResultSender<Result<R>>,
     /// Set by the writer when it starts the change, or by the caller when it stops waiting, whichever is first.
-    started: Arc<AtomicBool>,
+    abandoned_or_started: Arc<AtomicBool>,
+    /// Whether the writer has started the change.
+    is_started: bool,
     /// Whether it inserts rows whose parents are inserted by a later transaction.
     precedes_parents: bool,
 }
 
 impl<F, R> WriteJob for QueuedChange<F, R>
 where
-    F: FnOnce(&dyn StoreWrite) -> Result<R> + Send,
+    F: Fn(&dyn StoreWrite) -> Result<R> + Send,
     R: Send,
 {
     fn run(&mut self, tx: &dyn StoreWrite) -> bool {
-        if self.started.swap(true, Ordering::AcqRel) {
-            return false;
+        if !self.is_started {
+            if self.abandoned_or_started.swap(true, Ordering::AcqRel) {
+                return false;
+            }
+            self.is_started = true;
         }
-        let answer = match self.change.take() {
-            Some(change) => change(tx),
-            None => Err(Error::new(Code::Internal, "a write was started twice")),
-        };
+        let answer = (self.change)(tx);
         let commits = match &answer {
             Ok(_) => true,
             Err(error) => error.receipt.is_some(),
@@ -282,13 +333,16 @@ where
     }
 
     fn finish(self: Box<Self>, committed: Result<()>) {
-        let answer = match (committed, self.answer) {
+        let QueuedChange { change, answer, sender, .. } = *self;
+        // What it was given is free again when its caller goes on.
+        drop(change);
+        let answer = match (committed, answer) {
             (Ok(()), Some(answer)) => answer,
             (Ok(()), None) => {
                 Err(Error::new(Code::Internal, "the request failed inside tasktally; nothing was changed"))
             }
             (Err(error), _) => Err(error),
         };
-        self.sender.send(answer);
+        sender.send(answer);
     }
 }

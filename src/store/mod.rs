@@ -34,7 +34,7 @@ use crate::error::{Error, Result};
 /// A closure that a store runs in a write transaction. It stores its own result.
 pub trait WriteJob: Send {
     /// Runs the job, unless its caller no longer waits for it. If it returns `false`, the store rolls back
-    /// everything that it wrote.
+    /// everything that it wrote. The store may run a job again after it rolled the attempt back.
     fn run(&mut self, tx: &dyn StoreWrite) -> bool;
     /// Whether the job inserts rows whose parents come in a later transaction; see [`BulkWrite`].
     fn precedes_parents(&self) -> bool {
@@ -61,6 +61,4 @@ pub trait Store: Send + Sync {
     fn lock_bulk(&self, limit: Duration) -> Result<Box<dyn Send>>;
     /// Runs a read, on the calling thread.
     fn read(&self, job: ReadJob);
-    /// The directory for files that belong to the store, such as logs of workers.
-    fn folder(&self) -> &std::path::Path;
 }

@@ -7,7 +7,9 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tasktally::clock::Clock;
 use tasktally::items::SourceRoots;
-use tasktally::ops::{Session, acquire_permit, record_worker_start, register_runner, release_permit};
+use tasktally::ops::{
+    LocalFolders, Session, acquire_permit, record_worker_start, register_runner, release_permit,
+};
 use tasktally::store::sqlite::SqliteStore;
 
 use crate::fake_clock::{DAY, FakeClock, HOUR, MINUTE, millis};
@@ -166,7 +168,8 @@ fn a_backoff_from_before_the_clock_jumped_back_is_over() {
 fn session_with_clock(store: &Store) -> (Session, Clock) {
     let clock = Clock::system();
     let opened = SqliteStore::open(store.file(), clock.clone()).unwrap();
-    (Session::new(Arc::new(opened), SourceRoots::new([store.folder().to_owned()]), None, "test"), clock)
+    let folders = LocalFolders::in_one(store.folder().to_owned());
+    (Session::new(Arc::new(opened), folders, SourceRoots::new([store.folder().to_owned()]), "test"), clock)
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use serde_json::json;
 use tasktally::clock::Clock;
 use tasktally::items::SourceRoots;
-use tasktally::ops::{self, Session};
+use tasktally::ops::{self, LocalFolders, Session};
 use tasktally::store::sqlite::{ReadOnlyStore, SqliteStore};
 
 use crate::support::store::Store;
@@ -22,7 +22,8 @@ fn create_task(session: &Session, title: &str) {
 fn a_second_open_in_one_process_is_refused_and_leaves_the_locks_of_the_first() {
     let store = Store::new();
     let opened = Arc::new(SqliteStore::open(store.file(), Clock::system()).unwrap());
-    let session = Session::new(opened.clone(), SourceRoots::new(Vec::<PathBuf>::new()), None, "test");
+    let folders = LocalFolders::in_one(store.folder().to_owned());
+    let session = Session::new(opened.clone(), folders, SourceRoots::new(Vec::<PathBuf>::new()), "test");
     create_task(&session, "First");
 
     let link = store.folder().join("link.db");

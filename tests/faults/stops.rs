@@ -30,7 +30,8 @@ const MAX_REAL_WAIT: Duration = Duration::from_secs(60);
 fn impatient_session(store: &Store) -> ops::Session {
     let opened =
         tasktally::store::sqlite::SqliteStore::open(store.file(), tasktally::clock::Clock::system()).unwrap();
-    ops::Session::new(Arc::new(opened), tasktally::items::SourceRoots::new(["/"]), None, "other")
+    let folders = ops::LocalFolders::in_one(store.folder().to_owned());
+    ops::Session::new(Arc::new(opened), folders, tasktally::items::SourceRoots::new(["/"]), "other")
         .with_max_write_wait(Some(LOCK_PATIENCE))
 }
 

@@ -9,7 +9,7 @@ use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::items::SourceRoots;
 use crate::model::author::SYSTEM;
-use crate::ops::Session;
+use crate::ops::{LocalFolders, Session};
 use crate::store::sqlite::{ReadOnlyStore, beside, file_error, folder_of, inspect_corrupt_store};
 use crate::store::{CorruptStore, Inspect};
 
@@ -84,8 +84,12 @@ fn open(path: &Path) -> StoreState {
     match ReadOnlyStore::open(path, Clock::system()) {
         Ok(store) => {
             let store = Arc::new(store);
-            let session =
-                Session::new(store.clone(), SourceRoots::new(Vec::<PathBuf>::new()), None, SYSTEM.clone());
+            let session = Session::new(
+                store.clone(),
+                LocalFolders::in_one(folder_of(path)),
+                SourceRoots::new(Vec::<PathBuf>::new()),
+                SYSTEM.clone(),
+            );
             StoreState::Open(OpenStore { store, session })
         }
         Err(error) => match inspect_corrupt_store(path, &error) {

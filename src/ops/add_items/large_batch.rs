@@ -50,7 +50,7 @@ struct Prepared {
 enum Published {
     Reply(Box<AddItemsReply>),
     /// Running batches have changed since the resources were compared with theirs.
-    Outdated(Box<(LargeAddition, Prepared)>),
+    Outdated,
 }
 
 impl LargeAddition {
@@ -98,10 +98,14 @@ impl LargeAddition {
             }
             slices.flush()?;
             let reservation = slices.reservation;
-            match session.write(move |tx| self.publish(tx, reservation, prepared))? {
+            let published;
+            ((self, prepared), published) = session
+                .write_with((self, prepared), move |tx, (addition, prepared)| {
+                    addition.publish(tx, reservation, prepared)
+                })?;
+            match published {
                 Published::Reply(reply) => return Ok(*reply),
-                Published::Outdated(outdated) => {
-                    (self, prepared) = *outdated;
+                Published::Outdated => {
                     (self, prepared) = session.read(move |tx| {
                         let (task, batch) = find_batch(tx, &self.request.id)?;
                         prepared.resolve(tx, &task, &batch)?;
@@ -143,12 +147,17 @@ impl LargeAddition {
     }
 
     /// The last transaction: inserts the tasks, unless running batches have changed.
-    fn publish(self, tx: &dyn StoreWrite, reservation: Reservation, prepared: Prepared) -> Result<Published> {
+    fn publish(
+        &self,
+        tx: &dyn StoreWrite,
+        reservation: Reservation,
+        prepared: &Prepared,
+    ) -> Result<Published> {
         let (task, batch) = find_batch(tx, &self.request.id)?;
         if let Some(resolution) = &prepared.resolution
             && !resolution.compared.is_current(tx, task.project.as_deref())?
         {
-            return Ok(Published::Outdated(Box::new((self, prepared))));
+            return Ok(Published::Outdated);
         }
         let reply = run_once(tx, self.request_key.as_ref(), AddItems::NAME, |tx| {
             let is_new = !prepared.chunks.is_empty();
@@ -163,7 +172,7 @@ impl LargeAddition {
                 append_receipt(tx, &task, &added, self.known, &self.author)?;
             }
             self.report.record(tx, &task)?;
-            Ok(reply(&task, &batch, added, self.known, self.report))
+            Ok(reply(&task, &batch, added, self.known, self.report.clone()))
         })?;
         Ok(Published::Reply(Box::new(reply)))
     }
@@ -188,7 +197,7 @@ impl Prepared {
 
     /// Inserts the tasks of the chunks, whose items are stored already.
     fn publish_tasks(
-        self,
+        &self,
         tx: &dyn StoreWrite,
         task: &Task,
         batch: &Batch,
@@ -202,15 +211,18 @@ impl Prepared {
         }
         let items = self.chunks.iter().map(|chunk| chunk.items).sum();
         let new_chunks = self.chunks.len() as u64;
-        let shared = self.resolution.map_or_else(SharedCounts::default, |resolution| resolution.counts);
+        let shared = self
+            .resolution
+            .as_ref()
+            .map_or_else(SharedCounts::default, |resolution| resolution.counts.clone());
         let chunks = (self.chunks_before + 1..)
-            .zip(self.chunks)
+            .zip(&self.chunks)
             .map(|(number, chunk)| PlannedChunk {
                 id: Some(task.id.chunk(number, width).to_string()),
                 number,
-                title: chunk.title,
+                title: chunk.title.clone(),
                 items: chunk.items,
-                span: chunk.span,
+                span: chunk.span.clone(),
             })
             .collect();
         Ok(Added { items, items_in_new_chunks: items, new_chunks, chunks, shared })

@@ -176,14 +176,13 @@ impl Operation for AddItems {
                 progress,
             };
             loop {
-                addition = match session.write(move |tx| addition.store(tx))? {
+                let stored;
+                (addition, stored) = session.write_with(addition, |tx, addition| addition.store(tx))?;
+                match stored {
                     Stored::Done(reply) => break *reply,
                     // Another process adds many items to this batch: their keys count as known once they are visible.
-                    Stored::Waits(addition) => {
-                        wait_for_slices(session)?;
-                        *addition
-                    }
-                };
+                    Stored::Waits => wait_for_slices(session)?,
+                }
             }
         };
         reply.message += &start_runner(session, &id);
@@ -211,17 +210,17 @@ struct SmallAddition {
 /// What a transaction came to.
 enum Stored {
     Done(Box<AddItemsReply>),
-    Waits(Box<SmallAddition>),
+    Waits,
 }
 
 impl SmallAddition {
-    fn store(mut self, tx: &dyn StoreWrite) -> Result<Stored> {
+    fn store(&mut self, tx: &dyn StoreWrite) -> Result<Stored> {
         let id = self.request.id.clone();
         let (task, batch) = find_batch(tx, &id)?;
         if is_being_extended(tx, batch.row)? {
-            return Ok(Stored::Waits(Box::new(self)));
+            return Ok(Stored::Waits);
         }
-        let key = self.request_key.take();
+        let key = self.request_key.clone();
         let reply = run_once(tx, key.as_ref(), AddItems::NAME, |tx| {
             let has_grown = self.total != Some(batch.counts.total);
             if has_grown {
@@ -237,15 +236,18 @@ impl SmallAddition {
             if has_grown {
                 self.resources = touched_resources(&batch, &mut self.staging)?;
             }
-            let new =
-                NewItems { staging: &mut self.staging, resources: self.resources, progress: &self.progress };
+            let new = NewItems {
+                staging: &mut self.staging,
+                resources: self.resources.as_mut(),
+                progress: &self.progress,
+            };
             let added = add_to_batch(tx, &task, &batch, &self.split, new)?;
             check_project_size(tx, task.project.as_deref(), self.max_project_mb)?;
             if is_new {
                 append_receipt(tx, &task, &added, self.known, &self.author)?;
             }
             self.report.record(tx, &task)?;
-            Ok(reply(&task, &batch, added, self.known, self.report))
+            Ok(reply(&task, &batch, added, self.known, self.report.clone()))
         })?;
         Ok(Stored::Done(Box::new(reply)))
     }

@@ -134,7 +134,7 @@ impl Operation for ClaimTask {
             }
             let claim = run_once(tx, key.as_ref(), Self::NAME, |tx| {
                 let task = self.choose(tx, &worker)?;
-                self.claim(tx, &task, worker)
+                self.claim(tx, &task, worker.clone())
             });
             match claim.and_then(|claim| self.reply_to(tx, &claim, &author)) {
                 Ok(reply) => Ok(Ok(reply)),

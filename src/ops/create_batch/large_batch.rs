@@ -27,10 +27,9 @@ struct LargeBatch {
 
 /// The result of the last transaction.
 enum Published {
-    /// The contents are dropped after the transaction: deleting their temporary files takes time.
-    Plan(Box<(Plan, Contents)>),
+    Plan(Box<Plan>),
     /// Running batches have changed since the resources were compared with theirs.
-    Outdated(Box<LargeBatch>),
+    Outdated,
 }
 
 impl CreateBatch {
@@ -70,9 +69,14 @@ impl CreateBatch {
             }
             slices.flush()?;
             let reservation = slices.reservation;
-            match session.write(move |tx| batch.publish(tx, reservation, resolution.as_ref()))? {
-                Published::Plan(published) => return Ok(published.0),
-                Published::Outdated(outdated) => (batch, resolution) = outdated.resolve(session)?,
+            // The batch is dropped after the transaction: deleting its temporary files takes time.
+            let (outdated, published) = session
+                .write_with((batch, resolution), move |tx, (batch, resolution)| {
+                    batch.publish(tx, reservation, resolution.as_ref())
+                })?;
+            match published {
+                Published::Plan(plan) => return Ok(*plan),
+                Published::Outdated => (batch, resolution) = outdated.0.resolve(session)?,
             }
         }
     }
@@ -89,7 +93,7 @@ impl LargeBatch {
 
     /// The last transaction: inserts the tasks, unless running batches have changed.
     fn publish(
-        self,
+        &self,
         tx: &dyn StoreWrite,
         reservation: Reservation,
         resolution: Option<&Resolution>,
@@ -97,19 +101,20 @@ impl LargeBatch {
         if let Some(resolution) = resolution
             && !resolution.compared.is_current(tx, self.task.project.as_deref())?
         {
-            return Ok(Published::Outdated(Box::new(self)));
+            return Ok(Published::Outdated);
         }
         let LargeBatch { request, request_key, task, contents, report } = self;
         let plan = run_once(tx, request_key.as_ref(), CreateBatch::NAME, |tx| {
             tx.end_reservation(&reservation)?;
-            let id = request.publish_tasks(tx, task, &contents.plan, reservation)?;
+            let id = request.publish_tasks(tx, task.clone(), &contents.plan, reservation)?;
             check_project_size(tx, non_empty(&request.project).as_deref(), contents.max_project_mb)?;
             report.record(tx, &tx.task(&id)?)?;
             let finish = finish_id(tx, reservation.first)?;
-            let shared = resolution.map_or_else(SharedCounts::default, |resolution| resolution.counts);
+            let shared =
+                resolution.map_or_else(SharedCounts::default, |resolution| resolution.counts.clone());
             let stored = StoredBatch { id, finish, since: tx.latest_change_number()? };
-            Ok(request.reply(Some(&stored), &contents.plan, shared, report))
+            Ok(request.reply(Some(&stored), &contents.plan, shared, report.clone()))
         })?;
-        Ok(Published::Plan(Box::new((plan, contents))))
+        Ok(Published::Plan(Box::new(plan)))
     }
 }

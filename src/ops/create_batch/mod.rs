@@ -281,12 +281,13 @@ impl Operation for CreateBatch {
         } else {
             delete_leftovers_if_any(session)?;
             let progress = session.progress().clone();
-            session.write(move |tx| {
+            let store = move |tx: &dyn crate::store::StoreWrite, contents: &mut Contents| {
                 run_once(tx, request_key.as_ref(), Self::NAME, |tx| {
-                    let (stored, shared) = self.store(tx, &mut contents, &report, &progress)?;
-                    Ok(self.reply(Some(&stored), &contents.plan, shared, report))
+                    let (stored, shared) = self.store(tx, contents, &report, &progress)?;
+                    Ok(self.reply(Some(&stored), &contents.plan, shared, report.clone()))
                 })
-            })?
+            };
+            session.write_with(contents, store)?.1
         };
         if let Some(id) = &plan.batch.id {
             plan.message += &start_runner(session, &TaskId::stored(id.clone()));

@@ -36,7 +36,7 @@ pub(in crate::ops) struct NewItems<'a> {
     /// The items, none of whose keys the batch has.
     pub(in crate::ops) staging: &'a mut Staging,
     /// What they touch, if the batch's rule asks for it.
-    pub(in crate::ops) resources: Option<TouchedResources>,
+    pub(in crate::ops) resources: Option<&'a mut TouchedResources>,
     pub(in crate::ops) progress: &'a ProgressReporter,
 }
 
@@ -63,7 +63,7 @@ pub(in crate::ops) fn add_to_batch(
     if items == 0 {
         return Ok(added);
     }
-    let plan = plan(tx, batch, split, &staging.groups(), resources.as_mut())?;
+    let plan = plan(tx, batch, split, &staging.groups(), resources.as_deref_mut())?;
     // An id never changes: new chunks get numbers as wide as those of the first ones.
     let width = number_width(batch.chunk_count);
     let chunks = plan.chunks(batch.chunk_count);

@@ -253,13 +253,13 @@ impl<'a> Slices<'a> {
         if count == 0 {
             return Ok(());
         }
-        let (rows, reservation, project) =
-            (std::mem::take(&mut self.rows), self.reservation, self.project.clone());
+        let (reservation, project) = (self.reservation, self.project.clone());
         self.bytes = 0;
-        let (mut rows, elapsed) = self.session.write_before_parents(move |tx| {
+        let rows = std::mem::take(&mut self.rows);
+        let (mut rows, elapsed) = self.session.write_before_parents(rows, move |tx, rows| {
             let started = Instant::now();
             rows.iter().try_for_each(|row| row.insert(tx, &reservation, project.as_deref()))?;
-            Ok((rows, started.elapsed()))
+            Ok(started.elapsed())
         })?;
         // The vector is used again.
         rows.clear();
@@ -330,6 +330,7 @@ fn delete(session: &Session, reservation: Reservation) -> Result<()> {
     if !session.read(move |tx| Ok(tx.reservations()?.contains(&reservation)))? {
         return Ok(());
     }
-    while !session.write_before_parents(move |tx| tx.delete_unpublished(&reservation, DELETED_ROWS))? {}
+    let delete = move |tx: &dyn StoreWrite, (): &mut ()| tx.delete_unpublished(&reservation, DELETED_ROWS);
+    while !session.write_before_parents((), delete)?.1 {}
     Ok(())
 }

@@ -148,11 +148,11 @@ impl PendingReview {
     ///
     /// # Errors
     /// `conflict` if there is none, or the question is no longer open; else as [`PendingReview::answer`].
-    pub fn answer_by_key(self, session: &Session, mut answers: BTreeMap<String, Value>) -> Result<Value> {
+    pub fn answer_by_key(self, session: &Session, answers: BTreeMap<String, Value>) -> Result<Value> {
         let asked = self.asked(session)?;
         let found = session.write(move |tx| {
             let Some(key) = tx.asked_key(&asked)? else { return Ok(None) };
-            let answer = answers.remove(&key);
+            let answer = answers.get(&key).cloned();
             if answer.is_some() {
                 tx.remove_asked(&key)?;
             }

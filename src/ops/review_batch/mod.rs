@@ -178,7 +178,7 @@ fn apply_review(
     session: &Session,
     review: Review,
     batch: &TaskId,
-    select: impl FnOnce(&dyn StoreWrite) -> Result<Vec<(Chunk, Task)>> + Send + 'static,
+    select: impl Fn(&dyn StoreWrite) -> Result<Vec<(Chunk, Task)>> + Send + 'static,
 ) -> Result<BatchReply> {
     let id = batch.clone();
     let (mut reply, chunks) = session.write(move |tx| {

@@ -25,9 +25,9 @@ pub fn register_runner(
         let runner = RunnerRecord {
             batch,
             run_marker: run_marker.clone(),
-            profile,
+            profile: profile.clone(),
             pid,
-            host,
+            host: host.clone(),
             started_at,
             heartbeat_at,
             wait_reason: None,

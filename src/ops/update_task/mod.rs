@@ -224,7 +224,7 @@ impl Operation for UpdateTask {
         let (reply, chunk) = session.write(move |tx| {
             let reply = run_once(tx, key.as_ref(), Self::NAME, |tx| self.update(tx, &writer))?;
             let completed_chunk = self.status == Some(Status::Done) && tx.task(&self.id)?.is_chunk;
-            Ok((reply, completed_chunk.then_some(self.id)))
+            Ok((reply, completed_chunk.then(|| self.id.clone())))
         })?;
         if let Some(chunk) = chunk {
             write_chunk(session, &chunk);

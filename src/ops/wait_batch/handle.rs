@@ -126,7 +126,7 @@ fn view(session: &Session, wait: BatchWait, can_ask: bool) -> Result<WaitView> {
     if snapshot.ends && wait.is_open() {
         // The end is stored: the wait stays ended if a retry reopens the batch.
         wait = session.write(move |tx| {
-            let mut wait = tx.wait(&wait.handle)?.unwrap_or(wait);
+            let mut wait = tx.wait(&wait.handle)?.unwrap_or_else(|| wait.clone());
             if wait.is_open() {
                 wait.ended_at = Some(tx.now());
                 wait.updated = tx.now();

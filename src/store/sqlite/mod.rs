@@ -47,7 +47,6 @@ pub fn sqlite_version() -> &'static str {
 
 /// One SQLite file: a connection that writes and a few that read. A process opens a file once and shares the value.
 pub struct SqliteStore {
-    folder: PathBuf,
     path: PathBuf,
     // Dropped before the writer: the last connection that is closed checkpoints the WAL, which a reader cannot.
     readers: read_pool::Readers,
@@ -65,7 +64,7 @@ impl SqliteStore {
         let opened = connection::open(&identity)?;
         let writer = writer::Writer::new(opened, identity.clone(), clock.clone())?;
         let readers = read_pool::Readers::new(identity, clock);
-        Ok(SqliteStore { folder: folder_of(path), path: path.to_owned(), readers, writer })
+        Ok(SqliteStore { path: path.to_owned(), readers, writer })
     }
 }
 
@@ -85,9 +84,5 @@ impl Store for SqliteStore {
 
     fn read(&self, job: ReadJob) {
         self.readers.read(job);
-    }
-
-    fn folder(&self) -> &Path {
-        &self.folder
     }
 }

@@ -12,7 +12,7 @@ use std::time::Duration;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use super::connection::{OLDEST_SQLITE_NAME, set_up_reader};
-use super::files::{beside, file_error, folder_of};
+use super::files::{beside, file_error};
 use super::header::{APPLICATION_ID, read_header};
 use super::read_pool;
 use super::rows::sql_error;
@@ -34,7 +34,6 @@ const LOCK_CHECK_INTERVAL: Duration = Duration::from_millis(100);
 
 /// A SQLite file, opened read-only.
 pub struct ReadOnlyStore {
-    folder: PathBuf,
     connection: Mutex<ReadConnection>,
     // Dropped after the connection: the file stays registered while it is open.
     identity: FileIdentity,
@@ -72,7 +71,6 @@ impl ReadOnlyStore {
         };
         Ok(ReadOnlyStore {
             identity,
-            folder: folder_of(path),
             connection: Mutex::new(opened),
             facts,
             clock,
@@ -215,10 +213,6 @@ impl Store for ReadOnlyStore {
             }
         }
         read_pool::run_read(&opened.connection, path, &self.clock, job);
-    }
-
-    fn folder(&self) -> &Path {
-        &self.folder
     }
 }
 
