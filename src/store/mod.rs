@@ -12,6 +12,7 @@ mod large_batch;
 pub(crate) mod pages;
 mod read;
 mod resources;
+mod rows;
 mod runners;
 pub mod sqlite;
 mod waits;

@@ -211,10 +211,8 @@ impl Prepared {
         }
         let items = self.chunks.iter().map(|chunk| chunk.items).sum();
         let new_chunks = self.chunks.len() as u64;
-        let shared = self
-            .resolution
-            .as_ref()
-            .map_or_else(SharedCounts::default, |resolution| resolution.counts.clone());
+        let shared =
+            self.resolution.as_ref().map_or_else(SharedCounts::default, |resolution| resolution.counts);
         let chunks = (self.chunks_before + 1..)
             .zip(&self.chunks)
             .map(|(number, chunk)| PlannedChunk {

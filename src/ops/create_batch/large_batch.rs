@@ -110,8 +110,7 @@ impl LargeBatch {
             check_project_size(tx, non_empty(&request.project).as_deref(), contents.max_project_mb)?;
             report.record(tx, &tx.task(&id)?)?;
             let finish = finish_id(tx, reservation.first)?;
-            let shared =
-                resolution.map_or_else(SharedCounts::default, |resolution| resolution.counts.clone());
+            let shared = resolution.map_or_else(SharedCounts::default, |resolution| resolution.counts);
             let stored = StoredBatch { id, finish, since: tx.latest_change_number()? };
             Ok(request.reply(Some(&stored), &contents.plan, shared, report.clone()))
         })?;

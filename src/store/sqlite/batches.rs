@@ -42,7 +42,7 @@ impl Tx<'_> {
                 "SELECT outcome, ifnull(category, outcome), count(*) FROM item WHERE {items} GROUP BY 1, 2"
             ),
             params![chunk.row, categories, keys, chunk.step],
-            |row| Ok((rows::word::<Outcome>(row, 0)?, row.get::<_, String>(1)?, row.get::<_, i64>(2)?)),
+            |row| Ok((rows::word::<Outcome, _>(row, 0)?, row.get::<_, String>(1)?, row.get::<_, i64>(2)?)),
         )?;
         if !counts.is_empty() {
             // What fails from now on is new.
@@ -154,7 +154,7 @@ impl BatchRead for Tx<'_> {
                   WHERE i.batch = ?1 AND i.chunk = ?2 AND i.started_receipt IS NOT NULL ORDER BY i.position"
             ),
             params![chunk.batch_row, chunk.row],
-            rows::item,
+            |row| rows::item(row),
         )
     }
 

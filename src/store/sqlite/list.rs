@@ -107,7 +107,7 @@ impl Tx<'_> {
                 ":unfinished": UNFINISHED.as_str(), ":tags": rows::some_list(&filter.tags),
                 ":limit": i64::try_from(limit).unwrap_or(i64::MAX),
             },
-            rows::task,
+            |row| rows::task(row),
         )
     }
 
@@ -206,7 +206,7 @@ impl Tx<'_> {
                 ":free": false, ":childless": false, ":unfinished": "[]", ":tags": rows::some_list(&filter.tags),
                 ":limit": i64::try_from(limit).unwrap_or(i64::MAX),
             },
-            rows::task,
+            |row| rows::task(row),
         )
     }
 
@@ -223,7 +223,7 @@ impl Tx<'_> {
                   WHERE (?1 IS NULL OR t.project = ?1) AND (?2 IS NULL OR b.task < ?2) ORDER BY b.task DESC LIMIT ?3"
             ),
             params![project, after, limit],
-            rows::task,
+            |row| rows::task(row),
         )
     }
 
@@ -239,7 +239,7 @@ impl Tx<'_> {
                   ORDER BY t.row_id DESC LIMIT ?2"
             ),
             params![project, limit],
-            rows::task,
+            |row| rows::task(row),
         )
     }
 }

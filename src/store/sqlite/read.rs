@@ -58,7 +58,7 @@ impl StoreRead for Tx<'_> {
         let mut task = self.first(
             concat!("SELECT ", task_columns!(), " FROM task t WHERE t.id = ?1"),
             [id.as_str()],
-            rows::task,
+            |row| rows::task(row),
         )?;
         if task.is_none()
             && let Some((batch, number)) = id.chunk_number()
@@ -71,18 +71,16 @@ impl StoreRead for Tx<'_> {
                       WHERE b.id = ?1 AND c.number = ?2"
                 ),
                 params![batch.as_str(), number],
-                rows::task,
+                |row| rows::task(row),
             )?;
         }
         task.ok_or_else(|| Error::not_found(format!("No task '{id}'; list_tasks() shows ids")))
     }
 
     fn task_by_row(&self, row: RowId) -> Result<Task> {
-        self.first(
-            concat!("SELECT ", task_columns!(), " FROM task t WHERE t.row_id = ?1"),
-            [row],
-            rows::task,
-        )?
+        self.first(concat!("SELECT ", task_columns!(), " FROM task t WHERE t.row_id = ?1"), [row], |row| {
+            rows::task(row)
+        })?
         .ok_or_else(|| Error::not_found(format!("No task in row {row}")))
     }
 
@@ -231,7 +229,7 @@ impl StoreRead for Tx<'_> {
                 " FROM receipt r WHERE r.task = ?1 AND r.number > ?2 ORDER BY r.number LIMIT ?3"
             ),
             params![row, after, limit],
-            rows::receipt,
+            |row| rows::receipt(row),
         )
     }
 
@@ -274,7 +272,9 @@ impl StoreRead for Tx<'_> {
     }
 
     fn batch(&self, row: RowId) -> Result<Option<Batch>> {
-        self.first(concat!("SELECT ", batch_columns!(), " FROM batch WHERE task = ?1"), [row], rows::batch)
+        self.first(concat!("SELECT ", batch_columns!(), " FROM batch WHERE task = ?1"), [row], |row| {
+            rows::batch(row)
+        })
     }
 
     fn chunk(&self, task: &Task) -> Result<Option<Chunk>> {
@@ -312,7 +312,7 @@ impl StoreRead for Tx<'_> {
                   ORDER BY position LIMIT ?3"
             ),
             params![chunk, after, limit, open],
-            rows::item,
+            |row| rows::item(row),
         )
     }
 
@@ -325,7 +325,7 @@ impl StoreRead for Tx<'_> {
                   WHERE k.batch = ?1 AND k.key = ?2"
             ),
             params![batch, key],
-            rows::item,
+            |row| rows::item(row),
         )
     }
 
@@ -357,7 +357,7 @@ impl StoreRead for Tx<'_> {
         self.first(
             concat!("SELECT ", receipt_columns!(), " FROM receipt r WHERE r.task = ?1 AND r.number = ?2"),
             params![row, number],
-            rows::receipt,
+            |row| rows::receipt(row),
         )
     }
 
@@ -410,7 +410,7 @@ impl StoreRead for Tx<'_> {
                   WHERE t.status = 'in_progress' AND t.expires_at <= ?1 ORDER BY t.expires_at LIMIT ?2"
             ),
             params![self.now.millis(), limit],
-            rows::task,
+            |row| rows::task(row),
         )?;
         expired.extend(self.all(
             concat!(
@@ -420,7 +420,7 @@ impl StoreRead for Tx<'_> {
                   WHERE t.status = 'in_progress' AND t.expires_at > ?1 ORDER BY t.expires_at LIMIT ?2"
             ),
             params![self.now.saturating_add_secs(MAX_LEASE_AHEAD_SECONDS).millis(), limit],
-            rows::task,
+            |row| rows::task(row),
         )?);
         Ok(expired)
     }
@@ -443,7 +443,7 @@ impl StoreRead for Tx<'_> {
                   WHERE t.queue_state = 'in_progress' AND t.role <> 'batch' AND t.updated_at <= ?1 ORDER BY t.priority, t.position, t.row_id LIMIT ?2"
             ),
             params![moment.millis(), limit],
-            rows::task,
+            |row| rows::task(row),
         )
     }
 
@@ -472,7 +472,7 @@ impl StoreRead for Tx<'_> {
                   WHERE b.chunks_ended < b.chunks_total AND t.status <> 'cancelled' AND (?1 IS NULL OR t.project = ?1) ORDER BY t.row_id DESC LIMIT ?2"
             ),
             params![project, limit],
-            rows::task,
+            |row| rows::task(row),
         )
     }
 
