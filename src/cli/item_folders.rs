@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use etcetera::BaseStrategy as _;
 
 use super::caller::Caller;
+use super::store_address::data_folder;
 use crate::items::SourceRoots;
-use crate::store::sqlite::folder_of;
 use crate::work::{AgentFolders, DATA_SUBFOLDERS};
 
 /// Where a caller may read item files, and the folders that agents may write to.
@@ -49,7 +49,7 @@ fn is_too_wide(folder: &Path) -> bool {
 /// The folders with Tasktally's own files: the user's configuration, data and state, and the store's folder. If items are
 /// read from the store's folder itself, only the subfolders that Tasktally makes in it.
 fn own_folders(store: &Path, item_folders: &[PathBuf]) -> Vec<PathBuf> {
-    let data = folder_of(store);
+    let Ok(data) = data_folder(store) else { return Vec::new() };
     let real_data = data.canonicalize();
     let is_inside_data = |folder: &PathBuf| {
         real_data

@@ -28,6 +28,7 @@ mod prompt;
 mod reply;
 mod report;
 mod serve;
+mod store_address;
 mod store_contents;
 mod store_path;
 mod subcommand;

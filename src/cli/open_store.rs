@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::caller::Caller;
 use super::item_folders::item_roots;
+use super::store_address::{address_text, complete_address, data_folder};
 use super::store_path::store_path;
 use crate::clock::Clock;
 use crate::error::{Code, Error, Result};
@@ -16,6 +17,7 @@ use crate::model::worker_scope::WorkerScope;
 use crate::ops::{LocalFolders, Session, scope_to_worker};
 use crate::paths::expand_home;
 use crate::store::Store;
+use crate::store::postgres::PostgresStore;
 use crate::store::sqlite::{ReadOnlyStore, SqliteStore, folder_of};
 use crate::work::Launcher;
 
@@ -79,7 +81,10 @@ pub(super) fn open_isolated(path: &Path) -> Result<Session> {
 /// # Errors
 /// As for [`open`], and if the store cannot be written.
 pub(super) fn open_for_writing(db: Option<&Path>, caller: Caller) -> Result<Session> {
-    open_with(db, caller, |path| Ok(Arc::new(SqliteStore::open(path, Clock::system())?)))
+    open_with(db, caller, |path| match address_text(path) {
+        Some(address) => open_database(address),
+        None => Ok(Arc::new(SqliteStore::open(path, Clock::system())?)),
+    })
 }
 
 fn open_with(
@@ -90,11 +95,11 @@ fn open_with(
     let path = store_path(db)?;
     let scope = worker_scope()?;
     // A worker's server has none of the operator's variables. Its runner has passed this check.
-    if scope.is_none() {
+    if scope.is_none() && address_text(&path).is_none() {
         refuse_network_disk(&path)?;
     }
     let (roots, agent_folders) = item_roots(&caller, &path);
-    let folders = LocalFolders { data: folder_of(&path), scratch: scratchpad()? };
+    let folders = LocalFolders { data: data_folder(&path)?, scratch: scratchpad()? };
     let author = author(&caller).without_names(user_names());
     let session = Session::new(open_store(&path)?, folders, roots, author);
     let launcher = Launcher::new(&path, session.folder(), agent_folders);
@@ -105,9 +110,17 @@ fn open_with(
     }
 }
 
+/// Opens a store in a database.
+fn open_database(address: &str) -> Result<Arc<dyn Store>> {
+    Ok(Arc::new(PostgresStore::open(complete_address(address)?)?))
+}
+
 /// Opens a store for writing. One that cannot be written, such as a store on a read-only disk, is opened for reading
 /// if it has this version's schema; then every write is refused with the reason.
 fn open_store(path: &Path) -> Result<Arc<dyn Store>> {
+    if let Some(address) = address_text(path) {
+        return open_database(address);
+    }
     match SqliteStore::open(path, Clock::system()) {
         Ok(store) => Ok(Arc::new(store)),
         Err(error) if error.code == Code::ReadOnly => {

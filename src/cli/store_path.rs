@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use etcetera::BaseStrategy as _;
 
 use super::program_name::{program_name, with_store};
+use super::store_address::{address_text, check_address};
 use crate::error::{Error, Result};
 use crate::paths::{ends_with_slash, expand_home, resolve};
 use crate::store::sqlite::file_error;
@@ -23,6 +24,9 @@ pub(super) fn named_store_path(path: &Path, name: &str) -> Result<PathBuf> {
         return Err(Error::invalid(format!(
             "{name}: the path is empty; name the store's file, or leave {name} out"
         )));
+    }
+    if let Some(address) = address_text(path) {
+        return check_address(address, name);
     }
     let path = expand_home(path, name)?;
     let means_folder = ends_with_slash(&path) || path.is_dir();
@@ -64,6 +68,9 @@ pub(super) fn store_path(db: Option<&Path>) -> Result<PathBuf> {
 /// If there is no such file, or its folder cannot be read.
 pub(super) fn existing_store_path(db: Option<&Path>) -> Result<PathBuf> {
     let path = store_path(db)?;
+    if address_text(&path).is_some() {
+        return Ok(path);
+    }
     match path.try_exists() {
         Ok(true) => Ok(path),
         Ok(false) => Err(Error::invalid(format!(

@@ -6,11 +6,15 @@
 mod batches;
 pub mod chains;
 pub mod content_check;
+mod count_check;
 mod filter;
 mod inspect;
 mod large_batch;
 pub(crate) mod pages;
+pub mod postgres;
+mod range_check;
 mod read;
+mod resource_block;
 mod resources;
 mod rows;
 mod runners;

@@ -93,6 +93,16 @@ impl Column for Option<i64> {
     }
 }
 
+/// A list of texts as a JSON array, as it is stored.
+pub(super) fn list(values: &[String]) -> String {
+    serde_json::Value::from(values).to_string()
+}
+
+/// The same; NULL for an empty list, which selects everything.
+pub(super) fn some_list(values: &[String]) -> Option<String> {
+    (!values.is_empty()).then(|| list(values))
+}
+
 /// The columns that [`task`] reads, for a table named `t`.
 macro_rules! task_columns {
     () => {

@@ -6,6 +6,7 @@ use crate::model::author::Author;
 use crate::model::batch::{Batch, Chunk, StoredItem};
 use crate::model::content_hash::ContentHash;
 use crate::model::cost::Cost;
+use crate::model::receipt::Receipt;
 use crate::model::status::{ItemReport, Outcome};
 use crate::model::step::Decision;
 use crate::model::task::{RowId, Task};
@@ -43,6 +44,26 @@ pub struct NewReceipt<'a> {
     pub decision: Option<Decision>,
     /// What the work cost.
     pub cost: Cost,
+}
+
+impl NewReceipt<'_> {
+    /// The receipt as it is stored under a number.
+    pub(super) fn numbered(&self, number: u64, at: Timestamp) -> Receipt {
+        Receipt {
+            number,
+            at,
+            author: self.author.name().to_owned(),
+            author_kind: Some(self.author.kind()),
+            text: self.text.to_owned(),
+            item: self.item.map(str::to_owned),
+            outcome: self.outcome,
+            category: self.category.map(str::to_owned),
+            late: self.late,
+            step: self.step.map(str::to_owned),
+            cost: self.cost.clone(),
+            decision: self.decision,
+        }
+    }
 }
 
 /// Writes inside one transaction. Every write to a task assigns it a new change number, unless documented otherwise.

@@ -10,7 +10,6 @@ mod files;
 mod header;
 mod large_batch;
 mod list;
-mod range_check;
 mod read;
 mod read_only;
 mod read_pool;

@@ -6,7 +6,7 @@ use super::search_index::INDEX_INTERVAL;
 use super::tx::Tx;
 use crate::error::Result;
 use crate::model::cost::Money;
-use crate::model::receipt::{GENESIS_HASH, Receipt};
+use crate::model::receipt::GENESIS_HASH;
 use crate::model::step::Decision;
 use crate::model::task::Task;
 use crate::store::{NewReceipt, StoreWrite as _};
@@ -23,20 +23,7 @@ impl Tx<'_> {
             |row| Ok((row.get::<_, u64>(0)?, row.get::<_, [u8; 32]>(1)?)),
         )?;
         let (number, before) = last.map_or((1, GENESIS_HASH), |(number, hash)| (number + 1, hash));
-        let receipt = Receipt {
-            number,
-            at: self.now,
-            author: new.author.name().to_owned(),
-            author_kind: Some(new.author.kind()),
-            text: new.text.to_owned(),
-            item: new.item.map(str::to_owned),
-            outcome: new.outcome,
-            category: new.category.map(str::to_owned),
-            late: new.late,
-            step: new.step.map(str::to_owned),
-            cost: new.cost.clone(),
-            decision: new.decision,
-        };
+        let receipt = new.numbered(number, self.now);
         self.execute(
             "INSERT INTO receipt (task, number, created_at, author, text, item_key, outcome, category, late, step_name,
                                   model, tokens_in, tokens_out, cost_millionths, hash, author_kind, decision)

@@ -1,42 +1,14 @@
 //! The resources of chunks. A row of `resource_block` stores many of them: a line each, with its key and its chunks.
 
-use std::fmt::Write;
-
 use rusqlite::params;
 
 use super::rows::word;
 use super::tx::Tx;
-use crate::error::{Code, Error, Result};
+use crate::error::Result;
 use crate::model::status::Status;
 use crate::model::task::RowId;
+use crate::store::resource_block::{decode_block, encode_block};
 use crate::store::{ResourceInUse, ResourceRead, ResourceWrite};
-
-/// Encodes a block. A line is a key, a tab and the chunks; no key contains a tab or a line end.
-fn encode_block(block: &[(String, Vec<RowId>)]) -> String {
-    let mut text = String::with_capacity(block.len() * 48);
-    for (key, chunks) in block {
-        text.push_str(key);
-        for (position, chunk) in chunks.iter().enumerate() {
-            // Writing into a string cannot fail.
-            let _ = write!(text, "{}{chunk}", if position == 0 { '\t' } else { ' ' });
-        }
-        text.push('\n');
-    }
-    text
-}
-
-/// Decodes a block.
-fn decode_block(text: &str) -> Result<Vec<(String, Vec<RowId>)>> {
-    let bad = || Error::new(Code::Internal, "the stored resources of a batch cannot be read");
-    text.lines()
-        .map(|line| {
-            let (key, chunks) = line.split_once('\t').ok_or_else(bad)?;
-            let chunks: Result<_, _> = chunks.split(' ').map(str::parse).collect();
-            let chunks = chunks.map_err(|error: std::num::ParseIntError| bad().caused_by(error))?;
-            Ok((key.to_owned(), chunks))
-        })
-        .collect()
-}
 
 impl Tx<'_> {
     /// Whether a chunk in progress uses a shared resource.

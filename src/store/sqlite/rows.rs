@@ -9,8 +9,8 @@ use crate::error::{Code, Error};
 use crate::model::id::TaskId;
 use crate::store::rows::StoredRow;
 pub(super) use crate::store::rows::{
-    batch, batch_columns, body_start, chunk, item, item_columns, moment, optional_moment, receipt,
-    receipt_columns, task, task_columns, task_id, word,
+    batch, batch_columns, body_start, chunk, item, item_columns, list, moment, optional_moment, receipt,
+    receipt_columns, some_list, task, task_columns, task_id, word,
 };
 
 impl StoredRow for SqlRow<'_> {
@@ -32,16 +32,6 @@ impl StoredRow for SqlRow<'_> {
 /// The id of a task in the column `id`.
 pub(super) fn named_task_id(row: &SqlRow<'_>) -> rusqlite::Result<TaskId> {
     task_id(row, row.as_ref().column_index("id")?)
-}
-
-/// A list of texts as a JSON array, for `json_each` in SQL.
-pub(super) fn list(values: &[String]) -> String {
-    serde_json::Value::from(values).to_string()
-}
-
-/// The same; NULL for an empty list, which selects everything.
-pub(super) fn some_list(values: &[String]) -> Option<String> {
-    (!values.is_empty()).then(|| list(values))
 }
 
 /// The limit on the size of files that this process writes, in bytes, if it has one.

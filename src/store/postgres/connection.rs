@@ -1,0 +1,200 @@
+//! Connections: each sends several statements at once and waits for all their results together.
+//!
+//! The client library runs on a thread of its own, so any thread may call and wait, one that runs futures as well.
+
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::sync_channel;
+use std::task::Poll;
+use std::time::Duration;
+
+use tokio::runtime::{Builder, Handle};
+use tokio::sync::oneshot;
+use tokio_postgres::{Client, NoTls};
+
+use super::address::Address;
+use super::failure::Failure;
+use super::statement::{Row, Statement};
+use crate::error::{Code, Error, Result};
+
+/// How long connecting may take.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The rows of each statement of an exchange.
+pub(super) type Results = Vec<Vec<Row>>;
+
+/// The thread that runs the client library. It ends when the value is dropped.
+pub(super) struct Network {
+    handle: Handle,
+    _stop: oneshot::Sender<()>,
+    round_trips: Arc<AtomicU64>,
+}
+
+impl Network {
+    /// Starts the thread.
+    ///
+    /// # Errors
+    /// If the system has no thread left.
+    pub(super) fn start() -> Result<Self> {
+        let failed = |error| Error::internal("the thread for the database cannot be started", error);
+        let runtime = Builder::new_current_thread().enable_all().build().map_err(failed)?;
+        let handle = runtime.handle().clone();
+        let (stop, stopped) = oneshot::channel::<()>();
+        std::thread::Builder::new()
+            .name("database".into())
+            .spawn(move || {
+                // Ends with an error when the sender is dropped.
+                let _ = runtime.block_on(stopped);
+            })
+            .map_err(failed)?;
+        Ok(Network { handle, _stop: stop, round_trips: Arc::default() })
+    }
+
+    /// Runs a future on the thread and waits for its result.
+    fn wait_for<T: Send + 'static>(&self, future: impl Future<Output = T> + Send + 'static) -> Option<T> {
+        let (sender, receiver) = sync_channel(1);
+        self.handle.spawn(async move {
+            // Nobody waits if the receiver is gone.
+            let _ = sender.send(future.await);
+        });
+        receiver.recv().ok()
+    }
+
+    /// Calls a function after some time, unless the thread has ended.
+    pub(super) fn after(&self, time: Duration, call: impl FnOnce() + Send + 'static) {
+        self.handle.spawn(async move {
+            tokio::time::sleep(time).await;
+            call();
+        });
+    }
+
+    /// How many times this process has waited for an answer of the database.
+    pub(super) fn round_trips(&self) -> u64 {
+        self.round_trips.load(Ordering::Relaxed)
+    }
+
+    /// Connects.
+    ///
+    /// # Errors
+    /// If the server cannot be reached or refuses the connection.
+    pub(super) fn connect(self: &Arc<Self>, address: &Address) -> Result<Connection, Failure> {
+        let config = address.config().clone();
+        let connected = self.wait_for(async move {
+            let (client, connection) = tokio::time::timeout(CONNECT_TIMEOUT, config.connect(NoTls))
+                .await
+                .map_err(|_| None)?
+                .map_err(Some)?;
+            tokio::spawn(async move {
+                if let Err(error) = connection.await {
+                    tracing::debug!(%error, "a connection to the database ended");
+                }
+            });
+            Ok(client)
+        });
+        match connected {
+            Some(Ok(client)) => Ok(Connection { client: Arc::new(client), network: self.clone() }),
+            Some(Err(Some(error))) => Err(address.describe_failure(error)),
+            Some(Err(None)) => Err(Failure::ConnectionLost(Error::new(
+                Code::Busy,
+                format!("{address}: the database did not answer within {} s", CONNECT_TIMEOUT.as_secs()),
+            ))),
+            None => Err(Failure::ConnectionLost(stopped())),
+        }
+    }
+}
+
+fn stopped() -> Error {
+    Error::new(Code::Internal, "the thread for the database has ended; restart tasktally")
+}
+
+/// A connection to the database.
+pub(super) struct Connection {
+    client: Arc<Client>,
+    network: Arc<Network>,
+}
+
+impl Connection {
+    /// Whether the connection can no longer be used.
+    pub(super) fn is_closed(&self) -> bool {
+        self.client.is_closed()
+    }
+
+    /// Sends statements in one go and waits for their results: one round trip, however many statements.
+    ///
+    /// # Errors
+    /// The first failure. In a transaction, PostgreSQL then executes none of the statements after it.
+    pub(super) fn exchange(&self, statements: Vec<Statement>) -> Result<Results, Failure> {
+        self.network.round_trips.fetch_add(1, Ordering::Relaxed);
+        refuse_nul(&statements)?;
+        let client = self.client.clone();
+        let results = self.network.wait_for(async move { run_all(&client, &statements).await });
+        results.unwrap_or_else(|| Err(Failure::ConnectionLost(stopped())))
+    }
+
+    /// Executes statements without parameters, separated by semicolons.
+    ///
+    /// # Errors
+    /// The first failure.
+    pub(super) fn execute_script(&self, script: &'static str) -> Result<(), Failure> {
+        let client = self.client.clone();
+        let result = self.network.wait_for(async move { client.batch_execute(script).await });
+        result.unwrap_or(Ok(())).map_err(Failure::of)
+    }
+
+    /// Sends statements without waiting. Whoever uses the connection next finds them executed.
+    pub(super) fn send(&self, statements: Vec<Statement>) {
+        let client = self.client.clone();
+        self.network.handle.spawn(async move {
+            if let Err(failure) = run_all(&client, &statements).await {
+                tracing::debug!(error = %failure.error(), "a transaction could not be ended");
+            }
+        });
+    }
+}
+
+/// Refuses a text that PostgreSQL cannot store, before anything is sent.
+fn refuse_nul(statements: &[Statement]) -> Result<(), Failure> {
+    if !statements.iter().any(|statement| statement.values.iter().any(|value| value.contains_nul())) {
+        return Ok(());
+    }
+    Err(Failure::Refused(Error::invalid(
+        "nothing was written: a text contains the character NUL (U+0000), which a store in PostgreSQL cannot hold; remove it",
+    )))
+}
+
+type Running<'a> =
+    Pin<Box<dyn Future<Output = Result<Vec<tokio_postgres::Row>, tokio_postgres::Error>> + Send + 'a>>;
+
+/// Runs statements on one connection. Polling a statement for the first time sends it, so all of them are on their way
+/// before the first answer is waited for.
+async fn run_all(client: &Client, statements: &[Statement]) -> Result<Results, Failure> {
+    let mut running: Vec<Running<'_>> =
+        statements.iter().map(|statement| Box::pin(run(client, statement)) as Running<'_>).collect();
+    let mut results: Vec<Option<Result<Vec<Row>, Failure>>> = running.iter().map(|_| None).collect();
+    poll_fn(|context| {
+        for (future, result) in running.iter_mut().zip(&mut results) {
+            if result.is_none()
+                && let Poll::Ready(rows) = future.as_mut().poll(context)
+            {
+                *result = Some(rows.map(|rows| rows.into_iter().map(Row).collect()).map_err(Failure::of));
+            }
+        }
+        if results.iter().all(Option::is_some) { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
+    results.into_iter().flatten().collect()
+}
+
+async fn run(
+    client: &Client,
+    statement: &Statement,
+) -> Result<Vec<tokio_postgres::Row>, tokio_postgres::Error> {
+    let values: Vec<_> = statement
+        .values
+        .iter()
+        .map(|value| (value as &(dyn tokio_postgres::types::ToSql + Sync), value.sql_type()))
+        .collect();
+    client.query_typed(&statement.sql, &values).await
+}

@@ -1,0 +1,89 @@
+//! The store over a PostgreSQL database, for several machines.
+
+mod address;
+mod batches;
+mod completion;
+mod connection;
+mod contents;
+mod cost;
+mod count_check;
+mod failure;
+mod large_batch;
+mod list;
+mod new_items;
+mod password_file;
+mod pool;
+mod read;
+mod receipts;
+mod resources;
+mod runners;
+mod schema;
+mod search;
+mod search_text;
+mod statement;
+mod tx;
+mod value;
+mod waits;
+mod write;
+mod writer;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+pub use address::Address;
+
+use crate::error::{Code, Error, Result};
+use crate::store::{ReadJob, Store, WriteJob};
+use connection::Network;
+
+/// A store in a PostgreSQL database. It connects when it is used, and gives its connections back when it is idle.
+pub struct PostgresStore {
+    address: Address,
+    readers: pool::Readers,
+    writer: writer::Writer,
+    network: Arc<Network>,
+}
+
+impl PostgresStore {
+    /// Opens the store; creates or migrates its tables if necessary.
+    ///
+    /// # Errors
+    /// `busy` if the database cannot be reached, `store_newer`, `read_only`, `forbidden`, or `internal` with the cause.
+    pub fn open(address: Address) -> Result<Self> {
+        let network = Arc::new(Network::start()?);
+        schema::prepare(&network, &address)?;
+        let writer = writer::Writer::start(network.clone(), address.clone())?;
+        let readers = pool::Readers::new(network.clone(), address.clone());
+        Ok(PostgresStore { address, readers, writer, network })
+    }
+
+    /// How many times this process has waited for an answer of the database.
+    pub fn round_trips(&self) -> u64 {
+        self.network.round_trips()
+    }
+}
+
+impl Store for PostgresStore {
+    fn submit_write(&self, job: Box<dyn WriteJob>) {
+        self.writer.submit(job);
+    }
+
+    fn write_timeout_error(&self, waited: Duration) -> Error {
+        Error::new(
+            Code::Busy,
+            format!(
+                "nothing was written: other writes held the store {} for {} s; try again. The view pg_stat_activity names their processes",
+                self.address,
+                waited.as_secs()
+            ),
+        )
+    }
+
+    fn lock_bulk(&self, _limit: Duration) -> Result<Box<dyn Send>> {
+        Err(Error::new(Code::Internal, "large batches are not possible in PostgreSQL yet"))
+    }
+
+    fn read(&self, job: ReadJob) {
+        self.readers.read(job);
+    }
+}

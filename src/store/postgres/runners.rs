@@ -1,0 +1,145 @@
+//! Queries for runners, their permits, and the worker starts of profiles.
+
+use super::statement::Row;
+use super::tx::Tx;
+use super::value::values;
+use crate::error::Result;
+use crate::model::fair_share::FairShare;
+use crate::model::task::RowId;
+use crate::model::timestamp::Timestamp;
+use crate::store::rows::StoredRow as _;
+use crate::store::{RunnerRead, RunnerRecord, RunnerWrite};
+
+fn runner_record(row: &Row) -> Result<RunnerRecord> {
+    Ok(RunnerRecord {
+        batch: row.get(0)?,
+        run_marker: row.get(1)?,
+        profile: row.get(2)?,
+        pid: row.get(3)?,
+        host: row.get(4)?,
+        started_at: Timestamp::from_millis(row.get(5)?),
+        heartbeat_at: Timestamp::from_millis(row.get(6)?),
+        wait_reason: row.get(7)?,
+    })
+}
+
+impl RunnerRead for Tx<'_> {
+    fn runner(&self, batch: RowId) -> Result<Option<RunnerRecord>> {
+        self.first(
+            "SELECT batch, run_marker, profile, pid, host, started_at, heartbeat_at, wait_reason FROM runner WHERE batch = $1",
+            values![batch],
+            runner_record,
+        )
+    }
+
+    fn runners(&self) -> Result<Vec<RunnerRecord>> {
+        self.all(
+            "SELECT batch, run_marker, profile, pid, host, started_at, heartbeat_at, wait_reason FROM runner ORDER BY batch",
+            values![],
+            runner_record,
+        )
+    }
+
+    fn fair_shares(&self) -> Result<Vec<(FairShare, Timestamp)>> {
+        self.all(
+            "SELECT r.batch, t.priority, r.permits_held, r.wants_permit, r.heartbeat_at FROM runner r JOIN task t ON t.row_id = r.batch",
+            values![],
+            |row| {
+                let share = FairShare {
+                    batch: row.get(0)?,
+                    priority: row.get(1)?,
+                    permits: row.get(2)?,
+                    is_waiting: row.get(3)?,
+                };
+                Ok((share, Timestamp::from_millis(row.get(4)?)))
+            },
+        )
+    }
+
+    fn profile_pause_reason(&self, profile: &str) -> Result<Option<String>> {
+        self.first("SELECT reason FROM paused_profile WHERE name = $1", values![profile], |row| row.get(0))
+    }
+
+    fn worker_starts_since(&self, profile: &str, since: Timestamp) -> Result<(u64, Option<Timestamp>)> {
+        let found = self.first(
+            "SELECT count(*), min(started_at) FROM worker_start WHERE profile = $1 AND started_at > $2 AND started_at <= $3",
+            values![profile, since.millis(), self.now.millis()],
+            |row| Ok((row.get(0)?, row.get::<Option<i64>>(1)?.map(Timestamp::from_millis))),
+        )?;
+        Ok(found.unwrap_or_default())
+    }
+}
+
+impl RunnerWrite for Tx<'_> {
+    fn set_worker_profile(&self, batch: RowId, profile: &str) -> Result<()> {
+        self.write("UPDATE batch SET worker_profile = $2 WHERE task = $1", values![batch, profile]);
+        Ok(())
+    }
+
+    fn replace_runner(&self, runner: &RunnerRecord) -> Result<()> {
+        self.write(
+            "INSERT INTO runner (batch, run_marker, profile, pid, host, started_at, heartbeat_at, wait_reason)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+             ON CONFLICT (batch) DO UPDATE SET run_marker = excluded.run_marker, profile = excluded.profile,
+                pid = excluded.pid, host = excluded.host, started_at = excluded.started_at,
+                heartbeat_at = excluded.heartbeat_at, wait_reason = excluded.wait_reason, permits_held = 0,
+                wants_permit = 0",
+            values![
+                runner.batch,
+                runner.run_marker,
+                runner.profile,
+                runner.pid,
+                runner.host,
+                runner.started_at.millis(),
+                runner.heartbeat_at.millis(),
+                runner.wait_reason
+            ],
+        );
+        Ok(())
+    }
+
+    fn record_runner_heartbeat(&self, batch: RowId, note: Option<&str>) -> Result<()> {
+        self.write(
+            "UPDATE runner SET heartbeat_at = $2, wait_reason = $3 WHERE batch = $1",
+            values![batch, self.now.millis(), note],
+        );
+        Ok(())
+    }
+
+    fn set_fair_share(&self, batch: RowId, held: u64, wants: bool) -> Result<()> {
+        self.write(
+            "UPDATE runner SET permits_held = $2, wants_permit = $3, heartbeat_at = $4 WHERE batch = $1",
+            values![batch, held, wants, self.now.millis()],
+        );
+        Ok(())
+    }
+
+    fn delete_runner(&self, batch: RowId, run_marker: &str) -> Result<()> {
+        self.write("DELETE FROM runner WHERE batch = $1 AND run_marker = $2", values![batch, run_marker]);
+        Ok(())
+    }
+
+    fn set_profile_pause(&self, profile: &str, reason: Option<&str>) -> Result<()> {
+        match reason {
+            Some(reason) => self.write(
+                "INSERT INTO paused_profile (name, reason) VALUES ($1, $2)
+                 ON CONFLICT (name) DO UPDATE SET reason = excluded.reason",
+                values![profile, reason],
+            ),
+            None => self.write("DELETE FROM paused_profile WHERE name = $1", values![profile]),
+        }
+        Ok(())
+    }
+
+    fn record_worker_start(&self, profile: &str, before: Timestamp) -> Result<()> {
+        self.write(
+            "DELETE FROM worker_start WHERE profile = $1 AND (started_at <= $2 OR started_at > $3)",
+            values![profile, before.millis(), self.now.millis()],
+        );
+        self.write(
+            "INSERT INTO worker_start (profile, started_at) VALUES ($1, $2)",
+            values![profile, self.now.millis()],
+        );
+        Ok(())
+    }
+}
