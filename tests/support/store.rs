@@ -95,9 +95,14 @@ impl Store {
 
     /// Puts the store's file at this path inside the temporary folder.
     pub(crate) fn at(mut self, relative: &str) -> Self {
-        assert!(matches!(self.place, Place::File(_)), "a test of a file uses Store::new_sqlite");
+        assert!(self.is_sqlite(), "a test of a file uses Store::new_sqlite");
         self.place = Place::File(self.folder.path().join(relative));
         self
+    }
+
+    /// Whether the store is a SQLite file.
+    pub(crate) fn is_sqlite(&self) -> bool {
+        matches!(self.place, Place::File(_))
     }
 
     /// The store's SQLite file.

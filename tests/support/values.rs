@@ -145,3 +145,4 @@ macro_rules! tuples {
 tuples!(A a, B b);
 tuples!(A a, B b, C c);
 tuples!(A a, B b, C c, D d);
+tuples!(A a, B b, C c, D d, E e);
