@@ -53,7 +53,7 @@ fn claim_some(
 
 fn is_unclaimed(store: &Store, chunk: &str) -> bool {
     let sql = "SELECT status = 'active' AND generation = 0 FROM task WHERE id = ?1";
-    store.sql().query_row(sql, [chunk], |row| row.get(0)).unwrap()
+    store.sql().row(sql, &[&chunk])
 }
 
 /// The paths that each chunk that has not ended touches.
@@ -325,8 +325,7 @@ fn conflicts_with_many_small_additions_are_found() {
         assert_eq!(reply.refusal(), "conflict");
         assert!(reply.message().contains(&format!("'e/{number}'")), "{}", reply.message());
     }
-    let rows: u64 =
-        store.sql().query_row("SELECT count(*) FROM resource_block", [], |row| row.get(0)).unwrap();
+    let rows: u64 = store.sql().row("SELECT count(*) FROM resource_block", &[]);
     assert!(rows < 10, "{rows} rows for 300 small additions");
 }
 

@@ -280,9 +280,7 @@ fn two_servers_that_add_the_same_items_at_once_add_them_once() {
 #[track_caller]
 fn assert_whole(store: &Store, batch: &str, items: u64, max_chunk: u64) {
     let sql = store.sql();
-    let ask = |text: &str| -> u64 {
-        sql.query_row(text, [batch], |row| row.get(0)).unwrap_or_else(|error| panic!("{text}: {error}"))
-    };
+    let ask = |text: &str| -> u64 { sql.row(text, &[&batch]) };
     let of = "FROM batch b JOIN task t ON t.row_id = b.task AND t.id = ?1";
     assert_eq!(ask(&format!("SELECT b.items_total {of}")), items, "the batch's count");
     assert_eq!(ask(&format!("SELECT count(DISTINCT i.key) {of} JOIN item i ON i.batch = b.task")), items);
@@ -295,7 +293,7 @@ fn assert_whole(store: &Store, batch: &str, items: u64, max_chunk: u64) {
             "SELECT count(*) {of} JOIN chunk c ON c.batch = b.task WHERE c.items_total <> (SELECT max(position) FROM item i WHERE i.chunk = c.task)"
         ),
         format!(
-            "SELECT count(*) {of} JOIN item i ON i.batch = b.task LEFT JOIN chunk c ON c.task = i.chunk WHERE c.batch IS NOT b.task"
+            "SELECT count(*) {of} JOIN item i ON i.batch = b.task LEFT JOIN chunk c ON c.task = i.chunk WHERE c.batch IS DISTINCT FROM b.task"
         ),
         format!("SELECT abs(b.chunks_total - (SELECT count(*) FROM chunk c WHERE c.batch = b.task)) {of}"),
         format!("SELECT abs(b.chunks_total - (SELECT max(number) FROM chunk c WHERE c.batch = b.task)) {of}"),
@@ -307,8 +305,8 @@ fn assert_whole(store: &Store, batch: &str, items: u64, max_chunk: u64) {
     for text in differ {
         assert_eq!(ask(&text), 0, "{text}");
     }
-    let tallied: i64 = sql.query_row("SELECT sum(count) FROM task_count", [], |row| row.get(0)).unwrap();
-    let tasks: i64 = sql.query_row("SELECT count(*) FROM task", [], |row| row.get(0)).unwrap();
+    let tallied: i64 = sql.row("SELECT sum(count) FROM task_count", &[]);
+    let tasks: i64 = sql.row("SELECT count(*) FROM task", &[]);
     assert_eq!(tallied, tasks, "the tally");
 }
 

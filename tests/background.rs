@@ -85,12 +85,12 @@ fn a_worker_of_a_chunk_gets_its_prompt_and_tools_and_completes_it() {
     let id = start_batch(&mut server, 25, 10, "agent");
     let ended = wait_for_status(&mut server, &id, "done");
     assert_eq!(ended["batch"]["categories"], json!({"read": 25}));
-    let jobs = store.file().with_file_name("jobs");
+    let jobs = store.data_folder().join("jobs");
     eventually("the job's files to be deleted", || {
         std::fs::read_dir(&jobs).unwrap().next().is_none().then_some(())
     });
     let log =
-        std::fs::read_to_string(store.file().with_file_name("logs").join(format!("{id}.01.1.out"))).unwrap();
+        std::fs::read_to_string(store.data_folder().join("logs").join(format!("{id}.01.1.out"))).unwrap();
     assert!(log.contains("complete_task: Completed"), "{log}");
 }
 
@@ -100,8 +100,7 @@ fn a_worker_that_completed_its_chunk_may_clean_up_before_it_ends() {
     let mut server = store.serve();
     let id = start_batch(&mut server, 3, 1, "agent");
     wait_for_status(&mut server, &id, "done");
-    let marker =
-        |chunk: usize| store.file().with_file_name("work").join(format!("{id}.{chunk:02}/cleaned-up"));
+    let marker = |chunk: usize| store.data_folder().join("work").join(format!("{id}.{chunk:02}/cleaned-up"));
     eventually("all three workers to clean up", || (1..=3).all(|chunk| marker(chunk).exists()).then_some(()));
 }
 
@@ -115,10 +114,10 @@ fn a_batch_that_is_reopened_as_it_ends_has_a_runner() {
     ));
     let mut server = store.serve();
     for _ in 0..support::rounds("TASKTALLY_ROUNDS", 10) {
-        let _ = std::fs::remove_file(store.file().with_file_name("good"));
+        let _ = std::fs::remove_file(store.data_folder().join("good"));
         let id = start_batch(&mut server, 1, 1, "flaky");
         wait_for_status(&mut server, &id, "done");
-        std::fs::write(store.file().with_file_name("good"), "").unwrap();
+        std::fs::write(store.data_folder().join("good"), "").unwrap();
         // Immediately, because its runner may be about to end.
         server.call("control_batch", json!({"id": id, "action": "retry"})).ok();
         eventually("the item to be done", || {
@@ -185,7 +184,7 @@ fn only_the_head_and_tail_of_long_output_are_kept() {
     let id = start_batch(&mut server, 1, 1, "prints");
     wait_for_status(&mut server, &id, "done");
     assert!(server.body(&format!("{id}.01")).contains("- ends"), "the last line is the receipt");
-    let logs = std::fs::read_dir(store.file().with_file_name("logs")).unwrap().flatten();
+    let logs = std::fs::read_dir(store.data_folder().join("logs")).unwrap().flatten();
     let of_chunk = logs.filter(|log| log.file_name().to_string_lossy().starts_with(&format!("{id}.01.")));
     let kept: u64 = of_chunk.map(|log| log.metadata().unwrap().len()).sum();
     assert!(kept <= 65_536 + 200, "{kept} bytes are kept");
@@ -216,7 +215,7 @@ fn five_failed_starts_in_a_row_pause_the_profile_until_it_is_resumed() {
     assert_eq!(paused.count("/batch/processed"), 5, "nothing more was started");
     assert_eq!(paused.count("/batch/in_doubt"), 0, "an item whose worker did not start is in doubt");
     for chunk in 1..=2 {
-        let folder = store.file().with_file_name("work").join(format!("{id}.{chunk:02}"));
+        let folder = store.data_folder().join("work").join(format!("{id}.{chunk:02}"));
         std::fs::create_dir_all(&folder).unwrap();
         std::fs::write(folder.join("fixed"), "").unwrap();
     }
@@ -285,7 +284,7 @@ fn a_worker_that_cannot_start_after_its_chunk_was_taken_over_does_not_pause_the_
     let mut server = store.serve();
     let id = start_batch(&mut server, 20, 20, "w");
     let runner = wait_for_runner(&mut server, &id);
-    let folder = store.file().parent().unwrap().to_owned();
+    let folder = store.data_folder();
     let supervisor = eventually("the supervisor process to be stopped before the next try", || {
         let has_tried = std::fs::remove_file(folder.join("tried")).is_ok();
         let supervisor =

@@ -26,7 +26,7 @@ fn filled(store: Store) -> Store {
 #[test]
 fn a_file_that_is_no_database_is_left_alone() {
     for content in ["hello\n".repeat(1000).into_bytes(), b"x".to_vec(), vec![0; 8192]] {
-        let store = Store::new();
+        let store = Store::new_sqlite();
         std::fs::create_dir(store.file().parent().unwrap()).unwrap();
         std::fs::write(store.file(), content).unwrap();
         assert_refused_unchanged(&store, "not a");
@@ -35,15 +35,18 @@ fn a_file_that_is_no_database_is_left_alone() {
 
 #[test]
 fn a_database_of_another_program_is_left_alone() {
-    let store = Store::new();
+    let store = Store::new_sqlite();
     std::fs::create_dir(store.file().parent().unwrap()).unwrap();
-    store.sql().execute_batch("CREATE TABLE recipe (name TEXT); INSERT INTO recipe VALUES ('soup')").unwrap();
+    store
+        .sqlite()
+        .execute_batch("CREATE TABLE recipe (name TEXT); INSERT INTO recipe VALUES ('soup')")
+        .unwrap();
     assert_refused_unchanged(&store, "another program");
 }
 
 #[test]
 fn a_folder_given_as_the_store_holds_the_file() {
-    let store = Store::new().at("folder");
+    let store = Store::new_sqlite().at("folder");
     std::fs::create_dir(store.file()).unwrap();
     let store = filled(store);
     assert!(store.file().join("tasktally.db").is_file());
@@ -51,7 +54,7 @@ fn a_folder_given_as_the_store_holds_the_file() {
 
 #[test]
 fn the_store_is_its_owners_alone() {
-    let store = filled(Store::new());
+    let store = filled(Store::new_sqlite());
     let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode(store.file()), 0o600);
     assert_eq!(mode(store.file().parent().unwrap()), 0o700);
@@ -81,7 +84,7 @@ fn assert_read_only(run: impl Fn(&[&str]) -> Output, total: u64) {
 
 #[test]
 fn a_store_that_the_user_may_not_write_is_refused_as_read_only() {
-    let Some(user) = UserStore::new(filled(Store::new())) else { return };
+    let Some(user) = UserStore::new(filled(Store::new_sqlite())) else { return };
     let folder = user.store.file().parent().unwrap().to_owned();
     let set =
         |path: &Path, mode| std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
@@ -94,7 +97,7 @@ fn a_store_that_the_user_may_not_write_is_refused_as_read_only() {
 #[test]
 fn a_store_on_a_read_only_disk_can_be_read_checked_exported_and_backed_up() {
     for killed in [false, true] {
-        let store = Store::new().at("disk/store/tasktally.db");
+        let store = Store::new_sqlite().at("disk/store/tasktally.db");
         let Some(disk) = Mount::tmpfs(store.folder().join("disk"), "16m") else { return };
         let store = filled(store);
         // A server that was killed leaves a WAL with the last writes in it.
@@ -134,7 +137,7 @@ fn a_store_on_a_read_only_disk_can_be_read_checked_exported_and_backed_up() {
 
 #[test]
 fn a_store_of_an_older_schema_on_a_read_only_disk_is_refused_with_the_reason() {
-    let store = Store::new().at("disk/store/tasktally.db");
+    let store = Store::new_sqlite().at("disk/store/tasktally.db");
     let Some(disk) = Mount::tmpfs(store.folder().join("disk"), "16m") else { return };
     std::fs::create_dir(store.file().parent().unwrap()).unwrap();
     std::fs::copy(format!("{}/tests/data/store-5.db", env!("CARGO_MANIFEST_DIR")), store.file()).unwrap();
@@ -146,8 +149,8 @@ fn a_store_of_an_older_schema_on_a_read_only_disk_is_refused_with_the_reason() {
 
 #[test]
 fn a_store_that_another_program_has_locked_is_busy_after_30_seconds_and_doctor_names_the_program() {
-    let store = filled(Store::new());
-    let other = store.sql();
+    let store = filled(Store::new_sqlite());
+    let other = store.sqlite();
     other.execute_batch("PRAGMA locking_mode = EXCLUSIVE; BEGIN IMMEDIATE").unwrap();
     let pid = format!("process {}", std::process::id());
     let started = Instant::now();

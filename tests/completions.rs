@@ -37,7 +37,7 @@ fn complete_in_bash(script: &Path, words: &[&str]) -> Vec<String> {
 
 #[test]
 fn bash_completes_commands_options_and_words() {
-    let store = Store::new();
+    let store = Store::new_sqlite();
     let script = script(&store, "bash");
     let offers = |words: &[&str]| complete_in_bash(&script, words);
     assert_eq!(offers(&["tasktally", "get-b"]), ["get-batch"]);
@@ -51,7 +51,7 @@ fn bash_completes_commands_options_and_words() {
 
 #[test]
 fn the_scripts_of_other_shells_are_read_by_these_shells() {
-    let store = Store::new();
+    let store = Store::new_sqlite();
     for shell in ["zsh", "fish"] {
         let script = script(&store, shell);
         let text = std::fs::read_to_string(&script).unwrap();
@@ -67,7 +67,7 @@ fn the_scripts_of_other_shells_are_read_by_these_shells() {
 /// PowerShell itself is not run: Debian has no package of it.
 #[test]
 fn the_script_for_powershell_registers_all_commands_and_options() {
-    let store = Store::new();
+    let store = Store::new_sqlite();
     let text = std::fs::read_to_string(script(&store, "powershell")).unwrap();
     assert!(text.contains("Register-ArgumentCompleter -Native -CommandName 'tasktally'"), "{text}");
     for entry in tasktally::ops::ALL {
@@ -79,7 +79,7 @@ fn the_script_for_powershell_registers_all_commands_and_options() {
 
 #[test]
 fn another_shell_is_refused_with_those_that_are_known() {
-    let ran = Store::new().tasktally(["completions", "tcsh"]).code(2);
+    let ran = Store::new_sqlite().tasktally(["completions", "tcsh"]).code(2);
     assert!(
         ran.stderr.contains("'tcsh' is not a valid shell; allowed: bash, zsh, fish, powershell"),
         "{}",

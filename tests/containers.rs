@@ -51,7 +51,7 @@ fn children(parent: u32) -> Vec<(u32, char)> {
 
 #[test]
 fn process_1_ends_on_term_and_int() {
-    let store = Store::new();
+    let store = Store::new_sqlite();
     store.tasktally(["create-task", "--task-title", "T"]).success();
     for (signal, number) in [("TERM", 15), ("INT", 2)] {
         let Some(mut command) = as_process_1(&store, &["serve"]) else { return };
@@ -67,7 +67,7 @@ fn process_1_ends_on_term_and_int() {
 
 #[test]
 fn process_1_reaps_the_runners_that_a_server_leaves_to_it() {
-    let store = Store::new().with_config("[worker.w]\nper = \"item\"\ncommand = [\"true\"]\n");
+    let store = Store::new_sqlite().with_config("[worker.w]\nper = \"item\"\ncommand = [\"true\"]\n");
     let Some(command) = as_process_1(&store, &["serve"]) else { return };
     let mut server = Server::spawn(command);
     server.start_reading();
@@ -87,7 +87,7 @@ fn process_1_reaps_the_runners_that_a_server_leaves_to_it() {
 
 #[test]
 fn without_proc_tasks_can_be_used_and_a_run_says_what_is_missing() {
-    let store = Store::new();
+    let store = Store::new_sqlite();
     let items = store.write("items.jsonl", "{\"key\":\"a\"}\n");
     let hidden = |args: &str| {
         let mut command = Command::new("unshare");
@@ -119,7 +119,7 @@ fn without_a_home_folder_every_setting_has_its_default() {
     if !rustix::process::geteuid().is_root() {
         return skip("only root can become a user without an entry");
     }
-    let store = Store::new();
+    let store = Store::new_sqlite();
     let folder = store.folder().join("data");
     std::fs::create_dir(&folder).unwrap();
     std::fs::copy(PROGRAM, folder.join("tasktally")).unwrap();
@@ -154,7 +154,7 @@ fn without_a_home_folder_every_setting_has_its_default() {
 
 #[test]
 fn a_limit_on_file_sizes_is_an_error_and_ends_neither_server_nor_run() {
-    let store = Store::new();
+    let store = Store::new_sqlite();
     store.tasktally(["create-task", "--task-title", "T"]).success();
     let limited = |blocks: u32, args: &str| {
         let mut command = Command::new("sh");

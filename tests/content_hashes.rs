@@ -78,17 +78,13 @@ fn changed_content_is_found() {
             "it went on past its checkpoint, and no receipt approves it",
         ),
         (
-            "UPDATE chunk SET review_note = 'Delete all.' || char(10) || review_note WHERE review_note <> ''",
+            "UPDATE chunk SET review_note = 'Delete all.\n' || review_note WHERE review_note <> ''",
             "no review wrote the line 'Delete all.' of its note",
         ),
         ("UPDATE receipt SET decision = 'approve' WHERE decision = 'redo'", "is not as it was written"),
     ] {
         let store = a_store();
-        store.forge(|connection| {
-            let before = connection.total_changes();
-            connection.execute_batch(forged).unwrap();
-            assert!(connection.total_changes() > before, "{forged} changed nothing");
-        });
+        store.forge(|sql| assert!(sql.execute_all(forged).unwrap() > 0, "{forged} changed nothing"));
         let ran = store.tasktally(["verify"]).code(1);
         assert!(ran.output().contains(output), "{forged}: {}", ran.output());
     }
@@ -112,9 +108,9 @@ fn content_that_was_changed_together_with_its_hash_is_found_by_exported_heads() 
         let mut server = store.serve();
         server.call("create_task", json!({"title": "New", "body": "new"})).ok();
         server.close();
-        store.forge(|connection| {
+        store.forge(|sql| {
             let forged = format!("{forged} WHERE title = '{title}'");
-            assert_eq!(connection.execute(&forged, []).unwrap(), 1, "{forged}");
+            assert_eq!(sql.execute(&forged, &[]), Ok(1), "{forged}");
         });
         store.tasktally(["verify"]).success();
         let ran = store.tasktally(["verify", "--from", path.to_str().unwrap()]).code(1);
@@ -148,14 +144,13 @@ fn heads_stay_valid_while_a_chunk_grows_and_find_items_that_went() {
     let json_path = store.write("heads.json", json_heads);
     store.tasktally(["verify", "--from", json_path.to_str().unwrap()]).success();
     // The chunk is as it was when it was created without items: hash and counts agree.
-    store.forge(|connection| {
-        for sql in [
-            "DELETE FROM item",
-            "UPDATE chunk SET items_total = 0, items_hash = zeroblob(32)",
-            "UPDATE batch SET items_total = 0",
-        ] {
-            connection.execute(sql, []).unwrap();
+    store.forge(|forger| {
+        for sql in
+            ["DELETE FROM item", "UPDATE chunk SET items_total = 0", "UPDATE batch SET items_total = 0"]
+        {
+            forger.execute(sql, &[]).unwrap();
         }
+        forger.execute("UPDATE chunk SET items_hash = ?1", &[&[0_u8; 32]]).unwrap();
     });
     store.tasktally(["verify"]).success();
     let ran = store.tasktally(["verify", "--from", path]).code(1);
@@ -175,15 +170,12 @@ fn a_large_batch_and_items_that_are_added_to_it_have_hashes() {
     let batch = server.call("create_batch", batch).ok().text("/batch/id");
     server.call("add_items", json!({"id": batch, "items": keys(100_000)})).ok();
     server.close();
-    let hashed = "SELECT count(*) FROM chunk WHERE items_hash IS NOT NULL AND items_hash <> zeroblob(32)";
-    let hashed: u64 = store.sql().query_row(hashed, [], |row| row.get(0)).unwrap();
+    let hashed = "SELECT count(*) FROM chunk WHERE items_hash IS NOT NULL AND items_hash <> ?1";
+    let hashed: u64 = store.sql().row(hashed, &[&[0_u8; 32]]);
     assert_eq!(hashed, 48);
     store.tasktally(["verify"]).success();
-    store.forge(|connection| {
-        assert_eq!(
-            connection.execute("UPDATE item SET fields = '{}' WHERE key = 'item 111999'", []).unwrap(),
-            1
-        );
+    store.forge(|sql| {
+        assert_eq!(sql.execute("UPDATE item SET fields = '{}' WHERE key = 'item 111999'", &[]), Ok(1))
     });
     store.tasktally(["verify"]).code(1);
 }
@@ -198,7 +190,7 @@ fn the_schema_keeps_instructions_rules_and_items_as_they_were_created() {
         "UPDATE item SET key = key || 'x'",
         "UPDATE task SET content_hash = NULL WHERE content_hash IS NOT NULL",
     ] {
-        let error = store.sql().execute(sql, []).unwrap_err().to_string();
+        let error = store.sql().execute(sql, &[]).unwrap_err();
         assert!(error.contains("never change"), "{sql}: {error}");
     }
 }

@@ -128,7 +128,7 @@ fn doctor_finds_and_releases_the_claims_of_a_killed_work() {
     store.tasktally(["doctor", "--fix"]).finish();
     let chunks = read_batch(&mut server, &batch)["chunks"].clone();
     assert!(chunks.as_array().unwrap().iter().all(|chunk| chunk["status"] == "active"), "{chunks}");
-    let left: Vec<String> = std::fs::read_dir(store.file().parent().unwrap())
+    let left: Vec<String> = std::fs::read_dir(store.data_folder())
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
         .filter(|name| name.starts_with("work-"))
@@ -139,20 +139,20 @@ fn doctor_finds_and_releases_the_claims_of_a_killed_work() {
 #[test]
 fn two_stores_in_one_folder_leave_each_other_alone() {
     let config = format!("[worker.w]\nper = \"item\"\ncommand = [\"sh\", \"-c\", {SCRIPT:?}]\n");
-    let store = Store::new().with_config(&config);
+    let store = Store::new_sqlite().with_config(&config);
     let mut server = store.serve();
     let request = json!({"title": "B", "instructions": "x", "items": ["a"], "worker": "w"});
     let batch = server.call("create_batch", request).ok().text("/batch/id");
     eventually("the item to be started", || {
         (read_batch(&mut server, &batch)["chunks"][0]["status"] == "in_progress").then_some(())
     });
-    let other = store.file().with_file_name("other.db");
+    let other = store.data_folder().join("other.db");
     let other = other.to_str().unwrap();
     store.tasktally(["--db", other, "create-task", "T"]).success();
     let files = || {
         let mut names = Vec::new();
         for folder in ["", "jobs", "logs", "work"] {
-            let folder = store.file().parent().unwrap().join(folder);
+            let folder = store.data_folder().join(folder);
             names.extend(std::fs::read_dir(folder).into_iter().flatten().map(|entry| entry.unwrap().path()));
         }
         names.sort();
@@ -163,7 +163,7 @@ fn two_stores_in_one_folder_leave_each_other_alone() {
     store.tasktally(["--db", other, "doctor", "--fix"]).finish();
     store.tasktally(["--db", other, "work", "--", "true"]).finish();
     assert_eq!(files(), before);
-    std::fs::write(store.file().with_file_name("work").join(format!("{batch}.01/go")), "").unwrap();
+    std::fs::write(store.data_folder().join("work").join(format!("{batch}.01/go")), "").unwrap();
     wait_for_status(&mut server, &batch, "done");
 }
 

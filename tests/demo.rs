@@ -27,7 +27,7 @@ struct Folder {
 impl Folder {
     fn new() -> Self {
         // The demo reads no configuration, so a wrong one changes nothing.
-        let store = Store::new().with_config("this is = no configuration");
+        let store = Store::new_sqlite().with_config("this is = no configuration");
         let temporary = store.folder().join("temporary files");
         std::fs::create_dir(&temporary).unwrap();
         Folder { store, temporary }

@@ -214,7 +214,7 @@ fn a_person_accepts_failures_and_new_ones_come_into_sight_again() {
 
 /// The commands that an output tells to use next, each without what calls the program for this store.
 fn next_commands(store: &Store, output: &str) -> Vec<String> {
-    let called = format!("tasktally --db {} ", store.file().display());
+    let called = format!("tasktally --db {} ", store.url());
     let lines = output.lines().filter(|line| line.contains("tasktally "));
     lines
         .map(|line| {

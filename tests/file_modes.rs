@@ -38,7 +38,7 @@ fn assert_private(path: &Path) {
 #[test]
 fn every_file_that_a_run_creates_is_private() {
     for umask in ["000", "022", "027", "077"] {
-        let store = Store::new().at("data/deep/store/tasktally.db");
+        let store = Store::new_sqlite().at("data/deep/store/tasktally.db");
         store.write("items.jsonl", "{\"key\":\"a\"}\n{\"key\":\"b\"}\n");
         let data = store.file().parent().unwrap().display().to_string();
         let modes = format!("stat -c '%a %n' {data}/run-*.lock | cut -d' ' -f1");
@@ -57,7 +57,7 @@ fn every_file_that_a_run_creates_is_private() {
 
 #[test]
 fn a_run_lock_and_a_batch_folder_of_an_earlier_version_become_private() {
-    let store = Store::new();
+    let store = Store::new_sqlite();
     let arguments =
         ["create-batch", "--title", "T", "--instructions", "I", "--items", "[{\"key\":\"a\"}]", "--json"];
     let batch = store.tasktally(arguments).success().json()["batch"]["id"].as_str().unwrap().to_owned();

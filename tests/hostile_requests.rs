@@ -53,7 +53,7 @@ struct ClaimedChunk {
 
 impl ClaimedChunk {
     fn new() -> Self {
-        let mut hostile = HostileStore::new();
+        let mut hostile = HostileStore::new(Store::new());
         let mut full = hostile.store.serve();
         let task = full.create_task("Another task");
         let other = batch(&mut full, &["x", "y"]);
@@ -85,7 +85,7 @@ impl ClaimedChunk {
 
 #[test]
 fn an_agent_can_name_a_profile_and_choose_nothing_else() {
-    let mut hostile = HostileStore::new();
+    let mut hostile = HostileStore::new(Store::new_sqlite());
     let mut server = hostile.store.serve();
     let own = batch(&mut server, &["a"]);
     let dots = json!({"title": "Sort", "instructions": "Sort it.", "items": ["a"], "project": ".."});
@@ -335,8 +335,8 @@ fn assert_only_late_receipts(before: &request_file::Rows, store: &Store) {
     for table in ["item", "chunk", "batch", "category_count"] {
         assert_eq!(before.get(table), after.get(table), "{table}");
     }
-    let late = "SELECT count(*) FROM receipt WHERE late";
-    let late: i64 = store.sql().query_row(late, [], |row| row.get(0)).unwrap();
+    let late = "SELECT count(*) FROM receipt WHERE late = 1";
+    let late: i64 = store.sql().row(late, &[]);
     assert!(late > 0, "{}", differences(before, &after));
 }
 
@@ -428,6 +428,6 @@ fn a_hostile_client_name_becomes_a_printable_author() {
     server.write_line(&json!({"jsonrpc": "2.0", "method": "notifications/initialized"}).to_string());
     let task = server.create_task("A task");
     server.call("update_task", json!({"id": task, "body": "- x"})).ok();
-    let author: String = store.sql().query_row("SELECT author FROM receipt", [], |row| row.get(0)).unwrap();
+    let author: String = store.sql().row("SELECT author FROM receipt", &[]);
     assert!(author.len() < 400 && !author.chars().any(char::is_control), "{author:?}");
 }

@@ -230,21 +230,21 @@ fn a_chunks_worker_gets_its_server_in_a_private_file_that_is_deleted_at_its_end(
     assert_eq!((kept("mode").trim(), kept("folder").trim()), ("600", "700"));
     let config: Value = serde_json::from_str(&kept("mcp")).unwrap();
     let server_config = &config["mcpServers"]["task_manager"];
-    let file = recorder.store.file().to_str().unwrap();
+    let file = recorder.store.url();
     assert_eq!(server_config["args"], json!(["--db", file, "serve", "--toolset", "worker"]));
     assert_eq!(server_config["env"], json!({"TASKTALLY_JOB": started.variables["TASKTALLY_JOB"]}));
     for text in TEXTS {
         assert!(!started.input.contains(text), "the prompt holds {text:?}");
     }
     assert!(!Path::new(&started.variables["TASKTALLY_MCP_CONFIG"]).exists());
-    assert_eq!(std::fs::read_dir(recorder.store.folder().join("store/jobs")).unwrap().count(), 0);
+    assert_eq!(std::fs::read_dir(recorder.store.data_folder().join("jobs")).unwrap().count(), 0);
     // The job is over.
     let mut command = recorder.store.command();
     command.env("TASKTALLY_JOB", &started.variables["TASKTALLY_JOB"]);
     let ran = Run::new(command, ["update-task", &batch, "--body", "- late"]).code(1);
     assert!(ran.output().contains("is lost: the task is failed"), "{}", ran.output());
     let late = "SELECT late FROM receipt WHERE text = '- late'";
-    assert!(recorder.store.sql().query_row(late, [], |row| row.get::<_, bool>(0)).unwrap());
+    assert!(recorder.store.sql().row::<bool>(late, &[]));
     recorder.assert_no_text_was_run();
 }
 
@@ -254,9 +254,11 @@ fn job_files_that_a_killed_runner_left_are_deleted_by_the_next() {
     let mut server = store.serve();
     let request = json!({"title": "Sort", "instructions": "Sort it.", "items": ["a"]});
     let batch = server.call("create_batch", request).ok().text("/batch/id");
-    std::fs::create_dir(store.folder().join("store/jobs")).unwrap();
-    let left = store.write(&format!("store/jobs/{batch}.01abc.json"), "{}");
-    let others = store.write(&format!("store/jobs/{batch}x.01abc.json"), "{}");
+    std::fs::create_dir(store.data_folder().join("jobs")).unwrap();
+    let jobs = store.data_folder().join("jobs");
+    let left = jobs.join(format!("{batch}.01abc.json"));
+    let others = jobs.join(format!("{batch}x.01abc.json"));
+    [&left, &others].into_iter().for_each(|file| std::fs::write(file, "{}").unwrap());
     store.tasktally(["work", "--batch", &batch, "--worker", "mail"]).success();
     assert!(!left.exists() && others.exists());
 }
@@ -269,7 +271,7 @@ fn a_configuration_that_was_replaced_starts_no_worker() {
     let request = json!({"title": "Sort", "instructions": "Sort it.", "items": ["a"]});
     let batch = server.call("create_batch", request).ok().text("/batch/id");
     // As after the death of a runner that worked the batch.
-    store.sql().execute("UPDATE batch SET worker_profile = 'mail'", []).unwrap();
+    store.sql().execute("UPDATE batch SET worker_profile = 'mail'", &[]).unwrap();
     let file = store.config();
     let put = |path: &Path, mode: u32| {
         std::fs::write(path, good).unwrap();
@@ -326,7 +328,7 @@ fn a_configuration_that_was_replaced_starts_no_worker() {
         }
         assert!(!store.home().join("ran").exists(), "{what}: a worker was started");
     }
-    let left: i64 = store.sql().query_row("SELECT count(*) FROM runner", [], |row| row.get(0)).unwrap();
+    let left: i64 = store.sql().row("SELECT count(*) FROM runner", &[]);
     assert_eq!(left, 0);
 }
 

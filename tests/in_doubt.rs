@@ -240,16 +240,10 @@ fn a_run_starts_each_item_in_the_commit_that_settles_the_one_before() {
     let args = ["run", "--items", "items.jsonl", "--workers", "1", "--quiet", "--", "true"];
     store.tasktally(args).success();
     let sql = store.sql();
-    let mut receipts = sql
-        .prepare(
-            "SELECT item_key, outcome, created_at FROM receipt WHERE item_key IS NOT NULL ORDER BY row_id",
-        )
-        .unwrap();
-    let rows: Vec<(String, String, i64)> = receipts
-        .query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
-        .unwrap()
-        .collect::<Result<_, _>>()
-        .unwrap();
+    let rows: Vec<(String, String, i64)> = sql.rows(
+        "SELECT item_key, outcome, created_at FROM receipt WHERE item_key IS NOT NULL ORDER BY row_id",
+        &[],
+    );
     let words: Vec<(&str, &str)> =
         rows.iter().map(|(item, outcome, _)| (item.as_str(), outcome.as_str())).collect();
     assert_eq!(words, [("a", "started"), ("a", "done"), ("b", "started"), ("b", "done")]);

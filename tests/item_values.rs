@@ -226,7 +226,7 @@ fn a_run_reads_its_items_from_standard_input_and_from_pipes() {
     let script =
         "mkfifo pipe; printf '{\"key\":\"p\"}\\n' > pipe & exec \"$0\" run --quiet --items pipe -- true";
     let mut command = std::process::Command::new("sh");
-    command.current_dir(store.folder()).env("TASKTALLY_DB", store.file()).env("HOME", store.home());
+    command.current_dir(store.folder()).env("TASKTALLY_DB", store.url()).env("HOME", store.home());
     let output = command.args(["-c", script, env!("CARGO_BIN_EXE_tasktally")]).output().unwrap();
     assert!(output.status.success(), "{output:?}");
     // A server's standard input is its protocol, and an agent's pipe may never end.

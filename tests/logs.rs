@@ -23,9 +23,9 @@ fn chunk(store: &Store) -> String {
 }
 
 fn writer(store: &Store, chunk: &str, attempt: u64, stream: Stream) -> LogWriter {
-    let folder = store.file().parent().expect("a folder");
+    let folder = store.data_folder();
     let chunk: TaskId = chunk.parse().expect("an id");
-    LogWriter::open(&log_path(folder, &chunk, attempt, stream), 64).expect("a log")
+    LogWriter::open(&log_path(&folder, &chunk, attempt, stream), 64).expect("a log")
 }
 
 #[test]

@@ -82,18 +82,10 @@ fn assert_all_agree(store: &Store, batch: &str) {
         assert_eq!(summary["categories"], chunk["categories"], "{id}");
         assert_eq!(summary["processed"], chunk["processed"], "{id}");
         // The latest receipt of an item is its outcome.
-        let mut latest = sql
-            .prepare(
-                "SELECT category, count(*) FROM receipt r JOIN task t ON t.row_id = r.task
+        let latest = "SELECT category, count(*) FROM receipt r JOIN task t ON t.row_id = r.task
                   WHERE t.id = ?1 AND item_key IS NOT NULL AND number = (
-                    SELECT max(number) FROM receipt WHERE task = r.task AND item_key = r.item_key AND NOT late) GROUP BY 1",
-            )
-            .unwrap();
-        let from_receipts: BTreeMap<String, u64> = latest
-            .query_map([id], |row| Ok((row.get(0)?, row.get(1)?)))
-            .unwrap()
-            .map(Result::unwrap)
-            .collect();
+                    SELECT max(number) FROM receipt WHERE task = r.task AND item_key = r.item_key AND late = 0) GROUP BY 1";
+        let from_receipts: BTreeMap<String, u64> = sql.rows(latest, &[&id]).into_iter().collect();
         assert_eq!(json!(from_receipts), chunk["categories"], "{id}");
         total += chunk["processed"].as_u64().unwrap();
     }

@@ -10,7 +10,7 @@ use support::store::Store;
 
 #[test]
 fn every_command_has_a_page_that_groff_reads_without_a_warning() {
-    let store = Store::new();
+    let store = Store::new_sqlite();
     let ran = store.tasktally(["man", "pages/man1"]).success();
     let folder = store.folder().join("pages/man1");
     let pages: BTreeSet<String> = std::fs::read_dir(&folder)
@@ -47,7 +47,7 @@ fn every_command_has_a_page_that_groff_reads_without_a_warning() {
 
 #[test]
 fn the_page_of_the_program_is_printed_without_a_folder() {
-    let store = Store::new();
+    let store = Store::new_sqlite();
     let printed = store.tasktally(["man"]).success().stdout;
     assert!(printed.contains(".TH tasktally 1") && printed.contains(".SH SUBCOMMANDS"), "{printed}");
     store.write("file", "");

@@ -14,7 +14,7 @@ use support::store::Store;
 fn set_back(store: &Store, seconds: i64) {
     let quiet =
         "UPDATE task SET updated_at = updated_at - ?1 WHERE status = 'in_progress' AND role = 'chunk'";
-    assert!(store.sql().execute(quiet, [seconds * 1_000]).unwrap() > 0, "no chunk is claimed");
+    assert!(store.sql().execute(quiet, &[&(seconds * 1_000)]).unwrap() > 0, "no chunk is claimed");
 }
 
 fn report(server: &mut Server, claim: &Value, item: &str, outcome: &str) {
@@ -76,8 +76,8 @@ fn time_left_is_told_only_while_items_are_settled() {
     let seen = server.call("get_batch", json!({"id": batch})).ok();
     assert!(seen["batch"].get("seconds_left").is_some(), "{}", seen.value);
     store.forge(|sql| {
-        sql.execute("UPDATE receipt SET created_at = created_at - 180000", []).unwrap();
-        sql.execute("UPDATE task SET claimed_at = claimed_at - 180000 WHERE claimed_at IS NOT NULL", [])
+        sql.execute("UPDATE receipt SET created_at = created_at - 180000", &[]).unwrap();
+        sql.execute("UPDATE task SET claimed_at = claimed_at - 180000 WHERE claimed_at IS NOT NULL", &[])
             .unwrap();
     });
     let seen = server.call("get_batch", json!({"id": batch})).ok();

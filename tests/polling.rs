@@ -172,7 +172,7 @@ fn the_overview_of_a_project_takes_less_than_a_kilobyte_and_a_half_in_the_worst_
     }
     // As if the holders of all claims had written nothing for an hour.
     let quiet = "UPDATE task SET updated_at = updated_at - 3600000 WHERE status = 'in_progress'";
-    store.sql().execute(quiet, []).unwrap();
+    store.sql().execute(quiet, &[]).unwrap();
     for project in [json!({}), json!({"project": "p"})] {
         let reply = server.call("get_batch", project).ok();
         assert!(bytes(&reply) < 1_500, "{} bytes: {}", bytes(&reply), reply.value);
@@ -265,10 +265,10 @@ fn receipts_of_all_chunks_are_shown_in_the_order_in_which_they_were_written() {
 
 #[test]
 fn a_page_of_receipts_does_not_read_other_batches() {
-    let store = Store::new();
+    let store = Store::new_sqlite();
     let mut server = store.serve();
     server.create_task("A store");
-    let sql = store.sql();
+    let sql = store.sqlite();
     for order in
         ["b.change_number > 5 ORDER BY b.change_number", "b.change_number >= 0 ORDER BY b.change_number DESC"]
     {

@@ -16,7 +16,7 @@ const ITEMS: usize = 6;
 /// A store of another user, because limits on processes do not bind root. Each test has a user of its own: the processes
 /// of a user are counted over the whole machine.
 fn user_store(id: u32) -> Option<UserStore> {
-    let store = Store::new();
+    let store = Store::new_sqlite();
     let lines: Vec<String> = (0..ITEMS).map(|n| json!({ "key": format!("k{n}") }).to_string()).collect();
     store.write("items.jsonl", lines.join("\n"));
     let user = UserStore::with_id(store, id)?;

@@ -152,7 +152,7 @@ fn processes_of_a_dead_runner_are_recognised_by_the_run_marker_and_never_by_the_
     // The process id of the dead runner now belongs to the unrelated process.
     let recorded = "INSERT INTO runner (batch, run_marker, profile, pid, host, started_at, heartbeat_at)
         SELECT row_id, 'nonce-of-the-dead', 'quick', ?2, 'here', 0, 0 FROM task WHERE id = ?1";
-    store.sql().execute(recorded, (&id, unrelated.id())).unwrap();
+    store.sql().execute(recorded, &[&id, &unrelated.id()]).unwrap();
     server.call("control_batch", json!({"id": id, "action": "start", "worker": "quick"})).ok();
     wait_for_status(&mut server, &id, "done");
     eventually("the process with the run marker to end", || stray.try_wait().unwrap());
@@ -179,8 +179,7 @@ fn orphans_with_an_empty_environment_are_found_by_their_control_group_after_all_
     let id = start_forking_batch(&mut server, &seconds);
     let before = sleepers(&seconds);
     let runner = wait_for_runner(&mut server, &id);
-    let marker: String =
-        store.sql().query_row("SELECT run_marker FROM runner", [], |row| row.get(0)).unwrap();
+    let marker: String = store.sql().row("SELECT run_marker FROM runner", &[]);
     // All are stopped before they are killed, so that none can end the workers of another.
     let all: Vec<u32> = [runner].into_iter().chain(children(runner)).collect();
     let (standby, dying): (Vec<u32>, Vec<u32>) =

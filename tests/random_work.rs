@@ -19,7 +19,7 @@ use support::store::Store;
 fn assert_adds_up(store: &Store, server: &mut Server, batch: &str, items: u64, what: &str) {
     let reply = server.call("get_batch", json!({"id": batch})).ok();
     let sql = store.sql();
-    let count = |query: &str, id: &str| -> u64 { sql.query_row(query, [id], |row| row.get(0)).unwrap() };
+    let count = |query: &str, id: &str| -> u64 { sql.row(query, &[&id]) };
     let mut processed = 0;
     for chunk in reply["chunks"].as_array().unwrap() {
         let id = chunk["id"].as_str().unwrap();
@@ -32,7 +32,7 @@ fn assert_adds_up(store: &Store, server: &mut Server, batch: &str, items: u64, w
         let with_receipt = count(
             "SELECT count(*) FROM item i JOIN task t ON t.row_id = i.chunk
                JOIN receipt r ON r.task = i.chunk AND r.number = i.receipt_number AND r.item_key = i.key
-                AND r.outcome = i.outcome AND r.category IS i.category AND NOT r.late
+                AND r.outcome = i.outcome AND r.category IS NOT DISTINCT FROM i.category AND r.late = 0
               WHERE t.id = ?1",
             id,
         );
@@ -54,7 +54,7 @@ fn assert_adds_up(store: &Store, server: &mut Server, batch: &str, items: u64, w
         "SELECT count(*) FROM earlier_outcome e JOIN item i USING (chunk, position) JOIN task t ON t.row_id = i.batch
           WHERE t.id = ?1 AND (e.step_index >= i.step_index OR NOT EXISTS (
             SELECT 1 FROM receipt r WHERE r.task = e.chunk AND r.number = e.receipt_number AND r.item_key = i.key
-               AND r.outcome = e.outcome AND r.category IS e.category AND NOT r.late))",
+               AND r.outcome = e.outcome AND r.category IS NOT DISTINCT FROM e.category AND r.late = 0))",
         batch,
     );
     assert_eq!(without_receipt, 0, "{what}: an earlier outcome without its receipt");

@@ -97,14 +97,14 @@ fn columns(sql: &Connection, table: &str) -> Vec<String> {
 
 /// A store of a task with three receipts, and a plain SQLite connection to it.
 fn a_store_with_receipts() -> (Store, Connection) {
-    let store = Store::new();
+    let store = Store::new_sqlite();
     let mut server = store.serve();
     let id = server.create_task("Log");
     for text in ["- one", "- two", "- three"] {
         server.call("update_task", json!({"id": id, "body": text})).ok();
     }
     server.close();
-    let sql = store.sql();
+    let sql = store.sqlite();
     sql.execute_batch("PRAGMA foreign_keys = OFF").unwrap();
     (store, sql)
 }

@@ -75,7 +75,7 @@ fn the_rest_of_a_cancelled_batch_becomes_a_batch_with_the_same_settings() {
             .iter()
             .map(|column| {
                 let query = format!("SELECT CAST({column} AS TEXT) FROM batch WHERE task = (SELECT row_id FROM task WHERE id = ?1)");
-                sql.query_row(&query, [id], |row| row.get(0)).unwrap()
+                sql.row(&query, &[&id])
             })
             .collect()
     };
@@ -86,9 +86,10 @@ fn the_rest_of_a_cancelled_batch_becomes_a_batch_with_the_same_settings() {
         ["open", {"id": "open", "box": "in", "n": "1234567890123456789012"}],
     ]);
     assert_eq!(first, expected);
-    let kept = |batch: &str| -> String {
-        let sql = "SELECT group_concat(fields, '|') FROM item WHERE key = 'other' AND batch = (SELECT row_id FROM task WHERE id = ?1)";
-        store.sql().query_row(sql, [batch], |row| row.get(0)).unwrap()
+    let kept = |batch: &str| -> Vec<String> {
+        let sql =
+            "SELECT fields FROM item WHERE key = 'other' AND batch = (SELECT row_id FROM task WHERE id = ?1)";
+        store.sql().rows(sql, &[&batch])
     };
     assert_eq!(kept(&new), kept(&old));
 

@@ -144,7 +144,7 @@ fn the_report_of_a_real_run_adds_up_to_get_batch_and_the_summary_files() {
         let reply: BTreeSet<&str> = reply.filter_map(|failure| failure["item"].as_str()).collect();
         assert!(reply.is_subset(&keys), "{reply:?} {keys:?}");
     }
-    let receipts: u64 = store.sql().query_row("SELECT count(*) FROM receipt", [], |row| row.get(0)).unwrap();
+    let receipts: u64 = store.sql().row("SELECT count(*) FROM receipt", &[]);
     let folder = page_folder(&folder(&store, batch)).expect("pages");
     let rows =
         pages(&folder, "receipts", "html").iter().map(|page| html_table_rows(page).len() as u64).sum::<u64>();
@@ -190,11 +190,11 @@ fn hostile_text_is_escaped() {
     }
     server.close();
     // A store may contain text that this version would refuse.
-    let hidden = "'a\u{202e}b\u{1b}[2Jc' || char(10) || char(10) || '<i>d'";
-    store.sql().execute(&format!("UPDATE task SET title = {hidden} WHERE parent IS NOT NULL"), []).unwrap();
+    let hidden = "'a\u{202e}b\u{1b}[2Jc\n\n<i>d'";
+    store.sql().execute(&format!("UPDATE task SET title = {hidden} WHERE parent IS NOT NULL"), &[]).unwrap();
     store
         .sql()
-        .execute(&format!("UPDATE category_count SET category = {hidden} WHERE task > 1"), [])
+        .execute(&format!("UPDATE category_count SET category = {hidden} WHERE task > 1"), &[])
         .unwrap();
 
     let [markdown, html] = report(&store, &batch);
@@ -335,7 +335,7 @@ fn a_report_of_a_store_with_wrong_counts_says_so() {
             server.call("update_task", receipt).ok();
         }
         server.close();
-        store.forge(|sql| sql.execute_batch(forged).unwrap());
+        store.forge(|sql| assert!(sql.execute_all(forged).unwrap() > 0, "{forged} changed nothing"));
         let written = store.tasktally(["report", &batch, "--json"]).code(1).json();
         assert_eq!(written["success"], false, "{written}");
         let [_, html] = read(&written);

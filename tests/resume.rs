@@ -160,10 +160,7 @@ fn a_resumed_run_with_items_adds_only_new_items() {
     assert!(starts.values().all(|count| *count == 1), "{starts:?}");
     let standing = progress(&store, &batch);
     assert_eq!((&standing["total"], &standing["outcomes"]["done"]), (&json!(40), &json!(40)));
-    let receipts: u64 = store
-        .sql()
-        .query_row("SELECT count(*) FROM receipt WHERE outcome <> 'started'", [], |row| row.get(0))
-        .unwrap();
+    let receipts: u64 = store.sql().row("SELECT count(*) FROM receipt WHERE outcome <> 'started'", &[]);
     assert_eq!(receipts, 40, "an item has a second receipt");
 }
 

@@ -70,7 +70,7 @@ fn an_outage_leaves_all_items_open_and_they_are_done_when_it_is_over() {
     });
     let open = read_batch(&mut server, &id);
     assert_eq!((open.text("/batch/status").as_str(), open.count("/batch/processed")), ("running", 0));
-    std::fs::write(store.file().with_file_name("up"), "").unwrap();
+    std::fs::write(store.data_folder().join("up"), "").unwrap();
     let ended = wait_for_status(&mut server, &id, "done");
     assert_eq!(ended["batch"]["outcomes"], json!({"done": 20}));
 }
@@ -101,7 +101,7 @@ fn a_command_says_when_it_can_be_tried_again() {
     let store = Store::new().with_config(&profile("item", script, ""));
     let mut server = store.serve();
     let id = start_batch(&mut server, 1, 1, "w");
-    let log = store.file().with_file_name("logs").join(format!("runner-{id}.log"));
+    let log = store.data_folder().join("logs").join(format!("runner-{id}.log"));
     eventually("the runner to log the delay", || {
         std::fs::read_to_string(&log).ok()?.contains("tried again in 1234 s").then_some(())
     });
@@ -186,7 +186,7 @@ fn a_temporary_failure_of_a_chunk_worker_is_no_attempt() {
         json!({"title": "B", "instructions": "x", "items": ["a"], "max_attempts": 1, "worker": "w"});
     let id = server.call("create_batch", request).ok().text("/batch/id");
     eventually("the worker to be started three times", || {
-        let tries = std::fs::read_to_string(store.file().with_file_name("tries")).unwrap_or_default();
+        let tries = std::fs::read_to_string(store.data_folder().join("tries")).unwrap_or_default();
         (tries.lines().count() >= 3).then_some(())
     });
     assert_eq!(read_batch(&mut server, &id)["batch"]["status"], "running");

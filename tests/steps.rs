@@ -50,12 +50,7 @@ fn a_later_step_gets_only_items_of_the_categories_it_names() {
     store.tasktally(["verify"]).success();
     let steps: i64 = store
         .sql()
-        .query_row(
-            "SELECT count(*) FROM receipt WHERE item_key IS NOT NULL AND step_name = 'execute'",
-            [],
-            |row| row.get(0),
-        )
-        .unwrap();
+        .row("SELECT count(*) FROM receipt WHERE item_key IS NOT NULL AND step_name = 'execute'", &[]);
     assert_eq!(steps, 3, "receipts do not name their step");
 }
 

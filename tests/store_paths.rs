@@ -29,7 +29,7 @@ const CREATE: [&str; 3] = ["create-task", "--task-title", "Task"];
 
 #[test]
 fn all_symbolic_links_to_a_store_are_the_same_store() {
-    let store = Store::new();
+    let store = Store::new_sqlite();
     store.tasktally(CREATE).success();
     let links = store.folder().join("links");
     std::fs::create_dir(&links).unwrap();
@@ -59,7 +59,7 @@ fn all_symbolic_links_to_a_store_are_the_same_store() {
 
 #[test]
 fn a_relative_path_with_dots_works_for_a_batch_with_a_profile() {
-    let store = Store::new().with_config("[worker.w]\nper = \"item\"\ncommand = [\"true\"]\n");
+    let store = Store::new_sqlite().with_config("[worker.w]\nper = \"item\"\ncommand = [\"true\"]\n");
     store.tasktally(CREATE).success();
     let below = store.folder().join("project/src");
     std::fs::create_dir_all(&below).unwrap();
@@ -75,7 +75,7 @@ fn a_relative_path_with_dots_works_for_a_batch_with_a_profile() {
 
 #[test]
 fn a_deleted_current_folder_matters_only_for_relative_paths() {
-    let store = Store::new();
+    let store = Store::new_sqlite();
     let run_there = |script: &str| {
         let mut command = Command::new("sh");
         let inherited = store.command();
@@ -96,7 +96,7 @@ fn a_deleted_current_folder_matters_only_for_relative_paths() {
 
 #[test]
 fn a_command_that_works_on_existing_tasks_never_creates_a_store_or_a_folder() {
-    let store = Store::new();
+    let store = Store::new_sqlite();
     for args in [
         &["list-tasks"][..],
         &["get-task", "x"],
@@ -142,7 +142,7 @@ fn a_command_that_works_on_existing_tasks_never_creates_a_store_or_a_folder() {
 
 #[test]
 fn the_first_task_or_batch_creates_the_store_also_in_a_named_folder() {
-    let store = Store::new();
+    let store = Store::new_sqlite();
     std::fs::create_dir(store.folder().join("folder")).unwrap();
     for (db, file) in [
         ("folder", "folder/tasktally.db"),
@@ -162,7 +162,7 @@ fn the_first_task_or_batch_creates_the_store_also_in_a_named_folder() {
 
 #[test]
 fn a_tilde_is_the_home_folder_and_an_empty_variable_counts_as_unset() {
-    let store = Store::new();
+    let store = Store::new_sqlite();
     let home = &store.home();
     named(&store, "~/my/d.db", home, &CREATE).success();
     assert!(home.join("my/d.db").is_file() && !home.join("~").exists());
@@ -191,7 +191,7 @@ fn a_tilde_is_the_home_folder_and_an_empty_variable_counts_as_unset() {
 
 #[test]
 fn an_unwritable_scratch_folder_is_not_named_as_the_place_of_files() {
-    let store = Store::new();
+    let store = Store::new_sqlite();
     let file = store.write("file", "");
     store.write("items.jsonl", "{\"key\":\"a\"}\n");
     let mut command = store.command();

@@ -26,7 +26,7 @@ fn a_store_with_receipts() -> Store {
 
 /// Changes something that the triggers protect, as the owner of the file can.
 fn forge(store: &Store, sql: &str) {
-    store.forge(|connection| assert!(connection.execute(sql, []).unwrap() > 0, "{sql} changed nothing"));
+    store.forge(|forger| assert!(forger.execute(sql, &[]).unwrap() > 0, "{sql} changed nothing"));
 }
 
 #[test]
@@ -74,7 +74,7 @@ fn a_missing_item_and_an_outcome_without_receipt_are_found() {
         server.call("update_task", done).ok();
         server.close();
         store.tasktally(["verify"]).success();
-        assert!(store.sql().execute(forged, []).unwrap() > 0, "{forged} changed nothing");
+        assert!(store.sql().execute(forged, &[]).unwrap() > 0, "{forged} changed nothing");
         let ran = store.tasktally(["verify"]).code(1);
         assert!(ran.output().contains(output), "{forged}: {}", ran.output());
     }
@@ -93,7 +93,7 @@ fn the_result_names_its_scope_and_what_only_saved_heads_find() {
         "The whole store: 1 receipt of 3 tasks is unchanged, and every item is accounted for (3 items)";
     let hint = format!(
         "To find cut-off or rewritten chains: tasktally --db {} verify --from SAVED_HEADS",
-        store.file().display()
+        store.url()
     );
     assert_eq!(checked.stdout.lines().collect::<Vec<_>>(), [sentence, &hint]);
     let reply = store.tasktally(["verify", "--json"]).success().json();

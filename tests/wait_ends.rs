@@ -85,7 +85,7 @@ fn a_wait_ends_when_no_worker_has_been_at_work_for_two_minutes() {
     let id = batch(&mut server, "none");
     let ago = |handle: &str, seconds: i64| {
         let sql = "UPDATE wait SET created_at = created_at - ?1 WHERE handle = ?2";
-        assert_eq!(store.sql().execute(sql, rusqlite::params![seconds * 1_000, handle]).unwrap(), 1);
+        assert_eq!(store.sql().execute(sql, &[&(seconds * 1_000), &handle]), Ok(1));
     };
     // Workers were not started.
     let handle = start_wait(&mut server, &id);
@@ -127,7 +127,7 @@ fn a_wait_ends_when_an_expired_claim_leaves_a_decision_to_a_person() {
     // The same call again waits for the other chunk while that is worked.
     let earlier =
         "UPDATE task SET expires_at = expires_at - 60000, claimed_at = claimed_at - 60000 WHERE id = ?1";
-    store.sql().execute(earlier, [claim.text("/task/id")]).unwrap();
+    store.sql().execute(earlier, &[&claim.text("/task/id")]).unwrap();
     let again = start_wait(&mut server, &id);
     assert_eq!(wait_state(&mut server, &again)["status"], "working");
     // Nothing goes on without the person.

@@ -190,9 +190,9 @@ fn receipts_and_logs_are_shown_with_hostile_text_escaped() {
         let text = format!("note {number}");
         store.tasktally(["update-task", &work.chunk, "--claim", &work.token, "--body", &text]).success();
     }
-    let folder = store.file().parent().expect("a folder");
+    let folder = store.data_folder();
     let chunk: TaskId = work.chunk.parse().expect("an id");
-    let mut log = LogWriter::open(&log_path(folder, &chunk, 1, Stream::Out), 4_096).expect("a log");
+    let mut log = LogWriter::open(&log_path(&folder, &chunk, 1, Stream::Out), 4_096).expect("a log");
     log.write("\x1b[2J\x1b[31mred\u{202e}\nsecond\n".as_bytes()).expect("it is written");
     let screen = Screen::watch(&store, (80, 24), "", &id);
     screen.wait_for(&["File the mail"]);

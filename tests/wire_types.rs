@@ -248,8 +248,8 @@ fn a_worker_command_may_print_its_cost_in_any_type_and_nothing_is_dropped() {
     let run = |line: &str| {
         let script = format!("printf '%s\\n' '{line}'");
         store.tasktally(["run", "--items", "items.jsonl", "--quiet", "--", "sh", "-c", &script]).success();
-        let sql = "SELECT id FROM task WHERE id LIKE '%.01' ORDER BY rowid DESC LIMIT 1";
-        let id: String = store.sql().query_row(sql, [], |row| row.get(0)).unwrap();
+        let sql = "SELECT id FROM task WHERE id LIKE '%.01' ORDER BY row_id DESC LIMIT 1";
+        let id: String = store.sql().row(sql, &[]);
         store.tasktally(["get-task", &id, "--json"]).success().json()
     };
     let task =

@@ -43,7 +43,7 @@ fn the_input_is_the_item_as_it_stood_in_the_source() {
     let context = read("context.json");
     assert_eq!(context["item"], json!({"key": "a", "fields": item}));
     assert_eq!(context["batch"]["id"], end["batch"]["id"]);
-    let folder = store.file().with_file_name("jobs");
+    let folder = store.data_folder().join("jobs");
     assert_eq!(std::fs::read_dir(folder).unwrap().count(), 0, "a context file is left");
 }
 
@@ -64,13 +64,13 @@ fn a_command_learns_its_step_the_instructions_and_the_note_of_a_redo() {
     let redo = json!({"id": id, "chunk": chunk, "decision": "redo", "note": "Look at the date."});
     server.call("review_batch", redo).ok();
     support::eventually("the chunk to wait again", || {
-        let seen = std::fs::read_to_string(store.file().with_file_name("seen")).ok()?;
+        let seen = std::fs::read_to_string(store.data_folder().join("seen")).ok()?;
         (seen.lines().count() == 2).then_some(())
     });
     wait_for_status(&mut server, &id, "waiting");
     server.call("review_batch", json!({"id": id, "chunk": chunk, "decision": "approve"})).ok();
     wait_for_status(&mut server, &id, "done");
-    let seen = std::fs::read_to_string(store.file().with_file_name("seen")).unwrap();
+    let seen = std::fs::read_to_string(store.data_folder().join("seen")).unwrap();
     let lines: Vec<&str> = seen.lines().collect();
     assert_eq!(lines[..2], ["sort|", "sort|Look at the date."]);
     assert!(lines[2].starts_with("move|"), "{seen}");

@@ -9,11 +9,8 @@ use crate::support::store::Store;
 
 /// The author, the author's kind and the text of every receipt, in order.
 fn receipts(store: &Store) -> Vec<(String, String, String)> {
-    let sql = "SELECT author, ifnull(author_kind, 'unknown'), text FROM receipt ORDER BY row_id";
-    let connection = store.sql();
-    let mut statement = connection.prepare(sql).unwrap();
-    let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).unwrap();
-    rows.map(Result::unwrap).collect()
+    let sql = "SELECT author, coalesce(author_kind, 'unknown'), text FROM receipt ORDER BY row_id";
+    store.sql().rows(sql, &[])
 }
 
 /// The author and kind of the only receipt whose text contains this.
@@ -104,11 +101,11 @@ fn a_changed_author_kind_is_found_by_verify_and_by_import() {
     server.close();
     store.tasktally(["verify"]).success();
     store.forge(|sql| {
-        sql.execute("UPDATE receipt SET author_kind = 'person'", []).unwrap();
+        sql.execute("UPDATE receipt SET author_kind = 'person'", &[]).unwrap();
     });
     assert_ne!(store.tasktally(["verify"]).finish().code, Some(0));
     store.forge(|sql| {
-        sql.execute("UPDATE receipt SET author_kind = NULL", []).unwrap();
+        sql.execute("UPDATE receipt SET author_kind = NULL", &[]).unwrap();
     });
     assert_ne!(store.tasktally(["verify"]).finish().code, Some(0));
 }

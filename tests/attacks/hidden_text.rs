@@ -64,21 +64,11 @@ fn an_edited_id_leads_to_no_path() {
         server.call("create_batch", json!({"title": "B", "instructions": "Do.", "items": ["a"]})).ok();
     let batch = batch.text("/batch/id");
     drop(server);
-    let sql = store.sql();
-    // The trigger that protects ids is gone while the attacker writes.
-    let trigger: String = sql
-        .query_row(
-            "SELECT sql FROM sqlite_schema WHERE type = 'trigger' AND sql LIKE '%the id, initial text%'",
-            [],
-            |row| row.get(0),
-        )
-        .unwrap();
-    let name = trigger.split_whitespace().nth(2).unwrap().to_owned();
-    sql.execute_batch(&format!("DROP TRIGGER {name}")).unwrap();
-    sql.execute("UPDATE task SET id = '../../escape' WHERE id = ?1", [&batch]).unwrap();
-    sql.execute("UPDATE task SET id = '../../escape.01' WHERE id = ?1", [format!("{batch}.1")]).unwrap();
-    sql.execute_batch(&trigger).unwrap();
-    drop(sql);
+    store.forge(|sql| {
+        let edit = "UPDATE task SET id = ?2 WHERE id = ?1";
+        assert_eq!(sql.execute(edit, &[&batch, &"../../escape"]), Ok(1));
+        assert_eq!(sql.execute(edit, &[&format!("{batch}.01"), &"../../escape.01"]), Ok(1));
+    });
     for arguments in [
         &["list-tasks", "--limit", "0"][..],
         &["get-batch"],

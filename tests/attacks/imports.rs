@@ -88,18 +88,18 @@ fn an_import_refuses_values_that_no_operation_stores() {
         let mut changed = lines.clone();
         let line = changed.iter_mut().find(|line| line["line"] == kind && line[column] != json!(null));
         line.unwrap_or_else(|| panic!("{kind} has {column}"))[column] = value.clone();
-        let store = Store::new();
+        let store = Store::new_sqlite();
         write_export(&store, &as_text(&changed));
         let refused = store.tasktally(["import", "made.jsonl"]).finish();
         assert_ne!(refused.code, Some(0), "{kind} {column} {value}");
         assert!(!store.file().exists(), "{kind} {column} {value}: there is a store");
     }
     // The same in a store that another program edited.
-    let store = Store::new();
+    let store = Store::new_sqlite();
     store.write("items.jsonl", "{\"key\": \"a1\"}\n");
     store.tasktally(["run", "--items", "items.jsonl", "--quiet", "--", "true"]).success();
     store.forge(|sql| {
-        sql.execute("UPDATE batch SET max_parallel = 0", []).unwrap();
+        sql.execute("UPDATE batch SET max_parallel = 0", &[]).unwrap();
     });
     let found = store.tasktally(["verify"]).code(1);
     assert!(found.output().contains("max_parallel is 0, allowed: 1 to 64"), "{}", found.output());
@@ -110,7 +110,7 @@ fn an_import_refuses_values_that_no_operation_stores() {
 fn an_import_refuses_false_counts_and_repeated_keys() {
     let (_, lines) = exported_run();
     let refused = |lines: &[String], words: &str| {
-        let store = Store::new();
+        let store = Store::new_sqlite();
         write_export(&store, lines);
         let refused = store.tasktally(["import", "made.jsonl"]).finish();
         assert_ne!(refused.code, Some(0), "{words}");
@@ -125,7 +125,7 @@ fn an_import_refuses_false_counts_and_repeated_keys() {
     repeated[at] =
         repeated[at].replacen("{\"line\":\"task\"", "{\"line\":\"task\",\"title\":\"harmless\"", 1);
     refused(&repeated, "title");
-    let store = Store::new();
+    let store = Store::new_sqlite();
     write_export(&store, &as_text(&lines));
     store.tasktally(["import", "made.jsonl"]).success();
 }

@@ -30,9 +30,9 @@ fn serve_in(store: &Store, folder: &Path, args: &[&str]) -> Server {
 /// to whoever creates the batch.
 #[test]
 fn the_tokens_of_workers_are_not_items() {
-    let store = Store::new();
+    let store = Store::new_sqlite();
     store.create();
-    let jobs = store.file().with_file_name("jobs");
+    let jobs = store.data_folder().join("jobs");
     std::fs::create_dir(&jobs).unwrap();
     let secret = jobs.join("abc.01.json");
     std::fs::write(&secret, "{\"key\": \"run-token\"}\n").unwrap();
@@ -63,8 +63,8 @@ fn the_tokens_of_workers_are_not_items() {
     assert!(text.contains("a folder with Tasktally's own files"), "{text}");
     assert_eq!(batch_of(&mut server, &json!({"path": "good.jsonl"})).ok().count("/batch/items"), 1);
     // In the store's own folder, items are read, but not the files of workers.
-    let mut inside = serve_in(&store, store.file().parent().unwrap(), &[]);
-    std::fs::write(store.file().with_file_name("good.jsonl"), "{\"key\": \"a\"}\n").unwrap();
+    let mut inside = serve_in(&store, &store.data_folder(), &[]);
+    std::fs::write(store.data_folder().join("good.jsonl"), "{\"key\": \"a\"}\n").unwrap();
     assert_eq!(batch_of(&mut inside, &json!({"path": "good.jsonl"})).ok().count("/batch/items"), 1);
     assert_eq!(batch_of(&mut inside, &json!({"path": "jobs/abc.01.json"})).refusal(), "invalid_argument");
 }
@@ -92,9 +92,9 @@ fn the_root_and_the_home_folder_are_not_read_unless_the_operator_names_them() {
 /// never return the secret.
 #[test]
 fn a_file_that_is_swapped_while_it_is_opened_neither_hangs_nor_leaks() {
-    let store = Store::new();
+    let store = Store::new_sqlite();
     store.create();
-    let jobs = store.file().with_file_name("jobs");
+    let jobs = store.data_folder().join("jobs");
     std::fs::create_dir(&jobs).unwrap();
     std::fs::write(jobs.join("secret.jsonl"), "{\"key\": \"secret\"}\n").unwrap();
     store.write("plain.jsonl", "{\"key\": \"plain\"}\n");

@@ -14,7 +14,7 @@ fn a_log_is_neither_written_nor_read_through_what_a_worker_put_there() {
     for plant in ["ln -s \"$VICTIM\" \"$log\"", "ln \"$VICTIM\" \"$log\"", "mkfifo \"$log\""] {
         let script = format!("log=\"$LOGS/$TASKTALLY_TASK.1.out\"; rm -f \"$log\"; {plant}; echo '- PWNED'");
         let store = Store::new();
-        let (victim, logs) = (store.home().join("victim"), store.file().parent().unwrap().join("logs"));
+        let (victim, logs) = (store.home().join("victim"), store.data_folder().join("logs"));
         std::fs::write(&victim, "SECRET").unwrap();
         let profile = format!(
             "[worker.w]\nper = \"item\"\ncommand = [\"sh\", \"-c\", {script:?}]\n\

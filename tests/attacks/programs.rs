@@ -20,7 +20,7 @@ fn assert_refused(store: &Store, server: &mut Server, why: &str) {
     let refused = server.call("create_batch", request);
     assert_eq!(refused.refusal(), "invalid_argument");
     assert!(refused.message().contains(why), "{}", refused.message());
-    assert_eq!(store.sql().query_row("SELECT count(*) FROM batch", [], |row| row.get(0)), Ok(0));
+    assert_eq!(store.sql().row::<u64>("SELECT count(*) FROM batch", &[]), 0);
 }
 
 /// The profile names a script in the project. The agent that works there rewrites it, and then asks for a worker.

@@ -44,8 +44,8 @@ fn a_worker_that_lost_its_claim_cannot_fill_the_store() {
             refused.message()
         );
     }
-    let count = "SELECT count(*) FROM receipt WHERE late";
-    assert_eq!(store.sql().query_row(count, [], |row| row.get(0)), Ok(100));
+    let count = "SELECT count(*) FROM receipt WHERE late = 1";
+    assert_eq!(store.sql().row::<u64>(count, &[]), 100);
     // The next claim has a quota of its own.
     store.clear_backoffs();
     let next = server.call("claim_task", json!({"id": chunk, "worker": "w"})).ok()["claim"]["token"].clone();
@@ -129,13 +129,13 @@ fn a_short_file_does_not_become_a_large_batch() {
         "{text}"
     );
     let count = "SELECT count(*) FROM item";
-    assert_eq!(store.sql().query_row(count, [], |row| row.get(0)), Ok(0));
+    assert_eq!(store.sql().row::<u64>(count, &[]), 0);
 }
 
 /// Large writes to an almost full disk failed only once the disk was full, for every process that uses it.
 #[test]
 fn a_large_write_to_an_almost_full_disk_is_refused_before_it_begins() {
-    let store = Store::new();
+    let store = Store::new_sqlite();
     let Some(_disk) = Mount::tmpfs(store.folder().join("disk"), "60m") else { return };
     let small = store.at("disk/tasktally.db");
     let rows: String =
@@ -147,7 +147,7 @@ fn a_large_write_to_an_almost_full_disk_is_refused_before_it_begins() {
     assert!(text.contains("a batch of these items needs about"), "{text}");
     assert!(text.contains("MiB are free; nothing was written"), "{text}");
     // The same items fit on another disk. Neither its backup nor its export fits on this one.
-    let large = Store::new();
+    let large = Store::new_sqlite();
     let source = small.folder().join("rows.jsonl").display().to_string();
     large.tasktally(["create-batch", "B", "--instructions", "Do.", "--source", &source]).success();
     let target = small.folder().join("disk/copy.db").display().to_string();
@@ -196,8 +196,7 @@ fn the_batches_of_a_project_cannot_fill_the_store() {
     // Known items add nothing, and other projects have quotas of their own.
     server.call("add_items", json!({"id": last, "items": ["b1", "small"]})).ok();
     server.call("create_batch", batch(Some("files"), "a")).ok();
-    let stored: u64 =
-        store.sql().query_row("SELECT count(*) FROM item", [], |row| row.get(0)).expect("items");
+    let stored: u64 = store.sql().row("SELECT count(*) FROM item", &[]);
     assert_eq!(stored, 4 * 3 + 1);
     store.tasktally(["verify"]).success();
 }

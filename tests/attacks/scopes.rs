@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use crate::support::server::Server;
 use crate::support::store::Store;
+use crate::support::values::Value as SqlValue;
 
 /// A store with two projects, each with a task, a batch of four items, and a claim on its first chunk.
 struct TwoProjects {
@@ -45,12 +46,8 @@ impl TwoProjects {
     fn rows(&self) -> BTreeMap<&'static str, Vec<String>> {
         let sql = self.store.sql();
         let of = |table: &'static str| {
-            let mut statement = sql.prepare(&format!("SELECT * FROM {table} ORDER BY 1, 2")).unwrap();
-            let columns = statement.column_count();
-            let rows = statement.query_map([], |row| {
-                (0..columns).map(|at| row.get::<_, rusqlite::types::Value>(at)).collect::<Result<Vec<_>, _>>()
-            });
-            (table, rows.unwrap().map(|row| format!("{:?}", row.unwrap())).collect())
+            let rows = sql.rows::<Vec<SqlValue>>(&format!("SELECT * FROM {table} ORDER BY 1, 2"), &[]);
+            (table, rows.iter().map(|row| format!("{row:?}")).collect())
         };
         ["task", "receipt", "batch", "chunk", "item", "dependency", "wait"].into_iter().map(of).collect()
     }

@@ -23,9 +23,9 @@ fn a_store_whose_schema_was_changed_is_refused_everywhere() {
         ("ALTER TABLE task ADD COLUMN more TEXT", "table task is not as Tasktally made it"),
     ];
     for (sql, why) in attacks {
-        let store = Store::new();
+        let store = Store::new_sqlite();
         let id = store.serve().create_task("First");
-        store.sql().execute_batch(sql).unwrap();
+        store.sqlite().execute_batch(sql).unwrap();
         for arguments in
             [&["verify"][..], &["get-task", &id], &["create-task", "x"], &["backup", "copy"], &["export"]]
         {
@@ -36,7 +36,7 @@ fn a_store_whose_schema_was_changed_is_refused_everywhere() {
         let doctor = store.tasktally(["doctor", "--json"]).finish();
         assert!(doctor.code != Some(0) && doctor.output().contains(why), "{}", doctor.output());
         let count = "SELECT count(*) FROM task";
-        assert_eq!(store.sql().query_row(count, [], |row| row.get(0)), Ok(1), "{sql}");
+        assert_eq!(store.sqlite().query_row(count, [], |row| row.get(0)), Ok(1), "{sql}");
     }
 }
 
@@ -47,7 +47,7 @@ fn a_file_of_another_user_beside_the_store_is_refused() {
         return skip("only root can create files of another user");
     }
     for ending in ["-wal", "-shm", "-lock", "-journal", "-bulk-lock"] {
-        let store = Store::new();
+        let store = Store::new_sqlite();
         store.tasktally(["create-task", "First"]).success();
         let planted = format!("{}{ending}", store.file().display());
         std::fs::write(&planted, "").unwrap();
@@ -94,7 +94,7 @@ fn progress_that_the_receipts_do_not_add_up_to_is_found() {
         ),
     ];
     for (sql, why) in attacks {
-        let store = Store::new();
+        let store = Store::new_sqlite();
         let mut server = store.serve();
         let steps = json!([{"name": "look", "instructions": "x"}, {"name": "move", "instructions": "y"}]);
         let request = json!({"title": "B", "instructions": "x", "items": ["a", "b", "c"], "max_chunk": 1, "steps": steps});
@@ -109,7 +109,7 @@ fn progress_that_the_receipts_do_not_add_up_to_is_found() {
         }
         server.close();
         store.tasktally(["verify"]).success();
-        assert!(store.sql().execute(sql, []).unwrap() > 0, "{sql} changed nothing");
+        assert!(store.sqlite().execute(sql, []).unwrap() > 0, "{sql} changed nothing");
         for arguments in [&["verify"][..], &["doctor", "--full"], &["backup", "copy"]] {
             let found = store.tasktally(arguments).finish();
             // `doctor` wraps its lines.
@@ -123,7 +123,7 @@ fn progress_that_the_receipts_do_not_add_up_to_is_found() {
 #[test]
 fn an_empty_file_that_becomes_a_store_is_closed_to_others() {
     for mode in [0o666, 0o644, 0o400] {
-        let store = Store::new();
+        let store = Store::new_sqlite();
         std::fs::create_dir(store.file().parent().unwrap()).unwrap();
         std::fs::write(store.file(), "").unwrap();
         std::fs::set_permissions(store.file(), Permissions::from_mode(mode)).unwrap();

@@ -277,7 +277,7 @@ fn people_see_the_kind_of_an_author_beside_its_name() {
     assert!(html.contains("<td>alice (person) <small>(agent)</small></td>"), "{html}");
     // The store does not know the kinds of old receipts.
     store.forge(|sql| {
-        sql.execute("UPDATE receipt SET author_kind = NULL", []).unwrap();
+        sql.execute("UPDATE receipt SET author_kind = NULL", &[]).unwrap();
     });
     let written = store.tasktally(["report", &id, "--json"]).finish().json();
     let html = fs::read_to_string(written["files"][1].as_str().unwrap()).unwrap();

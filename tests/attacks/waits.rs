@@ -64,10 +64,7 @@ fn key_of(answer: &Value) -> String {
 /// Asserts that no receipt is by a person and that the chunk still waits for one.
 #[track_caller]
 fn assert_undecided(store: &Store, batch: &str) {
-    let persons: u64 = store
-        .sql()
-        .query_row("SELECT count(*) FROM receipt WHERE author_kind = 'person'", [], |row| row.get(0))
-        .unwrap();
+    let persons: u64 = store.sql().row("SELECT count(*) FROM receipt WHERE author_kind = 'person'", &[]);
     assert_eq!(persons, 0, "a receipt by a person");
     let chunk = store.serve().read_task(&format!("{batch}.01"));
     assert_eq!(chunk.text("/task/status"), "review");

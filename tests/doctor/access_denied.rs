@@ -11,7 +11,7 @@ use crate::{filled, set_mode};
 #[track_caller]
 fn user_store() -> Option<UserStore> {
     let config = "[worker.w]\nper = \"item\"\ncommand = [\"true\"]\n";
-    UserStore::new(filled(Store::new().with_reachable_config(config)))
+    UserStore::new(filled(Store::new_sqlite().with_reachable_config(config)))
 }
 
 /// The problems that doctor reports to the user: check, message, command.

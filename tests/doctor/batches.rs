@@ -22,7 +22,7 @@ fn sleeper() -> String {
 
 /// A store with a batch whose runner and workers were killed.
 fn with_a_killed_runner() -> (Store, String) {
-    let store = Store::new().with_config(&sleeper());
+    let store = Store::new_sqlite().with_config(&sleeper());
     let mut server = store.serve();
     let id = start_batch(&mut server, 2, 1, "sleeper");
     wait_for_runner(&mut server, &id);
@@ -33,7 +33,7 @@ fn with_a_killed_runner() -> (Store, String) {
 
 #[test]
 fn a_batch_without_a_runner_is_reported_and_started_again() {
-    let store = Store::new().with_config(&sleeper());
+    let store = Store::new_sqlite().with_config(&sleeper());
     let mut server = store.serve();
     let id = start_batch(&mut server, 2, 1, "sleeper");
     let first = wait_for_runner(&mut server, &id);
@@ -53,8 +53,7 @@ fn a_batch_without_a_runner_is_reported_and_started_again() {
     // The batch is cancelled after its runner was killed, so no other runner takes over.
     eventually("the new runner to be recorded", || {
         let sql = "SELECT count(*) FROM runner WHERE pid != ?1";
-        let count = store.sql().query_row(sql, [first], |row| row.get::<_, i64>(0)).unwrap();
-        (count > 0).then_some(())
+        (store.sql().row::<u64>(sql, &[&first]) > 0).then_some(())
     });
     kill_all_processes(&id);
     store.tasktally(["control-batch", &id, "--action", "cancel"]).success();
@@ -64,7 +63,7 @@ fn a_batch_without_a_runner_is_reported_and_started_again() {
 
 #[test]
 fn failures_that_nobody_retried_or_accepted_are_reported() {
-    let store = Store::new();
+    let store = Store::new_sqlite();
     store.write("items.jsonl", "{\"key\": \"a\"}\n{\"key\": \"b\"}\n");
     let script = "test $TASKTALLY_ITEM = a";
     store.tasktally(["run", "--items", "items.jsonl", "--", "sh", "-c", script]).code(1);
@@ -134,7 +133,7 @@ fn files_that_killed_runners_left_are_reported_and_cleared() {
 
 #[test]
 fn files_of_a_batch_that_is_being_worked_are_no_leftovers() {
-    let store = Store::new().with_config(&sleeper());
+    let store = Store::new_sqlite().with_config(&sleeper());
     let mut server = store.serve();
     let id = start_batch(&mut server, 2, 1, "sleeper");
     let running = wait_for_runner(&mut server, &id);
@@ -150,7 +149,7 @@ fn files_of_a_batch_that_is_being_worked_are_no_leftovers() {
 
 #[test]
 fn worktrees_of_chunks_that_have_ended_are_cleared_unless_they_hold_work() {
-    let store = filled(Store::new());
+    let store = filled(Store::new_sqlite());
     let repository = store.folder().join("code");
     let git = |folder: &Path, args: &[&str]| {
         let ran = Command::new("git").arg("-C").arg(folder).args(args).output();
@@ -203,7 +202,7 @@ fn worktrees_of_chunks_that_have_ended_are_cleared_unless_they_hold_work() {
 
 #[test]
 fn batches_that_wait_for_a_person_and_expired_claims_are_reported() {
-    let store = write_store(Store::new(), stored_file(NEWEST));
+    let store = write_store(Store::new_sqlite(), stored_file(NEWEST));
     let resume = assert_finding(&store, "batches", "warning", &["is paused: a holiday"]).unwrap();
     run(&store, &resume);
     let all = findings(&store, "batches", &[]);
@@ -216,7 +215,7 @@ fn batches_that_wait_for_a_person_and_expired_claims_are_reported() {
 
 #[test]
 fn a_killed_run_is_reported_and_resumed() {
-    let store = Store::new();
+    let store = Store::new_sqlite();
     store.write("items.jsonl", "{\"key\": \"a\"}\n{\"key\": \"b\"}\n");
     let script = "test -e go || sleep 600; echo done";
     let mut killed = store.tasktally(["run", "--items", "items.jsonl", "--", "sh", "-c", script]).start();
@@ -224,7 +223,7 @@ fn a_killed_run_is_reported_and_resumed() {
         let sql = "SELECT count(*) FROM task WHERE status = 'in_progress' AND role = 'chunk'";
         let exists = store.file().exists();
         exists
-            .then(|| store.sql().query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap_or(0))
+            .then(|| store.sqlite().query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap_or(0))
             .filter(|at| *at > 0)
     });
     killed.kill().unwrap();
@@ -243,7 +242,7 @@ fn a_killed_run_is_reported_and_resumed() {
 fn a_paused_profile_is_reported_with_the_reason() {
     let failing =
         "[worker.failing]\nper = \"item\"\ncommand = [\"sh\", \"-c\", \"exit 3\"]\nmax_parallel = 1\n";
-    let store = Store::new().with_config(failing);
+    let store = Store::new_sqlite().with_config(failing);
     let mut server = store.serve();
     let id = start_batch(&mut server, 20, 1, "failing");
     wait_for_status(&mut server, &id, "paused");

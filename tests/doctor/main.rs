@@ -28,8 +28,8 @@ fn filled(store: Store) -> Store {
 
 /// Writes the bytes of a store's file.
 fn write_store(store: Store, content: impl AsRef<[u8]>) -> Store {
-    std::fs::create_dir_all(store.file().parent().unwrap()).unwrap();
-    set_mode(store.file().parent().unwrap(), 0o700);
+    std::fs::create_dir_all(store.data_folder()).unwrap();
+    set_mode(&store.data_folder(), 0o700);
     std::fs::write(store.file(), content).unwrap();
     set_mode(store.file(), 0o600);
     store
@@ -52,9 +52,9 @@ fn set_mode(path: &Path, mode: u32) {
 fn findings(store: &Store, check: &str, args: &[&str]) -> Vec<(String, String, Option<String>)> {
     // Running processes write heartbeats.
     let nothing_runs = processes_with(store.file().to_str().unwrap()).is_empty();
-    let before = store.file().parent().unwrap().exists().then(|| file_contents(store));
+    let before = store.data_folder().exists().then(|| file_contents(store));
     let ran = store.tasktally(["doctor", "--json"].iter().chain(args)).finish();
-    let after = store.file().parent().unwrap().exists().then(|| file_contents(store));
+    let after = store.data_folder().exists().then(|| file_contents(store));
     assert!(!nothing_runs || before == after, "doctor changed something");
     let report = ran.json();
     let all = report["findings"].as_array().unwrap();

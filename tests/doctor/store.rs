@@ -17,7 +17,7 @@ use crate::{
 
 #[test]
 fn a_good_store_passes_every_check() {
-    let store = filled(Store::new());
+    let store = filled(Store::new_sqlite());
     let report = store.tasktally(["doctor", "--full", "--json"]).success().json();
     let checks: Vec<&str> =
         report["findings"].as_array().unwrap().iter().map(|found| found["check"].as_str().unwrap()).collect();
@@ -46,7 +46,7 @@ fn a_good_store_passes_every_check() {
 
 #[test]
 fn a_missing_store_is_reported_and_not_created() {
-    let store = Store::new();
+    let store = Store::new_sqlite();
     let command =
         assert_finding(&store, "file", "problem", &["does not exist", store.file().to_str().unwrap()]);
     assert!(!store.file().parent().unwrap().exists());
@@ -57,26 +57,29 @@ fn a_missing_store_is_reported_and_not_created() {
 
 #[test]
 fn a_file_that_is_no_store_is_reported_and_left_unchanged() {
-    let store = write_store(Store::new(), "hello\n".repeat(1000));
+    let store = write_store(Store::new_sqlite(), "hello\n".repeat(1000));
     assert_finding(&store, "file", "problem", &["not a SQLite file"]);
-    let store = write_store(Store::new(), "");
+    let store = write_store(Store::new_sqlite(), "");
     std::fs::remove_file(store.file()).unwrap();
-    store.sql().execute_batch("CREATE TABLE recipe (name TEXT); INSERT INTO recipe VALUES ('soup')").unwrap();
+    store
+        .sqlite()
+        .execute_batch("CREATE TABLE recipe (name TEXT); INSERT INTO recipe VALUES ('soup')")
+        .unwrap();
     // SQLite opens what it assert_finding; whose it is only a tasktally asks.
-    store.sql().execute_batch("PRAGMA user_version = 3").unwrap();
+    store.sqlite().execute_batch("PRAGMA user_version = 3").unwrap();
     assert_finding(&store, "file", "problem", &["another program"]);
     // The header of the other database may also be without a version.
-    store.sql().execute_batch("PRAGMA user_version = 0").unwrap();
+    store.sqlite().execute_batch("PRAGMA user_version = 0").unwrap();
     assert_finding(&store, "file", "problem", &["another program"]);
     let (found, refused) =
         (store.tasktally(["doctor"]).code(2), store.tasktally(["list-tasks"]).code(2).output());
     let whole = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
     let refused = whole(refused.strip_prefix("tasktally: ").unwrap());
     assert!(whole(&found.stdout).contains(&refused), "{refused} is not in {}", found.stdout);
-    let store = Store::new();
+    let store = Store::new_sqlite();
     std::fs::create_dir_all(store.file().join("tasktally.db")).unwrap();
     assert_finding(&store, "file", "problem", &["not a regular file"]);
-    let store = write_store(Store::new(), "");
+    let store = write_store(Store::new_sqlite(), "");
     std::fs::remove_file(store.file()).unwrap();
     std::os::unix::fs::symlink("nowhere", store.file()).unwrap();
     assert_finding(&store, "file", "problem", &["nowhere does not exist"]);
@@ -85,8 +88,8 @@ fn a_file_that_is_no_store_is_reported_and_left_unchanged() {
 
 #[test]
 fn a_newer_store_is_reported_and_left_unchanged() {
-    let store = write_store(Store::new(), stored_file(NEWEST));
-    store.sql().execute_batch("PRAGMA user_version = 99").unwrap();
+    let store = write_store(Store::new_sqlite(), stored_file(NEWEST));
+    store.sqlite().execute_batch("PRAGMA user_version = 99").unwrap();
     let command = assert_finding(&store, "file", "problem", &["newer tasktally", "schema 99"]);
     assert!(command.unwrap().contains("cargo install"));
 }
@@ -94,7 +97,7 @@ fn a_newer_store_is_reported_and_left_unchanged() {
 #[test]
 fn an_older_store_is_migrated_by_the_next_command_and_not_by_doctor() {
     for schema in 1..NEWEST {
-        let store = write_store(Store::new(), stored_file(schema));
+        let store = write_store(Store::new_sqlite(), stored_file(schema));
         assert_fixed(
             &store,
             "schema",
@@ -102,7 +105,7 @@ fn an_older_store_is_migrated_by_the_next_command_and_not_by_doctor() {
             &[&format!("{schema}; this version migrates the store to {NEWEST}")],
         );
     }
-    let store = write_store(Store::new(), "");
+    let store = write_store(Store::new_sqlite(), "");
     // A store that was never created has no finding about its WAL.
     assert_eq!(findings(&store, "WAL", &[]), []);
     assert_fixed(&store, "schema", "warning", &["none yet"]);
@@ -110,7 +113,7 @@ fn an_older_store_is_migrated_by_the_next_command_and_not_by_doctor() {
 
 #[test]
 fn a_damaged_file_is_reported_and_its_readable_part_is_rescued() {
-    let store = Store::new();
+    let store = Store::new_sqlite();
     let mut server = store.serve();
     let ids: Vec<String> = (0..300).map(|n| server.create_task(&format!("Task {n}"))).collect();
     for id in &ids {
@@ -119,7 +122,7 @@ fn a_damaged_file_is_reported_and_its_readable_part_is_rescued() {
     server.close();
     let mut file = std::fs::read(store.file()).unwrap();
     let root: usize = store
-        .sql()
+        .sqlite()
         .query_row("SELECT rootpage FROM sqlite_schema WHERE name = 'task_by_change'", [], |row| row.get(0))
         .unwrap();
     file[(root - 1) * 4096..root * 4096].fill(0x5a);
@@ -157,7 +160,7 @@ fn a_damaged_file_is_reported_and_its_readable_part_is_rescued() {
 
 #[test]
 fn a_truncated_file_is_reported_with_the_missing_part_and_rescued() {
-    let store = Store::new();
+    let store = Store::new_sqlite();
     let mut server = store.serve();
     let ids: Vec<String> = (0..300).map(|n| server.create_task(&format!("Task {n}"))).collect();
     server.close();
@@ -195,14 +198,14 @@ fn a_store_that_cannot_be_opened_is_reported_the_same_with_fix_and_nothing_is_cr
         assert_eq!(of(&["doctor", "--json"]), of(&["doctor", "--fix", "--json"]));
         store.tasktally(["doctor", "--fix"]).code(code);
     };
-    let store = Store::new();
+    let store = Store::new_sqlite();
     same(&store, 2);
     assert!(!store.file().parent().unwrap().exists());
-    same(&write_store(Store::new(), "hello\n".repeat(1000)), 2);
-    let empty = write_store(Store::new(), "");
+    same(&write_store(Store::new_sqlite(), "hello\n".repeat(1000)), 2);
+    let empty = write_store(Store::new_sqlite(), "");
     same(&empty, 0);
     assert_eq!(std::fs::read(empty.file()).unwrap(), b"", "nothing is created");
-    let older = write_store(Store::new(), stored_file(3));
+    let older = write_store(Store::new_sqlite(), stored_file(3));
     same(&older, 0);
     assert_finding(
         &older,
@@ -214,8 +217,10 @@ fn a_store_that_cannot_be_opened_is_reported_the_same_with_fix_and_nothing_is_cr
 
 #[test]
 fn a_forged_receipt_is_found_with_full() {
-    let store = write_store(Store::new(), stored_file(NEWEST));
-    store.forge(|sql| sql.execute_batch("UPDATE receipt SET text = 'forged' WHERE number = 3").unwrap());
+    let store = write_store(Store::new_sqlite(), stored_file(NEWEST));
+    store.forge(|sql| {
+        sql.execute_all("UPDATE receipt SET text = 'forged' WHERE number = 3").unwrap();
+    });
     assert_ok(&store, "integrity");
     let found = findings(&store, "integrity", &["--full"]);
     assert_eq!(found[0].0, "problem", "{found:?}");
@@ -225,7 +230,7 @@ fn a_forged_receipt_is_found_with_full() {
 
 #[test]
 fn permissions_of_other_users_on_the_store_are_reported_and_removed() {
-    let store = filled(Store::new());
+    let store = filled(Store::new_sqlite());
     let folder = store.file().parent().unwrap().to_owned();
     set_mode(store.file(), 0o644);
     assert_fixed(&store, "permissions", "warning", &["can be read by others (mode 0644)"]);
@@ -253,7 +258,7 @@ fn permissions_of_other_users_on_the_store_are_reported_and_removed() {
 
 #[test]
 fn a_read_only_disk_is_reported() {
-    let store = Store::new().at("disk/store/tasktally.db");
+    let store = Store::new_sqlite().at("disk/store/tasktally.db");
     let Some(disk) = Mount::tmpfs(store.folder().join("disk"), "16m") else {
         return;
     };
@@ -272,7 +277,7 @@ fn a_read_only_disk_is_reported() {
 
 #[test]
 fn a_disk_with_little_free_space_is_reported() {
-    let store = Store::new().at("disk/store/tasktally.db");
+    let store = Store::new_sqlite().at("disk/store/tasktally.db");
     let Some(disk) = Mount::tmpfs(store.folder().join("disk"), "16m") else {
         return;
     };
@@ -288,7 +293,7 @@ fn a_disk_with_little_free_space_is_reported() {
 
 /// Leaves a WAL of 70 MiB without a checkpoint.
 fn write_large_wal(store: &Store) {
-    let sql = store.sql();
+    let sql = store.sqlite();
     sql.set_db_config(rusqlite::config::DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).unwrap();
     sql.execute_batch("PRAGMA wal_autocheckpoint = 0").unwrap();
     let insert =
@@ -300,7 +305,7 @@ fn write_large_wal(store: &Store) {
 
 #[test]
 fn a_wal_that_is_not_checkpointed_is_reported_with_the_process_that_reads_it() {
-    let store = filled(Store::new());
+    let store = filled(Store::new_sqlite());
     write_large_wal(&store);
     assert_fixed(&store, "WAL", "warning", &["MiB are not checkpointed", "no process has the store open"]);
     let log = format!("{}-wal", store.file().display());
@@ -330,14 +335,14 @@ fn a_wal_that_is_not_checkpointed_is_reported_with_the_process_that_reads_it() {
 
 #[test]
 fn a_store_without_wal_mode_is_reported() {
-    let store = filled(Store::new());
-    store.sql().execute_batch("PRAGMA journal_mode = DELETE").unwrap();
+    let store = filled(Store::new_sqlite());
+    store.sqlite().execute_batch("PRAGMA journal_mode = DELETE").unwrap();
     assert_fixed(&store, "WAL", "warning", &["does not use a WAL"]);
 }
 
 #[test]
 fn errors_in_the_configuration_are_reported() {
-    let store = filled(Store::new().with_config("[worker.w]\nper = \"item\"\ncommand = [\"true\"]\n"));
+    let store = filled(Store::new_sqlite().with_config("[worker.w]\nper = \"item\"\ncommand = [\"true\"]\n"));
     assert_ok(&store, "configuration");
     let write = |text: &str| std::fs::write(store.config(), text).unwrap();
     write("[worker.w]\nper = \"item\"\ncommand = [\"true\"]\ntimeout_s = 0\n");
@@ -364,7 +369,7 @@ fn errors_in_the_configuration_are_reported() {
 
 #[test]
 fn commands_quote_the_path_of_the_store_for_a_shell() {
-    let store = Store::new().at("my store's/tasktally.db");
+    let store = Store::new_sqlite().at("my store's/tasktally.db");
     let command = assert_finding(&store, "file", "problem", &["does not exist"]).unwrap();
     run(&store, &command);
     assert_ok(&store, "file");
@@ -373,7 +378,7 @@ fn commands_quote_the_path_of_the_store_for_a_shell() {
 
 #[test]
 fn doctor_refuses_to_run_for_a_worker() {
-    let store = filled(Store::new());
+    let store = filled(Store::new_sqlite());
     let mut command = store.command();
     command.env("TASKTALLY_JOB", "x.01:tok");
     cli::Run::new(command, ["doctor"]).code(2);
@@ -381,7 +386,7 @@ fn doctor_refuses_to_run_for_a_worker() {
 
 #[test]
 fn servers_of_clients_that_see_all_projects_are_named() {
-    let store = filled(Store::new());
+    let store = filled(Store::new_sqlite());
     assert_ok(&store, "clients");
     for (client, file) in
         [("claude-code", ".mcp.json"), ("cursor", ".cursor/mcp.json"), ("zed", ".zed/settings.json")]

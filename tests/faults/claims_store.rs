@@ -9,7 +9,6 @@ use std::sync::{Mutex, PoisonError};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngSeed, TestError, TestRunner};
 use proptest_state_machine::{ReferenceStateMachine, StateMachineTest};
-use rusqlite::Connection;
 use serde_json::{Value, json};
 use tasktally::model::status::{Outcome, ReleaseOutcome};
 
@@ -20,6 +19,7 @@ use crate::support::reply::Reply;
 use crate::support::rng::seed;
 use crate::support::rounds;
 use crate::support::server::Server;
+use crate::support::sql::Sql;
 use crate::support::store::Store;
 
 /// The number of items of each task: two tasks without items and two chunks of one batch.
@@ -226,7 +226,7 @@ impl ReferenceStateMachine for Reference {
 /// The real store and its servers.
 struct RealStore {
     store: Store,
-    sql: Connection,
+    sql: Sql,
     clocks: [FakeClock; SERVERS],
     servers: [Server; SERVERS],
     batch: String,
@@ -337,26 +337,16 @@ impl RealStore {
     fn row(&self, task: usize) -> (u64, String, Option<i64>, u64, Option<i64>) {
         let sql = "SELECT generation, status, expires_at, (SELECT count(*) FROM receipt r WHERE r.task = t.row_id), held_until
                      FROM task t WHERE id = ?1";
-        self.sql
-            .query_row(sql, [&self.ids[task]], |row| {
-                Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?))
-            })
-            .expect("the task is there")
+        self.sql.row(sql, &[&self.ids[task]])
     }
 
     /// The stored attempts of a chunk, and the outcome and receipt of each item.
     fn chunk(&self, task: usize) -> (i64, Vec<Option<(String, u64)>>) {
         let attempts = "SELECT attempts FROM chunk c JOIN task t ON t.row_id = c.task WHERE t.id = ?1";
-        let attempts = self.sql.query_row(attempts, [&self.ids[task]], |row| row.get(0)).expect("a chunk");
+        let attempts = self.sql.row(attempts, &[&self.ids[task]]);
         let sql = "SELECT i.outcome, i.receipt_number FROM item i JOIN task t ON t.row_id = i.chunk WHERE t.id = ?1 ORDER BY i.key";
-        let mut items = self.sql.prepare_cached(sql).expect("a query");
-        let items = items
-            .query_map([&self.ids[task]], |row| {
-                let outcome: Option<String> = row.get(0)?;
-                Ok(outcome.zip(row.get(1)?))
-            })
-            .expect("items");
-        (attempts, items.map(|item| item.expect("an item")).collect())
+        let items: Vec<(Option<String>, Option<u64>)> = self.sql.rows(sql, &[&self.ids[task]]);
+        (attempts, items.into_iter().map(|(outcome, receipt)| outcome.zip(receipt)).collect())
     }
 
     /// Asserts that everything stored agrees with the model.

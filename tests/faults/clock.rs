@@ -50,9 +50,8 @@ pub(crate) fn assert_each_item_once(store: &Store, server: &mut Server, batch: &
     let is_once =
         |(_, outcome, receipts): &(String, Option<String>, u64)| outcome.is_some() && *receipts == 1;
     assert!(settled.len() == items && settled.iter().all(is_once), "{settled:?}");
-    let numbers =
-        "SELECT count(*) FROM (SELECT task FROM receipt GROUP BY task HAVING max(number) <> count(*))";
-    let gaps: u64 = store.sql().query_row(numbers, [], |row| row.get(0)).unwrap();
+    let numbers = "SELECT count(*) FROM (SELECT task FROM receipt GROUP BY task HAVING max(number) <> count(*)) AS gaps";
+    let gaps: u64 = store.sql().row(numbers, &[]);
     assert_eq!(gaps, 0, "receipts are numbered without gaps");
     store.assert_whole();
     store.tasktally(["verify"]).success();
@@ -174,7 +173,7 @@ fn session_with_clock(store: &Store) -> (Session, Clock) {
 
 #[test]
 fn worker_starts_from_before_the_clock_jumped_back_do_not_delay_others() {
-    let store = Store::new();
+    let store = Store::new_sqlite();
     let (session, clock) = session_with_clock(&store);
     clock.shift(DAY * 1_000);
     assert_eq!(record_worker_start(&session, "p", 1).unwrap(), None);
@@ -188,12 +187,10 @@ fn worker_starts_from_before_the_clock_jumped_back_do_not_delay_others() {
 
 #[test]
 fn a_runner_that_died_before_the_clock_jumped_back_holds_no_permit() {
-    let store = Store::new();
+    let store = Store::new_sqlite();
     let mut server = store.serve();
     let (dead, alive) = (create_batch(&mut server, 1, 1), create_batch(&mut server, 1, 1));
-    let row = |id: &str| -> i64 {
-        store.sql().query_row("SELECT row_id FROM task WHERE id = ?1", [id], |row| row.get(0)).unwrap()
-    };
+    let row = |id: &str| -> i64 { store.sql().row("SELECT row_id FROM task WHERE id = ?1", &[&id]) };
     let (session, clock) = session_with_clock(&store);
     clock.shift(DAY * 1_000);
     register_runner(&session, row(&dead), "p", 1, "here").unwrap();

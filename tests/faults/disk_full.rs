@@ -7,7 +7,7 @@ use crate::support::store::Store;
 
 #[test]
 fn opening_a_store_on_a_full_disk_is_refused_and_loses_nothing() {
-    let store = Store::new().at("disk/store/tasktally.db");
+    let store = Store::new_sqlite().at("disk/store/tasktally.db");
     let Some(disk) = Mount::tmpfs(store.folder().join("disk"), "2m") else {
         return;
     };

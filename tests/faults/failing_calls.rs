@@ -127,7 +127,7 @@ fn long_item(number: usize) -> Value {
 
 /// A scenario over a new store, with a fault in it; what was injected, and how many calls matched.
 fn run(fault: Fault, scenario: Scenario, kill: bool, replies: &mut ReplyLog) -> (Store, u64, u64) {
-    let (store, calls) = (Store::new(), Calls::failing());
+    let (store, calls) = (Store::new_sqlite(), Calls::failing());
     calls.fail(fault);
     if scenario == Scenario::Command {
         replies.command(&calls, &store);
@@ -202,7 +202,7 @@ fn a_command_whose_system_calls_fail_answers_rightly_and_leaves_the_store_whole(
 
 #[test]
 fn a_commit_that_is_in_the_log_and_not_in_its_index_is_not_told_as_unwritten() {
-    let (store, calls) = (Store::new(), Calls::failing());
+    let (store, calls) = (Store::new_sqlite(), Calls::failing());
     let mut server = calls.serve(&store);
     let id = server.create_task("Log");
     // The index of the log grows by a page of memory after 4062 frames.

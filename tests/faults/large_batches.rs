@@ -31,7 +31,7 @@ fn plan(request_key: &str) -> Value {
 }
 
 fn count(store: &Store, table: &str) -> u64 {
-    store.sql().query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0)).unwrap()
+    store.sql().row(&format!("SELECT count(*) FROM {table}"), &[])
 }
 
 fn assert_complete(store: &Store) {
@@ -74,10 +74,12 @@ fn a_process_killed_at_any_moment_leaves_a_large_batch_complete_or_invisible() {
             u64::from(listed > 0)
         );
         store.tasktally(["verify"]).success();
-        store.tasktally(["backup", "copy.db"]).success();
-        let copy = rusqlite::Connection::open(store.folder().join("copy.db")).unwrap();
-        let copied: u64 = copy.query_row("SELECT count(*) FROM item", [], |row| row.get(0)).unwrap();
-        assert_eq!(copied, if listed > 0 { ITEMS } else { 0 }, "round {round}");
+        if store.is_sqlite() {
+            store.tasktally(["backup", "copy.db"]).success();
+            let copy = rusqlite::Connection::open(store.folder().join("copy.db")).unwrap();
+            let copied: u64 = copy.query_row("SELECT count(*) FROM item", [], |row| row.get(0)).unwrap();
+            assert_eq!(copied, if listed > 0 { ITEMS } else { 0 }, "round {round}");
+        }
         // The same request again returns the stored reply, or creates the batch.
         let again = other.call("create_batch", plan("mail")).ok();
         assert_eq!(again["duplicate"] == true, listed > 0, "round {round}");
@@ -90,7 +92,7 @@ fn a_process_killed_at_any_moment_leaves_a_large_batch_complete_or_invisible() {
 
 #[test]
 fn a_disk_that_becomes_full_leaves_nothing_of_a_large_batch() {
-    let store = Store::new().at("disk/store/tasktally.db");
+    let store = Store::new_sqlite().at("disk/store/tasktally.db");
     let Some(disk) = Mount::tmpfs(store.folder().join("disk"), "3m") else {
         return;
     };

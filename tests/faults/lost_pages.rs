@@ -101,7 +101,7 @@ fn what_is_acknowledged_after_a_failed_sync_is_on_disk() {
     let rounds = rounds("TASKTALLY_ROUNDS", CUTS);
     let (mut cuts, mut held, mut injected, mut unknown, mut refused) = (0, 0, 0, 0, 0);
     while cuts < rounds {
-        let store = Store::new();
+        let store = Store::new_sqlite();
         let log = store.serve().create_task("Log");
         let disk = Disk::of(store.folder(), Names::WithTheFolder);
         let servers = (0..SERVERS).map(|_| None).collect();

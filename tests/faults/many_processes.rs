@@ -85,7 +85,7 @@ fn among_many_processes_none_starves_and_wal_and_memory_stay_bounded() {
     let processes = rounds("TASKTALLY_ROUNDS", 8);
     let time = Duration::from_secs(rounds("TASKTALLY_SECONDS", 5) as u64);
     let seed = Rng::seeded("among_many_processes").below(u64::MAX >> 12);
-    let store = Store::new();
+    let store = Store::new_sqlite();
     let log = store.serve().create_task("Log");
     let over = AtomicBool::new(false);
     let (mut max_wal, mut activities) = (0, Vec::new());
@@ -162,14 +162,14 @@ fn among_many_processes_none_starves_and_wal_and_memory_stay_bounded() {
 
 #[test]
 fn the_wal_stays_bounded_although_a_reader_is_always_open() {
-    let store = Store::new();
+    let store = Store::new_sqlite();
     let mut server = store.serve();
     let over = AtomicBool::new(false);
     let (mut max_wal, mut written) = (0, 0);
     std::thread::scope(|scope| {
         let reader = scope.spawn(|| {
             // Two readers take turns. Each starts before the other ends, so that there is always an open reader.
-            let readers = [store.sql(), store.sql()];
+            let readers = [store.sqlite(), store.sqlite()];
             let query = "SELECT count(*) FROM task";
             let mut reads = 0;
             readers[0].execute_batch("BEGIN").unwrap();

@@ -24,7 +24,7 @@ const RECEIPTS: u64 = 300;
 /// A large store of an old schema.
 fn large_old_store(store: Store, schema: i64) -> Store {
     let store = old(store, schema);
-    let mut sql = store.sql();
+    let mut sql = store.sqlite();
     let tx = sql.transaction().unwrap();
     tx.execute(
         "WITH RECURSIVE k(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM k WHERE n < ?1)
@@ -82,7 +82,7 @@ struct Template {
 }
 
 fn template(schema: i64) -> Template {
-    let store = large_old_store(Store::new(), schema);
+    let store = large_old_store(Store::new_sqlite(), schema);
     Template { content: everything(&open_read_only(&store)), bytes: std::fs::read(store.file()).unwrap() }
 }
 
@@ -93,7 +93,7 @@ fn write_store(store: &Store, bytes: &[u8]) {
 
 /// How long a migration takes on this machine, so that kills can be spread over its duration.
 fn duration_of(template: &Template) -> Duration {
-    let store = Store::new();
+    let store = Store::new_sqlite();
     write_store(&store, &template.bytes);
     let start = Instant::now();
     store.tasktally(["list-tasks"]).success();
@@ -114,7 +114,7 @@ fn a_migration_killed_at_any_moment_leaves_the_old_or_the_new_schema_and_all_con
             let usual = duration_of(&made);
             (made, usual)
         });
-        let store = Store::new();
+        let store = Store::new_sqlite();
         write_store(&store, &template.bytes);
         let processes = 1 + rng.below(3) as usize;
         let mut killed: Vec<_> = (0..processes).map(|_| store.tasktally(["list-tasks"]).start()).collect();
@@ -137,14 +137,14 @@ fn a_migration_killed_at_any_moment_leaves_the_old_or_the_new_schema_and_all_con
             child.wait().unwrap();
         }
         let in_wal = wal_bytes();
-        let found = schema(&store.sql());
+        let found = schema(&store.sqlite());
         assert!(found == from || found == NEWEST, "schema {found}, between {from} and {NEWEST}");
         old_ones += usize::from(found == from);
         inside += usize::from(found == from && in_wal > 0);
         new_ones += usize::from(found == NEWEST);
         // Several processes open the store at once, as after a crash.
         run_in_parallel(3, |_| store.tasktally(["list-tasks", "--limit", "1"]).success());
-        assert_eq!(schema(&store.sql()), NEWEST);
+        assert_eq!(schema(&store.sqlite()), NEWEST);
         assert_content_kept(&store, &template.content);
         store.assert_whole();
         store.tasktally(["verify"]).success();
@@ -160,19 +160,19 @@ fn a_store_whose_creation_was_killed_is_created_by_the_next_process() {
     let mut rng = Rng::seeded("a_store_whose_creation_was_killed");
     let (mut started, rounds) = (0, rounds("TASKTALLY_ROUNDS", 20));
     let usual = {
-        let (store, at) = (Store::new(), Instant::now());
+        let (store, at) = (Store::new_sqlite(), Instant::now());
         store.tasktally(["create-task", "--task-title", "First"]).success();
         at.elapsed()
     };
     for _ in 0..rounds {
-        let store = Store::new();
+        let store = Store::new_sqlite();
         let mut child = store.tasktally(["create-task", "--task-title", "First"]).start();
         std::thread::sleep(Duration::from_micros(rng.below(usual.as_micros() as u64)));
         child.kill().unwrap();
         child.wait().unwrap();
         if store.file().exists() {
             started += 1;
-            let found = schema(&store.sql());
+            let found = schema(&store.sqlite());
             assert!(found == 0 || found == NEWEST, "schema {found}");
         }
         run_in_parallel(2, |_| store.tasktally(["create-task", "--task-title", "Next"]).success());
@@ -186,21 +186,21 @@ fn a_store_whose_creation_was_killed_is_created_by_the_next_process() {
 
 #[test]
 fn eight_processes_that_open_an_old_store_at_once_migrate_it_once() {
-    let store = large_old_store(Store::new(), 1);
+    let store = large_old_store(Store::new_sqlite(), 1);
     let before = everything(&open_read_only(&store));
     run_in_parallel(8, |number| {
         store.tasktally(["create-task", "--task-title", &format!("By {number}")]).success();
     });
     let listed = store.tasktally(["list-tasks", "--limit", "0", "--json"]).success().json();
     assert_eq!(listed["total"].as_u64().unwrap() as usize, before["task"].1.len() + 8);
-    assert_eq!(schema(&store.sql()), NEWEST);
+    assert_eq!(schema(&store.sqlite()), NEWEST);
     store.tasktally(["verify"]).success();
     store.assert_whole();
 }
 
 #[test]
 fn a_migration_without_disk_space_leaves_the_store_unchanged() {
-    let store = Store::new().at("disk/store/tasktally.db");
+    let store = Store::new_sqlite().at("disk/store/tasktally.db");
     let Some(disk) = Mount::tmpfs(store.folder().join("disk"), "64m") else {
         return;
     };

@@ -29,7 +29,7 @@ fn assert_read_refused(server: &mut Server, id: &str, words: &str) {
 
 #[test]
 fn a_server_whose_store_was_removed_refuses_reads_and_writes() {
-    let store = Store::new();
+    let store = Store::new_sqlite();
     let mut servers = [store.serve(), store.serve()];
     let id = servers[0].create_task("Log");
     servers[1].read_task(&id);
@@ -51,7 +51,7 @@ fn a_server_whose_store_was_removed_refuses_reads_and_writes() {
 
 #[test]
 fn a_server_whose_store_was_replaced_does_not_write_to_the_other_store() {
-    let store = Store::new();
+    let store = Store::new_sqlite();
     let (folder, away) = (store.file().parent().unwrap().to_owned(), store.folder().join("away"));
     let mut server = store.serve();
     let id = server.create_task("Log");
@@ -73,15 +73,15 @@ fn a_server_whose_store_was_replaced_does_not_write_to_the_other_store() {
 
 #[test]
 fn a_store_that_replaced_one_with_an_empty_wal_is_not_written_to() {
-    let store = Store::new();
+    let store = Store::new_sqlite();
     let beside = |name: &str| store.file().with_file_name(name);
-    let other = Store::new();
+    let other = Store::new_sqlite();
     let kept = other.serve().create_task("Other");
     other.tasktally(["export", "out.jsonl"]).success();
     let mut server = store.serve();
     let id = server.create_task("Log");
     let checkpoint = "PRAGMA wal_checkpoint(TRUNCATE)";
-    store.sql().query_row(checkpoint, [], |row| row.get::<_, bool>(0)).unwrap();
+    store.sqlite().query_row(checkpoint, [], |row| row.get::<_, bool>(0)).unwrap();
     assert_eq!(std::fs::metadata(beside("tasktally.db-wal")).unwrap().len(), 0);
     std::fs::rename(store.file(), beside("away.db")).unwrap();
     let lines = other.folder().join("out.jsonl");
@@ -99,7 +99,7 @@ fn a_store_that_replaced_one_with_an_empty_wal_is_not_written_to() {
 
 #[test]
 fn a_wal_that_was_removed_is_not_written_to() {
-    let store = Store::new();
+    let store = Store::new_sqlite();
     let mut server = store.serve();
     let id = server.create_task("Log");
     std::fs::remove_file(format!("{}-wal", store.file().display())).unwrap();
@@ -108,7 +108,7 @@ fn a_wal_that_was_removed_is_not_written_to() {
 
 #[test]
 fn a_server_whose_disk_was_unmounted_refuses_writes() {
-    let store = Store::new().at("disk/store/tasktally.db");
+    let store = Store::new_sqlite().at("disk/store/tasktally.db");
     let Some(disk) = Mount::tmpfs(store.folder().join("disk"), "16m") else {
         return;
     };
@@ -120,7 +120,7 @@ fn a_server_whose_disk_was_unmounted_refuses_writes() {
 
 #[test]
 fn a_full_disk_is_an_error_and_acknowledged_receipts_stay() {
-    let store = Store::new().at("disk/store/tasktally.db");
+    let store = Store::new_sqlite().at("disk/store/tasktally.db");
     let Some(disk) = Mount::tmpfs(store.folder().join("disk"), "3m") else {
         return;
     };
@@ -158,7 +158,7 @@ fn a_full_disk_is_an_error_and_acknowledged_receipts_stay() {
 #[test]
 fn a_runner_whose_store_was_removed_ends_with_all_processes_that_it_started() {
     let profile = "[worker.slow]\nper = \"item\"\ncommand = [\"sleep\", \"2\"]\n";
-    let store = Store::new().with_config(profile);
+    let store = Store::new_sqlite().with_config(profile);
     let mut server = store.serve();
     let id = start_batch(&mut server, 1, 1, "slow");
     wait_for_runner(&mut server, &id);

@@ -30,7 +30,7 @@ fn finding(doctor: &Value) -> (String, String) {
 fn a_store_on_a_network_disk_is_refused_and_left_as_it_was() {
     let mut refused = 0;
     for kind in ["nfs", "nfs4", "cifs", "smb3", "fuse.sshfs", "fuse.rclone", "ceph", "lustre", "afs"] {
-        let store = Store::new();
+        let store = Store::new_sqlite();
         for args in [&["list-tasks"][..], &["create-task", "--task-title", "T"], &["serve"], &["verify"]] {
             let output = on(&store, kind, args).code(2).output();
             if args == ["verify"] || args == ["list-tasks"] {
@@ -58,7 +58,7 @@ fn a_store_on_a_network_disk_is_refused_and_left_as_it_was() {
 
 #[test]
 fn the_command_that_doctor_prints_moves_the_store_to_a_local_disk() {
-    let store = Store::new();
+    let store = Store::new_sqlite();
     store.tasktally(["create-task", "--task-title", "Kept"]).success();
     let real = std::fs::canonicalize(store.file().parent().unwrap()).unwrap();
     let mounts =
@@ -81,7 +81,7 @@ fn the_command_that_doctor_prints_moves_the_store_to_a_local_disk() {
 
 #[test]
 fn the_operator_can_allow_a_network_disk_and_a_disk_shared_with_the_host_is_only_a_warning() {
-    let store = Store::new();
+    let store = Store::new_sqlite();
     let allowed = |kind, args: &[&str]| {
         let real = std::fs::canonicalize(store.folder()).unwrap();
         let mounts = format!("1 0 0:1 / {} rw - {kind} box:/x rw\n", real.display());

@@ -100,7 +100,7 @@ fn sorted(mut rows: Vec<Vec<Sql>>) -> Vec<Vec<Sql>> {
 
 /// Asserts that every row and column from before a migration is unchanged, and that the store has the newest schema.
 pub(crate) fn assert_content_kept(store: &Store, before: &BTreeMap<String, Rows>) {
-    let now = store.sql();
+    let now = store.sqlite();
     for (table, (columns, was)) in with_names_of_schema_9(before) {
         // Schema 9 removes the list of applied migrations; schema 12 indexes all texts again.
         if !matches!(table.as_str(), "refinery_schema_history" | "indexed" | "search_progress") {
@@ -144,7 +144,7 @@ fn work_to_its_end(server: &mut Server, batch: &str) -> usize {
 }
 
 fn text(store: &Store, sql: &str) -> Vec<String> {
-    let store = store.sql();
+    let store = store.sqlite();
     let mut statement = store.prepare(sql).unwrap();
     statement.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
 }
@@ -152,8 +152,8 @@ fn text(store: &Store, sql: &str) -> Vec<String> {
 #[test]
 fn a_store_of_every_schema_is_migrated_with_all_content_and_its_work_continues() {
     for schema in 1..=NEWEST {
-        let store = old(Store::new(), schema);
-        let before = everything(&store.sql());
+        let store = old(Store::new_sqlite(), schema);
+        let before = everything(&store.sqlite());
         store.tasktally(["list-tasks", "--limit", "0"]).success();
         assert_content_kept(&store, &before);
         store.assert_whole();
@@ -178,7 +178,7 @@ fn a_store_of_every_schema_is_migrated_with_all_content_and_its_work_continues()
         let mut done = 0;
         for batch in text(&store, "SELECT id FROM task WHERE role = 'batch'") {
             let was: i64 = store
-                .sql()
+                .sqlite()
                 .query_row(
                     "SELECT count(*) FROM batch_receipt WHERE batch = (SELECT row_id FROM task WHERE id = ?1)",
                     [&batch],
@@ -216,9 +216,9 @@ fn a_store_of_every_schema_is_migrated_with_all_content_and_its_work_continues()
 fn a_store_that_an_older_version_left_between_two_migrations_is_migrated() {
     for schema in 0..NEWEST {
         // Run the next migration without the transaction that records it.
-        let store = if schema == 0 { Store::new() } else { old(Store::new(), schema) };
+        let store = if schema == 0 { Store::new_sqlite() } else { old(Store::new_sqlite(), schema) };
         std::fs::create_dir_all(store.file().parent().unwrap()).unwrap();
-        let sql = store.sql();
+        let sql = store.sqlite();
         if schema == 0 {
             sql.execute_batch("CREATE TABLE refinery_schema_history (version INTEGER PRIMARY KEY, name TEXT, applied_on TEXT, checksum TEXT)").unwrap();
         }
@@ -230,7 +230,7 @@ fn a_store_that_an_older_version_left_between_two_migrations_is_migrated() {
         let before = everything(&sql);
         drop(sql);
         store.tasktally(["create-task", "--task-title", "Next"]).success();
-        let now = everything(&store.sql());
+        let now = everything(&store.sqlite());
         assert!(!now.contains_key("refinery_schema_history"), "schema {schema}");
         assert_eq!(now["receipt"].1.len(), before["receipt"].1.len());
         store.tasktally(["verify"]).success();
@@ -239,44 +239,44 @@ fn a_store_that_an_older_version_left_between_two_migrations_is_migrated() {
 
 #[test]
 fn a_store_whose_creator_was_killed_after_the_migration_table_is_created_by_the_next_process() {
-    let store = Store::new();
+    let store = Store::new_sqlite();
     std::fs::create_dir_all(store.file().parent().unwrap()).unwrap();
     let made = "PRAGMA journal_mode = WAL; CREATE TABLE refinery_schema_history (version INT4 PRIMARY KEY,
         name VARCHAR(255), applied_on VARCHAR(255), checksum VARCHAR(255))";
-    store.sql().execute_batch(made).unwrap();
+    store.sqlite().execute_batch(made).unwrap();
     store.tasktally(["create-task", "--task-title", "Next"]).success();
     store.tasktally(["verify"]).success();
 }
 
 #[test]
 fn a_store_with_a_newer_user_version_is_left_byte_for_byte() {
-    let store = old(Store::new(), NEWEST);
-    store.sql().execute_batch("PRAGMA user_version = 999").unwrap();
+    let store = old(Store::new_sqlite(), NEWEST);
+    store.sqlite().execute_batch("PRAGMA user_version = 999").unwrap();
     assert_refused_unchanged(&store, "newer");
 }
 
 #[test]
 fn a_store_whose_newer_schema_is_only_in_the_wal_is_left_byte_for_byte() {
-    let store = old(Store::new(), NEWEST);
+    let store = old(Store::new_sqlite(), NEWEST);
     // The connection stays open, so the newer schema is only in the WAL and not in the file.
-    let newer = store.sql();
+    let newer = store.sqlite();
     newer.execute_batch("PRAGMA journal_mode = WAL; PRAGMA user_version = 999").unwrap();
     assert_refused_unchanged(&store, "newer");
 }
 
 /// Sets the schema version, as a newer version does while other processes have the store open.
 fn set_schema(store: &Store, schema: i64) {
-    store.sql().execute_batch(&format!("PRAGMA user_version = {schema}")).unwrap();
+    store.sqlite().execute_batch(&format!("PRAGMA user_version = {schema}")).unwrap();
 }
 
 #[test]
 fn a_server_whose_store_was_migrated_by_a_newer_version_refuses_everything_and_loses_nothing() {
-    let store = old(Store::new(), NEWEST);
+    let store = old(Store::new_sqlite(), NEWEST);
     let mut server = store.serve();
     let log = server.create_task("Log");
     server.call("update_task", json!({"id": log, "body": "- before"})).ok();
     set_schema(&store, NEWEST + 1);
-    let before = everything(&store.sql());
+    let before = everything(&store.sqlite());
     let refused = |server: &mut Server, tool: &str, arguments: serde_json::Value| {
         let reply = server.call(tool, arguments);
         assert_eq!(reply.refusal(), "store_newer", "{tool}: {}", reply.value);
@@ -295,7 +295,7 @@ fn a_server_whose_store_was_migrated_by_a_newer_version_refuses_everything_and_l
     for id in sent {
         assert_eq!(server.recv(id).unwrap().refusal(), "store_newer");
     }
-    assert_eq!(everything(&store.sql()), before, "nothing was written");
+    assert_eq!(everything(&store.sqlite()), before, "nothing was written");
     set_schema(&store, NEWEST);
     server.call("update_task", json!({"id": log, "body": "- again"})).ok();
     assert_eq!(server.body(&log), "- before\n\n- again");
@@ -305,7 +305,7 @@ fn a_server_whose_store_was_migrated_by_a_newer_version_refuses_everything_and_l
 
 #[test]
 fn a_run_whose_store_was_migrated_by_a_newer_version_stops_and_can_be_resumed() {
-    let store = Store::new();
+    let store = Store::new_sqlite();
     let items: Vec<String> = (0..40).map(|n| json!({"key": format!("item-{n:02}")}).to_string()).collect();
     store.write("items.jsonl", items.join("\n"));
     store
@@ -319,7 +319,7 @@ fn a_run_whose_store_was_migrated_by_a_newer_version_stops_and_can_be_resumed() 
     crate::support::eventually("some items to be done", || {
         let receipts = "SELECT count(*) FROM receipt WHERE outcome = 'done'";
         store
-            .sql()
+            .sqlite()
             .query_row(receipts, [], |row| row.get::<_, i64>(0))
             .is_ok_and(|done| done > 3)
             .then_some(())
@@ -327,11 +327,11 @@ fn a_run_whose_store_was_migrated_by_a_newer_version_stops_and_can_be_resumed() 
     set_schema(&store, NEWEST + 1);
     let ended = crate::support::wait_for_exit(&mut child);
     assert!(!ended.success(), "{ended}");
-    let receipts = everything(&store.sql())["receipt"].clone();
+    let receipts = everything(&store.sqlite())["receipt"].clone();
     set_schema(&store, NEWEST);
     let batch = text(&store, "SELECT id FROM task WHERE role = 'batch'").remove(0);
     run(&["run", "--resume", &batch]).success();
-    let now = everything(&store.sql())["receipt"].clone();
+    let now = everything(&store.sqlite())["receipt"].clone();
     assert!(receipts.1.iter().all(|receipt| now.1.contains(receipt)), "a receipt is lost");
     let settled = crate::support::background::settled_items(&store);
     assert_eq!(settled.len(), 40);
@@ -340,7 +340,7 @@ fn a_run_whose_store_was_migrated_by_a_newer_version_stops_and_can_be_resumed() 
 
 #[test]
 fn an_old_store_on_a_read_only_disk_is_refused_and_left_byte_for_byte() {
-    let store = Store::new().at("disk/store/tasktally.db");
+    let store = Store::new_sqlite().at("disk/store/tasktally.db");
     let Some(disk) = Mount::tmpfs(store.folder().join("disk"), "16m") else {
         return;
     };

@@ -123,7 +123,7 @@ pub(crate) fn cut<'a>(
     for moment in moments(calls, cuts, rng) {
         calls[done..moment].iter().for_each(|call| disk.apply(call, rng));
         done = moment;
-        let found = Store::new();
+        let found = Store::new_sqlite();
         disk.cut(found.folder(), rng);
         let before: Vec<&Acknowledged<'_>> =
             acknowledged.iter().filter(|(at, _)| *at < moment).map(|(_, what)| what).collect();
@@ -229,7 +229,7 @@ fn a_new_store_survives_a_power_cut_after_its_first_answer() {
 fn an_old_store_survives_a_power_cut_during_its_migration() {
     let mut rng = Rng::seeded("an_old_store_survives");
     let old = || {
-        let store = Store::new();
+        let store = Store::new_sqlite();
         std::fs::create_dir(store.file().parent().unwrap()).unwrap();
         let fixture = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/store-1.db");
         std::fs::copy(fixture, store.file()).unwrap();

@@ -53,7 +53,7 @@ fn a_disk_that_becomes_read_only_is_reported_and_loses_nothing() {
     let (mut acknowledged, mut unknown, mut lost) = (0, 0, 0);
     let rounds = rounds("TASKTALLY_ROUNDS", 2);
     for round in 0..rounds {
-        let store = Store::new().at("disk/store/tasktally.db");
+        let store = Store::new_sqlite().at("disk/store/tasktally.db");
         let image = store.folder().join("image");
         let Some(disk) = Mount::ext4(store.folder().join("disk"), &image, 24 << 20) else {
             return;

@@ -37,7 +37,7 @@ fn assert_total(store: &Store, total: u64) {
 
 #[test]
 fn a_file_with_a_second_hard_link_is_refused_under_both_names_until_one_is_removed() {
-    let store = Store::new();
+    let store = Store::new_sqlite();
     let mut server = store.serve();
     server.create_task("First");
     std::fs::create_dir(store.folder().join("other")).unwrap();
@@ -54,7 +54,7 @@ fn a_file_with_a_second_hard_link_is_refused_under_both_names_until_one_is_remov
 
 #[test]
 fn a_path_at_which_the_file_alone_is_mounted_is_refused() {
-    let store = Store::new();
+    let store = Store::new_sqlite();
     let mut server = store.serve();
     server.create_task("First");
     std::fs::create_dir(store.folder().join("container")).unwrap();
@@ -69,7 +69,7 @@ fn a_path_at_which_the_file_alone_is_mounted_is_refused() {
 
 #[test]
 fn a_mount_of_the_folder_is_the_same_store() {
-    let store = Store::new();
+    let store = Store::new_sqlite();
     let mut server = store.serve();
     server.create_task("First");
     let folder = store.folder().join("container");
@@ -83,7 +83,7 @@ fn a_mount_of_the_folder_is_the_same_store() {
 
 #[test]
 fn a_file_that_another_process_has_open_under_another_name_is_refused() {
-    let store = Store::new();
+    let store = Store::new_sqlite();
     let mut server = store.serve();
     let id = server.create_task("First");
     let moved = [store.folder().join("moved"), store.file().with_file_name("renamed.db")];

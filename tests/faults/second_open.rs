@@ -20,7 +20,7 @@ fn create_task(session: &Session, title: &str) {
 
 #[test]
 fn a_second_open_in_one_process_is_refused_and_leaves_the_locks_of_the_first() {
-    let store = Store::new();
+    let store = Store::new_sqlite();
     let opened = Arc::new(SqliteStore::open(store.file(), Clock::system()).unwrap());
     let folders = LocalFolders::in_one(store.folder().to_owned());
     let session = Session::new(opened.clone(), folders, SourceRoots::new(Vec::<PathBuf>::new()), "test");

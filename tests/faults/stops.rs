@@ -60,7 +60,7 @@ fn stop(pid: u32) {
 
 #[test]
 fn a_process_stopped_at_any_call_of_a_write_delays_others_by_a_bounded_time_and_loses_nothing() {
-    let store = Store::new();
+    let store = Store::new_sqlite();
     let log = store.serve().create_task("Log");
     let other = impatient_session(&store);
     let (mut kept, mut held_up, mut free, mut max_wait) = (Vec::new(), 0, 0, Duration::ZERO);
@@ -71,7 +71,7 @@ fn a_process_stopped_at_any_call_of_a_write_delays_others_by_a_bounded_time_and_
             let text = format!("- victim {ends} {at}");
             let sent = victim.send("update_task", json!({"id": log, "body": text}));
             let pid = victim.pid();
-            let seen = store.sql();
+            let seen = store.sqlite();
             let is_there = |text: &str| -> bool {
                 let sql = "SELECT count(*) FROM receipt WHERE text = ?1";
                 seen.query_row(sql, [text], |row| row.get::<_, u64>(0)).unwrap() == 1
@@ -164,7 +164,7 @@ fn assert_real_processes_are_refused(store: &Store, log: &str, pid: u32) {
 
 #[test]
 fn a_ping_and_a_read_are_answered_while_a_lone_write_waits_for_the_write_lock() {
-    let store = Store::new();
+    let store = Store::new_sqlite();
     let mut server = store.serve();
     let log = server.create_task("Log");
     let other = impatient_session(&store);
@@ -193,7 +193,7 @@ fn a_ping_and_a_read_are_answered_while_a_lone_write_waits_for_the_write_lock() 
 
 #[test]
 fn a_stopped_worker_loses_its_expired_claim_and_its_completion_is_refused() {
-    let store = Store::new();
+    let store = Store::new_sqlite();
     let mut other = store.serve();
     for round in 0..rounds("TASKTALLY_ROUNDS", 3) {
         let id = other.create_task(&format!("Task {round}"));
@@ -231,7 +231,7 @@ fn a_stopped_worker_loses_its_expired_claim_and_its_completion_is_refused() {
 
 #[test]
 fn a_client_that_does_not_read_delays_no_other_client() {
-    let store = Store::new();
+    let store = Store::new_sqlite();
     let log = store.serve().call("create_task", json!({"title": "Log", "body": "x".repeat(60_000)})).ok();
     let log = log.text("/task/id");
     // This server's responses are not read: its pipe is full in the middle of a response, with writes queued behind it.
@@ -261,7 +261,7 @@ const SLOW: &str = "[worker.slow]\nper = \"item\"\nmax_parallel = 2\ncommand = [
 
 #[test]
 fn a_stopped_runner_supervisor_process_and_worker_continue_where_they_stopped() {
-    let store = Store::new().with_config(SLOW);
+    let store = Store::new_sqlite().with_config(SLOW);
     let mut server = store.serve();
     let mut stopped = 0;
     for round in 0..rounds("TASKTALLY_ROUNDS", 1) {

@@ -86,7 +86,7 @@ impl RequestedWrites {
         let listed = server.call("list_tasks", json!({"limit": 0, "project": ""})).ok();
         assert!(listed["total"].is_u64(), "{when}: {}", listed.value);
         let mut receipts_of: HashMap<&str, Vec<String>> = HashMap::new();
-        let sql = store.sql();
+        let sql = store.sqlite();
         let one = |query: &str, id: &str| sql.query_row(query, [id], |row| row.get::<_, String>(0)).ok();
         for Acknowledged { leaves, reply } in acknowledged {
             match leaves {
@@ -214,7 +214,7 @@ pub(crate) fn says(reply: &Value, words: &str) -> bool {
 /// The titles of all tasks and batches, and the texts of all receipts except those that Tasktally itself writes at
 /// the end of a batch.
 pub(crate) fn texts(store: &Store) -> Vec<String> {
-    let sql = store.sql();
+    let sql = store.sqlite();
     let query = "SELECT text FROM receipt WHERE text NOT LIKE 'Batch done: %'
                  UNION ALL SELECT title FROM task WHERE role <> 'chunk'";
     let mut query = sql.prepare(query).unwrap();

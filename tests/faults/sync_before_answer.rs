@@ -44,7 +44,7 @@ fn no_write_of_a_server_is_answered_before_the_wal_is_synced() {
         return;
     }
     for version in ["2024-11-05", "2025-11-25", "2026-07-28"] {
-        let store = Store::new().with_config(PROFILE);
+        let store = Store::new_sqlite().with_config(PROFILE);
         // Create the store first, outside of the trace.
         store.create();
         let calls = store.folder().join("calls");
@@ -73,7 +73,7 @@ fn each_change_of_a_wait_is_answered_after_a_sync() {
     if !can_trace() {
         return;
     }
-    let store = Store::new();
+    let store = Store::new_sqlite();
     let plan = json!({"title": "B", "instructions": "x", "items": ["a", "b"], "max_chunk": 1, "checkpoint": "chunk"});
     let mut worker = store.serve();
     let batch = worker.call("create_batch", plan).ok().text("/batch/id");
@@ -116,7 +116,7 @@ fn a_claim_that_finds_nothing_writes_nothing_but_still_expires_leases() {
     if !can_trace() {
         return;
     }
-    let store = Store::new();
+    let store = Store::new_sqlite();
     let mut worker = store.serve();
     let id = worker.create_task("Claimed");
     worker.call("claim_task", json!({"id": id, "worker": "w"})).ok();
@@ -127,7 +127,7 @@ fn a_claim_that_finds_nothing_writes_nothing_but_still_expires_leases() {
     for _ in 0..5 {
         assert_eq!(server.call("claim_task", nothing.clone()).value["code"], "nothing_to_claim");
     }
-    store.sql().execute("UPDATE task SET expires_at = claimed_at WHERE id = ?1", [&id]).unwrap();
+    store.sqlite().execute("UPDATE task SET expires_at = claimed_at WHERE id = ?1", [&id]).unwrap();
     assert_eq!(server.call("claim_task", nothing.clone()).value["code"], "nothing_to_claim");
     assert_eq!(worker.read_task(&id).text("/task/status"), "active");
     assert_eq!(server.call("claim_task", nothing).value["code"], "nothing_to_claim");
@@ -143,7 +143,7 @@ fn no_write_of_a_workers_server_is_answered_before_the_wal_is_synced() {
     if !can_trace() {
         return;
     }
-    let store = Store::new();
+    let store = Store::new_sqlite();
     let plan = json!({"title": "B", "instructions": "x", "items": ["a", "b"], "max_chunk": 1});
     let batch = store.serve().call("create_batch", plan).ok().text("/batch/id");
     let calls = store.folder().join("calls");
@@ -168,10 +168,10 @@ fn no_command_prints_its_success_before_the_wal_is_synced() {
     if !can_trace() {
         return;
     }
-    let store = Store::new().with_config(PROFILE);
+    let store = Store::new_sqlite().with_config(PROFILE);
     store.create();
     // Keep the store open: the last connection to close it would checkpoint the WAL, which adds syncs.
-    let other = store.sql();
+    let other = store.sqlite();
     other.query_row("SELECT count(*) FROM task", [], |row| row.get::<_, i64>(0)).unwrap();
     let calls = store.folder().join("calls");
     let mut syncs = Vec::new();
@@ -194,7 +194,8 @@ fn a_run_prints_nothing_and_starts_no_worker_before_the_wal_is_synced() {
     if !can_trace() {
         return;
     }
-    let store = Store::new().with_config("[worker.echo]\nper = \"item\"\ncommand = [\"echo\", \"- done\"]\n");
+    let store =
+        Store::new_sqlite().with_config("[worker.echo]\nper = \"item\"\ncommand = [\"echo\", \"- done\"]\n");
     store.write("items.jsonl", "{\"key\":\"a\"}\n{\"key\":\"b\"}\n{\"key\":\"c\"}\n");
     let calls = store.folder().join("calls");
     // A message to a supervisor process, written to a Unix socket, must not precede the sync either.
@@ -234,7 +235,7 @@ fn stopped_before_sync(store: &Store, operation: &str, arguments: &serde_json::V
         });
         // The stored key begins with the project and the author.
         let sql = "SELECT count(*) FROM stored_response WHERE request_key LIKE '%' || ?1";
-        if store.sql().query_row(sql, [key], |row| row.get::<_, u64>(0)).unwrap() == 1 {
+        if store.sqlite().query_row(sql, [key], |row| row.get::<_, u64>(0)).unwrap() == 1 {
             return server;
         }
         server.kill();
@@ -247,7 +248,7 @@ fn a_repeat_is_not_answered_before_the_first_commit_is_on_disk_also_one_of_anoth
     if !can_trace() {
         return;
     }
-    let store = Store::new();
+    let store = Store::new_sqlite();
     let plan = json!({"title": "B", "instructions": "x", "items": ["a"]});
     let batch = store.serve().call("create_batch", plan.clone()).ok().text("/batch/id");
     let mut other = store.serve();

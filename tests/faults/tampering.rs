@@ -3,12 +3,12 @@
 //!
 //! `TASKTALLY_ROUNDS` sets the number of rounds, `TASKTALLY_SEED` repeats the same ones.
 
-use rusqlite::{Connection, params};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use crate::support::rng::Rng;
 use crate::support::rounds;
+use crate::support::sql::Sql;
 use crate::support::store::Store;
 use tasktally::model::chain::ChainHead;
 
@@ -17,7 +17,7 @@ const RECEIPTS: u64 = 12;
 
 /// A store of tasks with receipts, and the heads of their chains.
 fn store_with_heads() -> (Store, Vec<ChainHead>) {
-    let store = Store::new();
+    let store = Store::new_sqlite();
     let mut server = store.serve();
     for task in 1..=TASKS {
         let id = server.create_task(&format!("Task {task}"));
@@ -34,24 +34,19 @@ fn store_with_heads() -> (Store, Vec<ChainHead>) {
 }
 
 /// Recomputes the hashes of a task from a receipt on, as a forger who knows the algorithm would.
-fn rehash(store: &Connection, task: &str, from: u64) {
-    let row: i64 =
-        store.query_row("SELECT row_id FROM task WHERE id = ?1", [task], |row| row.get(0)).unwrap();
+fn rehash(sql: &Sql, task: &str, from: u64) {
+    let row: i64 = sql.row("SELECT row_id FROM task WHERE id = ?1", &[&task]);
     let of = |number: u64| -> Vec<u8> {
-        let sql = "SELECT hash FROM receipt WHERE task = ?1 AND number = ?2";
-        store.query_row(sql, params![row, number], |row| row.get(0)).unwrap_or_else(|_| vec![0; 32])
+        let hash = "SELECT hash FROM receipt WHERE task = ?1 AND number = ?2";
+        sql.rows(hash, &[&row, &number]).pop().unwrap_or_else(|| vec![0; 32])
     };
-    let last: u64 =
-        store.query_row("SELECT max(number) FROM receipt WHERE task = ?1", [row], |row| row.get(0)).unwrap();
+    let last: u64 = sql.row("SELECT max(number) FROM receipt WHERE task = ?1", &[&row]);
     for number in from..=last {
         let before: [u8; 32] = of(number - 1).try_into().unwrap();
-        let (at, author, text, kind): (i64, String, String, Option<String>) = store
-            .query_row(
-                "SELECT created_at, author, text, author_kind FROM receipt WHERE task = ?1 AND number = ?2",
-                params![row, number],
-                |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)),
-            )
-            .unwrap();
+        let receipt =
+            "SELECT created_at, author, text, author_kind FROM receipt WHERE task = ?1 AND number = ?2";
+        let (at, author, text, kind): (i64, String, String, Option<String>) =
+            sql.row(receipt, &[&row, &number]);
         let receipt = tasktally::model::receipt::Receipt {
             number,
             at: tasktally::model::timestamp::Timestamp::from_millis(at),
@@ -67,12 +62,8 @@ fn rehash(store: &Connection, task: &str, from: u64) {
             decision: None,
         };
         let hash = receipt.hash(task, &before);
-        store
-            .execute(
-                "UPDATE receipt SET hash = ?3 WHERE task = ?1 AND number = ?2",
-                params![row, number, hash],
-            )
-            .unwrap();
+        let update = "UPDATE receipt SET hash = ?3 WHERE task = ?1 AND number = ?2";
+        sql.execute(update, &[&row, &number, &hash]).unwrap();
     }
 }
 
@@ -95,7 +86,7 @@ fn every_forgery_is_found_with_heads_from_before() {
         let mut named = None;
         store.forge(|forger| {
             let of_task = format!("task = (SELECT row_id FROM task WHERE id = '{task}')");
-            let edit = |sql: &str| assert!(forger.execute(sql, []).unwrap() > 0, "{sql} changed nothing");
+            let edit = |sql: &str| assert!(forger.execute(sql, &[]).unwrap() > 0, "{sql} changed nothing");
             // The receipt that `verify` must name, if it can name one.
             named = match kind {
                 0 => {

@@ -44,7 +44,7 @@ fn assert_holds(store: &Store, file: &Path, tasks: &[String], known: &[Acknowled
 
 #[test]
 fn a_copy_made_while_four_processes_write_holds_everything_acknowledged_before() {
-    let store = Store::new();
+    let store = Store::new_sqlite();
     let tasks: Vec<String> = (0..WRITERS).map(|n| store.serve().create_task(&format!("Log {n}"))).collect();
     // Large enough that a copy takes several steps, with writes between them.
     let mut server = store.serve();
@@ -144,7 +144,7 @@ const COMMANDS: [(&str, &[&str], &str); 4] = [
 #[test]
 fn a_killed_command_leaves_a_complete_copy_or_none() {
     let mut rng = Rng::seeded("a_killed_command_leaves_a_complete_copy");
-    let store = Store::new();
+    let store = Store::new_sqlite();
     let receipts = fill_store(&store);
     store.tasktally(["export", "whole.jsonl"]).success();
     let kept = store.folder().join("kept");
@@ -222,7 +222,7 @@ fn assert_complete(store: &Store, command: &str, file: &Path, receipts: u64, mus
 #[test]
 fn on_a_full_disk_a_command_is_refused_and_leaves_nothing() {
     let mut rng = Rng::seeded("on_a_full_disk");
-    let store = Store::new();
+    let store = Store::new_sqlite();
     let receipts = fill_store(&store);
     store.tasktally(["export", "whole.jsonl"]).success();
     let kept = store.folder().join("kept");

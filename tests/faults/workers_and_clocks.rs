@@ -67,10 +67,7 @@ fn servers_whose_clocks_are_a_day_apart_race_and_each_item_has_one_outcome() {
         completed.dedup();
         assert_eq!((count, completed.len()), (ITEMS / 4, ITEMS / 4), "each chunk is completed once");
         assert_each_item_once(&store, &mut last, &batch, ITEMS);
-        let claims: u64 = store
-            .sql()
-            .query_row("SELECT sum(generation) FROM task WHERE role = 'chunk'", [], |row| row.get(0))
-            .unwrap();
+        let claims: u64 = store.sql().row("SELECT sum(generation) FROM task WHERE role = 'chunk'", &[]);
         taken_over += claims as usize - ITEMS / 4;
     }
     println!(
@@ -168,7 +165,7 @@ fn a_background_runner_continues_while_the_clock_jumps_and_each_item_has_one_out
                 |server: &mut Server| (read_batch(server, &batch)["batch"]["status"] == "done").then_some(());
             eventually_or_report("the batch to be done", &mut server, is_done, |server| {
                 let (reply, running) = (read_batch(server, &batch), processes_with(&batch));
-                let log = store.file().with_file_name(format!("logs/runner-{batch}.log"));
+                let log = store.data_folder().join(format!("logs/runner-{batch}.log"));
                 let log = std::fs::read_to_string(log).unwrap_or_default();
                 format!("{} {} processes: {running:?}\n{log}", made.message(), reply.value)
             });

@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use rusqlite::types::Value as Cell;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::support::server::Server;
 use crate::support::store::Store;
+use crate::support::values::Value as SqlValue;
 
 /// Every row of every table, as text.
 pub(crate) type Rows = BTreeMap<String, Vec<String>>;
@@ -42,8 +42,8 @@ per = "chunk"
 "#;
 
 impl HostileStore {
-    pub(crate) fn new() -> Self {
-        let store = Store::new().with_config(PROFILES);
+    pub(crate) fn new(store: Store) -> Self {
+        let store = store.with_config(PROFILES);
         for folder in [store.home().join("code"), store.folder().join("code")] {
             std::fs::create_dir(folder).unwrap();
         }
@@ -210,21 +210,10 @@ fn with_required_arguments(call: &str, arguments: &str) -> String {
 /// Every row of every table of a store.
 pub(crate) fn rows(store: &Store) -> Rows {
     let sql = store.sql();
-    let names = |query: &str| -> Vec<String> {
-        let mut statement = sql.prepare(query).unwrap();
-        let names = statement.query_map([], |row| row.get(0)).unwrap();
-        names.collect::<Result<_, _>>().unwrap()
-    };
-    let tables =
-        names("SELECT name FROM sqlite_schema WHERE type = 'table' AND sql NOT LIKE 'CREATE VIRTUAL%'");
-    let all = tables.into_iter().map(|table| {
-        let mut statement = sql.prepare(&format!("SELECT * FROM \"{table}\"")).unwrap();
-        let width = statement.column_count();
-        let found = statement.query_map([], |row| {
-            (0..width).map(|column| row.get::<_, Cell>(column).map(|cell| format!("{cell:?}"))).collect()
-        });
-        let mut rows: Vec<String> =
-            found.unwrap().map(|row: rusqlite::Result<Vec<String>>| row.unwrap().join(", ")).collect();
+    let all = sql.tables().into_iter().map(|table| {
+        let found = sql.rows::<Vec<SqlValue>>(&format!("SELECT * FROM \"{table}\""), &[]);
+        let text = |row: &Vec<SqlValue>| row.iter().map(|value| format!("{value:?}")).collect::<Vec<_>>();
+        let mut rows: Vec<String> = found.iter().map(|row| text(row).join(", ")).collect();
         rows.sort();
         (table, rows)
     });

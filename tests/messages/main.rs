@@ -82,7 +82,7 @@ fn a_message_names_the_store_in_its_commands() {
     let store = Store::new();
     store.create();
     let said = store.tasktally(["get-task", "nothing"]).code(1).stderr;
-    let command = format!("tasktally --db {} list-tasks", store.file().display());
+    let command = format!("tasktally --db {} list-tasks", store.url());
     assert!(said.contains(&command), "{said}");
     let json: Value = store.tasktally(["get-task", "nothing", "--json"]).code(1).json();
     assert!(json["message"].as_str().expect("a message").contains("list_tasks()"), "{json}");

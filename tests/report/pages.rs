@@ -4,7 +4,7 @@ use super::*;
 
 const ITEMS: u64 = 200_000;
 
-/// Writes a batch of 200,000 items in 20 chunks, each with a receipt, directly with SQLite. Returns its id.
+/// Writes a batch of 200,000 items in 20 chunks, each with a receipt, directly into the tables. Returns its id.
 fn create_large_batch(store: &Store) -> String {
     let lines: String = (0..ITEMS).map(|n| format!("{{\"key\":\"mail-{n:06}\"}}\n")).collect();
     store.write("items.jsonl", lines);
@@ -12,16 +12,14 @@ fn create_large_batch(store: &Store) -> String {
         ["create-batch", "Large", "--instructions", "Do.", "--source", "items.jsonl", "--max-chunk", "10000"];
     let plan = store.tasktally(args.into_iter().chain(["--json"])).success().json();
     let batch = plan["batch"]["id"].as_str().unwrap().to_owned();
-    let connection = store.sql();
-    connection.execute_batch("BEGIN").unwrap();
+    let sql = store.sql();
+    sql.execute_all("BEGIN").unwrap();
     for chunk in plan["chunks"].as_array().unwrap() {
         let (id, items) = (chunk["id"].as_str().unwrap(), chunk["items"].as_u64().unwrap());
-        let row: i64 =
-            connection.query_row("SELECT row_id FROM task WHERE id = ?1", [id], |row| row.get(0)).unwrap();
+        let row: i64 = sql.row("SELECT row_id FROM task WHERE id = ?1", &[&id]);
         let mut before = GENESIS_HASH;
-        let mut insert = connection
-            .prepare("INSERT INTO receipt (task, number, created_at, author, text, late, hash) VALUES (?1, ?2, ?3, ?4, ?5, 0, ?6)")
-            .unwrap();
+        let insert = "INSERT INTO receipt (task, number, created_at, author, text, late, hash)
+            VALUES (?1, ?2, ?3, ?4, ?5, 0, ?6)";
         for number in 1..=items {
             let receipt = Receipt {
                 number,
@@ -38,11 +36,11 @@ fn create_large_batch(store: &Store) -> String {
                 decision: None,
             };
             before = receipt.hash(id, &before);
-            let values = (row, number, receipt.at.millis(), &receipt.author, &receipt.text, before);
-            insert.execute(values).unwrap();
+            let at = receipt.at.millis();
+            sql.execute(insert, &[&row, &number, &at, &receipt.author, &receipt.text, &before]).unwrap();
         }
     }
-    connection.execute_batch("COMMIT").unwrap();
+    sql.execute_all("COMMIT").unwrap();
     batch
 }
 

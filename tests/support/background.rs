@@ -120,14 +120,8 @@ pub(crate) fn children(parent: u32) -> Vec<u32> {
 
 /// Every item in the store: its key, its outcome and how many accepted receipts settled it.
 pub(crate) fn settled_items(store: &Store) -> Vec<(String, Option<String>, u64)> {
-    let sql = store.sql();
-    let mut statement = sql
-        .prepare(
-            "SELECT i.key, i.outcome, (SELECT count(*) FROM receipt r WHERE r.task = i.chunk AND r.item_key = i.key
-                AND r.late = 0 AND r.outcome <> 'started')
-               FROM item i ORDER BY i.key",
-        )
-        .expect("a query");
-    let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).expect("rows");
-    rows.map(|row| row.expect("a row")).collect()
+    let items = "SELECT i.key, i.outcome, (SELECT count(*) FROM receipt r WHERE r.task = i.chunk AND r.item_key = i.key
+            AND r.late = 0 AND r.outcome <> 'started')
+       FROM item i ORDER BY i.key";
+    store.sql().rows(items, &[])
 }

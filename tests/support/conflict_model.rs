@@ -91,15 +91,10 @@ pub(crate) fn create_batch(
 
 /// The keys of the items in each chunk of a batch, as stored.
 pub(crate) fn stored_chunks(store: &Store, batch: &str) -> BTreeMap<String, BTreeSet<String>> {
-    let sql = store.sql();
-    let mut found = sql
-        .prepare(
-            "SELECT t.id, i.key FROM item i JOIN task t ON t.row_id = i.chunk WHERE i.batch = (SELECT row_id FROM task WHERE id = ?1)",
-        )
-        .unwrap();
+    let keys = "SELECT t.id, i.key FROM item i JOIN task t ON t.row_id = i.chunk
+        WHERE i.batch = (SELECT row_id FROM task WHERE id = ?1)";
     let mut chunks: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-    for row in found.query_map([batch], |row| Ok((row.get(0)?, row.get(1)?))).unwrap() {
-        let (chunk, key): (String, String) = row.unwrap();
+    for (chunk, key) in store.sql().rows::<(String, String)>(keys, &[&batch]) {
         chunks.entry(chunk).or_default().insert(key);
     }
     chunks
@@ -173,13 +168,12 @@ pub(crate) fn work_in_random_order(
             }
         }
     }
-    let held: i64 =
-        store.sql().query_row("SELECT count(*) FROM resource_in_use", [], |row| row.get(0)).unwrap();
+    let held: i64 = store.sql().row("SELECT count(*) FROM resource_in_use", &[]);
     assert_eq!(held, 0, "a resource is still held");
 }
 
 /// Whether a chunk is done, failed or cancelled.
 pub(crate) fn has_ended(store: &Store, chunk: &str) -> bool {
     let ended = "SELECT status IN ('done', 'failed', 'cancelled') FROM task WHERE id = ?1";
-    store.sql().query_row(ended, [chunk], |row| row.get(0)).unwrap()
+    store.sql().row(ended, &[&chunk])
 }

@@ -1,7 +1,8 @@
 //! The harness of all tests: real `tasktally` processes on real files in a temporary folder.
 //!
-//! [`store::Store`] is the folder and the file, [`server::Server`] a `tasktally serve` process with the client's
-//! end of its pipes, [`cli::Run`] one command, [`reply::Reply`] the reply of a tool.
+//! [`store::Store`] is the folder and the store: a file, or with `TASKTALLY_TEST_STORE=postgres` a database of a
+//! [`postgres::Cluster`]. [`server::Server`] is a `tasktally serve` process with the client's end of its pipes,
+//! [`cli::Run`] one command, [`reply::Reply`] the reply of a tool.
 
 #![allow(dead_code, reason = "each test file uses its part of the harness")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, reason = "as in any test")]
@@ -12,6 +13,7 @@ pub(crate) mod conflict_model;
 pub(crate) mod fake_agent;
 pub(crate) mod mount;
 pub(crate) mod output_schemas;
+pub(crate) mod postgres;
 pub(crate) mod random_batch;
 pub(crate) mod reply;
 pub(crate) mod resources;
@@ -19,10 +21,12 @@ pub(crate) mod rng;
 pub(crate) mod screen;
 pub(crate) mod server;
 pub(crate) mod skip;
+pub(crate) mod sql;
 pub(crate) mod steps;
 pub(crate) mod store;
 pub(crate) mod unchanged;
 pub(crate) mod unprivileged;
+pub(crate) mod values;
 pub(crate) mod waits;
 
 use std::process::{Child, Command, ExitStatus};

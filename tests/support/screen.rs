@@ -29,7 +29,7 @@ impl Screen {
             "cd '{}'; export USER=erika HOME=\"$PWD\" PATH='{}':\"$PATH\" TASKTALLY_DB='{}' {variables}; tasktally {args}; echo \"ended with $?\"; exec cat",
             store.folder().display(),
             program.parent().expect("a folder").display(),
-            store.file().display(),
+            store.url(),
         );
         let (columns, rows) = (size.0.to_string(), size.1.to_string());
         screen.tmux(&[

@@ -10,23 +10,52 @@ use rusqlite::Connection;
 use tempfile::TempDir;
 
 use super::cli::Run;
+use super::postgres::{Cluster, Database};
 use super::server::Server;
+use super::sql::Sql;
 
-/// A temporary folder and the path of a store inside it. Both are deleted after the test.
+/// A temporary folder and a store: a file inside it, or a PostgreSQL database. Both are deleted after the test.
 pub(crate) struct Store {
     folder: TempDir,
-    file: PathBuf,
+    place: Place,
     /// The operator's folder with the configuration: outside the temporary folder, to which agents write.
     operator: Option<TempDir>,
 }
 
+/// Where a store is.
+enum Place {
+    File(PathBuf),
+    Database(Database),
+}
+
 impl Store {
-    /// An empty folder. The first `tasktally` command creates the store.
+    /// An empty folder and a store of the kind that `TASKTALLY_TEST_STORE` names: `sqlite` (the default) or `postgres`.
+    /// The first `tasktally` command creates its tables.
     pub(crate) fn new() -> Self {
-        let folder = TempDir::with_prefix("tasktally-test-").expect("a temporary folder");
+        match std::env::var("TASKTALLY_TEST_STORE").as_deref() {
+            Err(std::env::VarError::NotPresent) | Ok("sqlite") => Self::new_sqlite(),
+            Ok("postgres") => Self::new_postgres().expect("PostgreSQL is installed"),
+            other => panic!("TASKTALLY_TEST_STORE is {other:?}, allowed: sqlite, postgres"),
+        }
+    }
+
+    /// The same with a SQLite file, for tests of the file or of what only SQLite does.
+    pub(crate) fn new_sqlite() -> Self {
+        let folder = new_folder();
         let file = folder.path().join("store").join("tasktally.db");
-        std::fs::create_dir(folder.path().join("home")).expect("a home folder");
-        Store { folder, file, operator: None }
+        Store { folder, place: Place::File(file), operator: None }
+    }
+
+    /// The same with a database of the shared PostgreSQL cluster. None, and the running test is skipped, if PostgreSQL is
+    /// not installed.
+    #[track_caller]
+    pub(crate) fn new_postgres() -> Option<Self> {
+        Some(Self::in_database(Cluster::shared()?.create_database()))
+    }
+
+    /// The same with this database.
+    pub(crate) fn in_database(database: Database) -> Self {
+        Store { folder: new_folder(), place: Place::Database(database), operator: None }
     }
 
     /// Adds an operator's configuration: a file with mode 0600.
@@ -64,15 +93,50 @@ impl Store {
         }
     }
 
-    /// Puts the store at this path inside the temporary folder.
+    /// Puts the store's file at this path inside the temporary folder.
     pub(crate) fn at(mut self, relative: &str) -> Self {
-        self.file = self.folder.path().join(relative);
+        assert!(self.is_sqlite(), "a test of a file uses Store::new_sqlite");
+        self.place = Place::File(self.folder.path().join(relative));
         self
     }
 
-    /// The store's file.
+    /// Whether the store is a SQLite file.
+    pub(crate) fn is_sqlite(&self) -> bool {
+        matches!(self.place, Place::File(_))
+    }
+
+    /// The store's SQLite file.
+    #[track_caller]
     pub(crate) fn file(&self) -> &Path {
-        &self.file
+        match &self.place {
+            Place::File(file) => file,
+            Place::Database(_) => panic!("a test of a file uses Store::new_sqlite"),
+        }
+    }
+
+    /// The store's PostgreSQL database.
+    #[track_caller]
+    pub(crate) fn database(&self) -> &Database {
+        match &self.place {
+            Place::File(_) => panic!("a test of a database uses Store::new_postgres"),
+            Place::Database(database) => database,
+        }
+    }
+
+    /// The store as `--db` and TASKTALLY_DB name it: a path or a URL.
+    pub(crate) fn url(&self) -> &str {
+        match &self.place {
+            Place::File(file) => file.to_str().expect("a path of UTF-8"),
+            Place::Database(database) => database.url(),
+        }
+    }
+
+    /// The folder in which `tasktally` keeps locks, logs and the files of workers of this store.
+    pub(crate) fn data_folder(&self) -> PathBuf {
+        match &self.place {
+            Place::File(file) => file.parent().expect("a folder").to_owned(),
+            Place::Database(database) => self.home().join(".local/share/tasktally").join(database.name()),
+        }
     }
 
     /// The temporary folder. It is the working directory of every command, so item files belong in it.
@@ -97,7 +161,7 @@ impl Store {
         let mut command = Command::new(env!("CARGO_BIN_EXE_tasktally"));
         command
             .current_dir(self.folder())
-            .env("TASKTALLY_DB", &self.file)
+            .env("TASKTALLY_DB", self.url())
             .env("TASKTALLY_CONFIG", self.config())
             .env("SCRATCHPAD", self.folder().join("scratch"))
             .env("HOME", self.home())
@@ -146,49 +210,78 @@ impl Store {
         std::fs::read_to_string(self.folder().join("server.log")).unwrap_or_default()
     }
 
-    /// A plain SQLite connection to the store.
-    pub(crate) fn sql(&self) -> Connection {
-        let connection = Connection::open(&self.file).expect("SQLite opens the store");
+    /// A plain connection to the store.
+    #[track_caller]
+    pub(crate) fn sql(&self) -> Sql {
+        match &self.place {
+            Place::File(_) => Sql::Sqlite(self.sqlite()),
+            Place::Database(database) => database.sql(),
+        }
+    }
+
+    /// A plain SQLite connection to the store's file, for what only SQLite has.
+    #[track_caller]
+    pub(crate) fn sqlite(&self) -> Connection {
+        let connection = Connection::open(self.file()).expect("SQLite opens the store");
         connection.busy_timeout(Duration::from_secs(20)).expect("a busy timeout");
         connection
     }
 
-    /// Changes the file as its owner can: without the triggers that forbid it, which are restored afterwards.
-    pub(crate) fn forge(&self, change: impl FnOnce(&Connection)) {
-        let connection = self.sql();
-        let triggers: Vec<(String, String)> = connection
-            .prepare("SELECT name, sql FROM sqlite_schema WHERE type = 'trigger'")
-            .and_then(|mut triggers| triggers.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect())
-            .expect("the triggers can be listed");
-        assert!(!triggers.is_empty());
-        for (name, _) in &triggers {
-            connection.execute_batch(&format!("DROP TRIGGER {name}")).expect("a trigger can be dropped");
-        }
-        connection.execute_batch("PRAGMA foreign_keys = OFF").expect("a setting of the connection");
-        change(&connection);
-        for (_, sql) in &triggers {
-            connection.execute_batch(sql).expect("a trigger can be restored");
+    /// Changes the store as its owner can: without the triggers that forbid it.
+    pub(crate) fn forge(&self, change: impl FnOnce(&Sql)) {
+        match &self.place {
+            Place::File(_) => forge_file(self.sqlite(), change),
+            Place::Database(database) => change(&database.sql_without_triggers()),
         }
     }
 
     /// Lets the lease of a task expire now, so that a test need not wait for its end.
     pub(crate) fn expire_claim(&self, task: &str) {
-        let changed = self.sql().execute("UPDATE task SET expires_at = claimed_at WHERE id = ?1", [task]);
+        let changed = self.sql().execute("UPDATE task SET expires_at = claimed_at WHERE id = ?1", &[&task]);
         assert_eq!(changed.expect("the claim can be changed"), 1, "no task {task}");
     }
 
     /// Ends the backoffs of released tasks now, so that a test need not wait for them, and returns how many there were.
-    pub(crate) fn clear_backoffs(&self) -> usize {
+    pub(crate) fn clear_backoffs(&self) -> u64 {
         let clear = "UPDATE task SET blocker_count = blocker_count - 1, hold_count = hold_count - 1, held_until = NULL
             WHERE held_until IS NOT NULL";
-        self.sql().execute(clear, []).expect("the tasks can be changed")
+        self.sql().execute(clear, &[]).expect("the tasks can be changed")
     }
 
-    /// Asserts that SQLite's integrity check finds no error.
+    /// Asserts that SQLite's integrity check finds no error, or that PostgreSQL reads every task.
     pub(crate) fn assert_whole(&self) {
-        let answer: String =
-            self.sql().query_row("PRAGMA integrity_check", [], |row| row.get(0)).expect("an integrity check");
-        assert_eq!(answer, "ok");
+        match &self.place {
+            Place::File(_) => {
+                assert_eq!(self.sql().row::<String>("PRAGMA integrity_check", &[]), "ok");
+            }
+            Place::Database(database) => {
+                let read = database.sql().rows::<u64>("SELECT count(*) FROM task", &[]);
+                assert_eq!(read.len(), 1);
+            }
+        }
+    }
+}
+
+/// A temporary folder with a home folder.
+fn new_folder() -> TempDir {
+    let folder = TempDir::with_prefix("tasktally-test-").expect("a temporary folder");
+    std::fs::create_dir(folder.path().join("home")).expect("a home folder");
+    folder
+}
+
+/// Changes a SQLite file without its triggers, which are restored afterwards.
+fn forge_file(connection: Connection, change: impl FnOnce(&Sql)) {
+    let sql = Sql::Sqlite(connection);
+    let triggers: Vec<(String, String)> =
+        sql.rows("SELECT name, sql FROM sqlite_schema WHERE type = 'trigger'", &[]);
+    assert!(!triggers.is_empty());
+    for (name, _) in &triggers {
+        sql.execute_all(&format!("DROP TRIGGER {name}")).expect("a trigger can be dropped");
+    }
+    sql.execute_all("PRAGMA foreign_keys = OFF").expect("a setting of the connection");
+    change(&sql);
+    for (_, trigger) in &triggers {
+        sql.execute_all(trigger).expect("a trigger can be restored");
     }
 }
 

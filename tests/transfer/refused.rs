@@ -16,7 +16,7 @@ fn with_checksum(lines: &[String]) -> String {
 /// Asserts that an import is refused with these words and leaves nothing behind.
 #[track_caller]
 fn assert_refused(content: impl AsRef<[u8]>, words: &[&str]) {
-    let other = Store::new();
+    let other = Store::new_sqlite();
     other.write("bad.jsonl", content);
     let before = files(other.folder());
     let ran = other.tasktally(["import", "bad.jsonl"]).finish();
@@ -126,7 +126,7 @@ fn a_newer_format_or_schema_is_refused_as_newer() {
     for line in &mut previous {
         *line = line.replace(",\"accepted_failures\":0", "");
     }
-    let other = Store::new();
+    let other = Store::new_sqlite();
     other.write("previous.jsonl", with_checksum(&previous));
     other.tasktally(["import", "previous.jsonl"]).success();
 }

@@ -63,7 +63,7 @@ fn a_command_that_is_printed_to_be_copied_contains_the_path_of_the_store() {
     let (store, _, _) = small_export();
     store.serve().call("claim_task", json!({"worker": "w"})).ok();
     let path = export(&store, "claimed.jsonl");
-    let other = Store::new();
+    let other = Store::new_sqlite();
     let file = other.folder().join("my stores/tasktally.db");
     let tasktally = |args: &[&str]| {
         let mut command = other.command();

@@ -4,13 +4,13 @@ use std::io::Read;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use rusqlite::Connection;
 use serde_json::Value;
 
 use super::KillTime;
 use crate::support::cli::Run;
 use crate::support::rng::Rng;
 use crate::support::rounds;
+use crate::support::sql::Sql;
 use crate::support::store::Store;
 
 /// A command and how to check what it did.
@@ -23,7 +23,7 @@ struct CommandCase {
 }
 
 /// A random command.
-fn choose(rng: &mut Rng, sql: &Connection, log: &str, round: usize) -> CommandCase {
+fn choose(rng: &mut Rng, sql: &Sql, log: &str, round: usize) -> CommandCase {
     let case = |words: &[&str], count_sql: String, rows| CommandCase {
         words: words.iter().map(|word| (*word).to_owned()).collect(),
         count_sql,
@@ -31,7 +31,7 @@ fn choose(rng: &mut Rng, sql: &Connection, log: &str, round: usize) -> CommandCa
     };
     let receipt = |text: &str| format!("SELECT count(*) FROM receipt WHERE text = '{text}'");
     let open = "SELECT id FROM task WHERE status = 'active' AND title LIKE 'Task %' LIMIT 1";
-    let open: Option<String> = sql.query_row(open, [], |row| row.get(0)).ok();
+    let open: Option<String> = sql.rows(open, &[]).pop();
     match (rng.below(5), open) {
         (0, _) => {
             let title = format!("Task {round}");
@@ -116,7 +116,7 @@ fn a_command_killed_at_any_moment_is_done_completely_or_not_at_all() {
         };
         let (code, printed) = run_until(&store, &case.words, kill);
         let sql = store.sql();
-        let rows: u64 = sql.query_row(&case.count_sql, [], |row| row.get(0)).unwrap();
+        let rows: u64 = sql.row(&case.count_sql, &[]);
         let printed_success =
             serde_json::from_str::<Value>(&printed).is_ok_and(|reply| reply["success"] == true);
         if code == Some(0) || printed_success {

@@ -28,11 +28,11 @@ fn a_runner_killed_at_any_moment_is_taken_over_and_every_item_has_one_outcome() 
         let sql = store.sql();
         let has_ended = || {
             let ended = "SELECT status IN ('done', 'failed', 'cancelled') FROM task WHERE id = ?1";
-            sql.query_row(ended, [&id], |row| row.get::<_, bool>(0)).unwrap()
+            sql.row::<bool>(ended, &[&id])
         };
         let runner = |other_than: u32| {
             eventually("the batch to have a runner", || {
-                let pid = sql.query_row("SELECT pid FROM runner", [], |row| row.get::<_, u32>(0)).ok();
+                let pid = sql.rows::<u32>("SELECT pid FROM runner", &[]).pop();
                 if has_ended() { Some(None) } else { pid.filter(|pid| *pid != other_than).map(Some) }
             })
         };

@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::mpsc::RecvTimeoutError;
 use std::thread;
 
-use rusqlite::Connection;
 use serde_json::{Value, json};
 
 use super::KillTime;
@@ -12,6 +11,7 @@ use crate::support::reply::Reply;
 use crate::support::rng::Rng;
 use crate::support::rounds;
 use crate::support::server::Server;
+use crate::support::sql::Sql;
 use crate::support::store::Store;
 
 /// The number of items in a batch, one per chunk.
@@ -163,15 +163,11 @@ fn write_until_killed(
     }
 }
 
-fn assert_kept(sql: &Connection, log: &str, known: &AcknowledgedWrites) {
-    let count = |query: &str, value: &str| -> u64 {
-        sql.prepare_cached(query).unwrap().query_row([value], |row| row.get(0)).unwrap()
-    };
+fn assert_kept(sql: &Sql, log: &str, known: &AcknowledgedWrites) {
+    let count = |query: &str, value: &str| -> u64 { sql.row(query, &[&value]) };
     let row = count("SELECT row_id FROM task WHERE id = ?1", log);
-    let mut texts =
-        sql.prepare_cached("SELECT number, text FROM receipt WHERE task = ?1 ORDER BY number").unwrap();
-    let texts: HashMap<u64, String> =
-        texts.query_map([row], |row| Ok((row.get(0)?, row.get(1)?))).unwrap().map(Result::unwrap).collect();
+    let texts = "SELECT number, text FROM receipt WHERE task = ?1 ORDER BY number";
+    let texts: HashMap<u64, String> = sql.rows(texts, &[&row]).into_iter().collect();
     for (number, text) in &known.receipts {
         assert_eq!(texts.get(number), Some(text), "receipt {number} was acknowledged");
     }
@@ -183,8 +179,7 @@ fn assert_kept(sql: &Connection, log: &str, known: &AcknowledgedWrites) {
     // No write, acknowledged or not, is there twice.
     assert!(counts.values().all(|times| *times == 1), "a receipt was written twice");
     for (id, status) in &known.tasks {
-        let now: String =
-            sql.query_row("SELECT status FROM task WHERE id = ?1", [id], |row| row.get(0)).unwrap();
+        let now: String = sql.row("SELECT status FROM task WHERE id = ?1", &[id]);
         assert_eq!(now, *status, "{id} was acknowledged as {status}");
     }
     for batch in &known.batches {
@@ -202,13 +197,9 @@ fn assert_kept(sql: &Connection, log: &str, known: &AcknowledgedWrites) {
     }
     // Batches that were not acknowledged are complete, too, and no batch is there twice.
     let partial = "SELECT count(*) FROM batch b WHERE items_total <> (SELECT count(*) FROM item i WHERE i.batch = b.task) OR items_total <> ?1";
-    assert_eq!(
-        sql.query_row(partial, [ITEMS], |row| row.get::<_, u64>(0)).unwrap(),
-        0,
-        "a batch is there in part"
-    );
+    assert_eq!(sql.row::<u64>(partial, &[&ITEMS]), 0, "a batch is there in part");
     let twice = "SELECT count(*) - count(DISTINCT t.title) FROM batch b JOIN task t ON t.row_id = b.task";
-    assert_eq!(sql.query_row(twice, [], |row| row.get::<_, u64>(0)).unwrap(), 0, "a batch was created twice");
+    assert_eq!(sql.row::<u64>(twice, &[]), 0, "a batch was created twice");
 }
 
 /// Kills a process while it creates the store. The next process must complete the creation.

@@ -17,7 +17,7 @@ fn a_store_whose_creator_was_killed_at_any_call_is_created_by_the_next_process()
         if at >= calls {
             at = 1 + rng.below(12);
         }
-        let store = Store::new();
+        let store = Store::new_sqlite();
         let mut command = store.command();
         command.env("LD_PRELOAD", shim("stop")).env("TASKTALLY_STOP_BY", "KILL");
         command.env("TASKTALLY_STOP_AT", at.to_string());

@@ -1,0 +1,6 @@
+//! The store in PostgreSQL, and the test cluster that it runs on.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod cluster;
