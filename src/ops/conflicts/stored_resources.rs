@@ -60,9 +60,9 @@ impl ComparedState {
     }
 }
 
-/// The smallest key that is greater than this one.
+/// A text between this key and all greater ones: no key contains a smaller character.
 fn key_after(key: &str) -> String {
-    format!("{key}\0")
+    format!("{key}\u{1}")
 }
 
 impl<'a> StoredResources<'a> {

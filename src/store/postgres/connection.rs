@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
-use tokio_postgres::{Client, NoTls};
+use tokio_postgres::{Client, Config, NoTls};
 
 use super::address::Address;
 use super::failure::Failure;
@@ -70,6 +70,11 @@ impl Network {
         });
     }
 
+    /// Runs a future beside all others, until it ends or the thread does.
+    pub(super) fn spawn(&self, future: impl Future<Output = ()> + Send + 'static) {
+        self.handle.spawn(future);
+    }
+
     /// How many times this process has waited for an answer of the database.
     pub(super) fn round_trips(&self) -> u64 {
         self.round_trips.load(Ordering::Relaxed)
@@ -82,16 +87,8 @@ impl Network {
     pub(super) fn connect(self: &Arc<Self>, address: &Address) -> Result<Connection, Failure> {
         let config = address.config().clone();
         let connected = self.wait_for(async move {
-            let (client, connection) = tokio::time::timeout(CONNECT_TIMEOUT, config.connect(NoTls))
-                .await
-                .map_err(|_| None)?
-                .map_err(Some)?;
-            tokio::spawn(async move {
-                if let Err(error) = connection.await {
-                    tracing::debug!(%error, "a connection to the database ended");
-                }
-            });
-            Ok(client)
+            let opened = tokio::time::timeout(CONNECT_TIMEOUT, open_client(&config)).await;
+            opened.map_err(|_| None)?.map_err(Some)
         });
         match connected {
             Some(Ok(client)) => Ok(Connection { client: Arc::new(client), network: self.clone() }),
@@ -103,6 +100,17 @@ impl Network {
             None => Err(Failure::ConnectionLost(stopped())),
         }
     }
+}
+
+/// Opens a connection. It ends when the client is dropped.
+pub(super) async fn open_client(config: &Config) -> Result<Client, tokio_postgres::Error> {
+    let (client, connection) = config.connect(NoTls).await?;
+    tokio::spawn(async move {
+        if let Err(error) = connection.await {
+            tracing::debug!(%error, "a connection to the database ended");
+        }
+    });
+    Ok(client)
 }
 
 fn stopped() -> Error {

@@ -9,6 +9,7 @@ mod cost;
 mod count_check;
 mod failure;
 mod large_batch;
+mod lease;
 mod list;
 mod new_items;
 mod password_file;
@@ -28,7 +29,7 @@ mod write;
 mod writer;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 pub use address::Address;
 
@@ -79,8 +80,22 @@ impl Store for PostgresStore {
         )
     }
 
-    fn lock_bulk(&self, _limit: Duration) -> Result<Box<dyn Send>> {
-        Err(Error::new(Code::Internal, "large batches are not possible in PostgreSQL yet"))
+    fn lock_bulk(&self, limit: Duration) -> Result<Box<dyn Send>> {
+        let started = Instant::now();
+        loop {
+            match lease::acquire(&self.network, &self.address, "bulk")? {
+                Ok(lease) => return Ok(Box::new(lease)),
+                Err(holder) if started.elapsed() >= limit => {
+                    return Err(Error::new(
+                        Code::Busy,
+                        format!(
+                            "nothing was written: {holder} inserts a large batch; try again when it is done"
+                        ),
+                    ));
+                }
+                Err(_) => std::thread::sleep(lease::RETRY_PAUSE),
+            }
+        }
     }
 
     fn read(&self, job: ReadJob) {
