@@ -140,9 +140,13 @@ impl Cluster {
         eventually("the backends to end", || processes.iter().all(|pid| !is_alive(*pid)).then_some(()));
     }
 
-    /// Kills one backend with SIGKILL. The postmaster then ends all other backends, and recovers.
+    /// Kills one backend with SIGKILL and waits until the postmaster has ended all others. It then recovers:
+    /// [`Cluster::wait_until_ready`].
     pub(crate) fn kill_backend(&self, backend: u32) {
+        let children = self.processes().split_off(1);
         send_signal("KILL", backend);
+        // Until then, the postmaster may still accept a connection, and reset it.
+        eventually("all backends to end", || children.iter().all(|pid| !is_alive(*pid)).then_some(()));
     }
 
     /// Stops all processes (SIGSTOP), as a machine that does not answer.
