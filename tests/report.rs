@@ -299,7 +299,7 @@ fn a_report_is_written_to_the_given_folder_and_replaces_the_last_one() {
     store.write("file", "");
     let output = store.tasktally(["report", &batch, "--out", "file/x"]).code(1).output();
     assert!(output.contains("file/x"), "{output}");
-    let output = Store::new().tasktally(["report", &batch]).code(2).output();
+    let output = Store::new_sqlite().tasktally(["report", &batch]).code(2).output();
     assert!(output.contains("there is no such file"), "{output}");
 }
 

@@ -128,9 +128,9 @@ fn json_output_is_an_object_per_line_with_the_whole_batch_last() {
 
 #[test]
 fn without_an_id_the_only_open_batch_is_watched_or_the_open_batches_are_listed() {
-    let store = Store::new();
-    let output = store.tasktally(["watch"]).code(2).stderr;
+    let output = Store::new_sqlite().tasktally(["watch"]).code(2).stderr;
     assert!(output.contains("there is no such file"), "{output}");
+    let store = Store::new();
     let first = batch(&store);
     store.tasktally(["control-batch", &first, "--action", "cancel"]).success();
     let output = store.tasktally(["watch"]).code(3).stdout;

@@ -95,7 +95,7 @@ fn an_import_refuses_values_that_no_operation_stores() {
         assert!(!store.file().exists(), "{kind} {column} {value}: there is a store");
     }
     // The same in a store that another program edited.
-    let store = Store::new_sqlite();
+    let store = Store::new();
     store.write("items.jsonl", "{\"key\": \"a1\"}\n");
     store.tasktally(["run", "--items", "items.jsonl", "--quiet", "--", "true"]).success();
     store.forge(|sql| {

@@ -109,6 +109,10 @@ fn a_durable_cluster_keeps_what_was_committed_before_a_kill() {
         cluster.resume();
         assert_eq!(answers.recv(), Ok(Ok(1)));
     });
+    cluster.pause();
+    cluster.kill();
+    cluster.start();
+    assert_eq!(store.sql().row::<u64>("SELECT count(*) FROM note", &[]), 3);
 }
 
 /// A cluster outside of this process for the test below, which starts this test binary again.

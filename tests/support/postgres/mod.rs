@@ -9,7 +9,7 @@ mod installation;
 use std::collections::BTreeMap;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 
@@ -51,8 +51,8 @@ pub(crate) struct Cluster {
     /// Whether all tests of the process use it. Its databases are dropped after each test.
     is_shared: bool,
     postmaster: Mutex<Option<Child>>,
-    /// The process that ends the cluster, and its standard input, which ends with this process.
-    watcher: (Mutex<Child>, Option<ChildStdin>),
+    /// The process that ends the cluster. Its standard input is a pipe that the kernel closes when this process ends.
+    watcher: Child,
     databases: AtomicU32,
 }
 
@@ -85,8 +85,7 @@ impl Cluster {
             .args(installation.as_owner());
         // Ctrl-C must not end the watcher.
         watcher.process_group(0).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
-        let mut watcher = watcher.spawn().expect("`sh` runs");
-        let input = watcher.stdin.take();
+        let watcher = watcher.spawn().expect("`sh` runs");
         // From now on the watcher deletes the folder.
         let folder = folder.keep();
         installation.create_data(&folder);
@@ -96,7 +95,7 @@ impl Cluster {
             settings: SETTINGS.iter().chain(settings).copied().collect(),
             is_shared,
             postmaster: Mutex::new(None),
-            watcher: (Mutex::new(watcher), input),
+            watcher,
             databases: AtomicU32::new(0),
         };
         cluster.start();
@@ -134,13 +133,20 @@ impl Cluster {
         let mut postmaster = self.running().take().expect("the cluster runs");
         postmaster.kill().expect("a child can be killed");
         wait_for_exit(&mut postmaster);
+        // A paused backend cannot end.
+        let left = processes.iter().filter(|pid| is_alive(**pid)).map(ToString::to_string);
+        let _ = Command::new("kill").arg("-CONT").args(left).stderr(Stdio::null()).status();
         // PostgreSQL refuses to start while a process of the last one is left.
         eventually("the backends to end", || processes.iter().all(|pid| !is_alive(*pid)).then_some(()));
     }
 
-    /// Kills one backend with SIGKILL. The postmaster then ends all other backends, and recovers.
+    /// Kills one backend with SIGKILL and waits until the postmaster has ended all others. It then recovers:
+    /// [`Cluster::wait_until_ready`].
     pub(crate) fn kill_backend(&self, backend: u32) {
+        let children = self.processes().split_off(1);
         send_signal("KILL", backend);
+        // Until then, the postmaster may still accept a connection, and reset it.
+        eventually("all backends to end", || children.iter().all(|pid| !is_alive(*pid)).then_some(()));
     }
 
     /// Stops all processes (SIGSTOP), as a machine that does not answer.
@@ -228,11 +234,8 @@ impl Cluster {
 
 impl Drop for Cluster {
     fn drop(&mut self) {
-        // The end of its input ends the watcher, and the watcher ends the cluster.
-        self.watcher.1 = None;
-        if let Ok(watcher) = self.watcher.0.get_mut() {
-            let _ = watcher.wait();
-        }
+        // This closes its standard input. The watcher then ends the cluster.
+        let _ = self.watcher.wait();
         if let Some(mut postmaster) = self.running().take() {
             let _ = postmaster.wait();
         }
