@@ -1,0 +1,22 @@
+//! The conformance suite of stores: every promise of the traits in `src/store`, one file per area. Each case runs against
+//! every kind of store ([`stores`]), on an empty store of its own, and uses the traits only. After each case, the stored
+//! counts are compared with the rows that they count.
+//!
+//! `TASKTALLY_SEED` repeats the same random operations; `--nocapture` shows the seed.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, reason = "as in any test")]
+
+#[path = "../support/rng.rs"]
+mod rng;
+
+mod actions;
+mod build;
+mod stores;
+
+mod changes;
+mod claims;
+mod counts;
+mod dependencies;
+mod holds;
+mod lists;
+mod tasks;

@@ -1,0 +1,201 @@
+//! The stores that the suite runs against, and how a case writes to and reads from one.
+
+use std::path::Path;
+use std::sync::mpsc::{Sender, channel};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use tasktally::clock::Clock;
+use tasktally::error::{Code, Error, Result};
+use tasktally::store::sqlite::SqliteStore;
+use tasktally::store::{Store, StoreRead, StoreWrite, WriteJob};
+use tempfile::TempDir;
+
+/// How long a write may take before its case fails. Generous, so that a loaded machine never exceeds it.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// A kind of store.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Kind {
+    Sqlite,
+    Postgres,
+}
+
+/// Opens the store again.
+type Opener = Box<dyn Fn(Clock) -> Arc<dyn Store> + Send + Sync>;
+
+/// A store that one case has for itself. It is empty at the start and deleted at the end.
+pub(crate) struct TestStore {
+    /// Empty only while the store is opened again.
+    store: RwLock<Option<Arc<dyn Store>>>,
+    /// The clock of the store. A case shifts it instead of waiting.
+    pub(crate) clock: Clock,
+    /// Owns what has to be deleted at the end, so it is dropped after the store.
+    open: Opener,
+}
+
+impl TestStore {
+    /// An empty store; `None` if this machine has no store of this kind.
+    pub(crate) fn open(kind: Kind) -> Option<TestStore> {
+        match kind {
+            Kind::Sqlite => Some(open_sqlite()),
+            Kind::Postgres => open_postgres(),
+        }
+    }
+
+    /// A store that `open` opens, now and again in [`TestStore::reopen`]. It must use the clock that it is given.
+    fn new(open: impl Fn(Clock) -> Arc<dyn Store> + Send + Sync + 'static) -> Self {
+        let clock = Clock::system();
+        let store = open(clock.clone());
+        TestStore { store: RwLock::new(Some(store)), clock, open: Box::new(open) }
+    }
+
+    /// Closes the store and opens it again. A process opens the file of a SQLite store only once.
+    pub(crate) fn reopen(&self) {
+        let mut store = self.store.write().unwrap_or_else(PoisonError::into_inner);
+        let closed = store.take().expect("the store is open");
+        assert_eq!(Arc::strong_count(&closed), 1, "the case still uses the store");
+        drop(closed);
+        *store = Some((self.open)(self.clock.clone()));
+    }
+
+    /// The store itself.
+    pub(crate) fn store(&self) -> Arc<dyn Store> {
+        let store = self.store.read().unwrap_or_else(PoisonError::into_inner);
+        store.clone().expect("the store is open")
+    }
+
+    /// Runs `change` in a transaction and returns its result after the commit. An error of `change` rolls everything
+    /// back. The store may run it again after it rolled an attempt back.
+    pub(crate) fn write<R: Send + 'static>(
+        &self,
+        change: impl Fn(&dyn StoreWrite) -> Result<R> + Send + 'static,
+    ) -> Result<R> {
+        self.submit(Job { change, keeps: true, precedes_parents: false })
+    }
+
+    /// The same for rows whose parents are inserted by a later transaction.
+    pub(crate) fn write_before_parents<R: Send + 'static>(
+        &self,
+        change: impl Fn(&dyn StoreWrite) -> Result<R> + Send + 'static,
+    ) -> Result<R> {
+        self.submit(Job { change, keeps: true, precedes_parents: true })
+    }
+
+    /// The same, but the job returns `false` in any case: nothing of what it wrote may remain.
+    pub(crate) fn write_and_roll_back<R: Send + 'static>(
+        &self,
+        change: impl Fn(&dyn StoreWrite) -> Result<R> + Send + 'static,
+    ) -> Result<R> {
+        self.submit(Job { change, keeps: false, precedes_parents: false })
+    }
+
+    fn submit<F, R>(&self, job: Job<F>) -> Result<R>
+    where
+        F: Fn(&dyn StoreWrite) -> Result<R> + Send + 'static,
+        R: Send + 'static,
+    {
+        let (sender, receiver) = channel();
+        self.store().submit_write(Box::new(QueuedJob { job, answer: None, sender }));
+        receiver.recv_timeout(PATIENCE).expect("the store answers a write")
+    }
+
+    /// Runs `query` in a read transaction.
+    pub(crate) fn read<R: Send + 'static>(
+        &self,
+        query: impl FnOnce(&dyn StoreRead) -> Result<R> + Send + 'static,
+    ) -> Result<R> {
+        let (sender, receiver) = channel();
+        let send = move |answer| sender.send(answer).expect("the case waits for the read");
+        self.store().read(Box::new(move |tx| send(tx.and_then(query))));
+        receiver.try_recv().expect("a read runs on the calling thread")
+    }
+}
+
+/// A write of a case.
+struct Job<F> {
+    change: F,
+    /// Whether the job asks for the commit of a change without an error.
+    keeps: bool,
+    precedes_parents: bool,
+}
+
+/// A write that sends its result to the case.
+struct QueuedJob<F, R> {
+    job: Job<F>,
+    answer: Option<Result<R>>,
+    sender: Sender<Result<R>>,
+}
+
+impl<F, R> WriteJob for QueuedJob<F, R>
+where
+    F: Fn(&dyn StoreWrite) -> Result<R> + Send,
+    R: Send,
+{
+    fn run(&mut self, tx: &dyn StoreWrite) -> bool {
+        let answer = (self.job.change)(tx);
+        let commits = self.job.keeps && answer.is_ok();
+        self.answer = Some(answer);
+        commits
+    }
+
+    fn precedes_parents(&self) -> bool {
+        self.job.precedes_parents
+    }
+
+    fn finish(self: Box<Self>, committed: Result<()>) {
+        let QueuedJob { answer, sender, .. } = *self;
+        let unfinished = || Err(Error::new(Code::Internal, "the write ended before it returned"));
+        // The case may have failed while the write was waiting.
+        let _ = sender.send(committed.and_then(|()| answer.unwrap_or_else(unfinished)));
+    }
+}
+
+/// Runs a case against an empty store. After it, all counts must be those of the rows that they count.
+pub(crate) fn check(kind: Kind, case: fn(&TestStore)) {
+    let Some(store) = TestStore::open(kind) else { return };
+    case(&store);
+    let mismatch = store.read(|tx| tx.first_count_mismatch()).expect("the counts can be compared");
+    assert_eq!(mismatch, None, "after the case");
+}
+
+fn open_sqlite() -> TestStore {
+    let folder = TempDir::with_prefix("tasktally-store-").expect("a temporary folder");
+    TestStore::new(move |clock| {
+        let file: &Path = &folder.path().join("tasktally.db");
+        Arc::new(SqliteStore::open(file, clock).expect("a SQLite store"))
+    })
+}
+
+/// An empty PostgreSQL store, or `None` if this machine has no server.
+///
+/// This is the only function to write for another store: it creates a database or a schema of its own, and returns
+/// `TestStore::new` with a closure that opens a store over it. The closure passes its clock to the store. It owns a guard
+/// that deletes the database when it is dropped.
+fn open_postgres() -> Option<TestStore> {
+    println!("skipped: no PostgreSQL store yet");
+    None
+}
+
+/// Defines cases. Each is a module of its name with one test for each kind of store.
+macro_rules! conformance {
+    ($( $(#[$meta:meta])* fn $name:ident($store:ident: &TestStore) $body:block )+) => { $(
+        mod $name {
+            use super::*;
+
+            $(#[$meta])*
+            fn case($store: &TestStore) $body
+
+            #[test]
+            fn sqlite() {
+                crate::stores::check(crate::stores::Kind::Sqlite, case);
+            }
+
+            #[test]
+            fn postgres() {
+                crate::stores::check(crate::stores::Kind::Postgres, case);
+            }
+        }
+    )+ };
+}
+pub(crate) use conformance;
