@@ -13,10 +13,14 @@ mod actions;
 mod build;
 mod stores;
 
+mod batches;
+mod chains;
 mod changes;
+mod chunks;
 mod claims;
 mod counts;
 mod dependencies;
 mod holds;
 mod lists;
+mod receipts;
 mod tasks;

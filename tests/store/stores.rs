@@ -1,8 +1,8 @@
 //! The stores that the suite runs against, and how a case writes to and reads from one.
 
-use std::path::Path;
+use std::path::PathBuf;
 use std::sync::mpsc::{Sender, channel};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, LazyLock, PoisonError, RwLock};
 use std::time::Duration;
 
 use tasktally::clock::Clock;
@@ -160,11 +160,27 @@ pub(crate) fn check(kind: Kind, case: fn(&TestStore)) {
 }
 
 fn open_sqlite() -> TestStore {
-    let folder = TempDir::with_prefix("tasktally-store-").expect("a temporary folder");
+    let (folder, file) = sqlite_file();
+    std::fs::write(&file, EMPTY_SQLITE.as_slice()).expect("a file can be written");
     TestStore::new(move |clock| {
-        let file: &Path = &folder.path().join("tasktally.db");
-        Arc::new(SqliteStore::open(file, clock).expect("a SQLite store"))
+        // The closure owns the folder: it is deleted with the closure.
+        let _ = &folder;
+        Arc::new(SqliteStore::open(&file, clock).expect("a SQLite store"))
     })
+}
+
+/// The file of an empty SQLite store. The migrations that make one take longer than most cases.
+static EMPTY_SQLITE: LazyLock<Vec<u8>> = LazyLock::new(|| {
+    let (_folder, file) = sqlite_file();
+    drop(SqliteStore::open(&file, Clock::system()).expect("a SQLite store"));
+    std::fs::read(&file).expect("a file can be read")
+});
+
+/// A temporary folder, and the path of a store inside it.
+fn sqlite_file() -> (TempDir, PathBuf) {
+    let folder = TempDir::with_prefix("tasktally-store-").expect("a temporary folder");
+    let file = folder.path().join("tasktally.db");
+    (folder, file)
 }
 
 /// An empty PostgreSQL store, or `None` if this machine has no server.
