@@ -14,6 +14,7 @@ mod build;
 mod stores;
 
 mod batches;
+mod bulk;
 mod chains;
 mod changes;
 mod chunks;
@@ -31,4 +32,5 @@ mod runners;
 mod search;
 mod steps;
 mod tasks;
+mod transactions;
 mod waits;

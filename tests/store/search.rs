@@ -50,7 +50,7 @@ conformance! {
         assert_eq!(search(store, "mail"), ["mail"]);
     }
 
-    fn all_words_must_be_in_one_text(store: &TestStore) {
+    fn all_words_must_be_found(store: &TestStore) {
         store.task("red mail");
         store.task("red");
         store.task("mail");

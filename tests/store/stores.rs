@@ -71,7 +71,7 @@ impl TestStore {
         &self,
         change: impl Fn(&dyn StoreWrite) -> Result<R> + Send + 'static,
     ) -> Result<R> {
-        self.submit(Job { change, keeps: true, precedes_parents: false })
+        write(&*self.store(), change)
     }
 
     /// The same for rows whose parents are inserted by a later transaction.
@@ -79,7 +79,7 @@ impl TestStore {
         &self,
         change: impl Fn(&dyn StoreWrite) -> Result<R> + Send + 'static,
     ) -> Result<R> {
-        self.submit(Job { change, keeps: true, precedes_parents: true })
+        submit(&*self.store(), Job { change, keeps: true, precedes_parents: true })
     }
 
     /// The same, but the job returns `false` in any case: nothing of what it wrote may remain.
@@ -87,17 +87,7 @@ impl TestStore {
         &self,
         change: impl Fn(&dyn StoreWrite) -> Result<R> + Send + 'static,
     ) -> Result<R> {
-        self.submit(Job { change, keeps: false, precedes_parents: false })
-    }
-
-    fn submit<F, R>(&self, job: Job<F>) -> Result<R>
-    where
-        F: Fn(&dyn StoreWrite) -> Result<R> + Send + 'static,
-        R: Send + 'static,
-    {
-        let (sender, receiver) = channel();
-        self.store().submit_write(Box::new(QueuedJob { job, answer: None, sender }));
-        receiver.recv_timeout(PATIENCE).expect("the store answers a write")
+        submit(&*self.store(), Job { change, keeps: false, precedes_parents: false })
     }
 
     /// Runs `query` in a read transaction.
@@ -105,11 +95,37 @@ impl TestStore {
         &self,
         query: impl FnOnce(&dyn StoreRead) -> Result<R> + Send + 'static,
     ) -> Result<R> {
-        let (sender, receiver) = channel();
-        let send = move |answer| sender.send(answer).expect("the case waits for the read");
-        self.store().read(Box::new(move |tx| send(tx.and_then(query))));
-        receiver.try_recv().expect("a read runs on the calling thread")
+        read(&*self.store(), query)
     }
+}
+
+/// Runs `query` in a read transaction of a store.
+pub(crate) fn read<R: Send + 'static>(
+    store: &dyn Store,
+    query: impl FnOnce(&dyn StoreRead) -> Result<R> + Send + 'static,
+) -> Result<R> {
+    let (sender, receiver) = channel();
+    let send = move |answer| sender.send(answer).expect("the case waits for the read");
+    store.read(Box::new(move |tx| send(tx.and_then(query))));
+    receiver.try_recv().expect("a read runs on the calling thread")
+}
+
+/// Runs `change` in a transaction of a store; see [`TestStore::write`].
+pub(crate) fn write<R: Send + 'static>(
+    store: &dyn Store,
+    change: impl Fn(&dyn StoreWrite) -> Result<R> + Send + 'static,
+) -> Result<R> {
+    submit(store, Job { change, keeps: true, precedes_parents: false })
+}
+
+fn submit<F, R>(store: &dyn Store, job: Job<F>) -> Result<R>
+where
+    F: Fn(&dyn StoreWrite) -> Result<R> + Send + 'static,
+    R: Send + 'static,
+{
+    let (sender, receiver) = channel();
+    store.submit_write(Box::new(QueuedJob { job, answer: None, sender }));
+    receiver.recv_timeout(PATIENCE).expect("the store answers a write")
 }
 
 /// A write of a case.
