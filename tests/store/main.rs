@@ -6,11 +6,14 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, reason = "as in any test")]
 
+#[expect(dead_code, reason = "the suite uses a part of it")]
 #[path = "../support/rng.rs"]
 mod rng;
 
 mod actions;
 mod build;
+mod build_bulk;
+mod reference;
 mod stores;
 
 mod batches;
@@ -26,11 +29,14 @@ mod holds;
 mod in_doubt;
 mod items;
 mod lists;
+mod random;
 mod receipts;
+mod reservations;
 mod resources;
 mod runners;
 mod search;
 mod steps;
 mod tasks;
+mod threads;
 mod transactions;
 mod waits;

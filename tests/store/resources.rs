@@ -162,7 +162,7 @@ conformance! {
         for order in [[true, false], [false, true]] {
             let batch = store.batch(BatchPlan::of(2, 1));
             let (first, second) = (batch.chunk(1), batch.chunk(2));
-            order.map(|below| share(store, first, None, "a", below));
+            order.into_iter().for_each(|below| share(store, first, None, "a", below));
             share(store, second, None, "a", true);
             store.claim(second, "w", 60);
             assert_eq!(in_use(store, first), Some((second, "a".to_owned())), "{order:?}");

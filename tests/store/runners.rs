@@ -42,8 +42,7 @@ fn markers(store: &TestStore) -> Vec<String> {
 
 /// How many workers a profile has started since so many seconds ago, and when it started the first of them.
 fn starts(store: &TestStore, profile: &'static str, seconds: i64) -> (u64, Option<Timestamp>) {
-    let found =
-        store.read(move |tx| tx.worker_starts_since(profile, tx.now().saturating_add_secs(-seconds)));
+    let found = store.read(move |tx| tx.worker_starts_since(profile, tx.now().saturating_add_secs(-seconds)));
     found.unwrap()
 }
 
@@ -110,7 +109,7 @@ conformance! {
 
     fn each_runner_has_its_share(store: &TestStore) {
         let rows = [(); 2].map(|()| store.batch(BatchPlan::of(1, 1)).row());
-        rows.map(|row| replace(store, record(row, "m")));
+        rows.into_iter().for_each(|row| replace(store, record(row, "m")));
         store.write(move |tx| tx.set_fair_share(rows[1], 2, false)).unwrap();
         let mut permits: Vec<(RowId, u64)> = store
             .read(|tx| tx.fair_shares())
