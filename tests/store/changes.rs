@@ -59,7 +59,7 @@ conformance! {
         check(store, row, move |tx| tx.add_hold(row, None));
         check(store, row, move |tx| tx.release_holds(row));
         check(store, row, move |tx| tx.add_hold(row, Some(tx.now())));
-        store.clock.shift(1);
+        store.shift_clock(1);
         check(store, row, move |tx| tx.release_expired_holds().map(|released| assert_eq!(released, 1)));
     }
 
@@ -172,7 +172,7 @@ conformance! {
 
     fn the_time_of_a_change_of_status_is_known_until_the_next_write(store: &TestStore) {
         let row = store.task("task").row;
-        store.clock.shift(3_000);
+        store.shift_clock(3_000);
         let done = store.set_status(row, Status::Done);
         let given = done.clone();
         assert_eq!(store.read(move |tx| tx.status_changed_at(&given)).unwrap(), Some(done.updated));

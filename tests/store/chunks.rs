@@ -66,7 +66,7 @@ conformance! {
             Ok(tx.now())
         });
         let started = started.unwrap();
-        store.clock.shift(5_000);
+        store.shift_clock(5_000);
         store.write(move |tx| tx.set_attempts(&chunk(tx, second)?, 3)).unwrap();
         assert_eq!(store.get_batch(row).started, Some(started));
         assert_eq!((store.get_chunk(first).attempts, store.get_chunk(second).attempts), (1, 3));

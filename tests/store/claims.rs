@@ -175,7 +175,7 @@ conformance! {
         store.claim(rows[1], "w", 600);
         store.claim(rows[2], "w", 30);
         assert!(expired(store).is_empty());
-        store.clock.shift(61_000);
+        store.shift_clock(61_000);
         let mut found = expired(store);
         found.sort();
         assert_eq!(found, ["short", "shorter"]);
@@ -187,7 +187,7 @@ conformance! {
         let row = store.task("task").row;
         store.claim(row, "w", 60);
         store.set_status(row, Status::Review);
-        store.clock.shift(61_000);
+        store.shift_clock(61_000);
         assert!(expired(store).is_empty());
         assert_eq!(store.read(|tx| tx.next_lease_expiry()).unwrap(), None);
     }
@@ -197,7 +197,7 @@ conformance! {
         store.claim(row, "w", MAX_LEASE_SECONDS);
         assert!(expired(store).is_empty());
         // The clock is set back by more than the minute that is allowed for.
-        store.clock.shift(-120_000);
+        store.shift_clock(-120_000);
         assert_eq!(expired(store), ["task"]);
     }
 
@@ -208,7 +208,7 @@ conformance! {
         let later = store.claim(rows[0], "w", 600).claim.unwrap().expires_at;
         let earlier = store.claim(rows[1], "w", 60).claim.unwrap().expires_at;
         assert_eq!(next(), Some(earlier));
-        store.clock.shift(61_000);
+        store.shift_clock(61_000);
         assert_eq!(next(), Some(later));
     }
 
@@ -216,7 +216,7 @@ conformance! {
         let rows = ["idle", "working", "active"].map(|title| store.task(title).row);
         let claimed = store.claim(rows[0], "w", 60);
         store.claim(rows[1], "w", 60);
-        store.clock.shift(10_000);
+        store.shift_clock(10_000);
         store.report(rows[1], "still here");
         assert_eq!(idle_since(store, claimed.updated.saturating_add_secs(1), 10), ["idle"]);
         assert_eq!(idle_since(store, claimed.updated.saturating_add_secs(20), 10), ["idle", "working"]);

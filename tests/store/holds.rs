@@ -70,7 +70,7 @@ conformance! {
         let last = rows[2];
         store.write(move |tx| tx.add_hold(last, None)).unwrap();
         assert_eq!(release_expired(store), 0);
-        store.clock.shift(11_000);
+        store.shift_clock(11_000);
         assert_eq!(release_expired(store), 1);
         assert_eq!(ready(store), ["a"]);
         assert_eq!(release_expired(store), 0);
@@ -90,7 +90,7 @@ conformance! {
         let row = store.task("task").row;
         store.write(move |tx| tx.add_hold(row, None)).unwrap();
         hold_for(store, row, 10);
-        store.clock.shift(11_000);
+        store.shift_clock(11_000);
         assert_eq!(release_expired(store), 1);
         let task = store.get(row);
         assert_eq!((task.hold_count, task.blocker_count, task.backoff_until), (1, 1, None));
@@ -101,7 +101,7 @@ conformance! {
         hold_for(store, row, MAX_BACKOFF_SECONDS);
         assert_eq!(release_expired(store), 0);
         // The clock is set back.
-        store.clock.shift(-60_000);
+        store.shift_clock(-60_000);
         let next = store.read(|tx| Ok((tx.now(), tx.next_hold_expiry()?))).unwrap();
         assert_eq!(next.1, Some(next.0));
         assert_eq!(release_expired(store), 1);
@@ -120,7 +120,7 @@ conformance! {
     fn a_hold_without_an_end_never_expires(store: &TestStore) {
         let row = store.task("task").row;
         store.write(move |tx| tx.add_hold(row, None)).unwrap();
-        store.clock.shift(100 * 86_400_000);
+        store.shift_clock(100 * 86_400_000);
         assert_eq!(store.read(|tx| tx.next_hold_expiry()).unwrap(), None);
         assert_eq!(release_expired(store), 0);
     }
@@ -143,7 +143,7 @@ conformance! {
         // The status of the filter is ignored.
         assert_eq!(next(TaskFilter::default().with_status(Status::Done)), Some(hold));
         // What has ended is not the next to end.
-        store.clock.shift(51_000);
+        store.shift_clock(51_000);
         assert_eq!(next(TaskFilter::default()), Some(lease));
     }
 

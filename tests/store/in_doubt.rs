@@ -73,7 +73,7 @@ conformance! {
     fn an_item_is_in_doubt_when_its_lease_has_expired(store: &TestStore) {
         let batch = claimed_batch(store);
         store.start(batch.chunk(1), "1.1");
-        store.clock.shift(61_000);
+        store.shift_clock(61_000);
         assert_eq!(counts(store, batch.row()), (1, 1));
     }
 
@@ -105,7 +105,7 @@ conformance! {
         store.claim(batch.chunk(1), "w", 86_400);
         store.start(batch.chunk(1), "1.1");
         assert_eq!(counts(store, batch.row()), (1, 0));
-        store.clock.shift(-120_000);
+        store.shift_clock(-120_000);
         assert_eq!(counts(store, batch.row()), (1, 1));
     }
 

@@ -179,7 +179,7 @@ conformance! {
 
     fn a_receipt_dates_its_task(store: &TestStore) {
         let task = store.task("task");
-        store.clock.shift(5_000);
+        store.shift_clock(5_000);
         store.report(task.row, "x");
         let after = store.get(task.row);
         assert!(after.updated.millis() >= task.updated.millis() + 5_000);

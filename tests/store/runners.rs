@@ -148,7 +148,7 @@ conformance! {
     fn worker_starts_of_a_profile_are_counted(store: &TestStore) {
         assert_eq!(starts(store, "fast", 60), (0, None));
         let first = start(store, "fast", 3_600);
-        store.clock.shift(10_000);
+        store.shift_clock(10_000);
         start(store, "fast", 3_600);
         start(store, "fast", 3_600);
         start(store, "slow", 3_600);
@@ -167,7 +167,7 @@ conformance! {
     fn old_starts_are_deleted_with_a_new_one(store: &TestStore) {
         start(store, "fast", 3_600);
         start(store, "slow", 3_600);
-        store.clock.shift(60_000);
+        store.shift_clock(60_000);
         let second = start(store, "fast", 30);
         assert_eq!(starts(store, "fast", 3_600), (1, Some(second)));
         assert_eq!(starts(store, "slow", 3_600).0, 1);
@@ -176,10 +176,10 @@ conformance! {
     fn starts_in_the_future_do_not_count(store: &TestStore) {
         start(store, "fast", 3_600);
         // The clock is set back.
-        store.clock.shift(-60_000);
+        store.shift_clock(-60_000);
         assert_eq!(starts(store, "fast", 3_600), (0, None));
         let at = start(store, "fast", 3_600);
-        store.clock.shift(120_000);
+        store.shift_clock(120_000);
         assert_eq!(starts(store, "fast", 3_600), (1, Some(at)));
     }
 }

@@ -21,15 +21,17 @@ pub(crate) enum Kind {
     Postgres,
 }
 
-/// Opens the store again.
-type Opener = Box<dyn Fn(Clock) -> Arc<dyn Store> + Send + Sync>;
+/// Opens the store, the first time and again.
+type Opener = Box<dyn Fn() -> Arc<dyn Store> + Send + Sync>;
+
+/// Adds milliseconds to the time of the store.
+type ClockShifter = Arc<dyn Fn(i64) + Send + Sync>;
 
 /// A store that one case has for itself. It is empty at the start and deleted at the end.
 pub(crate) struct TestStore {
     /// Empty only while the store is opened again.
     store: RwLock<Option<Arc<dyn Store>>>,
-    /// The clock of the store. A case shifts it instead of waiting.
-    pub(crate) clock: Clock,
+    shift_clock: ClockShifter,
     /// Owns what has to be deleted at the end, so it is dropped after the store.
     open: Opener,
 }
@@ -43,11 +45,24 @@ impl TestStore {
         }
     }
 
-    /// A store that `open` opens, now and again in [`TestStore::reopen`]. It must use the clock that it is given.
-    fn new(open: impl Fn(Clock) -> Arc<dyn Store> + Send + Sync + 'static) -> Self {
-        let clock = Clock::system();
-        let store = open(clock.clone());
-        TestStore { store: RwLock::new(Some(store)), clock, open: Box::new(open) }
+    /// A store that `open` opens, now and again in [`TestStore::reopen`]. `shift_clock` adds milliseconds to the time of
+    /// its transactions, also of those after it was opened again.
+    fn new(
+        open: impl Fn() -> Arc<dyn Store> + Send + Sync + 'static,
+        shift_clock: impl Fn(i64) + Send + Sync + 'static,
+    ) -> Self {
+        let store = RwLock::new(Some(open()));
+        TestStore { store, shift_clock: Arc::new(shift_clock), open: Box::new(open) }
+    }
+
+    /// Adds milliseconds to the time of the store, also negative ones, so that a case need not wait.
+    pub(crate) fn shift_clock(&self, by_ms: i64) {
+        (self.shift_clock)(by_ms);
+    }
+
+    /// The same as a function, for a transaction that calls it.
+    pub(crate) fn clock_shifter(&self) -> ClockShifter {
+        self.shift_clock.clone()
     }
 
     /// Closes the store and opens it again. A process opens the file of a SQLite store only once.
@@ -56,7 +71,7 @@ impl TestStore {
         let closed = store.take().expect("the store is open");
         assert_eq!(Arc::strong_count(&closed), 1, "the case still uses the store");
         drop(closed);
-        *store = Some((self.open)(self.clock.clone()));
+        *store = Some((self.open)());
     }
 
     /// The store itself.
@@ -178,11 +193,14 @@ pub(crate) fn check(kind: Kind, case: fn(&TestStore)) {
 fn open_sqlite() -> TestStore {
     let (folder, file) = sqlite_file();
     std::fs::write(&file, EMPTY_SQLITE.as_slice()).expect("a file can be written");
-    TestStore::new(move |clock| {
+    let clock = Clock::system();
+    let shifted = clock.clone();
+    let open = move || -> Arc<dyn Store> {
         // The closure owns the folder: it is deleted with the closure.
         let _ = &folder;
-        Arc::new(SqliteStore::open(&file, clock).expect("a SQLite store"))
-    })
+        Arc::new(SqliteStore::open(&file, clock.clone()).expect("a SQLite store"))
+    };
+    TestStore::new(open, move |by_ms| shifted.shift(by_ms))
 }
 
 /// The file of an empty SQLite store. The migrations that make one take longer than most cases.
@@ -202,8 +220,9 @@ fn sqlite_file() -> (TempDir, PathBuf) {
 /// An empty PostgreSQL store, or `None` if this machine has no server.
 ///
 /// This is the only function to write for another store: it creates a database or a schema of its own, and returns
-/// `TestStore::new` with a closure that opens a store over it. The closure passes its clock to the store. It owns a guard
-/// that deletes the database when it is dropped.
+/// `TestStore::new` with two closures. One opens a store over the database, and owns a guard that deletes the database when
+/// it is dropped. The other one shifts the time of the store. A database that asks `clock_timestamp()` for the time can be
+/// given another function of that name, in a schema that precedes `pg_catalog` in the search path.
 fn open_postgres() -> Option<TestStore> {
     println!("skipped: no PostgreSQL store yet");
     None

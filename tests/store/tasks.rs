@@ -220,7 +220,7 @@ conformance! {
 
     fn an_update_of_fields_is_dated_and_numbered(store: &TestStore) {
         let before = store.task("task");
-        store.clock.shift(5_000);
+        store.shift_clock(5_000);
         let (row, created, changed) = (before.row, before.created, before.change_number);
         store.write(move |tx| tx.update_fields(&before, &before)).unwrap();
         let after = store.get(row);

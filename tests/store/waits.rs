@@ -176,7 +176,7 @@ conformance! {
 
     fn the_oldest_question_beyond_the_limit_is_forgotten(store: &TestStore) {
         ask(store, "oldest", asked("wait", "oldest"));
-        store.clock.shift(1_000);
+        store.shift_clock(1_000);
         store
             .write(|tx| {
                 (1..MAX_ASKED_QUESTIONS).try_for_each(|number| {
@@ -184,7 +184,7 @@ conformance! {
                 })
             })
             .unwrap();
-        store.clock.shift(1_000);
+        store.shift_clock(1_000);
         let open = |key: &'static str| store.read(move |tx| tx.asked_question(key)).unwrap().is_some();
         assert!(open("oldest") && open("key-1"));
         ask(store, "newest", asked("wait", "newest"));
