@@ -27,7 +27,10 @@ impl BulkRead for Tx<'_> {
 
 impl BulkWrite for Tx<'_> {
     fn reserve_rows(&self, rows: u64, batch: Option<RowId>) -> Result<Reservation> {
-        let first = self.next_task_rows(rows);
+        let last = self.first("SELECT max(first_row + row_count) FROM unpublished", values![], |row| {
+            row.get::<Option<RowId>>(0)
+        })?;
+        let first = last.flatten().unwrap_or(0).max(self.counters().task_row) + Reservation::GAP;
         let batch = batch.unwrap_or(first);
         let reservation = Reservation { first, rows, batch, layer: self.count_resource_layers(batch)? };
         self.write(
@@ -79,7 +82,7 @@ impl BulkWrite for Tx<'_> {
             values![reservation.first],
             |_| Ok(()),
         )?;
-        if ended.len() == 1 {
+        if ended.len() == 1 && self.counters().task_row < reservation.first {
             return Ok(());
         }
         Err(Error::new(Code::Busy, "nothing was written: the batch took too long to insert. Try again"))
@@ -93,6 +96,7 @@ impl BulkWrite for Tx<'_> {
             return Ok(());
         }
         let change_number = self.next_change_numbers(count);
+        self.use_task_row(first.row + count.cast_signed() - 1);
         self.write(
             "INSERT INTO task (row_id, id, title, type, status, priority, position, project, parent, tags, role, initial_text,
                                has_checkbox, hold_count, blocker_count, created_at, updated_at, change_number, status_changed,

@@ -84,11 +84,17 @@ impl<'a> Tx<'a> {
         counters.change_number + 1
     }
 
-    /// Allocates `count` rows of tasks, and returns the first one.
-    pub(super) fn next_task_rows(&self, count: u64) -> RowId {
+    /// Allocates a row of a task.
+    pub(super) fn next_task_row(&self) -> RowId {
+        let row = self.counters.get().task_row + 1;
+        self.use_task_row(row);
+        row
+    }
+
+    /// Gives later tasks rows after this one.
+    pub(super) fn use_task_row(&self, row: RowId) {
         let counters = self.counters.get();
-        self.counters.set(Counters { task_row: counters.task_row + count.cast_signed(), ..counters });
-        counters.task_row + 1
+        self.counters.set(Counters { task_row: counters.task_row.max(row), ..counters });
     }
 
     /// Allocates a row of a receipt.

@@ -101,11 +101,12 @@ impl Tx<'_> {
 
 impl StoreWrite for Tx<'_> {
     fn insert_task_at(&self, new: &NewTask<'_>, row: RowId) -> Result<()> {
+        self.use_task_row(row);
         self.insert_task_row(new, row)
     }
 
     fn insert_task(&self, new: &NewTask<'_>) -> Result<RowId> {
-        let row = self.next_task_rows(1);
+        let row = self.next_task_row();
         self.insert_task_row(new, row)?;
         Ok(row)
     }
