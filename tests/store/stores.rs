@@ -1,8 +1,9 @@
 //! The stores that the suite runs against, and how a case writes to and reads from one.
 
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{Sender, channel};
-use std::sync::{Arc, LazyLock, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, LazyLock, Mutex, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
 use tasktally::clock::Clock;
@@ -12,7 +13,7 @@ use tasktally::store::sqlite::SqliteStore;
 use tasktally::store::{Store, StoreRead, StoreWrite, WriteJob};
 use tempfile::TempDir;
 
-use crate::support::postgres::Cluster;
+use crate::support::postgres::{Cluster, Database};
 
 /// How long a write may take before its case fails. Generous, so that a loaded machine never exceeds it.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -220,32 +221,33 @@ fn sqlite_file() -> (TempDir, PathBuf) {
     (folder, file)
 }
 
-/// An empty PostgreSQL store, or `None` if this machine has no server.
+/// An empty PostgreSQL store, or `None` if this machine has no server. It is a schema of a database that all cases share: a
+/// database for each would take longer than most cases.
 ///
-/// The store's schema is `shifted`, which precedes `pg_catalog` in the search path: it has a clock that the case can shift.
+/// The schema precedes `pg_catalog` in the search path, and has a clock that the case can shift.
 fn open_postgres() -> Option<TestStore> {
-    let database = Cluster::shared()?.create_database();
+    static DATABASE: OnceLock<Option<Database>> = OnceLock::new();
+    static CASES: AtomicU32 = AtomicU32::new(0);
+    let database = DATABASE.get_or_init(|| Some(Cluster::shared()?.create_database())).as_ref()?;
+    let schema = format!("case_{}", CASES.fetch_add(1, Ordering::Relaxed));
     let sql = database.sql();
     sql.execute_all(&format!(
-        "CREATE SCHEMA shifted;
-         CREATE TABLE shifted.clock AS SELECT 0::bigint AS by_ms;
-         CREATE FUNCTION shifted.clock_timestamp() RETURNS timestamptz LANGUAGE sql AS
-            'SELECT pg_catalog.clock_timestamp() + by_ms * interval ''1 millisecond'' FROM shifted.clock';
-         ALTER ROLE CURRENT_USER IN DATABASE {} SET search_path = shifted, pg_catalog, public",
-        database.name()
+        "CREATE SCHEMA {schema};
+         CREATE TABLE {schema}.clock AS SELECT 0::bigint AS by_ms;
+         CREATE FUNCTION {schema}.clock_timestamp() RETURNS timestamptz LANGUAGE sql AS
+            'SELECT pg_catalog.clock_timestamp() + by_ms * interval ''1 millisecond'' FROM {schema}.clock'"
     ))
     .expect("a schema with a clock");
-    let address = Address::parse(database.url(), |_| None).expect("an address");
+    let url = format!("{}?options=-csearch_path%3D{schema}%2Cpg_catalog", database.url());
+    let address = Address::parse(&url, |_| None).expect("an address");
     let open = move || -> Arc<dyn Store> {
-        // The closure owns the database: it is deleted with the closure.
-        let _ = &database;
         Arc::new(PostgresStore::open(address.clone()).expect("a store in PostgreSQL"))
     };
     let sql = Mutex::new(sql);
     let shift = move |by_ms: i64| {
         let sql = sql.lock().unwrap_or_else(PoisonError::into_inner);
-        sql.execute("UPDATE shifted.clock SET by_ms = by_ms + ?1", &[&by_ms])
-            .expect("the clock can be shifted");
+        let update = format!("UPDATE {schema}.clock SET by_ms = by_ms + ?1");
+        sql.execute(&update, &[&by_ms]).expect("the clock can be shifted");
     };
     Some(TestStore::new(open, shift))
 }
