@@ -137,7 +137,7 @@ impl BatchRead for Tx<'_> {
     fn batches_with_begun_items(&self, limit: usize) -> Result<Vec<(TaskId, u64)>> {
         self.all(
             "SELECT t.id, count(*) FROM item i JOIN task t ON t.row_id = i.batch
-              WHERE i.started_receipt IS NOT NULL GROUP BY i.batch ORDER BY i.batch LIMIT $1",
+              WHERE i.started_receipt IS NOT NULL GROUP BY i.batch, t.id ORDER BY i.batch LIMIT $1",
             values![limit],
             |row| Ok((rows::task_id(row, 0)?, row.get(1)?)),
         )
