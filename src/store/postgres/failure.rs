@@ -13,6 +13,8 @@ pub(super) enum Failure {
     RolledBack(Error),
     /// Anything else. Nothing of the transaction is kept.
     Refused(Error),
+    /// The connection ended during a commit, and the database could not be asked whether it was done.
+    Unknown(Error),
 }
 
 impl Failure {
@@ -37,16 +39,20 @@ impl Failure {
     /// What a caller is told.
     pub(super) fn into_error(self) -> Error {
         match self {
-            Failure::ConnectionLost(error) | Failure::RolledBack(error) | Failure::Refused(error) => error,
+            Failure::ConnectionLost(error)
+            | Failure::RolledBack(error)
+            | Failure::Refused(error)
+            | Failure::Unknown(error) => error,
         }
     }
 
     /// What a caller is told, where the failure is still needed.
     pub(super) fn error(&self) -> Error {
         match self {
-            Failure::ConnectionLost(error) | Failure::RolledBack(error) | Failure::Refused(error) => {
-                error.copy()
-            }
+            Failure::ConnectionLost(error)
+            | Failure::RolledBack(error)
+            | Failure::Refused(error)
+            | Failure::Unknown(error) => error.copy(),
         }
     }
 }

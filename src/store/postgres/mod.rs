@@ -2,6 +2,7 @@
 
 mod address;
 mod batches;
+mod commit_marks;
 mod completion;
 mod connection;
 mod contents;

@@ -10,13 +10,13 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use super::address::Address;
+use super::commit_marks::CommitMarks;
 use super::connection::{Connection, Network};
 use super::failure::Failure;
 use super::pool::connect_patiently;
 use super::schema::refuse_other_schema;
 use super::statement::{Row, Statement};
 use super::tx::{Beginning, Counters, Tx};
-use super::value::values;
 use crate::error::{Code, Error, Result};
 use crate::model::timestamp::Timestamp;
 use crate::store::rows::StoredRow as _;
@@ -32,10 +32,13 @@ const REPEAT_PAUSE: Duration = Duration::from_millis(100);
 const IDLE: Duration = Duration::from_secs(5);
 
 /// The lock of the store that the connection's search path names.
-const LOCK: &str = "SELECT pg_advisory_xact_lock(hashtextextended('tasktally.' || current_schema(), 0))";
+pub(super) const LOCK: &str =
+    "SELECT pg_advisory_xact_lock(hashtextextended('tasktally.' || current_schema(), 0))";
+/// Under another isolation level, a transaction would see the state before it waited for the lock.
+pub(super) const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";
 const BEGINNING: &str =
     "SELECT floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint, c.change_number, c.task_row,
-    c.receipt_row, v.version, pg_current_xact_id()::text FROM counter c, schema_version v";
+    c.receipt_row, v.version FROM counter c, schema_version v";
 
 type QueuedWrite = Box<dyn WriteJob>;
 
@@ -54,7 +57,9 @@ impl Writer {
         let (queue, received) = channel();
         let thread = std::thread::Builder::new()
             .name("write".into())
-            .spawn(move || Committer { network, address, connection: None }.run(&received))
+            .spawn(move || {
+                Committer { network, address, connection: None, marks: CommitMarks::new() }.run(&received)
+            })
             .map_err(|error| Error::internal("the thread that writes cannot be started", error))?;
         Ok(Writer { queue: Some(queue), thread: Some(thread) })
     }
@@ -86,14 +91,15 @@ enum Attempt {
     Committed,
     /// The transaction was rolled back, or never began.
     Failed(Failure),
-    /// The connection ended while the commit was under way; the transaction's id.
-    Unknown(Failure, String),
+    /// The connection ended while the commit was under way.
+    Unknown(Failure),
 }
 
 struct Committer {
     network: Arc<Network>,
     address: Address,
     connection: Option<Connection>,
+    marks: CommitMarks,
 }
 
 impl Committer {
@@ -140,8 +146,8 @@ impl Committer {
             let failure = match self.attempt(group) {
                 Attempt::Committed => return Ok(()),
                 Attempt::Failed(failure) => failure,
-                Attempt::Unknown(failure, transaction) => {
-                    if self.was_committed(&transaction, started, failure)? {
+                Attempt::Unknown(failure) => {
+                    if self.was_committed(started, failure)? {
                         return Ok(());
                     }
                     continue;
@@ -163,8 +169,8 @@ impl Committer {
                 Err(failure) => return Attempt::Failed(failure),
             },
         };
-        let (beginning, transaction) = match begin(&connection) {
-            Ok(begun) => begun,
+        let beginning = match begin(&connection) {
+            Ok(beginning) => beginning,
             Err(failure) => return Attempt::Failed(failure),
         };
         let tx = Tx::new(&connection, &beginning);
@@ -175,9 +181,10 @@ impl Committer {
                 return Attempt::Failed(failure);
             }
         }
+        self.marks.write_next(&tx);
         let attempt = match tx.commit() {
             Ok(()) => Attempt::Committed,
-            Err(failure @ Failure::ConnectionLost(_)) => return Attempt::Unknown(failure, transaction),
+            Err(failure @ Failure::ConnectionLost(_)) => return Attempt::Unknown(failure),
             Err(failure) => Attempt::Failed(failure),
         };
         drop(tx);
@@ -187,66 +194,57 @@ impl Committer {
         attempt
     }
 
-    /// Asks the database whether a transaction was committed whose connection ended at its commit.
-    fn was_committed(&mut self, transaction: &str, started: Instant, lost: Failure) -> Result<bool, Failure> {
+    /// Asks the database whether the latest transaction was committed, whose connection ended at its commit.
+    fn was_committed(&mut self, started: Instant, lost: Failure) -> Result<bool, Failure> {
         let mut last = lost;
         while started.elapsed() < REPEAT_FOR {
             let asked = connect_patiently(&self.network, &self.address).and_then(|connection| {
-                let results = connection.exchange(vec![Statement::with(
-                    "SELECT pg_xact_status($1::text::xid8)",
-                    values![transaction],
-                )])?;
-                let status = results.first().and_then(|rows| rows.first()).map(|row| row.text(0)).transpose();
-                Ok((connection, status.map_err(Failure::Refused)?.flatten()))
+                let was_committed = self.marks.was_committed(&connection)?;
+                Ok((connection, was_committed))
             });
             match asked {
-                Ok((connection, status)) => {
+                Ok((connection, was_committed)) => {
                     self.connection = Some(connection);
-                    match status.as_deref() {
-                        Some("committed") => return Ok(true),
-                        Some("aborted") => return Ok(false),
-                        // The old server process has not noticed yet that its client is gone.
-                        Some(_) => {}
-                        None => break,
-                    }
+                    return Ok(was_committed);
                 }
-                Err(failure @ Failure::Refused(_)) => return Err(Failure::Refused(unknown(&failure))),
+                // The old server process may not have noticed yet that its client is gone, and holds the lock.
+                Err(failure) if failure.error().code == Code::Busy => last = failure,
+                Err(failure @ Failure::Refused(_)) => return Err(unknown(&failure)),
                 Err(failure) => last = failure,
             }
             std::thread::sleep(REPEAT_PAUSE);
         }
-        Err(Failure::Refused(unknown(&last)))
+        Err(unknown(&last))
     }
 }
 
 /// The refusal of a write that may or may not be stored.
-fn unknown(cause: &Failure) -> Error {
-    Error::new(
+fn unknown(cause: &Failure) -> Failure {
+    Failure::Unknown(Error::new(
         Code::Internal,
         format!(
             "the connection to the database ended during the commit, and the database cannot be asked whether it was done: {}. The write may be kept or lost: read before you repeat it, or repeat it with the same request_key",
             cause.error()
         ),
-    )
+    ))
 }
 
-/// Begins a write transaction: waits for the store's lock, then reads the time and the counters. Returns the id of the
-/// transaction as well.
-fn begin(connection: &Connection) -> Result<(Beginning, String), Failure> {
-    let statements = vec![Statement::plain("BEGIN"), Statement::plain(LOCK), Statement::plain(BEGINNING)];
+/// Begins a write transaction: waits for the store's lock, then reads the time and the counters.
+fn begin(connection: &Connection) -> Result<Beginning, Failure> {
+    let statements = vec![Statement::plain(BEGIN), Statement::plain(LOCK), Statement::plain(BEGINNING)];
     let results = connection.exchange(statements)?;
     let row = results.last().and_then(|rows| rows.first());
     let row = row.ok_or_else(|| Failure::Refused(refuse_other_schema(None)))?;
     read_beginning(row).map_err(Failure::Refused)
 }
 
-fn read_beginning(row: &Row) -> Result<(Beginning, String)> {
+fn read_beginning(row: &Row) -> Result<Beginning> {
     let version: i64 = row.get(4)?;
     if version != super::schema::SCHEMA_VERSION {
         return Err(refuse_other_schema(Some(version)));
     }
     let counters = Counters { change_number: row.get(1)?, task_row: row.get(2)?, receipt_row: row.get(3)? };
-    Ok((Beginning { now: Timestamp::from_millis(row.get(0)?), counters }, row.get(5)?))
+    Ok(Beginning { now: Timestamp::from_millis(row.get(0)?), counters })
 }
 
 /// Runs a write in a savepoint. A write that returns false, or panics, leaves nothing.
