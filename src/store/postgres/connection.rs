@@ -92,7 +92,7 @@ impl Network {
         });
         match connected {
             Some(Ok(client)) => Ok(Connection { client: Arc::new(client), network: self.clone() }),
-            Some(Err(Some(error))) => Err(address.describe_failure(error)),
+            Some(Err(Some(error))) => Err(address.describe_failure(&error)),
             Some(Err(None)) => Err(Failure::ConnectionLost(Error::new(
                 Code::Busy,
                 format!("{address}: the database did not answer within {} s", CONNECT_TIMEOUT.as_secs()),

@@ -4,8 +4,8 @@
 //! under the lock: a reader that sees a change sees every change with a smaller number.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -38,7 +38,10 @@ pub(super) const LOCK: &str =
 pub(super) const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";
 const BEGINNING: &str =
     "SELECT floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint, c.change_number, c.task_row,
-    c.receipt_row, v.version FROM counter c, schema_version v";
+    c.receipt_row, v.version, pg_is_in_recovery() FROM counter c, schema_version v";
+
+/// Said while the server is a standby. It may be promoted, so the write is tried again for a while.
+const STANDBY: &str = "the database server is a standby and accepts no writes. Name the primary server, or add target_session_attrs=read-write and all hosts to the address of the store";
 
 type QueuedWrite = Box<dyn WriteJob>;
 
@@ -46,6 +49,17 @@ type QueuedWrite = Box<dyn WriteJob>;
 pub(super) struct Writer {
     queue: Option<Sender<QueuedWrite>>,
     thread: Option<JoinHandle<()>>,
+    obstacle: Arc<Obstacle>,
+}
+
+/// Why the writes that wait now have not been committed yet.
+#[derive(Default)]
+struct Obstacle(Mutex<Option<Error>>);
+
+impl Obstacle {
+    fn set(&self, error: Option<Error>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = error;
+    }
 }
 
 impl Writer {
@@ -55,13 +69,21 @@ impl Writer {
     /// If the system has no thread left.
     pub(super) fn start(network: Arc<Network>, address: Address) -> Result<Self> {
         let (queue, received) = channel();
+        let obstacle = Arc::<Obstacle>::default();
+        let seen = obstacle.clone();
         let thread = std::thread::Builder::new()
             .name("write".into())
             .spawn(move || {
-                Committer { network, address, connection: None, marks: CommitMarks::new() }.run(&received)
+                let marks = CommitMarks::new();
+                Committer { network, address, connection: None, marks, obstacle: seen }.run(&received);
             })
             .map_err(|error| Error::internal("the thread that writes cannot be started", error))?;
-        Ok(Writer { queue: Some(queue), thread: Some(thread) })
+        Ok(Writer { queue: Some(queue), thread: Some(thread), obstacle })
+    }
+
+    /// Why the writes that wait now have not been committed yet, if the database is the cause.
+    pub(super) fn obstacle(&self) -> Option<Error> {
+        self.obstacle.0.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map(Error::copy)
     }
 
     /// Queues a write.
@@ -100,6 +122,7 @@ struct Committer {
     address: Address,
     connection: Option<Connection>,
     marks: CommitMarks,
+    obstacle: Arc<Obstacle>,
 }
 
 impl Committer {
@@ -125,7 +148,9 @@ impl Committer {
     /// Commits a group and answers each of its writes. If the database refuses a statement of one write, all others of the
     /// group are committed without it.
     fn commit_group(&mut self, mut group: Vec<QueuedWrite>) {
-        match self.commit_repeatedly(&mut group) {
+        let committed = self.commit_repeatedly(&mut group);
+        self.obstacle.set(None);
+        match committed {
             Ok(()) => group.into_iter().for_each(|write| write.finish(Ok(()))),
             Err(Failure::Refused(_)) if group.len() > 1 => {
                 for write in group {
@@ -133,7 +158,11 @@ impl Committer {
                 }
             }
             Err(failure) => {
-                let error = failure.into_error();
+                let was_rolled_back = matches!(failure, Failure::ConnectionLost(_) | Failure::RolledBack(_));
+                let mut error = failure.into_error();
+                if was_rolled_back {
+                    error = Error::new(error.code, format!("nothing was written: {error}"));
+                }
                 tracing::error!(%error, "a write failed");
                 group.into_iter().for_each(|write| write.finish(Err(error.copy())));
             }
@@ -157,6 +186,7 @@ impl Committer {
                 return Err(failure);
             }
             tracing::debug!(error = %failure.error(), "a write is repeated");
+            self.obstacle.set(Some(failure.error()));
             std::thread::sleep(REPEAT_PAUSE);
         }
     }
@@ -235,6 +265,9 @@ fn begin(connection: &Connection) -> Result<Beginning, Failure> {
     let results = connection.exchange(statements)?;
     let row = results.last().and_then(|rows| rows.first());
     let row = row.ok_or_else(|| Failure::Refused(refuse_other_schema(None)))?;
+    if row.get(5).map_err(Failure::Refused)? {
+        return Err(Failure::ConnectionLost(Error::new(Code::ReadOnly, STANDBY)));
+    }
     read_beginning(row).map_err(Failure::Refused)
 }
 
