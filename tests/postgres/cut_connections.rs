@@ -34,7 +34,7 @@ fn cut_at_every_message(cut: fn(u64) -> Cut) -> Option<u64> {
     let proxy = Proxy::new(&store);
     let mut server = proxy.serve(&store);
     let task = server.create_task("Log");
-    let step = rounds("TASKTALLY_STEP", 3) as u64;
+    let step = rounds("TASKTALLY_STEP", 1) as u64;
     let mut at = 1;
     loop {
         let text = format!("- cut at {at}");

@@ -1,7 +1,7 @@
 //! The store in PostgreSQL under crashes, races and refusals, and the test cluster that it runs on.
 //!
-//! `TASKTALLY_ROUNDS` sets the number of rounds, `TASKTALLY_STEP=1` cuts connections at each message and not at every
-//! third, `TASKTALLY_SEED` repeats the same random ones. `--nocapture` shows what a test printed.
+//! `TASKTALLY_ROUNDS` sets the number of rounds, `TASKTALLY_STEP=3` cuts connections at every third message
+//! and not at each, `TASKTALLY_SEED` repeats the same random ones. `--nocapture` shows what a test printed.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, reason = "as in any test")]
 
