@@ -93,7 +93,7 @@ fn a_killed_database_has_kept_every_acknowledged_write_and_clients_go_on() {
     let mut rng = Rng::seeded("a_killed_database");
     let Some(cluster) = Cluster::durable() else { return };
     let store = Store::in_database(cluster.create_database());
-    let kills = rounds("TASKTALLY_ROUNDS", 9);
+    let kills = rounds("TASKTALLY_ROUNDS", 6);
     let all = run_clients(&store, |_| kill_database(&mut rng, &cluster, &store, kills));
     assert!(all.iter().all(|known| known.restarts == 0), "a server ended");
     println!("{kills} kills of backends and postmasters");
