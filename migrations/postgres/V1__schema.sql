@@ -331,6 +331,15 @@ CREATE TABLE lease (
   expires_at bigint NOT NULL
 ) WITH (fillfactor = 50);
 
+-- One row per process that has written lately: the number of its latest committed transaction. A process whose connection
+-- ended during a commit finds here whether it was done. The id of the transaction (pg_xact_status) would not show that:
+-- after a crash, PostgreSQL gives the ids of lost transactions again.
+CREATE TABLE writer (
+  id           text COLLATE "C" PRIMARY KEY,
+  last_commit  bigint NOT NULL,
+  committed_at bigint NOT NULL
+) WITH (fillfactor = 10);
+
 -- Protection against programs that write to the tables: what was written stays as it was written.
 CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN

@@ -1,6 +1,19 @@
-//! The store in PostgreSQL, and the test cluster that it runs on.
+//! The store in PostgreSQL under crashes, races and refusals, and the test cluster that it runs on.
+//!
+//! `TASKTALLY_ROUNDS` sets the number of rounds, `TASKTALLY_STEP=3` cuts connections at every third message
+//! and not at each, `TASKTALLY_SEED` repeats the same random ones. `--nocapture` shows what a test printed.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, reason = "as in any test")]
 
 #[path = "../support/mod.rs"]
 mod support;
 
 mod cluster;
+mod cut_connections;
+mod idle_connections;
+mod patient_client;
+mod protection;
+mod proxy;
+mod races;
+mod refusals;
+mod server_kills;

@@ -83,14 +83,14 @@ impl Address {
     }
 
     /// Why no connection could be made.
-    pub(super) fn describe_failure(&self, error: tokio_postgres::Error) -> Failure {
+    pub(super) fn describe_failure(&self, error: &tokio_postgres::Error) -> Failure {
         let Some(state) = error.code() else {
             let cause =
-                std::error::Error::source(&error).map_or_else(|| error.to_string(), ToString::to_string);
+                std::error::Error::source(error).map_or_else(|| error.to_string(), ToString::to_string);
             let message = format!(
                 "{self}: the database cannot be reached ({cause}); check the address and that PostgreSQL runs there"
             );
-            return Failure::ConnectionLost(Error::new(Code::Busy, message).caused_by(error));
+            return Failure::ConnectionLost(Error::new(Code::Busy, message));
         };
         let (code, next) = match state.code() {
             "28P01" | "28000" => {
@@ -98,12 +98,12 @@ impl Address {
             }
             "3D000" => (Code::InvalidArgument, "create the database first: createdb NAME"),
             "53300" => (Code::Busy, "it has no connection free; try again, or raise max_connections"),
+            "57P01" | "57P02" | "57P03" => (Code::Busy, "try again in a moment"),
             _ => (Code::Internal, "its log has the details"),
         };
         let said = error.as_db_error().map_or_else(|| error.to_string(), |error| error.message().to_owned());
         let may_pass = matches!(state.code(), "53300" | "57P03" | "57P01" | "57P02");
-        let told = Error::new(code, format!("{self}: the database refused the connection: {said}; {next}"))
-            .caused_by(error);
+        let told = Error::new(code, format!("{self}: the database refused the connection: {said}; {next}"));
         if may_pass { Failure::ConnectionLost(told) } else { Failure::Refused(told) }
     }
 }

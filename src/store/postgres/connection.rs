@@ -100,7 +100,7 @@ impl Network {
                 network: self.clone(),
                 address: address.clone(),
             }),
-            Some(Err(Some(error))) => Err(address.describe_failure(error)),
+            Some(Err(Some(error))) => Err(address.describe_failure(&error)),
             Some(Err(None)) => Err(Failure::ConnectionLost(Error::new(
                 Code::Busy,
                 format!("{address}: the database did not answer within {} s", CONNECT_TIMEOUT.as_secs()),

@@ -1,6 +1,6 @@
 //! Why a statement failed: whether it may be repeated, and what a caller is told.
 
-use tokio_postgres::error::SqlState;
+use tokio_postgres::error::{DbError, Severity, SqlState};
 
 use crate::error::{Code, Error};
 
@@ -13,6 +13,8 @@ pub(super) enum Failure {
     RolledBack(Error),
     /// Anything else. Nothing of the transaction is kept.
     Refused(Error),
+    /// The connection ended during a commit, and the database could not be asked whether it was done.
+    Unknown(Error),
 }
 
 impl Failure {
@@ -20,33 +22,45 @@ impl Failure {
     pub(super) fn of(error: tokio_postgres::Error) -> Self {
         let Some(state) = error.code().cloned() else {
             let is_local = !error.is_closed() && std::error::Error::source(&error).is_some_and(is_conversion);
-            let told = Error::internal("the connection to the database ended", error);
-            return if is_local { Failure::Refused(told) } else { Failure::ConnectionLost(told) };
+            return if is_local {
+                Failure::Refused(Error::internal("a value could not be read or sent", error))
+            } else {
+                Failure::ConnectionLost(ended(&error.to_string()))
+            };
         };
-        let told = describe(&state, error);
+        let said = error.as_db_error().map_or_else(|| error.to_string(), |error| error.message().to_owned());
+        // PostgreSQL closes the connection after such an error. At a commit, only asking shows whether it was done.
+        let is_fatal = error
+            .as_db_error()
+            .and_then(DbError::parsed_severity)
+            .is_some_and(|severity| matches!(severity, Severity::Fatal | Severity::Panic));
         match state.code() {
             // Serialization failure, deadlock.
-            "40001" | "40P01" => Failure::RolledBack(told),
-            // Connection exceptions; the server stops, starts, or ended this connection; it is a standby now.
-            "57P01" | "57P02" | "57P03" | "57P05" | "25006" => Failure::ConnectionLost(told),
-            code if code.starts_with("08") => Failure::ConnectionLost(told),
-            _ => Failure::Refused(told),
+            "40001" | "40P01" => Failure::RolledBack(describe(&state, said)),
+            // The server stops, starts, or ended this connection. A connection pooler may leave the severity out.
+            "57P01" | "57P02" | "57P03" | "57P05" => Failure::ConnectionLost(ended(&said)),
+            code if is_fatal || code.starts_with("08") => Failure::ConnectionLost(ended(&said)),
+            _ => Failure::Refused(describe(&state, said)),
         }
     }
 
     /// What a caller is told.
     pub(super) fn into_error(self) -> Error {
         match self {
-            Failure::ConnectionLost(error) | Failure::RolledBack(error) | Failure::Refused(error) => error,
+            Failure::ConnectionLost(error)
+            | Failure::RolledBack(error)
+            | Failure::Refused(error)
+            | Failure::Unknown(error) => error,
         }
     }
 
     /// What a caller is told, where the failure is still needed.
     pub(super) fn error(&self) -> Error {
         match self {
-            Failure::ConnectionLost(error) | Failure::RolledBack(error) | Failure::Refused(error) => {
-                error.copy()
-            }
+            Failure::ConnectionLost(error)
+            | Failure::RolledBack(error)
+            | Failure::Refused(error)
+            | Failure::Unknown(error) => error.copy(),
         }
     }
 }
@@ -56,13 +70,16 @@ fn is_conversion(cause: &(dyn std::error::Error + 'static)) -> bool {
     cause.downcast_ref::<std::io::Error>().is_none()
 }
 
-fn describe(state: &SqlState, error: tokio_postgres::Error) -> Error {
-    let said = error.as_db_error().map_or_else(|| error.to_string(), |error| error.message().to_owned());
+fn ended(why: &str) -> Error {
+    Error::new(Code::Busy, format!("the connection to the database ended ({why}); try again"))
+}
+
+fn describe(state: &SqlState, said: String) -> Error {
     let (code, message) = match state.code() {
         "25006" => (
             Code::ReadOnly,
             format!(
-                "the database accepts no writes: {said}. Name the primary server, or add target_session_attrs=read-write and all hosts to the address of the store"
+                "the database accepts no writes; nothing was changed: {said}. Check default_transaction_read_only of the role and the database, and that the server is the primary one"
             ),
         ),
         "53100" => (
@@ -94,5 +111,5 @@ fn describe(state: &SqlState, error: tokio_postgres::Error) -> Error {
         "22021" => (Code::InvalidArgument, format!("the database cannot store a text: {said}")),
         _ => (Code::Internal, format!("the database refused a statement: {said}")),
     };
-    Error::new(code, message).caused_by(error)
+    Error::new(code, message)
 }

@@ -2,6 +2,7 @@
 
 mod address;
 mod batches;
+mod commit_marks;
 mod completion;
 mod connection;
 mod contents;
@@ -73,6 +74,10 @@ impl Store for PostgresStore {
     }
 
     fn write_timeout_error(&self, waited: Duration) -> Error {
+        if let Some(error) = self.writer.obstacle() {
+            let message = format!("nothing was written within {} s: {error}", waited.as_secs());
+            return Error::new(error.code, message);
+        }
         Error::new(
             Code::Busy,
             format!(

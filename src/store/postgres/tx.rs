@@ -16,7 +16,7 @@ use super::predictions::Predictions;
 use super::schema::{SCHEMA_VERSION, refuse_other_schema};
 use super::statement::{Row, Statement};
 use super::value::{Value, values};
-use crate::error::Result;
+use crate::error::{Code, Error, Result};
 use crate::model::task::RowId;
 use crate::model::timestamp::Timestamp;
 use crate::store::rows::StoredRow as _;
@@ -43,13 +43,17 @@ macro_rules! beginning {
 }
 
 /// Begins a transaction that only reads.
-const READ: [&str; 2] = ["BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", beginning!("NULL::text")];
-/// Begins a transaction that writes: waits for the lock of the store that the connection's search path names.
-const WRITE: [&str; 3] = [
-    "BEGIN",
-    "SELECT pg_advisory_xact_lock(hashtextextended('tasktally.' || current_schema(), 0))",
-    beginning!("pg_current_xact_id()::text"),
-];
+const READ: [&str; 2] = ["BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", beginning!("false")];
+/// Begins a transaction that waits for the lock. Under another isolation level, it would see the state before it waited.
+pub(super) const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";
+/// Waits for the lock of the store that the connection's search path names.
+pub(super) const LOCK: &str =
+    "SELECT pg_advisory_xact_lock(hashtextextended('tasktally.' || current_schema(), 0))";
+/// Begins a transaction that writes.
+const WRITE: [&str; 3] = [BEGIN, LOCK, beginning!("pg_is_in_recovery()")];
+
+/// Said while the server is a standby. It may be promoted, so a write is tried again for a while.
+const STANDBY: &str = "the database server is a standby and accepts no writes. Name the primary server, or add target_session_attrs=read-write and all hosts to the address of the store";
 
 /// The numbers in the row of `counter`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -64,8 +68,6 @@ pub(super) struct Counters {
 struct Beginning {
     now: Timestamp,
     counters: Counters,
-    /// The id of a transaction that writes.
-    id: String,
 }
 
 /// Implements `StoreRead` and `StoreWrite`.
@@ -127,11 +129,6 @@ impl<'a> Tx<'a> {
     pub(super) fn now(&self) -> Timestamp {
         self.begin();
         self.beginning.get().map_or(Timestamp::from_millis(0), |beginning| beginning.now)
-    }
-
-    /// The id of a transaction that writes, once it has begun.
-    pub(super) fn id(&self) -> Option<&str> {
-        self.beginning.get().map(|beginning| beginning.id.as_str())
     }
 
     /// The numbers as they are now. See [`Tx::restore`].
@@ -249,7 +246,7 @@ impl<'a> Tx<'a> {
         let exchanged = self.connection.exchange_again(statements, is_repeatable).and_then(|mut results| {
             if begins {
                 let row = results.get(opening.len() - 1).and_then(|rows| rows.first());
-                let beginning = read_beginning(row).map_err(Failure::Refused)?;
+                let beginning = read_beginning(row)?;
                 // It was empty.
                 let _ = self.beginning.set(beginning);
             }
@@ -325,8 +322,6 @@ impl<'a> Tx<'a> {
 
     /// Ends the transaction and makes it durable.
     pub(super) fn commit(&self) -> Result<(), Failure> {
-        // The id of the transaction has to be known before its outcome can be unknown.
-        self.begin();
         self.forget_results();
         if let Some(given) = self.given() {
             self.write(
@@ -351,13 +346,19 @@ impl<'a> Tx<'a> {
     }
 }
 
-fn read_beginning(row: Option<&Row>) -> Result<Beginning> {
-    let row = row.ok_or_else(|| refuse_other_schema(None))?;
-    let version: i64 = row.get(4)?;
-    if version != SCHEMA_VERSION {
-        return Err(refuse_other_schema(Some(version)));
+fn read_beginning(row: Option<&Row>) -> Result<Beginning, Failure> {
+    let row = row.ok_or_else(|| Failure::Refused(refuse_other_schema(None)))?;
+    let read = || -> Result<(i64, bool, Beginning)> {
+        let counters =
+            Counters { change_number: row.get(1)?, task_row: row.get(2)?, receipt_row: row.get(3)? };
+        Ok((row.get(4)?, row.get(5)?, Beginning { now: Timestamp::from_millis(row.get(0)?), counters }))
+    };
+    let (version, is_standby, beginning) = read().map_err(Failure::Refused)?;
+    if is_standby {
+        return Err(Failure::ConnectionLost(Error::new(Code::ReadOnly, STANDBY)));
     }
-    let counters = Counters { change_number: row.get(1)?, task_row: row.get(2)?, receipt_row: row.get(3)? };
-    let id = row.get::<Option<String>>(5)?.unwrap_or_default();
-    Ok(Beginning { now: Timestamp::from_millis(row.get(0)?), counters, id })
+    if version != SCHEMA_VERSION {
+        return Err(Failure::Refused(refuse_other_schema(Some(version))));
+    }
+    Ok(beginning)
 }

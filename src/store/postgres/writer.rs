@@ -4,20 +4,18 @@
 //! under the lock: a reader that sees a change sees every change with a smaller number.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use super::address::Address;
+use super::commit_marks::CommitMarks;
 use super::connection::{Connection, Network};
 use super::failure::Failure;
 use super::predictions::Predictions;
-use super::statement::Statement;
 use super::tx::Tx;
-use super::value::values;
 use crate::error::{Code, Error, Result};
-use crate::store::rows::StoredRow as _;
 use crate::store::{StoreWrite, WriteJob};
 
 /// How many writes one transaction commits.
@@ -35,6 +33,17 @@ type QueuedWrite = Box<dyn WriteJob>;
 pub(super) struct Writer {
     queue: Option<Sender<QueuedWrite>>,
     thread: Option<JoinHandle<()>>,
+    obstacle: Arc<Obstacle>,
+}
+
+/// Why the writes that wait now have not been committed yet.
+#[derive(Default)]
+struct Obstacle(Mutex<Option<Error>>);
+
+impl Obstacle {
+    fn set(&self, error: Option<Error>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = error;
+    }
 }
 
 impl Writer {
@@ -48,11 +57,21 @@ impl Writer {
         predictions: Arc<Predictions>,
     ) -> Result<Self> {
         let (queue, received) = channel();
+        let obstacle = Arc::<Obstacle>::default();
+        let seen = obstacle.clone();
         let thread = std::thread::Builder::new()
             .name("write".into())
-            .spawn(move || Committer { network, address, predictions, connection: None }.run(&received))
+            .spawn(move || {
+                let (connection, marks, obstacle) = (None, CommitMarks::new(), seen);
+                Committer { network, address, predictions, connection, marks, obstacle }.run(&received);
+            })
             .map_err(|error| Error::internal("the thread that writes cannot be started", error))?;
-        Ok(Writer { queue: Some(queue), thread: Some(thread) })
+        Ok(Writer { queue: Some(queue), thread: Some(thread), obstacle })
+    }
+
+    /// Why the writes that wait now have not been committed yet, if the database is the cause.
+    pub(super) fn obstacle(&self) -> Option<Error> {
+        self.obstacle.0.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map(Error::copy)
     }
 
     /// Queues a write.
@@ -83,8 +102,8 @@ enum Attempt {
     Committed,
     /// The transaction was rolled back, or never began.
     Failed(Failure),
-    /// The connection ended while the commit was under way; the transaction's id.
-    Unknown(Failure, String),
+    /// The connection ended while the commit was under way.
+    Unknown(Failure),
 }
 
 struct Committer {
@@ -92,6 +111,8 @@ struct Committer {
     address: Address,
     predictions: Arc<Predictions>,
     connection: Option<Connection>,
+    marks: CommitMarks,
+    obstacle: Arc<Obstacle>,
 }
 
 impl Committer {
@@ -117,7 +138,9 @@ impl Committer {
     /// Commits a group and answers each of its writes. If the database refuses a statement of one write, all others of the
     /// group are committed without it.
     fn commit_group(&mut self, mut group: Vec<QueuedWrite>) {
-        match self.commit_repeatedly(&mut group) {
+        let committed = self.commit_repeatedly(&mut group);
+        self.obstacle.set(None);
+        match committed {
             Ok(()) => group.into_iter().for_each(|write| write.finish(Ok(()))),
             Err(Failure::Refused(_)) if group.len() > 1 => {
                 for write in group {
@@ -125,7 +148,11 @@ impl Committer {
                 }
             }
             Err(failure) => {
-                let error = failure.into_error();
+                let was_rolled_back = matches!(failure, Failure::ConnectionLost(_) | Failure::RolledBack(_));
+                let mut error = failure.into_error();
+                if was_rolled_back {
+                    error = Error::new(error.code, format!("nothing was written: {error}"));
+                }
                 tracing::error!(%error, "a write failed");
                 group.into_iter().for_each(|write| write.finish(Err(error.copy())));
             }
@@ -138,8 +165,8 @@ impl Committer {
             let failure = match self.attempt(group) {
                 Attempt::Committed => return Ok(()),
                 Attempt::Failed(failure) => failure,
-                Attempt::Unknown(failure, transaction) => {
-                    if self.was_committed(&transaction, started, failure)? {
+                Attempt::Unknown(failure) => {
+                    if self.was_committed(started, failure)? {
                         return Ok(());
                     }
                     continue;
@@ -149,6 +176,7 @@ impl Committer {
                 return Err(failure);
             }
             tracing::debug!(error = %failure.error(), "a write is repeated");
+            self.obstacle.set(Some(failure.error()));
             std::thread::sleep(REPEAT_PAUSE);
         }
     }
@@ -176,12 +204,10 @@ impl Committer {
                 return Attempt::Committed;
             }
         }
+        self.marks.write_next(&tx);
         let attempt = match tx.commit() {
             Ok(()) => Attempt::Committed,
-            Err(failure @ Failure::ConnectionLost(_)) => match tx.id() {
-                Some(id) => return Attempt::Unknown(failure, id.to_owned()),
-                None => Attempt::Failed(failure),
-            },
+            Err(failure @ Failure::ConnectionLost(_)) => return Attempt::Unknown(failure),
             Err(failure) => Attempt::Failed(failure),
         };
         drop(tx);
@@ -191,47 +217,39 @@ impl Committer {
         attempt
     }
 
-    /// Asks the database whether a transaction was committed whose connection ended at its commit.
-    fn was_committed(&mut self, transaction: &str, started: Instant, lost: Failure) -> Result<bool, Failure> {
+    /// Asks the database whether the latest transaction was committed, whose connection ended at its commit.
+    fn was_committed(&mut self, started: Instant, lost: Failure) -> Result<bool, Failure> {
         let mut last = lost;
         while started.elapsed() < REPEAT_FOR {
             let asked = self.network.connect_patiently(&self.address).and_then(|connection| {
-                let results = connection.exchange(vec![Statement::with(
-                    "SELECT pg_xact_status($1::text::xid8)",
-                    values![transaction],
-                )])?;
-                let status = results.first().and_then(|rows| rows.first()).map(|row| row.text(0)).transpose();
-                Ok((connection, status.map_err(Failure::Refused)?.flatten()))
+                let was_committed = self.marks.was_committed(&connection)?;
+                Ok((connection, was_committed))
             });
             match asked {
-                Ok((connection, status)) => {
+                Ok((connection, was_committed)) => {
                     self.connection = Some(connection);
-                    match status.as_deref() {
-                        Some("committed") => return Ok(true),
-                        Some("aborted") => return Ok(false),
-                        // The old server process has not noticed yet that its client is gone.
-                        Some(_) => {}
-                        None => break,
-                    }
+                    return Ok(was_committed);
                 }
-                Err(failure @ Failure::Refused(_)) => return Err(Failure::Refused(unknown(&failure))),
+                // The old server process may not have noticed yet that its client is gone, and holds the lock.
+                Err(failure) if failure.error().code == Code::Busy => last = failure,
+                Err(failure @ Failure::Refused(_)) => return Err(unknown(&failure)),
                 Err(failure) => last = failure,
             }
             std::thread::sleep(REPEAT_PAUSE);
         }
-        Err(Failure::Refused(unknown(&last)))
+        Err(unknown(&last))
     }
 }
 
 /// The refusal of a write that may or may not be stored.
-fn unknown(cause: &Failure) -> Error {
-    Error::new(
+fn unknown(cause: &Failure) -> Failure {
+    Failure::Unknown(Error::new(
         Code::Internal,
         format!(
             "the connection to the database ended during the commit, and the database cannot be asked whether it was done: {}. The write may be kept or lost: read before you repeat it, or repeat it with the same request_key",
             cause.error()
         ),
-    )
+    ))
 }
 
 /// Runs a write, in a savepoint unless it is alone in its transaction. A write that returns false, or panics, leaves

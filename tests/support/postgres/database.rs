@@ -1,5 +1,6 @@
 //! A database of a test cluster.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use super::super::sql::Sql;
@@ -31,6 +32,11 @@ impl Database {
     /// The address, as TASKTALLY_DB has it.
     pub(crate) fn url(&self) -> &str {
         &self.url
+    }
+
+    /// The address behind a socket in another folder.
+    pub(crate) fn url_of(&self, folder: &Path) -> String {
+        url_of_socket(folder.to_str().expect("a path of UTF-8"), &self.name)
     }
 
     /// A connection of its owner.

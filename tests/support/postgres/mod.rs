@@ -70,8 +70,14 @@ impl Cluster {
     /// running test is skipped, if PostgreSQL is not installed.
     #[track_caller]
     pub(crate) fn durable() -> Option<Arc<Cluster>> {
+        Self::durable_with(&[])
+    }
+
+    /// The same with other settings.
+    #[track_caller]
+    pub(crate) fn durable_with(settings: &[&'static str]) -> Option<Arc<Cluster>> {
         let installation = found_or_skip(Installation::find())?;
-        Some(Arc::new(Self::start_new(installation, &[], false)))
+        Some(Arc::new(Self::start_new(installation, settings, false)))
     }
 
     fn start_new(installation: Installation, settings: &[&'static str], is_shared: bool) -> Self {
