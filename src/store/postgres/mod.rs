@@ -22,6 +22,7 @@ mod schema;
 mod search;
 mod search_text;
 mod statement;
+pub mod transfer;
 mod tx;
 mod value;
 mod waits;

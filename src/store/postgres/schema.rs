@@ -47,7 +47,7 @@ pub(super) fn prepare(network: &Arc<Network>, address: &Address) -> Result<()> {
 }
 
 /// The version of the store's schema, if the database has a store.
-fn find_version(connection: &Connection, address: &Address) -> Result<Option<i64>> {
+pub(super) fn find_version(connection: &Connection, address: &Address) -> Result<Option<i64>> {
     let found = one_row(connection, FIND_STORE)?;
     let (has_version, has_task): (bool, bool) = (found.get(0)?, found.get(1)?);
     let server: i64 = found.get(2)?;

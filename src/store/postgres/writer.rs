@@ -232,7 +232,7 @@ fn unknown(cause: &Failure) -> Error {
 
 /// Begins a write transaction: waits for the store's lock, then reads the time and the counters. Returns the id of the
 /// transaction as well.
-fn begin(connection: &Connection) -> Result<(Beginning, String), Failure> {
+pub(super) fn begin(connection: &Connection) -> Result<(Beginning, String), Failure> {
     let statements = vec![Statement::plain("BEGIN"), Statement::plain(LOCK), Statement::plain(BEGINNING)];
     let results = connection.exchange(statements)?;
     let row = results.last().and_then(|rows| rows.first());
