@@ -8,6 +8,7 @@ mod contents;
 mod cost;
 mod count_check;
 mod failure;
+mod inspect;
 mod large_batch;
 mod lease;
 mod list;
@@ -33,6 +34,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 pub use address::Address;
+pub use inspect::{DatabaseFacts, Durability, TableFacts, inspect};
+pub use schema::{SCHEMA_VERSION, schema_sql};
 
 use crate::error::{Code, Error, Result};
 use crate::store::{ReadJob, Store, WriteJob};
@@ -54,6 +57,18 @@ impl PostgresStore {
     pub fn open(address: Address) -> Result<Self> {
         let network = Arc::new(Network::start()?);
         schema::prepare(&network, &address)?;
+        Self::start(network, address)
+    }
+
+    /// Opens a store that has the newest schema, without a check.
+    ///
+    /// # Errors
+    /// If the system has no thread left. A database that cannot be used is reported by the first read.
+    pub fn open_current(address: Address) -> Result<Self> {
+        Self::start(Arc::new(Network::start()?), address)
+    }
+
+    fn start(network: Arc<Network>, address: Address) -> Result<Self> {
         let writer = writer::Writer::start(network.clone(), address.clone())?;
         let readers = pool::Readers::new(network.clone(), address.clone());
         Ok(PostgresStore { address, readers, writer, network })

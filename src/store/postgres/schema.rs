@@ -14,7 +14,12 @@ use crate::store::rows::StoredRow as _;
 const MIGRATIONS: [&str; 1] = [include_str!("../../../migrations/postgres/V1__schema.sql")];
 
 /// The newest schema that this program knows.
-pub(super) const SCHEMA_VERSION: i64 = MIGRATIONS.len() as i64;
+pub const SCHEMA_VERSION: i64 = MIGRATIONS.len() as i64;
+
+/// The SQL that creates the store, in one transaction.
+pub fn schema_sql() -> String {
+    format!("BEGIN;\n\n{}\nCOMMIT;\n", MIGRATIONS.join("\n"))
+}
 
 /// The oldest PostgreSQL that has what the statements use.
 const OLDEST_SERVER: i64 = 140_000;
