@@ -4,4 +4,5 @@
 mod support;
 
 mod cluster;
+mod doctor;
 mod transfer;
