@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
+use crate::support::eventually;
 use crate::support::full_store::{fill_every_table, lines_without_time};
 use crate::support::rng::Rng;
 use crate::support::store::Store;
@@ -155,4 +156,34 @@ fn a_batch_that_is_being_inserted_is_not_exported() {
         !lines.contains("\"line\":\"item\"") && !lines.contains("\"line\":\"resource_block\""),
         "{lines}"
     );
+}
+
+#[test]
+fn an_import_whose_connection_ends_leaves_nothing_and_can_be_repeated() {
+    let Some(database) = Store::new_postgres() else { return };
+    let file = Store::new_sqlite();
+    file.tasktally(["create-task", "--task-title", "Theirs"]).success();
+    let id = file.sql().row::<String>("SELECT id FROM task", &[]);
+    file.tasktally(["update-task", &id, "--body", "- a receipt"]).success();
+    let lines = export(&file, "lines.jsonl");
+    database.create();
+    // The import can read the table, and waits when it has written the tasks.
+    let blocking = database.sql();
+    blocking.execute_all("BEGIN; LOCK TABLE receipt IN SHARE MODE").unwrap();
+    let importing = std::thread::scope(|scope| {
+        let import = scope.spawn(|| database.tasktally(["import", lines.to_str().unwrap()]).finish());
+        let waiting = "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+        let sql = database.sql();
+        let pid =
+            eventually("the import to wait", || sql.rows::<i64>(&format!("{waiting} LIMIT 1"), &[]).pop());
+        let ended = sql.row::<bool>("SELECT pg_terminate_backend(?1::int)", &[&pid]);
+        assert!(ended);
+        import.join().unwrap()
+    });
+    assert_eq!(importing.code, Some(1), "{}", importing.output());
+    assert!(importing.output().contains("nothing was imported"), "{}", importing.output());
+    blocking.execute_all("ROLLBACK").unwrap();
+    assert_eq!(database.sql().row::<u64>("SELECT count(*) FROM task", &[]), 0);
+    import(&database, &lines);
+    database.tasktally(["verify"]).success();
 }

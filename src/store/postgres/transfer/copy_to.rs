@@ -132,7 +132,8 @@ fn set_later_parents(connection: &Connection, copy: &CopyReader, tasks: &Table) 
 
 /// Compares the hash chains and the counts in the database with its rows, before the commit.
 fn verify(connection: &Connection, beginning: &Beginning) -> Result<()> {
-    let verified = verify_chains(&Tx::new(connection, beginning), Vec::new())?;
+    let verified = verify_chains(&Tx::new(connection, beginning), Vec::new())
+        .map_err(|error| nothing_imported(&error))?;
     match verified.problem {
         None => Ok(()),
         Some(problem) => Err(Error::new(
