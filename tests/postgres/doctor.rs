@@ -1,5 +1,7 @@
 //! `tasktally doctor`, `backup` and `db schema` for a store in PostgreSQL.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};

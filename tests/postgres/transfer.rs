@@ -1,5 +1,7 @@
 //! Export and import between SQLite and PostgreSQL: nothing of a store is lost or changed on the way.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::path::{Path, PathBuf};
 
 use serde_json::json;

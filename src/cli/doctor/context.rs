@@ -35,7 +35,7 @@ pub(super) enum StoreState {
     /// It can be read.
     Open(OpenStore),
     /// It is in a database that can be reached.
-    Database(OpenDatabase),
+    Database(Box<OpenDatabase>),
 }
 
 /// A database that can be reached.
@@ -132,7 +132,7 @@ fn open_database(path: &Path, address: &str) -> Result<StoreState> {
         }
         _ => None,
     };
-    Ok(StoreState::Database(OpenDatabase { facts, session }))
+    Ok(StoreState::Database(Box::new(OpenDatabase { facts, session })))
 }
 
 fn session(store: Arc<dyn Store>, folder: PathBuf) -> Session {
