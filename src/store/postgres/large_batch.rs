@@ -48,8 +48,7 @@ impl BulkWrite for Tx<'_> {
         key: &str,
         fields: &str,
     ) -> Result<()> {
-        self.new_items.borrow_mut().push(batch, chunk, position, key, fields);
-        self.flush_if_large()
+        self.write_item(batch, chunk, position, key, fields)
     }
 
     fn insert_item_key(&self, _batch: RowId, _key: &str, _chunk: RowId, _position: u64) -> Result<()> {
@@ -77,12 +76,11 @@ impl BulkWrite for Tx<'_> {
     }
 
     fn end_reservation(&self, reservation: &Reservation) -> Result<()> {
-        let ended = self.all(
+        let ended = self.count_written(
             "DELETE FROM unpublished WHERE first_row = $1 RETURNING 1",
             values![reservation.first],
-            |_| Ok(()),
         )?;
-        if ended.len() == 1 && self.counters().task_row < reservation.first {
+        if ended == 1 && self.counters().task_row < reservation.first {
             return Ok(());
         }
         Err(Error::new(Code::Busy, "nothing was written: the batch took too long to insert. Try again"))
@@ -112,7 +110,7 @@ impl BulkWrite for Tx<'_> {
                 first.parent_row,
                 list(&first.tags),
                 hold,
-                self.now.millis(),
+                self.now().millis(),
                 change_number,
                 first.row,
             ],
@@ -146,19 +144,18 @@ impl BulkWrite for Tx<'_> {
             "DELETE FROM unpublished_chunk WHERE ctid = ANY (ARRAY (
                 SELECT ctid FROM unpublished_chunk WHERE task >= $1 AND task < $2 LIMIT $3)) RETURNING 1",
         ] {
-            if !self.all(sql, values![first, end, limit], |_| Ok(()))?.is_empty() {
+            if self.count_written(sql, values![first, end, limit])? > 0 {
                 return Ok(false);
             }
         }
         // A block has many resources.
         let blocks = limit.div_ceil(100);
-        let deleted = self.all(
+        let deleted = self.count_written(
             "DELETE FROM resource_block WHERE ctid = ANY (ARRAY (
                 SELECT ctid FROM resource_block WHERE batch = $1 AND layer = $2 LIMIT $3)) RETURNING 1",
             values![batch, layer, blocks],
-            |_| Ok(()),
         )?;
-        if !deleted.is_empty() {
+        if deleted > 0 {
             return Ok(false);
         }
         self.write("DELETE FROM unpublished WHERE first_row = $1", values![first]);

@@ -9,10 +9,10 @@ use crate::store::chains::verify_chains;
 use crate::store::postgres::address::Address;
 use crate::store::postgres::connection::Connection;
 use crate::store::postgres::failure::Failure;
+use crate::store::postgres::predictions::Predictions;
 use crate::store::postgres::statement::Statement;
-use crate::store::postgres::tx::{Beginning, Tx};
+use crate::store::postgres::tx::Tx;
 use crate::store::postgres::value::{Value, values};
-use crate::store::postgres::writer::begin;
 use crate::store::rows::StoredRow as _;
 use crate::store::sqlite::transfer::tables::{TABLES, Table, UNPUBLISHED};
 use crate::store::sqlite::transfer::{Cell, CopyReader, ReportProgress, refuse_not_empty};
@@ -42,14 +42,19 @@ pub(super) fn fill(
     imported: &Path,
     report: ReportProgress<'_>,
 ) -> Result<u64> {
-    let (beginning, _) = begin(connection).map_err(Failure::into_error)?;
+    let predictions = Predictions::default();
+    let tx = Tx::writing(connection, &predictions);
+    tx.begin();
+    if let Some(failure) = tx.take_failure() {
+        return Err(failure.into_error());
+    }
     check_empty(connection, address)?;
     copy_tables(connection, imported, report).map_err(|error| nothing_imported(&error))?;
     report("Verifying", 0, 0);
     // Without statistics, PostgreSQL would read whole tables for each task.
     let analyze = TABLES.iter().map(|table| Statement::plain(format!("ANALYZE \"{}\"", table.name)));
     connection.exchange(analyze.collect()).map_err(|failure| nothing_imported(&failure.into_error()))?;
-    verify(connection, &beginning)?;
+    verify(&tx)?;
     let bytes = copy_from::table_bytes(connection)?;
     match connection.exchange(vec![Statement::plain("COMMIT")]) {
         Ok(_) => Ok(bytes),
@@ -131,9 +136,8 @@ fn set_later_parents(connection: &Connection, copy: &CopyReader, tasks: &Table) 
 }
 
 /// Compares the hash chains and the counts in the database with its rows, before the commit.
-fn verify(connection: &Connection, beginning: &Beginning) -> Result<()> {
-    let verified = verify_chains(&Tx::new(connection, beginning), Vec::new())
-        .map_err(|error| nothing_imported(&error))?;
+fn verify(tx: &Tx<'_>) -> Result<()> {
+    let verified = verify_chains(tx, Vec::new()).map_err(|error| nothing_imported(&error))?;
     match verified.problem {
         None => Ok(()),
         Some(problem) => Err(Error::new(

@@ -14,7 +14,6 @@ use std::sync::Arc;
 use super::address::Address;
 use super::connection::{Connection, Network};
 use super::failure::Failure;
-use super::pool::connect_patiently;
 use super::schema::{SCHEMA_VERSION, find_version, prepare};
 use super::statement::{Row, Statement};
 use crate::clock::Clock;
@@ -36,7 +35,7 @@ pub fn export(
 ) -> Result<(StoreContents, u64)> {
     let staging = prepare_export(&destination)?;
     let network = Arc::new(Network::start()?);
-    let connection = connect_patiently(&network, address).map_err(Failure::into_error)?;
+    let connection = network.connect_patiently(address).map_err(Failure::into_error)?;
     match find_version(&connection, address)? {
         Some(SCHEMA_VERSION) => {}
         Some(_) => prepare(&network, address)?,
@@ -65,7 +64,7 @@ pub fn import(
     report: ReportProgress<'_>,
 ) -> Result<StoreContents> {
     let network = Arc::new(Network::start()?);
-    let connect = || connect_patiently(&network, address).map_err(Failure::into_error);
+    let connect = || network.connect_patiently(address).map_err(Failure::into_error);
     // Refused here already, because reading a large export takes long.
     let connection = connect()?;
     if find_version(&connection, address)?.is_some() {
