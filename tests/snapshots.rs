@@ -32,6 +32,7 @@ fn help_texts() {
         "backup",
         "export",
         "import",
+        "db",
         "list-tasks",
         "update-task",
         "create-batch",

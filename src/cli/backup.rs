@@ -6,11 +6,12 @@ use std::path::{Path, PathBuf};
 use indicatif::HumanBytes;
 use serde_json::json;
 
+use super::store_address::address_text;
 use super::store_contents::{contents_as_json, describe_contents};
 use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::store::sqlite::transfer;
-use crate::terminal::{ProgressLine, escape_hidden, print_line};
+use crate::terminal::{ProgressLine, escape_hidden, print_line, shell_word};
 
 /// Copy the store to one file, while others write to it.
 ///
@@ -23,6 +24,8 @@ use crate::terminal::{ProgressLine, escape_hidden, print_line};
 /// (-wal, -shm) away, and copy the backup to the store's path. Or use the backup where it is, with --db.
 /// Claims are restored with their leases. A tasktally serve starts runners for open batches that have a
 /// worker profile, so do not run it on a backup while the store itself is in use.
+///
+/// A store in PostgreSQL is backed up with pg_dump, or with tasktally export.
 #[derive(Debug, clap::Args)]
 pub(super) struct Backup {
     /// The file to write
@@ -33,12 +36,23 @@ pub(super) struct Backup {
     replace: bool,
 }
 
+/// The refusal of a store in PostgreSQL, with what to do instead.
+fn refuse_database(store: &Path, file: &Path) -> Error {
+    let (store, file) = (shell_word(&store.to_string_lossy()), shell_word(&file.to_string_lossy()));
+    Error::invalid(format!(
+        "the store is in PostgreSQL, whose own programs make backups while others write: `pg_dump --format=custom --file={file} {store}` writes one file, which pg_restore brings back. Or write everything as JSON lines, which can be imported into either database: `tasktally --db {store} export {file}`"
+    ))
+}
+
 /// Writes the backup, and prints what it holds and how to restore it.
 pub(super) fn run(request: &Backup, store: &Path, json: bool, out: &mut impl Write) -> Result<u8> {
     if request.file == Path::new("-") {
         return Err(Error::invalid(
             "FILE: '-' would write to standard output, but a backup is read back to check it; name a file (./- for a file with that name)",
         ));
+    }
+    if address_text(store).is_some() {
+        return Err(refuse_database(store, &request.file));
     }
     let progress = ProgressLine::new(json);
     let report = &mut |phase: &str, done, total| progress.update(phase, done, total);

@@ -7,7 +7,7 @@ use clap::{Arg, Args, Command};
 use super::store_path::command_prefix;
 use super::subcommand::Subcommand;
 use super::{
-    backup, completions, config, connect, demo, doctor, export, heads, import, init, logs, man, manifest,
+    backup, completions, config, connect, db, demo, doctor, export, heads, import, init, logs, man, manifest,
     prompt, report, serve, verify,
 };
 use crate::error::Error;
@@ -168,6 +168,12 @@ pub(super) static ALL: &[Subcommand] = &[
     Subcommand::new("import", "Make a new store from an export", import::Import::augment_args, |mut call| {
         import::run(&call.arguments()?, &call.store_path()?, call.json, &mut call.out)
     }),
+    Subcommand::new(
+        "db",
+        "Print the SQL that creates the tables in PostgreSQL, and the rights that a role needs",
+        db::arguments,
+        |mut call| db::run(call.matches, call.json, &mut call.out),
+    ),
     Subcommand::new(
         "completions",
         "Print the script with which a shell completes commands and options",

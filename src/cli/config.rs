@@ -1,12 +1,13 @@
 //! `tasktally config`: the configuration as it is in effect, examples, and a check of the profiles.
 
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use clap::builder::PossibleValuesParser;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use serde_json::{Map, Value, json};
 
+use super::store_address::data_folder_path;
 use super::store_path::store_path;
 use super::try_profile::try_profile;
 use crate::config::{Config, LocationSource, Profile, Setting, example};
@@ -53,7 +54,7 @@ pub(super) fn run(matches: &ArgMatches, db: Option<&Path>, json: bool, out: &mut
         Some(("check", matches)) => {
             let config = Config::load(&[])?;
             let store = store_path(db)?;
-            let data = store.parent().map_or_else(PathBuf::new, Path::to_owned);
+            let data = data_folder_path(&store)?;
             check(&config, &data, matches.get_flag("run"), json, out)
         }
         _ => {

@@ -1,16 +1,18 @@
 //! `tasktally import`: a new store from an export.
 
-use std::io::{BufReader, Write};
+use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 
 use super::input_file::open_regular;
+use super::store_address::{address_text, complete_address};
 use super::store_contents::{contents_as_json, describe_contents};
 use super::store_path::command_prefix;
 use crate::clock::Clock;
 use crate::disk_space::check_space;
 use crate::error::Result;
 use crate::model::text::{agreeing, counted};
-use crate::store::sqlite::transfer;
+use crate::store::sqlite::transfer::{ReportProgress, StoreContents};
+use crate::store::{postgres, sqlite};
 use crate::terminal::{ProgressLine, escape_hidden, print_line};
 
 /// Make a new store from an export.
@@ -39,20 +41,39 @@ fn existing_folder(store: &Path) -> PathBuf {
     folders.map(Path::to_owned).find(|folder| folder.is_dir()).unwrap_or_else(|| PathBuf::from("."))
 }
 
+fn import_store(
+    input: &mut dyn BufRead,
+    source: &str,
+    store: &Path,
+    clock: &Clock,
+    report: ReportProgress<'_>,
+) -> Result<StoreContents> {
+    match address_text(store) {
+        Some(address) => {
+            postgres::transfer::import(input, source, &complete_address(address)?, clock, report)
+        }
+        None => sqlite::transfer::import(input, source, store, clock, report),
+    }
+}
+
 /// Reads the lines, and prints what the new store holds.
 pub(super) fn run(request: &Import, store: &Path, json: bool, out: &mut impl Write) -> Result<u8> {
     let progress = ProgressLine::new(json);
     let report = &mut |phase: &str, done, total| progress.update(phase, done, total);
     let clock = Clock::system();
     let contents = if request.file == Path::new("-") {
-        transfer::import(&mut std::io::stdin().lock(), "standard input", store, &clock, report)?
+        import_store(&mut std::io::stdin().lock(), "standard input", store, &clock, report)?
     } else {
         let name = request.file.display().to_string();
         let file = open_regular("FILE", &request.file)?;
         // The new store has about the size of the export.
         let bytes = file.metadata().map_or(0, |file| file.len());
-        check_space(&existing_folder(store), bytes, &format!("the import of {name}"))?;
-        transfer::import(&mut BufReader::with_capacity(1 << 16, file), &name, store, &clock, report)?
+        let folder = match address_text(store) {
+            Some(_) => std::env::temp_dir(),
+            None => existing_folder(store),
+        };
+        check_space(&folder, bytes, &format!("the import of {name}"))?;
+        import_store(&mut BufReader::with_capacity(1 << 16, file), &name, store, &clock, report)?
     };
     drop(progress);
     let claims = match contents.claims {

@@ -7,6 +7,7 @@ mod commands;
 mod completions;
 mod config;
 mod connect;
+mod db;
 mod demo;
 mod doctor;
 mod export;

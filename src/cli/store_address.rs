@@ -38,11 +38,11 @@ pub(super) fn complete_address(address: &str) -> Result<Address> {
 }
 
 /// The folder for this machine's files of a store: the one that contains the store's file, or one in the user's data folder
-/// for a database.
+/// for a database, which need not exist.
 ///
 /// # Errors
-/// If there is no home folder, or the folder cannot be made.
-pub(super) fn data_folder(store: &Path) -> Result<PathBuf> {
+/// If there is no home folder.
+pub(super) fn data_folder_path(store: &Path) -> Result<PathBuf> {
     let Some(address) = address_text(store) else { return Ok(folder_of(store)) };
     let name: String = text_hash(&complete_address(address)?.to_string())[..8]
         .iter()
@@ -51,12 +51,22 @@ pub(super) fn data_folder(store: &Path) -> Result<PathBuf> {
     let folders = etcetera::choose_base_strategy().map_err(|error| {
         Error::invalid("there is no home folder for the logs of workers; set HOME").caused_by(error)
     })?;
-    let folder = folders.data_dir().join("tasktally").join("databases").join(name);
-    create_private_folders(&folder).map_err(|error| {
-        Error::internal(
-            format!("the folder {} for the logs of workers cannot be made", folder.display()),
-            error,
-        )
-    })?;
+    Ok(folders.data_dir().join("tasktally").join("databases").join(name))
+}
+
+/// The same folder, which is made for a database.
+///
+/// # Errors
+/// If there is no home folder, or the folder cannot be made.
+pub(super) fn data_folder(store: &Path) -> Result<PathBuf> {
+    let folder = data_folder_path(store)?;
+    if address_text(store).is_some() {
+        create_private_folders(&folder).map_err(|error| {
+            Error::internal(
+                format!("the folder {} for the logs of workers cannot be made", folder.display()),
+                error,
+            )
+        })?;
+    }
     Ok(folder)
 }

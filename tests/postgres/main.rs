@@ -10,6 +10,7 @@ mod support;
 
 mod cluster;
 mod cut_connections;
+mod doctor;
 mod idle_connections;
 mod patient_client;
 mod protection;
@@ -17,3 +18,4 @@ mod proxy;
 mod races;
 mod refusals;
 mod server_kills;
+mod transfer;

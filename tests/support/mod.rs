@@ -11,6 +11,7 @@ pub(crate) mod background;
 pub(crate) mod cli;
 pub(crate) mod conflict_model;
 pub(crate) mod fake_agent;
+pub(crate) mod full_store;
 pub(crate) mod mount;
 pub(crate) mod output_schemas;
 pub(crate) mod postgres;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::context::{DoctorContext, OpenStore};
+use super::context::DoctorContext;
 use super::finding::{Finding, or_ok};
 use crate::cli::caller::Caller;
 use crate::cli::open_store::open_for_writing;
@@ -14,7 +14,7 @@ use crate::work::worktree;
 
 /// Whether runners left anything behind. Records of dead runners have a check of their own.
 pub(super) fn check_leftovers(context: &DoctorContext) -> Result<Vec<Finding>> {
-    let Some(OpenStore { session, .. }) = context.current_store() else { return Ok(Vec::new()) };
+    let Some(session) = context.session() else { return Ok(Vec::new()) };
     let mut by_kind: BTreeMap<&str, Vec<Leftover>> = BTreeMap::new();
     let mut findings = Vec::new();
     for leftover in
@@ -73,7 +73,7 @@ fn needs_a_person(leftover: &Leftover) -> Option<Finding> {
 /// # Errors
 /// If the store cannot be opened for writing, or the leftovers cannot be listed.
 pub(super) fn remove(db: Option<&Path>) -> Result<Vec<String>> {
-    if DoctorContext::of(db, false)?.current_store().is_none() {
+    if DoctorContext::of(db, false)?.session().is_none() {
         return Ok(vec!["nothing was removed: there is no usable store here".to_owned()]);
     }
     let session = open_for_writing(db, Caller::Person)?;

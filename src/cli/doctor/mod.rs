@@ -7,7 +7,9 @@
 mod clients;
 mod configuration;
 mod context;
+mod database;
 mod disk;
+mod durability;
 mod finding;
 mod leftovers;
 mod output;
@@ -49,7 +51,25 @@ const fn check(name: &'static str, exit_code: u8, run: fn(&DoctorContext) -> Res
     Check { name, exit_code, run }
 }
 
-/// The checks in the order of the output.
+/// The checks of a store in PostgreSQL, in the order of the output.
+const DATABASE_CHECKS: [Check; 14] = [
+    check("database", 2, database::check_server),
+    check("schema", 2, database::check_schema),
+    check("permissions", 2, database::check_rights),
+    check("connections", 1, database::check_connections),
+    check("durability", 1, durability::check_durability),
+    check("standbys", 1, durability::check_standbys),
+    check("size", 1, database::check_size),
+    check("integrity", 1, database::check_integrity),
+    check("runners", 1, work::check_runners),
+    check("batches", 1, work::check_batches),
+    check("claims", 1, work::check_claims),
+    check("leftovers", 1, leftovers::check_leftovers),
+    check("configuration", 2, configuration::check_configuration),
+    check("clients", 2, clients::check_clients),
+];
+
+/// The checks of a store in a file, in the order of the output.
 const CHECKS: [Check; 13] = [
     check("file", 2, store::check_file),
     check("permissions", 2, permissions::check_permissions),
@@ -75,7 +95,8 @@ pub(super) fn run(request: &Doctor, db: Option<&Path>, json: bool, out: &mut imp
     let context = DoctorContext::of(db, request.full)?;
     let mut all: Vec<Named<'_>> = Vec::new();
     let mut code = 0;
-    for check in CHECKS {
+    let checks = if context.is_database() { &DATABASE_CHECKS[..] } else { &CHECKS[..] };
+    for check in checks {
         // A check that fails is a problem itself, and the other checks still run.
         let findings =
             (check.run)(&context).unwrap_or_else(|error| vec![Finding::problem(error.to_string())]);

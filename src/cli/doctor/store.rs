@@ -20,8 +20,8 @@ const LISTED_ERRORS: usize = 5;
 pub(super) fn check_file(context: &DoctorContext) -> Result<Vec<Finding>> {
     let path = context.path.display();
     Ok(vec![match &context.state {
-        // The integrity check reports it.
-        StoreState::Corrupt(..) => return Ok(Vec::new()),
+        // The integrity check reports a damaged file.
+        StoreState::Corrupt(..) | StoreState::Database(_) => return Ok(Vec::new()),
         StoreState::Missing => match why_it_cannot_be_created(&context.path) {
             Some(finding) => finding,
             None => Finding::problem(format!(

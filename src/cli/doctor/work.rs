@@ -1,7 +1,7 @@
 //! The work: runners, batches that need something, and expired claims.
 
 use super::configuration::command_to_edit;
-use super::context::{DoctorContext, OpenStore};
+use super::context::DoctorContext;
 use super::finding::{Finding, or_ok};
 use crate::config::Config;
 use crate::error::Result;
@@ -22,7 +22,7 @@ const CHECKED_BATCHES: usize = 1_000;
 
 /// Whether every runner on record is alive.
 pub(super) fn check_runners(context: &DoctorContext) -> Result<Vec<Finding>> {
-    let Some(OpenStore { session, .. }) = context.current_store() else { return Ok(Vec::new()) };
+    let Some(session) = context.session() else { return Ok(Vec::new()) };
     let all: Vec<(TaskId, RunnerRecord)> = session.read(|tx| {
         let runners = tx.runners()?.into_iter();
         runners.map(|runner| Ok((tx.task_by_row(runner.batch)?.id, runner))).collect()
@@ -52,7 +52,7 @@ pub(super) fn check_runners(context: &DoctorContext) -> Result<Vec<Finding>> {
 
 /// Whether every open batch proceeds without a person.
 pub(super) fn check_batches(context: &DoctorContext) -> Result<Vec<Finding>> {
-    let Some(OpenStore { session, .. }) = context.current_store() else { return Ok(Vec::new()) };
+    let Some(session) = context.session() else { return Ok(Vec::new()) };
     let open = session.read(|tx| {
         let tasks = tx.open_batches(None, CHECKED_BATCHES)?;
         tasks.into_iter().map(|task| Ok((task.id, tx.batch(task.row)?))).collect::<Result<Vec<_>>>()
@@ -174,7 +174,7 @@ impl BatchCheck<'_> {
 
 /// Whether every claim is live.
 pub(super) fn check_claims(context: &DoctorContext) -> Result<Vec<Finding>> {
-    let Some(OpenStore { session, .. }) = context.current_store() else { return Ok(Vec::new()) };
+    let Some(session) = context.session() else { return Ok(Vec::new()) };
     let expired = session.read(|tx| tx.expired_claims(MAX_FINDINGS + 1))?;
     if expired.is_empty() {
         return Ok(vec![Finding::ok("none has expired")]);

@@ -9,6 +9,7 @@ mod contents;
 mod cost;
 mod count_check;
 mod failure;
+mod inspect;
 mod large_batch;
 mod lease;
 mod list;
@@ -24,6 +25,7 @@ mod schema;
 mod search;
 mod search_text;
 mod statement;
+pub mod transfer;
 mod tx;
 mod value;
 mod waits;
@@ -34,6 +36,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 pub use address::Address;
+pub use inspect::{DatabaseFacts, Durability, TableFacts, inspect};
+pub use schema::{SCHEMA_VERSION, schema_sql};
 
 use crate::error::{Code, Error, Result};
 use crate::store::{ReadJob, Store, WriteJob};
@@ -56,6 +60,18 @@ impl PostgresStore {
     pub fn open(address: Address) -> Result<Self> {
         let network = Arc::new(Network::start()?);
         schema::prepare(&network, &address)?;
+        Self::start(network, address)
+    }
+
+    /// Opens a store that has the newest schema, without a check.
+    ///
+    /// # Errors
+    /// If the system has no thread left. A database that cannot be used is reported by the first read.
+    pub fn open_current(address: Address) -> Result<Self> {
+        Self::start(Arc::new(Network::start()?), address)
+    }
+
+    fn start(network: Arc<Network>, address: Address) -> Result<Self> {
         let predictions = Arc::new(Predictions::default());
         let writer = writer::Writer::start(network.clone(), address.clone(), predictions.clone())?;
         let readers = pool::Readers::new(network.clone(), address.clone(), predictions);

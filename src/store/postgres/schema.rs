@@ -13,7 +13,12 @@ use crate::store::rows::StoredRow as _;
 const MIGRATIONS: [&str; 1] = [include_str!("../../../migrations/postgres/V1__schema.sql")];
 
 /// The newest schema that this program knows.
-pub(super) const SCHEMA_VERSION: i64 = MIGRATIONS.len() as i64;
+pub const SCHEMA_VERSION: i64 = MIGRATIONS.len() as i64;
+
+/// The SQL that creates the store, in one transaction.
+pub fn schema_sql() -> String {
+    format!("BEGIN;\n\n{}\nCOMMIT;\n", MIGRATIONS.join("\n"))
+}
 
 /// The oldest PostgreSQL that has what the statements use.
 const OLDEST_SERVER: i64 = 140_000;
@@ -46,7 +51,7 @@ pub(super) fn prepare(network: &Arc<Network>, address: &Address) -> Result<()> {
 }
 
 /// The version of the store's schema, if the database has a store.
-fn find_version(connection: &Connection, address: &Address) -> Result<Option<i64>> {
+pub(super) fn find_version(connection: &Connection, address: &Address) -> Result<Option<i64>> {
     let found = one_row(connection, FIND_STORE)?;
     let (has_version, has_task): (bool, bool) = (found.get(0)?, found.get(1)?);
     let server: i64 = found.get(2)?;

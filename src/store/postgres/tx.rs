@@ -21,6 +21,9 @@ use crate::model::task::RowId;
 use crate::model::timestamp::Timestamp;
 use crate::store::rows::StoredRow as _;
 
+/// The results of how many queries are kept: `verify` reads the whole store in one transaction.
+const MAX_KEPT: usize = 256;
+
 /// The database's time in milliseconds, as the transaction read it at its beginning.
 macro_rules! now {
     () => {
@@ -267,6 +270,9 @@ impl<'a> Tx<'a> {
             let known = known.clone();
             self.asked.borrow_mut().push(query);
             return Ok(known);
+        }
+        if self.asked.borrow().len() >= MAX_KEPT {
+            self.forget_results();
         }
         let is_first = self.asked.borrow().is_empty();
         let mut queries = vec![query.clone()];

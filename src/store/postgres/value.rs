@@ -18,6 +18,8 @@ pub(super) enum Value {
     Numbers(Vec<Option<i64>>),
     /// A list of texts.
     Texts(Vec<Option<String>>),
+    /// A list of byte sequences.
+    ByteLists(Vec<Option<Vec<u8>>>),
 }
 
 impl Value {
@@ -29,6 +31,7 @@ impl Value {
             Value::Bytes(_) => Type::BYTEA,
             Value::Numbers(_) => Type::INT8_ARRAY,
             Value::Texts(_) => Type::TEXT_ARRAY,
+            Value::ByteLists(_) => Type::BYTEA_ARRAY,
         }
     }
 
@@ -51,6 +54,7 @@ impl ToSql for Value {
             Value::Bytes(bytes) => bytes.to_sql(ty, out),
             Value::Numbers(numbers) => numbers.to_sql(ty, out),
             Value::Texts(texts) => texts.to_sql(ty, out),
+            Value::ByteLists(lists) => lists.to_sql(ty, out),
         }
     }
 

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::staging_dir::{StagingDir, already_exists, refuse_foreign_wal};
+use super::staging_dir::{COPY, StagingDir, already_exists, refuse_foreign_wal};
 use super::{ReportProgress, StoreContents, copy, integrity};
 use crate::clock::Clock;
 use crate::disk_space::check_space;
@@ -52,27 +52,31 @@ fn file_bytes(store: &Path) -> u64 {
         .sum()
 }
 
-/// The name of a copy of a store in a staging directory.
-pub(super) const COPY: &str = "tasktally.db";
-
 /// Refuses a target that is the store or one of its files, a directory, or an existing file that is not to be replaced.
 pub(super) fn check_target(store: &Path, target: &Path, replace: bool) -> Result<()> {
-    let refused =
-        |reason: &str| Err(Error::invalid(format!("FILE: {} {reason}; name another file", target.display())));
     // Compared by name as well as by inode, because the WAL may not exist at the moment.
     let is_part = |ending: &&str| {
         let part = beside(store, ending);
         resolve(&part) == resolve(target) || is_same_file(&part, target)
     };
     if ["", "-wal", "-shm", "-journal", "-lock", "-bulk-lock"].iter().any(is_part) {
-        return refused("is the store itself or a part of it");
+        return Err(refused(target, "is the store itself or a part of it"));
     }
+    check_file(target, replace)
+}
+
+fn refused(target: &Path, reason: &str) -> Error {
+    Error::invalid(format!("FILE: {} {reason}; name another file", target.display()))
+}
+
+/// Refuses a target that is a directory, or an existing file that is not to be replaced.
+pub(super) fn check_file(target: &Path, replace: bool) -> Result<()> {
     let Ok(existing) = fs::metadata(target) else { return refuse_foreign_wal(target) };
     if existing.is_dir() {
-        return refused("is a folder");
+        return Err(refused(target, "is a folder"));
     }
     if !existing.is_file() {
-        return refused("is no regular file");
+        return Err(refused(target, "is no regular file"));
     }
     refuse_foreign_wal(target)?;
     if replace { Ok(()) } else { Err(already_exists(target)) }

@@ -9,7 +9,7 @@ use rusqlite::Connection;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
-use super::backup::{COPY, check_target};
+use super::backup::{check_file, check_target};
 use super::staging_dir::StagingDir;
 use super::tables::TABLES;
 use super::{ReportProgress, StoreContents, copy, integrity, line};
@@ -54,12 +54,38 @@ pub fn export(
     let staging = match &destination {
         Destination::File { path, .. } => StagingDir::beside(path)?,
         // The store may be on a read-only disk.
-        Destination::Stream(_) => {
-            StagingDir::beside(store).or_else(|_| StagingDir::beside(&std::env::temp_dir().join(COPY)))?
-        }
+        Destination::Stream(_) => StagingDir::beside(store).or_else(|_| StagingDir::temporary())?,
     };
-    let file = staging.file(COPY);
-    copy::snapshot(store, &file, report)?;
+    copy::snapshot(store, &staging.copy(), report)?;
+    export_copy(staging, destination, clock, report)
+}
+
+/// The staging directory for the export of a store that is no file.
+///
+/// # Errors
+/// If the lines could not be written to the destination.
+pub(in crate::store) fn prepare_export(destination: &Destination<'_>) -> Result<StagingDir> {
+    match destination {
+        Destination::File { path, replace } => {
+            check_file(path, *replace)?;
+            StagingDir::beside(path)
+        }
+        Destination::Stream(_) => StagingDir::temporary(),
+    }
+}
+
+/// Checks the copy of a store in a staging directory and writes its lines. Returns its contents and the number of lines
+/// before the last.
+///
+/// # Errors
+/// If the copy fails the integrity check, or if the lines cannot be written.
+pub(in crate::store) fn export_copy(
+    staging: StagingDir,
+    destination: Destination<'_>,
+    clock: &Clock,
+    report: ReportProgress<'_>,
+) -> Result<(StoreContents, u64)> {
+    let file = staging.copy();
     let contents = integrity::check(&file, clock, report).map_err(|error| {
         Error::new(error.code, format!("nothing was exported: the store fails the integrity check: {error}"))
     })?;

@@ -5,10 +5,9 @@ use std::path::Path;
 
 use rusqlite::Connection;
 
-use super::backup::COPY;
 use super::export_reader::ExportReader;
 use super::loader::Loader;
-use super::staging_dir::{StagingDir, refuse_foreign_wal};
+use super::staging_dir::{COPY, StagingDir, refuse_foreign_wal};
 use super::tables::TABLES;
 use super::{ReportProgress, StoreContents, copy, integrity};
 use crate::clock::Clock;
@@ -37,22 +36,47 @@ pub fn import(
     check_target(store)?;
     create_folder(store)?;
     let staging = StagingDir::beside(store)?;
-    let file = staging.file(COPY);
-    let mut lines = ExportReader::new(input, source);
-    let identity = connection::register(&file)?;
-    Loader::new(connection::open(&identity)?)?.load(&mut lines, clock, report)?;
-    let contents = integrity::check(&file, clock, report).map_err(|error| {
-        Error::new(
-            error.code,
-            format!("{source}: nothing was imported: the result fails the integrity check: {error}"),
-        )
-    })?;
+    let contents = load_lines(input, source, &staging, clock, report)?;
+    let file = staging.copy();
     if store.exists() {
         fill_empty_store(&file, store, report)?;
     } else {
         staging.publish(COPY, store, false)?;
     }
     Ok(contents)
+}
+
+/// Creates a store from the lines of an export in a staging directory, and checks it.
+///
+/// # Errors
+/// If a line is invalid, or if the input is truncated or was changed.
+pub(in crate::store) fn load_lines(
+    input: &mut dyn BufRead,
+    source: &str,
+    staging: &StagingDir,
+    clock: &Clock,
+    report: ReportProgress<'_>,
+) -> Result<StoreContents> {
+    let file = staging.copy();
+    let mut lines = ExportReader::new(input, source);
+    let identity = connection::register(&file)?;
+    Loader::new(connection::open(&identity)?)?.load(&mut lines, clock, report)?;
+    integrity::check(&file, clock, report).map_err(|error| {
+        Error::new(
+            error.code,
+            format!("{source}: nothing was imported: the result fails the integrity check: {error}"),
+        )
+    })
+}
+
+/// The refusal of a store that is not empty.
+pub(in crate::store) fn refuse_not_empty(store: impl std::fmt::Display) -> Error {
+    Error::new(
+        Code::Conflict,
+        format!(
+            "store {store} is not empty, and two stores are never mixed; nothing was changed. Name a new store with --db"
+        ),
+    )
 }
 
 /// Refuses a store that is not empty, without changing its files.
@@ -79,13 +103,7 @@ fn check_empty(connection: &Connection, store: &Path) -> Result<()> {
                 .query_row(&format!("SELECT EXISTS (SELECT 1 FROM \"{}\")", table.name), [], |row| row.get(0))
                 .map_err(read_error)?;
         if has_rows {
-            return Err(Error::new(
-                Code::Conflict,
-                format!(
-                    "store {} is not empty, and two stores are never mixed; nothing was changed. Name a new store with --db",
-                    store.display()
-                ),
-            ));
+            return Err(refuse_not_empty(store.display()));
         }
     }
     Ok(())

@@ -2,13 +2,13 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use rusqlite::config::DbConfig;
 use rusqlite::types::Value as Cell;
 use rusqlite::{Connection, ErrorCode, OptionalExtension as _, params, params_from_iter};
 
 use super::export_reader::{ExportReader, Line};
+use super::filled_copy::{begin_filling, end_filling};
 use super::tables::{TABLES, Table};
-use super::{ReportProgress, copy, line};
+use super::{ReportProgress, line};
 use crate::clock::Clock;
 use crate::error::{Code, Error, Result};
 use crate::model::receipt::{GENESIS_HASH, Receipt};
@@ -40,17 +40,8 @@ fn write_error(error: rusqlite::Error) -> Error {
 
 impl Loader {
     /// Prepares an empty store.
-    ///
-    /// Triggers are off, because the lines contain the counts that triggers would maintain. Foreign keys are off too; the
-    /// integrity check verifies them at the end.
     pub(super) fn new(connection: Connection) -> Result<Self> {
-        connection
-            .execute_batch(
-                "PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA foreign_keys = OFF;
-                 PRAGMA cache_size = -16000; BEGIN IMMEDIATE;",
-            )
-            .and_then(|()| connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, false))
-            .map_err(write_error)?;
+        begin_filling(&connection).map_err(write_error)?;
         Ok(Loader { connection, recent: HashMap::new(), children: Vec::new() })
     }
 
@@ -182,11 +173,7 @@ impl Loader {
         self.check_task_counts()?;
         let tx = Tx::new(&self.connection, clock.now());
         while !tx.update_search_index()? {}
-        self.connection
-            .execute_batch("COMMIT; PRAGMA journal_mode = WAL;")
-            .and_then(|()| copy::truncate_wal(&self.connection))
-            .map_err(write_error)?;
-        self.connection.close().map_err(|(_, error)| write_error(error))
+        end_filling(self.connection).map_err(write_error)
     }
 
     /// Compares the imported task counts with the tasks, because no trigger has counted them.

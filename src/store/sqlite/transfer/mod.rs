@@ -2,21 +2,29 @@
 //!
 //! Each result is made in a staging directory ([`staging_dir`]), read back ([`integrity`]) and then moved to its place
 //! in one step: there is a complete file or none. [`tables`] is the one list of the tables and columns.
+//!
+//! The store in PostgreSQL uses the same code: its tables are copied to or from a store in a staging directory
+//! ([`filled_copy`]).
 
 mod backup;
 mod copy;
 mod export;
 mod export_reader;
+mod filled_copy;
 mod import;
 mod integrity;
 mod line;
 mod loader;
 mod staging_dir;
-mod tables;
+pub(in crate::store) mod tables;
 
 pub use backup::backup;
 pub use export::{Destination, export};
+pub(in crate::store) use export::{export_copy, prepare_export};
+pub(in crate::store) use filled_copy::{Cell, CopyReader, CopyWriter};
 pub use import::import;
+pub(in crate::store) use import::{load_lines, refuse_not_empty};
+pub(in crate::store) use staging_dir::StagingDir;
 
 use crate::model::timestamp::Timestamp;
 

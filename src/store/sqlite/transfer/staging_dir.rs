@@ -12,18 +12,38 @@ use crate::store::sqlite::files::{beside, folder_of};
 
 /// How the name of a staging directory starts.
 const PREFIX: &str = ".tasktally-staging-";
+/// The name of a store in a staging directory.
+pub(super) const COPY: &str = "tasktally.db";
 /// How often to create a directory: another process may remove one that is not locked yet.
 const TRIES: usize = 5;
 
 /// A staging directory. It is removed when this value is dropped. If the process is killed, the next one that creates
 /// a staging directory beside it removes it.
-pub(super) struct StagingDir {
+pub(in crate::store) struct StagingDir {
     // Declared first, so that it is removed before the lock is released.
     folder: TempDir,
     _lock: File,
 }
 
 impl StagingDir {
+    /// Creates an empty one in the folder for temporary files.
+    ///
+    /// # Errors
+    /// If it cannot be created.
+    pub(in crate::store) fn temporary() -> Result<Self> {
+        Self::beside(&std::env::temp_dir().join(COPY))
+    }
+
+    /// The path of the store in it.
+    pub(in crate::store) fn copy(&self) -> PathBuf {
+        self.file(COPY)
+    }
+
+    /// The folder that it is in.
+    pub(in crate::store) fn parent(&self) -> PathBuf {
+        folder_of(self.folder.path())
+    }
+
     /// Creates an empty one in the directory of `target`.
     ///
     /// # Errors

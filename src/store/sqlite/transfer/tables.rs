@@ -13,7 +13,7 @@ use crate::model::text::check_line;
 
 /// The content of a column, which decides its form in a line.
 #[derive(Clone, Copy)]
-pub(super) enum ColumnKind {
+pub(in crate::store) enum ColumnKind {
     /// A text.
     Text,
     /// A text that the function has to accept: one of an enum's words, an id, or a name of one line.
@@ -37,14 +37,36 @@ pub(super) enum ColumnKind {
 }
 
 /// A column's name and content.
-pub(super) type Column = (&'static str, ColumnKind);
+pub(in crate::store) type Column = (&'static str, ColumnKind);
 
 /// A table. Its name is the type of its lines.
-pub(super) struct Table {
-    pub(super) name: &'static str,
+pub(in crate::store) struct Table {
+    pub(in crate::store) name: &'static str,
     /// The columns that its lines are ordered by.
-    pub(super) order: &'static str,
-    pub(super) columns: &'static [Column],
+    pub(in crate::store) order: &'static str,
+    pub(in crate::store) columns: &'static [Column],
+}
+
+/// How a column is stored.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(in crate::store) enum Storage {
+    /// A number of 64 bits.
+    Number,
+    /// A text.
+    Text,
+    /// Bytes.
+    Bytes,
+}
+
+impl ColumnKind {
+    /// How a column of this content is stored.
+    pub(in crate::store) fn storage(self) -> Storage {
+        match self {
+            Text | Word(_) | LaterWord(..) | Json => Storage::Text,
+            Bytes => Storage::Bytes,
+            Number | LaterNumber | Flag | Time | Task => Storage::Number,
+        }
+    }
 }
 
 fn is<T: FromStr<Err = String>>(word: &str) -> Result<(), String> {
@@ -54,7 +76,7 @@ fn is<T: FromStr<Err = String>>(word: &str) -> Result<(), String> {
 use ColumnKind::{Bytes, Flag, Json, LaterNumber, LaterWord, Number, Task, Text, Time, Word};
 
 /// Every table that is exported, each after the tables that it refers to.
-pub(super) const TABLES: &[Table] = &[
+pub(in crate::store) const TABLES: &[Table] = &[
     Table {
         name: "task",
         order: "row_id",
@@ -302,6 +324,14 @@ pub(super) const TABLES: &[Table] = &[
     },
     Table { name: "paused_profile", order: "name", columns: &[("name", Text), ("reason", Text)] },
 ];
+
+/// The rows of `task` that are reserved for batches that are not visible yet. They are copied to leave out what belongs to
+/// them, and never exported.
+pub(in crate::store) const UNPUBLISHED: Table = Table {
+    name: "unpublished",
+    order: "first_row",
+    columns: &[("first_row", Number), ("row_count", Number), ("batch", Number), ("layer", Number)],
+};
 
 /// Tables that are not exported, and why.
 #[cfg(test)]
