@@ -155,7 +155,7 @@ impl BatchRead for Tx<'_> {
                   WHERE i.batch = $1 AND i.chunk = $2 AND i.started_receipt IS NOT NULL ORDER BY i.position"
             ),
             values![chunk.batch_row, chunk.row],
-            |row| rows::item(row),
+            rows::item,
         )
     }
 

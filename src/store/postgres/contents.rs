@@ -42,7 +42,7 @@ pub(super) fn body_start(tx: &Tx<'_>, row: RowId, chars: usize) -> Result<BodySt
                FROM task t LEFT JOIN receipt r ON t.initial_text = '' AND r.task = t.row_id AND r.number = 1
               WHERE t.row_id = $1",
             values![row, chars],
-            |row| rows::body_start(row),
+            rows::body_start,
         )?
         .unwrap_or_default())
 }

@@ -121,7 +121,7 @@ impl Tx<'_> {
     ) -> Result<Vec<Task>> {
         let after = after.unwrap_or((i64::MIN, i64::MIN, i64::MIN));
         let (sql, values) = by_queue_state(task_columns!(), filter, after, limit);
-        let mut found = self.all(sql, values, |row| rows::task(row))?;
+        let mut found = self.all(sql, values, rows::task)?;
         found.sort_by_key(|task| (task.priority, task.order, task.row));
         found.truncate(limit);
         Ok(found)
@@ -182,7 +182,7 @@ impl Tx<'_> {
             ),
             sql, limit
         );
-        self.all(sql, values, |row| rows::task(row))
+        self.all(sql, values, rows::task)
     }
 
     /// See [`crate::store::StoreRead::batches`].
@@ -198,7 +198,7 @@ impl Tx<'_> {
                   WHERE ($1 IS NULL OR t.project = $1) AND ($2 IS NULL OR b.task < $2) ORDER BY b.task DESC LIMIT $3"
             ),
             values![project, after, limit],
-            |row| rows::task(row),
+            rows::task,
         )
     }
 
@@ -214,7 +214,7 @@ impl Tx<'_> {
                   ORDER BY t.row_id DESC LIMIT $2"
             ),
             values![project, limit],
-            |row| rows::task(row),
+            rows::task,
         )
     }
 }

@@ -59,7 +59,7 @@ impl StoreRead for Tx<'_> {
         let mut task = self.first(
             concat!("SELECT ", task_columns!(), " FROM task t WHERE t.id = $1"),
             values![id.as_str()],
-            |row| rows::task(row),
+            rows::task,
         )?;
         if task.is_none()
             && let Some((batch, number)) = id.chunk_number()
@@ -72,7 +72,7 @@ impl StoreRead for Tx<'_> {
                       WHERE b.id = $1 AND c.number = $2"
                 ),
                 values![batch.as_str(), number],
-                |row| rows::task(row),
+                rows::task,
             )?;
         }
         task.ok_or_else(|| Error::not_found(format!("No task '{id}'; list_tasks() shows ids")))
@@ -82,7 +82,7 @@ impl StoreRead for Tx<'_> {
         self.first(
             concat!("SELECT ", task_columns!(), " FROM task t WHERE t.row_id = $1"),
             values![row],
-            |row| rows::task(row),
+            rows::task,
         )?
         .ok_or_else(|| Error::not_found(format!("No task in row {row}")))
     }
@@ -235,7 +235,7 @@ impl StoreRead for Tx<'_> {
                 " FROM receipt r WHERE r.task = $1 AND r.number > $2 ORDER BY r.number LIMIT $3"
             ),
             values![row, after, limit],
-            |row| rows::receipt(row),
+            rows::receipt,
         )
     }
 
@@ -318,7 +318,7 @@ impl StoreRead for Tx<'_> {
                   ORDER BY position LIMIT $3"
             ),
             values![chunk, after, limit, open],
-            |row| rows::item(row),
+            rows::item,
         )
     }
 
@@ -330,7 +330,7 @@ impl StoreRead for Tx<'_> {
                 " FROM item i JOIN chunk c ON c.task = i.chunk WHERE i.batch = $1 AND i.key = $2"
             ),
             values![batch, key],
-            |row| rows::item(row),
+            rows::item,
         )
     }
 
@@ -362,7 +362,7 @@ impl StoreRead for Tx<'_> {
         self.first(
             concat!("SELECT ", receipt_columns!(), " FROM receipt r WHERE r.task = $1 AND r.number = $2"),
             values![row, number],
-            |row| rows::receipt(row),
+            rows::receipt,
         )
     }
 
@@ -420,7 +420,7 @@ impl StoreRead for Tx<'_> {
                 " + $1 ORDER BY t.expires_at LIMIT $2)"
             ),
             values![MAX_LEASE_AHEAD_SECONDS * 1_000, limit],
-            |row| rows::task(row),
+            rows::task,
         )
     }
 
@@ -445,7 +445,7 @@ impl StoreRead for Tx<'_> {
                   WHERE t.queue_state = 'in_progress' AND t.role <> 'batch' AND t.updated_at <= $1 ORDER BY t.priority, t.position, t.row_id LIMIT $2"
             ),
             values![moment.millis(), limit],
-            |row| rows::task(row),
+            rows::task,
         )
     }
 
@@ -469,7 +469,7 @@ impl StoreRead for Tx<'_> {
                   WHERE b.chunks_ended < b.chunks_total AND t.status <> 'cancelled' AND ($1 IS NULL OR t.project = $1) ORDER BY t.row_id DESC LIMIT $2"
             ),
             values![project, limit],
-            |row| rows::task(row),
+            rows::task,
         )
     }
 

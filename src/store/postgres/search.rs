@@ -64,6 +64,6 @@ impl Tx<'_> {
         }
         let sql = if self.count_matches(&query)? < RANKED { BEST_FIRST } else { NEWEST_FIRST };
         let status = filter.status.map(|status| status.as_str());
-        self.all(sql, values![query, &filter.project, status, limit], |row| rows::task(row))
+        self.all(sql, values![query, &filter.project, status, limit], rows::task)
     }
 }
