@@ -61,8 +61,9 @@ fn assert_invisible(store: &Store, server: &mut Server) {
 }
 
 fn assert_no_leftovers(store: &Store, items: u64) {
-    for table in ["item", "item_key"] {
-        assert_eq!(count(store, &format!("SELECT count(*) FROM {table}")), items, "{table}");
+    assert_eq!(count(store, "SELECT count(*) FROM item"), items);
+    if store.is_sqlite() {
+        assert_eq!(count(store, "SELECT count(*) FROM item_key"), items);
     }
     for table in ["unpublished", "unpublished_chunk"] {
         assert_eq!(count(store, &format!("SELECT count(*) FROM {table}")), 0, "{table}");
@@ -133,6 +134,7 @@ fn a_process_killed_while_it_creates_a_large_batch_leaves_nothing_visible() {
         assert!(count(&store, "SELECT count(*) FROM unpublished") > 0, "round {round}");
         assert_invisible(&store, &mut other);
     }
+    store.end_leases();
     // The next batch, of any size, deletes what was left.
     let small = json!({"title": "Small", "instructions": "x", "items": ["a", "b"]});
     other.call("create_batch", small).ok();

@@ -4,6 +4,7 @@ use std::ffi::OsStr;
 use std::path::Path;
 
 use super::package_runner::{PROGRAM_NAME, PackageRunner};
+use super::store_address::address_text;
 use crate::terminal::{shell_path, shell_word};
 
 /// The program as it is called: by a package runner, or by the name under which it is installed.
@@ -29,5 +30,6 @@ fn is_path(word: &OsStr) -> bool {
 
 /// A program with the option that names this store.
 pub(super) fn with_store(program: &str, store: &Path) -> String {
-    format!("{program} --db {}", shell_path(store))
+    let store = address_text(store).map_or_else(|| shell_path(store), shell_word);
+    format!("{program} --db {store}")
 }

@@ -26,6 +26,10 @@ pub struct Reservation {
 }
 
 impl Reservation {
+    /// How many rows are left free for the tasks that others insert before a batch is published: more than are inserted in
+    /// any time that a batch takes.
+    pub(super) const GAP: i64 = 1 << 24;
+
     /// The rows of a new batch that are not for its chunks: the batch's task, then its finish task.
     const ROWS_BEFORE_CHUNKS: u64 = 2;
 

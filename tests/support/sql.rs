@@ -177,7 +177,7 @@ impl<'a> FromSql<'a> for Value {
             Type::INT8 => Value::Integer(i64::from_sql(kind, raw)?),
             Type::NUMERIC => Value::Integer(whole_number(raw)?),
             Type::FLOAT8 => Value::Real(f64::from_sql(kind, raw)?),
-            Type::BYTEA => Value::Blob(raw.to_vec()),
+            Type::BYTEA | Type::TS_VECTOR => Value::Blob(raw.to_vec()),
             _ => Value::Text(std::str::from_utf8(raw)?.to_owned()),
         })
     }
@@ -187,8 +187,16 @@ impl<'a> FromSql<'a> for Value {
     }
 
     fn accepts(kind: &Type) -> bool {
-        let known =
-            [Type::BOOL, Type::INT2, Type::INT4, Type::INT8, Type::NUMERIC, Type::FLOAT8, Type::BYTEA];
+        let known = [
+            Type::BOOL,
+            Type::INT2,
+            Type::INT4,
+            Type::INT8,
+            Type::NUMERIC,
+            Type::FLOAT8,
+            Type::BYTEA,
+            Type::TS_VECTOR,
+        ];
         known.contains(kind) || <&str as FromSql>::accepts(kind)
     }
 }

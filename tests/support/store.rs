@@ -135,7 +135,14 @@ impl Store {
     pub(crate) fn data_folder(&self) -> PathBuf {
         match &self.place {
             Place::File(file) => file.parent().expect("a folder").to_owned(),
-            Place::Database(database) => self.home().join(".local/share/tasktally").join(database.name()),
+            Place::Database(_) => {
+                let databases = self.home().join(".local/share/tasktally/databases");
+                let only = || std::fs::read_dir(&databases).ok()?.next()?.ok().map(|folder| folder.path());
+                only().unwrap_or_else(|| {
+                    self.create();
+                    only().expect("the folder of the database")
+                })
+            }
         }
     }
 
@@ -239,6 +246,13 @@ impl Store {
     pub(crate) fn expire_claim(&self, task: &str) {
         let changed = self.sql().execute("UPDATE task SET expires_at = claimed_at WHERE id = ?1", &[&task]);
         assert_eq!(changed.expect("the claim can be changed"), 1, "no task {task}");
+    }
+
+    /// Ends the leases of killed processes now. The kernel releases the lock files of a SQLite store by itself.
+    pub(crate) fn end_leases(&self) {
+        if !self.is_sqlite() {
+            self.sql().execute("UPDATE lease SET expires_at = 0", &[]).expect("the leases can be changed");
+        }
     }
 
     /// Ends the backoffs of released tasks now, so that a test need not wait for them, and returns how many there were.

@@ -1,6 +1,6 @@
 //! Queries for the progress of batches: holds, pauses, steps, items in doubt.
 
-use super::tx::Tx;
+use super::tx::{Tx, now};
 use super::value::values;
 use crate::error::Result;
 use crate::model::batch::{Chunk, EarlierOutcome, MAX_BACKOFF_SECONDS, StoredItem};
@@ -24,11 +24,6 @@ macro_rules! selected_items {
 }
 
 impl Tx<'_> {
-    /// The latest end that a backoff started now can have.
-    fn latest_backoff_end(&self) -> Timestamp {
-        self.now.saturating_add_secs(MAX_BACKOFF_SECONDS)
-    }
-
     /// Clears the outcomes of selected items of the chunk's step that meet `condition`, and subtracts them from the
     /// counts. Returns how many there were.
     fn clear_outcomes(&self, chunk: &Chunk, selection: &ItemSelection, condition: &str) -> Result<u64> {
@@ -82,14 +77,16 @@ impl BatchRead for Tx<'_> {
     }
 
     fn next_hold_expiry(&self) -> Result<Option<Timestamp>> {
-        let end = |aggregate: &str| -> Result<Option<Timestamp>> {
-            let sql = format!("SELECT {aggregate}(held_until) FROM task WHERE held_until IS NOT NULL");
-            let found = self.first(sql, values![], |row| row.get::<Option<i64>>(0))?;
-            Ok(found.flatten().map(Timestamp::from_millis))
-        };
+        let ends = self.first(
+            "SELECT min(held_until), max(held_until) FROM task WHERE held_until IS NOT NULL",
+            values![],
+            |row| Ok((row.get::<Option<i64>>(0)?, row.get::<Option<i64>>(1)?)),
+        )?;
+        let Some((Some(first), Some(last))) = ends else { return Ok(None) };
         // The clock was set back since such a hold was written: it has to be released at once.
-        let is_stranded = end("max")?.is_some_and(|last| last > self.latest_backoff_end());
-        if is_stranded { Ok(Some(self.now)) } else { end("min") }
+        let latest = self.now().saturating_add_secs(MAX_BACKOFF_SECONDS);
+        let is_stranded = Timestamp::from_millis(last) > latest;
+        Ok(Some(if is_stranded { self.now() } else { Timestamp::from_millis(first) }))
     }
 
     fn earlier_outcomes(&self, chunk: RowId, position: u64) -> Result<Vec<EarlierOutcome>> {
@@ -106,11 +103,17 @@ impl BatchRead for Tx<'_> {
     fn count_in_doubt(&self, batch: RowId) -> Result<u64> {
         // The same rule as `model::in_doubt::is_in_doubt`: an item started under a live claim is not in doubt.
         let count = self.first(
-            "SELECT count(*) FROM item i JOIN task t ON t.row_id = i.chunk
-              WHERE i.batch = $1 AND i.started_receipt IS NOT NULL
-                AND NOT (t.status = 'in_progress' AND t.generation = i.started_generation
-                         AND t.expires_at > $2 AND t.expires_at <= $3)",
-            values![batch, self.now.millis(), self.now.saturating_add_secs(MAX_LEASE_AHEAD_SECONDS).millis()],
+            concat!(
+                "SELECT count(*) FROM item i JOIN task t ON t.row_id = i.chunk
+                  WHERE i.batch = $1 AND i.started_receipt IS NOT NULL
+                    AND NOT (t.status = 'in_progress' AND t.generation = i.started_generation
+                             AND t.expires_at > ",
+                now!(),
+                " AND t.expires_at <= ",
+                now!(),
+                " + $2)"
+            ),
+            values![batch, MAX_LEASE_AHEAD_SECONDS * 1_000],
             |row| row.get(0),
         )?;
         Ok(count.unwrap_or(0))
@@ -185,9 +188,14 @@ impl BatchWrite for Tx<'_> {
 
     fn release_expired_holds(&self) -> Result<usize> {
         let due = self.all(
-            "SELECT row_id FROM task WHERE held_until <= $1
-              UNION ALL SELECT row_id FROM task WHERE held_until > $2",
-            values![self.now.millis(), self.latest_backoff_end().millis()],
+            concat!(
+                "SELECT row_id FROM task WHERE held_until <= ",
+                now!(),
+                " UNION ALL SELECT row_id FROM task WHERE held_until > ",
+                now!(),
+                " + $1"
+            ),
+            values![MAX_BACKOFF_SECONDS * 1_000],
             |row| row.get::<RowId>(0),
         )?;
         for row in &due {

@@ -4,11 +4,11 @@
 
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::sync_channel;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Poll;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
@@ -19,6 +19,10 @@ use super::failure::Failure;
 use super::statement::{Row, Statement};
 use crate::error::{Code, Error, Result};
 
+/// How long connecting is tried while the server starts, stops or has no connection free.
+const CONNECT_FOR: Duration = Duration::from_secs(20);
+/// The pause between two tries.
+const CONNECT_PAUSE: Duration = Duration::from_millis(100);
 /// How long connecting may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -91,13 +95,36 @@ impl Network {
             opened.map_err(|_| None)?.map_err(Some)
         });
         match connected {
-            Some(Ok(client)) => Ok(Connection { client: Arc::new(client), network: self.clone() }),
+            Some(Ok(client)) => Ok(Connection {
+                client: Mutex::new(Arc::new(client)),
+                network: self.clone(),
+                address: address.clone(),
+            }),
             Some(Err(Some(error))) => Err(address.describe_failure(&error)),
             Some(Err(None)) => Err(Failure::ConnectionLost(Error::new(
                 Code::Busy,
                 format!("{address}: the database did not answer within {} s", CONNECT_TIMEOUT.as_secs()),
             ))),
             None => Err(Failure::ConnectionLost(stopped())),
+        }
+    }
+}
+
+impl Network {
+    /// Connects; tries again for a while if the server may accept a connection later.
+    ///
+    /// # Errors
+    /// If no connection could be made in that time, or the server refuses for good.
+    pub(super) fn connect_patiently(self: &Arc<Self>, address: &Address) -> Result<Connection, Failure> {
+        let started = Instant::now();
+        loop {
+            match self.connect(address) {
+                Err(Failure::ConnectionLost(error)) if started.elapsed() < CONNECT_FOR => {
+                    tracing::debug!(%error, "connecting again");
+                    std::thread::sleep(CONNECT_PAUSE);
+                }
+                connected => return connected,
+            }
         }
     }
 }
@@ -119,14 +146,39 @@ fn stopped() -> Error {
 
 /// A connection to the database.
 pub(super) struct Connection {
-    client: Arc<Client>,
+    client: Mutex<Arc<Client>>,
     network: Arc<Network>,
+    address: Address,
 }
 
 impl Connection {
     /// Whether the connection can no longer be used.
     pub(super) fn is_closed(&self) -> bool {
-        self.client.is_closed()
+        self.client().is_closed()
+    }
+
+    fn client(&self) -> Arc<Client> {
+        self.client.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The same as [`Connection::exchange`]. If the connection has ended since it was used last and `is_repeatable`, connects
+    /// again and sends the statements again.
+    pub(super) fn exchange_again(
+        &self,
+        statements: Vec<Statement>,
+        is_repeatable: bool,
+    ) -> Result<Results, Failure> {
+        if !is_repeatable {
+            return self.exchange(statements);
+        }
+        match self.exchange(statements.clone()) {
+            Err(Failure::ConnectionLost(_)) => {
+                let client = self.network.connect_patiently(&self.address)?.client();
+                *self.client.lock().unwrap_or_else(PoisonError::into_inner) = client;
+                self.exchange(statements)
+            }
+            exchanged => exchanged,
+        }
     }
 
     /// Sends statements in one go and waits for their results: one round trip, however many statements.
@@ -136,7 +188,7 @@ impl Connection {
     pub(super) fn exchange(&self, statements: Vec<Statement>) -> Result<Results, Failure> {
         self.network.round_trips.fetch_add(1, Ordering::Relaxed);
         refuse_nul(&statements)?;
-        let client = self.client.clone();
+        let client = self.client();
         let results = self.network.wait_for(async move { run_all(&client, &statements).await });
         results.unwrap_or_else(|| Err(Failure::ConnectionLost(stopped())))
     }
@@ -146,14 +198,14 @@ impl Connection {
     /// # Errors
     /// The first failure.
     pub(super) fn execute_script(&self, script: &'static str) -> Result<(), Failure> {
-        let client = self.client.clone();
+        let client = self.client();
         let result = self.network.wait_for(async move { client.batch_execute(script).await });
         result.unwrap_or(Ok(())).map_err(Failure::of)
     }
 
     /// Sends statements without waiting. Whoever uses the connection next finds them executed.
     pub(super) fn send(&self, statements: Vec<Statement>) {
-        let client = self.client.clone();
+        let client = self.client();
         self.network.handle.spawn(async move {
             if let Err(failure) = run_all(&client, &statements).await {
                 tracing::debug!(error = %failure.error(), "a transaction could not be ended");

@@ -27,7 +27,10 @@ impl BulkRead for Tx<'_> {
 
 impl BulkWrite for Tx<'_> {
     fn reserve_rows(&self, rows: u64, batch: Option<RowId>) -> Result<Reservation> {
-        let first = self.next_task_rows(rows);
+        let last = self.first("SELECT max(first_row + row_count) FROM unpublished", values![], |row| {
+            row.get::<Option<RowId>>(0)
+        })?;
+        let first = last.flatten().unwrap_or(0).max(self.counters().task_row) + Reservation::GAP;
         let batch = batch.unwrap_or(first);
         let reservation = Reservation { first, rows, batch, layer: self.count_resource_layers(batch)? };
         self.write(
@@ -45,8 +48,7 @@ impl BulkWrite for Tx<'_> {
         key: &str,
         fields: &str,
     ) -> Result<()> {
-        self.new_items.borrow_mut().push(batch, chunk, position, key, fields);
-        self.flush_if_large()
+        self.write_item(batch, chunk, position, key, fields)
     }
 
     fn insert_item_key(&self, _batch: RowId, _key: &str, _chunk: RowId, _position: u64) -> Result<()> {
@@ -74,12 +76,11 @@ impl BulkWrite for Tx<'_> {
     }
 
     fn end_reservation(&self, reservation: &Reservation) -> Result<()> {
-        let ended = self.all(
+        let ended = self.count_written(
             "DELETE FROM unpublished WHERE first_row = $1 RETURNING 1",
             values![reservation.first],
-            |_| Ok(()),
         )?;
-        if ended.len() == 1 {
+        if ended == 1 && self.counters().task_row < reservation.first {
             return Ok(());
         }
         Err(Error::new(Code::Busy, "nothing was written: the batch took too long to insert. Try again"))
@@ -93,6 +94,7 @@ impl BulkWrite for Tx<'_> {
             return Ok(());
         }
         let change_number = self.next_change_numbers(count);
+        self.use_task_row(first.row + count.cast_signed() - 1);
         self.write(
             "INSERT INTO task (row_id, id, title, type, status, priority, position, project, parent, tags, role, initial_text,
                                has_checkbox, hold_count, blocker_count, created_at, updated_at, change_number, status_changed,
@@ -108,7 +110,7 @@ impl BulkWrite for Tx<'_> {
                 first.parent_row,
                 list(&first.tags),
                 hold,
-                self.now.millis(),
+                self.now().millis(),
                 change_number,
                 first.row,
             ],
@@ -142,19 +144,18 @@ impl BulkWrite for Tx<'_> {
             "DELETE FROM unpublished_chunk WHERE ctid = ANY (ARRAY (
                 SELECT ctid FROM unpublished_chunk WHERE task >= $1 AND task < $2 LIMIT $3)) RETURNING 1",
         ] {
-            if !self.all(sql, values![first, end, limit], |_| Ok(()))?.is_empty() {
+            if self.count_written(sql, values![first, end, limit])? > 0 {
                 return Ok(false);
             }
         }
         // A block has many resources.
         let blocks = limit.div_ceil(100);
-        let deleted = self.all(
+        let deleted = self.count_written(
             "DELETE FROM resource_block WHERE ctid = ANY (ARRAY (
                 SELECT ctid FROM resource_block WHERE batch = $1 AND layer = $2 LIMIT $3)) RETURNING 1",
             values![batch, layer, blocks],
-            |_| Ok(()),
         )?;
-        if !deleted.is_empty() {
+        if deleted > 0 {
             return Ok(false);
         }
         self.write("DELETE FROM unpublished WHERE first_row = $1", values![first]);

@@ -10,7 +10,6 @@ use tokio_postgres::types::{ToSql, Type};
 use super::address::Address;
 use super::connection::{Network, open_client};
 use super::failure::Failure;
-use super::pool::connect_patiently;
 use super::statement::Statement;
 use super::value::values;
 use crate::error::{Code, Error, Result};
@@ -66,7 +65,7 @@ pub(super) fn acquire(
     address: &Address,
     name: &str,
 ) -> Result<std::result::Result<Lease, String>> {
-    let connection = connect_patiently(network, address).map_err(Failure::into_error)?;
+    let connection = network.connect_patiently(address).map_err(Failure::into_error)?;
     let holder =
         format!("process {} on {}", std::process::id(), rustix::system::uname().nodename().to_string_lossy());
     let lasts = LASTS.as_millis() as u64;
@@ -123,7 +122,7 @@ impl Lease {
 impl Drop for Lease {
     fn drop(&mut self) {
         self.ended.store(true, Ordering::Release);
-        let released = connect_patiently(&self.network, &self.address).and_then(|connection| {
+        let released = self.network.connect_patiently(&self.address).and_then(|connection| {
             connection.exchange(vec![Statement::with(RELEASE, values![self.name, self.fence])])
         });
         if let Err(failure) = released {

@@ -1,6 +1,6 @@
 //! Lists and counts of tasks, by queue state: each part of a query then follows one index. Lists of batches.
 
-use super::tx::Tx;
+use super::tx::{Tx, now};
 use super::value::{ToValue, Value, values};
 use crate::error::Result;
 use crate::model::task::{RowId, Task};
@@ -129,9 +129,8 @@ impl Tx<'_> {
 
     /// See [`crate::store::StoreRead::next_free`].
     pub(super) fn next_free_time(&self, filter: &TaskFilter) -> Result<Option<Timestamp>> {
-        let mut conditions = Conditions::of(filter);
-        let now = conditions.parameter(self.now.millis());
-        let Conditions { sql, values } = conditions;
+        let Conditions { sql, values } = Conditions::of(filter);
+        let now = now!();
         let sql = format!(
             "SELECT least(
                 (SELECT min(t.expires_at) FROM task t WHERE t.status = 'in_progress' AND t.expires_at > {now}{sql}),

@@ -15,6 +15,7 @@ mod list;
 mod new_items;
 mod password_file;
 mod pool;
+mod predictions;
 mod read;
 mod receipts;
 mod resources;
@@ -37,6 +38,7 @@ pub use address::Address;
 use crate::error::{Code, Error, Result};
 use crate::store::{ReadJob, Store, WriteJob};
 use connection::Network;
+use predictions::Predictions;
 
 /// A store in a PostgreSQL database. It connects when it is used, and gives its connections back when it is idle.
 pub struct PostgresStore {
@@ -54,8 +56,9 @@ impl PostgresStore {
     pub fn open(address: Address) -> Result<Self> {
         let network = Arc::new(Network::start()?);
         schema::prepare(&network, &address)?;
-        let writer = writer::Writer::start(network.clone(), address.clone())?;
-        let readers = pool::Readers::new(network.clone(), address.clone());
+        let predictions = Arc::new(Predictions::default());
+        let writer = writer::Writer::start(network.clone(), address.clone(), predictions.clone())?;
+        let readers = pool::Readers::new(network.clone(), address.clone(), predictions);
         Ok(PostgresStore { address, readers, writer, network })
     }
 

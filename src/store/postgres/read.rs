@@ -3,7 +3,7 @@
 use super::contents;
 use super::count_check;
 use super::statement::Row;
-use super::tx::Tx;
+use super::tx::{Tx, now};
 use super::value::values;
 use crate::error::{Error, Result};
 use crate::model::batch::{Batch, Chunk, StoredItem};
@@ -48,7 +48,7 @@ fn batch_receipt(row: &Row) -> Result<(u64, TaskId, Receipt)> {
 
 impl StoreRead for Tx<'_> {
     fn now(&self) -> Timestamp {
-        self.now
+        self.now()
     }
 
     fn latest_change_number(&self) -> Result<u64> {
@@ -410,16 +410,16 @@ impl StoreRead for Tx<'_> {
             concat!(
                 "(SELECT ",
                 task_columns!(),
-                " FROM task t WHERE t.status = 'in_progress' AND t.expires_at <= $1 ORDER BY t.expires_at LIMIT $3)
+                " FROM task t WHERE t.status = 'in_progress' AND t.expires_at <= ",
+                now!(),
+                " ORDER BY t.expires_at LIMIT $2)
                  UNION ALL (SELECT ",
                 task_columns!(),
-                " FROM task t WHERE t.status = 'in_progress' AND t.expires_at > $2 ORDER BY t.expires_at LIMIT $3)"
+                " FROM task t WHERE t.status = 'in_progress' AND t.expires_at > ",
+                now!(),
+                " + $1 ORDER BY t.expires_at LIMIT $2)"
             ),
-            values![
-                self.now.millis(),
-                self.now.saturating_add_secs(MAX_LEASE_AHEAD_SECONDS).millis(),
-                limit
-            ],
+            values![MAX_LEASE_AHEAD_SECONDS * 1_000, limit],
             |row| rows::task(row),
         )
     }
@@ -427,8 +427,11 @@ impl StoreRead for Tx<'_> {
     fn next_lease_expiry(&self) -> Result<Option<Timestamp>> {
         Ok(self
             .first(
-                "SELECT min(expires_at) FROM task WHERE status = 'in_progress' AND expires_at > $1",
-                values![self.now.millis()],
+                concat!(
+                    "SELECT min(expires_at) FROM task WHERE status = 'in_progress' AND expires_at > ",
+                    now!()
+                ),
+                values![],
                 |row| row.get::<Option<i64>>(0),
             )?
             .flatten()

@@ -25,7 +25,7 @@ impl Tx<'_> {
         let (number, before) =
             last.map_or((1, GENESIS_HASH), |(number, hash)| (number + 1, hash.unwrap_or(GENESIS_HASH)));
         let receipt_row = self.next_receipt_row();
-        let receipt = new.numbered(number, self.now);
+        let receipt = new.numbered(number, self.now());
         self.write(
             "INSERT INTO receipt (row_id, task, number, created_at, author, text, item_key, outcome, category, late, step_name,
                                   model, tokens_in, tokens_out, cost_millionths, hash, author_kind, decision, search)
@@ -67,11 +67,11 @@ impl Tx<'_> {
         match new.lease_until {
             Some(until) => self.write(
                 "UPDATE task SET updated_at = $2, change_number = $3, expires_at = $4 WHERE row_id = $1",
-                values![task.row, self.now.millis(), change_number, until.millis()],
+                values![task.row, self.now().millis(), change_number, until.millis()],
             ),
             None => self.write(
                 "UPDATE task SET updated_at = $2, change_number = $3 WHERE row_id = $1",
-                values![task.row, self.now.millis(), change_number],
+                values![task.row, self.now().millis(), change_number],
             ),
         };
         Ok(number)

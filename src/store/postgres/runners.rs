@@ -63,7 +63,7 @@ impl RunnerRead for Tx<'_> {
     fn worker_starts_since(&self, profile: &str, since: Timestamp) -> Result<(u64, Option<Timestamp>)> {
         let found = self.first(
             "SELECT count(*), min(started_at) FROM worker_start WHERE profile = $1 AND started_at > $2 AND started_at <= $3",
-            values![profile, since.millis(), self.now.millis()],
+            values![profile, since.millis(), self.now().millis()],
             |row| Ok((row.get(0)?, row.get::<Option<i64>>(1)?.map(Timestamp::from_millis))),
         )?;
         Ok(found.unwrap_or_default())
@@ -101,7 +101,7 @@ impl RunnerWrite for Tx<'_> {
     fn record_runner_heartbeat(&self, batch: RowId, note: Option<&str>) -> Result<()> {
         self.write(
             "UPDATE runner SET heartbeat_at = $2, wait_reason = $3 WHERE batch = $1",
-            values![batch, self.now.millis(), note],
+            values![batch, self.now().millis(), note],
         );
         Ok(())
     }
@@ -109,7 +109,7 @@ impl RunnerWrite for Tx<'_> {
     fn set_fair_share(&self, batch: RowId, held: u64, wants: bool) -> Result<()> {
         self.write(
             "UPDATE runner SET permits_held = $2, wants_permit = $3, heartbeat_at = $4 WHERE batch = $1",
-            values![batch, held, wants, self.now.millis()],
+            values![batch, held, wants, self.now().millis()],
         );
         Ok(())
     }
@@ -134,11 +134,11 @@ impl RunnerWrite for Tx<'_> {
     fn record_worker_start(&self, profile: &str, before: Timestamp) -> Result<()> {
         self.write(
             "DELETE FROM worker_start WHERE profile = $1 AND (started_at <= $2 OR started_at > $3)",
-            values![profile, before.millis(), self.now.millis()],
+            values![profile, before.millis(), self.now().millis()],
         );
         self.write(
             "INSERT INTO worker_start (profile, started_at) VALUES ($1, $2)",
-            values![profile, self.now.millis()],
+            values![profile, self.now().millis()],
         );
         Ok(())
     }

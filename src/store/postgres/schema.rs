@@ -5,7 +5,6 @@ use std::sync::Arc;
 use super::address::Address;
 use super::connection::{Connection, Network};
 use super::failure::Failure;
-use super::pool::connect_patiently;
 use super::statement::Statement;
 use crate::error::{Code, Error, Result};
 use crate::store::rows::StoredRow as _;
@@ -31,7 +30,7 @@ const FIND_STORE: &str = "SELECT to_regclass('schema_version') IS NOT NULL, to_r
 /// # Errors
 /// `store_newer`, `read_only` if the role may not create tables, or the reason why the database cannot be used.
 pub(super) fn prepare(network: &Arc<Network>, address: &Address) -> Result<()> {
-    let connection = connect_patiently(network, address).map_err(Failure::into_error)?;
+    let connection = network.connect_patiently(address).map_err(Failure::into_error)?;
     if find_version(&connection, address)? == Some(SCHEMA_VERSION) {
         return Ok(());
     }

@@ -11,7 +11,7 @@ use crate::error::{Code, Error};
 use crate::store::rows::StoredRow;
 
 /// A statement with its parameters.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Statement {
     pub(super) sql: Cow<'static, str>,
     pub(super) values: Vec<Value>,

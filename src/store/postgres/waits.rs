@@ -115,7 +115,7 @@ impl WaitWrite for Tx<'_> {
     fn insert_asked(&self, key: &str, asked: &AskedQuestion) -> Result<()> {
         self.write(
             "INSERT INTO asked_question (key, asked_by, question, asked_at) VALUES ($1, $2, $3, $4)",
-            values![key, asked.asked_by, asked.question, self.now.millis()],
+            values![key, asked.asked_by, asked.question, self.now().millis()],
         );
         self.write(
             "DELETE FROM asked_question WHERE key IN (
@@ -126,8 +126,7 @@ impl WaitWrite for Tx<'_> {
     }
 
     fn remove_asked(&self, key: &str) -> Result<bool> {
-        let removed =
-            self.all("DELETE FROM asked_question WHERE key = $1 RETURNING 1", values![key], |_| Ok(()))?;
-        Ok(!removed.is_empty())
+        let removed = "DELETE FROM asked_question WHERE key = $1 RETURNING 1";
+        Ok(self.count_written(removed, values![key])? > 0)
     }
 }

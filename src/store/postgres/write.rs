@@ -54,7 +54,7 @@ impl Tx<'_> {
                 role,
                 new.initial_text,
                 has_checkbox(new.initial_text),
-                self.now.millis(),
+                self.now().millis(),
                 change_number,
                 row,
                 // `insert_batch` sets the hash of a batch, `finish_items` the one of a chunk.
@@ -101,11 +101,12 @@ impl Tx<'_> {
 
 impl StoreWrite for Tx<'_> {
     fn insert_task_at(&self, new: &NewTask<'_>, row: RowId) -> Result<()> {
+        self.use_task_row(row);
         self.insert_task_row(new, row)
     }
 
     fn insert_task(&self, new: &NewTask<'_>) -> Result<RowId> {
-        let row = self.next_task_rows(1);
+        let row = self.next_task_row();
         self.insert_task_row(new, row)?;
         Ok(row)
     }
@@ -133,7 +134,7 @@ impl StoreWrite for Tx<'_> {
                 &task.effort,
                 &task.context,
                 task.complexity.map(|complexity| complexity.as_str()),
-                self.now.millis(),
+                self.now().millis(),
                 change_number,
             ],
         );
@@ -160,7 +161,7 @@ impl StoreWrite for Tx<'_> {
                 generation,
                 task.status.as_str(),
                 &task.assignee,
-                self.now.millis(),
+                self.now().millis(),
                 change_number,
                 task.generation,
                 claim.map(|claim| claim.worker.as_str()),
@@ -178,7 +179,7 @@ impl StoreWrite for Tx<'_> {
         self.write_one(
             changed_since(task),
             "UPDATE task SET expires_at = $3, updated_at = $4, change_number = $5 WHERE row_id = $1 AND generation = $2",
-            values![task.row, task.generation, until.millis(), self.now.millis(), change_number],
+            values![task.row, task.generation, until.millis(), self.now().millis(), change_number],
         );
         Ok(())
     }
@@ -271,8 +272,7 @@ impl StoreWrite for Tx<'_> {
     }
 
     fn insert_item(&self, batch: RowId, chunk: RowId, position: u64, key: &str, fields: &str) -> Result<()> {
-        self.new_items.borrow_mut().push(batch, chunk, position, key, fields);
-        self.flush_if_large()
+        self.write_item(batch, chunk, position, key, fields)
     }
 
     fn finish_items(&self, batch: RowId, chunk: RowId, bytes: u64, hash: Option<&ContentHash>) -> Result<()> {
@@ -324,7 +324,7 @@ impl StoreWrite for Tx<'_> {
         );
         self.write(
             "UPDATE batch SET started_at = $2 WHERE task = $1 AND started_at IS NULL",
-            values![chunk.batch_row, self.now.millis()],
+            values![chunk.batch_row, self.now().millis()],
         );
         Ok(())
     }
@@ -341,7 +341,7 @@ impl StoreWrite for Tx<'_> {
     fn store_response(&self, key: &str, operation: &str, fingerprint: &[u8], response: &str) -> Result<()> {
         self.write(
             "INSERT INTO stored_response (request_key, operation, fingerprint, response, created_at) VALUES ($1, $2, $3, $4, $5)",
-            values![key, operation, fingerprint, response, self.now.millis()],
+            values![key, operation, fingerprint, response, self.now().millis()],
         );
         Ok(())
     }

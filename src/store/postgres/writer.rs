@@ -13,13 +13,9 @@ use super::address::Address;
 use super::commit_marks::CommitMarks;
 use super::connection::{Connection, Network};
 use super::failure::Failure;
-use super::pool::connect_patiently;
-use super::schema::refuse_other_schema;
-use super::statement::{Row, Statement};
-use super::tx::{Beginning, Counters, Tx};
+use super::predictions::Predictions;
+use super::tx::Tx;
 use crate::error::{Code, Error, Result};
-use crate::model::timestamp::Timestamp;
-use crate::store::rows::StoredRow as _;
 use crate::store::{StoreWrite, WriteJob};
 
 /// How many writes one transaction commits.
@@ -30,18 +26,6 @@ const REPEAT_FOR: Duration = Duration::from_secs(60);
 const REPEAT_PAUSE: Duration = Duration::from_millis(100);
 /// After how long without writes the connection is given back.
 const IDLE: Duration = Duration::from_secs(5);
-
-/// The lock of the store that the connection's search path names.
-pub(super) const LOCK: &str =
-    "SELECT pg_advisory_xact_lock(hashtextextended('tasktally.' || current_schema(), 0))";
-/// Under another isolation level, a transaction would see the state before it waited for the lock.
-pub(super) const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";
-const BEGINNING: &str =
-    "SELECT floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint, c.change_number, c.task_row,
-    c.receipt_row, v.version, pg_is_in_recovery() FROM counter c, schema_version v";
-
-/// Said while the server is a standby. It may be promoted, so the write is tried again for a while.
-const STANDBY: &str = "the database server is a standby and accepts no writes. Name the primary server, or add target_session_attrs=read-write and all hosts to the address of the store";
 
 type QueuedWrite = Box<dyn WriteJob>;
 
@@ -67,7 +51,11 @@ impl Writer {
     ///
     /// # Errors
     /// If the system has no thread left.
-    pub(super) fn start(network: Arc<Network>, address: Address) -> Result<Self> {
+    pub(super) fn start(
+        network: Arc<Network>,
+        address: Address,
+        predictions: Arc<Predictions>,
+    ) -> Result<Self> {
         let (queue, received) = channel();
         let obstacle = Arc::<Obstacle>::default();
         let seen = obstacle.clone();
@@ -75,7 +63,8 @@ impl Writer {
             .name("write".into())
             .spawn(move || {
                 let marks = CommitMarks::new();
-                Committer { network, address, connection: None, marks, obstacle: seen }.run(&received);
+                Committer { network, address, predictions, connection: None, marks, obstacle: seen }
+                    .run(&received);
             })
             .map_err(|error| Error::internal("the thread that writes cannot be started", error))?;
         Ok(Writer { queue: Some(queue), thread: Some(thread), obstacle })
@@ -110,6 +99,7 @@ impl Drop for Writer {
 
 /// The outcome of one attempt to commit a group.
 enum Attempt {
+    /// The group is stored; or its only write is not, as it asked for.
     Committed,
     /// The transaction was rolled back, or never began.
     Failed(Failure),
@@ -120,6 +110,7 @@ enum Attempt {
 struct Committer {
     network: Arc<Network>,
     address: Address,
+    predictions: Arc<Predictions>,
     connection: Option<Connection>,
     marks: CommitMarks,
     obstacle: Arc<Obstacle>,
@@ -194,24 +185,31 @@ impl Committer {
     fn attempt(&mut self, group: &mut [QueuedWrite]) -> Attempt {
         let connection = match self.connection.take().filter(|connection| !connection.is_closed()) {
             Some(connection) => connection,
-            None => match connect_patiently(&self.network, &self.address) {
+            None => match self.network.connect_patiently(&self.address) {
                 Ok(connection) => connection,
                 Err(failure) => return Attempt::Failed(failure),
             },
         };
-        let beginning = match begin(&connection) {
-            Ok(beginning) => beginning,
-            Err(failure) => return Attempt::Failed(failure),
-        };
-        let tx = Tx::new(&connection, &beginning);
+        let tx = Tx::writing(&connection, &self.predictions);
+        let is_alone = group.len() == 1;
         for write in group.iter_mut() {
-            run_write(write, &tx);
+            let keeps = run_write(write, &tx, is_alone);
             if let Some(failure) = tx.take_failure() {
                 tx.roll_back();
                 return Attempt::Failed(failure);
             }
+            if is_alone && !keeps {
+                tx.roll_back();
+                drop(tx);
+                self.connection = Some(connection);
+                return Attempt::Committed;
+            }
         }
         self.marks.write_next(&tx);
+        if let Some(failure) = tx.take_failure() {
+            tx.roll_back();
+            return Attempt::Failed(failure);
+        }
         let attempt = match tx.commit() {
             Ok(()) => Attempt::Committed,
             Err(failure @ Failure::ConnectionLost(_)) => return Attempt::Unknown(failure),
@@ -228,7 +226,7 @@ impl Committer {
     fn was_committed(&mut self, started: Instant, lost: Failure) -> Result<bool, Failure> {
         let mut last = lost;
         while started.elapsed() < REPEAT_FOR {
-            let asked = connect_patiently(&self.network, &self.address).and_then(|connection| {
+            let asked = self.network.connect_patiently(&self.address).and_then(|connection| {
                 let was_committed = self.marks.was_committed(&connection)?;
                 Ok((connection, was_committed))
             });
@@ -259,38 +257,23 @@ fn unknown(cause: &Failure) -> Failure {
     ))
 }
 
-/// Begins a write transaction: waits for the store's lock, then reads the time and the counters.
-fn begin(connection: &Connection) -> Result<Beginning, Failure> {
-    let statements = vec![Statement::plain(BEGIN), Statement::plain(LOCK), Statement::plain(BEGINNING)];
-    let results = connection.exchange(statements)?;
-    let row = results.last().and_then(|rows| rows.first());
-    let row = row.ok_or_else(|| Failure::Refused(refuse_other_schema(None)))?;
-    if row.get(5).map_err(Failure::Refused)? {
-        return Err(Failure::ConnectionLost(Error::new(Code::ReadOnly, STANDBY)));
+/// Runs a write, in a savepoint unless it is alone in its transaction. A write that returns false, or panics, leaves
+/// nothing. Returns whether it is kept.
+fn run_write(write: &mut QueuedWrite, tx: &Tx<'_>, is_alone: bool) -> bool {
+    let given = tx.given();
+    if !is_alone {
+        tx.write("SAVEPOINT request", Vec::new());
     }
-    read_beginning(row).map_err(Failure::Refused)
-}
-
-fn read_beginning(row: &Row) -> Result<Beginning> {
-    let version: i64 = row.get(4)?;
-    if version != super::schema::SCHEMA_VERSION {
-        return Err(refuse_other_schema(Some(version)));
-    }
-    let counters = Counters { change_number: row.get(1)?, task_row: row.get(2)?, receipt_row: row.get(3)? };
-    Ok(Beginning { now: Timestamp::from_millis(row.get(0)?), counters })
-}
-
-/// Runs a write in a savepoint. A write that returns false, or panics, leaves nothing.
-fn run_write(write: &mut QueuedWrite, tx: &Tx<'_>) {
-    let counters = tx.counters();
-    tx.write("SAVEPOINT request", Vec::new());
     let keeps = catch_unwind(AssertUnwindSafe(|| write.run(tx as &dyn StoreWrite))).unwrap_or_else(|_| {
         tracing::error!("a write panicked");
         false
     });
-    if !keeps {
-        tx.restore(counters);
-        tx.write("ROLLBACK TO SAVEPOINT request", Vec::new());
+    if !is_alone {
+        if !keeps {
+            tx.restore(given);
+            tx.write("ROLLBACK TO SAVEPOINT request", Vec::new());
+        }
+        tx.write("RELEASE SAVEPOINT request", Vec::new());
     }
-    tx.write("RELEASE SAVEPOINT request", Vec::new());
+    keeps
 }

@@ -9,10 +9,6 @@ use crate::error::{Code, Error, Result};
 use crate::model::task::{RowId, Task};
 use crate::store::{BulkRead, BulkWrite, Reservation, ResourceRead as _, UnpublishedChunk};
 
-/// How many rows are left free for the tasks that others insert before a batch is published: more than are inserted in any
-/// time that a batch takes.
-const GAP: i64 = 1 << 24;
-
 /// The statements that delete everything under all reservations, in a copy of the store.
 pub(super) const DELETE_ALL_UNPUBLISHED: &str = "
     DELETE FROM item WHERE EXISTS (SELECT 1 FROM unpublished WHERE chunk >= first_row AND chunk < first_row + row_count);
@@ -40,7 +36,7 @@ impl BulkWrite for Tx<'_> {
                 |row| row.get(0),
             )?
             .flatten();
-        let first = last.unwrap_or(0) + GAP;
+        let first = last.unwrap_or(0) + Reservation::GAP;
         let batch = batch.unwrap_or(first);
         let reservation = Reservation { first, rows, batch, layer: self.count_resource_layers(batch)? };
         self.execute(

@@ -219,8 +219,6 @@ fn work_by_profile(
     json: bool,
 ) -> Result<u8> {
     options.refuse_options_of_commands()?;
-    let store = &std::path::absolute(store)
-        .map_err(|error| Error::internal("the store's path cannot be made absolute", error))?;
     if let Some(worker) = &options.worker
         && !options.background
     {

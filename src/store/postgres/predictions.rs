@@ -1,0 +1,41 @@
+//! Which queries follow each other. A client that polls asks the same questions again, and operations ask about a task in the
+//! same order: the queries that followed a query the last time are sent together with it, so that a transaction waits less
+//! often. A wrong guess costs the database a query and changes no result.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+
+use super::statement::Statement;
+
+/// How many queries are remembered with those that follow them.
+const MAX_FIRST: usize = 512;
+/// How many queries are sent together.
+const MAX_FOLLOWING: usize = 48;
+
+/// The queries that followed others, over all transactions of this process.
+#[derive(Default)]
+pub(super) struct Predictions {
+    following: Mutex<HashMap<Statement, Vec<Statement>>>,
+}
+
+impl Predictions {
+    /// The queries that followed this one the last time, before anything was written.
+    pub(super) fn after(&self, first: &Statement) -> Vec<Statement> {
+        let following = self.following.lock().unwrap_or_else(PoisonError::into_inner);
+        following.get(first).cloned().unwrap_or_default()
+    }
+
+    /// Remembers the queries that followed the first of these.
+    pub(super) fn learn(&self, mut asked: Vec<Statement>) {
+        if asked.is_empty() {
+            return;
+        }
+        let first = asked.remove(0);
+        asked.truncate(MAX_FOLLOWING);
+        let mut following = self.following.lock().unwrap_or_else(PoisonError::into_inner);
+        if following.len() >= MAX_FIRST && !following.contains_key(&first) {
+            following.clear();
+        }
+        following.insert(first, asked);
+    }
+}
