@@ -30,10 +30,14 @@ impl Case {
         Case { store, server, task, sql }
     }
 
-    /// Runs statements of the owner; then ends all connections of `tasktally`, so that settings of the role take effect.
+    /// Runs statements of the owner. If they change settings of the role, ends all connections of `tasktally`: new ones
+    /// have the settings.
     fn run(&self, statements: &str) {
         let name = self.store.database().name();
         self.sql.execute_all(&statements.replace("{database}", name)).unwrap();
+        if !statements.contains("ALTER ROLE") {
+            return;
+        }
         let others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
             WHERE datname = current_database() AND pid <> pg_backend_pid() AND application_name = 'tasktally'";
         self.sql.execute_all(others).unwrap();
@@ -115,12 +119,16 @@ fn a_missing_right_is_named() {
 #[test]
 fn a_missing_table_is_named() {
     let Some(store) = Store::new_postgres() else { return };
-    let case = Case::new(store);
-    case.run("ALTER TABLE stored_response RENAME TO gone");
+    let mut case = Case::new(store);
+    case.run("ALTER TABLE receipt RENAME TO gone; ALTER TABLE stored_response RENAME TO gone_too");
+    let (task, words) = (case.task.clone(), ["not those of a store", "\"receipt\" does not exist"]);
+    case.assert_refused("get_task", json!({"id": task}), "internal", &words);
+    case.run("ALTER TABLE gone RENAME TO receipt");
+    case.server.read_task(&task);
     case.refused(
         "internal",
         &["not those of a store", "stored_response", "search_path", "tasktally doctor"],
-        "ALTER TABLE gone RENAME TO stored_response",
+        "ALTER TABLE gone_too RENAME TO stored_response",
     );
 }
 

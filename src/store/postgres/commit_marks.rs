@@ -40,10 +40,11 @@ impl CommitMarks {
 
     /// Stores the next number in a transaction that is about to be committed.
     pub(super) fn write_next(&mut self, tx: &Tx<'_>) {
+        let now = tx.now().millis();
         self.latest += 1;
-        tx.write(WRITE, values![self.process.as_str(), self.latest, tx.now().millis()]);
+        tx.write(WRITE, values![self.process.as_str(), self.latest, now]);
         if self.latest == 1 {
-            tx.write(DELETE_OLD, values![tx.now().millis() - KEPT_MS]);
+            tx.write(DELETE_OLD, values![now - KEPT_MS]);
         }
     }
 

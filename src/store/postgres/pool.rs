@@ -55,8 +55,10 @@ impl Readers {
                     tracing::error!("a read panicked");
                 }
                 tx.roll_back();
+                // After a failure the transaction may still be open.
+                let is_usable = tx.take_failure().is_none();
                 drop(tx);
-                self.release(Some(connection));
+                self.release(is_usable.then_some(connection));
             }
         }
     }
