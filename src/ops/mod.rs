@@ -61,7 +61,9 @@ pub use runners::claims::{RunnerClaim, runner_claims};
 pub use runners::failures::{FailureState, failure_state, pause_after_failures};
 pub use runners::permits::{acquire_permit, release_permit, stop_waiting_for_permit, yield_permit};
 pub use runners::profiles::{pause_profile, profile_pause, record_worker_start};
-pub use runners::registry::{find_runner, record_runner_heartbeat, register_runner, unregister_runner};
+pub use runners::registry::{
+    check_no_runner_elsewhere, find_runner, record_runner_heartbeat, register_runner, unregister_runner,
+};
 pub use runners::start::start_missing_runners;
 pub use runners::unfinished_run::{UnfinishedRun, find_failed_run, find_unfinished_run};
 pub use session::{LocalFolders, Session};

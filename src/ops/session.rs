@@ -183,6 +183,11 @@ impl Session {
         self.folders.scratch.as_deref().unwrap_or(&self.folders.data)
     }
 
+    /// Whether processes on several machines use the store; see [`Store::spans_machines`].
+    pub(super) fn spans_machines(&self) -> bool {
+        self.store.spans_machines()
+    }
+
     /// Waits until no other process inserts a large batch; see [`Store::lock_bulk`].
     pub(super) fn lock_bulk(&self, limit: Duration) -> Result<Box<dyn Send>> {
         self.store.lock_bulk(limit)

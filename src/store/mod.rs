@@ -64,6 +64,10 @@ pub trait Store: Send + Sync {
     /// # Errors
     /// `busy` after `limit`, naming the process that does.
     fn lock_bulk(&self, limit: Duration) -> Result<Box<dyn Send>>;
+    /// Whether processes on several machines use the store, so that a lock on one machine tells nothing about the others.
+    fn spans_machines(&self) -> bool {
+        false
+    }
     /// Runs a read, on the calling thread.
     fn read(&self, job: ReadJob);
 }

@@ -12,6 +12,7 @@ mod cluster;
 mod cut_connections;
 mod doctor;
 mod idle_connections;
+mod many_machines;
 mod patient_client;
 mod protection;
 mod proxy;

@@ -8,7 +8,7 @@ use crate::ops::Session;
 use crate::store::{StoreRead, StoreWrite};
 
 /// The permits of a runner do not count once its last heartbeat is older than this, in seconds.
-const SILENT_SECONDS: i64 = 20;
+pub(super) const SILENT_SECONDS: i64 = 20;
 
 /// The shares of live runners. For `batch`, `wants` replaces whether it waits for a permit.
 fn live_shares(tx: &dyn StoreRead, batch: RowId, wants: bool) -> Result<Vec<FairShare>> {

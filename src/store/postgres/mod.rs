@@ -122,6 +122,10 @@ impl Store for PostgresStore {
         }
     }
 
+    fn spans_machines(&self) -> bool {
+        true
+    }
+
     fn read(&self, job: ReadJob) {
         self.readers.read(job);
     }

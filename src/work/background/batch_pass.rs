@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::previous_runner::end_previous_runner;
+use super::previous_runner::{end_previous_runner, host_name};
 use super::runner_heartbeat::with_heartbeat;
 use super::runner_mode::RunnerMode;
 use super::standby_runner::StandbyRunner;
@@ -106,8 +106,7 @@ impl BatchPass<'_> {
         limits: &Limits,
     ) -> Result<ProfileEnd> {
         let (session, row) = (self.session, state.row);
-        let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
-        let run_marker = register_runner(session, row, name, std::process::id(), &host)?;
+        let run_marker = register_runner(session, row, name, std::process::id(), &host_name())?;
         let starts = StartLimits::new(session, self.batch, profile, limits);
         let permits = ConcurrencyPermits::new(session, row, limits.max_parallel as u64);
         let command =
