@@ -292,7 +292,8 @@ impl Session {
         query: impl FnOnce(&dyn StoreRead) -> Result<R> + Send + 'static,
     ) -> Result<R> {
         let (sender, receiver) = result_channel();
-        self.store.read(Box::new(move |tx| sender.send(tx.and_then(query))));
+        let name = std::any::type_name_of_val(&query);
+        self.store.read(name, Box::new(move |tx| sender.send(tx.and_then(query))));
         receiver
             .wait()
             .unwrap_or_else(|| Err(Error::new(Code::Internal, "the store's reader ended before it answered")))
@@ -331,6 +332,10 @@ where
         };
         self.answer = Some(answer);
         commits
+    }
+
+    fn name(&self) -> &'static str {
+        std::any::type_name::<F>()
     }
 
     fn precedes_parents(&self) -> bool {

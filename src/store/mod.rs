@@ -41,6 +41,10 @@ pub trait WriteJob: Send {
     /// Runs the job, unless its caller no longer waits for it. If it returns `false`, the store rolls back
     /// everything that it wrote. The store may run a job again after it rolled the attempt back.
     fn run(&mut self, tx: &dyn StoreWrite) -> bool;
+    /// A name that is the same for the writes of one place in the program.
+    fn name(&self) -> &'static str {
+        ""
+    }
     /// Whether the job inserts rows whose parents come in a later transaction; see [`BulkWrite`].
     fn precedes_parents(&self) -> bool {
         false
@@ -68,6 +72,6 @@ pub trait Store: Send + Sync {
     fn spans_machines(&self) -> bool {
         false
     }
-    /// Runs a read, on the calling thread.
-    fn read(&self, job: ReadJob);
+    /// Runs a read, on the calling thread. `name` is the same for the reads of one place in the program.
+    fn read(&self, name: &'static str, job: ReadJob);
 }

@@ -18,5 +18,6 @@ mod protection;
 mod proxy;
 mod races;
 mod refusals;
+mod round_trips;
 mod server_kills;
 mod transfer;

@@ -125,7 +125,7 @@ pub(crate) fn read<R: Send + 'static>(
 ) -> Result<R> {
     let (sender, receiver) = channel();
     let send = move |answer| sender.send(answer).expect("the case waits for the read");
-    store.read(Box::new(move |tx| send(tx.and_then(query))));
+    store.read("case", Box::new(move |tx| send(tx.and_then(query))));
     receiver.try_recv().expect("a read runs on the calling thread")
 }
 

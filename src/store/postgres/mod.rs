@@ -126,7 +126,7 @@ impl Store for PostgresStore {
         true
     }
 
-    fn read(&self, job: ReadJob) {
-        self.readers.read(job);
+    fn read(&self, name: &'static str, job: ReadJob) {
+        self.readers.read(name, job);
     }
 }

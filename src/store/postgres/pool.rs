@@ -40,7 +40,7 @@ impl Readers {
     }
 
     /// Runs a read on this thread. Waits until a connection is idle.
-    pub(super) fn read(&self, job: ReadJob) {
+    pub(super) fn read(&self, name: &'static str, job: ReadJob) {
         let kept = self.acquire().filter(|connection| !connection.is_closed());
         let opened = kept.map_or_else(|| self.network.connect_patiently(&self.address), Ok);
         match opened {
@@ -50,6 +50,7 @@ impl Readers {
             }
             Ok(connection) => {
                 let tx = Tx::reading(&connection, &self.predictions);
+                tx.set_name(name);
                 let outcome = catch_unwind(AssertUnwindSafe(|| job(Ok(&tx as &dyn StoreRead))));
                 if outcome.is_err() {
                     tracing::error!("a read panicked");

@@ -15,22 +15,22 @@ const MAX_FOLLOWING: usize = 48;
 /// The queries that followed others, over all transactions of this process.
 #[derive(Default)]
 pub(super) struct Predictions {
-    following: Mutex<HashMap<Statement, Vec<Statement>>>,
+    following: Mutex<HashMap<(&'static str, Statement), Vec<Statement>>>,
 }
 
 impl Predictions {
-    /// The queries that followed this one the last time, before anything was written.
-    pub(super) fn after(&self, first: &Statement) -> Vec<Statement> {
+    /// The queries that followed this one the last time, at the same place in the program and before anything was written.
+    pub(super) fn after(&self, name: &'static str, first: &Statement) -> Vec<Statement> {
         let following = self.following.lock().unwrap_or_else(PoisonError::into_inner);
-        following.get(first).cloned().unwrap_or_default()
+        following.get(&(name, first.clone())).cloned().unwrap_or_default()
     }
 
     /// Remembers the queries that followed the first of these.
-    pub(super) fn learn(&self, mut asked: Vec<Statement>) {
+    pub(super) fn learn(&self, name: &'static str, mut asked: Vec<Statement>) {
         if asked.is_empty() {
             return;
         }
-        let first = asked.remove(0);
+        let first = (name, asked.remove(0));
         asked.truncate(MAX_FOLLOWING);
         let mut following = self.following.lock().unwrap_or_else(PoisonError::into_inner);
         if following.len() >= MAX_FIRST && !following.contains_key(&first) {

@@ -88,6 +88,8 @@ pub(super) struct Tx<'a> {
     /// The queries since the last write, in their order.
     asked: RefCell<Vec<Statement>>,
     predictions: &'a Predictions,
+    /// The place in the program whose queries these are.
+    name: Cell<&'static str>,
 }
 
 impl<'a> Tx<'a> {
@@ -117,6 +119,7 @@ impl<'a> Tx<'a> {
             results: RefCell::default(),
             asked: RefCell::default(),
             predictions,
+            name: Cell::new(""),
         }
     }
 
@@ -126,6 +129,12 @@ impl<'a> Tx<'a> {
             // The failure is kept.
             let _ = self.exchange(Vec::new());
         }
+    }
+
+    /// Names the place in the program whose queries come now.
+    pub(super) fn set_name(&self, name: &'static str) {
+        self.forget_results();
+        self.name.set(name);
     }
 
     /// The database's time. After a failure any time: then nothing of the transaction is kept.
@@ -217,7 +226,7 @@ impl<'a> Tx<'a> {
     /// What was read may no longer be true.
     fn forget_results(&self) {
         self.results.borrow_mut().clear();
-        self.predictions.learn(self.asked.take());
+        self.predictions.learn(self.name.get(), self.asked.take());
     }
 
     /// The same for a statement that has to change exactly one row: otherwise the transaction fails with this message.
@@ -277,7 +286,7 @@ impl<'a> Tx<'a> {
         let is_first = self.asked.borrow().is_empty();
         let mut queries = vec![query.clone()];
         if is_first {
-            queries.extend(self.predictions.after(&query));
+            queries.extend(self.predictions.after(self.name.get(), &query));
         }
         let results = self.exchange(queries.clone())?;
         let mut known = self.results.borrow_mut();

@@ -256,6 +256,7 @@ fn unknown(cause: &Failure) -> Failure {
 /// nothing. Returns whether it is kept.
 fn run_write(write: &mut QueuedWrite, tx: &Tx<'_>, is_alone: bool) -> bool {
     let given = tx.given();
+    tx.set_name(write.name());
     if !is_alone {
         tx.write("SAVEPOINT request", Vec::new());
     }

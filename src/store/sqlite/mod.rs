@@ -81,7 +81,7 @@ impl Store for SqliteStore {
         Ok(Box::new(lock.lock_within(limit)?))
     }
 
-    fn read(&self, job: ReadJob) {
+    fn read(&self, _name: &'static str, job: ReadJob) {
         self.readers.read(job);
     }
 }

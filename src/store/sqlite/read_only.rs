@@ -202,7 +202,7 @@ impl Store for ReadOnlyStore {
         Err(self.refusal())
     }
 
-    fn read(&self, job: ReadJob) {
+    fn read(&self, _name: &'static str, job: ReadJob) {
         let mut opened = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
         let path = self.identity.path();
         // A process has opened the store since: it may change the file at any moment.
