@@ -25,6 +25,11 @@ impl Predictions {
         following.get(&(name, first.clone())).cloned().unwrap_or_default()
     }
 
+    /// Guesses nothing after this query until the next transaction has asked it.
+    pub(super) fn forget(&self, name: &'static str, first: &Statement) {
+        self.following.lock().unwrap_or_else(PoisonError::into_inner).remove(&(name, first.clone()));
+    }
+
     /// Remembers the queries that followed the first of these.
     pub(super) fn learn(&self, name: &'static str, mut asked: Vec<Statement>) {
         if asked.is_empty() {

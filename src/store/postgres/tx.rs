@@ -223,13 +223,7 @@ impl<'a> Tx<'a> {
         self.flush_if_large()
     }
 
-    /// What was read may no longer be true.
-    fn forget_results(&self) {
-        self.results.borrow_mut().clear();
-        self.predictions.learn(self.name.get(), self.asked.take());
-    }
-
-    /// The same for a statement that has to change exactly one row: otherwise the transaction fails with this message.
+    /// Sends a statement that has to change exactly one row: otherwise the transaction fails with this message.
     pub(super) fn write_one(&self, message: String, sql: &'static str, mut values: Vec<Value>) {
         values.push(Value::Text(Some(message)));
         let sql = format!(
@@ -237,6 +231,12 @@ impl<'a> Tx<'a> {
             values.len()
         );
         self.write(sql, values);
+    }
+
+    /// What was read may no longer be true.
+    fn forget_results(&self) {
+        self.results.borrow_mut().clear();
+        self.predictions.learn(self.name.get(), self.asked.take());
     }
 
     /// Adds the statements that insert the collected items.
@@ -247,6 +247,9 @@ impl<'a> Tx<'a> {
 
     /// Sends the statements that were kept, and those of `last`. Returns the results of `last`.
     fn exchange(&self, last: Vec<Statement>) -> Result<Vec<Vec<Row>>> {
+        if let Some(failure) = &*self.failure.borrow() {
+            return Err(failure.error());
+        }
         self.flush_new_items();
         let begins = self.beginning.get().is_none();
         let opening = if begins { self.opening } else { &[] };
@@ -288,7 +291,9 @@ impl<'a> Tx<'a> {
         if is_first {
             queries.extend(self.predictions.after(self.name.get(), &query));
         }
-        let results = self.exchange(queries.clone())?;
+        // A query that was only guessed may be the one that failed.
+        let forget = |_: &Error| self.predictions.forget(self.name.get(), &query);
+        let results = self.exchange(queries.clone()).inspect_err(forget)?;
         let mut known = self.results.borrow_mut();
         for (query, rows) in queries.into_iter().zip(results) {
             known.insert(query, Rc::new(rows));
