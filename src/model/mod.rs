@@ -14,6 +14,7 @@ pub mod claim_rules;
 pub mod conflict;
 pub mod content_hash;
 pub mod cost;
+pub mod cost_totals;
 pub mod distribute;
 pub mod duration_text;
 pub mod exact_json;

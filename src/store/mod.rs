@@ -19,6 +19,7 @@ mod resources;
 mod rows;
 mod runners;
 pub mod sqlite;
+mod stored_texts;
 mod waits;
 mod write;
 
@@ -68,7 +69,7 @@ pub trait Store: Send + Sync {
     /// # Errors
     /// `busy` after `limit`, naming the process that does.
     fn lock_bulk(&self, limit: Duration) -> Result<Box<dyn Send>>;
-    /// Whether processes on several machines use the store, so that a lock on one machine tells nothing about the others.
+    /// Whether processes on several machines can use the store. A lock file excludes only those on its own machine.
     fn spans_machines(&self) -> bool {
         false
     }

@@ -8,12 +8,15 @@ use serde::de::DeserializeOwned;
 use crate::model::batch::{Batch, Chunk, ItemCounts, Settled, StoredItem};
 use crate::model::body::BodyStart;
 use crate::model::claim::Claim;
-use crate::model::cost::{Cost, Money};
+use crate::model::cost::{Cost, CostGroup, CostSum, Money};
+use crate::model::fair_share::FairShare;
 use crate::model::id::{TaskId, Token};
 use crate::model::in_doubt::StartedReport;
 use crate::model::receipt::Receipt;
 use crate::model::task::Task;
 use crate::model::timestamp::Timestamp;
+use crate::model::wait::BatchWait;
+use crate::store::RunnerRecord;
 
 /// A row of a query's result. Numbers are 64 bits wide; a truth value is 0 or 1.
 pub(super) trait StoredRow: Sized {
@@ -79,29 +82,7 @@ macro_rules! number_columns {
         }
     )*};
 }
-number_columns!(u64, u32, usize);
-
-impl Column for i64 {
-    fn read<R: StoredRow>(row: &R, column: usize) -> Result<Self, R::Error> {
-        required::<_, R>(row.number(column)?, column)
-    }
-}
-
-impl Column for Option<i64> {
-    fn read<R: StoredRow>(row: &R, column: usize) -> Result<Self, R::Error> {
-        row.number(column)
-    }
-}
-
-/// A list of texts as a JSON array, as it is stored.
-pub(super) fn list(values: &[String]) -> String {
-    serde_json::Value::from(values).to_string()
-}
-
-/// The same; NULL for an empty list, which selects everything.
-pub(super) fn some_list(values: &[String]) -> Option<String> {
-    (!values.is_empty()).then(|| list(values))
-}
+number_columns!(i64, u64, u32, usize);
 
 /// The columns that [`task`] reads, for a table named `t`.
 macro_rules! task_columns {
@@ -349,4 +330,77 @@ pub(super) fn item<R: StoredRow>(row: &R) -> Result<StoredItem, R::Error> {
             Some(receipt) => Some(StartedReport { receipt, generation: row.get(9)? }),
         },
     })
+}
+
+/// The columns that [`runner`] reads.
+macro_rules! runner_columns {
+    () => {
+        "batch, run_marker, profile, pid, host, started_at, heartbeat_at, wait_reason"
+    };
+}
+pub(super) use runner_columns;
+
+/// See [`runner_columns`].
+pub(super) fn runner<R: StoredRow>(row: &R) -> Result<RunnerRecord, R::Error> {
+    Ok(RunnerRecord {
+        batch: row.get(0)?,
+        run_marker: row.get(1)?,
+        profile: row.get(2)?,
+        pid: row.get(3)?,
+        host: row.get(4)?,
+        started_at: moment(row, 5)?,
+        heartbeat_at: moment(row, 6)?,
+        wait_reason: row.get(7)?,
+    })
+}
+
+/// The query for [`fair_share`].
+pub(super) const FAIR_SHARES: &str =
+    "SELECT r.batch, t.priority, r.permits_held, r.wants_permit, r.heartbeat_at
+   FROM runner r JOIN task t ON t.row_id = r.batch";
+
+/// See [`FAIR_SHARES`].
+pub(super) fn fair_share<R: StoredRow>(row: &R) -> Result<(FairShare, Timestamp), R::Error> {
+    let share = FairShare {
+        batch: row.get(0)?,
+        priority: row.get(1)?,
+        permits: row.get(2)?,
+        is_waiting: row.get(3)?,
+    };
+    Ok((share, moment(row, 4)?))
+}
+
+/// The columns that [`wait`] reads.
+macro_rules! wait_columns {
+    () => {
+        "handle, batch, client, created_at, updated_at, end_reported_at, cancelled_at, last_answer_result, since_change, \
+         can_ask"
+    };
+}
+pub(super) use wait_columns;
+
+/// See [`wait_columns`].
+pub(super) fn wait<R: StoredRow>(row: &R) -> Result<BatchWait, R::Error> {
+    Ok(BatchWait {
+        handle: row.get(0)?,
+        batch: row.get(1)?,
+        client: row.get(2)?,
+        created: moment(row, 3)?,
+        updated: moment(row, 4)?,
+        ended_at: optional_moment(row, 5)?,
+        cancelled_at: optional_moment(row, 6)?,
+        last_answer: row.get(7)?,
+        since: row.get(8)?,
+        can_ask: row.get(9)?,
+    })
+}
+
+/// Reads a total of costs: grouping, group, and the sums of both kinds of tokens and of the money.
+pub(super) fn cost_total<R: StoredRow>(row: &R) -> Result<(CostGroup, String, CostSum), R::Error> {
+    let spent = CostSum {
+        tokens_in: row.get(2)?,
+        tokens_out: row.get(3)?,
+        cost: Money::from_millionths(row.get(4)?),
+    };
+    Ok((word(row, 0)?, row.get(1)?, spent))
 }

@@ -5,7 +5,8 @@ use super::tx::Tx;
 use super::value::values;
 use crate::error::{Code, Error, Result};
 use crate::model::task::{RowId, Task};
-use crate::store::rows::{StoredRow as _, list};
+use crate::store::rows::StoredRow as _;
+use crate::store::stored_texts::list;
 use crate::store::{BulkRead, BulkWrite, Reservation, ResourceRead as _, UnpublishedChunk};
 
 impl BulkRead for Tx<'_> {

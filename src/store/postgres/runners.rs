@@ -1,6 +1,5 @@
 //! Queries for runners, their permits, and the worker starts of profiles.
 
-use super::statement::Row;
 use super::tx::Tx;
 use super::value::values;
 use crate::error::Result;
@@ -8,52 +7,28 @@ use crate::model::fair_share::FairShare;
 use crate::model::task::RowId;
 use crate::model::timestamp::Timestamp;
 use crate::store::rows::StoredRow as _;
+use crate::store::rows::{self, FAIR_SHARES, runner_columns};
 use crate::store::{RunnerRead, RunnerRecord, RunnerWrite};
-
-fn runner_record(row: &Row) -> Result<RunnerRecord> {
-    Ok(RunnerRecord {
-        batch: row.get(0)?,
-        run_marker: row.get(1)?,
-        profile: row.get(2)?,
-        pid: row.get(3)?,
-        host: row.get(4)?,
-        started_at: Timestamp::from_millis(row.get(5)?),
-        heartbeat_at: Timestamp::from_millis(row.get(6)?),
-        wait_reason: row.get(7)?,
-    })
-}
 
 impl RunnerRead for Tx<'_> {
     fn runner(&self, batch: RowId) -> Result<Option<RunnerRecord>> {
         self.first(
-            "SELECT batch, run_marker, profile, pid, host, started_at, heartbeat_at, wait_reason FROM runner WHERE batch = $1",
+            concat!("SELECT ", runner_columns!(), " FROM runner WHERE batch = $1"),
             values![batch],
-            runner_record,
+            rows::runner,
         )
     }
 
     fn runners(&self) -> Result<Vec<RunnerRecord>> {
         self.all(
-            "SELECT batch, run_marker, profile, pid, host, started_at, heartbeat_at, wait_reason FROM runner ORDER BY batch",
+            concat!("SELECT ", runner_columns!(), " FROM runner ORDER BY batch"),
             values![],
-            runner_record,
+            rows::runner,
         )
     }
 
     fn fair_shares(&self) -> Result<Vec<(FairShare, Timestamp)>> {
-        self.all(
-            "SELECT r.batch, t.priority, r.permits_held, r.wants_permit, r.heartbeat_at FROM runner r JOIN task t ON t.row_id = r.batch",
-            values![],
-            |row| {
-                let share = FairShare {
-                    batch: row.get(0)?,
-                    priority: row.get(1)?,
-                    permits: row.get(2)?,
-                    is_waiting: row.get(3)?,
-                };
-                Ok((share, Timestamp::from_millis(row.get(4)?)))
-            },
-        )
+        self.all(FAIR_SHARES, values![], rows::fair_share)
     }
 
     fn profile_pause_reason(&self, profile: &str) -> Result<Option<String>> {

@@ -7,30 +7,15 @@ use crate::model::task::RowId;
 use crate::model::timestamp::Timestamp;
 use crate::model::wait::{AskedQuestion, BatchWait, MAX_ASKED_QUESTIONS};
 use crate::store::rows::StoredRow as _;
-use crate::store::rows::{moment, optional_moment};
+use crate::store::rows::{self, wait_columns};
 use crate::store::{WaitRead, WaitWrite};
 
 impl WaitRead for Tx<'_> {
     fn wait(&self, handle: &str) -> Result<Option<BatchWait>> {
         self.first(
-            "SELECT handle, batch, client, created_at, updated_at, end_reported_at, cancelled_at, last_answer_result,
-                    since_change, can_ask
-               FROM wait WHERE handle = $1",
+            concat!("SELECT ", wait_columns!(), " FROM wait WHERE handle = $1"),
             values![handle],
-            |row| {
-                Ok(BatchWait {
-                    handle: row.get(0)?,
-                    batch: row.get(1)?,
-                    client: row.get(2)?,
-                    created: moment(row, 3)?,
-                    updated: moment(row, 4)?,
-                    ended_at: optional_moment(row, 5)?,
-                    cancelled_at: optional_moment(row, 6)?,
-                    last_answer: row.get(7)?,
-                    since: row.get(8)?,
-                    can_ask: row.get(9)?,
-                })
-            },
+            rows::wait,
         )
     }
 

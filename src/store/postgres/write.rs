@@ -3,33 +3,22 @@
 use super::search_text::search_vector;
 use super::tx::Tx;
 use super::value::values;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::model::batch::{Batch, Chunk, StoredItem};
 use crate::model::checklist::has_checkbox;
 use crate::model::content_hash::{ContentHash, batch_hash, text_hash};
 use crate::model::status::Outcome;
 use crate::model::task::{RowId, Task};
 use crate::model::timestamp::Timestamp;
-use crate::store::rows::{list, some_list};
+use crate::store::stored_texts::{BatchTexts, changed_since, list, role, settled_since};
 use crate::store::{NewReceipt, NewTask, StoreRead as _, StoreWrite};
-
-/// The refusal of a conditional UPDATE that changed nothing.
-fn changed_since(task: &Task) -> String {
-    format!("Task {} was changed by another writer; read it again", task.id)
-}
 
 impl Tx<'_> {
     /// Inserts a task into a row.
     fn insert_task_row(&self, new: &NewTask<'_>, row: RowId) -> Result<()> {
         let task = new.task;
         let change_number = self.next_change_number();
-        let role = if task.is_batch {
-            "batch"
-        } else if task.is_chunk {
-            "chunk"
-        } else {
-            "task"
-        };
+        let role = role(task);
         self.write(
             "INSERT INTO task (id, title, type, status, priority, position, project, parent, assignee, due_at, tags, effort,
                                context, complexity, role, initial_text, has_checkbox, created_at, updated_at, change_number,
@@ -216,18 +205,7 @@ impl StoreWrite for Tx<'_> {
     }
 
     fn insert_batch(&self, batch: &Batch) -> Result<()> {
-        let run = batch.run.as_ref().map(serde_json::to_string).transpose();
-        let run =
-            run.map_err(|error| Error::internal("the command of a run cannot be written as JSON", error))?;
-        let resources: Vec<String> = batch.resources.iter().map(|field| field.as_str().to_owned()).collect();
-        let steps = if batch.steps.is_empty() {
-            None
-        } else {
-            Some(
-                serde_json::to_string(&batch.steps)
-                    .map_err(|error| Error::internal("the steps could not be written as JSON", error))?,
-            )
-        };
+        let texts = BatchTexts::of(batch)?;
         self.write(
             "INSERT INTO batch (task, instructions, key_field, split, max_chunk, max_parallel, max_attempts, command, chunks_total,
                                 items_total, steps, checkpoint, auto_approve_after, max_failures, finish_task, in_doubt_policy,
@@ -241,10 +219,10 @@ impl StoreWrite for Tx<'_> {
                 batch.max_chunk,
                 batch.max_parallel,
                 batch.max_attempts,
-                run,
+                texts.command,
                 batch.chunk_count,
                 batch.counts.total,
-                steps,
+                texts.steps,
                 batch.checkpoint.as_str(),
                 batch.auto_approve_after,
                 batch.max_failures.map(|most| most.to_string()),
@@ -252,7 +230,7 @@ impl StoreWrite for Tx<'_> {
                 batch.in_doubt.as_str(),
                 &batch.profile,
                 batch.on_conflict.map(|rule| rule.as_str()),
-                some_list(&resources),
+                texts.resource_fields,
                 batch.review.as_str(),
             ],
         );
@@ -308,7 +286,7 @@ impl StoreWrite for Tx<'_> {
         receipt: u64,
     ) -> Result<()> {
         self.write_one(
-            format!("Item '{}' was settled by another writer", item.key),
+            settled_since(&item.key),
             "UPDATE item SET outcome = $3, category = $4, receipt_number = $5, started_receipt = NULL, started_generation = NULL
               WHERE chunk = $1 AND position = $2 AND outcome IS NULL",
             values![item.chunk_row, item.position, outcome.as_str(), category, receipt],

@@ -13,6 +13,7 @@ use crate::model::limits::MAX_LEASE_AHEAD_SECONDS;
 use crate::model::status::Outcome;
 use crate::model::task::RowId;
 use crate::model::timestamp::Timestamp;
+use crate::store::stored_texts::some_list;
 use crate::store::{BatchRead, BatchWrite, ItemSelection};
 
 /// The condition for selected items of chunk `?1`: categories `?2`, keys `?3`.
@@ -36,7 +37,7 @@ impl Tx<'_> {
             concat!(selected_items!(), " AND step_index = ?4 AND outcome IS NOT NULL AND {}"),
             condition
         );
-        let (categories, keys) = (rows::some_list(&selection.categories), rows::some_list(&selection.keys));
+        let (categories, keys) = (some_list(&selection.categories), some_list(&selection.keys));
         let counts = self.all(
             &format!(
                 "SELECT outcome, ifnull(category, outcome), count(*) FROM item WHERE {items} GROUP BY 1, 2"
@@ -245,7 +246,7 @@ impl BatchWrite for Tx<'_> {
                 selected_items!(),
                 " AND step_index = ?4 AND outcome = 'done'"
             ),
-            params![chunk.row, rows::some_list(only), None::<String>, chunk.step],
+            params![chunk.row, some_list(only), None::<String>, chunk.step],
         )?;
         if done == 0 {
             return Ok(0);
@@ -275,7 +276,7 @@ impl BatchWrite for Tx<'_> {
                 selected_items!(),
                 " AND outcome = 'failed'))"
             ),
-            params![chunk.row, rows::some_list(&selection.categories), rows::some_list(&selection.keys)],
+            params![chunk.row, some_list(&selection.categories), some_list(&selection.keys)],
             |row| row.get(0),
         )?;
         let Some(step) = step.flatten() else { return Ok(0) };

@@ -2,31 +2,20 @@
 
 use rusqlite::params;
 
-use super::rows;
 use super::tx::Tx;
 use crate::error::Result;
-use crate::model::cost::{CostGroup, CostSum, Money};
+use crate::model::cost::{CostGroup, CostSum};
+use crate::model::cost_totals::cost_totals_of;
 use crate::model::receipt::Receipt;
-use crate::model::status::ItemReport;
 use crate::model::task::{RowId, Task};
+use crate::store::rows;
 
 impl Tx<'_> {
-    /// Adds the cost of a receipt to the totals of its chunk and its batch. A late receipt counts: its cost was incurred.
+    /// Adds the cost of a receipt to the totals that contain it.
     pub(super) fn add_cost(&self, task: &Task, receipt: &Receipt) -> Result<()> {
-        let Some(batch) = task.batch_row() else { return Ok(()) };
         let spent = receipt.cost.as_sum();
-        if task.is_chunk {
-            self.add_to_cost_total(task.row, CostGroup::All, "", spent)?;
-        }
-        self.add_to_cost_total(batch, CostGroup::All, "", spent)?;
-        self.add_to_cost_total(batch, CostGroup::Worker, &receipt.author, spent)?;
-        let category =
-            receipt.category.as_deref().or(receipt.outcome.map(ItemReport::as_str)).unwrap_or("none");
-        self.add_to_cost_total(batch, CostGroup::Category, category, spent)?;
-        match &receipt.cost.model {
-            Some(model) => self.add_to_cost_total(batch, CostGroup::Model, model, spent),
-            None => Ok(()),
-        }
+        let mut totals = cost_totals_of(task, receipt).into_iter();
+        totals.try_for_each(|(row, kind, name)| self.add_to_cost_total(row, kind, name, spent))
     }
 
     fn add_to_cost_total(&self, row: RowId, kind: CostGroup, name: &str, spent: CostSum) -> Result<()> {
@@ -47,14 +36,7 @@ impl Tx<'_> {
             "SELECT grouped_by, group_name, tokens_in, tokens_out, cost_millionths FROM cost_total WHERE task = ?1
               ORDER BY grouped_by, cost_millionths DESC, tokens_in + tokens_out DESC, group_name",
             [row],
-            |row| {
-                let spent = CostSum {
-                    tokens_in: row.get(2)?,
-                    tokens_out: row.get(3)?,
-                    cost: Money::from_millionths(row.get(4)?),
-                };
-                Ok((rows::word(row, 0)?, row.get(1)?, spent))
-            },
+            |row| rows::cost_total(row),
         )
     }
 }

@@ -3,10 +3,11 @@
 use rusqlite::config::DbConfig;
 use rusqlite::params;
 
-use super::rows::{list, sql_error};
+use super::rows::sql_error;
 use super::tx::Tx;
 use crate::error::{Code, Error, Result};
 use crate::model::task::{RowId, Task};
+use crate::store::stored_texts::list;
 use crate::store::{BulkRead, BulkWrite, Reservation, ResourceRead as _, UnpublishedChunk};
 
 /// The statements that delete everything under all reservations, in a copy of the store.

@@ -9,6 +9,7 @@ use super::tx::Tx;
 use crate::error::Result;
 use crate::model::task::{RowId, Task};
 use crate::model::timestamp::Timestamp;
+use crate::store::stored_texts::some_list;
 use crate::store::{ListPosition, TaskFilter, TaskTotal};
 
 /// How many rows are counted if the stored counts do not cover a filter. Beyond it, a total is "at least".
@@ -104,7 +105,7 @@ impl Tx<'_> {
                 ":priority": filter.priority, ":priority_max": filter.priority_max,
                 ":project": filter.project, ":assignee": filter.assignee, ":parent": filter.parent,
                 ":free": filter.without_conflicts, ":childless": filter.without_unfinished_children,
-                ":unfinished": UNFINISHED.as_str(), ":tags": rows::some_list(&filter.tags),
+                ":unfinished": UNFINISHED.as_str(), ":tags": some_list(&filter.tags),
                 ":limit": i64::try_from(limit).unwrap_or(i64::MAX),
             },
             |row| rows::task(row),
@@ -139,7 +140,7 @@ impl Tx<'_> {
                     ":priority": filter.priority, ":priority_max": filter.priority_max,
                     ":project": filter.project, ":assignee": filter.assignee, ":parent": filter.parent,
                     ":free": false, ":childless": false, ":unfinished": "[]",
-                    ":tags": rows::some_list(&filter.tags),
+                    ":tags": some_list(&filter.tags),
                 },
                 |row| row.get::<_, Option<i64>>(0),
             )?;
@@ -203,7 +204,7 @@ impl Tx<'_> {
                 ":priority": filter.priority, ":priority_max": filter.priority_max,
                 ":project": filter.project, ":assignee": filter.assignee, ":parent": filter.parent,
                 // A chunk that becomes free because another one ended has not changed itself, so it is always included.
-                ":free": false, ":childless": false, ":unfinished": "[]", ":tags": rows::some_list(&filter.tags),
+                ":free": false, ":childless": false, ":unfinished": "[]", ":tags": some_list(&filter.tags),
                 ":limit": i64::try_from(limit).unwrap_or(i64::MAX),
             },
             |row| rows::task(row),

@@ -9,8 +9,8 @@ use crate::error::{Code, Error};
 use crate::model::id::TaskId;
 use crate::store::rows::StoredRow;
 pub(super) use crate::store::rows::{
-    batch, batch_columns, body_start, chunk, item, item_columns, list, moment, optional_moment, receipt,
-    receipt_columns, some_list, task, task_columns, task_id, word,
+    batch, batch_columns, body_start, chunk, item, item_columns, receipt, receipt_columns, task,
+    task_columns, task_id, word,
 };
 
 impl StoredRow for SqlRow<'_> {

@@ -2,7 +2,6 @@
 
 use rusqlite::params;
 
-use super::rows::{list, some_list};
 use super::search_index::INDEX_INTERVAL;
 use super::tx::Tx;
 use crate::error::{Code, Error, Result};
@@ -12,6 +11,7 @@ use crate::model::content_hash::{ContentHash, batch_hash, text_hash};
 use crate::model::status::Outcome;
 use crate::model::task::{RowId, Task};
 use crate::model::timestamp::Timestamp;
+use crate::store::stored_texts::{BatchTexts, changed_since, list, role, settled_since};
 use crate::store::{NewReceipt, NewTask, StoreWrite};
 
 /// An error unless a conditional UPDATE changed its row.
@@ -19,7 +19,7 @@ fn expect_updated(task: &Task, rows: usize) -> Result<()> {
     if rows == 1 {
         return Ok(());
     }
-    Err(Error::new(Code::Conflict, format!("Task {} was changed by another writer; read it again", task.id)))
+    Err(Error::new(Code::Conflict, changed_since(task)))
 }
 
 impl Tx<'_> {
@@ -27,13 +27,7 @@ impl Tx<'_> {
     fn insert_task_row(&self, new: &NewTask<'_>, row: Option<RowId>) -> Result<()> {
         let task = new.task;
         let change_number = self.next_change_number()?;
-        let role = if task.is_batch {
-            "batch"
-        } else if task.is_chunk {
-            "chunk"
-        } else {
-            "task"
-        };
+        let role = role(task);
         self.execute(
             "INSERT INTO task (id, title, type, status, priority, position, project, parent, assignee, due_at, tags, effort,
                                context, complexity, role, initial_text, has_checkbox, created_at, updated_at, change_number,
@@ -214,18 +208,7 @@ impl StoreWrite for Tx<'_> {
     }
 
     fn insert_batch(&self, batch: &Batch) -> Result<()> {
-        let run = batch.run.as_ref().map(serde_json::to_string).transpose();
-        let run =
-            run.map_err(|error| Error::internal("the command of a run cannot be written as JSON", error))?;
-        let resources: Vec<String> = batch.resources.iter().map(|field| field.as_str().to_owned()).collect();
-        let steps = if batch.steps.is_empty() {
-            None
-        } else {
-            Some(
-                serde_json::to_string(&batch.steps)
-                    .map_err(|error| Error::internal("the steps could not be written as JSON", error))?,
-            )
-        };
+        let texts = BatchTexts::of(batch)?;
         self.execute(
             "INSERT INTO batch (task, instructions, key_field, split, max_chunk, max_parallel, max_attempts, command, chunks_total,
                                 items_total, steps, checkpoint, auto_approve_after, max_failures, finish_task, in_doubt_policy,
@@ -239,10 +222,10 @@ impl StoreWrite for Tx<'_> {
                 batch.max_chunk,
                 batch.max_parallel,
                 batch.max_attempts,
-                run,
+                texts.command,
                 batch.chunk_count,
                 batch.counts.total,
-                steps,
+                texts.steps,
                 batch.checkpoint.as_str(),
                 batch.auto_approve_after,
                 batch.max_failures.map(|most| most.to_string()),
@@ -250,7 +233,7 @@ impl StoreWrite for Tx<'_> {
                 batch.in_doubt.as_str(),
                 batch.profile,
                 batch.on_conflict.map(|rule| rule.as_str()),
-                some_list(&resources),
+                texts.resource_fields,
                 batch.review.as_str(),
             ],
         )?;
@@ -319,10 +302,7 @@ impl StoreWrite for Tx<'_> {
             params![item.chunk_row, item.position, outcome.as_str(), category, receipt],
         )?;
         if settled != 1 {
-            return Err(Error::new(
-                Code::Conflict,
-                format!("Item '{}' was settled by another writer", item.key),
-            ));
+            return Err(Error::new(Code::Conflict, settled_since(&item.key)));
         }
         // `processed` is the sum of the categories: an item without one is counted under its outcome.
         self.add_to_counts(chunk, outcome, category.unwrap_or(outcome.as_str()), 1)
