@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 use etcetera::BaseStrategy as _;
 
 use super::caller::Caller;
-use super::store_address::data_folder;
 use crate::items::SourceRoots;
 use crate::work::{AgentFolders, DATA_SUBFOLDERS};
 
-/// Where a caller may read item files, and the folders that agents may write to.
-pub(super) fn item_roots(caller: &Caller, store: &Path) -> (SourceRoots, AgentFolders) {
+/// Where a caller may read item files, and the folders that agents may write to. `data` is the folder for this machine's files
+/// of the store.
+pub(super) fn item_roots(caller: &Caller, store: &Path, data: &Path) -> (SourceRoots, AgentFolders) {
     // A current folder that was deleted contains no item files. Absolute paths work without it.
     let here = std::env::current_dir().ok();
     let (roots, agent_folders) = match caller {
@@ -25,7 +25,7 @@ pub(super) fn item_roots(caller: &Caller, store: &Path) -> (SourceRoots, AgentFo
             } else {
                 item_folders.clone()
             };
-            let roots = SourceRoots::new(folders.clone()).without_folders(own_folders(store, &folders));
+            let roots = SourceRoots::new(folders.clone()).without_folders(own_folders(data, &folders));
             (roots, AgentFolders { items: folders, temporary: temporary_folders() })
         }
     };
@@ -46,10 +46,9 @@ fn is_too_wide(folder: &Path) -> bool {
     folder.parent().is_none() || is_home()
 }
 
-/// The folders with Tasktally's own files: the user's configuration, data and state, and the store's folder. If items are
-/// read from the store's folder itself, only the subfolders that Tasktally makes in it.
-fn own_folders(store: &Path, item_folders: &[PathBuf]) -> Vec<PathBuf> {
-    let Ok(data) = data_folder(store) else { return Vec::new() };
+/// The folders with Tasktally's own files: the user's configuration, data and state, and the data folder. If items are
+/// read from the data folder itself, only the subfolders that Tasktally makes in it.
+fn own_folders(data: &Path, item_folders: &[PathBuf]) -> Vec<PathBuf> {
     let real_data = data.canonicalize();
     let is_inside_data = |folder: &PathBuf| {
         real_data
@@ -59,7 +58,7 @@ fn own_folders(store: &Path, item_folders: &[PathBuf]) -> Vec<PathBuf> {
     let mut folders = if item_folders.iter().any(is_inside_data) {
         DATA_SUBFOLDERS.iter().map(|name| data.join(name)).collect()
     } else {
-        vec![data]
+        vec![data.to_owned()]
     };
     if let Ok(user) = etcetera::choose_base_strategy() {
         let of_user = [Some(user.config_dir()), Some(user.data_dir()), user.state_dir()];

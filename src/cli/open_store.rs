@@ -70,10 +70,11 @@ pub(super) fn open(db: Option<&Path>, caller: Caller) -> Result<Session> {
 /// As for [`open`].
 pub(super) fn open_isolated(path: &Path) -> Result<Session> {
     refuse_network_disk(path)?;
-    let (roots, _) = item_roots(&Caller::Person, path);
+    let folders = LocalFolders::in_one(folder_of(path));
+    let (roots, _) = item_roots(&Caller::Person, path, &folders.data);
     let author = author(&Caller::Person).without_names(user_names());
     let store = Arc::new(SqliteStore::open(path, Clock::system())?);
-    Ok(Session::new(store, LocalFolders::in_one(folder_of(path)), roots, author))
+    Ok(Session::new(store, folders, roots, author))
 }
 
 /// The same for a command that only writes: a store that cannot be written is refused.
@@ -98,8 +99,8 @@ fn open_with(
     if scope.is_none() && address_text(&path).is_none() {
         refuse_network_disk(&path)?;
     }
-    let (roots, agent_folders) = item_roots(&caller, &path);
     let folders = LocalFolders { data: data_folder(&path)?, scratch: scratchpad()? };
+    let (roots, agent_folders) = item_roots(&caller, &path, &folders.data);
     let author = author(&caller).without_names(user_names());
     let session = Session::new(open_store(&path)?, folders, roots, author);
     let launcher = Launcher::new(&path, session.folder(), agent_folders);

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio_postgres::Config;
 use tokio_postgres::config::{Host, SslMode, TargetSessionAttrs};
 
-use super::failure::Failure;
+use super::failure::{Failure, server_message};
 use super::password_file::find_password;
 use crate::error::{Code, Error, Result};
 
@@ -41,7 +41,7 @@ impl Address {
     /// If the address or a variable is malformed, or asks for TLS.
     pub fn parse(url: &str, variable: impl Fn(&str) -> Option<String>) -> Result<Self> {
         let mut config = Config::from_str(url).map_err(|error| {
-            let cause = std::error::Error::source(&error).map_or_else(|| error.to_string(), ToString::to_string);
+            let cause = cause_of(&error);
             // The address itself is not repeated: it may contain a password.
             Error::invalid(format!(
                 "the address of the store cannot be read ({cause}); it has the form postgres://USER@HOST:PORT/DATABASE"
@@ -54,7 +54,7 @@ impl Address {
             ));
         }
         config.ssl_mode(SslMode::Disable);
-        // A server that vanished is noticed by the network, not by a client that waits for ever.
+        // The operating system closes a connection to a server that no longer answers. Otherwise a call could wait without end.
         config.keepalives_idle(Duration::from_secs(15));
         config.keepalives_interval(Duration::from_secs(5));
         config.keepalives_retries(3);
@@ -85,8 +85,7 @@ impl Address {
     /// Why no connection could be made.
     pub(super) fn describe_failure(&self, error: &tokio_postgres::Error) -> Failure {
         let Some(state) = error.code() else {
-            let cause =
-                std::error::Error::source(error).map_or_else(|| error.to_string(), ToString::to_string);
+            let cause = cause_of(error);
             let message = format!(
                 "{self}: the database cannot be reached ({cause}); check the address and that PostgreSQL runs there"
             );
@@ -101,11 +100,17 @@ impl Address {
             "57P01" | "57P02" | "57P03" => (Code::Busy, "try again in a moment"),
             _ => (Code::Internal, "its log has the details"),
         };
-        let said = error.as_db_error().map_or_else(|| error.to_string(), |error| error.message().to_owned());
-        let may_pass = matches!(state.code(), "53300" | "57P03" | "57P01" | "57P02");
-        let told = Error::new(code, format!("{self}: the database refused the connection: {said}; {next}"));
-        if may_pass { Failure::ConnectionLost(told) } else { Failure::Refused(told) }
+        let said = server_message(error);
+        let refused =
+            Error::new(code, format!("{self}: the database refused the connection: {said}; {next}"));
+        // The server may accept a connection later.
+        if code == Code::Busy { Failure::ConnectionLost(refused) } else { Failure::Refused(refused) }
     }
+}
+
+/// The cause that the client library reports.
+fn cause_of(error: &tokio_postgres::Error) -> String {
+    std::error::Error::source(error).map_or_else(|| error.to_string(), ToString::to_string)
 }
 
 /// Adds to the settings what the address does not name.

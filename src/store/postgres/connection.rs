@@ -19,6 +19,8 @@ use super::failure::Failure;
 use super::statement::{Row, Statement};
 use crate::error::{Code, Error, Result};
 
+/// After how long without use a connection is given back.
+pub(super) const IDLE: Duration = Duration::from_secs(5);
 /// How long connecting is tried while the server starts, stops or has no connection free.
 const CONNECT_FOR: Duration = Duration::from_secs(20);
 /// The pause between two tries.
@@ -108,9 +110,7 @@ impl Network {
             None => Err(Failure::ConnectionLost(stopped())),
         }
     }
-}
 
-impl Network {
     /// Connects; tries again for a while if the server may accept a connection later.
     ///
     /// # Errors
@@ -203,7 +203,7 @@ impl Connection {
         result.unwrap_or(Ok(())).map_err(Failure::of)
     }
 
-    /// Sends statements without waiting. Whoever uses the connection next finds them executed.
+    /// Sends statements without waiting for their results. The server executes them before any later statement of the connection.
     pub(super) fn send(&self, statements: Vec<Statement>) {
         let client = self.client();
         self.network.handle.spawn(async move {
@@ -247,7 +247,11 @@ async fn run_all(client: &Client, statements: &[Statement]) -> Result<Results, F
     results.into_iter().flatten().collect()
 }
 
-async fn run(
+/// Runs one statement on a client.
+///
+/// # Errors
+/// As the client library reports it.
+pub(super) async fn run(
     client: &Client,
     statement: &Statement,
 ) -> Result<Vec<tokio_postgres::Row>, tokio_postgres::Error> {

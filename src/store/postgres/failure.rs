@@ -1,4 +1,4 @@
-//! Why a statement failed: whether it may be repeated, and what a caller is told.
+//! Why a statement failed: whether it may be repeated, and the error for the caller.
 
 use tokio_postgres::error::{DbError, Severity, SqlState};
 
@@ -28,7 +28,7 @@ impl Failure {
                 Failure::ConnectionLost(ended(&error.to_string()))
             };
         };
-        let said = error.as_db_error().map_or_else(|| error.to_string(), |error| error.message().to_owned());
+        let said = server_message(&error);
         // PostgreSQL closes the connection after such an error. At a commit, only asking shows whether it was done.
         let is_fatal = error
             .as_db_error()
@@ -44,7 +44,7 @@ impl Failure {
         }
     }
 
-    /// What a caller is told.
+    /// The error for the caller.
     pub(super) fn into_error(self) -> Error {
         match self {
             Failure::ConnectionLost(error)
@@ -54,7 +54,7 @@ impl Failure {
         }
     }
 
-    /// What a caller is told, where the failure is still needed.
+    /// A copy of the error for the caller.
     pub(super) fn error(&self) -> Error {
         match self {
             Failure::ConnectionLost(error)
@@ -63,6 +63,11 @@ impl Failure {
             | Failure::Unknown(error) => error.copy(),
         }
     }
+}
+
+/// What the server said.
+pub(super) fn server_message(error: &tokio_postgres::Error) -> String {
+    error.as_db_error().map_or_else(|| error.to_string(), |error| error.message().to_owned())
 }
 
 /// Whether a cause is about a value of a row or a parameter, and not about the connection.

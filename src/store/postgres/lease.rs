@@ -5,12 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use tokio_postgres::types::{ToSql, Type};
-
 use super::address::Address;
-use super::connection::{Network, open_client};
+use super::connection::{Network, open_client, run};
 use super::failure::Failure;
-use super::statement::Statement;
+use super::statement::{Statement, database_time};
 use super::value::values;
 use crate::error::{Code, Error, Result};
 use crate::store::rows::StoredRow as _;
@@ -21,13 +19,6 @@ const LASTS: Duration = Duration::from_secs(15);
 const RENEW_EVERY: Duration = Duration::from_secs(4);
 /// The pause before a lease is tried again that another process holds.
 pub(super) const RETRY_PAUSE: Duration = Duration::from_millis(200);
-
-/// The database's time in milliseconds.
-macro_rules! database_time {
-    () => {
-        "floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint"
-    };
-}
 
 const ACQUIRE: &str = concat!(
     "INSERT INTO lease (name, holder, fence, expires_at) VALUES ($1, $2, 1, ",
@@ -95,7 +86,8 @@ pub(super) fn acquire(
 impl Lease {
     /// Renews the lease from time to time, until it is dropped or lost.
     fn keep(&self) {
-        let (name, fence, ended) = (self.name.clone(), self.fence, self.ended.clone());
+        let ended = self.ended.clone();
+        let renew = Statement::with(RENEW, values![self.name, self.fence, LASTS.as_millis() as u64]);
         let config = self.address.config().clone();
         self.network.spawn(async move {
             let mut renewed = Instant::now();
@@ -103,10 +95,7 @@ impl Lease {
                 tokio::time::sleep(RENEW_EVERY).await;
                 let renewal = async {
                     let client = open_client(&config).await?;
-                    let lasts = LASTS.as_millis() as i64;
-                    let parameters: [(&(dyn ToSql + Sync), Type); 3] =
-                        [(&name, Type::TEXT), (&fence, Type::INT8), (&lasts, Type::INT8)];
-                    client.query_typed(RENEW, &parameters).await
+                    run(&client, &renew).await
                 };
                 match tokio::time::timeout(RENEW_EVERY, renewal).await {
                     Ok(Ok(rows)) if !rows.is_empty() => renewed = Instant::now(),

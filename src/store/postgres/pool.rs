@@ -2,18 +2,16 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::address::Address;
-use super::connection::{Connection, Network};
+use super::connection::{Connection, IDLE, Network};
 use super::predictions::Predictions;
 use super::tx::Tx;
 use crate::store::{ReadJob, StoreRead};
 
 /// How many reads run at once.
 const CONNECTIONS: usize = 2;
-/// How long a connection that no read uses stays open.
-const IDLE: Duration = Duration::from_secs(5);
 
 /// A connection and since when no read uses it.
 type Idle = (Connection, Instant);

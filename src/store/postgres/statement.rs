@@ -10,6 +10,14 @@ use super::value::Value;
 use crate::error::{Code, Error};
 use crate::store::rows::StoredRow;
 
+/// The database's time in milliseconds since 1970.
+macro_rules! database_time {
+    () => {
+        "floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint"
+    };
+}
+pub(super) use database_time;
+
 /// A statement with its parameters.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Statement {

@@ -14,7 +14,7 @@ use super::failure::Failure;
 use super::new_items::NewItems;
 use super::predictions::Predictions;
 use super::schema::{SCHEMA_VERSION, refuse_other_schema};
-use super::statement::{Row, Statement};
+use super::statement::{Row, Statement, database_time};
 use super::value::{Value, values};
 use crate::error::{Code, Error, Result};
 use crate::model::task::RowId;
@@ -37,16 +37,19 @@ pub(super) use now;
 macro_rules! beginning {
     ($more:literal) => {
         concat!(
-            "SELECT set_config('tasktally.now', floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint::text, true)::bigint,
-                    c.change_number, c.task_row, c.receipt_row, v.version, ",
+            "SELECT set_config('tasktally.now', ",
+            database_time!(),
+            "::text, true)::bigint, c.change_number, c.task_row, c.receipt_row, v.version, ",
             $more,
             " FROM counter c, schema_version v"
         )
     };
 }
 
+/// Begins a transaction that sees one state of the store.
+pub(super) const BEGIN_READ: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
 /// Begins a transaction that only reads.
-const READ: [&str; 2] = ["BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", beginning!("false")];
+const READ: [&str; 2] = [BEGIN_READ, beginning!("false")];
 /// Begins a transaction that waits for the lock. Under another isolation level, it would see the state before it waited.
 pub(super) const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";
 /// Waits for the lock of the store that the connection's search path names.

@@ -5,7 +5,7 @@ use std::error::Error as StdError;
 use tokio_postgres::types::private::BytesMut;
 use tokio_postgres::types::{IsNull, ToSql, Type, to_sql_checked};
 
-/// A parameter. Its variant decides the type that PostgreSQL is told, so a statement needs no preparation to learn its types.
+/// A parameter. Its variant decides the SQL type that is sent with it, so PostgreSQL need not prepare the statement to find its types.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) enum Value {
     /// A number, or a truth value as 0 or 1.

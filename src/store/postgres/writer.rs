@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use super::address::Address;
 use super::commit_marks::CommitMarks;
-use super::connection::{Connection, Network};
+use super::connection::{Connection, IDLE, Network};
 use super::failure::Failure;
 use super::predictions::Predictions;
 use super::tx::Tx;
@@ -24,8 +24,6 @@ const GROUP_LIMIT: usize = 256;
 const REPEAT_FOR: Duration = Duration::from_secs(60);
 /// The pause before a repetition.
 const REPEAT_PAUSE: Duration = Duration::from_millis(100);
-/// After how long without writes the connection is given back.
-const IDLE: Duration = Duration::from_secs(5);
 
 type QueuedWrite = Box<dyn WriteJob>;
 

@@ -8,11 +8,11 @@ use crate::error::Result;
 use crate::store::postgres::connection::Connection;
 use crate::store::postgres::failure::Failure;
 use crate::store::postgres::statement::{Row, Statement};
+use crate::store::postgres::tx::BEGIN_READ;
 use crate::store::rows::StoredRow as _;
 use crate::store::sqlite::transfer::tables::{ColumnKind, Storage, TABLES, Table, UNPUBLISHED};
 use crate::store::sqlite::transfer::{Cell, CopyWriter, ReportProgress};
 
-const BEGIN: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
 /// How many rows are in memory at a time. A row has up to 1 MiB.
 const FETCH: &str = "FETCH 200 FROM rows";
 
@@ -29,7 +29,7 @@ pub(super) fn table_bytes(connection: &Connection) -> Result<u64> {
 /// If the database cannot be read or the file cannot be written.
 pub(super) fn copy_tables(connection: &Connection, file: &Path, report: ReportProgress<'_>) -> Result<()> {
     let copy = CopyWriter::create(file)?;
-    connection.exchange(vec![Statement::plain(BEGIN)]).map_err(Failure::into_error)?;
+    connection.exchange(vec![Statement::plain(BEGIN_READ)]).map_err(Failure::into_error)?;
     let mut done = 0;
     for table in TABLES.iter().chain([&UNPUBLISHED]) {
         let declare = Statement::plain(declare_cursor(table));
