@@ -122,6 +122,18 @@ pub struct CostSum {
     pub cost: Money,
 }
 
+impl CostSum {
+    /// Both sums together.
+    #[must_use]
+    pub fn plus(self, other: Self) -> Self {
+        CostSum {
+            tokens_in: self.tokens_in + other.tokens_in,
+            tokens_out: self.tokens_out + other.tokens_out,
+            cost: Money(self.cost.0 + other.cost.0),
+        }
+    }
+}
+
 word_enum!(
     /// What a sum of costs covers.
     CostGroup, "kind of sum" {

@@ -10,6 +10,7 @@ use super::{Effect, Operation, Session};
 use crate::error::Result;
 use crate::model::id::{TaskId, Token};
 use crate::model::text::ReceiptText;
+use crate::store::Subject;
 
 /// The request.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema, clap::Args)]
@@ -45,7 +46,7 @@ impl Operation for CompleteTask {
 
     fn run(self, session: &Session) -> Result<TaskReply> {
         let author = session.author();
-        let (reply, chunk) = session.write(move |tx| {
+        let (reply, chunk) = session.write_about(Subject::task(&self.id), move |tx| {
             let task = tx.task(&self.id)?;
             let completion =
                 complete(tx, &task, self.claim.as_ref(), self.summary.as_ref(), self.force, &author)?;

@@ -9,6 +9,7 @@ use super::{Effect, Operation, Session};
 use crate::error::{Code, Error, Result};
 use crate::model::id::TaskId;
 use crate::model::limits::MAX_IDS;
+use crate::store::Subject;
 
 /// The request.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema, clap::Args)]
@@ -44,8 +45,9 @@ fn complete_each(session: &Session, ids: &[TaskId], force: bool) -> Vec<(TaskId,
     let mut refused = Vec::new();
     for id in ids {
         let (author, task_id) = (session.author(), id.clone());
-        let completed =
-            session.write(move |tx| complete(tx, &tx.task(&task_id)?, None, None, force, &author));
+        let completed = session.write_about(Subject::task(id), move |tx| {
+            complete(tx, &tx.task(&task_id)?, None, None, force, &author)
+        });
         if let Err(error) = completed {
             refused.push((id.clone(), error));
         }

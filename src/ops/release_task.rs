@@ -17,7 +17,7 @@ use crate::model::id::{TaskId, Token};
 use crate::model::status::{ReleaseOutcome, Status};
 use crate::model::task::Task;
 use crate::model::text::ReceiptText;
-use crate::store::{NewReceipt, StoreWrite};
+use crate::store::{NewReceipt, StoreWrite, Subject};
 
 /// The request.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema, clap::Args)]
@@ -63,7 +63,7 @@ impl Operation for ReleaseTask {
 
     fn run(self, session: &Session) -> Result<TaskReply> {
         let author = session.author();
-        let (reply, chunk) = session.write(move |tx| {
+        let (reply, chunk) = session.write_about(Subject::task(&self.id), move |tx| {
             let task = tx.task(&self.id)?;
             self.check(tx, &task)?;
             self.release(tx, &task, &author)?;

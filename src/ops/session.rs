@@ -15,7 +15,7 @@ use crate::model::author::{Author, AuthorKind};
 use crate::model::quotas::Quotas;
 use crate::model::text::excerpt;
 use crate::model::worker_scope::WorkerScope;
-use crate::store::{Store, StoreRead, StoreWrite, WriteJob};
+use crate::store::{Store, StoreRead, StoreWrite, Subject, WriteJob};
 
 /// How long a write may wait to start. It waits that long only if another process holds the write lock.
 const MAX_WRITE_WAIT: Duration = Duration::from_secs(30);
@@ -208,7 +208,19 @@ impl Session {
         &self,
         change: impl Fn(&dyn StoreWrite) -> Result<R> + Send + 'static,
     ) -> Result<R> {
-        self.submit(change, false)
+        self.submit(change, false, None)
+    }
+
+    /// The same for a change of a task and an item that the request names.
+    ///
+    /// # Errors
+    /// As for [`Session::write`].
+    pub(super) fn write_about<R: Send + 'static>(
+        &self,
+        subject: Subject,
+        change: impl Fn(&dyn StoreWrite) -> Result<R> + Send + 'static,
+    ) -> Result<R> {
+        self.submit(change, false, Some(subject))
     }
 
     /// The same for a change that works on `state`, which is given back. An attempt finds the state as the attempt
@@ -243,7 +255,7 @@ impl Session {
         let lent = shared.clone();
         let locked =
             move |tx: &dyn StoreWrite| change(tx, &mut lent.lock().unwrap_or_else(PoisonError::into_inner));
-        let reply = self.submit(locked, precedes_parents)?;
+        let reply = self.submit(locked, precedes_parents, None)?;
         // The store drops the change before it answers.
         let state = Arc::into_inner(shared)
             .ok_or_else(|| Error::new(Code::Internal, "the store kept a change that it had committed"))?;
@@ -254,6 +266,7 @@ impl Session {
         &self,
         change: impl Fn(&dyn StoreWrite) -> Result<R> + Send + 'static,
         precedes_parents: bool,
+        subject: Option<Subject>,
     ) -> Result<R> {
         if self.server_scope.read_only {
             return Err(Error::new(
@@ -270,6 +283,7 @@ impl Session {
             abandoned_or_started: started.clone(),
             is_started: false,
             precedes_parents,
+            subject,
         }));
         let answer = match self.max_write_wait.map(|limit| (limit, receiver.wait_at_most(limit))) {
             // With the flag set, the writer will not start the change any more.
@@ -311,6 +325,7 @@ struct QueuedChange<F, R> {
     is_started: bool,
     /// Whether it inserts rows whose parents are inserted by a later transaction.
     precedes_parents: bool,
+    subject: Option<Subject>,
 }
 
 impl<F, R> WriteJob for QueuedChange<F, R>
@@ -336,6 +351,10 @@ where
 
     fn name(&self) -> &'static str {
         std::any::type_name::<F>()
+    }
+
+    fn subject(&self) -> Option<&Subject> {
+        self.subject.as_ref()
     }
 
     fn precedes_parents(&self) -> bool {

@@ -36,6 +36,23 @@ pub use write::{NewReceipt, NewTask, StoreWrite};
 use std::time::Duration;
 
 use crate::error::{Error, Result};
+use crate::model::id::TaskId;
+
+/// What a write is about, as far as its request says. A store may read these rows before it runs the write.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Subject {
+    /// A task.
+    pub task: Option<TaskId>,
+    /// The key of an item of that task, if it is a chunk.
+    pub item: Option<String>,
+}
+
+impl Subject {
+    /// A task.
+    pub fn task(id: &TaskId) -> Self {
+        Subject { task: Some(id.clone()), item: None }
+    }
+}
 
 /// A closure that a store runs in a write transaction. It stores its own result.
 pub trait WriteJob: Send {
@@ -45,6 +62,10 @@ pub trait WriteJob: Send {
     /// A name that is the same for the writes of one place in the program.
     fn name(&self) -> &'static str {
         ""
+    }
+    /// What the job is about.
+    fn subject(&self) -> Option<&Subject> {
+        None
     }
     /// Whether the job inserts rows whose parents come in a later transaction; see [`BulkWrite`].
     fn precedes_parents(&self) -> bool {

@@ -6,6 +6,9 @@ use crate::model::batch::{Chunk, StoredItem};
 use crate::model::limits::PAGE_ROWS;
 use crate::model::task::{RowId, Task};
 
+/// How many open items of a chunk are read at once: each may be large.
+pub(crate) const OPEN_ITEMS_AT_ONCE: usize = 20;
+
 /// Calls `visit` with each chunk of a batch whose number is greater than `after`, in order, until `visit` returns
 /// `false`.
 ///
@@ -38,11 +41,23 @@ pub(crate) fn for_each_item(
     chunk: RowId,
     mut visit: impl FnMut(StoredItem) -> Result<()>,
 ) -> Result<()> {
+    for_each_page_of_items(tx, chunk, |page| page.into_iter().try_for_each(&mut visit))
+}
+
+/// Calls `visit` with all items of a chunk, in order, a page at a time.
+///
+/// # Errors
+/// The error of `visit`, or if the store cannot be read.
+pub(crate) fn for_each_page_of_items(
+    tx: &dyn StoreRead,
+    chunk: RowId,
+    mut visit: impl FnMut(Vec<StoredItem>) -> Result<()>,
+) -> Result<()> {
     let mut after = 0;
     loop {
         let page = tx.items(chunk, after, PAGE_ROWS, false)?;
         let Some(last) = page.last() else { return Ok(()) };
         after = last.position;
-        page.into_iter().try_for_each(&mut visit)?;
+        visit(page)?;
     }
 }

@@ -89,6 +89,10 @@ pub trait StoreRead: BatchRead + BulkRead + ResourceRead + RunnerRead + WaitRead
     fn failed_items(&self, batch: RowId, limit: usize) -> Result<Vec<(TaskId, StoredItem)>>;
     /// The receipt of a task with this number.
     fn receipt(&self, row: RowId, number: u64) -> Result<Option<Receipt>>;
+    /// The receipts of a task with these numbers, in any order.
+    fn receipts_numbered(&self, row: RowId, numbers: &[u64]) -> Result<Vec<Receipt>> {
+        numbers.iter().filter_map(|number| self.receipt(row, *number).transpose()).collect()
+    }
     /// The receipts of a batch and its chunks that were written after change number `since`, oldest first: change
     /// number, task, receipt.
     fn batch_receipts_since(

@@ -25,7 +25,7 @@ use crate::model::status::{Status, TaskType};
 use crate::model::task::Task;
 use crate::model::text::LineText;
 use crate::model::worker_scope::WorkerScope;
-use crate::store::{StoreRead, StoreWrite, TaskFilter};
+use crate::store::{StoreRead, StoreWrite, Subject, TaskFilter};
 
 /// The most claims of workers with one name that get different numbers.
 const SAME_NAME: usize = 200;
@@ -127,7 +127,8 @@ impl Operation for ClaimTask {
             }
         })?;
         let author = session.author();
-        session.write(move |tx| {
+        let subject = Subject { task: self.id.clone().or_else(|| self.batch.clone()), item: None };
+        session.write_about(subject, move |tx| {
             let is_due = is_anything_due(tx)?;
             if is_due {
                 expire_leases(tx)?;

@@ -26,7 +26,7 @@ use crate::model::id::{TaskId, Token};
 use crate::model::limits::{Order, Priority};
 use crate::model::status::{Complexity, ItemReport, Status, TaskType};
 use crate::model::text::{LineText, ReceiptText};
-use crate::store::StoreWrite;
+use crate::store::{StoreWrite, Subject};
 
 pub use runner_requests::{ItemCost, ItemReceipt};
 
@@ -221,7 +221,11 @@ impl Operation for UpdateTask {
             session.read(move |tx| check_claimable(&tx.task(&id)?, &worker, ClaimKind::Open, tx.now()))?;
         }
         let writer = Writer { author, scope: session.worker_scope().cloned(), quotas: session.quotas() };
-        let (reply, chunk) = session.write(move |tx| {
+        let subject = Subject {
+            item: self.item.as_ref().map(|key| key.as_str().to_owned()),
+            ..Subject::task(&self.id)
+        };
+        let (reply, chunk) = session.write_about(subject, move |tx| {
             let reply = run_once(tx, key.as_ref(), Self::NAME, |tx| self.update(tx, &writer))?;
             let completed_chunk = self.status == Some(Status::Done) && tx.task(&self.id)?.is_chunk;
             Ok((reply, completed_chunk.then(|| self.id.clone())))

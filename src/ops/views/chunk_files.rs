@@ -3,6 +3,7 @@
 //! The files are a view: they can be written again from the store at any time. A failure to write them is logged
 //! and never fails the request, which is already committed.
 
+use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -12,13 +13,15 @@ use serde_json::{Value, json};
 use super::batch::categories;
 use crate::error::{Error, Result};
 use crate::model::author::name_with_kind;
+use crate::model::batch::StoredItem;
 use crate::model::id::TaskId;
 use crate::model::markdown::Markdown;
+use crate::model::receipt::Receipt;
 use crate::model::text::excerpt;
 use crate::ops::Session;
 use crate::private_folder::PrivateFolder;
 use crate::store::StoreRead;
-use crate::store::pages::for_each_item;
+use crate::store::pages::for_each_page_of_items;
 
 /// The folder of a batch's files.
 pub fn folder(session: &Session, batch: &TaskId) -> PathBuf {
@@ -75,32 +78,43 @@ fn column(name: &str) -> String {
     Markdown(&excerpt(name)).to_string()
 }
 
+/// Adds the line of an item.
+fn add_item(details: &mut String, item: &StoredItem, receipts: &HashMap<u64, &Receipt>) {
+    let key = column(&item.key);
+    // Writing to a String cannot fail.
+    let _ = match &item.settled {
+        None => writeln!(details, "- {key} | not processed"),
+        Some(settled) => {
+            let (author, text) = match receipts.get(&settled.receipt) {
+                Some(receipt) => {
+                    (name_with_kind(&receipt.author, receipt.author_kind), receipt.text.as_str())
+                }
+                None => (String::new(), ""),
+            };
+            let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+            let category = settled.category.as_deref().unwrap_or(settled.outcome.as_str());
+            writeln!(
+                details,
+                "- {key} | {} | {} | {} | {}",
+                settled.outcome,
+                column(category),
+                column(&author),
+                Markdown(&line)
+            )
+        }
+    };
+}
+
 fn read_chunk(tx: &dyn StoreRead, id: &TaskId) -> Result<Option<ChunkFiles>> {
     let task = tx.task(id)?;
     let Some(chunk) = tx.chunk(&task)? else { return Ok(None) };
     let mut details = format!("# {}\n\n", column(&task.title));
-    for_each_item(tx, task.row, |item| {
-        let key = column(&item.key);
-        // Writing to a String cannot fail.
-        let _ = match &item.settled {
-            None => writeln!(details, "- {key} | not processed"),
-            Some(settled) => {
-                let (author, text) = match tx.receipt(task.row, settled.receipt)? {
-                    Some(receipt) => (name_with_kind(&receipt.author, receipt.author_kind), receipt.text),
-                    None => <(String, String)>::default(),
-                };
-                let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
-                let category = settled.category.as_deref().unwrap_or(settled.outcome.as_str());
-                writeln!(
-                    details,
-                    "- {key} | {} | {} | {} | {}",
-                    settled.outcome,
-                    column(category),
-                    column(&author),
-                    Markdown(&line)
-                )
-            }
-        };
+    for_each_page_of_items(tx, task.row, |items| {
+        let numbers: Vec<u64> =
+            items.iter().filter_map(|item| item.settled.as_ref()).map(|settled| settled.receipt).collect();
+        let receipts = tx.receipts_numbered(task.row, &numbers)?;
+        let receipts = receipts.iter().map(|receipt| (receipt.number, receipt)).collect();
+        items.iter().for_each(|item| add_item(&mut details, item, &receipts));
         Ok(())
     })?;
     // The id has as many digits as the batch had chunks at first: a batch that grows keeps its files' names.

@@ -14,6 +14,7 @@ use crate::model::step::Steps;
 use crate::model::task::Task;
 use crate::model::text::excerpt;
 use crate::store::StoreRead;
+use crate::store::pages::OPEN_ITEMS_AT_ONCE;
 
 /// An item as a worker sees it. The item's own fields are apart from those that Tasktally adds, so that no name can hide
 /// another.
@@ -42,8 +43,6 @@ pub type ItemsPage = (Vec<ItemView>, Option<u64>);
 
 /// What a reply says if an item is too large for it.
 pub(in crate::ops) const ITEMS_LEFT_OUT: &str = "; an item with left_out is too large for this reply: the call in its field whole returns all of it, in pages";
-/// How many items are read at once: each may be large.
-const READ_AT_ONCE: usize = 20;
 /// The most bytes of the results of earlier steps in an item that is too large.
 const EARLIER_BYTES: usize = 1_000;
 /// The most bytes of the names of what is left out.
@@ -64,8 +63,8 @@ pub(in crate::ops) fn open_items(
     let steps = passed_steps(tx, chunk)?;
     let (mut items, mut bytes, mut last) = (Vec::new(), 0, after);
     loop {
-        let read = tx.items(chunk.row, last, READ_AT_ONCE, true)?;
-        let is_end = read.len() < READ_AT_ONCE;
+        let read = tx.items(chunk.row, last, OPEN_ITEMS_AT_ONCE, true)?;
+        let is_end = read.len() < OPEN_ITEMS_AT_ONCE;
         for item in read {
             let position = item.position;
             let mut item = view(tx, task, chunk, steps.as_ref(), item)?;

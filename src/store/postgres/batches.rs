@@ -1,6 +1,7 @@
 //! Queries for the progress of batches: holds, pauses, steps, items in doubt.
 
-use super::tx::{Tx, now};
+use super::statement::Statement;
+use super::tx::{Change, Tx, now};
 use super::value::values;
 use crate::error::Result;
 use crate::model::batch::{Chunk, EarlierOutcome, MAX_BACKOFF_SECONDS, StoredItem};
@@ -45,7 +46,7 @@ impl Tx<'_> {
         }
         let mut cleared = 0;
         for (outcome, name, count) in counts {
-            self.add_to_counts(chunk, outcome, &name, -count)?;
+            self.add_to_counts(chunk, outcome, &name, -count);
             cleared += count.unsigned_abs();
         }
         self.write(
@@ -147,6 +148,9 @@ impl BatchRead for Tx<'_> {
     }
 
     fn started_items(&self, chunk: &Chunk) -> Result<Vec<StoredItem>> {
+        if let Some(started) = self.known_started(chunk.row)? {
+            return Ok(started);
+        }
         self.all(
             concat!(
                 "SELECT ",
@@ -234,7 +238,14 @@ impl BatchWrite for Tx<'_> {
     }
 
     fn set_accepted_generation(&self, chunk: RowId, generation: u64) -> Result<()> {
-        self.write("UPDATE chunk SET accepted_generation = $2 WHERE task = $1", values![chunk, generation]);
+        self.write_known(
+            &["chunk"],
+            Statement::with(
+                "UPDATE chunk SET accepted_generation = $2 WHERE task = $1",
+                values![chunk, generation],
+            ),
+        );
+        self.kept().accepted(chunk, generation);
         Ok(())
     }
 
@@ -289,10 +300,9 @@ impl BatchWrite for Tx<'_> {
     }
 
     fn mark_started(&self, item: &StoredItem, started: StartedReport) -> Result<()> {
-        self.write(
-            "UPDATE item SET started_receipt = $3, started_generation = $4 WHERE chunk = $1 AND position = $2 AND outcome IS NULL",
-            values![item.chunk_row, item.position, started.receipt, started.generation],
-        );
+        let StartedReport { receipt, generation } = started;
+        self.change(Change::Start { chunk: item.chunk_row, position: item.position, receipt, generation });
+        self.kept().item_started(item, started);
         Ok(())
     }
 

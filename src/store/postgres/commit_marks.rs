@@ -42,9 +42,10 @@ impl CommitMarks {
     pub(super) fn write_next(&mut self, tx: &Tx<'_>) {
         let now = tx.now().millis();
         self.latest += 1;
-        tx.write(WRITE, values![self.process.as_str(), self.latest, now]);
+        let mark = Statement::with(WRITE, values![self.process.as_str(), self.latest, now]);
+        tx.write_known(&["writer"], mark);
         if self.latest == 1 {
-            tx.write(DELETE_OLD, values![now - KEPT_MS]);
+            tx.write_known(&["writer"], Statement::with(DELETE_OLD, values![now - KEPT_MS]));
         }
     }
 

@@ -13,10 +13,8 @@ mod inspect;
 mod large_batch;
 mod lease;
 mod list;
-mod new_items;
 mod password_file;
 mod pool;
-mod predictions;
 mod read;
 mod receipts;
 mod resources;
@@ -42,7 +40,7 @@ pub use schema::{SCHEMA_VERSION, schema_sql};
 use crate::error::{Code, Error, Result};
 use crate::store::{ReadJob, Store, WriteJob};
 use connection::Network;
-use predictions::Predictions;
+use tx::predictions::Predictions;
 
 /// A store in a PostgreSQL database. It connects when it is used, and gives its connections back when it is idle.
 pub struct PostgresStore {

@@ -6,8 +6,8 @@ use std::time::Instant;
 
 use super::address::Address;
 use super::connection::{Connection, IDLE, Network};
-use super::predictions::Predictions;
 use super::tx::Tx;
+use super::tx::predictions::Predictions;
 use crate::store::{ReadJob, StoreRead};
 
 /// How many reads run at once.

@@ -18,6 +18,7 @@ use crate::store::rows::StoredRow as _;
 use crate::store::rows::{self, batch_columns, item_columns, receipt_columns, task_columns};
 use crate::store::{ListPosition, StoreRead, TaskFilter, TaskTotal};
 
+/// The columns of a chunk, for a table named `c`.
 macro_rules! chunk_columns {
     () => {
         "c.task, c.batch, (SELECT b.id FROM task b WHERE b.row_id = c.batch), c.number, c.span, c.attempts, \
@@ -26,6 +27,7 @@ macro_rules! chunk_columns {
          c.release_reasons"
     };
 }
+pub(super) use chunk_columns;
 
 /// A query for at most `$3` receipts of batch `$1` and its chunks; `$which` is a condition on `$2` and an order.
 macro_rules! batch_receipts_sql {
@@ -42,6 +44,13 @@ macro_rules! batch_receipts_sql {
     };
 }
 
+/// At most `$3` items of chunk `$1` after the position `$2`; of those without an outcome if `$4` is 1.
+pub(super) const ITEMS: &str = concat!(
+    "SELECT ",
+    item_columns!(),
+    " FROM item i WHERE i.chunk = $1 AND i.position > $2 AND ($4 = 0 OR i.outcome IS NULL) ORDER BY i.position LIMIT $3"
+);
+
 fn batch_receipt(row: &Row) -> Result<(u64, TaskId, Receipt)> {
     Ok((row.get(15)?, rows::task_id(row, 16)?, rows::receipt(row)?))
 }
@@ -56,6 +65,9 @@ impl StoreRead for Tx<'_> {
     }
 
     fn task(&self, id: &TaskId) -> Result<Task> {
+        if let Some(task) = self.known_task(id)? {
+            return Ok(task);
+        }
         let mut task = self.first(
             concat!("SELECT ", task_columns!(), " FROM task t WHERE t.id = $1"),
             values![id.as_str()],
@@ -79,6 +91,9 @@ impl StoreRead for Tx<'_> {
     }
 
     fn task_by_row(&self, row: RowId) -> Result<Task> {
+        if let Some(task) = self.known_task_by_row(row)? {
+            return Ok(task);
+        }
         self.first(
             concat!("SELECT ", task_columns!(), " FROM task t WHERE t.row_id = $1"),
             values![row],
@@ -176,6 +191,9 @@ impl StoreRead for Tx<'_> {
     }
 
     fn hard_dependents(&self, row: RowId) -> Result<Vec<RowId>> {
+        if let Some(dependents) = self.known_dependents(row)? {
+            return Ok(dependents);
+        }
         self.all("SELECT task FROM dependency WHERE depends_on = $1 AND soft = 0", values![row], |row| {
             row.get(0)
         })
@@ -278,6 +296,9 @@ impl StoreRead for Tx<'_> {
     }
 
     fn batch(&self, row: RowId) -> Result<Option<Batch>> {
+        if let Some(batch) = self.known_batch(row)? {
+            return Ok(Some(batch));
+        }
         self.first(concat!("SELECT ", batch_columns!(), " FROM batch WHERE task = $1"), values![row], |row| {
             rows::batch(row)
         })
@@ -286,6 +307,9 @@ impl StoreRead for Tx<'_> {
     fn chunk(&self, task: &Task) -> Result<Option<Chunk>> {
         if !task.is_chunk {
             return Ok(None);
+        }
+        if let Some(chunk) = self.known_chunk(task.row)? {
+            return Ok(Some(chunk));
         }
         self.first(
             concat!("SELECT ", chunk_columns!(), " FROM chunk c WHERE c.task = $1"),
@@ -310,20 +334,14 @@ impl StoreRead for Tx<'_> {
     }
 
     fn items(&self, chunk: RowId, after: u64, limit: usize, open: bool) -> Result<Vec<StoredItem>> {
-        self.all(
-            concat!(
-                "SELECT ",
-                item_columns!(),
-                " FROM item i WHERE chunk = $1 AND position > $2 AND ($4 = 0 OR outcome IS NULL)
-                  ORDER BY position LIMIT $3"
-            ),
-            values![chunk, after, limit, open],
-            rows::item,
-        )
+        self.all(ITEMS, values![chunk, after, limit, open], rows::item)
     }
 
     fn item(&self, batch: RowId, key: &str) -> Result<Option<StoredItem>> {
-        self.first(
+        if let Some(item) = self.known_item(batch, key) {
+            return Ok(Some(item));
+        }
+        let item = self.first(
             concat!(
                 "SELECT ",
                 item_columns!(),
@@ -331,7 +349,11 @@ impl StoreRead for Tx<'_> {
             ),
             values![batch, key],
             rows::item,
-        )
+        )?;
+        if let Some(item) = &item {
+            self.keep_item(batch, item);
+        }
+        Ok(item)
     }
 
     fn has_item(&self, batch: RowId, key: &str) -> Result<bool> {
@@ -362,6 +384,18 @@ impl StoreRead for Tx<'_> {
         self.first(
             concat!("SELECT ", receipt_columns!(), " FROM receipt r WHERE r.task = $1 AND r.number = $2"),
             values![row, number],
+            rows::receipt,
+        )
+    }
+
+    fn receipts_numbered(&self, row: RowId, numbers: &[u64]) -> Result<Vec<Receipt>> {
+        self.all(
+            concat!(
+                "SELECT ",
+                receipt_columns!(),
+                " FROM receipt r WHERE r.task = $1 AND r.number = ANY($2)"
+            ),
+            values![row, numbers],
             rows::receipt,
         )
     }

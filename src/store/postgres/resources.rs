@@ -1,10 +1,13 @@
 //! The resources of chunks. A row of `resource_block` stores many of them: a line each, with its key and its chunks.
 
+use super::read::ITEMS;
+use super::statement::Statement;
 use super::tx::Tx;
 use super::value::values;
 use crate::error::Result;
 use crate::model::status::Status;
 use crate::model::task::RowId;
+use crate::store::pages::OPEN_ITEMS_AT_ONCE;
 use crate::store::resource_block::{decode_block, encode_block};
 use crate::store::rows::StoredRow as _;
 use crate::store::rows::word;
@@ -16,6 +19,11 @@ impl Tx<'_> {
         Ok(self.first("SELECT 1 FROM resource_in_use LIMIT 1", values![], |_| Ok(()))?.is_some())
     }
 }
+
+/// A resource of chunk `$1` that another chunk in progress has as well.
+const RESOURCE_IN_USE: &str = "SELECT theirs.chunk, mine.resource_key FROM shared_resource mine JOIN resource_in_use theirs
+                    ON theirs.project = mine.project AND theirs.resource_key = mine.resource_key
+              WHERE mine.chunk = $1 AND theirs.chunk <> $1 AND (mine.descendants_only = 0 OR theirs.descendants_only = 0) LIMIT 1";
 
 impl ResourceRead for Tx<'_> {
     fn running_batches(&self, project: Option<&str>) -> Result<Vec<RowId>> {
@@ -55,13 +63,13 @@ impl ResourceRead for Tx<'_> {
     }
 
     fn resource_in_use(&self, chunk: RowId) -> Result<Option<ResourceInUse>> {
-        self.first(
-            "SELECT theirs.chunk, mine.resource_key FROM shared_resource mine JOIN resource_in_use theirs
-                    ON theirs.project = mine.project AND theirs.resource_key = mine.resource_key
-              WHERE mine.chunk = $1 AND theirs.chunk <> $1 AND (mine.descendants_only = 0 OR theirs.descendants_only = 0) LIMIT 1",
-            values![chunk],
-            |row| Ok(ResourceInUse { chunk: row.get(0)?, resource: row.get(1)? }),
-        )
+        let used = Statement::with(RESOURCE_IN_USE, values![chunk]);
+        // A chunk whose resources are asked for is about to be claimed: the claim returns its first items.
+        let items = Statement::with(ITEMS, values![chunk, 0_u64, OPEN_ITEMS_AT_ONCE, true]);
+        self.load_with(chunk, vec![used, items])?;
+        self.first(RESOURCE_IN_USE, values![chunk], |row| {
+            Ok(ResourceInUse { chunk: row.get(0)?, resource: row.get(1)? })
+        })
     }
 }
 

@@ -66,6 +66,44 @@ impl ToSql for Value {
     to_sql_checked!();
 }
 
+/// Rows of values as one list for each column.
+#[derive(Default)]
+pub(super) struct Columns(Vec<Value>);
+
+impl Columns {
+    /// The columns of rows. All rows have the same types.
+    pub(super) fn of(rows: Vec<Vec<Value>>) -> Self {
+        let mut columns = Columns::default();
+        for row in rows {
+            for (index, value) in row.into_iter().enumerate() {
+                columns.push(index, value);
+            }
+        }
+        columns
+    }
+
+    fn push(&mut self, index: usize, value: Value) {
+        if self.0.len() == index {
+            self.0.push(match &value {
+                Value::Text(_) | Value::Texts(_) => Value::Texts(Vec::new()),
+                Value::Bytes(_) | Value::ByteLists(_) => Value::ByteLists(Vec::new()),
+                Value::Number(_) | Value::Numbers(_) => Value::Numbers(Vec::new()),
+            });
+        }
+        match (self.0.get_mut(index), value) {
+            (Some(Value::Numbers(column)), Value::Number(number)) => column.push(number),
+            (Some(Value::Texts(column)), Value::Text(text)) => column.push(text),
+            (Some(Value::ByteLists(column)), Value::Bytes(bytes)) => column.push(bytes),
+            (_, value) => debug_assert!(false, "column {index} has another type than {value:?}"),
+        }
+    }
+
+    /// The columns, as the parameters of a statement.
+    pub(super) fn into_values(self) -> Vec<Value> {
+        self.0
+    }
+}
+
 /// A type that can be a parameter.
 pub(super) trait ToValue {
     /// The parameter.
@@ -136,6 +174,16 @@ macro_rules! list_to_value {
             }
         }
     )*};
+}
+
+impl ToValue for [u64] {
+    fn to_value(&self) -> Value {
+        Value::Numbers(self.iter().map(|number| Some(number.cast_signed())).collect())
+    }
+
+    fn null() -> Value {
+        Value::Numbers(Vec::new())
+    }
 }
 
 list_to_value! {

@@ -1,10 +1,11 @@
 //! Statements that write tasks, receipts, batches, chunks and items.
 
 use super::search_text::search_vector;
-use super::tx::Tx;
+use super::statement::Statement;
+use super::tx::{Change, Tx, must_change_one};
 use super::value::values;
 use crate::error::Result;
-use crate::model::batch::{Batch, Chunk, StoredItem};
+use crate::model::batch::{Batch, Chunk, Settled, StoredItem};
 use crate::model::checklist::has_checkbox;
 use crate::model::content_hash::{ContentHash, batch_hash, text_hash};
 use crate::model::status::Outcome;
@@ -54,37 +55,16 @@ impl Tx<'_> {
         Ok(())
     }
 
-    fn add_to_category(&self, row: RowId, name: &str, count: i64) -> Result<()> {
-        self.write(
-            "INSERT INTO category_count (task, category, count) VALUES ($1, $2, $3) ON CONFLICT (task, category) DO UPDATE SET count = category_count.count + excluded.count",
-            values![row, name, count],
-        );
-        Ok(())
+    fn add_to_category(&self, row: RowId, name: &str, count: i64) {
+        self.change(Change::Category { task: row, name: name.to_owned(), by: count });
     }
 
     /// Adds items of a category to the counts of their chunk and its batch.
-    pub(super) fn add_to_counts(
-        &self,
-        chunk: &Chunk,
-        outcome: Outcome,
-        category: &str,
-        by: i64,
-    ) -> Result<()> {
-        let by_outcome = |wanted: Outcome| if outcome == wanted { by } else { 0 };
-        let (done, failed, skipped) =
-            (by_outcome(Outcome::Done), by_outcome(Outcome::Failed), by_outcome(Outcome::Skipped));
-        self.write(
-            "UPDATE chunk SET items_done = items_done + $2, items_failed = items_failed + $3, items_skipped = items_skipped + $4
-              WHERE task = $1",
-            values![chunk.row, done, failed, skipped],
-        );
-        self.write(
-            "UPDATE batch SET items_done = items_done + $2, items_failed = items_failed + $3, items_skipped = items_skipped + $4
-              WHERE task = $1",
-            values![chunk.batch_row, done, failed, skipped],
-        );
-        self.add_to_category(chunk.row, category, by)?;
-        self.add_to_category(chunk.batch_row, category, by)
+    pub(super) fn add_to_counts(&self, chunk: &Chunk, outcome: Outcome, category: &str, by: i64) {
+        self.change(Change::Count { chunk: chunk.row, batch: chunk.batch_row, outcome, by });
+        self.kept().counted(chunk, outcome, by);
+        self.add_to_category(chunk.row, category, by);
+        self.add_to_category(chunk.batch_row, category, by);
     }
 }
 
@@ -140,7 +120,7 @@ impl StoreWrite for Tx<'_> {
     fn update_state(&self, task: &Task, generation: u64) -> Result<()> {
         let change_number = self.next_change_number();
         let claim = task.claim.as_ref();
-        self.write_one(
+        let statement = must_change_one(
             changed_since(task),
             "UPDATE task SET status = $3, assignee = $4, updated_at = $5, change_number = $6, status_changed = $6, generation = $7,
                     claim_worker = $8, claim_token = $9, claimed_at = $10, expires_at = $11, lease_seconds = $12
@@ -160,16 +140,20 @@ impl StoreWrite for Tx<'_> {
                 claim.map(|claim| claim.lease_seconds),
             ],
         );
+        self.write_known(&["task", "task_count", "resource_in_use"], statement);
+        self.kept().state_stored(task, (self.now(), change_number));
         Ok(())
     }
 
     fn renew_lease(&self, task: &Task, until: Timestamp) -> Result<()> {
         let change_number = self.next_change_number();
-        self.write_one(
+        let statement = must_change_one(
             changed_since(task),
             "UPDATE task SET expires_at = $3, updated_at = $4, change_number = $5 WHERE row_id = $1 AND generation = $2",
             values![task.row, task.generation, until.millis(), self.now().millis(), change_number],
         );
+        self.write_known(&["task"], statement);
+        self.kept().lease_extended(task.row, until, (self.now(), change_number));
         Ok(())
     }
 
@@ -285,41 +269,61 @@ impl StoreWrite for Tx<'_> {
         category: Option<&str>,
         receipt: u64,
     ) -> Result<()> {
-        self.write_one(
-            settled_since(&item.key),
-            "UPDATE item SET outcome = $3, category = $4, receipt_number = $5, started_receipt = NULL, started_generation = NULL
-              WHERE chunk = $1 AND position = $2 AND outcome IS NULL",
-            values![item.chunk_row, item.position, outcome.as_str(), category, receipt],
-        );
+        let category = category.map(str::to_owned);
+        let name = category.clone().unwrap_or_else(|| outcome.as_str().to_owned());
+        self.change(Change::Settle {
+            chunk: item.chunk_row,
+            position: item.position,
+            outcome,
+            category: category.clone(),
+            receipt,
+            refusal: settled_since(&item.key),
+        });
+        self.kept().settled(chunk.batch_row, item, Settled { outcome, category, receipt });
         // `processed` is the sum of the categories: an item without one is counted under its outcome.
-        self.add_to_counts(chunk, outcome, category.unwrap_or(outcome.as_str()), 1)
+        self.add_to_counts(chunk, outcome, &name, 1);
+        Ok(())
     }
 
     fn set_attempts(&self, chunk: &Chunk, attempts: i64) -> Result<()> {
-        self.write(
-            "UPDATE chunk SET attempts = $2, release_reasons = CASE WHEN $2 = 0 THEN '' ELSE release_reasons END WHERE task = $1",
-            values![chunk.row, attempts],
+        self.write_known(
+            &["chunk"],
+            Statement::with(
+                "UPDATE chunk SET attempts = $2, release_reasons = CASE WHEN $2 = 0 THEN '' ELSE release_reasons END WHERE task = $1",
+                values![chunk.row, attempts],
+            ),
         );
-        self.write(
-            "UPDATE batch SET started_at = $2 WHERE task = $1 AND started_at IS NULL",
-            values![chunk.batch_row, self.now().millis()],
+        self.write_known(
+            &["batch"],
+            Statement::with(
+                "UPDATE batch SET started_at = $2 WHERE task = $1 AND started_at IS NULL",
+                values![chunk.batch_row, self.now().millis()],
+            ),
         );
+        self.kept().attempts_set(chunk, attempts, self.now());
         Ok(())
     }
 
     fn add_ended_chunks(&self, batch: RowId, ended: i64, unsuccessful: i64) -> Result<()> {
-        self.write(
-            "UPDATE batch SET chunks_ended = chunks_ended + $2, chunks_unsuccessful = chunks_unsuccessful + $3
-              WHERE task = $1",
-            values![batch, ended, unsuccessful],
+        self.write_known(
+            &["batch"],
+            Statement::with(
+                "UPDATE batch SET chunks_ended = chunks_ended + $2, chunks_unsuccessful = chunks_unsuccessful + $3
+                  WHERE task = $1",
+                values![batch, ended, unsuccessful],
+            ),
         );
+        self.kept().chunks_ended(batch, ended, unsuccessful);
         Ok(())
     }
 
     fn store_response(&self, key: &str, operation: &str, fingerprint: &[u8], response: &str) -> Result<()> {
-        self.write(
-            "INSERT INTO stored_response (request_key, operation, fingerprint, response, created_at) VALUES ($1, $2, $3, $4, $5)",
-            values![key, operation, fingerprint, response, self.now().millis()],
+        self.write_known(
+            &["stored_response"],
+            Statement::with(
+                "INSERT INTO stored_response (request_key, operation, fingerprint, response, created_at) VALUES ($1, $2, $3, $4, $5)",
+                values![key, operation, fingerprint, response, self.now().millis()],
+            ),
         );
         Ok(())
     }

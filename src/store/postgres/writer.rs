@@ -13,8 +13,8 @@ use super::address::Address;
 use super::commit_marks::CommitMarks;
 use super::connection::{Connection, IDLE, Network};
 use super::failure::Failure;
-use super::predictions::Predictions;
 use super::tx::Tx;
+use super::tx::predictions::Predictions;
 use crate::error::{Code, Error, Result};
 use crate::store::{StoreWrite, WriteJob};
 
@@ -188,6 +188,7 @@ impl Committer {
             },
         };
         let tx = Tx::writing(&connection, &self.predictions);
+        tx.announce(group.iter().map(|write| write.subject().cloned().unwrap_or_default()).collect());
         let is_alone = group.len() == 1;
         for write in group.iter_mut() {
             let keeps = run_write(write, &tx, is_alone);
@@ -250,24 +251,21 @@ fn unknown(cause: &Failure) -> Failure {
     ))
 }
 
-/// Runs a write, in a savepoint unless it is alone in its transaction. A write that returns false, or panics, leaves
+/// Runs a write, so that it can be taken back unless it is alone in its transaction. A write that returns false, or panics, leaves
 /// nothing. Returns whether it is kept.
 fn run_write(write: &mut QueuedWrite, tx: &Tx<'_>, is_alone: bool) -> bool {
-    let given = tx.given();
     tx.set_name(write.name());
     if !is_alone {
-        tx.write("SAVEPOINT request", Vec::new());
+        tx.begin_request();
     }
     let keeps = catch_unwind(AssertUnwindSafe(|| write.run(tx as &dyn StoreWrite))).unwrap_or_else(|_| {
         tracing::error!("a write panicked");
         false
     });
-    if !is_alone {
-        if !keeps {
-            tx.restore(given);
-            tx.write("ROLLBACK TO SAVEPOINT request", Vec::new());
-        }
-        tx.write("RELEASE SAVEPOINT request", Vec::new());
+    match (is_alone, keeps) {
+        (true, _) => {}
+        (false, true) => tx.keep_request(),
+        (false, false) => tx.undo_request(),
     }
     keeps
 }

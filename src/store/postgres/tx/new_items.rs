@@ -1,8 +1,8 @@
 //! Items that a transaction inserts: collected, and inserted many at a time.
 
-use super::statement::Statement;
-use super::value::Value;
 use crate::model::task::RowId;
+use crate::store::postgres::statement::Statement;
+use crate::store::postgres::value::Value;
 
 /// How many items one statement inserts.
 const MANY: usize = 5_000;

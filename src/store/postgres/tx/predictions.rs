@@ -5,7 +5,7 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
-use super::statement::Statement;
+use crate::store::postgres::statement::Statement;
 
 /// How many queries are remembered with those that follow them.
 const MAX_FIRST: usize = 512;
@@ -14,7 +14,7 @@ const MAX_FOLLOWING: usize = 48;
 
 /// The queries that followed others, over all transactions of this process.
 #[derive(Default)]
-pub(super) struct Predictions {
+pub(in crate::store::postgres) struct Predictions {
     following: Mutex<HashMap<(&'static str, Statement), Vec<Statement>>>,
 }
 
