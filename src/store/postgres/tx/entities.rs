@@ -163,22 +163,24 @@ impl Entities {
         }
     }
 
-    /// An item was reported as started.
+    /// An item was reported as started, which changes nothing if it has an outcome.
     pub(in crate::store::postgres) fn item_started(&mut self, item: &StoredItem, report: StartedReport) {
-        let after = StoredItem { started: Some(report), ..item.clone() };
+        let batch = self.chunks.get(&item.chunk_row).map(|chunk| chunk.batch_row);
+        let items = batch.and_then(|batch| self.items.get_mut(&batch));
+        let Some(known) = items.and_then(|items| items.get_mut(&item.key)) else {
+            // Whether it has an outcome is not known.
+            self.started.remove(&item.chunk_row);
+            self.items.clear();
+            return;
+        };
+        if known.settled.is_some() {
+            return;
+        }
+        known.started = Some(report);
         if let Some(started) = self.started.get_mut(&item.chunk_row) {
             started.retain(|other| other.position != item.position);
             let index = started.partition_point(|other| other.position < item.position);
-            started.insert(index, after.clone());
-        }
-        let batch = self.chunks.get(&item.chunk_row).map(|chunk| chunk.batch_row);
-        match batch.and_then(|batch| self.items.get_mut(&batch)) {
-            Some(items) => {
-                if let Some(known) = items.get_mut(&item.key) {
-                    *known = after;
-                }
-            }
-            None => self.items.clear(),
+            started.insert(index, known.clone());
         }
     }
 
