@@ -1,9 +1,11 @@
 //! The store over a PostgreSQL database, for several machines.
 
 mod address;
+mod address_parameters;
 mod batches;
 mod commit_marks;
 mod completion;
+mod connect_failure;
 mod connection;
 mod contents;
 mod cost;
@@ -14,6 +16,7 @@ mod large_batch;
 mod lease;
 mod list;
 mod new_items;
+mod password;
 mod password_file;
 mod pool;
 mod predictions;
@@ -24,7 +27,9 @@ mod runners;
 mod schema;
 mod search;
 mod search_text;
+mod servers;
 mod statement;
+mod tls;
 pub mod transfer;
 mod tx;
 mod value;
@@ -37,6 +42,7 @@ use std::time::{Duration, Instant};
 
 pub use address::Address;
 pub use inspect::{DatabaseFacts, Durability, TableFacts, inspect};
+pub use password::PasswordCommand;
 pub use schema::{SCHEMA_VERSION, schema_sql};
 
 use crate::error::{Code, Error, Result};
