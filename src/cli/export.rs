@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
-use super::store_address::{address_text, complete_address};
+use super::store_address::{address_text, sign_in_address};
 use super::store_contents::{contents_as_json, describe_contents};
 use crate::clock::Clock;
 use crate::error::Result;
@@ -13,6 +13,7 @@ use crate::model::text::counted;
 use crate::store::sqlite::transfer::{Destination, ReportProgress, StoreContents};
 use crate::store::{postgres, sqlite};
 use crate::terminal::{ProgressLine, escape_hidden, print_line, recognise_closed_output};
+use crate::work::AgentFolders;
 
 /// Export everything in the store as JSON lines.
 ///
@@ -42,7 +43,12 @@ fn export_store(
     report: ReportProgress<'_>,
 ) -> Result<(StoreContents, u64)> {
     match address_text(store) {
-        Some(address) => postgres::transfer::export(&complete_address(address)?, destination, clock, report),
+        Some(address) => postgres::transfer::export(
+            &sign_in_address(address, &AgentFolders::default())?,
+            destination,
+            clock,
+            report,
+        ),
         None => sqlite::transfer::export(store, destination, clock, report),
     }
 }

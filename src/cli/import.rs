@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 
 use super::input_file::open_regular;
-use super::store_address::{address_text, complete_address};
+use super::store_address::{address_text, sign_in_address};
 use super::store_contents::{contents_as_json, describe_contents};
 use super::store_path::command_prefix;
 use crate::clock::Clock;
@@ -14,6 +14,7 @@ use crate::model::text::{agreeing, counted};
 use crate::store::sqlite::transfer::{ReportProgress, StoreContents};
 use crate::store::{postgres, sqlite};
 use crate::terminal::{ProgressLine, escape_hidden, print_line};
+use crate::work::AgentFolders;
 
 /// Make a new store from an export.
 ///
@@ -49,9 +50,13 @@ fn import_store(
     report: ReportProgress<'_>,
 ) -> Result<StoreContents> {
     match address_text(store) {
-        Some(address) => {
-            postgres::transfer::import(input, source, &complete_address(address)?, clock, report)
-        }
+        Some(address) => postgres::transfer::import(
+            input,
+            source,
+            &sign_in_address(address, &AgentFolders::default())?,
+            clock,
+            report,
+        ),
         None => sqlite::transfer::import(input, source, store, clock, report),
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::caller::Caller;
 use super::item_folders::item_roots;
-use super::store_address::{address_text, complete_address, data_folder};
+use super::store_address::{address_text, data_folder, sign_in_address};
 use super::store_path::store_path;
 use crate::clock::Clock;
 use crate::error::{Code, Error, Result};
@@ -19,7 +19,7 @@ use crate::paths::expand_home;
 use crate::store::Store;
 use crate::store::postgres::PostgresStore;
 use crate::store::sqlite::{ReadOnlyStore, SqliteStore, folder_of};
-use crate::work::Launcher;
+use crate::work::{AgentFolders, Launcher};
 
 /// The chunk that this process is restricted to, if a runner started it for a worker.
 ///
@@ -82,8 +82,8 @@ pub(super) fn open_isolated(path: &Path) -> Result<Session> {
 /// # Errors
 /// As for [`open`], and if the store cannot be written.
 pub(super) fn open_for_writing(db: Option<&Path>, caller: Caller) -> Result<Session> {
-    open_with(db, caller, |path| match address_text(path) {
-        Some(address) => open_database(address),
+    open_with(db, caller, |path, agent_folders| match address_text(path) {
+        Some(address) => open_database(address, agent_folders),
         None => Ok(Arc::new(SqliteStore::open(path, Clock::system())?)),
     })
 }
@@ -91,7 +91,7 @@ pub(super) fn open_for_writing(db: Option<&Path>, caller: Caller) -> Result<Sess
 fn open_with(
     db: Option<&Path>,
     caller: Caller,
-    open_store: impl FnOnce(&Path) -> Result<Arc<dyn Store>>,
+    open_store: impl FnOnce(&Path, &AgentFolders) -> Result<Arc<dyn Store>>,
 ) -> Result<Session> {
     let path = store_path(db)?;
     let scope = worker_scope()?;
@@ -102,7 +102,7 @@ fn open_with(
     let folders = LocalFolders { data: data_folder(&path)?, scratch: scratchpad()? };
     let (roots, agent_folders) = item_roots(&caller, &path, &folders.data);
     let author = author(&caller).without_names(user_names());
-    let session = Session::new(open_store(&path)?, folders, roots, author);
+    let session = Session::new(open_store(&path, &agent_folders)?, folders, roots, author);
     let launcher = Launcher::new(&path, session.folder(), agent_folders);
     let session = session.with_launcher(Arc::new(launcher));
     match scope {
@@ -112,15 +112,15 @@ fn open_with(
 }
 
 /// Opens a store in a database.
-fn open_database(address: &str) -> Result<Arc<dyn Store>> {
-    Ok(Arc::new(PostgresStore::open(complete_address(address)?)?))
+fn open_database(address: &str, agent_folders: &AgentFolders) -> Result<Arc<dyn Store>> {
+    Ok(Arc::new(PostgresStore::open(sign_in_address(address, agent_folders)?)?))
 }
 
 /// Opens a store for writing. One that cannot be written, such as a store on a read-only disk, is opened for reading
 /// if it has this version's schema; then every write is refused with the reason.
-fn open_store(path: &Path) -> Result<Arc<dyn Store>> {
+fn open_store(path: &Path, agent_folders: &AgentFolders) -> Result<Arc<dyn Store>> {
     if let Some(address) = address_text(path) {
-        return open_database(address);
+        return open_database(address, agent_folders);
     }
     match SqliteStore::open(path, Clock::system()) {
         Ok(store) => Ok(Arc::new(store)),

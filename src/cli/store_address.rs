@@ -7,8 +7,9 @@ use etcetera::BaseStrategy as _;
 use crate::error::{Error, Result};
 use crate::model::content_hash::text_hash;
 use crate::private_files::create_private_folders;
-use crate::store::postgres::Address;
+use crate::store::postgres::{Address, PasswordCommand};
 use crate::store::sqlite::folder_of;
+use crate::work::AgentFolders;
 
 /// The address, if the store's name is one.
 pub(super) fn address_text(store: &Path) -> Option<&str> {
@@ -33,8 +34,29 @@ pub(super) fn check_address(address: &str, name: &str) -> Result<PathBuf> {
 ///
 /// # Errors
 /// If it is malformed.
-pub(super) fn complete_address(address: &str) -> Result<Address> {
+fn complete_address(address: &str) -> Result<Address> {
     Address::parse(address, |name| std::env::var(name).ok().filter(|value| !value.is_empty()))
+}
+
+/// The address to connect to: with the operator's command for the password, if the configuration has one. `agent_folders` are
+/// those that agents may write to.
+///
+/// # Errors
+/// If the address is malformed, or the command cannot be used.
+pub(super) fn sign_in_address(address: &str, agent_folders: &AgentFolders) -> Result<Address> {
+    let address = complete_address(address)?;
+    let config = match agent_folders.load_config() {
+        Ok(config) => config,
+        Err(error) => {
+            // Only workers need it, unless it names the command for the password.
+            tracing::warn!(%error, "the configuration is not used to sign in to the database");
+            return Ok(address);
+        }
+    };
+    Ok(match config.database().password_command(&agent_folders.items)? {
+        Some((program, arguments)) => address.with_password_command(PasswordCommand { program, arguments }),
+        None => address,
+    })
 }
 
 /// The folder for this machine's files of a store: the one that contains the store's file, or one in the user's data folder

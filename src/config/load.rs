@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use super::database::DatabaseSettings;
 use super::limits::Limits;
 use super::location::{ConfigLocation, LocationSource};
 use super::path_checks::check_outside_folders;
@@ -25,6 +26,7 @@ pub struct Config {
     pub settings: Vec<Setting>,
     limits: Limits,
     review: ReviewSettings,
+    database: DatabaseSettings,
     profiles: BTreeMap<String, Profile>,
 }
 
@@ -64,6 +66,9 @@ impl Config {
         let mut review_table = top.table("review")?;
         let review = ReviewSettings::read(&mut review_table)?;
         top.finish_table("review", review_table)?;
+        let mut database_table = top.table("database")?;
+        let database = DatabaseSettings::read(&mut database_table)?;
+        top.finish_table("database", database_table)?;
         let mut paths_table = top.table("paths")?;
         let roots = read_roots(&mut paths_table, home)?;
         top.finish_table("paths", paths_table)?;
@@ -72,7 +77,15 @@ impl Config {
             profiles.insert(name.to_owned(), Profile::read(name, table, &roots, &limits, home)?);
         }
         check_outside_folders(paths, &roots, "one of [paths] roots, where workers write")?;
-        Ok(Config { location, found: !paths.is_empty(), settings: top.finish()?, limits, review, profiles })
+        Ok(Config {
+            location,
+            found: !paths.is_empty(),
+            settings: top.finish()?,
+            limits,
+            review,
+            database,
+            profiles,
+        })
     }
 
     /// The profile with a name.
@@ -102,6 +115,11 @@ impl Config {
     /// Whose decisions count.
     pub fn review(&self) -> ReviewSettings {
         self.review
+    }
+
+    /// How to sign in to a database.
+    pub fn database(&self) -> &DatabaseSettings {
+        &self.database
     }
 
     /// The limits over all batches of one store.

@@ -10,8 +10,10 @@
 //! - `profile`, `profile_settings`, `per`: a worker command with its limits, and what one run of it processes
 //! - `program`: whether a program can be run
 //! - `environment`, `work_dir`, `template`, `item_argument`: what a worker is started with
+//! - `database`: how to sign in to the database of a store
 //! - `sandbox`: what it may write, read and reach
 
+mod database;
 mod environment;
 pub mod example;
 mod item_argument;
@@ -33,6 +35,7 @@ mod trusted_file;
 mod trusted_program;
 mod work_dir;
 
+pub use database::DatabaseSettings;
 pub use environment::{BASE_VARIABLES, absolute_folders};
 pub use item_argument::{ItemArgument, check_placeholders};
 pub use limits::Limits;

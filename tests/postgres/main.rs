@@ -8,11 +8,13 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod certificates;
 mod cluster;
 mod cut_connections;
 mod doctor;
 mod idle_connections;
 mod many_machines;
+mod passwords;
 mod patient_client;
 mod protection;
 mod proxy;
@@ -20,4 +22,5 @@ mod races;
 mod refusals;
 mod round_trips;
 mod server_kills;
+mod tls;
 mod transfer;

@@ -4,7 +4,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::cli::store_address::{address_text, complete_address, data_folder_path};
+use crate::cli::store_address::{address_text, data_folder_path, sign_in_address};
 use crate::cli::store_path::{command_prefix, store_path};
 use crate::clock::Clock;
 use crate::error::{Error, Result};
@@ -15,6 +15,7 @@ use crate::store::postgres::{DatabaseFacts, PostgresStore, inspect};
 use crate::store::sqlite::{ReadOnlyStore, beside, file_error, folder_of, inspect_corrupt_store};
 use crate::store::{CorruptStore, Inspect, Store};
 use crate::terminal::shell_word;
+use crate::work::AgentFolders;
 
 /// A store that is open for reading.
 pub(super) struct OpenStore {
@@ -124,7 +125,7 @@ impl DoctorContext {
 
 /// Reads what is known of a database. A store of another schema has no session.
 fn open_database(path: &Path, address: &str) -> Result<StoreState> {
-    let address = complete_address(address)?;
+    let address = sign_in_address(address, &AgentFolders::default())?;
     let facts = inspect(&address)?;
     let session = match facts.schema {
         Some(schema) if schema == facts.newest_schema => {

@@ -12,10 +12,11 @@ use std::time::{Duration, Instant};
 
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
-use tokio_postgres::{Client, Config, NoTls};
+use tokio_postgres::Client;
 
 use super::address::Address;
 use super::failure::Failure;
+use super::servers::open_client;
 use super::statement::{Row, Statement};
 use crate::error::{Code, Error, Result};
 
@@ -25,8 +26,6 @@ pub(super) const IDLE: Duration = Duration::from_secs(5);
 const CONNECT_FOR: Duration = Duration::from_secs(20);
 /// The pause between two tries.
 const CONNECT_PAUSE: Duration = Duration::from_millis(100);
-/// How long connecting may take.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The rows of each statement of an exchange.
 pub(super) type Results = Vec<Vec<Row>>;
@@ -91,24 +90,14 @@ impl Network {
     /// # Errors
     /// If the server cannot be reached or refuses the connection.
     pub(super) fn connect(self: &Arc<Self>, address: &Address) -> Result<Connection, Failure> {
-        let config = address.config().clone();
-        let connected = self.wait_for(async move {
-            let opened = tokio::time::timeout(CONNECT_TIMEOUT, open_client(&config)).await;
-            opened.map_err(|_| None)?.map_err(Some)
-        });
-        match connected {
-            Some(Ok(client)) => Ok(Connection {
-                client: Mutex::new(Arc::new(client)),
-                network: self.clone(),
-                address: address.clone(),
-            }),
-            Some(Err(Some(error))) => Err(address.describe_failure(&error)),
-            Some(Err(None)) => Err(Failure::ConnectionLost(Error::new(
-                Code::Busy,
-                format!("{address}: the database did not answer within {} s", CONNECT_TIMEOUT.as_secs()),
-            ))),
-            None => Err(Failure::ConnectionLost(stopped())),
-        }
+        let servers = address.clone();
+        let opened = self.wait_for(async move { open_client(&servers).await });
+        let client = opened.unwrap_or_else(|| Err(Failure::ConnectionLost(stopped())))?;
+        Ok(Connection {
+            client: Mutex::new(Arc::new(client)),
+            network: self.clone(),
+            address: address.clone(),
+        })
     }
 
     /// Connects; tries again for a while if the server may accept a connection later.
@@ -127,17 +116,6 @@ impl Network {
             }
         }
     }
-}
-
-/// Opens a connection. It ends when the client is dropped.
-pub(super) async fn open_client(config: &Config) -> Result<Client, tokio_postgres::Error> {
-    let (client, connection) = config.connect(NoTls).await?;
-    tokio::spawn(async move {
-        if let Err(error) = connection.await {
-            tracing::debug!(%error, "a connection to the database ended");
-        }
-    });
-    Ok(client)
 }
 
 fn stopped() -> Error {

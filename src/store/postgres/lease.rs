@@ -6,8 +6,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use super::address::Address;
-use super::connection::{Network, open_client, run};
+use super::connection::{Network, run};
 use super::failure::Failure;
+use super::servers::open_client;
 use super::statement::{Statement, database_time};
 use super::value::values;
 use crate::error::{Code, Error, Result};
@@ -88,14 +89,14 @@ impl Lease {
     fn keep(&self) {
         let ended = self.ended.clone();
         let renew = Statement::with(RENEW, values![self.name, self.fence, LASTS.as_millis() as u64]);
-        let config = self.address.config().clone();
+        let address = self.address.clone();
         self.network.spawn(async move {
             let mut renewed = Instant::now();
             while !ended.load(Ordering::Acquire) {
                 tokio::time::sleep(RENEW_EVERY).await;
                 let renewal = async {
-                    let client = open_client(&config).await?;
-                    run(&client, &renew).await
+                    let client = open_client(&address).await?;
+                    run(&client, &renew).await.map_err(Failure::of)
                 };
                 match tokio::time::timeout(RENEW_EVERY, renewal).await {
                     Ok(Ok(rows)) if !rows.is_empty() => renewed = Instant::now(),

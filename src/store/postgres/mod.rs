@@ -1,9 +1,11 @@
 //! The store over a PostgreSQL database, for several machines.
 
 mod address;
+mod address_parameters;
 mod batches;
 mod commit_marks;
 mod completion;
+mod connect_failure;
 mod connection;
 mod contents;
 mod cost;
@@ -13,6 +15,7 @@ mod inspect;
 mod large_batch;
 mod lease;
 mod list;
+mod password;
 mod password_file;
 mod pool;
 mod read;
@@ -22,7 +25,9 @@ mod runners;
 mod schema;
 mod search;
 mod search_text;
+mod servers;
 mod statement;
+mod tls;
 pub mod transfer;
 mod tx;
 mod value;
@@ -35,6 +40,7 @@ use std::time::{Duration, Instant};
 
 pub use address::Address;
 pub use inspect::{DatabaseFacts, Durability, TableFacts, inspect};
+pub use password::PasswordCommand;
 pub use schema::{SCHEMA_VERSION, schema_sql};
 
 use crate::error::{Code, Error, Result};

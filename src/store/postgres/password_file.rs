@@ -4,17 +4,14 @@
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
-use tokio_postgres::Config;
-use tokio_postgres::config::Host;
-
-use super::address::host_name;
+use super::servers::Server;
 use crate::error::{Error, Result};
 
-/// The password for these settings, if the file has one.
+/// The password for a server, if the file has one.
 ///
 /// # Errors
 /// If the file exists and cannot be read. A file that others may read is not used, and a warning says so.
-pub(super) fn find_password(file: &Path, config: &Config) -> Result<Option<String>> {
+pub(super) fn find_password(file: &Path, server: &Server) -> Result<Option<String>> {
     let found = match std::fs::metadata(file) {
         Ok(found) if found.is_file() => found,
         Ok(_) => return Ok(None),
@@ -26,15 +23,8 @@ pub(super) fn find_password(file: &Path, config: &Config) -> Result<Option<Strin
         return Ok(None);
     }
     let text = std::fs::read_to_string(file).map_err(|error| unreadable(file, error))?;
-    let host = config.get_hosts().first().map_or_else(
-        || "localhost".to_owned(),
-        |host| match host {
-            #[cfg(unix)]
-            Host::Unix(_) => "localhost".to_owned(),
-            other => host_name(other),
-        },
-    );
-    let port = config.get_ports().first().copied().unwrap_or(5432).to_string();
+    let config = server.config();
+    let (host, port) = (server.name_in_files(), server.port().to_string());
     let wanted =
         [&host, &port, config.get_dbname().unwrap_or_default(), config.get_user().unwrap_or_default()];
     Ok(text.lines().filter(|line| !line.starts_with('#')).find_map(|line| password_of(line, &wanted)))

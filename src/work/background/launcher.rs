@@ -31,7 +31,11 @@ pub struct AgentFolders {
 }
 
 impl AgentFolders {
-    fn load_config(&self) -> Result<Config> {
+    /// The operator's configuration.
+    ///
+    /// # Errors
+    /// If it is malformed, or inside one of the folders.
+    pub fn load_config(&self) -> Result<Config> {
         Config::load(&[self.items.as_slice(), &self.temporary].concat())
     }
 }

@@ -34,6 +34,12 @@ impl Database {
         &self.url
     }
 
+    /// The same database, with another address in TASKTALLY_DB.
+    pub(crate) fn with_url(mut self, url: String) -> Self {
+        self.url = url;
+        self
+    }
+
     /// The address behind a socket in another folder.
     pub(crate) fn url_of(&self, folder: &Path) -> String {
         url_of_socket(folder.to_str().expect("a path of UTF-8"), &self.name)

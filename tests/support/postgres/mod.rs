@@ -5,6 +5,7 @@
 
 mod database;
 mod installation;
+mod network;
 
 use std::collections::BTreeMap;
 use std::os::unix::process::CommandExt as _;
@@ -47,7 +48,7 @@ pub(crate) struct Cluster {
     installation: Installation,
     /// Holds the socket, the log and the data.
     folder: PathBuf,
-    settings: Vec<&'static str>,
+    settings: Vec<String>,
     /// Whether all tests of the process use it. Its databases are dropped after each test.
     is_shared: bool,
     postmaster: Mutex<Option<Child>>,
@@ -75,12 +76,12 @@ impl Cluster {
 
     /// The same with other settings.
     #[track_caller]
-    pub(crate) fn durable_with(settings: &[&'static str]) -> Option<Arc<Cluster>> {
+    pub(crate) fn durable_with(settings: &[&str]) -> Option<Arc<Cluster>> {
         let installation = found_or_skip(Installation::find())?;
         Some(Arc::new(Self::start_new(installation, settings, false)))
     }
 
-    fn start_new(installation: Installation, settings: &[&'static str], is_shared: bool) -> Self {
+    fn start_new(installation: Installation, settings: &[&str], is_shared: bool) -> Self {
         // A socket's path has at most 107 bytes, so the name is short.
         let folder = TempDir::with_prefix("tt-pg-").expect("a temporary folder");
         installation.share_folder(folder.path());
@@ -98,7 +99,7 @@ impl Cluster {
         let cluster = Cluster {
             installation,
             folder,
-            settings: SETTINGS.iter().chain(settings).copied().collect(),
+            settings: SETTINGS.iter().chain(settings).map(|setting| (*setting).to_owned()).collect(),
             is_shared,
             postmaster: Mutex::new(None),
             watcher,
@@ -114,7 +115,7 @@ impl Cluster {
             std::fs::File::options().create(true).append(true).open(self.log_file()).expect("a log file");
         let mut command = self.installation.command("postgres");
         command.arg("-D").arg(self.data()).arg("-k").arg(&self.folder);
-        command.args(self.settings.iter().flat_map(|setting| ["-c", setting]));
+        command.args(self.settings.iter().flat_map(|setting| ["-c", setting.as_str()]));
         // Ctrl-C must not end it before the test process.
         command.process_group(0).stdin(Stdio::null()).stdout(log.try_clone().expect("a handle")).stderr(log);
         let mut running = self.running();
