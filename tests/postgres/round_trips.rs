@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use tasktally::error::Result;
 use tasktally::items::SourceRoots;
 use tasktally::ops::{self, LocalFolders, Session};
 use tasktally::store::postgres::{Address, PostgresStore};
@@ -38,9 +39,12 @@ impl Process {
     /// Calls an operation. Returns its reply and the number of round trips.
     fn call(&self, name: &str, arguments: Value) -> (Value, u64) {
         let before = self.store.round_trips();
-        let entry = ops::find_operation(name).unwrap();
-        let reply = (entry.call)(&self.session, arguments).unwrap();
+        let reply = self.try_call(name, arguments).unwrap();
         (reply, self.store.round_trips() - before)
+    }
+
+    fn try_call(&self, name: &str, arguments: Value) -> Result<Value> {
+        (ops::find_operation(name).unwrap().call)(&self.session, arguments)
     }
 }
 
@@ -79,10 +83,12 @@ fn a_call_waits_for_the_database_a_few_times_only() {
     assert!(completion <= 8, "complete_task: {completion}");
 }
 
-/// Receipts that arrive while the store is locked are one group, whatever their number.
+/// Receipts that arrive while the store is locked are one group, whatever their number. A request that is refused after it
+/// appended its receipt leaves nothing, and the others go on.
 #[test]
-fn a_group_of_receipts_waits_as_often_as_one() {
+fn a_group_of_receipts_waits_a_few_times_only() {
     const WRITERS: usize = 64;
+    const REFUSED: usize = 4;
     let Some(cluster) = Cluster::shared() else { return };
     let database = cluster.create_database();
     let folder = tempfile::tempdir().unwrap();
@@ -98,10 +104,14 @@ fn a_group_of_receipts_waits_as_often_as_one() {
     other.execute_all(&format!("SELECT pg_advisory_lock({lock})")).unwrap();
     std::thread::scope(|scope| {
         for writer in 0..WRITERS {
-            let (process, note) = (&process, &note);
+            let (process, note, batch) = (&process, &note, &batch);
             scope.spawn(move || {
-                // Some settle an item.
                 let request = match writer {
+                    _ if writer >= WRITERS - REFUSED => {
+                        let refused = json!({"id": task, "claim": token, "body": "refused", "parent": batch});
+                        process.try_call("update_task", refused).unwrap_err();
+                        return;
+                    }
                     0..40 => {
                         json!({"id": task, "claim": token, "item": format!("k{writer:02}"), "outcome": "done",
                         "category": "c", "body": format!("- did {writer}"), "cost": 0.5, "model": "m"})
@@ -119,5 +129,7 @@ fn a_group_of_receipts_waits_as_often_as_one() {
     println!("{WRITERS} receipts: {round_trips} round trips");
     assert!(round_trips <= 10, "{WRITERS} receipts: {round_trips}");
     let (found, _) = process.call("get_task", json!({"id": task}));
-    assert_eq!(found["task"]["receipts"].as_array().unwrap().len(), WRITERS + 1);
+    assert_eq!(found["task"]["receipts"].as_array().unwrap().len(), WRITERS - REFUSED + 1);
+    assert!(!found.to_string().contains("refused"), "{found}");
+    assert_eq!(found["items_left"], 0, "{found}");
 }

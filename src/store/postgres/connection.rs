@@ -13,9 +13,11 @@ use std::time::{Duration, Instant};
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
 use tokio_postgres::Client;
+use tokio_postgres::types::ToSql;
 
 use super::address::Address;
 use super::failure::Failure;
+use super::prepared::PreparedStatements;
 use super::servers::open_client;
 use super::statement::{Row, Statement};
 use crate::error::{Code, Error, Result};
@@ -92,9 +94,10 @@ impl Network {
     pub(super) fn connect(self: &Arc<Self>, address: &Address) -> Result<Connection, Failure> {
         let servers = address.clone();
         let opened = self.wait_for(async move { open_client(&servers).await });
-        let client = opened.unwrap_or_else(|| Err(Failure::ConnectionLost(stopped())))?;
+        let opened = opened.unwrap_or_else(|| Err(Failure::ConnectionLost(stopped())))?;
+        let prepared = opened.is_direct.then(PreparedStatements::default);
         Ok(Connection {
-            client: Mutex::new(Arc::new(client)),
+            session: Mutex::new(Arc::new(Session { client: opened.client, prepared })),
             network: self.clone(),
             address: address.clone(),
         })
@@ -122,9 +125,16 @@ fn stopped() -> Error {
     Error::new(Code::Internal, "the thread for the database has ended; restart tasktally")
 }
 
+/// A session of the database server.
+struct Session {
+    client: Client,
+    /// None if the server may run another client's statements in between.
+    prepared: Option<PreparedStatements>,
+}
+
 /// A connection to the database.
 pub(super) struct Connection {
-    client: Mutex<Arc<Client>>,
+    session: Mutex<Arc<Session>>,
     network: Arc<Network>,
     address: Address,
 }
@@ -132,11 +142,11 @@ pub(super) struct Connection {
 impl Connection {
     /// Whether the connection can no longer be used.
     pub(super) fn is_closed(&self) -> bool {
-        self.client().is_closed()
+        self.session().client.is_closed()
     }
 
-    fn client(&self) -> Arc<Client> {
-        self.client.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    fn session(&self) -> Arc<Session> {
+        self.session.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The same as [`Connection::exchange`]. If the connection has ended since it was used last and `is_repeatable`, connects
@@ -151,8 +161,8 @@ impl Connection {
         }
         match self.exchange(statements.clone()) {
             Err(Failure::ConnectionLost(_)) => {
-                let client = self.network.connect_patiently(&self.address)?.client();
-                *self.client.lock().unwrap_or_else(PoisonError::into_inner) = client;
+                let session = self.network.connect_patiently(&self.address)?.session();
+                *self.session.lock().unwrap_or_else(PoisonError::into_inner) = session;
                 self.exchange(statements)
             }
             exchanged => exchanged,
@@ -166,9 +176,19 @@ impl Connection {
     pub(super) fn exchange(&self, statements: Vec<Statement>) -> Result<Results, Failure> {
         self.network.round_trips.fetch_add(1, Ordering::Relaxed);
         refuse_nul(&statements)?;
-        let client = self.client();
-        let results = self.network.wait_for(async move { run_all(&client, &statements).await });
+        let session = self.session();
+        let results = self.network.wait_for(async move { run_all(&session, &statements).await });
         results.unwrap_or_else(|| Err(Failure::ConnectionLost(stopped())))
+    }
+
+    /// Prepares statements that were used several times, without waiting for it.
+    pub(super) fn prepare_used(&self) {
+        let session = self.session();
+        self.network.spawn(async move {
+            if let Some(prepared) = &session.prepared {
+                prepared.prepare_used(&session.client).await;
+            }
+        });
     }
 
     /// Executes statements without parameters, separated by semicolons.
@@ -176,16 +196,16 @@ impl Connection {
     /// # Errors
     /// The first failure.
     pub(super) fn execute_script(&self, script: &'static str) -> Result<(), Failure> {
-        let client = self.client();
-        let result = self.network.wait_for(async move { client.batch_execute(script).await });
+        let session = self.session();
+        let result = self.network.wait_for(async move { session.client.batch_execute(script).await });
         result.unwrap_or(Ok(())).map_err(Failure::of)
     }
 
     /// Sends statements without waiting for their results. The server executes them before any later statement of the connection.
     pub(super) fn send(&self, statements: Vec<Statement>) {
-        let client = self.client();
+        let session = self.session();
         self.network.handle.spawn(async move {
-            if let Err(failure) = run_all(&client, &statements).await {
+            if let Err(failure) = run_all(&session, &statements).await {
                 tracing::debug!(error = %failure.error(), "a transaction could not be ended");
             }
         });
@@ -207,9 +227,10 @@ type Running<'a> =
 
 /// Runs statements on one connection. Polling a statement for the first time sends it, so all of them are on their way
 /// before the first answer is waited for.
-async fn run_all(client: &Client, statements: &[Statement]) -> Result<Results, Failure> {
-    let mut running: Vec<Running<'_>> =
-        statements.iter().map(|statement| Box::pin(run(client, statement)) as Running<'_>).collect();
+async fn run_all(session: &Session, statements: &[Statement]) -> Result<Results, Failure> {
+    let run_one =
+        |statement| Box::pin(run(&session.client, session.prepared.as_ref(), statement)) as Running<'_>;
+    let mut running: Vec<Running<'_>> = statements.iter().map(run_one).collect();
     let mut results: Vec<Option<Result<Vec<Row>, Failure>>> = running.iter().map(|_| None).collect();
     poll_fn(|context| {
         for (future, result) in running.iter_mut().zip(&mut results) {
@@ -231,12 +252,14 @@ async fn run_all(client: &Client, statements: &[Statement]) -> Result<Results, F
 /// As the client library reports it.
 pub(super) async fn run(
     client: &Client,
+    prepared: Option<&PreparedStatements>,
     statement: &Statement,
 ) -> Result<Vec<tokio_postgres::Row>, tokio_postgres::Error> {
-    let values: Vec<_> = statement
-        .values
-        .iter()
-        .map(|value| (value as &(dyn tokio_postgres::types::ToSql + Sync), value.sql_type()))
-        .collect();
+    if let Some(prepared) = prepared.and_then(|prepared| prepared.find(statement)) {
+        let values = statement.values.iter().map(|value| value as &(dyn ToSql + Sync));
+        return client.query(&prepared, &values.collect::<Vec<_>>()).await;
+    }
+    let values: Vec<_> =
+        statement.values.iter().map(|value| (value as &(dyn ToSql + Sync), value.sql_type())).collect();
     client.query_typed(&statement.sql, &values).await
 }

@@ -95,8 +95,8 @@ impl Lease {
             while !ended.load(Ordering::Acquire) {
                 tokio::time::sleep(RENEW_EVERY).await;
                 let renewal = async {
-                    let client = open_client(&address).await?;
-                    run(&client, &renew).await.map_err(Failure::of)
+                    let opened = open_client(&address).await?;
+                    run(&opened.client, None, &renew).await.map_err(Failure::of)
                 };
                 match tokio::time::timeout(RENEW_EVERY, renewal).await {
                     Ok(Ok(rows)) if !rows.is_empty() => renewed = Instant::now(),

@@ -18,6 +18,7 @@ mod list;
 mod password;
 mod password_file;
 mod pool;
+mod prepared;
 mod read;
 mod receipts;
 mod resources;

@@ -5,11 +5,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio_postgres::config::{Host, TargetSessionAttrs};
+use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, Config};
 
 use super::address::Address;
 use super::connect_failure::{describe_failure, too_slow};
 use super::failure::Failure;
+use super::prepared::Probe;
 use super::tls::Tls;
 use crate::error::{Code, Error};
 
@@ -134,11 +136,18 @@ fn without_hosts(config: &Config) -> Config {
     copy
 }
 
-/// Opens a connection to the first server that can be used. The connection ends when the client is dropped.
+/// An open connection. It ends when the client is dropped.
+pub(super) struct Opened {
+    pub(super) client: Client,
+    /// Whether it leads to the server itself, and not to a pooler of connections.
+    pub(super) is_direct: bool,
+}
+
+/// Opens a connection to the first server that can be used.
 ///
 /// # Errors
 /// If there is none. A failure that may pass is preferred to one that will stay.
-pub(super) async fn open_client(address: &Address) -> Result<Client, Failure> {
+pub(super) async fn open_client(address: &Address) -> Result<Opened, Failure> {
     let servers = address.servers();
     let count = servers.all.len();
     let first = servers.latest.load(Ordering::Relaxed);
@@ -146,9 +155,9 @@ pub(super) async fn open_client(address: &Address) -> Result<Client, Failure> {
     for number in (0..count).map(|number| (first + number) % count) {
         let Some(server) = servers.all.get(number) else { continue };
         match open_one(address, server, servers.timeout()).await {
-            Ok(client) => {
+            Ok(opened) => {
                 servers.latest.store(number, Ordering::Relaxed);
-                return Ok(client);
+                return Ok(opened);
             }
             Err(failure) => failures.push(failure),
         }
@@ -157,7 +166,7 @@ pub(super) async fn open_client(address: &Address) -> Result<Client, Failure> {
 }
 
 /// Opens a connection to one server.
-async fn open_one(address: &Address, server: &Server, timeout: Duration) -> Result<Client, Failure> {
+async fn open_one(address: &Address, server: &Server, timeout: Duration) -> Result<Opened, Failure> {
     let mut config = server.config.clone();
     let (source, asked) = (address.password_source().clone(), server.clone());
     // A command takes its time, and other connections go on.
@@ -166,16 +175,32 @@ async fn open_one(address: &Address, server: &Server, timeout: Duration) -> Resu
     if let Some(password) = asked.map_err(stopped).and_then(|asked| asked).map_err(Failure::Refused)? {
         config.password(password);
     }
-    let connected = tokio::time::timeout(timeout, config.connect(address.tls().connector())).await;
-    let (client, connection) = connected
+    let opened = tokio::time::timeout(timeout, connect(&config, address.tls())).await;
+    opened
         .map_err(|_| too_slow(address, server, timeout))?
-        .map_err(|error| describe_failure(address, server, &error))?;
+        .map_err(|error| describe_failure(address, server, &error))
+}
+
+/// Connects, and finds out whether a pooler of connections stands between.
+async fn connect(config: &Config, tls: &Tls) -> Result<Opened, tokio_postgres::Error> {
+    let probe = Probe::new();
+    let mut probing = config.clone();
+    probing.options(probe.options(config.get_options()));
+    let connected = match probing.connect(tls.connector()).await {
+        // A pooler may take no options.
+        Err(error) if error.code() == Some(&SqlState::PROTOCOL_VIOLATION) => {
+            config.connect(tls.connector()).await
+        }
+        connected => connected,
+    };
+    let (client, connection) = connected?;
     tokio::spawn(async move {
         if let Err(error) = connection.await {
             tracing::debug!(%error, "a connection to the database ended");
         }
     });
-    Ok(client)
+    let is_direct = probe.is_known_to(&client).await?;
+    Ok(Opened { client, is_direct })
 }
 
 /// The failure of all servers together.

@@ -35,6 +35,11 @@ impl Statement {
     pub(super) fn with(sql: impl Into<Cow<'static, str>>, values: Vec<Value>) -> Self {
         Statement { sql: sql.into(), values }
     }
+
+    /// Whether PostgreSQL plans the statement: a command such as COMMIT has no plan.
+    pub(super) fn is_worth_preparing(&self) -> bool {
+        !self.values.is_empty() || self.sql.starts_with("SELECT")
+    }
 }
 
 /// A row of a result.

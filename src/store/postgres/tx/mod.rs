@@ -214,6 +214,7 @@ impl<'a> Tx<'a> {
         match self.exchange(last) {
             Ok(results) => {
                 check.compare(results);
+                self.connection.prepare_used();
                 Ok(())
             }
             Err(error) => Err(self.take_failure().unwrap_or(Failure::Refused(error))),
@@ -227,6 +228,7 @@ impl<'a> Tx<'a> {
         self.new_items.borrow_mut().clear();
         if self.beginning.get().is_some() {
             self.connection.send(vec![Statement::plain("ROLLBACK")]);
+            self.connection.prepare_used();
         }
     }
 }
