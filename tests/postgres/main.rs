@@ -13,6 +13,7 @@ mod cut_connections;
 mod doctor;
 mod idle_connections;
 mod many_machines;
+mod migrations;
 mod patient_client;
 mod protection;
 mod proxy;
