@@ -47,7 +47,7 @@ fn a_durable_database_has_no_problems() {
     for (check, text) in [
         ("database", "PostgreSQL 1"),
         ("database", "which answers within "),
-        ("schema", "1, the newest"),
+        ("schema", "2, the newest"),
         ("permissions", "may read and write all tables"),
         ("connections", " of 297 are in use"),
         ("durability", "are on"),

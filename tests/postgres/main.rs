@@ -14,6 +14,7 @@ mod cut_connections;
 mod doctor;
 mod idle_connections;
 mod many_machines;
+mod migrations;
 mod passwords;
 mod patient_client;
 mod protection;
