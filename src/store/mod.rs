@@ -20,6 +20,7 @@ mod rows;
 mod runners;
 pub mod sqlite;
 mod stored_texts;
+mod tables;
 mod waits;
 mod write;
 

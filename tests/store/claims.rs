@@ -201,6 +201,16 @@ conformance! {
         assert_eq!(expired(store), ["task"]);
     }
 
+    fn no_more_claims_are_expired_than_asked_for(store: &TestStore) {
+        let rows = ["ended", "too long"].map(|title| store.task(title).row);
+        store.claim(rows[0], "w", -240);
+        store.claim(rows[1], "w", MAX_LEASE_SECONDS);
+        store.shift_clock(-120_000);
+        assert_eq!(expired(store), ["ended", "too long"]);
+        let one = store.read(|tx| tx.expired_claims(1)).unwrap();
+        assert_eq!(titles(&one), ["ended"]);
+    }
+
     fn the_next_lease_to_expire_is_the_earliest(store: &TestStore) {
         let next = || store.read(|tx| tx.next_lease_expiry()).unwrap();
         assert_eq!(next(), None);

@@ -12,7 +12,7 @@ use super::value::values;
 use crate::error::{Code, Error, Result};
 use crate::model::timestamp::Timestamp;
 use crate::store::rows::StoredRow as _;
-use crate::store::sqlite::transfer::tables::TABLES;
+use crate::store::tables::TABLES;
 
 /// Tables that are not exported, and that every write or every runner uses.
 const OWN_TABLES: [&str; 3] = ["counter", "lease", "runner"];

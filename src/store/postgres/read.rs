@@ -451,7 +451,7 @@ impl StoreRead for Tx<'_> {
                 task_columns!(),
                 " FROM task t WHERE t.status = 'in_progress' AND t.expires_at > ",
                 now!(),
-                " + $1 ORDER BY t.expires_at LIMIT $2)"
+                " + $1 ORDER BY t.expires_at LIMIT $2) LIMIT $2"
             ),
             values![MAX_LEASE_AHEAD_SECONDS * 1_000, limit],
             rows::task,

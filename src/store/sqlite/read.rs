@@ -419,7 +419,7 @@ impl StoreRead for Tx<'_> {
                 " FROM task t INDEXED BY task_by_lease
                   WHERE t.status = 'in_progress' AND t.expires_at > ?1 ORDER BY t.expires_at LIMIT ?2"
             ),
-            params![self.now.saturating_add_secs(MAX_LEASE_AHEAD_SECONDS).millis(), limit],
+            params![self.now.saturating_add_secs(MAX_LEASE_AHEAD_SECONDS).millis(), limit - expired.len()],
             |row| rows::task(row),
         )?);
         Ok(expired)

@@ -1,6 +1,6 @@
 //! What differs between the tables of the two databases, and the statements that read and fill a table.
 
-use crate::store::sqlite::transfer::tables::{Column, Storage, Table};
+use crate::store::tables::{Column, Storage, Table};
 
 /// A column that only SQLite has. It is exported as 0.
 const ONLY_IN_SQLITE: (&str, &str) = ("wait_question", "failed_answers");
@@ -69,7 +69,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
-    use crate::store::sqlite::transfer::tables::TABLES;
+    use crate::store::tables::TABLES;
 
     /// The columns of a table in the schema's SQL.
     fn columns_in_schema(table: &str) -> BTreeSet<&'static str> {

@@ -10,8 +10,8 @@ use crate::store::postgres::failure::Failure;
 use crate::store::postgres::statement::{Row, Statement};
 use crate::store::postgres::tx::BEGIN_READ;
 use crate::store::rows::StoredRow as _;
-use crate::store::sqlite::transfer::tables::{ColumnKind, Storage, TABLES, Table, UNPUBLISHED};
 use crate::store::sqlite::transfer::{Cell, CopyWriter, ReportProgress};
+use crate::store::tables::{ColumnKind, Storage, TABLES, Table, UNPUBLISHED};
 
 /// How many rows are in memory at a time. A row has up to 1 MiB.
 const FETCH: &str = "FETCH 200 FROM rows";

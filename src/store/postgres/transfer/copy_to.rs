@@ -14,8 +14,8 @@ use crate::store::postgres::tx::Tx;
 use crate::store::postgres::tx::predictions::Predictions;
 use crate::store::postgres::value::{Value, values};
 use crate::store::rows::StoredRow as _;
-use crate::store::sqlite::transfer::tables::{TABLES, Table, UNPUBLISHED};
 use crate::store::sqlite::transfer::{Cell, CopyReader, ReportProgress, refuse_not_empty};
+use crate::store::tables::{TABLES, Table, UNPUBLISHED};
 
 /// How many parents one statement sets.
 const PARENTS: usize = 5_000;

@@ -6,7 +6,7 @@ use crate::store::postgres::search_text::search_vector;
 use crate::store::postgres::statement::Statement;
 use crate::store::postgres::value::Value;
 use crate::store::sqlite::transfer::Cell;
-use crate::store::sqlite::transfer::tables::{Storage, Table};
+use crate::store::tables::{Storage, Table};
 
 /// The most rows of a page.
 const MAX_ROWS: usize = 1_000;

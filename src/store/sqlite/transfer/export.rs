@@ -11,7 +11,6 @@ use sha2::{Digest, Sha256};
 
 use super::backup::{check_file, check_target};
 use super::staging_dir::StagingDir;
-use super::tables::TABLES;
 use super::{ReportProgress, StoreContents, copy, integrity, line};
 use crate::clock::Clock;
 use crate::error::{Error, Result};
@@ -19,6 +18,7 @@ use crate::model::chain::hex;
 use crate::store::sqlite::files::create_private_file;
 use crate::store::sqlite::rows::sql_error;
 use crate::store::sqlite::{SCHEMA_VERSION, connection};
+use crate::store::tables::TABLES;
 
 /// Where the lines are written.
 pub enum Destination<'a> {

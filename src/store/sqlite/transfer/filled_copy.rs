@@ -6,12 +6,12 @@ use std::path::Path;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, params_from_iter};
 
-use super::tables::Table;
 use super::{copy, line};
 use crate::error::Result;
 use crate::store::sqlite::connection;
 use crate::store::sqlite::large_batch::DELETE_ALL_UNPUBLISHED;
 use crate::store::sqlite::rows::sql_error;
+use crate::store::tables::Table;
 
 /// A value of a row.
 pub(in crate::store) use rusqlite::types::Value as Cell;

@@ -8,7 +8,6 @@ use rusqlite::Connection;
 use super::export_reader::ExportReader;
 use super::loader::Loader;
 use super::staging_dir::{COPY, StagingDir, refuse_foreign_wal};
-use super::tables::TABLES;
 use super::{ReportProgress, StoreContents, copy, integrity};
 use crate::clock::Clock;
 use crate::error::{Code, Error, Result};
@@ -20,6 +19,7 @@ use crate::store::sqlite::writer::file_identity::FileIdentity;
 use crate::store::sqlite::writer::wal::Wal;
 use crate::store::sqlite::writer::wal_rewrite::rewrite_if_in_doubt;
 use crate::store::sqlite::writer::write_lock::WriteLock;
+use crate::store::tables::TABLES;
 
 /// Creates a store from the lines of an export, or fills an empty one. `source` names the input in errors.
 ///

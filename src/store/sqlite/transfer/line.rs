@@ -9,11 +9,11 @@ use std::io::Write;
 use rusqlite::types::{Value as Cell, ValueRef};
 use serde_json::{Map, Value};
 
-use super::tables::{ColumnKind, Table};
 use crate::error::{Error, Result};
 use crate::model::chain::hex;
 use crate::model::text::excerpt;
 use crate::model::timestamp::Timestamp;
+use crate::store::tables::{ColumnKind, Table};
 
 /// The only member of an object that contains the literal text of a JSON column.
 const VERBATIM: &str = "$text";

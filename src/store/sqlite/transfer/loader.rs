@@ -7,7 +7,6 @@ use rusqlite::{Connection, ErrorCode, OptionalExtension as _, params, params_fro
 
 use super::export_reader::{ExportReader, Line};
 use super::filled_copy::{begin_filling, end_filling};
-use super::tables::{TABLES, Table};
 use super::{ReportProgress, line};
 use crate::clock::Clock;
 use crate::error::{Code, Error, Result};
@@ -16,6 +15,7 @@ use crate::model::run_record::RunRecord;
 use crate::model::text::excerpt;
 use crate::store::sqlite::rows::sql_error;
 use crate::store::sqlite::tx::Tx;
+use crate::store::tables::{TABLES, Table};
 use crate::store::{StoreRead as _, StoreWrite as _};
 
 /// Fills a store with the lines of an export.

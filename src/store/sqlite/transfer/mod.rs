@@ -16,7 +16,6 @@ mod integrity;
 mod line;
 mod loader;
 mod staging_dir;
-pub(in crate::store) mod tables;
 
 pub use backup::backup;
 pub use export::{Destination, export};
