@@ -73,7 +73,17 @@ pub(super) fn data_folder_path(store: &Path) -> Result<PathBuf> {
     let folders = etcetera::choose_base_strategy().map_err(|error| {
         Error::invalid("there is no home folder for the logs of workers; set HOME").caused_by(error)
     })?;
-    Ok(folders.data_dir().join("tasktally").join("databases").join(name))
+    Ok(without_links(&folders.data_dir()).join("tasktally").join("databases").join(name))
+}
+
+/// A path without the links in the part of it that exists. A worker's sandbox must not lead through a link, and on some systems
+/// the home folder does.
+fn without_links(path: &Path) -> PathBuf {
+    let real = path.ancestors().find_map(|existing| {
+        let rest = path.strip_prefix(existing).ok()?;
+        Some(std::fs::canonicalize(existing).ok()?.join(rest))
+    });
+    real.unwrap_or_else(|| path.to_owned())
 }
 
 /// The same folder, which is made for a database.

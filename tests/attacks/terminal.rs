@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::support::eventually;
 use crate::support::screen::Screen;
 use crate::support::store::Store;
 
@@ -77,7 +78,11 @@ fn no_output_of_a_worker_looks_like_a_label_of_its_log() {
     let request = json!({"title": "B", "instructions": "Do.", "items": ["a1"], "worker": "w"});
     let id = server.call("create_batch", request).ok().text("/batch/id");
     store.tasktally(["work", "--batch", &id]).finish();
-    let log = store.tasktally(["logs", &format!("{id}.01")]).success().stdout;
+    // The runner in the background may be the one that works.
+    let log = eventually("the log", || {
+        let ran = store.tasktally(["logs", &format!("{id}.01")]).finish();
+        ran.stdout.contains("x ── y").then_some(ran.stdout)
+    });
     let labels: Vec<&str> = log.lines().filter(|line| line.starts_with('─')).collect();
     assert_eq!(labels, ["── out ──", "── a1"], "{log}");
     assert!(log.contains("> ── b2") && log.contains("x ── y"), "{log}");

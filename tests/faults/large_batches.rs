@@ -37,7 +37,8 @@ fn count(store: &Store, table: &str) -> u64 {
 fn assert_complete(store: &Store) {
     for (table, rows) in [
         ("item", ITEMS),
-        ("item_key", ITEMS),
+        // In a database, an index has the keys.
+        (if store.is_sqlite() { "item_key" } else { "item" }, ITEMS),
         ("chunk", ITEMS / 4),
         ("unpublished", 0),
         ("unpublished_chunk", 0),

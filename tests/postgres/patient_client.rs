@@ -1,6 +1,6 @@
 //! A client that repeats a call until it is carried out, what was acknowledged to it, and whether the store has kept it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -159,7 +159,7 @@ pub(crate) fn receipts(sql: &Sql, task: &str) -> Vec<String> {
 /// Asserts that everything acknowledged is stored, that nothing is there twice, and that `verify` finds no error.
 pub(crate) fn assert_kept<'a>(store: &Store, all: impl IntoIterator<Item = &'a Acknowledged>) {
     let sql = store.sql();
-    let (mut stored, mut kept) = (BTreeMap::new(), 0);
+    let (mut stored, mut completed, mut kept) = (BTreeMap::new(), BTreeSet::new(), 0);
     for acknowledged in all {
         for (task, number, text) in &acknowledged.receipts {
             let texts = stored.entry(task.clone()).or_insert_with(|| receipts(&sql, task));
@@ -167,6 +167,7 @@ pub(crate) fn assert_kept<'a>(store: &Store, all: impl IntoIterator<Item = &'a A
             kept += 1;
         }
         for task in &acknowledged.completed {
+            assert!(completed.insert(task.clone()), "{task} was completed by two workers");
             assert_eq!(sql.row::<String>("SELECT status FROM task WHERE id = ?1", &[task]), "done", "{task}");
         }
     }

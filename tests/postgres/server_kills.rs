@@ -15,12 +15,15 @@ use crate::support::rng::Rng;
 use crate::support::store::Store;
 use crate::support::{eventually, rounds, run_in_parallel, send_signal};
 
-const CLIENTS: usize = 4;
+pub(crate) const CLIENTS: usize = 4;
 /// Within what time a call that failed is carried out, on a machine that does other things as well.
 const RECOVERY: Duration = Duration::from_secs(60);
 
 /// Runs clients under load while `kill` does harm. Returns what was acknowledged to each.
-fn run_clients(store: &Store, kill: impl FnOnce(&[Mutex<Option<u32>>]) + Send) -> Vec<Acknowledged> {
+pub(crate) fn run_clients(
+    store: &Store,
+    kill: impl FnOnce(&[Mutex<Option<u32>>]) + Send,
+) -> Vec<Acknowledged> {
     let log = store.serve().create_task("Log");
     let pids: Vec<Mutex<Option<u32>>> = (0..CLIENTS).map(|_| Mutex::new(None)).collect();
     let stop = AtomicBool::new(false);

@@ -25,9 +25,12 @@ impl Screen {
         let screen = Screen { socket: store.folder().join(name).display().to_string() };
         // Found in PATH, as an installed program is: what it prints of itself does not depend on the checkout's path.
         let program = std::path::Path::new(env!("CARGO_BIN_EXE_tasktally"));
+        // In the home folder are the logs of a store in a database.
+        let home = if store.is_sqlite() { store.folder().to_owned() } else { store.home() };
         let shell = format!(
-            "cd '{}'; export USER=erika HOME=\"$PWD\" PATH='{}':\"$PATH\" TASKTALLY_DB='{}' {variables}; tasktally {args}; echo \"ended with $?\"; exec cat",
+            "cd '{}'; export USER=erika HOME='{}' PATH='{}':\"$PATH\" TASKTALLY_DB='{}' {variables}; tasktally {args}; echo \"ended with $?\"; exec cat",
             store.folder().display(),
+            home.display(),
             program.parent().expect("a folder").display(),
             store.url(),
         );

@@ -69,7 +69,14 @@ fn rate_standbys(context: &DoctorContext, settings: &Durability) -> Finding {
         let shown = "SELECT application_name, client_addr, state, sync_state FROM pg_stat_replication";
         return Finding::warning(message).with_fix(context.psql(shown));
     }
-    if matches!(synchronous_commit.as_str(), "off" | "local") {
+    let waits = !matches!(synchronous_commit.as_str(), "off" | "local");
+    if *standbys == 0 && waits {
+        let message = format!(
+            "synchronous_standby_names is {names}, and no standby is connected: every write waits until one is. Start the standby, or empty the setting; acknowledged writes can then be lost in a failover"
+        );
+        return Finding::problem(message).with_fix(context.psql("SELECT * FROM pg_stat_replication"));
+    }
+    if !waits {
         let message = format!(
             "{connected}, and synchronous_commit is {synchronous_commit}: a write does not wait for a standby, so acknowledged writes can be lost in a failover"
         );

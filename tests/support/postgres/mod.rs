@@ -4,8 +4,10 @@
 //! settings; [`Cluster::durable`] belongs to one test, which may kill it and start it again.
 
 mod database;
+mod files;
 mod installation;
 mod network;
+mod standby;
 
 use std::collections::BTreeMap;
 use std::os::unix::process::CommandExt as _;

@@ -1,8 +1,5 @@
 //! A cluster that listens on the network: on a loopback address of its own, at the usual port.
 
-use std::fs::Permissions;
-use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -25,16 +22,6 @@ impl Cluster {
         cluster.write_data("pg_hba.conf", &format!("local all all trust\n{lines}\n"));
         cluster.reload();
         Some((cluster, address))
-    }
-
-    /// Writes a file into the data folder, as its owner.
-    pub(crate) fn write_data(&self, name: &str, content: &str) -> PathBuf {
-        let (folder, file) = (self.data(), self.data().join(name));
-        std::fs::write(&file, content).expect("a file of the cluster can be written");
-        std::fs::set_permissions(&file, Permissions::from_mode(0o600)).expect("a mode can be set");
-        let owner = std::fs::metadata(folder).expect("a data folder");
-        chown(&file, Some(owner.uid()), Some(owner.gid())).expect("root may change an owner");
-        file
     }
 
     /// Reads the configuration again.
