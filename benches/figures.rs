@@ -3,8 +3,8 @@
 //!
 //! `TASKTALLY_BENCH_LARGE=1` adds a store of 1,000,000 tasks with 10,000,000 receipts. `TASKTALLY_FLEETWRIGHT=PATH` and
 //! `TASKTALLY_TASK_GRAPH=PATH` add other task servers. `TASKTALLY_BENCH_ONLY=operations` (or other sections, separated
-//! by commas) measures only these. The stores are in `TMPDIR`, which must be on the disk that is to be measured.
-//! Nothing is random, so there is no seed.
+//! by commas) measures only these; `postgres` stands for all sections whose names begin with it. The stores are in
+//! `TMPDIR`, which must be on the disk that is to be measured. Nothing is random, so there is no seed.
 #![expect(clippy::print_stdout, reason = "a benchmark prints its table")]
 
 #[path = "figures/bare.rs"]
@@ -27,6 +27,8 @@ mod operations;
 mod peer;
 #[path = "figures/polls.rs"]
 mod polls;
+#[path = "figures/postgres/mod.rs"]
+mod postgres;
 #[path = "figures/start.rs"]
 mod start;
 #[path = "figures/swarm.rs"]
@@ -64,12 +66,15 @@ fn main() -> Result<()> {
     let only = std::env::var("TASKTALLY_BENCH_ONLY").unwrap_or_default();
     let only: Vec<&str> = only.split(',').map(str::trim).filter(|name| !name.is_empty()).collect();
     for name in &only {
-        anyhow::ensure!(SECTIONS.iter().any(|(known, ..)| known == name), "there is no section '{name}'");
+        anyhow::ensure!(
+            SECTIONS.iter().any(|(known, ..)| selects(name, known)),
+            "there is no section '{name}'"
+        );
     }
     let mut table = table::Table;
     let mut stores = Vec::new();
     for (name, over, measure) in SECTIONS {
-        if !only.is_empty() && !only.contains(name) {
+        if !only.is_empty() && !only.iter().any(|selected| selects(selected, name)) {
             continue;
         }
         let start = Instant::now();
@@ -82,6 +87,11 @@ fn main() -> Result<()> {
     }
     println!("\n{:.0} s in all", start.elapsed().as_secs_f64());
     Ok(())
+}
+
+/// Whether the caller's word selects a section: its name, or the first word of it.
+fn selects(word: &str, section: &str) -> bool {
+    section.strip_prefix(word).is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
 }
 
 /// The stores that a section needs.
@@ -105,4 +115,10 @@ const SECTIONS: &[(&str, Over, Section)] = &[
     ("batch", Over::Fresh, |_, folder, table| batch::measure(folder, table)),
     ("polls", Over::Fresh, |_, folder, table| polls::measure(folder, table)),
     ("commands", Over::Fresh, |_, folder, table| commands::measure(folder, table)),
+    ("postgres-swarm", Over::Fresh, |_, folder, table| postgres::swarm::measure(folder, table)),
+    ("postgres-delay", Over::Fresh, |_, folder, table| postgres::delay::measure(folder, table)),
+    ("postgres-stored", Over::Filled, postgres::stored::measure),
+    ("postgres-batch", Over::Fresh, |_, folder, table| postgres::batch::measure(folder, table)),
+    ("postgres-churn", Over::Fresh, |_, folder, table| postgres::churn::measure(folder, table)),
+    ("postgres-service", Over::Fresh, |_, folder, table| postgres::service::measure(folder, table)),
 ];

@@ -18,7 +18,8 @@ use super::table::{Table, quantile};
 const ITEMS: usize = 1_000_000;
 const GOAL: f64 = 100_000.0;
 const GOAL_MIB: f64 = 64.0;
-const GOAL_WAIT_MS: f64 = 500.0;
+/// How long another process may wait for its write.
+pub const GOAL_WAIT_MS: f64 = 500.0;
 
 /// How often each kind of batch is created, and the size of its chunks.
 const SORTS: [(&str, usize, usize); 3] =
@@ -26,8 +27,7 @@ const SORTS: [(&str, usize, usize); 3] =
 
 /// Measures items per second and memory.
 pub fn measure(folder: &Path, table: &mut Table) -> Result<()> {
-    let items =
-        std::env::var("TASKTALLY_BENCH_ITEMS").ok().and_then(|said| said.parse().ok()).unwrap_or(ITEMS);
+    let items = item_count();
     for (sort, rounds, max_chunk) in SORTS {
         let (mut ours, mut bare, mut memory, mut waits) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         let file = folder.join("items.jsonl");
@@ -58,7 +58,13 @@ pub fn measure(folder: &Path, table: &mut Table) -> Result<()> {
     Ok(())
 }
 
-fn write(path: &Path, items: usize, files: bool) -> Result<()> {
+/// How many items a batch has here.
+pub fn item_count() -> usize {
+    std::env::var("TASKTALLY_BENCH_ITEMS").ok().and_then(|said| said.parse().ok()).unwrap_or(ITEMS)
+}
+
+/// Writes the items to a file.
+pub fn write(path: &Path, items: usize, files: bool) -> Result<()> {
     let mut file = BufWriter::new(File::create(path)?);
     for number in 0..items {
         // The keys are not sorted, because those of mails and files are not.
@@ -71,18 +77,22 @@ fn write(path: &Path, items: usize, files: bool) -> Result<()> {
 }
 
 /// The creation of a batch.
-struct Created {
+pub struct Created {
     /// Items per second.
-    rate: f64,
+    pub rate: f64,
     /// The peak memory of the server.
-    mib: f64,
+    pub mib: f64,
     /// The longest write of another process meanwhile.
-    longest_write: Duration,
+    pub longest_write: Duration,
 }
 
 fn tasktally(store: &Path, items: usize, max_chunk: usize) -> Result<Created> {
     fill::empty(store)?;
-    let (mut client, mut writer) = (Client::start(store, "bench")?, Client::start(store, "writer")?);
+    create(Client::start(store, "bench")?, Client::start(store, "writer")?, items, max_chunk)
+}
+
+/// The creation of a batch from `items.jsonl` in the folder of the client, while another client writes.
+pub fn create(mut client: Client, mut writer: Client, items: usize, max_chunk: usize) -> Result<Created> {
     let log = writer.call("create_task", json!({"task_title": "Log"}))?;
     let log = log.pointer("/task/id").cloned().context("no id")?;
     let batch = json!({"title": "Archive mail", "instructions": "x", "source": {"path": "items.jsonl"},

@@ -1,5 +1,6 @@
 //! A client of the real binary over a pipe.
 
+use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
@@ -28,11 +29,16 @@ impl Client {
 
     /// The same in the store's folder, with an optional library for `LD_PRELOAD`.
     pub fn start_over(store: &Path, name: &str, preload: Option<&Path>) -> Result<Client> {
+        Client::start_in(store.parent().context("a store has a folder")?, store.as_os_str(), name, preload)
+    }
+
+    /// The same on a store with this file or address, in a folder.
+    pub fn start_in(folder: &Path, store: &OsStr, name: &str, preload: Option<&Path>) -> Result<Client> {
         let mut process = Command::new(TASKTALLY)
             .arg("--db")
             .arg(store)
             .arg("serve")
-            .current_dir(store.parent().context("a store has a folder")?)
+            .current_dir(folder)
             .envs(preload.map(|library| ("LD_PRELOAD", library)))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

@@ -19,7 +19,7 @@ const ROUNDS: usize = 40;
 const WARM_ROUNDS: usize = 25;
 
 /// The measured operations and whether they write, in the order of the table.
-const OPERATIONS: &[(&str, bool)] = &[
+pub const OPERATIONS: &[(&str, bool)] = &[
     ("create_task", true),
     ("update_task, claim", true),
     ("update_task, receipt", true),
@@ -39,7 +39,7 @@ const OPERATIONS: &[(&str, bool)] = &[
 ];
 
 /// The times of a store or of bare SQLite.
-type Times = HashMap<&'static str, Samples>;
+pub type Times = HashMap<&'static str, Samples>;
 
 /// Measures the time of some work.
 fn timed<T>(
@@ -59,7 +59,7 @@ fn text<'a>(reply: &'a Value, pointer: &str) -> Result<&'a str> {
 }
 
 /// Calls every operation once.
-fn round(client: &mut Client, times: &mut Times, block: usize) -> Result<()> {
+pub fn round(client: &mut Client, times: &mut Times, block: usize) -> Result<()> {
     let mut call = |name: &'static str, arguments: Value| {
         let tool = name.split(',').next().unwrap_or(name);
         timed(times, block, name, || client.call(tool, arguments))

@@ -17,17 +17,19 @@ use super::{fill, table};
 const SIZES: [usize; 4] = [1, 2, 8, 32];
 /// The number of workers with which other task servers are measured, too.
 const AS_PEERS: usize = 8;
-const RECEIPTS: usize = 10;
+/// The number of receipts of each task.
+pub const RECEIPTS: usize = 10;
 const ROUNDS: usize = 5;
 /// More tasks than any of them can complete.
 const TASKS: usize = 4_000;
 /// Until the WAL has its full length: a WAL that grows is slower to sync.
 const WARM: Duration = Duration::from_millis(300);
-const TURN: Duration = Duration::from_secs(1);
+/// How long a swarm is measured.
+pub const TURN: Duration = Duration::from_secs(1);
 
 /// How a worker claims its task.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Taking {
+pub enum Taking {
     /// `claim_task` returns the best task.
     Given,
     /// The loop of the workflow: lists five tasks and claims the first one that is still free.
@@ -35,10 +37,11 @@ enum Taking {
 }
 
 /// The result of a swarm.
-struct Swarm {
-    rate: Rate,
+pub struct Swarm {
+    /// Its writes.
+    pub rate: Rate,
     /// Tasks per second.
-    tasks: f64,
+    pub tasks: f64,
 }
 
 /// Measures Tasktally, three variants of bare SQLite and other task servers alternately.
@@ -154,9 +157,19 @@ fn tasktally(path: &Path, workers: usize, taking: Taking) -> Result<Swarm> {
     let mut clients = (1..=workers)
         .map(|number| Client::start(path, &format!("worker-{number}")))
         .collect::<Result<Vec<_>>>()?;
+    create_tasks(clients.first_mut().context("no worker")?, TASKS)?;
+    work(&mut clients, taking, TURN)
+}
+
+/// Creates tasks, as many as the workers of a swarm need.
+pub fn create_tasks(client: &mut Client, tasks: usize) -> Result<()> {
     let task = json!({"name": "create_task", "arguments": {"task_title": "Archive a mail"}});
-    clients.first_mut().context("no worker")?.request_all("tools/call", &task, TASKS)?;
-    let start = Barrier::new(workers);
+    client.request_all("tools/call", &task, tasks)
+}
+
+/// Each client works on tasks for this time.
+pub fn work(clients: &mut [Client], taking: Taking, turn: Duration) -> Result<Swarm> {
+    let start = Barrier::new(clients.len());
     let done = std::thread::scope(|scope| -> Result<Vec<Worker>> {
         let threads: Vec<_> = clients
             .iter_mut()
@@ -165,7 +178,7 @@ fn tasktally(path: &Path, workers: usize, taking: Taking) -> Result<Swarm> {
                 let start = &start;
                 scope.spawn(move || {
                     start.wait();
-                    let mut worker = Worker::new(format!("worker-{}", number + 1), client);
+                    let mut worker = Worker::new(format!("worker-{}", number + 1), client, turn);
                     worker.work(taking).map(|()| worker)
                 })
             })
@@ -174,7 +187,7 @@ fn tasktally(path: &Path, workers: usize, taking: Taking) -> Result<Swarm> {
     })?;
     let writes: Vec<f64> = done.iter().map(|worker| worker.writes as f64).collect();
     let longest = done.iter().map(|worker| worker.longest).max().unwrap_or_default();
-    let rate = Rate::of(&writes, TURN.as_secs_f64(), longest.as_secs_f64());
+    let rate = Rate::of(&writes, turn.as_secs_f64(), longest.as_secs_f64());
     // An unfinished task counts by its completed part.
     Ok(Swarm { tasks: rate.writes / (RECEIPTS + 2) as f64, rate })
 }
@@ -183,18 +196,19 @@ fn tasktally(path: &Path, workers: usize, taking: Taking) -> Result<Swarm> {
 struct Worker<'a> {
     name: String,
     client: &'a mut Client,
+    turn: Duration,
     start: Instant,
     writes: usize,
     longest: Duration,
 }
 
 impl<'a> Worker<'a> {
-    fn new(name: String, client: &'a mut Client) -> Self {
-        Worker { name, client, start: Instant::now(), writes: 0, longest: Duration::ZERO }
+    fn new(name: String, client: &'a mut Client, turn: Duration) -> Self {
+        Worker { name, client, turn, start: Instant::now(), writes: 0, longest: Duration::ZERO }
     }
 
     fn is_over(&self) -> bool {
-        self.start.elapsed() > WARM + TURN
+        self.start.elapsed() > WARM + self.turn
     }
 
     /// Counts a write that was sent at this time.

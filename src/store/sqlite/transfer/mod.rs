@@ -16,6 +16,8 @@ mod integrity;
 mod line;
 mod loader;
 mod staging_dir;
+#[cfg(test)]
+mod table_list;
 
 pub use backup::backup;
 pub use export::{Destination, export};
