@@ -55,6 +55,31 @@ fn a_failover_to_a_synchronous_standby_keeps_every_acknowledged_write() {
 }
 
 #[test]
+fn a_server_that_does_not_answer_is_left_for_the_next_one() {
+    let Some((cluster, address)) = Cluster::on_network("host all all 0.0.0.0/0 trust") else { return };
+    // The kernel accepts connections, and nothing answers.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let database = cluster.create_database();
+    let url = format!(
+        "postgres://tasktally@{},{address}:5432/{}?target_session_attrs=read-write&connect_timeout=2",
+        silent.local_addr().unwrap(),
+        database.name()
+    );
+    let store = Store::in_database(database.with_url(url));
+    let mut server = store.serve();
+    let task = server.create_task("Task");
+    server.read_task(&task);
+    // Once the other server is gone, too, the error names both.
+    cluster.kill();
+    let refused = server.call("get_task", serde_json::json!({"id": task}));
+    println!("{}", refused.message());
+    assert_eq!(refused.refusal(), "busy");
+    for words in ["did not answer within 2 s", "cannot be reached", &address] {
+        assert!(refused.message().contains(words), "{}", refused.message());
+    }
+}
+
+#[test]
 fn the_doctor_names_the_risk_of_each_kind_of_standby() {
     let Some(clusters) = pair() else { return };
     let store = store_of_pair(&clusters);

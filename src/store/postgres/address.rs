@@ -200,9 +200,11 @@ fn complete_protection(config: &mut Config, variable: &impl Fn(&str) -> Option<S
 
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let hosts: Vec<String> = self.servers.all().iter().map(Server::name).collect();
-        let port = self.servers.all().first().map_or(PORT, Server::port);
-        let port = if port == PORT { String::new() } else { format!(":{port}") };
-        write!(f, "postgres://{}@{}{port}/{}", self.user, hosts.join(","), self.database)
+        let shown = |server: &Server| match server.port() {
+            PORT => server.name(),
+            port => format!("{}:{port}", server.name()),
+        };
+        let servers: Vec<String> = self.servers.all().iter().map(shown).collect();
+        write!(f, "postgres://{}@{}/{}", self.user, servers.join(","), self.database)
     }
 }
