@@ -14,7 +14,7 @@ use crate::store::postgres::connection::Results;
 use crate::store::postgres::statement::Statement;
 
 /// The rows that were kept, to be compared with the result of a query.
-pub(super) struct Check(Option<Entities>);
+pub(super) struct Check(Option<(Entities, Load)>);
 
 impl Tx<'_> {
     /// The statements that read the kept rows again. None outside of tests.
@@ -23,16 +23,17 @@ impl Tx<'_> {
             return (Vec::new(), Check(None));
         }
         let kept = self.entities.take();
-        (Load::again(&kept).statements(), Check(Some(kept)))
+        let load = Load::again(&kept);
+        (load.statements(), Check(Some((kept, load))))
     }
 }
 
 impl Check {
     /// Compares the kept rows with those that were read.
     pub(super) fn compare(self, results: Results) {
-        let Some(kept) = self.0 else { return };
+        let Some((kept, load)) = self.0 else { return };
         let mut stored = Entities::default();
-        let read = stored.keep_loaded(results);
+        let read = stored.keep_loaded(&load, results);
         debug_assert!(read.is_ok(), "{read:?}");
         if let Some(difference) = kept.difference(&stored) {
             debug_assert!(false, "a kept row differs from the stored one: {difference}");

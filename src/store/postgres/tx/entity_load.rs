@@ -1,4 +1,4 @@
-//! Loads the rows that requests work on, many in one round trip: tasks with their chunks, batches, last receipts, started items
+//! Loads the rows that requests work on, many in one round trip: tasks with their chunks, last receipts, started items, batches
 //! and dependents, and items.
 
 use std::cell::RefMut;
@@ -27,24 +27,24 @@ macro_rules! wanted {
     };
 }
 
-/// The same with the batches of wanted chunks.
-macro_rules! wanted_with_batches {
+/// The batches of wanted chunks, and wanted batches.
+macro_rules! wanted_batches {
     () => {
-        "ARRAY(SELECT w FROM unnest(ARRAY(SELECT row_id FROM task WHERE id = ANY($1)) || $2) w
-               UNION SELECT c.batch FROM chunk c WHERE c.task = ANY(ARRAY(SELECT row_id FROM task WHERE id = ANY($1)) || $2))"
+        concat!(
+            "ARRAY(SELECT CASE role WHEN 'chunk' THEN parent ELSE row_id END FROM task WHERE row_id = ANY(",
+            wanted!(),
+            "))"
+        )
     };
 }
 
-const TASKS: &str =
-    concat!("SELECT ", task_columns!(), " FROM task t WHERE t.row_id = ANY(", wanted_with_batches!(), ")");
+const TASKS: &str = concat!("SELECT ", task_columns!(), " FROM task t WHERE t.row_id = ANY(", wanted!(), ")");
 const CHUNKS: &str =
     concat!("SELECT ", chunk_columns!(), " FROM chunk c WHERE c.task = ANY(", wanted!(), ")");
-const BATCHES: &str =
-    concat!("SELECT ", batch_columns!(), " FROM batch WHERE task = ANY(", wanted_with_batches!(), ")");
 const LAST_RECEIPTS: &str = concat!(
     "SELECT r.task, r.number, r.hash FROM task t JOIN receipt r ON r.task = t.row_id AND r.number = t.receipt_count
       WHERE t.row_id = ANY(",
-    wanted_with_batches!(),
+    wanted!(),
     ")"
 );
 const STARTED: &str = concat!(
@@ -55,11 +55,12 @@ const STARTED: &str = concat!(
     wanted!(),
     ") ORDER BY i.chunk, i.position"
 );
-const DEPENDENTS: &str = concat!(
-    "SELECT depends_on, task FROM dependency WHERE soft = 0 AND depends_on = ANY(",
-    wanted_with_batches!(),
-    ")"
-);
+const BATCH_TASKS: &str =
+    concat!("SELECT ", task_columns!(), " FROM task t WHERE t.row_id = ANY(", wanted_batches!(), ")");
+const BATCHES: &str =
+    concat!("SELECT ", batch_columns!(), " FROM batch b WHERE b.task = ANY(", wanted_batches!(), ")");
+const DEPENDENTS: &str =
+    concat!("SELECT depends_on, task FROM dependency WHERE soft = 0 AND depends_on = ANY(", wanted!(), ")");
 /// The items with the keys `$2` of the chunks with the ids `$1`.
 const ITEMS: &str = concat!(
     "SELECT ",
@@ -71,6 +72,8 @@ const ITEMS: &str = concat!(
 /// What is loaded.
 #[derive(Debug, Default)]
 pub(super) struct Load {
+    /// Whether the batches of chunks and the dependents of tasks are loaded: a receipt needs neither.
+    is_whole: bool,
     tasks: Vec<String>,
     rows: Vec<RowId>,
     item_tasks: Vec<String>,
@@ -79,13 +82,13 @@ pub(super) struct Load {
 
 impl Load {
     fn of_row(row: RowId) -> Self {
-        Load { rows: vec![row], ..Load::default() }
+        Load { rows: vec![row], is_whole: true, ..Load::default() }
     }
 
     /// The rows that are kept.
     pub(super) fn again(kept: &Entities) -> Self {
         let rows = kept.tasks.keys().chain(kept.chunks.keys()).chain(kept.batches.keys()).copied().collect();
-        let mut load = Load { rows, ..Load::default() };
+        let mut load = Load { rows, is_whole: true, ..Load::default() };
         for item in kept.items.values().flat_map(|items| items.values()) {
             if let Some(task) = kept.tasks.get(&item.chunk_row) {
                 load.item_tasks.push(task.id.as_str().to_owned());
@@ -98,6 +101,7 @@ impl Load {
     fn add(&mut self, subject: &Subject) {
         let Some(task) = &subject.task else { return };
         self.tasks.push(task.as_str().to_owned());
+        self.is_whole |= subject.item.is_none();
         if let Some(key) = &subject.item {
             self.item_tasks.push(task.as_str().to_owned());
             self.item_keys.push(key.clone());
@@ -106,11 +110,11 @@ impl Load {
 
     /// The statements; [`Entities::keep_loaded`] reads their results.
     pub(super) fn statements(&self) -> Vec<Statement> {
-        let wanted = || values![self.tasks, self.rows];
-        let mut statements: Vec<Statement> = [TASKS, CHUNKS, BATCHES, LAST_RECEIPTS, STARTED, DEPENDENTS]
-            .into_iter()
-            .map(|sql| Statement::with(sql, wanted()))
-            .collect();
+        let wanted = |sql| Statement::with(sql, values![self.tasks, self.rows]);
+        let mut statements: Vec<Statement> = [TASKS, CHUNKS, LAST_RECEIPTS, STARTED].map(wanted).into();
+        if self.is_whole {
+            statements.extend([BATCH_TASKS, BATCHES, DEPENDENTS].map(wanted));
+        }
         if !self.item_tasks.is_empty() {
             statements.push(Statement::with(ITEMS, values![self.item_tasks, self.item_keys]));
         }
@@ -123,19 +127,18 @@ impl Entities {
     ///
     /// # Errors
     /// If a row cannot be read.
-    pub(super) fn keep_loaded(&mut self, results: Results) -> Result<()> {
+    pub(super) fn keep_loaded(&mut self, load: &Load, results: Results) -> Result<()> {
         let mut results = results.into_iter();
         let mut next = || results.next().unwrap_or_default();
         for row in next() {
             let task = rows::task(&row)?;
-            self.begin_dependents(task.row);
+            if load.is_whole {
+                self.begin_dependents(task.row);
+            }
             self.keep_task(task);
         }
         for row in next() {
             self.keep_chunk(rows::chunk(&row, 0)?);
-        }
-        for row in next() {
-            self.keep_batch(rows::batch(&row)?);
         }
         for row in next() {
             let hash = row.hash(2)?.ok_or_else(|| Error::new(Code::Internal, "a receipt has no hash"))?;
@@ -144,8 +147,16 @@ impl Entities {
         for row in next() {
             self.keep_started(rows::item(&row)?);
         }
-        for row in next() {
-            self.keep_dependent(row.get(0)?, row.get(1)?);
+        if load.is_whole {
+            for row in next() {
+                self.keep_task(rows::task(&row)?);
+            }
+            for row in next() {
+                self.keep_batch(rows::batch(&row)?);
+            }
+            for row in next() {
+                self.keep_dependent(row.get(0)?, row.get(1)?);
+            }
         }
         for row in next() {
             self.keep_item(row.get(10)?, rows::item(&row)?);
@@ -197,7 +208,7 @@ impl Tx<'_> {
         statements.extend(queries.iter().cloned());
         let mut results = self.exchange(statements)?;
         self.keep_results(queries, results.split_off(loaded));
-        self.entities.borrow_mut().keep_loaded(results)
+        self.entities.borrow_mut().keep_loaded(load, results)
     }
 
     /// Loads a task with everything about it, and asks queries in the same round trip, unless the task is known.
@@ -215,7 +226,7 @@ impl Tx<'_> {
 
     /// A task, if it exists.
     pub(in crate::store::postgres) fn known_task(&self, id: &TaskId) -> Result<Option<Task>> {
-        let load = || Load { tasks: vec![id.as_str().to_owned()], ..Load::default() };
+        let load = || Load { tasks: vec![id.as_str().to_owned()], is_whole: true, ..Load::default() };
         self.known(|entities| entities.task(id).cloned(), load)
     }
 

@@ -183,9 +183,9 @@ impl<'a> Tx<'a> {
                 // It was empty.
                 let _ = self.beginning.set(beginning);
             }
-            if load.is_some() {
+            if let Some(load) = &load {
                 let loaded = results.split_off(before_load);
-                self.entities.borrow_mut().keep_loaded(loaded).map_err(Failure::Refused)?;
+                self.entities.borrow_mut().keep_loaded(load, loaded).map_err(Failure::Refused)?;
             }
             Ok(results.split_off(before_last))
         });

@@ -17,16 +17,18 @@ macro_rules! now {
 pub(in crate::store::postgres) use now;
 
 /// What a transaction reads when it has begun: the time, which [`now`] names from then on, the numbers that were given, the
-/// version of the schema, and an expression.
+/// version of the schema, and an expression; and what it sets.
 macro_rules! beginning {
-    ($more:literal) => {
+    ($more:literal, $set:literal) => {
         concat!(
             "SELECT set_config('tasktally.now', ",
             database_time!(),
             "::text, true)::bigint, c.change_number, c.task_row, c.receipt_row, v.version, ",
             $more,
             // Compiling a statement takes longer than executing one of ours.
-            ", set_config('jit', 'off', true)
+            ", set_config('jit', 'off', true)",
+            $set,
+            "
                FROM (SELECT * FROM counter LIMIT 1) c, (SELECT version FROM schema_version LIMIT 1) v"
         )
     };
@@ -35,14 +37,19 @@ macro_rules! beginning {
 /// Begins a transaction that sees one state of the store.
 pub(in crate::store::postgres) const BEGIN_READ: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
 /// Begins a transaction that only reads.
-pub(super) const READ: [&str; 2] = [BEGIN_READ, beginning!("false")];
+pub(super) const READ: [&str; 2] = [BEGIN_READ, beginning!("false", "")];
 /// Begins a transaction that waits for the lock. Under another isolation level, it would see the state before it waited.
 pub(in crate::store::postgres) const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";
 /// Waits for the lock of the store that the connection's search path names.
 pub(in crate::store::postgres) const LOCK: &str =
     "SELECT pg_advisory_xact_lock(hashtextextended('tasktally.' || current_schema(), 0))";
-/// Begins a transaction that writes.
-pub(super) const WRITE: [&str; 3] = [BEGIN, LOCK, beginning!("pg_is_in_recovery()")];
+/// Begins a transaction that writes. Its statements find rows by their keys: PostgreSQL need not plan them again for other
+/// values.
+pub(super) const WRITE: [&str; 3] = [
+    BEGIN,
+    LOCK,
+    beginning!("pg_is_in_recovery()", ", set_config('plan_cache_mode', 'force_generic_plan', true)"),
+];
 
 /// Said while the server is a standby. It may be promoted, so a write is tried again for a while.
 const STANDBY: &str = "the database server is a standby and accepts no writes. Name the primary server, or add target_session_attrs=read-write and all hosts to the address of the store";
