@@ -44,11 +44,14 @@ pub(in crate::store::postgres) const BEGIN: &str = "BEGIN ISOLATION LEVEL READ C
 pub(in crate::store::postgres) const LOCK: &str =
     "SELECT pg_advisory_xact_lock(hashtextextended('tasktally.' || current_schema(), 0))";
 /// Begins a transaction that writes. Its statements find rows by their keys: PostgreSQL need not plan them again for other
-/// values.
+/// values, nor read a whole table because it has few rows when the statement is planned.
 pub(super) const WRITE: [&str; 3] = [
     BEGIN,
     LOCK,
-    beginning!("pg_is_in_recovery()", ", set_config('plan_cache_mode', 'force_generic_plan', true)"),
+    beginning!(
+        "pg_is_in_recovery()",
+        ", set_config('plan_cache_mode', 'force_generic_plan', true), set_config('enable_seqscan', 'off', true)"
+    ),
 ];
 
 /// Said while the server is a standby. It may be promoted, so a write is tried again for a while.
