@@ -10,7 +10,11 @@ mod support;
 
 mod cluster;
 mod cut_connections;
+#[cfg(target_os = "linux")]
+mod cut_off_hosts;
 mod doctor;
+#[cfg(target_os = "linux")]
+mod hosts;
 mod idle_connections;
 mod many_machines;
 mod patient_client;

@@ -52,9 +52,10 @@ pub(super) const BEGIN_READ: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ 
 const READ: [&str; 2] = [BEGIN_READ, beginning!("false")];
 /// Begins a transaction that waits for the lock. Under another isolation level, it would see the state before it waited.
 pub(super) const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";
-/// Waits for the lock of the store that the connection's search path names.
-pub(super) const LOCK: &str =
-    "SELECT pg_advisory_xact_lock(hashtextextended('tasktally.' || current_schema(), 0))";
+/// Waits for the lock of the store that the connection's search path names. If the client's machine is cut off while it has
+/// the lock, PostgreSQL ends the transaction after a while. Without that, all writes would wait for the connection's keepalive.
+pub(super) const LOCK: &str = "SELECT set_config('idle_in_transaction_session_timeout', '10s', true),
+            pg_advisory_xact_lock(hashtextextended('tasktally.' || current_schema(), 0))";
 /// Begins a transaction that writes.
 const WRITE: [&str; 3] = [BEGIN, LOCK, beginning!("pg_is_in_recovery()")];
 
