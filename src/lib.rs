@@ -13,8 +13,8 @@
 //! - [`watch`]: the progress of a batch, on a screen or as lines
 //! - [`report`]: a report about a batch, as files
 //! - `terminal`: escaping, tables, progress bars and colours
-//! - [`clock`], [`error`], [`file_system_type`], `disk_space`, `external_sort`, `open_without_links`, `paths`, `private_files`,
-//!   `private_folder`, `proc_fs`: the time, errors, kinds of file systems, free space, sorting on disk, paths without links,
+//! - [`clock`], [`error`], [`file_system_type`], `disk_space`, `external_sort`, `host`, `open_without_links`, `paths`, `private_files`,
+//!   `private_folder`, `proc_fs`: the time, errors, kinds of file systems, free space, sorting on disk, names of the machine, paths without links,
 //!   paths as people write them, files for their owner alone, a folder where others may write, and what Linux reports about
 //!   processes
 //!
@@ -31,6 +31,7 @@ mod disk_space;
 pub mod error;
 mod external_sort;
 pub mod file_system_type;
+mod host;
 pub mod items;
 pub mod logs;
 pub mod mcp;

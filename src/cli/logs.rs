@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::log_printer::{LogFormat, LogPrinter};
 use crate::error::{Error, Result};
+use crate::host::host_name;
 use crate::logs::{self, LogPart, LogReader, Stream};
 use crate::model::id::TaskId;
 use crate::model::status::Status;
@@ -147,6 +148,21 @@ fn live_generation(session: &Session, chunk: &TaskId) -> Result<Option<u64>> {
 fn find_attempt(request: &Logs, session: &Session) -> Result<u64> {
     let chunk = &request.chunk;
     let attempts = logs::attempts_of(session.folder(), chunk)?;
+    let elsewhere = logged_elsewhere(request, session, &attempts)?;
+    if let Some((attempt, host)) = &elsewhere
+        && (attempts.is_empty() || request.attempt.is_some())
+    {
+        return Err(Error::not_found(format!(
+            "attempt {attempt} of chunk {chunk} was worked on host {}, where its log is; run the same command there",
+            excerpt(host)
+        )));
+    }
+    if let Some((attempt, host)) = elsewhere {
+        tracing::warn!(
+            "the newest attempt of chunk {chunk} is {attempt}, whose log is on host {}; this is the newest log here",
+            excerpt(&host)
+        );
+    }
     let Some(newest) = attempts.last() else {
         return Err(Error::not_found(format!(
             "Chunk {chunk} has no log: only background workers have logs, and old logs are removed. get_task(id=\"{chunk}\") shows its receipts"
@@ -160,6 +176,18 @@ fn find_attempt(request: &Logs, session: &Session) -> Result<u64> {
             attempts.iter().map(u64::to_string).collect::<Vec<_>>().join(", ")
         ))),
     }
+}
+
+/// The attempt whose log is asked for and the host that has it, if the log is not here but on another machine.
+fn logged_elsewhere(request: &Logs, session: &Session, here: &[u64]) -> Result<Option<(u64, String)>> {
+    let chunk = request.chunk.clone();
+    let hosts = session.read(move |tx| tx.attempt_hosts(tx.task(&chunk)?.row))?;
+    let wanted = match request.attempt {
+        Some(attempt) => hosts.into_iter().find(|(number, _)| *number == attempt),
+        None => hosts.into_iter().next_back(),
+    };
+    // An attempt that is recorded for this machine, too, has no log if its log was removed.
+    Ok(wanted.filter(|(attempt, host)| !here.contains(attempt) && *host != host_name()))
 }
 
 /// Reads to the end, and passes only the last lines to `visit`.

@@ -55,15 +55,13 @@ pub use review_batch::ReviewBatch;
 pub use review_batch::elicit::{PendingReview, pending_review};
 pub use review_questions::answers::answer_wait;
 pub use review_questions::review_form::{ReviewQuestion, form};
-pub use runner_launcher::{ProcessState, ReviewRules, RunnerLauncher, RunnerStart};
+pub use runner_launcher::{ProcessState, ReviewRules, RunnerLauncher, RunnerPlace, RunnerStart};
 pub use runners::batch_state::{BatchState, batch_max_parallel, batch_state};
 pub use runners::claims::{RunnerClaim, runner_claims};
 pub use runners::failures::{FailureState, failure_state, pause_after_failures};
 pub use runners::permits::{acquire_permit, release_permit, stop_waiting_for_permit, yield_permit};
 pub use runners::profiles::{pause_profile, profile_pause, record_worker_start};
-pub use runners::registry::{
-    check_no_runner_elsewhere, find_runner, record_runner_heartbeat, register_runner, unregister_runner,
-};
+pub use runners::registry::{find_runner, record_runner_heartbeat, register_runner, unregister_runner};
 pub use runners::start::start_missing_runners;
 pub use runners::unfinished_run::{UnfinishedRun, find_failed_run, find_unfinished_run};
 pub use session::{LocalFolders, Session};
@@ -73,6 +71,7 @@ pub use views::batch::BatchView;
 pub(crate) use views::batch::batch_view;
 pub use views::changes::{WatchedObject, find_changes, latest_change_number, start_watching};
 pub use views::command_items::{ChunkBrief, WorkerItem, chunk_brief, worker_items};
+pub(crate) use views::hosts::{HostView, hosts_at_work};
 pub use views::id_completion::{batch_ids, chunk_id, chunk_numbers, task_ids};
 pub use views::open_items::ItemView;
 pub use views::prompt_facts::prompt_needs;

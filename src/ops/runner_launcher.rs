@@ -3,6 +3,8 @@
 use crate::error::Result;
 use crate::model::id::{TaskId, Token};
 use crate::model::quotas::Quotas;
+use crate::model::text::excerpt;
+use crate::store::StoreRead;
 
 /// Starts runners, one per batch.
 pub trait RunnerLauncher: Send + Sync {
@@ -32,16 +34,42 @@ pub trait RunnerLauncher: Send + Sync {
     /// # Errors
     /// Why no runner could be started.
     fn start(&self, batch: &TaskId) -> Result<RunnerStart>;
-    /// Whether a batch has a running runner.
+    /// Where the runner of a batch runs; `None` if the batch has no running one.
     ///
     /// # Errors
     /// If that cannot be determined.
-    fn is_running(&self, batch: &TaskId) -> Result<bool>;
+    fn runner_place(&self, tx: &dyn StoreRead, batch: &TaskId) -> Result<Option<RunnerPlace>>;
     /// The state of the process that made the claim with this token in a batch.
     ///
     /// # Errors
     /// If it cannot be determined.
-    fn claim_process(&self, batch: &TaskId, token: &Token) -> Result<ProcessState>;
+    fn claim_process(&self, tx: &dyn StoreRead, batch: &TaskId, token: &Token) -> Result<ProcessState>;
+    /// Whether a batch has a running runner.
+    ///
+    /// # Errors
+    /// If that cannot be determined.
+    fn is_running(&self, tx: &dyn StoreRead, batch: &TaskId) -> Result<bool> {
+        Ok(self.runner_place(tx, batch)?.is_some())
+    }
+}
+
+/// Where the runner of a batch runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RunnerPlace {
+    /// On this machine.
+    Here,
+    /// On the machine with this name.
+    Elsewhere(String),
+}
+
+impl RunnerPlace {
+    /// The end of a sentence: on which other machine; empty for this one.
+    pub fn on_other_host(&self) -> String {
+        match self {
+            RunnerPlace::Here => String::new(),
+            RunnerPlace::Elsewhere(host) => format!(" on host {}", excerpt(host)),
+        }
+    }
 }
 
 /// Whose decisions at a checkpoint count by the operator's configuration.
@@ -54,12 +82,12 @@ pub struct ReviewRules {
 }
 
 /// The result of starting a runner.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RunnerStart {
     /// A runner was started; its process id.
     Started(u32),
     /// The batch has a runner already.
-    AlreadyRunning,
+    AlreadyRunning(RunnerPlace),
 }
 
 /// The state of the process that made a claim.

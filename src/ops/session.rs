@@ -15,7 +15,7 @@ use crate::model::author::{Author, AuthorKind};
 use crate::model::quotas::Quotas;
 use crate::model::text::excerpt;
 use crate::model::worker_scope::WorkerScope;
-use crate::store::{Store, StoreRead, StoreWrite, Subject, WriteJob};
+use crate::store::{Fence, Leases, Store, StoreRead, StoreWrite, Subject, WriteJob};
 
 /// How long a write may wait to start. It waits that long only if another process holds the write lock.
 const MAX_WRITE_WAIT: Duration = Duration::from_secs(30);
@@ -49,6 +49,8 @@ pub struct Session {
     progress: ProgressReporter,
     /// How long a write may wait to start; `None` means without a limit.
     max_write_wait: Option<Duration>,
+    /// The lease under which the session's runner works.
+    fence: Option<Fence>,
     /// Read once from the operator's configuration.
     quotas: Arc<OnceLock<Quotas>>,
 }
@@ -72,6 +74,7 @@ impl Session {
             launcher: None,
             progress: ProgressReporter::default(),
             max_write_wait: Some(MAX_WRITE_WAIT),
+            fence: None,
             quotas: Arc::default(),
         }
     }
@@ -183,9 +186,46 @@ impl Session {
         self.folders.scratch.as_deref().unwrap_or(&self.folders.data)
     }
 
-    /// Whether processes on several machines use the store; see [`Store::spans_machines`].
-    pub(super) fn spans_machines(&self) -> bool {
-        self.store.spans_machines()
+    /// The leases of the store; `None` if it is used by one machine.
+    pub fn leases(&self) -> Option<&dyn Leases> {
+        self.store.leases()
+    }
+
+    /// The same session for the process that holds a lease: what it writes as a runner is refused once another process has the
+    /// lease.
+    #[must_use]
+    pub fn with_fence(&self, fence: Option<Fence>) -> Self {
+        Session { fence, ..self.clone() }
+    }
+
+    /// The lease under which the session's runner works.
+    pub(super) fn fence(&self) -> Option<&Fence> {
+        self.fence.as_ref()
+    }
+
+    /// As [`Session::write`], for what only a runner writes: refused with `claim_lost`, in the same transaction, if the session's
+    /// lease has ended. A claim has a token of its own, so writes under a claim need no lease.
+    pub(super) fn write_as_runner<R: Send + 'static>(
+        &self,
+        change: impl Fn(&dyn StoreWrite) -> Result<R> + Send + 'static,
+    ) -> Result<R> {
+        self.write_as_runner_about(Subject::default(), change)
+    }
+
+    /// The same for a change of a task that the request names.
+    ///
+    /// # Errors
+    /// As for [`Session::write_as_runner`].
+    pub(super) fn write_as_runner_about<R: Send + 'static>(
+        &self,
+        subject: Subject,
+        change: impl Fn(&dyn StoreWrite) -> Result<R> + Send + 'static,
+    ) -> Result<R> {
+        let fence = self.fence.clone();
+        self.write_about(subject, move |tx| {
+            fence.as_ref().map_or(Ok(()), |fence| check_fence(tx, fence))?;
+            change(tx)
+        })
     }
 
     /// Waits until no other process inserts a large batch; see [`Store::lock_bulk`].
@@ -312,6 +352,24 @@ impl Session {
             .wait()
             .unwrap_or_else(|| Err(Error::new(Code::Internal, "the store's reader ended before it answered")))
     }
+}
+
+/// Refuses a process whose lease has ended.
+fn check_fence(tx: &dyn StoreRead, fence: &Fence) -> Result<()> {
+    let lease = tx.lease(&fence.name)?;
+    if lease.as_ref().is_some_and(|lease| lease.is_live && lease.fence == fence.number) {
+        return Ok(());
+    }
+    let now = match lease.filter(|lease| lease.is_live) {
+        Some(lease) => format!("host {} took over", excerpt(&lease.holder.host)),
+        None => "the database was out of reach for too long".to_owned(),
+    };
+    Err(Error::new(
+        Code::ClaimLost,
+        format!(
+            "nothing was written: this process no longer counts as running, {now}. Stop it and start it again"
+        ),
+    ))
 }
 
 /// A write in the store's queue.

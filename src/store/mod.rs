@@ -10,6 +10,7 @@ mod count_check;
 mod filter;
 mod inspect;
 mod large_batch;
+mod leases;
 pub(crate) mod pages;
 pub mod postgres;
 mod range_check;
@@ -28,6 +29,9 @@ pub use batches::{BatchRead, BatchWrite, ItemSelection};
 pub use filter::{ListPosition, TaskFilter, TaskTotal};
 pub use inspect::{CorruptStore, Inspect, StoreFacts};
 pub use large_batch::{BulkRead, BulkWrite, Reservation, UnpublishedChunk};
+pub use leases::{
+    Fence, HeldLease, LeaseHolder, LeaseName, LeaseRead, LeaseRecord, LeaseState, LeaseWrite, Leases,
+};
 pub use read::StoreRead;
 pub use resources::{ResourceInUse, ResourceRead, ResourceWrite};
 pub use runners::{RunnerRead, RunnerRecord, RunnerWrite};
@@ -91,9 +95,10 @@ pub trait Store: Send + Sync {
     /// # Errors
     /// `busy` after `limit`, naming the process that does.
     fn lock_bulk(&self, limit: Duration) -> Result<Box<dyn Send>>;
-    /// Whether processes on several machines can use the store. A lock file excludes only those on its own machine.
-    fn spans_machines(&self) -> bool {
-        false
+    /// The leases of the store. `None` if only processes of one machine can use the store: lock files exclude them from each
+    /// other.
+    fn leases(&self) -> Option<&dyn Leases> {
+        None
     }
     /// Runs a read, on the calling thread. `name` is the same for the reads of one place in the program.
     fn read(&self, name: &'static str, job: ReadJob);

@@ -1,6 +1,8 @@
 //! Reads of tasks, receipts, batches, chunks and items.
 
-use super::{BatchRead, BulkRead, ListPosition, ResourceRead, RunnerRead, TaskFilter, TaskTotal, WaitRead};
+use super::{
+    BatchRead, BulkRead, LeaseRead, ListPosition, ResourceRead, RunnerRead, TaskFilter, TaskTotal, WaitRead,
+};
 use crate::error::Result;
 use crate::model::batch::{Batch, Chunk, StoredItem};
 use crate::model::body::BodyStart;
@@ -11,7 +13,7 @@ use crate::model::task::{RowId, Task};
 use crate::model::timestamp::Timestamp;
 
 /// Reads inside one transaction: they all see the same state.
-pub trait StoreRead: BatchRead + BulkRead + ResourceRead + RunnerRead + WaitRead {
+pub trait StoreRead: BatchRead + BulkRead + LeaseRead + ResourceRead + RunnerRead + WaitRead {
     /// The time of this transaction.
     fn now(&self) -> Timestamp;
     /// The number of the latest change in the store.

@@ -1,6 +1,6 @@
 //! Writes of tasks, receipts, batches, chunks and items.
 
-use super::{BatchWrite, BulkWrite, ResourceWrite, RunnerWrite, StoreRead, WaitWrite};
+use super::{BatchWrite, BulkWrite, LeaseWrite, ResourceWrite, RunnerWrite, StoreRead, WaitWrite};
 use crate::error::Result;
 use crate::model::author::Author;
 use crate::model::batch::{Batch, Chunk, StoredItem};
@@ -67,7 +67,9 @@ impl NewReceipt<'_> {
 }
 
 /// Writes inside one transaction. Every write to a task assigns it a new change number, unless documented otherwise.
-pub trait StoreWrite: StoreRead + BatchWrite + BulkWrite + ResourceWrite + RunnerWrite + WaitWrite {
+pub trait StoreWrite:
+    StoreRead + BatchWrite + BulkWrite + LeaseWrite + ResourceWrite + RunnerWrite + WaitWrite
+{
     /// Inserts a task and returns its row.
     fn insert_task(&self, new: &NewTask<'_>) -> Result<RowId>;
     /// Inserts a task into a row that was reserved for it; see [`BulkWrite`].

@@ -8,7 +8,7 @@ use crate::model::field::visible_excerpt;
 use crate::model::id::{TaskId, Token};
 use crate::model::task::Task;
 use crate::model::timestamp::Timestamp;
-use crate::ops::{ProcessState, Session};
+use crate::ops::{HostView, ProcessState, Session, hosts_at_work};
 use crate::store::{RunnerRecord, StoreRead};
 use crate::work::claim_process_state;
 use crate::work::leftovers::has_live_runner;
@@ -25,6 +25,8 @@ pub(super) struct ProcessFacts {
     has_profile: bool,
     /// Whether `tasktally run` made the batch.
     made_by_run: bool,
+    /// The machines whose processes work on it, if several machines share the store.
+    hosts: Vec<HostView>,
 }
 
 impl ProcessFacts {
@@ -35,6 +37,7 @@ impl ProcessFacts {
             runner: tx.runner(task.row)?,
             has_profile: batch.profile.is_some(),
             made_by_run: batch.run.is_some(),
+            hosts: hosts_at_work(tx, task)?,
         })
     }
 
@@ -50,14 +53,18 @@ impl ProcessFacts {
         header: &mut BatchHeader,
         workers: Vec<(WorkerRow, Option<Token>)>,
     ) -> Result<Vec<WorkerRow>> {
-        let mut checked = Vec::new();
-        for (mut worker, token) in workers {
-            if let Some(token) = token {
-                let state = claim_process_state(session.folder(), &self.batch, &token)?;
-                worker.has_died = state == ProcessState::Dead;
+        let (data, batch) = (session.folder().to_owned(), self.batch.clone());
+        let checked = session.read(move |tx| {
+            let mut checked = Vec::new();
+            for (mut worker, token) in workers {
+                if let Some(token) = token {
+                    let state = claim_process_state(tx, &data, &batch, &token)?;
+                    worker.has_died = state == ProcessState::Dead;
+                }
+                checked.push(worker);
             }
-            checked.push(worker);
-        }
+            Ok(checked)
+        })?;
         let dead = checked.iter().filter(|worker| worker.has_died).count();
         let has_runner = has_live_runner(session, &self.batch)?;
         header.runner = self.runner_line(has_runner, header.now).filter(|_| !header.status.is_over());
@@ -71,9 +78,16 @@ impl ProcessFacts {
         Ok(checked)
     }
 
-    /// The runner that works on the batch in the background, in a line.
+    /// How many workers each machine has, in a line.
+    fn hosts_line(&self) -> Option<String> {
+        let host = |host: &HostView| format!("{} on {}", host.workers, visible_excerpt(&host.host, CHARS));
+        let hosts: Vec<String> = self.hosts.iter().map(host).collect();
+        (!hosts.is_empty()).then(|| format!("workers: {}", hosts.join(", ")))
+    }
+
+    /// The runner that works on the batch in the background, and the machines of other processes, in a line.
     fn runner_line(&self, is_alive: bool, now: Timestamp) -> Option<String> {
-        let runner = self.runner.as_ref()?;
+        let Some(runner) = self.runner.as_ref() else { return self.hosts_line() };
         let (host, profile) = (visible_excerpt(&runner.host, CHARS), visible_excerpt(&runner.profile, CHARS));
         let name = format!("runner {} on {host}, profile {profile}", runner.pid);
         if !is_alive {
@@ -86,6 +100,9 @@ impl ProcessFacts {
         }
         if let Some(note) = &runner.wait_reason {
             line.push_str(&format!(": {}", visible_excerpt(note, CHARS)));
+        }
+        if let Some(hosts) = self.hosts_line().filter(|_| self.hosts.len() > 1) {
+            line.push_str(&format!("; {hosts}"));
         }
         Some(line)
     }

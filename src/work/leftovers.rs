@@ -47,12 +47,12 @@ pub struct Leftover {
     pub path: PathBuf,
 }
 
-/// Whether a runner or `tasktally run` works a batch now. Creates nothing.
+/// Whether a runner or `tasktally run` works a batch now, on any machine. Creates nothing.
 ///
 /// # Errors
-/// The run lock cannot be read.
+/// The store or the run lock cannot be read.
 pub fn has_live_runner(session: &Session, batch: &TaskId) -> Result<bool> {
-    run_lock::is_held(session.folder(), batch)
+    Ok(run_lock::find_holder(session, batch)?.is_some())
 }
 
 /// Everything that was left behind, in the store and in its data folder. The record of a runner whose batch still
@@ -120,13 +120,14 @@ pub fn find_leftovers(session: &Session) -> Result<Vec<Leftover>> {
 /// It cannot be removed.
 pub fn remove_leftover(session: &Session, leftover: &Leftover) -> Result<Option<String>> {
     // No runner of the batch can start while we hold the lock. Dropping the lock removes its file.
-    let _run_lock = match run_lock::acquire(session.folder(), &leftover.batch) {
+    let lock = match run_lock::acquire(session, &leftover.batch) {
         Ok(lock) => lock,
         Err(error) if error.code == Code::AlreadyClaimed => {
             return Ok(Some(format!("a runner works on batch {} again", leftover.batch)));
         }
         Err(error) => return Err(error),
     };
+    let session = &session.with_fence(lock.fence());
     match leftover.kind {
         // Releases the claims of the process whose lock it is, if it is not a run lock.
         LeftoverKind::Lock => drop(take_over_from_workers(session, &RunProgress::hidden())?),

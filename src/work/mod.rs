@@ -13,6 +13,7 @@ mod claim_process;
 mod commands;
 mod file_lock;
 mod inherited_descriptors;
+mod lease_watch;
 pub mod leftovers;
 mod limit_remedy;
 mod limits;

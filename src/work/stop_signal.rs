@@ -49,6 +49,11 @@ impl StopSignal {
         Ok(stop)
     }
 
+    /// Stops running workers and starts nothing new, as after a second signal.
+    pub(super) fn request_at_once(&self) {
+        self.requests.fetch_max(2, Ordering::SeqCst);
+    }
+
     /// Whether to start nothing new.
     pub(super) fn is_requested(&self) -> bool {
         self.requests.load(Ordering::SeqCst) > 0

@@ -28,9 +28,15 @@ pub(super) fn take_over_from_workers(session: &Session, progress: &RunProgress) 
     let marks: BTreeSet<ProcessMark> = claims.iter().filter_map(|claim| claim.token.process_mark()).collect();
     let mut released = 0;
     for mark in marks {
-        if !process_lock::has_died(session.folder(), &mark)? {
-            continue;
-        }
+        // Held until its claims are released, so that the process can renew neither.
+        let _lease = if process_lock::has_died(session.folder(), &mark)? {
+            None
+        } else {
+            match process_lock::take_lease(session, &mark)? {
+                Some(lease) => Some(lease),
+                None => continue,
+            }
+        };
         kill_marked_processes(&process_lock::run_marker(&mark));
         let left = claims.iter().filter(|claim| claim.token.process_mark().as_ref() == Some(&mark));
         for claim in left {
@@ -46,6 +52,13 @@ pub(super) fn take_over_from_workers(session: &Session, progress: &RunProgress) 
     Ok(released)
 }
 
+/// The same while workers run: an error is only logged.
+pub(super) fn keep_taking_over(session: &Session, progress: &RunProgress) {
+    if let Err(error) = take_over_from_workers(session, progress) {
+        tracing::warn!(%error, "the claims of processes that died cannot be released");
+    }
+}
+
 /// Takes over from every process that died and has claims: `tasktally work`, `tasktally run` and background runners.
 ///
 /// # Errors
@@ -55,8 +68,9 @@ pub(super) fn take_over_from_all(session: &Session, progress: &RunProgress) -> R
     let batches: BTreeSet<TaskId> = runner_claims(session)?.into_iter().filter_map(of_a_runner).collect();
     for batch in batches {
         // If another process holds the lock, it lives, or takes over itself.
-        match run_lock::acquire(session.folder(), &batch) {
-            Ok(_lock) => {
+        match run_lock::acquire(session, &batch) {
+            Ok(lock) => {
+                let session = &session.with_fence(lock.fence());
                 kill_marked_processes(&run_marker(&batch));
                 end_previous_runner(session, &batch, batch_state(session, &batch)?.row, progress)?;
             }

@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
+use tasktally::store::postgres::SCHEMA_VERSION;
 
 use crate::support::postgres::Cluster;
 use crate::support::store::Store;
@@ -47,7 +48,7 @@ fn a_durable_database_has_no_problems() {
     for (check, text) in [
         ("database", "PostgreSQL 1"),
         ("database", "which answers within "),
-        ("schema", "2, the newest"),
+        ("schema", &format!("{SCHEMA_VERSION}, the newest")),
         ("permissions", "may read and write all tables"),
         ("connections", " of 297 are in use"),
         ("durability", "are on"),

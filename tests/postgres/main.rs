@@ -11,9 +11,13 @@ mod support;
 mod certificates;
 mod cluster;
 mod cut_connections;
+#[cfg(target_os = "linux")]
+mod cut_off_hosts;
 mod doctor;
 mod failover;
 mod full_disk;
+#[cfg(target_os = "linux")]
+mod hosts;
 mod idle_connections;
 mod linearizability;
 mod many_machines;

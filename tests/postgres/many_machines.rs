@@ -37,20 +37,50 @@ fn several_machines_work_one_batch_and_each_item_is_worked_once() {
     store.tasktally(["verify"]).success();
 }
 
+/// A process on another machine that holds the lease of a batch, live for so many seconds.
+fn lease_elsewhere(store: &Store, batch: &str, seconds: i64) {
+    let hold = "INSERT INTO lease (name, holder, fence, expires_at, host, pid, place)
+        VALUES ('run:' || ?1, '', 7, floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint + ?2 * 1000, 'elsewhere', 1, 'p')
+        ON CONFLICT (name) DO UPDATE SET expires_at = excluded.expires_at, host = excluded.host, place = excluded.place";
+    store.sql().execute(hold, &[&batch, &seconds]).unwrap();
+}
+
 #[test]
-fn a_runner_waits_for_the_one_on_another_machine_until_that_is_silent() {
+fn a_batch_has_one_runner_until_its_lease_ends() {
     let Some(store) = Store::new_postgres().map(|store| store.with_config(PROFILE)) else { return };
     let batch = create_batch(&store, 4, None);
-    let alive = "INSERT INTO runner (batch, run_marker, profile, pid, host, started_at, heartbeat_at)
-        SELECT row_id, 'm', 'nothing', 1, 'elsewhere', created_at,
-               floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint + ?2
-          FROM task WHERE id = ?1";
-    store.sql().execute(alive, &[&batch, &0_i64]).unwrap();
+    lease_elsewhere(&store, &batch, 15);
     let work = ["work", "--batch", &batch, "--worker", "nothing"];
     let refused = store.tasktally(work).finish().output();
-    assert!(refused.contains("the runner of this batch works on host elsewhere"), "{refused}");
-    store.sql().execute("UPDATE runner SET heartbeat_at = heartbeat_at - 21000", &[]).unwrap();
-    store.tasktally(work).success();
+    assert!(refused.contains("process 1 on host elsewhere works on batch"), "{refused}");
+    // Nor does another process take the claims of that runner over.
+    store.tasktally(["work", "--", "/bin/true"]).success();
+    lease_elsewhere(&store, &batch, 0);
+    let batch = create_batch(&store, 4, None);
+    lease_elsewhere(&store, &batch, 0);
+    store.tasktally(["work", "--batch", &batch, "--worker", "nothing"]).success();
+    let fence: i64 =
+        store.sql().row("SELECT fence FROM lease WHERE name = 'run:' || ?1 AND expires_at = 0", &[&batch]);
+    assert_eq!(fence, 8, "the number grows with each holder");
+}
+
+#[test]
+fn max_parallel_holds_over_all_machines() {
+    let Some(store) = Store::new_postgres() else { return };
+    let batch = create_batch(&store, 45, None);
+    store.tasktally(["control-batch", &batch, "--max-parallel", "2"]).success();
+    let worker = "mkdir running-$TASKTALLY_ITEM; ls -d running-* | wc -l >> counts; sleep 0.05; rmdir running-$TASKTALLY_ITEM";
+    run_in_parallel(3, |machine| {
+        let home = store.folder().join(format!("machine-{machine}"));
+        std::fs::create_dir(&home).unwrap();
+        let mut command = store.command();
+        let work = ["work", "--batch", &batch, "--", "sh", "-c", worker];
+        command.env("HOME", home).current_dir(store.folder()).args(work).status().unwrap();
+    });
     let done: i64 = store.sql().row("SELECT items_done FROM batch", &[]);
-    assert_eq!(done, 4);
+    assert_eq!(done, 45);
+    let counts = std::fs::read_to_string(store.folder().join("counts")).unwrap();
+    let counts: Vec<u32> = counts.lines().map(|count| count.trim().parse().unwrap()).collect();
+    assert!(counts.iter().all(|count| *count <= 2), "{counts:?}");
+    assert!(counts.contains(&2), "{counts:?}");
 }

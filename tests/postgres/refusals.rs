@@ -163,7 +163,8 @@ fn a_newer_schema_is_refused_by_running_and_by_new_processes() {
     println!("list-tasks: {}", ran.output());
     assert_ne!(ran.code, Some(0));
     assert!(words.iter().all(|word| ran.output().contains(word)), "{}", ran.output());
-    case.refused("store_newer", &words, &format!("UPDATE schema_version SET version = {SCHEMA_VERSION}"));
+    let restore = format!("UPDATE schema_version SET version = {SCHEMA_VERSION}");
+    case.refused("store_newer", &words, &restore);
 }
 
 /// Runs a command with another address. Returns its exit code and what it wrote.

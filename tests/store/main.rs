@@ -27,6 +27,7 @@ mod dependencies;
 mod holds;
 mod in_doubt;
 mod items;
+mod leases;
 mod lists;
 mod random;
 mod receipts;

@@ -1,5 +1,7 @@
 //! The work: runners, batches that need something, and expired claims.
 
+use std::collections::BTreeMap;
+
 use super::configuration::command_to_edit;
 use super::context::DoctorContext;
 use super::finding::{Finding, or_ok};
@@ -8,7 +10,7 @@ use crate::error::Result;
 use crate::model::batch::BatchStatus;
 use crate::model::failures::Failures;
 use crate::model::id::TaskId;
-use crate::model::text::excerpt;
+use crate::model::text::{counted, excerpt};
 use crate::ops::{
     BatchState, Session, batch_state, count_awaiting_decision, failures_of, find_batch, profile_pause,
 };
@@ -47,7 +49,28 @@ pub(super) fn check_runners(context: &DoctorContext) -> Result<Vec<Finding>> {
         );
         findings.push(Finding::warning(message).with_fix(context.command(&fix)));
     }
-    Ok(or_ok(limited(findings), format!("{} on record, all alive", all.len())))
+    let ok = format!("{} on record, all alive{}", all.len(), by_host(session, &all)?);
+    Ok(or_ok(limited(findings), ok))
+}
+
+/// How many runners and `tasktally work` processes each machine has, as the end of a message; empty if the store is used by one
+/// machine.
+fn by_host(session: &Session, runners: &[(TaskId, RunnerRecord)]) -> Result<String> {
+    if session.leases().is_none() {
+        return Ok(String::new());
+    }
+    let mut hosts: BTreeMap<String, (u64, u64)> = BTreeMap::new();
+    for (_, runner) in runners {
+        hosts.entry(runner.host.clone()).or_default().0 += 1;
+    }
+    for (_, holder) in session.read(|tx| tx.work_processes())? {
+        hosts.entry(holder.host).or_default().1 += 1;
+    }
+    let host = |(host, (runners, processes)): (String, (u64, u64))| {
+        format!("{}: {}, {processes} tasktally work", excerpt(&host), counted(runners, "runner"))
+    };
+    let hosts: Vec<String> = hosts.into_iter().map(host).collect();
+    Ok(if hosts.is_empty() { String::new() } else { format!("; by host: {}", hosts.join("; ")) })
 }
 
 /// Whether every open batch proceeds without a person.

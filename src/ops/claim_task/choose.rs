@@ -9,10 +9,11 @@ use crate::model::limits::Priority;
 use crate::model::resource::display_path;
 use crate::model::status::Status;
 use crate::model::task::Task;
-use crate::model::text::excerpt;
+use crate::model::text::{counted, excerpt};
 use crate::ops::Session;
 use crate::ops::request::fields::{non_empty, parse_tags};
 use crate::ops::request::lookup::find_task;
+use crate::ops::runners::claims::claims_of_processes;
 use crate::ops::views::nothing_to_claim::nothing_to_claim;
 use crate::store::{StoreRead, TaskFilter};
 
@@ -29,7 +30,29 @@ impl ClaimTask {
         };
         check_claimable(&task, worker, ClaimKind::Fenced, tx.now())?;
         check_resources_free(tx, &task)?;
+        self.check_parallel(tx, &task)?;
         Ok(task)
+    }
+
+    /// Refuses a process that works a batch more workers than `max_parallel` allows over all processes and machines. Claims of
+    /// agents do not count: nobody notices when an agent dies, so its claim would block others until it expires.
+    fn check_parallel(&self, tx: &dyn StoreRead, task: &Task) -> Result<()> {
+        let is_process = self.by_runner || self.process.is_some();
+        let (true, Some(row), Some(id)) = (is_process && task.is_chunk, task.parent_row, &self.batch) else {
+            return Ok(());
+        };
+        let Some(batch) = tx.batch(row)? else { return Ok(()) };
+        let at_work = claims_of_processes(tx, row)?;
+        if at_work < batch.max_parallel.unsigned_abs() {
+            return Ok(());
+        }
+        Err(Error::new(
+            Code::NothingToClaim,
+            format!(
+                "{} of batch {id} at work, as many as max_parallel allows; control_batch(id=\"{id}\", max_parallel=N) changes it",
+                counted(at_work, "worker"),
+            ),
+        ))
     }
 
     /// Checks that the task that the request names matches the other filters of the request.
@@ -133,7 +156,7 @@ fn refuse_if_person_needed(tx: &dyn StoreRead, task: &Task) -> Result<()> {
 }
 
 /// Whether a batch has ready chunks. To a worker that found nothing to claim this says that they all share a
-/// resource with chunks that are being worked on.
+/// resource with chunks that are being worked on, or that as many workers are at work as may.
 ///
 /// # Errors
 /// If the store cannot be read.

@@ -128,14 +128,15 @@ impl Operation for ClaimTask {
         })?;
         let author = session.author();
         let subject = Subject { task: self.id.clone().or_else(|| self.batch.clone()), item: None };
-        session.write_about(subject, move |tx| {
+        let host = session.fence().map(|fence| fence.host.clone());
+        session.write_as_runner_about(subject, move |tx| {
             let is_due = is_anything_due(tx)?;
             if is_due {
                 expire_leases(tx)?;
             }
             let claim = run_once(tx, key.as_ref(), Self::NAME, |tx| {
                 let task = self.choose(tx, &worker)?;
-                self.claim(tx, &task, worker.clone())
+                self.claim(tx, &task, worker.clone(), host.as_deref())
             });
             match claim.and_then(|claim| self.reply_to(tx, &claim, &author)) {
                 Ok(reply) => Ok(Ok(reply)),
@@ -167,8 +168,15 @@ impl ClaimTask {
         }
     }
 
-    /// Claims a task that `choose` returned in the same transaction.
-    fn claim(&self, tx: &dyn StoreWrite, before: &Task, worker: String) -> Result<KeptClaim> {
+    /// Claims a task that `choose` returned in the same transaction. `host` is the machine where its worker will run, if
+    /// that is stored.
+    fn claim(
+        &self,
+        tx: &dyn StoreWrite,
+        before: &Task,
+        worker: String,
+        host: Option<&str>,
+    ) -> Result<KeptClaim> {
         let token = match &self.process {
             Some(mark) => Token::random_for_process(mark),
             None if self.by_runner => Token::random_for_runner(),
@@ -180,6 +188,9 @@ impl ClaimTask {
         change_state(tx, before, &task)?;
         if let Some(chunk) = tx.chunk(&task)? {
             tx.set_attempts(&chunk, chunk.attempts + 1)?;
+            host.map_or(Ok(()), |host| {
+                tx.record_attempt_host(task.row, (chunk.attempts + 1).unsigned_abs(), host)
+            })?;
         }
         Ok(KeptClaim { task: task.id, token, is_repeated: false })
     }

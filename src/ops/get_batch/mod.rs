@@ -16,8 +16,8 @@ use serde_json::{Map, Value};
 
 use super::request::lookup::{batch_status, find_batch};
 use super::request::since::{parse_since, poll_from};
-use super::runner_launcher::RunnerLauncher;
-use super::runners::start::lacks_runner;
+use super::runner_launcher::{RunnerLauncher, RunnerPlace};
+use super::runners::start::{lacks_runner, runner_place};
 use super::views::attention::{count_needing_person, expired_chunks, failures_of, more, needs_person};
 use super::views::batch_items::{ItemRow, ItemState};
 use super::views::batch_receipts::BatchReceipt;
@@ -278,6 +278,10 @@ impl Operation for GetBatch {
             if lacks_runner {
                 reply.message +=
                     &format!("; the batch has no runner: control_batch(id=\"{id}\", action=\"start\")");
+            } else if let Some(place @ RunnerPlace::Elsewhere(_)) =
+                runner_place(launcher.as_ref(), tx, &task)?
+            {
+                reply.message += &format!("; its runner works{}", place.on_other_host());
             }
             Ok(reply)
         })

@@ -140,7 +140,7 @@ pub fn postpone_claim(
 /// If the store cannot be written.
 pub fn release_runner_claims(session: &Session, batch: &TaskId) -> Result<()> {
     let batch = batch.clone();
-    session.write(move |tx| {
+    session.write_as_runner(move |tx| {
         let row = tx.task(&batch)?.row;
         for_each_chunk(tx, row, 0, |_, task| {
             let is_by_runner = task

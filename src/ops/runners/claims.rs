@@ -4,8 +4,9 @@ use crate::error::Result;
 use crate::model::id::{TaskId, Token};
 use crate::model::limits::PAGE_ROWS;
 use crate::model::status::Status;
+use crate::model::task::RowId;
 use crate::ops::Session;
-use crate::store::TaskFilter;
+use crate::store::{StoreRead, TaskFilter};
 
 /// A claim of a runner or of a `tasktally work` process.
 #[derive(Debug, Clone)]
@@ -16,6 +17,14 @@ pub struct RunnerClaim {
     pub batch: Option<TaskId>,
     /// The token.
     pub token: Token,
+}
+
+/// How many live claims in a batch belong to runners and `tasktally work` processes.
+pub(in crate::ops) fn claims_of_processes(tx: &dyn StoreRead, batch: RowId) -> Result<u64> {
+    let filter = TaskFilter::children_of(batch).with_status(Status::InProgress);
+    let chunks = tx.list(&filter, None, PAGE_ROWS)?;
+    let live = chunks.iter().filter_map(|chunk| chunk.live_claim(tx.now())?.token.as_ref());
+    Ok(live.filter(|token| token.is_runner_token() || token.process_mark().is_some()).count() as u64)
 }
 
 /// All claims of runners and of `tasktally work` processes, in the whole store.

@@ -41,7 +41,7 @@ pub fn failure_state(session: &Session, batch: &TaskId) -> Result<FailureState> 
 /// `not_found`, or the store cannot be written.
 pub fn pause_after_failures(session: &Session, batch: &TaskId, why: &str) -> Result<()> {
     let (id, why) = (batch.clone(), why.trim_end_matches('.').to_owned());
-    session.write(move |tx| {
+    session.write_as_runner(move |tx| {
         let (task, batch) = find_batch(tx, &id)?;
         if task.status.is_terminal() {
             return Ok(());

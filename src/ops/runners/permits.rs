@@ -8,7 +8,7 @@ use crate::ops::Session;
 use crate::store::{StoreRead, StoreWrite};
 
 /// The permits of a runner do not count once its last heartbeat is older than this, in seconds.
-pub(super) const SILENT_SECONDS: i64 = 20;
+const SILENT_SECONDS: i64 = 20;
 
 /// The shares of live runners. For `batch`, `wants` replaces whether it waits for a permit.
 fn live_shares(tx: &dyn StoreRead, batch: RowId, wants: bool) -> Result<Vec<FairShare>> {
@@ -53,7 +53,7 @@ pub fn acquire_permit(session: &Session, batch: RowId, limit: u64, others_wait: 
     if !is_next && is_recorded {
         return Ok(false);
     }
-    session.write(move |tx| {
+    session.write_as_runner(move |tx| {
         let shares = live_shares(tx, batch, true)?;
         let is_next = next_batch(&shares, limit) == Some(batch);
         tx.set_fair_share(batch, held(&shares, batch) + u64::from(is_next), others_wait || !is_next)?;
@@ -69,7 +69,7 @@ pub fn stop_waiting_for_permit(session: &Session, batch: RowId) -> Result<()> {
     if !session.read(move |tx| is_waiting(tx, batch))? {
         return Ok(());
     }
-    session.write(move |tx| {
+    session.write_as_runner(move |tx| {
         let held = held(&live_shares(tx, batch, false)?, batch);
         tx.set_fair_share(batch, held, false)
     })
@@ -80,7 +80,7 @@ pub fn stop_waiting_for_permit(session: &Session, batch: RowId) -> Result<()> {
 /// # Errors
 /// If the store cannot be written.
 pub fn release_permit(session: &Session, batch: RowId, others_wait: bool) -> Result<()> {
-    session.write(move |tx| {
+    session.write_as_runner(move |tx| {
         let shares = live_shares(tx, batch, others_wait)?;
         release_one(tx, batch, &shares, others_wait)
     })
@@ -95,7 +95,7 @@ pub fn yield_permit(session: &Session, batch: RowId, limit: u64) -> Result<bool>
     if !session.read(move |tx| Ok(must_yield(&live_shares(tx, batch, false)?, batch, limit)))? {
         return Ok(false);
     }
-    session.write(move |tx| {
+    session.write_as_runner(move |tx| {
         let shares = live_shares(tx, batch, false)?;
         let yields = must_yield(&shares, batch, limit);
         if yields {

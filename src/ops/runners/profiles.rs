@@ -25,7 +25,7 @@ pub fn record_worker_start(session: &Session, profile: &str, limit: u64) -> Resu
     if let Some(wait) = session.read(move |tx| wait_before_start(tx, &read_profile, limit))? {
         return Ok(Some(wait));
     }
-    session.write(move |tx| match wait_before_start(tx, &profile, limit)? {
+    session.write_as_runner(move |tx| match wait_before_start(tx, &profile, limit)? {
         Some(wait) => Ok(Some(wait)),
         None => {
             tx.record_worker_start(&profile, tx.now().saturating_add_secs(-MINUTE_SECONDS))?;
@@ -61,7 +61,7 @@ pub fn profile_pause(session: &Session, profile: &str) -> Result<Option<String>>
 /// If the store cannot be written.
 pub fn pause_profile(session: &Session, batch: &TaskId, profile: &str, why: &str) -> Result<()> {
     let (id, profile, why) = (batch.clone(), profile.to_owned(), why.to_owned());
-    session.write(move |tx| {
+    session.write_as_runner(move |tx| {
         tx.set_profile_pause(&profile, Some(&why))?;
         let (task, batch) = find_batch(tx, &id)?;
         if task.status.is_terminal() {

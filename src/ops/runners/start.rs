@@ -11,7 +11,7 @@ use crate::model::task::Task;
 use crate::model::text::LineText;
 use crate::ops::Session;
 use crate::ops::request::lookup::{batch_status, find_batch};
-use crate::ops::runner_launcher::{RunnerLauncher, RunnerStart};
+use crate::ops::runner_launcher::{RunnerLauncher, RunnerPlace, RunnerStart};
 use crate::ops::runners::profiles::{pause_profile, profile_pause};
 use crate::store::StoreRead;
 
@@ -67,7 +67,16 @@ pub(in crate::ops) fn lacks_runner(
     batch: &Batch,
 ) -> Result<bool> {
     let Some(launcher) = launcher.filter(|_| batch.profile.is_some()) else { return Ok(false) };
-    Ok(batch_status(tx, task, batch)? == BatchStatus::Running && !launcher.is_running(&task.id)?)
+    Ok(batch_status(tx, task, batch)? == BatchStatus::Running && !launcher.is_running(tx, &task.id)?)
+}
+
+/// Where the runner of a batch runs; `None` if it has none, or this process cannot start runners and so knows of none.
+pub(in crate::ops) fn runner_place(
+    launcher: Option<&Arc<dyn RunnerLauncher>>,
+    tx: &dyn StoreRead,
+    batch: &Task,
+) -> Result<Option<RunnerPlace>> {
+    launcher.map_or(Ok(None), |launcher| launcher.runner_place(tx, &batch.id))
 }
 
 /// What became of the request for a runner of a batch with a profile.
@@ -88,7 +97,12 @@ fn start(session: &Session, batch: &TaskId) -> Result<Option<(String, Started)>>
         pause_profile(session, batch, &profile, &why)?;
         return Ok(Some((profile, Started::Paused(why))));
     }
-    launcher.start(batch).map(|start| Some((profile, Started::Runner(start))))
+    let (seen_by, id) = (launcher.clone(), batch.clone());
+    let start = match session.read(move |tx| seen_by.runner_place(tx, &id))? {
+        Some(place) => RunnerStart::AlreadyRunning(place),
+        None => launcher.start(batch)?,
+    };
+    Ok(Some((profile, Started::Runner(start))))
 }
 
 fn profile_of_running(session: &Session, batch: &TaskId) -> Result<Option<String>> {
@@ -113,8 +127,8 @@ pub(in crate::ops) fn try_start_runner(session: &Session, batch: &TaskId) -> (St
         Ok(Some((profile, Started::Runner(RunnerStart::Started(pid))))) => {
             (format!("; profile '{profile}' works on it in the background (process {pid})"), None)
         }
-        Ok(Some((profile, Started::Runner(RunnerStart::AlreadyRunning)))) => {
-            (format!("; profile '{profile}' works on it in the background"), None)
+        Ok(Some((profile, Started::Runner(RunnerStart::AlreadyRunning(place))))) => {
+            (format!("; profile '{profile}' works on it in the background{}", place.on_other_host()), None)
         }
         Ok(Some((profile, Started::Paused(why)))) => {
             let why = why.trim_end_matches('.');

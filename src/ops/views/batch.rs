@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::cost::{SpentView, spent};
+use super::hosts::{HostView, hosts_at_work};
 use super::rate::current_rate;
 use super::shorten::shorten;
 use crate::error::{Error, Result};
@@ -68,6 +69,9 @@ pub struct BatchView {
     /// The runner of the batch's background workers.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub runner: Option<RunnerView>,
+    /// The machines whose processes work on the batch, if several machines share the store.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub hosts: Vec<HostView>,
     /// The estimated time until all items are processed, in seconds.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub seconds_left: Option<u64>,
@@ -161,6 +165,7 @@ pub(crate) fn batch_view(tx: &dyn StoreRead, task: &Task, batch: &Batch) -> Resu
             seen: runner.heartbeat_at.to_string(),
             waits_for: runner.wait_reason,
         }),
+        hosts: hosts_at_work(tx, task)?,
         // A paused batch ends only after a person resumes it.
         seconds_left: rate.filter(|_| status == BatchStatus::Running).map(|(_, seconds)| seconds),
     })

@@ -269,7 +269,7 @@ impl ItemReader<'_> {
         let (Some(launcher), Some(token)) = (self.launcher, &claim.token) else {
             return Ok(WorkerState::Unknown);
         };
-        Ok(match launcher.claim_process(&self.task.id, token)? {
+        Ok(match launcher.claim_process(self.tx, &self.task.id, token)? {
             ProcessState::Alive => WorkerState::AtWork,
             ProcessState::Dead => WorkerState::Gone,
             ProcessState::Unknown => WorkerState::Unknown,

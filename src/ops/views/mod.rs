@@ -12,6 +12,7 @@ pub(in crate::ops) mod command_items;
 pub(in crate::ops) mod cost;
 pub(in crate::ops) mod failures;
 pub(in crate::ops) mod few_categories;
+pub(crate) mod hosts;
 pub(in crate::ops) mod id_completion;
 pub(in crate::ops) mod in_doubt;
 pub(in crate::ops) mod instructions;

@@ -93,7 +93,7 @@ fn has_no_worker(
         return Ok(false);
     }
     // A runner starts its workers by itself.
-    if launcher.map_or(Ok(false), |launcher| launcher.is_running(&task.id))? {
+    if launcher.map_or(Ok(false), |launcher| launcher.is_running(tx, &task.id))? {
         return Ok(false);
     }
     Ok(batch.profile.is_some() || demand.is_idle())

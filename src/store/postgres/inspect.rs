@@ -15,7 +15,7 @@ use crate::store::rows::StoredRow as _;
 use crate::store::tables::TABLES;
 
 /// Tables that are not exported, and that every write or every runner uses.
-const OWN_TABLES: [&str; 3] = ["counter", "lease", "runner"];
+const OWN_TABLES: [&str; 4] = ["attempt_host", "counter", "lease", "runner"];
 /// How often the round trip is measured.
 const PINGS: usize = 5;
 

@@ -14,6 +14,7 @@ mod failure;
 mod inspect;
 mod large_batch;
 mod lease;
+mod lease_rows;
 mod list;
 mod password;
 mod password_file;
@@ -45,7 +46,8 @@ pub use password::PasswordCommand;
 pub use schema::{SCHEMA_VERSION, schema_sql};
 
 use crate::error::{Code, Error, Result};
-use crate::store::{ReadJob, Store, WriteJob};
+use crate::host::host_name;
+use crate::store::{LeaseHolder, LeaseName, Leases, ReadJob, Store, WriteJob};
 use connection::Network;
 use tx::predictions::Predictions;
 
@@ -54,6 +56,7 @@ pub struct PostgresStore {
     address: Address,
     readers: pool::Readers,
     writer: writer::Writer,
+    leases: lease::RowLeases,
     network: Arc<Network>,
 }
 
@@ -80,7 +83,8 @@ impl PostgresStore {
         let predictions = Arc::new(Predictions::default());
         let writer = writer::Writer::start(network.clone(), address.clone(), predictions.clone())?;
         let readers = pool::Readers::new(network.clone(), address.clone(), predictions);
-        Ok(PostgresStore { address, readers, writer, network })
+        let leases = lease::RowLeases::new(network.clone(), address.clone());
+        Ok(PostgresStore { address, readers, writer, leases, network })
     }
 
     /// How many times this process has waited for an answer of the database.
@@ -111,14 +115,16 @@ impl Store for PostgresStore {
 
     fn lock_bulk(&self, limit: Duration) -> Result<Box<dyn Send>> {
         let started = Instant::now();
+        let this = LeaseHolder { host: host_name(), pid: std::process::id(), place: String::new() };
         loop {
-            match lease::acquire(&self.network, &self.address, "bulk")? {
+            match self.leases.acquire(LeaseName::Bulk, &this)? {
                 Ok(lease) => return Ok(Box::new(lease)),
                 Err(holder) if started.elapsed() >= limit => {
                     return Err(Error::new(
                         Code::Busy,
                         format!(
-                            "nothing was written: {holder} inserts a large batch; try again when it is done"
+                            "nothing was written: process {} on {} inserts a large batch; try again when it is done",
+                            holder.pid, holder.host
                         ),
                     ));
                 }
@@ -127,8 +133,8 @@ impl Store for PostgresStore {
         }
     }
 
-    fn spans_machines(&self) -> bool {
-        true
+    fn leases(&self) -> Option<&dyn Leases> {
+        Some(&self.leases)
     }
 
     fn read(&self, name: &'static str, job: ReadJob) {

@@ -10,9 +10,10 @@ use crate::error::{Code, Error, Result};
 use crate::store::rows::StoredRow as _;
 
 /// The migrations in order. Each but the first ends by setting the number in `schema_version`.
-const MIGRATIONS: [&str; 2] = [
+const MIGRATIONS: [&str; 3] = [
     include_str!("../../../migrations/postgres/V1__schema.sql"),
     include_str!("../../../migrations/postgres/V2__vacuum_settings.sql"),
+    include_str!("../../../migrations/postgres/V3__leases_by_host.sql"),
 ];
 
 /// The newest schema that this program knows.

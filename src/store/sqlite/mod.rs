@@ -9,6 +9,7 @@ mod count_check;
 mod files;
 mod header;
 mod large_batch;
+mod leases;
 mod list;
 mod read;
 mod read_only;

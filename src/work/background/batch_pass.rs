@@ -3,12 +3,13 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::previous_runner::{end_previous_runner, host_name};
+use super::previous_runner::end_previous_runner;
 use super::runner_heartbeat::with_heartbeat;
 use super::runner_mode::RunnerMode;
 use super::standby_runner::StandbyRunner;
 use crate::config::{Config, Limits, Profile};
 use crate::error::{Code, Error, Result};
+use crate::host::host_name;
 use crate::model::batch::BatchStatus;
 use crate::model::id::TaskId;
 use crate::model::limits::MaxParallel;
@@ -23,7 +24,7 @@ use crate::work::pool::{
 use crate::work::progress::RunProgress;
 use crate::work::stop_signal::StopSignal;
 use crate::work::supervisor::{ChildRegistry, kill_marked_processes};
-use crate::work::take_over::{run_marker, take_over_from_workers};
+use crate::work::take_over::{keep_taking_over, run_marker, take_over_from_workers};
 
 /// How often the batch is read while there is nothing to claim.
 const POLL_INTERVAL: Duration = Duration::from_millis(200);
@@ -111,6 +112,7 @@ impl BatchPass<'_> {
         let permits = ConcurrencyPermits::new(session, row, limits.max_parallel as u64);
         let command =
             WorkerCommand::from_profile(profile.clone(), self.batch, state.project, session.folder());
+        let take_over = || keep_taking_over(session, self.progress);
         let context = WorkContext {
             session,
             store: self.store,
@@ -121,6 +123,7 @@ impl BatchPass<'_> {
             claims: HeldClaims::default(),
             retries: RetrySchedule::new(command.retry_policy()),
             pace: StartPace::new(command.start_delay()),
+            take_over: &take_over,
             slots: WorkerSlots::default(),
             failures: FailureGuard::new(profile.pause_after_failures),
             limits: Some(RunnerLimits { permits: &permits, starts: &starts }),

@@ -10,7 +10,8 @@ use crate::config::{Config, check_program};
 use crate::error::{Code, Error, Result};
 use crate::model::id::{TaskId, Token};
 use crate::model::quotas::Quotas;
-use crate::ops::{ProcessState, ReviewRules, RunnerLauncher, RunnerStart};
+use crate::ops::{ProcessState, ReviewRules, RunnerLauncher, RunnerPlace, RunnerStart};
+use crate::store::StoreRead;
 use crate::work::{claim_process_state, preflight, run_lock, this_program};
 
 /// Starts background runners for the batches of one store.
@@ -79,18 +80,15 @@ impl RunnerLauncher for Launcher {
         Ok(ReviewRules { only_persons: settings.only_persons, terminal_counts: settings.terminal_counts })
     }
 
-    fn is_running(&self, batch: &TaskId) -> Result<bool> {
-        run_lock::is_held(&self.data, batch)
+    fn runner_place(&self, tx: &dyn StoreRead, batch: &TaskId) -> Result<Option<RunnerPlace>> {
+        run_lock::holder(tx, &self.data, batch)
     }
 
-    fn claim_process(&self, batch: &TaskId, token: &Token) -> Result<ProcessState> {
-        claim_process_state(&self.data, batch, token)
+    fn claim_process(&self, tx: &dyn StoreRead, batch: &TaskId, token: &Token) -> Result<ProcessState> {
+        claim_process_state(tx, &self.data, batch, token)
     }
 
     fn start(&self, batch: &TaskId) -> Result<RunnerStart> {
-        if run_lock::is_held(&self.data, batch)? {
-            return Ok(RunnerStart::AlreadyRunning);
-        }
         // Checked here, because the runner does not know the folders of this process's agents.
         self.agent_folders.load_config()?;
         // A process in between starts the runner and exits, so that the runner is not our child and never a zombie.
@@ -104,7 +102,10 @@ impl RunnerLauncher for Launcher {
         let reply: Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
         match (reply.get("pid").and_then(Value::as_u64), reply.get("message").and_then(Value::as_str)) {
             (Some(pid), _) => Ok(RunnerStart::Started(u32::try_from(pid).unwrap_or_default())),
-            (None, _) if reply["success"] == true => Ok(RunnerStart::AlreadyRunning),
+            (None, _) if reply["success"] == true => {
+                let host = reply.get("host").and_then(Value::as_str).map(str::to_owned);
+                Ok(RunnerStart::AlreadyRunning(host.map_or(RunnerPlace::Here, RunnerPlace::Elsewhere)))
+            }
             (None, Some(why)) => {
                 let code = Code::deserialize(&reply["code"]).unwrap_or(Code::Internal);
                 Err(Error::new(code, why))

@@ -3,7 +3,7 @@
 use crate::error::Result;
 use crate::model::id::TaskId;
 use crate::model::task::RowId;
-use crate::ops::{Session, check_no_runner_elsewhere, find_runner, release_runner_claims, unregister_runner};
+use crate::ops::{Session, find_runner, release_runner_claims, unregister_runner};
 use crate::work::pool::remove_mcp_configs;
 use crate::work::progress::RunProgress;
 use crate::work::supervisor::kill_marked_processes;
@@ -11,14 +11,13 @@ use crate::work::supervisor::kill_marked_processes;
 /// Kills the previous runner's processes, releases its claims and removes its files. The caller holds the run lock.
 ///
 /// # Errors
-/// `already_claimed` if the runner works on another machine; or the store cannot be written, or a file cannot be removed.
+/// `claim_lost` if another process has taken the run lock over; or the store cannot be written, or a file cannot be removed.
 pub(in crate::work) fn end_previous_runner(
     session: &Session,
     batch: &TaskId,
     row: RowId,
     progress: &RunProgress,
 ) -> Result<()> {
-    check_no_runner_elsewhere(session, row, &host_name())?;
     if let Some(previous) = find_runner(session, row)? {
         let killed = kill_marked_processes(&previous.run_marker);
         if killed > 0 {
@@ -29,9 +28,4 @@ pub(in crate::work) fn end_previous_runner(
     }
     release_runner_claims(session, batch)?;
     remove_mcp_configs(session.folder(), batch)
-}
-
-/// The name of this machine.
-pub(super) fn host_name() -> String {
-    rustix::system::uname().nodename().to_string_lossy().into_owned()
 }

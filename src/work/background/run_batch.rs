@@ -39,28 +39,38 @@ pub(in crate::work) fn run_batch(
     }
     // Held until this process ends in any way.
     let mut lock = match mode {
-        RunnerMode::Standby => run_lock::wait(session.folder(), batch)?,
+        RunnerMode::Standby => {
+            let is_over = || Ok(stop.is_requested() || batch_state(session, batch)?.status.is_over());
+            match run_lock::wait(session, batch, is_over)? {
+                Some(lock) => lock,
+                None => return Ok(exit_code(&batch_state(session, batch)?)),
+            }
+        }
         RunnerMode::Foreground | RunnerMode::Test | RunnerMode::Background => {
-            run_lock::acquire(session.folder(), batch)?
+            run_lock::acquire(session, batch)?
         }
     };
     let children = ChildRegistry::new_subreaper()?;
+    lock.watch(&children, &stop)?;
     let standby = StandbyRunner::new(session, store, batch, &children, mode);
-    let pass = BatchPass {
-        session,
-        store,
-        batch,
-        mode,
-        progress,
-        stop: &stop,
-        standby: &standby,
-        children: &children,
-    };
     let mut backoff = FIRST_BACKOFF;
     loop {
         let started_at = Instant::now();
+        let fenced = session.with_fence(lock.fence());
+        let pass = BatchPass {
+            session: &fenced,
+            store,
+            batch,
+            mode,
+            progress,
+            stop: &stop,
+            standby: &standby,
+            children: &children,
+        };
         match pass.run() {
             Ok(state) => {
+                // The standby runner stays: it works the batch when the database can be reached again.
+                lock.check()?;
                 standby.stop();
                 drop(lock);
                 // If the batch was reopened while we held the lock, the caller assumed a live runner. Check again
@@ -69,11 +79,12 @@ pub(in crate::work) fn run_batch(
                 if !mode.is_detached() || stop.is_requested() || now.status.is_over() {
                     return Ok(exit_code(&state));
                 }
-                lock = match run_lock::acquire(session.folder(), batch) {
+                lock = match run_lock::acquire(session, batch) {
                     Ok(lock) => lock,
                     Err(error) if error.code == Code::AlreadyClaimed => return Ok(exit_code(&state)),
                     Err(error) => return Err(error),
                 };
+                lock.watch(&children, &stop)?;
             }
             // A full disk or a busy store may recover. If the lock's file is gone, the data folder was removed and
             // there is nothing left to work.
@@ -91,7 +102,11 @@ pub(in crate::work) fn run_batch(
                 backoff = (backoff * 2).min(MAX_BACKOFF);
             }
             Err(error) => {
-                standby.stop();
+                lock.check()?;
+                // As above: another process has taken over, and may die before the batch has ended.
+                if error.code != Code::ClaimLost {
+                    standby.stop();
+                }
                 return Err(error);
             }
         }

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::runner_log::RunnerLog;
 use crate::error::{Code, Error, Result};
 use crate::model::id::TaskId;
-use crate::ops::{Session, batch_state, find_runner};
+use crate::ops::{RunnerPlace, Session, batch_state, find_runner};
 use crate::work::{run_lock, this_program};
 
 /// How long a runner may take until it works its batch.
@@ -53,9 +53,14 @@ pub(in crate::work) fn start_detached(session: &Session, store: &Path, batch: &T
             .try_wait()
             .map_err(|error| Error::internal("the state of a runner cannot be read", error))?;
         if exit.is_some() || Instant::now() >= give_up_at {
-            if run_lock::is_held(session.folder(), batch)? {
-                let message = format!("A background runner already works on batch {batch}");
-                return Ok(json!({ "success": true, "message": message }));
+            if let Some(place) = run_lock::find_holder(session, batch)? {
+                let on_host = place.on_other_host();
+                let message = format!("A background runner already works on batch {batch}{on_host}");
+                let mut reply = json!({ "success": true, "message": message });
+                if let RunnerPlace::Elsewhere(host) = place {
+                    reply["host"] = host.into();
+                }
+                return Ok(reply);
             }
             if exit.is_some_and(|status| status.success()) {
                 // The runner finished the batch before we read its record.

@@ -30,7 +30,7 @@ use crate::work::progress::{ProgressMode, RunProgress};
 use crate::work::run_lock;
 use crate::work::stop_signal::StopSignal;
 use crate::work::supervisor::{ChildRegistry, kill_marked_processes};
-use crate::work::take_over::{run_marker, take_over_from_workers};
+use crate::work::take_over::{keep_taking_over, run_marker, take_over_from_workers};
 use crate::work::this_program::require_process_table;
 
 /// How a run ended.
@@ -89,7 +89,10 @@ pub fn run_until(
     };
     refuse_cancelled(session, &batch)?;
     // Held until this process ends in any way, so that no other process takes its claims for those of a killed run.
-    let _run_lock = run_lock::acquire(session.folder(), &batch)?;
+    let mut run_lock = run_lock::acquire(session, &batch)?;
+    let children = ChildRegistry::new_subreaper()?.with_run_marker(&run_marker(&batch));
+    run_lock.watch(&children, stop)?;
+    let session = &session.with_fence(run_lock.fence());
     let added = match (&options.resume, &options.items) {
         (Some(_), Some(_)) => {
             Some(add_items_request(&options, &batch).run(session).map_err(with_option_names)?)
@@ -124,16 +127,18 @@ pub fn run_until(
     take_over_from_workers(session, &progress)?;
     let command =
         WorkerCommand::from_arguments(&command.command, &command.steps, &command.folder, command.limits);
+    let take_over = || keep_taking_over(session, &progress);
     let context = WorkContext {
         session,
         store: Path::new(""),
         command: &command,
         progress: &progress,
         stop,
-        children: ChildRegistry::new_subreaper()?.with_run_marker(&run_marker(&batch)),
+        children,
         claims: HeldClaims::default(),
         retries: RetrySchedule::new(command.retry_policy()),
         pace: StartPace::new(command.start_delay()),
+        take_over: &take_over,
         slots: WorkerSlots::default(),
         failures: FailureGuard::new(options.pause_after_failures.unwrap_or(PauseAfterFailures::DEFAULT)),
         limits: None,
@@ -143,6 +148,7 @@ pub fn run_until(
     let worker_name = format!("run-{}", std::process::id());
     let worked = run_workers(&context, &request, &worker_name, MaxParallel::of(64));
     progress.finish();
+    run_lock.check()?;
     let after = BatchTotals::read(session, &batch)?;
     let summary =
         Summary { session, program, batch: &batch, mode, store_is_temporary: options.store_is_temporary };

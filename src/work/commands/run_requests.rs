@@ -201,7 +201,7 @@ pub(super) fn refuse_second_run(session: &Session, program: &str, run: &RunRecor
     let Some(UnfinishedRun { batch, total, processed }) = find_unfinished_run(session, run)? else {
         return refuse_after_failures(session, program, run);
     };
-    let next = if run_lock::is_held(session.folder(), &batch)? {
+    let next = if run_lock::find_holder(session, &batch)?.is_some() {
         format!("Another process works on it now. To watch it: {program} watch {batch}")
     } else {
         format!("To continue it: {program} run --resume {batch}")

@@ -30,7 +30,7 @@ use crate::work::process_lock::{self, ProcessLock};
 use crate::work::progress::{ProgressMode, RunProgress};
 use crate::work::stop_signal::StopSignal;
 use crate::work::supervisor::ChildRegistry;
-use crate::work::take_over::take_over_from_all;
+use crate::work::take_over::{keep_taking_over, take_over_from_all};
 use crate::work::this_program::require_process_table;
 
 /// Work tasks and chunks that already exist.
@@ -144,22 +144,26 @@ pub fn work(options: Work, session: &Session, store: &Path, program: &str, json:
     };
     let stop = StopSignal::install()?;
     let progress = RunProgress::new(ProgressMode::choose(json, options.quiet), 0, 0).with_program(program);
-    let process = ProcessLock::acquire(session.folder())?;
-    let session = &session.of_kind(AuthorKind::Runner);
+    let mut process = ProcessLock::acquire(session)?;
+    let children = ChildRegistry::new_subreaper()?.with_run_marker(&process_lock::run_marker(process.mark()));
+    process.watch(&children, &stop)?;
+    let session = &session.of_kind(AuthorKind::Runner).with_fence(process.fence());
     take_over_from_all(session, &progress)?;
     note.iter().for_each(|note| progress.note(note));
     let command =
         WorkerCommand::from_arguments(&options.command, step_commands, &folder, options.limits.limits());
+    let take_over = || keep_taking_over(session, &progress);
     let context = WorkContext {
         session,
         store: Path::new(""),
         command: &command,
         progress: &progress,
         stop: &stop,
-        children: ChildRegistry::new_subreaper()?.with_run_marker(&process_lock::run_marker(process.mark())),
+        children,
         claims: HeldClaims::default(),
         retries: RetrySchedule::new(command.retry_policy()),
         pace: StartPace::new(command.start_delay()),
+        take_over: &take_over,
         slots: WorkerSlots::default(),
         failures: FailureGuard::new(options.pause_after_failures.unwrap_or(PauseAfterFailures::DEFAULT)),
         limits: None,
@@ -181,8 +185,10 @@ pub fn work(options: Work, session: &Session, store: &Path, program: &str, json:
     let worker_name = format!("work-{}", std::process::id());
     // The pool runs no more workers than the batch's max_parallel.
     let default = if options.batch.is_some() { MaxParallel::of(64) } else { MaxParallel::of(8) };
-    let totals = run_workers(&context, &request, &worker_name, options.workers.unwrap_or(default))?;
+    let worked = run_workers(&context, &request, &worker_name, options.workers.unwrap_or(default));
     progress.finish();
+    process.check()?;
+    let totals = worked?;
     let mut message =
         format!("{} tasks or chunks worked, {} tasks or items failed", totals.claimed, totals.failed);
     if let Some(why) = totals.refusal.as_ref().filter(|_| totals.claimed == 0) {

@@ -13,8 +13,6 @@ use crate::model::task::RowId;
 use crate::ops::{Operation, Session, UpdateTask};
 use crate::store::StoreRead;
 use crate::work::log_retention;
-use crate::work::progress::RunProgress;
-use crate::work::stop_signal::StopSignal;
 
 /// How often the store is read. After a batch was cancelled, its workers run this much longer.
 const CHECK_INTERVAL: Duration = Duration::from_millis(100);
@@ -26,10 +24,8 @@ const RENEW_INTERVAL: Duration = Duration::from_secs(300);
 /// The heartbeat of a pool's claims.
 pub(super) struct ClaimHeartbeat<'a> {
     session: &'a Session,
-    stop: &'a StopSignal,
     claims: &'a HeldClaims,
     failures: &'a FailureGuard,
-    progress: &'a RunProgress,
     /// Whether one process works a whole chunk.
     runs_per_chunk: bool,
     stalled_after: Option<Duration>,
@@ -40,10 +36,8 @@ impl<'a> ClaimHeartbeat<'a> {
     pub(super) fn of(context: &'a WorkContext<'_>) -> Self {
         ClaimHeartbeat {
             session: context.session,
-            stop: context.stop,
             claims: &context.claims,
             failures: &context.failures,
-            progress: context.progress,
             runs_per_chunk: context.command.runs_per_chunk(),
             stalled_after: context.command.stalled_after(),
         }
@@ -52,17 +46,7 @@ impl<'a> ClaimHeartbeat<'a> {
     /// Runs until the sender of `workers_ended` is dropped.
     pub(super) fn run(&self, workers_ended: &Receiver<()>) {
         let (mut renewed_at, mut last_change) = (Instant::now(), None);
-        let mut is_stopping = false;
         while workers_ended.recv_timeout(CHECK_INTERVAL) == Err(RecvTimeoutError::Timeout) {
-            if self.stop.is_requested() && !is_stopping {
-                is_stopping = true;
-                self.progress.stopping();
-            }
-            if self.stop.is_immediate() {
-                for (id, _) in self.claims.tokens() {
-                    self.claims.interrupt(&id, Interruption::RunStopped);
-                }
-            }
             let known_change = last_change.filter(|_| !self.claims.take_has_new());
             last_change = match self.check_claims(known_change) {
                 Ok(change) => Some(change),

@@ -38,6 +38,8 @@ pub(in crate::work) struct WorkContext<'a> {
     pub(in crate::work) pace: StartPace,
     /// Stops a batch whose work fails.
     pub(in crate::work) failures: FailureGuard,
+    /// Called from time to time: takes over from processes that died.
+    pub(in crate::work) take_over: &'a (dyn Fn() + Sync),
     /// How many workers run, and how many may.
     pub(in crate::work) slots: WorkerSlots,
     /// The limits that a background runner shares with the runners of other batches.

@@ -18,6 +18,7 @@ mod process_run;
 mod release;
 mod retry_schedule;
 mod start_pace;
+mod stop_requests;
 mod waiting;
 mod worker;
 mod worker_command;

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::claim_heartbeat::ClaimHeartbeat;
 use super::context::WorkContext;
+use super::stop_requests::forward_stop_requests;
 use super::worker::{WorkTotals, Worker};
 use crate::error::{Code, Error, Result};
 use crate::model::limits::MaxParallel;
@@ -17,6 +18,9 @@ use crate::work::log_retention;
 
 /// How often the batch is read for the number of its workers.
 const LIMIT_CHECK_INTERVAL: Duration = Duration::from_millis(500);
+
+/// How often processes that died are looked for.
+const TAKE_OVER_INTERVAL: Duration = Duration::from_secs(5);
 
 /// The end of a worker's thread.
 struct WorkerEnd {
@@ -38,14 +42,22 @@ pub(in crate::work) fn run_workers(
 ) -> Result<WorkTotals> {
     log_retention::remove_old_logs(context.session);
     let (workers_running, workers_ended) = channel::<()>();
+    let (may_stop, stops_ended) = channel::<()>();
     std::thread::scope(|scope| {
+        let stops = Builder::new()
+            .name("stops".into())
+            .spawn_scoped(scope, move || forward_stop_requests(context, &stops_ended))
+            .map_err(cannot_start)?;
         let heartbeat = Builder::new()
             .name("heartbeat".into())
             .spawn_scoped(scope, move || ClaimHeartbeat::of(context).run(&workers_ended))
             .map_err(cannot_start)?;
         let result = WorkerPool { context, request, name }.run(scope, most);
-        // Dropping the sender ends the heartbeat.
-        drop(workers_running);
+        // Dropping the senders ends both threads.
+        drop((workers_running, may_stop));
+        if stops.join().is_err() {
+            tracing::error!("the thread that stops workers panicked");
+        }
         if heartbeat.join().is_err() {
             tracing::error!("the thread that renews claims panicked");
         }
@@ -77,6 +89,7 @@ impl<'a> WorkerPool<'a> {
         let mut totals = WorkTotals::default();
         let mut first_error = None;
         let mut checked_at = Instant::now();
+        let mut took_over_at = Instant::now();
         loop {
             while slots.take() {
                 match self.start_worker(scope, started + 1, ends.clone()) {
@@ -109,6 +122,10 @@ impl<'a> WorkerPool<'a> {
             if checked_at.elapsed() >= LIMIT_CHECK_INTERVAL {
                 checked_at = Instant::now();
                 self.follow_limit(most);
+            }
+            if took_over_at.elapsed() >= TAKE_OVER_INTERVAL {
+                (self.context.take_over)();
+                took_over_at = Instant::now();
             }
         }
         first_error.map_or(Ok(totals), Err)

@@ -1,6 +1,6 @@
 //! The child processes that a runner started itself. Every other child is an orphan of a killed supervisor process.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::process::Child;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::sleep;
@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{WaitOptions, getpid, waitpid};
 
 use super::process_tree;
+use super::run_marker::kill_marked_processes;
 use crate::error::Result;
 
 /// How long killed processes may take to disappear.
@@ -20,6 +21,8 @@ const SEARCH_INTERVAL: Duration = Duration::from_millis(5);
 #[derive(Debug, Clone, Default)]
 pub(crate) struct ChildRegistry {
     known: Arc<Mutex<HashSet<u32>>>,
+    /// Every run marker that children carry or carried.
+    markers: Arc<Mutex<BTreeSet<String>>>,
     run_marker: Option<String>,
 }
 
@@ -39,12 +42,21 @@ impl ChildRegistry {
     /// The same registry for children that carry a run marker.
     #[must_use]
     pub(crate) fn with_run_marker(self, run_marker: &str) -> Self {
+        self.markers.lock().unwrap_or_else(PoisonError::into_inner).insert(run_marker.to_owned());
         ChildRegistry { run_marker: Some(run_marker.to_owned()), ..self }
     }
 
     /// The run marker, if the children carry one.
     pub(crate) fn run_marker(&self) -> Option<&str> {
         self.run_marker.as_deref()
+    }
+
+    /// Kills all processes that carry one of the run markers.
+    pub(crate) fn kill_marked(&self) {
+        let markers = self.markers.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        for marker in &markers {
+            kill_marked_processes(marker);
+        }
     }
 
     fn known(&self) -> MutexGuard<'_, HashSet<u32>> {

@@ -53,6 +53,8 @@ pub(crate) struct Cluster {
     settings: Vec<String>,
     /// Whether all tests of the process use it. Its databases are dropped after each test.
     is_shared: bool,
+    /// The network namespace of the server, if it has one of its own.
+    namespace: Option<String>,
     postmaster: Mutex<Option<Child>>,
     /// The process that ends the cluster. Its standard input is a pipe that the kernel closes when this process ends.
     watcher: Child,
@@ -65,7 +67,7 @@ impl Cluster {
     #[track_caller]
     pub(crate) fn shared() -> Option<Arc<Cluster>> {
         static SHARED: OnceLock<Result<Arc<Cluster>, String>> = OnceLock::new();
-        let start = || Ok(Arc::new(Self::start_new(Installation::find()?, &FAST, true)));
+        let start = || Ok(Arc::new(Self::start_new(Installation::find()?, &FAST, true, None)));
         found_or_skip(SHARED.get_or_init(start).clone())
     }
 
@@ -80,10 +82,22 @@ impl Cluster {
     #[track_caller]
     pub(crate) fn durable_with(settings: &[&str]) -> Option<Arc<Cluster>> {
         let installation = found_or_skip(Installation::find())?;
-        Some(Arc::new(Self::start_new(installation, settings, false)))
+        Some(Arc::new(Self::start_new(installation, settings, false, None)))
     }
 
-    fn start_new(installation: Installation, settings: &[&str], is_shared: bool) -> Self {
+    /// The same in a network namespace, where it can listen on an address of its own.
+    #[track_caller]
+    pub(crate) fn durable_in(namespace: &str, settings: &[&str]) -> Option<Arc<Cluster>> {
+        let installation = found_or_skip(Installation::find())?;
+        Some(Arc::new(Self::start_new(installation, settings, false, Some(namespace.to_owned()))))
+    }
+
+    fn start_new(
+        installation: Installation,
+        settings: &[&str],
+        is_shared: bool,
+        namespace: Option<String>,
+    ) -> Self {
         // A socket's path has at most 107 bytes, so the name is short.
         let folder = TempDir::with_prefix("tt-pg-").expect("a temporary folder");
         installation.share_folder(folder.path());
@@ -103,6 +117,7 @@ impl Cluster {
             folder,
             settings: SETTINGS.iter().chain(settings).map(|setting| (*setting).to_owned()).collect(),
             is_shared,
+            namespace,
             postmaster: Mutex::new(None),
             watcher,
             databases: AtomicU32::new(0),
@@ -115,7 +130,7 @@ impl Cluster {
     pub(crate) fn start(&self) {
         let log =
             std::fs::File::options().create(true).append(true).open(self.log_file()).expect("a log file");
-        let mut command = self.installation.command("postgres");
+        let mut command = self.in_namespace(self.installation.command("postgres"));
         command.arg("-D").arg(self.data()).arg("-k").arg(&self.folder);
         command.args(self.settings.iter().flat_map(|setting| ["-c", setting.as_str()]));
         // Ctrl-C must not end it before the test process.
@@ -129,6 +144,15 @@ impl Cluster {
             }
             self.try_connect(SUPERUSER, SUPERUSER).ok()
         });
+    }
+
+    /// The command, in the network namespace of the server.
+    fn in_namespace(&self, command: Command) -> Command {
+        let Some(namespace) = &self.namespace else { return command };
+        let mut inside = Command::new("ip");
+        inside.args(["netns", "exec", namespace]).arg(command.get_program()).args(command.get_args());
+        inside.current_dir("/");
+        inside
     }
 
     /// Waits until the cluster accepts connections, after [`Cluster::kill_backend`].

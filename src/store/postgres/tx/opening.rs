@@ -40,9 +40,11 @@ pub(in crate::store::postgres) const BEGIN_READ: &str = "BEGIN ISOLATION LEVEL R
 pub(super) const READ: [&str; 2] = [BEGIN_READ, beginning!("false", "")];
 /// Begins a transaction that waits for the lock. Under another isolation level, it would see the state before it waited.
 pub(in crate::store::postgres) const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";
-/// Waits for the lock of the store that the connection's search path names.
+/// Waits for the lock of the store that the connection's search path names. If the client's machine is cut off while it has
+/// the lock, PostgreSQL ends the transaction after a while. Without that, all writes would wait for the connection's keepalive.
 pub(in crate::store::postgres) const LOCK: &str =
-    "SELECT pg_advisory_xact_lock(hashtextextended('tasktally.' || current_schema(), 0))";
+    "SELECT set_config('idle_in_transaction_session_timeout', '10s', true),
+            pg_advisory_xact_lock(hashtextextended('tasktally.' || current_schema(), 0))";
 /// Begins a transaction that writes. Its statements find rows by their keys: PostgreSQL need not plan them again for other
 /// values, nor read a whole table because it has few rows when the statement is planned.
 pub(super) const WRITE: [&str; 3] = [
