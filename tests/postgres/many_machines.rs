@@ -3,6 +3,8 @@
 use serde_json::json;
 
 use crate::support::cli::Run;
+use crate::support::screen::Screen;
+use crate::support::skip::has_program;
 use crate::support::store::Store;
 use crate::support::{eventually, run_in_parallel};
 
@@ -145,6 +147,10 @@ fn a_run_on_another_machine_keeps_its_claims() {
         let batch: String = store.sql().row("SELECT t.id FROM batch b JOIN task t ON t.row_id = b.task", &[]);
         let resume = on_machine(&store, "birch", &["run", "--resume", &batch]).finish();
         assert!(resume.code != Some(0) && resume.output().contains("works on batch"), "{resume:?}");
+        if has_program("tmux") {
+            let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+            Screen::watch(&store, (100, 30), "", &batch).wait_for(&[&format!("workers: 1 on {host}")]);
+        }
         store.write("go", "");
         let run = run.join().unwrap();
         assert_eq!(run.code, Some(0), "{run:?}");
