@@ -2,8 +2,11 @@
 
 use serde_json::json;
 
-use crate::support::run_in_parallel;
+use crate::support::cli::Run;
+use crate::support::screen::Screen;
+use crate::support::skip::has_program;
 use crate::support::store::Store;
+use crate::support::{eventually, run_in_parallel};
 
 /// A profile whose worker does nothing, for each item.
 const PROFILE: &str = "[worker.nothing]\nper = \"item\"\ncommand = [\"/bin/true\"]\n";
@@ -83,4 +86,74 @@ fn max_parallel_holds_over_all_machines() {
     let counts: Vec<u32> = counts.lines().map(|count| count.trim().parse().unwrap()).collect();
     assert!(counts.iter().all(|count| *count <= 2), "{counts:?}");
     assert!(counts.contains(&2), "{counts:?}");
+}
+
+/// A `tasktally` command with a home folder of its own, as on another machine.
+fn on_machine(store: &Store, machine: &str, args: &[&str]) -> Run {
+    let home = store.folder().join(machine);
+    std::fs::create_dir_all(&home).unwrap();
+    let mut command = store.command();
+    command.env("HOME", home);
+    Run::new(command, args)
+}
+
+#[test]
+fn a_process_that_was_replaced_ends_itself_and_its_workers_and_claims_nothing() {
+    let Some(store) = Store::new_postgres() else { return };
+    let batch = create_batch(&store, 6, None);
+    // A worker that outlives the test unless it is killed.
+    let worker = "echo $TASKTALLY_ITEM >> started; exec sleep 600";
+    let work = ["work", "--batch", &batch, "--workers", "1", "--", "sh", "-c", worker];
+    let replaced = std::thread::scope(|scope| {
+        let process = scope.spawn(|| on_machine(&store, "ash", &work).finish());
+        eventually("a worker to start", || store.folder().join("started").exists().then_some(()));
+        let replace =
+            "UPDATE lease SET fence = fence + 1, host = 'birch', place = '' WHERE name LIKE 'work:%'";
+        assert_eq!(store.sql().execute(replace, &[]), Ok(1));
+        process.join().unwrap()
+    });
+    assert_eq!(replaced.code, Some(1), "{replaced:?}");
+    assert!(replaced.stderr.contains("this process no longer works on the store"), "{replaced:?}");
+    assert_eq!(std::fs::read_to_string(store.folder().join("started")).unwrap().lines().count(), 1);
+    // Another machine takes its claim over when the lease of its successor has ended.
+    let held = "SELECT count(*) FROM task WHERE status = 'in_progress' AND role = 'chunk'";
+    on_machine(&store, "birch", &["work", "--batch", &batch, "--", "/bin/true"]).finish();
+    assert_eq!(store.sql().row::<i64>(held, &[]), 1, "a claim under a live lease was released");
+    store.end_leases();
+    on_machine(&store, "birch", &["work", "--batch", &batch, "--", "/bin/true"]).success();
+    assert_eq!(store.sql().row::<i64>("SELECT items_done FROM batch", &[]), 6);
+    store.tasktally(["verify"]).success();
+}
+
+#[test]
+fn a_run_on_another_machine_keeps_its_claims() {
+    let Some(store) = Store::new_postgres() else { return };
+    store.write("items.jsonl", "{\"key\": \"a\"}\n{\"key\": \"b\"}\n");
+    let run = ["run", "--items", "items.jsonl", "--max-chunk", "1", "--workers", "1", "--", "sh", "-c"];
+    let worker = "echo $TASKTALLY_ITEM >> started; while [ ! -e go ]; do sleep 0.1; done";
+    std::thread::scope(|scope| {
+        let run = scope.spawn(|| on_machine(&store, "ash", &[&run[..], &[worker]].concat()).finish());
+        eventually("the run to work", || store.folder().join("started").exists().then_some(()));
+        let token = || {
+            store.sql().row::<String>(
+                "SELECT claim_token FROM task WHERE status = 'in_progress' AND role = 'chunk'",
+                &[],
+            )
+        };
+        let before = token();
+        // It looks for claims of processes that died before it works, and max_parallel is 1.
+        on_machine(&store, "birch", &["work", "--", "/bin/true"]).finish();
+        assert_eq!(token(), before);
+        let batch: String = store.sql().row("SELECT t.id FROM batch b JOIN task t ON t.row_id = b.task", &[]);
+        let resume = on_machine(&store, "birch", &["run", "--resume", &batch]).finish();
+        assert!(resume.code != Some(0) && resume.output().contains("works on batch"), "{resume:?}");
+        if has_program("tmux") {
+            let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+            Screen::watch(&store, (100, 30), "", &batch).wait_for(&[&format!("workers: 1 on {host}")]);
+        }
+        store.write("go", "");
+        let run = run.join().unwrap();
+        assert_eq!(run.code, Some(0), "{run:?}");
+    });
+    assert_eq!(store.sql().row::<i64>("SELECT items_done FROM batch", &[]), 2);
 }

@@ -251,7 +251,9 @@ impl Store {
     /// Ends the leases of killed processes now. The kernel releases the lock files of a SQLite store by itself.
     pub(crate) fn end_leases(&self) {
         if !self.is_sqlite() {
-            self.sql().execute("UPDATE lease SET expires_at = 0", &[]).expect("the leases can be changed");
+            // A moment ago: leases that ended long ago are deleted.
+            let end = "UPDATE lease SET expires_at = floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint - 1";
+            self.sql().execute(end, &[]).expect("the leases can be changed");
         }
     }
 
