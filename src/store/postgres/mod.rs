@@ -11,6 +11,7 @@ mod contents;
 mod cost;
 mod count_check;
 mod failure;
+mod graph;
 mod inspect;
 mod large_batch;
 mod lease;
